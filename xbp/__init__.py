@@ -1,0 +1,55 @@
+"""xbp: boson-peak analysis of glasses as one chain of unit-checked calls on xarray data.
+
+``import xbp`` registers the accessor ``.bp`` on DataArray and Dataset; every one of its methods is a
+function of the same name here.
+"""
+
+from importlib.metadata import version as _version
+
+from xbp import accessor, errors, models, plot, tutorial
+from xbp.io import open_dataset, to_netcdf
+from xbp.peaks import boson_peak, correlation_map, dispersion, scale_to_sq
+from xbp.reduction import (
+    convert,
+    cut_E,
+    cut_Q,
+    debye_waller,
+    detailed_balance,
+    rebin,
+    scale,
+    subtract,
+    to_bqe,
+    to_convention,
+    to_gdos,
+    to_sqe,
+)
+from xbp.signal import new_dataset
+
+__version__ = _version("xbp")
+
+__all__ = [
+    "accessor",
+    "boson_peak",
+    "convert",
+    "correlation_map",
+    "cut_E",
+    "cut_Q",
+    "debye_waller",
+    "detailed_balance",
+    "dispersion",
+    "errors",
+    "models",
+    "new_dataset",
+    "open_dataset",
+    "plot",
+    "rebin",
+    "scale",
+    "scale_to_sq",
+    "subtract",
+    "to_bqe",
+    "to_convention",
+    "to_gdos",
+    "to_netcdf",
+    "to_sqe",
+    "tutorial",
+]

@@ -1,0 +1,1 @@
+"""Embedded data sets; open them with `xbp.tutorial.open_dataset`."""

@@ -1,0 +1,77 @@
+"""The one family of errors xbp raises: what is wrong, why, and how to mend it."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CoordinateError",
+    "FileFormatError",
+    "MissingDependencyError",
+    "QuantityError",
+    "RangeError",
+    "TemperatureError",
+    "UnitsError",
+    "XbpError",
+]
+
+
+class XbpError(ValueError):
+    """Base of every error raised by xbp.
+
+    Parameters
+    ----------
+    summary : str
+        What is wrong, with the name, the value and the units given.
+    reason : str
+        Why it is wrong.
+    fix : str
+        What the user can type to mend it.
+
+    Examples
+    --------
+    >>> print(XbpError("Q is empty", reason="there is nothing to average", fix="widen the range"))
+    Q is empty
+      why:  there is nothing to average
+      mend: widen the range
+    """
+
+    def __init__(self, summary: str, *, reason: str, fix: str) -> None:
+        self.summary = summary
+        self.reason = reason
+        self.fix = fix
+        super().__init__(f"{summary}\n  why:  {reason}\n  mend: {fix}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The keyword-only constructor would otherwise lose the error on its way back from a worker.
+        return (_rebuild, (type(self), self.summary, self.reason, self.fix))
+
+
+def _rebuild(kind: type[XbpError], summary: str, reason: str, fix: str) -> XbpError:
+    return kind(summary, reason=reason, fix=fix)
+
+
+class UnitsError(XbpError):
+    """Units are missing, unknown, or of the wrong dimension."""
+
+
+class QuantityError(XbpError):
+    """The data are not the quantity that an operation needs, or do not follow the data model."""
+
+
+class CoordinateError(XbpError):
+    """A coordinate is missing, unordered, duplicated, not finite, or on another grid."""
+
+
+class RangeError(XbpError):
+    """An interval is empty, upside down, or holds no data."""
+
+
+class TemperatureError(XbpError):
+    """The temperature is missing, contradictory, or not positive."""
+
+
+class FileFormatError(XbpError):
+    """A file is not what it claims to be, is damaged, or would be overwritten."""
+
+
+class MissingDependencyError(XbpError, ImportError):
+    """An optional package is needed and is not installed."""

@@ -1,0 +1,208 @@
+"""Bins: their edges, how far they overlap an interval, and means over them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import CoordinateError, RangeError
+from xbp.units import magnitude
+
+__all__ = ["bin_limits", "interval", "mean_over", "overlap", "select_range"]
+
+# Two edges this close, relative to the narrowest bin, are one: a grid in meV and the same grid in
+# THz differ by rounding, and an interval that ends on an edge must not lose or gain a bin by it.
+_SAME_EDGE = 1e-9
+
+
+def bin_limits(data: xr.DataArray | xr.Dataset, dim: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and upper limits of the bins along a dimension.
+
+    From the CF bounds ``<dim>_bnds`` where the data carry them, otherwise midway between the
+    centres, the outer bins being as wide outwards as inwards.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Data with the ascending coordinate `dim`. Only a Dataset can carry bounds.
+    dim : str
+        A dimension.
+
+    Returns
+    -------
+    lower, upper : numpy.ndarray
+        One value per bin, in the units of the coordinate.
+
+    Raises
+    ------
+    CoordinateError
+        If there is a single bin without bounds, or the bounds do not enclose the centres.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> bin_limits(xr.DataArray([0, 0, 0], coords={"E": [1.0, 2.0, 4.0]}, dims="E"), "E")
+    (array([0.5, 1.5, 3. ]), array([1.5, 3. , 5. ]))
+    """
+    centres = np.asarray(data.coords[dim].values, dtype=float)
+    bounds_name = data.coords[dim].attrs.get("bounds", f"{dim}_bnds")
+    if bounds_name in data.coords:
+        bounds = np.asarray(data.coords[bounds_name].transpose(dim, ...).values, dtype=float)
+        lower, upper = bounds[:, 0], bounds[:, 1]
+        slack = _SAME_EDGE * np.abs(upper - lower)
+        if ((lower - slack > centres) | (upper + slack < centres) | (lower >= upper)).any():
+            raise CoordinateError(
+                f"the bounds '{bounds_name}' do not enclose the coordinate '{dim}'",
+                reason="the coordinate was changed without its bounds, so no bin has a known width",
+                fix=f"data = data.drop_vars('{bounds_name}'), or change both together",
+            )
+        return lower, upper
+    if centres.size < 2:
+        raise CoordinateError(
+            f"the only bin of '{dim}' has no bounds",
+            reason="its width is not known",
+            fix=f"keep the edges as '{dim}_bnds': xbp.new_dataset(..., edges={{'{dim}': [lo, hi]}})",
+        )
+    middle = (centres[1:] + centres[:-1]) / 2
+    edges = np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+    return edges[:-1], edges[1:]
+
+
+def interval(limits: Any, data: xr.DataArray | xr.Dataset, dim: str, *, name: str) -> tuple[float, float]:
+    """Return an interval in the units of a coordinate.
+
+    Parameters
+    ----------
+    limits : pair of scalars with units, or None
+        Bare numbers are in the units of the coordinate; None is all of it.
+    data : xarray.DataArray or xarray.Dataset
+        Data with the coordinate.
+    dim : str
+        The coordinate.
+    name : str
+        Name of the argument, for the error message.
+
+    Returns
+    -------
+    low, high : float
+
+    Raises
+    ------
+    RangeError
+        If it is not a pair, is empty or upside down, or does not touch the data.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> interval((2.1, "8.5 1/angstrom"), S, "Q", name="Q_range")
+    (2.1, 8.5)
+    """
+    coordinate = data.coords[dim]
+    units = coordinate.attrs["units"]
+    lower, upper = bin_limits(data, dim)
+    if limits is None:
+        return float(lower[0]), float(upper[-1])
+    if isinstance(limits, str | bytes) or not hasattr(limits, "__len__") or len(limits) != 2:
+        raise RangeError(
+            f"{name}={limits!r} is not a pair",
+            reason="an interval has a lower and an upper limit",
+            fix=f"write it like {name}=('1 {units}', '2 {units}')",
+        )
+    low, high = (magnitude(limit, units, name=name) for limit in limits)
+    if not low < high:
+        raise RangeError(
+            f"{name} runs from {low:g} to {high:g} {units}",
+            reason="the lower limit must be below the upper one",
+            fix="exchange them",
+        )
+    if high <= lower[0] or low >= upper[-1]:
+        raise RangeError(
+            f"{name} ({low:g} to {high:g} {units}) holds no data",
+            reason=f"the data reach from {lower[0]:g} to {upper[-1]:g} {units}",
+            fix="choose an interval inside",
+        )
+    return low, high
+
+
+def select_range(data: xr.DataArray | xr.Dataset, dim: str, limits: Any, *, name: str) -> np.ndarray:
+    """Return a mask of the bins whose centres lie in an interval.
+
+    Raises
+    ------
+    RangeError
+        As for `interval`, or if no bin centre lies inside.
+    """
+    centres = data.coords[dim].values
+    if limits is None:
+        return np.ones(centres.size, dtype=bool)
+    low, high = interval(limits, data, dim, name=name)
+    slack = _SAME_EDGE * (high - low)
+    mask = (centres >= low - slack) & (centres <= high + slack)
+    if not mask.any():
+        raise RangeError(
+            f"{name} ({low:g} to {high:g}) holds no bin centre of '{dim}'",
+            reason="it is narrower than the bins there",
+            fix="widen it",
+        )
+    return mask
+
+
+def overlap(lower: np.ndarray, upper: np.ndarray, low: Any, high: Any) -> np.ndarray:
+    """Return the width of each bin that lies inside an interval.
+
+    Parameters
+    ----------
+    lower, upper : numpy.ndarray, shape (n,)
+        Limits of the bins.
+    low, high : float or numpy.ndarray, shape (..., 1)
+        Limits of the intervals.
+
+    Returns
+    -------
+    numpy.ndarray, shape (..., n)
+        Overlap, with slivers that are rounding set to zero.
+
+    Examples
+    --------
+    >>> overlap(np.array([0.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0]), 0.5, 2.25)
+    array([0.5 , 1.  , 0.25])
+    """
+    width = np.minimum(upper, high) - np.maximum(lower, low)
+    return np.where(width > _SAME_EDGE * np.min(upper - lower), width, 0.0)
+
+
+def mean_over(
+    value: xr.DataArray, std: xr.DataArray | None, weights: xr.DataArray, dim: str
+) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Average along a dimension with weights, leaving NaN bins out.
+
+    m = Σ wᵢ xᵢ / Σ wᵢ over the bins that hold a number, σ² = Σ wᵢ² σᵢ² / (Σ wᵢ)²: the bins are
+    taken as statistically independent.
+
+    Parameters
+    ----------
+    value, std : xarray.DataArray
+        Data, and their standard deviation or None.
+    weights : xarray.DataArray
+        Weights over `dim`, and over any further dimension the mean shall have.
+    dim : str
+        Dimension to average over.
+
+    Returns
+    -------
+    mean, std : xarray.DataArray
+        NaN where no bin with weight holds a number.
+    """
+    bare = value.drop_vars([c for c in value.coords if c not in weights.coords], errors="ignore")
+    valid = bare.notnull()
+    total = xr.dot(valid.astype(float), weights, dim=dim)
+    total = total.where(total > 0)
+    mean = xr.dot(bare.where(valid, 0.0), weights, dim=dim) / total
+    if std is None:
+        return mean, None
+    bare_std = std.drop_vars([c for c in std.coords if c not in weights.coords], errors="ignore")
+    variance = xr.dot(bare_std.where(valid, 0.0) ** 2, weights**2, dim=dim)
+    return mean, np.sqrt(variance) / total

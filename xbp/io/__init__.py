@@ -1,0 +1,77 @@
+"""Files in and out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import xarray as xr
+
+from xbp.errors import FileFormatError
+from xbp.io import histogram, netcdf
+from xbp.io.netcdf import to_netcdf
+
+__all__ = ["FORMATS", "open_dataset", "to_netcdf"]
+
+
+class Format(NamedTuple):
+    """A file format: its name, the reason it declines a file (None: it takes it), its reader."""
+
+    name: str
+    decline: Callable[[Path], str | None]
+    open: Callable[[Path], xr.Dataset]
+
+
+FORMATS = (
+    Format("netCDF", netcdf.decline, netcdf.open_netcdf),
+    Format("histogram HDF5", histogram.decline, histogram.open_histogram),
+)
+
+
+def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Open a file of any format xbp knows, told by its content and not by its name.
+
+    Parameters
+    ----------
+    path : path-like
+        netCDF (written by xbp or not), or histogram HDF5 as multiphonon stores it. For options of
+        one format use ``xarray.open_dataset(path, engine=...)``.
+
+    Returns
+    -------
+    xarray.Dataset
+        In the data model. A netCDF file is read lazily, as by xarray.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such file, or no format takes it: which were tried, and why each declined.
+
+    Examples
+    --------
+    >>> import pathlib, xbp
+    >>> xbp.open_dataset(pathlib.Path(xbp.__file__).with_name("__init__.py"))
+    Traceback (most recent call last):
+        ...
+    xbp.errors.FileFormatError: ...
+    """
+    where = Path(path)
+    if not where.is_file():
+        raise FileFormatError(
+            f"there is no file {where}",
+            reason="it does not exist, or is a folder",
+            fix="check the spelling and the working directory",
+        )
+    reasons = []
+    for format_ in FORMATS:
+        reason = format_.decline(where)
+        if reason is None:
+            return format_.open(where)
+        reasons.append(f"{format_.name}: {reason}")
+    raise FileFormatError(
+        f"{where} is of no format that xbp knows",
+        reason="; ".join(reasons),
+        fix="if the file is whole, read it by hand and label it with xbp.new_dataset(...)",
+    )

@@ -1,0 +1,201 @@
+"""Histogram HDF5: I(Q,E) as the neutron ``histogram`` package and multiphonon store it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from xbp.errors import FileFormatError, UnitsError
+from xbp.schema import COORDINATES
+from xbp.signal import new_dataset
+from xbp.units import format_unit, parse_unit, registry
+
+__all__ = ["HistogramBackend", "decline", "open_histogram"]
+
+# No instrument has more bins than this along one axis; a file that claims so is damaged.
+_MAX_BINS = 1_000_000
+_AXES = {"Q": "Q", "energy": "E"}
+
+
+def decline(path: Path) -> str | None:
+    """Say why a file is not a histogram HDF5, or None where it is."""
+    try:
+        with h5py.File(path, "r") as file:
+            return None if _find(file) is not None else "it holds no group with 'data' and 'grid/Q', 'grid/energy'"
+    except (OSError, RuntimeError) as error:
+        return f"HDF5 cannot read it ({error})"
+
+
+def open_histogram(
+    path: str | os.PathLike[str], *, errors: Literal["variance", "std"] = "variance"
+) -> xr.Dataset:
+    """Read a histogram HDF5 file.
+
+    Parameters
+    ----------
+    path : path-like
+        File with a group that holds ``data``, ``errors`` and ``grid/Q``, ``grid/energy`` with their
+        bin boundaries and units.
+    errors : {"variance", "std"}
+        What ``errors`` holds. The histogram package stores squared error bars; the scatter of the
+        points of the public ARCS files agrees.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``S(Q,E)`` with ``S_std``, statistics "quantum"; bin boundaries as CF bounds, in 1/angstrom
+        and meV; NaN where not measured. Bins without any count have the std 0, as in the file; no
+        fit uses them.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is truncated, of another kind, or its parts do not fit together.
+
+    References
+    ----------
+    J. Y. Y. Lin et al., J. Open Source Softw. 3(21), 440 (2018), doi:10.21105/joss.00440 (multiphonon).
+    """
+    if errors not in ("variance", "std"):
+        raise FileFormatError(f"errors={errors!r} is not known", reason="it is one of two", fix="'variance' or 'std'")
+    where = Path(path)
+    try:
+        with h5py.File(where, "r") as file:
+            group = _find(file)
+            if group is None:
+                raise FileFormatError(
+                    f"{where} is no histogram HDF5",
+                    reason="it holds no group with 'data' and 'grid/Q', 'grid/energy'",
+                    fix="xbp.open_dataset(path) tells which formats were tried",
+                )
+            return _read(group, where, errors)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise FileFormatError(
+            f"{where} cannot be read",
+            reason=f"{type(error).__name__}: {error}",
+            fix="it may be truncated, or no HDF5 at all: copy it again from its source",
+        ) from error
+
+
+def _find(file: h5py.File) -> h5py.Group | None:
+    """Return the group that looks like a histogram: the file itself or one level below."""
+    for candidate in (file, *file.values()):
+        if not isinstance(candidate, h5py.Group) or not isinstance(candidate.get("data"), h5py.Dataset):
+            continue
+        grid = candidate.get("grid")
+        if isinstance(grid, h5py.Group) and all(isinstance(grid.get(axis), h5py.Group) for axis in _AXES):
+            return candidate
+    return None
+
+
+def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
+    edges: dict[str, np.ndarray] = {}
+    order: dict[int, str] = {}
+    for axis, dim in _AXES.items():
+        node = group["grid"][axis]
+        boundaries = _numbers(node, "bin boundaries", path, ndim=1)
+        factor = _unit_factor(node.attrs.get("unit"), COORDINATES[dim][0], axis, path)
+        scaled = boundaries * factor
+        if not np.isfinite(scaled).all() or (np.diff(scaled) <= 0).any():
+            raise _damaged(path, f"the bin boundaries of '{axis}' are not ascending")
+        # The lowest boundary of Q is written as -1e-18 where 0 is meant.
+        edges[dim] = np.where(np.abs(scaled) < 1e-9 * np.diff(scaled).min(), 0.0, scaled)
+        order[int(node.attrs.get("index", len(order)))] = dim
+    dims = tuple(order[i] for i in sorted(order))
+    shape = tuple(edges[dim].size - 1 for dim in dims)
+    if len(dims) != 2:
+        raise _damaged(path, "its two axes have the same index")
+    data = _numbers(group, "data", path, shape=shape)
+    std = None
+    if "errors" in group:
+        raw = _numbers(group, "errors", path, shape=shape)
+        if (raw < 0).any():
+            raise _damaged(path, "some of its errors are negative")
+        std = np.sqrt(raw) if errors == "variance" else raw
+    units = group["data"].attrs.get("unit", b"1")
+    return new_dataset(
+        "dynamic_structure_factor",
+        data,
+        std=std,
+        units=format_unit(parse_unit(_text(units))),
+        dims=dims,
+        coords={dim: ((edges[dim][1:] + edges[dim][:-1]) / 2, COORDINATES[dim][0]) for dim in dims},
+        edges=edges,
+        statistics="quantum",
+        attrs={"title": str(group.name).strip("/") or path.stem, "source": f"histogram HDF5 file {path.name}"},
+    )
+
+
+def _numbers(
+    group: h5py.Group, name: str, path: Path, *, ndim: int | None = None, shape: tuple[int, ...] | None = None
+) -> np.ndarray:
+    """Read a dataset of numbers, its shape checked before a byte of it is read."""
+    node = group.get(name)
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu":
+        raise _damaged(path, f"'{name}' is missing or holds no numbers")
+    if shape is not None and node.shape != shape:
+        raise _damaged(path, f"'{name}' has the shape {node.shape}, its grid {shape}")
+    if ndim is not None and (node.ndim != ndim or not 2 <= node.size <= _MAX_BINS):
+        raise _damaged(path, f"'{name}' has the shape {node.shape}")
+    if node.size and node.id.get_storage_size() == 0:
+        raise _damaged(path, f"'{name}' was declared and never written")
+    return np.asarray(node[()], dtype=float)
+
+
+def _unit_factor(unit: Any, canonical: str, axis: str, path: Path) -> float:
+    """Return the factor to the canonical unit of strings like ``1.60218e-22*m**2*kg*s**-2``."""
+    if unit is None:
+        raise _damaged(path, f"axis '{axis}' has no unit")
+    number, _, rest = _text(unit).partition("*")
+    try:
+        scale, unit_text = float(number), rest
+    except ValueError:
+        scale, unit_text = 1.0, _text(unit)
+    try:
+        factor = float(registry().Quantity(scale, parse_unit(unit_text)).m_as(canonical))
+    except (UnitsError, ValueError) as error:
+        raise _damaged(path, f"the unit {_text(unit)!r} of axis '{axis}' is not one of {canonical}") from error
+    # Units are written with six digits (1.60218e-22 J for 1 meV): a factor that is 1 within them is 1.
+    return 1.0 if abs(factor - 1) < 1e-5 else factor
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _damaged(path: Path, what: str) -> FileFormatError:
+    return FileFormatError(
+        f"{path} is damaged: {what}",
+        reason="a histogram HDF5 holds 'data', 'errors' and ascending 'bin boundaries' with units that fit together",
+        fix="copy it again from its source, or write it anew",
+    )
+
+
+class HistogramBackend(BackendEntrypoint):
+    """``xarray.open_dataset(path, engine="histogram")``."""
+
+    description = "Histogram HDF5 files of I(Q,E), as multiphonon stores them"
+    url = "https://github.com/neutrons/multiphonon"
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "errors")
+
+    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
+        self,
+        filename_or_obj: str | os.PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        errors: Literal["variance", "std"] = "variance",
+    ) -> xr.Dataset:
+        """Open a file; keywords as for `open_histogram`."""
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
+        return open_histogram(filename_or_obj, errors=errors).drop_vars(dropped)
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Never guess: an HDF5 file without ``engine=`` is netcdf4's to xarray."""
+        return False

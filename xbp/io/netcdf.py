@@ -1,0 +1,164 @@
+"""The one netCDF writer, and the reader of netCDF files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from xbp.errors import FileFormatError, QuantityError
+from xbp.pint_data import unwrap
+from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
+
+__all__ = ["decline", "open_netcdf", "to_netcdf"]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
+
+
+def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Archive data to netCDF-4, following CF-1.11.
+
+    ``xarray.open_dataset(path)`` gives back the identical object: values, standard deviations,
+    units, attributes and history. The file is written beside its place and renamed once complete,
+    so that an interrupted write leaves no half file and loses no old one.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Anything that carries units; pint is taken off, dask arrays are computed. A Dataset that
+        lacks the global attributes ``Conventions`` and ``xbp_schema`` gets them in the file.
+    path : path-like
+        Where to.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    FileFormatError
+        If the file exists and `overwrite` is not given, or its folder does not exist.
+    QuantityError
+        If an attribute cannot be stored in netCDF.
+
+    Examples
+    --------
+    >>> import tempfile, xarray as xr, xbp
+    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     B.bp.to_netcdf(f"{folder}/glass.nc")
+    ...     with xr.open_dataset(f"{folder}/glass.nc") as back:
+    ...         back.identical(B)
+    True
+    """
+    target = Path(path)
+    plain, _ = unwrap(data)
+    if isinstance(plain, xr.DataArray):
+        row = QUANTITIES.get(str(plain.attrs.get("quantity")))
+        plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
+    _check_attributes(plain)
+    if not target.parent.is_dir():
+        raise FileFormatError(
+            f"cannot write {target}", reason=f"the folder {target.parent} does not exist", fix="create it first"
+        )
+    if target.exists() and not overwrite:
+        raise _exists(target)
+    ds = plain.copy()
+    ds.attrs.setdefault("Conventions", CONVENTIONS)
+    ds.attrs.setdefault("xbp_schema", SCHEMA_VERSION)
+    encoding: dict[Any, dict[str, Any]] = {}
+    for name, variable in ds.variables.items():
+        # What a variable was read with (chunks, packing, fill) is of the old file, not of the data.
+        variable.encoding = {}
+        compressed = {"zlib": True, "complevel": 4} if variable.ndim and variable.dtype.kind in "fiu" else {}
+        no_fill = {"_FillValue": None} if name in ds.coords else {}
+        encoding[name] = compressed | no_fill
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    os.close(handle)
+    try:
+        ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        _give_default_permissions(temporary)
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            _publish(temporary, target)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _publish(temporary: str, target: Path) -> None:
+    """Rename without replacing: a file that came into being meanwhile is not lost either."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise _exists(target) from None
+    except OSError:
+        # No hard links on this file system.
+        if target.exists():
+            raise _exists(target) from None
+        os.replace(temporary, target)
+
+
+def _exists(target: Path) -> FileFormatError:
+    return FileFormatError(
+        f"{target} exists", reason="it would be replaced", fix="choose another name, or say overwrite=True"
+    )
+
+
+def _give_default_permissions(path: str) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)
+
+
+def _check_attributes(ds: xr.Dataset) -> None:
+    holders = {"the Dataset": ds.attrs} | {f"'{name}'": v.attrs for name, v in ds.variables.items()}
+    for holder, attrs in holders.items():
+        for key, value in attrs.items():
+            plain_list = isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value)
+            if isinstance(value, bool | np.bool_) or not (
+                isinstance(value, str | int | float | np.number | np.ndarray) or plain_list
+            ):
+                raise QuantityError(
+                    f"attribute '{key}' of {holder} is {value!r} ({type(value).__name__})",
+                    reason="netCDF stores text and numbers only",
+                    fix=f"make it text or a number, or remove it: del data.attrs['{key}']",
+                )
+
+
+def decline(path: Path) -> str | None:
+    """Say why a file is not netCDF, or None where it is."""
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    if head[:4] in _CLASSIC:
+        return None
+    if head != _HDF5:
+        return "it begins with neither the netCDF nor the HDF5 signature"
+    try:
+        with h5py.File(path, "r") as file:
+            if "_NCProperties" in file.attrs or "xbp_schema" in file.attrs:
+                return None
+            scales = any(
+                isinstance(item, h5py.Dataset) and item.attrs.get("CLASS") == b"DIMENSION_SCALE"
+                for item in file.values()
+            )
+    except (OSError, RuntimeError) as error:
+        return f"HDF5 cannot read it ({error})"
+    return None if scales else "it is HDF5 without netCDF's dimensions"
+
+
+def open_netcdf(path: Path) -> xr.Dataset:
+    """Open a netCDF file as xarray does; lazily, so close it or use it in a ``with``."""
+    try:
+        return xr.open_dataset(path, engine="netcdf4")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise FileFormatError(
+            f"{path} cannot be read as netCDF",
+            reason=f"{type(error).__name__}: {error}",
+            fix="it may be truncated: copy it again from its source",
+        ) from error

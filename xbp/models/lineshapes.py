@@ -1,0 +1,70 @@
+"""Shapes of the boson peak, on plain arrays. Their parameters are what the fits report."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["FWHM_PER_SIGMA", "gaussian", "lognormal", "lognormal_fwhm", "lognormal_sigma"]
+
+Shape = Literal["lognormal", "gaussian"]
+
+#: Full width at half maximum of a Gaussian over its standard deviation, 2√(2 ln 2).
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+
+
+def lognormal(E: np.ndarray, energy: float, height: float, sigma: float) -> np.ndarray:
+    """Return height · exp(−ln²(E/energy)/2σ²), whose maximum lies at `energy`.
+
+    Parameters
+    ----------
+    E : numpy.ndarray
+        Energies, in the unit of `energy`; the value at E ≤ 0 is 0.
+    energy : float
+        Position of the maximum (the mode; scipy's ``lognorm`` is parametrised otherwise).
+    height : float
+        Value there.
+    sigma : float
+        Width in ln E, dimensionless.
+
+    Returns
+    -------
+    numpy.ndarray
+        In the unit of `height`.
+
+    Examples
+    --------
+    >>> float(lognormal(np.array(5.5), 5.5, 2.0, 0.5))
+    2.0
+    """
+    positive = np.where(E > 0, E, np.nan)
+    return np.nan_to_num(height * np.exp(-(np.log(positive / energy) ** 2) / (2 * sigma**2)), nan=0.0)
+
+
+def lognormal_fwhm(energy: float, sigma: float) -> float:
+    """Return the full width at half maximum of `lognormal`, 2·energy·sinh(σ√(2 ln 2)).
+
+    Examples
+    --------
+    >>> round(lognormal_fwhm(5.0, lognormal_sigma(5.0, 4.0)), 12)
+    4.0
+    """
+    return 2 * energy * math.sinh(abs(sigma) * FWHM_PER_SIGMA / 2)
+
+
+def lognormal_sigma(energy: float, fwhm: float) -> float:
+    """Return the σ of a `lognormal` of given position and full width at half maximum."""
+    return 2 * math.asinh(fwhm / (2 * energy)) / FWHM_PER_SIGMA
+
+
+def gaussian(E: np.ndarray, energy: float, height: float, sigma: float) -> np.ndarray:
+    """Return height · exp(−(E−energy)²/2σ²).
+
+    Examples
+    --------
+    >>> float(gaussian(np.array(3.0), 3.0, 2.0, 1.0))
+    2.0
+    """
+    return height * np.exp(-((E - energy) ** 2) / (2 * sigma**2))

@@ -1,0 +1,163 @@
+"""The boson peak of B(Q,E) or B(E), over any leftover dimensions at once."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import QuantityError, RangeError
+from xbp.grid import select_range
+from xbp.peaks.fits import Method, PeakFit, fit_peak, peak_range
+from xbp.peaks.status import NO_DATA, NO_MAXIMUM, OK, STATUSES
+from xbp.signal import read, result_table
+from xbp.units import format_unit, parse_unit
+
+__all__ = ["boson_peak"]
+
+_NUMBERS = (
+    "energy", "energy_std", "height", "height_std", "width", "width_std", "chi2_reduced",
+    "background", "background_slope", "low", "high", "n_points",
+)  # fmt: skip
+
+
+def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_range: Any = None) -> xr.Dataset:
+    r"""Find position, height and width of the boson peak.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        B(Q,E) or B(E) (or G, to find a maximum in it); one fit for every combination of the
+        dimensions other than E. A Dataset's std weighs the points and sets the scale of the errors;
+        without one, the scatter about the fit sets it.
+    method : {"lognormal", "quadratic", "gaussian"}
+        ``lognormal``: height · exp(−ln²(E/E_BP)/2σ²); ``quadratic``: a parabola through the top
+        (bins above 0.8 of the maximum and their neighbours); ``gaussian``: a Gaussian on a straight background.
+    E_range : pair of scalars with units, optional
+        Energies to fit. By default the most prominent interior maximum, down its sides to half
+        height or the next minimum, found in each spectrum. The result depends on this choice where
+        the peak has not the shape fitted: it belongs to every quoted number.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``energy`` of the maximum, ``height`` there (Gaussian: above background), ``width`` (full
+        width at half maximum), each with ``_std``; ``chi2_reduced``; the range fitted, ``E_low``,
+        ``E_high``, ``n_points``; ``status``, which is "ok", "no data", "too few points", "no
+        maximum", "maximum at edge" or "fit failed", the numbers being NaN wherever it is not "ok".
+        Neighbouring bins are taken as independent. Where ``chi2_reduced`` is well above 1 the peak
+        has not the shape fitted, and the choice of range matters more than the std.
+
+    Raises
+    ------
+    RangeError
+        If `E_range` holds no data, or the data have no dimension E.
+    QuantityError
+        If the method is not known.
+
+    References
+    ----------
+    V. K. Malinovsky and A. P. Sokolov, Solid State Commun. 57, 757 (1986),
+    doi:10.1016/0038-1098(86)90854-9 (log-normal shape).
+
+    Examples
+    --------
+    >>> import xbp
+    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
+    >>> peak = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom")).bp.boson_peak(E_range=("1.2 meV", "12 meV"))
+    >>> str(peak.status.values), round(float(peak.energy), 1)
+    ('ok', 2.1)
+    """
+    if method not in get_args(Method):
+        raise QuantityError(
+            f"method={method!r} is not known",
+            reason=f"xbp fits {', '.join(map(repr, get_args(Method)))}",
+            fix="choose one of them",
+        )
+    signal = read(data, "reduced_dos", "generalized_dos")
+    value = signal.value
+    if "E" not in value.dims:
+        raise RangeError(
+            f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
+            reason="a peak is sought along E",
+            fix="pass B(Q,E), or B(E) from .bp.cut_Q(...)",
+        )
+    in_range = select_range(signal.source, "E", E_range, name="E_range") & (value["E"].values > 0)
+    if not in_range.any():
+        raise RangeError(
+            f"E_range={E_range!r} holds no energy above zero",
+            reason="the boson peak is sought on the side of energy loss",
+            fix="give positive energies",
+        )
+    E = value["E"].values.astype(float)[in_range]
+    has_std = signal.std is not None
+    numbers, code = xr.apply_ufunc(
+        _fit_one,
+        value.isel(E=in_range),
+        signal.std.isel(E=in_range) if signal.std is not None else np.nan,
+        kwargs={"E": E, "method": method, "automatic": E_range is None},
+        input_core_dims=[["E"], ["E"] if has_std else []],
+        output_core_dims=[["_number"], []],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float, int],
+        dask_gufunc_kwargs={"output_sizes": {"_number": len(_NUMBERS)}, "allow_rechunk": True},
+    )
+    status = xr.apply_ufunc(
+        lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U16"]
+    )
+    units = value["E"].attrs["units"]
+    slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
+    labels = {
+        "energy": (units, "energy of the boson peak"),
+        "height": (signal.units, "height of the boson peak"),
+        "width": (units, "full width at half maximum of the boson peak"),
+        "chi2_reduced": ("1", "reduced chi-squared of the fit"),
+        "background": (signal.units, "background at E = 0"),
+        "background_slope": (slope_units, "slope of the background"),
+        "low": (units, "lowest energy fitted"),
+        "high": (units, "highest energy fitted"),
+        "n_points": ("1", "number of bins fitted"),
+    }
+    variables: dict[str, tuple[Any, str, str]] = {}
+    for i, name in enumerate(_NUMBERS):
+        if name.startswith("background") and method != "gaussian":
+            continue
+        base = name.removesuffix("_std")
+        unit, label = labels[base]
+        label = label if base == name else f"standard deviation of {label}"
+        variables[{"low": "E_low", "high": "E_high"}.get(name, name)] = (numbers.isel(_number=i, drop=True), unit, label)
+    if not has_std:
+        # Without known errors χ² has no scale to be judged by.
+        del variables["chi2_reduced"]
+    variables["status"] = (status, "", "whether the fit can be used")
+    answer: xr.Dataset = result_table(
+        signal,
+        variables,
+        quantity="boson_peak",
+        operation="boson_peak",
+        arguments={"method": method, "E_range": E_range},
+        attrs={"method": method},
+    )
+    return answer
+
+
+def _fit_one(
+    B: np.ndarray, std: np.ndarray, *, E: np.ndarray, method: Method, automatic: bool
+) -> tuple[np.ndarray, int]:
+    known = std if std.ndim else None
+    fit: PeakFit
+    if not np.isfinite(B).any():
+        fit = PeakFit(NO_DATA)
+    elif automatic:
+        limits = peak_range(E, B, known)
+        if limits is None:
+            fit = PeakFit(NO_MAXIMUM)
+        else:
+            inside = (E >= limits[0]) & (E <= limits[1])
+            fit = fit_peak(E[inside], B[inside], None if known is None else known[inside], method)
+    else:
+        fit = fit_peak(E, B, known, method)
+    assert fit.status == OK or np.isnan(fit.energy)
+    return np.array([float(getattr(fit, name)) for name in _NUMBERS]), STATUSES.index(fit.status)

@@ -1,0 +1,304 @@
+"""Fits of one spectrum, on plain arrays: position, height and width of a boson peak."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import lazy_loader
+import numpy as np
+import scipy
+
+from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
+from xbp.peaks.status import AT_EDGE, FAILED, NO_DATA, NO_MAXIMUM, OK, TOO_FEW
+
+if TYPE_CHECKING:
+    import lmfit
+else:
+    # lmfit takes longer to import than everything else together, and only fits need it.
+    lmfit = lazy_loader.load("lmfit")
+
+__all__ = ["Method", "PeakFit", "fit_peak", "peak_range"]
+
+Method = Literal["lognormal", "quadratic", "gaussian"]
+
+# The local parabola uses the top of the peak: bins at least this part of the maximum, and their neighbours.
+_TOP = 0.8
+
+
+@dataclass(frozen=True)
+class PeakFit:
+    """Result of one fit; NaN wherever `status` is not "ok"."""
+
+    status: str
+    energy: float = np.nan
+    energy_std: float = np.nan
+    height: float = np.nan
+    height_std: float = np.nan
+    width: float = np.nan
+    width_std: float = np.nan
+    chi2_reduced: float = np.nan
+    background: float = np.nan
+    background_slope: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    n_points: int = 0
+
+
+def fit_peak(E: np.ndarray, B: np.ndarray, std: np.ndarray | None, method: Method) -> PeakFit:
+    """Fit one peak to all the points given.
+
+    Parameters
+    ----------
+    E, B : numpy.ndarray, shape (n,)
+        Spectrum within the range to fit; NaN is left out.
+    std : numpy.ndarray, shape (n,), or None
+        Standard deviations. Where they are known they weigh the points and set the scale of the
+        errors; bins with a std of 0 or NaN are left out. Otherwise the scatter about the fit sets it.
+    method : {"lognormal", "quadratic", "gaussian"}
+        Shape.
+
+    Returns
+    -------
+    PeakFit
+    """
+    usable = np.isfinite(E) & np.isfinite(B) & (E > 0)
+    if std is not None:
+        usable &= np.isfinite(std) & (std > 0)
+    x, y = E[usable], B[usable]
+    if x.size == 0:
+        return PeakFit(NO_DATA)
+    scale = float(np.abs(y).max())
+    if scale == 0:
+        return PeakFit(NO_MAXIMUM, n_points=int(x.size))
+    # Fitted in units of its own maximum: spectra come in any units, and lmfit's steps are not scale-free.
+    s = None if std is None else std[usable] / scale
+    fit = _METHODS[method](x, y / scale, s)
+    if fit.status != OK:
+        return PeakFit(fit.status, low=fit.low, high=fit.high, n_points=fit.n_points)
+    return PeakFit(
+        OK, fit.energy, fit.energy_std, fit.height * scale, fit.height_std * scale, fit.width, fit.width_std,
+        fit.chi2_reduced, fit.background * scale, fit.background_slope * scale, fit.low, fit.high, fit.n_points,
+    )  # fmt: skip
+
+
+def _judge(x: np.ndarray, energy: float, energy_std: float, height: float) -> str:
+    """Decide whether a fitted maximum is one: inside the range by two standard deviations."""
+    if not np.isfinite([energy, energy_std, height]).all():
+        return FAILED
+    margin = 2 * energy_std
+    if energy_std > x[-1] - x[0]:
+        return NO_MAXIMUM
+    if energy - margin <= x[0] or energy + margin >= x[-1]:
+        return AT_EDGE
+    return OK if height > 0 else NO_MAXIMUM
+
+
+# A fit that has a maximum to find has found it by then; one without drifts off for thousands of steps.
+_MAX_CALLS = 200
+
+
+def _minimize(
+    residual: Callable[..., np.ndarray],
+    jacobian: Callable[..., np.ndarray],
+    start: dict[str, float],
+    known: bool,
+) -> tuple[np.ndarray, np.ndarray | None, float]:
+    """Least squares by lmfit: values, covariance (None where it did not converge), reduced χ²."""
+    parameters = lmfit.Parameters()
+    for name, value in start.items():
+        parameters.add(name, value=float(value))
+
+    def of(function: Callable[..., np.ndarray]) -> Callable[[Any], np.ndarray]:
+        return lambda p: function(*(p[name].value for name in start))
+
+    # lmfit warns where it stops early; here that is a status.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = lmfit.minimize(
+            of(residual), parameters, Dfun=of(jacobian), col_deriv=True, scale_covar=not known, max_nfev=_MAX_CALLS
+        )
+    values = np.array([result.params[name].value for name in start])
+    covariance = getattr(result, "covar", None)
+    if not result.success or covariance is None or not np.isfinite(covariance).all():
+        covariance = None
+    return values, covariance, float(result.redchi)
+
+
+def _no_fit(x: np.ndarray, energy: float) -> str:
+    """Say why a fit did not converge: because there is no maximum to find, or otherwise."""
+    return FAILED if x[0] < energy < x[-1] else NO_MAXIMUM
+
+
+def _lognormal(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
+    span: dict[str, Any] = {"low": x[0], "high": x[-1], "n_points": int(x.size)}
+    if x.size < 4:
+        return PeakFit(TOO_FEW, **span)
+    weight = np.ones(x.size) if s is None else 1.0 / s
+    log_x = np.log(x)
+    # ln y is a parabola in ln x: its least-squares parabola is where the fit starts.
+    positive = y > 0
+    start = {"log_energy": log_x[np.argmax(y)], "log_height": np.log(max(y.max(), 1e-300)), "sigma": 1.0}
+    if positive.sum() >= 3:
+        c, b, a = np.polyfit(log_x[positive], np.log(y[positive]), 2, w=(y * weight)[positive])
+        if c < 0:
+            start = {"log_energy": -b / (2 * c), "log_height": a - b * b / (4 * c), "sigma": np.sqrt(-0.5 / c)}
+
+    def model(log_energy: float, log_height: float, sigma: float) -> np.ndarray:
+        return np.exp(np.minimum(log_height - (log_x - log_energy) ** 2 / (2 * sigma**2), 300.0))
+
+    def residual(log_energy: float, log_height: float, sigma: float) -> np.ndarray:
+        return np.asarray((model(log_energy, log_height, sigma) - y) * weight)
+
+    def jacobian(log_energy: float, log_height: float, sigma: float) -> np.ndarray:
+        weighted = model(log_energy, log_height, sigma) * weight
+        distance = (log_x - log_energy) / sigma
+        return np.stack([weighted * distance / sigma, weighted, weighted * distance**2 / sigma])
+
+    values, covariance, chi2 = _minimize(residual, jacobian, start, s is not None)
+    log_energy, log_height, sigma = values
+    half = abs(sigma) * FWHM_PER_SIGMA / 2
+    if not (abs(log_energy) < 100 and abs(log_height) < 300 and half < 50):
+        return PeakFit(NO_MAXIMUM, **span)
+    energy, height = np.exp(log_energy), np.exp(log_height)
+    if covariance is None:
+        return PeakFit(_no_fit(x, energy), **span)
+    width = 2 * energy * np.sinh(half)
+    gradient = np.array([width, 0.0, np.sign(sigma) * energy * np.cosh(half) * FWHM_PER_SIGMA])
+    stds = np.sqrt(np.diag(covariance))
+    status = _judge(x, energy, energy * stds[0], height)
+    return PeakFit(
+        status, energy, energy * stds[0], height, height * stds[1], width,
+        float(np.sqrt(gradient @ covariance @ gradient)), chi2, **span,
+    )  # fmt: skip
+
+
+def _gaussian(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
+    span: dict[str, Any] = {"low": x[0], "high": x[-1], "n_points": int(x.size)}
+    if x.size < 6:
+        return PeakFit(TOO_FEW, **span)
+    weight = np.ones(x.size) if s is None else 1.0 / s
+    centre, extent = (x[0] + x[-1]) / 2, x[-1] - x[0]
+    base = np.polyfit(x[[0, -1]] - centre, y[[0, -1]], 1)
+    above = y - np.polyval(base, x - centre)
+    start = {
+        "energy": x[np.argmax(above)], "height": max(above.max(), 1e-3), "sigma": extent / 5,
+        "background": base[1], "slope": base[0],
+    }  # fmt: skip
+
+    def residual(energy: float, height: float, sigma: float, background: float, slope: float) -> np.ndarray:
+        model = gaussian(x, energy, height, sigma) + background + slope * (x - centre)
+        return np.asarray((model - y) * weight)
+
+    def jacobian(energy: float, height: float, sigma: float, background: float, slope: float) -> np.ndarray:
+        shape = gaussian(x, energy, 1.0, sigma) * weight
+        distance = (x - energy) / sigma
+        return np.stack([
+            height * shape * distance / sigma, shape, height * shape * distance**2 / sigma,
+            weight, (x - centre) * weight,
+        ])  # fmt: skip
+
+    (energy, height, sigma, background, slope), covariance, chi2 = _minimize(
+        residual, jacobian, start, s is not None
+    )
+    if covariance is None:
+        return PeakFit(_no_fit(x, energy), **span)
+    stds = np.sqrt(np.diag(covariance))
+    status = _judge(x, energy, stds[0], height)
+    if status == OK and abs(sigma) > extent:
+        status = NO_MAXIMUM
+    return PeakFit(
+        status, energy, stds[0], height, stds[1], FWHM_PER_SIGMA * abs(sigma), FWHM_PER_SIGMA * stds[2],
+        chi2, background - slope * centre, slope, **span,
+    )  # fmt: skip
+
+
+def _quadratic(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
+    top = int(np.argmax(y))
+    first = last = top
+    while first > 0 and y[first - 1] >= _TOP * y[top]:
+        first -= 1
+    while last + 1 < y.size and y[last + 1] >= _TOP * y[top]:
+        last += 1
+    # One bin further on each side shows the fall of a steep flank; a sharp peak takes the five nearest.
+    first, last = max(first - 1, 0), min(last + 1, y.size - 1)
+    while last - first < 4 and (first > 0 or last + 1 < y.size):
+        first, last = max(first - 1, 0), min(last + 1, y.size - 1)
+    x, y = x[first : last + 1], y[first : last + 1]
+    span: dict[str, Any] = {"low": x[0], "high": x[-1], "n_points": int(x.size)}
+    if x.size < 4:
+        return PeakFit(TOO_FEW, **span)
+    centre = x.mean()
+    weight = None if s is None else 1 / s[first : last + 1]
+    (c, b, a), covariance = np.polyfit(x - centre, y, 2, w=weight, cov="unscaled")
+    residual = (np.polyval([c, b, a], x - centre) - y) * (1.0 if weight is None else weight)
+    chi2 = float((residual**2).sum() / (x.size - 3))
+    if weight is None:
+        covariance = covariance * chi2
+    if c >= 0:
+        return PeakFit(NO_MAXIMUM, **span)
+    offset, height = -b / (2 * c), a - b * b / (4 * c)
+    half = np.sqrt(max(height, 0.0) / (-2 * c))
+    # Gradients with respect to (c, b, a).
+    d_energy = np.array([b / (2 * c * c), -1 / (2 * c), 0.0])
+    d_height = np.array([b * b / (4 * c * c), -b / (2 * c), 1.0])
+    d_width = (d_height / (-2 * c) + np.array([height / (2 * c * c), 0.0, 0.0])) / max(half, 1e-300)
+    stds = [float(np.sqrt(max(g @ covariance @ g, 0.0))) for g in (d_energy, d_height, d_width)]
+    status = _judge(x, offset + centre, stds[0], height)
+    return PeakFit(status, offset + centre, stds[0], height, stds[1], 2 * half, stds[2], chi2, **span)
+
+
+_METHODS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray | None], PeakFit]] = {
+    "lognormal": _lognormal,
+    "quadratic": _quadratic,
+    "gaussian": _gaussian,
+}
+
+
+def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[float, float] | None:
+    """Find the range of the broadest interior maximum, where the user named none.
+
+    The spectrum is smoothed over three bins; the most prominent maximum above its noise counts, and
+    the range goes down both its sides to half its height or to the next minimum.
+
+    Parameters
+    ----------
+    E, B : numpy.ndarray, shape (n,)
+        Spectrum; E ≤ 0 and NaN are left out.
+    std : numpy.ndarray, shape (n,), or None
+        Standard deviations.
+
+    Returns
+    -------
+    tuple of float, or None
+        Limits of the range, None where there is no interior maximum.
+    """
+    usable = np.isfinite(E) & np.isfinite(B) & (E > 0)
+    x, y = E[usable], B[usable]
+    if x.size < 5:
+        return None
+    smooth = np.convolve(np.pad(y, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    noise = 0.0 if std is None else float(np.nanmedian(std[usable])) * 3 / np.sqrt(3)
+    peaks, properties = scipy.signal.find_peaks(smooth, prominence=max(noise, 1e-3 * float(np.ptp(smooth))))
+    if peaks.size == 0:
+        return None
+    top = int(peaks[np.argmax(properties["prominences"])])
+    first = last = top
+    while first > 0 and smooth[first - 1] <= smooth[first] and smooth[first] > smooth[top] / 2:
+        first -= 1
+    while last + 1 < x.size and smooth[last + 1] <= smooth[last] and smooth[last] > smooth[top] / 2:
+        last += 1
+    return float(x[first]), float(x[last])
+
+
+def evaluate(method: Method, E: np.ndarray, fit: dict[str, float]) -> np.ndarray:
+    """Return the fitted curve, from the numbers that the fit reports."""
+    energy, height, width = fit["energy"], fit["height"], fit["width"]
+    if method == "lognormal":
+        return lognormal(E, energy, height, 2 * np.arcsinh(width / (2 * energy)) / FWHM_PER_SIGMA)
+    if method == "gaussian":
+        peak = gaussian(E, energy, height, width / FWHM_PER_SIGMA)
+        return np.asarray(peak + fit["background"] + fit["background_slope"] * E)
+    return np.asarray(height * (1 - 2 * ((E - energy) / width) ** 2))

@@ -1,0 +1,339 @@
+"""Does the intensity of the boson peak follow the static structure factor?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+import numpy as np
+import scipy
+import xarray as xr
+
+from xbp.errors import QuantityError, RangeError
+from xbp.grid import select_range
+from xbp.signal import Signal, read, result_table
+from xbp.units import convert_factor, parse_unit
+
+if TYPE_CHECKING:
+    import lmfit
+else:
+    lmfit = lazy_loader.load("lmfit")
+
+__all__ = ["correlation_map", "scale_to_sq"]
+
+_SIGNALS = ("reduced_dos", "generalized_dos", "dynamic_structure_factor", "fluctuation_spectrum")
+
+
+def scale_to_sq(
+    cut: xr.DataArray | xr.Dataset,
+    sq: xr.DataArray | xr.Dataset,
+    Q_range: Any = None,
+    *,
+    offset: bool = False,
+) -> xr.Dataset:
+    r"""Scale the static structure factor to a cut at constant energy.
+
+    Fit of cut(Q) = A·S(Q) (+ c), minimising
+
+    .. math:: \chi^2 = \sum_Q \frac{[B(Q) - A\,S(Q) - c]^2}{\sigma_B^2 + A^2\sigma_S^2}
+
+    S(Q) is interpolated linearly onto the Q of the cut, its std with it; Q bins are taken as
+    independent.
+
+    Parameters
+    ----------
+    cut : xarray.DataArray or xarray.Dataset
+        B at constant energy, over Q and any leftover dimensions; of ``B(Q,E)``, every energy.
+    sq : xarray.DataArray or xarray.Dataset
+        S(Q) (``static_structure_factor``), dimensionless. Proportionality, and so `scale`, depends
+        on its normalisation, S(Q) → 1 at large Q being meant; the correlation does not.
+    Q_range : pair of scalars with units, optional
+        Momentum transfers to use; by default all where both are known.
+    offset : bool
+        Fit a constant c as well.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``scale`` A with ``scale_std`` (units of the cut); with `offset` also ``offset`` and its
+        std; ``pearson_r`` and ``spearman_r`` between cut and S(Q); ``chi2_reduced`` where standard
+        deviations are known; ``Q_min``, ``Q_max``, ``n_points`` used; the ``cut`` and the scaled
+        curve ``scaled_structure_factor`` over Q with their std. NaN where fewer than three points
+        (four with `offset`) can be used.
+
+    Raises
+    ------
+    RangeError
+        If the Q ranges do not overlap, or hold too few points.
+    QuantityError
+        If `sq` is no S(Q).
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Eq. 2 and Fig. 3.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> cut = glass.bp.to_bqe().bp.cut_E("3.3 meV", width="0.5 meV")
+    >>> fit = cut.bp.scale_to_sq(glass.Sq, Q_range=("2.1 1/angstrom", "8.5 1/angstrom"))
+    >>> round(float(fit.pearson_r), 2)
+    0.96
+    """
+    signal, other, used = _pair(cut, sq, Q_range)
+    value, std = signal.value, signal.std
+    curve, curve_std = _interpolated(other, value["Q"])
+    n_min = 4 if offset else 3
+    _require_enough(value, curve, used, n_min, Q_range)
+    nan = xr.DataArray(np.nan)
+    numbers = xr.apply_ufunc(
+        _fit_scale,
+        value.where(used),
+        nan if std is None else std,
+        curve.where(used),
+        nan if curve_std is None else curve_std,
+        kwargs={"offset": offset},
+        input_core_dims=[["Q"], [] if std is None else ["Q"], ["Q"], [] if curve_std is None else ["Q"]],
+        output_core_dims=[["_number"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float],
+        dask_gufunc_kwargs={"output_sizes": {"_number": 6}, "allow_rechunk": True},
+    )
+    A, A_std, c, c_std, chi2, count = (numbers.isel(_number=i, drop=True) for i in range(6))
+    pearson, spearman = _correlations(value.where(used), curve.where(used))
+    scaled = A * curve if not offset else A * curve + c
+    at = value["Q"].where(used & value.notnull() & curve.notnull())
+    units, q_units = signal.units, value["Q"].attrs["units"]
+    variables: dict[str, tuple[Any, str, str]] = {
+        "scale": (A, units, "factor of S(Q)"),
+        "scale_std": (A_std, units, "standard deviation of the factor"),
+        "pearson_r": (pearson, "1", "linear correlation with S(Q)"),
+        "spearman_r": (spearman, "1", "rank correlation with S(Q)"),
+        "Q_min": (at.min("Q"), q_units, "lowest Q used"),
+        "Q_max": (at.max("Q"), q_units, "highest Q used"),
+        "n_points": (count, "1", "number of Q bins used"),
+        "cut": (value.where(used), units, str(value.attrs.get("long_name", value.name))),
+        "scaled_structure_factor": (scaled.where(used), units, "S(Q) scaled to the cut"),
+    }
+    if offset:
+        variables["offset"] = (c, units, "constant added to the scaled S(Q)")
+        variables["offset_std"] = (c_std, units, "standard deviation of the constant")
+    if std is not None:
+        variables["cut_std"] = (std.where(used), units, "standard deviation of the cut")
+    if curve_std is not None:
+        variables["scaled_structure_factor_std"] = (abs(A) * curve_std.where(used), units, "from the std of S(Q)")
+    if std is not None or curve_std is not None:
+        variables["chi2_reduced"] = (chi2, "1", "reduced chi-squared of the scaled S(Q)")
+    answer: xr.Dataset = result_table(
+        signal,
+        variables,
+        quantity="scaling",
+        operation="scale_to_sq",
+        arguments={"Q_range": Q_range, "offset": offset},
+    )
+    return answer
+
+
+def correlation_map(
+    data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Dataset, Q_range: Any = None
+) -> xr.Dataset:
+    r"""Correlate B(Q,E) with S(Q) at every energy: the paper's Fig. 3 as one curve.
+
+    .. math:: r(E) = \frac{\sum_Q (B-\bar B)(S-\bar S)}{\sqrt{\sum_Q (B-\bar B)^2 \sum_Q (S-\bar S)^2}}
+
+    High at the boson peak and gone elsewhere, where its intensity follows S(Q).
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        B(Q,E) over Q, E and any leftover dimensions. Rebin it in E first, where the bins are noisy:
+        noise lowers |r|.
+    sq, Q_range
+        As for `scale_to_sq`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``pearson_r`` and ``spearman_r`` over E (and leftover dimensions), with ``n_points``; NaN
+        where fewer than three Q bins hold numbers. ``pearson_r_std`` (1 − r²)/√(n − 1) is the
+        sampling error of r for n independent points.
+
+    Raises
+    ------
+    RangeError, QuantityError
+        As for `scale_to_sq`.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Fig. 3.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> r = glass.bp.to_bqe().bp.correlation_map(glass.Sq, Q_range=("2.1 1/angstrom", "8.5 1/angstrom"))
+    >>> [round(float(r.pearson_r.sel(E=E, method="nearest")), 1) for E in (3, 10, 25)]
+    [1.0, 0.6, -0.4]
+    """
+    signal, other, used = _pair(data, sq, Q_range)
+    value = signal.value
+    if "E" not in value.dims:
+        raise RangeError(
+            f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
+            reason="the correlation is followed over E",
+            fix="pass B(Q,E); for one cut, .bp.scale_to_sq(sq) tells r too",
+        )
+    curve, _ = _interpolated(other, value["Q"])
+    _require_enough(value, curve, used, 3, Q_range)
+    masked = value.where(used)
+    pearson, spearman = _correlations(masked, curve.where(used))
+    count = (masked.notnull() & curve.notnull()).sum("Q")
+    variables = {
+        "pearson_r": (pearson, "1", "linear correlation of B(Q,E) with S(Q)"),
+        "pearson_r_std": ((1 - pearson**2) / np.sqrt(count - 1).where(count > 2), "1", "sampling error of r"),
+        "spearman_r": (spearman, "1", "rank correlation of B(Q,E) with S(Q)"),
+        "n_points": (count, "1", "number of Q bins used"),
+    }
+    answer: xr.Dataset = result_table(
+        signal, variables, quantity="correlation_map", operation="correlation_map", arguments={"Q_range": Q_range}
+    )
+    return answer
+
+
+def _pair(
+    data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Dataset, Q_range: Any
+) -> tuple[Signal, Signal, xr.DataArray]:
+    """Read both signals, and the mask of the Q bins asked for."""
+    signal = read(data, *_SIGNALS)
+    other = read(sq, "static_structure_factor")
+    if not parse_unit(other.units).dimensionless:
+        raise QuantityError(
+            f"S(Q) is in '{other.units}'",
+            reason="a static structure factor is a pure number",
+            fix="normalise it, sq.bp.scale(...), so that S(Q) tends to 1",
+        )
+    if "Q" not in signal.value.dims:
+        raise RangeError(
+            f"'{signal.value.name}' has no dimension 'Q' (it has {tuple(signal.value.dims)})",
+            reason="it is compared with S(Q) over Q",
+            fix="cut at constant energy: B.bp.cut_E(E, width=...)",
+        )
+    mask = select_range(signal.source, "Q", Q_range, name="Q_range")
+    return signal, other, xr.DataArray(mask, dims="Q", coords={"Q": signal.value["Q"].variable})
+
+
+def _interpolated(sq: Signal, Q: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Interpolate S(Q) and its std linearly onto other Q; NaN outside, never extrapolated."""
+    own = sq.value["Q"].values * convert_factor(sq.value["Q"].attrs["units"], Q.attrs["units"], name="Q of S(Q)")
+    at = Q.values
+    slack = 1e-9 * (own[-1] - own[0])
+    if at[-1] < own[0] - slack or at[0] > own[-1] + slack:
+        raise RangeError(
+            f"S(Q) reaches from {own[0]:g} to {own[-1]:g}, the data from {at[0]:g} to {at[-1]:g} {Q.attrs['units']}",
+            reason="their Q ranges do not overlap",
+            fix="check the units of the Q coordinates, or bring an S(Q) of that range",
+        )
+    right = np.clip(np.searchsorted(own, at), 1, max(own.size - 1, 1))
+    t = (at - own[right - 1]) / (own[right] - own[right - 1])
+    # A grid that is the same but for rounding takes each point as it is, std included.
+    t = np.where(np.abs(t) < 1e-9, 0.0, np.where(np.abs(t - 1) < 1e-9, 1.0, t))
+    weight = xr.DataArray(np.where((t < 0) | (t > 1), np.nan, t), dims="Q", coords={"Q": Q.variable})
+
+    def mix(array: xr.DataArray, power: int) -> xr.DataArray:
+        low, high = (array.isel(Q=i).drop_vars("Q") for i in (right - 1, right))
+        # A neighbour of weight zero may be NaN.
+        low, high = low.where(weight.values != 1, 0.0), high.where(weight.values != 0, 0.0)
+        return (1 - weight) ** power * low + weight**power * high
+
+    keep = [c for c in sq.value.coords if c in sq.value.dims]
+    value = sq.value.drop_vars([c for c in sq.value.coords if c not in keep])
+    curve = mix(value, 1)
+    if sq.std is None:
+        return curve, None
+    variance = sq.std.drop_vars([c for c in sq.std.coords if c not in keep]) ** 2
+    return curve, np.sqrt(mix(variance, 2))
+
+
+def _require_enough(
+    value: xr.DataArray, curve: xr.DataArray, used: xr.DataArray, n_min: int, Q_range: Any
+) -> None:
+    count = int((used & curve.notnull().any([d for d in curve.dims if d != "Q"])).sum())
+    if count < n_min:
+        Q = value["Q"]
+        raise RangeError(
+            f"only {count} Q bins are left to compare with S(Q) (Q_range={Q_range})",
+            reason=f"at least {n_min} are needed; the data reach from {float(Q[0]):g} to {float(Q[-1]):g} "
+            f"{Q.attrs['units']}",
+            fix="widen Q_range, or bring an S(Q) that covers it",
+        )
+
+
+def _correlations(value: xr.DataArray, curve: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Pearson's and Spearman's r along Q over the points both hold, NaN for fewer than three."""
+    answer = xr.apply_ufunc(
+        _pearson_and_spearman,
+        value,
+        curve,
+        input_core_dims=[["Q"], ["Q"]],
+        output_core_dims=[[], []],
+        dask="parallelized",
+        output_dtypes=[float, float],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    return answer[0], answer[1]
+
+
+def _pearson_and_spearman(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.broadcast_arrays(x, y)
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = np.where(both, x, np.nan), np.where(both, y, np.nan)
+    ranks = [scipy.stats.rankdata(a, axis=-1, nan_policy="omit") for a in (x, y)]
+    return _pearson(x, y, both), _pearson(ranks[0], ranks[1], both)
+
+
+def _pearson(x: np.ndarray, y: np.ndarray, both: np.ndarray) -> np.ndarray:
+    count = both.sum(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        dx, dy = (
+            np.where(both, a - np.where(both, a, 0.0).sum(axis=-1, keepdims=True) / count, 0.0) for a in (x, y)
+        )
+        r = (dx * dy).sum(axis=-1) / np.sqrt((dx**2).sum(axis=-1) * (dy**2).sum(axis=-1))
+    return np.where(count[..., 0] >= 3, r, np.nan)
+
+
+def _fit_scale(
+    cut: np.ndarray, cut_std: np.ndarray, curve: np.ndarray, curve_std: np.ndarray, *, offset: bool
+) -> np.ndarray:
+    """Return A, its std, c, its std, χ²_red, number of points."""
+    known = bool(cut_std.ndim or curve_std.ndim)
+    variance_cut = cut_std**2 if cut_std.ndim else np.zeros(cut.shape)
+    variance_curve = curve_std**2 if curve_std.ndim else np.zeros(cut.shape)
+    ok = np.isfinite(cut) & np.isfinite(curve)
+    if known:
+        total = variance_cut + variance_curve
+        ok &= np.isfinite(total) & (total > 0)
+    n = int(ok.sum())
+    if n < (4 if offset else 3):
+        return np.array([np.nan] * 5 + [n])
+    b, s, vb, vs = cut[ok], curve[ok], variance_cut[ok], variance_curve[ok]
+    # Fitted in units of its own size: lmfit's steps are not scale-free.
+    size = float(np.abs(b).max()) or 1.0
+    b, vb = b / size, vb / size**2
+    parameters = lmfit.Parameters()
+    parameters.add("A", value=float((b * s).sum() / (s * s).sum()))
+    parameters.add("c", value=0.0, vary=offset)
+
+    def residual(p: Any) -> np.ndarray:
+        A, c = p["A"].value, p["c"].value
+        weight = 1 / np.sqrt(vb + A**2 * vs) if known else 1.0
+        return np.asarray((b - A * s - c) * weight)
+
+    result = lmfit.minimize(residual, parameters, scale_covar=not known)
+    A, c = result.params["A"], result.params["c"]
+    if not result.success or A.stderr is None:
+        return np.array([np.nan] * 5 + [n])
+    c_std = c.stderr if offset and c.stderr is not None else np.nan
+    return np.array([A.value * size, A.stderr * size, c.value * size, c_std * size, result.redchi, n])
+

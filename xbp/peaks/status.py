@@ -1,0 +1,13 @@
+"""What may be said of one fit among many, instead of a number that only looks fine."""
+
+from typing import Final
+
+OK: Final = "ok"
+NO_DATA: Final = "no data"
+TOO_FEW: Final = "too few points"
+NO_MAXIMUM: Final = "no maximum"
+AT_EDGE: Final = "maximum at edge"
+FAILED: Final = "fit failed"
+
+#: Fits run on arrays of numbers; there a status is its place in this tuple.
+STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED)

@@ -1,0 +1,334 @@
+"""Figures: matplotlib, one style, units on every axis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import MissingDependencyError, QuantityError, RangeError
+from xbp.grid import bin_limits
+from xbp.peaks.fits import evaluate
+from xbp.peaks.status import OK
+from xbp.pint_data import unwrap
+from xbp.signal import read, table_signal
+from xbp.units import convert_factor, parse_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["correlation", "cut", "map", "peak", "scaling"]
+
+# Okabe and Ito's colours, told apart by every kind of colour vision.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+_SYMBOLS = {"Q": "$Q$", "E": "$E$"}
+
+
+def _axes(ax: Axes | None) -> Axes:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise MissingDependencyError(
+            "matplotlib is not installed", reason="the figures are drawn with it", fix="pip install 'xbp[plot]'"
+        ) from error
+    return plt.subplots(figsize=(4.8, 3.6), layout="constrained")[1] if ax is None else ax
+
+
+def units_label(units: str) -> str:
+    """Write units for an axis, such as Å⁻¹; nothing where the number is pure.
+
+    Examples
+    --------
+    >>> units_label("1/angstrom"), units_label("angstrom**2/meV**2"), units_label("1")
+    ('Å$^{-1}$', 'Å$^{2}$ meV$^{-2}$', '')
+    """
+    powers = sorted(
+        ((f"{parse_unit(name):~P}", power) for name, power in parse_unit(units)._units.items()),
+        key=lambda item: item[1] < 0,
+    )
+    return " ".join(s if p == 1 else f"{s}$^{{{p:g}}}$" for s, p in powers)
+
+
+def label(symbol: str, units: str) -> str:
+    """Write an axis label: the symbol, and its units in brackets."""
+    unit = units_label(units)
+    return f"{symbol} ({unit})" if unit else symbol
+
+
+def _signal_label(value: xr.DataArray) -> str:
+    free = [d for d in ("Q", "E") if d in value.dims]
+    symbol = f"${value.name}({','.join(free)})$" if free else f"${value.name}$"
+    units = value.attrs["units"]
+    return label(symbol, units) if units != "1" else f"{symbol} (arb. units)"
+
+
+def map(  # noqa: A001  # the method users know from xarray-like libraries
+    data: xr.DataArray | xr.Dataset,
+    sq: xr.DataArray | xr.Dataset | None = None,
+    ax: Axes | None = None,
+    *,
+    E_range: tuple[float, float] | None = None,
+    peak: xr.Dataset | None = None,
+    **kwargs: Any,
+) -> Axes:
+    """Draw B(Q,E), or any signal over Q and E, in colours, as the paper's Fig. 1.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        A signal over Q and E.
+    sq : xarray.DataArray or xarray.Dataset, optional
+        S(Q) to lay over the map, on an axis of its own at the right.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    E_range : pair of float, optional
+        Energies to show, in the units of the coordinate; the colours are scaled to what is shown.
+    peak : xarray.Dataset, optional
+        Peaks over Q from `boson_peak`, drawn with their error bars.
+    **kwargs
+        For `matplotlib.axes.Axes.pcolormesh`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    RangeError
+        If the data have not just the dimensions Q and E.
+    """
+    signal = read(data)
+    value = signal.value
+    if set(value.dims) != {"Q", "E"}:
+        raise RangeError(
+            f"'{value.name}' has the dimensions {tuple(value.dims)}",
+            reason="a map has Q and E",
+            fix="choose one element of every other dimension first: data.isel(...)",
+        )
+    axes = _axes(ax)
+    value = value.transpose("E", "Q")
+    q_edges, e_edges = (np.append(lo, hi[-1]) for lo, hi in (bin_limits(signal.source, d) for d in ("Q", "E")))
+    shown = value.values
+    if E_range is not None:
+        shown = shown[(value.E.values >= E_range[0]) & (value.E.values <= E_range[1])]
+    finite = shown[np.isfinite(shown)]
+    # A single elastic bin or noisy corner must not take all the colours.
+    limits = {"vmin": 0.0, "vmax": float(np.percentile(finite, 99.5))} if finite.size else {}
+    mesh = axes.pcolormesh(
+        q_edges, e_edges, value.values, **({"cmap": "viridis", "rasterized": True} | limits | kwargs)
+    )
+    axes.figure.colorbar(mesh, ax=axes, label=_signal_label(value.transpose("Q", "E")), pad=0.15 if sq is not None else 0.03)
+    axes.set(xlabel=label(_SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label(_SYMBOLS["E"], value.E.attrs["units"]))
+    if E_range is not None:
+        axes.set_ylim(*E_range)
+    if peak is not None:
+        ok = peak.status == OK
+        axes.errorbar(
+            peak.Q[ok], peak.energy[ok], peak.energy_std[ok], fmt=".", ms=3, lw=0.7, color="white", label="peak"
+        )
+    if sq is not None:
+        curve = read(sq, "static_structure_factor").value
+        q = curve.Q * convert_factor(curve.Q.attrs["units"], value.Q.attrs["units"])
+        twin = axes.twinx()
+        # White under colour: readable on dark and on bright parts of the map.
+        twin.plot(q, curve, color="white", lw=2.6)
+        twin.plot(q, curve, color=ORANGE, lw=1.3)
+        twin.set_ylabel("$S(Q)$", color=ORANGE)
+        twin.set_ylim(0, None)
+        axes.set_xlim(q_edges[0], q_edges[-1])
+    return axes
+
+
+def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    """Draw a signal over one dimension, with error bars where they are known.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        A signal over Q or E alone.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    RangeError
+        If the data have more than one dimension.
+    """
+    signal = read(data)
+    value = signal.value
+    if value.ndim != 1:
+        raise RangeError(
+            f"'{value.name}' has the dimensions {tuple(value.dims)}",
+            reason="a cut has one",
+            fix="cut first: data.bp.cut_E(...) or .bp.cut_Q(...)",
+        )
+    axes = _axes(ax)
+    dim = str(value.dims[0])
+    style = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
+    axes.errorbar(value[dim], value, signal.std, **style)
+    axes.set(xlabel=label(_SYMBOLS.get(dim, dim), value[dim].attrs["units"]), ylabel=_signal_label(value))
+    return axes
+
+
+def peak(
+    data: xr.DataArray | xr.Dataset, peak: xr.Dataset | None = None, ax: Axes | None = None, **kwargs: Any
+) -> Axes:
+    """Draw a spectrum with the peak fitted to it.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        B(E), a spectrum over E alone; or the peaks over Q from `boson_peak`, whose energies are
+        then drawn against Q.
+    peak : xarray.Dataset, optional
+        What `boson_peak` returned for this spectrum.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    RangeError
+        If the spectrum has more than one dimension.
+    """
+    if isinstance(data, xr.Dataset) and data.attrs.get("quantity") == "boson_peak":
+        return _peak_energies(data, ax, **kwargs)
+    axes = cut(data, ax, **kwargs)
+    if peak is None:
+        return axes
+    table, _ = unwrap(peak)
+    energies = table_signal(table, "boson_peak", "energy").value
+    if energies.ndim:
+        raise QuantityError(
+            f"the peaks are over {energies.dims}", reason="one spectrum has one peak", fix="choose one: peak.isel(...)"
+        )
+    units = energies.attrs["units"]
+    if str(table.status.values) != OK:
+        axes.set_title(f"no peak: {table.status.values}", fontsize="small")
+        return axes
+    E = np.linspace(float(table.E_low), float(table.E_high), 300)
+    numbers = {str(name): float(v) for name, v in table.data_vars.items() if name != "status"}
+    energy, std = numbers["energy"], numbers["energy_std"]
+    axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
+    axes.axvline(energy, color=GREY, lw=0.8, ls="--")
+    axes.set_title(f"$E_\\mathrm{{BP}}$ = {_with_error(energy, std)} {units_label(units)}", fontsize="small")
+    return axes
+
+
+def _peak_energies(table: xr.Dataset, ax: Axes | None, **kwargs: Any) -> Axes:
+    plain, _ = unwrap(table)
+    energy = table_signal(plain, "boson_peak", "energy").value
+    if energy.dims != ("Q",):
+        raise RangeError(
+            f"the peaks are over {energy.dims}", reason="they are drawn against Q", fix="choose one: peak.isel(...)"
+        )
+    axes = _axes(ax)
+    ok = plain.status == OK
+    style = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
+    axes.errorbar(plain.Q[ok], energy[ok], plain.energy_std[ok], **style)
+    axes.set(
+        xlabel=label(_SYMBOLS["Q"], plain.Q.attrs["units"]),
+        ylabel=label(r"$E_\mathrm{BP}$", energy.attrs["units"]),
+    )
+    axes.set_ylim(0, None)
+    return axes
+
+
+def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    """Draw a cut at constant energy beside S(Q) scaled to it.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        What `scale_to_sq` returned, without leftover dimensions.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    QuantityError
+        If this is no result of `scale_to_sq`.
+    """
+    table, _ = unwrap(data)
+    value = table_signal(table, "scaling", "cut").value
+    if value.dims != ("Q",):
+        raise RangeError(
+            f"the cut is over {value.dims}", reason="one cut is drawn", fix="choose one: fit.isel(...)"
+        )
+    axes = _axes(ax)
+    style = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "$B(Q)$"} | kwargs
+    axes.errorbar(value.Q, value, table.get("cut_std"), **style)
+    axes.plot(value.Q, table.scaled_structure_factor, color=ORANGE, lw=1.6, label="$A\\,S(Q)$", zorder=3)
+    r = float(table.pearson_r)
+    at = f" at {float(value.E):.3g} {units_label(value.E.attrs['units'])}" if "E" in value.coords else ""
+    axes.set_title(f"$r$ = {r:.2f}{at}", fontsize="small")
+    axes.set(
+        xlabel=label(_SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label("$B(Q)$", value.attrs["units"])
+    )
+    axes.legend(frameon=False, fontsize="small")
+    return axes
+
+
+def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    """Draw the correlation of B(Q,E) with S(Q) against energy.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        What `correlation_map` returned, without leftover dimensions.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **kwargs
+        For `matplotlib.axes.Axes.plot`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    QuantityError
+        If this is no result of `correlation_map`.
+    """
+    table, _ = unwrap(data)
+    r = table_signal(table, "correlation_map", "pearson_r").value
+    if r.dims != ("E",):
+        raise RangeError(f"r is over {r.dims}", reason="one curve is drawn", fix="choose one: r.isel(...)")
+    axes = _axes(ax)
+    spread = table.pearson_r_std.values
+    axes.fill_between(r.E, r - spread, np.minimum(r + spread, 1.0), color=BLUE, alpha=0.2, lw=0)
+    axes.plot(r.E, r, **({"color": BLUE, "lw": 1.4} | kwargs))
+    axes.axhline(0.0, color=GREY, lw=0.8)
+    axes.set(xlabel=label(_SYMBOLS["E"], r.E.attrs["units"]), ylabel="correlation of $B(Q,E)$ with $S(Q)$")
+    axes.set_ylim(-1.05, 1.05)
+    return axes
+
+
+def _with_error(value: float, std: float) -> str:
+    """Write a number and its error with two figures of the error.
+
+    Examples
+    --------
+    >>> _with_error(2.3587, 0.1021)
+    '2.36 ± 0.10'
+    """
+    digits = max(0, 1 - int(np.floor(np.log10(std)))) if std > 0 else 3
+    return f"{value:.{digits}f} ± {std:.{digits}f}"

@@ -1,0 +1,22 @@
+"""From S(Q,E) to B(Q,E) and back, and what is done to data on the way."""
+
+from xbp.reduction.arithmetic import convert, scale, subtract
+from xbp.reduction.bins import cut_E, cut_Q, rebin
+from xbp.reduction.debye_waller import debye_waller
+from xbp.reduction.detailed_balance import detailed_balance
+from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
+
+__all__ = [
+    "convert",
+    "cut_E",
+    "cut_Q",
+    "debye_waller",
+    "detailed_balance",
+    "rebin",
+    "scale",
+    "subtract",
+    "to_bqe",
+    "to_convention",
+    "to_gdos",
+    "to_sqe",
+]

@@ -1,0 +1,231 @@
+"""Arithmetic that keeps units, standard deviations and grids honest."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import CoordinateError, UnitsError
+from xbp.schema import COORDINATES, QUANTITIES, require_same_grid
+from xbp.signal import extend_history, label_std, read
+from xbp.units import (
+    Frequency,
+    convert_factor,
+    format_unit,
+    is_energy_like,
+    magnitude,
+    parse_unit,
+    split_quantity,
+    swap_unit,
+)
+
+__all__ = ["convert", "scale", "subtract"]
+
+Data = TypeVar("Data", xr.DataArray, xr.Dataset)
+
+
+def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0) -> Data:
+    """Subtract a background, such as the empty can: data − scale · background.
+
+    σ² = σ_data² + scale² σ_background², the two being measured independently.
+
+    Parameters
+    ----------
+    data, background : xarray.DataArray or xarray.Dataset
+        The same quantity on the same grid; the background is converted to the units of the data.
+        A background without standard deviation is taken as exact.
+    scale : scalar, optional
+        Transmission or self-shielding factor, dimensionless.
+
+    Returns
+    -------
+    same type as `data`
+
+    Raises
+    ------
+    CoordinateError
+        If the grids differ, however little, naming both.
+    UnitsError
+        If the units do not convert.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> float(abs(S.bp.subtract(S, scale=1)).max())
+    0.0
+    """
+    signal = read(data)
+    other = read(background, signal.quantity.name)
+    shared = tuple(d for d in other.value.dims if d in signal.value.dims)
+    missing = [d for d in other.value.dims if d not in signal.value.dims]
+    if missing:
+        raise CoordinateError(
+            f"the background has a dimension '{missing[0]}' that the data have not",
+            reason="it is not one background but several",
+            fix=f"choose one: background.isel({missing[0]}=0), or average over it",
+        )
+    require_same_grid(signal.value, other.value, shared)
+    factor = magnitude(scale, "1", name="scale")
+    exact = factor * convert_factor(other.units, signal.units, name="the background")
+    value = signal.value.copy(data=(signal.value.variable - exact * other.value.variable).data)
+    std = signal.std
+    if std is not None and other.std is not None:
+        std = std.copy(data=np.sqrt(std.variable**2 + (exact * other.std.variable) ** 2).data)
+    answer: Data = signal.answer(
+        value,
+        std,
+        operation="subtract",
+        arguments={"background": other.value.attrs.get("long_name", str(other.value.name)), "scale": factor},
+    )
+    return answer
+
+
+def scale(data: Data, factor: Any) -> Data:
+    """Multiply a signal by a factor, its standard deviation and units with it.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Any signal.
+    factor : scalar, with or without units
+        Its units multiply those of the data; a bare number has none. It is taken as exact.
+
+    Returns
+    -------
+    same type as `data`
+
+    Raises
+    ------
+    UnitsError
+        If the factor is not a finite scalar.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> S.bp.scale("2 barn").attrs["units"]
+    'b/meV'
+    """
+    signal = read(data)
+    _, given = split_quantity(factor, "factor")
+    units = given or "1"
+    number = magnitude(factor, units, name="factor")
+    std = None if signal.std is None else signal.std * abs(number)
+    answer: Data = signal.answer(
+        signal.value * number,
+        std,
+        operation="scale",
+        arguments={"factor": f"{number:.10g} {units}"},
+        units=format_unit(parse_unit(signal.units) * parse_unit(units)),
+    )
+    return answer
+
+
+def convert(
+    data: Data,
+    E: str | None = None,
+    Q: str | None = None,
+    temperature: str | None = None,
+    *,
+    frequency: Frequency | None = None,
+) -> Data:
+    """Change the units of coordinates, and of everything that is a density in them.
+
+    ∫ S dE is kept: a density in E is multiplied by dE_old/dE_new, its standard deviation too. Any
+    other variable whose units hold the old energy unit, such as B in angstrom²/meV², is rewritten
+    in the new one.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Any signal.
+    E, Q, temperature : str, optional
+        New units. Energy, frequency (E = hν) and wavenumber (E = hcν̃) convert into one another.
+    frequency : {"ordinary", "angular"}, optional
+        What a frequency that is not in hertz means, such as ``rad/ps``; there is no default.
+
+    Returns
+    -------
+    same type as `data`
+
+    Raises
+    ------
+    UnitsError
+        If the units do not convert, or a frequency could be angular or ordinary.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> in_thz = S.bp.convert(E="THz", Q="1/nm")
+    >>> in_thz.attrs["units"], in_thz.Q.attrs["units"]
+    ('1/THz', '1/nm')
+    >>> areas = [A.isel(Q=99).integrate("E").item() for A in (S, in_thz)]
+    >>> abs(areas[0] / areas[1] - 1) < 1e-12
+    True
+    """
+    signal = read(data)
+    requested = {"E": E, "Q": Q, "temperature": temperature}
+    arguments = {k: v for k, v in requested.items() if v is not None}
+    # Every variable of the Dataset stands on the coordinate, so all of them change together.
+    ds = signal.source if isinstance(signal.source, xr.Dataset) else signal.source.to_dataset(name="_only")
+    for dim, units in arguments.items():
+        ds = _convert_coordinate(ds, dim, units, frequency)
+    key = signal.value.name if isinstance(signal.source, xr.Dataset) else "_only"
+    history = extend_history(
+        signal.value.attrs.get("history"), "convert", arguments | {"frequency": frequency}
+    )
+    ds[key].attrs["history"] = history
+    if isinstance(signal.source, xr.DataArray):
+        only: Data = signal.rewrap(ds["_only"].rename(signal.value.name))
+        return only
+    if signal.std is not None:
+        label_std(ds, str(key))
+    ds.attrs["history"] = history
+    whole: Data = signal.rewrap(ds)
+    return whole
+
+
+def _convert_coordinate(ds: xr.Dataset, dim: str, units: str, frequency: Frequency | None) -> xr.Dataset:
+    if dim not in ds.coords:
+        raise UnitsError(
+            f"the data have no coordinate '{dim}'", reason="there is nothing to convert", fix=f"leave {dim}= out"
+        )
+    old = str(ds[dim].attrs["units"])
+    new_unit = parse_unit(units, like=COORDINATES[dim][0])
+    if dim == "E" and not is_energy_like(new_unit):
+        raise UnitsError(
+            f"E={units!r} is no unit of energy transfer",
+            reason="energy, frequency or wavenumber is needed",
+            fix="E='meV', 'THz' or '1/cm'",
+        )
+    new = format_unit(new_unit)
+    factor = convert_factor(old, new, name=f"coordinate '{dim}'", frequency=frequency)
+    out = ds.copy()
+    names = [dim, str(ds[dim].attrs.get("bounds", f"{dim}_bnds"))]
+    for name in names:
+        if name in ds.coords:
+            coordinate = ds[name].variable * factor
+            coordinate.attrs = ds[name].attrs | ({"units": new} if name == dim else {})
+            out = out.assign_coords({name: coordinate})
+    if dim != "E":
+        return out
+    for name, variable in ds.data_vars.items():
+        if "units" not in variable.attrs:
+            continue
+        # A standard deviation is a density where its variable is one.
+        of = ds[str(name).removesuffix("_std")] if str(name).removesuffix("_std") in ds else variable
+        row = QUANTITIES.get(str(of.attrs.get("quantity")))
+        rewritten, power = swap_unit(variable.attrs["units"], old, new)
+        if power == 0 and row is not None and row.is_density and dim in variable.dims:
+            # In arbitrary units it is a density all the same: its numbers are per old unit.
+            power = -1
+            rewritten = format_unit(parse_unit(variable.attrs["units"]) * parse_unit(old) / parse_unit(new))
+        if power:
+            attrs = variable.attrs | {"units": rewritten}
+            out[name] = variable.variable * factor**power
+            out[name].attrs = attrs
+    return out

@@ -1,0 +1,177 @@
+"""Mean-square displacement from the fall of the elastic line with Q."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import RangeError
+from xbp.grid import bin_limits, select_range
+from xbp.signal import Signal, read, result_table
+from xbp.units import format_unit, parse_unit
+
+__all__ = ["debye_waller"]
+
+# A coherent elastic line rises and falls by Bragg peaks or S(Q). It is told from a Debye-Waller
+# decay by the part of the variance of ln S_el that the straight line leaves, where that is more
+# than counting statistics explain.
+_MIN_EXPLAINED = 0.8
+
+
+def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
+    r"""Measure u² from the elastic line.
+
+    .. math:: \ln S_{el}(Q) = \mathrm{const} - Q^2 u^2, \quad S_{el}(Q) = \int S(Q,E)\,dE
+
+    Weighted straight line through ln S_el against Q². This holds for an incoherent scatterer
+    (vanadium, hydrogenous samples); Bragg peaks or a structured S(Q) make it meaningless, and the
+    status says so.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E) over Q and E; NaN where not measured.
+    E_range : pair of scalars with units, optional
+        The elastic line; by default the contiguous bins around E = 0 where the Q-averaged S is at
+        least half its maximum. The inelastic intensity under it grows with Q² and lowers u².
+    Q_range : pair of scalars with units, optional
+        Momentum transfers to use; by default all where the whole line was measured.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``u2`` per axis with ``u2_std`` (in the inverse square of the data's Q unit; angstrom² for
+        Q in 1/angstrom), over leftover dimensions; ``elastic_intensity`` over Q with its std;
+        ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the line explains;
+        ``status``: "ok", "not a Debye-Waller decay" (u2 is NaN) or "too few points". The std is that
+        of counting; where ``chi2_reduced`` is well above 1 the straight line, and not the counting,
+        limits u². The line used is in attrs.
+
+    Raises
+    ------
+    RangeError
+        If there is no elastic line in the data.
+
+    References
+    ----------
+    G. L. Squires, Introduction to the Theory of Thermal Neutron Scattering (1978), ch. 3.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> line = xbp.models.elastic_line(
+    ...     np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2="0.008 angstrom^2", resolution="1 meV")
+    >>> round(float(line.bp.debye_waller().u2), 6)
+    0.008
+    """
+    signal = read(data, "dynamic_structure_factor")
+    value, std = signal.value, signal.std
+    if "Q" not in value.dims or "E" not in value.dims:
+        raise RangeError(
+            f"'{value.name}' has the dimensions {tuple(value.dims)}",
+            reason="the elastic line is followed over Q and integrated over E",
+            fix="pass S(Q,E) before it was cut",
+        )
+    window = (
+        select_range(signal.source, "E", E_range, name="E_range") if E_range is not None else _elastic_bins(signal)
+    )
+    lower, upper = bin_limits(signal.source, "E")
+    widths = xr.DataArray((upper - lower)[window], dims="E")
+    line = value.isel(E=window)
+    intensity = (line * widths).sum("E", skipna=False)
+    usable = (intensity > 0) & xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
+    intensity_std = None
+    if std is not None:
+        intensity_std = np.sqrt(((std.isel(E=window) * widths) ** 2).sum("E", skipna=False))
+        usable &= intensity_std > 0
+    fit = xr.apply_ufunc(
+        _fit_line,
+        intensity.where(usable),
+        np.nan if intensity_std is None else intensity_std,
+        xr.DataArray(value["Q"].values ** 2, dims="Q"),
+        input_core_dims=[["Q"], [] if intensity_std is None else ["Q"], ["Q"]],
+        output_core_dims=[["_out"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float],
+        dask_gufunc_kwargs={"output_sizes": {"_out": 5}, "allow_rechunk": True},
+    )
+    u2, u2_std, chi2, explained, count = (fit.isel(_out=i, drop=True) for i in range(5))
+    decays = (explained >= _MIN_EXPLAINED) | (chi2 < 2)
+    ok = decays & (u2 > 0)
+    status = xr.where(count < 3, "too few points", xr.where(ok, "ok", "not a Debye-Waller decay"))
+    q_units = value["Q"].attrs["units"]
+    units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
+    e_units = value["E"].attrs["units"]
+    intensity_units = format_unit(parse_unit(signal.units) * parse_unit(e_units))
+    variables = {
+        "u2": (u2.where(ok), units, "mean-square displacement per axis"),
+        "u2_std": (u2_std.where(ok), units, "standard deviation of u2"),
+        "explained": (explained, "1", "part of the variance of ln S_el explained by the line"),
+        "n_points": (count, "1", "number of Q bins used"),
+        "elastic_intensity": (intensity, intensity_units, "integrated elastic line"),
+        "status": (status, "", "whether u2 can be used"),
+    }
+    if intensity_std is not None:
+        variables["elastic_intensity_std"] = (intensity_std, intensity_units, "standard deviation")
+        variables["chi2_reduced"] = (chi2, "1", "reduced chi-squared of the straight line")
+    used = f"{lower[window][0]:.10g} to {upper[window][-1]:.10g} {e_units}"
+    answer: xr.Dataset = result_table(
+        signal,
+        variables,
+        quantity="debye_waller",
+        operation="debye_waller",
+        arguments={"E_range": used, "Q_range": Q_range},
+        attrs={"elastic_line": used},
+    )
+    return answer
+
+
+def _elastic_bins(signal: Signal) -> np.ndarray:
+    """Find the contiguous bins around the elastic line where the Q-averaged S is above half maximum."""
+    value = signal.value
+    profile = value.mean([d for d in value.dims if d != "E"]).values
+    lower, upper = bin_limits(signal.source, "E")
+    at_zero = (lower <= 0) & (upper >= 0)
+    if not at_zero.any() or not np.isfinite(profile).any():
+        raise RangeError(
+            "the data hold no elastic line",
+            reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}",
+            fix="pass S(Q,E) with E = 0 in it, or name the line by E_range=",
+        )
+    start = int(np.argmax(at_zero))
+    # The measured line may be off zero by a bin: climb to the top first.
+    while start + 1 < profile.size and profile[start + 1] > profile[start]:
+        start += 1
+    while start > 0 and profile[start - 1] > profile[start]:
+        start -= 1
+    above = profile >= profile[start] / 2
+    first = last = start
+    while first > 0 and above[first - 1]:
+        first -= 1
+    while last + 1 < above.size and above[last + 1]:
+        last += 1
+    mask = np.zeros(above.size, dtype=bool)
+    mask[first : last + 1] = True
+    return mask
+
+
+def _fit_line(intensity: np.ndarray, std: np.ndarray, q2: np.ndarray) -> np.ndarray:
+    """Return u², its std, χ²_red, explained part of the variance, number of points."""
+    ok = np.isfinite(intensity)
+    n = int(ok.sum())
+    if n < 3:
+        return np.array([np.nan, np.nan, np.nan, np.nan, n])
+    x, y = q2[ok], np.log(intensity[ok])
+    known = std.ndim > 0
+    w = intensity[ok] / std[ok] if known else np.ones(n)
+    (slope, offset), covariance = np.polyfit(x, y, 1, w=w, cov="unscaled")
+    residual = y - offset - slope * x
+    chi2 = float((w**2 * residual**2).sum() / (n - 2))
+    total = (w**2 * (y - np.average(y, weights=w**2)) ** 2).sum()
+    explained = 1 - (w**2 * residual**2).sum() / total if total > 0 else 0.0
+    # Unit weights know no scale of their own: there χ² is the variance of the points.
+    variance = covariance[0, 0] * (1.0 if known else chi2)
+    return np.array([-slope, np.sqrt(variance), chi2, explained, n])

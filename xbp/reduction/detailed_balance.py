@@ -1,0 +1,160 @@
+"""The free test of measured data: S(Q,−E) = S(Q,E) exp(−E/k_BT)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import RangeError
+from xbp.grid import bin_limits, select_range
+from xbp.models.factors import boltzmann
+from xbp.signal import read, result_table
+from xbp.units import convert_factor
+
+__all__ = ["detailed_balance"]
+
+
+def detailed_balance(
+    data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None
+) -> xr.Dataset:
+    r"""Compare energy gain with energy loss, and tell the temperature that their ratio implies.
+
+    .. math:: \ln \frac{S(Q,-E)}{S(Q,E)} = -\frac{E}{k_BT}
+
+    S(Q,E) is averaged over the Q bins that hold numbers on both sides, the side of energy gain
+    interpolated linearly onto −E where the grid is not symmetric, and 1/k_BT fitted through the
+    origin, weighted by the standard deviations (bins independent).
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E) or S(E), quantum, with both signs of E.
+    E_range : pair of scalars with units, optional
+        Energies E > 0 to use; by default all that exist on both sides. The elastic line belongs to
+        the resolution, so leave it out.
+    Q_range : pair of scalars with units, optional
+        Momentum transfers to average over.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``ratio`` S(−E)/S(E) over E with ``ratio_std``; ``temperature_at_E``, what each energy alone
+        implies (K, NaN where gain exceeds loss); ``implied_temperature`` with its ``_std`` (K), that
+        of counting; ``chi2_reduced``. Over any leftover dimensions. Data that are spoiled, by a
+        background say, show it by a χ² far above one and a ``temperature_at_E`` that runs with E.
+
+    Raises
+    ------
+    RangeError
+        If the data have one sign of E only, or nothing is left on both sides.
+
+    References
+    ----------
+    S. W. Lovesey, Theory of Neutron Scattering from Condensed Matter (1984), ch. 3.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> S = xbp.models.dynamic_structure_factor(
+    ...     np.linspace(1, 5, 20), np.linspace(-20, 20, 81), energy="5 meV", width="4 meV",
+    ...     T="280 K", u2="0.01 angstrom^2")
+    >>> round(float(S.bp.detailed_balance(E_range=("2 meV", "18 meV")).implied_temperature), 3)
+    280.0
+    """
+    signal = read(data, "dynamic_structure_factor")
+    value, std = signal.value, signal.std
+    units = value["E"].attrs["units"] if "E" in value.coords else ""
+    if "E" not in value.dims or not (value["E"].values[0] < 0 < value["E"].values[-1]):
+        raise RangeError(
+            "the data do not hold both signs of E",
+            reason="detailed balance compares energy gain with energy loss",
+            fix="pass S(Q,E) as measured, before it was folded or cut",
+        )
+    in_range = select_range(signal.source, "E", E_range, name="E_range")
+    E = value["E"].values
+    lower, upper = bin_limits(signal.source, "E")
+    # The side of energy loss; the bin that straddles zero is the elastic line.
+    chosen = in_range & (lower >= 0) & (-E >= E[0]) & (E <= E[-1])
+    if not chosen.any():
+        raise RangeError(
+            f"no energy of {E_range!r} has its counterpart at -E",
+            reason=f"the data reach from {lower[0]:g} to {upper[-1]:g} {units}",
+            fix="give an E_range of positive energies that both sides hold",
+        )
+    loss, loss_var = _variance_of(value, std, chosen)
+    gain, gain_var = _mirrored(value, std, E[chosen])
+    gain = gain.assign_coords(E=loss["E"])
+    both = loss.notnull() & gain.notnull()
+    if "Q" in value.dims:
+        both &= xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
+        lo_q, hi_q = bin_limits(signal.source, "Q")
+        width = xr.DataArray(hi_q - lo_q, dims="Q")
+        weight = width.where(both, 0.0)
+        loss, gain = ((side.where(both, 0.0) * weight).sum("Q") for side in (loss, gain))
+        loss_var, gain_var = ((var.where(both, 0.0) * weight**2).sum("Q") for var in (loss_var, gain_var))
+
+    positive = (loss > 0) & (gain > 0)
+    ratio = (gain / loss).where(loss > 0)
+    log_ratio = np.log(ratio.where(positive))
+    log_var = (loss_var / loss**2 + gain_var / gain**2).where(positive)
+    E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'")
+    weight = (1 / log_var) if std is not None else xr.ones_like(log_var)
+    usable = log_ratio.notnull() & np.isfinite(weight)
+    weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)
+    norm = (weight * E_mev**2).sum("E")
+    beta = (-(weight * E_mev * log_ratio).sum("E") / norm).where(norm > 0)
+    count = usable.sum("E")
+    chi2 = ((weight * (log_ratio + beta * E_mev) ** 2).sum("E") / (count - 1)).where(count > 1)
+    # Unit weights know no scale of their own: there χ² is the variance of the points.
+    beta_std = np.sqrt((1.0 if std is not None else chi2) / norm)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        implied = (1 / (boltzmann() * beta)).where(beta > 0)
+        at_E = (-E_mev / log_ratio / boltzmann()).where(usable & (log_ratio < 0))
+    variables = {
+        "ratio": (ratio, "1", "S(-E)/S(E)"),
+        "temperature_at_E": (at_E, "K", "temperature implied at each E"),
+        "implied_temperature": (implied, "K", "temperature implied by detailed balance"),
+        "implied_temperature_std": (implied * beta_std / beta, "K", "standard deviation"),
+        "n_points": (count, "1", "number of energies used"),
+    }
+    if std is not None:
+        variables["ratio_std"] = (ratio * np.sqrt(log_var), "1", "standard deviation of the ratio")
+        variables["chi2_reduced"] = (chi2, "1", "reduced chi-squared of one temperature")
+    answer: xr.Dataset = result_table(
+        signal,
+        variables,
+        quantity="detailed_balance",
+        operation="detailed_balance",
+        arguments={"E_range": E_range, "Q_range": Q_range},
+    )
+    return answer
+
+
+def _variance_of(
+    value: xr.DataArray, std: xr.DataArray | None, chosen: np.ndarray
+) -> tuple[xr.DataArray, xr.DataArray]:
+    part = value.isel(E=chosen)
+    variance = xr.zeros_like(part, dtype=float) if std is None else std.isel(E=chosen) ** 2
+    return part, variance
+
+
+def _mirrored(
+    value: xr.DataArray, std: xr.DataArray | None, energies: np.ndarray
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Interpolate value and variance linearly at −E; exact where the grid is symmetric."""
+    E = value["E"].values
+    at = np.clip(np.searchsorted(E, -energies), 1, E.size - 1)
+    t = (-energies - E[at - 1]) / (E[at] - E[at - 1])
+    # Rounding of a symmetric grid must not bring a neighbour (perhaps NaN) in with weight 1e-16.
+    t = np.where(np.abs(t) < 1e-9, 0.0, np.where(np.abs(t - 1) < 1e-9, 1.0, t))
+    weight = xr.DataArray(t, dims="E")
+    left, right = value.isel(E=at - 1).drop_vars("E"), value.isel(E=at).drop_vars("E")
+    mean = xr.where(weight == 1, right, xr.where(weight == 0, left, (1 - weight) * left + weight * right))
+    if std is None:
+        return mean.transpose(*value.dims), xr.zeros_like(mean, dtype=float).transpose(*value.dims)
+    left_var, right_var = std.isel(E=at - 1).drop_vars("E") ** 2, std.isel(E=at).drop_vars("E") ** 2
+    mixed = (1 - weight) ** 2 * left_var + weight**2 * right_var
+    variance = xr.where(weight == 1, right_var, xr.where(weight == 0, left_var, mixed))
+    return mean.transpose(*value.dims), variance.transpose(*value.dims)

@@ -1,0 +1,357 @@
+"""S(Q,E) → G(Q,E) → B(Q,E) and back: one separable factor, in every published convention."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
+from xbp.errors import CoordinateError, QuantityError
+from xbp.models.factors import CONVENTIONS, Convention, energy_factor, momentum_factor
+from xbp.schema import COORDINATES
+from xbp.signal import Signal, read
+from xbp.units import convert_factor, format_unit, parse_unit
+
+__all__ = ["to_bqe", "to_convention", "to_gdos", "to_sqe"]
+
+Data = TypeVar("Data", xr.DataArray, xr.Dataset)
+
+# Powers of E and Q by which each convention multiplies the units of S.
+_POWERS: dict[Convention, tuple[int, int]] = {
+    "E*n*S/Q^2": (1, -2),
+    "n*S/(E*Q^2)": (-1, -2),
+    "S*E/Q": (1, -1),
+    "S*n/(E*Q)": (-1, -1),
+}
+_QUANTITY: dict[Convention, str] = {
+    "E*n*S/Q^2": "generalized_dos",
+    "n*S/(E*Q^2)": "reduced_dos",
+    "S*E/Q": "generalized_dos",
+    "S*n/(E*Q)": "reduced_dos",
+}
+_GDOS: Convention = "E*n*S/Q^2"
+_BQE: Convention = "n*S/(E*Q^2)"
+
+
+def to_gdos(
+    data: Data, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+) -> Data:
+    r"""Return the generalized density of states G(Q,E).
+
+    .. math:: G(Q,E) = e^{Q^2u^2} \frac{E}{Q^2} \langle n\rangle S(Q,E), \quad
+              \langle n\rangle = 1 - e^{-E/k_BT}
+
+    For classical data ⟨n⟩ becomes E/k_BT. E⟨n⟩S is even in E for data that obey detailed balance.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E) (``dynamic_structure_factor``) with ``attrs["statistics"]``, or B(Q,E); dimensions
+        Q and E in any order, and any further ones.
+    T : scalar with units, optional
+        Temperature (bare: K), where the data do not carry it.
+    u2 : scalar or array with units, optional
+        Mean-square displacement **per axis** (bare: inverse square of the data's Q unit), where the
+        data do not carry it; the elastic line falls as exp(−Q²u²).
+    u2_total, msd, B_iso : scalar or array with units, optional
+        The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u², ⟨|r(t)−r(0)|²⟩ =
+        6u², B = 8π²u².
+
+    Returns
+    -------
+    same type as `data`
+        G(Q,E), in E·S/Q² of the data's own units (angstrom² for S in 1/meV); a Dataset with
+        ``G_std``, the uncertainty of T and u² not included. NaN at Q = 0.
+
+    Raises
+    ------
+    TemperatureError, UnitsError, QuantityError, CoordinateError
+        If T, u² or the kind of statistics is missing or contradictory, or the data do not follow
+        the data model.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Eq. 1.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> G = xbp.tutorial.open_dataset("zr46cu46al8_md").S.bp.to_gdos()
+    >>> G.name, G.attrs["units"]
+    ('G', 'angstrom**2')
+    """
+    return _reform(data, _GDOS, "to_gdos", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+
+
+def to_bqe(
+    data: Data, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+) -> Data:
+    r"""Return the reduced density of states B(Q,E) = G(Q,E)/E².
+
+    .. math:: B(Q,E) = -e^{Q^2u^2} \frac{\mathrm{expm1}(-E/k_BT)}{E\,Q^2} S(Q,E)
+
+    From S(Q,E) it is evaluated in one step and finite at E = 0, where it is
+    exp(Q²u²) S/(Q²k_BT). From G(Q,E) the bin at E = 0 is 0/0 and comes out NaN.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E), or G(Q,E) or G(E), or g(E) (giving g(E)/E²).
+    T, u2, u2_total, msd, B_iso
+        As for `to_gdos`; not needed from G or g.
+
+    Returns
+    -------
+    same type as `data`
+        B, in the units of G/E²; a Dataset with ``B_std``.
+
+    Raises
+    ------
+    XbpError
+        As for `to_gdos`.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Eq. 1 over E².
+
+    Examples
+    --------
+    >>> import xbp
+    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").S.bp.to_bqe()
+    >>> B.attrs["units"], bool(B.sel(E=0).notnull().all())
+    ('angstrom**2/meV**2', True)
+    """
+    return _reform(data, _BQE, "to_bqe", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+
+
+def to_sqe(
+    data: Data, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+) -> Data:
+    r"""Return S(Q,E) from G(Q,E) or B(Q,E): the inverse of `to_gdos` and `to_bqe`.
+
+    .. math:: S(Q,E) = E\,Q^2 e^{-Q^2u^2} \langle n\rangle^{-1} B(Q,E)
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        G(Q,E) or B(Q,E) in any of the conventions, with ``attrs["statistics"]`` saying whether
+        quantum or classical S is meant.
+    T, u2, u2_total, msd, B_iso
+        As for `to_gdos`; data made by xbp carry them.
+
+    Returns
+    -------
+    same type as `data`
+        S(Q,E); NaN at E = 0 if it comes from G, which holds nothing there.
+
+    Raises
+    ------
+    XbpError
+        As for `to_gdos`.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Eq. 3.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> bool(np.allclose(S, S.bp.to_bqe().bp.to_sqe(), rtol=1e-12))
+    True
+    """
+    return _reform(data, None, "to_sqe", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+
+
+def to_convention(
+    data: Data,
+    convention: Convention,
+    T: Any = None,
+    u2: Any = None,
+    *,
+    u2_total: Any = None,
+    msd: Any = None,
+    B_iso: Any = None,
+) -> Data:
+    """Return S(Q,E) reduced as another publication has it.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E), or any reduction of it.
+    convention : {"S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"}
+        n stands for ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor; the last
+        two are `to_gdos` and `to_bqe`, which do.
+    T, u2, u2_total, msd, B_iso
+        As for `to_gdos`; only what the convention needs is asked for.
+
+    Returns
+    -------
+    same type as `data`
+        ``generalized_dos`` or ``reduced_dos`` with ``attrs["convention"]``.
+
+    Raises
+    ------
+    QuantityError
+        If the convention is not one of these; otherwise as for `to_gdos`.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> S.bp.to_convention("S*E/Q").attrs["units"]
+    'angstrom'
+    """
+    if convention not in CONVENTIONS:
+        raise QuantityError(
+            f"convention={convention!r} is not known",
+            reason=f"xbp knows {', '.join(map(repr, CONVENTIONS))}",
+            fix="choose one of them; n stands for 1 - exp(-E/kT)",
+        )
+    return _reform(
+        data, convention, "to_convention", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso
+    )
+
+
+def _reform(data: Data, target: Convention | None, operation: str, *, T: Any, **u2: Any) -> Data:
+    """Multiply by factor(target)/factor(source), where S itself (None) has the factor 1."""
+    signal = read(data, "dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")
+    value = signal.value
+    source = _source_convention(signal, target)
+    arguments: dict[str, Any] = {"convention": target} if operation == "to_convention" else {}
+
+    if source == target:
+        factors, coords = [], {}
+    elif {source, target} == {_GDOS, _BQE} or signal.quantity.name == "vibrational_dos":
+        # G and B differ by E² alone: neither T nor u² need be known.
+        _require_dims(value, "E")
+        power = -2 if target == _BQE else 2
+        with np.errstate(divide="ignore"):
+            factor = value["E"].values.astype(float) ** power
+        factors = [xr.Variable("E", np.where(np.isinf(factor), np.nan, factor))]
+        coords = {}
+    else:
+        _require_dims(value, "E", "Q")
+        factors, coords, used = _via_s(value, source, target, T, u2)
+        arguments |= used
+
+    units = _target_units(signal, source, target)
+    # g(E)/E² is no reduction of S(Q,E), so it is in none of these conventions.
+    kept = {"convention": None if signal.quantity.name == "vibrational_dos" else target}
+    out = _multiply(value, factors).assign_coords(coords)
+    std = None if signal.std is None else _multiply(signal.std, [abs(factor) for factor in factors])
+    quantity = _QUANTITY[target] if target else "dynamic_structure_factor"
+    answer: Data = signal.answer(
+        out, std, operation=operation, arguments=arguments, units=units, quantity=quantity, attrs=kept
+    )
+    return answer
+
+
+def _source_convention(signal: Signal, target: Convention | None) -> Convention | None:
+    name = signal.quantity.name
+    if name == "dynamic_structure_factor":
+        return None
+    if name == "vibrational_dos":
+        if target != _BQE:
+            raise QuantityError(
+                f"'{signal.value.name}' is a vibrational density of states",
+                reason="it holds no Q and is not to be had from, or turned into, G(Q,E) by a factor",
+                fix="g.bp.to_bqe() gives g(E)/E^2; pass S(Q,E) for G(Q,E)",
+            )
+        return _GDOS
+    convention = signal.value.attrs.get("convention")
+    if convention not in CONVENTIONS or _QUANTITY[convention] != name:
+        raise QuantityError(
+            f"'{signal.value.name}' has attrs['convention'] = {convention!r}",
+            reason=f"a {name} is made from S(Q,E) in more than one way",
+            fix=f"say which: data.attrs['convention'] = '{_GDOS if name == 'generalized_dos' else _BQE}' (xbp's own)",
+        )
+    known: Convention = convention
+    return known
+
+
+def _require_dims(value: xr.DataArray, *dims: str) -> None:
+    for dim in dims:
+        if dim not in value.dims:
+            raise CoordinateError(
+                f"'{value.name}' has no dimension '{dim}' (it has {tuple(value.dims)})",
+                reason=f"the factor depends on {dim}, and a mean over {dim} cannot be reduced afterwards",
+                fix="reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)",
+            )
+
+
+def _via_s(
+    value: xr.DataArray, source: Convention | None, target: Convention | None, T: Any, u2: dict[str, Any]
+) -> tuple[list[xr.Variable], dict[str, Any], dict[str, Any]]:
+    """Return the factors in E and in Q, the coordinates they rest on, and the arguments used."""
+    involved = [c for c in (source, target) if c is not None]
+    coords: dict[str, Any] = {}
+    used: dict[str, Any] = {}
+    temperature, displacement = xr.DataArray(0.0), xr.DataArray(0.0)
+    if any("n" in c for c in involved):
+        check_statistics(value.attrs.get("statistics"))
+        temperature = resolve_temperature(value, T)
+        coords["temperature"] = temperature.variable
+        used["T"] = _describe(temperature, "K")
+    if any("Q^2" in c for c in involved):
+        displacement = resolve_u2(value, **u2)
+        coords["u2"] = displacement.variable
+        used["u2"] = _describe(displacement, "angstrom**2")
+    for name, variable in coords.items():
+        variable.attrs = {"units": COORDINATES[name][0], "long_name": COORDINATES[name][1]}
+
+    to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'")
+    to_angstrom = convert_factor(value["Q"].attrs["units"], "1/angstrom", name="coordinate 'Q'")
+    E = value["E"].variable * to_mev
+    Q = value["Q"].variable * to_angstrom
+    temperatures, energies = xr.broadcast(temperature, xr.DataArray(E))
+    displacements, momenta = xr.broadcast(displacement, xr.DataArray(Q))
+    by_energy, by_momentum = np.ones(energies.shape), np.ones(momenta.shape)
+    statistics = value.attrs.get("statistics", "quantum")
+    for convention, sign in ((target, 1), (source, -1)):
+        if convention is None:
+            continue
+        e_power, q_power = _POWERS[convention]
+        e = energy_factor(convention, energies.values, temperatures.values, statistics)
+        q = momentum_factor(convention, momenta.values, displacements.values)
+        # In the units of the coordinates, and NaN where a factor vanishes and cannot be divided by.
+        e, q = e / to_mev**e_power, q / to_angstrom**q_power
+        by_energy = by_energy * (e if sign > 0 else 1 / np.where(e == 0, np.nan, e))
+        by_momentum = by_momentum * (q if sign > 0 else 1 / q)
+    return [xr.Variable(energies.dims, by_energy), xr.Variable(momenta.dims, by_momentum)], coords, used
+
+
+def _describe(array: xr.DataArray, units: str) -> str:
+    values = np.unique(array.values)
+    span = f"{values[0]:.10g}" if values.size == 1 else f"{values[0]:.10g}...{values[-1]:.10g}"
+    return f"{span} {units}"
+
+
+def _target_units(signal: Signal, source: Convention | None, target: Convention | None) -> str:
+    if source == target:
+        return signal.units
+    unit = parse_unit(signal.units)
+    if "E" in signal.value.coords:
+        energy = parse_unit(signal.value["E"].attrs["units"])
+        unit *= energy ** (_power(target, 0) - _power(source, 0))
+    q_power = _power(target, 1) - _power(source, 1)
+    if q_power:
+        unit *= parse_unit(signal.value["Q"].attrs["units"], like="1/angstrom") ** q_power
+    return format_unit(unit)
+
+
+def _power(convention: Convention | None, axis: int) -> int:
+    return 0 if convention is None else _POWERS[convention][axis]
+
+
+def _multiply(array: xr.DataArray, factors: list[xr.Variable]) -> xr.DataArray:
+    """Multiply by each factor in turn, in place after the first: one new array, whatever its size."""
+    out = array.variable
+    for i, factor in enumerate(factors):
+        if i == 0:
+            out = (out * factor).transpose(*array.dims)
+        else:
+            out *= factor
+    return xr.DataArray(out, coords=array.coords, name=array.name)

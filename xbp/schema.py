@@ -1,0 +1,232 @@
+"""The data model: one vocabulary of quantities, and the checks that hold data to it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import CoordinateError, QuantityError, UnitsError
+from xbp.units import is_energy_like, parse_unit
+
+__all__ = ["COORDINATES", "CONVENTIONS", "QUANTITIES", "SCHEMA_VERSION", "Quantity", "validate"]
+
+SCHEMA_VERSION: Final = "1"
+CONVENTIONS: Final = "CF-1.11"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One row of the vocabulary: what ``attrs["quantity"]`` may say.
+
+    Attributes
+    ----------
+    name : str
+        Value of ``attrs["quantity"]``.
+    variable : str
+        Name of the variable in a Dataset that xbp makes.
+    label : str
+        What stands on an axis or a colour bar, without units.
+    dims : tuple of str
+        Its own dimensions; any further one broadcasts.
+    units : str
+        Canonical units.
+    is_density : bool
+        Whether it is a density in E, so that ∫ dE over it is what a change of axis keeps.
+    is_companion : bool
+        Whether it accompanies a map in the same Dataset, and is the signal only where it stands alone.
+    """
+
+    name: str
+    variable: str
+    label: str
+    dims: tuple[str, ...]
+    units: str
+    is_density: bool = False
+    is_companion: bool = False
+
+
+_ROWS = (
+    Quantity("dynamic_structure_factor", "S", "S(Q,E)", ("Q", "E"), "1/meV", is_density=True),
+    Quantity("generalized_dos", "G", "G(Q,E)", ("Q", "E"), "angstrom**2"),
+    Quantity("reduced_dos", "B", "B(Q,E)", ("Q", "E"), "angstrom**2/meV**2"),
+    Quantity("vibrational_dos", "g", "g(E)", ("E",), "1/meV", is_density=True, is_companion=True),
+    Quantity("static_structure_factor", "Sq", "S(Q)", ("Q",), "1", is_companion=True),
+    Quantity("intermediate_scattering_function", "F", "F(Q,t)", ("Q", "time"), "1"),
+    Quantity("current_spectrum", "C", "C(Q,E)", ("Q", "E"), "1/meV", is_density=True),
+    Quantity("fluctuation_spectrum", "phi", "φ(Q,E)", ("Q", "E"), "1/meV", is_density=True),
+    Quantity("raman_intensity", "I", "I(E)", ("E",), "1"),
+    Quantity("heat_capacity", "C", "C_p(T)", ("temperature",), "J/mol/K"),
+    Quantity("trajectory", "trajectory", "trajectory", ("time", "atom", "xyz"), "angstrom"),
+)
+QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}
+
+#: What a table of results says it is, in ``Dataset.attrs["quantity"]``.
+RESULTS: Final = (
+    "boson_peak",
+    "dispersion",
+    "scaling",
+    "correlation_map",
+    "detailed_balance",
+    "debye_waller",
+)
+
+#: Coordinates xbp knows, with their canonical units and what stands on their axis.
+COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
+    "Q": ("1/angstrom", "momentum transfer"),
+    "E": ("meV", "energy transfer (neutron energy loss positive)"),
+    "temperature": ("K", "temperature"),
+    "time": ("ps", "time"),
+    "u2": ("angstrom**2", "mean-square displacement per axis"),
+}
+
+
+def validate(data: xr.DataArray, *expected: str) -> Quantity:
+    """Hold one array to the data model.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        Plain (not pint-wrapped) data with ``attrs["quantity"]`` and ``attrs["units"]``.
+    *expected : str
+        Quantities that are welcome; any of the vocabulary if none is named.
+
+    Returns
+    -------
+    Quantity
+        The row of the vocabulary that the data follow.
+
+    Raises
+    ------
+    QuantityError
+        If the quantity is missing, unknown or not among those expected, or the data not real numbers.
+    UnitsError
+        If units are missing, or of a dimension that the coordinate cannot have.
+    CoordinateError
+        If a coordinate is missing, empty, not finite, descending or has duplicates.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> validate(S, "dynamic_structure_factor").variable
+    'S'
+    """
+    name = "the data" if data.name is None else f"'{data.name}'"
+    given = data.attrs.get("quantity")
+    if given not in QUANTITIES or (expected and given not in expected):
+        welcome = expected or tuple(QUANTITIES)
+        raise QuantityError(
+            f"{name} is {'of no named quantity' if given is None else f'a {given!r}'}",
+            reason=f"this needs {' or '.join(repr(q) for q in welcome)}",
+            fix="say what the numbers are, data.attrs['quantity'] = "
+            f"'{welcome[0]}', or pass the variable that is one",
+        )
+    quantity = QUANTITIES[given]
+    if data.dtype.kind not in "fiu":
+        raise QuantityError(
+            f"{name} holds values of type {data.dtype}",
+            reason="only real numbers can be reduced",
+            fix="convert them with data.astype(float)",
+        )
+    if data.size == 0:
+        raise QuantityError(
+            f"{name} is empty (shape {dict(data.sizes)})",
+            reason="there is nothing to compute on",
+            fix="look at the selection that made it",
+        )
+    require_units(data, name, quantity.units)
+    for dim in data.dims:
+        if dim in COORDINATES:
+            check_coordinate(data, str(dim))
+    return quantity
+
+
+def require_units(data: xr.DataArray, name: str, example: str) -> str:
+    """Return ``attrs["units"]``, or say how to add it; an unknown unit is an error too."""
+    units = data.attrs.get("units")
+    if units is None:
+        raise UnitsError(
+            f"{name} has no units",
+            reason="xbp never guesses them",
+            fix=f"add them: data.attrs['units'] = '{example}' "
+            f"(on a coordinate data['{data.name}'].attrs['units'] = '{example}'); '1' if arbitrary",
+        )
+    parse_unit(str(units), like=example)
+    return str(units)
+
+
+def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
+    """Refuse a coordinate that no bin can be found by.
+
+    Raises
+    ------
+    CoordinateError, UnitsError
+        As for `validate`.
+    """
+    example, _ = COORDINATES[dim]
+    if dim not in data.coords:
+        raise CoordinateError(
+            f"dimension '{dim}' has no coordinate",
+            reason="its bins cannot be told apart",
+            fix=f"data = data.assign_coords({dim}=('{dim}', values, {{'units': '{example}'}}))",
+        )
+    coordinate = data.coords[dim]
+    values = coordinate.values
+    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+        raise CoordinateError(
+            f"coordinate '{dim}' is not finite everywhere (type {values.dtype})",
+            reason="a bin without a place cannot be used",
+            fix=f"drop those bins: data.isel({dim}=np.isfinite(data['{dim}']))",
+        )
+    steps = np.diff(values)
+    if (steps <= 0).any():
+        at = int(np.argmax(steps <= 0))
+        what = "has duplicates" if steps[at] == 0 else "is not ascending"
+        mend = f"data.drop_duplicates('{dim}')" if steps[at] == 0 else f"data.sortby('{dim}')"
+        raise CoordinateError(
+            f"coordinate '{dim}' {what} ({values[at]:g} is followed by {values[at + 1]:g})",
+            reason="bin edges and intervals need an ascending axis",
+            fix=mend,
+        )
+    units = parse_unit(require_units(coordinate, f"coordinate '{dim}'", example), like=example)
+    fits = is_energy_like(units) if dim == "E" else units.is_compatible_with(example)
+    if not fits:
+        raise UnitsError(
+            f"coordinate '{dim}' is in '{coordinate.attrs['units']}'",
+            reason=f"'{dim}' must convert to '{example}'",
+            fix=f"set data['{dim}'].attrs['units'] to what the numbers are in",
+        )
+    if dim == "Q" and values[0] < 0:
+        raise CoordinateError(
+            f"coordinate 'Q' begins at {values[0]:g}",
+            reason="Q is a magnitude",
+            fix="data.sel(Q=slice(0, None)), or fold the axis",
+        )
+
+
+def require_same_grid(left: xr.DataArray, right: xr.DataArray, dims: tuple[Hashable, ...]) -> None:
+    """Refuse to combine arrays whose coordinates differ, however little.
+
+    Raises
+    ------
+    CoordinateError
+        Naming both grids.
+    """
+    for dim in dims:
+        a, b = left[dim].values, right[dim].values
+        if a.shape == b.shape and (a == b).all():
+            continue
+        detail = (
+            f"they differ by up to {np.abs(a - b).max():.3g}" if a.shape == b.shape else "their lengths differ"
+        )
+        raise CoordinateError(
+            f"the two '{dim}' grids do not match: {a.size} points from {a[0]:.10g} to {a[-1]:.10g} "
+            f"against {b.size} points from {b[0]:.10g} to {b[-1]:.10g}",
+            reason=f"{detail}; xarray would silently drop what does not match",
+            fix=f"bring them on one grid first: other.bp.rebin({dim}=edges), or, where the difference is "
+            f"rounding, other.assign_coords({dim}=data['{dim}'])",
+        )

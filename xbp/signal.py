@@ -1,0 +1,384 @@
+"""A measured or computed signal on its way through an operation.
+
+Every public function reads its input here and writes its answer here, so that pint, standard
+deviations, companions, units and history are dealt with once.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.conditions import check_statistics, temperature_coordinate
+from xbp.errors import QuantityError
+from xbp.pint_data import unwrap
+from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION, Quantity, validate
+from xbp.units import convert_factor
+
+__all__ = ["Signal", "extend_history", "new_dataset", "read", "result_table", "table_signal"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The variable an operation works on, stripped to plain arrays.
+
+    Attributes
+    ----------
+    value : xarray.DataArray
+        The values, with units in attrs.
+    std : xarray.DataArray or None
+        Their standard deviations, in the same units; None for a DataArray, which has none.
+    quantity : Quantity
+        What it is.
+    source : xarray.DataArray or xarray.Dataset
+        What the user passed, without pint.
+    rewrap : callable
+        Puts the answer in the kind the user passed.
+    """
+
+    value: xr.DataArray
+    std: xr.DataArray | None
+    quantity: Quantity
+    source: xr.DataArray | xr.Dataset
+    rewrap: Callable[[Any], Any]
+
+    @property
+    def units(self) -> str:
+        return str(self.value.attrs["units"])
+
+    def answer(
+        self,
+        value: xr.DataArray,
+        std: xr.DataArray | None,
+        *,
+        operation: str,
+        arguments: Mapping[str, Any],
+        units: str | None = None,
+        quantity: str | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        bounds: Mapping[str, xr.Variable] | None = None,
+    ) -> Any:
+        """Label an answer and give it back in the kind that was passed.
+
+        Units, quantity and history are set anew: nothing that xarray carried through the
+        arithmetic survives. In a Dataset, companions that share the answer's grid stay, and
+        `bounds` become the CF bounds of changed coordinates.
+        """
+        row = QUANTITIES[quantity or self.quantity.name]
+        name = row.variable if quantity is not None else str(self.value.name or row.variable)
+        kept = {
+            key: self.value.attrs[key]
+            for key in ("statistics", "convention")
+            if key in self.value.attrs
+        }
+        out = value.rename(name)
+        labels = {
+            "units": units or self.units,
+            "quantity": row.name,
+            "long_name": row.label,
+            **kept,
+            **(attrs or {}),
+            "history": extend_history(self.value.attrs.get("history"), operation, arguments),
+        }
+        out.attrs = {key: label for key, label in labels.items() if label is not None}
+        for dim, coordinate in self.value.coords.items():
+            if dim in out.coords and not out.coords[dim].attrs:
+                out.coords[dim].attrs.update(coordinate.attrs)
+        if isinstance(self.source, xr.DataArray):
+            # A DataArray cannot hold bounds, which have a dimension more.
+            return self.rewrap(_without_dangling_bounds(out))
+        ds = out.to_dataset()
+        if std is not None:
+            ds[f"{name}_std"] = std.variable if isinstance(std, xr.DataArray) else std
+            label_std(ds, name)
+        own = {str(self.value.name), f"{self.value.name}_std"}
+        for companion, variable in self.source.data_vars.items():
+            if companion not in own and _fits(variable, out):
+                ds[companion] = variable
+        ds = _with_bounds(ds, self.source, bounds or {})
+        ds.attrs = {**self.source.attrs, "history": out.attrs["history"]}
+        ds.attrs.setdefault("Conventions", CONVENTIONS)
+        ds.attrs.setdefault("xbp_schema", SCHEMA_VERSION)
+        return self.rewrap(ds)
+
+
+def _with_bounds(
+    ds: xr.Dataset, source: xr.DataArray | xr.Dataset, new: Mapping[str, xr.Variable]
+) -> xr.Dataset:
+    """Give coordinates their new CF bounds, or those of the source where the bins are the same."""
+    for dim in ds.coords:
+        name = f"{dim}_bnds"
+        if dim in new:
+            ds = ds.assign_coords({name: new[str(dim)]})
+            ds.coords[dim].attrs["bounds"] = name
+        elif "bounds" in ds.coords[dim].attrs and name in source.coords and ds.sizes.get(dim) == source.sizes.get(dim):
+            ds = ds.assign_coords({name: source.coords[name].variable})
+    return _without_dangling_bounds(ds)
+
+
+def _without_dangling_bounds(data: Any) -> Any:
+    for coordinate in data.coords.values():
+        if coordinate.attrs.get("bounds", "") not in ("", *data.coords):
+            del coordinate.attrs["bounds"]
+    return data
+
+
+def _fits(companion: xr.DataArray, answer: xr.DataArray) -> bool:
+    """Tell whether a companion variable still stands on the answer's grid."""
+    return all(
+        dim in answer.dims
+        and answer.sizes[dim] == size
+        and (dim not in companion.coords or np.array_equal(answer[dim].values, companion[dim].values))
+        for dim, size in companion.sizes.items()
+    )
+
+
+def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
+    """Find the signal in what the user passed, and hold it to the data model.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        A DataArray is its own signal, without standard deviation. In a Dataset the signal is the
+        one variable whose ``attrs["quantity"]`` is expected; S(Q) and g(E) beside a map are its
+        companions, and the signal only where they stand alone.
+    *expected : str
+        Quantities that are welcome.
+
+    Returns
+    -------
+    Signal
+
+    Raises
+    ------
+    QuantityError
+        If there is no such variable, or more than one; otherwise as for `xbp.schema.validate`.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> read(xbp.tutorial.open_dataset("zr46cu46al8_md"), "dynamic_structure_factor").units
+    '1/meV'
+    """
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        raise QuantityError(
+            f"got a {type(data).__name__}",
+            reason="xbp works on labelled data, an xarray.DataArray or xarray.Dataset",
+            fix="make one with xbp.new_dataset(quantity, values, units=..., coords=...)",
+        )
+    plain, rewrap = unwrap(data)
+    if isinstance(plain, xr.DataArray):
+        return Signal(plain, None, validate(plain, *expected), plain, rewrap)
+
+    quantities = {str(n): v.attrs.get("quantity") for n, v in plain.data_vars.items()}
+    found = [n for n, q in quantities.items() if q in (expected or QUANTITIES)]
+    found = [n for n in found if not QUANTITIES[str(quantities[n])].is_companion] or found
+    if len(found) != 1:
+        wanted = " or ".join(repr(q) for q in expected) or "a quantity of the vocabulary"
+        named = ", ".join(f"'{n}': {q}" for n, q in quantities.items() if q) or "none named"
+        raise QuantityError(
+            f"the Dataset holds {len(found) or 'no'} variable{'s' * (len(found) != 1)} that {wanted} could mean",
+            reason=f"its quantities are {named}",
+            fix=f"pass the ones meant, like data[['{found[0]}', '{found[0]}_std']]"
+            if found
+            else f"say which it is: data['name'].attrs['quantity'] = '{(expected or tuple(QUANTITIES))[0]}'",
+        )
+    value = plain[found[0]]
+    quantity = validate(value, *expected)
+    return Signal(value, _std_of(plain, value), quantity, plain, rewrap)
+
+
+def _std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
+    name = f"{value.name}_std"
+    if name not in ds:
+        return None
+    std = ds[name]
+    if set(std.dims) != set(value.dims):
+        raise QuantityError(
+            f"'{name}' is over {std.dims}, '{value.name}' over {value.dims}",
+            reason="every value has a standard deviation of its own",
+            fix=f"broadcast it: data['{name}'] = data['{name}'].broadcast_like(data['{value.name}'])",
+        )
+    factor = convert_factor(std.attrs.get("units", value.attrs["units"]), value.attrs["units"], name=f"'{name}'")
+    return std.transpose(*value.dims) if factor == 1 else std.transpose(*value.dims) * factor
+
+
+def table_signal(
+    table: xr.Dataset, quantity: str, variable: str, rewrap: Callable[[Any], Any] = lambda answer: answer
+) -> Signal:
+    """Read one column of a table of results, such as the energies of `boson_peak`.
+
+    Raises
+    ------
+    QuantityError
+        If it is another table, or no table.
+    """
+    given = table.attrs.get("quantity") if isinstance(table, xr.Dataset) else None
+    if given != quantity:
+        raise QuantityError(
+            f"got {'a ' + repr(given) if given else type(table).__name__}",
+            reason=f"this needs the Dataset that .bp.{quantity}() returned",
+            fix=f"chain them: data.bp.{quantity}().bp...",
+        )
+    value = table[variable].copy()
+    value.attrs["history"] = table.attrs.get("history")
+    row = Quantity(quantity, variable, variable, tuple(map(str, value.dims)), value.attrs.get("units", "1"))
+    return Signal(value, table.get(f"{variable}_std"), row, table, rewrap)
+
+
+@functools.cache
+def _version() -> str:
+    return importlib.metadata.version("xbp")
+
+
+def extend_history(history: str | None, operation: str, arguments: Mapping[str, Any]) -> str:
+    """Add one line to a history: JSON of the operation, its arguments with units, xbp's version.
+
+    Examples
+    --------
+    >>> print(extend_history(None, "scale", {"factor": "2"}))  # doctest: +ELLIPSIS
+    {"operation": "scale", "arguments": {"factor": "2"}, "xbp": "..."}
+    """
+    line = json.dumps(
+        {"operation": operation, "arguments": {k: v for k, v in arguments.items() if v is not None}, "xbp": _version()},
+        ensure_ascii=False,
+        default=str,
+    )
+    return f"{history}\n{line}" if history else line
+
+
+def result_table(
+    signal: Signal,
+    variables: Mapping[str, tuple[Any, str, str]],
+    *,
+    quantity: str,
+    operation: str,
+    arguments: Mapping[str, Any],
+    attrs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Build the Dataset of a result such as a peak: (array, units, long_name) per variable."""
+    ds = xr.Dataset({name: array for name, (array, _, _) in variables.items()})
+    for name, (_, units, long_name) in variables.items():
+        ds[name].attrs = {"long_name": long_name} | ({"units": units} if units else {})
+        if f"{name}_std" in variables:
+            ds[name].attrs["ancillary_variables"] = f"{name}_std"
+    for name, coordinate in signal.value.coords.items():
+        if name not in ds.coords and set(coordinate.dims) <= set(ds.dims):
+            ds = ds.assign_coords({name: coordinate})
+        elif name in ds.coords:
+            ds.coords[name].attrs.update(coordinate.attrs)
+    ds = _with_bounds(ds, signal.source, {})
+    ds.attrs = {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        "quantity": quantity,
+        **(attrs or {}),
+        "history": extend_history(signal.value.attrs.get("history"), operation, arguments),
+    }
+    return signal.rewrap(ds)
+
+
+def new_dataset(
+    quantity: str,
+    values: Any,
+    *,
+    units: str,
+    coords: Mapping[str, tuple[Any, str]],
+    dims: tuple[str, ...] | None = None,
+    std: Any = None,
+    edges: Mapping[str, Any] | None = None,
+    temperature: Any = None,
+    statistics: str | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Make a labelled Dataset from plain arrays.
+
+    Parameters
+    ----------
+    quantity : str
+        A name of the vocabulary, such as ``"dynamic_structure_factor"``.
+    values : array_like
+        The values, over `dims`.
+    units : str
+        Their units; ``"1"`` where they are arbitrary.
+    coords : mapping of str to (array, str)
+        Bin centres and their units for every dimension.
+    dims : tuple of str, optional
+        Order of the dimensions; by default the order of `coords`.
+    std : array_like, optional
+        Standard deviations, in the same units and shape.
+    edges : mapping of str to array, optional
+        Bin edges (one more than bins) in the units of the coordinate; kept as CF bounds.
+    temperature : scalar with units, optional
+        Sample temperature; a bare number is in K.
+    statistics : {"quantum", "classical"}, optional
+        ``"quantum"`` for measured spectra, ``"classical"`` straight from MD.
+    attrs : mapping, optional
+        Further attributes of the Dataset.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variable named as the vocabulary has it, with ``<name>_std`` where `std` is given.
+
+    Raises
+    ------
+    XbpError
+        As for `validate`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ds = new_dataset(
+    ...     "dynamic_structure_factor", np.ones((2, 3)), units="1/meV", statistics="quantum",
+    ...     coords={"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0, 3.0], "meV")},
+    ...     temperature="300 K")
+    >>> list(ds.variables)
+    ['S', 'Q', 'E', 'temperature']
+    """
+    from_table = QUANTITIES.get(quantity)
+    if from_table is None:
+        raise QuantityError(
+            f"quantity={quantity!r} is not in the vocabulary",
+            reason="every function reads its input by this name",
+            fix=f"one of {', '.join(QUANTITIES)}",
+        )
+    name = from_table.variable
+    order = tuple(coords) if dims is None else dims
+    ds = xr.Dataset(
+        {name: (order, np.asarray(values), {"units": units, "quantity": quantity, "long_name": from_table.label})},
+        coords={dim: (dim, np.asarray(c, dtype=float), {"units": u}) for dim, (c, u) in coords.items()},
+        attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **(attrs or {})},
+    )
+    for dim, (_, long_name) in COORDINATES.items():
+        if dim in ds.coords:
+            ds[dim].attrs["long_name"] = long_name
+    if statistics is not None:
+        ds[name].attrs["statistics"] = check_statistics(statistics)
+    if std is not None:
+        ds[f"{name}_std"] = (order, np.asarray(std), {})
+        label_std(ds, name)
+    for dim, values_ in (edges or {}).items():
+        edge = np.asarray(values_, dtype=float)
+        ds = ds.assign_coords({f"{dim}_bnds": ((dim, "bnds"), np.stack([edge[:-1], edge[1:]], axis=-1))})
+        ds[dim].attrs["bounds"] = f"{dim}_bnds"
+    if temperature is not None:
+        ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
+    validate(ds[name])
+    return ds
+
+
+def label_std(ds: xr.Dataset, name: str) -> None:
+    """Give ``<name>_std`` its attributes and name it in ``ancillary_variables``, in place."""
+    ds[f"{name}_std"].attrs = {
+        "units": ds[name].attrs["units"],
+        "long_name": f"standard deviation of {ds[name].attrs.get('long_name', name)}",
+    }
+    ds[name].attrs["ancillary_variables"] = f"{name}_std"

@@ -1,0 +1,297 @@
+"""Units: a private pint registry, and every conversion xbp makes.
+
+Nothing here touches pint's application registry. Units travel between functions as strings in
+``attrs["units"]``; inside a function they are pint units of the registry below.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import numbers
+import re
+from typing import Any, Literal
+
+import pint
+import xarray as xr
+
+from xbp.errors import UnitsError
+
+__all__ = ["convert_factor", "format_unit", "magnitude", "parse_unit", "swap_unit"]
+
+Frequency = Literal["ordinary", "angular"]
+
+# UDUNITS writes powers without an operator ("angstrom-1", "J mol-1 K-1"); pint needs one.
+_UDUNITS_POWER = re.compile(r"(?<![\w.^*])([A-Za-zÅÅµμ_]+)([+-]?\d+)(?![\w.])")
+_NUMBER_AND_UNIT = re.compile(
+    r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+|nan|inf)(?:[eE][+-]?\d+)?)\s*\*?\s*(?P<unit>.*)", re.S
+)
+_SYMBOLS = {"Å": "angstrom", "µ": "u", "μ": "u", "°C": "degC", "Da": "u"}
+
+
+@functools.cache
+def registry() -> pint.UnitRegistry:
+    """Return xbp's private registry, built at the first use to keep ``import xbp`` quick."""
+    return pint.UnitRegistry()
+
+
+@functools.lru_cache(maxsize=512)
+def parse_unit(text: str, *, like: str | None = None) -> pint.Unit:
+    """Parse a unit.
+
+    Parameters
+    ----------
+    text : str
+        A unit in pint's, CF's or everyday notation: ``1/angstrom``, ``angstrom-1``, ``Å^-1``,
+        ``Å⁻¹``, ``cm-1``, ``J mol-1 K-1``; ``"1"`` or an empty string is dimensionless.
+    like : str, optional
+        A unit of the dimension expected. Where it is given, ``A`` is read as ångström if ampere
+        would not fit, so that ``A^-1`` is understood on a Q axis.
+
+    Returns
+    -------
+    pint.Unit
+        The unit, in xbp's own registry.
+
+    Raises
+    ------
+    UnitsError
+        If the text is no unit.
+
+    Examples
+    --------
+    >>> format_unit(parse_unit("Å⁻¹"))
+    '1/angstrom'
+    >>> format_unit(parse_unit("A^-1", like="1/angstrom"))
+    '1/angstrom'
+    >>> format_unit(parse_unit("J mol-1 K-1"))
+    'J/K/mol'
+    """
+    ureg = registry()
+    cleaned = text.strip()
+    if cleaned in ("", "1"):
+        return ureg.Unit("")
+    try:
+        unit = ureg.Unit(_UDUNITS_POWER.sub(r"\1**\2", cleaned))
+    except Exception as error:  # pint raises a dozen kinds, from its parser and from Python's
+        raise UnitsError(
+            f"'{text}' is not a unit",
+            reason=f"pint cannot read it ({type(error).__name__})",
+            fix="write it like 'meV', '1/angstrom', 'cm-1', 'J/mol/K'; '1' for a pure number",
+        ) from None
+    if like is not None and not unit.is_compatible_with(parse_unit(like)):
+        as_length = ureg.Unit("")
+        for name, power in unit._units.items():
+            as_length *= ureg.Unit("angstrom" if name == "ampere" else name) ** power
+        if as_length.is_compatible_with(parse_unit(like)):
+            return as_length
+    return unit
+
+
+def format_unit(unit: pint.Unit) -> str:
+    """Write a unit so that pint and UDUNITS both read it: ``1/angstrom``, ``meV``, ``1``.
+
+    Examples
+    --------
+    >>> format_unit(parse_unit("millielectron_volt * angstrom ** 2"))
+    'angstrom**2*meV'
+    """
+    text = f"{unit:~C}"
+    for symbol, name in _SYMBOLS.items():
+        text = text.replace(symbol, name)
+    return text or "1"
+
+
+@functools.cache
+def _spectroscopic() -> dict[str, pint.Quantity]:
+    """Energy of one canonical unit of each dimension that can stand on an energy axis."""
+    ureg = registry()
+    h, c = ureg.Quantity(1, "planck_constant"), ureg.Quantity(1, "speed_of_light")
+    return {
+        "energy": ureg.Quantity(1, "meV"),
+        "frequency": (h * ureg.Quantity(1, "THz")).to("meV"),
+        "wavenumber": (h * c * ureg.Quantity(1, "1/cm")).to("meV"),
+    }
+
+
+_BASES = {"energy": "meV", "frequency": "THz", "wavenumber": "1/cm"}
+
+
+def is_energy_like(unit: pint.Unit) -> bool:
+    """Tell whether a unit is an energy, a frequency or a wavenumber."""
+    return any(unit.is_compatible_with(base) for base in _BASES.values())
+
+
+@functools.lru_cache(maxsize=512)
+def _in_mev(unit: pint.Unit, frequency: Frequency | None) -> float:
+    for kind, base in _BASES.items():
+        if not unit.is_compatible_with(base):
+            continue
+        factor = float(registry().Quantity(1.0, unit).m_as(base)) * float(
+            _spectroscopic()[kind].m_as("meV")
+        )
+        if kind != "frequency":
+            return factor
+        names = list(unit._units)
+        if all(name.endswith("hertz") for name in names):
+            meaning: Frequency | None = "ordinary"
+        else:
+            meaning = frequency
+        if meaning is None:
+            raise UnitsError(
+                f"the frequency unit '{format_unit(unit)}' is ambiguous",
+                reason="angular and ordinary frequency differ by 2*pi and the unit does not tell "
+                "which is meant (pint would call 1 rad/fs 1000 THz)",
+                fix="name it: .bp.convert(E='meV', frequency='angular'), or frequency='ordinary'",
+            )
+        return factor / (2 * math.pi) if meaning == "angular" else factor
+    raise AssertionError(f"{unit} is not energy-like")  # callers check
+
+
+@functools.lru_cache(maxsize=1024)
+def convert_factor(
+    source: str, target: str, *, name: str = "value", frequency: Frequency | None = None
+) -> float:
+    """Return the number that turns a value in one unit into a value in another.
+
+    Energies, frequencies (E = hν) and wavenumbers (E = hcν̃) convert into one another.
+
+    Parameters
+    ----------
+    source, target : str
+        Units.
+    name : str
+        What is converted, for the error message.
+    frequency : {"ordinary", "angular"}, optional
+        Meaning of a frequency unit that is not a multiple of hertz, such as ``rad/ps``.
+
+    Returns
+    -------
+    float
+        Factor, in target/source.
+
+    Raises
+    ------
+    UnitsError
+        If the dimensions differ, or a frequency could be angular or ordinary.
+
+    Examples
+    --------
+    >>> round(convert_factor("meV", "1/cm"), 4)
+    8.0655
+    >>> round(5.5 * convert_factor("meV", "THz"), 3)
+    1.33
+    """
+    to = parse_unit(target)
+    from_ = parse_unit(source, like=target)
+    if from_ == to:
+        return 1.0
+    if is_energy_like(from_) and is_energy_like(to):
+        both_frequencies = from_.is_compatible_with("THz") and to.is_compatible_with("THz")
+        if not both_frequencies and from_.is_compatible_with(to):
+            return float(registry().Quantity(1.0, from_).m_as(to))
+        return _in_mev(from_, frequency) / _in_mev(to, frequency)
+    if not from_.is_compatible_with(to):
+        raise UnitsError(
+            f"{name} is given in '{source}' where '{target}' is needed",
+            reason=f"its dimension is {from_.dimensionality}, not {to.dimensionality}",
+            fix=f"give {name} in '{target}' or a unit that converts to it",
+        )
+    return float(registry().Quantity(1.0, from_).m_as(to))
+
+
+def swap_unit(unit: str, old: str, new: str) -> tuple[str, int]:
+    """Replace one unit inside a compound one, and tell the power it had.
+
+    Examples
+    --------
+    >>> swap_unit("angstrom**2/meV**2", "meV", "THz")
+    ('angstrom**2/THz**2', -2)
+    """
+    parsed, old_unit = parse_unit(unit), parse_unit(old)
+    if len(old_unit._units) != 1:
+        return unit, 0
+    (token, own_power), *_ = old_unit._units.items()
+    power = parsed._units.get(token, 0) / own_power
+    if power != int(power) or power == 0:
+        return unit, 0
+    return format_unit(parsed / old_unit ** int(power) * parse_unit(new) ** int(power)), int(power)
+
+
+def split_quantity(value: Any, name: str) -> tuple[Any, str | None]:
+    """Take a value apart into its magnitude and its units (None where it carries none)."""
+    if isinstance(value, str):
+        match = _NUMBER_AND_UNIT.fullmatch(value)
+        if match is None:
+            raise UnitsError(
+                f"{name}={value!r} is not a quantity",
+                reason="it does not begin with a number",
+                fix=f"write a number and a unit, like {name}='5.5 meV'",
+            )
+        return float(match["number"]), match["unit"].strip() or None
+    if isinstance(value, xr.DataArray):
+        magnitude_, units = split_quantity(value.data, name)
+        return value.copy(data=magnitude_), units or value.attrs.get("units")
+    if hasattr(value, "magnitude") and hasattr(value, "units"):
+        return value.magnitude, f"{value.units:C}"
+    return value, None
+
+
+def magnitude(value: Any, units: str, *, name: str, default: str | None = None) -> float:
+    """Return a scalar argument as a number in given units.
+
+    Parameters
+    ----------
+    value : str, pint.Quantity, xarray.DataArray (0-d) or number
+        The argument as the user gave it. A bare number is in `default`.
+    units : str
+        Units of the answer.
+    name : str
+        Name of the argument, for the error message.
+    default : str, optional
+        Units a bare number is in; by default `units`.
+
+    Returns
+    -------
+    float
+        The value, in `units`.
+
+    Raises
+    ------
+    UnitsError
+        If the value is not a finite scalar, or its units do not convert to `units`.
+
+    Examples
+    --------
+    >>> magnitude("44.36 cm-1", "meV", name="E")  # doctest: +ELLIPSIS
+    5.49...
+    >>> magnitude(300, "K", name="T")
+    300.0
+    """
+    number, given = split_quantity(value, name)
+    size = getattr(number, "size", 1)
+    if isinstance(number, xr.DataArray) or (hasattr(number, "shape") and size == 1):
+        if size != 1:
+            raise UnitsError(
+                f"{name} has shape {tuple(number.shape)}",
+                reason="a single value is needed",
+                fix=f"give a scalar, such as {name}.mean() or one element of it",
+            )
+        number = number.item() if hasattr(number, "item") else float(number)
+    if isinstance(number, bool) or not isinstance(number, numbers.Real):
+        raise UnitsError(
+            f"{name}={value!r} is not a number",
+            reason="a scalar with units is needed",
+            fix=f"write it like {name}='1 {units}'",
+        )
+    if not math.isfinite(number):
+        raise UnitsError(
+            f"{name} is {number}",
+            reason="a finite value is needed",
+            fix="look at the status of the result it was taken from, or give a number",
+        )
+    if given is None:
+        given = default or units
+    if parse_unit(given, like=units) == parse_unit("degC"):
+        return float(registry().Quantity(float(number), "degC").m_as(units))
+    return float(number) * convert_factor(given, units, name=name)
