@@ -21,13 +21,13 @@ __all__ = ["BosonPeakAccessor", "PlotAccessor"]
 Data = Any  # what goes in comes out: a DataArray or a Dataset
 
 
-@xr.register_dataarray_accessor("bp")
-@xr.register_dataset_accessor("bp")
+@xr.register_dataarray_accessor("bp")  # type: ignore[no-untyped-call]
+@xr.register_dataset_accessor("bp")  # type: ignore[no-untyped-call]
 class BosonPeakAccessor:
     """Boson-peak analysis of labelled data; every method is a function of the same name in xbp."""
 
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None:
-        self._data = data
+        self._data: Any = data
 
     def to_gdos(
         self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
@@ -58,9 +58,7 @@ class BosonPeakAccessor:
         B_iso: Any = None,
     ) -> Data:
         """See `xbp.to_convention`: the reduction of another publication."""
-        return reduction.to_convention(
-            self._data, convention, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso
-        )
+        return reduction.to_convention(self._data, convention, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
 
     def cut_E(self, E: Any, width: Any = None) -> Data:
         """See `xbp.cut_E`: a cut at constant energy."""
@@ -109,9 +107,7 @@ class BosonPeakAccessor:
         """See `xbp.dispersion`: whether the peak energy depends on Q."""
         return peaks.dispersion(self._data, Q_range)
 
-    def scale_to_sq(
-        self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, offset: bool = False
-    ) -> xr.Dataset:
+    def scale_to_sq(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, offset: bool = False) -> xr.Dataset:
         """See `xbp.scale_to_sq`: S(Q) scaled to a cut, and their correlation."""
         return peaks.scale_to_sq(self._data, sq, Q_range, offset=offset)
 
@@ -133,7 +129,7 @@ class PlotAccessor:
     """Figures of one data set; every method is a function of the same name in `xbp.plot`."""
 
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None:
-        self._data = data
+        self._data: Any = data
 
     def map(self, sq: xr.DataArray | xr.Dataset | None = None, ax: Any = None, **kwargs: Any) -> Any:
         """See `xbp.plot.map`: B(Q,E) in colours, S(Q) laid over it."""

@@ -105,7 +105,7 @@ def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
             reason="two different temperatures are given",
             fix="leave T= out, or data.drop_vars('temperature') if the data are wrong",
         )
-    return kelvin.drop_vars([c for c in kelvin.coords if c not in kelvin.dims])
+    return xr.DataArray(kelvin.drop_vars([c for c in kelvin.coords if c not in kelvin.dims]))
 
 
 def resolve_u2(

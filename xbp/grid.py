@@ -10,7 +10,7 @@ import xarray as xr
 from xbp.errors import CoordinateError, RangeError
 from xbp.units import magnitude
 
-__all__ = ["bin_limits", "interval", "mean_over", "overlap", "select_range"]
+__all__ = ["bin_limits", "interpolate", "interval", "mean_over", "overlap", "select_range"]
 
 # Two edges this close, relative to the narrowest bin, are one: a grid in meV and the same grid in
 # THz differ by rounding, and an interval that ends on an edge must not lose or gain a bin by it.
@@ -205,4 +205,51 @@ def mean_over(
         return mean, None
     bare_std = std.drop_vars([c for c in std.coords if c not in weights.coords], errors="ignore")
     variance = xr.dot(bare_std.where(valid, 0.0) ** 2, weights**2, dim=dim)
-    return mean, np.sqrt(variance) / total
+    return mean, variance**0.5 / total
+
+
+def interpolate(
+    value: xr.DataArray, std: xr.DataArray | None, dim: str, at: np.ndarray
+) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Interpolate linearly along a dimension, the standard deviation with it.
+
+    y = (1−t) y₀ + t y₁ and σ² = (1−t)² σ₀² + t² σ₁², the points being taken as independent.
+
+    Parameters
+    ----------
+    value, std : xarray.DataArray
+        Data over the ascending coordinate `dim`, and their standard deviation or None.
+    dim : str
+        Dimension to interpolate along.
+    at : numpy.ndarray, shape (n,)
+        Where to, in the units of the coordinate.
+
+    Returns
+    -------
+    value, std : xarray.DataArray
+        Over `dim` without a coordinate; NaN beyond the data, never extrapolated. A point that is on
+        the grid but for rounding is taken as it is, whatever its neighbours.
+
+    Examples
+    --------
+    >>> y = xr.DataArray([0.0, 1.0, np.nan], dims="E", coords={"E": [0.0, 1.0, 2.0]})
+    >>> interpolate(y, None, "E", np.array([0.25, 1.0, 1.5, 3.0]))[0].values
+    array([0.25, 1.  ,  nan,  nan])
+    """
+    own = value[dim].values.astype(float)
+    right = np.clip(np.searchsorted(own, at), min(1, own.size - 1), own.size - 1)
+    left = np.maximum(right - 1, 0)
+    step = own[right] - own[left]
+    t = (at - own[left]) / np.where(step > 0, step, 1.0)
+    t = np.where(np.abs(t) < _SAME_EDGE, 0.0, np.where(np.abs(t - 1) < _SAME_EDGE, 1.0, t))
+    t = np.where((t < 0) | (t > 1), np.nan, t)
+    weight = xr.DataArray(t, dims=dim)
+
+    def mix(array: xr.DataArray, power: int) -> xr.DataArray:
+        bare = array.drop_vars([c for c in array.coords if dim in array[c].dims])
+        # A neighbour of weight zero may be NaN.
+        low = bare.isel({dim: left}).where(weight != 1, 0.0)
+        high = bare.isel({dim: right}).where(weight != 0, 0.0)
+        return ((1 - weight) ** power * low + weight**power * high).transpose(*array.dims)
+
+    return mix(value, 1), None if std is None else mix(std**2, 2) ** 0.5

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import xarray as xr
 
-__all__ = ["unwrap"]
+__all__ = ["Data", "unwrap"]
 
+#: What goes in comes out: a DataArray gives a DataArray, a Dataset a Dataset.
 Data = TypeVar("Data", xr.DataArray, xr.Dataset)
 
 
@@ -16,7 +17,7 @@ def _is_quantity(values: Any) -> bool:
     return hasattr(values, "magnitude") and hasattr(values, "units")
 
 
-def unwrap(data: Data) -> tuple[Data, Callable[[Any], Any]]:
+def unwrap(data: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Take pint off data and coordinates.
 
     Parameters
@@ -38,17 +39,15 @@ def unwrap(data: Data) -> tuple[Data, Callable[[Any], Any]]:
     >>> plain.attrs
     {'units': 'meV'}
     """
-    variables = dict(data.coords)
+    variables: dict[Any, xr.DataArray] = dict(data.coords)
     if isinstance(data, xr.Dataset):
         variables |= dict(data.data_vars)
     wrapped = {name: v for name, v in variables.items() if _is_quantity(v.data)}
-    own = data.data if isinstance(data, xr.DataArray) else None
+    own: Any = data.data if isinstance(data, xr.DataArray) else None
     if not wrapped and not _is_quantity(own):
         return data, lambda answer: answer
 
-    registry = next(
-        q.units._REGISTRY for q in [own, *(v.data for v in wrapped.values())] if _is_quantity(q)
-    )
+    registry = next(q.units._REGISTRY for q in [own, *(v.data for v in wrapped.values())] if _is_quantity(q))
     indexed = any(name in data.xindexes for name in wrapped)
     plain = data
     if isinstance(plain, xr.DataArray) and _is_quantity(own):
@@ -58,10 +57,7 @@ def unwrap(data: Data) -> tuple[Data, Callable[[Any], Any]]:
         bare = (variable.dims, variable.data.magnitude, variable.attrs | {"units": f"{variable.data.units:C}" or "1"})
         if name in data.xindexes:
             plain = plain.drop_indexes(name)
-        if name in data.coords:
-            plain = plain.assign_coords({name: bare})
-        else:
-            plain = plain.assign({name: bare})
+        plain = plain.assign_coords({name: bare}) if name in data.coords else plain.assign({name: bare})
 
     def rewrap(answer: Any) -> Any:
         # With PintIndex on the way in, pint-xarray is there and puts it on the way out.

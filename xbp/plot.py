@@ -10,9 +10,9 @@ import xarray as xr
 from xbp.errors import MissingDependencyError, QuantityError, RangeError
 from xbp.grid import bin_limits
 from xbp.peaks.fits import evaluate
-from xbp.peaks.status import OK
 from xbp.pint_data import unwrap
 from xbp.signal import read, table_signal
+from xbp.status import OK
 from xbp.units import convert_factor, parse_unit
 
 if TYPE_CHECKING:
@@ -45,25 +45,47 @@ def units_label(units: str) -> str:
     """
     powers = sorted(
         ((f"{parse_unit(name):~P}", power) for name, power in parse_unit(units)._units.items()),
-        key=lambda item: item[1] < 0,
+        key=lambda item: bool(float(item[1]) < 0),  # type: ignore[arg-type]
     )
     return " ".join(s if p == 1 else f"{s}$^{{{p:g}}}$" for s, p in powers)
 
 
-def label(symbol: str, units: str) -> str:
-    """Write an axis label: the symbol, and its units in brackets."""
-    unit = units_label(units)
-    return f"{symbol} ({unit})" if unit else symbol
+def label(symbol: str, units: str, power: int = 0) -> str:
+    """Write an axis label: the symbol, and a power of ten and the units in brackets.
+
+    Examples
+    --------
+    >>> label("$B$", "1/meV", -5), label("$r$", "1")
+    ('$B$ (10$^{-5}$ meV$^{-1}$)', '$r$')
+    """
+    ten = f"10$^{{{power}}}$" if power else ""
+    inside = " ".join(part for part in (ten, units_label(units)) if part)
+    return f"{symbol} ({inside})" if inside else symbol
 
 
-def _signal_label(value: xr.DataArray) -> str:
+def _signal_label(value: xr.DataArray, power: int) -> str:
     free = [d for d in ("Q", "E") if d in value.dims]
     symbol = f"${value.name}({','.join(free)})$" if free else f"${value.name}$"
-    units = value.attrs["units"]
-    return label(symbol, units) if units != "1" else f"{symbol} (arb. units)"
+    arbitrary = value.attrs["units"] == "1" and value.attrs["quantity"] != "static_structure_factor"
+    return f"{symbol} (arb. units)" if arbitrary and not power else label(symbol, value.attrs["units"], power)
 
 
-def map(  # noqa: A001  # the method users know from xarray-like libraries
+def _power_of(values: Any) -> int:
+    """Return the power of ten to take out of an axis; 0 where its numbers read well as they are."""
+    finite = np.abs(np.asarray(values, dtype=float))
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    power = int(np.floor(np.log10(finite.max()))) if finite.size else 0
+    return power if not -2 <= power <= 3 else 0
+
+
+def _in_powers(power: int) -> Any:
+    """Return a formatter of tick labels in units of a power of ten."""
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda value, _: f"{value / 10.0**power:.4g}".replace("-", "−"))
+
+
+def map(  # the method users know from xarray-like libraries
     data: xr.DataArray | xr.Dataset,
     sq: xr.DataArray | xr.Dataset | None = None,
     ax: Axes | None = None,
@@ -114,11 +136,14 @@ def map(  # noqa: A001  # the method users know from xarray-like libraries
         shown = shown[(value.E.values >= E_range[0]) & (value.E.values <= E_range[1])]
     finite = shown[np.isfinite(shown)]
     # A single elastic bin or noisy corner must not take all the colours.
-    limits = {"vmin": 0.0, "vmax": float(np.percentile(finite, 99.5))} if finite.size else {}
+    limits: dict[str, Any] = {"vmin": 0.0, "vmax": float(np.percentile(finite, 99.5))} if finite.size else {}
     mesh = axes.pcolormesh(
-        q_edges, e_edges, value.values, **({"cmap": "viridis", "rasterized": True} | limits | kwargs)
+        q_edges, e_edges, value.values, **(limits | {"cmap": "viridis", "rasterized": True} | kwargs)
     )
-    axes.figure.colorbar(mesh, ax=axes, label=_signal_label(value.transpose("Q", "E")), pad=0.15 if sq is not None else 0.03)
+    power = _power_of(mesh.get_clim()[1])
+    # On top, since the axis of S(Q) is at the right.
+    bar = axes.figure.colorbar(mesh, ax=axes, location="top", format=_in_powers(power), aspect=30)
+    bar.set_label(_signal_label(value.transpose("Q", "E"), power))
     axes.set(xlabel=label(_SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label(_SYMBOLS["E"], value.E.attrs["units"]))
     if E_range is not None:
         axes.set_ylim(*E_range)
@@ -171,9 +196,11 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
         )
     axes = _axes(ax)
     dim = str(value.dims[0])
-    style = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
+    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
     axes.errorbar(value[dim], value, signal.std, **style)
-    axes.set(xlabel=label(_SYMBOLS.get(dim, dim), value[dim].attrs["units"]), ylabel=_signal_label(value))
+    power = _power_of(value)
+    axes.yaxis.set_major_formatter(_in_powers(power))
+    axes.set(xlabel=label(_SYMBOLS.get(dim, dim), value[dim].attrs["units"]), ylabel=_signal_label(value, power))
     return axes
 
 
@@ -223,7 +250,8 @@ def peak(
     energy, std = numbers["energy"], numbers["energy_std"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
-    axes.set_title(f"$E_\\mathrm{{BP}}$ = {_with_error(energy, std)} {units_label(units)}", fontsize="small")
+    quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.2g}" if "chi2_reduced" in numbers else ""
+    axes.set_title(f"$E_\\mathrm{{BP}}$ = {_with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
     return axes
 
 
@@ -236,7 +264,7 @@ def _peak_energies(table: xr.Dataset, ax: Axes | None, **kwargs: Any) -> Axes:
         )
     axes = _axes(ax)
     ok = plain.status == OK
-    style = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
+    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
     axes.errorbar(plain.Q[ok], energy[ok], plain.energy_std[ok], **style)
     axes.set(
         xlabel=label(_SYMBOLS["Q"], plain.Q.attrs["units"]),
@@ -270,19 +298,17 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     table, _ = unwrap(data)
     value = table_signal(table, "scaling", "cut").value
     if value.dims != ("Q",):
-        raise RangeError(
-            f"the cut is over {value.dims}", reason="one cut is drawn", fix="choose one: fit.isel(...)"
-        )
+        raise RangeError(f"the cut is over {value.dims}", reason="one cut is drawn", fix="choose one: fit.isel(...)")
     axes = _axes(ax)
-    style = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "$B(Q)$"} | kwargs
+    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "$B(Q)$"} | kwargs
     axes.errorbar(value.Q, value, table.get("cut_std"), **style)
     axes.plot(value.Q, table.scaled_structure_factor, color=ORANGE, lw=1.6, label="$A\\,S(Q)$", zorder=3)
     r = float(table.pearson_r)
     at = f" at {float(value.E):.3g} {units_label(value.E.attrs['units'])}" if "E" in value.coords else ""
-    axes.set_title(f"$r$ = {r:.2f}{at}", fontsize="small")
-    axes.set(
-        xlabel=label(_SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label("$B(Q)$", value.attrs["units"])
-    )
+    axes.set_title(f"$r$ = {r:.2f}{at}".replace("-", "−"), fontsize="small")
+    power = _power_of(value)
+    axes.yaxis.set_major_formatter(_in_powers(power))
+    axes.set(xlabel=label(_SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label("$B(Q)$", value.attrs["units"], power))
     axes.legend(frameon=False, fontsize="small")
     return axes
 
@@ -315,7 +341,8 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     axes = _axes(ax)
     spread = table.pearson_r_std.values
     axes.fill_between(r.E, r - spread, np.minimum(r + spread, 1.0), color=BLUE, alpha=0.2, lw=0)
-    axes.plot(r.E, r, **({"color": BLUE, "lw": 1.4} | kwargs))
+    style: dict[str, Any] = {"color": BLUE, "lw": 1.4} | kwargs
+    axes.plot(r.E, r, **style)
     axes.axhline(0.0, color=GREY, lw=0.8)
     axes.set(xlabel=label(_SYMBOLS["E"], r.E.attrs["units"]), ylabel="correlation of $B(Q,E)$ with $S(Q)$")
     axes.set_ylim(-1.05, 1.05)
@@ -331,4 +358,4 @@ def _with_error(value: float, std: float) -> str:
     '2.36 ± 0.10'
     """
     digits = max(0, 1 - int(np.floor(np.log10(std)))) if std > 0 else 3
-    return f"{value:.{digits}f} ± {std:.{digits}f}"
+    return f"{value:.{digits}f} ± {std:.{digits}f}".replace("-", "−")

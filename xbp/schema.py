@@ -12,7 +12,7 @@ import xarray as xr
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.units import is_energy_like, parse_unit
 
-__all__ = ["COORDINATES", "CONVENTIONS", "QUANTITIES", "SCHEMA_VERSION", "Quantity", "validate"]
+__all__ = ["CONVENTIONS", "COORDINATES", "QUANTITIES", "SCHEMA_VERSION", "Quantity", "validate"]
 
 SCHEMA_VERSION: Final = "1"
 CONVENTIONS: Final = "CF-1.11"
@@ -122,10 +122,9 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
         raise QuantityError(
             f"{name} is {'of no named quantity' if given is None else f'a {given!r}'}",
             reason=f"this needs {' or '.join(repr(q) for q in welcome)}",
-            fix="say what the numbers are, data.attrs['quantity'] = "
-            f"'{welcome[0]}', or pass the variable that is one",
+            fix=f"say what the numbers are, data.attrs['quantity'] = '{welcome[0]}', or pass the variable that is one",
         )
-    quantity = QUANTITIES[given]
+    quantity = QUANTITIES[str(given)]
     if data.dtype.kind not in "fiu":
         raise QuantityError(
             f"{name} holds values of type {data.dtype}",
@@ -220,9 +219,7 @@ def require_same_grid(left: xr.DataArray, right: xr.DataArray, dims: tuple[Hasha
         a, b = left[dim].values, right[dim].values
         if a.shape == b.shape and (a == b).all():
             continue
-        detail = (
-            f"they differ by up to {np.abs(a - b).max():.3g}" if a.shape == b.shape else "their lengths differ"
-        )
+        detail = f"they differ by up to {np.abs(a - b).max():.3g}" if a.shape == b.shape else "their lengths differ"
         raise CoordinateError(
             f"the two '{dim}' grids do not match: {a.size} points from {a[0]:.10g} to {a[-1]:.10g} "
             f"against {b.size} points from {b[0]:.10g} to {b[-1]:.10g}",

@@ -51,6 +51,7 @@ class Signal:
 
     @property
     def units(self) -> str:
+        """Units of the values."""
         return str(self.value.attrs["units"])
 
     def answer(
@@ -73,11 +74,7 @@ class Signal:
         """
         row = QUANTITIES[quantity or self.quantity.name]
         name = row.variable if quantity is not None else str(self.value.name or row.variable)
-        kept = {
-            key: self.value.attrs[key]
-            for key in ("statistics", "convention")
-            if key in self.value.attrs
-        }
+        kept = {key: self.value.attrs[key] for key in ("statistics", "convention") if key in self.value.attrs}
         out = value.rename(name)
         labels = {
             "units": units or self.units,
@@ -109,9 +106,7 @@ class Signal:
         return self.rewrap(ds)
 
 
-def _with_bounds(
-    ds: xr.Dataset, source: xr.DataArray | xr.Dataset, new: Mapping[str, xr.Variable]
-) -> xr.Dataset:
+def _with_bounds(ds: xr.Dataset, source: xr.DataArray | xr.Dataset, new: Mapping[str, xr.Variable]) -> xr.Dataset:
     """Give coordinates their new CF bounds, or those of the source where the bins are the same."""
     for dim in ds.coords:
         name = f"{dim}_bnds"
@@ -120,7 +115,8 @@ def _with_bounds(
             ds.coords[dim].attrs["bounds"] = name
         elif "bounds" in ds.coords[dim].attrs and name in source.coords and ds.sizes.get(dim) == source.sizes.get(dim):
             ds = ds.assign_coords({name: source.coords[name].variable})
-    return _without_dangling_bounds(ds)
+    clean: xr.Dataset = _without_dangling_bounds(ds)
+    return clean
 
 
 def _without_dangling_bounds(data: Any) -> Any:
@@ -269,11 +265,11 @@ def result_table(
         ds[name].attrs = {"long_name": long_name} | ({"units": units} if units else {})
         if f"{name}_std" in variables:
             ds[name].attrs["ancillary_variables"] = f"{name}_std"
-    for name, coordinate in signal.value.coords.items():
-        if name not in ds.coords and set(coordinate.dims) <= set(ds.dims):
-            ds = ds.assign_coords({name: coordinate})
-        elif name in ds.coords:
-            ds.coords[name].attrs.update(coordinate.attrs)
+    for key, coordinate in signal.value.coords.items():
+        if key not in ds.coords and set(coordinate.dims) <= set(ds.dims):
+            ds = ds.assign_coords({key: coordinate})
+        elif key in ds.coords:
+            ds.coords[key].attrs.update(coordinate.attrs)
     ds = _with_bounds(ds, signal.source, {})
     ds.attrs = {
         "Conventions": CONVENTIONS,

@@ -30,7 +30,7 @@ _SYMBOLS = {"Å": "angstrom", "µ": "u", "μ": "u", "°C": "degC", "Da": "u"}
 
 
 @functools.cache
-def registry() -> pint.UnitRegistry:
+def registry() -> pint.UnitRegistry[float]:
     """Return xbp's private registry, built at the first use to keep ``import xbp`` quick."""
     return pint.UnitRegistry()
 
@@ -88,7 +88,7 @@ def parse_unit(text: str, *, like: str | None = None) -> pint.Unit:
     return unit
 
 
-def format_unit(unit: pint.Unit) -> str:
+def format_unit(unit: Any) -> str:
     """Write a unit so that pint and UDUNITS both read it: ``1/angstrom``, ``meV``, ``1``.
 
     Examples
@@ -103,7 +103,7 @@ def format_unit(unit: pint.Unit) -> str:
 
 
 @functools.cache
-def _spectroscopic() -> dict[str, pint.Quantity]:
+def _spectroscopic() -> dict[str, Any]:
     """Energy of one canonical unit of each dimension that can stand on an energy axis."""
     ureg = registry()
     h, c = ureg.Quantity(1, "planck_constant"), ureg.Quantity(1, "speed_of_light")
@@ -127,9 +127,7 @@ def _in_mev(unit: pint.Unit, frequency: Frequency | None) -> float:
     for kind, base in _BASES.items():
         if not unit.is_compatible_with(base):
             continue
-        factor = float(registry().Quantity(1.0, unit).m_as(base)) * float(
-            _spectroscopic()[kind].m_as("meV")
-        )
+        factor = float(registry().Quantity(1.0, unit).m_as(base)) * float(_spectroscopic()[kind].m_as("meV"))
         if kind != "frequency":
             return factor
         names = list(unit._units)
@@ -149,9 +147,7 @@ def _in_mev(unit: pint.Unit, frequency: Frequency | None) -> float:
 
 
 @functools.lru_cache(maxsize=1024)
-def convert_factor(
-    source: str, target: str, *, name: str = "value", frequency: Frequency | None = None
-) -> float:
+def convert_factor(source: str, target: str, *, name: str = "value", frequency: Frequency | None = None) -> float:
     """Return the number that turns a value in one unit into a value in another.
 
     Energies, frequencies (E = hν) and wavenumbers (E = hcν̃) convert into one another.
@@ -212,7 +208,7 @@ def swap_unit(unit: str, old: str, new: str) -> tuple[str, int]:
     if len(old_unit._units) != 1:
         return unit, 0
     (token, own_power), *_ = old_unit._units.items()
-    power = parsed._units.get(token, 0) / own_power
+    power = float(parsed._units.get(token, 0)) / float(own_power)  # type: ignore[arg-type]
     if power != int(power) or power == 0:
         return unit, 0
     return format_unit(parsed / old_unit ** int(power) * parse_unit(new) ** int(power)), int(power)

@@ -11,7 +11,7 @@ from pathlib import Path
 import xarray as xr
 
 import xbp
-from xbp.schema import COORDINATES, CONVENTIONS, SCHEMA_VERSION, validate
+from xbp.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION, validate
 
 
 def main(source: str) -> None:

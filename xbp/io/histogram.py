@@ -33,9 +33,7 @@ def decline(path: Path) -> str | None:
         return f"HDF5 cannot read it ({error})"
 
 
-def open_histogram(
-    path: str | os.PathLike[str], *, errors: Literal["variance", "std"] = "variance"
-) -> xr.Dataset:
+def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", "std"] = "variance") -> xr.Dataset:
     """Read a histogram HDF5 file.
 
     Parameters

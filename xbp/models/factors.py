@@ -77,9 +77,9 @@ def energy_factor(convention: Convention, E: np.ndarray, T: np.ndarray, statisti
         In meV for ``"E*n*S/Q^2"`` and ``"S*E/Q"``, in 1/meV otherwise.
     """
     if convention == "S*E/Q":
-        return E + 0.0 * T
+        return np.asarray(E + 0.0 * T)
     factor = thermal_factor(E, T, statistics)
-    return factor * E**2 if convention == "E*n*S/Q^2" else factor
+    return np.asarray(factor * E**2) if convention == "E*n*S/Q^2" else factor
 
 
 def momentum_factor(convention: Convention, Q: np.ndarray, u2: np.ndarray) -> np.ndarray:
@@ -102,5 +102,5 @@ def momentum_factor(convention: Convention, Q: np.ndarray, u2: np.ndarray) -> np
     """
     magnitude = np.where(Q == 0, np.nan, Q)
     if convention in ("S*E/Q", "S*n/(E*Q)"):
-        return 1.0 / magnitude + 0.0 * u2
-    return np.exp(magnitude**2 * u2) / magnitude**2
+        return np.asarray(1.0 / magnitude + 0.0 * u2)
+    return np.asarray(np.exp(magnitude**2 * u2) / magnitude**2)

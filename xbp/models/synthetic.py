@@ -198,16 +198,12 @@ def dynamic_structure_factor(
     >>> S.S.attrs["units"], S.bp.to_bqe().B.isel(Q=3).sel(E=slice(0, None)).idxmax().item()
     ('1/meV', 5.5)
     """
-    b = reduced_dos(
-        Q, E, energy=energy, width=width, scale=scale, shape=shape, structure_factor=structure_factor
-    )
+    b = reduced_dos(Q, E, energy=energy, width=width, scale=scale, shape=shape, structure_factor=structure_factor)
     B = b.B.assign_coords(temperature=temperature_coordinate(T))
     displacement = resolve_u2(B, u2=u2)
     to_mev = convert_factor(B.E.attrs["units"], "meV")
     to_angstrom = convert_factor(B.Q.attrs["units"], "1/angstrom")
-    by_energy = energy_factor(
-        "n*S/(E*Q^2)", B.E.values * to_mev, B.temperature.values, check_statistics(statistics)
-    )
+    by_energy = energy_factor("n*S/(E*Q^2)", B.E.values * to_mev, B.temperature.values, check_statistics(statistics))
     by_momentum = momentum_factor("n*S/(E*Q^2)", B.Q.values * to_angstrom, displacement.values)
     s_values = B.values / by_energy / by_momentum[:, np.newaxis]
     # From 1/meV to the density per unit of the axis that was asked for.
@@ -220,7 +216,9 @@ def dynamic_structure_factor(
         temperature=T,
         statistics=statistics,
     )
-    ds = ds.assign_coords(u2=((), float(displacement), dict(zip(("units", "long_name"), COORDINATES["u2"], strict=True))))
+    ds = ds.assign_coords(
+        u2=((), float(displacement), dict(zip(("units", "long_name"), COORDINATES["u2"], strict=True)))
+    )
     return _with_history(
         ds,
         "models.dynamic_structure_factor",
@@ -228,9 +226,7 @@ def dynamic_structure_factor(
     )
 
 
-def elastic_line(
-    Q: Any, E: Any, *, u2: Any, resolution: Any, scale: float = 1.0, T: Any = None
-) -> xr.Dataset:
+def elastic_line(Q: Any, E: Any, *, u2: Any, resolution: Any, scale: float = 1.0, T: Any = None) -> xr.Dataset:
     """Return an incoherent elastic line: scale · exp(−Q²u²) times a Gaussian of unit area in E.
 
     Parameters
@@ -368,7 +364,9 @@ def _profile(
         return lognormal(e_mev, at, 1.0, lognormal_sigma(at, fwhm))
     if shape == "gaussian":
         return gaussian(e_mev, at, 1.0, fwhm / FWHM_PER_SIGMA)
-    raise QuantityError(f"shape={shape!r} is not known", reason="no such f", fix="'lognormal', 'gaussian' or a callable")
+    raise QuantityError(
+        f"shape={shape!r} is not known", reason="no such f", fix="'lognormal', 'gaussian' or a callable"
+    )
 
 
 def _with_history(ds: xr.Dataset, operation: str, arguments: dict[str, Any]) -> xr.Dataset:

@@ -10,8 +10,8 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import select_range
 from xbp.peaks.fits import Method, PeakFit, fit_peak, peak_range
-from xbp.peaks.status import NO_DATA, NO_MAXIMUM, OK, STATUSES
 from xbp.signal import read, result_table
+from xbp.status import NO_DATA, NO_MAXIMUM, OK, STATUSES
 from xbp.units import format_unit, parse_unit
 
 __all__ = ["boson_peak"]
@@ -104,9 +104,7 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         output_dtypes=[float, int],
         dask_gufunc_kwargs={"output_sizes": {"_number": len(_NUMBERS)}, "allow_rechunk": True},
     )
-    status = xr.apply_ufunc(
-        lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U16"]
-    )
+    status = xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U16"])
     units = value["E"].attrs["units"]
     slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
     labels = {
@@ -127,7 +125,11 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         base = name.removesuffix("_std")
         unit, label = labels[base]
         label = label if base == name else f"standard deviation of {label}"
-        variables[{"low": "E_low", "high": "E_high"}.get(name, name)] = (numbers.isel(_number=i, drop=True), unit, label)
+        variables[{"low": "E_low", "high": "E_high"}.get(name, name)] = (
+            numbers.isel(_number=i, drop=True),
+            unit,
+            label,
+        )
     if not has_std:
         # Without known errors χ² has no scale to be judged by.
         del variables["chi2_reduced"]
@@ -155,7 +157,7 @@ def _fit_one(
         if limits is None:
             fit = PeakFit(NO_MAXIMUM)
         else:
-            inside = (E >= limits[0]) & (E <= limits[1])
+            inside = (limits[0] <= E) & (limits[1] >= E)
             fit = fit_peak(E[inside], B[inside], None if known is None else known[inside], method)
     else:
         fit = fit_peak(E, B, known, method)

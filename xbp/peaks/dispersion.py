@@ -1,4 +1,4 @@
-"""Does the boson peak disperse? One energy, or a slope, through E_BP(Q)."""
+"""Whether the boson peak disperses: one energy, or a slope, through E_BP(Q)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import xarray as xr
 
 from xbp.errors import QuantityError
 from xbp.grid import select_range
-from xbp.peaks.status import OK
 from xbp.pint_data import unwrap
 from xbp.signal import result_table, table_signal
+from xbp.status import OK
 from xbp.units import format_unit, parse_unit
 
 __all__ = ["dispersion"]

@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
-from xbp.peaks.status import AT_EDGE, FAILED, NO_DATA, NO_MAXIMUM, OK, TOO_FEW
+from xbp.status import AT_EDGE, FAILED, NO_DATA, NO_MAXIMUM, OK, TOO_FEW
 
 if TYPE_CHECKING:
     import lmfit
@@ -147,7 +147,7 @@ def _lognormal(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
             start = {"log_energy": -b / (2 * c), "log_height": a - b * b / (4 * c), "sigma": np.sqrt(-0.5 / c)}
 
     def model(log_energy: float, log_height: float, sigma: float) -> np.ndarray:
-        return np.exp(np.minimum(log_height - (log_x - log_energy) ** 2 / (2 * sigma**2), 300.0))
+        return np.asarray(np.exp(np.minimum(log_height - (log_x - log_energy) ** 2 / (2 * sigma**2), 300.0)))
 
     def residual(log_energy: float, log_height: float, sigma: float) -> np.ndarray:
         return np.asarray((model(log_energy, log_height, sigma) - y) * weight)
@@ -200,9 +200,7 @@ def _gaussian(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
             weight, (x - centre) * weight,
         ])  # fmt: skip
 
-    (energy, height, sigma, background, slope), covariance, chi2 = _minimize(
-        residual, jacobian, start, s is not None
-    )
+    (energy, height, sigma, background, slope), covariance, chi2 = _minimize(residual, jacobian, start, s is not None)
     if covariance is None:
         return PeakFit(_no_fit(x, energy), **span)
     stds = np.sqrt(np.diag(covariance))

@@ -1,4 +1,4 @@
-"""Does the intensity of the boson peak follow the static structure factor?"""
+"""Whether the intensity of the boson peak follows the static structure factor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import scipy
 import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
-from xbp.grid import select_range
+from xbp.grid import interpolate, select_range
 from xbp.signal import Signal, read, result_table
 from xbp.units import convert_factor, parse_unit
 
@@ -136,9 +136,7 @@ def scale_to_sq(
     return answer
 
 
-def correlation_map(
-    data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Dataset, Q_range: Any = None
-) -> xr.Dataset:
+def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     r"""Correlate B(Q,E) with S(Q) at every energy: the paper's Fig. 3 as one curve.
 
     .. math:: r(E) = \frac{\sum_Q (B-\bar B)(S-\bar S)}{\sqrt{\sum_Q (B-\bar B)^2 \sum_Q (S-\bar S)^2}}
@@ -192,7 +190,7 @@ def correlation_map(
     count = (masked.notnull() & curve.notnull()).sum("Q")
     variables = {
         "pearson_r": (pearson, "1", "linear correlation of B(Q,E) with S(Q)"),
-        "pearson_r_std": ((1 - pearson**2) / np.sqrt(count - 1).where(count > 2), "1", "sampling error of r"),
+        "pearson_r_std": ((1 - pearson**2) / (count.where(count > 2) - 1) ** 0.5, "1", "sampling error of r"),
         "spearman_r": (spearman, "1", "rank correlation of B(Q,E) with S(Q)"),
         "n_points": (count, "1", "number of Q bins used"),
     }
@@ -235,30 +233,18 @@ def _interpolated(sq: Signal, Q: xr.DataArray) -> tuple[xr.DataArray, xr.DataArr
             reason="their Q ranges do not overlap",
             fix="check the units of the Q coordinates, or bring an S(Q) of that range",
         )
-    right = np.clip(np.searchsorted(own, at), 1, max(own.size - 1, 1))
-    t = (at - own[right - 1]) / (own[right] - own[right - 1])
-    # A grid that is the same but for rounding takes each point as it is, std included.
-    t = np.where(np.abs(t) < 1e-9, 0.0, np.where(np.abs(t - 1) < 1e-9, 1.0, t))
-    weight = xr.DataArray(np.where((t < 0) | (t > 1), np.nan, t), dims="Q", coords={"Q": Q.variable})
-
-    def mix(array: xr.DataArray, power: int) -> xr.DataArray:
-        low, high = (array.isel(Q=i).drop_vars("Q") for i in (right - 1, right))
-        # A neighbour of weight zero may be NaN.
-        low, high = low.where(weight.values != 1, 0.0), high.where(weight.values != 0, 0.0)
-        return (1 - weight) ** power * low + weight**power * high
-
     keep = [c for c in sq.value.coords if c in sq.value.dims]
-    value = sq.value.drop_vars([c for c in sq.value.coords if c not in keep])
-    curve = mix(value, 1)
-    if sq.std is None:
-        return curve, None
-    variance = sq.std.drop_vars([c for c in sq.std.coords if c not in keep]) ** 2
-    return curve, np.sqrt(mix(variance, 2))
+    curve, curve_std = interpolate(
+        sq.value.assign_coords(Q=own).drop_vars([c for c in sq.value.coords if c not in keep]),
+        None if sq.std is None else sq.std.assign_coords(Q=own).drop_vars([c for c in sq.std.coords if c not in keep]),
+        "Q",
+        at,
+    )
+    on_cut = {"Q": Q.variable}
+    return curve.assign_coords(on_cut), None if curve_std is None else curve_std.assign_coords(on_cut)
 
 
-def _require_enough(
-    value: xr.DataArray, curve: xr.DataArray, used: xr.DataArray, n_min: int, Q_range: Any
-) -> None:
+def _require_enough(value: xr.DataArray, curve: xr.DataArray, used: xr.DataArray, n_min: int, Q_range: Any) -> None:
     count = int((used & curve.notnull().any([d for d in curve.dims if d != "Q"])).sum())
     if count < n_min:
         Q = value["Q"]
@@ -296,9 +282,7 @@ def _pearson_and_spearman(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.
 def _pearson(x: np.ndarray, y: np.ndarray, both: np.ndarray) -> np.ndarray:
     count = both.sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        dx, dy = (
-            np.where(both, a - np.where(both, a, 0.0).sum(axis=-1, keepdims=True) / count, 0.0) for a in (x, y)
-        )
+        dx, dy = (np.where(both, a - np.where(both, a, 0.0).sum(axis=-1, keepdims=True) / count, 0.0) for a in (x, y))
         r = (dx * dy).sum(axis=-1) / np.sqrt((dx**2).sum(axis=-1) * (dy**2).sum(axis=-1))
     return np.where(count[..., 0] >= 3, r, np.nan)
 
@@ -336,4 +320,3 @@ def _fit_scale(
         return np.array([np.nan] * 5 + [n])
     c_std = c.stderr if offset and c.stderr is not None else np.nan
     return np.array([A.value * size, A.stderr * size, c.value * size, c_std * size, result.redchi, n])
-

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xbp.errors import CoordinateError, UnitsError
+from xbp.pint_data import Data
 from xbp.schema import COORDINATES, QUANTITIES, require_same_grid
 from xbp.signal import extend_history, label_std, read
 from xbp.units import (
@@ -22,8 +23,6 @@ from xbp.units import (
 )
 
 __all__ = ["convert", "scale", "subtract"]
-
-Data = TypeVar("Data", xr.DataArray, xr.Dataset)
 
 
 def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0) -> Data:
@@ -175,9 +174,7 @@ def convert(
     for dim, units in arguments.items():
         ds = _convert_coordinate(ds, dim, units, frequency)
     key = signal.value.name if isinstance(signal.source, xr.Dataset) else "_only"
-    history = extend_history(
-        signal.value.attrs.get("history"), "convert", arguments | {"frequency": frequency}
-    )
+    history = extend_history(signal.value.attrs.get("history"), "convert", arguments | {"frequency": frequency})
     ds[key].attrs["history"] = history
     if isinstance(signal.source, xr.DataArray):
         only: Data = signal.rewrap(ds["_only"].rename(signal.value.name))
@@ -213,11 +210,11 @@ def _convert_coordinate(ds: xr.Dataset, dim: str, units: str, frequency: Frequen
             out = out.assign_coords({name: coordinate})
     if dim != "E":
         return out
-    for name, variable in ds.data_vars.items():
+    for key, variable in ds.data_vars.items():
         if "units" not in variable.attrs:
             continue
         # A standard deviation is a density where its variable is one.
-        of = ds[str(name).removesuffix("_std")] if str(name).removesuffix("_std") in ds else variable
+        of = ds.get(str(key).removesuffix("_std"), variable)
         row = QUANTITIES.get(str(of.attrs.get("quantity")))
         rewritten, power = swap_unit(variable.attrs["units"], old, new)
         if power == 0 and row is not None and row.is_density and dim in variable.dims:
@@ -226,6 +223,6 @@ def _convert_coordinate(ds: xr.Dataset, dim: str, units: str, frequency: Frequen
             rewritten = format_unit(parse_unit(variable.attrs["units"]) * parse_unit(old) / parse_unit(new))
         if power:
             attrs = variable.attrs | {"units": rewritten}
-            out[name] = variable.variable * factor**power
-            out[name].attrs = attrs
+            out[key] = variable.variable * factor**power
+            out[key].attrs = attrs
     return out

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from xbp.errors import RangeError, XbpError
 from xbp.grid import bin_limits, interval, mean_over, overlap
+from xbp.pint_data import Data
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, magnitude, split_quantity
 
 __all__ = ["cut_E", "cut_Q", "rebin"]
-
-Data = TypeVar("Data", xr.DataArray, xr.Dataset)
 
 
 def cut_E(data: Data, E: Any, width: Any = None) -> Data:
@@ -91,6 +90,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     value = signal.value
     _require_dim(signal, dim)
     lower, upper = bin_limits(signal.source, dim)
+    leftover: tuple[str, ...]
     low, high, leftover = _limits(signal, dim, where, width)
     _require_inside(dim, low, high, lower[0], upper[-1], value[dim].attrs["units"])
 
@@ -102,9 +102,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     mean, std = mean_over(value, signal.std, weights, dim)
     _require_numbers(mean, dim, low, high, value[dim].attrs["units"])
 
-    scalars = {
-        name: c for name, c in value.coords.items() if dim not in c.dims and name not in mean.coords
-    }
+    scalars = {name: c for name, c in value.coords.items() if dim not in c.dims and name not in mean.coords}
     centre = xr.Variable(leftover, (low + high) / 2, value[dim].attrs)
     order = [d for d in value.dims if d != dim]
     mean = mean.transpose(*order).assign_coords({**scalars, dim: centre})
@@ -129,9 +127,7 @@ def _require_dim(signal: Signal, dim: str) -> None:
         )
 
 
-def _limits(
-    signal: Signal, dim: str, where: Any, width: Any
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def _limits(signal: Signal, dim: str, where: Any, width: Any) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return lower and upper limits in the units of the coordinate, and the dimensions they are over."""
     value = signal.value
     units = value[dim].attrs["units"]
@@ -263,9 +259,7 @@ def rebin(data: Data, E: Any = None, Q: Any = None, *, given: Literal["edges", "
     return answer
 
 
-def _new_edges(
-    dim: str, bins: Any, given: str, lower: np.ndarray, upper: np.ndarray, units: str
-) -> np.ndarray:
+def _new_edges(dim: str, bins: Any, given: str, lower: np.ndarray, upper: np.ndarray, units: str) -> np.ndarray:
     numbers, bin_units = split_quantity(bins, dim) if not isinstance(bins, list | tuple) else (bins, None)
     array = np.asarray(numbers if not isinstance(numbers, xr.DataArray) else numbers.values)
     if array.ndim == 0:
@@ -284,9 +278,7 @@ def _new_edges(
     except (TypeError, ValueError) as error:
         if isinstance(error, XbpError):
             raise
-        raise RangeError(
-            f"{dim}={bins!r} is no array of bin {given}", reason=str(error), fix="give numbers"
-        ) from None
+        raise RangeError(f"{dim}={bins!r} is no array of bin {given}", reason=str(error), fix="give numbers") from None
     if points.ndim != 1 or points.size < 2 or not np.isfinite(points).all() or (np.diff(points) <= 0).any():
         raise RangeError(
             f"the new bin {given} of {dim} have shape {points.shape} and are not ascending numbers",

@@ -10,6 +10,7 @@ import xarray as xr
 from xbp.errors import RangeError
 from xbp.grid import bin_limits, select_range
 from xbp.signal import Signal, read, result_table
+from xbp.status import NOT_A_DECAY, OK, TOO_FEW
 from xbp.units import format_unit, parse_unit
 
 __all__ = ["debye_waller"]
@@ -74,9 +75,7 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
             reason="the elastic line is followed over Q and integrated over E",
             fix="pass S(Q,E) before it was cut",
         )
-    window = (
-        select_range(signal.source, "E", E_range, name="E_range") if E_range is not None else _elastic_bins(signal)
-    )
+    window = select_range(signal.source, "E", E_range, name="E_range") if E_range is not None else _elastic_bins(signal)
     lower, upper = bin_limits(signal.source, "E")
     widths = xr.DataArray((upper - lower)[window], dims="E")
     line = value.isel(E=window)
@@ -84,7 +83,7 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     usable = (intensity > 0) & xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
     intensity_std = None
     if std is not None:
-        intensity_std = np.sqrt(((std.isel(E=window) * widths) ** 2).sum("E", skipna=False))
+        intensity_std = ((std.isel(E=window) * widths) ** 2).sum("E", skipna=False) ** 0.5
         usable &= intensity_std > 0
     fit = xr.apply_ufunc(
         _fit_line,
@@ -101,7 +100,7 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     u2, u2_std, chi2, explained, count = (fit.isel(_out=i, drop=True) for i in range(5))
     decays = (explained >= _MIN_EXPLAINED) | (chi2 < 2)
     ok = decays & (u2 > 0)
-    status = xr.where(count < 3, "too few points", xr.where(ok, "ok", "not a Debye-Waller decay"))
+    status = xr.full_like(u2, OK, dtype="<U24").where(ok, NOT_A_DECAY).where(count >= 3, TOO_FEW)
     q_units = value["Q"].attrs["units"]
     units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
     e_units = value["E"].attrs["units"]

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import RangeError
-from xbp.grid import bin_limits, select_range
+from xbp.grid import bin_limits, interpolate, select_range
 from xbp.models.factors import boltzmann
 from xbp.signal import read, result_table
 from xbp.units import convert_factor
@@ -16,9 +16,7 @@ from xbp.units import convert_factor
 __all__ = ["detailed_balance"]
 
 
-def detailed_balance(
-    data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None
-) -> xr.Dataset:
+def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
     r"""Compare energy gain with energy loss, and tell the temperature that their ratio implies.
 
     .. math:: \ln \frac{S(Q,-E)}{S(Q,E)} = -\frac{E}{k_BT}
@@ -76,16 +74,19 @@ def detailed_balance(
     E = value["E"].values
     lower, upper = bin_limits(signal.source, "E")
     # The side of energy loss; the bin that straddles zero is the elastic line.
-    chosen = in_range & (lower >= 0) & (-E >= E[0]) & (E <= E[-1])
+    chosen = in_range & (lower >= 0) & (E[0] <= -E) & (E[-1] >= E)
     if not chosen.any():
         raise RangeError(
             f"no energy of {E_range!r} has its counterpart at -E",
             reason=f"the data reach from {lower[0]:g} to {upper[-1]:g} {units}",
             fix="give an E_range of positive energies that both sides hold",
         )
-    loss, loss_var = _variance_of(value, std, chosen)
-    gain, gain_var = _mirrored(value, std, E[chosen])
+    loss = value.isel(E=chosen)
+    gain, gain_std = interpolate(value, std, "E", -E[chosen])
     gain = gain.assign_coords(E=loss["E"])
+    nothing = xr.zeros_like(loss, dtype=float)
+    loss_var = nothing if std is None else std.isel(E=chosen) ** 2
+    gain_var = nothing if gain_std is None else gain_std.assign_coords(E=loss["E"]) ** 2
     both = loss.notnull() & gain.notnull()
     if "Q" in value.dims:
         both &= xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
@@ -97,7 +98,7 @@ def detailed_balance(
 
     positive = (loss > 0) & (gain > 0)
     ratio = (gain / loss).where(loss > 0)
-    log_ratio = np.log(ratio.where(positive))
+    log_ratio = xr.DataArray(np.log(ratio.where(positive)))
     log_var = (loss_var / loss**2 + gain_var / gain**2).where(positive)
     E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'")
     weight = (1 / log_var) if std is not None else xr.ones_like(log_var)
@@ -108,7 +109,7 @@ def detailed_balance(
     count = usable.sum("E")
     chi2 = ((weight * (log_ratio + beta * E_mev) ** 2).sum("E") / (count - 1)).where(count > 1)
     # Unit weights know no scale of their own: there χ² is the variance of the points.
-    beta_std = np.sqrt((1.0 if std is not None else chi2) / norm)
+    beta_std = ((1.0 if std is not None else chi2) / norm) ** 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
         implied = (1 / (boltzmann() * beta)).where(beta > 0)
         at_E = (-E_mev / log_ratio / boltzmann()).where(usable & (log_ratio < 0))
@@ -120,7 +121,7 @@ def detailed_balance(
         "n_points": (count, "1", "number of energies used"),
     }
     if std is not None:
-        variables["ratio_std"] = (ratio * np.sqrt(log_var), "1", "standard deviation of the ratio")
+        variables["ratio_std"] = (ratio * log_var**0.5, "1", "standard deviation of the ratio")
         variables["chi2_reduced"] = (chi2, "1", "reduced chi-squared of one temperature")
     answer: xr.Dataset = result_table(
         signal,
@@ -130,31 +131,3 @@ def detailed_balance(
         arguments={"E_range": E_range, "Q_range": Q_range},
     )
     return answer
-
-
-def _variance_of(
-    value: xr.DataArray, std: xr.DataArray | None, chosen: np.ndarray
-) -> tuple[xr.DataArray, xr.DataArray]:
-    part = value.isel(E=chosen)
-    variance = xr.zeros_like(part, dtype=float) if std is None else std.isel(E=chosen) ** 2
-    return part, variance
-
-
-def _mirrored(
-    value: xr.DataArray, std: xr.DataArray | None, energies: np.ndarray
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Interpolate value and variance linearly at −E; exact where the grid is symmetric."""
-    E = value["E"].values
-    at = np.clip(np.searchsorted(E, -energies), 1, E.size - 1)
-    t = (-energies - E[at - 1]) / (E[at] - E[at - 1])
-    # Rounding of a symmetric grid must not bring a neighbour (perhaps NaN) in with weight 1e-16.
-    t = np.where(np.abs(t) < 1e-9, 0.0, np.where(np.abs(t - 1) < 1e-9, 1.0, t))
-    weight = xr.DataArray(t, dims="E")
-    left, right = value.isel(E=at - 1).drop_vars("E"), value.isel(E=at).drop_vars("E")
-    mean = xr.where(weight == 1, right, xr.where(weight == 0, left, (1 - weight) * left + weight * right))
-    if std is None:
-        return mean.transpose(*value.dims), xr.zeros_like(mean, dtype=float).transpose(*value.dims)
-    left_var, right_var = std.isel(E=at - 1).drop_vars("E") ** 2, std.isel(E=at).drop_vars("E") ** 2
-    mixed = (1 - weight) ** 2 * left_var + weight**2 * right_var
-    variance = xr.where(weight == 1, right_var, xr.where(weight == 0, left_var, mixed))
-    return mean.transpose(*value.dims), variance.transpose(*value.dims)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,13 +10,12 @@ import xarray as xr
 from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.errors import CoordinateError, QuantityError
 from xbp.models.factors import CONVENTIONS, Convention, energy_factor, momentum_factor
+from xbp.pint_data import Data
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["to_bqe", "to_convention", "to_gdos", "to_sqe"]
-
-Data = TypeVar("Data", xr.DataArray, xr.Dataset)
 
 # Powers of E and Q by which each convention multiplies the units of S.
 _POWERS: dict[Convention, tuple[int, int]] = {
@@ -210,9 +209,7 @@ def to_convention(
             reason=f"xbp knows {', '.join(map(repr, CONVENTIONS))}",
             fix="choose one of them; n stands for 1 - exp(-E/kT)",
         )
-    return _reform(
-        data, convention, "to_convention", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso
-    )
+    return _reform(data, convention, "to_convention", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
 
 
 def _reform(data: Data, target: Convention | None, operation: str, *, T: Any, **u2: Any) -> Data:
@@ -223,7 +220,8 @@ def _reform(data: Data, target: Convention | None, operation: str, *, T: Any, **
     arguments: dict[str, Any] = {"convention": target} if operation == "to_convention" else {}
 
     if source == target:
-        factors, coords = [], {}
+        factors: list[xr.Variable] = []
+        coords: dict[str, Any] = {}
     elif {source, target} == {_GDOS, _BQE} or signal.quantity.name == "vibrational_dos":
         # G and B differ by E² alone: neither T nor u² need be known.
         _require_dims(value, "E")

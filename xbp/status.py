@@ -11,3 +11,4 @@ FAILED: Final = "fit failed"
 
 #: Fits run on arrays of numbers; there a status is its place in this tuple.
 STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED)
+NOT_A_DECAY: Final = "not a Debye-Waller decay"
