@@ -250,7 +250,7 @@ def peak(
     energy, std = numbers["energy"], numbers["energy_std"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
-    quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.2g}" if "chi2_reduced" in numbers else ""
+    quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}" if "chi2_reduced" in numbers else ""
     axes.set_title(f"$E_\\mathrm{{BP}}$ = {_with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
     return axes
 
