@@ -111,7 +111,7 @@ def interval(limits: Any, data: xr.DataArray | xr.Dataset, dim: str, *, name: st
             reason="an interval has a lower and an upper limit",
             fix=f"write it like {name}=('1 {units}', '2 {units}')",
         )
-    low, high = (magnitude(limit, units, name=name) for limit in limits)
+    low, high = (magnitude(limit, units, name=name, energy=dim == "E") for limit in limits)
     if not low < high:
         raise RangeError(
             f"{name} runs from {low:g} to {high:g} {units}",

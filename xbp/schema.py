@@ -154,7 +154,7 @@ def require_units(data: xr.DataArray, name: str, example: str) -> str:
             fix=f"add them: data.attrs['units'] = '{example}' "
             f"(on a coordinate data['{data.name}'].attrs['units'] = '{example}'); '1' if arbitrary",
         )
-    parse_unit(str(units), like=example)
+    parse_unit(str(units), like=example, name=name)
     return str(units)
 
 

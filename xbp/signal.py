@@ -20,7 +20,7 @@ from xbp.conditions import check_statistics, temperature_coordinate
 from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
 from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION, Quantity, validate
-from xbp.units import convert_factor
+from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["Signal", "extend_history", "new_dataset", "read", "result_table", "table_signal"]
 
@@ -348,8 +348,9 @@ def new_dataset(
         )
     name = from_table.variable
     order = tuple(coords) if dims is None else dims
+    written = format_unit(parse_unit(units, name=quantity))
     ds = xr.Dataset(
-        {name: (order, np.asarray(values), {"units": units, "quantity": quantity, "long_name": from_table.label})},
+        {name: (order, np.asarray(values), {"units": written, "quantity": quantity, "long_name": from_table.label})},
         coords={dim: (dim, np.asarray(c, dtype=float), {"units": u}) for dim, (c, u) in coords.items()},
         attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **(attrs or {})},
     )

@@ -36,7 +36,7 @@ def registry() -> pint.UnitRegistry[float]:
 
 
 @functools.lru_cache(maxsize=512)
-def parse_unit(text: str, *, like: str | None = None) -> pint.Unit:
+def parse_unit(text: str, *, like: str | None = None, name: str | None = None) -> pint.Unit:
     """Parse a unit.
 
     Parameters
@@ -47,6 +47,8 @@ def parse_unit(text: str, *, like: str | None = None) -> pint.Unit:
     like : str, optional
         A unit of the dimension expected. Where it is given, ``A`` is read as ångström if ampere
         would not fit, so that ``A^-1`` is understood on a Q axis.
+    name : str, optional
+        What carries the unit, for the error message.
 
     Returns
     -------
@@ -75,7 +77,7 @@ def parse_unit(text: str, *, like: str | None = None) -> pint.Unit:
         unit = ureg.Unit(_UDUNITS_POWER.sub(r"\1**\2", cleaned))
     except Exception as error:  # pint raises a dozen kinds, from its parser and from Python's
         raise UnitsError(
-            f"'{text}' is not a unit",
+            f"'{text}'{f' of {name}' if name else ''} is not a unit",
             reason=f"pint cannot read it ({type(error).__name__})",
             fix="write it like 'meV', '1/angstrom', 'cm-1', 'J/mol/K'; '1' for a pure number",
         ) from None
@@ -117,9 +119,15 @@ def _spectroscopic() -> dict[str, Any]:
 _BASES = {"energy": "meV", "frequency": "THz", "wavenumber": "1/cm"}
 
 
+# 1/angstrom is a wavenumber to pint; on an energy axis it is a Q axis by mistake.
+_WAVENUMBERS = {"centimeter", "meter", "millimeter", "reciprocal_centimeter"}
+
+
 def is_energy_like(unit: pint.Unit) -> bool:
-    """Tell whether a unit is an energy, a frequency or a wavenumber."""
-    return any(unit.is_compatible_with(base) for base in _BASES.values())
+    """Tell whether a unit is an energy, a frequency or a spectroscopist's wavenumber."""
+    if unit.is_compatible_with("1/cm"):
+        return set(unit._units) <= _WAVENUMBERS
+    return unit.is_compatible_with("meV") or unit.is_compatible_with("THz")
 
 
 @functools.lru_cache(maxsize=512)
@@ -147,10 +155,10 @@ def _in_mev(unit: pint.Unit, frequency: Frequency | None) -> float:
 
 
 @functools.lru_cache(maxsize=1024)
-def convert_factor(source: str, target: str, *, name: str = "value", frequency: Frequency | None = None) -> float:
+def convert_factor(
+    source: str, target: str, *, name: str = "value", energy: bool = False, frequency: Frequency | None = None
+) -> float:
     """Return the number that turns a value in one unit into a value in another.
-
-    Energies, frequencies (E = hν) and wavenumbers (E = hcν̃) convert into one another.
 
     Parameters
     ----------
@@ -158,6 +166,9 @@ def convert_factor(source: str, target: str, *, name: str = "value", frequency: 
         Units.
     name : str
         What is converted, for the error message.
+    energy : bool
+        Whether it is an energy transfer: then energies, frequencies (E = hν) and wavenumbers
+        (E = hcν̃) convert into one another. A momentum transfer is no wavenumber in this sense.
     frequency : {"ordinary", "angular"}, optional
         Meaning of a frequency unit that is not a multiple of hertz, such as ``rad/ps``.
 
@@ -173,16 +184,16 @@ def convert_factor(source: str, target: str, *, name: str = "value", frequency: 
 
     Examples
     --------
-    >>> round(convert_factor("meV", "1/cm"), 4)
+    >>> round(convert_factor("meV", "1/cm", energy=True), 4)
     8.0655
-    >>> round(5.5 * convert_factor("meV", "THz"), 3)
+    >>> round(5.5 * convert_factor("meV", "THz", energy=True), 3)
     1.33
     """
     to = parse_unit(target)
-    from_ = parse_unit(source, like=target)
+    from_ = parse_unit(source, like=target, name=name)
     if from_ == to:
         return 1.0
-    if is_energy_like(from_) and is_energy_like(to):
+    if energy and is_energy_like(from_) and is_energy_like(to):
         both_frequencies = from_.is_compatible_with("THz") and to.is_compatible_with("THz")
         if not both_frequencies and from_.is_compatible_with(to):
             return float(registry().Quantity(1.0, from_).m_as(to))
@@ -233,7 +244,7 @@ def split_quantity(value: Any, name: str) -> tuple[Any, str | None]:
     return value, None
 
 
-def magnitude(value: Any, units: str, *, name: str, default: str | None = None) -> float:
+def magnitude(value: Any, units: str, *, name: str, default: str | None = None, energy: bool = False) -> float:
     """Return a scalar argument as a number in given units.
 
     Parameters
@@ -246,6 +257,8 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None) 
         Name of the argument, for the error message.
     default : str, optional
         Units a bare number is in; by default `units`.
+    energy : bool
+        Whether it is an energy transfer, as for `convert_factor`.
 
     Returns
     -------
@@ -259,21 +272,21 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None) 
 
     Examples
     --------
-    >>> magnitude("44.36 cm-1", "meV", name="E")  # doctest: +ELLIPSIS
+    >>> magnitude("44.36 cm-1", "meV", name="E", energy=True)  # doctest: +ELLIPSIS
     5.49...
     >>> magnitude(300, "K", name="T")
     300.0
     """
     number, given = split_quantity(value, name)
     size = getattr(number, "size", 1)
-    if isinstance(number, xr.DataArray) or (hasattr(number, "shape") and size == 1):
+    if isinstance(number, xr.DataArray) or (hasattr(number, "shape") and number.dtype.kind in "biuf"):
         if size != 1:
             raise UnitsError(
                 f"{name} has shape {tuple(number.shape)}",
                 reason="a single value is needed",
                 fix=f"give a scalar, such as {name}.mean() or one element of it",
             )
-        number = number.item() if hasattr(number, "item") else float(number)
+        number = number.item()
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
         raise UnitsError(
             f"{name}={value!r} is not a number",
@@ -288,6 +301,6 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None) 
         )
     if given is None:
         given = default or units
-    if parse_unit(given, like=units) == parse_unit("degC"):
+    if parse_unit(given, like=units, name=name) == parse_unit("degC"):
         return float(registry().Quantity(float(number), "degC").m_as(units))
-    return float(number) * convert_factor(given, units, name=name)
+    return float(number) * convert_factor(given, units, name=name, energy=energy)

@@ -201,7 +201,7 @@ def dynamic_structure_factor(
     b = reduced_dos(Q, E, energy=energy, width=width, scale=scale, shape=shape, structure_factor=structure_factor)
     B = b.B.assign_coords(temperature=temperature_coordinate(T))
     displacement = resolve_u2(B, u2=u2)
-    to_mev = convert_factor(B.E.attrs["units"], "meV")
+    to_mev = convert_factor(B.E.attrs["units"], "meV", energy=True)
     to_angstrom = convert_factor(B.Q.attrs["units"], "1/angstrom")
     by_energy = energy_factor("n*S/(E*Q^2)", B.E.values * to_mev, B.temperature.values, check_statistics(statistics))
     by_momentum = momentum_factor("n*S/(E*Q^2)", B.Q.values * to_angstrom, displacement.values)
@@ -260,7 +260,7 @@ def elastic_line(Q: Any, E: Any, *, u2: Any, resolution: Any, scale: float = 1.0
     """
     q, q_units, to_angstrom = _axis(Q, "Q")
     e, e_units, _ = _axis(E, "E")
-    sigma = magnitude(resolution, e_units, name="resolution") / FWHM_PER_SIGMA
+    sigma = magnitude(resolution, e_units, name="resolution", energy=True) / FWHM_PER_SIGMA
     displacement = magnitude(u2, "angstrom**2", name="u2", default=f"({q_units})**-2")
     decay = scale * np.exp(-((q * to_angstrom) ** 2) * displacement)
     line = gaussian(e, 0.0, 1 / (sigma * np.sqrt(2 * np.pi)), sigma)
@@ -332,7 +332,7 @@ def _axis(values: Any, dim: str) -> tuple[np.ndarray, str, float]:
     numbers, units = split_quantity(values, dim) if not isinstance(values, list | tuple) else (values, None)
     array = np.asarray(numbers.values if isinstance(numbers, xr.DataArray) else numbers, dtype=float)
     units = units or canonical
-    return array, units, convert_factor(units, canonical, name=dim)
+    return array, units, convert_factor(units, canonical, name=dim, energy=dim == "E")
 
 
 def _structure_factor(given: xr.DataArray | xr.Dataset | None, q: np.ndarray, units: str) -> np.ndarray:
@@ -352,8 +352,8 @@ def _structure_factor(given: xr.DataArray | xr.Dataset | None, q: np.ndarray, un
 def _profile(
     shape: Shape | Callable[[np.ndarray], np.ndarray], e_mev: np.ndarray, energy: Any, width: Any, units: str
 ) -> np.ndarray:
-    at = magnitude(energy, "meV", name="energy", default=units)
-    fwhm = magnitude(width, "meV", name="width", default=units)
+    at = magnitude(energy, "meV", name="energy", default=units, energy=True)
+    fwhm = magnitude(width, "meV", name="width", default=units, energy=True)
     if at <= 0 or fwhm <= 0:
         raise RangeError(
             f"energy={energy}, width={width}", reason="both are positive", fix="energy='5.5 meV', width='6 meV'"

@@ -24,6 +24,13 @@ __all__ = ["Method", "PeakFit", "fit_peak", "peak_range"]
 
 Method = Literal["lognormal", "quadratic", "gaussian"]
 
+# Standard deviations that tell a maximum from noise. Searching a whole spectrum for it takes more than
+# one would for a single number, hence twice this for its height.
+_SIGNIFICANT = 2.5
+
+# Bins of the running mean in which a top is sought.
+_SMOOTHING = 3
+
 # The local parabola uses the top of the peak: bins at least this part of the maximum, and their neighbours.
 _TOP = 0.8
 
@@ -84,16 +91,21 @@ def fit_peak(E: np.ndarray, B: np.ndarray, std: np.ndarray | None, method: Metho
     )  # fmt: skip
 
 
-def _judge(x: np.ndarray, energy: float, energy_std: float, height: float) -> str:
-    """Decide whether a fitted maximum is one: inside the range by two standard deviations."""
-    if not np.isfinite([energy, energy_std, height]).all():
+def _judge(x: np.ndarray, energy: tuple[float, float], height: tuple[float, float], width: tuple[float, float]) -> str:
+    """Decide whether a fitted maximum is one, from position, height and width with their errors.
+
+    It lies inside the range, and its height and curvature are no play of the noise.
+    """
+    if not np.isfinite([*energy, *height, *width]).all():
         return FAILED
-    margin = 2 * energy_std
-    if energy_std > x[-1] - x[0]:
+    margin = _SIGNIFICANT * energy[1]
+    if margin > x[-1] - x[0]:
         return NO_MAXIMUM
-    if energy - margin <= x[0] or energy + margin >= x[-1]:
+    if energy[0] - margin <= x[0] or energy[0] + margin >= x[-1]:
         return AT_EDGE
-    return OK if height > 0 else NO_MAXIMUM
+    # The curvature at the top goes as 1/width², so its relative error is twice that of the width.
+    curved = width[0] > 2 * _SIGNIFICANT * width[1]
+    return OK if height[0] > 2 * _SIGNIFICANT * height[1] and curved else NO_MAXIMUM
 
 
 # A fit that has a maximum to find has found it by then; one without drifts off for thousands of steps.
@@ -115,11 +127,15 @@ def _minimize(
         return lambda p: function(*(p[name].value for name in start))
 
     # lmfit warns where it stops early; here that is a status.
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        result = lmfit.minimize(
-            of(residual), parameters, Dfun=of(jacobian), col_deriv=True, scale_covar=not known, max_nfev=_MAX_CALLS
-        )
+        try:
+            result = lmfit.minimize(
+                of(residual), parameters, Dfun=of(jacobian), col_deriv=True, scale_covar=not known, max_nfev=_MAX_CALLS
+            )
+        except ValueError:
+            # It ran off to where the model overflows.
+            return np.array(list(start.values())), None, np.nan
     values = np.array([result.params[name].value for name in start])
     covariance = getattr(result, "covar", None)
     if not result.success or covariance is None or not np.isfinite(covariance).all():
@@ -168,11 +184,10 @@ def _lognormal(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
     width = 2 * energy * np.sinh(half)
     gradient = np.array([width, 0.0, np.sign(sigma) * energy * np.cosh(half) * FWHM_PER_SIGMA])
     stds = np.sqrt(np.diag(covariance))
-    status = _judge(x, energy, energy * stds[0], height)
-    return PeakFit(
-        status, energy, energy * stds[0], height, height * stds[1], width,
-        float(np.sqrt(gradient @ covariance @ gradient)), chi2, **span,
-    )  # fmt: skip
+    width_std = float(np.sqrt(gradient @ covariance @ gradient))
+    # ln y = … − (ln E/E_BP)²/2σ²: it is σ that tells a bend from a straight power law.
+    status = _judge(x, (energy, energy * stds[0]), (height, height * stds[1]), (abs(sigma), stds[2]))
+    return PeakFit(status, energy, energy * stds[0], height, height * stds[1], width, width_std, chi2, **span)
 
 
 def _gaussian(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
@@ -204,7 +219,7 @@ def _gaussian(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
     if covariance is None:
         return PeakFit(_no_fit(x, energy), **span)
     stds = np.sqrt(np.diag(covariance))
-    status = _judge(x, energy, stds[0], height)
+    status = _judge(x, (energy, stds[0]), (height, stds[1]), (abs(sigma), stds[2]))
     if status == OK and abs(sigma) > extent:
         status = NO_MAXIMUM
     return PeakFit(
@@ -214,15 +229,17 @@ def _gaussian(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
 
 
 def _quadratic(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
-    top = int(np.argmax(y))
+    # The top of the smoothed spectrum: the highest bin of a noisy one is merely the luckiest.
+    smooth = _smoothed(y)
+    top = int(np.argmax(smooth))
     first = last = top
-    while first > 0 and y[first - 1] >= _TOP * y[top]:
+    while first > 0 and smooth[first - 1] >= _TOP * smooth[top]:
         first -= 1
-    while last + 1 < y.size and y[last + 1] >= _TOP * y[top]:
+    while last + 1 < y.size and smooth[last + 1] >= _TOP * smooth[top]:
         last += 1
-    # One bin further on each side shows the fall of a steep flank; a sharp peak takes the five nearest.
+    # One bin further on each side shows the fall of a steep flank; a sharp peak takes the seven nearest.
     first, last = max(first - 1, 0), min(last + 1, y.size - 1)
-    while last - first < 4 and (first > 0 or last + 1 < y.size):
+    while last - first < 6 and (first > 0 or last + 1 < y.size):
         first, last = max(first - 1, 0), min(last + 1, y.size - 1)
     x, y = x[first : last + 1], y[first : last + 1]
     span: dict[str, Any] = {"low": x[0], "high": x[-1], "n_points": int(x.size)}
@@ -231,6 +248,8 @@ def _quadratic(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
     centre = x.mean()
     weight = None if s is None else 1 / s[first : last + 1]
     (c, b, a), covariance = np.polyfit(x - centre, y, 2, w=weight, cov="unscaled")
+    if abs(c) * (x[-1] - x[0]) ** 2 < 1e-9 * np.abs(y).max():
+        return PeakFit(NO_MAXIMUM, **span)
     residual = (np.polyval([c, b, a], x - centre) - y) * (1.0 if weight is None else weight)
     chi2 = float((residual**2).sum() / (x.size - 3))
     if weight is None:
@@ -244,7 +263,7 @@ def _quadratic(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
     d_height = np.array([b * b / (4 * c * c), -b / (2 * c), 1.0])
     d_width = (d_height / (-2 * c) + np.array([height / (2 * c * c), 0.0, 0.0])) / max(half, 1e-300)
     stds = [float(np.sqrt(max(g @ covariance @ g, 0.0))) for g in (d_energy, d_height, d_width)]
-    status = _judge(x, offset + centre, stds[0], height)
+    status = _judge(x, (offset + centre, stds[0]), (height, stds[1]), (2 * half, stds[2]))
     return PeakFit(status, offset + centre, stds[0], height, stds[1], 2 * half, stds[2], chi2, **span)
 
 
@@ -255,11 +274,15 @@ _METHODS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray | None], PeakFi
 }
 
 
+def _smoothed(y: np.ndarray) -> np.ndarray:
+    return np.convolve(np.pad(y, _SMOOTHING // 2, mode="edge"), np.ones(_SMOOTHING) / _SMOOTHING, mode="valid")
+
+
 def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[float, float] | None:
     """Find the range of the broadest interior maximum, where the user named none.
 
-    The spectrum is smoothed over three bins; the most prominent maximum above its noise counts, and
-    the range goes down both its sides to half its height or to the next minimum.
+    The spectrum is smoothed over three bins; the most prominent maximum above its noise counts, and the
+    range goes down both its sides to half its height or to the next minimum.
 
     Parameters
     ----------
@@ -277,9 +300,15 @@ def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[fl
     x, y = E[usable], B[usable]
     if x.size < 5:
         return None
-    smooth = np.convolve(np.pad(y, 1, mode="edge"), np.ones(3) / 3, mode="valid")
-    noise = 0.0 if std is None else float(np.nanmedian(std[usable])) * 3 / np.sqrt(3)
-    peaks, properties = scipy.signal.find_peaks(smooth, prominence=max(noise, 1e-3 * float(np.ptp(smooth))))
+    smooth = _smoothed(y)
+    if std is None:
+        # From the second differences, which a smooth spectrum hardly has.
+        bends = y[1:-1] - (y[2:] + y[:-2]) / 2
+        noise = 1.4826 * float(np.median(np.abs(bends))) / np.sqrt(1.5)
+    else:
+        noise = float(np.nanmedian(std[usable]))
+    needed = max(2 * _SIGNIFICANT * noise / np.sqrt(_SMOOTHING), 1e-3 * float(np.ptp(smooth)))
+    peaks, properties = scipy.signal.find_peaks(smooth, prominence=needed)
     if peaks.size == 0:
         return None
     top = int(peaks[np.argmax(properties["prominences"])])

@@ -200,7 +200,7 @@ def _convert_coordinate(ds: xr.Dataset, dim: str, units: str, frequency: Frequen
             fix="E='meV', 'THz' or '1/cm'",
         )
     new = format_unit(new_unit)
-    factor = convert_factor(old, new, name=f"coordinate '{dim}'", frequency=frequency)
+    factor = convert_factor(old, new, name=f"coordinate '{dim}'", energy=dim == "E", frequency=frequency)
     out = ds.copy()
     names = [dim, str(ds[dim].attrs.get("bounds", f"{dim}_bnds"))]
     for name in names:

@@ -147,7 +147,7 @@ def _limits(signal: Signal, dim: str, where: Any, width: Any) -> tuple[np.ndarra
             reason="the mean is over an interval, and its width is a choice",
             fix=f"cut_{dim}({where!r}, width='0.5 {units}'), or cut_{dim}((low, high))",
         )
-    full = magnitude(width, units, name="width")
+    full = magnitude(width, units, name="width", energy=dim == "E")
     if full <= 0:
         raise RangeError(f"width is {full:g} {units}", reason="the interval is empty", fix="make it positive")
     if isinstance(where, xr.DataArray) and where.ndim:
@@ -159,7 +159,7 @@ def _limits(signal: Signal, dim: str, where: Any, width: Any) -> tuple[np.ndarra
                 reason=f"the data have no dimension {extra[0]!r} left to take each at its own {dim}",
                 fix=f"give a scalar, such as {dim}.mean()",
             )
-        centre = numbers.values * convert_factor(given or units, units, name=dim)
+        centre = numbers.values * convert_factor(given or units, units, name=dim, energy=dim == "E")
         if not np.isfinite(centre).all():
             raise RangeError(
                 f"{dim} is NaN for {int((~np.isfinite(centre)).sum())} of {centre.size}",
@@ -168,7 +168,7 @@ def _limits(signal: Signal, dim: str, where: Any, width: Any) -> tuple[np.ndarra
             )
         leftover = tuple(str(d) for d in numbers.dims)
     else:
-        centre, leftover = np.array(magnitude(where, units, name=dim)), ()
+        centre, leftover = np.array(magnitude(where, units, name=dim, energy=dim == "E")), ()
     return centre - full / 2, centre + full / 2, leftover
 
 
@@ -263,7 +263,7 @@ def _new_edges(dim: str, bins: Any, given: str, lower: np.ndarray, upper: np.nda
     numbers, bin_units = split_quantity(bins, dim) if not isinstance(bins, list | tuple) else (bins, None)
     array = np.asarray(numbers if not isinstance(numbers, xr.DataArray) else numbers.values)
     if array.ndim == 0:
-        width = magnitude(bins, units, name=dim)
+        width = magnitude(bins, units, name=dim, energy=dim == "E")
         if not 0 < width <= upper[-1] - lower[0]:
             raise RangeError(
                 f"the bin width {dim}={width:g} {units} does not fit",
@@ -273,8 +273,12 @@ def _new_edges(dim: str, bins: Any, given: str, lower: np.ndarray, upper: np.nda
         # The last bin is dropped where it would reach beyond the data.
         return np.asarray(lower[0] + width * np.arange(int((upper[-1] - lower[0]) / width * (1 + 1e-9)) + 1))
     try:
-        array = np.array([magnitude(b, units, name=dim) for b in array]) if array.dtype.kind in "OU" else array
-        points = array.astype(float) * convert_factor(bin_units or units, units, name=dim)
+        array = (
+            np.array([magnitude(b, units, name=dim, energy=dim == "E") for b in array])
+            if array.dtype.kind in "OU"
+            else array
+        )
+        points = array.astype(float) * convert_factor(bin_units or units, units, name=dim, energy=dim == "E")
     except (TypeError, ValueError) as error:
         if isinstance(error, XbpError):
             raise

@@ -100,7 +100,7 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     ratio = (gain / loss).where(loss > 0)
     log_ratio = xr.DataArray(np.log(ratio.where(positive)))
     log_var = (loss_var / loss**2 + gain_var / gain**2).where(positive)
-    E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'")
+    E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     weight = (1 / log_var) if std is not None else xr.ones_like(log_var)
     usable = log_ratio.notnull() & np.isfinite(weight)
     weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)

@@ -300,7 +300,7 @@ def _via_s(
     for name, variable in coords.items():
         variable.attrs = {"units": COORDINATES[name][0], "long_name": COORDINATES[name][1]}
 
-    to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'")
+    to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
     to_angstrom = convert_factor(value["Q"].attrs["units"], "1/angstrom", name="coordinate 'Q'")
     E = value["E"].variable * to_mev
     Q = value["Q"].variable * to_angstrom

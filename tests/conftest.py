@@ -1,0 +1,41 @@
+"""Data every test may use: the embedded glass, models with known answers, measured files where present."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import HealthCheck, settings
+
+import xbp
+
+mpl.use("Agg")
+settings.register_profile("xbp", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("xbp")
+
+KNOWN = {"energy": "5.5 meV", "width": "6 meV", "T": "300 K", "u2": "0.012 angstrom^2"}
+
+
+@pytest.fixture
+def glass() -> xr.Dataset:
+    return xbp.tutorial.open_dataset("zr46cu46al8_md")
+
+
+@pytest.fixture
+def model() -> xr.Dataset:
+    """S(Q,E) of Eq. 3 with `KNOWN` answers, on both sides of E = 0 and without E = 0 itself."""
+    return xbp.models.dynamic_structure_factor(np.linspace(1.5, 8.5, 36), np.arange(-19.75, 20, 0.5), **KNOWN)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder of measured files, which are no part of the repository."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("XBP_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("the measured files are not here (XBP_SHARED_DATA)")
+    return folder

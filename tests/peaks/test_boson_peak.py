@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import QuantityError, RangeError, UnitsError
+from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal, lognormal_sigma
+from xbp.peaks.fits import evaluate
+
+E = np.arange(0.25, 25, 0.5)
+
+
+def spectrum(values: np.ndarray, std: np.ndarray | None = None, energies: np.ndarray = E) -> xr.Dataset:
+    ds = xbp.new_dataset("reduced_dos", values, units="angstrom^2/meV^2", coords={"E": (energies, "meV")}, std=std)
+    return ds
+
+
+def test_lognormal_is_recovered_exactly() -> None:
+    peak = spectrum(lognormal(E, 5.5, 3e-5, lognormal_sigma(5.5, 7.0))).bp.boson_peak(E_range=(1, 20))
+    assert peak.status == "ok"
+    assert float(peak.energy) == pytest.approx(5.5, rel=1e-8)
+    assert float(peak.height) == pytest.approx(3e-5, rel=1e-8)
+    assert float(peak.width) == pytest.approx(7.0, rel=1e-7)
+
+
+def test_gaussian_on_a_background_is_recovered_exactly() -> None:
+    values = gaussian(E, 8.0, 3.0, 2.0) + 1.0 + 0.1 * E
+    peak = spectrum(values).bp.boson_peak("gaussian", E_range=(1, 20))
+    for name, expected in {
+        "energy": 8,
+        "height": 3,
+        "width": 2 * FWHM_PER_SIGMA,
+        "background": 1,
+        "background_slope": 0.1,
+    }.items():
+        assert float(peak[name]) == pytest.approx(expected, rel=1e-6), name
+    numbers = {str(k): float(v) for k, v in peak.data_vars.items() if k != "status"}
+    np.testing.assert_allclose(evaluate("gaussian", E, numbers), values, rtol=1e-6)
+
+
+def test_parabola_is_recovered_exactly() -> None:
+    peak = spectrum(4 - (E - 7) ** 2 / 10).bp.boson_peak("quadratic", E_range=(1, 20))
+    assert float(peak.energy) == pytest.approx(7)
+    assert float(peak.height) == pytest.approx(4)
+    assert float(peak.width) == pytest.approx(2 * np.sqrt(20))
+
+
+def test_the_mode_is_not_scipys_lognorm_parameter() -> None:
+    """The maximum itself lies at `energy`."""
+    fine = np.linspace(0.01, 20, 200001)
+    assert fine[np.argmax(lognormal(fine, 5.5, 1.0, 0.8))] == pytest.approx(5.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+def test_pulls(method: str) -> None:
+    """With noise of known std, (fit − truth)/std has mean 0 and width 1."""
+    shapes = {
+        "lognormal": lognormal(E, 5.5, 1.0, 0.6),
+        "quadratic": 1 - ((E - 7) / 12) ** 2,
+        "gaussian": gaussian(E, 8.0, 1.0, 2.0) + 0.2 + 0.01 * E,
+    }
+    truth = {"lognormal": 5.5, "quadratic": 7.0, "gaussian": 8.0}[method]
+    std = np.full(E.size, 0.005)
+    rng = np.random.default_rng(7)
+    draws = shapes[method] + std * rng.standard_normal((200, E.size))
+    ds = xbp.new_dataset(
+        "reduced_dos", draws, units="1", std=np.broadcast_to(std, draws.shape),
+        coords={"run": (np.arange(200), "1"), "E": (E, "meV")},
+    )  # fmt: skip
+    peak = ds.bp.boson_peak(method, E_range=(2, 14))
+    assert (peak.status == "ok").all()
+    # The parabola looks for its top first, which leaves its errors a little too small.
+    width_tolerance = 0.35 if method == "quadratic" else 0.2
+    for name, value in (("energy", truth),):
+        pulls = (peak[name] - value) / peak[f"{name}_std"]
+        assert abs(float(pulls.mean())) < 0.2, name
+        assert abs(float(pulls.std()) - 1) < width_tolerance, name
+    assert float(peak.chi2_reduced.mean()) == pytest.approx(1, abs=0.1)
+
+
+def test_full_chain_pulls() -> None:
+    """Counts on S(Q,E) of Eq. 3, reduced, cut and fitted: energy, scale and their errors are honest."""
+    S = xbp.models.dynamic_structure_factor(
+        np.linspace(2.1, 8.5, 20),
+        np.arange(0.5, 20, 0.5),
+        energy="5.5 meV",
+        width="6 meV",
+        T="300 K",
+        u2="0.012 angstrom^2",
+    )
+    sq = xbp.models.hard_sphere_structure_factor(S.Q).Sq
+    weights = S.Q.size
+    energies, scales = [], []
+    for seed in range(200):
+        b = xbp.models.with_counting_noise(S, counts=3000, seed=seed).bp.to_bqe()
+        peak = b.bp.cut_Q((2.0, 8.6)).bp.boson_peak(E_range=(1.5, 15))
+        energies.append(float((peak.energy - 5.5) / peak.energy_std))
+        fit = b.bp.cut_E("5.5 meV", width="0.5 meV").bp.scale_to_sq(sq)
+        scales.append(float((fit.scale - 1.0) / fit.scale_std))
+    assert weights == 20
+    for pulls in (energies, scales):
+        assert abs(np.mean(pulls)) < 0.2
+        assert abs(np.std(pulls) - 1) < 0.2
+
+
+def test_without_std_the_scatter_sets_the_errors() -> None:
+    rng = np.random.default_rng(3)
+    noisy = lognormal(E, 5.5, 1.0, 0.6) + 0.01 * rng.standard_normal(E.size)
+    known = spectrum(noisy, std=np.full(E.size, 0.01)).bp.boson_peak(E_range=(1, 20))
+    unknown = spectrum(noisy).B.bp.boson_peak(E_range=(1, 20))
+    assert float(unknown.energy) == pytest.approx(float(known.energy), rel=1e-6)
+    ratio = float(unknown.energy_std / known.energy_std)
+    assert ratio == pytest.approx(np.sqrt(float(known.chi2_reduced)), rel=1e-4)
+    assert "chi2_reduced" not in unknown
+
+
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+@pytest.mark.parametrize(
+    ("values", "statuses"),
+    [
+        (np.full(E.size, np.nan), {"no data"}),
+        (1 / E, {"maximum at edge", "no maximum", "fit failed"}),
+        (E, {"maximum at edge", "no maximum", "fit failed"}),
+        (np.zeros(E.size), {"no maximum"}),
+        (-lognormal(E, 5.5, 1.0, 0.6), {"maximum at edge", "no maximum", "fit failed"}),
+        (np.where(np.abs(E - 5) < 1, 1.0, np.nan), {"too few points", "no maximum", "fit failed"}),
+    ],
+    ids=["nan", "falling", "rising", "zero", "valley", "few"],
+)
+def test_no_peak_is_said_and_gives_nan(method: str, values: np.ndarray, statuses: set[str]) -> None:
+    for std in (None, np.full(E.size, 0.01)):
+        peak = spectrum(values, std=std).bp.boson_peak(method, E_range=(1, 20))
+        assert str(peak.status.values) in statuses
+        for name in ("energy", "energy_std", "height", "width"):
+            assert np.isnan(peak[name])
+
+
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+def test_three_points_are_too_few(method: str) -> None:
+    peak = spectrum(np.array([1.0, 2.0, 1.0]), energies=np.array([1.0, 2.0, 3.0])).bp.boson_peak(
+        method, E_range=(0.5, 3.5)
+    )
+    assert peak.status == "too few points"
+
+
+def test_a_maximum_at_the_edge_is_no_peak() -> None:
+    B = spectrum(lognormal(E, 5.5, 1.0, 0.6), std=np.full(E.size, 0.01))
+    assert B.bp.boson_peak(E_range=(5.4, 15)).status == "maximum at edge"
+    assert B.bp.boson_peak(E_range=(1, 5.6)).status == "maximum at edge"
+    assert B.bp.boson_peak(E_range=(1, 15)).status == "ok"
+
+
+def test_noise_alone_is_hardly_ever_a_peak() -> None:
+    rng = np.random.default_rng(0)
+    std = np.full((200, E.size), 0.1)
+    for shape in (np.zeros(E.size), 1 + np.zeros(E.size), 2 / (1 + E)):
+        ds = xbp.new_dataset(
+            "reduced_dos", shape + std * rng.standard_normal(std.shape), units="1", std=std,
+            coords={"run": (np.arange(200), "1"), "E": (E, "meV")},
+        )  # fmt: skip
+        peak = ds.bp.boson_peak(E_range=(1, 20))
+        assert float((peak.status == "ok").mean()) < 0.05
+
+
+def test_leftover_dims_and_a_failing_one_among_good() -> None:
+    values = np.stack([lognormal(E, e, 1.0, 0.6) for e in (4.0, 6.0, 8.0)])
+    values[1] = np.nan
+    ds = xbp.new_dataset("reduced_dos", values, units="1", coords={"sample": ([0.0, 1.0, 2.0], "1"), "E": (E, "meV")})
+    peak = ds.bp.boson_peak(E_range=(1, 20))
+    assert peak.status.values.tolist() == ["ok", "no data", "ok"]
+    np.testing.assert_allclose(peak.energy, [4.0, np.nan, 8.0], rtol=1e-6)
+
+
+def test_automatic_range_finds_the_hump_beside_the_elastic_line() -> None:
+    rng = np.random.default_rng(1)
+    shape = lognormal(E, 5.5, 1.0, 0.5) + 20 * np.exp(-((E / 0.6) ** 2)) + 0.3 * gaussian(E, 18, 1, 1)
+    peak = spectrum(shape + 0.01 * rng.standard_normal(E.size), std=np.full(E.size, 0.01)).bp.boson_peak()
+    assert peak.status == "ok"
+    assert float(peak.energy) == pytest.approx(5.5, abs=0.15)
+    assert 1 < float(peak.E_low) < 4
+    assert 8 < float(peak.E_high) < 14
+
+
+def test_automatic_range_finds_nothing_where_nothing_is() -> None:
+    assert spectrum(1 / E).bp.boson_peak().status == "no maximum"
+
+
+def test_bins_without_a_known_error_are_left_out() -> None:
+    std = np.full(E.size, 0.01)
+    std[10:14] = 0
+    std[15] = np.nan
+    values = lognormal(E, 5.5, 1.0, 0.6)
+    values[12] = 100
+    peak = spectrum(values, std=std).bp.boson_peak(E_range=(1, 20))
+    assert float(peak.energy) == pytest.approx(5.5, rel=1e-6)
+    assert int(peak.n_points) == int(((E > 1) & (E < 20)).sum()) - 5
+
+
+def test_bad_calls() -> None:
+    B = spectrum(lognormal(E, 5.5, 1.0, 0.6))
+    with pytest.raises(QuantityError, match="method='voigt'"):
+        B.bp.boson_peak("voigt")
+    with pytest.raises(RangeError, match="holds no data"):
+        B.bp.boson_peak(E_range=(30, 40))
+    with pytest.raises(RangeError, match="not a pair"):
+        B.bp.boson_peak(E_range="5 meV")
+    with pytest.raises(UnitsError):
+        B.bp.boson_peak(E_range=("1 K", "3 K"))
+    with pytest.raises(QuantityError, match="needs 'reduced_dos'"):
+        xbp.tutorial.open_dataset("zr46cu46al8_md").Sq.bp.boson_peak()
+
+
+@pytest.mark.parametrize("units", ["1", "angstrom^2/meV^2"])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_the_size_of_the_numbers_does_not_matter(size: float, units: str) -> None:
+    values = lognormal(E, 5.5, 1.0, 0.6)
+    ds = xbp.new_dataset(
+        "reduced_dos", size * values, units=units, std=0.01 * size * np.ones(E.size), coords={"E": (E, "meV")}
+    )
+    peak = ds.bp.boson_peak(E_range=(1, 20))
+    reference = spectrum(values, std=0.01 * np.ones(E.size)).bp.boson_peak(E_range=(1, 20))
+    assert float(peak.energy) == pytest.approx(5.5, rel=1e-6)
+    assert float(peak.energy_std) == pytest.approx(float(reference.energy_std), rel=1e-6)
+    assert float(peak.height_std / peak.height) == pytest.approx(
+        float(reference.height_std / reference.height), rel=1e-6
+    )

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import CoordinateError, QuantityError, UnitsError
+
+THZ = 0.2417989242084918  # THz per meV
+
+
+def test_convert_is_the_jacobian_and_keeps_the_integral(glass: xr.Dataset) -> None:
+    new = glass.bp.convert(E="THz", Q="1/nm")
+    np.testing.assert_allclose(new.E, glass.E * THZ, rtol=1e-12)
+    np.testing.assert_allclose(new.Q, glass.Q * 10, rtol=1e-12)
+    for name, units in {"S": "1/THz", "S_std": "1/THz", "g": "1/THz", "g_std": "1/THz"}.items():
+        np.testing.assert_allclose(new[name].values, glass[name].values / THZ, rtol=1e-12)
+        assert new[name].attrs["units"] == units
+    np.testing.assert_allclose(new.S.integrate("E").values, glass.S.integrate("E").values, rtol=1e-12)
+    np.testing.assert_array_equal(new.Sq.values, glass.Sq.values)
+    assert new.Q.attrs["units"] == "1/nm"
+
+
+def test_convert_rescales_arbitrary_units_too(glass: xr.Dataset) -> None:
+    S = glass.S.assign_attrs(units="1")
+    new = S.bp.convert(E="1/cm")
+    np.testing.assert_allclose(new.integrate("E").values, S.integrate("E").values, rtol=1e-12)
+    assert new.bp.convert(E="meV").attrs["units"] == "1"
+    np.testing.assert_allclose(new.bp.convert(E="meV").values, S.values, rtol=1e-12)
+
+
+def test_convert_rewrites_b_but_not_g(glass: xr.Dataset) -> None:
+    B = glass.bp.to_bqe().bp.convert(E="THz")
+    np.testing.assert_allclose(B.B.values, glass.bp.to_bqe().B.values / THZ**2, rtol=1e-12)
+    assert B.B.attrs["units"] == B.B_std.attrs["units"] == "angstrom**2/THz**2"
+    G = glass.bp.to_gdos().bp.convert(E="THz")
+    np.testing.assert_array_equal(G.G.values, glass.bp.to_gdos().G.values)
+
+
+def test_convert_carries_bounds() -> None:
+    S = xbp.new_dataset(
+        "dynamic_structure_factor", np.ones(3), units="1/meV", coords={"E": ([1.0, 2.0, 3.0], "meV")},
+        edges={"E": [0.5, 1.5, 2.5, 3.5]},
+    )  # fmt: skip
+    new = S.bp.convert(E="THz")
+    np.testing.assert_allclose(new.E_bnds, S.E_bnds * THZ)
+    assert new.E.attrs["bounds"] == "E_bnds"
+
+
+def test_angular_frequency_is_named() -> None:
+    S = xbp.new_dataset("dynamic_structure_factor", np.ones(3), units="1", coords={"E": ([1.0, 2.0, 3.0], "rad/ps")})
+    with pytest.raises(UnitsError, match="ambiguous"):
+        S.bp.convert(E="meV")
+    np.testing.assert_allclose(S.bp.convert(E="THz", frequency="angular").E, np.array([1, 2, 3]) / (2 * np.pi))
+
+
+@pytest.mark.parametrize(
+    ("kwargs"), [{"E": "K"}, {"E": "1/angstrom**2"}, {"Q": "meV"}, {"E": "nonsense"}, {"temperature": "K"}]
+)
+def test_bad_conversions(kwargs: dict[str, str]) -> None:
+    S = xbp.new_dataset(
+        "dynamic_structure_factor",
+        np.ones((2, 2)),
+        units="1",
+        coords={"Q": ([1, 2], "1/angstrom"), "E": ([1, 2], "meV")},
+    )
+    with pytest.raises(UnitsError):
+        S.bp.convert(**kwargs)
+
+
+def test_scale_takes_values_std_and_units(glass: xr.Dataset) -> None:
+    new = glass.bp.scale("-2 barn")
+    np.testing.assert_array_equal(new.S, -2 * glass.S)
+    np.testing.assert_array_equal(new.S_std, 2 * glass.S_std)
+    assert new.S.attrs["units"] == new.S_std.attrs["units"] == "b/meV"
+    np.testing.assert_array_equal(new.g, glass.g)
+    with pytest.raises(UnitsError):
+        glass.bp.scale(np.nan)
+
+
+def test_subtract_is_exact_with_errors_in_quadrature(glass: xr.Dataset) -> None:
+    can = glass.bp.scale(0.3)
+    new = glass.bp.subtract(can, scale=0.92)
+    np.testing.assert_allclose(new.S, glass.S * (1 - 0.276), rtol=1e-12, atol=1e-18)
+    np.testing.assert_allclose(new.S_std, glass.S_std * np.hypot(1, 0.276), rtol=1e-12)
+
+
+def test_subtract_converts_the_background(glass: xr.Dataset) -> None:
+    S = glass.S
+    other = (S * 1000).assign_attrs(S.attrs, units="1/eV")
+    assert float(abs(S.bp.subtract(other)).max()) < 1e-12
+    with pytest.raises(UnitsError, match="background"):
+        S.bp.subtract(S.assign_attrs(units="barn"))
+    with pytest.raises(UnitsError):
+        S.bp.subtract(S, scale="2 meV")
+
+
+def test_grids_off_by_a_rounding_are_refused_with_both_named(glass: xr.Dataset) -> None:
+    other = glass.assign_coords(E=("E", glass.E.values + 1e-7, glass.E.attrs))
+    with pytest.raises(CoordinateError, match=r"146 points from 0 .* 146 points from 1e-07") as caught:
+        glass.bp.subtract(other)
+    assert "1e-07" in str(caught.value)
+    with pytest.raises(CoordinateError, match="lengths differ"):
+        glass.bp.subtract(glass.isel(E=slice(1, None)))
+
+
+def test_another_quantity_is_no_background(glass: xr.Dataset) -> None:
+    with pytest.raises(QuantityError):
+        glass.bp.subtract(glass.bp.to_gdos())
+
+
+def test_no_stale_unit_survives_the_chain(glass: xr.Dataset) -> None:
+    """Raw arithmetic keeps attrs; no xbp function may trust them."""
+    G = glass.S.bp.to_gdos()
+    B = G.bp.to_bqe()
+    assert [a.attrs["units"] for a in (glass.S, G, B, B.bp.to_sqe())] == [
+        "1/meV",
+        "angstrom**2",
+        "angstrom**2/meV**2",
+        "1/meV",
+    ]
+    assert B.bp.cut_E(3, width=1).bp.scale(2).attrs["units"] == "angstrom**2/meV**2"
+    peak = B.bp.cut_Q((2, 8)).bp.boson_peak(E_range=(1.2, 12))
+    assert [peak[n].attrs["units"] for n in ("energy", "height", "width")] == ["meV", "angstrom**2/meV**2", "meV"]

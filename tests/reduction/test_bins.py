@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import CoordinateError, RangeError, UnitsError
+
+
+@pytest.fixture
+def ramp() -> xr.Dataset:
+    """B = Q + 10 E on bins of width 1, std 1 everywhere."""
+    Q, E = np.arange(1.0, 6.0), np.arange(1.0, 11.0)
+    return xbp.new_dataset(
+        "reduced_dos", Q[:, None] + 10 * E, units="angstrom^2/meV^2", std=np.ones((5, 10)),
+        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")},
+        edges={"Q": np.arange(0.5, 6.0), "E": np.arange(0.5, 11.0)},
+    )  # fmt: skip
+
+
+def test_cut_weighs_by_overlap(ramp: xr.Dataset) -> None:
+    cut = ramp.bp.cut_E(("2 meV", "4.25 meV"))
+    weights = np.array([0.5, 1.0, 0.75])
+    np.testing.assert_allclose(cut.B, ramp.Q + 10 * (weights @ [2, 3, 4]) / weights.sum())
+    np.testing.assert_allclose(cut.B_std, np.sqrt((weights**2).sum()) / weights.sum())
+    assert float(cut.E) == 3.125
+    np.testing.assert_allclose(cut.E_bnds, [2, 4.25])
+
+
+def test_cut_in_other_units_and_forms_is_the_same(ramp: xr.Dataset) -> None:
+    reference = ramp.bp.cut_E("3 meV", width="1.5 meV")
+    thz = 0.2417989242084918
+    for E, width in ((3, 1.5), (f"{3 * thz} THz", "1500 ueV"), (xr.DataArray(3.0, attrs={"units": "meV"}), 1.5)):
+        xr.testing.assert_allclose(ramp.bp.cut_E(E, width=width), reference)
+    xr.testing.assert_allclose(ramp.bp.cut_E((2.25, "3.75 meV")), reference)
+
+
+def test_nan_bins_are_left_out(ramp: xr.Dataset) -> None:
+    ramp.B[0, 2] = np.nan
+    ramp.B[1, 1:4] = np.nan
+    cut = ramp.bp.cut_E((1.5, 4.5))
+    assert float(cut.B[0]) == pytest.approx(1 + 10 * 3)  # mean of E = 2 and 4
+    assert float(cut.B_std[0]) == pytest.approx(np.sqrt(2) / 2)
+    assert np.isnan(cut.B[1])
+    assert float(cut.B[2]) == pytest.approx(3 + 10 * 3)
+
+
+@pytest.mark.parametrize(
+    ("E", "width", "error", "says"),
+    [
+        ((9, 12), None, RangeError, "reaches beyond the data"), ((20, 30), None, RangeError, "holds no data"),
+        ((4, 2), None, RangeError, "lower limit"), ((3, 3), None, RangeError, "lower limit"),
+        ("3 K", 1, UnitsError, "'K' where 'meV'"), (3, None, RangeError, "width= is missing"),
+        (3, 0, RangeError, "interval is empty"), ((2, 4), 1, RangeError, "width of its own"),
+        (float("nan"), 1, UnitsError, "nan"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_intervals(ramp: xr.Dataset, E: object, width: object, error: type, says: str) -> None:
+    with pytest.raises(error, match=says):
+        ramp.bp.cut_E(E, width=width)
+
+
+def test_an_interval_of_nothing_but_nan_is_an_error(ramp: xr.Dataset) -> None:
+    ramp.B[:, 3] = np.nan
+    with pytest.raises(RangeError, match="nothing but NaN"):
+        ramp.bp.cut_E(4, width=0.5)
+
+
+def test_cut_twice_is_an_error(ramp: xr.Dataset) -> None:
+    with pytest.raises(RangeError, match="no dimension 'E'"):
+        ramp.bp.cut_E(3, width=1).bp.cut_E(3, width=1)
+
+
+def test_every_sample_at_its_own_energy(ramp: xr.Dataset) -> None:
+    both = xr.concat([ramp, ramp], dim="sample")
+    centre = xr.DataArray([3.0, 5.0], dims="sample", attrs={"units": "meV"})
+    cut = both.bp.cut_E(centre, width=1)
+    for i, E in enumerate((3.0, 5.0)):
+        np.testing.assert_allclose(cut.B.isel(sample=i), ramp.B.sel(E=E))
+    with pytest.raises(RangeError, match="NaN for 1 of 2"):
+        both.bp.cut_E(centre.where(centre > 4), width=1)
+
+
+def test_companions_on_the_same_grid_stay(glass: xr.Dataset) -> None:
+    assert set(glass.bp.to_bqe().data_vars) == {"B", "B_std", "Sq", "Sq_std", "g", "g_std"}
+    assert set(glass.bp.to_bqe().bp.cut_E(3, width=1).data_vars) == {"B", "B_std", "Sq", "Sq_std"}
+    assert set(glass.bp.to_bqe().bp.cut_Q((2, 4)).data_vars) == {"B", "B_std", "g", "g_std"}
+
+
+def integral(data: xr.DataArray, bounds: xr.DataArray) -> xr.DataArray:
+    return (data * (bounds[:, 1] - bounds[:, 0])).sum(bounds.dims[0])
+
+
+def test_rebin_keeps_the_integral(ramp: xr.Dataset) -> None:
+    edges = np.array([0.5, 1.25, 2.0, 4.75, 10.5])
+    new = ramp.bp.rebin(E=edges)
+    np.testing.assert_allclose(integral(new.B, new.E_bnds), integral(ramp.B, ramp.E_bnds), rtol=1e-12)
+    np.testing.assert_allclose(new.E_bnds, np.stack([edges[:-1], edges[1:]], axis=1))
+
+
+def test_rebin_variance_is_that_of_the_weighted_mean(ramp: xr.Dataset) -> None:
+    new = ramp.bp.rebin(E=[0.5, 2.0])
+    np.testing.assert_allclose(new.B_std, np.sqrt(1.0**2 + 0.5**2) / 1.5)
+
+
+def test_rebin_by_width_by_centres_and_in_other_units(ramp: xr.Dataset) -> None:
+    by_width = ramp.bp.rebin(E="2 meV", Q=2.5)
+    assert dict(by_width.B.sizes) == {"Q": 2, "E": 5}
+    xr.testing.assert_allclose(ramp.bp.rebin(E=[1.5, 3.5, 5.5, 7.5, 9.5], Q=2.5, given="centres"), by_width)
+    in_thz = xr.DataArray(np.arange(0.5, 11, 2) * 0.2417989242084918, dims="x", attrs={"units": "THz"})
+    xr.testing.assert_allclose(ramp.bp.rebin(E=in_thz, Q=2.5), by_width)
+
+
+@pytest.mark.parametrize(
+    "E", [[1, 0.5, 2], [1, 1, 2], [0.0, 5.0], [5, 20], 0, -1, 50, [1], ["a", "b"], [[1, 2], [3, 4]]]
+)
+def test_bad_new_bins(ramp: xr.Dataset, E: object) -> None:
+    with pytest.raises((RangeError, UnitsError)):
+        ramp.bp.rebin(E=E)
+
+
+def test_new_bins_over_nan_are_nan(ramp: xr.Dataset) -> None:
+    ramp.B[:, :4] = np.nan
+    new = ramp.bp.rebin(E=[0.5, 2.5, 4.5, 6.5])
+    assert new.B.isnull().sum("Q").values.tolist() == [5, 5, 0]
+
+
+def test_stale_bounds_are_noticed(ramp: xr.Dataset) -> None:
+    with pytest.raises(CoordinateError, match="do not enclose"):
+        ramp.assign_coords(E=("E", ramp.E.values * 2, ramp.E.attrs)).bp.cut_E(4, width=1)
+
+
+def test_uneven_bins_have_their_edges_halfway() -> None:
+    E = np.array([1.0, 2.0, 4.0, 8.0])
+    B = xbp.new_dataset("reduced_dos", [1.0, 2.0, 3.0, 4.0], units="1", coords={"E": (E, "meV")})
+    # Bins reach 0.5–1.5–3–6–10: of 3..6 all is the third.
+    assert float(B.bp.cut_E((3, 6)).B) == 3.0
+    assert float(B.bp.cut_E((1.5, 6)).B) == pytest.approx((1.5 * 2 + 3 * 3) / 4.5)

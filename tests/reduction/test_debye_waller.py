@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import RangeError
+
+
+@pytest.fixture
+def line() -> xr.Dataset:
+    return xbp.models.elastic_line(
+        np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2="0.008 angstrom^2", resolution="1 meV"
+    )
+
+
+def test_u2_pulls(line: xr.Dataset) -> None:
+    pulls = []
+    for seed in range(200):
+        result = xbp.models.with_counting_noise(line, counts=2e4, seed=seed).bp.debye_waller()
+        assert result.status == "ok"
+        pulls.append(float((result.u2 - 0.008) / result.u2_std))
+    assert abs(np.mean(pulls)) < 0.2
+    assert abs(np.std(pulls) - 1) < 0.2
+
+
+def test_u2_goes_straight_into_the_reduction(line: xr.Dataset, model: xr.Dataset) -> None:
+    u2 = line.bp.debye_waller().u2
+    assert u2.attrs["units"] == "angstrom**2"
+    reduced = model.S.drop_vars("u2").bp.to_bqe(u2=u2)
+    xr.testing.assert_allclose(reduced, model.S.drop_vars("u2").bp.to_bqe(u2="0.008 angstrom^2"))
+
+
+def test_units_of_q_do_not_matter(line: xr.Dataset) -> None:
+    in_nm = line.bp.convert(Q="1/nm").bp.debye_waller()
+    assert in_nm.u2.attrs["units"] == "nm**2"
+    assert float(in_nm.u2) == pytest.approx(8e-5)
+
+
+def test_bragg_peaks_are_no_decay(line: xr.Dataset) -> None:
+    bragg = line.copy(deep=True)
+    bragg["S"] = bragg.S * (1 + 30 * (np.arange(40) % 7 == 0)[:, None])
+    bragg = bragg.assign(S=bragg.S.assign_attrs(line.S.attrs))
+    result = xbp.models.with_counting_noise(bragg, counts=1e5, seed=0).bp.debye_waller()
+    assert result.status == "not a Debye-Waller decay"
+    assert np.isnan(result.u2)
+    assert np.isnan(result.u2_std)
+
+
+def test_a_line_that_rises_is_no_decay() -> None:
+    Q, E = np.linspace(1, 8, 40), np.linspace(-4, 4, 41)
+    rising = xbp.models.elastic_line(Q, E, u2="0 angstrom^2", resolution="1 meV")
+    rising = rising.assign(S=(rising.S * np.exp(0.01 * rising.Q**2)).assign_attrs(rising.S.attrs))
+    assert rising.bp.debye_waller().status == "not a Debye-Waller decay"
+
+
+def test_too_few_points_and_samples(line: xr.Dataset) -> None:
+    assert line.isel(Q=slice(0, 2)).bp.debye_waller().status == "too few points"
+    holes = line.copy(deep=True)
+    holes.S[3:] = np.nan
+    holes.S[2, 20] = np.nan
+    both = xr.concat([line, holes], dim="sample").bp.debye_waller()
+    assert both.status.values.tolist() == ["ok", "too few points"]
+    assert float(both.u2[0]) == pytest.approx(0.008)
+
+
+def test_the_window_is_chosen_or_given(line: xr.Dataset) -> None:
+    assert line.bp.debye_waller().attrs["elastic_line"] == "-0.5 to 0.5 meV"
+    assert line.bp.debye_waller(E_range=(-1.1, 1.1)).attrs["elastic_line"] == "-1.1 to 1.1 meV"
+    with pytest.raises(RangeError, match="no elastic line"):
+        line.sel(E=slice(1, None)).bp.debye_waller()
+    with pytest.raises(RangeError, match="before it was cut"):
+        line.bp.cut_E(0, width=1).bp.debye_waller()

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.constants as const
+import xarray as xr
+
+import xbp
+from xbp.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+
+K_B = const.k / const.e * 1e3
+
+
+def by_hand(S: xr.DataArray, T: float, u2: float) -> np.ndarray:
+    """Eq. 1 as the paper prints it, on the arrays."""
+    Q, E = S.Q.values[:, None], S.E.values[None, :]
+    return np.exp(Q**2 * u2) * E / Q**2 * (1 - np.exp(-E / (K_B * T))) * S.values
+
+
+def test_gdos_is_eq_1(model: xr.Dataset) -> None:
+    G = model.S.bp.to_gdos()
+    np.testing.assert_allclose(G.values, by_hand(model.S, 300.0, 0.012), rtol=1e-12)
+    assert G.attrs["units"] == "angstrom**2"
+    assert G.attrs["quantity"] == "generalized_dos"
+
+
+def test_bqe_is_eq_1_over_e_squared(model: xr.Dataset) -> None:
+    B = model.S.bp.to_bqe()
+    np.testing.assert_allclose(B.values, by_hand(model.S, 300.0, 0.012) / model.E.values**2, rtol=1e-12)
+    np.testing.assert_allclose(B.values, model.S.bp.to_gdos().bp.to_bqe().values, rtol=1e-12)
+    assert B.attrs["units"] == "angstrom**2/meV**2"
+
+
+def test_classical_data_take_the_classical_factor(model: xr.Dataset) -> None:
+    classical = model.S.assign_attrs(statistics="classical")
+    x = model.E.values / (K_B * 300.0)
+    ratio = (model.S.bp.to_gdos() / classical.bp.to_gdos()).values
+    np.testing.assert_allclose(ratio, np.broadcast_to((1 - np.exp(-x)) / x, ratio.shape), rtol=1e-12)
+
+
+def test_quantum_factor_on_classical_data_is_off_as_the_design_says() -> None:
+    S = xbp.models.dynamic_structure_factor(
+        [2.0, 3.0], [3.5, 40.0], energy=5, width=6, T="300 K", u2="0 angstrom^2", statistics="classical"
+    ).S
+    wrong = S.assign_attrs(statistics="quantum").bp.to_gdos() / S.bp.to_gdos()
+    np.testing.assert_allclose(wrong.isel(Q=0), [0.935, 0.509], atol=5e-4)
+
+
+def test_b_is_finite_at_zero_and_has_its_limit() -> None:
+    S = xbp.models.dynamic_structure_factor(
+        [2.0, 3.0], [-0.5, 0.0, 0.5], energy=0.4, width=0.5, T="300 K", u2="0.01 angstrom^2", shape="gaussian"
+    ).S
+    B = S.bp.to_bqe()
+    limit = np.exp(S.Q**2 * 0.01) * S.sel(E=0) / (S.Q**2 * K_B * 300.0)
+    np.testing.assert_allclose(B.sel(E=0), limit, rtol=1e-12)
+    assert S.bp.to_gdos().bp.to_bqe().sel(E=0).isnull().all()
+
+
+@pytest.mark.parametrize("statistics", ["quantum", "classical"])
+@pytest.mark.parametrize("through", [["to_bqe"], ["to_gdos"], ["to_gdos", "to_bqe"], ["to_bqe", "to_gdos", "to_bqe"]])
+def test_there_and_back_is_the_identity(model: xr.Dataset, statistics: str, through: list[str]) -> None:
+    S = model.S.assign_attrs(statistics=statistics)
+    data = S
+    for step in through:
+        data = getattr(data.bp, step)()
+    np.testing.assert_allclose(data.bp.to_sqe().values, S.values, rtol=1e-12)
+    assert data.bp.to_sqe().attrs["units"] == "1/meV"
+
+
+def test_gdos_is_even_under_detailed_balance(model: xr.Dataset) -> None:
+    G = model.S.bp.to_gdos()
+    np.testing.assert_allclose(G.values, G.values[:, ::-1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("convention", ["S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"])
+def test_every_convention_and_its_inverse(model: xr.Dataset, convention: str) -> None:
+    E, Q = model.E, model.Q
+    n = 1 - np.exp(-E / (K_B * 300.0))
+    dw = np.exp(Q**2 * 0.012)
+    expected = {
+        "S*E/Q": model.S * E / Q,
+        "S*n/(E*Q)": model.S * n / (E * Q),
+        "E*n*S/Q^2": dw * E * n * model.S / Q**2,
+        "n*S/(E*Q^2)": dw * n * model.S / (E * Q**2),
+    }[convention]
+    reduced = model.bp.to_convention(convention)
+    name = "G" if convention.startswith(("S*E", "E*n")) else "B"
+    np.testing.assert_allclose(reduced[name].values, expected.transpose(*model.S.dims).values, rtol=1e-12)
+    assert reduced[name].attrs["convention"] == convention
+    np.testing.assert_allclose(reduced.bp.to_sqe().S.values, model.S.values, rtol=1e-12)
+    np.testing.assert_allclose(reduced.bp.to_bqe().B.values, model.bp.to_bqe().B.values, rtol=1e-12)
+
+
+def test_conventions_ask_only_for_what_they_need(model: xr.Dataset) -> None:
+    bare = model.S.drop_vars(["temperature", "u2"])
+    assert bare.bp.to_convention("S*E/Q").attrs["units"] == "angstrom"
+    with pytest.raises(TemperatureError, match="not known"):
+        bare.bp.to_convention("S*n/(E*Q)")
+    assert bare.bp.to_convention("S*n/(E*Q)", T=300).attrs["units"] == "angstrom/meV**2"
+
+
+@pytest.mark.parametrize(
+    "u2",
+    [
+        {"u2": "0.012 angstrom^2"}, {"u2": 0.012}, {"u2": "1.2e-4 nm^2"}, {"u2_total": "0.036 angstrom^2"},
+        {"msd": "0.072 angstrom^2"}, {"B_iso": f"{8 * np.pi**2 * 0.012} angstrom^2"},
+        {"u2": xr.DataArray(0.012, attrs={"units": "angstrom^2"})},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_u2_in_every_convention(model: xr.Dataset, u2: dict[str, object]) -> None:
+    bare = model.S.drop_vars("u2")
+    xr.testing.assert_allclose(bare.bp.to_gdos(**u2), model.S.bp.to_gdos(), rtol=1e-12)
+
+
+def test_bare_u2_is_in_the_unit_of_q(model: xr.Dataset) -> None:
+    in_nm = model.S.drop_vars("u2").bp.convert(Q="1/nm")
+    np.testing.assert_allclose(in_nm.bp.to_gdos(u2=1.2e-4).values * 100, model.S.bp.to_gdos().values, rtol=1e-12)
+
+
+def test_std_takes_the_same_factor_and_is_never_negative(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=0)
+    for reduced in (noisy.bp.to_gdos(), noisy.bp.to_bqe(), noisy.bp.to_convention("S*E/Q")):
+        name = "B" if "B" in reduced else "G"
+        ok = noisy.S > 0
+        np.testing.assert_allclose(
+            (reduced[f"{name}_std"] / abs(reduced[name])).where(ok), (noisy.S_std / noisy.S).where(ok), rtol=1e-12
+        )
+        assert (reduced[f"{name}_std"] >= 0).all()
+        assert reduced[f"{name}_std"].attrs["units"] == reduced[name].attrs["units"]
+        assert reduced[name].attrs["ancillary_variables"] == f"{name}_std"
+        assert "S" not in reduced
+        assert "S_std" not in reduced
+
+
+def test_temperature_from_coordinate_argument_or_scan(model: xr.Dataset) -> None:
+    bare = model.S.drop_vars("temperature")
+    xr.testing.assert_allclose(bare.bp.to_gdos(T="300 K"), model.S.bp.to_gdos())
+    scan = xr.concat([bare, bare], dim=xr.Variable("temperature", [150.0, 300.0], {"units": "K"}))
+    G = scan.bp.to_gdos()
+    assert set(G.dims) == {"temperature", "Q", "E"}
+    for T in (150.0, 300.0):
+        np.testing.assert_allclose(G.sel(temperature=T).transpose("Q", "E").values, by_hand(bare, T, 0.012), rtol=1e-12)
+
+
+@pytest.mark.parametrize("T", ["0 K", -5, "-300 K", float("nan"), "300 meV", "hot"])
+def test_bad_temperatures(model: xr.Dataset, T: object) -> None:
+    with pytest.raises((TemperatureError, UnitsError)):
+        model.S.drop_vars("temperature").bp.to_gdos(T=T)
+
+
+def test_two_temperatures_contradict(model: xr.Dataset) -> None:
+    with pytest.raises(TemperatureError, match=r"T=290 K .* contradicts"):
+        model.bp.to_gdos(T="290 K")
+    xr.testing.assert_identical(model.bp.to_gdos(T="300 K"), model.bp.to_gdos())
+
+
+def test_missing_or_contradictory_conditions(model: xr.Dataset) -> None:
+    with pytest.raises(QuantityError, match="u2 is not known"):
+        model.S.drop_vars("u2").bp.to_gdos()
+    with pytest.raises(QuantityError, match="u2 and msd are given"):
+        model.S.drop_vars("u2").bp.to_gdos(u2=0.01, msd=0.06)
+    with pytest.raises(QuantityError, match="different displacements"):
+        model.bp.to_gdos(u2="0.02 angstrom^2")
+    with pytest.raises(QuantityError, match="not negative"):
+        model.S.drop_vars("u2").bp.to_gdos(u2=-0.01)
+    no_statistics = model.S.copy()
+    del no_statistics.attrs["statistics"]
+    with pytest.raises(QuantityError, match="statistics"):
+        no_statistics.bp.to_gdos()
+
+
+def test_a_mean_over_q_is_not_reduced_afterwards(model: xr.Dataset) -> None:
+    with pytest.raises(CoordinateError, match="reduce first, then cut"):
+        model.bp.cut_Q((2, 5)).bp.to_gdos()
+
+
+def test_g_of_e_gives_g_over_e_squared(glass: xr.Dataset) -> None:
+    reduced = glass.g.bp.to_bqe()
+    np.testing.assert_allclose(reduced.values[1:], glass.g.values[1:] / glass.E.values[1:] ** 2, rtol=1e-14)
+    assert reduced.attrs["units"] == "1/meV**3"
+    with pytest.raises(QuantityError, match="vibrational density of states"):
+        glass.g.bp.to_gdos()
+
+
+def test_q_zero_is_nan_and_nothing_else(model: xr.Dataset) -> None:
+    values = np.vstack([np.ones(model.sizes["E"]), model.S.values])
+    S = xbp.new_dataset(
+        "dynamic_structure_factor", values, units="1/meV", statistics="quantum", temperature=300,
+        coords={"Q": (np.append(0.0, model.Q), "1/angstrom"), "E": (model.E.values, "meV")},
+    ).S  # fmt: skip
+    G = S.bp.to_gdos(u2="0.012 angstrom^2")
+    assert G.isel(Q=0).isnull().all()
+    np.testing.assert_allclose(G.isel(Q=slice(1, None)), model.S.bp.to_gdos(), rtol=1e-12)
+
+
+def test_input_is_left_alone(model: xr.Dataset) -> None:
+    before = model.copy(deep=True)
+    model.S.values.flags.writeable = False
+    model.bp.to_gdos().bp.to_bqe().bp.to_sqe()
+    xr.testing.assert_identical(model, before)
+
+
+def test_nan_stays_nan(model: xr.Dataset) -> None:
+    holes = model.copy(deep=True)
+    holes.S[3, 5:9] = np.nan
+    xr.testing.assert_equal(holes.bp.to_bqe().B.isnull(), holes.S.isnull())

@@ -1,0 +1,105 @@
+"""The architecture, held: imports point down, never in circles, never hidden inside functions."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import xbp
+
+PACKAGE = Path(xbp.__file__).parent
+LAYERS = (
+    {"errors", "status"},
+    {"units"},
+    {"schema", "conditions", "pint_data", "grid", "signal"},
+    {"models"},
+    {"reduction", "md", "io", "tutorial", "data"},
+    {"peaks"},
+    {"plot"},
+    {"study", "demo"},
+    {"accessor", "cli"},
+)
+OPTIONAL = {"matplotlib"}
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent.name != "data" or p.name == "__init__.py")
+
+
+def rank(module: str) -> int:
+    return next(i for i, layer in enumerate(LAYERS) if module in layer)
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0].removesuffix(".py")
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        if node.module == "xbp":
+            return [f"xbp.{alias.name}" for alias in node.names]
+        # `from xbp.io import netcdf` imports the module xbp.io.netcdf, not the package.
+        folder = PACKAGE.parent.joinpath(*str(node.module).split("."))
+        return [
+            f"{node.module}.{a.name}" if (folder / f"{a.name}.py").exists() else str(node.module) for a in node.names
+        ]
+    return []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    part = part_of(path)
+    if part in ("__init__", "cli"):
+        return  # the top: they may see everything
+    for node in ast.walk(ast.parse(path.read_text())):
+        for name in imported(node):
+            if name.startswith("xbp."):
+                target = name.split(".")[1]
+                assert target == part or rank(target) <= rank(part), f"{path.name} imports {name} from above"
+                assert target == part or target in LAYERS[rank(part)] or rank(target) < rank(part)
+
+
+def test_no_circles() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        name = ".".join(("xbp", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        names = {n for node in ast.walk(ast.parse(path.read_text())) for n in imported(node)}
+        graph[name] = {n for n in names if n.startswith("xbp.")}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " → ".join((*trail, name))
+        if name in done:
+            return
+        for target in graph.get(name, ()):
+            visit(target, (*trail, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_stand_at_the_top(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for function in functions:
+        for node in ast.walk(function):
+            for name in imported(node):
+                assert name.split(".")[0] in OPTIONAL, f"{path.name}:{function.name} hides an import of {name}"
+
+
+def test_the_accessor_only_delegates() -> None:
+    tree = ast.parse((PACKAGE / "accessor.py").read_text())
+    for cls in (n for n in tree.body if isinstance(n, ast.ClassDef)):
+        for method in (n for n in cls.body if isinstance(n, ast.FunctionDef)):
+            body = [n for n in method.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+            assert len(body) == 1, f"{method.name} does more than delegate"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_are_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 450
