@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 import h5py
 import numpy as np
+import pint
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.errors import FileFormatError, UnitsError
+from xbp.errors import FileFormatError, UnitsError, XbpError
+from xbp.io.hdf5 import HDF5_ERRORS, attribute
 from xbp.schema import COORDINATES
 from xbp.signal import new_dataset
 from xbp.units import format_unit, parse_unit, registry
@@ -29,7 +31,7 @@ def decline(path: Path) -> str | None:
     try:
         with h5py.File(path, "r") as file:
             return None if _find(file) is not None else "it holds no group with 'data' and 'grid/Q', 'grid/energy'"
-    except (OSError, RuntimeError) as error:
+    except HDF5_ERRORS as error:
         return f"HDF5 cannot read it ({error})"
 
 
@@ -74,7 +76,9 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
                     fix="xbp.open_dataset(path) tells which formats were tried",
                 )
             return _read(group, where, errors)
-    except (OSError, RuntimeError, KeyError) as error:
+    except XbpError:
+        raise
+    except HDF5_ERRORS as error:
         raise FileFormatError(
             f"{where} cannot be read",
             reason=f"{type(error).__name__}: {error}",
@@ -99,13 +103,14 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
     for axis, dim in _AXES.items():
         node = group["grid"][axis]
         boundaries = _numbers(node, "bin boundaries", path, ndim=1)
-        factor = _unit_factor(node.attrs.get("unit"), COORDINATES[dim][0], axis, path)
+        factor = _unit_factor(attribute(node, "unit"), COORDINATES[dim][0], axis, path)
         scaled = boundaries * factor
         if not np.isfinite(scaled).all() or (np.diff(scaled) <= 0).any():
             raise _damaged(path, f"the bin boundaries of '{axis}' are not ascending")
         # The lowest boundary of Q is written as -1e-18 where 0 is meant.
         edges[dim] = np.where(np.abs(scaled) < 1e-9 * np.diff(scaled).min(), 0.0, scaled)
-        order[int(node.attrs.get("index", len(order)))] = dim
+        index = attribute(node, "index")
+        order[len(order) if index is None else int(index)] = dim
     dims = tuple(order[i] for i in sorted(order))
     shape = tuple(edges[dim].size - 1 for dim in dims)
     if len(dims) != 2:
@@ -117,7 +122,7 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
         if (raw < 0).any():
             raise _damaged(path, "some of its errors are negative")
         std = np.sqrt(raw) if errors == "variance" else raw
-    units = group["data"].attrs.get("unit", b"1")
+    units = attribute(group["data"], "unit") or "1"
     return new_dataset(
         "dynamic_structure_factor",
         data,
@@ -158,7 +163,7 @@ def _unit_factor(unit: Any, canonical: str, axis: str, path: Path) -> float:
         scale, unit_text = 1.0, _text(unit)
     try:
         factor = float(registry().Quantity(scale, parse_unit(unit_text)).m_as(canonical))
-    except (UnitsError, ValueError) as error:
+    except (UnitsError, ValueError, pint.PintError) as error:
         raise _damaged(path, f"the unit {_text(unit)!r} of axis '{axis}' is not one of {canonical}") from error
     # Units are written with six digits (1.60218e-22 J for 1 meV): a factor that is 1 within them is 1.
     return 1.0 if abs(factor - 1) < 1e-5 else factor

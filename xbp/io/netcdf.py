@@ -12,12 +12,12 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import FileFormatError, QuantityError
+from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute
 from xbp.pint_data import unwrap
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 
 __all__ = ["decline", "open_netcdf", "to_netcdf"]
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 
 
@@ -137,17 +137,17 @@ def decline(path: Path) -> str | None:
         head = stream.read(8)
     if head[:4] in _CLASSIC:
         return None
-    if head != _HDF5:
+    if head != HDF5_SIGNATURE:
         return "it begins with neither the netCDF nor the HDF5 signature"
     try:
         with h5py.File(path, "r") as file:
             if "_NCProperties" in file.attrs or "xbp_schema" in file.attrs:
                 return None
             scales = any(
-                isinstance(item, h5py.Dataset) and item.attrs.get("CLASS") == b"DIMENSION_SCALE"
+                isinstance(item, h5py.Dataset) and attribute(item, "CLASS") == b"DIMENSION_SCALE"
                 for item in file.values()
             )
-    except (OSError, RuntimeError) as error:
+    except HDF5_ERRORS as error:
         return f"HDF5 cannot read it ({error})"
     return None if scales else "it is HDF5 without netCDF's dimensions"
 
@@ -156,7 +156,7 @@ def open_netcdf(path: Path) -> xr.Dataset:
     """Open a netCDF file as xarray does; lazily, so close it or use it in a ``with``."""
     try:
         return xr.open_dataset(path, engine="netcdf4")
-    except (OSError, RuntimeError, ValueError) as error:
+    except HDF5_ERRORS as error:
         raise FileFormatError(
             f"{path} cannot be read as netCDF",
             reason=f"{type(error).__name__}: {error}",

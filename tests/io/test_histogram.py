@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import FileFormatError
+
+Q_EDGES, E_EDGES = np.linspace(0, 3, 4), np.linspace(-4, 6, 6)
+
+
+def write(path: Path, **changes: object) -> Path:
+    """A small file as the histogram package writes it; each change replaces or (None) drops a part."""
+    rng = np.random.default_rng(0)
+    data = rng.random((3, 5))
+    data[0, :2] = np.nan
+    parts: dict[str, object] = {
+        "data": data, "errors": data / 100, "Q": Q_EDGES, "E": E_EDGES,
+        "Q_unit": b"1e+10*m**-1", "E_unit": b"1.60218e-22*m**2*kg*s**-2",
+    } | changes  # fmt: skip
+    with h5py.File(path, "w") as file:
+        group = file.create_group("iqe")
+        for name in ("data", "errors"):
+            if parts[name] is not None:
+                group[name] = parts[name]
+                group[name].attrs["unit"] = np.bytes_(b"1")
+        for i, (axis, key) in enumerate({"Q": "Q", "energy": "E"}.items()):
+            node = group.create_group(f"grid/{axis}")
+            if parts[key] is not None:
+                node["bin boundaries"] = parts[key]
+            if parts[f"{key}_unit"] is not None:
+                node.attrs["unit"] = np.bytes_(parts[f"{key}_unit"])
+            node.attrs["index"] = i
+    return path
+
+
+def test_values_axes_errors_and_bounds(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.h5")
+    ds = xbp.open_dataset(path)
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(ds.S, file["iqe/data"])
+        np.testing.assert_array_equal(ds.S_std, np.sqrt(file["iqe/errors"]))
+    np.testing.assert_allclose(ds.E, (E_EDGES[1:] + E_EDGES[:-1]) / 2)
+    np.testing.assert_array_equal(ds.Q_bnds, np.stack([Q_EDGES[:-1], Q_EDGES[1:]], axis=1))
+    assert (ds.Q.attrs["units"], ds.E.attrs["units"]) == ("1/angstrom", "meV")
+    assert ds.S.attrs["statistics"] == "quantum"
+    xr.testing.assert_identical(xr.open_dataset(path, engine="histogram"), ds)
+
+
+def test_errors_may_be_standard_deviations(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.h5")
+    ds = xr.open_dataset(path, engine="histogram", errors="std")
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(ds.S_std, file["iqe/errors"])
+    with pytest.raises(FileFormatError, match="errors='sigma'"):
+        xr.open_dataset(path, engine="histogram", errors="sigma")
+
+
+def test_other_units_are_converted(tmp_path: Path) -> None:
+    ds = xbp.open_dataset(
+        write(tmp_path / "v.h5", Q_unit=b"m**-1", E_unit=b"joule", Q=Q_EDGES * 1e10, E=E_EDGES * 1.602176634e-22)
+    )
+    np.testing.assert_allclose(ds.E, (E_EDGES[1:] + E_EDGES[:-1]) / 2, rtol=1e-12)
+    np.testing.assert_allclose(ds.Q, (Q_EDGES[1:] + Q_EDGES[:-1]) / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": None}, {"data": np.zeros((3, 4))}, {"errors": np.zeros((2, 5))}, {"errors": -np.ones((3, 5))},
+        {"Q": None}, {"Q": Q_EDGES[::-1]}, {"E": np.zeros(6)}, {"E": np.array([np.nan, 1, 2, 3, 4, 5])},
+        {"E_unit": None}, {"E_unit": b"kelvin"}, {"Q_unit": b"import os"}, {"data": np.array([[b"x"] * 5] * 3)},
+        {"Q": np.zeros((2, 2))},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_damaged_files_are_named(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(write(tmp_path / "v.h5", **changes))
+
+
+def test_absurd_shapes_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.h5", data=None)
+    with h5py.File(path, "a") as file:
+        file["iqe"].create_dataset("data", shape=(10**6, 10**6), dtype="f8", chunks=(1000, 1000))
+    with pytest.raises(FileFormatError, match="shape"):
+        xbp.open_dataset(path)
+    path = write(tmp_path / "w.h5", errors=None)
+    with h5py.File(path, "a") as file:
+        file["iqe"].create_dataset("errors", shape=(3, 5), dtype="f8", chunks=(3, 5))
+    with pytest.raises(FileFormatError, match="never written"):
+        xbp.open_dataset(path)
+
+
+def test_truncated_at_every_tenth(tmp_path: Path) -> None:
+    whole = write(tmp_path / "v.h5", data=np.random.default_rng(0).random((3, 5))).read_bytes()
+    for part in range(10):
+        path = tmp_path / f"{part}.h5"
+        path.write_bytes(whole[: len(whole) * part // 10])
+        with pytest.raises(FileFormatError):
+            xbp.open_dataset(path)
+        with pytest.raises((FileFormatError, OSError)):
+            xr.open_dataset(path, engine="histogram")
+
+
+def test_flipped_bytes_never_crash(tmp_path: Path) -> None:
+    whole = bytearray(write(tmp_path / "v.h5").read_bytes())
+    rng = np.random.default_rng(0)
+    for trial in range(200):
+        damaged = bytearray(whole)
+        for at in rng.integers(0, len(whole), 3):
+            damaged[at] ^= int(rng.integers(1, 256))
+        path = tmp_path / f"{trial}.h5"
+        path.write_bytes(damaged)
+        try:
+            ds = xbp.open_dataset(path)
+        except xbp.errors.XbpError:
+            continue
+        assert ds.S.shape == (3, 5)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pint
+import pytest
+import xarray as xr
+from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+import xbp
+from xbp.errors import FileFormatError, QuantityError
+
+
+def products(glass: xr.Dataset, model: xr.Dataset) -> dict[str, xr.Dataset]:
+    b = glass.bp.to_bqe()
+    edges = xbp.models.with_counting_noise(model, counts=1e4, seed=0).bp.rebin(E="2 meV", Q=0.5)
+    return {
+        "glass": glass,
+        "B": b,
+        "rebinned": edges,
+        "cut": b.bp.cut_E(3, width=0.5),
+        "peaks": b.bp.boson_peak(E_range=(1.2, 12)),
+        "dispersion": b.bp.boson_peak(E_range=(1.2, 12)).bp.dispersion(),
+        "scaling": b.bp.cut_E(3, width=0.5).bp.scale_to_sq(glass.Sq),
+        "correlation": b.bp.correlation_map(glass.Sq),
+        "balance": model.bp.detailed_balance(E_range=(2, 18)),
+    }
+
+
+def test_what_xbp_makes_reads_back_identical(glass: xr.Dataset, model: xr.Dataset, tmp_path: Path) -> None:
+    for name, ds in products(glass, model).items():
+        ds.bp.to_netcdf(tmp_path / f"{name}.nc")
+        with xr.open_dataset(tmp_path / f"{name}.nc") as back:
+            xr.testing.assert_identical(back, ds)
+            assert back.attrs.keys() == ds.attrs.keys()
+            assert back.attrs.get("history") == ds.attrs.get("history")
+        with xbp.open_dataset(tmp_path / f"{name}.nc") as back:
+            xr.testing.assert_identical(back, ds)
+
+
+def test_a_dataarray_reads_back_identical(glass: xr.Dataset, tmp_path: Path) -> None:
+    B = glass.S.bp.to_bqe()
+    B.bp.to_netcdf(tmp_path / "b.nc")
+    with xr.open_dataarray(tmp_path / "b.nc") as back:
+        xr.testing.assert_identical(back, B)
+
+
+def test_dask_and_pint_are_written_as_plain_numbers(glass: xr.Dataset, tmp_path: Path) -> None:
+    glass.chunk(Q=50).bp.to_netcdf(tmp_path / "dask.nc")
+    with xr.open_dataset(tmp_path / "dask.nc") as back:
+        xr.testing.assert_identical(back, glass)
+    ureg = pint.UnitRegistry()
+    quantified = glass.S.copy(data=ureg.Quantity(glass.S.values, "1/meV"))
+    del quantified.attrs["units"]
+    quantified.bp.to_netcdf(tmp_path / "pint.nc")
+    with xr.open_dataset(tmp_path / "pint.nc") as back:
+        np.testing.assert_array_equal(back.S, glass.S)
+        assert xbp.units.parse_unit(back.S.attrs["units"]) == xbp.units.parse_unit("1/meV")
+
+
+def test_an_existing_file_is_replaced_only_on_request(glass: xr.Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "glass.nc"
+    glass.bp.to_netcdf(path)
+    before = path.read_bytes()
+    with pytest.raises(FileFormatError, match="exists"):
+        glass.bp.to_bqe().bp.to_netcdf(path)
+    assert path.read_bytes() == before
+    glass.bp.to_bqe().bp.to_netcdf(path, overwrite=True)
+    with xr.open_dataset(path) as back:
+        assert "B" in back
+
+
+def test_a_file_may_replace_the_one_it_was_read_from(glass: xr.Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "glass.nc"
+    glass.bp.to_netcdf(path)
+    with xr.open_dataset(path) as lazy:
+        lazy.bp.scale(2).bp.to_netcdf(path, overwrite=True)
+    with xr.open_dataset(path) as back:
+        np.testing.assert_array_equal(back.S, 2 * glass.S)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_interrupted_write_loses_nothing(
+    glass: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    path = tmp_path / "glass.nc"
+    if overwrite:
+        glass.bp.to_netcdf(path)
+    before = sorted((p.name, p.read_bytes()) for p in tmp_path.iterdir())
+
+    def half(self: xr.Dataset, target: str, **kwargs: object) -> None:
+        Path(target).write_bytes(b"\x89HDF half a file")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", half)
+    with pytest.raises(KeyboardInterrupt):
+        xbp.to_netcdf(glass, path, overwrite=overwrite)
+    assert sorted((p.name, p.read_bytes()) for p in tmp_path.iterdir()) == before
+
+
+def test_a_file_made_meanwhile_is_not_lost(glass: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "glass.nc"
+    original = xr.Dataset.to_netcdf
+
+    def slow(self: xr.Dataset, target: str, **kwargs: object) -> None:
+        original(self, target, **kwargs)  # type: ignore[call-overload]
+        path.write_text("somebody else's")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", slow)
+    with pytest.raises(FileFormatError, match="exists"):
+        xbp.to_netcdf(glass, path)
+    assert path.read_text() == "somebody else's"
+    assert [p.name for p in tmp_path.iterdir()] == ["glass.nc"]
+
+
+def test_missing_folder(glass: xr.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="does not exist"):
+        glass.bp.to_netcdf(tmp_path / "nowhere" / "glass.nc")
+
+
+@pytest.mark.parametrize("value", [True, None, {"a": 1}, 1j, [None]], ids=str)
+def test_attributes_that_netcdf_cannot_hold(glass: xr.Dataset, tmp_path: Path, value: object) -> None:
+    glass.S.attrs["note"] = value
+    with pytest.raises(QuantityError, match="attribute 'note' of 'S'"):
+        glass.bp.to_netcdf(tmp_path / "glass.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_coordinates_have_no_fill_value(glass: xr.Dataset, tmp_path: Path) -> None:
+    glass.bp.to_netcdf(tmp_path / "glass.nc")
+    with netCDF4.Dataset(tmp_path / "glass.nc") as file:
+        for name in ("Q", "E", "temperature", "u2"):
+            assert "_FillValue" not in file[name].ncattrs()
+        assert file.Conventions == "CF-1.11"
+        assert file.xbp_schema == "1"
+
+
+def test_cf_compliance(glass: xr.Dataset, model: xr.Dataset, tmp_path: Path) -> None:
+    """No error by the public checker, on every kind of product."""
+    CheckSuite.load_all_available_checkers()
+    for name, ds in products(glass, model).items():
+        path, report = tmp_path / f"{name}.nc", tmp_path / f"{name}.txt"
+        ds.bp.to_netcdf(path)
+        _, broken = ComplianceChecker.run_checker(
+            str(path), ["cf:1.11"], 0, "strict", output_filename=str(report), output_format="text"
+        )
+        text = report.read_text()
+        assert not broken, text
+        errors = text.split("Errors")[1].split("Warnings")[0] if "Errors" in text else ""
+        assert "*" not in errors, f"{name}:\n{text}"

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import xarray as xr
+
+import xbp
+from xbp.errors import FileFormatError
+
+
+def test_content_decides_and_not_the_name(glass: xr.Dataset, tmp_path: Path) -> None:
+    glass.bp.to_netcdf(tmp_path / "really.h5")
+    with xbp.open_dataset(tmp_path / "really.h5") as back:
+        xr.testing.assert_identical(back, glass)
+
+
+def test_classic_netcdf_opens(tmp_path: Path) -> None:
+    with scipy.io.netcdf_file(tmp_path / "old.nc", "w") as file:
+        file.createDimension("E", 2)
+        file.createVariable("E", "d", ("E",))[:] = [1, 2]
+    with xbp.open_dataset(tmp_path / "old.nc") as back:
+        np.testing.assert_array_equal(back.E, [1, 2])
+
+
+@pytest.mark.parametrize("content", [b"", b"Q E S\n1 2 3\n", b"\x89HDF\r\n\x1a\n", b"CDF\x01 and no more"], ids=str)
+def test_files_of_no_known_kind(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "data.h5"
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError) as caught:
+        xbp.open_dataset(path)
+    assert "data.h5" in str(caught.value)
+
+
+def test_each_format_says_why_it_declined(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["numbers"] = [1, 2, 3]
+    with pytest.raises(FileFormatError) as caught:
+        xbp.open_dataset(tmp_path / "foreign.h5")
+    assert "netCDF: it is HDF5 without netCDF's dimensions" in str(caught.value)
+    assert "histogram HDF5: it holds no group" in str(caught.value)
+
+
+def test_no_such_file_and_folders(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.nc", tmp_path):
+        with pytest.raises(FileFormatError, match="there is no file"):
+            xbp.open_dataset(path)
+
+
+def test_truncated_netcdf(glass: xr.Dataset, tmp_path: Path) -> None:
+    glass.bp.to_netcdf(tmp_path / "glass.nc")
+    whole = (tmp_path / "glass.nc").read_bytes()
+    for part in range(1, 10):
+        path = tmp_path / f"{part}.nc"
+        path.write_bytes(whole[: len(whole) * part // 10])
+        with pytest.raises(FileFormatError):
+            xbp.open_dataset(path)

@@ -1,0 +1,72 @@
+"""The command line as a user meets it, and the README's code as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import xbp
+from xbp.cli import main
+from xbp.errors import FileFormatError
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_demo_leaves_table_archive_and_figure(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new")])
+    assert result.exit_code == 0, result.output
+    assert "E_BP                2.14 meV" in result.output
+    assert re.search(r"Pearson +0\.97 +0\.96 +0\.92 +0\.75 +0\.58 +-0\.06 +-0\.35 +-0\.39 +-0\.18", result.output)
+    assert "no maximum (0/112)" in result.output
+    with xr.open_dataset(tmp_path / "new" / "zr46cu46al8.nc") as archive:
+        assert {"G", "B", "B_std", "Sq", "g"} <= set(archive.data_vars)
+    picture = plt.imread(tmp_path / "new" / "demo.png")
+    assert picture.shape[1] > 1000
+    assert np.unique(picture.reshape(-1, picture.shape[-1]), axis=0).shape[0] > 100
+
+
+def test_errors_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: Path) -> str:
+        raise FileFormatError("no room", reason="the disk is full", fix="make some")
+
+    monkeypatch.setattr("xbp.demo.run", fail)
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "no room" in result.output
+    assert "mend: make some" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_version() -> None:
+    assert xbp.__version__ in CliRunner().invoke(main, ["--version"]).output
+
+
+@pytest.mark.filterwarnings("ignore:.*non-interactive")
+def test_every_block_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.S | re.M)
+    assert len(blocks) >= 3
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    plt.close("all")
+    assert (tmp_path / "glass.nc").exists()
+
+
+def test_import_loads_nothing_heavy() -> None:
+    code = "import sys, xbp; print([m for m in ('matplotlib', 'lmfit', 'dask', 'scipy.optimize', 'scipy.stats') if type(sys.modules.get(m)).__name__ == 'module'])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+def test_unknown_tutorial_data() -> None:
+    with pytest.raises(FileFormatError, match="no embedded data set 'zr'"):
+        xbp.tutorial.open_dataset("zr")

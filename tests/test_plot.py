@@ -1,0 +1,103 @@
+"""What the figures say: labels with units, the data drawn, errors where a figure cannot be made."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+from xbp.errors import MissingDependencyError, QuantityError, RangeError
+
+
+@pytest.fixture(autouse=True)
+def close() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def b(glass: xr.Dataset) -> xr.Dataset:
+    return glass.bp.to_bqe()
+
+
+def test_map(b: xr.Dataset, glass: xr.Dataset) -> None:
+    ax = b.bp.plot.map(glass.Sq, E_range=(1, 20), peak=b.bp.boson_peak(E_range=(1.2, 12)))
+    assert ax.get_xlabel() == "$Q$ (Å$^{-1}$)"
+    assert ax.get_ylabel() == "$E$ (meV)"
+    assert ax.get_ylim() == (1, 20)
+    mesh = ax.collections[0]
+    np.testing.assert_array_equal(mesh.get_array().reshape(146, 169), b.B.values.T)
+    twin, bar = (a for a in ax.figure.axes if a is not ax)
+    labels = {twin.get_ylabel(), bar.get_ylabel(), bar.get_xlabel()}
+    assert "$S(Q)$" in labels
+    assert any(re.fullmatch(r"\$B\(Q,E\)\$ \(10\$\^{-\d}\$ Å\$\^{2}\$ meV\$\^{-2}\$\)", text) for text in labels)
+    drawn = next(a for a in (twin, bar) if a.get_ylabel() == "$S(Q)$").lines[-1]
+    np.testing.assert_array_equal(drawn.get_ydata(), glass.Sq.values)
+
+
+def test_cut_peak_scaling_correlation(b: xr.Dataset, glass: xr.Dataset) -> None:
+    figure, axes = plt.subplots(2, 2)
+    spectrum = b.bp.cut_Q((2.1, 8.5))
+    peak = spectrum.bp.boson_peak(E_range=(1.2, 12))
+    assert b.bp.cut_E(3, width=0.5).sel(Q=slice(2, None)).bp.plot.cut(ax=axes[0, 0]) is axes[0, 0]
+    assert axes[0, 0].get_ylabel().startswith("$B(Q)$ (10$^{-5}$")
+    spectrum.bp.plot.peak(peak, ax=axes[0, 1], color="black")
+    assert "2.12" in axes[0, 1].get_title()
+    curve = axes[0, 1].lines[-2].get_xydata()
+    assert curve[np.argmax(curve[:, 1]), 0] == pytest.approx(float(peak.energy), abs=0.05)
+    assert curve[:, 1].max() == pytest.approx(float(peak.height), rel=1e-3)
+    fit = b.bp.cut_E(20, width=0.5).bp.scale_to_sq(glass.Sq, Q_range=(2.1, 8.5))
+    fit.bp.plot.scaling(ax=axes[1, 0])
+    assert axes[1, 0].get_title() == "$r$ = −0.35 at 20 meV"
+    b.bp.correlation_map(glass.Sq).bp.plot.correlation(ax=axes[1, 1])
+    assert axes[1, 1].get_xlabel() == "$E$ (meV)"
+    figure.draw_without_rendering()
+
+
+def test_peak_energies_over_q(b: xr.Dataset) -> None:
+    ax = b.bp.boson_peak(E_range=(1.2, 12)).bp.plot.peak()
+    assert ax.get_ylabel() == r"$E_\mathrm{BP}$ (meV)"
+    assert ax.get_xlabel() == "$Q$ (Å$^{-1}$)"
+
+
+def test_a_missing_peak_is_said(b: xr.Dataset) -> None:
+    spectrum = b.bp.cut_Q((2.1, 8.5))
+    ax = spectrum.bp.plot.peak(spectrum.bp.boson_peak(E_range=(2.2, 12)))
+    assert ax.get_title().startswith("no peak: ")
+
+
+def test_other_units_on_the_axes(b: xr.Dataset) -> None:
+    ax = b.bp.convert(E="1/cm", Q="1/nm").bp.plot.map()
+    assert ax.get_xlabel() == "$Q$ (nm$^{-1}$)"
+    assert ax.get_ylabel() == "$E$ (cm$^{-1}$)"
+
+
+def test_what_cannot_be_drawn(b: xr.Dataset, glass: xr.Dataset) -> None:
+    with pytest.raises(RangeError, match="a map has Q and E"):
+        b.bp.cut_E(3, width=1).bp.plot.map()
+    with pytest.raises(RangeError, match="a cut has one"):
+        b.bp.plot.cut()
+    with pytest.raises(QuantityError):
+        b.bp.plot.scaling()
+    with pytest.raises(QuantityError):
+        b.bp.plot.correlation()
+    with pytest.raises(QuantityError, match="one spectrum has one peak"):
+        b.bp.cut_Q((2, 8)).bp.plot.peak(b.bp.boson_peak(E_range=(1.2, 12)))
+
+
+def test_without_matplotlib_it_says_what_to_install(b: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = builtins.__import__
+
+    def without(name: str, *args: object, **kwargs: object) -> object:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return original(name, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingDependencyError, match=r"xbp\[plot\]"):
+        b.bp.plot.map()
