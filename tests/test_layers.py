@@ -13,7 +13,7 @@ PACKAGE = Path(xbp.__file__).parent
 LAYERS = (
     {"errors", "status"},
     {"units"},
-    {"schema", "conditions", "pint_data", "grid", "signal"},
+    {"schema", "conditions", "pint_data", "grid", "signal", "construct"},
     {"models"},
     {"reduction", "md", "io", "tutorial", "data"},
     {"peaks"},

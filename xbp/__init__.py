@@ -7,6 +7,7 @@ function of the same name here.
 from importlib.metadata import version as _version
 
 from xbp import accessor, errors, models, plot, tutorial
+from xbp.construct import new_dataset
 from xbp.io import open_dataset, to_netcdf
 from xbp.peaks import boson_peak, correlation_map, dispersion, scale_to_sq
 from xbp.reduction import (
@@ -23,7 +24,6 @@ from xbp.reduction import (
     to_gdos,
     to_sqe,
 )
-from xbp.signal import new_dataset
 
 __version__ = _version("xbp")
 

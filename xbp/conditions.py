@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import QuantityError, TemperatureError, UnitsError
-from xbp.schema import COORDINATES
-from xbp.units import convert_factor, magnitude, split_quantity
+from xbp.schema import COORDINATES, require_same_grid, require_units
+from xbp.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = ["resolve_temperature", "resolve_u2", "temperature_coordinate"]
 
@@ -81,18 +81,15 @@ def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
             )
         return argument
     carried = data.coords["temperature"]
-    units = carried.attrs.get("units")
-    if units is None:
-        raise UnitsError(
-            "coordinate 'temperature' has no units",
-            reason="xbp never guesses them",
-            fix="data['temperature'].attrs['units'] = 'K'",
+    units = require_units(carried, "coordinate 'temperature'", "K")
+    if carried.dtype.kind not in "fiu":
+        raise TemperatureError(
+            f"coordinate 'temperature' holds values of type {carried.dtype}",
+            reason="a temperature is a real number",
+            fix="data = data.assign_coords(temperature=...), in kelvin",
         )
-    if units == "degC":
-        kelvin = carried + 273.15
-    else:
-        kelvin = carried * convert_factor(units, "K", name="coordinate 'temperature'")
-    values = kelvin.values
+    values = np.asarray(to_kelvin(carried.values.astype(float), units, name="coordinate 'temperature'"))
+    kelvin = carried.copy(data=values)
     if not (np.isfinite(values) & (values > 0)).all():
         raise TemperatureError(
             f"coordinate 'temperature' holds {values.min():g} K",
@@ -156,6 +153,7 @@ def resolve_u2(
     for name, value in given.items():
         bare = f"({data['Q'].attrs['units']})**-2" if "Q" in data.coords else "angstrom**2"
         argument = _displacement(value, name, bare) * U2_CONVENTIONS[name]
+        _require_on(data, argument, value, name)
     if "u2" not in data.coords:
         if argument is None:
             raise QuantityError(
@@ -187,16 +185,29 @@ def _displacement(value: Any, name: str, default: str | None) -> xr.DataArray:
         )
     if isinstance(number, xr.DataArray):
         factor = convert_factor(units or default or "", "angstrom**2", name=name)
-        array = (number * factor).drop_vars([c for c in number.coords if c not in number.dims])
+        array = (number.astype(float) * factor).drop_vars([c for c in number.coords if c not in number.dims])
     else:
         array = xr.DataArray(magnitude(value, "angstrom**2", name=name, default=default))
-    if not (np.isfinite(array.values) & (array.values >= 0)).all():
+    if array.size == 0 or not (np.isfinite(array.values) & (array.values >= 0)).all():
         raise QuantityError(
-            f"{name} is {array.values.min():g} angstrom^2",
+            f"{name} is {array.values.min() if array.size else 'empty'} angstrom^2",
             reason="a mean-square displacement is finite and not negative",
             fix="look at the status of the result it was taken from, or give a number",
         )
     return array
+
+
+def _require_on(data: xr.DataArray, array: xr.DataArray, given: Any, name: str) -> None:
+    """Hold an array of displacements to the leftover dimensions of the data."""
+    for dim in array.dims:
+        if dim not in data.dims or dim in ("Q", "E"):
+            raise QuantityError(
+                f"{name} is an array over {array.dims}",
+                reason=f"the data have the dimensions {data.dims}, and a displacement is a sample's, not a bin's",
+                fix=f"give a scalar, or one value for each of the data's further dimensions, such as {name}.mean()",
+            )
+    if isinstance(given, xr.DataArray):
+        require_same_grid(data, given, array.dims)
 
 
 def check_statistics(value: Any) -> str:

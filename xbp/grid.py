@@ -49,12 +49,24 @@ def bin_limits(data: xr.DataArray | xr.Dataset, dim: str) -> tuple[np.ndarray, n
     centres = np.asarray(data.coords[dim].values, dtype=float)
     bounds_name = data.coords[dim].attrs.get("bounds", f"{dim}_bnds")
     if bounds_name in data.coords:
-        bounds = np.asarray(data.coords[bounds_name].transpose(dim, ...).values, dtype=float)
-        lower, upper = bounds[:, 0], bounds[:, 1]
-        slack = _SAME_EDGE * np.abs(upper - lower)
-        if ((lower - slack > centres) | (upper + slack < centres) | (lower >= upper)).any():
+        bounds = data.coords[bounds_name]
+        if (
+            bounds.ndim != 2
+            or dim not in bounds.dims
+            or bounds.size != 2 * centres.size
+            or bounds.dtype.kind not in "fiu"
+        ):
             raise CoordinateError(
-                f"the bounds '{bounds_name}' do not enclose the coordinate '{dim}'",
+                f"the bounds '{bounds_name}' of '{dim}' have the shape {dict(bounds.sizes)} and type {bounds.dtype}",
+                reason="every bin has a lower and an upper limit",
+                fix=f"data = data.drop_vars('{bounds_name}'), or give it the dimensions ('{dim}', 'bnds')",
+            )
+        lower, upper = np.asarray(bounds.transpose(dim, ...).values, dtype=float).T
+        slack = _SAME_EDGE * np.abs(upper - lower)
+        outside = (lower - slack > centres) | (upper + slack < centres) | ~(lower < upper)
+        if outside.any() or (lower[1:] < upper[:-1] - slack[1:]).any():
+            raise CoordinateError(
+                f"the bounds '{bounds_name}' do not enclose the coordinate '{dim}', or overlap",
                 reason="the coordinate was changed without its bounds, so no bin has a known width",
                 fix=f"data = data.drop_vars('{bounds_name}'), or change both together",
             )
@@ -240,7 +252,8 @@ def interpolate(
     right = np.clip(np.searchsorted(own, at), min(1, own.size - 1), own.size - 1)
     left = np.maximum(right - 1, 0)
     step = own[right] - own[left]
-    t = (at - own[left]) / np.where(step > 0, step, 1.0)
+    # A single point is known nowhere but where it stands.
+    t = np.where(step > 0, (at - own[left]) / np.where(step > 0, step, 1.0), np.where(at == own[left], 0.0, np.nan))
     t = np.where(np.abs(t) < _SAME_EDGE, 0.0, np.where(np.abs(t - 1) < _SAME_EDGE, 1.0, t))
     t = np.where((t < 0) | (t > 1), np.nan, t)
     weight = xr.DataArray(t, dims=dim)

@@ -65,7 +65,7 @@ def unwrap(data: Any) -> tuple[Any, Callable[[Any], Any]]:
             return answer.pint.quantify(unit_registry=registry)
         if isinstance(answer, xr.DataArray):
             return _quantify(answer, registry)
-        return answer.map(lambda v: _quantify(v, registry) if "units" in v.attrs else v, keep_attrs=True)
+        return answer.assign({n: _quantify(v, registry) for n, v in answer.data_vars.items() if "units" in v.attrs})
 
     return plain, rewrap
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import MissingDependencyError, QuantityError, RangeError
-from xbp.grid import bin_limits
+from xbp.errors import MissingDependencyError, QuantityError, RangeError, UnitsError
+from xbp.grid import bin_limits, interval, select_range
 from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
 from xbp.signal import read, table_signal
@@ -90,7 +90,7 @@ def map(  # the method users know from xarray-like libraries
     sq: xr.DataArray | xr.Dataset | None = None,
     ax: Axes | None = None,
     *,
-    E_range: tuple[float, float] | None = None,
+    E_range: Any = None,
     peak: xr.Dataset | None = None,
     **kwargs: Any,
 ) -> Axes:
@@ -104,8 +104,8 @@ def map(  # the method users know from xarray-like libraries
         S(Q) to lay over the map, on an axis of its own at the right.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
-    E_range : pair of float, optional
-        Energies to show, in the units of the coordinate; the colours are scaled to what is shown.
+    E_range : pair of scalars with units, optional
+        Energies to show; the colours are scaled to what is shown.
     peak : xarray.Dataset, optional
         Peaks over Q from `boson_peak`, drawn with their error bars.
     **kwargs
@@ -131,9 +131,7 @@ def map(  # the method users know from xarray-like libraries
     axes = _axes(ax)
     value = value.transpose("E", "Q")
     q_edges, e_edges = (np.append(lo, hi[-1]) for lo, hi in (bin_limits(signal.source, d) for d in ("Q", "E")))
-    shown = value.values
-    if E_range is not None:
-        shown = shown[(value.E.values >= E_range[0]) & (value.E.values <= E_range[1])]
+    shown = value.values[select_range(signal.source, "E", E_range, name="E_range")]
     finite = shown[np.isfinite(shown)]
     # A single elastic bin or noisy corner must not take all the colours.
     limits: dict[str, Any] = {"vmin": 0.0, "vmax": float(np.percentile(finite, 99.5))} if finite.size else {}
@@ -146,14 +144,13 @@ def map(  # the method users know from xarray-like libraries
     bar.set_label(_signal_label(value.transpose("Q", "E"), power))
     axes.set(xlabel=label(_SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label(_SYMBOLS["E"], value.E.attrs["units"]))
     if E_range is not None:
-        axes.set_ylim(*E_range)
+        axes.set_ylim(*interval(E_range, signal.source, "E", name="E_range"))
     if peak is not None:
-        ok = peak.status == OK
-        axes.errorbar(
-            peak.Q[ok], peak.energy[ok], peak.energy_std[ok], fmt=".", ms=3, lw=0.7, color="white", label="peak"
-        )
+        _peak_energies(peak, axes, like=value, ms=3, lw=0.7, color="white")
     if sq is not None:
         curve = read(sq, "static_structure_factor").value
+        if curve.dims != ("Q",):
+            raise RangeError(f"S(Q) is over {curve.dims}", reason="one curve is drawn", fix="choose one: sq.isel(...)")
         q = curve.Q * convert_factor(curve.Q.attrs["units"], value.Q.attrs["units"])
         twin = axes.twinx()
         # White under colour: readable on dark and on bright parts of the map.
@@ -200,7 +197,9 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     axes.errorbar(value[dim], value, signal.std, **style)
     power = _power_of(value)
     axes.yaxis.set_major_formatter(_in_powers(power))
-    axes.set(xlabel=label(_SYMBOLS.get(dim, dim), value[dim].attrs["units"]), ylabel=_signal_label(value, power))
+    axes.set(
+        xlabel=label(_SYMBOLS.get(dim, dim), value[dim].attrs.get("units", "1")), ylabel=_signal_label(value, power)
+    )
     return axes
 
 
@@ -235,13 +234,15 @@ def peak(
     axes = cut(data, ax, **kwargs)
     if peak is None:
         return axes
-    table, _ = unwrap(peak)
+    table = unwrap(peak)[0].compute()
     energies = table_signal(table, "boson_peak", "energy").value
     if energies.ndim:
         raise QuantityError(
             f"the peaks are over {energies.dims}", reason="one spectrum has one peak", fix="choose one: peak.isel(...)"
         )
     units = energies.attrs["units"]
+    _require_units(energies, read(data).value["E"])
+    _require_units(table.height, read(data).value)
     if str(table.status.values) != OK:
         axes.set_title(f"no peak: {table.status.values}", fontsize="small")
         return axes
@@ -255,8 +256,18 @@ def peak(
     return axes
 
 
-def _peak_energies(table: xr.Dataset, ax: Axes | None, **kwargs: Any) -> Axes:
-    plain, _ = unwrap(table)
+def _require_units(drawn: xr.DataArray, axis: xr.DataArray) -> None:
+    if parse_unit(drawn.attrs["units"]) != parse_unit(axis.attrs["units"]):
+        raise UnitsError(
+            f"the peak's {drawn.name} is in '{drawn.attrs['units']}', the axis in '{axis.attrs['units']}'",
+            reason="drawn together they would not fit",
+            fix="find the peak in the data drawn, or convert those first: data.bp.convert(E=...)",
+        )
+
+
+def _peak_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None = None, **kwargs: Any) -> Axes:
+    """Draw energies over Q; on the axes of a map `like` names, its labels and limits stay."""
+    plain = unwrap(table)[0].compute()
     energy = table_signal(plain, "boson_peak", "energy").value
     if energy.dims != ("Q",):
         raise RangeError(
@@ -265,7 +276,12 @@ def _peak_energies(table: xr.Dataset, ax: Axes | None, **kwargs: Any) -> Axes:
     axes = _axes(ax)
     ok = plain.status == OK
     style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
+    if like is not None:
+        _require_units(energy, like["E"])
+        _require_units(plain["Q"], like["Q"])
     axes.errorbar(plain.Q[ok], energy[ok], plain.energy_std[ok], **style)
+    if like is not None:
+        return axes
     axes.set(
         xlabel=label(_SYMBOLS["Q"], plain.Q.attrs["units"]),
         ylabel=label(r"$E_\mathrm{BP}$", energy.attrs["units"]),
@@ -295,7 +311,7 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     QuantityError
         If this is no result of `scale_to_sq`.
     """
-    table, _ = unwrap(data)
+    table = unwrap(data)[0].compute()
     value = table_signal(table, "scaling", "cut").value
     if value.dims != ("Q",):
         raise RangeError(f"the cut is over {value.dims}", reason="one cut is drawn", fix="choose one: fit.isel(...)")
@@ -334,7 +350,7 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     QuantityError
         If this is no result of `correlation_map`.
     """
-    table, _ = unwrap(data)
+    table = unwrap(data)[0].compute()
     r = table_signal(table, "correlation_map", "pearson_r").value
     if r.dims != ("E",):
         raise RangeError(f"r is over {r.dims}", reason="one curve is drawn", fix="choose one: r.isel(...)")

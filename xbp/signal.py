@@ -16,13 +16,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.conditions import check_statistics, temperature_coordinate
 from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
-from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION, Quantity, validate
-from xbp.units import convert_factor, format_unit, parse_unit
+from xbp.schema import (
+    CONVENTIONS,
+    QUANTITIES,
+    SCHEMA_VERSION,
+    Quantity,
+    require_units,
+    validate,
+)
+from xbp.units import convert_factor
 
-__all__ = ["Signal", "extend_history", "new_dataset", "read", "result_table", "table_signal"]
+__all__ = ["Signal", "extend_history", "read", "result_table", "table_signal"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,8 @@ class Signal:
         row = QUANTITIES[quantity or self.quantity.name]
         name = row.variable if quantity is not None else str(self.value.name or row.variable)
         kept = {key: self.value.attrs[key] for key in ("statistics", "convention") if key in self.value.attrs}
-        out = value.rename(name)
+        # A copy of the labels, not of the numbers: the caller's attributes are the caller's.
+        out = value.copy(deep=False).rename(name)
         labels = {
             "units": units or self.units,
             "quantity": row.name,
@@ -171,10 +178,13 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
         )
     plain, rewrap = unwrap(data)
     if isinstance(plain, xr.DataArray):
+        plain = _in_double(plain)
         return Signal(plain, None, validate(plain, *expected), plain, rewrap)
 
     quantities = {str(n): v.attrs.get("quantity") for n, v in plain.data_vars.items()}
-    found = [n for n, q in quantities.items() if q in (expected or QUANTITIES)]
+    # A standard deviation made by arithmetic carries its variable's attributes, quantity included.
+    stds = {f"{n}_std" for n in quantities}
+    found = [n for n, q in quantities.items() if q in (expected or QUANTITIES) and n not in stds]
     found = [n for n in found if not QUANTITIES[str(quantities[n])].is_companion] or found
     if len(found) != 1:
         wanted = " or ".join(repr(q) for q in expected) or "a quantity of the vocabulary"
@@ -186,12 +196,18 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
             if found
             else f"say which it is: data['name'].attrs['quantity'] = '{(expected or tuple(QUANTITIES))[0]}'",
         )
-    value = plain[found[0]]
+    value = _in_double(plain[found[0]])
     quantity = validate(value, *expected)
-    return Signal(value, _std_of(plain, value), quantity, plain, rewrap)
+    return Signal(value, std_of(plain, value), quantity, plain, rewrap)
 
 
-def _std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
+def _in_double(value: xr.DataArray) -> xr.DataArray:
+    """Take half and extended precision to double, which is what linear algebra knows."""
+    odd = value.dtype.kind == "f" and value.dtype.itemsize not in (4, 8)
+    return value.astype(float) if odd else value
+
+
+def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
     name = f"{value.name}_std"
     if name not in ds:
         return None
@@ -202,8 +218,23 @@ def _std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
             reason="every value has a standard deviation of its own",
             fix=f"broadcast it: data['{name}'] = data['{name}'].broadcast_like(data['{value.name}'])",
         )
-    factor = convert_factor(std.attrs.get("units", value.attrs["units"]), value.attrs["units"], name=f"'{name}'")
-    return std.transpose(*value.dims) if factor == 1 else std.transpose(*value.dims) * factor
+    if std.dtype.kind not in "fiu":
+        raise QuantityError(
+            f"'{name}' holds values of type {std.dtype}",
+            reason="a standard deviation is a real number",
+            fix=f"convert it with data['{name}'].astype(float)",
+        )
+    units = require_units(std, f"'{name}'", value.attrs["units"])
+    factor = convert_factor(units, value.attrs["units"], name=f"'{name}'")
+    # What dask holds is not computed to be looked at.
+    if std.chunks is None and (std.values < 0).any():
+        raise QuantityError(
+            f"'{name}' is negative in {int((std.values < 0).sum())} of {std.size} bins",
+            reason="a standard deviation is not",
+            fix="if they are variances or differences, make them standard deviations first",
+        )
+    std = _in_double(std.transpose(*value.dims))
+    return std if factor == 1 else std * factor
 
 
 def table_signal(
@@ -260,14 +291,16 @@ def result_table(
     attrs: Mapping[str, Any] | None = None,
 ) -> Any:
     """Build the Dataset of a result such as a peak: (array, units, long_name) per variable."""
-    ds = xr.Dataset({name: array for name, (array, _, _) in variables.items()})
+    # A coordinate of the data that a result is named after (u2) gives way to it.
+    ds = xr.Dataset({name: array.drop_vars(variables, errors="ignore") for name, (array, _, _) in variables.items()})
+    ds = ds.copy()
     for name, (_, units, long_name) in variables.items():
         ds[name].attrs = {"long_name": long_name} | ({"units": units} if units else {})
         if f"{name}_std" in variables:
             ds[name].attrs["ancillary_variables"] = f"{name}_std"
     for key, coordinate in signal.value.coords.items():
-        if key not in ds.coords and set(coordinate.dims) <= set(ds.dims):
-            ds = ds.assign_coords({key: coordinate})
+        if key not in ds.variables and set(coordinate.dims) <= set(ds.dims):
+            ds = ds.assign_coords({key: coordinate.copy()})
         elif key in ds.coords:
             ds.coords[key].attrs.update(coordinate.attrs)
     ds = _with_bounds(ds, signal.source, {})
@@ -279,97 +312,6 @@ def result_table(
         "history": extend_history(signal.value.attrs.get("history"), operation, arguments),
     }
     return signal.rewrap(ds)
-
-
-def new_dataset(
-    quantity: str,
-    values: Any,
-    *,
-    units: str,
-    coords: Mapping[str, tuple[Any, str]],
-    dims: tuple[str, ...] | None = None,
-    std: Any = None,
-    edges: Mapping[str, Any] | None = None,
-    temperature: Any = None,
-    statistics: str | None = None,
-    attrs: Mapping[str, Any] | None = None,
-) -> xr.Dataset:
-    """Make a labelled Dataset from plain arrays.
-
-    Parameters
-    ----------
-    quantity : str
-        A name of the vocabulary, such as ``"dynamic_structure_factor"``.
-    values : array_like
-        The values, over `dims`.
-    units : str
-        Their units; ``"1"`` where they are arbitrary.
-    coords : mapping of str to (array, str)
-        Bin centres and their units for every dimension.
-    dims : tuple of str, optional
-        Order of the dimensions; by default the order of `coords`.
-    std : array_like, optional
-        Standard deviations, in the same units and shape.
-    edges : mapping of str to array, optional
-        Bin edges (one more than bins) in the units of the coordinate; kept as CF bounds.
-    temperature : scalar with units, optional
-        Sample temperature; a bare number is in K.
-    statistics : {"quantum", "classical"}, optional
-        ``"quantum"`` for measured spectra, ``"classical"`` straight from MD.
-    attrs : mapping, optional
-        Further attributes of the Dataset.
-
-    Returns
-    -------
-    xarray.Dataset
-        The variable named as the vocabulary has it, with ``<name>_std`` where `std` is given.
-
-    Raises
-    ------
-    XbpError
-        As for `validate`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> ds = new_dataset(
-    ...     "dynamic_structure_factor", np.ones((2, 3)), units="1/meV", statistics="quantum",
-    ...     coords={"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0, 3.0], "meV")},
-    ...     temperature="300 K")
-    >>> list(ds.variables)
-    ['S', 'Q', 'E', 'temperature']
-    """
-    from_table = QUANTITIES.get(quantity)
-    if from_table is None:
-        raise QuantityError(
-            f"quantity={quantity!r} is not in the vocabulary",
-            reason="every function reads its input by this name",
-            fix=f"one of {', '.join(QUANTITIES)}",
-        )
-    name = from_table.variable
-    order = tuple(coords) if dims is None else dims
-    written = format_unit(parse_unit(units, name=quantity))
-    ds = xr.Dataset(
-        {name: (order, np.asarray(values), {"units": written, "quantity": quantity, "long_name": from_table.label})},
-        coords={dim: (dim, np.asarray(c, dtype=float), {"units": u}) for dim, (c, u) in coords.items()},
-        attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **(attrs or {})},
-    )
-    for dim, (_, long_name) in COORDINATES.items():
-        if dim in ds.coords:
-            ds[dim].attrs["long_name"] = long_name
-    if statistics is not None:
-        ds[name].attrs["statistics"] = check_statistics(statistics)
-    if std is not None:
-        ds[f"{name}_std"] = (order, np.asarray(std), {})
-        label_std(ds, name)
-    for dim, values_ in (edges or {}).items():
-        edge = np.asarray(values_, dtype=float)
-        ds = ds.assign_coords({f"{dim}_bnds": ((dim, "bnds"), np.stack([edge[:-1], edge[1:]], axis=-1))})
-        ds[dim].attrs["bounds"] = f"{dim}_bnds"
-    if temperature is not None:
-        ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
-    validate(ds[name])
-    return ds
 
 
 def label_std(ds: xr.Dataset, name: str) -> None:

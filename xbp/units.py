@@ -24,7 +24,9 @@ Frequency = Literal["ordinary", "angular"]
 # UDUNITS writes powers without an operator ("angstrom-1", "J mol-1 K-1"); pint needs one.
 _UDUNITS_POWER = re.compile(r"(?<![\w.^*])([A-Za-zÅÅµμ_]+)([+-]?\d+)(?![\w.])")
 _NUMBER_AND_UNIT = re.compile(
-    r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+|nan|inf)(?:[eE][+-]?\d+)?)\s*\*?\s*(?P<unit>.*)", re.S
+    r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+|nan|inf)(?:[eE][+-]?\d+)?)"
+    r"\s*\*?\s*(?P<unit>(?:[^\W\d_]|[°%(]|1\s*/).*)?",
+    re.S,
 )
 _SYMBOLS = {"Å": "angstrom", "µ": "u", "μ": "u", "°C": "degC", "Da": "u"}
 
@@ -70,7 +72,7 @@ def parse_unit(text: str, *, like: str | None = None, name: str | None = None) -
     'J/K/mol'
     """
     ureg = registry()
-    cleaned = text.strip()
+    cleaned = text.strip() if isinstance(text, str) else repr(text)
     if cleaned in ("", "1"):
         return ureg.Unit("")
     try:
@@ -193,6 +195,13 @@ def convert_factor(
     from_ = parse_unit(source, like=target, name=name)
     if from_ == to:
         return 1.0
+    for unit in (from_, to):
+        if _has_offset(unit):
+            raise UnitsError(
+                f"{name} is in '{format_unit(unit)}'",
+                reason="its zero is not at nothing, so no factor converts it",
+                fix="use kelvin",
+            )
     if energy and is_energy_like(from_) and is_energy_like(to):
         both_frequencies = from_.is_compatible_with("THz") and to.is_compatible_with("THz")
         if not both_frequencies and from_.is_compatible_with(to):
@@ -205,6 +214,35 @@ def convert_factor(
             fix=f"give {name} in '{target}' or a unit that converts to it",
         )
     return float(registry().Quantity(1.0, from_).m_as(to))
+
+
+@functools.lru_cache(maxsize=64)
+def _has_offset(unit: pint.Unit) -> bool:
+    """Tell whether a unit is a temperature scale with a zero of its own, such as degC."""
+    return unit.is_compatible_with("K") and registry().Quantity(0.0, unit).m_as("K") != 0
+
+
+def to_kelvin(values: Any, units: str, *, name: str) -> Any:
+    """Convert temperatures to kelvin, from Celsius and Fahrenheit too.
+
+    Raises
+    ------
+    UnitsError
+        If the units are not of a temperature.
+
+    Examples
+    --------
+    >>> to_kelvin(27.0, "degC", name="T")
+    300.15
+    """
+    unit = parse_unit(units, name=name)
+    if not unit.is_compatible_with("K"):
+        raise UnitsError(
+            f"{name} is given in '{units}' where 'K' is needed",
+            reason=f"its dimension is {unit.dimensionality}, not [temperature]",
+            fix=f"give {name} in 'K'",
+        )
+    return registry().Quantity(values, unit).m_as("K")
 
 
 def swap_unit(unit: str, old: str, new: str) -> tuple[str, int]:
@@ -232,13 +270,16 @@ def split_quantity(value: Any, name: str) -> tuple[Any, str | None]:
         if match is None:
             raise UnitsError(
                 f"{name}={value!r} is not a quantity",
-                reason="it does not begin with a number",
+                reason="it is no number followed by a unit",
                 fix=f"write a number and a unit, like {name}='5.5 meV'",
             )
-        return float(match["number"]), match["unit"].strip() or None
+        return float(match["number"]), (match["unit"] or "").strip() or None
     if isinstance(value, xr.DataArray):
         magnitude_, units = split_quantity(value.data, name)
-        return value.copy(data=magnitude_), units or value.attrs.get("units")
+        units = units or value.attrs.get("units")
+        if units is not None and not isinstance(units, str):
+            raise UnitsError(f"the units of {name} are {units!r}", reason="units are text", fix="write them like 'meV'")
+        return value.copy(data=magnitude_), units
     if hasattr(value, "magnitude") and hasattr(value, "units"):
         return value.magnitude, f"{value.units:C}"
     return value, None
@@ -301,6 +342,6 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None, 
         )
     if given is None:
         given = default or units
-    if parse_unit(given, like=units, name=name) == parse_unit("degC"):
-        return float(registry().Quantity(float(number), "degC").m_as(units))
+    if units == "K":
+        return float(to_kelvin(float(number), given, name=name))
     return float(number) * convert_factor(given, units, name=name, energy=energy)

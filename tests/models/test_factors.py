@@ -36,7 +36,8 @@ def test_classical_is_the_limit_of_quantum() -> None:
 
 
 def test_far_energy_gain_does_not_warn() -> None:
-    assert np.isposinf(thermal_factor(np.array([-1e5]), np.array(1.0), "quantum"))
+    assert np.isnan(thermal_factor(np.array([-1e5]), np.array(1.0), "quantum"))
+    assert np.isnan(momentum_factor("n*S/(E*Q^2)", np.array([5.0]), np.array(1e6)))
 
 
 def test_units_of_the_factors() -> None:

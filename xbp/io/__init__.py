@@ -57,8 +57,12 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         ...
     xbp.errors.FileFormatError: ...
     """
-    where = Path(path)
-    if not where.is_file():
+    try:
+        where = Path(path)
+        exists = where.is_file()
+    except (TypeError, ValueError, OSError) as error:
+        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a file's path as text") from error
+    if not exists:
         raise FileFormatError(
             f"there is no file {where}",
             reason="it does not exist, or is a folder",

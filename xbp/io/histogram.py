@@ -13,10 +13,10 @@ import pint
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
+from xbp.construct import new_dataset
 from xbp.errors import FileFormatError, UnitsError, XbpError
 from xbp.io.hdf5 import HDF5_ERRORS, attribute
 from xbp.schema import COORDINATES
-from xbp.signal import new_dataset
 from xbp.units import format_unit, parse_unit, registry
 
 __all__ = ["HistogramBackend", "decline", "open_histogram"]

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from xbp.errors import FileFormatError, QuantityError
+from xbp.errors import FileFormatError, QuantityError, XbpError
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute
 from xbp.pint_data import unwrap
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
@@ -41,7 +41,8 @@ def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, 
     Raises
     ------
     FileFormatError
-        If the file exists and `overwrite` is not given, or its folder does not exist.
+        If the file exists and `overwrite` is not given, its folder does not exist, or it cannot be
+        written so that it reads back identical.
     QuantityError
         If an attribute cannot be stored in netCDF.
 
@@ -55,15 +56,21 @@ def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, 
     ...         back.identical(B)
     True
     """
-    target = Path(path)
+    try:
+        target = Path(path).resolve()  # a link stays a link to the new file
+        is_folder = target.is_dir()
+    except (TypeError, ValueError, OSError) as error:
+        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a file's path as text") from error
     plain, _ = unwrap(data)
     if isinstance(plain, xr.DataArray):
         row = QUANTITIES.get(str(plain.attrs.get("quantity")))
         plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
     _check_attributes(plain)
-    if not target.parent.is_dir():
+    if is_folder or not target.parent.is_dir():
         raise FileFormatError(
-            f"cannot write {target}", reason=f"the folder {target.parent} does not exist", fix="create it first"
+            f"cannot write {target}",
+            reason="it is a folder" if is_folder else f"the folder {target.parent} does not exist",
+            fix="name a file in a folder that exists",
         )
     if target.exists() and not overwrite:
         raise _exists(target)
@@ -80,8 +87,8 @@ def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, 
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     os.close(handle)
     try:
-        ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
-        _give_default_permissions(temporary)
+        _write(ds, temporary, encoding, target)
+        _give_permissions(temporary, target)
         if overwrite:
             os.replace(temporary, target)
         else:
@@ -89,6 +96,32 @@ def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, 
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def _write(ds: xr.Dataset, temporary: str, encoding: dict[Any, dict[str, Any]], target: Path) -> None:
+    """Write, and read back: what does not come back identical is not published."""
+    try:
+        ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        with xr.open_dataset(temporary, engine="netcdf4") as back:
+            # dask arrays would be computed a second time for it; their labels must do.
+            lazy = [name for name, variable in ds.variables.items() if variable.chunks is not None]
+            faithful = back.drop_vars(lazy).identical(ds.drop_vars(lazy)) and all(
+                back[name].attrs == ds[name].attrs and back[name].dims == ds[name].dims for name in lazy
+            )
+    except XbpError:
+        raise
+    except Exception as error:  # netCDF4, HDF5 and xarray raise a dozen kinds
+        raise FileFormatError(
+            f"cannot write {target}",
+            reason=f"{type(error).__name__}: {error}",
+            fix="keep names and attributes to plain text and numbers, and see that there is room on the disk",
+        ) from error
+    if not faithful:
+        raise FileFormatError(
+            f"cannot write {target}",
+            reason="it would not read back identical: some values, names or attributes have no place in netCDF",
+            fix="keep to float32, float64 and integers, and remove attributes that netCDF has a meaning of its own for",
+        )
 
 
 def _publish(temporary: str, target: Path) -> None:
@@ -110,17 +143,40 @@ def _exists(target: Path) -> FileFormatError:
     )
 
 
-def _give_default_permissions(path: str) -> None:
+def _give_permissions(path: str, target: Path) -> None:
+    """Give a temporary file the mode of the file it replaces, or that of any new file."""
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(path, 0o666 & ~umask)
+    os.chmod(path, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask)
+
+
+#: Attributes by which xarray and netCDF decode values: in attrs they would change the numbers.
+_RESERVED = {
+    "scale_factor",
+    "add_offset",
+    "_FillValue",
+    "missing_value",
+    "_Unsigned",
+    "dtype",
+    "coordinates",
+    "calendar",
+}
 
 
 def _check_attributes(ds: xr.Dataset) -> None:
     holders = {"the Dataset": ds.attrs} | {f"'{name}'": v.attrs for name, v in ds.variables.items()}
     for holder, attrs in holders.items():
         for key, value in attrs.items():
-            plain_list = isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value)
+            plain_list = isinstance(value, list | tuple) and any(
+                value and all(isinstance(v, kinds) and not isinstance(v, bool) for v in value)
+                for kinds in (str, (int, float))
+            )
+            if key in _RESERVED:
+                raise QuantityError(
+                    f"attribute '{key}' of {holder} is {value!r}",
+                    reason="netCDF has a meaning of its own for it, and the file would read back changed",
+                    fix=f"apply it to the numbers, then remove it: del data.attrs['{key}']",
+                )
             if isinstance(value, bool | np.bool_) or not (
                 isinstance(value, str | int | float | np.number | np.ndarray) or plain_list
             ):
@@ -155,7 +211,10 @@ def decline(path: Path) -> str | None:
 def open_netcdf(path: Path) -> xr.Dataset:
     """Open a netCDF file as xarray does; lazily, so close it or use it in a ``with``."""
     try:
-        return xr.open_dataset(path, engine="netcdf4")
+        ds = xr.open_dataset(path, engine="netcdf4")
+        if not ds.variables:
+            raise ValueError("it holds no variables")
+        return ds
     except HDF5_ERRORS as error:
         raise FileFormatError(
             f"{path} cannot be read as netCDF",

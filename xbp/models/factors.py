@@ -55,10 +55,10 @@ def thermal_factor(E: np.ndarray, T: np.ndarray, statistics: str) -> np.ndarray:
     if statistics == "classical":
         return np.broadcast_to(1.0 / kT, np.broadcast_shapes(np.shape(E), np.shape(kT))).copy()
     x = E / kT
-    # exp overflows only for energy gain far beyond k_BT, where S itself has underflowed.
+    # exp overflows only for energy gain far beyond k_BT, where S itself has underflowed: NaN.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        factor = -np.expm1(-x) / x
-    return np.where(x == 0, 1.0, factor) / kT
+        factor = np.where(x == 0, 1.0, -np.expm1(-x) / x) / kT
+    return np.where(np.isfinite(factor), factor, np.nan)
 
 
 def energy_factor(convention: Convention, E: np.ndarray, T: np.ndarray, statistics: str) -> np.ndarray:
@@ -103,4 +103,6 @@ def momentum_factor(convention: Convention, Q: np.ndarray, u2: np.ndarray) -> np
     magnitude = np.where(Q == 0, np.nan, Q)
     if convention in ("S*E/Q", "S*n/(E*Q)"):
         return np.asarray(1.0 / magnitude + 0.0 * u2)
-    return np.asarray(np.exp(magnitude**2 * u2) / magnitude**2)
+    with np.errstate(over="ignore"):
+        factor = np.exp(magnitude**2 * u2) / magnitude**2
+    return np.where(np.isfinite(factor), factor, np.nan)

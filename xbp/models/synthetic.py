@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from xbp.conditions import check_statistics, resolve_u2, temperature_coordinate
+from xbp.construct import new_dataset
 from xbp.errors import QuantityError, RangeError
 from xbp.models.factors import energy_factor, momentum_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA, Shape, gaussian, lognormal, lognormal_sigma
 from xbp.schema import COORDINATES
-from xbp.signal import extend_history, new_dataset, read
+from xbp.signal import extend_history, read
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
 
 __all__ = [
@@ -260,8 +261,15 @@ def elastic_line(Q: Any, E: Any, *, u2: Any, resolution: Any, scale: float = 1.0
     """
     q, q_units, to_angstrom = _axis(Q, "Q")
     e, e_units, _ = _axis(E, "E")
-    sigma = magnitude(resolution, e_units, name="resolution", energy=True) / FWHM_PER_SIGMA
+    fwhm = magnitude(resolution, e_units, name="resolution", energy=True)
     displacement = magnitude(u2, "angstrom**2", name="u2", default=f"({q_units})**-2")
+    if not (fwhm > 0 and displacement >= 0 and scale >= 0):
+        raise RangeError(
+            f"resolution={resolution}, u2={u2}, scale={scale}",
+            reason="a resolution is positive, a displacement and an intensity are not negative",
+            fix="resolution='1 meV', u2='0.01 angstrom^2', scale=1.0",
+        )
+    sigma = fwhm / FWHM_PER_SIGMA
     decay = scale * np.exp(-((q * to_angstrom) ** 2) * displacement)
     line = gaussian(e, 0.0, 1 / (sigma * np.sqrt(2 * np.pi)), sigma)
     ds = new_dataset(
@@ -310,13 +318,14 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
     """
     signal = read(data, "dynamic_structure_factor")
     expected = signal.value.values
-    if not (np.nanmin(expected) >= 0 and counts > 0):
+    low, high = (float(limit(expected[np.isfinite(expected)], initial=0.0)) for limit in (np.min, np.max))
+    if not (low >= 0 and high > 0 and 0 < counts < 1e15):
         raise QuantityError(
-            f"a bin expects {np.nanmin(expected):g} (counts={counts})",
-            reason="counts are not negative",
+            f"the bins expect {low:g} to {high:g}, the strongest counts={counts}",
+            reason="counts are not negative, and somewhere there are some",
             fix="draw the noise on S(Q,E) itself, before a background is subtracted",
         )
-    per_unit = counts / np.nanmax(expected)
+    per_unit = counts / high
     drawn = np.random.default_rng(seed).poisson(np.nan_to_num(expected) * per_unit) / per_unit
     value = signal.value.copy(data=np.where(np.isnan(expected), np.nan, drawn))
     std = signal.value.copy(data=np.sqrt(expected / per_unit))

@@ -69,7 +69,7 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
     >>> str(peak.status.values), round(float(peak.energy), 1)
     ('ok', 2.1)
     """
-    if method not in get_args(Method):
+    if not isinstance(method, str) or method not in get_args(Method):
         raise QuantityError(
             f"method={method!r} is not known",
             reason=f"xbp fits {', '.join(map(repr, get_args(Method)))}",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import lazy_loader
@@ -28,6 +28,10 @@ Method = Literal["lognormal", "quadratic", "gaussian"]
 # one would for a single number, hence twice this for its height.
 _SIGNIFICANT = 2.5
 
+# By this much χ² must a maximum describe the points better than none: chosen so that flat, falling and
+# rising spectra of pure noise show a maximum in less than one of twenty draws.
+_MAXIMUM_CHI2 = 16.0
+
 # Bins of the running mean in which a top is sought.
 _SMOOTHING = 3
 
@@ -35,7 +39,7 @@ _SMOOTHING = 3
 _TOP = 0.8
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class PeakFit:
     """Result of one fit; NaN wherever `status` is not "ok"."""
 
@@ -83,6 +87,8 @@ def fit_peak(E: np.ndarray, B: np.ndarray, std: np.ndarray | None, method: Metho
     # Fitted in units of its own maximum: spectra come in any units, and lmfit's steps are not scale-free.
     s = None if std is None else std[usable] / scale
     fit = _METHODS[method](x, y / scale, s)
+    if fit.status == OK and not _rises_and_falls(x, y / scale, s, fit):
+        fit = dataclasses.replace(fit, status=NO_MAXIMUM)
     if fit.status != OK:
         return PeakFit(fit.status, low=fit.low, high=fit.high, n_points=fit.n_points)
     return PeakFit(
@@ -106,6 +112,38 @@ def _judge(x: np.ndarray, energy: tuple[float, float], height: tuple[float, floa
     # The curvature at the top goes as 1/width², so its relative error is twice that of the width.
     curved = width[0] > 2 * _SIGNIFICANT * width[1]
     return OK if height[0] > 2 * _SIGNIFICANT * height[1] and curved else NO_MAXIMUM
+
+
+def _rises_and_falls(x: np.ndarray, y: np.ndarray, s: np.ndarray | None, fit: PeakFit) -> bool:
+    """Tell whether the points themselves rise to the fitted maximum and fall beyond it.
+
+    A broad shape fits a falling line too, with its maximum where no point can contradict it. So the
+    best curve that rises up to the maximum and falls after it is held against the best one that
+    only falls, and the best that only rises, whatever their shape.
+    """
+    if s is None:
+        # The scatter of the points about the fit stands for their error.
+        s = np.full(y.size, max(_scatter(y), 1e-12))
+    inside = (x >= fit.low) & (x <= fit.high)
+    x, y, w = x[inside], y[inside], 1 / s[inside] ** 2
+
+    def misfit(part: np.ndarray, rising: bool) -> float:
+        if not part.any():
+            return 0.0
+        best = scipy.optimize.isotonic_regression(y[part], weights=w[part], increasing=rising).x
+        return float((w[part] * (y[part] - best) ** 2).sum())
+
+    below = x < fit.energy
+    everywhere = np.ones(x.size, dtype=bool)
+    with_maximum = misfit(below, True) + misfit(~below, False)
+    without = min(misfit(everywhere, True), misfit(everywhere, False))
+    return bool(without - with_maximum > _MAXIMUM_CHI2)
+
+
+def _scatter(y: np.ndarray) -> float:
+    """Estimate the noise from the second differences, which a smooth spectrum hardly has."""
+    bends = y[1:-1] - (y[2:] + y[:-2]) / 2
+    return float(1.4826 * np.median(np.abs(bends)) / np.sqrt(1.5))
 
 
 # A fit that has a maximum to find has found it by then; one without drifts off for thousands of steps.
@@ -297,16 +335,13 @@ def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[fl
         Limits of the range, None where there is no interior maximum.
     """
     usable = np.isfinite(E) & np.isfinite(B) & (E > 0)
+    if std is not None:
+        usable &= np.isfinite(std) & (std > 0)
     x, y = E[usable], B[usable]
     if x.size < 5:
         return None
     smooth = _smoothed(y)
-    if std is None:
-        # From the second differences, which a smooth spectrum hardly has.
-        bends = y[1:-1] - (y[2:] + y[:-2]) / 2
-        noise = 1.4826 * float(np.median(np.abs(bends))) / np.sqrt(1.5)
-    else:
-        noise = float(np.nanmedian(std[usable]))
+    noise = _scatter(y) if std is None else float(np.median(std[usable]))
     needed = max(2 * _SIGNIFICANT * noise / np.sqrt(_SMOOTHING), 1e-3 * float(np.ptp(smooth)))
     peaks, properties = scipy.signal.find_peaks(smooth, prominence=needed)
     if peaks.size == 0:

@@ -11,6 +11,7 @@ import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate, select_range
+from xbp.schema import require_same_grid
 from xbp.signal import Signal, read, result_table
 from xbp.units import convert_factor, parse_unit
 
@@ -218,12 +219,16 @@ def _pair(
             reason="it is compared with S(Q) over Q",
             fix="cut at constant energy: B.bp.cut_E(E, width=...)",
         )
+    shared = tuple(d for d in other.value.dims if d != "Q" and d in signal.value.dims)
+    require_same_grid(signal.value, other.value, shared)
     mask = select_range(signal.source, "Q", Q_range, name="Q_range")
     return signal, other, xr.DataArray(mask, dims="Q", coords={"Q": signal.value["Q"].variable})
 
 
 def _interpolated(sq: Signal, Q: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray | None]:
     """Interpolate S(Q) and its std linearly onto other Q; NaN outside, never extrapolated."""
+    # S(Q) may come in percent.
+    to_one = convert_factor(sq.units, "1", name="S(Q)")
     own = sq.value["Q"].values * convert_factor(sq.value["Q"].attrs["units"], Q.attrs["units"], name="Q of S(Q)")
     at = Q.values
     slack = 1e-9 * (own[-1] - own[0])
@@ -241,7 +246,8 @@ def _interpolated(sq: Signal, Q: xr.DataArray) -> tuple[xr.DataArray, xr.DataArr
         at,
     )
     on_cut = {"Q": Q.variable}
-    return curve.assign_coords(on_cut), None if curve_std is None else curve_std.assign_coords(on_cut)
+    curve_std = None if curve_std is None else curve_std.assign_coords(on_cut) * to_one
+    return curve.assign_coords(on_cut) * to_one, curve_std
 
 
 def _require_enough(value: xr.DataArray, curve: xr.DataArray, used: xr.DataArray, n_min: int, Q_range: Any) -> None:
@@ -281,7 +287,7 @@ def _pearson_and_spearman(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.
 
 def _pearson(x: np.ndarray, y: np.ndarray, both: np.ndarray) -> np.ndarray:
     count = both.sum(axis=-1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         dx, dy = (np.where(both, a - np.where(both, a, 0.0).sum(axis=-1, keepdims=True) / count, 0.0) for a in (x, y))
         r = (dx * dy).sum(axis=-1) / np.sqrt((dx**2).sum(axis=-1) * (dy**2).sum(axis=-1))
     return np.where(count[..., 0] >= 3, r, np.nan)
@@ -302,6 +308,8 @@ def _fit_scale(
     if n < (4 if offset else 3):
         return np.array([np.nan] * 5 + [n])
     b, s, vb, vs = cut[ok], curve[ok], variance_cut[ok], variance_curve[ok]
+    if not (s * s).sum() > 0:
+        return np.array([np.nan] * 5 + [n])
     # Fitted in units of its own size: lmfit's steps are not scale-free.
     size = float(np.abs(b).max()) or 1.0
     b, vb = b / size, vb / size**2

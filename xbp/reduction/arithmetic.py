@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import CoordinateError, UnitsError
+from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.pint_data import Data
 from xbp.schema import COORDINATES, QUANTITIES, require_same_grid
 from xbp.signal import extend_history, label_std, read
@@ -20,6 +20,7 @@ from xbp.units import (
     parse_unit,
     split_quantity,
     swap_unit,
+    to_kelvin,
 )
 
 __all__ = ["convert", "scale", "subtract"]
@@ -67,6 +68,14 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
             fix=f"choose one: background.isel({missing[0]}=0), or average over it",
         )
     require_same_grid(signal.value, other.value, shared)
+    for key in ("statistics", "convention"):
+        mine, its = (x.value.attrs.get(key) for x in (signal, other))
+        if mine is not None and its is not None and mine != its:
+            raise QuantityError(
+                f"the background has {key} {its!r}, the data {mine!r}",
+                reason="they are different functions of Q and E",
+                fix="reduce both in the same way first",
+            )
     factor = magnitude(scale, "1", name="scale")
     exact = factor * convert_factor(other.units, signal.units, name="the background")
     value = signal.value.copy(data=(signal.value.variable - exact * other.value.variable).data)
@@ -169,6 +178,16 @@ def convert(
     signal = read(data)
     requested = {"E": E, "Q": Q, "temperature": temperature}
     arguments = {k: v for k, v in requested.items() if v is not None}
+    if not arguments or not all(isinstance(v, str) for v in arguments.values()):
+        raise UnitsError(
+            f"convert({', '.join(f'{k}={v!r}' for k, v in arguments.items())})",
+            reason="it takes the new units of one or more coordinates, as text",
+            fix="data.bp.convert(E='THz', Q='1/nm')",
+        )
+    if frequency not in (None, "ordinary", "angular"):
+        raise UnitsError(
+            f"frequency={frequency!r}", reason="it is one of two", fix="'ordinary' or 'angular', or leave it out"
+        )
     # Every variable of the Dataset stands on the coordinate, so all of them change together.
     ds = signal.source if isinstance(signal.source, xr.Dataset) else signal.source.to_dataset(name="_only")
     for dim, units in arguments.items():
@@ -200,14 +219,17 @@ def _convert_coordinate(ds: xr.Dataset, dim: str, units: str, frequency: Frequen
             fix="E='meV', 'THz' or '1/cm'",
         )
     new = format_unit(new_unit)
+    if dim == "temperature":
+        kelvin = to_kelvin(ds[dim].values.astype(float), old, name="coordinate 'temperature'")
+        per_kelvin = convert_factor("K", new, name="coordinate 'temperature'")
+        return ds.assign_coords({dim: (ds[dim].dims, kelvin * per_kelvin, ds[dim].attrs | {"units": new})})
     factor = convert_factor(old, new, name=f"coordinate '{dim}'", energy=dim == "E", frequency=frequency)
     out = ds.copy()
-    names = [dim, str(ds[dim].attrs.get("bounds", f"{dim}_bnds"))]
-    for name in names:
-        if name in ds.coords:
-            coordinate = ds[name].variable * factor
-            coordinate.attrs = ds[name].attrs | ({"units": new} if name == dim else {})
-            out = out.assign_coords({name: coordinate})
+    for name in (dim, f"{dim}_bnds"):
+        if name in ds.variables:
+            scaled = ds[name].variable * factor
+            scaled.attrs = ds[name].attrs | ({"units": new} if name == dim else {})
+            out = out.assign_coords({name: scaled}) if name in ds.coords else out.assign({name: scaled})
     if dim != "E":
         return out
     for key, variable in ds.data_vars.items():

@@ -15,6 +15,8 @@ from xbp.units import convert_factor, magnitude, split_quantity
 
 __all__ = ["cut_E", "cut_Q", "rebin"]
 
+_MAX_BINS = 1_000_000
+
 
 def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     """Cut at constant energy: the mean over an interval of E.
@@ -227,6 +229,10 @@ def rebin(data: Data, E: Any = None, Q: Any = None, *, given: Literal["edges", "
     >>> S.bp.rebin(Q="0.5 1/angstrom").sizes["Q"]
     16
     """
+    if E is None and Q is None:
+        raise RangeError("neither E= nor Q= is given", reason="there are no new bins", fix="data.bp.rebin(E='0.5 meV')")
+    if given not in ("edges", "centres"):
+        raise RangeError(f"given={given!r} is not known", reason="it is one of two", fix="'edges' or 'centres'")
     signal = read(data)
     value, std = signal.value, signal.std
     arguments: dict[str, Any] = {}
@@ -261,13 +267,20 @@ def rebin(data: Data, E: Any = None, Q: Any = None, *, given: Literal["edges", "
 
 def _new_edges(dim: str, bins: Any, given: str, lower: np.ndarray, upper: np.ndarray, units: str) -> np.ndarray:
     numbers, bin_units = split_quantity(bins, dim) if not isinstance(bins, list | tuple) else (bins, None)
-    array = np.asarray(numbers if not isinstance(numbers, xr.DataArray) else numbers.values)
+    try:
+        array = np.asarray(numbers if not isinstance(numbers, xr.DataArray) else numbers.values)
+    except ValueError:
+        array = np.empty((0, 0))
+    if array.dtype.kind == "c" or isinstance(bins, xr.Dataset | dict):
+        array = np.empty((0, 0))
     if array.ndim == 0:
         width = magnitude(bins, units, name=dim, energy=dim == "E")
-        if not 0 < width <= upper[-1] - lower[0]:
+        span = upper[-1] - lower[0]
+        if not span / _MAX_BINS < width <= span * (1 + 1e-9):
             raise RangeError(
                 f"the bin width {dim}={width:g} {units} does not fit",
-                reason=f"it must be positive and at most the {upper[-1] - lower[0]:g} {units} that the data span",
+                reason=f"it must be positive and at most the {span:g} {units} that the data span, in "
+                f"{_MAX_BINS} bins at most",
                 fix=f"a width of a few bins, such as {2 * float(np.median(upper - lower)):g}",
             )
         # The last bin is dropped where it would reach beyond the data.

@@ -68,7 +68,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     0.008
     """
     signal = read(data, "dynamic_structure_factor")
-    value, std = signal.value, signal.std
+    # A bin that overflowed holds no number.
+    value, std = signal.value.where(abs(signal.value) < np.inf), signal.std
     if "Q" not in value.dims or "E" not in value.dims:
         raise RangeError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}",
@@ -131,7 +132,7 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
 def _elastic_bins(signal: Signal) -> np.ndarray:
     """Find the contiguous bins around the elastic line where the Q-averaged S is above half maximum."""
     value = signal.value
-    profile = value.mean([d for d in value.dims if d != "E"]).values
+    profile = value.where(abs(value) < np.inf).mean([d for d in value.dims if d != "E"]).values
     lower, upper = bin_limits(signal.source, "E")
     at_zero = (lower <= 0) & (upper >= 0)
     if not at_zero.any() or not np.isfinite(profile).any():

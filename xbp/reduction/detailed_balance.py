@@ -62,7 +62,8 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     280.0
     """
     signal = read(data, "dynamic_structure_factor")
-    value, std = signal.value, signal.std
+    # A bin that overflowed holds no number.
+    value, std = signal.value.where(abs(signal.value) < np.inf), signal.std
     units = value["E"].attrs["units"] if "E" in value.coords else ""
     if "E" not in value.dims or not (value["E"].values[0] < 0 < value["E"].values[-1]):
         raise RangeError(

@@ -1,0 +1,145 @@
+"""Labelled data from plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.conditions import check_statistics, temperature_coordinate
+from xbp.errors import CoordinateError, QuantityError
+from xbp.grid import bin_limits
+from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION, validate
+from xbp.signal import label_std, std_of
+from xbp.units import format_unit, parse_unit
+
+__all__ = ["new_dataset"]
+
+
+def new_dataset(
+    quantity: str,
+    values: Any,
+    *,
+    units: str,
+    coords: Mapping[str, tuple[Any, str]],
+    dims: tuple[str, ...] | None = None,
+    std: Any = None,
+    edges: Mapping[str, Any] | None = None,
+    temperature: Any = None,
+    statistics: str | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Make a labelled Dataset from plain arrays.
+
+    Parameters
+    ----------
+    quantity : str
+        A name of the vocabulary, such as ``"dynamic_structure_factor"``.
+    values : array_like
+        The plain values, over `dims`; masked ones become NaN.
+    units : str
+        Their units; ``"1"`` where they are arbitrary.
+    coords : mapping of str to (array, str)
+        Bin centres and their units for every dimension.
+    dims : tuple of str, optional
+        Order of the dimensions; by default the order of `coords`.
+    std : array_like, optional
+        Standard deviations, in the same units and shape.
+    edges : mapping of str to array, optional
+        Bin edges (one more than bins) in the units of the coordinate; kept as CF bounds.
+    temperature : scalar with units, optional
+        Sample temperature; a bare number is in K.
+    statistics : {"quantum", "classical"}, optional
+        ``"quantum"`` for measured spectra, ``"classical"`` straight from MD.
+    attrs : mapping, optional
+        Further attributes of the Dataset.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variable named as the vocabulary has it, with ``<name>_std`` where `std` is given.
+
+    Raises
+    ------
+    XbpError
+        As for `validate`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ds = new_dataset(
+    ...     "dynamic_structure_factor", np.ones((2, 3)), units="1/meV", statistics="quantum",
+    ...     coords={"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0, 3.0], "meV")},
+    ...     temperature="300 K")
+    >>> list(ds.variables)
+    ['S', 'Q', 'E', 'temperature']
+    """
+    from_table = QUANTITIES.get(quantity)
+    if from_table is None:
+        raise QuantityError(
+            f"quantity={quantity!r} is not in the vocabulary",
+            reason="every function reads its input by this name",
+            fix=f"one of {', '.join(QUANTITIES)}",
+        )
+    name = from_table.variable
+    order = tuple(coords) if dims is None else dims
+    written = format_unit(parse_unit(units, name=quantity))
+    numbers = {name: _plain(values, name)} | ({} if std is None else {f"{name}_std": _plain(std, f"{name}_std")})
+    points = {dim: _plain(c, f"coordinate '{dim}'").astype(float) for dim, (c, _) in coords.items()}
+    shape = tuple(points[dim].size if dim in points else -1 for dim in order)
+    for key, array in numbers.items():
+        if array.shape != shape:
+            raise QuantityError(
+                f"'{key}' has the shape {array.shape}",
+                reason=f"its dimensions {order} have {shape} points (-1: no coordinate given)",
+                fix="give every dimension its coordinate, and the values in the order of the dimensions",
+            )
+    ds = xr.Dataset(
+        {key: (order, array) for key, array in numbers.items()},
+        coords={dim: (dim, points[dim], {"units": u}) for dim, (_, u) in coords.items()},
+        attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **(attrs or {})},
+    )
+    ds[name].attrs = {"units": written, "quantity": quantity, "long_name": from_table.label}
+    for dim, (_, long_name) in COORDINATES.items():
+        if dim in ds.coords:
+            ds[dim].attrs["long_name"] = long_name
+    if statistics is not None:
+        ds[name].attrs["statistics"] = check_statistics(statistics)
+    if std is not None:
+        label_std(ds, name)
+    for dim, limits in (edges or {}).items():
+        edge = _plain(limits, f"edges of '{dim}'").astype(float)
+        if dim not in points or edge.shape != (points[dim].size + 1,):
+            raise CoordinateError(
+                f"the edges of '{dim}' have the shape {edge.shape}",
+                reason="there is one edge more than bins, for a dimension of the data",
+                fix=f"edges={{'{dim}': array of {points[dim].size + 1 if dim in points else 'n + 1'} values}}",
+            )
+        ds = ds.assign_coords({f"{dim}_bnds": ((dim, "bnds"), np.stack([edge[:-1], edge[1:]], axis=-1))})
+        ds[dim].attrs["bounds"] = f"{dim}_bnds"
+        bin_limits(ds, dim)
+    if temperature is not None:
+        ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
+    validate(ds[name])
+    std_of(ds, ds[name])
+    return ds
+
+
+def _plain(values: Any, name: str) -> np.ndarray:
+    """Return plain numbers; what carries labels or units of its own is not silently stripped of them."""
+    if isinstance(values, xr.DataArray | xr.Dataset) or hasattr(values, "magnitude"):
+        raise QuantityError(
+            f"'{name}' is given as a {type(values).__name__}",
+            reason="it has labels or units of its own, which would be lost here",
+            fix="pass its plain numbers, array.values or quantity.magnitude, in the units named",
+        )
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(float), np.nan)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise QuantityError(
+            f"'{name}' is no array of numbers", reason=str(error), fix="give rows of one length"
+        ) from None
