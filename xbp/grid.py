@@ -187,8 +187,8 @@ def overlap(lower: np.ndarray, upper: np.ndarray, low: Any, high: Any) -> np.nda
 
 
 def mean_over(
-    value: xr.DataArray, std: xr.DataArray | None, weights: xr.DataArray, dim: str
-) -> tuple[xr.DataArray, xr.DataArray | None]:
+    value: xr.DataArray, std: xr.DataArray | None, weights: xr.Variable, dim: str
+) -> tuple[xr.Variable, xr.Variable | None]:
     """Average along a dimension with weights, leaving NaN bins out.
 
     m = Σ wᵢ xᵢ / Σ wᵢ over the bins that hold a number, σ² = Σ wᵢ² σᵢ² / (Σ wᵢ)²: the bins are
@@ -198,25 +198,25 @@ def mean_over(
     ----------
     value, std : xarray.DataArray
         Data, and their standard deviation or None.
-    weights : xarray.DataArray
+    weights : xarray.Variable
         Weights over `dim`, and over any further dimension the mean shall have.
     dim : str
         Dimension to average over.
 
     Returns
     -------
-    mean, std : xarray.DataArray
+    mean, std : xarray.Variable
         NaN where no bin with weight holds a number.
     """
-    bare = value.drop_vars([c for c in value.coords if c not in weights.coords], errors="ignore")
-    valid = bare.notnull()
+    valid = value.variable.notnull()
     total = xr.dot(valid.astype(float), weights, dim=dim)
-    total = total.where(total > 0)
-    mean = xr.dot(bare.where(valid, 0.0), weights, dim=dim) / total
+    total = total.where(total > 0)  # type: ignore[no-untyped-call]
+    filled = value.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
+    mean = xr.dot(filled, weights, dim=dim) / total
     if std is None:
         return mean, None
-    bare_std = std.drop_vars([c for c in std.coords if c not in weights.coords], errors="ignore")
-    variance = xr.dot(bare_std.where(valid, 0.0) ** 2, weights**2, dim=dim)
+    filled = std.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
+    variance = xr.dot(filled**2, weights**2, dim=dim)
     return mean, variance**0.5 / total
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -291,18 +291,22 @@ def result_table(
     attrs: Mapping[str, Any] | None = None,
 ) -> Any:
     """Build the Dataset of a result such as a peak: (array, units, long_name) per variable."""
-    # A coordinate of the data that a result is named after (u2) gives way to it.
-    ds = xr.Dataset({name: array.drop_vars(variables, errors="ignore") for name, (array, _, _) in variables.items()})
-    ds = ds.copy()
-    for name, (_, units, long_name) in variables.items():
-        ds[name].attrs = {"long_name": long_name} | ({"units": units} if units else {})
+    # All stand on the same grid, so their variables are put together without aligning them again.
+    data: dict[Hashable, xr.Variable] = {}
+    coords: dict[Hashable, xr.Variable] = {}
+    for name, (array, units, long_name) in variables.items():
+        data[name] = xr.Variable(array.dims, array.data, {"long_name": long_name} | ({"units": units} if units else {}))
         if f"{name}_std" in variables:
-            ds[name].attrs["ancillary_variables"] = f"{name}_std"
+            data[name].attrs["ancillary_variables"] = f"{name}_std"
+        coords |= {key: coordinate.variable for key, coordinate in array.coords.items()}
+    dims = {dim for variable in data.values() for dim in variable.dims}
     for key, coordinate in signal.value.coords.items():
-        if key not in ds.variables and set(coordinate.dims) <= set(ds.dims):
-            ds = ds.assign_coords({key: coordinate.copy()})
-        elif key in ds.coords:
-            ds.coords[key].attrs.update(coordinate.attrs)
+        if set(coordinate.dims) <= dims:
+            labelled = coords.get(key, coordinate.variable).copy(deep=False)
+            labelled.attrs = dict(coordinate.attrs)
+            coords[key] = labelled
+    # A coordinate of the data that a result is named after (u2) gives way to it.
+    ds = xr.Dataset(data, coords={key: coordinate for key, coordinate in coords.items() if key not in data})
     ds = _with_bounds(ds, signal.source, {})
     ds.attrs = {
         "Conventions": CONVENTIONS,

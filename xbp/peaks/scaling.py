@@ -88,11 +88,12 @@ def scale_to_sq(
     n_min = 4 if offset else 3
     _require_enough(value, curve, used, n_min, Q_range)
     nan = xr.DataArray(np.nan)
+    value, curve = value.where(used), curve.where(used)
     numbers = xr.apply_ufunc(
         _fit_scale,
-        value.where(used),
+        value,
         nan if std is None else std,
-        curve.where(used),
+        curve,
         nan if curve_std is None else curve_std,
         kwargs={"offset": offset},
         input_core_dims=[["Q"], [] if std is None else ["Q"], ["Q"], [] if curve_std is None else ["Q"]],
@@ -103,7 +104,7 @@ def scale_to_sq(
         dask_gufunc_kwargs={"output_sizes": {"_number": 6}, "allow_rechunk": True},
     )
     A, A_std, c, c_std, chi2, count = (numbers.isel(_number=i, drop=True) for i in range(6))
-    pearson, spearman = _correlations(value.where(used), curve.where(used))
+    pearson, spearman = _correlations(value, curve)
     scaled = A * curve if not offset else A * curve + c
     at = value["Q"].where(used & value.notnull() & curve.notnull())
     units, q_units = signal.units, value["Q"].attrs["units"]
@@ -115,8 +116,8 @@ def scale_to_sq(
         "Q_min": (at.min("Q"), q_units, "lowest Q used"),
         "Q_max": (at.max("Q"), q_units, "highest Q used"),
         "n_points": (count, "1", "number of Q bins used"),
-        "cut": (value.where(used), units, str(value.attrs.get("long_name", value.name))),
-        "scaled_structure_factor": (scaled.where(used), units, "S(Q) scaled to the cut"),
+        "cut": (value, units, str(value.attrs.get("long_name", value.name))),
+        "scaled_structure_factor": (scaled, units, "S(Q) scaled to the cut"),
     }
     if offset:
         variables["offset"] = (c, units, "constant added to the scaled S(Q)")

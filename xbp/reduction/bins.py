@@ -96,23 +96,19 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     low, high, leftover = _limits(signal, dim, where, width)
     _require_inside(dim, low, high, lower[0], upper[-1], value[dim].attrs["units"])
 
-    weights = xr.DataArray(
-        overlap(lower, upper, low[..., np.newaxis], high[..., np.newaxis]),
-        dims=(*leftover, dim),
-        coords={d: value[d].variable for d in (*leftover, dim) if d in value.coords},
-    )
+    weights = xr.Variable((*leftover, dim), overlap(lower, upper, low[..., np.newaxis], high[..., np.newaxis]))
     mean, std = mean_over(value, signal.std, weights, dim)
     _require_numbers(mean, dim, low, high, value[dim].attrs["units"])
 
-    scalars = {name: c for name, c in value.coords.items() if dim not in c.dims and name not in mean.coords}
-    centre = xr.Variable(leftover, (low + high) / 2, value[dim].attrs)
     order = [d for d in value.dims if d != dim]
-    mean = mean.transpose(*order).assign_coords({**scalars, dim: centre})
+    carried = {name: c.variable for name, c in value.coords.items() if dim not in c.dims}
+    centre = xr.Variable(leftover, (low + high) / 2, value[dim].attrs)
+    cut = xr.DataArray(mean.transpose(*order), coords={**carried, dim: centre}, name=value.name)
     units = value[dim].attrs["units"]
     span = [f"{low.min():.10g} {units}", f"{high.max():.10g} {units}"]
     answer: Data = signal.answer(
-        mean.rename(value.name),
-        None if std is None else std.transpose(*order),
+        cut,
+        None if std is None else cut.copy(data=std.transpose(*order).data),
         operation=f"cut_{dim}",
         arguments={dim: span},
         bounds={dim: xr.Variable((*leftover, "bnds"), np.stack([low, high], axis=-1))},
@@ -185,7 +181,7 @@ def _require_inside(dim: str, low: np.ndarray, high: np.ndarray, first: float, l
         )
 
 
-def _require_numbers(mean: xr.DataArray, dim: str, low: np.ndarray, high: np.ndarray, units: str) -> None:
+def _require_numbers(mean: xr.Variable, dim: str, low: np.ndarray, high: np.ndarray, units: str) -> None:
     if mean.chunks is None and not mean.notnull().any():
         raise RangeError(
             f"the interval {dim} = {low.min():g} to {high.max():g} {units} holds nothing but NaN",
@@ -245,21 +241,18 @@ def rebin(data: Data, E: Any = None, Q: Any = None, *, given: Literal["edges", "
         lower, upper = bin_limits(signal.source, dim)
         edges = _new_edges(dim, bins, given, lower, upper, units)
         _require_inside(dim, edges[:1], edges[-1:], lower[0], upper[-1], units)
-        weights = xr.DataArray(
-            overlap(lower, upper, edges[:-1, np.newaxis], edges[1:, np.newaxis]),
-            dims=("_new", dim),
-            coords={dim: value[dim].variable},
-        )
+        weights = xr.Variable(("_new", dim), overlap(lower, upper, edges[:-1, np.newaxis], edges[1:, np.newaxis]))
         order = ["_new" if d == dim else d for d in value.dims]
-        carried = {name: c for name, c in value.coords.items() if dim not in c.dims}
+        carried = {name: c.variable for name, c in value.coords.items() if dim not in c.dims}
         mean, new_std = mean_over(value, std, weights, dim)
         centres = xr.Variable(dim, (edges[1:] + edges[:-1]) / 2, value[dim].attrs)
         new_bounds[dim] = xr.Variable((dim, "bnds"), np.stack([edges[:-1], edges[1:]], axis=-1))
-        coords = {**carried, dim: centres}
-        name = value.name
-        value = mean.transpose(*order).rename({"_new": dim}).assign_coords(coords).rename(name)
+        # The mean has its new dimension where the old one was.
+        value = xr.DataArray(
+            mean.transpose(*order).data, dims=value.dims, coords={**carried, dim: centres}, name=value.name
+        )
         if new_std is not None:
-            std = new_std.transpose(*order).rename({"_new": dim})
+            std = value.copy(data=new_std.transpose(*order).data)
         arguments[dim] = f"{edges.size - 1} bins from {edges[0]:.10g} to {edges[-1]:.10g} {units}"
     answer: Data = signal.answer(value, std, operation="rebin", arguments=arguments, bounds=new_bounds)
     return answer
