@@ -210,7 +210,7 @@ def mean_over(
     """
     valid = value.variable.notnull()
     total = xr.dot(valid.astype(float), weights, dim=dim)
-    total = total.where(total > 0)  # type: ignore[no-untyped-call]
+    total = total.where(total > 0)
     filled = value.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
     mean = xr.dot(filled, weights, dim=dim) / total
     if std is None:
