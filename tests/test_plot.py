@@ -75,6 +75,10 @@ def test_other_units_on_the_axes(b: xr.Dataset) -> None:
     assert ax.get_ylabel() == "$E$ (cm$^{-1}$)"
 
 
+def test_s_of_q_is_called_so(glass: xr.Dataset) -> None:
+    assert glass[["Sq", "Sq_std"]].bp.plot.cut().get_ylabel() == "$S(Q)$"
+
+
 def test_what_cannot_be_drawn(b: xr.Dataset, glass: xr.Dataset) -> None:
     with pytest.raises(RangeError, match="a map has Q and E"):
         b.bp.cut_E(3, width=1).bp.plot.map()

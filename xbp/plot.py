@@ -11,6 +11,7 @@ from xbp.errors import MissingDependencyError, QuantityError, RangeError, UnitsE
 from xbp.grid import bin_limits, interval, select_range
 from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
+from xbp.schema import QUANTITIES
 from xbp.signal import read, table_signal
 from xbp.status import OK
 from xbp.units import convert_factor, parse_unit
@@ -65,7 +66,8 @@ def label(symbol: str, units: str, power: int = 0) -> str:
 
 def _signal_label(value: xr.DataArray, power: int) -> str:
     free = [d for d in ("Q", "E") if d in value.dims]
-    symbol = f"${value.name}({','.join(free)})$" if free else f"${value.name}$"
+    letter = QUANTITIES[value.attrs["quantity"]].label.split("(")[0]
+    symbol = f"${letter}({','.join(free)})$" if free else f"${letter}$"
     arbitrary = value.attrs["units"] == "1" and value.attrs["quantity"] != "static_structure_factor"
     return f"{symbol} (arb. units)" if arbitrary and not power else label(symbol, value.attrs["units"], power)
 
