@@ -97,8 +97,8 @@ def table(study: Study) -> str:
         "",
         f"The box's first transverse phonon ({low_high[0]:g} to {low_high[1]:g} meV for a side of "
         f"{study.glass.attrs['box_side']}) sits on the",
-        "low side of this peak: without the bins below it there is no maximum left up to 12 meV, so",
-        "this box is too small to tell E_BP apart from it. A box of 10 000 atoms gave 3.5 meV (Li et al. 2025).",
+        "low side of this peak: without the bins below it no maximum is left at any Q, so this box is",
+        "too small to tell E_BP apart from it. A box of 10 000 atoms gave 3.5 meV (Li et al. 2025).",
     ]
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -323,7 +324,10 @@ def _fit_scale(
         weight = 1 / np.sqrt(vb + A**2 * vs) if known else 1.0
         return np.asarray((b - A * s - c) * weight)
 
-    result = lmfit.minimize(residual, parameters, scale_covar=not known)
+    # Exact data have no error, and lmfit's linear error propagation warns of that.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = lmfit.minimize(residual, parameters, scale_covar=not known)
     A, c = result.params["A"], result.params["c"]
     if not result.success or A.stderr is None:
         return np.array([np.nan] * 5 + [n])
