@@ -117,6 +117,8 @@ def interval(limits: Any, data: xr.DataArray | xr.Dataset, dim: str, *, name: st
     lower, upper = bin_limits(data, dim)
     if limits is None:
         return float(lower[0]), float(upper[-1])
+    if isinstance(limits, slice):
+        limits = (limits.start, limits.stop)
     if isinstance(limits, str | bytes) or not hasattr(limits, "__len__") or len(limits) != 2:
         raise RangeError(
             f"{name}={limits!r} is not a pair",

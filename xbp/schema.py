@@ -115,7 +115,7 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
     >>> validate(S, "dynamic_structure_factor").variable
     'S'
     """
-    name = "the data" if data.name is None else f"'{data.name}'"
+    name = "the array" if data.name is None else f"'{data.name}'"
     given = data.attrs.get("quantity")
     if given not in QUANTITIES or (expected and given not in expected):
         welcome = expected or tuple(QUANTITIES)

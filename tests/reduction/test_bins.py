@@ -34,6 +34,7 @@ def test_cut_in_other_units_and_forms_is_the_same(ramp: xr.Dataset) -> None:
     for E, width in ((3, 1.5), (f"{3 * thz} THz", "1500 ueV"), (xr.DataArray(3.0, attrs={"units": "meV"}), 1.5)):
         xr.testing.assert_allclose(ramp.bp.cut_E(E, width=width), reference)
     xr.testing.assert_allclose(ramp.bp.cut_E((2.25, "3.75 meV")), reference)
+    xr.testing.assert_allclose(ramp.bp.cut_E(slice(2.25, 3.75)), reference)
 
 
 def test_nan_bins_are_left_out(ramp: xr.Dataset) -> None:

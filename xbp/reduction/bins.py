@@ -129,6 +129,8 @@ def _limits(signal: Signal, dim: str, where: Any, width: Any) -> tuple[np.ndarra
     """Return lower and upper limits in the units of the coordinate, and the dimensions they are over."""
     value = signal.value
     units = value[dim].attrs["units"]
+    if isinstance(where, slice):
+        where = (where.start, where.stop)
     is_pair = not isinstance(where, str | xr.DataArray) and hasattr(where, "__len__") and len(where) == 2
     if is_pair:
         if width is not None:
