@@ -126,6 +126,13 @@ def test_history_gains_one_line_per_operation(glass: xr.Dataset) -> None:
     assert last["arguments"]["Q_range"] == [2.1, "8.5 1/angstrom"]
 
 
+def test_what_the_user_noted_stays_and_what_describes_the_numbers_goes(glass: xr.Dataset) -> None:
+    glass.S.attrs |= {"sample": "rod 3", "valid_max": 1.0, "standard_name": "counts"}
+    B = glass.bp.to_bqe().bp.cut_E(3, width=1).B
+    assert B.attrs["sample"] == "rod 3"
+    assert not {"valid_max", "standard_name"} & set(B.attrs)
+
+
 def test_errors_survive_pickling_between_workers() -> None:
     import pickle
 

@@ -31,6 +31,13 @@ from xbp.units import convert_factor
 __all__ = ["Signal", "extend_history", "read", "result_table", "table_signal"]
 
 
+#: Attributes that describe the numbers as they are: an operation sets them anew or leaves them out.
+_OF_THE_NUMBERS = {
+    "units", "quantity", "long_name", "standard_name", "ancillary_variables", "history",
+    "valid_min", "valid_max", "valid_range", "actual_range",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Signal:
     """The variable an operation works on, stripped to plain arrays.
@@ -80,7 +87,7 @@ class Signal:
         """
         row = QUANTITIES[quantity or self.quantity.name]
         name = row.variable if quantity is not None else str(self.value.name or row.variable)
-        kept = {key: self.value.attrs[key] for key in ("statistics", "convention") if key in self.value.attrs}
+        kept = {key: label for key, label in self.value.attrs.items() if key not in _OF_THE_NUMBERS}
         # A copy of the labels, not of the numbers: the caller's attributes are the caller's.
         out = value.copy(deep=False).rename(name)
         labels = {

@@ -1,0 +1,24 @@
+"""Every notebook runs from top to bottom, warnings being errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # those of the kernel's own machinery; the notebook has its own filter
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook(path: Path, tmp_path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells), "notebooks are kept without their output"
+    strict = nbformat.v4.new_code_cell(
+        "%matplotlib inline\nimport warnings\nwarnings.simplefilter('error')\nimport xbp  # registers .bp"
+    )
+    notebook.cells.insert(0, strict)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
