@@ -103,6 +103,10 @@ def test_unfaithful_values_are_noticed(glass: xr.Dataset, tmp_path: Path) -> Non
     odd = glass.assign(note=("n", np.array([1.0 + 2j])))
     with pytest.raises(FileFormatError):
         odd.bp.to_netcdf(tmp_path / "glass.nc")
+    # xarray would decode these numbers as dates.
+    dates = glass.assign(day=("n", [1.0, 2.0], {"units": "days since 2000-01-01"}))
+    with pytest.raises(FileFormatError, match="read back identical"):
+        dates.bp.to_netcdf(tmp_path / "glass.nc")
     with pytest.raises(FileFormatError, match="folder"):
         glass.bp.to_netcdf(tmp_path, overwrite=True)
     with pytest.raises(FileFormatError):

@@ -167,6 +167,18 @@ def test_noise_alone_is_hardly_ever_a_peak(method: str, shape: np.ndarray, autom
         assert float((peak.status == "ok").mean()) <= 0.08
 
 
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+def test_a_falling_line_has_no_peak_however_well_a_broad_shape_fits_it(method: str) -> None:
+    energies = np.linspace(0.25, 20, 60)
+    values = 20 - energies + np.random.default_rng(1).standard_normal((200, 60))
+    ds = xbp.new_dataset(
+        "reduced_dos", values, units="1", std=np.ones(values.shape),
+        coords={"run": (np.arange(200), "1"), "E": (energies, "meV")},
+    )  # fmt: skip
+    for data in (ds, ds.B):
+        assert float((data.bp.boson_peak(method, E_range=(1, 15)).status == "ok").mean()) < 0.05
+
+
 def test_leftover_dims_and_a_failing_one_among_good() -> None:
     values = np.stack([lognormal(E, e, 1.0, 0.6) for e in (4.0, 6.0, 8.0)])
     values[1] = np.nan
