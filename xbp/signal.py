@@ -302,6 +302,8 @@ def result_table(
     data: dict[Hashable, xr.Variable] = {}
     coords: dict[Hashable, xr.Variable] = {}
     for name, (array, units, long_name) in variables.items():
+        # Counts come out of the fits among floats.
+        array = array.astype(int) if name == "n_points" else array
         data[name] = xr.Variable(array.dims, array.data, {"long_name": long_name} | ({"units": units} if units else {}))
         if f"{name}_std" in variables:
             data[name].attrs["ancillary_variables"] = f"{name}_std"
