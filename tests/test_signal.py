@@ -100,6 +100,13 @@ def test_a_signal_is_found_or_asked_for(glass: xr.Dataset) -> None:
         xr.DataArray([1.0], dims="E").bp.to_gdos()
 
 
+def test_a_table_of_results_is_no_signal(glass: xr.Dataset) -> None:
+    peaks = glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12))
+    for name in ("correlation_map", "scale_to_sq", "detailed_balance", "debye_waller", "dispersion", "boson_peak"):
+        with pytest.raises(QuantityError, match=rf"table of results of .bp.{name}\(\)"):
+            peaks.assign_attrs(quantity=name).bp.convert(E="THz")
+
+
 def test_std_must_fit(glass: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="standard deviation of its own"):
         glass.assign(S_std=glass.S_std.isel(Q=0)).bp.to_gdos()

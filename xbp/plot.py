@@ -314,7 +314,7 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
         If this is no result of `scale_to_sq`.
     """
     table = unwrap(data)[0].compute()
-    value = table_signal(table, "scaling", "cut").value
+    value = table_signal(table, "scale_to_sq", "cut").value
     if value.dims != ("Q",):
         raise RangeError(f"the cut is over {value.dims}", reason="one cut is drawn", fix="choose one: fit.isel(...)")
     axes = _axes(ax)

@@ -64,11 +64,11 @@ _ROWS = (
 )
 QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}
 
-#: What a table of results says it is, in ``Dataset.attrs["quantity"]``.
+#: What a table of results says it is, after the method that makes it, in ``Dataset.attrs["quantity"]``.
 RESULTS: Final = (
     "boson_peak",
     "dispersion",
-    "scaling",
+    "scale_to_sq",
     "correlation_map",
     "detailed_balance",
     "debye_waller",

@@ -21,6 +21,7 @@ from xbp.pint_data import unwrap
 from xbp.schema import (
     CONVENTIONS,
     QUANTITIES,
+    RESULTS,
     SCHEMA_VERSION,
     Quantity,
     require_units,
@@ -188,6 +189,13 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
         plain = _in_double(plain)
         return Signal(plain, None, validate(plain, *expected), plain, rewrap)
 
+    if plain.attrs.get("quantity") in RESULTS:
+        raise QuantityError(
+            f"got the table of results of .bp.{plain.attrs['quantity']}()",
+            reason=f"this works on a signal, {' or '.join(expected) or 'such as S, G or B'}",
+            fix="pass the data the table was made from; for results in other units convert those first, "
+            "data.bp.convert(E='THz')",
+        )
     quantities = {str(n): v.attrs.get("quantity") for n, v in plain.data_vars.items()}
     # A standard deviation made by arithmetic carries its variable's attributes, quantity included.
     stds = {f"{n}_std" for n in quantities}

@@ -132,7 +132,7 @@ def scale_to_sq(
     answer: xr.Dataset = result_table(
         signal,
         variables,
-        quantity="scaling",
+        quantity="scale_to_sq",
         operation="scale_to_sq",
         arguments={"Q_range": Q_range, "offset": offset},
     )
