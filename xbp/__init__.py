@@ -6,7 +6,7 @@ function of the same name here.
 
 from importlib.metadata import version as _version
 
-from xbp import accessor, errors, models, plot, tutorial
+from xbp import accessor, errors, md, models, plot, tutorial
 from xbp.construct import new_dataset
 from xbp.io import open_dataset, to_netcdf
 from xbp.peaks import boson_peak, correlation_map, dispersion, scale_to_sq
@@ -38,6 +38,7 @@ __all__ = [
     "detailed_balance",
     "dispersion",
     "errors",
+    "md",
     "models",
     "new_dataset",
     "open_dataset",

@@ -56,6 +56,8 @@ _ROWS = (
     Quantity("vibrational_dos", "g", "g(E)", ("E",), "1/meV", is_density=True, is_companion=True),
     Quantity("static_structure_factor", "Sq", "S(Q)", ("Q",), "1", is_companion=True),
     Quantity("intermediate_scattering_function", "F", "F(Q,t)", ("Q", "time"), "1"),
+    Quantity("radial_distribution", "rdf", "g(r)", ("r",), "1"),
+    Quantity("mean_square_displacement", "msd", "mean-square displacement", ("time",), "angstrom**2"),
     Quantity("current_spectrum", "C", "C(Q,E)", ("Q", "E"), "1/meV", is_density=True),
     Quantity("fluctuation_spectrum", "phi", "φ(Q,E)", ("Q", "E"), "1/meV", is_density=True),
     Quantity("raman_intensity", "I", "I(E)", ("E",), "1"),
@@ -80,6 +82,7 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "E": ("meV", "energy transfer (neutron energy loss positive)"),
     "temperature": ("K", "temperature"),
     "time": ("ps", "time"),
+    "r": ("angstrom", "distance"),
     "u2": ("angstrom**2", "mean-square displacement per axis"),
 }
 

@@ -1,0 +1,131 @@
+"""Arguments of trajectory methods as plain numbers, and their results as labelled data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from scipy import constants
+
+from xbp.conditions import temperature_coordinate
+from xbp.errors import RangeError, TemperatureError
+from xbp.md.trajectory import BOLTZMANN, Trajectory
+from xbp.md.wavevectors import Shells
+from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
+from xbp.signal import extend_history, label_std
+from xbp.units import magnitude
+
+__all__ = ["Column", "label", "positive", "sample_temperature", "shell_coordinates", "window_frames"]
+
+#: Planck's constant in meV ps: E = hν.
+PLANCK = constants.h / constants.e * 1e15
+
+
+class Column(NamedTuple):
+    """One variable of a result: dimensions, values, standard deviation, units, quantity, further attributes."""
+
+    dims: tuple[str, ...]
+    values: np.ndarray
+    std: np.ndarray | None
+    units: str
+    quantity: str | None
+    attrs: Mapping[str, Any] = {}
+
+
+def label(
+    trajectory: Trajectory,
+    columns: Mapping[str, Column],
+    coords: Mapping[str, Any],
+    *,
+    operation: str,
+    arguments: Mapping[str, Any],
+    temperature: float | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Build the Dataset of a result, with the trajectory's attributes and a line of history."""
+    history = extend_history(trajectory.source.attrs.get("history"), operation, arguments)
+    ds = xr.Dataset(coords=dict(coords))
+    for name, column in columns.items():
+        labels: dict[str, Any] = {"units": column.units}
+        if column.quantity is not None:
+            labels |= {"quantity": column.quantity, "long_name": QUANTITIES[column.quantity].label}
+            labels |= {"statistics": "classical"}
+        ds[name] = xr.Variable(column.dims, column.values, {**labels, **column.attrs, "history": history})
+        if column.std is not None:
+            ds[f"{name}_std"] = xr.Variable(column.dims, column.std)
+            label_std(ds, name)
+    for dim, (units, long_name) in COORDINATES.items():
+        if dim in ds.coords:
+            ds[dim].attrs = {"units": units, "long_name": long_name, **ds[dim].attrs}
+    if temperature is not None:
+        ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
+    kept = {key: trajectory.source.attrs[key] for key in ("title", "source") if key in trajectory.source.attrs}
+    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **kept, **(attrs or {}), "history": history}
+    return ds
+
+
+def shell_coordinates(shells: Shells) -> dict[str, Any]:
+    """Return Q (the mean over each shell), its bounds, and the number of wave vectors."""
+    return {
+        "Q": ("Q", shells.Q, {"bounds": "Q_bnds"}),
+        "Q_bnds": (("Q", "bnds"), shells.edges),
+        "n_wavevectors": ("Q", shells.n_wavevectors, {"units": "1", "long_name": "wave vectors in the shell, ±Q"}),
+    }
+
+
+def positive(value: Any, units: str, name: str, *, energy: bool = False) -> float:
+    """Return a positive argument in given units."""
+    number = magnitude(value, units, name=name, energy=energy)
+    if number <= 0:
+        raise RangeError(f"{name}={value}", reason="it must be positive", fix=f"give it like {name}='1 {units}'")
+    return number
+
+
+def window_frames(trajectory: Trajectory, window: Any, dE: Any) -> int:
+    """Return the frames of a window given as a time, or by the step h/window of the energies it resolves."""
+    if window is not None and dE is not None:
+        raise RangeError(
+            f"window={window} and dE={dE} are both given",
+            reason="each sets the other, dE = h/window",
+            fix="leave one out",
+        )
+    step = trajectory.time_step
+    if dE is not None:
+        time = PLANCK / positive(dE, "meV", "dE", energy=True)
+    else:
+        time = positive("10 ps" if window is None else window, "ps", "window")
+    frames: int = round(time / step)
+    if frames < 4:
+        raise RangeError(
+            f"the window of {time:.4g} ps holds {frames} frames",
+            reason=f"they are {step:.4g} ps apart",
+            fix="give a longer window=, or a smaller dE=",
+        )
+    return frames
+
+
+def sample_temperature(trajectory: Trajectory, T: Any) -> float | None:
+    """Find the temperature (K): the argument or the Dataset's, else from up to 16 frames of velocities.
+
+    T = Σ m v² / (3 (N−1) k_B), the momentum of the whole being at rest.
+    """
+    carried = trajectory.temperature()
+    given = None if T is None else float(temperature_coordinate(T).values)
+    if given is not None and carried is not None and not np.isclose(given, carried, rtol=1e-9, atol=0):
+        raise TemperatureError(
+            f"T={T} ({given:g} K) contradicts the trajectory's temperature ({carried:g} K)",
+            reason="two different temperatures are given",
+            fix="leave T= out, or traj.drop_vars('temperature') if it is wrong",
+        )
+    if given is not None or carried is not None:
+        return given if given is not None else carried
+    if trajectory.velocity is None or trajectory.mass is None or trajectory.n_atoms < 2:
+        return None
+    frames = np.unique(np.linspace(0, trajectory.n_frames - 1, 16).astype(int))
+    twice_kinetic = []
+    for frame in frames:
+        velocity = trajectory.block(frame, frame + 1, position=False, velocity=True).velocities()[0]
+        twice_kinetic.append(float((trajectory.mass * (velocity**2).sum(axis=0)).sum()))
+    return float(np.mean(twice_kinetic)) / (3 * (trajectory.n_atoms - 1) * BOLTZMANN) or None

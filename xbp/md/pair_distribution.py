@@ -1,0 +1,297 @@
+"""g(r) of a trajectory, and its Fourier transforms to and from S(Q)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import QuantityError, RangeError
+from xbp.grid import bin_limits
+from xbp.md.labels import Column, label, positive, sample_temperature
+from xbp.md.run import blocks, summarize
+from xbp.md.trajectory import Block, read_trajectory
+from xbp.optional import require
+from xbp.signal import Signal, read
+from xbp.units import convert_factor
+
+__all__ = ["radial_distribution", "to_radial_distribution", "to_structure_factor"]
+
+Window = Literal["lorch", "none"]
+
+
+def radial_distribution(
+    data: xr.Dataset,
+    r_max: Any = None,
+    dr: Any = "0.02 angstrom",
+    *,
+    partials: bool = False,
+    T: Any = None,
+    progress: bool = False,
+) -> xr.Dataset:
+    r"""Compute the radial distribution function g(r) of a trajectory.
+
+    .. math:: g_{ab}(r) = \frac{V}{N_aN_b} \Big\langle \sum_{j\in a, k\in b, k\neq j}
+              \frac{\delta(r - r_{jk})}{4\pi r^2} \Big\rangle
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        A trajectory.
+    r_max : scalar with units, optional
+        Largest distance (bare: angstrom); by default half of the smallest distance between faces of
+        the cell. Beyond that, images of one atom are counted as neighbors, as they should be.
+    dr : scalar with units
+        Width of the bins (bare: angstrom).
+    partials : bool
+        Of every pair of elements, along ``pair``; the coordinate ``weight`` is c_a c_b (twice that
+        for unlike ones), which makes the total of them.
+    T, progress
+        As for `dynamic_structure_factor`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``rdf`` over r with ``rdf_std`` from the scatter of ten parts of the trajectory;
+        ``attrs["number_density"]`` in 1/angstrom³.
+
+    Raises
+    ------
+    XbpError
+        As for `dynamic_structure_factor`.
+
+    References
+    ----------
+    J.-P. Hansen & I. R. McDonald, Theory of Simple Liquids, 4th ed. (2013), eq. 2.5.10.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> gas = xbp.md.models.ideal_gas(500, 20, cell=20, T=300, mass=40, time_step=1, seed=1)
+    >>> gas.bp.radial_distribution(8, 2).rdf.isel(r=slice(1, None)).round(1).values
+    array([1., 1., 1.])
+    """
+    trajectory = read_trajectory(data)
+    cell = trajectory.mean_cell
+    faces = trajectory.volume / np.linalg.norm(np.cross(np.roll(cell, -1, axis=0), np.roll(cell, -2, axis=0)), axis=1)
+    highest = float(faces.min()) / 2 if r_max is None else positive(r_max, "angstrom", "r_max")
+    width = positive(dr, "angstrom", "dr")
+    n_bins = int(highest / width + 1e-9)
+    if n_bins < 1:
+        raise RangeError(f"dr={dr} is above r_max={highest:g} angstrom", reason="there is no bin", fix="lower dr=")
+    if trajectory.n_atoms < 2:
+        raise QuantityError("the trajectory has one atom", reason="it has no neighbors", fix="simulate more")
+    if partials:
+        symbols, index, counts = np.unique(trajectory.elements(), return_inverse=True, return_counts=True)
+        a, b = np.triu_indices(symbols.size)
+    else:
+        index, counts = np.zeros(trajectory.n_atoms, dtype=int), np.array([trajectory.n_atoms])
+        a = b = np.array([0])
+    edges = np.arange(n_bins + 1) * width
+    cut = blocks(trajectory)
+    moments = summarize(trajectory, cut, _Histogram(index, counts.size, edges, cut.length), progress=progress)
+    # Atoms of a pair of elements, each seen from the other; an atom is no neighbor of its own.
+    n_pairs = np.where(a == b, counts[a] * (counts[a] - 1) / 2, counts[a] * counts[b])
+    shells = 4 / 3 * np.pi * np.diff(edges**3)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a single atom of its kind has no partner
+        scale = trajectory.volume / (n_pairs[:, None] * shells)
+    value, std = moments.mean["counts"] * scale, moments.std("counts", cut.correlation)
+    std = None if std is None else std * scale
+    if not partials:
+        value, std = value[0], None if std is None else std[0]
+    coords: dict[str, Any] = {
+        "r": ("r", (edges[1:] + edges[:-1]) / 2, {"bounds": "r_bnds"}),
+        "r_bnds": (("r", "bnds"), np.stack([edges[:-1], edges[1:]], axis=1)),
+    }
+    if partials:
+        coords["pair"] = ("pair", np.array([f"{symbols[i]}-{symbols[j]}" for i, j in zip(a, b, strict=True)]))
+        share = counts[a] * counts[b] * np.where(a == b, 1, 2) / counts.sum() ** 2
+        coords["weight"] = ("pair", share, {"units": "1", "long_name": "share of the partial in the total"})
+    column = Column(("pair", "r") if partials else ("r",), value, std, "1", "radial_distribution")
+    return label(
+        trajectory, {"rdf": column}, coords, operation="radial_distribution",
+        arguments={"r_max": r_max, "dr": dr, "partials": partials or None, "blocks": moments.n},
+        temperature=sample_temperature(trajectory, T),
+        attrs={"number_density": trajectory.n_atoms / trajectory.volume},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Histogram:
+    index: np.ndarray
+    n_kinds: int
+    edges: np.ndarray
+    length: int
+
+    def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
+        vesin = require("vesin", "it finds the neighbors", "md")
+        scaled = block.scaled()
+        neighbors = vesin.NeighborList(cutoff=float(self.edges[-1]), full_list=False)
+        a, b = np.triu_indices(self.n_kinds)
+        kind = np.zeros((self.n_kinds, self.n_kinds), dtype=int)
+        kind[a, b] = kind[b, a] = np.arange(a.size)
+        n_bins = self.edges.size - 1
+        counts = np.zeros((len(starts), a.size * n_bins))
+        for number, start in enumerate(starts):
+            for frame in range(start, start + self.length):
+                cell = block.cell if block.cell.ndim == 2 else block.cell[frame]
+                inside = scaled[frame] - np.floor(scaled[frame])
+                i, j, d = neighbors.compute(points=inside.T @ cell, box=cell, periodic=True, quantities="ijd")
+                place = (d / self.edges[1]).astype(int)
+                near = place < n_bins
+                label_ = kind[self.index[i[near]], self.index[j[near]]] * n_bins + place[near]
+                counts[number] += np.bincount(label_, minlength=counts.shape[1])
+        return {"counts": counts.reshape(len(starts), a.size, n_bins) / self.length}
+
+
+def _damping(x: np.ndarray, highest: float, window: str) -> np.ndarray:
+    if window not in ("lorch", "none"):
+        raise QuantityError(
+            f"window={window!r} is not known",
+            reason="the end of the data either fades out ('lorch') or is cut ('none'), which rings",
+            fix="window='lorch'",
+        )
+    return np.sinc(x / highest) if window == "lorch" else np.ones_like(x)
+
+
+def _transform(signal: Signal, dim: str, at: np.ndarray, window: str) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Integrate 4πx² (f − 1) sin(xy)/(xy) over bins of x, the std with it (bins independent)."""
+    example = "angstrom" if dim == "r" else "1/angstrom"
+    value, std = signal.value, signal.std
+    factor = convert_factor(value[dim].attrs["units"], example, name=f"coordinate '{dim}'")
+    source = signal.source if isinstance(signal.source, xr.Dataset) else value
+    lower, upper = (limits * factor for limits in bin_limits(source, dim))
+    x = value[dim].values * factor
+    known = np.isfinite(value)
+    if not bool(known.all()):
+        raise QuantityError(
+            f"'{value.name}' holds NaN",
+            reason="the transform needs every bin",
+            fix=f"value.dropna('{dim}'), or value.interpolate_na('{dim}')",
+        )
+    kernel = np.sinc(np.outer(at, x) / np.pi) * (_damping(x, upper[-1], window) * (upper**3 - lower**3) * 4 / 3 * np.pi)
+    matrix = xr.DataArray(kernel, dims=("__at", dim))
+    integral = xr.dot(value.drop_vars(dim) - 1, matrix, dim=dim)
+    spread = None if std is None else xr.dot(std.drop_vars(dim) ** 2, matrix**2, dim=dim) ** 0.5
+    return integral, spread
+
+
+def to_structure_factor(data: xr.Dataset, Q: Any, *, number_density: Any = None, window: Window = "lorch") -> Any:
+    r"""Transform g(r) to S(Q).
+
+    .. math:: S(Q) = 1 + \rho \int_0^{r_{max}} 4\pi r^2 (g(r) - 1) \frac{\sin Qr}{Qr} W(r)\,\mathrm{d}r
+
+    with W = sin(πr/r_max)/(πr/r_max) for ``window="lorch"``. For partials this is Faber and Ziman's.
+
+    Parameters
+    ----------
+    data : xarray.Dataset or xarray.DataArray
+        g(r) (``radial_distribution``).
+    Q : array_like, shape (n,)
+        Where to (1/angstrom), ascending and positive.
+    number_density : scalar with units, optional
+        Atoms per volume (bare: 1/angstrom³); by default ``attrs["number_density"]``.
+    window : {"lorch", "none"}
+        Fading at r_max, which broadens, or an end that rings.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``Sq``, with ``Sq_std`` where the data have a std; bins are taken as independent.
+
+    Raises
+    ------
+    XbpError
+        If this is no g(r), holds NaN, or no density is known.
+
+    References
+    ----------
+    E. Lorch, J. Phys. C 2, 229 (1969), doi:10.1088/0022-3719/2/2/305.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> gas = xbp.md.models.ideal_gas(500, 20, cell=20, T=300, mass=40, time_step=1, seed=1)
+    >>> gas.bp.radial_distribution(8).bp.to_structure_factor([2.0, 4.0]).Sq.round(0).values
+    array([1., 1.])
+    """
+    signal = read(data, "radial_distribution")
+    if number_density is None:
+        number_density = signal.source.attrs.get("number_density", signal.value.attrs.get("number_density"))
+        if number_density is None:
+            raise QuantityError(
+                "the number density is not known",
+                reason="g(r) does not tell it",
+                fix="number_density='0.057 1/angstrom^3'",
+            )
+    density = positive(number_density, "1/angstrom**3", "number_density")
+    return _answer(signal, "r", "Q", Q, window, density, density, "static_structure_factor", "to_structure_factor")
+
+
+def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any, window: Window = "lorch") -> Any:
+    r"""Transform S(Q) to g(r).
+
+    .. math:: g(r) = 1 + \frac{1}{(2\pi)^3\rho}
+              \int_0^{Q_{max}} 4\pi Q^2 (S(Q) - 1) \frac{\sin Qr}{Qr} W(Q)\,\mathrm{d}Q
+
+    Parameters
+    ----------
+    data : xarray.Dataset or xarray.DataArray
+        S(Q) (``static_structure_factor``) that tends to 1; of Faber and Ziman where there are several
+        elements. It is integrated over the bins it has: what is missing below the first counts as 1.
+    r : array_like, shape (n,)
+        Where to (angstrom), ascending and positive.
+    number_density : scalar with units
+        Atoms per volume (bare: 1/angstrom³).
+    window : {"lorch", "none"}
+        As for `to_structure_factor`, at Q_max.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``rdf``, with ``rdf_std`` where the data have a std.
+
+    Raises
+    ------
+    XbpError
+        If this is no S(Q), or holds NaN.
+
+    References
+    ----------
+    E. Lorch, J. Phys. C 2, 229 (1969), doi:10.1088/0022-3719/2/2/305.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> Sq = xbp.tutorial.open_dataset("zr46cu46al8_md").Sq
+    >>> g = Sq.bp.to_radial_distribution([1.0, 2.8, 3.8], number_density="0.0574 1/angstrom^3")
+    >>> bool(g[1] > 2 > 1 > g[2] > g[0])
+    True
+    """
+    signal = read(data, "static_structure_factor")
+    density = positive(number_density, "1/angstrom**3", "number_density")
+    factor = 1 / ((2 * np.pi) ** 3 * density)
+    return _answer(signal, "Q", "r", r, window, factor, density, "radial_distribution", "to_radial_distribution")
+
+
+def _answer(
+    signal: Signal, old: str, new: str, at: Any, window: str, factor: float, density: float, quantity: str, name: str
+) -> Any:
+    points = np.asarray(at, dtype=float)
+    if points.ndim != 1 or points.size == 0 or not (points > 0).all() or (np.diff(points) <= 0).any():
+        raise RangeError(
+            f"{new} has the shape {points.shape}",
+            reason="it is a list of ascending positive numbers",
+            fix=f"{new}=np.arange(0.1, 20, 0.05)",
+        )
+    value, std = _transform(signal, old, points, window)
+    value = 1 + factor * value
+    coordinate = xr.Variable(new, points, {"units": "1/angstrom" if new == "Q" else "angstrom"})
+    value = value.rename(__at=new).assign_coords({new: coordinate})
+    std = None if std is None else (factor * std).rename(__at=new)
+    return signal.answer(
+        value, std, operation=name, units="1", quantity=quantity, attrs={"number_density": density},
+        arguments={new: f"{points[0]:g} … {points[-1]:g} ({points.size})", "number_density": density, "window": window},
+    )  # fmt: skip

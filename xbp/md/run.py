@@ -1,0 +1,228 @@
+"""Segments of a trajectory as independent tasks of dask, and the mean and scatter of their answers."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xbp.errors import RangeError
+from xbp.md.trajectory import Block, Trajectory
+from xbp.optional import require
+
+__all__ = ["Moments", "Segments", "blocks", "delayed", "segments", "summarize"]
+
+#: Positions of a task take about this much memory, if it holds several segments.
+_BLOCK_BYTES = 64 * 2**20
+#: Short trajectories are not cut into fewer tasks than this, so that all cores have work.
+_MIN_TASKS = 8
+_MERGE = 8
+#: Parts of a trajectory whose scatter gives the error of an average over frames.
+_BLOCKS = 10
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Half-overlapping (or adjacent) segments of equal length.
+
+    Attributes
+    ----------
+    starts : tuple of int
+        First frames.
+    length : int
+        Frames in each.
+    correlation : float
+        Of the answers of neighbouring segments, which share frames.
+    """
+
+    starts: tuple[int, ...]
+    length: int
+    correlation: float
+
+
+def segments(trajectory: Trajectory, length: int, taper: np.ndarray | None = None) -> Segments:
+    """Cut a trajectory into segments.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    length : int
+        Frames of a segment.
+    taper : numpy.ndarray, shape (length,), optional
+        With a taper that vanishes at the ends, segments overlap by half, as P. D. Welch, IEEE Trans.
+        Audio Electroacoust. 15, 70 (1967), doi:10.1109/TAU.1967.1161901: the estimates of neighbours
+        correlate by (Σ h_t h_{t+L/2} / Σ h_t²)², 1/36 for Hann's. Without one they are adjacent.
+
+    Returns
+    -------
+    Segments
+
+    Raises
+    ------
+    RangeError
+        If not one segment fits.
+    """
+    n = trajectory.n_frames
+    if length > n:
+        step = trajectory.time_step
+        raise RangeError(
+            f"the window of {length * step:.6g} ps ({length} frames) is longer than the trajectory",
+            reason=f"that is {n} frames, {n * step:.6g} ps",
+            fix="shorten window= (or raise dE=), or simulate longer; four windows or more give errors worth the name",
+        )
+    if taper is None or taper[0] > 0.5 * taper.max():
+        return Segments(tuple(range(0, n - length + 1, length)), length, 0.0)
+    step_ = max(1, length // 2)
+    shared = float((taper[step_:] * taper[:-step_]).sum() / (taper**2).sum()) ** 2
+    return Segments(tuple(range(0, n - length + 1, step_)), length, shared)
+
+
+def blocks(trajectory: Trajectory) -> Segments:
+    """Cut a trajectory into ten adjacent blocks, more where those would be large, fewer where it is short.
+
+    Frames left over at the end are not used.
+    """
+    fitting = max(1, _BLOCK_BYTES // (trajectory.n_atoms * 3 * 8))
+    length = max(1, min(trajectory.n_frames // _BLOCKS, fitting))
+    n = trajectory.n_frames // length
+    return Segments(tuple(range(0, n * length, length)), length, 0.0)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Number, mean and summed squared deviation of answers, which merge exactly.
+
+    References
+    ----------
+    Chan, Golub & LeVeque, Am. Stat. 37, 242 (1983), doi:10.1080/00031305.1983.10483115.
+    """
+
+    n: int
+    mean: dict[str, np.ndarray]
+    squares: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, answers: Mapping[str, np.ndarray]) -> Moments:
+        """Take answers stacked along their first axis."""
+        n = len(next(iter(answers.values())))
+        mean = {key: a.mean(axis=0) for key, a in answers.items()}
+        return cls(n, mean, {key: ((a - mean[key]) ** 2).sum(axis=0) for key, a in answers.items()})
+
+    def merged(self, other: Moments) -> Moments:
+        """Return the moments of both."""
+        n = self.n + other.n
+        mean, squares = {}, {}
+        for key in self.mean:
+            shift = other.mean[key] - self.mean[key]
+            mean[key] = self.mean[key] + shift * (other.n / n)
+            squares[key] = self.squares[key] + other.squares[key] + shift**2 * (self.n * other.n / n)
+        return Moments(n, mean, squares)
+
+    def std(self, key: str, correlation: float) -> np.ndarray | None:
+        """Return the standard deviation of the mean; None for a single answer, whose scatter is not known."""
+        if self.n < 2:
+            return None
+        # Neighbours that correlate by r tell less than their number: n var(mean) = s² (1 + 2 r (n−1)/n).
+        factor = 1 + 2 * correlation * (self.n - 1) / self.n
+        return np.asarray(np.sqrt(self.squares[key] / (self.n - 1) / self.n * factor))
+
+
+def summarize(
+    trajectory: Trajectory,
+    cut: Segments,
+    answer: Callable[..., Mapping[str, np.ndarray]],
+    *shared: Any,
+    position: bool = True,
+    velocity: bool = False,
+    progress: bool = False,
+) -> Moments:
+    """Compute an answer for every segment, by tasks of dask, and their moments.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    cut : Segments
+    answer : callable
+        (block, starts within it, *shared) → arrays stacked over those segments.
+    *shared : object
+        Given to each task; what is delayed is computed once.
+    position, velocity : bool
+        What the tasks read of the trajectory.
+    progress : bool
+        Show a bar (tqdm).
+
+    Returns
+    -------
+    Moments
+        The same, to rounding of sums, under any scheduler: parts are merged in their order.
+    """
+    compute, merge = delayed(_one_task), delayed(_merge)
+    parts = []
+    for starts in _runs(trajectory, cut):
+        first, stop = starts[0], starts[-1] + cut.length
+        block = trajectory.block(first, stop, position=position, velocity=velocity)
+        inside = [start - first for start in starts]
+        parts.append(compute(block.position, block.velocity, block.cell, block.units, first, inside, answer, *shared))
+    n_tasks = len(parts)
+    while len(parts) > 1:
+        parts = [merge(parts[i : i + _MERGE]) for i in range(0, len(parts), _MERGE)]
+    if not progress:
+        result: Moments = parts[0].compute()
+        return result
+    return _with_progress(parts[0], n_tasks)
+
+
+def _runs(trajectory: Trajectory, cut: Segments) -> list[list[int]]:
+    """Put neighbouring segments in one task, where the frames they share are computed once."""
+    n = len(cut.starts)
+    step = cut.starts[1] - cut.starts[0] if n > 1 else cut.length
+    frame_bytes = trajectory.n_atoms * 3 * 8
+    by_memory = (_BLOCK_BYTES // frame_bytes - cut.length) // step + 1
+    size = int(max(1, min(by_memory, n // _MIN_TASKS)))
+    return [list(cut.starts[i : i + size]) for i in range(0, n, size)]
+
+
+def _one_task(
+    position: Any,
+    velocity: Any,
+    cell: np.ndarray,
+    units: tuple[float, float],
+    first: int,
+    starts: list[int],
+    answer: Callable[..., Mapping[str, np.ndarray]],
+    *shared: Any,
+) -> Moments:
+    return Moments.of(answer(Block(position, velocity, cell, units, first), starts, *shared))
+
+
+def _merge(parts: list[Moments]) -> Moments:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.merged(part)
+    return whole
+
+
+def _with_progress(root: Any, n_tasks: int) -> Moments:
+    client = None
+    if "distributed" in sys.modules:
+        # Where a cluster is in use, its own bar follows the work.
+        with contextlib.suppress(ValueError):
+            client = sys.modules["distributed"].get_client()
+    result: Moments
+    if client is None:
+        with require("tqdm.dask", "it shows the progress", "md").TqdmCallback(desc=f"xbp, {n_tasks} tasks"):
+            result = root.compute()
+        return result
+    future = client.compute(root)
+    sys.modules["distributed"].progress(future, notebook=False)
+    result = future.result()
+    return result
+
+
+def delayed(function: Callable[..., Any]) -> Any:
+    """Return a function whose calls become tasks."""
+    return require("dask", "the segments of a trajectory are computed as its tasks", "md").delayed(function, pure=False)

@@ -1,0 +1,339 @@
+"""A trajectory in the data model, held to it, and cut into blocks of plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import constants
+
+from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError
+from xbp.pint_data import unwrap
+from xbp.schema import check_coordinate, require_units
+from xbp.units import convert_factor, to_kelvin
+
+__all__ = ["Block", "Trajectory", "read_trajectory"]
+
+#: k_B in u Å²/(ps² K): temperatures from velocities.
+BOLTZMANN = constants.k / constants.atomic_mass * 1e-4
+# Time steps written with few digits differ by rounding.
+_SAME_STEP = 1e-4
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some frames as plain arrays, which may still be dask's.
+
+    Attributes
+    ----------
+    position, velocity : array, shape (time, atom, 3), or None
+        In the units of the file; `units` turn them into Å and Å/ps.
+    cell : numpy.ndarray, shape (3, 3) or (time, 3, 3)
+        Rows are the cell vectors, Å.
+    units : tuple of float
+        Factors of position and velocity.
+    first : int
+        Number of the first frame, for messages.
+    """
+
+    position: Any
+    velocity: Any
+    cell: np.ndarray
+    units: tuple[float, float]
+    first: int
+
+    def part(self, start: int, stop: int) -> Block:
+        """Return frames start … stop−1 of it."""
+        return Block(
+            None if self.position is None else self.position[start:stop],
+            None if self.velocity is None else self.velocity[start:stop],
+            self.cell if self.cell.ndim == 2 else self.cell[start:stop],
+            self.units,
+            self.first + start,
+        )
+
+    def scaled(self) -> np.ndarray:
+        """Return positions in units of the cell vectors, shape (time, 3, atom)."""
+        position = np.asarray(self.position)
+        _require_finite(position, "position", self.first)
+        inverse = np.linalg.inv(self.cell) * self.units[0]
+        # Rows are vectors: r = s·H, so s = r·H⁻¹; transposed, each axis is contiguous.
+        return np.ascontiguousarray(np.matmul(np.swapaxes(inverse, -1, -2), np.swapaxes(position, 1, 2)))
+
+    def path(self) -> np.ndarray:
+        """Return the way of every atom from its mean place, the whole at rest, Å, shape (time, 3, atom).
+
+        A jump over a face of the cell is no displacement: from one frame to the next an atom goes to
+        the nearest image.
+        """
+        scaled = self.scaled()
+        cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
+        hops = np.diff(scaled, axis=0)
+        path = np.zeros_like(scaled)
+        np.cumsum(hops - np.round(hops), axis=0, out=path[1:])
+        path -= path.mean(axis=2, keepdims=True)
+        path -= path.mean(axis=0)
+        return np.ascontiguousarray(np.matmul(cell.T, path))
+
+    def velocities(self) -> np.ndarray:
+        """Return velocities in Å/ps, shape (time, 3, atom)."""
+        velocity = np.asarray(self.velocity)
+        _require_finite(velocity, "velocity", self.first)
+        return np.ascontiguousarray(np.swapaxes(velocity, 1, 2) * self.units[1])
+
+
+def _require_finite(values: np.ndarray, name: str, first: int) -> None:
+    if not np.isfinite(values.sum()):
+        bad = ~np.isfinite(values)
+        if bad.any():
+            frame, atom = (int(i[0]) for i in np.nonzero(bad)[:2])
+            raise QuantityError(
+                f"the {name} of atom {atom} in frame {first + frame} is {values[frame, atom]}",
+                reason="an atom without a place was lost from the simulation, or the file is damaged",
+                fix=f"leave those frames out: traj.isel(time=slice(0, {first + frame}))",
+            )
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What the engine needs of a trajectory, in Å, ps and u.
+
+    Attributes
+    ----------
+    position, velocity : array, shape (time, atom, 3)
+        numpy or dask, in the file's units; velocity may be None.
+    element : numpy.ndarray of str, shape (atom,), or None
+    mass : numpy.ndarray, shape (atom,), or None
+        In u.
+    cell : numpy.ndarray, shape (3, 3) or (time, 3, 3)
+        Rows are cell vectors, Å.
+    time : numpy.ndarray, shape (time,)
+        In ps.
+    wrapped : bool
+        Whether positions jump at the cell's faces.
+    units : tuple of float
+        Factors to Å and Å/ps.
+    source : xarray.Dataset
+        What was passed.
+    """
+
+    position: Any
+    velocity: Any
+    element: np.ndarray | None
+    mass: np.ndarray | None
+    cell: np.ndarray
+    time: np.ndarray
+    wrapped: bool
+    units: tuple[float, float]
+    source: xr.Dataset
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return int(self.position.shape[0])
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return int(self.position.shape[1])
+
+    @property
+    def mean_cell(self) -> np.ndarray:
+        """Cell averaged over the frames, shape (3, 3), Å."""
+        return self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the mean cell, Å³."""
+        return float(abs(np.linalg.det(self.mean_cell)))
+
+    @property
+    def time_step(self) -> float:
+        """Time between frames, ps.
+
+        Raises
+        ------
+        CoordinateError
+            If there is one frame, or the frames are not equally spaced.
+        """
+        if self.n_frames < 2:
+            raise CoordinateError(
+                "the trajectory has one frame",
+                reason="nothing about its motion is known",
+                fix="use what needs one frame only: .bp.structure_factor(), .bp.radial_distribution()",
+            )
+        steps = np.diff(self.time)
+        step = float(np.median(steps))
+        uneven = np.abs(steps - step) > _SAME_STEP * step
+        if uneven.any():
+            at = int(np.argmax(uneven))
+            raise CoordinateError(
+                f"the frames are not equally spaced: {steps[at]:.6g} ps after frame {at}, elsewhere {step:.6g} ps",
+                reason="time correlations need one time step",
+                fix="choose an evenly spaced part: traj.isel(time=slice(start, stop, step))",
+            )
+        return float((self.time[-1] - self.time[0]) / (self.n_frames - 1))
+
+    def block(self, start: int, stop: int, *, position: bool = True, velocity: bool = False) -> Block:
+        """Return frames start … stop−1."""
+        if velocity and self.velocity is None:
+            raise QuantityError(
+                "the trajectory has no velocities",
+                reason="currents, the vibrational density of states and the temperature are made of them",
+                fix="write them in the simulation (LAMMPS: dump ... vx vy vz), or pass T= where only T is missing",
+            )
+        return Block(
+            self.position[start:stop] if position else None,
+            self.velocity[start:stop] if velocity else None,
+            self.cell if self.cell.ndim == 2 else self.cell[start:stop],
+            self.units,
+            start,
+        )
+
+    def masses(self) -> np.ndarray:
+        """Return the masses, or say that they are missing."""
+        if self.mass is None:
+            raise QuantityError(
+                "the trajectory has no masses",
+                reason="the weights are made of them",
+                fix="traj['mass'] = ('atom', values, {'units': 'u'}), or weights='unit'",
+            )
+        return self.mass
+
+    def elements(self) -> np.ndarray:
+        """Return the elements, or say that they are missing."""
+        if self.element is None:
+            raise QuantityError(
+                "the trajectory does not say which elements its atoms are",
+                reason="weights and partials are made of them",
+                fix="traj = traj.assign_coords(element=('atom', symbols)), or weights='unit'",
+            )
+        return self.element
+
+    def temperature(self) -> float | None:
+        """Return the scalar temperature that the Dataset carries, in K; None if it carries none."""
+        if "temperature" not in self.source.coords:
+            return None
+        carried = self.source.coords["temperature"]
+        if carried.ndim:
+            raise TemperatureError(
+                f"the trajectory's temperature is over {carried.dims}",
+                reason="one trajectory has one temperature",
+                fix="traj = traj.drop_vars('temperature'), and T= where one is needed",
+            )
+        return float(to_kelvin(float(carried), require_units(carried, "coordinate 'temperature'", "K"), name="T"))
+
+
+def read_trajectory(data: xr.Dataset) -> Trajectory:
+    """Hold a Dataset to the data model of a trajectory.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        ``position`` (time, atom, xyz), and where present ``velocity``, ``mass`` (atom), ``element``
+        (atom); ``cell`` (vector, xyz), or (time, vector, xyz) if it changes; each with units.
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    QuantityError, UnitsError, CoordinateError
+        If it is no trajectory, or something is missing, empty or of another unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> traj = xr.Dataset(
+    ...     {"position": (("time", "atom", "xyz"), np.zeros((2, 1, 3)), {"units": "angstrom"}),
+    ...      "cell": (("vector", "xyz"), 10 * np.eye(3), {"units": "angstrom"})},
+    ...     coords={"time": ("time", [0.0, 0.5], {"units": "ps"})}, attrs={"quantity": "trajectory"})
+    >>> round(read_trajectory(traj).volume, 6)
+    1000.0
+    """
+    if not isinstance(data, xr.Dataset) or "position" not in data:
+        raise QuantityError(
+            f"got {'a Dataset without positions' if isinstance(data, xr.Dataset) else type(data).__name__}",
+            reason="this needs a trajectory, a Dataset with 'position' over time, atom and xyz",
+            fix="open one with xbp.md.open_trajectory(path)",
+        )
+    plain, _ = unwrap(data)
+    position = _array(plain, "position", "angstrom")
+    velocity = _array(plain, "velocity", "angstrom/ps") if "velocity" in plain else None
+    check_coordinate(plain, "time")
+    time = plain["time"].values * convert_factor(plain["time"].attrs["units"], "ps", name="coordinate 'time'")
+    element = plain["element"].values.astype(str) if "element" in plain.variables else None
+    mass = None
+    if "mass" in plain:
+        units = require_units(plain["mass"], "'mass'", "u")
+        mass = np.asarray(plain["mass"].values, dtype=float) * convert_factor(units, "u", name="'mass'")
+        if not (np.isfinite(mass) & (mass > 0)).all():
+            raise QuantityError(
+                f"'mass' holds {mass[~(np.isfinite(mass) & (mass > 0))][0]:g} u",
+                reason="a mass is finite and positive",
+                fix="traj['mass'] = ('atom', values, {'units': 'u'})",
+            )
+    for name, per_atom in (("element", element), ("mass", mass)):
+        if per_atom is not None and per_atom.shape != (position.sizes["atom"],):
+            raise QuantityError(
+                f"'{name}' has the shape {per_atom.shape}",
+                reason=f"there are {position.sizes['atom']} atoms",
+                fix=f"give it over 'atom': traj['{name}'] = ('atom', values)",
+            )
+    factor = convert_factor(position.attrs["units"], "angstrom", name="'position'")
+    speed = 1.0 if velocity is None else convert_factor(velocity.attrs["units"], "angstrom/ps", name="'velocity'")
+    return Trajectory(
+        position.data,
+        None if velocity is None else velocity.data,
+        element,
+        mass,
+        _cell(plain),
+        time,
+        bool(position.attrs.get("wrapped", 0)),
+        (factor, speed),
+        plain,
+    )
+
+
+def _array(data: xr.Dataset, name: str, units: str) -> xr.DataArray:
+    array = data[name]
+    if set(array.dims) != {"time", "atom", "xyz"} or array.sizes["xyz"] != 3 or array.dtype.kind not in "fiu":
+        raise QuantityError(
+            f"'{name}' has the shape {dict(array.sizes)} and type {array.dtype}",
+            reason="it is a vector for every atom at every time, over ('time', 'atom', 'xyz')",
+            fix="traj.expand_dims('time') where the time is missing; three components for two-dimensional data too",
+        )
+    if array.size == 0:
+        raise QuantityError(
+            f"'{name}' is empty (shape {dict(array.sizes)})",
+            reason="there is nothing to compute on",
+            fix="look at the selection that made it",
+        )
+    require_units(array, f"'{name}'", units)
+    return array.transpose("time", "atom", "xyz")
+
+
+def _cell(data: xr.Dataset) -> np.ndarray:
+    """Return the cell in Å, (3, 3) or (time, 3, 3); refuse one that has no volume."""
+    fix = "traj['cell'] = (('vector', 'xyz'), rows, {'units': 'angstrom'})"
+    if "cell" not in data:
+        raise QuantityError("the trajectory has no 'cell'", reason="it sets the wave vectors allowed", fix=fix)
+    cell = data["cell"]
+    dims = ("time", "vector", "xyz") if "time" in cell.dims else ("vector", "xyz")
+    if set(cell.dims) != set(dims) or cell.sizes["vector"] != 3 or cell.sizes["xyz"] != 3:
+        raise QuantityError(
+            f"'cell' has the shape {dict(cell.sizes)}", reason="its rows are the three cell vectors", fix=fix
+        )
+    units = require_units(cell, "'cell'", "angstrom")
+    values = np.asarray(cell.transpose(*dims).values, dtype=float) * convert_factor(units, "angstrom", name="'cell'")
+    volume = np.abs(np.linalg.det(values))
+    if not (np.isfinite(values).all() and (volume > 1e-9 * np.abs(values).max() ** 3).all()):
+        raise RangeError(
+            f"'cell' has the volume {np.min(volume):g} angstrom**3",
+            reason="three cell vectors that are finite and span a volume are needed; a free cluster has no allowed Q",
+            fix=fix,
+        )
+    return values
