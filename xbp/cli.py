@@ -1,4 +1,4 @@
-"""The command line: ``xbp demo``."""
+"""The command line: ``xbp demo``, ``xbp convert``."""
 
 from __future__ import annotations
 
@@ -39,3 +39,51 @@ def main() -> None:
 def demo(out: Path) -> None:
     """Run the whole chain on the embedded glass."""
     click.echo(_demo.run(out))
+
+
+@main.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--units", type=click.Choice(["real", "metal", "lj"]), help="Units of a LAMMPS dump.")
+@click.option("--element", "elements", multiple=True, metavar="TYPE=SYMBOL", help="Element of an atom type; repeat it.")
+@click.option("--timestep", metavar="TIME", help="MD time step of a dump, like '2 fs'.")
+@click.option("--time-between-frames", metavar="TIME", help="For files that tell no time, like '20 fs'.")
+@click.option("--argon", "lj", is_flag=True, help="With --units lj: take the values of argon.")
+@click.option("--topology", type=click.Path(path_type=Path), help="Topology for MDAnalysis.")
+@click.option("--temperature", metavar="T", help="Of the sample, like '300 K'.")
+@click.option("--drop-truncated", is_flag=True, help="Leave out a last frame that is cut short.")
+@click.option("--overwrite", is_flag=True, help="Replace TARGET.")
+def convert(
+    source: Path,
+    target: Path,
+    units: str | None,
+    elements: tuple[str, ...],
+    timestep: str | None,
+    time_between_frames: str | None,
+    lj: bool,
+    topology: Path | None,
+    temperature: str | None,
+    drop_truncated: bool,
+    overwrite: bool,
+) -> None:
+    """Copy the trajectory SOURCE to TARGET, netCDF or (named *.zarr) Zarr, however large."""
+    by_type = {}
+    for given in elements:
+        kind, _, symbol = given.partition("=")
+        if not kind.isdigit() or not symbol:
+            raise click.BadParameter(f"{given!r} is not like 1=Zr", param_hint="--element")
+        by_type[int(kind)] = symbol
+    xbp.md.convert(
+        source,
+        target,
+        overwrite=overwrite,
+        progress=True,
+        units=units,
+        elements=by_type or None,
+        timestep=timestep,
+        time_between_frames=time_between_frames,
+        lj="argon" if lj else None,
+        topology=topology,
+        temperature=temperature,
+        truncated="drop" if drop_truncated else "error",
+    )

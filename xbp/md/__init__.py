@@ -1,19 +1,25 @@
 """Molecular dynamics: trajectories, their spectra and structure, in the data model of everything else."""
 
 from xbp.md import models
+from xbp.md.convert import convert
+from xbp.md.lj import LennardJones
 from xbp.md.models import new_trajectory
+from xbp.md.open import open_trajectory
 from xbp.md.pair_distribution import radial_distribution, to_radial_distribution, to_structure_factor
 from xbp.md.spectra import current_spectra, dynamic_structure_factor, intermediate_scattering_function
 from xbp.md.static import structure_factor
 from xbp.md.vibration import msd, vdos
 
 __all__ = [
+    "LennardJones",
+    "convert",
     "current_spectra",
     "dynamic_structure_factor",
     "intermediate_scattering_function",
     "models",
     "msd",
     "new_trajectory",
+    "open_trajectory",
     "radial_distribution",
     "structure_factor",
     "to_radial_distribution",

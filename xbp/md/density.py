@@ -170,9 +170,9 @@ def _quantiles(size: int, parts: int) -> list[int]:
 
 
 def _direct_cost(hkl: np.ndarray, n_atoms: int, precision: Precision) -> float:
-    return _DIRECT_COST[precision] * n_atoms * hkl.shape[0]
+    return _DIRECT_COST[precision] * n_atoms * len(hkl)
 
 
 def _transform_cost(hkl: np.ndarray, n_atoms: int, precision: Precision) -> float:
-    grid: float = np.prod(1.25 * (hkl.max(axis=0) - hkl.min(axis=0) + 1) + 8)
-    return _GRID_COST[precision] * grid + _MIN_SLABS * _SPREAD_COST[precision] * n_atoms
+    grid = float(np.prod(1.25 * (hkl.max(axis=0) - hkl.min(axis=0) + 1) + 8))
+    return grid * _GRID_COST[precision] + _MIN_SLABS * _SPREAD_COST[precision] * n_atoms

@@ -30,7 +30,7 @@ def new_trajectory(
     Parameters
     ----------
     position : array_like, shape (n_frames, n_atoms, 3)
-        In Å, unwrapped; numpy or dask.
+        In Å; numpy or dask.
     time : array_like, shape (n_frames,)
         In ps.
     cell : array_like, shape (3, 3) or (n_frames, 3, 3)
@@ -57,7 +57,7 @@ def new_trajectory(
     cell = np.asarray(cell, dtype=float)
     ds = xr.Dataset(
         {
-            "position": (dims, position, {"units": "angstrom", "long_name": "unwrapped position", "wrapped": 0}),
+            "position": (dims, position, {"units": "angstrom", "long_name": "position"}),
             "cell": (("vector", "xyz") if cell.ndim == 2 else ("time", "vector", "xyz"), cell, {"units": "angstrom"}),
         },
         coords={

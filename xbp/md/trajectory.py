@@ -111,8 +111,6 @@ class Trajectory:
         Rows are cell vectors, Å.
     time : numpy.ndarray, shape (time,)
         In ps.
-    wrapped : bool
-        Whether positions jump at the cell's faces.
     units : tuple of float
         Factors to Å and Å/ps.
     source : xarray.Dataset
@@ -125,7 +123,6 @@ class Trajectory:
     mass: np.ndarray | None
     cell: np.ndarray
     time: np.ndarray
-    wrapped: bool
     units: tuple[float, float]
     source: xr.Dataset
 
@@ -292,7 +289,6 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
         mass,
         _cell(plain),
         time,
-        bool(position.attrs.get("wrapped", 0)),
         (factor, speed),
         plain,
     )

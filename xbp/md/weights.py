@@ -17,6 +17,7 @@ from xbp.optional import require
 __all__ = [
     "Constant",
     "Weighting",
+    "atomic_mass",
     "neutron_cross_sections",
     "neutron_table",
     "user_weights",
@@ -135,14 +136,14 @@ def xray_form_factor(symbol: str, Q: np.ndarray) -> np.ndarray:
 
 
 def _entry(symbol: str) -> Any:
-    periodictable = require("periodictable", "scattering lengths and form factors are looked up in it", "md")
+    periodictable = require("periodictable", "masses and scattering lengths are looked up in it", "md")
     try:
         return periodictable.elements.isotope(symbol)
     except ValueError:
         raise QuantityError(
             f"'{symbol}' is no element",
-            reason="scattering lengths and form factors are tabulated for elements and isotopes",
-            fix=_TABLE_FIX,
+            reason="masses, scattering lengths and form factors are tabulated for elements and isotopes",
+            fix="name elements: elements={1: 'Zr', …} or masses={'A': '40 u'} when opening, weights='unit' after",
         ) from None
 
 
@@ -216,6 +217,22 @@ def _by_element(trajectory: Trajectory, name: str, Q: np.ndarray, *, by_element:
         masks = (element == symbols[:, None]).astype(float)
         return Weighting(masks, tuple(symbols.tolist()), factors, norm, mean, name)
     return Weighting(factors[index][None], (), np.ones(1), norm, mean, name)
+
+
+def atomic_mass(symbol: str) -> float:
+    """Return the standard atomic mass of an element or isotope, in u.
+
+    Raises
+    ------
+    QuantityError
+        If it is no element.
+
+    Examples
+    --------
+    >>> round(atomic_mass("Cu"), 2)
+    63.55
+    """
+    return float(_entry(symbol).mass)
 
 
 def user_weights(trajectory: Trajectory, weights: Any) -> np.ndarray:
