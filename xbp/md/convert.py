@@ -100,7 +100,8 @@ def _write(traj: xr.Dataset, path: Path) -> None:
     try:
         if path.suffix == ".zarr":
             require("zarr", "it writes Zarr folders", "md")
-            single.to_zarr(path, encoding={name: {"chunks": chunks[name]} for name in moving}, consolidated=False)
+            # Text has a specification in Zarr's second format, not yet in the third.
+            single.to_zarr(path, zarr_format=2, encoding={name: {"chunks": chunks[name]} for name in moving})
         else:
             packed = {"zlib": True, "complevel": 4, "shuffle": True}
             encoding: dict[Any, dict[str, Any]] = {name: {"_FillValue": None} for name in single.coords}

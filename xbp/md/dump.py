@@ -15,7 +15,6 @@ from xbp.errors import FileFormatError
 
 __all__ = ["DumpIndex", "Frame", "index_dump", "read_frames"]
 
-_FRAME = b"ITEM: TIMESTEP"
 # A header holds some numbers and the names of columns; no dump of MD has more than this of it.
 _MAX_HEADER = 16384
 
@@ -94,14 +93,16 @@ def index_dump(path: Path, *, drop_truncated: bool) -> DumpIndex:
     if path.stat().st_size == 0:
         raise FileFormatError(f"{path} is empty", reason="a dump begins with ITEM: TIMESTEP", fix="look at the path")
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[: len(_FRAME)] != _FRAME:
+        marker = _first_item(data[:_MAX_HEADER])
+        if marker is None:
             raise FileFormatError(
                 f"{path} is no LAMMPS text dump",
                 reason="it does not begin with ITEM: TIMESTEP",
                 fix="name another file",
             )
-        starts = [0]
-        while (at := data.find(b"\n" + _FRAME, starts[-1])) >= 0:
+        # What stands before the first marker, such as the units, belongs to the first frame.
+        starts, at = [0], data.find(marker)
+        while (at := data.find(b"\n" + marker, at + 1)) >= 0:
             starts.append(at + 1)
         ends = [*starts[1:], len(data)]
         truncated = None
@@ -207,6 +208,16 @@ def _header(
     return step, time, *box, units, start + at, n_atoms, columns
 
 
+def _first_item(head: bytes) -> bytes | None:
+    """Return the line that every frame begins with: TIMESTEP, or the TIME that is written before it."""
+    for line in head.splitlines(keepends=True):
+        if line.startswith(b"ITEM: TIME"):
+            return line
+        if line.startswith(b"ITEM: ") and line.strip() != b"ITEM: UNITS":
+            return None
+    return None
+
+
 def _line(text: bytes, at: int) -> tuple[str, int]:
     stop = text.find(b"\n", at)
     if stop < 0:
@@ -303,9 +314,10 @@ def read_frames(
         frame = index.frames[number]
         found = table["id"].to_numpy()
         if not np.array_equal(found, ids):
-            odd = found[found != ids][0]
+            _, times = np.unique(found, return_counts=True)
+            odd = found[~np.isin(found, ids)] if (times == 1).all() else np.unique(found)[times > 1]
             raise FileFormatError(
-                f"{index.path}, frame {number} (step {frame.step}) holds other atoms: id {odd} is new or twice there",
+                f"{index.path}, frame {number} (step {frame.step}) holds other atoms: id {odd[0]} is new or twice there",
                 reason="one trajectory holds the same atoms throughout",
                 fix="dump a fixed group of atoms",
             )

@@ -56,6 +56,7 @@ def open_dump(
     else:
         mapping = None
         length, time = _UNITS[style]
+    _ = index.coordinates  # refused now, not when the first frame is computed
     table = read_table(index, chosen[0], [c for c in ("id", "type", "element", "mass") if c in index.columns])
     ids = table["id"].to_numpy()
     repeated = ids[1:][ids[1:] == ids[:-1]]

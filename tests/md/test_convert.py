@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import xbp
+from xbp.cli import main
+from xbp.errors import FileFormatError
+from xbp.md import convert, open_trajectory
+
+from .test_open import METAL, SCALED, STYLES, VELOCITY, dump, written
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_a_copy_is_the_trajectory_in_single_precision(tmp_path: Path, name: str) -> None:
+    source = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
+    convert(source, tmp_path / name, chunk_frames=2, temperature="300 K", **METAL)
+    first, second = open_trajectory(source, temperature="300 K", **METAL), open_trajectory(tmp_path / name)
+    np.testing.assert_allclose(second.position.values, first.position.values, rtol=1e-6, atol=1e-5)
+    for quantity in ("cell", "mass", "time", "element", "temperature"):
+        xr.testing.assert_identical(first[quantity].variable, second[quantity].variable)
+    with (xr.open_zarr if name.endswith("zarr") else xr.open_dataset)(tmp_path / name) as plain:
+        assert plain.position.encoding.get("chunksizes", plain.position.encoding.get("chunks")) == (2, 6, 3)
+        assert plain.position.dtype == np.float32
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["a.lammpstrj", name])
+    with pytest.raises(FileFormatError, match="exists"):
+        convert(source, tmp_path / name, **METAL)
+    convert(source, tmp_path / name, overwrite=True, **METAL)
+
+
+def test_an_interrupted_copy_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    text = dump(SCALED, VELOCITY, STYLES["element"])
+    at = text.rindex("\n8 Cu")
+    good, bad = written(tmp_path, text, "good"), written(tmp_path, text[:at] + "\n8 Zr" + text[at + 5 :], "bad")
+    convert(good, tmp_path / "a.nc", **METAL)
+    before = (tmp_path / "a.nc").read_bytes()
+    with pytest.raises(FileFormatError, match="changed their element"):
+        convert(bad, tmp_path / "a.nc", overwrite=True, chunk_frames=1, **METAL)
+    assert (tmp_path / "a.nc").read_bytes() == before
+    with pytest.raises(FileFormatError, match="changed their element"):
+        convert(bad, tmp_path / "b.nc", chunk_frames=1, **METAL)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc", "bad", "good"]
+    with pytest.raises(FileFormatError, match=r"the folder .* does not exist"):
+        convert(good, tmp_path / "nowhere" / "a.nc", **METAL)
+
+
+def test_a_killed_copy_leaves_no_file_that_opens(tmp_path: Path) -> None:
+    written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
+    code = (
+        "import importlib, os, xbp\n"
+        "c = importlib.import_module('xbp.md.convert')\n"
+        "real = c._write\n"
+        "def write(traj, path):\n    real(traj, path); os._exit(9)\n"
+        "c._write = write\n"
+        "c.convert('a.lammpstrj', 'a.nc', units='metal', timestep='2 fs')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert done.returncode == 9
+    assert not (tmp_path / "a.nc").exists()
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_chunks_and_not_of_the_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.random((400, 1500, 3))
+    source = written(tmp_path, dump(frames, frames, STYLES["element"]))
+    tracemalloc.start()
+    convert(source, tmp_path / "a.nc", chunk_frames=5, **METAL)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert os.path.getsize(source) > 60e6
+    # Read, parse and write some chunks at once: the whole would be 29 MB in arrays alone, and as much in text.
+    assert peak < 25e6
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
+    arguments = ["convert", "a.lammpstrj", "a.nc", "--units", "metal", "--timestep", "2 fs", "--temperature", "300 K"]
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == 1
+    assert "elements={1: 'Zr'" in refused.output
+    assert "--element" in CliRunner().invoke(main, [*arguments, "--element", "Zr"]).output
+    done = CliRunner().invoke(main, [*arguments, "--element", "1=Zr", "--element", "2=Cu"])
+    assert done.exit_code == 0, done.output
+    assert "a.lammpstrj → a.nc" in done.output
+    with xbp.md.open_trajectory("a.nc") as traj:
+        assert traj.element.values.tolist() == ["Zr", "Cu"] * 3

@@ -1,0 +1,330 @@
+"""Trajectories of every format come out the same, or are refused by name."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xbp
+from xbp.errors import FileFormatError, QuantityError, UnitsError
+from xbp.md import LennardJones, open_trajectory
+from xbp.md.lj import ARGON
+
+CELL = np.array([[10.0, 0, 0], [2.0, 9.0, 0], [-3.0, 1.0, 12.0]])
+ORIGIN = np.array([-4.0, 1.0, 2.5])
+STYLES = {
+    "xu": "id type xu yu zu vx vy vz",
+    "x+i": "type id x y z ix iy iz vx vy vz",
+    "xs+i": "id type xs ys zs ix iy iz vx vy vz",
+    "xsu": "id vx vy vz type xsu ysu zsu",
+    "element": "id element xu yu zu vx vy vz",
+}
+
+
+def dump(
+    scaled: np.ndarray, velocity: np.ndarray, columns: str, *, cell: np.ndarray = CELL, seed: int = 0, steps: int = 10
+) -> str:
+    """Write frames as LAMMPS does, atoms shuffled; `scaled` are unwrapped."""
+    rng, out = np.random.default_rng(seed), io.StringIO()
+    xy, xz, yz = cell[1, 0], cell[2, 0], cell[2, 1]
+    high = ORIGIN + np.diag(cell)
+    bounds = [
+        (ORIGIN[0] + min(0, xy, xz, xy + xz), high[0] + max(0, xy, xz, xy + xz), xy),
+        (ORIGIN[1] + min(0, yz), high[1] + max(0, yz), xz),
+        (ORIGIN[2], high[2], yz),
+    ]
+    for frame in range(len(scaled)):
+        image = np.floor(scaled[frame])
+        inside = scaled[frame] - image
+        values = {
+            "id": 7 + np.arange(scaled.shape[1]),
+            "type": 1 + np.arange(scaled.shape[1]) % 2,
+            "element": np.array(["Zr", "Cu"])[np.arange(scaled.shape[1]) % 2],
+        }
+        for c, axis in enumerate("xyz"):
+            values |= {
+                f"{axis}u": (scaled[frame] @ cell + ORIGIN)[:, c],
+                axis: (inside @ cell + ORIGIN)[:, c],
+                f"{axis}s": inside[:, c],
+                f"{axis}su": scaled[frame][:, c],
+                f"i{axis}": image[:, c].astype(int),
+                f"v{axis}": velocity[frame][:, c],
+            }
+        out.write(f"ITEM: TIMESTEP\n{frame * steps}\nITEM: NUMBER OF ATOMS\n{scaled.shape[1]}\n")
+        out.write(
+            "ITEM: BOX BOUNDS xy xz yz pp pp pp\n"
+            + "".join(f"{a!r} {b!r} {t!r}\n" for a, b, t in map(tuple, np.array(bounds).tolist()))
+        )
+        out.write(f"ITEM: ATOMS {columns}\n")
+        for j in rng.permutation(scaled.shape[1]):
+            out.write(" ".join(str(values[c][j]) for c in columns.split()) + " \n")
+    return out.getvalue()
+
+
+RNG = np.random.default_rng(1)
+SCALED = RNG.uniform(-1.5, 2.5, (5, 6, 3))
+VELOCITY = RNG.standard_normal((5, 6, 3))
+METAL = {"units": "metal", "timestep": "2 fs"}
+
+
+def written(folder: Path, text: str | bytes, name: str = "a.lammpstrj") -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("chunk", [1, 2, 100])
+def test_every_style_of_columns_reads_back(tmp_path: Path, style: str, chunk: int) -> None:
+    elements = None if style == "element" else ["Zr", "Cu"]
+    path = written(tmp_path, dump(SCALED, VELOCITY, STYLES[style]))
+    traj = open_trajectory(path, elements=elements, chunk_frames=chunk, temperature="300 K", **METAL)
+    assert traj.position.chunks is not None
+    np.testing.assert_allclose(traj.position.values, SCALED @ CELL, atol=1e-12)
+    np.testing.assert_allclose(traj.velocity.values, VELOCITY, atol=1e-15)
+    np.testing.assert_allclose(traj.cell.values, CELL, atol=1e-14)
+    np.testing.assert_allclose(traj.time.values, 0.02 * np.arange(5))
+    assert traj.element.values.tolist() == ["Zr", "Cu"] * 3
+    assert traj.mass.values[:2].round(2).tolist() == [91.22, 63.55]
+    assert float(traj.temperature) == 300
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.sampled_from(sorted(STYLES)), st.integers(0, 99))
+def test_any_frames_read_back(
+    tmp_path_factory: pytest.TempPathFactory, n: int, atoms: int, style: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scaled, velocity = rng.uniform(-3, 3, (n, atoms, 3)), rng.standard_normal((n, atoms, 3))
+    path = written(tmp_path_factory.mktemp("dump"), dump(scaled, velocity, STYLES[style], seed=seed))
+    elements = None if style == "element" else {1: "Zr", 2: "Cu"}
+    traj = open_trajectory(path, elements=elements, **METAL)
+    np.testing.assert_allclose(traj.position.values, scaled @ CELL, atol=1e-11)
+    np.testing.assert_allclose(traj.velocity.values, velocity)
+
+
+def test_wrapped_positions_without_images_have_the_same_spectra(tmp_path: Path) -> None:
+    scaled = RNG.random((1, 6, 3)) + 0.02 * np.cumsum(RNG.standard_normal((30, 6, 3)), axis=0)
+    still = np.zeros_like(scaled)
+    a = open_trajectory(written(tmp_path, dump(scaled, still, "id type xu yu zu")), elements=["Zr", "Cu"], **METAL)
+    b = open_trajectory(written(tmp_path, dump(scaled, still, "id type x y z"), "b"), elements=["Zr", "Cu"], **METAL)
+    assert "velocity" not in a
+    arguments = {"window": "0.2 ps", "precision": "double"}
+    one, two = (t.bp.dynamic_structure_factor(3, 0.5, **arguments) for t in (a, b))
+    np.testing.assert_allclose(one.S.values, two.S.values, rtol=1e-6)
+    assert float(one.u2) == pytest.approx(float(two.u2))
+
+
+@pytest.mark.parametrize(("units", "speed", "time"), [("metal", 1.0, 1.0), ("real", 1e3, 1e-3)])
+def test_lammps_units_and_times_that_the_dump_writes(tmp_path: Path, units: str, speed: float, time: float) -> None:
+    text = dump(SCALED, VELOCITY, STYLES["element"])
+    parts = text.split("ITEM: TIMESTEP\n")[1:]
+    timed = "".join(f"ITEM: TIME\n{0.5 * n}\nITEM: TIMESTEP\n{part}" for n, part in enumerate(parts))
+    traj = open_trajectory(written(tmp_path, f"ITEM: UNITS\n{units}\n" + timed))
+    np.testing.assert_allclose(traj.position.values, SCALED @ CELL, atol=1e-12)
+    np.testing.assert_allclose(traj.velocity.values, VELOCITY * speed)
+    np.testing.assert_allclose(traj.time.values, 0.5 * np.arange(5) * time)
+
+
+def test_reduced_units_become_those_of_argon(tmp_path: Path) -> None:
+    path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
+    traj = open_trajectory(path, units="lj", lj="argon", timestep=0.005, elements=["A", "B"])
+    np.testing.assert_allclose(traj.position.values, SCALED @ CELL * 3.4, atol=1e-12)
+    # τ = σ √(m/ε) = 2.15 ps: A. Rahman's, with k_B/u = 8314.46 m²/s²/K.
+    tau = 3.4e-10 * np.sqrt(39.948 / (8314.46 * 120)) * 1e12
+    assert ARGON.time == pytest.approx(tau, rel=1e-5)
+    np.testing.assert_allclose(traj.velocity.values, VELOCITY * 3.4 / tau, rtol=1e-5)
+    np.testing.assert_allclose(traj.time.values, np.arange(5) * 10 * 0.005 * tau, rtol=1e-5)
+    assert set(traj.mass.values) == {39.948}
+    same = LennardJones(sigma="0.34 nm", epsilon="10.34 meV", mass="39.948 u")
+    assert same.time == pytest.approx(ARGON.time, rel=1e-3)
+    explicit = open_trajectory(path, units="lj", lj=same, timestep="10 fs", elements=["A", "B"], masses={"B": "20 u"})
+    np.testing.assert_allclose(explicit.time.values, np.arange(5) * 0.1)
+    assert explicit.mass.values[:2].tolist() == [39.948, 20.0]
+
+
+def test_gzip_and_windows_line_ends(tmp_path: Path) -> None:
+    text = dump(SCALED, VELOCITY, STYLES["element"])
+    plain = open_trajectory(written(tmp_path, text), **METAL)
+    packed = open_trajectory(written(tmp_path, gzip.compress(text.encode()), "a.gz"), **METAL)
+    windows = open_trajectory(written(tmp_path, text.replace("\n", "\r\n"), "w"), **METAL)
+    for other in (packed, windows):
+        np.testing.assert_array_equal(plain.position.values, other.position.values)
+
+
+def test_a_general_cell_with_its_origin(tmp_path: Path) -> None:
+    text = dump(SCALED[:1], VELOCITY[:1], STYLES["element"])
+    start, stop = text.index("ITEM: BOX"), text.index("ITEM: ATOMS")
+    rows = "".join(" ".join(map(str, [*row, o])) + "\n" for row, o in zip(CELL.tolist(), ORIGIN.tolist(), strict=True))
+    traj = open_trajectory(
+        written(tmp_path, text[:start] + "ITEM: BOX BOUNDS abc origin\n" + rows + text[stop:]), **METAL
+    )
+    np.testing.assert_allclose(traj.position.values, SCALED[:1] @ CELL, atol=1e-12)
+
+
+def test_a_moving_origin_is_taken_out(tmp_path: Path) -> None:
+    """Under a barostat LAMMPS moves the bounds; positions are counted from the cell's corner."""
+    shift = dump(SCALED[:1], VELOCITY[:1], "id element xs ys zs")
+    traj = open_trajectory(written(tmp_path, shift), **METAL)
+    assert (traj.position.values @ np.linalg.inv(CELL) >= -1e-12).all()
+
+
+ONE = dump(SCALED[:1], VELOCITY[:1], STYLES["element"])
+TWO = dump(SCALED[:2], VELOCITY[:2], STYLES["element"])
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error", "says"),
+    [
+        ("", {}, FileFormatError, "is empty|ASE"),
+        (TWO, {"units": None}, UnitsError, "units .* are not known"),
+        ("ITEM: UNITS\nreal\n" + TWO, {}, UnitsError, "file says units real"),
+        ("ITEM: UNITS\nreal\n" + TWO.replace("TIMESTEP", "STEP"), {}, FileFormatError, "no LAMMPS text dump"),
+        (TWO, {"timestep": None}, UnitsError, "time step .* is not known"),
+        (TWO, {"units": "lj"}, UnitsError, "σ, ε and m"),
+        (TWO, {"elements": ["Zr"]}, QuantityError, "no column type"),
+        (dump(SCALED, VELOCITY, STYLES["xu"]), {}, QuantityError, "elements .* are not known"),
+        (dump(SCALED, VELOCITY, STYLES["xu"]), {"elements": {1: "Zr"}}, QuantityError, "does not name type 2"),
+        (dump(SCALED, VELOCITY, STYLES["xu"]), {"elements": ["Zr", "Qq"]}, QuantityError, "'Qq' is no element"),
+        (TWO[:-60], {}, FileFormatError, "cut short: its last frame has 5 of 6 atoms|cut short"),
+        (TWO[: TWO.rindex("BOX")], {}, FileFormatError, "cut short: the header"),
+        (TWO.rstrip()[:-3], {}, FileFormatError, "cut short"),
+        (TWO.replace("ATOMS\n6", "ATOMS\n5", 1), {}, FileFormatError, "6 atoms, the first has 5"),
+        (TWO + ONE, {}, FileFormatError, "step 0 .* follows step 10"),
+        (TWO.replace("xu yu zu vx", "xu yu zu vw", 1), {}, FileFormatError, "the columns"),
+        (ONE.replace("xu yu zu", "fx fy fz"), {}, FileFormatError, "has the columns"),
+        (ONE.replace("ATOMS\n6", f"ATOMS\n{10**12}"), {}, FileFormatError, "claims 1000000000000 atoms"),
+        (ONE.replace("ATOMS id", "ATOMS xu", 1), {}, FileFormatError, "columns repeat"),
+        (TWO, {"frames": slice(5, 9)}, FileFormatError, "leaves nothing"),
+        (TWO, {"truncated": "keep"}, FileFormatError, "truncated='keep'"),
+        (TWO, {"chunk_frames": 0}, QuantityError, "chunk_frames=0"),
+        ("just some text\n", {}, FileFormatError, "no trajectory"),
+        (b"\x1f\x8b\x08\x00garbage", {}, FileFormatError, "cannot be unpacked"),
+        (b"\x89HDF\r\n\x1a\nnothing", {}, FileFormatError, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_opened_is_refused(
+    tmp_path: Path, text: str | bytes, options: dict[str, object], error: type[Exception], says: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(error, match=says):
+        open_trajectory(path, **{**METAL, **options})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("\n8 Cu", "\n99 Cu", "other atoms: id 99"),
+        ("\n8 Cu", "\n7 Cu", "other atoms: id 7"),
+        ("\n8 Cu", "\n8 Zr", "changed their element"),
+        ("\n8 Cu", "\n8 Cu word", "cannot be read"),
+        ("\n8 Cu", "\neight Cu", "cannot be read"),
+        ("\n8 Cu", "\n\n8 Cu 1 2 3 4 5 6\n8 Cu", "holds 7 atoms"),
+    ],
+)
+def test_a_damaged_frame_is_named_when_it_is_read(tmp_path: Path, old: str, new: str, says: str) -> None:
+    second = TWO[len(ONE) :]
+    assert old in second
+    traj = open_trajectory(written(tmp_path, ONE + second.replace(old, new, 1)), chunk_frames=1, **METAL)
+    np.testing.assert_allclose(traj.position.isel(time=0).values, SCALED[0] @ CELL, atol=1e-12)
+    with pytest.raises(FileFormatError, match=rf"frame 1 \(step 10\).*{says}"):
+        traj.position.compute()
+
+
+def test_a_truncated_last_frame_is_dropped_when_told(tmp_path: Path) -> None:
+    traj = open_trajectory(written(tmp_path, TWO[:-60]), truncated="drop", **METAL)
+    assert traj.sizes["time"] == 1
+    with pytest.raises(FileFormatError, match="no whole frame"):
+        open_trajectory(written(tmp_path, ONE[:-60]), truncated="drop", **METAL)
+    cut = gzip.compress(TWO.encode())[:-12]
+    with pytest.raises(FileFormatError, match="cannot be unpacked"):
+        open_trajectory(written(tmp_path, cut, "c.gz"), **METAL)
+
+
+def test_no_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="there is no file"):
+        open_trajectory(tmp_path / "nowhere")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        open_trajectory(tmp_path / "folder")
+
+
+def test_extended_xyz_through_ase(tmp_path: Path) -> None:
+    ase = pytest.importorskip("ase")
+    ase_io = pytest.importorskip("ase.io")
+    images = []
+    for r, v in zip(SCALED, VELOCITY, strict=True):
+        atoms = ase.Atoms("ZrCuZrCuZrCu", positions=r @ CELL, cell=CELL, pbc=True)
+        atoms.set_velocities(v / (1000 * ase.units.fs))
+        images.append(atoms)
+    ase_io.write(tmp_path / "a.xyz", images, format="extxyz")
+    traj = open_trajectory(tmp_path / "a.xyz", time_between_frames="20 fs", chunk_frames=2)
+    np.testing.assert_allclose(traj.position.values, SCALED @ CELL, atol=1e-6)
+    np.testing.assert_allclose(traj.velocity.values, VELOCITY, atol=1e-6)
+    np.testing.assert_allclose(traj.time.values, 0.02 * np.arange(5))
+    with pytest.raises(UnitsError, match="time between its frames"):
+        open_trajectory(tmp_path / "a.xyz")
+    text = (tmp_path / "a.xyz").read_text()
+    with pytest.raises(FileFormatError, match="cut short in frame 4"):
+        open_trajectory(written(tmp_path, text[: text.rindex("Cu")], "cut.xyz"), time_between_frames=1)
+    ase_io.write(tmp_path / "a.traj", images)
+    other = open_trajectory(tmp_path / "a.traj", time_between_frames="20 fs")
+    np.testing.assert_allclose(other.position.values, traj.position.values, atol=1e-6)
+    mixed = [*images[:2], images[2][:4]]
+    ase_io.write(tmp_path / "mixed.xyz", mixed, format="extxyz")
+    with pytest.raises(FileFormatError, match="holds other atoms"):
+        open_trajectory(tmp_path / "mixed.xyz", time_between_frames=1).compute()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_mdanalysis_reads(tmp_path: Path) -> None:
+    mda = pytest.importorskip("MDAnalysis")
+    universe = mda.Universe.empty(6, trajectory=True, velocities=True)
+    universe.add_TopologyAttr("elements", ["Zr", "Cu"] * 3)
+    universe.add_TopologyAttr("names", ["Zr", "Cu"] * 3)
+    universe.dimensions = [10, 10, 12, 90, 90, 90]
+    universe.atoms.positions = np.abs(SCALED[0])
+    universe.atoms.write(str(tmp_path / "top.pdb"))
+    with mda.Writer(str(tmp_path / "a.trr"), n_atoms=6) as writer:
+        for number in range(5):
+            universe.atoms.positions = SCALED[number]
+            universe.atoms.velocities = VELOCITY[number]
+            universe.trajectory.ts.time = 0.02 * number
+            writer.write(universe)
+    traj = open_trajectory(tmp_path / "a.trr", topology=tmp_path / "top.pdb", chunk_frames=2)
+    np.testing.assert_allclose(traj.position.values, SCALED, atol=1e-4)
+    np.testing.assert_allclose(traj.velocity.values, VELOCITY, atol=1e-4)
+    np.testing.assert_allclose(traj.time.values, 0.02 * np.arange(5), atol=1e-6)
+    np.testing.assert_allclose(traj.cell.values, np.diag([10, 10, 12]), atol=1e-5)
+    assert traj.element.values.tolist() == ["Zr", "Cu"] * 3
+    with pytest.raises(FileFormatError, match="MDAnalysis"):
+        open_trajectory(tmp_path / "a.trr", topology=tmp_path / "nowhere.pdb")
+
+
+def test_shared_files(shared_data: Path) -> None:
+    folder = shared_data / "md"
+    glass = open_trajectory(folder / "KA_LJ.dump", units="lj", lj="argon", elements=["A", "B"], timestep=0.005)
+    assert glass.sizes["atom"] == 1000
+    assert glass.cell.values[0, 0] == pytest.approx(9.41036 * 3.4)
+    density = 1000 / 9.41036**3
+    assert density == pytest.approx(1.2, abs=0.01)
+    sheared = open_trajectory(folder / "affine_shear_2d_0.01.lammpstrj", units="metal", elements={1: "Cu", 2: "Zr"})
+    assert sheared.cell.values[1, 0] / sheared.cell.values[1, 1] == pytest.approx(0.01, rel=1e-6)
+    silica = open_trajectory(folder / "SiO2_glass_3000_atoms.xyz")
+    peak = silica.bp.radial_distribution(4, 0.05, partials=True).rdf.sel(pair="O-Si")
+    assert float(peak.r[peak.argmax("r")]) == pytest.approx(1.62, abs=0.03)
+    own = open_trajectory(folder / "zr46cu46al8_trajectory.nc")
+    assert own.position.chunks[0][0] == 100
+    assert xbp.md.open_trajectory(folder / "zr46cu46al8_trajectory.nc", frames=slice(0, 10)).sizes["time"] == 10
+
+
+def test_a_spectrum_is_no_trajectory(tmp_path: Path, glass: xr.Dataset) -> None:
+    glass.bp.to_netcdf(tmp_path / "s.nc")
+    with pytest.raises(FileFormatError, match="holds no trajectory"):
+        open_trajectory(tmp_path / "s.nc")
