@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import constants
 
 import xbp
-from xbp.md import models, new_trajectory
+from xbp.md import models, new_trajectory, run
 from xbp.md.trajectory import BOLTZMANN
 from xbp.md.wavevectors import allowed_wavevectors
 
@@ -113,7 +113,9 @@ def test_S_is_the_transform_of_F_and_integrates_to_Sq(small: xr.Dataset) -> None
     np.testing.assert_allclose((both_sides * (s.E[1] - s.E[0])).values, s.Sq.values, rtol=1e-9)
 
 
-def test_hann_segments_are_welchs(small: xr.Dataset) -> None:
+@pytest.mark.parametrize("tasks", [1, 8])
+def test_hann_segments_are_welchs(small: xr.Dataset, tasks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_MIN_TASKS", tasks)  # all segments in one task, or each in its own
     s = small.bp.dynamic_structure_factor(4, 0.5, weights="unit", window="0.6 ps", precision="double")
     shells = allowed_wavevectors(small.cell.values, 4, 0.5)
     Q = shells.hkl @ (2 * np.pi * np.linalg.inv(small.cell.values).T)

@@ -24,14 +24,14 @@ Precision = Literal["single", "double"]
 
 #: Relative accuracy asked of the non-uniform FFT, and its types.
 _ACCURACY = {"single": (1e-4, np.float32, np.complex64), "double": (1e-9, np.float64, np.complex128)}
-#: Densities of one slab over one segment take no more memory than this.
-_SLAB_BYTES = 512 * 2**20
-#: Thinner slabs gain nothing: a non-uniform FFT's grid is at least as wide as its kernel.
-_MIN_SLABS = 3
+#: Densities of one slab over one segment are no more numbers than this: 512 MiB in single precision.
+_SLAB_VALUES = 2**26
+#: Planes of constant h in a slab: fewer waste the oversampling, more do not fit in the processor's cache.
+_PLANES = 16
 #: Nanoseconds, measured on one core (benchmarks/md.py): per atom and wave vector of a direct sum, per
 #: point of the oversampled grid and per atom and point of the kernel of a non-uniform FFT.
-_DIRECT_COST = {"single": 6.0, "double": 9.0}
-_GRID_COST = {"single": 6.0, "double": 12.0}
+_DIRECT_COST = {"single": 3.2, "double": 7.0}
+_GRID_COST = {"single": 7.0, "double": 25.0}
 _SPREAD_COST = {"single": 250.0, "double": 2500.0}
 
 
@@ -86,15 +86,15 @@ class Slab:
         accuracy, real, complex_ = _ACCURACY[self.precision]
         low, high = self.hkl.min(axis=0), self.hkl.max(axis=0)
         n_h = int(high[0] - low[0]) + 1
-        # Modes of a transform of length n run from −(n//2); k and l need both signs, h is moved there.
+        # Modes of a transform of length n run from −(n//2): k and l need both signs, h is moved there.
         reach = np.maximum(high[1:], -low[1:])
-        shape = (n_h, *(2 * int(r) + 1 for r in reach))
+        shape = (n_h, *(_modes(2 * int(r) + 1) for r in reach))
         centre = int(low[0]) + n_h // 2
         place = np.ravel_multi_index(
-            (self.hkl[:, 0] - low[0], self.hkl[:, 1] + reach[0], self.hkl[:, 2] + reach[1]), shape
+            (self.hkl[:, 0] - low[0], self.hkl[:, 1] + shape[1] // 2, self.hkl[:, 2] + shape[2] // 2), shape
         )
         out: np.ndarray | None = None
-        for t, (scaled, weights) in enumerate(frames):
+        for t, (scaled, weights) in zip(range(n_frames), frames, strict=False):
             if out is None:
                 # The plan waits for the first frame, which tells the number of weights.
                 n_weights = weights.shape[0]
@@ -112,25 +112,30 @@ class Slab:
     def _sums(self, n_frames: int, frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         _, real, complex_ = _ACCURACY[self.precision]
         low, high = self.hkl.min(axis=0), self.hkl.max(axis=0)
-        multiples = [np.arange(a, b + 1)[:, None] for a, b in zip(low, high, strict=True)]
         columns = (self.hkl - low).T
         rows = max(1, 2**22 // max(1, self.index.size))
         out: np.ndarray | None = None
-        for t, (scaled, weights) in enumerate(frames):
+        for t, (scaled, weights) in zip(range(n_frames), frames, strict=False):
             if out is None:
                 out = np.zeros((n_frames, weights.shape[0], self.index.size), dtype=complex_)
             for first in range(0, scaled.shape[1], rows):
                 part = scaled[:, first : first + rows]
-                tables = [
-                    np.exp(2j * np.pi * (m * (s - np.floor(s)))).astype(complex_)
-                    for m, s in zip(multiples, part, strict=True)
-                ]
+                tables = [_powers(s, a, b).astype(complex_) for s, a, b in zip(part, low, high, strict=True)]
                 phase = tables[0][columns[0]]
                 phase *= tables[1][columns[1]]
                 phase *= tables[2][columns[2]]
                 out[t] += weights[:, first : first + rows].astype(real) @ phase.T
         assert out is not None
         return out
+
+
+def _powers(scaled: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Return exp(2πi n x) for n = low … high, shape (high − low + 1, n_atoms), by multiplication."""
+    base = np.exp(2j * np.pi * scaled)
+    top = max(abs(low), abs(high))
+    positive = np.multiply.accumulate(np.broadcast_to(base, (top, base.size)), axis=0)
+    all_ = np.concatenate([positive[::-1].conj(), np.ones((1, base.size)), positive])
+    return np.asarray(all_[top + low : top + high + 1])
 
 
 def slabs(hkl: np.ndarray, n_atoms: int, n_weights: int, n_frames: int, precision: Precision) -> list[Slab]:
@@ -150,23 +155,41 @@ def slabs(hkl: np.ndarray, n_atoms: int, n_weights: int, n_frames: int, precisio
     list of Slab
         Which together hold every wave vector once.
     """
-    itemsize = np.dtype(_ACCURACY[precision][2]).itemsize
-    needed = int(np.ceil(hkl.shape[0] * n_weights * n_frames * itemsize / _SLAB_BYTES))
+    needed = int(np.ceil(hkl.shape[0] * n_weights * n_frames / _SLAB_VALUES))
     by_h = np.argsort(hkl[:, 0], kind="stable")
     direct = _direct_cost(hkl, n_atoms, precision) < _transform_cost(hkl, n_atoms, precision)
     if direct:
         groups = np.array_split(np.arange(hkl.shape[0]), needed)
     else:
-        # Cuts between planes of constant h, at equal numbers of vectors.
-        h = hkl[by_h, 0]
-        cuts = [int(np.searchsorted(h, h[i])) for i in _quantiles(h.size, max(needed, _MIN_SLABS))]
-        groups = np.split(by_h, np.unique([c for c in cuts if c > 0]))
+        # Equal numbers of planes; the thickest part of the sphere holds half as much again as the mean.
+        planes = int(hkl[:, 0].max() - hkl[:, 0].min()) + 1
+        parts = max(-(-planes // _PLANES), -(-3 * needed // 2))
+        lowest = hkl[:, 0].min() + np.arange(1, parts) * planes // parts
+        groups = np.split(by_h, np.searchsorted(hkl[by_h, 0], np.unique(lowest)))
     found = [np.sort(group) for group in groups if group.size]
     return [Slab(index, hkl[index], direct, precision) for index in found]
 
 
-def _quantiles(size: int, parts: int) -> list[int]:
-    return [size * i // parts for i in range(1, parts)]
+def _modes(n: int) -> int:
+    """Return a number of modes, at least n, whose oversampled grid keeps out of step with the cache.
+
+    finufft takes the next even number of factors 2, 3 and 5; multiples of 32 make strides that all
+    fall on the same lines of the cache, which takes up to three times as long.
+    """
+    while True:
+        grid = 2 * -(-5 * n // 8)
+        while _largest_factor(grid) > 5:
+            grid += 2
+        if grid % 32:
+            return n
+        n += 2
+
+
+def _largest_factor(n: int) -> int:
+    for prime in (2, 3, 5):
+        while n % prime == 0:
+            n //= prime
+    return n
 
 
 def _direct_cost(hkl: np.ndarray, n_atoms: int, precision: Precision) -> float:
@@ -175,4 +198,5 @@ def _direct_cost(hkl: np.ndarray, n_atoms: int, precision: Precision) -> float:
 
 def _transform_cost(hkl: np.ndarray, n_atoms: int, precision: Precision) -> float:
     grid = float(np.prod(1.25 * (hkl.max(axis=0) - hkl.min(axis=0) + 1) + 8))
-    return grid * _GRID_COST[precision] + _MIN_SLABS * _SPREAD_COST[precision] * n_atoms
+    slabs_ = -(-(int(hkl[:, 0].max() - hkl[:, 0].min()) + 1) // _PLANES)
+    return grid * _GRID_COST[precision] + slabs_ * _SPREAD_COST[precision] * n_atoms

@@ -88,9 +88,9 @@ def _require_finite(values: np.ndarray, name: str, first: int) -> None:
     if not np.isfinite(values.sum()):
         bad = ~np.isfinite(values)
         if bad.any():
-            frame, atom = (int(i[0]) for i in np.nonzero(bad)[:2])
+            frame, atom, axis = (int(i[0]) for i in np.nonzero(bad))
             raise QuantityError(
-                f"the {name} of atom {atom} in frame {first + frame} is {values[frame, atom]}",
+                f"the {name} of atom {atom} in frame {first + frame} is {values[frame, atom, axis]}",
                 reason="an atom without a place was lost from the simulation, or the file is damaged",
                 fix=f"leave those frames out: traj.isel(time=slice(0, {first + frame}))",
             )
@@ -325,8 +325,8 @@ def _cell(data: xr.Dataset) -> np.ndarray:
         )
     units = require_units(cell, "'cell'", "angstrom")
     values = np.asarray(cell.transpose(*dims).values, dtype=float) * convert_factor(units, "angstrom", name="'cell'")
-    volume = np.abs(np.linalg.det(values))
-    if not (np.isfinite(values).all() and (volume > 1e-9 * np.abs(values).max() ** 3).all()):
+    volume = np.abs(np.linalg.det(values)) if np.isfinite(values).all() else np.array([np.nan])
+    if not (volume > 1e-9 * np.abs(values).max() ** 3).all():
         raise RangeError(
             f"'cell' has the volume {np.min(volume):g} angstrom**3",
             reason="three cell vectors that are finite and span a volume are needed; a free cluster has no allowed Q",

@@ -1,0 +1,116 @@
+"""The same call in threads, in processes and on a cluster: the same numbers, also when a worker dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from xbp.md import new_trajectory
+
+dask = pytest.importorskip("dask")
+array = pytest.importorskip("dask.array")
+distributed = pytest.importorskip("distributed")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:ResourceWarning", "ignore:Port .* is already in use")
+
+
+def vibrating(n_frames: int, n_atoms: int, chunk: int, dtype: type = np.float64) -> xr.Dataset:
+    """Atoms on oscillations of their own, computed chunk by chunk when asked for."""
+    rng = np.random.default_rng(0)
+    place, omega, phase = 30 * rng.random((n_atoms, 3)), rng.uniform(5, 40, n_atoms), rng.uniform(0, 7, (n_atoms, 3))
+
+    def frames(block_info: dict | None = None) -> np.ndarray:
+        start, stop = block_info[None]["array-location"][0]
+        t = 0.02 * np.arange(start, stop)[:, None, None]
+        return (place + 0.2 * np.sin(omega[:, None] * t + phase)).astype(dtype)
+
+    sizes = [min(chunk, n_frames - i) for i in range(0, n_frames, chunk)]
+    position = array.map_blocks(frames, chunks=(tuple(sizes), (n_atoms,), (3,)), dtype=dtype, meta=np.empty((0, 0, 0)))
+    return new_trajectory(position, time=0.02 * np.arange(n_frames), cell=30 * np.eye(3), element=["Cu"] * n_atoms)
+
+
+def spectra(traj: xr.Dataset) -> xr.Dataset:
+    return traj.bp.dynamic_structure_factor(
+        "1.5 1/angstrom", "0.1 1/angstrom", window="2 ps", max_wavevectors_per_shell=12, E_max=40
+    )
+
+
+@pytest.fixture
+def cluster() -> Iterator[object]:
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, memory_limit="500MB", dashboard_address=None
+        ) as made,
+        distributed.Client(made) as client,
+    ):
+        yield client
+
+
+def equal(a: xr.Dataset, b: xr.Dataset) -> None:
+    assert a.S_std.shape == b.S_std.shape
+    for name in ("S", "S_std", "Sq", "Sq_std"):
+        np.testing.assert_allclose(a[name].values, b[name].values, rtol=1e-10)
+
+
+def test_threads_processes_and_numpy_agree() -> None:
+    traj = vibrating(600, 50, 70)
+    with dask.config.set(scheduler="threads"):
+        threads = spectra(traj)
+    equal(threads, spectra(traj.compute()))
+    with dask.config.set(scheduler="processes", num_workers=2):
+        equal(threads, spectra(traj))
+    with dask.config.set(scheduler="sync"):
+        equal(threads, spectra(traj))
+
+
+def test_how_the_data_are_chunked_does_not_matter() -> None:
+    equal(spectra(vibrating(600, 50, 70)), spectra(vibrating(600, 50, 333)))
+
+
+@pytest.mark.slow
+def test_a_worker_killed_midway_is_made_up_for(cluster: object) -> None:
+    traj = vibrating(12_000, 400, 100)
+    with dask.config.set(scheduler="threads"):
+        expected = spectra(traj)
+    pids = list(cluster.run(os.getpid).values())  # type: ignore[attr-defined]
+    killed = threading.Event()
+
+    def kill() -> None:
+        # Once some tasks are done, and before all are.
+        while not killed.is_set():
+            done = sum(cluster.run(lambda dask_worker: dask_worker.state.executed_count).values())  # type: ignore[attr-defined]
+            if done > 20:
+                os.kill(pids[0], signal.SIGKILL)
+                killed.set()
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        found = spectra(traj)
+        assert killed.is_set(), "all was done before"
+    finally:
+        killed.set()
+        killer.join()
+    equal(expected, found)
+    assert pids[0] not in cluster.run(os.getpid).values()  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_a_trajectory_ten_times_a_workers_memory(cluster: object) -> None:
+    limit = next(iter(cluster.scheduler_info()["workers"].values()))["memory_limit"]  # type: ignore[attr-defined]
+    traj = vibrating(60_000, 3_600, 100)
+    assert traj.position.nbytes > 10 * limit
+    before = set(cluster.run(os.getpid).values())  # type: ignore[attr-defined]
+    found = spectra(traj)
+    assert set(cluster.run(os.getpid).values()) == before  # type: ignore[attr-defined]  # none was killed for its memory
+    few = spectra(traj.isel(time=slice(0, 1000)))
+    np.testing.assert_allclose(found.Sq.values, few.Sq.values, rtol=0.1)
+    assert (found.Sq_std < few.Sq_std).mean() > 0.9

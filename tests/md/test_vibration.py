@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import constants
+
+from xbp.errors import QuantityError, RangeError
+from xbp.md import models
+from xbp.md.trajectory import BOLTZMANN
+from xbp.md.vibration import vdos
+
+H = constants.h / constants.e * 1e15
+
+
+def test_vdos_is_the_transform_of_the_autocorrelation(small: xr.Dataset) -> None:
+    for weights, w in (("mass", small.mass.values), ("unit", np.ones(40)), ("array", np.linspace(0, 2, 40))):
+        given = w if weights == "array" else weights
+        g = small.bp.vdos(window="1.2 ps", weights=given, taper="boxcar", resolution="2 meV").g
+        v = small.velocity.values
+        acf = np.array([np.einsum("j,tjc,tjc", w, v[n:], v[: 24 - n]) for n in range(24)])
+        sigma = 2 / np.sqrt(8 * np.log(2)) * 2 * np.pi / H
+        acf *= np.exp(-((0.05 * np.arange(24) * sigma) ** 2) / 2) / acf[0]
+        kernel = 2 * np.cos(2 * np.pi * np.outer(g.E.values, 0.05 * np.arange(24)) / H)
+        kernel[:, 0] = 1
+        np.testing.assert_allclose(g.values, 2 * 0.05 / H * kernel @ acf, rtol=1e-9, atol=1e-12)
+
+
+def test_vdos_has_unit_area_and_its_line_where_it_is() -> None:
+    solid = models.einstein_solid(100, 2000, cell=12, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1)
+    g = solid.bp.vdos(window="10 ps")
+    dE = float(g.E[1])
+    area = float(g.g.sum() - (g.g[0] + g.g[-1]) / 2) * dE
+    assert area == pytest.approx(1, abs=1e-9)
+    near = g.g.sel(E=slice(8 - 2 * dE, 8 + 2 * dE))
+    assert float(near.sum()) * dE > 0.99
+    centre = float((near * near.E).sum() / near.sum())
+    assert centre == pytest.approx(8, abs=0.02)
+
+
+def test_partials_have_unit_area_and_add_up(small: xr.Dataset) -> None:
+    total = small.bp.vdos(window="0.6 ps", weights="neutron").g
+    parts = small.bp.vdos(window="0.6 ps", weights="neutron", partials=True).g
+    assert parts.element.values.tolist() == ["Cu", "Zr"]
+    for symbol in ("Cu", "Zr"):
+        g = parts.sel(element=symbol)
+        assert float(g.sum() - (g[0] + g[-1]) / 2) * float(g.E[1]) == pytest.approx(1)
+    v2 = (small.velocity**2).sum("xyz")
+    sigma = xr.where(small.element == "Zr", 4 * np.pi * 7.16**2 + 2, 4 * np.pi * 7.718**2 + 55)
+    share = (v2 * sigma).where(small.element == "Zr", drop=True).sum() / (v2 * sigma).sum()
+    assert float(parts.weight.sel(element="Zr")) == pytest.approx(float(share), rel=0.1)
+    np.testing.assert_allclose((parts * parts.weight).sum("element").values, total.values, rtol=0.05)
+
+
+def test_msd_is_its_sum(small: xr.Dataset) -> None:
+    found = small.bp.msd(window="1.2 ps", time_max="1.1 ps", partials=True)
+    r = small.position.values - small.position.values.mean(axis=1, keepdims=True)
+    for symbol in ("Cu", "Zr"):
+        own = r[:, small.element.values == symbol]
+        exact = [((own[n:] - own[: 24 - n]) ** 2).sum(axis=-1).mean() for n in range(23)]
+        np.testing.assert_allclose(found.msd.sel(element=symbol).values, exact, rtol=1e-9, atol=1e-12)
+    total = small.bp.msd(window="1.2 ps", time_max="1.1 ps")
+    np.testing.assert_allclose(
+        (found.msd * found.weight).sum("element").values, total.msd.values, rtol=1e-9, atol=1e-12
+    )
+
+
+def test_u2_of_oscillators_is_theirs() -> None:
+    solid = models.einstein_solid(1500, 800, cell=30, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1)
+    exact = BOLTZMANN * 300 / 40 / (2 * np.pi * 8 / H) ** 2
+    found = solid.bp.msd(window="8 ps")
+    assert float(found.u2) == pytest.approx(exact, rel=0.05)
+    s = solid.bp.dynamic_structure_factor(0.5, 0.1, window="8 ps", weights="unit")
+    assert float(s.u2) == pytest.approx(exact, rel=0.05)
+    assert found.u2.attrs["units"] == "angstrom**2"
+
+
+def test_msd_of_a_gas_is_ballistic_through_the_faces() -> None:
+    gas = models.ideal_gas(500, 60, cell=6, T=300, mass=40, time_step="50 fs", seed=1)
+    wrapped = gas.assign(position=gas.position.copy(data=gas.position.values % 6))
+    found = wrapped.bp.msd(window="3 ps")
+    v = gas.velocity.isel(time=0)
+    v = v - v.mean("atom")
+    exact = float((v**2).sum("xyz").mean()) * found.time**2
+    np.testing.assert_allclose(found.msd.values, exact.values, rtol=1e-6, atol=1e-9)
+    assert float(found.msd[-1]) > 9  # beyond half of the cell
+
+
+def test_what_has_no_density_of_states(small: xr.Dataset) -> None:
+    with pytest.raises(QuantityError, match="no velocities"):
+        vdos(small.drop_vars("velocity"), window="0.6 ps")
+    with pytest.raises(QuantityError, match="weights='xray'"):
+        small.bp.vdos(window="0.6 ps", weights="xray")
+    with pytest.raises(QuantityError, match="negative"):
+        small.bp.vdos(window="0.6 ps", weights=-np.ones(40))
+    with pytest.raises(QuantityError, match="weights of 'Zr' are zero"):
+        small.bp.vdos(window="0.6 ps", weights=(small.element == "Cu").astype(float), partials=True)
+    with pytest.raises(QuantityError, match="no masses"):
+        small.drop_vars("mass").bp.vdos(window="0.6 ps")
+    with pytest.raises(RangeError, match="beyond the window"):
+        small.bp.msd(window="0.6 ps", time_max="0.7 ps")

@@ -1,0 +1,123 @@
+"""The same frames and wave vectors through dynasor: totals, partials, currents, self part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import constants
+
+import xbp
+from xbp.md.wavevectors import allowed_wavevectors
+
+dynasor = pytest.importorskip("dynasor")
+acfs = pytest.importorskip("dynasor.tools.acfs")
+
+H = constants.h / constants.e * 1e15
+N_FRAMES, STEP, Q_MAX, DQ = 40, 0.05, 2.5, 0.25
+
+
+@pytest.fixture(scope="module")
+def traj() -> xr.Dataset:
+    rng = np.random.default_rng(11)
+    n = 60
+    cell = np.diag([11.0, 10.0, 9.5])
+    steps = 0.08 * rng.standard_normal((N_FRAMES, n, 3))
+    return xbp.md.new_trajectory(
+        rng.random((n, 3)) @ cell + np.cumsum(steps, axis=0),
+        time=STEP * np.arange(N_FRAMES),
+        cell=cell,
+        velocity=rng.standard_normal((N_FRAMES, n, 3)),
+        element=["Zr" if i % 3 else "Cu" for i in range(n)],
+        mass=np.ones(n),
+    )
+
+
+@pytest.fixture(scope="module")
+def sample(traj: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> object:
+    """All correlations by dynasor, averaged over every pair of frames."""
+    path = Path(tmp_path_factory.mktemp("dynasor"), "a.lammpstrj")
+    lines = []
+    for frame in range(N_FRAMES):
+        lines += ["ITEM: TIMESTEP", str(frame), "ITEM: NUMBER OF ATOMS", str(traj.sizes["atom"])]
+        lines += ["ITEM: BOX BOUNDS pp pp pp", *(f"0.0 {side}" for side in np.diag(traj.cell.values))]
+        lines += ["ITEM: ATOMS id xu yu zu vx vy vz"]
+        table = np.concatenate([traj.position.values[frame], traj.velocity.values[frame] / 1000], axis=1)
+        # Sixteen digits: the file must not decide the comparison.
+        lines += [f"{j + 1} " + " ".join(f"{x:.16g}" for x in row) for j, row in enumerate(table)]
+    path.write_text("\n".join(lines) + "\n")
+    opened = dynasor.Trajectory(
+        str(path),
+        trajectory_format="lammps_internal",
+        atomic_indices={s: np.flatnonzero(traj.element.values == s) for s in ("Cu", "Zr")},
+        length_unit="Angstrom",
+        time_unit="fs",
+    )
+    shells = allowed_wavevectors(traj.cell.values, Q_MAX, DQ)
+    Q = shells.hkl @ (2 * np.pi * np.linalg.inv(traj.cell.values).T)
+    return dynasor.compute_dynamic_structure_factors(
+        opened, Q, dt=1000 * STEP, window_size=N_FRAMES - 1, calculate_currents=True, calculate_incoherent=True
+    )
+
+
+def in_shells(values: np.ndarray, traj: xr.Dataset) -> np.ndarray:
+    shells = allowed_wavevectors(traj.cell.values, Q_MAX, DQ)
+    return np.stack([values[shells.shell == i].mean(axis=0) for i in range(shells.Q.size)])
+
+
+ARGUMENTS = {"window": f"{N_FRAMES * STEP} ps", "precision": "double", "time_max": f"{(N_FRAMES - 1) * STEP} ps"}
+
+
+def agree(own: np.ndarray, peer: np.ndarray) -> None:
+    """Equal to 1e-6, where the correlation of some 1e3 wave vectors does not happen to vanish."""
+    np.testing.assert_allclose(own, peer, rtol=1e-6, atol=1e-7 * np.abs(peer).max())
+
+
+def test_total(traj: xr.Dataset, sample: object) -> None:
+    F = traj.bp.intermediate_scattering_function(Q_MAX, DQ, weights="unit", **ARGUMENTS).F
+    agree(F.values, in_shells(sample["Fqt_coh"], traj))  # type: ignore[index]
+
+
+def test_partials(traj: xr.Dataset, sample: object) -> None:
+    F = traj.bp.intermediate_scattering_function(
+        Q_MAX, DQ, weights="unit", partials=True, normalization="number", **ARGUMENTS
+    ).F
+    for pair in ("Cu-Cu", "Cu-Zr", "Zr-Zr"):
+        peer = in_shells(sample[f"Fqt_coh_{pair.replace('-', '_')}"], traj)  # type: ignore[index]
+        # dynasor counts both orders of a pair of unlike atoms.
+        agree(F.sel(pair=pair).values * (2 if pair == "Cu-Zr" else 1), peer)
+
+
+def test_self_part(traj: xr.Dataset, sample: object) -> None:
+    F = traj.bp.intermediate_scattering_function(
+        Q_MAX, DQ, weights="unit", part="incoherent", origin_step=1, **ARGUMENTS
+    ).F
+    agree(F.values, in_shells(sample["Fqt_incoh"], traj))  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ["C_L", "C_T"])
+def test_currents(traj: xr.Dataset, sample: object, name: str) -> None:
+    found = traj.bp.current_spectra(Q_MAX, DQ, taper="boxcar", window=ARGUMENTS["window"], precision="double")[name]
+    peer = in_shells(sample[{"C_L": "Clqt", "C_T": "Ctqt"}[name]], traj) * 1e6  # type: ignore[index]
+    lag = np.arange(N_FRAMES)
+    even = 2 * np.cos(2 * np.pi * np.outer(lag * STEP, found.E.values) / H)
+    even[0] = 1
+    agree(found.values, (peer * (1 - lag / N_FRAMES)) @ even * STEP / H)
+
+
+def test_density_of_states_is_that_of_its_autocorrelations(traj: xr.Dataset) -> None:
+    mass = np.where(traj.element.values == "Zr", 91.22, 63.55)
+    weighted = traj.assign(mass=("atom", mass, {"units": "u"}))
+    g = weighted.bp.vdos(window=ARGUMENTS["window"], taper="boxcar").g
+    v = traj.velocity.values.transpose(1, 2, 0)
+    acf = np.zeros(N_FRAMES)
+    for m, atom in zip(mass, v, strict=True):
+        for signal in atom:
+            # dynasor's is normalized at zero.
+            acf += m * (signal**2).mean() * acfs.compute_acf(signal, delta_t=STEP)[1]
+    lag = np.arange(N_FRAMES)
+    even = 2 * np.cos(2 * np.pi * np.outer(lag * STEP, g.E.values) / H)
+    even[0] = 1
+    agree(g.values, 2 * (acf / acf[0] * (1 - lag / N_FRAMES)) @ even * STEP / H)
