@@ -9,7 +9,15 @@ from importlib.metadata import version as _version
 from xbp import accessor, errors, md, models, plot, tutorial
 from xbp.construct import new_dataset
 from xbp.io import open_dataset, to_netcdf
-from xbp.peaks import boson_peak, correlation_map, dispersion, scale_to_sq
+from xbp.peaks import (
+    boson_peak,
+    box_phonon,
+    correlation_map,
+    dispersion,
+    mark_box_phonon,
+    phonon_dispersion,
+    scale_to_sq,
+)
 from xbp.reduction import (
     convert,
     cut_E,
@@ -30,6 +38,7 @@ __version__ = _version("xbp")
 __all__ = [
     "accessor",
     "boson_peak",
+    "box_phonon",
     "convert",
     "correlation_map",
     "cut_E",
@@ -38,10 +47,12 @@ __all__ = [
     "detailed_balance",
     "dispersion",
     "errors",
+    "mark_box_phonon",
     "md",
     "models",
     "new_dataset",
     "open_dataset",
+    "phonon_dispersion",
     "plot",
     "rebin",
     "scale",

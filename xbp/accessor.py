@@ -311,6 +311,18 @@ class BosonPeakAccessor:
         """See `xbp.md.to_radial_distribution`: g(r) from S(Q)."""
         return md.to_radial_distribution(self._data, r, number_density=number_density, window=window)
 
+    def phonon_dispersion(self, E_range: Any = None) -> xr.Dataset:
+        """See `xbp.phonon_dispersion`: phonon branches in current spectra."""
+        return peaks.phonon_dispersion(self._data, E_range)
+
+    def box_phonon(self, window: Any = "20 ps", *, progress: bool = False) -> xr.Dataset:
+        """See `xbp.box_phonon`: the first transverse phonon of a simulated box."""
+        return peaks.box_phonon(self._data, window, progress=progress)
+
+    def mark_box_phonon(self, phonon: Any) -> Data:
+        """See `xbp.mark_box_phonon`: mark spectra with the first phonon of the simulated box."""
+        return peaks.mark_box_phonon(self._data, phonon)
+
     def to_netcdf(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """See `xbp.to_netcdf`: archive to a file that reads back identical."""
         io.to_netcdf(self._data, path, overwrite=overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -253,6 +254,7 @@ def peak(
     energy, std = numbers["energy"], numbers["energy_std"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
+    _mark_box_phonon(axes.axvline, read(data).value)
     quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}" if "chi2_reduced" in numbers else ""
     axes.set_title(f"$E_\\mathrm{{BP}}$ = {_with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
     return axes
@@ -282,6 +284,7 @@ def _peak_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None
         _require_units(energy, like["E"])
         _require_units(plain["Q"], like["Q"])
     axes.errorbar(plain.Q[ok], energy[ok], plain.energy_std[ok], **style)
+    _mark_box_phonon(axes.axhline, energy)
     if like is not None:
         return axes
     axes.set(
@@ -290,6 +293,15 @@ def _peak_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None
     )
     axes.set_ylim(0, None)
     return axes
+
+
+def _mark_box_phonon(line: Callable[..., Any], value: xr.DataArray) -> None:
+    """Draw where a simulated box has its first phonon, if the data say so."""
+    if "box_phonon" in value.coords:
+        axis = value["E"] if "E" in value.coords else value
+        mark = value.coords["box_phonon"]
+        factor = convert_factor(mark.attrs["units"], axis.attrs["units"], name="box_phonon", energy=True)
+        line(float(mark) * factor, color=GREEN, lw=1.4, ls=":", label="first phonon of the box")
 
 
 def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:

@@ -74,6 +74,8 @@ RESULTS: Final = (
     "correlation_map",
     "detailed_balance",
     "debye_waller",
+    "phonon_dispersion",
+    "box_phonon",
 )
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.
@@ -83,6 +85,7 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "temperature": ("K", "temperature"),
     "time": ("ps", "time"),
     "r": ("angstrom", "distance"),
+    "box_phonon": ("meV", "first transverse phonon of the simulated box"),
     "u2": ("angstrom**2", "mean-square displacement per axis"),
 }
 

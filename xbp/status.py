@@ -8,7 +8,8 @@ TOO_FEW: Final = "too few points"
 NO_MAXIMUM: Final = "no maximum"
 AT_EDGE: Final = "maximum at edge"
 FAILED: Final = "fit failed"
+BOX_PHONON: Final = "box phonon"
 
 #: Fits run on arrays of numbers; there a status is its place in this tuple.
-STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED)
+STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED, BOX_PHONON)
 NOT_A_DECAY: Final = "not a Debye-Waller decay"

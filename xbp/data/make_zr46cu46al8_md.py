@@ -1,6 +1,6 @@
-"""Make the embedded ``zr46cu46al8_md.nc`` from the simulation's result file.
+"""Make the embedded ``zr46cu46al8_md.nc`` from the trajectory.
 
-Run it as ``python -m xbp.data.make_zr46cu46al8_md zr46cu46al8_sqe.nc``.
+Run it as ``python -m xbp.data.make_zr46cu46al8_md zr46cu46al8_trajectory.nc``.
 """
 
 from __future__ import annotations
@@ -8,29 +8,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import xarray as xr
-
 import xbp
-from xbp.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION, validate
 
 
 def main(source: str) -> None:
-    """Copy the variables into the data model and write them beside this file."""
-    raw = xr.load_dataset(source)
-    ds = raw[["S", "S_std", "Sq", "Sq_std", "g", "g_std"]]
-    ds["Sq_std"].attrs["long_name"] = "standard deviation of S(Q)"
-    ds["g_std"].attrs["long_name"] = "standard deviation of g(E)"
-    for name, (_, long_name) in COORDINATES.items():
-        if name in ds.coords:
-            ds[name].attrs["long_name"] = long_name
-    ds.attrs |= {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
-        # The longest wave that fits the box, of energy h c_T / L: a sharp peak that is not the boson peak.
-        "first_transverse_phonon_in_meV": [1.7, 2.1],
-    }
-    for name in ("S", "Sq", "g"):
-        validate(ds[name])
+    """Compute S(Q,E), S(Q) and g(E), mark the first phonon of the box, and write them beside this file."""
+    traj = xbp.md.open_trajectory(source)
+    sqe = traj.bp.dynamic_structure_factor("8.6 1/angstrom", E_max="60 meV", window="10 ps", progress=True)
+    g = traj.bp.vdos(E_max="60 meV", window="10 ps")
+    ds = sqe.bp.mark_box_phonon(traj.bp.box_phonon()).assign(g=g.g.variable, g_std=g.g_std.variable)
+    ds.attrs["title"] = "Zr46Cu46Al8 metallic glass, classical MD"
     xbp.to_netcdf(ds, Path(__file__).with_name("zr46cu46al8_md.nc"), overwrite=True)
 
 

@@ -100,11 +100,12 @@ class Slab:
                 n_weights = weights.shape[0]
                 plan = finufft.Plan(1, shape, n_weights, accuracy, isign=1, dtype=complex_, upsampfac=1.25, nthreads=1)
                 out = np.empty((n_frames, n_weights, self.index.size), dtype=complex_)
+                modes = np.empty(shape if n_weights == 1 else (n_weights, *shape), dtype=complex_)
             # The fractional part first: in single precision a distant image of an atom has no accurate phase.
             angle = 2 * np.pi * (scaled - np.floor(scaled))
             plan.setpts(*(np.ascontiguousarray(a, dtype=real) for a in angle))
             strength: np.ndarray = np.ascontiguousarray(weights * np.exp(1j * centre * angle[0]), dtype=complex_)
-            modes = plan.execute(strength[0] if n_weights == 1 else strength)
+            plan.execute(strength[0] if n_weights == 1 else strength, out=modes)
             np.take(modes.reshape(n_weights, -1), place, axis=1, out=out[t])
         assert out is not None
         return out
@@ -120,7 +121,9 @@ class Slab:
                 out = np.zeros((n_frames, weights.shape[0], self.index.size), dtype=complex_)
             for first in range(0, scaled.shape[1], rows):
                 part = scaled[:, first : first + rows]
-                tables = [_powers(s, a, b).astype(complex_) for s, a, b in zip(part, low, high, strict=True)]
+                tables: list[np.ndarray] = [
+                    _powers(s, a, b).astype(complex_) for s, a, b in zip(part, low, high, strict=True)
+                ]
                 phase = tables[0][columns[0]]
                 phase *= tables[1][columns[1]]
                 phase *= tables[2][columns[2]]

@@ -317,7 +317,7 @@ def read_frames(
             _, times = np.unique(found, return_counts=True)
             odd = found[~np.isin(found, ids)] if (times == 1).all() else np.unique(found)[times > 1]
             raise FileFormatError(
-                f"{index.path}, frame {number} (step {frame.step}) holds other atoms: id {odd[0]} is new or twice there",
+                f"{index.path}, frame {number} (step {frame.step}) holds other atoms: id {odd[0]} is new or doubled",
                 reason="one trajectory holds the same atoms throughout",
                 fix="dump a fixed group of atoms",
             )

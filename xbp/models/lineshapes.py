@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["FWHM_PER_SIGMA", "gaussian", "lognormal", "lognormal_fwhm", "lognormal_sigma"]
+__all__ = ["FWHM_PER_SIGMA", "damped_oscillator_current", "gaussian", "lognormal", "lognormal_fwhm", "lognormal_sigma"]
 
 Shape = Literal["lognormal", "gaussian"]
 
@@ -68,3 +68,34 @@ def gaussian(E: np.ndarray, energy: float, height: float, sigma: float) -> np.nd
     2.0
     """
     return height * np.exp(-((E - energy) ** 2) / (2 * sigma**2))
+
+
+def damped_oscillator_current(E: np.ndarray, area: float, energy: float, width: float) -> np.ndarray:
+    r"""Return the current spectrum of a damped harmonic oscillator.
+
+    .. math:: C(E) = A \frac{2}{\pi} \frac{\Gamma E^2}{(E^2 - E_0^2)^2 + \Gamma^2 E^2},
+              \quad \int_0^\infty C\,\mathrm{d}E = A
+
+    Its maximum lies at E₀ whatever the damping; its full width at half maximum is Γ.
+
+    Parameters
+    ----------
+    E : numpy.ndarray
+        Energies.
+    area : float
+        A, in the unit of C times that of E.
+    energy, width : float
+        E₀ and Γ, in the unit of E.
+
+    References
+    ----------
+    B. Fåk & B. Dorner, Physica B 234, 1107 (1997), doi:10.1016/S0921-4526(97)00121-X, which gives S = C/E².
+
+    Examples
+    --------
+    >>> E = np.linspace(0, 400, 400_001)
+    >>> round(float(np.trapezoid(damped_oscillator_current(E, 3.0, 5.0, 1.0), E)), 2)
+    3.0
+    """
+    numerator = area * 2 / math.pi * width * E**2
+    return np.asarray(numerator / ((E**2 - energy**2) ** 2 + (width * E) ** 2))

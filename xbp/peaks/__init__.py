@@ -2,6 +2,15 @@
 
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.dispersion import dispersion
+from xbp.peaks.phonons import box_phonon, mark_box_phonon, phonon_dispersion
 from xbp.peaks.scaling import correlation_map, scale_to_sq
 
-__all__ = ["boson_peak", "correlation_map", "dispersion", "scale_to_sq"]
+__all__ = [
+    "boson_peak",
+    "box_phonon",
+    "correlation_map",
+    "dispersion",
+    "mark_box_phonon",
+    "phonon_dispersion",
+    "scale_to_sq",
+]

@@ -54,7 +54,7 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     >>> peaks = B.bp.boson_peak(E_range=("1.2 meV", "12 meV"))
     >>> flat = peaks.bp.dispersion(Q_range=("2.6 1/angstrom", "8.2 1/angstrom"))
     >>> f"{float(flat.mean_energy):.2f} +- {float(flat.scatter):.2f}"
-    '2.14 +- 0.10'
+    '2.27 +- 0.10'
     """
     plain, rewrap = unwrap(peak)
     signal = table_signal(plain, "boson_peak", "energy", rewrap)

@@ -81,7 +81,7 @@ def scale_to_sq(
     >>> cut = glass.bp.to_bqe().bp.cut_E("3.3 meV", width="0.5 meV")
     >>> fit = cut.bp.scale_to_sq(glass.Sq, Q_range=("2.1 1/angstrom", "8.5 1/angstrom"))
     >>> round(float(fit.pearson_r), 2)
-    0.96
+    0.97
     """
     signal, other, used = _pair(cut, sq, Q_range)
     value, std = signal.value, signal.std

@@ -1,0 +1,194 @@
+"""The MD engine beside dynasor, and how its cost grows: ``python -m benchmarks.md [folder for the figure]``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import xbp
+from xbp.md.density import Precision, slabs
+from xbp.md.wavevectors import allowed_wavevectors
+
+SIDE, N_ATOMS, Q_MAX = 41.144, 4000, 8.5
+DENSITY = N_ATOMS / SIDE**3
+
+
+def best(function: Callable[[], object], repeat: int = 3) -> float:
+    """Return the shortest time of some calls, warmed up."""
+    function()
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def vibrating(n_frames: int, n_atoms: int, chunk: int = 50) -> xr.Dataset:
+    """Return atoms at the density of the glass that vibrate, computed chunk by chunk when asked for."""
+    import dask.array as da
+
+    rng = np.random.default_rng(0)
+    side = (n_atoms / DENSITY) ** (1 / 3)
+    place, omega, phase = side * rng.random((n_atoms, 3)), rng.uniform(5, 40, n_atoms), rng.uniform(0, 7, (n_atoms, 3))
+
+    def frames(block_info: dict | None = None) -> np.ndarray:
+        start, stop = block_info[None]["array-location"][0]
+        return place + 0.1 * np.sin(omega[:, None] * 0.02 * np.arange(start, stop)[:, None, None] + phase)
+
+    sizes = tuple(min(chunk, n_frames - i) for i in range(0, n_frames, chunk))
+    position = da.map_blocks(frames, chunks=(sizes, (n_atoms,), (3,)), dtype=float, meta=np.empty((0, 0, 0)))
+    return xbp.md.new_trajectory(position, time=0.02 * np.arange(n_frames), cell=side * np.eye(3), temperature=300)
+
+
+def density_seconds(precision: Precision, n_frames: int = 8) -> tuple[float, float]:
+    """Return seconds per frame on one core for every allowed wave vector, and the largest relative error."""
+    shells = allowed_wavevectors(SIDE * np.eye(3), Q_MAX, 0.05)
+    scaled, weights = np.random.default_rng(1).random((3, N_ATOMS)), np.ones((1, N_ATOMS))
+    parts = slabs(shells.hkl, N_ATOMS, 1, 500, precision)
+
+    def run() -> None:
+        for part in parts:
+            part.densities(n_frames, iter([(scaled, weights)] * n_frames))
+
+    error = 0.0
+    for part in parts:
+        some = part.hkl[::997]
+        exact = np.exp(2j * np.pi * (some @ scaled)).sum(axis=1)
+        found = part.densities(1, iter([(scaled, weights)]))[0, 0, ::997]
+        error = max(error, float((np.abs(found - exact) / np.sqrt(N_ATOMS)).max()))
+    return best(run) / n_frames, error
+
+
+def dynasor_density_seconds() -> float:
+    """Return dynasor's seconds per frame for the same wave vectors, in the threads numba has."""
+    from dynasor.core.reciprocal import calc_rho_q
+
+    shells = allowed_wavevectors(SIDE * np.eye(3), Q_MAX, 0.05)
+    Q = shells.hkl * (2 * np.pi / SIDE)
+    position = SIDE * np.random.default_rng(1).random((N_ATOMS, 3))
+    return best(lambda: calc_rho_q(position, Q), repeat=2)
+
+
+def whole_seconds(n_frames: int = 120, window: int = 60) -> tuple[float, float]:
+    """Return seconds from a dump on disk to S(Q,E) at every allowed wave vector: xbp, dynasor."""
+    import dynasor
+
+    traj = vibrating(n_frames, N_ATOMS).compute()
+    shells = allowed_wavevectors(traj.cell.values, Q_MAX, 0.05)
+    Q = shells.hkl @ (2 * np.pi * np.linalg.inv(traj.cell.values).T)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.lammpstrj")
+        with path.open("w") as file:
+            for number, frame in enumerate(traj.position.values):
+                file.write(f"ITEM: TIMESTEP\n{number}\nITEM: NUMBER OF ATOMS\n{N_ATOMS}\nITEM: BOX BOUNDS pp pp pp\n")
+                file.writelines(f"0 {side}\n" for side in np.diag(traj.cell.values))
+                file.write("ITEM: ATOMS id type xu yu zu\n")
+                file.writelines(f"{j + 1} 1 {x:.7g} {y:.7g} {z:.7g}\n" for j, (x, y, z) in enumerate(frame))
+
+        start = time.perf_counter()
+        opened = xbp.md.open_trajectory(path, units="metal", timestep="20 fs", elements=["Cu"], chunk_frames=20)
+        opened.bp.dynamic_structure_factor(Q_MAX, 0.05, window=f"{0.02 * window} ps", weights="unit")
+        own = time.perf_counter() - start
+
+        start = time.perf_counter()
+        peer_traj = dynasor.Trajectory(str(path), "lammps_internal", length_unit="Angstrom", time_unit="fs")
+        sample = dynasor.compute_dynamic_structure_factors(
+            peer_traj, Q, dt=20, window_size=window - 1, window_step=window // 2
+        )
+        dynasor.post_processing.get_spherically_averaged_sample_binned(sample, num_q_bins=169)
+        peer = time.perf_counter() - start
+    return own, peer
+
+
+def cost(n_frames: int, n_atoms: int, q_max: float) -> tuple[float, float]:
+    """Return seconds and peak memory (GB) of one S(Q,E), in a process of its own."""
+    code = (
+        "import resource, time, benchmarks.md as m\n"
+        f"traj = m.vibrating({n_frames}, {n_atoms})\n"
+        "start = time.perf_counter()\n"
+        f"traj.bp.dynamic_structure_factor({q_max}, 0.05, window='4 ps', weights='unit')\n"
+        "print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    seconds, memory = done.stdout.split()
+    return float(seconds), float(memory)
+
+
+#: What varies, the values it takes, and the arguments of `cost` with it.
+SERIES: dict[str, tuple[str, tuple[float, ...], Callable[[float], tuple[int, int, float]]]] = {
+    "frames": ("frames", (400, 800, 1600, 3200), lambda x: (int(x), 1000, 4.0)),
+    "atoms": ("atoms", (1000, 4000, 16000, 100_000), lambda x: (400, int(x), 2.0)),
+    "Q_max": ("$Q_\\mathrm{max}$ (Å$^{-1}$)", (2, 4, 6, 8), lambda x: (400, 4000, x)),
+}
+
+
+def draw(results: dict[str, list[tuple[float, float, float]]], path: Path) -> None:
+    """Draw time and memory against frames, atoms and Q_max."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 3, sharex="col")
+    for column, (name, rows) in enumerate(results.items()):
+        x, seconds, memory = np.array(rows).T
+        for ax, values, colour in ((axes[0, column], seconds, "#0072B2"), (axes[1, column], memory, "#D55E00")):
+            ax.plot(x, values, "o-", color=colour)
+            ax.set_xscale("log")
+            ax.set_xticks(x, [f"{v:g}" for v in x])
+            ax.minorticks_off()
+            ax.set_ylim(0, None)
+        if name == "frames":
+            axes[0, column].plot(x, seconds[-1] * x / x[-1], "--", color="0.5", lw=1, label="proportional")
+            axes[0, column].legend(frameon=False)
+        axes[0, column].set_yscale("log" if name != "frames" else "linear")
+        axes[1, column].set_xlabel(SERIES[name][0])
+    axes[0, 0].set_ylabel("time (s)")
+    axes[1, 0].set_ylabel("peak memory (GB)")
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Run everything and print one table."""
+    packages = ("numpy", "scipy", "xarray", "dask", "finufft", "dynasor", "numba", "xbp")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores\n")
+    import numba
+
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    peer = dynasor_density_seconds()
+    numba.set_num_threads(threads)
+    precisions: tuple[tuple[Precision, int], ...] = (("single", 20), ("double", 6))
+    for precision, bar in precisions:
+        own, error = density_seconds(precision)
+        print(
+            f"density of {N_ATOMS} atoms, every Q <= {Q_MAX}, one core, {precision} (error {error:.0e}): "
+            f"{1e3 * own:.1f} ms, dynasor {1e3 * peer:.0f} ms: {peer / own:.0f}x (bar {bar}x)"
+        )
+    own, peer = whole_seconds()
+    print(f"dump on disk -> S(Q,E), all cores: {own:.1f} s, dynasor {peer:.1f} s: {peer / own:.0f}x (bar 15x)")
+    results: dict[str, list[tuple[float, float, float]]] = {}
+    for name, (_, values, arguments) in SERIES.items():
+        results[name] = []
+        for value in values:
+            seconds, memory = cost(*arguments(value))
+            results[name].append((value, seconds, memory))
+            print(f"{name} = {value:g}: {seconds:.1f} s, peak {memory:.2f} GB")
+    if len(sys.argv) > 1:
+        draw(results, Path(sys.argv[1], "md_scaling.png"))
+
+
+if __name__ == "__main__":
+    main()
