@@ -53,6 +53,16 @@ def test_version() -> None:
 def test_every_block_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
+    # What "From a simulation" opens: twelve atoms that vibrate for 22 ps.
+    solid = xbp.md.models.einstein_solid(12, 1100, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", seed=1)
+    with Path("dump.lammpstrj").open("w") as file:
+        for n, (r, v) in enumerate(zip(solid.position.values, solid.velocity.values, strict=True)):
+            file.write(
+                f"ITEM: TIMESTEP\n{10 * n}\nITEM: NUMBER OF ATOMS\n12\nITEM: BOX BOUNDS pp pp pp\n" + "0 8\n" * 3
+            )
+            file.write("ITEM: ATOMS id type xu yu zu vx vy vz\n")
+            for j, row in enumerate(np.concatenate([r, v], axis=1).tolist()):
+                file.write(f"{j + 1} {j % 3 + 1} {' '.join(map(str, row))}\n")
     blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.S | re.M)
     assert len(blocks) >= 3
     for block in blocks:
