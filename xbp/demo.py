@@ -95,9 +95,9 @@ def table(study: Study) -> str:
         lines.append(f"  {limits[0]:>4g} to {limits[1]:<4g}      {cells[0]:<24} {cells[1]}")
     lines += [
         "",
-        f"The first transverse phonon of the box of 41.1 angstrom, at {float(study.glass.box_phonon):.2f} meV, sits on the",
-        "low side of this peak: above 2.2 meV no maximum is left at any Q, so this box is too small to tell",
-        "E_BP apart from it. A box of 10 000 atoms gave 3.5 meV (Li et al. 2025).",
+        f"The first transverse phonon of the box of 41.1 angstrom, at {float(study.glass.box_phonon):.2f} meV,",
+        "sits on the low side of this peak: above 2.2 meV no maximum is left at any Q, so this box is too",
+        "small to tell E_BP apart from it. A box of 10 000 atoms gave 3.5 meV (Li et al. 2025).",
     ]
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ import gzip
 import io
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 import xarray as xr
@@ -94,6 +95,17 @@ def test_every_style_of_columns_reads_back(tmp_path: Path, style: str, chunk: in
     assert traj.element.values.tolist() == ["Zr", "Cu"] * 3
     assert traj.mass.values[:2].round(2).tolist() == [91.22, 63.55]
     assert float(traj.temperature) == 300
+
+
+def test_tasks_do_not_each_carry_the_index_of_the_file(tmp_path: Path) -> None:
+    def largest(n: int) -> int:
+        text = dump(np.tile(SCALED, (n, 1, 1)), np.tile(VELOCITY, (n, 1, 1)), STYLES["xu"])
+        traj = open_trajectory(written(tmp_path, text), elements=["Zr", "Cu"], chunk_frames=5, **METAL)
+        graph = dict(traj.position.__dask_graph__())
+        # One node may hold the index; the next largest is what grows with the number of tasks.
+        return sorted(len(cloudpickle.dumps(node)) for node in graph.values())[-2]
+
+    assert largest(40) < largest(4) + 100
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.sampled_from(sorted(STYLES)), st.integers(0, 99))

@@ -48,7 +48,7 @@ def test_the_peak_does_not_disperse(glass: xr.Dataset) -> None:
     peaks = glass.bp.to_bqe().B.bp.boson_peak(E_range=("1.2 meV", "12 meV"))
     inside = peaks.sel(Q=slice(2.6, 8.2))
     assert (inside.status == "ok").all()
-    assert float(abs(inside.energy - 2.6).max()) < 0.25
+    assert float(abs(inside.energy - 2.6).max()) < 0.3
     flat = peaks.bp.dispersion(PEAK_Q_RANGE)
     assert float(flat.mean_energy) == pytest.approx(2.60, abs=0.02)
     assert float(flat.scatter) < 0.1

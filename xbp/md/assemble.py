@@ -17,7 +17,7 @@ from xbp.md.weights import atomic_mass
 __all__ = ["CHUNK_BYTES", "assemble", "masses_of"]
 
 #: Positions and velocities of a chunk take about this much memory.
-CHUNK_BYTES = 32 * 2**20
+CHUNK_BYTES = 8 * 2**20
 
 
 def masses_of(element: np.ndarray, given: Mapping[str, Any] | None, known: np.ndarray | None) -> np.ndarray:

@@ -25,8 +25,8 @@ __all__ = [
 
 #: Spectra (n_frequencies, n_weights, n_Q) and directions (n_Q, 3) → real powers (n_rows, n_frequencies, n_Q).
 Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-#: Wave vectors whose spectra are formed at a time: few enough to stay in the processor's cache.
-_CHUNK = 256
+#: Numbers in the spectra formed at a time: few enough to stay in the processor's cache.
+_CHUNK_VALUES = 2**18
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _power(
     """Sum power spectra over the wave vectors of each shell, shape (n_rows, n_shells, n_fft//2 + 1)."""
     taper = task.taper.astype(held.real.dtype)[:, None, None]
     total: np.ndarray | None = None
-    chunk = max(16, _CHUNK // task.n_weights)
+    chunk = max(16, _CHUNK_VALUES // (n_fft * task.n_weights))
     for first in range(0, shell.size, chunk):
         part = slice(first, first + chunk)
         spectra = scipy.fft.fft(held[:, :, part] * taper, n=n_fft, axis=0, overwrite_x=True)

@@ -106,7 +106,8 @@ class Slab:
             plan.setpts(*(np.ascontiguousarray(a, dtype=real) for a in angle))
             strength: np.ndarray = np.ascontiguousarray(weights * np.exp(1j * centre * angle[0]), dtype=complex_)
             plan.execute(strength[0] if n_weights == 1 else strength, out=modes)
-            np.take(modes.reshape(n_weights, -1), place, axis=1, out=out[t])
+            # Any mode but 'raise', which would go through a buffer; the places are known to be inside.
+            np.take(modes.reshape(n_weights, -1), place, axis=1, out=out[t], mode="clip")
         assert out is not None
         return out
 

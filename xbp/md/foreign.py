@@ -39,15 +39,22 @@ class LazyFrames:
         """Return positions and velocities as dask arrays; both of a chunk come from one reading."""
         dask = require("dask", "trajectories are opened lazily, as its arrays", "md")
         array = require("dask.array", "trajectories are opened lazily, as its arrays", "md")
-        read = dask.delayed(self.read, pure=False)
+        # One node of the graph holds the reader, whose index of the file can be large; the tasks refer to it.
+        read, reader = dask.delayed(_read, pure=False), dask.delayed(self.read, pure=False)
         positions, velocities = [], []
         for first in range(0, len(self.numbers), chunk):
             numbers = self.numbers[first : first + chunk]
-            both = read(numbers)
+            both = read(reader, numbers)
             shape = (len(numbers), self.n_atoms, 3)
             positions.append(array.from_delayed(both[0], shape, dtype=float))
             velocities.append(array.from_delayed(both[1], shape, dtype=float))
         return array.concatenate(positions), array.concatenate(velocities) if self.has_velocity else None
+
+
+def _read(
+    read: Callable[[range], tuple[np.ndarray, np.ndarray | None]], numbers: range
+) -> tuple[np.ndarray, np.ndarray | None]:
+    return read(numbers)
 
 
 @dataclass(frozen=True)

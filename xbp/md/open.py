@@ -73,7 +73,7 @@ def open_trajectory(
     frames : slice, optional
         Which frames to open.
     chunk_frames : int, optional
-        Frames read at a time; by default as many as fit in 32 MiB.
+        Frames read at a time; by default as many as fit in 8 MiB.
     truncated : {"error", "drop"}
         What to do about a last frame that is cut short.
 

@@ -16,8 +16,10 @@ from xbp.optional import require
 
 __all__ = ["Moments", "Segments", "blocks", "delayed", "segments", "summarize"]
 
-#: Positions of a task take about this much memory, if it holds several segments.
-_BLOCK_BYTES = 64 * 2**20
+#: Positions of a task take no more memory than this, unless one segment does.
+_BLOCK_BYTES = 128 * 2**20
+#: Segments of a task: half of the frames are shared with a neighbor, so that k of them save all but 1/k.
+_MOST_SEGMENTS = 8
 #: Short trajectories are not cut into fewer tasks than this, so that all cores have work.
 _MIN_TASKS = 8
 _MERGE = 8
@@ -182,7 +184,7 @@ def _runs(trajectory: Trajectory, cut: Segments) -> list[list[int]]:
     step = cut.starts[1] - cut.starts[0] if n > 1 else cut.length
     frame_bytes = trajectory.n_atoms * 3 * 8
     by_memory = (_BLOCK_BYTES // frame_bytes - cut.length) // step + 1
-    size = int(max(1, min(by_memory, n // _MIN_TASKS)))
+    size = int(max(1, min(by_memory, n // _MIN_TASKS, _MOST_SEGMENTS)))
     return [list(cut.starts[i : i + size]) for i in range(0, n, size)]
 
 

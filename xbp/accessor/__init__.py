@@ -1,0 +1,135 @@
+"""The accessor ``.bp`` on DataArray and Dataset: one-line delegates, no science.
+
+The functions accept both, so one class serves both: a DataArray gives values alone, a Dataset
+carries the standard deviations along.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+import xarray as xr
+
+from xbp import io, peaks, reduction
+from xbp.accessor.figures import PlotAccessor
+from xbp.accessor.trajectory import TrajectoryMethods
+from xbp.models.factors import Convention
+from xbp.peaks.fits import Method
+from xbp.units import Frequency
+
+__all__ = ["BosonPeakAccessor", "PlotAccessor"]
+
+Data = Any  # what goes in comes out: a DataArray or a Dataset
+
+
+@xr.register_dataarray_accessor("bp")  # type: ignore[no-untyped-call]
+@xr.register_dataset_accessor("bp")  # type: ignore[no-untyped-call]
+class BosonPeakAccessor(TrajectoryMethods):
+    """Boson-peak analysis of labelled data; every method is a function of the same name in xbp."""
+
+    def __init__(self, data: xr.DataArray | xr.Dataset) -> None:
+        self._data: Any = data
+
+    def to_gdos(
+        self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+    ) -> Data:
+        """See `xbp.to_gdos`: G(Q,E) from S(Q,E)."""
+        return reduction.to_gdos(self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+
+    def to_bqe(
+        self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+    ) -> Data:
+        """See `xbp.to_bqe`: B(Q,E) from S(Q,E) or G(Q,E)."""
+        return reduction.to_bqe(self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+
+    def to_sqe(
+        self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+    ) -> Data:
+        """See `xbp.to_sqe`: S(Q,E) from G(Q,E) or B(Q,E)."""
+        return reduction.to_sqe(self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+
+    def to_convention(
+        self,
+        convention: Convention,
+        T: Any = None,
+        u2: Any = None,
+        *,
+        u2_total: Any = None,
+        msd: Any = None,
+        B_iso: Any = None,
+    ) -> Data:
+        """See `xbp.to_convention`: the reduction of another publication."""
+        return reduction.to_convention(self._data, convention, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+
+    def cut_E(self, E: Any, width: Any = None) -> Data:
+        """See `xbp.cut_E`: a cut at constant energy."""
+        return reduction.cut_E(self._data, E, width)
+
+    def cut_Q(self, Q: Any, width: Any = None) -> Data:
+        """See `xbp.cut_Q`: a cut at constant momentum transfer."""
+        return reduction.cut_Q(self._data, Q, width)
+
+    def rebin(self, E: Any = None, Q: Any = None, *, given: Literal["edges", "centres"] = "edges") -> Data:
+        """See `xbp.rebin`: other bins, the same integral."""
+        return reduction.rebin(self._data, E, Q, given=given)
+
+    def convert(
+        self,
+        E: str | None = None,
+        Q: str | None = None,
+        temperature: str | None = None,
+        *,
+        frequency: Frequency | None = None,
+    ) -> Data:
+        """See `xbp.convert`: other units of the coordinates, densities rescaled."""
+        return reduction.convert(self._data, E, Q, temperature, frequency=frequency)
+
+    def subtract(self, background: xr.DataArray | xr.Dataset, scale: Any = 1.0) -> Data:
+        """See `xbp.subtract`: data − scale · background."""
+        return reduction.subtract(self._data, background, scale)
+
+    def scale(self, factor: Any) -> Data:
+        """See `xbp.scale`: the signal times a factor."""
+        return reduction.scale(self._data, factor)
+
+    def detailed_balance(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
+        """See `xbp.detailed_balance`: S(−E)/S(E), and the temperature it implies."""
+        return reduction.detailed_balance(self._data, E_range, Q_range)
+
+    def debye_waller(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
+        """See `xbp.debye_waller`: u² from the elastic line."""
+        return reduction.debye_waller(self._data, E_range, Q_range)
+
+    def boson_peak(self, method: Method = "lognormal", E_range: Any = None) -> xr.Dataset:
+        """See `xbp.boson_peak`: position, height and width of the peak."""
+        return peaks.boson_peak(self._data, method, E_range)
+
+    def dispersion(self, Q_range: Any = None) -> xr.Dataset:
+        """See `xbp.dispersion`: whether the peak energy depends on Q."""
+        return peaks.dispersion(self._data, Q_range)
+
+    def scale_to_sq(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, offset: bool = False) -> xr.Dataset:
+        """See `xbp.scale_to_sq`: S(Q) scaled to a cut, and their correlation."""
+        return peaks.scale_to_sq(self._data, sq, Q_range, offset=offset)
+
+    def correlation_map(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None) -> xr.Dataset:
+        """See `xbp.correlation_map`: the correlation with S(Q) at every energy."""
+        return peaks.correlation_map(self._data, sq, Q_range)
+
+    def phonon_dispersion(self, E_range: Any = None) -> xr.Dataset:
+        """See `xbp.phonon_dispersion`: phonon branches in current spectra."""
+        return peaks.phonon_dispersion(self._data, E_range)
+
+    def mark_box_phonon(self, phonon: Any) -> Data:
+        """See `xbp.mark_box_phonon`: mark spectra with the first phonon of the simulated box."""
+        return peaks.mark_box_phonon(self._data, phonon)
+
+    def to_netcdf(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """See `xbp.to_netcdf`: archive to a file that reads back identical."""
+        io.to_netcdf(self._data, path, overwrite=overwrite)
+
+    @property
+    def plot(self) -> PlotAccessor:
+        """The figures: ``.bp.plot.map()``, ``.cut()``, ``.peak()``, ``.scaling()``, ``.correlation()``."""
+        return PlotAccessor(self._data)

@@ -1,0 +1,38 @@
+"""Methods of ``.bp.plot``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from xbp import plot
+
+__all__ = ["PlotAccessor"]
+
+
+class PlotAccessor:
+    """Figures of one data set; every method is a function of the same name in `xbp.plot`."""
+
+    def __init__(self, data: xr.DataArray | xr.Dataset) -> None:
+        self._data: Any = data
+
+    def map(self, sq: xr.DataArray | xr.Dataset | None = None, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.map`: B(Q,E) in colours, S(Q) laid over it."""
+        return plot.map(self._data, sq, ax, **kwargs)
+
+    def cut(self, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.cut`: a cut with its error bars."""
+        return plot.cut(self._data, ax, **kwargs)
+
+    def peak(self, peak: xr.Dataset | None = None, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.peak`: a spectrum with its fitted peak."""
+        return plot.peak(self._data, peak, ax, **kwargs)
+
+    def scaling(self, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.scaling`: a cut beside the scaled S(Q)."""
+        return plot.scaling(self._data, ax, **kwargs)
+
+    def correlation(self, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.correlation`: correlation with S(Q) against energy."""
+        return plot.correlation(self._data, ax, **kwargs)

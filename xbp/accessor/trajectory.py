@@ -1,0 +1,219 @@
+"""Methods of ``.bp`` on trajectories and what is computed from them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import xarray as xr
+
+from xbp import md, peaks
+from xbp.md.density import Precision
+from xbp.md.mixing import Normalization
+from xbp.md.pair_distribution import Window
+from xbp.md.plan import Taper
+from xbp.md.spectra import Part
+
+__all__ = ["TrajectoryMethods"]
+
+Data = Any  # what goes in comes out: a DataArray or a Dataset
+
+
+class TrajectoryMethods:
+    """One-line delegates to `xbp.md`."""
+
+    _data: Any
+
+    def structure_factor(
+        self,
+        Q_max: Any,
+        dQ: Any = "0.05 1/angstrom",
+        *,
+        weights: Any = "neutron",
+        partials: bool = False,
+        normalization: Normalization = "ashcroft-langreth",
+        T: Any = None,
+        max_wavevectors_per_shell: int | None = None,
+        precision: Precision = "single",
+        progress: bool = False,
+    ) -> xr.Dataset:
+        """See `xbp.md.structure_factor`: S(Q) of a trajectory."""
+        return md.structure_factor(
+            self._data,
+            Q_max,
+            dQ,
+            weights=weights,
+            partials=partials,
+            normalization=normalization,
+            T=T,
+            max_wavevectors_per_shell=max_wavevectors_per_shell,
+            precision=precision,
+            progress=progress,
+        )
+
+    def dynamic_structure_factor(
+        self,
+        Q_max: Any,
+        dQ: Any = "0.05 1/angstrom",
+        *,
+        E_max: Any = None,
+        dE: Any = None,
+        window: Any = None,
+        resolution: Any = None,
+        weights: Any = "neutron",
+        part: Part = "coherent",
+        partials: bool = False,
+        normalization: Normalization = "ashcroft-langreth",
+        taper: Taper = "hann",
+        T: Any = None,
+        max_wavevectors_per_shell: int | None = None,
+        origin_step: int | None = None,
+        precision: Precision = "single",
+        progress: bool = False,
+    ) -> xr.Dataset:
+        """See `xbp.md.dynamic_structure_factor`: S(Q,E) of a trajectory."""
+        return md.dynamic_structure_factor(
+            self._data,
+            Q_max,
+            dQ,
+            E_max=E_max,
+            dE=dE,
+            window=window,
+            resolution=resolution,
+            weights=weights,
+            part=part,
+            partials=partials,
+            normalization=normalization,
+            taper=taper,
+            T=T,
+            max_wavevectors_per_shell=max_wavevectors_per_shell,
+            origin_step=origin_step,
+            precision=precision,
+            progress=progress,
+        )
+
+    def intermediate_scattering_function(
+        self,
+        Q_max: Any,
+        dQ: Any = "0.05 1/angstrom",
+        *,
+        time_max: Any = None,
+        window: Any = None,
+        resolution: Any = None,
+        weights: Any = "neutron",
+        part: Part = "coherent",
+        partials: bool = False,
+        normalization: Normalization = "ashcroft-langreth",
+        T: Any = None,
+        max_wavevectors_per_shell: int | None = None,
+        origin_step: int | None = None,
+        precision: Precision = "single",
+        progress: bool = False,
+    ) -> xr.Dataset:
+        """See `xbp.md.intermediate_scattering_function`: F(Q,t) of a trajectory."""
+        return md.intermediate_scattering_function(
+            self._data,
+            Q_max,
+            dQ,
+            time_max=time_max,
+            window=window,
+            resolution=resolution,
+            weights=weights,
+            part=part,
+            partials=partials,
+            normalization=normalization,
+            T=T,
+            max_wavevectors_per_shell=max_wavevectors_per_shell,
+            origin_step=origin_step,
+            precision=precision,
+            progress=progress,
+        )
+
+    def current_spectra(
+        self,
+        Q_max: Any,
+        dQ: Any = "0.05 1/angstrom",
+        *,
+        E_max: Any = None,
+        dE: Any = None,
+        window: Any = None,
+        resolution: Any = None,
+        weights: Any = "unit",
+        taper: Taper = "hann",
+        T: Any = None,
+        max_wavevectors_per_shell: int | None = None,
+        precision: Precision = "single",
+        progress: bool = False,
+    ) -> xr.Dataset:
+        """See `xbp.md.current_spectra`: C_L and C_T of a trajectory."""
+        return md.current_spectra(
+            self._data,
+            Q_max,
+            dQ,
+            E_max=E_max,
+            dE=dE,
+            window=window,
+            resolution=resolution,
+            weights=weights,
+            taper=taper,
+            T=T,
+            max_wavevectors_per_shell=max_wavevectors_per_shell,
+            precision=precision,
+            progress=progress,
+        )
+
+    def vdos(
+        self,
+        *,
+        E_max: Any = None,
+        dE: Any = None,
+        window: Any = None,
+        resolution: Any = None,
+        weights: Any = "mass",
+        partials: bool = False,
+        taper: Literal["hann", "boxcar"] = "hann",
+        T: Any = None,
+        progress: bool = False,
+    ) -> xr.Dataset:
+        """See `xbp.md.vdos`: the vibrational density of states of a trajectory."""
+        return md.vdos(
+            self._data,
+            E_max=E_max,
+            dE=dE,
+            window=window,
+            resolution=resolution,
+            weights=weights,
+            partials=partials,
+            taper=taper,
+            T=T,
+            progress=progress,
+        )
+
+    def msd(
+        self, *, time_max: Any = None, window: Any = None, partials: bool = False, T: Any = None, progress: bool = False
+    ) -> xr.Dataset:
+        """See `xbp.md.msd`: the mean-square displacement in a trajectory, and u²."""
+        return md.msd(self._data, time_max=time_max, window=window, partials=partials, T=T, progress=progress)
+
+    def radial_distribution(
+        self,
+        r_max: Any = None,
+        dr: Any = "0.02 angstrom",
+        *,
+        partials: bool = False,
+        T: Any = None,
+        progress: bool = False,
+    ) -> xr.Dataset:
+        """See `xbp.md.radial_distribution`: g(r) of a trajectory."""
+        return md.radial_distribution(self._data, r_max, dr, partials=partials, T=T, progress=progress)
+
+    def to_structure_factor(self, Q: Any, *, number_density: Any = None, window: Window = "lorch") -> Data:
+        """See `xbp.md.to_structure_factor`: S(Q) from g(r)."""
+        return md.to_structure_factor(self._data, Q, number_density=number_density, window=window)
+
+    def to_radial_distribution(self, r: Any, *, number_density: Any, window: Window = "lorch") -> Data:
+        """See `xbp.md.to_radial_distribution`: g(r) from S(Q)."""
+        return md.to_radial_distribution(self._data, r, number_density=number_density, window=window)
+
+    def box_phonon(self, window: Any = "20 ps", *, progress: bool = False) -> xr.Dataset:
+        """See `xbp.box_phonon`: the first transverse phonon of a simulated box."""
+        return peaks.box_phonon(self._data, window, progress=progress)
