@@ -30,6 +30,8 @@ from xbp.reduction import (
     to_bqe,
     to_convention,
     to_gdos,
+    to_raman_shift,
+    to_reduced_raman,
     to_sqe,
 )
 
@@ -62,6 +64,8 @@ __all__ = [
     "to_convention",
     "to_gdos",
     "to_netcdf",
+    "to_raman_shift",
+    "to_reduced_raman",
     "to_sqe",
     "tutorial",
 ]

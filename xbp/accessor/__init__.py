@@ -15,6 +15,7 @@ from xbp import io, peaks, reduction
 from xbp.accessor.figures import PlotAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.models.factors import Convention
+from xbp.models.raman import Coupling, Side
 from xbp.peaks.fits import Method
 from xbp.units import Frequency
 
@@ -61,6 +62,22 @@ class BosonPeakAccessor(TrajectoryMethods):
     ) -> Data:
         """See `xbp.to_convention`: the reduction of another publication."""
         return reduction.to_convention(self._data, convention, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+
+    def to_raman_shift(self, laser: Any) -> Data:
+        """See `xbp.to_raman_shift`: the shift from the laser line, from wavelengths."""
+        return reduction.to_raman_shift(self._data, laser)
+
+    def to_reduced_raman(
+        self,
+        T: Any = None,
+        coupling: Coupling = "constant",
+        *,
+        side: Side = "stokes",
+        laser_line: Any = None,
+        baseline: Any = None,
+    ) -> Data:
+        """See `xbp.to_reduced_raman`: g(E)/E² from a Raman spectrum."""
+        return reduction.to_reduced_raman(self._data, T, coupling, side=side, laser_line=laser_line, baseline=baseline)
 
     def cut_E(self, E: Any, width: Any = None) -> Data:
         """See `xbp.cut_E`: a cut at constant energy."""

@@ -5,6 +5,7 @@ from xbp.reduction.bins import cut_E, cut_Q, rebin
 from xbp.reduction.debye_waller import debye_waller
 from xbp.reduction.detailed_balance import detailed_balance
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
+from xbp.reduction.raman import to_raman_shift, to_reduced_raman
 
 __all__ = [
     "convert",
@@ -18,5 +19,7 @@ __all__ = [
     "to_bqe",
     "to_convention",
     "to_gdos",
+    "to_raman_shift",
+    "to_reduced_raman",
     "to_sqe",
 ]

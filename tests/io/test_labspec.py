@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import FileFormatError
+from xbp.io.labspec import LabspecBackend, open_labspec
+
+HEADER = (
+    "#Acq. time (s)=\t30\n#Range=\tOff\n#Instrument=\tLabRAM\n#Detector temperature (°C)=\t-75\n"
+    "#Laser (nm)=\t532 \n#Spectro (cm-¹)=\t289.988\n#Range=\tVisible\n#Project=\t\n#Full time(mm:ss)=\t1:06\n"
+)
+ROWS = "30\t3\n20\t2\n10\t1\n"
+
+
+def write(path: Path, header: str = HEADER, rows: str = ROWS, encoding: str = "latin-1") -> Path:
+    path.write_bytes((header + rows).encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "utf-8-sig"])
+def test_header_and_columns(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "a.txt", encoding=encoding)
+    ds = xbp.open_dataset(path)
+    np.testing.assert_array_equal(ds.E, [10, 20, 30])
+    np.testing.assert_array_equal(ds.I, [1, 2, 3])
+    assert ds.E.attrs["units"] in ("cm-1", "1/cm")
+    assert ds.attrs["labspec_laser_nm"] == "532"
+    assert (ds.attrs["labspec_range"], ds.attrs["labspec_range_2"]) == ("Off", "Visible")
+    assert "labspec_project" not in ds.attrs
+    assert "temperature" not in ds.coords
+    xr.testing.assert_identical(xr.open_dataset(path, engine=LabspecBackend), ds)
+    ds.bp.to_netcdf(tmp_path / "a.nc")
+    with xbp.open_dataset(tmp_path / "a.nc") as back:
+        xr.testing.assert_identical(back, ds)
+
+
+def test_axis_in_wavelengths(tmp_path: Path) -> None:
+    rows = "532\t1\n533\t2\n534\t3\n"
+    path = write(tmp_path / "a.txt", HEADER.replace("cm-¹", "nm"), rows)
+    ds = open_labspec(path, temperature="300 K")
+    np.testing.assert_allclose(ds.E, 1e7 / 532 - 1e7 / np.array([532.0, 533, 534]), atol=1e-9)
+    assert float(open_labspec(path, laser="531 nm").E[0]) > 30
+    other = write(tmp_path / "b.txt", HEADER + "#AxisUnit[1]=\t1/cm\n")
+    np.testing.assert_array_equal(open_labspec(other).E, [10, 20, 30])
+
+
+def test_units_that_the_header_does_not_tell(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", HEADER.replace("Spectro (cm-¹)", "Spectro"))
+    with pytest.raises(FileFormatError, match="units of its axis"):
+        xbp.open_dataset(path)
+    np.testing.assert_array_equal(open_labspec(path, units="1/cm").E, [10, 20, 30])
+
+
+@pytest.mark.parametrize("rows", ["", "10\t1\n20\n", "10\t1\t2\n20\t1\t2\n", "10\t1\nx\n20\t2\n"], ids=repr)
+def test_truncated_and_maps(tmp_path: Path, rows: str) -> None:
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(write(tmp_path / "a.txt", rows=rows))
+
+
+def test_foreign(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"'#Acq\. time'"):
+        open_labspec(write(tmp_path / "a.txt", "# x y\n"))
+    assert not LabspecBackend().guess_can_open(str(tmp_path / "a.txt"))
+    assert not LabspecBackend().guess_can_open(3)
+    assert LabspecBackend().guess_can_open(str(write(tmp_path / "b.txt")))
+
+
+def test_measured_file(shared_data: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "raman" / "labram_wn.txt")
+    assert ds.sizes["E"] == 1020
+    assert (float(ds.E[0]), float(ds.I[0])) == (24.8558, 564.25)
+    assert ds.attrs["labspec_laser_nm"] == "532"
+    assert ds.attrs["labspec_grating"] == "1800 gr/mm"

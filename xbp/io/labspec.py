@@ -1,0 +1,150 @@
+"""Raman spectra as Horiba LabSpec exports them: a header of ``#key=value`` rows, then two columns."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from xbp.errors import FileFormatError
+from xbp.io.columns import spectrum
+from xbp.io.text import read_columns, read_lines
+
+__all__ = ["LabspecBackend", "decline", "open_labspec"]
+
+_ROW = re.compile(r"#\s*(?P<key>[^=]+?)\s*=\s*(?P<value>.*?)\s*")
+#: Rows that every export of a spectrum has, by any version of the program.
+_MARKS = ("Acq. time", "Instrument")
+_AXIS = re.compile(r"Spectro \((?P<units>[^)]+)\)")
+_SUPERSCRIPTS = str.maketrans({"¹": "1", "\u207b": "-"})
+
+
+def decline(path: Path) -> str | None:
+    """Say why a file is no LabSpec export, or None where it is."""
+    try:
+        lines = read_lines(path)
+    except FileFormatError as error:
+        return error.reason
+    if not all(any(line.startswith(f"#{mark}") for line in lines) for mark in _MARKS):
+        return "it has no header rows '#Acq. time' and '#Instrument'"
+    return None
+
+
+def open_labspec(
+    path: str | os.PathLike[str], *, units: str | None = None, temperature: Any = None, laser: Any = None
+) -> xr.Dataset:
+    """Read a Raman spectrum exported as text by Horiba LabSpec (LabRAM).
+
+    Parameters
+    ----------
+    path : path-like
+        The exported text of one spectrum, UTF-8 or Latin-1.
+    units : str, optional
+        Units of the axis, where the header does not tell (``Spectro (cm-¹)`` or ``AxisUnit[1]``), or to overrule it.
+    temperature : scalar with units, optional
+        Sample temperature (bare: K). The header's "Temperature" is of a stage that may not be there: it is kept as
+        an attribute and not believed.
+    laser : scalar with units, optional
+        Wavelength of the laser; by default the header's, where the axis is a wavelength.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``I(E)`` in counts (units "1"), E the shift, positive on the Stokes side, in the units of the file; every
+        header row as an attribute ``labspec_...``.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no such file, is truncated, holds a map, or does not tell the units of its axis.
+    """
+    where = Path(path)
+    reason = decline(where)
+    if reason is not None:
+        raise FileFormatError(
+            f"{where} is no LabSpec export", reason=reason, fix="xbp.open_dataset(path) tells which formats were tried"
+        )
+    table = read_columns(where, read_lines(where))
+    if table.numbers.shape[1] != 2:
+        raise FileFormatError(
+            f"{where} has {table.numbers.shape[1]} columns",
+            reason="it is a map or a series of spectra, and one spectrum has two",
+            fix="export its spectra one by one, or read it by hand and label it with xbp.new_dataset(...)",
+        )
+    header = _header(table.header)
+    axis = units or _axis_units(header)
+    if axis is None:
+        raise FileFormatError(
+            f"{where} does not tell the units of its axis",
+            reason="its header has neither 'Spectro (...)' nor 'AxisUnit[1]'",
+            fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",
+        )
+    line = laser
+    if line is None and axis == "nm" and header.get("Laser (nm)"):
+        line = f"{header['Laser (nm)']} nm"
+    ds = spectrum("raman_intensity", table.numbers, (axis, "1"), temperature=temperature, laser=line)
+    ds.attrs |= {"source": f"LabSpec export {where.name}"} | _attributes(header)
+    return ds
+
+
+def _header(lines: list[str]) -> dict[str, str]:
+    """Return the rows of the header; a key that comes twice (``Range``) gets a number."""
+    found: dict[str, str] = {}
+    for line in lines:
+        match = _ROW.fullmatch(line)
+        if match is not None:
+            key, n = match["key"], 2
+            while key in found:
+                key, n = f"{match['key']} {n}", n + 1
+            found[key] = match["value"]
+    return found
+
+
+def _axis_units(header: dict[str, str]) -> str | None:
+    """Return the units of the spectral axis, in words that `parse_unit` reads."""
+    given = header.get("AxisUnit[1]")
+    for key in header:
+        match = _AXIS.fullmatch(key)
+        given = match["units"] if match is not None and not given else given
+    return given.translate(_SUPERSCRIPTS) if given else None
+
+
+def _attributes(header: dict[str, str]) -> dict[str, str]:
+    """Return the header rows that say something, under names that netCDF takes."""
+    return {
+        "labspec_" + re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_"): value
+        for key, value in header.items()
+        if value
+    }  # fmt: skip
+
+
+class LabspecBackend(BackendEntrypoint):
+    """``xarray.open_dataset(path, engine="labspec")``."""
+
+    description = "Raman spectra exported as text by Horiba LabSpec"
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "units", "temperature", "laser")
+
+    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
+        self,
+        filename_or_obj: str | os.PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        units: str | None = None,
+        temperature: Any = None,
+        laser: Any = None,
+    ) -> xr.Dataset:
+        """Open a file; keywords as for `open_labspec`."""
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
+        return open_labspec(filename_or_obj, units=units, temperature=temperature, laser=laser).drop_vars(dropped)
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Tell by the header."""
+        try:
+            return decline(Path(filename_or_obj)) is None
+        except (TypeError, ValueError):
+            return False

@@ -1,0 +1,342 @@
+"""From a Raman spectrum to g(E)/E²: thermal factor, coupling, sides, laser line and baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.conditions import resolve_temperature
+from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError
+from xbp.grid import select_range
+from xbp.models.raman import Coupling, Side, raman_factor, raman_shift
+from xbp.pint_data import Data, unwrap
+from xbp.schema import COORDINATES
+from xbp.signal import Signal, read
+from xbp.units import convert_factor, format_unit, magnitude, parse_unit
+
+__all__ = ["to_raman_shift", "to_reduced_raman"]
+
+
+def to_raman_shift(data: Data, laser: Any) -> Data:
+    r"""Turn the wavelength axis of a Raman spectrum into the shift from the laser line.
+
+    .. math:: \tilde\nu = 1/\lambda_{laser} - 1/\lambda
+
+    The intensities are those of the detector's pixels and stay as they are.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``raman_intensity`` over the coordinate ``wavelength`` (with units of a length, in any order),
+        and any further dimensions.
+    laser : scalar with units
+        Wavelength of the laser (bare: the units of the coordinate), in the same medium as the coordinate.
+
+    Returns
+    -------
+    same type as `data`
+        Over ``E`` in 1/cm, ascending; positive on the Stokes side.
+
+    Raises
+    ------
+    CoordinateError
+        If there is no coordinate ``wavelength``, or it is not finite and positive.
+    UnitsError
+        If it, or `laser`, is no length.
+
+    References
+    ----------
+    D. A. Long, The Raman Effect (2002), doi:10.1002/0470845767, ch. 1.
+
+    Examples
+    --------
+    >>> import xarray as xr, xbp
+    >>> nm = ("wavelength", [532.0, 533.0, 534.0], {"units": "nm"})
+    >>> I = xr.DataArray([9.0, 5.0, 6.0], dims="wavelength", coords={"wavelength": nm},
+    ...                  attrs={"units": "1", "quantity": "raman_intensity"}, name="I")
+    >>> I.bp.to_raman_shift("532 nm").E.values.round(2)
+    array([ 0.  , 35.27, 70.4 ])
+    """
+    signal = read(data, "raman_intensity")
+    value = signal.value
+    if "wavelength" not in value.dims or "wavelength" not in value.coords:
+        raise CoordinateError(
+            f"'{value.name}' has no coordinate 'wavelength' (its dimensions are {tuple(value.dims)})",
+            reason="the shift is computed from the wavelength of the scattered light",
+            fix="rename the axis: data.rename(x='wavelength'), with data['wavelength'].attrs['units'] = 'nm'",
+        )
+    units = value["wavelength"].attrs.get("units")
+    if not isinstance(units, str):
+        raise UnitsError(
+            "coordinate 'wavelength' has no units",
+            reason="xbp never guesses them",
+            fix="data['wavelength'].attrs['units'] = 'nm'",
+        )
+    line = magnitude(laser, "nm", name="laser", default=units)
+    nm = value["wavelength"].values.astype(float) * convert_factor(units, "nm", name="coordinate 'wavelength'")
+    if not (np.isfinite(nm) & (nm > 0)).all() or line <= 0:
+        raise CoordinateError(
+            f"the wavelengths begin at {nm[0]:g} nm, the laser is at {line:g} nm",
+            reason="a wavelength is finite and positive",
+            fix="drop such points; laser='532 nm'",
+        )
+    shift = raman_shift(nm, line)
+    order = np.argsort(shift, kind="stable")
+    attrs = {"units": "1/cm", "long_name": COORDINATES["E"][1]}
+
+    def moved(array: xr.DataArray) -> xr.DataArray:
+        bare = array.drop_vars([c for c in array.coords if "wavelength" in array[c].dims])
+        return bare.isel(wavelength=order).rename(wavelength="E").assign_coords(E=("E", shift[order], attrs))
+
+    out = moved(value)
+    answer: Data = signal.answer(
+        out,
+        None if signal.std is None else moved(signal.std),
+        operation="to_raman_shift",
+        arguments={"laser": f"{line:.10g} nm"},
+    )
+    read(answer, "raman_intensity")  # two pixels at one wavelength are found out here
+    return answer
+
+
+def to_reduced_raman(
+    data: Data,
+    T: Any = None,
+    coupling: Coupling = "constant",
+    *,
+    side: Side = "stokes",
+    laser_line: Any = None,
+    baseline: Any = None,
+) -> Data:
+    r"""Return g(E)/E² from a Raman spectrum, in arbitrary units.
+
+    .. math:: \frac{I(E)}{E\,[n(E)+1]} = C(E)\,\frac{g(E)}{E^2}
+
+    On the anti-Stokes side n(E) stands for n(E)+1. The factor (ν_L ∓ ν)³ or ⁴ of light scattering, which changes
+    the spectrum by less than 1 % over a boson peak, is not divided out.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``raman_intensity`` over E (meV, 1/cm or THz; positive on the Stokes side; ascending or descending),
+        and any further dimensions.
+    T : scalar with units, optional
+        Temperature (bare: K), where the data do not carry it.
+    coupling : {"constant", "linear"} or callable
+        C(E): constant, proportional to E, or a function of the shift in meV, positive, that returns numbers
+        without units. It is divided out: the answer is g(E)/E² times a constant.
+    side : {"stokes", "anti-stokes"}
+        Which side of the laser line; the anti-Stokes side is folded onto positive E.
+    laser_line : scalar with units, optional
+        Up to this shift the laser line and its filter hide the spectrum: it is left out.
+    baseline : pair of scalars with units, or list of such pairs, optional
+        Ranges of E (on `side`, positive) that hold nothing but background. One range: its mean is subtracted;
+        n ranges: the polynomial of degree n−1 that fits all their points best. By default nothing is subtracted.
+
+    Returns
+    -------
+    same type as `data`
+        ``reduced_dos`` B(E), E > 0, in units of I/E (I/E² for the linear coupling); a Dataset with ``B_std``, the
+        error of the baseline included bin by bin, that of T not.
+
+    Raises
+    ------
+    TemperatureError, UnitsError, QuantityError, CoordinateError
+        If T is missing, or the data do not follow the data model.
+    RangeError
+        If nothing is left on that side beyond the laser line, or a baseline range holds no data.
+
+    References
+    ----------
+    R. Shuker and R. W. Gammon, Phys. Rev. Lett. 25, 222 (1970), doi:10.1103/PhysRevLett.25.222 (C(E));
+    N. V. Surovtsev and A. P. Sokolov, Phys. Rev. B 66, 054205 (2002), doi:10.1103/PhysRevB.66.054205 (C ∝ E).
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> E = np.linspace(10, 300, 300)
+    >>> I = xbp.new_dataset("raman_intensity", E, units="1", coords={"E": (E, "1/cm")}, temperature="300 K")
+    >>> B = I.bp.to_reduced_raman()
+    >>> B.B.attrs["quantity"], B.B.attrs["units"]
+    ('reduced_dos', 'cm')
+    """
+    if side not in ("stokes", "anti-stokes"):
+        raise QuantityError(f"side={side!r} is not known", reason="there are two", fix="'stokes' or 'anti-stokes'")
+    if not callable(coupling) and coupling not in ("constant", "linear"):
+        raise QuantityError(
+            f"coupling={coupling!r} is not known",
+            reason="C(E) is constant, proportional to E, or a function of E in meV",
+            fix="'constant', 'linear' or a callable",
+        )
+    plain, rewrap = unwrap(data) if isinstance(data, xr.DataArray | xr.Dataset) else (data, None)
+    signal = read(_ascending(plain), "raman_intensity")
+    if "E" not in signal.value.dims:
+        raise CoordinateError(
+            f"'{signal.value.name}' has no dimension 'E' (it has {tuple(signal.value.dims)})",
+            reason="the factor depends on E",
+            fix="pass I(E); from wavelengths, data.bp.to_raman_shift(laser='532 nm')",
+        )
+    units = str(signal.value["E"].attrs["units"])
+    limit = 0.0 if laser_line is None else magnitude(laser_line, units, name="laser_line", energy=True)
+    picked = _one_side(signal, side, limit)
+    value, std, bounds = picked
+    if baseline is not None:
+        value, std = _without_baseline(value, std, baseline)
+    temperature = resolve_temperature(signal.value, T)
+    to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
+    E = xr.DataArray(value["E"].values * to_mev, dims="E")
+    temperatures, energies = xr.broadcast(temperature, E)
+    factor = xr.DataArray(
+        raman_factor(energies.values, temperatures.values, side) * to_mev, dims=energies.dims
+    )  # fmt: skip
+    unit = parse_unit(signal.units) / parse_unit(units)
+    if coupling == "linear":
+        factor, unit = factor / value["E"].values, unit / parse_unit(units)
+    elif callable(coupling):
+        factor = factor / xr.DataArray(_called(coupling, E.values), dims="E")
+    out = (value * factor.variable).transpose(*value.dims)
+    out = out.assign_coords(temperature=temperature.variable)
+    out.coords["temperature"].attrs = {"units": "K", "long_name": "temperature"}
+    answer = signal.answer(
+        out,
+        None if std is None else (std * factor.variable).transpose(*value.dims),
+        operation="to_reduced_raman",
+        arguments={
+            "T": ", ".join(f"{kelvin:.10g} K" for kelvin in np.unique(temperature.values)[[0, -1]]),
+            "coupling": getattr(coupling, "__name__", "callable") if callable(coupling) else coupling,
+            "side": side,
+            "laser_line": f"{limit:.10g} {units}",
+            "baseline": baseline,
+        },
+        units=format_unit(unit),
+        quantity="reduced_dos",
+        bounds=bounds,
+    )
+    reduced: Data = rewrap(answer) if rewrap is not None else answer
+    return reduced
+
+
+def _ascending(data: Any) -> Any:
+    """Turn a spectrum that descends in shift around; anything else is for the data model to judge."""
+    if isinstance(data, xr.DataArray | xr.Dataset) and "E" in data.coords and data["E"].dims == ("E",):
+        values = data["E"].values
+        if values.size > 1 and values.dtype.kind in "fiu" and (np.diff(values) < 0).all():
+            return data.isel(E=slice(None, None, -1))
+    return data
+
+
+def _one_side(
+    signal: Signal, side: Side, limit: float
+) -> tuple[xr.DataArray, xr.DataArray | None, dict[str, xr.Variable]]:
+    """Return the spectrum of one side beyond the laser line, over positive E, with its bounds."""
+    sign = 1 if side == "stokes" else -1
+    shift = sign * signal.value["E"].values
+    # From low to high shift, so backwards on the anti-Stokes side.
+    order = np.flatnonzero((shift > 0) & (shift > limit))[::sign]
+    if order.size == 0:
+        units = signal.value["E"].attrs["units"]
+        raise RangeError(
+            f"no {side} intensity beyond {limit:g} {units}",
+            reason=f"E reaches from {signal.value['E'].values[0]:g} to {signal.value['E'].values[-1]:g} {units}",
+            fix="E is positive where the light lost energy: choose the other side, or a smaller laser_line",
+        )
+    attrs = dict(signal.value["E"].attrs)
+
+    def folded(array: xr.DataArray) -> xr.DataArray:
+        out = array.isel(E=order).drop_vars([c for c in array.coords if c != "E" and "E" in array[c].dims])
+        return out.assign_coords(E=("E", shift[order], attrs))
+
+    bounds: dict[str, xr.Variable] = {}
+    if "E_bnds" in signal.source.coords:
+        limits = np.sort(sign * signal.source["E_bnds"].transpose("E", ...).values[order], axis=-1)
+        bounds["E"] = xr.Variable(("E", "bnds"), limits)
+    return folded(signal.value), None if signal.std is None else folded(signal.std), bounds
+
+
+def _without_baseline(
+    value: xr.DataArray, std: xr.DataArray | None, baseline: Any
+) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Subtract the polynomial through the ranges named, and add its variance."""
+    ranges = [baseline] if _is_pair(baseline) else baseline
+    if isinstance(ranges, str) or not hasattr(ranges, "__len__") or not len(ranges):
+        raise RangeError(
+            f"baseline={baseline!r} is no range",
+            reason="it names where the spectrum holds background alone",
+            fix="baseline=('1300 1/cm', '1500 1/cm'), or a list of such pairs",
+        )
+    masks = [select_range(value, "E", limits, name="baseline") for limits in ranges]
+    inside = np.any(masks, axis=0)
+    E = value["E"].values.astype(float)
+    degree = len(ranges) - 1
+    # Each range for itself could hold a single point, and the polynomial of them all no error.
+    if inside.sum() < degree + 2:
+        raise RangeError(
+            f"the baseline ranges hold {int(inside.sum())} points",
+            reason=f"a polynomial of degree {degree} with an error needs {degree + 2}",
+            fix="widen them",
+        )
+    level, variance = xr.apply_ufunc(
+        _polynomial,
+        value,
+        np.nan if std is None else std,
+        kwargs={"E": E, "inside": inside, "degree": degree},
+        input_core_dims=[["E"], [] if std is None else ["E"]],
+        output_core_dims=[["E"], ["E"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float, float],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    out = (value - level.variable).transpose(*value.dims)
+    if std is None:
+        return out, None
+    total: xr.DataArray = (std**2 + variance.variable) ** 0.5
+    return out, total.transpose(*value.dims)
+
+
+def _is_pair(baseline: Any) -> bool:
+    if isinstance(baseline, slice):
+        return True
+    scalars = (str, int, float)
+    return hasattr(baseline, "__len__") and len(baseline) == 2 and not any(
+        hasattr(end, "__len__") and not isinstance(end, scalars) for end in baseline
+    )  # fmt: skip
+
+
+def _polynomial(
+    value: np.ndarray, std: np.ndarray, *, E: np.ndarray, inside: np.ndarray, degree: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the baseline and its variance; NaN where too few points hold a number."""
+    usable = inside & np.isfinite(value)
+    if std.ndim:
+        usable &= np.isfinite(std) & (std > 0)
+    if usable.sum() < degree + 2:
+        return np.full(E.size, np.nan), np.full(E.size, np.nan)
+    x = E / E[-1]
+    weights = 1 / std[usable] if std.ndim else None
+    powers = np.vander(x, degree + 1)
+    coefficients, covariance = np.polyfit(
+        x[usable], value[usable], degree, w=weights, cov="unscaled" if std.ndim else True
+    )
+    return powers @ coefficients, np.einsum("ij,jk,ik->i", powers, covariance, powers)
+
+
+def _called(coupling: Any, E: np.ndarray) -> np.ndarray:
+    """Return C(E) of a callable, held to be positive numbers for every E."""
+    try:
+        answer = np.broadcast_to(np.asarray(coupling(E), dtype=float), E.shape)
+    except (TypeError, ValueError) as error:
+        raise QuantityError(
+            f"coupling(E) failed: {error}",
+            reason="it is called with the shifts in meV, as one array",
+            fix="coupling=lambda E: 1 + (E / 5)**2",
+        ) from error
+    if not (np.isfinite(answer) & (answer > 0)).all():
+        raise QuantityError(
+            f"coupling(E) reaches from {answer.min():g} to {answer.max():g}",
+            reason="C(E) is finite and positive",
+            fix="coupling=lambda E: 1 + (E / 5)**2",
+        )
+    return answer
