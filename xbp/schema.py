@@ -62,6 +62,7 @@ _ROWS = (
     Quantity("fluctuation_spectrum", "phi", "φ(Q,E)", ("Q", "E"), "1/meV", is_density=True),
     Quantity("raman_intensity", "I", "I(E)", ("E",), "1"),
     Quantity("heat_capacity", "C", "C_p(T)", ("temperature",), "J/mol/K"),
+    Quantity("reduced_heat_capacity", "C_T3", "(C_p − γT)/T³", ("temperature",), "J/mol/K**4"),
     Quantity("trajectory", "trajectory", "trajectory", ("time", "atom", "xyz"), "angstrom"),
 )
 QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}

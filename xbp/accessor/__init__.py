@@ -17,6 +17,7 @@ from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.models.factors import Convention
 from xbp.models.raman import Coupling, Side
 from xbp.peaks.fits import Method
+from xbp.reduction.heat_capacity import Amount
 from xbp.units import Frequency
 
 __all__ = ["BosonPeakAccessor", "PlotAccessor"]
@@ -78,6 +79,18 @@ class BosonPeakAccessor(TrajectoryMethods):
     ) -> Data:
         """See `xbp.to_reduced_raman`: g(E)/E² from a Raman spectrum."""
         return reduction.to_reduced_raman(self._data, T, coupling, side=side, laser_line=laser_line, baseline=baseline)
+
+    def to_molar(self, per: Amount, *, mass: Any = None, molar_mass: Any = None, atoms: Any = None) -> Data:
+        """See `xbp.to_molar`: heat capacity per mole of atoms or formula units."""
+        return reduction.to_molar(self._data, per, mass=mass, molar_mass=molar_mass, atoms=atoms)
+
+    def reduced_heat_capacity(self, gamma: Any = 0.0) -> Data:
+        """See `xbp.reduced_heat_capacity`: (C − γT)/T³."""
+        return reduction.reduced_heat_capacity(self._data, gamma)
+
+    def heat_capacity(self, temperature: Any, *, area: float | None = None) -> Data:
+        """See `xbp.heat_capacity`: the heat capacity of a density of states."""
+        return reduction.heat_capacity(self._data, temperature, area=area)
 
     def cut_E(self, E: Any, width: Any = None) -> Data:
         """See `xbp.cut_E`: a cut at constant energy."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import xarray as xr
 
 from xbp.errors import FileFormatError
-from xbp.io import columns, histogram, labspec, netcdf
+from xbp.io import columns, histogram, labspec, netcdf, ppms
 from xbp.io.netcdf import to_netcdf
 
 __all__ = ["FORMATS", "open_dataset", "to_netcdf"]
@@ -28,6 +28,7 @@ FORMATS = (
     Format("netCDF", netcdf.decline, netcdf.open_netcdf),
     Format("histogram HDF5", histogram.decline, histogram.open_histogram),
     Format("LabSpec export", labspec.decline, labspec.open_labspec),
+    Format("PPMS heat capacity", ppms.decline, ppms.open_ppms),
     # Any table of numbers is one of these: last, and it says what it must be told.
     Format("columns of numbers", columns.decline, columns.open_columns),
 )
@@ -39,9 +40,9 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     Parameters
     ----------
     path : path-like
-        netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, or a Raman spectrum
-        exported by Horiba LabSpec. For options of one format, and for columns of numbers,
-        use ``xarray.open_dataset(path, engine=...)``.
+        netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, a Raman spectrum
+        exported by Horiba LabSpec, or a heat capacity measured by a Quantum Design PPMS. For options
+        of one format, and for columns of numbers, use ``xarray.open_dataset(path, engine=...)``.
 
     Returns
     -------

@@ -5,6 +5,7 @@ from xbp.reduction.bins import cut_E, cut_Q, rebin
 from xbp.reduction.debye_waller import debye_waller
 from xbp.reduction.detailed_balance import detailed_balance
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
+from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
 from xbp.reduction.raman import to_raman_shift, to_reduced_raman
 
 __all__ = [
@@ -13,12 +14,15 @@ __all__ = [
     "cut_Q",
     "debye_waller",
     "detailed_balance",
+    "heat_capacity",
     "rebin",
+    "reduced_heat_capacity",
     "scale",
     "subtract",
     "to_bqe",
     "to_convention",
     "to_gdos",
+    "to_molar",
     "to_raman_shift",
     "to_reduced_raman",
     "to_sqe",

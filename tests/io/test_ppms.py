@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import FileFormatError, QuantityError
+from xbp.io.ppms import PpmsBackend, open_ppms
+
+HEADER = """[Header]
+TITLE,
+BYAPP,HeatCapacity,3.9.11,1.7
+INFO,7.76,MASS:Sample Mass (mg)
+INFO,{molar},MOLWGHT:Formula Weight (g/mole)
+INFO,3,ATOMS:Atoms per Formula Unit
+[Data]
+"""
+COLUMNS = (
+    "Time Stamp (Seconds),Comment (),System Status (Code),Sample Temp (Kelvin),Samp HC ({u}),Samp HC Err ({u}),"
+    "Addenda HC ({u}),Addenda HC Err ({u}),Field (Oersted),Last ()\n"
+)
+ROWS = [
+    "1.5,Error: no helium;\n",
+    "2.5,,1857,300.5,30,3,9,0.9,1000,0\n",
+    "3.5,CALFILE: C:\\a|b,,,,,,,,\n",
+    "4.5,,1857,2.5,1,0.3,5,0.5,1000,0\n",
+    "5.5,,1857,2.5,3,0.4,7,0.5,1000,0\n",
+]
+
+
+def write(path: Path, rows: list[str] = ROWS, units: str = "µJ/K", molar: str = "", columns: str = COLUMNS) -> Path:
+    path.write_bytes((HEADER.format(molar=molar) + columns.format(u=units) + "".join(rows)).encode("latin-1"))
+    return path
+
+
+def test_values_and_units(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dat")
+    ds = xbp.open_dataset(path)
+    np.testing.assert_array_equal(ds.temperature, [2.5, 300.5])
+    # The two points at one temperature are averaged.
+    np.testing.assert_allclose(ds.C, [2, 30])
+    np.testing.assert_allclose(ds.C_std, [np.hypot(0.3, 0.4) / 2, 3])
+    np.testing.assert_allclose(ds.addenda, [6, 9])
+    assert (ds.C.attrs["units"], ds.temperature.attrs["units"], ds.field.attrs["units"]) == ("uJ/K", "K", "Oe")
+    assert ds.C.attrs["sample_mass"] == "7.76 mg"
+    xr.testing.assert_identical(xr.open_dataset(path, engine=PpmsBackend), ds)
+    ds.bp.to_netcdf(tmp_path / "a.nc")
+    with xbp.open_dataset(tmp_path / "a.nc") as back:
+        xr.testing.assert_identical(back, ds)
+
+
+def test_per_mole(tmp_path: Path) -> None:
+    with pytest.raises(QuantityError, match="molar mass"):
+        xbp.open_dataset(write(tmp_path / "a.dat")).bp.to_molar("atoms")
+    ds = xbp.open_dataset(write(tmp_path / "b.dat", molar="60")).bp.to_molar("atoms")
+    np.testing.assert_allclose(ds.C, np.array([2, 30]) * 1e-6 / 7.76e-3 * 60 / 3)
+    other = open_ppms(write(tmp_path / "b.dat", molar="60"), mass="15.52 mg").bp.to_molar("atoms")
+    np.testing.assert_allclose(other.C, ds.C / 2)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("mJ/mole-K", "mJ/K/mol"), ("J/mole-K", "J/K/mol"), ("mJ/gm-K", "mJ/K/g"), ("J/K", "J/K"), ("mJ/mole/K", "mJ/K/mol")],
+)  # fmt: skip
+def test_units_as_the_program_writes_them(tmp_path: Path, written: str, read: str) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.dat", units=written))
+    assert ds.C.attrs["units"].replace("/g/K", "/K/g") == read
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [], ["1.5,only a comment\n"], [*ROWS, "6.5,,1857,3.5,4\n"], [*ROWS, "6.5\n"], [*ROWS, "6.5,\n"], [*ROWS, "6.5,,18"],
+        [*ROWS, "6.5,,1857,3.5,4,0.1,5,0.5,1000,0,7\n"], [*ROWS, "6.5,,1857,,4,0.1,5,0.5,1000,0\n"],
+        [*ROWS, "6.5,,1857,warm,4,0.1,5,0.5,1000,0\n"], [*ROWS, "6.5,,1857,nan,4,0.1,5,0.5,1000,0\n"],
+        [*ROWS, "6.5,,1857,3.5,4,-0.1,5,0.5,1000,0\n"],
+    ],
+    ids=lambda rows: rows[-1] if rows else "none",
+)  # fmt: skip
+def test_ragged_and_truncated_rows(tmp_path: Path, rows: list[str]) -> None:
+    with pytest.raises(xbp.errors.XbpError):
+        xbp.open_dataset(write(tmp_path / "a.dat", rows))
+
+
+def test_damaged_headers(tmp_path: Path) -> None:
+    for columns in (
+        COLUMNS.replace("Sample Temp", "Temp"), COLUMNS.replace("Samp HC (", "HC ("), COLUMNS.replace("Field (Oersted)", "Samp HC ({u})"),
+        COLUMNS.replace("Samp HC Err ({u})", "Samp HC Err (mJ/K)"), COLUMNS.replace("Samp HC ({u})", "Samp HC (?J/K)"), "",
+    ):  # fmt: skip
+        with pytest.raises(FileFormatError):
+            xbp.open_dataset(write(tmp_path / "a.dat", columns=columns))
+    (tmp_path / "b.dat").write_text("1,2\n")
+    with pytest.raises(FileFormatError, match=r"\[Header\]"):
+        open_ppms(tmp_path / "b.dat")
+
+
+def test_cut_anywhere_it_never_reads_a_wrong_column(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.dat").read_bytes()
+    full = xbp.open_dataset(tmp_path / "a.dat")
+    for cut in range(len(whole)):
+        (tmp_path / "b.dat").write_bytes(whole[:cut])
+        try:
+            ds = xbp.open_dataset(tmp_path / "b.dat")
+        except FileFormatError:
+            continue
+        assert set(ds.temperature.values) <= set(full.temperature.values)
+        assert set(ds.C.values) <= {1.0, 2.0, 30.0}
+
+
+def test_measured_file(shared_data: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "cp" / "HC_test_data.Dat")
+    assert ds.sizes["temperature"] == 356
+    assert ds.C.attrs["units"] == "uJ/K"
+    assert float(ds.temperature[0]) == pytest.approx(1.9936, abs=1e-3)
+    hottest = ds.isel(temperature=-1)
+    assert float(hottest.temperature) == pytest.approx(302.62869)
+    assert float(hottest.C) == pytest.approx(8478.6208)
+    assert float(hottest.addenda) == pytest.approx(9235.8689)
+    with pytest.raises(QuantityError, match="molar mass"):
+        ds.bp.to_molar("atoms")
+    molar = ds.bp.to_molar("formula units", molar_mass="100 g/mol")
+    assert float(molar.C[-1]) == pytest.approx(8478.6208e-6 / 7.76e-3 * 100)

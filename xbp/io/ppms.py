@@ -1,0 +1,221 @@
+"""Heat capacity as the Quantum Design PPMS and DynaCool write it: ``.dat`` files with a [Header] and [Data]."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from xbp.construct import new_dataset
+from xbp.errors import FileFormatError, UnitsError
+from xbp.io.text import read_lines
+from xbp.units import format_unit, parse_unit
+
+__all__ = ["PpmsBackend", "decline", "open_ppms"]
+
+_COLUMN = re.compile(r"\s*(?P<name>[^(]*?)\s*(?:\((?P<units>[^)]*)\))?\s*")
+_NEEDED = ("Sample Temp", "Samp HC")
+#: The micro sign and the Greek letter.
+_MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
+#: Columns read beside the heat capacity where they are there, with the variable each becomes.
+_FURTHER = {
+    "Samp HC Err": "C_std", "Addenda HC": "addenda", "Addenda HC Err": "addenda_std", "Field": "field",
+    "Temp Rise": "temperature_rise",
+}  # fmt: skip
+#: Rows of the header that tell about the sample, with their attribute and its units.
+_SAMPLE = {
+    "MASS": ("sample_mass", "mg"), "MOLWGHT": ("molar_mass", "g/mol"), "ATOMS": ("atoms_per_formula", "1"),
+}  # fmt: skip
+
+
+def decline(path: Path) -> str | None:
+    """Say why a file is no PPMS heat capacity, or None where it is."""
+    try:
+        lines = read_lines(path)
+    except FileFormatError as error:
+        return error.reason
+    head = [line.strip() for line in lines[:60]]
+    if "[Header]" not in head or not any(line.startswith("BYAPP,HeatCapacity") for line in head):
+        return "it has no [Header] that names the program HeatCapacity"
+    return None
+
+
+def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
+    """Read a heat capacity measured by a Quantum Design PPMS.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.dat`` file of its heat-capacity option; UTF-8 or Latin-1.
+    mass : scalar with units, optional
+        Sample mass, where the header's is missing or wrong.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``C(temperature)`` of the sample with ``C_std``, in the units of the file (such as uJ/K), ascending in
+        temperature, points at one and the same temperature averaged; ``addenda``, ``field`` and
+        ``temperature_rise`` beside it. Mass, molar mass and atoms per formula of the header, where it has them, are
+        attributes of ``C``, which `to_molar` reads.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no such file, is truncated, or a row has not the columns of the header, naming the line.
+    """
+    where = Path(path)
+    reason = decline(where)
+    if reason is not None:
+        raise FileFormatError(
+            f"{where} is no heat capacity of a PPMS",
+            reason=reason,
+            fix="xbp.open_dataset(path) tells which formats were tried",
+        )
+    lines = read_lines(where)
+    columns, units, rows = _table(where, lines)
+    temperature = rows[:, columns["Sample Temp"]]
+    # Stable, so that repeats stay in the order they were measured in.
+    order = np.argsort(temperature, kind="stable")
+    _, group = np.unique(temperature[order], return_inverse=True)
+
+    def averaged(name: str, power: int = 1) -> np.ndarray:
+        values = rows[order, columns[name]] ** power
+        mean = np.bincount(group, weights=values) / np.bincount(group) ** power
+        return np.asarray(mean ** (1 / power))
+
+    has_std = "Samp HC Err" in columns
+    if has_std and units["Samp HC Err"] != units["Samp HC"]:
+        raise _damaged(where, f"'Samp HC' is in {units['Samp HC']}, its error in {units['Samp HC Err']}")
+    if has_std and (rows[:, columns["Samp HC Err"]] < 0).any():
+        raise _damaged(where, "some of its errors are negative")
+    ds = new_dataset(
+        "heat_capacity",
+        averaged("Samp HC"),
+        units=units["Samp HC"],
+        std=averaged("Samp HC Err", 2) if has_std else None,
+        coords={"temperature": (averaged("Sample Temp"), units["Sample Temp"])},
+        attrs={"source": f"Quantum Design PPMS file {where.name}"},
+    )
+    for name, variable in _FURTHER.items():
+        if name in columns and variable != "C_std":
+            values = averaged(name, 2 if variable.endswith("_std") else 1)
+            ds[variable] = ("temperature", values, {"units": units[name], "long_name": name})
+    if "addenda_std" in ds:
+        ds["addenda"].attrs["ancillary_variables"] = "addenda_std"
+    ds["C"].attrs |= _sample(lines)
+    if mass is not None:
+        ds["C"].attrs["sample_mass"] = str(mass)
+    return ds
+
+
+def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str], np.ndarray]:
+    """Return the place of each column needed, its units, and the measured rows."""
+    try:
+        start = next(i for i, line in enumerate(lines) if line.strip() == "[Data]")
+    except StopIteration:
+        raise _damaged(path, "it has no [Data]") from None
+    if start + 1 >= len(lines):
+        raise _damaged(path, "it ends at [Data]")
+    titles = next(csv.reader([lines[start + 1]]))
+    columns: dict[str, int] = {}
+    units: dict[str, str] = {}
+    for i, title in enumerate(titles):
+        match = _COLUMN.fullmatch(title)
+        name = match["name"] if match is not None else ""
+        if match is None or name not in (*_NEEDED, *_FURTHER):
+            continue
+        if name in columns:
+            raise _damaged(path, f"it has two columns '{name}'")
+        columns[name], units[name] = i, _units(path, title, match["units"] or "")
+    missing = [name for name in _NEEDED if name not in columns]
+    if missing:
+        raise _damaged(path, f"it has no column '{missing[0]}'")
+    rows = []
+    comment = titles.index("Comment ()") if "Comment ()" in titles else 1
+    for i, line in enumerate(lines[start + 2 :], start=start + 3):
+        if not line.strip():
+            continue
+        fields = next(csv.reader([line]))
+        if len(fields) != len(titles) or any(not fields[columns[name]].strip() for name in columns):
+            # Rows that hold a comment alone end after it; whatever else is short is a measurement that was cut.
+            said = [field.strip() for field in fields[comment:]]
+            if any(said) and len(fields) <= len(titles) and not any(_is_number(field) for field in said[1:]):
+                continue
+            raise _damaged(path, f"line {i} has {len(fields)} fields, its header {len(titles)}, or lacks a value")
+        numbers = [fields[columns[name]] for name in columns]
+        if not all(_is_number(field) for field in numbers):
+            raise _damaged(path, f"line {i} holds {numbers} where numbers should be")
+        rows.append([float(fields[i]) if _is_number(fields[i]) else np.nan for i in range(len(titles))])
+    if not rows:
+        raise _damaged(path, "it holds no measurement")
+    return columns, units, np.array(rows)
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _units(path: Path, title: str, text: str) -> str:
+    """Return units such as ``µJ/K``, ``Kelvin`` or ``mJ/mole-K`` in words that `parse_unit` reads."""
+    plain = text.replace("Kelvin", "K").replace("Oersted", "oersted").replace("gm", "g").translate(_MICRO)
+    plain = re.sub(r"/(\w+)-K$", r"/\1/K", plain.replace("mole", "mol"))
+    try:
+        return format_unit(parse_unit(plain, name=title))
+    except UnitsError as error:
+        raise _damaged(path, f"the units of its column {title!r} cannot be read") from error
+
+
+def _sample(lines: list[str]) -> dict[str, str]:
+    """Return what the header says of the sample: rows such as ``INFO,7.76,MASS:Sample Mass (mg)``."""
+    found = {}
+    for line in lines[: lines.index("[Data]") if "[Data]" in lines else 60]:
+        parts = line.split(",")
+        key = parts[2].partition(":")[0] if len(parts) > 2 and parts[0] == "INFO" else ""
+        if key in _SAMPLE and _is_number(parts[1]) and float(parts[1]) > 0:
+            name, units = _SAMPLE[key]
+            found[name] = f"{float(parts[1]):.10g} {units}".removesuffix(" 1")
+    return found
+
+
+def _damaged(path: Path, what: str) -> FileFormatError:
+    return FileFormatError(
+        f"{path} is damaged: {what}",
+        reason="a PPMS file names its columns with units after [Data], and every measurement has all of them",
+        fix="copy it again from its source; remove a last line that was cut",
+    )
+
+
+class PpmsBackend(BackendEntrypoint):
+    """``xarray.open_dataset(path, engine="ppms")``."""
+
+    description = "Heat capacity measured by a Quantum Design PPMS"
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "mass")
+
+    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
+        self,
+        filename_or_obj: str | os.PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        mass: Any = None,
+    ) -> xr.Dataset:
+        """Open a file; keywords as for `open_ppms`."""
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
+        return open_ppms(filename_or_obj, mass=mass).drop_vars(dropped)
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Tell by the header."""
+        try:
+            return decline(Path(filename_or_obj)) is None
+        except (TypeError, ValueError):
+            return False

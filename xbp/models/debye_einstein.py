@@ -1,0 +1,278 @@
+"""Harmonic heat capacities and the densities of states they are of, on plain arrays.
+
+Temperatures and characteristic temperatures are in K, energies in meV, heat capacities in J/mol/K for 3 N_A modes
+(a mole of atoms); a number of modes n = 1 stands for these.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy
+
+from xbp.models.factors import boltzmann
+
+__all__ = [
+    "EINSTEIN_MAXIMUM",
+    "debye_dos",
+    "debye_einstein",
+    "debye_heat_capacity",
+    "dos_maximum",
+    "dos_weights",
+    "einstein_heat_capacity",
+    "gaussian_dos",
+    "gaussian_einstein_heat_capacity",
+    "mode_heat_capacity",
+]
+
+#: θ_E/T where C_E/T³ is largest: the root of x = 5 tanh(x/2).
+EINSTEIN_MAXIMUM = 4.928119358
+
+_REACH = 8.0  # standard deviations of a Gaussian beyond which it holds nothing in double precision
+_NODES = np.polynomial.legendre.leggauss(64)
+_MORE_NODES = np.polynomial.legendre.leggauss(96)
+_FEW_NODES = np.polynomial.legendre.leggauss(4)
+
+
+def mode_heat_capacity(x: np.ndarray) -> np.ndarray:
+    """Return x² eˣ/(eˣ − 1)², the heat capacity of one oscillator over k_B; 1 at x = 0.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        ħω/k_BT, not negative.
+
+    Examples
+    --------
+    >>> mode_heat_capacity(np.array([0.0, 1.0, 1e4])).round(6)
+    array([1.      , 0.920674, 0.      ])
+    """
+    # With sinh it is even in x and nothing overflows before the answer is 0.
+    half = np.minimum(np.asarray(x, dtype=float) / 2, 350.0)
+    return np.where(half == 0, 1.0, (half / np.where(half == 0, 1.0, np.sinh(half))) ** 2)
+
+
+def einstein_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
+    """Return 3R (θ/T)² e^(θ/T)/(e^(θ/T) − 1)².
+
+    Parameters
+    ----------
+    T : numpy.ndarray
+        Temperatures in K, positive.
+    theta : float
+        Einstein temperature in K.
+
+    Returns
+    -------
+    numpy.ndarray
+        In J/mol/K.
+
+    References
+    ----------
+    A. Einstein, Ann. Phys. 327, 180 (1907), doi:10.1002/andp.19063270110.
+
+    Examples
+    --------
+    >>> einstein_heat_capacity(np.array([1e6]), 72.0).round(3)
+    array([24.943])
+    """
+    return np.asarray(3 * scipy.constants.R * mode_heat_capacity(theta / T))
+
+
+def debye_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
+    r"""Return the Debye heat capacity.
+
+    .. math:: C_D = 9R\left(\frac{T}{\theta_D}\right)^3\int_0^{\theta_D/T}\frac{\zeta^4e^\zeta}{(e^\zeta-1)^2}\,d\zeta
+
+    Parameters
+    ----------
+    T : numpy.ndarray
+        Temperatures in K, positive.
+    theta : float
+        Debye temperature in K.
+
+    Returns
+    -------
+    numpy.ndarray
+        In J/mol/K.
+
+    References
+    ----------
+    P. Debye, Ann. Phys. 344, 789 (1912), doi:10.1002/andp.19123441404.
+
+    Examples
+    --------
+    The law of T³, 12π⁴R/5 (T/θ)³:
+
+    >>> C = debye_heat_capacity(np.array([1.0]), 300.0)
+    >>> bool(np.isclose(C, 12 * np.pi**4 / 5 * scipy.constants.R / 300**3, rtol=1e-12))
+    True
+    """
+    x = theta / np.asarray(T, dtype=float)
+    # Nothing is left of the integrand beyond ζ = 60.
+    upper = np.minimum(x, 60.0)[..., None]
+    nodes, weights = _NODES
+    zeta = upper * (nodes + 1) / 2
+    integral = (zeta**2 * mode_heat_capacity(zeta) * weights).sum(axis=-1) * upper[..., 0] / 2
+    return np.asarray(9 * scipy.constants.R * integral / x**3)
+
+
+def gaussian_einstein_heat_capacity(T: np.ndarray, theta: float, sigma: float) -> np.ndarray:
+    r"""Return the heat capacity of Einstein oscillators with Gaussian-distributed temperatures.
+
+    .. math:: \int_0^\infty C_E(T; \theta)\,\chi(\theta)\,d\theta, \quad
+              \chi \propto e^{-(\theta-\theta_E)^2/2\sigma_E^2}\;(\theta>0), \quad \int_0^\infty\chi\,d\theta = 1
+
+    Parameters
+    ----------
+    T : numpy.ndarray
+        Temperatures in K, positive.
+    theta, sigma : float
+        Mean and standard deviation of the Gaussian, in K, before it is cut at 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        In J/mol/K.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Methods.
+
+    Examples
+    --------
+    >>> T = np.array([5.0, 20.0])
+    >>> bool(np.allclose(gaussian_einstein_heat_capacity(T, 72, 1e-6), einstein_heat_capacity(T, 72)))
+    True
+    """
+    sigma = max(abs(sigma), 1e-9 * abs(theta))
+    low = max(-_REACH, -theta / sigma)
+    nodes, weights = _MORE_NODES
+    u = low + (_REACH - low) * (nodes + 1) / 2
+    chi = weights * np.exp(-(u**2) / 2)
+    oscillators = mode_heat_capacity((theta + sigma * u) / np.asarray(T, dtype=float)[..., None])
+    return np.asarray(3 * scipy.constants.R * (oscillators @ (chi / chi.sum())))
+
+
+def debye_einstein(
+    T: np.ndarray, gamma: float, n_D: float, theta_D: float, n_E: float, theta_E: float, sigma_E: float
+) -> np.ndarray:
+    """Return γT + n_D C_D + n_E ∫ C_E χ dθ.
+
+    Parameters
+    ----------
+    T : numpy.ndarray
+        Temperatures in K, positive.
+    gamma : float
+        Coefficient of the electronic (or two-level) linear term, in J/mol/K².
+    n_D, n_E : float
+        Numbers of Debye and of Einstein modes, in units of 3 N_A.
+    theta_D, theta_E, sigma_E : float
+        In K, as for `debye_heat_capacity` and `gaussian_einstein_heat_capacity`.
+
+    Returns
+    -------
+    numpy.ndarray
+        In J/mol/K.
+
+    Examples
+    --------
+    >>> bool(np.isclose(debye_einstein(np.array([1e5]), 0, 0.8, 250, 0.2, 72, 20)[0], 3 * scipy.constants.R))
+    True
+    """
+    lattice = n_D * debye_heat_capacity(T, theta_D) + n_E * gaussian_einstein_heat_capacity(T, theta_E, sigma_E)
+    return np.asarray(gamma * T + lattice)
+
+
+def debye_dos(E: np.ndarray, theta: float) -> np.ndarray:
+    """Return 3E²/E_D³ up to E_D = k_Bθ, of unit area.
+
+    Parameters
+    ----------
+    E : numpy.ndarray
+        Energies in meV.
+    theta : float
+        Debye temperature in K.
+
+    Returns
+    -------
+    numpy.ndarray
+        In 1/meV.
+    """
+    cutoff = boltzmann() * theta
+    return np.where((E >= 0) & (cutoff >= E), 3 * np.asarray(E, dtype=float) ** 2 / cutoff**3, 0.0)
+
+
+def gaussian_dos(E: np.ndarray, theta: float, sigma: float) -> np.ndarray:
+    """Return χ(E/k_B)/k_B, the Gaussian on E > 0, of unit area.
+
+    Parameters
+    ----------
+    E : numpy.ndarray
+        Energies in meV.
+    theta, sigma : float
+        In K, as for `gaussian_einstein_heat_capacity`.
+
+    Returns
+    -------
+    numpy.ndarray
+        In 1/meV.
+    """
+    mean, width = boltzmann() * theta, boltzmann() * abs(sigma)
+    inside = (1 + math.erf(mean / (width * math.sqrt(2)))) / 2
+    shape = np.exp(-((np.asarray(E, dtype=float) - mean) ** 2) / (2 * width**2))
+    return np.where(E > 0, shape / (width * math.sqrt(2 * math.pi) * inside), 0.0)
+
+
+def dos_maximum(mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Return where a Gaussian over E² is largest, [Ē + √(Ē² − 8σ²)]/2; NaN where σ > Ē/2√2 and it falls everywhere.
+
+    Parameters
+    ----------
+    mean, sigma : numpy.ndarray
+        Ē and σ of the Gaussian, in one unit.
+
+    Examples
+    --------
+    >>> dos_maximum(np.array([6.0, 6.0]), np.array([1.0, 3.0])).round(4)
+    array([5.6458,    nan])
+    """
+    inside = np.asarray(mean, dtype=float) ** 2 - 8 * np.asarray(sigma, dtype=float) ** 2
+    return np.where(inside >= 0, (mean + np.sqrt(np.maximum(inside, 0.0))) / 2, np.nan)
+
+
+def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """Return the matrix W that turns g(E) on a grid into C(T)/3R = ∫ g x²eˣ/(eˣ−1)² dE = W g.
+
+    g/E² is taken as linear between the points and as constant below the first one (Debye's law), so that a
+    Debye density of states is integrated exactly on any grid.
+
+    Parameters
+    ----------
+    E : numpy.ndarray, shape (n,)
+        Ascending positive energies in meV.
+    T : numpy.ndarray, shape (m,)
+        Temperatures in K, positive; infinity gives the weights of ∫ g dE.
+
+    Returns
+    -------
+    numpy.ndarray, shape (m, n)
+        In meV.
+    """
+    nodes, weights = _FEW_NODES
+    # Below the first point in eight steps: C at low temperature comes from there alone.
+    edges = np.concatenate([np.linspace(0, E[0], 9)[:-1], E])
+    steps = np.diff(edges)
+    at = (edges[:-1, None] + steps[:, None] * (nodes + 1) / 2).ravel()
+    area = (steps[:, None] * weights / 2).ravel()
+    right = np.clip(np.searchsorted(E, at), 1, E.size - 1) if E.size > 1 else np.zeros(at.size, dtype=int)
+    left = np.maximum(right - 1, 0)
+    gap = np.where(right > left, E[right] - E[left], 1.0)
+    t = np.where(at < E[0], 0.0, (at - E[left]) / gap)
+    with np.errstate(divide="ignore"):
+        kernel = mode_heat_capacity(at / (boltzmann() * np.asarray(T, dtype=float)[:, None])) * (area * at**2)
+    out = np.zeros((kernel.shape[0], E.size))
+    np.add.at(out.T, left, (kernel * (1 - t)).T)
+    np.add.at(out.T, right, (kernel * t).T)
+    return np.asarray(out / E**2)

@@ -1,0 +1,316 @@
+"""Heat capacity: per mole, over T³, and from a density of states."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import scipy
+import xarray as xr
+
+from xbp.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.models.debye_einstein import dos_weights
+from xbp.pint_data import Data
+from xbp.schema import COORDINATES, QUANTITIES
+from xbp.signal import Signal, read
+from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity, to_kelvin
+
+__all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_molar"]
+
+#: What a mole of the sample is a mole of.
+Amount = Literal["atoms", "formula units"]
+_AMOUNTS = ("atoms", "formula units")
+
+
+def to_molar(data: Data, per: Amount, *, mass: Any = None, molar_mass: Any = None, atoms: Any = None) -> Data:
+    r"""Return the heat capacity per mole.
+
+    .. math:: C_m = C\,\frac{M}{m}\quad\text{(per mole of formula units)}, \quad C_m/N \text{ (per mole of atoms)}
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``heat_capacity`` of the whole sample (such as uJ/K), per mass (J/g/K), or per mole; over temperature and any
+        further dimensions.
+    per : {"atoms", "formula units"}
+        What the answer is a mole of.
+    mass : scalar with units, optional
+        Sample mass m (bare: mg), where the data are of the whole sample and ``C.attrs["sample_mass"]`` is not it.
+    molar_mass : scalar with units, optional
+        Molar mass M of a formula unit (bare: g/mol), where ``C.attrs["molar_mass"]`` is not there. With the mean
+        atomic mass of an alloy and ``atoms=1`` a formula unit is an atom.
+    atoms : number, optional
+        Atoms N in a formula unit, where it is needed and ``C.attrs["atoms_per_formula"]`` is not there.
+
+    Returns
+    -------
+    same type as `data`
+        In J/mol/K, with ``attrs["amount"]`` saying `per`; a Dataset with its std, which does not include the errors
+        of m and M.
+
+    Raises
+    ------
+    QuantityError
+        If m, M or N is needed and not known, contradicts the file's, or is not positive.
+    UnitsError
+        If the units are of no heat capacity.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> C = xbp.new_dataset("heat_capacity", [8478.6], units="uJ/K", coords={"temperature": ([300.0], "K")})
+    >>> molar = C.bp.to_molar("atoms", mass="7.76 mg", molar_mass="60 g/mol", atoms=3)
+    >>> round(float(molar.C[0]), 2), molar.C.attrs["amount"]
+    (21.85, 'atoms')
+    """
+    if per not in _AMOUNTS:
+        raise QuantityError(
+            f"per={per!r} is not known",
+            reason="a mole is of atoms or of formula units, and they differ by a factor",
+            fix="per='atoms' or per='formula units'",
+        )
+    signal = read(data, "heat_capacity")
+    unit, factor, used = parse_unit(signal.units), 1.0, {}
+    if unit.is_compatible_with("J/mol/K"):
+        factor = convert_factor(signal.units, "J/mol/K")
+        own = signal.value.attrs.get("amount")
+        if own not in _AMOUNTS:
+            raise QuantityError(
+                f"'{signal.value.name}' is per mole of {own!r}",
+                reason="attrs['amount'] says what a mole is of, and nothing tells it otherwise",
+                fix="data['C'].attrs['amount'] = 'atoms', or 'formula units'",
+            )
+    elif unit.is_compatible_with("J/g/K") or unit.is_compatible_with("J/K"):
+        own = "formula units"
+        used["molar_mass"] = _known(signal, molar_mass, "molar_mass", "g/mol", "of a formula unit")
+        if unit.is_compatible_with("J/K"):
+            used["mass"] = _known(signal, mass, "sample_mass", "mg", "of the sample")
+            factor = convert_factor(signal.units, "J/K") * used["molar_mass"] / (used["mass"] * 1e-3)
+        else:
+            factor = convert_factor(signal.units, "J/g/K") * used["molar_mass"]
+    else:
+        raise UnitsError(
+            f"'{signal.value.name}' is in '{signal.units}'",
+            reason="a heat capacity is in J/K, J/g/K or J/mol/K",
+            fix="data['C'].attrs['units'] = 'uJ/K'",
+        )
+    if own != per:
+        used["atoms"] = _known(signal, atoms, "atoms_per_formula", "1", "in a formula unit")
+        factor *= 1 / used["atoms"] if per == "atoms" else used["atoms"]
+    answer: Data = signal.answer(
+        signal.value * factor,
+        None if signal.std is None else signal.std * factor,
+        operation="to_molar",
+        arguments={"per": per} | used,
+        units="J/K/mol",
+        attrs={"amount": per},
+    )
+    return answer
+
+
+def _known(signal: Signal, given: Any, attribute: str, units: str, what: str) -> float:
+    """Return what the argument or the file's header says, which must not contradict one another."""
+    header = signal.value.attrs.get(attribute)
+    name = "mass" if attribute == "sample_mass" else "atoms" if attribute == "atoms_per_formula" else attribute
+    values = [magnitude(value, units, name=name) for value in (given, header) if value is not None]
+    if not values:
+        raise QuantityError(
+            f"the {attribute.replace('_', ' ')} {what} is not known",
+            reason=f"neither {name}= nor attrs['{attribute}'] of the data tells it",
+            fix=f"say {name}='1 {units}', with the number that it is" if units != "1" else f"say {name}=, a number",
+        )
+    if min(values) <= 0 or (len(values) == 2 and not np.isclose(values[0], values[1], rtol=1e-9)):
+        raise QuantityError(
+            f"{name} is {' against the '.join(f'{value:g} {units}' for value in values)}"
+            + (" of the file" if len(values) == 2 else ""),
+            reason="it is positive, and one number",
+            fix=f"leave {name}= out, or set data['C'].attrs['{attribute}'] right",
+        )
+    return values[0]
+
+
+def kelvins(value: xr.DataArray) -> np.ndarray:
+    """Return the temperatures that a heat capacity stands over, in K, held to be positive."""
+    if "temperature" not in value.dims:
+        raise CoordinateError(
+            f"'{value.name}' has no dimension 'temperature' (it has {tuple(value.dims)})",
+            reason="a heat capacity is a function of temperature",
+            fix="pass C(temperature)",
+        )
+    coordinate = value["temperature"]
+    kelvin = np.asarray(
+        to_kelvin(coordinate.values.astype(float), coordinate.attrs["units"], name="coordinate 'temperature'")
+    )
+    if kelvin[0] <= 0:
+        raise TemperatureError(
+            f"coordinate 'temperature' begins at {kelvin[0]:g} K",
+            reason="a thermodynamic temperature is positive",
+            fix="data = data.sel(temperature=slice(0.1, None)), or set its units right",
+        )
+    return kelvin
+
+
+def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
+    r"""Return (C − γT)/T³, whose maximum is the boson peak's in the heat capacity.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``heat_capacity`` over temperature and any further dimensions.
+    gamma : scalar with units, optional
+        Coefficient γ of the linear term (bare: units of the data per K), taken as exact.
+
+    Returns
+    -------
+    same type as `data`
+        ``reduced_heat_capacity`` in the units of the data over K³.
+
+    Raises
+    ------
+    CoordinateError, TemperatureError, UnitsError
+        If there is no dimension temperature, it is not positive, or γ is of other units.
+
+    References
+    ----------
+    R. C. Zeller and R. O. Pohl, Phys. Rev. B 4, 2029 (1971), doi:10.1103/PhysRevB.4.2029.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> C = xbp.new_dataset("heat_capacity", [9.0], units="J/mol/K", coords={"temperature": ([2.0], "K")})
+    >>> float(C.bp.reduced_heat_capacity(gamma="0.5 J/mol/K^2").C_T3[0])
+    1.0
+    """
+    signal = read(data, "heat_capacity")
+    kelvin = kelvins(signal.value)
+    per_kelvin = format_unit(parse_unit(signal.units) / parse_unit("K"))
+    slope = magnitude(gamma, per_kelvin, name="gamma")
+    T = xr.DataArray(kelvin, dims="temperature")
+    out = (signal.value - (slope * T).variable) / (T**3).variable
+    answer: Data = signal.answer(
+        out.transpose(*signal.value.dims),
+        None if signal.std is None else (signal.std / (T**3).variable).transpose(*signal.value.dims),
+        operation="reduced_heat_capacity",
+        arguments={"gamma": f"{slope:.10g} {per_kelvin}"},
+        units=format_unit(parse_unit(signal.units) / parse_unit("K**3")),
+        quantity="reduced_heat_capacity",
+    )
+    return answer
+
+
+def heat_capacity(data: Data, temperature: Any, *, area: float | None = None) -> Data:
+    r"""Return the harmonic heat capacity of a density of states.
+
+    .. math:: C(T) = 3R\int_0^\infty g(E)\,\frac{x^2e^x}{(e^x-1)^2}\,dE,\quad x = E/k_BT
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``vibrational_dos`` g(E), measured, simulated or fitted, over E and any further dimensions. g/E² is taken as
+        linear between the points and as constant below the first positive energy (Debye's law); beyond the last one
+        there is nothing.
+    temperature : array, or DataArray with units
+        Temperatures; bare ones are in K.
+    area : float, optional
+        ∫ g dE to scale g to: 1 is the 3 N_A modes of a mole of atoms. By default g is taken as it is, and must be in
+        units of an inverse energy.
+
+    Returns
+    -------
+    same type as `data`
+        ``heat_capacity`` C(temperature) in J/mol/K; a Dataset with its std, in which the bins of g are independent
+        and its area is exact. NaN wherever g holds one.
+
+    Raises
+    ------
+    UnitsError
+        If g is in arbitrary units and `area` is not given.
+    CoordinateError, TemperatureError
+        If the temperatures are not ascending and positive, or g has no positive energies.
+
+    References
+    ----------
+    A. A. Maradudin et al., Theory of Lattice Dynamics in the Harmonic Approximation (1971), ch. IV.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> g = xbp.tutorial.open_dataset("zr46cu46al8_md").g
+    >>> C = g.bp.heat_capacity([10.0, 3000.0], area=1)
+    >>> round(float(C[1]), 1)
+    24.9
+    """
+    signal = read(data, "vibrational_dos")
+    value = signal.value
+    if "E" not in value.dims or "temperature" in value.dims:
+        raise CoordinateError(
+            f"'{value.name}' has the dimensions {tuple(value.dims)}",
+            reason="g is over E, and C over a temperature of its own: the modes are taken as harmonic",
+            fix="pass g(E) of one temperature, g.isel(temperature=0, drop=True)",
+        )
+    kelvin = _temperatures(temperature)
+    to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    positive = value["E"].values > 0
+    if not positive.any():
+        raise CoordinateError(
+            "g(E) has no positive energies", reason="its modes have none", fix="fold it onto E > 0 first"
+        )
+    E = value["E"].values[positive].astype(float) * to_mev
+    weights = dos_weights(E, np.append(kelvin, np.inf))
+    per_mev = 1.0
+    if area is None:
+        e_units = value["E"].attrs["units"]
+        if parse_unit(signal.units).is_compatible_with("1"):
+            raise UnitsError(
+                f"'{value.name}' is in arbitrary units",
+                reason="the number of its modes is not known",
+                fix="say area=1: g is of all the modes, and C per mole of atoms",
+            )
+        per_mev = convert_factor(signal.units, format_unit(1 / parse_unit(e_units)), name=f"'{value.name}'") / to_mev
+    elif not 0 < area < np.inf:
+        raise QuantityError(f"area={area}", reason="it is positive", fix="area=1 for a mole of atoms")
+    label = xr.DataArray(weights[:-1], dims=("temperature", "E"))
+    norm = xr.DataArray(weights[-1], dims="E")
+    g = value.isel(E=positive).drop_vars([c for c in value.coords if c == "temperature" or "E" in value[c].dims])
+    scale = 3 * scipy.constants.R * (per_mev if area is None else area / (g * norm).sum("E", skipna=False))
+    dims = [d if d != "E" else "temperature" for d in value.dims]
+    attrs = {"units": "K", "long_name": COORDINATES["temperature"][1]}
+    out = (xr.dot(g, label, dim="E") * scale).transpose(*dims)
+    std = None
+    if signal.std is not None:
+        sigma = signal.std.isel(E=positive).drop_vars(list(signal.std.coords))
+        std = (xr.dot(sigma**2, label**2, dim="E") ** 0.5 * abs(scale)).transpose(*dims)
+    answer: Data = signal.answer(
+        out.assign_coords(temperature=("temperature", kelvin, attrs)),
+        std,
+        operation="heat_capacity",
+        arguments={"area": area},
+        units="J/K/mol",
+        quantity="heat_capacity",
+        attrs={"amount": "atoms" if area == 1 else None},
+    )
+    return answer
+
+
+def _temperatures(temperature: Any) -> np.ndarray:
+    numbers, units = (
+        (temperature, None) if isinstance(temperature, list | tuple) else split_quantity(temperature, "temperature")
+    )
+    try:
+        values = np.atleast_1d(np.asarray(getattr(numbers, "values", numbers), dtype=float))
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    kelvin = np.asarray(to_kelvin(values, units or "K", name="temperature"))
+    if kelvin.ndim != 1 or kelvin.size == 0 or not np.isfinite(kelvin).all() or (np.diff(kelvin) <= 0).any():
+        raise CoordinateError(
+            f"temperature={temperature!r}",
+            reason=f"'{QUANTITIES['heat_capacity'].label}' needs ascending temperatures",
+            fix="temperature=np.linspace(2, 300, 150), in K",
+        )
+    if kelvin[0] <= 0:
+        raise TemperatureError(
+            f"temperature begins at {kelvin[0]:g} K",
+            reason="a thermodynamic temperature is positive",
+            fix="leave 0 out",
+        )
+    return kelvin
