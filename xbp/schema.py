@@ -77,6 +77,8 @@ RESULTS: Final = (
     "debye_waller",
     "phonon_dispersion",
     "box_phonon",
+    "fit",
+    "fit_heat_capacity",
 )
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.

@@ -9,7 +9,8 @@ NO_MAXIMUM: Final = "no maximum"
 AT_EDGE: Final = "maximum at edge"
 FAILED: Final = "fit failed"
 BOX_PHONON: Final = "box phonon"
+AT_BOUND: Final = "parameter at bound"
 
 #: Fits run on arrays of numbers; there a status is its place in this tuple.
-STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED, BOX_PHONON)
+STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED, BOX_PHONON, AT_BOUND)
 NOT_A_DECAY: Final = "not a Debye-Waller decay"

@@ -7,6 +7,7 @@ carries the standard deviations along.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import xarray as xr
@@ -134,6 +135,34 @@ class BosonPeakAccessor(TrajectoryMethods):
     def boson_peak(self, method: Method = "lognormal", E_range: Any = None) -> xr.Dataset:
         """See `xbp.boson_peak`: position, height and width of the peak."""
         return peaks.boson_peak(self._data, method, E_range)
+
+    def fit(
+        self,
+        model: Any,
+        dim: str | None = None,
+        *,
+        x_range: Any = None,
+        start: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        bounds: Mapping[str, Any] | None = None,
+    ) -> xr.Dataset:
+        """See `xbp.fit`: any model along one dimension."""
+        return peaks.fit(self._data, model, dim, x_range=x_range, start=start, fixed=fixed, bounds=bounds)
+
+    def fit_heat_capacity(
+        self,
+        T_range: Any = None,
+        *,
+        start: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        bounds: Mapping[str, Any] | None = None,
+    ) -> xr.Dataset:
+        """See `xbp.fit_heat_capacity`: γT, Debye phonons and Einstein modes."""
+        return peaks.fit_heat_capacity(self._data, T_range, start=start, fixed=fixed, bounds=bounds)
+
+    def fitted_dos(self, E: Any) -> xr.Dataset:
+        """See `xbp.fitted_dos`: the g(E) that a fit of the heat capacity means."""
+        return peaks.fitted_dos(self._data, E)
 
     def dispersion(self, Q_range: Any = None) -> xr.Dataset:
         """See `xbp.dispersion`: whether the peak energy depends on Q."""

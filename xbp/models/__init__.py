@@ -1,5 +1,6 @@
 """Analytic models of the boson peak: pure functions, and the generator of data with known answers."""
 
+from xbp.models.catalogue import MODELS, evaluate, lmfit_model
 from xbp.models.synthetic import (
     dynamic_structure_factor,
     elastic_line,
@@ -9,9 +10,12 @@ from xbp.models.synthetic import (
 )
 
 __all__ = [
+    "MODELS",
     "dynamic_structure_factor",
     "elastic_line",
+    "evaluate",
     "hard_sphere_structure_factor",
+    "lmfit_model",
     "reduced_dos",
     "with_counting_noise",
 ]

@@ -1,7 +1,9 @@
 """The boson peak itself: where it is, whether it disperses, whether it follows S(Q)."""
 
 from xbp.peaks.boson_peak import boson_peak
+from xbp.peaks.curve_fit import fit
 from xbp.peaks.dispersion import dispersion
+from xbp.peaks.heat_capacity_fit import fit_heat_capacity, fitted_dos
 from xbp.peaks.phonons import box_phonon, mark_box_phonon, phonon_dispersion
 from xbp.peaks.scaling import correlation_map, scale_to_sq
 
@@ -10,6 +12,9 @@ __all__ = [
     "box_phonon",
     "correlation_map",
     "dispersion",
+    "fit",
+    "fit_heat_capacity",
+    "fitted_dos",
     "mark_box_phonon",
     "phonon_dispersion",
     "scale_to_sq",

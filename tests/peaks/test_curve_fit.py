@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import lmfit
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import QuantityError, RangeError, UnitsError
+from xbp.models import MODELS
+
+E = np.linspace(0.5, 30, 120)
+#: Parameters of every model that a fit can find back from exact data.
+EXAMPLES = {
+    "lognormal": {"energy": 5.5, "height": 2.0, "sigma": 0.6},
+    "gaussian": {"energy": 5.5, "height": 2.0, "sigma": 1.6},
+    "lognormal_scattering": {"energy": 5.5, "height": 2.0, "sigma": 0.6, "T": 300.0},
+    "damped_oscillator": {"area": 3.0, "energy": 8.0, "width": 2.0},
+    "damped_oscillator_current": {"area": 3.0, "energy": 8.0, "width": 2.0},
+    "debye_gaussian_dos": {"n_D": 0.7, "energy_D": 24.9, "n_E": 0.3, "energy_E": 6.0, "sigma_E": 1.2},
+    "debye_einstein": {"gamma": 4e-3, "n_D": 0.8, "theta_D": 260.0, "n_E": 0.2, "theta_E": 72.0, "sigma_E": 15.0},
+}  # fmt: skip
+
+
+def line(x: np.ndarray, a: float, b: float) -> np.ndarray:
+    return a + b * x
+
+
+def signal(y: np.ndarray, std: np.ndarray | None = None) -> xr.Dataset:
+    return xbp.new_dataset("reduced_dos", y, std=std, units="1/meV**3", coords={"E": (E, "meV")})
+
+
+def test_every_model_has_an_example() -> None:
+    assert set(EXAMPLES) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_exact_data_give_every_model_back(name: str) -> None:
+    x = np.geomspace(2, 300, 100) if name == "debye_einstein" else E
+    ds = xbp.models.evaluate(name, x, **EXAMPLES[name])
+    fixed = {k: v for k, v in EXAMPLES[name].items() if k in ("T", "energy_D")}
+    result = ds.bp.fit(name, "temperature" if name == "debye_einstein" else None, fixed=fixed)
+    assert str(result.status.values) == "ok"
+    for parameter, value in EXAMPLES[name].items():
+        assert float(result[parameter]) == pytest.approx(value, rel=1e-2), parameter
+
+
+@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"debye_einstein"}))
+@pytest.mark.parametrize("units", ["THz", "1/cm"])
+def test_the_same_on_any_axis(name: str, units: str) -> None:
+    ds = xbp.models.evaluate(name, E, **EXAMPLES[name])
+    fixed = {k: f"{v} {'K' if k == 'T' else 'meV'}" for k, v in EXAMPLES[name].items() if k in ("T", "energy_D")}
+    one, other = ds.bp.fit(name, fixed=fixed), ds.bp.convert(E=units).bp.fit(name, fixed=fixed)
+    assert str(other.status.values) == "ok"
+    in_mev = float(other.energy if "energy" in other else other.energy_E)
+    factor = xbp.units.convert_factor(
+        (other.energy if "energy" in other else other.energy_E).attrs["units"], "meV", energy=True
+    )
+    assert in_mev * factor == pytest.approx(float(one.energy if "energy" in one else one.energy_E), rel=1e-3)
+
+
+def test_pulls_with_known_errors_and_without() -> None:
+    truth = {"a": 3.0, "b": -0.05}
+    pulls: dict[bool, list[list[float]]] = {True: [], False: []}
+    for seed in range(150):
+        y = line(E, **truth) + np.random.default_rng(seed).normal(0, 0.1, E.size)
+        for known in (True, False):
+            result = signal(y, np.full(E.size, 0.1) if known else None).bp.fit(line, start={"a": 1, "b": 0})
+            pulls[known].append([(float(result[p]) - v) / float(result[f"{p}_std"]) for p, v in truth.items()])
+            assert ("chi2_reduced" in result) == known
+    for kind in pulls.values():
+        assert (abs(np.mean(kind, axis=0)) < 0.25).all()
+        assert ((np.std(kind, axis=0) > 0.85) & (np.std(kind, axis=0) < 1.2)).all()
+
+
+def test_known_errors_set_the_scale() -> None:
+    y = line(E, 3.0, -0.05) + np.random.default_rng(0).normal(0, 0.1, E.size)
+    small, large = (signal(y, np.full(E.size, s)).bp.fit(line, start={"a": 1, "b": 0}) for s in (0.1, 0.5))
+    assert float(large.a_std / small.a_std) == pytest.approx(5, rel=1e-6)
+    assert float(small.chi2_reduced / large.chi2_reduced) == pytest.approx(25, rel=1e-6)
+    (slope, offset), covariance = np.polyfit(E, y, 1, w=np.full(E.size, 10.0), cov="unscaled")
+    assert float(small.a) == pytest.approx(offset, rel=1e-6)
+    assert float(small.b_std) == pytest.approx(np.sqrt(covariance[0, 0]), rel=1e-5)
+    expected = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+    assert float(small.correlation.sel(parameter="a", other_parameter="b")) == pytest.approx(expected, rel=1e-5)
+    assert slope < 0
+
+
+def test_fifty_temperatures_and_three_samples_in_one_call() -> None:
+    rng = np.random.default_rng(0)
+    energies = np.linspace(4, 7, 150).reshape(50, 3)
+    y = 2 * np.exp(-(np.log(E / energies[..., None]) ** 2) / 0.5)
+    ds = xr.Dataset(
+        {"B": (("temperature", "sample", "E"), y + rng.normal(0, 0.02, y.shape), {"units": "1", "quantity": "reduced_dos"})},
+        coords={"temperature": ("temperature", np.linspace(10, 500, 50), {"units": "K"}), "E": ("E", E, {"units": "meV"})},
+    )  # fmt: skip
+    ds["B_std"] = (ds.B.dims, np.full(y.shape, 0.02), {"units": "1"})
+    ds.B[7, 1] = np.nan
+    ds.B[8, 2, 3:] = np.nan
+    result = ds.chunk(temperature=10).bp.fit("lognormal").compute(scheduler="threads")
+    assert result.energy.dims == ("temperature", "sample")
+    assert str(result.status[7, 1].values) == "no data"
+    assert str(result.status[8, 2].values) == "too few points"
+    assert np.isnan(result.energy[8, 2])
+    good = (result.status == "ok").values
+    assert good.sum() == 148
+    pulls = ((result.energy - energies) / result.energy_std).values[good]
+    assert abs(pulls.mean()) < 0.3
+    assert 0.85 < pulls.std() < 1.15
+    xr.testing.assert_allclose(
+        ds.isel(temperature=slice(0, 3)).bp.fit("lognormal"), result.isel(temperature=slice(0, 3))
+    )
+
+
+def test_composite_models_of_lmfit(tmp_path: Path) -> None:
+    model = xbp.models.lmfit_model("lognormal") + lmfit.Model(line)
+    y = 2 * np.exp(-(np.log(E / 5.5) ** 2) / 0.5) + line(E, 0.3, 0.01)
+    result = signal(y, np.full(E.size, 0.01)).bp.fit(
+        model, start={"energy": 5, "height": 1, "sigma": 0.4, "a": 0, "b": 0}
+    )
+    assert float(result.energy) == pytest.approx(5.5, rel=1e-4)
+    assert float(result.a) == pytest.approx(0.3, rel=1e-3)
+    assert "units" not in result.energy.attrs
+    result.bp.to_netcdf(tmp_path / "fit.nc")
+    with xbp.open_dataset(tmp_path / "fit.nc") as back:
+        xr.testing.assert_identical(back, result)
+
+
+def test_bounds_and_fixed_with_units() -> None:
+    ds = xbp.models.evaluate("lognormal", E, **EXAMPLES["lognormal"])
+    fixed = ds.bp.fit("lognormal", fixed={"energy": "1.2 THz"})
+    assert float(fixed.energy) == pytest.approx(1.2 * 4.135667696, rel=1e-9)
+    assert float(fixed.energy_std) == 0
+    at = ds.bp.fit("lognormal", bounds={"energy": ("6 meV", None)})
+    assert str(at.status.values) == "parameter at bound"
+    assert np.isnan(at.height)
+    cut = ds.bp.fit("lognormal", x_range=("3 meV", "9 meV"))
+    assert int(cut.n_points) == int(((E >= 3) & (E <= 9)).sum())
+
+
+def test_bad_input(glass: xr.Dataset) -> None:
+    ds = signal(line(E, 1, 2))
+    with pytest.raises(QuantityError, match="model='parabola'"):
+        ds.bp.fit("parabola")
+    for model in (3, lambda: 1, lambda x: x, None):
+        with pytest.raises(QuantityError):
+            ds.bp.fit(model)
+    with pytest.raises(QuantityError, match="no start is given for a, b"):
+        ds.bp.fit(line)
+    with pytest.raises(QuantityError, match="start names 'c'"):
+        ds.bp.fit(line, start={"a": 1, "b": 1, "c": 1})
+    with pytest.raises(UnitsError):
+        ds.bp.fit("lognormal", fixed={"energy": "3 K"})
+    with pytest.raises(RangeError, match="dim="):
+        ds.bp.fit("lognormal", "Q")
+    with pytest.raises(RangeError):
+        ds.bp.fit("lognormal", x_range=("50 meV", "60 meV"))
+    with pytest.raises(RangeError):
+        glass.Sq.expand_dims(sample=2).bp.fit(line, start={"a": 1, "b": 1})
+    assert str(signal(np.full(E.size, np.nan)).bp.fit("lognormal").status.values) == "no data"
+    assert str(ds.isel(E=slice(0, 2)).bp.fit("lognormal").status.values) == "too few points"
+
+    def broken(x: np.ndarray, a: float) -> np.ndarray:
+        return np.full(x.size, np.nan)
+
+    assert str(ds.bp.fit(broken, start={"a": 1.0}).status.values) == "fit failed"
+    assert float(glass.Sq.bp.fit(line, start={"a": 1, "b": 0}, x_range=(3, 8)).a_std) > 0

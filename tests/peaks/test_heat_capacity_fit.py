@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy
+import xarray as xr
+
+import xbp
+from xbp.errors import QuantityError, RangeError, TemperatureError, UnitsError
+from xbp.io.columns import open_columns
+from xbp.models.debye_einstein import debye_einstein
+
+KB = scipy.constants.k / scipy.constants.e * 1e3
+#: The Einstein modes of the paper: 6.2 meV.
+TRUE = {"gamma": 4e-3, "n_D": 0.8, "theta_D": 260.0, "n_E": 0.2, "theta_E": 6.2 / KB, "sigma_E": 15.0}
+T = np.geomspace(2, 300, 90)
+C = debye_einstein(T, **TRUE)
+
+
+def measured(seed: int | None = 0, error: float = 0.005, units: str = "J/mol/K") -> xr.Dataset:
+    noise = 0 if seed is None else np.random.default_rng(seed).normal(0, error * C)
+    return xbp.new_dataset("heat_capacity", C + noise, std=error * C, units=units, coords={"temperature": (T, "K")})
+
+
+def test_exact_data_give_the_parameters_back() -> None:
+    result = measured(None).C.bp.fit_heat_capacity()
+    for name, value in TRUE.items():
+        assert float(result[name]) == pytest.approx(value, rel=1e-4), name
+    assert float(result.energy_E) == pytest.approx(6.2, rel=1e-5)
+    s = KB * 15
+    assert float(result.energy) == pytest.approx((6.2 + np.sqrt(6.2**2 - 8 * s**2)) / 2, rel=1e-4)
+    assert float(result.debye_level) == pytest.approx(3 * 0.8 / (KB * 260) ** 3, rel=1e-4)
+    assert result.theta_E.attrs["units"] == "K"
+    assert "chi2_reduced" not in result
+
+
+def test_pulls_are_honest() -> None:
+    names = [*TRUE, "energy_E", "energy", "debye_level"]
+    truth = TRUE | {
+        "energy_E": 6.2, "energy": (6.2 + np.sqrt(6.2**2 - 8 * (KB * 15) ** 2)) / 2,
+        "debye_level": 3 * 0.8 / (KB * 260) ** 3,
+    }  # fmt: skip
+    runs = [measured(seed).bp.fit_heat_capacity() for seed in range(60)]
+    assert all(str(r.status.values) == "ok" for r in runs)
+    pulls = np.array([[(float(r[n]) - truth[n]) / float(r[f"{n}_std"]) for n in names] for r in runs])
+    assert (abs(pulls.mean(axis=0)) < 0.45).all()
+    assert ((pulls.std(axis=0) > 0.75) & (pulls.std(axis=0) < 1.3)).all()
+    assert np.mean([float(r.chi2_reduced) for r in runs]) == pytest.approx(1, abs=0.06)
+
+
+def test_without_errors_the_scatter_tells_them() -> None:
+    runs = [measured(seed).C.bp.fit_heat_capacity() for seed in range(40)]
+    pulls = np.array([(float(r.theta_E) - TRUE["theta_E"]) / float(r.theta_E_std) for r in runs])
+    assert abs(pulls.mean()) < 0.6
+    assert 0.7 < pulls.std() < 1.4
+
+
+def test_the_same_in_other_units() -> None:
+    one = measured().bp.fit_heat_capacity(T_range=("3 K", "200 K"))
+    other = measured().copy()
+    for name in ("C", "C_std"):
+        other[name] = (other[name] * 1e3).assign_attrs(other[name].attrs, units="mJ/mol/K")
+    other = other.assign_coords(temperature=("temperature", T * 1e3, {"units": "mK"}))
+    other = other.bp.fit_heat_capacity(T_range=("3 K", "200 K"))
+    for name in TRUE:
+        assert float(other[name]) == pytest.approx(float(one[name]), rel=1e-4)
+        assert other[name].attrs["units"] == one[name].attrs["units"]
+
+
+def test_fixed_and_bounded_at_will() -> None:
+    fixed = measured().bp.fit_heat_capacity(fixed={"gamma": "4 mJ/mol/K^2", "theta_E": TRUE["theta_E"]})
+    assert (float(fixed.gamma), float(fixed.gamma_std)) == (4e-3, 0)
+    assert float(fixed.sigma_E_std) < float(measured().bp.fit_heat_capacity().sigma_E_std)
+    assert float(fixed.correlation.sel(parameter="gamma", other_parameter="n_D")) == 0
+    all_fixed = measured().bp.fit_heat_capacity(fixed=TRUE)
+    assert float(all_fixed.chi2_reduced) == pytest.approx(1, abs=0.4)
+    bounded = measured().bp.fit_heat_capacity(bounds={"theta_E": (80, "100 K")})
+    assert str(bounded.status.values) == "parameter at bound"
+    assert np.isnan(bounded.theta_E)
+    assert np.isnan(bounded.energy)
+    inside = measured().bp.fit_heat_capacity(bounds={"theta_E": (60, 80)}, start={"theta_E": 65})
+    assert float(inside.theta_E) == pytest.approx(float(measured().bp.fit_heat_capacity().theta_E), rel=1e-3)
+
+
+def test_correlations_are_those_of_the_draws() -> None:
+    runs = [measured(seed).bp.fit_heat_capacity() for seed in range(60)]
+    drawn = np.corrcoef([[float(r[n]) for r in runs] for n in TRUE])
+    told = runs[0].correlation.values
+    np.testing.assert_allclose(np.diag(told), 1)
+    np.testing.assert_allclose(told, told.T)
+    assert abs(drawn - told).max() < 0.35
+    assert list(runs[0].parameter.values) == list(TRUE)
+
+
+def test_a_broad_gaussian_has_no_peak_and_says_so() -> None:
+    broad = TRUE | {"sigma_E": 35.0}
+    ds = xbp.new_dataset("heat_capacity", debye_einstein(T, **broad), units="J/mol/K", coords={"temperature": (T, "K")})
+    result = ds.bp.fit_heat_capacity()
+    assert (str(result.status.values), str(result.peak_status.values)) == ("ok", "no maximum")
+    assert np.isnan(result.energy)
+    assert float(result.sigma_E) == pytest.approx(35, rel=1e-2)
+
+
+def test_the_loop_closes() -> None:
+    result = measured().bp.fit_heat_capacity()
+    g = result.bp.fitted_dos(np.linspace(0, 40, 4001))
+    assert g.g.attrs["quantity"] == "vibrational_dos"
+    assert float(g.g.integrate("E")) == pytest.approx(float(result.n_D + result.n_E), rel=1e-3)
+    back = g.bp.heat_capacity(T).C + (float(result.gamma) * T)
+    np.testing.assert_allclose(back, C, rtol=0.01)
+    again = xbp.new_dataset("heat_capacity", back.values, units="J/mol/K", coords={"temperature": (T, "K")})
+    again = again.bp.fit_heat_capacity()
+    assert float(again.energy_E) == pytest.approx(float(result.energy_E), rel=2e-3)
+    assert float(again.n_E) == pytest.approx(float(result.n_E), rel=0.02)
+    # The maximum of g/E² by the method of the other techniques is the one of the table.
+    B = g[["g", "g_std"]].bp.to_bqe()
+    peak = float(B.B.sel(E=slice(3, 9)).idxmax())
+    assert peak == pytest.approx(float(result.energy), abs=0.011)
+
+
+def test_errors_of_the_density_of_states() -> None:
+    E = np.linspace(0.5, 15, 30)
+    runs = [measured(seed).bp.fit_heat_capacity().bp.fitted_dos(E) for seed in range(60)]
+    scatter = np.std([r.g.values for r in runs], axis=0)
+    np.testing.assert_allclose(np.mean([r.g_std.values for r in runs], axis=0), scatter, rtol=0.35)
+    in_thz = xr.DataArray(E * 0.2417989242, dims="E", attrs={"units": "THz"})
+    other = measured(0).bp.fit_heat_capacity().bp.fitted_dos(in_thz)
+    np.testing.assert_allclose(other.g, runs[0].g, rtol=1e-6)
+    with pytest.raises(QuantityError):
+        measured().bp.fitted_dos(E)
+
+
+def test_many_samples_with_one_that_fails(tmp_path: Path) -> None:
+    ds = xr.concat([measured(0), measured(1), measured(2)], dim="sample")
+    ds.C[1] = np.nan
+    ds.C[2, 4:] = np.nan
+    result = ds.bp.fit_heat_capacity()
+    assert list(result.status.values) == ["ok", "no data", "too few points"]
+    assert np.isfinite(result.theta_E.values).tolist() == [True, False, False]
+    assert list(result.peak_status.values) == list(result.status.values)
+    lazy = ds.chunk(sample=1).bp.fit_heat_capacity()
+    assert lazy.theta_E.chunks is not None
+    xr.testing.assert_allclose(lazy.compute(), result)
+    g = result.bp.fitted_dos([1.0, 2.0, 3.0])
+    assert g.g.isnull().all("E").values.tolist() == [False, True, True]
+    result.bp.to_netcdf(tmp_path / "fit.nc")
+    with xbp.open_dataset(tmp_path / "fit.nc") as back:
+        xr.testing.assert_identical(back, result)
+
+
+def test_bad_input() -> None:
+    ds = measured()
+    with pytest.raises(UnitsError, match="to_molar"):
+        measured(units="uJ/K").bp.fit_heat_capacity()
+    with pytest.raises(QuantityError, match="theta"):
+        ds.bp.fit_heat_capacity(fixed={"theta": 1})
+    with pytest.raises(UnitsError):
+        ds.bp.fit_heat_capacity(fixed={"theta_D": "20 meV"})
+    for bounds in ({"n_D": 3}, {"n_D": (1, 0)}, {"n_D": "0, 1"}):
+        with pytest.raises(QuantityError, match="bounds of n_D"):
+            ds.bp.fit_heat_capacity(bounds=bounds)
+    with pytest.raises(QuantityError, match="outside"):
+        ds.bp.fit_heat_capacity(bounds={"n_D": (0, 1)}, start={"n_D": 2})
+    with pytest.raises(QuantityError, match="not negative"):
+        ds.bp.fit_heat_capacity(fixed={"n_E": -1})
+    with pytest.raises(RangeError):
+        ds.bp.fit_heat_capacity(T_range=("400 K", "500 K"))
+    with pytest.raises(TemperatureError):
+        ds.assign_coords(temperature=("temperature", T - 100, {"units": "K"})).bp.fit_heat_capacity()
+    few = ds.isel(temperature=slice(0, 5)).bp.fit_heat_capacity()
+    assert str(few.status.values) == "too few points"
+
+
+def test_measured_glass(shared_data: Path) -> None:
+    ds = open_columns(shared_data / "cp" / "example_data.csv", quantity="heat_capacity", units=("K", "J/mol/K"))
+    result = ds.bp.fit_heat_capacity(T_range=("1.8 K", "100 K"))
+    assert str(result.status.values) == "ok"
+    assert float(result.energy_E) == pytest.approx(6.6, abs=0.4)
+    assert 0 < float(result.energy_E_std) < 0.5
+    assert float(result.energy) < float(result.energy_E)

@@ -1,0 +1,273 @@
+"""The models by name: as functions, as lmfit Models, as labelled data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import lazy_loader
+import numpy as np
+
+from xbp.construct import new_dataset
+from xbp.errors import QuantityError
+from xbp.models.debye_einstein import debye_dos, debye_einstein, gaussian_dos
+from xbp.models.factors import boltzmann, thermal_factor
+from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
+from xbp.schema import COORDINATES, QUANTITIES
+from xbp.signal import extend_history
+from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
+
+if TYPE_CHECKING:
+    import lmfit
+else:
+    lmfit = lazy_loader.load("lmfit")
+
+__all__ = ["MODELS", "NamedModel", "evaluate", "find_model", "lmfit_model", "parameter_units"]
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model that fits and data can name.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    function : callable
+        f(x, **parameters) on plain arrays.
+    quantity : str
+        What it is, in the vocabulary; x is that quantity's own dimension.
+    parameters : dict of str to str
+        Units of each parameter in terms of those of the axis, x, and of the values, y, such as "x", "x*y", "y/x".
+    positive : tuple of str
+        Parameters that are positive, or a fit looks for them there.
+    x_units, y_units : str or None
+        Units the function is written in, where it holds constants of nature.
+    guess : callable
+        (x, y) → parameters to start a fit from.
+    """
+
+    name: str
+    function: Callable[..., np.ndarray]
+    quantity: str
+    parameters: dict[str, str]
+    positive: tuple[str, ...]
+    guess: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    x_units: str | None = None
+    y_units: str | None = None
+
+
+def lognormal_scattering(E: np.ndarray, energy: float, height: float, sigma: float, T: float) -> np.ndarray:
+    """Return E ⟨n⟩⁻¹ f(E), S_BP of Eq. 3 at one Q for a log-normal f, with E in meV and T in K."""
+    return np.asarray(lognormal(E, energy, height, sigma) / thermal_factor(E, np.asarray(T), "quantum"))
+
+
+def damped_oscillator(E: np.ndarray, area: float, energy: float, width: float) -> np.ndarray:
+    """Return (2A/π) Γ/[(E² − E₀²)² + Γ²E²], the spectrum C/E² of a damped harmonic oscillator."""
+    # At E = 0 it is finite, and the current over E² is 0/0.
+    E = np.where(E == 0, 1e-9 * energy, E)
+    return np.asarray(damped_oscillator_current(E, area, energy, width) / E**2)
+
+
+def debye_gaussian_dos(
+    E: np.ndarray, n_D: float, energy_D: float, n_E: float, energy_E: float, sigma_E: float
+) -> np.ndarray:
+    """Return n_D 3E²/E_D³ (E < E_D) + n_E χ(E), the g(E) of `debye_einstein`, with χ a Gaussian on E > 0."""
+    k = boltzmann()
+    return np.asarray(n_D * debye_dos(E, energy_D / k) + n_E * gaussian_dos(E, energy_E / k, sigma_E / k))
+
+
+def _top(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """Return position and height of the highest point, and a width."""
+    i = int(np.argmax(y))
+    above = x[y >= y[i] - np.ptp(y) / 2]
+    return float(x[i]), float(y[i]), max(float(np.ptp(above)), float(np.ptp(x)) / 20)
+
+
+def _guess_lognormal(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    energy, height, width = _top(x, y)
+    return {"energy": max(energy, 1e-3 * width), "height": height, "sigma": float(np.clip(width / energy / 2, 0.1, 1))}
+
+
+def _guess_gaussian(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    energy, height, width = _top(x, y)
+    return {"energy": energy, "height": height, "sigma": width / 2.4}
+
+
+def _guess_scattering(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    start = _guess_lognormal(x, y)
+    return start | {"height": start["height"] / max(start["energy"], 1.0), "T": 300.0}
+
+
+def _guess_oscillator(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    energy, height, width = _top(x, y * x**2)
+    return {"area": height * width * 1.5, "energy": energy, "width": width}
+
+
+def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    energy, _, width = _top(x, y / np.where(x > 0, x, np.inf) ** 2)
+    area = float(np.trapezoid(y, x))
+    return {
+        "n_D": 0.7 * area, "energy_D": 0.8 * float(x[-1]), "n_E": 0.3 * area, "energy_E": max(energy, x[-1] / 20),
+        "sigma_E": width / 3,
+    }  # fmt: skip
+
+
+def _guess_heat_capacity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    top, _, _ = _top(x, y / x**3)
+    n = float(y[-1]) / 24.9
+    return {"gamma": 0.0, "n_D": 0.8 * n, "theta_D": 10 * top, "n_E": 0.2 * n, "theta_E": 5 * top, "sigma_E": 1.5 * top}
+
+
+_ROWS = (
+    NamedModel(
+        "lognormal", lognormal, "reduced_dos", {"energy": "x", "height": "y", "sigma": "1"},
+        ("energy", "sigma"), _guess_lognormal,
+    ),
+    NamedModel(
+        "gaussian", gaussian, "reduced_dos", {"energy": "x", "height": "y", "sigma": "x"}, ("sigma",), _guess_gaussian,
+    ),
+    NamedModel(
+        "lognormal_scattering", lognormal_scattering, "dynamic_structure_factor",
+        {"energy": "x", "height": "y/x", "sigma": "1", "T": "K"}, ("energy", "sigma", "T"), _guess_scattering, "meV",
+    ),
+    NamedModel(
+        "damped_oscillator", damped_oscillator, "dynamic_structure_factor",
+        {"area": "x*x*x*y", "energy": "x", "width": "x"}, ("energy", "width"), _guess_oscillator,
+    ),
+    NamedModel(
+        "damped_oscillator_current", damped_oscillator_current, "current_spectrum",
+        {"area": "x*y", "energy": "x", "width": "x"}, ("energy", "width"),
+        lambda x, y: _guess_oscillator(x, y / np.where(x == 0, np.inf, x) ** 2),
+    ),
+    NamedModel(
+        "debye_gaussian_dos", debye_gaussian_dos, "vibrational_dos",
+        {"n_D": "x*y", "energy_D": "x", "n_E": "x*y", "energy_E": "x", "sigma_E": "x"},
+        ("energy_D", "energy_E", "sigma_E"), _guess_dos,
+    ),
+    NamedModel(
+        "debye_einstein", debye_einstein, "heat_capacity",
+        {"gamma": "y/x", "n_D": "1", "theta_D": "x", "n_E": "1", "theta_E": "x", "sigma_E": "x"},
+        ("theta_D", "theta_E", "sigma_E"), _guess_heat_capacity, "K", "J/mol/K",
+    ),
+)  # fmt: skip
+#: Every model by its name. What it is and where it comes from stands with its function.
+MODELS: Final = {row.name: row for row in _ROWS}
+
+
+def find_model(name: str) -> NamedModel:
+    """Return the model of a name, or say which there are."""
+    if name not in MODELS:
+        raise QuantityError(
+            f"model={name!r} is not known",
+            reason=f"xbp has {', '.join(MODELS)}",
+            fix="choose one of them, or pass an lmfit.Model or a function of your own",
+        )
+    return MODELS[name]
+
+
+def parameter_units(model: NamedModel, x_units: str, y_units: str) -> dict[str, str]:
+    """Return the units of every parameter for data in given units."""
+    known = {"x": parse_unit(x_units), "y": parse_unit(y_units), "K": parse_unit("K"), "1": parse_unit("1")}
+    found = {}
+    for name, rule in model.parameters.items():
+        numerator, _, denominator = rule.partition("/")
+        unit = parse_unit("1")
+        for symbol in numerator.split("*"):
+            unit = unit * known[symbol]
+        found[name] = format_unit(unit / known[denominator] if denominator else unit)
+    return found
+
+
+def lmfit_model(name: str) -> Any:
+    """Return a model as an `lmfit.Model`, to combine with others and to fit with lmfit's own methods.
+
+    Parameters
+    ----------
+    name : str
+        One of `MODELS`: lognormal, gaussian, lognormal_scattering (Eq. 3 at one Q; E in meV, T in K),
+        damped_oscillator, damped_oscillator_current, debye_gaussian_dos, debye_einstein (T in K, C in J/mol/K).
+
+    Returns
+    -------
+    lmfit.Model
+        Its first argument is the independent variable; parameters that must be positive have that bound.
+
+    Raises
+    ------
+    QuantityError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> lmfit_model("lognormal").param_names
+    ['energy', 'height', 'sigma']
+    """
+    row = find_model(name)
+    model = lmfit.Model(row.function, name=name)
+    for parameter in row.positive:
+        model.set_param_hint(parameter, min=0.0)
+    return model
+
+
+def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) -> Any:
+    """Return a model as labelled data.
+
+    Parameters
+    ----------
+    name : str
+        One of `MODELS`.
+    x : 1-D array, or DataArray with units
+        Ascending energies (bare: meV), or temperatures (bare: K) of a heat capacity.
+    units : str, optional
+        Units of the values; by default those of the vocabulary, "1" for the reduced density of states.
+    **parameters : scalars with units
+        Every parameter of the model; a bare number is in the units of the axis and the values.
+
+    Returns
+    -------
+    xarray.Dataset
+        The model's quantity over E or temperature.
+
+    Raises
+    ------
+    QuantityError
+        If there is no such model, or a parameter is missing or not its own.
+    UnitsError
+        If a parameter has the wrong units.
+
+    Examples
+    --------
+    >>> B = evaluate("lognormal", [2.0, 5.5, 9.0], energy="1.33 THz", height=2.0, sigma=0.5)
+    >>> round(float(B.B.sel(E=5.5)), 3)
+    2.0
+    """
+    row = find_model(name)
+    if set(parameters) != set(row.parameters):
+        raise QuantityError(
+            f"{name} has the parameters {', '.join(row.parameters)}; given are {', '.join(parameters) or 'none'}",
+            reason="each of them is needed, and no other",
+            fix=f"xbp.models.evaluate('{name}', x, {', '.join(f'{p}=...' for p in row.parameters)})",
+        )
+    quantity = QUANTITIES[row.quantity]
+    dim = "temperature" if row.quantity == "heat_capacity" else "E"
+    numbers, x_units = (x, None) if isinstance(x, list | tuple) else split_quantity(x, dim)
+    axis = np.asarray(getattr(numbers, "values", numbers), dtype=float)
+    x_units = x_units or COORDINATES[dim][0]
+    y_units = units or row.y_units or ("1" if row.quantity == "reduced_dos" else quantity.units)
+    own_x = row.x_units or x_units
+    own_y = row.y_units or y_units
+    own = parameter_units(row, own_x, own_y)
+    bare = parameter_units(row, x_units, y_units)
+    values = {
+        p: magnitude(value, own[p], name=p, default=bare[p], energy=row.parameters[p] == "x" and dim == "E")
+        for p, value in parameters.items()
+    }
+    factor = convert_factor(x_units, own_x, name=dim, energy=dim == "E")
+    y = row.function(axis * factor, **values) * convert_factor(own_y, y_units)
+    ds = new_dataset(row.quantity, y, units=y_units, coords={dim: (axis, x_units)})
+    arguments = {p: f"{values[p]:.10g} {own[p]}" for p in values}
+    history = extend_history(None, f"models.evaluate({name})", arguments)
+    ds[quantity.variable].attrs["history"] = ds.attrs["history"] = history
+    return ds

@@ -1,0 +1,292 @@
+"""Heat capacity as γT, Debye phonons and a Gaussian of Einstein modes: the fit, and the g(E) it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy
+import xarray as xr
+
+from xbp.construct import new_dataset
+from xbp.errors import QuantityError, UnitsError
+from xbp.grid import select_range
+from xbp.models.catalogue import find_model, lmfit_model, parameter_units
+from xbp.models.debye_einstein import (
+    EINSTEIN_MAXIMUM,
+    debye_dos,
+    debye_heat_capacity,
+    dos_maximum,
+    gaussian_dos,
+    gaussian_einstein_heat_capacity,
+)
+from xbp.models.factors import boltzmann
+from xbp.peaks.curve_fit import Choices, Fitted, choices, fit_everywhere
+from xbp.reduction.heat_capacity import kelvins
+from xbp.signal import label_std, read, result_table, table_signal
+from xbp.status import NO_MAXIMUM, OK
+from xbp.units import convert_factor, split_quantity
+
+__all__ = ["fit_heat_capacity", "fitted_dos"]
+
+_NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
+_UNITS = {"gamma": "J/K**2/mol", "n_D": "1", "theta_D": "K", "n_E": "1", "theta_E": "K", "sigma_E": "K"}
+
+
+def fit_heat_capacity(
+    data: xr.DataArray | xr.Dataset,
+    T_range: Any = None,
+    *,
+    start: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    bounds: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    r"""Fit γT, Debye phonons and Einstein modes of Gaussian-distributed energy to a heat capacity.
+
+    .. math:: C = \gamma T + n_D C_D(T; \theta_D) + n_E\int_0^\infty C_E(T; \theta)\,\chi(\theta)\,d\theta
+
+    χ is the Gaussian of mean θ_E and standard deviation σ_E on θ > 0, of unit area. Two energies come of it, and they
+    differ: k_Bθ_E, and the maximum of g/E² at [Ē + √(Ē² − 8σ²)]/2, which is the boson peak of the other methods.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``heat_capacity`` in J/mol/K over temperature (K) and any further dimensions; n_D + n_E comes out as 1 per mole
+        of atoms. A Dataset's std weighs the points and sets the scale of the errors; without one every point has the
+        same relative error, whose size the scatter about the fit tells.
+    T_range : pair of scalars with units, optional
+        Temperatures to fit. The harmonic model knows neither thermal expansion nor a glass transition.
+    start, fixed, bounds : mapping of str to scalar, or pair, with units, optional
+        As for `fit`: of ``gamma`` (bare: J/mol/K²), ``n_D``, ``n_E``, ``theta_D``, ``theta_E``, ``sigma_E`` (bare: K).
+        By default γ is free, the others are positive, and the start is found by searching the three temperatures.
+        For an insulator say ``fixed={"gamma": 0}``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Each parameter with ``_std``; ``correlation``; ``energy_E`` = k_Bθ_E and ``energy``, the maximum of g/E², in
+        meV with stds; ``debye_level`` of g/E² (g over 3 N_A modes) in 1/meV³ with its std; ``n_points``;
+        ``chi2_reduced`` where errors are known; ``status`` as for `fit`, and ``peak_status``: "ok", or "no maximum"
+        where σ_E > θ_E/2√2 and ``energy`` is NaN.
+
+    Raises
+    ------
+    UnitsError
+        If the data are not per mole, or an argument has other units.
+    QuantityError, RangeError, CoordinateError, TemperatureError
+        If an argument names no parameter, the range holds no data, or the temperatures are not positive.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Methods.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8,
+    ...     theta_D="260 K", n_E=0.2, theta_E="71.95 K", sigma_E="15 K")
+    >>> result = C.bp.fit_heat_capacity()
+    >>> round(float(result.energy_E), 3), round(float(result.energy), 3)
+    (6.2, 5.604)
+    """
+    signal = read(data, "heat_capacity")
+    value = signal.value
+    kelvin = kelvins(value)
+    row = find_model("debye_einstein")
+    try:
+        factor = convert_factor(signal.units, "J/mol/K", name=f"'{value.name}'")
+    except UnitsError as error:
+        raise UnitsError(
+            f"'{value.name}' is in '{signal.units}'",
+            reason="the numbers of modes are per mole",
+            fix="data.bp.to_molar('atoms', mass=..., molar_mass=..., atoms=...) first",
+        ) from error
+    chosen = choices(list(_NAMES), parameter_units(row, "K", "J/mol/K"), start, fixed, bounds, row)
+    positive = {name: (0.0, np.inf) for name in _NAMES if name != "gamma"}
+    chosen = Choices(chosen.start, chosen.fixed, positive | chosen.bounds)
+    for name, number in chosen.fixed.items():
+        if name != "gamma" and number < 0:
+            raise QuantityError(f"{name} is fixed at {number:g}", reason="it is not negative", fix="fix it above 0")
+    mask = select_range(signal.source, "temperature", T_range, name="T_range")
+    fitted = fit_everywhere(
+        value.isel(temperature=mask) * factor,
+        None if signal.std is None else signal.std.isel(temperature=mask) * factor,
+        "temperature",
+        kelvin[mask],
+        lmfit_model("debye_einstein"),
+        chosen,
+        guess=lambda T, C: _start(T, C, chosen),
+        relative=True,
+    )
+    answer: xr.Dataset = result_table(
+        signal,
+        _derived(fitted) | fitted.columns(list(_NAMES), _UNITS, signal.std is not None),
+        quantity="fit_heat_capacity",
+        operation="fit_heat_capacity",
+        arguments={"T_range": T_range, "start": start, "fixed": fixed, "bounds": bounds},
+        attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
+    )
+    return answer
+
+
+def _derived(fitted: Fitted) -> dict[str, tuple[Any, str, str]]:
+    """Return the energies and the Debye level, their errors propagated with the correlations."""
+    k = boltzmann()
+    p = {name: fitted.values.isel(parameter=i, drop=True) for i, name in enumerate(_NAMES)}
+    s = {name: fitted.stds.isel(parameter=i, drop=True) for i, name in enumerate(_NAMES)}
+
+    def of_two(first: str, second: str, by_first: xr.DataArray, by_second: xr.DataArray) -> xr.DataArray:
+        i, j = _NAMES.index(first), _NAMES.index(second)
+        r = fitted.correlation.isel(parameter=i, other_parameter=j, drop=True)
+        a, b = by_first * s[first], by_second * s[second]
+        variance = a**2 + b**2 + 2 * r * a * b
+        return variance.clip(min=0.0) ** 0.5
+
+    energy = k * xr.apply_ufunc(dos_maximum, p["theta_E"], p["sigma_E"], dask="parallelized", output_dtypes=[float])
+    # E = k(θ + w)/2 with w² = θ² − 8σ²: ∂E/∂θ = E/w k/k, ∂E/∂σ = −4kσ/w.
+    w = (2 * energy / k - p["theta_E"]).where(lambda v: v > 0)
+    energy_std = of_two("theta_E", "sigma_E", energy / w, -4 * k * p["sigma_E"] / w)
+    level = 3 * p["n_D"] / (k * p["theta_D"]) ** 3
+    level_std = of_two("n_D", "theta_D", 3 / (k * p["theta_D"]) ** 3, -3 * level / p["theta_D"])
+    peak = fitted.status.where((fitted.status != OK) | energy.notnull(), NO_MAXIMUM)
+    return {
+        "energy": (energy, "meV", "energy of the boson peak, the maximum of g/E²"),
+        "energy_std": (energy_std, "meV", "standard deviation of energy"),
+        "energy_E": (k * p["theta_E"], "meV", "mean energy of the Einstein modes"),
+        "energy_E_std": (k * s["theta_E"], "meV", "standard deviation of energy_E"),
+        "debye_level": (level, "1/meV**3", "Debye level of g/E²"),
+        "debye_level_std": (level_std, "1/meV**3", "standard deviation of debye_level"),
+        "peak_status": (peak, "", "whether energy can be used"),
+    }
+
+
+def _start(T: np.ndarray, C: np.ndarray, chosen: Choices) -> dict[str, float]:
+    """Search the three temperatures, where the other three parameters are linear and not negative."""
+    said = chosen.start | chosen.fixed
+    top = EINSTEIN_MAXIMUM * float(T[np.argmax(C / T**3)])
+    grids = {
+        "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 10),
+        "theta_E": np.unique(np.concatenate([np.geomspace(25.0, 200.0, 10), [np.clip(top, 10.0, 400.0)]])),
+        "sigma_E": np.array([0.1, 0.25, 0.5]),
+    }
+
+    def candidates(name: str, scale: float = 1.0) -> np.ndarray:
+        if name in said:
+            return np.array([said[name]])
+        low, high = chosen.bounds.get(name, (0.0, np.inf))
+        return np.unique(np.clip(grids[name] * scale, low, high))
+
+    linear = [name for name in ("gamma", "n_D", "n_E") if name not in said]
+    debyes = {theta: debye_heat_capacity(T, theta) for theta in candidates("theta_D")}
+    best, least = dict[str, float](), np.inf
+    for theta in candidates("theta_E"):
+        for sigma in candidates("sigma_E", theta):
+            einstein = gaussian_einstein_heat_capacity(T, theta, sigma)
+            for theta_d, debye in debyes.items():
+                shapes = {"gamma": T, "n_D": debye, "n_E": einstein}
+                rest = C - sum(said.get(name, 0.0) * shape for name, shape in shapes.items())
+                if linear:
+                    columns = np.stack([shapes[name] / C for name in linear], axis=1)
+                    amounts, misfit = scipy.optimize.nnls(columns, rest / C)
+                else:
+                    amounts, misfit = np.zeros(0), float(np.linalg.norm(rest / C))
+                if misfit < least:
+                    least = misfit
+                    best = {"theta_D": theta_d, "theta_E": theta, "sigma_E": sigma}
+                    best |= dict(zip(linear, map(float, amounts), strict=True))
+    # A part that the search left out entirely would start at its bound.
+    return {name: max(v, 1e-2) if name.startswith("n_") else float(v) for name, v in best.items()}
+
+
+def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
+    r"""Return the density of states that a fit of the heat capacity means.
+
+    .. math:: g(E) = n_D\,\frac{3E^2}{(k_B\theta_D)^3}\Big|_{E<k_B\theta_D} + n_E\,\frac{\chi(E/k_B)}{k_B}
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        The table that `fit_heat_capacity` returned, over any dimensions.
+    E : 1-D array, or DataArray with units
+        Ascending energies; bare ones are in meV.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``vibrational_dos`` g(E) in 1/meV over 3 N_A modes, so that ∫ g dE = n_D + n_E; ``g_std`` from the errors of
+        the parameters and their correlations. NaN where the fit has no number.
+
+    Raises
+    ------
+    QuantityError
+        If `data` is another table.
+    CoordinateError, UnitsError
+        If the energies are not ascending, or no energies.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma=0, n_D=0.8, theta_D=260, n_E=0.2,
+    ...                         theta_E=72, sigma_E=15)
+    >>> g = C.bp.fit_heat_capacity(fixed={"gamma": 0}).bp.fitted_dos(np.linspace(0, 30, 301))
+    >>> round(float(g.g.integrate("E")), 2)
+    1.0
+    """
+    signal = table_signal(data, "fit_heat_capacity", "theta_E")
+    numbers, units = (E, None) if isinstance(E, list | tuple) else split_quantity(E, "E")
+    axis = np.asarray(getattr(numbers, "values", numbers), dtype=float)
+    # Checked as any other axis is.
+    grid = new_dataset("vibrational_dos", np.zeros(axis.shape), units="1/meV", coords={"E": (axis, units or "meV")}).g
+    mev = axis * convert_factor(str(grid["E"].attrs["units"]), "meV", name="E", energy=True)
+    names = [name for name in _NAMES if name != "gamma"]
+    correlation = data["correlation"].sel(parameter=names, other_parameter=names)
+    value, std = xr.apply_ufunc(
+        _dos_one,
+        *(data[name] for name in names),
+        *(data[f"{name}_std"] for name in names),
+        correlation,
+        kwargs={"E": mev},
+        input_core_dims=[[]] * (2 * len(names)) + [["parameter", "other_parameter"]],
+        output_core_dims=[["E"], ["E"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float, float],
+        dask_gufunc_kwargs={"output_sizes": {"E": mev.size}},
+    )
+    table: xr.Dataset = result_table(
+        signal,
+        {"g": (value.assign_coords(E=grid["E"]), "1/meV", "g(E)"), "g_std": (std, "1/meV", "")},
+        quantity="vibrational_dos",
+        operation="fitted_dos",
+        arguments={"E": f"{mev[0]:.10g} to {mev[-1]:.10g} meV"},
+    )
+    history = table.attrs.pop("history")
+    del table.attrs["quantity"]
+    table["g"].attrs |= {"quantity": "vibrational_dos", "history": history}
+    table.attrs["history"] = history
+    label_std(table, "g")
+    return table
+
+
+def _dos_one(*numbers: Any, E: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return g and its std from (n_D, θ_D, n_E, θ_E, σ_E), their stds and correlations."""
+    p, s, correlation = np.array(numbers[:5], dtype=float), np.array(numbers[5:10], dtype=float), numbers[10]
+    if not np.isfinite(p).all():
+        return np.full(E.size, np.nan), np.full(E.size, np.nan)
+
+    def g(n_D: float, theta_D: float, n_E: float, theta_E: float, sigma_E: float) -> np.ndarray:
+        return n_D * debye_dos(E, theta_D) + n_E * gaussian_dos(E, theta_E, sigma_E)
+
+    gradient = np.zeros((5, E.size))
+    for i in range(5):
+        step = np.zeros(5)
+        step[i] = 1e-4 * abs(p[i])
+        # The Debye edge is a step: at fixed shape only its height moves, as the bins next to it would tell nothing.
+        if i == 1:
+            gradient[i] = -3 * p[0] * debye_dos(E, p[1]) / p[1]
+        elif step[i] > 0:
+            gradient[i] = (g(*(p + step)) - g(*(p - step))) / (2 * step[i])
+    scaled = gradient * s[:, None]
+    variance = np.einsum("ie,ij,je->e", scaled, correlation, scaled)
+    return g(*p), np.sqrt(np.maximum(variance, 0.0))
