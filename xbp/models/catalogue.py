@@ -11,7 +11,7 @@ import numpy as np
 
 from xbp.construct import new_dataset
 from xbp.errors import QuantityError
-from xbp.models.debye_einstein import debye_dos, debye_einstein, gaussian_dos
+from xbp.models.debye_einstein import debye_dos, debye_einstein, gaussian_dos, start_of_fit
 from xbp.models.factors import boltzmann, thermal_factor
 from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
 from xbp.schema import COORDINATES, QUANTITIES
@@ -115,9 +115,8 @@ def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 
 def _guess_heat_capacity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    top, _, _ = _top(x, y / x**3)
-    n = float(y[-1]) / 24.9
-    return {"gamma": 0.0, "n_D": 0.8 * n, "theta_D": 10 * top, "n_E": 0.2 * n, "theta_E": 5 * top, "sigma_E": 1.5 * top}
+    usable = (x > 0) & (y > 0)
+    return start_of_fit(x[usable], y[usable]) if usable.any() else dict.fromkeys(MODELS["debye_einstein"].parameters, 1)
 
 
 _ROWS = (

@@ -7,6 +7,7 @@ Temperatures and characteristic temperatures are in K, energies in meV, heat cap
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import scipy
@@ -24,6 +25,7 @@ __all__ = [
     "gaussian_dos",
     "gaussian_einstein_heat_capacity",
     "mode_heat_capacity",
+    "start_of_fit",
 ]
 
 #: θ_E/T where C_E/T³ is largest: the root of x = 5 tanh(x/2).
@@ -276,3 +278,67 @@ def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
     np.add.at(out.T, left, (kernel * (1 - t)).T)
     np.add.at(out.T, right, (kernel * t).T)
     return np.asarray(out / E**2)
+
+
+def start_of_fit(
+    T: np.ndarray,
+    C: np.ndarray,
+    said: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, float]:
+    """Search where to start a fit of `debye_einstein`: a grid of θ_D, θ_E, σ_E, the rest being linear and not negative.
+
+    Parameters
+    ----------
+    T, C : numpy.ndarray
+        Temperatures in K and positive heat capacities in J/mol/K.
+    said : mapping of str to float, optional
+        Parameters that are known.
+    bounds : mapping of str to pair of float, optional
+        Limits of the three temperatures.
+
+    Returns
+    -------
+    dict of str to float
+        The parameters that are not known.
+
+    Examples
+    --------
+    >>> T = np.geomspace(2, 300, 40)
+    >>> found = start_of_fit(T, debye_einstein(T, 0.0, 0.8, 260.0, 0.2, 72.0, 15.0))
+    >>> 60 < found["theta_E"] < 90
+    True
+    """
+    known, limits = dict(said or {}), dict(bounds or {})
+    top = EINSTEIN_MAXIMUM * float(T[np.argmax(C / T**3)])
+    grids = {
+        "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 10),
+        "theta_E": np.unique(np.concatenate([np.geomspace(25.0, 200.0, 10), [np.clip(top, 10.0, 400.0)]])),
+        "sigma_E": np.array([0.1, 0.25, 0.5]),
+    }
+
+    def candidates(name: str, scale: float = 1.0) -> np.ndarray:
+        if name in known:
+            return np.array([known[name]])
+        return np.unique(np.clip(grids[name] * scale, *limits.get(name, (0.0, np.inf))))
+
+    linear = [name for name in ("gamma", "n_D", "n_E") if name not in known]
+    debyes = {float(theta): debye_heat_capacity(T, theta) for theta in candidates("theta_D")}
+    best, least = dict[str, float](), np.inf
+    for theta in map(float, candidates("theta_E")):
+        for sigma in map(float, candidates("sigma_E", theta)):
+            einstein = gaussian_einstein_heat_capacity(T, theta, sigma)
+            for theta_d, debye in debyes.items():
+                shapes = {"gamma": T, "n_D": debye, "n_E": einstein}
+                rest = C - sum(known.get(name, 0.0) * shape for name, shape in shapes.items())
+                amounts, misfit = np.zeros(0), float(np.linalg.norm(rest / C))
+                if linear:
+                    amounts, misfit = scipy.optimize.nnls(
+                        np.stack([shapes[name] / C for name in linear], axis=1), rest / C
+                    )
+                if misfit < least:
+                    least = misfit
+                    best = {"theta_D": theta_d, "theta_E": theta, "sigma_E": sigma}
+                    best |= dict(zip(linear, map(float, amounts), strict=True))
+    # A part that the search left out entirely would start at its bound.
+    return {name: max(v, 1e-2) if name.startswith("n_") else v for name, v in best.items() if name not in known}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import scipy
 import xarray as xr
 
 from xbp.construct import new_dataset
@@ -14,12 +13,10 @@ from xbp.errors import QuantityError, UnitsError
 from xbp.grid import select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
 from xbp.models.debye_einstein import (
-    EINSTEIN_MAXIMUM,
     debye_dos,
-    debye_heat_capacity,
     dos_maximum,
     gaussian_dos,
-    gaussian_einstein_heat_capacity,
+    start_of_fit,
 )
 from xbp.models.factors import boltzmann
 from xbp.peaks.curve_fit import Choices, Fitted, choices, fit_everywhere
@@ -116,7 +113,7 @@ def fit_heat_capacity(
         kelvin[mask],
         lmfit_model("debye_einstein"),
         chosen,
-        guess=lambda T, C: _start(T, C, chosen),
+        guess=lambda T, C: start_of_fit(T, C, chosen.start | chosen.fixed, chosen.bounds),
         relative=True,
     )
     answer: xr.Dataset = result_table(
@@ -159,44 +156,6 @@ def _derived(fitted: Fitted) -> dict[str, tuple[Any, str, str]]:
         "debye_level_std": (level_std, "1/meV**3", "standard deviation of debye_level"),
         "peak_status": (peak, "", "whether energy can be used"),
     }
-
-
-def _start(T: np.ndarray, C: np.ndarray, chosen: Choices) -> dict[str, float]:
-    """Search the three temperatures, where the other three parameters are linear and not negative."""
-    said = chosen.start | chosen.fixed
-    top = EINSTEIN_MAXIMUM * float(T[np.argmax(C / T**3)])
-    grids = {
-        "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 10),
-        "theta_E": np.unique(np.concatenate([np.geomspace(25.0, 200.0, 10), [np.clip(top, 10.0, 400.0)]])),
-        "sigma_E": np.array([0.1, 0.25, 0.5]),
-    }
-
-    def candidates(name: str, scale: float = 1.0) -> np.ndarray:
-        if name in said:
-            return np.array([said[name]])
-        low, high = chosen.bounds.get(name, (0.0, np.inf))
-        return np.unique(np.clip(grids[name] * scale, low, high))
-
-    linear = [name for name in ("gamma", "n_D", "n_E") if name not in said]
-    debyes = {theta: debye_heat_capacity(T, theta) for theta in candidates("theta_D")}
-    best, least = dict[str, float](), np.inf
-    for theta in candidates("theta_E"):
-        for sigma in candidates("sigma_E", theta):
-            einstein = gaussian_einstein_heat_capacity(T, theta, sigma)
-            for theta_d, debye in debyes.items():
-                shapes = {"gamma": T, "n_D": debye, "n_E": einstein}
-                rest = C - sum(said.get(name, 0.0) * shape for name, shape in shapes.items())
-                if linear:
-                    columns = np.stack([shapes[name] / C for name in linear], axis=1)
-                    amounts, misfit = scipy.optimize.nnls(columns, rest / C)
-                else:
-                    amounts, misfit = np.zeros(0), float(np.linalg.norm(rest / C))
-                if misfit < least:
-                    least = misfit
-                    best = {"theta_D": theta_d, "theta_E": theta, "sigma_E": sigma}
-                    best |= dict(zip(linear, map(float, amounts), strict=True))
-    # A part that the search left out entirely would start at its bound.
-    return {name: max(v, 1e-2) if name.startswith("n_") else float(v) for name, v in best.items()}
 
 
 def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
