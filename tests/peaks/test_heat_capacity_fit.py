@@ -150,6 +150,16 @@ def test_many_samples_with_one_that_fails(tmp_path: Path) -> None:
         xr.testing.assert_identical(back, result)
 
 
+def test_points_below_zero_are_part_of_the_noise() -> None:
+    ds = measured()
+    ds.C[:3] = -ds.C[:3]
+    ds.C_std[:3] = 1.0
+    assert float(ds.bp.fit_heat_capacity().energy_E) == pytest.approx(6.2, abs=0.1)
+    assert int(ds.C.bp.fit_heat_capacity().n_points) == T.size - 3
+    nothing = (-ds.C).assign_attrs(ds.C.attrs).where(ds.C > 0, -1.0)
+    assert str(nothing.bp.fit_heat_capacity().status.values) == "no data"
+
+
 def test_bad_input() -> None:
     ds = measured()
     with pytest.raises(UnitsError, match="to_molar"):

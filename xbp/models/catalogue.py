@@ -114,11 +114,6 @@ def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _guess_heat_capacity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    usable = (x > 0) & (y > 0)
-    return start_of_fit(x[usable], y[usable]) if usable.any() else dict.fromkeys(MODELS["debye_einstein"].parameters, 1)
-
-
 _ROWS = (
     NamedModel(
         "lognormal", lognormal, "reduced_dos", {"energy": "x", "height": "y", "sigma": "1"},
@@ -148,7 +143,7 @@ _ROWS = (
     NamedModel(
         "debye_einstein", debye_einstein, "heat_capacity",
         {"gamma": "y/x", "n_D": "1", "theta_D": "x", "n_E": "1", "theta_E": "x", "sigma_E": "x"},
-        ("theta_D", "theta_E", "sigma_E"), _guess_heat_capacity, "K", "J/mol/K",
+        ("theta_D", "theta_E", "sigma_E"), start_of_fit, "K", "J/mol/K",
     ),
 )  # fmt: skip
 #: Every model by its name. What it is and where it comes from stands with its function.

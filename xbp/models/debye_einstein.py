@@ -291,7 +291,7 @@ def start_of_fit(
     Parameters
     ----------
     T, C : numpy.ndarray
-        Temperatures in K and positive heat capacities in J/mol/K.
+        Temperatures in K and heat capacities in J/mol/K; those that are not positive are left out.
     said : mapping of str to float, optional
         Parameters that are known.
     bounds : mapping of str to pair of float, optional
@@ -310,6 +310,10 @@ def start_of_fit(
     True
     """
     known, limits = dict(said or {}), dict(bounds or {})
+    # Noise takes the lowest points of a measurement below zero, and no start lies there.
+    T, C = T[(T > 0) & (C > 0)], C[(T > 0) & (C > 0)]
+    if T.size == 0:
+        return {name: 1.0 for name in ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E") if name not in known}
     top = EINSTEIN_MAXIMUM * float(T[np.argmax(C / T**3)])
     grids = {
         "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 10),
