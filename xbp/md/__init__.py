@@ -2,7 +2,9 @@
 
 from xbp.md import models
 from xbp.md.convert import convert
+from xbp.md.fluctuations import fluctuation_spectrum
 from xbp.md.lj import LennardJones
+from xbp.md.local_fields import local_fields
 from xbp.md.models import new_trajectory
 from xbp.md.open import open_trajectory
 from xbp.md.pair_distribution import radial_distribution, to_radial_distribution, to_structure_factor
@@ -15,7 +17,9 @@ __all__ = [
     "convert",
     "current_spectra",
     "dynamic_structure_factor",
+    "fluctuation_spectrum",
     "intermediate_scattering_function",
+    "local_fields",
     "models",
     "msd",
     "new_trajectory",
