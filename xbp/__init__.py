@@ -14,9 +14,11 @@ from xbp.peaks import (
     box_phonon,
     correlation_map,
     dispersion,
+    ioffe_regel,
     mark_box_phonon,
     phonon_dispersion,
     scale_to_sq,
+    sound_velocity,
 )
 from xbp.reduction import (
     convert,
@@ -47,6 +49,7 @@ __all__ = [
     "detailed_balance",
     "dispersion",
     "errors",
+    "ioffe_regel",
     "mark_box_phonon",
     "md",
     "models",
@@ -57,6 +60,7 @@ __all__ = [
     "rebin",
     "scale",
     "scale_to_sq",
+    "sound_velocity",
     "subtract",
     "to_bqe",
     "to_convention",

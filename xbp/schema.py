@@ -78,6 +78,9 @@ RESULTS: Final = (
     "debye_waller",
     "phonon_dispersion",
     "box_phonon",
+    "sound_velocity",
+    "ioffe_regel",
+    "compare_fluctuations",
 )
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.

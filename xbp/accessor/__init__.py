@@ -121,6 +121,14 @@ class BosonPeakAccessor(TrajectoryMethods):
         """See `xbp.phonon_dispersion`: phonon branches in current spectra."""
         return peaks.phonon_dispersion(self._data, E_range)
 
+    def sound_velocity(self, Q_max: Any = "0.5 1/angstrom") -> xr.Dataset:
+        """See `xbp.sound_velocity`: sound velocities and the Debye energy from phonon branches."""
+        return peaks.sound_velocity(self._data, Q_max)
+
+    def ioffe_regel(self) -> xr.Dataset:
+        """See `xbp.ioffe_regel`: where phonons are as wide as their energy over π."""
+        return peaks.ioffe_regel(self._data)
+
     def mark_box_phonon(self, phonon: Any) -> Data:
         """See `xbp.mark_box_phonon`: mark spectra with the first phonon of the simulated box."""
         return peaks.mark_box_phonon(self._data, phonon)

@@ -15,7 +15,6 @@ from xbp.md.wavevectors import Shells
 
 __all__ = [
     "Combine",
-    "GroupPower",
     "Task",
     "longitudinal_transverse",
     "mean_static",
@@ -60,23 +59,6 @@ def pairs(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
         return np.asarray((spectra.real**2 + spectra.imag**2)[:, 0][None])
     left, right = spectra[:, a], spectra[:, b]
     return np.asarray(np.moveaxis(left.real * right.real + left.imag * right.imag, 1, 0))
-
-
-@dataclass(frozen=True)
-class GroupPower:
-    """Combine weights by groups: the powers of the components of a vector or tensor, added up.
-
-    Attributes
-    ----------
-    groups : numpy.ndarray, shape (n_rows, n_weights)
-    """
-
-    groups: np.ndarray
-
-    def __call__(self, spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """Return Σ |ρ_a|² over the weights a of each group."""
-        power = spectra.real**2 + spectra.imag**2
-        return np.asarray(np.einsum("gw,nwq->gnq", self.groups.astype(power.dtype), power, optimize=True))
 
 
 def longitudinal_transverse(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:

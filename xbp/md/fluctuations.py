@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import scipy.fft
 import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError
-from xbp.md.correlation import GroupPower, Task, segment_correlations
+from xbp.md.correlation import Task, pairs, segment_correlations
 from xbp.md.density import Precision
 from xbp.md.labels import Column, label, sample_temperature, window_frames
 from xbp.md.local_fields import FIELDS, FieldMaker
@@ -23,6 +23,9 @@ from xbp.schema import require_units
 from xbp.units import format_unit, parse_unit
 
 __all__ = ["fluctuation_spectrum"]
+
+#: Frames whose fields are computed at a time.
+_FRAMES = 32
 
 
 def fluctuation_spectrum(
@@ -111,14 +114,21 @@ def fluctuation_spectrum(
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)
     shape = make_taper(taper, length)
-    mean = None
+    bare = replace(fields, given=None)
     if subtract_mean:
-        mean = add_up(trajectory, _sum_of_values, fields.maker, field=fields.given)["sum"] / trajectory.n_frames
+        total = add_up(trajectory, _sum_of_values, bare, field=fields.given)["sum"]
+        bare = replace(bare, mean=total / trajectory.n_frames)
     cut = segments(trajectory, length, shape)
-    task = _Fluctuations(
-        fields, mean, shape, cosines(energies, step, lag_resolution(resolution, length, step)), plan.precision
+    task = _Fluctuations(bare, shape, cosines(energies, step, lag_resolution(resolution, length, step)), plan.precision)
+    moments = summarize(
+        trajectory,
+        cut,
+        task,
+        plan.delayed_shells(),
+        field=fields.given,
+        numbers_per_atom=6 + fields.groups.shape[1],
+        progress=progress,
     )
-    moments = summarize(trajectory, cut, task, plan.delayed_shells(), field=fields.given, progress=progress)
     arguments = {
         "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} ps", "taper": taper,
         "resolution_fwhm": resolution, "segments": moments.n, "subtract_mean": subtract_mean,
@@ -179,12 +189,15 @@ class _Fields:
         Name → units: those made first, then the user's.
     groups : numpy.ndarray, shape (n_fields, n_components)
         One where a component belongs to a field.
+    mean : numpy.ndarray, shape (n_components, n_atoms), or None
+        What is subtracted.
     """
 
     maker: FieldMaker | None
     given: Any
     units: dict[str, str]
     groups: np.ndarray
+    mean: np.ndarray | None = None
 
     @classmethod
     def make(cls, data: xr.Dataset, trajectory: Trajectory, fields: list[Any], cutoff: Any, reference: Any) -> _Fields:
@@ -250,25 +263,36 @@ def _given(trajectory: Trajectory, name: str, array: xr.DataArray) -> Any:
     return ordered.reshape(sizes[0], -1, sizes[1])
 
 
-def _values(block: Block, maker: FieldMaker | None) -> np.ndarray:
+def _values(block: Block, fields: _Fields, dtype: Any = float) -> np.ndarray:
     """Return all components of the fields of a block, shape (n_frames, n_components, n_atoms)."""
-    parts = [] if maker is None else [c for n, v in maker(block).items() for c in _components(n, v)]
-    own = [np.stack(parts, axis=1)] if parts else []
-    given = [] if block.field is None else [np.asarray(block.field, dtype=float)]
-    whole = np.concatenate([*own, *given], axis=1)
-    if not np.isfinite(whole.sum()):
-        frame, component, atom = (int(i[0]) for i in np.nonzero(~np.isfinite(whole)))
-        raise QuantityError(
-            f"component {component} of the fields is {whole[frame, component, atom]} at atom {atom} in frame "
-            f"{block.first + frame}",
-            reason="correlations need a number there; an atom without neighbors has no mean distance",
-            fix="raise cutoff=, or leave those atoms or frames out",
-        )
+    n_frames = len(block.position)
+    whole: np.ndarray | None = None
+    # A few frames at a time: tensors on the way take more than what is kept.
+    for first in range(0, n_frames, _FRAMES):
+        part = block.part(first, min(first + _FRAMES, n_frames))
+        columns = []
+        if fields.maker is not None:
+            columns += [c for name, values in fields.maker(part).items() for c in _components(name, values)]
+        own = [np.stack(columns, axis=1)] if columns else []
+        given = [] if part.field is None else [np.asarray(part.field, dtype=float)]
+        values = np.concatenate([*own, *given], axis=1)
+        if not np.isfinite(values.sum()):
+            frame, component, atom = (int(i[0]) for i in np.nonzero(~np.isfinite(values)))
+            name = list(fields.units)[int(np.argmax(fields.groups[:, component]))]
+            raise QuantityError(
+                f"'{name}' is {values[frame, component, atom]} at atom {atom} in frame {part.first + frame}",
+                reason="correlations need a number there; an atom without neighbors has no mean distance",
+                fix="raise cutoff=, or leave those atoms or frames out",
+            )
+        if whole is None:
+            whole = np.empty((n_frames, *values.shape[1:]), dtype=dtype)
+        whole[first : first + len(values)] = values if fields.mean is None else values - fields.mean
+    assert whole is not None
     return whole
 
 
-def _sum_of_values(block: Block, maker: FieldMaker | None) -> dict[str, np.ndarray]:
-    return {"sum": _values(block, maker).sum(axis=0)}
+def _sum_of_values(block: Block, fields: _Fields) -> dict[str, np.ndarray]:
+    return {"sum": _values(block, fields).sum(axis=0)}
 
 
 @dataclass(frozen=True)
@@ -286,21 +310,19 @@ class _Fluctuations:
     """What is answered for the segments of a block."""
 
     fields: _Fields
-    mean: np.ndarray | None
     taper: np.ndarray
     cosines: np.ndarray
     precision: Precision
 
     def __call__(self, block: Block, starts: list[int], shells: Shells) -> Mapping[str, np.ndarray]:
-        values = _values(block, self.fields.maker)
-        if self.mean is not None:
-            values -= self.mean
         # All frames of the block are held: in the precision that their densities will have.
-        values = values.astype(np.float32 if self.precision == "single" else float, copy=False)
-        n_components, n_atoms = values.shape[1:]
-        task = Task(self.taper, _Held(values), n_components, GroupPower(self.fields.groups), self.precision)
-        norm = (self.taper**2).sum() * n_atoms
-        phi = segment_correlations(block, starts, task, shells) / norm
+        values = _values(block, self.fields, np.float32 if self.precision == "single" else float)
+        norm = (self.taper**2).sum() * values.shape[2]
+        phi = np.zeros((len(starts), len(self.fields.groups), shells.Q.size, self.taper.size))
+        # One at a time: slabs of wave vectors are as thick as memory lets them be.
+        for component, share in enumerate(self.fields.groups.T):
+            task = Task(self.taper, _Held(values[:, [component]]), 1, pairs, self.precision)
+            phi += share[:, None, None] * segment_correlations(block, starts, task, shells) / norm
         chi = self._local(values, starts) / norm
         spectra = phi @ self.cosines
         return {

@@ -23,7 +23,8 @@ _FRAMES = 20
 #: g(r) is sought out to this many mean spacings of the atoms, in bins of that part of one.
 _REACH, _BINS = 2.6, 50
 #: Candidates reach this much beyond the cutoff (Å): the further, the longer they last, and the more there are.
-_SKIN = 1.0
+#: At room temperature some of thousands of atoms move by 0.7 Å.
+_SKIN = 1.6
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from xbp.optional import require
 
 __all__ = ["Moments", "Segments", "add_up", "blocks", "delayed", "segments", "summarize"]
 
-#: Positions of a task take no more memory than this, unless one segment does.
-_BLOCK_BYTES = 128 * 2**20
+#: What a task holds of its frames takes no more memory than this, unless one segment does.
+_BLOCK_BYTES = 256 * 2**20
 #: Segments of a task: half of the frames are shared with a neighbor, so that k of them save all but 1/k.
-_MOST_SEGMENTS = 8
+_MOST_SEGMENTS = 4
 #: Short trajectories are not cut into fewer tasks than this, so that all cores have work.
 _MIN_TASKS = 8
 _MERGE = 8
@@ -88,7 +88,7 @@ def blocks(trajectory: Trajectory) -> Segments:
 
     Frames left over at the end are not used.
     """
-    fitting = max(1, _BLOCK_BYTES // (trajectory.n_atoms * 3 * 8))
+    fitting = max(1, _BLOCK_BYTES // (trajectory.n_atoms * 6 * 8))
     length = max(1, min(trajectory.n_frames // _BLOCKS, fitting))
     n = trajectory.n_frames // length
     return Segments(tuple(range(0, n * length, length)), length, 0.0)
@@ -141,6 +141,7 @@ def summarize(
     position: bool = True,
     velocity: bool = False,
     field: Any = None,
+    numbers_per_atom: int = 6,
     progress: bool = False,
 ) -> Moments:
     """Compute an answer for every segment, by tasks of dask, and their moments.
@@ -157,6 +158,8 @@ def summarize(
         What the tasks read of the trajectory.
     field : array, shape (n_frames, n_components, n_atoms), optional
         Further numbers that the tasks read.
+    numbers_per_atom : int
+        What a task holds of every atom and frame; positions as read and as scaled make six.
     progress : bool
         Show a bar (tqdm).
 
@@ -167,7 +170,7 @@ def summarize(
     """
     compute, merge = delayed(_one_task), delayed(_merge)
     parts = []
-    for starts in _runs(trajectory, cut):
+    for starts in _runs(trajectory, cut, numbers_per_atom):
         first, stop = starts[0], starts[-1] + cut.length
         block = trajectory.block(first, stop, position=position, velocity=velocity)
         inside = [start - first for start in starts]
@@ -200,7 +203,7 @@ def add_up(
         The same, to rounding, under any scheduler.
     """
     n = trajectory.n_frames
-    length = max(1, min(-(-n // _MIN_TASKS), _BLOCK_BYTES // (trajectory.n_atoms * 3 * 8)))
+    length = max(1, min(-(-n // _MIN_TASKS), _BLOCK_BYTES // (trajectory.n_atoms * 30 * 8)))
     compute, merge = delayed(_one_sum), delayed(_add)
     parts = []
     for first in range(0, n, length):
@@ -219,11 +222,11 @@ def _merged(parts: list[Any], merge: Callable[[list[Any]], Any], progress: bool)
     return _with_progress(parts[0], n_tasks) if progress else parts[0].compute()
 
 
-def _runs(trajectory: Trajectory, cut: Segments) -> list[list[int]]:
+def _runs(trajectory: Trajectory, cut: Segments, numbers_per_atom: int) -> list[list[int]]:
     """Put neighbouring segments in one task, where the frames they share are computed once."""
     n = len(cut.starts)
     step = cut.starts[1] - cut.starts[0] if n > 1 else cut.length
-    frame_bytes = trajectory.n_atoms * 3 * 8
+    frame_bytes = trajectory.n_atoms * numbers_per_atom * 8
     by_memory = (_BLOCK_BYTES // frame_bytes - cut.length) // step + 1
     size = int(max(1, min(by_memory, n // _MIN_TASKS, _MOST_SEGMENTS)))
     return [list(cut.starts[i : i + size]) for i in range(0, n, size)]

@@ -55,6 +55,7 @@ class Block:
             self.cell if self.cell.ndim == 2 else self.cell[start:stop],
             self.units,
             self.first + start,
+            None if self.field is None else self.field[start:stop],
         )
 
     def scaled(self) -> np.ndarray:
