@@ -12,6 +12,7 @@ from xbp.io import open_dataset, to_netcdf
 from xbp.peaks import (
     boson_peak,
     box_phonon,
+    compare_fluctuations,
     correlation_map,
     dispersion,
     ioffe_regel,
@@ -35,12 +36,16 @@ from xbp.reduction import (
     to_sqe,
 )
 
+# It stands above the engine, whose answers it compares, and is found among its functions all the same.
+md.compare_fluctuations = compare_fluctuations
+
 __version__ = _version("xbp")
 
 __all__ = [
     "accessor",
     "boson_peak",
     "box_phonon",
+    "compare_fluctuations",
     "convert",
     "correlation_map",
     "cut_E",

@@ -13,6 +13,7 @@ from xbp.md.mixing import Normalization
 from xbp.md.pair_distribution import Window
 from xbp.md.plan import Taper
 from xbp.md.spectra import Part
+from xbp.peaks.fluctuations import PAPER_FIELDS
 
 __all__ = ["TrajectoryMethods"]
 
@@ -259,5 +260,42 @@ class TrajectoryMethods:
             T=T,
             max_wavevectors_per_shell=max_wavevectors_per_shell,
             precision=precision,
+            progress=progress,
+        )
+
+    def compare_fluctuations(
+        self,
+        Q_max: Any,
+        dQ: Any = "0.05 1/angstrom",
+        *,
+        fields: Sequence[str | xr.DataArray] = PAPER_FIELDS,
+        cutoff: Any = None,
+        reference: Any = "mean",
+        weights: Any = "neutron",
+        energy: Any = None,
+        E_range: Any = ("1 meV", "12 meV"),
+        Q_range: Any = None,
+        E_max: Any = "60 meV",
+        window: Any = None,
+        T: Any = None,
+        max_wavevectors_per_shell: int | None = None,
+        progress: bool = False,
+    ) -> xr.Dataset:
+        """See `xbp.compare_fluctuations`: which local field has the fingerprints of the boson peak."""
+        return peaks.compare_fluctuations(
+            self._data,
+            Q_max,
+            dQ,
+            fields=fields,
+            cutoff=cutoff,
+            reference=reference,
+            weights=weights,
+            energy=energy,
+            E_range=E_range,
+            Q_range=Q_range,
+            E_max=E_max,
+            window=window,
+            T=T,
+            max_wavevectors_per_shell=max_wavevectors_per_shell,
             progress=progress,
         )

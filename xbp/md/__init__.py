@@ -1,5 +1,9 @@
 """Molecular dynamics: trajectories, their spectra and structure, in the data model of everything else."""
 
+from collections.abc import Callable
+
+import xarray as xr
+
 from xbp.md import models
 from xbp.md.convert import convert
 from xbp.md.fluctuations import fluctuation_spectrum
@@ -11,6 +15,9 @@ from xbp.md.pair_distribution import radial_distribution, to_radial_distribution
 from xbp.md.spectra import current_spectra, dynamic_structure_factor, intermediate_scattering_function
 from xbp.md.static import structure_factor
 from xbp.md.vibration import msd, vdos
+
+#: Set by xbp: it uses what stands above this package.
+compare_fluctuations: Callable[..., xr.Dataset]
 
 __all__ = [
     "LennardJones",

@@ -2,6 +2,7 @@
 
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.dispersion import dispersion
+from xbp.peaks.fluctuations import compare_fluctuations
 from xbp.peaks.phonons import box_phonon, mark_box_phonon, phonon_dispersion
 from xbp.peaks.scaling import correlation_map, scale_to_sq
 from xbp.peaks.sound import ioffe_regel, sound_velocity
@@ -9,6 +10,7 @@ from xbp.peaks.sound import ioffe_regel, sound_velocity
 __all__ = [
     "boson_peak",
     "box_phonon",
+    "compare_fluctuations",
     "correlation_map",
     "dispersion",
     "ioffe_regel",
