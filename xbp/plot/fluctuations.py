@@ -78,12 +78,8 @@ def _panel(
     shown = map_.isel(E=select_range(map_.to_dataset(name="map"), "E", E_range, name="E_range")).transpose("E", "Q")
     finite = shown.values[np.isfinite(shown.values)]
     # Phonons at the smallest Q are many times brighter than all else.
-    style: dict[str, Any] = {
-        "vmin": 0,
-        "vmax": float(np.percentile(finite, 99.5)),
-        "cmap": "magma",
-        "rasterized": True,
-    } | kwargs
+    top = float(np.percentile(finite, 99.5))
+    style: dict[str, Any] = {"vmin": 0, "vmax": top, "cmap": "magma", "rasterized": True} | kwargs
     limits = [bin_limits(shown, dim) for dim in ("Q", "E")]
     edges = [np.append(low, high[-1]) for low, high in limits]
     mesh = ax.pcolormesh(*edges, shown.values, **style)
