@@ -10,7 +10,7 @@ from xbp.errors import FileFormatError
 
 __all__ = ["open_dataset"]
 
-NAMES = ("zr46cu46al8_md",)
+NAMES = ("zr46cu46al8_md", "zr46cu46al8_fluctuations")
 
 
 def open_dataset(name: str) -> xr.Dataset:
@@ -18,9 +18,10 @@ def open_dataset(name: str) -> xr.Dataset:
 
     Parameters
     ----------
-    name : {"zr46cu46al8_md"}
+    name : {"zr46cu46al8_md", "zr46cu46al8_fluctuations"}
         ``zr46cu46al8_md``: S(Q,E), S(Q) and g(E), with standard deviations, of a Zr46Cu46Al8
-        metallic glass of 4000 atoms from classical MD at 300 K.
+        metallic glass of 4000 atoms from classical MD at 300 K. ``zr46cu46al8_fluctuations``: what
+        `compare_fluctuations` finds of six local fields in it.
 
     Returns
     -------
