@@ -81,6 +81,8 @@ RESULTS: Final = (
     "sound_velocity",
     "ioffe_regel",
     "compare_fluctuations",
+    "thermodynamics",
+    "glass_transition",
 )
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import xarray as xr
 
-from xbp.md import models
+from xbp.md import lammps, models
 from xbp.md.convert import convert
 from xbp.md.fluctuations import fluctuation_spectrum
 from xbp.md.lj import LennardJones
@@ -26,6 +26,7 @@ __all__ = [
     "dynamic_structure_factor",
     "fluctuation_spectrum",
     "intermediate_scattering_function",
+    "lammps",
     "local_fields",
     "models",
     "msd",

@@ -69,7 +69,7 @@ def make_glass(
     Parameters
     ----------
     system : str or System
-        ``"kob_andersen"``, ``"inverse_power"`` (both with σ, ε/k_B and m of argon, 3.405 Å, 119.8 K,
+        ``"kob_andersen"``, ``"inverse_power"`` (both with σ, ε/k_B and m of argon, 3.4 Å, 120 K,
         39.948 u), ``"CuZr"``, ``"SiO2"``, ``"ZrCuAl"`` (needs `potential`), or a `System` of your own.
     out : path-like
         The netCDF file to make; beside it ``<out>.run`` holds the unfinished run.

@@ -18,7 +18,8 @@ __all__ = ["SYSTEMS", "System", "potential_elements", "shipped_potential"]
 
 #: u Å²/ps² per eV.
 _PER_EV = 1.602176634e-19 / 1.66053906660e-27 * 1e-4
-_EPSILON = BOLTZMANN * 119.8 / _PER_EV
+#: Of argon, as `xbp.md.LennardJones` has it.
+_EPSILON = BOLTZMANN * 120.0 / _PER_EV
 _SIGMA = ARGON.length
 
 
