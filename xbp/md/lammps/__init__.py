@@ -1,7 +1,17 @@
 """Glasses made in LAMMPS, from Python."""
 
 from xbp.md.lammps.glass import make_glass, open_thermo
+from xbp.md.lammps.harmonic import dynamical_matrix, harmonic_vdos, normal_modes
 from xbp.md.lammps.systems import SYSTEMS, System
 from xbp.md.lammps.transition import glass_transition
 
-__all__ = ["SYSTEMS", "System", "glass_transition", "make_glass", "open_thermo"]
+__all__ = [
+    "SYSTEMS",
+    "System",
+    "dynamical_matrix",
+    "glass_transition",
+    "harmonic_vdos",
+    "make_glass",
+    "normal_modes",
+    "open_thermo",
+]

