@@ -10,7 +10,7 @@ import numpy as np
 from xbp.errors import QuantityError
 from xbp.md.neighbors import Cutoff, pairs_within
 from xbp.md.reference import Reference
-from xbp.md.strain import StrainOperator, deviatoric, green_lagrange, von_mises
+from xbp.md.strain import StrainOperator, green_lagrange, von_mises
 from xbp.md.trajectory import Block
 
 __all__ = ["Deformation"]
@@ -46,25 +46,26 @@ class Deformation:
         """Return fields of every frame, shape (n_frames, n_atoms) or (n_frames, n_atoms, 3, 3)."""
         moved = self.reference.moved(scaled)
         self._require_neighbors(moved, block)
-        frames = []
-        for frame, places in enumerate(moved):
-            cell = block.cell if block.cell.ndim == 2 else block.cell[frame]
-            frames.append(self._frame(places.T @ cell, cell, names))
-        return {name: np.stack([frame[name] for frame in frames]) for name in names}
-
-    def _frame(self, displacement: np.ndarray, cell: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        cells = np.broadcast_to(block.cell, (len(moved), 3, 3))
+        displacement = np.swapaxes(cells, 1, 2) @ moved
         found: dict[str, np.ndarray] = {}
         local = self.operator.gradients(displacement)
-        # Vectors stand in columns: r = Hᵀs, so the cell alone takes d⁰ to (H₀⁻¹H)ᵀ d⁰.
-        found["deformation_gradient"] = local + np.linalg.solve(self.reference.cell, cell).T
         if "d2min" in names:
             found["d2min"] = self.operator.d2min(displacement, local)
+        # Vectors stand in columns: r = Hᵀs, so the cell alone takes d⁰ to (H₀⁻¹H)ᵀ d⁰.
+        affine = np.swapaxes(np.linalg.solve(self.reference.cell, cells), 1, 2) - np.eye(3)
+        gradient = local + affine.transpose(1, 2, 0)[..., None] if affine.any() else local
+        if "deformation_gradient" in names:
+            found["deformation_gradient"] = gradient + np.eye(3)[:, :, None, None]
         if {"volumetric_strain", "shear_strain", "von_mises_strain"} & set(names):
-            strain = green_lagrange(found["deformation_gradient"])
-            found["volumetric_strain"] = np.trace(strain, axis1=1, axis2=2) / 3
-            found["shear_strain"] = deviatoric(strain)
-            found["von_mises_strain"] = von_mises(found["shear_strain"])
-        return found
+            strain = green_lagrange(gradient)
+            mean = found["volumetric_strain"] = (strain[0, 0] + strain[1, 1] + strain[2, 2]) / 3
+            for a in range(3):
+                strain[a, a] -= mean
+            found["shear_strain"] = strain
+            if "von_mises_strain" in names:
+                found["von_mises_strain"] = von_mises(found["shear_strain"])
+        return {n: found[n].transpose(2, 3, 0, 1) if found[n].ndim == 4 else found[n] for n in names}
 
     def _require_neighbors(self, moved: np.ndarray, block: Block) -> None:
         """Refuse displacements so large that the nearest image may not be the one that was a neighbor."""

@@ -14,6 +14,9 @@ from xbp.md.trajectory import Block, Trajectory, read_trajectory
 
 __all__ = ["Reference", "choose_reference"]
 
+#: Displacements (in cells) below which no face has been crossed.
+_NEAR = 0.25
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -46,10 +49,10 @@ class Reference:
         numpy.ndarray, shape (n_frames, 3, n_atoms)
         """
         moved = scaled - self.scaled
-        # The whole may have drifted by any part of the cell: the mean angle knows no faces.
-        drift = np.angle(np.exp(2j * np.pi * moved).mean(axis=-1, keepdims=True)) / (2 * np.pi)
-        moved -= drift
-        moved -= np.round(moved)
+        if np.abs(moved).max() > _NEAR:
+            # The whole may have drifted by any part of the cell: the mean angle knows no faces.
+            moved -= np.angle(np.exp(2j * np.pi * moved).mean(axis=-1, keepdims=True)) / (2 * np.pi)
+            moved -= np.round(moved)
         return np.asarray(moved - moved.mean(axis=-1, keepdims=True))
 
 

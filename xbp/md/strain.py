@@ -9,7 +9,7 @@ import scipy
 
 from xbp.errors import QuantityError
 
-__all__ = ["StrainOperator", "deviatoric", "green_lagrange", "von_mises"]
+__all__ = ["StrainOperator", "green_lagrange", "von_mises"]
 
 #: Moments of the bonds, relative to the largest, below which they do not span a direction.
 _FLAT = 1e-10
@@ -32,7 +32,7 @@ class StrainOperator:
     bond : numpy.ndarray, shape (n_bonds, 3)
         d⁰, from first to second, Å.
     matrix : scipy.sparse.csr_array, shape (3 n_atoms, n_atoms)
-        Row 3j + b gives Σ_k (u_k − u_j) w_b.
+        Row b n_atoms + j gives Σ_k (u_k − u_j) w_b.
     gather : scipy.sparse.csr_array, shape (n_atoms, n_bonds)
         Sums over the bonds of each atom.
 
@@ -75,50 +75,75 @@ class StrainOperator:
         # Across a plane in which all bonds lie nothing is known to deform: w has no part there.
         inverse = np.linalg.inv(moments + (missing @ missing.T) * whole[-1]) if rank < 3 else np.linalg.inv(moments)
         weight = np.einsum("nab,nb->na", inverse[first], bond)
-        rows = (3 * first[:, None] + np.arange(3)).ravel()
-        ends = np.concatenate([np.repeat(second, 3), np.repeat(first, 3)])
-        values = np.concatenate([weight.ravel(), -weight.ravel()])
+        rows = (first + n_atoms * np.arange(3)[:, None]).ravel()
+        ends = np.concatenate([np.tile(second, 3), np.tile(first, 3)])
+        values = np.concatenate([weight.T.ravel(), -weight.T.ravel()])
         matrix = scipy.sparse.csr_array((values, (np.tile(rows, 2), ends)), shape=(3 * n_atoms, n_atoms))
         matrix.sum_duplicates()
         return cls(first, second, bond, matrix, gather)
 
     def gradients(self, displacement: np.ndarray) -> np.ndarray:
-        """Return F − A of every atom, shape (n_atoms, 3, 3), of displacements (n_atoms, 3) in Å."""
-        rows = (self.matrix @ displacement).reshape(-1, 3, 3)
-        return np.swapaxes(rows, 1, 2)
+        """Return F − A of every atom.
+
+        Parameters
+        ----------
+        displacement : numpy.ndarray, shape (n_frames, 3, n_atoms)
+            Å.
+
+        Returns
+        -------
+        numpy.ndarray, shape (3, 3, n_frames, n_atoms)
+        """
+        n_frames, _, n_atoms = displacement.shape
+        # All frames in one product: the matrix is read once for all of them.
+        columns = displacement.transpose(2, 1, 0).reshape(n_atoms, 3 * n_frames)
+        return np.asarray(self.matrix @ columns).reshape(3, n_atoms, 3, n_frames).transpose(2, 0, 3, 1)
 
     def d2min(self, displacement: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-        """Return D²_min = Σ_k |d_jk − F_j d⁰_jk|² (a sum, Å²), shape (n_atoms,)."""
-        rest = displacement[self.second] - displacement[self.first]
-        rest -= np.einsum("nab,nb->na", gradients[self.first], self.bond)
-        return np.asarray(self.gather @ np.einsum("na,na->n", rest, rest))
+        """Return D²_min = Σ_k |d_jk − F_j d⁰_jk|² (a sum, Å²) of arrays as above, shape (n_frames, n_atoms)."""
+        out = np.empty((displacement.shape[0], displacement.shape[2]))
+        for frame, places in enumerate(displacement):
+            rest = np.zeros(self.first.size)
+            local = np.ascontiguousarray(gradients[:, :, frame])
+            for a in range(3):  # an axis at a time stays in the cache
+                d = places[a][self.second]
+                d -= places[a][self.first]
+                for b in range(3):
+                    d -= local[a, b][self.first] * self.bond[:, b]
+                rest += d * d
+            out[frame] = self.gather @ rest
+        return out
 
 
 def green_lagrange(gradient: np.ndarray) -> np.ndarray:
-    """Return the strain η = ½(FᵀF − 1) of deformation gradients (..., 3, 3).
+    """Return the strain η = ½(FᵀF − 1) of F − 1, shape (3, 3, ...); with g = F − 1 it is ½(g + gᵀ + gᵀg).
 
     Examples
     --------
-    >>> green_lagrange(np.diag([1.1, 1.0, 1.0]))[0, 0].round(6)
+    >>> green_lagrange(np.diag([0.1, 0.0, 0.0]))[0, 0].round(6)
     np.float64(0.105)
     """
-    # With F = 1 + g this is ½(g + gᵀ + gᵀg), which keeps the digits of a small g.
-    g = gradient - np.eye(3)
-    transposed = np.swapaxes(g, -1, -2)
-    return np.asarray((g + transposed + transposed @ g) / 2)
-
-
-def deviatoric(strain: np.ndarray) -> np.ndarray:
-    """Return η − (tr η/3) 1 of strains (..., 3, 3)."""
-    return np.asarray(strain - np.trace(strain, axis1=-2, axis2=-1)[..., None, None] / 3 * np.eye(3))
+    g = gradient
+    strain = np.empty_like(g)
+    for a in range(3):
+        for b in range(a, 3):
+            square = g[0, a] * g[0, b]
+            square += g[1, a] * g[1, b]
+            square += g[2, a] * g[2, b]
+            square += g[a, b]
+            square += g[b, a]
+            square *= 0.5
+            strain[a, b] = strain[b, a] = square
+    return strain
 
 
 def von_mises(shear: np.ndarray) -> np.ndarray:
-    """Return √(½ dev η : dev η) of deviatoric strains (..., 3, 3).
+    """Return √(½ dev η : dev η) of deviatoric strains (3, 3, ...).
 
     Examples
     --------
     >>> von_mises(np.array([[0, 0.01, 0], [0.01, 0, 0], [0, 0, 0]])).round(6)
     np.float64(0.01)
     """
-    return np.asarray(np.sqrt(np.einsum("...ab,...ab->...", shear, shear) / 2))
+    diagonal = shear[0, 0] ** 2 + shear[1, 1] ** 2 + shear[2, 2] ** 2
+    return np.asarray(np.sqrt(diagonal / 2 + shear[0, 1] ** 2 + shear[0, 2] ** 2 + shear[1, 2] ** 2))
