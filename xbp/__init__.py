@@ -13,12 +13,15 @@ from xbp.peaks import (
     boson_peak,
     box_phonon,
     compare_fluctuations,
+    cooling_series,
     correlation_map,
     dispersion,
+    glass_spectra,
     ioffe_regel,
     mark_box_phonon,
     phonon_dispersion,
     scale_to_sq,
+    size_series,
     sound_velocity,
 )
 from xbp.reduction import (
@@ -36,8 +39,9 @@ from xbp.reduction import (
     to_sqe,
 )
 
-# It stands above the engine, whose answers it compares, and is found among its functions all the same.
+# These stand above the engine, whose answers they compare, and are found among its functions all the same.
 md.compare_fluctuations = compare_fluctuations
+md.lammps.cooling_series, md.lammps.size_series = cooling_series, size_series
 
 __version__ = _version("xbp")
 
@@ -47,6 +51,7 @@ __all__ = [
     "box_phonon",
     "compare_fluctuations",
     "convert",
+    "cooling_series",
     "correlation_map",
     "cut_E",
     "cut_Q",
@@ -54,6 +59,7 @@ __all__ = [
     "detailed_balance",
     "dispersion",
     "errors",
+    "glass_spectra",
     "ioffe_regel",
     "mark_box_phonon",
     "md",
@@ -65,6 +71,7 @@ __all__ = [
     "rebin",
     "scale",
     "scale_to_sq",
+    "size_series",
     "sound_velocity",
     "subtract",
     "to_bqe",
