@@ -19,7 +19,7 @@ from click.testing import CliRunner
 import xbp
 from xbp.cli import main
 from xbp.errors import FileFormatError, QuantityError, RangeError, SimulationError, UnitsError
-from xbp.md.lammps import SYSTEMS, System, glass_transition, make_glass, open_thermo
+from xbp.md.lammps import SYSTEMS, System, collect, glass_transition, make_glass, open_thermo
 from xbp.md.lammps.systems import shipped_potential
 from xbp.md.lammps.worker import load_lammps
 
@@ -246,3 +246,23 @@ def test_the_command_line(tmp_path: Path) -> None:
     bad = CliRunner().invoke(main, ["glass", "water", "--out", str(tmp_path / "w.nc")])
     assert bad.exit_code == 1
     assert "there is no system 'water'" in bad.output
+
+
+def test_a_run_goes_on_from_a_configuration(argon: Path, tmp_path: Path) -> None:
+    last = xbp.md.open_trajectory(argon).isel(time=[-1])
+    options = {"relax_time": "5 fs", "collect_time": "0.1 ps", "time_between_frames": "5 fs"}
+    more = collect(last, "kob_andersen", tmp_path / "more.nc", **options)
+    # A fifth of a picosecond later the atoms of the glass are where they were, and as warm as they were.
+    step = more.position.values[0] - last.position.values[0]
+    side = float(more.cell[0, 0])
+    step -= side * np.round(step / side)
+    assert 0.01 < np.sqrt((step**2).mean()) < 0.5
+    kinetic = 39.948 * (last.velocity.values**2).sum() / 300 / (3 * 0.8314462618)
+    assert float(open_thermo(tmp_path / "more.nc").temperature[0]) == pytest.approx(kinetic, rel=0.4)
+    assert more.element.values.tolist() == last.element.values.tolist()
+    assert "cooling_rate" not in more.coords
+    assert list(dict.fromkeys(open_thermo(tmp_path / "more.nc").stage.values)) == ["relax", "collect"]
+    cold = collect(last.drop_vars("velocity"), "kob_andersen", tmp_path / "cold.nc", temperature="3 K", **options)
+    assert float(cold.temperature) == 3
+    with pytest.raises(RangeError, match="has 10 frames"):
+        collect(xbp.md.open_trajectory(argon), "kob_andersen", tmp_path / "x.nc")

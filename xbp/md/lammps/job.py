@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ from xbp.md.labels import positive
 from xbp.md.lammps.systems import SYSTEMS, System, potential_elements, shipped_potential
 from xbp.units import magnitude
 
-__all__ = ["choose_system", "make_job", "pair_lines"]
+__all__ = ["choose_system", "collect_job", "make_job", "pair_lines"]
+
+#: Thermodynamics are taken at intervals of about this many ps.
+_THERMO = 0.2
 
 
 def choose_system(system: str | System, composition: Mapping[str, float] | None, potential: Any) -> System:
@@ -70,8 +73,8 @@ def make_job(
             reason=f"that would be {', '.join(f'{x:g} {s}' for s, x in zip(species, exact, strict=True))}",
             fix=f"n_atoms={' or '.join(map(str, near))}" if near else "another number of atoms",
         )
-    step = system.timestep if timestep is None else positive(timestep, "ps", "timestep")
     hot = system.melt if melt is None else positive(melt, "K", "melt")
+    clock = _Clock.of(system, timestep, time_between_frames)
     cold = system.final if temperature is None else positive(temperature, "K", "temperature")
     if hot <= cold:
         raise RangeError(
@@ -85,46 +88,97 @@ def make_job(
     melt_time, relax_time, collect_time = (
         positive(t, "ps", name) for t, name in zip(times, ("melt_time", "relax_time", "collect_time"), strict=True)
     )
-    every = positive(time_between_frames, "ps", "time_between_frames") / step
-    if abs(every - round(every)) > 1e-6 or round(every) < 1:
-        raise RangeError(
-            f"time_between_frames={time_between_frames} is {every:.6g} time steps",
-            reason=f"frames are taken at steps of {step:g} ps",
-            fix="give a multiple of the time step",
-        )
-    frame_every = round(every)
     free = "nvt" if system.constant_volume else "npt"
-    thermo_every = max(1, round(0.2 / step))
+    return {
+        **clock.job(system, potential, species, counts),
+        "sides": [(n_atoms / system.number_density) ** (1 / 3)] * 3,
+        "moving": False,
+        "hottest": hot,
+        "temperature": cold,
+        "cooling_rate": rate,
+        "seed": int(seed),
+        "stages": [
+            clock.stage("melt", hot, hot, melt_time, free),
+            clock.stage("quench", hot, cold, (hot - cold) / rate, free),
+            clock.stage("relax", cold, cold, relax_time, free),
+            clock.stage("collect", cold, cold, collect_time, "nvt"),
+        ],
+    }
 
-    def stage(name: str, start: float, end: float, time: float, ensemble: str, multiple: int) -> dict[str, Any]:
-        steps = max(multiple, round(time / step / multiple) * multiple)
+
+def collect_job(
+    system: System,
+    potential: Any,
+    *,
+    counts: list[int],
+    sides: list[float],
+    moving: bool,
+    temperature: float,
+    times: tuple[Any, Any],
+    time_between_frames: Any,
+    timestep: Any,
+    seed: int,
+) -> dict[str, Any]:
+    """Write down a run that goes on from a configuration, as `make_job` does."""
+    clock = _Clock.of(system, timestep, time_between_frames)
+    relax_time, collect_time = (
+        positive(t, "ps", name) for t, name in zip(times, ("relax_time", "collect_time"), strict=True)
+    )
+    return {
+        **clock.job(system, potential, list(system.composition), counts),
+        "sides": sides,
+        "moving": moving,
+        "hottest": temperature,
+        "temperature": temperature,
+        "cooling_rate": None,
+        "seed": int(seed),
+        "stages": [
+            clock.stage("relax", temperature, temperature, relax_time, "nvt"),
+            clock.stage("collect", temperature, temperature, collect_time, "nvt"),
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Steps of a run: the time step (ps), and after how many frames and thermodynamics are taken."""
+
+    step: float
+    frame_every: int
+    thermo_every: int
+
+    @classmethod
+    def of(cls, system: System, timestep: Any, time_between_frames: Any) -> _Clock:
+        step = system.timestep if timestep is None else positive(timestep, "ps", "timestep")
+        every = positive(time_between_frames, "ps", "time_between_frames") / step
+        if abs(every - round(every)) > 1e-6 or round(every) < 1:
+            raise RangeError(
+                f"time_between_frames={time_between_frames} is {every:.6g} time steps",
+                reason=f"frames are taken at steps of {step:g} ps",
+                fix="give a multiple of the time step",
+            )
+        return cls(step, round(every), max(1, round(_THERMO / step)))
+
+    def stage(self, name: str, start: float, end: float, time: float, ensemble: str) -> dict[str, Any]:
+        multiple = self.frame_every if name == "collect" else self.thermo_every
+        steps = max(multiple, round(time / self.step / multiple) * multiple)
         return {
             "name": name, "start": start, "end": end, "steps": steps, "ensemble": ensemble,
             "collect": name == "collect",
         }  # fmt: skip
 
-    return {
-        "system": system.name,
-        "species": species,
-        "counts": counts,
-        "masses": [system.masses[s] for s in species],
-        "pair": pair_lines(system, potential, species),
-        "side": (n_atoms / system.number_density) ** (1 / 3),
-        "timestep": step,
-        "hottest": hot,
-        "temperature": cold,
-        "cooling_rate": rate,
-        "seed": int(seed),
-        "frame_every": frame_every,
-        "thermo_every": thermo_every,
-        "checkpoint_every": max(5000, 10 * thermo_every),
-        "stages": [
-            stage("melt", hot, hot, melt_time, free, thermo_every),
-            stage("quench", hot, cold, (hot - cold) / rate, free, thermo_every),
-            stage("relax", cold, cold, relax_time, free, thermo_every),
-            stage("collect", cold, cold, collect_time, "nvt", frame_every),
-        ],
-    }
+    def job(self, system: System, potential: Any, species: list[str], counts: list[int]) -> dict[str, Any]:
+        return {
+            "system": system.name,
+            "species": species,
+            "counts": counts,
+            "masses": [system.masses[s] for s in species],
+            "pair": pair_lines(system, potential, species),
+            "timestep": self.step,
+            "frame_every": self.frame_every,
+            "thermo_every": self.thermo_every,
+            "checkpoint_every": max(5000, 10 * self.thermo_every),
+        }
 
 
 def _divides(n: int, system: System) -> bool:

@@ -67,17 +67,13 @@ class _Run:
         if self.state["restart"] is not None:
             command(f"read_restart {self.folder / self.state['restart']}")
         else:
-            side, n = job["side"], sum(job["counts"])
-            command(f"region box block 0 {side} 0 {side} 0 {side}")
+            x, y, z = job["sides"]
+            command(f"region box block 0 {x} 0 {y} 0 {z}")
             command(f"create_box {len(job['masses'])} box")
-            rng = np.random.default_rng(job["seed"])
-            cells = math.ceil(n ** (1 / 3))
-            grid = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-            sites = (rng.permutation(grid)[:n] + 0.5) * (side / cells)
-            kinds = rng.permutation(np.repeat(np.arange(1, len(job["counts"]) + 1), job["counts"]))
-            if self.first:
-                kinds.astype(np.int32).tofile(self.folder / "types.i32")
-            self.lmp.create_atoms(n, list(range(1, n + 1)), kinds.tolist(), sites.ravel().tolist())
+            kinds = np.fromfile(self.folder / "types.i32", dtype=np.int32).tolist()
+            start = np.fromfile(self.folder / "start.f64").reshape(-1, len(kinds) * 3).tolist()
+            ids = list(range(1, len(kinds) + 1))
+            self.lmp.create_atoms(len(kinds), ids, kinds, *start)
             for kind, mass in enumerate(job["masses"], start=1):
                 command(f"mass {kind} {mass}")
         for line in job["pair"]:
@@ -85,7 +81,7 @@ class _Run:
         command(f"timestep {job['timestep']}")
         command(f"thermo {job['thermo_every']}")
         command(f"thermo_style custom step {' '.join(THERMO)}")
-        if self.state["restart"] is None:
+        if self.state["restart"] is None and not job["moving"]:
             command("minimize 1e-6 1e-6 200 2000")
             command("reset_timestep 0")
             command(f"velocity all create {job['stages'][0]['start']} {job['seed'] % 900_000_000 + 1} dist gaussian")
