@@ -51,6 +51,7 @@ class Quantity:
 
 _ROWS = (
     Quantity("dynamic_structure_factor", "S", "S(Q,E)", ("Q", "E"), "1/meV", is_density=True),
+    Quantity("detector_spectra", "S", "S(2θ,E)", ("detector", "E"), "1/meV", is_density=True),
     Quantity("generalized_dos", "G", "G(Q,E)", ("Q", "E"), "angstrom**2"),
     Quantity("reduced_dos", "B", "B(Q,E)", ("Q", "E"), "angstrom**2/meV**2"),
     Quantity("vibrational_dos", "g", "g(E)", ("E",), "1/meV", is_density=True, is_companion=True),
@@ -87,6 +88,8 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "r": ("angstrom", "distance"),
     "box_phonon": ("meV", "first transverse phonon of the simulated box"),
     "u2": ("angstrom**2", "mean-square displacement per axis"),
+    "two_theta": ("degree", "scattering angle"),
+    "incident_energy": ("meV", "incident energy"),
 }
 
 
