@@ -46,13 +46,21 @@ def attribute(node: h5py.HLObject, name: str) -> Any:
     return node.attrs[name]
 
 
-def numbers(group: h5py.Group, name: str, *, shape: tuple[int, ...] | None = None, ndim: int | None = None) -> Any:
-    """Read a dataset of numbers as float64, its declared size held against its file before it is read.
+def numbers(
+    group: h5py.Group,
+    name: str,
+    *,
+    shape: tuple[int, ...] | None = None,
+    ndim: int | None = None,
+    whole: bool = False,
+) -> Any:
+    """Read a dataset of numbers as float64 (int64 if `whole`), its declared size checked before it is read.
 
     Raises
     ------
     ValueError
-        If it is missing, holds no numbers, has another shape, or claims more than the file stores.
+        If it is missing, holds no numbers (no whole ones), has another shape, or claims more than
+        the file stores.
     """
     node = group.get(name)
     if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu":
@@ -63,7 +71,12 @@ def numbers(group: h5py.Group, name: str, *, shape: tuple[int, ...] | None = Non
     stored = node.id.get_storage_size()
     if node.size == 0 or node.size > _MAX_NUMBERS or node.size * node.dtype.itemsize > _MAX_COMPRESSION * stored:
         raise ValueError(f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are stored")
-    return np.asarray(node[()], dtype=float)
+    values = np.asarray(node[()], dtype=float)
+    if not whole:
+        return values
+    if not ((np.abs(values) < 2**53) & (np.trunc(values) == values)).all():
+        raise ValueError(f"'{name}' holds something else than whole numbers")
+    return values.astype(np.int64)
 
 
 def number(group: h5py.Group, name: str) -> float | None:
