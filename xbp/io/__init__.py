@@ -10,7 +10,7 @@ from typing import NamedTuple
 import xarray as xr
 
 from xbp.errors import FileFormatError
-from xbp.io import histogram, mantid, netcdf, nxspe
+from xbp.io import dave, histogram, mantid, netcdf, nxspe
 from xbp.io.netcdf import to_netcdf
 
 __all__ = ["FORMATS", "open_dataset", "to_netcdf"]
@@ -29,6 +29,7 @@ FORMATS = (
     Format("histogram HDF5", histogram.decline, histogram.open_histogram),
     Format("NXSPE", nxspe.decline, nxspe.open_nxspe),
     Format("Mantid processed NeXus", mantid.decline, mantid.open_mantid),
+    Format("DAVE ASCII", dave.decline, dave.open_dave),
 )
 
 

@@ -1,0 +1,77 @@
+"""Text from strangers: decoded, limited in size, and taken apart into lines and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from xbp.errors import FileFormatError
+
+__all__ = ["TEXT_ERRORS", "head", "read_lines", "to_numbers", "unreadable"]
+
+#: What reading a damaged text may raise.
+TEXT_ERRORS = (OSError, ValueError, OverflowError)
+
+_HEAD = 8192
+_MAX_BYTES = 2**28
+
+
+def head(path: Path) -> list[str]:
+    """Return the first lines of a text, the last of them maybe cut short; none where it is no text."""
+    with path.open("rb") as stream:
+        start = stream.read(_HEAD)
+    return [] if b"\x00" in start else _decode(start).splitlines()
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text.
+
+    Raises
+    ------
+    ValueError
+        If it is binary, or larger than any text of data.
+    """
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise ValueError(f"it is {size} bytes long, more than the {_MAX_BYTES} of any text read here")
+    content = path.read_bytes()
+    if b"\x00" in content:
+        raise ValueError("it is binary, no text")
+    return _decode(content).splitlines()
+
+
+def _decode(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Instruments write µ, Å and ° in Latin-1, in which every byte is a letter.
+        return content.decode("latin-1")
+
+
+def to_numbers(lines: Iterable[str], what: str, *, size: int | None = None) -> np.ndarray:
+    """Return all numbers of some lines, in order.
+
+    Raises
+    ------
+    ValueError
+        If something is no number, or there are not `size` of them.
+    """
+    words = " ".join(lines).split()
+    try:
+        values = np.array(words, dtype=float)
+    except ValueError:
+        raise ValueError(f"{what} holds something else than numbers") from None
+    if size is not None and values.size != size:
+        raise ValueError(f"{what} has {values.size} numbers where {size} are needed")
+    return values
+
+
+def unreadable(path: Path, kind: str, error: Exception) -> FileFormatError:
+    """Make the error for a text that cannot be read."""
+    return FileFormatError(
+        f"{path} cannot be read as {kind}",
+        reason=str(error) or type(error).__name__,
+        fix="it may be truncated, or of another kind: copy it again, or see what xbp.open_dataset(path) says",
+    )
