@@ -10,10 +10,11 @@ from typing import NamedTuple
 import xarray as xr
 
 from xbp.errors import FileFormatError
-from xbp.io import dave, histogram, mantid, netcdf, nxspe
+from xbp.io import dave, histogram, mantid, netcdf, nxspe, sqw
 from xbp.io.netcdf import to_netcdf
+from xbp.io.sqw import to_sqw
 
-__all__ = ["FORMATS", "open_dataset", "to_netcdf"]
+__all__ = ["FORMATS", "open_dataset", "to_netcdf", "to_sqw"]
 
 
 class Format(NamedTuple):
@@ -30,6 +31,7 @@ FORMATS = (
     Format("NXSPE", nxspe.decline, nxspe.open_nxspe),
     Format("Mantid processed NeXus", mantid.decline, mantid.open_mantid),
     Format("DAVE ASCII", dave.decline, dave.open_dave),
+    Format("S(q,ω) text", sqw.decline, sqw.open_sqw),
 )
 
 

@@ -45,7 +45,7 @@ def open_nxspe(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     path : path-like
         NXSPE 1.0 to 1.3, direct geometry.
     T : scalar with units, optional
-        Temperature of the sample, where the file does not say it (Mantid's do not); a bare number
+        Temperature of the sample, instead of that of the file (Mantid writes none); a bare number
         is in K.
 
     Returns

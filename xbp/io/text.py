@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from xbp.errors import FileFormatError
+from xbp.io.publish import new_file
 
-__all__ = ["TEXT_ERRORS", "head", "read_lines", "to_numbers", "unreadable"]
+__all__ = ["TEXT_ERRORS", "head", "read_lines", "to_numbers", "unreadable", "write_text"]
 
 #: What reading a damaged text may raise.
 TEXT_ERRORS = (OSError, ValueError, OverflowError)
@@ -75,3 +77,15 @@ def unreadable(path: Path, kind: str, error: Exception) -> FileFormatError:
         reason=str(error) or type(error).__name__,
         fix="it may be truncated, or of another kind: copy it again, or see what xbp.open_dataset(path) says",
     )
+
+
+def write_text(path: str | os.PathLike[str], lines: Iterable[str], *, overwrite: bool) -> None:
+    """Write lines as UTF-8, to a file that appears once it is complete.
+
+    Raises
+    ------
+    FileFormatError
+        As for `xbp.io.publish.new_file`.
+    """
+    with new_file(path, overwrite=overwrite) as (temporary, _), open(temporary, "w", encoding="utf-8") as stream:
+        stream.writelines(f"{line}\n" for line in lines)
