@@ -56,6 +56,7 @@ _ROWS = (
     Quantity("reduced_dos", "B", "B(Q,E)", ("Q", "E"), "angstrom**2/meV**2"),
     Quantity("vibrational_dos", "g", "g(E)", ("E",), "1/meV", is_density=True, is_companion=True),
     Quantity("static_structure_factor", "Sq", "S(Q)", ("Q",), "1", is_companion=True),
+    Quantity("interference_function", "FQ", "F(Q)", ("Q",), "barn", is_companion=True),
     Quantity("intermediate_scattering_function", "F", "F(Q,t)", ("Q", "time"), "1"),
     Quantity("radial_distribution", "rdf", "g(r)", ("r",), "1"),
     Quantity("mean_square_displacement", "msd", "mean-square displacement", ("time",), "angstrom**2"),

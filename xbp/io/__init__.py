@@ -10,7 +10,7 @@ from typing import NamedTuple
 import xarray as xr
 
 from xbp.errors import FileFormatError
-from xbp.io import dave, histogram, mantid, netcdf, nxspe, sqw
+from xbp.io import dave, histogram, mantid, netcdf, nxspe, sqw, total_scattering
 from xbp.io.netcdf import to_netcdf
 from xbp.io.sqw import to_sqw
 
@@ -32,6 +32,7 @@ FORMATS = (
     Format("Mantid processed NeXus", mantid.decline, mantid.open_mantid),
     Format("DAVE ASCII", dave.decline, dave.open_dave),
     Format("S(q,ω) text", sqw.decline, sqw.open_sqw),
+    Format("total scattering text", total_scattering.decline, total_scattering.open_total_scattering),
 )
 
 
