@@ -8,7 +8,7 @@ from importlib.metadata import version as _version
 
 from xbp import accessor, errors, md, models, plot, tutorial
 from xbp.construct import new_dataset
-from xbp.io import open_dataset, to_netcdf, to_sqw
+from xbp.io import open_dataset, to_columns, to_netcdf, to_sqw
 from xbp.peaks import (
     boson_peak,
     box_phonon,
@@ -59,6 +59,7 @@ __all__ = [
     "scale_to_sq",
     "subtract",
     "to_bqe",
+    "to_columns",
     "to_convention",
     "to_gdos",
     "to_netcdf",

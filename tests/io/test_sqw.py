@@ -58,7 +58,7 @@ def test_values_axes_and_header(tmp_path: Path) -> None:
 
 def test_statistics_come_from_the_header_alone(tmp_path: Path) -> None:
     assert opened(tmp_path, TEXT.replace("classical   0", "classical   1")).S.attrs["statistics"] == "classical"
-    bare = "\n".join(line for line in TEXT.splitlines() if "classical" not in line and "Temp" not in line)
+    bare = "".join(line for line in TEXT.splitlines(True) if "classical" not in line and "Temp" not in line)
     ds = opened(tmp_path, bare)
     assert "statistics" not in ds.S.attrs
     assert "temperature" not in ds.coords

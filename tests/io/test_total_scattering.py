@@ -12,7 +12,7 @@ from xbp.errors import FileFormatError, RangeError, UnitsError, XbpError
 GUDRUN = """\
 # NIMROD00001122.mint01
 # 3mm SiO2 flat plate
-#     1  1002
+#     1  5
    0.0000000E+00  0.0000000E+00  0.0000000E+00
    0.2500000E-01 -0.2000000E+00  0.3000000E-03
    0.7500000E-01  0.0000000E+00  0.2000000E-03
@@ -70,11 +70,11 @@ def test_nomad_is_sq(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        GUDRUN.replace("0.1250000E+00", "0.0100000E+00"), GUDRUN.replace("0.1000000E+00", "********"), GUDRUN[:-20],
+        GUDRUN.replace("0.1250000E+00", "0.0100000E+00"), GUDRUN.replace("0.1000000E+00", "********"), GUDRUN[:-20], GUDRUN[:-48],
         GUDRUN.replace("  0.1000000E-03", " -0.1000000E-03"), GUDRUN[: GUDRUN.index("   0.0")], NOMAD.replace("1.0 1.2", "1.2"),
         "# a.mint01\n0 0 0\n1 0 0\n", NOMAD.replace("1.5", "nan"), NOMAD.replace("#L", "L"),
     ],
-    ids=range(9),
+    ids=range(10),
 )  # fmt: skip
 def test_damaged_files_are_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(XbpError):

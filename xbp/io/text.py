@@ -27,13 +27,14 @@ def head(path: Path) -> list[str]:
     return [] if b"\x00" in start else _decode(start).splitlines()
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, *, complete: bool = True) -> list[str]:
     """Return the lines of a text.
 
     Raises
     ------
     ValueError
-        If it is binary, or larger than any text of data.
+        If it is binary, larger than any text of data, or ends within a line (unless `complete` is
+        False): programs end every line, and a number that was cut short would pass for another.
     """
     size = path.stat().st_size
     if size > _MAX_BYTES:
@@ -41,6 +42,8 @@ def read_lines(path: Path) -> list[str]:
     content = path.read_bytes()
     if b"\x00" in content:
         raise ValueError("it is binary, no text")
+    if complete and not content.endswith((b"\n", b"\r")):
+        raise ValueError("its last line is not complete")
     return _decode(content).splitlines()
 
 

@@ -21,7 +21,8 @@ __all__ = ["TotalScatteringBackend", "decline", "open_total_scattering"]
 
 # Gudrun's first comment is the name of the file it wrote; NOMAD's files name the column.
 _GUDRUN = re.compile(r"#\s*\S+\.(?:mint|mdor)\d\d\s*$", re.IGNORECASE)
-_NOMAD = re.compile(r"#.*(?<![a-z])s\(q\)", re.IGNORECASE)
+_NOMAD = re.compile(r"#\s*L?\s*Q\W.*(?<![a-z])S\(Q\)", re.IGNORECASE)
+_N_ROWS = re.compile(r"#\s*\d+\s+(\d+)\s*$")
 
 
 def decline(path: Path) -> str | None:
@@ -90,7 +91,9 @@ def _read(path: Path, units: str, b_mean_squared: Any, T: Any) -> xr.Dataset:
     if not gudrun and not _is_nomad(lines):
         raise ValueError("no comment names Gudrun's .mint01 or a column S(Q)")
     rows = [line for line in lines if line and not line.startswith("#")]
-    # The old formats begin with the number of rows.
+    if gudrun and len(lines) > 2 and (said := _N_ROWS.match(lines[2])) and int(said[1]) != len(rows):
+        raise ValueError(f"it has {len(rows)} rows where {said[1]} are announced")
+    # Some programs begin with the number of rows.
     if rows and rows[0] == str(len(rows) - 1):
         rows = rows[1:]
     n_columns = len(rows[0].split()) if rows else 0
