@@ -8,7 +8,7 @@ from importlib.metadata import version as _version
 
 from xbp import accessor, errors, md, models, plot, tutorial
 from xbp.construct import new_dataset
-from xbp.io import open_dataset, to_columns, to_netcdf, to_sqw
+from xbp.io import open_dataset, to_columns, to_netcdf, to_nxspe, to_sqw
 from xbp.peaks import (
     boson_peak,
     box_phonon,
@@ -63,6 +63,7 @@ __all__ = [
     "to_convention",
     "to_gdos",
     "to_netcdf",
+    "to_nxspe",
     "to_sqe",
     "to_sqw",
     "tutorial",

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError, TemperatureError
+from xbp.errors import CoordinateError, FileFormatError, QuantityError, TemperatureError
 
 E_EDGES = np.linspace(-4, 6, 6)
 
@@ -157,3 +157,72 @@ def test_the_angles_of_let_are_those_of_its_energy_window(shared_data: Path) -> 
     assert not ds.masked.any()
     measured = ds.S.notnull().sum("E")
     assert (measured[:30].diff("detector") > 0).all()
+
+
+def again(ds: xr.Dataset, folder: Path) -> xr.Dataset:
+    folder.mkdir()
+    path = folder / str(ds.attrs["source"]).split()[-1]
+    ds.bp.to_nxspe(path)
+    return xbp.open_dataset(path)
+
+
+def test_what_is_written_reads_back_identical(tmp_path: Path) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe", **{"sample/temperature": [5.0], "NXSPE_info/psi": [30.0]}))
+    xr.testing.assert_identical(again(ds, tmp_path / "b"), ds)
+    ds.S.attrs["ki_over_kf"] = "not applied"
+    ds.S.attrs["units"] = ds.S_std.attrs["units"] = "b/meV"
+    ds.attrs["title"] = "a_b"
+    xr.testing.assert_identical(again(ds, tmp_path / "c"), ds)
+
+
+def test_other_units_are_converted(tmp_path: Path) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe"))
+    back = again(ds.bp.convert(E="THz").transpose("E", "detector", ...), tmp_path / "b")
+    for name in ("S", "S_std", "E_bnds"):
+        np.testing.assert_allclose(back[name], ds[name], rtol=1e-12)
+
+
+def test_mantid_finds_its_way(tmp_path: Path) -> None:
+    """The parts Mantid's LoadNXSPE opens: classes, definition, as many rows of angles as spectra with a detector."""
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe"))
+    ds.bp.to_nxspe(tmp_path / "b.nxspe")
+    with h5py.File(tmp_path / "b.nxspe") as file:
+        entry = file["aluminium"]
+        assert entry.attrs["NX_class"] == b"NXentry"
+        assert entry["definition"][0] == b"NXSPE"
+        assert entry["data"].attrs["NX_class"] == b"NXdata"
+        np.testing.assert_array_equal(entry["data/polar"], [10, 20, 40])
+        np.testing.assert_array_equal(entry["data/data"][2], 0)
+        assert np.isnan(entry["data/data"][1]).all()
+        np.testing.assert_array_equal(entry["data/error"][1:3], 0)
+        assert entry["NXSPE_info/ki_over_kf_scaling"][0] == 1
+
+
+def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, glass: xr.Dataset) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe"))
+    with pytest.raises(QuantityError):
+        glass.bp.to_nxspe(tmp_path / "b.nxspe")
+    for bad in (ds.S, ds[["S"]], ds.expand_dims(sample=2)):
+        with pytest.raises(QuantityError):
+            bad.bp.to_nxspe(tmp_path / "b.nxspe")
+    for bad in (ds.drop_vars("incident_energy"), ds.drop_vars("two_theta"), ds.assign(S=ds.S.fillna(1.0))):
+        with pytest.raises(CoordinateError):
+            bad.bp.to_nxspe(tmp_path / "b.nxspe")
+    with pytest.raises(FileFormatError, match="exists"):
+        ds.bp.to_nxspe(tmp_path / "a.nxspe")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nxspe"]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_measured_files_are_written_back(shared_data: Path, tmp_path: Path, name: str) -> None:
+    ds = xbp.open_dataset(shared_data / "ins" / f"{name}.nxspe")
+    xr.testing.assert_identical(again(ds, tmp_path / "b"), ds)
+
+
+def test_a_mantid_workspace_becomes_nxspe(shared_data: Path, tmp_path: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "ins" / "MAR21335_Ei60meV.nxs")
+    ds.bp.to_nxspe(tmp_path / "a.nxspe")
+    back = xbp.open_dataset(tmp_path / "a.nxspe")
+    for name in ("S", "S_std", "E", "two_theta", "temperature", "incident_energy"):
+        np.testing.assert_array_equal(back[name], ds[name])
+    assert back.attrs["run_number"] == 21335

@@ -129,6 +129,10 @@ class BosonPeakAccessor(TrajectoryMethods):
         """See `xbp.to_netcdf`: archive to a file that reads back identical."""
         io.to_netcdf(self._data, path, overwrite=overwrite)
 
+    def to_nxspe(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """See `xbp.to_nxspe`: write S(2θ,E) for Mantid, Horace and PACE."""
+        io.to_nxspe(self._data, path, overwrite=overwrite)
+
     def to_columns(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """See `xbp.to_columns`: write a spectrum as three-column text."""
         io.to_columns(self._data, path, overwrite=overwrite)

@@ -13,9 +13,10 @@ from xbp.errors import FileFormatError
 from xbp.io import columns, dave, histogram, mantid, netcdf, nxspe, sqw, total_scattering
 from xbp.io.columns import to_columns
 from xbp.io.netcdf import to_netcdf
+from xbp.io.nxspe import to_nxspe
 from xbp.io.sqw import to_sqw
 
-__all__ = ["FORMATS", "open_dataset", "to_columns", "to_netcdf", "to_sqw"]
+__all__ = ["FORMATS", "open_dataset", "to_columns", "to_netcdf", "to_nxspe", "to_sqw"]
 
 
 class Format(NamedTuple):
