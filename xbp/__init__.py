@@ -19,11 +19,13 @@ from xbp.peaks import (
     scale_to_sq,
 )
 from xbp.reduction import (
+    angle_to_Q,
     convert,
     cut_E,
     cut_Q,
     debye_waller,
     detailed_balance,
+    kinematic_limits,
     rebin,
     scale,
     subtract,
@@ -37,6 +39,7 @@ __version__ = _version("xbp")
 
 __all__ = [
     "accessor",
+    "angle_to_Q",
     "boson_peak",
     "box_phonon",
     "convert",
@@ -47,6 +50,7 @@ __all__ = [
     "detailed_balance",
     "dispersion",
     "errors",
+    "kinematic_limits",
     "mark_box_phonon",
     "md",
     "models",

@@ -78,6 +78,7 @@ RESULTS: Final = (
     "debye_waller",
     "phonon_dispersion",
     "box_phonon",
+    "kinematic_limits",
 )
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.
