@@ -161,7 +161,9 @@ def _table(lines: list[str]) -> np.ndarray:
     longest = max(runs, key=len)
     if len(longest) < 2:
         raise ValueError("it has no rows of two or three numbers")
-    return np.array([[word.lower().replace("d", "e") for word in row] for row in longest], dtype=float)
+    # Fortran writes 1D-3.
+    words = (word.lower().replace("d", "e") for row in longest for word in row)
+    return to_numbers(words, "the table").reshape(len(longest), -1)
 
 
 def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

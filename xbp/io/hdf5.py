@@ -19,8 +19,9 @@ _MAX_LONG_TEXT = 2**24
 
 # 10^5 detectors of 2000 energies fit; what claims to be larger would not fit into memory twice.
 _MAX_NUMBERS = 2**28
-# The best ratio that deflate can reach.
+# The best ratio that deflate can reach, and the best that large arrays of measured numbers do.
 _MAX_COMPRESSION = 1032
+_LARGE, _MAX_COMPRESSION_LARGE = 2**26, 50
 
 
 def attribute(node: h5py.HLObject, name: str) -> Any:
@@ -69,7 +70,9 @@ def numbers(
         wanted = f"{ndim} dimensions are" if shape is None else f"{shape} is"
         raise ValueError(f"'{name}' has the shape {node.shape}, where {wanted} needed")
     stored = node.id.get_storage_size()
-    if node.size == 0 or node.size > _MAX_NUMBERS or node.size * node.dtype.itemsize > _MAX_COMPRESSION * stored:
+    claimed = node.size * node.dtype.itemsize
+    ratio = _MAX_COMPRESSION if claimed <= _LARGE else _MAX_COMPRESSION_LARGE
+    if node.size == 0 or node.size > _MAX_NUMBERS or claimed > ratio * stored:
         raise ValueError(f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are stored")
     values = np.asarray(node[()], dtype=float)
     if not whole:

@@ -68,6 +68,8 @@ def to_numbers(lines: Iterable[str], what: str, *, size: int | None = None) -> n
         values = np.array(words, dtype=float)
     except ValueError:
         raise ValueError(f"{what} holds something else than numbers") from None
+    if any(not word.lower().lstrip("+-").startswith("inf") for word in np.array(words)[np.isinf(values)]):
+        raise ValueError(f"{what} holds a number too large to be one")
     if size is not None and values.size != size:
         raise ValueError(f"{what} has {values.size} numbers where {size} are needed")
     return values
