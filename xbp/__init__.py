@@ -8,7 +8,7 @@ from importlib.metadata import version as _version
 
 from xbp import accessor, errors, md, models, plot, tutorial
 from xbp.construct import new_dataset
-from xbp.io import open_dataset, to_netcdf
+from xbp.io import open_dataset, to_columns, to_netcdf, to_nxspe, to_sqw
 from xbp.peaks import (
     boson_peak,
     box_phonon,
@@ -25,11 +25,13 @@ from xbp.peaks import (
     sound_velocity,
 )
 from xbp.reduction import (
+    angle_to_Q,
     convert,
     cut_E,
     cut_Q,
     debye_waller,
     detailed_balance,
+    kinematic_limits,
     rebin,
     scale,
     subtract,
@@ -47,6 +49,7 @@ __version__ = _version("xbp")
 
 __all__ = [
     "accessor",
+    "angle_to_Q",
     "boson_peak",
     "box_phonon",
     "compare_fluctuations",
@@ -61,6 +64,7 @@ __all__ = [
     "errors",
     "glass_spectra",
     "ioffe_regel",
+    "kinematic_limits",
     "mark_box_phonon",
     "md",
     "models",
@@ -75,9 +79,12 @@ __all__ = [
     "sound_velocity",
     "subtract",
     "to_bqe",
+    "to_columns",
     "to_convention",
     "to_gdos",
     "to_netcdf",
+    "to_nxspe",
     "to_sqe",
+    "to_sqw",
     "tutorial",
 ]

@@ -16,6 +16,7 @@ from xbp.accessor.figures import PlotAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.models.factors import Convention
 from xbp.peaks.fits import Method
+from xbp.reduction.powder import KiOverKf, Variance
 from xbp.units import Frequency
 
 __all__ = ["BosonPeakAccessor", "PlotAccessor"]
@@ -73,6 +74,29 @@ class BosonPeakAccessor(TrajectoryMethods):
     def rebin(self, E: Any = None, Q: Any = None, *, given: Literal["edges", "centres"] = "edges") -> Data:
         """See `xbp.rebin`: other bins, the same integral."""
         return reduction.rebin(self._data, E, Q, given=given)
+
+    def angle_to_Q(
+        self,
+        Q: Any,
+        *,
+        incident_energy: Any = None,
+        angle_width: Any = "neighbors",
+        ki_over_kf: KiOverKf | None = None,
+        variance: Variance = "exact",
+    ) -> Data:
+        """See `xbp.angle_to_Q`: S(Q,E) from S(2θ,E)."""
+        return reduction.angle_to_Q(
+            self._data,
+            Q,
+            incident_energy=incident_energy,
+            angle_width=angle_width,
+            ki_over_kf=ki_over_kf,
+            variance=variance,
+        )
+
+    def kinematic_limits(self, two_theta: Any = None, *, incident_energy: Any = None) -> xr.Dataset:
+        """See `xbp.kinematic_limits`: the range of Q that an instrument reaches."""
+        return reduction.kinematic_limits(self._data, two_theta, incident_energy=incident_energy)
 
     def convert(
         self,
@@ -136,6 +160,18 @@ class BosonPeakAccessor(TrajectoryMethods):
     def to_netcdf(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """See `xbp.to_netcdf`: archive to a file that reads back identical."""
         io.to_netcdf(self._data, path, overwrite=overwrite)
+
+    def to_nxspe(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """See `xbp.to_nxspe`: write S(2θ,E) for Mantid, Horace and PACE."""
+        io.to_nxspe(self._data, path, overwrite=overwrite)
+
+    def to_columns(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """See `xbp.to_columns`: write a spectrum as three-column text."""
+        io.to_columns(self._data, path, overwrite=overwrite)
+
+    def to_sqw(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """See `xbp.to_sqw`: write S(q,ω) text for McStas and iFit."""
+        io.to_sqw(self._data, path, overwrite=overwrite)
 
     @property
     def plot(self) -> PlotAccessor:

@@ -10,10 +10,13 @@ from typing import NamedTuple
 import xarray as xr
 
 from xbp.errors import FileFormatError
-from xbp.io import histogram, netcdf
+from xbp.io import columns, dave, histogram, mantid, netcdf, nxspe, sqw, total_scattering
+from xbp.io.columns import to_columns
 from xbp.io.netcdf import to_netcdf
+from xbp.io.nxspe import to_nxspe
+from xbp.io.sqw import to_sqw
 
-__all__ = ["FORMATS", "open_dataset", "to_netcdf"]
+__all__ = ["FORMATS", "open_dataset", "to_columns", "to_netcdf", "to_nxspe", "to_sqw"]
 
 
 class Format(NamedTuple):
@@ -27,6 +30,12 @@ class Format(NamedTuple):
 FORMATS = (
     Format("netCDF", netcdf.decline, netcdf.open_netcdf),
     Format("histogram HDF5", histogram.decline, histogram.open_histogram),
+    Format("NXSPE", nxspe.decline, nxspe.open_nxspe),
+    Format("Mantid processed NeXus", mantid.decline, mantid.open_mantid),
+    Format("columns", columns.decline, columns.open_columns),
+    Format("DAVE ASCII", dave.decline, dave.open_dave),
+    Format("S(q,ω) text", sqw.decline, sqw.open_sqw),
+    Format("total scattering text", total_scattering.decline, total_scattering.open_total_scattering),
 )
 
 

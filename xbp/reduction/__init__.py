@@ -5,13 +5,16 @@ from xbp.reduction.bins import cut_E, cut_Q, rebin
 from xbp.reduction.debye_waller import debye_waller
 from xbp.reduction.detailed_balance import detailed_balance
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
+from xbp.reduction.powder import angle_to_Q, kinematic_limits
 
 __all__ = [
+    "angle_to_Q",
     "convert",
     "cut_E",
     "cut_Q",
     "debye_waller",
     "detailed_balance",
+    "kinematic_limits",
     "rebin",
     "scale",
     "subtract",

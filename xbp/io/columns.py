@@ -1,0 +1,297 @@
+"""Two- and three-column text: units given by the caller, or by the header that xbp writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from xbp.construct import new_dataset
+from xbp.errors import CoordinateError, QuantityError, XbpError
+from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable, write_text
+from xbp.schema import COORDINATES, QUANTITIES, validate
+from xbp.signal import read, std_of
+
+__all__ = ["ColumnsBackend", "decline", "open_columns", "to_columns"]
+
+_MARK = "# xbp columns "
+_END = "# end"
+_SEPARATORS = re.compile(r"[,;\s]+")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE)
+
+
+def decline(path: Path) -> str | None:
+    """Say why a file cannot be opened as columns without further word, or None where xbp wrote it."""
+    lines = head(path)
+    if lines and lines[0].startswith(_MARK):
+        return None
+    if any(_row(line) is not None for line in lines):
+        return (
+            "it may be a table, but does not say its units: xarray.open_dataset(path, engine='columns', "
+            "quantity='vibrational_dos', units='1', coordinate='E', coordinate_units='meV') or the like"
+        )
+    return "it has no rows of two or three numbers"
+
+
+def open_columns(
+    path: str | os.PathLike[str],
+    *,
+    quantity: str | None = None,
+    units: str | None = None,
+    coordinate: str | None = None,
+    coordinate_units: str | None = None,
+    T: Any = None,
+    statistics: str | None = None,
+) -> xr.Dataset:
+    """Read a table of a coordinate, a value and, in a third column, its standard deviation.
+
+    The table is the longest run of lines with two or three numbers each; numbers are parted by
+    blanks, commas or semicolons. Rows that descend are turned around.
+
+    Parameters
+    ----------
+    path : path-like
+        Any text.
+    quantity : str
+        A name of the vocabulary, such as ``"vibrational_dos"``.
+    units : str
+        Of the values; "1" where they are arbitrary.
+    coordinate : str, optional
+        What the first column is: "E", "Q", "temperature", "time" or "r". By default the last
+        dimension of the quantity.
+    coordinate_units : str
+        Its units; it stays in them, and ``.bp.convert`` changes them.
+    T : scalar with units, optional
+        Temperature of the sample; a bare number is in K.
+    statistics : {"quantum", "classical"}, optional
+        As for `new_dataset`.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variable named as the vocabulary has it, with ``<name>_std`` where there is a third
+        column. Of a file that `to_columns` wrote nothing has to be said.
+
+    Raises
+    ------
+    QuantityError, UnitsError
+        If the quantity or the units are not given, or unknown.
+    FileFormatError
+        If there is no table.
+    CoordinateError
+        If the coordinate has duplicates, or is not ascending or descending.
+
+    Examples
+    --------
+    >>> import os, pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "dos.txt")
+    ...     _ = path.write_text(os.linesep.join(["# THz and 1/THz", "1.0 0.5", "2.0 0.25"]))
+    ...     g = open_columns(path, quantity="vibrational_dos", units="1/THz", coordinate_units="THz").g
+    >>> g.bp.convert(E="meV").E.values.round(3)
+    array([4.136, 8.271])
+    """
+    where = Path(path)
+    try:
+        lines = read_lines(where, complete=False)
+        if lines and lines[0].startswith(_MARK):
+            return _read_own(lines)
+        table = _table(lines)
+    except XbpError:
+        raise
+    except (*TEXT_ERRORS, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise unreadable(where, "columns", error) from error
+    if quantity is None or units is None or coordinate_units is None or quantity not in QUANTITIES:
+        raise QuantityError(
+            f"{where.name} is a table, opened with quantity={quantity!r}, units={units!r}, "
+            f"coordinate_units={coordinate_units!r}",
+            reason="text does not say what its numbers are",
+            fix=f"quantity= one of {', '.join(QUANTITIES)}; units='1' if arbitrary",
+        )
+    dim = coordinate or QUANTITIES[quantity].dims[-1]
+    x, *columns = table.T
+    steps = np.diff(x)
+    if (steps < 0).all():
+        x, columns = x[::-1], [column[::-1] for column in columns]
+    elif not (steps > 0).all():
+        raise CoordinateError(
+            f"the first column of {where.name} is neither ascending nor descending "
+            f"({int((steps <= 0).sum())} of {steps.size} steps)",
+            reason="it is no coordinate, or the rows of several tables follow one another",
+            fix="take the file apart, or drop the duplicates",
+        )
+    if dim not in COORDINATES:
+        raise CoordinateError(
+            f"coordinate={dim!r} is not known",
+            reason="its units cannot be checked",
+            fix=f"one of {', '.join(COORDINATES)}",
+        )
+    return new_dataset(
+        quantity,
+        columns[0],
+        std=columns[1] if len(columns) > 1 else None,
+        units=units,
+        coords={dim: (x, coordinate_units)},
+        temperature=T,
+        statistics=statistics,
+        attrs={"source": f"text file {where.name}"},
+    )
+
+
+def _row(line: str) -> list[str] | None:
+    words = [word for word in _SEPARATORS.split(line.strip()) if word]
+    return words if len(words) in (2, 3) and all(map(_NUMBER.fullmatch, words)) else None
+
+
+def _table(lines: list[str]) -> np.ndarray:
+    """Return the longest run of rows with as many numbers each."""
+    runs: list[list[list[str]]] = [[]]
+    for row in map(_row, lines):
+        if row is None or (runs[-1] and len(runs[-1][-1]) != len(row)):
+            runs.append([])
+        if row is not None:
+            runs[-1].append(row)
+    longest = max(runs, key=len)
+    if len(longest) < 2:
+        raise ValueError("it has no rows of two or three numbers")
+    # Fortran writes 1D-3.
+    words = (word.lower().replace("d", "e") for row in longest for word in row)
+    return to_numbers(words, "the table").reshape(len(longest), -1)
+
+
+def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write a spectrum as three-column text: coordinate, value, standard deviation.
+
+    Every number has all its digits, and the first comment holds units, attributes and the other
+    coordinates, so that ``xbp.open_dataset`` gives back the identical Dataset. Programs that draw
+    columns skip the comments.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        A signal over one dimension, such as a cut. Of a Dataset the signal and its standard
+        deviation are written, companions are not.
+    path : path-like
+        Where to.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    QuantityError
+        If there are more dimensions than one.
+    FileFormatError
+        If the file exists and `overwrite` is not given, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, xbp
+    >>> cut = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().bp.cut_Q((2, 8))[["B", "B_std"]]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cut.bp.to_columns(f"{folder}/cut.txt")
+    ...     xbp.open_dataset(f"{folder}/cut.txt").identical(cut)
+    True
+    """
+    signal = read(data)
+    if signal.value.ndim != 1:
+        raise QuantityError(
+            f"'{signal.value.name}' is over {tuple(signal.value.dims)}",
+            reason="columns hold one dimension",
+            fix="cut it first, such as data.bp.cut_Q((2, 8)), or write netCDF: data.bp.to_netcdf(path)",
+        )
+    (dim,) = map(str, signal.value.dims)
+    name = str(signal.value.name or signal.quantity.variable)
+    std = None if signal.std is None else f"{name}_std"
+    coords = signal.source.coords if isinstance(signal.source, xr.Dataset) else signal.value.coords
+    header: dict[str, Any] = {
+        "names": [dim, name, *([] if std is None else [std])],
+        "attrs": [
+            dict(signal.value[dim].attrs),
+            dict(signal.value.attrs),
+            *([] if std is None else [dict(signal.source[std].attrs)]),
+        ],
+        "coords": {
+            str(key): [list(coordinate.dims), coordinate.values.tolist(), dict(coordinate.attrs)]
+            for key, coordinate in coords.items()
+            if key != dim and set(coordinate.dims) <= {dim, "bnds"}
+        },
+        "dataset": dict(signal.source.attrs) if isinstance(signal.source, xr.Dataset) else {},
+    }
+    columns = [signal.value[dim].values, signal.value.values, *([] if signal.std is None else [signal.std.values])]
+    rows = zip(*(np.asarray(column, dtype=float).tolist() for column in columns), strict=True)
+    titles = (f"{n} [{a.get('units', '1')}]" for n, a in zip(header["names"], header["attrs"], strict=True))
+    lines = [_MARK + json.dumps(header, default=lambda value: value.tolist()), f"# {' '.join(titles)}"]
+    write_text(path, [*lines, *(" ".join(map(repr, row)) for row in rows), _END], overwrite=overwrite)
+
+
+def _read_own(lines: list[str]) -> xr.Dataset:
+    if lines[-1] != _END:
+        raise ValueError(f"its last line is not '{_END}'")
+    header = json.loads(lines[0].removeprefix(_MARK))
+    names, attrs = header["names"], header["attrs"]
+    rows = [line for line in lines if not line.startswith("#")]
+    table = to_numbers(rows, "the table", size=len(rows) * len(names)).reshape(-1, len(names))
+    dim, name = names[:2]
+    ds = xr.Dataset(
+        {key: (dim, table[:, i], attrs[i]) for i, key in enumerate(names) if i},
+        coords={dim: (dim, table[:, 0], attrs[0])}
+        | {key: (tuple(dims), np.array(values), labels) for key, (dims, values, labels) in header["coords"].items()},
+        attrs=header["dataset"],
+    )
+    validate(ds[name])
+    std_of(ds, ds[name])
+    return ds
+
+
+class ColumnsBackend(BackendEntrypoint):
+    """``xarray.open_dataset(path, engine="columns", quantity=..., units=...)``."""
+
+    description = "Two- and three-column text, its units given by the caller"
+    open_dataset_parameters = (
+        "filename_or_obj",
+        "drop_variables",
+        "quantity",
+        "units",
+        "coordinate",
+        "coordinate_units",
+        "T",
+        "statistics",
+    )
+
+    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
+        self,
+        filename_or_obj: str | os.PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        quantity: str | None = None,
+        units: str | None = None,
+        coordinate: str | None = None,
+        coordinate_units: str | None = None,
+        T: Any = None,
+        statistics: str | None = None,
+    ) -> xr.Dataset:
+        """Open a file; keywords as for `open_columns`."""
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
+        return open_columns(
+            filename_or_obj,
+            quantity=quantity,
+            units=units,
+            coordinate=coordinate,
+            coordinate_units=coordinate_units,
+            T=T,
+            statistics=statistics,
+        ).drop_vars(dropped)
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Recognise what xbp wrote, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
+        try:
+            return Path(filename_or_obj).is_file() and decline(Path(filename_or_obj)) is None
+        except (TypeError, OSError, ValueError):
+            return False

@@ -1,0 +1,96 @@
+"""Text from strangers: decoded, limited in size, and taken apart into lines and numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from xbp.errors import FileFormatError
+from xbp.io.publish import new_file
+
+__all__ = ["TEXT_ERRORS", "head", "read_lines", "to_numbers", "unreadable", "write_text"]
+
+#: What reading a damaged text may raise.
+TEXT_ERRORS = (OSError, ValueError, OverflowError)
+
+_HEAD = 8192
+_MAX_BYTES = 2**28
+
+
+def head(path: Path) -> list[str]:
+    """Return the first lines of a text, the last of them maybe cut short; none where it is no text."""
+    with path.open("rb") as stream:
+        start = stream.read(_HEAD)
+    return [] if b"\x00" in start else _decode(start).splitlines()
+
+
+def read_lines(path: Path, *, complete: bool = True) -> list[str]:
+    """Return the lines of a text.
+
+    Raises
+    ------
+    ValueError
+        If it is binary, larger than any text of data, or ends within a line (unless `complete` is
+        False): programs end every line, and a number that was cut short would pass for another.
+    """
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise ValueError(f"it is {size} bytes long, more than the {_MAX_BYTES} of any text read here")
+    content = path.read_bytes()
+    if b"\x00" in content:
+        raise ValueError("it is binary, no text")
+    if complete and not content.endswith((b"\n", b"\r")):
+        raise ValueError("its last line is not complete")
+    return _decode(content).splitlines()
+
+
+def _decode(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Instruments write µ, Å and ° in Latin-1, in which every byte is a letter.
+        return content.decode("latin-1")
+
+
+def to_numbers(lines: Iterable[str], what: str, *, size: int | None = None) -> np.ndarray:
+    """Return all numbers of some lines, in order.
+
+    Raises
+    ------
+    ValueError
+        If something is no number, or there are not `size` of them.
+    """
+    words = " ".join(lines).split()
+    try:
+        values = np.array(words, dtype=float)
+    except ValueError:
+        raise ValueError(f"{what} holds something else than numbers") from None
+    if any(not word.lower().lstrip("+-").startswith("inf") for word in np.array(words)[np.isinf(values)]):
+        raise ValueError(f"{what} holds a number too large to be one")
+    if size is not None and values.size != size:
+        raise ValueError(f"{what} has {values.size} numbers where {size} are needed")
+    return values
+
+
+def unreadable(path: Path, kind: str, error: Exception) -> FileFormatError:
+    """Make the error for a text that cannot be read."""
+    return FileFormatError(
+        f"{path} cannot be read as {kind}",
+        reason=str(error) or type(error).__name__,
+        fix="it may be truncated, or of another kind: copy it again, or see what xbp.open_dataset(path) says",
+    )
+
+
+def write_text(path: str | os.PathLike[str], lines: Iterable[str], *, overwrite: bool) -> None:
+    """Write lines as UTF-8, to a file that appears once it is complete.
+
+    Raises
+    ------
+    FileFormatError
+        As for `xbp.io.publish.new_file`.
+    """
+    with new_file(path, overwrite=overwrite) as (temporary, _), open(temporary, "w", encoding="utf-8") as stream:
+        stream.writelines(f"{line}\n" for line in lines)
