@@ -61,7 +61,8 @@ def main() -> None:
         peak = whole.drop_vars("box_phonon", errors="ignore").bp.boson_peak(E_range=E_range)
         print(
             f"| {name} | {float(tg.Tg):.0f} ± {float(tg.Tg_std):.0f} | {float(s.Q[np.nanargmax(s.Sq)]):.2f} | "
-            f"{float(s.coords.get('box_phonon', np.nan)):.2f} | {float(peak.energy):.2f} ± {float(peak.energy_std):.2f} "
+            f"{float(s.coords.get('box_phonon', np.nan)):.2f} | "
+            f"{float(peak.energy):.2f} ± {float(peak.energy_std):.2f} "
             f"({peak.status.values}; {s.status.values}) | {float(flat.mean_energy):.2f}, {float(flat.scatter):.2f}, "
             f"{float(flat.slope):.3f} ± {float(flat.slope_std):.3f} ({int(flat.n_points)}) | "
             + ", ".join(f"{float(r.pearson_r.interp(E=k * at)):.2f}" for k in (1, 2, 4, 6))
