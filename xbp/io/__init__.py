@@ -45,8 +45,11 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     Parameters
     ----------
     path : path-like
-        netCDF (written by xbp or not), or histogram HDF5 as multiphonon stores it. For options of
-        one format use ``xarray.open_dataset(path, engine=...)``.
+        netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE, Mantid processed
+        NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's total scattering, and columns
+        that xbp wrote. For options of one format, such as the temperature of the sample, use
+        ``xarray.open_dataset(path, engine=...)``: "histogram", "nxspe", "mantid", "dave", "sqw",
+        "total_scattering" or "columns".
 
     Returns
     -------

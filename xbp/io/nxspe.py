@@ -203,6 +203,22 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
         If angles or incident energy are missing.
     FileFormatError
         If the file exists and `overwrite` is not given, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import xbp
+    >>> ds = xbp.new_dataset(
+    ...     "detector_spectra", np.ones((2, 3)), std=np.ones((2, 3)), units="1/meV", statistics="quantum",
+    ...     coords={"detector": ([0, 1], "1"), "E": ([-1.0, 0.0, 1.0], "meV")})
+    >>> ds = ds.assign_coords(
+    ...     two_theta=("detector", [30.0, 60.0], {"units": "degree"}), incident_energy=((), 20.0, {"units": "meV"}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     xbp.to_nxspe(ds, f"{folder}/a.nxspe")
+    ...     back = xbp.open_dataset(f"{folder}/a.nxspe")
+    >>> bool((back.S == ds.S).all()), back.two_theta.values
+    (True, array([30., 60.]))
     """
     signal = read(convert(data, E="meV"), "detector_spectra")
     value, std = signal.value, signal.std
