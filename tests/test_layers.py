@@ -44,7 +44,10 @@ def imported(node: ast.AST) -> list[str]:
         # `from xbp.io import netcdf` imports the module xbp.io.netcdf, not the package.
         folder = PACKAGE.parent.joinpath(*str(node.module).split("."))
         return [
-            f"{node.module}.{a.name}" if (folder / f"{a.name}.py").exists() else str(node.module) for a in node.names
+            f"{node.module}.{a.name}"
+            if (folder / f"{a.name}.py").exists() or (folder / a.name).is_dir()
+            else str(node.module)
+            for a in node.names
         ]
     return []
 

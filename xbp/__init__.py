@@ -8,26 +8,34 @@ from importlib.metadata import version as _version
 
 from xbp import accessor, errors, md, models, plot, tutorial
 from xbp.construct import new_dataset
-from xbp.io import open_dataset, to_netcdf
+from xbp.io import open_dataset, to_columns, to_netcdf, to_nxspe, to_sqw
 from xbp.peaks import (
     boson_peak,
     box_phonon,
+    compare_fluctuations,
+    cooling_series,
     correlation_map,
     dispersion,
     fit,
     fit_heat_capacity,
     fitted_dos,
+    glass_spectra,
+    ioffe_regel,
     mark_box_phonon,
     phonon_dispersion,
     scale_to_sq,
+    size_series,
+    sound_velocity,
 )
 from xbp.reduction import (
+    angle_to_Q,
     convert,
     cut_E,
     cut_Q,
     debye_waller,
     detailed_balance,
     heat_capacity,
+    kinematic_limits,
     rebin,
     reduced_heat_capacity,
     scale,
@@ -41,13 +49,20 @@ from xbp.reduction import (
     to_sqe,
 )
 
+# These stand above the engine, whose answers they compare, and are found among its functions all the same.
+md.compare_fluctuations = compare_fluctuations
+md.lammps.cooling_series, md.lammps.size_series = cooling_series, size_series
+
 __version__ = _version("xbp")
 
 __all__ = [
     "accessor",
+    "angle_to_Q",
     "boson_peak",
     "box_phonon",
+    "compare_fluctuations",
     "convert",
+    "cooling_series",
     "correlation_map",
     "cut_E",
     "cut_Q",
@@ -58,7 +73,10 @@ __all__ = [
     "fit",
     "fit_heat_capacity",
     "fitted_dos",
+    "glass_spectra",
     "heat_capacity",
+    "ioffe_regel",
+    "kinematic_limits",
     "mark_box_phonon",
     "md",
     "models",
@@ -70,14 +88,19 @@ __all__ = [
     "reduced_heat_capacity",
     "scale",
     "scale_to_sq",
+    "size_series",
+    "sound_velocity",
     "subtract",
     "to_bqe",
+    "to_columns",
     "to_convention",
     "to_gdos",
     "to_molar",
     "to_netcdf",
+    "to_nxspe",
     "to_raman_shift",
     "to_reduced_raman",
     "to_sqe",
+    "to_sqw",
     "tutorial",
 ]

@@ -1,8 +1,9 @@
-"""The command line: ``xbp demo``, ``xbp convert``."""
+"""The command line: ``xbp demo``, ``xbp convert``, ``xbp glass``."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -87,3 +88,39 @@ def convert(
         temperature=temperature,
         truncated="drop" if drop_truncated else "error",
     )
+
+
+@main.command()
+@click.argument("system")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="netCDF file to make.")
+@click.option("--atoms", "n_atoms", type=int, default=2000, show_default=True, help="Number of atoms.")
+@click.option("--cooling-rate", default="1e12 K/s", show_default=True, metavar="RATE")
+@click.option("--composition", metavar="A=0.5,B=0.5", help="Other than the system's.")
+@click.option("--potential", type=click.Path(path_type=Path), help="File of the potential.")
+@click.option("--melt", metavar="T", help="Temperature of the liquid.")
+@click.option("--temperature", metavar="T", help="Temperature of the glass.")
+@click.option("--melt-time", default="50 ps", show_default=True, metavar="TIME")
+@click.option("--relax-time", default="50 ps", show_default=True, metavar="TIME")
+@click.option("--collect-time", default="40 ps", show_default=True, metavar="TIME")
+@click.option("--time-between-frames", default="20 fs", show_default=True, metavar="TIME")
+@click.option("--timestep", metavar="TIME", help="MD time step.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--processes", type=int, default=1, show_default=True, help="MPI processes.")
+@click.option("--overwrite", is_flag=True, help="Replace the file, and forget an unfinished run.")
+def glass(system: str, out: Path, composition: str | None, **options: Any) -> None:
+    """Make a glass of SYSTEM in LAMMPS: kob_andersen, inverse_power, CuZr, SiO2 or ZrCuAl."""
+    fractions = None
+    if composition is not None:
+        fractions = {}
+        for part in composition.split(","):
+            species, _, fraction = part.partition("=")
+            try:
+                fractions[species.strip()] = float(fraction)
+            except ValueError:
+                raise click.BadParameter(f"{part!r} is not like Zr=0.46", param_hint="--composition") from None
+    lammps = xbp.md.lammps
+    traj = lammps.make_glass(system, out, composition=fractions, progress=True, **options)
+    tg = lammps.glass_transition(lammps.open_thermo(out))
+    click.echo(f"{out}: {traj.sizes['atom']} atoms, {traj.sizes['time']} frames")
+    if str(tg.status.values) == "ok":
+        click.echo(f"glass transition at {float(tg.Tg):.0f} +- {float(tg.Tg_std):.0f} K, from the {tg.attrs['from']}")

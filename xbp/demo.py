@@ -11,6 +11,7 @@ from xbp import plot
 from xbp.errors import MissingDependencyError
 from xbp.io import to_netcdf
 from xbp.peaks import boson_peak, correlation_map, dispersion, scale_to_sq
+from xbp.plot.axes import ORANGE
 from xbp.reduction import cut_E, cut_Q, to_bqe, to_gdos
 from xbp.tutorial import open_dataset
 
@@ -140,7 +141,7 @@ def draw(study: Study, path: Path) -> None:
 
     plot.peak(study.peaks.sel(Q=slice(1.5, 8.5)), ax=axes[0, 2])
     mean = float(study.dispersion.mean_energy)
-    axes[0, 2].axhline(mean, color=plot.ORANGE, lw=1.4, zorder=3)
+    axes[0, 2].axhline(mean, color=ORANGE, lw=1.4, zorder=3)
     axes[0, 2].set_ylim(0, 2 * mean)
     axes[0, 2].set_title(f"mean {mean:.2f} meV, scatter {float(study.dispersion.scatter):.2f} meV", fontsize="small")
 

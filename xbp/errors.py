@@ -8,6 +8,7 @@ __all__ = [
     "MissingDependencyError",
     "QuantityError",
     "RangeError",
+    "SimulationError",
     "TemperatureError",
     "UnitsError",
     "XbpError",
@@ -71,6 +72,10 @@ class TemperatureError(XbpError):
 
 class FileFormatError(XbpError):
     """A file is not what it claims to be, is damaged, or would be overwritten."""
+
+
+class SimulationError(XbpError):
+    """A molecular-dynamics run failed, or is not the one that was begun."""
 
 
 class MissingDependencyError(XbpError, ImportError):

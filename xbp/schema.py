@@ -51,15 +51,19 @@ class Quantity:
 
 _ROWS = (
     Quantity("dynamic_structure_factor", "S", "S(Q,E)", ("Q", "E"), "1/meV", is_density=True),
+    Quantity("detector_spectra", "S", "S(2θ,E)", ("detector", "E"), "1/meV", is_density=True),
     Quantity("generalized_dos", "G", "G(Q,E)", ("Q", "E"), "angstrom**2"),
     Quantity("reduced_dos", "B", "B(Q,E)", ("Q", "E"), "angstrom**2/meV**2"),
     Quantity("vibrational_dos", "g", "g(E)", ("E",), "1/meV", is_density=True, is_companion=True),
     Quantity("static_structure_factor", "Sq", "S(Q)", ("Q",), "1", is_companion=True),
+    Quantity("interference_function", "FQ", "F(Q)", ("Q",), "barn", is_companion=True),
     Quantity("intermediate_scattering_function", "F", "F(Q,t)", ("Q", "time"), "1"),
     Quantity("radial_distribution", "rdf", "g(r)", ("r",), "1"),
     Quantity("mean_square_displacement", "msd", "mean-square displacement", ("time",), "angstrom**2"),
     Quantity("current_spectrum", "C", "C(Q,E)", ("Q", "E"), "1/meV", is_density=True),
-    Quantity("fluctuation_spectrum", "phi", "φ(Q,E)", ("Q", "E"), "1/meV", is_density=True),
+    Quantity("normalized_fluctuation_spectrum", "Omega", "Ω(Q,E)", ("Q", "E"), "1/meV", is_density=True),
+    Quantity("fluctuation_spectrum", "phi", "φ(Q,E)", ("Q", "E"), "1/meV", is_density=True, is_companion=True),
+    Quantity("local_fluctuation_spectrum", "chi", "χ(E)", ("E",), "1/meV", is_density=True, is_companion=True),
     Quantity("raman_intensity", "I", "I(E)", ("E",), "1"),
     Quantity("heat_capacity", "C", "C_p(T)", ("temperature",), "J/mol/K"),
     Quantity("reduced_heat_capacity", "C_T3", "(C_p − γT)/T³", ("temperature",), "J/mol/K**4"),
@@ -79,6 +83,12 @@ RESULTS: Final = (
     "box_phonon",
     "fit",
     "fit_heat_capacity",
+    "sound_velocity",
+    "ioffe_regel",
+    "compare_fluctuations",
+    "thermodynamics",
+    "glass_transition",
+    "kinematic_limits",
 )
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.
@@ -90,6 +100,8 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "r": ("angstrom", "distance"),
     "box_phonon": ("meV", "first transverse phonon of the simulated box"),
     "u2": ("angstrom**2", "mean-square displacement per axis"),
+    "two_theta": ("degree", "scattering angle"),
+    "incident_energy": ("meV", "incident energy"),
 }
 
 

@@ -13,4 +13,6 @@ AT_BOUND: Final = "parameter at bound"
 
 #: Fits run on arrays of numbers; there a status is its place in this tuple.
 STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED, BOX_PHONON, AT_BOUND)
+NO_CROSSING: Final = "no crossing"
+NO_KINK: Final = "no kink"
 NOT_A_DECAY: Final = "not a Debye-Waller decay"

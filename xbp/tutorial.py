@@ -8,9 +8,10 @@ import xarray as xr
 
 from xbp.errors import FileFormatError
 
-__all__ = ["open_dataset"]
+__all__ = ["open_dataset", "open_datatree"]
 
-NAMES = ("zr46cu46al8_md",)
+NAMES = ("zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory")
+GLASSES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
 
 
 def open_dataset(name: str) -> xr.Dataset:
@@ -18,9 +19,11 @@ def open_dataset(name: str) -> xr.Dataset:
 
     Parameters
     ----------
-    name : {"zr46cu46al8_md"}
+    name : {"zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory"}
         ``zr46cu46al8_md``: S(Q,E), S(Q) and g(E), with standard deviations, of a Zr46Cu46Al8
-        metallic glass of 4000 atoms from classical MD at 300 K.
+        metallic glass of 4000 atoms from classical MD at 300 K. ``zr46cu46al8_fluctuations``: what
+        `compare_fluctuations` finds of six local fields in it. ``kob_andersen_trajectory``: 40 ps of 400 atoms of a
+        Kob-Andersen glass at 6 K, as `make_glass` made it.
 
     Returns
     -------
@@ -42,3 +45,36 @@ def open_dataset(name: str) -> xr.Dataset:
         )
     with as_file(files("xbp.data") / f"{name}.nc") as path:
         return xr.load_dataset(path, engine="netcdf4")
+
+
+def open_datatree(name: str) -> xr.DataTree:
+    """Open what is known of a model glass, in memory.
+
+    Parameters
+    ----------
+    name : {"kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl"}
+        A system of `xbp.md.lammps.make_glass`; the glasses were made by ``xbp/data/make_model_glasses.py``.
+
+    Returns
+    -------
+    xarray.DataTree
+        ``spectra``: S(Q,E), S(Q), g(E) and the boson peak, as from `glass_spectra`; ``fluctuations``: as from
+        `compare_fluctuations`; ``harmonic``: g(E) and modes about the inherent structure;
+        ``thermodynamics`` of the run and the glass ``transition``.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such glass.
+
+    Examples
+    --------
+    >>> sorted(open_datatree("CuZr").children)
+    ['fluctuations', 'harmonic', 'spectra', 'thermodynamics', 'transition']
+    """
+    if name not in GLASSES:
+        raise FileFormatError(
+            f"there is no embedded glass {name!r}", reason=f"xbp comes with {', '.join(GLASSES)}", fix="name one"
+        )
+    with as_file(files("xbp.data") / f"glass_{name}.nc") as path, xr.open_datatree(path, engine="netcdf4") as tree:
+        return tree.load()

@@ -7,123 +7,156 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, FileFormatError, QuantityError, UnitsError
-from xbp.io.columns import ColumnsBackend, open_columns
+from xbp.errors import CoordinateError, FileFormatError, QuantityError, UnitsError, XbpError
 
-RAMAN = {"quantity": "raman_intensity", "units": ("1/cm", "1")}
-
-
-def write(path: Path, text: str | bytes) -> Path:
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
+DOS = {"quantity": "vibrational_dos", "units": "1/THz", "coordinate_units": "THz"}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "10 1\n20 2\n30 3\n", "10\t1\r\n20\t2\r\n30\t3\r\n", "10,1\n20,2\n30,3", "30;3\n20;2\n10;1\n",
-        "# x y\n 10 1\n\n# more\n20 2\n30 3\n", "TITLE\t\nLOCALE 1033\nXYDATA\n10 1\n20 2\n30 3\n\n##### Information\nLaser 532 nm\n",
-        "\ufeff10, 1\n20, 2\n30, 3\n",
-    ],
-    ids=repr,
-)  # fmt: skip
-def test_every_way_to_write_two_columns(tmp_path: Path, text: str) -> None:
-    path = write(tmp_path / "a.txt", text)
-    ds = xr.open_dataset(path, engine=ColumnsBackend, **RAMAN)
-    np.testing.assert_array_equal(ds.E, [10, 20, 30])
-    np.testing.assert_array_equal(ds.I, [1, 2, 3])
-    assert (ds.E.attrs["units"], ds.I.attrs["quantity"]) == ("1/cm", "raman_intensity")
-
-
-def test_header_in_latin_1_is_kept(tmp_path: Path) -> None:
-    ds = open_columns(write(tmp_path / "a.txt", b"Temp (\xb0C)\tI\n10 1\n20 2\n"), **RAMAN)
-    assert ds.attrs["header"] == "Temp (°C)\tI"
-
-
-def test_errors_and_temperature(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.txt", "2 10 0.1 7\n1 20 0.2 8\n")
-    ds = open_columns(
-        path, quantity="raman_intensity", units=("1/cm", "percent", "1"), columns=(0, 1, 2), temperature="300 K"
-    )
-    np.testing.assert_array_equal(ds.I_std, [0.2, 0.1])
-    assert ds.I_std.attrs["units"] == "1"
-    assert float(ds.temperature) == 300
-    swapped = open_columns(path, columns=(0, 3), **RAMAN)
-    np.testing.assert_array_equal(swapped.I, [8, 7])
-
-
-def test_other_quantities(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "300,20\n4,0.1\n")
-    ds = open_columns(path, quantity="heat_capacity", units=("K", "J/mol/K"))
-    np.testing.assert_array_equal(ds.C, [0.1, 20])
-    assert open_columns(path, quantity="vibrational_dos", units=("THz", "1/THz")).g.dims == ("E",)
-
-
-def test_wavelengths(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.txt", "532 1\n533 2\n534 3\n")
-    raw = open_columns(path, quantity="raman_intensity", units=("nm", "1"))
-    assert raw.I.dims == ("wavelength",)
-    ds = open_columns(path, quantity="raman_intensity", units=("nm", "1"), laser="532 nm")
-    xr.testing.assert_allclose(ds.E, raw.bp.to_raman_shift("532 nm").E)
-    np.testing.assert_allclose(ds.E[1], 1e7 / 532 - 1e7 / 533)
+def opened(tmp_path: Path, text: str | bytes, **options: object) -> xr.Dataset:
+    path = tmp_path / "a.txt"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return xr.open_dataset(path, engine="columns", **(DOS | options))
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "10 1\n20 2\n30\n", "10 1\n20 2 5\n", "10 1\n20\n30 3\n", "10 1\ntext\n30 3\n", "10 1\n20 x\n30 3\n", "",
-        "no numbers\n", "1\n2\n3\n", "10,5\t1,5\n", b"\x00\x01\x02", "10;1,5\n20;2,5\n",
+        "1 0.5 0.1\n2 0.25 0.2\n4 0 0.3\n", "1,0.5,0.1\r\n2,0.25,0.2\r\n4,0,0.3\r\n", "1;0.5;0.1\n2; 0.25; 0.2\n4;0;0.3",
+        "4\t0\t0.3\n2\t0.25\t0.2\n1\t0.5\t0.1", "# 5 6\nX 50\nE G dG\n7 8\n\n1 5d-1 .1\n2. 2.5E-1 +0.2\n4 0 0.3\n\n##### end 3",
+        "Å µ\n1 0.5 0.1\n2 0.25 0.2\n4 0 0.3\n".encode("latin-1"),
     ],
-    ids=repr,
+    ids=range(6),
 )  # fmt: skip
-def test_ragged_and_foreign_files(tmp_path: Path, text: str | bytes) -> None:
-    with pytest.raises(FileFormatError):
-        open_columns(write(tmp_path / "a.txt", text), **RAMAN)
+def test_every_way_to_write_a_table(tmp_path: Path, text: str | bytes) -> None:
+    ds = opened(tmp_path, text)
+    np.testing.assert_array_equal(ds.E, [1, 2, 4])
+    np.testing.assert_array_equal(ds.g, [0.5, 0.25, 0])
+    np.testing.assert_array_equal(ds.g_std, [0.1, 0.2, 0.3])
+    assert (ds.g.attrs["units"], ds.E.attrs["units"], ds.g.attrs["quantity"]) == ("1/THz", "THz", "vibrational_dos")
 
 
-def test_cut_anywhere_it_never_reads_a_wrong_column(tmp_path: Path) -> None:
-    whole = "x y z\n" + "".join(f"{i} {100 + i} {200 + i}\n" for i in range(5))
-    full = open_columns(write(tmp_path / "a.txt", whole), columns=(0, 2), **RAMAN)
-    for cut in range(len(whole)):
-        path = write(tmp_path / "a.txt", whole[:cut])
-        try:
-            ds = open_columns(path, columns=(0, 2), **RAMAN)
-        except FileFormatError:
-            continue
-        # Every row but the last one, which may have lost digits, is what it was.
-        np.testing.assert_array_equal(ds.I[:-1], full.I[: ds.sizes["E"] - 1])
+def test_two_columns_and_other_coordinates(tmp_path: Path) -> None:
+    options = {"quantity": "heat_capacity", "units": "J/mol/K", "coordinate_units": "K"}
+    ds = opened(tmp_path, "1 2\n3 4\n", **options)
+    np.testing.assert_array_equal(ds.temperature, [1, 3])
+    assert list(ds.data_vars) == ["C"]
+    cut = opened(tmp_path, "1 2\n3 4\n", quantity="dynamic_structure_factor", units="1", coordinate="Q",
+                 coordinate_units="1/nm", T=5, statistics="quantum")  # fmt: skip
+    assert (cut.S.dims, cut.Q.attrs["units"], float(cut.temperature)) == (("Q",), "1/nm", 5)
 
 
-def test_bad_arguments(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.txt", "10 1 5 6\n20 2 6 7\n")
-    for kw in (
-        {}, {"quantity": "raman_intensity"}, RAMAN, {**RAMAN, "columns": (0, 9)}, {**RAMAN, "columns": (0, 1, 2)},
-        {"quantity": "raman_intensity", "units": "1/cm"}, {**RAMAN, "columns": ("x", "y")},
-    ):  # fmt: skip
-        with pytest.raises(FileFormatError):
-            open_columns(path, **kw)
-    with pytest.raises(QuantityError):
-        open_columns(path, quantity="dynamic_structure_factor", units=("meV", "1"), columns=(0, 1))
-    for units in (("K", "1"), ("furlongs per", "1"), ("meV", "??")):
-        with pytest.raises(UnitsError):
-            open_columns(path, quantity="raman_intensity", units=units, columns=(0, 1))
-    twice = write(tmp_path / "b.txt", "10 1\n10 2\n")
-    with pytest.raises(CoordinateError, match="duplicates"):
-        open_columns(twice, **RAMAN)
-    with pytest.raises(CoordinateError):
-        open_columns(write(tmp_path / "b.txt", "nan 1\n10 2\n"), **RAMAN)
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"quantity": None}, QuantityError), ({"units": None}, QuantityError), ({"coordinate_units": None}, QuantityError),
+        ({"quantity": "dos"}, QuantityError), ({"units": "furlongs of"}, UnitsError), ({"coordinate_units": "K"}, UnitsError),
+        ({"coordinate": "detector"}, CoordinateError), ({"T": "-1 K"}, XbpError), ({"statistics": "bosonic"}, XbpError),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_not_said_is_not_guessed(tmp_path: Path, options: dict[str, object], kind: type[XbpError]) -> None:
+    with pytest.raises(kind):
+        opened(tmp_path, "1 2\n3 4\n", **options)
 
 
-def test_open_dataset_says_what_it_must_be_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "a b\n", "1 2\n", "1 2 3 4\n5 6 7 8\n", "1\n2\n3\n"])
+def test_no_table(tmp_path: Path, text: str) -> None:
+    with pytest.raises(FileFormatError, match="no rows"):
+        opened(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["1 2\n1 3\n", "1 2\n3 4\n2 5\n", "nan 1\n2 3\n", "1 2 -1\n2 3 1\n"])
+def test_no_coordinate(tmp_path: Path, text: str) -> None:
+    with pytest.raises((CoordinateError, QuantityError)):
+        opened(tmp_path, text)
+
+
+def test_open_dataset_says_what_to_add(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1 2\n3 4\n")
     with pytest.raises(FileFormatError, match="engine='columns'"):
-        xbp.open_dataset(write(tmp_path / "a.txt", "10 1\n20 2\n"))
+        xbp.open_dataset(tmp_path / "a.txt")
 
 
-def test_measured_files(shared_data: Path) -> None:
-    for name, n, first in (("ae0202", 5307, 19.9309), ("BD1469", 2122, 25.061272), ("LS4", 3988, 580.2513)):
-        ds = open_columns(shared_data / "raman" / f"{name}.txt", **RAMAN)
-        assert abs(ds.sizes["E"] - n) <= 1
-        assert float(ds.E[0]) == first
-    cp = open_columns(shared_data / "cp" / "example_data.csv", quantity="heat_capacity", units=("K", "J/mol/K"))
-    assert cp.sizes["temperature"] == 180
-    assert float(cp.C[-1]) == 21.09914182
+def test_what_is_written_reads_back_identical(tmp_path: Path, glass: xr.Dataset, model: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    noisy = xbp.models.with_counting_noise(model, counts=1e3, seed=0).bp.rebin(E="2 meV")
+    noisy.S.attrs["number"] = np.float64(0.1)
+    cuts = {
+        "B": b.bp.cut_Q((2, 8)), "B at E": b.bp.cut_E(3, width=0.5), "S": noisy.bp.cut_Q((2, 8)),
+        "Sq": glass[["Sq", "Sq_std"]], "S without errors": model.bp.cut_Q((2, 3)),
+    }  # fmt: skip
+    for i, (kind, cut) in enumerate(cuts.items()):
+        name = kind.split()[0]
+        alone = cut[[n for n in cut.data_vars if str(n).removesuffix("_std") == name]]
+        alone.bp.to_columns(tmp_path / f"{i}.txt")
+        xr.testing.assert_identical(xbp.open_dataset(tmp_path / f"{i}.txt"), alone)
+        assert np.loadtxt(tmp_path / f"{i}.txt").shape == (cut.sizes[next(iter(alone.dims))], len(alone.data_vars) + 1)
+    some = b.B.bp.cut_Q((2, 8)).where(b.E > 1)
+    some.bp.to_columns(tmp_path / "array.txt")
+    xr.testing.assert_identical(xr.open_dataset(tmp_path / "array.txt").B, some)
+
+
+def test_what_has_no_place_in_columns_is_refused(tmp_path: Path, glass: xr.Dataset) -> None:
+    with pytest.raises(QuantityError, match="one dimension"):
+        glass.bp.to_columns(tmp_path / "a.txt")
+    glass.Sq.bp.to_columns(tmp_path / "a.txt")
+    with pytest.raises(FileFormatError, match="exists"):
+        glass.Sq.bp.to_columns(tmp_path / "a.txt")
+
+
+def test_damaged_headers_are_named(tmp_path: Path, glass: xr.Dataset) -> None:
+    path = tmp_path / "a.txt"
+    glass[["Sq", "Sq_std"]].bp.to_columns(path)
+    whole = path.read_text()
+    for old, new in (
+        ('"names"', '"name"'), ('["Q", "Sq", "Sq_std"]', '["Q"]'), ('"coords": {', '"coords": 3, "x": {'), ("{", "[" * 10**5),
+        ('"attrs": [', '"attrs": [7, '), ('"static_structure_factor"', '"other"'), ("\n0", "\nx"),
+    ):  # fmt: skip
+        assert old in whole
+        path.write_text(whole.replace(old, new, 1))
+        with pytest.raises(XbpError):
+            xbp.open_dataset(path)
+
+
+def test_the_dos_of_vanadium(shared_data: Path) -> None:
+    ds = xr.open_dataset(shared_data / "ins" / "V-dos.dat", engine="columns", **(DOS | {"units": "1"}))
+    table = np.loadtxt(shared_data / "ins" / "V-dos.dat")
+    np.testing.assert_array_equal(ds.E, table[:, 0])
+    np.testing.assert_array_equal(ds.g, table[:, 1])
+    in_mev = ds.bp.convert(E="meV").g
+    peaks = [float(in_mev.sel(E=slice(*limits)).idxmax()) for limits in ((15, 23), (24, 32))]
+    assert peaks == pytest.approx([19.2, 27.2], abs=0.5)
+
+
+# Rows, the first in ascending order, whether it descends in the file.
+TABLES = {
+    "raman/ae0202.txt": ("raman_intensity", "1/cm"),
+    "raman/BD1469.txt": ("raman_intensity", "1/cm"),
+    "raman/LS4.txt": ("raman_intensity", "1/cm"),
+    "raman/labram_wn.txt": ("raman_intensity", "1/cm"),
+    "cp/example_data.csv": ("heat_capacity", "K"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_other_tables(shared_data: Path, name: str) -> None:
+    quantity, units = TABLES[name]
+    path = shared_data / name
+    rows = []
+    for line in path.read_bytes().decode("latin-1").replace(",", " ").splitlines():
+        try:
+            x, y = map(float, line.split())
+        except ValueError:
+            continue
+        rows.append((x, y))
+    try:
+        ds = xr.open_dataset(path, engine="columns", quantity=quantity, units="1", coordinate_units=units)
+    except CoordinateError:
+        steps = np.diff([x for x, _ in rows])
+        assert (steps <= 0).any()
+        assert (steps >= 0).any()
+        return
+    assert len(rows) - ds[(quantity == "raman_intensity" and "I") or "C"].size in (0, 1, 2)
+    by_x = dict(rows)
+    for x, y in zip(ds[next(iter(ds.dims))].values, ds[next(iter(ds.data_vars))].values, strict=True):
+        assert by_x[x] == y

@@ -340,3 +340,44 @@ def test_a_spectrum_is_no_trajectory(tmp_path: Path, glass: xr.Dataset) -> None:
     glass.bp.to_netcdf(tmp_path / "s.nc")
     with pytest.raises(FileFormatError, match="holds no trajectory"):
         open_trajectory(tmp_path / "s.nc")
+
+
+def test_a_lammps_data_file(tmp_path: Path) -> None:
+    text = """made by hand
+
+3 atoms
+2 atom types
+
+0 10 xlo xhi
+0 11 ylo yhi
+0 12 zlo zhi
+
+Masses
+
+1 91.224
+2 63.546
+
+Atoms # atomic
+
+2 2 1.0 2.0 3.0 0 0 1
+1 1 4.0 5.0 6.0 0 0 0
+3 1 7.0 8.0 9.0 0 0 0
+
+Velocities
+
+1 0.5 0.0 0.0
+2 0.0 -1.0 0.0
+3 0.0 0.0 2.0
+"""
+    path = written(tmp_path, text, "glass.data")
+    traj = open_trajectory(path, units="metal").compute()
+    assert traj.element.values.tolist() == ["Zr", "Cu", "Zr"]
+    np.testing.assert_allclose(traj.position.values[0], [[4, 5, 6], [1, 2, 15], [7, 8, 9]])
+    np.testing.assert_allclose(traj.velocity.values[0], [[0.5, 0, 0], [0, -1, 0], [0, 0, 2]], rtol=1e-6)
+    np.testing.assert_allclose(traj.cell.values, np.diag([10, 11, 12]))
+    named = open_trajectory(path, units="metal", elements=["Al", "Si"]).compute()
+    assert named.element.values.tolist() == ["Al", "Si", "Al"]
+    with pytest.raises(UnitsError, match="not known"):
+        open_trajectory(path)
+    with pytest.raises(QuantityError, match="'A'"):
+        open_trajectory(path, units="metal", elements=["A", "B"])

@@ -184,7 +184,9 @@ def test_bad_input() -> None:
 
 
 def test_measured_glass(shared_data: Path) -> None:
-    ds = open_columns(shared_data / "cp" / "example_data.csv", quantity="heat_capacity", units=("K", "J/mol/K"))
+    ds = open_columns(
+        shared_data / "cp" / "example_data.csv", quantity="heat_capacity", units="J/mol/K", coordinate_units="K"
+    )
     result = ds.bp.fit_heat_capacity(T_range=("1.8 K", "100 K"))
     assert str(result.status.values) == "ok"
     assert float(result.energy_E) == pytest.approx(6.6, abs=0.4)

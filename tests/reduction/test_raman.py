@@ -218,7 +218,7 @@ def test_measured_glasses(shared_data: Path, name: str) -> None:
     ds = (
         open_labspec(path)
         if name.startswith("labram")
-        else open_columns(path, quantity="raman_intensity", units=("1/cm", "1"))
+        else open_columns(path, quantity="raman_intensity", units="1", coordinate_units="1/cm")
     ).bp.convert(E="meV")
     B = ds.bp.to_reduced_raman("295 K")
     peak = B.bp.boson_peak(E_range=FIT)
@@ -237,7 +237,7 @@ def test_measured_glasses(shared_data: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["ae0202.txt", "BD1469.txt"])
 def test_agrees_with_the_published_correction_up_to_its_prefactor(shared_data: Path, name: str) -> None:
     """Galeener & Sen (1978), which rampy's ``tlcorrection(correction="long")`` has: I ν₀³ν(1 − e^{−hcν/kT})/(ν₀ − ν)⁴."""
-    ds = open_columns(shared_data / "raman" / name, quantity="raman_intensity", units=("1/cm", "1"))
+    ds = open_columns(shared_data / "raman" / name, quantity="raman_intensity", units="1", coordinate_units="1/cm")
     nu, nu0, T = ds.E.values, 1e7 / 514.532, 296.15
     hc_k = scipy.constants.h * scipy.constants.c / scipy.constants.k * 100
     published = ds.I.values * nu0**3 * nu / (nu0 - nu) ** 4 * (1 - np.exp(-hc_k * nu / T))
@@ -250,6 +250,6 @@ def test_agrees_with_the_published_correction_up_to_its_prefactor(shared_data: P
 
 
 def test_a_spectrum_without_a_boson_peak(shared_data: Path) -> None:
-    ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units=("1/cm", "1"))
+    ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm")
     with pytest.raises(RangeError, match="holds no data"):
         ds.bp.to_reduced_raman("295 K").bp.boson_peak(E_range=("3 meV", "20 meV"))

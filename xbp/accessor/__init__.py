@@ -19,6 +19,7 @@ from xbp.models.factors import Convention
 from xbp.models.raman import Coupling, Side
 from xbp.peaks.fits import Method
 from xbp.reduction.heat_capacity import Amount
+from xbp.reduction.powder import KiOverKf, Variance
 from xbp.units import Frequency
 
 __all__ = ["BosonPeakAccessor", "PlotAccessor"]
@@ -105,6 +106,29 @@ class BosonPeakAccessor(TrajectoryMethods):
         """See `xbp.rebin`: other bins, the same integral."""
         return reduction.rebin(self._data, E, Q, given=given)
 
+    def angle_to_Q(
+        self,
+        Q: Any,
+        *,
+        incident_energy: Any = None,
+        angle_width: Any = "neighbors",
+        ki_over_kf: KiOverKf | None = None,
+        variance: Variance = "exact",
+    ) -> Data:
+        """See `xbp.angle_to_Q`: S(Q,E) from S(2θ,E)."""
+        return reduction.angle_to_Q(
+            self._data,
+            Q,
+            incident_energy=incident_energy,
+            angle_width=angle_width,
+            ki_over_kf=ki_over_kf,
+            variance=variance,
+        )
+
+    def kinematic_limits(self, two_theta: Any = None, *, incident_energy: Any = None) -> xr.Dataset:
+        """See `xbp.kinematic_limits`: the range of Q that an instrument reaches."""
+        return reduction.kinematic_limits(self._data, two_theta, incident_energy=incident_energy)
+
     def convert(
         self,
         E: str | None = None,
@@ -180,6 +204,14 @@ class BosonPeakAccessor(TrajectoryMethods):
         """See `xbp.phonon_dispersion`: phonon branches in current spectra."""
         return peaks.phonon_dispersion(self._data, E_range)
 
+    def sound_velocity(self, Q_max: Any = "0.5 1/angstrom") -> xr.Dataset:
+        """See `xbp.sound_velocity`: sound velocities and the Debye energy from phonon branches."""
+        return peaks.sound_velocity(self._data, Q_max)
+
+    def ioffe_regel(self) -> xr.Dataset:
+        """See `xbp.ioffe_regel`: where phonons are as wide as their energy over π."""
+        return peaks.ioffe_regel(self._data)
+
     def mark_box_phonon(self, phonon: Any) -> Data:
         """See `xbp.mark_box_phonon`: mark spectra with the first phonon of the simulated box."""
         return peaks.mark_box_phonon(self._data, phonon)
@@ -187,6 +219,18 @@ class BosonPeakAccessor(TrajectoryMethods):
     def to_netcdf(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """See `xbp.to_netcdf`: archive to a file that reads back identical."""
         io.to_netcdf(self._data, path, overwrite=overwrite)
+
+    def to_nxspe(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """See `xbp.to_nxspe`: write S(2θ,E) for Mantid, Horace and PACE."""
+        io.to_nxspe(self._data, path, overwrite=overwrite)
+
+    def to_columns(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """See `xbp.to_columns`: write a spectrum as three-column text."""
+        io.to_columns(self._data, path, overwrite=overwrite)
+
+    def to_sqw(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """See `xbp.to_sqw`: write S(q,ω) text for McStas and iFit."""
+        io.to_sqw(self._data, path, overwrite=overwrite)
 
     @property
     def plot(self) -> PlotAccessor:

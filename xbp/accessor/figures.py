@@ -36,3 +36,11 @@ class PlotAccessor:
     def correlation(self, ax: Any = None, **kwargs: Any) -> Any:
         """See `xbp.plot.correlation`: correlation with S(Q) against energy."""
         return plot.correlation(self._data, ax, **kwargs)
+
+    def fluctuations(self, E_range: Any = ("1 meV", "20 meV"), *, figure: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.fluctuations`: Ω(Q,E) of every field compared, S(Q) laid over each."""
+        return plot.fluctuations(self._data, E_range, figure=figure, **kwargs)
+
+    def field_correlations(self, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.field_correlations`: correlation of every field with S(Q) against energy."""
+        return plot.field_correlations(self._data, ax, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import xarray as xr
@@ -12,6 +13,7 @@ from xbp.md.mixing import Normalization
 from xbp.md.pair_distribution import Window
 from xbp.md.plan import Taper
 from xbp.md.spectra import Part
+from xbp.peaks.fluctuations import PAPER_FIELDS
 
 __all__ = ["TrajectoryMethods"]
 
@@ -217,3 +219,83 @@ class TrajectoryMethods:
     def box_phonon(self, window: Any = "20 ps", *, progress: bool = False) -> xr.Dataset:
         """See `xbp.box_phonon`: the first transverse phonon of a simulated box."""
         return peaks.box_phonon(self._data, window, progress=progress)
+
+    def local_fields(self, fields: str | Sequence[str], *, cutoff: Any = None, reference: Any = "mean") -> xr.Dataset:
+        """See `xbp.md.local_fields`: what every atom sees of its neighbors."""
+        return md.local_fields(self._data, fields, cutoff=cutoff, reference=reference)
+
+    def fluctuation_spectrum(
+        self,
+        field: str | xr.DataArray | Sequence[str | xr.DataArray],
+        Q_max: Any,
+        dQ: Any = "0.05 1/angstrom",
+        *,
+        cutoff: Any = None,
+        reference: Any = "mean",
+        subtract_mean: bool = True,
+        E_max: Any = None,
+        dE: Any = None,
+        window: Any = None,
+        resolution: Any = None,
+        taper: Taper = "hann",
+        T: Any = None,
+        max_wavevectors_per_shell: int | None = None,
+        precision: Precision = "single",
+        progress: bool = False,
+    ) -> Any:
+        """See `xbp.md.fluctuation_spectrum`: φ(Q,E), Ω(Q,E) and χ(E) of a local field."""
+        return md.fluctuation_spectrum(
+            self._data,
+            field,
+            Q_max,
+            dQ,
+            cutoff=cutoff,
+            reference=reference,
+            subtract_mean=subtract_mean,
+            E_max=E_max,
+            dE=dE,
+            window=window,
+            resolution=resolution,
+            taper=taper,
+            T=T,
+            max_wavevectors_per_shell=max_wavevectors_per_shell,
+            precision=precision,
+            progress=progress,
+        )
+
+    def compare_fluctuations(
+        self,
+        Q_max: Any,
+        dQ: Any = "0.05 1/angstrom",
+        *,
+        fields: Sequence[str | xr.DataArray] = PAPER_FIELDS,
+        cutoff: Any = None,
+        reference: Any = "mean",
+        weights: Any = "neutron",
+        energy: Any = None,
+        E_range: Any = ("1 meV", "12 meV"),
+        Q_range: Any = None,
+        E_max: Any = "60 meV",
+        window: Any = None,
+        T: Any = None,
+        max_wavevectors_per_shell: int | None = None,
+        progress: bool = False,
+    ) -> xr.Dataset:
+        """See `xbp.compare_fluctuations`: which local field has the fingerprints of the boson peak."""
+        return peaks.compare_fluctuations(
+            self._data,
+            Q_max,
+            dQ,
+            fields=fields,
+            cutoff=cutoff,
+            reference=reference,
+            weights=weights,
+            energy=energy,
+            E_range=E_range,
+            Q_range=Q_range,
+            E_max=E_max,
+            window=window,
+            T=T,
+            max_wavevectors_per_shell=max_wavevectors_per_shell,
+            progress=progress,
+        )

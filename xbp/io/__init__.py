@@ -10,10 +10,13 @@ from typing import NamedTuple
 import xarray as xr
 
 from xbp.errors import FileFormatError
-from xbp.io import columns, histogram, labspec, netcdf, ppms
+from xbp.io import columns, dave, histogram, labspec, mantid, netcdf, nxspe, ppms, sqw, total_scattering
+from xbp.io.columns import to_columns
 from xbp.io.netcdf import to_netcdf
+from xbp.io.nxspe import to_nxspe
+from xbp.io.sqw import to_sqw
 
-__all__ = ["FORMATS", "open_dataset", "to_netcdf"]
+__all__ = ["FORMATS", "open_dataset", "to_columns", "to_netcdf", "to_nxspe", "to_sqw"]
 
 
 class Format(NamedTuple):
@@ -29,8 +32,12 @@ FORMATS = (
     Format("histogram HDF5", histogram.decline, histogram.open_histogram),
     Format("LabSpec export", labspec.decline, labspec.open_labspec),
     Format("PPMS heat capacity", ppms.decline, ppms.open_ppms),
-    # Any table of numbers is one of these: last, and it says what it must be told.
-    Format("columns of numbers", columns.decline, columns.open_columns),
+    Format("NXSPE", nxspe.decline, nxspe.open_nxspe),
+    Format("Mantid processed NeXus", mantid.decline, mantid.open_mantid),
+    Format("columns", columns.decline, columns.open_columns),
+    Format("DAVE ASCII", dave.decline, dave.open_dave),
+    Format("S(q,ω) text", sqw.decline, sqw.open_sqw),
+    Format("total scattering text", total_scattering.decline, total_scattering.open_total_scattering),
 )
 
 
@@ -43,6 +50,11 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, a Raman spectrum
         exported by Horiba LabSpec, or a heat capacity measured by a Quantum Design PPMS. For options
         of one format, and for columns of numbers, use ``xarray.open_dataset(path, engine=...)``.
+        netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE, Mantid processed
+        NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's total scattering, and columns
+        that xbp wrote. For options of one format, such as the temperature of the sample, use
+        ``xarray.open_dataset(path, engine=...)``: "histogram", "nxspe", "mantid", "dave", "sqw",
+        "total_scattering" or "columns".
 
     Returns
     -------

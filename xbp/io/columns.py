@@ -1,9 +1,11 @@
-"""Columns of numbers in a text file, which tells neither their quantity nor their units."""
+"""Two- and three-column text: units given by the caller, or by the header that xbp writes."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,145 +13,261 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.conditions import temperature_coordinate
 from xbp.construct import new_dataset
-from xbp.errors import FileFormatError, QuantityError
-from xbp.io.text import read_columns, read_lines
-from xbp.reduction.raman import to_raman_shift
-from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
-from xbp.signal import label_std
-from xbp.units import format_unit, parse_unit
+from xbp.errors import CoordinateError, QuantityError, XbpError
+from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable, write_text
+from xbp.schema import COORDINATES, QUANTITIES, validate
+from xbp.signal import read, std_of
 
-__all__ = ["ColumnsBackend", "decline", "open_columns", "spectrum"]
+__all__ = ["ColumnsBackend", "decline", "open_columns", "to_columns"]
+
+_MARK = "# xbp columns "
+_END = "# end"
+_SEPARATORS = re.compile(r"[,;\s]+")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE)
 
 
 def decline(path: Path) -> str | None:
-    """Say why a file is no text with columns of numbers, or None where it is."""
-    try:
-        read_columns(path, read_lines(path))
-    except FileFormatError as error:
-        return error.reason
-    return None
+    """Say why a file cannot be opened as columns without further word, or None where xbp wrote it."""
+    lines = head(path)
+    if lines and lines[0].startswith(_MARK):
+        return None
+    if any(_row(line) is not None for line in lines):
+        return (
+            "it may be a table, but does not say its units: xarray.open_dataset(path, engine='columns', "
+            "quantity='vibrational_dos', units='1', coordinate='E', coordinate_units='meV') or the like"
+        )
+    return "it has no rows of two or three numbers"
 
 
 def open_columns(
     path: str | os.PathLike[str],
     *,
     quantity: str | None = None,
-    units: Sequence[str] | None = None,
-    columns: Sequence[int] | None = None,
-    temperature: Any = None,
-    laser: Any = None,
+    units: str | None = None,
+    coordinate: str | None = None,
+    coordinate_units: str | None = None,
+    T: Any = None,
+    statistics: str | None = None,
 ) -> xr.Dataset:
-    r"""Read two or three columns of a text file: the axis, the values and, if there, their standard deviations.
+    """Read a table of a coordinate, a value and, in a third column, its standard deviation.
+
+    The table is the longest run of lines with two or three numbers each; numbers are parted by
+    blanks, commas or semicolons. Rows that descend are turned around; temperatures are sorted.
 
     Parameters
     ----------
     path : path-like
-        Text with columns apart by spaces, tabs, semicolons or commas; UTF-8 or Latin-1; a header before them and
-        text after them are left out.
+        Any text.
     quantity : str
-        What the values are: one of the vocabulary that has one dimension, such as ``"raman_intensity"``,
-        ``"heat_capacity"``, ``"vibrational_dos"``.
-    units : sequence of str
-        Units of each column named, such as ``("1/cm", "1")`` or ``("K", "J/mol/K")``. A Raman axis in units of a
-        length is a wavelength.
-    columns : sequence of int, optional
-        Which columns to read, counted from 0; needed where the file has others than those `units` names.
-    temperature : scalar with units, optional
-        Temperature of a spectrum (bare: K).
-    laser : scalar with units, optional
-        Wavelength of the laser; turns a Raman wavelength axis into the shift.
+        A name of the vocabulary, such as ``"vibrational_dos"``.
+    units : str
+        Of the values; "1" where they are arbitrary.
+    coordinate : str, optional
+        What the first column is: "E", "Q", "temperature", "time" or "r". By default the last
+        dimension of the quantity.
+    coordinate_units : str
+        Its units; it stays in them, and ``.bp.convert`` changes them.
+    T : scalar with units, optional
+        Temperature of the sample; a bare number is in K.
+    statistics : {"quantum", "classical"}, optional
+        As for `new_dataset`.
 
     Returns
     -------
     xarray.Dataset
-        The axis sorted ascending; the header text in ``attrs["header"]``.
+        The variable named as the vocabulary has it, with ``<name>_std`` where there is a third
+        column. Of a file that `to_columns` wrote nothing has to be said.
 
     Raises
     ------
+    QuantityError, UnitsError
+        If the quantity or the units are not given, or unknown.
     FileFormatError
-        If the file is no such text, a row of it has another number of columns, or quantity or units are not given.
-    XbpError
-        If the numbers do not follow the data model: duplicates or NaN on the axis, units of another dimension.
+        If there is no table.
+    CoordinateError
+        If the coordinate has duplicates, or is not ascending or descending.
 
     Examples
     --------
-    >>> import pathlib, tempfile
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "cp.csv"
-    >>> _ = path.write_text("300.1,21.1\n299.9,21.0\n")
-    >>> open_columns(path, quantity="heat_capacity", units=("K", "J/mol/K")).C.values
-    array([21. , 21.1])
+    >>> import os, pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "dos.txt")
+    ...     _ = path.write_text(os.linesep.join(["# THz and 1/THz", "1.0 0.5", "2.0 0.25"]))
+    ...     g = open_columns(path, quantity="vibrational_dos", units="1/THz", coordinate_units="THz").g
+    >>> g.bp.convert(E="meV").E.values.round(3)
+    array([4.136, 8.271])
     """
     where = Path(path)
-    table = read_columns(where, read_lines(where))
-    n = table.numbers.shape[1]
-    if quantity is None or units is None:
-        raise FileFormatError(
-            f"{where} is text with {n} columns of numbers",
-            reason="it tells neither what they are nor their units",
-            fix="xarray.open_dataset(path, engine='columns', quantity='raman_intensity', units=('1/cm', '1'))",
-        )
-    row = QUANTITIES.get(quantity)
-    if row is None or len(row.dims) != 1:
+    try:
+        lines = read_lines(where, complete=False)
+        if lines and lines[0].startswith(_MARK):
+            return _read_own(lines)
+        table = _table(lines)
+    except XbpError:
+        raise
+    except (*TEXT_ERRORS, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise unreadable(where, "columns", error) from error
+    if quantity is None or units is None or coordinate_units is None or quantity not in QUANTITIES:
         raise QuantityError(
-            f"quantity={quantity!r} has not one dimension",
-            reason="two columns hold an axis and the values over it",
-            fix=f"one of {', '.join(q for q, r in QUANTITIES.items() if len(r.dims) == 1)}",
+            f"{where.name} is a table, opened with quantity={quantity!r}, units={units!r}, "
+            f"coordinate_units={coordinate_units!r}",
+            reason="text does not say what its numbers are",
+            fix=f"quantity= one of {', '.join(QUANTITIES)}; units='1' if arbitrary",
         )
-    picked = list(range(n)) if columns is None else list(columns)
-    if (
-        isinstance(units, str)
-        or len(picked) != len(units)
-        or not 2 <= len(picked) <= 3
-        or not all(isinstance(c, int) and 0 <= c < n for c in picked)
-    ):
-        raise FileFormatError(
-            f"{where} has {n} columns; columns={columns}, units={units!r}",
-            reason="the axis, the values and perhaps their standard deviations are read, each with its units",
-            fix="like columns=(0, 1), units=('1/cm', '1')",
+    dim = coordinate or QUANTITIES[quantity].dims[-1]
+    x, *columns = table.T
+    if dim == "temperature":
+        # A thermometer scatters, and a sample is cooled and heated: points come in an order of their own.
+        order = np.argsort(x, kind="stable")
+        x, columns = x[order], [column[order] for column in columns]
+    steps = np.diff(x)
+    if (steps < 0).all():
+        x, columns = x[::-1], [column[::-1] for column in columns]
+    elif not (steps > 0).all():
+        raise CoordinateError(
+            f"the first column of {where.name} is neither ascending nor descending "
+            f"({int((steps <= 0).sum())} of {steps.size} steps)",
+            reason="it is no coordinate, or the rows of several tables follow one another",
+            fix="take the file apart, or drop the duplicates",
         )
-    ds = spectrum(quantity, table.numbers[:, picked], units, temperature=temperature, laser=laser)
-    ds.attrs["source"] = f"text file {where.name}"
-    if table.header:
-        ds.attrs["header"] = "\n".join(table.header)
+    if dim not in COORDINATES:
+        raise CoordinateError(
+            f"coordinate={dim!r} is not known",
+            reason="its units cannot be checked",
+            fix=f"one of {', '.join(COORDINATES)}",
+        )
+    return new_dataset(
+        quantity,
+        columns[0],
+        std=columns[1] if len(columns) > 1 else None,
+        units=units,
+        coords={dim: (x, coordinate_units)},
+        temperature=T,
+        statistics=statistics,
+        attrs={"source": f"text file {where.name}"},
+    )
+
+
+def _row(line: str) -> list[str] | None:
+    words = [word for word in _SEPARATORS.split(line.strip()) if word]
+    return words if len(words) in (2, 3) and all(map(_NUMBER.fullmatch, words)) else None
+
+
+def _table(lines: list[str]) -> np.ndarray:
+    """Return the longest run of rows with as many numbers each."""
+    runs: list[list[list[str]]] = [[]]
+    for row in map(_row, lines):
+        if row is None or (runs[-1] and len(runs[-1][-1]) != len(row)):
+            runs.append([])
+        if row is not None:
+            runs[-1].append(row)
+    longest = max(runs, key=len)
+    if len(longest) < 2:
+        raise ValueError("it has no rows of two or three numbers")
+    # Fortran writes 1D-3.
+    words = (word.lower().replace("d", "e") for row in longest for word in row)
+    return to_numbers(words, "the table").reshape(len(longest), -1)
+
+
+def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write a spectrum as three-column text: coordinate, value, standard deviation.
+
+    Every number has all its digits, and the first comment holds units, attributes and the other
+    coordinates, so that ``xbp.open_dataset`` gives back the identical Dataset. Programs that draw
+    columns skip the comments.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        A signal over one dimension, such as a cut. Of a Dataset the signal and its standard
+        deviation are written, companions are not.
+    path : path-like
+        Where to.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    QuantityError
+        If there are more dimensions than one.
+    FileFormatError
+        If the file exists and `overwrite` is not given, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, xbp
+    >>> cut = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().bp.cut_Q((2, 8))[["B", "B_std"]]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cut.bp.to_columns(f"{folder}/cut.txt")
+    ...     xbp.open_dataset(f"{folder}/cut.txt").identical(cut)
+    True
+    """
+    signal = read(data)
+    if signal.value.ndim != 1:
+        raise QuantityError(
+            f"'{signal.value.name}' is over {tuple(signal.value.dims)}",
+            reason="columns hold one dimension",
+            fix="cut it first, such as data.bp.cut_Q((2, 8)), or write netCDF: data.bp.to_netcdf(path)",
+        )
+    (dim,) = map(str, signal.value.dims)
+    name = str(signal.value.name or signal.quantity.variable)
+    std = None if signal.std is None else f"{name}_std"
+    coords = signal.source.coords if isinstance(signal.source, xr.Dataset) else signal.value.coords
+    header: dict[str, Any] = {
+        "names": [dim, name, *([] if std is None else [std])],
+        "attrs": [
+            dict(signal.value[dim].attrs),
+            dict(signal.value.attrs),
+            *([] if std is None else [dict(signal.source[std].attrs)]),
+        ],
+        "coords": {
+            str(key): [list(coordinate.dims), coordinate.values.tolist(), dict(coordinate.attrs)]
+            for key, coordinate in coords.items()
+            if key != dim and set(coordinate.dims) <= {dim, "bnds"}
+        },
+        "dataset": dict(signal.source.attrs) if isinstance(signal.source, xr.Dataset) else {},
+    }
+    columns = [signal.value[dim].values, signal.value.values, *([] if signal.std is None else [signal.std.values])]
+    rows = zip(*(np.asarray(column, dtype=float).tolist() for column in columns), strict=True)
+    titles = (f"{n} [{a.get('units', '1')}]" for n, a in zip(header["names"], header["attrs"], strict=True))
+    lines = [_MARK + json.dumps(header, default=lambda value: value.tolist()), f"# {' '.join(titles)}"]
+    write_text(path, [*lines, *(" ".join(map(repr, row)) for row in rows), _END], overwrite=overwrite)
+
+
+def _read_own(lines: list[str]) -> xr.Dataset:
+    if lines[-1] != _END:
+        raise ValueError(f"its last line is not '{_END}'")
+    header = json.loads(lines[0].removeprefix(_MARK))
+    names, attrs = header["names"], header["attrs"]
+    rows = [line for line in lines if not line.startswith("#")]
+    table = to_numbers(rows, "the table", size=len(rows) * len(names)).reshape(-1, len(names))
+    dim, name = names[:2]
+    ds = xr.Dataset(
+        {key: (dim, table[:, i], attrs[i]) for i, key in enumerate(names) if i},
+        coords={dim: (dim, table[:, 0], attrs[0])}
+        | {key: (tuple(dims), np.array(values), labels) for key, (dims, values, labels) in header["coords"].items()},
+        attrs=header["dataset"],
+    )
+    validate(ds[name])
+    std_of(ds, ds[name])
     return ds
-
-
-def spectrum(
-    quantity: str, numbers: np.ndarray, units: Sequence[str], *, temperature: Any = None, laser: Any = None
-) -> xr.Dataset:
-    """Label columns (axis, values and perhaps their standard deviations), sorted along the axis."""
-    numbers = numbers[np.argsort(numbers[:, 0], kind="stable")]
-    axis, values, *std = numbers.T
-    row = QUANTITIES[quantity]
-    if quantity == "raman_intensity" and parse_unit(units[0]).is_compatible_with("nm"):
-        ds = xr.Dataset(
-            {"I": ("wavelength", values)},
-            coords={"wavelength": ("wavelength", axis, {"units": units[0]})},
-            attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION},
-        )
-        ds["I"].attrs = {"units": format_unit(parse_unit(units[1])), "quantity": quantity, "long_name": row.label}
-        if temperature is not None:
-            ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
-    else:
-        ds = new_dataset(
-            quantity, values, units=units[1], coords={row.dims[0]: (axis, units[0])}, temperature=temperature
-        )
-    if std:
-        ds[f"{row.variable}_std"] = (ds[row.variable].dims, std[0])
-        label_std(ds, row.variable)
-        ds[f"{row.variable}_std"].attrs["units"] = format_unit(parse_unit(units[2]))
-    return to_raman_shift(ds, laser) if laser is not None and "wavelength" in ds.dims else ds
 
 
 class ColumnsBackend(BackendEntrypoint):
     """``xarray.open_dataset(path, engine="columns", quantity=..., units=...)``."""
 
-    description = "Columns of numbers in a text file, their quantity and units given"
+    description = "Two- and three-column text, its units given by the caller"
     open_dataset_parameters = (
-        "filename_or_obj", "drop_variables", "quantity", "units", "columns", "temperature", "laser",
-    )  # fmt: skip
+        "filename_or_obj",
+        "drop_variables",
+        "quantity",
+        "units",
+        "coordinate",
+        "coordinate_units",
+        "T",
+        "statistics",
+    )
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
         self,
@@ -157,18 +275,27 @@ class ColumnsBackend(BackendEntrypoint):
         *,
         drop_variables: str | Iterable[str] | None = None,
         quantity: str | None = None,
-        units: Sequence[str] | None = None,
-        columns: Sequence[int] | None = None,
-        temperature: Any = None,
-        laser: Any = None,
+        units: str | None = None,
+        coordinate: str | None = None,
+        coordinate_units: str | None = None,
+        T: Any = None,
+        statistics: str | None = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_columns`."""
         dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        ds = open_columns(
-            filename_or_obj, quantity=quantity, units=units, columns=columns, temperature=temperature, laser=laser
-        )
-        return ds.drop_vars(dropped)
+        return open_columns(
+            filename_or_obj,
+            quantity=quantity,
+            units=units,
+            coordinate=coordinate,
+            coordinate_units=coordinate_units,
+            T=T,
+            statistics=statistics,
+        ).drop_vars(dropped)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Never guess: such a file needs its units named."""
-        return False
+        """Recognise what xbp wrote, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
+        try:
+            return Path(filename_or_obj).is_file() and decline(Path(filename_or_obj)) is None
+        except (TypeError, OSError, ValueError):
+            return False

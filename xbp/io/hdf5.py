@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import h5py
+import numpy as np
 
-__all__ = ["HDF5_ERRORS", "HDF5_SIGNATURE", "attribute"]
+__all__ = ["HDF5_ERRORS", "HDF5_SIGNATURE", "attribute", "number", "numbers", "text"]
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -14,6 +15,13 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HDF5_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError, OverflowError)
 
 _MAX_TEXT = 256
+_MAX_LONG_TEXT = 2**24
+
+# 10^5 detectors of 2000 energies fit; what claims to be larger would not fit into memory twice.
+_MAX_NUMBERS = 2**28
+# The best ratio that deflate can reach, and the best that large arrays of measured numbers do.
+_MAX_COMPRESSION = 1032
+_LARGE, _MAX_COMPRESSION_LARGE = 2**26, 50
 
 
 def attribute(node: h5py.HLObject, name: str) -> Any:
@@ -37,3 +45,76 @@ def attribute(node: h5py.HLObject, name: str) -> Any:
     if not short or not (text or isinstance(kind, h5py.h5t.TypeIntegerID)):
         raise ValueError(f"attribute '{name}' of {node.name} is neither a short text nor an integer")
     return node.attrs[name]
+
+
+def numbers(
+    group: h5py.Group,
+    name: str,
+    *,
+    shape: tuple[int, ...] | None = None,
+    ndim: int | None = None,
+    whole: bool = False,
+) -> Any:
+    """Read a dataset of numbers as float64 (int64 if `whole`), its declared size checked before it is read.
+
+    Raises
+    ------
+    ValueError
+        If it is missing, holds no numbers (no whole ones), has another shape, or claims more than
+        the file stores.
+    """
+    node = group.get(name)
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu":
+        raise ValueError(f"'{name}' is missing or holds no numbers")
+    if (shape is not None and node.shape != shape) or (ndim is not None and node.ndim != ndim):
+        wanted = f"{ndim} dimensions are" if shape is None else f"{shape} is"
+        raise ValueError(f"'{name}' has the shape {node.shape}, where {wanted} needed")
+    stored = node.id.get_storage_size()
+    claimed = node.size * node.dtype.itemsize
+    ratio = _MAX_COMPRESSION if claimed <= _LARGE else _MAX_COMPRESSION_LARGE
+    if node.size == 0 or node.size > _MAX_NUMBERS or claimed > ratio * stored:
+        raise ValueError(f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are stored")
+    values = np.asarray(node[()], dtype=float)
+    if not whole:
+        return values
+    if not ((np.abs(values) < 2**53) & (np.trunc(values) == values)).all():
+        raise ValueError(f"'{name}' holds something else than whole numbers")
+    return values.astype(np.int64)
+
+
+def number(group: h5py.Group, name: str) -> float | None:
+    """Read a dataset of one number; None where there is none, or it is not finite.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if name not in group:
+        return None
+    values = numbers(group, name)
+    if values.size != 1:
+        raise ValueError(f"'{name}' holds {values.size} numbers where one is needed")
+    value = float(values.reshape(()))
+    return value if np.isfinite(value) else None
+
+
+def text(group: h5py.Group, name: str) -> str | None:
+    """Read a dataset of one text; None where there is none, or it is no text.
+
+    Raises
+    ------
+    ValueError
+        If it claims to be absurdly long.
+    """
+    node = group.get(name)
+    if (
+        not isinstance(node, h5py.Dataset)
+        or node.size != 1
+        or not isinstance(node.id.get_type(), h5py.h5t.TypeStringID)
+    ):
+        return None
+    if node.id.get_type().get_size() > _MAX_LONG_TEXT:
+        raise ValueError(f"'{name}' claims to be a text of {node.id.get_type().get_size()} bytes")
+    value = np.asarray(node[()]).reshape(-1)[0]
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip("\x00 \n")

@@ -15,7 +15,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import FileFormatError, UnitsError, XbpError
-from xbp.io.hdf5 import HDF5_ERRORS, attribute
+from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers
 from xbp.schema import COORDINATES
 from xbp.units import format_unit, parse_unit, registry
 
@@ -149,7 +149,8 @@ def _numbers(
         raise _damaged(path, f"'{name}' has the shape {node.shape}")
     if node.size and node.id.get_storage_size() == 0:
         raise _damaged(path, f"'{name}' was declared and never written")
-    return np.asarray(node[()], dtype=float)
+    values: np.ndarray = numbers(group, name)
+    return values
 
 
 def _unit_factor(unit: Any, canonical: str, axis: str, path: Path) -> float:

@@ -8,12 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
+from xbp.conditions import temperature_coordinate
+from xbp.construct import new_dataset
 from xbp.errors import FileFormatError
-from xbp.io.columns import spectrum
-from xbp.io.text import read_columns, read_lines
+from xbp.io.tables import read_columns, read_lines
+from xbp.reduction.raman import to_raman_shift
+from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
+from xbp.units import parse_unit
 
 __all__ = ["LabspecBackend", "decline", "open_labspec"]
 
@@ -87,9 +92,25 @@ def open_labspec(
     line = laser
     if line is None and axis == "nm" and header.get("Laser (nm)"):
         line = f"{header['Laser (nm)']} nm"
-    ds = spectrum("raman_intensity", table.numbers, (axis, "1"), temperature=temperature, laser=line)
+    ds = _spectrum(table.numbers, axis, temperature)
+    if line is not None and "wavelength" in ds.dims:
+        ds = to_raman_shift(ds, line)
     ds.attrs |= {"source": f"LabSpec export {where.name}"} | _attributes(header)
     return ds
+
+
+def _spectrum(numbers: np.ndarray, axis: str, temperature: Any) -> xr.Dataset:
+    """Label the two columns, sorted along the axis: a shift, or a wavelength."""
+    place, values = numbers[np.argsort(numbers[:, 0], kind="stable")].T
+    if not parse_unit(axis).is_compatible_with("nm"):
+        return new_dataset("raman_intensity", values, units="1", coords={"E": (place, axis)}, temperature=temperature)
+    row = QUANTITIES["raman_intensity"]
+    ds = xr.Dataset(
+        {"I": ("wavelength", values, {"units": "1", "quantity": row.name, "long_name": row.label})},
+        coords={"wavelength": ("wavelength", place, {"units": axis})},
+        attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION},
+    )
+    return ds if temperature is None else ds.assign_coords(temperature=temperature_coordinate(temperature))
 
 
 def _header(lines: list[str]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import xarray as xr
 
 from xbp.errors import FileFormatError, QuantityError, XbpError
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute
+from xbp.io.publish import new_file
 from xbp.pint_data import unwrap
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 
@@ -56,24 +56,11 @@ def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, 
     ...         back.identical(B)
     True
     """
-    try:
-        target = Path(path).resolve()  # a link stays a link to the new file
-        is_folder = target.is_dir()
-    except (TypeError, ValueError, OSError) as error:
-        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a file's path as text") from error
     plain, _ = unwrap(data)
     if isinstance(plain, xr.DataArray):
         row = QUANTITIES.get(str(plain.attrs.get("quantity")))
         plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
     _check_attributes(plain)
-    if is_folder or not target.parent.is_dir():
-        raise FileFormatError(
-            f"cannot write {target}",
-            reason="it is a folder" if is_folder else f"the folder {target.parent} does not exist",
-            fix="name a file in a folder that exists",
-        )
-    if target.exists() and not overwrite:
-        raise _exists(target)
     ds = plain.copy()
     ds.attrs.setdefault("Conventions", CONVENTIONS)
     ds.attrs.setdefault("xbp_schema", SCHEMA_VERSION)
@@ -84,18 +71,8 @@ def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, 
         compressed = {"zlib": True, "complevel": 4} if variable.ndim and variable.dtype.kind in "fiu" else {}
         no_fill = {"_FillValue": None} if name in ds.coords else {}
         encoding[name] = compressed | no_fill
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(handle)
-    try:
+    with new_file(path, overwrite=overwrite) as (temporary, target):
         _write(ds, temporary, encoding, target)
-        _give_permissions(temporary, target)
-        if overwrite:
-            os.replace(temporary, target)
-        else:
-            _publish(temporary, target)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def _write(ds: xr.Dataset, temporary: str, encoding: dict[Any, dict[str, Any]], target: Path) -> None:
@@ -122,32 +99,6 @@ def _write(ds: xr.Dataset, temporary: str, encoding: dict[Any, dict[str, Any]], 
             reason="it would not read back identical: some values, names or attributes have no place in netCDF",
             fix="keep to float32, float64 and integers, and remove attributes that netCDF has a meaning of its own for",
         )
-
-
-def _publish(temporary: str, target: Path) -> None:
-    """Rename without replacing: a file that came into being meanwhile is not lost either."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise _exists(target) from None
-    except OSError:
-        # No hard links on this file system.
-        if target.exists():
-            raise _exists(target) from None
-        os.replace(temporary, target)
-
-
-def _exists(target: Path) -> FileFormatError:
-    return FileFormatError(
-        f"{target} exists", reason="it would be replaced", fix="choose another name, or say overwrite=True"
-    )
-
-
-def _give_permissions(path: str, target: Path) -> None:
-    """Give a temporary file the mode of the file it replaces, or that of any new file."""
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(path, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask)
 
 
 #: Attributes by which xarray and netCDF decode values: in attrs they would change the numbers.

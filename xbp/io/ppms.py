@@ -15,7 +15,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import FileFormatError, UnitsError
-from xbp.io.text import read_lines
+from xbp.io.tables import read_lines
 from xbp.units import format_unit, parse_unit
 
 __all__ = ["PpmsBackend", "decline", "open_ppms"]

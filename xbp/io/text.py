@@ -1,108 +1,96 @@
-"""Text from instruments: its encoding, its columns of numbers, and the rows that do not fit."""
+"""Text from strangers: decoded, limited in size, and taken apart into lines and numbers."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from xbp.errors import FileFormatError
+from xbp.io.publish import new_file
 
-__all__ = ["Columns", "numbers_of", "read_columns", "read_lines"]
+__all__ = ["TEXT_ERRORS", "head", "read_lines", "to_numbers", "unreadable", "write_text"]
 
-# A spectrum has thousands of rows. What is larger is no spectrum, and shall not be held as text.
-_MAX_BYTES = 200_000_000
-_COMMENTS = ("#", "%", "//", "!")
+#: What reading a damaged text may raise.
+TEXT_ERRORS = (OSError, ValueError, OverflowError)
 
-
-class Columns(NamedTuple):
-    """The table of a text file: the lines before it, its numbers (row, column)."""
-
-    header: list[str]
-    numbers: np.ndarray
+_HEAD = 8192
+_MAX_BYTES = 2**28
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file, in UTF-8 or, where it is not that, Latin-1.
+def head(path: Path) -> list[str]:
+    """Return the first lines of a text, the last of them maybe cut short; none where it is no text."""
+    with path.open("rb") as stream:
+        start = stream.read(_HEAD)
+    return [] if b"\x00" in start else _decode(start).splitlines()
+
+
+def read_lines(path: Path, *, complete: bool = True) -> list[str]:
+    """Return the lines of a text.
 
     Raises
     ------
-    FileFormatError
-        If it cannot be read, is huge, empty, or no text.
+    ValueError
+        If it is binary, larger than any text of data, or ends within a line (unless `complete` is
+        False): programs end every line, and a number that was cut short would pass for another.
     """
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise ValueError(f"it is {size} bytes long, more than the {_MAX_BYTES} of any text read here")
+    content = path.read_bytes()
+    if b"\x00" in content:
+        raise ValueError("it is binary, no text")
+    if complete and not content.endswith((b"\n", b"\r")):
+        raise ValueError("its last line is not complete")
+    return _decode(content).splitlines()
+
+
+def _decode(content: bytes) -> str:
     try:
-        size = path.stat().st_size
-        raw = path.read_bytes() if size <= _MAX_BYTES else b"\0"
-    except OSError as error:
-        raise FileFormatError(
-            f"{path} cannot be read", reason=str(error), fix="check its name and permissions"
-        ) from error
-    if not raw.strip() or b"\0" in raw:
-        raise FileFormatError(
-            f"{path} holds no text",
-            reason=f"it has {size} bytes" + (", zeros among them" if b"\0" in raw and size <= _MAX_BYTES else ""),
-            fix="it may be truncated, or a binary format: export it as text",
-        )
-    try:
-        text = raw.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        # Instruments write µ, Å and ° in Latin-1, in which every byte is a letter.
+        return content.decode("latin-1")
 
 
-def numbers_of(line: str, delimiter: str | None) -> list[float] | None:
-    """Return the numbers of a line, None where anything in it is none."""
-    tokens = line.split(delimiter)
+def to_numbers(lines: Iterable[str], what: str, *, size: int | None = None) -> np.ndarray:
+    """Return all numbers of some lines, in order.
+
+    Raises
+    ------
+    ValueError
+        If something is no number, or there are not `size` of them.
+    """
+    words = " ".join(lines).split()
     try:
-        return [float(token) for token in tokens] or None
+        values = np.array(words, dtype=float)
     except ValueError:
-        return None
+        raise ValueError(f"{what} holds something else than numbers") from None
+    if any(not word.lower().lstrip("+-").startswith("inf") for word in np.array(words)[np.isinf(values)]):
+        raise ValueError(f"{what} holds a number too large to be one")
+    if size is not None and values.size != size:
+        raise ValueError(f"{what} has {values.size} numbers where {size} are needed")
+    return values
 
 
-def read_columns(path: Path, lines: list[str]) -> Columns:
-    """Find the one table of numbers in the lines of a file.
+def unreadable(path: Path, kind: str, error: Exception) -> FileFormatError:
+    """Make the error for a text that cannot be read."""
+    return FileFormatError(
+        f"{path} cannot be read as {kind}",
+        reason=str(error) or type(error).__name__,
+        fix="it may be truncated, or of another kind: copy it again, or see what xbp.open_dataset(path) says",
+    )
 
-    Its columns stand apart by spaces and tabs, by semicolons or by commas: whichever makes the first row. Text may
-    stand before it and after it, comments and blank lines within.
+
+def write_text(path: str | os.PathLike[str], lines: Iterable[str], *, overwrite: bool) -> None:
+    """Write lines as UTF-8, to a file that appears once it is complete.
 
     Raises
     ------
     FileFormatError
-        If there is no table of two columns or more, or a row that has not its number of columns, naming the line.
+        As for `xbp.io.publish.new_file`.
     """
-    start, delimiter = _first_row(lines)
-    if start is None:
-        raise FileFormatError(
-            f"{path} holds no columns of numbers",
-            reason="no line of it is two numbers or more, apart by spaces, tabs, semicolons or commas",
-            fix="decimal commas are not read: write 1.5, not 1,5",
-        )
-    rows: list[list[float]] = []
-    ended = False
-    for i, line in enumerate(lines[start:], start=start + 1):
-        if not line.strip() or line.lstrip().startswith(_COMMENTS):
-            continue
-        row = numbers_of(line, delimiter)
-        if row is None:
-            ended = True
-        elif ended or (rows and len(row) != len(rows[0])):
-            raise FileFormatError(
-                f"{path}, line {i}: {line.strip()[:60]!r}",
-                reason="numbers go on after text that ended them"
-                if ended
-                else f"the rows before have {len(rows[0])} columns, this one {len(row)}",
-                fix="it may be truncated or hold more than one table: export it again, one table to a file",
-            )
-        else:
-            rows.append(row)
-    return Columns([line for line in lines[:start] if line.strip()], np.array(rows))
-
-
-def _first_row(lines: list[str]) -> tuple[int | None, str | None]:
-    for i, line in enumerate(lines):
-        for delimiter in (None, ";", ","):
-            row = numbers_of(line, delimiter)
-            if row is not None and len(row) > 1:
-                return i, delimiter
-    return None, None
+    with new_file(path, overwrite=overwrite) as (temporary, _), open(temporary, "w", encoding="utf-8") as stream:
+        stream.writelines(f"{line}\n" for line in lines)

@@ -1,8 +1,14 @@
 """Molecular dynamics: trajectories, their spectra and structure, in the data model of everything else."""
 
-from xbp.md import models
+from collections.abc import Callable
+
+import xarray as xr
+
+from xbp.md import lammps, models
 from xbp.md.convert import convert
+from xbp.md.fluctuations import fluctuation_spectrum
 from xbp.md.lj import LennardJones
+from xbp.md.local_fields import local_fields
 from xbp.md.models import new_trajectory
 from xbp.md.open import open_trajectory
 from xbp.md.pair_distribution import radial_distribution, to_radial_distribution, to_structure_factor
@@ -10,12 +16,18 @@ from xbp.md.spectra import current_spectra, dynamic_structure_factor, intermedia
 from xbp.md.static import structure_factor
 from xbp.md.vibration import msd, vdos
 
+#: Set by xbp: it uses what stands above this package.
+compare_fluctuations: Callable[..., xr.Dataset]
+
 __all__ = [
     "LennardJones",
     "convert",
     "current_spectra",
     "dynamic_structure_factor",
+    "fluctuation_spectrum",
     "intermediate_scattering_function",
+    "lammps",
+    "local_fields",
     "models",
     "msd",
     "new_trajectory",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xbp.errors import FileFormatError, XbpError
+from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
 from xbp.optional import require
 
-__all__ = ["Foreign", "LazyFrames", "open_extxyz", "open_with_ase", "open_with_mdanalysis"]
+__all__ = ["Foreign", "LazyFrames", "open_extxyz", "open_lammps_data", "open_with_ase", "open_with_mdanalysis"]
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,34 @@ class _XyzFrames:
         return images
 
 
-def open_with_ase(path: Path, frames: slice | None) -> Foreign:
+def open_lammps_data(
+    path: Path, units: str | None, elements: Mapping[int, str] | Sequence[str] | None, frames: slice | None
+) -> Foreign:
+    """Open the configuration of a LAMMPS data file, which says neither units nor, but by masses, elements."""
+    if units not in ("metal", "real"):
+        raise UnitsError(
+            f"the units of {path} are {'not known' if units is None else repr(units)}",
+            reason="a data file does not say them",
+            fix="say units='metal' (Å, ps) or 'real' (Å, fs), as in the LAMMPS input",
+        )
+    options: dict[str, Any] = {"format": "lammps-data", "units": units}
+    if elements is not None:
+        numbers = require("ase.data", "it reads LAMMPS data files", "md").atomic_numbers
+        by_type = dict(elements) if isinstance(elements, Mapping) else dict(enumerate(elements, start=1))
+        unknown = [symbol for symbol in by_type.values() if symbol not in numbers]
+        if unknown:
+            raise QuantityError(
+                f"elements={elements} names '{unknown[0]}'", reason="it is no element", fix="use symbols like 'Zr'"
+            )
+        options["Z_of_type"] = {kind: numbers[symbol] for kind, symbol in by_type.items()}
+    return open_with_ase(path, frames, **options)
+
+
+def open_with_ase(path: Path, frames: slice | None, **options: Any) -> Foreign:
     """Open what ASE reads; it is held in memory, since ASE's formats have no common way to seek."""
     ase_io = require("ase.io", "it reads what xbp does not", "md")
     try:
-        images = ase_io.read(path, index=":")
+        images = ase_io.read(path, index=":", **options)
     except Exception as error:  # ASE raises whatever its many readers raise
         raise _unreadable(path, "ASE", error) from error
     return _from_ase(path, _choose(len(images), frames, path), _Held(tuple(images)))

@@ -17,7 +17,7 @@ import xarray as xr
 from xbp.errors import FileFormatError, UnitsError, XbpError
 from xbp.io.hdf5 import HDF5_SIGNATURE
 from xbp.md.assemble import CHUNK_BYTES, assemble, masses_of
-from xbp.md.foreign import open_extxyz, open_with_ase, open_with_mdanalysis
+from xbp.md.foreign import open_extxyz, open_lammps_data, open_with_ase, open_with_mdanalysis
 from xbp.md.labels import positive
 from xbp.md.lj import LennardJones
 from xbp.md.open_dump import open_dump
@@ -50,11 +50,11 @@ def open_trajectory(
     Parameters
     ----------
     path : path-like
-        LAMMPS text dump (also ``.gz``, which is unpacked into a temporary file), extended XYZ, netCDF
+        LAMMPS text dump (also ``.gz``, which is unpacked into a temporary file) or data file, extended XYZ, netCDF
         or Zarr as `convert` writes them; with `topology`, whatever MDAnalysis reads; otherwise what
         ASE reads. Told by content where it can be.
     units : {"real", "metal", "lj"}, optional
-        Units of a LAMMPS dump, which does not say them (unless by ``dump_modify units yes``).
+        Units of a LAMMPS dump or data file, which do not say them (unless by ``dump_modify units yes``).
     elements : mapping of type to symbol, or sequence of symbols of types 1, 2, …, optional
         Where the file has types and no elements.
     masses : mapping of symbol to scalar with units, optional
@@ -138,7 +138,9 @@ def open_trajectory(
                 where, units, elements, masses, timestep, lj, frames, chunk_frames, drop_truncated=truncated == "drop"
             )
         else:
-            ds = _open_foreign(where, head, topology, elements, masses, time_between_frames, frames, chunk_frames)
+            ds = _open_foreign(
+                where, head, topology, units, elements, masses, time_between_frames, frames, chunk_frames
+            )
     if temperature is not None:
         ds = ds.assign_coords(temperature=positive(temperature, "K", "temperature"))
         ds.temperature.attrs = {"units": "K", "long_name": "temperature"}
@@ -210,6 +212,7 @@ def _open_foreign(
     path: Path,
     head: bytes,
     topology: Any,
+    units: str | None,
     elements: Any,
     masses: Mapping[str, Any] | None,
     time_between_frames: Any,
@@ -221,6 +224,8 @@ def _open_foreign(
         found = open_with_mdanalysis(path, Path(topology), frames)
     elif first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]:
         found = open_extxyz(path, frames)
+    elif b"xlo xhi" in head and b"atom types" in head:
+        found = open_lammps_data(path, units, elements, frames)
     else:
         found = open_with_ase(path, frames)
     element = found.element

@@ -14,12 +14,12 @@ from xbp.errors import RangeError
 from xbp.md.trajectory import Block, Trajectory
 from xbp.optional import require
 
-__all__ = ["Moments", "Segments", "blocks", "delayed", "segments", "summarize"]
+__all__ = ["Moments", "Segments", "add_up", "blocks", "delayed", "segments", "summarize"]
 
-#: Positions of a task take no more memory than this, unless one segment does.
-_BLOCK_BYTES = 128 * 2**20
+#: What a task holds of its frames takes no more memory than this, unless one segment does.
+_BLOCK_BYTES = 256 * 2**20
 #: Segments of a task: half of the frames are shared with a neighbor, so that k of them save all but 1/k.
-_MOST_SEGMENTS = 8
+_MOST_SEGMENTS = 4
 #: Short trajectories are not cut into fewer tasks than this, so that all cores have work.
 _MIN_TASKS = 8
 _MERGE = 8
@@ -88,7 +88,7 @@ def blocks(trajectory: Trajectory) -> Segments:
 
     Frames left over at the end are not used.
     """
-    fitting = max(1, _BLOCK_BYTES // (trajectory.n_atoms * 3 * 8))
+    fitting = max(1, _BLOCK_BYTES // (trajectory.n_atoms * 6 * 8))
     length = max(1, min(trajectory.n_frames // _BLOCKS, fitting))
     n = trajectory.n_frames // length
     return Segments(tuple(range(0, n * length, length)), length, 0.0)
@@ -140,6 +140,8 @@ def summarize(
     *shared: Any,
     position: bool = True,
     velocity: bool = False,
+    field: Any = None,
+    numbers_per_atom: int = 6,
     progress: bool = False,
 ) -> Moments:
     """Compute an answer for every segment, by tasks of dask, and their moments.
@@ -154,6 +156,10 @@ def summarize(
         Given to each task; what is delayed is computed once.
     position, velocity : bool
         What the tasks read of the trajectory.
+    field : array, shape (n_frames, n_components, n_atoms), optional
+        Further numbers that the tasks read.
+    numbers_per_atom : int
+        What a task holds of every atom and frame; positions as read and as scaled make six.
     progress : bool
         Show a bar (tqdm).
 
@@ -164,25 +170,63 @@ def summarize(
     """
     compute, merge = delayed(_one_task), delayed(_merge)
     parts = []
-    for starts in _runs(trajectory, cut):
+    for starts in _runs(trajectory, cut, numbers_per_atom):
         first, stop = starts[0], starts[-1] + cut.length
         block = trajectory.block(first, stop, position=position, velocity=velocity)
         inside = [start - first for start in starts]
-        parts.append(compute(block.position, block.velocity, block.cell, block.units, first, inside, answer, *shared))
+        part = None if field is None else field[first:stop]
+        parts.append(
+            compute(block.position, block.velocity, block.cell, block.units, first, part, inside, answer, *shared)
+        )
+    result: Moments = _merged(parts, merge, progress)
+    return result
+
+
+def add_up(
+    trajectory: Trajectory, answer: Callable[..., dict[str, np.ndarray]], *shared: Any, field: Any = None
+) -> dict[str, np.ndarray]:
+    """Add an answer up over all the frames of a trajectory, by tasks of dask.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    answer : callable
+        (block, *shared) → sums over the frames of the block.
+    *shared : object
+        Given to each task.
+    field : array, shape (n_frames, n_components, n_atoms), optional
+        Further numbers that the tasks read.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        The same, to rounding, under any scheduler.
+    """
+    n = trajectory.n_frames
+    length = max(1, min(-(-n // _MIN_TASKS), _BLOCK_BYTES // (trajectory.n_atoms * 30 * 8)))
+    compute, merge = delayed(_one_sum), delayed(_add)
+    parts = []
+    for first in range(0, n, length):
+        block = trajectory.block(first, min(first + length, n))
+        part = None if field is None else field[first : first + length]
+        parts.append(compute(block.position, block.cell, block.units, first, part, answer, *shared))
+    result: dict[str, np.ndarray] = _merged(parts, merge, progress=False)
+    return result
+
+
+def _merged(parts: list[Any], merge: Callable[[list[Any]], Any], progress: bool) -> Any:
+    """Merge the answers of tasks, a few at a time and in their order, and compute them."""
     n_tasks = len(parts)
     while len(parts) > 1:
         parts = [merge(parts[i : i + _MERGE]) for i in range(0, len(parts), _MERGE)]
-    if not progress:
-        result: Moments = parts[0].compute()
-        return result
-    return _with_progress(parts[0], n_tasks)
+    return _with_progress(parts[0], n_tasks) if progress else parts[0].compute()
 
 
-def _runs(trajectory: Trajectory, cut: Segments) -> list[list[int]]:
+def _runs(trajectory: Trajectory, cut: Segments, numbers_per_atom: int) -> list[list[int]]:
     """Put neighbouring segments in one task, where the frames they share are computed once."""
     n = len(cut.starts)
     step = cut.starts[1] - cut.starts[0] if n > 1 else cut.length
-    frame_bytes = trajectory.n_atoms * 3 * 8
+    frame_bytes = trajectory.n_atoms * numbers_per_atom * 8
     by_memory = (_BLOCK_BYTES // frame_bytes - cut.length) // step + 1
     size = int(max(1, min(by_memory, n // _MIN_TASKS, _MOST_SEGMENTS)))
     return [list(cut.starts[i : i + size]) for i in range(0, n, size)]
@@ -194,11 +238,28 @@ def _one_task(
     cell: np.ndarray,
     units: tuple[float, float],
     first: int,
+    field: Any,
     starts: list[int],
     answer: Callable[..., Mapping[str, np.ndarray]],
     *shared: Any,
 ) -> Moments:
-    return Moments.of(answer(Block(position, velocity, cell, units, first), starts, *shared))
+    return Moments.of(answer(Block(position, velocity, cell, units, first, field), starts, *shared))
+
+
+def _one_sum(
+    position: Any,
+    cell: np.ndarray,
+    units: tuple[float, float],
+    first: int,
+    field: Any,
+    answer: Callable[..., dict[str, np.ndarray]],
+    *shared: Any,
+) -> dict[str, np.ndarray]:
+    return answer(Block(position, None, cell, units, first, field), *shared)
+
+
+def _add(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {key: sum((part[key] for part in parts[1:]), start=parts[0][key]) for key in parts[0]}
 
 
 def _merge(parts: list[Moments]) -> Moments:
@@ -208,21 +269,18 @@ def _merge(parts: list[Moments]) -> Moments:
     return whole
 
 
-def _with_progress(root: Any, n_tasks: int) -> Moments:
+def _with_progress(root: Any, n_tasks: int) -> Any:
     client = None
     if "distributed" in sys.modules:
         # Where a cluster is in use, its own bar follows the work.
         with contextlib.suppress(ValueError):
             client = sys.modules["distributed"].get_client()
-    result: Moments
     if client is None:
         with require("tqdm.dask", "it shows the progress", "md").TqdmCallback(desc=f"xbp, {n_tasks} tasks"):
-            result = root.compute()
-        return result
+            return root.compute()
     future = client.compute(root)
     sys.modules["distributed"].progress(future, notebook=False)
-    result = future.result()
-    return result
+    return future.result()
 
 
 def delayed(function: Callable[..., Any]) -> Any:

@@ -334,4 +334,5 @@ def current_spectra(
     return label(
         trajectory, columns, {**plan.coordinates(), "E": ("E", energies)},
         operation="current_spectra", arguments=arguments, temperature=sample_temperature(trajectory, T),
+        attrs={"number_density": trajectory.n_atoms / trajectory.volume},
     )  # fmt: skip

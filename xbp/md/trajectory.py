@@ -36,6 +36,8 @@ class Block:
         Factors of position and velocity.
     first : int
         Number of the first frame, for messages.
+    field : array, shape (time, component, atom), or None
+        Numbers of the user's own.
     """
 
     position: Any
@@ -43,6 +45,7 @@ class Block:
     cell: np.ndarray
     units: tuple[float, float]
     first: int
+    field: Any = None
 
     def part(self, start: int, stop: int) -> Block:
         """Return frames start … stop−1 of it."""
@@ -52,6 +55,7 @@ class Block:
             self.cell if self.cell.ndim == 2 else self.cell[start:stop],
             self.units,
             self.first + start,
+            None if self.field is None else self.field[start:stop],
         )
 
     def scaled(self) -> np.ndarray:

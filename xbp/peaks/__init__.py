@@ -3,19 +3,28 @@
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.curve_fit import fit
 from xbp.peaks.dispersion import dispersion
+from xbp.peaks.fluctuations import compare_fluctuations
 from xbp.peaks.heat_capacity_fit import fit_heat_capacity, fitted_dos
 from xbp.peaks.phonons import box_phonon, mark_box_phonon, phonon_dispersion
 from xbp.peaks.scaling import correlation_map, scale_to_sq
+from xbp.peaks.series import cooling_series, glass_spectra, size_series
+from xbp.peaks.sound import ioffe_regel, sound_velocity
 
 __all__ = [
     "boson_peak",
     "box_phonon",
+    "compare_fluctuations",
+    "cooling_series",
     "correlation_map",
     "dispersion",
     "fit",
     "fit_heat_capacity",
     "fitted_dos",
+    "glass_spectra",
+    "ioffe_regel",
     "mark_box_phonon",
     "phonon_dispersion",
     "scale_to_sq",
+    "size_series",
+    "sound_velocity",
 ]

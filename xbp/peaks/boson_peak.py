@@ -21,6 +21,13 @@ __all__ = ["boson_peak"]
 # 10 ps make a line of it that is some 0.6 meV wide at 2 meV.
 _NEAR = 0.15
 
+_SIGNALS = (
+    "reduced_dos",
+    "generalized_dos",
+    "normalized_fluctuation_spectrum",
+    "fluctuation_spectrum",
+    "local_fluctuation_spectrum",
+)
 _NUMBERS = (
     "energy", "energy_std", "height", "height_std", "width", "width_std", "chi2_reduced",
     "background", "background_slope", "low", "high", "n_points",
@@ -33,9 +40,9 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        B(Q,E) or B(E) (or G, to find a maximum in it); one fit for every combination of the
-        dimensions other than E. A Dataset's std weighs the points and sets the scale of the errors;
-        without one, the scatter about the fit sets it.
+        B(Q,E) or B(E) (or G, or Ω, φ or χ of a local field, to find a maximum in it); one fit for
+        every combination of the dimensions other than E. A Dataset's std weighs the points and sets
+        the scale of the errors; without one, the scatter about the fit sets it.
     method : {"lognormal", "quadratic", "gaussian"}
         ``lognormal``: height · exp(−ln²(E/E_BP)/2σ²); ``quadratic``: a parabola through the top
         (bins above 0.8 of the maximum and their neighbours); ``gaussian``: a Gaussian on a straight background.
@@ -82,7 +89,7 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
             reason=f"xbp fits {', '.join(map(repr, get_args(Method)))}",
             fix="choose one of them",
         )
-    signal = read(data, "reduced_dos", "generalized_dos")
+    signal = read(data, *_SIGNALS)
     value = signal.value
     if "E" not in value.dims:
         raise RangeError(

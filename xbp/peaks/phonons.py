@@ -100,8 +100,9 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     status = xr.DataArray(np.array(statuses), dims=("branch", "Q"), coords=coords)
     variables["status"] = (status, "", "whether the fit can be used")
     answer: xr.Dataset = result_table(
-        signal, variables, quantity="phonon_dispersion", operation="phonon_dispersion", arguments={"E_range": E_range}
-    )
+        signal, variables, quantity="phonon_dispersion", operation="phonon_dispersion", arguments={"E_range": E_range},
+        attrs={key: data.attrs[key] for key in ("number_density",) if key in data.attrs},
+    )  # fmt: skip
     return answer
 
 

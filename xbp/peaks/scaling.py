@@ -23,7 +23,13 @@ else:
 
 __all__ = ["correlation_map", "scale_to_sq"]
 
-_SIGNALS = ("reduced_dos", "generalized_dos", "dynamic_structure_factor", "fluctuation_spectrum")
+_SIGNALS = (
+    "reduced_dos",
+    "generalized_dos",
+    "dynamic_structure_factor",
+    "normalized_fluctuation_spectrum",
+    "fluctuation_spectrum",
+)
 
 
 def scale_to_sq(

@@ -6,15 +6,18 @@ from xbp.reduction.debye_waller import debye_waller
 from xbp.reduction.detailed_balance import detailed_balance
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
 from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
+from xbp.reduction.powder import angle_to_Q, kinematic_limits
 from xbp.reduction.raman import to_raman_shift, to_reduced_raman
 
 __all__ = [
+    "angle_to_Q",
     "convert",
     "cut_E",
     "cut_Q",
     "debye_waller",
     "detailed_balance",
     "heat_capacity",
+    "kinematic_limits",
     "rebin",
     "reduced_heat_capacity",
     "scale",

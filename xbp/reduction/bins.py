@@ -241,7 +241,7 @@ def rebin(data: Data, E: Any = None, Q: Any = None, *, given: Literal["edges", "
         _require_dim(signal, dim)
         units = value[dim].attrs["units"]
         lower, upper = bin_limits(signal.source, dim)
-        edges = _new_edges(dim, bins, given, lower, upper, units)
+        edges = new_edges(dim, bins, given, lower, upper, units)
         _require_inside(dim, edges[:1], edges[-1:], lower[0], upper[-1], units)
         weights = xr.Variable(("_new", dim), overlap(lower, upper, edges[:-1, np.newaxis], edges[1:, np.newaxis]))
         order = ["_new" if d == dim else d for d in value.dims]
@@ -260,7 +260,7 @@ def rebin(data: Data, E: Any = None, Q: Any = None, *, given: Literal["edges", "
     return answer
 
 
-def _new_edges(dim: str, bins: Any, given: str, lower: np.ndarray, upper: np.ndarray, units: str) -> np.ndarray:
+def new_edges(dim: str, bins: Any, given: str, lower: np.ndarray, upper: np.ndarray, units: str) -> np.ndarray:
     numbers, bin_units = split_quantity(bins, dim) if not isinstance(bins, list | tuple) else (bins, None)
     try:
         array = np.asarray(numbers if not isinstance(numbers, xr.DataArray) else numbers.values)

@@ -1,18 +1,29 @@
-"""Figures: matplotlib, one style, units on every axis."""
+"""Figures of signals: maps, cuts, peaks, and how they follow S(Q)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from xbp.errors import MissingDependencyError, QuantityError, RangeError, UnitsError
+from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.grid import bin_limits, interval, select_range
 from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
-from xbp.schema import QUANTITIES
+from xbp.plot.axes import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SYMBOLS,
+    axes_of,
+    in_powers,
+    label,
+    mark_box_phonon,
+    power_of,
+    signal_label,
+    units_label,
+)
 from xbp.signal import read, table_signal
 from xbp.status import OK
 from xbp.units import convert_factor, parse_unit
@@ -21,71 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["correlation", "cut", "map", "peak", "scaling"]
-
-# Okabe and Ito's colours, told apart by every kind of colour vision.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-_SYMBOLS = {"Q": "$Q$", "E": "$E$"}
-
-
-def _axes(ax: Axes | None) -> Axes:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib is not installed", reason="the figures are drawn with it", fix="pip install 'xbp[plot]'"
-        ) from error
-    return plt.subplots(figsize=(4.8, 3.6), layout="constrained")[1] if ax is None else ax
-
-
-def units_label(units: str) -> str:
-    """Write units for an axis, such as Å⁻¹; nothing where the number is pure.
-
-    Examples
-    --------
-    >>> units_label("1/angstrom"), units_label("angstrom**2/meV**2"), units_label("1")
-    ('Å$^{-1}$', 'Å$^{2}$ meV$^{-2}$', '')
-    """
-    powers = sorted(
-        ((f"{parse_unit(name):~P}", power) for name, power in parse_unit(units)._units.items()),
-        key=lambda item: bool(float(item[1]) < 0),  # type: ignore[arg-type]
-    )
-    return " ".join(s if p == 1 else f"{s}$^{{{p:g}}}$" for s, p in powers)
-
-
-def label(symbol: str, units: str, power: int = 0) -> str:
-    """Write an axis label: the symbol, and a power of ten and the units in brackets.
-
-    Examples
-    --------
-    >>> label("$B$", "1/meV", -5), label("$r$", "1")
-    ('$B$ (10$^{-5}$ meV$^{-1}$)', '$r$')
-    """
-    ten = f"10$^{{{power}}}$" if power else ""
-    inside = " ".join(part for part in (ten, units_label(units)) if part)
-    return f"{symbol} ({inside})" if inside else symbol
-
-
-def _signal_label(value: xr.DataArray, power: int) -> str:
-    free = [d for d in ("Q", "E") if d in value.dims]
-    letter = QUANTITIES[value.attrs["quantity"]].label.split("(")[0]
-    symbol = f"${letter}({','.join(free)})$" if free else f"${letter}$"
-    arbitrary = value.attrs["units"] == "1" and value.attrs["quantity"] != "static_structure_factor"
-    return f"{symbol} (arb. units)" if arbitrary and not power else label(symbol, value.attrs["units"], power)
-
-
-def _power_of(values: Any) -> int:
-    """Return the power of ten to take out of an axis; 0 where its numbers read well as they are."""
-    finite = np.abs(np.asarray(values, dtype=float))
-    finite = finite[np.isfinite(finite) & (finite > 0)]
-    power = int(np.floor(np.log10(finite.max()))) if finite.size else 0
-    return power if not -2 <= power <= 3 else 0
-
-
-def _in_powers(power: int) -> Any:
-    """Return a formatter of tick labels in units of a power of ten."""
-    from matplotlib.ticker import FuncFormatter
-
-    return FuncFormatter(lambda value, _: f"{value / 10.0**power:.4g}".replace("-", "−"))
 
 
 def map(  # the method users know from xarray-like libraries
@@ -131,7 +77,7 @@ def map(  # the method users know from xarray-like libraries
             reason="a map has Q and E",
             fix="choose one element of every other dimension first: data.isel(...)",
         )
-    axes = _axes(ax)
+    axes = axes_of(ax)
     value = value.transpose("E", "Q")
     q_edges, e_edges = (np.append(lo, hi[-1]) for lo, hi in (bin_limits(signal.source, d) for d in ("Q", "E")))
     shown = value.values[select_range(signal.source, "E", E_range, name="E_range")]
@@ -141,11 +87,11 @@ def map(  # the method users know from xarray-like libraries
     mesh = axes.pcolormesh(
         q_edges, e_edges, value.values, **(limits | {"cmap": "viridis", "rasterized": True} | kwargs)
     )
-    power = _power_of(mesh.get_clim()[1])
+    power = power_of(mesh.get_clim()[1])
     # On top, since the axis of S(Q) is at the right.
-    bar = axes.figure.colorbar(mesh, ax=axes, location="top", format=_in_powers(power), aspect=30)
-    bar.set_label(_signal_label(value.transpose("Q", "E"), power))
-    axes.set(xlabel=label(_SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label(_SYMBOLS["E"], value.E.attrs["units"]))
+    bar = axes.figure.colorbar(mesh, ax=axes, location="top", format=in_powers(power), aspect=30)
+    bar.set_label(signal_label(value.transpose("Q", "E"), power))
+    axes.set(xlabel=label(SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label(SYMBOLS["E"], value.E.attrs["units"]))
     if E_range is not None:
         axes.set_ylim(*interval(E_range, signal.source, "E", name="E_range"))
     if peak is not None:
@@ -194,15 +140,13 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
             reason="a cut has one",
             fix="cut first: data.bp.cut_E(...) or .bp.cut_Q(...)",
         )
-    axes = _axes(ax)
+    axes = axes_of(ax)
     dim = str(value.dims[0])
     style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
     axes.errorbar(value[dim], value, signal.std, **style)
-    power = _power_of(value)
-    axes.yaxis.set_major_formatter(_in_powers(power))
-    axes.set(
-        xlabel=label(_SYMBOLS.get(dim, dim), value[dim].attrs.get("units", "1")), ylabel=_signal_label(value, power)
-    )
+    power = power_of(value)
+    axes.yaxis.set_major_formatter(in_powers(power))
+    axes.set(xlabel=label(SYMBOLS.get(dim, dim), value[dim].attrs.get("units", "1")), ylabel=signal_label(value, power))
     return axes
 
 
@@ -254,7 +198,7 @@ def peak(
     energy, std = numbers["energy"], numbers["energy_std"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
-    _mark_box_phonon(axes.axvline, read(data).value)
+    mark_box_phonon(axes.axvline, read(data).value)
     quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}" if "chi2_reduced" in numbers else ""
     axes.set_title(f"$E_\\mathrm{{BP}}$ = {_with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
     return axes
@@ -277,31 +221,22 @@ def _peak_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None
         raise RangeError(
             f"the peaks are over {energy.dims}", reason="they are drawn against Q", fix="choose one: peak.isel(...)"
         )
-    axes = _axes(ax)
+    axes = axes_of(ax)
     ok = plain.status == OK
     style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
     if like is not None:
         _require_units(energy, like["E"])
         _require_units(plain["Q"], like["Q"])
     axes.errorbar(plain.Q[ok], energy[ok], plain.energy_std[ok], **style)
-    _mark_box_phonon(axes.axhline, energy)
+    mark_box_phonon(axes.axhline, energy)
     if like is not None:
         return axes
     axes.set(
-        xlabel=label(_SYMBOLS["Q"], plain.Q.attrs["units"]),
+        xlabel=label(SYMBOLS["Q"], plain.Q.attrs["units"]),
         ylabel=label(r"$E_\mathrm{BP}$", energy.attrs["units"]),
     )
     axes.set_ylim(0, None)
     return axes
-
-
-def _mark_box_phonon(line: Callable[..., Any], value: xr.DataArray) -> None:
-    """Draw where a simulated box has its first phonon, if the data say so."""
-    if "box_phonon" in value.coords:
-        axis = value["E"] if "E" in value.coords else value
-        mark = value.coords["box_phonon"]
-        factor = convert_factor(mark.attrs["units"], axis.attrs["units"], name="box_phonon", energy=True)
-        line(float(mark) * factor, color=GREEN, lw=1.4, ls=":", label="first phonon of the box")
 
 
 def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
@@ -329,16 +264,16 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     value = table_signal(table, "scale_to_sq", "cut").value
     if value.dims != ("Q",):
         raise RangeError(f"the cut is over {value.dims}", reason="one cut is drawn", fix="choose one: fit.isel(...)")
-    axes = _axes(ax)
+    axes = axes_of(ax)
     style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "$B(Q)$"} | kwargs
     axes.errorbar(value.Q, value, table.get("cut_std"), **style)
     axes.plot(value.Q, table.scaled_structure_factor, color=ORANGE, lw=1.6, label="$A\\,S(Q)$", zorder=3)
     r = float(table.pearson_r)
     at = f" at {float(value.E):.3g} {units_label(value.E.attrs['units'])}" if "E" in value.coords else ""
     axes.set_title(f"$r$ = {r:.2f}{at}".replace("-", "−"), fontsize="small")
-    power = _power_of(value)
-    axes.yaxis.set_major_formatter(_in_powers(power))
-    axes.set(xlabel=label(_SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label("$B(Q)$", value.attrs["units"], power))
+    power = power_of(value)
+    axes.yaxis.set_major_formatter(in_powers(power))
+    axes.set(xlabel=label(SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label("$B(Q)$", value.attrs["units"], power))
     axes.legend(frameon=False, fontsize="small")
     return axes
 
@@ -368,13 +303,13 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     r = table_signal(table, "correlation_map", "pearson_r").value
     if r.dims != ("E",):
         raise RangeError(f"r is over {r.dims}", reason="one curve is drawn", fix="choose one: r.isel(...)")
-    axes = _axes(ax)
+    axes = axes_of(ax)
     spread = table.pearson_r_std.values
     axes.fill_between(r.E, r - spread, np.minimum(r + spread, 1.0), color=BLUE, alpha=0.2, lw=0)
     style: dict[str, Any] = {"color": BLUE, "lw": 1.4} | kwargs
     axes.plot(r.E, r, **style)
     axes.axhline(0.0, color=GREY, lw=0.8)
-    axes.set(xlabel=label(_SYMBOLS["E"], r.E.attrs["units"]), ylabel="correlation of $B(Q,E)$ with $S(Q)$")
+    axes.set(xlabel=label(SYMBOLS["E"], r.E.attrs["units"]), ylabel="correlation of $B(Q,E)$ with $S(Q)$")
     axes.set_ylim(-1.05, 1.05)
     return axes
 

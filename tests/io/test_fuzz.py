@@ -1,0 +1,266 @@
+"""Files from strangers, damaged: every reader refuses with a sentence, or gives data that follow the model."""
+
+from __future__ import annotations
+
+import random
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import FileFormatError, XbpError
+from xbp.io.angles import angle_dataset
+from xbp.schema import validate
+
+E_EDGES = np.linspace(-4, 6, 6)
+
+
+def spectra() -> xr.Dataset:
+    values = np.random.default_rng(0).random((4, 5))
+    values[1] = np.nan
+    return angle_dataset(
+        values, values / 10, detector=np.arange(4), angles={"two_theta": np.array([10.0, 20.0, 30.0, np.nan])}, E_edges=E_EDGES,
+        incident_energy=12.0, temperature=5.0, ki_over_kf=True, attrs={"title": "aluminium", "run_number": 7, "instrument": "MARI"},
+    )  # fmt: skip
+
+
+def map_() -> xr.Dataset:
+    values = np.random.default_rng(0).random((3, 5))
+    return xbp.new_dataset(
+        "dynamic_structure_factor", values, units="1/meV", std=values / 10, statistics="quantum", temperature=5,
+        coords={"Q": ([1.0, 2.0, 3.0], "1/angstrom"), "E": ((E_EDGES[1:] + E_EDGES[:-1]) / 2, "meV")},
+    )  # fmt: skip
+
+
+def mantid(path: Path) -> None:
+    values = np.random.default_rng(0).random((4, 5))
+    parts = {
+        "workspace/values": values, "workspace/errors": values / 10, "workspace/axis1": E_EDGES, "workspace/axis2": np.arange(4.0),
+        "logs/Ei/value": [12.0], "logs/T_sample/value": [5.0, 6.0], "instrument/name": [b"MARI"], "title": [b"Al"],
+        "instrument/detector/detector_count": [1, 1, 1, 1], "instrument/detector/detector_index": [0, 1, 2, 3],
+        "instrument/detector/detector_list": [1, 2, 3, 4], "instrument/physical_detectors/detector_number": [1, 2, 3, 4],
+        "instrument/physical_detectors/polar_angle": [5.0, 10.0, 14.0, 90.0],
+        "instrument/physical_detectors/distance": [4.0, 4.0, 4.0, 4.0],
+    }  # fmt: skip
+    with h5py.File(path, "w") as file:
+        for name, part in parts.items():
+            file[f"mantid_workspace_1/{name}"] = part
+        for axis, units in (("axis1", b"DeltaE"), ("axis2", b"spectraNumber")):
+            file[f"mantid_workspace_1/workspace/{axis}"].attrs["units"] = np.bytes_(units)
+        file["mantid_workspace_1/workspace/axis1"].attrs["distribution"] = np.bytes_(b"1")
+
+
+def histogram(path: Path) -> None:
+    values = np.random.default_rng(0).random((3, 5))
+    with h5py.File(path, "w") as file:
+        group = file.create_group("iqe")
+        group["data"], group["errors"] = values, values / 100
+        for i, (axis, edges, unit) in enumerate((("Q", np.arange(4.0), b"angstrom**-1"), ("energy", E_EDGES, b"meV"))):
+            node = group.create_group(f"grid/{axis}")
+            node["bin boundaries"] = edges
+            node.attrs["unit"] = np.bytes_(unit)
+            node.attrs["index"] = i
+
+
+def dave(path: Path) -> None:
+    rows = [
+        "# Number of energies",
+        "5",
+        "# Number of q",
+        "3",
+        "# E (meV)",
+        *map(str, range(5)),
+        "# q (1/Angstroms)",
+        "1.0",
+        "2.0",
+        "3.0",
+    ]
+    for i in range(3):
+        rows += [f"# Group {i}", *(f"{1.5 + j} 0.{j}" for j in range(5))]
+    path.write_text("\n".join(rows) + "\n")
+
+
+def gudrun(path: Path) -> None:
+    rows = [
+        "# A00001122.mint01",
+        "# a glass",
+        "#     1  40",
+        *(f" {0.05 * i:.3E} {np.sin(i):.6E} 1.0E-03" for i in range(1, 41)),
+    ]
+    path.write_text("\n".join(rows) + "\n")
+
+
+FORMATS: dict[str, Callable[[Path], None]] = {
+    "nxspe": lambda path: spectra().bp.to_nxspe(path),
+    "mantid": mantid,
+    "histogram": histogram,
+    "dave": dave,
+    "sqw": lambda path: map_().bp.to_sqw(path),
+    "total_scattering": gudrun,
+    "columns": lambda path: map_().isel(Q=1).bp.to_columns(path),
+}
+
+
+@pytest.fixture
+def _small_and_quick() -> Iterator[None]:
+    """Neither much memory nor much time, whatever a file claims."""
+    tracemalloc.start()
+    begin = time.perf_counter()
+    yield
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**27
+    assert time.perf_counter() - begin < 60
+
+
+def follows_the_model(ds: xr.Dataset) -> bool:
+    name = next(str(n) for n in ds.data_vars if not str(n).endswith("_std"))
+    validate(ds[name])
+    return not bool(np.isinf(ds[name]).any())
+
+
+@pytest.mark.usefixtures("_small_and_quick")
+@pytest.mark.parametrize("kind", FORMATS)
+def test_truncated_at_every_tenth(tmp_path: Path, kind: str) -> None:
+    FORMATS[kind](tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    assert follows_the_model(xbp.open_dataset(tmp_path / "whole"))
+    for part in range(10):
+        (tmp_path / "part").write_bytes(whole[: len(whole) * part // 10])
+        with pytest.raises(XbpError):
+            xbp.open_dataset(tmp_path / "part")
+        with pytest.raises((XbpError, OSError)):
+            xr.open_dataset(tmp_path / "part", engine=kind)
+
+
+@pytest.mark.usefixtures("_small_and_quick")
+@pytest.mark.parametrize("kind", [k for k in FORMATS if k not in ("nxspe", "mantid", "histogram")])
+def test_text_truncated_anywhere(tmp_path: Path, kind: str) -> None:
+    """A number that is cut short is a number all the same, and must not pass for one."""
+    FORMATS[kind](tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    reference = xbp.open_dataset(tmp_path / "whole")
+    for end in range(len(whole) - 60, len(whole)):
+        (tmp_path / "whole").write_bytes(whole[:end])
+        try:
+            ds = xr.open_dataset(tmp_path / "whole", engine=kind)
+        except XbpError:
+            continue
+        xr.testing.assert_identical(ds, reference)  # nothing but the last comment was lost
+
+
+@pytest.mark.usefixtures("_small_and_quick")
+@pytest.mark.parametrize("kind", FORMATS)
+def test_flipped_bytes(tmp_path: Path, kind: str) -> None:
+    FORMATS[kind](tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    shape = next(iter(xbp.open_dataset(tmp_path / "whole").data_vars.values())).shape
+    rng = random.Random(0)
+    opened = 0
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice([1, 1, 3, 10])):
+            damaged[rng.randrange(len(whole))] ^= rng.randrange(1, 256)
+        (tmp_path / "part").write_bytes(damaged)
+        try:
+            ds = xbp.open_dataset(tmp_path / "part")
+        except XbpError:
+            continue
+        opened += 1
+        assert follows_the_model(ds)
+        assert next(iter(ds.data_vars.values())).shape == shape
+    assert opened < 200
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("name", ["a.nc", "a.nxs", "a.sqw", "a.grp", "a.txt", "noname"])
+def test_the_name_does_not_matter(tmp_path: Path, kind: str, name: str) -> None:
+    FORMATS[kind](tmp_path / name)
+    ds = xbp.open_dataset(tmp_path / name)
+    by_engine = xr.open_dataset(tmp_path / name, engine=kind)
+    xr.testing.assert_identical(ds, by_engine)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_reader_takes_the_files_of_another(tmp_path: Path, kind: str) -> None:
+    FORMATS[kind](tmp_path / "file")
+    for other in FORMATS:
+        if other == kind or other == "columns":  # a table of columns is one, whoever wrote it
+            continue
+        with pytest.raises((XbpError, OSError)):
+            xr.open_dataset(tmp_path / "file", engine=other)
+
+
+@pytest.mark.usefixtures("_small_and_quick")
+@pytest.mark.parametrize(
+    ("kind", "name"), [("nxspe", "data/data"), ("mantid", "workspace/values"), ("histogram", "data")]
+)
+@pytest.mark.parametrize("chunks", [None, (1000, 1000)], ids=["contiguous", "chunked"])
+def test_absurd_shapes(tmp_path: Path, kind: str, name: str, chunks: tuple[int, int] | None) -> None:
+    FORMATS[kind](tmp_path / "file")
+    with h5py.File(tmp_path / "file", "a") as file:
+        (group,) = file.values()
+        del group[name]
+        group.create_dataset(name, shape=(10**6, 10**6), dtype="f8", chunks=chunks)
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(tmp_path / "file")
+
+
+@pytest.mark.usefixtures("_small_and_quick")
+def test_a_bomb_of_zeros(tmp_path: Path) -> None:
+    FORMATS["nxspe"](tmp_path / "file")
+    with h5py.File(tmp_path / "file", "a") as file:
+        data = file["aluminium/data"]
+        for name in ("data", "error"):
+            del data[name]
+            node = data.create_dataset(
+                name, shape=(2**14, 2**13), dtype="f8", chunks=(2**10, 2**10), compression="gzip"
+            )
+            for i in range(2):  # two chunks of the 128, the rest to be filled in
+                node[i * 2**10 : (i + 1) * 2**10, : 2**10] = 0.0
+    with pytest.raises(FileFormatError, match="claims"):
+        xbp.open_dataset(tmp_path / "file")
+
+
+@pytest.mark.usefixtures("_small_and_quick")
+@pytest.mark.parametrize(
+    ("kind", "old", "new"), [("dave", "\n5\n", "\n500000000000\n"), ("dave", "\n3\n", "\n30000000\n"), ("total_scattering", "  40", "  400000000000")]
+)  # fmt: skip
+def test_absurd_counts_in_text(tmp_path: Path, kind: str, old: str, new: str) -> None:
+    FORMATS[kind](tmp_path / "file")
+    text = (tmp_path / "file").read_text()
+    assert old in text
+    (tmp_path / "file").write_text(text.replace(old, new, 1))
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(tmp_path / "file")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["ins/MAR11001_test.nxspe", "ins/nxspe_version1_0.nxspe", "ins/MAR21335_Ei60meV.nxs", "ins/V_ARCS_Ei120_iqe.h5", "sqw/Rb_liq_tot.sqw", "static/SiO2_NIMROD.mint01"]
+)  # fmt: skip
+def test_measured_files_damaged(shared_data: Path, tmp_path: Path, name: str) -> None:
+    whole = (shared_data / name).read_bytes()
+    for part in range(10):
+        (tmp_path / "part").write_bytes(whole[: len(whole) * part // 10])
+        with pytest.raises(XbpError):
+            xbp.open_dataset(tmp_path / "part")
+    rng = random.Random(1)
+    for _ in range(30):
+        damaged = bytearray(whole)
+        for _ in range(20):
+            # Half of them where the structure is, at the beginning.
+            at = rng.randrange(len(whole) if rng.random() < 0.5 else min(len(whole), 20000))
+            damaged[at] ^= rng.randrange(1, 256)
+        (tmp_path / "part").write_bytes(damaged)
+        try:
+            ds = xbp.open_dataset(tmp_path / "part")
+        except XbpError:
+            continue
+        assert follows_the_model(ds)

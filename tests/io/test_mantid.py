@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import FileFormatError
+
+E_EDGES, Q_EDGES = np.linspace(-4, 6, 6), np.linspace(0, 2, 5)
+KIKF = (
+    b"Algorithm: CorrectKiKf v1\nParameters:\n  Name: EMode, Value: Direct, Default?: Yes\n  Name: EFixed, Value: 12\n"
+)
+
+
+def write(path: Path, kind: str = "angle", **changes: object) -> Path:
+    """A small file as SaveNexus writes it: spectra 5 to 8 (6 of two detectors, 7 of none), or a map over Q and E."""
+    values = np.random.default_rng(0).random((4, 5)) + 0.1
+    parts: dict[str, object] = {
+        "workspace/values": values, "workspace/errors": values / 10, "workspace/axis1": E_EDGES,
+        "workspace/axis2": [5.0, 6.0, 7.0, 8.0] if kind == "angle" else Q_EDGES,
+        "logs/Ei/value": [12.0], "logs/run_number/value": [b"77"], "logs/run_start/value": [b"2016-04-11T15:00:00"],
+        "logs/run_end/value": [b"2016-04-11T16:00:00"], "logs/T_sample/value": [290.0, 6.0, 5.0, 4.0, 100.0],
+        "logs/T_sample/time": [0.0, 3600.0, 5000.0, 7200.0, 9000.0], "title": [b"Al pellets  "],
+        "instrument/name": [b"MARI"], "sample/name": [b" "], "process/MantidAlgorithm_3/data": [KIKF],
+    }  # fmt: skip
+    if kind == "angle":
+        parts |= {
+            "instrument/detector/detector_count": [1, 2, 0, 1], "instrument/detector/detector_index": [0, 1, 3, 3],
+            "instrument/detector/detector_list": [40, 10, 20, 30],
+            "instrument/physical_detectors/detector_number": [10, 20, 30, 40],
+            "instrument/physical_detectors/polar_angle": [10.0, 14.0, 90.0, 5.0],
+            "instrument/physical_detectors/distance": [4.0, 5.0, 6.0, 7.0],
+        }  # fmt: skip
+    parts |= changes
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("mantid_workspace_1")
+        for name, value in parts.items():
+            if value is not None:
+                entry[name] = value
+        axes = {"axis1": (b"DeltaE", {"distribution": b"1"}), "axis2": (b"spectraNumber", {})}
+        if kind == "map":
+            axes["axis2"] = (b"MomentumTransfer", {})
+        if kind == "turned":
+            axes = {"axis1": (b"MomentumTransfer", {"distribution": b"1"}), "axis2": (b"DeltaE", {})}
+        for name, (units, attrs) in axes.items():
+            if f"workspace/{name}" in entry:
+                entry[f"workspace/{name}"].attrs.update({"units": np.bytes_(units)} | attrs)
+        if "logs/T_sample/time" in entry:
+            entry["logs/T_sample/time"].attrs["start"] = np.bytes_(b"2016-04-11T14:00:00")
+    return path
+
+
+def test_spectra_over_angle(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxs")
+    ds = xbp.open_dataset(path)
+    with h5py.File(path) as file:
+        values = file["mantid_workspace_1/workspace/values"][()]
+    np.testing.assert_array_equal(ds.two_theta, [5, 12, np.nan, 90])
+    np.testing.assert_array_equal(ds.distance, [7, 4.5, np.nan, 6])
+    assert ds.masked.values.tolist() == [False, False, True, False]
+    seen = [0, 1, 3]
+    np.testing.assert_array_equal(ds.S[seen], values[seen])
+    np.testing.assert_array_equal(ds.S_std[seen], values[seen] / 10)
+    assert ds.S[2].isnull().all()
+    np.testing.assert_array_equal(ds.detector, [5, 6, 7, 8])
+    np.testing.assert_array_equal(ds.E_bnds[:, 1], E_EDGES[1:])
+    assert (float(ds.incident_energy), float(ds.temperature)) == (12, 5)
+    assert ds.S.attrs["ki_over_kf"] == "applied"
+    assert ds.attrs["title"] == "Al pellets"
+    assert (ds.attrs["instrument"], ds.attrs["run_number"]) == ("MARI", 77)
+    assert "sample" not in ds.attrs
+    xr.testing.assert_identical(xr.open_dataset(path, engine="mantid"), ds)
+
+
+@pytest.mark.parametrize("edges", [True, False])
+def test_maps_over_q(tmp_path: Path, edges: bool) -> None:
+    values = np.random.default_rng(0).random((4, 5)) + 0.1
+    values[0, :3], values[2, 3], values[3, 4] = 0, 0, np.nan  # not covered; nothing counted; not covered
+    errors = np.nan_to_num(values / 10)
+    axis = Q_EDGES if edges else (Q_EDGES[1:] + Q_EDGES[:-1]) / 2
+    parts = {"workspace/values": values, "workspace/errors": errors, "workspace/axis2": axis}
+    ds = xbp.open_dataset(write(tmp_path / "a.nxs", "map", **parts))
+    expected = values.copy()
+    expected[0, :3] = np.nan
+    np.testing.assert_array_equal(ds.S, expected)
+    assert ds.S[2, 3] == 0
+    assert ds.S.dims == ("Q", "E")
+    np.testing.assert_allclose(ds.Q, (Q_EDGES[1:] + Q_EDGES[:-1]) / 2)
+    assert (ds.S.attrs["quantity"], ds.Q.attrs["units"]) == ("dynamic_structure_factor", "1/angstrom")
+    assert ("Q_bnds" in ds.coords) == edges
+    assert (float(ds.temperature), float(ds.incident_energy)) == (5, 12)
+    turned = {name: value.T for name, value in parts.items() if name != "workspace/axis2"}
+    turned |= {"workspace/axis1": axis, "workspace/axis2": E_EDGES}
+    xr.testing.assert_identical(xbp.open_dataset(write(tmp_path / "a.nxs", "turned", **turned)), ds)
+
+
+def test_older_and_newer_files(tmp_path: Path) -> None:
+    positions = [[7.0, 5.0, 0.0], [4.0, 10.0, 90.0], [5.0, 14.0, 0.0], [6.0, 90.0, 0.0]]
+    bare = {f"instrument/physical_detectors/{n}": None for n in ("detector_number", "polar_angle", "distance")}
+    path = write(tmp_path / "a.nxs", **bare, **{"instrument/detector/detector_positions": positions})
+    np.testing.assert_array_equal(xbp.open_dataset(path).two_theta, [5, 12, np.nan, 90])
+    own_bins = np.tile(E_EDGES, (4, 1))
+    xr.testing.assert_equal(
+        xbp.open_dataset(write(tmp_path / "b.nxs", **{"workspace/axis1": own_bins})), xbp.open_dataset(path)
+    )
+
+
+def test_counts_are_divided_by_their_bins(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxs")
+    density = xbp.open_dataset(path)
+    with h5py.File(path, "a") as file:
+        file["mantid_workspace_1/workspace/axis1"].attrs["distribution"] = b"0"
+    np.testing.assert_allclose(xbp.open_dataset(path).S, density.S / 2)
+    np.testing.assert_allclose(xbp.open_dataset(path).S_std, density.S_std / 2)
+
+
+def test_temperatures(tmp_path: Path) -> None:
+    other = write(tmp_path / "a.nxs", **{"logs/Sensor3/value": [4.0], "logs/T_sample/value": [0.0] * 5})
+    assert "temperature" not in xbp.open_dataset(other).coords
+    assert float(xr.open_dataset(other, engine="mantid", T="80 K").temperature) == 80
+    assert float(xr.open_dataset(other, engine="mantid", temperature_log="Sensor3").temperature) == 4
+    with pytest.raises(FileFormatError, match="no log 'nowhere'"):
+        xr.open_dataset(other, engine="mantid", temperature_log="nowhere")
+    with h5py.File(other, "a") as file:
+        file["mantid_workspace_1/logs/Sensor3/value"].attrs["units"] = np.bytes_(b"degC")
+    assert float(xr.open_dataset(other, engine="mantid", temperature_log="Sensor3").temperature) == 277.15
+    two = write(tmp_path / "b.nxs", **{"logs/SampleTemp/value": [4.0]})
+    assert "temperature" not in xbp.open_dataset(two).coords
+
+
+def test_without_a_record_nothing_is_known_of_the_scale(tmp_path: Path) -> None:
+    assert (
+        "ki_over_kf"
+        not in xbp.open_dataset(write(tmp_path / "a.nxs", **{"process/MantidAlgorithm_3/data": None})).S.attrs
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"workspace/errors": np.ones((4, 4))}, {"workspace/errors": -np.ones((4, 5))}, {"workspace/axis1": E_EDGES[::-1]},
+        {"workspace/axis1": np.arange(4.0)}, {"workspace/axis2": [1.0, 2.0]}, {"workspace/axis2": [1.5, 2.0, 3.0, 4.0]},
+        {"workspace/axis1": np.arange(24.0).reshape(4, 6)}, {"workspace/values": np.ones(5)},
+        {"instrument/detector/detector_count": [1, 2, 0, 9]}, {"instrument/detector/detector_index": [0, -1, 3, 3]},
+        {"instrument/detector/detector_list": [1.0]}, {"instrument/physical_detectors/polar_angle": [1.0, 2.0, 3.0, 999.0]},
+        {"logs/Ei/value": [1.0, 2.0]}, {"workspace/axis1": [np.nan, 1, 2, 3, 4, 5]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_damaged_files_are_named(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(write(tmp_path / "a.nxs", **changes))
+
+
+def test_other_workspaces_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxs")
+    with h5py.File(path, "a") as file:
+        file["mantid_workspace_1/workspace/axis1"].attrs["units"] = np.bytes_(b"TOF")
+    with pytest.raises(FileFormatError, match="'TOF'"):
+        xbp.open_dataset(path)
+    with h5py.File(write(path), "a") as file:
+        file.create_group("mantid_workspace_2")
+    with pytest.raises(FileFormatError, match="several workspaces"):
+        xbp.open_dataset(path)
+
+
+def test_aluminium_on_mari(shared_data: Path) -> None:
+    path = shared_data / "ins" / "MAR21335_Ei60meV.nxs"
+    ds = xbp.open_dataset(path)
+    with h5py.File(path) as file:
+        entry = file["mantid_workspace_1"]
+        values, errors = entry["workspace/values"][()], entry["workspace/errors"][()]
+        positions = entry["instrument/detector/detector_positions"][()]
+        first = entry["instrument/detector/detector_index"][()]
+        log = entry["logs/t_sample/value"][()][-300:]
+    np.testing.assert_array_equal(ds.S, values)
+    np.testing.assert_array_equal(ds.S_std, errors)
+    np.testing.assert_allclose(ds.two_theta, positions[first, 1], atol=1e-9)
+    assert not ds.masked.any()
+    assert ds.sizes["detector"] == 285
+    assert float(ds.incident_energy) == pytest.approx(59.37064727)
+    assert float(ds.temperature) == pytest.approx(np.median(log), abs=0.02)
+    assert (float(ds.E_bnds[0, 0]), float(ds.E_bnds[-1, 1])) == pytest.approx((-30, 58.2))
+    assert ds.S.attrs["ki_over_kf"] == "applied"
+    assert ds.attrs["run_number"] == 21335

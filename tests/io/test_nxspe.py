@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import CoordinateError, FileFormatError, QuantityError, TemperatureError
+
+E_EDGES = np.linspace(-4, 6, 6)
+
+
+def write(path: Path, **changes: object) -> Path:
+    """A small file as Mantid writes it: detector 1 is masked, 2 has no angles; a change of None drops a part."""
+    data = np.random.default_rng(0).random((4, 5))
+    data[1], data[2], data[3, 4] = np.nan, 0, -1e30
+    error = np.where(data > 0, 0.1, 0)
+    parts: dict[str, object] = {
+        "data/data": data, "data/error": error, "data/energy": E_EDGES, "data/polar": [10.0, 20.0, 40.0],
+        "data/polar_width": [1.0, 2.0, 4.0], "data/distance": [4.0, 4.0, 4.5], "NXSPE_info/fixed_energy": [12.0],
+        "NXSPE_info/psi": [np.nan], "NXSPE_info/ki_over_kf_scaling": [1], "instrument/name": [b"MARI"],
+        "instrument/run_number": [77], "sample/temperature": None,
+    } | changes  # fmt: skip
+    with h5py.File(path, "w") as file:
+        for name, value in parts.items():
+            file.require_group(f"aluminium/{name.rpartition('/')[0]}")
+            if value is not None:
+                file[f"aluminium/{name}"] = value
+        if parts["data/energy"] is not None:
+            file["aluminium/data/energy"].attrs["units"] = np.bytes_(b"meV")
+    return path
+
+
+def test_values_axes_and_masks(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxspe")
+    ds = xbp.open_dataset(path)
+    with h5py.File(path) as file:
+        data = file["aluminium/data/data"][()]
+    np.testing.assert_array_equal(ds.S[0], data[0])
+    np.testing.assert_array_equal(ds.S[3], [*data[3, :4], np.nan])
+    np.testing.assert_array_equal(ds.S_std[3], [0.1] * 4 + [np.nan])
+    assert ds.masked.values.tolist() == [False, True, True, False]
+    assert ds.S[1:3].isnull().all()
+    np.testing.assert_array_equal(ds.two_theta, [10, 20, np.nan, 40])
+    np.testing.assert_array_equal(ds.two_theta_width, [1, 2, np.nan, 4])
+    np.testing.assert_array_equal(ds.distance, [4, 4, np.nan, 4.5])
+    np.testing.assert_array_equal(ds.E_bnds, np.stack([E_EDGES[:-1], E_EDGES[1:]], axis=1))
+    assert (ds.E.attrs["units"], ds.two_theta.attrs["units"], ds.S.attrs["units"]) == ("meV", "degree", "1/meV")
+    assert (float(ds.incident_energy), ds.incident_energy.attrs["units"]) == (12.0, "meV")
+    assert ds.S.attrs["ki_over_kf"] == "applied"
+    assert (ds.attrs["instrument"], ds.attrs["run_number"], ds.attrs["title"]) == ("MARI", 77, "aluminium")
+    assert "psi" not in ds.coords
+    assert "temperature" not in ds.coords
+    xr.testing.assert_identical(xr.open_dataset(path, engine="nxspe"), ds)
+
+
+def test_what_the_file_does_not_say_is_said_by_the_caller(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxspe")
+    assert float(xr.open_dataset(path, engine="nxspe", T="290 K").temperature) == 290
+    warm = write(tmp_path / "b.nxspe", **{"sample/temperature": [5.0], "NXSPE_info/psi": [30.0]})
+    assert float(xbp.open_dataset(warm).temperature) == 5
+    assert float(xbp.open_dataset(warm).psi) == 30
+    with pytest.raises(TemperatureError):
+        xr.open_dataset(path, engine="nxspe", T=-1)
+
+
+def test_the_scale_of_the_cross_section_is_recorded(tmp_path: Path) -> None:
+    for number, path in ((0, tmp_path / "a.nxspe"), (None, tmp_path / "b.nxspe")):
+        write(path, **{"NXSPE_info/ki_over_kf_scaling": None if number is None else [number]})
+    assert xbp.open_dataset(tmp_path / "a.nxspe").S.attrs["ki_over_kf"] == "not applied"
+    assert "ki_over_kf" not in xbp.open_dataset(tmp_path / "b.nxspe").S.attrs
+
+
+def test_energies_may_be_centres_in_other_units(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxspe", **{"data/energy": (E_EDGES[1:] + E_EDGES[:-1]) / 2e3})
+    with h5py.File(path, "a") as file:
+        file["aluminium/data/energy"].attrs["units"] = np.bytes_(b"eV")
+    ds = xbp.open_dataset(path)
+    np.testing.assert_allclose(ds.E, (E_EDGES[1:] + E_EDGES[:-1]) / 2)
+    assert "E_bnds" not in ds.coords
+
+
+def test_a_zero_that_was_measured_is_a_zero(tmp_path: Path) -> None:
+    data = np.zeros((3, 5))
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe", **{"data/data": data, "data/error": data + 0.5}))
+    assert not ds.masked.any()
+    assert (ds.S == 0).all()
+
+
+def test_it_goes_to_netcdf_and_back(tmp_path: Path) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe"))
+    ds.bp.to_netcdf(tmp_path / "a.nc")
+    with xbp.open_dataset(tmp_path / "a.nc") as back:
+        xr.testing.assert_identical(back, ds)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data/data": None}, {"data/error": np.zeros((4, 4))}, {"data/error": -np.ones((4, 5))},
+        {"data/polar": [1.0]}, {"data/polar": [1.0, 2.0, 181.0]}, {"data/distance": [1.0] * 5},
+        {"data/energy": E_EDGES[::-1]}, {"data/energy": np.arange(4.0)}, {"data/energy": [np.nan, 1, 2, 3, 4, 5]},
+        {"NXSPE_info/fixed_energy": [5.0]}, {"NXSPE_info/fixed_energy": [3.0, 4.0]}, {"data/data": [[b"x"] * 5] * 4},
+        {"NXSPE_info/fixed_energy": [b"high"]}, {"data/data": np.zeros(5)}, {"sample/temperature": [-3.0]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_damaged_files_are_named(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(xbp.errors.XbpError):
+        xbp.open_dataset(write(tmp_path / "a.nxspe", **changes))
+
+
+def test_absurd_shapes_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nxspe", **{"data/data": None})
+    with h5py.File(path, "a") as file:
+        file["aluminium/data"].create_dataset("data", shape=(10**6, 10**6), dtype="f8", chunks=(1000, 1000))
+    with pytest.raises(FileFormatError, match="claims the shape"):
+        xbp.open_dataset(path)
+
+
+# Rows without angles, masked with angles, with sentinels, and the first and last energy bin edge.
+SHARED = {
+    "MAR11001_test": (0, 33, 12.97283725, (-1.0, 10.0)),
+    "benzene_290_360_inc": (37, 37, 3.6, (-2.88, 2.88)),
+    "empty_360_inc": (37, 37, 3.6, (-2.88, 2.88)),
+    "nxspe_version1_0": (0, 2, 800.0, (0.0, 150.0)),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_measured_files(shared_data: Path, name: str) -> None:
+    without_angles, masked, incident, limits = SHARED[name]
+    path = shared_data / "ins" / f"{name}.nxspe"
+    ds = xbp.open_dataset(path)
+    with h5py.File(path) as file:
+        (entry,) = file.values()
+        data, error, polar = (entry["data"][part][()] for part in ("data", "error", "polar"))
+    assert int(ds.two_theta.isnull().sum()) == without_angles
+    assert int(ds.masked.sum()) == masked
+    assert float(ds.incident_energy) == pytest.approx(incident, abs=1e-8)
+    assert (float(ds.E_bnds[0, 0]), float(ds.E_bnds[-1, 1])) == pytest.approx(limits)
+    assert ds.S.attrs["ki_over_kf"] == "applied"
+    np.testing.assert_array_equal(ds.two_theta.dropna("detector"), polar)
+    seen = ~ds.masked.values
+    np.testing.assert_array_equal(ds.S[seen], np.where(data[seen] == -1e30, np.nan, data[seen]))
+    np.testing.assert_array_equal(ds.S_std[seen], np.where(data[seen] == -1e30, np.nan, error[seen]))
+    assert float(ds.S.min()) > -1e29
+
+
+def test_the_angles_of_let_are_those_of_its_energy_window(shared_data: Path) -> None:
+    """Fewer angles than spectra: bins beyond the window move steadily with angle if they are matched rightly."""
+    ds = xbp.open_dataset(shared_data / "ins" / "benzene_290_360_inc.nxspe").isel(detector=slice(31, 243))
+    assert (ds.two_theta.diff("detector") > 0).all()
+    assert not ds.masked.any()
+    measured = ds.S.notnull().sum("E")
+    assert (measured[:30].diff("detector") > 0).all()
+
+
+def again(ds: xr.Dataset, folder: Path) -> xr.Dataset:
+    folder.mkdir()
+    path = folder / str(ds.attrs["source"]).split()[-1]
+    ds.bp.to_nxspe(path)
+    return xbp.open_dataset(path)
+
+
+def test_what_is_written_reads_back_identical(tmp_path: Path) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe", **{"sample/temperature": [5.0], "NXSPE_info/psi": [30.0]}))
+    xr.testing.assert_identical(again(ds, tmp_path / "b"), ds)
+    ds.S.attrs["ki_over_kf"] = "not applied"
+    ds.S.attrs["units"] = ds.S_std.attrs["units"] = "b/meV"
+    ds.attrs["title"] = "a_b"
+    xr.testing.assert_identical(again(ds, tmp_path / "c"), ds)
+
+
+def test_other_units_are_converted(tmp_path: Path) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe"))
+    back = again(ds.bp.convert(E="THz").transpose("E", "detector", ...), tmp_path / "b")
+    for name in ("S", "S_std", "E_bnds"):
+        np.testing.assert_allclose(back[name], ds[name], rtol=1e-12)
+
+
+def test_mantid_finds_its_way(tmp_path: Path) -> None:
+    """The parts Mantid's LoadNXSPE opens: classes, definition, as many rows of angles as spectra with a detector."""
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe"))
+    ds.bp.to_nxspe(tmp_path / "b.nxspe")
+    with h5py.File(tmp_path / "b.nxspe") as file:
+        entry = file["aluminium"]
+        assert entry.attrs["NX_class"] == b"NXentry"
+        assert entry["definition"][0] == b"NXSPE"
+        assert entry["data"].attrs["NX_class"] == b"NXdata"
+        np.testing.assert_array_equal(entry["data/polar"], [10, 20, 40])
+        np.testing.assert_array_equal(entry["data/data"][2], 0)
+        assert np.isnan(entry["data/data"][1]).all()
+        np.testing.assert_array_equal(entry["data/error"][1:3], 0)
+        assert entry["NXSPE_info/ki_over_kf_scaling"][0] == 1
+
+
+def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, glass: xr.Dataset) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.nxspe"))
+    with pytest.raises(QuantityError):
+        glass.bp.to_nxspe(tmp_path / "b.nxspe")
+    for bad in (ds.S, ds[["S"]], ds.expand_dims(sample=2)):
+        with pytest.raises(QuantityError):
+            bad.bp.to_nxspe(tmp_path / "b.nxspe")
+    for bad in (ds.drop_vars("incident_energy"), ds.drop_vars("two_theta"), ds.assign(S=ds.S.fillna(1.0))):
+        with pytest.raises(CoordinateError):
+            bad.bp.to_nxspe(tmp_path / "b.nxspe")
+    with pytest.raises(FileFormatError, match="exists"):
+        ds.bp.to_nxspe(tmp_path / "a.nxspe")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nxspe"]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_measured_files_are_written_back(shared_data: Path, tmp_path: Path, name: str) -> None:
+    ds = xbp.open_dataset(shared_data / "ins" / f"{name}.nxspe")
+    xr.testing.assert_identical(again(ds, tmp_path / "b"), ds)
+
+
+def test_a_mantid_workspace_becomes_nxspe(shared_data: Path, tmp_path: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "ins" / "MAR21335_Ei60meV.nxs")
+    ds.bp.to_nxspe(tmp_path / "a.nxspe")
+    back = xbp.open_dataset(tmp_path / "a.nxspe")
+    for name in ("S", "S_std", "E", "two_theta", "temperature", "incident_energy"):
+        np.testing.assert_array_equal(back[name], ds[name])
+    assert back.attrs["run_number"] == 21335

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import FileFormatError, QuantityError, XbpError
+
+TEXT = """\
+# Sqw data file for Isotropic_Sqw
+# liquid X: total scattering
+# by nobody
+#
+# Physical parameters:
+# V_rho       0.0103 atom density per Angs^3
+# weight      85.47  in [g/mol]
+# sigma_coh   6.32   coherent scattering cross section in [barn]
+# Temperature 350    in [K]
+# v_sound     1300   in [m/s]
+# v_sound     2700   velocity of sound from the MD simulation in [m/s]
+# classical   0      experimental, contains Bose factor
+#
+# q axis values
+# vector of m values in Angstroem-1
+ 0.5 1.0
+# w axis values
+# vector of n values in meV
+ 0 1 2.5
+# sqw values (one line per q axis value)
+ 1 2 3
+ 4 5 6
+# end of Sqw file
+"""
+
+
+def opened(tmp_path: Path, text: str, **options: object) -> xr.Dataset:
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    return xr.open_dataset(path, engine="sqw", **options)
+
+
+def test_values_axes_and_header(tmp_path: Path) -> None:
+    ds = opened(tmp_path, TEXT)
+    np.testing.assert_array_equal(ds.S, [[1, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(ds.Q, [0.5, 1])
+    np.testing.assert_array_equal(ds.E, [0, 1, 2.5])
+    assert (ds.Q.attrs["units"], ds.E.attrs["units"], ds.S.attrs["units"]) == ("1/angstrom", "meV", "1/meV")
+    assert (float(ds.temperature), ds.S.attrs["statistics"]) == (350, "quantum")
+    assert {k: ds.attrs.get(k) for k in ("V_rho", "weight", "sigma_coh", "v_sound", "density")} == {
+        "V_rho": 0.0103, "weight": 85.47, "sigma_coh": 6.32, "v_sound": 1300, "density": None}  # fmt: skip
+    assert ds.attrs["comment"] == "liquid X: total scattering\nby nobody"
+    xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.txt"), ds)
+    xr.testing.assert_identical(xr.open_dataset(tmp_path / "a.txt"), ds)
+
+
+def test_statistics_come_from_the_header_alone(tmp_path: Path) -> None:
+    assert opened(tmp_path, TEXT.replace("classical   0", "classical   1")).S.attrs["statistics"] == "classical"
+    bare = "".join(line for line in TEXT.splitlines(True) if "classical" not in line and "Temp" not in line)
+    ds = opened(tmp_path, bare)
+    assert "statistics" not in ds.S.attrs
+    assert "temperature" not in ds.coords
+    assert float(opened(tmp_path, bare, T="20 degC").temperature) == 293.15
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" 4 5 6\n", ""), (" 4 5 6", " 4 5 six"), ("# vector of n values in meV\n", "#\n1\n#\n"), ("0.5 1.0", "1.0 0.5"),
+        ("0 1 2.5", "0 nan 2.5"), ("classical   0", "classical   3"), ("# Sqw", "# some"), ("# Temperature 350", "# Temperature -3"),
+        (" 0.5 1.0\n", " 0.5 1.0 1.5\n"),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_named(tmp_path: Path, old: str, new: str) -> None:
+    assert old in TEXT
+    with pytest.raises(XbpError):
+        opened(tmp_path, TEXT.replace(old, new))
+
+
+def test_what_is_written_reads_back_exactly(tmp_path: Path, glass: xr.Dataset) -> None:
+    glass.attrs |= {"sigma_coh": 6.3, "comment": "first\nsecond"}
+    glass.bp.to_sqw(tmp_path / "a.sqw")
+    back = xbp.open_dataset(tmp_path / "a.sqw")
+    for name in ("S", "Q", "E", "temperature"):
+        np.testing.assert_array_equal(back[name], glass[name])
+    assert back.S.attrs["statistics"] == "classical"
+    assert (back.attrs["sigma_coh"], back.attrs["comment"]) == (6.3, "first\nsecond")
+    back.bp.to_sqw(tmp_path / "a.sqw", overwrite=True)
+    xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.sqw"), back)
+
+
+def test_other_units_are_converted(tmp_path: Path, glass: xr.Dataset) -> None:
+    glass.S.bp.convert(E="THz", Q="1/nm").transpose("E", "Q").bp.to_sqw(tmp_path / "a.sqw")
+    back = xbp.open_dataset(tmp_path / "a.sqw")
+    np.testing.assert_allclose(back.S, glass.S, rtol=1e-12)
+    np.testing.assert_allclose(back.E, glass.E, rtol=1e-12)
+    np.testing.assert_allclose(back.Q, glass.Q, rtol=1e-12)
+
+
+def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, glass: xr.Dataset) -> None:
+    silent = glass.copy(deep=True)
+    del silent.S.attrs["statistics"]
+    for bad in (glass.S.where(glass.Q > 1), glass.S.expand_dims(sample=2), silent.S, glass.bp.to_bqe()):
+        with pytest.raises(QuantityError):
+            bad.bp.to_sqw(tmp_path / "a.sqw")
+    assert list(tmp_path.iterdir()) == []
+    glass.bp.to_sqw(tmp_path / "a.sqw")
+    with pytest.raises(FileFormatError, match="exists"):
+        glass.bp.to_sqw(tmp_path / "a.sqw")
+
+
+# Shape, last Q and E, temperature, statistics, S at [20, 30].
+SHARED = {"Rb_liq_tot": ((100, 100), 350.0, "quantum"), "Ge_liq_coh": ((100, 1209), 1350.0, "classical")}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_liquids(shared_data: Path, tmp_path: Path, name: str) -> None:
+    shape, temperature, statistics = SHARED[name]
+    path = shared_data / "sqw" / f"{name}.sqw"
+    ds = xbp.open_dataset(path)
+    rows = [line.split() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    assert ds.S.shape == shape == (len(rows[0]), len(rows[1]))
+    np.testing.assert_array_equal(ds.Q, np.array(rows[0], dtype=float))
+    np.testing.assert_array_equal(ds.E, np.array(rows[1], dtype=float))
+    np.testing.assert_array_equal(ds.S[20], np.array(rows[22], dtype=float))
+    assert (float(ds.temperature), ds.S.attrs["statistics"]) == (temperature, statistics)
+    ds.bp.to_sqw(tmp_path / path.name)
+    xr.testing.assert_identical(xbp.open_dataset(tmp_path / path.name), ds)
+
+
+def test_sound_in_liquid_rubidium(shared_data: Path) -> None:
+    """The ridge of ω²S/q² lies near the sound velocity of the header."""
+    ds = xbp.open_dataset(shared_data / "sqw" / "Rb_liq_tot.sqw")
+    low = ds.S.sel(Q=slice(0.3, 0.8))
+    ridge = (low * ds.E**2).idxmax("E")
+    velocity = 151.9267 * ridge / ridge.Q  # m/s from meV and 1/angstrom: 1 meV angstrom / hbar
+    assert float(velocity.median()) == pytest.approx(ds.attrs["v_sound"], rel=0.25)

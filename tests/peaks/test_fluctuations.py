@@ -1,0 +1,96 @@
+"""The comparison of fields tells what the separate steps tell, and draws it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import QuantityError, RangeError
+
+ARGUMENTS = {"window": "2.5 ps", "E_max": "40 meV"}
+RANGES = {"E_range": ("3 meV", "14 meV"), "Q_range": ("1.2 1/angstrom", "3.5 1/angstrom")}
+
+
+@pytest.fixture(scope="module")
+def solid() -> xr.Dataset:
+    """A cubic crystal of independent oscillators at 8 meV."""
+    n = np.arange(5)
+    sites = 2.5 * np.stack(np.meshgrid(n, n, n, indexing="ij"), axis=-1).reshape(-1, 3)
+    moving = xbp.md.models.einstein_solid(
+        125, 400, cell=12.5, energy="8 meV", T=300, mass=60, time_step="25 fs", element="Cu", seed=1
+    )
+    return moving.assign(
+        position=moving.position - moving.position.mean("time") + xr.DataArray(sites, dims=("atom", "xyz"))
+    )
+
+
+@pytest.fixture(scope="module")
+def table(solid: xr.Dataset) -> xr.Dataset:
+    return xbp.md.compare_fluctuations(
+        solid, 4, 0.2, fields=["volumetric_strain", "shear_strain"], cutoff=3, energy="8 meV", **ARGUMENTS, **RANGES
+    )
+
+
+def test_every_column_is_that_of_its_own_step(solid: xr.Dataset, table: xr.Dataset) -> None:
+    sqe = solid.bp.dynamic_structure_factor(4, 0.2, **ARGUMENTS)
+    for name in ("volumetric_strain", "shear_strain"):
+        own = solid.bp.fluctuation_spectrum(name, 4, 0.2, cutoff=3, **ARGUMENTS)
+        omega, row = own[["Omega", "Omega_std"]], table.sel(field=name)
+        np.testing.assert_allclose(row.Omega, own.Omega, rtol=1e-6)
+        local = own[["chi", "chi_std"]].bp.boson_peak(E_range=RANGES["E_range"])
+        assert float(row.chi_energy) == pytest.approx(float(local.energy), rel=1e-6)
+        assert str(row.chi_status.values) == str(local.status.values) == "ok"
+        flat = omega.bp.boson_peak(E_range=RANGES["E_range"]).bp.dispersion(RANGES["Q_range"])
+        assert float(row.mean_energy) == pytest.approx(float(flat.mean_energy), rel=1e-5)
+        assert float(row.slope) == pytest.approx(float(flat.slope), abs=1e-5)
+        assert int(row.n_peaks) == int(flat.n_points)
+        assert int(row.n_Q) == int(sqe.sel(Q=slice(1.2, 3.5)).sizes["Q"])
+        r = omega.bp.correlation_map(sqe.Sq, RANGES["Q_range"]).pearson_r
+        np.testing.assert_allclose(row.pearson_r, r, atol=1e-5)
+        assert float(row.r_at_boson_peak) == pytest.approx(float(r.interp(E=8)), abs=1e-5)
+    # The oscillators know one energy only.
+    assert table.chi_energy.values == pytest.approx([8, 8], abs=0.2)
+    np.testing.assert_allclose(table.Sq, sqe.Sq, rtol=1e-6)
+    np.testing.assert_allclose(table.B, sqe.bp.to_bqe().B, rtol=1e-6)
+    assert set(table.phonon_energy.branch.values) == {"longitudinal", "transverse"}
+    assert '"operation": "compare_fluctuations"' in table.attrs["history"].splitlines()[-1]
+
+
+def test_the_boson_peak_is_found_where_it_is_not_said(solid: xr.Dataset) -> None:
+    found = solid.bp.compare_fluctuations(4, 0.5, fields=["shear_strain"], cutoff=3, **ARGUMENTS, **RANGES)
+    assert float(found.E_BP) == pytest.approx(8, abs=0.3)
+    with pytest.raises(QuantityError, match=r"B\(E\) has no boson peak"):
+        solid.bp.compare_fluctuations(4, 0.5, fields=["shear_strain"], cutoff=3, E_range=(1, 5), **ARGUMENTS)
+    with pytest.raises(RangeError, match="is beyond the spectra"):
+        solid.bp.compare_fluctuations(4, 0.5, fields=["shear_strain"], cutoff=3, energy=50, **ARGUMENTS)
+
+
+def test_the_table_is_archived(table: xr.Dataset, tmp_path: Path) -> None:
+    table.bp.to_netcdf(tmp_path / "table.nc")
+    xr.testing.assert_identical(xr.open_dataset(tmp_path / "table.nc"), table)
+
+
+def test_figures(table: xr.Dataset) -> None:
+    figure = table.bp.plot.fluctuations(E_range=(1, 20))
+    maps = [ax for ax in figure.axes if ax.get_title()]
+    r = float(table.r_at_boson_peak.sel(field="shear_strain"))
+    assert maps[2].get_title() == f"$\\Omega(Q,E)$, shear strain: $r$ = {r:.2f}".replace("-", "−")
+    drawn = maps[2].collections[0].get_array().reshape(-1, table.sizes["Q"])
+    inside = (table.E >= 1) & (table.E <= 20)
+    np.testing.assert_array_equal(drawn, table.Omega.sel(field="shear_strain").values[:, inside].T)
+    dashed = [ax.lines[0] for ax in figure.axes if ax.lines and ax.lines[0].get_linestyle() == "--"]
+    assert len(dashed) == 3
+    np.testing.assert_array_equal(dashed[0].get_ydata(), table.Sq)
+    assert maps[0].get_ylabel() == "$E$ (meV)"
+    figure.draw_without_rendering()
+    ax = table.bp.plot.field_correlations()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["B(Q,E)", "volumetric strain", "shear strain"]
+    np.testing.assert_array_equal(ax.lines[-2].get_ydata(), table.pearson_r.sel(field="shear_strain")[1:])
+    with pytest.raises(QuantityError, match="no comparison of fluctuations"):
+        xbp.plot.fluctuations(xr.Dataset())
+    plt.close("all")

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import dask.array
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xbp
+from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError, XbpError
+from xbp.io.angles import angle_dataset
+from xbp.reduction.kinematics import Curves, momentum_transfer
+
+EI = 60.0
+
+
+def spectra(
+    values: np.ndarray, two_theta: np.ndarray, edges: np.ndarray, std: np.ndarray | None = None, **options: object
+) -> xr.Dataset:
+    detector = np.arange(two_theta.size)
+    options = {"incident_energy": EI, "ki_over_kf": True, "angles": {"two_theta": two_theta}, "attrs": {}} | options
+    std = np.ones_like(values) if std is None else std
+    return angle_dataset(values, std, detector=detector, E_edges=edges, **options)  # type: ignore[arg-type]
+
+
+def cells(ds: xr.Dataset, limits: np.ndarray) -> np.ndarray:
+    """Areas of the cells between curves of constant angle, (n_detector, n_E)."""
+    edges = np.append(ds.E_bnds[:, 0], ds.E_bnds[-1, 1])
+    whole = Curves(limits.ravel(), edges, EI).whole.reshape(2, -1, edges.size - 1)
+    return whole[1] - whole[0]
+
+
+def everything(n_detector: int = 40, n_energy: int = 60, seed: int = 0) -> tuple[xr.Dataset, np.ndarray]:
+    """Detectors from 0 to 180 degrees, so that their cells fill all that a neutron can reach."""
+    angle_edges = np.linspace(0, 180, n_detector + 1)
+    values = np.random.default_rng(seed).random((n_detector, n_energy)) + 0.5
+    ds = spectra(values, (angle_edges[1:] + angle_edges[:-1]) / 2, np.linspace(-45, 59, n_energy + 1))
+    return ds, np.stack([angle_edges[:-1], angle_edges[1:]])
+
+
+def covered(ds: xr.Dataset, dQ: float) -> np.ndarray:
+    """Area of each bin of (Q, E) that the cells cover, from the map of a function that is 1 everywhere."""
+    edges = np.append(ds.E_bnds[:, 0], ds.E_bnds[-1, 1])
+    q_edges = np.arange(0, 13 + dQ, dQ)
+    curves = Curves(np.array([0.0, 180.0]), edges, EI)
+    areas = np.zeros((q_edges.size - 1, edges.size - 1))
+    for e in range(edges.size - 1):
+        at = np.array([e])
+        below = [[curves.below(np.array([q]), at + i * (edges.size - 1))[0] for q in q_edges] for i in (0, 1)]
+        areas[:, e] = np.diff(np.subtract(below[1], below[0]))
+    return areas
+
+
+def test_the_integral_is_kept() -> None:
+    ds, limits = everything()
+    out = ds.bp.angle_to_Q(np.arange(0, 13.1, 0.1))
+    areas = covered(ds, 0.1)[: out.sizes["Q"]]
+    total = float((cells(ds, limits) * ds.S.values).sum())
+    assert float(np.nansum(out.S.values * areas)) == pytest.approx(total, rel=1e-12)
+    # Energy by energy too.
+    each = (cells(ds, limits) * ds.S.values).sum(axis=0)
+    np.testing.assert_allclose(np.nansum(out.S.values * areas, axis=0), each, rtol=1e-10)
+
+
+def test_the_variance_is_kept_where_it_is_shared() -> None:
+    ds, limits = everything()
+    ds["S_std"] = ds.S_std * (1 + ds.S)
+    shared = ds.bp.angle_to_Q(np.arange(0, 13.1, 0.1), variance="shared")
+    areas = covered(ds, 0.1)[: shared.sizes["Q"]]
+    total = float(((cells(ds, limits) * ds.S_std.values) ** 2).sum())
+    assert float(np.nansum((shared.S_std.values * areas) ** 2)) == pytest.approx(total, rel=1e-12)
+    exact = ds.bp.angle_to_Q(np.arange(0, 13.1, 0.1))
+    assert (exact.S_std <= shared.S_std * (1 + 1e-9)).sum() == exact.S_std.notnull().sum()
+    xr.testing.assert_equal(exact.S, shared.S)
+
+
+def test_what_is_flat_stays_flat() -> None:
+    ds, _ = everything()
+    out = (ds * 0 + 3).assign(S=ds.S * 0 + 3).bp.angle_to_Q("0.07 1/angstrom")
+    seen = out.S.notnull()
+    np.testing.assert_allclose(out.S.values[seen], 3, rtol=1e-9)
+    reach = momentum_transfer(ds.E_bnds.values, EI, 180.0).max(axis=1)
+    least = np.where(
+        ds.E > 0, momentum_transfer(ds.E_bnds.values[:, 0], EI, 0.0), momentum_transfer(ds.E_bnds.values[:, 1], EI, 0.0)
+    )
+    inside = (out.Q_bnds[:, 0] < xr.DataArray(reach, dims="E")) & (out.Q_bnds[:, 1] > xr.DataArray(least, dims="E"))
+    assert (seen & ~inside).sum() == 0
+    assert (~seen & inside).sum() <= 3  # slivers of rounding
+
+
+def clip(polygon: list[tuple[float, float]], axis: int, limit: float, sign: int) -> list[tuple[float, float]]:
+    """Cut a polygon at a line, Sutherland-Hodgman."""
+    out = []
+    for a, b in zip(polygon, polygon[1:] + polygon[:1], strict=True):
+        inside = [(p[axis] - limit) * sign >= 0 for p in (a, b)]
+        if inside[0] != inside[1]:
+            t = (limit - a[axis]) / (b[axis] - a[axis])
+            out.append((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])))
+        if inside[1]:
+            out.append(b)
+    return out
+
+
+def area(polygon: list[tuple[float, float]]) -> float:
+    x, y = np.array(polygon or [(0.0, 0.0)]).T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+
+
+def test_brute_force_polygons() -> None:
+    angles, edges = np.array([5.0, 25.0, 32.0, 80.0]), np.array([-30.0, -12.0, 5.0, 31.0, 58.0])
+    values = np.random.default_rng(1).random((4, 4))
+    ds = spectra(values, angles, edges)
+    q_edges = np.linspace(0.5, 8, 12)
+    out = ds.bp.angle_to_Q(q_edges, angle_width="8 degree")
+    for e in range(4):
+        energy = np.linspace(edges[e], edges[e + 1], 2001)
+        for q in range(11):
+            shares = []
+            for angle in angles:
+                sides = [momentum_transfer(energy, EI, angle + side) for side in (-4, 4)]
+                outline = [*zip(sides[0], energy, strict=True), *zip(sides[1][::-1], energy[::-1], strict=True)]
+                shares.append(area(clip(clip(outline, 0, q_edges[q], 1), 0, q_edges[q + 1], -1)))
+            expected = np.dot(shares, values[:, e]) / sum(shares) if sum(shares) > 1e-6 else np.nan
+            assert float(out.S[q, e]) == pytest.approx(expected, rel=1e-5, nan_ok=True)
+            spread = np.linalg.norm(shares) / sum(shares) if sum(shares) > 1e-6 else np.nan
+            assert float(out.S_std[q, e]) == pytest.approx(spread, rel=1e-5, nan_ok=True)
+
+
+def test_pulls_are_one_under_poisson_counts() -> None:
+    ds, _ = everything(20, 15)
+    rng = np.random.default_rng(5)
+    truth = 50 * ds.S.values
+    expected = ds.assign(S=ds.S.copy(data=truth)).bp.angle_to_Q("0.3 1/angstrom").S
+    pulls = []
+    for _ in range(300):
+        counts = rng.poisson(truth).astype(float)
+        noisy = ds.assign(S=ds.S.copy(data=counts), S_std=ds.S_std.copy(data=np.sqrt(truth)))
+        out = noisy.bp.angle_to_Q("0.3 1/angstrom")
+        pulls.append(((out.S - expected) / out.S_std).values)
+    spread = np.std(np.array(pulls)[:, expected.notnull().values], axis=0)
+    assert spread.mean() == pytest.approx(1, abs=0.01)
+    assert spread.min() > 0.8
+    assert spread.max() < 1.2
+
+
+def test_masked_cells_are_left_out() -> None:
+    ds, _ = everything(30, 10)
+    ds = ds.assign(S=ds.S * 0 + 2)
+    holes = ds.S.where(ds.detector % 7 != 3)
+    holes[5, 4] = np.nan
+    out = ds.assign(S=holes).bp.angle_to_Q("0.1 1/angstrom")
+    full = ds.bp.angle_to_Q("0.1 1/angstrom")
+    assert out.S.isnull().sum() > full.S.isnull().sum()
+    np.testing.assert_allclose(out.S.values[out.S.notnull()], 2, rtol=1e-9)
+    unknown = ds.assign_coords(two_theta=ds.two_theta.where(ds.detector != 3))
+    assert unknown.bp.angle_to_Q("0.1 1/angstrom", angle_width="6 degree").S.notnull().any()
+
+
+def test_widths_of_detectors() -> None:
+    angles = {"two_theta": np.array([30.0, 60.0]), "two_theta_width": np.array([1.0, 20.0])}
+    ds = spectra(np.array([[1.0], [2.0]]), angles["two_theta"], np.array([-0.5, 0.5]), angles=angles)
+    own = ds.bp.angle_to_Q("0.01 1/angstrom", angle_width="detector").S
+    ki = 2 * np.pi / np.sqrt(81.8042 / EI)
+    for value, angle, width in ((1, 30, 1), (2, 60, 20)):
+        at = own.Q[(own == value).squeeze()]
+        expected = [2 * ki * np.sin(np.radians(angle + side * width / 2) / 2) for side in (-1, 1)]
+        np.testing.assert_allclose([at.min(), at.max()], expected, atol=0.05)
+    meeting = ds.bp.angle_to_Q("0.01 1/angstrom").S
+    middle = 2 * ki * np.sin(np.radians(45) / 2)
+    assert float(meeting.Q[(meeting == 1).squeeze()].max()) == pytest.approx(middle, abs=0.03)
+    assert float(meeting.Q[(meeting == 2).squeeze()].min()) == pytest.approx(middle, abs=0.03)
+
+
+def test_the_cross_section_becomes_s() -> None:
+    ds, _ = everything(30, 20)
+    done = ds.bp.angle_to_Q("0.2 1/angstrom")
+    kf_over_ki = np.sqrt(1 - ds.E / EI)
+    raw = ds.assign(
+        S=(ds.S * kf_over_ki).assign_attrs(ds.S.attrs), S_std=(ds.S_std * kf_over_ki).assign_attrs(ds.S_std.attrs)
+    )
+    raw.S.attrs["ki_over_kf"] = "not applied"
+    xr.testing.assert_allclose(raw.bp.angle_to_Q("0.2 1/angstrom").S, done.S, rtol=1e-12)
+    assert raw.bp.angle_to_Q("0.2 1/angstrom").S.attrs["ki_over_kf"] == "applied"
+    del raw.S.attrs["ki_over_kf"]
+    with pytest.raises(QuantityError, match="cross section"):
+        raw.bp.angle_to_Q("0.2 1/angstrom")
+    xr.testing.assert_allclose(raw.bp.angle_to_Q("0.2 1/angstrom", ki_over_kf="not applied").S, done.S, rtol=1e-12)
+    with pytest.raises(QuantityError):
+        ds.bp.angle_to_Q("0.2 1/angstrom", ki_over_kf="not applied")
+
+
+@given(st.sampled_from(["meV", "THz", "1/cm", "ueV"]), st.sampled_from(["degree", "rad"]))
+def test_units_do_not_matter(energy: str, angle: str) -> None:
+    ds, _ = everything(12, 8)
+    other = ds.bp.convert(E=energy)
+    factor = {"degree": 1.0, "rad": np.pi / 180}[angle]
+    other = other.assign_coords(two_theta=("detector", ds.two_theta.values * factor, {"units": angle}))
+    reference = ds.bp.angle_to_Q("0.5 1/angstrom")
+    back = other.bp.angle_to_Q("5 1/nm").bp.convert(E="meV")
+    np.testing.assert_allclose(back.S, reference.S, rtol=1e-9)
+    np.testing.assert_allclose(back.S_std, reference.S_std, rtol=1e-9)
+
+
+def test_dask_and_further_dimensions_give_the_same() -> None:
+    ds, _ = everything(23, 12)
+    two = xr.concat([ds, ds.assign(S=2 * ds.S)], xr.DataArray([5.0, 300.0], dims="temperature", attrs={"units": "K"}),
+                    coords="minimal", compat="override", join="override")  # fmt: skip
+    reference = ds.bp.angle_to_Q("0.2 1/angstrom")
+    both = two.bp.angle_to_Q("0.2 1/angstrom")
+    assert both.S.dims == ("temperature", "Q", "E")
+    np.testing.assert_allclose(both.S[1], 2 * reference.S, rtol=1e-12)
+    np.testing.assert_allclose(both.S[0], reference.S, rtol=1e-12)
+    lazy = two.chunk(detector=5, E=4, temperature=1).bp.angle_to_Q("0.2 1/angstrom")
+    assert isinstance(lazy.S.data, dask.array.Array)
+    xr.testing.assert_allclose(lazy.compute(), both, rtol=1e-10)
+
+
+def test_answers_are_labelled_and_kept() -> None:
+    ds, _ = everything(12, 8)
+    out = ds.assign_coords(temperature=((), 5.0, {"units": "K"})).bp.angle_to_Q("0.5 1/angstrom")
+    assert (out.S.attrs["quantity"], out.S.attrs["units"]) == ("dynamic_structure_factor", "1/meV")
+    assert '"operation": "angle_to_Q"' in out.S.attrs["history"]
+    assert (float(out.temperature), float(out.incident_energy)) == (5, EI)
+    assert "two_theta" not in out.coords
+    np.testing.assert_allclose(out.Q_bnds[:, 1] - out.Q_bnds[:, 0], 0.5)
+    assert out.bp.to_bqe(u2=0.01).B.dims == ("Q", "E")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"Q": 0}, RangeError), ({"Q": "-1 1/angstrom"}, RangeError), ({"Q": "1 meV"}, UnitsError), ({"Q": [2, 1]}, RangeError),
+        ({"Q": [-1, 1]}, RangeError), ({"Q": 1, "incident_energy": 50}, CoordinateError), ({"Q": 1, "variance": "poisson"}, QuantityError),
+        ({"Q": 1, "ki_over_kf": True}, QuantityError), ({"Q": 1, "angle_width": "detector"}, CoordinateError),
+        ({"Q": 1, "angle_width": 0}, CoordinateError), ({"Q": 1, "angle_width": "wide"}, XbpError), ({"Q": float("nan")}, XbpError),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_arguments(options: dict[str, object], kind: type[XbpError]) -> None:
+    ds, _ = everything(12, 8)
+    with pytest.raises(kind):
+        ds.bp.angle_to_Q(**options)
+
+
+def test_bad_data(glass: xr.Dataset) -> None:
+    ds, _ = everything(12, 8)
+    nowhere = ds.two_theta.copy(data=np.full(12, np.nan))
+    for bad in (
+        ds.drop_vars("incident_energy"), ds.drop_vars("two_theta"), ds.assign_coords(two_theta=nowhere),
+        ds.assign_coords(two_theta=ds.two_theta + 90), ds.assign_coords(two_theta=ds.two_theta - 90), ds.isel(detector=[0]),
+        ds.assign_coords(incident_energy=-ds.incident_energy), glass, ds.bp.cut_E(5, width=8),
+    ):  # fmt: skip
+        for array in bad.coords.values():
+            array.attrs.setdefault("units", {"two_theta": "degree", "incident_energy": "meV"}.get(str(array.name), "1"))
+        with pytest.raises(XbpError):
+            bad.bp.angle_to_Q(1)
+
+
+def test_limits_of_an_instrument() -> None:
+    ds, _ = everything(12, 8)
+    limits = ds.bp.kinematic_limits()
+    np.testing.assert_allclose(limits.Q_min, momentum_transfer(ds.E.values, EI, 7.5))
+    np.testing.assert_allclose(limits.Q_max, momentum_transfer(ds.E.values, EI, 172.5))
+    wide = ds.S.bp.angle_to_Q(0.5).bp.kinematic_limits((0, "3.141592653589793 rad"))
+    np.testing.assert_allclose(wide.Q_max, momentum_transfer(ds.E.values, EI, 180.0))
+    beyond = ds.drop_vars("incident_energy").bp.kinematic_limits(incident_energy="20 meV")
+    np.testing.assert_array_equal(beyond.Q_min.isnull(), ds.E > 20)
+    for bad in ((10, 5), (0, 181), (-1, 5)):
+        with pytest.raises(RangeError):
+            ds.bp.kinematic_limits(bad)
+
+
+def test_aluminium_on_mari(shared_data: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "ins" / "MAR21335_Ei60meV.nxs")
+    out = ds.bp.angle_to_Q("0.05 1/angstrom")
+    limits = ds.bp.kinematic_limits()
+    seen = out.S.notnull()
+    assert ((out.Q.where(seen).max("Q") - limits.Q_max).max()) < 0.2
+    assert ((limits.Q_min - out.Q.where(seen).min("Q")).max()) < 0.2
+    # The Bragg peaks of aluminium, a = 4.05 angstrom: 111 and 200.
+    elastic = out.bp.cut_E(0, width="2 meV").S
+    for hkl in (3, 4):
+        Q = 2 * np.pi / 4.05 * np.sqrt(hkl)
+        near = elastic.sel(Q=slice(Q - 0.2, Q + 0.2))
+        assert float(near.idxmax()) == pytest.approx(Q, abs=0.06)
+    # One-phonon: E²-corrected intensity at high Q peaks near 20 and 35 meV.
+    g = out.bp.to_gdos(u2=0).bp.cut_Q((6, 9)).G
+    assert float(g.sel(E=slice(12, 27)).idxmax()) == pytest.approx(20, abs=3)
+    assert float(g.sel(E=slice(30, 41)).idxmax()) == pytest.approx(35, abs=3)
+
+
+def test_benzene_less_its_can(shared_data: Path) -> None:
+    sample, can = (
+        xr.open_dataset(shared_data / "ins" / f"{name}.nxspe", engine="nxspe", T="290 K")
+        for name in ("benzene_290_360_inc", "empty_360_inc")
+    )
+    difference = sample.bp.subtract(can)
+    out = difference.bp.angle_to_Q("0.1 1/angstrom")
+    assert float(out.bp.cut_E(0, width="0.1 meV").S.median()) > 0
+    apart = sample.bp.angle_to_Q("0.1 1/angstrom").bp.subtract(can.bp.angle_to_Q("0.1 1/angstrom"))
+    both = out.S.notnull() & apart.S.notnull()
+    np.testing.assert_allclose(out.S.values[both], apart.S.values[both], atol=1e-9 * float(abs(sample.S).max()))

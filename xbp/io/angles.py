@@ -1,0 +1,106 @@
+"""Spectra of detectors at their angles: S(2θ,E) as direct-geometry reductions leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from xbp.construct import new_dataset
+from xbp.schema import COORDINATES
+
+__all__ = ["KI_OVER_KF", "angle_dataset"]
+
+#: Whether the spectra were multiplied by k_i/k_f, so that S is left of the cross section.
+KI_OVER_KF: Final = {True: "applied", False: "not applied"}
+
+# Masked bins are written as -1e30 by programs that have no NaN; nothing measured is near it.
+_SENTINEL = -1e29
+
+_ANGLES = {
+    "two_theta": ("degree", COORDINATES["two_theta"][1]),
+    "two_theta_width": ("degree", "width of the detector in scattering angle"),
+    "azimuth": ("degree", "azimuthal angle"),
+    "azimuth_width": ("degree", "width of the detector in azimuthal angle"),
+    "distance": ("m", "distance from the sample"),
+}
+
+
+def masked_rows(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:
+    """Tell which detectors hold nothing: zeros without an error, NaN or sentinels in every bin."""
+    empty = ~np.isfinite(values) | (values <= _SENTINEL) | (values == 0)
+    if std is not None:
+        empty &= ~((values == 0) & (std > 0))
+    return np.asarray(empty.all(axis=1))
+
+
+def angle_dataset(
+    values: np.ndarray,
+    std: np.ndarray | None,
+    *,
+    detector: np.ndarray,
+    angles: Mapping[str, np.ndarray],
+    E_edges: np.ndarray | None = None,
+    E: np.ndarray | None = None,
+    incident_energy: float | None = None,
+    temperature: Any = None,
+    ki_over_kf: bool | None = None,
+    attrs: Mapping[str, str | int],
+) -> xr.Dataset:
+    """Label spectra over detectors and energy transfer.
+
+    Parameters
+    ----------
+    values, std : numpy.ndarray, shape (n_detector, n_E)
+        Spectra per meV, and their standard deviations.
+    detector : numpy.ndarray of int, shape (n_detector,)
+        What the detectors are called.
+    angles : mapping of str to numpy.ndarray, shape (n_detector,)
+        ``two_theta`` (degrees, NaN where not known) and any of ``two_theta_width``, ``azimuth``,
+        ``azimuth_width`` (degrees) and ``distance`` (m).
+    E_edges, E : numpy.ndarray, shape (n_E + 1,) or (n_E,)
+        Bin edges or centres in meV.
+    incident_energy : float, optional
+        In meV.
+    temperature : scalar with units, optional
+        Of the sample.
+    ki_over_kf : bool, optional
+        Whether k_i/k_f is applied; None where that is not known.
+    attrs : mapping
+        Of the Dataset.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``S(detector, E)``, with the angles and ``masked`` as coordinates of the detectors. Masked
+        detectors, and bins with a sentinel, are NaN.
+    """
+    masked = masked_rows(values, std) | np.isnan(angles["two_theta"])
+    hidden = masked[:, np.newaxis] | ~np.isfinite(values) | (values <= _SENTINEL)
+    centres = (E_edges[1:] + E_edges[:-1]) / 2 if E_edges is not None else E
+    ds = new_dataset(
+        "detector_spectra",
+        np.where(hidden, np.nan, values),
+        std=None if std is None else np.where(hidden, np.nan, std),
+        units="1/meV",
+        coords={"detector": (detector, "1"), "E": (centres, "meV")},
+        edges=None if E_edges is None else {"E": E_edges},
+        temperature=temperature,
+        statistics="quantum",
+        attrs=attrs,
+    )
+    if ki_over_kf is not None:
+        ds.S.attrs["ki_over_kf"] = KI_OVER_KF[ki_over_kf]
+    labels = {"long_name": "detector", "units": "1"}
+    ds = ds.assign_coords(detector=("detector", detector.astype(np.int64), labels))
+    for name, (units, long_name) in _ANGLES.items():
+        if name in angles:
+            labels = {"units": units, "long_name": long_name}
+            ds = ds.assign_coords({name: ("detector", np.asarray(angles[name], dtype=float), labels)})
+    ds = ds.assign_coords(masked=("detector", masked, {"long_name": "detectors without data"}))
+    if incident_energy is not None:
+        units, long_name = COORDINATES["incident_energy"]
+        ds = ds.assign_coords(incident_energy=((), incident_energy, {"units": units, "long_name": long_name}))
+    return ds

@@ -1,0 +1,341 @@
+"""NXSPE: S(2θ,E) of direct-geometry spectrometers, as Mantid and Horace exchange it, in and out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from xbp.errors import CoordinateError, FileFormatError, QuantityError, XbpError
+from xbp.grid import bin_limits
+from xbp.io.angles import KI_OVER_KF, angle_dataset, masked_rows
+from xbp.io.hdf5 import HDF5_ERRORS, attribute, number, numbers, text
+from xbp.io.publish import new_file
+from xbp.reduction import convert
+from xbp.signal import read
+from xbp.units import convert_factor, format_unit, magnitude, parse_unit
+
+__all__ = ["NxspeBackend", "decline", "open_nxspe", "to_nxspe"]
+
+_COLUMNS = {
+    "polar": "two_theta",
+    "polar_width": "two_theta_width",
+    "azimuthal": "azimuth",
+    "azimuthal_width": "azimuth_width",
+    "distance": "distance",
+}
+
+
+def decline(path: Path) -> str | None:
+    """Say why a file is not NXSPE, or None where it is."""
+    try:
+        with h5py.File(path, "r") as file:
+            return None if _find(file) is not None else "it holds no entry with 'NXSPE_info' and 'data/polar'"
+    except HDF5_ERRORS as error:
+        return f"HDF5 cannot read it ({error})"
+
+
+def open_nxspe(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
+    """Read an NXSPE file.
+
+    Parameters
+    ----------
+    path : path-like
+        NXSPE 1.0 to 1.3, direct geometry.
+    T : scalar with units, optional
+        Temperature of the sample, instead of that of the file (Mantid writes none); a bare number
+        is in K.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``S(detector, E)`` per meV on an arbitrary scale (unless the file says its units), with
+        ``S_std``; ``two_theta`` and the other angles in degrees, ``distance`` in m and ``masked`` over
+        the detectors; scalar coordinates ``incident_energy`` in meV, ``temperature`` and ``psi``
+        (degrees) where they are known.
+        ``S.attrs["ki_over_kf"]`` is "applied" or "not applied". Masked are detectors whose bins are
+        all NaN, -1e30 or zero without an error. Where a file has fewer angles than spectra, the
+        spectra that are zero throughout are those without angles, as Mantid writes them.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is truncated, of another kind, its parts do not fit together, or it is of an
+        indirect-geometry instrument.
+
+    References
+    ----------
+    NeXus application definition NXspe, https://manual.nexusformat.org/classes/applications/NXspe.html
+    """
+    where = Path(path)
+    try:
+        with h5py.File(where, "r") as file:
+            entry = _find(file)
+            if entry is None:
+                raise ValueError("it holds no entry with 'NXSPE_info' and 'data/polar'")
+            return _read(entry, where, T)
+    except XbpError:
+        raise
+    except HDF5_ERRORS as error:
+        raise FileFormatError(
+            f"{where} cannot be read as NXSPE",
+            reason=str(error) or type(error).__name__,
+            fix="it may be truncated, or of another kind: copy it again, or see what xbp.open_dataset(path) says",
+        ) from error
+
+
+def _find(file: h5py.File) -> h5py.Group | None:
+    for entry in file.values():
+        if isinstance(entry, h5py.Group) and isinstance(entry.get("NXSPE_info"), h5py.Group):
+            data = entry.get("data")
+            if isinstance(data, h5py.Group) and {"data", "error", "energy", "polar"} <= set(data):
+                return entry
+    return None
+
+
+def _read(entry: h5py.Group, path: Path, T: Any) -> xr.Dataset:
+    data, info = entry["data"], entry["NXSPE_info"]
+    values = numbers(data, "data", ndim=2)
+    std = numbers(data, "error", shape=values.shape)
+    n_detector, n_energy = values.shape
+    energy = numbers(data, "energy", ndim=1) * _in_mev(data["energy"])
+    if energy.size not in (n_energy, n_energy + 1) or not (np.diff(energy) > 0).all() or not np.isfinite(energy).all():
+        raise ValueError(f"'energy' has {energy.size} values for {n_energy} bins, or is not ascending")
+    if (std < 0).any():
+        raise ValueError("some of its errors are negative")
+    incident = number(info, "fixed_energy")
+    if incident is not None:
+        incident *= _in_mev(info["fixed_energy"])
+        if not 0 < energy[-1] <= incident:
+            raise ValueError(
+                f"energy transfers reach {energy[-1]:g} meV with a fixed energy of {incident:g} meV: "
+                "that is no direct-geometry instrument"
+            )
+    scaling = number(info, "ki_over_kf_scaling")
+    attrs: dict[str, str | int] = {"title": entry.name.strip("/"), "source": f"NXSPE file {path.name}"}
+    instrument = entry.get("instrument")
+    if isinstance(instrument, h5py.Group):
+        if name := text(instrument, "name"):
+            attrs["instrument"] = name
+        # Mantid writes 0 where it does not know.
+        if run := number(instrument, "run_number"):
+            attrs["run_number"] = int(run)
+    sample = entry.get("sample")
+    temperature = number(sample, "temperature") if isinstance(sample, h5py.Group) else None
+    ds = angle_dataset(
+        values,
+        std,
+        detector=np.arange(n_detector),
+        # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN for both.
+        angles=_angles(data, ((values == 0) & (std == 0)).all(axis=1), masked_rows(values, std)),
+        **({"E_edges": energy} if energy.size == n_energy + 1 else {"E": energy}),
+        incident_energy=incident,
+        temperature=temperature if T is None else T,
+        ki_over_kf=None if scaling is None else bool(scaling),
+        attrs=attrs,
+    )
+    units = attribute(data["data"], "units")
+    if units is not None:
+        written = format_unit(parse_unit(units.decode() if isinstance(units, bytes) else str(units), name="'data'"))
+        for name in ("S", "S_std"):
+            ds[name].attrs["units"] = written
+    psi = number(info, "psi")
+    if psi is not None:
+        ds = ds.assign_coords(psi=((), psi, {"units": "degree", "long_name": "rotation of the sample"}))
+    return ds
+
+
+def _angles(data: h5py.Group, *may_lack: np.ndarray) -> dict[str, np.ndarray]:
+    """Read the angles, each to its spectrum; where there are too few, one of the masks says whose they lack."""
+    none = np.zeros_like(may_lack[0])
+    angles = {}
+    for column, name in _COLUMNS.items():
+        if column not in data:
+            continue
+        given = numbers(data, column, ndim=1)
+        lacking = next((mask for mask in (none, *may_lack) if given.size == (~mask).sum()), None)
+        if lacking is None:
+            empty = " or ".join(str(int(mask.sum())) for mask in may_lack)
+            raise ValueError(f"'{column}' has {given.size} values for {none.size} spectra, {empty} of them empty")
+        angles[name] = np.full(none.size, np.nan)
+        angles[name][~lacking] = given
+    if (angles["two_theta"] < 0).any() or (angles["two_theta"] > 180).any():
+        raise ValueError("some of its polar angles are not between 0 and 180 degrees")
+    return angles
+
+
+def _in_mev(node: h5py.Dataset) -> float:
+    units = attribute(node, "units")
+    if units is None:
+        return 1.0
+    return convert_factor(units.decode() if isinstance(units, bytes) else str(units), "meV", name=str(node.name))
+
+
+def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write S(2θ,E) as NXSPE 1.3, for Mantid, Horace, MSlice and PACE.
+
+    As Mantid writes it: NaN with the error 0 for masked detectors, zeros for those without angles,
+    whose places in the lists of angles are left out. `open_nxspe` gives the Dataset back: values,
+    errors, angles, masks, incident energy, temperature, psi, title, instrument and run. History has
+    no place in the format.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        ``S(detector, E)`` with its standard deviation and the coordinates that `open_nxspe` sets,
+        ``two_theta`` and ``incident_energy`` at least.
+    path : path-like
+        Where to.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    QuantityError
+        If the data are no S(2θ,E), have no standard deviation, or further dimensions.
+    CoordinateError
+        If angles or incident energy are missing.
+    FileFormatError
+        If the file exists and `overwrite` is not given, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import xbp
+    >>> ds = xbp.new_dataset(
+    ...     "detector_spectra", np.ones((2, 3)), std=np.ones((2, 3)), units="1/meV", statistics="quantum",
+    ...     coords={"detector": ([0, 1], "1"), "E": ([-1.0, 0.0, 1.0], "meV")})
+    >>> ds = ds.assign_coords(
+    ...     two_theta=("detector", [30.0, 60.0], {"units": "degree"}), incident_energy=((), 20.0, {"units": "meV"}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     xbp.to_nxspe(ds, f"{folder}/a.nxspe")
+    ...     back = xbp.open_dataset(f"{folder}/a.nxspe")
+    >>> bool((back.S == ds.S).all()), back.two_theta.values
+    (True, array([30., 60.]))
+    """
+    signal = read(convert(data, E="meV"), "detector_spectra")
+    value, std = signal.value, signal.std
+    if set(value.dims) != {"detector", "E"} or std is None:
+        raise QuantityError(
+            f"'{value.name}' over {tuple(value.dims)} {'without' if std is None else 'with'} standard deviation",
+            reason="NXSPE holds one map over detectors and energy, with its errors",
+            fix="pass a Dataset with S and S_std; select one spectrum of further dimensions",
+        )
+    for name in ("two_theta", "incident_energy"):
+        if name not in value.coords:
+            raise CoordinateError(
+                f"the data have no coordinate '{name}'",
+                reason="NXSPE cannot do without it",
+                fix="data = data.assign_coords(incident_energy=((), 60.0, {'units': 'meV'}))"
+                if name == "incident_energy"
+                else "data = data.assign_coords(two_theta=('detector', angles, {'units': 'degree'}))",
+            )
+    S, errors = (array.transpose("detector", "E").values.astype(float) for array in (value, std))
+    lower, upper = bin_limits(signal.source, "E")
+    known = value.two_theta.notnull().values
+    measured, empty = np.isfinite(S), masked_rows(S, errors)
+    if measured[~known].any():
+        raise CoordinateError(
+            f"{int(measured[~known].any(axis=1).sum())} detectors with data have no angle",
+            reason="NXSPE gives every spectrum with data its angle",
+            fix="mask them: data.where(data.two_theta.notnull())",
+        )
+    parts: dict[str, object] = {
+        "definition": [b"NXSPE"],
+        "program_name": [b"xbp"],
+        "NXSPE_info/fixed_energy": [_number(value, "incident_energy", "meV")],
+        "NXSPE_info/psi": [_number(value, "psi", "degree") if "psi" in value.coords else np.nan],
+        "instrument/name": [str(signal.source.attrs.get("instrument", "")).encode()],
+        "instrument/fermi/energy": [_number(value, "incident_energy", "meV")],
+        "data/data": np.where(known[:, np.newaxis], np.where(empty[:, np.newaxis], np.nan, S), 0.0),
+        "data/error": np.where(measured, errors, 0.0),
+        "data/energy": np.append(lower, upper[-1]),
+    }
+    if "ki_over_kf" in value.attrs:
+        parts["NXSPE_info/ki_over_kf_scaling"] = [int(value.attrs["ki_over_kf"] == KI_OVER_KF[True])]
+    run = signal.source.attrs.get("run_number")
+    if isinstance(run, int | np.integer):
+        parts["instrument/run_number"] = [run]
+    if "temperature" in value.coords:
+        parts["sample/temperature"] = [_number(value, "temperature", "K")]
+    for column, name in _COLUMNS.items():
+        if name in value.coords:
+            parts[f"data/{column}"] = value[name].values[known].astype(float)
+    # The name of the entry is the title; HDF5 has a meaning of its own for slashes and lone dots.
+    title = str(signal.source.attrs.get("title", "")).replace("/", "_")
+    title = title if title.strip(".") else "xbp"
+    with new_file(path, overwrite=overwrite) as (temporary, target):
+        try:
+            _write(temporary, title, parts, signal.units)
+        except HDF5_ERRORS as error:
+            raise FileFormatError(
+                f"cannot write {target}",
+                reason=f"{type(error).__name__}: {error}",
+                fix="keep attributes to plain text and whole run numbers, and see that there is room on the disk",
+            ) from error
+
+
+def _number(value: xr.DataArray, name: str, units: str) -> float:
+    coordinate = value[name]
+    if coordinate.ndim:
+        raise CoordinateError(
+            f"coordinate '{name}' has the shape {coordinate.shape}",
+            reason="NXSPE holds one of it",
+            fix="select one spectrum",
+        )
+    return magnitude(coordinate, units, name=f"coordinate '{name}'")
+
+
+def _write(path: str, title: str, parts: dict[str, object], units: str) -> None:
+    classes = {
+        "": "NXentry",
+        "NXSPE_info": "NXcollection",
+        "data": "NXdata",
+        "instrument": "NXinstrument",
+        "instrument/fermi": "NXfermi_chopper",
+        "sample": "NXsample",
+    }
+    attrs: dict[str, dict[str, object]] = {
+        "definition": {"version": np.bytes_(b"1.3")},
+        "NXSPE_info/fixed_energy": {"units": np.bytes_(b"meV")},
+        "NXSPE_info/psi": {"units": np.bytes_(b"degrees")},
+        "data/energy": {"units": np.bytes_(b"meV")},
+        "data/data": {"signal": 1, "axes": np.bytes_(b"polar:energy"), "units": np.bytes_(units.encode())},
+    }
+    with h5py.File(path, "w") as file:
+        entry = file.create_group(title)
+        for name, kind in classes.items():
+            (entry.require_group(name) if name else entry).attrs["NX_class"] = np.bytes_(kind.encode())
+        for name, values in parts.items():
+            entry[name] = values
+            entry[name].attrs.update(attrs.get(name, {}))
+
+
+class NxspeBackend(BackendEntrypoint):
+    """``xarray.open_dataset(path, engine="nxspe")``."""
+
+    description = "NXSPE files of S(2θ,E) from direct-geometry spectrometers"
+    url = "https://manual.nexusformat.org/classes/applications/NXspe.html"
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "T")
+
+    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
+        self,
+        filename_or_obj: str | os.PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        T: Any = None,
+    ) -> xr.Dataset:
+        """Open a file; keywords as for `open_nxspe`."""
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
+        return open_nxspe(filename_or_obj, T=T).drop_vars(dropped)
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Never guess: an HDF5 file without ``engine=`` is netcdf4's to xarray."""
+        return False

@@ -1,0 +1,216 @@
+"""S(q,ω) text of McStas ``Isotropic_Sqw`` and iFit (``.sqw``), in and out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from xbp.construct import new_dataset
+from xbp.errors import QuantityError, XbpError
+from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable, write_text
+from xbp.reduction import convert
+from xbp.signal import read
+
+__all__ = ["SqwBackend", "decline", "open_sqw", "to_sqw"]
+
+#: Physical parameters of the header that are kept as attributes, under the names the format gives them.
+PARAMETERS: Final = {
+    "V_rho": "atom density per Angs^3",
+    "density": "in [g/cm^3]",
+    "weight": "in [g/mol]",
+    "sigma_abs": "absorption scattering cross section in [barn]",
+    "sigma_coh": "coherent scattering cross section in [barn]",
+    "sigma_inc": "incoherent scattering cross section in [barn]",
+    "v_sound": "in [m/s]",
+}
+_PARAMETER = re.compile(r"#\s*([A-Za-z_]+)\s*[:=]?\s+([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\s|$)")
+_FIRST_LINE = re.compile(r"#.*\bsqw\b", re.IGNORECASE)
+
+
+def decline(path: Path) -> str | None:
+    """Say why a file is not McStas S(q,ω), or None where it is."""
+    lines = head(path)
+    return None if lines and _FIRST_LINE.match(lines[0]) else "its first line is no comment that says Sqw"
+
+
+def open_sqw(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
+    """Read a McStas or iFit S(q,ω) file.
+
+    Parameters
+    ----------
+    path : path-like
+        Text with comments, and the vector of q (1/angstrom), that of ω (meV) and the matrix, one
+        line per q.
+    T : scalar with units, optional
+        Temperature of the sample, instead of that of the header; a bare number is in K.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``S(Q, E)`` per meV, without standard deviations, at the energies of the file (often E ≥ 0
+        alone, energy loss). Its statistics are "classical" or "quantum" as ``classical`` is 1 or 0
+        in the header, and left out where the header does not say. Of a physical parameter that is
+        given twice the first is kept. Parameters are attributes under the names of the format:
+        ``V_rho`` (atoms per angstrom³), ``density`` (g/cm³), ``weight`` (g/mol), ``sigma_abs``,
+        ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header says before is
+        ``comment``.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is truncated or of another kind.
+
+    References
+    ----------
+    E. Farhi, V. Hugouvieux, M. R. Johnson, W. Kob, J. Comput. Phys. 228, 5251 (2009),
+    doi:10.1016/j.jcp.2009.04.006.
+    """
+    where = Path(path)
+    try:
+        return _read(where, T)
+    except XbpError:
+        raise
+    except TEXT_ERRORS as error:
+        raise unreadable(where, "S(q,ω) text", error) from error
+
+
+def _read(path: Path, T: Any) -> xr.Dataset:
+    comments: list[str] = []
+    blocks: list[list[str]] = []
+    previous = ""
+    for line in map(str.strip, read_lines(path)):
+        if line.startswith("#"):
+            comments.append(line)
+        elif line:
+            if not blocks or previous.startswith("#"):
+                blocks.append([])
+            blocks[-1].append(line)
+        previous = line or previous
+    if not comments or not _FIRST_LINE.match(comments[0]) or len(blocks) < 3:
+        raise ValueError("a comment that says Sqw, and the parts q, w and S(q,w), each below a comment, are needed")
+    q, w = (to_numbers(blocks[i], name) for i, name in enumerate(("the vector of q", "the vector of w")))
+    values = to_numbers([line for block in blocks[2:] for line in block], "S(q,w)", size=q.size * w.size)
+    found: dict[str, float] = {}
+    for match in filter(None, map(_PARAMETER.match, comments)):
+        found.setdefault(match[1].lower(), float(match[2]))
+    if T is None:
+        T = found.get("temperature", found.get("t"))
+    classical = found.get("classical")
+    if classical not in (None, 0.0, 1.0):
+        raise ValueError(f"its header says classical {classical:g}, which is neither 0 nor 1")
+    comment = [line.lstrip("# ") for line in _before_parameters(comments)]
+    return new_dataset(
+        "dynamic_structure_factor",
+        values.reshape(q.size, w.size),
+        units="1/meV",
+        coords={"Q": (q, "1/angstrom"), "E": (w, "meV")},
+        temperature=T,
+        statistics=None if classical is None else ("classical" if classical else "quantum"),
+        attrs={name: found[name.lower()] for name in PARAMETERS if name.lower() in found}
+        | ({"comment": "\n".join(comment)} if comment else {})
+        | {"source": f"S(q,w) text file {path.name}"},
+    )
+
+
+def _before_parameters(comments: list[str]) -> list[str]:
+    lines = []
+    for line in comments[1:]:
+        if not line.strip("# ") or "parameters" in line.lower() or _PARAMETER.match(line) or "vector" in line.lower():
+            break
+        lines.append(line)
+    return lines
+
+
+def to_sqw(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write S(Q,E) as McStas ``Isotropic_Sqw`` and iFit read it.
+
+    Every number is written with all its digits, so that `open_sqw` gives them back exactly.
+    Standard deviations and history have no place in the format.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``S(Q, E)`` with the statistics known; other units of Q and E are converted to 1/angstrom
+        and meV. Of a Dataset the attributes that `open_sqw` sets go into the header.
+    path : path-like
+        Where to.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    QuantityError
+        If there are further dimensions, NaN (which McStas would take for numbers), or it is not
+        said whether the data are classical.
+    FileFormatError
+        If the file exists and `overwrite` is not given, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md")[["S"]]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     xbp.to_sqw(S, f"{folder}/glass.sqw")
+    ...     bool((xbp.open_dataset(f"{folder}/glass.sqw").S == S.S).all())
+    True
+    """
+    converted: Any = convert(data, E="meV", Q="1/angstrom")  # type: ignore[type-var]  # either kind
+    signal = read(converted, "dynamic_structure_factor")
+    value = signal.value
+    statistics = value.attrs.get("statistics")
+    if set(value.dims) != {"Q", "E"} or value.isnull().any() or statistics not in ("classical", "quantum"):
+        raise QuantityError(
+            f"'{value.name}' over {tuple(value.dims)} with statistics {statistics!r} and "
+            f"{int(value.isnull().sum())} NaN cannot be written as S(q,w) text",
+            reason="the format holds a full matrix over Q and E, and says whether it is classical",
+            fix="select one spectrum of further dimensions, fill or cut away what was not measured, and set "
+            "data.S.attrs['statistics'] to 'classical' or 'quantum'",
+        )
+    attrs = signal.source.attrs if isinstance(signal.source, xr.Dataset) else {}
+    lines = ["# Sqw data file for Isotropic_Sqw", *(f"# {line}" for line in str(attrs.get("comment", "")).splitlines())]
+    lines += ["#", "# Physical parameters:"]
+    lines += [f"# {name} {float(attrs[name])!r} {meaning}" for name, meaning in PARAMETERS.items() if name in attrs]
+    if "temperature" in value.coords:
+        lines.append(f"# Temperature {float(value.temperature)!r} in [K]")
+    lines.append(f"# classical {int(statistics == 'classical')} {statistics}")
+    S = value.transpose("Q", "E").values.astype(float)
+    for name, rows in (
+        ("vector of q in Angstroem-1", [value.Q.values]),
+        ("vector of w in meV", [value.E.values]),
+        (f"matrix of S(q,w), one line per q value, {S.shape[0]}x{S.shape[1]}", S),
+    ):
+        lines += [f"# {name}", *(" ".join(map(repr, np.asarray(row, dtype=float).tolist())) for row in rows)]
+    write_text(path, [*lines, "# end of Sqw data"], overwrite=overwrite)
+
+
+class SqwBackend(BackendEntrypoint):
+    """``xarray.open_dataset(path, engine="sqw")``."""
+
+    description = "S(q,ω) text files of McStas Isotropic_Sqw and iFit"
+    url = "https://www.mcstas.org"
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "T")
+
+    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
+        self,
+        filename_or_obj: str | os.PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        T: Any = None,
+    ) -> xr.Dataset:
+        """Open a file; keywords as for `open_sqw`."""
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
+        return open_sqw(filename_or_obj, T=T).drop_vars(dropped)
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Tell by the first line, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
+        try:
+            return Path(filename_or_obj).is_file() and decline(Path(filename_or_obj)) is None
+        except (TypeError, OSError, ValueError):
+            return False

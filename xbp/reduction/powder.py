@@ -1,0 +1,423 @@
+"""From the angles of detectors to Q: S(2θ,E) → S(Q,E) by the exact overlap of curved cells and bins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import CoordinateError, QuantityError, RangeError
+from xbp.grid import bin_limits
+from xbp.optional import require
+from xbp.pint_data import Data
+from xbp.reduction.bins import new_edges
+from xbp.reduction.kinematics import Curves, momentum_transfer, wave_number
+from xbp.schema import COORDINATES
+from xbp.signal import Signal, read, result_table
+from xbp.units import convert_factor, magnitude
+
+__all__ = ["angle_to_Q", "kinematic_limits"]
+
+KiOverKf = Literal["applied", "not applied"]
+Variance = Literal["exact", "shared"]
+
+# Cells of detectors and energies that are worked on at a time: a dozen arrays of this size keep to the cache.
+_CELLS = 50_000
+
+
+def angle_to_Q(
+    data: Data,
+    Q: Any,
+    *,
+    incident_energy: Any = None,
+    angle_width: Any = "neighbors",
+    ki_over_kf: KiOverKf | None = None,
+    variance: Variance = "exact",
+) -> Data:
+    """Bring spectra of detectors onto bins of Q, weighted by exact overlap.
+
+    Each detector covers a range of 2θ, and with a bin of E a cell in the (Q, E) plane between the
+    curves Q² = kᵢ² + k_f² − 2 kᵢ k_f cos 2θ of its two limits. A bin of Q and E becomes the mean
+
+        S(Q, E) = Σ_c a_c S_c / Σ_c a_c,   a_c the area that cell c and the bin share,
+
+    which is exact for the curved cells, so that Σ S(Q,E) Σ_c a_c = Σ_c S_c A_c wherever the bins
+    cover the cells. Bins of E stay as they are. Masked cells are left out; bins that no cell
+    reaches, and those beyond the kinematic limits, are NaN.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``S(detector, E)`` with the coordinate ``two_theta`` over the detectors, as `open_dataset`
+        gives it. Dask arrays are worked on chunk by chunk of detectors.
+    Q : scalar or 1-D array with units
+        Width of the bins, from Q = 0 on as far as the data reach; or their edges. Bare numbers are
+        in 1/angstrom.
+    incident_energy : scalar with units, optional
+        Where the data do not carry it; a bare number is in meV.
+    angle_width : {"neighbors", "detector"} or scalar with units
+        How far in 2θ a detector reaches: halfway to the next angles on both sides; its own
+        ``two_theta_width`` about ``two_theta``; or one width for all (bare: degrees). The widths in
+        files are of no use where several detectors were added up to a ring or an arc.
+    ki_over_kf : {"applied", "not applied"}, optional
+        Whether the data were multiplied by kᵢ/k_f, where they do not say. If not they are, at the
+        centre of each bin of E.
+    variance : {"exact", "shared"}
+        "exact": σ² = Σ a_c² σ_c²/(Σ a_c)², right for each bin; neighbors that share a cell are
+        correlated, and sums over bins come out too certain. "shared": σ² = Σ a_c A_c σ_c²/(Σ a_c)²,
+        A_c the whole cell: each cell's variance is dealt out in proportion, so that the sum over all
+        bins keeps the total variance, while a single bin comes out too uncertain.
+
+    Returns
+    -------
+    same type as `data`
+        ``S(Q, E)``, with the bins of Q as CF bounds in a Dataset, ``attrs["ki_over_kf"]`` "applied".
+
+    Raises
+    ------
+    CoordinateError
+        If the angles or the incident energy are missing or contradictory.
+    RangeError
+        If the bins are not ascending or not positive.
+    QuantityError
+        If the data are no S(2θ,E), or do not say whether kᵢ/k_f is applied.
+
+    References
+    ----------
+    Mantid's SofQWNormalisedPolygon weights alike, by quadrilaterals with straight sides: O. Arnold
+    et al., Nucl. Instrum. Methods A 764, 156 (2014), doi:10.1016/j.nima.2014.07.029.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xbp
+    >>> flat = xbp.new_dataset(
+    ...     "detector_spectra", np.ones((3, 4)), units="1/meV",
+    ...     coords={"detector": ([1, 2, 3], "1"), "E": ([0.5, 1.5, 2.5, 3.5], "meV")})
+    >>> flat = flat.assign_coords(two_theta=("detector", [30.0, 60.0, 90.0], {"units": "degree"}))
+    >>> angle_to_Q(flat, 1, incident_energy="20 meV", ki_over_kf="applied").S.sel(E=0.5).values
+    array([1., 1., 1., 1., 1.])
+    """
+    signal = read(data, "detector_spectra")
+    _require_choices(ki_over_kf, variance)
+    ei = _incident_energy(signal, incident_energy)
+    value = signal.value
+    if not {"detector", "E"} <= set(value.dims) or "two_theta" not in value.coords:
+        raise CoordinateError(
+            f"'{value.name}' over {tuple(value.dims)} has no angles",
+            reason="S(2θ,E) has the dimensions detector and E, and two_theta over the detectors",
+            fix="data = data.assign_coords(two_theta=('detector', angles, {'units': 'degree'}))",
+        )
+    to_mev = convert_factor(value.E.attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    lower, upper = bin_limits(signal.source, "E")
+    e_edges = np.append(lower, upper[-1]) * to_mev
+    if not np.allclose(lower[1:], upper[:-1], rtol=0, atol=1e-9 * (upper - lower).min()):
+        raise CoordinateError("the bins of E have gaps", reason="cells must touch", fix="drop the bounds 'E_bnds'")
+    limits = _angle_limits(value, angle_width)
+    known = np.isfinite(limits).all(axis=0)
+    if not known.any():
+        raise CoordinateError("no detector has an angle", reason="none has a place in Q", fix="look at two_theta")
+    # The largest Q is where the neutrons gain most, or where they stop.
+    reach = float(np.nanmax(momentum_transfer(np.minimum(e_edges, ei), ei, limits[1][known].max())))
+    q_edges = _edges(Q, reach)
+    factor = _scaling(value, ki_over_kf, (e_edges[1:] + e_edges[:-1]) / 2, ei)
+    lead: list[str] = [str(d) for d in value.dims if d not in ("detector", "E")]
+    order = (*lead, "detector", "E")
+    sums = _sums(value.transpose(*order), None if signal.std is None else signal.std.transpose(*order),
+                 limits, e_edges, ei, q_edges, factor, variance)  # fmt: skip
+    # A sliver of rounding is no measurement.
+    area = np.diff(q_edges)[:, np.newaxis] * np.diff(e_edges)
+    covered = sums[1] > 1e-9 * area
+    total = np.where(covered, sums[1], np.nan)
+    coords = {str(name): c.variable for name, c in value.coords.items() if "detector" not in c.dims}
+    labels = {"units": "1/angstrom", "long_name": COORDINATES["Q"][1]}
+    coords["Q"] = xr.Variable("Q", (q_edges[1:] + q_edges[:-1]) / 2, labels)
+    answer = xr.DataArray(sums[0] / total, dims=(*lead, "Q", "E"), coords=coords, name=value.name)
+    out: Data = signal.answer(
+        answer,
+        None if signal.std is None else answer.copy(data=np.sqrt(sums[2]) / total),
+        operation="angle_to_Q",
+        arguments={
+            "Q": f"{q_edges.size - 1} bins from {q_edges[0]:.10g} to {q_edges[-1]:.10g} 1/angstrom",
+            "incident_energy": f"{ei:.10g} meV",
+            "angle_width": str(angle_width),
+            "ki_over_kf": ki_over_kf,
+            "variance": variance,
+        },
+        quantity="dynamic_structure_factor",
+        attrs={"ki_over_kf": "applied"},
+        bounds={"Q": xr.Variable(("Q", "bnds"), np.stack([q_edges[:-1], q_edges[1:]], axis=-1))},
+    )
+    return out
+
+
+def kinematic_limits(
+    data: xr.DataArray | xr.Dataset, two_theta: Any = None, *, incident_energy: Any = None
+) -> xr.Dataset:
+    """Find the range of Q that an instrument reaches at each energy transfer.
+
+    Q² = kᵢ² + k_f² − 2 kᵢ k_f cos 2θ, at the smallest and the largest scattering angle.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Any signal over E.
+    two_theta : pair of scalars with units, optional
+        Smallest and largest scattering angle (bare: degrees); by default those of the data's
+        detectors, or 0 and 180 degrees.
+    incident_energy : scalar with units, optional
+        Where the data do not carry it; a bare number is in meV.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``Q_min`` and ``Q_max`` over E in 1/angstrom, NaN beyond the incident energy.
+
+    Raises
+    ------
+    CoordinateError
+        If the incident energy is missing or contradictory.
+    RangeError
+        If the angles are not ascending between 0 and 180 degrees.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> limits = kinematic_limits(S, ("3 degree", "135 degree"), incident_energy="60 meV")
+    >>> limits.Q_max.sel(E=0, method="nearest").item()
+    9.94...
+    """
+    signal = read(data)
+    value = signal.value
+    if "E" not in value.dims:
+        raise CoordinateError(
+            f"'{value.name}' has no dimension 'E'", reason="the limits are over E", fix="pass spectra, before any cut"
+        )
+    ei = _incident_energy(signal, incident_energy)
+    if two_theta is None and "two_theta" in value.coords:
+        angles = _degrees(value, "two_theta")
+        two_theta = (np.nanmin(angles), np.nanmax(angles))
+    low, high = (magnitude(a, "degree", name="two_theta") for a in (two_theta or (0.0, 180.0)))
+    if not 0 <= low < high <= 180:
+        raise RangeError(
+            f"two_theta runs from {low:g} to {high:g} degrees",
+            reason="scattering angles ascend between 0 and 180 degrees",
+            fix="two_theta=('3 degree', '135 degree')",
+        )
+    energy = value.E.values * convert_factor(value.E.attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    limits = {
+        name: xr.DataArray(momentum_transfer(energy, ei, angle), dims="E", coords={"E": value.E})
+        for name, angle in (("Q_min", low), ("Q_max", high))
+    }
+    table: xr.Dataset = result_table(
+        signal,
+        {
+            "Q_min": (limits["Q_min"], "1/angstrom", "smallest Q that is reached"),
+            "Q_max": (limits["Q_max"], "1/angstrom", "largest Q that is reached"),
+        },
+        quantity="kinematic_limits",
+        operation="kinematic_limits",
+        arguments={"two_theta": f"{low:g} to {high:g} degree", "incident_energy": f"{ei:.10g} meV"},
+    )
+    return table
+
+
+def _require_choices(ki_over_kf: str | None, variance: str) -> None:
+    if ki_over_kf not in (None, "applied", "not applied") or variance not in ("exact", "shared"):
+        raise QuantityError(
+            f"ki_over_kf={ki_over_kf!r}, variance={variance!r} are not known",
+            reason="each is one of two",
+            fix="'applied' or 'not applied'; 'exact' or 'shared'",
+        )
+
+
+def _incident_energy(signal: Signal, given: Any) -> float:
+    argument = None if given is None else magnitude(given, "meV", name="incident_energy")
+    carried = signal.value.coords.get("incident_energy")
+    own = None if carried is None else magnitude(carried, "meV", name="coordinate 'incident_energy'")
+    known = [energy for energy in (own, argument) if energy is not None]
+    if not known or not np.isclose(known[0], known[-1], rtol=1e-6, atol=0):
+        raise CoordinateError(
+            f"incident_energy={given!r}, and the data carry {'none' if own is None else f'{own:.10g} meV'}",
+            reason="neither is given, or both with different values",
+            fix="say incident_energy='60 meV', or leave it out where the data carry it",
+        )
+    if known[0] <= 0:
+        raise CoordinateError(
+            f"the incident energy is {known[0]:g} meV", reason="neutrons move", fix="incident_energy='60 meV'"
+        )
+    return known[0]
+
+
+def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:
+    """Return the lower and upper limit of each detector in 2θ, (2, n_detector), in degrees."""
+    angles = _degrees(value, "two_theta")
+    if isinstance(angle_width, str) and angle_width == "neighbors":
+        distinct = np.unique(angles[np.isfinite(angles)])
+        if distinct.size < 2:
+            raise CoordinateError(
+                f"there {'is one angle' if distinct.size else 'are no angles'}",
+                reason="no neighbor says how far a detector reaches",
+                fix="angle_width='1 degree', or 'detector' where the data carry two_theta_width",
+            )
+        middle = (distinct[1:] + distinct[:-1]) / 2
+        edges = np.concatenate([[2 * distinct[0] - middle[0]], middle, [2 * distinct[-1] - middle[-1]]])
+        at = np.minimum(np.searchsorted(distinct, angles), distinct.size - 1)
+        limits = np.where(np.isfinite(angles), np.stack([edges[at], edges[at + 1]]), np.nan)
+    else:
+        own = isinstance(angle_width, str) and angle_width == "detector"
+        width = _degrees(value, "two_theta_width") if own else magnitude(angle_width, "degree", name="angle_width")
+        if not np.all((np.asarray(width) > 0) | np.isnan(angles)):
+            raise CoordinateError(
+                "the width of a detector in 2θ is not positive",
+                reason="it would cover nothing",
+                fix="angle_width='neighbors', or a width with units",
+            )
+        limits = np.stack([angles - width / 2, angles + width / 2])
+    return np.clip(limits, 0.0, 180.0)
+
+
+def _degrees(value: xr.DataArray, name: str) -> np.ndarray:
+    if name not in value.coords or value[name].dims != ("detector",):
+        raise CoordinateError(
+            f"the detectors have no '{name}'",
+            reason="their place in Q follows from it",
+            fix=f"data = data.assign_coords({name}=('detector', values, {{'units': 'degree'}}))",
+        )
+    factor = convert_factor(value[name].attrs.get("units", "1"), "degree", name=f"coordinate '{name}'")
+    degrees: np.ndarray = value[name].values.astype(float) * factor
+    if ((degrees < 0) | (degrees > 180)).any():
+        raise CoordinateError(
+            f"'{name}' reaches from {np.nanmin(degrees):g} to {np.nanmax(degrees):g} degrees",
+            reason="a scattering angle is between 0 and 180 degrees",
+            fix="give the polar angle, not the angle of a goniometer",
+        )
+    return degrees
+
+
+def _edges(Q: Any, reach: float) -> np.ndarray:
+    if isinstance(Q, str) or np.ndim(getattr(Q, "magnitude", Q)) == 0:
+        width = magnitude(Q, "1/angstrom", name="Q")
+        # As many whole bins as hold the data; one that is no width is refused where all are.
+        end = np.ceil(reach / width) * width if width > 0 else reach
+        return new_edges("Q", f"{width!r} 1/angstrom", "edges", np.zeros(1), np.array([end]), "1/angstrom")
+    edges = new_edges("Q", Q, "edges", np.zeros(1), np.array([reach]), "1/angstrom")
+    if edges[0] < 0:
+        raise RangeError(f"the bins of Q begin at {edges[0]:g}", reason="Q is a magnitude", fix="begin at 0")
+    return edges
+
+
+def _scaling(value: xr.DataArray, given: str | None, energy: np.ndarray, ei: float) -> np.ndarray:
+    """Return kᵢ/k_f over E where it is still to be applied, 1 where it is."""
+    said = value.attrs.get("ki_over_kf")
+    if len({said, given} - {None}) != 1:
+        raise QuantityError(
+            f"ki_over_kf={given!r}, and the data say {said!r}",
+            reason="spectra that were not multiplied by kᵢ/k_f are a cross section, not S",
+            fix="angle_to_Q(..., ki_over_kf='applied') or 'not applied'; leave it out where the data say it",
+        )
+    if (given or said) == "applied":
+        return np.ones(energy.size)
+    kf = wave_number(ei - energy)
+    return np.where(kf > 0, wave_number(ei) / np.where(kf > 0, kf, 1.0), np.nan)
+
+
+def _sums(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    limits: np.ndarray,
+    e_edges: np.ndarray,
+    ei: float,
+    q_edges: np.ndarray,
+    factor: np.ndarray,
+    variance: str,
+) -> Any:
+    """Return Σ aS, Σ a and the variance of Σ aS, (3, ..., n_Q, n_E); of dask arrays lazily, chunk by chunk."""
+    geometry = (e_edges, ei, q_edges, factor, variance)
+    if value.chunks is None:
+        return _add_up(value.values, None if std is None else std.values, limits, *geometry)
+    dask = require("dask", "spectra in chunks are worked on as its tasks", "md")
+    array = require("dask.array", "spectra in chunks are worked on as its tasks", "md")
+    single = {d: -1 for d in value.dims if d != "detector"}
+    blocks = value.chunk(single).data
+    stds = None if std is None else std.chunk(dict(zip(value.dims, blocks.chunks, strict=True))).data
+    shape = (3, *value.shape[:-2], q_edges.size - 1, e_edges.size - 1)
+    parts = []
+    first = 0
+    for size in blocks.chunks[-2]:
+        here = (..., slice(first, first + size), slice(None))
+        std_here = None if stds is None else stds[here]
+        part = dask.delayed(_add_up)(blocks[here], std_here, limits[:, first : first + size], *geometry)
+        parts.append(array.from_delayed(part, shape, dtype=float))
+        first += size
+    return array.stack(parts).sum(axis=0, split_every=4)
+
+
+def _add_up(
+    values: np.ndarray,
+    std: np.ndarray | None,
+    limits: np.ndarray,
+    e_edges: np.ndarray,
+    ei: float,
+    q_edges: np.ndarray,
+    factor: np.ndarray,
+    variance: str,
+) -> np.ndarray:
+    n_detector, n_e = values.shape[-2:]
+    lead, n_q = values.shape[:-2], q_edges.size - 1
+    flat = values.reshape(-1, n_detector, n_e)
+    errors = None if std is None else std.reshape(flat.shape)
+    placed = np.isfinite(limits).all(axis=0)[:, np.newaxis]
+    out = np.zeros((3, flat.shape[0], n_q, n_e))
+    angles, inverse = np.unique(np.where(placed.T, limits, 0.0), return_inverse=True)
+    step = max(1, _CELLS // n_detector)
+    for first in range(0, n_e, step):
+        block = slice(first, min(first + step, n_e))
+        n_bins = n_q * (block.stop - first)
+        scaled = flat[..., block] * factor[block]
+        sigma = None if errors is None else errors[..., block] * factor[block]
+        seen = np.isfinite(scaled).any(axis=0) & placed
+        sums = np.zeros((3, flat.shape[0], n_bins))
+        for cell, bin_, area, cell_area in _overlaps(
+            Curves(angles, e_edges[first : block.stop + 1], ei), inverse.reshape(limits.shape), q_edges, seen
+        ):
+            for i in range(flat.shape[0]):
+                numbers = scaled[i].reshape(-1).take(cell)
+                whole = np.isfinite(numbers)
+                weight = np.where(whole, area, 0.0)
+                sums[0, i] += np.bincount(bin_, weight * np.where(whole, numbers, 0.0), n_bins)
+                sums[1, i] += np.bincount(bin_, weight, n_bins)
+                if sigma is not None:
+                    spread = np.where(whole, sigma[i].reshape(-1).take(cell), 0.0)
+                    other = area if variance == "exact" else cell_area
+                    sums[2, i] += np.bincount(bin_, weight * other * spread**2, n_bins)
+        out[..., block] = sums.reshape(3, -1, n_q, block.stop - first)
+    return out.reshape(3, *lead, n_q, n_e)
+
+
+def _overlaps(curves: Curves, limits: np.ndarray, q_edges: np.ndarray, seen: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    """Yield cells, the bins of (Q, E) they reach into, the areas they share, and the areas of the cells.
+
+    Each time round every cell has moved on by one bin of Q; those that end there are left behind.
+    `limits` are the two curves of each detector, (2, n_detector).
+    """
+    n_e, n_q = curves.width.size, q_edges.size - 1
+    cell = np.flatnonzero(seen & (curves.width > 0))
+    detector, energy = np.divmod(cell, n_e)
+    low, high = limits[0][detector] * n_e + energy, limits[1][detector] * n_e + energy
+    cell_area = curves.whole.take(high) - curves.whole.take(low)
+    q = np.maximum(np.searchsorted(q_edges, curves.lowest.take(low), side="right") - 1, 0)
+    last = np.minimum(np.searchsorted(q_edges, curves.highest.take(high), side="left"), n_q)
+    inside = q < last
+    cell, energy, low, high, q, last, cell_area = (a[inside] for a in (cell, energy, low, high, q, last, cell_area))
+    before = curves.below(q_edges[q], high) - curves.below(q_edges[q], low)
+    while cell.size:
+        up_to = curves.below(q_edges[q + 1], high) - curves.below(q_edges[q + 1], low)
+        yield cell, q * n_e + energy, np.maximum(up_to - before, 0.0), cell_area
+        more = np.flatnonzero(q + 1 < last)
+        cell, energy, low, high, q, last, cell_area, before = (
+            a.take(more) for a in (cell, energy, low, high, q + 1, last, cell_area, up_to)
+        )
