@@ -6,6 +6,7 @@ Temperatures and characteristic temperatures are in K, energies in meV, heat cap
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -32,9 +33,15 @@ __all__ = [
 EINSTEIN_MAXIMUM = 4.928119358
 
 _REACH = 8.0  # standard deviations of a Gaussian beyond which it holds nothing in double precision
-_NODES = np.polynomial.legendre.leggauss(64)
-_MORE_NODES = np.polynomial.legendre.leggauss(96)
-_FEW_NODES = np.polynomial.legendre.leggauss(4)
+# Numbers of nodes of Gauss and Legendre's rule.
+_NODES, _MORE_NODES, _FEW_NODES = 64, 96, 4
+
+
+@functools.cache
+def _rule(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes and weights on [−1, 1]; when first asked for, since they take a while."""
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    return nodes, weights
 
 
 def mode_heat_capacity(x: np.ndarray) -> np.ndarray:
@@ -114,7 +121,7 @@ def debye_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
     x = theta / np.asarray(T, dtype=float)
     # Nothing is left of the integrand beyond ζ = 60.
     upper = np.minimum(x, 60.0)[..., None]
-    nodes, weights = _NODES
+    nodes, weights = _rule(_NODES)
     zeta = upper * (nodes + 1) / 2
     integral = (zeta**2 * mode_heat_capacity(zeta) * weights).sum(axis=-1) * upper[..., 0] / 2
     return np.asarray(9 * scipy.constants.R * integral / x**3)
@@ -150,7 +157,7 @@ def gaussian_einstein_heat_capacity(T: np.ndarray, theta: float, sigma: float) -
     """
     sigma = max(abs(sigma), 1e-9 * abs(theta))
     low = max(-_REACH, -theta / sigma)
-    nodes, weights = _MORE_NODES
+    nodes, weights = _rule(_MORE_NODES)
     u = low + (_REACH - low) * (nodes + 1) / 2
     chi = weights * np.exp(-(u**2) / 2)
     oscillators = mode_heat_capacity((theta + sigma * u) / np.asarray(T, dtype=float)[..., None])
@@ -262,7 +269,7 @@ def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
     numpy.ndarray, shape (m, n)
         In meV.
     """
-    nodes, weights = _FEW_NODES
+    nodes, weights = _rule(_FEW_NODES)
     # Below the first point in eight steps: C at low temperature comes from there alone.
     edges = np.concatenate([np.linspace(0, E[0], 9)[:-1], E])
     steps = np.diff(edges)

@@ -18,9 +18,8 @@ __all__ = ["SYSTEMS", "System", "potential_elements", "shipped_potential"]
 
 #: u Å²/ps² per eV.
 _PER_EV = 1.602176634e-19 / 1.66053906660e-27 * 1e-4
-#: Of argon, as `xbp.md.LennardJones` has it.
+#: ε of argon (120 K, as `xbp.md.LennardJones` has it) in eV.
 _EPSILON = BOLTZMANN * 120.0 / _PER_EV
-_SIGMA = ARGON.length
 
 
 @dataclass(frozen=True)
@@ -66,15 +65,14 @@ class System:
 
 
 def _kob_andersen() -> System:
+    size, mass = ARGON.length, ARGON.atomic_mass
     pairs = ((1, 1, 1.0, 1.0), (1, 2, 1.5, 0.8), (2, 2, 0.5, 0.88))
     lines = ["pair_style lj/smooth/linear 9.0"]
-    lines += [
-        f"pair_coeff {i} {j} {_EPSILON * e:.10g} {_SIGMA * s:.10g} {2.5 * _SIGMA * s:.10g}" for i, j, e, s in pairs
-    ]
+    lines += [f"pair_coeff {i} {j} {_EPSILON * e:.10g} {size * s:.10g} {2.5 * size * s:.10g}" for i, j, e, s in pairs]
     return System(
-        "kob_andersen", {"A": 0.8, "B": 0.2}, {"A": ARGON.atomic_mass, "B": ARGON.atomic_mass}, tuple(lines),
+        "kob_andersen", {"A": 0.8, "B": 0.2}, {"A": mass, "B": mass}, tuple(lines),
         # At zero pressure the liquid boils above 1 ε/k_B.
-        number_density=1.1 / _SIGMA**3, melt=96.0, final=6.0, timestep=0.005,
+        number_density=1.1 / size**3, melt=96.0, final=6.0, timestep=0.005,
         # A force that jumps at the cutoff, as that of the plainly truncated potential does, changes the modes
         # of lowest frequency: Shimada, Mizuno & Ikeda, PRE 97, 022609 (2018), doi:10.1103/PhysRevE.97.022609.
         reference="W. Kob & H. C. Andersen, Phys. Rev. E 51, 4626 (1995), doi:10.1103/PhysRevE.51.4626; "
@@ -83,6 +81,7 @@ def _kob_andersen() -> System:
 
 
 def _inverse_power() -> System:
+    size, mass = ARGON.length, ARGON.atomic_mass
     # x^-10 and an even polynomial that takes it to zero at x = 1.48 with three derivatives.
     cut = 1.48
     powers = np.array([0, 2, 4, 6])
@@ -93,13 +92,13 @@ def _inverse_power() -> System:
         right[order] = -_falling(-10, order) * cut ** (-10 - order)
     c = np.linalg.solve(matrix, right)
     lines = ["pair_style lepton 9.0"]
-    for i, j, size in ((1, 1, 1.0), (1, 2, 1.18), (2, 2, 1.4)):
-        lam = _SIGMA * size
+    for i, j, larger in ((1, 1, 1.0), (1, 2, 1.18), (2, 2, 1.4)):
+        lam = size * larger
         terms = f"x^(-10)+({c[0]:.12g})+({c[1]:.12g})*x^2+({c[2]:.12g})*x^4+({c[3]:.12g})*x^6"
         lines.append(f'pair_coeff {i} {j} "{_EPSILON:.10g}*({terms});x=r/{lam:.10g}" {cut * lam:.10g}')
     return System(
-        "inverse_power", {"A": 0.5, "B": 0.5}, {"A": ARGON.atomic_mass, "B": ARGON.atomic_mass}, tuple(lines),
-        number_density=0.82 / _SIGMA**3, melt=240.0, final=6.0, timestep=0.005, constant_volume=True,
+        "inverse_power", {"A": 0.5, "B": 0.5}, {"A": mass, "B": mass}, tuple(lines),
+        number_density=0.82 / size**3, melt=240.0, final=6.0, timestep=0.005, constant_volume=True,
         reference="E. Lerner, J. Non-Cryst. Solids 522, 119570 (2019), doi:10.1016/j.jnoncrysol.2019.119570",
     )  # fmt: skip
 
