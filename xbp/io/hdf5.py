@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
+import lazy_loader
 import numpy as np
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = lazy_loader.load("h5py")
 
 __all__ = ["HDF5_ERRORS", "HDF5_SIGNATURE", "attribute", "number", "numbers", "text"]
 

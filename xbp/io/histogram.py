@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import h5py
+import lazy_loader
 import numpy as np
 import pint
 import xarray as xr
@@ -18,6 +18,11 @@ from xbp.errors import FileFormatError, UnitsError, XbpError
 from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers
 from xbp.schema import COORDINATES
 from xbp.units import format_unit, parse_unit, registry
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = lazy_loader.load("h5py")
 
 __all__ = ["HistogramBackend", "decline", "open_histogram"]
 

@@ -6,9 +6,9 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
+import lazy_loader
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
@@ -18,6 +18,11 @@ from xbp.errors import FileFormatError, UnitsError, XbpError
 from xbp.io.angles import KI_OVER_KF, angle_dataset
 from xbp.io.hdf5 import HDF5_ERRORS, attribute, number, numbers, text
 from xbp.units import convert_factor, to_kelvin
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = lazy_loader.load("h5py")
 
 __all__ = ["MantidBackend", "decline", "open_mantid"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
+import lazy_loader
 import numpy as np
 import xarray as xr
 
@@ -15,6 +15,11 @@ from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute
 from xbp.io.publish import new_file
 from xbp.pint_data import unwrap
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = lazy_loader.load("h5py")
 
 __all__ = ["decline", "open_netcdf", "to_netcdf"]
 

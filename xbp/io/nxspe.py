@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
+import lazy_loader
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
@@ -20,6 +20,11 @@ from xbp.io.publish import new_file
 from xbp.reduction import convert
 from xbp.signal import read
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = lazy_loader.load("h5py")
 
 __all__ = ["NxspeBackend", "decline", "open_nxspe", "to_nxspe"]
 
