@@ -94,3 +94,11 @@ def test_figures(table: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="no comparison of fluctuations"):
         xbp.plot.fluctuations(xr.Dataset())
     plt.close("all")
+
+
+def test_ranges_that_are_none_are_refused(solid: xr.Dataset) -> None:
+    for wrong in ({"Q_range": 5}, {"Q_range": (8, 9)}, {"E_range": (8, 1)}):
+        with pytest.raises(xbp.errors.XbpError):
+            solid.bp.compare_fluctuations(4, 0.5, fields="shear_strain", cutoff=3, energy=8, **ARGUMENTS, **wrong)
+    with pytest.raises(QuantityError, match="fields=5"):
+        solid.bp.local_fields(5)

@@ -111,3 +111,12 @@ def test_widths_that_do_not_cross() -> None:
     assert np.isnan(found.energy).all()
     with pytest.raises(QuantityError):
         xbp.ioffe_regel(found)
+
+
+def test_a_part_of_the_table_is_refused() -> None:
+    q = np.linspace(0.1, 0.5, 5)
+    table = branches(q, {"longitudinal": bent(q, 4400), "transverse": bent(q, 1900)})
+    for part in (table.isel(Q=0), table.sel(branch="transverse")):
+        for function in (xbp.sound_velocity, xbp.ioffe_regel):
+            with pytest.raises(QuantityError, match="the branches are over"):
+                function(part)

@@ -268,7 +268,7 @@ class TrajectoryMethods:
         Q_max: Any,
         dQ: Any = "0.05 1/angstrom",
         *,
-        fields: Sequence[str | xr.DataArray] = PAPER_FIELDS,
+        fields: str | xr.DataArray | Sequence[str | xr.DataArray] = PAPER_FIELDS,
         cutoff: Any = None,
         reference: Any = "mean",
         weights: Any = "neutron",

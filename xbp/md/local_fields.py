@@ -158,6 +158,8 @@ def local_fields(
     dask = require("dask", "local fields are computed lazily, as its arrays", "md")
     array = require("dask.array", "local fields are computed lazily, as its arrays", "md")
     trajectory = read_trajectory(data)
+    if not isinstance(fields, str | Sequence):
+        raise QuantityError(f"fields={fields!r}", reason="fields go by name", fix="local_fields(['d2min', …])")
     names = (fields,) if isinstance(fields, str) else tuple(fields)
     maker = FieldMaker.make(data, trajectory, names, cutoff, reference)
     n_numbers = sum(9 if FIELDS[name].is_tensor else 1 for name in names)

@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp import md, reduction
 from xbp.errors import QuantityError, RangeError
+from xbp.grid import select_range
 from xbp.md.labels import positive
 from xbp.md.trajectory import read_trajectory
 from xbp.peaks.boson_peak import boson_peak
@@ -33,7 +34,7 @@ def compare_fluctuations(
     Q_max: Any,
     dQ: Any = "0.05 1/angstrom",
     *,
-    fields: Sequence[str | xr.DataArray] = PAPER_FIELDS,
+    fields: str | xr.DataArray | Sequence[str | xr.DataArray] = PAPER_FIELDS,
     cutoff: Any = None,
     reference: Any = "mean",
     weights: Any = "neutron",
@@ -107,7 +108,8 @@ def compare_fluctuations(
         "progress": progress,
     }  # fmt: skip
     sqe = md.dynamic_structure_factor(data, Q_max, dQ, weights=weights, **common)
-    spectra = md.fluctuation_spectrum(data, list(fields), Q_max, dQ, cutoff=cutoff, reference=reference, **common)
+    chosen = [fields] if isinstance(fields, str | xr.DataArray) else list(fields)
+    spectra = md.fluctuation_spectrum(data, chosen, Q_max, dQ, cutoff=cutoff, reference=reference, **common)
     assert isinstance(spectra, xr.DataTree)
     b = reduction.to_bqe(sqe)
     at = _boson_peak_energy(b, energy, E_range, Q_range)
@@ -164,7 +166,7 @@ def _row(spectrum: xr.Dataset, sqe: xr.Dataset, at: float, E_range: Any, Q_range
     chi = spectrum[[n for n in ("chi", "chi_std") if n in spectrum]]
     local = boson_peak(chi, E_range=E_range)
     peaks = boson_peak(omega, E_range=E_range)
-    inside = peaks if Q_range is None else _within(peaks, Q_range)
+    inside = peaks.isel(Q=select_range(peaks, "Q", Q_range, name="Q_range"))
     flat = dispersion(peaks, Q_range)
     r = correlation_map(omega, sqe[["Sq"]], Q_range)
     E = spectrum.E.values
@@ -201,11 +203,6 @@ def _row(spectrum: xr.Dataset, sqe: xr.Dataset, at: float, E_range: Any, Q_range
             row[f"{name}_std"].attrs = {"units": units, "long_name": f"standard deviation of {text}"}
     row["Omega"].attrs["quantity"] = "normalized_fluctuation_spectrum"
     return row
-
-
-def _within(peaks: xr.Dataset, Q_range: Any) -> xr.Dataset:
-    low, high = (positive(q, peaks.Q.attrs["units"], "Q_range") for q in Q_range)
-    return peaks.sel(Q=slice(low, high))
 
 
 _LABELS = {

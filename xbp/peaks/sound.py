@@ -63,7 +63,7 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
     >>> abs(float(v.velocity) / (100 * 20 / 0.6582119569 * 2.5 / 2) - 1) < 0.02  # v = ω_max a/2
     True
     """
-    signal = table_signal(branches, "phonon_dispersion", "energy")
+    signal = _read(branches)
     Q = signal.value["Q"]
     to_angstrom = convert_factor(Q.attrs["units"], "1/angstrom", name="Q")
     to_mev = convert_factor(signal.units, "meV", name="energy", energy=True)
@@ -105,6 +105,17 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
         signal, variables, quantity="sound_velocity", operation="sound_velocity", arguments={"Q_max": Q_max}
     )
     return answer
+
+
+def _read(branches: xr.Dataset) -> Signal:
+    signal = table_signal(branches, "phonon_dispersion", "energy")
+    if set(signal.value.dims) != {"branch", "Q"}:
+        raise QuantityError(
+            f"the branches are over {signal.value.dims}",
+            reason="both branches are followed over Q",
+            fix="pass the whole table of .bp.phonon_dispersion()",
+        )
+    return signal
 
 
 def _over_branches(signal: Signal, values: Any) -> xr.DataArray:
@@ -167,9 +178,7 @@ def ioffe_regel(branches: xr.Dataset) -> xr.Dataset:
     >>> table.bp.ioffe_regel().energy.values
     array([4., 4.])
     """
-    signal = table_signal(branches, "phonon_dispersion", "energy")
-    if "Q" not in signal.value.dims:
-        raise QuantityError("the branches have no dimension 'Q'", reason="the widths are followed over it", fix="all Q")
+    signal = _read(branches)
     rows, statuses = [], []
     for branch in signal.value["branch"].values:
         one = branches.sel(branch=branch)
