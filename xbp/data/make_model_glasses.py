@@ -24,7 +24,7 @@ GLASSES: dict[str, dict[str, Any]] = {
     "inverse_power": {**_SLOW, "n_atoms": 2000, "cooling_rate": "2e11 K/s"},
     "CuZr": {**_FAST, "n_atoms": 2000, "cooling_rate": "1e13 K/s"},
     "SiO2": {**_FAST, "n_atoms": 1998, "cooling_rate": "1e14 K/s", "melt_time": "5 ps", "relax_time": "5 ps",
-             "collect_time": "24 ps", "time_between_frames": "10 fs"},
+             "collect_time": "24 ps"},
     "ZrCuAl": {**_FAST, "n_atoms": 2000, "cooling_rate": "1e13 K/s"},
 }  # fmt: skip
 #: Q_max, window, E_max, the range of the fit, the Q over which the peak and its correlation are sought, and the
@@ -34,7 +34,7 @@ ANALYSIS: dict[str, tuple[str, str, str, tuple[float, float], tuple[float, float
     "kob_andersen": ("7 1/angstrom", "40 ps", "12 meV", (0.3, 3), (1.4, 7), 5.1),
     "inverse_power": ("6 1/angstrom", "40 ps", "12 meV", (0.3, 3), (1.2, 6), 6.0),
     "CuZr": ("8 1/angstrom", "10 ps", "45 meV", (1.2, 12), (2.1, 8), None),
-    "SiO2": ("8 1/angstrom", "8 ps", "180 meV", (2, 25), (1.2, 8), 3.8),
+    "SiO2": ("8 1/angstrom", "8 ps", "100 meV", (2, 25), (1.2, 8), 3.8),
     "ZrCuAl": ("8 1/angstrom", "10 ps", "60 meV", (1.2, 12), (2.1, 8), None),
 }
 

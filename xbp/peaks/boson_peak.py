@@ -17,8 +17,8 @@ from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["boson_peak"]
 
-# A maximum this close to the first transverse phonon of a simulated box, relatively, is that phonon: windows of
-# 10 ps make a line of it that is some 0.6 meV wide at 2 meV.
+# A maximum less than this part above the first transverse phonon of a simulated box is that phonon, or below all
+# phonons: windows of 10 ps make a line that is some 0.6 meV wide at 2 meV.
 _NEAR = 0.15
 
 _SIGNALS = (
@@ -59,7 +59,7 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         ``E_high``, ``n_points``; ``status``, which is "ok", "no data", "too few points", "no
         maximum", "maximum at edge", "fit failed" or "box phonon", the numbers being NaN wherever it
         is not "ok". Data that `mark_box_phonon` has marked are searched
-        above it, and a maximum within 15 % of it is not reported as the boson peak.
+        above it, and a maximum that is not 15 % above it is not reported as the boson peak.
         Neighbouring bins are taken as independent. Where ``chi2_reduced`` is well above 1 the peak
         has not the shape fitted, and the choice of range matters more than the std.
 
@@ -181,7 +181,7 @@ def _fit_one(
             fit = fit_peak(E[inside], B[inside], None if known is None else known[inside], method)
     else:
         fit = fit_peak(E, B, known, method)
-    if fit.status == OK and abs(fit.energy - box) < _NEAR * box:
+    if fit.status == OK and fit.energy < (1 + _NEAR) * box:
         fit = PeakFit(BOX_PHONON, low=fit.low, high=fit.high, n_points=fit.n_points)
     assert fit.status == OK or np.isnan(fit.energy)
     return np.array([float(getattr(fit, name)) for name in _NUMBERS]), STATUSES.index(fit.status)

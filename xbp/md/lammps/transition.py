@@ -59,8 +59,8 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     >>> thermo = xr.Dataset(
     ...     {"temperature": ("time", T, {"units": "K"}), "density": ("time", density, {"units": "g/cm**3"})},
     ...     coords={"stage": ("time", ["quench"] * 500)}, attrs={"quantity": "thermodynamics"})
-    >>> round(float(glass_transition(thermo).Tg))
-    750
+    >>> abs(float(glass_transition(thermo).Tg) - 750) < 5
+    True
     """
     if not isinstance(thermo, xr.Dataset) or thermo.attrs.get("quantity") != "thermodynamics":
         raise QuantityError(
