@@ -11,7 +11,9 @@ import warnings
 import numpy as np
 import xarray as xr
 
-import xbp
+# One core each; OVITO reads this when it is imported.
+os.environ["OVITO_THREAD_COUNT"] = "1"
+
 from benchmarks.md import N_ATOMS, best, vibrating
 from xbp.md.local_fields import FieldMaker
 from xbp.md.trajectory import read_trajectory
@@ -71,8 +73,8 @@ def main() -> None:
         peer, theirs = peer_seconds(traj, nonaffine=nonaffine)
         error = float(np.abs(fields["von_mises_strain"] - theirs).max())
         print(
-            f"strain{' and D2min' if nonaffine else ''} of {N_ATOMS} atoms: {1e3 * own:.2f} ms per frame on one core, "
-            f"OVITO {1e3 * peer:.1f} ms on all: {peer / own:.0f}x (bar 15x), largest difference {error:.0e}"
+            f"strain{' and D2min' if nonaffine else ''} of {N_ATOMS} atoms: {1e3 * own:.2f} ms per frame, "
+            f"OVITO {1e3 * peer:.1f} ms, one core each: {peer / own:.0f}x (bar 15x), largest difference {error:.0e}"
         )
     traj = vibrating(1000, N_ATOMS)
     start = time.perf_counter()
@@ -82,7 +84,6 @@ def main() -> None:
     traj.bp.fluctuation_spectrum(SIX, 4, 0.05, window="5 ps", cutoff=CUTOFF)
     six = time.perf_counter() - start
     print(f"six fields' spectra, ten components, Q <= 4: {six:.1f} s; one S(Q,E): {one:.1f} s; {six / one:.1f}x")
-    assert xbp.__version__
 
 
 if __name__ == "__main__":
