@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.fft
+import scipy
 
 from xbp.md.density import Precision, slabs
 from xbp.md.trajectory import Block

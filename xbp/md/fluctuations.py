@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.fft
+import scipy
 import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError

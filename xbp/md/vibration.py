@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.fft
+import scipy
 import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
