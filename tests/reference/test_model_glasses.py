@@ -1,0 +1,59 @@
+"""What the embedded glasses show, as docs/glasses.md says it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import xbp
+from xbp.data.make_model_glasses import ANALYSIS
+from xbp.errors import FileFormatError
+
+CLOSE_PACKED = ("kob_andersen", "inverse_power", "CuZr", "ZrCuAl")
+
+
+@pytest.mark.parametrize("name", [*CLOSE_PACKED, "SiO2"])
+def test_intensity_follows_the_structure_factor_at_low_energy_only(name: str) -> None:
+    spectra = xbp.tutorial.open_datatree(name)["spectra"].to_dataset()
+    *_, Q_range, _ = ANALYSIS[name]
+    r = spectra.bp.to_bqe().bp.correlation_map(spectra.Sq, Q_range).pearson_r
+    box = float(spectra.box_phonon)
+    assert float(r.interp(E=box)) > 0.9
+    assert float(r.interp(E=10 * box)) < 0.3
+    assert float(r.min()) < -0.2
+
+
+@pytest.mark.parametrize("name", CLOSE_PACKED)
+def test_shear_strain_follows_it_too_and_coordination_does_not(name: str) -> None:
+    fields = xbp.tutorial.open_datatree(name)["fluctuations"]
+    r = {str(f): float(v) for f, v in zip(fields.field.values, fields.r_at_boson_peak.values, strict=True)}
+    assert r["shear_strain"] > 0.65
+    assert abs(r["coordination"]) < 0.15
+
+
+@pytest.mark.parametrize("name", CLOSE_PACKED)
+def test_the_maximum_is_the_phonon_of_the_box(name: str) -> None:
+    spectra = xbp.tutorial.open_datatree(name)["spectra"].to_dataset()
+    *_, E_range, Q_range, _ = ANALYSIS[name]
+    average = spectra.bp.to_bqe().bp.cut_Q(Q_range)
+    peak = average.bp.boson_peak(E_range=E_range)
+    assert str(peak.status.values) == "box phonon"
+    assert np.isnan(float(peak.energy))
+    inside = average.B.sel(E=slice(*E_range))
+    assert float(inside.E[inside.argmax("E")]) == pytest.approx(float(spectra.box_phonon), rel=0.25)
+
+
+@pytest.mark.parametrize("name", [*CLOSE_PACKED, "SiO2"])
+def test_harmonic_and_moving_agree_around_it(name: str) -> None:
+    tree = xbp.tutorial.open_datatree(name)
+    md, harmonic = tree["spectra"].to_dataset(), tree["harmonic"].to_dataset()
+    box = float(md.box_phonon)
+    near = harmonic.sel(E=slice(0.9 * box, 4 * box))
+    g, std = (np.interp(near.E, md.E, md[v]) for v in ("g", "g_std"))
+    pulls = (near.g - g) / np.hypot(near.g_std, std)
+    assert float(np.abs(pulls).mean()) < 1.2
+
+
+def test_an_unknown_glass_is_refused() -> None:
+    with pytest.raises(FileFormatError, match="there is no embedded glass 'water'"):
+        xbp.tutorial.open_datatree("water")
