@@ -18,7 +18,7 @@ LAYERS = (
     {"reduction", "md", "io", "tutorial", "data"},
     {"peaks"},
     {"plot"},
-    {"study", "demo"},
+    {"study", "demo", "describe"},
     {"accessor", "cli"},
 )
 OPTIONAL = {"matplotlib"}

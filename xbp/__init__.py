@@ -8,6 +8,7 @@ from importlib.metadata import version as _version
 
 from xbp import accessor, errors, md, models, plot, tutorial
 from xbp.construct import new_dataset
+from xbp.describe import describe
 from xbp.io import open_dataset, to_columns, to_netcdf, to_nxspe, to_sqw
 from xbp.peaks import (
     boson_peak,
@@ -67,6 +68,7 @@ __all__ = [
     "cut_E",
     "cut_Q",
     "debye_waller",
+    "describe",
     "detailed_balance",
     "dispersion",
     "errors",

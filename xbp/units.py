@@ -17,7 +17,7 @@ import xarray as xr
 
 from xbp.errors import UnitsError
 
-__all__ = ["convert_factor", "format_unit", "magnitude", "parse_unit", "swap_unit"]
+__all__ = ["convert_factor", "format_unit", "magnitude", "parse_unit", "swap_unit", "with_error"]
 
 Frequency = Literal["ordinary", "angular"]
 
@@ -345,3 +345,18 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None, 
     if units == "K":
         return float(to_kelvin(float(number), given, name=name))
     return float(number) * convert_factor(given, units, name=name, energy=energy)
+
+
+def with_error(value: float, std: float) -> str:
+    """Write a number and its error with two figures of the error.
+
+    Examples
+    --------
+    >>> with_error(2.3587, 0.1021), with_error(4401.3, 8.2)
+    ('2.36 ± 0.10', '4401.3 ± 8.2')
+    """
+    digits = max(0, 1 - math.floor(math.log10(std))) if 0 < std < math.inf else 3
+    if value:
+        # A fit to numbers without noise has an error of rounding, which nobody reads.
+        digits = min(digits, max(0, 6 - math.floor(math.log10(abs(value)))))
+    return f"{value:.{digits}f} ± {std:.{digits}f}".replace("-", "−")

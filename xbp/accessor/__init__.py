@@ -15,6 +15,7 @@ import xarray as xr
 from xbp import io, peaks, reduction
 from xbp.accessor.figures import PlotAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
+from xbp.describe import describe, describe_html
 from xbp.models.factors import Convention
 from xbp.models.raman import Coupling, Side
 from xbp.peaks.fits import Method
@@ -34,6 +35,12 @@ class BosonPeakAccessor(TrajectoryMethods):
 
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None:
         self._data: Any = data
+
+    def __repr__(self) -> str:
+        return describe(self._data)
+
+    def _repr_html_(self) -> str:
+        return describe_html(self._data)
 
     def to_gdos(
         self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None

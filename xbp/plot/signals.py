@@ -26,7 +26,7 @@ from xbp.plot.axes import (
 )
 from xbp.signal import read, table_signal
 from xbp.status import OK
-from xbp.units import convert_factor, parse_unit
+from xbp.units import convert_factor, parse_unit, with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -200,7 +200,7 @@ def peak(
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
     mark_box_phonon(axes.axvline, read(data).value)
     quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}" if "chi2_reduced" in numbers else ""
-    axes.set_title(f"$E_\\mathrm{{BP}}$ = {_with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
+    axes.set_title(f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
     return axes
 
 
@@ -312,15 +312,3 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     axes.set(xlabel=label(SYMBOLS["E"], r.E.attrs["units"]), ylabel="correlation of $B(Q,E)$ with $S(Q)$")
     axes.set_ylim(-1.05, 1.05)
     return axes
-
-
-def _with_error(value: float, std: float) -> str:
-    """Write a number and its error with two figures of the error.
-
-    Examples
-    --------
-    >>> _with_error(2.3587, 0.1021)
-    '2.36 ± 0.10'
-    """
-    digits = max(0, 1 - int(np.floor(np.log10(std)))) if std > 0 else 3
-    return f"{value:.{digits}f} ± {std:.{digits}f}".replace("-", "−")

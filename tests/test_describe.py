@@ -1,0 +1,153 @@
+"""What `.bp` prints: what data are, what they can do next, what is missing, what a result says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.accessor import BosonPeakAccessor
+from xbp.describe import _SENTENCES, NEXT, describe, describe_html
+from xbp.errors import QuantityError, XbpError
+from xbp.schema import COORDINATES, QUANTITIES, RESULTS
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "cut_E": (3.0, 1.0), "cut_Q": ((2.0, 4.0),), "subtract": (None,), "angle_to_Q": ("0.1 1/angstrom",),
+    "heat_capacity": ([10.0, 20.0],), "fit": ("gaussian",), "to_raman_shift": ("532 nm",), "to_molar": ("atoms",),
+    "to_radial_distribution": (np.arange(0.1, 5, 0.1),), "to_structure_factor": (np.arange(0.1, 5, 0.1),),
+    "scale": (2.0,), "scale_to_sq": (None,), "correlation_map": (None,), "structure_factor": (1.0,),
+    "dynamic_structure_factor": (1.0,), "current_spectra": (1.0,), "compare_fluctuations": (1.0,),
+}  # fmt: skip
+
+
+def example(name: str) -> xr.DataArray:
+    row = QUANTITIES[name]
+    grids = {"Q": np.arange(1.0, 6.0, 0.25), "E": np.arange(0.5, 10.0, 0.25), "detector": np.arange(12)}
+    coords = {d: (d, grids.get(d, np.arange(1.0, 9.0)), {"units": COORDINATES.get(d, ("1",))[0]}) for d in row.dims}
+    shape = [np.size(coords[d][1]) for d in row.dims]
+    values = np.random.default_rng(0).uniform(1, 2, shape)
+    return xr.DataArray(
+        values, coords, row.dims, row.variable, {"quantity": name, "units": row.units, "statistics": "quantum"}
+    ).assign_coords(temperature=((), 300.0, {"units": "K"}) if "temperature" not in row.dims else coords["temperature"])
+
+
+def test_every_quantity_and_every_result_is_described() -> None:
+    assert set(NEXT) == set(QUANTITIES)
+    assert set(_SENTENCES) == set(RESULTS)
+
+
+@pytest.mark.parametrize(("name", "method"), [(n, m) for n, methods in NEXT.items() for m in methods])
+def test_what_is_named_next_takes_the_quantity(name: str, method: str) -> None:
+    if name == "trajectory":
+        assert hasattr(BosonPeakAccessor, method)
+        return
+    data = example(name)
+    other = {"subtract": (data,), "scale_to_sq": (example("static_structure_factor"),)}
+    other["correlation_map"] = other["scale_to_sq"]
+    arguments = other.get(method, ARGUMENTS.get(method, ()))
+    options = {"number_density": "0.05 1/angstrom^3"} if method == "to_radial_distribution" else {}
+    if method == "scale_to_sq" and "E" in data.dims:
+        data = data.bp.cut_E(3.0, 1.0)
+    if method == "phonon_dispersion":
+        data = xr.Dataset({"C_L": data, "C_T": data.rename("C_T")})  # type: ignore[assignment]
+    try:
+        target: Any = data.bp
+        for part in method.split("."):
+            target = getattr(target, part)
+        target(*arguments, **options)
+    except QuantityError as error:
+        if "this needs" in str(error):
+            pytest.fail(f"{method} does not take it: {error}")
+    except XbpError:
+        pass  # of the numbers made up here, not of what they are
+
+
+def test_a_signal_says_what_it_is_and_lacks(glass: xr.Dataset) -> None:
+    text = repr(glass.bp)
+    assert "S: S(Q,E) in 1/meV: Q 169" in text
+    assert "temperature 300 K" in text
+    assert "to_gdos" in text
+    assert "missing" not in text
+    bare = glass.S.drop_vars("temperature").copy()
+    del bare.attrs["units"], bare.attrs["statistics"], bare.E.attrs["units"]
+    text = repr(bare.bp)
+    for word in ("units (data.attrs", "units of E", "temperature", "statistics", "standard deviations"):
+        assert word in text, word
+
+
+def test_data_of_no_quantity_say_how_to_name_one() -> None:
+    assert "data.attrs['quantity']" in repr(xr.DataArray([1.0], dims="E").bp)
+
+
+def test_results_are_said_in_a_line(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    peaks = b.bp.boson_peak(E_range=(1.2, 12))
+    said = repr(peaks.bp)
+    n = int((peaks.status == "ok").sum())
+    assert said.startswith(f"boson peak found in {n} of 169 fits")
+    flat = peaks.bp.dispersion((2.6, 8.2))
+    assert repr(flat.bp).startswith(f"boson peak {float(flat.mean_energy):.2f} ± ")
+    assert "slope" in repr(flat.bp)
+    level = flat.assign(slope=flat.slope * 0.1)
+    assert "dispersionless within 0.0083 angstrom*meV" in repr(level.bp)
+    fit = b.bp.cut_E(3, 0.5).bp.scale_to_sq(glass.Sq, (2.1, 8.5))
+    assert f"Pearson r {float(fit.pearson_r):.2f}" in repr(fit.bp)
+    assert "no u2: not a Debye-Waller decay" in repr(glass.bp.debye_waller().bp)
+    assert "below 0 from 14.9 meV" in repr(b.bp.correlation_map(glass.Sq, (2.1, 8.5)).bp)
+
+
+def test_a_peak_that_is_not_there_is_not_a_number(glass: xr.Dataset) -> None:
+    peak = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(6, 20))
+    assert repr(peak.bp) == f"no boson peak: {peak.status.item()}"
+
+
+def test_embedded_results_are_described() -> None:
+    tree = xbp.tutorial.open_datatree("CuZr")
+    assert "glass transition at" in repr(tree["transition"].to_dataset().bp)
+    assert "shear_strain: maximum of chi(E) 3.4" in repr(tree["fluctuations"].to_dataset().bp)
+    assert "rows over" in repr(tree["thermodynamics"].to_dataset().bp)
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory")
+    assert "400 atoms, 400 frames 0.1 ps apart" in repr(traj.bp)
+    assert "missing: velocities" in repr(traj.drop_vars("velocity").bp)
+    assert "0.266 1/angstrom" in repr(traj.bp.box_phonon("10 ps").bp)
+    branches = traj.bp.current_spectra("1 1/angstrom").bp.phonon_dispersion()
+    assert "longitudinal phonon found in 11 of 11" in repr(branches.bp)
+    assert "Debye energy 5.0" in repr(branches.bp.sound_velocity().bp)
+    assert "not found" in repr(branches.bp.ioffe_regel().bp)
+
+
+def test_fits_are_said_in_a_line(model: xr.Dataset) -> None:
+    heat = xbp.models.evaluate(
+        "debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D="260 K", n_E=0.2,
+        theta_E="71.95 K", sigma_E="15 K",
+    )  # fmt: skip
+    assert "Einstein modes about 6.200171 ± 0.000000 meV" in repr(heat.bp.fit_heat_capacity().bp)
+    assert "theta_D 260" in repr(heat.bp.fit("debye_einstein").bp)
+    balance = model.bp.detailed_balance(E_range=(2, 18))
+    assert repr(balance.bp).startswith("detailed balance: the data say 300")
+    assert repr(model.bp.to_bqe().bp.cut_Q((2, 8)).bp.boson_peak(E_range=(2, 12)).bp).startswith("boson peak 5.5")
+
+
+def test_nothing_of_dask_is_computed(glass: xr.Dataset) -> None:
+    pytest.importorskip("dask")
+    import dask
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("computed")
+
+    lazy = glass.chunk(E=20)
+    with dask.config.set(scheduler=refuse):
+        assert "S(Q,E)" in repr(lazy.bp)
+        assert "not computed yet" in repr(lazy.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12)).bp)
+
+
+def test_html_escapes_what_came_out_of_a_file() -> None:
+    data = example("dynamic_structure_factor").rename("<script>")
+    data.attrs["units"] = "<b>"
+    assert "<script>" not in describe_html(data.to_dataset())
+    assert "&lt;b&gt;" in describe_html(data)
+    assert data.bp._repr_html_() == describe_html(data)
+    assert repr(data.bp) == describe(data)
