@@ -103,3 +103,32 @@ def test_without_matplotlib_it_says_what_to_install(b: xr.Dataset, monkeypatch: 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError, match=r"xbp\[plot\]"):
         b.bp.plot.map()
+
+
+def test_explore_draws_the_cuts_through_the_point_that_is_dragged(glass: xr.Dataset) -> None:
+    hv = pytest.importorskip("holoviews")
+    b = glass.bp.to_bqe()
+    panes = b.bp.plot.explore(E_width="0.5 meV", Q_width="0.2 1/angstrom", E_range=("1 meV", "20 meV"))
+    over_E, over_Q = (panes[i] for i in (1, 2))
+    stream = over_E.streams[0]
+    for Q, E in ((2.7, 3.0), (5.0, 15.0)):
+        stream.event(data={"Q": [Q], "E": [E]})
+        along_E = over_E[()].get(0)
+        want = b.bp.cut_Q(Q, "0.2 1/angstrom").B.sel(E=slice(1, 20)).dropna("E")
+        np.testing.assert_allclose(along_E.dimension_values(1), want)
+        np.testing.assert_allclose(over_Q[()].get(0).dimension_values(1), b.bp.cut_E(E, "0.5 meV").B.dropna("Q"))
+        assert f"Q = {Q:.3g} Å⁻¹" in hv.Store.lookup_options("bokeh", along_E, "plot").kwargs["title"]
+    stream.event(data={"Q": [99.0], "E": [-5.0]})  # dragged off the map: the last cut that fits
+    assert float(over_Q[()].get(0).dimension_values(1)[-1]) == pytest.approx(
+        float(b.bp.cut_E(-0.2067834 + 0.25, "0.5 meV").B[-1]), rel=1e-6
+    )
+    stream.event(data={"Q": [], "E": []})  # the point was deleted
+    assert len(over_E[()].get(0)) > 10
+
+
+def test_explore_refuses_what_is_no_map(glass: xr.Dataset) -> None:
+    pytest.importorskip("holoviews")
+    with pytest.raises(RangeError, match="a map has Q and E"):
+        glass.bp.to_bqe().bp.cut_E(3, 0.5).bp.plot.explore()
+    with pytest.raises(RangeError, match="E_width is 100"):
+        glass.bp.to_bqe().bp.plot.explore(E_width="100 meV")

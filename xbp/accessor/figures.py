@@ -29,6 +29,12 @@ class PlotAccessor:
         """See `xbp.plot.peak`: a spectrum with its fitted peak."""
         return plot.peak(self._data, peak, ax, **kwargs)
 
+    def explore(
+        self, E_width: Any = None, Q_width: Any = None, *, E_range: Any = None, Q_range: Any = None, **kwargs: Any
+    ) -> Any:
+        """See `xbp.plot.explore`: a map in a notebook whose cuts are dragged."""
+        return plot.explore(self._data, E_width, Q_width, E_range=E_range, Q_range=Q_range, **kwargs)
+
     def scaling(self, ax: Any = None, **kwargs: Any) -> Any:
         """See `xbp.plot.scaling`: a cut beside the scaled S(Q)."""
         return plot.scaling(self._data, ax, **kwargs)
