@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import xbp
 from xbp.errors import MissingDependencyError, QuantityError, RangeError
 
 
@@ -132,3 +133,23 @@ def test_explore_refuses_what_is_no_map(glass: xr.Dataset) -> None:
         glass.bp.to_bqe().bp.cut_E(3, 0.5).bp.plot.explore()
     with pytest.raises(RangeError, match="E_width is 100"):
         glass.bp.to_bqe().bp.plot.explore(E_width="100 meV")
+
+
+def test_cut_draws_a_curve_for_each_element_of_a_further_dimension() -> None:
+    g = xbp.tutorial.open_dataset("kob_andersen_trajectory").bp.vdos(window="10 ps", partials=True)
+    ax = g.bp.plot.cut()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [str(e) for e in g.element.values]
+    np.testing.assert_array_equal(ax.containers[1][0].get_ydata(), g.g.isel(element=1))
+    with pytest.raises(RangeError, match="told apart"):
+        g.isel(element=[0] * 8).bp.plot.cut()
+
+
+def test_labels_say_what_is_drawn_over_what() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory")
+    assert traj.bp.radial_distribution().bp.plot.cut().get_ylabel() == "$g(r)$"
+    assert traj.bp.msd().bp.plot.cut().get_ylabel() == "mean-square displacement (Å$^{2}$)"
+    heat = xbp.models.evaluate(
+        "debye_einstein", [10.0, 20.0], gamma=0, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15
+    )
+    assert heat.bp.plot.cut().get_ylabel() == "$C_p(T)$ (J K$^{-1}$ mol$^{-1}$)"
+    assert heat.bp.reduced_heat_capacity().bp.plot.cut().get_ylabel().startswith("($C_p$ − γT)/T³ (")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLUE",
+    "COLORS",
     "GREEN",
     "GREY",
     "ORANGE",
@@ -32,7 +33,11 @@ __all__ = [
 
 # Okabe and Ito's colours, told apart by every kind of colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-SYMBOLS = {"Q": "$Q$", "E": "$E$"}
+#: The same and their other colours, for curves side by side.
+COLORS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SYMBOLS = {"Q": "$Q$", "E": "$E$", "r": "$r$", "time": "$t$", "temperature": "$T$"}
+#: Quantities whose 1 is one, not an arbitrary scale.
+_ABSOLUTE = ("static_structure_factor", "radial_distribution", "intermediate_scattering_function")
 
 
 def axes_of(ax: Axes | None) -> Axes:
@@ -76,10 +81,14 @@ def label(symbol: str, units: str, power: int = 0) -> str:
 
 def signal_label(value: xr.DataArray, power: int) -> str:
     """Write the label of an axis that shows a signal, in units of a power of ten."""
-    free = [d for d in ("Q", "E") if d in value.dims]
-    letter = QUANTITIES[value.attrs["quantity"]].label.split("(")[0]
+    written = QUANTITIES[value.attrs["quantity"]].label
+    letter, _, arguments = written.partition("(")
+    # B(Q,E) averaged over Q is B(E); a name in words, or an expression, stays as it is.
+    free = [SYMBOLS[d].strip("$") for d in SYMBOLS if d in value.dims]
     symbol = f"${letter}({','.join(free)})$" if free else f"${letter}$"
-    arbitrary = value.attrs["units"] == "1" and value.attrs["quantity"] != "static_structure_factor"
+    if not letter or not arguments:
+        symbol = written.replace("C_p", "$C_p$")
+    arbitrary = value.attrs["units"] == "1" and value.attrs["quantity"] not in _ABSOLUTE
     return f"{symbol} (arb. units)" if arbitrary and not power else label(symbol, value.attrs["units"], power)
 
 

@@ -13,6 +13,7 @@ from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
 from xbp.plot.axes import (
     BLUE,
+    COLORS,
     GREY,
     ORANGE,
     SYMBOLS,
@@ -117,7 +118,8 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        A signal over Q or E alone.
+        A signal over Q or E alone, or such curves over one further dimension, as of pairs or samples, which a legend
+        names.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
@@ -130,20 +132,27 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     Raises
     ------
     RangeError
-        If the data have more than one dimension.
+        If the data have other dimensions, or more curves than there are colours to tell apart.
     """
     signal = read(data)
     value = signal.value
-    if value.ndim != 1:
+    along = [d for d in value.dims if d in signal.quantity.dims] if value.ndim > 1 else list(value.dims)
+    others = [d for d in value.dims if d not in along]
+    if len(along) != 1 or len(others) > 1 or any(value.sizes[d] > len(COLORS) for d in others):
         raise RangeError(
-            f"'{value.name}' has the dimensions {tuple(value.dims)}",
-            reason="a cut has one",
-            fix="cut first: data.bp.cut_E(...) or .bp.cut_Q(...)",
+            f"'{value.name}' has the dimensions {dict(value.sizes)}",
+            reason=f"a cut has one, and at most {len(COLORS)} curves are told apart",
+            fix="cut first, data.bp.cut_E(...) or .bp.cut_Q(...), or choose some, data.isel(...)",
         )
     axes = axes_of(ax)
-    dim = str(value.dims[0])
-    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
-    axes.errorbar(value[dim], value, signal.std, **style)
+    dim = str(along[0])
+    for i in range(value.sizes[others[0]] if others else 1):
+        at = dict.fromkeys(others, i)
+        name = {"label": f"{value[others[0]].values[i]}"} if others else {}
+        style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": COLORS[i]} | name | kwargs
+        axes.errorbar(value[dim], value.isel(at), None if signal.std is None else signal.std.isel(at), **style)
+    if others:
+        axes.legend(frameon=False, fontsize="small", title=str(others[0]).replace("_", " "))
     power = power_of(value)
     axes.yaxis.set_major_formatter(in_powers(power))
     axes.set(xlabel=label(SYMBOLS.get(dim, dim), value[dim].attrs.get("units", "1")), ylabel=signal_label(value, power))
