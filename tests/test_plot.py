@@ -153,3 +153,18 @@ def test_labels_say_what_is_drawn_over_what() -> None:
     )
     assert heat.bp.plot.cut().get_ylabel() == "$C_p(T)$ (J K$^{-1}$ mol$^{-1}$)"
     assert heat.bp.reduced_heat_capacity().bp.plot.cut().get_ylabel().startswith("($C_p$ − γT)/T³ (")
+
+
+def test_figures_take_the_keywords_of_xarrays_own(b: xr.Dataset, glass: xr.Dataset) -> None:
+    ax = b.bp.plot.map(E_range=(1, 20), figsize=(3, 2), xlim=(2, 8), yticks=[5, 10], add_colorbar=False, cmap="magma")
+    assert tuple(ax.figure.get_size_inches()) == (3, 2)
+    assert ax.get_xlim() == (2, 8)
+    assert list(ax.get_yticks()) == [5, 10]
+    assert len(ax.figure.axes) == 1
+    cut = b.bp.cut_Q((2.1, 8.5))
+    assert cut.bp.plot.cut(xscale="log", xlim=(0.5, 20)).get_xscale() == "log"
+    assert cut.bp.plot.peak(cut.bp.boson_peak(E_range=(1.2, 12)), ylim=(0, 1)).get_ylim() == (0, 1)
+    fit = b.bp.cut_E(3, 0.5).bp.scale_to_sq(glass.Sq, (2.1, 8.5))
+    assert fit.bp.plot.scaling(xlim=(3, 4)).get_xlim() == (3, 4)
+    with pytest.raises(QuantityError, match="both ax and figsize"):
+        cut.bp.plot.cut(ax=ax, figsize=(3, 2))

@@ -24,7 +24,7 @@ GLASSES: dict[str, dict[str, Any]] = {
     "inverse_power": {**_SLOW, "n_atoms": 2000, "cooling_rate": "2e11 K/s"},
     "CuZr": {**_FAST, "n_atoms": 2000, "cooling_rate": "1e13 K/s"},
     "SiO2": {**_FAST, "n_atoms": 1998, "cooling_rate": "1e14 K/s", "melt_time": "5 ps", "relax_time": "5 ps",
-             "collect_time": "24 ps"},
+             "collect_time": "24 ps", "time_between_frames": "10 fs"},
     "ZrCuAl": {**_FAST, "n_atoms": 2000, "cooling_rate": "1e13 K/s"},
 }  # fmt: skip
 #: Q_max, window, E_max, the range of the fit, the Q over which the peak and its correlation are sought, and the

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 import xarray as xr
 
-from xbp.errors import MissingDependencyError
+from xbp.errors import MissingDependencyError, QuantityError
 from xbp.schema import QUANTITIES
 from xbp.units import convert_factor, parse_unit
 
@@ -25,22 +27,26 @@ __all__ = [
     "axes_of",
     "in_powers",
     "label",
+    "like_xarray",
     "mark_box_phonon",
     "power_of",
     "signal_label",
     "units_label",
 ]
 
+P = ParamSpec("P")
+
 # Okabe and Ito's colours, told apart by every kind of colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 #: The same and their other colours, for curves side by side.
 COLORS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SYMBOLS = {"Q": "$Q$", "E": "$E$", "r": "$r$", "time": "$t$", "temperature": "$T$"}
+_SETTINGS = ("xlim", "ylim", "xscale", "yscale", "xticks", "yticks")
 #: Quantities whose 1 is one, not an arbitrary scale.
 _ABSOLUTE = ("static_structure_factor", "radial_distribution", "intermediate_scattering_function")
 
 
-def axes_of(ax: Axes | None) -> Axes:
+def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:
     """Return the axes that were given, or those of a new figure."""
     try:
         import matplotlib.pyplot as plt
@@ -48,7 +54,32 @@ def axes_of(ax: Axes | None) -> Axes:
         raise MissingDependencyError(
             "matplotlib is not installed", reason="the figures are drawn with it", fix="pip install 'xbp[plot]'"
         ) from error
-    return plt.subplots(figsize=(4.8, 3.6), layout="constrained")[1] if ax is None else ax
+    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+
+
+def like_xarray(draw: Callable[P, Axes]) -> Callable[P, Axes]:
+    """Let a figure take the keywords of xarray's own: ``figsize``, and those that set the axes."""
+    signature = inspect.signature(draw)
+
+    @functools.wraps(draw)
+    def with_settings(*args: P.args, **kwargs: P.kwargs) -> Axes:
+        given: dict[str, Any] = dict(kwargs)
+        settings = {key: given.pop(key) for key in _SETTINGS if key in given}
+        size = given.pop("figsize", None)
+        call = signature.bind(*args, **given)
+        if size is not None:
+            if call.arguments.get("ax") is not None:
+                raise QuantityError(
+                    "both ax and figsize are given",
+                    reason="axes stand in a figure that has its size",
+                    fix="set it there: plt.subplots(figsize=...)",
+                )
+            call.arguments["ax"] = axes_of(None, size)
+        axes = draw(*call.args, **call.kwargs)
+        axes.set(**settings)
+        return axes
+
+    return with_settings
 
 
 def units_label(units: str) -> str:

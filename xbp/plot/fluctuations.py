@@ -9,7 +9,7 @@ import xarray as xr
 
 from xbp.errors import QuantityError
 from xbp.grid import bin_limits, select_range
-from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, in_powers, label, power_of
+from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, in_powers, label, like_xarray, power_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,8 @@ def fluctuations(
     figure : matplotlib.figure.Figure, optional
         Where to draw; by default a new one, three panels wide.
     **kwargs
-        For `matplotlib.axes.Axes.pcolormesh`.
+        For `matplotlib.axes.Axes.pcolormesh`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
 
     Returns
     -------
@@ -101,6 +102,7 @@ def _panel(
     ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
 
 
+@like_xarray
 def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw the correlation of every field with S(Q) against energy.
 
@@ -111,7 +113,8 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.plot`.
+        For `matplotlib.axes.Axes.plot`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
 
     Returns
     -------

@@ -20,6 +20,7 @@ from xbp.plot.axes import (
     axes_of,
     in_powers,
     label,
+    like_xarray,
     mark_box_phonon,
     power_of,
     signal_label,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["correlation", "cut", "map", "peak", "scaling"]
 
 
+@like_xarray
 def map(  # the method users know from xarray-like libraries
     data: xr.DataArray | xr.Dataset,
     sq: xr.DataArray | xr.Dataset | None = None,
@@ -42,6 +44,7 @@ def map(  # the method users know from xarray-like libraries
     *,
     E_range: Any = None,
     peak: xr.Dataset | None = None,
+    add_colorbar: bool = True,
     **kwargs: Any,
 ) -> Axes:
     """Draw B(Q,E), or any signal over Q and E, in colours, as the paper's Fig. 1.
@@ -58,8 +61,11 @@ def map(  # the method users know from xarray-like libraries
         Energies to show; the colours are scaled to what is shown.
     peak : xarray.Dataset, optional
         Peaks over Q from `boson_peak`, drawn with their error bars.
+    add_colorbar : bool
+        Draw the scale of the colours.
     **kwargs
-        For `matplotlib.axes.Axes.pcolormesh`.
+        For `matplotlib.axes.Axes.pcolormesh`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
 
     Returns
     -------
@@ -88,10 +94,11 @@ def map(  # the method users know from xarray-like libraries
     mesh = axes.pcolormesh(
         q_edges, e_edges, value.values, **(limits | {"cmap": "viridis", "rasterized": True} | kwargs)
     )
-    power = power_of(mesh.get_clim()[1])
-    # On top, since the axis of S(Q) is at the right.
-    bar = axes.figure.colorbar(mesh, ax=axes, location="top", format=in_powers(power), aspect=30)
-    bar.set_label(signal_label(value.transpose("Q", "E"), power))
+    if add_colorbar:
+        power = power_of(mesh.get_clim()[1])
+        # On top, since the axis of S(Q) is at the right.
+        bar = axes.figure.colorbar(mesh, ax=axes, location="top", format=in_powers(power), aspect=30)
+        bar.set_label(signal_label(value.transpose("Q", "E"), power))
     axes.set(xlabel=label(SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label(SYMBOLS["E"], value.E.attrs["units"]))
     if E_range is not None:
         axes.set_ylim(*interval(E_range, signal.source, "E", name="E_range"))
@@ -112,6 +119,7 @@ def map(  # the method users know from xarray-like libraries
     return axes
 
 
+@like_xarray
 def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw a signal over one dimension, with error bars where they are known.
 
@@ -123,7 +131,8 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.errorbar`.
+        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
 
     Returns
     -------
@@ -159,6 +168,7 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     return axes
 
 
+@like_xarray
 def peak(
     data: xr.DataArray | xr.Dataset, peak: xr.Dataset | None = None, ax: Axes | None = None, **kwargs: Any
 ) -> Axes:
@@ -174,7 +184,8 @@ def peak(
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.errorbar`.
+        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
 
     Returns
     -------
@@ -248,6 +259,7 @@ def _peak_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None
     return axes
 
 
+@like_xarray
 def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw a cut at constant energy beside S(Q) scaled to it.
 
@@ -258,7 +270,8 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.errorbar`.
+        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
 
     Returns
     -------
@@ -287,6 +300,7 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     return axes
 
 
+@like_xarray
 def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw the correlation of B(Q,E) with S(Q) against energy.
 
@@ -297,7 +311,8 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.plot`.
+        For `matplotlib.axes.Axes.plot`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
 
     Returns
     -------
