@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
 from xbp.schema import COORDINATES, QUANTITIES, RESULTS, Quantity
 from xbp.status import OK
@@ -59,6 +60,11 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     str
         A few lines.
 
+    Raises
+    ------
+    QuantityError
+        If they are neither.
+
     Examples
     --------
     >>> import xbp
@@ -71,6 +77,12 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     >>> print(describe(b.bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 8))))
     boson peak 2.5842 ± 0.0063 meV (reduced chi2 3.6e+02)
     """
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        raise QuantityError(
+            f"got a {type(data).__name__}",
+            reason="xbp works on labelled data, an xarray.DataArray or xarray.Dataset",
+            fix="make one with xbp.new_dataset(quantity, values, units=..., coords=...)",
+        )
     plain = unwrap(data)[0]
     result = plain.attrs.get("quantity") if isinstance(plain, xr.Dataset) else None
     if result in RESULTS:

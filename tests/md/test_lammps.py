@@ -175,6 +175,15 @@ def test_the_potentials_are_what_they_say() -> None:
         ({"melt": "5 K"}, RangeError, "is not above temperature=6 K"),
         ({"time_between_frames": "7 fs"}, RangeError, "is 1.4 time steps"),
         ({"composition": {"A": 0.5, "C": 0.5}}, QuantityError, "has other species"),
+        ({"composition": {"A": -1.0, "B": 2.0}}, RangeError, "fractions are not negative"),
+        ({"composition": {"A": float("nan"), "B": 0.2}}, RangeError, "fractions are not negative"),
+        ({"composition": {}}, RangeError, "not all 0"),
+        ({"cooling_rate": 1e12}, UnitsError, "has no units"),
+        ({"n_atoms": 300.0}, RangeError, "whole number"),
+        ({"n_atoms": True}, RangeError, "whole number"),
+        ({"seed": -1}, RangeError, "whole number"),
+        ({"processes": 0}, RangeError, "1 or more"),
+        ({"processes": 10_000}, RangeError, "this machine has"),
         ({"system": "ZrCuAl"}, FileFormatError, "needs a potential"),
         ({"system": "CuZr", "potential": "nowhere.eam"}, FileFormatError, "there is no file"),
     ],
@@ -266,3 +275,9 @@ def test_a_run_goes_on_from_a_configuration(argon: Path, tmp_path: Path) -> None
     assert float(cold.temperature) == 3
     with pytest.raises(RangeError, match="has 10 frames"):
         collect(xbp.md.open_trajectory(argon), "kob_andersen", tmp_path / "x.nc")
+
+
+@pytest.mark.parametrize("line", ["shell touch there", "pair_style lj/cut 3\nshell touch there", "pair_coeff $(1)"])
+def test_a_system_describes_forces_and_nothing_else(line: str) -> None:
+    with pytest.raises(QuantityError, match="a system is described by pair_style"):
+        System("mine", {"A": 1.0}, {"A": 40.0}, (line,), 0.02, 100.0, 10.0, 0.005)

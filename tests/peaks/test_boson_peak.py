@@ -241,3 +241,15 @@ def test_the_size_of_the_numbers_does_not_matter(size: float, units: str) -> Non
     assert float(peak.height_std / peak.height) == pytest.approx(
         float(reference.height_std / reference.height), rel=1e-6
     )
+
+
+def test_each_box_of_a_series_has_its_own_phonon(model: xr.Dataset) -> None:
+    b = model.sel(E=slice(0.1, None)).bp.to_bqe().bp.cut_Q((2, 8))
+    series = xr.concat([b, b, b], dim="n_atoms").assign_coords(
+        box_phonon=("n_atoms", [2.0, 5.4, np.nan], {"units": "meV"})
+    )
+    peaks = series.bp.boson_peak(E_range=(1, 15))
+    assert peaks.status.values.tolist() == ["ok", "box phonon", "ok"]
+    np.testing.assert_allclose(peaks.energy, [5.5, np.nan, 5.5], rtol=0.02)
+    sought = series.bp.boson_peak()
+    np.testing.assert_allclose(sought.energy[[0, 2]], 5.5, rtol=0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.signal import extend_history, label_std
 from xbp.units import magnitude
 
-__all__ = ["Column", "label", "positive", "sample_temperature", "shell_coordinates", "window_frames"]
+__all__ = ["Column", "label", "positive", "sample_temperature", "shell_coordinates", "whole", "window_frames"]
 
 #: Planck's constant in meV ps: E = hν.
 PLANCK = constants.h / constants.e * 1e15
@@ -80,6 +81,17 @@ def positive(value: Any, units: str, name: str, *, energy: bool = False) -> floa
     number = magnitude(value, units, name=name, energy=energy)
     if number <= 0:
         raise RangeError(f"{name}={value}", reason="it must be positive", fix=f"give it like {name}='1 {units}'")
+    return number
+
+
+def whole(value: Any, name: str, least: int = 0) -> int:
+    """Return an argument that counts something."""
+    try:
+        number: int | None = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or number < least:
+        raise RangeError(f"{name}={value!r}", reason=f"it must be a whole number, {least} or more", fix=f"{name}=1000")
     return number
 
 

@@ -105,18 +105,20 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
             fix="give positive energies",
         )
     E = value["E"].values.astype(float)[in_range]
-    box = 0.0
+    box: Any = 0.0
     if "box_phonon" in value.coords:
         mark = value.coords["box_phonon"]
         units = require_units(mark, "coordinate 'box_phonon'", "meV")
-        box = float(mark) * convert_factor(units, value["E"].attrs["units"], name="'box_phonon'", energy=True)
+        # Of a series of boxes each has its own.
+        box = mark.fillna(0.0) * convert_factor(units, value["E"].attrs["units"], name="'box_phonon'", energy=True)
     has_std = signal.std is not None
     numbers, code = xr.apply_ufunc(
         _fit_one,
         value.isel(E=in_range),
         signal.std.isel(E=in_range) if signal.std is not None else np.nan,
-        kwargs={"E": E, "method": method, "automatic": E_range is None, "box": box},
-        input_core_dims=[["E"], ["E"] if has_std else []],
+        box,
+        kwargs={"E": E, "method": method, "automatic": E_range is None},
+        input_core_dims=[["E"], ["E"] if has_std else [], []],
         output_core_dims=[["_number"], []],
         vectorize=True,
         dask="parallelized",
@@ -165,7 +167,7 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
 
 
 def _fit_one(
-    B: np.ndarray, std: np.ndarray, *, E: np.ndarray, method: Method, automatic: bool, box: float
+    B: np.ndarray, std: np.ndarray, box: float, *, E: np.ndarray, method: Method, automatic: bool
 ) -> tuple[np.ndarray, int]:
     known = std if std.ndim else None
     fit: PeakFit

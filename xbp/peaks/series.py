@@ -12,11 +12,11 @@ import xarray as xr
 
 from xbp import md, reduction
 from xbp.errors import QuantityError, RangeError
-from xbp.md.labels import positive
+from xbp.md.labels import positive, whole
 from xbp.md.lammps.systems import System
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.phonons import box_phonon, mark_box_phonon
-from xbp.schema import CONVENTIONS, SCHEMA_VERSION
+from xbp.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 from xbp.signal import extend_history
 from xbp.status import OK
 from xbp.units import magnitude
@@ -62,8 +62,10 @@ def glass_spectra(
     width = positive(dQ, "1/angstrom", "dQ")
     sqe = md.dynamic_structure_factor(traj, Q_max, dQ, E_max=E_max, window=window, weights=weights)
     g = md.vdos(traj, E_max=E_max, window=window)
+    # A large box swings slowly: what resolves its spectra resolves its phonon.
     longest = float(traj.time[-1] - traj.time[0]) / 2
-    phonon = box_phonon(traj, window=f"{min(20.0, longest):g} ps")
+    wanted = 20.0 if window is None else max(20.0, positive(window, "ps", "window"))
+    phonon = box_phonon(traj, window=f"{min(wanted, longest):g} ps")
     if str(phonon.status.values) == OK:
         sqe = mark_box_phonon(sqe, phonon)
     b = reduction.to_bqe(sqe)
@@ -181,7 +183,7 @@ def size_series(
     ----------
     X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Supplementary Figs. S2–S4.
     """
-    glasses = {float(n): {**options, "n_atoms": n} for n in n_atoms}
+    glasses = {float(whole(n, "n_atoms", 1)): {**options, "n_atoms": n} for n in n_atoms}
     analysis = {"E_max": E_max, "window": window, "weights": weights, "E_range": E_range, "Q_range": Q_range}
     labels = {"units": "1", "long_name": "number of atoms"}
     return _series(system, "n_atoms", labels, glasses, folder, Q_max, dQ, analysis, progress)
@@ -218,7 +220,8 @@ def _series(
         with traj:
             found.append(glass_spectra(traj, Q_max, dQ, **analysis).drop_vars("cooling_rate", errors="ignore"))
     # Where one box has no phonon that could be fitted, its mark is NaN.
-    marked = [ds if "box_phonon" in ds.coords else ds.assign_coords(box_phonon=np.nan) for ds in found]
+    unknown = xr.Variable((), np.nan, {"units": "meV", "long_name": COORDINATES["box_phonon"][1]})
+    marked = [ds if "box_phonon" in ds.coords else ds.assign_coords(box_phonon=unknown) for ds in found]
     index = xr.Variable(dim, np.array(list(glasses)), labels)
     how: Any = {"combine_attrs": "drop_conflicts", "join": "exact", "coords": "different", "compat": "equals"}
     table = xr.concat(marked, dim=index, **how)

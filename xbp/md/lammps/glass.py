@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import FileFormatError, MissingDependencyError, SimulationError
-from xbp.md.labels import positive
+from xbp.errors import FileFormatError, MissingDependencyError, RangeError, SimulationError
+from xbp.md.labels import positive, whole
 from xbp.md.lammps.configuration import read_configuration
 from xbp.md.lammps.job import choose_system, collect_job, make_job
 from xbp.md.lammps.process import run_worker
@@ -215,6 +215,10 @@ def _simulate(
     overwrite: bool,
 ) -> xr.Dataset:
     """Run a job from its start, or from where it was left, to its file."""
+    cores = os.cpu_count() or 1
+    # MPI that waits for its turn on a core makes a run many times slower, not faster.
+    if whole(processes, "processes", 1) > cores:
+        raise RangeError(f"processes={processes}", reason=f"this machine has {cores} cores", fix=f"processes={cores}")
     where = Path(out).resolve()
     folder = where.with_name(where.name + ".run")
     if where.exists() and not overwrite:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from xbp.errors import FileFormatError, QuantityError, RangeError
-from xbp.md.labels import positive
+from xbp.errors import FileFormatError, QuantityError, RangeError, UnitsError
+from xbp.md.labels import positive, whole
 from xbp.md.lammps.systems import SYSTEMS, System, potential_elements, shipped_potential
 from xbp.units import magnitude
 
@@ -34,6 +35,12 @@ def choose_system(system: str | System, composition: Mapping[str, float] | None,
                 f"composition={dict(composition)} has other species than {system.name}",
                 reason=f"those are {', '.join(system.masses)}",
                 fix="use these, or describe a System of your own",
+            )
+        if not all(0 <= x < float("inf") for x in composition.values()) or not sum(composition.values()) > 0:
+            raise RangeError(
+                f"composition={dict(composition)}",
+                reason="fractions are not negative, and not all 0",
+                fix="like {'Zr': 0.46, 'Cu': 0.46, 'Al': 0.08}",
             )
         # In the order of the types, whatever the order given.
         given = {s: float(composition[s]) for s in system.masses if composition.get(s, 0) > 0}
@@ -62,10 +69,11 @@ def make_job(
     seed: int,
 ) -> dict[str, Any]:
     """Write down in plain numbers all that a run depends on."""
+    n_atoms, seed = whole(n_atoms, "n_atoms", 1), whole(seed, "seed")
     species = list(system.composition)
     exact = [n_atoms * fraction for fraction in system.composition.values()]
     counts = [round(x) for x in exact]
-    if n_atoms < 1 or any(abs(x - n) > 1e-6 * max(1, n_atoms) for x, n in zip(exact, counts, strict=True)):
+    if any(abs(x - n) > 1e-6 * max(1, n_atoms) for x, n in zip(exact, counts, strict=True)):
         fitting = [n for n in range(max(1, n_atoms - 100), n_atoms + 101) if _divides(n, system)]
         near = sorted(fitting, key=lambda n: abs(n - n_atoms))[:2]
         raise RangeError(
@@ -82,6 +90,12 @@ def make_job(
             reason="a glass is cooled from the liquid",
             fix="raise melt=",
         )
+    if isinstance(cooling_rate, Real):
+        raise UnitsError(
+            f"cooling_rate={cooling_rate} has no units",
+            reason="rates are given in K/s as in K/ps",
+            fix="like '1e12 K/s'",
+        )
     rate = magnitude(cooling_rate, "K/ps", name="cooling_rate")
     if rate <= 0:
         raise RangeError(f"cooling_rate={cooling_rate}", reason="it must be positive", fix="like '1e12 K/s'")
@@ -96,7 +110,7 @@ def make_job(
         "hottest": hot,
         "temperature": cold,
         "cooling_rate": rate,
-        "seed": int(seed),
+        "seed": seed,
         "stages": [
             clock.stage("melt", hot, hot, melt_time, free),
             clock.stage("quench", hot, cold, (hot - cold) / rate, free),
@@ -120,6 +134,7 @@ def collect_job(
     seed: int,
 ) -> dict[str, Any]:
     """Write down a run that goes on from a configuration, as `make_job` does."""
+    seed = whole(seed, "seed")
     clock = _Clock.of(system, timestep, time_between_frames)
     relax_time, collect_time = (
         positive(t, "ps", name) for t, name in zip(times, ("relax_time", "collect_time"), strict=True)
@@ -131,7 +146,7 @@ def collect_job(
         "hottest": temperature,
         "temperature": temperature,
         "cooling_rate": None,
-        "seed": int(seed),
+        "seed": seed,
         "stages": [
             clock.stage("relax", temperature, temperature, relax_time, "nvt"),
             clock.stage("collect", temperature, temperature, collect_time, "nvt"),

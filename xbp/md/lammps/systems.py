@@ -22,6 +22,9 @@ _PER_EV = 1.602176634e-19 / 1.66053906660e-27 * 1e-4
 _EPSILON = BOLTZMANN * 120.0 / _PER_EV
 
 
+_PAIR_COMMANDS = ("pair_style ", "pair_coeff ", "pair_modify ")
+
+
 @dataclass(frozen=True)
 class System:
     """What is simulated, in LAMMPS's metal units (Å, ps, eV, K, u).
@@ -62,6 +65,16 @@ class System:
     potential: str | None = None
     constant_volume: bool = False
     reference: str = ""
+
+    def __post_init__(self) -> None:
+        for line in self.pair:
+            # A line of LAMMPS can do anything, a shell command too; these describe forces.
+            if not line.startswith(_PAIR_COMMANDS) or "\n" in line or "$" in line:
+                raise QuantityError(
+                    f"pair has the line {line!r}",
+                    reason=f"a system is described by {', '.join(c.strip() for c in _PAIR_COMMANDS)}, a line each",
+                    fix="pair=('pair_style eam/alloy', 'pair_coeff * * {potential} {species}')",
+                )
 
 
 def _kob_andersen() -> System:
