@@ -31,12 +31,15 @@ from xbp.peaks import (
 from xbp.reduction import (
     angle_to_Q,
     convert,
+    correct_multiphonon,
     cut_E,
     cut_Q,
     debye_waller,
     detailed_balance,
+    effective_mass,
     heat_capacity,
     kinematic_limits,
+    multiphonon_sqe,
     rebin,
     reduced_heat_capacity,
     scale,
@@ -48,6 +51,7 @@ from xbp.reduction import (
     to_raman_shift,
     to_reduced_raman,
     to_sqe,
+    to_vibrational_dos,
 )
 
 # These stand above the engine, whose answers they compare, and are found among its functions all the same.
@@ -64,6 +68,7 @@ __all__ = [
     "compare_fluctuations",
     "convert",
     "cooling_series",
+    "correct_multiphonon",
     "correlation_map",
     "cut_E",
     "cut_Q",
@@ -71,6 +76,7 @@ __all__ = [
     "describe",
     "detailed_balance",
     "dispersion",
+    "effective_mass",
     "errors",
     "fit",
     "fit_heat_capacity",
@@ -82,6 +88,7 @@ __all__ = [
     "mark_box_phonon",
     "md",
     "models",
+    "multiphonon_sqe",
     "new_dataset",
     "open_dataset",
     "phonon_dispersion",
@@ -104,5 +111,6 @@ __all__ = [
     "to_reduced_raman",
     "to_sqe",
     "to_sqw",
+    "to_vibrational_dos",
     "tutorial",
 ]

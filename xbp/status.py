@@ -16,3 +16,4 @@ STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED, BOX_PHONON
 NO_CROSSING: Final = "no crossing"
 NO_KINK: Final = "no kink"
 NOT_A_DECAY: Final = "not a Debye-Waller decay"
+NOT_CONVERGED: Final = "not converged"

@@ -17,9 +17,11 @@ from xbp.accessor.figures import PlotAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.describe import describe, describe_html
 from xbp.models.factors import Convention
+from xbp.models.multiphonon import Below
 from xbp.models.raman import Coupling, Side
 from xbp.peaks.fits import Method
 from xbp.reduction.heat_capacity import Amount
+from xbp.reduction.multiphonon import Part
 from xbp.reduction.powder import KiOverKf, Variance
 from xbp.units import Frequency
 
@@ -158,6 +160,89 @@ class BosonPeakAccessor(TrajectoryMethods):
     def detailed_balance(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
         """See `xbp.detailed_balance`: S(−E)/S(E), and the temperature it implies."""
         return reduction.detailed_balance(self._data, E_range, Q_range)
+
+    def multiphonon_sqe(
+        self,
+        Q: Any,
+        E: Any = None,
+        T: Any = None,
+        *,
+        mass: Any = None,
+        composition: str | Mapping[str, float] | None = None,
+        u2: Any = None,
+        orders: int | None = None,
+        tolerance: float = 1e-6,
+        below: Below = "debye",
+        part: Part = "all",
+    ) -> Data:
+        """See `xbp.multiphonon_sqe`: S(Q,E) of g(E), with all its phonons."""
+        return reduction.multiphonon_sqe(
+            self._data,
+            Q,
+            E,
+            T,
+            mass=mass,
+            composition=composition,
+            u2=u2,
+            orders=orders,
+            tolerance=tolerance,
+            below=below,
+            part=part,
+        )
+
+    def to_vibrational_dos(
+        self,
+        T: Any = None,
+        E_range: Any = None,
+        Q_range: Any = None,
+        *,
+        mass: Any = None,
+        composition: str | Mapping[str, float] | None = None,
+        u2: Any = None,
+        multiple_scattering: float = 0.0,
+        below: Below = "debye",
+        tolerance: float = 1e-4,
+    ) -> Data:
+        """See `xbp.to_vibrational_dos`: g(E) from S(Q,E), multiphonons taken off self-consistently."""
+        return reduction.to_vibrational_dos(
+            self._data,
+            T,
+            E_range,
+            Q_range,
+            mass=mass,
+            composition=composition,
+            u2=u2,
+            multiple_scattering=multiple_scattering,
+            below=below,
+            tolerance=tolerance,
+        )
+
+    def correct_multiphonon(
+        self,
+        T: Any = None,
+        E_range: Any = None,
+        Q_range: Any = None,
+        *,
+        mass: Any = None,
+        composition: str | Mapping[str, float] | None = None,
+        u2: Any = None,
+        multiple_scattering: float = 0.0,
+        below: Below = "debye",
+        tolerance: float = 1e-4,
+    ) -> Data:
+        """See `xbp.correct_multiphonon`: S(Q,E) without its multiphonon part."""
+        return reduction.correct_multiphonon(
+            self._data,
+            T,
+            E_range,
+            Q_range,
+            mass=mass,
+            composition=composition,
+            u2=u2,
+            multiple_scattering=multiple_scattering,
+            below=below,
+            tolerance=tolerance,
+        )
 
     def debye_waller(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
         """See `xbp.debye_waller`: u² from the elastic line."""

@@ -2,22 +2,28 @@
 
 from xbp.reduction.arithmetic import convert, scale, subtract
 from xbp.reduction.bins import cut_E, cut_Q, rebin
+from xbp.reduction.composition import effective_mass
 from xbp.reduction.debye_waller import debye_waller
 from xbp.reduction.detailed_balance import detailed_balance
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
 from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
+from xbp.reduction.multiphonon import multiphonon_sqe
 from xbp.reduction.powder import angle_to_Q, kinematic_limits
 from xbp.reduction.raman import to_raman_shift, to_reduced_raman
+from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
 
 __all__ = [
     "angle_to_Q",
     "convert",
+    "correct_multiphonon",
     "cut_E",
     "cut_Q",
     "debye_waller",
     "detailed_balance",
+    "effective_mass",
     "heat_capacity",
     "kinematic_limits",
+    "multiphonon_sqe",
     "rebin",
     "reduced_heat_capacity",
     "scale",
@@ -29,4 +35,5 @@ __all__ = [
     "to_raman_shift",
     "to_reduced_raman",
     "to_sqe",
+    "to_vibrational_dos",
 ]

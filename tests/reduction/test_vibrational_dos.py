@@ -1,0 +1,236 @@
+"""g(E) back out of S(Q,E): known answers, noise, masks, and vanadium as measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xbp
+from xbp.errors import QuantityError, RangeError, TemperatureError, XbpError
+
+Q = np.arange(1.25, 12, 0.5)
+E_BINS = np.arange(-40.0, 61.0)
+
+
+@pytest.fixture
+def dos() -> xr.Dataset:
+    E = np.arange(1.0, 31.0)
+    g = E**2 * (1 + 2 * np.exp(-((E - 12) ** 2) / 8))
+    return xbp.new_dataset("vibrational_dos", g / g.sum(), units="1/meV", coords={"E": (E, "meV")}, temperature="300 K")
+
+
+@pytest.fixture
+def sqe(dos: xr.Dataset) -> xr.Dataset:
+    """All phonons of `dos`, in vanadium, on a scale of its own, elastic line and all."""
+    return dos.bp.multiphonon_sqe(Q, E_BINS, composition="V", tolerance=1e-9).drop_vars("u2").bp.scale(170)
+
+
+def test_g_comes_back(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    back = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", tolerance=1e-9)
+    np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-5)
+    assert back.g[30:].isnull().all()
+    assert str(back.status.values) == "ok"
+    assert float(back.u2) == pytest.approx(float(dos.bp.multiphonon_sqe([1.0], composition="V").u2), rel=1e-6)
+    assert float(back.scale) == pytest.approx(170, rel=1e-5)
+    assert float(back.extended) == pytest.approx(0, abs=1e-12)
+    assert back.g.attrs["units"] == "1/meV"
+    assert back.u2.attrs["units"] == "angstrom**2"
+    assert int(back.orders) > 2
+    assert 0 <= float(back.change) < 1e-9
+
+
+def test_without_the_correction_it_would_not(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    """The test of the tests: one iteration without multiphonons is wrong by far more than the answer is."""
+    G = sqe.bp.to_gdos(u2="0.007 angstrom^2").bp.cut_Q((1.5, 11.5)).G.sel(E=slice(1, 30))
+    naive = G / G.sum()
+    assert float(abs(naive / dos.g - 1).max()) > 0.1
+    corrected = sqe.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V")
+    G = corrected.bp.to_gdos().bp.cut_Q((1.5, 11.5)).G.sel(E=slice(1, 30))
+    np.testing.assert_allclose(G / G.sum(), dos.g, rtol=2e-3)
+
+
+def test_what_is_left_is_one_phonon_and_the_line(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    left = sqe.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V", tolerance=1e-9)
+    parts = [
+        dos.bp.multiphonon_sqe(Q, E_BINS, composition="V", part=p, tolerance=1e-9).S * 170 for p in ("elastic", "one")
+    ]
+    np.testing.assert_allclose(left.S, sum(parts), atol=1e-4)
+    assert left.S.dims == sqe.S.dims
+    assert left.S.attrs["units"] == sqe.S.attrs["units"]
+    assert str(left.status.values) == "ok"
+
+
+def test_multiple_scattering_is_a_multiple_of_the_multiphonons(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    many = dos.bp.multiphonon_sqe(Q, E_BINS, composition="V", part="many", tolerance=1e-9).S * 170
+    more = sqe.assign(S=(sqe.S + 0.3 * many).assign_attrs(sqe.S.attrs))
+    back = more.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering=0.3, tolerance=1e-9)
+    np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-4)
+
+
+def test_the_elastic_line_is_left_out_and_nothing_filled_in(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    masked = sqe.where(abs(sqe.E) > 4.5)
+    masked.S.attrs = sqe.S.attrs
+    back = masked.bp.to_vibrational_dos(E_range=(0, 30.5), composition="V")
+    assert back.g.sel(E=slice(0, 4.5)).isnull().all()
+    assert back.g.sel(E=slice(5, 30)).notnull().all()
+    # Below 5 meV this g is not quite E²: what stands in for it is told, and nearly right.
+    np.testing.assert_allclose(back.g.sel(E=slice(5, 30)), dos.g.sel(E=slice(5, 30)), rtol=0.01)
+    assert float(back.extended) == pytest.approx(float(dos.g.sel(E=slice(0, 4.5)).sum()), rel=0.2)
+    left = masked.bp.correct_multiphonon(E_range=(0, 30.5), composition="V")
+    assert (left.S.isnull() == masked.S.isnull()).all()
+    cut = masked.bp.to_vibrational_dos(E_range=(0, 30.5), composition="V", below="nothing")
+    assert float(cut.extended) == 0
+    assert float(cut.u2) < float(back.u2)
+    assert '"below": "nothing"' in cut.g.attrs["history"]
+
+
+def test_u2_that_is_given_stays(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    true = dos.bp.multiphonon_sqe([1.0], composition="V").u2
+    back = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), u2=true, tolerance=1e-9)
+    np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-4)
+    assert float(back.u2) == float(true)
+    carried = sqe.assign_coords(u2=true).bp.to_vibrational_dos(E_range=(0.5, 30.5), tolerance=1e-9)
+    np.testing.assert_allclose(carried.g, back.g)
+
+
+def test_errors_of_g_are_right(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    pulls = []
+    inelastic = sqe.where(abs(sqe.E) > 0.5)
+    inelastic.S.attrs = sqe.S.attrs
+    for seed in range(60):
+        noisy = xbp.models.with_counting_noise(inelastic, counts=200, seed=seed)
+        back = noisy.bp.to_vibrational_dos(E_range=(0.5, 30.5), u2="0.007 angstrom^2")
+        pulls.append(((back.g - 0) / back.g_std)[2:29].values)
+    # At a fixed u² g is linear in S but for the area and the multiphonons it feeds back.
+    scatter = np.std(np.array(pulls) - np.mean(pulls, axis=0), axis=0)
+    assert np.median(scatter) == pytest.approx(1, abs=0.15)
+
+
+def test_holes_are_left_out(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    holes = sqe.copy(deep=True)
+    holes.S[:7, 60:] = np.nan
+    holes.S[15:, :55] = np.nan
+    back = holes.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", tolerance=1e-9)
+    np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-5)
+
+
+@given(
+    unit=st.sampled_from(["THz", "1/cm"]), q_unit=st.sampled_from(["1/nm", "1/angstrom"]), scale=st.floats(1e-6, 1e6)
+)
+def test_units_and_scale_do_not_matter(unit: str, q_unit: str, scale: float) -> None:
+    E = np.arange(1.0, 21.0)
+    g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="200 K")
+    S = g.bp.multiphonon_sqe(np.arange(1.0, 8.0), np.arange(-20.0, 31.0), mass=30).drop_vars("u2")
+    options = {"E_range": ("0.5 meV", "20.5 meV"), "mass": "30 u"}
+    here = S.bp.to_vibrational_dos(**options)
+    there = S.bp.scale(scale).bp.convert(E=unit, Q=q_unit).bp.to_vibrational_dos(**options)
+    np.testing.assert_allclose(there.bp.convert(E="meV").g, here.g, rtol=1e-7)
+    assert float(there.u2) == pytest.approx(float(here.u2), rel=1e-7)
+    assert there.scale.attrs["units"] == "1"
+    assert float(there.scale) == pytest.approx(float(here.scale) * scale, rel=1e-7)
+
+
+def test_further_dimensions_dask_and_kind(sqe: xr.Dataset) -> None:
+    two = xr.concat([sqe, sqe.bp.scale(2)], dim="sample")
+    noisy = two.assign(S_std=(two.S * 0.01).assign_attrs(two.S.attrs))
+    options = {"E_range": (0.5, 30.5), "composition": "V"}
+    back = noisy.bp.to_vibrational_dos(**options)
+    assert back.g.dims == ("sample", "E")
+    assert back.g_std.dims == ("sample", "E")
+    np.testing.assert_allclose(back.g[1], back.g[0])
+    np.testing.assert_allclose(back.scale[1], 2 * back.scale[0])
+    lazy = noisy.chunk({"sample": 1, "Q": 5}).bp.to_vibrational_dos(**options)
+    assert lazy.g.chunks is not None
+    xr.testing.assert_allclose(lazy.compute().drop_attrs(), back.drop_attrs())
+    left = noisy.chunk({"sample": 1}).bp.correct_multiphonon(**options)
+    xr.testing.assert_allclose(left.compute().S, noisy.bp.correct_multiphonon(**options).S)
+    xr.testing.assert_allclose(sqe.S.bp.to_vibrational_dos(**options), sqe.bp.to_vibrational_dos(**options).g)
+
+
+def test_archive(sqe: xr.Dataset, tmp_path: Path) -> None:
+    back = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
+    back.bp.to_netcdf(tmp_path / "g.nc")
+    with xr.open_dataset(tmp_path / "g.nc") as again:
+        xr.testing.assert_identical(again, back)
+
+
+def test_status_instead_of_numbers(sqe: xr.Dataset) -> None:
+    negative = sqe.assign(S=(-sqe.S).assign_attrs(sqe.S.attrs))
+    nothing = sqe.assign(S=(sqe.S * np.nan).assign_attrs(sqe.S.attrs))
+    three = xr.concat([sqe, negative, nothing], dim="sample")
+    back = three.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
+    assert back.status.values.tolist() == ["ok", "fit failed", "no data"]
+    assert back.g[1:].isnull().all()
+    assert back.u2[1:].isnull().all()
+    left = three.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V")
+    assert left.S[1:].isnull().all()
+    # More multiple scattering than there is scattering: no g explains it.
+    too_much = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering=50)
+    assert str(too_much.status.values) in ("fit failed", "not converged")
+    assert too_much.g.isnull().all()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {}, {"mass": 1, "composition": "V"}, {"mass": "x"}, {"composition": "V", "E_range": (100, 200)},
+        {"composition": "V", "E_range": (-30, -5)}, {"composition": "V", "E_range": 5}, {"composition": "V", "T": "5 K"},
+        {"composition": "V", "Q_range": (20, 30)}, {"composition": "V", "multiple_scattering": -1},
+        {"composition": "V", "multiple_scattering": "1 meV"}, {"composition": "V", "below": "power law"},
+        {"composition": "V", "tolerance": 2}, {"u2": "-1 angstrom^2"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_refusals(sqe: xr.Dataset, arguments: dict[str, object]) -> None:
+    for method in (sqe.bp.to_vibrational_dos, sqe.bp.correct_multiphonon):
+        with pytest.raises(XbpError):
+            method(**arguments)
+
+
+def test_data_it_cannot_work_on(sqe: xr.Dataset) -> None:
+    with pytest.raises(TemperatureError):
+        sqe.drop_vars("temperature").bp.to_vibrational_dos(composition="V")
+    with pytest.raises(QuantityError, match="classical"):
+        sqe.S.assign_attrs(statistics="classical").bp.to_vibrational_dos(composition="V")
+    with pytest.raises(XbpError, match="no dimension 'Q'"):
+        sqe.bp.cut_Q((2, 8)).bp.to_vibrational_dos(composition="V")
+    with pytest.raises(RangeError, match="E > 0"):
+        sqe.sel(E=slice(-30, -1)).bp.to_vibrational_dos(composition="V")
+
+
+def test_vanadium(shared_data: Path) -> None:
+    """ARCS, 120 meV: the two bands, where and how high the reference has them, and u² of 0.0066 Å² within 5 %."""
+    measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")
+    reference = xr.open_dataset(
+        shared_data / "ins" / "V-dos.dat", engine="columns",
+        quantity="vibrational_dos", units="1", coordinate="E", coordinate_units="THz",
+    ).bp.convert(E="meV").g  # fmt: skip
+    found = measured.bp.to_vibrational_dos(
+        "300 K", E_range=("6.7 meV", "55 meV"), composition="V", multiple_scattering=0.2
+    )
+    assert str(found.status.values) == "ok"
+    assert float(found.u2) == pytest.approx(0.00659, rel=0.05)
+    assert float(found.extended) < 0.02
+    # The elastic line, 4 meV wide, stands at +0.5 meV: so does everything else, by as much.
+    E = np.arange(-60, 60.05, 0.1)
+    density = np.interp(np.abs(E), reference.E, reference, right=0.0)
+    kernel = np.exp(-4 * np.log(2) * (np.arange(-10, 10.05, 0.1) / 4) ** 2)
+    broadened = np.convolve(density, kernel / kernel.sum(), mode="same")
+    broadened /= broadened[E > 0].sum() * 0.1
+    g = found.g.sel(E=slice(7, 40))
+    expected = np.interp(g.E - 0.5, E, broadened)
+    residual = g.values - expected
+    assert np.sqrt((residual**2).mean()) / expected.max() < 0.12
+    assert np.corrcoef(g, expected)[0, 1] > 0.95
+    for low, high, at in ((15, 24, 19.2), (25, 32, 27.2)):
+        assert float(found.g.sel(E=slice(low, high)).idxmax()) == pytest.approx(at + 0.5, abs=1.5)  # bins of 1.2
+    # Beyond the highest phonon, where it should be 0, it is small; without the correction it is not.
+    beyond = found.g.sel(E=slice(38, 55)).mean() / found.g.max()
+    plain = measured.bp.to_gdos(T="300 K", u2="0.0066 angstrom^2").bp.cut_Q((6, 10)).G
+    assert float(beyond) < 0.05
+    assert float(plain.sel(E=slice(38, 55)).mean() / plain.sel(E=slice(15, 32)).max()) > 0.2

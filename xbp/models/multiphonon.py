@@ -1,0 +1,185 @@
+"""Scattering by one phonon and by many, in the incoherent approximation, on plain arrays.
+
+    S(Q,E) = e^(−2W) Σ_n (2W)ⁿ/n! A_n(E),   2W = Q²u²,   A_0 = δ(E),
+    A_1(E) = g(|E|) / [γ₀ E (1 − e^(−E/k_BT))],   A_n = A_1 ∗ A_(n−1),
+    γ₀ = ∫₀^∞ g(E)/E coth(E/2k_BT) dE,   u² = γ₀ ħ²/2M.
+
+Everything lives on a grid E_i = i·step, on which g is a density at points and A_n a weight of each point. There the
+sums ∑A_n = 1 and ∑E A_1 = 1/γ₀ and detailed balance hold to rounding, whatever the step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import scipy
+
+__all__ = ["HBAR2_OVER_2U", "MAX_ORDERS", "Below", "Modes", "expansion", "onto_bins", "order_weights", "orders_needed"]
+
+#: What stands in for g(E) below the lowest energy it is known at, in 2W and the convolutions alone.
+Below = Literal["debye", "nothing"]
+
+#: ħ²/2u, u the atomic mass unit, in meV angstrom².
+HBAR2_OVER_2U: Final = float(
+    scipy.constants.hbar**2 / (2 * scipy.constants.atomic_mass) / scipy.constants.e * 1e3 * 1e20
+)
+
+#: Beyond this many phonons at once the expansion is not worth its time.
+MAX_ORDERS: Final = 400
+
+# Points of g that the law of E² below them is drawn through.
+_POINTS_OF_LAW = 3
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Modes on a uniform grid E_i = i·step, i = 0, 1, ...
+
+    Attributes
+    ----------
+    step : float
+        In meV.
+    density : numpy.ndarray
+        g(E_i) in 1/meV, of unit area.
+    area : float
+        Area of what was given.
+    extended : float
+        Part of the area that lies below the lowest energy given.
+    curvature : float
+        g/E² at E = 0, in 1/meV³.
+    kT : float
+        In meV.
+    """
+
+    step: float
+    density: np.ndarray
+    area: float
+    extended: float
+    curvature: float
+    kT: float
+
+    @classmethod
+    def of(cls, E: np.ndarray, g: np.ndarray, kT: float, *, below: Below, step: float | None = None) -> Modes:
+        """Put g(E) on a uniform grid.
+
+        Parameters
+        ----------
+        E : numpy.ndarray
+            Ascending energies in meV; those at and below 0 are left out.
+        g : numpy.ndarray
+            Over E, of any scale; points that are NaN are left out, gaps between others bridged linearly. Above the
+            highest it is 0.
+        kT : float
+            k_BT in meV.
+        below : {"debye", "nothing"}
+            g below the lowest point: a law of E² through the lowest three, or 0.
+        step : float, optional
+            By default the smallest distance of the energies, if all are its multiples; else half of it.
+
+        Examples
+        --------
+        >>> E = np.arange(1, 31) * 1.0
+        >>> Modes.of(E, E**2, 25.0, below="debye").step
+        1.0
+        """
+        known = np.isfinite(g) & (E > 0)
+        E, g = E[known], g[known]
+        if step is None:
+            step = grid_step(E)
+        grid = step * np.arange(int(np.floor(E[-1] / step + 1e-9)) + 1)
+        lowest = E[:_POINTS_OF_LAW]
+        law = float((g[:_POINTS_OF_LAW] * lowest**2).sum() / (lowest**4).sum()) if below == "debye" else 0.0
+        # Noise can be negative, a density that stands in for what is not known cannot.
+        law = max(law, 0.0)
+        under = grid < E[0] * (1 - 1e-9)
+        density = np.where(under, law * grid**2, np.interp(grid, E, g))
+        area = float(density.sum() * step)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scaled, part = density / area, float(density[under].sum() * step) / area
+        return cls(step, scaled, area, part, law / area if area else np.nan, kT)
+
+    @property
+    def gamma(self) -> float:
+        """γ₀ = ∫ g/E coth(E/2k_BT) dE, in 1/meV."""
+        E = self.step * np.arange(1, self.density.size)
+        total = (self.density[1:] / E / np.tanh(E / (2 * self.kT))).sum() + self.curvature * self.kT
+        return float(total * self.step)
+
+    def one_phonon(self) -> np.ndarray:
+        """Return the weights of A_1 at E_i, i = −n … n; their sum is 1."""
+        E = self.step * np.arange(1, self.density.size)
+        loss = self.density[1:] / E / -np.expm1(-E / self.kT)
+        gain = loss * np.exp(-E / self.kT)
+        return np.concatenate([gain[::-1], [self.curvature * self.kT], loss]) * (self.step / self.gamma)
+
+
+def grid_step(E: np.ndarray) -> float:
+    """Return the smallest distance of ascending energies if all are its multiples, half of it otherwise."""
+    step = float(np.diff(E).min()) if E.size > 1 else float(E[0])
+    on_grid = np.abs(E / step - np.round(E / step)).max() < 1e-6
+    # Rounding of the distances would add up over the grid.
+    return float(E[-1] / np.round(E[-1] / step)) if on_grid else step / 2
+
+
+def expansion(modes: Modes, orders: int) -> list[np.ndarray]:
+    """Return the weights of A_0, A_1, ..., A_orders on grids from −n·i_max to n·i_max.
+
+    Only the side of energy loss is taken from the transform: the other follows from it by detailed balance, and
+    keeps its relative precision however cold it is.
+
+    Examples
+    --------
+    >>> E = np.arange(1, 31) * 1.0
+    >>> series = expansion(Modes.of(E, E**2, 25.0, below="debye"), 3)
+    >>> [round(float(A.sum()), 12) for A in series]
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    first = modes.one_phonon()
+    series = [np.ones(1), first][: orders + 1]
+    for _ in range(orders - 1):
+        loss = scipy.signal.fftconvolve(series[-1], first)
+        loss = np.maximum(loss[loss.size // 2 :], 0.0)
+        gain = loss[1:] * np.exp(-modes.step * np.arange(1, loss.size) / modes.kT)
+        series.append(np.concatenate([gain[::-1], loss]))
+    return series
+
+
+def orders_needed(two_w: float, tolerance: float) -> int:
+    """Return how many orders leave less than `tolerance` of ∫S dE out: P(N > n) of Poisson's law of mean 2W.
+
+    Examples
+    --------
+    >>> orders_needed(1.0, 1e-6)
+    9
+    """
+    counts = np.arange(1, MAX_ORDERS + 1)
+    enough = np.flatnonzero(scipy.special.gammainc(counts + 1, two_w) < tolerance)
+    return int(counts[enough[0]]) if enough.size else MAX_ORDERS + 1
+
+
+def order_weights(two_w: np.ndarray, orders: int) -> np.ndarray:
+    """Return (2W)ⁿ e^(−2W)/n! for n = 0 … orders, shape (..., orders + 1).
+
+    Examples
+    --------
+    >>> order_weights(np.array([1.0]), 2).round(4)
+    array([[0.3679, 0.3679, 0.1839]])
+    """
+    n = np.arange(orders + 1)
+    w = np.asarray(two_w)[..., np.newaxis]
+    return np.asarray(np.exp(scipy.special.xlogy(n, w) - w - scipy.special.gammaln(n + 1)))
+
+
+def onto_bins(weights: np.ndarray, step: float, edges: np.ndarray) -> np.ndarray:
+    """Return the mean density over bins of weights at i·step, i = −n … n, each spread evenly over one step.
+
+    Examples
+    --------
+    >>> onto_bins(np.array([0.0, 1.0, 0.0]), 1.0, np.array([-0.5, 0.0, 2.0]))
+    array([1.  , 0.25])
+    """
+    limits = step * (np.arange(weights.size + 1) - weights.size / 2)
+    sums = np.concatenate([[0.0], np.cumsum(weights)])
+    return np.asarray(np.diff(np.interp(edges, limits, sums)) / np.diff(edges))
