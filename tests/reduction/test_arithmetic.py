@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, QuantityError, UnitsError
+from xbp.errors import CoordinateError, QuantityError, UnitsError, XbpError
 
 THZ = 0.2417989242084918  # THz per meV
 
@@ -94,6 +94,64 @@ def test_subtract_converts_the_background(glass: xr.Dataset) -> None:
         S.bp.subtract(S.assign_attrs(units="barn"))
     with pytest.raises(UnitsError):
         S.bp.subtract(S, scale="2 meV")
+
+
+def test_a_factor_over_energy_or_momentum(glass: xr.Dataset) -> None:
+    can = glass.bp.scale(0.3)
+    transmission = xr.DataArray(np.linspace(0.9, 1, glass.sizes["E"]), dims="E", coords={"E": glass.E})
+    shielding = xr.DataArray(np.linspace(0.8, 1, glass.sizes["Q"]), dims="Q", coords={"Q": glass.Q})
+    for factor in (transmission, shielding, transmission * shielding):
+        new = glass.bp.subtract(can, scale=factor)
+        assert new.S.dims == glass.S.dims
+        np.testing.assert_allclose(new.S, (glass.S - 0.3 * factor * glass.S).transpose(*new.S.dims), atol=1e-15)
+        expected = (glass.S_std**2 + (0.3 * factor * glass.S_std) ** 2) ** 0.5
+        np.testing.assert_allclose(new.S_std, expected.transpose(*new.S.dims))
+    percent = (transmission * 100).assign_attrs(units="percent")
+    xr.testing.assert_allclose(glass.bp.subtract(can, percent).S, glass.bp.subtract(can, transmission).S)
+    assert "0.9...1 over E" in glass.bp.subtract(can, transmission).S.attrs["history"]
+    lazy = glass.chunk({"Q": 50}).bp.subtract(can.chunk({"Q": 50}), transmission)
+    assert lazy.S.chunks is not None
+    xr.testing.assert_allclose(lazy.compute().S_std, glass.bp.subtract(can, transmission).S_std)
+
+
+def test_the_error_of_the_factor_counts(glass: xr.Dataset) -> None:
+    can = glass.bp.scale(0.3)
+    new = glass.bp.subtract(can, scale=0.92, scale_std=0.05)
+    expected = np.sqrt(glass.S_std**2 + (0.92 * 0.3 * glass.S_std) ** 2 + (0.05 * 0.3 * glass.S) ** 2)
+    np.testing.assert_allclose(new.S_std, expected)
+    exact = glass.bp.subtract(can.S, scale=0.92, scale_std=0.05)  # a can without std
+    np.testing.assert_allclose(exact.S_std, np.sqrt(glass.S_std**2 + (0.05 * 0.3 * glass.S) ** 2))
+
+
+def test_errors_of_a_difference_are_those_of_its_counts(model: xr.Dataset) -> None:
+    can = model.bp.scale(0.4)
+    true = model.bp.subtract(can, scale=0.9)
+    pulls = []
+    for seed in range(20):
+        sample = xbp.models.with_counting_noise(model, counts=300, seed=seed)
+        background = xbp.models.with_counting_noise(can, counts=200, seed=1000 + seed)
+        new = sample.bp.subtract(background, scale=0.9)
+        pulls.append(((new.S - true.S) / new.S_std).values)
+    assert np.mean(pulls) == pytest.approx(0, abs=0.02)
+    assert np.std(pulls) == pytest.approx(1, abs=0.02)
+
+
+def test_flux_factors_are_compared(glass: xr.Dataset) -> None:
+    mine, its = (glass.S.assign_attrs(ki_over_kf=k) for k in ("applied", "not applied"))
+    with pytest.raises(QuantityError, match="ki_over_kf 'not applied'"):
+        mine.bp.subtract(its)
+    assert float(abs(mine.bp.subtract(mine)).max()) == 0
+    assert float(abs(mine.bp.subtract(glass.S)).max()) == 0  # one that does not say is taken as alike
+
+
+@pytest.mark.parametrize("which", ["scale", "scale_std"])
+def test_factors_that_are_none(glass: xr.Dataset, which: str) -> None:
+    E = xr.DataArray(np.ones(glass.sizes["E"]), dims="E", coords={"E": glass.E + 1})
+    for wrong in (E, E.rename(E="x"), E.astype(str), np.ones(3), np.nan, "0.9 meV", "a", E.assign_attrs(units="K")):
+        with pytest.raises(XbpError):
+            glass.bp.subtract(glass, **{which: wrong})
+    with pytest.raises(QuantityError, match="negative"):
+        glass.bp.subtract(glass, scale_std=-1)
 
 
 def test_grids_off_by_a_rounding_are_refused_with_both_named(glass: xr.Dataset) -> None:

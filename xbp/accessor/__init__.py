@@ -149,9 +149,9 @@ class BosonPeakAccessor(TrajectoryMethods):
         """See `xbp.convert`: other units of the coordinates, densities rescaled."""
         return reduction.convert(self._data, E, Q, temperature, frequency=frequency)
 
-    def subtract(self, background: xr.DataArray | xr.Dataset, scale: Any = 1.0) -> Data:
+    def subtract(self, background: xr.DataArray | xr.Dataset, scale: Any = 1.0, *, scale_std: Any = 0.0) -> Data:
         """See `xbp.subtract`: data − scale · background."""
-        return reduction.subtract(self._data, background, scale)
+        return reduction.subtract(self._data, background, scale, scale_std=scale_std)
 
     def scale(self, factor: Any) -> Data:
         """See `xbp.scale`: the signal times a factor."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError, UnitsError
@@ -26,18 +25,22 @@ from xbp.units import (
 __all__ = ["convert", "scale", "subtract"]
 
 
-def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0) -> Data:
+def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0, *, scale_std: Any = 0.0) -> Data:
     """Subtract a background, such as the empty can: data − scale · background.
 
-    σ² = σ_data² + scale² σ_background², the two being measured independently.
+    σ² = σ_data² + scale² σ_background² + σ_scale² background², all three being measured independently. The last term is
+    one error that all bins share: means over bins, which take them as independent, make it too small.
 
     Parameters
     ----------
     data, background : xarray.DataArray or xarray.Dataset
         The same quantity on the same grid; the background is converted to the units of the data.
-        A background without standard deviation is taken as exact.
-    scale : scalar, optional
-        Transmission or self-shielding factor, dimensionless.
+        A background without standard deviation is taken as exact. NaN in either is NaN in the answer.
+    scale : scalar or DataArray, optional
+        Transmission or self-shielding factor of the sample, dimensionless: one number, or an array over E, Q or any
+        other dimension of the data, on its grid.
+    scale_std : scalar or DataArray, optional
+        Its standard deviation, likewise.
 
     Returns
     -------
@@ -47,6 +50,9 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
     ------
     CoordinateError
         If the grids differ, however little, naming both.
+    QuantityError
+        If the two were reduced in different ways: another quantity, convention or statistics, kᵢ/k_f applied to one
+        alone; or the factor is over a dimension that the data have not.
     UnitsError
         If the units do not convert.
 
@@ -68,7 +74,7 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
             fix=f"choose one: background.isel({missing[0]}=0), or average over it",
         )
     require_same_grid(signal.value, other.value, shared)
-    for key in ("statistics", "convention"):
+    for key in ("statistics", "convention", "ki_over_kf"):
         mine, its = (x.value.attrs.get(key) for x in (signal, other))
         if mine is not None and its is not None and mine != its:
             raise QuantityError(
@@ -76,19 +82,50 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
                 reason="they are different functions of Q and E",
                 fix="reduce both in the same way first",
             )
-    factor = magnitude(scale, "1", name="scale")
-    exact = factor * convert_factor(other.units, signal.units, name="the background")
-    value = signal.value.copy(data=(signal.value.variable - exact * other.value.variable).data)
+    factor, factor_std = (_factor(signal.value, f, n) for f, n in ((scale, "scale"), (scale_std, "scale_std")))
+    if (factor_std < 0).any():
+        raise QuantityError(
+            f"scale_std={scale_std!r} is negative", reason="a standard deviation is not", fix="give its magnitude"
+        )
+    in_units = other.value.variable * convert_factor(other.units, signal.units, name="the background")
+    value = signal.value.copy(data=(signal.value.variable - factor * in_units).transpose(*signal.value.dims).data)
     std = signal.std
-    if std is not None and other.std is not None:
-        std = std.copy(data=np.sqrt(std.variable**2 + (exact * other.std.variable) ** 2).data)
+    if std is not None:
+        variance: xr.Variable = std.variable**2 + (factor_std * in_units) ** 2
+        if other.std is not None:
+            per_unit = convert_factor(other.units, signal.units)
+            variance = variance + (factor * per_unit * other.std.variable) ** 2
+        std = std.copy(data=(variance**0.5).transpose(*std.dims).data)
     answer: Data = signal.answer(
         value,
         std,
         operation="subtract",
-        arguments={"background": other.value.attrs.get("long_name", str(other.value.name)), "scale": factor},
+        arguments={"background": other.value.attrs.get("long_name", str(other.value.name))}
+        | {name: _described(f) for name, f in (("scale", factor), ("scale_std", factor_std)) if f.any()},
     )
     return answer
+
+
+def _factor(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
+    """Return a dimensionless factor as a variable over dimensions of the data."""
+    number, units = split_quantity(given, name)
+    if not isinstance(number, xr.DataArray) or not number.ndim:
+        return xr.Variable((), magnitude(given, "1", name=name))
+    foreign = [d for d in number.dims if d not in value.dims]
+    if foreign or number.dtype.kind not in "fiu":
+        raise QuantityError(
+            f"{name} is an array over {number.dims} of type {number.dtype}",
+            reason=f"a factor is a real number for bins of the data, which have the dimensions {tuple(value.dims)}",
+            fix=f"{name}=xr.DataArray(values, dims='E', coords={{'E': data.E}})",
+        )
+    require_same_grid(value, number, number.dims)
+    return number.variable.astype(float) * convert_factor(units or "1", "1", name=name)
+
+
+def _described(factor: xr.Variable) -> float | str:
+    if not factor.ndim:
+        return float(factor.values)
+    return f"{float(factor.min()):.10g}...{float(factor.max()):.10g} over {', '.join(map(str, factor.dims))}"
 
 
 def scale(data: Data, factor: Any) -> Data:
