@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import RangeError
+from xbp.errors import RangeError, XbpError
 from xbp.models.factors import boltzmann
 
 
@@ -69,3 +69,106 @@ def test_one_side_only_is_an_error(glass: xr.Dataset) -> None:
 def test_no_counterpart_is_an_error(model: xr.Dataset) -> None:
     with pytest.raises(RangeError, match="counterpart"):
         model.sel(E=slice(-5, 19)).bp.detailed_balance(E_range=(10, 18))
+
+
+def test_folding_what_obeys_detailed_balance_changes_nothing(model: xr.Dataset) -> None:
+    folded = model.bp.fold()
+    assert folded.E.min() > 0
+    np.testing.assert_allclose(folded.S, model.S.sel(E=slice(0, None)), rtol=1e-12)
+    np.testing.assert_allclose(model.drop_vars("temperature").bp.fold("300 K").S, folded.S)
+    assert float(model.drop_vars("temperature").bp.fold("300 K").temperature) == 300
+
+
+@pytest.mark.parametrize("weights", ["variance", "counts"])
+def test_pulls_of_the_folded_mean(model: xr.Dataset, weights: str) -> None:
+    true = model.S.sel(E=slice(0, None))
+    pulls, gained = [], []
+    for seed in range(20):
+        noisy = xbp.models.with_counting_noise(model, counts=400, seed=seed)
+        folded = noisy.bp.fold(weights=weights)
+        pulls.append(((folded.S - true) / folded.S_std).values)
+        gained.append(float((folded.S_std / noisy.S_std.sel(E=slice(0, None))).mean()))
+    assert np.mean(pulls) == pytest.approx(0, abs=0.02)
+    assert np.std(pulls) == pytest.approx(1, abs=0.02)
+    # Two countings of N and N exp(−x): the error falls by sqrt(1 + exp(−x)).
+    by_law = 1 / np.sqrt(1 + np.exp(-true.E / boltzmann() / 300))
+    assert np.mean(gained) == pytest.approx(float(by_law.mean()), rel=1e-6)
+
+
+def test_weights_of_counts_are_without_bias(model: xr.Dataset) -> None:
+    """With σ = √N of the very number drawn, as in files, 1/σ² favours what came out low; counts do not."""
+    true = model.S.sel(E=slice(2, 8))
+    ratio: dict[str, list[float]] = {"variance": [], "counts": []}
+    for seed in range(10):
+        noisy = xbp.models.with_counting_noise(model, counts=100, seed=seed)
+        per_count = (noisy.S_std**2 / model.S).max()
+        own = noisy.assign(S_std=((noisy.S * per_count) ** 0.5).assign_attrs(noisy.S_std.attrs))
+        for weights, values in ratio.items():
+            values.append(float(own.bp.fold(weights=weights).S.sel(E=slice(2, 8)).sum() / true.sum()))
+    assert np.mean(ratio["counts"]) == pytest.approx(1, abs=3e-3)
+    assert 0.97 < np.mean(ratio["variance"]) < 0.99
+    xr.testing.assert_allclose(noisy.S.bp.fold(), noisy.bp.fold(weights="counts").S)
+
+
+def test_one_side_stands_in_for_the_other(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=2)
+
+    def masked(hole: xr.DataArray, fill: float = np.nan) -> xr.Dataset:
+        return noisy.assign({n: noisy[n].where(~hole, fill).assign_attrs(noisy[n].attrs) for n in ("S", "S_std")})
+
+    E = noisy.E
+    loss = noisy.sel(E=slice(10, None))
+    gain = noisy.sel(E=slice(None, -10)).isel(E=slice(None, None, -1))
+    boltz = np.exp(-gain.E.values / boltzmann() / 300)
+    for name in ("S", "S_std"):
+        np.testing.assert_allclose(masked(E < -10).bp.fold()[name].sel(E=slice(10, None)), loss[name])
+        np.testing.assert_allclose(masked(E > 10).bp.fold()[name].sel(E=slice(10, None)), gain[name] * boltz)
+    assert masked(abs(E) < 3).bp.fold().S.sel(E=slice(0, 3)).isnull().all()
+    # A side with neither counts nor error, as of a detector that was off, is not averaged in.
+    np.testing.assert_allclose(masked(E < 0, 0.0).bp.fold().S, noisy.S.sel(E=slice(0, None)))
+
+
+def test_fold_over_zero_classical_uneven_and_cold() -> None:
+    line = xbp.models.elastic_line([1.0, 2.0], np.arange(-5.0, 9.0), u2=0.01, resolution="2 meV", T="1 K")
+    folded = line.S.assign_attrs(statistics="classical").bp.fold()
+    np.testing.assert_allclose(folded, line.S.sel(E=slice(0, None)))
+    np.testing.assert_allclose(line.bp.fold().S.sel(E=0), line.S.sel(E=0))
+    cold = xbp.models.dynamic_structure_factor([2.0], np.arange(-19.5, 20), energy=5, width=6, T="2 K", u2=0.01)
+    np.testing.assert_allclose(cold.bp.fold().S, cold.S.sel(E=slice(0, None)), rtol=1e-9)  # x to 113
+    frozen = cold.where(cold.E > 0, 0.0).assign_coords(temperature=((), 0.01, {"units": "K"}))  # x to 22 000
+    frozen.S.attrs = cold.S.attrs
+    np.testing.assert_allclose(frozen.bp.fold().S, cold.S.sel(E=slice(0, None)), rtol=1e-9)
+    fine = xbp.models.dynamic_structure_factor(
+        [2.0, 3.0], np.linspace(-20, 22, 421) + 0.037, energy=5, width=6, T="150 K", u2="0.01 angstrom^2"
+    )
+    np.testing.assert_allclose(fine.bp.fold().S, fine.S.sel(E=slice(0, None)), rtol=5e-3)
+    assert "E_bnds" in fine.bp.fold().coords
+
+
+def test_fold_in_other_units_lazily_and_over_temperatures(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=100, seed=5)
+    folded = noisy.bp.fold()
+    other = noisy.bp.convert(E="THz").bp.fold().bp.convert(E="meV")
+    np.testing.assert_allclose(other.S, folded.S, rtol=1e-9)
+    np.testing.assert_allclose(other.S_std, folded.S_std, rtol=1e-9)
+    lazy = noisy.chunk({"Q": 10}).bp.fold()
+    assert lazy.S.chunks is not None
+    xr.testing.assert_allclose(lazy.compute(), folded)
+    two = xr.concat([noisy, noisy.assign_coords(temperature=((), 400.0, {"units": "K"}))], dim="temperature")
+    two = two.transpose("E", "temperature", "Q", ...)
+    both = two.bp.fold()
+    assert both.S.dims == ("E", "temperature", "Q")
+    np.testing.assert_allclose(both.S.isel(temperature=0).transpose("Q", "E"), folded.S)
+
+
+def test_folds_that_cannot_be(glass: xr.Dataset, model: xr.Dataset) -> None:
+    for data, arguments in (
+        (glass, {}),
+        (model, {"weights": "none"}),
+        (model, {"T": "5 K"}),
+        (model.drop_vars("temperature"), {}),
+        (model.bp.to_bqe(), {}),
+        (model.S.drop_attrs().assign_attrs(units="1/meV", quantity="dynamic_structure_factor"), {}),
+    ):
+        with pytest.raises(XbpError):
+            data.bp.fold(**arguments)

@@ -20,6 +20,7 @@ from xbp.models.factors import Convention
 from xbp.models.multiphonon import Below
 from xbp.models.raman import Coupling, Side
 from xbp.peaks.fits import Method
+from xbp.reduction.detailed_balance import Weights
 from xbp.reduction.heat_capacity import Amount
 from xbp.reduction.multiphonon import Part
 from xbp.reduction.powder import KiOverKf, Variance
@@ -156,6 +157,14 @@ class BosonPeakAccessor(TrajectoryMethods):
     def scale(self, factor: Any) -> Data:
         """See `xbp.scale`: the signal times a factor."""
         return reduction.scale(self._data, factor)
+
+    def mask_elastic(self, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
+        """See `xbp.mask_elastic`: the elastic line, by its resolution, made NaN."""
+        return reduction.mask_elastic(self._data, resolution, widths, centre=centre)
+
+    def fold(self, T: Any = None, *, weights: Weights = "variance") -> Data:
+        """See `xbp.fold`: energy gain folded onto energy loss."""
+        return reduction.fold(self._data, T, weights=weights)
 
     def detailed_balance(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
         """See `xbp.detailed_balance`: S(−E)/S(E), and the temperature it implies."""

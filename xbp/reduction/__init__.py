@@ -4,7 +4,8 @@ from xbp.reduction.arithmetic import convert, scale, subtract
 from xbp.reduction.bins import cut_E, cut_Q, rebin
 from xbp.reduction.composition import effective_mass
 from xbp.reduction.debye_waller import debye_waller
-from xbp.reduction.detailed_balance import detailed_balance
+from xbp.reduction.detailed_balance import detailed_balance, fold
+from xbp.reduction.elastic import mask_elastic
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
 from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
 from xbp.reduction.multiphonon import multiphonon_sqe
@@ -21,8 +22,10 @@ __all__ = [
     "debye_waller",
     "detailed_balance",
     "effective_mass",
+    "fold",
     "heat_capacity",
     "kinematic_limits",
+    "mask_elastic",
     "multiphonon_sqe",
     "rebin",
     "reduced_heat_capacity",

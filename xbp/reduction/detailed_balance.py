@@ -1,19 +1,24 @@
-"""The free test of measured data: S(Q,−E) = S(Q,E) exp(−E/k_BT)."""
+"""S(Q,−E) = S(Q,E) exp(−E/k_BT): the free test of measured data, and both sides made one."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from xbp.errors import RangeError
+from xbp.conditions import check_statistics, resolve_temperature, temperature_coordinate
+from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
 from xbp.models.factors import boltzmann
+from xbp.pint_data import Data
 from xbp.signal import read, result_table
 from xbp.units import convert_factor
 
-__all__ = ["detailed_balance"]
+__all__ = ["Weights", "detailed_balance", "fold"]
+
+#: How the two sides are weighted.
+Weights = Literal["variance", "counts"]
 
 
 def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
@@ -130,5 +135,113 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         quantity="detailed_balance",
         operation="detailed_balance",
         arguments={"E_range": E_range, "Q_range": Q_range},
+    )
+    return answer
+
+
+def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
+    r"""Fold energy gain onto energy loss: the mean of S(Q,E) and exp(E/k_BT) S(Q,−E).
+
+    .. math:: \bar S(E) = \frac{w_+ S(E) + w_-\,e^{x}S(-E)}{w_+ + w_-},\quad x = E/k_BT
+
+    Where one side was not measured, or is masked, the other is taken alone; where neither was the answer is NaN. Where
+    the grid is not symmetric, exp(−x/2) S, which is even, is interpolated linearly onto −E. Classical data are even in
+    E and x is 0.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E) or S(E), with both signs of E and any further dimensions.
+    T : scalar with units, optional
+        Temperature (bare: K), where the data do not carry it; not needed for classical data.
+    weights : {"variance", "counts"}
+        "variance": w = 1/σ² of each side, the best where σ does not come from the very counts (with σ = √N the smaller
+        number weighs more, and the mean is low by one count or so). "counts": w₊ = 1, w₋ = e^(−x), which adds up the
+        counts of both sides; without bias, and the best where they were counted alike. Data without standard deviation
+        are folded so.
+
+    Returns
+    -------
+    same type as `data`
+        S over E ≥ 0; a Dataset with its std, the sides taken as independent.
+
+    Raises
+    ------
+    RangeError
+        If the data have one sign of E only.
+    TemperatureError, QuantityError
+        If the temperature or the kind of statistics is missing.
+
+    References
+    ----------
+    S. W. Lovesey, Theory of Neutron Scattering from Condensed Matter (1984), ch. 3.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> S = xbp.models.dynamic_structure_factor(
+    ...     np.linspace(1, 5, 20), np.linspace(-20, 20, 81), energy="5 meV", width="4 meV",
+    ...     T="280 K", u2="0.01 angstrom^2")
+    >>> folded = S.bp.fold()
+    >>> folded.sizes["E"], bool(np.allclose(folded.S, S.S.sel(E=slice(0, None))))
+    (41, True)
+    """
+    if weights not in ("variance", "counts"):
+        raise QuantityError(
+            f"weights={weights!r} are not known", reason="they are one of two", fix="'variance' or 'counts'"
+        )
+    signal = read(data, "dynamic_structure_factor")
+    value, std = signal.value, signal.std
+    if "E" not in value.dims or not (value["E"].values[0] < 0 < value["E"].values[-1]):
+        raise RangeError(
+            "the data do not hold both signs of E",
+            reason="there is nothing to fold",
+            fix="leave this step out, or pass S(Q,E) as measured",
+        )
+    E = value["E"].variable * convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    x: Any = E * 0.0
+    carried = {}
+    if check_statistics(value.attrs.get("statistics")) == "quantum":
+        temperature = resolve_temperature(value, T)
+        carried = {"temperature": temperature_coordinate(T)} if "temperature" not in value.coords else {}
+        x = E / (boltzmann() * temperature.variable)
+    # exp(−x/2) S is even. Beyond x = 600 nothing of energy gain is left to fold.
+    half = np.exp(np.clip(-x / 2, -300.0, 300.0))
+    kept = value["E"].values >= 0
+    own = value["E"].values[kept]
+    even = value.copy(data=(value.variable * half).transpose(*value.dims).data)
+    even_std = None if std is None else std.copy(data=(std.variable * half).transpose(*std.dims).data)
+    loss: Any = even.isel(E=kept).variable
+    loss_std: Any = None if even_std is None else even_std.isel(E=kept).variable
+    mirrored: Any = interpolate(even, even_std, "E", -own)
+    gain: Any = mirrored[0].variable
+    gain_std: Any = None if std is None else mirrored[1].variable
+    half = half.isel(E=kept)
+    # The bin at E = 0 is its own counterpart.
+    use_loss, use_gain = loss.notnull(), gain.notnull() & xr.Variable("E", own != 0)
+    w_loss: Any = xr.ones_like(half)
+    w_gain: Any = half**2
+    if loss_std is not None and weights == "variance":
+        sure_loss, sure_gain = use_loss & (loss_std > 0), use_gain & (gain_std > 0)
+        # A number without an error, as of a detector that was off, gives way to one that has one.
+        use_loss, use_gain = use_loss & (sure_loss | ~sure_gain), use_gain & (sure_gain | ~sure_loss)
+        both = sure_loss & sure_gain
+        w_loss, w_gain = (gain_std**2).where(both, w_loss), (loss_std**2).where(both, w_gain)
+    w_loss, w_gain = w_loss * use_loss, w_gain * use_gain
+    total = w_loss + w_gain
+    back = 1 / (total.where(use_loss | use_gain) * half)
+    mean = (w_loss * loss.where(use_loss, 0.0) + w_gain * gain.where(use_gain, 0.0)) * back
+    out = value.isel(E=kept)
+    out_std = None
+    if loss_std is not None:
+        variance = w_loss**2 * loss_std.where(use_loss, 0.0) ** 2 + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2
+        out_std = out.copy(data=(variance**0.5 * back).transpose(*out.dims).data)
+    lower, upper = bin_limits(signal.source, "E")
+    answer: Data = signal.answer(
+        out.copy(data=mean.transpose(*out.dims).data).assign_coords(carried),
+        out_std,
+        operation="fold",
+        arguments={"T": T, "weights": weights},
+        bounds={"E": xr.Variable(("E", "bnds"), np.stack([lower[kept], upper[kept]], axis=-1))},
     )
     return answer

@@ -1,0 +1,81 @@
+"""The elastic line is masked, and what is masked stays so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xbp
+from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
+
+
+def test_bins_that_reach_into_the_mask(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=100, seed=0)  # bins of 0.5 meV, edges at multiples of it
+    masked = noisy.bp.mask_elastic("0.6 meV", widths=2)
+    gone = masked.S.isnull().all("Q")
+    np.testing.assert_array_equal(masked.E[gone], [-1.25, -0.75, -0.25, 0.25, 0.75, 1.25])
+    assert (masked.S_std.isnull() == masked.S.isnull()).all()
+    np.testing.assert_array_equal(masked.S.where(~gone), noisy.S.where(~gone))
+    exact = noisy.bp.mask_elastic("0.5 meV", widths=2)  # edges on the mask's own do not reach in
+    np.testing.assert_array_equal(exact.E[exact.S.isnull().all("Q")], [-0.75, -0.25, 0.25, 0.75])
+    off = noisy.bp.mask_elastic("0.5 meV", widths=1, centre="1 meV")
+    np.testing.assert_array_equal(off.E[off.S.isnull().all("Q")], [0.75, 1.25])
+    assert "0.6 meV FWHM" in masked.S.attrs["history"]
+
+
+def test_nothing_fills_it_again(model: xr.Dataset) -> None:
+    b = model.bp.mask_elastic("1 meV").bp.to_bqe()
+    assert b.B.sel(E=slice(-2, 2)).isnull().all()
+    assert b.bp.cut_Q((2, 8)).B.sel(E=slice(-2, 2)).isnull().all()
+    assert float(b.bp.cut_Q((2, 8)).bp.boson_peak(E_range=(2, 15)).energy) == pytest.approx(5.5, rel=0.02)
+
+
+def test_a_resolution_for_every_detector_or_energy(model: xr.Dataset) -> None:
+    by_q = xr.DataArray(np.linspace(0.3, 3, model.sizes["Q"]), dims="Q", coords={"Q": model.Q}, attrs={"units": "meV"})
+    masked = model.bp.mask_elastic(by_q, widths=1)
+    assert masked.S.dims == model.S.dims
+    count = masked.S.isnull().sum("E")
+    assert (count.diff("Q") >= 0).all()
+    assert int(count[0]) == 2
+    assert int(count[-1]) == 12
+    # FWHM falls with E, as of a chopper spectrometer: the mask ends where |E| meets it.
+    by_e = (1.5 - 0.05 * abs(model.E)).assign_attrs(units="meV")
+    np.testing.assert_array_equal(
+        model.E[model.bp.mask_elastic(by_e, 1).S.isnull().all("Q")], model.E[abs(model.E) - 0.25 < by_e]
+    )
+    lazy = model.chunk({"Q": 5}).bp.mask_elastic(by_q, widths=1)
+    assert lazy.S.chunks is not None
+    xr.testing.assert_identical(lazy.S.compute(), masked.S)
+
+
+@given(unit=st.sampled_from(["THz", "1/cm", "eV"]), widths=st.floats(0.3, 5), fwhm=st.floats(0.3, 2))
+def test_units_do_not_matter(unit: str, widths: float, fwhm: float) -> None:
+    line = xbp.models.elastic_line([1.0], np.linspace(-12, 12, 97), u2=0.01, resolution="1 meV")
+    here = line.bp.mask_elastic(f"{fwhm} meV", widths)
+    there = line.bp.convert(E=unit).bp.mask_elastic(f"{fwhm} meV", widths)
+    np.testing.assert_array_equal(here.S.isnull(), there.S.isnull())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"resolution": "0 meV"}, QuantityError), ({"resolution": "-1 meV"}, QuantityError),
+        ({"resolution": "1 K"}, UnitsError), ({"resolution": np.nan}, UnitsError), ({"resolution": "x"}, UnitsError),
+        ({"resolution": "1 meV", "widths": 0}, QuantityError), ({"resolution": "100 meV"}, RangeError),
+        ({"resolution": "0.1 meV", "centre": "50 meV"}, RangeError), ({"resolution": [1, 2]}, XbpError),
+        ({"resolution": xr.DataArray([1.0, 2.0], dims="x")}, QuantityError),
+        ({"resolution": xr.DataArray(np.ones(36), dims="Q", coords={"Q": np.arange(36.0)})}, XbpError),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_refusals(model: xr.Dataset, arguments: dict[str, object], error: type) -> None:
+    with pytest.raises(error):
+        model.bp.mask_elastic(**arguments)
+
+
+def test_after_a_cut_there_is_no_line(model: xr.Dataset) -> None:
+    with pytest.raises(RangeError, match="before the cut"):
+        model.bp.cut_E(5, width=1).bp.mask_elastic("1 meV")
