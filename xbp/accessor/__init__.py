@@ -13,16 +13,14 @@ from typing import Any, Literal
 import xarray as xr
 
 from xbp import io, peaks, reduction
+from xbp.accessor.corrections import CorrectionMethods
 from xbp.accessor.figures import PlotAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.describe import describe, describe_html
 from xbp.models.factors import Convention
-from xbp.models.multiphonon import Below
 from xbp.models.raman import Coupling, Side
 from xbp.peaks.fits import Method
-from xbp.reduction.detailed_balance import Weights
 from xbp.reduction.heat_capacity import Amount
-from xbp.reduction.multiphonon import Part
 from xbp.reduction.powder import KiOverKf, Variance
 from xbp.units import Frequency
 
@@ -33,7 +31,7 @@ Data = Any  # what goes in comes out: a DataArray or a Dataset
 
 @xr.register_dataarray_accessor("bp")  # type: ignore[no-untyped-call]
 @xr.register_dataset_accessor("bp")  # type: ignore[no-untyped-call]
-class BosonPeakAccessor(TrajectoryMethods):
+class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
     """Boson-peak analysis of labelled data; every method is a function of the same name in xbp."""
 
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None:
@@ -150,112 +148,9 @@ class BosonPeakAccessor(TrajectoryMethods):
         """See `xbp.convert`: other units of the coordinates, densities rescaled."""
         return reduction.convert(self._data, E, Q, temperature, frequency=frequency)
 
-    def subtract(self, background: xr.DataArray | xr.Dataset, scale: Any = 1.0, *, scale_std: Any = 0.0) -> Data:
-        """See `xbp.subtract`: data − scale · background."""
-        return reduction.subtract(self._data, background, scale, scale_std=scale_std)
-
     def scale(self, factor: Any) -> Data:
         """See `xbp.scale`: the signal times a factor."""
         return reduction.scale(self._data, factor)
-
-    def mask_elastic(self, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
-        """See `xbp.mask_elastic`: the elastic line, by its resolution, made NaN."""
-        return reduction.mask_elastic(self._data, resolution, widths, centre=centre)
-
-    def fold(self, T: Any = None, *, weights: Weights = "variance") -> Data:
-        """See `xbp.fold`: energy gain folded onto energy loss."""
-        return reduction.fold(self._data, T, weights=weights)
-
-    def detailed_balance(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
-        """See `xbp.detailed_balance`: S(−E)/S(E), and the temperature it implies."""
-        return reduction.detailed_balance(self._data, E_range, Q_range)
-
-    def multiphonon_sqe(
-        self,
-        Q: Any,
-        E: Any = None,
-        T: Any = None,
-        *,
-        mass: Any = None,
-        composition: str | Mapping[str, float] | None = None,
-        u2: Any = None,
-        orders: int | None = None,
-        tolerance: float = 1e-6,
-        below: Below = "debye",
-        part: Part = "all",
-    ) -> Data:
-        """See `xbp.multiphonon_sqe`: S(Q,E) of g(E), with all its phonons."""
-        return reduction.multiphonon_sqe(
-            self._data,
-            Q,
-            E,
-            T,
-            mass=mass,
-            composition=composition,
-            u2=u2,
-            orders=orders,
-            tolerance=tolerance,
-            below=below,
-            part=part,
-        )
-
-    def to_vibrational_dos(
-        self,
-        T: Any = None,
-        E_range: Any = None,
-        Q_range: Any = None,
-        *,
-        mass: Any = None,
-        composition: str | Mapping[str, float] | None = None,
-        u2: Any = None,
-        multiple_scattering: float = 0.0,
-        below: Below = "debye",
-        tolerance: float = 1e-4,
-    ) -> Data:
-        """See `xbp.to_vibrational_dos`: g(E) from S(Q,E), multiphonons taken off self-consistently."""
-        return reduction.to_vibrational_dos(
-            self._data,
-            T,
-            E_range,
-            Q_range,
-            mass=mass,
-            composition=composition,
-            u2=u2,
-            multiple_scattering=multiple_scattering,
-            below=below,
-            tolerance=tolerance,
-        )
-
-    def correct_multiphonon(
-        self,
-        T: Any = None,
-        E_range: Any = None,
-        Q_range: Any = None,
-        *,
-        mass: Any = None,
-        composition: str | Mapping[str, float] | None = None,
-        u2: Any = None,
-        multiple_scattering: float = 0.0,
-        below: Below = "debye",
-        tolerance: float = 1e-4,
-    ) -> Data:
-        """See `xbp.correct_multiphonon`: S(Q,E) without its multiphonon part."""
-        return reduction.correct_multiphonon(
-            self._data,
-            T,
-            E_range,
-            Q_range,
-            mass=mass,
-            composition=composition,
-            u2=u2,
-            multiple_scattering=multiple_scattering,
-            below=below,
-            tolerance=tolerance,
-        )
-
-    def debye_waller(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
-        """See `xbp.debye_waller`: u² from the elastic line."""
-        return reduction.debye_waller(self._data, E_range, Q_range)
 
     def boson_peak(self, method: Method = "lognormal", E_range: Any = None) -> xr.Dataset:
         """See `xbp.boson_peak`: position, height and width of the peak."""

@@ -9,6 +9,7 @@ from xbp.reduction.elastic import mask_elastic
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
 from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
 from xbp.reduction.multiphonon import multiphonon_sqe
+from xbp.reduction.normalize import normalize_to_sum_rule, normalize_to_vanadium
 from xbp.reduction.powder import angle_to_Q, kinematic_limits
 from xbp.reduction.raman import to_raman_shift, to_reduced_raman
 from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
@@ -27,6 +28,8 @@ __all__ = [
     "kinematic_limits",
     "mask_elastic",
     "multiphonon_sqe",
+    "normalize_to_sum_rule",
+    "normalize_to_vanadium",
     "rebin",
     "reduced_heat_capacity",
     "scale",

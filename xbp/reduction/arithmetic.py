@@ -9,7 +9,7 @@ import xarray as xr
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.pint_data import Data
 from xbp.schema import COORDINATES, QUANTITIES, require_same_grid
-from xbp.signal import extend_history, label_std, read
+from xbp.signal import Signal, extend_history, label_std, read
 from xbp.units import (
     Frequency,
     convert_factor,
@@ -22,7 +22,7 @@ from xbp.units import (
     to_kelvin,
 )
 
-__all__ = ["convert", "scale", "subtract"]
+__all__ = ["convert", "require_alike", "scale", "subtract"]
 
 
 def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0, *, scale_std: Any = 0.0) -> Data:
@@ -74,14 +74,7 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
             fix=f"choose one: background.isel({missing[0]}=0), or average over it",
         )
     require_same_grid(signal.value, other.value, shared)
-    for key in ("statistics", "convention", "ki_over_kf"):
-        mine, its = (x.value.attrs.get(key) for x in (signal, other))
-        if mine is not None and its is not None and mine != its:
-            raise QuantityError(
-                f"the background has {key} {its!r}, the data {mine!r}",
-                reason="they are different functions of Q and E",
-                fix="reduce both in the same way first",
-            )
+    require_alike(signal, other, "the background")
     factor, factor_std = (_factor(signal.value, f, n) for f, n in ((scale, "scale"), (scale_std, "scale_std")))
     if (factor_std < 0).any():
         raise QuantityError(
@@ -104,6 +97,18 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
         | {name: _described(f) for name, f in (("scale", factor), ("scale_std", factor_std)) if f.any()},
     )
     return answer
+
+
+def require_alike(signal: Signal, other: Signal, what: str) -> None:
+    """Refuse two signals that say they were reduced in different ways."""
+    for key in ("statistics", "convention", "ki_over_kf"):
+        mine, its = (x.value.attrs.get(key) for x in (signal, other))
+        if mine is not None and its is not None and mine != its:
+            raise QuantityError(
+                f"{what} has {key} {its!r}, the data {mine!r}",
+                reason="they are different functions of Q and E",
+                fix="reduce both in the same way first",
+            )
 
 
 def _factor(value: xr.DataArray, given: Any, name: str) -> xr.Variable:

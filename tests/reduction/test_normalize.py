@@ -1,0 +1,193 @@
+"""The scale of S(Q,E), from known answers and from vanadium as measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xbp
+from xbp.errors import QuantityError, RangeError, TemperatureError, XbpError
+
+Q = np.arange(1.25, 8, 0.5)
+AMOUNTS = {"amount": "0.2 mol", "vanadium_amount": "0.1 mol"}
+
+
+def vanadium(per_mole: float = 3.0, E: np.ndarray | None = None) -> xr.Dataset:
+    """The elastic line of 0.1 mol of vanadium as an instrument of unknown efficiency sees it."""
+    line = xbp.models.elastic_line(
+        Q, np.linspace(-4, 4, 81) if E is None else E, u2="0.0067 angstrom^2", resolution="1 meV"
+    )
+    return line.bp.scale(0.1 * per_mole * 5.08 / 4 / np.pi)
+
+
+@pytest.fixture
+def sqe() -> xr.Dataset:
+    E = np.arange(1.0, 31)
+    g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    return g.bp.multiphonon_sqe(Q, np.arange(-120.0, 151.0), composition="V", tolerance=1e-12).drop_vars("u2")
+
+
+def test_vanadium_gives_the_cross_section(model: xr.Dataset) -> None:
+    """An instrument that counts 3 per mole and barn/sr/meV: whatever the sample scatters comes out."""
+    cross_section = model.bp.scale(0.7)
+    counted = cross_section.bp.scale(3.0 * 0.2)
+    out = counted.bp.normalize_to_vanadium(vanadium(), **AMOUNTS, E_range=("-4 meV", "4 meV"), u2="0.0067 angstrom^2")
+    np.testing.assert_allclose(out.S, cross_section.S, rtol=1e-4)  # a Gaussian, cut at eight half widths
+    assert out.S.attrs["units"] == "b/meV/sr"
+    assert "normalization_std" not in out.S.attrs
+
+
+def test_masses_and_other_units(model: xr.Dataset) -> None:
+    options = {"E_range": ("-4 meV", "4 meV"), "u2": "0.0067 angstrom^2"}
+    by_moles = model.bp.normalize_to_vanadium(vanadium(), amount="0.2 mol", vanadium_amount="0.1 mol", **options)
+    grams = 0.2 * (46 * 91.224 + 46 * 63.546 + 8 * 26.9815385) / 100
+    by_mass = model.bp.normalize_to_vanadium(
+        vanadium(), amount=f"{grams} g", vanadium_amount="5094.15 mg", composition="Zr46Cu46Al8", **options
+    )
+    np.testing.assert_allclose(by_mass.S, by_moles.S, rtol=1e-5)
+    elsewhere = vanadium().bp.convert(E="THz", Q="1/nm")
+    np.testing.assert_allclose(model.bp.normalize_to_vanadium(elsewhere, **AMOUNTS, **options).S, by_moles.S, rtol=1e-9)
+    in_thz = model.bp.convert(E="THz").bp.normalize_to_vanadium(vanadium(), **AMOUNTS, **options)
+    assert in_thz.S.attrs["units"] == "b/THz/sr"
+    np.testing.assert_allclose(in_thz.bp.convert(E="meV").S, by_moles.S, rtol=1e-9)
+
+
+def test_the_error_of_the_vanadium_is_told(model: xr.Dataset) -> None:
+    factors, told = [], []
+    for seed in range(40):
+        noisy = xbp.models.with_counting_noise(vanadium(), counts=100, seed=seed)
+        out = model.bp.normalize_to_vanadium(noisy, **AMOUNTS, E_range=(-2, 2), u2="0.0067 angstrom^2")
+        factors.append(float((out.S / model.S).mean()))
+        told.append(out.S.attrs["normalization_std"])
+    assert np.std(factors) / np.mean(factors) == pytest.approx(np.mean(told), rel=0.3)
+
+
+def test_vanadium_by_vanadium(shared_data: Path) -> None:
+    """Its own elastic line makes the whole spectrum that of 5.08 barn, but for background and phonons under the line."""
+    measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")
+    out = measured.bp.normalize_to_vanadium(
+        measured, amount="1 mol", vanadium_amount="1 mol", E_range=(-7, 7), Q_range=(2, 10), u2="0.00659 angstrom^2"
+    )
+    line = (out.S.sel(E=slice(-7, 7)) * 1.2).sum("E").sel(Q=slice(2, 9))
+    np.testing.assert_allclose(line * np.exp(line.Q**2 * 0.00659), 5.08 / 4 / np.pi, rtol=0.15)
+    whole = (out.S.sel(E=slice(-20, 80)) * 1.2).sum("E", skipna=False).sel(Q=slice(6, 9)).mean()
+    assert float(whole) == pytest.approx(5.08 / 4 / np.pi, rel=0.3)
+    assert 0 < out.S.attrs["normalization_std"] < 0.01
+
+
+@pytest.mark.parametrize("rule", ["incoherent", "f-sum"])
+@pytest.mark.parametrize("folded", [False, True])
+def test_sum_rules(sqe: xr.Dataset, rule: str, folded: bool) -> None:
+    mass = "50.9415 u" if rule == "f-sum" else None
+    counted = sqe.bp.scale("40 barn")
+    out = (counted.bp.fold() if folded else counted).bp.normalize_to_sum_rule(rule, mass=mass)
+    np.testing.assert_allclose(out.S, sqe.S.sel(E=out.E), rtol=1e-4)
+    assert out.S.attrs["units"] == "1/meV"
+    thz = counted.bp.convert(E="THz", Q="1/nm").bp.normalize_to_sum_rule(rule, mass=mass).bp.convert(E="meV")
+    np.testing.assert_allclose(thz.S, sqe.S, rtol=1e-4)
+
+
+def test_the_f_sum_needs_no_elastic_line(sqe: xr.Dataset) -> None:
+    masked = sqe.bp.scale(7).bp.mask_elastic("1 meV", widths=1.5)
+    out = masked.bp.normalize_to_sum_rule("f-sum", composition="V", E_range=("1.5 meV", "150 meV"))
+    np.testing.assert_allclose((out.S / sqe.S).max(), 1, rtol=2e-3)
+    with pytest.raises(RangeError, match="no bin of Q"):
+        masked.bp.normalize_to_sum_rule("incoherent")
+
+
+def test_structure_factor(sqe: xr.Dataset) -> None:
+    sq = xbp.models.hard_sphere_structure_factor(np.linspace(0.5, 9, 400))
+    coherent = sqe * sq.Sq.interp(Q=sqe.Q)
+    coherent.S.attrs = sqe.S.attrs
+    out = coherent.bp.scale(0.01).bp.normalize_to_sum_rule("structure factor", sq)
+    np.testing.assert_allclose(out.S, coherent.S, rtol=1e-3)
+    half = sq.sel(Q=slice(0, 5))
+    out = coherent.bp.scale(0.01).bp.normalize_to_sum_rule("structure factor", half)
+    np.testing.assert_allclose(out.S, coherent.S, rtol=1e-3)
+
+
+@given(scale=st.floats(1e-6, 1e6), unit=st.sampled_from(["meV", "THz", "1/cm"]), T=st.floats(20, 1000))
+def test_whatever_the_scale_it_was_on(scale: float, unit: str, T: float) -> None:
+    line = xbp.models.elastic_line([1.0, 2.0, 3.0], np.linspace(-5, 5, 101), u2=0, resolution="1 meV", T=f"{T} K")
+    out = line.bp.scale(scale).bp.convert(E=unit).bp.normalize_to_sum_rule("incoherent")
+    np.testing.assert_allclose(out.bp.convert(E="meV").S, line.S, rtol=1e-6, atol=1e-30)
+
+
+def test_errors_further_dimensions_and_dask(sqe: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(sqe, counts=100, seed=0)
+    two = xr.concat([noisy, noisy.bp.scale(5)], dim="sample")
+    out = two.bp.normalize_to_sum_rule("incoherent")
+    np.testing.assert_allclose(out.S[0], out.S[1])
+    np.testing.assert_allclose(out.S_std / out.S, two.S_std / two.S)
+    assert 0 < out.S.attrs["normalization_std"] < 0.05
+    lazy = two.chunk({"sample": 1}).bp.normalize_to_sum_rule("incoherent")
+    assert lazy.S.chunks is not None
+    xr.testing.assert_allclose(lazy.compute(), out)
+    v = two.bp.normalize_to_vanadium(vanadium(), **AMOUNTS, E_range=(-2, 2), u2="0.0067 angstrom^2")
+    assert v.S.dims == two.S.dims
+    assert isinstance(sqe.S.bp.normalize_to_sum_rule("incoherent"), xr.DataArray)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"rule": "none"}, {"rule": "f-sum"}, {"rule": "incoherent", "mass": 50}, {"rule": "structure factor"},
+        {"rule": "f-sum", "mass": "-1 u"}, {"rule": "f-sum", "mass": 50, "composition": "V"},
+        {"rule": "incoherent", "E_range": (200, 300)}, {"rule": "incoherent", "Q_range": (50, 60)},
+        {"rule": "f-sum", "mass": 50, "E_range": (-30, -5)}, {"rule": "f-sum", "mass": 50, "T": "5 K"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_sum_rules_refused(sqe: xr.Dataset, arguments: dict[str, object]) -> None:
+    with pytest.raises(XbpError):
+        sqe.bp.normalize_to_sum_rule(**arguments)
+
+
+def test_data_without_a_scale(sqe: xr.Dataset, glass: xr.Dataset) -> None:
+    with pytest.raises(TemperatureError):
+        sqe.drop_vars("temperature").bp.normalize_to_sum_rule("f-sum", mass=50)
+    with pytest.raises(QuantityError, match="classical"):
+        sqe.S.assign_attrs(statistics="classical").bp.normalize_to_sum_rule("f-sum", mass=50)
+    with pytest.raises(RangeError, match="not positive"):
+        sqe.S.bp.scale(-1).bp.normalize_to_sum_rule("incoherent")
+    with pytest.raises(RangeError, match="Q"):
+        sqe.bp.cut_Q((2, 5)).bp.normalize_to_sum_rule("incoherent")
+    far = xbp.models.hard_sphere_structure_factor(np.linspace(50, 60, 10))
+    with pytest.raises(RangeError, match="not positive"):
+        sqe.bp.normalize_to_sum_rule("structure factor", far)
+    # E >= 0 straight from MD, classical: even, so it counts twice.
+    out = glass.bp.normalize_to_sum_rule("structure factor", glass.Sq)
+    assert float((out.S / glass.S).median()) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"E_range": None}, {"amount": "5 g"}, {"amount": "0 mol"}, {"amount": "5 meV"}, {"vanadium_amount": "-1 g"},
+        {"u2": None}, {"u2": -1}, {"E_range": (10, 20)}, {"Q_range": (50, 60)}, {"composition": "Zz", "amount": "1 g"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_vanadium_refused(model: xr.Dataset, arguments: dict[str, object]) -> None:
+    good = AMOUNTS | {"E_range": (-2, 2), "u2": 0.0067}
+    model.bp.normalize_to_vanadium(vanadium(), **good)
+    with pytest.raises(XbpError):
+        model.bp.normalize_to_vanadium(vanadium(), **(good | arguments))
+
+
+def test_vanadium_reduced_otherwise(model: xr.Dataset) -> None:
+    good = AMOUNTS | {"E_range": (-2, 2), "u2": 0.0067}
+    mine, its = (
+        d.assign(S=d.S.assign_attrs(ki_over_kf=k)) for d, k in ((model, "applied"), (vanadium(), "not applied"))
+    )
+    with pytest.raises(QuantityError, match="the vanadium has ki_over_kf"):
+        mine.bp.normalize_to_vanadium(its, **good)
+    with pytest.raises(RangeError, match="one vanadium"):
+        model.bp.normalize_to_vanadium(xr.concat([vanadium(), vanadium()], dim="run"), **good)
+    with pytest.raises(RangeError, match="one vanadium"):
+        model.bp.normalize_to_vanadium(vanadium().bp.scale(-1), **good)

@@ -1,0 +1,173 @@
+"""What is done to a measurement before it is reduced: one-line delegates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import xarray as xr
+
+from xbp import reduction
+from xbp.models.multiphonon import Below
+from xbp.reduction.detailed_balance import Weights
+from xbp.reduction.multiphonon import Part
+from xbp.reduction.normalize import Rule
+
+__all__ = ["CorrectionMethods"]
+
+Data = Any  # what goes in comes out: a DataArray or a Dataset
+
+
+class CorrectionMethods:
+    """Corrections of measured spectra; every method is a function of the same name in xbp."""
+
+    _data: Any
+
+    def subtract(self, background: xr.DataArray | xr.Dataset, scale: Any = 1.0, *, scale_std: Any = 0.0) -> Data:
+        """See `xbp.subtract`: data − scale · background."""
+        return reduction.subtract(self._data, background, scale, scale_std=scale_std)
+
+    def mask_elastic(self, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
+        """See `xbp.mask_elastic`: the elastic line, by its resolution, made NaN."""
+        return reduction.mask_elastic(self._data, resolution, widths, centre=centre)
+
+    def normalize_to_vanadium(
+        self,
+        vanadium: xr.DataArray | xr.Dataset,
+        *,
+        amount: Any,
+        vanadium_amount: Any,
+        composition: str | Mapping[str, float] | None = None,
+        E_range: Any = None,
+        Q_range: Any = None,
+        u2: Any = None,
+    ) -> Data:
+        """See `xbp.normalize_to_vanadium`: an absolute scale, in barn/sr."""
+        return reduction.normalize_to_vanadium(
+            self._data,
+            vanadium,
+            amount=amount,
+            vanadium_amount=vanadium_amount,
+            composition=composition,
+            E_range=E_range,
+            Q_range=Q_range,
+            u2=u2,
+        )
+
+    def normalize_to_sum_rule(
+        self,
+        rule: Rule,
+        sq: xr.DataArray | xr.Dataset | None = None,
+        T: Any = None,
+        *,
+        E_range: Any = None,
+        Q_range: Any = None,
+        mass: Any = None,
+        composition: str | Mapping[str, float] | None = None,
+    ) -> Data:
+        """See `xbp.normalize_to_sum_rule`: the scale that ∫S dE or the f-sum gives."""
+        return reduction.normalize_to_sum_rule(
+            self._data,
+            rule,
+            sq,
+            T,
+            E_range=E_range,
+            Q_range=Q_range,
+            mass=mass,
+            composition=composition,
+        )
+
+    def fold(self, T: Any = None, *, weights: Weights = "variance") -> Data:
+        """See `xbp.fold`: energy gain folded onto energy loss."""
+        return reduction.fold(self._data, T, weights=weights)
+
+    def detailed_balance(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
+        """See `xbp.detailed_balance`: S(−E)/S(E), and the temperature it implies."""
+        return reduction.detailed_balance(self._data, E_range, Q_range)
+
+    def multiphonon_sqe(
+        self,
+        Q: Any,
+        E: Any = None,
+        T: Any = None,
+        *,
+        mass: Any = None,
+        composition: str | Mapping[str, float] | None = None,
+        u2: Any = None,
+        orders: int | None = None,
+        tolerance: float = 1e-6,
+        below: Below = "debye",
+        part: Part = "all",
+    ) -> Data:
+        """See `xbp.multiphonon_sqe`: S(Q,E) of g(E), with all its phonons."""
+        return reduction.multiphonon_sqe(
+            self._data,
+            Q,
+            E,
+            T,
+            mass=mass,
+            composition=composition,
+            u2=u2,
+            orders=orders,
+            tolerance=tolerance,
+            below=below,
+            part=part,
+        )
+
+    def to_vibrational_dos(
+        self,
+        T: Any = None,
+        E_range: Any = None,
+        Q_range: Any = None,
+        *,
+        mass: Any = None,
+        composition: str | Mapping[str, float] | None = None,
+        u2: Any = None,
+        multiple_scattering: float = 0.0,
+        below: Below = "debye",
+        tolerance: float = 1e-4,
+    ) -> Data:
+        """See `xbp.to_vibrational_dos`: g(E) from S(Q,E), multiphonons taken off self-consistently."""
+        return reduction.to_vibrational_dos(
+            self._data,
+            T,
+            E_range,
+            Q_range,
+            mass=mass,
+            composition=composition,
+            u2=u2,
+            multiple_scattering=multiple_scattering,
+            below=below,
+            tolerance=tolerance,
+        )
+
+    def correct_multiphonon(
+        self,
+        T: Any = None,
+        E_range: Any = None,
+        Q_range: Any = None,
+        *,
+        mass: Any = None,
+        composition: str | Mapping[str, float] | None = None,
+        u2: Any = None,
+        multiple_scattering: float = 0.0,
+        below: Below = "debye",
+        tolerance: float = 1e-4,
+    ) -> Data:
+        """See `xbp.correct_multiphonon`: S(Q,E) without its multiphonon part."""
+        return reduction.correct_multiphonon(
+            self._data,
+            T,
+            E_range,
+            Q_range,
+            mass=mass,
+            composition=composition,
+            u2=u2,
+            multiple_scattering=multiple_scattering,
+            below=below,
+            tolerance=tolerance,
+        )
+
+    def debye_waller(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
+        """See `xbp.debye_waller`: u² from the elastic line."""
+        return reduction.debye_waller(self._data, E_range, Q_range)

@@ -1,0 +1,331 @@
+"""The scale of S(Q,E): by vanadium, in barn, or by a sum rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import numpy as np
+import xarray as xr
+
+from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
+from xbp.errors import QuantityError, RangeError
+from xbp.grid import bin_limits, interpolate, select_range
+from xbp.models.factors import boltzmann
+from xbp.models.multiphonon import HBAR2_OVER_2U
+from xbp.pint_data import Data
+from xbp.reduction.arithmetic import convert, require_alike
+from xbp.reduction.composition import atoms_of, resolve_mass
+from xbp.reduction.multiphonon import energies, require_choice
+from xbp.signal import Signal, read
+from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
+
+__all__ = ["Rule", "normalize_to_sum_rule", "normalize_to_vanadium"]
+
+Rule = Literal["incoherent", "structure factor", "f-sum"]
+
+#: Incoherent cross section of vanadium in barn (V. F. Sears, Neutron News 3(3), 26 (1992)).
+_VANADIUM: Final = 5.08
+
+
+def normalize_to_vanadium(
+    data: Data,
+    vanadium: xr.DataArray | xr.Dataset,
+    *,
+    amount: Any,
+    vanadium_amount: Any,
+    composition: str | Mapping[str, float] | None = None,
+    E_range: Any = None,
+    Q_range: Any = None,
+    u2: Any = None,
+) -> Data:
+    r"""Bring S(Q,E) to an absolute scale by the elastic line of vanadium.
+
+    .. math:: \frac{k_i}{k_f}\frac{d^2\sigma}{d\Omega\,dE} = I(Q,E)\,\frac{N_V}{N}\,\frac{\sigma_V}{4\pi}\Big/
+              \left\langle e^{Q^2u_V^2}\int_{line} I_V(Q,E)\,dE\right\rangle_Q
+
+    with σ_V = 5.08 barn. Both must have been measured and reduced alike: the same incident energy, monitor and kᵢ/k_f.
+    Absorption and self-shielding of either are not corrected for, nor the vanadium's phonons under its line.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E) of the sample, in any units.
+    vanadium : xarray.DataArray or xarray.Dataset
+        S(Q,E) of the vanadium, in units that convert to those of the data, on a grid of its own.
+    amount, vanadium_amount : scalar with units
+        What was in the beam: moles, or masses. The answer is per atom or per formula unit, as the moles of the sample
+        are counted; for a mass of it, per atom.
+    composition : str or mapping, optional
+        Of the sample, ``"Zr46Cu46Al8"``; needed where its amount is a mass.
+    E_range : pair of scalars with units
+        The elastic line of the vanadium.
+    Q_range : pair of scalars with units, optional
+        Momentum transfers to average it over; by default all where the whole line was measured.
+    u2 : scalar with units, optional
+        u² of the vanadium per axis, where it does not carry it; 0.0067 angstrom² at 300 K.
+
+    Returns
+    -------
+    same type as `data`
+        In barn/sr over the unit of E. ``attrs["normalization_std"]`` is the relative error of the factor by counting,
+        where the standard deviation of the vanadium is known: it is common to all bins, and not in theirs.
+
+    Raises
+    ------
+    QuantityError
+        If the two were reduced differently, or an amount is not positive.
+    RangeError
+        If no bin of Q holds the whole line.
+    UnitsError
+        If the amounts are neither moles nor masses.
+
+    References
+    ----------
+    G. Xu, Z. Xu and J. M. Tranquada, Rev. Sci. Instrum. 84, 083906 (2013), doi:10.1063/1.4818323.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> line = xbp.models.elastic_line(np.linspace(1, 8, 40), np.linspace(-4, 4, 81), u2=0.0067, resolution="1 meV")
+    >>> S = line.bp.normalize_to_vanadium(
+    ...     line, amount="0.1 mol", vanadium_amount="0.1 mol", E_range=(-4, 4), u2="0.0067 angstrom^2")
+    >>> S.S.attrs["units"], round(float(S.S.isel(Q=0).sum("E") * 0.1 * np.exp(0.0067)), 4)
+    ('b/meV/sr', 0.4043)
+    """
+    signal, other = read(data, "dynamic_structure_factor"), read(vanadium, "dynamic_structure_factor")
+    for side in (signal, other):
+        energies(side.value)
+    require_alike(signal, other, "the vanadium")
+    if other.value["E"].attrs["units"] != signal.value["E"].attrs["units"]:
+        # ∫ dE is taken in the units of the data, in which both are densities.
+        other = read(convert(other.source, E=signal.value["E"].attrs["units"]), "dynamic_structure_factor")
+    if E_range is None:
+        raise RangeError(
+            "E_range= is missing",
+            reason="the part of the vanadium's spectrum that is its elastic line is a choice",
+            fix="E_range=('-5 meV', '5 meV'), twice the resolution or so to each side",
+        )
+    displacement = resolve_u2(other.value, u2=u2)
+    moles, moles_v = _moles(amount, "amount", composition), _moles(vanadium_amount, "vanadium_amount", {"V": 1.0})
+    line, line_std, weight = _moment(other, E_range, Q_range, None)
+    to_angstrom = convert_factor(other.value["Q"].attrs["units"], "1/angstrom", name="coordinate 'Q'")
+    undo = np.exp((other.value["Q"] * to_angstrom) ** 2 * displacement)
+    strength = (weight * undo * line).sum("Q") / weight.sum("Q")
+    if strength.ndim or not float(strength) > 0:
+        raise RangeError(
+            f"the vanadium's elastic line is {strength.values} over {dict(strength.sizes)}",
+            reason="one vanadium measurement with a positive line is needed",
+            fix="choose one: vanadium.isel(...); look at E_range",
+        )
+    error = None
+    if line_std is not None:
+        error = float(((weight * undo * line_std) ** 2).sum("Q") ** 0.5 / weight.sum("Q") / strength)
+    in_units = convert_factor(other.units, signal.units, name="the vanadium")
+    factor = xr.DataArray(moles_v / moles * _VANADIUM / (4 * np.pi) / (float(strength) * in_units))
+    e_units = format_unit(parse_unit("barn/steradian") / parse_unit(signal.value["E"].attrs["units"]))
+    answer: Data = _scaled(
+        signal, factor, e_units, "normalize_to_vanadium", {"normalization_std": error},
+        {"amount": amount, "vanadium_amount": vanadium_amount, "composition": composition, "E_range": E_range,
+         "Q_range": Q_range, "u2": f"{float(displacement):.10g} angstrom**2", "factor": float(factor)},
+    )  # fmt: skip
+    return answer
+
+
+def normalize_to_sum_rule(
+    data: Data,
+    rule: Rule,
+    sq: xr.DataArray | xr.Dataset | None = None,
+    T: Any = None,
+    *,
+    E_range: Any = None,
+    Q_range: Any = None,
+    mass: Any = None,
+    composition: str | Mapping[str, float] | None = None,
+) -> Data:
+    r"""Bring S(Q,E) to the scale that a sum rule gives it; one factor for all Q.
+
+    .. math:: \int S\,dE = 1\ \text{(incoherent)},\quad \int S\,dE = S(Q),\quad
+              \int_0^\infty E\,(1-e^{-E/k_BT})\,S\,dE = \frac{\hbar^2Q^2}{2M}\ \text{(f-sum)}
+
+    The factor is Σ_Q of the right side over Σ_Q of the left, weighted by the width of the bins, over those bins of Q
+    where all of E_range was measured. What lies outside E_range is missing, so take it wide.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E) in any units. Data over E ≥ 0 alone, as from `fold`, count twice as detailed balance has it.
+    rule : {"incoherent", "structure factor", "f-sum"}
+        The f-sum needs no elastic line, but knows nothing of background either, which it weights by E.
+    sq : xarray.DataArray or xarray.Dataset, optional
+        S(Q) for ``"structure factor"``, interpolated onto the Q of the data.
+    T : scalar with units, optional
+        Temperature (bare: K), where it is needed and the data do not carry it.
+    E_range : pair of scalars with units, optional
+        Energies to integrate over; by default all.
+    Q_range : pair of scalars with units, optional
+        Momentum transfers to use.
+    mass, composition
+        M for the f-sum, or what it follows from, as for `multiphonon_sqe`.
+
+    Returns
+    -------
+    same type as `data`
+        In one over the unit of E. ``attrs["normalization_std"]`` is the relative error of the factor by counting: it is
+        common to all bins, and not in theirs.
+
+    Raises
+    ------
+    RangeError
+        If no bin of Q holds the whole range of E, or the sum is not positive.
+    QuantityError
+        If the mass or S(Q) is missing, or is not used by the rule.
+
+    References
+    ----------
+    G. Placzek, Phys. Rev. 86, 377 (1952), doi:10.1103/PhysRev.86.377.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> E = np.arange(1.0, 31)
+    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    >>> S = g.bp.multiphonon_sqe(np.arange(1.0, 5.0), composition="V")
+    >>> for rule, mass in (("incoherent", None), ("f-sum", "50.9415 u")):
+    ...     back = S.bp.scale(40).bp.normalize_to_sum_rule(rule, mass=mass)
+    ...     print(round(float((back.S / S.S).mean()), 2))
+    1.0
+    1.0
+    """
+    require_choice("rule", rule, "incoherent", "structure factor", "f-sum")
+    signal = read(data, "dynamic_structure_factor")
+    if "Q" not in signal.value.dims:
+        raise RangeError(
+            f"'{signal.value.name}' has no dimension 'Q'", reason="the rule holds at each Q", fix="pass it before a cut"
+        )
+    atomic = resolve_mass(mass, composition)
+    if (atomic is None) == (rule == "f-sum") or (sq is None) == (rule == "structure factor"):
+        raise QuantityError(
+            f"rule={rule!r} with mass={mass!r}, composition={composition!r} and {'no ' * (sq is None)}S(Q)",
+            reason="the f-sum rule needs the mass, the structure factor S(Q), the incoherent one neither",
+            fix="rule='f-sum', mass='50.94 u', or rule='structure factor', sq=sq, or rule='incoherent'",
+        )
+    q = signal.value["Q"]
+    q_in = q.values * convert_factor(q.attrs["units"], "1/angstrom", name="coordinate 'Q'")
+    right = xr.DataArray(np.ones(q.size), dims="Q")
+    one_sided = bool((signal.value["E"].values >= 0).all()) if "E" in signal.value.dims else False
+    factor_of_e: xr.DataArray | None = None
+    if rule == "f-sum" or one_sided:
+        factor_of_e = _both_sides(signal, T, rule)
+    if atomic is not None:
+        right = xr.DataArray(HBAR2_OVER_2U / atomic * q_in**2, dims="Q")
+    if sq is not None:
+        other = read(sq, "static_structure_factor")
+        per_q = convert_factor(q.attrs["units"], other.value["Q"].attrs["units"], name="coordinate 'Q'")
+        known, _ = interpolate(other.value, None, "Q", q.values * per_q)
+        right = known.drop_vars(list(known.coords)) * convert_factor(other.units, "1", name="S(Q)")
+    left, left_std, weight = _moment(signal, E_range, Q_range, factor_of_e)
+    weight = weight.where(right.notnull(), 0.0)
+    total = (weight * left).sum("Q")
+    if not (weight.sum("Q") > 0).all() or not (total > 0).all():
+        raise RangeError(
+            "the sum over E and Q is not positive",
+            reason="there is no intensity, or S(Q) is not known where it was measured",
+            fix="look at E_range and Q_range, and at the background",
+        )
+    error = None
+    if left_std is not None:
+        error = ((weight * left_std) ** 2).sum("Q") ** 0.5 / total
+    factor = (weight * right.where(weight > 0, 0.0)).sum("Q") / total
+    attrs = {"normalization_std": None if error is None else float(error.max())}
+    units = format_unit(parse_unit(signal.value["E"].attrs["units"]) ** -1)
+    used = {"rule": rule, "E_range": E_range, "Q_range": Q_range, "mass": mass, "composition": composition, "T": T}
+    answer: Data = _scaled(signal, factor, units, "normalize_to_sum_rule", attrs, used)
+    return answer
+
+
+def _moment(
+    signal: Signal, E_range: Any, Q_range: Any, by_energy: xr.DataArray | None
+) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray]:
+    """Return ∫S dE (times a function of E) and its std over Q, and the width of the bins of Q where it is whole."""
+    value = signal.value
+    energies(value)
+    if "Q" not in value.dims:
+        raise RangeError(
+            f"'{value.name}' has no dimension 'Q'", reason="the sums are over E and Q", fix="pass S(Q,E) before a cut"
+        )
+    window = select_range(signal.source, "E", E_range, name="E_range")
+    if by_energy is not None:
+        window &= value["E"].values >= 0
+    lower, upper = bin_limits(signal.source, "E")
+    measure = xr.DataArray(upper - lower, dims="E")
+    if by_energy is not None:
+        measure = measure * by_energy
+    bare = [c for c in value.coords if {"Q", "E"} & set(value[c].dims)]
+    part, measure = value.drop_vars(bare).isel(E=window), measure.isel(E=window)
+    whole = part.notnull().all("E").compute()
+    q_lower, q_upper = bin_limits(signal.source, "Q")
+    chosen = np.where(select_range(signal.source, "Q", Q_range, name="Q_range"), q_upper - q_lower, 0.0)
+    weight = whole * xr.DataArray(chosen, dims="Q")
+    if not window.any() or not (weight.sum("Q") > 0).all():
+        raise RangeError(
+            "no bin of Q holds all of the range of E",
+            reason="a sum over part of it would pass for the whole",
+            fix="narrow E_range to what was measured, or widen Q_range",
+        )
+    left = (part * measure).sum("E").where(whole, 0.0).compute()
+    if signal.std is None:
+        return left, None, weight
+    std = signal.std.drop_vars(bare).isel(E=window)
+    return left, (((std * measure) ** 2).sum("E") ** 0.5).where(whole, 0.0).compute(), weight
+
+
+def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
+    """Return what S at E ≥ 0 is multiplied by, so that its integral is that over both signs."""
+    value = signal.value
+    to_mev = energies(value)
+    E = xr.DataArray(value["E"].values * to_mev, dims="E")
+    x: Any = 0.0 * E
+    if check_statistics(value.attrs.get("statistics")) == "quantum":
+        x = E / (boltzmann() * resolve_temperature(value, T))
+    elif rule == "f-sum":
+        raise QuantityError(
+            "S(Q,E) is classical",
+            reason="its first moment is 0; that of ħ²Q²/2M is quantum",
+            fix="rule='incoherent' or 'structure factor'",
+        )
+    x = x.clip(min=0.0)
+    if rule == "f-sum":
+        return xr.DataArray(E * -np.expm1(-x))
+    lower, _ = bin_limits(signal.source, "E")
+    # The bin across E = 0 holds both signs.
+    return xr.DataArray(1 + np.exp(-x)).where(xr.DataArray(lower >= -1e-9, dims="E"), 1.0)
+
+
+def _moles(given: Any, name: str, composition: str | Mapping[str, float] | None) -> float:
+    """Return an amount in moles; of atoms where it is a mass."""
+    _, units = split_quantity(given, name)
+    if units is not None and parse_unit(units).is_compatible_with("g"):
+        if composition is None:
+            raise QuantityError(
+                f"{name}={given!r} is a mass",
+                reason="how many atoms it is follows from the composition",
+                fix=f"composition='Zr46Cu46Al8', or {name}='0.1 mol'",
+            )
+        atoms = np.array(list(atoms_of(composition).values()))
+        moles = magnitude(given, "g", name=name) * atoms[:, 0].sum() / (atoms[:, 0] * atoms[:, 1]).sum()
+    else:
+        moles = magnitude(given, "mol", name=name, default="1")
+    if not moles > 0:
+        raise QuantityError(f"{name} is {moles:g} mol", reason="something was in the beam", fix="give it as '0.1 mol'")
+    return float(moles)
+
+
+def _scaled(
+    signal: Signal, factor: xr.DataArray, units: str, operation: str, attrs: dict[str, Any], used: dict[str, Any]
+) -> Any:
+    order = signal.value.dims
+    plain = factor.drop_vars(list(factor.coords)).variable
+    value = signal.value.copy(data=(signal.value.variable * plain).transpose(*order).data)
+    std = None if signal.std is None else signal.std.copy(data=(signal.std.variable * plain).transpose(*order).data)
+    return signal.answer(value, std, operation=operation, arguments=used, units=units, attrs=attrs)
