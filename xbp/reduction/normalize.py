@@ -99,7 +99,8 @@ def normalize_to_vanadium(
     require_alike(signal, other, "the vanadium")
     if other.value["E"].attrs["units"] != signal.value["E"].attrs["units"]:
         # ∫ dE is taken in the units of the data, in which both are densities.
-        other = read(convert(other.source, E=signal.value["E"].attrs["units"]), "dynamic_structure_factor")
+        source: Any = other.source
+        other = read(convert(source, E=signal.value["E"].attrs["units"]), "dynamic_structure_factor")
     if E_range is None:
         raise RangeError(
             "E_range= is missing",
