@@ -234,3 +234,31 @@ def test_vanadium(shared_data: Path) -> None:
     plain = measured.bp.to_gdos(T="300 K", u2="0.0066 angstrom^2").bp.cut_Q((6, 10)).G
     assert float(beyond) < 0.05
     assert float(plain.sel(E=slice(38, 55)).mean() / plain.sel(E=slice(15, 32)).max()) > 0.2
+
+
+def test_aluminium_at_five_kelvin(shared_data: Path) -> None:
+    """MARI, 60 meV: aluminium's transverse band about 20 meV and its longitudinal peak near 36, from angles to g(E)."""
+    spectra = xbp.open_dataset(shared_data / "ins" / "MAR21335_Ei60meV.nxs")
+    sqe = spectra.bp.angle_to_Q("0.05 1/angstrom").bp.mask_elastic("3.6 meV", widths=1.2)
+    options = {"E_range": ("4 meV", "42 meV"), "composition": "Al"}
+    found = sqe.bp.to_vibrational_dos(**options)
+    assert str(found.status.values) == "ok"
+    assert float(found.extended) < 0.01
+    smooth = found.g.dropna("E").rolling(E=5, center=True).mean()
+    half = smooth.sel(E=slice(10, 28)) > smooth.sel(E=slice(10, 28)).max() / 2
+    band = smooth.E.sel(E=slice(10, 28))[half]
+    assert float(band.mean()) == pytest.approx(20.5, abs=1.5)
+    assert float(smooth.sel(E=slice(30, 41)).idxmax()) == pytest.approx(36, abs=1)
+    assert float(found.g.sel(E=slice(41, 42)).mean()) < 0.1 * float(smooth.max())
+    # Debye's zero-point motion, 3ħ²/4Mk_Bθ with θ = 400 K, is 0.0034 angstrom².
+    assert float(found.u2) == pytest.approx(0.0034, rel=0.08)
+    # G(E) of what is left by the multiphonons has the same shape, and hardly depends on Q.
+    left = sqe.bp.correct_multiphonon(**options)
+    G = left.bp.to_gdos()
+    shapes = [G.bp.cut_Q(q).G.sel(E=slice(12, 40)) for q in ((4, 6.5), (6.5, 9))]
+    shapes = [s / s.mean() for s in shapes]
+    reference = found.g.sel(E=slice(12, 40)) / found.g.sel(E=slice(12, 40)).mean()
+    for shape in shapes:
+        assert np.corrcoef(shape, reference)[0, 1] > 0.95
+    # The coherent peaks of a powder are not averaged out by one half of the range.
+    assert np.sqrt(((shapes[0] - shapes[1]) ** 2).mean()) < 0.3
