@@ -11,14 +11,32 @@ import pytest
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # those of the kernel's own machinery; the notebook has its own filter
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_notebook(path: Path, tmp_path: Path) -> None:
+def run(path: Path, folder: Path) -> nbformat.NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells), "notebooks are kept without their output"
     strict = nbformat.v4.new_code_cell(
         "%matplotlib inline\nimport warnings\nwarnings.simplefilter('error')\nimport xbp  # registers .bp"
     )
     notebook.cells.insert(0, strict)
-    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    return notebook
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # those of the kernel's own machinery; the notebook has its own filter
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XBP_SHARED_DATA", raising=False)
+    run(path, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_measured_files_are_used_where_they_are(
+    tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XBP_SHARED_DATA", str(shared_data))
+    notebook = run(NOTEBOOKS[0].with_name("3_my_own_neutron_data.ipynb"), tmp_path)
+    printed = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
+    assert "ok: u2" in printed
+    assert "no maximum" in printed
