@@ -13,6 +13,7 @@ import tracemalloc
 from collections.abc import Callable
 
 from benchmarks.chain import Chain, LargeReduction
+from benchmarks.powder import Powder, Streamed
 
 
 def seconds(function: Callable[[], None], repeat: int) -> float:
@@ -69,6 +70,15 @@ def main() -> None:
     chain.setup()
     row("chain on 300 x 150", f"{1e3 * seconds(chain.time_chain, 20):.1f} ms", "", "", "<= 30 ms")
     row("300 peak fits", f"{1e3 * seconds(chain.time_peak_at_every_q, 3):.0f} ms", "", "", "")
+    powder, streamed = Powder(), Streamed()
+    powder.setup()
+    streamed.setup()
+    row("400 detectors x 2000 energies to Q", f"{seconds(powder.time_angle_to_q, 7):.3f} s", "", "", "<= 0.2 s")
+    start = time.perf_counter()
+    streamed.time_angle_to_q()
+    row("10^5 detectors x 200 through dask", f"{time.perf_counter() - start:.1f} s", "", "", "")
+    peak, whole = megabytes(streamed.peakmem_angle_to_q), 2 * streamed.data.S.nbytes / 1e6
+    row("", f"{peak:.0f} MB", f"{whole:.0f} MB", f"{peak / whole:.2f}", "of the spectra themselves")
     own, peer = import_seconds("xbp"), import_seconds("xarray, pint")
     row("import xbp; import xarray, pint", f"{own:.2f} s", f"{peer:.2f} s", f"{own / peer:.2f}", "<= 1.5")
 
