@@ -16,7 +16,7 @@ from xbp.schema import COORDINATES, QUANTITIES, RESULTS
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "cut_E": (3.0, 1.0), "cut_Q": ((2.0, 4.0),), "subtract": (None,), "angle_to_Q": ("0.1 1/angstrom",),
-    "heat_capacity": ([10.0, 20.0],), "fit": ("gaussian",), "to_raman_shift": ("532 nm",), "to_molar": ("atoms",),
+    "heat_capacity": ([10.0, 20.0],), "fit": ("gaussian",), "mask_elastic": ("1 meV",), "convolve": ("1 meV",), "to_raman_shift": ("532 nm",), "to_molar": ("atoms",),
     "to_radial_distribution": (np.arange(0.1, 5, 0.1),), "to_structure_factor": (np.arange(0.1, 5, 0.1),),
     "scale": (2.0,), "scale_to_sq": (None,), "correlation_map": (None,), "structure_factor": (1.0,),
     "dynamic_structure_factor": (1.0,), "current_spectra": (1.0,), "compare_fluctuations": (1.0,),

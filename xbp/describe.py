@@ -19,7 +19,9 @@ __all__ = ["describe", "describe_html"]
 
 #: Methods of ``.bp`` that take a quantity, in the order of the chain.
 NEXT: Final[Mapping[str, tuple[str, ...]]] = {
-    "dynamic_structure_factor": ("to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "debye_waller", "plot.map"),
+    "dynamic_structure_factor": (
+        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "mask_elastic", "debye_waller", "convolve", "plot.map",
+    ),
     "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
     "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map"),
     "reduced_dos": ("boson_peak", "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "to_sqe", "plot.map"),
@@ -33,6 +35,7 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "normalized_fluctuation_spectrum": ("boson_peak", "cut_E", "correlation_map", "scale_to_sq", "plot.map"),
     "fluctuation_spectrum": ("cut_E", "cut_Q", "plot.map"),
     "local_fluctuation_spectrum": ("boson_peak", "plot.cut"),
+    "energy_resolution": ("plot.cut",),
     "raman_intensity": ("to_reduced_raman", "to_raman_shift", "plot.cut"),
     "heat_capacity": ("to_molar", "reduced_heat_capacity", "fit_heat_capacity", "plot.cut"),
     "reduced_heat_capacity": ("plot.cut",),

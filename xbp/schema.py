@@ -64,6 +64,7 @@ _ROWS = (
     Quantity("normalized_fluctuation_spectrum", "Omega", "Ω(Q,E)", ("Q", "E"), "1/meV", is_density=True),
     Quantity("fluctuation_spectrum", "phi", "φ(Q,E)", ("Q", "E"), "1/meV", is_density=True, is_companion=True),
     Quantity("local_fluctuation_spectrum", "chi", "χ(E)", ("E",), "1/meV", is_density=True, is_companion=True),
+    Quantity("energy_resolution", "fwhm", "FWHM(E)", ("E",), "meV", is_companion=True),
     Quantity("raman_intensity", "I", "I(E)", ("E",), "1"),
     Quantity("heat_capacity", "C", "C_p(T)", ("temperature",), "J/mol/K"),
     Quantity("reduced_heat_capacity", "C_T3", "(C_p − γT)/T³", ("temperature",), "J/mol/K**4"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import xarray as xr
 
@@ -12,6 +12,7 @@ from xbp.models.multiphonon import Below
 from xbp.reduction.detailed_balance import Weights
 from xbp.reduction.multiphonon import Part
 from xbp.reduction.normalize import Rule
+from xbp.reduction.resolution import Width
 
 __all__ = ["CorrectionMethods"]
 
@@ -171,3 +172,23 @@ class CorrectionMethods:
     def debye_waller(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
         """See `xbp.debye_waller`: u² from the elastic line."""
         return reduction.debye_waller(self._data, E_range, Q_range)
+
+    def convolve(self, resolution: Any, *, width: Width = "fwhm") -> Data:
+        """See `xbp.convolve`: a model or simulation broadened by the resolution."""
+        return reduction.convolve(self._data, resolution, width=width)
+
+    def to_quantum(self, T: Any = None) -> Data:
+        """See `xbp.to_quantum`: detailed balance for a classical S(Q,E)."""
+        return reduction.to_quantum(self._data, T)
+
+    def like(
+        self,
+        experiment: xr.DataArray | xr.Dataset,
+        resolution: Any,
+        *,
+        width: Width = "fwhm",
+        T: Any = None,
+        scale: Literal["fit"] | None = None,
+    ) -> Data:
+        """See `xbp.like`: a simulation on the grid of an experiment."""
+        return reduction.like(self._data, experiment, resolution, width=width, T=T, scale=scale)

@@ -8,24 +8,30 @@ from xbp.reduction.detailed_balance import detailed_balance, fold
 from xbp.reduction.elastic import mask_elastic
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
 from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
+from xbp.reduction.like import like, to_quantum
 from xbp.reduction.multiphonon import multiphonon_sqe
 from xbp.reduction.normalize import normalize_to_sum_rule, normalize_to_vanadium
 from xbp.reduction.powder import angle_to_Q, kinematic_limits
 from xbp.reduction.raman import to_raman_shift, to_reduced_raman
+from xbp.reduction.resolution import convolve, direct_geometry_resolution, instrument_resolution
 from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
 
 __all__ = [
     "angle_to_Q",
     "convert",
+    "convolve",
     "correct_multiphonon",
     "cut_E",
     "cut_Q",
     "debye_waller",
     "detailed_balance",
+    "direct_geometry_resolution",
     "effective_mass",
     "fold",
     "heat_capacity",
+    "instrument_resolution",
     "kinematic_limits",
+    "like",
     "mask_elastic",
     "multiphonon_sqe",
     "normalize_to_sum_rule",
@@ -38,6 +44,7 @@ __all__ = [
     "to_convention",
     "to_gdos",
     "to_molar",
+    "to_quantum",
     "to_raman_shift",
     "to_reduced_raman",
     "to_sqe",
