@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import xarray as xr
 
@@ -123,7 +123,7 @@ class CorrectionMethods:
         mass: Any = None,
         composition: str | Mapping[str, float] | None = None,
         u2: Any = None,
-        multiple_scattering: float = 0.0,
+        multiple_scattering: float | Literal["fit"] = 0.0,
         below: Below = "debye",
         tolerance: float = 1e-4,
     ) -> Data:
@@ -150,7 +150,7 @@ class CorrectionMethods:
         mass: Any = None,
         composition: str | Mapping[str, float] | None = None,
         u2: Any = None,
-        multiple_scattering: float = 0.0,
+        multiple_scattering: float | Literal["fit"] = 0.0,
         below: Below = "debye",
         tolerance: float = 1e-4,
     ) -> Data:
