@@ -20,12 +20,13 @@ __all__ = ["describe", "describe_html"]
 #: Methods of ``.bp`` that take a quantity, in the order of the chain.
 NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "dynamic_structure_factor": (
-        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "mask_elastic", "debye_waller", "convolve", "plot.map",
+        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "mask_elastic", "debye_waller", "to_vibrational_dos",
+        "convolve", "plot.map",
     ),
     "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
     "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map"),
     "reduced_dos": ("boson_peak", "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "to_sqe", "plot.map"),
-    "vibrational_dos": ("to_bqe", "heat_capacity", "fit", "plot.cut"),
+    "vibrational_dos": ("to_bqe", "heat_capacity", "multiphonon_sqe", "fit", "plot.cut"),
     "static_structure_factor": ("to_radial_distribution", "plot.cut"),
     "interference_function": ("scale", "plot.cut"),
     "intermediate_scattering_function": ("plot.cut",),

@@ -148,6 +148,12 @@ def test_sum_rules_refused(sqe: xr.Dataset, arguments: dict[str, object]) -> Non
         sqe.bp.normalize_to_sum_rule(**arguments)
 
 
+def test_a_bin_that_overflowed_sets_no_scale(sqe: xr.Dataset) -> None:
+    odd = sqe.copy(deep=True)
+    odd.S[3, 100] = np.inf
+    np.testing.assert_allclose(odd.bp.normalize_to_sum_rule("incoherent").S[4], sqe.S[4], rtol=1e-4)
+
+
 def test_data_without_a_scale(sqe: xr.Dataset, glass: xr.Dataset) -> None:
     with pytest.raises(TemperatureError):
         sqe.drop_vars("temperature").bp.normalize_to_sum_rule("f-sum", mass=50)

@@ -70,6 +70,19 @@ def test_multiple_scattering_is_a_multiple_of_the_multiphonons(dos: xr.Dataset, 
     more = sqe.assign(S=(sqe.S + 0.3 * many).assign_attrs(sqe.S.attrs))
     back = more.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering=0.3, tolerance=1e-9)
     np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-4)
+    fitted = more.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering="fit", tolerance=1e-9)
+    assert float(fitted.multiple_scattering) == pytest.approx(0.3, abs=1e-4)
+    np.testing.assert_allclose(fitted.g[:30], dos.g, rtol=1e-4)
+    none = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering="fit", tolerance=1e-9)
+    assert float(none.multiple_scattering) == pytest.approx(0, abs=1e-4)
+    left = more.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V", multiple_scattering="fit", tolerance=1e-9)
+    np.testing.assert_allclose(left.S, sqe.S - many, atol=1e-3)
+    with pytest.raises(RangeError, match="nothing beyond"):
+        more.bp.to_vibrational_dos(composition="V", multiple_scattering="fit")
+    blind = more.where(more.E < 31)
+    blind.S.attrs = more.S.attrs
+    found = blind.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering="fit")
+    assert str(found.status.values) == "no data"
 
 
 def test_the_elastic_line_is_left_out_and_nothing_filled_in(dos: xr.Dataset, sqe: xr.Dataset) -> None:
@@ -181,7 +194,7 @@ def test_status_instead_of_numbers(sqe: xr.Dataset) -> None:
         {}, {"mass": 1, "composition": "V"}, {"mass": "x"}, {"composition": "V", "E_range": (100, 200)},
         {"composition": "V", "E_range": (-30, -5)}, {"composition": "V", "E_range": 5}, {"composition": "V", "T": "5 K"},
         {"composition": "V", "Q_range": (20, 30)}, {"composition": "V", "multiple_scattering": -1},
-        {"composition": "V", "multiple_scattering": "1 meV"}, {"composition": "V", "below": "power law"},
+        {"composition": "V", "multiple_scattering": "1 meV"}, {"composition": "V", "multiple_scattering": "all"}, {"composition": "V", "below": "power law"},
         {"composition": "V", "tolerance": 2}, {"u2": "-1 angstrom^2"},
     ],
     ids=str,

@@ -124,7 +124,7 @@ class CorrectionMethods:
         mass: Any = None,
         composition: str | Mapping[str, float] | None = None,
         u2: Any = None,
-        multiple_scattering: float = 0.0,
+        multiple_scattering: float | Literal["fit"] = 0.0,
         below: Below = "debye",
         tolerance: float = 1e-4,
     ) -> Data:
@@ -151,7 +151,7 @@ class CorrectionMethods:
         mass: Any = None,
         composition: str | Mapping[str, float] | None = None,
         u2: Any = None,
-        multiple_scattering: float = 0.0,
+        multiple_scattering: float | Literal["fit"] = 0.0,
         below: Below = "debye",
         tolerance: float = 1e-4,
     ) -> Data:

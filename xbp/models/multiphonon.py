@@ -10,11 +10,14 @@ sums ∑A_n = 1 and ∑E A_1 = 1/γ₀ and detailed balance hold to rounding, wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 import scipy
+
+from xbp.errors import RangeError
 
 __all__ = ["HBAR2_OVER_2U", "MAX_ORDERS", "Below", "Modes", "expansion", "onto_bins", "order_weights", "orders_needed"]
 
@@ -27,7 +30,10 @@ HBAR2_OVER_2U: Final = float(
 )
 
 #: Beyond this many phonons at once the expansion is not worth its time.
-MAX_ORDERS: Final = 400
+MAX_ORDERS: Final = 200
+
+# A grid of more points than this is one of energies that should have been rebinned.
+_MAX_POINTS = 200_000
 
 # Points of g that the law of E² below them is drawn through.
 _POINTS_OF_LAW = 3
@@ -88,6 +94,12 @@ class Modes:
         E, g = E[known], g[known]
         if step is None:
             step = grid_step(E)
+        if E[-1] / step > _MAX_POINTS:
+            raise RangeError(
+                f"energies to {E[-1]:g} meV in steps of {step:g} meV take {E[-1] / step:.2g} points",
+                reason=f"the convolutions are on one even grid, of at most {_MAX_POINTS} points",
+                fix="bring g or S onto coarser bins, data.bp.rebin(E='0.5 meV'), or begin E_range higher",
+            )
         grid = step * np.arange(int(np.floor(E[-1] / step + 1e-9)) + 1)
         lowest = E[:_POINTS_OF_LAW]
         law = float((g[:_POINTS_OF_LAW] * lowest**2).sum() / (lowest**4).sum()) if below == "debye" else 0.0
@@ -123,8 +135,8 @@ def grid_step(E: np.ndarray) -> float:
     return float(E[-1] / np.round(E[-1] / step)) if on_grid else step / 2
 
 
-def expansion(modes: Modes, orders: int) -> list[np.ndarray]:
-    """Return the weights of A_0, A_1, ..., A_orders on grids from −n·i_max to n·i_max.
+def expansion(modes: Modes, orders: int) -> Iterator[np.ndarray]:
+    """Give the weights of A_0, A_1, ..., A_orders in turn, on grids from −n·i_max to n·i_max.
 
     Only the side of energy loss is taken from the transform: the other follows from it by detailed balance, and
     keeps its relative precision however cold it is.
@@ -132,18 +144,19 @@ def expansion(modes: Modes, orders: int) -> list[np.ndarray]:
     Examples
     --------
     >>> E = np.arange(1, 31) * 1.0
-    >>> series = expansion(Modes.of(E, E**2, 25.0, below="debye"), 3)
-    >>> [round(float(A.sum()), 12) for A in series]
+    >>> [round(float(A.sum()), 12) for A in expansion(Modes.of(E, E**2, 25.0, below="debye"), 3)]
     [1.0, 1.0, 1.0, 1.0]
     """
     first = modes.one_phonon()
-    series = [np.ones(1), first][: orders + 1]
+    yield np.ones(1)
+    yield first
+    last = first
     for _ in range(orders - 1):
-        loss = scipy.signal.fftconvolve(series[-1], first)
+        loss = scipy.signal.fftconvolve(last, first)
         loss = np.maximum(loss[loss.size // 2 :], 0.0)
         gain = loss[1:] * np.exp(-modes.step * np.arange(1, loss.size) / modes.kT)
-        series.append(np.concatenate([gain[::-1], loss]))
-    return series
+        last = np.concatenate([gain[::-1], loss])
+        yield last
 
 
 def orders_needed(two_w: float, tolerance: float) -> int:

@@ -93,7 +93,7 @@ def multiphonon_sqe(
     QuantityError
         If none or several of mass, composition and u² are given, or g has no area.
     RangeError
-        If more than 400 orders are needed, or the bins are not ascending.
+        If more than 200 orders are needed, or the bins are not ascending.
     TemperatureError
         If the temperature is missing.
 
@@ -153,7 +153,7 @@ def multiphonon_sqe(
                 fix="lower the highest Q, or give orders=",
             )
         wanted = _ORDERS[part]
-        binned = np.stack([onto_bins(A, modes.step, edges) for A in expansion(modes, count)[wanted]])
+        binned = np.stack([onto_bins(A, modes.step, edges) for A in expansion(modes, count)])[wanted]
         return order_weights(two_w, count)[:, wanted] @ binned, np.array(u2_used), np.array(count)
 
     total, u2_used, count = xr.apply_ufunc(

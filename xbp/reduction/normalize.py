@@ -264,7 +264,8 @@ def _moment(
         measure = measure * by_energy
     bare = [c for c in value.coords if {"Q", "E"} & set(value[c].dims)]
     part, measure = value.drop_vars(bare).isel(E=window), measure.isel(E=window)
-    whole = part.notnull().all("E").compute()
+    # A bin that overflowed holds no number.
+    whole = (abs(part) < np.inf).all("E").compute()
     q_lower, q_upper = bin_limits(signal.source, "Q")
     chosen = np.where(select_range(signal.source, "Q", Q_range, name="Q_range"), q_upper - q_lower, 0.0)
     weight = whole * xr.DataArray(chosen, dims="Q")

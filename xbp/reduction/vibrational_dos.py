@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -12,20 +12,15 @@ import xarray as xr
 from xbp.conditions import check_statistics, resolve_temperature
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.grid import bin_limits, select_range
-from xbp.models.factors import boltzmann, thermal_factor
-from xbp.models.multiphonon import Below, Modes, expansion, grid_step, onto_bins, order_weights, orders_needed
+from xbp.models.multiphonon import Below
 from xbp.pint_data import Data
+from xbp.reduction.inversion import STATUSES, Inversion
 from xbp.reduction.multiphonon import energies, require_choice, scatterer
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
-from xbp.status import FAILED, NO_DATA, NOT_CONVERGED, OK
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit
 
 __all__ = ["correct_multiphonon", "to_vibrational_dos"]
-
-_STATUSES: Final = (OK, NO_DATA, FAILED, NOT_CONVERGED)
-_ORDERS_TOLERANCE: Final = 1e-6
-_MAX_ITERATIONS: Final = 100
 
 
 def to_vibrational_dos(
@@ -37,7 +32,7 @@ def to_vibrational_dos(
     mass: Any = None,
     composition: str | Mapping[str, float] | None = None,
     u2: Any = None,
-    multiple_scattering: float = 0.0,
+    multiple_scattering: float | Literal["fit"] = 0.0,
     below: Below = "debye",
     tolerance: float = 1e-4,
 ) -> Data:
@@ -64,9 +59,10 @@ def to_vibrational_dos(
         Momentum transfers to use.
     mass, composition, u2
         What sets 2W, as for `multiphonon_sqe`; a u² that is given or carried stays as it is.
-    multiple_scattering : float
+    multiple_scattering : float or "fit"
         C: neutrons that scattered twice, as a multiple of those that met several phonons at once, whose spectrum theirs
-        resembles.
+        resembles. "fit": the C that leaves nothing, in sum, between the end of E_range and that of the data, where g is
+        0. A background that is left there is taken for multiple scattering.
     below : {"debye", "nothing"}
         What stands in for g below E_range in 2W, in the convolutions and in the area: a law of E² through the three
         lowest points, or 0. The answer is NaN there all the same.
@@ -80,8 +76,8 @@ def to_vibrational_dos(
         part that `below` stands for. Coordinates ``u2`` (angstrom²; that of the last iteration) and ``status``: "ok",
         "not converged", "fit failed" (no positive area) or "no data"; g is NaN unless it is "ok". A Dataset has
         ``g_std``, that of counting at the multiphonon scattering found (bins are independent), and the report of the
-        convergence: ``iterations``, ``change`` (the last), ``orders``, ``scale`` (N), and ``extended``, the part of the
-        area that was not measured but is `below`.
+        convergence: ``iterations``, ``change`` (the last), ``orders``, ``scale`` (N), ``multiple_scattering`` (C), and
+        ``extended``, the part of the area that was not measured but is `below`.
 
     Raises
     ------
@@ -109,10 +105,10 @@ def to_vibrational_dos(
     """
     task = _Task.of(data, T, E_range, Q_range, mass, composition, u2, multiple_scattering, below, tolerance)
     signal, value = task.signal, task.signal.value
-    results = task.run(task.density, [["_g"], ["_g"], []] + [[]] * 6, {"_g": int(task.positive.sum())})
-    g, g_std, u2_found, code, iterations, change, orders, scale, extended = results
+    results = task.run(task.density, [["_g"], ["_g"], []] + [[]] * 7, {"_g": int(task.grid.positive.sum())})
+    g, g_std, u2_found, code, iterations, change, orders, scale, constant, extended = results
     per_unit = convert_factor(value["E"].attrs["units"], "meV", energy=True)
-    e_axis = value["E"][task.positive]
+    e_axis = value["E"][task.grid.positive]
     g, g_std = (
         (part * per_unit).rename(_g="E").assign_coords(E=e_axis.variable, **task.conditions(u2_found, code))
         for part in (g, g_std)
@@ -133,6 +129,7 @@ def to_vibrational_dos(
             "change": (change, "1", "last change of g over its maximum"),
             "orders": (orders, "1", "most phonons at once"),
             "scale": (scale / per_unit, scale_units, "scale of the data"),
+            "multiple_scattering": (constant, "1", "multiple over multiphonon scattering"),
             "extended": (extended, "1", "part of the area below the range"),
         }
         for name, (array, units, label) in report.items():
@@ -151,7 +148,7 @@ def correct_multiphonon(
     mass: Any = None,
     composition: str | Mapping[str, float] | None = None,
     u2: Any = None,
-    multiple_scattering: float = 0.0,
+    multiple_scattering: float | Literal["fit"] = 0.0,
     below: Below = "debye",
     tolerance: float = 1e-4,
 ) -> Data:
@@ -210,38 +207,13 @@ def correct_multiphonon(
 
 
 @dataclass(frozen=True)
-class _Solution:
-    """What the iteration ended with; the densities are over the bins E > 0."""
-
-    g: np.ndarray
-    g_std: np.ndarray
-    u2: float
-    many: np.ndarray  # N(1+C) Σ S_n over all bins, in the units of S
-    code: int
-    iterations: int
-    change: float
-    orders: int
-    scale: float
-    extended: float
-
-
-@dataclass(frozen=True)
 class _Task:
-    """A map to be corrected: its grid in meV and 1/angstrom, and what sets 2W."""
+    """A map to be corrected, and what sets 2W."""
 
     signal: Signal
     temperature: xr.DataArray
     u2: xr.DataArray
-    per_gamma: float
-    E: np.ndarray
-    edges: np.ndarray
-    Q: np.ndarray
-    weight: np.ndarray
-    used: np.ndarray
-    multiple_scattering: float
-    below: Below
-    tolerance: float
-    per_mev: float
+    grid: Inversion
     arguments: dict[str, Any]
 
     @classmethod
@@ -265,12 +237,13 @@ class _Task:
                 fix="take g(E) from the trajectory itself, traj.bp.vibrational_dos()",
             )
         require_choice("below", below, "debye", "nothing")
-        constant = magnitude(C, "1", name="multiple_scattering")
+        fitted = isinstance(C, str) and C == "fit"
+        constant = 0.0 if fitted else magnitude(C, "1", name="multiple_scattering")
         if constant < 0 or not 0 < tolerance < 1:
             raise RangeError(
                 f"multiple_scattering={C!r}, tolerance={tolerance!r}",
                 reason="the one is not negative, the other a part of the maximum of g",
-                fix="multiple_scattering=0.2, tolerance=1e-4",
+                fix="multiple_scattering=0.2 or 'fit', tolerance=1e-4",
             )
         temperature = resolve_temperature(value, T)
         per_gamma, displacement = scatterer(value, mass=mass, composition=composition, u2=u2)
@@ -286,20 +259,22 @@ class _Task:
                 reason=f"the data reach from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}",
                 fix="give an E_range of positive energies (neutron energy loss)",
             )
+        beyond = fitted & (E[in_E][-1] < E)
+        if fitted and not beyond.any():
+            raise RangeError(
+                "there is nothing beyond E_range to fit the multiple scattering in",
+                reason="it is told from phonons where there are none",
+                fix="E_range=('5 meV', '40 meV'), up to the highest phonon, or multiple_scattering=0.2",
+            )
         arguments = {
             "T": T, "E_range": E_range, "Q_range": Q_range, "mass": mass, "composition": composition, "u2": u2,
-            "multiple_scattering": constant, "below": below, "tolerance": tolerance,
+            "multiple_scattering": C if fitted else constant, "below": below, "tolerance": tolerance,
         }  # fmt: skip
-        return cls(
-            signal, temperature, displacement, per_gamma, E, np.append(lower, upper[-1]) * to_mev,
-            value["Q"].values * to_angstrom, np.where(in_Q, (q_upper - q_lower) * to_angstrom, 0.0), in_E, constant,
-            below, tolerance, 1 / to_mev, arguments,
+        grid = Inversion(
+            E, np.append(lower, upper[-1]) * to_mev, value["Q"].values * to_angstrom,
+            np.where(in_Q, (q_upper - q_lower) * to_angstrom, 0.0), in_E, beyond, constant, per_gamma, below, tolerance,
         )  # fmt: skip
-
-    @property
-    def positive(self) -> np.ndarray:
-        """Bins of the answer."""
-        return self.E > 0
+        return cls(signal, temperature, displacement, grid, arguments)
 
     def run(self, kernel: Any, dims: list[list[str]], sizes: dict[str, int]) -> Any:
         """Apply a kernel to every map over the leftover dimensions."""
@@ -324,7 +299,7 @@ class _Task:
     def conditions(self, u2: xr.DataArray, code: xr.DataArray) -> dict[str, Any]:
         """Return the coordinates that the answer rests on."""
         status = xr.apply_ufunc(
-            lambda c: np.array(_STATUSES)[np.asarray(c).astype(int)], code, dask="parallelized", output_dtypes=["<U16"]
+            lambda c: np.array(STATUSES)[np.asarray(c).astype(int)], code, dask="parallelized", output_dtypes=["<U16"]
         )
         labels = {
             name: (c.dims, c.data, {"units": COORDINATES[name][0], "long_name": COORDINATES[name][1]})
@@ -334,61 +309,11 @@ class _Task:
 
     def density(self, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float) -> tuple[Any, ...]:
         """Return g, its std and the report."""
-        end = self.solve(S, std, kelvin, u2)
-        report = (end.u2, end.code, end.iterations, end.change, end.orders, end.scale, end.extended)
+        end = self.grid.solve(S, std, kelvin, u2)
+        report = (end.u2, end.code, end.iterations, end.change, end.orders, end.scale, end.constant, end.extended)
         return end.g, end.g_std, *(np.float64(number) for number in report)
 
     def corrected(self, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float) -> tuple[Any, ...]:
         """Return S without its multiphonon part."""
-        end = self.solve(S, std, kelvin, u2)
+        end = self.grid.solve(S, std, kelvin, u2)
         return S - end.many, np.float64(end.u2), np.float64(end.code)
-
-    def solve(self, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float) -> _Solution:
-        """Iterate g → 2W → multiphonon → g."""
-        kT = float(boltzmann() * kelvin)
-        given = bool(np.isfinite(u2))
-        seen = np.isfinite(S) & self.used & (self.weight > 0)[:, np.newaxis]
-        known = seen.any(axis=0)
-        nothing = np.full(int(self.positive.sum()), np.nan)
-        if not known.any():
-            return _Solution(nothing, nothing, np.nan, np.full(S.shape, np.nan), 1, 0, np.nan, 0, np.nan, np.nan)
-        weight = np.where(seen, self.weight[:, np.newaxis], 0.0)
-        measured = (weight * np.where(seen, S, 0.0)).sum(axis=0)
-        # S_1/g but for ħ²/2M and 2W: 1/[E (1 − e^−x)] = 1/(E² ⟨n⟩/E).
-        with np.errstate(divide="ignore", invalid="ignore"):
-            by_energy = 1 / (self.E**2 * thermal_factor(self.E, np.array(kelvin), "quantum"))
-        displacement, per_gamma = (u2, 0.0) if given else (0.0, self.per_gamma)
-        many, orders, step = np.zeros(S.shape), 0, grid_step(self.E[known])
-        shape, change = np.full(self.E.size, np.nan), np.inf
-        for iteration in range(1, _MAX_ITERATIONS + 1):
-            by_momentum = self.Q**2 * np.exp(-(self.Q**2) * displacement)
-            per_g = np.where(known, by_energy, np.nan) * (weight * by_momentum[:, np.newaxis]).sum(axis=0)
-            scaled = (measured - (weight * many).sum(axis=0)) / per_g
-            modes = Modes.of(self.E, scaled, kT, below=self.below, step=step)
-            if not (modes.area > 0 and modes.gamma > 0):
-                return _Solution(
-                    nothing, nothing, np.nan, np.full(S.shape, np.nan), 2, iteration, np.nan, orders, np.nan, np.nan
-                )
-            # Where u² is given, it and g tell ħ²/2M.
-            per_gamma = u2 / modes.gamma if given else self.per_gamma
-            displacement = per_gamma * modes.gamma
-            scale = modes.area / per_gamma
-            new = scaled / modes.area
-            if iteration > 1:
-                change = float(np.nanmax(np.abs(new - shape)) / np.nanmax(np.abs(new)))
-            shape = new
-            two_w = self.Q**2 * displacement
-            orders = orders_needed(float(two_w.max()), _ORDERS_TOLERANCE)
-            binned = np.stack([onto_bins(A, modes.step, self.edges) for A in expansion(modes, orders)[2:]])
-            many = scale * (1 + self.multiple_scattering) * (order_weights(two_w, orders)[:, 2:] @ binned)
-            if change < self.tolerance:
-                break
-        ok = change < self.tolerance
-        g_std = nothing
-        if std.ndim:
-            variance = (weight**2 * np.where(seen, std, 0.0) ** 2).sum(axis=0)
-            g_std = (np.sqrt(variance) / np.abs(per_g * modes.area))[self.positive]
-        return _Solution(
-            shape[self.positive] if ok else nothing, g_std if ok else nothing, displacement if ok else np.nan,
-            many if ok else np.full(S.shape, np.nan), 0 if ok else 3, iteration, change, orders, scale, modes.extended,
-        )  # fmt: skip
