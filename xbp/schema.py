@@ -89,6 +89,7 @@ RESULTS: Final = (
     "thermodynamics",
     "glass_transition",
     "kinematic_limits",
+    "compare",
 )
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.
