@@ -137,12 +137,16 @@ def test_leaves_that_are_none(glass: xr.Dataset, b: xr.Dataset, fit: xr.Dataset)
         (glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12)), QuantityError, "one energy"),
         (fit.drop_vars("peak_status"), QuantityError, "missing"),
         (
-            fit.assign(energy_std=-fit.energy_std - 1).assign(energy_std=((), -1.0, {"units": "meV"})),
+            fit.assign(energy_std=((), -1.0, {"units": "meV"})),
             QuantityError,
             "neg",
         ),
         (fit.assign(energy=((), 5.0)), UnitsError, "units"),
         (fit.assign(energy=((), 5.0, {"units": "K"})), UnitsError, "energy"),
+        (fit.drop_vars("theta_D"), QuantityError, "theta_D"),
+        (fit.drop_vars("correlation"), QuantityError, "correlation"),
+        (fit.isel(parameter=slice(0, 3)), QuantityError, "correlation"),
+        (fit.assign(debye_level=("x", [1.0, 2.0])), QuantityError, "debye_level"),
         (fit.assign(status=((), "fine")), QuantityError, "none that a fit has"),
         (glass.bp.to_bqe().bp.cut_E(3, width=0.5).bp.scale_to_sq(glass.Sq), QuantityError, "table of results"),
     ):

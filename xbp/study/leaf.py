@@ -124,6 +124,12 @@ def _kind(name: str, ds: xr.Dataset) -> str:
                 reason=f"xbp fits {', '.join(map(repr, get_args(Method)))}",
                 fix="choose one of them",
             )
+        if "box_phonon" in ds.coords and ds["box_phonon"].ndim:
+            raise QuantityError(
+                f"'box_phonon' is over {ds['box_phonon'].dims}",
+                reason="a box has one",
+                fix="choose one: data.isel(...)",
+            )
         if OPTION + "debye_energy" in ds.attrs and signal.quantity.name != "vibrational_dos":
             raise QuantityError(
                 f"debye_energy is given for a {signal.quantity.name!r}",
@@ -151,6 +157,8 @@ def _kind_of_table(table: str, ds: xr.Dataset) -> str:
     heat = table == "fit_heat_capacity"
     status = "peak_status" if heat else "status"
     needed = ["energy", "energy_std", status, *(["energy_E", "energy_E_std", "status"] if heat else [])]
+    # These are drawn, or told beside the energy, where they are known.
+    others = [key for key in ("E_low", "E_high", "chi2_reduced", "box_phonon", "debye_level") if key in ds.variables]
     for key in needed:
         if key not in ds or ds[key].ndim or (ds[key].dtype.kind not in ("OUST" if "status" in key else "fiu")):
             raise QuantityError(
@@ -164,10 +172,31 @@ def _kind_of_table(table: str, ds: xr.Dataset) -> str:
             raise QuantityError(
                 f"'{key}' is {str(ds[key].values)[:40]!r}", reason="it is none that a fit has", fix="fit again"
             )
+    if heat:
+        _require_whole_fit(ds)
+    for key in others:
+        if ds[key].ndim or ds[key].dtype.kind not in "fiu" or "units" not in ds[key].attrs:
+            raise QuantityError(f"'{key}' is no number with units", reason="a leaf has one peak", fix="fit again")
     if any(float(ds[key]) < 0 for key in needed if "status" not in key):
         raise QuantityError("an energy, or its std, is negative", reason="it is not", fix="fit again")
     _check_numbers(ds)
     return "stated" if not heat and ds.attrs.get("method") == "stated" else table
+
+
+def _require_whole_fit(ds: xr.Dataset) -> None:
+    """Refuse a fitted heat capacity that its g(E) cannot be computed from."""
+    numbers = [f"{name}{end}" for name in ("n_D", "theta_D", "n_E", "theta_E", "sigma_E") for end in ("", "_std")]
+    broken = [key for key in numbers if key not in ds or ds[key].ndim or ds[key].dtype.kind not in "fiu"]
+    square = ("parameter", "other_parameter")
+    known = "correlation" in ds and ds["correlation"].dims == square and set(square) <= set(ds.coords)
+    if not known or any(not set(numbers[::2]) <= set(ds[dim].values.tolist()) for dim in square):
+        broken.append("correlation")
+    if broken:
+        raise QuantityError(
+            f"'{broken[0]}' is missing, or is not of one fit",
+            reason="g(E) is computed from all parameters and their correlation",
+            fix="pass the whole table that .bp.fit_heat_capacity() returned",
+        )
 
 
 def _check_numbers(ds: xr.Dataset) -> None:
