@@ -1,12 +1,12 @@
 """xbp: boson-peak analysis of glasses as one chain of unit-checked calls on xarray data.
 
-``import xbp`` registers the accessor ``.bp`` on DataArray and Dataset; every one of its methods is a
-function of the same name here.
+``import xbp`` registers the accessor ``.bp`` on DataArray and Dataset, whose methods are functions of the same name
+here, and on DataTree, whose methods are those of `xbp.study`.
 """
 
 from importlib.metadata import version as _version
 
-from xbp import accessor, errors, md, models, plot, tutorial
+from xbp import accessor, errors, md, models, plot, study, tutorial
 from xbp.construct import new_dataset
 from xbp.describe import describe
 from xbp.io import open_dataset, to_columns, to_netcdf, to_nxspe, to_sqw
@@ -62,6 +62,7 @@ from xbp.reduction import (
     to_sqe,
     to_vibrational_dos,
 )
+from xbp.study import new_study, open_study, stated_energy
 
 # These stand above the engine, whose answers they compare, and are found among its functions all the same.
 md.compare_fluctuations = compare_fluctuations
@@ -105,9 +106,11 @@ __all__ = [
     "models",
     "multiphonon_sqe",
     "new_dataset",
+    "new_study",
     "normalize_to_sum_rule",
     "normalize_to_vanadium",
     "open_dataset",
+    "open_study",
     "phonon_dispersion",
     "plot",
     "rebin",
@@ -116,6 +119,8 @@ __all__ = [
     "scale_to_sq",
     "size_series",
     "sound_velocity",
+    "stated_energy",
+    "study",
     "subtract",
     "to_bqe",
     "to_columns",

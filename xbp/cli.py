@@ -1,4 +1,4 @@
-"""The command line: ``xbp demo``, ``xbp convert``, ``xbp glass``."""
+"""The command line: ``xbp demo``, ``xbp convert``, ``xbp glass``, ``xbp report``."""
 
 from __future__ import annotations
 
@@ -124,3 +124,22 @@ def glass(system: str, out: Path, composition: str | None, **options: Any) -> No
     click.echo(f"{out}: {traj.sizes['atom']} atoms, {traj.sizes['time']} frames")
     if str(tg.status.values) == "ok":
         click.echo(f"glass transition at {float(tg.Tg):.0f} +- {float(tg.Tg_std):.0f} K, from the {tg.attrs['from']}")
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="HTML page to make.")
+@click.option("--among", multiple=True, metavar="LEAF", help="Compare this leaf with the others named; repeat it.")
+@click.option(
+    "--heat-capacity",
+    type=click.Choice(["peak", "einstein"]),
+    default="peak",
+    show_default=True,
+    help="Which energy stands for a fitted heat capacity.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the page.")
+def report(study: Path, out: Path, among: tuple[str, ...], heat_capacity: Any, overwrite: bool) -> None:
+    """Write the study in the netCDF file STUDY as one self-contained HTML page."""
+    tree = xbp.open_study(study)
+    xbp.study.report(tree, out, among=among or None, heat_capacity=heat_capacity, overwrite=overwrite)
+    click.echo(f"{out}: {xbp.study.summary(tree).splitlines()[0]}")

@@ -356,6 +356,19 @@ def _kinematic_limits(table: xr.Dataset) -> str:
     return f"the instrument reaches Q from {low:.3g} to {high:.3g}{_units(table.Q_min)}"
 
 
+def _compare(table: xr.Dataset) -> str:
+    lines = [
+        f"{int(table.n_energies)} boson-peak energies: largest discrepancy {100 * float(table.discrepancy):.3g} %, "
+        f"mean {_number(table, 'mean_energy')}, chi2 {float(table.chi2):.3g} with {int(table.degrees_of_freedom)} "
+        f"degrees of freedom (p {float(table.p_value):.2g})"
+    ]
+    for i, name in enumerate(table.leaf.values):
+        status = str(table.status.values[i])
+        left_out = "" if int(table.compared[i]) else " (not compared)"
+        lines.append(f"  {name}: {_number(table, 'energy', {'leaf': i}) if status == OK else status}{left_out}")
+    return "\n".join(lines)
+
+
 _SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
     "boson_peak": _boson_peak,
     "dispersion": _dispersion,
@@ -373,4 +386,5 @@ _SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
     "thermodynamics": _thermodynamics,
     "glass_transition": _glass_transition,
     "kinematic_limits": _kinematic_limits,
+    "compare": _compare,
 }

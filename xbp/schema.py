@@ -90,6 +90,7 @@ RESULTS: Final = (
     "thermodynamics",
     "glass_transition",
     "kinematic_limits",
+    "compare",
 )
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.
@@ -103,6 +104,7 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "u2": ("angstrom**2", "mean-square displacement per axis"),
     "two_theta": ("degree", "scattering angle"),
     "incident_energy": ("meV", "incident energy"),
+    "wavelength": ("nm", "wavelength of the scattered light"),
 }
 
 

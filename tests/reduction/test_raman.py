@@ -249,6 +249,51 @@ def test_agrees_with_the_published_correction_up_to_its_prefactor(shared_data: P
     assert over_the_peak.max() / over_the_peak.min() < 1.02
 
 
+@pytest.mark.parametrize("name", ["ae0202.txt", "BD1469.txt"])
+def test_the_peak_of_measured_glasses_is_found_without_a_range(shared_data: Path, name: str) -> None:
+    ds = open_columns(shared_data / "raman" / name, quantity="raman_intensity", units="1", coordinate_units="1/cm")
+    B = ds.bp.to_reduced_raman("295 K")
+    found, ranged = B.bp.boson_peak(), B.bp.boson_peak(E_range=("25 1/cm", "150 1/cm"))
+    assert str(found.status.values) == "ok"
+    assert float(found.energy) == pytest.approx(float(ranged.energy), abs=1.5)
+    assert float(found.E_low) < 45
+    assert 200 < float(found.E_high) < 300
+
+
+def test_a_band_is_no_boson_peak(shared_data: Path) -> None:
+    """A spectrum that begins at 580 1/cm has none, and its bands are not taken for one."""
+    ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm")
+    peak = ds.bp.to_reduced_raman("295 K").bp.boson_peak()
+    assert str(peak.status.values) == "no maximum"
+    assert np.isnan(peak.energy)
+
+
+def test_finely_stepped_noise_does_not_hide_the_peak() -> None:
+    """Noise that falls with energy, in steps of 1/100 of the peak, as detectors with many pixels give it."""
+    e = np.arange(2.0, 190, 0.09)
+    true = np.exp(-(np.log(e / 8) ** 2) / (2 * 0.9**2))
+    for seed in range(5):
+        noisy = true * (1 + np.random.default_rng(seed).normal(0, 0.02, e.size)) / (1 + e / 8)
+        B = xbp.new_dataset("reduced_dos", noisy, units="1", coords={"E": (e, "meV")})
+        peak = B.bp.boson_peak()
+        top = float(e[np.argmax(true / (1 + e / 8))])
+        assert str(peak.status.values) == "ok"
+        assert float(peak.energy) == pytest.approx(top, rel=0.06)
+
+
+def test_columns_of_wavelengths(tmp_path: Path) -> None:
+    nm = np.linspace(545, 533, 30)
+    path = tmp_path / "spectrum.txt"
+    np.savetxt(path, np.stack([nm, nm - 500], axis=1))
+    said = {"quantity": "raman_intensity", "units": "1", "coordinate": "wavelength"}
+    ds = xr.open_dataset(path, engine="columns", coordinate_units="nm", **said).bp.to_raman_shift("532 nm")
+    np.testing.assert_allclose(ds.E, np.sort(1e7 / 532 - 1e7 / nm), rtol=1e-9)
+    np.testing.assert_allclose(ds.I, np.sort(nm) - 500)
+    assert ds.bp.to_reduced_raman("295 K").B.attrs["quantity"] == "reduced_dos"
+    with pytest.raises(UnitsError):
+        open_columns(path, coordinate_units="meV", **said)  # type: ignore[arg-type]
+
+
 def test_a_spectrum_without_a_boson_peak(shared_data: Path) -> None:
     ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm")
     with pytest.raises(RangeError, match="holds no data"):

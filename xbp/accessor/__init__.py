@@ -15,6 +15,7 @@ import xarray as xr
 from xbp import io, peaks, reduction
 from xbp.accessor.corrections import CorrectionMethods
 from xbp.accessor.figures import PlotAccessor
+from xbp.accessor.study import StudyAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.describe import describe, describe_html
 from xbp.models.factors import Convention
@@ -24,7 +25,7 @@ from xbp.reduction.heat_capacity import Amount
 from xbp.reduction.powder import KiOverKf, Variance
 from xbp.units import Frequency
 
-__all__ = ["BosonPeakAccessor", "PlotAccessor"]
+__all__ = ["BosonPeakAccessor", "PlotAccessor", "StudyAccessor"]
 
 Data = Any  # what goes in comes out: a DataArray or a Dataset
 

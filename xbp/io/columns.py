@@ -64,8 +64,8 @@ def open_columns(
     units : str
         Of the values; "1" where they are arbitrary.
     coordinate : str, optional
-        What the first column is: "E", "Q", "temperature", "time" or "r". By default the last
-        dimension of the quantity.
+        What the first column is: "E", "Q", "temperature", "time", "r", or "wavelength" of a Raman spectrum, which
+        `to_raman_shift` turns into the shift. By default the last dimension of the quantity.
     coordinate_units : str
         Its units; it stays in them, and ``.bp.convert`` changes them.
     T : scalar with units, optional

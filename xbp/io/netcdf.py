@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 else:
     h5py = lazy_loader.load("h5py")
 
-__all__ = ["decline", "open_netcdf", "to_netcdf"]
+__all__ = ["decline", "open_netcdf", "open_tree", "to_netcdf", "tree_to_netcdf"]
 
 _CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 
@@ -65,24 +67,10 @@ def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, 
     if isinstance(plain, xr.DataArray):
         row = QUANTITIES.get(str(plain.attrs.get("quantity")))
         plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
-    _check_attributes(plain)
-    ds = plain.copy()
+    ds, encoding = _prepared(plain)
     ds.attrs.setdefault("Conventions", CONVENTIONS)
     ds.attrs.setdefault("xbp_schema", SCHEMA_VERSION)
-    encoding: dict[Any, dict[str, Any]] = {}
-    for name, variable in ds.variables.items():
-        # What a variable was read with (chunks, packing, fill) is of the old file, not of the data.
-        variable.encoding = {}
-        compressed = {"zlib": True, "complevel": 4} if variable.ndim and variable.dtype.kind in "fiu" else {}
-        no_fill = {"_FillValue": None} if name in ds.coords else {}
-        encoding[name] = compressed | no_fill
-    with new_file(path, overwrite=overwrite) as (temporary, target):
-        _write(ds, temporary, encoding, target)
-
-
-def _write(ds: xr.Dataset, temporary: str, encoding: dict[Any, dict[str, Any]], target: Path) -> None:
-    """Write, and read back: what does not come back identical is not published."""
-    try:
+    with new_file(path, overwrite=overwrite) as (temporary, target), _refusal(target):
         ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
         with xr.open_dataset(temporary, engine="netcdf4") as back:
             # dask arrays would be computed a second time for it; their labels must do.
@@ -90,6 +78,46 @@ def _write(ds: xr.Dataset, temporary: str, encoding: dict[Any, dict[str, Any]], 
             faithful = back.drop_vars(lazy).identical(ds.drop_vars(lazy)) and all(
                 back[name].attrs == ds[name].attrs and back[name].dims == ds[name].dims for name in lazy
             )
+        _require_faithful(faithful, target)
+
+
+def tree_to_netcdf(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Archive a tree of Datasets, one group each, as `to_netcdf` does a single one.
+
+    Raises
+    ------
+    FileFormatError, QuantityError
+        As for `to_netcdf`.
+    """
+    nodes, encoding = dict[str, xr.Dataset](), dict[str, Any]()
+    for node in tree.subtree:
+        nodes[node.path], encoding[node.path] = _prepared(unwrap(node.to_dataset(inherit=False).compute())[0])
+    plain = xr.DataTree.from_dict(nodes, name=tree.name)
+    with new_file(path, overwrite=overwrite) as (temporary, target), _refusal(target):
+        plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        with xr.open_datatree(temporary, engine="netcdf4") as back:
+            _require_faithful(back.identical(plain), target)
+
+
+def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]:
+    """Return a Dataset free of what it was read with, and how to write it."""
+    _check_attributes(plain)
+    ds = plain.copy()
+    encoding: dict[Any, dict[str, Any]] = {}
+    for name, variable in ds.variables.items():
+        # What a variable was read with (chunks, packing, fill) is of the old file, not of the data.
+        variable.encoding = {}
+        compressed = {"zlib": True, "complevel": 4} if variable.ndim and variable.dtype.kind in "fiu" else {}
+        no_fill = {"_FillValue": None} if name in ds.coords else {}
+        encoding[name] = compressed | no_fill
+    return ds, encoding
+
+
+@contextlib.contextmanager
+def _refusal(target: Path) -> Iterator[None]:
+    """Turn what netCDF cannot write into an error of xbp."""
+    try:
+        yield
     except XbpError:
         raise
     except Exception as error:  # netCDF4, HDF5 and xarray raise a dozen kinds
@@ -98,6 +126,10 @@ def _write(ds: xr.Dataset, temporary: str, encoding: dict[Any, dict[str, Any]], 
             reason=f"{type(error).__name__}: {error}",
             fix="keep names and attributes to plain text and numbers, and see that there is room on the disk",
         ) from error
+
+
+def _require_faithful(faithful: bool, target: Path) -> None:
+    """Refuse to publish what does not come back identical."""
     if not faithful:
         raise FileFormatError(
             f"cannot write {target}",
@@ -177,3 +209,32 @@ def open_netcdf(path: Path) -> xr.Dataset:
             reason=f"{type(error).__name__}: {error}",
             fix="it may be truncated: copy it again from its source",
         ) from error
+
+
+#: What a tree of Datasets may hold in all, uncompressed, to be read into memory.
+_MAX_BYTES = 2**31
+
+
+def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Read a tree of Datasets into memory.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no netCDF file, is damaged, or claims to be larger than 2 GB.
+    """
+    try:
+        where = Path(path)
+        reason = decline(where)
+        if reason is None:
+            with xr.open_datatree(where, engine="netcdf4", cache=False) as tree:
+                if tree.nbytes > _MAX_BYTES:
+                    raise ValueError(f"it claims to hold {tree.nbytes / 1e9:.3g} GB")
+                return tree.load()
+    except HDF5_ERRORS as error:
+        reason = f"{type(error).__name__}: {error}"
+    raise FileFormatError(
+        f"{path!r} cannot be read as a netCDF file of groups",
+        reason=reason,
+        fix="it may be truncated, or another format: copy it again from its source",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import lazy_loader
@@ -12,6 +12,7 @@ import numpy as np
 from xbp.construct import new_dataset
 from xbp.errors import QuantityError
 from xbp.models.debye_einstein import debye_dos, debye_einstein, gaussian_dos, start_of_fit
+from xbp.models.disorder import fluctuating_elasticity_dos, soft_potential_dos
 from xbp.models.factors import boltzmann, thermal_factor
 from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
 from xbp.schema import COORDINATES, QUANTITIES
@@ -46,6 +47,8 @@ class NamedModel:
         Units the function is written in, where it holds constants of nature.
     guess : callable
         (x, y) → parameters to start a fit from.
+    below : dict of str to float
+        Upper limits of parameters.
     """
 
     name: str
@@ -56,6 +59,7 @@ class NamedModel:
     guess: Callable[[np.ndarray, np.ndarray], dict[str, float]]
     x_units: str | None = None
     y_units: str | None = None
+    below: dict[str, float] = field(default_factory=dict)
 
 
 def lognormal_scattering(E: np.ndarray, energy: float, height: float, sigma: float, T: float) -> np.ndarray:
@@ -114,6 +118,18 @@ def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }  # fmt: skip
 
 
+def _guess_soft_potential(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    # g/E rises to its plateau, half of which it has reached at 0.7 E_b.
+    per_energy = y / np.where(x > 0, x, np.inf)
+    plateau = float(np.median(per_energy[x.size // 2 :]))
+    rising = x[(x > 0) & (per_energy < plateau / 2)]
+    return {"slope": plateau, "energy_b": float(rising[-1] if rising.size else x[0]) / 0.7}
+
+
+def _guess_elasticity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    return {"area": float(np.trapezoid(y, x)), "energy_D": 1.2 * float(x[np.argmax(y)]), "disorder": 0.15}
+
+
 _ROWS = (
     NamedModel(
         "lognormal", lognormal, "reduced_dos", {"energy": "x", "height": "y", "sigma": "1"},
@@ -139,6 +155,15 @@ _ROWS = (
         "debye_gaussian_dos", debye_gaussian_dos, "vibrational_dos",
         {"n_D": "x*y", "energy_D": "x", "n_E": "x*y", "energy_E": "x", "sigma_E": "x"},
         ("energy_D", "energy_E", "sigma_E"), _guess_dos,
+    ),
+    NamedModel(
+        "soft_potential_dos", soft_potential_dos, "vibrational_dos", {"slope": "y/x", "energy_b": "x"}, ("energy_b",),
+        _guess_soft_potential,
+    ),
+    NamedModel(
+        "fluctuating_elasticity_dos", fluctuating_elasticity_dos, "vibrational_dos",
+        {"area": "x*y", "energy_D": "x", "disorder": "1"}, ("energy_D", "disorder"), _guess_elasticity,
+        below={"disorder": 0.25},
     ),
     NamedModel(
         "debye_einstein", debye_einstein, "heat_capacity",
@@ -181,7 +206,8 @@ def lmfit_model(name: str) -> Any:
     ----------
     name : str
         One of `MODELS`: lognormal, gaussian, lognormal_scattering (Eq. 3 at one Q; E in meV, T in K),
-        damped_oscillator, damped_oscillator_current, debye_gaussian_dos, debye_einstein (T in K, C in J/mol/K).
+        damped_oscillator, damped_oscillator_current, debye_gaussian_dos, soft_potential_dos,
+        fluctuating_elasticity_dos, debye_einstein (T in K, C in J/mol/K).
 
     Returns
     -------
@@ -202,6 +228,8 @@ def lmfit_model(name: str) -> Any:
     model = lmfit.Model(row.function, name=name)
     for parameter in row.positive:
         model.set_param_hint(parameter, min=0.0)
+    for parameter, limit in row.below.items():
+        model.set_param_hint(parameter, max=limit)
     return model
 
 

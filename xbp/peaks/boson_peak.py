@@ -21,6 +21,10 @@ __all__ = ["boson_peak"]
 # phonons: windows of 10 ps make a line that is some 0.6 meV wide at 2 meV.
 _NEAR = 0.15
 
+# Where no range is given, in meV: boson peaks lie at a few, and what Raman spectra show above this are bands of
+# groups of atoms.
+_HIGHEST = 30.0
+
 _SIGNALS = (
     "reduced_dos",
     "generalized_dos",
@@ -47,8 +51,8 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         ``lognormal``: height · exp(−ln²(E/E_BP)/2σ²); ``quadratic``: a parabola through the top
         (bins above 0.8 of the maximum and their neighbours); ``gaussian``: a Gaussian on a straight background.
     E_range : pair of scalars with units, optional
-        Energies to fit. By default the most prominent interior maximum, down its sides to half
-        height or the next minimum, found in each spectrum. The result depends on this choice where
+        Energies to fit. By default the most prominent interior maximum below 30 meV, down its sides to half
+        height or to where it rises again, found in each spectrum. The result depends on this choice where
         the peak has not the shape fitted: it belongs to every quoted number.
 
     Returns
@@ -112,12 +116,14 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         # Of a series of boxes each has its own.
         box = mark.fillna(0.0) * convert_factor(units, value["E"].attrs["units"], name="'box_phonon'", energy=True)
     has_std = signal.std is not None
+    to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    highest = None if E_range is not None else _HIGHEST / to_mev
     numbers, code = xr.apply_ufunc(
         _fit_one,
         value.isel(E=in_range),
         signal.std.isel(E=in_range) if signal.std is not None else np.nan,
         box,
-        kwargs={"E": E, "method": method, "automatic": E_range is None},
+        kwargs={"E": E, "method": method, "highest": highest},
         input_core_dims=[["E"], ["E"] if has_std else [], []],
         output_core_dims=[["_number"], []],
         vectorize=True,
@@ -167,15 +173,15 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
 
 
 def _fit_one(
-    B: np.ndarray, std: np.ndarray, box: float, *, E: np.ndarray, method: Method, automatic: bool
+    B: np.ndarray, std: np.ndarray, box: float, *, E: np.ndarray, method: Method, highest: float | None
 ) -> tuple[np.ndarray, int]:
     known = std if std.ndim else None
     fit: PeakFit
     if not np.isfinite(B).any():
         fit = PeakFit(NO_DATA)
-    elif automatic:
-        above = box * (1 + _NEAR) <= E
-        limits = peak_range(E[above], B[above], None if known is None else known[above])
+    elif highest is not None:
+        sought = (box * (1 + _NEAR) <= E) & (highest >= E)
+        limits = peak_range(E[sought], B[sought], None if known is None else known[sought])
         if limits is None:
             fit = PeakFit(NO_MAXIMUM)
         else:

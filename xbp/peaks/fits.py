@@ -35,6 +35,9 @@ _MAXIMUM_CHI2 = 16.0
 # Bins of the running mean in which a top is sought.
 _SMOOTHING = 3
 
+# The same where no range is given, as a part of the energy: of bins much narrower than a boson peak three are too few.
+_REACH = 0.1
+
 # The local parabola uses the top of the peak: bins at least this part of the maximum, and their neighbours.
 _TOP = 0.8
 
@@ -316,11 +319,21 @@ def _smoothed(y: np.ndarray) -> np.ndarray:
     return np.convolve(np.pad(y, _SMOOTHING // 2, mode="edge"), np.ones(_SMOOTHING) / _SMOOTHING, mode="valid")
 
 
+def _smoothed_over_energy(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the running mean within 10 % of each energy, at least of three bins, and the number of bins in it."""
+    i = np.arange(x.size)
+    first = np.maximum(np.minimum(np.searchsorted(x, x * (1 - _REACH)), i - 1), 0)
+    last = np.minimum(np.maximum(np.searchsorted(x, x * (1 + _REACH), side="right"), i + 2), x.size)
+    total = np.concatenate([[0.0], np.cumsum(y)])
+    return (total[last] - total[first]) / (last - first), last - first
+
+
 def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[float, float] | None:
     """Find the range of the broadest interior maximum, where the user named none.
 
-    The spectrum is smoothed over three bins; the most prominent maximum above its noise counts, and the
-    range goes down both its sides to half its height or to the next minimum.
+    The spectrum is smoothed over three bins, or a tenth of the energy to each side where these are more: a boson peak
+    is broad, and finely stepped noise is not. The most prominent maximum above its noise counts, and the range goes
+    down both its sides to half its height or to where it rises above its noise again.
 
     Parameters
     ----------
@@ -340,19 +353,27 @@ def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[fl
     x, y = E[usable], B[usable]
     if x.size < 5:
         return None
-    smooth = _smoothed(y)
-    noise = _scatter(y) if std is None else float(np.median(std[usable]))
-    needed = max(2 * _SIGNIFICANT * noise / np.sqrt(_SMOOTHING), 1e-3 * float(np.ptp(smooth)))
-    peaks, properties = scipy.signal.find_peaks(smooth, prominence=needed)
-    if peaks.size == 0:
-        return None
-    top = int(peaks[np.argmax(properties["prominences"])])
-    first = last = top
-    while first > 0 and smooth[first - 1] <= smooth[first] and smooth[first] > smooth[top] / 2:
-        first -= 1
-    while last + 1 < x.size and smooth[last + 1] <= smooth[last] and smooth[last] > smooth[top] / 2:
-        last += 1
-    return float(x[first]), float(x[last])
+    smooth, n_smoothed = _smoothed_over_energy(x, y)
+    least = 1e-3 * float(np.ptp(smooth))
+    peaks, properties = scipy.signal.find_peaks(smooth, prominence=least)
+    for i in np.argsort(-properties["prominences"], kind="stable"):
+        top = int(peaks[i])
+        # Noise as it is about this maximum: counting makes it another at every energy.
+        near = (x > x[top] / 2) & (x < 2 * x[top])
+        noise = float(np.median(std[usable][near])) if std is not None else _scatter(y[near] if near.sum() > 4 else y)
+        needed = max(2 * _SIGNIFICANT * noise / np.sqrt(n_smoothed[top]), least)
+        if properties["prominences"][i] >= needed:
+            left, right = _foot(smooth[top::-1], needed), _foot(smooth[top:], needed)
+            return float(x[top - left]), float(x[top + right])
+    return None
+
+
+def _foot(side: np.ndarray, noise: float) -> int:
+    """Return how far a side of a peak goes down, from its top on: to half height, or to where it rises again."""
+    lowest = np.minimum.accumulate(side)
+    end = np.flatnonzero((side <= side[0] / 2) | (side > lowest + noise))
+    reached = int(end[0]) if end.size else side.size - 1
+    return int(np.argmin(side[: reached + 1]))
 
 
 def evaluate(method: Method, E: np.ndarray, fit: dict[str, float]) -> np.ndarray:

@@ -59,7 +59,10 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     >>> I.bp.to_raman_shift("532 nm").E.values.round(2)
     array([ 0.  , 35.27, 70.4 ])
     """
-    signal = read(data, "raman_intensity")
+    plain, rewrap = unwrap(data) if isinstance(data, xr.DataArray | xr.Dataset) else (data, None)
+    if rewrap is not None and "wavelength" in plain.coords and plain["wavelength"].dims == ("wavelength",):
+        plain = plain.sortby("wavelength")
+    signal = read(plain, "raman_intensity")
     value = signal.value
     if "wavelength" not in value.dims or "wavelength" not in value.coords:
         raise CoordinateError(
@@ -83,22 +86,21 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
             fix="drop such points; laser='532 nm'",
         )
     shift = raman_shift(nm, line)
-    order = np.argsort(shift, kind="stable")
     attrs = {"units": "1/cm", "long_name": COORDINATES["E"][1]}
 
     def moved(array: xr.DataArray) -> xr.DataArray:
         bare = array.drop_vars([c for c in array.coords if "wavelength" in array[c].dims])
-        return bare.isel(wavelength=order).rename(wavelength="E").assign_coords(E=("E", shift[order], attrs))
+        return bare.rename(wavelength="E").assign_coords(E=("E", shift, attrs))
 
     out = moved(value)
-    answer: Data = signal.answer(
+    answer = signal.answer(
         out,
         None if signal.std is None else moved(signal.std),
         operation="to_raman_shift",
         arguments={"laser": f"{line:.10g} nm"},
     )
-    read(answer, "raman_intensity")  # two pixels at one wavelength are found out here
-    return answer
+    shifted: Data = rewrap(answer) if rewrap is not None else answer
+    return shifted
 
 
 def to_reduced_raman(

@@ -1,0 +1,132 @@
+"""The comparison table, against numbers done by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xbp
+from xbp.errors import QuantityError
+
+PAPER = {"ins": "5.5 meV", "raman": "6.0 meV", "heat_capacity": "6.2 meV"}
+
+
+def stated(**energies: tuple[str, str | None]) -> xr.DataTree:
+    return xbp.new_study({k: xbp.stated_energy(e, s, reference="doi:...") for k, (e, s) in energies.items()})
+
+
+def test_the_paper_s_table() -> None:
+    table = stated(**{k: (v, "0.4 meV") for k, v in PAPER.items()}).bp.compare()
+    assert table.energy.values.tolist() == [5.5, 6.0, 6.2]
+    assert float(table.discrepancy) == pytest.approx(0.7 / 6.2)
+    assert round(100 * float(table.discrepancy)) == 11
+    assert float(table.discrepancy_std) == pytest.approx(5.5 / 6.2 * np.hypot(0.4 / 5.5, 0.4 / 6.2))
+    assert float(table.spread) == pytest.approx(0.7)
+    assert float(table.mean_energy) == pytest.approx(5.9)
+    assert float(table.mean_energy_std) == pytest.approx(0.4 / np.sqrt(3))
+    chi2 = (0.4**2 + 0.1**2 + 0.3**2) / 0.4**2
+    assert float(table.chi2) == pytest.approx(chi2)
+    assert float(table.p_value) == pytest.approx(scipy.stats.chi2.sf(chi2, 2))
+    assert "11.3 %" in repr(table.bp)
+
+
+@given(
+    st.lists(st.tuples(st.floats(1, 20), st.floats(0.01, 2)), min_size=2, max_size=6),
+    st.sampled_from([("meV", 1.0), ("THz", 0.2417989242), ("1/cm", 8.065543937)]),
+)
+def test_any_energies_in_any_units(given_: list[tuple[float, float]], unit: tuple[str, float]) -> None:
+    name, factor = unit
+    e, s = np.array(given_).T
+    table = stated(
+        **{f"leaf{i}": (f"{x * factor!r} {name}", f"{d * factor!r} {name}") for i, (x, d) in enumerate(given_)}
+    ).bp.compare()
+    np.testing.assert_allclose(table.energy, e, rtol=1e-8)
+    np.testing.assert_allclose(table.energy_std, s, rtol=1e-8)
+    mean = np.average(e, weights=s**-2.0)
+    np.testing.assert_allclose(table.mean_energy, mean, rtol=1e-8)
+    np.testing.assert_allclose(table.chi2, (((e - mean) / s) ** 2).sum(), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(table.discrepancy, np.ptp(e) / e.max(), rtol=1e-6, atol=1e-9)
+
+
+def test_leaves_without_an_error_take_no_part_in_chi2() -> None:
+    table = stated(a=("5 meV", None), b=("6 meV", "0.5 meV"), c=("7 meV", "0.5 meV")).bp.compare()
+    assert np.isnan(table.energy_std[0])
+    assert float(table.discrepancy) == pytest.approx(2 / 7)
+    assert (float(table.mean_energy), float(table.chi2), int(table.degrees_of_freedom)) == (6.5, pytest.approx(2.0), 1)
+    alone = stated(a=("5 meV", None), b=("6 meV", "0.5 meV")).bp.compare()
+    assert np.isnan(alone.chi2)
+    assert np.isnan(alone.p_value)
+    assert np.isnan(stated(a=("5 meV", None)).bp.compare().discrepancy)
+
+
+def test_among() -> None:
+    study = stated(a=("5 meV", "1 meV"), b=("6 meV", "1 meV"), md=("3 meV", "1 meV"))
+    table = study.bp.compare(["a", "b"])
+    assert table.compared.values.tolist() == [1, 1, 0]
+    assert float(table.discrepancy) == pytest.approx(1 / 6)
+    assert float(table.energy.sel(leaf="md")) == 3
+    for among in (["c"], [], "x"):
+        with pytest.raises(QuantityError, match="among"):
+            study.bp.compare(among)
+    with pytest.raises(QuantityError, match="heat_capacity"):
+        study.bp.compare(heat_capacity="debye")
+
+
+def test_spectra_give_their_own_peaks(glass: xr.Dataset) -> None:
+    """What compare says of a leaf is what the chain says of it, in every unit."""
+    b = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5))
+    peak = b.bp.boson_peak("quadratic", E_range=(1.2, 20))
+    for data in (glass, glass.bp.convert(E="1/cm", Q="1/nm"), glass.bp.to_gdos(), glass.bp.to_bqe()):
+        table = xbp.new_study(
+            {"md": data},
+            Q_range={"md": ("2.1 1/angstrom", "8.5 1/angstrom")},
+            E_range={"md": ("1.2 meV", "20 meV")},
+            method={"md": "quadratic"},
+            systematic={"md": "0.3 meV"},
+        ).bp.compare()
+        assert float(table.energy[0]) == pytest.approx(float(peak.energy), rel=1e-6)
+        assert float(table.statistical_std[0]) == pytest.approx(float(peak.energy_std), rel=1e-3)
+        assert float(table.energy_std[0]) == pytest.approx(float(np.hypot(peak.energy_std, 0.3)), rel=1e-5)
+        assert float(table.box_phonon[0]) == pytest.approx(float(glass.box_phonon))
+
+
+def test_a_status_is_carried_not_hidden(glass: xr.Dataset) -> None:
+    cut = {"Q_range": {"md": (2.1, 8.5)}}
+    low = glass.assign_coords(box_phonon=((), 2.2, {"units": "meV"}))
+    for data, limits, status in (
+        (low, ("1.2 meV", "12 meV"), "box phonon"),
+        (glass, ("2.2 meV", "12 meV"), "maximum at edge"),
+    ):
+        study = xbp.new_study({"md": data, "ins": xbp.stated_energy("5.5 meV", "0.3 meV", reference="a")},
+                              E_range={"md": limits}, **cut)  # fmt: skip
+        table = study.bp.compare()
+        assert table.status.values.tolist() == [status, "ok"]
+        assert np.isnan(table.energy[0])
+        assert np.isnan(table.energy_std[0])
+        assert int(table.n_energies) == 1
+        assert float(table.mean_energy) == 5.5
+        assert status in repr(table.bp)
+    # A table of results that has no peak is a leaf too, with its status.
+    none = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(2.2, 12))
+    assert xbp.new_study({"md": none}).bp.compare().status.values.tolist() == ["maximum at edge"]
+
+
+def test_both_energies_of_a_heat_capacity() -> None:
+    T, modes = np.geomspace(2, 300, 60), {"gamma": 0, "n_D": 0.8, "theta_D": 260, "n_E": 0.2, "theta_E": 71.95}
+    fit = xbp.models.evaluate("debye_einstein", T, sigma_E=15, **modes).bp.fit_heat_capacity(fixed={"gamma": 0})
+    study = xbp.new_study({"heat_capacity": fit})
+    peak, einstein = study.bp.compare(), study.bp.compare(heat_capacity="einstein")
+    assert float(einstein.energy[0]) == pytest.approx(6.2, abs=1e-3)
+    assert float(peak.energy[0]) == pytest.approx(float(fit.energy))
+    assert float(peak.energy[0]) < float(einstein.energy[0])
+    assert float(peak.einstein_energy[0]) == float(einstein.einstein_energy[0]) == float(einstein.energy[0])
+    # Modes spread so wide that g/E² falls everywhere: the one energy has no number, the other has.
+    wide = xbp.models.evaluate("debye_einstein", T, sigma_E=30, **modes).bp.fit_heat_capacity(fixed={"gamma": 0})
+    table = xbp.new_study({"heat_capacity": wide}).bp.compare()
+    assert table.status.values.tolist() == ["no maximum"]
+    assert np.isnan(table.energy[0])
+    assert float(table.einstein_energy[0]) == pytest.approx(6.2, abs=0.01)

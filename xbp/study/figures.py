@@ -1,0 +1,191 @@
+"""The figure of a study: every leaf with its peak and Debye level, and all of them on one reduced axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import MissingDependencyError
+from xbp.peaks.heat_capacity_fit import fitted_dos
+from xbp.plot import peak as draw_peak
+from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, power_of
+from xbp.reduction import to_bqe
+from xbp.signal import read
+from xbp.status import OK
+from xbp.study.compare import EinsteinOr, compare
+from xbp.study.leaf import Leaf, leaves_of
+from xbp.units import with_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot"]
+
+#: A panel reaches to this multiple of the peak energy, and its height is scaled to what is beyond this part of it.
+_REACH, _FROM = 4.0, 0.3
+
+
+def plot(
+    study: xr.DataTree,
+    among: Sequence[str] | None = None,
+    *,
+    heat_capacity: EinsteinOr = "peak",
+    figure: Figure | None = None,
+) -> Figure:
+    """Draw a study: a panel for each leaf that has a curve, its energies, and all curves over E/E_BP.
+
+    A panel shows B(E) with the peak fitted, or g/E² of a fitted heat capacity with its maximum and the mean of the
+    Einstein modes, and the Debye level where it is known. The panel of energies shows every leaf, those without a
+    peak by their status. Curves on the reduced axis are B(E)/B(E_BP) over E/E_BP.
+
+    Parameters
+    ----------
+    study : xarray.DataTree
+        From `new_study`.
+    among, heat_capacity
+        As for `compare`: what the mean is of, and which energy stands for a heat capacity.
+    figure : matplotlib.figure.Figure, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    QuantityError
+        If it is no study.
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Fig. 2.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise MissingDependencyError(
+            "matplotlib is not installed", reason="the figures are drawn with it", fix="pip install 'xbp[plot]'"
+        ) from error
+    leaves = leaves_of(study)
+    table = compare(study, among, heat_capacity=heat_capacity)
+    curves = {leaf.name: curve for leaf in leaves if (curve := _curve(leaf)) is not None}
+    rows = -(-(len(curves) + 2) // 3)
+    columns = min(len(curves) + 2, 3)
+    if figure is None:
+        figure = plt.figure(figsize=(3.4 * columns, 2.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for leaf, ax in zip([leaf for leaf in leaves if leaf.name in curves], axes, strict=False):
+        _panel(ax, leaf, curves[leaf.name], table.sel(leaf=leaf.name))
+    _energies(axes[len(curves)], table)
+    _reduced(axes[len(curves) + 1], curves, table)
+    for ax in axes[len(curves) + 2 :]:
+        ax.remove()
+    return figure
+
+
+def _plain(name: str) -> str:
+    """Return a name from a file as text that matplotlib takes for no formula."""
+    return name.replace("\\", "/").replace("$", "\\$")
+
+
+def _curve(leaf: Leaf) -> xr.Dataset | None:
+    """Return B(E) of a leaf, or g/E² of its fit; None where there is none."""
+    if leaf.kind != "fit_heat_capacity":
+        return leaf.spectrum()
+    if str(leaf.data.status.values) != OK:
+        return None
+    top = _REACH * float(leaf.data.energy_E) if str(leaf.data.energy_E.attrs["units"]) == "meV" else 25.0
+    dos: xr.Dataset = fitted_dos(leaf.data, np.linspace(top / 400, top, 400))
+    b: xr.Dataset = to_bqe(dos)
+    return b
+
+
+def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
+    value = read(curve, "reduced_dos").value
+    if leaf.kind == "fit_heat_capacity":
+        ax.plot(value.E, value, color=COLORS[0], lw=1.6)
+        for energy, colour, text in (
+            (row.dos_peak, GREY, "maximum of $g/E^2$"),
+            (row.einstein_energy, ORANGE, "$k_Bθ_E$"),
+        ):
+            if np.isfinite(energy):
+                ax.axvline(float(energy), color=colour, lw=0.9, ls="--", label=text)
+        power = power_of(value)
+        ax.yaxis.set_major_formatter(in_powers(power))
+        ax.set(xlabel=label("$E$", "meV"), ylabel=label("$g/E^2$", value.attrs["units"], power))
+        ax.set_title("")
+    else:
+        draw_peak(curve, leaf.peak(curve), ax)
+    at = float(row.energy)
+    top = _REACH * at if np.isfinite(at) else float(value.E[-1])
+    bottom = _FROM * at if np.isfinite(at) else 0.0
+    shown = value.where((bottom < value.E) & (top >= value.E))
+    level = _debye_level(leaf, curve)
+    high = float(shown.max())
+    if level is not None:
+        ax.axhline(level, color=GREEN, lw=1.2, ls="-.", label="Debye level")
+        high = max(high, level)
+    ax.set_xlim(0, top)
+    if np.isfinite(high) and high > 0:
+        ax.set_ylim(0, 1.25 * high)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, fontsize="x-small")
+    said = ax.get_title()
+    ax.set_title(f"{_plain(leaf.name)}{': ' + said if said else ''}", fontsize="small")
+
+
+def _debye_level(leaf: Leaf, curve: xr.Dataset) -> float | None:
+    """Return g/E² of the sound waves where it is known, in the units of the curve."""
+    if leaf.kind == "fit_heat_capacity":
+        return float(leaf.data.debye_level) if "debye_level" in leaf.data else None
+    if leaf.option("debye_energy") is None:
+        return None
+    # The leaf is g(E): its area is that of B E².
+    value = read(curve, "reduced_dos").value.fillna(0.0)
+    return float((value * value.E**2).integrate("E")) * 3 / float(leaf.option("debye_energy")) ** 3
+
+
+def _energies(ax: Axes, table: xr.Dataset) -> None:
+    places = np.arange(table.sizes["leaf"])[::-1]
+    for place, name in zip(places, table.leaf.values.tolist(), strict=True):
+        row = table.sel(leaf=name)
+        if np.isfinite(row.energy):
+            std = float(row.energy_std)
+            error = std if np.isfinite(std) else None
+            ax.errorbar(float(row.energy), place, xerr=error, fmt="o", ms=4, color=COLORS[0], capsize=2)
+        else:
+            ax.text(0.5, place, str(row.status.values), transform=ax.get_yaxis_transform(), ha="center", color=GREY)
+    mean, std = float(table.mean_energy), float(table.mean_energy_std)
+    if np.isfinite(mean):
+        ax.axvspan(mean - std, mean + std, color=ORANGE, alpha=0.2, lw=0)
+        ax.set_title(f"mean {with_error(mean, std)} meV", fontsize="small")
+    ax.set_yticks(places, [_plain(name) for name in table.leaf.values.tolist()])
+    ax.set_ylim(-0.7, places.max() + 0.7)
+    ax.set_xlabel(label(r"$E_\mathrm{BP}$", "meV"))
+
+
+def _reduced(ax: Axes, curves: dict[str, xr.Dataset], table: xr.Dataset) -> None:
+    for i, (name, curve) in enumerate(curves.items()):
+        row = table.sel(leaf=name)
+        # A curve is scaled by its own maximum, which is not the mean of Einstein modes.
+        at = float(row.dos_peak) if np.isfinite(row.dos_peak) else float(row.energy)
+        value = read(curve, "reduced_dos").value
+        if not (np.isfinite(at) and float(value.E[0]) <= at <= float(value.E[-1])):
+            continue
+        height = float(value.interp(E=at))
+        if np.isfinite(height) and height > 0:
+            value = value.where(_FROM * at < value.E)  # below, there is the elastic line
+            ax.plot(value.E / at, value / height, lw=1.3, color=COLORS[i % len(COLORS)], label=_plain(name))
+    ax.set(
+        xlim=(0, _REACH), ylim=(0, 1.6), xlabel=r"$E/E_\mathrm{BP}$", ylabel=r"$B(E)/B(E_\mathrm{BP})$",
+        title="reduced axis",
+    )  # fmt: skip
+    ax.title.set_fontsize("small")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, fontsize="x-small")

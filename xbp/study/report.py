@@ -1,0 +1,203 @@
+"""A study as one page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import xarray as xr
+
+from xbp.errors import MissingDependencyError
+from xbp.io.publish import new_file
+from xbp.study.compare import EinsteinOr, compare
+from xbp.study.figures import plot
+from xbp.study.leaf import Leaf, leaves_of
+from xbp.units import with_error
+
+__all__ = ["report"]
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0; text-align: left; vertical-align: top; }
+.wide { overflow-x: auto; } img { max-width: 100%; }
+td { overflow-wrap: anywhere; }
+"""
+# Nothing is fetched and nothing runs, whatever a file from elsewhere holds.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def report(
+    study: xr.DataTree,
+    path: str | os.PathLike[str],
+    *,
+    among: Sequence[str] | None = None,
+    heat_capacity: EinsteinOr = "peak",
+    overwrite: bool = False,
+) -> None:
+    """Write a study as one self-contained HTML page: figure, comparison, provenance of every leaf.
+
+    Parameters
+    ----------
+    study : xarray.DataTree
+        From `new_study`.
+    path : path-like
+        Where to; it is written beside its place and renamed once it is complete.
+    among, heat_capacity
+        As for `compare`.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    QuantityError
+        If it is no study, or an argument is not one of those welcome.
+    FileFormatError
+        If the file exists and `overwrite` is not given, or cannot be written.
+    MissingDependencyError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from xbp.study import new_study, stated_energy
+    >>> study = new_study({"ins": stated_energy("5.5 meV", "0.4 meV", reference="<b>doi</b>")})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report(study, f"{folder}/report.html")
+    ...     page = pathlib.Path(folder, "report.html").read_text(encoding="utf-8")
+    >>> "<b>doi</b>" in page, "&lt;b&gt;doi&lt;/b&gt;" in page
+    (False, True)
+    """
+    leaves = leaves_of(study)
+    table = compare(study, among, heat_capacity=heat_capacity)
+    title = _text(study.attrs.get("title", "Boson-peak study"))
+    page = "\n".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            f"<title>{title}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>{title}</h1>",
+            "<h2>Comparison</h2>",
+            _comparison(table),
+            _totals(table),
+            f'<p><img alt="B(E) of every leaf, their energies, and all on one reduced axis" '
+            f'src="data:image/png;base64,{_figure(study, among, heat_capacity)}"></p>',
+            "<h2>Provenance</h2>",
+            *map(_provenance, leaves),
+            "<h2>How it was compared</h2>",
+            _history(table.attrs["history"]),
+            "</body></html>",
+        ]
+    )
+    with new_file(path, overwrite=overwrite) as (temporary, _), open(temporary, "w", encoding="utf-8") as stream:
+        # Half of a character pair, which a file may hold, has no place in UTF-8.
+        stream.write(page.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _text(value: Any) -> str:
+    """Return anything out of a file as text of a page."""
+    return html.escape(str(value))
+
+
+def _number(value: Any, std: Any = float("nan"), units: str = "") -> str:
+    number, error = float(value), float(std)
+    if number != number:
+        return "–"
+    written = with_error(number, error) if error > 1e-6 * abs(number) else f"{number:.4g}"
+    return f"{written} {units}".strip()
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; the cells are HTML already."""
+    lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
+    titles = "".join(f"<th>{cell}</th>" for cell in head)
+    return f'<div class="wide"><table><tr>{titles}</tr>{"".join(lines)}</table></div>'
+
+
+def _comparison(table: xr.Dataset) -> str:
+    head = ["leaf", "E<sub>BP</sub> (meV)", "status", "what it is", "fitted", "range (meV)", "χ²/ν", "box phonon (meV)",
+            "compared"]  # fmt: skip
+    rows = []
+    for name in table.leaf.values.tolist():
+        row = table.sel(leaf=name)
+        reach = f"{_number(row.E_low)} to {_number(row.E_high)}" if float(row.E_low) == float(row.E_low) else "–"
+        energies = _number(row.energy, row.energy_std)
+        if float(row.einstein_energy) == float(row.einstein_energy):
+            energies += (
+                f"<br>maximum of g/E²: {_number(row.dos_peak, row.dos_peak_std)}"
+                f"<br>k<sub>B</sub>θ<sub>E</sub>: {_number(row.einstein_energy, row.einstein_energy_std)}"
+            )
+        what = str(row.kind.values).replace("_", " ")
+        rows.append(
+            [
+                _text(name), energies, _text(row.status.values), _text(what), _text(row.method.values), reach,
+                _number(row.chi2_reduced), _number(row.box_phonon), "yes" if int(row.compared) else "no",
+            ]
+        )  # fmt: skip
+    return _rows(head, rows)
+
+
+def _totals(table: xr.Dataset) -> str:
+    rows = [
+        ["energies compared", str(int(table.n_energies))],
+        ["spread, largest less smallest", _number(table.spread, units="meV")],
+        ["largest discrepancy, (E<sub>max</sub> − E<sub>min</sub>)/E<sub>max</sub>", _percent(table)],
+        ["weighted mean", _number(table.mean_energy, table.mean_energy_std, "meV")],
+        ["χ² of “all one energy”", f"{_number(table.chi2)} with {int(table.degrees_of_freedom)} degrees of freedom"],
+        ["probability of a larger χ²", _number(table.p_value)],
+    ]
+    return _rows(["in all", ""], rows)
+
+
+def _percent(table: xr.Dataset) -> str:
+    return _number(100 * float(table.discrepancy), 100 * float(table.discrepancy_std), "%")
+
+
+def _figure(study: xr.DataTree, among: Sequence[str] | None, heat_capacity: EinsteinOr) -> str:
+    """Return the figure as base64 of a PNG."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise MissingDependencyError(
+            "matplotlib is not installed", reason="a report has a figure", fix="pip install 'xbp[plot]'"
+        ) from error
+    with warnings.catch_warnings():
+        # Names may hold characters that the font has not.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure = plot(study, among, heat_capacity=heat_capacity)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=120)
+        plt.close(figure)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _provenance(leaf: Leaf) -> str:
+    attrs = {k: v for k, v in leaf.data.attrs.items() if k not in ("history", "Conventions", "xbp_schema")}
+    cells = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in attrs.items()}
+    about = _rows(["attribute", ""], [[_text(key), _text(value)] for key, value in cells.items()])
+    # A history stands with the variable it is of; the Dataset's own is the same or shorter.
+    known = [leaf.data.attrs.get("history"), *(v.attrs.get("history") for v in leaf.data.data_vars.values())]
+    history = max((str(h) for h in known if h is not None), key=len, default="")
+    return f"<h3>{_text(leaf.name)}</h3>{about}{_history(history) if history else '<p>No history is known.</p>'}"
+
+
+def _history(history: str) -> str:
+    rows = []
+    for line in history.splitlines():
+        try:
+            step = json.loads(line)
+            arguments = step["arguments"].items()
+            said = ", ".join(
+                f"{key} = {value if isinstance(value, str) else json.dumps(value)}" for key, value in arguments
+            )
+            rows.append([_text(step["operation"]), _text(said), _text(step["xbp"])])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            # Written by another program, in its own words.
+            rows.append(["", _text(line), ""])
+    return _rows(["operation", "arguments", "xbp"], rows)
