@@ -20,7 +20,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "to_radial_distribution": (np.arange(0.1, 5, 0.1),), "to_structure_factor": (np.arange(0.1, 5, 0.1),),
     "scale": (2.0,), "scale_to_sq": (None,), "correlation_map": (None,), "structure_factor": (1.0,),
     "dynamic_structure_factor": (1.0,), "current_spectra": (1.0,), "compare_fluctuations": (1.0,),
-    "mask_elastic": (1.0,), "multiphonon_sqe": ([1.0],),
+    "multiphonon_sqe": ([1.0],),
 }  # fmt: skip
 
 
