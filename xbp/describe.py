@@ -369,6 +369,11 @@ def _compare(table: xr.Dataset) -> str:
     return "\n".join(lines)
 
 
+def _neutron_weighted(table: xr.Dataset) -> str:
+    R = table.correction
+    return f"true over neutron-weighted density of states: {float(R.min()):.3g} to {float(R.max()):.3g}"
+
+
 _SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
     "boson_peak": _boson_peak,
     "dispersion": _dispersion,
@@ -386,5 +391,6 @@ _SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
     "thermodynamics": _thermodynamics,
     "glass_transition": _glass_transition,
     "kinematic_limits": _kinematic_limits,
+    "neutron_weighted_dos": _neutron_weighted,
     "compare": _compare,
 }

@@ -90,6 +90,7 @@ RESULTS: Final = (
     "thermodynamics",
     "glass_transition",
     "kinematic_limits",
+    "neutron_weighted_dos",
     "compare",
 )
 

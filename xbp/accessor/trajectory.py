@@ -190,6 +190,14 @@ class TrajectoryMethods:
             progress=progress,
         )
 
+    def neutron_weighted_dos(self, *, Q: Any = None, u2: Any = None) -> xr.Dataset:
+        """See `xbp.md.neutron_weighted_dos`: partial densities of states as neutrons weigh them."""
+        return md.neutron_weighted_dos(self._data, Q=Q, u2=u2)
+
+    def correct_neutron_weighting(self, partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None) -> Data:
+        """See `xbp.md.correct_neutron_weighting`: a measured density of states, every element counted alike."""
+        return md.correct_neutron_weighting(self._data, partials, Q=Q, u2=u2)
+
     def msd(
         self, *, time_max: Any = None, window: Any = None, partials: bool = False, T: Any = None, progress: bool = False
     ) -> xr.Dataset:

@@ -10,6 +10,7 @@ from xbp.md.fluctuations import fluctuation_spectrum
 from xbp.md.lj import LennardJones
 from xbp.md.local_fields import local_fields
 from xbp.md.models import new_trajectory
+from xbp.md.neutron_dos import correct_neutron_weighting, neutron_weighted_dos
 from xbp.md.open import open_trajectory
 from xbp.md.pair_distribution import radial_distribution, to_radial_distribution, to_structure_factor
 from xbp.md.spectra import current_spectra, dynamic_structure_factor, intermediate_scattering_function
@@ -22,6 +23,7 @@ compare_fluctuations: Callable[..., xr.Dataset]
 __all__ = [
     "LennardJones",
     "convert",
+    "correct_neutron_weighting",
     "current_spectra",
     "dynamic_structure_factor",
     "fluctuation_spectrum",
@@ -30,6 +32,7 @@ __all__ = [
     "local_fields",
     "models",
     "msd",
+    "neutron_weighted_dos",
     "new_trajectory",
     "open_trajectory",
     "radial_distribution",

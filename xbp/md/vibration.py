@@ -106,11 +106,12 @@ def vdos(
         share = moments.mean["power"] / moments.mean["power"].sum()
         coords["element"] = ("element", symbols)
         coords["weight"] = ("element", share, {"units": "1", "long_name": "share of the element in the total"})
+    attrs = {"weighting": weights if isinstance(weights, str) else "array"}
     return label(
-        trajectory, {"g": Column(dims, value, std, "1/meV", "vibrational_dos")}, coords, operation="vdos",
+        trajectory, {"g": Column(dims, value, std, "1/meV", "vibrational_dos", attrs)}, coords, operation="vdos",
         arguments={
             "E_max": E_max, "window": f"{length * step:.10g} ps", "taper": taper, "resolution_fwhm": resolution,
-            "weights": weights if isinstance(weights, str) else "array", "partials": partials or None,
+            "weights": attrs["weighting"], "partials": partials or None,
             "segments": moments.n,
         },
         temperature=sample_temperature(trajectory, T),
