@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 import xbp
 from xbp.errors import CoordinateError, QuantityError, UnitsError, XbpError
@@ -181,3 +183,21 @@ def test_no_stale_unit_survives_the_chain(glass: xr.Dataset) -> None:
     assert B.bp.cut_E(3, width=1).bp.scale(2).attrs["units"] == "angstrom**2/meV**2"
     peak = B.bp.cut_Q((2, 8)).bp.boson_peak(E_range=(1.2, 12))
     assert [peak[n].attrs["units"] for n in ("energy", "height", "width")] == ["meV", "angstrom**2/meV**2", "meV"]
+
+
+@given(
+    unit=st.sampled_from(["meV", "THz", "1/cm"]),
+    factor=st.floats(0.01, 2),
+    error=st.floats(0, 0.5),
+    percent=st.booleans(),
+)
+def test_a_difference_is_the_same_in_any_units(unit: str, factor: float, error: float, percent: bool) -> None:
+    line = xbp.models.elastic_line([1.0, 2.0], np.arange(-5.0, 6), u2=0.01, resolution="2 meV")
+    data = xbp.models.with_counting_noise(line, counts=100, seed=1)
+    can = xbp.models.with_counting_noise(line, counts=50, seed=2)
+    here = data.bp.subtract(can, factor, scale_std=error)
+    written = [f"{100 * number} percent" if percent else number for number in (factor, error)]
+    there = data.bp.convert(E=unit).bp.subtract(can.bp.convert(E=unit, Q="1/nm"), written[0], scale_std=written[1])
+    back = there.bp.convert(E="meV")
+    np.testing.assert_allclose(back.S, here.S, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(back.S_std, here.S_std, rtol=1e-9, atol=1e-12)

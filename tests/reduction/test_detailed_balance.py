@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 import xbp
 from xbp.errors import RangeError, XbpError
@@ -172,3 +174,21 @@ def test_folds_that_cannot_be(glass: xr.Dataset, model: xr.Dataset) -> None:
     ):
         with pytest.raises(XbpError):
             data.bp.fold(**arguments)
+
+
+@given(
+    unit=st.sampled_from(["meV", "THz", "1/cm", "eV"]),
+    T=st.floats(5, 1000),
+    scale=st.floats(1e-6, 1e6),
+    weights=st.sampled_from(["variance", "counts"]),
+)
+def test_folding_is_the_identity_in_any_units(unit: str, T: float, scale: float, weights: str) -> None:
+    S = xbp.models.dynamic_structure_factor(
+        [2.0, 3.0], np.arange(-9.5, 10), energy=5, width=6, T=f"{T} K", u2="0.01 angstrom^2"
+    )
+    sure = S.assign(S_std=(0.1 * S.S).assign_attrs(units=S.S.attrs["units"])).bp.scale(scale).bp.convert(E=unit)
+    folded = sure.bp.fold(weights=weights)
+    np.testing.assert_allclose(folded.S, sure.S.sel(E=slice(0, None)), rtol=1e-9)
+    # Two errors of a tenth make one of a fourteenth.
+    if weights == "variance":
+        np.testing.assert_allclose(folded.S_std / folded.S, 0.1 / np.sqrt(2), rtol=1e-9)
