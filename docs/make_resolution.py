@@ -45,14 +45,13 @@ def main() -> None:
         statistics="quantum",
     )
     seen = {name: glass.bp.like(experiment, curve) for name, curve in curves.items()}
-    seen["narrow"].bp.to_gdos(u2=glass.u2).bp.plot.map(ax=axes[1], E_range=(-12, 12), vmax=0.006)
-
     average = {"MD": glass.bp.to_bqe()} | {
         name: one.bp.mask_elastic(curves[name].interp(E=one.E).assign_attrs(curves[name].attrs), 1.2).bp.to_bqe(
             u2=glass.u2
         )
         for name, one in seen.items()
     }
+    average["narrow"].bp.plot.map(glass.Sq, ax=axes[1], E_range=(2, 13))
     for (name, b), colour in zip(average.items(), (COLORS[-1], BLUE, ORANGE), strict=True):
         curve = b.bp.cut_Q((2.1, 8.4)).sel(E=slice(0.5, 13))
         axes[2].plot(curve.E, 1e5 * curve.B, color=colour, label=name)

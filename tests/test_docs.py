@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize(("page", "blocks"), [("raman_and_heat_capacity.md", 3), ("study.md", 2)])
+@pytest.mark.parametrize(("page", "blocks"), [("raman_and_heat_capacity.md", 3), ("study.md", 2), ("resolution.md", 2)])
 def test_every_block_runs(
     page: str, blocks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -26,6 +27,11 @@ def test_every_block_runs(
     if page == "study.md":
         assert "ins: 5.50 ± 0.40 meV" in printed
         assert (tmp_path / "study.html").stat().st_size > 10_000
+    elif page == "resolution.md":
+        assert names["rest"].S.notnull().any()  # type: ignore[attr-defined]
+        np.testing.assert_allclose(
+            names["true"].sel(E=slice(12, 18)), names["partials"].g.mean("element").sel(E=slice(12, 18))
+        )  # type: ignore[attr-defined]
     else:
         assert "linear 50.0" in printed
         assert float(re.findall(r"constant ([\d.]+)", printed)[0]) > 60
