@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.errors import MissingDependencyError
 from xbp.peaks.heat_capacity_fit import fitted_dos
 from xbp.plot import peak as draw_peak
-from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, power_of
+from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, mark_box_phonon, power_of
 from xbp.reduction import to_bqe
 from xbp.signal import read
 from xbp.status import OK
@@ -27,6 +27,8 @@ __all__ = ["plot"]
 
 #: A panel reaches to this multiple of the peak energy, and its height is scaled to what is beyond this part of it.
 _REACH, _FROM = 4.0, 0.3
+#: Where there is no peak, to this energy in meV.
+_WITHOUT = 25.0
 
 
 def plot(
@@ -101,7 +103,7 @@ def _curve(leaf: Leaf) -> xr.Dataset | None:
     if str(leaf.data.status.values) != OK:
         return None
     top = _REACH * float(leaf.data.energy_E) if str(leaf.data.energy_E.attrs["units"]) == "meV" else 25.0
-    dos: xr.Dataset = fitted_dos(leaf.data, np.linspace(top / 400, top, 400))
+    dos: xr.Dataset = fitted_dos(leaf.data, np.linspace(top / 40, top, 400))
     b: xr.Dataset = to_bqe(dos)
     return b
 
@@ -122,8 +124,10 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
         ax.set_title("")
     else:
         draw_peak(curve, leaf.peak(curve), ax)
+        if not np.isfinite(row.energy):
+            mark_box_phonon(ax.axvline, value)
     at = float(row.energy)
-    top = _REACH * at if np.isfinite(at) else float(value.E[-1])
+    top = _REACH * at if np.isfinite(at) else min(float(value.E[-1]), _WITHOUT)
     bottom = _FROM * at if np.isfinite(at) else 0.0
     shown = value.where((bottom < value.E) & (top >= value.E))
     level = _debye_level(leaf, curve)
