@@ -357,11 +357,17 @@ def _kinematic_limits(table: xr.Dataset) -> str:
 
 
 def _compare(table: xr.Dataset) -> str:
-    lines = [
-        f"{int(table.n_energies)} boson-peak energies: largest discrepancy {100 * float(table.discrepancy):.3g} %, "
-        f"mean {_number(table, 'mean_energy')}, chi2 {float(table.chi2):.3g} with {int(table.degrees_of_freedom)} "
-        f"degrees of freedom (p {float(table.p_value):.2g})"
-    ]
+    first = f"{int(table.n_energies)} boson-peak energies"
+    if int(table.n_energies) < 2:
+        first += ": nothing to compare"
+    else:
+        first += f": largest discrepancy {100 * float(table.discrepancy):.3g} %"
+    if int(table.degrees_of_freedom) > 0:
+        first += (
+            f", mean {_number(table, 'mean_energy')}, chi2 {float(table.chi2):.3g} with "
+            f"{int(table.degrees_of_freedom)} degrees of freedom (p {float(table.p_value):.2g})"
+        )
+    lines = [first]
     for i, name in enumerate(table.leaf.values):
         status = str(table.status.values[i])
         left_out = "" if int(table.compared[i]) else " (not compared)"

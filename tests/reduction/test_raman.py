@@ -294,6 +294,17 @@ def test_columns_of_wavelengths(tmp_path: Path) -> None:
         open_columns(path, coordinate_units="meV", **said)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("correction", ["long", "galeener", "hehlen"])
+def test_agrees_with_rampy_where_it_is_installed(correction: str) -> None:
+    tlcorrection = pytest.importorskip("rampy").tlcorrection
+    nu, nu0 = E * 8.065543937, 1e7 / 514.532
+    _, theirs, _ = tlcorrection(nu, scattered(300.0), 26.85, 514.532, correction=correction, normalisation="no")
+    stated = 1.0 if correction == "hehlen" else (nu0 - nu) ** 4
+    B = spectrum(nu, scattered(300.0), "1/cm").bp.to_reduced_raman(300.0).B.values
+    ratio = theirs * stated / (B * nu**2)
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
+
+
 def test_a_spectrum_without_a_boson_peak(shared_data: Path) -> None:
     ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm")
     with pytest.raises(RangeError, match="holds no data"):

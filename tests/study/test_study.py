@@ -249,3 +249,38 @@ def test_a_tree_changed_by_hand(study: xr.DataTree) -> None:
     study["more"] = xr.DataTree(xr.Dataset({"a": ("x", [1.0])}))
     with pytest.raises(QuantityError, match="leaf 'more'"):
         study.bp.compare()
+
+
+def test_errors_name_their_leaf(glass: xr.Dataset, b: xr.Dataset) -> None:
+    said = {"Q_range": {"md": (2.1, 8.5)}}
+    cold = b.assign_coords(E=(b.E - 100).assign_attrs(b.E.attrs))
+    for study in (
+        xbp.new_study({"md": glass.drop_vars("temperature")}, **said),  # type: ignore[arg-type]
+        xbp.new_study({"md": glass.drop_vars("u2")}, **said),  # type: ignore[arg-type]
+        xbp.new_study({"md": glass.where(glass.Q > 9)}, **said),  # type: ignore[arg-type]
+        xbp.new_study({"md": cold}),
+    ):
+        for call in (study.bp.compare, study.bp.plot):
+            with pytest.raises(XbpError, match="leaf 'md'"):
+                call()
+
+
+@pytest.mark.parametrize("values", [np.full(80, np.nan), np.zeros(80), -np.ones(80), np.arange(80.0)], ids=str)
+def test_a_leaf_without_a_peak_is_drawn_and_reported(values: np.ndarray, b: xr.Dataset, tmp_path: Path) -> None:
+    study = xbp.new_study({"x": b.assign(B=b.B.copy(data=values)), "one": b.isel(E=[3])})
+    table = study.bp.compare()
+    assert "ok" not in table.status.values
+    assert table.energy.isnull().all()
+    assert "nothing to compare" in repr(table.bp)
+    study.bp.report(tmp_path / "report.html")
+    assert str(table.status.values[0]) in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_too_many_leaves_for_a_figure() -> None:
+    said = xbp.stated_energy("5 meV", reference="a")
+    study = xbp.new_study({f"leaf{i}": said for i in range(101)})
+    with pytest.raises(QuantityError, match="101 leaves"):
+        study.bp.plot()
+    for among in (5, [["leaf1"]]):
+        with pytest.raises(QuantityError, match="among"):
+            study.bp.compare(among)

@@ -20,6 +20,8 @@ __all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_mo
 #: What a mole of the sample is a mole of.
 Amount = Literal["atoms", "formula units"]
 _AMOUNTS = ("atoms", "formula units")
+#: Units in which `to_molar` takes what it is told.
+_GIVEN_IN = {"mass": "mg", "molar_mass": "g/mol", "atoms": "1"}
 
 
 def to_molar(data: Data, per: Amount, *, mass: Any = None, molar_mass: Any = None, atoms: Any = None) -> Data:
@@ -82,9 +84,9 @@ def to_molar(data: Data, per: Amount, *, mass: Any = None, molar_mass: Any = Non
             )
     elif unit.is_compatible_with("J/g/K") or unit.is_compatible_with("J/K"):
         own = "formula units"
-        used["molar_mass"] = _known(signal, molar_mass, "molar_mass", "g/mol", "of a formula unit")
+        used["molar_mass"] = _known(signal, molar_mass, "molar_mass", _GIVEN_IN["molar_mass"], "of a formula unit")
         if unit.is_compatible_with("J/K"):
-            used["mass"] = _known(signal, mass, "sample_mass", "mg", "of the sample")
+            used["mass"] = _known(signal, mass, "sample_mass", _GIVEN_IN["mass"], "of the sample")
             factor = convert_factor(signal.units, "J/K") * used["molar_mass"] / (used["mass"] * 1e-3)
         else:
             factor = convert_factor(signal.units, "J/g/K") * used["molar_mass"]
@@ -95,13 +97,13 @@ def to_molar(data: Data, per: Amount, *, mass: Any = None, molar_mass: Any = Non
             fix="data['C'].attrs['units'] = 'uJ/K'",
         )
     if own != per:
-        used["atoms"] = _known(signal, atoms, "atoms_per_formula", "1", "in a formula unit")
+        used["atoms"] = _known(signal, atoms, "atoms_per_formula", _GIVEN_IN["atoms"], "in a formula unit")
         factor *= 1 / used["atoms"] if per == "atoms" else used["atoms"]
     answer: Data = signal.answer(
         signal.value * factor,
         None if signal.std is None else signal.std * factor,
         operation="to_molar",
-        arguments={"per": per} | used,
+        arguments={"per": per} | {name: f"{number:.10g} {_GIVEN_IN[name]}" for name, number in used.items()},
         units="J/K/mol",
         attrs={"amount": per},
     )

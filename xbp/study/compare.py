@@ -84,7 +84,8 @@ def compare(
             fix="'peak' (maximum of g/E²) or 'einstein' (mean of the Einstein modes)",
         )
     names = [leaf.name for leaf in leaves]
-    chosen = names if among is None else [among] if isinstance(among, str) else list(among)
+    chosen = names if among is None else [among] if isinstance(among, str) or not hasattr(among, "__iter__") else among
+    chosen = list(chosen)
     unknown = [name for name in chosen if name not in names]
     if unknown or not chosen:
         raise QuantityError(

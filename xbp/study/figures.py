@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from xbp.errors import MissingDependencyError
+from xbp.errors import MissingDependencyError, QuantityError
 from xbp.peaks.heat_capacity_fit import fitted_dos
 from xbp.plot import peak as draw_peak
 from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, mark_box_phonon, power_of
@@ -29,6 +29,8 @@ __all__ = ["plot"]
 _REACH, _FROM = 4.0, 0.3
 #: Where there is no peak, to this energy in meV.
 _WITHOUT = 25.0
+#: More leaves make a figure that no one reads and no program draws.
+_MOST = 100
 
 
 def plot(
@@ -60,7 +62,7 @@ def plot(
     Raises
     ------
     QuantityError
-        If it is no study.
+        If it is no study, or has more than 100 leaves.
     MissingDependencyError
         If matplotlib is not installed.
 
@@ -75,6 +77,12 @@ def plot(
             "matplotlib is not installed", reason="the figures are drawn with it", fix="pip install 'xbp[plot]'"
         ) from error
     leaves = leaves_of(study)
+    if len(leaves) > _MOST:
+        raise QuantityError(
+            f"the study has {len(leaves)} leaves",
+            reason=f"a figure has room for {_MOST}",
+            fix="make a study of those that are to be seen",
+        )
     table = compare(study, among, heat_capacity=heat_capacity)
     curves = {leaf.name: curve for leaf in leaves if (curve := _curve(leaf)) is not None}
     rows = -(-(len(curves) + 2) // 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -52,19 +53,29 @@ class Leaf:
         """Return B(E) over meV; None of a table of results, which has no spectrum."""
         if self.kind not in _SPECTRA:
             return None
-        data = self.data
-        b: xr.Dataset = data if self.kind == "reduced_dos" else to_bqe(data)
-        if self.option("Q_range") is not None:
-            b = cut_Q(b, tuple(self.option("Q_range")))
-        in_mev: xr.Dataset = convert(b, E="meV")
-        return in_mev
+        with _naming(self.name):
+            b: xr.Dataset = self.data if self.kind == "reduced_dos" else to_bqe(self.data)
+            if self.option("Q_range") is not None:
+                b = cut_Q(b, tuple(self.option("Q_range")))
+            in_mev: xr.Dataset = convert(b, E="meV")
+            return in_mev
 
     def peak(self, spectrum: xr.Dataset | None) -> xr.Dataset:
         """Return the boson peak of the spectrum, or the table that stands here."""
         if spectrum is None:
             return self.data
         limits = self.option("E_range")
-        return boson_peak(spectrum, self.option("method") or "lognormal", None if limits is None else tuple(limits))
+        with _naming(self.name):
+            return boson_peak(spectrum, self.option("method") or "lognormal", None if limits is None else tuple(limits))
+
+
+@contextlib.contextmanager
+def _naming(leaf: str) -> Iterator[None]:
+    """Say in every error which leaf it is of."""
+    try:
+        yield
+    except XbpError as error:
+        raise type(error)(f"leaf {leaf!r}: {error.summary}", reason=error.reason, fix=error.fix) from error
 
 
 def leaves_of(study: Any) -> list[Leaf]:
@@ -95,7 +106,7 @@ def _walk(node: xr.DataTree, above: str) -> Iterator[tuple[str, xr.Dataset]]:
 
 def _kind(name: str, ds: xr.Dataset) -> str:
     """Tell what a leaf is, or say what is wrong with it."""
-    try:
+    with _naming(name):
         table = ds.attrs.get("quantity")
         if isinstance(table, str) and table in RESULTS:
             return _kind_of_table(table, ds)
@@ -138,8 +149,6 @@ def _kind(name: str, ds: xr.Dataset) -> str:
             )
         _check_numbers(ds)
         return signal.quantity.name
-    except XbpError as error:
-        raise type(error)(f"leaf {name!r}: {error.summary}", reason=error.reason, fix=error.fix) from error
 
 
 def _kind_of_table(table: str, ds: xr.Dataset) -> str:
