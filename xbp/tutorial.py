@@ -12,6 +12,7 @@ __all__ = ["open_dataset", "open_datatree"]
 
 NAMES = ("zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory")
 GLASSES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
+TREES = {**{name: f"glass_{name}" for name in GLASSES}, "kob_andersen_series": "kob_andersen_series"}
 
 
 def open_dataset(name: str) -> xr.Dataset:
@@ -48,19 +49,21 @@ def open_dataset(name: str) -> xr.Dataset:
 
 
 def open_datatree(name: str) -> xr.DataTree:
-    """Open what is known of a model glass, in memory.
+    """Open what is known of a model glass, or of a series of them, in memory.
 
     Parameters
     ----------
-    name : {"kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl"}
-        A system of `xbp.md.lammps.make_glass`; the glasses were made by ``xbp/data/make_model_glasses.py``.
+    name : {"kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl", "kob_andersen_series"}
+        A system of `xbp.md.lammps.make_glass`; the glasses were made by ``xbp/data/make_model_glasses.py``. Or the
+        series of ``xbp/data/make_kob_andersen_series.py``.
 
     Returns
     -------
     xarray.DataTree
         ``spectra``: S(Q,E), S(Q), g(E) and the boson peak, as from `glass_spectra`; ``fluctuations``: as from
         `compare_fluctuations`; ``harmonic``: g(E) and modes about the inherent structure;
-        ``thermodynamics`` of the run and the glass ``transition``.
+        ``thermodynamics`` of the run and the glass ``transition``. Of the series: ``cooling_rate`` and ``n_atoms``, as
+        from `cooling_series` and `size_series`.
 
     Raises
     ------
@@ -72,9 +75,9 @@ def open_datatree(name: str) -> xr.DataTree:
     >>> sorted(open_datatree("CuZr").children)
     ['fluctuations', 'harmonic', 'spectra', 'thermodynamics', 'transition']
     """
-    if name not in GLASSES:
+    if name not in TREES:
         raise FileFormatError(
-            f"there is no embedded glass {name!r}", reason=f"xbp comes with {', '.join(GLASSES)}", fix="name one"
+            f"there is no embedded glass {name!r}", reason=f"xbp comes with {', '.join(TREES)}", fix="name one"
         )
-    with as_file(files("xbp.data") / f"glass_{name}.nc") as path, xr.open_datatree(path, engine="netcdf4") as tree:
+    with as_file(files("xbp.data") / f"{TREES[name]}.nc") as path, xr.open_datatree(path, engine="netcdf4") as tree:
         return tree.load()
