@@ -27,7 +27,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0; text-align: left; vertical-align: top; }
 .wide { overflow-x: auto; } img { max-width: 100%; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; }
 """
 # Nothing is fetched and nothing runs, whatever a file from elsewhere holds.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
