@@ -64,3 +64,13 @@ nb_execution_mode = "off" if executed else "force"
 pages.copy_notebooks(Path(executed) if executed else HERE.parent / "notebooks", HERE / "tutorial")
 pages.write_reference(HERE / "reference" / "api")
 pages.write_gallery(HERE, HERE / "gallery" / "figures.md")
+
+
+def to_the_tutorial(app, docname, source):  # type: ignore[no-untyped-def]
+    """Links to the notebooks of the repository lead to their copies here."""
+    source[0] = source[0].replace("](../notebooks/", "](tutorial/")
+
+
+def setup(app):  # type: ignore[no-untyped-def]
+    """Sphinx calls this."""
+    app.connect("source-read", to_the_tutorial)

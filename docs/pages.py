@@ -16,7 +16,12 @@ from xbp.accessor import BosonPeakAccessor, PlotAccessor
 #: Title of a page, and the packages whose functions stand on it.
 GROUPS = (
     ("Reduction", "reduction", ("xbp.reduction",), "From what was measured or simulated to G(Q,E), B(Q,E) and cuts."),
-    ("Peaks", "peaks", ("xbp.peaks",), "Positions, dispersion, scaling with S(Q), phonons, heat capacities, fields compared."),
+    (
+        "Peaks",
+        "peaks",
+        ("xbp.peaks",),
+        "Positions, dispersion, scaling with S(Q), phonons, heat capacities, fields compared.",
+    ),
     ("Files and data", "files", ("xbp.io", "xbp.construct", "xbp.tutorial"), "Opening, making and archiving."),
 )
 #: Modules listed with all that they export.
@@ -90,7 +95,9 @@ def write_gallery(docs: Path, path: Path) -> None:
         for alt, image in re.findall(r"!\[([^\]]*)\]\((images/[^)]+)\)", text):
             if image not in shown and title:
                 shown.add(image)
-                parts.append(f"## {alt}\n\n[![{alt}](../{image})](../{page.name})\n\nFrom [{title[1]}](../{page.name}).\n")
+                parts.append(
+                    f"## {alt}\n\n[![{alt}](../{image})](../{page.name})\n\nFrom [{title[1]}](../{page.name}).\n"
+                )
     path.parent.mkdir(exist_ok=True)
     _write(path, "\n".join(parts))
 
@@ -126,7 +133,7 @@ def _table(module: str, names: list[str], template: str = "") -> str:
 def _constant(module: str, name: str, value: object) -> str:
     """Describe a dictionary: its keys are what a user needs to know."""
     keys = ", ".join(f"``{key}``" for key in value) if isinstance(value, dict) else repr(value)
-    return f".. py:data:: {module}.{name}\n\n   {keys}\n\n"
+    return f".. py:data:: {name}\n   :module: {module}\n\n   {keys}\n\n"
 
 
 def _write(path: Path, text: str) -> None:
