@@ -47,14 +47,12 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     Parameters
     ----------
     path : path-like
-        netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, a Raman spectrum
-        exported by Horiba LabSpec, or a heat capacity measured by a Quantum Design PPMS. For options
-        of one format, and for columns of numbers, use ``xarray.open_dataset(path, engine=...)``.
         netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE, Mantid processed
-        NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's total scattering, and columns
-        that xbp wrote. For options of one format, such as the temperature of the sample, use
-        ``xarray.open_dataset(path, engine=...)``: "histogram", "nxspe", "mantid", "dave", "sqw",
-        "total_scattering" or "columns".
+        NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's total scattering, a Raman spectrum
+        exported by Horiba LabSpec, a heat capacity measured by a Quantum Design PPMS, and columns that
+        xbp wrote. For options of one format, such as the temperature of the sample, and for other columns of
+        numbers use ``xarray.open_dataset(path, engine=...)``: "histogram", "nxspe", "mantid", "dave", "sqw",
+        "total_scattering", "labspec", "ppms" or "columns".
 
     Returns
     -------

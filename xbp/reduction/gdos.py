@@ -55,7 +55,7 @@ def to_gdos(
         Mean-square displacement **per axis** (bare: inverse square of the data's Q unit), where the
         data do not carry it; the elastic line falls as exp(−Q²u²).
     u2_total, msd, B_iso : scalar or array with units, optional
-        The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u², ⟨|r(t)−r(0)|²⟩ =
+        The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u², ``⟨|r(t)−r(0)|²⟩`` =
         6u², B = 8π²u².
 
     Returns

@@ -1,0 +1,76 @@
+"""Sphinx builds the documentation from this: `python -m sphinx -W -n -b html docs docs/_build/html`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version as _version
+from pathlib import Path
+
+import sphinx_autosummary_accessors
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import pages  # noqa: E402 (it stands beside this file)
+
+project = "xbp"
+author = "The xbp developers"
+copyright = "the xbp developers"
+version = release = _version("xbp")
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx_autosummary_accessors",
+]
+templates_path = ["_templates", sphinx_autosummary_accessors.templates_path]
+exclude_patterns = ["_build", "_templates", "**.ipynb_checkpoints"]
+
+html_theme = "furo"
+html_title = "xbp"
+html_static_path = ["_static"]
+html_css_files = ["xbp.css"]
+html_theme_options = {"light_css_variables": {"font-stack": "system-ui, sans-serif"}}
+
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+# A notebook names pages of docs/ as text; its code cells are colored by the lexer that is always there.
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_execution_in_temp = True
+# Progress bars and dask's notes on its workers are not part of a page.
+nb_output_stderr = "remove"
+
+autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings say shape and units, which types do not
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_param = False
+napoleon_use_ivar = True
+default_role = "py:obj"
+nitpicky = True
+# In docstrings a name in backticks may be that of an argument, or of another library's function.
+nitpick_ignore_regex = [("py:obj", r"[^.]+|(matplotlib|lmfit|holoviews|xarray|pint|dask)\..*")]
+
+# The tests run every notebook once; with their output in this folder, nothing is run a second time.
+executed = os.environ.get("XBP_EXECUTED_NOTEBOOKS")
+nb_execution_mode = "off" if executed else "force"
+pages.copy_notebooks(Path(executed) if executed else HERE.parent / "notebooks", HERE / "tutorial")
+pages.write_reference(HERE / "reference" / "api")
+pages.write_gallery(HERE, HERE / "gallery" / "figures.md")
+
+
+def to_the_tutorial(app, docname, source):  # type: ignore[no-untyped-def]
+    """Links to the notebooks of the repository lead to their copies here."""
+    source[0] = source[0].replace("](../notebooks/", "](tutorial/")
+
+
+def setup(app):  # type: ignore[no-untyped-def]
+    """Sphinx calls this."""
+    app.connect("source-read", to_the_tutorial)

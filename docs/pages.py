@@ -1,0 +1,142 @@
+"""Pages of the documentation that are made from the package: the reference, the gallery and the tutorial's notebooks."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import nbformat
+
+import xbp
+from xbp.accessor import BosonPeakAccessor, PlotAccessor
+
+#: Title of a page, and the packages whose functions stand on it.
+GROUPS = (
+    ("Reduction", "reduction", ("xbp.reduction",), "From what was measured or simulated to G(Q,E), B(Q,E) and cuts."),
+    (
+        "Peaks",
+        "peaks",
+        ("xbp.peaks",),
+        "Positions, dispersion, scaling with S(Q), phonons, heat capacities, fields compared.",
+    ),
+    ("Files and data", "files", ("xbp.io", "xbp.construct", "xbp.tutorial"), "Opening, making and archiving."),
+)
+#: Modules listed with all that they export.
+MODULES = (
+    ("Molecular dynamics", xbp.md),
+    ("Glasses in LAMMPS", xbp.md.lammps),
+    ("Trajectories with known answers", xbp.md.models),
+    ("Models", xbp.models),
+    ("Figures", xbp.plot),
+    ("Embedded data", xbp.tutorial),
+    ("Errors", xbp.errors),
+)
+
+
+def public_names() -> dict[str, object]:
+    """Return every public object of xbp by its full name."""
+    modules = (xbp, *(module for _, module in MODULES))
+    names = {f"{m.__name__}.{n}": getattr(m, n) for m in modules for n in m.__all__}
+    return {name: thing for name, thing in names.items() if not isinstance(thing, ModuleType)}
+
+
+def accessor_methods() -> list[str]:
+    """Return the names of the methods and properties of ``.bp``."""
+    return [name for name, _ in inspect.getmembers(BosonPeakAccessor) if not name.startswith("_")]
+
+
+def reference_pages() -> dict[str, str]:
+    """Return the text of each page of the reference, by its name."""
+    here = {n: getattr(xbp, n) for n in xbp.__all__ if not isinstance(getattr(xbp, n), ModuleType)}
+    pages: dict[str, str] = {}
+    for title, page, packages, says in GROUPS:
+        names = [n for n, f in here.items() if f.__module__.startswith(packages)]
+        pages[page] = _page(title, says, [("xbp", names)])
+    placed = {n for n, f in here.items() if any(f.__module__.startswith(p) for _, _, p, _ in GROUPS)}
+    pages["others"] = _page("Others", "What belongs to none of these.", [("xbp", sorted(set(here) - placed))])
+    for title, module in MODULES:
+        names = [n for n in module.__all__ if not isinstance(getattr(module, n), ModuleType)]
+        constants = [n for n in names if not callable(getattr(module, n))]
+        text = _page(title, inspect.getdoc(module) or "", [(module.__name__, [n for n in names if n not in constants])])
+        pages[module.__name__] = text + "".join(_constant(module.__name__, n, getattr(module, n)) for n in constants)
+    methods = [n for n in accessor_methods() if n != "plot"]
+    figures = [n for n, _ in inspect.getmembers(PlotAccessor, inspect.isfunction) if not n.startswith("_")]
+    pages["accessor"] = (
+        _title("The accessor .bp")
+        + "``import xbp`` puts ``.bp`` on every DataArray and Dataset. Each method is the function of the same name, the data being\n"
+        "its first argument; a Dataset carries standard deviations along, a DataArray values alone. Methods of a Dataset are\n"
+        "listed; those of a DataArray are the same.\n\n"
+        + _table("xarray", [f"Dataset.bp.{n}" for n in methods], template="autosummary/accessor_method.rst")
+        + _title("Figures: .bp.plot", "-")
+        + "Each method of ``.bp.plot`` is the function of the same name in ``xbp.plot``.\n\n"
+        + _table("xbp.accessor", [f"PlotAccessor.{n}" for n in figures])
+    )
+    return pages
+
+
+def write_reference(folder: Path) -> None:
+    """Write the pages of the reference anew."""
+    shutil.rmtree(folder, ignore_errors=True)  # what is public no more has no page
+    folder.mkdir(parents=True)
+    for name, text in reference_pages().items():
+        _write(folder / f"{name}.rst", text)
+
+
+def write_gallery(docs: Path, path: Path) -> None:
+    """Write every figure of the pages in one, with its caption and a link to the page."""
+    parts = ["# Figures of these pages\n"]
+    shown: set[str] = set()
+    for page in sorted(docs.glob("*.md")):
+        text = page.read_text()
+        title = re.search(r"^# (.*)$", text, re.M)
+        for alt, image in re.findall(r"!\[([^\]]*)\]\((images/[^)]+)\)", text):
+            if image not in shown and title:
+                shown.add(image)
+                parts.append(
+                    f"## {alt}\n\n[![{alt}](../{image})](../{page.name})\n\nFrom [{title[1]}](../{page.name}).\n"
+                )
+    path.parent.mkdir(exist_ok=True)
+    _write(path, "\n".join(parts))
+
+
+def copy_notebooks(source: Path, folder: Path) -> None:
+    """Copy notebooks into the tutorial: with the output of the tests where they left it, to be run otherwise."""
+    for old in folder.glob("*.ipynb"):
+        old.unlink()
+    found = sorted(source.glob("*.ipynb"))
+    if not found:
+        raise FileNotFoundError(f"no notebooks in {source}")
+    for path in found:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.write(notebook, folder / path.name)
+
+
+def _page(title: str, says: str, tables: list[tuple[str, list[str]]]) -> str:
+    return _title(title) + says + "\n\n" + "".join(_table(*t) for t in tables)
+
+
+def _title(text: str, line: str = "=") -> str:
+    return f"{text}\n{line * len(text)}\n\n"
+
+
+def _table(module: str, names: list[str], template: str = "") -> str:
+    if not names:
+        return ""
+    head = f".. currentmodule:: {module}\n\n.. autosummary::\n   :toctree: generated\n"
+    head += f"   :template: {template}\n" if template else ""
+    return head + "\n" + "".join(f"   {n}\n" for n in names) + "\n"
+
+
+def _constant(module: str, name: str, value: object) -> str:
+    """Describe a dictionary: its keys are what a user needs to know."""
+    keys = ", ".join(f"``{key}``" for key in value) if isinstance(value, dict) else repr(value)
+    return f".. py:data:: {name}\n   :module: {module}\n\n   {keys}\n\n"
+
+
+def _write(path: Path, text: str) -> None:
+    # Sphinx reads again what is newer than its pickle: an unchanged page keeps its time.
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
