@@ -9,7 +9,7 @@ from importlib.metadata import version as _version
 from xbp import accessor, errors, md, models, plot, study, tutorial
 from xbp.construct import new_dataset
 from xbp.describe import describe
-from xbp.io import open_dataset, to_columns, to_netcdf, to_nxspe, to_sqw
+from xbp.io import from_scipp, open_dataset, to_columns, to_csv, to_dataframe, to_netcdf, to_nxspe, to_scipp, to_sqw
 from xbp.peaks import (
     boson_peak,
     box_phonon,
@@ -94,6 +94,7 @@ __all__ = [
     "fit_heat_capacity",
     "fitted_dos",
     "fold",
+    "from_scipp",
     "glass_spectra",
     "heat_capacity",
     "instrument_resolution",
@@ -125,6 +126,8 @@ __all__ = [
     "to_bqe",
     "to_columns",
     "to_convention",
+    "to_csv",
+    "to_dataframe",
     "to_gdos",
     "to_molar",
     "to_netcdf",
@@ -132,6 +135,7 @@ __all__ = [
     "to_quantum",
     "to_raman_shift",
     "to_reduced_raman",
+    "to_scipp",
     "to_sqe",
     "to_sqw",
     "to_vibrational_dos",

@@ -18,6 +18,7 @@ from xbp.accessor.figures import PlotAccessor
 from xbp.accessor.study import StudyAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.describe import describe, describe_html
+from xbp.io.spreadsheet import Layout
 from xbp.models.factors import Convention
 from xbp.models.raman import Coupling, Side
 from xbp.peaks.fits import Method
@@ -228,6 +229,18 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
     def to_sqw(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """See `xbp.to_sqw`: write S(q,ω) text for McStas and iFit."""
         io.to_sqw(self._data, path, overwrite=overwrite)
+
+    def to_csv(self, path: str | os.PathLike[str], layout: Layout = "long", *, overwrite: bool = False) -> None:
+        """See `xbp.to_csv`: write a table for Origin or Excel."""
+        io.to_csv(self._data, path, layout, overwrite=overwrite)
+
+    def to_dataframe(self, layout: Layout = "long") -> Any:
+        """See `xbp.to_dataframe`: a pandas table with units in its titles."""
+        return io.to_dataframe(self._data, layout)
+
+    def to_scipp(self) -> Any:
+        """See `xbp.to_scipp`: a scipp.DataArray with variances and bin edges."""
+        return io.to_scipp(self._data)
 
     @property
     def plot(self) -> PlotAccessor:

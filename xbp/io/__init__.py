@@ -14,9 +14,22 @@ from xbp.io import columns, dave, histogram, labspec, mantid, netcdf, nxspe, ppm
 from xbp.io.columns import to_columns
 from xbp.io.netcdf import to_netcdf
 from xbp.io.nxspe import to_nxspe
+from xbp.io.scipp_data import from_scipp, to_scipp
+from xbp.io.spreadsheet import to_csv, to_dataframe
 from xbp.io.sqw import to_sqw
 
-__all__ = ["FORMATS", "open_dataset", "to_columns", "to_netcdf", "to_nxspe", "to_sqw"]
+__all__ = [
+    "FORMATS",
+    "from_scipp",
+    "open_dataset",
+    "to_columns",
+    "to_csv",
+    "to_dataframe",
+    "to_netcdf",
+    "to_nxspe",
+    "to_scipp",
+    "to_sqw",
+]
 
 
 class Format(NamedTuple):

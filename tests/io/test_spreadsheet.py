@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from xbp.errors import FileFormatError, QuantityError
+
+
+def test_one_row_for_each_value(glass: xr.Dataset) -> None:
+    table = glass.bp.to_dataframe()
+    assert list(table.columns) == ["Q (1/angstrom)", "E (meV)", "S (1/meV)", "S_std (1/meV)"]
+    assert len(table) == glass.S.size
+    row = table.iloc[3 * glass.sizes["E"] + 5]
+    assert row.tolist() == [float(glass.Q[3]), float(glass.E[5]), float(glass.S[3, 5]), float(glass.S_std[3, 5])]
+
+
+def test_one_column_for_each_curve(glass: xr.Dataset) -> None:
+    few = glass[["S", "S_std"]].bp.convert(E="THz").isel(Q=slice(20, 22))
+    table = few.bp.to_dataframe("wide")
+    at = [float(q) for q in few.Q]
+    assert list(table.columns) == ["E (THz)"] + [
+        f"{n} (1/THz) at Q = {q} 1/angstrom" for q in at for n in ("S", "S_std")
+    ]
+    np.testing.assert_array_equal(table.iloc[:, 3], few.S[1])
+    np.testing.assert_array_equal(table.iloc[:, 4], few.S_std[1])
+
+
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_every_digit_is_written(tmp_path: Path, glass: xr.Dataset, layout: str) -> None:
+    data = glass[["S", "S_std"]].bp.to_bqe().isel(Q=slice(10, 20))
+    data.B[3, 4] = np.nan
+    data.bp.to_csv(tmp_path / "b.csv", layout)
+    with open(tmp_path / "b.csv", newline="") as stream:
+        titles, *rows = csv.reader(stream)
+    table = data.bp.to_dataframe(layout)
+    assert titles == list(table.columns)
+    np.testing.assert_array_equal([[float(cell or "nan") for cell in row] for row in rows], table.values)
+    with pytest.raises(FileFormatError, match="exists"):
+        data.bp.to_csv(tmp_path / "b.csv")
+    data.bp.to_csv(tmp_path / "b.csv", overwrite=True)
+
+
+def test_a_cut_is_read_back_as_columns(tmp_path: Path, glass: xr.Dataset) -> None:
+    cut = glass.bp.to_bqe().bp.cut_Q((2, 8))
+    cut.bp.to_csv(tmp_path / "cut.csv")
+    back = xr.open_dataset(
+        tmp_path / "cut.csv",
+        engine="columns",
+        quantity="reduced_dos",
+        units=cut.B.attrs["units"],
+        coordinate_units="meV",
+    )
+    np.testing.assert_array_equal(back.B, cut.B)
+    np.testing.assert_array_equal(back.B_std, cut.B_std)
+
+
+def test_what_makes_no_table(tmp_path: Path, glass: xr.Dataset) -> None:
+    three = xr.concat([glass.S, glass.S], dim="sample")
+    assert len(three.bp.to_dataframe()) == 2 * glass.S.size if "sample" in three.coords else True
+    with pytest.raises(QuantityError, match="wide"):
+        three.assign_coords(sample=[1, 2]).bp.to_dataframe("wide")
+    with pytest.raises(QuantityError, match="layout"):
+        glass.bp.to_csv(tmp_path / "x.csv", "tall")  # type: ignore[arg-type]
+    with pytest.raises(QuantityError):
+        glass.bp.cut_E(3, width=1).bp.cut_Q((2, 8)).bp.to_dataframe()
+    assert not list(tmp_path.iterdir())
+    long = three.assign_coords(sample=["a", "b"]).bp.to_dataframe()
+    assert list(long.columns)[:2] == ["sample", "Q (1/angstrom)"]

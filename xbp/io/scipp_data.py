@@ -1,0 +1,255 @@
+"""To scipp and back: variances, bin edges, units."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.conditions import check_statistics, temperature_coordinate
+from xbp.errors import QuantityError, UnitsError
+from xbp.optional import require
+from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, validate
+from xbp.signal import label_std, read, std_of
+from xbp.units import format_unit, parse_unit
+
+__all__ = ["from_scipp", "to_scipp"]
+
+_LABELS = "xbp"
+#: Names that scippneutron gives to what xbp calls otherwise.
+_NAMES = {"energy_transfer": "E"}
+
+
+def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
+    """Make a scipp.DataArray of a signal: standard deviations as variances, bounds as bin edges.
+
+    Attributes, history included, travel as JSON in the scalar coordinate "xbp", because scipp has none; with them
+    `from_scipp` gives back the identical data. Companions of the signal, such as S(Q) beside S(Q,E), stay behind.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Any signal; what dask holds is computed.
+
+    Returns
+    -------
+    scipp.DataArray
+        Centres that are not the middle of their bins travel as "<dim>_centres", edges with gaps between them as
+        "<dim>_lower" and "<dim>_upper".
+
+    Raises
+    ------
+    MissingDependencyError
+        If scipp is not installed.
+    QuantityError
+        If there is no signal, or more than one.
+    UnitsError
+        If scipp does not know a unit.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md")[["S", "S_std"]]
+    >>> xbp.from_scipp(xbp.to_scipp(S)).identical(S)  # doctest: +SKIP
+    True
+    """
+    scipp = require("scipp", "the data are handed to it", "scipp")
+    signal = read(data)
+    value = signal.value
+    coords = signal.source.coords if isinstance(signal.source, xr.Dataset) else value.coords
+    labels: dict[str, Any] = {"name": str(value.name or signal.quantity.variable), "attrs": {}}
+    labels["dataset"] = dict(signal.source.attrs) if isinstance(signal.source, xr.Dataset) else None
+    out: dict[str, Any] = {}
+    for name, coordinate in coords.items():
+        labels["attrs"][str(name)] = dict(coordinate.attrs)
+        if set(coordinate.dims) <= set(value.dims):
+            out[str(name)] = _to_variable(scipp, coordinate.variable, str(name))
+        elif coordinate.dims == ("bnds",):
+            # The interval that was averaged over has no dimension that scipp could keep it on.
+            labels["intervals"] = labels.get("intervals", {}) | {str(name): coordinate.values.tolist()}
+    for dim in map(str, value.dims):
+        bounds = coords.get(f"{dim}_bnds")
+        if bounds is None or bounds.dims != (dim, "bnds"):
+            continue
+        units = value[dim].attrs["units"]
+        lower, upper = np.asarray(bounds.values, dtype=float).T
+        if (lower[1:] == upper[:-1]).all():
+            centres = out.pop(dim)
+            edges = np.append(lower, upper[-1])
+            out[dim] = _to_variable(scipp, xr.Variable(dim, edges, {"units": units}), dim)
+            if not np.array_equal((lower + upper) / 2, value[dim].values):
+                out[f"{dim}_centres"] = centres
+        else:
+            for side, limit in (("lower", lower), ("upper", upper)):
+                out[f"{dim}_{side}"] = _to_variable(scipp, xr.Variable(dim, limit, {"units": units}), dim)
+    labels["attrs"][labels["name"]] = dict(value.attrs)
+    if signal.std is not None:
+        labels["std"] = dict(signal.source[f"{labels['name']}_std"].attrs)
+    try:
+        out[_LABELS] = scipp.scalar(json.dumps(labels, default=lambda v: v.tolist()))
+    except (TypeError, AttributeError) as error:
+        raise QuantityError(
+            "an attribute cannot be written", reason=str(error), fix="keep numbers and text in attrs"
+        ) from None
+    variances = None if signal.std is None else np.asarray(signal.std.values, dtype=float) ** 2
+    body = _to_variable(scipp, value.variable, labels["name"], variances)
+    return scipp.DataArray(body, coords=out, name=labels["name"])
+
+
+def _to_variable(scipp: Any, variable: xr.Variable, name: str, variances: np.ndarray | None = None) -> Any:
+    units = variable.attrs.get("units")
+    try:
+        unit = None if units is None else scipp.Unit(_spelled(units))
+    except Exception as error:  # scipp raises kinds of its own
+        raise UnitsError(
+            f"scipp does not know the unit '{units}' of '{name}'", reason=str(error), fix="convert it first"
+        ) from None
+    values = variable.values.astype(float) if variances is not None else variable.values
+    options: dict[str, Any] = {} if variances is None else {"variances": variances if variable.ndim else variances[()]}
+    if values.dtype.kind in "OU":
+        return scipp.array(dims=variable.dims, values=values.tolist()) if variable.ndim else scipp.scalar(str(values))
+    if not variable.ndim:
+        return scipp.scalar(values[()], unit=unit, **options)
+    return scipp.array(dims=variable.dims, values=values, unit=unit, **options)
+
+
+def _spelled(units: str) -> str:
+    """Write a unit as scipp reads it."""
+    text = re.sub(r"\bu\b", "Da", format_unit(parse_unit(units)))  # to scipp u is the prefix micro
+    return "one" if text == "1" else text.replace("**", "^")
+
+
+def from_scipp(
+    data: Any, quantity: str | None = None, *, T: Any = None, statistics: str | None = None
+) -> xr.DataArray | xr.Dataset:
+    """Make labelled data of a scipp.DataArray: variances become standard deviations, bin edges bounds, masks NaN.
+
+    Parameters
+    ----------
+    data : scipp.DataArray
+        Dense; histogram events first. Dimension "energy_transfer" becomes E.
+    quantity : str, optional
+        A name of the vocabulary; not for what `to_scipp` made.
+    T : scalar with units, optional
+        Temperature of the sample (bare: K), where the data carry no coordinate ``temperature``.
+    statistics : {"quantum", "classical"}, optional
+        As for `new_dataset`.
+
+    Returns
+    -------
+    xarray.Dataset or xarray.DataArray
+        A Dataset; a DataArray where `to_scipp` was given one. Values that were converted in scipp have their new units.
+
+    Raises
+    ------
+    MissingDependencyError
+        If scipp is not installed.
+    QuantityError
+        If it is no dense scipp.DataArray, or the quantity is not known.
+    XbpError
+        Otherwise as for `new_dataset`.
+
+    Examples
+    --------
+    >>> import scipp, xbp  # doctest: +SKIP
+    >>> E = scipp.linspace("E", 0.0, 10.0, 11, unit="meV")  # doctest: +SKIP
+    >>> counts = scipp.ones(dims=["E"], shape=[10], with_variances=True, unit="1/meV")  # doctest: +SKIP
+    >>> g = xbp.from_scipp(scipp.DataArray(counts, coords={"E": E}), "vibrational_dos")  # doctest: +SKIP
+    >>> list(g.variables)  # doctest: +SKIP
+    ['g', 'g_std', 'E', 'E_bnds']
+    """
+    scipp = require("scipp", "the data are its own", "scipp")
+    if not isinstance(data, scipp.DataArray) or data.bins is not None:
+        raise QuantityError(
+            f"got {'binned events' if isinstance(data, scipp.DataArray) else f'a {type(data).__name__}'}",
+            reason="a dense scipp.DataArray is needed",
+            fix="dataset['name'], or events.hist()",
+        )
+    labels = _labels(data)
+    name_of = {str(n): _NAMES.get(str(n), str(n)) for n in (*data.dims, *data.coords)}
+    given = quantity or labels.get("attrs", {}).get(labels.get("name"), {}).get("quantity")
+    if given not in QUANTITIES:
+        raise QuantityError(
+            f"quantity={given!r} is not in the vocabulary",
+            reason="scipp does not say what its numbers are",
+            fix=f"one of {', '.join(QUANTITIES)}",
+        )
+    name = labels.get("name") or QUANTITIES[given].variable
+    attrs: dict[str, dict[str, Any]] = labels.get("attrs", {})
+    dims = [name_of[d] for d in data.dims]
+    values, variances = np.array(data.values), None if data.variances is None else np.array(data.variances)
+    if len(data.masks):
+        hidden = np.zeros(values.shape, dtype=bool)
+        for mask in data.masks.values():
+            hidden |= mask.broadcast(sizes=data.sizes).transpose(data.dims).values
+        values = np.where(hidden, np.nan, values)
+        variances = None if variances is None else np.where(hidden, np.nan, variances)
+    coords: dict[str, xr.Variable] = {}
+    for key, variable in data.coords.items():
+        if key == _LABELS:
+            continue
+        new = name_of[key]
+        own = [name_of[d] for d in variable.dims]
+        content = np.array(variable.values)
+        label = _relabelled(scipp, attrs.get(new, {}), variable.unit)
+        if own == [new] and new in dims and variable.sizes[key] == data.sizes[key] + 1:
+            edges = content.astype(float)
+            coords[f"{new}_bnds"] = xr.Variable((new, "bnds"), np.stack([edges[:-1], edges[1:]], axis=-1))
+            coords[f"{new}_bnds"].attrs = attrs.get(f"{new}_bnds", {})
+            content, label = (edges[1:] + edges[:-1]) / 2, label | {"bounds": f"{new}_bnds"}
+        coords[new] = xr.Variable(own, content, label)
+    for dim in dims:
+        if f"{dim}_centres" in coords:
+            coords[dim] = coords.pop(f"{dim}_centres").copy()
+            coords[dim].attrs = _relabelled(scipp, attrs.get(dim, {}), data.coords[f"{dim}_centres"].unit)
+        if f"{dim}_lower" in coords and f"{dim}_upper" in coords:
+            pair = [coords.pop(f"{dim}_{side}").values for side in ("lower", "upper")]
+            coords[f"{dim}_bnds"] = xr.Variable((dim, "bnds"), np.stack(pair, axis=-1), attrs.get(f"{dim}_bnds", {}))
+    label = _relabelled(scipp, attrs.get(name, {"quantity": given, "long_name": QUANTITIES[given].label}), data.unit)
+    label |= {"quantity": given} | ({} if statistics is None else {"statistics": check_statistics(statistics)})
+    if T is not None:
+        coords.setdefault("temperature", temperature_coordinate(T))
+    bounds = {key: coords.pop(key) for key in list(coords) if "bnds" in coords[key].dims}
+    out = xr.DataArray(xr.Variable(dims, values, label), coords=coords, name=name)
+    if "dataset" in labels and labels["dataset"] is None:
+        validate(out)
+        return out
+    intervals = {key: ("bnds", pair, attrs.get(key, {})) for key, pair in labels.get("intervals", {}).items()}
+    ds = out.to_dataset().assign_coords(bounds | intervals)
+    ds.attrs = labels.get("dataset") or {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
+    if variances is not None:
+        ds[f"{name}_std"] = (dims, np.sqrt(variances))
+        label_std(ds, name)
+        ds[f"{name}_std"].attrs |= {k: v for k, v in labels.get("std", {}).items() if k != "units"}
+    validate(ds[name])
+    std_of(ds, ds[name])
+    return ds
+
+
+def _labels(data: Any) -> dict[str, Any]:
+    """Return what `to_scipp` wrote, if it did."""
+    if _LABELS not in data.coords:
+        return {}
+    try:
+        labels = json.loads(data.coords[_LABELS].value)
+        if not isinstance(labels["attrs"], dict) or not isinstance(labels["name"], str):
+            raise TypeError("it holds other things")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise QuantityError(
+            "the coordinate 'xbp' is not what to_scipp wrote", reason=str(error), fix="data.drop_coords('xbp')"
+        ) from None
+    return dict(labels)
+
+
+def _relabelled(scipp: Any, attrs: dict[str, Any], unit: Any) -> dict[str, Any]:
+    """Return attributes with the units as they are now, in the spelling they had where they are the same."""
+    kept = {key: label for key, label in attrs.items() if key != "units"}
+    if unit is None:
+        return kept
+    before = attrs.get("units")
+    if isinstance(before, str) and scipp.Unit(_spelled(before)) == unit:
+        return dict(attrs)
+    return kept | {"units": format_unit(parse_unit("1" if str(unit) in ("one", "dimensionless") else str(unit)))}
