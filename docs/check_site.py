@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent))
-import pages  # noqa: E402 (it stands beside this file)
+import pages
 
 
 class Page(HTMLParser):

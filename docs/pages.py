@@ -1,4 +1,4 @@
-"""Pages of the documentation that are made from the package: the reference, the gallery and the tutorial's notebooks."""
+"""Pages of the documentation that are made from the package: reference, gallery, the notebooks of the tutorial."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def reference_pages() -> dict[str, str]:
     figures = [n for n, _ in inspect.getmembers(PlotAccessor, inspect.isfunction) if not n.startswith("_")]
     pages["accessor"] = (
         _title("The accessor .bp")
-        + "``import xbp`` puts ``.bp`` on every DataArray and Dataset. Each method is the function of the same name, the data being\n"
-        "its first argument; a Dataset carries standard deviations along, a DataArray values alone. Methods of a Dataset are\n"
-        "listed; those of a DataArray are the same.\n\n"
+        + "``import xbp`` puts ``.bp`` on every DataArray and Dataset. Each method is the function of the same name,\n"
+        "the data being its first argument; a Dataset carries standard deviations along, a DataArray values alone.\n"
+        "Methods of a Dataset are listed; those of a DataArray are the same.\n\n"
         + _table("xarray", [f"Dataset.bp.{n}" for n in methods], template="autosummary/accessor_method.rst")
         + _title("Figures: .bp.plot", "-")
         + "Each method of ``.bp.plot`` is the function of the same name in ``xbp.plot``.\n\n"

@@ -159,6 +159,8 @@ def test_what_is_no_solid_is_refused() -> None:
         traj.bp.local_fields("d2min", cutoff=4.4, reference="first").compute()
     with pytest.raises(QuantityError, match="do not span space"):
         local_fields(traj, "d2min", cutoff=1.5)
+    with pytest.raises(QuantityError, match="60 atoms have neighbors that do not span space"):
+        local_fields(traj, "d2min", cutoff=0.001)
     with pytest.raises(QuantityError, match="there is no local field 'strain'"):
         local_fields(traj, "strain")
     with pytest.raises(QuantityError, match="reference='last' is not known"):

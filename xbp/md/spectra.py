@@ -267,7 +267,7 @@ def current_spectra(
               \langle j_L(\mathbf Q,t)\, j_L^*(\mathbf Q,0) \rangle, \quad
               \mathbf j(\mathbf Q,t) = \sum_j w_j \mathbf v_j e^{i\mathbf Q\cdot\mathbf r_j}
 
-    with j_L = j·Q/|Q|; C_T is half of what the rest of j gives. Continuity ties C_L to the density:
+    with ``j_L = j·Q/|Q|``; C_T is half of what the rest of j gives. Continuity ties C_L to the density:
     C_L = (E/ħQ)² S.
 
     Parameters

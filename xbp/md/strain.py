@@ -64,11 +64,10 @@ class StrainOperator:
         missing = axes[:, whole <= _FLAT * whole[-1]]
         flat = np.linalg.eigvalsh(moments)
         rank = 3 - missing.shape[1]
-        short = flat[:, 3 - rank] <= _FLAT * flat[:, -1]
-        if rank == 0 or short.any():
+        short = flat[:, 3 - max(rank, 1)] <= _FLAT * flat[:, -1]  # without any bond all are short of one
+        if short.any():
             raise QuantityError(
-                f"{int(short.sum()) if rank else n_atoms} atoms have neighbors that do not span space, "
-                f"like atom {int(np.argmax(short))}",
+                f"{int(short.sum())} atoms have neighbors that do not span space, like atom {int(np.argmax(short))}",
                 reason="their deformation is not determined by so few",
                 fix="raise cutoff=, or leave those atoms out: traj.isel(atom=...)",
             )

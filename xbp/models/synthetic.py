@@ -109,7 +109,7 @@ def reduced_dos(
     scale : scalar with units
         A; its units are those of B.
     shape : {"lognormal", "gaussian"} or callable
-        f; a callable gets |E| in meV and returns f.
+        f; a callable gets ``|E|`` in meV and returns f.
     structure_factor : xarray.DataArray or Dataset, optional
         S(Q) over the same Q; by default `hard_sphere_structure_factor`.
 

@@ -156,7 +156,7 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
     ----------
     data : xarray.DataArray or xarray.Dataset
         B(Q,E) over Q, E and any leftover dimensions. Rebin it in E first, where the bins are noisy:
-        noise lowers |r|.
+        noise lowers ``|r|``.
     sq, Q_range
         As for `scale_to_sq`.
 
