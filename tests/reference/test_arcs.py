@@ -22,13 +22,18 @@ def aluminium(shared_data: Path) -> xr.Dataset:
     return xbp.open_dataset(shared_data / "ins" / "Al_ARCS_Ei80_iqe.h5")
 
 
-def test_the_file_is_read_as_it_stands(vanadium: xr.Dataset, shared_data: Path) -> None:
-    with h5py.File(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5") as file:
-        np.testing.assert_array_equal(vanadium.S, file["iqe/data"])
-        np.testing.assert_array_equal(vanadium.S_std, np.sqrt(file["iqe/errors"]))
-        np.testing.assert_allclose(vanadium.E, file["iqe/grid/energy/bin centers"], rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(vanadium.Q, file["iqe/grid/Q/bin centers"], rtol=1e-12)
-    assert vanadium.E.attrs["units"] == "meV"
+@pytest.mark.parametrize("name", ["V_ARCS_Ei120", "Al_ARCS_Ei80"])
+def test_the_file_is_read_as_it_stands(shared_data: Path, name: str) -> None:
+    path = shared_data / "ins" / f"{name}_iqe.h5"
+    ds = xbp.open_dataset(path)
+    with h5py.File(path) as file:
+        (group,) = file.values()
+        np.testing.assert_array_equal(ds.S, group["data"])
+        np.testing.assert_array_equal(ds.S_std, np.sqrt(group["errors"]))
+        np.testing.assert_allclose(ds.E, group["grid/energy/bin centers"], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(ds.Q, group["grid/Q/bin centers"], rtol=1e-12)
+    assert (ds.E.attrs["units"], ds.Q.attrs["units"], ds.S.attrs["statistics"]) == ("meV", "1/angstrom", "quantum")
+    assert "temperature" not in ds.coords
 
 
 def test_errors_in_the_file_are_variances(vanadium: xr.Dataset, aluminium: xr.Dataset) -> None:

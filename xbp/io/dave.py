@@ -67,6 +67,18 @@ def open_dave(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     References
     ----------
     R. T. Azuah et al., J. Res. Natl. Inst. Stan. Technol. 114, 341 (2009), doi:10.6028/jres.114.025.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> parts = ["# energies", "2", "# Q values", "1", "# energy (micro eV)", "500", "1500", "# Q (1/Angstrom)", "0.5",
+    ...          "# Group 0", "4.0 0.2", "9.0 0.3"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "glass.grp")
+    ...     _ = path.write_text(chr(10).join(parts) + chr(10))
+    ...     ds = open_dave(path, T="100 K")
+    >>> ds.E.values, ds.S_std.values
+    (array([0.5, 1.5]), array([[0.2, 0.3]]))
     """
     where = Path(path)
     try:

@@ -67,6 +67,19 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
     References
     ----------
     J. Y. Y. Lin et al., J. Open Source Softw. 3(21), 440 (2018), doi:10.21105/joss.00440 (multiphonon).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with h5py.File(f"{folder}/iqe.h5", "w") as file:
+    ...         file["iqe/data"], file["iqe/errors"] = [[4.0, 9.0]], [[0.04, 0.09]]
+    ...         for axis, edges, unit in (("Q", [1, 2], "1e+10*m**-1"), ("energy", [0, 2, 4], "1.60218e-22*J")):
+    ...             file[f"iqe/grid/{axis}/bin boundaries"] = edges
+    ...             file[f"iqe/grid/{axis}"].attrs["unit"] = unit
+    ...     ds = open_histogram(f"{folder}/iqe.h5")
+    >>> ds.E.values, ds.S_std.values
+    (array([1., 3.]), array([[0.2, 0.3]]))
     """
     if errors not in ("variance", "std"):
         raise FileFormatError(f"errors={errors!r} is not known", reason="it is one of two", fix="'variance' or 'std'")

@@ -77,6 +77,21 @@ def open_nxspe(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     References
     ----------
     NeXus application definition NXspe, https://manual.nexusformat.org/classes/applications/NXspe.html
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np, xbp
+    >>> ds = xbp.new_dataset(
+    ...     "detector_spectra", np.ones((2, 3)), std=np.ones((2, 3)), units="1/meV", statistics="quantum",
+    ...     coords={"detector": ([0, 1], "1"), "E": ([0.5, 1.5, 2.5], "meV")})
+    >>> ds = ds.assign_coords(
+    ...     two_theta=("detector", [10.0, 20.0], {"units": "degree"}), incident_energy=((), 5.0, {"units": "meV"}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ds.bp.to_nxspe(f"{folder}/glass.nxspe")
+    ...     back = open_nxspe(f"{folder}/glass.nxspe", T="290 K")
+    >>> back.two_theta.values, float(back.incident_energy), float(back.temperature)
+    (array([10., 20.]), 5.0, 290.0)
     """
     where = Path(path)
     try:

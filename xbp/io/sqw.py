@@ -71,6 +71,16 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     ----------
     E. Farhi, V. Hugouvieux, M. R. Johnson, W. Kob, J. Comput. Phys. 228, 5251 (2009),
     doi:10.1016/j.jcp.2009.04.006.
+
+    Examples
+    --------
+    >>> import tempfile, xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md")[["S"]]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     S.bp.to_sqw(f"{folder}/glass.sqw")
+    ...     back = open_sqw(f"{folder}/glass.sqw")
+    >>> bool((back.S == S.S).all()), back.S.attrs["statistics"]
+    (True, 'classical')
     """
     where = Path(path)
     try:

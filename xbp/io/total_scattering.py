@@ -75,6 +75,16 @@ def open_total_scattering(
     ----------
     D. A. Keen, J. Appl. Cryst. 34, 172 (2001), doi:10.1107/S0021889800019993: F(Q), its Eq. 8, and
     the Faber-Ziman normalisation.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "glass.txt")
+    ...     _ = path.write_text(chr(10).join(["# Q S(Q) error", "1.0 0.5 0.1", "2.0 1.5 0.1"]) + chr(10))
+    ...     Sq = open_total_scattering(path).Sq
+    >>> Sq.values, Sq.Q.attrs["units"]
+    (array([0.5, 1.5]), '1/angstrom')
     """
     where = Path(path)
     try:

@@ -1,0 +1,40 @@
+"""The examples of docs/files.md run, and its table names every reader."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "files.md").read_text(), flags=re.DOTALL)
+    assert len(blocks) == 2
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "files.md", "exec"), names)
+    cut, glass, mine = names["cut"], names["glass"], names["mine"]
+    assert isinstance(cut, xr.Dataset)
+    assert isinstance(glass, xr.Dataset)
+    assert isinstance(mine, xr.Dataset)
+    companions = [name for name in cut.data_vars if name not in ("B", "B_std")]
+    xr.testing.assert_identical(names["back"], cut.drop_vars(companions))
+    with xbp.open_dataset("glass.nc") as back:
+        xr.testing.assert_identical(back.load(), glass)
+    assert Path("curves.csv").read_text().count("\n") == glass.sizes["E"] + 1
+    np.testing.assert_array_equal(mine.S_std, 0.1)
+
+
+def test_every_engine_is_in_the_table() -> None:
+    reading = (DOCS / "files.md").read_text().partition("## Writing")[0]
+    listed = set(re.findall(r"\| `(\w+)` \|", reading))
+    pyproject = (DOCS.parent / "pyproject.toml").read_text()
+    assert listed == set(re.findall(r'^(\w+) = "xbp\.io\.', pyproject, flags=re.MULTILINE))
