@@ -43,7 +43,7 @@ def decline(path: Path) -> str | None:
 def open_labspec(
     path: str | os.PathLike[str], *, units: str | None = None, temperature: Any = None, laser: Any = None
 ) -> xr.Dataset:
-    """Read a Raman spectrum exported as text by Horiba LabSpec (LabRAM).
+    r"""Read a Raman spectrum exported as text by Horiba LabSpec (LabRAM).
 
     Parameters
     ----------
@@ -67,6 +67,17 @@ def open_labspec(
     ------
     FileFormatError
         If it is no such file, is truncated, holds a map, or does not tell the units of its axis.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> rows = ["#Acq. time (s)=\t30", "#Instrument=\tLabRAM", "#Spectro (cm-1)=\t290", "30\t3", "20\t2", "10\t1"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "glass.txt")
+    ...     _ = path.write_text(chr(10).join(rows) + chr(10))
+    ...     ds = open_labspec(path, temperature="295 K")
+    >>> ds.I.values, ds.E.values
+    (array([1., 2., 3.]), array([10., 20., 30.]))
     """
     where = Path(path)
     reason = decline(where)

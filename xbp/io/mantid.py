@@ -79,6 +79,20 @@ def open_mantid(path: str | os.PathLike[str], *, T: Any = None, temperature_log:
     References
     ----------
     O. Arnold et al., Nucl. Instrum. Methods A 764, 156 (2014), doi:10.1016/j.nima.2014.07.029.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with h5py.File(f"{folder}/map.nxs", "w") as file:
+    ...         space = file.create_group("mantid_workspace_1/workspace")
+    ...         space["values"], space["errors"] = [[4.0, 9.0]], [[0.2, 0.3]]
+    ...         space["axis1"], space["axis2"] = [-1.0, 1.0, 3.0], [1.0, 2.0]
+    ...         space["axis1"].attrs["units"], space["axis2"].attrs["units"] = "DeltaE", "MomentumTransfer"
+    ...         space["axis1"].attrs["distribution"] = "1"
+    ...     ds = open_mantid(f"{folder}/map.nxs", T="5 K")
+    >>> dict(ds.S.sizes), ds.E.values, ds.Q.values, float(ds.temperature)
+    ({'Q': 1, 'E': 2}, array([0., 2.]), array([1.5]), 5.0)
     """
     where = Path(path)
     try:

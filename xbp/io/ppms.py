@@ -69,6 +69,18 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
     ------
     FileFormatError
         If it is no such file, is truncated, or a row has not the columns of the header, naming the line.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> rows = ["[Header]", "BYAPP,HeatCapacity,3.9", "INFO,7.76,MASS:Sample Mass (mg)", "[Data]",
+    ...         "Sample Temp (Kelvin),Samp HC (uJ/K),Samp HC Err (uJ/K)", "4.0,2.0,0.1", "2.0,1.0,0.1"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "glass.dat")
+    ...     _ = path.write_text(chr(10).join(rows) + chr(10))
+    ...     ds = open_ppms(path)
+    >>> ds.C.values, ds.C.attrs["sample_mass"]
+    (array([1., 2.]), '7.76 mg')
     """
     where = Path(path)
     reason = decline(where)
