@@ -45,6 +45,22 @@ def test_errors_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "Traceback" not in result.output
 
 
+def test_the_shell_is_told_what_to_type_in_a_shell(tmp_path: Path) -> None:
+    shell = CliRunner()
+    (tmp_path / "file").write_text("x")
+    refused = shell.invoke(main, ["demo", "--out", str(tmp_path / "file" / "deeper")])
+    assert refused.exit_code == 1
+    assert "Error: Not a directory" in refused.output
+    missing = shell.invoke(main, ["report", str(tmp_path / "none.nc"), "-o", str(tmp_path / "r.html")])
+    assert "there is no file" in missing.output
+    assert "PosixPath" not in missing.output
+    xbp.new_study({"ins": xbp.stated_energy("5.5 meV", reference="mine")}).bp.to_netcdf(tmp_path / "study.nc")
+    (tmp_path / "r.html").write_text("kept")
+    exists = shell.invoke(main, ["report", str(tmp_path / "study.nc"), "-o", str(tmp_path / "r.html")])
+    assert "--overwrite" in exists.output
+    assert (tmp_path / "r.html").read_text() == "kept"
+
+
 def test_version() -> None:
     assert xbp.__version__ in CliRunner().invoke(main, ["--version"]).output
 

@@ -168,3 +168,9 @@ def test_figures_take_the_keywords_of_xarrays_own(b: xr.Dataset, glass: xr.Datas
     assert fit.bp.plot.scaling(xlim=(3, 4)).get_xlim() == (3, 4)
     with pytest.raises(QuantityError, match="both ax and figsize"):
         cut.bp.plot.cut(ax=ax, figsize=(3, 2))
+
+
+def test_a_map_on_a_scale_of_logarithms(glass: xr.Dataset) -> None:
+    ax = glass.bp.plot.map(norm="log")
+    assert ax.collections[0].norm.__class__.__name__ == "LogNorm"
+    ax.figure.canvas.draw()

@@ -14,13 +14,23 @@ from xbp.errors import XbpError
 __all__ = ["main"]
 
 
+#: What errors advise, as it is typed in a shell.
+_OPTIONS = {"overwrite=True": "--overwrite", "lj='argon'": "--argon", "units='metal'": "--units metal"}
+
+
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Show xbp's errors as sentences, not as tracebacks."""
         try:
             return super().invoke(ctx)
         except XbpError as error:
-            raise click.ClickException(str(error)) from error
+            said = str(error)
+            for argument, option in _OPTIONS.items():
+                said = said.replace(argument, option)
+            raise click.ClickException(said) from error
+        except OSError as error:
+            # A folder that cannot be made or written, a full disk.
+            raise click.ClickException(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
 
 
 @click.group(cls=_Group)

@@ -177,6 +177,10 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         missing.append("the temperature (T= of the next call)")
     if row.name == "dynamic_structure_factor" and "statistics" not in value.attrs:
         missing.append(f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, 'classical' if of MD)")
+    if row.name == "interference_function":
+        missing.append(
+            "<b>^2, for S(Q) (xarray.open_dataset(path, engine='total_scattering', b_mean_squared='... barn'))"
+        )
     if isinstance(source, xr.DataArray):
         missing.append("standard deviations (a DataArray has none: use the Dataset)")
     elif f"{value.name}_std" not in source:

@@ -87,6 +87,17 @@ def test_a_model_is_seen_with_its_own_answer() -> None:
     np.testing.assert_allclose(twice, 2 * seen, rtol=1e-9)
 
 
+def test_one_bin_of_few_counts_does_not_set_the_scale(glass: xr.Dataset, experiment: xr.Dataset) -> None:
+    rng = np.random.default_rng(4)
+    exact = glass.bp.like(experiment, "1.5 meV").S
+    counts = xr.DataArray(rng.poisson((3000 * exact).fillna(0)), exact.coords, exact.dims).where(exact.notnull())
+    measured = experiment.assign(S=experiment.S.copy(data=counts), S_std=np.sqrt(counts).clip(1e-9))
+    measured["S_std"].attrs["units"] = measured.S.attrs["units"]
+    fitted = glass.bp.like(measured, "1.5 meV", scale="fit").S
+    assert fitted.attrs["scale_factor"] == pytest.approx(3000, rel=0.02)
+    np.testing.assert_allclose(fitted, 3000 * exact, rtol=0.02)
+
+
 @pytest.mark.parametrize(("E", "Q"), [("THz", "1/nm"), ("1/cm", "1/angstrom")])
 def test_units_of_either_side_do_not_matter(glass: xr.Dataset, experiment: xr.Dataset, E: str, Q: str) -> None:
     want = glass.bp.like(experiment, "1.5 meV").S

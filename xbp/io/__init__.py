@@ -96,14 +96,22 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
             reason="it does not exist, or is a folder",
             fix="check the spelling and the working directory",
         )
-    reasons = []
+    reasons = {}
     for format_ in FORMATS:
         reason = format_.decline(where)
         if reason is None:
             return format_.open(where)
-        reasons.append(f"{format_.name}: {reason}")
+        reasons[format_.name] = reason
+    if "table" in reasons["columns"]:
+        raise FileFormatError(
+            f"{where} is a table of numbers",
+            reason="it does not say what they are and in which units",
+            fix="say so: xarray.open_dataset(path, engine='columns', quantity='raman_intensity', units='1', "
+            "coordinate='E', coordinate_units='1/cm'), or 'heat_capacity', 'vibrational_dos', "
+            "'static_structure_factor', ... with their units",
+        )
     raise FileFormatError(
         f"{where} is of no format that xbp knows",
-        reason="; ".join(reasons),
+        reason="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
         fix="if the file is whole, read it by hand and label it with xbp.new_dataset(...)",
     )

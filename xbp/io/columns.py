@@ -33,10 +33,7 @@ def decline(path: Path) -> str | None:
     if lines and lines[0].startswith(_MARK):
         return None
     if any(_row(line) is not None for line in lines):
-        return (
-            "it may be a table, but does not say its units: xarray.open_dataset(path, engine='columns', "
-            "quantity='vibrational_dos', units='1', coordinate='E', coordinate_units='meV') or the like"
-        )
+        return "it is a table that does not say what it holds"
     return "it has no rows of two or three numbers"
 
 

@@ -225,6 +225,12 @@ def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     """
     try:
         where = Path(path)
+        if not where.is_file():
+            raise FileFormatError(
+                f"there is no file {where}",
+                reason="it does not exist, or is a folder",
+                fix="check the spelling and the working directory",
+            )
         reason = decline(where)
         if reason is None:
             with xr.open_datatree(where, engine="netcdf4", cache=False) as tree:
@@ -234,7 +240,7 @@ def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     except HDF5_ERRORS as error:
         reason = f"{type(error).__name__}: {error}"
     raise FileFormatError(
-        f"{path!r} cannot be read as a netCDF file of groups",
+        f"{str(path)!r} cannot be read as a netCDF file of groups",
         reason=reason,
         fix="it may be truncated, or another format: copy it again from its source",
     )

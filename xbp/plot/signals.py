@@ -64,8 +64,9 @@ def map(  # the method users know from xarray-like libraries
     add_colorbar : bool
         Draw the scale of the colours.
     **kwargs
-        For `matplotlib.axes.Axes.pcolormesh`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.pcolormesh`, such as ``norm="log"`` where an elastic line outshines the rest; and
+        ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``, ``yticks`` as xarray's own figures take
+        them.
 
     Returns
     -------
@@ -91,6 +92,8 @@ def map(  # the method users know from xarray-like libraries
     finite = shown[np.isfinite(shown)]
     # A single elastic bin or noisy corner must not take all the colours.
     limits: dict[str, Any] = {"vmin": 0.0, "vmax": float(np.percentile(finite, 99.5))} if finite.size else {}
+    if "norm" in kwargs:
+        limits = {}
     mesh = axes.pcolormesh(
         q_edges, e_edges, value.values, **(limits | {"cmap": "viridis", "rasterized": True} | kwargs)
     )

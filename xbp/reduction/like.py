@@ -128,11 +128,12 @@ def like(
     width : {"fwhm", "sigma"}
         What `resolution` is.
     T : scalar with units, optional
-        Where the simulation does not carry it (bare: K).
+        Where the simulation does not carry it (bare: K). An experiment that carries none is taken to be at that of the
+        simulation.
     scale : {"fit"}, optional
-        ``"fit"``: times the one factor that brings it nearest to the experiment, bins weighed by their standard
-        deviations, those within one FWHM of E = 0 left out; its units are the experiment's. By default in the
-        simulation's own, per atom.
+        ``"fit"``: times the one factor that gives it the experiment's sum over the bins they share, those within one
+        FWHM of E = 0 left out; its units are the experiment's, the factor is in ``attrs["scale_factor"]``. By default
+        in the simulation's own, per atom.
 
     Returns
     -------
@@ -216,6 +217,7 @@ def like(
             "onto": f"{grid['Q'].size} x {grid['E'].size} bins of Q and E",
         },
         units=new_units,
+        attrs={"scale_factor": factor if scale else None},
         bounds={
             dim: xr.Variable((dim, "bnds"), np.stack(bin_limits(measured.source, dim), axis=-1)) for dim in ("E", "Q")
         },
@@ -266,12 +268,10 @@ def _factor(simulated: xr.DataArray, measured: Signal, E: np.ndarray, sigma: flo
             fix="choose one element of every other dimension: data.isel(...)",
         )
     away = xr.DataArray(np.abs(E) > FWHM_PER_SIGMA * sigma, dims="E")
-    x, y = simulated.where(away), measured.value.where(away)
-    weight = 1.0 if measured.std is None else (1 / measured.std**2).where(measured.std > 0)
-    both = x.notnull() & y.notnull()
-    above = float((weight * x * y).where(both).sum())
-    below = float((weight * x * x).where(both).sum())
-    if not below > 0 or not np.isfinite(above / below):
+    both = away & simulated.notnull() & measured.value.notnull()
+    # Sums, which are what counting tells of a scale: a bin of one count and σ = 1 cannot outweigh the others.
+    above, below = (float(side.where(both).sum()) for side in (measured.value, simulated))
+    if not below > 0 or not np.isfinite(above / below) or above <= 0:
         raise RangeError(
             "no factor can be fitted",
             reason="beyond one FWHM of the elastic line they share no bin with a number",
