@@ -87,16 +87,16 @@ def write_reference(folder: Path) -> None:
 
 def write_gallery(docs: Path, path: Path) -> None:
     """Write every figure of the pages in one, with its caption and a link to the page."""
-    parts = ["# Figures of these pages\n"]
+    parts = ["# Gallery\n\nThe figures of the guides; the [notebooks](../tutorial/index.md) have more.\n"]
     shown: set[str] = set()
-    for page in sorted(docs.glob("*.md")):
+    for page in sorted(docs.glob("*.md"), key=lambda p: (p.name == "benchmarks.md", p.name)):
         text = page.read_text()
         title = re.search(r"^# (.*)$", text, re.M)
         for alt, image in re.findall(r"!\[([^\]]*)\]\((images/[^)]+)\)", text):
             if image not in shown and title:
                 shown.add(image)
                 parts.append(
-                    f"## {alt}\n\n[![{alt}](../{image})](../{page.name})\n\nFrom [{title[1]}](../{page.name}).\n"
+                    f"## {alt}\n\n[![{alt}](../{image})](../{page.name})\n\nOf the page [{title[1]}](../{page.name}).\n"
                 )
     path.parent.mkdir(exist_ok=True)
     _write(path, "\n".join(parts))
