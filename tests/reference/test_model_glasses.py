@@ -54,6 +54,31 @@ def test_harmonic_and_moving_agree_around_it(name: str) -> None:
     assert float(np.abs(pulls).mean()) < 1.2
 
 
+def test_a_slower_quench_takes_soft_modes_away_and_raises_the_peak() -> None:
+    series = xbp.tutorial.open_datatree("kob_andersen_series")["cooling_rate"].to_dataset()
+    assert series.cooling_rate.values.tolist() == [1e10, 1e11, 1e12]
+    assert series.status.values.tolist() == ["ok", "ok", "maximum at edge"]
+    slow, fast, fastest = series.E_BP.values
+    assert slow > fast > 1.5 * float(series.box_phonon.max())
+    assert np.isnan(fastest)
+    level = series.g / series.E**2
+    assert (np.diff(level.sel(E=0.4, method="nearest")) > 5e-3).all()
+    assert float(level.sel(E=1.5, method="nearest").std() / level.sel(E=1.5, method="nearest").mean()) < 0.03
+    # The same again from the embedded S(Q,E), whose numbers are single.
+    again = series.bp.to_bqe().bp.cut_Q((1.4, 4.2)).bp.boson_peak(E_range=(0.25, 1.5))
+    np.testing.assert_allclose(again.energy, series.E_BP, rtol=1e-3)
+
+
+def test_the_peak_of_a_small_box_is_too_high_and_its_correlation_is_not() -> None:
+    series = xbp.tutorial.open_datatree("kob_andersen_series")["n_atoms"].to_dataset()
+    assert series.n_atoms.values.tolist() == [4000, 8000, 16000]
+    assert (np.diff(series.box_phonon) < 0).all()
+    assert (np.diff(series.E_BP) < 0).all()
+    r = series.bp.to_bqe().bp.correlation_map(series.Sq, (1.4, 4.2)).pearson_r
+    for E in (0.5, 2.0, 4.0, 6.0):
+        assert float(np.ptp(r.interp(E=E).values)) < 0.05
+
+
 def test_an_unknown_glass_is_refused() -> None:
     with pytest.raises(FileFormatError, match="there is no embedded glass 'water'"):
         xbp.tutorial.open_datatree("water")

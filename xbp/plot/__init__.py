@@ -1,7 +1,8 @@
 """Figures: matplotlib, one style, units on every axis."""
 
+from xbp.plot.axes import COLORS
 from xbp.plot.explore import explore
 from xbp.plot.fluctuations import field_correlations, fluctuations
 from xbp.plot.signals import correlation, cut, map, peak, scaling
 
-__all__ = ["correlation", "cut", "explore", "field_correlations", "fluctuations", "map", "peak", "scaling"]
+__all__ = ["COLORS", "correlation", "cut", "explore", "field_correlations", "fluctuations", "map", "peak", "scaling"]
