@@ -152,3 +152,10 @@ def test_html_escapes_what_came_out_of_a_file() -> None:
     assert "&lt;b&gt;" in describe_html(data)
     assert data.bp._repr_html_() == describe_html(data)
     assert repr(data.bp) == describe(data)
+
+
+def test_more_heat_than_a_solid_takes_up_is_pointed_out() -> None:
+    C = example("heat_capacity").assign_attrs(amount="atoms")
+    assert "beware" not in repr(C.bp)
+    assert "per mole of atoms" in repr(C.bp)
+    assert "2.8 times 3R" in repr((C * 0 + 69.6).assign_attrs(C.attrs).bp)

@@ -45,6 +45,8 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
         "current_spectra", "compare_fluctuations",
     ),
 }  # fmt: skip
+#: One and a half times 3R, in J/mol/K: anharmonic solids and liquids stay below.
+_MOST_HEAT: Final = 37.4
 #: Quantities whose reduction needs the Bose factor.
 _NEEDS_T: Final = ("dynamic_structure_factor", "raman_intensity")
 
@@ -157,6 +159,13 @@ def _signal(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, first: bo
     if about and first:
         lines.append(f"  {', '.join(about)}")
     lines.append("  next: " + " ".join(f".bp.{method}()" for method in NEXT[row.name]))
+    if row.name == "heat_capacity" and value.attrs.get("amount"):
+        lines[0] += f" per mole of {value.attrs['amount']}"
+        if value.attrs["amount"] == "atoms" and value.chunks is None and float(value.max()) > _MOST_HEAT:
+            lines.append(
+                f"  beware: it reaches {float(value.max()):.3g}{_units(value)}, {float(value.max()) / 24.94:.1f} times 3R: "
+                "mass, molar mass or number of atoms may be another"
+            )
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
     return "\n".join(lines)
 
@@ -375,7 +384,9 @@ def _compare(table: xr.Dataset) -> str:
     for i, name in enumerate(table.leaf.values):
         status = str(table.status.values[i])
         left_out = "" if int(table.compared[i]) else " (not compared)"
-        lines.append(f"  {name}: {_number(table, 'energy', {'leaf': i}) if status == OK else status}{left_out}")
+        misfit = f", reduced chi2 {float(table.chi2_reduced[i]):.0f}" if float(table.chi2_reduced[i]) > 2 else ""
+        said = f"{_number(table, 'energy', {'leaf': i})}{misfit}" if status == OK else status
+        lines.append(f"  {name}: {said}{left_out}")
     return "\n".join(lines)
 
 

@@ -15,5 +15,8 @@ AT_BOUND: Final = "parameter at bound"
 STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED, BOX_PHONON, AT_BOUND)
 NO_CROSSING: Final = "no crossing"
 NO_KINK: Final = "no kink"
+#: Of a fitted heat capacity: more modes than atoms have, or a negative γ; an error as large as the number.
+UNPHYSICAL: Final = "unphysical"
+UNDETERMINED: Final = "undetermined"
 NOT_A_DECAY: Final = "not a Debye-Waller decay"
 NOT_CONVERGED: Final = "not converged"

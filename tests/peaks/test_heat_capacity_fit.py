@@ -192,3 +192,36 @@ def test_measured_glass(shared_data: Path) -> None:
     assert float(result.energy_E) == pytest.approx(6.6, abs=0.4)
     assert 0 < float(result.energy_E_std) < 0.5
     assert float(result.energy) < float(result.energy_E)
+
+
+def _fitted(**numbers: float) -> xr.Dataset:
+    C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 120), **numbers)
+    C = C.assign(C=C.C.assign_attrs(amount="atoms"), C_std=0.01 * abs(C.C) + 1e-3)
+    C.C_std.attrs["units"] = C.C.attrs["units"]
+    temperatures = {k: v for k, v in numbers.items() if k in ("theta_D", "theta_E", "sigma_E")}
+    return C.bp.fit_heat_capacity(fixed=temperatures)
+
+
+@pytest.mark.parametrize(("theta_D", "status"), [(260.0, "ok"), (60.0, "maximum at edge")])
+def test_the_energy_is_where_the_fitted_spectrum_is_highest(theta_D: float, status: str) -> None:
+    fit = _fitted(gamma=0.0, n_D=0.5, theta_D=theta_D, n_E=0.5, theta_E=90.0, sigma_E=25.0)
+    assert str(fit.peak_status.values) == status
+    E = np.arange(1.0, 12, 0.01)
+    g = fit.bp.fitted_dos(E).g
+    highest = float(E[np.argmax((g / g.E**2).values)])
+    if status == "ok":
+        assert float(fit.energy) == pytest.approx(highest, abs=0.02)
+    else:
+        assert np.isnan(float(fit.energy))
+        assert highest == pytest.approx(float(fit.theta_D) * 0.08617333, abs=0.02)
+
+
+def test_what_no_solid_can_be_is_said() -> None:
+    fit = _fitted(gamma=0.0, n_D=1.6, theta_D=260.0, n_E=0.4, theta_E=72.0, sigma_E=15.0)
+    assert str(fit.status.values) == "ok"
+    assert str(fit.peak_status.values) == "unphysical"
+    assert (
+        str(_fitted(gamma=-0.05, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15).peak_status.values)
+        == "unphysical"
+    )
+    assert "unphysical" in repr(fit.bp)

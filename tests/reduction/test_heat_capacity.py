@@ -8,7 +8,7 @@ import scipy
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
 from xbp.models.debye_einstein import debye_dos, debye_heat_capacity, gaussian_dos, gaussian_einstein_heat_capacity
 
 T = np.array([2.0, 10.0, 50.0, 300.0])
@@ -171,3 +171,23 @@ def test_bad_densities_and_temperatures() -> None:
     assert hole.bp.heat_capacity(T).C.isnull().all()
     with pytest.raises(UnitsError):
         dos(E, E, units="J").bp.heat_capacity(T)
+
+
+def test_a_masked_elastic_line_is_not_overlooked(glass: xr.Dataset) -> None:
+    masked = glass[["g", "g_std"]].where(glass.E > 3)
+    masked.g.attrs, masked.g_std.attrs = glass.g.attrs, glass.g_std.attrs
+    with pytest.raises(RangeError, match=r"g\(E\) is NaN from 0\.41"):
+        masked.bp.heat_capacity([10.0, 300.0], area=1)
+    told = masked.bp.heat_capacity([10.0, 3000.0], area=1, below="debye")
+    assert float(told.C[1]) == pytest.approx(24.94, rel=2e-3)
+    cut = masked.sel(E=slice(3, None)).bp.heat_capacity([10.0, 3000.0], area=1)
+    np.testing.assert_allclose(told.C, cut.C)
+    assert '"below": "debye"' in told.C.attrs["history"]
+    ends = glass.g.where(glass.E < 40).assign_attrs(glass.g.attrs)
+    np.testing.assert_allclose(
+        ends.bp.heat_capacity([50.0], area=1), glass.g.sel(E=slice(0, 40)).bp.heat_capacity([50.0], area=1)
+    )
+    with pytest.raises(RangeError, match="holds no number"):
+        (glass.g * np.nan).assign_attrs(glass.g.attrs).bp.heat_capacity([50.0], area=1)
+    with pytest.raises(QuantityError, match="below='nothing'"):
+        glass.g.bp.heat_capacity([50.0], area=1, below="nothing")

@@ -100,9 +100,11 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         """See `xbp.reduced_heat_capacity`: (C − γT)/T³."""
         return reduction.reduced_heat_capacity(self._data, gamma)
 
-    def heat_capacity(self, temperature: Any, *, area: float | None = None) -> Data:
+    def heat_capacity(
+        self, temperature: Any, *, area: float | None = None, below: Literal["debye"] | None = None
+    ) -> Data:
         """See `xbp.heat_capacity`: the heat capacity of a density of states."""
-        return reduction.heat_capacity(self._data, temperature, area=area)
+        return reduction.heat_capacity(self._data, temperature, area=area, below=below)
 
     def cut_E(self, E: Any, width: Any = None) -> Data:
         """See `xbp.cut_E`: a cut at constant energy."""

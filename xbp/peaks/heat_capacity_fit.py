@@ -22,11 +22,13 @@ from xbp.models.factors import boltzmann
 from xbp.peaks.curve_fit import Choices, Fitted, choices, fit_everywhere
 from xbp.reduction.heat_capacity import kelvins
 from xbp.signal import label_std, read, result_table, table_signal
-from xbp.status import NO_MAXIMUM, OK
+from xbp.status import AT_EDGE, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
 from xbp.units import convert_factor, split_quantity
 
 __all__ = ["fit_heat_capacity", "fitted_dos"]
 
+#: Per atom and axis there is one; a poor range or another amount than said finds more.
+_MOST_MODES = 1.5
 _NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
 _UNITS = {"gamma": "J/K**2/mol", "n_D": "1", "theta_D": "K", "n_E": "1", "theta_E": "K", "sigma_E": "K"}
 
@@ -64,8 +66,11 @@ def fit_heat_capacity(
     xarray.Dataset
         Each parameter with ``_std``; ``correlation``; ``energy_E`` = k_Bθ_E and ``energy``, the maximum of g/E², in
         meV with stds; ``debye_level`` of g/E² (g over 3 N_A modes) in 1/meV³ with its std; ``n_points``;
-        ``chi2_reduced`` where errors are known; ``status`` as for `fit`, and ``peak_status``: "ok", or "no maximum"
-        where σ_E > θ_E/2√2 and ``energy`` is NaN.
+        ``chi2_reduced`` where errors are known; ``status`` as for `fit`, and ``peak_status``: "ok"; "no maximum" where
+        σ_E > θ_E/2√2, or "maximum at edge" where the Debye phonons end below that energy and their end is what is
+        highest in g/E², and ``energy`` is NaN; "undetermined" where its std is as large as it; "unphysical" where γ is
+        negative beyond its error, or more than 1.5 modes per atom and axis are found: then the range holds too little,
+        or the amount is not what was said.
 
     Raises
     ------
@@ -116,9 +121,10 @@ def fit_heat_capacity(
         guess=lambda T, C: start_of_fit(T, C, chosen.start | chosen.fixed, chosen.bounds),
         relative=True,
     )
+    per_atom = value.attrs.get("amount") == "atoms"
     answer: xr.Dataset = result_table(
         signal,
-        _derived(fitted) | fitted.columns(list(_NAMES), _UNITS, signal.std is not None),
+        _derived(fitted, per_atom) | fitted.columns(list(_NAMES), _UNITS, signal.std is not None),
         quantity="fit_heat_capacity",
         operation="fit_heat_capacity",
         arguments={"T_range": T_range, "start": start, "fixed": fixed, "bounds": bounds},
@@ -127,7 +133,7 @@ def fit_heat_capacity(
     return answer
 
 
-def _derived(fitted: Fitted) -> dict[str, tuple[Any, str, str]]:
+def _derived(fitted: Fitted, per_atom: bool) -> dict[str, tuple[Any, str, str]]:
     """Return the energies and the Debye level, their errors propagated with the correlations."""
     k = boltzmann()
     p = {name: fitted.values.isel(parameter=i, drop=True) for i, name in enumerate(_NAMES)}
@@ -146,7 +152,26 @@ def _derived(fitted: Fitted) -> dict[str, tuple[Any, str, str]]:
     energy_std = of_two("theta_E", "sigma_E", energy / w, -4 * k * p["sigma_E"] / w)
     level = 3 * p["n_D"] / (k * p["theta_D"]) ** 3
     level_std = of_two("n_D", "theta_D", 3 / (k * p["theta_D"]) ** 3, -3 * level / p["theta_D"])
-    peak = fitted.status.where((fitted.status != OK) | energy.notnull(), NO_MAXIMUM)
+    # At its maximum the Einstein part stands on the Debye level only where that reaches so far: where it ends below,
+    # its edge may be what is highest.
+    edge = k * p["theta_D"]
+    mean, width = k * p["theta_E"], k * p["sigma_E"]
+    at_peak, at_edge = (
+        p["n_E"] * xr.apply_ufunc(_normal, E, mean, width, dask="parallelized", output_dtypes=[float]) / E**2
+        for E in (energy, edge)
+    )
+    hidden = (edge <= energy) & (level + at_edge >= at_peak)
+    modes = p["n_D"] + p["n_E"]
+    unphysical = p["gamma"] + 2 * s["gamma"].fillna(0.0) < 0
+    if per_atom:
+        unphysical = unphysical | (modes > _MOST_MODES)
+    peak = fitted.status
+    for said, where in (
+        (NO_MAXIMUM, energy.isnull()), (AT_EDGE, hidden),
+        (UNDETERMINED, energy_std >= energy), (UNPHYSICAL, unphysical),
+    ):  # fmt: skip
+        peak = peak.where((peak != OK) | ~where, said)
+    energy, energy_std = energy.where(~hidden), energy_std.where(~hidden)
     return {
         "energy": (energy, "meV", "energy of the boson peak, the maximum of g/E²"),
         "energy_std": (energy_std, "meV", "standard deviation of energy"),
@@ -156,6 +181,11 @@ def _derived(fitted: Fitted) -> dict[str, tuple[Any, str, str]]:
         "debye_level_std": (level_std, "1/meV**3", "standard deviation of debye_level"),
         "peak_status": (peak, "", "whether energy can be used"),
     }
+
+
+def _normal(E: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.exp(-((E - mean) ** 2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi)))
 
 
 def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:

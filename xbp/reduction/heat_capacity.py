@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
 from xbp.models.debye_einstein import dos_weights
 from xbp.pint_data import Data
 from xbp.schema import COORDINATES, QUANTITIES
@@ -200,7 +200,9 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     return answer
 
 
-def heat_capacity(data: Data, temperature: Any, *, area: float | None = None) -> Data:
+def heat_capacity(
+    data: Data, temperature: Any, *, area: float | None = None, below: Literal["debye"] | None = None
+) -> Data:
     r"""Return the harmonic heat capacity of a density of states.
 
     .. math:: C(T) = 3R\int_0^\infty g(E)\,\frac{x^2e^x}{(e^x-1)^2}\,dE,\quad x = E/k_BT
@@ -216,6 +218,9 @@ def heat_capacity(data: Data, temperature: Any, *, area: float | None = None) ->
     area : float, optional
         ∫ g dE to scale g to: 1 is the 3 N_A modes of a mole of atoms. By default g is taken as it is, and must be in
         units of an inverse energy.
+    below : {"debye"}, optional
+        What stands below the first number of a g that begins with NaN, as under an elastic line: Debye's law through
+        that number. By default such a g is refused. NaN after the last number mean nothing there.
 
     Returns
     -------
@@ -229,6 +234,8 @@ def heat_capacity(data: Data, temperature: Any, *, area: float | None = None) ->
         If g is in arbitrary units and `area` is not given.
     CoordinateError, TemperatureError
         If the temperatures are not ascending and positive, or g has no positive energies.
+    RangeError
+        If g begins with NaN and `below` is not given, or holds no number at all.
 
     References
     ----------
@@ -257,6 +264,7 @@ def heat_capacity(data: Data, temperature: Any, *, area: float | None = None) ->
         raise CoordinateError(
             "g(E) has no positive energies", reason="its modes have none", fix="fold it onto E > 0 first"
         )
+    positive &= _numbers(value.isel(E=positive), positive, below)
     E = value["E"].values[positive].astype(float) * to_mev
     weights = dos_weights(E, np.append(kelvin, np.inf))
     per_mev = 1.0
@@ -286,12 +294,33 @@ def heat_capacity(data: Data, temperature: Any, *, area: float | None = None) ->
         out.assign_coords(temperature=("temperature", kelvin, attrs)),
         std,
         operation="heat_capacity",
-        arguments={"area": area},
+        arguments={"area": area, "below": below},
         units="J/K/mol",
         quantity="heat_capacity",
         attrs={"amount": "atoms" if area == 1 else None},
     )
     return answer
+
+
+def _numbers(g: xr.DataArray, positive: np.ndarray, below: str | None) -> np.ndarray:
+    """Return the mask without the bins before the first and after the last number of any g."""
+    if below not in (None, "debye"):
+        raise QuantityError(f"below={below!r} is not known", reason="it is 'debye' or left out", fix="below='debye'")
+    known = g.notnull()
+    some = known.any([d for d in g.dims if d != "E"]).values
+    if not some.any():
+        raise RangeError("g(E) holds no number", reason="all of it is NaN", fix="look at the status it came with")
+    first, last = np.flatnonzero(some)[[0, -1]]
+    if first > 0 and below is None:
+        at = g["E"].values
+        raise RangeError(
+            f"g(E) is NaN from {at[0]:g} to {at[first - 1]:g} {g['E'].attrs['units']}",
+            reason="its lowest modes are what heat capacity at low temperature is of",
+            fix="below='debye' puts Debye's law there, and says so in the history",
+        )
+    kept = positive.copy()
+    kept[np.flatnonzero(positive)[(np.arange(some.size) < first) | (np.arange(some.size) > last)]] = False
+    return kept
 
 
 def _temperatures(temperature: Any) -> np.ndarray:

@@ -47,8 +47,10 @@ def compare(
     Returns
     -------
     xarray.Dataset
-        Over ``leaf``: ``energy`` in meV; ``energy_std`` = √(statistical² + systematic²), with ``statistical_std`` of
-        the fit and ``systematic_std``; ``status`` of the peak, ``energy`` being NaN wherever it is not "ok" ("box
+        Over ``leaf``: ``energy`` in meV; ``energy_std`` = √(b² statistical² + systematic²), with ``statistical_std`` of
+        the fit, ``systematic_std``, and b² the fit's reduced chi-squared where that is above 1 (Birge's ratio: the
+        shape misses the data by more than counting explains, and so may the energy); ``status`` of the peak,
+        ``energy`` being NaN wherever it is not "ok" ("box
         phonon" for one); ``kind`` of the leaf; ``method``; ``E_low`` and ``E_high`` of the range fitted;
         ``chi2_reduced`` of the fit; ``box_phonon``, the first phonon of a simulated box; of a heat capacity both its
         energies, ``dos_peak`` and ``einstein_energy``, with stds; ``compared``, 1 for the leaves that the rest is of.
@@ -65,7 +67,8 @@ def compare(
 
     References
     ----------
-    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Fig. 2.
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Fig. 2; R. T. Birge, Phys. Rev. 40, 207
+    (1932), doi:10.1103/PhysRev.40.207.
 
     Examples
     --------
@@ -168,7 +171,9 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
     if status != OK or not np.isfinite(energy):
         energy, statistical = np.nan, np.nan
     systematic = float(leaf.option("systematic") or 0.0)
-    errors = [error for error in (statistical, systematic) if error > 0]
+    chi2 = float(table["chi2_reduced"]) if "chi2_reduced" in table else np.nan
+    birge = np.sqrt(chi2) if chi2 > 1 else 1.0
+    errors = [error for error in (birge * statistical, systematic) if error > 0]
     model = {"stated": "stated", "fit_heat_capacity": "maximum of g/E2" if key == "energy" else "Einstein modes"}
     return {
         "energy": energy,
@@ -180,7 +185,7 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
         "method": model.get(leaf.kind, str(table.attrs.get("method", ""))),
         "E_low": mev("E_low"),
         "E_high": mev("E_high"),
-        "chi2_reduced": float(table["chi2_reduced"]) if "chi2_reduced" in table else np.nan,
+        "chi2_reduced": chi2,
         "box_phonon": mev("box_phonon"),
         "dos_peak": mev("energy") if heat else np.nan,
         "dos_peak_std": mev("energy_std") if heat else np.nan,
