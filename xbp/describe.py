@@ -161,10 +161,11 @@ def _signal(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, first: bo
     lines.append("  next: " + " ".join(f".bp.{method}()" for method in NEXT[row.name]))
     if row.name == "heat_capacity" and value.attrs.get("amount"):
         lines[0] += f" per mole of {value.attrs['amount']}"
-        if value.attrs["amount"] == "atoms" and value.chunks is None and float(value.max()) > _MOST_HEAT:
+        most = float(value.max()) if value.attrs["amount"] == "atoms" and value.chunks is None else 0.0
+        if most > _MOST_HEAT:
             lines.append(
-                f"  beware: it reaches {float(value.max()):.3g}{_units(value)}, {float(value.max()) / 24.94:.1f} times 3R: "
-                "mass, molar mass or number of atoms may be another"
+                f"  beware: it reaches {most:.3g}{_units(value)}, {most / 24.94:.1f} times 3R: mass, molar mass or number "
+                "of atoms may be another"
             )
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
     return "\n".join(lines)
