@@ -164,8 +164,8 @@ def _signal(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, first: bo
         most = float(value.max()) if value.attrs["amount"] == "atoms" and value.chunks is None else 0.0
         if most > _MOST_HEAT:
             lines.append(
-                f"  beware: it reaches {most:.3g}{_units(value)}, {most / 24.94:.1f} times 3R: mass, molar mass or number "
-                "of atoms may be another"
+                f"  beware: it reaches {most:.3g}{_units(value)}, {most / 24.94:.1f} times 3R: mass, molar mass or "
+                "number of atoms may be another"
             )
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
     return "\n".join(lines)
