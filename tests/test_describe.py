@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import xarray as xr
 
 import xbp
 from xbp.accessor import BosonPeakAccessor
-from xbp.describe import _SENTENCES, NEXT, describe, describe_html
+from xbp.describe import _ASKS, _SENTENCES, NEXT, describe, describe_html
 from xbp.errors import QuantityError, XbpError
 from xbp.schema import COORDINATES, QUANTITIES, RESULTS
 
@@ -159,3 +160,22 @@ def test_more_heat_than_a_solid_takes_up_is_pointed_out() -> None:
     assert "beware" not in repr(C.bp)
     assert "per mole of atoms" in repr(C.bp)
     assert "2.8 times 3R" in repr((C * 0 + 69.6).assign_attrs(C.attrs).bp)
+
+
+def test_next_steps_fit_the_dimensions_and_say_that_they_ask(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe().B
+    assert ".bp.cut_Q(…)" in repr(b.bp)
+    assert ".bp.boson_peak()" in repr(b.bp)
+    assert "scale_to_sq" not in repr(b.bp)
+    spectrum, cut = repr(b.bp.cut_Q((2.1, 8.5)).bp), repr(b.bp.cut_E(3, 0.5).bp)
+    assert "cut_Q" not in spectrum
+    assert "plot.map" not in spectrum
+    assert "boson_peak" in spectrum
+    assert "scale_to_sq(…)" in cut
+    assert "boson_peak" not in cut
+    for method in {m for methods in NEXT.values() for m in methods if not m.startswith("plot.")}:
+        needed = [
+            p for p in list(inspect.signature(getattr(BosonPeakAccessor, method)).parameters.values())[1:]
+            if p.default is p.empty and p.kind != p.VAR_KEYWORD
+        ]  # fmt: skip
+        assert (method in _ASKS) == bool(needed) or method == "to_vibrational_dos", method

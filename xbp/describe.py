@@ -25,7 +25,9 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
     "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map"),
-    "reduced_dos": ("boson_peak", "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "to_sqe", "plot.map"),
+    "reduced_dos": (
+        "boson_peak", "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "to_sqe", "plot.map", "plot.cut",
+    ),
     "vibrational_dos": ("to_bqe", "heat_capacity", "multiphonon_sqe", "fit", "plot.cut"),
     "static_structure_factor": ("to_radial_distribution", "plot.cut"),
     "interference_function": ("scale", "plot.cut"),
@@ -45,6 +47,20 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
         "current_spectra", "compare_fluctuations",
     ),
 }  # fmt: skip
+#: Which of Q and E a method needs, and that it takes nothing more or less.
+_OVER: Final[Mapping[str, str]] = {
+    "cut_E": "E", "boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_vibrational_dos": "E", "cut_Q": "Q",
+    "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
+}  # fmt: skip
+#: Methods that cannot be called without saying more.
+_ASKS: Final = frozenset(
+    {
+        "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "subtract", "angle_to_Q", "convolve", "mask_elastic",
+        "heat_capacity", "fit", "to_molar", "to_raman_shift", "to_radial_distribution", "to_structure_factor", "scale",
+        "structure_factor", "dynamic_structure_factor", "current_spectra", "compare_fluctuations",
+        "to_vibrational_dos", "multiphonon_sqe",
+    }
+)  # fmt: skip
 #: One and a half times 3R, in J/mol/K: anharmonic solids and liquids stay below.
 _MOST_HEAT: Final = 37.4
 #: Quantities whose reduction needs the Bose factor.
@@ -78,10 +94,10 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     >>> print(describe(b.B))
     B(Q,E) in angstrom**2/meV**2: Q 169 (0.153 to 8.58 1/angstrom), E 146 (0 to 60 meV)
       temperature 300 K, u2 0.0135 angstrom**2, box_phonon 1.72 meV, statistics classical
-      next: .bp.boson_peak() .bp.cut_E() .bp.cut_Q() .bp.scale_to_sq() .bp.correlation_map() .bp.to_sqe() .bp.plot.map()
+      next: .bp.boson_peak() .bp.cut_E(…) .bp.cut_Q(…) .bp.correlation_map(…) .bp.to_sqe() .bp.plot.map()
       missing: standard deviations (a DataArray has none: use the Dataset)
     >>> print(describe(b.bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 8))))
-    boson peak 2.5842 ± 0.0063 meV (reduced chi2 3.6e+02)
+    boson peak 2.5842 ± 0.0063 meV (reduced chi2 364)
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise QuantityError(
@@ -158,7 +174,7 @@ def _signal(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, first: bo
     about += [f"{key} {value.attrs[key]}" for key in ("statistics",) if key in value.attrs]
     if about and first:
         lines.append(f"  {', '.join(about)}")
-    lines.append("  next: " + " ".join(f".bp.{method}()" for method in NEXT[row.name]))
+    lines.append("  next: " + " ".join(_call(method) for method in NEXT[row.name] if _takes(method, value)))
     if row.name == "heat_capacity" and value.attrs.get("amount"):
         lines[0] += f" per mole of {value.attrs['amount']}"
         most = float(value.max()) if value.attrs["amount"] == "atoms" and value.chunks is None else 0.0
@@ -169,6 +185,21 @@ def _signal(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, first: bo
             )
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
     return "\n".join(lines)
+
+
+def _call(method: str) -> str:
+    return f".bp.{method}({'…' if method in _ASKS else ''})"
+
+
+def _takes(method: str, value: xr.DataArray) -> bool:
+    """Whether the data have the dimensions that a method works on."""
+    if method == "scale_to_sq":
+        return "Q" in value.dims and "E" not in value.dims
+    if method == "to_molar":
+        return "amount" not in value.attrs
+    if method == "plot.cut":
+        return not {"Q", "E"} <= set(value.dims)
+    return set(_OVER.get(method, "")) <= set(value.dims)
 
 
 def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quantity) -> list[str]:
@@ -207,7 +238,7 @@ def _trajectory(traj: xr.Dataset) -> str:
     if "element" in traj.coords:
         names, counts = np.unique(traj.element.values, return_counts=True)
         lines.append("  " + ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True)))
-    lines.append("  next: " + " ".join(f".bp.{method}()" for method in NEXT["trajectory"]))
+    lines.append("  next: " + " ".join(_call(method) for method in NEXT["trajectory"]))
     if "velocity" not in traj:
         lines.append("  missing: velocities, without which there are no vdos, current_spectra, box_phonon")
     if "temperature" not in traj.coords:
@@ -235,7 +266,12 @@ def _chi2(table: xr.Dataset) -> str:
     """Name a chi-squared that the counting errors do not explain."""
     if "chi2_reduced" not in table or not float(table.chi2_reduced) > 2:
         return ""
-    return f" (reduced chi2 {float(table.chi2_reduced):.2g})"
+    return f" (reduced chi2 {_short(float(table.chi2_reduced))})"
+
+
+def _short(number: float) -> str:
+    """Write a number of any size in two or three figures, without powers of ten where one can."""
+    return f"{number:.0f}" if 10 <= abs(number) < 1e5 else f"{number:.2g}"
 
 
 def _of_many(table: xr.Dataset, name: str, status: str, what: str) -> str:
@@ -295,7 +331,8 @@ def _correlation_map(table: xr.Dataset) -> str:
 def _detailed_balance(table: xr.Dataset) -> str:
     if table.implied_temperature.ndim:
         return f"detailed balance of {table.implied_temperature.size} spectra"
-    return f"detailed balance: the data say {_number(table, 'implied_temperature')}"
+    said = _number(table, "implied_temperature")
+    return f"detailed balance: {'no temperature' if said == 'not found' else f'the data say {said}'}"
 
 
 def _debye_waller(table: xr.Dataset) -> str:

@@ -44,13 +44,16 @@ def spectra(traj: xr.Dataset, Q_max: float = 1.5) -> xr.Dataset:
 
 @pytest.fixture
 def cluster() -> Iterator[object]:
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, memory_limit="500MB", dashboard_address=None
-        ) as made,
-        distributed.Client(made) as client,
-    ):
+    made = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, memory_limit="500MB", dashboard_address=None
+    )
+    client = distributed.Client(made)
+    try:
         yield client
+    finally:
+        # Whatever became of the workers: no later test may wait for them.
+        client.close(timeout=60)
+        made.close(timeout=60)
 
 
 def equal(a: xr.Dataset, b: xr.Dataset) -> None:

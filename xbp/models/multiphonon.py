@@ -107,10 +107,9 @@ class Modes:
         law = max(law, 0.0)
         under = grid < E[0] * (1 - 1e-9)
         density = np.where(under, law * grid**2, np.interp(grid, E, g))
-        area = float(density.sum() * step)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scaled, part = density / area, float(density[under].sum() * step) / area
-        return cls(step, scaled, area, part, law / area if area else np.nan, kT)
+        area = float(density.sum() * step) or np.nan
+        scaled, part = density / area, float(density[under].sum() * step) / area
+        return cls(step, scaled, area, part, law / area, kT)
 
     @property
     def gamma(self) -> float:

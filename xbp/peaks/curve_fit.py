@@ -238,6 +238,12 @@ def choices(
         If a name is no parameter, a value has other units, or is outside its bounds.
     """
     for argument, given in (("start", start), ("fixed", fixed), ("bounds", bounds)):
+        if not isinstance(given, Mapping | None):
+            raise QuantityError(
+                f"{argument}={given!r}",
+                reason="it is a mapping from parameters to values",
+                fix=f"{argument}={{'{names[0]}': ...}}",
+            )
         unknown = [name for name in given or () if name not in names]
         if unknown:
             raise QuantityError(
