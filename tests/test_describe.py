@@ -11,7 +11,9 @@ import xarray as xr
 
 import xbp
 from xbp.accessor import BosonPeakAccessor
-from xbp.describe import _ASKS, _SENTENCES, NEXT, describe, describe_html
+from xbp.describe import describe, describe_html
+from xbp.describe.results import SENTENCES
+from xbp.describe.signals import ASKS, NEXT
 from xbp.errors import QuantityError, XbpError
 from xbp.schema import COORDINATES, QUANTITIES, RESULTS
 
@@ -38,7 +40,7 @@ def example(name: str) -> xr.DataArray:
 
 def test_every_quantity_and_every_result_is_described() -> None:
     assert set(NEXT) == set(QUANTITIES)
-    assert set(_SENTENCES) == set(RESULTS)
+    assert set(SENTENCES) == set(RESULTS)
 
 
 @pytest.mark.parametrize(("name", "method"), [(n, m) for n, methods in NEXT.items() for m in methods])
@@ -178,4 +180,4 @@ def test_next_steps_fit_the_dimensions_and_say_that_they_ask(glass: xr.Dataset) 
             p for p in list(inspect.signature(getattr(BosonPeakAccessor, method)).parameters.values())[1:]
             if p.default is p.empty and p.kind != p.VAR_KEYWORD
         ]  # fmt: skip
-        assert (method in _ASKS) == bool(needed) or method == "to_vibrational_dos", method
+        assert (method in ASKS) == bool(needed) or method == "to_vibrational_dos", method

@@ -174,3 +174,24 @@ def test_a_map_on_a_scale_of_logarithms(glass: xr.Dataset) -> None:
     ax = glass.bp.plot.map(norm="log")
     assert ax.collections[0].norm.__class__.__name__ == "LogNorm"
     ax.figure.canvas.draw()
+
+
+def test_a_heat_capacity_with_its_fit() -> None:
+    heat = xbp.models.evaluate(
+        "debye_einstein", np.geomspace(2, 300, 60), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260, n_E=0.2, theta_E=72,
+        sigma_E=15,
+    )  # fmt: skip
+    fit = heat.bp.fit_heat_capacity()
+    ax = heat.bp.plot.heat_capacity(fit)
+    data, whole, debye = ax.lines[0], *(line for line in ax.lines if line.get_label() in ("fit", "its Debye phonons"))
+    np.testing.assert_allclose(data.get_ydata(), heat.bp.reduced_heat_capacity("4 mJ/mol/K^2").C_T3, rtol=1e-6)
+    np.testing.assert_allclose(
+        np.interp(heat.temperature, whole.get_xdata(), whole.get_ydata()), data.get_ydata(), rtol=5e-3
+    )
+    assert (debye.get_ydata() < whole.get_ydata()).all()
+    assert "maximum of $g/E^2$ 5.6" in ax.get_title()
+    assert len(heat.bp.plot.heat_capacity().lines) == 1
+    with pytest.raises(QuantityError, match="fit_heat_capacity"):
+        heat.bp.plot.heat_capacity(heat)
+    with pytest.raises(RangeError, match="one curve is drawn"):
+        heat.expand_dims(sample=2).bp.plot.heat_capacity()

@@ -35,6 +35,10 @@ class PlotAccessor:
         """See `xbp.plot.explore`: a map in a notebook whose cuts are dragged."""
         return plot.explore(self._data, E_width, Q_width, E_range=E_range, Q_range=Q_range, **kwargs)
 
+    def heat_capacity(self, fit: xr.Dataset | None = None, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.heat_capacity`: (C − γT)/T³ with the curve fitted to it."""
+        return plot.heat_capacity(self._data, fit, ax, **kwargs)
+
     def scaling(self, ax: Any = None, **kwargs: Any) -> Any:
         """See `xbp.plot.scaling`: a cut beside the scaled S(Q)."""
         return plot.scaling(self._data, ax, **kwargs)

@@ -3,6 +3,18 @@
 from xbp.plot.axes import COLORS
 from xbp.plot.explore import explore
 from xbp.plot.fluctuations import field_correlations, fluctuations
+from xbp.plot.heat_capacity import heat_capacity
 from xbp.plot.signals import correlation, cut, map, peak, scaling
 
-__all__ = ["COLORS", "correlation", "cut", "explore", "field_correlations", "fluctuations", "map", "peak", "scaling"]
+__all__ = [
+    "COLORS",
+    "correlation",
+    "cut",
+    "explore",
+    "field_correlations",
+    "fluctuations",
+    "heat_capacity",
+    "map",
+    "peak",
+    "scaling",
+]

@@ -264,7 +264,9 @@ def _run(folder: Path, job: Mapping[str, Any], processes: int, progress: bool) -
 
         def show(message: dict[str, Any]) -> None:
             if "step" in message:
-                bar.set_description(f"{job['system']}, {message['stage']}, {message['temperature']:.0f} K")
+                bar.set_description(
+                    f"{job['system']}, {message['stage']}, {message['temperature']:.0f} K", refresh=False
+                )
                 bar.update(message["step"] - bar.n)
 
         run_worker("xbp.md.lammps.worker", folder, processes, str(job["system"]), show)

@@ -1,0 +1,98 @@
+"""What data are, what can be done with them next, and what a table of results says in one line."""
+
+from __future__ import annotations
+
+import html
+
+import xarray as xr
+
+from xbp.describe.results import SENTENCES
+from xbp.describe.signals import signal_lines, trajectory_lines
+from xbp.errors import QuantityError
+from xbp.pint_data import unwrap
+from xbp.schema import QUANTITIES, RESULTS
+
+__all__ = ["describe", "describe_html"]
+
+
+def describe(data: xr.DataArray | xr.Dataset) -> str:
+    """Say what data are, what they can do next, and what is missing; of a table of results, what it says.
+
+    This is what ``data.bp`` prints.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Anything. What dask holds is not computed.
+
+    Returns
+    -------
+    str
+        A few lines.
+
+    Raises
+    ------
+    QuantityError
+        If they are neither.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> b = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
+    >>> print(describe(b.B))
+    B(Q,E) in angstrom**2/meV**2: Q 169 (0.153 to 8.58 1/angstrom), E 146 (0 to 60 meV)
+      temperature 300 K, u2 0.0135 angstrom**2, box_phonon 1.72 meV, statistics classical
+      next: .bp.boson_peak() .bp.cut_E(…) .bp.cut_Q(…) .bp.correlation_map(…) .bp.to_sqe() .bp.plot.map()
+      missing: standard deviations (a DataArray has none: use the Dataset)
+    >>> print(describe(b.bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 8))))
+    boson peak 2.5842 ± 0.0063 meV (reduced chi2 364)
+    """
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        raise QuantityError(
+            f"got a {type(data).__name__}",
+            reason="xbp works on labelled data, an xarray.DataArray or xarray.Dataset",
+            fix="make one with xbp.new_dataset(quantity, values, units=..., coords=...)",
+        )
+    plain = unwrap(data)[0]
+    result = plain.attrs.get("quantity") if isinstance(plain, xr.Dataset) else None
+    if result in RESULTS:
+        if any(v.chunks is not None for v in plain.variables.values()):
+            return f"{_title(result)}: not computed yet; .compute() does"
+        return SENTENCES[result](plain)
+    signals = [plain] if isinstance(plain, xr.DataArray) else list(plain.data_vars.values())
+    known = [v for v in signals if v.attrs.get("quantity") in QUANTITIES and not str(v.name).endswith("_std")]
+    if plain.attrs.get("quantity") == "trajectory":
+        return trajectory_lines(plain)
+    if not known:
+        return (
+            "no quantity is named, so nothing can be done with these data\n"
+            f"  missing: data.attrs['quantity'], one of {', '.join(QUANTITIES)}"
+        )
+    return "\n".join(signal_lines(v, plain, first=v is known[0]) for v in known)
+
+
+def describe_html(data: xr.DataArray | xr.Dataset) -> str:
+    """Give `describe` to a notebook.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        As for `describe`.
+
+    Returns
+    -------
+    str
+        HTML, with everything that came out of the data escaped.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> print(describe_html(xr.DataArray([1.0], dims="E"))[:40])
+    <div><b>no quantity is named, so nothing
+    """
+    first, *others = html.escape(describe(data)).split("\n")
+    return f"<div><b>{first}</b>{''.join(f'<br>{line}' for line in others)}</div>"
+
+
+def _title(result: str) -> str:
+    return result.replace("_", " ")

@@ -1,0 +1,226 @@
+"""What a table of results says, in a line a person would say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from xbp.describe.signals import units_of
+from xbp.status import OK
+from xbp.units import with_error
+
+__all__ = ["SENTENCES"]
+
+
+def _number(table: xr.Dataset, name: str, at: Mapping[str, Any] | None = None) -> str:
+    """Write one number of a table, with its error where it has one, and its units."""
+    value = table[name] if at is None else table[name].isel(at)
+    std = table.get(f"{name}_std")
+    if not np.isfinite(float(value)):
+        return "not found"
+    if std is None or not np.isfinite(float(std if at is None else std.isel(at))):
+        return f"{float(value):.4g}{units_of(value)}"
+    return f"{with_error(float(value), float(std if at is None else std.isel(at)))}{units_of(value)}"
+
+
+def _statuses(status: xr.DataArray) -> str:
+    names, counts = np.unique(status.values, return_counts=True)
+    return ", ".join(f"{c} {n}" for n, c in zip(names, counts, strict=True) if n != OK)
+
+
+def _chi2(table: xr.Dataset) -> str:
+    """Name a chi-squared that the counting errors do not explain."""
+    if "chi2_reduced" not in table or not float(table.chi2_reduced) > 2:
+        return ""
+    return f" (reduced chi2 {_short(float(table.chi2_reduced))})"
+
+
+def _short(number: float) -> str:
+    """Write a number of any size in two or three figures, without powers of ten where one can."""
+    return f"{number:.0f}" if 10 <= abs(number) < 1e5 else f"{number:.2g}"
+
+
+def _of_many(table: xr.Dataset, name: str, status: str, what: str) -> str:
+    """Sum up an array of fits."""
+    good = table[name].where(table[status] == OK)
+    n = int(good.notnull().sum())
+    text = f"{what} found in {n} of {good.size} fits"
+    if n:
+        text += (
+            f": median {float(good.median()):.3g}, {float(good.min()):.3g} to {float(good.max()):.3g}{units_of(good)}"
+        )
+    rest = _statuses(table[status])
+    return text + (f"; the others: {rest}" if rest else "")
+
+
+def _boson_peak(table: xr.Dataset) -> str:
+    if table.energy.ndim:
+        return _of_many(table, "energy", "status", "boson peak")
+    if str(table.status.values) != OK:
+        return f"no boson peak: {table.status.values}"
+    return f"boson peak {_number(table, 'energy')}{_chi2(table)}"
+
+
+def _dispersion(table: xr.Dataset) -> str:
+    if table.mean_energy.ndim:
+        return f"dispersion of {table.mean_energy.size} sets of peaks"
+    if int(table.n_points) < 2:
+        return f"dispersion: {int(table.n_points)} peaks, too few"
+    slope, std, units = float(table.slope), float(table.slope_std), units_of(table.slope)
+    # Peaks scatter more than their errors say where the model is not quite the data's.
+    energy = f"boson peak {with_error(float(table.mean_energy), float(table.scatter))}{units_of(table.mean_energy)}"
+    flat = abs(slope) < 2 * std
+    moves = f"dispersionless within {2 * std:.2g}{units}" if flat else f"slope {with_error(slope, std)}{units}"
+    return f"{energy} at {int(table.n_points)} Q, {moves}"
+
+
+def _scale_to_sq(table: xr.Dataset) -> str:
+    if table.pearson_r.ndim:
+        r = table.pearson_r
+        return f"{r.size} cuts against S(Q): Pearson r from {float(r.min()):.2f} to {float(r.max()):.2f}"
+    at = f" at {float(table.E):.3g}{units_of(table.E)}" if "E" in table.coords and table.E.ndim == 0 else ""
+    reach = f"{float(table.Q_min):.3g} to {float(table.Q_max):.3g}{units_of(table.Q_min)}"
+    return (
+        f"the cut{at} against S(Q): Pearson r {float(table.pearson_r):.2f}, Spearman {float(table.spearman_r):.2f} "
+        f"over {int(table.n_points)} Q, {reach}{_chi2(table)}"
+    )
+
+
+def _correlation_map(table: xr.Dataset) -> str:
+    r = table.pearson_r
+    if r.dims != ("E",) or not bool(r.notnull().any()):
+        return f"correlation with S(Q) over {', '.join(map(str, r.dims))}"
+    best = r.idxmax("E")
+    beyond = r.E[(best < r.E) & (r < 0)]
+    falls = f", below 0 from {float(beyond[0]):.3g}{units_of(r.E)}" if beyond.size else ""
+    return f"correlation with S(Q): r is highest, {float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}{falls}"
+
+
+def _detailed_balance(table: xr.Dataset) -> str:
+    if table.implied_temperature.ndim:
+        return f"detailed balance of {table.implied_temperature.size} spectra"
+    said = _number(table, "implied_temperature")
+    return f"detailed balance: {'no temperature' if said == 'not found' else f'the data say {said}'}"
+
+
+def _debye_waller(table: xr.Dataset) -> str:
+    if table.u2.ndim:
+        return _of_many(table, "u2", "status", "u2")
+    said = str(table.status.values)
+    return f"u2 per axis {_number(table, 'u2')}" if said == OK else f"no u2: {said}"
+
+
+def _phonons(table: xr.Dataset) -> str:
+    return "\n".join(
+        _of_many(table.sel(branch=b), "energy", "status", f"{b} phonon") for b in np.atleast_1d(table.branch.values)
+    )
+
+
+def _box_phonon(table: xr.Dataset) -> str:
+    said = str(table.status.values)
+    if said != OK:
+        return f"no box phonon: {said}"
+    return f"first transverse phonon of the box {_number(table, 'energy')} at Q {float(table.Q):.3g}{units_of(table.Q)}"
+
+
+def _fit(table: xr.Dataset) -> str:
+    if table.status.ndim:
+        good = int((table.status == OK).sum())
+        rest = _statuses(table.status)
+        return f"{table.attrs.get('model', 'fit')}: {good} of {table.status.size} fits are ok{rest and '; ' + rest}"
+    if str(table.status.values) != OK:
+        return f"{table.attrs.get('model', 'fit')}: {table.status.values}"
+    names = [str(n) for n in table.data_vars if f"{n}_std" in table]
+    return f"{table.attrs.get('model', 'fit')}: " + ", ".join(f"{n} {_number(table, n)}" for n in names) + _chi2(table)
+
+
+def _heat_capacity(table: xr.Dataset) -> str:
+    if table.status.ndim or str(table.status.values) != OK:
+        return _fit(table)
+    peak = _number(table, "energy") if str(table.peak_status.values) == OK else str(table.peak_status.values)
+    return f"Einstein modes about {_number(table, 'energy_E')}, maximum of g/E2: {peak}{_chi2(table)}"
+
+
+def _sound_velocity(table: xr.Dataset) -> str:
+    each = [f"{b} {_number(table, 'velocity', {'branch': i})}" for i, b in enumerate(table.branch.values)]
+    return f"sound: {', '.join(each)}; Debye energy {_number(table, 'debye_energy')}"
+
+
+def _ioffe_regel(table: xr.Dataset) -> str:
+    each = [f"{b} {_number(table, 'energy', {'branch': i})}" for i, b in enumerate(table.branch.values)]
+    return f"Ioffe-Regel limit: {', '.join(each)}"
+
+
+def _fluctuations(table: xr.Dataset) -> str:
+    lines = [f"fluctuations beside a boson peak at {_number(table, 'E_BP')}"]
+    for i, name in enumerate(table.field.values):
+        peak, r = _number(table, "chi_energy", {"field": i}), _number(table, "r_at_boson_peak", {"field": i})
+        lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) there {r}")
+    return "\n".join(lines)
+
+
+def _thermodynamics(table: xr.Dataset) -> str:
+    last = table.isel(time=-1)
+    reach = f"{table.sizes['time']} rows over {float(last.time):.4g}{units_of(table.time)}"
+    return f"thermodynamics: {reach}, ends at {float(last.temperature):.4g}{units_of(table.temperature)}"
+
+
+def _glass_transition(table: xr.Dataset) -> str:
+    said = str(table.status.values)
+    return f"glass transition at {_number(table, 'Tg')}" if said == OK else f"no glass transition: {said}"
+
+
+def _kinematic_limits(table: xr.Dataset) -> str:
+    low, high = float(table.Q_min.min()), float(table.Q_max.max())
+    return f"the instrument reaches Q from {low:.3g} to {high:.3g}{units_of(table.Q_min)}"
+
+
+def _compare(table: xr.Dataset) -> str:
+    first = f"{int(table.n_energies)} boson-peak energies"
+    if int(table.n_energies) < 2:
+        first += ": nothing to compare"
+    else:
+        first += f": largest discrepancy {100 * float(table.discrepancy):.3g} %"
+    if int(table.degrees_of_freedom) > 0:
+        first += (
+            f", mean {_number(table, 'mean_energy')}, chi2 {float(table.chi2):.3g} with "
+            f"{int(table.degrees_of_freedom)} degrees of freedom (p {float(table.p_value):.2g})"
+        )
+    lines = [first]
+    for i, name in enumerate(table.leaf.values):
+        status = str(table.status.values[i])
+        left_out = "" if int(table.compared[i]) else " (not compared)"
+        misfit = f", reduced chi2 {float(table.chi2_reduced[i]):.0f}" if float(table.chi2_reduced[i]) > 2 else ""
+        said = f"{_number(table, 'energy', {'leaf': i})}{misfit}" if status == OK else status
+        lines.append(f"  {name}: {said}{left_out}")
+    return "\n".join(lines)
+
+
+def _neutron_weighted(table: xr.Dataset) -> str:
+    R = table.correction
+    return f"true over neutron-weighted density of states: {float(R.min()):.3g} to {float(R.max()):.3g}"
+
+
+SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
+    "boson_peak": _boson_peak,
+    "dispersion": _dispersion,
+    "scale_to_sq": _scale_to_sq,
+    "correlation_map": _correlation_map,
+    "detailed_balance": _detailed_balance,
+    "debye_waller": _debye_waller,
+    "phonon_dispersion": _phonons,
+    "box_phonon": _box_phonon,
+    "fit": _fit,
+    "fit_heat_capacity": _heat_capacity,
+    "sound_velocity": _sound_velocity,
+    "ioffe_regel": _ioffe_regel,
+    "compare_fluctuations": _fluctuations,
+    "thermodynamics": _thermodynamics,
+    "glass_transition": _glass_transition,
+    "kinematic_limits": _kinematic_limits,
+    "neutron_weighted_dos": _neutron_weighted,
+    "compare": _compare,
+}

@@ -1,0 +1,161 @@
+"""What a signal or a trajectory is, what it lacks, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from xbp.schema import COORDINATES, QUANTITIES, Quantity
+
+__all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines", "units_of"]
+
+#: Methods of ``.bp`` that take a quantity, in the order of the chain.
+NEXT: Final[Mapping[str, tuple[str, ...]]] = {
+    "dynamic_structure_factor": (
+        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "mask_elastic", "debye_waller", "to_vibrational_dos",
+        "convolve", "plot.map",
+    ),
+    "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
+    "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map"),
+    "reduced_dos": (
+        "boson_peak", "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "to_sqe", "plot.map", "plot.cut",
+    ),
+    "vibrational_dos": ("to_bqe", "heat_capacity", "multiphonon_sqe", "fit", "plot.cut"),
+    "static_structure_factor": ("to_radial_distribution", "plot.cut"),
+    "interference_function": ("scale", "plot.cut"),
+    "intermediate_scattering_function": ("plot.cut",),
+    "radial_distribution": ("to_structure_factor", "plot.cut"),
+    "mean_square_displacement": ("plot.cut",),
+    "current_spectrum": ("phonon_dispersion", "cut_Q", "plot.map"),
+    "normalized_fluctuation_spectrum": ("boson_peak", "cut_E", "correlation_map", "scale_to_sq", "plot.map"),
+    "fluctuation_spectrum": ("cut_E", "cut_Q", "plot.map"),
+    "local_fluctuation_spectrum": ("boson_peak", "plot.cut"),
+    "energy_resolution": ("plot.cut",),
+    "raman_intensity": ("to_reduced_raman", "to_raman_shift", "plot.cut"),
+    "heat_capacity": ("to_molar", "reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity", "plot.cut"),
+    "reduced_heat_capacity": ("plot.cut",),
+    "trajectory": (
+        "structure_factor", "dynamic_structure_factor", "vdos", "msd", "radial_distribution", "box_phonon",
+        "current_spectra", "compare_fluctuations",
+    ),
+}  # fmt: skip
+#: Which of Q and E a method needs, and that it takes nothing more or less.
+_OVER: Final[Mapping[str, str]] = {
+    "cut_E": "E", "boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_vibrational_dos": "E", "cut_Q": "Q",
+    "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
+}  # fmt: skip
+#: Methods that cannot be called without saying more.
+ASKS: Final = frozenset(
+    {
+        "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "subtract", "angle_to_Q", "convolve", "mask_elastic",
+        "heat_capacity", "fit", "to_molar", "to_raman_shift", "to_radial_distribution", "to_structure_factor", "scale",
+        "structure_factor", "dynamic_structure_factor", "current_spectra", "compare_fluctuations",
+        "to_vibrational_dos", "multiphonon_sqe",
+    }
+)  # fmt: skip
+#: One and a half times 3R, in J/mol/K: anharmonic solids and liquids stay below.
+_MOST_HEAT: Final = 37.4
+#: Quantities whose reduction needs the Bose factor.
+_NEEDS_T: Final = ("dynamic_structure_factor", "raman_intensity")
+
+
+def units_of(variable: xr.DataArray) -> str:
+    """Write units after a number; nothing where it is pure."""
+    units = str(variable.attrs.get("units", "?"))
+    return "" if units == "1" else f" {units}"
+
+
+def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, first: bool) -> str:
+    """Describe one signal; what it shares with the others of a Dataset only where it is the first."""
+    row = QUANTITIES[value.attrs["quantity"]]
+    axes = []
+    for dim in value.dims:
+        text = f"{dim} {value.sizes[dim]}"
+        if dim in value.coords and value.sizes[dim] and value[dim].dtype.kind in "fiu":
+            text += f" ({float(value[dim][0]):.3g} to {float(value[dim][-1]):.3g}{units_of(value[dim])})"
+        axes.append(text)
+    units = value.attrs.get("units")
+    name = row.label if isinstance(source, xr.DataArray) else f"{value.name}: {row.label}"
+    lines = [f"{name}{f' in {units}' if units not in (None, '1') else ''}: {', '.join(axes) or 'one number'}"]
+    about = [
+        f"{key} {float(c):.3g}{units_of(c)}"
+        for key, c in value.coords.items()
+        if c.ndim == 0 and c.dtype.kind in "fiu" and c.chunks is None
+    ]
+    about += [f"{key} {value.attrs[key]}" for key in ("statistics",) if key in value.attrs]
+    if about and first:
+        lines.append(f"  {', '.join(about)}")
+    lines.append("  next: " + " ".join(_call(method) for method in NEXT[row.name] if _takes(method, value)))
+    if row.name == "heat_capacity" and value.attrs.get("amount"):
+        lines[0] += f" per mole of {value.attrs['amount']}"
+        most = float(value.max()) if value.attrs["amount"] == "atoms" and value.chunks is None else 0.0
+        if most > _MOST_HEAT:
+            lines.append(
+                f"  beware: it reaches {most:.3g}{units_of(value)}, {most / 24.94:.1f} times 3R: mass, molar mass or "
+                "number of atoms may be another"
+            )
+    lines += [f"  missing: {text}" for text in _missing(value, source, row)]
+    return "\n".join(lines)
+
+
+def _call(method: str) -> str:
+    return f".bp.{method}({'…' if method in ASKS else ''})"
+
+
+def _takes(method: str, value: xr.DataArray) -> bool:
+    """Whether the data have the dimensions that a method works on."""
+    if method == "scale_to_sq":
+        return "Q" in value.dims and "E" not in value.dims
+    if method == "to_molar":
+        return "amount" not in value.attrs
+    if method == "plot.cut":
+        return not {"Q", "E"} <= set(value.dims)
+    return set(_OVER.get(method, "")) <= set(value.dims)
+
+
+def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quantity) -> list[str]:
+    name = "data" if isinstance(source, xr.DataArray) else f"data['{value.name}']"
+    missing = []
+    if "units" not in value.attrs:
+        missing.append(f"units ({name}.attrs['units'] = '{row.units}')")
+    for dim in value.dims:
+        if dim not in COORDINATES:
+            continue
+        if dim not in value.coords:
+            missing.append(f"the coordinate {dim}")
+        elif "units" not in value[dim].attrs:
+            missing.append(f"units of {dim} (data['{dim}'].attrs['units'] = '{COORDINATES[str(dim)][0]}')")
+    if row.name in _NEEDS_T and "temperature" not in value.coords:
+        missing.append("the temperature (T= of the next call)")
+    if row.name == "dynamic_structure_factor" and "statistics" not in value.attrs:
+        missing.append(f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, 'classical' if of MD)")
+    if row.name == "interference_function":
+        missing.append(
+            "<b>^2, for S(Q) (xarray.open_dataset(path, engine='total_scattering', b_mean_squared='... barn'))"
+        )
+    if isinstance(source, xr.DataArray):
+        missing.append("standard deviations (a DataArray has none: use the Dataset)")
+    elif f"{value.name}_std" not in source:
+        missing.append(f"standard deviations (a variable '{value.name}_std'); every point weighs alike")
+    return missing
+
+
+def trajectory_lines(traj: xr.Dataset) -> str:
+    """Describe a trajectory."""
+    frames, atoms = traj.sizes.get("time", 0), traj.sizes.get("atom", 0)
+    lines = [f"trajectory: {atoms} atoms, {frames} frames"]
+    if "time" in traj.coords and frames > 1:
+        step = float(traj.time[1] - traj.time[0])
+        lines[0] += f" {step:.4g}{units_of(traj.time)} apart, {step * frames:.4g}{units_of(traj.time)} in all"
+    if "element" in traj.coords:
+        names, counts = np.unique(traj.element.values, return_counts=True)
+        lines.append("  " + ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True)))
+    lines.append("  next: " + " ".join(_call(method) for method in NEXT["trajectory"]))
+    if "velocity" not in traj:
+        lines.append("  missing: velocities, without which there are no vdos, current_spectra, box_phonon")
+    if "temperature" not in traj.coords:
+        lines.append("  missing: the temperature (T= of the next call)")
+    return "\n".join(lines)

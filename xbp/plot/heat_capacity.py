@@ -1,0 +1,100 @@
+"""The figure of a heat capacity: (C − γT)/T³, and what was fitted to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.errors import QuantityError, RangeError
+from xbp.models.debye_einstein import debye_einstein
+from xbp.pint_data import unwrap
+from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_xarray, power_of
+from xbp.reduction import reduced_heat_capacity
+from xbp.signal import read, table_signal
+from xbp.status import OK
+from xbp.units import convert_factor, with_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["heat_capacity"]
+
+_NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
+
+
+@like_xarray
+def heat_capacity(
+    data: xr.DataArray | xr.Dataset, fit: xr.Dataset | None = None, ax: Axes | None = None, **kwargs: Any
+) -> Axes:
+    """Draw (C − γT)/T³ against temperature, with the curve fitted to it and its Debye part.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        A heat capacity over temperature alone.
+    fit : xarray.Dataset, optional
+        What `fit_heat_capacity` returned for it, whose γ is taken off; without it γ is 0.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    QuantityError
+        If `data` is no heat capacity, or `fit` no fit of one.
+    RangeError
+        If either has a further dimension.
+    """
+    signal = read(data, "heat_capacity")
+    if signal.value.dims != ("temperature",):
+        raise RangeError(
+            f"the heat capacity is over {signal.value.dims}",
+            reason="one curve is drawn",
+            fix="choose one: data.isel(...)",
+        )
+    numbers: dict[str, float] = {}
+    if fit is not None:
+        table = unwrap(fit)[0].compute()
+        if table_signal(table, "fit_heat_capacity", "theta_E").value.ndim:
+            raise QuantityError("there are many fits", reason="one curve is drawn", fix="choose one: fit.isel(...)")
+        numbers = {name: float(table[name]) for name in _NAMES}
+    plain: Any = signal.source
+    reduced = read(reduced_heat_capacity(plain, f"{numbers.get('gamma', 0.0)!r} J/mol/K^2"))
+    value = reduced.value.compute()
+    T, units = value["temperature"], value["temperature"].attrs["units"]
+    axes = axes_of(ax)
+    from matplotlib.ticker import LogLocator
+
+    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "data"} | kwargs
+    axes.errorbar(T, value, reduced.std, **style)
+    power = power_of(value)
+    if numbers and str(table["status"].values) == OK:
+        kelvin = np.geomspace(max(float(T[0]), 0.2), float(T[-1]), 400) * convert_factor(units, "K", name="temperature")
+        scale = convert_factor("J/mol/K^4", value.attrs["units"], name="C/T³")
+        whole = debye_einstein(kelvin, **(numbers | {"gamma": 0.0})) / kelvin**3 * scale
+        debye = debye_einstein(kelvin, **(numbers | {"gamma": 0.0, "n_E": 0.0})) / kelvin**3 * scale
+        axes.plot(kelvin, whole, color=ORANGE, lw=1.6, zorder=3, label="fit")
+        axes.plot(kelvin, debye, color=GREEN, lw=1.2, ls="--", zorder=3, label="its Debye phonons")
+        energy, std = float(table["energy_E"]), float(table["energy_E_std"])
+        said = f"$k_B\\theta_E$ = {with_error(energy, std)} meV"
+        if str(table["peak_status"].values) == OK:
+            said += f", maximum of $g/E^2$ {with_error(float(table['energy']), float(table['energy_std']))} meV"
+        axes.set_title(said, fontsize="small")
+    axes.legend(frameon=False, fontsize="small")
+    axes.yaxis.set_major_formatter(in_powers(power))
+    axes.set(xlabel=label("$T$", units), ylabel=label(r"$(C_p-\gamma T)/T^3$", value.attrs["units"], power))
+    axes.set_xscale("log")
+    # 2, 5, 10, 20 ...: over less than two decades powers of ten alone would leave the axis bare.
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatter("{x:g}")
+    axes.set_ylim(0, None)
+    return axes
