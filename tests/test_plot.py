@@ -186,9 +186,7 @@ def test_a_heat_capacity_with_its_fit() -> None:
     data, whole, debye = ax.lines[0], *(line for line in ax.lines if line.get_label() in ("fit", "its Debye phonons"))
     drawn = np.asarray(data.get_ydata(), dtype=float)
     np.testing.assert_allclose(drawn, heat.bp.reduced_heat_capacity("4 mJ/mol/K^2").C_T3, rtol=1e-6)
-    np.testing.assert_allclose(
-        np.interp(heat.temperature, whole.get_xdata(), whole.get_ydata()), drawn, rtol=5e-3
-    )
+    np.testing.assert_allclose(np.interp(heat.temperature, whole.get_xdata(), whole.get_ydata()), drawn, rtol=5e-3)
     assert (debye.get_ydata() < whole.get_ydata()).all()
     assert "maximum of $g/E^2$ 5.6" in ax.get_title()
     assert len(heat.bp.plot.heat_capacity().lines) == 1
