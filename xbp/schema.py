@@ -72,6 +72,26 @@ _ROWS = (
 )
 QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}
 
+#: Which method makes of one quantity what another step needs.
+_LEADS: Final[Mapping[tuple[str, str], str]] = {
+    ("detector_spectra", "dynamic_structure_factor"): "angle_to_Q(dQ)",
+    ("dynamic_structure_factor", "generalized_dos"): "to_gdos()",
+    ("dynamic_structure_factor", "reduced_dos"): "to_bqe()",
+    ("dynamic_structure_factor", "vibrational_dos"): "to_vibrational_dos(...)",
+    ("generalized_dos", "reduced_dos"): "to_bqe()",
+    ("generalized_dos", "dynamic_structure_factor"): "to_sqe()",
+    ("reduced_dos", "dynamic_structure_factor"): "to_sqe()",
+    ("vibrational_dos", "reduced_dos"): "to_bqe()",
+    ("vibrational_dos", "heat_capacity"): "heat_capacity(T)",
+    ("raman_intensity", "reduced_dos"): "to_reduced_raman()",
+    ("radial_distribution", "static_structure_factor"): "to_structure_factor(Q)",
+    ("static_structure_factor", "radial_distribution"): "to_radial_distribution(r, number_density=...)",
+}
+
+#: What to do with data of no quantity, and with those of one: they are not to be called something else.
+_NAME_IT: Final = "pass the variable that is one, or say what the numbers are, data.attrs['quantity']"
+_OTHER: Final = "pass the data that are one"
+
 #: What a table of results says it is, after the method that makes it, in ``Dataset.attrs["quantity"]``.
 RESULTS: Final = (
     "boson_peak",
@@ -107,6 +127,20 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "incident_energy": ("meV", "incident energy"),
     "wavelength": ("nm", "wavelength of the scattered light"),
 }
+
+
+def step_to(given: object, expected: tuple[str, ...]) -> str | None:
+    """Say which method leads from a known quantity to one that is needed, if one does.
+
+    Examples
+    --------
+    >>> step_to("raman_intensity", ("reduced_dos",))
+    "data.bp.to_reduced_raman() gives a 'reduced_dos'"
+    """
+    for needed in expected:
+        if (str(given), needed) in _LEADS:
+            return f"data.bp.{_LEADS[str(given), needed]} gives a '{needed}'"
+    return None
 
 
 def validate(data: xr.DataArray, *expected: str) -> Quantity:
@@ -147,7 +181,7 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
         raise QuantityError(
             f"{name} is {'of no named quantity' if given is None else f'a {given!r}'}",
             reason=f"this needs {' or '.join(repr(q) for q in welcome)}",
-            fix=f"say what the numbers are, data.attrs['quantity'] = '{welcome[0]}', or pass the variable that is one",
+            fix=step_to(given, expected) or (_OTHER if given in QUANTITIES else f"{_NAME_IT} = '{welcome[0]}'"),
         )
     quantity = QUANTITIES[str(given)]
     if data.dtype.kind not in "fiu":

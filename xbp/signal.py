@@ -25,6 +25,7 @@ from xbp.schema import (
     SCHEMA_VERSION,
     Quantity,
     require_units,
+    step_to,
     validate,
 )
 from xbp.units import convert_factor
@@ -209,7 +210,8 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
             reason=f"its quantities are {named}",
             fix=f"pass the ones meant, like data[['{found[0]}', '{found[0]}_std']]"
             if found
-            else f"say which it is: data['name'].attrs['quantity'] = '{(expected or tuple(QUANTITIES))[0]}'",
+            else next(filter(None, (step_to(q, expected) for q in quantities.values())), None)
+            or f"say which it is: data['name'].attrs['quantity'] = '{(expected or tuple(QUANTITIES))[0]}'",
         )
     value = _in_double(plain[found[0]])
     quantity = validate(value, *expected)
