@@ -161,4 +161,5 @@ def fluctuating_elasticity_dos(E: np.ndarray, area: float, energy_D: float, diso
     s = fluctuating_elasticity(E, energy_D, disorder)
     if np.isnan(s).any():
         return np.full(x.shape, np.nan)
-    return np.asarray(area * 2 * x / np.pi / energy_D * _loop(x, s)[1].imag)
+    # Beyond the highest mode rounding leaves numbers that are not quite 0, of either sign.
+    return np.asarray(area * 2 * x / np.pi / energy_D * np.maximum(_loop(x, s)[1].imag, 0.0))
