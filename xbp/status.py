@@ -11,12 +11,13 @@ FAILED: Final = "fit failed"
 BOX_PHONON: Final = "box phonon"
 AT_BOUND: Final = "parameter at bound"
 
-#: Fits run on arrays of numbers; there a status is its place in this tuple.
-STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED, BOX_PHONON, AT_BOUND)
-NO_CROSSING: Final = "no crossing"
-NO_KINK: Final = "no kink"
 #: Of a fitted heat capacity: more modes than atoms have, or a negative γ; an error as large as the number.
 UNPHYSICAL: Final = "unphysical"
 UNDETERMINED: Final = "undetermined"
+
+#: Fits run on arrays of numbers; there a status is its place in this tuple.
+STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED, BOX_PHONON, AT_BOUND, UNDETERMINED, UNPHYSICAL)
+NO_CROSSING: Final = "no crossing"
+NO_KINK: Final = "no kink"
 NOT_A_DECAY: Final = "not a Debye-Waller decay"
 NOT_CONVERGED: Final = "not converged"

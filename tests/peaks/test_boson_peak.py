@@ -116,6 +116,22 @@ def test_without_std_the_scatter_sets_the_errors() -> None:
     assert "chi2_reduced" not in unknown
 
 
+@pytest.mark.parametrize("method", ["lognormal", "gaussian", "quadratic"])
+def test_the_residual_is_what_the_curve_leaves_of_the_points_fitted(method: str) -> None:
+    noise = 0.03 * np.random.default_rng(5).standard_normal(E.size)
+    shape = gaussian(E, 5.5, 1.0, 2.0) + 0.1 if method == "gaussian" else lognormal(E, 5.5, 1.0, 0.6)
+    noisy = 7 * (shape + noise)
+    peak = spectrum(noisy).B.bp.boson_peak(method, E_range=(1, 15))
+    numbers = {str(k): float(v) for k, v in peak.data_vars.items() if k != "status"}
+    inside = (numbers["E_low"] <= E) & (numbers["E_high"] >= E)
+    assert inside.sum() == numbers["n_points"]
+    left = noisy[inside] - evaluate(method, E[inside], numbers)
+    assert numbers["relative_residual"] == pytest.approx(np.sqrt(np.mean(left**2)) / numbers["height"], rel=1e-9)
+    assert 0.02 < numbers["relative_residual"] < 0.12
+    exact = spectrum(lognormal(E, 5.5, 1.0, 0.6)).B.bp.boson_peak(E_range=(1, 15))
+    assert float(exact.relative_residual) < 1e-6
+
+
 @pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
 @pytest.mark.parametrize(
     ("values", "statuses"),

@@ -168,3 +168,24 @@ def test_bad_input(glass: xr.Dataset) -> None:
 
     assert str(ds.bp.fit(broken, start={"a": 1.0}).status.values) == "fit failed"
     assert float(glass.Sq.bp.fit(line, start={"a": 1, "b": 0}, x_range=(3, 8)).a_std) > 0
+
+
+def test_a_fit_says_its_range_and_what_it_leaves() -> None:
+    y = line(E, 3.0, -0.05) + np.random.default_rng(0).normal(0, 0.1, E.size)
+    result = signal(y).bp.fit(line, x_range=("5 meV", "20 meV"), start={"a": 1, "b": 0})
+    inside = (E >= 5) & (E <= 20)
+    assert (float(result.E_low), float(result.E_high)) == (E[inside][0], E[inside][-1])
+    assert result.E_low.attrs["units"] == "meV"
+    left = y[inside] - line(E[inside], float(result.a), float(result.b))
+    assert float(result.relative_residual) == pytest.approx(np.sqrt(np.mean(left**2)) / y[inside].max(), rel=1e-9)
+    few = signal(np.where(inside, y, np.nan)).bp.fit(line, x_range=(19.7, 21), start={"a": 1, "b": 0})
+    assert str(few.status.values) == "too few points"
+    assert np.isnan(float(few.relative_residual))
+
+
+def test_parameters_that_the_data_do_not_depend_on_are_undetermined() -> None:
+    g = xbp.models.evaluate("soft_potential_dos", E, slope=0.01, energy_b=5.0)
+    astray = g.bp.fit("soft_potential_dos", start={"energy_b": 1e5})
+    assert str(astray.status.values) == "undetermined"
+    assert np.isnan(float(astray.energy_b))
+    assert str(g.bp.fit("soft_potential_dos").status.values) == "ok"

@@ -50,6 +50,16 @@ def test_pulls_are_honest() -> None:
     assert np.mean([float(r.chi2_reduced) for r in runs]) == pytest.approx(1, abs=0.06)
 
 
+def test_what_is_left_is_relative_to_every_point() -> None:
+    """A residual over the largest point would not see the lowest temperatures, where C is a ten-thousandth of it."""
+    for data in (measured(1, 0.02), measured(1, 0.02).C):
+        assert float(data.bp.fit_heat_capacity().relative_residual) == pytest.approx(0.02, rel=0.25)
+    result = measured().bp.fit_heat_capacity(("3 K", "100 K"))
+    assert (float(result.temperature_low), float(result.temperature_high)) == (
+        T[T >= 3][0], T[T <= 100][-1],
+    )  # fmt: skip
+
+
 def test_without_errors_the_scatter_tells_them() -> None:
     runs = [measured(seed).C.bp.fit_heat_capacity() for seed in range(40)]
     pulls = np.array([(float(r.theta_E) - TRUE["theta_E"]) / float(r.theta_E_std) for r in runs])

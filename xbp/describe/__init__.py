@@ -45,7 +45,7 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
       next: .bp.boson_peak() .bp.cut_E(…) .bp.cut_Q(…) .bp.correlation_map(…) .bp.to_sqe() .bp.plot.map()
       missing: standard deviations (a DataArray has none: use the Dataset)
     >>> print(describe(b.bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 8))))
-    boson peak 2.5842 ± 0.0063 meV (reduced chi2 364)
+    boson peak 2.5842 ± 0.0063 meV (fitted over 1.24 to 7.86 meV, reduced chi2 364)
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise QuantityError(

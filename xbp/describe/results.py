@@ -21,9 +21,11 @@ def _number(table: xr.Dataset, name: str, at: Mapping[str, Any] | None = None) -
     std = table.get(f"{name}_std")
     if not np.isfinite(float(value)):
         return "not found"
-    if std is None or not np.isfinite(float(std if at is None else std.isel(at))):
+    error = np.nan if std is None else float(std if at is None else std.isel(at))
+    # Below this the data were made up, and the error is that of the arithmetic.
+    if not error > 1e-6 * abs(float(value)):
         return f"{float(value):.4g}{units_of(value)}"
-    return f"{with_error(float(value), float(std if at is None else std.isel(at)))}{units_of(value)}"
+    return f"{with_error(float(value), error)}{units_of(value)}"
 
 
 def _statuses(status: xr.DataArray) -> str:
@@ -31,11 +33,18 @@ def _statuses(status: xr.DataArray) -> str:
     return ", ".join(f"{c} {n}" for n, c in zip(names, counts, strict=True) if n != OK)
 
 
-def _chi2(table: xr.Dataset) -> str:
-    """Name a chi-squared that the counting errors do not explain."""
-    if "chi2_reduced" not in table or not float(table.chi2_reduced) > 2:
-        return ""
-    return f" (reduced chi2 {_short(float(table.chi2_reduced))})"
+def _quality(table: xr.Dataset) -> str:
+    """Say over which range was fitted, and how well: by chi-squared, or by the residual where no errors are known."""
+    said = []
+    for low in (str(name) for name in table.variables if str(name).endswith("_low")):
+        high = table[f"{low.removesuffix('low')}high"]
+        said.append(f"fitted over {float(table[low]):.3g} to {float(high):.3g}{units_of(high)}")
+    if "chi2_reduced" in table:
+        said.append(f"reduced chi2 {_short(float(table.chi2_reduced))}")
+    elif "relative_residual" in table:
+        percent = 100 * float(table.relative_residual)
+        said.append(f"rms residual {'below 0.01' if percent < 0.01 else f'{percent:.2g}'} %")
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _short(number: float) -> str:
@@ -61,7 +70,7 @@ def _boson_peak(table: xr.Dataset) -> str:
         return _of_many(table, "energy", "status", "boson peak")
     if str(table.status.values) != OK:
         return f"no boson peak: {table.status.values}"
-    return f"boson peak {_number(table, 'energy')}{_chi2(table)}"
+    return f"boson peak {_number(table, 'energy')}{_quality(table)}"
 
 
 def _dispersion(table: xr.Dataset) -> str:
@@ -85,7 +94,7 @@ def _scale_to_sq(table: xr.Dataset) -> str:
     reach = f"{float(table.Q_min):.3g} to {float(table.Q_max):.3g}{units_of(table.Q_min)}"
     return (
         f"the cut{at} against S(Q): Pearson r {float(table.pearson_r):.2f}, Spearman {float(table.spearman_r):.2f} "
-        f"over {int(table.n_points)} Q, {reach}{_chi2(table)}"
+        f"over {int(table.n_points)} Q, {reach}{_quality(table)}"
     )
 
 
@@ -110,7 +119,9 @@ def _debye_waller(table: xr.Dataset) -> str:
     if table.u2.ndim:
         return _of_many(table, "u2", "status", "u2")
     said = str(table.status.values)
-    return f"u2 per axis {_number(table, 'u2')}" if said == OK else f"no u2: {said}"
+    # The shape of the decay tells what the error of a straight line does not.
+    line = f"a line in Q**2 explains {100 * float(table.explained):.3g} % of {int(table.n_points)} Q"
+    return f"u2 per axis {_number(table, 'u2')}, {line}{_quality(table)}" if said == OK else f"no u2: {said} ({line})"
 
 
 def _phonons(table: xr.Dataset) -> str:
@@ -134,14 +145,16 @@ def _fit(table: xr.Dataset) -> str:
     if str(table.status.values) != OK:
         return f"{table.attrs.get('model', 'fit')}: {table.status.values}"
     names = [str(n) for n in table.data_vars if f"{n}_std" in table]
-    return f"{table.attrs.get('model', 'fit')}: " + ", ".join(f"{n} {_number(table, n)}" for n in names) + _chi2(table)
+    return (
+        f"{table.attrs.get('model', 'fit')}: " + ", ".join(f"{n} {_number(table, n)}" for n in names) + _quality(table)
+    )
 
 
 def _heat_capacity(table: xr.Dataset) -> str:
     if table.status.ndim or str(table.status.values) != OK:
         return _fit(table)
     peak = _number(table, "energy") if str(table.peak_status.values) == OK else str(table.peak_status.values)
-    return f"Einstein modes about {_number(table, 'energy_E')}, maximum of g/E2: {peak}{_chi2(table)}"
+    return f"Einstein modes about {_number(table, 'energy_E')}, maximum of g/E2: {peak}{_quality(table)}"
 
 
 def _sound_velocity(table: xr.Dataset) -> str:

@@ -34,7 +34,7 @@ _SIGNALS = (
 )
 _NUMBERS = (
     "energy", "energy_std", "height", "height_std", "width", "width_std", "chi2_reduced",
-    "background", "background_slope", "low", "high", "n_points",
+    "relative_residual", "background", "background_slope", "low", "high", "n_points",
 )  # fmt: skip
 
 
@@ -59,10 +59,11 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
     -------
     xarray.Dataset
         ``energy`` of the maximum, ``height`` there (Gaussian: above background), ``width`` (full
-        width at half maximum), each with ``_std``; ``chi2_reduced``; the range fitted, ``E_low``,
-        ``E_high``, ``n_points``; ``status``, which is "ok", "no data", "too few points", "no
-        maximum", "maximum at edge", "fit failed" or "box phonon", the numbers being NaN wherever it
-        is not "ok". Data that `mark_box_phonon` has marked are searched
+        width at half maximum), each with ``_std``; ``chi2_reduced`` where the data have errors;
+        ``relative_residual``, the rms of what the fit leaves of the points over the height, which tells a good
+        fit from a poor one where they have none; the range fitted, ``E_low``, ``E_high``, ``n_points``;
+        ``status``, which is "ok", "no data", "too few points", "no maximum", "maximum at edge", "fit failed" or
+        "box phonon", the numbers being NaN wherever it is not "ok". Data that `mark_box_phonon` has marked are searched
         above it, and a maximum that is not 15 % above it is not reported as the boson peak.
         Neighbouring bins are taken as independent. Where ``chi2_reduced`` is well above 1 the peak
         has not the shape fitted, and the choice of range matters more than the std.
@@ -139,6 +140,7 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         "height": (signal.units, "height of the boson peak"),
         "width": (units, "full width at half maximum of the boson peak"),
         "chi2_reduced": ("1", "reduced chi-squared of the fit"),
+        "relative_residual": ("1", "rms residual of the fit over the height"),
         "background": (signal.units, "background at E = 0"),
         "background_slope": (slope_units, "slope of the background"),
         "low": (units, "lowest energy fitted"),

@@ -13,33 +13,30 @@ import xarray as xr
 
 from xbp.errors import QuantityError, RangeError, XbpError
 from xbp.grid import select_range
-from xbp.models.catalogue import NamedModel, find_model, lmfit_model, parameter_units
+from xbp.models.catalogue import find_model, lmfit_model, parameter_units
+from xbp.peaks.parameters import Choices, choices
 from xbp.signal import read, result_table
-from xbp.status import AT_BOUND, FAILED, NO_DATA, OK, STATUSES, TOO_FEW
-from xbp.units import convert_factor, magnitude
+from xbp.status import AT_BOUND, FAILED, NO_DATA, OK, STATUSES, TOO_FEW, UNDETERMINED
+from xbp.units import convert_factor
 
 if TYPE_CHECKING:
     import lmfit
 else:
     lmfit = lazy_loader.load("lmfit")
 
-__all__ = ["Choices", "Fitted", "choices", "fit", "fit_everywhere"]
+__all__ = ["Fitted", "fit", "fit_everywhere"]
 
 # A fit that finds its minimum has found it by then.
 _MAX_CALLS = 5000
 # A parameter this close to a limit, relative to where it started, is at it: its error means nothing.
 _AT_LIMIT = 1e-5
+# An error this many times the parameter and its start says that the data do not depend on it: the fit went astray.
+_ASTRAY = 1e3
+
+# Reduced χ², relative residual, lowest and highest x, number of points: what `Fitted` holds beside the parameters.
+_OTHERS = 5
 
 Guess = Callable[[np.ndarray, np.ndarray], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the user said of the parameters, in the units of the fit."""
-
-    start: dict[str, float]
-    fixed: dict[str, float]
-    bounds: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -50,11 +47,16 @@ class Fitted:
     stds: xr.DataArray
     correlation: xr.DataArray
     chi2_reduced: xr.DataArray
+    relative_residual: xr.DataArray
+    low: xr.DataArray
+    high: xr.DataArray
     n_points: xr.DataArray
     status: xr.DataArray
 
-    def columns(self, names: list[str], units: Mapping[str, str], known: bool) -> dict[str, tuple[Any, str, str]]:
-        """Return the columns of a table of results."""
+    def columns(
+        self, names: list[str], units: Mapping[str, str], x: tuple[str, str], known: bool
+    ) -> dict[str, tuple[Any, str, str]]:
+        """Return the columns of a table of results; `x` is the dimension fitted along and its units."""
         table: dict[str, tuple[Any, str, str]] = {}
         for i, name in enumerate(names):
             for suffix, array in (("", self.values), ("_std", self.stds)):
@@ -65,6 +67,9 @@ class Fitted:
         if known:
             # Without known errors χ² has no scale to be judged by.
             table["chi2_reduced"] = (self.chi2_reduced, "1", "reduced chi-squared of the fit")
+        table["relative_residual"] = (self.relative_residual, "1", "rms residual of the fit over the data")
+        table[f"{x[0]}_low"] = (self.low, x[1], f"lowest {x[0]} fitted")
+        table[f"{x[0]}_high"] = (self.high, x[1], f"highest {x[0]} fitted")
         table["n_points"] = (self.n_points, "1", "number of points fitted")
         table["status"] = (self.status, "", "whether the fit can be used")
         return table
@@ -106,9 +111,11 @@ def fit(
     -------
     xarray.Dataset
         Every parameter with its ``_std`` (0 where fixed), in the units that follow from the data's for models of xbp
-        (others have no units); ``correlation``; ``chi2_reduced`` where errors are known; ``n_points``; ``status``:
-        "ok", "no data", "too few points", "parameter at bound" or "fit failed", the numbers being NaN wherever it is
-        not "ok". Neighbouring points are taken as independent.
+        (others have no units); ``correlation``; ``chi2_reduced`` where errors are known;
+        ``relative_residual``, the rms of what the fit leaves of the points over the largest of them; the range fitted,
+        ``<dim>_low``, ``<dim>_high``, ``n_points``; ``status``: "ok", "no data", "too few points", "parameter at
+        bound", "undetermined" (an error a thousand times the parameter: start nearer) or "fit failed", the numbers
+        being NaN wherever it is not "ok". Neighbouring points are taken as independent.
 
     Raises
     ------
@@ -150,6 +157,7 @@ def fit(
     worker = _worker(model)
     names = list(worker.param_names)
     x_units, units, x_factor, y_factor = str(value[along].attrs["units"]), dict[str, str](), 1.0, 1.0
+    own_x = x_units
     if row is not None:
         own_x, own_y = row.x_units or x_units, row.y_units or signal.units
         x_factor = convert_factor(x_units, own_x, name=f"coordinate '{along}'", energy=along == "E")
@@ -157,6 +165,7 @@ def fit(
         units = parameter_units(row, own_x, own_y)
     chosen = choices(names, units, start, fixed, bounds, row)
     mask = select_range(signal.source, along, x_range, name="x_range")
+    name = model if isinstance(model, str) else worker.name
     fitted = fit_everywhere(
         value.isel({along: mask}) * y_factor,
         None if signal.std is None else signal.std.isel({along: mask}) * y_factor,
@@ -168,13 +177,13 @@ def fit(
     )
     answer: xr.Dataset = result_table(
         signal,
-        fitted.columns(names, units, signal.std is not None),
+        fitted.columns(names, units, (along, own_x), signal.std is not None),
         quantity="fit",
         operation="fit",
         arguments={
-            "model": worker.name, "dim": along, "x_range": x_range, "start": start, "fixed": fixed, "bounds": bounds,
+            "model": name, "dim": along, "x_range": x_range, "start": start, "fixed": fixed, "bounds": bounds,
         },
-        attrs={"model": worker.name},
+        attrs={"model": name},
     )  # fmt: skip
     return answer
 
@@ -222,68 +231,6 @@ def _guess_of(model: Any, worker: Any, names: list[str], chosen: Choices) -> Gue
     return lambda x, y: defaults
 
 
-def choices(
-    names: list[str],
-    units: Mapping[str, str],
-    start: Mapping[str, Any] | None,
-    fixed: Mapping[str, Any] | None,
-    bounds: Mapping[str, Any] | None,
-    row: NamedModel | None,
-) -> Choices:
-    """Turn what the user said of the parameters into plain numbers, and hold it together.
-
-    Raises
-    ------
-    QuantityError, UnitsError
-        If a name is no parameter, a value has other units, or is outside its bounds.
-    """
-    for argument, given in (("start", start), ("fixed", fixed), ("bounds", bounds)):
-        if not isinstance(given, Mapping | None):
-            raise QuantityError(
-                f"{argument}={given!r}",
-                reason="it is a mapping from parameters to values",
-                fix=f"{argument}={{'{names[0]}': ...}}",
-            )
-        unknown = [name for name in given or () if name not in names]
-        if unknown:
-            raise QuantityError(
-                f"{argument} names {unknown[0]!r}",
-                reason=f"the parameters are {', '.join(names)}",
-                fix="choose among them",
-            )
-
-    def number(name: str, value: Any) -> float:
-        energy = row is not None and row.parameters[name] == "x" and row.quantity != "heat_capacity"
-        return magnitude(value, units.get(name, "1"), name=name, energy=energy)
-
-    limits = {}
-    for name, pair in (bounds or {}).items():
-        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
-            raise QuantityError(
-                f"bounds of {name} are {pair!r}", reason="they are a pair", fix=f"bounds={{'{name}': (0, None)}}"
-            )
-        low, high = (None if end is None else number(name, end) for end in pair)
-        limits[name] = (-np.inf if low is None else low, np.inf if high is None else high)
-        if not limits[name][0] < limits[name][1]:
-            raise QuantityError(
-                f"bounds of {name} are {pair!r}", reason="the lower one is below the upper one", fix="exchange them"
-            )
-    made = Choices(
-        {name: number(name, value) for name, value in (start or {}).items()},
-        {name: number(name, value) for name, value in (fixed or {}).items()},
-        limits,
-    )
-    for name, value in made.start.items():
-        low_, high_ = limits.get(name, (-np.inf, np.inf))
-        if not low_ <= value <= high_:
-            raise QuantityError(
-                f"{name} starts at {value:g}, outside {low_:g} to {high_:g}",
-                reason="a fit stays within its bounds",
-                fix="start inside",
-            )
-    return made
-
-
 def fit_everywhere(
     value: xr.DataArray,
     std: xr.DataArray | None,
@@ -312,7 +259,7 @@ def fit_everywhere(
     guess : callable
         (x, y) → where to start.
     relative : bool
-        Without a std, weigh every point by its own value instead of the same.
+        Residuals are relative to each point, not to the largest, and weigh so where there is no std.
 
     Returns
     -------
@@ -329,7 +276,7 @@ def fit_everywhere(
         vectorize=True,
         dask="parallelized",
         output_dtypes=[float, int],
-        dask_gufunc_kwargs={"output_sizes": {"_number": 2 * n + n * n + 2}, "allow_rechunk": True},
+        dask_gufunc_kwargs={"output_sizes": {"_number": 2 * n + n * n + _OTHERS}, "allow_rechunk": True},
     )
     numbers = packed.drop_vars([c for c in packed.coords if c not in packed.dims and packed[c].ndim])
 
@@ -338,22 +285,18 @@ def fit_everywhere(
         return piece
 
     square = [part(2 * n + i * n, 2 * n + (i + 1) * n).rename(parameter="other_parameter") for i in range(n)]
-    return Fitted(
-        part(0, n),
-        part(n, 2 * n),
-        xr.concat(square, dim="parameter").transpose(..., "parameter", "other_parameter"),
-        numbers.isel(_number=-2),
-        numbers.isel(_number=-1),
-        xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U18"]),
-    )
+    chi2, residual, low, high, count = (numbers.isel(_number=i) for i in range(-_OTHERS, 0))
+    correlation = xr.concat(square, dim="parameter").transpose(..., "parameter", "other_parameter")
+    status = xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U18"])
+    return Fitted(part(0, n), part(n, 2 * n), correlation, chi2, residual, low, high, count, status)
 
 
 def _fit_one(
     y: np.ndarray, std: np.ndarray, *, x: np.ndarray, model: Any, chosen: Choices, guess: Guess, relative: bool
 ) -> tuple[np.ndarray, int]:
-    """Return parameters, stds, correlations, reduced χ² and number of points as one row, and the status."""
+    """Return parameters, stds, correlations and the `_OTHERS` of `Fitted` as one row, and the status."""
     n = len(model.param_names)
-    row = np.full(2 * n + n * n + 2, np.nan)
+    row = np.full(2 * n + n * n + _OTHERS, np.nan)
     usable = np.isfinite(y)
     weight = np.ones(y.size)
     if std.ndim:
@@ -364,6 +307,8 @@ def _fit_one(
         weight = 1 / np.where(usable, y, 1.0)
     x, y, weight = x[usable], y[usable], weight[usable]
     row[-1] = x.size
+    if x.size:
+        row[-3:-1] = x.min(), x.max()
     free = n - len(chosen.fixed)
     if x.size <= free:
         return row, STATUSES.index(NO_DATA if x.size == 0 else TOO_FEW)
@@ -401,10 +346,20 @@ def _fit_one(
     correlation[np.ix_(at, at)] = covariance / np.outer(stds[at], stds[at])
     # Without known errors the scatter about the fit stands for them.
     stds *= 1.0 if std.ndim else np.sqrt(chi2)
-    row[:n] = [best[name].value for name in model.param_names]
-    row[n : 2 * n], row[2 * n : -2], row[-2] = stds, correlation.ravel(), chi2
-    if not np.isfinite(row).all():
-        return np.where(np.arange(row.size) == row.size - 1, row, np.nan), STATUSES.index(FAILED)
+    values = np.array([best[name].value for name in model.param_names])
+    left = misfit / weight
+    shown = y != 0
+    residual_size = left[shown] / y[shown] if relative else left / np.abs(y).max()
+    found = [*values, *stds, *correlation.ravel(), chi2, np.sqrt(np.mean(residual_size**2))]
+    if not np.isfinite(found).all():
+        return row, STATUSES.index(FAILED)
+    # A parameter that may be zero, as gamma is in an insulator, may have any error beside its value.
+    if any(
+        best[n].min >= 0 and s > _ASTRAY * max(v, begin[n])
+        for n, v, s in zip(model.param_names, values, stds, strict=True)
+    ):
+        return row, STATUSES.index(UNDETERMINED)
+    row[: len(found)] = found
     return row, STATUSES.index(OK)
 
 

@@ -54,6 +54,7 @@ class PeakFit:
     width: float = np.nan
     width_std: float = np.nan
     chi2_reduced: float = np.nan
+    relative_residual: float = np.nan
     background: float = np.nan
     background_slope: float = np.nan
     low: float = np.nan
@@ -96,8 +97,16 @@ def fit_peak(E: np.ndarray, B: np.ndarray, std: np.ndarray | None, method: Metho
         return PeakFit(fit.status, low=fit.low, high=fit.high, n_points=fit.n_points)
     return PeakFit(
         OK, fit.energy, fit.energy_std, fit.height * scale, fit.height_std * scale, fit.width, fit.width_std,
-        fit.chi2_reduced, fit.background * scale, fit.background_slope * scale, fit.low, fit.high, fit.n_points,
+        fit.chi2_reduced, _relative_residual(method, x, y / scale, fit), fit.background * scale,
+        fit.background_slope * scale, fit.low, fit.high, fit.n_points,
     )  # fmt: skip
+
+
+def _relative_residual(method: Method, x: np.ndarray, y: np.ndarray, fit: PeakFit) -> float:
+    """Return the rms of what the fitted curve leaves of the points, over the height of the peak."""
+    inside = (x >= fit.low) & (x <= fit.high)
+    left = y[inside] - evaluate(method, x[inside], dataclasses.asdict(fit))
+    return float(np.sqrt(np.mean(left**2)) / fit.height)
 
 
 def _judge(x: np.ndarray, energy: tuple[float, float], height: tuple[float, float], width: tuple[float, float]) -> str:
@@ -265,7 +274,7 @@ def _gaussian(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
         status = NO_MAXIMUM
     return PeakFit(
         status, energy, stds[0], height, stds[1], FWHM_PER_SIGMA * abs(sigma), FWHM_PER_SIGMA * stds[2],
-        chi2, background - slope * centre, slope, **span,
+        chi2, background=background - slope * centre, background_slope=slope, **span,
     )  # fmt: skip
 
 

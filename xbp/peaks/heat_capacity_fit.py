@@ -19,7 +19,8 @@ from xbp.models.debye_einstein import (
     start_of_fit,
 )
 from xbp.models.factors import boltzmann
-from xbp.peaks.curve_fit import Choices, Fitted, choices, fit_everywhere
+from xbp.peaks.curve_fit import Fitted, fit_everywhere
+from xbp.peaks.parameters import Choices, choices
 from xbp.reduction.heat_capacity import kelvins
 from xbp.signal import label_std, read, result_table, table_signal
 from xbp.status import AT_EDGE, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
@@ -65,11 +66,13 @@ def fit_heat_capacity(
     -------
     xarray.Dataset
         Each parameter with ``_std``; ``correlation``; ``energy_E`` = k_Bθ_E and ``energy``, the maximum of g/E², in
-        meV with stds; ``debye_level`` of g/E² (g over 3 N_A modes) in 1/meV³ with its std; ``n_points``;
-        ``chi2_reduced`` where errors are known; ``status`` as for `fit`, and ``peak_status``: "ok"; "no maximum" where
-        σ_E > θ_E/2√2, or "maximum at edge" where the Debye phonons end below that energy and their end is what is
-        highest in g/E², and ``energy`` is NaN; "undetermined" where its std is as large as it; "unphysical" where γ is
-        negative beyond its error, or more than 1.5 modes per atom and axis are found: then the range holds too little,
+        meV with stds; ``debye_level`` of g/E² (g over 3 N_A modes) in 1/meV³ with its std;
+        ``temperature_low``, ``temperature_high`` and ``n_points`` of the range fitted; ``chi2_reduced`` where errors
+        are known; ``relative_residual``, the rms of what the fit leaves of each point over that point; ``status`` as
+        for `fit`, and ``peak_status``: "ok"; "no maximum" where σ_E > θ_E/2√2, or "maximum at edge" where the Debye
+        phonons end below that energy and their end is what is highest in g/E², and ``energy`` is NaN; "undetermined"
+        where its std is as large as it; "unphysical" where γ is negative beyond its error, or more than 1.5 modes per
+        atom and axis are found: then the range holds too little,
         or the amount is not what was said.
 
     Raises
@@ -124,7 +127,7 @@ def fit_heat_capacity(
     per_atom = value.attrs.get("amount") == "atoms"
     answer: xr.Dataset = result_table(
         signal,
-        _derived(fitted, per_atom) | fitted.columns(list(_NAMES), _UNITS, signal.std is not None),
+        _derived(fitted, per_atom) | fitted.columns(list(_NAMES), _UNITS, ("temperature", "K"), signal.std is not None),
         quantity="fit_heat_capacity",
         operation="fit_heat_capacity",
         arguments={"T_range": T_range, "start": start, "fixed": fixed, "bounds": bounds},

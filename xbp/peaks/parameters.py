@@ -1,0 +1,86 @@
+"""What a user says of the parameters of a fit: where to start, what to hold, within which bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xbp.errors import QuantityError
+from xbp.models.catalogue import NamedModel
+from xbp.units import magnitude
+
+__all__ = ["Choices", "choices"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user said of the parameters, in the units of the fit."""
+
+    start: dict[str, float]
+    fixed: dict[str, float]
+    bounds: dict[str, tuple[float, float]]
+
+
+def choices(
+    names: list[str],
+    units: Mapping[str, str],
+    start: Mapping[str, Any] | None,
+    fixed: Mapping[str, Any] | None,
+    bounds: Mapping[str, Any] | None,
+    row: NamedModel | None,
+) -> Choices:
+    """Turn what the user said of the parameters into plain numbers, and hold it together.
+
+    Raises
+    ------
+    QuantityError, UnitsError
+        If a name is no parameter, a value has other units, or is outside its bounds.
+    """
+    for argument, given in (("start", start), ("fixed", fixed), ("bounds", bounds)):
+        if not isinstance(given, Mapping | None):
+            raise QuantityError(
+                f"{argument}={given!r}",
+                reason="it is a mapping from parameters to values",
+                fix=f"{argument}={{'{names[0]}': ...}}",
+            )
+        unknown = [name for name in given or () if name not in names]
+        if unknown:
+            raise QuantityError(
+                f"{argument} names {unknown[0]!r}",
+                reason=f"the parameters are {', '.join(names)}",
+                fix="choose among them",
+            )
+
+    def number(name: str, value: Any) -> float:
+        energy = row is not None and row.parameters[name] == "x" and row.quantity != "heat_capacity"
+        return magnitude(value, units.get(name, "1"), name=name, energy=energy)
+
+    limits = {}
+    for name, pair in (bounds or {}).items():
+        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
+            raise QuantityError(
+                f"bounds of {name} are {pair!r}", reason="they are a pair", fix=f"bounds={{'{name}': (0, None)}}"
+            )
+        low, high = (None if end is None else number(name, end) for end in pair)
+        limits[name] = (-np.inf if low is None else low, np.inf if high is None else high)
+        if not limits[name][0] < limits[name][1]:
+            raise QuantityError(
+                f"bounds of {name} are {pair!r}", reason="the lower one is below the upper one", fix="exchange them"
+            )
+    made = Choices(
+        {name: number(name, value) for name, value in (start or {}).items()},
+        {name: number(name, value) for name, value in (fixed or {}).items()},
+        limits,
+    )
+    for name, value in made.start.items():
+        low_, high_ = limits.get(name, (-np.inf, np.inf))
+        if not low_ <= value <= high_:
+            raise QuantityError(
+                f"{name} starts at {value:g}, outside {low_:g} to {high_:g}",
+                reason="a fit stays within its bounds",
+                fix="start inside",
+            )
+    return made
