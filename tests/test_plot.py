@@ -194,3 +194,54 @@ def test_a_heat_capacity_with_its_fit() -> None:
         heat.bp.plot.heat_capacity(heat)
     with pytest.raises(RangeError, match="one curve is drawn"):
         heat.expand_dims(sample=2).bp.plot.heat_capacity()
+
+
+def test_a_peak_is_not_drawn_small_beside_what_lies_far_from_it(b: xr.Dataset) -> None:
+    spectrum = b.bp.cut_Q((2.1, 8.5))
+    peak = spectrum.bp.boson_peak(E_range=(1.2, 8))
+    ax = spectrum.bp.plot.peak(peak)
+    assert ax.get_xlim() == pytest.approx((0, 3 * float(peak.E_high)))
+    assert 1.2 * float(peak.height) < ax.get_ylim()[1] < 2 * float(peak.height)
+    elastic = float(spectrum.B.max())
+    assert elastic > 100 * float(peak.height)
+    assert [t.get_text() for t in ax.texts] == [f"up to {elastic * 1e5:.3g} beyond the axis"]
+    assert spectrum.bp.plot.peak(peak, xlim=(1, 50)).get_xlim() == (1, 50)
+    alone = spectrum.bp.plot.cut()
+    assert alone.get_ylim()[1] < elastic / 10
+    above = spectrum.where(spectrum.E > 1)
+    whole = above.bp.plot.cut()
+    assert not whole.texts
+    assert whole.get_ylim()[1] > float(above.B.max())
+
+
+def test_points_that_are_many_and_curves_that_were_computed_are_lines(b: xr.Dataset) -> None:
+    E = np.linspace(1, 20, 300)
+    for n, std, marker in ((300, None, "None"), (100, None, "."), (300, np.full(300, 0.1), ".")):
+        keep = slice(None, None, 300 // n)
+        error = None if std is None else std[keep]
+        measured = xbp.new_dataset("raman_intensity", E[keep], std=error, units="1", coords={"E": (E[keep], "1/cm")})
+        ax = measured.bp.plot.cut()
+        assert ax.lines[0].get_marker() == marker
+        assert ax.get_ylabel() == "$I(E)$ (arb. units)"
+    assert (
+        xbp.models.evaluate("gaussian", E[:50], energy=5, height=1, sigma=2).bp.plot.cut().lines[0].get_marker()
+        == "None"
+    )
+    C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma=0, n_D=0.8, theta_D=260, n_E=0.2,
+                            theta_E=72, sigma_E=15)  # fmt: skip
+    fit = C.bp.fit_heat_capacity(fixed={"gamma": 0})
+    ax = fit.bp.fitted_dos(E).bp.plot.cut()
+    assert ax.lines[0].get_marker() == "None"
+    assert len(ax.collections) == 1  # the band of the error
+    big = xbp.new_dataset("raman_intensity", 1e6 * E, units="1", coords={"E": (E, "1/cm")})
+    assert big.bp.plot.cut().get_ylabel() == "$I(E)$ (10$^{7}$ arb. units)"
+
+
+def test_the_table_of_a_heat_capacity_fit_is_drawn_with_the_data_it_is_of() -> None:
+    C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260,
+                            n_E=0.2, theta_E=72, sigma_E=15)  # fmt: skip
+    fit = C.bp.fit_heat_capacity(("3 K", "100 K"))
+    one, other = fit.bp.plot.heat_capacity(), C.sel(temperature=slice(3, 100)).bp.plot.heat_capacity(fit)
+    assert one.get_title() == other.get_title()
+    for a, b in zip(one.lines, other.lines, strict=True):
+        np.testing.assert_allclose(a.get_xydata(), b.get_xydata())

@@ -72,6 +72,9 @@ _ROWS = (
 )
 QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}
 
+#: How a dimension is written in a symbol.
+_ARGUMENTS: Final = {"Q": "Q", "E": "E", "r": "r", "time": "t", "temperature": "T"}
+
 #: Which method makes of one quantity what another step needs.
 _LEADS: Final[Mapping[tuple[str, str], str]] = {
     ("detector_spectra", "dynamic_structure_factor"): "angle_to_Q(dQ)",
@@ -127,6 +130,25 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "incident_energy": ("meV", "incident energy"),
     "wavelength": ("nm", "wavelength of the scattered light"),
 }
+
+
+def symbol_of(value: xr.DataArray) -> str:
+    """Write the symbol of a signal with the dimensions that it has: averaged over Q, B(Q,E) is B(E).
+
+    Examples
+    --------
+    >>> import xbp
+    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().B
+    >>> symbol_of(B), symbol_of(B.isel(Q=0)), symbol_of(B.isel(Q=0, E=0))
+    ('B(Q,E)', 'B(E)', 'B')
+    """
+    row = QUANTITIES[value.attrs["quantity"]]
+    letter, _, arguments = row.label.partition("(")
+    # A name in words, an expression, and an axis of another kind stay as they are.
+    if not letter or not arguments or not set(row.dims) <= set(_ARGUMENTS):
+        return row.label
+    free = [_ARGUMENTS[dim] for dim in _ARGUMENTS if dim in value.dims]
+    return f"{letter}({','.join(free)})" if free else letter
 
 
 def step_to(given: object, expected: tuple[str, ...]) -> str | None:

@@ -211,7 +211,11 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
             fix=f"pass the ones meant, like data[['{found[0]}', '{found[0]}_std']]"
             if found
             else next(filter(None, (step_to(q, expected) for q in quantities.values())), None)
-            or f"say which it is: data['name'].attrs['quantity'] = '{(expected or tuple(QUANTITIES))[0]}'",
+            or (
+                "pass data that hold one; print(data.bp) says what can be done with these"
+                if any(q in QUANTITIES for q in quantities.values())
+                else f"say which it is: data['name'].attrs['quantity'] = '{(expected or tuple(QUANTITIES))[0]}'"
+            ),
         )
     value = _in_double(plain[found[0]])
     quantity = validate(value, *expected)

@@ -60,7 +60,7 @@ def test_panels(b: xr.Dataset, glass: xr.Dataset) -> None:
         debye_energy={"dos": "22 meV"},
     )
     figure = study.bp.plot()
-    assert [ax.get_title().split(":")[0] for ax in figure.axes[:2]] == ["ins", "dos"]
+    assert [ax.get_title().split("\n")[0] for ax in figure.axes[:2]] == ["ins", "dos"]
     assert len(figure.axes) == 4
     level = next(line for line in figure.axes[1].lines if line.get_label() == "Debye level")
     area = float(glass.g.integrate("E"))
@@ -72,9 +72,31 @@ def test_panels(b: xr.Dataset, glass: xr.Dataset) -> None:
         x, y = line.get_data()
         known = np.isfinite(y)
         assert np.interp(1.0, x[known], y[known]) == pytest.approx(1.0, rel=0.02)
+    assert figure.axes[0].get_title() == "ins\n$E_\\mathrm{BP}$ = 5.5 meV, rms residual below 0.01 %"
     given = plt.figure()
     assert study.bp.plot(figure=given) is given
     plt.close("all")
+
+
+def test_a_heat_capacity_shows_its_data_and_grey_is_what_is_not_compared() -> None:
+    C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260,
+                            n_E=0.2, theta_E=72, sigma_E=15)  # fmt: skip
+    fit = C.bp.fit_heat_capacity(("3 K", "100 K"))
+    study = xbp.new_study(
+        {"cp": fit, "said": xbp.stated_energy("6 meV", "0.4 meV", reference="a"),
+         "old": xbp.stated_energy("3 meV", "0.4 meV", reference="b"), "bare": fit.drop_vars("C").drop_dims("temperature")}
+    )  # fmt: skip
+    table = study.bp.compare(["cp", "said"])
+    assert table.compared.values.tolist() == [1, 1, 0, 0]
+    assert float(table.temperature_low[0]) == float(fit.temperature_low)
+    figure = study.bp.plot(["cp", "said"])
+    data, of_fit, energies, _ = figure.axes
+    assert data.get_ylabel().startswith(r"$(C_p-\gamma T)/T^3$")
+    assert data.get_title() == "cp\nmaximum of $g/E^2$: 5.609 meV"
+    assert of_fit.get_ylabel().startswith("$B(E)$")
+    colours = [c.lines[0].get_color() for c in energies.containers]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    plt.close(figure)
 
 
 def test_the_page_holds_everything_and_fetches_nothing(b: xr.Dataset, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.describe.signals import units_of
 from xbp.status import OK
-from xbp.units import with_error
+from xbp.units import percent, with_error
 
 __all__ = ["SENTENCES"]
 
@@ -22,9 +22,6 @@ def _number(table: xr.Dataset, name: str, at: Mapping[str, Any] | None = None) -
     if not np.isfinite(float(value)):
         return "not found"
     error = np.nan if std is None else float(std if at is None else std.isel(at))
-    # Below this the data were made up, and the error is that of the arithmetic.
-    if not error > 1e-6 * abs(float(value)):
-        return f"{float(value):.4g}{units_of(value)}"
     return f"{with_error(float(value), error)}{units_of(value)}"
 
 
@@ -42,8 +39,7 @@ def _quality(table: xr.Dataset) -> str:
     if "chi2_reduced" in table:
         said.append(f"reduced chi2 {_short(float(table.chi2_reduced))}")
     elif "relative_residual" in table:
-        percent = 100 * float(table.relative_residual)
-        said.append(f"rms residual {'below 0.01' if percent < 0.01 else f'{percent:.2g}'} %")
+        said.append(f"rms residual {percent(float(table.relative_residual))}")
     return f" ({', '.join(said)})" if said else ""
 
 
@@ -153,8 +149,9 @@ def _fit(table: xr.Dataset) -> str:
 def _heat_capacity(table: xr.Dataset) -> str:
     if table.status.ndim or str(table.status.values) != OK:
         return _fit(table)
-    peak = _number(table, "energy") if str(table.peak_status.values) == OK else str(table.peak_status.values)
-    return f"Einstein modes about {_number(table, 'energy_E')}, maximum of g/E2: {peak}{_quality(table)}"
+    said = str(table.peak_status.values)
+    peak = f"maximum of g/E2 {_number(table, 'energy')}" if said == OK else f"no boson peak in g/E2: {said}"
+    return f"Einstein modes about {_number(table, 'energy_E')}, {peak}{_quality(table)}"
 
 
 def _sound_velocity(table: xr.Dataset) -> str:
@@ -205,7 +202,7 @@ def _compare(table: xr.Dataset) -> str:
     lines = [first]
     for i, name in enumerate(table.leaf.values):
         status = str(table.status.values[i])
-        left_out = "" if int(table.compared[i]) else " (not compared)"
+        left_out = "" if int(table.compared[i]) or status != OK else " (not compared)"
         misfit = f", reduced chi2 {float(table.chi2_reduced[i]):.0f}" if float(table.chi2_reduced[i]) > 2 else ""
         said = f"{_number(table, 'energy', {'leaf': i})}{misfit}" if status == OK else status
         lines.append(f"  {name}: {said}{left_out}")

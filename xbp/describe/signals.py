@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from xbp.schema import COORDINATES, QUANTITIES, Quantity
+from xbp.schema import COORDINATES, QUANTITIES, Quantity, symbol_of
 
 __all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines", "units_of"]
 
@@ -64,7 +64,7 @@ _NEEDS_T: Final = ("dynamic_structure_factor", "raman_intensity")
 
 def units_of(variable: xr.DataArray) -> str:
     """Write units after a number; nothing where it is pure."""
-    units = str(variable.attrs.get("units", "?"))
+    units = str(variable.attrs.get("units", "(no units)"))
     return "" if units == "1" else f" {units}"
 
 
@@ -78,7 +78,8 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
             text += f" ({float(value[dim][0]):.3g} to {float(value[dim][-1]):.3g}{units_of(value[dim])})"
         axes.append(text)
     units = value.attrs.get("units")
-    name = row.label if isinstance(source, xr.DataArray) else f"{value.name}: {row.label}"
+    symbol = symbol_of(value)
+    name = symbol if isinstance(source, xr.DataArray) else f"{value.name}: {symbol}"
     lines = [f"{name}{f' in {units}' if units not in (None, '1') else ''}: {', '.join(axes) or 'one number'}"]
     about = [
         f"{key} {float(c):.3g}{units_of(c)}"
@@ -111,6 +112,8 @@ def _takes(method: str, value: xr.DataArray) -> bool:
         return "Q" in value.dims and "E" not in value.dims
     if method == "to_molar":
         return "amount" not in value.attrs
+    if method in ("reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity"):
+        return "mol" in str(value.attrs.get("units"))
     if method == "plot.cut":
         return not {"Q", "E"} <= set(value.dims)
     return set(_OVER.get(method, "")) <= set(value.dims)

@@ -66,13 +66,13 @@ def fit_heat_capacity(
     -------
     xarray.Dataset
         Each parameter with ``_std``; ``correlation``; ``energy_E`` = k_Bθ_E and ``energy``, the maximum of g/E², in
-        meV with stds; ``debye_level`` of g/E² (g over 3 N_A modes) in 1/meV³ with its std;
-        ``temperature_low``, ``temperature_high`` and ``n_points`` of the range fitted; ``chi2_reduced`` where errors
-        are known; ``relative_residual``, the rms of what the fit leaves of each point over that point; ``status`` as
-        for `fit`, and ``peak_status``: "ok"; "no maximum" where σ_E > θ_E/2√2, or "maximum at edge" where the Debye
-        phonons end below that energy and their end is what is highest in g/E², and ``energy`` is NaN; "undetermined"
-        where its std is as large as it; "unphysical" where γ is negative beyond its error, or more than 1.5 modes per
-        atom and axis are found: then the range holds too little,
+        meV with stds; ``debye_level`` of g/E² (g over 3 N_A modes) in 1/meV³ with its std; ``C`` and ``C_std``, the
+        data fitted, so that the table can be drawn; ``temperature_low``, ``temperature_high`` and ``n_points`` of the
+        range fitted; ``chi2_reduced`` where errors are known; ``relative_residual``, the rms of what the fit leaves of
+        each point over that point; ``status`` as for `fit`, and ``peak_status``: "ok"; "no maximum" where
+        σ_E > θ_E/2√2, or "maximum at edge" where the Debye phonons end below that energy and their end is what is
+        highest in g/E², and ``energy`` is NaN; "undetermined" where its std is as large as it; "unphysical" where γ is
+        negative beyond its error, or more than 1.5 modes per atom and axis are found: then the range holds too little,
         or the amount is not what was said.
 
     Raises
@@ -125,14 +125,23 @@ def fit_heat_capacity(
         relative=True,
     )
     per_atom = value.attrs.get("amount") == "atoms"
+    measured = {"C": (value.isel(temperature=mask) * factor, "J/mol/K", "heat capacity that was fitted")}
+    if signal.std is not None:
+        std = signal.std.isel(temperature=mask) * factor
+        measured["C_std"] = (std, "J/mol/K", "standard deviation of the heat capacity")
     answer: xr.Dataset = result_table(
         signal,
-        _derived(fitted, per_atom) | fitted.columns(list(_NAMES), _UNITS, ("temperature", "K"), signal.std is not None),
+        _derived(fitted, per_atom)
+        | fitted.columns(list(_NAMES), _UNITS, ("temperature", "K"), signal.std is not None)
+        | measured,
         quantity="fit_heat_capacity",
         operation="fit_heat_capacity",
         arguments={"T_range": T_range, "start": start, "fixed": fixed, "bounds": bounds},
         attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
     )
+    answer["C"].attrs["quantity"] = "heat_capacity"
+    if signal.std is not None:
+        label_std(answer, "C")
     return answer
 
 

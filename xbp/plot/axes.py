@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import MissingDependencyError, QuantityError
-from xbp.schema import QUANTITIES
+from xbp.schema import symbol_of
 from xbp.units import convert_factor, parse_unit
 
 if TYPE_CHECKING:
@@ -112,15 +112,12 @@ def label(symbol: str, units: str, power: int = 0) -> str:
 
 def signal_label(value: xr.DataArray, power: int) -> str:
     """Write the label of an axis that shows a signal, in units of a power of ten."""
-    written = QUANTITIES[value.attrs["quantity"]].label
-    letter, _, arguments = written.partition("(")
-    # B(Q,E) averaged over Q is B(E); a name in words, or an expression, stays as it is.
-    free = [SYMBOLS[d].strip("$") for d in SYMBOLS if d in value.dims]
-    symbol = f"${letter}({','.join(free)})$" if free else f"${letter}$"
-    if not letter or not arguments:
-        symbol = written.replace("C_p", "$C_p$")
-    arbitrary = value.attrs["units"] == "1" and value.attrs["quantity"] not in _ABSOLUTE
-    return f"{symbol} (arb. units)" if arbitrary and not power else label(symbol, value.attrs["units"], power)
+    written = symbol_of(value)
+    letter = written.partition("(")[0]
+    symbol = f"${written}$" if letter and " " not in written else written.replace("C_p", "$C_p$")
+    if value.attrs["units"] != "1" or value.attrs["quantity"] in _ABSOLUTE:
+        return label(symbol, value.attrs["units"], power)
+    return f"{symbol} ({f'10$^{{{power}}}$ ' if power else ''}arb. units)"
 
 
 def power_of(values: Any) -> int:

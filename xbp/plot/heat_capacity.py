@@ -33,7 +33,7 @@ def heat_capacity(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        A heat capacity over temperature alone.
+        A heat capacity over temperature alone; or what `fit_heat_capacity` returned, which holds the data fitted.
     fit : xarray.Dataset, optional
         What `fit_heat_capacity` returned for it, whose γ is taken off; without it γ is 0.
     ax : matplotlib.axes.Axes, optional
@@ -53,6 +53,9 @@ def heat_capacity(
     RangeError
         If either has a further dimension.
     """
+    if isinstance(data, xr.Dataset) and data.attrs.get("quantity") == "fit_heat_capacity":
+        fit = data
+        data = xr.Dataset({name: data[name] for name in ("C", "C_std") if name in data})
     signal = read(data, "heat_capacity")
     if signal.value.dims != ("temperature",):
         raise RangeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,12 +29,22 @@ from xbp.plot.axes import (
 )
 from xbp.signal import read, table_signal
 from xbp.status import OK
-from xbp.units import convert_factor, parse_unit, with_error
+from xbp.units import convert_factor, parse_unit, percent, with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["correlation", "cut", "map", "peak", "scaling"]
+
+
+_BEYOND = "beyond the axis"
+#: More points without error bars than this touch one another at the width of a column.
+_DENSE = 150
+#: The figure of a peak reaches to this multiple of the highest energy fitted, and up to this multiple of its height
+#: where there is something higher, as an elastic line is.
+_REACH, _HEADROOM = 3.0, 1.6
+#: B(E) falls off so fast that an elastic line is this many times higher than the rest, nineteen of twenty bins.
+_OUTSHINES, _REST = 8.0, 95
 
 
 @like_xarray
@@ -162,20 +173,42 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
         at = dict.fromkeys(others, i)
         name = {"label": f"{value[others[0]].values[i]}"} if others else {}
         style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": COLORS[i]} | name | kwargs
-        axes.errorbar(value[dim], value.isel(at), None if signal.std is None else signal.std.isel(at), **style)
+        std = None if signal.std is None else signal.std.isel(at)
+        if _is_line(value, std):
+            # Points that touch hide what lies between them and their error bars.
+            y, x = value.isel(at), value[dim]
+            if std is not None:
+                axes.fill_between(x, y - std, y + std, color=style["color"], alpha=0.25, lw=0)
+            style = {"fmt": "-", "lw": 1.4} | {k: v for k, v in style.items() if k not in ("fmt", "ms", "lw")} | kwargs
+            std = None
+        axes.errorbar(value[dim], value.isel(at), std, **style)
     if others:
         axes.legend(frameon=False, fontsize="small", title=str(others[0]).replace("_", " "))
     power = power_of(value)
     axes.yaxis.set_major_formatter(in_powers(power))
     axes.set(xlabel=label(SYMBOLS.get(dim, dim), value[dim].attrs.get("units", "1")), ylabel=signal_label(value, power))
+    finite = value.values[np.isfinite(value.values)]
+    if dim == "E" and signal.quantity.name == "reduced_dos" and finite.size:
+        rest = float(np.percentile(finite, _REST))
+        if finite.max() > _OUTSHINES * rest > 0:
+            _up_to(axes, value, _HEADROOM * rest)
     return axes
+
+
+def _is_line(value: xr.DataArray, std: xr.DataArray | None) -> bool:
+    """Whether a signal is a curve, not points: computed from a formula, or dense and without errors."""
+    try:
+        last = json.loads(str(value.attrs.get("history", "")).splitlines()[-1])["operation"]
+    except (IndexError, ValueError, KeyError, TypeError, RecursionError):
+        last = ""
+    return last == "fitted_dos" or str(last).startswith("models.") or (std is None and value.size > _DENSE)
 
 
 @like_xarray
 def peak(
     data: xr.DataArray | xr.Dataset, peak: xr.Dataset | None = None, ax: Axes | None = None, **kwargs: Any
 ) -> Axes:
-    """Draw a spectrum with the peak fitted to it.
+    """Draw a spectrum with the peak fitted to it, from 0 to three times the energies fitted.
 
     Parameters
     ----------
@@ -222,9 +255,35 @@ def peak(
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
     mark_box_phonon(axes.axvline, read(data).value)
-    quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}" if "chi2_reduced" in numbers else ""
+    quality = f", rms residual {percent(numbers['relative_residual'])}"
+    if "chi2_reduced" in numbers:
+        quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}"
     axes.set_title(f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
+    _show(axes, read(data).value, float(table.E_high), numbers["height"])
     return axes
+
+
+def _show(axes: Axes, value: xr.DataArray, fitted_to: float, height: float) -> None:
+    """Set the limits to where the peak is; what lies far above and beside it would make it small."""
+    right = _REACH * fitted_to
+    if float(value.E[-1]) > right:
+        axes.set_xlim(0, right)
+    inside = value.where((value.E > 0) & (right >= value.E)).values
+    if np.nanmax(inside) > 2 * _HEADROOM * height:
+        _up_to(axes, value, _HEADROOM * height)
+
+
+def _up_to(axes: Axes, value: xr.DataArray, top: float) -> None:
+    """End the axis below what outshines the rest, and say that there is more."""
+    axes.set_ylim(min(0.0, 1.1 * float(value.min())), top)
+    power = power_of(top)
+    axes.yaxis.set_major_formatter(in_powers(power))
+    axes.set_ylabel(signal_label(value, power))
+    said = f"up to {float(value.max()) / 10.0**power:.3g} beyond the axis"
+    for text in [text for text in axes.texts if text.get_gid() == _BEYOND]:
+        text.remove()
+    axes.text(0.02, 0.98, said, transform=axes.transAxes, va="top", fontsize="x-small", color=GREY, gid=_BEYOND,
+              bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
 
 
 def _require_units(drawn: xr.DataArray, axis: xr.DataArray) -> None:

@@ -206,7 +206,7 @@ def to_reduced_raman(
         None if std is None else (std * factor.variable).transpose(*value.dims),
         operation="to_reduced_raman",
         arguments={
-            "T": ", ".join(f"{kelvin:.10g} K" for kelvin in np.unique(temperature.values)[[0, -1]]),
+            "T": " to ".join(f"{kelvin:.10g} K" for kelvin in np.unique([temperature.min(), temperature.max()])),
             "coupling": getattr(coupling, "__name__", "callable") if callable(coupling) else coupling,
             "side": side,
             "laser_line": f"{limit:.10g} {units}",

@@ -50,10 +50,11 @@ def compare(
         Over ``leaf``: ``energy`` in meV; ``energy_std`` = √(b² statistical² + systematic²), with ``statistical_std`` of
         the fit, ``systematic_std``, and b² the fit's reduced chi-squared where that is above 1 (Birge's ratio: the
         shape misses the data by more than counting explains, and so may the energy); ``status`` of the peak,
-        ``energy`` being NaN wherever it is not "ok" ("box
-        phonon" for one); ``kind`` of the leaf; ``method``; ``E_low`` and ``E_high`` of the range fitted;
-        ``chi2_reduced`` of the fit; ``box_phonon``, the first phonon of a simulated box; of a heat capacity both its
-        energies, ``dos_peak`` and ``einstein_energy``, with stds; ``compared``, 1 for the leaves that the rest is of.
+        ``energy`` being NaN wherever it is not "ok" ("box phonon" for one); ``kind`` of the leaf; ``method``; ``E_low``
+        and ``E_high`` of the range fitted, or ``temperature_low`` and ``temperature_high``; ``chi2_reduced`` and
+        ``relative_residual`` of the fit; ``box_phonon``, the first phonon of a simulated box; of a heat capacity both
+        its energies, ``dos_peak`` and ``einstein_energy``, with stds; ``compared``, 1 for the leaves with an energy
+        that the rest is of.
         In all: ``n_energies`` compared; ``spread`` = E_max − E_min; ``discrepancy`` with its std; ``mean_energy``
         (weighted) with its std; ``chi2``, ``degrees_of_freedom`` and ``p_value`` of "all one energy", from the
         leaves with an error (NaN where these are fewer than two).
@@ -102,7 +103,7 @@ def compare(
         attrs = {"long_name": label} | ({"units": units} if units else {})
         columns[key] = ("leaf", np.array([row[key] for row in rows]), attrs)
     columns["energy"][2]["ancillary_variables"] = "energy_std"
-    inside = np.array([name in chosen for name in names])
+    inside = np.array([name in chosen for name in names]) & np.isfinite(columns["energy"][1])
     columns["compared"] = ("leaf", inside.astype(np.int8), {"long_name": "whether spread, mean and chi2 are of it"})
     found = _together(columns["energy"][1][inside], columns["energy_std"][1][inside])
     for key, (label, units) in _TOTALS.items():
@@ -134,7 +135,10 @@ _COLUMNS = {
     "method": ("shape that was fitted", ""),
     "E_low": ("lowest energy fitted", "meV"),
     "E_high": ("highest energy fitted", "meV"),
+    "temperature_low": ("lowest temperature fitted", "K"),
+    "temperature_high": ("highest temperature fitted", "K"),
     "chi2_reduced": ("reduced chi-squared of the fit", "1"),
+    "relative_residual": ("rms residual of the fit over the data", "1"),
     "box_phonon": ("first transverse phonon of the simulated box", "meV"),
     "dos_peak": ("maximum of g/E² of a fitted heat capacity", "meV"),
     "dos_peak_std": ("standard deviation of dos_peak", "meV"),
@@ -185,7 +189,10 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
         "method": model.get(leaf.kind, str(table.attrs.get("method", ""))),
         "E_low": mev("E_low"),
         "E_high": mev("E_high"),
+        "temperature_low": float(table.get("temperature_low", np.nan)),
+        "temperature_high": float(table.get("temperature_high", np.nan)),
         "chi2_reduced": chi2,
+        "relative_residual": float(table.get("relative_residual", np.nan)),
         "box_phonon": mev("box_phonon"),
         "dos_peak": mev("energy") if heat else np.nan,
         "dos_peak_std": mev("energy_std") if heat else np.nan,

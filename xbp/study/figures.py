@@ -10,8 +10,9 @@ import xarray as xr
 
 from xbp.errors import MissingDependencyError, QuantityError
 from xbp.peaks.heat_capacity_fit import fitted_dos
+from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
-from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, mark_box_phonon, power_of
+from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, mark_box_phonon, power_of, signal_label
 from xbp.reduction import to_bqe
 from xbp.signal import read
 from xbp.status import OK
@@ -27,6 +28,8 @@ __all__ = ["plot"]
 
 #: A panel reaches to this multiple of the peak energy, and its height is scaled to what is beyond this part of it.
 _REACH, _FROM = 4.0, 0.3
+#: What is not compared.
+_LEFT_OUT = "#AAAAAA"
 #: Where there is no peak, to this energy in meV.
 _WITHOUT = 25.0
 #: More leaves make a figure that no one reads and no program draws.
@@ -42,9 +45,10 @@ def plot(
 ) -> Figure:
     """Draw a study: a panel for each leaf that has a curve, its energies, and all curves over E/E_BP.
 
-    A panel shows B(E) with the peak fitted, or g/E² of a fitted heat capacity with its maximum and the mean of the
-    Einstein modes, and the Debye level where it is known. The panel of energies shows every leaf, those without a
-    peak by their status. Curves on the reduced axis are B(E)/B(E_BP) over E/E_BP.
+    A panel shows B(E) with the peak fitted and the Debye level where it is known; of a fitted heat capacity
+    (C − γT)/T³ with its fit and the Debye part (or g/E², where the table of the fit holds no data). The panel of
+    energies shows every leaf, those without a peak by their status. Curves on the reduced axis are B(E)/B(E_BP) over
+    E/E_BP.
 
     Parameters
     ----------
@@ -118,6 +122,14 @@ def _curve(leaf: Leaf) -> xr.Dataset | None:
 
 def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     value = read(curve, "reduced_dos").value
+    if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
+        draw_heat_capacity(leaf.data, ax=ax)
+        ax.legend(frameon=False, fontsize="x-small")
+        said = str(row.status.values)
+        if np.isfinite(row.energy):
+            said = f"{row.method.values}: {with_error(float(row.energy), float(row.statistical_std))} meV"
+        ax.set_title(f"{_plain(leaf.name)}\n{said.replace('g/E2', '$g/E^2$')}", fontsize="small")
+        return
     if leaf.kind == "fit_heat_capacity":
         ax.plot(value.E, value, color=COLORS[0], lw=1.6)
         for energy, colour, text in (
@@ -126,10 +138,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
         ):
             if np.isfinite(energy):
                 ax.axvline(float(energy), color=colour, lw=0.9, ls="--", label=text)
-        power = power_of(value)
-        ax.yaxis.set_major_formatter(in_powers(power))
-        ax.set(xlabel=label("$E$", "meV"), ylabel=label("$g/E^2$", value.attrs["units"], power))
-        ax.set_title("")
+        ax.set(xlabel=label("$E$", "meV"), title="")
     else:
         draw_peak(curve, leaf.peak(curve), ax)
         if not np.isfinite(row.energy):
@@ -146,10 +155,13 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     ax.set_xlim(0, top)
     if np.isfinite(high) and high > 0:
         ax.set_ylim(0, 1.25 * high)
+        power = power_of(high)
+        ax.yaxis.set_major_formatter(in_powers(power))
+        ax.set_ylabel(signal_label(value, power))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize="x-small")
     said = ax.get_title()
-    ax.set_title(f"{_plain(leaf.name)}{': ' + said if said else ''}", fontsize="small")
+    ax.set_title(f"{_plain(leaf.name)}\n{said}".strip(), fontsize="small")
 
 
 def _debye_level(leaf: Leaf, curve: xr.Dataset) -> float | None:
@@ -170,13 +182,18 @@ def _energies(ax: Axes, table: xr.Dataset) -> None:
         if np.isfinite(row.energy):
             std = float(row.energy_std)
             error = std if np.isfinite(std) else None
-            ax.errorbar(float(row.energy), place, xerr=error, fmt="o", ms=4, color=COLORS[0], capsize=2)
+            colour = COLORS[0] if int(row.compared) else _LEFT_OUT
+            ax.errorbar(float(row.energy), place, xerr=error, fmt="o", ms=4, color=colour, capsize=2)
         else:
-            ax.text(0.5, place, str(row.status.values), transform=ax.get_yaxis_transform(), ha="center", color=GREY)
+            ax.text(0.5, place, str(row.status.values), transform=ax.get_yaxis_transform(), ha="center", va="center",
+                    color=GREY, bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
     mean, std = float(table.mean_energy), float(table.mean_energy_std)
     if np.isfinite(mean):
         ax.axvspan(mean - std, mean + std, color=ORANGE, alpha=0.2, lw=0)
-        ax.set_title(f"mean {with_error(mean, std)} meV", fontsize="small")
+        ax.axvline(mean, color=ORANGE, lw=1)
+        left_out = int((table.energy.notnull() & (table.compared == 0)).sum())
+        said = f"\nof {int(table.n_energies)}, without the grey ones" if left_out else ""
+        ax.set_title(f"mean {with_error(mean, std)} meV{said}", fontsize="small")
     ax.set_yticks(places, [_plain(name) for name in table.leaf.values.tolist()])
     ax.set_ylim(-0.7, places.max() + 0.7)
     ax.set_xlabel(label(r"$E_\mathrm{BP}$", "meV"))
@@ -195,7 +212,7 @@ def _reduced(ax: Axes, curves: dict[str, xr.Dataset], table: xr.Dataset) -> None
             value = value.where(_FROM * at < value.E)  # below, there is the elastic line
             ax.plot(value.E / at, value / height, lw=1.3, color=COLORS[i % len(COLORS)], label=_plain(name))
     ax.set(
-        xlim=(0, _REACH), ylim=(0, 1.6), xlabel=r"$E/E_\mathrm{BP}$", ylabel=r"$B(E)/B(E_\mathrm{BP})$",
+        xlim=(0, _REACH), ylim=(0, 1.3), xlabel=r"$E/E_\mathrm{BP}$", ylabel=r"$B(E)/B(E_\mathrm{BP})$",
         title="reduced axis",
     )  # fmt: skip
     ax.title.set_fontsize("small")

@@ -20,6 +20,12 @@ from xbp.signal import read
 from xbp.status import STATUSES
 from xbp.units import convert_factor
 
+#: Numbers of a table of results that are drawn, or told beside the energy, where they are known.
+_NUMBERS = (
+    "E_low", "E_high", "temperature_low", "temperature_high", "chi2_reduced", "relative_residual", "box_phonon",
+    "debye_level",
+)  # fmt: skip
+
 __all__ = ["OPTION", "Leaf", "leaves_of"]
 
 _SPECTRA = ("dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")
@@ -110,6 +116,12 @@ def _kind(name: str, ds: xr.Dataset) -> str:
         table = ds.attrs.get("quantity")
         if isinstance(table, str) and table in RESULTS:
             return _kind_of_table(table, ds)
+        if any(v.attrs.get("quantity") == "heat_capacity" for v in ds.data_vars.values()):
+            raise QuantityError(
+                "it is a heat capacity",
+                reason="its boson peak is that of the modes fitted to it",
+                fix="pass data.bp.fit_heat_capacity(), which keeps the data too",
+            )
         signal = read(ds, *_SPECTRA)
         if set(signal.value.dims) - {"Q"} != {"E"}:
             raise RangeError(
@@ -166,8 +178,7 @@ def _kind_of_table(table: str, ds: xr.Dataset) -> str:
     heat = table == "fit_heat_capacity"
     status = "peak_status" if heat else "status"
     needed = ["energy", "energy_std", status, *(["energy_E", "energy_E_std", "status"] if heat else [])]
-    # These are drawn, or told beside the energy, where they are known.
-    others = [key for key in ("E_low", "E_high", "chi2_reduced", "box_phonon", "debye_level") if key in ds.variables]
+    others = [key for key in _NUMBERS if key in ds.variables]
     for key in needed:
         if key not in ds or ds[key].ndim or (ds[key].dtype.kind not in ("OUST" if "status" in key else "fiu")):
             raise QuantityError(

@@ -27,7 +27,9 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0; text-align: left; vertical-align: top; }
 .wide { overflow-x: auto; } img { max-width: 100%; }
-td { overflow-wrap: break-word; }
+.numbers td, .numbers th { white-space: nowrap; }
+.said td { overflow-wrap: anywhere; } .said td:first-child, .said td:last-child { white-space: nowrap; }
+summary { cursor: pointer; }
 """
 # Nothing is fetched and nothing runs, whatever a file from elsewhere holds.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -109,24 +111,23 @@ def _number(value: Any, std: Any = float("nan"), units: str = "") -> str:
     number, error = float(value), float(std)
     if number != number:
         return "–"
-    written = with_error(number, error) if error > 1e-6 * abs(number) else f"{number:.4g}"
-    return f"{written} {units}".strip()
+    return f"{with_error(number, error)} {units}".strip()
 
 
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; the cells are HTML already."""
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "said") -> str:
+    """Return a table, of what is said or of numbers that stay in one line; the cells are HTML already."""
     lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
     titles = "".join(f"<th>{cell}</th>" for cell in head)
-    return f'<div class="wide"><table><tr>{titles}</tr>{"".join(lines)}</table></div>'
+    return f'<div class="wide"><table class="{kind}"><tr>{titles}</tr>{"".join(lines)}</table></div>'
 
 
 def _comparison(table: xr.Dataset) -> str:
-    head = ["leaf", "E<sub>BP</sub> (meV)", "status", "what it is", "fitted", "range (meV)", "χ²/ν", "box phonon (meV)",
-            "compared"]  # fmt: skip
+    head = ["leaf", "E<sub>BP</sub> (meV)", "status", "what it is", "fitted", "range", "χ²/ν", "rms residual (%)",
+            "box phonon (meV)", "compared"]  # fmt: skip
     rows = []
     for name in table.leaf.values.tolist():
         row = table.sel(leaf=name)
-        reach = f"{_number(row.E_low)} to {_number(row.E_high)}" if float(row.E_low) == float(row.E_low) else "–"
+        reach = _range(row, "E", "meV") or _range(row, "temperature", "K") or "–"
         energies = _number(row.energy, row.energy_std)
         if float(row.einstein_energy) == float(row.einstein_energy):
             energies += (
@@ -137,10 +138,16 @@ def _comparison(table: xr.Dataset) -> str:
         rows.append(
             [
                 _text(name), energies, _text(row.status.values), _text(what), _text(row.method.values), reach,
-                _number(row.chi2_reduced), _number(row.box_phonon), "yes" if int(row.compared) else "no",
+                _number(row.chi2_reduced), _number(100 * row.relative_residual), _number(row.box_phonon),
+                "yes" if int(row.compared) else "no",
             ]
         )  # fmt: skip
-    return _rows(head, rows)
+    return _rows(head, rows, "numbers")
+
+
+def _range(row: xr.Dataset, dim: str, units: str) -> str:
+    low, high = float(row[f"{dim}_low"]), float(row[f"{dim}_high"])
+    return f"{low:.3g} to {high:.3g} {units}" if low == low else ""
 
 
 def _totals(table: xr.Dataset) -> str:
@@ -181,6 +188,7 @@ def _provenance(leaf: Leaf) -> str:
     attrs = {k: v for k, v in leaf.data.attrs.items() if k not in ("history", "Conventions", "xbp_schema")}
     cells = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in attrs.items()}
     about = _rows(["attribute", ""], [[_text(key), _text(value)] for key, value in cells.items()])
+    about = f"<details><summary>{len(cells)} attributes</summary>{about}</details>"
     # A history stands with the variable it is of; the Dataset's own is the same or shorter.
     known = [leaf.data.attrs.get("history"), *(v.attrs.get("history") for v in leaf.data.data_vars.values())]
     history = max((str(h) for h in known if h is not None), key=len, default="")
