@@ -27,7 +27,6 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0; text-align: left; vertical-align: top; }
 .wide { overflow-x: auto; } img { max-width: 100%; }
-.numbers td, .numbers th { white-space: nowrap; }
 .said td { overflow-wrap: anywhere; } .said td:first-child, .said td:last-child { white-space: nowrap; }
 summary { cursor: pointer; }
 """
@@ -111,11 +110,16 @@ def _number(value: Any, std: Any = float("nan"), units: str = "") -> str:
     number, error = float(value), float(std)
     if number != number:
         return "–"
-    return f"{with_error(number, error)} {units}".strip()
+    return _together(f"{with_error(number, error)} {units}".strip())
+
+
+def _together(number: str) -> str:
+    """Keep a number, its error and its units in one line."""
+    return number.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "said") -> str:
-    """Return a table, of what is said or of numbers that stay in one line; the cells are HTML already."""
+    """Return a table, of what is said, which breaks anywhere, or of words and numbers; the cells are HTML already."""
     lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
     titles = "".join(f"<th>{cell}</th>" for cell in head)
     return f'<div class="wide"><table class="{kind}"><tr>{titles}</tr>{"".join(lines)}</table></div>'
@@ -138,7 +142,7 @@ def _comparison(table: xr.Dataset) -> str:
         rows.append(
             [
                 _text(name), energies, _text(row.status.values), _text(what), _text(row.method.values), reach,
-                _number(row.chi2_reduced), _number(100 * row.relative_residual), _number(row.box_phonon),
+                _number(row.chi2_reduced), f"{100 * float(row.relative_residual):.2g}" if row.relative_residual > 0 else "–", _number(row.box_phonon),
                 "yes" if int(row.compared) else "no",
             ]
         )  # fmt: skip
@@ -147,7 +151,7 @@ def _comparison(table: xr.Dataset) -> str:
 
 def _range(row: xr.Dataset, dim: str, units: str) -> str:
     low, high = float(row[f"{dim}_low"]), float(row[f"{dim}_high"])
-    return f"{low:.3g} to {high:.3g} {units}" if low == low else ""
+    return _together(f"{low:.3g} to {high:.3g} {units}") if low == low else ""
 
 
 def _totals(table: xr.Dataset) -> str:
