@@ -138,11 +138,12 @@ def _comparison(table: xr.Dataset) -> str:
                 f"<br>maximum of g/E²: {_number(row.dos_peak, row.dos_peak_std)}"
                 f"<br>k<sub>B</sub>θ<sub>E</sub>: {_number(row.einstein_energy, row.einstein_energy_std)}"
             )
+        left = f"{100 * float(row.relative_residual):.2g}" if row.relative_residual > 0 else "–"
         what = str(row.kind.values).replace("_", " ")
         rows.append(
             [
                 _text(name), energies, _text(row.status.values), _text(what), _text(row.method.values), reach,
-                _number(row.chi2_reduced), f"{100 * float(row.relative_residual):.2g}" if row.relative_residual > 0 else "–", _number(row.box_phonon),
+                _number(row.chi2_reduced), left, _number(row.box_phonon),
                 "yes" if int(row.compared) else "no",
             ]
         )  # fmt: skip
