@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from xbp import constants
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.md import new_trajectory
-from xbp.md.labels import PLANCK
 
 ARGUMENTS = {"window": "0.5 ps", "precision": "double"}
 
@@ -25,8 +25,8 @@ def test_a_planted_wave_has_its_peak_and_nothing_else() -> None:
     time = step * np.arange(n_frames)
     k = 2 * np.pi / side * np.array([2, 1, 0])
     window = 64 * step
-    energy = 9 * PLANCK / window
-    wave = np.cos(sites @ k - 2 * np.pi * energy / PLANCK * time[:, None])
+    energy = 9 * constants.PLANCK / window
+    wave = np.cos(sites @ k - 2 * np.pi * energy / constants.PLANCK * time[:, None])
     traj = new_trajectory(np.broadcast_to(sites, (n_frames, *sites.shape)), time=time, cell=side * np.eye(3))
     found = traj.bp.fluctuation_spectrum(field(wave), 1.5, 0.1, window=f"{window} ps", precision="double")
     q, e = np.unravel_index(np.argmax(found.phi.values), found.phi.shape)
@@ -35,7 +35,7 @@ def test_a_planted_wave_has_its_peak_and_nothing_else() -> None:
     # The shell holds 24 vectors, of which ±k carry N/4 each.
     assert float(found.phi_Q[q]) == pytest.approx(216 / 4 * 2 / float(found.n_wavevectors[q]))
     assert float(found.phi_Q.drop_isel(Q=q).max()) < 1e-12
-    outside = np.abs(found.E - energy) > 2.5 * PLANCK / window
+    outside = np.abs(found.E - energy) > 2.5 * constants.PLANCK / window
     assert float(found.phi.isel(Q=q)[outside].max()) < 1e-6 * float(found.phi.max())
     # Every atom alone swings at that energy, with mean square 1/2.
     assert float(found.chi.E[found.chi.argmax("E")]) == pytest.approx(energy)

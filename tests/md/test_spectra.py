@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 import xarray as xr
-from scipy import constants
 
 import xbp
+from xbp import constants
 from xbp.md import models, new_trajectory, run
-from xbp.md.trajectory import BOLTZMANN
 from xbp.md.wavevectors import allowed_wavevectors
 
-H = constants.h / constants.e * 1e15  # meV ps
+H = scipy.constants.h / scipy.constants.e * 1e15  # meV ps
 HBAR = H / (2 * np.pi)
 B = {"Zr": 7.16, "Cu": 7.718}
 
@@ -156,7 +156,7 @@ def test_currents_are_projections(small: xr.Dataset) -> None:
 
 def test_an_ideal_gas_is_gaussian() -> None:
     gas = models.ideal_gas(300, 1000, cell=14, T="300 K", mass="40 u", time_step="20 fs", seed=4)
-    v = np.sqrt(BOLTZMANN * 300 / 40)
+    v = np.sqrt(constants.BOLTZMANN * 300 / 40)
     for part in ("coherent", "incoherent"):
         s = gas.bp.dynamic_structure_factor(4, 0.25, window="5 ps", weights="unit", part=part, E_max=20).isel(
             Q=slice(4, None)
@@ -181,7 +181,7 @@ def test_independent_oscillators_have_their_self_part() -> None:
         4, 0.5, window="2.4 ps", weights="unit", part="incoherent", max_wavevectors_per_shell=100
     ).F
     omega = 8 / HBAR
-    u2 = BOLTZMANN * 300 / 60 / omega**2
+    u2 = constants.BOLTZMANN * 300 / 60 / omega**2
     exact = np.exp(-(F.Q**2) * u2 * (1 - np.cos(omega * F.time)))
     assert float(exact.min()) < 0.6
     np.testing.assert_allclose(F.values, exact.transpose(*F.dims).values, rtol=0.02)
@@ -200,7 +200,9 @@ def test_the_chain_has_its_phonon_where_theory_has_it() -> None:
         assert float(spectrum.E[spectrum.argmax("E")]) == pytest.approx(float(E0[i]), abs=0.21)
     # The weight of the line, Q² k_BT/2mΩ² on each side, within the scatter of the one amplitude it has.
     omega = E0 / HBAR
-    weight = (s.S * (s.E[1] - s.E[0])).isel(E=slice(2, None)).sum("E") / (s.Q**2 * BOLTZMANN * 5 / (2 * 40 * omega**2))
+    weight = (s.S * (s.E[1] - s.E[0])).isel(E=slice(2, None)).sum("E") / (
+        s.Q**2 * constants.BOLTZMANN * 5 / (2 * 40 * omega**2)
+    )
     assert float(weight.isel(Q=slice(1, None)).mean()) == pytest.approx(1, abs=0.35)
 
 

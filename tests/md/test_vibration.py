@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 import xarray as xr
-from scipy import constants
 
+from xbp import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md import models
-from xbp.md.trajectory import BOLTZMANN
 from xbp.md.vibration import vdos
 
-H = constants.h / constants.e * 1e15
+H = scipy.constants.h / scipy.constants.e * 1e15
 
 
 def test_vdos_is_the_transform_of_the_autocorrelation(small: xr.Dataset) -> None:
@@ -67,7 +67,7 @@ def test_msd_is_its_sum(small: xr.Dataset) -> None:
 
 def test_u2_of_oscillators_is_theirs() -> None:
     solid = models.einstein_solid(1500, 800, cell=30, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1)
-    exact = BOLTZMANN * 300 / 40 / (2 * np.pi * 8 / H) ** 2
+    exact = constants.BOLTZMANN * 300 / 40 / (2 * np.pi * 8 / H) ** 2
     found = solid.bp.msd(window="8 ps")
     assert float(found.u2) == pytest.approx(exact, rel=0.05)
     s = solid.bp.dynamic_structure_factor(0.5, 0.1, window="8 ps", weights="unit")

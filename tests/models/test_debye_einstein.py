@@ -6,6 +6,7 @@ import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xbp import constants
 from xbp.models.debye_einstein import (
     EINSTEIN_MAXIMUM,
     debye_dos,
@@ -18,7 +19,6 @@ from xbp.models.debye_einstein import (
     gaussian_einstein_heat_capacity,
     mode_heat_capacity,
 )
-from xbp.models.factors import boltzmann
 
 R = scipy.constants.R
 
@@ -98,7 +98,7 @@ def test_densities_of_states_have_unit_area() -> None:
 
 @given(T=st.floats(3, 400), n=st.integers(40, 120))
 def test_a_debye_density_of_states_is_integrated_exactly_up_to_its_edge(T: float, n: int) -> None:
-    cutoff = boltzmann() * 300
+    cutoff = constants.BOLTZMANN_MEV * 300
     E = np.linspace(0.5, cutoff, n)
     C = 3 * R * dos_weights(E, np.array([T])) @ debye_dos(E * (1 - 1e-15), 300.0)
     # Four nodes between two points, which are up to 2 k_BT apart.

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xbp
+from xbp import constants
 from xbp.errors import RangeError, XbpError
-from xbp.models.factors import boltzmann
 
 
 def test_the_temperature_comes_back_with_its_error(model: xr.Dataset) -> None:
@@ -36,7 +36,7 @@ def test_temperature_pulls() -> None:
 def test_ratio_is_boltzmann_on_an_uneven_grid(model: xr.Dataset) -> None:
     uneven = model.isel(E=np.r_[0:30, 40:80])
     result = uneven.S.bp.detailed_balance(E_range=(6, 15))
-    expected = np.exp(-result.E / (boltzmann() * 300))
+    expected = np.exp(-result.E / (constants.BOLTZMANN_MEV * 300))
     np.testing.assert_allclose(result.ratio, expected, rtol=2e-3)
     assert float(result.implied_temperature) == pytest.approx(300, rel=2e-3)
 
@@ -93,7 +93,7 @@ def test_pulls_of_the_folded_mean(model: xr.Dataset, weights: str) -> None:
     assert np.mean(pulls) == pytest.approx(0, abs=0.02)
     assert np.std(pulls) == pytest.approx(1, abs=0.02)
     # Two countings of N and N exp(−x): the error falls by sqrt(1 + exp(−x)).
-    by_law = 1 / np.sqrt(1 + np.exp(-true.E / boltzmann() / 300))
+    by_law = 1 / np.sqrt(1 + np.exp(-true.E / constants.BOLTZMANN_MEV / 300))
     assert np.mean(gained) == pytest.approx(float(by_law.mean()), rel=1e-6)
 
 
@@ -121,7 +121,7 @@ def test_one_side_stands_in_for_the_other(model: xr.Dataset) -> None:
     E = noisy.E
     loss = noisy.sel(E=slice(10, None))
     gain = noisy.sel(E=slice(None, -10)).isel(E=slice(None, None, -1))
-    boltz = np.exp(-gain.E.values / boltzmann() / 300)
+    boltz = np.exp(-gain.E.values / constants.BOLTZMANN_MEV / 300)
     for name in ("S", "S_std"):
         np.testing.assert_allclose(masked(E < -10).bp.fold()[name].sel(E=slice(10, None)), loss[name])
         np.testing.assert_allclose(masked(E > 10).bp.fold()[name].sel(E=slice(10, None)), gain[name] * boltz)

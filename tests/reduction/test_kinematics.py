@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from xbp.reduction.kinematics import HBAR2_OVER_2M, Curves, momentum_transfer, wave_number
+from xbp import constants
+from xbp.reduction.kinematics import Curves, momentum_transfer, wave_number
 
 
 def test_the_constant_is_the_neutron() -> None:
-    assert pytest.approx(2.0721248, rel=1e-7) == HBAR2_OVER_2M  # meV angstrom², e.g. NIST, from CODATA
+    assert pytest.approx(2.0721248, rel=1e-7) == constants.HBAR2_OVER_2M  # meV angstrom², e.g. NIST, from CODATA
     assert float(wave_number(25.0)) == pytest.approx(3.47347, abs=1e-4)  # 25 meV, thermal
 
 

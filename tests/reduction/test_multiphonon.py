@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.special import iv
 
 import xbp
+from xbp import constants
 from xbp.errors import QuantityError, RangeError, TemperatureError, UnitsError, XbpError
-from xbp.models.factors import boltzmann
 
 RECOIL = const.hbar**2 / (2 * const.atomic_mass) / const.e * 1e23  # ħ²/2u, meV Å²
 
@@ -46,7 +46,7 @@ def test_einstein_oscillator_is_a_series_of_bessel_functions(T: float) -> None:
     S = dos(E, (at == E) * 1.0, T=f"{T} K").bp.multiphonon_sqe(
         Q, np.arange(-60.0, 101.0), mass=f"{mass} u", tolerance=1e-15
     )
-    x, strength = at / (boltzmann() * T), RECOIL / mass * Q**2 / at
+    x, strength = at / (constants.BOLTZMANN_MEV * T), RECOIL / mass * Q**2 / at
     for m in range(-4, 11):
         exact = np.exp(-strength / np.tanh(x / 2) + m * x / 2) * iv(m, strength / np.sinh(x / 2))
         np.testing.assert_allclose(S.S.sel(E=m * at), exact, rtol=1e-9, atol=1e-15)
@@ -72,7 +72,7 @@ def test_sum_rules_and_detailed_balance(debye: xr.Dataset) -> None:
     np.testing.assert_allclose((S * S.E).sum("E") * 0.5, RECOIL * Q**2 / 50.94, rtol=1e-8, atol=1e-10)
     gain = S.sel(E=slice(-60, -0.5)).values[:, ::-1]
     loss = S.sel(E=slice(0.5, 60))
-    np.testing.assert_allclose(gain, loss * np.exp(-loss.E / boltzmann() / 300), rtol=1e-9)
+    np.testing.assert_allclose(gain, loss * np.exp(-loss.E / constants.BOLTZMANN_MEV / 300), rtol=1e-9)
 
 
 def test_gaussian_at_high_momentum_transfer(debye: xr.Dataset) -> None:
@@ -81,7 +81,9 @@ def test_gaussian_at_high_momentum_transfer(debye: xr.Dataset) -> None:
     S = debye.bp.multiphonon_sqe([60.0], E, mass="50.94 u").S[0] * 0.5
     recoil = RECOIL * 3600 / 50.94
     g = debye.g / debye.g.sum()
-    mean_energy = float((g * g.E / np.tanh(g.E / (2 * boltzmann() * 300))).sum())  # ∫g E coth(E/2kT), twice 2/3 of ⟨K⟩
+    mean_energy = float(
+        (g * g.E / np.tanh(g.E / (2 * constants.BOLTZMANN_MEV * 300))).sum()
+    )  # ∫g E coth(E/2kT), twice 2/3 of ⟨K⟩
     centre = float((S * S.E).sum())
     assert centre == pytest.approx(recoil, rel=1e-5)
     assert float((S * (S.E - centre) ** 2).sum()) == pytest.approx(recoil * mean_energy, rel=1e-3)

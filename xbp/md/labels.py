@@ -8,20 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import constants
 
+from xbp import constants
 from xbp.conditions import temperature_coordinate
 from xbp.errors import RangeError, TemperatureError
-from xbp.md.trajectory import BOLTZMANN, Trajectory
+from xbp.md.trajectory import Trajectory
 from xbp.md.wavevectors import Shells
 from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.signal import extend_history, label_std
 from xbp.units import magnitude
 
 __all__ = ["Column", "label", "positive", "sample_temperature", "shell_coordinates", "whole", "window_frames"]
-
-#: Planck's constant in meV ps: E = hν.
-PLANCK = constants.h / constants.e * 1e15
 
 
 class Column(NamedTuple):
@@ -105,7 +102,7 @@ def window_frames(trajectory: Trajectory, window: Any, dE: Any) -> int:
         )
     step = trajectory.time_step
     if dE is not None:
-        time = PLANCK / positive(dE, "meV", "dE", energy=True)
+        time = constants.PLANCK / positive(dE, "meV", "dE", energy=True)
     else:
         time = positive("10 ps" if window is None else window, "ps", "window")
     frames: int = round(time / step)
@@ -140,4 +137,4 @@ def sample_temperature(trajectory: Trajectory, T: Any) -> float | None:
     for frame in frames:
         velocity = trajectory.block(frame, frame + 1, position=False, velocity=True).velocities()[0]
         twice_kinetic.append(float((trajectory.mass * (velocity**2).sum(axis=0)).sum()))
-    return float(np.mean(twice_kinetic)) / (3 * (trajectory.n_atoms - 1) * BOLTZMANN) or None
+    return float(np.mean(twice_kinetic)) / (3 * (trajectory.n_atoms - 1) * constants.BOLTZMANN) or None

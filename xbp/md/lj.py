@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import constants
 
+from xbp import constants
 from xbp.errors import UnitsError
 from xbp.md.labels import positive
-from xbp.md.trajectory import BOLTZMANN
 
 __all__ = ["ARGON", "LennardJones", "lennard_jones"]
 
@@ -50,16 +49,14 @@ class LennardJones:
             kelvin = positive(self.epsilon, "K", "epsilon")
         except UnitsError:
             # 1 meV/k_B in K, by the same constants as everything else.
-            kelvin = positive(self.epsilon, "meV", "epsilon", energy=True) * _KELVIN_PER_MEV
-        return float(self.length * np.sqrt(self.atomic_mass / (BOLTZMANN * kelvin)))
+            kelvin = positive(self.epsilon, "meV", "epsilon", energy=True) / constants.BOLTZMANN_MEV
+        return float(self.length * np.sqrt(self.atomic_mass / (constants.BOLTZMANN * kelvin)))
 
     @property
     def atomic_mass(self) -> float:
         """Return m in u."""
         return positive(self.mass, "u", "mass")
 
-
-_KELVIN_PER_MEV = constants.e / constants.k * 1e-3
 
 #: A. Rahman, Phys. Rev. 136, A405 (1964), doi:10.1103/PhysRev.136.A405: σ = 3.4 Å, ε/k_B = 120 K.
 ARGON = LennardJones(sigma="3.4 angstrom", epsilon="120 K", mass="39.948 u")

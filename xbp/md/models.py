@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp import constants
 from xbp.conditions import temperature_coordinate
-from xbp.md.labels import PLANCK, positive
-from xbp.md.trajectory import BOLTZMANN
+from xbp.md.labels import positive
 from xbp.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 
 __all__ = ["einstein_solid", "harmonic_chain", "ideal_gas", "new_trajectory"]
@@ -111,7 +111,7 @@ def ideal_gas(
     kelvin = float(temperature_coordinate(T).values)
     time = np.arange(n_frames) * positive(time_step, "ps", "time_step")
     rng = np.random.default_rng(seed)
-    velocity = np.sqrt(BOLTZMANN * kelvin / m) * rng.standard_normal((n_atoms, 3))
+    velocity = np.sqrt(constants.BOLTZMANN * kelvin / m) * rng.standard_normal((n_atoms, 3))
     position = side * rng.random((n_atoms, 3)) + time[:, None, None] * velocity
     return new_trajectory(
         position, time=time, cell=side * np.eye(3), velocity=np.broadcast_to(velocity, position.shape),
@@ -158,12 +158,12 @@ def einstein_solid(
     2
     """
     side, m = positive(cell, "angstrom", "cell"), positive(mass, "u", "mass")
-    omega = 2 * np.pi * positive(energy, "meV", "energy", energy=True) / PLANCK
+    omega = 2 * np.pi * positive(energy, "meV", "energy", energy=True) / constants.PLANCK
     kelvin = float(temperature_coordinate(T).values)
     time = np.arange(n_frames) * positive(time_step, "ps", "time_step")
     rng = np.random.default_rng(seed)
     # A thermal oscillator: both quadratures are Gaussian.
-    a, b = np.sqrt(BOLTZMANN * kelvin / m) / omega * rng.standard_normal((2, n_atoms, 3))
+    a, b = np.sqrt(constants.BOLTZMANN * kelvin / m) / omega * rng.standard_normal((2, n_atoms, 3))
     phase = omega * time[:, None, None]
     position = side * rng.random((n_atoms, 3)) + a * np.cos(phase) + b * np.sin(phase)
     velocity = omega * (b * np.cos(phase) - a * np.sin(phase))
@@ -216,7 +216,7 @@ def harmonic_chain(
     8
     """
     a, m = positive(spacing, "angstrom", "spacing"), positive(mass, "u", "mass")
-    top = 2 * np.pi * positive(energy_max, "meV", "energy_max", energy=True) / PLANCK
+    top = 2 * np.pi * positive(energy_max, "meV", "energy_max", energy=True) / constants.PLANCK
     kelvin = float(temperature_coordinate(T).values)
     time = np.arange(n_frames) * positive(time_step, "ps", "time_step")
     rng = np.random.default_rng(seed)
@@ -225,7 +225,7 @@ def harmonic_chain(
     moving = omega > 0
     # White noise in real space has Gaussian Fourier amplitudes that belong to a real displacement.
     noise = np.fft.fft(rng.standard_normal((2, n_atoms)), axis=1)
-    amplitude = np.where(moving, np.sqrt(BOLTZMANN * kelvin / m) / np.where(moving, omega, 1.0), 0.0) * noise
+    amplitude = np.where(moving, np.sqrt(constants.BOLTZMANN * kelvin / m) / np.where(moving, omega, 1.0), 0.0) * noise
     phase = omega * time[:, None]
     x = np.fft.ifft(amplitude[0] * np.cos(phase) + amplitude[1] * np.sin(phase), axis=1).real
     v = np.fft.ifft(omega * (amplitude[1] * np.cos(phase) - amplitude[0] * np.sin(phase)), axis=1).real

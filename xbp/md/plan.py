@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xbp import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md.correlation import Task, pairs, segment_correlations, self_correlations
 from xbp.md.density import Precision, check_precision
-from xbp.md.labels import PLANCK, Column, positive, shell_coordinates
+from xbp.md.labels import Column, positive, shell_coordinates
 from xbp.md.mixing import Mixing, check_normalization, mix_rows
 from xbp.md.run import Moments, Segments, delayed, summarize
 from xbp.md.trajectory import Block, Trajectory, read_trajectory
@@ -40,7 +41,7 @@ def make_taper(name: str, length: int) -> np.ndarray:
 
 def energy_grid(length: int, step: float, E_max: Any) -> np.ndarray:
     """Return E = k h/window up to E_max, at most h/2Δt, in meV."""
-    highest = PLANCK / (2 * step)
+    highest = constants.PLANCK / (2 * step)
     top = highest if E_max is None else positive(E_max, "meV", "E_max", energy=True)
     if top > highest * (1 + 1e-9):
         raise RangeError(
@@ -48,7 +49,7 @@ def energy_grid(length: int, step: float, E_max: Any) -> np.ndarray:
             reason=f"they are {step:g} ps apart, which tells energies up to {highest:.4g} meV (h/2Δt)",
             fix="lower E_max, or write frames more often",
         )
-    dE = PLANCK / (length * step)
+    dE = constants.PLANCK / (length * step)
     return np.asarray(np.arange(int(top / dE * (1 + 1e-9)) + 1) * dE)
 
 
@@ -57,15 +58,15 @@ def lag_resolution(fwhm: Any, length: int, step: float) -> np.ndarray:
     if fwhm is None:
         return np.ones(length)
     sigma = positive(fwhm, "meV", "resolution", energy=True) / np.sqrt(8 * np.log(2))
-    return np.asarray(np.exp(-0.5 * (2 * np.pi * sigma / PLANCK * step * np.arange(length)) ** 2))
+    return np.asarray(np.exp(-0.5 * (2 * np.pi * sigma / constants.PLANCK * step * np.arange(length)) ** 2))
 
 
 def cosines(energies: np.ndarray, step: float, resolution: np.ndarray) -> np.ndarray:
     """Return the matrix of (1/2πħ) ∫ dt cos(Et/ħ) R(t) over both signs of t, shape (n_lags, n_E), 1/meV."""
     lags = np.arange(resolution.size)
-    matrix = 2 * np.cos(2 * np.pi / PLANCK * step * np.outer(lags, energies)) * resolution[:, None]
+    matrix = 2 * np.cos(2 * np.pi / constants.PLANCK * step * np.outer(lags, energies)) * resolution[:, None]
     matrix[0] /= 2
-    return np.asarray(matrix * (step / PLANCK))
+    return np.asarray(matrix * (step / constants.PLANCK))
 
 
 @dataclass(frozen=True)

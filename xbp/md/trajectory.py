@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import constants
 
 from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.pint_data import unwrap
@@ -16,8 +15,6 @@ from xbp.units import convert_factor, to_kelvin
 
 __all__ = ["Block", "Trajectory", "read_trajectory"]
 
-#: k_B in u Å²/(ps² K): temperatures from velocities.
-BOLTZMANN = constants.k / constants.atomic_mass * 1e-4
 # Time steps written with few digits differ by rounding.
 _SAME_STEP = 1e-4
 

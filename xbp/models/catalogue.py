@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import lazy_loader
 import numpy as np
 
+from xbp import constants
 from xbp.construct import new_dataset
 from xbp.errors import QuantityError
 from xbp.models.debye_einstein import debye_dos, debye_einstein, gaussian_dos, start_of_fit
 from xbp.models.disorder import fluctuating_elasticity_dos, soft_potential_dos
-from xbp.models.factors import boltzmann, thermal_factor
+from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
 from xbp.schema import COORDINATES, QUANTITIES
 from xbp.signal import extend_history
@@ -78,7 +79,7 @@ def debye_gaussian_dos(
     E: np.ndarray, n_D: float, energy_D: float, n_E: float, energy_E: float, sigma_E: float
 ) -> np.ndarray:
     """Return n_D 3E²/E_D³ (E < E_D) + n_E χ(E), the g(E) of `debye_einstein`, with χ a Gaussian on E > 0."""
-    k = boltzmann()
+    k = constants.BOLTZMANN_MEV
     return np.asarray(n_D * debye_dos(E, energy_D / k) + n_E * gaussian_dos(E, energy_E / k, sigma_E / k))
 
 

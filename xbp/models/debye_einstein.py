@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import scipy
 
-from xbp.models.factors import boltzmann
+from xbp import constants
 
 __all__ = [
     "EINSTEIN_MAXIMUM",
@@ -209,7 +209,7 @@ def debye_dos(E: np.ndarray, theta: float) -> np.ndarray:
     numpy.ndarray
         In 1/meV.
     """
-    cutoff = boltzmann() * theta
+    cutoff = constants.BOLTZMANN_MEV * theta
     return np.where((E >= 0) & (cutoff >= E), 3 * np.asarray(E, dtype=float) ** 2 / cutoff**3, 0.0)
 
 
@@ -228,7 +228,7 @@ def gaussian_dos(E: np.ndarray, theta: float, sigma: float) -> np.ndarray:
     numpy.ndarray
         In 1/meV.
     """
-    mean, width = boltzmann() * theta, boltzmann() * abs(sigma)
+    mean, width = constants.BOLTZMANN_MEV * theta, constants.BOLTZMANN_MEV * abs(sigma)
     inside = (1 + math.erf(mean / (width * math.sqrt(2)))) / 2
     shape = np.exp(-((np.asarray(E, dtype=float) - mean) ** 2) / (2 * width**2))
     return np.where(E > 0, shape / (width * math.sqrt(2 * math.pi) * inside), 0.0)
@@ -280,7 +280,8 @@ def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
     gap = np.where(right > left, E[right] - E[left], 1.0)
     t = np.where(at < E[0], 0.0, (at - E[left]) / gap)
     with np.errstate(divide="ignore"):
-        kernel = mode_heat_capacity(at / (boltzmann() * np.asarray(T, dtype=float)[:, None])) * (area * at**2)
+        kT = constants.BOLTZMANN_MEV * np.asarray(T, dtype=float)
+        kernel = mode_heat_capacity(at / kT[:, None]) * (area * at**2)
     out = np.zeros((kernel.shape[0], E.size))
     np.add.at(out.T, left, (kernel * (1 - t)).T)
     np.add.at(out.T, right, (kernel * t).T)

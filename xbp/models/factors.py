@@ -8,18 +8,14 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import scipy
 
-__all__ = ["CONVENTIONS", "boltzmann", "energy_factor", "momentum_factor", "thermal_factor"]
+from xbp import constants
+
+__all__ = ["CONVENTIONS", "energy_factor", "momentum_factor", "thermal_factor"]
 
 #: Published reductions of S(Q,E). The first two are Eq. 1 of Li et al. (2025) and Eq. 1 over E².
 Convention = Literal["E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)"]
 CONVENTIONS: tuple[Convention, ...] = ("E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)")
-
-
-def boltzmann() -> float:
-    """Return the Boltzmann constant in meV/K (CODATA, through `scipy.constants`)."""
-    return float(scipy.constants.k / scipy.constants.e * 1e3)
 
 
 def thermal_factor(E: np.ndarray, T: np.ndarray, statistics: str) -> np.ndarray:
@@ -48,10 +44,10 @@ def thermal_factor(E: np.ndarray, T: np.ndarray, statistics: str) -> np.ndarray:
 
     Examples
     --------
-    >>> thermal_factor(np.array([0.0]), np.array(300.0), "quantum") * boltzmann() * 300.0
+    >>> thermal_factor(np.array([0.0]), np.array(300.0), "quantum") * constants.BOLTZMANN_MEV * 300.0
     array([1.])
     """
-    kT = boltzmann() * T
+    kT = constants.BOLTZMANN_MEV * T
     if statistics == "classical":
         return np.broadcast_to(1.0 / kT, np.broadcast_shapes(np.shape(E), np.shape(kT))).copy()
     x = E / kT

@@ -19,15 +19,11 @@ import scipy
 
 from xbp.errors import RangeError
 
-__all__ = ["HBAR2_OVER_2U", "MAX_ORDERS", "Below", "Modes", "expansion", "onto_bins", "order_weights", "orders_needed"]
+__all__ = ["MAX_ORDERS", "Below", "Modes", "expansion", "onto_bins", "order_weights", "orders_needed"]
 
 #: What stands in for g(E) below the lowest energy it is known at, in 2W and the convolutions alone.
 Below = Literal["debye", "nothing"]
 
-#: ħ²/2u, u the atomic mass unit, in meV angstrom².
-HBAR2_OVER_2U: Final = float(
-    scipy.constants.hbar**2 / (2 * scipy.constants.atomic_mass) / scipy.constants.e * 1e3 * 1e20
-)
 
 #: Beyond this many phonons at once the expansion is not worth its time.
 MAX_ORDERS: Final = 200

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp import constants
 from xbp.construct import new_dataset
 from xbp.errors import QuantityError, UnitsError
 from xbp.grid import select_range
@@ -18,7 +19,6 @@ from xbp.models.debye_einstein import (
     gaussian_dos,
     start_of_fit,
 )
-from xbp.models.factors import boltzmann
 from xbp.peaks.curve_fit import Fitted, fit_everywhere
 from xbp.peaks.parameters import Choices, choices
 from xbp.reduction.heat_capacity import kelvins
@@ -147,7 +147,7 @@ def fit_heat_capacity(
 
 def _derived(fitted: Fitted, per_atom: bool) -> dict[str, tuple[Any, str, str]]:
     """Return the energies and the Debye level, their errors propagated with the correlations."""
-    k = boltzmann()
+    k = constants.BOLTZMANN_MEV
     p = {name: fitted.values.isel(parameter=i, drop=True) for i, name in enumerate(_NAMES)}
     s = {name: fitted.stds.isel(parameter=i, drop=True) for i, name in enumerate(_NAMES)}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import constants
 
+from xbp import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md.labels import positive
 from xbp.signal import Signal, result_table, table_signal
@@ -17,8 +17,6 @@ from xbp.units import convert_factor
 
 __all__ = ["ioffe_regel", "sound_velocity"]
 
-#: ħ in meV ps.
-HBAR = constants.hbar / constants.e * 1e15
 _FEWEST = 3
 
 
@@ -97,7 +95,7 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
     results = [("debye_velocity", v_d, "m/s", "mean velocity of sound after Debye")]
     if "number_density" in branches.attrs:
         wave = float(6 * np.pi**2 * branches.attrs["number_density"]) ** (1 / 3)
-        results.append(("debye_energy", HBAR * v_d / 100 * wave, "meV", "Debye energy"))
+        results.append(("debye_energy", constants.HBAR * v_d / 100 * wave, "meV", "Debye energy"))
     for name, value, units, text in results:
         variables[name] = (xr.DataArray(value), units, text)
         variables[f"{name}_std"] = (xr.DataArray(value * relative), units, f"standard deviation of {text}")
@@ -126,7 +124,7 @@ def _initial_slope(q: np.ndarray, energy: np.ndarray, std: np.ndarray) -> tuple[
     """Return v and its std in Å/ps."""
     if q.size < _FEWEST:
         return np.nan, np.nan
-    slope, error = energy / (HBAR * q), std / (HBAR * q)
+    slope, error = energy / (constants.HBAR * q), std / (constants.HBAR * q)
     design = np.stack([np.ones(q.size), q**2], axis=1) / error[:, None]
     found, *_ = np.linalg.lstsq(design, slope / error, rcond=None)
     covariance = np.linalg.inv(design.T @ design)

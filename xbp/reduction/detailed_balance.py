@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xbp import constants
 from xbp.conditions import check_statistics, resolve_temperature, temperature_coordinate
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
-from xbp.models.factors import boltzmann
 from xbp.pint_data import Data
 from xbp.signal import read, result_table
 from xbp.units import convert_factor
@@ -117,8 +117,8 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     # Unit weights know no scale of their own: there χ² is the variance of the points.
     beta_std = ((1.0 if std is not None else chi2) / norm) ** 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
-        implied = (1 / (boltzmann() * beta)).where(beta > 0)
-        at_E = (-E_mev / log_ratio / boltzmann()).where(usable & (log_ratio < 0))
+        implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0)
+        at_E = (-E_mev / log_ratio / constants.BOLTZMANN_MEV).where(usable & (log_ratio < 0))
     variables = {
         "ratio": (ratio, "1", "S(-E)/S(E)"),
         "temperature_at_E": (at_E, "K", "temperature implied at each E"),
@@ -204,7 +204,7 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
     if check_statistics(value.attrs.get("statistics")) == "quantum":
         temperature = resolve_temperature(value, T)
         carried = {"temperature": temperature_coordinate(T)} if "temperature" not in value.coords else {}
-        x = E / (boltzmann() * temperature.variable)
+        x = E / (constants.BOLTZMANN_MEV * temperature.variable)
     # exp(−x/2) S is even. Beyond x = 600 nothing of energy gain is left to fold.
     half = np.exp(np.clip(-x / 2, -300.0, 300.0))
     kept = value["E"].values >= 0

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from xbp.models.factors import boltzmann, thermal_factor
+from xbp import constants
+from xbp.models.factors import thermal_factor
 from xbp.models.multiphonon import (
     MAX_ORDERS,
     Below,
@@ -108,7 +109,7 @@ class Inversion:
         u2 : float
             u² in angstrom² where it is given; else NaN.
         """
-        kT = float(boltzmann() * kelvin)
+        kT = float(constants.BOLTZMANN_MEV * kelvin)
         given = bool(np.isfinite(u2))
         finite = np.isfinite(S) & (self.weight > 0)[:, np.newaxis]
         seen, n = finite & self.used, int(self.positive.sum())

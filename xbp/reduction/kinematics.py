@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
-import scipy.constants as const
 
-__all__ = ["HBAR2_OVER_2M", "Curves", "momentum_transfer", "wave_number"]
+from xbp import constants
 
-#: ħ²/2m of the neutron, in meV angstrom².
-HBAR2_OVER_2M: Final = float(const.hbar**2 / (2 * const.m_n) / const.e * 1e3 * 1e20)
+__all__ = ["Curves", "momentum_transfer", "wave_number"]
 
 
 def wave_number(energy: np.ndarray | float) -> np.ndarray:
@@ -21,7 +17,7 @@ def wave_number(energy: np.ndarray | float) -> np.ndarray:
     >>> float(wave_number(81.8042).round(4))
     6.2832
     """
-    return np.sqrt(np.maximum(energy, 0.0) / HBAR2_OVER_2M)
+    return np.sqrt(np.maximum(energy, 0.0) / constants.HBAR2_OVER_2M)
 
 
 def momentum_transfer(energy: np.ndarray | float, incident_energy: float, two_theta: np.ndarray | float) -> np.ndarray:
@@ -97,7 +93,7 @@ class Curves:
         # Where k_f passes kᵢ cos 2θ inside a bin the curve has its minimum, s, there.
         turns = (u[:, :-1] > 0) & (u[:, 1:] < 0)
         self.lowest = np.where(turns, s, np.minimum(Q[:, :-1], Q[:, 1:]))
-        self.whole = -2 * HBAR2_OVER_2M * np.diff(_antiderivative(u, Q, m, s), axis=1)
+        self.whole = -2 * constants.HBAR2_OVER_2M * np.diff(_antiderivative(u, Q, m, s), axis=1)
 
     def below(self, q: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Return P(q) = ∫ min(q, Q) dE (meV/angstrom) of some curves and bins, given by flat index."""
@@ -112,8 +108,8 @@ class Curves:
         first = np.maximum(self._kf[bin_ + 1], m - h)
         last = np.maximum(np.minimum(self._kf[bin_], m + h), first)
         inside = [_antiderivative(k - m, np.sqrt((k - m) ** 2 + s * s), m, s) for k in (first, last)]
-        beyond = self.width[bin_] - HBAR2_OVER_2M * (last - first) * (last + first)
-        area[cross] = q * beyond + 2 * HBAR2_OVER_2M * (inside[1] - inside[0])
+        beyond = self.width[bin_] - constants.HBAR2_OVER_2M * (last - first) * (last + first)
+        area[cross] = q * beyond + 2 * constants.HBAR2_OVER_2M * (inside[1] - inside[0])
         return area
 
 

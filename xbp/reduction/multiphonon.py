@@ -8,12 +8,11 @@ from typing import Any, Final, Literal
 import numpy as np
 import xarray as xr
 
+from xbp import constants
 from xbp.conditions import resolve_temperature, resolve_u2
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.grid import bin_limits
-from xbp.models.factors import boltzmann
 from xbp.models.multiphonon import (
-    HBAR2_OVER_2U,
     MAX_ORDERS,
     Below,
     Modes,
@@ -138,7 +137,11 @@ def multiphonon_sqe(
     edges = np.append(lower, upper[-1]) * e_mev
 
     def forward(g: np.ndarray, kelvin: float, u2_given: float) -> tuple[np.ndarray, ...]:
-        modes = Modes.of(energy, g, boltzmann() * kelvin, below=below) if np.isfinite(g[energy > 0]).any() else None
+        modes = (
+            Modes.of(energy, g, constants.BOLTZMANN_MEV * kelvin, below=below)
+            if np.isfinite(g[energy > 0]).any()
+            else None
+        )
         if modes is None or not modes.area > 0:
             raise QuantityError(
                 "g(E) has no area", reason="it is NaN or cancels", fix="pass a density of states with modes"
@@ -202,7 +205,7 @@ def scatterer(
             fix="leave one of them out",
         )
     if atomic is not None:
-        return HBAR2_OVER_2U / atomic, xr.DataArray(np.nan)
+        return constants.HBAR2_OVER_2U / atomic, xr.DataArray(np.nan)
     if u2 is None and "u2" not in value.coords:
         raise QuantityError(
             "what scatters is not known",

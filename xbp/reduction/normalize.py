@@ -8,11 +8,10 @@ from typing import Any, Final, Literal
 import numpy as np
 import xarray as xr
 
+from xbp import constants
 from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
-from xbp.models.factors import boltzmann
-from xbp.models.multiphonon import HBAR2_OVER_2U
 from xbp.pint_data import Data
 from xbp.reduction.arithmetic import convert, require_alike
 from xbp.reduction.composition import atoms_of, resolve_mass
@@ -219,7 +218,7 @@ def normalize_to_sum_rule(
     if rule == "f-sum" or one_sided:
         factor_of_e = _both_sides(signal, T, rule)
     if atomic is not None:
-        right = xr.DataArray(HBAR2_OVER_2U / atomic * q_in**2, dims="Q")
+        right = xr.DataArray(constants.HBAR2_OVER_2U / atomic * q_in**2, dims="Q")
     if sq is not None:
         other = read(sq, "static_structure_factor")
         per_q = convert_factor(q.attrs["units"], other.value["Q"].attrs["units"], name="coordinate 'Q'")
@@ -289,7 +288,7 @@ def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
     E = xr.DataArray(value["E"].values * to_mev, dims="E")
     x: Any = 0.0 * E
     if check_statistics(value.attrs.get("statistics")) == "quantum":
-        x = E / (boltzmann() * resolve_temperature(value, T))
+        x = E / (constants.BOLTZMANN_MEV * resolve_temperature(value, T))
     elif rule == "f-sum":
         raise QuantityError(
             "S(Q,E) is classical",

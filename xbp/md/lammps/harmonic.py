@@ -11,6 +11,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp import constants
 from xbp.errors import QuantityError, SimulationError
 from xbp.md.labels import positive
 from xbp.md.lammps.configuration import read_configuration
@@ -22,8 +23,6 @@ from xbp.signal import extend_history, label_std
 
 __all__ = ["dynamical_matrix", "harmonic_vdos", "kernel_polynomial_vdos", "normal_modes"]
 
-#: meV per √(eV/Å²/u): ħ in the units of the matrix.
-_MEV = scipy.constants.hbar * np.sqrt(scipy.constants.e / scipy.constants.atomic_mass) * 1e10 / scipy.constants.e * 1e3
 #: Atoms up to which all modes are found by default.
 _ALL_MODES = 3000
 #: A configuration whose largest force (eV/Å) is above this is in no minimum.
@@ -91,7 +90,7 @@ def harmonic_vdos(
             f"method={method!r} is not known", reason="it is 'modes' or 'kernel polynomial'", fix="leave it out"
         )
     top = float(scipy.sparse.linalg.eigsh(matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4)[0])
-    edges = np.arange(int(_MEV * np.sqrt(top) * 1.02 / width) + 2) * width
+    edges = np.arange(int(constants.HBAR_ROOT_EV_PER_U * np.sqrt(top) * 1.02 / width) + 2) * width
     ds = xr.Dataset()
     if chosen == "modes":
         energy, ratio = normal_modes(matrix)
@@ -191,7 +190,7 @@ def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     square, vectors = scipy.linalg.eigh(matrix.toarray(), overwrite_a=True, check_finite=False)
     weight = (vectors.reshape(-1, 3, square.size) ** 2).sum(axis=1)
     ratio = 1 / (weight.shape[0] * (weight**2).sum(axis=0))
-    return _MEV * np.sign(square) * np.sqrt(np.abs(square)), ratio
+    return constants.HBAR_ROOT_EV_PER_U * np.sign(square) * np.sqrt(np.abs(square)), ratio
 
 
 def kernel_polynomial_vdos(matrix: Any, energy: np.ndarray, top: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -230,9 +229,9 @@ def kernel_polynomial_vdos(matrix: Any, energy: np.ndarray, top: float, seed: in
     k = np.arange(_MOMENTS)
     angle = np.pi / (_MOMENTS + 1)
     jackson = ((_MOMENTS - k + 1) * np.cos(angle * k) + np.sin(angle * k) / np.tan(angle)) / (_MOMENTS + 1)
-    square = (energy / _MEV) ** 2
+    square = (energy / constants.HBAR_ROOT_EV_PER_U) ** 2
     x = np.clip((square - centre) / half, -1 + 1e-9, 1 - 1e-9)
     waves = np.cos(np.outer(np.arccos(x), k)) * jackson * np.where(k == 0, 1, 2)
     density = waves @ moments / (n * np.pi * half * np.sqrt(1 - x**2))[:, None]
-    g = density * (2 * energy / _MEV**2)[:, None]
+    g = density * (2 * energy / constants.HBAR_ROOT_EV_PER_U**2)[:, None]
     return g.mean(axis=1), g.std(axis=1, ddof=1) / np.sqrt(_VECTORS)

@@ -10,17 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from xbp import constants
 from xbp.errors import FileFormatError, QuantityError
 from xbp.md.lj import ARGON
-from xbp.md.trajectory import BOLTZMANN
 
 __all__ = ["SYSTEMS", "System", "potential_elements", "shipped_potential"]
-
-#: u Å²/ps² per eV.
-_PER_EV = 1.602176634e-19 / 1.66053906660e-27 * 1e-4
-#: ε of argon (120 K, as `xbp.md.LennardJones` has it) in eV.
-_EPSILON = BOLTZMANN * 120.0 / _PER_EV
-
 
 _PAIR_COMMANDS = ("pair_style ", "pair_coeff ", "pair_modify ")
 
@@ -77,11 +71,16 @@ class System:
                 )
 
 
+def _argon() -> tuple[float, float, float]:
+    """Return σ (Å), m (u) and ε (eV) of argon, whose units these potentials are put into; ε/k_B is 120 K."""
+    return ARGON.length, ARGON.atomic_mass, constants.BOLTZMANN_MEV * 1e-3 * 120.0
+
+
 def _kob_andersen() -> System:
-    size, mass = ARGON.length, ARGON.atomic_mass
+    size, mass, epsilon = _argon()
     pairs = ((1, 1, 1.0, 1.0), (1, 2, 1.5, 0.8), (2, 2, 0.5, 0.88))
     lines = ["pair_style lj/smooth/linear 9.0"]
-    lines += [f"pair_coeff {i} {j} {_EPSILON * e:.10g} {size * s:.10g} {2.5 * size * s:.10g}" for i, j, e, s in pairs]
+    lines += [f"pair_coeff {i} {j} {epsilon * e:.10g} {size * s:.10g} {2.5 * size * s:.10g}" for i, j, e, s in pairs]
     return System(
         "kob_andersen", {"A": 0.8, "B": 0.2}, {"A": mass, "B": mass}, tuple(lines),
         # At zero pressure the liquid boils above 1 ε/k_B.
@@ -94,7 +93,7 @@ def _kob_andersen() -> System:
 
 
 def _inverse_power() -> System:
-    size, mass = ARGON.length, ARGON.atomic_mass
+    size, mass, epsilon = _argon()
     # x^-10 and an even polynomial that takes it to zero at x = 1.48 with three derivatives.
     cut = 1.48
     powers = np.array([0, 2, 4, 6])
@@ -108,7 +107,7 @@ def _inverse_power() -> System:
     for i, j, larger in ((1, 1, 1.0), (1, 2, 1.18), (2, 2, 1.4)):
         lam = size * larger
         terms = f"x^(-10)+({c[0]:.12g})+({c[1]:.12g})*x^2+({c[2]:.12g})*x^4+({c[3]:.12g})*x^6"
-        lines.append(f'pair_coeff {i} {j} "{_EPSILON:.10g}*({terms});x=r/{lam:.10g}" {cut * lam:.10g}')
+        lines.append(f'pair_coeff {i} {j} "{epsilon:.10g}*({terms});x=r/{lam:.10g}" {cut * lam:.10g}')
     return System(
         "inverse_power", {"A": 0.5, "B": 0.5}, {"A": mass, "B": mass}, tuple(lines),
         number_density=0.82 / size**3, melt=240.0, final=6.0, timestep=0.005, constant_volume=True,
