@@ -72,3 +72,22 @@ def test_the_window_is_chosen_or_given(line: xr.Dataset) -> None:
         line.sel(E=slice(1, None)).bp.debye_waller()
     with pytest.raises(RangeError, match="before it was cut"):
         line.bp.cut_E(0, width=1).bp.debye_waller()
+
+
+@pytest.mark.parametrize("size", [1e300, 1e308])
+@pytest.mark.parametrize("known", [True, False])
+def test_numbers_whose_squares_overflow_are_no_data(size: float, known: bool) -> None:
+    line = xbp.models.elastic_line(np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2="0.008 angstrom^2",
+                                   resolution="1 meV")  # fmt: skip
+    with np.errstate(over="ignore"):
+        S = (line.S * size).assign_attrs(line.S.attrs)
+    data = S.to_dataset(name="S")
+    if known:
+        data["S_std"] = (line.S * size * 0.01).assign_attrs(units=S.attrs["units"])
+    with pytest.raises(RangeError, match="no elastic line"):
+        data.bp.debye_waller()
+    one = line.S.copy()
+    one[3, 20] = size
+    mended = line.assign(S=one).bp.debye_waller()
+    assert float(mended.u2) == pytest.approx(0.008, rel=1e-3)
+    assert int(mended.n_points) == 39

@@ -117,7 +117,9 @@ def _debye_waller(table: xr.Dataset) -> str:
     said = str(table.status.values)
     # The shape of the decay tells what the error of a straight line does not.
     line = f"a line in Q**2 explains {100 * float(table.explained):.3g} % of {int(table.n_points)} Q"
-    return f"u2 per axis {_number(table, 'u2')}, {line}{_quality(table)}" if said == OK else f"no u2: {said} ({line})"
+    if said != OK:
+        return f"no u2: {said}{f' ({line})' if np.isfinite(float(table.explained)) else ''}"
+    return f"u2 per axis {_number(table, 'u2')}, {line}{_quality(table)}"
 
 
 def _phonons(table: xr.Dataset) -> str:

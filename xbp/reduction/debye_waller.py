@@ -20,6 +20,9 @@ __all__ = ["debye_waller"]
 # than counting statistics explain.
 _MIN_EXPLAINED = 0.8
 
+# Beyond this the square of a number overflows, and with it every variance.
+_MOST = 1e150
+
 
 def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
     r"""Measure u² from the elastic line.
@@ -68,8 +71,9 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     0.008
     """
     signal = read(data, "dynamic_structure_factor")
-    # A bin that overflowed holds no number.
-    value, std = signal.value.where(abs(signal.value) < np.inf), signal.std
+    # A bin that overflowed holds no number, nor does one whose square would.
+    value = signal.value.where(abs(signal.value) < _MOST)
+    std = None if signal.std is None else signal.std.where(signal.std < _MOST)
     if "Q" not in value.dims or "E" not in value.dims:
         raise RangeError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}",
@@ -132,13 +136,14 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
 def _elastic_bins(signal: Signal) -> np.ndarray:
     """Find the contiguous bins around the elastic line where the Q-averaged S is above half maximum."""
     value = signal.value
-    profile = value.where(abs(value) < np.inf).mean([d for d in value.dims if d != "E"]).values
+    profile = value.where(abs(value) < _MOST).mean([d for d in value.dims if d != "E"]).values
     lower, upper = bin_limits(signal.source, "E")
     at_zero = (lower <= 0) & (upper >= 0)
     if not at_zero.any() or not np.isfinite(profile).any():
         raise RangeError(
             "the data hold no elastic line",
-            reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}",
+            reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
+            f"{', and no number is below 1e150' if at_zero.any() else ''}",
             fix="pass S(Q,E) with E = 0 in it, or name the line by E_range=",
         )
     start = int(np.argmax(at_zero))
