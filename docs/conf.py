@@ -63,7 +63,7 @@ executed = os.environ.get("XBP_EXECUTED_NOTEBOOKS")
 nb_execution_mode = "off" if executed else "force"
 pages.copy_notebooks(Path(executed) if executed else HERE.parent / "notebooks", HERE / "tutorial")
 pages.write_reference(HERE / "reference" / "api")
-pages.write_gallery(HERE, HERE / "gallery" / "figures.md")
+pages.write_gallery(HERE, HERE / "gallery")
 
 
 def to_the_tutorial(app, docname, source):  # type: ignore[no-untyped-def]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -85,21 +87,47 @@ def write_reference(folder: Path) -> None:
         _write(folder / f"{name}.rst", text)
 
 
-def write_gallery(docs: Path, path: Path) -> None:
-    """Write every figure of the pages in one, with its caption and a link to the page."""
-    parts = ["# Gallery\n\nThe figures of the guides; the [notebooks](../tutorial/index.md) have more.\n"]
+def write_gallery(docs: Path, folder: Path) -> None:
+    """Write the page of every figure, of the notebooks that have been run and of the guides, with links to them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    parts = ["# Gallery\n\nEvery figure of the tutorial and the guides, with a link to where it is made.\n"]
+    for path in sorted((docs / "tutorial").glob("*.ipynb")):
+        figures = list(_figures(path))
+        if figures:
+            first = nbformat.read(path, as_version=4).cells[0].source
+            parts.append(f"## {first.splitlines()[0].lstrip('# ')}\n\n:::{{container}} gallery\n")
+            for i, (title, says, image) in enumerate(figures):
+                name = f"{path.stem}_{i}.png"
+                (folder / name).write_bytes(image)
+                parts.append(_figure(name, title if says is None else f"`{says}`", f"../tutorial/{path.stem}.html"))
+            parts.append(":::\n")
+    parts.append("## The guides\n\n:::{container} gallery\n")
     shown: set[str] = set()
     for page in sorted(docs.glob("*.md"), key=lambda p: (p.name == "benchmarks.md", p.name)):
-        text = page.read_text()
-        title = re.search(r"^# (.*)$", text, re.M)
-        for alt, image in re.findall(r"!\[([^\]]*)\]\((images/[^)]+)\)", text):
-            if image not in shown and title:
+        for alt, image in re.findall(r"!\[([^\]]*)\]\((images/[^)]+)\)", page.read_text()):
+            if image not in shown:
                 shown.add(image)
-                parts.append(
-                    f"## {alt}\n\n[![{alt}](../{image})](../{page.name})\n\nOf the page [{title[1]}](../{page.name}).\n"
-                )
-    path.parent.mkdir(exist_ok=True)
-    _write(path, "\n".join(parts))
+                parts.append(_figure(f"../{image}", alt, f"../{page.stem}.html"))
+    parts.append(":::\n")
+    _write(folder / "figures.md", "\n".join(parts))
+
+
+def _figures(path: Path) -> Iterator[tuple[str, str | None, bytes]]:
+    """Give the figures of a notebook: the title above each, the line that drew it, and its PNG."""
+    title = path.stem
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            title = next((line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("#")), title)
+            continue
+        drawn = [line.strip() for line in cell.source.splitlines() if ".bp.plot" in line]
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}):
+                yield title, drawn[0] if len(drawn) == 1 else None, base64.b64decode(output.data["image/png"])
+
+
+def _figure(image: str, caption: str, target: str) -> str:
+    return f"```{{figure}} {image}\n:target: {target}\n:alt: {caption.strip('`')}\n\n{caption}\n```\n"
 
 
 def copy_notebooks(source: Path, folder: Path) -> None:

@@ -108,6 +108,21 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert {f"xarray.Dataset.bp.{n}" for n in methods} <= listed
 
 
+def test_every_equation_of_a_docstring_is_on_the_page_of_equations() -> None:
+    rows = [line.split(" | ") for line in (DOCS / "reference" / "equations.md").read_text().splitlines()]
+    named = set(re.findall(r"`([^`]+)`", " ".join(cells[-2] for cells in rows if len(cells) > 2)))
+    public = {**vars(xbp), **{f"{m}.{n}": f for m, module in (("md", xbp.md), ("models", xbp.models))
+                              for n, f in vars(module).items()}}  # fmt: skip
+    missing = [
+        name for name, thing in public.items()
+        if not name.startswith("_") and callable(thing) and ".. math::" in (thing.__doc__ or "") and name not in named
+    ]  # fmt: skip
+    assert not missing
+    wrong = [name for name in named if not name.startswith('"') and "=" not in name and name not in public
+             and not hasattr(xbp.md.models, name.rpartition(".")[2]) and name not in ("compare", "md.lammps.glass_transition")]  # fmt: skip
+    assert not wrong
+
+
 def test_every_figure_is_shown_somewhere() -> None:
     text = "".join(p.read_text() for p in [ROOT / "README.md", *PAGES])
     for image in (DOCS / "images").iterdir():
