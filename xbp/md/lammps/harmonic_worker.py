@@ -7,7 +7,6 @@ atoms to the nearest minimum of their energy, and leaves ``matrix.bin`` and ``mi
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,3 @@ def main(folder: Path) -> int:
     print(json.dumps({"finished": True}), flush=True)
     lmp.close()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

@@ -39,7 +39,9 @@ def run_worker(module: str, folder: Path, processes: int, name: str, hear: Calla
     SimulationError
         If it does not say that it finished.
     """
-    command = [sys.executable, "-m", module, str(folder)]
+    # Not with "-m": the package has imported the module already, of which Python would warn.
+    start = f"import sys, pathlib, {module} as worker; sys.exit(worker.main(pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", start, str(folder)]
     if processes > 1:
         launcher = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"]]))
         if launcher is None:
@@ -70,6 +72,6 @@ def run_worker(module: str, folder: Path, processes: int, name: str, hear: Calla
     if not finished:
         raise SimulationError(
             f"LAMMPS did not finish {name}",
-            reason=failure or said[-400:] or f"it ended with code {process.returncode}",
+            reason=failure or f"it ended with code {process.returncode}{said and ': '}{said[-400:]}",
             fix="where it exploded, a shorter timestep= or a cooler melt=; where it was killed, the same call again",
         )

@@ -193,7 +193,3 @@ def main(folder: Path) -> int:
     run.say(finished=True)
     run.lmp.close()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
