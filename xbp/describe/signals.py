@@ -133,6 +133,8 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
             missing.append(f"units of {dim} (data['{dim}'].attrs['units'] = '{COORDINATES[str(dim)][0]}')")
     if row.name in _NEEDS_T and "temperature" not in value.coords:
         missing.append("the temperature (T= of the next call)")
+    if row.name == "dynamic_structure_factor" and "u2" not in value.coords:
+        missing.append("u2 of the Debye-Waller factor (u2= of the next call; .bp.debye_waller() measures it)")
     if row.name == "dynamic_structure_factor" and "statistics" not in value.attrs:
         missing.append(f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, 'classical' if of MD)")
     if row.name == "interference_function":

@@ -69,7 +69,8 @@ def map(  # the method users know from xarray-like libraries
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     E_range : pair of scalars with units, optional
-        Energies to show; the colours are scaled to what is shown.
+        Energies to show; the colours are scaled to what is shown. Where a few bins outshine the rest, as an elastic
+        line does, the scale ends below them, and its end is a point.
     peak : xarray.Dataset, optional
         Peaks over Q from `boson_peak`, drawn with their error bars.
     add_colorbar : bool
@@ -101,8 +102,11 @@ def map(  # the method users know from xarray-like libraries
     q_edges, e_edges = (np.append(lo, hi[-1]) for lo, hi in (bin_limits(signal.source, d) for d in ("Q", "E")))
     shown = value.values[select_range(signal.source, "E", E_range, name="E_range")]
     finite = shown[np.isfinite(shown)]
-    # A single elastic bin or noisy corner must not take all the colours.
-    limits: dict[str, Any] = {"vmin": 0.0, "vmax": float(np.percentile(finite, 99.5))} if finite.size else {}
+    # A single elastic bin or noisy corner, or a whole elastic line, must not take all the colours.
+    limits: dict[str, Any] = {}
+    if finite.size:
+        most, usual = np.percentile(finite, [99.5, 75])
+        limits = {"vmin": 0.0, "vmax": float(min(most, 10 * usual) if usual > 0 else most)}
     if "norm" in kwargs:
         limits = {}
     mesh = axes.pcolormesh(
@@ -111,7 +115,8 @@ def map(  # the method users know from xarray-like libraries
     if add_colorbar:
         power = power_of(mesh.get_clim()[1])
         # On top, since the axis of S(Q) is at the right.
-        bar = axes.figure.colorbar(mesh, ax=axes, location="top", format=in_powers(power), aspect=30)
+        beyond = "max" if finite.size and finite.max() > mesh.get_clim()[1] else "neither"
+        bar = axes.figure.colorbar(mesh, ax=axes, location="top", format=in_powers(power), aspect=30, extend=beyond)
         bar.set_label(signal_label(value.transpose("Q", "E"), power))
     axes.set(xlabel=label(SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label(SYMBOLS["E"], value.E.attrs["units"]))
     if E_range is not None:
