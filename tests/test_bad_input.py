@@ -156,6 +156,14 @@ def test_new_dataset_strips_nothing_silently() -> None:
         xbp.new_dataset("reduced_dos", [[1.0], [1.0, 2.0]], units="1", coords=coords)
 
 
+@pytest.mark.parametrize(
+    "points", [np.ones((2, 2)), ["a", "b", "c"], np.arange(3) * 1j, "abc", np.zeros(3, "M8[s]"), [True, False, True]], ids=range(6)
+)  # fmt: skip
+def test_points_that_are_none(points: object) -> None:
+    with pytest.raises(CoordinateError, match="coordinate 'E' has the shape"):
+        xbp.new_dataset("vibrational_dos", np.ones(3), units="1/meV", coords={"E": (points, "meV")})
+
+
 def test_negative_std_is_refused(glass: xr.Dataset) -> None:
     wrong = glass.assign(S_std=-glass.S_std)
     with pytest.raises(QuantityError, match="negative"):

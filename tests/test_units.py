@@ -133,3 +133,31 @@ def test_pint_application_registry_is_left_alone() -> None:
     parse_unit("meV")
     assert pint.get_application_registry() is before
     assert parse_unit("meV")._REGISTRY is not before.get()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9**9**9**9 cm-1", "(9)**(9)**(9)**(9) m", "((((9*cm)**99*m)**99*m)**99*m)**99", "cm**(99)**(99)**(99)", "cm**-1**9999999",
+        "cm**9⁹⁹⁹⁹⁹⁹⁹⁹", "m^99^99^99^99", "m*" * 20_000 + "m", "[" * 3000, "cm" + "**9" * 30, "9⁹⁹⁹⁹⁹⁹⁹⁹⁹ m",
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_a_unit_from_a_stranger_is_not_computed(text: str) -> None:
+    """Pint would compute these numbers, for ever: what comes back is an error, at once, and a short one."""
+    with pytest.raises(UnitsError) as caught:
+        parse_unit(text)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [("(meV*angstrom)**2", "meV^2 Å²"), ("angstrom**(1/2)", "angstrom^0.5"), ("1.0/cm", "cm-1"), ("(1/angstrom**1)**-2", "Å^2")],
+)  # fmt: skip
+def test_powers_that_units_have(text: str, same: str) -> None:
+    assert parse_unit(text) == parse_unit(same)
+
+
+def test_a_whole_number_beyond_any_other() -> None:
+    with pytest.raises(UnitsError, match="T is inf"):
+        magnitude(10**400, "K", name="T")

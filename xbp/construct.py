@@ -87,7 +87,7 @@ def new_dataset(
     order = tuple(coords) if dims is None else dims
     written = format_unit(parse_unit(units, name=quantity))
     numbers = {name: _plain(values, name)} | ({} if std is None else {f"{name}_std": _plain(std, f"{name}_std")})
-    points = {dim: _plain(c, f"coordinate '{dim}'").astype(float) for dim, (c, _) in coords.items()}
+    points = {dim: _points(c, f"coordinate '{dim}'") for dim, (c, _) in coords.items()}
     shape = tuple(points[dim].size if dim in points else -1 for dim in order)
     for key, array in numbers.items():
         if array.shape != shape:
@@ -110,7 +110,7 @@ def new_dataset(
     if std is not None:
         label_std(ds, name)
     for dim, limits in (edges or {}).items():
-        edge = _plain(limits, f"edges of '{dim}'").astype(float)
+        edge = _points(limits, f"edges of '{dim}'")
         if dim not in points or edge.shape != (points[dim].size + 1,):
             raise CoordinateError(
                 f"the edges of '{dim}' have the shape {edge.shape}",
@@ -120,11 +120,29 @@ def new_dataset(
         ds = ds.assign_coords({f"{dim}_bnds": ((dim, "bnds"), np.stack([edge[:-1], edge[1:]], axis=-1))})
         ds[dim].attrs["bounds"] = f"{dim}_bnds"
         bin_limits(ds, dim)
+    if temperature is not None and "temperature" in points:
+        raise CoordinateError(
+            f"temperature={temperature!r} beside a coordinate 'temperature' of {points['temperature'].size} points",
+            reason="the data have the temperatures of their axis",
+            fix="leave temperature= (or T=) out",
+        )
     if temperature is not None:
         ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     validate(ds[name])
     std_of(ds, ds[name])
     return ds
+
+
+def _points(values: Any, name: str) -> np.ndarray:
+    """Return the points of a coordinate: real numbers, one after another."""
+    points = _plain(values, name)
+    if points.ndim != 1 or points.dtype.kind not in "fiu":
+        raise CoordinateError(
+            f"{name} has the shape {points.shape} and type {points.dtype}",
+            reason="a coordinate is one row of real numbers",
+            fix="give a list or a one-dimensional array of numbers",
+        )
+    return points.astype(float)
 
 
 def _plain(values: Any, name: str) -> np.ndarray:

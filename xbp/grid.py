@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def interval(limits: Any, data: xr.DataArray | xr.Dataset, dim: str, *, name: st
         return float(lower[0]), float(upper[-1])
     if isinstance(limits, slice):
         limits = (limits.start, limits.stop)
-    if isinstance(limits, str | bytes) or not hasattr(limits, "__len__") or len(limits) != 2:
+    if not is_pair(limits):
         raise RangeError(
             f"{name}={limits!r} is not a pair",
             reason="an interval has a lower and an upper limit",
@@ -139,6 +140,19 @@ def interval(limits: Any, data: xr.DataArray | xr.Dataset, dim: str, *, name: st
             fix="choose an interval inside",
         )
     return low, high
+
+
+def is_pair(limits: Any) -> bool:
+    """Tell whether something is two scalars in an order, each with or without units."""
+    if isinstance(limits, str | bytes | set | frozenset | Mapping) or not hasattr(limits, "__len__"):
+        return False
+    try:
+        ends = list(limits)
+    except TypeError:  # of pint and numpy, a scalar claims to have a length
+        return False
+    return len(ends) == 2 and not any(
+        isinstance(end, list | tuple | slice) or np.ndim(getattr(end, "magnitude", end)) for end in ends
+    )
 
 
 def select_range(data: xr.DataArray | xr.Dataset, dim: str, limits: Any, *, name: str) -> np.ndarray:

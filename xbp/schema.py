@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from xbp.errors import CoordinateError, QuantityError, UnitsError
-from xbp.units import convert_factor, is_energy_like, parse_unit
+from xbp.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.units import convert_factor, is_energy_like, parse_unit, to_kelvin
 
 __all__ = ["CONVENTIONS", "COORDINATES", "QUANTITIES", "SCHEMA_VERSION", "Quantity", "validate"]
 
@@ -186,8 +186,8 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
         If the quantity is missing, unknown or not among those expected, or the data not real numbers.
     UnitsError
         If units are missing, or of a dimension that the coordinate cannot have.
-    CoordinateError
-        If a coordinate is missing, empty, not finite, descending or has duplicates.
+    CoordinateError, TemperatureError
+        If a coordinate is missing, empty, not finite, descending or has duplicates; if a temperature is below zero.
 
     Examples
     --------
@@ -248,7 +248,7 @@ def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
 
     Raises
     ------
-    CoordinateError, UnitsError
+    CoordinateError, UnitsError, TemperatureError
         As for `validate`.
     """
     example, _ = COORDINATES[dim]
@@ -283,6 +283,12 @@ def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
             f"coordinate '{dim}' is in '{coordinate.attrs['units']}'",
             reason=f"'{dim}' must convert to '{example}'",
             fix=f"set data['{dim}'].attrs['units'] to what the numbers are in",
+        )
+    if dim == "temperature" and to_kelvin(values[0].astype(float), coordinate.attrs["units"], name=dim) < 0:
+        raise TemperatureError(
+            f"coordinate 'temperature' begins at {values[0]:g} {coordinate.attrs['units']}",
+            reason="that is below absolute zero",
+            fix="data.sel(temperature=slice(0, None)), or set its units to what the numbers are in",
         )
     if dim == "Q" and values[0] < 0:
         raise CoordinateError(

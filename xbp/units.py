@@ -28,6 +28,14 @@ _NUMBER_AND_UNIT = re.compile(
     r"\s*\*?\s*(?P<unit>(?:[^\W\d_]|[°%(]|1\s*/).*)?",
     re.S,
 )
+# Headers come from strangers, and pint computes 9**9**9**9 without end. A unit has small powers and no number but 1.
+_LONGEST_UNIT = 200
+_SMALL = r"[+-]?\d{1,2}(?:\.\d*)?(?!\d)"
+_POWER = re.compile(
+    rf"(?:\*\*|\^)\s*(?:{_SMALL}|\(\s*{_SMALL}(?:\s*/\s*\d{{1,2}})?\s*\))(?!\s*(?:\*\*|\^|[⁰¹²³⁴-⁹⁺⁻]))"
+)
+_ONE = re.compile(r"(?<![\w.])1(?:\.0*)?(?![\w.])")
+_FURTHER_NUMBER_OR_POWER = re.compile(r"(?<!\w)\.?\d|\*\*|\^")
 _SYMBOLS = {"Å": "angstrom", "µ": "u", "μ": "u", "°C": "degC", "Da": "u"}
 
 
@@ -37,7 +45,6 @@ def registry() -> pint.UnitRegistry[float]:
     return pint.UnitRegistry()
 
 
-@functools.lru_cache(maxsize=512)
 def parse_unit(text: str, *, like: str | None = None, name: str | None = None) -> pint.Unit:
     """Parse a unit.
 
@@ -71,18 +78,28 @@ def parse_unit(text: str, *, like: str | None = None, name: str | None = None) -
     >>> format_unit(parse_unit("J mol-1 K-1"))
     'J/K/mol'
     """
-    ureg = registry()
-    cleaned = text.strip() if isinstance(text, str) else repr(text)
-    if cleaned in ("", "1"):
-        return ureg.Unit("")
     try:
-        unit = ureg.Unit(_UDUNITS_POWER.sub(r"\1**\2", cleaned))
+        return _parsed(text, like)
     except Exception as error:  # pint raises a dozen kinds, from its parser and from Python's
         raise UnitsError(
-            f"'{text}'{f' of {name}' if name else ''} is not a unit",
-            reason=f"pint cannot read it ({type(error).__name__})",
+            f"'{str(text)[:_LONGEST_UNIT]}'{f' of {name}' if name else ''} is not a unit",
+            reason=str(error) if type(error) is ValueError else f"pint cannot read it ({type(error).__name__})",
             fix="write it like 'meV', '1/angstrom', 'cm-1', 'J/mol/K'; '1' for a pure number",
         ) from None
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(text: str, like: str | None) -> pint.Unit:
+    ureg = registry()
+    cleaned = text.strip()
+    if cleaned in ("", "1"):
+        return ureg.Unit("")
+    if len(cleaned) > _LONGEST_UNIT:
+        raise ValueError(f"it has {len(cleaned)} characters")
+    cleaned = _UDUNITS_POWER.sub(r"\1**\2", cleaned)
+    if _FURTHER_NUMBER_OR_POWER.search(_ONE.sub("", _POWER.sub("", cleaned))):
+        raise ValueError("it holds a number other than 1, or a power that is none of a unit")
+    unit = ureg.Unit(cleaned)
     if like is not None and not unit.is_compatible_with(parse_unit(like)):
         as_length = ureg.Unit("")
         for name, power in unit._units.items():
@@ -334,6 +351,10 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None, 
             reason="a scalar with units is needed",
             fix=f"write it like {name}='1 {units}'",
         )
+    try:
+        number = float(number)
+    except OverflowError:  # of a whole number beyond any other
+        number = math.inf
     if not math.isfinite(number):
         raise UnitsError(
             f"{name} is {number}",
@@ -343,8 +364,8 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None, 
     if given is None:
         given = default or units
     if units == "K":
-        return float(to_kelvin(float(number), given, name=name))
-    return float(number) * convert_factor(given, units, name=name, energy=energy)
+        return float(to_kelvin(number, given, name=name))
+    return number * convert_factor(given, units, name=name, energy=energy)
 
 
 def with_error(value: float, std: float) -> str:

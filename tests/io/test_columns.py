@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.errors import CoordinateError, FileFormatError, QuantityError, TemperatureError, UnitsError, XbpError
 
 DOS = {"quantity": "vibrational_dos", "units": "1/THz", "coordinate_units": "THz"}
 
@@ -160,3 +160,34 @@ def test_other_tables(shared_data: Path, name: str) -> None:
     by_x = dict(rows)
     for x, y in zip(ds[next(iter(ds.dims))].values, ds[next(iter(ds.data_vars))].values, strict=True):
         assert by_x[x] == y
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1,5 2\n2,5 3\n", "point for the decimals"), ("1,000 5\n2,000 6\n", "point for the decimals"), ("1,5;2,5\n2,5;3,5\n", "decimals"),
+        ("1 2 3\n2 3\n3 4 5\n4 5 6\n", "3 tables"), ("1 2 .1\n2 3 .1\n3 4", "2 tables"), ("1 2\n2 3\nother\n3 4\n5 6\n", "2 tables"),
+        ("1 2.55\n2 3.75\n3 412.2", "'3 412.2' has no end"), ("1 1_000\n2 3\n", "no rows"), ("1 1e999\n2 3\n", "too large"),
+    ],
+)  # fmt: skip
+def test_what_could_be_read_wrongly_is_not_read(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(FileFormatError, match=says):
+        opened(tmp_path, text)
+
+
+def test_what_stands_within_a_table(tmp_path: Path) -> None:
+    for text in ("1 2\n# half\n\n2 3\n4 5.25\n", "1 2.0\n2 3\n4 5.25", "1, 2\n2, 3,\n4, 5.25\n"):
+        ds = opened(tmp_path, text)
+        np.testing.assert_array_equal(ds.E, [1, 2, 4])
+        np.testing.assert_array_equal(ds.g, [2, 3, 5.25])
+
+
+def test_keywords_of_other_types(tmp_path: Path) -> None:
+    for options in ({"quantity": ["a"]}, {"coordinate": ["E"]}, {"units": ["a"]}):
+        with pytest.raises(XbpError):
+            opened(tmp_path, "1 2\n2 3\n", **options)
+    heat = {"quantity": "heat_capacity", "units": "J/mol/K", "coordinate_units": "K"}
+    with pytest.raises(CoordinateError, match="beside a coordinate 'temperature'"):
+        opened(tmp_path, "1 2\n2 3\n", T=300, **heat)
+    with pytest.raises(TemperatureError, match="absolute zero"):
+        opened(tmp_path, "-1 2\n2 3\n", **heat)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError
+from xbp.errors import FileFormatError, RangeError
 from xbp.io.labspec import LabspecBackend, open_labspec
+from xbp.io.ppms import open_ppms
 
 HEADER = (
     "#Acq. time (s)=\t30\n#Range=\tOff\n#Instrument=\tLabRAM\n#Detector temperature (°C)=\t-75\n"
@@ -76,3 +78,33 @@ def test_measured_file(shared_data: Path) -> None:
     assert (float(ds.E[0]), float(ds.I[0])) == (24.8558, 564.25)
     assert ds.attrs["labspec_laser_nm"] == "532"
     assert ds.attrs["labspec_grating"] == "1800 gr/mm"
+
+
+@pytest.mark.parametrize(
+    "rows", ["10,5\t1,2\n11,5\t5,4\n", "10,5\n11,5\n", "10;5\n11;5\n", "1_0\t1_000\n20\t5\n", "10\t1e999\n20\t5\n", "10\t1\n20\t23"]
+)  # fmt: skip
+def test_what_could_be_read_wrongly_is_not_read(tmp_path: Path, rows: str) -> None:
+    with pytest.raises(FileFormatError):
+        open_labspec(write(tmp_path / "a.txt", rows=rows))
+
+
+def test_long_headers_take_no_time(tmp_path: Path) -> None:
+    """A header of blanks or of one key must not take the square of its length: it would outlive the time limit."""
+    header = HEADER + "#" + " " * 300_000 + "x\n" + "#a=1\n" * 100_000
+    assert open_labspec(write(tmp_path / "a.txt", header)).attrs["labspec_a_100000"] == "1"
+
+
+@pytest.mark.parametrize("laser", ["1e308", "1e-308", "0.532", "200"])
+def test_a_laser_in_other_units(tmp_path: Path, laser: str) -> None:
+    header = HEADER.replace("cm-¹", "nm").replace("532 ", laser)
+    with pytest.raises(RangeError, match="half and twice"):
+        open_labspec(write(tmp_path / "a.txt", header, "540\t1\n535\t2\n"))
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, tmp_path / "none.txt", "a\0b"):
+        with pytest.raises(FileFormatError):
+            open_labspec(path)
+        with pytest.raises(FileFormatError):
+            open_ppms(path)

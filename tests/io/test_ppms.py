@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError, QuantityError
+from xbp.errors import FileFormatError, QuantityError, UnitsError
 from xbp.io.ppms import PpmsBackend, open_ppms
 
 HEADER = """[Header]
@@ -123,3 +123,34 @@ def test_measured_file(shared_data: Path) -> None:
         ds.bp.to_molar("atoms")
     molar = ds.bp.to_molar("formula units", molar_mass="100 g/mol")
     assert float(molar.C[-1]) == pytest.approx(8478.6208e-6 / 7.76e-3 * 100)
+
+
+def test_values_that_no_instrument_writes(tmp_path: Path) -> None:
+    for row in ("2.5,,1857,-3.5,4,0.1", "2.5,,1857,3.5,1e300,0.1", "2.5,,1857,3.5,4,1e200", "2.5,,1857,3.5,1_0,0.1"):
+        with pytest.raises(FileFormatError):
+            open_ppms(write(tmp_path / "a.dat", [row + ",5,0.5,1000,0\n"]))
+    with pytest.raises(FileFormatError, match="field larger"):
+        open_ppms(write(tmp_path / "a.dat", [*ROWS, "1" * 200_000 + "\n"]))
+
+
+def test_a_short_row_where_there_are_no_comments(tmp_path: Path) -> None:
+    columns = "Sample Temp (Kelvin),Samp HC ({u}),Samp HC Err ({u})\n"
+    with pytest.raises(FileFormatError, match="line 10 has 2 fields"):
+        open_ppms(write(tmp_path / "a.dat", ["2,1,0.1\n", "3,1\n"], columns=columns))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("Samp HC ({u})", "Samp HC"), ("Samp HC ({u})", "Samp HC (J)"), ("Kelvin", "meV")]
+)
+def test_columns_in_units_of_something_else(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(FileFormatError, match="is not in units of"):
+        open_ppms(write(tmp_path / "a.dat", columns=COLUMNS.replace(old, new)))
+
+
+def test_the_mass_is_in_the_units_it_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dat")
+    path.write_bytes(path.read_bytes().replace(b"(mg)", b"(g)"))
+    assert open_ppms(path).C.attrs["sample_mass"] == "7.76 g"
+    assert open_ppms(path, mass="0.002 g").C.attrs["sample_mass"] == "2 mg"
+    with pytest.raises(UnitsError, match="mass"):
+        open_ppms(path, mass="5 K")

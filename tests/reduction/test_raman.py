@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pint
 import pytest
 import scipy.constants
 import xarray as xr
@@ -309,3 +310,50 @@ def test_a_spectrum_without_a_boson_peak(shared_data: Path) -> None:
     ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm")
     with pytest.raises(RangeError, match="holds no data"):
         ds.bp.to_reduced_raman("295 K").bp.boson_peak(E_range=("3 meV", "20 meV"))
+
+
+def fails(e: np.ndarray) -> np.ndarray:
+    raise KeyError("table")
+
+
+@pytest.mark.parametrize(
+    "coupling",
+    [fails, lambda e: e * 1j, lambda e: "a", lambda e: e * 1e308 * 10, lambda e: e[:3], lambda e: pint.Quantity(e, "meV")],
+)  # fmt: skip
+def test_couplings_that_fail(coupling: Callable[[np.ndarray], np.ndarray]) -> None:
+    with pytest.raises(QuantityError, match=r"coupling\(E\)"):
+        spectrum(E, scattered(300.0)).bp.to_reduced_raman(300, coupling)
+
+
+def test_every_way_to_write_a_range() -> None:
+    data = spectrum(E, scattered(300.0) + 1)
+    unit = pint.UnitRegistry().meV
+    ranges = [
+        ("40 meV", "60 meV"), [40, 60], (40 * unit, 60 * unit), np.array([40, 60]) * unit, slice(40, 60), np.array([[40, 60]]),
+        (xr.DataArray(40.0, attrs={"units": "meV"}), 60),
+    ]  # fmt: skip
+    expected = data.bp.to_reduced_raman(300, baseline=(40, 60)).B
+    for given_range in ranges:
+        np.testing.assert_array_equal(data.bp.to_reduced_raman(300, baseline=given_range).B, expected)
+    two = data.bp.to_reduced_raman(300, baseline=[(40, 50), (55, 60)]).B
+    pairs = [(40 * unit, 50 * unit), (55 * unit, 60 * unit)]
+    np.testing.assert_array_equal(data.bp.to_reduced_raman(300, baseline=pairs).B, two)
+    for wrong in (
+        np.array(40.0), 40 * unit, {40: 1, 60: 2}, {40, 60}, [(40, 50), (45, 60)], [(30 + i, 30.9 + i) for i in range(20)],
+        (40, 50, 60), [[(40, 60)]], "40 meV", (x for x in (40, 60)),
+    ):  # fmt: skip
+        with pytest.raises(RangeError):
+            data.bp.to_reduced_raman(300, baseline=wrong)
+
+
+@pytest.mark.parametrize("std", [1e300, 1e-320, 0.0])
+def test_errors_that_are_none_hold_no_baseline(std: float) -> None:
+    data = spectrum(E, scattered(300.0), std=np.full(E.size, std))
+    assert np.isnan(data.bp.to_reduced_raman(300, baseline=(40, 60)).B).all()
+
+
+def test_shift_beside_an_energy() -> None:
+    data = wavelengths(np.linspace(530, 540, 50))
+    for other in (data.assign_coords(E=5.0), data.assign(E=5.0)):
+        with pytest.raises(CoordinateError, match="'E' beside"):
+            other.bp.to_raman_shift("532 nm")

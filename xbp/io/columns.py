@@ -15,7 +15,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import CoordinateError, QuantityError, XbpError
-from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable, write_text
+from xbp.io.text import TEXT_ERRORS, head, is_ended, read_lines, to_numbers, unreadable, write_text
 from xbp.schema import COORDINATES, QUANTITIES, validate
 from xbp.signal import read, std_of
 
@@ -23,7 +23,7 @@ __all__ = ["ColumnsBackend", "decline", "open_columns", "to_columns"]
 
 _MARK = "# xbp columns "
 _END = "# end"
-_SEPARATORS = re.compile(r"[,;\s]+")
+_COMMENTS = ("#", "%", "//", "!")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE)
 
 
@@ -49,8 +49,9 @@ def open_columns(
 ) -> xr.Dataset:
     """Read a table of a coordinate, a value and, in a third column, its standard deviation.
 
-    The table is the longest run of lines with two or three numbers each; numbers are parted by
-    blanks, commas or semicolons. Rows that descend are turned around; temperatures are sorted.
+    The table is the run of lines with two or three numbers each; numbers are parted by commas, by semicolons, or by
+    blanks: decimal commas are not read. Comments and empty lines may stand within, any other text before and after.
+    Rows that descend are turned around; temperatures are sorted.
 
     Parameters
     ----------
@@ -81,7 +82,8 @@ def open_columns(
     QuantityError, UnitsError
         If the quantity or the units are not given, or unknown.
     FileFormatError
-        If there is no table.
+        If there is no table, more than one, or rows of different length; if the last line has no end and its last
+        number fewer decimals than every other: it was cut.
     CoordinateError
         If the coordinate has duplicates, or is not ascending or descending.
 
@@ -101,11 +103,13 @@ def open_columns(
         if lines and lines[0].startswith(_MARK):
             return _read_own(lines)
         table = _table(lines)
+        if not is_ended(where):
+            _require_whole(lines)
     except XbpError:
         raise
     except (*TEXT_ERRORS, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise unreadable(where, "columns", error) from error
-    if quantity is None or units is None or coordinate_units is None or quantity not in QUANTITIES:
+    if units is None or coordinate_units is None or quantity not in tuple(QUANTITIES):
         raise QuantityError(
             f"{where.name} is a table, opened with quantity={quantity!r}, units={units!r}, "
             f"coordinate_units={coordinate_units!r}",
@@ -128,7 +132,7 @@ def open_columns(
             reason="it is no coordinate, or the rows of several tables follow one another",
             fix="take the file apart, or drop the duplicates",
         )
-    if dim not in COORDINATES:
+    if dim not in tuple(COORDINATES):
         raise CoordinateError(
             f"coordinate={dim!r} is not known",
             reason="its units cannot be checked",
@@ -147,24 +151,47 @@ def open_columns(
 
 
 def _row(line: str) -> list[str] | None:
-    words = [word for word in _SEPARATORS.split(line.strip()) if word]
+    """Return the two or three numbers of a line, parted by commas, by semicolons or by blanks, never by a mixture.
+
+    So ``1,5 2,5`` is no row, where some languages mean two numbers by it.
+    """
+    separator = next((mark for mark in (";", ",") if mark in line), None)
+    words = [word.strip() for word in line.strip().rstrip(separator).split(separator)]
     return words if len(words) in (2, 3) and all(map(_NUMBER.fullmatch, words)) else None
 
 
 def _table(lines: list[str]) -> np.ndarray:
-    """Return the longest run of rows with as many numbers each."""
+    """Return the one run of rows with as many numbers each."""
     runs: list[list[list[str]]] = [[]]
-    for row in map(_row, lines):
+    for line in lines:
+        if not line.strip() or line.lstrip().startswith(_COMMENTS):
+            continue
+        row = _row(line)
         if row is None or (runs[-1] and len(runs[-1][-1]) != len(row)):
             runs.append([])
         if row is not None:
             runs[-1].append(row)
-    longest = max(runs, key=len)
-    if len(longest) < 2:
-        raise ValueError("it has no rows of two or three numbers")
+    runs = [run for run in runs if run]
+    # A header may have a line with numbers of its own.
+    if len(runs) == 2 and len(runs[0]) == 1:
+        runs = runs[1:]
+    if len(runs) > 1:
+        sizes = " and ".join(str(len(run)) for run in runs[:3])
+        raise ValueError(f"its rows of numbers are {len(runs)} tables, of {sizes} rows, or one is cut short")
+    if not runs or len(runs[0]) < 2:
+        raise ValueError("it has no rows of two or three numbers, written with a point for the decimals")
+    (table,) = runs
     # Fortran writes 1D-3.
-    words = (word.lower().replace("d", "e") for row in longest for word in row)
-    return to_numbers(words, "the table").reshape(len(longest), -1)
+    words = (word.lower().replace("d", "e") for row in table for word in row)
+    return to_numbers(words, "the table").reshape(len(table), -1)
+
+
+def _require_whole(lines: list[str]) -> None:
+    """Refuse a last line that was cut within a number, as far as that can be told: it has fewer decimals than any."""
+    rows = [row for row in map(_row, lines) if row is not None]
+    decimals = [len(row[-1].partition(".")[2]) for row in rows]
+    if _row(lines[-1]) is not None and decimals[-1] < min(decimals[:-1]):
+        raise ValueError(f"its last line {lines[-1].strip()!r} has no end, and fewer decimals than the others")
 
 
 def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -240,6 +267,8 @@ def _read_own(lines: list[str]) -> xr.Dataset:
     rows = [line for line in lines if not line.startswith("#")]
     table = to_numbers(rows, "the table", size=len(rows) * len(names)).reshape(-1, len(names))
     dim, name = names[:2]
+    if any(len(set(dims)) < len(dims) for dims, _, _ in header["coords"].values()):
+        raise ValueError("its header has a coordinate over one dimension twice")
     ds = xr.Dataset(
         {key: (dim, table[:, i], attrs[i]) for i, key in enumerate(names) if i},
         coords={dim: (dim, table[:, 0], attrs[0])}

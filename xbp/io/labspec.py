@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,14 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.conditions import temperature_coordinate
 from xbp.construct import new_dataset
-from xbp.errors import FileFormatError
-from xbp.io.tables import read_columns, read_lines
+from xbp.errors import FileFormatError, XbpError
+from xbp.io.text import TEXT_ERRORS, head, number, read_lines, unreadable
 from xbp.reduction.raman import to_raman_shift
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.units import parse_unit
 
 __all__ = ["LabspecBackend", "decline", "open_labspec"]
 
-_ROW = re.compile(r"#\s*(?P<key>[^=]+?)\s*=\s*(?P<value>.*?)\s*")
 #: Rows that every export of a spectrum has, by any version of the program.
 _MARKS = ("Acq. time", "Instrument")
 _AXIS = re.compile(r"Spectro \((?P<units>[^)]+)\)")
@@ -31,10 +31,7 @@ _SUPERSCRIPTS = str.maketrans({"¹": "1", "\u207b": "-"})
 
 def decline(path: Path) -> str | None:
     """Say why a file is no LabSpec export, or None where it is."""
-    try:
-        lines = read_lines(path)
-    except FileFormatError as error:
-        return error.reason
+    lines = head(path)
     if not all(any(line.startswith(f"#{mark}") for line in lines) for mark in _MARKS):
         return "it has no header rows '#Acq. time' and '#Instrument'"
     return None
@@ -80,19 +77,23 @@ def open_labspec(
     (array([1., 2., 3.]), array([10., 20., 30.]))
     """
     where = Path(path)
+    try:
+        return _read(where, units, temperature, laser)
+    except XbpError:
+        raise
+    except TEXT_ERRORS as error:
+        raise unreadable(where, "a LabSpec export", error) from error
+
+
+def _read(where: Path, units: str | None, temperature: Any, laser: Any) -> xr.Dataset:
     reason = decline(where)
     if reason is not None:
         raise FileFormatError(
             f"{where} is no LabSpec export", reason=reason, fix="xbp.open_dataset(path) tells which formats were tried"
         )
-    table = read_columns(where, read_lines(where))
-    if table.numbers.shape[1] != 2:
-        raise FileFormatError(
-            f"{where} has {table.numbers.shape[1]} columns",
-            reason="it is a map or a series of spectra, and one spectrum has two",
-            fix="export its spectra one by one, or read it by hand and label it with xbp.new_dataset(...)",
-        )
-    header = _header(table.header)
+    lines = read_lines(where)
+    header = _header(lines)
+    numbers = _columns(where, lines)
     axis = units or _axis_units(header)
     if axis is None:
         raise FileFormatError(
@@ -103,7 +104,7 @@ def open_labspec(
     line = laser
     if line is None and axis == "nm" and header.get("Laser (nm)"):
         line = f"{header['Laser (nm)']} nm"
-    ds = _spectrum(table.numbers, axis, temperature)
+    ds = _spectrum(numbers, axis, temperature)
     if line is not None and "wavelength" in ds.dims:
         ds = to_raman_shift(ds, line)
     ds.attrs |= {"source": f"LabSpec export {where.name}"} | _attributes(header)
@@ -127,14 +128,39 @@ def _spectrum(numbers: np.ndarray, axis: str, temperature: Any) -> xr.Dataset:
 def _header(lines: list[str]) -> dict[str, str]:
     """Return the rows of the header; a key that comes twice (``Range``) gets a number."""
     found: dict[str, str] = {}
+    seen: Counter[str] = Counter()
     for line in lines:
-        match = _ROW.fullmatch(line)
-        if match is not None:
-            key, n = match["key"], 2
-            while key in found:
-                key, n = f"{match['key']} {n}", n + 1
-            found[key] = match["value"]
+        key, equals, value = (part.strip() for part in line.lstrip("#").partition("="))
+        if line.startswith("#") and key and equals:
+            seen[key] += 1
+            found[key if seen[key] == 1 else f"{key} {seen[key]}"] = value
     return found
+
+
+def _columns(path: Path, lines: list[str]) -> np.ndarray:
+    """Return the two columns below the header, which tabs part: a comma is part of a number in some languages."""
+    rows: list[list[float]] = []
+    for i, line in enumerate(lines, start=1):
+        if line.startswith("#") or not line.strip():
+            continue
+        words = line.split()
+        values = [value for value in map(number, words) if value is not None]
+        if len(values) != len(words):
+            raise FileFormatError(
+                f"{path}, line {i}: {line.strip()[:60]!r}",
+                reason="below its header a spectrum has numbers alone, parted by tabs",
+                fix="export it again, with a point for the decimals; it may be truncated",
+            )
+        if len(values) != 2:
+            raise FileFormatError(
+                f"{path}, line {i}, has {len(values)} columns",
+                reason="a spectrum has two; a map or a series of spectra has more, a row that was cut fewer",
+                fix="export its spectra one by one, or read it by hand and label it with xbp.new_dataset(...)",
+            )
+        rows.append(values)
+    if not rows:
+        raise ValueError("it ends with its header")
+    return np.array(rows)
 
 
 def _axis_units(header: dict[str, str]) -> str | None:

@@ -14,14 +14,14 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
-from xbp.errors import FileFormatError, UnitsError
-from xbp.io.tables import read_lines
-from xbp.units import format_unit, parse_unit
+from xbp.errors import FileFormatError, UnitsError, XbpError
+from xbp.io.text import TEXT_ERRORS, head, number, read_lines, unreadable
+from xbp.units import format_unit, magnitude, parse_unit, to_kelvin
 
 __all__ = ["PpmsBackend", "decline", "open_ppms"]
 
-_COLUMN = re.compile(r"\s*(?P<name>[^(]*?)\s*(?:\((?P<units>[^)]*)\))?\s*")
 _NEEDED = ("Sample Temp", "Samp HC")
+_FITTING = {"Sample Temp": ("K",), "Samp HC": ("J/K", "J/K/mol", "J/K/g")}
 #: The micro sign and the Greek letter.
 _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 #: Columns read beside the heat capacity where they are there, with the variable each becomes.
@@ -29,6 +29,8 @@ _FURTHER = {
     "Samp HC Err": "C_std", "Addenda HC": "addenda", "Addenda HC Err": "addenda_std", "Field": "field",
     "Temp Rise": "temperature_rise",
 }  # fmt: skip
+#: Beyond it, squares of errors and sums of repeats are not numbers any more.
+_LARGEST = 1e100
 #: Rows of the header that tell about the sample, with their attribute and its units.
 _SAMPLE = {
     "MASS": ("sample_mass", "mg"), "MOLWGHT": ("molar_mass", "g/mol"), "ATOMS": ("atoms_per_formula", "1"),
@@ -37,12 +39,8 @@ _SAMPLE = {
 
 def decline(path: Path) -> str | None:
     """Say why a file is no PPMS heat capacity, or None where it is."""
-    try:
-        lines = read_lines(path)
-    except FileFormatError as error:
-        return error.reason
-    head = [line.strip() for line in lines[:60]]
-    if "[Header]" not in head or not any(line.startswith("BYAPP,HeatCapacity") for line in head):
+    lines = [line.strip() for line in head(path)]
+    if "[Header]" not in lines or not any(line.startswith("BYAPP,HeatCapacity") for line in lines):
         return "it has no [Header] that names the program HeatCapacity"
     return None
 
@@ -55,7 +53,7 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
     path : path-like
         A ``.dat`` file of its heat-capacity option; UTF-8 or Latin-1.
     mass : scalar with units, optional
-        Sample mass, where the header's is missing or wrong.
+        Sample mass (bare: mg), where the header's is missing or wrong.
 
     Returns
     -------
@@ -83,6 +81,15 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
     (array([1., 2.]), '7.76 mg')
     """
     where = Path(path)
+    try:
+        return _read(where, mass)
+    except XbpError:
+        raise
+    except (*TEXT_ERRORS, csv.Error) as error:
+        raise unreadable(where, "a heat capacity of a PPMS", error) from error
+
+
+def _read(where: Path, mass: Any) -> xr.Dataset:
     reason = decline(where)
     if reason is not None:
         raise FileFormatError(
@@ -93,6 +100,8 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
     lines = read_lines(where)
     columns, units, rows = _table(where, lines)
     temperature = rows[:, columns["Sample Temp"]]
+    if (to_kelvin(temperature, units["Sample Temp"], name="Sample Temp") <= 0).any():
+        raise _damaged(where, "some of its temperatures are not above zero")
     # Stable, so that repeats stay in the order they were measured in.
     order = np.argsort(temperature, kind="stable")
     _, group = np.unique(temperature[order], return_inverse=True)
@@ -121,9 +130,9 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
             ds[variable] = ("temperature", values, {"units": units[name], "long_name": name})
     if "addenda_std" in ds:
         ds["addenda"].attrs["ancillary_variables"] = "addenda_std"
-    ds["C"].attrs |= _sample(lines)
+    ds["C"].attrs |= _sample(where, lines)
     if mass is not None:
-        ds["C"].attrs["sample_mass"] = str(mass)
+        ds["C"].attrs["sample_mass"] = f"{magnitude(mass, 'mg', name='mass'):.10g} mg"
     return ds
 
 
@@ -139,18 +148,19 @@ def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str]
     columns: dict[str, int] = {}
     units: dict[str, str] = {}
     for i, title in enumerate(titles):
-        match = _COLUMN.fullmatch(title)
-        name = match["name"] if match is not None else ""
-        if match is None or name not in (*_NEEDED, *_FURTHER):
+        name, _, unit = (part.strip() for part in title.partition("("))
+        if name not in (*_NEEDED, *_FURTHER):
             continue
         if name in columns:
             raise _damaged(path, f"it has two columns '{name}'")
-        columns[name], units[name] = i, _units(path, title, match["units"] or "")
+        columns[name], units[name] = i, _units(path, title, unit.removesuffix(")"))
+        if name in _NEEDED and not any(parse_unit(units[name]).is_compatible_with(fit) for fit in _FITTING[name]):
+            raise _damaged(path, f"its column {title!r} is not in units of {_FITTING[name][0]} or the like")
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise _damaged(path, f"it has no column '{missing[0]}'")
     rows = []
-    comment = titles.index("Comment ()") if "Comment ()" in titles else 1
+    comment = titles.index("Comment ()") if "Comment ()" in titles else len(titles)
     for i, line in enumerate(lines[start + 2 :], start=start + 3):
         if not line.strip():
             continue
@@ -158,24 +168,17 @@ def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str]
         if len(fields) != len(titles) or any(not fields[columns[name]].strip() for name in columns):
             # Rows that hold a comment alone end after it; whatever else is short is a measurement that was cut.
             said = [field.strip() for field in fields[comment:]]
-            if any(said) and len(fields) <= len(titles) and not any(_is_number(field) for field in said[1:]):
+            if any(said) and len(fields) <= len(titles) and all(number(field) is None for field in said[1:]):
                 continue
             raise _damaged(path, f"line {i} has {len(fields)} fields, its header {len(titles)}, or lacks a value")
-        numbers = [fields[columns[name]] for name in columns]
-        if not all(_is_number(field) for field in numbers):
-            raise _damaged(path, f"line {i} holds {numbers} where numbers should be")
-        rows.append([float(fields[i]) if _is_number(fields[i]) else np.nan for i in range(len(titles))])
+        needed = {name: number(fields[column]) for name, column in columns.items()}
+        wrong = [name for name, value in needed.items() if value is None or abs(value) > _LARGEST]
+        if wrong:
+            raise _damaged(path, f"line {i} holds {fields[columns[wrong[0]]]!r:.60} where '{wrong[0]}' should be")
+        rows.append(list(needed.values()))
     if not rows:
         raise _damaged(path, "it holds no measurement")
-    return columns, units, np.array(rows)
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+    return dict(zip(columns, range(len(columns)), strict=True)), units, np.array(rows)
 
 
 def _units(path: Path, title: str, text: str) -> str:
@@ -188,15 +191,18 @@ def _units(path: Path, title: str, text: str) -> str:
         raise _damaged(path, f"the units of its column {title!r} cannot be read") from error
 
 
-def _sample(lines: list[str]) -> dict[str, str]:
+def _sample(path: Path, lines: list[str]) -> dict[str, str]:
     """Return what the header says of the sample: rows such as ``INFO,7.76,MASS:Sample Mass (mg)``."""
     found = {}
     for line in lines[: lines.index("[Data]") if "[Data]" in lines else 60]:
         parts = line.split(",")
-        key = parts[2].partition(":")[0] if len(parts) > 2 and parts[0] == "INFO" else ""
-        if key in _SAMPLE and _is_number(parts[1]) and float(parts[1]) > 0:
+        key, _, meaning = parts[2].partition(":") if len(parts) > 2 and parts[0] == "INFO" else ("", "", "")
+        value = number(parts[1]) if key in _SAMPLE else None
+        if value is not None and 0 < value < np.inf:
             name, units = _SAMPLE[key]
-            found[name] = f"{float(parts[1]):.10g} {units}".removesuffix(" 1")
+            if "(" in meaning:
+                units = _units(path, meaning, meaning.partition("(")[2].partition(")")[0])
+            found[name] = f"{value:.10g} {units}".removesuffix(" 1")
     return found
 
 

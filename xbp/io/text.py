@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,20 +14,23 @@ import numpy as np
 from xbp.errors import FileFormatError
 from xbp.io.publish import new_file
 
-__all__ = ["TEXT_ERRORS", "head", "read_lines", "to_numbers", "unreadable", "write_text"]
+__all__ = ["TEXT_ERRORS", "head", "is_ended", "number", "read_lines", "to_numbers", "unreadable", "write_text"]
 
 #: What reading a damaged text may raise.
 TEXT_ERRORS = (OSError, ValueError, OverflowError)
 
 _HEAD = 8192
 _MAX_BYTES = 2**28
+# Python's own float() reads 1_000 too.
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE | re.ASCII)
 
 
 def head(path: Path) -> list[str]:
     """Return the first lines of a text, the last of them maybe cut short; none where it is no text."""
+    _size(path)
     with path.open("rb") as stream:
         start = stream.read(_HEAD)
-    return [] if b"\x00" in start else _decode(start).splitlines()
+    return [] if b"\x00" in start else _lines(start)
 
 
 def read_lines(path: Path, *, complete: bool = True) -> list[str]:
@@ -33,10 +39,10 @@ def read_lines(path: Path, *, complete: bool = True) -> list[str]:
     Raises
     ------
     ValueError
-        If it is binary, larger than any text of data, or ends within a line (unless `complete` is
+        If it is no file, binary, larger than any text of data, or ends within a line (unless `complete` is
         False): programs end every line, and a number that was cut short would pass for another.
     """
-    size = path.stat().st_size
+    size = _size(path)
     if size > _MAX_BYTES:
         raise ValueError(f"it is {size} bytes long, more than the {_MAX_BYTES} of any text read here")
     content = path.read_bytes()
@@ -44,15 +50,47 @@ def read_lines(path: Path, *, complete: bool = True) -> list[str]:
         raise ValueError("it is binary, no text")
     if complete and not content.endswith((b"\n", b"\r")):
         raise ValueError("its last line is not complete")
-    return _decode(content).splitlines()
+    return _lines(content)
 
 
-def _decode(content: bytes) -> str:
+def is_ended(path: Path) -> bool:
+    """Tell whether the last line of a text has an end."""
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() in (b"\n", b"\r")
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file; reading a pipe or a device may never end."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is a folder, a pipe or a device, no file")
+    return status.st_size
+
+
+def _lines(content: bytes) -> list[str]:
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         # Instruments write µ, Å and ° in Latin-1, in which every byte is a letter.
-        return content.decode("latin-1")
+        text = content.decode("latin-1")
+    # splitlines() would also part a line at the dots that Windows writes as one byte, in a comment.
+    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+
+
+def number(word: str) -> float | None:
+    """Return the number that a word is; None where it is none, or none that a computer holds.
+
+    Examples
+    --------
+    >>> number(" 1.5e3 "), number("nan"), number("1_000"), number("1,5"), number("1e999")
+    (1500.0, nan, None, None, None)
+    """
+    word = word.strip()
+    if _NUMBER.fullmatch(word) is None:
+        return None
+    value = float(word)
+    return None if math.isinf(value) and "n" not in word.lower() else value
 
 
 def to_numbers(lines: Iterable[str], what: str, *, size: int | None = None) -> np.ndarray:
@@ -68,6 +106,8 @@ def to_numbers(lines: Iterable[str], what: str, *, size: int | None = None) -> n
         values = np.array(words, dtype=float)
     except ValueError:
         raise ValueError(f"{what} holds something else than numbers") from None
+    if any("_" in word for word in words):
+        raise ValueError(f"{what} holds numbers with underscores, which no instrument writes")
     if any(not word.lower().lstrip("+-").startswith("inf") for word in np.array(words)[np.isinf(values)]):
         raise ValueError(f"{what} holds a number too large to be one")
     if size is not None and values.size != size:

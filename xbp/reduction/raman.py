@@ -9,7 +9,7 @@ import xarray as xr
 
 from xbp.conditions import resolve_temperature
 from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError
-from xbp.grid import select_range
+from xbp.grid import is_pair, select_range
 from xbp.models.raman import Coupling, Side, raman_factor, raman_shift
 from xbp.pint_data import Data, unwrap
 from xbp.schema import COORDINATES
@@ -17,6 +17,13 @@ from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit
 
 __all__ = ["to_raman_shift", "to_reduced_raman"]
+
+#: A polynomial of higher degree swings between the ranges that fix it.
+_MOST_RANGES = 6
+#: Raman light has between half and twice the laser's wavelength: beyond, something is in other units than it says.
+_WIDEST_RATIO = 2.0
+#: The square of what is beyond is no number any more.
+_STD_LIMITS = (1e-150, 1e150)
 
 
 def to_raman_shift(data: Data, laser: Any) -> Data:
@@ -42,7 +49,9 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     Raises
     ------
     CoordinateError
-        If there is no coordinate ``wavelength``, or it is not finite and positive.
+        If there is no coordinate ``wavelength``, it is not finite and positive, or there is an ``E`` beside it.
+    RangeError
+        If a wavelength is below half or above twice that of the laser.
     UnitsError
         If it, or `laser`, is no length.
 
@@ -70,6 +79,12 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
             reason="the shift is computed from the wavelength of the scattered light",
             fix="rename the axis: data.rename(x='wavelength'), with data['wavelength'].attrs['units'] = 'nm'",
         )
+    if "E" in value.dims or "E" in getattr(signal.source, "variables", value.coords):
+        raise CoordinateError(
+            f"'{value.name}' has an 'E' beside its wavelengths",
+            reason="the shift takes that name",
+            fix="rename or drop it: data.drop_vars('E')",
+        )
     units = value["wavelength"].attrs.get("units")
     if not isinstance(units, str):
         raise UnitsError(
@@ -84,6 +99,12 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
             f"the wavelengths begin at {nm[0]:g} nm, the laser is at {line:g} nm",
             reason="a wavelength is finite and positive",
             fix="drop such points; laser='532 nm'",
+        )
+    if nm.min() * _WIDEST_RATIO < line or nm.max() > line * _WIDEST_RATIO:
+        raise RangeError(
+            f"the wavelengths reach from {nm.min():g} to {nm.max():g} nm, the laser is at {line:g} nm",
+            reason="light scattered by vibrations has between half and twice the laser's wavelength",
+            fix="look at the units of 'wavelength' and of laser; drop what is no Raman light",
         )
     shift = raman_shift(nm, line)
     attrs = {"units": "1/cm", "long_name": COORDINATES["E"][1]}
@@ -135,7 +156,8 @@ def to_reduced_raman(
         Up to this shift the laser line and its filter hide the spectrum: it is left out.
     baseline : pair of scalars with units, or list of such pairs, optional
         Ranges of E (on `side`, positive) that hold nothing but background. One range: its mean is subtracted;
-        n ranges: the polynomial of degree n−1 that fits all their points best. By default nothing is subtracted.
+        n ranges apart from one another: the polynomial of degree n−1 that fits all their points best, n ≤ 6. By
+        default nothing is subtracted.
 
     Returns
     -------
@@ -148,7 +170,7 @@ def to_reduced_raman(
     TemperatureError, UnitsError, QuantityError, CoordinateError
         If T is missing, or the data do not follow the data model.
     RangeError
-        If nothing is left on that side beyond the laser line, or a baseline range holds no data.
+        If nothing is left on that side beyond the laser line, a baseline range holds no data, or two overlap.
 
     References
     ----------
@@ -261,14 +283,21 @@ def _without_baseline(
     value: xr.DataArray, std: xr.DataArray | None, baseline: Any
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
     """Subtract the polynomial through the ranges named, and add its variance."""
-    ranges = [baseline] if _is_pair(baseline) else baseline
-    if isinstance(ranges, str) or not hasattr(ranges, "__len__") or not len(ranges):
+    ranges = [baseline] if isinstance(baseline, slice) or is_pair(baseline) else baseline
+    ranges = list(ranges) if isinstance(ranges, np.ndarray) and ranges.ndim == 2 else ranges
+    if not isinstance(ranges, list | tuple) or not 0 < len(ranges) <= _MOST_RANGES:
         raise RangeError(
             f"baseline={baseline!r} is no range",
-            reason="it names where the spectrum holds background alone",
-            fix="baseline=('1300 1/cm', '1500 1/cm'), or a list of such pairs",
+            reason="it names where the spectrum holds background alone, and n ranges fix a polynomial of degree n-1",
+            fix=f"baseline=('1300 1/cm', '1500 1/cm'), or a list of up to {_MOST_RANGES} such pairs",
         )
     masks = [select_range(value, "E", limits, name="baseline") for limits in ranges]
+    if (np.sum(masks, axis=0) > 1).any():
+        raise RangeError(
+            f"the ranges of baseline={baseline!r} overlap",
+            reason="n ranges fix a polynomial of degree n-1 only where they stand apart",
+            fix="name ranges that do not share a point",
+        )
     inside = np.any(masks, axis=0)
     E = value["E"].values.astype(float)
     degree = len(ranges) - 1
@@ -298,25 +327,19 @@ def _without_baseline(
     return out, total.transpose(*value.dims)
 
 
-def _is_pair(baseline: Any) -> bool:
-    if isinstance(baseline, slice):
-        return True
-    scalars = (str, int, float)
-    return hasattr(baseline, "__len__") and len(baseline) == 2 and not any(
-        hasattr(end, "__len__") and not isinstance(end, scalars) for end in baseline
-    )  # fmt: skip
-
-
 def _polynomial(
     value: np.ndarray, std: np.ndarray, *, E: np.ndarray, inside: np.ndarray, degree: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the baseline and its variance; NaN where too few points hold a number."""
     usable = inside & np.isfinite(value)
     if std.ndim:
-        usable &= np.isfinite(std) & (std > 0)
+        std = std.astype(float)
+        usable &= (std > _STD_LIMITS[0]) & (std < _STD_LIMITS[1])
     if usable.sum() < degree + 2:
         return np.full(E.size, np.nan), np.full(E.size, np.nan)
-    x = E / E[-1]
+    # Over the points fitted x runs from −1 to 1, where powers differ most.
+    first, last = E[usable][0], E[usable][-1]
+    x = (2 * E - first - last) / (last - first)
     weights = 1 / std[usable] if std.ndim else None
     powers = np.vander(x, degree + 1)
     coefficients, covariance = np.polyfit(
@@ -328,10 +351,14 @@ def _polynomial(
 def _called(coupling: Any, E: np.ndarray) -> np.ndarray:
     """Return C(E) of a callable, held to be positive numbers for every E."""
     try:
-        answer = np.broadcast_to(np.asarray(coupling(E), dtype=float), E.shape)
-    except (TypeError, ValueError) as error:
+        with np.errstate(all="ignore"):  # what overflows is refused below
+            given = coupling(E.copy())
+        if hasattr(given, "units") or np.asarray(given).dtype.kind not in "fiu":
+            raise TypeError("it gives something else than numbers without units")
+        answer = np.broadcast_to(np.asarray(given, dtype=float), E.shape)
+    except Exception as error:  # of a function that is not ours
         raise QuantityError(
-            f"coupling(E) failed: {error}",
+            f"coupling(E) failed: {type(error).__name__}: {error}",
             reason="it is called with the shifts in meV, as one array",
             fix="coupling=lambda E: 1 + (E / 5)**2",
         ) from error
