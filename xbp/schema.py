@@ -151,6 +151,18 @@ def symbol_of(value: xr.DataArray) -> str:
     return f"{letter}({','.join(free)})" if free else letter
 
 
+def quantity_name(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str | None:
+    """Return ``attrs["quantity"]``; as text where a stranger's file holds something else there.
+
+    Examples
+    --------
+    >>> quantity_name(xr.DataArray(0, attrs={"quantity": np.array(["reduced_dos", "no"])}))
+    "['reduced_dos' 'no']"
+    """
+    given = data.attrs.get("quantity")
+    return None if given is None else str(given)
+
+
 def step_to(given: object, expected: tuple[str, ...]) -> str | None:
     """Say which method leads from a known quantity to one that is needed, if one does.
 
@@ -197,7 +209,7 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
     'S'
     """
     name = "the array" if data.name is None else f"'{data.name}'"
-    given = data.attrs.get("quantity")
+    given = quantity_name(data)
     if given not in QUANTITIES or (expected and given not in expected):
         welcome = expected or tuple(QUANTITIES)
         raise QuantityError(

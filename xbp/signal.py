@@ -24,6 +24,7 @@ from xbp.schema import (
     RESULTS,
     SCHEMA_VERSION,
     Quantity,
+    quantity_name,
     require_units,
     step_to,
     validate,
@@ -190,14 +191,14 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
         plain = _in_double(plain)
         return Signal(plain, None, validate(plain, *expected), plain, rewrap)
 
-    if plain.attrs.get("quantity") in RESULTS:
+    if quantity_name(plain) in RESULTS:
         raise QuantityError(
             f"got the table of results of .bp.{plain.attrs['quantity']}()",
             reason=f"this works on a signal, {' or '.join(expected) or 'such as S, G or B'}",
             fix="pass the data the table was made from; for results in other units convert those first, "
             "data.bp.convert(E='THz')",
         )
-    quantities = {str(n): v.attrs.get("quantity") for n, v in plain.data_vars.items()}
+    quantities = {str(n): quantity_name(v) for n, v in plain.data_vars.items()}
     # A standard deviation made by arithmetic carries its variable's attributes, quantity included.
     stds = {f"{n}_std" for n in quantities}
     found = [n for n, q in quantities.items() if q in (expected or QUANTITIES) and n not in stds]
@@ -268,7 +269,7 @@ def table_signal(
     QuantityError
         If it is another table, or no table.
     """
-    given = table.attrs.get("quantity") if isinstance(table, xr.Dataset) else None
+    given = quantity_name(table) if isinstance(table, xr.Dataset) else None
     if given != quantity:
         raise QuantityError(
             f"got {'a ' + repr(given) if given else type(table).__name__}",
@@ -299,7 +300,8 @@ def extend_history(history: str | None, operation: str, arguments: Mapping[str, 
         ensure_ascii=False,
         default=str,
     )
-    return f"{history}\n{line}" if history else line
+    before = "" if history is None else str(history)
+    return f"{before}\n{line}" if before else line
 
 
 def result_table(

@@ -183,7 +183,7 @@ def test_bad_input() -> None:
             ds.bp.fit_heat_capacity(bounds=bounds)
     with pytest.raises(QuantityError, match="outside"):
         ds.bp.fit_heat_capacity(bounds={"n_D": (0, 1)}, start={"n_D": 2})
-    with pytest.raises(QuantityError, match="not negative"):
+    with pytest.raises(QuantityError, match="it is positive"):
         ds.bp.fit_heat_capacity(fixed={"n_E": -1})
     with pytest.raises(RangeError):
         ds.bp.fit_heat_capacity(T_range=("400 K", "500 K"))

@@ -10,7 +10,7 @@ from xbp.describe.results import SENTENCES
 from xbp.describe.signals import signal_lines, trajectory_lines
 from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
-from xbp.schema import QUANTITIES, RESULTS
+from xbp.schema import QUANTITIES, RESULTS, quantity_name
 
 __all__ = ["describe", "describe_html"]
 
@@ -54,14 +54,14 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
             fix="make one with xbp.new_dataset(quantity, values, units=..., coords=...)",
         )
     plain = unwrap(data)[0]
-    result = plain.attrs.get("quantity") if isinstance(plain, xr.Dataset) else None
+    result = quantity_name(plain) if isinstance(plain, xr.Dataset) else None
     if result in RESULTS:
         if any(v.chunks is not None for v in plain.variables.values()):
             return f"{_title(result)}: not computed yet; .compute() does"
         return SENTENCES[result](plain)
     signals = [plain] if isinstance(plain, xr.DataArray) else list(plain.data_vars.values())
-    known = [v for v in signals if v.attrs.get("quantity") in QUANTITIES and not str(v.name).endswith("_std")]
-    if plain.attrs.get("quantity") == "trajectory":
+    known = [v for v in signals if quantity_name(v) in QUANTITIES and not str(v.name).endswith("_std")]
+    if quantity_name(plain) == "trajectory":
         return trajectory_lines(plain)
     if not known:
         return (

@@ -14,6 +14,7 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError, XbpError
 from xbp.grid import select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
+from xbp.peaks.fits import WEIGHABLE
 from xbp.peaks.parameters import Choices, choices
 from xbp.signal import read, result_table
 from xbp.status import AT_BOUND, FAILED, NO_DATA, OK, STATUSES, TOO_FEW, UNDETERMINED
@@ -155,7 +156,7 @@ def fit(
         )
     row = find_model(model) if isinstance(model, str) else None
     worker = _worker(model)
-    names = list(worker.param_names)
+    names = parameters_of(worker)
     x_units, units, x_factor, y_factor = str(value[along].attrs["units"]), dict[str, str](), 1.0, 1.0
     own_x = x_units
     if row is not None:
@@ -164,6 +165,8 @@ def fit(
         y_factor = convert_factor(signal.units, own_y, name=f"'{value.name}'")
         units = parameter_units(row, own_x, own_y)
     chosen = choices(names, units, start, fixed, bounds, row)
+    _require_columns(names, along, value)
+    _require_within(worker, chosen)
     mask = select_range(signal.source, along, x_range, name="x_range")
     name = model if isinstance(model, str) else worker.name
     fitted = fit_everywhere(
@@ -213,6 +216,35 @@ def _worker(model: Any) -> Any:
             fix="lmfit.Model(function, independent_vars=['E'])",
         )
     return worker
+
+
+def parameters_of(model: Any) -> list[str]:
+    """Return the parameters of an lmfit Model that are fitted, without those that it computes from them."""
+    return [str(name) for name, p in model.make_params().items() if not p.expr]
+
+
+def _require_columns(names: list[str], along: str, value: xr.DataArray) -> None:
+    """Refuse parameters that would stand where something else of the table stands."""
+    taken = {"correlation", "chi2_reduced", "relative_residual", "n_points", "status", "parameter", "other_parameter"}
+    taken |= {f"{along}_low", f"{along}_high", *(f"{name}_std" for name in names), *map(str, value.coords)}
+    for name in names:
+        if name in taken | set(map(str, value.dims)):
+            raise QuantityError(
+                f"the model has a parameter {name!r}",
+                reason="the table of results, or the data, have something else of that name",
+                fix="rename the parameter in the function",
+            )
+
+
+def _require_within(model: Any, chosen: Choices) -> None:
+    """Refuse values that the model itself has no place for, such as a negative width."""
+    parameters = model.make_params()
+    for name, value in (chosen.start | chosen.fixed).items():
+        low, high = chosen.bounds.get(name, (parameters[name].min, parameters[name].max))
+        if not low <= value <= high:
+            raise QuantityError(
+                f"{name} is {value:g}", reason=f"the model has it from {low:g} to {high:g}", fix="choose it within"
+            )
 
 
 def _guess_of(model: Any, worker: Any, names: list[str], chosen: Choices) -> Guess:
@@ -265,7 +297,7 @@ def fit_everywhere(
     -------
     Fitted
     """
-    n = len(model.param_names)
+    n = len(parameters_of(model))
     packed, code = xr.apply_ufunc(
         _fit_one,
         value,
@@ -291,19 +323,23 @@ def fit_everywhere(
     return Fitted(part(0, n), part(n, 2 * n), correlation, chi2, residual, low, high, count, status)
 
 
+@np.errstate(all="ignore")  # what overflows has a status
 def _fit_one(
     y: np.ndarray, std: np.ndarray, *, x: np.ndarray, model: Any, chosen: Choices, guess: Guess, relative: bool
 ) -> tuple[np.ndarray, int]:
     """Return parameters, stds, correlations and the `_OTHERS` of `Fitted` as one row, and the status."""
-    n = len(model.param_names)
+    names = parameters_of(model)
+    n = len(names)
     row = np.full(2 * n + n * n + _OTHERS, np.nan)
-    usable = np.isfinite(y)
+    y, std = y.astype(float), std.astype(float)
+    usable = np.abs(y) < WEIGHABLE[1]
     weight = np.ones(y.size)
+    smallest, largest = WEIGHABLE
     if std.ndim:
-        usable &= np.isfinite(std) & (std > 0)
+        usable &= (std > smallest) & (std < largest)
         weight = 1 / np.where(usable, std, 1.0)
     elif relative:
-        usable &= y > 0
+        usable &= (y > smallest) & (y < largest)
         weight = 1 / np.where(usable, y, 1.0)
     x, y, weight = x[usable], y[usable], weight[usable]
     row[-1] = x.size
@@ -313,7 +349,7 @@ def _fit_one(
     if x.size <= free:
         return row, STATUSES.index(NO_DATA if x.size == 0 else TOO_FEW)
     parameters = _parameters(model, chosen, guess(x, y) | chosen.start | chosen.fixed)
-    begin = {name: parameters[name].value for name in model.param_names}
+    begin = {name: parameters[name].value for name in names}
     variables = dict.fromkeys(model.independent_vars, x)
 
     def residual(p: Any) -> np.ndarray:
@@ -323,7 +359,7 @@ def _fit_one(
     best: Any = parameters
     covariance: Any = np.zeros((0, 0))
     # lmfit warns where it stops early; here that is a status.
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             if varied:
@@ -340,24 +376,21 @@ def _fit_one(
     if covariance is None or not (np.diag(covariance) > 0).all():
         return row, STATUSES.index(FAILED)
     chi2 = float((misfit**2).sum() / (x.size - free))
-    at = [model.param_names.index(name) for name in varied]
+    at = [names.index(name) for name in varied]
     stds, correlation = np.zeros(n), np.eye(n)
     stds[at] = np.sqrt(np.diag(covariance))
     correlation[np.ix_(at, at)] = covariance / np.outer(stds[at], stds[at])
     # Without known errors the scatter about the fit stands for them.
     stds *= 1.0 if std.ndim else np.sqrt(chi2)
-    values = np.array([best[name].value for name in model.param_names])
+    values = np.array([best[name].value for name in names])
     left = misfit / weight
     shown = y != 0
-    residual_size = left[shown] / y[shown] if relative else left / np.abs(y).max()
+    residual_size = left[shown] / y[shown] if relative else left / (np.abs(y).max() or 1.0)
     found = [*values, *stds, *correlation.ravel(), chi2, np.sqrt(np.mean(residual_size**2))]
     if not np.isfinite(found).all():
         return row, STATUSES.index(FAILED)
     # A parameter that may be zero, as gamma is in an insulator, may have any error beside its value.
-    if any(
-        best[n].min >= 0 and s > _ASTRAY * max(v, begin[n])
-        for n, v, s in zip(model.param_names, values, stds, strict=True)
-    ):
+    if any(best[n].min >= 0 and s > _ASTRAY * max(v, begin[n]) for n, v, s in zip(names, values, stds, strict=True)):
         return row, STATUSES.index(UNDETERMINED)
     row[: len(found)] = found
     return row, STATUSES.index(OK)
@@ -366,7 +399,7 @@ def _fit_one(
 def _parameters(model: Any, chosen: Choices, start: dict[str, float]) -> Any:
     """Return lmfit Parameters with start, bounds and what is fixed."""
     parameters = model.make_params()
-    for name in model.param_names:
+    for name in parameters_of(model):
         p = parameters[name]
         low, high = chosen.bounds.get(name, (p.min, p.max))
         if name in chosen.fixed:

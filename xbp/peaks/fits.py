@@ -28,6 +28,9 @@ Method = Literal["lognormal", "quadratic", "gaussian"]
 # one would for a single number, hence twice this for its height.
 _SIGNIFICANT = 2.5
 
+#: The square of what is beyond is no number any more: errors of 1e-320 or 1e300 are none.
+WEIGHABLE = (1e-150, 1e150)
+
 # By this much χ² must a maximum describe the points better than none: chosen so that flat, falling and
 # rising spectra of pure noise show a maximum in less than one of twenty draws.
 _MAXIMUM_CHI2 = 16.0
@@ -79,9 +82,9 @@ def fit_peak(E: np.ndarray, B: np.ndarray, std: np.ndarray | None, method: Metho
     -------
     PeakFit
     """
-    usable = np.isfinite(E) & np.isfinite(B) & (E > 0)
+    usable = np.isfinite(E) & (np.abs(B) < WEIGHABLE[1]) & (E > 0)
     if std is not None:
-        usable &= np.isfinite(std) & (std > 0)
+        usable &= (std > WEIGHABLE[0]) & (std < WEIGHABLE[1])
     x, y = E[usable], B[usable]
     if x.size == 0:
         return PeakFit(NO_DATA)
@@ -356,9 +359,9 @@ def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[fl
     tuple of float, or None
         Limits of the range, None where there is no interior maximum.
     """
-    usable = np.isfinite(E) & np.isfinite(B) & (E > 0)
+    usable = np.isfinite(E) & (np.abs(B) < WEIGHABLE[1]) & (E > 0)
     if std is not None:
-        usable &= np.isfinite(std) & (std > 0)
+        usable &= (std > WEIGHABLE[0]) & (std < WEIGHABLE[1])
     x, y = E[usable], B[usable]
     if x.size < 5:
         return None

@@ -111,8 +111,8 @@ def fit_heat_capacity(
     positive = {name: (0.0, np.inf) for name in _NAMES if name != "gamma"}
     chosen = Choices(chosen.start, chosen.fixed, positive | chosen.bounds)
     for name, number in chosen.fixed.items():
-        if name != "gamma" and number < 0:
-            raise QuantityError(f"{name} is fixed at {number:g}", reason="it is not negative", fix="fix it above 0")
+        if name != "gamma" and (number < 0 or (number == 0 and name.startswith("theta"))):
+            raise QuantityError(f"{name} is fixed at {number:g}", reason="it is positive", fix="fix it above 0")
     mask = select_range(signal.source, "temperature", T_range, name="T_range")
     fitted = fit_everywhere(
         value.isel(temperature=mask) * factor,
@@ -124,7 +124,7 @@ def fit_heat_capacity(
         guess=lambda T, C: start_of_fit(T, C, chosen.start | chosen.fixed, chosen.bounds),
         relative=True,
     )
-    per_atom = value.attrs.get("amount") == "atoms"
+    per_atom = str(value.attrs.get("amount")) == "atoms"
     measured = {"C": (value.isel(temperature=mask) * factor, "J/mol/K", "heat capacity that was fitted")}
     if signal.std is not None:
         std = signal.std.isel(temperature=mask) * factor

@@ -15,6 +15,10 @@ from xbp.units import magnitude
 __all__ = ["Choices", "choices"]
 
 
+#: No parameter is larger, and its powers would be no numbers.
+_LARGEST = 1e60
+
+
 @dataclass(frozen=True)
 class Choices:
     """What the user said of the parameters, in the units of the fit."""
@@ -75,12 +79,13 @@ def choices(
         {name: number(name, value) for name, value in (fixed or {}).items()},
         limits,
     )
-    for name, value in made.start.items():
-        low_, high_ = limits.get(name, (-np.inf, np.inf))
-        if not low_ <= value <= high_:
-            raise QuantityError(
-                f"{name} starts at {value:g}, outside {low_:g} to {high_:g}",
-                reason="a fit stays within its bounds",
-                fix="start inside",
-            )
+    for said, values in (("starts", made.start), ("is fixed", made.fixed)):
+        for name, value in values.items():
+            low_, high_ = limits.get(name, (-np.inf, np.inf))
+            if not low_ <= value <= high_ or abs(value) > _LARGEST:
+                raise QuantityError(
+                    f"{name} {said} at {value:g}, outside {max(low_, -_LARGEST):g} to {min(high_, _LARGEST):g}",
+                    reason="a fit stays within its bounds",
+                    fix="choose it inside",
+                )
     return made

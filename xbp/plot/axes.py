@@ -124,7 +124,7 @@ def power_of(values: Any) -> int:
     """Return the power of ten to take out of an axis; 0 where its numbers read well as they are."""
     finite = np.abs(np.asarray(values, dtype=float))
     finite = finite[np.isfinite(finite) & (finite > 0)]
-    power = int(np.floor(np.log10(finite.max()))) if finite.size else 0
+    power = max(int(np.floor(np.log10(finite.max()))), -300) if finite.size else 0
     return power if not -2 <= power <= 3 else 0
 
 

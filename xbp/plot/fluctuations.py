@@ -10,6 +10,7 @@ import xarray as xr
 from xbp.errors import QuantityError
 from xbp.grid import bin_limits, select_range
 from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, in_powers, label, like_xarray, power_of
+from xbp.schema import quantity_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,7 +143,7 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
 
 
 def _require(table: xr.Dataset) -> None:
-    if not isinstance(table, xr.Dataset) or table.attrs.get("quantity") != "compare_fluctuations":
+    if not isinstance(table, xr.Dataset) or quantity_name(table) != "compare_fluctuations":
         raise QuantityError(
             "this is no comparison of fluctuations",
             reason="the figure is drawn from the Dataset that compare_fluctuations returned",

@@ -12,6 +12,7 @@ from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_xarray, power_of
 from xbp.reduction import reduced_heat_capacity
+from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK
 from xbp.units import convert_factor, with_error
@@ -53,7 +54,7 @@ def heat_capacity(
     RangeError
         If either has a further dimension.
     """
-    if isinstance(data, xr.Dataset) and data.attrs.get("quantity") == "fit_heat_capacity":
+    if isinstance(data, xr.Dataset) and quantity_name(data) == "fit_heat_capacity":
         fit = data
         data = xr.Dataset({name: data[name] for name in ("C", "C_std") if name in data})
     signal = read(data, "heat_capacity")

@@ -27,6 +27,7 @@ from xbp.plot.axes import (
     signal_label,
     units_label,
 )
+from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK
 from xbp.units import convert_factor, parse_unit, percent, with_error
@@ -237,7 +238,7 @@ def peak(
     RangeError
         If the spectrum has more than one dimension.
     """
-    if isinstance(data, xr.Dataset) and data.attrs.get("quantity") == "boson_peak":
+    if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
         return _peak_energies(data, ax, **kwargs)
     axes = cut(data, ax, **kwargs)
     if peak is None:

@@ -19,6 +19,8 @@ __all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_mo
 
 #: What a mole of the sample is a mole of.
 Amount = Literal["atoms", "formula units"]
+#: Beyond it is something else, or in other units; its cube may be no number.
+_TEMPERATURES = (1e-9, 1e9)
 _AMOUNTS = ("atoms", "formula units")
 #: Units in which `to_molar` takes what it is told.
 _GIVEN_IN = {"mass": "mg", "molar_mass": "g/mol", "atoms": "1"}
@@ -143,10 +145,11 @@ def kelvins(value: xr.DataArray) -> np.ndarray:
     kelvin = np.asarray(
         to_kelvin(coordinate.values.astype(float), coordinate.attrs["units"], name="coordinate 'temperature'")
     )
-    if kelvin[0] <= 0:
+    low, high = _TEMPERATURES
+    if not (low < kelvin[0] and kelvin[-1] < high):
         raise TemperatureError(
-            f"coordinate 'temperature' begins at {kelvin[0]:g} K",
-            reason="a thermodynamic temperature is positive",
+            f"coordinate 'temperature' reaches from {kelvin[0]:g} to {kelvin[-1]:g} K",
+            reason=f"a solid has a positive temperature, between {low:g} and {high:g} K",
             fix="data = data.sel(temperature=slice(0.1, None)), or set its units right",
         )
     return kelvin

@@ -201,6 +201,7 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
     }
 
 
+@np.errstate(all="ignore")  # of errors or energies that are no numbers when squared, nothing is said: NaN
 def _together(energy: np.ndarray, std: np.ndarray) -> dict[str, Any]:
     """Return spread, discrepancy, mean and χ² of energies; NaN where there are too few."""
     known = np.isfinite(energy)

@@ -80,6 +80,12 @@ def plot(
         raise MissingDependencyError(
             "matplotlib is not installed", reason="the figures are drawn with it", fix="pip install 'xbp[plot]'"
         ) from error
+    if figure is not None and not hasattr(figure, "subplots"):
+        raise QuantityError(
+            f"figure is a {type(figure).__name__}",
+            reason="its panels are drawn on a whole figure",
+            fix="figure=plt.figure()",
+        )
     leaves = leaves_of(study)
     if len(leaves) > _MOST:
         raise QuantityError(

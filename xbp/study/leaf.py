@@ -15,7 +15,7 @@ from xbp.grid import interval
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.fits import Method
 from xbp.reduction import convert, cut_Q, to_bqe
-from xbp.schema import RESULTS, require_units
+from xbp.schema import RESULTS, quantity_name, require_units
 from xbp.signal import read
 from xbp.status import STATUSES
 from xbp.units import convert_factor
@@ -92,7 +92,7 @@ def leaves_of(study: Any) -> list[Leaf]:
     XbpError
         If it is no study, or one of the leaves is no leaf; the message names it.
     """
-    if not isinstance(study, xr.DataTree) or study.attrs.get("quantity") != "study":
+    if not isinstance(study, xr.DataTree) or quantity_name(study) != "study":
         raise QuantityError(
             f"got {'another tree' if isinstance(study, xr.DataTree) else 'a ' + type(study).__name__}",
             reason="this needs a study, a DataTree whose leaves are held to the data model",
@@ -113,10 +113,10 @@ def _walk(node: xr.DataTree, above: str) -> Iterator[tuple[str, xr.Dataset]]:
 def _kind(name: str, ds: xr.Dataset) -> str:
     """Tell what a leaf is, or say what is wrong with it."""
     with _naming(name):
-        table = ds.attrs.get("quantity")
+        table = quantity_name(ds)
         if isinstance(table, str) and table in RESULTS:
             return _kind_of_table(table, ds)
-        if any(v.attrs.get("quantity") == "heat_capacity" for v in ds.data_vars.values()):
+        if any(quantity_name(v) == "heat_capacity" for v in ds.data_vars.values()):
             raise QuantityError(
                 "it is a heat capacity",
                 reason="its boson peak is that of the modes fitted to it",
@@ -200,7 +200,7 @@ def _kind_of_table(table: str, ds: xr.Dataset) -> str:
     if any(float(ds[key]) < 0 for key in needed if "status" not in key):
         raise QuantityError("an energy, or its std, is negative", reason="it is not", fix="fit again")
     _check_numbers(ds)
-    return "stated" if not heat and ds.attrs.get("method") == "stated" else table
+    return "stated" if not heat and str(ds.attrs.get("method")) == "stated" else table
 
 
 def _require_whole_fit(ds: xr.Dataset) -> None:

@@ -14,11 +14,14 @@ from xbp.grid import interval
 from xbp.io.netcdf import open_tree, tree_to_netcdf
 from xbp.peaks.fits import Method
 from xbp.pint_data import unwrap
-from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, require_units
+from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, quantity_name, require_units
 from xbp.signal import extend_history
 from xbp.status import OK
 from xbp.study.leaf import OPTION, leaves_of
 from xbp.units import magnitude
+
+#: Longer names leave a figure no room, and netCDF has none for 256 letters.
+_LONGEST_NAME = 60
 
 __all__ = ["new_study", "open_study", "stated_energy", "summary", "to_netcdf"]
 
@@ -144,11 +147,20 @@ def new_study(
             fix="xbp.new_study({'ins': b_of_neutrons, 'raman': b_of_raman})",
         )
     options: dict[str, Mapping[str, Any]] = {
-        "E_range": E_range or {}, "Q_range": Q_range or {}, "method": method or {}, "systematic": systematic or {},
-        "debye_energy": debye_energy or {},
+        name: {} if given is None else given
+        for name, given in (
+            ("E_range", E_range), ("Q_range", Q_range), ("method", method), ("systematic", systematic),
+            ("debye_energy", debye_energy),
+        )
     }  # fmt: skip
     for option, by_leaf in options.items():
-        for name in by_leaf if isinstance(by_leaf, Mapping) else [by_leaf]:
+        if not isinstance(by_leaf, Mapping):
+            raise QuantityError(
+                f"{option}={by_leaf!r}",
+                reason="options are given by leaf",
+                fix=f"{option}={{{next(iter(leaves))!r}: ...}}",
+            )
+        for name in by_leaf:
             if name not in leaves:
                 raise QuantityError(
                     f"{option} names the leaf {name!r}",
@@ -170,10 +182,11 @@ def new_study(
 
 def _check_name(name: Any, names: list[Any]) -> None:
     parts = name.split("/") if isinstance(name, str) else [""]
-    if not all(part.strip() and part not in (".", "..") and part.isprintable() for part in parts):
+    fits = all(part.strip() and part not in (".", "..") and part.isprintable() for part in parts)
+    if not fits or len(name) > _LONGEST_NAME:
         raise QuantityError(
-            f"the leaf is called {name!r}",
-            reason="a name is a word, or words with slashes between them",
+            f"the leaf is called {str(name)[: 2 * _LONGEST_NAME]!r}",
+            reason=f"a name is a word, or words with slashes between them, of up to {_LONGEST_NAME} letters in all",
             fix="'ins', or 'raman/532 nm'",
         )
     above = [other for other in names if isinstance(other, str) and name.startswith(f"{other}/")]
@@ -195,7 +208,7 @@ def _as_leaf(name: str, data: Any, options: Mapping[str, Any]) -> xr.Dataset:
         )
     plain: Any = unwrap(data)[0]
     if isinstance(plain, xr.DataArray):
-        row = QUANTITIES.get(str(plain.attrs.get("quantity")))
+        row = QUANTITIES.get(str(quantity_name(plain)))
         plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
     ds: xr.Dataset = plain.copy()
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION} | {
@@ -279,7 +292,7 @@ def open_study(path: str | os.PathLike[str]) -> xr.DataTree:
     True
     """
     tree = open_tree(path)
-    if tree.attrs.get("quantity") != "study":
+    if quantity_name(tree) != "study":
         raise FileFormatError(
             f"{path} holds no study",
             reason="its root does not say so",
