@@ -151,5 +151,7 @@ def glass(system: str, out: Path, composition: str | None, **options: Any) -> No
 def report(study: Path, out: Path, among: tuple[str, ...], heat_capacity: Any, overwrite: bool) -> None:
     """Write the study in the netCDF file STUDY as one self-contained HTML page."""
     tree = xbp.open_study(study)
+    if out.exists() and out.samefile(study):
+        raise click.BadParameter("the page would replace the study", param_hint="--out")
     xbp.study.report(tree, out, among=among or None, heat_capacity=heat_capacity, overwrite=overwrite)
     click.echo(f"{out}: {xbp.study.summary(tree).splitlines()[0]}")

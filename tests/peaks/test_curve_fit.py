@@ -189,3 +189,43 @@ def test_parameters_that_the_data_do_not_depend_on_are_undetermined() -> None:
     assert str(astray.status.values) == "undetermined"
     assert np.isnan(float(astray.energy_b))
     assert str(g.bp.fit("soft_potential_dos").status.values) == "ok"
+
+
+@pytest.mark.parametrize("factor", [1e300, 1e160, 1e-320, 0.0])
+def test_numbers_that_cannot_be_squared(factor: float) -> None:
+    x = np.linspace(1, 20, 50)
+    data = xbp.models.evaluate("lognormal", x, energy="5.5 meV", height=2, sigma=0.6)
+    for model in ("lognormal", "gaussian", "damped_oscillator"):
+        assert str(data.assign(B=data.B.copy(data=data.B.values * factor)).bp.fit(model).status.values) != "ok"
+    data["B_std"] = data.B.copy(data=np.full(50, factor))
+    data.B.attrs["ancillary_variables"] = "B_std"
+    assert str(data.bp.fit("lognormal").status.values) == "no data"
+    assert str(data.bp.boson_peak().status.values) != "ok"
+
+
+def test_a_model_that_computes_some_of_its_parameters() -> None:
+    """lmfit's own peaks have a width and a height that follow from what is fitted: those are no parameters here."""
+    x = np.linspace(1, 20, 50)
+    y = 5 / (2 * np.sqrt(2 * np.pi)) * np.exp(-((x - 8) ** 2) / 8)
+    data = xbp.new_dataset("reduced_dos", y, units="1/meV**3", coords={"E": (x, "meV")})
+    found = data.bp.fit(lmfit.models.GaussianModel(), start={"amplitude": 4, "center": 7, "sigma": 1.5})
+    assert [n for n in found.data_vars if f"{n}_std" in found] == ["amplitude", "center", "sigma"]
+    assert (float(found.amplitude), float(found.sigma)) == pytest.approx((5, 2), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["status", "n_points", "E_low", "a_std", "parameter", "E"])
+def test_parameters_named_like_something_else_of_the_table(name: str) -> None:
+    data = xbp.models.evaluate("lognormal", np.linspace(1, 20, 50), energy="5.5 meV", height=2, sigma=0.6)
+    model = lmfit.models.ExpressionModel(f"a + {name} * x")
+    with pytest.raises(QuantityError, match="rename"):
+        data.bp.fit(model, start={"a": 1, name: 1})
+
+
+def test_values_that_the_model_has_no_place_for() -> None:
+    data = xbp.models.evaluate("lognormal", np.linspace(1, 20, 50), energy="5.5 meV", height=2, sigma=0.6)
+    for kw in (
+        {"fixed": {"sigma": -1}}, {"start": {"energy": "-3 meV"}}, {"fixed": {"sigma": 5}, "bounds": {"sigma": (0.1, 2)}},
+        {"fixed": {"height": 1e300}},
+    ):  # fmt: skip
+        with pytest.raises(QuantityError):
+            data.bp.fit("lognormal", **kw)

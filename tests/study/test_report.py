@@ -127,7 +127,7 @@ def test_what_strangers_write_is_text(b: xr.Dataset, tmp_path: Path) -> None:
         {EVIL: EVIL, "title": EVIL, "history": f"{EVIL}\n" + '{"operation": {"a": 1}, "arguments": [], "xbp": 1}'}
     )
     b.B.attrs["history"] = "\n".join([EVIL] * 3 + ["[" * 3000])
-    name = EVIL.replace("/", "\\")
+    name = "a" + EVIL.replace("/", "\\")
     study = xbp.new_study({name: b, "汉字 $": b, "x": xbp.stated_energy("6 meV", reference=EVIL)}, title=EVIL)
     study.bp.report(tmp_path / "report.html")
     content = (tmp_path / "report.html").read_text(encoding="utf-8")

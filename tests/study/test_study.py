@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import h5py
@@ -271,7 +272,7 @@ def test_a_leaf_without_a_peak_is_drawn_and_reported(values: np.ndarray, b: xr.D
     table = study.bp.compare()
     assert "ok" not in table.status.values
     assert table.energy.isnull().all()
-    assert "nothing to compare" in repr(table.bp)
+    assert "a comparison needs two" in repr(table.bp)
     study.bp.report(tmp_path / "report.html")
     assert str(table.status.values[0]) in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -284,3 +285,54 @@ def test_too_many_leaves_for_a_figure() -> None:
     for among in (5, [["leaf1"]]):
         with pytest.raises(QuantityError, match="among"):
             study.bp.compare(among)
+
+
+def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
+    study = xbp.new_study({"ins": xbp.stated_energy("5.5 meV", "0.4 meV", reference="doi:...")})
+    study.bp.to_netcdf(tmp_path / "s.nc")
+    with pytest.raises(FileFormatError, match=r"xbp\.open_study") as caught:
+        xbp.open_dataset(tmp_path / "s.nc")
+    assert "is a study" in str(caught.value)
+    with pytest.raises(FileFormatError, match="there is no file") as caught:
+        xbp.open_study(tmp_path / "none.nc")
+    assert str(caught.value).count("mend:") == 1
+    back = xbp.open_study(tmp_path / "s.nc")
+    (tmp_path / "s.nc").unlink()  # what was opened is in memory
+    assert float(back["ins"].energy) == 5.5
+    with h5py.File(tmp_path / "s.nc", "w") as file:
+        file.attrs["xbp_schema"] = "1"
+        file.create_group("a")["b"] = file["/"]
+    with pytest.raises(FileFormatError, match="in several places"):
+        xbp.open_study(tmp_path / "s.nc")
+    os.symlink(tmp_path / "circle", tmp_path / "circle")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "circle", tmp_path / "pipe", tmp_path / ("a" * 300), "/proc/none.nc"):
+        with pytest.raises(FileFormatError):
+            study.bp.to_netcdf(path, overwrite=True)
+    study.bp.to_netcdf(tmp_path / ("a" * 250))
+    assert not list(tmp_path.glob(".xbp*"))
+
+
+@pytest.mark.parametrize("option", ["E_range", "systematic"])
+def test_options_are_by_leaf(option: str) -> None:
+    b = xbp.models.evaluate("lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6)
+    for given in ([1, 2], slice(1, 2), np.array([1, 2]), "a"):
+        with pytest.raises(QuantityError, match="by leaf"):
+            xbp.new_study({"ins": b}, **{option: given})
+
+
+def test_quantities_that_are_no_text() -> None:
+    b = xbp.models.evaluate("lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6)
+    peak = b.bp.boson_peak()
+    for data in (peak, b.B):
+        data = data.assign_attrs(quantity=np.array(["a", "b"]))
+        with pytest.raises(QuantityError):
+            xbp.new_study({"ins": data.to_dataset() if isinstance(data, xr.DataArray) else data}).bp.compare()
+    with pytest.raises(QuantityError, match="its energy is none"):
+        xbp.new_study({"ins": peak.assign(energy=peak.energy * np.nan)})
+    with pytest.raises(QuantityError, match="up to 60 letters"):
+        xbp.new_study({"a" * 61: b})
+    with pytest.raises(QuantityError, match="figure is a str"):
+        xbp.new_study({"ins": b}).bp.plot(figure="a")
+    b.B.attrs["history"] = np.array(["a", "b"])
+    assert "boson_peak" in b.bp.boson_peak().attrs["history"]

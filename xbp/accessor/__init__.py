@@ -92,7 +92,9 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         """See `xbp.to_reduced_raman`: g(E)/E² from a Raman spectrum."""
         return reduction.to_reduced_raman(self._data, T, coupling, side=side, laser_line=laser_line, baseline=baseline)
 
-    def to_molar(self, per: Amount, *, mass: Any = None, molar_mass: Any = None, atoms: Any = None) -> Data:
+    def to_molar(
+        self, per: Amount | None = None, *, mass: Any = None, molar_mass: Any = None, atoms: Any = None
+    ) -> Data:
         """See `xbp.to_molar`: heat capacity per mole of atoms or formula units."""
         return reduction.to_molar(self._data, per, mass=mass, molar_mass=molar_mass, atoms=atoms)
 

@@ -25,9 +25,9 @@ class PlotAccessor:
         """See `xbp.plot.cut`: a cut with its error bars."""
         return plot.cut(self._data, ax, **kwargs)
 
-    def peak(self, peak: xr.Dataset | None = None, ax: Any = None, **kwargs: Any) -> Any:
+    def peak(self, peak: xr.Dataset | None = None, ax: Any = None, *, E_range: Any = None, **kwargs: Any) -> Any:
         """See `xbp.plot.peak`: a spectrum with its fitted peak."""
-        return plot.peak(self._data, peak, ax, **kwargs)
+        return plot.peak(self._data, peak, ax, E_range=E_range, **kwargs)
 
     def explore(
         self, E_width: Any = None, Q_width: Any = None, *, E_range: Any = None, Q_range: Any = None, **kwargs: Any

@@ -46,6 +46,7 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
       missing: standard deviations (a DataArray has none: use the Dataset)
     >>> print(describe(b.bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 8))))
     boson peak 2.5842 ± 0.0063 meV (fitted over 1.24 to 7.86 meV, reduced chi2 364)
+      beware: the curve has not the shape of the data; the range fitted decides more than the error
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise QuantityError(

@@ -9,10 +9,13 @@ import numpy as np
 import xarray as xr
 
 from xbp.describe.signals import units_of
-from xbp.status import OK
+from xbp.status import OK, UNPHYSICAL
 from xbp.units import percent, with_error
 
 __all__ = ["SENTENCES"]
+
+#: Above this reduced chi-squared, or this rms residual, the shape is not that of the data.
+_POOR_CHI2, _POOR_RESIDUAL = 10.0, 0.05
 
 
 def _number(table: xr.Dataset, name: str, at: Mapping[str, Any] | None = None) -> str:
@@ -30,17 +33,25 @@ def _statuses(status: xr.DataArray) -> str:
     return ", ".join(f"{c} {n}" for n, c in zip(names, counts, strict=True) if n != OK)
 
 
+def _reach(table: xr.Dataset, axis: str) -> str:
+    """Say over which range was fitted."""
+    low, high = table[f"{axis}_low"], table[f"{axis}_high"]
+    return f"fitted over {float(low):.3g} to {float(high):.3g}{units_of(high)}"
+
+
 def _quality(table: xr.Dataset) -> str:
     """Say over which range was fitted, and how well: by chi-squared, or by the residual where no errors are known."""
-    said = []
-    for low in (str(name) for name in table.variables if str(name).endswith("_low")):
-        high = table[f"{low.removesuffix('low')}high"]
-        said.append(f"fitted over {float(table[low]):.3g} to {float(high):.3g}{units_of(high)}")
+    said = [_reach(table, str(n).removesuffix("_low")) for n in table.variables if str(n).endswith("_low")]
     if "chi2_reduced" in table:
         said.append(f"reduced chi2 {_short(float(table.chi2_reduced))}")
     elif "relative_residual" in table:
         said.append(f"rms residual {percent(float(table.relative_residual))}")
-    return f" ({', '.join(said)})" if said else ""
+    text = f" ({', '.join(said)})" if said else ""
+    poor = float(table.get("chi2_reduced", 0.0)) > _POOR_CHI2 or (
+        "chi2_reduced" not in table and float(table.get("relative_residual", 0.0)) > _POOR_RESIDUAL
+    )
+    return text + ("\n  beware: the curve has not the shape of the data; the range fitted decides more than the error"
+                   if poor else "")  # fmt: skip
 
 
 def _short(number: float) -> str:
@@ -65,7 +76,8 @@ def _boson_peak(table: xr.Dataset) -> str:
     if table.energy.ndim:
         return _of_many(table, "energy", "status", "boson peak")
     if str(table.status.values) != OK:
-        return f"no boson peak: {table.status.values}"
+        reach = f" ({_reach(table, 'E')})" if "E_low" in table and np.isfinite(float(table.E_low)) else ""
+        return f"no boson peak: {table.status.values}{reach}"
     return f"boson peak {_number(table, 'energy')}{_quality(table)}"
 
 
@@ -153,7 +165,19 @@ def _heat_capacity(table: xr.Dataset) -> str:
         return _fit(table)
     said = str(table.peak_status.values)
     peak = f"maximum of g/E2 {_number(table, 'energy')}" if said == OK else f"no boson peak in g/E2: {said}"
-    return f"Einstein modes about {_number(table, 'energy_E')}, {peak}{_quality(table)}"
+    modes = float(table.n_D) + float(table.n_E)
+    of = table.attrs.get("amount")
+    per = f", in all {modes:.3g}" + (f" per mole of {of}" if of in ("atoms", "formula units") else "")
+    said = (
+        f"Einstein modes about {_number(table, 'energy_E')}, {peak}; gamma {_number(table, 'gamma')}, "
+        f"n_D {_number(table, 'n_D')}, n_E {_number(table, 'n_E')}{per}{_quality(table)}"
+    )
+    if str(table.peak_status.values) == UNPHYSICAL:
+        said += (
+            "\n  beware: gamma below zero, or many more modes than one per atom and axis, are not of a solid: fit "
+            "lower temperatures, hold gamma at 0 in an insulator, or see whether mass and molar mass are right"
+        )
+    return said
 
 
 def _sound_velocity(table: xr.Dataset) -> str:
@@ -191,9 +215,10 @@ def _kinematic_limits(table: xr.Dataset) -> str:
 
 
 def _compare(table: xr.Dataset) -> str:
-    first = f"{int(table.n_energies)} boson-peak energies"
-    if int(table.n_energies) < 2:
-        first += ": nothing to compare"
+    n = int(table.n_energies)
+    first = f"{n} boson-peak {'energy' if n == 1 else 'energies'}"
+    if n < 2:
+        first += ", and a comparison needs two"
     else:
         first += f": largest discrepancy {100 * float(table.discrepancy):.3g} %"
     if int(table.degrees_of_freedom) > 0:

@@ -56,6 +56,8 @@ ASKS: Final = frozenset(
         "to_vibrational_dos", "multiphonon_sqe",
     }
 )  # fmt: skip
+#: A density of states rises from nothing: one that is highest below this part of its range is something else's.
+_LOW_END: Final = 0.08
 #: One and a half times 3R, in J/mol/K: anharmonic solids and liquids stay below.
 _MOST_HEAT: Final = 37.4
 #: Quantities whose reduction needs the Bose factor.
@@ -90,6 +92,20 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
     if about and first:
         lines.append(f"  {', '.join(about)}")
     lines.append("  next: " + " ".join(_call(method) for method in NEXT[row.name] if _takes(method, value)))
+    sample = [
+        f"{said} {value.attrs[key]}"
+        for key, said in (("sample_mass", "mass"), ("molar_mass", "molar mass"), ("atoms_per_formula", "atoms"))
+        if key in value.attrs
+    ]  # fmt: skip
+    if row.name == "heat_capacity" and sample:
+        lines.insert(1, f"  of the sample: {', '.join(sample)}")
+    if row.name == "vibrational_dos" and value.dims == ("E",) and value.chunks is None and value.notnull().any():
+        at, end = float(value.idxmax("E")), float(value.E[-1])
+        if at < _LOW_END * end:
+            lines.append(
+                f"  beware: it is highest at {at:.3g}{units_of(value.E)}, its low end: an elastic line may be in it, "
+                "which .bp.mask_elastic(...) of S(Q,E) takes out, or E_range="
+            )
     if row.name == "heat_capacity" and value.attrs.get("amount"):
         lines[0] += f" per mole of {value.attrs['amount']}"
         most = float(value.max()) if value.attrs["amount"] == "atoms" and value.chunks is None else 0.0
@@ -134,7 +150,10 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
     if row.name in _NEEDS_T and "temperature" not in value.coords:
         missing.append("the temperature (T= of the next call)")
     if row.name == "dynamic_structure_factor" and "u2" not in value.coords:
-        missing.append("u2 of the Debye-Waller factor (u2= of the next call; .bp.debye_waller() measures it)")
+        missing.append(
+            "u2 of the Debye-Waller factor (u2= of the next call; .bp.debye_waller() or "
+            ".bp.to_vibrational_dos(…) finds it)"
+        )
     if row.name == "dynamic_structure_factor" and "statistics" not in value.attrs:
         missing.append(f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, 'classical' if of MD)")
     if row.name == "interference_function":

@@ -186,14 +186,14 @@ def decline(path: Path) -> str | None:
     try:
         with h5py.File(path, "r") as file:
             if "_NCProperties" in file.attrs or "xbp_schema" in file.attrs:
-                return None
+                return _decline_tree(file)
             scales = any(
                 isinstance(item, h5py.Dataset) and attribute(item, "CLASS") == b"DIMENSION_SCALE"
                 for item in file.values()
             )
+            return _decline_tree(file) if scales else "it is HDF5 without netCDF's dimensions"
     except HDF5_ERRORS as error:
         return f"HDF5 cannot read it ({error})"
-    return None if scales else "it is HDF5 without netCDF's dimensions"
 
 
 def open_netcdf(path: Path) -> xr.Dataset:
@@ -201,14 +201,34 @@ def open_netcdf(path: Path) -> xr.Dataset:
     try:
         ds = xr.open_dataset(path, engine="netcdf4")
         if not ds.variables:
+            if ds.attrs.get("quantity") == "study":
+                raise FileFormatError(
+                    f"{path} is a study", reason="it has a Dataset for each leaf", fix="xbp.open_study(path)"
+                )
             raise ValueError("it holds no variables")
         return ds
+    except FileFormatError:
+        raise
     except HDF5_ERRORS as error:
         raise FileFormatError(
             f"{path} cannot be read as netCDF",
             reason=f"{type(error).__name__}: {error}",
             fix="it may be truncated: copy it again from its source",
         ) from error
+
+
+def _decline_tree(file: h5py.File) -> str | None:
+    """Decline groups that hold one another: the netCDF library ends the whole process on them."""
+    seen, waiting = set(), [file["/"]]
+    while waiting:
+        group = waiting.pop()
+        here = h5py.h5o.get_info(group.id).addr
+        if here in seen:
+            return f"its group {group.name} is in several places"
+        seen.add(here)
+        kinds = {name: group.get(name, getclass=True) for name in group}
+        waiting += [group[name] for name, kind in kinds.items() if kind is h5py.Group]
+    return None
 
 
 #: What a tree of Datasets may hold in all, uncompressed, to be read into memory.
@@ -236,7 +256,11 @@ def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
             with xr.open_datatree(where, engine="netcdf4", cache=False) as tree:
                 if tree.nbytes > _MAX_BYTES:
                     raise ValueError(f"it claims to hold {tree.nbytes / 1e9:.3g} GB")
-                return tree.load()
+                # tree.load() would leave in the file whatever is no dask array.
+                loaded = {node.path: node.to_dataset(inherit=False).load() for node in tree.subtree}
+                return xr.DataTree.from_dict(loaded, name=tree.name)
+    except XbpError:
+        raise
     except HDF5_ERRORS as error:
         reason = f"{type(error).__name__}: {error}"
     raise FileFormatError(

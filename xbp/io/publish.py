@@ -34,12 +34,12 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[tuple
     Raises
     ------
     FileFormatError
-        If the file exists and `overwrite` is not given, or its folder does not exist.
+        If the file exists and `overwrite` is not given, its folder does not exist, or it cannot be written.
     """
     try:
         target = Path(path).resolve()  # a link stays a link to the new file
         is_folder = target.is_dir()
-    except (TypeError, ValueError, OSError) as error:
+    except (TypeError, ValueError, OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a file's path as text") from error
     if is_folder or not target.parent.is_dir():
         raise FileFormatError(
@@ -47,19 +47,29 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[tuple
             reason="it is a folder" if is_folder else f"the folder {target.parent} does not exist",
             fix="name a file in a folder that exists",
         )
-    if target.exists() and not overwrite:
-        raise _exists(target)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(handle)
+    temporary = None
     try:
+        if target.exists() and not target.is_file():
+            raise FileFormatError(f"cannot write {target}", reason="it is a device or a pipe", fix="name a file")
+        if target.exists() and not overwrite:
+            raise _exists(target)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".xbp.", suffix=".part")
+        os.close(handle)
         yield temporary, target
         _give_permissions(temporary, target)
         if overwrite:
             os.replace(temporary, target)
         else:
             _publish(temporary, target)
+    except OSError as error:
+        # Not its text, which would name the temporary file.
+        raise FileFormatError(
+            f"cannot write {target}",
+            reason=error.strerror or str(error),
+            fix="see that you may write there, that there is room on the disk, and that the name is not too long",
+        ) from error
     finally:
-        if os.path.exists(temporary):
+        if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
 
 

@@ -33,6 +33,8 @@ _MAX_CALLS = 5000
 _AT_LIMIT = 1e-5
 # An error this many times the parameter and its start says that the data do not depend on it: the fit went astray.
 _ASTRAY = 1e3
+# Above this correlation two parameters are one.
+_ONE_SUM = 1 - 1e-10
 
 # Reduced χ², relative residual, lowest and highest x, number of points: what `Fitted` holds beside the parameters.
 _OTHERS = 5
@@ -169,14 +171,18 @@ def fit(
     _require_within(worker, chosen)
     mask = select_range(signal.source, along, x_range, name="x_range")
     name = model if isinstance(model, str) else worker.name
+    x = value[along].values[mask].astype(float) * x_factor
+    guess = _guess_of(model, worker, names, chosen)
+    if not isinstance(model, str):
+        _require_curve(worker, x, guess(x, x) | chosen.start | chosen.fixed)
     fitted = fit_everywhere(
         value.isel({along: mask}) * y_factor,
         None if signal.std is None else signal.std.isel({along: mask}) * y_factor,
         along,
-        value[along].values[mask].astype(float) * x_factor,
+        x,
         worker,
         chosen,
-        guess=_guess_of(model, worker, names, chosen),
+        guess=guess,
     )
     answer: xr.Dataset = result_table(
         signal,
@@ -245,6 +251,22 @@ def _require_within(model: Any, chosen: Choices) -> None:
             raise QuantityError(
                 f"{name} is {value:g}", reason=f"the model has it from {low:g} to {high:g}", fix="choose it within"
             )
+
+
+def _require_curve(worker: Any, x: np.ndarray, start: Mapping[str, float]) -> None:
+    """Call a model that is not ours once, and refuse what is no curve."""
+    parameters = worker.make_params(**{name: float(value) for name, value in start.items()})
+    try:
+        with np.errstate(all="ignore"):
+            y = np.asarray(worker.eval(parameters, **dict.fromkeys(worker.independent_vars, x)))
+        if y.dtype.kind not in "fiu" or y.shape not in ((), x.shape):
+            raise TypeError(f"it returns {y.dtype} of the shape {y.shape} for {x.size} points")
+    except Exception as error:  # of a function that is not ours
+        raise QuantityError(
+            f"the model {worker.name} failed: {type(error).__name__}: {error}",
+            reason="it is called with the whole coordinate as one array, and returns as many real numbers",
+            fix="a function like lambda E, a, b: a + b * E",
+        ) from error
 
 
 def _guess_of(model: Any, worker: Any, names: list[str], chosen: Choices) -> Guess:
@@ -389,8 +411,11 @@ def _fit_one(
     found = [*values, *stds, *correlation.ravel(), chi2, np.sqrt(np.mean(residual_size**2))]
     if not np.isfinite(found).all():
         return row, STATUSES.index(FAILED)
-    # A parameter that may be zero, as gamma is in an insulator, may have any error beside its value.
-    if any(best[n].min >= 0 and s > _ASTRAY * max(v, begin[n]) for n, v, s in zip(names, values, stds, strict=True)):
+    # Two parameters of which the data fix one sum; and such as have no influence. One that may be zero, as gamma is in
+    # an insulator, may have any error beside its value.
+    if (np.abs(correlation - np.eye(n)) > _ONE_SUM).any() or any(
+        best[n].min >= 0 and s > _ASTRAY * max(v, begin[n]) for n, v, s in zip(names, values, stds, strict=True)
+    ):
         return row, STATUSES.index(UNDETERMINED)
     row[: len(found)] = found
     return row, STATUSES.index(OK)

@@ -28,6 +28,9 @@ Method = Literal["lognormal", "quadratic", "gaussian"]
 # one would for a single number, hence twice this for its height.
 _SIGNIFICANT = 2.5
 
+# A rise by less than this part of a maximum is no other maximum, however small the noise.
+_RIPPLE = 0.02
+
 #: The square of what is beyond is no number any more: errors of 1e-320 or 1e300 are none.
 WEIGHABLE = (1e-150, 1e150)
 
@@ -345,7 +348,7 @@ def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[fl
 
     The spectrum is smoothed over three bins, or a tenth of the energy to each side where these are more: a boson peak
     is broad, and finely stepped noise is not. The most prominent maximum above its noise counts, and the range goes
-    down both its sides to half its height or to where it rises above its noise again.
+    down both its sides to half its height or to where it rises again, above its noise and by 2 % of its prominence.
 
     Parameters
     ----------
@@ -375,7 +378,8 @@ def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[fl
         noise = float(np.median(std[usable][near])) if std is not None else _scatter(y[near] if near.sum() > 4 else y)
         needed = max(2 * _SIGNIFICANT * noise / np.sqrt(n_smoothed[top]), least)
         if properties["prominences"][i] >= needed:
-            left, right = _foot(smooth[top::-1], needed), _foot(smooth[top:], needed)
+            rise = max(needed, _RIPPLE * float(properties["prominences"][i]))
+            left, right = _foot(smooth[top::-1], rise), _foot(smooth[top:], rise)
             return float(x[top - left]), float(x[top + right])
     return None
 

@@ -108,11 +108,18 @@ def fit_heat_capacity(
             fix="data.bp.to_molar('atoms', mass=..., molar_mass=..., atoms=...) first",
         ) from error
     chosen = choices(list(_NAMES), parameter_units(row, "K", "J/mol/K"), start, fixed, bounds, row)
-    positive = {name: (0.0, np.inf) for name in _NAMES if name != "gamma"}
-    chosen = Choices(chosen.start, chosen.fixed, positive | chosen.bounds)
-    for name, number in chosen.fixed.items():
-        if name != "gamma" and (number < 0 or (number == 0 and name.startswith("theta"))):
-            raise QuantityError(f"{name} is fixed at {number:g}", reason="it is positive", fix="fix it above 0")
+    limits = {}
+    for name in _NAMES:
+        low, high = chosen.bounds.get(name, (-np.inf, np.inf))
+        if name != "gamma":
+            said = [number for given in (chosen.start, chosen.fixed) for key, number in given.items() if key == name]
+            if high <= 0 or any(number < 0 or (number == 0 and name.startswith("theta")) for number in said):
+                raise QuantityError(
+                    f"{name} is {min(said, default=high):g}", reason="it is positive", fix="choose it above 0"
+                )
+            low = max(low, 0.0)
+        limits[name] = (low, high)
+    chosen = Choices(chosen.start, chosen.fixed, limits)
     mask = select_range(signal.source, "temperature", T_range, name="T_range")
     fitted = fit_everywhere(
         value.isel(temperature=mask) * factor,
@@ -179,8 +186,9 @@ def _derived(fitted: Fitted, per_atom: bool) -> dict[str, tuple[Any, str, str]]:
         unphysical = unphysical | (modes > _MOST_MODES)
     peak = fitted.status
     for said, where in (
-        (NO_MAXIMUM, energy.isnull()), (AT_EDGE, hidden),
-        (UNDETERMINED, energy_std >= energy), (UNPHYSICAL, unphysical),
+        # First what makes the rest meaningless.
+        (UNPHYSICAL, unphysical), (NO_MAXIMUM, energy.isnull()), (AT_EDGE, hidden),
+        (UNDETERMINED, energy_std >= energy),
     ):  # fmt: skip
         peak = peak.where((peak != OK) | ~where, said)
     energy, energy_std = energy.where(~hidden), energy_std.where(~hidden)
@@ -242,6 +250,8 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     mev = axis * convert_factor(str(grid["E"].attrs["units"]), "meV", name="E", energy=True)
     names = [name for name in _NAMES if name != "gamma"]
     correlation = data["correlation"].sel(parameter=names, other_parameter=names)
+    if correlation.chunks is not None:
+        correlation = correlation.chunk({"parameter": -1, "other_parameter": -1})
     value, std = xr.apply_ufunc(
         _dos_one,
         *(data[name] for name in names),

@@ -71,7 +71,7 @@ def heat_capacity(
             raise QuantityError("there are many fits", reason="one curve is drawn", fix="choose one: fit.isel(...)")
         numbers = {name: float(table[name]) for name in _NAMES}
     plain: Any = signal.source
-    reduced = read(reduced_heat_capacity(plain, f"{numbers.get('gamma', 0.0)!r} J/mol/K^2"))
+    reduced = read(reduced_heat_capacity(plain, f"{numbers['gamma']!r} J/mol/K^2" if numbers else 0.0))
     value = reduced.value.compute()
     T, units = value["temperature"], value["temperature"].attrs["units"]
     axes = axes_of(ax)
@@ -91,6 +91,8 @@ def heat_capacity(
         said = f"$k_B\\theta_E$ = {with_error(energy, std)} meV"
         if str(table["peak_status"].values) == OK:
             said += f", maximum of $g/E^2$ {with_error(float(table['energy']), float(table['energy_std']))} meV"
+        else:
+            said += f"; $g/E^2$: {table['peak_status'].values}"
         axes.set_title(said, fontsize="small")
     axes.legend(frameon=False, fontsize="small")
     axes.yaxis.set_major_formatter(in_powers(power))

@@ -43,9 +43,11 @@ _BEYOND = "beyond the axis"
 _DENSE = 150
 #: The figure of a peak reaches to this multiple of the highest energy fitted, and up to this multiple of its height
 #: where there is something higher, as an elastic line is.
-_REACH, _HEADROOM = 3.0, 1.6
+_REACH, _HEADROOM = 2.0, 1.6
 #: B(E) falls off so fast that an elastic line is this many times higher than the rest, nineteen of twenty bins.
 _OUTSHINES, _REST = 8.0, 95
+#: Densities, whose height above 0 is what they say.
+_FROM_NOTHING = ("vibrational_dos", "generalized_dos")
 
 
 @like_xarray
@@ -193,10 +195,13 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     power = power_of(value)
     axes.yaxis.set_major_formatter(in_powers(power))
     axes.set(xlabel=label(SYMBOLS.get(dim, dim), value[dim].attrs.get("units", "1")), ylabel=signal_label(value, power))
-    finite = value.values[np.isfinite(value.values)]
-    if dim == "E" and signal.quantity.name == "reduced_dos" and finite.size:
-        rest = float(np.percentile(finite, _REST))
-        if finite.max() > _OUTSHINES * rest > 0:
+    if signal.quantity.name in _FROM_NOTHING and "ylim" not in kwargs and not (value < 0).any():
+        axes.set_ylim(0, None)
+    if dim == "E" and signal.quantity.name == "reduced_dos":
+        # On the side of energy gain B is noise over next to nothing.
+        loss = value.where(value.E > 0).values
+        rest = float(np.percentile(loss[np.isfinite(loss)], _REST)) if np.isfinite(loss).any() else 0.0
+        if float(value.max()) > _OUTSHINES * rest > 0:
             _up_to(axes, value, _HEADROOM * rest)
     return axes
 
@@ -212,9 +217,14 @@ def _is_line(value: xr.DataArray, std: xr.DataArray | None) -> bool:
 
 @like_xarray
 def peak(
-    data: xr.DataArray | xr.Dataset, peak: xr.Dataset | None = None, ax: Axes | None = None, **kwargs: Any
+    data: xr.DataArray | xr.Dataset,
+    peak: xr.Dataset | None = None,
+    ax: Axes | None = None,
+    *,
+    E_range: Any = None,
+    **kwargs: Any,
 ) -> Axes:
-    """Draw a spectrum with the peak fitted to it, from 0 to three times the energies fitted.
+    """Draw a spectrum with the peak fitted to it, from 0 to twice the energies fitted.
 
     Parameters
     ----------
@@ -225,6 +235,8 @@ def peak(
         What `boson_peak` returned for this spectrum.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
+    E_range : pair of scalars with units, optional
+        Energies to show, in place of those.
     **kwargs
         For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
         ``yticks`` as xarray's own figures take them.
@@ -242,6 +254,8 @@ def peak(
         return _peak_energies(data, ax, **kwargs)
     axes = cut(data, ax, **kwargs)
     if peak is None:
+        if E_range is not None:
+            _show(axes, data, E_range, np.nan)
         return axes
     table = unwrap(peak)[0].compute()
     energies = table_signal(table, "boson_peak", "energy").value
@@ -254,6 +268,7 @@ def peak(
     _require_units(table.height, read(data).value)
     if str(table.status.values) != OK:
         axes.set_title(f"no peak: {table.status.values}", fontsize="small")
+        _show(axes, data, E_range, float(table.E_high))
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
     numbers = {str(name): float(v) for name, v in table.data_vars.items() if name != "status"}
@@ -265,18 +280,23 @@ def peak(
     if "chi2_reduced" in numbers:
         quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}"
     axes.set_title(f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
-    _show(axes, read(data).value, float(table.E_high), numbers["height"])
+    _show(axes, data, E_range, float(table.E_high), numbers["height"])
     return axes
 
 
-def _show(axes: Axes, value: xr.DataArray, fitted_to: float, height: float) -> None:
+def _show(axes: Axes, data: Any, E_range: Any, fitted_to: float, height: float | None = None) -> None:
     """Set the limits to where the peak is; what lies far above and beside it would make it small."""
-    right = _REACH * fitted_to
-    if float(value.E[-1]) > right:
-        axes.set_xlim(0, right)
-    inside = value.where((value.E > 0) & (right >= value.E)).values
-    if np.nanmax(inside) > 2 * _HEADROOM * height:
-        _up_to(axes, value, _HEADROOM * height)
+    value = read(data).value
+    left, right = 0.0, min(_REACH * fitted_to, float(value.E[-1])) if np.isfinite(fitted_to) else float(value.E[-1])
+    if E_range is not None:
+        left, right = interval(E_range, read(data).source, "E", name="E_range")
+    axes.set_xlim(left, right)
+    shown = value.where((left <= value.E) & (right >= value.E))
+    highest = float(shown.where(value.E > 0).max())
+    if height is not None and highest > 2 * _HEADROOM * height:
+        _up_to(axes, shown, _HEADROOM * height)
+    elif highest > 0 and float(value.max()) > highest:
+        _up_to(axes, shown, 1.05 * highest)
 
 
 def _up_to(axes: Axes, value: xr.DataArray, top: float) -> None:
@@ -288,6 +308,8 @@ def _up_to(axes: Axes, value: xr.DataArray, top: float) -> None:
     said = f"up to {float(value.max()) / 10.0**power:.3g} beyond the axis"
     for text in [text for text in axes.texts if text.get_gid() == _BEYOND]:
         text.remove()
+    if float(value.max()) <= top:
+        return
     axes.text(0.02, 0.98, said, transform=axes.transAxes, va="top", fontsize="x-small", color=GREY, gid=_BEYOND,
               bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
 

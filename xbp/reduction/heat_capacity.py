@@ -26,7 +26,9 @@ _AMOUNTS = ("atoms", "formula units")
 _GIVEN_IN = {"mass": "mg", "molar_mass": "g/mol", "atoms": "1"}
 
 
-def to_molar(data: Data, per: Amount, *, mass: Any = None, molar_mass: Any = None, atoms: Any = None) -> Data:
+def to_molar(
+    data: Data, per: Amount | None = None, *, mass: Any = None, molar_mass: Any = None, atoms: Any = None
+) -> Data:
     r"""Return the heat capacity per mole.
 
     .. math:: C_m = C\,\frac{M}{m}\quad\text{(per mole of formula units)}, \quad C_m/N \text{ (per mole of atoms)}

@@ -95,8 +95,9 @@ def plot(
         )
     table = compare(study, among, heat_capacity=heat_capacity)
     curves = {leaf.name: curve for leaf in leaves if (curve := _curve(leaf)) is not None}
-    rows = -(-(len(curves) + 2) // 3)
-    columns = min(len(curves) + 2, 3)
+    # Four panels stand better two by two than three and one.
+    columns = 2 if len(curves) == 2 else min(len(curves) + 2, 3)
+    rows = -(-(len(curves) + 2) // columns)
     if figure is None:
         figure = plt.figure(figsize=(3.4 * columns, 2.9 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -194,12 +195,16 @@ def _energies(ax: Axes, table: xr.Dataset) -> None:
             ax.text(0.5, place, str(row.status.values), transform=ax.get_yaxis_transform(), ha="center", va="center",
                     color=GREY, bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
     mean, std = float(table.mean_energy), float(table.mean_energy_std)
-    if np.isfinite(mean):
+    if np.isfinite(mean) and int(table.n_energies) > 1:
         ax.axvspan(mean - std, mean + std, color=ORANGE, alpha=0.2, lw=0)
         ax.axvline(mean, color=ORANGE, lw=1)
         left_out = int((table.energy.notnull() & (table.compared == 0)).sum())
         said = f"\nof {int(table.n_energies)}, without the grey ones" if left_out else ""
         ax.set_title(f"mean {with_error(mean, std)} meV{said}", fontsize="small")
+    if (table.energy_std > 1.01 * table.statistical_std).any():
+        # So they are larger than those above the curves.
+        ax.text(0.98, 0.02, "errors with misfit and systematic", transform=ax.transAxes, fontsize="xx-small",
+                color=GREY, ha="right", va="bottom")  # fmt: skip
     ax.set_yticks(places, [_plain(name) for name in table.leaf.values.tolist()])
     ax.set_ylim(-0.7, places.max() + 0.7)
     ax.set_xlabel(label(r"$E_\mathrm{BP}$", "meV"))
@@ -211,7 +216,7 @@ def _reduced(ax: Axes, curves: dict[str, xr.Dataset], table: xr.Dataset) -> None
         # A curve is scaled by its own maximum, which is not the mean of Einstein modes.
         at = float(row.dos_peak) if np.isfinite(row.dos_peak) else float(row.energy)
         value = read(curve, "reduced_dos").value
-        if not (np.isfinite(at) and float(value.E[0]) <= at <= float(value.E[-1])):
+        if not (np.isfinite(row.energy) and np.isfinite(at) and float(value.E[0]) <= at <= float(value.E[-1])):
             continue
         height = float(value.interp(E=at))
         if np.isfinite(height) and height > 0:

@@ -17,7 +17,7 @@ from xbp.peaks.fits import Method
 from xbp.reduction import convert, cut_Q, to_bqe
 from xbp.schema import RESULTS, quantity_name, require_units
 from xbp.signal import read
-from xbp.status import STATUSES
+from xbp.status import OK, STATUSES
 from xbp.units import convert_factor
 
 #: Numbers of a table of results that are drawn, or told beside the energy, where they are known.
@@ -197,8 +197,10 @@ def _kind_of_table(table: str, ds: xr.Dataset) -> str:
     for key in others:
         if ds[key].ndim or ds[key].dtype.kind not in "fiu" or "units" not in ds[key].attrs:
             raise QuantityError(f"'{key}' is no number with units", reason="a leaf has one peak", fix="fit again")
-    if any(float(ds[key]) < 0 for key in needed if "status" not in key):
-        raise QuantityError("an energy, or its std, is negative", reason="it is not", fix="fit again")
+    if any(float(ds[key]) < 0 for key in needed if "status" not in key) or float(ds["energy"]) == 0:
+        raise QuantityError("an energy, or its std, is negative or zero", reason="it is not", fix="fit again")
+    if str(ds[status].values) == OK and not np.isfinite(float(ds["energy"])):
+        raise QuantityError("its status is 'ok' and its energy is none", reason="one of them is wrong", fix="fit again")
     _check_numbers(ds)
     return "stated" if not heat and str(ds.attrs.get("method")) == "stated" else table
 
@@ -211,9 +213,12 @@ def _require_whole_fit(ds: xr.Dataset) -> None:
     known = "correlation" in ds and ds["correlation"].dims == square and set(square) <= set(ds.coords)
     if not known or any(not set(numbers[::2]) <= set(ds[dim].values.tolist()) for dim in square):
         broken.append("correlation")
+    if not broken and str(ds["status"].values) == OK:
+        positive = ("theta_D", "theta_E", "sigma_E", "energy_E")
+        broken = [key for key in positive if not 0 < float(ds[key]) < np.inf]
     if broken:
         raise QuantityError(
-            f"'{broken[0]}' is missing, or is not of one fit",
+            f"'{broken[0]}' is missing, no positive number, or is not of one fit",
             reason="g(E) is computed from all parameters and their correlation",
             fix="pass the whole table that .bp.fit_heat_capacity() returned",
         )

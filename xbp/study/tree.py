@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -182,11 +184,13 @@ def new_study(
 
 def _check_name(name: Any, names: list[Any]) -> None:
     parts = name.split("/") if isinstance(name, str) else [""]
-    fits = all(part.strip() and part not in (".", "..") and part.isprintable() for part in parts)
-    if not fits or len(name) > _LONGEST_NAME:
+    # What netCDF takes for a name.
+    fits = all(re.match(r"\w", part) and part == part.strip() and part.isprintable() for part in parts)
+    if not fits or not unicodedata.is_normalized("NFC", name) or len(name) > _LONGEST_NAME:
         raise QuantityError(
             f"the leaf is called {str(name)[: 2 * _LONGEST_NAME]!r}",
-            reason=f"a name is a word, or words with slashes between them, of up to {_LONGEST_NAME} letters in all",
+            reason="a name is a word that begins with a letter or a digit, or such words with slashes between them, "
+            f"of up to {_LONGEST_NAME} letters in all",
             fix="'ins', or 'raman/532 nm'",
         )
     above = [other for other in names if isinstance(other, str) and name.startswith(f"{other}/")]
