@@ -186,3 +186,32 @@ def test_next_steps_fit_the_dimensions_and_say_that_they_ask(glass: xr.Dataset) 
             if p.default is p.empty and p.kind != p.VAR_KEYWORD
         ]  # fmt: skip
         assert (method in ASKS) == bool(needed) or method in ("to_vibrational_dos", "to_molar"), method
+
+
+def test_the_sample_of_a_heat_capacity_is_said() -> None:
+    T = np.linspace(2, 20, 40)
+    C = xbp.new_dataset("heat_capacity", T**3, units="uJ/K", coords={"temperature": (T, "K")})
+    C["C"].attrs |= {"sample_mass": "7.76 mg", "molar_mass": "60 g/mol"}
+    assert "  of the sample: mass 7.76 mg, molar mass 60 g/mol" in repr(C.bp)
+
+
+def test_an_elastic_line_in_a_density_of_states_is_noticed() -> None:
+    E = np.linspace(0.1, 40, 400)
+    for center, expected in ((1.0, True), (20.0, False)):
+        g = xbp.new_dataset("vibrational_dos", np.exp(-((E - center) ** 2)), units="1/meV", coords={"E": (E, "meV")})
+        assert ("elastic line" in repr(g.bp)) is expected
+
+
+def test_an_unphysical_heat_capacity_says_why() -> None:
+    """Thrice the modes of a solid: whatever else is wrong with the peak, this is said."""
+    C = xbp.models.evaluate(
+        "debye_einstein", np.geomspace(2, 300, 80), gamma=0, n_D=2.4, theta_D=260, n_E=0.6, theta_E=72, sigma_E=40
+    )
+    C["C"].attrs["amount"] = "atoms"
+    fit = C.bp.fit_heat_capacity(fixed={"gamma": 0})
+    assert str(fit.peak_status.values) == "unphysical"
+    assert "in all 3 per mole of atoms" in repr(fit.bp)
+    assert "molar mass" in repr(fit.bp)
+    study = xbp.new_study({"cp": fit})
+    for which in ("peak", "einstein"):
+        assert str(study.bp.compare(heat_capacity=which).status.values[0]) == "unphysical"

@@ -245,3 +245,34 @@ def test_the_table_of_a_heat_capacity_fit_is_drawn_with_the_data_it_is_of() -> N
     assert one.get_title() == other.get_title()
     for a, b in zip(one.lines, other.lines, strict=True):
         np.testing.assert_allclose(a.get_xydata(), b.get_xydata())
+
+
+def test_energy_gain_does_not_hide_the_peak() -> None:
+    """At low temperature B on the side of energy gain is noise times exp(E/kT): 10²⁰ times the peak."""
+    E = np.linspace(-20, 40, 241)
+    B = np.exp(-(np.log(np.abs(E).clip(0.1) / 6) ** 2) / 0.72) + np.where(E < 0, np.exp(-2 * E), 0)
+    data = xbp.new_dataset("reduced_dos", B, units="angstrom**2/meV**2", coords={"E": (E, "meV")})
+    peak = data.bp.boson_peak(E_range=(2, 15))
+    ax = data.bp.plot.peak(peak)
+    assert ax.get_xlim() == pytest.approx((0, 30))
+    assert 1 < ax.get_ylim()[1] < 2
+    assert not ax.texts
+    assert data.bp.plot.peak(peak, E_range=("2 meV", "12 meV")).get_xlim() == pytest.approx((2, 12))
+    assert 1 < data.bp.plot.cut().get_ylim()[1] < 2
+
+
+def test_the_study_of_one_energy_has_no_mean() -> None:
+    b = xbp.models.evaluate("lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6)
+    one, two = xbp.new_study({"ins": b}), xbp.new_study({"ins": b, "raman": xbp.stated_energy("6 meV", reference="x")})
+    titles = [[ax.get_title() for ax in study.bp.plot().axes] for study in (one, two)]
+    assert not any("mean" in title for title in titles[0])
+    figure = xbp.new_study({"a": b, "b": b}).bp.plot()
+    assert [ax.get_subplotspec().colspan.start for ax in figure.axes] == [0, 1, 0, 1]
+
+
+def test_a_heat_capacity_of_a_whole_sample_is_drawn() -> None:
+    T = np.linspace(2, 20, 40)
+    C = xbp.new_dataset("heat_capacity", T**3, units="uJ/K", coords={"temperature": (T, "K")})
+    assert "J K" in C.bp.plot.heat_capacity().get_ylabel()
+    with pytest.raises(QuantityError, match="per='atoms'"):
+        C.bp.to_molar(mass="5 mg", molar_mass="60 g/mol")

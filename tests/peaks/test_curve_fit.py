@@ -229,3 +229,24 @@ def test_values_that_the_model_has_no_place_for() -> None:
     ):  # fmt: skip
         with pytest.raises(QuantityError):
             data.bp.fit("lognormal", **kw)
+
+
+@pytest.mark.parametrize(
+    "model", [lambda E, a: None, lambda E, a: "a", lambda E, a: a * 1j * E, lambda E, a: np.ones(3) * a, lambda E, a: {}["k"]]
+)  # fmt: skip
+def test_functions_that_are_no_curve(model: object) -> None:
+    data = xbp.models.evaluate("lognormal", E, energy="5.5 meV", height=2, sigma=0.6)
+    with pytest.raises(QuantityError, match="failed"):
+        data.bp.fit(model, start={"a": 1})
+
+
+def test_two_parameters_that_are_one_are_undetermined() -> None:
+    data = xbp.new_dataset("reduced_dos", 2 + 3 * E + np.sin(7 * E), units="1/meV**3", coords={"E": (E, "meV")})
+    found = data.bp.fit(lambda E, a, b, c: a + b + c * E, start={"a": 1, "b": 1, "c": 0})
+    assert str(found.status.values) == "undetermined"
+    assert str(data.bp.fit(lambda E, a, c: a + c * E, start={"a": 1, "c": 0}).status.values) == "ok"
+
+
+def test_a_spectrum_of_nothing_is_fitted() -> None:
+    data = xbp.new_dataset("reduced_dos", 0 * E, units="1/meV**3", coords={"E": (E, "meV")})
+    assert str(data.bp.fit(lambda E, a, b: a + b * E, start={"a": 1, "b": 1}).status.values) in ("ok", "fit failed")

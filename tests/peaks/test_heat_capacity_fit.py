@@ -235,3 +235,27 @@ def test_what_no_solid_can_be_is_said() -> None:
         == "unphysical"
     )
     assert "unphysical" in repr(fit.bp)
+
+
+def test_parameters_are_positive_whatever_is_said_of_them() -> None:
+    ds = measured()
+    for kw in (
+        {"bounds": {"theta_D": (-5, -1)}},
+        {"start": {"theta_D": -5}},
+        {"fixed": {"theta_E": 0}},
+        {"fixed": {"gamma": 1e300}},
+    ):
+        with pytest.raises(QuantityError):
+            ds.bp.fit_heat_capacity(**kw)
+    with pytest.raises(TemperatureError, match="between"):
+        ds.assign_coords(
+            temperature=("temperature", ds.temperature.values * 1e290, {"units": "K"})
+        ).bp.fit_heat_capacity()
+
+
+def test_the_dos_of_a_fit_in_chunks() -> None:
+    ds = measured()
+    whole = ds.bp.fit_heat_capacity().bp.fitted_dos(np.linspace(0.1, 20, 9))
+    chunked = ds.chunk(temperature=-1).bp.fit_heat_capacity().bp.fitted_dos(np.linspace(0.1, 20, 9))
+    np.testing.assert_array_equal(chunked.g, whole.g)
+    np.testing.assert_array_equal(chunked.g_std, whole.g_std)

@@ -261,6 +261,15 @@ def test_the_peak_of_measured_glasses_is_found_without_a_range(shared_data: Path
     assert 200 < float(found.E_high) < 300
 
 
+def test_a_split_peak_is_found_without_a_range(shared_data: Path) -> None:
+    """Two lines 13 1/cm apart make one boson peak, on which a dip of half a percent is no valley."""
+    ds = open_labspec(shared_data / "raman" / "labram_wn.txt", temperature="295 K")
+    constant, linear = (ds.bp.to_reduced_raman(coupling=c).bp.boson_peak() for c in ("constant", "linear"))
+    assert (str(constant.status.values), str(linear.status.values)) == ("ok", "ok")
+    assert (float(constant.energy), float(linear.energy)) == pytest.approx((66.3, 62.8), abs=0.5)
+    assert "beware" in repr(constant.bp)
+
+
 def test_a_band_is_no_boson_peak(shared_data: Path) -> None:
     """A spectrum that begins at 580 1/cm has none, and its bands are not taken for one."""
     ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm")

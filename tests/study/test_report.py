@@ -153,3 +153,13 @@ def test_the_command(b: xr.Dataset, tmp_path: Path) -> None:
         assert run.exit_code == 1
         assert "Traceback" not in run.output
     assert not (tmp_path / "x.html").exists()
+
+
+def test_the_page_does_not_replace_the_study(tmp_path: Path) -> None:
+    path = tmp_path / "s.nc"
+    xbp.new_study({"ins": xbp.stated_energy("5.5 meV", reference="x")}).bp.to_netcdf(path)
+    before = path.read_bytes()
+    result = CliRunner().invoke(main, ["report", str(path), "-o", str(path), "--overwrite"])
+    assert result.exit_code == 2
+    assert "replace the study" in result.output
+    assert path.read_bytes() == before
