@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 import xarray as xr
 
 import xbp
-from xbp.accessor import BosonPeakAccessor, PlotAccessor
+from xbp.accessor import BosonPeakAccessor, PlotAccessor, StudyAccessor
 
 METHODS = [n for n, m in inspect.getmembers(BosonPeakAccessor, inspect.isfunction) if not n.startswith("_")]
 
@@ -24,6 +25,19 @@ def test_every_figure_too(name: str) -> None:
     function = list(inspect.signature(getattr(xbp.plot, name)).parameters.values())[1:]
     passed_on = {"E_range", "peak", "add_colorbar"} if name == "map" else set()
     assert [p.name for p in method] == [p.name for p in function if p.name not in passed_on]
+
+
+@pytest.mark.parametrize("accessor", [BosonPeakAccessor, PlotAccessor, StudyAccessor])
+def test_help_on_a_method_explains_every_argument_of_it(accessor: type) -> None:
+    for name, method in inspect.getmembers(accessor, inspect.isfunction):
+        if name.startswith("_"):
+            continue
+        text = inspect.getdoc(method) or ""
+        assert "Same as `xbp." in text, name
+        for argument in list(inspect.signature(method).parameters.values())[1:]:
+            assert re.search(rf"^[\w, *]*\b{argument.name}\b", text, re.MULTILINE), (name, argument.name)
+        assert not re.search(r"^(data|trajectory|study) : ", text, re.MULTILINE), name
+        assert ">>>" not in text  # tested where they stand
 
 
 def test_what_goes_in_comes_out(glass: xr.Dataset) -> None:

@@ -4,6 +4,7 @@
 here, and on DataTree, whose methods are those of `xbp.study`.
 """
 
+import sys as _sys
 from importlib.metadata import version as _version
 
 from xbp import accessor, errors, md, models, plot, study, tutorial
@@ -67,6 +68,10 @@ from xbp.study import new_study, open_study, stated_energy
 # These stand above the engine, whose answers they compare, and are found among its functions all the same.
 md.compare_fluctuations = compare_fluctuations
 md.lammps.cooling_series, md.lammps.size_series = cooling_series, size_series
+
+accessor.adopt_docstrings(
+    _sys.modules[__name__], accessor.BosonPeakAccessor, accessor.PlotAccessor, accessor.StudyAccessor
+)
 
 __version__ = _version("xbp")
 

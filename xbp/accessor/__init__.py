@@ -14,6 +14,7 @@ import xarray as xr
 
 from xbp import io, peaks, reduction
 from xbp.accessor.corrections import CorrectionMethods
+from xbp.accessor.docstrings import adopt_docstrings
 from xbp.accessor.figures import PlotAccessor
 from xbp.accessor.study import StudyAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
@@ -26,7 +27,7 @@ from xbp.reduction.heat_capacity import Amount
 from xbp.reduction.powder import KiOverKf, Variance
 from xbp.units import Frequency
 
-__all__ = ["BosonPeakAccessor", "PlotAccessor", "StudyAccessor"]
+__all__ = ["BosonPeakAccessor", "PlotAccessor", "StudyAccessor", "adopt_docstrings"]
 
 Data = Any  # what goes in comes out: a DataArray or a Dataset
 
