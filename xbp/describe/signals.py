@@ -106,7 +106,7 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
                 f"  beware: it is highest at {at:.3g}{units_of(value.E)}, its low end: an elastic line may be in it, "
                 "which .bp.mask_elastic(...) of S(Q,E) takes out, or E_range="
             )
-    if row.name == "heat_capacity" and value.attrs.get("amount"):
+    if row.name == "heat_capacity" and isinstance(value.attrs.get("amount"), str):
         lines[0] += f" per mole of {value.attrs['amount']}"
         most = float(value.max()) if value.attrs["amount"] == "atoms" and value.chunks is None else 0.0
         if most > _MOST_HEAT:

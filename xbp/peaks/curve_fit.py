@@ -15,7 +15,14 @@ from xbp.errors import QuantityError, RangeError, XbpError
 from xbp.grid import select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
 from xbp.peaks.fits import WEIGHABLE
-from xbp.peaks.parameters import Choices, choices
+from xbp.peaks.parameters import (
+    Choices,
+    choices,
+    lmfit_parameters,
+    parameters_of,
+    require_columns,
+    require_within,
+)
 from xbp.signal import read, result_table
 from xbp.status import AT_BOUND, FAILED, NO_DATA, OK, STATUSES, TOO_FEW, UNDETERMINED
 from xbp.units import convert_factor
@@ -167,8 +174,8 @@ def fit(
         y_factor = convert_factor(signal.units, own_y, name=f"'{value.name}'")
         units = parameter_units(row, own_x, own_y)
     chosen = choices(names, units, start, fixed, bounds, row)
-    _require_columns(names, along, value)
-    _require_within(worker, chosen)
+    require_columns(names, along, value)
+    require_within(worker, chosen)
     mask = select_range(signal.source, along, x_range, name="x_range")
     name = model if isinstance(model, str) else worker.name
     x = value[along].values[mask].astype(float) * x_factor
@@ -222,35 +229,6 @@ def _worker(model: Any) -> Any:
             fix="lmfit.Model(function, independent_vars=['E'])",
         )
     return worker
-
-
-def parameters_of(model: Any) -> list[str]:
-    """Return the parameters of an lmfit Model that are fitted, without those that it computes from them."""
-    return [str(name) for name, p in model.make_params().items() if not p.expr]
-
-
-def _require_columns(names: list[str], along: str, value: xr.DataArray) -> None:
-    """Refuse parameters that would stand where something else of the table stands."""
-    taken = {"correlation", "chi2_reduced", "relative_residual", "n_points", "status", "parameter", "other_parameter"}
-    taken |= {f"{along}_low", f"{along}_high", *(f"{name}_std" for name in names), *map(str, value.coords)}
-    for name in names:
-        if name in taken | set(map(str, value.dims)):
-            raise QuantityError(
-                f"the model has a parameter {name!r}",
-                reason="the table of results, or the data, have something else of that name",
-                fix="rename the parameter in the function",
-            )
-
-
-def _require_within(model: Any, chosen: Choices) -> None:
-    """Refuse values that the model itself has no place for, such as a negative width."""
-    parameters = model.make_params()
-    for name, value in (chosen.start | chosen.fixed).items():
-        low, high = chosen.bounds.get(name, (parameters[name].min, parameters[name].max))
-        if not low <= value <= high:
-            raise QuantityError(
-                f"{name} is {value:g}", reason=f"the model has it from {low:g} to {high:g}", fix="choose it within"
-            )
 
 
 def _require_curve(worker: Any, x: np.ndarray, start: Mapping[str, float]) -> None:
@@ -370,7 +348,7 @@ def _fit_one(
     free = n - len(chosen.fixed)
     if x.size <= free:
         return row, STATUSES.index(NO_DATA if x.size == 0 else TOO_FEW)
-    parameters = _parameters(model, chosen, guess(x, y) | chosen.start | chosen.fixed)
+    parameters = lmfit_parameters(model, chosen, guess(x, y) | chosen.start | chosen.fixed)
     begin = {name: parameters[name].value for name in names}
     variables = dict.fromkeys(model.independent_vars, x)
 
@@ -419,20 +397,3 @@ def _fit_one(
         return row, STATUSES.index(UNDETERMINED)
     row[: len(found)] = found
     return row, STATUSES.index(OK)
-
-
-def _parameters(model: Any, chosen: Choices, start: dict[str, float]) -> Any:
-    """Return lmfit Parameters with start, bounds and what is fixed."""
-    parameters = model.make_params()
-    for name in parameters_of(model):
-        p = parameters[name]
-        low, high = chosen.bounds.get(name, (p.min, p.max))
-        if name in chosen.fixed:
-            p.set(value=chosen.fixed[name], min=-np.inf, max=np.inf, vary=False)
-            continue
-        # A guess outside the bounds goes well inside: at a bound lmfit has no slope to go along.
-        value = start.get(name, p.value)
-        span = high - low if np.isfinite(high - low) else max(abs(value), 1.0)
-        value = float(np.clip(value, low + 1e-3 * span, high - 1e-3 * span))
-        p.set(value=value, min=low, max=high)
-    return parameters

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from xbp.errors import QuantityError
 from xbp.models.catalogue import NamedModel
 from xbp.units import magnitude
 
-__all__ = ["Choices", "choices"]
+__all__ = ["Choices", "choices", "lmfit_parameters", "parameters_of", "require_columns", "require_within"]
 
 
 #: No parameter is larger, and its powers would be no numbers.
@@ -89,3 +90,49 @@ def choices(
                     fix="choose it inside",
                 )
     return made
+
+
+def parameters_of(model: Any) -> list[str]:
+    """Return the parameters of an lmfit Model that are fitted, without those that it computes from them."""
+    return [str(name) for name, p in model.make_params().items() if not p.expr]
+
+
+def lmfit_parameters(model: Any, chosen: Choices, start: dict[str, float]) -> Any:
+    """Return lmfit Parameters with start, bounds and what is fixed."""
+    parameters = model.make_params()
+    for name in parameters_of(model):
+        p = parameters[name]
+        low, high = chosen.bounds.get(name, (p.min, p.max))
+        if name in chosen.fixed:
+            p.set(value=chosen.fixed[name], min=-np.inf, max=np.inf, vary=False)
+            continue
+        # A guess outside the bounds goes well inside: at a bound lmfit has no slope to go along.
+        value = start.get(name, p.value)
+        span = high - low if np.isfinite(high - low) else max(abs(value), 1.0)
+        value = float(np.clip(value, low + 1e-3 * span, high - 1e-3 * span))
+        p.set(value=value, min=low, max=high)
+    return parameters
+
+
+def require_columns(names: list[str], along: str, value: xr.DataArray) -> None:
+    """Refuse parameters that would stand where something else of the table stands."""
+    taken = {"correlation", "chi2_reduced", "relative_residual", "n_points", "status", "parameter", "other_parameter"}
+    taken |= {f"{along}_low", f"{along}_high", *(f"{name}_std" for name in names), *map(str, value.coords)}
+    for name in names:
+        if name in taken | set(map(str, value.dims)):
+            raise QuantityError(
+                f"the model has a parameter {name!r}",
+                reason="the table of results, or the data, have something else of that name",
+                fix="rename the parameter in the function",
+            )
+
+
+def require_within(model: Any, chosen: Choices) -> None:
+    """Refuse values that the model itself has no place for, such as a negative width."""
+    parameters = model.make_params()
+    for name, value in (chosen.start | chosen.fixed).items():
+        low, high = chosen.bounds.get(name, (parameters[name].min, parameters[name].max))
+        if not low <= value <= high:
+            raise QuantityError(
+                f"{name} is {value:g}", reason=f"the model has it from {low:g} to {high:g}", fix="choose it within"
+            )

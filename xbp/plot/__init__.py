@@ -4,7 +4,8 @@ from xbp.plot.axes import COLORS
 from xbp.plot.explore import explore
 from xbp.plot.fluctuations import field_correlations, fluctuations
 from xbp.plot.heat_capacity import heat_capacity
-from xbp.plot.signals import correlation, cut, map, peak, scaling
+from xbp.plot.scaling import correlation, scaling
+from xbp.plot.signals import cut, map, peak
 
 __all__ = [
     "COLORS",

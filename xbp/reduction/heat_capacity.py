@@ -79,7 +79,7 @@ def to_molar(
     unit, factor, used = parse_unit(signal.units), 1.0, {}
     if unit.is_compatible_with("J/mol/K"):
         factor = convert_factor(signal.units, "J/mol/K")
-        own = signal.value.attrs.get("amount")
+        own = str(signal.value.attrs.get("amount"))
         if own not in _AMOUNTS:
             raise QuantityError(
                 f"'{signal.value.name}' is per mole of {own!r}",
