@@ -16,9 +16,9 @@ LAYERS = (
     {"schema", "conditions", "pint_data", "grid", "signal", "construct"},
     {"models"},
     {"reduction", "md", "io", "tutorial", "data"},
-    {"peaks"},
+    {"peaks", "describe"},
     {"plot"},
-    {"study", "demo", "describe"},
+    {"study", "demo"},
     {"accessor", "cli"},
 )
 OPTIONAL = {"matplotlib"}

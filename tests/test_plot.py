@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
@@ -94,14 +94,7 @@ def test_what_cannot_be_drawn(b: xr.Dataset, glass: xr.Dataset) -> None:
 
 
 def test_without_matplotlib_it_says_what_to_install(b: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
-
-    def without(name: str, *args: object, **kwargs: object) -> object:
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return original(name, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(MissingDependencyError, match=r"xbp\[plot\]"):
         b.bp.plot.map()
 

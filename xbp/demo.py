@@ -10,6 +10,7 @@ import xarray as xr
 from xbp import plot
 from xbp.errors import MissingDependencyError
 from xbp.io import to_netcdf
+from xbp.optional import require
 from xbp.peaks import boson_peak, correlation_map, dispersion, scale_to_sq
 from xbp.plot.axes import ORANGE
 from xbp.reduction import cut_E, cut_Q, to_bqe, to_gdos
@@ -121,15 +122,10 @@ def draw(study: Study, path: Path) -> None:
     MissingDependencyError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib is not installed", reason="the figure is drawn with it", fix="pip install 'xbp[plot]'"
-        ) from error
-    figure = Figure(figsize=(12.0, 6.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    # Without pyplot: it leaves no figure open, and needs no display.
+    figure = require("matplotlib.figure", "the figure is drawn with it", "plot").Figure(
+        figsize=(12.0, 6.8), layout="constrained"
+    )
     axes = figure.subplots(2, 3)
     plot.map(study.b, study.glass.Sq, axes[0, 0], E_range=(1.0, 20.0))
     axes[0, 0].set_xlim(1.5, 8.5)

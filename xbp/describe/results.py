@@ -12,7 +12,7 @@ from xbp.describe.signals import units_of
 from xbp.status import OK, UNPHYSICAL
 from xbp.units import percent, with_error
 
-__all__ = ["SENTENCES"]
+__all__ = ["SENTENCES", "is_poor"]
 
 #: Above this reduced chi-squared, or this rms residual, the shape is not that of the data.
 _POOR_CHI2, _POOR_RESIDUAL = 10.0, 0.05
@@ -47,11 +47,15 @@ def _quality(table: xr.Dataset) -> str:
     elif "relative_residual" in table:
         said.append(f"rms residual {percent(float(table.relative_residual))}")
     text = f" ({', '.join(said)})" if said else ""
-    poor = float(table.get("chi2_reduced", 0.0)) > _POOR_CHI2 or (
+    return text + ("\n  beware: the curve has not the shape of the data; the range fitted decides more than the error"
+                   if is_poor(table) else "")  # fmt: skip
+
+
+def is_poor(table: xr.Dataset) -> bool:
+    """Tell whether the curve of a fit has not the shape of its data, so that its errors say too little."""
+    return float(table.get("chi2_reduced", 0.0)) > _POOR_CHI2 or (
         "chi2_reduced" not in table and float(table.get("relative_residual", 0.0)) > _POOR_RESIDUAL
     )
-    return text + ("\n  beware: the curve has not the shape of the data; the range fitted decides more than the error"
-                   if poor else "")  # fmt: skip
 
 
 def _short(number: float) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 import xarray as xr
 
-from xbp.errors import MissingDependencyError, QuantityError
+from xbp.errors import QuantityError
+from xbp.optional import require
 from xbp.schema import symbol_of
 from xbp.units import convert_factor, parse_unit
 
@@ -27,9 +28,11 @@ __all__ = [
     "axes_of",
     "in_powers",
     "label",
+    "lay_over",
     "like_xarray",
     "mark_box_phonon",
     "power_of",
+    "pyplot",
     "signal_label",
     "units_label",
 ]
@@ -48,13 +51,23 @@ _ABSOLUTE = ("static_structure_factor", "radial_distribution", "intermediate_sca
 
 def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:
     """Return the axes that were given, or those of a new figure."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib is not installed", reason="the figures are drawn with it", fix="pip install 'xbp[plot]'"
-        ) from error
-    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+    axes: Axes = pyplot().subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+    return axes
+
+
+def pyplot() -> Any:
+    """Return matplotlib.pyplot, or say how to get it."""
+    return require("matplotlib.pyplot", "the figures are drawn with it", "plot")
+
+
+def lay_over(axes: Axes, x: xr.DataArray, curve: xr.DataArray) -> Axes:
+    """Draw a curve over a map, from 0 on an axis of its own at the right, and return that axis."""
+    twin = axes.twinx()
+    # White under colour: readable on dark and on bright parts of the map.
+    twin.plot(x, curve, color="white", lw=2.6)
+    twin.plot(x, curve, color=ORANGE, lw=1.3)
+    twin.set_ylim(0, None)
+    return twin
 
 
 def like_xarray(draw: Callable[P, Axes]) -> Callable[P, Axes]:

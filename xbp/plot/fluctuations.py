@@ -9,7 +9,20 @@ import xarray as xr
 
 from xbp.errors import QuantityError
 from xbp.grid import bin_limits, select_range
-from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, in_powers, label, like_xarray, power_of
+from xbp.plot.axes import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    SYMBOLS,
+    axes_of,
+    in_powers,
+    label,
+    lay_over,
+    like_xarray,
+    power_of,
+    pyplot,
+)
 from xbp.schema import quantity_name
 
 if TYPE_CHECKING:
@@ -20,6 +33,7 @@ __all__ = ["field_correlations", "fluctuations"]
 
 #: Of which branch the phonons are drawn over the map of a field.
 _BRANCH = {"volumetric_strain": "longitudinal", "shear_strain": "transverse"}
+_NAMES = {"d2min": r"$D^2_\mathrm{min}$", "von_mises_strain": "von Mises strain"}
 _LINES = (ORANGE, BLUE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", GREY)
 
 
@@ -37,28 +51,26 @@ def fluctuations(
     figure : matplotlib.figure.Figure, optional
         Where to draw; by default a new one, three panels wide.
     **kwargs
-        For `matplotlib.axes.Axes.pcolormesh`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.pcolormesh`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        B(Q,E), and Ω(Q,E) of every field with r at the boson peak; S(Q) dashed; the energies of the
-        longitudinal and transverse phonons over the volumetric and the shear strain.
+        B(Q,E), and Ω(Q,E) of every field with r at the boson peak (dotted), S(Q) laid over each; white points are
+        the energies of the longitudinal and transverse phonons, over the volumetric and the shear strain.
 
     Raises
     ------
     QuantityError
         If the table is another.
+    MissingDependencyError
+        If matplotlib is not installed.
     """
     _require(table)
     names = table.field.values.tolist()
     n_rows = -(-(len(names) + 1) // 3)
-    if figure is None:
-        import matplotlib.pyplot as plt
-
-        figure = plt.figure(figsize=(11, 3.3 * n_rows), layout="constrained")
-    axes = figure.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
+    canvas = pyplot().figure(figsize=(11, 3.3 * n_rows), layout="constrained") if figure is None else figure
+    axes = canvas.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
     panels = [("B", table.B, float(table.r_of_B.interp(E=float(table.E_BP))))]
     for name in names:
         one = table.sel(field=name)
@@ -71,7 +83,7 @@ def fluctuations(
         ax.set_xlabel(label(SYMBOLS["Q"], table.Q.attrs["units"]))
     for ax in axes[:, 0]:
         ax.set_ylabel(label(SYMBOLS["E"], table.E.attrs["units"]))
-    return figure
+    return canvas
 
 
 def _panel(
@@ -81,7 +93,7 @@ def _panel(
     finite = shown.values[np.isfinite(shown.values)]
     # Phonons at the smallest Q are many times brighter than all else.
     top = float(np.percentile(finite, 99.5))
-    style: dict[str, Any] = {"vmin": 0, "vmax": top, "cmap": "magma", "rasterized": True} | kwargs
+    style: dict[str, Any] = {"vmin": 0, "vmax": top, "cmap": "viridis", "rasterized": True} | kwargs
     limits = [bin_limits(shown, dim) for dim in ("Q", "E")]
     edges = [np.append(low, high[-1]) for low, high in limits]
     mesh = ax.pcolormesh(*edges, shown.values, **style)
@@ -89,15 +101,14 @@ def _panel(
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.01, fraction=0.05, format=in_powers(power))
     bar.ax.tick_params(labelsize="x-small")
     bar.set_label(label("$B$" if name == "B" else r"$\Omega$", map_.attrs["units"], power), fontsize="x-small")
-    over = ax.twinx()
-    over.plot(table.Q, table.Sq, "--", color="white", lw=1.2)
+    over = lay_over(ax, table.Q, table.Sq)
     over.set_ylim(0, 1.6 * float(table.Sq.max()))
     over.set_yticks([])
     if "phonon_energy" in table and name in _BRANCH:
         phonon = table.phonon_energy.sel(branch=_BRANCH[name])
         inside = (phonon > edges[1][0]) & (phonon < edges[1][-1])
-        ax.plot(phonon.Q_branch[inside], phonon[inside], ".", color="#56B4E9", ms=4)
-    title = "$B(Q,E)$" if name == "B" else rf"$\Omega(Q,E)$, {name.replace('_', ' ')}"
+        ax.plot(phonon.Q_branch[inside], phonon[inside], ".", color="white", ms=3)
+    title = "$B(Q,E)$" if name == "B" else rf"$\Omega(Q,E)$, {_written(name)}"
     ax.set_title(f"{title}: $r$ = {r:.2f}".replace("-", "−"), fontsize="small")
     ax.set_xlim(edges[0][0], edges[0][-1])
     ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
@@ -130,16 +141,22 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
     axes = axes_of(ax)
     axes.axhline(0, color=GREY, lw=0.6)
     shown = table.E > 0
-    axes.plot(table.E[shown], table.r_of_B[shown], color="black", lw=2, label="B(Q,E)")
+    axes.plot(table.E[shown], table.r_of_B[shown], color="black", lw=2, label="$B(Q,E)$")
     for colour, name in zip(_LINES, table.field.values.tolist(), strict=False):
-        style = {"lw": 1.2, "color": colour, "label": name.replace("_", " ")} | kwargs
+        style: dict[str, Any] = {"lw": 1.2, "color": colour, "label": _written(name)} | kwargs
         axes.plot(table.E[shown], table.pearson_r.sel(field=name)[shown], **style)
     axes.axvline(float(table.E_BP), color=GREY, lw=0.8, ls=":")
     axes.set(
         xlabel=label(SYMBOLS["E"], table.E.attrs["units"]), ylabel="correlation $r$ with $S(Q)$", ylim=(-1.02, 1.02)
     )
-    axes.legend(frameon=False, fontsize="x-small", loc="upper right")
+    # On a white ground: the curves run everywhere.
+    axes.legend(fontsize="x-small", loc="upper right", framealpha=0.9, edgecolor="none")
     return axes
+
+
+def _written(field: str) -> str:
+    """Write the name of a field as a physicist does."""
+    return _NAMES.get(field, field.replace("_", " "))
 
 
 def _require(table: xr.Dataset) -> None:

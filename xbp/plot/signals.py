@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xbp.describe.results import is_poor
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.grid import bin_limits, interval, select_range
 from xbp.peaks.fits import evaluate
@@ -21,6 +22,7 @@ from xbp.plot.axes import (
     axes_of,
     in_powers,
     label,
+    lay_over,
     like_xarray,
     mark_box_phonon,
     power_of,
@@ -131,12 +133,8 @@ def map(  # the method users know from xarray-like libraries
         if curve.dims != ("Q",):
             raise RangeError(f"S(Q) is over {curve.dims}", reason="one curve is drawn", fix="choose one: sq.isel(...)")
         q = curve.Q * convert_factor(curve.Q.attrs["units"], value.Q.attrs["units"])
-        twin = axes.twinx()
-        # White under colour: readable on dark and on bright parts of the map.
-        twin.plot(q, curve, color="white", lw=2.6)
-        twin.plot(q, curve, color=ORANGE, lw=1.3)
+        twin = lay_over(axes, q, curve)
         twin.set_ylabel("$S(Q)$", color=ORANGE)
-        twin.set_ylim(0, None)
         axes.set_xlim(q_edges[0], q_edges[-1])
     return axes
 
@@ -279,6 +277,8 @@ def peak(
     quality = f", rms residual {percent(numbers['relative_residual'])}"
     if "chi2_reduced" in numbers:
         quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}"
+    if is_poor(table):
+        quality += " (poor)"
     axes.set_title(f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
     _show(axes, data, E_range, float(table.E_high), numbers["height"])
     return axes

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from xbp.errors import MissingDependencyError, QuantityError
+from xbp.errors import QuantityError
 from xbp.peaks.heat_capacity_fit import fitted_dos
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
-from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, mark_box_phonon, power_of, signal_label
+from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, mark_box_phonon, power_of, pyplot, signal_label
 from xbp.reduction import to_bqe
 from xbp.signal import read
 from xbp.status import OK
@@ -74,12 +74,6 @@ def plot(
     ----------
     X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Fig. 2.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib is not installed", reason="the figures are drawn with it", fix="pip install 'xbp[plot]'"
-        ) from error
     if figure is not None and not hasattr(figure, "subplots"):
         raise QuantityError(
             f"figure is a {type(figure).__name__}",
@@ -98,16 +92,15 @@ def plot(
     # Four panels stand better two by two than three and one.
     columns = 2 if len(curves) == 2 else min(len(curves) + 2, 3)
     rows = -(-(len(curves) + 2) // columns)
-    if figure is None:
-        figure = plt.figure(figsize=(3.4 * columns, 2.9 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    canvas = pyplot().figure(figsize=(3.4 * columns, 2.9 * rows), layout="constrained") if figure is None else figure
+    axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for leaf, ax in zip([leaf for leaf in leaves if leaf.name in curves], axes, strict=False):
         _panel(ax, leaf, curves[leaf.name], table.sel(leaf=leaf.name))
     _energies(axes[len(curves)], table)
     _reduced(axes[len(curves) + 1], curves, table)
     for ax in axes[len(curves) + 2 :]:
         ax.remove()
-    return figure
+    return canvas
 
 
 def _plain(name: str) -> str:

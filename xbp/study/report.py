@@ -13,8 +13,8 @@ from typing import Any
 
 import xarray as xr
 
-from xbp.errors import MissingDependencyError
 from xbp.io.publish import new_file
+from xbp.plot.axes import pyplot
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.figures import plot
 from xbp.study.leaf import Leaf, leaves_of
@@ -173,19 +173,13 @@ def _percent(table: xr.Dataset) -> str:
 
 def _figure(study: xr.DataTree, among: Sequence[str] | None, heat_capacity: EinsteinOr) -> str:
     """Return the figure as base64 of a PNG."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib is not installed", reason="a report has a figure", fix="pip install 'xbp[plot]'"
-        ) from error
     with warnings.catch_warnings():
         # Names may hold characters that the font has not.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure = plot(study, among, heat_capacity=heat_capacity)
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=120)
-        plt.close(figure)
+        pyplot().close(figure)
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
