@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ def new_dataset(
     values: Any,
     *,
     units: str,
-    coords: Mapping[str, tuple[Any, str]],
+    coords: Mapping[str, tuple[Any, str] | Sequence[str]],
     dims: tuple[str, ...] | None = None,
     std: Any = None,
     edges: Mapping[str, Any] | None = None,
@@ -41,8 +41,8 @@ def new_dataset(
         The plain values, over `dims`; masked ones become NaN.
     units : str
         Their units; ``"1"`` where they are arbitrary.
-    coords : mapping of str to (array, str)
-        Bin centres and their units for every dimension.
+    coords : mapping of str to (array, str), or to list of str
+        Bin centres and their units for every dimension; of a dimension such as the samples, their names.
     dims : tuple of str, optional
         Order of the dimensions; by default the order of `coords`.
     std : array_like, optional
@@ -87,7 +87,8 @@ def new_dataset(
     order = tuple(coords) if dims is None else dims
     written = format_unit(parse_unit(units, name=quantity))
     numbers = {name: _plain(values, name)} | ({} if std is None else {f"{name}_std": _plain(std, f"{name}_std")})
-    points = {dim: _points(c, f"coordinate '{dim}'") for dim, (c, _) in coords.items()}
+    axes = {dim: _axis(given, dim) for dim, given in coords.items()}
+    points = {dim: axis.values for dim, axis in axes.items()}
     shape = tuple(points[dim].size if dim in points else -1 for dim in order)
     for key, array in numbers.items():
         if array.shape != shape:
@@ -98,7 +99,7 @@ def new_dataset(
             )
     ds = xr.Dataset(
         {key: (order, array) for key, array in numbers.items()},
-        coords={dim: (dim, points[dim], {"units": u}) for dim, (_, u) in coords.items()},
+        coords=axes,
         attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **(attrs or {})},
     )
     ds[name].attrs = {"units": written, "quantity": quantity, "long_name": from_table.label}
@@ -131,6 +132,21 @@ def new_dataset(
     validate(ds[name])
     std_of(ds, ds[name])
     return ds
+
+
+def _axis(given: Any, dim: str) -> xr.Variable:
+    """Return a coordinate: numbers with units, or names, which have none."""
+    pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], str)
+    if pair and not isinstance(given[0], str):
+        return xr.Variable(dim, _points(given[0], f"coordinate '{dim}'"), {"units": given[1]})
+    names = np.asarray(given) if isinstance(given, list | tuple | np.ndarray) else np.array(None)
+    if dim in COORDINATES or names.ndim != 1 or names.dtype.kind != "U":
+        raise CoordinateError(
+            f"coordinate '{dim}' is given as {given!r:.60}",
+            reason="it is a pair of numbers and their units, or, of samples and the like, a list of names",
+            fix=f"coords={{'{dim}': (array, '{COORDINATES.get(dim, ('1',))[0]}')}}, or coords={{'sample': ['A', 'B']}}",
+        )
+    return xr.Variable(dim, names)
 
 
 def _points(values: Any, name: str) -> np.ndarray:

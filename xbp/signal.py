@@ -337,6 +337,7 @@ def result_table(
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,
         "quantity": quantity,
+        **{key: signal.source.attrs[key] for key in ("source",) if key in signal.source.attrs},
         **(attrs or {}),
         "history": extend_history(signal.value.attrs.get("history"), operation, arguments),
     }

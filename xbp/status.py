@@ -11,7 +11,9 @@ FAILED: Final = "fit failed"
 BOX_PHONON: Final = "box phonon"
 AT_BOUND: Final = "parameter at bound"
 
-#: Of a fitted heat capacity: more modes than atoms have, or a negative γ; an error as large as the number.
+#: Of a fitted heat capacity: Debye phonons alone describe it; more modes than atoms have, or a negative γ; an error as
+#: large as the number.
+NO_EXCESS: Final = "no excess"
 UNPHYSICAL: Final = "unphysical"
 UNDETERMINED: Final = "undetermined"
 

@@ -269,3 +269,21 @@ def test_each_box_of_a_series_has_its_own_phonon(model: xr.Dataset) -> None:
     np.testing.assert_allclose(peaks.energy, [5.5, np.nan, 5.5], rtol=0.02)
     sought = series.bp.boson_peak()
     np.testing.assert_allclose(sought.energy[[0, 2]], 5.5, rtol=0.02)
+
+
+def test_a_peak_on_a_plateau_is_found_where_it_is() -> None:
+    """Beside Debye's plateau, which never falls to half of the peak, a range down to half height holds all the plateau."""
+    g = xbp.models.evaluate(
+        "fluctuating_elasticity_dos", np.linspace(0.1, 40, 400), area=1.0, energy_D="25 meV", disorder=0.21
+    )
+    b = g.bp.to_bqe().B
+    peak = b.bp.boson_peak()
+    assert str(peak.status.values) == "ok"
+    assert float(peak.energy) == pytest.approx(float(b.idxmax()), abs=0.1)
+    assert float(peak.E_low) > 3
+
+
+def test_a_spectrum_far_above_boson_peaks_holds_no_data_for_one() -> None:
+    E = np.linspace(72, 170, 300)
+    band = xbp.new_dataset("reduced_dos", 1 + np.exp(-(((E - 100) / 5) ** 2)), units="1", coords={"E": (E, "meV")})
+    assert str(band.bp.boson_peak().status.values) == "no data"

@@ -259,3 +259,42 @@ def test_the_dos_of_a_fit_in_chunks() -> None:
     chunked = ds.chunk(temperature=-1).bp.fit_heat_capacity().bp.fitted_dos(np.linspace(0.1, 20, 9))
     np.testing.assert_array_equal(chunked.g, whole.g)
     np.testing.assert_array_equal(chunked.g_std, whole.g_std)
+
+
+def of_debye(n_E: float, seed: int, *, known: bool, theta_D: float = 200.0) -> xr.Dataset:
+    exact = debye_einstein(T, **(TRUE | {"gamma": 0.0, "n_D": 1 - n_E, "n_E": n_E, "theta_D": theta_D}))
+    noisy = exact * (1 + np.random.default_rng(seed).normal(0, 0.01, T.size))
+    std = 0.01 * exact if known else None
+    return xbp.new_dataset("heat_capacity", noisy, std=std, units="J/mol/K", coords={"temperature": (T, "K")})
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_debye_solid_has_no_boson_peak(known: bool) -> None:
+    """A Gaussian beside Debye phonons can imitate part of Debye's law: no excess is what noise alone makes."""
+    held = {"gamma": 0}
+    tables = [of_debye(0.0, seed, known=known, theta_D=260).bp.fit_heat_capacity(fixed=held) for seed in range(12)]
+    assert all(str(table.peak_status.values) != "ok" for table in tables)
+    of_noise = [table for table in tables if str(table.peak_status.values) == "no excess"]
+    assert len(of_noise) >= 3
+    for table in of_noise:
+        assert np.isnan(table.energy)
+        assert float(table.excess_chi2) < 20
+        assert "Debye phonons alone" in repr(table.bp)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_weak_excess_is_found(known: bool) -> None:
+    """Two modes of a hundred: a coarse search starts in the basin of another, worse minimum."""
+    for seed in range(4):
+        table = of_debye(0.02, seed, known=known).bp.fit_heat_capacity(fixed={"gamma": 0})
+        assert str(table.peak_status.values) == "ok"
+        assert float(table.theta_D) == pytest.approx(200, rel=0.02)
+        assert float(table.theta_E) == pytest.approx(TRUE["theta_E"], abs=4 * float(table.theta_E_std))
+        assert float(table.excess_chi2) > 20
+
+
+def test_einstein_modes_held_at_none_make_no_peak() -> None:
+    held = {"gamma": 0, "n_E": 0, "theta_E": "72 K", "sigma_E": "15 K"}
+    table = of_debye(0.0, 0, known=True).bp.fit_heat_capacity(fixed=held)
+    assert (str(table.status.values), str(table.peak_status.values)) == ("ok", "no excess")
+    assert np.isnan(table.energy)

@@ -256,9 +256,11 @@ def test_the_peak_of_measured_glasses_is_found_without_a_range(shared_data: Path
     B = ds.bp.to_reduced_raman("295 K")
     found, ranged = B.bp.boson_peak(), B.bp.boson_peak(E_range=("25 1/cm", "150 1/cm"))
     assert str(found.status.values) == "ok"
-    assert float(found.energy) == pytest.approx(float(ranged.energy), abs=1.5)
-    assert float(found.E_low) < 45
-    assert 200 < float(found.E_high) < 300
+    assert float(found.energy) == pytest.approx(float(ranged.energy), abs=3.5)
+    # Half way down both its sides.
+    assert 30 < float(found.E_low) < 52
+    assert 120 < float(found.E_high) < 150
+    assert float(found.relative_residual) < 0.02
 
 
 def test_a_split_peak_is_found_without_a_range(shared_data: Path) -> None:
@@ -266,7 +268,7 @@ def test_a_split_peak_is_found_without_a_range(shared_data: Path) -> None:
     ds = open_labspec(shared_data / "raman" / "labram_wn.txt", temperature="295 K")
     constant, linear = (ds.bp.to_reduced_raman(coupling=c).bp.boson_peak() for c in ("constant", "linear"))
     assert (str(constant.status.values), str(linear.status.values)) == ("ok", "ok")
-    assert (float(constant.energy), float(linear.energy)) == pytest.approx((66.3, 62.8), abs=0.5)
+    assert (float(constant.energy), float(linear.energy)) == pytest.approx((65.7, 62.7), abs=0.5)
     assert "beware" in repr(constant.bp)
 
 
@@ -274,7 +276,7 @@ def test_a_band_is_no_boson_peak(shared_data: Path) -> None:
     """A spectrum that begins at 580 1/cm has none, and its bands are not taken for one."""
     ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm")
     peak = ds.bp.to_reduced_raman("295 K").bp.boson_peak()
-    assert str(peak.status.values) == "no maximum"
+    assert str(peak.status.values) == "no data"  # below 30 meV
     assert np.isnan(peak.energy)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.describe.signals import units_of
-from xbp.status import OK, UNPHYSICAL
+from xbp.status import NO_EXCESS, OK, UNPHYSICAL
 from xbp.units import percent, with_error
 
 __all__ = ["SENTENCES", "is_poor"]
@@ -157,7 +157,13 @@ def _fit(table: xr.Dataset) -> str:
         rest = _statuses(table.status)
         return f"{table.attrs.get('model', 'fit')}: {good} of {table.status.size} fits are ok{rest and '; ' + rest}"
     if str(table.status.values) != OK:
-        return f"{table.attrs.get('model', 'fit')}: {table.status.values}"
+        said = f"{table.attrs.get('model', 'fit')}: {table.status.values}"
+        limiting = str(table.limiting_parameter.values) if "limiting_parameter" in table else ""
+        return (
+            f"{said} ({limiting})\n  hold it, fixed={{'{limiting}': …}}, start nearer, or fit a range that tells more"
+            if limiting
+            else said
+        )
     names = [str(n) for n in table.data_vars if f"{n}_std" in table]
     return (
         f"{table.attrs.get('model', 'fit')}: " + ", ".join(f"{n} {_number(table, n)}" for n in names) + _quality(table)
@@ -176,6 +182,8 @@ def _heat_capacity(table: xr.Dataset) -> str:
         f"Einstein modes about {_number(table, 'energy_E')}, {peak}; gamma {_number(table, 'gamma')}, "
         f"n_D {_number(table, 'n_D')}, n_E {_number(table, 'n_E')}{per}{_quality(table)}"
     )
+    if str(table.peak_status.values) == NO_EXCESS:
+        said += "\n  beware: Debye phonons alone describe these data as well: the Einstein modes mean nothing"
     if str(table.peak_status.values) == UNPHYSICAL:
         said += (
             "\n  beware: gamma below zero, or many more modes than one per atom and axis, are not of a solid: fit "

@@ -324,7 +324,7 @@ def start_of_fit(
         return {name: 1.0 for name in ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E") if name not in known}
     top = EINSTEIN_MAXIMUM * float(T[np.argmax(C / T**3)])
     grids = {
-        "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 10),
+        "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 40),
         "theta_E": np.unique(np.concatenate([np.geomspace(25.0, 200.0, 10), [np.clip(top, 10.0, 400.0)]])),
         "sigma_E": np.array([0.1, 0.25, 0.5]),
     }

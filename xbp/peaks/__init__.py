@@ -3,8 +3,9 @@
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.curve_fit import fit
 from xbp.peaks.dispersion import dispersion
+from xbp.peaks.fitted_dos import fitted_dos
 from xbp.peaks.fluctuations import compare_fluctuations
-from xbp.peaks.heat_capacity_fit import fit_heat_capacity, fitted_dos
+from xbp.peaks.heat_capacity_fit import fit_heat_capacity
 from xbp.peaks.phonons import box_phonon, mark_box_phonon, phonon_dispersion
 from xbp.peaks.scaling import correlation_map, scale_to_sq
 from xbp.peaks.series import cooling_series, glass_spectra, size_series

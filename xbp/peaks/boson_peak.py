@@ -9,7 +9,8 @@ import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import select_range
-from xbp.peaks.fits import Method, PeakFit, fit_peak, peak_range
+from xbp.peaks.fits import Method, PeakFit, fit_peak
+from xbp.peaks.search import peak_range
 from xbp.schema import require_units
 from xbp.signal import read, result_table
 from xbp.status import BOX_PHONON, NO_DATA, NO_MAXIMUM, OK, STATUSES
@@ -51,19 +52,21 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         ``lognormal``: height · exp(−ln²(E/E_BP)/2σ²); ``quadratic``: a parabola through the top
         (bins above 0.8 of the maximum and their neighbours); ``gaussian``: a Gaussian on a straight background.
     E_range : pair of scalars with units, optional
-        Energies to fit. By default the most prominent interior maximum below 30 meV, down its sides to half
-        height or to where it rises again, found in each spectrum. The result depends on this choice where
-        the peak has not the shape fitted: it belongs to every quoted number.
+        Energies to fit. By default the most prominent interior maximum below 30 meV, half way down both its sides,
+        found in each spectrum. The result depends on this choice and on the shape where the peak has another:
+        both belong to every quoted number.
 
     Returns
     -------
     xarray.Dataset
-        ``energy`` of the maximum, ``height`` there (Gaussian: above background), ``width`` (full
-        width at half maximum), each with ``_std``; ``chi2_reduced`` where the data have errors;
+        ``energy`` of the maximum of the curve, ``height`` there, ``width`` (full width at half maximum), each with
+        ``_std``. Of ``gaussian`` they are those of the Gaussian above its background, whose centre is not where
+        Gaussian and background together are highest. ``chi2_reduced`` where the data have errors;
         ``relative_residual``, the rms of what the fit leaves of the points over the height, which tells a good
         fit from a poor one where they have none; the range fitted, ``E_low``, ``E_high``, ``n_points``;
         ``status``, which is "ok", "no data", "too few points", "no maximum", "maximum at edge", "fit failed" or
-        "box phonon", the numbers being NaN wherever it is not "ok". Data that `mark_box_phonon` has marked are searched
+        "box phonon", the numbers being NaN wherever it is not "ok"; without a range "no data" is said where there are
+        none below 30 meV. Data that `mark_box_phonon` has marked are searched
         above it, and a maximum that is not 15 % above it is not reported as the boson peak.
         Neighbouring bins are taken as independent. Where ``chi2_reduced`` is well above 1 the peak
         has not the shape fitted, and the choice of range matters more than the std.
@@ -185,7 +188,7 @@ def _fit_one(
         sought = (box * (1 + _NEAR) <= E) & (highest >= E)
         limits = peak_range(E[sought], B[sought], None if known is None else known[sought])
         if limits is None:
-            fit = PeakFit(NO_MAXIMUM)
+            fit = PeakFit(NO_MAXIMUM if np.isfinite(B[sought]).any() else NO_DATA)
         else:
             inside = (limits[0] <= E) & (limits[1] >= E)
             fit = fit_peak(E[inside], B[inside], None if known is None else known[inside], method)

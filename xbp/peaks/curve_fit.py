@@ -14,7 +14,6 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError, XbpError
 from xbp.grid import select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
-from xbp.peaks.fits import WEIGHABLE
 from xbp.peaks.parameters import (
     Choices,
     choices,
@@ -23,6 +22,7 @@ from xbp.peaks.parameters import (
     require_columns,
     require_within,
 )
+from xbp.peaks.search import WEIGHABLE
 from xbp.signal import read, result_table
 from xbp.status import AT_BOUND, FAILED, NO_DATA, OK, STATUSES, TOO_FEW, UNDETERMINED
 from xbp.units import convert_factor
@@ -43,8 +43,9 @@ _ASTRAY = 1e3
 # Above this correlation two parameters are one.
 _ONE_SUM = 1 - 1e-10
 
-# Reduced χ², relative residual, lowest and highest x, number of points: what `Fitted` holds beside the parameters.
-_OTHERS = 5
+# Place of the limiting parameter (-1: none), reduced χ², relative residual, lowest and highest x, number of points: what
+# `Fitted` holds beside the parameters.
+_OTHERS = 6
 
 Guess = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
@@ -56,6 +57,7 @@ class Fitted:
     values: xr.DataArray
     stds: xr.DataArray
     correlation: xr.DataArray
+    limiting: xr.DataArray
     chi2_reduced: xr.DataArray
     relative_residual: xr.DataArray
     low: xr.DataArray
@@ -82,6 +84,13 @@ class Fitted:
         table[f"{x[0]}_high"] = (self.high, x[1], f"highest {x[0]} fitted")
         table["n_points"] = (self.n_points, "1", "number of points fitted")
         table["status"] = (self.status, "", "whether the fit can be used")
+        limiting = xr.apply_ufunc(
+            lambda places: np.array([*names, ""])[places.astype(int)],
+            self.limiting,
+            dask="parallelized",
+            output_dtypes=[f"<U{max(map(len, names))}"],
+        )
+        table["limiting_parameter"] = (limiting, "", "parameter at its bound, or undetermined")
         return table
 
 
@@ -125,7 +134,8 @@ def fit(
         ``relative_residual``, the rms of what the fit leaves of the points over the largest of them; the range fitted,
         ``<dim>_low``, ``<dim>_high``, ``n_points``; ``status``: "ok", "no data", "too few points", "parameter at
         bound", "undetermined" (an error a thousand times the parameter: start nearer) or "fit failed", the numbers
-        being NaN wherever it is not "ok". Neighbouring points are taken as independent.
+        being NaN wherever it is not "ok"; ``limiting_parameter``, the one that is at its bound or undetermined.
+        Neighbouring points are taken as independent.
 
     Raises
     ------
@@ -317,10 +327,10 @@ def fit_everywhere(
         return piece
 
     square = [part(2 * n + i * n, 2 * n + (i + 1) * n).rename(parameter="other_parameter") for i in range(n)]
-    chi2, residual, low, high, count = (numbers.isel(_number=i) for i in range(-_OTHERS, 0))
+    limiting, chi2, residual, low, high, count = (numbers.isel(_number=i) for i in range(-_OTHERS, 0))
     correlation = xr.concat(square, dim="parameter").transpose(..., "parameter", "other_parameter")
     status = xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U18"])
-    return Fitted(part(0, n), part(n, 2 * n), correlation, chi2, residual, low, high, count, status)
+    return Fitted(part(0, n), part(n, 2 * n), correlation, limiting, chi2, residual, low, high, count, status)
 
 
 @np.errstate(all="ignore")  # what overflows has a status
@@ -342,7 +352,7 @@ def _fit_one(
         usable &= (y > smallest) & (y < largest)
         weight = 1 / np.where(usable, y, 1.0)
     x, y, weight = x[usable], y[usable], weight[usable]
-    row[-1] = x.size
+    row[-1], row[-_OTHERS] = x.size, -1
     if x.size:
         row[-3:-1] = x.min(), x.max()
     free = n - len(chosen.fixed)
@@ -372,6 +382,7 @@ def _fit_one(
     for name in varied:
         near = _AT_LIMIT * max(abs(begin[name]), 1e-300)
         if min(best[name].value - best[name].min, best[name].max - best[name].value) <= near:
+            row[-_OTHERS] = names.index(name)
             return row, STATUSES.index(AT_BOUND)
     if covariance is None or not (np.diag(covariance) > 0).all():
         return row, STATUSES.index(FAILED)
@@ -386,14 +397,16 @@ def _fit_one(
     left = misfit / weight
     shown = y != 0
     residual_size = left[shown] / y[shown] if relative else left / (np.abs(y).max() or 1.0)
-    found = [*values, *stds, *correlation.ravel(), chi2, np.sqrt(np.mean(residual_size**2))]
+    found = [*values, *stds, *correlation.ravel(), -1, chi2, np.sqrt(np.mean(residual_size**2))]
     if not np.isfinite(found).all():
         return row, STATUSES.index(FAILED)
     # Two parameters of which the data fix one sum; and such as have no influence. One that may be zero, as gamma is in
     # an insulator, may have any error beside its value.
-    if (np.abs(correlation - np.eye(n)) > _ONE_SUM).any() or any(
-        best[n].min >= 0 and s > _ASTRAY * max(v, begin[n]) for n, v, s in zip(names, values, stds, strict=True)
-    ):
+    astray = (np.abs(correlation - np.eye(n)) > _ONE_SUM).any(axis=0) | np.array(
+        [best[n].min >= 0 and s > _ASTRAY * max(v, begin[n]) for n, v, s in zip(names, values, stds, strict=True)]
+    )
+    if astray.any():
+        row[-_OTHERS] = int(np.argmax(astray))
         return row, STATUSES.index(UNDETERMINED)
     row[: len(found)] = found
     return row, STATUSES.index(OK)

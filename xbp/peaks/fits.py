@@ -12,6 +12,7 @@ import numpy as np
 import scipy
 
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
+from xbp.peaks.search import SIGNIFICANT, WEIGHABLE, scatter
 from xbp.status import AT_EDGE, FAILED, NO_DATA, NO_MAXIMUM, OK, TOO_FEW
 
 if TYPE_CHECKING:
@@ -20,19 +21,9 @@ else:
     # lmfit takes longer to import than everything else together, and only fits need it.
     lmfit = lazy_loader.load("lmfit")
 
-__all__ = ["Method", "PeakFit", "fit_peak", "peak_range"]
+__all__ = ["Method", "PeakFit", "fit_peak"]
 
 Method = Literal["lognormal", "quadratic", "gaussian"]
-
-# Standard deviations that tell a maximum from noise. Searching a whole spectrum for it takes more than
-# one would for a single number, hence twice this for its height.
-_SIGNIFICANT = 2.5
-
-# A rise by less than this part of a maximum is no other maximum, however small the noise.
-_RIPPLE = 0.02
-
-#: The square of what is beyond is no number any more: errors of 1e-320 or 1e300 are none.
-WEIGHABLE = (1e-150, 1e150)
 
 # By this much χ² must a maximum describe the points better than none: chosen so that flat, falling and
 # rising spectra of pure noise show a maximum in less than one of twenty draws.
@@ -40,9 +31,6 @@ _MAXIMUM_CHI2 = 16.0
 
 # Bins of the running mean in which a top is sought.
 _SMOOTHING = 3
-
-# The same where no range is given, as a part of the energy: of bins much narrower than a boson peak three are too few.
-_REACH = 0.1
 
 # The local parabola uses the top of the peak: bins at least this part of the maximum, and their neighbours.
 _TOP = 0.8
@@ -122,14 +110,14 @@ def _judge(x: np.ndarray, energy: tuple[float, float], height: tuple[float, floa
     """
     if not np.isfinite([*energy, *height, *width]).all():
         return FAILED
-    margin = _SIGNIFICANT * energy[1]
+    margin = SIGNIFICANT * energy[1]
     if margin > x[-1] - x[0]:
         return NO_MAXIMUM
     if energy[0] - margin <= x[0] or energy[0] + margin >= x[-1]:
         return AT_EDGE
     # The curvature at the top goes as 1/width², so its relative error is twice that of the width.
-    curved = width[0] > 2 * _SIGNIFICANT * width[1]
-    return OK if height[0] > 2 * _SIGNIFICANT * height[1] and curved else NO_MAXIMUM
+    curved = width[0] > 2 * SIGNIFICANT * width[1]
+    return OK if height[0] > 2 * SIGNIFICANT * height[1] and curved else NO_MAXIMUM
 
 
 def _rises_and_falls(x: np.ndarray, y: np.ndarray, s: np.ndarray | None, fit: PeakFit) -> bool:
@@ -141,7 +129,7 @@ def _rises_and_falls(x: np.ndarray, y: np.ndarray, s: np.ndarray | None, fit: Pe
     """
     if s is None:
         # The scatter of the points about the fit stands for their error.
-        s = np.full(y.size, max(_scatter(y), 1e-12))
+        s = np.full(y.size, max(scatter(y), 1e-12))
     inside = (x >= fit.low) & (x <= fit.high)
     x, y, w = x[inside], y[inside], 1 / s[inside] ** 2
 
@@ -156,12 +144,6 @@ def _rises_and_falls(x: np.ndarray, y: np.ndarray, s: np.ndarray | None, fit: Pe
     with_maximum = misfit(below, True) + misfit(~below, False)
     without = min(misfit(everywhere, True), misfit(everywhere, False))
     return bool(without - with_maximum > _MAXIMUM_CHI2)
-
-
-def _scatter(y: np.ndarray) -> float:
-    """Estimate the noise from the second differences, which a smooth spectrum hardly has."""
-    bends = y[1:-1] - (y[2:] + y[:-2]) / 2
-    return float(1.4826 * np.median(np.abs(bends)) / np.sqrt(1.5))
 
 
 # A fit that has a maximum to find has found it by then; one without drifts off for thousands of steps.
@@ -332,64 +314,6 @@ _METHODS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray | None], PeakFi
 
 def _smoothed(y: np.ndarray) -> np.ndarray:
     return np.convolve(np.pad(y, _SMOOTHING // 2, mode="edge"), np.ones(_SMOOTHING) / _SMOOTHING, mode="valid")
-
-
-def _smoothed_over_energy(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the running mean within 10 % of each energy, at least of three bins, and the number of bins in it."""
-    i = np.arange(x.size)
-    first = np.maximum(np.minimum(np.searchsorted(x, x * (1 - _REACH)), i - 1), 0)
-    last = np.minimum(np.maximum(np.searchsorted(x, x * (1 + _REACH), side="right"), i + 2), x.size)
-    total = np.concatenate([[0.0], np.cumsum(y)])
-    return (total[last] - total[first]) / (last - first), last - first
-
-
-def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[float, float] | None:
-    """Find the range of the broadest interior maximum, where the user named none.
-
-    The spectrum is smoothed over three bins, or a tenth of the energy to each side where these are more: a boson peak
-    is broad, and finely stepped noise is not. The most prominent maximum above its noise counts, and the range goes
-    down both its sides to half its height or to where it rises again, above its noise and by 2 % of its prominence.
-
-    Parameters
-    ----------
-    E, B : numpy.ndarray, shape (n,)
-        Spectrum; E ≤ 0 and NaN are left out.
-    std : numpy.ndarray, shape (n,), or None
-        Standard deviations.
-
-    Returns
-    -------
-    tuple of float, or None
-        Limits of the range, None where there is no interior maximum.
-    """
-    usable = np.isfinite(E) & (np.abs(B) < WEIGHABLE[1]) & (E > 0)
-    if std is not None:
-        usable &= (std > WEIGHABLE[0]) & (std < WEIGHABLE[1])
-    x, y = E[usable], B[usable]
-    if x.size < 5:
-        return None
-    smooth, n_smoothed = _smoothed_over_energy(x, y)
-    least = 1e-3 * float(np.ptp(smooth))
-    peaks, properties = scipy.signal.find_peaks(smooth, prominence=least)
-    for i in np.argsort(-properties["prominences"], kind="stable"):
-        top = int(peaks[i])
-        # Noise as it is about this maximum: counting makes it another at every energy.
-        near = (x > x[top] / 2) & (x < 2 * x[top])
-        noise = float(np.median(std[usable][near])) if std is not None else _scatter(y[near] if near.sum() > 4 else y)
-        needed = max(2 * _SIGNIFICANT * noise / np.sqrt(n_smoothed[top]), least)
-        if properties["prominences"][i] >= needed:
-            rise = max(needed, _RIPPLE * float(properties["prominences"][i]))
-            left, right = _foot(smooth[top::-1], rise), _foot(smooth[top:], rise)
-            return float(x[top - left]), float(x[top + right])
-    return None
-
-
-def _foot(side: np.ndarray, noise: float) -> int:
-    """Return how far a side of a peak goes down, from its top on: to half height, or to where it rises again."""
-    lowest = np.minimum.accumulate(side)
-    end = np.flatnonzero((side <= side[0] / 2) | (side > lowest + noise))
-    reached = int(end[0]) if end.size else side.size - 1
-    return int(np.argmin(side[: reached + 1]))
 
 
 def evaluate(method: Method, E: np.ndarray, fit: dict[str, float]) -> np.ndarray:

@@ -71,7 +71,8 @@ def heat_capacity(
             raise QuantityError("there are many fits", reason="one curve is drawn", fix="choose one: fit.isel(...)")
         numbers = {name: float(table[name]) for name in _NAMES}
     plain: Any = signal.source
-    reduced = read(reduced_heat_capacity(plain, f"{numbers['gamma']!r} J/mol/K^2" if numbers else 0.0))
+    found = bool(numbers) and str(table["status"].values) == OK
+    reduced = read(reduced_heat_capacity(plain, f"{numbers['gamma']!r} J/mol/K^2" if found else 0.0))
     value = reduced.value.compute()
     T, units = value["temperature"], value["temperature"].attrs["units"]
     axes = axes_of(ax)
@@ -80,7 +81,9 @@ def heat_capacity(
     style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "data"} | kwargs
     axes.errorbar(T, value, reduced.std, **style)
     power = power_of(value)
-    if numbers and str(table["status"].values) == OK:
+    if fit is not None and not found:
+        axes.set_title(f"no fit: {table['status'].values}", fontsize="small")
+    if found:
         kelvin = np.geomspace(max(float(T[0]), 0.2), float(T[-1]), 400) * convert_factor(units, "K", name="temperature")
         scale = convert_factor("J/mol/K^4", value.attrs["units"], name="C/T³")
         whole = debye_einstein(kelvin, **(numbers | {"gamma": 0.0})) / kelvin**3 * scale
@@ -96,11 +99,12 @@ def heat_capacity(
         axes.set_title(said, fontsize="small")
     axes.legend(frameon=False, fontsize="small")
     axes.yaxis.set_major_formatter(in_powers(power))
-    axes.set(xlabel=label("$T$", units), ylabel=label(r"$(C_p-\gamma T)/T^3$", value.attrs["units"], power))
+    symbol = r"$(C_p-\gamma T)/T^3$" if found and numbers["gamma"] else "$C_p/T^3$"
+    axes.set(xlabel=label("$T$", units), ylabel=label(symbol, value.attrs["units"], power))
     axes.set_xscale("log")
     # 2, 5, 10, 20 ...: over less than two decades powers of ten alone would leave the axis bare.
     axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         formatter("{x:g}")
-    axes.set_ylim(0, None)
+    axes.set_ylim(min(0.0, 1.1 * float(value.min())), None)
     return axes

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import QuantityError
-from xbp.peaks.heat_capacity_fit import fitted_dos
+from xbp.peaks.fitted_dos import fitted_dos
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, mark_box_phonon, power_of, pyplot, signal_label
