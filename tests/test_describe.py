@@ -215,3 +215,34 @@ def test_an_unphysical_heat_capacity_says_why() -> None:
     study = xbp.new_study({"cp": fit})
     for which in ("peak", "einstein"):
         assert str(study.bp.compare(heat_capacity=which).status.values[0]) == "unphysical"
+
+
+def test_a_part_of_a_table_is_no_error(glass: xr.Dataset) -> None:
+    peak = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 12))
+    assert "a part of the table" in repr(peak[["energy", "energy_std"]].bp)
+    for result in RESULTS:
+        assert result.replace("_", " ") in repr(xr.Dataset(attrs={"quantity": result}).bp)
+
+
+def test_results_say_what_follows(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    peaks = b.bp.boson_peak(E_range=(1.2, 12))
+    assert "next: .bp.dispersion() .bp.plot.peak()" in repr(peaks.bp)
+    assert "next" not in repr(peaks.isel(Q=50).bp)
+    assert "next: .bp.plot.correlation()" in repr(b.bp.correlation_map(glass.Sq).bp)
+
+
+def test_ranges_that_reach_beyond_the_data_are_told_by_what_was_used(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    table = b.bp.correlation_map(glass.Sq, Q_range=(2.1, 20))
+    assert float(table.Q_max.max()) == float(b.Q[-1])
+    assert "Q 2.13 to 8.58" in repr(table.bp)
+    flat = b.bp.boson_peak(E_range=(1.2, 12)).bp.dispersion(Q_range=(2.6, 20))
+    assert float(flat.Q_max) <= float(b.Q[-1])
+    assert float(flat.Q_min) > 2.6
+
+
+def test_maxima_far_apart_are_not_one_peak(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    assert "beware: so far apart" in repr(b.bp.boson_peak().bp)
+    assert "beware" not in repr(b.sel(Q=slice(2.6, 8)).bp.boson_peak(E_range=(1.2, 12)).bp)

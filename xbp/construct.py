@@ -137,7 +137,8 @@ def new_dataset(
 def _axis(given: Any, dim: str) -> xr.Variable:
     """Return a coordinate: numbers with units, or names, which have none."""
     pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], str)
-    if pair and not isinstance(given[0], str):
+    # Two names in a tuple look like a pair, and of an axis xbp knows they are one.
+    if pair and (dim in COORDINATES or not isinstance(given[0], str)):
         return xr.Variable(dim, _points(given[0], f"coordinate '{dim}'"), {"units": given[1]})
     names = np.asarray(given) if isinstance(given, list | tuple | np.ndarray) else np.array(None)
     if dim in COORDINATES or names.ndim != 1 or names.dtype.kind != "U":

@@ -89,7 +89,11 @@ def test_figures(table: xr.Dataset) -> None:
     assert maps[0].get_ylabel() == "$E$ (meV)"
     figure.draw_without_rendering()
     ax = table.bp.plot.field_correlations()
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["$B(Q,E)$", "volumetric strain", "shear strain"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "$B(Q,E)$",
+        "volumetric strain",
+        "shear strain",
+    ]
     np.testing.assert_array_equal(ax.lines[-2].get_ydata(), table.pearson_r.sel(field="shear_strain")[1:])
     with pytest.raises(QuantityError, match="no comparison of fluctuations"):
         xbp.plot.fluctuations(xr.Dataset())

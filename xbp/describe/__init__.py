@@ -6,7 +6,7 @@ import html
 
 import xarray as xr
 
-from xbp.describe.results import SENTENCES
+from xbp.describe.results import AFTER, SENTENCES
 from xbp.describe.signals import signal_lines, trajectory_lines
 from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
@@ -59,7 +59,15 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     if result in RESULTS:
         if any(v.chunks is not None for v in plain.variables.values()):
             return f"{_title(result)}: not computed yet; .compute() does"
-        return SENTENCES[result](plain)
+        try:
+            said = SENTENCES[result](plain)
+        except (AttributeError, KeyError, ValueError, TypeError, IndexError):
+            return f"{_title(result)}: a part of the table, without the columns that tell of it"
+        steps = AFTER.get(result, ())
+        if result == "boson_peak" and "Q" not in plain["energy"].dims:
+            # One energy is an answer; many are drawn.
+            steps = ("plot.peak()",) if plain["energy"].ndim == 1 else ()
+        return "\n".join([said, *([f"  next: {' '.join(f'.bp.{step}' for step in steps)}"] if steps else [])])
     signals = [plain] if isinstance(plain, xr.DataArray) else list(plain.data_vars.values())
     known = [v for v in signals if quantity_name(v) in QUANTITIES and not str(v.name).endswith("_std")]
     if quantity_name(plain) == "trajectory":

@@ -12,10 +12,14 @@ from xbp.describe.signals import units_of
 from xbp.status import NO_EXCESS, OK, UNPHYSICAL
 from xbp.units import percent, with_error
 
-__all__ = ["SENTENCES", "is_poor"]
+__all__ = ["AFTER", "SENTENCES", "UNLIKELY", "is_poor"]
 
 #: Above this reduced chi-squared, or this rms residual, the shape is not that of the data.
 _POOR_CHI2, _POOR_RESIDUAL = 10.0, 0.05
+#: A chi-squared with less of a chance than this says that something else is the case.
+UNLIKELY = 0.01
+#: A boson peak does not move by this factor within one set of data: some of the maxima are others.
+_FAR_APART = 3.0
 
 
 def _number(table: xr.Dataset, name: str, at: Mapping[str, Any] | None = None) -> str:
@@ -78,7 +82,11 @@ def _of_many(table: xr.Dataset, name: str, status: str, what: str) -> str:
 
 def _boson_peak(table: xr.Dataset) -> str:
     if table.energy.ndim:
-        return _of_many(table, "energy", "status", "boson peak")
+        good = table.energy.where(table.status == OK)
+        apart = bool(good.notnull().any()) and float(good.max()) > _FAR_APART * float(good.min())
+        return _of_many(table, "energy", "status", "boson peak") + (
+            "\n  beware: so far apart they are not one peak: name the energies to fit, E_range=" if apart else ""
+        )
     if str(table.status.values) != OK:
         reach = f" ({_reach(table, 'E')})" if "E_low" in table and np.isfinite(float(table.E_low)) else ""
         return f"no boson peak: {table.status.values}{reach}"
@@ -92,10 +100,16 @@ def _dispersion(table: xr.Dataset) -> str:
         return f"dispersion: {int(table.n_points)} peaks, too few"
     slope, std, units = float(table.slope), float(table.slope_std), units_of(table.slope)
     # Peaks scatter more than their errors say where the model is not quite the data's.
-    energy = f"boson peak {with_error(float(table.mean_energy), float(table.scatter))}{units_of(table.mean_energy)}"
+    mean = with_error(float(table.mean_energy), float(table.scatter))
+    energy = f"boson peak {mean}{units_of(table.mean_energy)} (scatter)"
+    reach = f"at {int(table.n_points)} Q, {float(table.Q_min):.3g} to {float(table.Q_max):.3g}{units_of(table.Q_min)}"
     flat = abs(slope) < 2 * std
     moves = f"dispersionless within {2 * std:.2g}{units}" if flat else f"slope {with_error(slope, std)}{units}"
-    return f"{energy} at {int(table.n_points)} Q, {moves}"
+    return f"{energy} {reach}, {moves}; reduced chi2 of one energy {_short(float(table.chi2_reduced))}" + (
+        "\n  beware: the energies scatter by more than their errors, and so may the slope"
+        if float(table.p_value) < UNLIKELY
+        else ""
+    )
 
 
 def _scale_to_sq(table: xr.Dataset) -> str:
@@ -117,7 +131,10 @@ def _correlation_map(table: xr.Dataset) -> str:
     best = r.idxmax("E")
     beyond = r.E[(best < r.E) & (r < 0)]
     falls = f", below 0 from {float(beyond[0]):.3g}{units_of(r.E)}" if beyond.size else ""
-    return f"correlation with S(Q): r is highest, {float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}{falls}"
+    reach = f" over Q {float(table.Q_min.min()):.3g} to {float(table.Q_max.max()):.3g}{units_of(table.Q_min)}"
+    return (
+        f"correlation with S(Q){reach}: r is highest, {float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}{falls}"
+    )
 
 
 def _detailed_balance(table: xr.Dataset) -> str:
@@ -206,7 +223,7 @@ def _fluctuations(table: xr.Dataset) -> str:
     lines = [f"fluctuations beside a boson peak at {_number(table, 'E_BP')}"]
     for i, name in enumerate(table.field.values):
         peak, r = _number(table, "chi_energy", {"field": i}), _number(table, "r_at_boson_peak", {"field": i})
-        lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) there {r}")
+        lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) at the boson peak {r}")
     return "\n".join(lines)
 
 
@@ -233,12 +250,15 @@ def _compare(table: xr.Dataset) -> str:
         first += ", and a comparison needs two"
     else:
         first += f": largest discrepancy {100 * float(table.discrepancy):.3g} %"
-    if int(table.degrees_of_freedom) > 0:
+    free = int(table.degrees_of_freedom)
+    if free > 0:
         first += (
             f", mean {_number(table, 'mean_energy')}, chi2 {float(table.chi2):.3g} with "
-            f"{int(table.degrees_of_freedom)} degrees of freedom (p {float(table.p_value):.2g})"
+            f"{free} degree{'s' * (free > 1)} of freedom (p {float(table.p_value):.2g})"
         )
     lines = [first]
+    if float(table.p_value) < UNLIKELY:
+        lines.append("  beware: these are not one energy within their errors, and the mean is none of them")
     for i, name in enumerate(table.leaf.values):
         status = str(table.status.values[i])
         left_out = "" if int(table.compared[i]) or status != OK else " (not compared)"
@@ -272,4 +292,14 @@ SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
     "kinematic_limits": _kinematic_limits,
     "neutron_weighted_dos": _neutron_weighted,
     "compare": _compare,
+}
+
+#: Methods of ``.bp`` that take a table of results.
+AFTER: Final[Mapping[str, tuple[str, ...]]] = {
+    "boson_peak": ("dispersion()", "plot.peak()"),
+    "scale_to_sq": ("plot.scaling()",),
+    "correlation_map": ("plot.correlation()",),
+    "fit_heat_capacity": ("fitted_dos(…)", "plot.heat_capacity()"),
+    "phonon_dispersion": ("sound_velocity()", "ioffe_regel()"),
+    "compare_fluctuations": ("plot.fluctuations()", "plot.field_correlations()"),
 }

@@ -43,8 +43,8 @@ _ASTRAY = 1e3
 # Above this correlation two parameters are one.
 _ONE_SUM = 1 - 1e-10
 
-# Place of the limiting parameter (-1: none), reduced χ², relative residual, lowest and highest x, number of points: what
-# `Fitted` holds beside the parameters.
+# Place of the limiting parameter (-1: none), reduced χ², relative residual, lowest and highest x, number of points:
+# what `Fitted` holds beside the parameters.
 _OTHERS = 6
 
 Guess = Callable[[np.ndarray, np.ndarray], dict[str, float]]
