@@ -109,12 +109,14 @@ def test_explore_draws_the_cuts_through_the_point_that_is_dragged(glass: xr.Data
         stream.event(data={"Q": [Q], "E": [E]})
         along_E = over_E[()].get(0)
         want = b.bp.cut_Q(Q, "0.2 1/angstrom").B.sel(E=slice(1, 20)).dropna("E")
-        np.testing.assert_allclose(along_E.dimension_values(1), want)
-        np.testing.assert_allclose(over_Q[()].get(0).dimension_values(1), b.bp.cut_E(E, "0.5 meV").B.dropna("Q"))
+        # In units of 10⁻⁵, which its axis says.
+        np.testing.assert_allclose(along_E.dimension_values(1), 1e5 * want)
+        assert along_E.vdims[0].unit == "10⁻⁵ Å² meV⁻²"
+        np.testing.assert_allclose(over_Q[()].get(0).dimension_values(1), 1e5 * b.bp.cut_E(E, "0.5 meV").B.dropna("Q"))
         assert f"Q = {Q:.3g} Å⁻¹" in hv.Store.lookup_options("bokeh", along_E, "plot").kwargs["title"]
     stream.event(data={"Q": [99.0], "E": [-5.0]})  # dragged off the map: the last cut that fits
     assert float(over_Q[()].get(0).dimension_values(1)[-1]) == pytest.approx(
-        float(b.bp.cut_E(-0.2067834 + 0.25, "0.5 meV").B[-1]), rel=1e-6
+        1e5 * float(b.bp.cut_E(-0.2067834 + 0.25, "0.5 meV").B[-1]), rel=1e-6
     )
     stream.event(data={"Q": [], "E": []})  # the point was deleted
     assert len(over_E[()].get(0)) > 10
