@@ -36,7 +36,7 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "energy_resolution": ("plot.cut",),
     "raman_intensity": ("to_reduced_raman", "to_raman_shift", "plot.cut"),
     "heat_capacity": ("to_molar", "reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity", "plot.cut"),
-    "reduced_heat_capacity": ("plot.cut",),
+    "reduced_heat_capacity": ("fit", "plot.cut"),
     "trajectory": (
         "structure_factor", "dynamic_structure_factor", "vdos", "msd", "radial_distribution", "box_phonon",
         "current_spectra", "compare_fluctuations",
