@@ -57,9 +57,8 @@ def _quality(table: xr.Dataset) -> str:
 
 def is_poor(table: xr.Dataset) -> bool:
     """Tell whether the curve of a fit has not the shape of its data, so that its errors say too little."""
-    return float(table.get("chi2_reduced", 0.0)) > _POOR_CHI2 or (
-        "chi2_reduced" not in table and float(table.get("relative_residual", 0.0)) > _POOR_RESIDUAL
-    )
+    chi2 = float(table.get("chi2_reduced", np.nan))
+    return chi2 > _POOR_CHI2 or (np.isnan(chi2) and float(table.get("relative_residual", 0.0)) > _POOR_RESIDUAL)
 
 
 def _short(number: float) -> str:
