@@ -246,3 +246,20 @@ def test_maxima_far_apart_are_not_one_peak(glass: xr.Dataset) -> None:
     b = glass.bp.to_bqe()
     assert "beware: so far apart" in repr(b.bp.boson_peak().bp)
     assert "beware" not in repr(b.sel(Q=slice(2.6, 8)).bp.boson_peak(E_range=(1.2, 12)).bp)
+
+
+def test_local_fields_say_their_cutoff_and_whose_next_step_they_are() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(0, 60))
+    local = traj.bp.local_fields(["coordination", "shear_strain"], cutoff="4.7 angstrom")
+    said = repr(local.bp)
+    assert said.startswith("local fields of the atoms, coordination, shear_strain: time 60, atom 400")
+    assert "cutoff 4.7 angstrom, reference mean" in said
+    assert "next: traj.bp.fluctuation_spectrum(['coordination', 'shear_strain'], …)" in said
+    assert "fluctuation_spectrum('coordination', …)" in repr(local.coordination.bp)
+    tree = traj.bp.fluctuation_spectrum(["coordination", "shear_strain"], 1, cutoff=4.7, window="2 ps")
+    said = repr(tree.bp)
+    assert "a tree of fluctuation spectra, one of each field: coordination, shear_strain" in said
+    assert 'choose one, tree["coordination"].to_dataset().bp' in said
+    assert "Ω(Q,E)" in repr(tree["shear_strain"].bp)
+    assert 'tree["shear_strain"].to_dataset().bp' in repr(tree["shear_strain"].bp)
+    assert "plot.cut" in repr(tree["shear_strain"].phi_Q.bp)

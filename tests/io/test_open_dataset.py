@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import h5py
@@ -58,3 +59,19 @@ def test_truncated_netcdf(glass: xr.Dataset, tmp_path: Path) -> None:
         path.write_bytes(whole[: len(whole) * part // 10])
         with pytest.raises(FileFormatError):
             xbp.open_dataset(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ITEM: TIMESTEP\n0\n",
+        "LAMMPS data file\n\n2 atoms\n1 atom types\n0 10 xlo xhi\n",
+        '1\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3\nCu 0 0 0\n',
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_trajectory_is_pointed_to_what_opens_it(text: str, packed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    with pytest.raises(FileFormatError, match=r"xbp\.md\.open_trajectory\(path"):
+        xbp.open_dataset(path)

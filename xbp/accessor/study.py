@@ -10,6 +10,8 @@ from typing import Any
 import xarray as xr
 
 from xbp import study
+from xbp.describe import describe_tree
+from xbp.schema import quantity_name
 from xbp.study.compare import EinsteinOr
 
 __all__ = ["StudyAccessor"]
@@ -23,10 +25,11 @@ class StudyAccessor:
         self._tree = tree
 
     def __repr__(self) -> str:
-        return study.summary(self._tree)
+        known = quantity_name(self._tree) == "study" or not (self._tree.children or self._tree.data_vars)
+        return study.summary(self._tree) if known else describe_tree(self._tree)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(study.summary(self._tree))}</pre>"
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
     def compare(self, among: Sequence[str] | None = None, *, heat_capacity: EinsteinOr = "peak") -> xr.Dataset:
         """See `xbp.study.compare`: the boson-peak energies side by side."""

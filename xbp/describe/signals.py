@@ -32,6 +32,7 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "current_spectrum": ("phonon_dispersion", "cut_Q", "plot.map"),
     "normalized_fluctuation_spectrum": ("boson_peak", "cut_E", "correlation_map", "scale_to_sq", "plot.map"),
     "fluctuation_spectrum": ("cut_E", "cut_Q", "plot.map"),
+    "static_fluctuation": ("plot.cut",),
     "local_fluctuation_spectrum": ("boson_peak", "plot.cut"),
     "energy_resolution": ("plot.cut",),
     "raman_intensity": ("to_reduced_raman", "to_raman_shift", "plot.cut"),
@@ -126,6 +127,8 @@ def _takes(method: str, value: xr.DataArray) -> bool:
     """Whether the data have the dimensions that a method works on."""
     if method == "scale_to_sq":
         return "Q" in value.dims and "E" not in value.dims
+    if method == "to_structure_factor":
+        return value.attrs.get("dimensions") != 2
     if method == "to_molar":
         return "amount" not in value.attrs
     if method in ("reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity"):

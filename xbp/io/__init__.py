@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -54,6 +56,20 @@ FORMATS = (
 )
 
 
+def _is_trajectory(path: Path) -> bool:
+    """Tell LAMMPS dumps and data files and extended XYZ, also compressed, by how they begin."""
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            head = stream.read(4096)
+    except (OSError, EOFError, zlib.error):
+        return False
+    first, _, rest = head.partition(b"\n")
+    xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
+    return head.startswith(b"ITEM: ") or (b"xlo xhi" in head and b"atom types" in head) or xyz
+
+
 def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     """Open a file of any format xbp knows, told by its content and not by its name.
 
@@ -102,6 +118,13 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         if reason is None:
             return format_.open(where)
         reasons[format_.name] = reason
+    if _is_trajectory(where):
+        raise FileFormatError(
+            f"{where} is a configuration or trajectory of atoms",
+            reason="this opens spectra",
+            fix="xbp.md.open_trajectory(path, ...) opens it; it asks for what the file does not tell, such as units, "
+            "elements and the time step",
+        )
     if "table" in reasons["columns"]:
         raise FileFormatError(
             f"{where} is a table of numbers",
