@@ -15,6 +15,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import CoordinateError, QuantityError, XbpError
+from xbp.io.arguments import can_open, to_path, without
 from xbp.io.text import TEXT_ERRORS, head, is_ended, read_lines, to_numbers, unreadable, write_text
 from xbp.schema import COORDINATES, QUANTITIES, validate
 from xbp.signal import read, std_of
@@ -97,7 +98,7 @@ def open_columns(
     >>> g.bp.convert(E="meV").E.values.round(3)
     array([4.136, 8.271])
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         lines = read_lines(where, complete=False)
         if lines and lines[0].startswith(_MARK):
@@ -308,8 +309,7 @@ class ColumnsBackend(BackendEntrypoint):
         statistics: str | None = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_columns`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_columns(
+        ds = open_columns(
             filename_or_obj,
             quantity=quantity,
             units=units,
@@ -317,11 +317,9 @@ class ColumnsBackend(BackendEntrypoint):
             coordinate_units=coordinate_units,
             T=T,
             statistics=statistics,
-        ).drop_vars(dropped)
+        )
+        return without(ds, drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Recognise what xbp wrote, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
-        try:
-            return Path(filename_or_obj).is_file() and decline(Path(filename_or_obj)) is None
-        except (TypeError, OSError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)

@@ -15,6 +15,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import FileFormatError, UnitsError, XbpError
+from xbp.io.arguments import can_open, to_path, without
 from xbp.io.text import TEXT_ERRORS, head, number, read_lines, unreadable
 from xbp.units import format_unit, magnitude, parse_unit, to_kelvin
 
@@ -80,7 +81,7 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
     >>> ds.C.values, ds.C.attrs["sample_mass"]
     (array([1., 2.]), '7.76 mg')
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         return _read(where, mass)
     except XbpError:
@@ -228,12 +229,8 @@ class PpmsBackend(BackendEntrypoint):
         mass: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_ppms`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_ppms(filename_or_obj, mass=mass).drop_vars(dropped)
+        return without(open_ppms(filename_or_obj, mass=mass), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the header."""
-        try:
-            return decline(Path(filename_or_obj)) is None
-        except (TypeError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)
