@@ -195,6 +195,14 @@ def test_the_sample_of_a_heat_capacity_is_said() -> None:
     assert "  of the sample: mass 7.76 mg, molar mass 60 g/mol" in repr(C.bp)
 
 
+def test_a_mole_of_what_is_asked_for() -> None:
+    C = example("heat_capacity")
+    assert "missing: per mole of what (data.attrs['amount'] = 'atoms'" in repr(C.bp)
+    assert "missing: per mole of what (data['C'].attrs['amount']" in repr(C.to_dataset().bp)
+    for settled in (C.assign_attrs(amount="atoms"), C.assign_attrs(units="uJ/K"), C.assign_attrs(units="1")):
+        assert "per mole of what" not in repr(settled.bp)
+
+
 def test_an_elastic_line_in_a_density_of_states_is_noticed() -> None:
     E = np.linspace(0.1, 40, 400)
     for center, expected in ((1.0, True), (20.0, False)):

@@ -10,8 +10,6 @@ from typing import Any
 import xarray as xr
 
 from xbp import study
-from xbp.describe import describe_tree
-from xbp.schema import quantity_name
 from xbp.study.compare import EinsteinOr
 
 __all__ = ["StudyAccessor"]
@@ -25,8 +23,7 @@ class StudyAccessor:
         self._tree = tree
 
     def __repr__(self) -> str:
-        known = quantity_name(self._tree) == "study" or not (self._tree.children or self._tree.data_vars)
-        return study.summary(self._tree) if known else describe_tree(self._tree)
+        return study.summary(self._tree)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"

@@ -61,6 +61,9 @@ ASKS: Final = frozenset(
 _LOW_END: Final = 0.08
 #: One and a half times 3R, in J/mol/K: anharmonic solids and liquids stay below.
 _MOST_HEAT: Final = 37.4
+#: How many comments of a file are shown, and how much of each.
+_FEW: Final = 5
+_WIDE: Final = 140
 #: Quantities whose reduction needs the Bose factor.
 _NEEDS_T: Final = ("dynamic_structure_factor", "raman_intensity")
 
@@ -98,8 +101,9 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
         for key, said in (("sample_mass", "mass"), ("molar_mass", "molar mass"), ("atoms_per_formula", "atoms"))
         if key in value.attrs
     ]  # fmt: skip
-    if row.name == "heat_capacity" and sample:
-        lines.insert(1, f"  of the sample: {', '.join(sample)}")
+    if row.name == "heat_capacity":
+        told = [f"  of the sample: {', '.join(sample)}"] if sample else []
+        lines[1:1] = told + _comments(value)
     if row.name == "vibrational_dos" and value.dims == ("E",) and value.chunks is None and value.notnull().any():
         at, end = float(value.idxmax("E")), float(value.E[-1])
         if at < _LOW_END * end:
@@ -117,6 +121,13 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
             )
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
     return "\n".join(lines)
+
+
+def _comments(value: xr.DataArray) -> list[str]:
+    """Quote what the instrument wrote into the file, as far as a person reads on."""
+    said = str(value.attrs.get("comments", "")).splitlines()
+    lines = [f"  the file says: {text if len(text) <= _WIDE else text[: _WIDE - 1] + '…'}" for text in said[:_FEW]]
+    return lines + ([f"  ... and more in attrs['comments'] ({len(said)} lines)"] if len(said) > _FEW else [])
 
 
 def _call(method: str) -> str:
@@ -159,6 +170,8 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         )
     if row.name == "dynamic_structure_factor" and "statistics" not in value.attrs:
         missing.append(f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, 'classical' if of MD)")
+    if row.name == "heat_capacity" and "mol" in str(value.attrs.get("units")) and "amount" not in value.attrs:
+        missing.append(f"per mole of what ({name}.attrs['amount'] = 'atoms', or 'formula units')")
     if row.name == "interference_function":
         missing.append(
             "<b>^2, for S(Q) (xarray.open_dataset(path, engine='total_scattering', b_mean_squared='... barn'))"

@@ -91,7 +91,7 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises
     ------
     FileFormatError
-        If there is no such file, or no format takes it: which were tried, and why each declined.
+        If there is no such file, it cannot be read, or no format takes it: which were tried, and why each declined.
 
     Examples
     --------
@@ -114,7 +114,14 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         )
     reasons = {}
     for format_ in FORMATS:
-        reason = format_.decline(where)
+        try:
+            reason = format_.decline(where)
+        except OSError as error:
+            raise FileFormatError(
+                f"{where} cannot be read",
+                reason=error.strerror or str(error),
+                fix="see that you may read it, and that it is a file of data and no device",
+            ) from error
         if reason is None:
             return format_.open(where)
         reasons[format_.name] = reason
