@@ -246,3 +246,10 @@ def test_maxima_far_apart_are_not_one_peak(glass: xr.Dataset) -> None:
     b = glass.bp.to_bqe()
     assert "beware: so far apart" in repr(b.bp.boson_peak().bp)
     assert "beware" not in repr(b.sel(Q=slice(2.6, 8)).bp.boson_peak(E_range=(1.2, 12)).bp)
+
+
+def test_bins_without_an_error_are_counted(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=100, seed=0)
+    assert "standard deviation 0" not in repr(noisy.bp)
+    noisy.S_std[:9] = 0.0
+    assert "standard deviation 0 in 25 % of the bins" in repr(noisy.bp)
