@@ -271,3 +271,10 @@ def test_local_fields_say_their_cutoff_and_whose_next_step_they_are() -> None:
     assert "Ω(Q,E)" in repr(tree["shear_strain"].bp)
     assert 'tree["shear_strain"].to_dataset().bp' in repr(tree["shear_strain"].bp)
     assert "plot.cut" in repr(tree["shear_strain"].phi_Q.bp)
+
+
+def test_bins_without_an_error_are_counted(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=100, seed=0)
+    assert "standard deviation 0" not in repr(noisy.bp)
+    noisy.S_std[:9] = 0.0
+    assert "standard deviation 0 in 25 % of the bins" in repr(noisy.bp)

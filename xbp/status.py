@@ -32,6 +32,7 @@ STATUSES: Final = (
     NO_EXCESS,
 )
 NO_CROSSING: Final = "no crossing"
+NO_TEMPERATURE: Final = "no temperature"
 NO_KINK: Final = "no kink"
 NOT_A_DECAY: Final = "not a Debye-Waller decay"
 NOT_CONVERGED: Final = "not converged"

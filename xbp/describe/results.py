@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.describe.signals import units_of
 from xbp.status import NO_EXCESS, OK, UNPHYSICAL
-from xbp.units import percent, with_error
+from xbp.units import percent, to_kelvin, with_error
 
 __all__ = ["AFTER", "LAZY", "SENTENCES", "UNLIKELY", "is_poor"]
 
@@ -19,6 +19,8 @@ LAZY: Final = frozenset({"local_fields"})
 
 #: Above this reduced chi-squared, or this rms residual, the shape is not that of the data.
 _POOR_CHI2, _POOR_RESIDUAL = 10.0, 0.05
+#: So many standard deviations between two temperatures are no chance; so small a part of one no thermometer tells.
+_MANY_SIGMA, _SAME_KELVIN = 5.0, 1e-3
 #: A chi-squared with less of a chance than this says that something else is the case.
 UNLIKELY = 0.01
 #: A boson peak does not move by this factor within one set of data: some of the maxima are others.
@@ -142,8 +144,24 @@ def _correlation_map(table: xr.Dataset) -> str:
 def _detailed_balance(table: xr.Dataset) -> str:
     if table.implied_temperature.ndim:
         return f"detailed balance of {table.implied_temperature.size} spectra"
-    said = _number(table, "implied_temperature")
-    return f"detailed balance: {'no temperature' if said == 'not found' else f'the data say {said}'}"
+    over = f"over {int(table.n_points)} energies of {table.attrs.get('E_range', 'both sides')}"
+    if str(table.status.values) != OK:
+        return f"detailed balance: {table.status.values} ({over})"
+    chi2 = float(table.get("chi2_reduced", np.nan))
+    fit = f", reduced chi2 {_short(chi2)}" if np.isfinite(chi2) else ""
+    said = f"detailed balance: the data say {_number(table, 'implied_temperature')} ({over}{fit})"
+    if chi2 > _POOR_CHI2:
+        said += (
+            "\n  beware: no one temperature makes this ratio: a background, an elastic line in the range, or errors "
+            "that are too small; temperature_at_E shows where"
+        )
+    if "temperature" in table.coords:
+        units = str(table.temperature.attrs.get("units", "K"))
+        kelvin = float(to_kelvin(table.temperature.values.astype(float), units, name="temperature"))
+        away, std = abs(float(table.implied_temperature) - kelvin), float(table.implied_temperature_std)
+        if away > _MANY_SIGMA * std and away > _SAME_KELVIN * kelvin:
+            said += f"\n  beware: the data carry {kelvin:.4g} K, {_short(away / std) if std else 'many'} standard deviations away"
+    return said
 
 
 def _debye_waller(table: xr.Dataset) -> str:
@@ -153,6 +171,8 @@ def _debye_waller(table: xr.Dataset) -> str:
     # The shape of the decay tells what the error of a straight line does not.
     line = f"a line in Q**2 explains {100 * float(table.explained):.3g} % of {int(table.n_points)} Q"
     if said != OK:
+        if np.isfinite(wider := float(table.get("broadening", np.nan))):
+            line += f", and the spectrum is {wider:.2g} times as wide in the upper half of them as in the lower"
         return f"no u2: {said}{f' ({line})' if np.isfinite(float(table.explained)) else ''}"
     return f"u2 per axis {_number(table, 'u2')}, {line}{_quality(table)}"
 

@@ -64,6 +64,8 @@ _MOST_HEAT: Final = 37.4
 #: How many comments of a file are shown, and how much of each.
 _FEW: Final = 5
 _WIDE: Final = 140
+#: Two sides of thousands of bins that are one have a chi-squared of one.
+_MOST_DISAGREEMENT = 2.0
 #: Quantities whose reduction needs the Bose factor.
 _NEEDS_T: Final = ("dynamic_structure_factor", "raman_intensity")
 
@@ -119,6 +121,8 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
                 f"  beware: it reaches {most:.3g}{units_of(value)}, {most / 24.94:.1f} times 3R: mass, molar mass or "
                 "number of atoms may be another"
             )
+    if first and isinstance(source, xr.Dataset):
+        lines += _of_the_errors(value, source)
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
     return "\n".join(lines)
 
@@ -128,6 +132,26 @@ def _comments(value: xr.DataArray) -> list[str]:
     said = str(value.attrs.get("comments", "")).splitlines()
     lines = [f"  the file says: {text if len(text) <= _WIDE else text[: _WIDE - 1] + '…'}" for text in said[:_FEW]]
     return lines + ([f"  ... and more in attrs['comments'] ({len(said)} lines)"] if len(said) > _FEW else [])
+
+
+def _of_the_errors(value: xr.DataArray, source: xr.Dataset) -> list[str]:
+    """Tell of bins without an error, and of two sides that were folded though they disagree."""
+    lines = []
+    std = source.get(f"{value.name}_std")
+    if std is not None and std.chunks is None and value.chunks is None and std.dims == value.dims:
+        sure = int(((std.values == 0) & np.isfinite(value.values)).sum())
+        if sure:
+            lines.append(
+                f"  standard deviation 0 in {100 * sure / max(int(value.count()), 1):.3g} % of the bins that hold "
+                "numbers, as where nothing was counted: means take them in, weighted fits leave them out; rebin first"
+            )
+    chi2 = source.get("fold_chi2")
+    if chi2 is not None and chi2.chunks is None and float(chi2.max()) > _MOST_DISAGREEMENT:
+        lines.append(
+            f"  beware: energy gain and loss, folded, disagree (reduced chi2 {float(chi2.max()):.2g}): a background, "
+            "another temperature, or errors that are too small; .bp.detailed_balance() before .bp.fold() shows where"
+        )
+    return lines
 
 
 def _call(method: str) -> str:
