@@ -232,3 +232,14 @@ def test_local_fields_say_their_cutoff_and_whose_next_step_they_are() -> None:
     assert "Ω(Q,E)" in repr(tree["shear_strain"].bp)
     assert 'tree["shear_strain"].to_dataset().bp' in repr(tree["shear_strain"].bp)
     assert "plot.cut" in repr(tree["shear_strain"].phi_Q.bp)
+
+
+def test_a_trajectory_names_what_it_is_enough_for() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(0, 50))
+    one = repr(traj.isel(time=[0]).bp)
+    assert one.startswith("trajectory: 400 atoms, 1 frame\n")
+    assert ".bp.structure_factor(…) .bp.radial_distribution() .bp.local_fields(…)\n" in one
+    assert "vdos" not in repr(traj.drop_vars("velocity").bp).split("missing")[0]
+    g = traj.bp.vdos(window="2 ps")
+    assert ".bp.mark_box_phonon(traj.bp.box_phonon())" in repr(g.bp)
+    assert "mark_box_phonon" not in repr(g.bp.mark_box_phonon("1.7 meV").bp)

@@ -25,11 +25,10 @@ class StudyAccessor:
         self._tree = tree
 
     def __repr__(self) -> str:
-        known = quantity_name(self._tree) == "study" or not (self._tree.children or self._tree.data_vars)
-        return study.summary(self._tree) if known else describe_tree(self._tree)
+        return _told(self._tree)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        return f"<pre>{html.escape(_told(self._tree))}</pre>"
 
     def compare(self, among: Sequence[str] | None = None, *, heat_capacity: EinsteinOr = "peak") -> xr.Dataset:
         """See `xbp.study.compare`: the boson-peak energies side by side."""
@@ -55,3 +54,9 @@ class StudyAccessor:
     def to_netcdf(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """See `xbp.study.to_netcdf`: archive to a file that reads back identical."""
         study.to_netcdf(self._tree, path, overwrite=overwrite)
+
+
+def _told(tree: xr.DataTree) -> str:
+    """Say what a tree is: a study, or one that holds other data."""
+    other = quantity_name(tree) != "study" and bool(tree.children or tree.data_vars)
+    return describe_tree(tree) if other else study.summary(tree)

@@ -81,7 +81,8 @@ def _of_many(table: xr.Dataset, name: str, status: str, what: str) -> str:
 
 def _boson_peak(table: xr.Dataset) -> str:
     if table.energy.ndim:
-        return _of_many(table, "energy", "status", "boson peak")
+        said = _of_many(table, "energy", "status", "boson peak")
+        return f"{said}\n  next: .bp.plot.peak() .bp.dispersion()" if table.energy.dims == ("Q",) else said
     if str(table.status.values) != OK:
         reach = f" ({_reach(table, 'E')})" if "E_low" in table and np.isfinite(float(table.E_low)) else ""
         return f"no boson peak: {table.status.values}{reach}"
@@ -142,9 +143,10 @@ def _debye_waller(table: xr.Dataset) -> str:
 
 
 def _phonons(table: xr.Dataset) -> str:
-    return "\n".join(
+    each = [
         _of_many(table.sel(branch=b), "energy", "status", f"{b} phonon") for b in np.atleast_1d(table.branch.values)
-    )
+    ]
+    return "\n".join([*each, "  next: .bp.plot.phonons() .bp.sound_velocity() .bp.ioffe_regel()"])
 
 
 def _box_phonon(table: xr.Dataset) -> str:

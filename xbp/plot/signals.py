@@ -48,6 +48,8 @@ _DENSE = 150
 _REACH, _HEADROOM = 2.0, 1.6
 #: B(E) falls off so fast that an elastic line is this many times higher than the rest, nineteen of twenty bins.
 _OUTSHINES, _REST = 8.0, 95
+#: Functions of distance or time, whose bins are so many that points would make one smear.
+_CURVES = ("radial_distribution", "mean_square_displacement", "intermediate_scattering_function")
 #: Densities, whose height above 0 is what they say.
 _FROM_NOTHING = ("vibrational_dos", "generalized_dos")
 
@@ -210,6 +212,8 @@ def _is_line(value: xr.DataArray, std: xr.DataArray | None) -> bool:
         last = json.loads(str(value.attrs.get("history", "")).splitlines()[-1])["operation"]
     except (IndexError, ValueError, KeyError, TypeError, RecursionError):
         last = ""
+    if value.attrs["quantity"] in _CURVES:
+        return True
     return last == "fitted_dos" or str(last).startswith("models.") or (std is None and value.size > _DENSE)
 
 
