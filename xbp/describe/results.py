@@ -158,7 +158,8 @@ def _detailed_balance(table: xr.Dataset) -> str:
         kelvin = float(to_kelvin(table.temperature.values.astype(float), units, name="temperature"))
         away, std = abs(float(table.implied_temperature) - kelvin), float(table.implied_temperature_std)
         if away > _MANY_SIGMA * std and away > _SAME_KELVIN * kelvin:
-            said += f"\n  beware: the data carry {kelvin:.4g} K, {_short(away / std) if std else 'many'} standard deviations away"
+            many = _short(away / std) if std else "many"
+            said += f"\n  beware: the data carry {kelvin:.4g} K, {many} standard deviations away"
     return said
 
 
