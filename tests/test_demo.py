@@ -23,7 +23,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_demo_leaves_table_archive_and_figure(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
-    assert "E_BP                2.27 meV" in result.output
+    assert "E_BP                2.60 meV" in result.output
     assert re.search(r"Pearson +0\.98 +0\.97 +0\.93 +0\.79 +0\.63 +-0\.05 +-0\.36 +-0\.40 +-0\.18", result.output)
     assert "no maximum (0/112)" in result.output
     with xr.open_dataset(tmp_path / "new" / "zr46cu46al8.nc") as archive:

@@ -195,6 +195,14 @@ def test_the_sample_of_a_heat_capacity_is_said() -> None:
     assert "  of the sample: mass 7.76 mg, molar mass 60 g/mol" in repr(C.bp)
 
 
+def test_a_mole_of_what_is_asked_for() -> None:
+    C = example("heat_capacity")
+    assert "missing: per mole of what (data.attrs['amount'] = 'atoms'" in repr(C.bp)
+    assert "missing: per mole of what (data['C'].attrs['amount']" in repr(C.to_dataset().bp)
+    for settled in (C.assign_attrs(amount="atoms"), C.assign_attrs(units="uJ/K"), C.assign_attrs(units="1")):
+        assert "per mole of what" not in repr(settled.bp)
+
+
 def test_an_elastic_line_in_a_density_of_states_is_noticed() -> None:
     E = np.linspace(0.1, 40, 400)
     for center, expected in ((1.0, True), (20.0, False)):
@@ -246,6 +254,23 @@ def test_maxima_far_apart_are_not_one_peak(glass: xr.Dataset) -> None:
     b = glass.bp.to_bqe()
     assert "beware: so far apart" in repr(b.bp.boson_peak().bp)
     assert "beware" not in repr(b.sel(Q=slice(2.6, 8)).bp.boson_peak(E_range=(1.2, 12)).bp)
+
+
+def test_local_fields_say_their_cutoff_and_whose_next_step_they_are() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(0, 60))
+    local = traj.bp.local_fields(["coordination", "shear_strain"], cutoff="4.7 angstrom")
+    said = repr(local.bp)
+    assert said.startswith("local fields of the atoms, coordination, shear_strain: time 60, atom 400")
+    assert "cutoff 4.7 angstrom, reference mean" in said
+    assert "next: traj.bp.fluctuation_spectrum(['coordination', 'shear_strain'], …)" in said
+    assert "fluctuation_spectrum('coordination', …)" in repr(local.coordination.bp)
+    tree = traj.bp.fluctuation_spectrum(["coordination", "shear_strain"], 1, cutoff=4.7, window="2 ps")
+    said = repr(tree.bp)
+    assert "a tree of fluctuation spectra, one of each field: coordination, shear_strain" in said
+    assert 'choose one, tree["coordination"].to_dataset().bp' in said
+    assert "Ω(Q,E)" in repr(tree["shear_strain"].bp)
+    assert 'tree["shear_strain"].to_dataset().bp' in repr(tree["shear_strain"].bp)
+    assert "plot.cut" in repr(tree["shear_strain"].phi_Q.bp)
 
 
 def test_bins_without_an_error_are_counted(model: xr.Dataset) -> None:

@@ -12,7 +12,10 @@ from xbp.describe.signals import units_of
 from xbp.status import NO_EXCESS, OK, UNPHYSICAL
 from xbp.units import percent, to_kelvin, with_error
 
-__all__ = ["AFTER", "SENTENCES", "UNLIKELY", "is_poor"]
+__all__ = ["AFTER", "LAZY", "SENTENCES", "UNLIKELY", "is_poor"]
+
+#: Results that are told of without their numbers, which may be dask's.
+LAZY: Final = frozenset({"local_fields"})
 
 #: Above this reduced chi-squared, or this rms residual, the shape is not that of the data.
 _POOR_CHI2, _POOR_RESIDUAL = 10.0, 0.05
@@ -59,9 +62,8 @@ def _quality(table: xr.Dataset) -> str:
 
 def is_poor(table: xr.Dataset) -> bool:
     """Tell whether the curve of a fit has not the shape of its data, so that its errors say too little."""
-    return float(table.get("chi2_reduced", 0.0)) > _POOR_CHI2 or (
-        "chi2_reduced" not in table and float(table.get("relative_residual", 0.0)) > _POOR_RESIDUAL
-    )
+    chi2 = float(table.get("chi2_reduced", np.nan))
+    return chi2 > _POOR_CHI2 or (np.isnan(chi2) and float(table.get("relative_residual", 0.0)) > _POOR_RESIDUAL)
 
 
 def _short(number: float) -> str:
@@ -240,6 +242,16 @@ def _ioffe_regel(table: xr.Dataset) -> str:
     return f"Ioffe-Regel limit: {', '.join(each)}"
 
 
+def _local_fields(fields: xr.Dataset | xr.DataArray) -> str:
+    names = [str(fields.name)] if isinstance(fields, xr.DataArray) else [str(n) for n in fields.data_vars]
+    sizes = ", ".join(f"{dim} {size}" for dim, size in fields.sizes.items())
+    how = [f"{key} {fields.attrs[key]}" for key in ("cutoff", "reference") if key in fields.attrs]
+    lines = [f"local fields of the atoms, {', '.join(names)}: {sizes}"]
+    lines += [f"  {', '.join(how)}"] if how else []
+    chosen = f"'{names[0]}'" if len(names) == 1 else str(names)
+    return "\n".join([*lines, f"  next: traj.bp.fluctuation_spectrum({chosen}, …) traj.bp.compare_fluctuations(…)"])
+
+
 def _fluctuations(table: xr.Dataset) -> str:
     lines = [f"fluctuations beside a boson peak at {_number(table, 'E_BP')}"]
     for i, name in enumerate(table.field.values):
@@ -294,7 +306,7 @@ def _neutron_weighted(table: xr.Dataset) -> str:
     return f"true over neutron-weighted density of states: {float(R.min()):.3g} to {float(R.max()):.3g}"
 
 
-SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
+SENTENCES: Final[Mapping[str, Callable[[Any], str]]] = {
     "boson_peak": _boson_peak,
     "dispersion": _dispersion,
     "scale_to_sq": _scale_to_sq,
@@ -307,6 +319,7 @@ SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
     "fit_heat_capacity": _heat_capacity,
     "sound_velocity": _sound_velocity,
     "ioffe_regel": _ioffe_regel,
+    "local_fields": _local_fields,
     "compare_fluctuations": _fluctuations,
     "thermodynamics": _thermodynamics,
     "glass_transition": _glass_transition,

@@ -33,6 +33,7 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "current_spectrum": ("phonon_dispersion", "cut_Q", "plot.map"),
     "normalized_fluctuation_spectrum": ("boson_peak", "cut_E", "correlation_map", "scale_to_sq", "plot.map"),
     "fluctuation_spectrum": ("cut_E", "cut_Q", "plot.map"),
+    "static_fluctuation": ("plot.cut",),
     "local_fluctuation_spectrum": ("boson_peak", "plot.cut"),
     "energy_resolution": ("plot.cut",),
     "raman_intensity": ("to_reduced_raman", "to_raman_shift", "plot.cut"),
@@ -69,6 +70,9 @@ _MENDS: Final[Mapping[str, str]] = {
 }
 #: Part of the area of g(E) that may stand in for what was not measured without a word.
 _MUCH_EXTENDED = 0.1
+#: How many comments of a file are shown, and how much of each.
+_FEW: Final = 5
+_WIDE: Final = 140
 #: Two sides of thousands of bins that are one have a chi-squared of one.
 _MOST_DISAGREEMENT = 2.0
 #: Quantities whose reduction needs the Bose factor.
@@ -108,8 +112,9 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
         for key, said in (("sample_mass", "mass"), ("molar_mass", "molar mass"), ("atoms_per_formula", "atoms"))
         if key in value.attrs
     ]  # fmt: skip
-    if row.name == "heat_capacity" and sample:
-        lines.insert(1, f"  of the sample: {', '.join(sample)}")
+    if row.name == "heat_capacity":
+        told = [f"  of the sample: {', '.join(sample)}"] if sample else []
+        lines[1:1] = told + _comments(value)
     if row.name == "vibrational_dos" and value.dims == ("E",) and value.chunks is None and value.notnull().any():
         at, end = float(value.idxmax("E")), float(value.E[-1])
         if at < _LOW_END * end:
@@ -150,6 +155,13 @@ def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) ->
     return lines
 
 
+def _comments(value: xr.DataArray) -> list[str]:
+    """Quote what the instrument wrote into the file, as far as a person reads on."""
+    said = str(value.attrs.get("comments", "")).splitlines()
+    lines = [f"  the file says: {text if len(text) <= _WIDE else text[: _WIDE - 1] + '…'}" for text in said[:_FEW]]
+    return lines + ([f"  ... and more in attrs['comments'] ({len(said)} lines)"] if len(said) > _FEW else [])
+
+
 def _of_the_errors(value: xr.DataArray, source: xr.Dataset) -> list[str]:
     """Tell of bins without an error, and of two sides that were folded though they disagree."""
     lines = []
@@ -178,6 +190,8 @@ def _takes(method: str, value: xr.DataArray) -> bool:
     """Whether the data have the dimensions that a method works on."""
     if method == "scale_to_sq":
         return "Q" in value.dims and "E" not in value.dims
+    if method == "to_structure_factor":
+        return value.attrs.get("dimensions") != 2
     if method == "to_molar":
         return "amount" not in value.attrs
     if method in ("reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity"):
@@ -208,6 +222,8 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         )
     if row.name == "dynamic_structure_factor" and "statistics" not in value.attrs:
         missing.append(f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, 'classical' if of MD)")
+    if row.name == "heat_capacity" and "mol" in str(value.attrs.get("units")) and "amount" not in value.attrs:
+        missing.append(f"per mole of what ({name}.attrs['amount'] = 'atoms', or 'formula units')")
     if row.name == "interference_function":
         missing.append(
             "<b>^2, for S(Q) (xarray.open_dataset(path, engine='total_scattering', b_mean_squared='... barn'))"

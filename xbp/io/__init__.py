@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -54,6 +56,20 @@ FORMATS = (
 )
 
 
+def _is_trajectory(path: Path) -> bool:
+    """Tell LAMMPS dumps and data files and extended XYZ, also compressed, by how they begin."""
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            head = stream.read(4096)
+    except (OSError, EOFError, zlib.error):
+        return False
+    first, _, rest = head.partition(b"\n")
+    xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
+    return head.startswith(b"ITEM: ") or (b"xlo xhi" in head and b"atom types" in head) or xyz
+
+
 def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     """Open a file of any format xbp knows, told by its content and not by its name.
 
@@ -75,7 +91,7 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises
     ------
     FileFormatError
-        If there is no such file, or no format takes it: which were tried, and why each declined.
+        If there is no such file, it cannot be read, or no format takes it: which were tried, and why each declined.
 
     Examples
     --------
@@ -98,10 +114,24 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         )
     reasons = {}
     for format_ in FORMATS:
-        reason = format_.decline(where)
+        try:
+            reason = format_.decline(where)
+        except OSError as error:
+            raise FileFormatError(
+                f"{where} cannot be read",
+                reason=error.strerror or str(error),
+                fix="see that you may read it, and that it is a file of data and no device",
+            ) from error
         if reason is None:
             return format_.open(where)
         reasons[format_.name] = reason
+    if _is_trajectory(where):
+        raise FileFormatError(
+            f"{where} is a configuration or trajectory of atoms",
+            reason="this opens spectra",
+            fix="xbp.md.open_trajectory(path, ...) opens it; it asks for what the file does not tell, such as units, "
+            "elements and the time step",
+        )
     if "table" in reasons["columns"]:
         raise FileFormatError(
             f"{where} is a table of numbers",

@@ -16,6 +16,7 @@ from xarray.backends import BackendEntrypoint
 from xbp.conditions import temperature_coordinate
 from xbp.construct import new_dataset
 from xbp.errors import FileFormatError, XbpError
+from xbp.io.arguments import can_open, to_path, without
 from xbp.io.text import TEXT_ERRORS, head, number, read_lines, unreadable
 from xbp.reduction.raman import to_raman_shift
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
@@ -76,7 +77,7 @@ def open_labspec(
     >>> ds.I.values, ds.E.values
     (array([1., 2., 3.]), array([10., 20., 30.]))
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         return _read(where, units, temperature, laser)
     except XbpError:
@@ -197,12 +198,8 @@ class LabspecBackend(BackendEntrypoint):
         laser: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_labspec`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_labspec(filename_or_obj, units=units, temperature=temperature, laser=laser).drop_vars(dropped)
+        return without(open_labspec(filename_or_obj, units=units, temperature=temperature, laser=laser), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the header."""
-        try:
-            return decline(Path(filename_or_obj)) is None
-        except (TypeError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)

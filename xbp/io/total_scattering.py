@@ -14,6 +14,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import RangeError, XbpError
+from xbp.io.arguments import can_open, to_path, without
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
 from xbp.units import magnitude
 
@@ -86,7 +87,7 @@ def open_total_scattering(
     >>> Sq.values, Sq.Q.attrs["units"]
     (array([0.5, 1.5]), '1/angstrom')
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         return _read(where, units, b_mean_squared, T)
     except XbpError:
@@ -164,13 +165,9 @@ class TotalScatteringBackend(BackendEntrypoint):
         T: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_total_scattering`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
         ds = open_total_scattering(filename_or_obj, units=units, b_mean_squared=b_mean_squared, T=T)
-        return ds.drop_vars(dropped)
+        return without(ds, drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the comments, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
-        try:
-            return Path(filename_or_obj).is_file() and decline(Path(filename_or_obj)) is None
-        except (TypeError, OSError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)

@@ -11,15 +11,19 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits
 from xbp.md.labels import Column, label, positive, sample_temperature
+from xbp.md.plane import heights, periodic_axes
 from xbp.md.run import blocks, summarize
 from xbp.md.trajectory import Block, read_trajectory
 from xbp.optional import require
 from xbp.signal import Signal, read
-from xbp.units import convert_factor
+from xbp.units import convert_factor, split_quantity
 
 __all__ = ["radial_distribution", "to_radial_distribution", "to_structure_factor"]
 
 Window = Literal["lorch", "none"]
+
+#: Steps of a transform that is asked for up to one number, as those of `structure_factor` and `radial_distribution`.
+_STEP = {"Q": 0.05, "r": 0.02}
 
 
 def radial_distribution(
@@ -75,8 +79,9 @@ def radial_distribution(
     """
     trajectory = read_trajectory(data)
     cell = trajectory.mean_cell
-    faces = trajectory.volume / np.linalg.norm(np.cross(np.roll(cell, -1, axis=0), np.roll(cell, -2, axis=0)), axis=1)
-    highest = float(faces.min()) / 2 if r_max is None else positive(r_max, "angstrom", "r_max")
+    periodic = periodic_axes(trajectory.block(0, 1).scaled()[0], cell)
+    across = heights(cell)
+    highest = float(across[periodic].min()) / 2 if r_max is None else positive(r_max, "angstrom", "r_max")
     width = positive(dr, "angstrom", "dr")
     n_bins = int(highest / width + 1e-9)
     if n_bins < 1:
@@ -91,12 +96,15 @@ def radial_distribution(
         a = b = np.array([0])
     edges = np.arange(n_bins + 1) * width
     cut = blocks(trajectory)
-    moments = summarize(trajectory, cut, _Histogram(index, counts.size, edges, cut.length), progress=progress)
+    moments = summarize(
+        trajectory, cut, _Histogram(index, counts.size, edges, cut.length, periodic.tolist()), progress=progress
+    )
     # Atoms of a pair of elements, each seen from the other; an atom is no neighbor of its own.
     n_pairs = np.where(a == b, counts[a] * (counts[a] - 1) / 2, counts[a] * counts[b])
-    shells = 4 / 3 * np.pi * np.diff(edges**3)
+    # In a plane of atoms rings take the place of shells, and its area that of the volume.
+    shells = 4 / 3 * np.pi * np.diff(edges**3) if periodic.all() else np.pi * np.diff(edges**2)
     with np.errstate(divide="ignore", invalid="ignore"):  # a single atom of its kind has no partner
-        scale = trajectory.volume / (n_pairs[:, None] * shells)
+        scale = trajectory.volume / np.prod(across[~periodic]) / (n_pairs[:, None] * shells)
     value, std = moments.mean["counts"] * scale, moments.std("counts", cut.correlation)
     std = None if std is None else std * scale
     if not partials:
@@ -109,12 +117,13 @@ def radial_distribution(
         coords["pair"] = ("pair", np.array([f"{symbols[i]}-{symbols[j]}" for i, j in zip(a, b, strict=True)]))
         share = counts[a] * counts[b] * np.where(a == b, 1, 2) / counts.sum() ** 2
         coords["weight"] = ("pair", share, {"units": "1", "long_name": "share of the partial in the total"})
-    column = Column(("pair", "r") if partials else ("r",), value, std, "1", "radial_distribution")
+    flat = {} if periodic.all() else {"dimensions": 2}
+    column = Column(("pair", "r") if partials else ("r",), value, std, "1", "radial_distribution", flat)
     return label(
         trajectory, {"rdf": column}, coords, operation="radial_distribution",
         arguments={"r_max": r_max, "dr": dr, "partials": partials or None, "blocks": moments.n},
         temperature=sample_temperature(trajectory, T),
-        attrs={"number_density": trajectory.n_atoms / trajectory.volume},
+        attrs={"number_density": trajectory.n_atoms / trajectory.volume} if periodic.all() else None,
     )  # fmt: skip
 
 
@@ -124,6 +133,7 @@ class _Histogram:
     n_kinds: int
     edges: np.ndarray
     length: int
+    periodic: list[bool]
 
     def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
         vesin = require("vesin", "it finds the neighbors", "md")
@@ -138,7 +148,7 @@ class _Histogram:
             for frame in range(start, start + self.length):
                 cell = block.cell if block.cell.ndim == 2 else block.cell[frame]
                 inside = scaled[frame] - np.floor(scaled[frame])
-                i, j, d = neighbors.compute(points=inside.T @ cell, box=cell, periodic=True, quantities="ijd")
+                i, j, d = neighbors.compute(points=inside.T @ cell, box=cell, periodic=self.periodic, quantities="ijd")
                 place = (d / self.edges[1]).astype(int)
                 near = place < n_bins
                 label_ = kind[self.index[i[near]], self.index[j[near]]] * n_bins + place[near]
@@ -189,8 +199,8 @@ def to_structure_factor(data: xr.Dataset, Q: Any, *, number_density: Any = None,
     ----------
     data : xarray.Dataset or xarray.DataArray
         g(r) (``radial_distribution``).
-    Q : array_like, shape (n,)
-        Where to (1/angstrom), ascending and positive.
+    Q : array_like, shape (n,), or scalar with units
+        Where to, ascending and positive (bare: 1/angstrom); one number: up to there in steps of 0.05 1/angstrom.
     number_density : scalar with units, optional
         Atoms per volume (bare: 1/angstrom³); by default ``attrs["number_density"]``.
     window : {"lorch", "none"}
@@ -218,6 +228,12 @@ def to_structure_factor(data: xr.Dataset, Q: Any, *, number_density: Any = None,
     array([1., 1.])
     """
     signal = read(data, "radial_distribution")
+    if signal.value.attrs.get("dimensions") == 2:
+        raise QuantityError(
+            "this g(r) is that of a plane of atoms",
+            reason="the transform is that of three dimensions",
+            fix="traj.bp.structure_factor(Q_max) gives the S(Q) of the plane",
+        )
     if number_density is None:
         number_density = signal.source.attrs.get("number_density", signal.value.attrs.get("number_density"))
         if number_density is None:
@@ -241,8 +257,8 @@ def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any, win
     data : xarray.Dataset or xarray.DataArray
         S(Q) (``static_structure_factor``) that tends to 1; of Faber and Ziman where there are several
         elements. It is integrated over the bins it has: what is missing below the first counts as 1.
-    r : array_like, shape (n,)
-        Where to (angstrom), ascending and positive.
+    r : array_like, shape (n,), or scalar with units
+        Where to, ascending and positive (bare: angstrom); one number: up to there in steps of 0.02 angstrom.
     number_density : scalar with units
         Atoms per volume (bare: 1/angstrom³).
     window : {"lorch", "none"}
@@ -276,16 +292,30 @@ def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any, win
     return _answer(signal, "Q", "r", r, window, factor, density, "radial_distribution", "to_radial_distribution")
 
 
+def _points(dim: str, given: Any) -> np.ndarray:
+    """Return where a transform is wanted, in 1/Å or Å: points, or all in equal steps up to one number."""
+    units = "1/angstrom" if dim == "Q" else "angstrom"
+    if isinstance(given, str) or np.ndim(getattr(given, "magnitude", given)) == 0:
+        end = positive(given, units, dim)
+        return np.asarray(np.arange(1, int(end / _STEP[dim] * (1 + 1e-9)) + 1) * _STEP[dim])
+    numbers, own = (given, None) if isinstance(given, list | tuple) else split_quantity(given, dim)
+    try:
+        points = np.asarray(getattr(numbers, "values", numbers), dtype=float)
+    except (TypeError, ValueError):
+        points = np.empty(0)
+    if points.ndim != 1 or points.size == 0 or not (points > 0).all() or (np.diff(points) <= 0).any():
+        raise RangeError(
+            f"{dim}={given!r} are no points of a curve",
+            reason="they are a list of ascending positive numbers",
+            fix=f"{dim}=np.arange(0.1, 20, 0.05), in {units}, or {dim}='20 {units}' for all up to there",
+        )
+    return points * convert_factor(own or units, units, name=dim)
+
+
 def _answer(
     signal: Signal, old: str, new: str, at: Any, window: str, factor: float, density: float, quantity: str, name: str
 ) -> Any:
-    points = np.asarray(at, dtype=float)
-    if points.ndim != 1 or points.size == 0 or not (points > 0).all() or (np.diff(points) <= 0).any():
-        raise RangeError(
-            f"{new} has the shape {points.shape}",
-            reason="it is a list of ascending positive numbers",
-            fix=f"{new}=np.arange(0.1, 20, 0.05)",
-        )
+    points = _points(new, at)
     value, std = _transform(signal, old, points, window)
     value = 1 + factor * value
     coordinate = xr.Variable(new, points, {"units": "1/angstrom" if new == "Q" else "angstrom"})

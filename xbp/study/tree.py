@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.describe import describe_tree
 from xbp.errors import FileFormatError, QuantityError, RangeError, XbpError
 from xbp.grid import interval
 from xbp.io.netcdf import open_tree, tree_to_netcdf
@@ -327,6 +328,8 @@ def summary(study: xr.DataTree) -> str:
       ins: stated
       next: .bp.compare() .bp.plot() .bp.report() .bp.to_netcdf()
     """
+    if quantity_name(study) != "study" and (study.children or study.data_vars):
+        return describe_tree(study)
     try:
         leaves = leaves_of(study)
     except XbpError as error:
