@@ -289,3 +289,19 @@ def test_a_trajectory_names_what_it_is_enough_for() -> None:
     g = traj.bp.vdos(window="2 ps")
     assert ".bp.mark_box_phonon(traj.bp.box_phonon())" in repr(g.bp)
     assert "mark_box_phonon" not in repr(g.bp.mark_box_phonon("1.7 meV").bp)
+
+
+def test_a_density_of_states_that_was_not_found_says_so() -> None:
+    E = np.arange(1.0, 31)
+    g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    S = g.bp.multiphonon_sqe(np.arange(2, 10, 0.5), mass="50.94 u")
+    found = S.bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
+    assert "status" not in repr(found.bp)
+    assert "beware" not in repr(found.bp)
+    wide = S.bp.to_vibrational_dos(E_range=(15.5, 30.5), mass="50.94 u")
+    assert "of the area was not measured" in repr(wide.bp)
+    upside_down = S.bp.scale(-1)
+    lost = upside_down.bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
+    assert "  status: fit failed, so it is NaN: no positive area is left" in repr(lost.bp)
+    both = xr.concat([S, upside_down], dim="sample").bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
+    assert "status: fit failed in 1 of 2" in repr(both.bp)

@@ -167,3 +167,25 @@ def test_a_known_quantity_is_told_the_way_and_not_another_name(glass: xr.Dataset
     with pytest.raises(QuantityError, match="pass the data that are one") as caught:
         glass.Sq.bp.boson_peak()
     assert "attrs['quantity'] =" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("density", "axis"), [("1/meV", "THz"), ("1/THz", "meV"), ("1/meV", "1/cm"), ("barn/sr/meV", "THz"), ("cm", "meV")]
+)
+def test_a_density_is_per_unit_of_its_axis(density: str, axis: str) -> None:
+    coords = COORDS | {"E": ([1.0, 2.0, 3.0], axis)}
+    with pytest.raises(UnitsError, match="per unit of its axis") as caught:
+        make(units=density, coords=coords)
+    assert "values * " in caught.value.fix
+    assert "or E * " in caught.value.fix
+    make(units="1", coords=coords)
+    make(units=f"1/({axis})", coords=coords)
+
+
+def test_both_ways_to_mend_a_density_agree() -> None:
+    E, S = np.array([1.0, 2.0, 3.0]), np.ones((2, 3))
+    with pytest.raises(UnitsError, match=r"values \* 4\.13567 in '1/THz', or E \* 4\.13567 in 'meV'"):
+        make(coords=COORDS | {"E": (E, "THz")})
+    one = xbp.new_dataset("dynamic_structure_factor", S * 4.13567, units="1/THz", coords=COORDS | {"E": (E, "THz")})
+    other = make(coords=COORDS | {"E": (E * 4.13567, "meV")})
+    np.testing.assert_allclose(one.bp.convert(E="meV").S, other.S, rtol=1e-5)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.schema import COORDINATES, QUANTITIES, Quantity, symbol_of
+from xbp.status import OK
 
 __all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines", "units_of"]
 
@@ -64,6 +65,14 @@ _OF_VELOCITIES: Final = frozenset({"vdos", "box_phonon", "current_spectra"})
 _LOW_END: Final = 0.08
 #: One and a half times 3R, in J/mol/K: anharmonic solids and liquids stay below.
 _MOST_HEAT: Final = 37.4
+#: What to do where no g(E) was found.
+_MENDS: Final[Mapping[str, str]] = {
+    "no data": ": E_range= and Q_range= hold no number, or nothing is beyond E_range= to fit multiple scattering in",
+    "fit failed": ": no positive area is left, as where a background was taken off twice, or Q is too high for u2",
+    "not converged": ": the multiphonons grow from step to step; end Q_range= lower, or take the background off",
+}
+#: Part of the area of g(E) that may stand in for what was not measured without a word.
+_MUCH_EXTENDED = 0.1
 #: How many comments of a file are shown, and how much of each.
 _FEW: Final = 5
 _WIDE: Final = 140
@@ -126,10 +135,29 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
                 f"  beware: it reaches {most:.3g}{units_of(value)}, {most / 24.94:.1f} times 3R: mass, molar mass or "
                 "number of atoms may be another"
             )
+    lines += _of_the_inversion(value, source)
     if first and isinstance(source, xr.Dataset):
         lines += _of_the_errors(value, source)
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
     return "\n".join(lines)
+
+
+def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> list[str]:
+    """Tell whether g(E) was found, and how much of it was not measured."""
+    lines = []
+    status = value.coords.get("status")
+    if status is not None and status.chunks is None and status.dtype.kind in "OU":
+        for said, count in zip(*np.unique(status.values.astype(str), return_counts=True), strict=True):
+            if said != OK:
+                where = f" in {count} of {status.size}" if status.ndim else ""
+                lines.append(f"  status: {said}{where}, so it is NaN{_MENDS.get(str(said), '')}")
+    part = source.get("extended") if isinstance(source, xr.Dataset) else None
+    if part is not None and part.chunks is None and float(part.max()) > _MUCH_EXTENDED:
+        lines.append(
+            f"  beware: {100 * float(part.max()):.2g} % of the area was not measured but stands in for what is below "
+            "E_range (below=): u2 and the scale depend on it"
+        )
+    return lines
 
 
 def _comments(value: xr.DataArray) -> list[str]:
