@@ -383,3 +383,37 @@ def test_the_phonon_of_the_box_is_marked_everywhere(b: xr.Dataset) -> None:
         ax = spectrum.bp.plot.peak(spectrum.bp.boson_peak(E_range=E_range))
         assert [t.get_text() for t in ax.get_legend().get_texts()] == ["first phonon of the box"]
     plt.close("all")
+
+
+def test_phonon_branches_are_drawn_with_their_errors() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory")
+    currents = traj.bp.current_spectra("0.7 1/angstrom", window="10 ps", E_max="12 meV")
+    branches = currents.bp.phonon_dispersion()
+    ax = branches.bp.plot.phonons(ms=5)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["longitudinal", "transverse"]
+    np.testing.assert_array_equal(ax.containers[0][0].get_ydata(), branches.energy.sel(branch="longitudinal"))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$Q$ (Å$^{-1}$)", "$E$ (meV)")
+    lost = branches.copy(deep=True)
+    lost.status[0, 1] = "failed"
+    one = lost.sel(branch="longitudinal").bp.plot.phonons().containers[0][0]
+    assert one.get_xdata().size == branches.sizes["Q"] - 1
+    with pytest.raises(QuantityError, match="phonon_dispersion"):
+        currents.bp.plot.phonons()
+    with pytest.raises(RangeError, match="drawn against Q"):
+        branches.isel(Q=0).bp.plot.phonons()
+    assert ".bp.plot.phonons()" in repr(branches.bp)
+    transverse = currents[["C_T", "C_T_std"]]
+    assert transverse.bp.cut_Q((0.3, 0.5)).bp.plot.cut().get_ylabel().startswith("$C_T(E)$")
+    assert "C_L: C_L(Q,E)" in repr(currents.bp)
+
+
+def test_g_of_r_is_a_curve_with_a_band() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(None, None, 20))
+    ax = traj.bp.radial_distribution(8, partials=True).bp.plot.cut()
+    assert {line.get_linestyle() for line in ax.lines} == {"-"}
+    assert {line.get_marker() for line in ax.lines} == {"None"}
+    assert len(ax.collections) == 3
+
+
+def test_peaks_over_Q_name_their_figure(b: xr.Dataset) -> None:
+    assert repr(b.bp.boson_peak(E_range=(1.2, 12)).bp).endswith("next: .bp.plot.peak() .bp.dispersion()")

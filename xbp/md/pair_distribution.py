@@ -43,10 +43,12 @@ def radial_distribution(
     Parameters
     ----------
     data : xarray.Dataset
-        A trajectory.
+        A trajectory. Frames that follow one another tell little that is new: of a long one take every 50th,
+        ``traj.isel(time=slice(None, None, 50))``.
     r_max : scalar with units, optional
         Largest distance (bare: angstrom); by default half of the smallest distance between faces of
-        the cell. Beyond that, images of one atom are counted as neighbors, as they should be.
+        the cell. Beyond that, images of one atom are counted as neighbors, as they should be. The time goes
+        with r_max³: 0.3 s per frame for 4000 atoms to 20 Å, and 0.03 s to 10 Å on one core.
     dr : scalar with units
         Width of the bins (bare: angstrom).
     partials : bool
@@ -59,7 +61,8 @@ def radial_distribution(
     -------
     xarray.Dataset
         ``rdf`` over r with ``rdf_std`` from the scatter of ten parts of the trajectory;
-        ``attrs["number_density"]`` in 1/angstrom³.
+        ``attrs["number_density"]`` in 1/angstrom³. Of a plane of atoms (a cell thinner than half of their
+        distance) that of two dimensions, 2πr in place of 4πr² and the area in place of V.
 
     Raises
     ------
