@@ -280,6 +280,17 @@ def test_bins_without_an_error_are_counted(model: xr.Dataset) -> None:
     assert "standard deviation 0 in 25 % of the bins" in repr(noisy.bp)
 
 
+def test_a_trajectory_names_what_it_is_enough_for() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(0, 50))
+    one = repr(traj.isel(time=[0]).bp)
+    assert one.startswith("trajectory: 400 atoms, 1 frame\n")
+    assert ".bp.structure_factor(…) .bp.radial_distribution() .bp.local_fields(…)\n" in one
+    assert "vdos" not in repr(traj.drop_vars("velocity").bp).split("missing")[0]
+    g = traj.bp.vdos(window="2 ps")
+    assert ".bp.mark_box_phonon(traj.bp.box_phonon())" in repr(g.bp)
+    assert "mark_box_phonon" not in repr(g.bp.mark_box_phonon("1.7 meV").bp)
+
+
 def test_a_density_of_states_that_was_not_found_says_so() -> None:
     E = np.arange(1.0, 31)
     g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")

@@ -64,7 +64,7 @@ _ROWS = (
     Quantity("intermediate_scattering_function", "F", "F(Q,t)", ("Q", "time"), "1"),
     Quantity("radial_distribution", "rdf", "g(r)", ("r",), "1", also=()),
     Quantity("mean_square_displacement", "msd", "mean-square displacement", ("time",), "angstrom**2", also=()),
-    Quantity("current_spectrum", "C", "C(Q,E)", ("Q", "E"), "1/meV", is_density=True),
+    Quantity("current_spectrum", "C", "C(Q,E)", ("Q", "E"), "angstrom**2/meV/ps**2", is_density=True),
     Quantity("normalized_fluctuation_spectrum", "Omega", "Ω(Q,E)", ("Q", "E"), "1/meV", is_density=True),
     Quantity("fluctuation_spectrum", "phi", "φ(Q,E)", ("Q", "E"), "1/meV", is_density=True, is_companion=True),
     Quantity("static_fluctuation", "phi_Q", "φ(Q)", ("Q",), "1", is_companion=True),
@@ -152,6 +152,8 @@ def symbol_of(value: xr.DataArray) -> str:
     """
     row = QUANTITIES[value.attrs["quantity"]]
     letter, _, arguments = row.label.partition("(")
+    if row.name == "current_spectrum" and value.name in ("C_L", "C_T"):
+        letter = str(value.name)
     # A name in words, an expression, and an axis of another kind stay as they are.
     if not letter or not arguments or not set(row.dims) <= set(_ARGUMENTS):
         return row.label

@@ -119,7 +119,7 @@ def describe_tree(tree: xr.DataTree) -> str:
     --------
     >>> import xbp
     >>> print(describe_tree(xbp.tutorial.open_datatree("CuZr")["transition"]))
-    glass transition at 716.4 ± 6.3 K
+    glass transition at 919 ± 19 K
       as a Dataset: tree["transition"].to_dataset().bp
     """
     if not tree.children:

@@ -334,6 +334,6 @@ AFTER: Final[Mapping[str, tuple[str, ...]]] = {
     "scale_to_sq": ("plot.scaling()",),
     "correlation_map": ("plot.correlation()",),
     "fit_heat_capacity": ("fitted_dos(…)", "plot.heat_capacity()"),
-    "phonon_dispersion": ("sound_velocity()", "ioffe_regel()"),
+    "phonon_dispersion": ("plot.phonons()", "sound_velocity()", "ioffe_regel()"),
     "compare_fluctuations": ("plot.fluctuations()", "plot.field_correlations()"),
 }

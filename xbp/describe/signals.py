@@ -41,7 +41,7 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "reduced_heat_capacity": ("fit", "plot.cut"),
     "trajectory": (
         "structure_factor", "dynamic_structure_factor", "vdos", "msd", "radial_distribution", "box_phonon",
-        "current_spectra", "compare_fluctuations",
+        "current_spectra", "local_fields", "compare_fluctuations",
     ),
 }  # fmt: skip
 #: Which of Q and E a method needs, and that it takes nothing more or less.
@@ -54,10 +54,13 @@ ASKS: Final = frozenset(
     {
         "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "subtract", "angle_to_Q", "convolve", "mask_elastic",
         "heat_capacity", "fit", "to_molar", "to_raman_shift", "to_radial_distribution", "to_structure_factor", "scale",
-        "structure_factor", "dynamic_structure_factor", "current_spectra", "compare_fluctuations",
+        "structure_factor", "dynamic_structure_factor", "current_spectra", "local_fields", "compare_fluctuations",
         "to_vibrational_dos", "multiphonon_sqe",
     }
 )  # fmt: skip
+#: What one frame is enough for, and what needs velocities.
+_OF_ONE_FRAME: Final = frozenset({"structure_factor", "radial_distribution", "local_fields"})
+_OF_VELOCITIES: Final = frozenset({"vdos", "box_phonon", "current_spectra"})
 #: A density of states rises from nothing: one that is highest below this part of its range is something else's.
 _LOW_END: Final = 0.08
 #: One and a half times 3R, in J/mol/K: anharmonic solids and liquids stay below.
@@ -77,6 +80,8 @@ _WIDE: Final = 140
 _WHOLE = 0.9995
 #: Two sides of thousands of bins that are one have a chi-squared of one.
 _MOST_DISAGREEMENT = 2.0
+#: Quantities of a simulation in which the first phonon of its box makes a peak.
+_WITH_A_BOX: Final = ("dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")
 #: Quantities whose reduction needs the Bose factor.
 _NEEDS_T: Final = ("dynamic_structure_factor", "raman_intensity")
 
@@ -101,7 +106,7 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
     name = symbol if isinstance(source, xr.DataArray) else f"{value.name}: {symbol}"
     lines = [f"{name}{f' in {units}' if units not in (None, '1') else ''}: {', '.join(axes) or 'one number'}"]
     about = [
-        f"{key} {float(c):.3g}{units_of(c)}"
+        f"{key} {float(c):.3g}{units_of(c)}{' from ' + str(c.attrs['source']) if 'source' in c.attrs else ''}"
         for key, c in value.coords.items()
         if c.ndim == 0 and c.dtype.kind in "fiu" and c.chunks is None
     ]
@@ -233,6 +238,11 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         missing.append(f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, 'classical' if of MD)")
     if row.name == "heat_capacity" and "mol" in str(value.attrs.get("units")) and "amount" not in value.attrs:
         missing.append(f"per mole of what ({name}.attrs['amount'] = 'atoms', or 'formula units')")
+    simulated = row.name in _WITH_A_BOX and value.attrs.get("statistics") == "classical"
+    if simulated and "E" in value.dims and "box_phonon" not in value.coords:
+        missing.append(
+            "the first phonon of the box, which is no boson peak (.bp.mark_box_phonon(traj.bp.box_phonon()))"
+        )
     if row.name == "interference_function":
         missing.append(
             "<b>^2, for S(Q) (xarray.open_dataset(path, engine='total_scattering', b_mean_squared='... barn'))"
@@ -246,17 +256,22 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
 
 def trajectory_lines(traj: xr.Dataset) -> str:
     """Describe a trajectory."""
+    has = "velocity" in traj
     frames, atoms = traj.sizes.get("time", 0), traj.sizes.get("atom", 0)
-    lines = [f"trajectory: {atoms} atoms, {frames} frames"]
+    lines = [f"trajectory: {atoms} atoms, {frames} frame{'s' * (frames != 1)}"]
     if "time" in traj.coords and frames > 1:
         step = float(traj.time[1] - traj.time[0])
         lines[0] += f" {step:.4g}{units_of(traj.time)} apart, {step * frames:.4g}{units_of(traj.time)} in all"
     if "element" in traj.coords:
         names, counts = np.unique(traj.element.values, return_counts=True)
         lines.append("  " + ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True)))
-    lines.append("  next: " + " ".join(_call(method) for method in NEXT["trajectory"]))
-    if "velocity" not in traj:
+    able = [m for m in NEXT["trajectory"] if (frames > 1 or m in _OF_ONE_FRAME) and (has or m not in _OF_VELOCITIES)]
+    lines.append("  next: " + " ".join(_call(method) for method in able))
+    if frames == 1:
+        return "\n".join([*lines, "  one frame: what is made of motion, spectra and displacements, needs more"])
+    if not has:
         lines.append("  missing: velocities, without which there are no vdos, current_spectra, box_phonon")
     if "temperature" not in traj.coords:
-        lines.append("  missing: the temperature (T= of the next call)")
+        told = ", or what the velocities tell" if has else ""
+        lines.append(f"  missing: the temperature (T= of the next call{told})")
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import RangeError, XbpError
-from xbp.io.arguments import can_open, to_path, without
+from xbp.io.arguments import can_open, to_path, value_units, without
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
 from xbp.units import magnitude
 
@@ -69,6 +69,8 @@ def open_total_scattering(
     ------
     FileFormatError
         If the file is truncated or of another kind.
+    UnitsError
+        If `units` are of no F(Q).
     RangeError
         If ⟨b⟩² is not positive, or given for an S(Q).
 
@@ -96,7 +98,8 @@ def open_total_scattering(
         raise unreadable(where, "total scattering", error) from error
 
 
-def _read(path: Path, units: str, b_mean_squared: Any, T: Any) -> xr.Dataset:
+def _read(path: Path, given: str, b_mean_squared: Any, T: Any) -> xr.Dataset:
+    units = value_units(given, "interference_function", name="units")
     lines = [line.strip() for line in read_lines(path)]
     gudrun = _is_gudrun(lines)
     if not gudrun and not _is_nomad(lines):

@@ -140,20 +140,25 @@ class _Histogram:
         scaled = block.scaled()
         neighbors = vesin.NeighborList(cutoff=float(self.edges[-1]), full_list=False)
         a, b = np.triu_indices(self.n_kinds)
-        kind = np.zeros((self.n_kinds, self.n_kinds), dtype=int)
+        kind = np.zeros((self.n_kinds, self.n_kinds), dtype=np.int32)
         kind[a, b] = kind[b, a] = np.arange(a.size)
         n_bins = self.edges.size - 1
-        counts = np.zeros((len(starts), a.size * n_bins))
+        # Without partials the distances are enough, and the pairs themselves need not be made.
+        quantities = "d" if kind.size == 1 else "dij"
+        counts = np.zeros((len(starts), a.size * (n_bins + 1)))
         for number, start in enumerate(starts):
             for frame in range(start, start + self.length):
                 cell = block.cell if block.cell.ndim == 2 else block.cell[frame]
                 inside = scaled[frame] - np.floor(scaled[frame])
-                i, j, d = neighbors.compute(points=inside.T @ cell, box=cell, periodic=self.periodic, quantities="ijd")
-                place = (d / self.edges[1]).astype(int)
-                near = place < n_bins
-                label_ = kind[self.index[i[near]], self.index[j[near]]] * n_bins + place[near]
-                counts[number] += np.bincount(label_, minlength=counts.shape[1])
-        return {"counts": counts.reshape(len(starts), a.size, n_bins) / self.length}
+                found = neighbors.compute(
+                    points=inside.T @ cell, box=cell, periodic=self.periodic, quantities=quantities
+                )
+                place = (found[0] / self.edges[1]).astype(np.int32)
+                if kind.size > 1:
+                    place += kind.ravel()[self.index[found[1]] * self.n_kinds + self.index[found[2]]] * (n_bins + 1)
+                # The bin above the last is for what rounding puts there.
+                counts[number] += np.bincount(place, minlength=counts.shape[1])
+        return {"counts": counts.reshape(len(starts), a.size, -1)[..., :n_bins] / self.length}
 
 
 def _damping(x: np.ndarray, highest: float, window: str) -> np.ndarray:

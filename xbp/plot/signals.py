@@ -55,6 +55,8 @@ _REACH, _HEADROOM = 2.0, 1.6
 _SOUGHT = 15.0
 #: B(E) falls off so fast that an elastic line is this many times higher than the rest, nineteen of twenty bins.
 _OUTSHINES, _REST = 8.0, 95
+#: Functions of distance or time, whose bins are so many that points would make one smear.
+_CURVES = ("radial_distribution", "mean_square_displacement", "intermediate_scattering_function")
 #: Densities, whose height above 0 is what they say.
 _FROM_NOTHING = ("vibrational_dos", "generalized_dos")
 
@@ -238,7 +240,9 @@ def _name(curve: xr.DataArray, others: list[Hashable]) -> str | None:
 
 def _is_line(value: xr.DataArray, std: xr.DataArray | None) -> bool:
     """Whether a signal is a curve, not points: computed from a formula, or dense and without errors."""
-    return is_computed(value) or (std is None and value.size > _DENSE)
+    if is_computed(value) or value.attrs["quantity"] in _CURVES:
+        return True
+    return std is None and value.size > _DENSE
 
 
 def _parted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
