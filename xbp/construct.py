@@ -131,7 +131,8 @@ def new_dataset(
         ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     validate(ds[name])
     std_of(ds, ds[name])
-    if from_table.is_density and "E" in ds[name].dims:
+    # Nothing but zeros, as where a grid alone is wanted, is the same in any units.
+    if from_table.is_density and "E" in ds[name].dims and ds[name].values.any():
         _require_per_axis(ds[name])
     return ds
 

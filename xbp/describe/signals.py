@@ -76,6 +76,8 @@ _MUCH_EXTENDED = 0.1
 #: How many comments of a file are shown, and how much of each.
 _FEW: Final = 5
 _WIDE: Final = 140
+#: From here on a mean is over the whole interval but for rounding.
+_WHOLE = 0.9995
 #: Two sides of thousands of bins that are one have a chi-squared of one.
 _MOST_DISAGREEMENT = 2.0
 #: Quantities of a simulation in which the first phonon of its box makes a peak.
@@ -168,7 +170,7 @@ def _comments(value: xr.DataArray) -> list[str]:
 
 
 def _of_the_errors(value: xr.DataArray, source: xr.Dataset) -> list[str]:
-    """Tell of bins without an error, and of two sides that were folded though they disagree."""
+    """Tell of bins without an error, of means over a part, and of two sides that were folded though they disagree."""
     lines = []
     std = source.get(f"{value.name}_std")
     if std is not None and std.chunks is None and value.chunks is None and std.dims == value.dims:
@@ -178,6 +180,13 @@ def _of_the_errors(value: xr.DataArray, source: xr.Dataset) -> list[str]:
                 f"  standard deviation 0 in {100 * sure / max(int(value.count()), 1):.3g} % of the bins that hold "
                 "numbers, as where nothing was counted: means take them in, weighted fits leave them out; rebin first"
             )
+    part = source.get("coverage")
+    if part is not None and part.chunks is None and bool((part > 0).any()) and float(part.min()) < _WHOLE:
+        low, high = (100 * float(end) for end in (part.where(part > 0).min(), part.max()))
+        lines.append(
+            f"  means of {low:.3g} to {high:.3g} % of the interval cut, which is not measured throughout: not the same "
+            "bins along the curve (data.coverage); a narrower interval holds more of them"
+        )
     chi2 = source.get("fold_chi2")
     if chi2 is not None and chi2.chunks is None and float(chi2.max()) > _MOST_DISAGREEMENT:
         lines.append(

@@ -7,11 +7,12 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xarray as xr
 
-from xbp.errors import FileFormatError
+from xbp.conditions import temperature_coordinate
+from xbp.errors import CoordinateError, FileFormatError
 from xbp.io import columns, dave, histogram, labspec, mantid, netcdf, nxspe, ppms, sqw, total_scattering
 from xbp.io.columns import to_columns
 from xbp.io.netcdf import to_netcdf
@@ -70,7 +71,7 @@ def _is_trajectory(path: Path) -> bool:
     return head.startswith(b"ITEM: ") or (b"xlo xhi" in head and b"atom types" in head) or xyz
 
 
-def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
+def open_dataset(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     """Open a file of any format xbp knows, told by its content and not by its name.
 
     Parameters
@@ -79,9 +80,11 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE, Mantid processed
         NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's total scattering, a Raman spectrum
         exported by Horiba LabSpec, a heat capacity measured by a Quantum Design PPMS, and columns that
-        xbp wrote. For options of one format, such as the temperature of the sample, and for other columns of
-        numbers use ``xarray.open_dataset(path, engine=...)``: "histogram", "nxspe", "mantid", "dave", "sqw",
+        xbp wrote. For options of one format, and for other columns of numbers, use
+        ``xarray.open_dataset(path, engine=...)``: "histogram", "nxspe", "mantid", "dave", "sqw",
         "total_scattering", "labspec", "ppms" or "columns".
+    T : scalar with units, optional
+        Temperature of the sample (bare: K), instead of that of the file.
 
     Returns
     -------
@@ -92,6 +95,8 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     ------
     FileFormatError
         If there is no such file, it cannot be read, or no format takes it: which were tried, and why each declined.
+    CoordinateError
+        If T is given and the data are over temperature.
 
     Examples
     --------
@@ -101,6 +106,7 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         ...
     xbp.errors.FileFormatError: ...
     """
+    temperature = None if T is None else temperature_coordinate(T)
     try:
         where = Path(path)
         exists = where.is_file()
@@ -123,7 +129,7 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
                 fix="see that you may read it, and that it is a file of data and no device",
             ) from error
         if reason is None:
-            return format_.open(where)
+            return _at(format_.open(where), temperature)
         reasons[format_.name] = reason
     if _is_trajectory(where):
         raise FileFormatError(
@@ -145,3 +151,17 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         reason="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
         fix="if the file is whole, read it by hand and label it with xbp.new_dataset(...)",
     )
+
+
+def _at(ds: xr.Dataset, temperature: xr.Variable | None) -> xr.Dataset:
+    """Say of data at which temperature they were taken."""
+    if temperature is None:
+        return ds
+    if "temperature" in ds.dims:
+        ds.close()
+        raise CoordinateError(
+            f"T={float(temperature.values):g} K beside a coordinate 'temperature' of {ds.sizes['temperature']} points",
+            reason="the data have the temperatures of their axis",
+            fix="leave T= out",
+        )
+    return ds.assign_coords(temperature=temperature)
