@@ -413,7 +413,3 @@ def test_g_of_r_is_a_curve_with_a_band() -> None:
     assert {line.get_linestyle() for line in ax.lines} == {"-"}
     assert {line.get_marker() for line in ax.lines} == {"None"}
     assert len(ax.collections) == 3
-
-
-def test_peaks_over_Q_name_their_figure(b: xr.Dataset) -> None:
-    assert repr(b.bp.boson_peak(E_range=(1.2, 12)).bp).endswith("next: .bp.plot.peak() .bp.dispersion()")
