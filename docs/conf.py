@@ -39,9 +39,7 @@ html_theme_options = {"light_css_variables": {"font-stack": "system-ui, sans-ser
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 # A notebook names pages of docs/ as text; its code cells are colored by the lexer that is always there.
-nb_execution_raise_on_error = True
-nb_execution_timeout = 300
-nb_execution_in_temp = True
+nb_execution_mode = "off"  # they have their output when they get here
 # Progress bars and dask's notes on its workers are not part of a page.
 nb_output_stderr = "remove"
 
@@ -60,8 +58,7 @@ nitpick_ignore_regex = [("py:obj", r"[^.]+|(matplotlib|lmfit|holoviews|xarray|pi
 
 # The tests run every notebook once; with their output in this folder, nothing is run a second time.
 executed = os.environ.get("XBP_EXECUTED_NOTEBOOKS")
-nb_execution_mode = "off" if executed else "force"
-pages.copy_notebooks(Path(executed) if executed else HERE.parent / "notebooks", HERE / "tutorial")
+pages.copy_notebooks(Path(executed or HERE.parent / "notebooks"), HERE / "tutorial", run=not executed)
 pages.write_reference(HERE / "reference" / "api")
 pages.write_gallery(HERE, HERE / "gallery")
 

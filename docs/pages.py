@@ -6,11 +6,13 @@ import base64
 import inspect
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import nbformat
+from nbclient import NotebookClient
 
 import xbp
 from xbp.accessor import BosonPeakAccessor, PlotAccessor
@@ -130,8 +132,8 @@ def _figure(image: str, caption: str, target: str) -> str:
     return f"```{{figure}} {image}\n:target: {target}\n:alt: {caption.strip('`')}\n\n{caption}\n```\n"
 
 
-def copy_notebooks(source: Path, folder: Path) -> None:
-    """Copy notebooks into the tutorial: with the output of the tests where they left it, to be run otherwise."""
+def copy_notebooks(source: Path, folder: Path, *, run: bool) -> None:
+    """Copy notebooks into the tutorial with their output: that of the tests where they left it, or run here."""
     for old in folder.glob("*.ipynb"):
         old.unlink()
     found = sorted(source.glob("*.ipynb"))
@@ -139,6 +141,9 @@ def copy_notebooks(source: Path, folder: Path) -> None:
         raise FileNotFoundError(f"no notebooks in {source}")
     for path in found:
         notebook = nbformat.read(path, as_version=4)
+        if run:
+            with tempfile.TemporaryDirectory() as elsewhere:
+                NotebookClient(notebook, timeout=300, resources={"metadata": {"path": elsewhere}}).execute()
         nbformat.write(notebook, folder / path.name)
 
 

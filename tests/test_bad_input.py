@@ -313,3 +313,17 @@ def test_models_refuse_nonsense() -> None:
             xbp.models.with_counting_noise(line, counts=counts, seed=0)
     with pytest.raises(QuantityError):
         xbp.models.with_counting_noise(line.bp.scale(0), counts=10, seed=0)
+
+
+def test_samples_have_names() -> None:
+    E, values = (np.arange(1.0, 10.0), "meV"), np.ones((2, 9))
+    for names in (["A", "B"], ("A", "B"), np.array(["A", "B"])):
+        ds = xbp.new_dataset("reduced_dos", values, units="1", coords={"sample": names, "E": E})
+        assert ds.sample.values.tolist() == ["A", "B"]
+        assert "units" not in ds.sample.attrs
+        assert ds.bp.boson_peak().sample.values.tolist() == ["A", "B"]
+    for wrong in ([1, 2], "AB", None, [["A", "B"]], 5):
+        with pytest.raises(CoordinateError, match="a list of names"):
+            xbp.new_dataset("reduced_dos", values, units="1", coords={"sample": wrong, "E": E})
+    with pytest.raises(CoordinateError):
+        xbp.new_dataset("reduced_dos", np.ones((2, 9)), units="1", coords={"temperature": ["A", "B"], "E": E})

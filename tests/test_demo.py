@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import xarray as xr
 from click.testing import CliRunner
 
 import xbp
+import xbp.demo
 from xbp.cli import main
 from xbp.errors import FileFormatError
 
@@ -23,7 +25,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_demo_leaves_table_archive_and_figure(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
-    assert "E_BP                2.27 meV" in result.output
+    assert "E_BP                2.60 meV" in result.output
     assert re.search(r"Pearson +0\.98 +0\.97 +0\.93 +0\.79 +0\.63 +-0\.05 +-0\.36 +-0\.40 +-0\.18", result.output)
     assert "no maximum (0/112)" in result.output
     with xr.open_dataset(tmp_path / "new" / "zr46cu46al8.nc") as archive:
@@ -33,8 +35,83 @@ def test_demo_leaves_table_archive_and_figure(tmp_path: Path) -> None:
     assert np.unique(picture.reshape(-1, picture.shape[-1]), axis=0).shape[0] > 100
 
 
+@pytest.fixture
+def _quick_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the demo writes is looked at, not what it finds: that is found once, and the table left out."""
+    monkeypatch.setattr("xbp.demo.analyse", ANALYSE)
+    monkeypatch.setattr("xbp.demo.table", lambda study: "a table")
+
+
+ANALYSE = functools.cache(xbp.demo.analyse)
+
+
+@pytest.mark.usefixtures("_quick_demo")
+def test_a_second_demo_replaces_the_first(tmp_path: Path) -> None:
+    first = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    assert first.exit_code == 0, first.output
+    before = {path.name: path.stat().st_ino for path in tmp_path.iterdir()}
+    assert set(before) == {"zr46cu46al8.nc", "demo.png"}
+    again = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    assert again.exit_code == 0, again.output
+    # New files in the place of the old ones, and nothing of what they were written to.
+    after = {path.name: path.stat().st_ino for path in tmp_path.iterdir()}
+    assert set(after) == set(before)
+    assert all(after[name] != before[name] for name in after)
+
+
+@pytest.mark.usefixtures("_quick_demo")
+@pytest.mark.parametrize("name", ["zr46cu46al8.nc", "demo.png"])
+def test_a_demo_replaces_nothing_of_others(
+    tmp_path: Path, glass: xr.Dataset, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    for make in (
+        lambda: path.write_text("precious"), lambda: glass.bp.to_netcdf(path, overwrite=True),
+        lambda: plt.imsave(path, np.ones((2, 2)), format="png"), lambda: (path.unlink(), path.mkdir()),
+    ):  # fmt: skip
+        make()
+        content = path.read_bytes() if path.is_file() else b""
+        refused = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+        assert refused.exit_code == 1
+        assert "xbp demo did not write it" in refused.output
+        assert "--overwrite" in refused.output
+        assert [p.name for p in tmp_path.iterdir()] == [name]
+        assert content == (path.read_bytes() if path.is_file() else b"")
+    path.rmdir()
+    path.write_text("precious")
+    done = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), "--overwrite"])
+    assert done.exit_code == 0, done.output
+    assert path.read_bytes()[:1] != b"p"
+    # A figure that breaks off leaves the one that was there.
+    whole = (tmp_path / "demo.png").read_bytes()
+
+    def break_off(study: object, path: str) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("no room")
+
+    monkeypatch.setattr("xbp.demo.draw", break_off)
+    assert CliRunner().invoke(main, ["demo", "--out", str(tmp_path)]).exit_code == 1
+    assert (tmp_path / "demo.png").read_bytes() == whole
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(main, ["demo", "--out", ""])
+    assert refused.exit_code == 2
+    assert "empty" in refused.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_type_of_an_atom_is_a_number(tmp_path: Path) -> None:
+    for given in ("\u00b2=Zr", "x=Zr", "1"):
+        refused = CliRunner().invoke(main, ["convert", "f", str(tmp_path / "x.nc"), "--element", given])
+        assert refused.exit_code == 2
+        assert f"'{given}' is not like 1=Zr" in refused.output
+
+
 def test_errors_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(folder: Path) -> str:
+    def fail(folder: Path, *, overwrite: bool) -> str:
         raise FileFormatError("no room", reason="the disk is full", fix="make some")
 
     monkeypatch.setattr("xbp.demo.run", fail)

@@ -195,6 +195,14 @@ def test_the_sample_of_a_heat_capacity_is_said() -> None:
     assert "  of the sample: mass 7.76 mg, molar mass 60 g/mol" in repr(C.bp)
 
 
+def test_a_mole_of_what_is_asked_for() -> None:
+    C = example("heat_capacity")
+    assert "missing: per mole of what (data.attrs['amount'] = 'atoms'" in repr(C.bp)
+    assert "missing: per mole of what (data['C'].attrs['amount']" in repr(C.to_dataset().bp)
+    for settled in (C.assign_attrs(amount="atoms"), C.assign_attrs(units="uJ/K"), C.assign_attrs(units="1")):
+        assert "per mole of what" not in repr(settled.bp)
+
+
 def test_an_elastic_line_in_a_density_of_states_is_noticed() -> None:
     E = np.linspace(0.1, 40, 400)
     for center, expected in ((1.0, True), (20.0, False)):
@@ -215,3 +223,85 @@ def test_an_unphysical_heat_capacity_says_why() -> None:
     study = xbp.new_study({"cp": fit})
     for which in ("peak", "einstein"):
         assert str(study.bp.compare(heat_capacity=which).status.values[0]) == "unphysical"
+
+
+def test_a_part_of_a_table_is_no_error(glass: xr.Dataset) -> None:
+    peak = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 12))
+    assert "a part of the table" in repr(peak[["energy", "energy_std"]].bp)
+    for result in RESULTS:
+        assert result.replace("_", " ") in repr(xr.Dataset(attrs={"quantity": result}).bp)
+
+
+def test_results_say_what_follows(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    peaks = b.bp.boson_peak(E_range=(1.2, 12))
+    assert "next: .bp.dispersion() .bp.plot.peak()" in repr(peaks.bp)
+    assert "next" not in repr(peaks.isel(Q=50).bp)
+    assert "next: .bp.plot.correlation()" in repr(b.bp.correlation_map(glass.Sq).bp)
+
+
+def test_ranges_that_reach_beyond_the_data_are_told_by_what_was_used(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    table = b.bp.correlation_map(glass.Sq, Q_range=(2.1, 20))
+    assert float(table.Q_max.max()) == float(b.Q[-1])
+    assert "Q 2.13 to 8.58" in repr(table.bp)
+    flat = b.bp.boson_peak(E_range=(1.2, 12)).bp.dispersion(Q_range=(2.6, 20))
+    assert float(flat.Q_max) <= float(b.Q[-1])
+    assert float(flat.Q_min) > 2.6
+
+
+def test_maxima_far_apart_are_not_one_peak(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    assert "beware: so far apart" in repr(b.bp.boson_peak().bp)
+    assert "beware" not in repr(b.sel(Q=slice(2.6, 8)).bp.boson_peak(E_range=(1.2, 12)).bp)
+
+
+def test_local_fields_say_their_cutoff_and_whose_next_step_they_are() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(0, 60))
+    local = traj.bp.local_fields(["coordination", "shear_strain"], cutoff="4.7 angstrom")
+    said = repr(local.bp)
+    assert said.startswith("local fields of the atoms, coordination, shear_strain: time 60, atom 400")
+    assert "cutoff 4.7 angstrom, reference mean" in said
+    assert "next: traj.bp.fluctuation_spectrum(['coordination', 'shear_strain'], …)" in said
+    assert "fluctuation_spectrum('coordination', …)" in repr(local.coordination.bp)
+    tree = traj.bp.fluctuation_spectrum(["coordination", "shear_strain"], 1, cutoff=4.7, window="2 ps")
+    said = repr(tree.bp)
+    assert "a tree of fluctuation spectra, one of each field: coordination, shear_strain" in said
+    assert 'choose one, tree["coordination"].to_dataset().bp' in said
+    assert "Ω(Q,E)" in repr(tree["shear_strain"].bp)
+    assert 'tree["shear_strain"].to_dataset().bp' in repr(tree["shear_strain"].bp)
+    assert "plot.cut" in repr(tree["shear_strain"].phi_Q.bp)
+
+
+def test_bins_without_an_error_are_counted(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=100, seed=0)
+    assert "standard deviation 0" not in repr(noisy.bp)
+    noisy.S_std[:9] = 0.0
+    assert "standard deviation 0 in 25 % of the bins" in repr(noisy.bp)
+
+
+def test_a_trajectory_names_what_it_is_enough_for() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(0, 50))
+    one = repr(traj.isel(time=[0]).bp)
+    assert one.startswith("trajectory: 400 atoms, 1 frame\n")
+    assert ".bp.structure_factor(…) .bp.radial_distribution() .bp.local_fields(…)\n" in one
+    assert "vdos" not in repr(traj.drop_vars("velocity").bp).split("missing")[0]
+    g = traj.bp.vdos(window="2 ps")
+    assert ".bp.mark_box_phonon(traj.bp.box_phonon())" in repr(g.bp)
+    assert "mark_box_phonon" not in repr(g.bp.mark_box_phonon("1.7 meV").bp)
+
+
+def test_a_density_of_states_that_was_not_found_says_so() -> None:
+    E = np.arange(1.0, 31)
+    g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    S = g.bp.multiphonon_sqe(np.arange(2, 10, 0.5), mass="50.94 u")
+    found = S.bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
+    assert "status" not in repr(found.bp)
+    assert "beware" not in repr(found.bp)
+    wide = S.bp.to_vibrational_dos(E_range=(15.5, 30.5), mass="50.94 u")
+    assert "of the area was not measured" in repr(wide.bp)
+    upside_down = S.bp.scale(-1)
+    lost = upside_down.bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
+    assert "  status: fit failed, so it is NaN: no positive area is left" in repr(lost.bp)
+    both = xr.concat([S, upside_down], dim="sample").bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
+    assert "status: fit failed in 1 of 2" in repr(both.bp)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import xbp
+from xbp.schema import QUANTITIES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -127,3 +128,40 @@ def test_every_figure_is_shown_somewhere() -> None:
     text = "".join(p.read_text() for p in [ROOT / "README.md", *PAGES])
     for image in (DOCS / "images").iterdir():
         assert f"images/{image.name}" in text, f"{image.name} is on no page"
+
+
+def test_the_table_of_the_data_model_is_that_of_the_code() -> None:
+    text = (DOCS / "reference" / "data_model.md").read_text()
+    rows = re.findall(r"^\| `(\w+)`[^|]* \| ([^|]*) \| ([^|]*) \| `([^`]*)`[^|]*\|$", text, re.M)
+    assert [name for name, *_ in rows] == list(QUANTITIES)
+    for name, symbol, dims, units in rows:
+        row = QUANTITIES[name]
+        assert symbol.startswith(row.label), name
+        assert tuple(dims.split(", ")) == row.dims, name
+        assert units == row.units, name
+
+
+def test_the_table_of_the_data_model_is_what_trajectories_give() -> None:
+    traj = xbp.md.models.einstein_solid(
+        32, 40, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", seed=1, element="Cu"
+    )
+    made = [
+        traj.bp.dynamic_structure_factor(2, 1, window="0.2 ps"),
+        traj.bp.intermediate_scattering_function(2, 1, window="0.2 ps"),
+        traj.bp.current_spectra(2, 1, window="0.2 ps"),
+        traj.bp.vdos(window="0.2 ps"),
+        traj.bp.msd(window="0.2 ps"),
+        traj.bp.radial_distribution(3),
+        traj.bp.fluctuation_spectrum("shear_strain", 2, 1, window="0.2 ps", cutoff=4.5),
+    ]
+    for variable in (v for ds in made for v in ds.data_vars.values() if "quantity" in v.attrs):
+        assert variable.attrs["units"] == QUANTITIES[variable.attrs["quantity"]].units, variable.name
+
+
+def test_no_link_is_without_words() -> None:
+    for page in PAGES:
+        assert "[](" not in page.read_text(), page.name
+
+
+def test_the_package_of_trajectories_shows_its_public_names_alone() -> None:
+    assert set(dir(xbp.md)) == {*xbp.md.__all__, "compare_fluctuations"}

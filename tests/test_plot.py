@@ -81,9 +81,9 @@ def test_s_of_q_is_called_so(glass: xr.Dataset) -> None:
 
 
 def test_what_cannot_be_drawn(b: xr.Dataset, glass: xr.Dataset) -> None:
-    with pytest.raises(RangeError, match="a map has Q and E"):
+    with pytest.raises(RangeError, match="a map has E and one other axis"):
         b.bp.cut_E(3, width=1).bp.plot.map()
-    with pytest.raises(RangeError, match="a cut has one"):
+    with pytest.raises(RangeError, match="a curve is drawn along one"):
         b.bp.plot.cut()
     with pytest.raises(QuantityError):
         b.bp.plot.scaling()
@@ -109,12 +109,14 @@ def test_explore_draws_the_cuts_through_the_point_that_is_dragged(glass: xr.Data
         stream.event(data={"Q": [Q], "E": [E]})
         along_E = over_E[()].get(0)
         want = b.bp.cut_Q(Q, "0.2 1/angstrom").B.sel(E=slice(1, 20)).dropna("E")
-        np.testing.assert_allclose(along_E.dimension_values(1), want)
-        np.testing.assert_allclose(over_Q[()].get(0).dimension_values(1), b.bp.cut_E(E, "0.5 meV").B.dropna("Q"))
+        # In units of 10⁻⁵, which its axis says.
+        np.testing.assert_allclose(along_E.dimension_values(1), 1e5 * want)
+        assert along_E.vdims[0].unit == "10⁻⁵ Å² meV⁻²"
+        np.testing.assert_allclose(over_Q[()].get(0).dimension_values(1), 1e5 * b.bp.cut_E(E, "0.5 meV").B.dropna("Q"))
         assert f"Q = {Q:.3g} Å⁻¹" in hv.Store.lookup_options("bokeh", along_E, "plot").kwargs["title"]
     stream.event(data={"Q": [99.0], "E": [-5.0]})  # dragged off the map: the last cut that fits
     assert float(over_Q[()].get(0).dimension_values(1)[-1]) == pytest.approx(
-        float(b.bp.cut_E(-0.2067834 + 0.25, "0.5 meV").B[-1]), rel=1e-6
+        1e5 * float(b.bp.cut_E(-0.2067834 + 0.25, "0.5 meV").B[-1]), rel=1e-6
     )
     stream.event(data={"Q": [], "E": []})  # the point was deleted
     assert len(over_E[()].get(0)) > 10
@@ -269,3 +271,145 @@ def test_a_heat_capacity_of_a_whole_sample_is_drawn() -> None:
     assert "J K" in C.bp.plot.heat_capacity().get_ylabel()
     with pytest.raises(QuantityError, match="per='atoms'"):
         C.bp.to_molar(mass="5 mg", molar_mass="60 g/mol")
+
+
+def test_peaks_and_maps_over_any_axis() -> None:
+    E, T = np.linspace(1, 15, 60), np.linspace(10, 500, 12)
+    rng = np.random.default_rng(0)
+    values = 2 * np.exp(-(np.log(E / (5 + T[:, np.newaxis] / 300)) ** 2) / 0.5) + rng.normal(0, 0.02, (12, 60))
+    series = xbp.new_dataset(
+        "reduced_dos", values, std=np.full(values.shape, 0.02), units="1",
+        coords={"temperature": (T, "K"), "E": (E, "meV")},
+    )  # fmt: skip
+    peaks = series.bp.boson_peak()
+    ax = peaks.bp.plot.peak()
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$T$ (K)", r"$E_\mathrm{BP}$ (meV)")
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_xdata().astype(float), T)
+    ax = series.bp.plot.map(peak=peaks)
+    assert ax.get_xlabel() == "$T$ (K)"
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_ydata().astype(float), peaks.energy)
+    with pytest.raises(RangeError, match="it is of Q"):
+        series.bp.plot.map(xbp.models.hard_sphere_structure_factor([1.0, 2.0]))
+    names = series.isel(temperature=slice(0, 3)).rename(temperature="sample").assign_coords(sample=["A", "B", "C"])
+    ax = names.bp.boson_peak().bp.plot.peak()
+    assert ax.get_xlabel() == "sample"
+    with pytest.raises(RangeError, match="axis of numbers"):
+        names.bp.plot.map()
+    plt.close("all")
+
+
+def test_cuts_over_one_another_are_told_apart(b: xr.Dataset) -> None:
+    _, ax = plt.subplots()
+    for E in (3.0, 8.0):
+        b.bp.cut_E(E, 0.5).bp.plot.cut(ax=ax)
+    colours = [container.lines[0].get_color() for container in ax.containers]
+    assert colours[0] != colours[1]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["3 meV", "8 meV"]
+    few = b.sel(E=[3, 10], method="nearest").bp.plot.cut()
+    assert len(few.containers) == 2
+    np.testing.assert_array_equal(few.containers[1].lines[0].get_ydata(), b.B.sel(E=10, method="nearest"))
+    assert b.bp.cut_E(3.0, 0.5).bp.plot.cut().get_legend() is None
+    plt.close("all")
+
+
+def test_intensities_of_an_arbitrary_scale_are_called_so() -> None:
+    E = np.linspace(10, 200, 40)
+    light = xbp.new_dataset("raman_intensity", E, units="1", coords={"E": (E, "1/cm")}, temperature="300 K")
+    for coupling in ("constant", "linear"):
+        assert light.bp.to_reduced_raman(coupling=coupling).bp.plot.cut().get_ylabel().endswith("arb. units)")
+    g = xbp.new_dataset("vibrational_dos", E**2, units="cm", coords={"E": (E, "1/cm")})
+    assert "cm" in g.bp.to_bqe().bp.plot.cut().get_ylabel()
+    plt.close("all")
+
+
+def test_the_axis_is_scaled_to_what_is_shown() -> None:
+    """Far beyond the range shown a spectrum is near nothing, and its usual values there scale nothing here."""
+    E = np.linspace(15, 3900, 4000)
+    b = xbp.new_dataset("reduced_dos", 40 / E**2 + 1e-5, units="1", coords={"E": (E, "1/cm")})
+    peak = b.bp.boson_peak()
+    assert str(peak.status.values) != "ok"
+    for E_range in (None, ("15 1/cm", "250 1/cm")):
+        ax = b.bp.plot.peak(peak, E_range=E_range)
+        assert ax.get_ylim()[1] > float(b.B.max())
+        assert ax.get_xlim()[1] < 300
+        assert not ax.texts
+    plt.close("all")
+
+
+def test_nothing_is_drawn_across_a_gap() -> None:
+    E = np.concatenate([np.linspace(10, 100, 200), np.linspace(300, 400, 200)])
+    ax = xbp.new_dataset("raman_intensity", E, units="1", coords={"E": (E, "1/cm")}).bp.plot.cut()
+    x = ax.lines[0].get_xdata()
+    assert np.isnan(x).sum() == 1
+    assert np.isnan(x[200])
+    plt.close("all")
+
+
+def test_a_heat_capacity_without_a_fit_is_drawn() -> None:
+    C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 60), gamma=0.004, n_D=0.8, theta_D=260, n_E=0.2,
+                            theta_E=72, sigma_E=15)  # fmt: skip
+    fit = C.bp.fit_heat_capacity(T_range=("299 K", "300 K"))
+    assert str(fit.status.values) != "ok"
+    ax = C.bp.plot.heat_capacity(fit)
+    assert ax.get_title() == f"no fit: {fit.status.values}"
+    assert ax.get_ylabel().startswith("$C_p/T^3$")
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_ydata().astype(float), C.C / C.temperature**3)
+    noisy = C.copy(deep=True)
+    noisy["C"][2] = -5.0
+    assert noisy.bp.plot.heat_capacity().get_ylim()[0] < -5 / float(C.temperature[2]) ** 3
+    plt.close("all")
+
+
+def test_what_is_no_axes_or_another_table_is_refused(b: xr.Dataset) -> None:
+    spectrum = b.bp.cut_Q((2.1, 8.5))
+    peak = spectrum.bp.boson_peak(E_range=(1.2, 12))
+    with pytest.raises(QuantityError, match="ax is a int"):
+        b.bp.plot.map(ax=5)
+    with pytest.raises(QuantityError, match="ax is a Figure"):
+        spectrum.bp.plot.peak(peak, ax=plt.figure())
+    with pytest.raises(QuantityError, match="no 'height'"):
+        spectrum.bp.plot.peak(peak.drop_vars("height"))
+    C = xbp.models.evaluate("debye_einstein", [2.0, 5, 9], gamma=0, n_D=1, theta_D=250, n_E=0, theta_E=72, sigma_E=15)
+    with pytest.raises(RangeError, match="spectrum over E"):
+        C.bp.plot.peak(peak)
+    plt.close("all")
+
+
+def test_the_phonon_of_the_box_is_marked_everywhere(b: xr.Dataset) -> None:
+    at = float(b.box_phonon)
+    assert any(np.allclose(line.get_ydata(), at) for line in b.bp.plot.map().lines)
+    spectrum = b.bp.cut_Q((2.1, 8.5))
+    for E_range in ((1.2, 12), (5, 12)):
+        ax = spectrum.bp.plot.peak(spectrum.bp.boson_peak(E_range=E_range))
+        assert [t.get_text() for t in ax.get_legend().get_texts()] == ["first phonon of the box"]
+    plt.close("all")
+
+
+def test_phonon_branches_are_drawn_with_their_errors() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory")
+    currents = traj.bp.current_spectra("0.7 1/angstrom", window="10 ps", E_max="12 meV")
+    branches = currents.bp.phonon_dispersion()
+    ax = branches.bp.plot.phonons(ms=5)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["longitudinal", "transverse"]
+    np.testing.assert_array_equal(ax.containers[0][0].get_ydata(), branches.energy.sel(branch="longitudinal"))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$Q$ (Å$^{-1}$)", "$E$ (meV)")
+    lost = branches.copy(deep=True)
+    lost.status[0, 1] = "failed"
+    one = lost.sel(branch="longitudinal").bp.plot.phonons().containers[0][0]
+    assert one.get_xdata().size == branches.sizes["Q"] - 1
+    with pytest.raises(QuantityError, match="phonon_dispersion"):
+        currents.bp.plot.phonons()
+    with pytest.raises(RangeError, match="drawn against Q"):
+        branches.isel(Q=0).bp.plot.phonons()
+    assert ".bp.plot.phonons()" in repr(branches.bp)
+    transverse = currents[["C_T", "C_T_std"]]
+    assert transverse.bp.cut_Q((0.3, 0.5)).bp.plot.cut().get_ylabel().startswith("$C_T(E)$")
+    assert "C_L: C_L(Q,E)" in repr(currents.bp)
+
+
+def test_g_of_r_is_a_curve_with_a_band() -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(None, None, 20))
+    ax = traj.bp.radial_distribution(8, partials=True).bp.plot.cut()
+    assert {line.get_linestyle() for line in ax.lines} == {"-"}
+    assert {line.get_marker() for line in ax.lines} == {"None"}
+    assert len(ax.collections) == 3

@@ -104,7 +104,7 @@ def test_a_table_of_results_is_no_signal(glass: xr.Dataset) -> None:
     peaks = glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12))
     for name in ("correlation_map", "scale_to_sq", "detailed_balance", "debye_waller", "dispersion", "boson_peak"):
         with pytest.raises(QuantityError, match=rf"table of results of .bp.{name}\(\)"):
-            peaks.assign_attrs(quantity=name).bp.convert(E="THz")
+            peaks.assign_attrs(quantity=name).bp.rebin(E="1 meV")
 
 
 def test_std_must_fit(glass: xr.Dataset) -> None:
@@ -167,3 +167,25 @@ def test_a_known_quantity_is_told_the_way_and_not_another_name(glass: xr.Dataset
     with pytest.raises(QuantityError, match="pass the data that are one") as caught:
         glass.Sq.bp.boson_peak()
     assert "attrs['quantity'] =" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("density", "axis"), [("1/meV", "THz"), ("1/THz", "meV"), ("1/meV", "1/cm"), ("barn/sr/meV", "THz"), ("cm", "meV")]
+)
+def test_a_density_is_per_unit_of_its_axis(density: str, axis: str) -> None:
+    coords = COORDS | {"E": ([1.0, 2.0, 3.0], axis)}
+    with pytest.raises(UnitsError, match="per unit of its axis") as caught:
+        make(units=density, coords=coords)
+    assert "values * " in caught.value.fix
+    assert "or E * " in caught.value.fix
+    make(units="1", coords=coords)
+    make(units=f"1/({axis})", coords=coords)
+
+
+def test_both_ways_to_mend_a_density_agree() -> None:
+    E, S = np.array([1.0, 2.0, 3.0]), np.ones((2, 3))
+    with pytest.raises(UnitsError, match=r"values \* 4\.13567 in '1/THz', or E \* 4\.13567 in 'meV'"):
+        make(coords=COORDS | {"E": (E, "THz")})
+    one = xbp.new_dataset("dynamic_structure_factor", S * 4.13567, units="1/THz", coords=COORDS | {"E": (E, "THz")})
+    other = make(coords=COORDS | {"E": (E * 4.13567, "meV")})
+    np.testing.assert_allclose(one.bp.convert(E="meV").S, other.S, rtol=1e-5)

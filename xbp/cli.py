@@ -33,6 +33,16 @@ class _Group(click.Group):
             raise click.ClickException(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
 
 
+class _Folder(click.Path):
+    """A folder by name; a name that a shell left empty is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty name, which a path reads as '.'."""
+        if value == "":
+            self.fail("the name of the folder is empty; '.' is the current one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.group(cls=_Group)
 @click.version_option(xbp.__version__, prog_name="xbp")
 def main() -> None:
@@ -42,14 +52,15 @@ def main() -> None:
 @main.command()
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_Folder(file_okay=False, path_type=Path),
     default=Path("xbp-demo"),
     show_default=True,
-    help="Folder for the netCDF file and the figure.",
+    help="Folder for the netCDF file and the figure; those of an earlier demo are replaced.",
 )
-def demo(out: Path) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace files of these names that are not the demo's, too.")
+def demo(out: Path, overwrite: bool) -> None:
     """Run the whole chain on the embedded glass."""
-    click.echo(_demo.run(out))
+    click.echo(_demo.run(out, overwrite=overwrite))
 
 
 @main.command()
@@ -81,7 +92,7 @@ def convert(
     by_type = {}
     for given in elements:
         kind, _, symbol = given.partition("=")
-        if not kind.isdigit() or not symbol:
+        if not kind.isdecimal() or not symbol:
             raise click.BadParameter(f"{given!r} is not like 1=Zr", param_hint="--element")
         by_type[int(kind)] = symbol
     xbp.md.convert(

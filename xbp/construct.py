@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 
 from xbp.conditions import check_statistics, temperature_coordinate
-from xbp.errors import CoordinateError, QuantityError
+from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.grid import bin_limits
 from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION, validate
 from xbp.signal import label_std, std_of
-from xbp.units import format_unit, parse_unit
+from xbp.units import convert_factor, format_unit, is_energy_like, parse_unit
 
 __all__ = ["new_dataset"]
 
@@ -40,7 +40,7 @@ def new_dataset(
     values : array_like
         The plain values, over `dims`; masked ones become NaN.
     units : str
-        Their units; ``"1"`` where they are arbitrary.
+        Their units; ``"1"`` where they are arbitrary. A density in E is per unit of its axis: 1/THz over THz.
     coords : mapping of str to (array, str), or to list of str
         Bin centres and their units for every dimension; of a dimension such as the samples, their names.
     dims : tuple of str, optional
@@ -131,13 +131,34 @@ def new_dataset(
         ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     validate(ds[name])
     std_of(ds, ds[name])
+    # Nothing but zeros, as where a grid alone is wanted, is the same in any units.
+    if from_table.is_density and "E" in ds[name].dims and ds[name].values.any():
+        _require_per_axis(ds[name])
     return ds
+
+
+def _require_per_axis(density: xr.DataArray) -> None:
+    """Refuse a density in E that is in the inverse units of another kind of axis."""
+    axis = density["E"].attrs["units"]
+    for scale in ("1", "barn/sr"):
+        own = (parse_unit(density.attrs["units"]) / parse_unit(scale)) ** -1
+        if not is_energy_like(own) or own.is_compatible_with(axis):
+            continue
+        factor = convert_factor(axis, format_unit(own), name="coordinate 'E'", energy=True)
+        per_axis = format_unit(parse_unit(scale) / parse_unit(axis))
+        raise UnitsError(
+            f"'{density.name}' is in '{density.attrs['units']}' over E in '{axis}'",
+            reason="a density in E is per unit of its axis, or its integral is no number",
+            fix=f"values * {factor:.6g} in '{per_axis}', or E * {factor:.6g} in '{format_unit(own)}'; where the "
+            f"numbers are per {axis} as they stand, units='{per_axis}'",
+        )
 
 
 def _axis(given: Any, dim: str) -> xr.Variable:
     """Return a coordinate: numbers with units, or names, which have none."""
     pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], str)
-    if pair and not isinstance(given[0], str):
+    # Two names in a tuple look like a pair, and of an axis xbp knows they are one.
+    if pair and (dim in COORDINATES or not isinstance(given[0], str)):
         return xr.Variable(dim, _points(given[0], f"coordinate '{dim}'"), {"units": given[1]})
     names = np.asarray(given) if isinstance(given, list | tuple | np.ndarray) else np.array(None)
     if dim in COORDINATES or names.ndim != 1 or names.dtype.kind != "U":

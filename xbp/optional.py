@@ -10,7 +10,7 @@ from xbp.errors import MissingDependencyError
 __all__ = ["require"]
 
 
-def require(module: str, purpose: str, extra: str) -> Any:
+def require(module: str, purpose: str, extra: str, instead: str = "") -> Any:
     """Import a package of an optional extra, or say what it is needed for and how to get it.
 
     Parameters
@@ -21,6 +21,8 @@ def require(module: str, purpose: str, extra: str) -> Any:
         A clause, such as "the segments of a trajectory are computed as its tasks".
     extra : str
         The extra of xbp that brings it.
+    instead : str
+        What to do without it, such as "give mass='26.98 u'".
 
     Raises
     ------
@@ -39,5 +41,7 @@ def require(module: str, purpose: str, extra: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise MissingDependencyError(
-            f"{package} cannot be imported ({error})", reason=purpose, fix=f'pip install "xbp[{extra}]"'
+            f"{package} cannot be imported ({error})",
+            reason=purpose,
+            fix=f'pip install "xbp[{extra}]"{instead and f", or {instead}"}',
         ) from error

@@ -38,6 +38,9 @@ class Quantity:
         Whether it is a density in E, so that ∫ dE over it is what a change of axis keeps.
     is_companion : bool
         Whether it accompanies a map in the same Dataset, and is the signal only where it stands alone.
+    also : tuple of str, optional
+        Units of further dimensions that it may be in beside its canonical ones and arbitrary ones, "1"; None where
+        its dimension is open, as of a spectrum that may be on any scale.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Quantity:
     units: str
     is_density: bool = False
     is_companion: bool = False
+    also: tuple[str, ...] | None = None
 
 
 _ROWS = (
@@ -55,19 +59,22 @@ _ROWS = (
     Quantity("generalized_dos", "G", "G(Q,E)", ("Q", "E"), "angstrom**2"),
     Quantity("reduced_dos", "B", "B(Q,E)", ("Q", "E"), "angstrom**2/meV**2"),
     Quantity("vibrational_dos", "g", "g(E)", ("E",), "1/meV", is_density=True, is_companion=True),
-    Quantity("static_structure_factor", "Sq", "S(Q)", ("Q",), "1", is_companion=True),
-    Quantity("interference_function", "FQ", "F(Q)", ("Q",), "barn", is_companion=True),
+    Quantity("static_structure_factor", "Sq", "S(Q)", ("Q",), "1", is_companion=True, also=()),
+    Quantity("interference_function", "FQ", "F(Q)", ("Q",), "barn", is_companion=True, also=()),
     Quantity("intermediate_scattering_function", "F", "F(Q,t)", ("Q", "time"), "1"),
-    Quantity("radial_distribution", "rdf", "g(r)", ("r",), "1"),
-    Quantity("mean_square_displacement", "msd", "mean-square displacement", ("time",), "angstrom**2"),
-    Quantity("current_spectrum", "C", "C(Q,E)", ("Q", "E"), "1/meV", is_density=True),
+    Quantity("radial_distribution", "rdf", "g(r)", ("r",), "1", also=()),
+    Quantity("mean_square_displacement", "msd", "mean-square displacement", ("time",), "angstrom**2", also=()),
+    Quantity("current_spectrum", "C", "C(Q,E)", ("Q", "E"), "angstrom**2/meV/ps**2", is_density=True),
     Quantity("normalized_fluctuation_spectrum", "Omega", "Ω(Q,E)", ("Q", "E"), "1/meV", is_density=True),
     Quantity("fluctuation_spectrum", "phi", "φ(Q,E)", ("Q", "E"), "1/meV", is_density=True, is_companion=True),
+    Quantity("static_fluctuation", "phi_Q", "φ(Q)", ("Q",), "1", is_companion=True),
     Quantity("local_fluctuation_spectrum", "chi", "χ(E)", ("E",), "1/meV", is_density=True, is_companion=True),
-    Quantity("energy_resolution", "fwhm", "FWHM(E)", ("E",), "meV", is_companion=True),
+    Quantity("energy_resolution", "fwhm", "FWHM(E)", ("E",), "meV", is_companion=True, also=("THz", "1/cm")),
     Quantity("raman_intensity", "I", "I(E)", ("E",), "1"),
-    Quantity("heat_capacity", "C", "C_p(T)", ("temperature",), "J/mol/K"),
-    Quantity("reduced_heat_capacity", "C_T3", "(C_p − γT)/T³", ("temperature",), "J/mol/K**4"),
+    Quantity("heat_capacity", "C", "C_p(T)", ("temperature",), "J/mol/K", also=("J/g/K", "J/K")),
+    Quantity(
+        "reduced_heat_capacity", "C_T3", "(C_p − γT)/T³", ("temperature",), "J/mol/K**4", also=("J/g/K**4", "J/K**4")
+    ),
     Quantity("trajectory", "trajectory", "trajectory", ("time", "atom", "xyz"), "angstrom"),
 )
 QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}
@@ -109,6 +116,7 @@ RESULTS: Final = (
     "fit_heat_capacity",
     "sound_velocity",
     "ioffe_regel",
+    "local_fields",
     "compare_fluctuations",
     "thermodynamics",
     "glass_transition",
@@ -144,6 +152,8 @@ def symbol_of(value: xr.DataArray) -> str:
     """
     row = QUANTITIES[value.attrs["quantity"]]
     letter, _, arguments = row.label.partition("(")
+    if row.name == "current_spectrum" and value.name in ("C_L", "C_T"):
+        letter = str(value.name)
     # A name in words, an expression, and an axis of another kind stay as they are.
     if not letter or not arguments or not set(row.dims) <= set(_ARGUMENTS):
         return row.label

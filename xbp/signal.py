@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,14 +260,19 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
 
 
 def table_signal(
-    table: xr.Dataset, quantity: str, variable: str, rewrap: Callable[[Any], Any] = lambda answer: answer
+    table: xr.Dataset,
+    quantity: str,
+    variable: str,
+    rewrap: Callable[[Any], Any] = lambda answer: answer,
+    *,
+    needs: Sequence[str] = (),
 ) -> Signal:
-    """Read one column of a table of results, such as the energies of `boson_peak`.
+    """Read one column of a table of results, such as the energies of `boson_peak`, that `needs` others beside it.
 
     Raises
     ------
     QuantityError
-        If it is another table, or no table.
+        If it is another table, no table, or one that lacks a column.
     """
     given = quantity_name(table) if isinstance(table, xr.Dataset) else None
     if given != quantity:
@@ -275,6 +280,13 @@ def table_signal(
             f"got {'a ' + repr(given) if given else type(table).__name__}",
             reason=f"this needs the Dataset that .bp.{quantity}() returned",
             fix=f"chain them: data.bp.{quantity}().bp...",
+        )
+    lacking = [name for name in (variable, *needs) if name not in table.variables]
+    if lacking:
+        raise QuantityError(
+            f"the table of .bp.{quantity}() has no {', '.join(map(repr, lacking))}",
+            reason="it is read as a whole",
+            fix="pass the Dataset as it was returned",
         )
     value = table[variable].copy()
     value.attrs["history"] = table.attrs.get("history")
@@ -342,6 +354,24 @@ def result_table(
         "history": extend_history(signal.value.attrs.get("history"), operation, arguments),
     }
     return signal.rewrap(ds)
+
+
+def is_computed(value: xr.DataArray) -> bool:
+    """Tell whether a signal came of formulas alone, without noise: its scatter about a curve is no error of anything.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> B = xbp.models.evaluate("lognormal", [1.0, 2.0, 3.0], energy="2 meV", height=1, sigma=0.5).B
+    >>> is_computed(B), is_computed(B.drop_attrs())
+    (True, False)
+    """
+    try:
+        steps = [json.loads(line)["operation"] for line in str(value.attrs.get("history", "")).splitlines()]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False  # written by another program
+    noisy = "models.with_counting_noise" in steps
+    return not noisy and ("fitted_dos" in steps or str(next(iter(steps), "")).startswith("models."))
 
 
 def label_std(ds: xr.Dataset, name: str) -> None:

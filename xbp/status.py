@@ -18,8 +18,21 @@ UNPHYSICAL: Final = "unphysical"
 UNDETERMINED: Final = "undetermined"
 
 #: Fits run on arrays of numbers; there a status is its place in this tuple.
-STATUSES: Final = (OK, NO_DATA, TOO_FEW, NO_MAXIMUM, AT_EDGE, FAILED, BOX_PHONON, AT_BOUND, UNDETERMINED, UNPHYSICAL)
+STATUSES: Final = (
+    OK,
+    NO_DATA,
+    TOO_FEW,
+    NO_MAXIMUM,
+    AT_EDGE,
+    FAILED,
+    BOX_PHONON,
+    AT_BOUND,
+    UNDETERMINED,
+    UNPHYSICAL,
+    NO_EXCESS,
+)
 NO_CROSSING: Final = "no crossing"
+NO_TEMPERATURE: Final = "no temperature"
 NO_KINK: Final = "no kink"
 NOT_A_DECAY: Final = "not a Debye-Waller decay"
 NOT_CONVERGED: Final = "not converged"

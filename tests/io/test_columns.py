@@ -22,7 +22,7 @@ def opened(tmp_path: Path, text: str | bytes, **options: object) -> xr.Dataset:
     "text",
     [
         "1 0.5 0.1\n2 0.25 0.2\n4 0 0.3\n", "1,0.5,0.1\r\n2,0.25,0.2\r\n4,0,0.3\r\n", "1;0.5;0.1\n2; 0.25; 0.2\n4;0;0.3",
-        "4\t0\t0.3\n2\t0.25\t0.2\n1\t0.5\t0.1", "# 5 6\nX 50\nE G dG\n7 8\n\n1 5d-1 .1\n2. 2.5E-1 +0.2\n4 0 0.3\n\n##### end 3",
+        "4\t0\t0.3\n2\t0.25\t0.2\n1\t0.5\t0.1", "# 5 6\nX 50\nE G dG\n#7 8\n\n1 5d-1 .1\n2. 2.5E-1 +0.2\n4 0 0.3\n\n##### end 3",
         "Å µ\n1 0.5 0.1\n2 0.25 0.2\n4 0 0.3\n".encode("latin-1"),
     ],
     ids=range(6),
@@ -167,12 +167,104 @@ def test_other_tables(shared_data: Path, name: str) -> None:
     [
         ("1,5 2\n2,5 3\n", "point for the decimals"), ("1,000 5\n2,000 6\n", "point for the decimals"), ("1,5;2,5\n2,5;3,5\n", "decimals"),
         ("1 2 3\n2 3\n3 4 5\n4 5 6\n", "3 tables"), ("1 2 .1\n2 3 .1\n3 4", "2 tables"), ("1 2\n2 3\nother\n3 4\n5 6\n", "2 tables"),
-        ("1 2.55\n2 3.75\n3 412.2", "'3 412.2' has no end"), ("1 1_000\n2 3\n", "no rows"), ("1 1e999\n2 3\n", "too large"),
+        ("1 2.55\n2 3.75\n3 412.2", "'3 412.2' has no end"), ("1 1_000\n2 3\n", "line 1: '1 1_000'"), ("1 1e999\n2 3\n", "too large"),
     ],
 )  # fmt: skip
 def test_what_could_be_read_wrongly_is_not_read(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(FileFormatError, match=says):
         opened(tmp_path, text)
+
+
+# Each once lost rows at an end of the table without a word; after it, the line that is named.
+CUT = [
+    ("1 10\n2 20\n3 30\n4 40 x\n5 50 x\n", "line 4: '4 40 x'"), ("0 5 1\n1 10\n2 20\n3 30\n", "2 tables.* from lines 1 and 2"),
+    ("1 10\n2 20\n3 30\n4 1,5\n5 2,5\n", "line 4: '4 1,5'"), ("1 10\n2 20\n3 30\n4 ", "line 4: '4'"), ("1 10\n2 20\n3 30\n4", "line 4: '4'"),
+    ("1 10.5\n2 20.5\n3.0 3.5e", "line 3: '3.0 3.5e'"), ("1 10\n2 20\n3 30\n-", "'-' has no end, and is no row"),
+    ("1 10\n2 20\n3.5e", "'3.5e' has no end"), ("\u2013 1\n\u20131 10\n1 20\n2 30\n", "line 2"), ("\x965 1\n1 20\n2 30\n", "line 1"),
+    ("0 x\n1 10\n2 20\n", "line 1: '0 x'"), (",5\n1,10\n2,20\n", "line 1: ',5'"), ("1_000 3\n1 10\n2 20\n", "line 1"), ("4\n1 10\n2 20\n3 30\n", "line 1: '4'"),
+    ("1 10\n2 x\n3 30\n", "line 2: '2 x'"), ("1 10\n2 20\n+3 \n", "line 3"), ("0,1,x\n1 10\n2 20\n", "line 1"), ("1 10\n2 20\nEND", "'END' has no end"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "says"), CUT)
+def test_no_row_is_lost_at_an_end_of_the_table(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(FileFormatError, match=says):
+        opened(tmp_path, text)
+
+
+def test_the_minus_sign_of_typography(tmp_path: Path) -> None:
+    ds = opened(tmp_path, "\u22122 \u22121e\u22121 0.5\n\u22121 1 0.5\n1 2 0.5\n")
+    np.testing.assert_array_equal(ds.E, [-2, -1, 1])
+    np.testing.assert_array_equal(ds.g, [-0.1, 1, 2])
+
+
+@pytest.mark.parametrize("word", ["NA", "--", "NaN", "n/a", "null", "#N/A"])
+def test_a_value_that_is_missing_is_nan(tmp_path: Path, word: str) -> None:
+    for text in (f"0 {word}\n1 10\n2 20\n3 30\n4 {word}\n", f"0 {word}\n1 10.5\n2 20.5\n3 30.5\n4 {word}"):
+        ds = opened(tmp_path, text)
+        np.testing.assert_array_equal(ds.E, [0, 1, 2, 3, 4])
+        np.testing.assert_array_equal(np.isnan(ds.g), [True, False, False, False, True])
+
+
+def test_what_may_stand_around_a_table(tmp_path: Path) -> None:
+    """Headers and footers of measured files: dates, times, ratios, a number of rows, lines of titles."""
+    head = "14/01/10\n05.10.2021 10:38\n10:38:02\n2021-10-05\n2theta counts\n3D\n--- ---\nNA\n"
+    for text in (
+        f"{head}1 10\n2 20\n1/2 plate\tnot fitted\nShift 9.00\n\n",
+        f"2\n{head}1 10\n2 20\n",
+        "1 10\n2 20\n \n ",
+    ):
+        np.testing.assert_array_equal(opened(tmp_path, text).g, [10, 20])
+
+
+def test_commas_part_numbers(tmp_path: Path) -> None:
+    """1,10,5 could be 1 and 10,5: it is three numbers, as documented."""
+    ds = opened(tmp_path, "1,10,5\n2,20,5\n")
+    np.testing.assert_array_equal(ds.g, [10, 20])
+    np.testing.assert_array_equal(ds.g_std, [5, 5])
+
+
+HEAT = {"quantity": "heat_capacity", "units": "J/mol/K", "coordinate_units": "K"}
+RAMAN = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
+
+
+@pytest.mark.parametrize(
+    ("options", "mend"),
+    [
+        (HEAT | {"coordinate_units": None}, "coordinate_units='K'"), (RAMAN | {"coordinate_units": None}, "coordinate_units='1/cm'"),
+        (RAMAN | {"coordinate_units": None, "coordinate": "wavelength"}, "coordinate_units='nm'"),
+        (HEAT | {"units": None}, "units='J/mol/K'; '1' if arbitrary"), (HEAT | {"units": "J/mol"}, "units='J/mol/K'"),
+        (HEAT | {"units": "K"}, "units='J/mol/K'"), (HEAT | {"coordinate_units": "meV"}, "coordinate_units='K', or whatever like it the numbers are in"),
+        (RAMAN | {"coordinate_units": "nm"}, "coordinate_units='1/cm', or whatever like it the numbers are in"),
+        (HEAT | {"quantity": "static_structure_factor", "units": "meV", "coordinate_units": "1/nm"}, "units='1'"),
+        (HEAT | {"amount": "atom"}, "amount='atoms' or amount='formula units'"),
+    ],
+)  # fmt: skip
+def test_the_mend_names_the_argument_and_nothing_else(tmp_path: Path, options: dict[str, object], mend: str) -> None:
+    with pytest.raises(XbpError) as caught:
+        opened(tmp_path, "1 2\n3 4\n", **options)
+    assert caught.value.fix == mend
+
+
+@pytest.mark.parametrize("units", ["J/mol/K", "mJ/g/K", "uJ/K", "cal/mol/K", "1", "J mol-1 K-1"])
+def test_units_of_a_heat_capacity(tmp_path: Path, units: str) -> None:
+    opened(tmp_path, "1 2\n3 4\n", **(HEAT | {"units": units}))
+
+
+def test_units_are_written_in_one_way(tmp_path: Path) -> None:
+    ds = opened(tmp_path, "1 2\n3 4\n", **(RAMAN | {"coordinate_units": "cm-1"}))
+    assert ds.E.attrs["units"] == "1/cm"
+    np.testing.assert_array_equal(ds.E, [1, 3])
+
+
+def test_what_a_mole_is_of(tmp_path: Path) -> None:
+    ds = opened(tmp_path, "1 2\n3 4\n", **HEAT, amount="formula units")
+    assert ds.C.attrs["amount"] == "formula units"
+    np.testing.assert_allclose(ds.bp.to_molar("atoms", atoms=2).C, [1, 2])
+    assert "amount" not in opened(tmp_path, "1 2\n3 4\n", **HEAT).C.attrs
+    for options in (HEAT | {"units": "uJ/K"}, HEAT | {"units": "1"}, DOS):
+        with pytest.raises(QuantityError, match="amount='atoms' of a"):
+            opened(tmp_path, "1 2\n3 4\n", **options, amount="atoms")
 
 
 def test_what_stands_within_a_table(tmp_path: Path) -> None:

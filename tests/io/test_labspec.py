@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError, RangeError
+from xbp.errors import FileFormatError, RangeError, UnitsError, XbpError
 from xbp.io.labspec import LabspecBackend, open_labspec
 from xbp.io.ppms import open_ppms
 
@@ -30,7 +30,7 @@ def test_header_and_columns(tmp_path: Path, encoding: str) -> None:
     ds = xbp.open_dataset(path)
     np.testing.assert_array_equal(ds.E, [10, 20, 30])
     np.testing.assert_array_equal(ds.I, [1, 2, 3])
-    assert ds.E.attrs["units"] in ("cm-1", "1/cm")
+    assert ds.E.attrs["units"] == "1/cm"
     assert ds.attrs["labspec_laser_nm"] == "532"
     assert (ds.attrs["labspec_range"], ds.attrs["labspec_range_2"]) == ("Off", "Visible")
     assert "labspec_project" not in ds.attrs
@@ -108,3 +108,20 @@ def test_what_is_no_file(tmp_path: Path) -> None:
             open_labspec(path)
         with pytest.raises(FileFormatError):
             open_ppms(path)
+
+
+@pytest.mark.parametrize("laser", ["abc", "532 K", -532, 0, [532]])
+def test_a_laser_is_checked_on_a_shift_too(tmp_path: Path, laser: object) -> None:
+    path = write(tmp_path / "a.txt")
+    with pytest.raises(XbpError, match="laser"):
+        open_labspec(path, laser=laser)
+    xr.testing.assert_identical(open_labspec(path, laser="532 nm"), open_labspec(path))
+
+
+@pytest.mark.parametrize("units", ["K", "1/angstrom", "furlongs of", ""])
+def test_units_of_no_raman_axis_name_the_argument(tmp_path: Path, units: str) -> None:
+    with pytest.raises(UnitsError, match="units=") as caught:
+        open_labspec(write(tmp_path / "a.txt"), units=units)
+    assert "attrs" not in caught.value.fix
+    with pytest.raises(FileFormatError, match="engine='labspec', units='1/cm'"):
+        open_labspec(write(tmp_path / "b.txt", HEADER.replace("cm-¹", units or "s")))

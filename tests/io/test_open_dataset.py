@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import importlib
 from pathlib import Path
 
 import h5py
@@ -9,7 +11,7 @@ import scipy.io
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError
+from xbp.errors import FileFormatError, QuantityError
 
 
 def test_content_decides_and_not_the_name(glass: xr.Dataset, tmp_path: Path) -> None:
@@ -58,3 +60,57 @@ def test_truncated_netcdf(glass: xr.Dataset, tmp_path: Path) -> None:
         path.write_bytes(whole[: len(whole) * part // 10])
         with pytest.raises(FileFormatError):
             xbp.open_dataset(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ITEM: TIMESTEP\n0\n",
+        "LAMMPS data file\n\n2 atoms\n1 atom types\n0 10 xlo xhi\n",
+        '1\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3\nCu 0 0 0\n',
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_trajectory_is_pointed_to_what_opens_it(text: str, packed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    with pytest.raises(FileFormatError, match=r"xbp\.md\.open_trajectory\(path"):
+        xbp.open_dataset(path)
+
+
+ENGINES = ("columns", "dave", "histogram", "labspec", "mantid", "nxspe", "ppms", "sqw", "total_scattering")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("path", [None, 5, b"x", [], object()], ids=["none", "number", "bytes", "list", "object"])
+def test_what_is_no_path(engine: str, path: object) -> None:
+    module = importlib.import_module(f"xbp.io.{engine}")
+    with pytest.raises(FileFormatError, match="is no path"):
+        getattr(module, f"open_{engine}")(path)
+    backend = xr.backends.list_engines()[engine]
+    with pytest.raises(FileFormatError, match="is no path"):
+        backend.open_dataset(path)
+    assert not backend.guess_can_open(path)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_engine_guesses_where_there_is_no_file(engine: str, tmp_path: Path) -> None:
+    assert not xr.backends.list_engines()[engine].guess_can_open(tmp_path / "none.txt")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="it is Linux's")
+def test_a_file_that_the_system_does_not_let_read() -> None:
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        xbp.open_dataset("/proc/self/mem")
+    for engine in ENGINES:
+        with pytest.raises(FileFormatError):
+            xr.open_dataset("/proc/self/mem", engine=engine)
+
+
+@pytest.mark.parametrize("names", [5, "other", ["g", "other"], [["g"]]], ids=str)
+def test_names_to_drop(tmp_path: Path, names: object) -> None:
+    (tmp_path / "a.txt").write_text("1 2\n3 4\n")
+    options = {"engine": "columns", "quantity": "vibrational_dos", "units": "1", "coordinate_units": "meV"}
+    assert not xr.open_dataset(tmp_path / "a.txt", drop_variables=["g"], **options).data_vars
+    with pytest.raises(QuantityError, match="drop_variables="):
+        xr.open_dataset(tmp_path / "a.txt", drop_variables=names, **options)

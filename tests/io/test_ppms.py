@@ -154,3 +154,62 @@ def test_the_mass_is_in_the_units_it_names(tmp_path: Path) -> None:
     assert open_ppms(path, mass="0.002 g").C.attrs["sample_mass"] == "2 mg"
     with pytest.raises(UnitsError, match="mass"):
         open_ppms(path, mass="5 K")
+
+
+@pytest.mark.parametrize("mass", [-1, 0, "-7.76 mg", "0 g"])
+def test_a_mass_that_is_none_is_refused_at_once(tmp_path: Path, mass: object) -> None:
+    with pytest.raises(QuantityError, match="mass="):
+        open_ppms(write(tmp_path / "a.dat"), mass=mass)
+    with pytest.raises(QuantityError, match="mass="):
+        open_ppms(tmp_path / "none.dat", mass=mass)
+
+
+def test_a_header_that_contradicts_itself(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dat")
+    once = path.read_bytes()
+    row = b"INFO,7.76,MASS:Sample Mass (mg)\n"
+    path.write_bytes(once.replace(row, row + row + b"INFO,,MASS:Sample Mass (mg)\n"))
+    assert open_ppms(path).C.attrs["sample_mass"] == "7.76 mg"
+    path.write_bytes(once.replace(row, row + b"INFO,8.1,MASS:Sample Mass (mg)\n"))
+    with pytest.raises(FileFormatError, match=r"sample mass as 7\.76 mg and as 8\.1 mg") as caught:
+        xbp.open_dataset(path)
+    assert "mass='8.1 mg'" in caught.value.fix
+    assert open_ppms(path, mass=8.1).C.attrs["sample_mass"] == "8.1 mg"
+    path.write_bytes(once.replace(b"INFO,3,", b"INFO,4,ATOMS:Atoms\nINFO,3,"))
+    with pytest.raises(FileFormatError, match="atoms per formula as 4 and as 3"):
+        xbp.open_dataset(path)
+
+
+def test_what_the_program_said_is_kept(tmp_path: Path) -> None:
+    rows = [
+        *ROWS,
+        "6.5,Warning: at 3 Oe; with 2,\n",
+        "6.5,Warning: at 4.5 Oe; with 1e-3,\n",
+        '7.5,"late, but good",1857,9,3,0.4,7,0.5,1,0\n',
+    ]
+    ds = xbp.open_dataset(write(tmp_path / "a.dat", rows))
+    assert ds.C.attrs["comments"].splitlines() == [
+        "Error: no helium;", "CALFILE: C:\\a|b", "Warning: at 3 Oe; with 2 (2 rows, the first of them)",
+        "late, but good",
+    ]  # fmt: skip
+    said = repr(ds.bp)
+    assert "\n  the file says: Error: no helium;\n" in said
+    assert "more in attrs" not in said
+    assert "comments" not in xbp.open_dataset(write(tmp_path / "b.dat", ROWS[1:2])).C.attrs
+    many = [f"1.5,{'x' * i},\n" for i in range(1, 500)]
+    ds = xbp.open_dataset(write(tmp_path / "c.dat", many + ROWS))
+    assert ds.C.attrs["comments"].endswith("... and 471 more kinds")
+    assert "... and more in attrs['comments'] (31 lines)" in repr(ds.bp)
+    ds.bp.to_netcdf(tmp_path / "c.nc")
+    with xbp.open_dataset(tmp_path / "c.nc") as back:
+        xr.testing.assert_identical(back, ds)
+
+
+def test_warnings_of_the_measured_file(shared_data: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "cp" / "HC_test_data.Dat")
+    assert ds.C.attrs["comments"].splitlines()[:2] == [
+        "Error: Warning: Current field is 999.96234 Oe; (3 rows, the first of them)",
+        "Error: but addenda was obtained at -0.34084937 Oe. (3 rows)",
+    ]
+    assert "Current field is 999.96234 Oe" in repr(ds.bp)
+    assert "Current field is 999.96234 Oe" in repr(ds.bp.to_molar("formula units", molar_mass="100 g/mol").bp)

@@ -101,3 +101,8 @@ def test_silica(shared_data: Path) -> None:
     sq = xr.open_dataset(path, engine="total_scattering", b_mean_squared=f"{((4.1491 + 2 * 5.803) / 3) ** 2} fm^2").Sq
     assert float(sq.min()) > 0
     assert float(sq.sel(Q=slice(0.5, 2)).idxmax()) == pytest.approx(1.53, abs=0.08)
+
+
+def test_units_of_no_interference_function(tmp_path: Path) -> None:
+    with pytest.raises(UnitsError, match="units='K'"):
+        opened(tmp_path, GUDRUN, units="K")

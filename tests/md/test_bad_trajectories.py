@@ -161,3 +161,34 @@ def test_other_units_convert(small: xr.Dataset) -> None:
     a = small.bp.structure_factor(3, 0.5)
     b = quantified.bp.structure_factor(3, 0.5)
     np.testing.assert_allclose(a.Sq.values, b.Sq.values, rtol=1e-3)
+
+
+def test_a_window_that_does_not_fit_says_which_would(small: xr.Dataset) -> None:
+    with pytest.raises(RangeError) as caught:
+        small.bp.msd(window="0.1 ps")
+    assert "window='0.2 ps' or longer" in caught.value.fix
+    small.bp.msd(window="0.2 ps")
+    with pytest.raises(RangeError) as caught:
+        small.bp.msd(window="20 ps")
+    assert "window='0.3 ps' makes four of it" in caught.value.fix
+    with pytest.raises(RangeError, match=r"\(the default\) holds 0 frames"):
+        small.assign_coords(time=small.time * 1000).bp.msd()
+
+
+def test_velocities_are_asked_for_before_their_window(small: xr.Dataset) -> None:
+    still = small.drop_vars("velocity")
+    for call in (still.bp.vdos, still.bp.box_phonon, lambda: still.bp.current_spectra(3)):
+        with pytest.raises(QuantityError, match="no velocities"):
+            call()
+
+
+def test_a_temperature_of_velocities_is_told_as_such(small: xr.Dataset) -> None:
+    moving = small.drop_vars("temperature")
+    found = moving.bp.msd(window="0.4 ps")
+    assert found.temperature.attrs["source"] == "velocities"
+    assert f"temperature {float(found.temperature):.3g} K from velocities" in repr(found.bp)
+    assert "source" not in small.bp.msd(window="0.4 ps").temperature.attrs
+    assert "temperature" not in moving.isel(time=[0]).bp.structure_factor(3).coords
+    for wrong in (1e5, 0.0):
+        odd = moving.assign(velocity=(moving.velocity * wrong).assign_attrs(moving.velocity.attrs))
+        assert "temperature" not in odd.bp.msd(window="0.4 ps").coords

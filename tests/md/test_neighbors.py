@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
 
+import xbp
 from xbp.errors import QuantityError, RangeError
-from xbp.md import local_fields, new_trajectory
-from xbp.md.neighbors import first_minimum
+from xbp.md import local_fields, new_trajectory, open_trajectory
+from xbp.md.cutoff import first_minimum
 
 CELL = np.array([[8.0, 0, 0], [1.5, 9.0, 0], [-1.0, 0.8, 7.5]])
 
@@ -83,3 +86,53 @@ def test_the_cutoff_is_the_first_minimum() -> None:
     rising = xr.DataArray(r, dims="r", coords={"r": r})
     with pytest.raises(RangeError, match="has no first minimum up to 5 angstrom"):
         first_minimum(rising)
+
+
+def test_a_short_pair_does_not_end_the_shell_of_a_mixture() -> None:
+    """Kob and Andersen's g(r) dips between A-B and A-A; its first shell ends at 1.4 σ."""
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(None, None, 20))
+    g = traj.bp.radial_distribution("8 angstrom", "0.06 angstrom").rdf
+    assert first_minimum(g) < 3.5
+    found = traj.bp.local_fields("coordination")
+    assert 12 < float(found.coordination.mean()) < 14
+    assert 4.4 < float(found.attrs["cutoff"].split()[0]) < 4.9
+    assert "by default" in found.attrs["cutoff"]
+    # Without elements the curve alone cannot tell, and what it leaves is no shell.
+    with pytest.raises(RangeError, match=r"at 3\.\d+ angstrom, leaves 2\.\d neighbors"):
+        traj.drop_vars("element").bp.local_fields("coordination")
+
+
+def test_the_shared_mixture_and_glass_have_their_shells(shared_data: Path) -> None:
+    folder = shared_data / "md"
+    mixture = open_trajectory(folder / "KA_LJ.dump", units="lj", lj="argon", elements=["A", "B"], timestep=0.005)
+    assert float(mixture.bp.local_fields("coordination").coordination.mean()) == pytest.approx(13.3, abs=0.3)
+    glass = open_trajectory(folder / "zr46cu46al8_trajectory.nc", frames=slice(0, 2000, 100))
+    assert glass.bp.local_fields("coordination").attrs["cutoff"].startswith("3.758 angstrom")
+
+
+def test_a_plane_has_neighbors_in_the_plane_alone(shared_data: Path) -> None:
+    file = shared_data / "md" / "affine_shear_2d_ref.lammpstrj"
+    plane = open_trajectory(file, units="metal", elements=["Cu", "Zr"])
+    g = plane.bp.radial_distribution(20)
+    assert float(g.rdf.sel(r=slice(10, 20)).mean()) == pytest.approx(1, abs=0.01)
+    assert float(g.rdf.sel(r=slice(0, 0.4)).max()) == 0
+    assert "number_density" not in g.attrs
+    assert "to_structure_factor" not in repr(g.bp)
+    with pytest.raises(QuantityError, match="a plane of atoms"):
+        g.bp.to_structure_factor([1.0], number_density=0.05)
+    assert 5.5 < float(plane.bp.local_fields("coordination").coordination.mean()) < 7.5
+
+
+def test_the_cutoff_of_atoms_that_are_their_own_neighbors_is_not_guessed() -> None:
+    rng = np.random.default_rng(3)
+    sites = 3.0 * np.stack(np.meshgrid(np.arange(8), np.arange(8), [0], indexing="ij"), axis=-1).reshape(-1, 3)
+    frames = sites + 0.15 * rng.standard_normal((20, 64, 3))
+    slab = new_trajectory(frames, time=np.arange(20.0), cell=np.diag([24.0, 24.0, 3.0]))
+    with pytest.raises(RangeError, match="the cell is 3 angstrom thick"):
+        slab.bp.local_fields("coordination")
+    assert float(slab.bp.local_fields("coordination", cutoff=3.7).coordination.mean()) > 5
+
+
+def test_neighbors_too_few_for_a_strain_are_told_with_their_cutoff(small: xr.Dataset) -> None:
+    with pytest.raises(QuantityError, match="the cutoff is 1 angstrom"):
+        small.bp.local_fields("d2min", cutoff="1 angstrom")

@@ -229,6 +229,15 @@ def test_what_cannot_be_opened_is_refused(
         open_trajectory(path, **{**METAL, **options})
 
 
+def test_all_that_a_dump_does_not_tell_is_asked_for_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
+    with pytest.raises(UnitsError, match="its units, elements, time step") as caught:
+        open_trajectory(path)
+    assert caught.value.fix.endswith("units='metal', elements=['Zr', 'Cu'], timestep='2 fs'")
+    with pytest.raises(UnitsError, match="its σ, ε and m, elements, time step"):
+        open_trajectory(path, units="lj")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import QuantityError, RangeError
+from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
 from xbp.md import models, new_trajectory
 from xbp.md.wavevectors import allowed_wavevectors
 
@@ -154,7 +154,16 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
     for bad in ([], [0.0, 1.0], [2.0, 1.0]):
         with pytest.raises(RangeError, match="ascending positive"):
             glass.Sq.bp.to_radial_distribution(bad, number_density=0.05)
+    for odd in (["a"], [[1.0]], object()):
+        with pytest.raises(XbpError):
+            glass.Sq.bp.to_radial_distribution(odd, number_density=0.05)
     g = glass.Sq.bp.to_radial_distribution([1.0, 2.0], number_density=0.05)
+    np.testing.assert_array_equal(g, glass.Sq.bp.to_radial_distribution(
+        xr.DataArray([0.1, 0.2], dims="r", attrs={"units": "nm"}), number_density=0.05))  # fmt: skip
+    up_to = g.bp.to_structure_factor("8 1/angstrom")
+    assert (up_to.sizes["Q"], float(up_to.Q[-1])) == (160, pytest.approx(8.0))
+    with pytest.raises(UnitsError, match="'meV' where '1/angstrom'"):
+        g.bp.to_structure_factor("8 meV")
     del g.attrs["number_density"]
     with pytest.raises(QuantityError, match="number density is not known"):
         g.bp.to_structure_factor([1.0])

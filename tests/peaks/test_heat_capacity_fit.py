@@ -298,3 +298,14 @@ def test_einstein_modes_held_at_none_make_no_peak() -> None:
     table = of_debye(0.0, 0, known=True).bp.fit_heat_capacity(fixed=held)
     assert (str(table.status.values), str(table.peak_status.values)) == ("ok", "no excess")
     assert np.isnan(table.energy)
+
+
+def test_every_mode_is_counted_at_high_temperature() -> None:
+    """The sum rule: far above every energy C − γT is 3R for each mode per atom and axis, n_D + n_E of them."""
+    fit = measured(3).bp.fit_heat_capacity()
+    modes = float(fit.n_D) + float(fit.n_E)
+    assert modes == pytest.approx(1, abs=0.02)
+    found = {name: float(fit[name]) for name in TRUE}
+    hot = xbp.models.evaluate("debye_einstein", [3e4], **(found | {"gamma": 0.0}))
+    assert float(hot.C[0]) == pytest.approx(3 * scipy.constants.R * modes, rel=1e-4)
+    assert float(fit.bp.fitted_dos(np.linspace(0.01, 40, 4000)).g.integrate("E")) == pytest.approx(modes, rel=2e-3)

@@ -201,3 +201,18 @@ def test_a_difference_is_the_same_in_any_units(unit: str, factor: float, error: 
     back = there.bp.convert(E="meV")
     np.testing.assert_allclose(back.S, here.S, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(back.S_std, here.S_std, rtol=1e-9, atol=1e-12)
+
+
+def test_a_table_of_peaks_in_other_units() -> None:
+    """The same as the peaks found in converted data."""
+    E = np.linspace(10, 200, 120)
+    values = 3 * np.exp(-(np.log(E / 45) ** 2) / 0.7)
+    b = xbp.new_dataset("reduced_dos", values, std=0.01 + 0 * E, units="angstrom^2*cm^2", coords={"E": (E, "1/cm")})
+    there = b.bp.boson_peak().bp.convert(E="meV")
+    here = b.bp.convert(E="meV").bp.boson_peak()
+    for name in ("energy", "energy_std", "height", "width", "E_low", "E_high"):
+        assert float(there[name]) == pytest.approx(float(here[name]), rel=1e-6), name
+        assert there[name].attrs["units"] == here[name].attrs["units"]
+    assert there.attrs["history"].splitlines()[-1].startswith('{"operation": "convert"')
+    with pytest.raises(UnitsError, match="no unit of energy transfer"):
+        b.bp.boson_peak().bp.convert(E="angstrom")

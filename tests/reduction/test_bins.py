@@ -139,3 +139,23 @@ def test_uneven_bins_have_their_edges_halfway() -> None:
     # Bins reach 0.5–1.5–3–6–10: of 3..6 all is the third.
     assert float(B.bp.cut_E((3, 6)).B) == 3.0
     assert float(B.bp.cut_E((1.5, 6)).B) == pytest.approx((1.5 * 2 + 3 * 3) / 4.5)
+
+
+def test_a_mean_over_a_part_says_over_which(ramp: xr.Dataset) -> None:
+    holes = ramp.copy(deep=True)
+    holes.B[:2, 5:] = np.nan  # Q of 1 and 2 were not reached above 5 meV
+    cut = holes.bp.cut_Q((1, 4))
+    np.testing.assert_allclose(
+        cut.coverage, np.repeat([1.0, 0.5], 5)
+    )  # 1.5 of 3, bins of 1 and 2 being cut at 1 and 2.5
+    assert cut.coverage.attrs["units"] == "1"
+    assert "means of 50 to 100 % of the interval cut" in repr(cut.bp)
+    assert "coverage" not in ramp.bp.cut_Q((1, 4))
+    assert "coverage" not in holes.bp.cut_Q((3, 5))
+    np.testing.assert_allclose(holes.bp.cut_E((3, 8)).coverage, [0.5, 0.5, 1, 1, 1])
+    np.testing.assert_allclose(cut.bp.cut_E((3, 8)).get("coverage", 1.0), 1.0)
+    lazy = holes.chunk({"E": 4}).bp.cut_Q((1, 4))
+    assert lazy.coverage.chunks is not None
+    xr.testing.assert_allclose(lazy.compute(), cut)
+    holes.B[:] = holes.B.where(holes.E > 2)
+    assert "means of 50 to 100 %" in repr(holes.bp.cut_Q((1, 4)).bp)

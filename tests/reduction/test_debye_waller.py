@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -53,6 +55,30 @@ def test_a_line_that_rises_is_no_decay() -> None:
     rising = xbp.models.elastic_line(Q, E, u2="0 angstrom^2", resolution="1 meV")
     rising = rising.assign(S=(rising.S * np.exp(0.01 * rising.Q**2)).assign_attrs(rising.S.attrs))
     assert rising.bp.debye_waller().status == "not a Debye-Waller decay"
+
+
+def test_a_line_that_widens_is_no_decay() -> None:
+    """A liquid: Lorentzians of width D·Q² leave the window, and ln S_el falls nearly as a line in Q²."""
+    Q, E = np.linspace(0.4, 2.2, 37), np.arange(-3, 3.01, 0.02)
+    half = 0.06 + 0.15 * Q[:, None] ** 2
+    S = half / (E**2 + half**2) / np.pi
+    data = xbp.new_dataset(
+        "dynamic_structure_factor", S, std=0.01 * S, units="1/meV", coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")},
+        statistics="quantum",
+    )  # fmt: skip
+    result = data.bp.debye_waller()
+    assert float(result.explained) > 0.85
+    assert str(result.status.values) == "not a Debye-Waller decay"
+    assert float(result.broadening) > 2
+    assert "times as wide in the upper half" in repr(result.bp)
+
+
+def test_vanadium_is_a_decay_and_a_liquid_is_none(shared_data: Path) -> None:
+    vanadium = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5").bp.debye_waller()
+    assert str(vanadium.status.values) == "ok"
+    assert float(vanadium.u2) == pytest.approx(0.0071, abs=1e-4)
+    benzene = xbp.open_dataset(shared_data / "ins" / "benzene_290_360_inc.nxspe").bp.angle_to_Q("0.05 1/angstrom")
+    assert str(benzene.bp.debye_waller().status.values) == "not a Debye-Waller decay"
 
 
 def test_too_few_points_and_samples(line: xr.Dataset) -> None:

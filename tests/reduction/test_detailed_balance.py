@@ -176,6 +176,101 @@ def test_folds_that_cannot_be(glass: xr.Dataset, model: xr.Dataset) -> None:
             data.bp.fold(**arguments)
 
 
+@pytest.mark.parametrize("weights", ["variance", "counts"])
+def test_a_background_in_energy_gain_of_a_cold_sample_stays_there(weights: str) -> None:
+    """At 5 K exp(E/kT) makes 10³⁰ of it, where loss has no counts or was not measured."""
+    cold = xbp.models.dynamic_structure_factor(
+        [2.0, 3.0, 4.0], np.arange(-29.85, 30, 0.3), energy=5, width=6, T="5 K", u2="0.01 angstrom^2"
+    )
+    S = cold.S.where(cold.E > 0, 0.02 * cold.S.max()).assign_attrs(cold.S.attrs)
+    S[1, -20:] = 0.0  # nothing was counted
+    S[2, -20:] = np.nan
+    std = (abs(S) ** 0.5 * 0.01).assign_attrs(units=S.attrs["units"])
+    folded = xr.Dataset({"S": S, "S_std": std}).bp.fold(weights=weights)
+    E = folded.E
+    np.testing.assert_allclose(folded.S[0].where(E > 4), S[0].sel(E=slice(0, None)).where(E > 4), rtol=1e-3)
+    assert (folded.S[1, -20:] == 0).all()
+    assert folded.S[2, -20:].isnull().all()
+    assert float(folded.S.max()) < 1.2 * float(cold.S.max())
+
+
+def test_gain_stands_in_as_far_as_it_informs(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(
+        model.assign_coords(temperature=((), 60.0, {"units": "K"})), counts=100, seed=0
+    )
+    alone = noisy.where(noisy.E < 0).assign_coords(noisy.coords)
+    for name in ("S", "S_std"):
+        alone[name].attrs = noisy[name].attrs
+    for data in (alone, alone.S):
+        kept = data.bp.fold()
+        kept = kept.S if isinstance(kept, xr.Dataset) else kept
+        np.testing.assert_array_equal(kept.notnull().all("Q"), kept.E <= 3 * constants.BOLTZMANN_MEV * 60)
+
+
+def test_no_counts_are_averaged_in(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=100, seed=0)
+    for n in ("S", "S_std"):
+        noisy[n][4, 50] = 0.0  # +5.25 meV
+    folded = noisy.bp.fold()
+    E = float(noisy.E[50])
+    boltz = np.exp(-E / constants.BOLTZMANN_MEV / 300)
+    assert float(folded.S.sel(E=E)[4]) == pytest.approx(float(noisy.S.sel(E=-E)[4]) / (1 + boltz), rel=1e-9)
+    assert float(folded.S_std.sel(E=E)[4]) == pytest.approx(float(noisy.S_std.sel(E=-E)[4]) / (1 + boltz), rel=1e-9)
+
+
+def test_sides_that_disagree_are_told(model: xr.Dataset) -> None:
+    agree = [xbp.models.with_counting_noise(model, counts=400, seed=s).bp.fold() for s in range(5)]
+    assert np.mean([float(f.fold_chi2) for f in agree]) == pytest.approx(1, abs=0.03)
+    assert "disagree" not in repr(agree[0].bp)
+    noisy = xbp.models.with_counting_noise(model, counts=400, seed=0)
+    spoiled = noisy.assign(S=(noisy.S + 0.1 * noisy.S.max()).assign_attrs(noisy.S.attrs))
+    for data in (spoiled, spoiled.chunk({"Q": 10})):
+        folded = data.bp.fold().compute()
+        assert float(folded.fold_chi2) > 3
+    assert "gain and loss, folded, disagree" in repr(folded.bp)
+    assert "disagree" in repr(folded.bp.to_bqe().bp)
+    two = xr.concat([noisy, spoiled], dim="sample").bp.fold()
+    np.testing.assert_allclose(two.fold_chi2, [float(agree[0].fold_chi2), float(folded.fold_chi2)])
+
+
+def test_the_elastic_line_is_left_out_by_default(model: xr.Dataset) -> None:
+    line = xbp.models.elastic_line(model.Q.values, model.E.values, u2=0.01, resolution="1.5 meV")
+    off = line.S.interp(E=model.E - 0.3, kwargs={"fill_value": 0.0}).values * 30 * float(model.S.max())
+    measured = xbp.models.with_counting_noise(
+        model.assign(S=(model.S + off).assign_attrs(model.S.attrs)), counts=1e6, seed=0
+    )
+    result = measured.bp.detailed_balance()
+    assert float(result.E[0]) > 2
+    assert result.attrs["E_range"] == "4 to 20 meV"
+    assert float(result.chi2_reduced) < 2
+    assert float(result.implied_temperature) == pytest.approx(300, rel=0.05)
+    spoiled = measured.bp.detailed_balance(E_range=(0.5, 18))
+    assert "beware: no one temperature makes this ratio" in repr(spoiled.bp)
+    assert float(measured.bp.fold().fold_chi2) < 1.2
+    masked = measured.bp.mask_elastic("1.5 meV", widths=1.5)
+    assert float(masked.bp.detailed_balance().E[0]) == pytest.approx(2.75)
+
+
+def test_another_temperature_than_the_data_carry_is_told(model: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=1e5, seed=3)
+    result = noisy.bp.detailed_balance(E_range=(2, 18))
+    assert str(result.status.values) == "ok"
+    assert "over 32 energies of 2 to 18 meV, reduced chi2 " in repr(result.bp)
+    assert "beware" not in repr(result.bp)
+    warm = noisy.assign_coords(temperature=((), 360.0, {"units": "K"})).bp.detailed_balance(E_range=(2, 18))
+    assert "beware: the data carry 360 K" in repr(warm.bp)
+
+
+def test_no_temperature_has_a_status(model: xr.Dataset) -> None:
+    upside_down = model.S.copy(data=model.S.values[:, ::-1])
+    result = upside_down.bp.detailed_balance(E_range=(2, 18))
+    assert str(result.status.values) == "no temperature"
+    assert np.isnan(result.implied_temperature)
+    assert repr(result.bp).startswith("detailed balance: no temperature (over 32 energies")
+    nothing = model.S.where(model.E > 0).assign_attrs(model.S.attrs).bp.detailed_balance(E_range=(2, 18))
+    assert str(nothing.status.values) == "no data"
+
+
 @given(
     unit=st.sampled_from(["meV", "THz", "1/cm", "eV"]),
     T=st.floats(5, 1000),

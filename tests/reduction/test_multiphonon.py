@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.special import iv
 
 import xbp
 from xbp import constants
-from xbp.errors import QuantityError, RangeError, TemperatureError, UnitsError, XbpError
+from xbp.errors import MissingDependencyError, QuantityError, RangeError, TemperatureError, UnitsError, XbpError
 
 RECOIL = const.hbar**2 / (2 * const.atomic_mass) / const.e * 1e23  # ħ²/2u, meV Å²
 
@@ -226,3 +227,11 @@ def test_effective_mass() -> None:
     assert 1 < float(xbp.effective_mass("H2O")) < 1.06
     assert float(xbp.effective_mass("D2O")) > 2
     assert xbp.effective_mass("V").attrs["units"] == "u"
+
+
+def test_without_the_table_of_elements_a_mass_does(debye: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "periodictable", None)
+    with pytest.raises(MissingDependencyError, match=r"xbp\[neutron\]") as caught:
+        debye.bp.multiphonon_sqe([2.0], composition="Al")
+    assert "or mass='26.98 u' for composition=" in caught.value.fix
+    assert float(debye.bp.multiphonon_sqe([2.0], mass="26.98 u").u2) > 0

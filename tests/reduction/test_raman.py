@@ -368,3 +368,12 @@ def test_shift_beside_an_energy() -> None:
     for other in (data.assign_coords(E=5.0), data.assign(E=5.0)):
         with pytest.raises(CoordinateError, match="'E' beside"):
             other.bp.to_raman_shift("532 nm")
+
+
+def test_what_is_said_of_the_factor_of_light_scattering() -> None:
+    """The page and help() once contradicted one another."""
+    third, fourth = (f"{100 * (1 - (1 - 100 / (1e7 / 532)) ** power):.1f}" for power in (3, 4))
+    page = (Path(__file__).parents[2] / "docs" / "raman_and_heat_capacity.md").read_text()
+    assert f"by {third} or {fourth} % from 0 to 100" in (xbp.to_reduced_raman.__doc__ or "")
+    assert f"changes by {fourth} % from 0 to 100" in page
+    assert f"by {third} %)" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import scipy
@@ -132,3 +133,36 @@ def test_both_energies_of_a_heat_capacity() -> None:
     assert table.status.values.tolist() == ["no maximum"]
     assert np.isnan(table.energy[0])
     assert float(table.einstein_energy[0]) == pytest.approx(6.2, abs=0.01)
+
+
+def test_a_model_has_no_error_of_its_own() -> None:
+    """How far a log-normal misses a formula is no error of the energy, and takes no weight of the measured ones."""
+    E = np.linspace(0.2, 30, 300)
+    model = xbp.models.evaluate("debye_gaussian_dos", E, n_D=0.8, energy_D=25, n_E=0.2, energy_E=8, sigma_E=1.6)
+    said = xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")
+    table = xbp.new_study({"model": model, "said": said}).bp.compare()
+    assert np.isnan(table.energy_std.sel(leaf="model"))
+    assert float(table.mean_energy) == pytest.approx(5.5)
+    table = xbp.new_study({"model": model, "said": said}, systematic={"model": "0.3 meV"}).bp.compare()
+    assert float(table.energy_std.sel(leaf="model")) == pytest.approx(0.3)
+
+
+def test_the_mean_of_what_disagrees_has_the_error_of_the_disagreement() -> None:
+    said = {str(i): xbp.stated_energy(e, 0.1, reference="a") for i, e in enumerate((5.0, 6.0, 7.0))}
+    table = xbp.new_study(said).bp.compare()
+    assert float(table.chi2) == pytest.approx(200)
+    assert float(table.mean_energy_std) == pytest.approx(0.1 / np.sqrt(3) * np.sqrt(200 / 2))
+    assert "not one energy" in repr(table.bp)
+    assert "degrees of freedom" in repr(table.bp)
+    figure = xbp.new_study(said).bp.plot()
+    assert any("not one energy" in ax.get_title() for ax in figure.axes)
+    alike = {str(i): xbp.stated_energy(e, 0.5, reference="a") for i, e in enumerate((5.9, 6.0))}
+    table = xbp.new_study(alike).bp.compare()
+    assert float(table.mean_energy_std) == pytest.approx(0.5 / np.sqrt(2))
+    assert "1 degree of freedom" in repr(table.bp)
+    plt.close("all")
+
+
+def test_a_stated_energy_names_its_source() -> None:
+    with pytest.raises(QuantityError, match="reference=None"):
+        xbp.stated_energy("5.5 meV")

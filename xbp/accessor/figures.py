@@ -39,6 +39,10 @@ class PlotAccessor:
         """See `xbp.plot.heat_capacity`: (C − γT)/T³ with the curve fitted to it."""
         return plot.heat_capacity(self._data, fit, ax, **kwargs)
 
+    def phonons(self, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.phonons`: energies of the phonon branches over Q."""
+        return plot.phonons(self._data, ax, **kwargs)
+
     def scaling(self, ax: Any = None, **kwargs: Any) -> Any:
         """See `xbp.plot.scaling`: a cut beside the scaled S(Q)."""
         return plot.scaling(self._data, ax, **kwargs)

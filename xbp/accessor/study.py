@@ -26,7 +26,7 @@ class StudyAccessor:
         return study.summary(self._tree)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(study.summary(self._tree))}</pre>"
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
     def compare(self, among: Sequence[str] | None = None, *, heat_capacity: EinsteinOr = "peak") -> xr.Dataset:
         """See `xbp.study.compare`: the boson-peak energies side by side."""

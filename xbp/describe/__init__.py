@@ -6,13 +6,13 @@ import html
 
 import xarray as xr
 
-from xbp.describe.results import SENTENCES
+from xbp.describe.results import AFTER, LAZY, SENTENCES
 from xbp.describe.signals import signal_lines, trajectory_lines
 from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
 from xbp.schema import QUANTITIES, RESULTS, quantity_name
 
-__all__ = ["describe", "describe_html"]
+__all__ = ["describe", "describe_html", "describe_tree"]
 
 
 def describe(data: xr.DataArray | xr.Dataset) -> str:
@@ -55,11 +55,19 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
             fix="make one with xbp.new_dataset(quantity, values, units=..., coords=...)",
         )
     plain = unwrap(data)[0]
-    result = quantity_name(plain) if isinstance(plain, xr.Dataset) else None
-    if result in RESULTS:
-        if any(v.chunks is not None for v in plain.variables.values()):
+    result = str(quantity_name(plain))
+    if result in LAZY or (result in RESULTS and isinstance(plain, xr.Dataset)):
+        if result not in LAZY and any(v.chunks is not None for v in plain.variables.values()):
             return f"{_title(result)}: not computed yet; .compute() does"
-        return SENTENCES[result](plain)
+        try:
+            said = SENTENCES[result](plain)
+        except (AttributeError, KeyError, ValueError, TypeError, IndexError):
+            return f"{_title(result)}: a part of the table, without the columns that tell of it"
+        steps = AFTER.get(result, ())
+        if result == "boson_peak" and "Q" not in plain["energy"].dims:
+            # One energy is an answer; many are drawn.
+            steps = ("plot.peak()",) if plain["energy"].ndim == 1 else ()
+        return "\n".join([said, *([f"  next: {' '.join(f'.bp.{step}' for step in steps)}"] if steps else [])])
     signals = [plain] if isinstance(plain, xr.DataArray) else list(plain.data_vars.values())
     known = [v for v in signals if quantity_name(v) in QUANTITIES and not str(v.name).endswith("_std")]
     if quantity_name(plain) == "trajectory":
@@ -93,6 +101,41 @@ def describe_html(data: xr.DataArray | xr.Dataset) -> str:
     """
     first, *others = html.escape(describe(data)).split("\n")
     return f"<div><b>{first}</b>{''.join(f'<br>{line}' for line in others)}</div>"
+
+
+def describe_tree(tree: xr.DataTree) -> str:
+    """Say what a tree holds that is no study, and how to come by one of its data sets.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        As `fluctuation_spectrum` gives it of several fields.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import xbp
+    >>> print(describe_tree(xbp.tutorial.open_datatree("CuZr")["transition"]))
+    glass transition at 919 ± 19 K
+      as a Dataset: tree["transition"].to_dataset().bp
+    """
+    if not tree.children:
+        return f"{describe(tree.to_dataset())}\n  as a Dataset: tree{_at(tree)}.to_dataset().bp"
+    fields = all("field" in node.attrs for node in tree.children.values())
+    lines = [
+        f"a tree of {'fluctuation spectra, one of each field' if fields else 'data sets'}: {', '.join(tree.children)}"
+    ]
+    first = next(iter(tree.children))
+    return "\n".join([*lines, f'  next: choose one, tree{_at(tree)}["{first}"].to_dataset().bp'])
+
+
+def _at(node: xr.DataTree) -> str:
+    """Write how a node is come by from the root."""
+    path = node.path.strip("/")
+    return f'["{path}"]' if path else ""
 
 
 def _title(result: str) -> str:

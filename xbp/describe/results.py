@@ -10,12 +10,21 @@ import xarray as xr
 
 from xbp.describe.signals import units_of
 from xbp.status import NO_EXCESS, OK, UNPHYSICAL
-from xbp.units import percent, with_error
+from xbp.units import percent, to_kelvin, with_error
 
-__all__ = ["SENTENCES", "is_poor"]
+__all__ = ["AFTER", "LAZY", "SENTENCES", "UNLIKELY", "is_poor"]
+
+#: Results that are told of without their numbers, which may be dask's.
+LAZY: Final = frozenset({"local_fields"})
 
 #: Above this reduced chi-squared, or this rms residual, the shape is not that of the data.
 _POOR_CHI2, _POOR_RESIDUAL = 10.0, 0.05
+#: So many standard deviations between two temperatures are no chance; so small a part of one no thermometer tells.
+_MANY_SIGMA, _SAME_KELVIN = 5.0, 1e-3
+#: A chi-squared with less of a chance than this says that something else is the case.
+UNLIKELY = 0.01
+#: A boson peak does not move by this factor within one set of data: some of the maxima are others.
+_FAR_APART = 3.0
 
 
 def _number(table: xr.Dataset, name: str, at: Mapping[str, Any] | None = None) -> str:
@@ -53,9 +62,8 @@ def _quality(table: xr.Dataset) -> str:
 
 def is_poor(table: xr.Dataset) -> bool:
     """Tell whether the curve of a fit has not the shape of its data, so that its errors say too little."""
-    return float(table.get("chi2_reduced", 0.0)) > _POOR_CHI2 or (
-        "chi2_reduced" not in table and float(table.get("relative_residual", 0.0)) > _POOR_RESIDUAL
-    )
+    chi2 = float(table.get("chi2_reduced", np.nan))
+    return chi2 > _POOR_CHI2 or (np.isnan(chi2) and float(table.get("relative_residual", 0.0)) > _POOR_RESIDUAL)
 
 
 def _short(number: float) -> str:
@@ -78,7 +86,11 @@ def _of_many(table: xr.Dataset, name: str, status: str, what: str) -> str:
 
 def _boson_peak(table: xr.Dataset) -> str:
     if table.energy.ndim:
-        return _of_many(table, "energy", "status", "boson peak")
+        good = table.energy.where(table.status == OK)
+        apart = bool(good.notnull().any()) and float(good.max()) > _FAR_APART * float(good.min())
+        return _of_many(table, "energy", "status", "boson peak") + (
+            "\n  beware: so far apart they are not one peak: name the energies to fit, E_range=" if apart else ""
+        )
     if str(table.status.values) != OK:
         reach = f" ({_reach(table, 'E')})" if "E_low" in table and np.isfinite(float(table.E_low)) else ""
         return f"no boson peak: {table.status.values}{reach}"
@@ -92,10 +104,16 @@ def _dispersion(table: xr.Dataset) -> str:
         return f"dispersion: {int(table.n_points)} peaks, too few"
     slope, std, units = float(table.slope), float(table.slope_std), units_of(table.slope)
     # Peaks scatter more than their errors say where the model is not quite the data's.
-    energy = f"boson peak {with_error(float(table.mean_energy), float(table.scatter))}{units_of(table.mean_energy)}"
+    mean = with_error(float(table.mean_energy), float(table.scatter))
+    energy = f"boson peak {mean}{units_of(table.mean_energy)} (scatter)"
+    reach = f"at {int(table.n_points)} Q, {float(table.Q_min):.3g} to {float(table.Q_max):.3g}{units_of(table.Q_min)}"
     flat = abs(slope) < 2 * std
     moves = f"dispersionless within {2 * std:.2g}{units}" if flat else f"slope {with_error(slope, std)}{units}"
-    return f"{energy} at {int(table.n_points)} Q, {moves}"
+    return f"{energy} {reach}, {moves}; reduced chi2 of one energy {_short(float(table.chi2_reduced))}" + (
+        "\n  beware: the energies scatter by more than their errors, and so may the slope"
+        if float(table.p_value) < UNLIKELY
+        else ""
+    )
 
 
 def _scale_to_sq(table: xr.Dataset) -> str:
@@ -117,14 +135,34 @@ def _correlation_map(table: xr.Dataset) -> str:
     best = r.idxmax("E")
     beyond = r.E[(best < r.E) & (r < 0)]
     falls = f", below 0 from {float(beyond[0]):.3g}{units_of(r.E)}" if beyond.size else ""
-    return f"correlation with S(Q): r is highest, {float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}{falls}"
+    reach = f" over Q {float(table.Q_min.min()):.3g} to {float(table.Q_max.max()):.3g}{units_of(table.Q_min)}"
+    return (
+        f"correlation with S(Q){reach}: r is highest, {float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}{falls}"
+    )
 
 
 def _detailed_balance(table: xr.Dataset) -> str:
     if table.implied_temperature.ndim:
         return f"detailed balance of {table.implied_temperature.size} spectra"
-    said = _number(table, "implied_temperature")
-    return f"detailed balance: {'no temperature' if said == 'not found' else f'the data say {said}'}"
+    over = f"over {int(table.n_points)} energies of {table.attrs.get('E_range', 'both sides')}"
+    if str(table.status.values) != OK:
+        return f"detailed balance: {table.status.values} ({over})"
+    chi2 = float(table.get("chi2_reduced", np.nan))
+    fit = f", reduced chi2 {_short(chi2)}" if np.isfinite(chi2) else ""
+    said = f"detailed balance: the data say {_number(table, 'implied_temperature')} ({over}{fit})"
+    if chi2 > _POOR_CHI2:
+        said += (
+            "\n  beware: no one temperature makes this ratio: a background, an elastic line in the range, or errors "
+            "that are too small; temperature_at_E shows where"
+        )
+    if "temperature" in table.coords:
+        units = str(table.temperature.attrs.get("units", "K"))
+        kelvin = float(to_kelvin(table.temperature.values.astype(float), units, name="temperature"))
+        away, std = abs(float(table.implied_temperature) - kelvin), float(table.implied_temperature_std)
+        if away > _MANY_SIGMA * std and away > _SAME_KELVIN * kelvin:
+            many = _short(away / std) if std else "many"
+            said += f"\n  beware: the data carry {kelvin:.4g} K, {many} standard deviations away"
+    return said
 
 
 def _debye_waller(table: xr.Dataset) -> str:
@@ -134,6 +172,8 @@ def _debye_waller(table: xr.Dataset) -> str:
     # The shape of the decay tells what the error of a straight line does not.
     line = f"a line in Q**2 explains {100 * float(table.explained):.3g} % of {int(table.n_points)} Q"
     if said != OK:
+        if np.isfinite(wider := float(table.get("broadening", np.nan))):
+            line += f", and the spectrum is {wider:.2g} times as wide in the upper half of them as in the lower"
         return f"no u2: {said}{f' ({line})' if np.isfinite(float(table.explained)) else ''}"
     return f"u2 per axis {_number(table, 'u2')}, {line}{_quality(table)}"
 
@@ -202,11 +242,21 @@ def _ioffe_regel(table: xr.Dataset) -> str:
     return f"Ioffe-Regel limit: {', '.join(each)}"
 
 
+def _local_fields(fields: xr.Dataset | xr.DataArray) -> str:
+    names = [str(fields.name)] if isinstance(fields, xr.DataArray) else [str(n) for n in fields.data_vars]
+    sizes = ", ".join(f"{dim} {size}" for dim, size in fields.sizes.items())
+    how = [f"{key} {fields.attrs[key]}" for key in ("cutoff", "reference") if key in fields.attrs]
+    lines = [f"local fields of the atoms, {', '.join(names)}: {sizes}"]
+    lines += [f"  {', '.join(how)}"] if how else []
+    chosen = f"'{names[0]}'" if len(names) == 1 else str(names)
+    return "\n".join([*lines, f"  next: traj.bp.fluctuation_spectrum({chosen}, …) traj.bp.compare_fluctuations(…)"])
+
+
 def _fluctuations(table: xr.Dataset) -> str:
     lines = [f"fluctuations beside a boson peak at {_number(table, 'E_BP')}"]
     for i, name in enumerate(table.field.values):
         peak, r = _number(table, "chi_energy", {"field": i}), _number(table, "r_at_boson_peak", {"field": i})
-        lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) there {r}")
+        lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) at the boson peak {r}")
     return "\n".join(lines)
 
 
@@ -233,12 +283,15 @@ def _compare(table: xr.Dataset) -> str:
         first += ", and a comparison needs two"
     else:
         first += f": largest discrepancy {100 * float(table.discrepancy):.3g} %"
-    if int(table.degrees_of_freedom) > 0:
+    free = int(table.degrees_of_freedom)
+    if free > 0:
         first += (
             f", mean {_number(table, 'mean_energy')}, chi2 {float(table.chi2):.3g} with "
-            f"{int(table.degrees_of_freedom)} degrees of freedom (p {float(table.p_value):.2g})"
+            f"{free} degree{'s' * (free > 1)} of freedom (p {float(table.p_value):.2g})"
         )
     lines = [first]
+    if float(table.p_value) < UNLIKELY:
+        lines.append("  beware: these are not one energy within their errors, and the mean is none of them")
     for i, name in enumerate(table.leaf.values):
         status = str(table.status.values[i])
         left_out = "" if int(table.compared[i]) or status != OK else " (not compared)"
@@ -253,7 +306,7 @@ def _neutron_weighted(table: xr.Dataset) -> str:
     return f"true over neutron-weighted density of states: {float(R.min()):.3g} to {float(R.max()):.3g}"
 
 
-SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
+SENTENCES: Final[Mapping[str, Callable[[Any], str]]] = {
     "boson_peak": _boson_peak,
     "dispersion": _dispersion,
     "scale_to_sq": _scale_to_sq,
@@ -266,10 +319,21 @@ SENTENCES: Final[Mapping[str, Callable[[xr.Dataset], str]]] = {
     "fit_heat_capacity": _heat_capacity,
     "sound_velocity": _sound_velocity,
     "ioffe_regel": _ioffe_regel,
+    "local_fields": _local_fields,
     "compare_fluctuations": _fluctuations,
     "thermodynamics": _thermodynamics,
     "glass_transition": _glass_transition,
     "kinematic_limits": _kinematic_limits,
     "neutron_weighted_dos": _neutron_weighted,
     "compare": _compare,
+}
+
+#: Methods of ``.bp`` that take a table of results.
+AFTER: Final[Mapping[str, tuple[str, ...]]] = {
+    "boson_peak": ("dispersion()", "plot.peak()"),
+    "scale_to_sq": ("plot.scaling()",),
+    "correlation_map": ("plot.correlation()",),
+    "fit_heat_capacity": ("fitted_dos(…)", "plot.heat_capacity()"),
+    "phonon_dispersion": ("plot.phonons()", "sound_velocity()", "ioffe_regel()"),
+    "compare_fluctuations": ("plot.fluctuations()", "plot.field_correlations()"),
 }

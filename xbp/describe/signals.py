@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.schema import COORDINATES, QUANTITIES, Quantity, symbol_of
+from xbp.status import OK
 
 __all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines", "units_of"]
 
@@ -32,14 +33,15 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "current_spectrum": ("phonon_dispersion", "cut_Q", "plot.map"),
     "normalized_fluctuation_spectrum": ("boson_peak", "cut_E", "correlation_map", "scale_to_sq", "plot.map"),
     "fluctuation_spectrum": ("cut_E", "cut_Q", "plot.map"),
+    "static_fluctuation": ("plot.cut",),
     "local_fluctuation_spectrum": ("boson_peak", "plot.cut"),
     "energy_resolution": ("plot.cut",),
     "raman_intensity": ("to_reduced_raman", "to_raman_shift", "plot.cut"),
     "heat_capacity": ("to_molar", "reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity", "plot.cut"),
-    "reduced_heat_capacity": ("plot.cut",),
+    "reduced_heat_capacity": ("fit", "plot.cut"),
     "trajectory": (
         "structure_factor", "dynamic_structure_factor", "vdos", "msd", "radial_distribution", "box_phonon",
-        "current_spectra", "compare_fluctuations",
+        "current_spectra", "local_fields", "compare_fluctuations",
     ),
 }  # fmt: skip
 #: Which of Q and E a method needs, and that it takes nothing more or less.
@@ -52,14 +54,34 @@ ASKS: Final = frozenset(
     {
         "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "subtract", "angle_to_Q", "convolve", "mask_elastic",
         "heat_capacity", "fit", "to_molar", "to_raman_shift", "to_radial_distribution", "to_structure_factor", "scale",
-        "structure_factor", "dynamic_structure_factor", "current_spectra", "compare_fluctuations",
+        "structure_factor", "dynamic_structure_factor", "current_spectra", "local_fields", "compare_fluctuations",
         "to_vibrational_dos", "multiphonon_sqe",
     }
 )  # fmt: skip
+#: What one frame is enough for, and what needs velocities.
+_OF_ONE_FRAME: Final = frozenset({"structure_factor", "radial_distribution", "local_fields"})
+_OF_VELOCITIES: Final = frozenset({"vdos", "box_phonon", "current_spectra"})
 #: A density of states rises from nothing: one that is highest below this part of its range is something else's.
 _LOW_END: Final = 0.08
 #: One and a half times 3R, in J/mol/K: anharmonic solids and liquids stay below.
 _MOST_HEAT: Final = 37.4
+#: What to do where no g(E) was found.
+_MENDS: Final[Mapping[str, str]] = {
+    "no data": ": E_range= and Q_range= hold no number, or nothing is beyond E_range= to fit multiple scattering in",
+    "fit failed": ": no positive area is left, as where a background was taken off twice, or Q is too high for u2",
+    "not converged": ": the multiphonons grow from step to step; end Q_range= lower, or take the background off",
+}
+#: Part of the area of g(E) that may stand in for what was not measured without a word.
+_MUCH_EXTENDED = 0.1
+#: How many comments of a file are shown, and how much of each.
+_FEW: Final = 5
+_WIDE: Final = 140
+#: From here on a mean is over the whole interval but for rounding.
+_WHOLE = 0.9995
+#: Two sides of thousands of bins that are one have a chi-squared of one.
+_MOST_DISAGREEMENT = 2.0
+#: Quantities of a simulation in which the first phonon of its box makes a peak.
+_WITH_A_BOX: Final = ("dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")
 #: Quantities whose reduction needs the Bose factor.
 _NEEDS_T: Final = ("dynamic_structure_factor", "raman_intensity")
 
@@ -84,7 +106,7 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
     name = symbol if isinstance(source, xr.DataArray) else f"{value.name}: {symbol}"
     lines = [f"{name}{f' in {units}' if units not in (None, '1') else ''}: {', '.join(axes) or 'one number'}"]
     about = [
-        f"{key} {float(c):.3g}{units_of(c)}"
+        f"{key} {float(c):.3g}{units_of(c)}{' from ' + str(c.attrs['source']) if 'source' in c.attrs else ''}"
         for key, c in value.coords.items()
         if c.ndim == 0 and c.dtype.kind in "fiu" and c.chunks is None
     ]
@@ -97,8 +119,9 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
         for key, said in (("sample_mass", "mass"), ("molar_mass", "molar mass"), ("atoms_per_formula", "atoms"))
         if key in value.attrs
     ]  # fmt: skip
-    if row.name == "heat_capacity" and sample:
-        lines.insert(1, f"  of the sample: {', '.join(sample)}")
+    if row.name == "heat_capacity":
+        told = [f"  of the sample: {', '.join(sample)}"] if sample else []
+        lines[1:1] = told + _comments(value)
     if row.name == "vibrational_dos" and value.dims == ("E",) and value.chunks is None and value.notnull().any():
         at, end = float(value.idxmax("E")), float(value.E[-1])
         if at < _LOW_END * end:
@@ -114,8 +137,63 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
                 f"  beware: it reaches {most:.3g}{units_of(value)}, {most / 24.94:.1f} times 3R: mass, molar mass or "
                 "number of atoms may be another"
             )
+    lines += _of_the_inversion(value, source)
+    if first and isinstance(source, xr.Dataset):
+        lines += _of_the_errors(value, source)
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
     return "\n".join(lines)
+
+
+def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> list[str]:
+    """Tell whether g(E) was found, and how much of it was not measured."""
+    lines = []
+    status = value.coords.get("status")
+    if status is not None and status.chunks is None and status.dtype.kind in "OU":
+        for said, count in zip(*np.unique(status.values.astype(str), return_counts=True), strict=True):
+            if said != OK:
+                where = f" in {count} of {status.size}" if status.ndim else ""
+                lines.append(f"  status: {said}{where}, so it is NaN{_MENDS.get(str(said), '')}")
+    part = source.get("extended") if isinstance(source, xr.Dataset) else None
+    if part is not None and part.chunks is None and float(part.max()) > _MUCH_EXTENDED:
+        lines.append(
+            f"  beware: {100 * float(part.max()):.2g} % of the area was not measured but stands in for what is below "
+            "E_range (below=): u2 and the scale depend on it"
+        )
+    return lines
+
+
+def _comments(value: xr.DataArray) -> list[str]:
+    """Quote what the instrument wrote into the file, as far as a person reads on."""
+    said = str(value.attrs.get("comments", "")).splitlines()
+    lines = [f"  the file says: {text if len(text) <= _WIDE else text[: _WIDE - 1] + '…'}" for text in said[:_FEW]]
+    return lines + ([f"  ... and more in attrs['comments'] ({len(said)} lines)"] if len(said) > _FEW else [])
+
+
+def _of_the_errors(value: xr.DataArray, source: xr.Dataset) -> list[str]:
+    """Tell of bins without an error, of means over a part, and of two sides that were folded though they disagree."""
+    lines = []
+    std = source.get(f"{value.name}_std")
+    if std is not None and std.chunks is None and value.chunks is None and std.dims == value.dims:
+        sure = int(((std.values == 0) & np.isfinite(value.values)).sum())
+        if sure:
+            lines.append(
+                f"  standard deviation 0 in {100 * sure / max(int(value.count()), 1):.3g} % of the bins that hold "
+                "numbers, as where nothing was counted: means take them in, weighted fits leave them out; rebin first"
+            )
+    part = source.get("coverage")
+    if part is not None and part.chunks is None and bool((part > 0).any()) and float(part.min()) < _WHOLE:
+        low, high = (100 * float(end) for end in (part.where(part > 0).min(), part.max()))
+        lines.append(
+            f"  means of {low:.3g} to {high:.3g} % of the interval cut, which is not measured throughout: not the same "
+            "bins along the curve (data.coverage); a narrower interval holds more of them"
+        )
+    chi2 = source.get("fold_chi2")
+    if chi2 is not None and chi2.chunks is None and float(chi2.max()) > _MOST_DISAGREEMENT:
+        lines.append(
+            f"  beware: energy gain and loss, folded, disagree (reduced chi2 {float(chi2.max()):.2g}): a background, "
+            "another temperature, or errors that are too small; .bp.detailed_balance() before .bp.fold() shows where"
+        )
+    return lines
 
 
 def _call(method: str) -> str:
@@ -126,6 +204,8 @@ def _takes(method: str, value: xr.DataArray) -> bool:
     """Whether the data have the dimensions that a method works on."""
     if method == "scale_to_sq":
         return "Q" in value.dims and "E" not in value.dims
+    if method == "to_structure_factor":
+        return value.attrs.get("dimensions") != 2
     if method == "to_molar":
         return "amount" not in value.attrs
     if method in ("reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity"):
@@ -156,6 +236,13 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         )
     if row.name == "dynamic_structure_factor" and "statistics" not in value.attrs:
         missing.append(f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, 'classical' if of MD)")
+    if row.name == "heat_capacity" and "mol" in str(value.attrs.get("units")) and "amount" not in value.attrs:
+        missing.append(f"per mole of what ({name}.attrs['amount'] = 'atoms', or 'formula units')")
+    simulated = row.name in _WITH_A_BOX and value.attrs.get("statistics") == "classical"
+    if simulated and "E" in value.dims and "box_phonon" not in value.coords:
+        missing.append(
+            "the first phonon of the box, which is no boson peak (.bp.mark_box_phonon(traj.bp.box_phonon()))"
+        )
     if row.name == "interference_function":
         missing.append(
             "<b>^2, for S(Q) (xarray.open_dataset(path, engine='total_scattering', b_mean_squared='... barn'))"
@@ -169,17 +256,22 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
 
 def trajectory_lines(traj: xr.Dataset) -> str:
     """Describe a trajectory."""
+    has = "velocity" in traj
     frames, atoms = traj.sizes.get("time", 0), traj.sizes.get("atom", 0)
-    lines = [f"trajectory: {atoms} atoms, {frames} frames"]
+    lines = [f"trajectory: {atoms} atoms, {frames} frame{'s' * (frames != 1)}"]
     if "time" in traj.coords and frames > 1:
         step = float(traj.time[1] - traj.time[0])
         lines[0] += f" {step:.4g}{units_of(traj.time)} apart, {step * frames:.4g}{units_of(traj.time)} in all"
     if "element" in traj.coords:
         names, counts = np.unique(traj.element.values, return_counts=True)
         lines.append("  " + ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True)))
-    lines.append("  next: " + " ".join(_call(method) for method in NEXT["trajectory"]))
-    if "velocity" not in traj:
+    able = [m for m in NEXT["trajectory"] if (frames > 1 or m in _OF_ONE_FRAME) and (has or m not in _OF_VELOCITIES)]
+    lines.append("  next: " + " ".join(_call(method) for method in able))
+    if frames == 1:
+        return "\n".join([*lines, "  one frame: what is made of motion, spectra and displacements, needs more"])
+    if not has:
         lines.append("  missing: velocities, without which there are no vdos, current_spectra, box_phonon")
     if "temperature" not in traj.coords:
-        lines.append("  missing: the temperature (T= of the next call)")
+        told = ", or what the velocities tell" if has else ""
+        lines.append(f"  missing: the temperature (T= of the next call{told})")
     return "\n".join(lines)

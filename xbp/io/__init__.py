@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xarray as xr
 
-from xbp.errors import FileFormatError
+from xbp.conditions import temperature_coordinate
+from xbp.errors import CoordinateError, FileFormatError
 from xbp.io import columns, dave, histogram, labspec, mantid, netcdf, nxspe, ppms, sqw, total_scattering
 from xbp.io.columns import to_columns
 from xbp.io.netcdf import to_netcdf
@@ -54,7 +57,21 @@ FORMATS = (
 )
 
 
-def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
+def _is_trajectory(path: Path) -> bool:
+    """Tell LAMMPS dumps and data files and extended XYZ, also compressed, by how they begin."""
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            head = stream.read(4096)
+    except (OSError, EOFError, zlib.error):
+        return False
+    first, _, rest = head.partition(b"\n")
+    xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
+    return head.startswith(b"ITEM: ") or (b"xlo xhi" in head and b"atom types" in head) or xyz
+
+
+def open_dataset(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     """Open a file of any format xbp knows, told by its content and not by its name.
 
     Parameters
@@ -63,9 +80,11 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE, Mantid processed
         NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's total scattering, a Raman spectrum
         exported by Horiba LabSpec, a heat capacity measured by a Quantum Design PPMS, and columns that
-        xbp wrote. For options of one format, such as the temperature of the sample, and for other columns of
-        numbers use ``xarray.open_dataset(path, engine=...)``: "histogram", "nxspe", "mantid", "dave", "sqw",
+        xbp wrote. For options of one format, and for other columns of numbers, use
+        ``xarray.open_dataset(path, engine=...)``: "histogram", "nxspe", "mantid", "dave", "sqw",
         "total_scattering", "labspec", "ppms" or "columns".
+    T : scalar with units, optional
+        Temperature of the sample (bare: K), instead of that of the file.
 
     Returns
     -------
@@ -75,7 +94,9 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises
     ------
     FileFormatError
-        If there is no such file, or no format takes it: which were tried, and why each declined.
+        If there is no such file, it cannot be read, or no format takes it: which were tried, and why each declined.
+    CoordinateError
+        If T is given and the data are over temperature.
 
     Examples
     --------
@@ -85,6 +106,7 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         ...
     xbp.errors.FileFormatError: ...
     """
+    temperature = None if T is None else temperature_coordinate(T)
     try:
         where = Path(path)
         exists = where.is_file()
@@ -98,10 +120,24 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         )
     reasons = {}
     for format_ in FORMATS:
-        reason = format_.decline(where)
+        try:
+            reason = format_.decline(where)
+        except OSError as error:
+            raise FileFormatError(
+                f"{where} cannot be read",
+                reason=error.strerror or str(error),
+                fix="see that you may read it, and that it is a file of data and no device",
+            ) from error
         if reason is None:
-            return format_.open(where)
+            return _at(format_.open(where), temperature)
         reasons[format_.name] = reason
+    if _is_trajectory(where):
+        raise FileFormatError(
+            f"{where} is a configuration or trajectory of atoms",
+            reason="this opens spectra",
+            fix="xbp.md.open_trajectory(path, ...) opens it; it asks for what the file does not tell, such as units, "
+            "elements and the time step",
+        )
     if "table" in reasons["columns"]:
         raise FileFormatError(
             f"{where} is a table of numbers",
@@ -115,3 +151,17 @@ def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
         reason="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
         fix="if the file is whole, read it by hand and label it with xbp.new_dataset(...)",
     )
+
+
+def _at(ds: xr.Dataset, temperature: xr.Variable | None) -> xr.Dataset:
+    """Say of data at which temperature they were taken."""
+    if temperature is None:
+        return ds
+    if "temperature" in ds.dims:
+        ds.close()
+        raise CoordinateError(
+            f"T={float(temperature.values):g} K beside a coordinate 'temperature' of {ds.sizes['temperature']} points",
+            reason="the data have the temperatures of their axis",
+            fix="leave T= out",
+        )
+    return ds.assign_coords(temperature=temperature)

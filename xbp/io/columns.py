@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -15,16 +14,21 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import CoordinateError, QuantityError, XbpError
+from xbp.io.arguments import axis_units, can_open, to_path, value_units, without
+from xbp.io.table import read_table, require_whole, row
 from xbp.io.text import TEXT_ERRORS, head, is_ended, read_lines, to_numbers, unreadable, write_text
+from xbp.reduction.heat_capacity import Amount
 from xbp.schema import COORDINATES, QUANTITIES, validate
 from xbp.signal import read, std_of
+from xbp.units import parse_unit
 
 __all__ = ["ColumnsBackend", "decline", "open_columns", "to_columns"]
 
 _MARK = "# xbp columns "
 _END = "# end"
-_COMMENTS = ("#", "%", "//", "!")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE)
+#: What spectroscopists of the quantity write their axis in, where it is not the canonical unit.
+_USUAL = {("raman_intensity", "E"): "1/cm"}
+_AMOUNTS = get_args(Amount)
 
 
 def decline(path: Path) -> str | None:
@@ -32,7 +36,7 @@ def decline(path: Path) -> str | None:
     lines = head(path)
     if lines and lines[0].startswith(_MARK):
         return None
-    if any(_row(line) is not None for line in lines):
+    if any(row(line) is not None for line in lines):
         return "it is a table that does not say what it holds"
     return "it has no rows of two or three numbers"
 
@@ -46,12 +50,18 @@ def open_columns(
     coordinate_units: str | None = None,
     T: Any = None,
     statistics: str | None = None,
+    amount: Amount | None = None,
 ) -> xr.Dataset:
     """Read a table of a coordinate, a value and, in a third column, its standard deviation.
 
     The table is the run of lines with two or three numbers each; numbers are parted by commas, by semicolons, or by
-    blanks: decimal commas are not read. Comments and empty lines may stand within, any other text before and after.
+    blanks: decimal commas are not read, and ``1,10,5`` is three numbers. A value may be NA, N/A, null, -- or NaN, which
+    are NaN; U+2212 is a minus. Comments and empty lines may stand within, before and after any other text whose lines
+    do not begin with a number: such a line, which may be a measurement, is refused, save a number of rows at the head.
     Rows that descend are turned around; temperatures are sorted.
+
+    A text that was cut within its last line is told by a last line without an end that is no row, or whose number has
+    fewer decimals than every other. Whole numbers tell nothing: ``100 1000``, ``200 2000``, ``300 30`` may be cut.
 
     Parameters
     ----------
@@ -70,6 +80,8 @@ def open_columns(
         Temperature of the sample; a bare number is in K.
     statistics : {"quantum", "classical"}, optional
         As for `new_dataset`.
+    amount : {"atoms", "formula units"}, optional
+        What a mole is of, of a heat capacity per mole; kept in ``attrs["amount"]``, which `to_molar` reads.
 
     Returns
     -------
@@ -80,10 +92,11 @@ def open_columns(
     Raises
     ------
     QuantityError, UnitsError
-        If the quantity or the units are not given, or unknown.
+        If the quantity or the units are not given, unknown, or of a dimension that the quantity or the coordinate
+        cannot have; if `amount` is of something that is not per mole.
     FileFormatError
-        If there is no table, more than one, or rows of different length; if the last line has no end and its last
-        number fewer decimals than every other: it was cut.
+        If there is no table, more than one, or rows of different length; if a line outside it begins with a number,
+        or the last line was cut.
     CoordinateError
         If the coordinate has duplicates, or is not ascending or descending.
 
@@ -97,26 +110,22 @@ def open_columns(
     >>> g.bp.convert(E="meV").E.values.round(3)
     array([4.136, 8.271])
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         lines = read_lines(where, complete=False)
         if lines and lines[0].startswith(_MARK):
             return _read_own(lines)
-        table = _table(lines)
+        table = read_table(where, lines)
         if not is_ended(where):
-            _require_whole(lines)
+            require_whole(lines)
     except XbpError:
         raise
     except (*TEXT_ERRORS, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise unreadable(where, "columns", error) from error
-    if units is None or coordinate_units is None or quantity not in tuple(QUANTITIES):
-        raise QuantityError(
-            f"{where.name} is a table, opened with quantity={quantity!r}, units={units!r}, "
-            f"coordinate_units={coordinate_units!r}",
-            reason="text does not say what its numbers are",
-            fix=f"quantity= one of {', '.join(QUANTITIES)}; units='1' if arbitrary",
-        )
-    dim = coordinate or QUANTITIES[quantity].dims[-1]
+    labels = _labels(where, quantity, units, coordinate, coordinate_units)
+    if amount is not None:
+        _require_molar(amount, labels)
+    dim = labels.dim
     x, *columns = table.T
     if dim == "temperature":
         # A thermometer scatters, and a sample is cooled and heated: points come in an order of their own.
@@ -132,66 +141,79 @@ def open_columns(
             reason="it is no coordinate, or the rows of several tables follow one another",
             fix="take the file apart, or drop the duplicates",
         )
-    if dim not in tuple(COORDINATES):
-        raise CoordinateError(
-            f"coordinate={dim!r} is not known",
-            reason="its units cannot be checked",
-            fix=f"one of {', '.join(COORDINATES)}",
-        )
-    return new_dataset(
-        quantity,
+    ds = new_dataset(
+        labels.quantity,
         columns[0],
         std=columns[1] if len(columns) > 1 else None,
-        units=units,
-        coords={dim: (x, coordinate_units)},
+        units=labels.units,
+        coords={dim: (x, labels.coordinate_units)},
         temperature=T,
         statistics=statistics,
         attrs={"source": f"text file {where.name}"},
     )
+    if amount is not None:
+        ds[QUANTITIES[labels.quantity].variable].attrs["amount"] = amount
+    return ds
 
 
-def _row(line: str) -> list[str] | None:
-    """Return the two or three numbers of a line, parted by commas, by semicolons or by blanks, never by a mixture.
+class _Labels(NamedTuple):
+    """What the caller says of a table, checked."""
 
-    So ``1,5 2,5`` is no row, where some languages mean two numbers by it.
-    """
-    separator = next((mark for mark in (";", ",") if mark in line), None)
-    words = [word.strip() for word in line.strip().rstrip(separator).split(separator)]
-    return words if len(words) in (2, 3) and all(map(_NUMBER.fullmatch, words)) else None
-
-
-def _table(lines: list[str]) -> np.ndarray:
-    """Return the one run of rows with as many numbers each."""
-    runs: list[list[list[str]]] = [[]]
-    for line in lines:
-        if not line.strip() or line.lstrip().startswith(_COMMENTS):
-            continue
-        row = _row(line)
-        if row is None or (runs[-1] and len(runs[-1][-1]) != len(row)):
-            runs.append([])
-        if row is not None:
-            runs[-1].append(row)
-    runs = [run for run in runs if run]
-    # A header may have a line with numbers of its own.
-    if len(runs) == 2 and len(runs[0]) == 1:
-        runs = runs[1:]
-    if len(runs) > 1:
-        sizes = " and ".join(str(len(run)) for run in runs[:3])
-        raise ValueError(f"its rows of numbers are {len(runs)} tables, of {sizes} rows, or one is cut short")
-    if not runs or len(runs[0]) < 2:
-        raise ValueError("it has no rows of two or three numbers, written with a point for the decimals")
-    (table,) = runs
-    # Fortran writes 1D-3.
-    words = (word.lower().replace("d", "e") for row in table for word in row)
-    return to_numbers(words, "the table").reshape(len(table), -1)
+    quantity: str
+    units: str
+    dim: str
+    coordinate_units: str
 
 
-def _require_whole(lines: list[str]) -> None:
-    """Refuse a last line that was cut within a number, as far as that can be told: it has fewer decimals than any."""
-    rows = [row for row in map(_row, lines) if row is not None]
-    decimals = [len(row[-1].partition(".")[2]) for row in rows]
-    if _row(lines[-1]) is not None and decimals[-1] < min(decimals[:-1]):
-        raise ValueError(f"its last line {lines[-1].strip()!r} has no end, and fewer decimals than the others")
+def _labels(
+    where: Path, quantity: str | None, units: str | None, coordinate: str | None, coordinate_units: str | None
+) -> _Labels:
+    """Hold the arguments to the vocabulary; what is missing is named, and nothing else."""
+    known = quantity if quantity in tuple(QUANTITIES) else None
+    row_ = None if known is None else QUANTITIES[known]
+    dim = coordinate if coordinate is not None else row_.dims[-1] if row_ is not None else None
+    if dim is not None and dim not in tuple(COORDINATES):
+        raise CoordinateError(
+            f"coordinate={dim!r} is not known",
+            reason="its units cannot be checked",
+            fix=f"coordinate= one of {', '.join(COORDINATES)}",
+        )
+    example = "meV" if dim is None else _USUAL.get((str(known), dim), COORDINATES[dim][0])
+    mends = {
+        "quantity": None if known else f"quantity= one of {', '.join(QUANTITIES)}",
+        "units": None if units is not None else f"units='{'1' if row_ is None else row_.units}'; '1' if arbitrary",
+        "coordinate_units": None if coordinate_units is not None else f"coordinate_units='{example}'",
+    }
+    missing = {name: mend for name, mend in mends.items() if mend is not None}
+    if known is None or row_ is None or dim is None or units is None or coordinate_units is None:
+        given = {"quantity": quantity, "units": units, "coordinate_units": coordinate_units}
+        raise QuantityError(
+            f"{where.name} is a table, opened with {', '.join(f'{name}={given[name]!r}' for name in missing)}",
+            reason="text does not say what its numbers are",
+            fix="; ".join(missing.values()),
+        )
+    return _Labels(
+        known,
+        value_units(units, known, name="units"),
+        dim,
+        axis_units(coordinate_units, dim, name="coordinate_units", example=example),
+    )
+
+
+def _require_molar(amount: Any, labels: _Labels) -> None:
+    """Refuse a mole of something that is not known, or of data that are not per mole."""
+    if amount not in _AMOUNTS:
+        raise QuantityError(
+            f"amount={amount!r} is not known",
+            reason="a mole is of atoms or of formula units, and they differ by a factor",
+            fix="amount='atoms' or amount='formula units'",
+        )
+    if labels.quantity != "heat_capacity" or not parse_unit(labels.units).is_compatible_with("J/mol/K"):
+        raise QuantityError(
+            f"amount={amount!r} of a {labels.quantity} in '{labels.units}'",
+            reason="it says what a mole is of, of a heat capacity per mole",
+            fix="leave amount= out; .bp.to_molar(...) makes a heat capacity of the sample or per gram one per mole",
+        )
 
 
 def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -293,6 +315,7 @@ class ColumnsBackend(BackendEntrypoint):
         "coordinate_units",
         "T",
         "statistics",
+        "amount",
     )
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
@@ -306,10 +329,10 @@ class ColumnsBackend(BackendEntrypoint):
         coordinate_units: str | None = None,
         T: Any = None,
         statistics: str | None = None,
+        amount: Amount | None = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_columns`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_columns(
+        ds = open_columns(
             filename_or_obj,
             quantity=quantity,
             units=units,
@@ -317,11 +340,10 @@ class ColumnsBackend(BackendEntrypoint):
             coordinate_units=coordinate_units,
             T=T,
             statistics=statistics,
-        ).drop_vars(dropped)
+            amount=amount,
+        )
+        return without(ds, drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Recognise what xbp wrote, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
-        try:
-            return Path(filename_or_obj).is_file() and decline(Path(filename_or_obj)) is None
-        except (TypeError, OSError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)

@@ -15,6 +15,7 @@ from xarray.backends import BackendEntrypoint
 from xbp.construct import new_dataset
 from xbp.errors import XbpError
 from xbp.io.angles import angle_dataset
+from xbp.io.arguments import can_open, to_path, without
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
 
 __all__ = ["DaveBackend", "decline", "open_dave"]
@@ -80,7 +81,7 @@ def open_dave(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     >>> ds.E.values, ds.S_std.values
     (array([0.5, 1.5]), array([[0.2, 0.3]]))
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         return _read(where, T)
     except XbpError:
@@ -159,12 +160,8 @@ class DaveBackend(BackendEntrypoint):
         T: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_dave`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_dave(filename_or_obj, T=T).drop_vars(dropped)
+        return without(open_dave(filename_or_obj, T=T), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the first lines, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
-        try:
-            return Path(filename_or_obj).is_file() and decline(Path(filename_or_obj)) is None
-        except (TypeError, OSError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)

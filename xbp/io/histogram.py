@@ -15,6 +15,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import FileFormatError, UnitsError, XbpError
+from xbp.io.arguments import to_path, without
 from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers
 from xbp.schema import COORDINATES
 from xbp.units import format_unit, parse_unit, registry
@@ -83,7 +84,7 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
     """
     if errors not in ("variance", "std"):
         raise FileFormatError(f"errors={errors!r} is not known", reason="it is one of two", fix="'variance' or 'std'")
-    where = Path(path)
+    where = to_path(path)
     try:
         with h5py.File(where, "r") as file:
             group = _find(file)
@@ -215,8 +216,7 @@ class HistogramBackend(BackendEntrypoint):
         errors: Literal["variance", "std"] = "variance",
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_histogram`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_histogram(filename_or_obj, errors=errors).drop_vars(dropped)
+        return without(open_histogram(filename_or_obj, errors=errors), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never guess: an HDF5 file without ``engine=`` is netcdf4's to xarray."""

@@ -15,11 +15,12 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.conditions import temperature_coordinate
 from xbp.construct import new_dataset
-from xbp.errors import FileFormatError, XbpError
+from xbp.errors import FileFormatError, RangeError, UnitsError, XbpError
+from xbp.io.arguments import axis_units, can_open, to_path, without
 from xbp.io.text import TEXT_ERRORS, head, number, read_lines, unreadable
 from xbp.reduction.raman import to_raman_shift
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
-from xbp.units import parse_unit
+from xbp.units import magnitude, parse_unit
 
 __all__ = ["LabspecBackend", "decline", "open_labspec"]
 
@@ -52,7 +53,7 @@ def open_labspec(
         Sample temperature (bare: K). The header's "Temperature" is of a stage that may not be there: it is kept as
         an attribute and not believed.
     laser : scalar with units, optional
-        Wavelength of the laser; by default the header's, where the axis is a wavelength.
+        Wavelength of the laser (bare: nm), which an axis in wavelengths needs; by default the header's.
 
     Returns
     -------
@@ -62,6 +63,8 @@ def open_labspec(
 
     Raises
     ------
+    UnitsError, RangeError
+        If `units` are neither of a shift nor of a wavelength, or `laser` is no wavelength.
     FileFormatError
         If it is no such file, is truncated, holds a map, or does not tell the units of its axis.
 
@@ -76,7 +79,7 @@ def open_labspec(
     >>> ds.I.values, ds.E.values
     (array([1., 2., 3.]), array([10., 20., 30.]))
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         return _read(where, units, temperature, laser)
     except XbpError:
@@ -94,13 +97,15 @@ def _read(where: Path, units: str | None, temperature: Any, laser: Any) -> xr.Da
     lines = read_lines(where)
     header = _header(lines)
     numbers = _columns(where, lines)
-    axis = units or _axis_units(header)
+    axis = _axis(where, units if units is not None else _axis_units(header), given=units is not None)
     if axis is None:
         raise FileFormatError(
             f"{where} does not tell the units of its axis",
             reason="its header has neither 'Spectro (...)' nor 'AxisUnit[1]'",
             fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",
         )
+    if laser is not None and not magnitude(laser, "nm", name="laser") > 0:
+        raise RangeError(f"laser={laser!r}", reason="a wavelength is positive", fix="laser='532 nm'")
     line = laser
     if line is None and axis == "nm" and header.get("Laser (nm)"):
         line = f"{header['Laser (nm)']} nm"
@@ -172,6 +177,23 @@ def _axis_units(header: dict[str, str]) -> str | None:
     return given.translate(_SUPERSCRIPTS) if given else None
 
 
+def _axis(where: Path, units: str | None, *, given: bool) -> str | None:
+    """Return the units of the axis, a shift or a wavelength, as xbp writes them."""
+    if units is None:
+        return None
+    try:
+        is_length = parse_unit(units, name="units=").is_compatible_with("nm")
+        return axis_units(units, "wavelength" if is_length else "E", name="units", example="1/cm")
+    except UnitsError as error:
+        if given:
+            raise
+        raise FileFormatError(
+            f"{where} has an axis in {units!r}",
+            reason="its header says so, and that is neither a shift nor a wavelength",
+            fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",
+        ) from error
+
+
 def _attributes(header: dict[str, str]) -> dict[str, str]:
     """Return the header rows that say something, under names that netCDF takes."""
     return {
@@ -197,12 +219,8 @@ class LabspecBackend(BackendEntrypoint):
         laser: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_labspec`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_labspec(filename_or_obj, units=units, temperature=temperature, laser=laser).drop_vars(dropped)
+        return without(open_labspec(filename_or_obj, units=units, temperature=temperature, laser=laser), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the header."""
-        try:
-            return decline(Path(filename_or_obj)) is None
-        except (TypeError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)

@@ -16,6 +16,7 @@ from xarray.backends import BackendEntrypoint
 from xbp.construct import new_dataset
 from xbp.errors import FileFormatError, UnitsError, XbpError
 from xbp.io.angles import KI_OVER_KF, angle_dataset
+from xbp.io.arguments import to_path, without
 from xbp.io.hdf5 import HDF5_ERRORS, attribute, number, numbers, text
 from xbp.units import convert_factor, to_kelvin
 
@@ -94,7 +95,7 @@ def open_mantid(path: str | os.PathLike[str], *, T: Any = None, temperature_log:
     >>> dict(ds.S.sizes), ds.E.values, ds.Q.values, float(ds.temperature)
     ({'Q': 1, 'E': 2}, array([0., 2.]), array([1.5]), 5.0)
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         with h5py.File(where, "r") as file:
             entry = _find(file)
@@ -332,8 +333,7 @@ class MantidBackend(BackendEntrypoint):
         temperature_log: str | None = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_mantid`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_mantid(filename_or_obj, T=T, temperature_log=temperature_log).drop_vars(dropped)
+        return without(open_mantid(filename_or_obj, T=T, temperature_log=temperature_log), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never guess: an HDF5 file without ``engine=`` is netcdf4's to xarray."""

@@ -15,6 +15,7 @@ from xarray.backends import BackendEntrypoint
 from xbp.errors import CoordinateError, FileFormatError, QuantityError, XbpError
 from xbp.grid import bin_limits
 from xbp.io.angles import KI_OVER_KF, angle_dataset, masked_rows
+from xbp.io.arguments import to_path, without
 from xbp.io.hdf5 import HDF5_ERRORS, attribute, number, numbers, text
 from xbp.io.publish import new_file
 from xbp.reduction import convert
@@ -93,7 +94,7 @@ def open_nxspe(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     >>> back.two_theta.values, float(back.incident_energy), float(back.temperature)
     (array([10., 20.]), 5.0, 290.0)
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         with h5py.File(where, "r") as file:
             entry = _find(file)
@@ -353,8 +354,7 @@ class NxspeBackend(BackendEntrypoint):
         T: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_nxspe`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_nxspe(filename_or_obj, T=T).drop_vars(dropped)
+        return without(open_nxspe(filename_or_obj, T=T), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never guess: an HDF5 file without ``engine=`` is netcdf4's to xarray."""

@@ -14,7 +14,8 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
-from xbp.errors import FileFormatError, UnitsError, XbpError
+from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.io.arguments import can_open, to_path, without
 from xbp.io.text import TEXT_ERRORS, head, number, read_lines, unreadable
 from xbp.units import format_unit, magnitude, parse_unit, to_kelvin
 
@@ -22,6 +23,7 @@ __all__ = ["PpmsBackend", "decline", "open_ppms"]
 
 _NEEDED = ("Sample Temp", "Samp HC")
 _FITTING = {"Sample Temp": ("K",), "Samp HC": ("J/K", "J/K/mol", "J/K/g")}
+_NUMBERS = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 #: The micro sign and the Greek letter.
 _MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 #: Columns read beside the heat capacity where they are there, with the variable each becomes.
@@ -29,6 +31,9 @@ _FURTHER = {
     "Samp HC Err": "C_std", "Addenda HC": "addenda", "Addenda HC Err": "addenda_std", "Field": "field",
     "Temp Rise": "temperature_rise",
 }  # fmt: skip
+#: Kinds of comments that are kept; an attribute of a netCDF file is no place for more.
+_MOST_COMMENTS = 30
+_LONGEST_COMMENT = 300
 #: Beyond it, squares of errors and sums of repeats are not numbers any more.
 _LARGEST = 1e100
 #: Rows of the header that tell about the sample, with their attribute and its units.
@@ -53,7 +58,7 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
     path : path-like
         A ``.dat`` file of its heat-capacity option; UTF-8 or Latin-1.
     mass : scalar with units, optional
-        Sample mass (bare: mg), where the header's is missing or wrong.
+        Sample mass (bare: mg), where the header's is missing, wrong or said twice.
 
     Returns
     -------
@@ -61,12 +66,16 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
         ``C(temperature)`` of the sample with ``C_std``, in the units of the file (such as uJ/K), ascending in
         temperature, points at one and the same temperature averaged; ``addenda``, ``field`` and
         ``temperature_rise`` beside it. Mass, molar mass and atoms per formula of the header, where it has them, are
-        attributes of ``C``, which `to_molar` reads.
+        attributes of ``C``, which `to_molar` reads; its ``comments`` are what the program wrote among the rows, such
+        as its warnings: each once, those that differ in numbers alone by the first of them, with how many rows say so.
 
     Raises
     ------
+    QuantityError, UnitsError
+        If `mass` is not positive, or no mass.
     FileFormatError
-        If it is no such file, is truncated, or a row has not the columns of the header, naming the line.
+        If it is no such file, is truncated, a row has not the columns of the header, naming the line, or its header
+        gives the mass, the molar mass or the atoms twice and differently.
 
     Examples
     --------
@@ -80,16 +89,21 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
     >>> ds.C.values, ds.C.attrs["sample_mass"]
     (array([1., 2.]), '7.76 mg')
     """
-    where = Path(path)
+    where = to_path(path)
+    given = None if mass is None else magnitude(mass, "mg", name="mass")
+    if given is not None and given <= 0:
+        raise QuantityError(
+            f"mass={mass!r}", reason="a sample has a positive mass", fix="mass='7.76 mg', or leave it out"
+        )
     try:
-        return _read(where, mass)
+        return _read(where, given)
     except XbpError:
         raise
     except (*TEXT_ERRORS, csv.Error) as error:
         raise unreadable(where, "a heat capacity of a PPMS", error) from error
 
 
-def _read(where: Path, mass: Any) -> xr.Dataset:
+def _read(where: Path, mass: float | None) -> xr.Dataset:
     reason = decline(where)
     if reason is not None:
         raise FileFormatError(
@@ -98,7 +112,7 @@ def _read(where: Path, mass: Any) -> xr.Dataset:
             fix="xbp.open_dataset(path) tells which formats were tried",
         )
     lines = read_lines(where)
-    columns, units, rows = _table(where, lines)
+    columns, units, rows, comments = _table(where, lines)
     temperature = rows[:, columns["Sample Temp"]]
     if (to_kelvin(temperature, units["Sample Temp"], name="Sample Temp") <= 0).any():
         raise _damaged(where, "some of its temperatures are not above zero")
@@ -130,14 +144,28 @@ def _read(where: Path, mass: Any) -> xr.Dataset:
             ds[variable] = ("temperature", values, {"units": units[name], "long_name": name})
     if "addenda_std" in ds:
         ds["addenda"].attrs["ancillary_variables"] = "addenda_std"
-    ds["C"].attrs |= _sample(where, lines)
-    if mass is not None:
-        ds["C"].attrs["sample_mass"] = f"{magnitude(mass, 'mg', name='mass'):.10g} mg"
+    ds["C"].attrs |= _sample(where, lines, mass)
+    if comments:
+        ds["C"].attrs["comments"] = _told_once(comments)
     return ds
 
 
-def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str], np.ndarray]:
-    """Return the place of each column needed, its units, and the measured rows."""
+def _told_once(comments: list[str]) -> str:
+    """Return one line for each kind of comment, which differ in more than their numbers, with the number of rows."""
+    kinds: dict[str, list[str]] = {}
+    for comment in comments:
+        kinds.setdefault(_NUMBERS.sub("0", comment), []).append(comment)
+    lines = []
+    for alike in list(kinds.values())[:_MOST_COMMENTS]:
+        varies = ", the first of them" if len(set(alike)) > 1 else ""
+        lines.append(alike[0][:_LONGEST_COMMENT] + (f" ({len(alike)} rows{varies})" if len(alike) > 1 else ""))
+    if len(kinds) > _MOST_COMMENTS:
+        lines.append(f"... and {len(kinds) - _MOST_COMMENTS} more kinds")
+    return "\n".join(lines)
+
+
+def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str], np.ndarray, list[str]]:
+    """Return the place of each column needed, its units, the measured rows, and the comments among them."""
     try:
         start = next(i for i, line in enumerate(lines) if line.strip() == "[Data]")
     except StopIteration:
@@ -159,7 +187,7 @@ def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str]
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise _damaged(path, f"it has no column '{missing[0]}'")
-    rows = []
+    rows, comments = [], []
     comment = titles.index("Comment ()") if "Comment ()" in titles else len(titles)
     for i, line in enumerate(lines[start + 2 :], start=start + 3):
         if not line.strip():
@@ -169,6 +197,7 @@ def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str]
             # Rows that hold a comment alone end after it; whatever else is short is a measurement that was cut.
             said = [field.strip() for field in fields[comment:]]
             if any(said) and len(fields) <= len(titles) and all(number(field) is None for field in said[1:]):
+                comments.append(", ".join(filter(None, said)))
                 continue
             raise _damaged(path, f"line {i} has {len(fields)} fields, its header {len(titles)}, or lacks a value")
         needed = {name: number(fields[column]) for name, column in columns.items()}
@@ -176,9 +205,10 @@ def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str]
         if wrong:
             raise _damaged(path, f"line {i} holds {fields[columns[wrong[0]]]!r:.60} where '{wrong[0]}' should be")
         rows.append(list(needed.values()))
+        comments += [field.strip() for field in fields[comment : comment + 1] if field.strip()]
     if not rows:
         raise _damaged(path, "it holds no measurement")
-    return dict(zip(columns, range(len(columns)), strict=True)), units, np.array(rows)
+    return dict(zip(columns, range(len(columns)), strict=True)), units, np.array(rows), comments
 
 
 def _units(path: Path, title: str, text: str) -> str:
@@ -191,18 +221,29 @@ def _units(path: Path, title: str, text: str) -> str:
         raise _damaged(path, f"the units of its column {title!r} cannot be read") from error
 
 
-def _sample(path: Path, lines: list[str]) -> dict[str, str]:
-    """Return what the header says of the sample: rows such as ``INFO,7.76,MASS:Sample Mass (mg)``."""
-    found = {}
+def _sample(path: Path, lines: list[str], mass: float | None) -> dict[str, str]:
+    """Return what the header says of the sample: rows such as ``INFO,7.76,MASS:Sample Mass (mg)``.
+
+    A mass that is given stands for the header's.
+    """
+    found = {} if mass is None else {"sample_mass": f"{mass:.10g} mg"}
+    said: dict[str, str] = {}
     for line in lines[: lines.index("[Data]") if "[Data]" in lines else 60]:
         parts = line.split(",")
         key, _, meaning = parts[2].partition(":") if len(parts) > 2 and parts[0] == "INFO" else ("", "", "")
         value = number(parts[1]) if key in _SAMPLE else None
-        if value is not None and 0 < value < np.inf:
-            name, units = _SAMPLE[key]
-            if "(" in meaning:
-                units = _units(path, meaning, meaning.partition("(")[2].partition(")")[0])
-            found[name] = f"{value:.10g} {units}".removesuffix(" 1")
+        if value is None or not 0 < value < np.inf or (key == "MASS" and mass is not None):
+            continue
+        name, units = _SAMPLE[key]
+        if "(" in meaning:
+            units = _units(path, meaning, meaning.partition("(")[2].partition(")")[0])
+        found[name] = f"{value:.10g} {units}".removesuffix(" 1")
+        if said.setdefault(name, found[name]) != found[name]:
+            raise FileFormatError(
+                f"{path} gives the {name.replace('_', ' ')} as {said[name]} and as {found[name]}",
+                reason="its header has two rows of it, and they differ",
+                fix="correct the header" + (f", or say which it is: mass='{found[name]}'" if key == "MASS" else ""),
+            )
     return found
 
 
@@ -228,12 +269,8 @@ class PpmsBackend(BackendEntrypoint):
         mass: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_ppms`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_ppms(filename_or_obj, mass=mass).drop_vars(dropped)
+        return without(open_ppms(filename_or_obj, mass=mass), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the header."""
-        try:
-            return decline(Path(filename_or_obj)) is None
-        except (TypeError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)

@@ -14,6 +14,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import QuantityError, XbpError
+from xbp.io.arguments import can_open, to_path, without
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable, write_text
 from xbp.reduction import convert
 from xbp.signal import read
@@ -82,7 +83,7 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     >>> bool((back.S == S.S).all()), back.S.attrs["statistics"]
     (True, 'classical')
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         return _read(where, T)
     except XbpError:
@@ -215,12 +216,8 @@ class SqwBackend(BackendEntrypoint):
         T: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_sqw`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
-        return open_sqw(filename_or_obj, T=T).drop_vars(dropped)
+        return without(open_sqw(filename_or_obj, T=T), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the first line, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
-        try:
-            return Path(filename_or_obj).is_file() and decline(Path(filename_or_obj)) is None
-        except (TypeError, OSError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)

@@ -14,6 +14,7 @@ from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
 from xbp.errors import RangeError, XbpError
+from xbp.io.arguments import can_open, to_path, value_units, without
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
 from xbp.units import magnitude
 
@@ -68,6 +69,8 @@ def open_total_scattering(
     ------
     FileFormatError
         If the file is truncated or of another kind.
+    UnitsError
+        If `units` are of no F(Q).
     RangeError
         If ⟨b⟩² is not positive, or given for an S(Q).
 
@@ -86,7 +89,7 @@ def open_total_scattering(
     >>> Sq.values, Sq.Q.attrs["units"]
     (array([0.5, 1.5]), '1/angstrom')
     """
-    where = Path(path)
+    where = to_path(path)
     try:
         return _read(where, units, b_mean_squared, T)
     except XbpError:
@@ -95,7 +98,8 @@ def open_total_scattering(
         raise unreadable(where, "total scattering", error) from error
 
 
-def _read(path: Path, units: str, b_mean_squared: Any, T: Any) -> xr.Dataset:
+def _read(path: Path, given: str, b_mean_squared: Any, T: Any) -> xr.Dataset:
+    units = value_units(given, "interference_function", name="units")
     lines = [line.strip() for line in read_lines(path)]
     gudrun = _is_gudrun(lines)
     if not gudrun and not _is_nomad(lines):
@@ -164,13 +168,9 @@ class TotalScatteringBackend(BackendEntrypoint):
         T: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_total_scattering`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
         ds = open_total_scattering(filename_or_obj, units=units, b_mean_squared=b_mean_squared, T=T)
-        return ds.drop_vars(dropped)
+        return without(ds, drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the comments, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
-        try:
-            return Path(filename_or_obj).is_file() and decline(Path(filename_or_obj)) is None
-        except (TypeError, OSError, ValueError):
-            return False
+        return can_open(filename_or_obj, decline)

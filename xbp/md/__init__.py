@@ -41,3 +41,8 @@ __all__ = [
     "to_structure_factor",
     "vdos",
 ]
+
+
+def __dir__() -> list[str]:
+    """Show what is public, and not what this file imports."""
+    return sorted([*__all__, "compare_fluctuations"])

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xbp.errors import QuantityError
-from xbp.md.neighbors import Cutoff, pairs_within
+from xbp.md.cutoff import Cutoff
+from xbp.md.neighbors import pairs_within
 from xbp.md.reference import Reference
 from xbp.md.strain import StrainOperator, green_lagrange, von_mises
 from xbp.md.trajectory import Block
@@ -40,7 +41,7 @@ class Deformation:
         bond = ((reference.scaled[:, j] - reference.scaled[:, i]).T + shift) @ reference.cell
         near = np.linalg.norm(bond, axis=1) < cutoff.of(i, j)
         n_atoms = reference.scaled.shape[1]
-        return cls(reference, StrainOperator.make(i[near], j[near], bond[near], n_atoms))
+        return cls(reference, StrainOperator.make(i[near], j[near], bond[near], n_atoms, cutoff.text))
 
     def fields(self, block: Block, scaled: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Return fields of every frame, shape (n_frames, n_atoms) or (n_frames, n_atoms, 3, 3)."""

@@ -169,7 +169,7 @@ def _columns(moments: Moments, cut: Segments, row: int, name: str, units: str) -
     return {
         "Omega": column("Omega", ("Q", "E"), "1/meV", "normalized_fluctuation_spectrum"),
         "phi": column("phi", ("Q", "E"), density, "fluctuation_spectrum"),
-        "phi_Q": column("phi_Q", ("Q",), plain, None, "φ(Q, t = 0)"),
+        "phi_Q": column("phi_Q", ("Q",), plain, "static_fluctuation", "φ(Q, t = 0)"),
         "chi": column("chi", ("E",), density, "local_fluctuation_spectrum"),
         "variance": column("variance", (), plain, None, "mean-square fluctuation of an atom"),
     }

@@ -21,6 +21,12 @@ from xbp.units import magnitude
 __all__ = ["Column", "label", "positive", "sample_temperature", "shell_coordinates", "whole", "window_frames"]
 
 
+#: Temperatures (K) of matter; velocities that tell others were never drawn, or are in other units.
+_COLDEST, _HOTTEST = 1e-3, 1e5
+#: Fewest frames of a window.
+_FEWEST = 4
+
+
 class Column(NamedTuple):
     """One variable of a result: dimensions, values, standard deviation, units, quantity, further attributes."""
 
@@ -39,7 +45,7 @@ def label(
     *,
     operation: str,
     arguments: Mapping[str, Any],
-    temperature: float | None = None,
+    temperature: xr.Variable | None = None,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Build the Dataset of a result, with the trajectory's attributes and a line of history."""
@@ -58,7 +64,7 @@ def label(
         if dim in ds.coords:
             ds[dim].attrs = {"units": units, "long_name": long_name, **ds[dim].attrs}
     if temperature is not None:
-        ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
+        ds = ds.assign_coords(temperature=temperature)
     kept = {key: trajectory.source.attrs[key] for key in ("title", "source") if key in trajectory.source.attrs}
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **kept, **(attrs or {}), "history": history}
     return ds
@@ -106,19 +112,23 @@ def window_frames(trajectory: Trajectory, window: Any, dE: Any) -> int:
     else:
         time = positive("10 ps" if window is None else window, "ps", "window")
     frames: int = round(time / step)
-    if frames < 4:
+    if frames < _FEWEST:
+        least, whole_time = _FEWEST * step, trajectory.n_frames * step
+        default = " (the default)" if window is None and dE is None else ""
         raise RangeError(
-            f"the window of {time:.4g} ps holds {frames} frames",
-            reason=f"they are {step:.4g} ps apart",
-            fix="give a longer window=, or a smaller dE=",
+            f"the window of {time:.4g} ps{default} holds {frames} frames",
+            reason=f"they are {step:.4g} ps apart, and a window takes {_FEWEST}",
+            fix=f"window='{least:.4g} ps' or longer, dE='{constants.PLANCK / least:.3g} meV' or smaller; "
+            f"the trajectory has {whole_time:.4g} ps",
         )
     return frames
 
 
-def sample_temperature(trajectory: Trajectory, T: Any) -> float | None:
+def sample_temperature(trajectory: Trajectory, T: Any) -> xr.Variable | None:
     """Find the temperature (K): the argument or the Dataset's, else from up to 16 frames of velocities.
 
-    T = Σ m v² / (3 (N−1) k_B), the momentum of the whole being at rest.
+    T = Σ m v² / (3 (N−1) k_B), the momentum of the whole being at rest; ``attrs["source"]`` says that it is this.
+    One frame, which may be that of a start or of an end, and velocities of no solid or liquid tell none.
     """
     carried = trajectory.temperature()
     given = None if T is None else float(temperature_coordinate(T).values)
@@ -129,12 +139,17 @@ def sample_temperature(trajectory: Trajectory, T: Any) -> float | None:
             fix="leave T= out, or traj.drop_vars('temperature') if it is wrong",
         )
     if given is not None or carried is not None:
-        return given if given is not None else carried
-    if trajectory.velocity is None or trajectory.mass is None or trajectory.n_atoms < 2:
+        return temperature_coordinate(given if given is not None else carried)
+    if trajectory.velocity is None or trajectory.mass is None or min(trajectory.n_atoms, trajectory.n_frames) < 2:
         return None
     frames = np.unique(np.linspace(0, trajectory.n_frames - 1, 16).astype(int))
     twice_kinetic = []
     for frame in frames:
         velocity = trajectory.block(frame, frame + 1, position=False, velocity=True).velocities()[0]
         twice_kinetic.append(float((trajectory.mass * (velocity**2).sum(axis=0)).sum()))
-    return float(np.mean(twice_kinetic)) / (3 * (trajectory.n_atoms - 1) * constants.BOLTZMANN) or None
+    kelvin = float(np.mean(twice_kinetic)) / (3 * (trajectory.n_atoms - 1) * constants.BOLTZMANN)
+    if not _COLDEST < kelvin < _HOTTEST:
+        return None
+    found = temperature_coordinate(kelvin)
+    found.attrs["source"] = "velocities"
+    return found

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import QuantityError
+from xbp.md.cutoff import Cutoff, choose_cutoff
 from xbp.md.deformation import Deformation
-from xbp.md.neighbors import Cutoff, choose_cutoff, coordination_and_distance
+from xbp.md.neighbors import coordination_and_distance
 from xbp.md.reference import choose_reference
 from xbp.md.run import delayed
 from xbp.md.trajectory import Block, Trajectory, read_trajectory
@@ -120,8 +121,10 @@ def local_fields(
         tr η/3; ``shear_strain``, the tensor η − (tr η/3) 1; ``von_mises_strain``,
         √(½ dev η : dev η); ``deformation_gradient``, the tensor F. Strains are pure numbers.
     cutoff : scalar with units, "pairs" or mapping, optional
-        Distance below which atoms are neighbors (bare: angstrom). By default the first minimum of
-        g(r); ``"pairs"``: that of every pair of elements; or ``{"Cu-Zr": 3.6, …}``. Recorded in history.
+        Distance below which atoms are neighbors (bare: angstrom). By default the end of the first shell:
+        the first minimum of g(r) behind the first maxima of nine tenths of the pairs of elements. ``"pairs"``:
+        the first minimum of every pair's g(r); or ``{"Cu-Zr": 3.6, …}``, which a network needs whose
+        bonds are the neighbors meant. In ``attrs["cutoff"]`` and history.
     reference : {"mean", "first"} or xarray.Dataset
         Where strains are counted from: the mean place of every atom, the first frame, or a trajectory
         of one frame. Its bonds are used throughout; the numbers and distances of neighbors are those
@@ -131,13 +134,15 @@ def local_fields(
     -------
     xarray.Dataset
         One variable for each field, over time and atom; tensors also over ``row`` and ``column``. As dask
-        arrays.
+        arrays. Of a plane of atoms, a simulation in two dimensions, the neighbors are those in the plane:
+        nothing deforms across it, and the volumetric strain is (η_xx + η_yy)/3.
 
     Raises
     ------
     QuantityError, RangeError, UnitsError
-        If a field, cutoff or reference is not known, an atom's neighbors do not span space, or (on
-        computing) former neighbors come apart by half of the cell.
+        If a field, cutoff or reference is not known, g(r) has no minimum that can be the end of a shell,
+        an atom's neighbors do not span space, or (on computing) former neighbors come apart by half
+        of the cell.
 
     References
     ----------
@@ -177,17 +182,18 @@ def local_fields(
     history = extend_history(
         trajectory.source.attrs.get("history"), "local_fields", {"fields": list(names), **maker.arguments}
     )
+    said = {"quantity": "local_fields", **{key: text for key, text in maker.arguments.items() if text is not None}}
     ds = xr.Dataset(
         {
             name: (
                 ("time", "atom", *(("row", "column") if FIELDS[name].is_tensor else ())),
                 array.concatenate(parts[name]),
-                {"units": FIELDS[name].units, "long_name": FIELDS[name].label},
+                {"units": FIELDS[name].units, "long_name": FIELDS[name].label, **said},
             )
             for name in names
         },
         coords={n: c for n, c in trajectory.source.coords.items() if {"time", "atom"} >= set(c.dims)},
-        attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, "history": history},
+        attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **said, "history": history},
     )
     axes = list("xyz")
     return ds.assign_coords(row=axes, column=axes) if any(FIELDS[n].is_tensor for n in names) else ds

@@ -42,6 +42,8 @@ def open_dump(
             f"frames={frames} leaves nothing", reason=f"{path} has {len(index.frames)} frames", fix="widen it"
         )
     style = units or index.units
+    picked = [index.frames[i] for i in chosen]
+    _require_all(index, picked, style, elements, timestep, lj)
     if style not in ("real", "metal", "lj") or (index.units is not None and style != index.units):
         raise UnitsError(
             f"the units of {path} are {'not known' if style is None else repr(style)}",
@@ -71,7 +73,6 @@ def open_dump(
         mass = None
     kind = "element" if "element" in index.columns else "type" if "type" in index.columns else None
     kinds = table[kind].to_numpy() if kind else np.zeros(0)
-    picked = [index.frames[i] for i in chosen]
     cells = np.stack([frame.cell for frame in picked]) * length
 
     def read(numbers: range) -> tuple[np.ndarray, np.ndarray | None]:
@@ -80,6 +81,27 @@ def open_dump(
     lazy = LazyFrames(chosen, ids.size, index.has_velocity, read)
     times = _times(index, picked, timestep, time, style)
     return assemble(lazy, times, cells, element, masses_of(element, masses, mass), chunk_frames)
+
+
+def _require_all(
+    index: DumpIndex, picked: Sequence[Frame], style: str | None, elements: Any, timestep: Any, lj: Any
+) -> None:
+    """Ask at once for all that the file does not tell, where that is more than one thing."""
+    missing = {}
+    if style is None:
+        missing["units"] = "units='metal'"
+    if style == "lj" and lj is None:
+        missing["σ, ε and m"] = "lj='argon'"
+    if elements is None and "element" not in index.columns:
+        missing["elements"] = "elements=['Zr', 'Cu']"
+    if timestep is None and len(picked) > 1 and any(frame.time is None for frame in picked):
+        missing["time step"] = "timestep=0.005" if style == "lj" else "timestep='2 fs'"
+    if len(missing) > 1:
+        raise UnitsError(
+            f"{index.path} does not tell its {', '.join(missing)}",
+            reason="a dump holds numbers, steps and types alone",
+            fix=f"say what the LAMMPS input says: {', '.join(missing.values())}",
+        )
 
 
 def _times(index: DumpIndex, picked: Sequence[Frame], timestep: Any, unit: float, style: str) -> np.ndarray:

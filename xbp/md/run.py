@@ -71,10 +71,13 @@ def segments(trajectory: Trajectory, length: int, taper: np.ndarray | None = Non
     n = trajectory.n_frames
     if length > n:
         step = trajectory.time_step
+        fix = f"window='{n // 4 * step:.4g} ps' makes four of it, which give errors worth the name; or simulate longer"
+        if n < 16:
+            fix = f"simulate longer: four windows of 4 frames, {16 * step:.4g} ps, give errors worth the name"
         raise RangeError(
             f"the window of {length * step:.6g} ps ({length} frames) is longer than the trajectory",
             reason=f"that is {n} frames, {n * step:.6g} ps",
-            fix="shorten window= (or raise dE=), or simulate longer; four windows or more give errors worth the name",
+            fix=fix,
         )
     if taper is None or taper[0] > 0.5 * taper.max():
         return Segments(tuple(range(0, n - length + 1, length)), length, 0.0)

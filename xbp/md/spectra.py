@@ -302,13 +302,14 @@ def current_spectra(
         raise QuantityError(
             "weights='xray' have no current", reason="form factors depend on Q", fix="weights='unit' or 'mass'"
         )
-    length = window_frames(read_trajectory(data), window, dE)
+    trajectory = read_trajectory(data)
+    trajectory.require_velocity()
+    length = window_frames(trajectory, window, dE)
     plan = Plan.make(
         data, Q_max, dQ, length=length, weights=weights, part="coherent", partials=False,
         normalization="ashcroft-langreth",
         precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell, origin_step=None,
     )  # fmt: skip
-    trajectory = plan.trajectory
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)
     shape = make_taper(taper, length)

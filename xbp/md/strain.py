@@ -48,8 +48,8 @@ class StrainOperator:
     gather: scipy.sparse.csr_array
 
     @classmethod
-    def make(cls, first: np.ndarray, second: np.ndarray, bond: np.ndarray, n_atoms: int) -> StrainOperator:
-        """Build the operator from the bonds of the reference.
+    def make(cls, first: np.ndarray, second: np.ndarray, bond: np.ndarray, n_atoms: int, cutoff: str) -> StrainOperator:
+        """Build the operator from the bonds of the reference, within a cutoff that messages name.
 
         Raises
         ------
@@ -67,9 +67,10 @@ class StrainOperator:
         short = flat[:, 3 - max(rank, 1)] <= _FLAT * flat[:, -1]  # without any bond all are short of one
         if short.any():
             raise QuantityError(
-                f"{int(short.sum())} atoms have neighbors that do not span space, like atom {int(np.argmax(short))}",
+                f"{int(short.sum())} atoms have neighbors that do not span space, like atom {int(np.argmax(short))}; "
+                f"the cutoff is {cutoff}",
                 reason="their deformation is not determined by so few",
-                fix="raise cutoff=, or leave those atoms out: traj.isel(atom=...)",
+                fix="give a larger cutoff=, or leave those atoms out: traj.isel(atom=...)",
             )
         # Across a plane in which all bonds lie nothing is known to deform: w has no part there.
         inverse = np.linalg.inv(moments + (missing @ missing.T) * whole[-1]) if rank < 3 else np.linalg.inv(moments)

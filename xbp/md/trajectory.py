@@ -174,14 +174,19 @@ class Trajectory:
             )
         return float((self.time[-1] - self.time[0]) / (self.n_frames - 1))
 
-    def block(self, start: int, stop: int, *, position: bool = True, velocity: bool = False) -> Block:
-        """Return frames start … stop−1."""
-        if velocity and self.velocity is None:
+    def require_velocity(self) -> None:
+        """Say what is missing where something is made of velocities."""
+        if self.velocity is None:
             raise QuantityError(
                 "the trajectory has no velocities",
                 reason="currents, the vibrational density of states and the temperature are made of them",
                 fix="write them in the simulation (LAMMPS: dump ... vx vy vz), or pass T= where only T is missing",
             )
+
+    def block(self, start: int, stop: int, *, position: bool = True, velocity: bool = False) -> Block:
+        """Return frames start … stop−1."""
+        if velocity:
+            self.require_velocity()
         return Block(
             self.position[start:stop] if position else None,
             self.velocity[start:stop] if velocity else None,

@@ -80,6 +80,7 @@ def vdos(
     7.9
     """
     trajectory = read_trajectory(data)
+    trajectory.require_velocity()
     length = window_frames(trajectory, window, dE)
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)

@@ -136,7 +136,7 @@ def xray_form_factor(symbol: str, Q: np.ndarray) -> np.ndarray:
 
 
 def _entry(symbol: str) -> Any:
-    periodictable = require("periodictable", "masses and scattering lengths are looked up in it", "md")
+    periodictable = require("periodictable", "masses and scattering lengths are looked up in it", "neutron")
     try:
         return periodictable.elements.isotope(symbol)
     except ValueError:

@@ -66,8 +66,9 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         fit from a poor one where they have none; the range fitted, ``E_low``, ``E_high``, ``n_points``;
         ``status``, which is "ok", "no data", "too few points", "no maximum", "maximum at edge", "fit failed" or
         "box phonon", the numbers being NaN wherever it is not "ok"; without a range "no data" is said where there are
-        none below 30 meV. Data that `mark_box_phonon` has marked are searched
-        above it, and a maximum that is not 15 % above it is not reported as the boson peak.
+        none below 30 meV. In data that `mark_box_phonon` has marked,
+        a maximum that is not 15 % above that phonon is not reported as the boson peak, and without a range it is sought
+        above it; a range that is given is fitted as it is.
         Neighbouring bins are taken as independent. Where ``chi2_reduced`` is well above 1 the peak
         has not the shape fitted, and the choice of range matters more than the std.
 

@@ -40,7 +40,8 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
         ``mean_energy``, ``slope`` (energy per unit of Q), each with ``_std`` from the errors of the
         fits taken as independent; ``chi2_reduced`` of "constant" and ``p_value``, the chance of a
         larger one if the energy is constant; ``scatter``, the standard deviation of the energies;
-        ``n_points``. NaN where fewer than three fits can be used.
+        ``Q_min``, ``Q_max`` and ``n_points`` used, which `Q_range` may reach beyond. NaN where fewer than three fits
+        can be used.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
         vectorize=True,
         dask="parallelized",
         output_dtypes=[float],
-        dask_gufunc_kwargs={"output_sizes": {"_number": 8}, "allow_rechunk": True},
+        dask_gufunc_kwargs={"output_sizes": {"_number": 10}, "allow_rechunk": True},
     )
     units = energy.attrs["units"]
     slope_units = format_unit(parse_unit(units) / parse_unit(plain["Q"].attrs["units"], like="1/angstrom"))
@@ -88,6 +89,8 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
         "chi2_reduced": ("1", "reduced chi-squared of one energy at every Q"),
         "p_value": ("1", "chance of a larger chi-squared if the energy is constant"),
         "scatter": (units, "standard deviation of the energies about their mean"),
+        "Q_min": (plain["Q"].attrs["units"], "lowest Q used"),
+        "Q_max": (plain["Q"].attrs["units"], "highest Q used"),
         "n_points": ("1", "number of peaks used"),
     }
     answer: xr.Dataset = result_table(
@@ -104,12 +107,12 @@ def _line(energy: np.ndarray, std: np.ndarray, q: np.ndarray) -> np.ndarray:
     ok = np.isfinite(energy) & np.isfinite(std) & (std > 0)
     n = int(ok.sum())
     if n < 3:
-        return np.array([np.nan] * 7 + [n])
+        return np.array([np.nan] * 9 + [n])
     e, w, x = energy[ok], 1 / std[ok], q[ok]
     mean = float(np.average(e, weights=w**2))
     chi2 = float((w**2 * (e - mean) ** 2).sum())
     (slope, _), covariance = np.polyfit(x, e, 1, w=w, cov="unscaled")
     return np.array([
         mean, 1 / np.sqrt((w**2).sum()), slope, np.sqrt(covariance[0, 0]),
-        chi2 / (n - 1), scipy.special.gammaincc((n - 1) / 2, chi2 / 2), e.std(ddof=1), n,
+        chi2 / (n - 1), scipy.special.gammaincc((n - 1) / 2, chi2 / 2), e.std(ddof=1), x.min(), x.max(), n,
     ])  # fmt: skip

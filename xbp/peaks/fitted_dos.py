@@ -55,7 +55,7 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     numbers, units = (E, None) if isinstance(E, list | tuple) else split_quantity(E, "E")
     axis = np.asarray(getattr(numbers, "values", numbers), dtype=float)
     # Checked as any other axis is.
-    grid = new_dataset("vibrational_dos", np.zeros(axis.shape), units="1/meV", coords={"E": (axis, units or "meV")}).g
+    grid = new_dataset("vibrational_dos", np.zeros(axis.shape), units="1", coords={"E": (axis, units or "meV")}).g
     mev = axis * convert_factor(str(grid["E"].attrs["units"]), "meV", name="E", energy=True)
     names = list(_NAMES)
     correlation = data["correlation"].sel(parameter=names, other_parameter=names)

@@ -89,7 +89,7 @@ def minimum(
     (array([1., 2.]), [[0.7, -0.3], [-0.3, 0.2]])
     """
     values = start
-    scale = np.where(start != 0, np.abs(start), 1.0)
+    scale = _sizes(residual, start, ~np.isfinite(low) & ~np.isfinite(high), size)
     jacobian = np.zeros((residual(start).size, 0))
     if start.size:
         # Again from where it was found: there parameters have the size that they have, not that of the start.
@@ -112,16 +112,31 @@ def minimum(
                 lost = felt > _LOST * np.maximum(own, 1.0)
                 if not lost.any():
                     return None
-                nothing = np.zeros(start.size, dtype=bool)
-                return Minimum(
-                    values, found.fun * size, jacobian, np.full((start.size, start.size), np.nan), nothing, lost
-                )
-            scale = scale * np.maximum(np.minimum(felt, 1e3 * np.maximum(own, 1.0)), np.maximum(own, 1e-300))
+                unknown = np.full((start.size, start.size), np.nan)
+                return Minimum(values, found.fun * size, jacobian, unknown, np.zeros(start.size, dtype=bool), lost)
+            # What has a bound has a size of its own.
+            most = np.where(np.isfinite(low) | np.isfinite(high), 1e3 * np.maximum(own, 1.0), np.inf)
+            scale = scale * np.maximum(np.minimum(felt, most), np.maximum(own, 1e-300))
     left = residual(values)
     covariance, vague = covariance_of(jacobian, error_of(left, start.size, size, known))
     near = _AT_LIMIT * np.where(start != 0, np.abs(start), np.abs(values))
     at_bound = np.minimum(values - low, high - values) <= near
     return Minimum(values, left, jacobian, covariance, at_bound, vague)
+
+
+def _sizes(residual: Residual, start: np.ndarray, unbounded: np.ndarray, size: float) -> np.ndarray:
+    """Return how large parameters are: as at the start, or, where that is next to nothing, so that they are felt."""
+    sizes = np.where(start != 0, np.abs(start), 1.0)
+    before = residual(start)
+    for i in np.flatnonzero(unbounded):
+        for larger in sizes[i] * 1e3 ** np.arange(11):
+            moved = start.copy()
+            moved[i] += larger
+            change = float(np.sqrt(np.mean((residual(moved) - before) ** 2))) / size
+            if not change < _FELT:
+                sizes[i] = larger if np.isfinite(change) else sizes[i]
+                break
+    return sizes
 
 
 def error_of(residual: np.ndarray, n: int, size: float, known: bool) -> float:

@@ -163,9 +163,9 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
     Returns
     -------
     xarray.Dataset
-        ``pearson_r`` and ``spearman_r`` over E (and leftover dimensions), with ``n_points``; NaN
-        where fewer than three Q bins hold numbers. ``pearson_r_std`` (1 − r²)/√(n − 1) is the
-        sampling error of r for n independent points.
+        ``pearson_r`` and ``spearman_r`` over E (and leftover dimensions), with ``n_points``, ``Q_min`` and ``Q_max``
+        used, which `Q_range` may reach beyond; NaN where fewer than three Q bins hold numbers. ``pearson_r_std``
+        (1 − r²)/√(n − 1) is the sampling error of r for n independent points.
 
     Raises
     ------
@@ -197,10 +197,14 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
     masked = value.where(used)
     pearson, spearman = _correlations(masked, curve.where(used))
     count = (masked.notnull() & curve.notnull()).sum("Q")
+    q_units = value["Q"].attrs["units"]
+    at = value["Q"].where(masked.notnull() & curve.notnull())
     variables = {
         "pearson_r": (pearson, "1", "linear correlation of B(Q,E) with S(Q)"),
         "pearson_r_std": ((1 - pearson**2) / (count.where(count > 2) - 1) ** 0.5, "1", "sampling error of r"),
         "spearman_r": (spearman, "1", "rank correlation of B(Q,E) with S(Q)"),
+        "Q_min": (at.min("Q"), q_units, "lowest Q used"),
+        "Q_max": (at.max("Q"), q_units, "highest Q used"),
         "n_points": (count, "1", "number of Q bins used"),
     }
     answer: xr.Dataset = result_table(

@@ -26,10 +26,12 @@ __all__ = [
     "ORANGE",
     "SYMBOLS",
     "axes_of",
+    "axis_label",
     "in_powers",
     "label",
     "lay_over",
     "like_xarray",
+    "logarithmic",
     "mark_box_phonon",
     "power_of",
     "pyplot",
@@ -51,6 +53,10 @@ _ABSOLUTE = ("static_structure_factor", "radial_distribution", "intermediate_sca
 
 def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:
     """Return the axes that were given, or those of a new figure."""
+    if ax is not None and not (hasattr(ax, "errorbar") and hasattr(ax, "pcolormesh")):
+        raise QuantityError(
+            f"ax is a {type(ax).__name__}", reason="a figure is drawn on axes", fix="ax=plt.subplots()[1]"
+        )
     axes: Axes = pyplot().subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
     return axes
 
@@ -123,14 +129,29 @@ def label(symbol: str, units: str, power: int = 0) -> str:
     return f"{symbol} ({inside})" if inside else symbol
 
 
+def axis_label(coordinate: xr.DataArray) -> str:
+    """Write the label of the axis that shows a coordinate."""
+    name = str(coordinate.name)
+    return label(SYMBOLS.get(name, name.replace("_", " ")), coordinate.attrs.get("units", "1"))
+
+
 def signal_label(value: xr.DataArray, power: int) -> str:
     """Write the label of an axis that shows a signal, in units of a power of ten."""
     written = symbol_of(value)
     letter = written.partition("(")[0]
     symbol = f"${written}$" if letter and " " not in written else written.replace("C_p", "$C_p$")
-    if value.attrs["units"] != "1" or value.attrs["quantity"] in _ABSOLUTE:
-        return label(symbol, value.attrs["units"], power)
-    return f"{symbol} ({f'10$^{{{power}}}$ ' if power else ''}arb. units)"
+    if _is_arbitrary(value):
+        return f"{symbol} ({f'10$^{{{power}}}$ ' if power else ''}arb. units)"
+    return label(symbol, value.attrs["units"], power)
+
+
+def _is_arbitrary(value: xr.DataArray) -> bool:
+    """Whether the numbers have a scale of their own: intensities, and what only divisions by E made of them."""
+    if value.attrs["quantity"] == "reduced_dos" and "E" in value.coords:
+        left = parse_unit(value.attrs["units"]) * parse_unit(value["E"].attrs["units"])
+        if left.dimensionless or (left * parse_unit(value["E"].attrs["units"])).dimensionless:
+            return True
+    return value.attrs["units"] == "1" and value.attrs["quantity"] not in _ABSOLUTE
 
 
 def power_of(values: Any) -> int:
@@ -148,10 +169,22 @@ def in_powers(power: int) -> Any:
     return FuncFormatter(lambda value, _: f"{value / 10.0**power:.4g}".replace("-", "−"))
 
 
-def mark_box_phonon(line: Callable[..., Any], value: xr.DataArray) -> None:
+def logarithmic(axes: Axes) -> None:
+    """Make the axis of temperatures logarithmic, with ticks at 2, 5, 10, 20 and so on."""
+    from matplotlib.ticker import LogLocator
+
+    axes.set_xscale("log")
+    # Over less than two decades powers of ten alone would leave the axis bare.
+    low, high = axes.get_xlim()
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5) if high < 200 * low else (3,)))
+    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatter("{x:g}")
+
+
+def mark_box_phonon(line: Callable[..., Any], value: xr.DataArray, color: str = GREEN) -> None:
     """Draw where a simulated box has its first phonon, if the data say so."""
     if "box_phonon" in value.coords:
         axis = value["E"] if "E" in value.coords else value
         mark = value.coords["box_phonon"]
         factor = convert_factor(mark.attrs["units"], axis.attrs["units"], name="box_phonon", energy=True)
-        line(float(mark) * factor, color=GREEN, lw=1.4, ls=":", label="first phonon of the box")
+        line(float(mark) * factor, color=color, lw=1.4, ls=":", label="first phonon of the box")

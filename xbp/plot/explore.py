@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.errors import RangeError
 from xbp.grid import bin_limits, interval
 from xbp.optional import require
-from xbp.plot.axes import BLUE, ORANGE, SYMBOLS, units_label
+from xbp.plot.axes import BLUE, ORANGE, SYMBOLS, power_of, units_label
 from xbp.reduction import cut_E, cut_Q
 from xbp.schema import QUANTITIES
 from xbp.signal import Signal, read
@@ -34,8 +34,10 @@ def explore(
     """Show a signal over Q and E as a map with one point to drag, and both cuts through that point.
 
     Where the point is dragged, the cut at its energy over Q and the cut at its momentum transfer over E are drawn
-    anew, with error bars where they are known. It lives in a notebook or a panel server; in a page without a running
-    kernel the point stays where it is.
+    anew, with error bars where they are known. It lives in a notebook (``pip install jupyterlab`` beside the extra
+    ``explore``) or a panel server (``panel serve script.py``, the script ending in ``.servable()`` of
+    ``panel.panel(layout)``). As a page, ``holoviews.save(layout, "map.html", resources="inline")``, the point stays
+    where it is.
 
     Parameters
     ----------
@@ -104,15 +106,18 @@ def explore(
 
     axis = {dim: hv.Dimension(dim, label=f"{SYMBOLS[dim].strip('$')}", unit=_plain(value[dim])) for dim in ("Q", "E")}
     letter = QUANTITIES[value.attrs["quantity"]].label.split("(")[0]
-    height = hv.Dimension(letter, label=letter, unit=_plain(value))
     edges = [np.append(lo, hi[-1]) for lo, hi in (bin_limits(signal.source, dim) for dim in ("Q", "E"))]
     finite = shown.values[np.isfinite(shown.values)]
     # A single elastic bin or noisy corner must not take all the colours.
     top = float(np.percentile(finite, 99.5)) if finite.size else 1.0
+    power = power_of(top)
+    ten = f"10{str(power).translate(_RAISED)} " if power else ""
+    height = hv.Dimension(letter, label=letter, unit=f"{ten}{_plain(value)}".strip())
     title = f"{letter} ({height.unit})" if height.unit else letter
+    top /= 10.0**power
     options = {"cmap": "viridis", "clim": (0.0, top), "colorbar": True, "width": 430, "height": 360}
-    options |= {"xlim": limits["Q"], "ylim": limits["E"], "clabel": " ", "title": title}
-    mesh = hv.QuadMesh((*edges, value.values), [axis["Q"], axis["E"]], height).opts(**options | kwargs)
+    options |= {"xlim": limits["Q"], "ylim": limits["E"], "clabel": " ", "title": title, "hooks": [_close]}
+    mesh = hv.QuadMesh((*edges, value.values / 10.0**power), [axis["Q"], axis["E"]], height).opts(**options | kwargs)
     # Where boson peaks are wont to be: low in the range of energies.
     start = {"Q": sum(limits["Q"]) / 2, "E": limits["E"][0] + (limits["E"][1] - limits["E"][0]) / 5}
     point = hv.Points([(start["Q"], start["E"])], [axis["Q"], axis["E"]]).opts(
@@ -131,10 +136,10 @@ def explore(
         return hv.HLine(at("E", data)).opts(**style) * hv.VLine(at("Q", data)).opts(**style)
 
     def over_E(data: dict[str, Any] | None) -> Any:
-        return _profile(hv, cut_Q(source, at("Q", data), widths["Q"]), axis["E"], height, limits["E"])
+        return _profile(hv, cut_Q(source, at("Q", data), widths["Q"]), axis["E"], height, limits["E"], power)
 
     def over_Q(data: dict[str, Any] | None) -> Any:
-        return _profile(hv, cut_E(source, at("E", data), widths["E"]), axis["Q"], height, limits["Q"])
+        return _profile(hv, cut_E(source, at("E", data), widths["E"]), axis["Q"], height, limits["Q"], power)
 
     panes = [hv.DynamicMap(draw, streams=[dragged]) for draw in (over_E, over_Q)]
     return (
@@ -153,18 +158,26 @@ def _reach(signal: Signal, dim: str) -> tuple[float, float]:
     return float(lower[0]), float(upper[-1])
 
 
-def _profile(hv: Any, cut: xr.DataArray | xr.Dataset, axis: Any, height: Any, limits: tuple[float, float]) -> Any:
+def _close(plot: Any, _: Any) -> None:
+    """Paint the edges of the cells in the colour of the cells: bokeh leaves a white grid between them."""
+    glyph = plot.handles["glyph"]
+    glyph.update(line_color=glyph.fill_color, line_alpha=1.0, line_width=1.0)
+
+
+def _profile(
+    hv: Any, cut: xr.DataArray | xr.Dataset, axis: Any, height: Any, limits: tuple[float, float], power: int
+) -> Any:
     """Draw one cut, its place in the title."""
     signal = read(cut)
     value = signal.value.compute()
     dim = str(value.dims[0])
     other = "Q" if dim == "E" else "E"
     finite = np.isfinite(value.values) & (value[dim].values >= limits[0]) & (value[dim].values <= limits[1])
-    x, y = value[dim].values[finite], value.values[finite]
+    x, y = value[dim].values[finite], value.values[finite] / 10.0**power
     title = f"{other} = {float(value[other]):.3g} {_plain(value[other])}"
     options = {"width": 330, "height": 360, "title": title, "framewise": True, "xlim": limits}
     curve = hv.Curve((x, y), axis, height).opts(color=BLUE, **options)
-    std = np.zeros_like(y) if signal.std is None else np.nan_to_num(signal.std.compute().values[finite])
+    std = np.zeros_like(y) if signal.std is None else np.nan_to_num(signal.std.compute().values[finite]) / 10.0**power
     return curve * hv.ErrorBars((x, y, std), axis, [height, "std"]).opts(
         line_color=BLUE, upper_head=None, lower_head=None
     )

@@ -10,7 +10,7 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError
 from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
-from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_xarray, power_of
+from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_xarray, logarithmic, power_of
 from xbp.reduction import reduced_heat_capacity
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["heat_capacity"]
 
 _NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
+_NEEDS = (*_NAMES, "energy", "energy_std", "energy_E", "energy_E_std", "status", "peak_status")
 
 
 @like_xarray
@@ -67,7 +68,7 @@ def heat_capacity(
     numbers: dict[str, float] = {}
     if fit is not None:
         table = unwrap(fit)[0].compute()
-        if table_signal(table, "fit_heat_capacity", "theta_E").value.ndim:
+        if table_signal(table, "fit_heat_capacity", "theta_E", needs=_NEEDS).value.ndim:
             raise QuantityError("there are many fits", reason="one curve is drawn", fix="choose one: fit.isel(...)")
         numbers = {name: float(table[name]) for name in _NAMES}
     plain: Any = signal.source
@@ -76,8 +77,6 @@ def heat_capacity(
     value = reduced.value.compute()
     T, units = value["temperature"], value["temperature"].attrs["units"]
     axes = axes_of(ax)
-    from matplotlib.ticker import LogLocator
-
     style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "data"} | kwargs
     axes.errorbar(T, value, reduced.std, **style)
     power = power_of(value)
@@ -101,10 +100,6 @@ def heat_capacity(
     axes.yaxis.set_major_formatter(in_powers(power))
     symbol = r"$(C_p-\gamma T)/T^3$" if found and numbers["gamma"] else "$C_p/T^3$"
     axes.set(xlabel=label("$T$", units), ylabel=label(symbol, value.attrs["units"], power))
-    axes.set_xscale("log")
-    # 2, 5, 10, 20 ...: over less than two decades powers of ten alone would leave the axis bare.
-    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        formatter("{x:g}")
+    logarithmic(axes)
     axes.set_ylim(min(0.0, 1.1 * float(value.min())), None)
     return axes

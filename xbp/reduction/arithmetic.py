@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pint
 import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.pint_data import Data
-from xbp.schema import COORDINATES, QUANTITIES, require_same_grid
-from xbp.signal import Signal, extend_history, label_std, read
+from xbp.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
+from xbp.signal import Signal, extend_history, label_std, read, table_signal
 from xbp.units import (
     Frequency,
     convert_factor,
@@ -191,7 +192,7 @@ def convert(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Any signal.
+        Any signal; or a table of `boson_peak`, whose energies, widths and heights become those in the new unit of E.
     E, Q, temperature : str, optional
         New units. Energy, frequency (E = hν) and wavenumber (E = hcν̃) convert into one another.
     frequency : {"ordinary", "angular"}, optional
@@ -217,7 +218,6 @@ def convert(
     >>> abs(areas[0] / areas[1] - 1) < 1e-12
     True
     """
-    signal = read(data)
     requested = {"E": E, "Q": Q, "temperature": temperature}
     arguments = {k: v for k, v in requested.items() if v is not None}
     if not arguments or not all(isinstance(v, str) for v in arguments.values()):
@@ -226,6 +226,9 @@ def convert(
             reason="it takes the new units of one or more coordinates, as text",
             fix="data.bp.convert(E='THz', Q='1/nm')",
         )
+    if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak" and set(arguments) == {"E"}:
+        return _convert_peaks(data, arguments["E"], frequency)
+    signal = read(data)
     if frequency not in (None, "ordinary", "angular"):
         raise UnitsError(
             f"frequency={frequency!r}", reason="it is one of two", fix="'ordinary' or 'angular', or leave it out"
@@ -247,20 +250,38 @@ def convert(
     return whole
 
 
+def _convert_peaks(data: xr.Dataset, units: str, frequency: Frequency | None) -> xr.Dataset:
+    """Convert every column of a table of peaks whose units hold that of its energy."""
+    signal = table_signal(data, "boson_peak", "energy")
+    old, new = signal.units, format_unit(_energy_unit(units))
+    factor = convert_factor(old, new, name="'energy'", energy=True, frequency=frequency)
+    out = data.copy()
+    for name, variable in data.data_vars.items():
+        if "units" in variable.attrs:
+            rewritten, power = swap_unit(variable.attrs["units"], old, new)
+            out[name] = (variable * factor**power).assign_attrs(variable.attrs | {"units": rewritten})
+    out.attrs["history"] = extend_history(data.attrs.get("history"), "convert", {"E": units, "frequency": frequency})
+    return out
+
+
+def _energy_unit(units: str) -> pint.Unit:
+    unit = parse_unit(units, like=COORDINATES["E"][0])
+    if not is_energy_like(unit):
+        raise UnitsError(
+            f"E={units!r} is no unit of energy transfer",
+            reason="energy, frequency or wavenumber is needed",
+            fix="E='meV', 'THz' or '1/cm'",
+        )
+    return unit
+
+
 def _convert_coordinate(ds: xr.Dataset, dim: str, units: str, frequency: Frequency | None) -> xr.Dataset:
     if dim not in ds.coords:
         raise UnitsError(
             f"the data have no coordinate '{dim}'", reason="there is nothing to convert", fix=f"leave {dim}= out"
         )
     old = str(ds[dim].attrs["units"])
-    new_unit = parse_unit(units, like=COORDINATES[dim][0])
-    if dim == "E" and not is_energy_like(new_unit):
-        raise UnitsError(
-            f"E={units!r} is no unit of energy transfer",
-            reason="energy, frequency or wavenumber is needed",
-            fix="E='meV', 'THz' or '1/cm'",
-        )
-    new = format_unit(new_unit)
+    new = format_unit(_energy_unit(units) if dim == "E" else parse_unit(units, like=COORDINATES[dim][0]))
     if dim == "temperature":
         kelvin = to_kelvin(ds[dim].values.astype(float), old, name="coordinate 'temperature'")
         per_kelvin = convert_factor("K", new, name="coordinate 'temperature'")

@@ -16,13 +16,15 @@ from xbp.units import convert_factor, magnitude, split_quantity
 __all__ = ["cut_E", "cut_Q", "rebin"]
 
 _MAX_BINS = 1_000_000
+_ROUNDING = 1e-9
 
 
 def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     """Cut at constant energy: the mean over an interval of E.
 
     m = Σ wᵢ xᵢ / Σ wᵢ with wᵢ the overlap of bin and interval; NaN bins are left out and
-    σ² = Σ wᵢ² σᵢ² / (Σ wᵢ)², the bins being taken as independent.
+    σ² = Σ wᵢ² σᵢ² / (Σ wᵢ)², the bins being taken as independent. Where bins are left out the means along the curve are
+    not of the same part of the interval; ``coverage`` says of which.
 
     Parameters
     ----------
@@ -38,7 +40,8 @@ def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     Returns
     -------
     same type as `data`
-        Without the dimension E, which stays as a scalar coordinate (in a Dataset with its bounds).
+        Without the dimension E, which stays as a scalar coordinate (in a Dataset with its bounds). Where the interval
+        does not hold numbers throughout, a Dataset has ``coverage``, the part of it that does, at every point.
 
     Raises
     ------
@@ -70,7 +73,8 @@ def cut_Q(data: Data, Q: Any, width: Any = None) -> Data:
     Returns
     -------
     same type as `data`
-        Without the dimension Q, which stays as a scalar coordinate (in a Dataset with its bounds).
+        Without the dimension Q, which stays as a scalar coordinate (in a Dataset with its bounds), and with
+        ``coverage`` as from `cut_E`.
 
     Raises
     ------
@@ -113,6 +117,13 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
         arguments={dim: span},
         bounds={dim: xr.Variable((*leftover, "bnds"), np.stack([low, high], axis=-1))},
     )
+    if isinstance(answer, xr.Dataset):
+        answer = answer.drop_vars("coverage", errors="ignore")
+        part = xr.dot(value.variable.notnull().astype(float), weights, dim=dim) / weights.sum(dim)
+        # What dask holds is not computed to be looked at.
+        if part.chunks is not None or float(part.min()) < 1 - _ROUNDING:
+            answer["coverage"] = part.transpose(*order)
+            answer["coverage"].attrs = {"units": "1", "long_name": f"part of the interval of {dim} that holds numbers"}
     return answer
 
 

@@ -37,6 +37,8 @@ def effective_mass(composition: str | Mapping[str, float]) -> xr.DataArray:
     ------
     QuantityError
         If the composition cannot be read, or the table has no cross section of an element.
+    MissingDependencyError
+        Without periodictable, the extra `neutron`.
 
     References
     ----------
@@ -70,7 +72,9 @@ def atoms_of(composition: str | Mapping[str, float]) -> dict[str, tuple[float, f
             reason="it is element symbols, each followed by its number of atoms",
             fix="composition='Zr46Cu46Al8', or {'Zr': 46, 'Cu': 46, 'Al': 8}",
         )
-    periodictable = require("periodictable", "masses and cross sections are looked up in it", "md")
+    periodictable = require(
+        "periodictable", "masses and cross sections are looked up in it", "neutron", "mass='26.98 u' for composition="
+    )
     found = {}
     for symbol, count in numbers.items():
         try:

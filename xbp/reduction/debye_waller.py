@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.errors import RangeError
 from xbp.grid import bin_limits, select_range
+from xbp.reduction.elastic import elastic_line_bins, width_at_half_maximum
 from xbp.signal import Signal, read, result_table
 from xbp.status import NOT_A_DECAY, OK, TOO_FEW
 from xbp.units import format_unit, parse_unit
@@ -20,6 +21,10 @@ __all__ = ["debye_waller"]
 # than counting statistics explain.
 _MIN_EXPLAINED = 0.8
 
+# The resolution does not know Q, and the phonons under the line make it wider by a third (vanadium to 13 1/angstrom);
+# where atoms diffuse or turn it is quasi-elastic, and as much wider as Q is larger or more.
+_MOST_BROADENING = 1.5
+
 # Beyond this the square of a number overflows, and with it every variance.
 _MOST = 1e150
 
@@ -30,8 +35,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     .. math:: \ln S_{el}(Q) = \mathrm{const} - Q^2 u^2, \quad S_{el}(Q) = \int S(Q,E)\,dE
 
     Weighted straight line through ln S_el against Q². This holds for an incoherent scatterer
-    (vanadium, hydrogenous samples); Bragg peaks or a structured S(Q) make it meaningless, and the
-    status says so.
+    (vanadium, hydrogenous samples); Bragg peaks or a structured S(Q) make it meaningless, and so does
+    a quasi-elastic line, as of a liquid, which leaves the window as it widens with Q. The status says so.
 
     Parameters
     ----------
@@ -49,9 +54,11 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         ``u2`` per axis with ``u2_std`` (in the inverse square of the data's Q unit; angstrom² for
         Q in 1/angstrom), over leftover dimensions; ``elastic_intensity`` over Q with its std;
         ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the line explains;
-        ``status``: "ok", "not a Debye-Waller decay" (u2 is NaN) or "too few points". The std is that
-        of counting; where ``chi2_reduced`` is well above 1 the straight line, and not the counting,
-        limits u². The line used is in attrs.
+        ``broadening``, how many times as wide (FWHM) S(E) is in the upper half of these Q as in the lower;
+        ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ² above 2, or the line more
+        than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting; where
+        ``chi2_reduced`` is well above 1 the straight line, and not the counting, limits u². The line used is in
+        attrs.
 
     Raises
     ------
@@ -103,7 +110,18 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         dask_gufunc_kwargs={"output_sizes": {"_out": 5}, "allow_rechunk": True},
     )
     u2, u2_std, chi2, explained, count = (fit.isel(_out=i, drop=True) for i in range(5))
-    decays = (explained >= _MIN_EXPLAINED) | (chi2 < 2)
+    broadening = xr.apply_ufunc(
+        _broadening,
+        value,
+        usable,
+        xr.DataArray(value["E"].values, dims="E"),
+        input_core_dims=[["Q", "E"], ["Q"], ["E"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    decays = ((explained >= _MIN_EXPLAINED) | (chi2 < 2)) & ~(broadening > _MOST_BROADENING)
     ok = decays & (u2 > 0)
     status = xr.full_like(u2, OK, dtype="<U24").where(ok, NOT_A_DECAY).where(count >= 3, TOO_FEW)
     q_units = value["Q"].attrs["units"]
@@ -114,6 +132,7 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         "u2": (u2.where(ok), units, "mean-square displacement per axis"),
         "u2_std": (u2_std.where(ok), units, "standard deviation of u2"),
         "explained": (explained, "1", "part of the variance of ln S_el explained by the line"),
+        "broadening": (broadening, "1", "width of the line in the upper half of Q over that in the lower"),
         "n_points": (count, "1", "number of Q bins used"),
         "elastic_intensity": (intensity, intensity_units, "integrated elastic line"),
         "status": (status, "", "whether u2 can be used"),
@@ -139,28 +158,29 @@ def _elastic_bins(signal: Signal) -> np.ndarray:
     profile = value.where(abs(value) < _MOST).mean([d for d in value.dims if d != "E"]).values
     lower, upper = bin_limits(signal.source, "E")
     at_zero = (lower <= 0) & (upper >= 0)
-    if not at_zero.any() or not np.isfinite(profile).any():
+    found = elastic_line_bins(value["E"].values, profile) if at_zero.any() else None
+    if found is None:
         raise RangeError(
             "the data hold no elastic line",
             reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
-            f"{', and no number is below 1e150' if at_zero.any() else ''}",
+            f"{', and nothing below 1e150 is known at E = 0' if at_zero.any() else ''}",
             fix="pass S(Q,E) with E = 0 in it, or name the line by E_range=",
         )
-    start = int(np.argmax(at_zero))
-    # The measured line may be off zero by a bin: climb to the top first.
-    while start + 1 < profile.size and profile[start + 1] > profile[start]:
-        start += 1
-    while start > 0 and profile[start - 1] > profile[start]:
-        start -= 1
-    above = profile >= profile[start] / 2
-    first = last = start
-    while first > 0 and above[first - 1]:
-        first -= 1
-    while last + 1 < above.size and above[last + 1]:
-        last += 1
-    mask = np.zeros(above.size, dtype=bool)
-    mask[first : last + 1] = True
+    mask = np.zeros(profile.size, dtype=bool)
+    mask[found[1] : found[2] + 1] = True
     return mask
+
+
+def _broadening(S: np.ndarray, usable: np.ndarray, E: np.ndarray) -> float:
+    """Return the width of the line in the upper half of the Q bins that are used over that in the lower."""
+    rows = np.flatnonzero(usable)
+    widths = []
+    for half in (rows[: rows.size // 2], rows[rows.size // 2 :]):
+        known = np.isfinite(S[half])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            profile = np.where(known, S[half], 0.0).sum(axis=0) / known.sum(axis=0)
+        widths.append(width_at_half_maximum(E, profile))
+    return widths[1] / widths[0] if widths[0] > 0 else float("nan")
 
 
 def _fit_line(intensity: np.ndarray, std: np.ndarray, q2: np.ndarray) -> np.ndarray:

@@ -12,10 +12,15 @@ from xbp.conditions import check_statistics, resolve_temperature, temperature_co
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
 from xbp.pint_data import Data
+from xbp.reduction.elastic import elastic_reach
 from xbp.signal import read, result_table
+from xbp.status import NO_DATA, NO_TEMPERATURE, OK
 from xbp.units import convert_factor
 
 __all__ = ["Weights", "detailed_balance", "fold"]
+
+#: Up to this E/k_BT energy gain counts beside loss or in its place: it is a twentieth of it there, then background.
+_INFORMS = 3.0
 
 #: How the two sides are weighted.
 Weights = Literal["variance", "counts"]
@@ -35,8 +40,9 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     data : xarray.DataArray or xarray.Dataset
         S(Q,E) or S(E), quantum, with both signs of E.
     E_range : pair of scalars with units, optional
-        Energies E > 0 to use; by default all that exist on both sides. The elastic line belongs to
-        the resolution, so leave it out.
+        Energies E > 0 to use; by default all that exist on both sides beyond the elastic line, which belongs to the
+        resolution: from two widths (FWHM) of it on, or from its mask. Where nothing is left there, as of a spectrum
+        without a line, from 0.
     Q_range : pair of scalars with units, optional
         Momentum transfers to average over.
 
@@ -45,8 +51,9 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     xarray.Dataset
         ``ratio`` S(−E)/S(E) over E with ``ratio_std``; ``temperature_at_E``, what each energy alone
         implies (K, NaN where gain exceeds loss); ``implied_temperature`` with its ``_std`` (K), that
-        of counting; ``chi2_reduced``. Over any leftover dimensions. Data that are spoiled, by a
-        background say, show it by a χ² far above one and a ``temperature_at_E`` that runs with E.
+        of counting; ``chi2_reduced``; ``status``: "ok", "no temperature" (gain exceeds loss) or "no data", where
+        the temperature is NaN. Over any leftover dimensions. Data that are spoiled, by a background say, show it by a
+        χ² far above one and a ``temperature_at_E`` that runs with E. The range that was used is in attrs.
 
     Raises
     ------
@@ -81,6 +88,10 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     lower, upper = bin_limits(signal.source, "E")
     # The side of energy loss; the bin that straddles zero is the elastic line.
     chosen = in_range & (lower >= 0) & (E[0] <= -E) & (E[-1] >= E)
+    if E_range is None:
+        profile = value.mean([d for d in value.dims if d != "E"]).values
+        outside = chosen & (lower >= elastic_reach(E, profile)) & np.isfinite(profile)
+        chosen = outside if outside.any() else chosen
     if not chosen.any():
         raise RangeError(
             f"no energy of {E_range!r} has its counterpart at -E",
@@ -119,12 +130,15 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     with np.errstate(divide="ignore", invalid="ignore"):
         implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0)
         at_E = (-E_mev / log_ratio / constants.BOLTZMANN_MEV).where(usable & (log_ratio < 0))
+    status = xr.full_like(implied, OK, dtype="<U14").where(beta > 0, NO_TEMPERATURE).where(count > 0, NO_DATA)
+    used = f"{lower[chosen][0]:.10g} to {upper[chosen][-1]:.10g} {units}"
     variables = {
         "ratio": (ratio, "1", "S(-E)/S(E)"),
         "temperature_at_E": (at_E, "K", "temperature implied at each E"),
         "implied_temperature": (implied, "K", "temperature implied by detailed balance"),
         "implied_temperature_std": (implied * beta_std / beta, "K", "standard deviation"),
         "n_points": (count, "1", "number of energies used"),
+        "status": (status, "", "whether there is a temperature"),
     }
     if std is not None:
         variables["ratio_std"] = (ratio * log_var**0.5, "1", "standard deviation of the ratio")
@@ -134,7 +148,8 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         variables,
         quantity="detailed_balance",
         operation="detailed_balance",
-        arguments={"E_range": E_range, "Q_range": Q_range},
+        arguments={"E_range": used, "Q_range": Q_range},
+        attrs={"E_range": used},
     )
     return answer
 
@@ -144,9 +159,13 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
 
     .. math:: \bar S(E) = \frac{w_+ S(E) + w_-\,e^{x}S(-E)}{w_+ + w_-},\quad x = E/k_BT
 
-    Where one side was not measured, or is masked, the other is taken alone; where neither was the answer is NaN. Where
-    the grid is not symmetric, exp(−x/2) S, which is even, is interpolated linearly onto −E. Classical data are even in
-    E and x is 0.
+    Where energy gain was not measured, or is masked, loss is taken alone. Where loss was not, gain is, up to
+    E = 3 k_BT; beyond the answer is NaN, for e^x would make more than twentyfold of any background. Where the two sides
+    disagree the answer has a step where one of them ends; ``fold_chi2`` tells. Where the grid is not symmetric,
+    exp(−x/2) S, which is even, is interpolated linearly onto −E. Classical data are even in E and x is 0.
+
+    No counts are data: a bin with S = 0 and σ = 0 is taken as what was counted there, weighted as "counts" for want of
+    a σ. Only a side of a spectrum that holds nothing else, as of a detector that was off, is taken as not measured.
 
     Parameters
     ----------
@@ -157,13 +176,15 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
     weights : {"variance", "counts"}
         "variance": w = 1/σ² of each side, the best where σ does not come from the very counts (with σ = √N the smaller
         number weighs more, and the mean is low by one count or so). "counts": w₊ = 1, w₋ = e^(−x), which adds up the
-        counts of both sides; without bias, and the best where they were counted alike. Data without standard deviation
-        are folded so.
+        counts of both sides; without bias, and the best where they were counted alike. Beyond 3 k_BT w₋ = 0: what is
+        counted in energy gain there is background. Data without standard deviation are folded so.
 
     Returns
     -------
     same type as `data`
-        S over E ≥ 0; a Dataset with its std, the sides taken as independent.
+        S over E ≥ 0; a Dataset with its std, the sides taken as independent, and, over leftover dimensions,
+        ``fold_chi2``: the mean of (S(E) − e^x S(−E))² over its variance, over the bins where both are known beyond the
+        elastic line (two FWHM; all bins where nothing is left there). About 1 where the sides agree.
 
     Raises
     ------
@@ -221,12 +242,22 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
     use_loss, use_gain = loss.notnull(), gain.notnull() & xr.Variable("E", own != 0)
     w_loss: Any = xr.ones_like(half)
     w_gain: Any = half**2
-    if loss_std is not None and weights == "variance":
+    informs = x.isel(E=kept) <= _INFORMS
+    agreement, both = None, use_loss & False
+    if loss_std is not None:
+        no_loss, no_gain = (loss == 0) & (loss_std == 0), (gain == 0) & (gain_std == 0)
+        # A side without a single count is that of a detector that was off.
+        use_loss = use_loss & ~(no_loss | ~use_loss).all("E")
+        use_gain = use_gain & ~(no_gain | ~use_gain).all("E")
         sure_loss, sure_gain = use_loss & (loss_std > 0), use_gain & (gain_std > 0)
-        # A number without an error, as of a detector that was off, gives way to one that has one.
-        use_loss, use_gain = use_loss & (sure_loss | ~sure_gain), use_gain & (sure_gain | ~sure_loss)
         both = sure_loss & sure_gain
-        w_loss, w_gain = (gain_std**2).where(both, w_loss), (loss_std**2).where(both, w_gain)
+        agreement = _agreement(value, own, loss - gain, (loss_std**2 + gain_std**2).where(both), loss / half)
+        if weights == "variance":
+            # A number without an error gives way to one that has one; no counts are no such number.
+            use_loss = use_loss & (sure_loss | no_loss | ~(sure_gain & informs))
+            use_gain = use_gain & (sure_gain | no_gain | ~sure_loss)
+            w_loss, w_gain = (gain_std**2).where(both, w_loss), (loss_std**2).where(both, w_gain)
+    use_gain = use_gain & (informs | (both & (weights == "variance")))
     w_loss, w_gain = w_loss * use_loss, w_gain * use_gain
     total = w_loss + w_gain
     back = 1 / (total.where(use_loss | use_gain) * half)
@@ -244,4 +275,37 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
         arguments={"T": T, "weights": weights},
         bounds={"E": xr.Variable(("E", "bnds"), np.stack([lower[kept], upper[kept]], axis=-1))},
     )
+    if agreement is not None and isinstance(answer, xr.Dataset):
+        answer["fold_chi2"] = agreement
+    return answer
+
+
+def _agreement(
+    value: xr.DataArray, E: np.ndarray, difference: xr.Variable, variance: xr.Variable, spectrum: xr.Variable
+) -> xr.Variable:
+    """Return χ² per bin of the two sides being one, beyond the elastic line of the spectrum."""
+    core = [dim for dim in ("Q", "E") if dim in value.dims]
+
+    def chi2(difference: np.ndarray, variance: np.ndarray, spectrum: np.ndarray) -> float:
+        rows = spectrum.reshape(-1, E.size)
+        known = np.isfinite(rows)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            profile = np.where(known, rows, 0.0).sum(axis=0) / known.sum(axis=0)
+            squares = difference**2 / variance
+        beyond = squares[..., elastic_reach(E, profile) <= E]
+        chosen = beyond if np.isfinite(beyond).any() else squares
+        return float(chosen[np.isfinite(chosen)].mean()) if np.isfinite(chosen).any() else float("nan")
+
+    answer: xr.Variable = xr.apply_ufunc(
+        chi2,
+        difference,
+        variance,
+        spectrum,
+        input_core_dims=[core] * 3,
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    answer.attrs = {"units": "1", "long_name": "reduced chi-squared of the two sides of E being one"}
     return answer

@@ -1,4 +1,4 @@
-"""The elastic line: masked by the resolution, never filled in."""
+"""The elastic line: how far it reaches, and masked by the resolution, never filled in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from xbp.schema import require_same_grid
 from xbp.signal import read
 from xbp.units import convert_factor, magnitude, split_quantity
 
-__all__ = ["mask_elastic"]
+__all__ = ["elastic_line_bins", "elastic_reach", "mask_elastic", "width_at_half_maximum"]
+
+#: How many widths (FWHM) from its centre an elastic line is taken to end.
+REACH = 2.0
 
 
 def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
@@ -114,3 +117,86 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
         },
     )  # fmt: skip
     return answer
+
+
+def elastic_line_bins(E: np.ndarray, profile: np.ndarray) -> tuple[int, int, int] | None:
+    """Find the top of the line that stands at E = 0 or a little off it, and the bins above half its height.
+
+    Parameters
+    ----------
+    E, profile : numpy.ndarray, shape (n,)
+        Ascending energies, and the intensity there; NaN where there is none.
+
+    Returns
+    -------
+    top, first, last : int, or None
+        None where nothing is known at E = 0, or the data do not reach it.
+
+    Examples
+    --------
+    >>> elastic_line_bins(np.arange(-3.0, 4.0), np.array([0.1, 0.2, 0.9, 1.5, 2.0, 1.1, 0.3]))
+    (4, 3, 5)
+    """
+    top = int(np.argmin(np.abs(E)))
+    step = E[min(top + 1, E.size - 1)] - E[max(top - 1, 0)]
+    if not np.isfinite(profile[top]) or abs(E[top]) > step:
+        return None
+    # The measured line may be off zero by a bin: climb to the top first.
+    while top + 1 < E.size and profile[top + 1] > profile[top]:
+        top += 1
+    while top > 0 and profile[top - 1] > profile[top]:
+        top -= 1
+    above = profile >= profile[top] / 2
+    first = last = top
+    while first > 0 and above[first - 1]:
+        first -= 1
+    while last + 1 < E.size and above[last + 1]:
+        last += 1
+    return top, first, last
+
+
+def width_at_half_maximum(E: np.ndarray, profile: np.ndarray) -> float:
+    """Return the full width of the line about E = 0 between its interpolated half heights.
+
+    Where the data end before, it is the width up to their end; NaN where there is no line.
+
+    Examples
+    --------
+    >>> E = np.arange(-3.0, 3.1, 0.25)
+    >>> round(width_at_half_maximum(E, np.maximum(1 - abs(E) / 2, 0)), 6)
+    2.0
+    """
+    found = elastic_line_bins(E, profile)
+    if found is None or not profile[found[0]] > 0:
+        return float("nan")
+    half = profile[found[0]] / 2
+
+    def crossing(inside: int, outside: int) -> float:
+        if not 0 <= outside < E.size or not np.isfinite(profile[outside]):
+            return float(E[inside])
+        t = (profile[inside] - half) / (profile[inside] - profile[outside])
+        return float(E[inside] + t * (E[outside] - E[inside]))
+
+    _, first, last = found
+    return crossing(last, last + 1) - crossing(first, first - 1)
+
+
+def elastic_reach(E: np.ndarray, profile: np.ndarray) -> float:
+    """Return the energy beyond which, on both sides, the elastic line is over: `REACH` widths from its centre.
+
+    0 where there is none, as where it was masked. Of data that begin at E = 0 half the line is seen, and the other half
+    is taken alike.
+
+    Examples
+    --------
+    >>> E = np.arange(-3.0, 3.1, 0.25)
+    >>> round(elastic_reach(E, np.maximum(1 - abs(E) / 0.5, 0)), 6)
+    1.0
+    """
+    found = elastic_line_bins(E, profile)
+    if found is None:
+        return 0.0
+    width, centre = width_at_half_maximum(E, profile), float(E[found[0]])
+    if E[0] >= 0:
+        width *= 2
+    return abs(centre) + REACH * width if np.isfinite(width) else 0.0

@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.errors import QuantityError
 from xbp.schema import CONVENTIONS, SCHEMA_VERSION
-from xbp.signal import extend_history
+from xbp.signal import extend_history, is_computed, read
 from xbp.status import OK, UNPHYSICAL
 from xbp.study.leaf import Leaf, leaves_of
 from xbp.units import convert_factor
@@ -48,16 +48,17 @@ def compare(
     -------
     xarray.Dataset
         Over ``leaf``: ``energy`` in meV; ``energy_std`` = √(b² statistical² + systematic²), with ``statistical_std`` of
-        the fit, ``systematic_std``, and b² the fit's reduced chi-squared where that is above 1 (Birge's ratio: the
-        shape misses the data by more than counting explains, and so may the energy); ``status`` of the peak,
-        ``energy`` being NaN wherever it is not "ok" ("box phonon" for one); ``kind`` of the leaf; ``method``; ``E_low``
-        and ``E_high`` of the range fitted, or ``temperature_low`` and ``temperature_high``; ``chi2_reduced`` and
-        ``relative_residual`` of the fit; ``box_phonon``, the first phonon of a simulated box; of a heat capacity both
-        its energies, ``dos_peak`` and ``einstein_energy``, with stds; ``compared``, 1 for the leaves with an energy
-        that the rest is of.
+        the fit (NaN of a model, in which nothing was measured), ``systematic_std``, and b² the fit's reduced
+        chi-squared where that is above 1 (Birge's ratio: the shape misses the data by more than counting explains, and
+        so may the energy); ``status`` of the peak, ``energy`` being NaN wherever it is not "ok" ("box phonon" for one);
+        ``kind`` of the leaf; ``method``; ``E_low`` and ``E_high`` of the range fitted, or ``temperature_low`` and
+        ``temperature_high``; ``chi2_reduced`` and ``relative_residual`` of the fit; ``box_phonon``, the first phonon of
+        a simulated box; of a heat capacity both its energies, ``dos_peak`` and ``einstein_energy``, with stds;
+        ``compared``, 1 for the leaves with an energy that the rest is of.
         In all: ``n_energies`` compared; ``spread`` = E_max − E_min; ``discrepancy`` with its std; ``mean_energy``
-        (weighted) with its std; ``chi2``, ``degrees_of_freedom`` and ``p_value`` of "all one energy", from the
-        leaves with an error (NaN where these are fewer than two).
+        (weighted) with its std, times √(χ²/ν) where that is above 1, as the Particle Data Group has it; ``chi2``,
+        ``degrees_of_freedom`` and ``p_value`` of "all one energy", from the leaves with an error (NaN where these are
+        fewer than two).
 
     Raises
     ------
@@ -176,6 +177,8 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
     energy, statistical = mev(key), mev(f"{key}_std")
     if status != OK or not np.isfinite(energy):
         energy, statistical = np.nan, np.nan
+    if spectrum is not None and is_computed(read(spectrum, "reduced_dos").value):
+        statistical = np.nan  # nothing was measured: how far a shape misses a formula is no error of an energy
     systematic = float(leaf.option("systematic") or 0.0)
     chi2 = float(table["chi2_reduced"]) if "chi2_reduced" in table else np.nan
     birge = np.sqrt(chi2) if chi2 > 1 else 1.0
@@ -222,5 +225,6 @@ def _together(energy: np.ndarray, std: np.ndarray) -> dict[str, Any]:
         out["mean_energy"], out["mean_energy_std"] = (weight @ energy) / weight.sum(), 1 / np.sqrt(weight.sum())
     if energy.size >= 2:
         out["chi2"] = float((weight * (energy - out["mean_energy"]) ** 2).sum())
+        out["mean_energy_std"] *= np.sqrt(max(out["chi2"] / out["degrees_of_freedom"], 1.0))
         out["p_value"] = float(scipy.special.chdtrc(energy.size - 1, out["chi2"]))
     return out

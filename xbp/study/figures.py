@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from xbp.describe.results import UNLIKELY
 from xbp.errors import QuantityError
 from xbp.peaks.fitted_dos import fitted_dos
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
-from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, in_powers, label, mark_box_phonon, power_of, pyplot, signal_label
+from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, label, pyplot
+from xbp.plot.signals import up_to
 from xbp.reduction import to_bqe
 from xbp.signal import read
 from xbp.status import OK
@@ -141,8 +143,6 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
         ax.set(xlabel=label("$E$", "meV"), title="")
     else:
         draw_peak(curve, leaf.peak(curve), ax)
-        if not np.isfinite(row.energy):
-            mark_box_phonon(ax.axvline, value)
     at = float(row.energy)
     top = _REACH * at if np.isfinite(at) else min(float(value.E[-1]), _WITHOUT)
     bottom = _FROM * at if np.isfinite(at) else 0.0
@@ -154,10 +154,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
         high = max(high, level)
     ax.set_xlim(0, top)
     if np.isfinite(high) and high > 0:
-        ax.set_ylim(0, 1.25 * high)
-        power = power_of(high)
-        ax.yaxis.set_major_formatter(in_powers(power))
-        ax.set_ylabel(signal_label(value, power))
+        up_to(ax, value.where((value.E > 0) & (top >= value.E)), 1.25 * high)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize="x-small")
     said = ax.get_title()
@@ -188,19 +185,19 @@ def _energies(ax: Axes, table: xr.Dataset) -> None:
             ax.text(0.5, place, str(row.status.values), transform=ax.get_yaxis_transform(), ha="center", va="center",
                     color=GREY, bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip
     mean, std = float(table.mean_energy), float(table.mean_energy_std)
-    if np.isfinite(mean) and int(table.n_energies) > 1:
+    if float(table.p_value) < UNLIKELY:
+        ax.set_title(f"not one energy: p = {float(table.p_value):.1g}", fontsize="small")
+    elif np.isfinite(mean) and int(table.n_energies) > 1:
         ax.axvspan(mean - std, mean + std, color=ORANGE, alpha=0.2, lw=0)
         ax.axvline(mean, color=ORANGE, lw=1)
         left_out = int((table.energy.notnull() & (table.compared == 0)).sum())
         said = f"\nof {int(table.n_energies)}, without the grey ones" if left_out else ""
         ax.set_title(f"mean {with_error(mean, std)} meV{said}", fontsize="small")
-    if (table.energy_std > 1.01 * table.statistical_std).any():
-        # So they are larger than those above the curves.
-        ax.text(0.98, 0.02, "errors with misfit and systematic", transform=ax.transAxes, fontsize="xx-small",
-                color=GREY, ha="right", va="bottom")  # fmt: skip
+    # They may be larger than those above the curves.
+    note = "errors with misfit and systematic" if (table.energy_std > 1.01 * table.statistical_std).any() else ""
     ax.set_yticks(places, [_plain(name) for name in table.leaf.values.tolist()])
     ax.set_ylim(-0.7, places.max() + 0.7)
-    ax.set_xlabel(label(r"$E_\mathrm{BP}$", "meV"))
+    ax.set_xlabel("\n".join(filter(None, (label(r"$E_\mathrm{BP}$", "meV"), note))))
 
 
 def _reduced(ax: Axes, curves: dict[str, xr.Dataset], table: xr.Dataset) -> None:

@@ -11,10 +11,13 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from xbp.describe.results import UNLIKELY, is_poor
 from xbp.io.publish import new_file
 from xbp.plot.axes import pyplot
+from xbp.schema import QUANTITIES
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.figures import plot
 from xbp.study.leaf import Leaf, leaves_of
@@ -30,6 +33,8 @@ th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0; text-
 .said td { overflow-wrap: anywhere; } .said td:first-child, .said td:last-child { white-space: nowrap; }
 summary { cursor: pointer; }
 """
+#: What a leaf is, where it is no signal.
+_KINDS = {"fit_heat_capacity": "C_p(T), fitted", "boson_peak": "peak, fitted before", "stated": "stated energy"}
 # Nothing is fetched and nothing runs, whatever a file from elsewhere holds.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -126,8 +131,8 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "said"
 
 
 def _comparison(table: xr.Dataset) -> str:
-    head = ["leaf", "E<sub>BP</sub> (meV)", "status", "what it is", "fitted", "range", "χ²/ν", "rms residual (%)",
-            "box phonon (meV)", "compared"]  # fmt: skip
+    head = ["leaf", "E<sub>BP</sub> (meV)", "systematic (meV)", "status", "what it is", "fitted", "range", "χ²/ν",
+            "rms residual (%)", "box phonon (meV)", "compared"]  # fmt: skip
     rows = []
     for name in table.leaf.values.tolist():
         row = table.sel(leaf=name)
@@ -139,15 +144,21 @@ def _comparison(table: xr.Dataset) -> str:
                 f"<br>k<sub>B</sub>θ<sub>E</sub>: {_number(row.einstein_energy, row.einstein_energy_std)}"
             )
         left = f"{100 * float(row.relative_residual):.2g}" if row.relative_residual > 0 else "–"
-        what = str(row.kind.values).replace("_", " ")
+        if is_poor(row):
+            left += " (poor)"
+        kind = str(row.kind.values)
+        what = _KINDS.get(kind) or QUANTITIES[kind].label
         rows.append(
             [
-                _text(name), energies, _text(row.status.values), _text(what), _text(row.method.values), reach,
+                _text(name), energies, _number(row.systematic_std or np.nan), _text(row.status.values), _text(what),
+                _text(row.method.values), reach,
                 _number(row.chi2_reduced), left, _number(row.box_phonon),
                 "yes" if int(row.compared) else "no",
             ]
         )  # fmt: skip
-    return _rows(head, rows, "numbers")
+    about = "<p>An error of E<sub>BP</sub> is √(b² statistical² + systematic²), b² being χ²/ν of the fit where that is "
+    about += "above 1; a model has no statistical error. (poor): the curve fitted has not the shape of the data.</p>"
+    return _rows(head, rows, "numbers") + about
 
 
 def _range(row: xr.Dataset, dim: str, units: str) -> str:
@@ -164,6 +175,8 @@ def _totals(table: xr.Dataset) -> str:
         ["χ² of “all one energy”", f"{_number(table.chi2)} with {int(table.degrees_of_freedom)} degrees of freedom"],
         ["probability of a larger χ²", _number(table.p_value)],
     ]
+    if float(table.p_value) < UNLIKELY:
+        rows.append(["beware", "these are not one energy within their errors, and the mean is none of them"])
     return _rows(["in all", ""], rows)
 
 

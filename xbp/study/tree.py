@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.describe import describe_tree
 from xbp.errors import FileFormatError, QuantityError, RangeError, XbpError
 from xbp.grid import interval
 from xbp.io.netcdf import open_tree, tree_to_netcdf
@@ -28,7 +29,7 @@ _LONGEST_NAME = 60
 __all__ = ["new_study", "open_study", "stated_energy", "summary", "to_netcdf"]
 
 
-def stated_energy(energy: Any, std: Any = None, *, reference: str) -> xr.Dataset:
+def stated_energy(energy: Any, std: Any = None, *, reference: str | None = None) -> xr.Dataset:
     """Return a boson-peak energy from the literature, as a leaf of a study.
 
     Parameters
@@ -38,7 +39,7 @@ def stated_energy(energy: Any, std: Any = None, *, reference: str) -> xr.Dataset
     std : scalar with units, optional
         Its standard deviation (bare: meV); without one it takes no part in χ².
     reference : str
-        Where it is stated.
+        Where it is stated, such as a DOI; of an energy of your own, what it was measured with.
 
     Returns
     -------
@@ -65,7 +66,9 @@ def stated_energy(energy: Any, std: Any = None, *, reference: str) -> xr.Dataset
         )
     if not isinstance(reference, str) or not reference.strip():
         raise QuantityError(
-            f"reference={reference!r}", reason="a number from elsewhere names its source", fix="reference='doi:...'"
+            f"reference={reference!r}",
+            reason="a number that comes without its data names its source",
+            fix="reference='doi:...', or reference='this work, IN5, 2024'",
         )
     said = {"energy": energy, "std": std, "reference": reference}
     return xr.Dataset(
@@ -321,14 +324,16 @@ def summary(study: xr.DataTree) -> str:
     Examples
     --------
     >>> print(summary(new_study({"ins": stated_energy("5.5 meV", reference="doi:...")})))
-    study: 1 leaves
+    study: 1 leaf
       ins: stated
       next: .bp.compare() .bp.plot() .bp.report() .bp.to_netcdf()
     """
+    if quantity_name(study) != "study" and (study.children or study.data_vars):
+        return describe_tree(study)
     try:
         leaves = leaves_of(study)
     except XbpError as error:
         return f"no study: {error.summary}\n  {error.fix}"
-    title = study.attrs.get("title", f"{len(leaves)} leaves")
+    title = study.attrs.get("title", f"{len(leaves)} {'leaf' if len(leaves) == 1 else 'leaves'}")
     lines = [f"  {leaf.name}: {leaf.kind.replace('_', ' ')}" for leaf in leaves]
     return "\n".join([f"study: {title}", *lines, "  next: .bp.compare() .bp.plot() .bp.report() .bp.to_netcdf()"])
