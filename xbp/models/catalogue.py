@@ -143,8 +143,8 @@ def _guess_elasticity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 #: No parameter is larger, and its powers would be no numbers.
 LARGEST: Final = 1e60
-#: Units of what the values of a spectrum are in powers of, and those of a heat capacity.
-_SCALES = ("meV", "THz", "s", "1/cm", "angstrom", "barn", "radian", "steradian", "mol", "K", "1")
+#: Units of what the values of a spectrum are in powers of.
+_SCALES = ("meV", "THz", "s", "1/cm", "angstrom", "barn", "radian", "steradian", "mol")
 
 _ROWS = (
     NamedModel(
@@ -297,7 +297,8 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     axis, x_units = given_axis(x, dim)
     along_E = swap_unit(quantity.units, "meV", x_units)[0] if quantity.is_density else quantity.units
     y_units = units or row.y_units or ("1" if row.quantity == "reduced_dos" else along_E)
-    _require_scale(y_units)
+    if row.y_units is None:
+        _require_scale(y_units)
     own_x = row.x_units or x_units
     own_y = row.y_units or y_units
     own = parameter_units(row, own_x, own_y)
