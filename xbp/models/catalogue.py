@@ -118,14 +118,17 @@ def _guess_oscillator(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 
 def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    energy, _, width = _top(x, y / np.where(x > 0, x, np.inf) ** 2)
-    area = float(np.trapezoid(y, x))
     # Debye phonons end where g falls the most from three points to the next three.
-    fall = np.convolve(y, [-1, -1, -1, 1, 1, 1], mode="valid") if y.size >= 6 else np.zeros(1)
+    fall = np.convolve(y, [1, 1, 1, -1, -1, -1], mode="valid") if y.size >= 6 else np.zeros(1)
     edge = float(x[min(int(np.argmin(fall)) + 3, x.size - 1)])
+    below = (x > 0) & (x < edge)
+    upper = below & (x > 0.6 * edge)
+    level = float(np.median(y[upper] / x[upper] ** 2)) if upper.any() else float(np.median(y)) / edge**2
+    rest = np.convolve(np.where(below, y - level * x**2, 0.0), np.ones(3) / 3, mode="same")
+    energy, height, width = _top(x, rest)
     return {
-        "n_D": 0.7 * area, "energy_D": edge, "n_E": 0.3 * area, "energy_E": max(energy, x[-1] / 20),
-        "sigma_E": width / 3,
+        "n_D": level * edge**3 / 3, "energy_D": edge, "n_E": height * width, "energy_E": max(energy, x[-1] / 20),
+        "sigma_E": width / 2.4,
     }  # fmt: skip
 
 
