@@ -345,3 +345,10 @@ def test_columns_in_other_units_and_energies_that_are_none() -> None:
         fit.assign(theta_E=fit.theta_E.assign_attrs(units="meV")).bp.fitted_dos(E)
     with pytest.raises(CoordinateError):
         fit.bp.fitted_dos(np.ma.masked_greater(E, 10))
+
+
+@pytest.mark.parametrize(("theta", "sigma"), [(72, 22), (72, 28), (100, 35)])
+def test_the_start_is_not_the_mirror_image(theta: float, sigma: float) -> None:
+    """Einstein modes at 200 K beyond Debye phonons up to 100 K describe much the same."""
+    C = xbp.models.evaluate("debye_einstein", T, **(TRUE | {"theta_E": theta, "sigma_E": sigma}))
+    assert float(C.bp.fit_heat_capacity().theta_E) == pytest.approx(theta, rel=1e-3)

@@ -32,6 +32,8 @@ __all__ = [
 #: θ_E/T where C_E/T³ is largest: the root of x = 5 tanh(x/2).
 EINSTEIN_MAXIMUM = 4.928119358
 
+# By so much better must a start be whose Einstein modes lie beyond the Debye phonons.
+_MIRRORED = 10.0
 _REACH = 8.0  # standard deviations of a Gaussian beyond which it holds nothing in double precision
 # Numbers of nodes of Gauss and Legendre's rule.
 _NODES, _MORE_NODES, _FEW_NODES = 64, 96, 4
@@ -324,9 +326,9 @@ def start_of_fit(
         return {name: 1.0 for name in ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E") if name not in known}
     top = EINSTEIN_MAXIMUM * float(T[np.argmax(C / T**3)])
     grids = {
-        "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 40),
-        "theta_E": np.unique(np.concatenate([np.geomspace(25.0, 200.0, 10), [np.clip(top, 10.0, 400.0)]])),
-        "sigma_E": np.array([0.1, 0.25, 0.5]),
+        "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 60),
+        "theta_E": np.unique(np.concatenate([np.geomspace(25.0, 200.0, 16), [np.clip(top, 10.0, 400.0)]])),
+        "sigma_E": np.array([0.1, 0.2, 0.3, 0.4, 0.5]),
     }
 
     def candidates(name: str, scale: float = 1.0) -> np.ndarray:
@@ -348,6 +350,9 @@ def start_of_fit(
                     amounts, misfit = scipy.optimize.nnls(
                         np.stack([shapes[name] / C for name in linear], axis=1), rest / C
                     )
+                # Einstein modes beyond the end of Debye's describe much the same, and are no boson peak.
+                if theta_d <= theta:
+                    misfit *= _MIRRORED
                 if misfit < least:
                     least = misfit
                     best = {"theta_D": theta_d, "theta_E": theta, "sigma_E": sigma}
