@@ -50,6 +50,8 @@ class NamedModel:
         (x, y) → parameters to start a fit from.
     below : dict of str to float
         Upper limits of parameters.
+    edge : str or None
+        The parameter at whose x the function has a step.
     """
 
     name: str
@@ -61,6 +63,7 @@ class NamedModel:
     x_units: str | None = None
     y_units: str | None = None
     below: dict[str, float] = field(default_factory=dict)
+    edge: str | None = None
 
 
 def lognormal_scattering(E: np.ndarray, energy: float, height: float, sigma: float, T: float) -> np.ndarray:
@@ -113,8 +116,11 @@ def _guess_oscillator(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     energy, _, width = _top(x, y / np.where(x > 0, x, np.inf) ** 2)
     area = float(np.trapezoid(y, x))
+    # Debye phonons end where g falls the most from three points to the next three.
+    fall = np.convolve(y, [-1, -1, -1, 1, 1, 1], mode="valid") if y.size >= 6 else np.zeros(1)
+    edge = float(x[min(int(np.argmin(fall)) + 3, x.size - 1)])
     return {
-        "n_D": 0.7 * area, "energy_D": 0.8 * float(x[-1]), "n_E": 0.3 * area, "energy_E": max(energy, x[-1] / 20),
+        "n_D": 0.7 * area, "energy_D": edge, "n_E": 0.3 * area, "energy_E": max(energy, x[-1] / 20),
         "sigma_E": width / 3,
     }  # fmt: skip
 
@@ -155,7 +161,7 @@ _ROWS = (
     NamedModel(
         "debye_gaussian_dos", debye_gaussian_dos, "vibrational_dos",
         {"n_D": "x*y", "energy_D": "x", "n_E": "x*y", "energy_E": "x", "sigma_E": "x"},
-        ("energy_D", "energy_E", "sigma_E"), _guess_dos,
+        ("energy_D", "energy_E", "sigma_E"), _guess_dos, edge="energy_D",
     ),
     NamedModel(
         "soft_potential_dos", soft_potential_dos, "vibrational_dos", {"slope": "y/x", "energy_b": "x"}, ("energy_b",),

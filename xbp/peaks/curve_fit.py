@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError, RangeError, XbpError
+from xbp.errors import QuantityError, RangeError
 from xbp.grid import select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
-from xbp.peaks.parameters import (
-    Choices,
-    choices,
-    lmfit_parameters,
-    parameters_of,
-    require_columns,
-    require_within,
-)
-from xbp.peaks.search import WEIGHABLE
+from xbp.peaks.fitted import fit_everywhere
+from xbp.peaks.one_fit import Guess, call
+from xbp.peaks.parameters import Choices, choices, parameters_of, require_columns, require_within
 from xbp.signal import read, result_table
-from xbp.status import AT_BOUND, FAILED, NO_DATA, OK, STATUSES, TOO_FEW, UNDETERMINED
 from xbp.units import convert_factor
 
 if TYPE_CHECKING:
@@ -32,66 +23,7 @@ if TYPE_CHECKING:
 else:
     lmfit = lazy_loader.load("lmfit")
 
-__all__ = ["Fitted", "fit", "fit_everywhere"]
-
-# A fit that finds its minimum has found it by then.
-_MAX_CALLS = 5000
-# A parameter this close to a limit, relative to where it started, is at it: its error means nothing.
-_AT_LIMIT = 1e-5
-# An error this many times the parameter and its start says that the data do not depend on it: the fit went astray.
-_ASTRAY = 1e3
-# Above this correlation two parameters are one.
-_ONE_SUM = 1 - 1e-10
-
-# Place of the limiting parameter (-1: none), reduced χ², relative residual, lowest and highest x, number of points:
-# what `Fitted` holds beside the parameters.
-_OTHERS = 6
-
-Guess = Callable[[np.ndarray, np.ndarray], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Parameters (…, parameter), their stds, correlations (…, parameter, parameter), and the rest over (…)."""
-
-    values: xr.DataArray
-    stds: xr.DataArray
-    correlation: xr.DataArray
-    limiting: xr.DataArray
-    chi2_reduced: xr.DataArray
-    relative_residual: xr.DataArray
-    low: xr.DataArray
-    high: xr.DataArray
-    n_points: xr.DataArray
-    status: xr.DataArray
-
-    def columns(
-        self, names: list[str], units: Mapping[str, str], x: tuple[str, str], known: bool
-    ) -> dict[str, tuple[Any, str, str]]:
-        """Return the columns of a table of results; `x` is the dimension fitted along and its units."""
-        table: dict[str, tuple[Any, str, str]] = {}
-        for i, name in enumerate(names):
-            for suffix, array in (("", self.values), ("_std", self.stds)):
-                label = f"standard deviation of {name}" if suffix else f"parameter {name}"
-                table[f"{name}{suffix}"] = (array.isel(parameter=i, drop=True), units.get(name, ""), label)
-        labels = {"parameter": names, "other_parameter": names}
-        table["correlation"] = (self.correlation.assign_coords(labels), "1", "correlation of the parameters")
-        if known:
-            # Without known errors χ² has no scale to be judged by.
-            table["chi2_reduced"] = (self.chi2_reduced, "1", "reduced chi-squared of the fit")
-        table["relative_residual"] = (self.relative_residual, "1", "rms residual of the fit over the data")
-        table[f"{x[0]}_low"] = (self.low, x[1], f"lowest {x[0]} fitted")
-        table[f"{x[0]}_high"] = (self.high, x[1], f"highest {x[0]} fitted")
-        table["n_points"] = (self.n_points, "1", "number of points fitted")
-        table["status"] = (self.status, "", "whether the fit can be used")
-        limiting = xr.apply_ufunc(
-            lambda places: np.array([*names, ""])[places.astype(int)],
-            self.limiting,
-            dask="parallelized",
-            output_dtypes=[f"<U{max(map(len, names))}"],
-        )
-        table["limiting_parameter"] = (limiting, "", "parameter at its bound, or undetermined")
-        return table
+__all__ = ["fit"]
 
 
 def fit(
@@ -200,6 +132,7 @@ def fit(
         worker,
         chosen,
         guess=guess,
+        edge=None if row is None else row.edge,
     )
     answer: xr.Dataset = result_table(
         signal,
@@ -246,7 +179,7 @@ def _require_curve(worker: Any, x: np.ndarray, start: Mapping[str, float]) -> No
     parameters = worker.make_params(**{name: float(value) for name, value in start.items()})
     try:
         with np.errstate(all="ignore"):
-            y = np.asarray(worker.eval(parameters, **dict.fromkeys(worker.independent_vars, x)))
+            y = call(worker, parameters, x)
         if y.dtype.kind not in "fiu" or y.shape not in ((), x.shape):
             raise TypeError(f"it returns {y.dtype} of the shape {y.shape} for {x.size} points")
     except Exception as error:  # of a function that is not ours
@@ -271,142 +204,3 @@ def _guess_of(model: Any, worker: Any, names: list[str], chosen: Choices) -> Gue
             fix=f"start={{'{missing[0]}': 1.0}}",
         )
     return lambda x, y: defaults
-
-
-def fit_everywhere(
-    value: xr.DataArray,
-    std: xr.DataArray | None,
-    dim: str,
-    x: np.ndarray,
-    model: Any,
-    chosen: Choices,
-    *,
-    guess: Guess,
-    relative: bool = False,
-) -> Fitted:
-    """Fit an lmfit Model along one dimension of plain data, for every combination of the others.
-
-    Parameters
-    ----------
-    value, std : xarray.DataArray
-        Data, and their standard deviation or None.
-    dim : str
-        Dimension to fit along.
-    x : numpy.ndarray
-        The coordinate there.
-    model : lmfit.Model
-        The model.
-    chosen : Choices
-        What the user said of its parameters.
-    guess : callable
-        (x, y) → where to start.
-    relative : bool
-        Residuals are relative to each point, not to the largest, and weigh so where there is no std.
-
-    Returns
-    -------
-    Fitted
-    """
-    n = len(parameters_of(model))
-    packed, code = xr.apply_ufunc(
-        _fit_one,
-        value,
-        np.nan if std is None else std,
-        kwargs={"x": x, "model": model, "chosen": chosen, "guess": guess, "relative": relative},
-        input_core_dims=[[dim], [] if std is None else [dim]],
-        output_core_dims=[["_number"], []],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float, int],
-        dask_gufunc_kwargs={"output_sizes": {"_number": 2 * n + n * n + _OTHERS}, "allow_rechunk": True},
-    )
-    numbers = packed.drop_vars([c for c in packed.coords if c not in packed.dims and packed[c].ndim])
-
-    def part(first: int, last: int) -> xr.DataArray:
-        piece: xr.DataArray = numbers.isel(_number=slice(first, last)).rename(_number="parameter")
-        return piece
-
-    square = [part(2 * n + i * n, 2 * n + (i + 1) * n).rename(parameter="other_parameter") for i in range(n)]
-    limiting, chi2, residual, low, high, count = (numbers.isel(_number=i) for i in range(-_OTHERS, 0))
-    correlation = xr.concat(square, dim="parameter").transpose(..., "parameter", "other_parameter")
-    status = xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U18"])
-    return Fitted(part(0, n), part(n, 2 * n), correlation, limiting, chi2, residual, low, high, count, status)
-
-
-@np.errstate(all="ignore")  # what overflows has a status
-def _fit_one(
-    y: np.ndarray, std: np.ndarray, *, x: np.ndarray, model: Any, chosen: Choices, guess: Guess, relative: bool
-) -> tuple[np.ndarray, int]:
-    """Return parameters, stds, correlations and the `_OTHERS` of `Fitted` as one row, and the status."""
-    names = parameters_of(model)
-    n = len(names)
-    row = np.full(2 * n + n * n + _OTHERS, np.nan)
-    y, std = y.astype(float), std.astype(float)
-    usable = np.abs(y) < WEIGHABLE[1]
-    weight = np.ones(y.size)
-    smallest, largest = WEIGHABLE
-    if std.ndim:
-        usable &= (std > smallest) & (std < largest)
-        weight = 1 / np.where(usable, std, 1.0)
-    elif relative:
-        usable &= (y > smallest) & (y < largest)
-        weight = 1 / np.where(usable, y, 1.0)
-    x, y, weight = x[usable], y[usable], weight[usable]
-    row[-1], row[-_OTHERS] = x.size, -1
-    if x.size:
-        row[-3:-1] = x.min(), x.max()
-    free = n - len(chosen.fixed)
-    if x.size <= free:
-        return row, STATUSES.index(NO_DATA if x.size == 0 else TOO_FEW)
-    parameters = lmfit_parameters(model, chosen, guess(x, y) | chosen.start | chosen.fixed)
-    begin = {name: parameters[name].value for name in names}
-    variables = dict.fromkeys(model.independent_vars, x)
-
-    def residual(p: Any) -> np.ndarray:
-        return np.asarray((model.eval(p, **variables) - y) * weight)
-
-    varied = [name for name in parameters if parameters[name].vary]
-    best: Any = parameters
-    covariance: Any = np.zeros((0, 0))
-    # lmfit warns where it stops early; here that is a status.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            if varied:
-                result = lmfit.minimize(residual, parameters, scale_covar=False, max_nfev=_MAX_CALLS)
-                best, covariance = result.params, getattr(result, "covar", None) if result.success else None
-            misfit = residual(best)
-        except (ValueError, FloatingPointError, ZeroDivisionError, OverflowError, XbpError):
-            # It ran off to where the model overflows.
-            return row, STATUSES.index(FAILED)
-    for name in varied:
-        near = _AT_LIMIT * max(abs(begin[name]), 1e-300)
-        if min(best[name].value - best[name].min, best[name].max - best[name].value) <= near:
-            row[-_OTHERS] = names.index(name)
-            return row, STATUSES.index(AT_BOUND)
-    if covariance is None or not (np.diag(covariance) > 0).all():
-        return row, STATUSES.index(FAILED)
-    chi2 = float((misfit**2).sum() / (x.size - free))
-    at = [names.index(name) for name in varied]
-    stds, correlation = np.zeros(n), np.eye(n)
-    stds[at] = np.sqrt(np.diag(covariance))
-    correlation[np.ix_(at, at)] = covariance / np.outer(stds[at], stds[at])
-    # Without known errors the scatter about the fit stands for them.
-    stds *= 1.0 if std.ndim else np.sqrt(chi2)
-    values = np.array([best[name].value for name in names])
-    left = misfit / weight
-    shown = y != 0
-    residual_size = left[shown] / y[shown] if relative else left / (np.abs(y).max() or 1.0)
-    found = [*values, *stds, *correlation.ravel(), -1, chi2, np.sqrt(np.mean(residual_size**2))]
-    if not np.isfinite(found).all():
-        return row, STATUSES.index(FAILED)
-    # Two parameters of which the data fix one sum; and such as have no influence. One that may be zero, as gamma is in
-    # an insulator, may have any error beside its value.
-    astray = (np.abs(correlation - np.eye(n)) > _ONE_SUM).any(axis=0) | np.array(
-        [best[n].min >= 0 and s > _ASTRAY * max(v, begin[n]) for n, v, s in zip(names, values, stds, strict=True)]
-    )
-    if astray.any():
-        row[-_OTHERS] = int(np.argmax(astray))
-        return row, STATUSES.index(UNDETERMINED)
-    row[: len(found)] = found
-    return row, STATUSES.index(OK)

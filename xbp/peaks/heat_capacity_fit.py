@@ -13,7 +13,7 @@ from xbp.errors import QuantityError, UnitsError
 from xbp.grid import select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
 from xbp.models.debye_einstein import dos_maximum, start_of_fit
-from xbp.peaks.curve_fit import Fitted, fit_everywhere
+from xbp.peaks.fitted import Fitted, fit_everywhere
 from xbp.peaks.parameters import Choices, choices
 from xbp.reduction.heat_capacity import kelvins
 from xbp.signal import label_std, read, result_table

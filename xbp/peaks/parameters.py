@@ -106,10 +106,12 @@ def lmfit_parameters(model: Any, chosen: Choices, start: dict[str, float]) -> An
         if name in chosen.fixed:
             p.set(value=chosen.fixed[name], min=-np.inf, max=np.inf, vary=False)
             continue
-        # A guess outside the bounds goes well inside: at a bound lmfit has no slope to go along.
+        # A guess at a bound or outside goes inside: there a fit has no slope to go along.
         value = start.get(name, p.value)
-        span = high - low if np.isfinite(high - low) else max(abs(value), 1.0)
-        value = float(np.clip(value, low + 1e-3 * span, high - 1e-3 * span))
+        if not low < value < high:
+            size = max(abs(value), abs(low if value <= low else high)) or 1.0
+            inside = 1e-3 * min(high - low, size)
+            value = float(np.clip(value, low + inside, high - inside))
         p.set(value=value, min=low, max=high)
     return parameters
 
