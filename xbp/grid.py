@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import CoordinateError, RangeError
-from xbp.units import magnitude
+from xbp.units import convert_factor, magnitude, split_quantity, to_kelvin
 
-__all__ = ["bin_limits", "interpolate", "interval", "mean_over", "overlap", "select_range"]
+__all__ = ["bin_limits", "given_axis", "interpolate", "interval", "mean_over", "overlap", "select_range"]
 
 # Two edges this close, relative to the narrowest bin, are one: a grid in meV and the same grid in
 # THz differ by rounding, and an interval that ends on an edge must not lose or gain a bin by it.
@@ -81,6 +81,64 @@ def bin_limits(data: xr.DataArray | xr.Dataset, dim: str) -> tuple[np.ndarray, n
     middle = (centres[1:] + centres[:-1]) / 2
     edges = np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
     return edges[:-1], edges[1:]
+
+
+def given_axis(given: Any, dim: str) -> tuple[np.ndarray, str]:
+    """Return an axis that a user gives as an argument.
+
+    Parameters
+    ----------
+    given : 1-D array, list, pint.Quantity, or DataArray with units
+        Ascending real numbers; a single one is an axis too.
+    dim : {"E", "temperature"}
+        What they are: energies (bare: meV) or temperatures (bare: K).
+
+    Returns
+    -------
+    values : numpy.ndarray, shape (n,)
+    units : str
+        Theirs.
+
+    Raises
+    ------
+    CoordinateError
+        If they are no such numbers: masked, complex, dates, text, rows of different lengths, not ascending.
+    UnitsError
+        If their units are of something else.
+
+    Examples
+    --------
+    >>> given_axis([2, 10.0], "temperature")
+    (array([ 2., 10.]), 'K')
+    """
+    numbers, units = (given, None) if isinstance(given, list | tuple | dict | str) else split_quantity(given, dim)
+    numbers = getattr(numbers, "values", numbers)
+    try:
+        masked = bool(np.ma.is_masked(numbers))
+        values = np.atleast_1d(np.asarray(None if masked or _has_units(numbers) else numbers))
+    except (TypeError, ValueError):  # rows of different lengths
+        values = np.array([None])
+    usable = values.dtype.kind in "fiu" and values.ndim == 1 and values.size > 0
+    if not usable or not np.isfinite(values).all() or (np.diff(values.astype(float)) <= 0).any():
+        example = "np.linspace(0.1, 30, 300), in meV" if dim == "E" else "np.linspace(2, 300, 150), in K"
+        raise CoordinateError(
+            f"{dim}={given!r:.80}",
+            reason="it is a row of ascending, finite real numbers, with units for all of them or none",
+            fix=f"{dim}={example}",
+        )
+    values = values.astype(float)
+    if dim == "E":
+        convert_factor(units or "meV", "meV", name=dim, energy=True)
+        return values, units or "meV"
+    to_kelvin(values, units or "K", name=dim)
+    return values, units or "K"
+
+
+def _has_units(numbers: Any) -> bool:
+    """Tell whether single numbers of a list have units of their own, which would be lost."""
+    return isinstance(numbers, list | tuple) and any(
+        hasattr(number, "magnitude") or isinstance(number, xr.DataArray) for number in numbers
+    )
 
 
 def interval(limits: Any, data: xr.DataArray | xr.Dataset, dim: str, *, name: str) -> tuple[float, float]:

@@ -368,6 +368,17 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None, 
     return number * convert_factor(given, units, name=name, energy=energy)
 
 
+def is_one_of(value: Any, *words: str) -> bool:
+    """Tell whether an argument is one of some words, whatever it is: an array compares to many answers.
+
+    Examples
+    --------
+    >>> is_one_of("debye", "debye"), is_one_of(["debye", "debye"], "debye")
+    (True, False)
+    """
+    return isinstance(value, str) and value in words
+
+
 def with_error(value: float, std: float) -> str:
     """Write a number and its error with two figures of the error; four of the number where there is no error.
 

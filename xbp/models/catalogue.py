@@ -11,21 +11,22 @@ import numpy as np
 
 from xbp import constants
 from xbp.construct import new_dataset
-from xbp.errors import QuantityError
+from xbp.errors import QuantityError, UnitsError
+from xbp.grid import given_axis
 from xbp.models.debye_einstein import debye_dos, debye_einstein, gaussian_dos, start_of_fit
 from xbp.models.disorder import fluctuating_elasticity_dos, soft_potential_dos
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
-from xbp.schema import COORDINATES, QUANTITIES
+from xbp.schema import QUANTITIES
 from xbp.signal import extend_history
-from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
+from xbp.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit, swap_unit
 
 if TYPE_CHECKING:
     import lmfit
 else:
     lmfit = lazy_loader.load("lmfit")
 
-__all__ = ["MODELS", "NamedModel", "evaluate", "find_model", "lmfit_model", "parameter_units"]
+__all__ = ["LARGEST", "MODELS", "NamedModel", "evaluate", "find_model", "lmfit_model", "parameter_units"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class NamedModel:
         (x, y) → parameters to start a fit from.
     below : dict of str to float
         Upper limits of parameters.
+    zero : tuple of str
+        Positive parameters that may be 0.
     edge : str or None
         The parameter at whose x the function has a step.
     """
@@ -63,6 +66,7 @@ class NamedModel:
     x_units: str | None = None
     y_units: str | None = None
     below: dict[str, float] = field(default_factory=dict)
+    zero: tuple[str, ...] = ()
     edge: str | None = None
 
 
@@ -137,6 +141,11 @@ def _guess_elasticity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     return {"area": float(np.trapezoid(y, x)), "energy_D": 1.2 * float(x[np.argmax(y)]), "disorder": 0.15}
 
 
+#: No parameter is larger, and its powers would be no numbers.
+LARGEST: Final = 1e60
+#: Units of what the values of a spectrum are in powers of, and those of a heat capacity.
+_SCALES = ("meV", "THz", "s", "1/cm", "angstrom", "barn", "radian", "steradian", "mol", "K", "1")
+
 _ROWS = (
     NamedModel(
         "lognormal", lognormal, "reduced_dos", {"energy": "x", "height": "y", "sigma": "1"},
@@ -170,12 +179,12 @@ _ROWS = (
     NamedModel(
         "fluctuating_elasticity_dos", fluctuating_elasticity_dos, "vibrational_dos",
         {"area": "x*y", "energy_D": "x", "disorder": "1"}, ("energy_D", "disorder"), _guess_elasticity,
-        below={"disorder": 0.25},
+        below={"disorder": 0.25}, zero=("disorder",),
     ),
     NamedModel(
         "debye_einstein", debye_einstein, "heat_capacity",
         {"gamma": "y/x", "n_D": "1", "theta_D": "x", "n_E": "1", "theta_E": "x", "sigma_E": "x"},
-        ("theta_D", "theta_E", "sigma_E"), start_of_fit, "K", "J/mol/K",
+        ("theta_D", "theta_E", "sigma_E"), start_of_fit, "K", "J/mol/K", zero=("sigma_E",),
     ),
 )  # fmt: skip
 #: Every model by its name. What it is and where it comes from stands with its function.
@@ -184,7 +193,7 @@ MODELS: Final = {row.name: row for row in _ROWS}
 
 def find_model(name: str) -> NamedModel:
     """Return the model of a name, or say which there are."""
-    if name not in MODELS:
+    if not is_one_of(name, *MODELS):
         raise QuantityError(
             f"model={name!r} is not known",
             reason=f"xbp has {', '.join(MODELS)}",
@@ -250,7 +259,8 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     x : 1-D array, or DataArray with units
         Ascending energies (bare: meV), or temperatures (bare: K) of a heat capacity.
     units : str, optional
-        Units of the values; by default those of the vocabulary, "1" for the reduced density of states.
+        Units of the values; by default those of the vocabulary, per unit of the axis for a density, and "1" for the
+        reduced density of states.
     **parameters : scalars with units
         Every parameter of the model; a bare number is in the units of the axis and the values.
 
@@ -262,9 +272,12 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     Raises
     ------
     QuantityError
-        If there is no such model, or a parameter is missing or not its own.
+        If there is no such model; a parameter is missing, not its own, or outside its limits; or the model is no number
+        somewhere.
+    CoordinateError
+        If `x` is no ascending row of real numbers.
     UnitsError
-        If a parameter has the wrong units.
+        If a parameter, or the values, have the wrong units.
 
     Examples
     --------
@@ -281,10 +294,10 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
         )
     quantity = QUANTITIES[row.quantity]
     dim = "temperature" if row.quantity == "heat_capacity" else "E"
-    numbers, x_units = (x, None) if isinstance(x, list | tuple) else split_quantity(x, dim)
-    axis = np.asarray(getattr(numbers, "values", numbers), dtype=float)
-    x_units = x_units or COORDINATES[dim][0]
-    y_units = units or row.y_units or ("1" if row.quantity == "reduced_dos" else quantity.units)
+    axis, x_units = given_axis(x, dim)
+    along_E = swap_unit(quantity.units, "meV", x_units)[0] if quantity.is_density else quantity.units
+    y_units = units or row.y_units or ("1" if row.quantity == "reduced_dos" else along_E)
+    _require_scale(y_units)
     own_x = row.x_units or x_units
     own_y = row.y_units or y_units
     own = parameter_units(row, own_x, own_y)
@@ -293,10 +306,47 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
         p: magnitude(value, own[p], name=p, default=bare[p], energy=row.parameters[p] == "x" and dim == "E")
         for p, value in parameters.items()
     }
+    _require_limits(row, values, own)
     factor = convert_factor(x_units, own_x, name=dim, energy=dim == "E")
-    y = row.function(axis * factor, **values) * convert_factor(own_y, y_units)
+    try:
+        with np.errstate(all="ignore"):  # what is no number is refused
+            y = row.function(axis * factor, **values) * convert_factor(own_y, y_units, name="units")
+    except ArithmeticError:
+        y = np.full(axis.size, np.nan)
+    if not np.isfinite(y).all():
+        at = float(axis[np.argmin(np.isfinite(y))])
+        raise QuantityError(
+            f"{name} is no finite number at {dim}={at:g} {x_units}",
+            reason=f"with {', '.join(f'{p}={value:g} {own[p]}' for p, value in values.items())} it has none there",
+            fix="leave that point out, or look at the units of the parameters",
+        )
     ds = new_dataset(row.quantity, y, units=y_units, coords={dim: (axis, x_units)})
     arguments = {p: f"{values[p]:.10g} {own[p]}" for p in values}
     history = extend_history(None, f"models.evaluate({name})", arguments)
     ds[quantity.variable].attrs["history"] = ds.attrs["history"] = history
     return ds
+
+
+def _require_limits(row: NamedModel, values: dict[str, float], units: dict[str, str]) -> None:
+    """Refuse parameters that a model has no place for, such as a negative width."""
+    for name, value in values.items():
+        low, high = -LARGEST, row.below.get(name, LARGEST)
+        if name in row.positive:
+            low = 0.0 if name in row.zero else 1 / LARGEST
+        if not low <= value <= high or value == row.below.get(name):
+            raise QuantityError(
+                f"{name} is {value:g} {units[name]}",
+                reason=f"{row.name} has it from {low:g} to {high:g}",
+                fix="choose it within, in these units or others that convert to them",
+            )
+
+
+def _require_scale(units: str) -> None:
+    """Refuse units of the values that no spectrum is in; its scale is free, what it is a density of is not."""
+    for unit in parse_unit(units, name="units")._units:
+        if not any(parse_unit(unit).is_compatible_with(known) for known in _SCALES):
+            raise UnitsError(
+                f"units={units!r}",
+                reason=f"a spectrum is in powers of energy, length, time, angle and amount, not of '{unit}'",
+                fix="units='1' where the scale is arbitrary, or leave them out",
+            )

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.construct import new_dataset
+from xbp.grid import given_axis
 from xbp.models.debye_einstein import debye_dos, gaussian_dos
+from xbp.schema import COORDINATES, require_units
 from xbp.signal import label_std, result_table, table_signal
-from xbp.units import convert_factor, split_quantity
+from xbp.units import convert_factor
 
 __all__ = ["fitted_dos"]
 
@@ -52,19 +53,16 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     1.0
     """
     signal = table_signal(data, "fit_heat_capacity", "theta_E")
-    numbers, units = (E, None) if isinstance(E, list | tuple) else split_quantity(E, "E")
-    axis = np.asarray(getattr(numbers, "values", numbers), dtype=float)
-    # Checked as any other axis is.
-    grid = new_dataset("vibrational_dos", np.zeros(axis.shape), units="1", coords={"E": (axis, units or "meV")}).g
-    mev = axis * convert_factor(str(grid["E"].attrs["units"]), "meV", name="E", energy=True)
+    axis, units = given_axis(E, "E")
+    grid = xr.Variable("E", axis, {"units": units, "long_name": COORDINATES["E"][1]})
+    mev = axis * convert_factor(units, "meV", name="E", energy=True)
     names = list(_NAMES)
     correlation = data["correlation"].sel(parameter=names, other_parameter=names)
     if correlation.chunks is not None:
         correlation = correlation.chunk({"parameter": -1, "other_parameter": -1})
     value, std = xr.apply_ufunc(
         _dos_one,
-        *(data[name] for name in names),
-        *(data[f"{name}_std"] for name in names),
+        *(_in_own_units(data[f"{name}{suffix}"]) for suffix in ("", "_std") for name in names),
         correlation,
         kwargs={"E": mev},
         input_core_dims=[[]] * (2 * len(names)) + [["parameter", "other_parameter"]],
@@ -76,7 +74,7 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     )
     table: xr.Dataset = result_table(
         signal,
-        {"g": (value.assign_coords(E=grid["E"]), "1/meV", "g(E)"), "g_std": (std, "1/meV", "")},
+        {"g": (value.assign_coords(E=grid), "1/meV", "g(E)"), "g_std": (std, "1/meV", "")},
         quantity="vibrational_dos",
         operation="fitted_dos",
         arguments={"E": f"{mev[0]:.10g} to {mev[-1]:.10g} meV"},
@@ -87,6 +85,12 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     table.attrs["history"] = history
     label_std(table, "g")
     return table
+
+
+def _in_own_units(column: xr.DataArray) -> xr.DataArray:
+    """Return a column in the units that the formula is written in, whatever the user turned it into."""
+    own = "K" if str(column.name).partition("_")[0] in ("theta", "sigma") else "1"
+    return column * convert_factor(require_units(column, f"'{column.name}'", own), own, name=f"'{column.name}'")
 
 
 def _dos_one(*numbers: Any, E: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp import constants
 from xbp.errors import QuantityError
-from xbp.models.catalogue import NamedModel
-from xbp.units import magnitude
+from xbp.grid import is_pair
+from xbp.models.catalogue import LARGEST, NamedModel
+from xbp.units import is_energy_like, magnitude, parse_unit, split_quantity
 
 __all__ = ["Choices", "choices", "lmfit_parameters", "parameters_of", "require_columns", "require_within"]
-
-
-#: No parameter is larger, and its powers would be no numbers.
-_LARGEST = 1e60
 
 
 @dataclass(frozen=True)
@@ -60,12 +58,14 @@ def choices(
             )
 
     def number(name: str, value: Any) -> float:
-        energy = row is not None and row.parameters[name] == "x" and row.quantity != "heat_capacity"
-        return magnitude(value, units.get(name, "1"), name=name, energy=energy)
+        on_x = row is not None and row.parameters[name] == "x"
+        if on_x and units[name] == "K":
+            return kelvin_of(value, name)
+        return magnitude(value, units.get(name, "1"), name=name, energy=on_x)
 
     limits = {}
     for name, pair in (bounds or {}).items():
-        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
+        if not is_pair(pair):
             raise QuantityError(
                 f"bounds of {name} are {pair!r}", reason="they are a pair", fix=f"bounds={{'{name}': (0, None)}}"
             )
@@ -83,13 +83,27 @@ def choices(
     for said, values in (("starts", made.start), ("is fixed", made.fixed)):
         for name, value in values.items():
             low_, high_ = limits.get(name, (-np.inf, np.inf))
-            if not low_ <= value <= high_ or abs(value) > _LARGEST:
+            if not low_ <= value <= high_ or abs(value) > LARGEST:
                 raise QuantityError(
-                    f"{name} {said} at {value:g}, outside {max(low_, -_LARGEST):g} to {min(high_, _LARGEST):g}",
+                    f"{name} {said} at {value:g}, outside {max(low_, -LARGEST):g} to {min(high_, LARGEST):g}",
                     reason="a fit stays within its bounds",
                     fix="choose it inside",
                 )
     return made
+
+
+def kelvin_of(value: Any, name: str) -> float:
+    """Return a characteristic temperature in K; an energy E is one too, E/k_B.
+
+    Examples
+    --------
+    >>> round(kelvin_of("6.2 meV", "theta_E"), 2), kelvin_of(72, "theta_E")
+    (71.95, 72.0)
+    """
+    units = split_quantity(value, name)[1]
+    if units is not None and is_energy_like(parse_unit(units, name=name)):
+        return magnitude(value, "meV", name=name, energy=True) / constants.BOLTZMANN_MEV
+    return magnitude(value, "K", name=name)
 
 
 def parameters_of(model: Any) -> list[str]:

@@ -9,11 +9,12 @@ import scipy
 import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
+from xbp.grid import given_axis
 from xbp.models.debye_einstein import dos_weights
 from xbp.pint_data import Data
-from xbp.schema import COORDINATES, QUANTITIES
+from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
-from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity, to_kelvin
+from xbp.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit, to_kelvin
 
 __all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_molar"]
 
@@ -21,6 +22,8 @@ __all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_mo
 Amount = Literal["atoms", "formula units"]
 #: Beyond it is something else, or in other units; its cube may be no number.
 _TEMPERATURES = (1e-9, 1e9)
+#: Beyond it one over it is no number.
+_POSITIVE = (1e-150, 1e150)
 _AMOUNTS = ("atoms", "formula units")
 #: Units in which `to_molar` takes what it is told.
 _GIVEN_IN = {"mass": "mg", "molar_mass": "g/mol", "atoms": "1"}
@@ -69,7 +72,7 @@ def to_molar(
     >>> round(float(molar.C[0]), 2), molar.C.attrs["amount"]
     (21.85, 'atoms')
     """
-    if per not in _AMOUNTS:
+    if not is_one_of(per, *_AMOUNTS):
         raise QuantityError(
             f"per={per!r} is not known",
             reason="a mole is of atoms or of formula units, and they differ by a factor",
@@ -125,7 +128,9 @@ def _known(signal: Signal, given: Any, attribute: str, units: str, what: str) ->
             reason=f"neither {name}= nor attrs['{attribute}'] of the data tells it",
             fix=f"say {name}='1 {units}', with the number that it is" if units != "1" else f"say {name}=, a number",
         )
-    if min(values) <= 0 or (len(values) == 2 and not np.isclose(values[0], values[1], rtol=1e-9)):
+    if not _POSITIVE[0] < min(values) <= max(values) < _POSITIVE[1] or (
+        len(values) == 2 and not np.isclose(values[0], values[1], rtol=1e-9)
+    ):
         raise QuantityError(
             f"{name} is {' against the '.join(f'{value:g} {units}' for value in values)}"
             + (" of the file" if len(values) == 2 else ""),
@@ -282,12 +287,14 @@ def heat_capacity(
                 fix="say area=1: g is of all the modes, and C per mole of atoms",
             )
         per_mev = convert_factor(signal.units, format_unit(1 / parse_unit(e_units)), name=f"'{value.name}'") / to_mev
-    elif not 0 < area < np.inf:
-        raise QuantityError(f"area={area}", reason="it is positive", fix="area=1 for a mole of atoms")
+    else:
+        area = magnitude(area, "1", name="area")
+        if area <= 0:
+            raise QuantityError(f"area={area:g}", reason="it is positive", fix="area=1 for a mole of atoms")
     label = xr.DataArray(weights[:-1], dims=("temperature", "E"))
     norm = xr.DataArray(weights[-1], dims="E")
     g = value.isel(E=positive).drop_vars([c for c in value.coords if c == "temperature" or "E" in value[c].dims])
-    scale = 3 * scipy.constants.R * (per_mev if area is None else area / (g * norm).sum("E", skipna=False))
+    scale = 3 * scipy.constants.R * (per_mev if area is None else area / _area(g, norm))
     dims = [d if d != "E" else "temperature" for d in value.dims]
     attrs = {"units": "K", "long_name": COORDINATES["temperature"][1]}
     out = (xr.dot(g, label, dim="E") * scale).transpose(*dims)
@@ -307,9 +314,25 @@ def heat_capacity(
     return answer
 
 
+def _area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
+    """Return ∫ g dE, held to be positive; NaN where g holds one."""
+    with np.errstate(over="ignore"):
+        area: xr.DataArray = (g * norm).sum("E", skipna=False)
+    # What dask holds is not computed to be looked at.
+    if area.chunks is None:
+        wrong = area.values[area.notnull().values & ~((area.values > _POSITIVE[0]) & (area.values < _POSITIVE[1]))]
+        if wrong.size:
+            raise QuantityError(
+                f"the area of g(E) is {wrong[0]:g}",
+                reason="it is scaled to `area`, so it is positive and finite",
+                fix="look at g: it has modes at some energy, and no infinite number of them",
+            )
+    return area
+
+
 def _numbers(g: xr.DataArray, positive: np.ndarray, below: str | None) -> np.ndarray:
     """Return the mask without the bins before the first and after the last number of any g."""
-    if below not in (None, "debye"):
+    if below is not None and not is_one_of(below, "debye"):
         raise QuantityError(f"below={below!r} is not known", reason="it is 'debye' or left out", fix="below='debye'")
     known = g.notnull()
     some = known.any([d for d in g.dims if d != "E"]).values
@@ -329,24 +352,14 @@ def _numbers(g: xr.DataArray, positive: np.ndarray, below: str | None) -> np.nda
 
 
 def _temperatures(temperature: Any) -> np.ndarray:
-    numbers, units = (
-        (temperature, None) if isinstance(temperature, list | tuple) else split_quantity(temperature, "temperature")
-    )
-    try:
-        values = np.atleast_1d(np.asarray(getattr(numbers, "values", numbers), dtype=float))
-    except (TypeError, ValueError):
-        values = np.array([np.nan])
-    kelvin = np.asarray(to_kelvin(values, units or "K", name="temperature"))
-    if kelvin.ndim != 1 or kelvin.size == 0 or not np.isfinite(kelvin).all() or (np.diff(kelvin) <= 0).any():
-        raise CoordinateError(
-            f"temperature={temperature!r}",
-            reason=f"'{QUANTITIES['heat_capacity'].label}' needs ascending temperatures",
-            fix="temperature=np.linspace(2, 300, 150), in K",
-        )
-    if kelvin[0] <= 0:
+    """Return the temperatures that a user gives, in K."""
+    values, units = given_axis(temperature, "temperature")
+    kelvin = np.asarray(to_kelvin(values, units, name="temperature"))
+    low, high = _TEMPERATURES
+    if not (low < kelvin[0] and kelvin[-1] < high):
         raise TemperatureError(
-            f"temperature begins at {kelvin[0]:g} K",
-            reason="a thermodynamic temperature is positive",
-            fix="leave 0 out",
+            f"temperature reaches from {kelvin[0]:g} to {kelvin[-1]:g} K",
+            reason=f"a solid has a positive temperature, between {low:g} and {high:g} K",
+            fix="leave 0 out; temperature=np.linspace(2, 300, 150), in K",
         )
     return kelvin

@@ -14,7 +14,7 @@ from xbp.models.raman import Coupling, Side, raman_factor, raman_shift
 from xbp.pint_data import Data, unwrap
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
-from xbp.units import convert_factor, format_unit, magnitude, parse_unit
+from xbp.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit
 
 __all__ = ["to_raman_shift", "to_reduced_raman"]
 
@@ -186,9 +186,9 @@ def to_reduced_raman(
     >>> B.B.attrs["quantity"], B.B.attrs["units"]
     ('reduced_dos', 'cm')
     """
-    if side not in ("stokes", "anti-stokes"):
+    if not is_one_of(side, "stokes", "anti-stokes"):
         raise QuantityError(f"side={side!r} is not known", reason="there are two", fix="'stokes' or 'anti-stokes'")
-    if not callable(coupling) and coupling not in ("constant", "linear"):
+    if not callable(coupling) and not is_one_of(coupling, "constant", "linear"):
         raise QuantityError(
             f"coupling={coupling!r} is not known",
             reason="C(E) is constant, proportional to E, or a function of E in meV",
@@ -285,7 +285,11 @@ def _without_baseline(
     """Subtract the polynomial through the ranges named, and add its variance."""
     ranges = [baseline] if isinstance(baseline, slice) or is_pair(baseline) else baseline
     ranges = list(ranges) if isinstance(ranges, np.ndarray) and ranges.ndim == 2 else ranges
-    if not isinstance(ranges, list | tuple) or not 0 < len(ranges) <= _MOST_RANGES:
+    if (
+        not isinstance(ranges, list | tuple)
+        or not 0 < len(ranges) <= _MOST_RANGES
+        or any(limits is None for limits in ranges)
+    ):
         raise RangeError(
             f"baseline={baseline!r} is no range",
             reason="it names where the spectrum holds background alone, and n ranges fix a polynomial of degree n-1",
@@ -308,6 +312,13 @@ def _without_baseline(
             reason=f"a polynomial of degree {degree} with an error needs {degree + 2}",
             fix="widen them",
         )
+    # What dask holds is not computed to be looked at.
+    if value.chunks is None and not (_usable(value, std).isel(E=inside).sum("E") >= degree + 2).any():
+        raise RangeError(
+            f"the baseline ranges of baseline={baseline!r} hold too few points with a number and an error",
+            reason=f"a polynomial of degree {degree} with an error needs {degree + 2}, in one spectrum at least",
+            fix="name ranges that hold data, and errors that are positive and finite",
+        )
     level, variance = xr.apply_ufunc(
         _polynomial,
         value,
@@ -327,14 +338,18 @@ def _without_baseline(
     return out, total.transpose(*value.dims)
 
 
+def _usable(value: Any, std: Any) -> Any:
+    """Tell which points have a number, and an error where there are errors."""
+    known = np.isfinite(value)
+    return known if std is None else known & (std > _STD_LIMITS[0]) & (std < _STD_LIMITS[1])
+
+
 def _polynomial(
     value: np.ndarray, std: np.ndarray, *, E: np.ndarray, inside: np.ndarray, degree: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the baseline and its variance; NaN where too few points hold a number."""
-    usable = inside & np.isfinite(value)
-    if std.ndim:
-        std = std.astype(float)
-        usable &= (std > _STD_LIMITS[0]) & (std < _STD_LIMITS[1])
+    std = std.astype(float)
+    usable = inside & _usable(value, std if std.ndim else None)
     if usable.sum() < degree + 2:
         return np.full(E.size, np.nan), np.full(E.size, np.nan)
     # Over the points fitted x runs from −1 to 1, where powers differ most.

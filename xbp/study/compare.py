@@ -14,7 +14,7 @@ from xbp.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.signal import extend_history, is_computed, read
 from xbp.status import OK, UNPHYSICAL
 from xbp.study.leaf import Leaf, leaves_of
-from xbp.units import convert_factor
+from xbp.units import convert_factor, is_one_of
 
 __all__ = ["EinsteinOr", "compare"]
 
@@ -82,7 +82,7 @@ def compare(
     (0.113, 0.44)
     """
     leaves = leaves_of(study)
-    if heat_capacity not in get_args(EinsteinOr):
+    if not is_one_of(heat_capacity, *get_args(EinsteinOr)):
         raise QuantityError(
             f"heat_capacity={heat_capacity!r} is not known",
             reason="a fit of the heat capacity has two energies",
