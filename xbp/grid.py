@@ -122,7 +122,7 @@ def given_axis(given: Any, dim: str) -> tuple[np.ndarray, str]:
     if not usable or not np.isfinite(values).all() or (np.diff(values.astype(float)) <= 0).any():
         example = "np.linspace(0.1, 30, 300), in meV" if dim == "E" else "np.linspace(2, 300, 150), in K"
         raise CoordinateError(
-            f"{dim}={given!r:.80}",
+            f"{dim}={' '.join(repr(given).split()):.60}",
             reason="it is a row of ascending, finite real numbers, with units for all of them or none",
             fix=f"{dim}={example}",
         )

@@ -79,3 +79,77 @@ def test_bad_input() -> None:
         evaluate("lognormal", E, energy="3 K", height=1, sigma=1)
     with pytest.raises(CoordinateError):
         evaluate("lognormal", E[::-1], energy=3, height=1, sigma=1)
+
+
+LOGNORMAL = {"energy": 5.0, "height": 1.0, "sigma": 0.5}
+NO_AXES = {
+    "masked": np.ma.masked_greater(E, 10.0), "dates": np.array(["2020-01-01", "2020-01-02"], "M8[D]"),
+    "text": "5 meV", "texts": ["1", "2"], "complex": [1j, 2], "ragged": [[1], [2, 3]], "dict": {"a": 1}, "set": {1, 2},
+    "objects": np.array([None, 1], object), "none": None, "bool": [True, False], "empty": [], "nan": [1, np.nan],
+    "descending": [2, 1], "quantities": [xbp.units.registry().Quantity(i, "meV") for i in (1, 2)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NO_AXES)
+def test_what_is_no_axis(kind: str) -> None:
+    with pytest.raises(CoordinateError, match="E="):
+        evaluate("lognormal", NO_AXES[kind], **LOGNORMAL)
+    g = evaluate("debye_gaussian_dos", E, n_D=0.7, energy_D=25, n_E=0.3, energy_E=6, sigma_E=0.7)
+    with pytest.raises(CoordinateError, match="temperature="):
+        g.bp.heat_capacity(NO_AXES[kind], area=1)
+
+
+def test_an_axis_with_units_of_its_own() -> None:
+    with_units = evaluate("lognormal", xbp.units.registry().Quantity(E, "meV"), **LOGNORMAL)
+    np.testing.assert_array_equal(with_units.E, E)
+    thz = xr.DataArray(E * 0.24, dims="E", attrs={"units": "THz"})
+    g = evaluate("debye_gaussian_dos", thz, n_D=0.7, energy_D="25 meV", n_E=0.3, energy_E="6 meV", sigma_E="0.7 meV")
+    assert g.g.attrs["units"] == "1/THz"
+
+
+@pytest.mark.parametrize("name", [[], ["lognormal"], np.array(["a", "b"]), None, 3])
+def test_what_is_no_name(name: object) -> None:
+    for call in (lambda: evaluate(name, [1.0]), lambda: lmfit_model(name)):  # type: ignore[arg-type]
+        with pytest.raises(QuantityError, match="is not known"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("model", "wrong"),
+    [
+        ("lognormal", {"sigma": 0}), ("lognormal", {"height": 1e300}), ("gaussian", {"sigma": 0}),
+        ("lognormal", {"energy": -1}), ("lognormal_scattering", {"T": -300}), ("debye_einstein", {"theta_D": -250}),
+        ("debye_einstein", {"theta_E": 1e300}), ("debye_einstein", {"gamma": 1e308}),
+        ("fluctuating_elasticity_dos", {"disorder": -1}), ("fluctuating_elasticity_dos", {"disorder": 0.25}),
+        ("fluctuating_elasticity_dos", {"disorder": 0.9}), ("damped_oscillator", {"energy": 1e300}),
+        ("debye_gaussian_dos", {"sigma_E": 0}),
+    ],
+)  # fmt: skip
+def test_parameters_outside_their_limits(model: str, wrong: dict[str, float]) -> None:
+    parameters = {
+        "energy": 5.0, "height": 1.0, "sigma": 0.5, "T": 300.0, "gamma": 0.0, "theta_D": 250.0, "theta_E": 72.0,
+        "area": 1.0, "energy_D": 22.0, "disorder": 0.1, "width": 1.0, "n_D": 0.8, "n_E": 0.2, "energy_E": 6.0,
+        "sigma_E": 1.0,
+    }  # fmt: skip
+    given = {name: parameters[name] for name in MODELS[model].parameters} | wrong
+    with pytest.raises(QuantityError, match=f"(?s){next(iter(wrong))} is .* from"):
+        evaluate(model, E, **given)
+
+
+def test_limits_that_are_part_of_a_model() -> None:
+    assert evaluate("fluctuating_elasticity_dos", E, area=1, energy_D=20, disorder=0).g.notnull().all()
+    numbers = {"gamma": 0, "n_D": 0, "theta_D": 250, "n_E": 1, "theta_E": 72, "sigma_E": 0}
+    assert evaluate("debye_einstein", E, **numbers).C.notnull().all()
+
+
+def test_a_model_that_is_no_number_somewhere() -> None:
+    with pytest.raises(QuantityError, match="no finite number at E=1e-200"):
+        evaluate("damped_oscillator", [1e-200, 1.0], area=1, energy=5, width=1)
+
+
+def test_units_of_the_values() -> None:
+    for units in ("kg", "K", "V/meV"):
+        with pytest.raises(UnitsError):
+            evaluate("lognormal", E, units=units, **LOGNORMAL)
+    for units in ("1", "cm", "angstrom**2/meV**2", "1/meV**3", "barn/sr/meV"):
+        assert evaluate("lognormal", E, units=units, **LOGNORMAL).B.attrs["units"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import lmfit
@@ -150,6 +151,9 @@ def test_bad_input(glass: xr.Dataset) -> None:
             ds.bp.fit(model)
     with pytest.raises(QuantityError, match="no start is given for a, b"):
         ds.bp.fit(line)
+    for pair in (xr.DataArray(5.0), 5, "a", {1, 2}, None):
+        with pytest.raises(QuantityError, match="they are a pair"):
+            ds.bp.fit("lognormal", bounds={"energy": pair})
     with pytest.raises(QuantityError, match="start names 'c'"):
         ds.bp.fit(line, start={"a": 1, "b": 1, "c": 1})
     with pytest.raises(UnitsError):
@@ -250,3 +254,148 @@ def test_two_parameters_that_are_one_are_undetermined() -> None:
 def test_a_spectrum_of_nothing_is_fitted() -> None:
     data = xbp.new_dataset("reduced_dos", 0 * E, units="1/meV**3", coords={"E": (E, "meV")})
     assert str(data.bp.fit(lambda E, a, b: a + b * E, start={"a": 1, "b": 1}).status.values) in ("ok", "fit failed")
+
+
+EDGE = {"n_D": 0.8, "energy_D": 22.0, "n_E": 0.2, "energy_E": 6.0, "sigma_E": 1.5}
+
+
+@pytest.mark.parametrize("units", ["meV", "1/cm", "THz", "J"])
+def test_the_edge_of_debye_phonons_lies_between_two_points_on_any_axis(units: str) -> None:
+    x = np.linspace(0.3, 30, 200)
+    g = xbp.models.evaluate("debye_gaussian_dos", x, **EDGE).bp.convert(E=units)
+    found = g.bp.fit("debye_gaussian_dos")
+    factor = xbp.units.convert_factor(units, "meV", energy=True)
+    assert str(found.status.values) == "ok"
+    width = x[1] - x[0]
+    assert float(found.energy_D) * factor == pytest.approx(22, abs=width / 2)
+    assert float(found.energy_D_std) * factor == pytest.approx(width / np.sqrt(12), rel=1e-6)
+    assert float(found.n_D) == pytest.approx(0.8, abs=3 * float(found.n_D_std))
+    assert float(found.energy_E) * factor == pytest.approx(6, rel=1e-6)
+    level = float(found.n_D) / (float(found.energy_D) * factor) ** 3
+    assert level == pytest.approx(0.8 / 22**3, rel=1e-6)
+
+
+def test_pulls_of_the_edge_are_honest() -> None:
+    pulls = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        truth = EDGE | {"energy_D": 22 + rng.uniform(-1, 1)}
+        x = np.linspace(0.3, 30, 80)
+        g = xbp.models.evaluate("debye_gaussian_dos", x, **truth)
+        g["g"] = g.g + rng.normal(0, 0.005, x.size)
+        g["g_std"] = g.g.copy(data=np.full(x.size, 0.005))
+        found = g.bp.fit("debye_gaussian_dos")
+        assert str(found.status.values) == "ok"
+        pulls.append([(float(found[name]) - value) / float(found[f"{name}_std"]) for name, value in truth.items()])
+    assert (abs(np.mean(pulls, axis=0)) < 0.55).all()
+    assert ((np.std(pulls, axis=0) > 0.7) & (np.std(pulls, axis=0) < 1.35)).all()
+
+
+def test_an_edge_that_is_not_in_the_data() -> None:
+    g = xbp.models.evaluate("debye_gaussian_dos", np.linspace(0.3, 18, 100), **EDGE)
+    assert str(g.bp.fit("debye_gaussian_dos").status.values) == "undetermined"
+    held = g.bp.fit("debye_gaussian_dos", fixed={"n_D": 0.8})
+    assert str(held.status.values) == "ok"
+    assert float(held.energy_D) == pytest.approx(22, rel=1e-3)
+    assert float(held.energy_D_std) < 0.01
+
+
+def test_a_function_that_changes_its_argument_in_place() -> None:
+    def careless(E: np.ndarray, a: float, b: float) -> np.ndarray:
+        E += 1
+        return a + b * E
+
+    ds = signal(line(E + 1, 3.0, 0.5))
+    found = ds.bp.fit(careless, start={"a": 1, "b": 0})
+    np.testing.assert_array_equal(ds.E, E)
+    assert (float(found.a), float(found.b)) == pytest.approx((3, 0.5), rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("model", "start", "named"),
+    [
+        (lambda E, a, b, c: (a + b + c) * E, {"a": 0.5, "b": 0.5, "c": 0.5}, "a"),
+        (lambda E, a, c: a * E + 1e-12 * c * E**2, {"a": 0.5, "c": 0.5}, "c"),
+        (lambda E, a, c: a * E + 0 * c, {"a": 0.5, "c": 0.5}, "c"),
+    ],
+)
+def test_what_the_data_do_not_tell_is_undetermined(
+    model: object, start: dict[str, float], named: str, noise: float
+) -> None:
+    if not noise and named == "c":
+        return  # exact data tell it
+    found = signal(2 * E + np.random.default_rng(0).normal(0, 1, E.size) * noise).bp.fit(model, start=start)
+    assert (str(found.status.values), str(found.limiting_parameter.values)) == ("undetermined", named)
+
+
+def test_bounds_leave_a_start_alone_however_wide() -> None:
+    peak = signal(5 / (2 * np.sqrt(2 * np.pi)) * np.exp(-((E - 8) ** 2) / 8))
+    start = {"amplitude": 4, "center": 5.4, "sigma": 1.5}
+    found = peak.bp.fit(lmfit.models.GaussianModel(), start=start, bounds={"center": (0, 1e5)})
+    assert float(found.center) == pytest.approx(8, rel=1e-6)
+    for high in (1e4, 1e12):
+        assert float(peak.bp.fit("gaussian", bounds={"energy": (0, high)}).energy) == pytest.approx(8, rel=1e-6)
+    truth = {"gamma": 4e-3, "n_D": 0.8, "theta_D": 260.0, "n_E": 0.2, "theta_E": 72.0, "sigma_E": 15.0}
+    C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 90), **truth)
+    thetas = dict.fromkeys(("theta_D", "theta_E"), (0, 100000.0))
+    for begin in (truth, None):
+        assert float(C.bp.fit_heat_capacity(start=begin, bounds=thetas).theta_E) == pytest.approx(72, rel=1e-4)
+
+
+@pytest.mark.parametrize("factor", [1e-100, 1e-18, 1e18, 1e50])
+def test_no_scale_matters(factor: float) -> None:
+    y = 2 * np.exp(-(np.log(E / 5.5) ** 2) / 0.72) + np.random.default_rng(0).normal(0, 0.02, E.size)
+
+    def own(x: np.ndarray, energy: float, height: float, sigma: float) -> np.ndarray:
+        return height * np.exp(-(np.log(x / energy) ** 2) / 2 / sigma**2)
+
+    for model, start in (("lognormal", {}), ("gaussian", {}), (own, {"energy": 5, "height": 1.5, "sigma": 0.5})):
+        one = signal(y).bp.fit(model, start=start)
+        other = signal(y * factor).bp.fit(model, start=start | ({"height": 1.5 * factor} if start else {}))
+        joule = signal(y).bp.convert(E="J")
+        assert str(other.status.values) == "ok"
+        for name in ("energy", "energy_std", "sigma"):
+            assert float(other[name]) == pytest.approx(float(one[name]), rel=1e-5)
+        assert float(other.height_std) == pytest.approx(float(one.height_std) * factor, rel=1e-5)
+        if not start:
+            in_mev = xbp.units.convert_factor("J", "meV", energy=True)
+            assert float(joule.bp.fit(model).energy_std) * in_mev == pytest.approx(float(one.energy_std), rel=1e-4)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, TypeError, ZeroDivisionError])
+def test_a_function_that_fails_ends_its_own_spectrum_alone(error: type[Exception]) -> None:
+    def fragile(x: np.ndarray, a: float, b: float) -> np.ndarray:
+        if a > 8:
+            raise error("no")
+        return a + b * x
+
+    both = xr.concat([signal(line(E, a, 0.1)) for a in (3.0, 10.0)], dim="sample")
+    assert list(both.bp.fit(fragile, start={"a": 1, "b": 0}).status.values) == ["ok", "fit failed"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_ends_a_program_is_not_swallowed(error: type[BaseException]) -> None:
+    def fatal(x: np.ndarray, a: float, b: float) -> np.ndarray:
+        if a != 1:
+            raise error
+        return a + b * x
+
+    with pytest.raises(error):
+        signal(line(E, 3.0, 0.1)).bp.fit(fatal, start={"a": 1, "b": 0})
+
+
+def test_threads_share_nothing() -> None:
+    """Filters of warnings belong to all threads: where they were changed, a status came out one way or the other."""
+    rng = np.random.default_rng(0)
+    energies = np.linspace(3, 30, 40)[:, None]
+    y = 2 * np.exp(-(np.log(E / energies) ** 2) / 0.5) + rng.normal(0, 0.02, (40, E.size))
+    ds = xr.Dataset(
+        {"B": (("temperature", "E"), y, {"units": "1", "quantity": "reduced_dos"})},
+        coords={"temperature": ("temperature", np.linspace(10, 500, 40), {"units": "K"}), "E": ("E", E, {"units": "meV"})},
+    )  # fmt: skip
+    lazy = ds.chunk({"temperature": 5, "E": 30}).bp.fit("lognormal", bounds={"energy": ("1 meV", "8 meV")})
+    xr.testing.assert_identical(lazy.compute(scheduler="threads"), lazy.compute(scheduler="synchronous"))
+    before = list(warnings.filters)
+    ds.chunk({"temperature": 5, "E": 30}).bp.boson_peak().compute(scheduler="threads")
+    assert before == warnings.filters

@@ -8,7 +8,7 @@ import scipy
 import xarray as xr
 
 import xbp
-from xbp.errors import QuantityError, RangeError, TemperatureError, UnitsError
+from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
 from xbp.io.columns import open_columns
 from xbp.models.debye_einstein import debye_einstein
 
@@ -177,7 +177,7 @@ def test_bad_input() -> None:
     with pytest.raises(QuantityError, match="theta"):
         ds.bp.fit_heat_capacity(fixed={"theta": 1})
     with pytest.raises(UnitsError):
-        ds.bp.fit_heat_capacity(fixed={"theta_D": "20 meV"})
+        ds.bp.fit_heat_capacity(fixed={"theta_D": "20 J/mol"})
     for bounds in ({"n_D": 3}, {"n_D": (1, 0)}, {"n_D": "0, 1"}):
         with pytest.raises(QuantityError, match="bounds of n_D"):
             ds.bp.fit_heat_capacity(bounds=bounds)
@@ -309,3 +309,39 @@ def test_every_mode_is_counted_at_high_temperature() -> None:
     hot = xbp.models.evaluate("debye_einstein", [3e4], **(found | {"gamma": 0.0}))
     assert float(hot.C[0]) == pytest.approx(3 * scipy.constants.R * modes, rel=1e-4)
     assert float(fit.bp.fitted_dos(np.linspace(0.01, 40, 4000)).g.integrate("E")) == pytest.approx(modes, rel=2e-3)
+
+
+def test_units_that_are_no_heat_capacity() -> None:
+    with pytest.raises(UnitsError, match="a heat capacity is in J/K, J/g/K or J/mol/K"):
+        measured(units="J/mol/K").assign(C=lambda ds: ds.C.assign_attrs(units="J/mol")).C.bp.fit_heat_capacity()
+
+
+def test_characteristic_temperatures_as_energies() -> None:
+    ds = measured()
+    held = ds.bp.fit_heat_capacity(fixed={"theta_E": "6.2 meV"})
+    assert float(held.theta_E) == pytest.approx(6.2 / KB)
+    assert float(held.energy_E) == pytest.approx(6.2)
+    near = ds.bp.fit_heat_capacity(start={"theta_E": "50 1/cm"}, bounds={"theta_D": ("15 meV", "30 meV")})
+    assert float(near.theta_E) == pytest.approx(float(ds.bp.fit_heat_capacity().theta_E), rel=1e-4)
+
+
+def test_a_gaussian_that_reaches_zero_is_pointed_out() -> None:
+    narrow, broad = (
+        xbp.models.evaluate("debye_einstein", T, **(TRUE | {"sigma_E": sigma})).bp.fit_heat_capacity()
+        for sigma in (10, 22)
+    )
+    assert "reaches E = 0" in repr(broad.bp)
+    assert "reaches E = 0" not in repr(narrow.bp)
+
+
+def test_columns_in_other_units_and_energies_that_are_none() -> None:
+    fit, E = measured().bp.fit_heat_capacity(), np.linspace(1, 20, 9)
+    milli = fit.copy()
+    for name in ("theta_E", "theta_E_std"):
+        milli[name] = (fit[name] * 1e3).assign_attrs(fit[name].attrs, units="mK")
+    for name in ("g", "g_std"):
+        np.testing.assert_allclose(milli.bp.fitted_dos(E)[name], fit.bp.fitted_dos(E)[name])
+    with pytest.raises(UnitsError, match="theta_E"):
+        fit.assign(theta_E=fit.theta_E.assign_attrs(units="meV")).bp.fitted_dos(E)
+    with pytest.raises(CoordinateError):
+        fit.bp.fitted_dos(np.ma.masked_greater(E, 10))

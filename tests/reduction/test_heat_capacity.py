@@ -191,3 +191,31 @@ def test_a_masked_elastic_line_is_not_overlooked(glass: xr.Dataset) -> None:
         (glass.g * np.nan).assign_attrs(glass.g.attrs).bp.heat_capacity([50.0], area=1)
     with pytest.raises(QuantityError, match="below='nothing'"):
         glass.g.bp.heat_capacity([50.0], area=1, below="nothing")
+
+
+@pytest.mark.parametrize("factor", [0.0, np.inf, 1e-320, 1e308])
+def test_a_g_of_no_area_is_not_scaled(factor: float) -> None:
+    E = np.linspace(0.5, 25, 60)
+    with pytest.raises(QuantityError, match="the area of g"):
+        dos(E, np.full(E.size, factor)).bp.heat_capacity([2.0, 3.0], area=1)
+
+
+def test_arguments_that_compare_to_many_answers() -> None:
+    E = np.linspace(0.5, 25, 60)
+    g = dos(E, debye_dos(E, 250.0))
+    for area in ([1], 1j, np.array([1, 2]), 0, -1, np.nan, "x"):
+        with pytest.raises((UnitsError, QuantityError)):
+            g.bp.heat_capacity([2.0, 3.0], area=area)
+    for below in (np.array(["debye", "x"]), ["debye"], 3):
+        with pytest.raises(QuantityError, match="below"):
+            g.bp.heat_capacity([2.0, 3.0], area=1, below=below)
+    C = g.bp.heat_capacity([2.0, 3.0], area=1)
+    with pytest.raises(QuantityError, match="per="):
+        C.bp.to_molar(np.array(["atoms", "x"]))
+    with pytest.raises(TemperatureError):
+        g.bp.heat_capacity([1e-320, 3.0], area=1)
+    with pytest.raises(QuantityError, match="gamma"):
+        C.bp.reduced_heat_capacity(gamma=1e308)
+    whole = C.assign(C=C.C.assign_attrs(units="uJ/K"))
+    with pytest.raises(QuantityError, match="mass is"):
+        whole.bp.to_molar("atoms", mass=1e-320, molar_mass=60, atoms=1)

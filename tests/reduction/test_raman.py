@@ -360,7 +360,8 @@ def test_every_way_to_write_a_range() -> None:
 @pytest.mark.parametrize("std", [1e300, 1e-320, 0.0])
 def test_errors_that_are_none_hold_no_baseline(std: float) -> None:
     data = spectrum(E, scattered(300.0), std=np.full(E.size, std))
-    assert np.isnan(data.bp.to_reduced_raman(300, baseline=(40, 60)).B).all()
+    with pytest.raises(RangeError, match="too few points"):
+        data.bp.to_reduced_raman(300, baseline=(40, 60))
 
 
 def test_shift_beside_an_energy() -> None:
@@ -377,3 +378,18 @@ def test_what_is_said_of_the_factor_of_light_scattering() -> None:
     assert f"by {third} or {fourth} % from 0 to 100" in (xbp.to_reduced_raman.__doc__ or "")
     assert f"changes by {fourth} % from 0 to 100" in page
     assert f"by {third} %)" in page
+
+
+def test_a_baseline_of_nothing() -> None:
+    data = spectrum(E, scattered(300.0), std=np.ones(E.size))
+    with pytest.raises(RangeError, match="no range"):
+        data.bp.to_reduced_raman(300, baseline=[None])
+    empty = data.copy(deep=True)
+    empty.I[E > 40] = np.nan
+    with pytest.raises(RangeError, match="too few points"):
+        empty.bp.to_reduced_raman(300, baseline=(42, 60))
+    both = xr.concat([data, empty], dim="sample")
+    assert both.bp.to_reduced_raman(300, baseline=(42, 60)).B.isnull().all("E").values.tolist() == [False, True]
+    for argument in ("side", "coupling"):
+        with pytest.raises(QuantityError, match=argument):
+            data.bp.to_reduced_raman(300, **{argument: np.array(["stokes", "linear"])})

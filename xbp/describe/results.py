@@ -224,6 +224,10 @@ def _heat_capacity(table: xr.Dataset) -> str:
     )
     if str(table.peak_status.values) == NO_EXCESS:
         said += "\n  beware: Debye phonons alone describe these data as well: the Einstein modes mean nothing"
+    if 4 * float(table.sigma_E) > float(table.theta_E) and float(table.n_E) > 0:
+        said += (
+            "\n  beware: so broad a Gaussian reaches E = 0, where g/E2 of the fit, and C/T3 with it, rises of itself"
+        )
     if str(table.peak_status.values) == UNPHYSICAL:
         said += (
             "\n  beware: gamma below zero, or many more modes than one per atom and axis, are not of a solid: fit "

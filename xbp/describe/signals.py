@@ -250,7 +250,8 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
     if isinstance(source, xr.DataArray):
         missing.append("standard deviations (a DataArray has none: use the Dataset)")
     elif f"{value.name}_std" not in source:
-        missing.append(f"standard deviations (a variable '{value.name}_std'); every point weighs alike")
+        alike = "every point has the same relative error" if row.name == "heat_capacity" else "every point weighs alike"
+        missing.append(f"standard deviations (a variable '{value.name}_std'); {alike}")
     return missing
 
 

@@ -118,14 +118,17 @@ def _guess_oscillator(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 
 def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    energy, _, width = _top(x, y / np.where(x > 0, x, np.inf) ** 2)
-    area = float(np.trapezoid(y, x))
     # Debye phonons end where g falls the most from three points to the next three.
-    fall = np.convolve(y, [-1, -1, -1, 1, 1, 1], mode="valid") if y.size >= 6 else np.zeros(1)
+    fall = np.convolve(y, [1, 1, 1, -1, -1, -1], mode="valid") if y.size >= 6 else np.zeros(1)
     edge = float(x[min(int(np.argmin(fall)) + 3, x.size - 1)])
+    below = (x > 0) & (x < edge)
+    upper = below & (x > 0.6 * edge)
+    level = float(np.median(y[upper] / x[upper] ** 2)) if upper.any() else float(np.median(y)) / edge**2
+    rest = np.convolve(np.where(below, y - level * x**2, 0.0), np.ones(3) / 3, mode="same")
+    energy, height, width = _top(x, rest)
     return {
-        "n_D": 0.7 * area, "energy_D": edge, "n_E": 0.3 * area, "energy_E": max(energy, x[-1] / 20),
-        "sigma_E": width / 3,
+        "n_D": level * edge**3 / 3, "energy_D": edge, "n_E": height * width, "energy_E": max(energy, x[-1] / 20),
+        "sigma_E": width / 2.4,
     }  # fmt: skip
 
 
@@ -143,8 +146,8 @@ def _guess_elasticity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 #: No parameter is larger, and its powers would be no numbers.
 LARGEST: Final = 1e60
-#: Units of what the values of a spectrum are in powers of, and those of a heat capacity.
-_SCALES = ("meV", "THz", "s", "1/cm", "angstrom", "barn", "radian", "steradian", "mol", "K", "1")
+#: Units of what the values of a spectrum are in powers of.
+_SCALES = ("meV", "THz", "s", "1/cm", "angstrom", "barn", "radian", "steradian", "mol")
 
 _ROWS = (
     NamedModel(
@@ -297,7 +300,8 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     axis, x_units = given_axis(x, dim)
     along_E = swap_unit(quantity.units, "meV", x_units)[0] if quantity.is_density else quantity.units
     y_units = units or row.y_units or ("1" if row.quantity == "reduced_dos" else along_E)
-    _require_scale(y_units)
+    if row.y_units is None:
+        _require_scale(y_units)
     own_x = row.x_units or x_units
     own_y = row.y_units or y_units
     own = parameter_units(row, own_x, own_y)

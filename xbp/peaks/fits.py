@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import lazy_loader
 import numpy as np
 import scipy
 
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 from xbp.peaks.search import SIGNIFICANT, WEIGHABLE, scatter
 from xbp.status import AT_EDGE, FAILED, NO_DATA, NO_MAXIMUM, OK, TOO_FEW
-
-if TYPE_CHECKING:
-    import lmfit
-else:
-    # lmfit takes longer to import than everything else together, and only fits need it.
-    lmfit = lazy_loader.load("lmfit")
 
 __all__ = ["Method", "PeakFit", "fit_peak"]
 
@@ -148,37 +140,35 @@ def _rises_and_falls(x: np.ndarray, y: np.ndarray, s: np.ndarray | None, fit: Pe
 
 # A fit that has a maximum to find has found it by then; one without drifts off for thousands of steps.
 _MAX_CALLS = 200
+# What MINPACK says of one that did.
+_CONVERGED = (1, 2, 3, 4)
 
 
+@np.errstate(all="ignore")
 def _minimize(
     residual: Callable[..., np.ndarray],
     jacobian: Callable[..., np.ndarray],
     start: dict[str, float],
     known: bool,
 ) -> tuple[np.ndarray, np.ndarray | None, float]:
-    """Least squares by lmfit: values, covariance (None where it did not converge), reduced χ²."""
-    parameters = lmfit.Parameters()
-    for name, value in start.items():
-        parameters.add(name, value=float(value))
+    """Least squares: values, covariance (None where it did not converge), reduced χ²."""
 
-    def of(function: Callable[..., np.ndarray]) -> Callable[[Any], np.ndarray]:
-        return lambda p: function(*(p[name].value for name in start))
+    def of(function: Callable[..., np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda p: function(*p)
 
-    # lmfit warns where it stops early; here that is a status.
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        try:
-            result = lmfit.minimize(
-                of(residual), parameters, Dfun=of(jacobian), col_deriv=True, scale_covar=not known, max_nfev=_MAX_CALLS
-            )
-        except ValueError:
-            # It ran off to where the model overflows.
-            return np.array(list(start.values())), None, np.nan
-    values = np.array([result.params[name].value for name in start])
-    covariance = getattr(result, "covar", None)
-    if not result.success or covariance is None or not np.isfinite(covariance).all():
-        covariance = None
-    return values, covariance, float(result.redchi)
+    values, covariance, info, _, said = scipy.optimize.leastsq(
+        of(residual),
+        list(start.values()),
+        Dfun=of(jacobian),
+        col_deriv=True,
+        full_output=True,
+        gtol=0.0,
+        maxfev=_MAX_CALLS,
+    )
+    chi2 = float((info["fvec"] ** 2).sum() / (info["fvec"].size - values.size))
+    if said not in _CONVERGED or covariance is None or not np.isfinite(covariance).all():
+        return values, None, chi2
+    return values, covariance * (1.0 if known else chi2), chi2
 
 
 def _no_fit(x: np.ndarray, energy: float) -> str:

@@ -18,7 +18,7 @@ from xbp.peaks.parameters import Choices, choices
 from xbp.reduction.heat_capacity import kelvins
 from xbp.signal import label_std, read, result_table
 from xbp.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
-from xbp.units import convert_factor
+from xbp.units import convert_factor, parse_unit
 
 __all__ = ["fit_heat_capacity"]
 
@@ -44,6 +44,9 @@ def fit_heat_capacity(
 
     χ is the Gaussian of mean θ_E and standard deviation σ_E on θ > 0, of unit area. Two energies come of it, and they
     differ: k_Bθ_E, and the maximum of g/E² at [Ē + √(Ē² − 8σ²)]/2, which is the boson peak of the other methods.
+    The Gaussian reaches E = 0: below [Ē − √(Ē² − 8σ²)]/2 the fitted g/E² rises again, and C/T³ with it at the lowest
+    temperatures. Where σ_E is a quarter of θ_E or more that is as high as the Debye level, and the shape's, not the
+    glass's.
 
     Parameters
     ----------
@@ -54,7 +57,8 @@ def fit_heat_capacity(
     T_range : pair of scalars with units, optional
         Temperatures to fit. The harmonic model knows neither thermal expansion nor a glass transition.
     start, fixed, bounds : mapping of str to scalar, or pair, with units, optional
-        As for `fit`: of ``gamma`` (bare: J/mol/K²), ``n_D``, ``n_E``, ``theta_D``, ``theta_E``, ``sigma_E`` (bare: K).
+        As for `fit`: of ``gamma`` (bare: J/mol/K²), ``n_D``, ``n_E``, ``theta_D``, ``theta_E``, ``sigma_E`` (bare: K;
+        an energy E is E/k_B).
         By default γ is free, the others are positive, and the start is found by searching the three temperatures.
         For an insulator say ``fixed={"gamma": 0}``.
 
@@ -101,10 +105,13 @@ def fit_heat_capacity(
     try:
         factor = convert_factor(signal.units, "J/mol/K", name=f"'{value.name}'")
     except UnitsError as error:
+        of_sample = any(parse_unit(signal.units).is_compatible_with(unit) for unit in ("J/K", "J/g/K"))
         raise UnitsError(
             f"'{value.name}' is in '{signal.units}'",
-            reason="the numbers of modes are per mole",
-            fix="data.bp.to_molar('atoms', mass=..., molar_mass=..., atoms=...) first",
+            reason="the numbers of modes are per mole" if of_sample else "a heat capacity is in J/K, J/g/K or J/mol/K",
+            fix="data.bp.to_molar('atoms', mass=..., molar_mass=..., atoms=...) first"
+            if of_sample
+            else f"data['{value.name}'].attrs['units'] = 'J/mol/K', if the numbers are",
         ) from error
     chosen = choices(list(_NAMES), parameter_units(row, "K", "J/mol/K"), start, fixed, bounds, row)
     limits = {}

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import lazy_loader
 import numpy as np
 import scipy
 import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate, select_range
+from xbp.peaks.least_squares import minimum
 from xbp.schema import require_same_grid
 from xbp.signal import Signal, read, result_table
 from xbp.units import convert_factor, parse_unit
-
-if TYPE_CHECKING:
-    import lmfit
-else:
-    lmfit = lazy_loader.load("lmfit")
 
 __all__ = ["correlation_map", "scale_to_sq"]
 
@@ -305,6 +299,7 @@ def _pearson(x: np.ndarray, y: np.ndarray, both: np.ndarray) -> np.ndarray:
     return np.where(count[..., 0] >= 3, r, np.nan)
 
 
+@np.errstate(all="ignore")
 def _fit_scale(
     cut: np.ndarray, cut_std: np.ndarray, curve: np.ndarray, curve_std: np.ndarray, *, offset: bool
 ) -> np.ndarray:
@@ -322,24 +317,18 @@ def _fit_scale(
     b, s, vb, vs = cut[ok], curve[ok], variance_cut[ok], variance_curve[ok]
     if not (s * s).sum() > 0:
         return np.array([np.nan] * 5 + [n])
-    # Fitted in units of its own size: lmfit's steps are not scale-free.
-    size = float(np.abs(b).max()) or 1.0
-    b, vb = b / size, vb / size**2
-    parameters = lmfit.Parameters()
-    parameters.add("A", value=float((b * s).sum() / (s * s).sum()))
-    parameters.add("c", value=0.0, vary=offset)
+    start = np.array([float((b * s).sum() / (s * s).sum()), 0.0][: 1 + offset])
 
-    def residual(p: Any) -> np.ndarray:
-        A, c = p["A"].value, p["c"].value
-        weight = 1 / np.sqrt(vb + A**2 * vs) if known else 1.0
-        return np.asarray((b - A * s - c) * weight)
+    def residual(p: np.ndarray) -> np.ndarray:
+        weight = 1 / np.sqrt(vb + p[0] ** 2 * vs) if known else 1.0
+        return np.asarray((b - p[0] * s - (p[1] if offset else 0.0)) * weight)
 
-    # Exact data have no error, and lmfit's linear error propagation warns of that.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        result = lmfit.minimize(residual, parameters, scale_covar=not known)
-    A, c = result.params["A"], result.params["c"]
-    if not result.success or A.stderr is None:
+    limits = np.full(start.size, np.inf)
+    size = float(np.sqrt(np.mean(b**2 / (vb + start[0] ** 2 * vs if known else 1.0))))
+    found = minimum(residual, start, -limits, limits, size=size or 1.0, known=known) if np.isfinite(size) else None
+    if found is None or found.vague.any():
         return np.array([np.nan] * 5 + [n])
-    c_std = c.stderr if offset and c.stderr is not None else np.nan
-    return np.array([A.value * size, A.stderr * size, c.value * size, c_std * size, result.redchi, n])
+    values, stds = found.values, np.sqrt(np.diag(found.covariance))
+    c, c_std = (values[1], stds[1]) if offset else (0.0, np.nan)
+    chi2 = float((found.residual**2).sum()) / (n - start.size)
+    return np.array([values[0], stds[0], c, c_std, chi2, n])

@@ -113,7 +113,9 @@ def minimum_at_edge(
         return k
 
     first = int(np.clip(np.searchsorted(ends, start[edge]) - 1, 0, ends.size - 2))
-    first_fit = fits[fit(first)]
+    # In data that end below the step it lies beyond the last point, wherever it was guessed.
+    first = fit(first, ends.size - 2)
+    first_fit = fits[first]
     if first_fit is None:
         return None
     best = first_fit.values

@@ -197,6 +197,10 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     kelvin = kelvins(signal.value)
     per_kelvin = format_unit(parse_unit(signal.units) / parse_unit("K"))
     slope = magnitude(gamma, per_kelvin, name="gamma")
+    if abs(slope) > _POSITIVE[1]:
+        raise QuantityError(
+            f"gamma={slope:g} {per_kelvin}", reason="times a temperature it is no number", fix="gamma='1 mJ/mol/K^2'"
+        )
     T = xr.DataArray(kelvin, dims="temperature")
     out = (signal.value - (slope * T).variable) / (T**3).variable
     answer: Data = signal.answer(
