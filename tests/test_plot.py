@@ -413,3 +413,12 @@ def test_g_of_r_is_a_curve_with_a_band() -> None:
     assert {line.get_linestyle() for line in ax.lines} == {"-"}
     assert {line.get_marker() for line in ax.lines} == {"None"}
     assert len(ax.collections) == 3
+
+
+def test_spectra_of_detectors_are_taken_to_q_first() -> None:
+    spectra = xbp.new_dataset(
+        "detector_spectra", np.ones((4, 9)), units="1/meV",
+        coords={"detector": (np.arange(4), "1"), "E": (np.arange(1.0, 10), "meV")},
+    )  # fmt: skip
+    with pytest.raises(RangeError, match="angle_to_Q"):
+        spectra.bp.plot.map()

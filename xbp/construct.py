@@ -131,8 +131,7 @@ def new_dataset(
         ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     validate(ds[name])
     std_of(ds, ds[name])
-    # Nothing but zeros, as where a grid alone is wanted, is the same in any units.
-    if from_table.is_density and "E" in ds[name].dims and ds[name].values.any():
+    if from_table.is_density and "E" in ds[name].dims:
         _require_per_axis(ds[name])
     return ds
 

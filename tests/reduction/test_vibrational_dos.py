@@ -275,3 +275,23 @@ def test_aluminium_at_five_kelvin(shared_data: Path) -> None:
         assert np.corrcoef(shape, reference)[0, 1] > 0.95
     # The coherent peaks of a powder are not averaged out by one half of the range.
     assert np.sqrt(((shapes[0] - shapes[1]) ** 2).mean()) < 0.3
+
+
+def test_the_error_of_u2_is_the_scatter_of_many_measurements() -> None:
+    E = np.arange(0.5, 36, 0.5)
+    g = xbp.new_dataset(
+        "vibrational_dos", E**2 / (1 + np.exp((E - 28) / 1.5)), units="1", coords={"E": (E, "meV")}, temperature="300 K"
+    )
+    S = g.bp.multiphonon_sqe(np.arange(2, 8, 0.25), np.arange(-35.5, 36, 0.5), composition="V")
+    S = S.drop_vars("u2")
+    found = []
+    for seed in range(40):
+        noisy = xbp.models.with_counting_noise(S, counts=300, seed=seed)
+        found.append(noisy.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), composition="V"))
+    assert all(str(one.status.values) == "ok" for one in found)
+    scatter = np.std([float(one.u2) for one in found], ddof=1)
+    told = np.mean([float(one.u2_std) for one in found])
+    assert told == pytest.approx(scatter, rel=0.35)
+    assert found[0].u2_std.attrs["units"] == "angstrom**2"
+    assert np.isnan(noisy.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), u2="0.007 angstrom^2").u2_std)
+    assert "u2_std" not in S.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), composition="V")

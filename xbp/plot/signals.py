@@ -106,11 +106,15 @@ def map(  # the method users know from xarray-like libraries
     signal = read(data)
     value = signal.value
     other = str(next((d for d in value.dims if d != "E"), "Q"))
-    if set(value.dims) != {other, "E"} or value[other].dtype.kind not in "fiu":
+    # Detectors have numbers, and no order along an axis.
+    numbers = other != "detector" and value[other].dtype.kind in "fiu"
+    if set(value.dims) != {other, "E"} or not numbers:
         raise RangeError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}",
             reason="a map has E and one other axis of numbers",
-            fix="choose one element of every other dimension first: data.isel(...)",
+            fix="data.bp.angle_to_Q('0.05 1/angstrom') first"
+            if signal.quantity.name == "detector_spectra"
+            else "choose one element of every other dimension first: data.isel(...)",
         )
     axes = axes_of(ax)
     value = value.transpose("E", other)

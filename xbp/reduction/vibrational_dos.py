@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xbp import constants
 from xbp.conditions import check_statistics, resolve_temperature
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.grid import bin_limits, select_range
@@ -77,7 +78,9 @@ def to_vibrational_dos(
         "not converged", "fit failed" (no positive area) or "no data"; g is NaN unless it is "ok". A Dataset has
         ``g_std``, that of counting at the multiphonon scattering found (bins are independent), and the report of the
         convergence: ``iterations``, ``change`` (the last), ``orders``, ``scale`` (N), ``multiple_scattering`` (C), and
-        ``extended``, the part of the area that was not measured but is `below`.
+        ``extended``, the part of the area that was not measured but is `below`. Where errors are known, ``u2_std``,
+        that of counting in `E_range`: (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]²; what `E_range`, `below` and C do to
+        u² is often more. NaN where u² was given.
 
     Raises
     ------
@@ -109,6 +112,7 @@ def to_vibrational_dos(
     g, g_std, u2_found, code, iterations, change, orders, scale, constant, extended = results
     per_unit = convert_factor(value["E"].attrs["units"], "meV", energy=True)
     e_axis = value["E"][task.grid.positive]
+    u2_std = task.error_of_displacement(u2_found, g_std)
     g, g_std = (
         (part * per_unit).rename(_g="E").assign_coords(E=e_axis.variable, **task.conditions(u2_found, code))
         for part in (g, g_std)
@@ -132,6 +136,8 @@ def to_vibrational_dos(
             "multiple_scattering": (constant, "1", "multiple over multiphonon scattering"),
             "extended": (extended, "1", "part of the area below the range"),
         }
+        if signal.std is not None:
+            report["u2_std"] = (u2_std, "angstrom**2", "standard deviation of u2")
         for name, (array, units, label) in report.items():
             answer[name] = array.variable
             answer[name].attrs = {"units": units, "long_name": label}
@@ -306,6 +312,15 @@ class _Task:
             for name, c in (("temperature", self.temperature), ("u2", u2))
         }
         return {**labels, "status": (status.dims, status.data, {"long_name": "whether g(E) was found"})}
+
+    def error_of_displacement(self, u2: xr.DataArray, g_std: xr.DataArray) -> xr.DataArray:
+        """Return the standard deviation of u² = (ħ²/2M) γ₀ from that of g in 1/meV, whose area stays 1."""
+        inside = self.grid.positive
+        E = xr.DataArray(self.grid.E[inside], dims="_g")
+        width = xr.DataArray(np.diff(self.grid.edges)[inside], dims="_g")
+        per_g = 1 / (E * np.tanh(E / (2 * constants.BOLTZMANN_MEV * self.temperature))) - u2 / self.grid.per_gamma
+        variance: xr.DataArray = ((per_g * width * g_std) ** 2).sum("_g")
+        return self.grid.per_gamma * variance**0.5
 
     def density(self, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float) -> tuple[Any, ...]:
         """Return g, its std and the report."""
