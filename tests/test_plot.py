@@ -342,6 +342,10 @@ def test_nothing_is_drawn_across_a_gap() -> None:
     x = ax.lines[0].get_xdata()
     assert np.isnan(x).sum() == 1
     assert np.isnan(x[200])
+    # Points in clusters, as of a calorimeter that measures three times at each temperature, have no gaps.
+    E = (np.arange(10.0, 80.0)[:, np.newaxis] + [0.0, 0.01, 0.02]).ravel()
+    ax = xbp.new_dataset("raman_intensity", E, units="1", coords={"E": (E, "1/cm")}).bp.plot.cut()
+    assert not np.isnan(ax.lines[0].get_xdata()).any()
     plt.close("all")
 
 

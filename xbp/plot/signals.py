@@ -47,7 +47,7 @@ _BEYOND = "beyond the axis"
 #: More points without error bars than this touch one another at the width of a column.
 _DENSE = 150
 #: A step this many times the usual one is a gap.
-_GAP = 8.0
+_GAP, _USUAL = 8.0, 90
 #: The figure of a peak reaches to this multiple of the highest energy fitted, and up to this multiple of its height
 #: where there is something higher, as an elastic line is.
 _REACH, _HEADROOM = 2.0, 1.6
@@ -252,7 +252,8 @@ def _is_line(value: xr.DataArray, std: xr.DataArray | None) -> bool:
 def _parted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Part a curve where nothing was measured, so that no line is drawn across."""
     steps = np.diff(x)
-    gaps = np.flatnonzero(steps > _GAP * np.median(steps)) + 1 if x.size > 2 else np.zeros(0, dtype=int)
+    # Held against the wider of the usual steps: of points in clusters the median is that within one.
+    gaps = np.flatnonzero(steps > _GAP * np.percentile(steps, _USUAL)) + 1 if x.size > 2 else np.zeros(0, dtype=int)
     return np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan)
 
 
