@@ -305,3 +305,17 @@ def test_a_density_of_states_that_was_not_found_says_so() -> None:
     assert "  status: fit failed, so it is NaN: no positive area is left" in repr(lost.bp)
     both = xr.concat([S, upside_down], dim="sample").bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
     assert "status: fit failed in 1 of 2" in repr(both.bp)
+
+
+def test_a_cut_of_s_of_q_and_e_is_not_the_static_one(glass: xr.Dataset) -> None:
+    cut = glass[["S", "S_std"]].bp.cut_E("3 meV", width="0.5 meV")
+    said = repr(cut.bp)
+    assert "S: S(Q,E_0) in 1/meV" in said
+    steps = said.split("next: ")[1].splitlines()[0]
+    assert "plot.cut" in steps
+    assert not any(step in steps for step in ("to_gdos", "to_bqe", "debye_waller", "plot.map"))
+    assert "Sq: S(Q):" in repr(glass.bp)
+    spectrum = repr(glass[["S", "S_std"]].bp.cut_Q((2.1, 8.5)).bp)
+    assert "S(E)" in spectrum
+    assert "to_bqe" not in spectrum
+    assert "plot.cut" not in repr(glass.S.isel(Q=0, E=0).bp)

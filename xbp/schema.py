@@ -149,6 +149,9 @@ def symbol_of(value: xr.DataArray) -> str:
     >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().B
     >>> symbol_of(B), symbol_of(B.isel(Q=0)), symbol_of(B.isel(Q=0, E=0))
     ('B(Q,E)', 'B(E)', 'B')
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> symbol_of(S.isel(E=5)), symbol_of(S.isel(Q=5))
+    ('S(Q,E_0)', 'S(E)')
     """
     row = QUANTITIES[value.attrs["quantity"]]
     letter, _, arguments = row.label.partition("(")
@@ -158,6 +161,8 @@ def symbol_of(value: xr.DataArray) -> str:
     if not letter or not arguments or not set(row.dims) <= set(_ARGUMENTS):
         return row.label
     free = [_ARGUMENTS[dim] for dim in _ARGUMENTS if dim in value.dims]
+    if row.name == "dynamic_structure_factor" and free == ["Q"]:
+        free.append("E_0")  # at one energy: S(Q) is another quantity
     return f"{letter}({','.join(free)})" if free else letter
 
 

@@ -166,3 +166,35 @@ def test_the_mean_of_what_disagrees_has_the_error_of_the_disagreement() -> None:
 def test_a_stated_energy_names_its_source() -> None:
     with pytest.raises(QuantityError, match="reference=None"):
         xbp.stated_energy("5.5 meV")
+
+
+def test_einstein_modes_that_mean_nothing_are_compared_by_neither_energy() -> None:
+    """Where Debye phonons alone describe a heat capacity, the mean of its Einstein modes is no energy of anything."""
+    T = np.geomspace(2, 300, 60)
+    exact = xbp.models.evaluate(
+        "debye_einstein", T, gamma=0, n_D=1, theta_D=260, n_E=0, theta_E=72, sigma_E=15
+    ).C.values  # fmt: skip
+    for seed in range(12):
+        noisy = exact * (1 + np.random.default_rng(seed).normal(0, 0.01, T.size))
+        C = xbp.new_dataset("heat_capacity", noisy, std=0.01 * exact, units="J/mol/K", coords={"temperature": (T, "K")})
+        fit = C.bp.fit_heat_capacity(fixed={"gamma": 0})
+        if str(fit.peak_status.values) == "no excess":
+            break
+    else:
+        pytest.fail("none of the draws was described by Debye phonons alone")
+    study = xbp.new_study({"cp": fit, "said": xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")})
+    for which in ("peak", "einstein"):
+        table = study.bp.compare(heat_capacity=which)
+        assert str(table.status.sel(leaf="cp").values) == "no excess"
+        assert np.isnan(table.energy.sel(leaf="cp"))
+        assert int(table.n_energies) == 1
+
+
+def test_a_poor_fit_is_told_beside_its_energy() -> None:
+    E = np.linspace(1, 15, 120)
+    twice = np.exp(-(((E - 4) / 1.2) ** 2)) + 0.8 * np.exp(-(((E - 8.5) / 1.2) ** 2))
+    b = xbp.new_dataset("reduced_dos", twice, units="1", coords={"E": (E, "meV")})
+    said = repr(xbp.new_study({"b": b}, E_range={"b": (1.5, 13)}).bp.compare().bp)
+    assert "(poor fit)" in said
+    stated = xbp.new_study({"said": xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")})
+    assert "poor" not in repr(stated.bp.compare().bp)

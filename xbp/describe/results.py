@@ -300,6 +300,7 @@ def _compare(table: xr.Dataset) -> str:
         status = str(table.status.values[i])
         left_out = "" if int(table.compared[i]) or status != OK else " (not compared)"
         misfit = f", reduced chi2 {float(table.chi2_reduced[i]):.0f}" if float(table.chi2_reduced[i]) > 2 else ""
+        misfit += " (poor fit)" if is_poor(table.isel(leaf=i)) else ""
         said = f"{_number(table, 'energy', {'leaf': i})}{misfit}" if status == OK else status
         lines.append(f"  {name}: {said}{left_out}")
     return "\n".join(lines)

@@ -16,11 +16,11 @@ __all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines", "units_of"]
 #: Methods of ``.bp`` that take a quantity, in the order of the chain.
 NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "dynamic_structure_factor": (
-        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "mask_elastic", "debye_waller", "to_vibrational_dos",
-        "convolve", "plot.map",
+        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "mask_elastic", "detailed_balance", "debye_waller",
+        "to_vibrational_dos", "convolve", "fit", "plot.map", "plot.cut",
     ),
     "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
-    "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map"),
+    "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map", "plot.cut"),
     "reduced_dos": (
         "boson_peak", "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "to_sqe", "plot.map", "plot.cut",
     ),
@@ -46,7 +46,8 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 #: Which of Q and E a method needs, and that it takes nothing more or less.
 _OVER: Final[Mapping[str, str]] = {
-    "cut_E": "E", "boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_vibrational_dos": "E", "cut_Q": "Q",
+    "cut_E": "E", "boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_bqe": "E", "detailed_balance": "E",
+    "heat_capacity": "E", "cut_Q": "Q", "to_gdos": "QE", "debye_waller": "QE", "to_vibrational_dos": "QE",
     "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
 }  # fmt: skip
 #: Methods that cannot be called without saying more.
@@ -211,7 +212,9 @@ def _takes(method: str, value: xr.DataArray) -> bool:
     if method in ("reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity"):
         return "mol" in str(value.attrs.get("units"))
     if method == "plot.cut":
-        return not {"Q", "E"} <= set(value.dims)
+        return value.ndim > 0 and not {"Q", "E"} <= set(value.dims)
+    if method == "to_bqe" and value.attrs["quantity"] == "dynamic_structure_factor":
+        return {"Q", "E"} <= set(value.dims)
     return set(_OVER.get(method, "")) <= set(value.dims)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xbp.describe.results import is_poor
 from xbp.errors import QuantityError, RangeError
 from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
@@ -95,7 +96,7 @@ def heat_capacity(
             said += f", maximum of $g/E^2$ {with_error(float(table['energy']), float(table['energy_std']))} meV"
         else:
             said += f"; $g/E^2$: {table['peak_status'].values}"
-        axes.set_title(said, fontsize="small")
+        axes.set_title(f"{said} (poor)" if is_poor(table) else said, fontsize="small")
     axes.legend(frameon=False, fontsize="small")
     axes.yaxis.set_major_formatter(in_powers(power))
     symbol = r"$(C_p-\gamma T)/T^3$" if found and numbers["gamma"] else "$C_p/T^3$"

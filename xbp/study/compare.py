@@ -12,7 +12,7 @@ import xarray as xr
 from xbp.errors import QuantityError
 from xbp.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.signal import extend_history, is_computed, read
-from xbp.status import OK, UNPHYSICAL
+from xbp.status import NO_EXCESS, OK, UNPHYSICAL
 from xbp.study.leaf import Leaf, leaves_of
 from xbp.units import convert_factor, is_one_of
 
@@ -172,8 +172,8 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
     heat = leaf.kind == "fit_heat_capacity"
     key = "energy_E" if heat and heat_capacity == "einstein" else "energy"
     status = str(table["peak_status" if heat and key == "energy" else "status"].values)
-    if heat and str(table["peak_status"].values) == UNPHYSICAL:
-        status = UNPHYSICAL  # neither of its energies means anything
+    if heat and str(table["peak_status"].values) in (UNPHYSICAL, NO_EXCESS):
+        status = str(table["peak_status"].values)  # neither of its energies means anything
     energy, statistical = mev(key), mev(f"{key}_std")
     if status != OK or not np.isfinite(energy):
         energy, statistical = np.nan, np.nan
