@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +9,10 @@ import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.grid import bin_limits
-from xbp.optional import require
 from xbp.pint_data import Data
 from xbp.reduction.bins import new_edges
-from xbp.reduction.kinematics import Curves, momentum_transfer, wave_number
+from xbp.reduction.kinematics import momentum_transfer, wave_number
+from xbp.reduction.overlap import overlap_sums
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read, result_table
 from xbp.units import convert_factor, magnitude
@@ -22,9 +21,6 @@ __all__ = ["angle_to_Q", "kinematic_limits"]
 
 KiOverKf = Literal["applied", "not applied"]
 Variance = Literal["exact", "shared"]
-
-# Cells of detectors and energies that are worked on at a time: a dozen arrays of this size keep to the cache.
-_CELLS = 50_000
 
 
 def angle_to_Q(
@@ -125,8 +121,8 @@ def angle_to_Q(
     factor = _scaling(value, ki_over_kf, (e_edges[1:] + e_edges[:-1]) / 2, ei)
     lead: list[str] = [str(d) for d in value.dims if d not in ("detector", "E")]
     order = (*lead, "detector", "E")
-    sums = _sums(value.transpose(*order), None if signal.std is None else signal.std.transpose(*order),
-                 limits, e_edges, ei, q_edges, factor, variance)  # fmt: skip
+    std = None if signal.std is None else signal.std.transpose(*order)
+    sums = overlap_sums(value.transpose(*order), std, limits, e_edges, ei, q_edges, factor, variance)
     # A sliver of rounding is no measurement.
     area = np.diff(q_edges)[:, np.newaxis] * np.diff(e_edges)
     covered = sums[1] > 1e-9 * area
@@ -323,101 +319,3 @@ def _scaling(value: xr.DataArray, given: str | None, energy: np.ndarray, ei: flo
         return np.ones(energy.size)
     kf = wave_number(ei - energy)
     return np.where(kf > 0, wave_number(ei) / np.where(kf > 0, kf, 1.0), np.nan)
-
-
-def _sums(
-    value: xr.DataArray,
-    std: xr.DataArray | None,
-    limits: np.ndarray,
-    e_edges: np.ndarray,
-    ei: float,
-    q_edges: np.ndarray,
-    factor: np.ndarray,
-    variance: str,
-) -> Any:
-    """Return Σ aS, Σ a and the variance of Σ aS, (3, ..., n_Q, n_E); of dask arrays lazily, chunk by chunk."""
-    geometry = (e_edges, ei, q_edges, factor, variance)
-    if value.chunks is None:
-        return _add_up(value.values, None if std is None else std.values, limits, *geometry)
-    dask = require("dask", "spectra in chunks are worked on as its tasks", "md")
-    array = require("dask.array", "spectra in chunks are worked on as its tasks", "md")
-    single = {d: -1 for d in value.dims if d != "detector"}
-    blocks = value.chunk(single).data
-    stds = None if std is None else std.chunk(dict(zip(value.dims, blocks.chunks, strict=True))).data
-    shape = (3, *value.shape[:-2], q_edges.size - 1, e_edges.size - 1)
-    parts = []
-    first = 0
-    for size in blocks.chunks[-2]:
-        here = (..., slice(first, first + size), slice(None))
-        std_here = None if stds is None else stds[here]
-        part = dask.delayed(_add_up)(blocks[here], std_here, limits[:, first : first + size], *geometry)
-        parts.append(array.from_delayed(part, shape, dtype=float))
-        first += size
-    return array.stack(parts).sum(axis=0, split_every=4)
-
-
-def _add_up(
-    values: np.ndarray,
-    std: np.ndarray | None,
-    limits: np.ndarray,
-    e_edges: np.ndarray,
-    ei: float,
-    q_edges: np.ndarray,
-    factor: np.ndarray,
-    variance: str,
-) -> np.ndarray:
-    n_detector, n_e = values.shape[-2:]
-    lead, n_q = values.shape[:-2], q_edges.size - 1
-    flat = values.reshape(-1, n_detector, n_e)
-    errors = None if std is None else std.reshape(flat.shape)
-    placed = np.isfinite(limits).all(axis=0)[:, np.newaxis]
-    out = np.zeros((3, flat.shape[0], n_q, n_e))
-    angles, inverse = np.unique(np.where(placed.T, limits, 0.0), return_inverse=True)
-    step = max(1, _CELLS // n_detector)
-    for first in range(0, n_e, step):
-        block = slice(first, min(first + step, n_e))
-        n_bins = n_q * (block.stop - first)
-        scaled = flat[..., block] * factor[block]
-        sigma = None if errors is None else errors[..., block] * factor[block]
-        seen = np.isfinite(scaled).any(axis=0) & placed
-        sums = np.zeros((3, flat.shape[0], n_bins))
-        for cell, bin_, area, cell_area in _overlaps(
-            Curves(angles, e_edges[first : block.stop + 1], ei), inverse.reshape(limits.shape), q_edges, seen
-        ):
-            for i in range(flat.shape[0]):
-                numbers = scaled[i].reshape(-1).take(cell)
-                whole = np.isfinite(numbers)
-                weight = np.where(whole, area, 0.0)
-                sums[0, i] += np.bincount(bin_, weight * np.where(whole, numbers, 0.0), n_bins)
-                sums[1, i] += np.bincount(bin_, weight, n_bins)
-                if sigma is not None:
-                    spread = np.where(whole, sigma[i].reshape(-1).take(cell), 0.0)
-                    other = area if variance == "exact" else cell_area
-                    sums[2, i] += np.bincount(bin_, weight * other * spread**2, n_bins)
-        out[..., block] = sums.reshape(3, -1, n_q, block.stop - first)
-    return out.reshape(3, *lead, n_q, n_e)
-
-
-def _overlaps(curves: Curves, limits: np.ndarray, q_edges: np.ndarray, seen: np.ndarray) -> Iterator[tuple[Any, ...]]:
-    """Yield cells, the bins of (Q, E) they reach into, the areas they share, and the areas of the cells.
-
-    Each time round every cell has moved on by one bin of Q; those that end there are left behind.
-    `limits` are the two curves of each detector, (2, n_detector).
-    """
-    n_e, n_q = curves.width.size, q_edges.size - 1
-    cell = np.flatnonzero(seen & (curves.width > 0))
-    detector, energy = np.divmod(cell, n_e)
-    low, high = limits[0][detector] * n_e + energy, limits[1][detector] * n_e + energy
-    cell_area = curves.whole.take(high) - curves.whole.take(low)
-    q = np.maximum(np.searchsorted(q_edges, curves.lowest.take(low), side="right") - 1, 0)
-    last = np.minimum(np.searchsorted(q_edges, curves.highest.take(high), side="left"), n_q)
-    inside = q < last
-    cell, energy, low, high, q, last, cell_area = (a[inside] for a in (cell, energy, low, high, q, last, cell_area))
-    before = curves.below(q_edges[q], high) - curves.below(q_edges[q], low)
-    while cell.size:
-        up_to = curves.below(q_edges[q + 1], high) - curves.below(q_edges[q + 1], low)
-        yield cell, q * n_e + energy, np.maximum(up_to - before, 0.0), cell_area
-        more = np.flatnonzero(q + 1 < last)
-        cell, energy, low, high, q, last, cell_area, before = (
-            a.take(more) for a in (cell, energy, low, high, q + 1, last, cell_area, up_to)
-        )
