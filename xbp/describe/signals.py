@@ -248,7 +248,7 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         )
     if row.name == "interference_function":
         missing.append(
-            "<b>^2, for S(Q) (xarray.open_dataset(path, engine='total_scattering', b_mean_squared='... barn'))"
+            "<b>^2, for S(Q) (xbp.open_dataset(path, engine='total_scattering', composition='SiO2', or whatever it is))"
         )
     if isinstance(source, xr.DataArray):
         missing.append("standard deviations (a DataArray has none: use the Dataset)")

@@ -313,8 +313,8 @@ def _moles(given: Any, name: str, composition: str | Mapping[str, float] | None)
                 reason="how many atoms it is follows from the composition",
                 fix=f"composition='Zr46Cu46Al8', or {name}='0.1 mol'",
             )
-        atoms = np.array(list(atoms_of(composition).values()))
-        moles = magnitude(given, "g", name=name) * atoms[:, 0].sum() / (atoms[:, 0] * atoms[:, 1]).sum()
+        atoms = atoms_of(composition).values()
+        moles = magnitude(given, "g", name=name) * sum(a.number for a in atoms) / sum(a.number * a.mass for a in atoms)
     else:
         moles = magnitude(given, "mol", name=name, default="1")
     if not moles > 0:
