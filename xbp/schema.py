@@ -88,6 +88,7 @@ _LEADS: Final[Mapping[tuple[str, str], str]] = {
     ("dynamic_structure_factor", "generalized_dos"): "to_gdos()",
     ("dynamic_structure_factor", "reduced_dos"): "to_bqe()",
     ("dynamic_structure_factor", "vibrational_dos"): "to_vibrational_dos(...)",
+    ("dynamic_structure_factor", "static_structure_factor"): "integrate_E()",
     ("generalized_dos", "reduced_dos"): "to_bqe()",
     ("generalized_dos", "dynamic_structure_factor"): "to_sqe()",
     ("reduced_dos", "dynamic_structure_factor"): "to_sqe()",

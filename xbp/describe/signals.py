@@ -16,8 +16,8 @@ __all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines", "units_of"]
 #: Methods of ``.bp`` that take a quantity, in the order of the chain.
 NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "dynamic_structure_factor": (
-        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "mask_elastic", "detailed_balance", "debye_waller",
-        "to_vibrational_dos", "convolve", "fit", "plot.map", "plot.cut",
+        "to_gdos", "to_bqe", "cut_E", "cut_Q", "integrate_E", "subtract", "mask_elastic", "detailed_balance",
+        "debye_waller", "to_vibrational_dos", "convolve", "fit", "plot.map", "plot.cut",
     ),
     "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
     "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map", "plot.cut"),
@@ -48,7 +48,7 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
 _OVER: Final[Mapping[str, str]] = {
     "cut_E": "E", "boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_bqe": "E", "detailed_balance": "E",
     "heat_capacity": "E", "cut_Q": "Q", "to_gdos": "QE", "debye_waller": "QE", "to_vibrational_dos": "QE",
-    "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
+    "integrate_E": "QE", "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
 }  # fmt: skip
 #: Methods that cannot be called without saying more.
 ASKS: Final = frozenset(
@@ -139,6 +139,8 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
                 "number of atoms may be another"
             )
     lines += _of_the_inversion(value, source)
+    if row.name == "static_structure_factor":
+        lines += _of_the_integral(value)
     if first and isinstance(source, xr.Dataset):
         lines += _of_the_errors(value, source)
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
@@ -159,6 +161,19 @@ def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) ->
         lines.append(
             f"  beware: {100 * float(part.max()):.2g} % of the area was not measured but stands in for what is below "
             "E_range (below=): u2 and the scale depend on it"
+        )
+    return lines
+
+
+def _of_the_integral(value: xr.DataArray) -> list[str]:
+    """Tell how an S(Q) was normalized, and where an integral over energy was not measured throughout."""
+    said = value.attrs.get("normalization")
+    lines = [f"  normalization: {said}"] if isinstance(said, str) else []
+    lost = int(value.isnull().sum()) if value.chunks is None and str(said).startswith("∫") else 0
+    if lost:
+        lines.append(
+            f"  NaN in {lost} of {value.size} points, where these energies were not measured throughout: a narrower "
+            "E_range= of .bp.integrate_E(…) holds more of them"
         )
     return lines
 

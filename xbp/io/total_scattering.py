@@ -155,7 +155,7 @@ def _read(
     attrs = {"source": f"total scattering file {path.name}"}
     if gudrun and len(lines) > 1 and lines[1].strip("# "):
         attrs["title"] = lines[1].strip("# ")
-    history = {}
+    how: dict[str, str] = {}
     if b_mean_squared is not None or composition is not None:
         if not gudrun:
             raise RangeError(
@@ -167,11 +167,11 @@ def _read(
         values, std = 1 + values / level, None if std is None else std / level
         _require_bound(values, std, level, square, units, composition)
         quantity = "static_structure_factor"
-        attrs["normalization"] = f"Faber-Ziman, 1 + F(Q)/({level:.10g} {units})"
+        how = {"normalization": f"Faber-Ziman, 1 + F(Q)/({level:.6g} {units})"}
         used = {"units": units, "b_mean_squared": f"{level:.10g} {units}", "composition": composition}
-        history = {"history": extend_history(None, "open_total_scattering", used)}
+        how["history"] = extend_history(None, "open_total_scattering", used)
         if composition is not None:
-            attrs["composition"] = composition if isinstance(composition, str) else _formula(composition)
+            how["composition"] = composition if isinstance(composition, str) else _formula(composition)
     ds = new_dataset(
         quantity,
         values,
@@ -179,10 +179,10 @@ def _read(
         units=units if quantity == "interference_function" else "1",
         coords={"Q": (Q, "1/angstrom")},
         temperature=T,
-        attrs=attrs | history,
+        attrs=attrs | how,
     )
     # A DataArray goes on without the attributes of its Dataset.
-    ds[QUANTITIES[quantity].variable].attrs.update(history)
+    ds[QUANTITIES[quantity].variable].attrs.update(how)
     return ds
 
 

@@ -15,6 +15,7 @@ from xbp.grid import bin_limits, interpolate, select_range
 from xbp.pint_data import Data
 from xbp.reduction.arithmetic import convert, require_alike
 from xbp.reduction.composition import atoms_of, resolve_mass
+from xbp.reduction.integrate import mirrored, one_sided
 from xbp.reduction.multiphonon import energies, require_choice
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
@@ -213,9 +214,8 @@ def normalize_to_sum_rule(
     q = signal.value["Q"]
     q_in = q.values * convert_factor(q.attrs["units"], "1/angstrom", name="coordinate 'Q'")
     right = xr.DataArray(np.ones(q.size), dims="Q")
-    one_sided = bool((signal.value["E"].values >= 0).all()) if "E" in signal.value.dims else False
     factor_of_e: xr.DataArray | None = None
-    if rule == "f-sum" or one_sided:
+    if rule == "f-sum" or one_sided(signal.value):
         factor_of_e = _both_sides(signal, T, rule)
     if atomic is not None:
         right = xr.DataArray(constants.HBAR2_OVER_2U / atomic * q_in**2, dims="Q")
@@ -298,9 +298,8 @@ def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
     x = x.clip(min=0.0)
     if rule == "f-sum":
         return xr.DataArray(E * -np.expm1(-x))
-    lower, _ = bin_limits(signal.source, "E")
-    # The bin across E = 0 holds both signs.
-    return xr.DataArray(1 + np.exp(-x)).where(xr.DataArray(lower >= -1e-9, dims="E"), 1.0)
+    lower, upper = bin_limits(signal.source, "E")
+    return xr.DataArray(1 + np.exp(-x) * xr.DataArray(mirrored(lower, upper) / (upper - lower), dims="E"))
 
 
 def _moles(given: Any, name: str, composition: str | Mapping[str, float] | None) -> float:
