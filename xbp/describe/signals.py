@@ -79,6 +79,8 @@ _FEW: Final = 5
 _WIDE: Final = 140
 #: From here on a mean is over the whole interval but for rounding.
 _WHOLE = 0.9995
+#: A number that stands for none is far below those that are measured, and in this part of the bins.
+_FAR_BELOW, _MANY = 1e-4, 0.05
 #: Two sides of thousands of bins that are one have a chi-squared of one.
 _MOST_DISAGREEMENT = 2.0
 #: Quantities of a simulation in which the first phonon of its box makes a peak.
@@ -139,6 +141,8 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
                 "number of atoms may be another"
             )
     lines += _of_the_inversion(value, source)
+    if row.name == "dynamic_structure_factor" and value.chunks is None:
+        lines += _of_a_filler(value)
     if row.name == "static_structure_factor":
         lines += _of_the_integral(value)
     if first and isinstance(source, xr.Dataset):
@@ -163,6 +167,19 @@ def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) ->
             "E_range (below=): u2 and the scale depend on it"
         )
     return lines
+
+
+def _of_a_filler(value: xr.DataArray) -> list[str]:
+    """Tell of one number, far below all others, that many bins hold."""
+    known = value.values[np.isfinite(value.values) & (value.values != 0)]
+    lowest = float(known.min()) if known.size else 0.0
+    same = int((known == lowest).sum())
+    if not 0 < lowest < _FAR_BELOW * float(known.max()) or same < _MANY * value.size:
+        return []
+    return [
+        f"  beware: {100 * same / value.size:.2g} % of the bins hold one number, {lowest:.8g}, the lowest: a filler of "
+        f"what was not measured? filler={lowest:.8g} of engine='sqw', or data.where(...), makes it NaN"
+    ]
 
 
 def _of_the_integral(value: xr.DataArray) -> list[str]:

@@ -101,7 +101,7 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     order = [d for d in value.dims if d != "E"]
     # A bin that overflowed holds no number.
     total: Any = xr.dot(part.where(abs(part) < np.inf), weights, dim="E").transpose(*order)
-    _require_whole(value, part, total, low, high, units)
+    _require_whole(value.isel(E=used), total, low, high, units)
     std = None
     if signal.std is not None:
         std = (xr.dot(signal.std.variable.isel(E=used) ** 2, weights**2, dim="E") ** 0.5).transpose(*order)
@@ -178,17 +178,16 @@ def _require_inside(lower: np.ndarray, upper: np.ndarray, low: float, high: floa
         )
 
 
-def _require_whole(
-    value: xr.DataArray, part: xr.Variable, total: xr.Variable, low: float, high: float, units: str
-) -> None:
+def _require_whole(part: xr.DataArray, total: xr.Variable, low: float, high: float, units: str) -> None:
     """Say which energies are known where no Q holds all of them."""
     if total.chunks is not None or total.notnull().any():
         return
     known = part.notnull().transpose("E", ...).values.reshape(part.sizes["E"], -1)
-    best = int(known.sum(axis=0).argmax())
-    missing = known.shape[0] - int(known[:, best].sum())
+    best = known[:, int(known.sum(axis=0).argmax())]
+    at = part["E"].values[best]
+    where = f", from {at[0]:.4g} to {at[-1]:.4g} {units}" if at.size else ""
     raise RangeError(
-        f"at no Q does '{value.name}' hold numbers throughout {low:g} to {high:g} {units}",
-        reason=f"at best {missing} of {known.shape[0]} bins are missing, and a sum over the others would pass for S(Q)",
+        f"at no Q does '{part.name}' hold numbers throughout {low:g} to {high:g} {units}",
+        reason=f"at best {best.sum()} of {best.size} bins hold one{where}, and a sum over those would pass for S(Q)",
         fix="narrow E_range to what was measured; integrate before mask_elastic",
     )
