@@ -143,8 +143,7 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
     lines += _of_the_inversion(value, source)
     if row.name == "dynamic_structure_factor" and value.chunks is None:
         lines += _of_a_filler(value)
-    if row.name == "static_structure_factor":
-        lines += _of_the_integral(value)
+    lines += _of_the_scale(value)
     if first and isinstance(source, xr.Dataset):
         lines += _of_the_errors(value, source)
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
@@ -178,15 +177,17 @@ def _of_a_filler(value: xr.DataArray) -> list[str]:
         return []
     return [
         f"  beware: {100 * same / value.size:.2g} % of the bins hold one number, {lowest:.8g}, the lowest: a filler of "
-        f"what was not measured? filler={lowest:.8g} of engine='sqw', or data.where(...), makes it NaN"
+        "what was not measured? filler= of engine='sqw', or data.where(...), makes it NaN"
     ]
 
 
-def _of_the_integral(value: xr.DataArray) -> list[str]:
-    """Tell how an S(Q) was normalized, and where an integral over energy was not measured throughout."""
-    said = value.attrs.get("normalization")
+def _of_the_scale(value: xr.DataArray) -> list[str]:
+    """Tell how data were normalized, what was wrong with that, and where an integral was not measured throughout."""
+    said, wrong = value.attrs.get("normalization"), value.attrs.get("beware")
     lines = [f"  normalization: {said}"] if isinstance(said, str) else []
-    lost = int(value.isnull().sum()) if value.chunks is None and str(said).startswith("∫") else 0
+    lines += [f"  beware: {wrong}"] if isinstance(wrong, str) else []
+    integral = value.attrs["quantity"] == "static_structure_factor" and str(said).startswith("∫")
+    lost = int(value.isnull().sum()) if value.chunks is None and integral else 0
     if lost:
         lines.append(
             f"  NaN in {lost} of {value.size} points, where these energies were not measured throughout: a narrower "

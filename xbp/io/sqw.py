@@ -64,7 +64,7 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None)
         ``S(Q, E)`` per meV, without standard deviations, at the energies of the file (often E ≥ 0
         alone, energy loss). Its statistics are "classical" or "quantum" as ``classical`` is 1 or 0
         in the header, and left out where the header does not say. Of a physical parameter that is
-        given twice the first is kept. Parameters are attributes under the names of the format:
+        given twice the first is kept. Parameters are attributes, of the variable too, under the names of the format:
         ``V_rho`` (atoms per angstrom³), ``density`` (g/cm³), ``weight`` (g/mol), ``sigma_abs``,
         ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header says before is
         ``comment``.
@@ -116,7 +116,7 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
         raise ValueError("a comment that says Sqw, and the parts q, w and S(q,w), each below a comment, are needed")
     q, w = (to_numbers(blocks[i], name) for i, name in enumerate(("the vector of q", "the vector of w")))
     values = to_numbers([line for block in blocks[2:] for line in block], "S(q,w)", size=q.size * w.size)
-    history = {}
+    history: dict[str, str] = {}
     if filler is not None:
         values, history["history"] = _without_filler(values, filler)
     found: dict[str, float] = {}
@@ -127,6 +127,7 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     classical = found.get("classical")
     if classical not in (None, 0.0, 1.0):
         raise ValueError(f"its header says classical {classical:g}, which is neither 0 nor 1")
+    known = {name: found[name.lower()] for name in PARAMETERS if name.lower() in found}
     comment = [line.lstrip("# ") for line in _before_parameters(comments)]
     ds = new_dataset(
         "dynamic_structure_factor",
@@ -135,12 +136,13 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
         coords={"Q": (q, "1/angstrom"), "E": (w, "meV")},
         temperature=T,
         statistics=None if classical is None else ("classical" if classical else "quantum"),
-        attrs={name: found[name.lower()] for name in PARAMETERS if name.lower() in found}
+        attrs=known
         | ({"comment": "\n".join(comment)} if comment else {})
         | {"source": f"S(q,w) text file {path.name}"}
         | history,
     )
-    ds.S.attrs.update(history)
+    # A DataArray goes on without the attributes of its Dataset.
+    ds.S.attrs.update(known | history)
     return ds
 
 
