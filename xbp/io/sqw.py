@@ -127,7 +127,8 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     classical = found.get("classical")
     if classical not in (None, 0.0, 1.0):
         raise ValueError(f"its header says classical {classical:g}, which is neither 0 nor 1")
-    known = {name: found[name.lower()] for name in PARAMETERS if name.lower() in found}
+    known: dict[str, Any] = {name: found[name.lower()] for name in PARAMETERS if name.lower() in found}
+    known["source"] = f"S(q,w) text file {path.name}"
     comment = [line.lstrip("# ") for line in _before_parameters(comments)]
     ds = new_dataset(
         "dynamic_structure_factor",
@@ -136,10 +137,7 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
         coords={"Q": (q, "1/angstrom"), "E": (w, "meV")},
         temperature=T,
         statistics=None if classical is None else ("classical" if classical else "quantum"),
-        attrs=known
-        | ({"comment": "\n".join(comment)} if comment else {})
-        | {"source": f"S(q,w) text file {path.name}"}
-        | history,
+        attrs=known | ({"comment": "\n".join(comment)} if comment else {}) | history,
     )
     # A DataArray goes on without the attributes of its Dataset.
     ds.S.attrs.update(known | history)

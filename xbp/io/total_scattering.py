@@ -155,7 +155,7 @@ def _read(
     attrs = {"source": f"total scattering file {path.name}"}
     if gudrun and len(lines) > 1 and lines[1].strip("# "):
         attrs["title"] = lines[1].strip("# ")
-    how: dict[str, str] = {}
+    how = {"source": attrs["source"]}
     if b_mean_squared is not None or composition is not None:
         if not gudrun:
             raise RangeError(
@@ -167,7 +167,7 @@ def _read(
         values, std = 1 + values / level, None if std is None else std / level
         _require_bound(values, std, level, square, units, composition)
         quantity = "static_structure_factor"
-        how = {"normalization": f"Faber-Ziman, 1 + F(Q)/({level:.6g} {units})"}
+        how["normalization"] = f"Faber-Ziman, 1 + F(Q)/({level:.6g} {units})"
         used = {"units": units, "b_mean_squared": f"{level:.10g} {units}", "composition": composition}
         how["history"] = extend_history(None, "open_total_scattering", used)
         if composition is not None:

@@ -13,7 +13,7 @@ from xbp.errors import QuantityError
 from xbp.optional import require
 from xbp.units import magnitude
 
-__all__ = ["Atoms", "atoms_of", "effective_mass", "mean_scattering_lengths", "resolve_mass"]
+__all__ = ["Atoms", "atoms_of", "effective_mass", "mean_scattering_lengths", "numbers_of", "resolve_mass"]
 
 _PART = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 
@@ -89,21 +89,7 @@ def mean_scattering_lengths(composition: str | Mapping[str, float]) -> tuple[flo
 
 def atoms_of(composition: str | Mapping[str, float]) -> dict[str, Atoms]:
     """Return the atoms of each element."""
-    text = composition.replace(" ", "") if isinstance(composition, str) else ""
-    if text and _PART.sub("", text) == "":
-        numbers: dict[str, float] = {}
-        for symbol, count in _PART.findall(text):
-            numbers[symbol] = numbers.get(symbol, 0.0) + float(count or 1)
-    elif isinstance(composition, Mapping) and composition:
-        numbers = {str(symbol): magnitude(count, "1", name=str(symbol)) for symbol, count in composition.items()}
-    else:
-        numbers = {}
-    if not numbers or min(numbers.values()) <= 0:
-        raise QuantityError(
-            f"composition={composition!r} cannot be read",
-            reason="it is element symbols, each followed by its number of atoms",
-            fix="composition='Zr46Cu46Al8', or {'Zr': 46, 'Cu': 46, 'Al': 8}",
-        )
+    numbers = numbers_of(composition)
     periodictable = require(
         "periodictable", "masses and cross sections are looked up in it", "neutron",
         "b_mean_squared='0.28 barn' or mass='26.98 u' for composition=",
@@ -126,6 +112,26 @@ def atoms_of(composition: str | Mapping[str, float]) -> dict[str, Atoms]:
         sigma = 4 * np.pi * b**2 / 100 + float(neutron.incoherent)
         found[symbol] = Atoms(count, float(entry.mass), sigma, b)
     return found
+
+
+def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
+    """Return the number of atoms of each element, without looking any of them up."""
+    text = composition.replace(" ", "") if isinstance(composition, str) else ""
+    if text and _PART.sub("", text) == "":
+        numbers: dict[str, float] = {}
+        for symbol, count in _PART.findall(text):
+            numbers[symbol] = numbers.get(symbol, 0.0) + float(count or 1)
+    elif isinstance(composition, Mapping) and composition:
+        numbers = {str(symbol): magnitude(count, "1", name=str(symbol)) for symbol, count in composition.items()}
+    else:
+        numbers = {}
+    if not numbers or min(numbers.values()) <= 0:
+        raise QuantityError(
+            f"composition={composition!r} cannot be read",
+            reason="it is element symbols, each followed by its number of atoms",
+            fix="composition='Zr46Cu46Al8', or {'Zr': 46, 'Cu': 46, 'Al': 8}",
+        )
+    return numbers
 
 
 def resolve_mass(mass: Any, composition: str | Mapping[str, float] | None) -> float | None:

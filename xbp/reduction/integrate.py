@@ -14,6 +14,7 @@ from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interval, overlap
 from xbp.pint_data import Data
 from xbp.reduction.multiphonon import energies
+from xbp.reduction.sample import sample_labels
 from xbp.signal import Signal, read
 from xbp.units import format_unit, parse_unit
 
@@ -123,6 +124,8 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
             "normalization": f"∫S(Q,E) dE from {low:.6g} to {high:.6g} {units}"
             + (", S(Q,E) being on an arbitrary scale" if arbitrary else ""),
             "statistics": None,
+            # A DataArray goes on without the attributes of its Dataset.
+            **sample_labels(signal),
         },
     )
     return answer

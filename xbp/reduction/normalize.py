@@ -17,7 +17,7 @@ from xbp.reduction.arithmetic import convert, require_alike
 from xbp.reduction.composition import atoms_of, resolve_mass
 from xbp.reduction.integrate import mirrored, one_sided
 from xbp.reduction.multiphonon import energies, require_choice
-from xbp.reduction.sample import coherent_part, sample_mass
+from xbp.reduction.sample import another_sample, coherent_part, sample_mass
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
 
@@ -177,7 +177,8 @@ def normalize_to_sum_rule(
     same type as `data`
         In one over the unit of E. ``attrs["normalization"]`` says by which rule, factor and mass;
         ``attrs["normalization_std"]`` is the relative error of the factor by counting: it is common to all bins, and
-        not in theirs. ``attrs["beware"]`` says where the incoherent rule was applied to what scatters coherently.
+        not in theirs. ``attrs["beware"]`` says where the incoherent rule was applied to what scatters coherently, or
+        S(Q) is of another sample.
 
     Raises
     ------
@@ -244,11 +245,14 @@ def normalize_to_sum_rule(
         error = ((weight * left_std) ** 2).sum("Q") ** 0.5 / total
     factor = (weight * right.where(weight > 0, 0.0)).sum("Q") / total
     coherent = coherent_part(signal) if rule == "incoherent" else None
+    beware = coherent and f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q), which needs its sq="
+    if sq is not None:
+        beware = another_sample(signal, other)
     attrs = {
         "normalization_std": None if error is None else float(error.max()),
         "normalization": f"by the {rule} rule, times {_written(factor)}"
         + (f", M = {atomic:.6g} u ({whence})" if atomic is not None else ""),
-        "beware": coherent and f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q), which needs its sq=",
+        "beware": beware,
     }
     units = format_unit(parse_unit(signal.value["E"].attrs["units"]) ** -1)
     used = {

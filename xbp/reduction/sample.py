@@ -1,4 +1,4 @@
-"""What data carry about their sample: its mass, and whether it scatters coherently."""
+"""What data carry about their sample: its mass, whether it scatters coherently, and whether it is another's."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from xbp.errors import QuantityError
-from xbp.reduction.composition import atoms_of, resolve_mass
+from xbp.errors import QuantityError, XbpError
+from xbp.reduction.composition import atoms_of, numbers_of, resolve_mass
 from xbp.signal import Signal
 
-__all__ = ["coherent_part", "said_of_sample", "sample_mass"]
+__all__ = ["another_sample", "coherent_part", "said_of_sample", "sample_labels", "sample_mass"]
 
 #: Molar masses are written with three or four digits.
 _SAME_MASS: Final = 0.01
+
+
+#: Parts of atoms closer than this are one composition.
+_SAME_PART: Final = 0.01
+#: Attributes that name a sample, and those that tell of it.
+_NAMES: Final = ("sample", "sample_name")
+_LABELS: Final = ("composition", *_NAMES, "source")
+_WIDE: Final = 60
 
 
 def said_of_sample(signal: Signal, name: str) -> Any:
@@ -64,6 +72,51 @@ def coherent_part(signal: Signal) -> str | None:
         if isinstance(arguments, dict) and arguments.get("part") == "coherent":
             return "it is the coherent part of a simulation"
     return None
+
+
+def sample_labels(signal: Signal) -> dict[str, Any]:
+    """Return what tells of the sample, for a variable that goes on without the attributes of its Dataset."""
+    return {name: said for name in _LABELS if (said := said_of_sample(signal, name)) is not None}
+
+
+def another_sample(signal: Signal, sq: Signal) -> str | None:
+    """Say that S(Q) is of another sample than the data, as far as both carry what tells; None where nothing does.
+
+    Compositions decide where both have one, then the names of the samples, then the files they are from.
+    """
+    both = {
+        name: (str(said_of_sample(sq, name)), str(said_of_sample(signal, name)))
+        for name in _LABELS
+        if said_of_sample(sq, name) is not None and said_of_sample(signal, name) is not None
+    }
+    if "composition" in both:
+        left, right = both["composition"]
+        same = _alike(_parts(left), _parts(right))
+        return None if same else f"S(Q) is of the composition {left}, the data of {right}"
+    for name in _NAMES:
+        if name in both:
+            left, right = both[name]
+            return None if left == right else f"S(Q) is of the sample '{left:.{_WIDE}}', the data of '{right:.{_WIDE}}'"
+    left, right = both.get("source", ("", ""))
+    if left == right:
+        return None
+    return (
+        f"S(Q) is from another source ({left:.{_WIDE}}) than the data ({right:.{_WIDE}}): of one sample? "
+        "attrs['composition'] of both says so"
+    )
+
+
+def _parts(composition: str) -> dict[str, float]:
+    """Return the part of the atoms that each element has; what is no formula is a name."""
+    try:
+        numbers = numbers_of(composition)
+    except XbpError:
+        return {composition: 1.0}
+    return {symbol: number / sum(numbers.values()) for symbol, number in numbers.items()}
+
+
+def _alike(left: dict[str, float], right: dict[str, float]) -> bool:
+    return all(abs(left.get(symbol, 0.0) - right.get(symbol, 0.0)) < _SAME_PART for symbol in {*left, *right})
 
 
 def _number(value: Any) -> float | None:
