@@ -8,6 +8,8 @@ import xarray as xr
 
 import xbp
 from xbp.accessor import BosonPeakAccessor, PlotAccessor, StudyAccessor
+from xbp.describe.methods import NEEDS
+from xbp.errors import QuantityError
 
 METHODS = [n for n, m in inspect.getmembers(BosonPeakAccessor, inspect.isfunction) if not n.startswith("_")]
 
@@ -45,3 +47,39 @@ def test_what_goes_in_comes_out(glass: xr.Dataset) -> None:
     assert isinstance(glass.S.bp.to_bqe(), xr.DataArray)
     xr.testing.assert_allclose(glass.S.bp.to_bqe(), glass.bp.to_bqe().B)
     assert {"to_gdos", "boson_peak", "cut_E", "scale_to_sq"} <= set(METHODS)
+
+
+OF_TRAJECTORIES = [name for name, (needed, _) in NEEDS.items() if needed == "trajectory"]
+
+
+@pytest.mark.parametrize("name", OF_TRAJECTORIES)
+def test_methods_of_trajectories_say_so_without_arguments(name: str, glass: xr.Dataset) -> None:
+    for data in (glass, glass.S, glass.S.drop_attrs()):
+        with pytest.raises(QuantityError, match=rf"\.bp\.{name}\(…\) is for a trajectory"):
+            getattr(data.bp, name)()
+
+
+def test_what_was_wanted_is_named(glass: xr.Dataset) -> None:
+    S = glass[["S"]]
+    for name in ("structure_factor", "to_structure_factor", "to_radial_distribution"):
+        with pytest.raises(QuantityError, match=r"data\.bp\.integrate_E\(\) gives"):
+            getattr(S.bp, name)()
+    with pytest.raises(QuantityError, match=r"data\.bp\.to_vibrational_dos"):
+        S.bp.vdos()
+    with pytest.raises(QuantityError, match=r"hold one: data\['Sq'\]"):
+        glass.bp.structure_factor("8 1/angstrom")
+    with pytest.raises(QuantityError, match="are one already"):
+        glass.Sq.bp.structure_factor()
+    with pytest.raises(TypeError, match="'r'"):  # for these data it is
+        glass.Sq.bp.to_radial_distribution()
+
+
+def test_dir_lists_what_is_for_the_data(glass: xr.Dataset) -> None:
+    listed = set(dir(glass.S.bp))
+    assert {"to_bqe", "cut_Q", "integrate_E", "plot", "to_netcdf"} <= listed
+    assert not listed & NEEDS.keys()
+    assert "to_radial_distribution" in dir(glass.Sq.bp)
+    assert "neutron_weighted_dos" in dir(glass.g.bp)
+    trajectory = xbp.md.models.ideal_gas(4, 3, cell=12, T=300, mass=40, time_step=0.05, seed=1)
+    public = {name for name in dir(trajectory.bp) if not name.startswith("_")}
+    assert public == {*OF_TRAJECTORIES, "to_netcdf"}

@@ -88,6 +88,7 @@ _LEADS: Final[Mapping[tuple[str, str], str]] = {
     ("dynamic_structure_factor", "generalized_dos"): "to_gdos()",
     ("dynamic_structure_factor", "reduced_dos"): "to_bqe()",
     ("dynamic_structure_factor", "vibrational_dos"): "to_vibrational_dos(...)",
+    ("dynamic_structure_factor", "static_structure_factor"): "integrate_E()",
     ("generalized_dos", "reduced_dos"): "to_bqe()",
     ("generalized_dos", "dynamic_structure_factor"): "to_sqe()",
     ("reduced_dos", "dynamic_structure_factor"): "to_sqe()",
@@ -187,6 +188,11 @@ def step_to(given: object, expected: tuple[str, ...]) -> str | None:
     "data.bp.to_reduced_raman() gives a 'reduced_dos'"
     """
     for needed in expected:
+        if (given, needed) == ("interference_function", "static_structure_factor"):
+            return (
+                "S(Q) = 1 + F(Q)/<b>^2: xbp.open_dataset(path, engine='total_scattering', composition='SiO2').Sq, "
+                "or whatever it is"
+            )
         if (str(given), needed) in _LEADS:
             return f"data.bp.{_LEADS[str(given), needed]} gives a '{needed}'"
     return None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError, QuantityError, XbpError
+from xbp.errors import FileFormatError, QuantityError, RangeError, XbpError
 
 TEXT = """\
 # Sqw data file for Isotropic_Sqw
@@ -160,3 +161,42 @@ def test_the_flag_chooses_the_thermal_factor(shared_data: Path, name: str, T: fl
         assert both.sizes["E"] == 2 * ds.sizes["E"] - 1
         ratio = (both.sel(E=both.E < 0)[:, ::-1].values / both.sel(E=both.E > 0)).where(ds.S.isel(E=slice(1, None)) > 0)
         np.testing.assert_allclose(ratio, np.broadcast_to(np.exp(-x), ratio.shape), rtol=1e-9)
+
+
+FILLED = TEXT.replace(" 1 2 3\n 4 5 6", " 1 2 7.4999997e-07\n 4 7.4999997e-07 6e-7")
+
+
+def test_a_filler_is_told_of_and_data_until_it_is_named(tmp_path: Path) -> None:
+    text = FILLED.replace("6e-7", "6e-4")
+    plain = opened(tmp_path, text)
+    assert plain.S.notnull().all()
+    assert "history" not in plain.S.attrs
+    told = [line for line in repr(plain.bp).splitlines() if "beware" in line]
+    assert len(told) == 1
+    assert "33 % of the bins hold one number, 7.4999997e-07" in told[0]
+    ds = opened(tmp_path, text, filler=7.5e-7)
+    np.testing.assert_array_equal(ds.S, [[1, 2, np.nan], [4, np.nan, 6e-4]])
+    said = json.loads(ds.S.attrs["history"])["arguments"]
+    assert said == {"filler": "7.5e-07 1/meV", "bins": "2 of 6 made NaN"}
+    assert "beware" not in repr(ds.bp)
+    xr.testing.assert_identical(ds, xbp.open_dataset(tmp_path / "a.txt", engine="sqw", filler="7.5e-7 1/meV"))
+
+
+def test_what_is_smaller_than_the_filler_is_kept(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(opened(tmp_path, FILLED, filler=7.5e-7).S[1], [4, np.nan, 6e-7])
+    with pytest.raises(
+        RangeError, match=r"filler=1e-06 is in none(.|\n)*lowest number of the file is 6e-07, in 1 bins"
+    ):
+        opened(tmp_path, FILLED, filler=1e-6)
+    with pytest.raises(XbpError):
+        opened(tmp_path, FILLED, filler="1 K")
+
+
+def test_the_filler_of_liquid_rubidium(shared_data: Path) -> None:
+    path = shared_data / "sqw" / "Rb_liq_tot.sqw"
+    assert "30 % of the bins hold one number" in repr(xbp.open_dataset(path).bp)
+    ds = xbp.open_dataset(path, engine="sqw", filler=7.5e-7)
+    assert int(ds.S.isnull().sum()) == 3023
+    assert float(ds.S.min()) > 3e-4
+    for other in ("sqw/Ge_liq_coh.sqw", "md/zr46cu46al8_sqe.nc", "ins/V_ARCS_Ei120_iqe.h5"):
+        assert "one number" not in repr(xbp.open_dataset(shared_data / other).bp)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError, RangeError, UnitsError, XbpError
+from xbp.errors import FileFormatError, QuantityError, RangeError, UnitsError, XbpError
 
 GUDRUN = """\
 # NIMROD00001122.mint01
@@ -97,6 +98,10 @@ def test_silica(shared_data: Path) -> None:
     np.testing.assert_array_equal(ds.FQ, np.where(zero, np.nan, table[:, 1]))
     np.testing.assert_array_equal(ds.FQ_std, np.where(zero, np.nan, table[:, 2]))
     assert abs(float(ds.FQ.sel(Q=slice(40, None)).mean())) < 0.003  # F(Q) → 0
+    glass = xbp.open_dataset(path, engine="total_scattering", composition="SiO2").Sq
+    assert float(glass.min()) == pytest.approx(0.0738, abs=5e-4)
+    with pytest.raises(RangeError, match=r"falls to -7.5(.|\n)*at least 0.2556 b"):
+        xbp.open_dataset(path, engine="total_scattering", b_mean_squared="0.03 barn")
     # b of Si and O in fm (Sears 1992): S(0) is positive and S(Q) has the glass's first sharp peak near 1.5.
     sq = xr.open_dataset(path, engine="total_scattering", b_mean_squared=f"{((4.1491 + 2 * 5.803) / 3) ** 2} fm^2").Sq
     assert float(sq.min()) > 0
@@ -106,3 +111,47 @@ def test_silica(shared_data: Path) -> None:
 def test_units_of_no_interference_function(tmp_path: Path) -> None:
     with pytest.raises(UnitsError, match="units='K'"):
         opened(tmp_path, GUDRUN, units="K")
+
+
+def test_the_composition_gives_the_mean_scattering_length(tmp_path: Path) -> None:
+    b_mean = (4.1491 + 2 * 5.803) / 3  # Si, O in fm (Sears 1992)
+    ds = opened(tmp_path, GUDRUN, composition="SiO2")
+    np.testing.assert_allclose(ds.Sq, opened(tmp_path, GUDRUN, b_mean_squared=f"{b_mean**2} fm^2").Sq, rtol=3e-3)
+    xr.testing.assert_equal(ds, opened(tmp_path, GUDRUN, composition={"O": 4, "Si": 2}))
+    xr.testing.assert_identical(ds, xbp.open_dataset(tmp_path / "a.txt", engine="total_scattering", composition="SiO2"))
+    said = json.loads(ds.Sq.attrs["history"])
+    assert (said["operation"], said["arguments"]["composition"]) == ("open_total_scattering", "SiO2")
+    assert said["arguments"]["b_mean_squared"].startswith("0.2759")
+    assert ds.attrs["composition"] == "SiO2"
+    assert "Sq" in opened(tmp_path, GUDRUN.replace("-0.2", "-20.0"), units="fm^2", composition="SiO2")
+    for wrong in ({"b_mean_squared": 1}, {"units": "1"}):
+        with pytest.raises(QuantityError, match="composition='SiO2'"):
+            opened(tmp_path, GUDRUN, composition="SiO2", **wrong)
+    with pytest.raises(QuantityError, match="Xq"):
+        opened(tmp_path, GUDRUN, composition="XqO2")
+
+
+def test_a_mean_scattering_length_that_is_too_small_is_refused(tmp_path: Path) -> None:
+    # F(Q) falls to -0.2 barn, with a standard deviation of 3e-4.
+    with pytest.raises(RangeError, match=r"b_mean_squared=0.05 b is too small(.|\n)*at least 0.2 b"):
+        opened(tmp_path, GUDRUN, b_mean_squared="0.05 barn")
+    assert float(opened(tmp_path, GUDRUN, b_mean_squared="0.2 barn").Sq.min()) == 0
+    # Noise, and the few percent to which scales are known, are let pass.
+    assert float(opened(tmp_path, GUDRUN, b_mean_squared="0.195 barn").Sq.min()) < 0
+    assert float(opened(tmp_path, GUDRUN.replace("0.3000000E-03", "0.3"), b_mean_squared="0.1 barn").Sq.min()) == -1
+
+
+def test_faber_and_ziman_may_be_negative_where_scattering_lengths_differ(tmp_path: Path) -> None:
+    # TiZr: b of -3.438 and 7.16 fm give 1 - <b^2>/<b>^2 = -7.7; F(Q) may fall to -31.3 fm^2.
+    ok = GUDRUN.replace("-0.2000000E+00", "-0.3000000E+00")
+    assert float(opened(tmp_path, ok, composition="TiZr").Sq.min()) == pytest.approx(1 - 30 / 3.591, abs=1e-3)
+    with pytest.raises(RangeError, match=r"composition='TiZr'(.|\n)*at least 0.4 b"):
+        opened(tmp_path, GUDRUN.replace("-0.2000000E+00", "-0.4000000E+00"), composition="TiZr")
+    with pytest.raises(RangeError, match="composition="):
+        opened(tmp_path, ok, b_mean_squared="0.0359 barn")
+
+
+def test_options_are_for_a_reader_that_is_named(tmp_path: Path) -> None:
+    opened(tmp_path, GUDRUN)
+    with pytest.raises(QuantityError, match="composition= without engine="):
+        xbp.open_dataset(tmp_path / "a.txt", composition="SiO2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -197,3 +198,67 @@ def test_vanadium_reduced_otherwise(model: xr.Dataset) -> None:
         model.bp.normalize_to_vanadium(xr.concat([vanadium(), vanadium()], dim="run"), **good)
     with pytest.raises(RangeError, match="one vanadium"):
         model.bp.normalize_to_vanadium(vanadium().bp.scale(-1), **good)
+
+
+def test_what_was_done_is_told(sqe: xr.Dataset) -> None:
+    out = sqe.bp.scale(0.5).bp.normalize_to_sum_rule("f-sum", composition="V")
+    assert out.S.attrs["normalization"] == "by the f-sum rule, times 2, M = 50.9415 u (composition=)"
+    used = json.loads(out.S.attrs["history"].splitlines()[-1])["arguments"]
+    assert used["factor"] == pytest.approx(2, rel=1e-4)
+    assert used["mass"] == "50.9415 u"
+    assert "  normalization: by the f-sum rule, times 2, M" in repr(out.bp)
+    two = xr.concat([sqe, sqe.bp.scale(4)], dim="sample").bp.normalize_to_sum_rule("incoherent")
+    assert "times 0.25" in two.S.attrs["normalization"]
+    line = vanadium()
+    v = line.bp.normalize_to_vanadium(line, **AMOUNTS, E_range=(-4, 4), u2="0.0067 angstrom^2")
+    assert "by vanadium, times " in repr(v.bp)
+
+
+def test_the_mass_in_the_file_is_used(sqe: xr.Dataset) -> None:
+    given = sqe.bp.normalize_to_sum_rule("f-sum", mass="50.9415 u")
+    by_dataset = sqe.assign_attrs(weight=50.9415)
+    by_variable = sqe.S.assign_attrs(weight=50.9415)
+    np.testing.assert_allclose(by_dataset.bp.normalize_to_sum_rule("f-sum").S, given.S)
+    np.testing.assert_allclose(by_variable.bp.normalize_to_sum_rule("f-sum"), given.S)
+    assert "M = 50.9415 u (weight in the file)" in by_dataset.bp.normalize_to_sum_rule("f-sum").S.attrs["normalization"]
+    # The argument wins where it is the same but for digits, and where it is an effective mass; another is an error.
+    np.testing.assert_allclose(by_dataset.bp.normalize_to_sum_rule("f-sum", mass="51 u").S, given.S * 50.9415 / 51)
+    alloy = by_dataset.bp.normalize_to_sum_rule("f-sum", composition="NiTi")
+    np.testing.assert_allclose(alloy.S, sqe.bp.normalize_to_sum_rule("f-sum", composition="NiTi").S)
+    for other in ({"mass": "60 u"}, {"composition": "Cu"}):
+        with pytest.raises(QuantityError, match="carry weight=50"):
+            by_dataset.bp.normalize_to_sum_rule("f-sum", **other)
+    with pytest.raises(QuantityError, match="neither"):
+        sqe.assign_attrs(weight="heavy").bp.normalize_to_sum_rule("f-sum")
+    by_dataset.bp.normalize_to_sum_rule("incoherent")  # which needs none
+
+
+def test_the_incoherent_rule_bewares_of_coherent_scattering(sqe: xr.Dataset) -> None:
+    def bewares(data: xr.Dataset, rule: str = "incoherent", **options: object) -> bool:
+        return "beware: normalized by ∫S dE = 1, but" in repr(data.bp.normalize_to_sum_rule(rule, **options).bp)
+
+    coherent = sqe.assign_attrs(sigma_coh=6.32, sigma_inc=0.5)
+    assert bewares(coherent)
+    assert "93 %" in coherent.bp.normalize_to_sum_rule("incoherent").S.attrs["beware"]
+    assert not bewares(coherent, "f-sum", mass="50.94 u")
+    assert not bewares(sqe)
+    assert not bewares(sqe.assign_attrs(sigma_coh=0.02, sigma_inc=5.08))
+    again = coherent.bp.normalize_to_sum_rule("incoherent").bp.normalize_to_sum_rule("f-sum", mass="50.94 u")
+    assert "beware" not in again.S.attrs
+    simulated = sqe.copy()
+    line = {"operation": "dynamic_structure_factor", "arguments": {"part": "coherent"}}
+    simulated.S.attrs["history"] = "by another program\n" + json.dumps(line)
+    assert bewares(simulated)
+    line["arguments"]["part"] = "incoherent"  # type: ignore[index]
+    simulated.S.attrs["history"] = json.dumps(line)
+    assert not bewares(simulated)
+
+
+def test_liquid_rubidium_is_on_one_scale_by_both_rules(shared_data: Path) -> None:
+    data = xbp.open_dataset(shared_data / "sqw" / "Rb_liq_tot.sqw")
+    f_sum = data.S.bp.normalize_to_sum_rule("f-sum")
+    np.testing.assert_allclose(f_sum, data.bp.normalize_to_sum_rule("f-sum", composition="Rb").S, rtol=1e-4)
+    assert "weight in the file" in f_sum.attrs["normalization"]
+    mean = f_sum.bp.integrate_E().sel(Q=slice(4, 5.5)).mean()
+    assert float(mean) == pytest.approx(1, abs=0.15)
+    assert "93 % of the scattering is coherent" in repr(data.bp.normalize_to_sum_rule("incoherent").bp)

@@ -19,6 +19,7 @@ from xbp.accessor.figures import PlotAccessor
 from xbp.accessor.study import StudyAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.describe import describe, describe_html
+from xbp.describe.methods import applicable
 from xbp.io.spreadsheet import Layout
 from xbp.models.factors import Convention
 from xbp.models.raman import Coupling, Side
@@ -42,6 +43,9 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
 
     def __repr__(self) -> str:
         return describe(self._data)
+
+    def __dir__(self) -> list[str]:
+        return applicable(self._data, super().__dir__())
 
     def _repr_html_(self) -> str:
         return describe_html(self._data)
@@ -116,6 +120,10 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
     def cut_Q(self, Q: Any, width: Any = None) -> Data:
         """See `xbp.cut_Q`: a cut at constant momentum transfer."""
         return reduction.cut_Q(self._data, Q, width)
+
+    def integrate_E(self, E_range: Any = None, T: Any = None) -> Data:
+        """See `xbp.integrate_E`: S(Q), the integral of S(Q,E) over energy."""
+        return reduction.integrate_E(self._data, E_range, T)
 
     def rebin(self, E: Any = None, Q: Any = None, *, given: Literal["edges", "centres"] = "edges") -> Data:
         """See `xbp.rebin`: other bins, the same integral."""

@@ -63,6 +63,8 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
             said = SENTENCES[result](plain)
         except (AttributeError, KeyError, ValueError, TypeError, IndexError):
             return f"{_title(result)}: a part of the table, without the columns that tell of it"
+        wrong = plain.attrs.get("beware")
+        said += f"\n  beware: {wrong}" if isinstance(wrong, str) else ""
         steps = AFTER.get(result, ())
         if result == "boson_peak" and "Q" not in plain["energy"].dims:
             # One energy is an answer; many are drawn.

@@ -16,8 +16,8 @@ __all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines", "units_of"]
 #: Methods of ``.bp`` that take a quantity, in the order of the chain.
 NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "dynamic_structure_factor": (
-        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "mask_elastic", "detailed_balance", "debye_waller",
-        "to_vibrational_dos", "convolve", "fit", "plot.map", "plot.cut",
+        "to_gdos", "to_bqe", "cut_E", "cut_Q", "integrate_E", "subtract", "mask_elastic", "detailed_balance",
+        "debye_waller", "to_vibrational_dos", "convolve", "fit", "plot.map", "plot.cut",
     ),
     "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
     "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map", "plot.cut"),
@@ -48,7 +48,7 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
 _OVER: Final[Mapping[str, str]] = {
     "cut_E": "E", "boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_bqe": "E", "detailed_balance": "E",
     "heat_capacity": "E", "cut_Q": "Q", "to_gdos": "QE", "debye_waller": "QE", "to_vibrational_dos": "QE",
-    "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
+    "integrate_E": "QE", "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
 }  # fmt: skip
 #: Methods that cannot be called without saying more.
 ASKS: Final = frozenset(
@@ -79,6 +79,8 @@ _FEW: Final = 5
 _WIDE: Final = 140
 #: From here on a mean is over the whole interval but for rounding.
 _WHOLE = 0.9995
+#: A number that stands for none is far below those that are measured, and in this part of the bins.
+_FAR_BELOW, _MANY = 1e-4, 0.05
 #: Two sides of thousands of bins that are one have a chi-squared of one.
 _MOST_DISAGREEMENT = 2.0
 #: Quantities of a simulation in which the first phonon of its box makes a peak.
@@ -139,6 +141,9 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
                 "number of atoms may be another"
             )
     lines += _of_the_inversion(value, source)
+    if row.name == "dynamic_structure_factor" and value.chunks is None:
+        lines += _of_a_filler(value)
+    lines += _of_the_scale(value)
     if first and isinstance(source, xr.Dataset):
         lines += _of_the_errors(value, source)
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
@@ -159,6 +164,34 @@ def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) ->
         lines.append(
             f"  beware: {100 * float(part.max()):.2g} % of the area was not measured but stands in for what is below "
             "E_range (below=): u2 and the scale depend on it"
+        )
+    return lines
+
+
+def _of_a_filler(value: xr.DataArray) -> list[str]:
+    """Tell of one number, far below all others, that many bins hold."""
+    known = value.values[np.isfinite(value.values) & (value.values != 0)]
+    lowest = float(known.min()) if known.size else 0.0
+    same = int((known == lowest).sum())
+    if not 0 < lowest < _FAR_BELOW * float(known.max()) or same < _MANY * value.size:
+        return []
+    return [
+        f"  beware: {100 * same / value.size:.2g} % of the bins hold one number, {lowest:.8g}, the lowest: a filler of "
+        "what was not measured? filler= of engine='sqw', or data.where(...), makes it NaN"
+    ]
+
+
+def _of_the_scale(value: xr.DataArray) -> list[str]:
+    """Tell how data were normalized, what was wrong with that, and where an integral was not measured throughout."""
+    said, wrong = value.attrs.get("normalization"), value.attrs.get("beware")
+    lines = [f"  normalization: {said}"] if isinstance(said, str) else []
+    lines += [f"  beware: {wrong}"] if isinstance(wrong, str) else []
+    integral = value.attrs["quantity"] == "static_structure_factor" and str(said).startswith("∫")
+    lost = int(value.isnull().sum()) if value.chunks is None and integral else 0
+    if lost:
+        lines.append(
+            f"  NaN in {lost} of {value.size} points, where these energies were not measured throughout: a narrower "
+            "E_range= of .bp.integrate_E(…) holds more of them"
         )
     return lines
 
@@ -248,7 +281,7 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         )
     if row.name == "interference_function":
         missing.append(
-            "<b>^2, for S(Q) (xarray.open_dataset(path, engine='total_scattering', b_mean_squared='... barn'))"
+            "<b>^2, for S(Q) (xbp.open_dataset(path, engine='total_scattering', composition='SiO2', or whatever it is))"
         )
     if isinstance(source, xr.DataArray):
         missing.append("standard deviations (a DataArray has none: use the Dataset)")

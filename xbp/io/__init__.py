@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from xbp.conditions import temperature_coordinate
-from xbp.errors import CoordinateError, FileFormatError
+from xbp.errors import CoordinateError, FileFormatError, QuantityError
 from xbp.io import columns, dave, histogram, labspec, mantid, netcdf, nxspe, ppms, sqw, total_scattering
 from xbp.io.columns import to_columns
 from xbp.io.netcdf import to_netcdf
@@ -71,7 +71,9 @@ def _is_trajectory(path: Path) -> bool:
     return head.startswith(b"ITEM: ") or (b"xlo xhi" in head and b"atom types" in head) or xyz
 
 
-def open_dataset(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
+def open_dataset(
+    path: str | os.PathLike[str], *, T: Any = None, engine: str | None = None, **options: Any
+) -> xr.Dataset:
     """Open a file of any format xbp knows, told by its content and not by its name.
 
     Parameters
@@ -80,11 +82,13 @@ def open_dataset(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
         netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE, Mantid processed
         NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's total scattering, a Raman spectrum
         exported by Horiba LabSpec, a heat capacity measured by a Quantum Design PPMS, and columns that
-        xbp wrote. For options of one format, and for other columns of numbers, use
-        ``xarray.open_dataset(path, engine=...)``: "histogram", "nxspe", "mantid", "dave", "sqw",
-        "total_scattering", "labspec", "ppms" or "columns".
+        xbp wrote.
     T : scalar with units, optional
         Temperature of the sample (bare: K), instead of that of the file.
+    engine : {"histogram", "nxspe", "mantid", "dave", "sqw", "total_scattering", "labspec", "ppms", "columns"}, optional
+        The reader itself, for its options and for other columns of numbers; as in ``xarray.open_dataset``.
+    **options
+        Of that reader: ``engine="total_scattering", composition="SiO2"``.
 
     Returns
     -------
@@ -97,6 +101,8 @@ def open_dataset(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
         If there is no such file, it cannot be read, or no format takes it: which were tried, and why each declined.
     CoordinateError
         If T is given and the data are over temperature.
+    QuantityError
+        If options are given without the reader they are for.
 
     Examples
     --------
@@ -117,6 +123,14 @@ def open_dataset(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
             f"there is no file {where}",
             reason="it does not exist, or is a folder",
             fix="check the spelling and the working directory",
+        )
+    if engine is not None:
+        return _at(xr.open_dataset(where, engine=engine, **options), temperature)
+    if options:
+        raise QuantityError(
+            f"{', '.join(f'{name}=' for name in options)} without engine=",
+            reason="every reader has options of its own",
+            fix="name it, xbp.open_dataset(path, engine='total_scattering', composition='SiO2')",
         )
     reasons = {}
     for format_ in FORMATS:

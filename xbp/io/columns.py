@@ -151,6 +151,9 @@ def open_columns(
         statistics=statistics,
         attrs={"source": f"text file {where.name}"},
     )
+    if labels.quantity == "static_structure_factor":
+        # It is passed on as a DataArray, without the attributes of its Dataset.
+        ds.Sq.attrs["source"] = ds.attrs["source"]
     if amount is not None:
         ds[QUANTITIES[labels.quantity].variable].attrs["amount"] = amount
     return ds

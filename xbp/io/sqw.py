@@ -13,11 +13,12 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
-from xbp.errors import QuantityError, XbpError
+from xbp.errors import QuantityError, RangeError, XbpError
 from xbp.io.arguments import can_open, to_path, without
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable, write_text
 from xbp.reduction import convert
-from xbp.signal import read
+from xbp.signal import extend_history, read
+from xbp.units import magnitude
 
 __all__ = ["SqwBackend", "decline", "open_sqw", "to_sqw"]
 
@@ -31,6 +32,7 @@ PARAMETERS: Final = {
     "sigma_inc": "incoherent scattering cross section in [barn]",
     "v_sound": "in [m/s]",
 }
+_SAME_NUMBER: Final = 1e-6
 _PARAMETER = re.compile(r"#\s*([A-Za-z_]+)\s*[:=]?\s+([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\s|$)")
 _FIRST_LINE = re.compile(r"#.*\bsqw\b", re.IGNORECASE)
 
@@ -41,7 +43,7 @@ def decline(path: Path) -> str | None:
     return None if lines and _FIRST_LINE.match(lines[0]) else "its first line is no comment that says Sqw"
 
 
-def open_sqw(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
+def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None) -> xr.Dataset:
     """Read a McStas or iFit S(q,ω) file.
 
     Parameters
@@ -51,6 +53,10 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
         line per q.
     T : scalar with units, optional
         Temperature of the sample, instead of that of the header; a bare number is in K.
+    filler : scalar with units, optional
+        The number that stands in the file for what was not measured (bare: per meV). Bins that hold it, to a part in a
+        million, are NaN; others are kept, however small. The format has no other way to say so, and nothing is taken
+        for a filler unasked; ``print(data.bp)`` tells of a lowest number that many bins hold.
 
     Returns
     -------
@@ -58,7 +64,7 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
         ``S(Q, E)`` per meV, without standard deviations, at the energies of the file (often E ≥ 0
         alone, energy loss). Its statistics are "classical" or "quantum" as ``classical`` is 1 or 0
         in the header, and left out where the header does not say. Of a physical parameter that is
-        given twice the first is kept. Parameters are attributes under the names of the format:
+        given twice the first is kept. Parameters are attributes, of the variable too, under the names of the format:
         ``V_rho`` (atoms per angstrom³), ``density`` (g/cm³), ``weight`` (g/mol), ``sigma_abs``,
         ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header says before is
         ``comment``.
@@ -67,6 +73,8 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     ------
     FileFormatError
         If the file is truncated or of another kind.
+    RangeError
+        If no bin holds the filler, or all do.
 
     References
     ----------
@@ -85,14 +93,14 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     """
     where = to_path(path)
     try:
-        return _read(where, T)
+        return _read(where, T, filler)
     except XbpError:
         raise
     except TEXT_ERRORS as error:
         raise unreadable(where, "S(q,ω) text", error) from error
 
 
-def _read(path: Path, T: Any) -> xr.Dataset:
+def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     comments: list[str] = []
     blocks: list[list[str]] = []
     previous = ""
@@ -108,6 +116,9 @@ def _read(path: Path, T: Any) -> xr.Dataset:
         raise ValueError("a comment that says Sqw, and the parts q, w and S(q,w), each below a comment, are needed")
     q, w = (to_numbers(blocks[i], name) for i, name in enumerate(("the vector of q", "the vector of w")))
     values = to_numbers([line for block in blocks[2:] for line in block], "S(q,w)", size=q.size * w.size)
+    history: dict[str, str] = {}
+    if filler is not None:
+        values, history["history"] = _without_filler(values, filler)
     found: dict[str, float] = {}
     for match in filter(None, map(_PARAMETER.match, comments)):
         found.setdefault(match[1].lower(), float(match[2]))
@@ -116,18 +127,36 @@ def _read(path: Path, T: Any) -> xr.Dataset:
     classical = found.get("classical")
     if classical not in (None, 0.0, 1.0):
         raise ValueError(f"its header says classical {classical:g}, which is neither 0 nor 1")
+    known: dict[str, Any] = {name: found[name.lower()] for name in PARAMETERS if name.lower() in found}
+    known["source"] = f"S(q,w) text file {path.name}"
     comment = [line.lstrip("# ") for line in _before_parameters(comments)]
-    return new_dataset(
+    ds = new_dataset(
         "dynamic_structure_factor",
         values.reshape(q.size, w.size),
         units="1/meV",
         coords={"Q": (q, "1/angstrom"), "E": (w, "meV")},
         temperature=T,
         statistics=None if classical is None else ("classical" if classical else "quantum"),
-        attrs={name: found[name.lower()] for name in PARAMETERS if name.lower() in found}
-        | ({"comment": "\n".join(comment)} if comment else {})
-        | {"source": f"S(q,w) text file {path.name}"},
+        attrs=known | ({"comment": "\n".join(comment)} if comment else {}) | history,
     )
+    # A DataArray goes on without the attributes of its Dataset.
+    ds.S.attrs.update(known | history)
+    return ds
+
+
+def _without_filler(values: np.ndarray, filler: Any) -> tuple[np.ndarray, str]:
+    """Make NaN what holds the filler, and say how many bins did."""
+    number = magnitude(filler, "1/meV", name="filler")
+    same = np.isclose(values, number, rtol=_SAME_NUMBER, atol=0.0)
+    if not same.any() or same.all():
+        lowest = values.min()
+        raise RangeError(
+            f"filler={filler!r} is in {'all' if same.any() else 'none'} of the bins",
+            reason=f"the lowest number of the file is {lowest:.8g}, in {int((values == lowest).sum())} bins",
+            fix="give the number itself, with its digits, or leave filler= out",
+        )
+    used = {"filler": f"{number:.10g} 1/meV", "bins": f"{int(same.sum())} of {values.size} made NaN"}
+    return np.where(same, np.nan, values), extend_history(None, "open_sqw", used)
 
 
 def _before_parameters(comments: list[str]) -> list[str]:
@@ -206,7 +235,7 @@ class SqwBackend(BackendEntrypoint):
 
     description = "S(q,ω) text files of McStas Isotropic_Sqw and iFit"
     url = "https://www.mcstas.org"
-    open_dataset_parameters = ("filename_or_obj", "drop_variables", "T")
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "T", "filler")
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
         self,
@@ -214,9 +243,10 @@ class SqwBackend(BackendEntrypoint):
         *,
         drop_variables: str | Iterable[str] | None = None,
         T: Any = None,
+        filler: Any = None,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_sqw`."""
-        return without(open_sqw(filename_or_obj, T=T), drop_variables)
+        return without(open_sqw(filename_or_obj, T=T, filler=filler), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the first line, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""

@@ -11,11 +11,15 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate, select_range
 from xbp.peaks.least_squares import minimum
+from xbp.reduction.sample import another_sample
 from xbp.schema import require_same_grid
 from xbp.signal import Signal, read, result_table
 from xbp.units import convert_factor, parse_unit
 
 __all__ = ["correlation_map", "scale_to_sq"]
+
+#: An S(Q) of so many points whose upper half is so near to 0 is no S(Q).
+_ENOUGH, _NEAR_0 = 10, 0.2
 
 _SIGNALS = (
     "reduced_dos",
@@ -61,7 +65,8 @@ def scale_to_sq(
         std; ``pearson_r`` and ``spearman_r`` between cut and S(Q); ``chi2_reduced`` where standard
         deviations are known; ``Q_min``, ``Q_max``, ``n_points`` used; the ``cut`` and the scaled
         curve ``scaled_structure_factor`` over Q with their std. NaN where fewer than three points
-        (four with `offset`) can be used.
+        (four with `offset`) can be used. ``attrs["beware"]`` says where `sq` and the cut carry compositions, names of
+        samples or files that differ, or `sq` tends to 0 as F(Q) does.
 
     Raises
     ------
@@ -83,7 +88,7 @@ def scale_to_sq(
     >>> round(float(fit.pearson_r), 2)
     0.97
     """
-    signal, other, used = _pair(cut, sq, Q_range)
+    signal, other, used, beware = _pair(cut, sq, Q_range)
     value, std = signal.value, signal.std
     curve, curve_std = _interpolated(other, value["Q"])
     n_min = 4 if offset else 3
@@ -135,6 +140,7 @@ def scale_to_sq(
         quantity="scale_to_sq",
         operation="scale_to_sq",
         arguments={"Q_range": Q_range, "offset": offset},
+        attrs=beware,
     )
     return answer
 
@@ -159,7 +165,8 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
     xarray.Dataset
         ``pearson_r`` and ``spearman_r`` over E (and leftover dimensions), with ``n_points``, ``Q_min`` and ``Q_max``
         used, which `Q_range` may reach beyond; NaN where fewer than three Q bins hold numbers. ``pearson_r_std``
-        (1 − r²)/√(n − 1) is the sampling error of r for n independent points.
+        (1 − r²)/√(n − 1) is the sampling error of r for n independent points. ``attrs["beware"]`` as from
+        `scale_to_sq`.
 
     Raises
     ------
@@ -178,7 +185,7 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
     >>> [round(float(r.pearson_r.sel(E=E, method="nearest")), 1) for E in (3, 10, 25)]
     [1.0, 0.6, -0.4]
     """
-    signal, other, used = _pair(data, sq, Q_range)
+    signal, other, used, beware = _pair(data, sq, Q_range)
     value = signal.value
     if "E" not in value.dims:
         raise RangeError(
@@ -202,15 +209,16 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
         "n_points": (count, "1", "number of Q bins used"),
     }
     answer: xr.Dataset = result_table(
-        signal, variables, quantity="correlation_map", operation="correlation_map", arguments={"Q_range": Q_range}
-    )
+        signal, variables, quantity="correlation_map", operation="correlation_map", arguments={"Q_range": Q_range},
+        attrs=beware,
+    )  # fmt: skip
     return answer
 
 
 def _pair(
     data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Dataset, Q_range: Any
-) -> tuple[Signal, Signal, xr.DataArray]:
-    """Read both signals, and the mask of the Q bins asked for."""
+) -> tuple[Signal, Signal, xr.DataArray, dict[str, str]]:
+    """Read both signals, the mask of the Q bins asked for, and what is to be said of the two being compared."""
     signal = read(data, *_SIGNALS)
     other = read(sq, "static_structure_factor")
     if not parse_unit(other.units).dimensionless:
@@ -228,7 +236,22 @@ def _pair(
     shared = tuple(d for d in other.value.dims if d != "Q" and d in signal.value.dims)
     require_same_grid(signal.value, other.value, shared)
     mask = select_range(signal.source, "Q", Q_range, name="Q_range")
-    return signal, other, xr.DataArray(mask, dims="Q", coords={"Q": signal.value["Q"].variable})
+    wrong = [said for said in (another_sample(signal, other), _like_interference_function(other.value)) if said]
+    beware = {"beware": "; ".join(wrong)} if wrong else {}
+    return signal, other, xr.DataArray(mask, dims="Q", coords={"Q": signal.value["Q"].variable}), beware
+
+
+def _like_interference_function(sq: xr.DataArray) -> str | None:
+    """Say that what is called S(Q) tends to 0 about which it swings, and not to 1."""
+    if sq.chunks is not None or sq.sizes["Q"] < _ENOUGH:
+        return None
+    level = float(sq.isel(Q=slice(sq.sizes["Q"] // 2, None)).mean())
+    if abs(level) > _NEAR_0 or not float(sq.min()) < 0:
+        return None
+    return (
+        f"S(Q) is {level:.2g} on average over its upper half, and negative elsewhere, as F(Q) = S(Q) - 1 is: "
+        "with that the scale means nothing, the correlation is the same"
+    )
 
 
 def _interpolated(sq: Signal, Q: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray | None]:

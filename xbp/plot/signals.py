@@ -31,6 +31,7 @@ from xbp.plot.axes import (
     signal_label,
     units_label,
 )
+from xbp.reduction.sample import another_sample
 from xbp.schema import quantity_name
 from xbp.signal import is_computed, read, table_signal
 from xbp.status import OK
@@ -79,7 +80,8 @@ def map(  # the method users know from xarray-like libraries
     data : xarray.DataArray or xarray.Dataset
         A signal over E and Q, or over E and any other axis of numbers, such as temperature.
     sq : xarray.DataArray or xarray.Dataset, optional
-        S(Q) to lay over the map, on an axis of its own at the right.
+        S(Q) to lay over the map, on an axis of its own at the right, whose label says where it is of another sample or
+        file.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     E_range : pair of scalars with units, optional
@@ -147,12 +149,14 @@ def map(  # the method users know from xarray-like libraries
     if sq is not None:
         if other != "Q":
             raise RangeError(f"S(Q) is laid over a map of {other}", reason="it is of Q", fix="leave sq out")
-        curve = read(sq, "static_structure_factor").value
+        given = read(sq, "static_structure_factor")
+        curve = given.value
         if curve.dims != ("Q",):
             raise RangeError(f"S(Q) is over {curve.dims}", reason="one curve is drawn", fix="choose one: sq.isel(...)")
         q = curve.Q * convert_factor(curve.Q.attrs["units"], value.Q.attrs["units"])
         twin = lay_over(axes, q, curve)
-        twin.set_ylabel("$S(Q)$", color=ORANGE)
+        doubt = " (of another sample?)" if another_sample(signal, given) else ""
+        twin.set_ylabel(f"$S(Q)${doubt}", color=ORANGE)
         axes.set_xlim(q_edges[0], q_edges[-1])
     return axes
 

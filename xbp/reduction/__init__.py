@@ -8,6 +8,7 @@ from xbp.reduction.detailed_balance import detailed_balance, fold
 from xbp.reduction.elastic import mask_elastic
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
 from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
+from xbp.reduction.integrate import integrate_E
 from xbp.reduction.like import like, to_quantum
 from xbp.reduction.multiphonon import multiphonon_sqe
 from xbp.reduction.normalize import normalize_to_sum_rule, normalize_to_vanadium
@@ -30,6 +31,7 @@ __all__ = [
     "fold",
     "heat_capacity",
     "instrument_resolution",
+    "integrate_E",
     "kinematic_limits",
     "like",
     "mask_elastic",

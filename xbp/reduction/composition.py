@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -13,9 +13,18 @@ from xbp.errors import QuantityError
 from xbp.optional import require
 from xbp.units import magnitude
 
-__all__ = ["atoms_of", "effective_mass", "resolve_mass"]
+__all__ = ["Atoms", "atoms_of", "effective_mass", "mean_scattering_lengths", "numbers_of", "resolve_mass"]
 
 _PART = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
+
+
+class Atoms(NamedTuple):
+    """The atoms of one element in a composition: how many, their mass in u, σ in barn and coherent b in fm."""
+
+    number: float
+    mass: float
+    sigma: float
+    b: float
 
 
 def effective_mass(composition: str | Mapping[str, float]) -> xr.DataArray:
@@ -49,14 +58,64 @@ def effective_mass(composition: str | Mapping[str, float]) -> xr.DataArray:
     >>> round(float(effective_mass("Zr46Cu46Al8")), 2)
     71.31
     """
-    atoms = atoms_of(composition)
-    counts, mass, sigma = (np.array(column) for column in zip(*atoms.values(), strict=True))
-    value = (counts * sigma).sum() / (counts * sigma / mass).sum()
+    atoms = atoms_of(composition).values()
+    value = sum(a.number * a.sigma for a in atoms) / sum(a.number * a.sigma / a.mass for a in atoms)
     return xr.DataArray(value, attrs={"units": "u", "long_name": "effective mass"})
 
 
-def atoms_of(composition: str | Mapping[str, float]) -> dict[str, tuple[float, float, float]]:
-    """Return the number of atoms, the mass (u) and the scattering cross section (barn) of each element."""
+def mean_scattering_lengths(composition: str | Mapping[str, float]) -> tuple[float, float]:
+    """Return ⟨b⟩² and ⟨b²⟩ of the coherent scattering lengths, fm².
+
+    Parameters
+    ----------
+    composition : str or mapping of str to float
+        As for `effective_mass`.
+
+    Raises
+    ------
+    QuantityError, MissingDependencyError
+        As for `effective_mass`.
+
+    Examples
+    --------
+    >>> [round(value, 3) for value in mean_scattering_lengths("SiO2")]
+    [27.591, 28.198]
+    """
+    atoms = atoms_of(composition).values()
+    number = sum(a.number for a in atoms)
+    mean, square = sum(a.number * a.b for a in atoms) / number, sum(a.number * a.b**2 for a in atoms) / number
+    return mean**2, square
+
+
+def atoms_of(composition: str | Mapping[str, float]) -> dict[str, Atoms]:
+    """Return the atoms of each element."""
+    numbers = numbers_of(composition)
+    periodictable = require(
+        "periodictable", "masses and cross sections are looked up in it", "neutron",
+        "b_mean_squared='0.28 barn' or mass='26.98 u' for composition=",
+    )  # fmt: skip
+    found = {}
+    for symbol, count in numbers.items():
+        try:
+            entry: Any = periodictable.elements.isotope(symbol)
+        except ValueError:
+            entry = None
+        neutron = getattr(entry, "neutron", None)
+        if neutron is None or neutron.b_c is None or neutron.incoherent is None:
+            raise QuantityError(
+                f"'{symbol}' of composition={composition!r} has no neutron cross section",
+                reason="it is no element, or none was measured",
+                fix="give what follows from it itself, mass='72.3 u' or b_mean_squared='0.28 barn'",
+            )
+        b = float(np.real(neutron.b_c))
+        # 100 fm² are one barn.
+        sigma = 4 * np.pi * b**2 / 100 + float(neutron.incoherent)
+        found[symbol] = Atoms(count, float(entry.mass), sigma, b)
+    return found
+
+
+def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
+    """Return the number of atoms of each element, without looking any of them up."""
     text = composition.replace(" ", "") if isinstance(composition, str) else ""
     if text and _PART.sub("", text) == "":
         numbers: dict[str, float] = {}
@@ -72,26 +131,7 @@ def atoms_of(composition: str | Mapping[str, float]) -> dict[str, tuple[float, f
             reason="it is element symbols, each followed by its number of atoms",
             fix="composition='Zr46Cu46Al8', or {'Zr': 46, 'Cu': 46, 'Al': 8}",
         )
-    periodictable = require(
-        "periodictable", "masses and cross sections are looked up in it", "neutron", "mass='26.98 u' for composition="
-    )
-    found = {}
-    for symbol, count in numbers.items():
-        try:
-            entry: Any = periodictable.elements.isotope(symbol)
-        except ValueError:
-            entry = None
-        neutron = getattr(entry, "neutron", None)
-        if neutron is None or neutron.b_c is None or neutron.incoherent is None:
-            raise QuantityError(
-                f"'{symbol}' of composition={composition!r} has no neutron cross section",
-                reason="it is no element, or none was measured",
-                fix="give the mass itself, mass='72.3 u'",
-            )
-        # b in fm; 100 fm² are one barn.
-        sigma = 4 * np.pi * float(np.real(neutron.b_c)) ** 2 / 100 + float(neutron.incoherent)
-        found[symbol] = (count, float(entry.mass), sigma)
-    return found
+    return numbers
 
 
 def resolve_mass(mass: Any, composition: str | Mapping[str, float] | None) -> float | None:

@@ -15,7 +15,9 @@ from xbp.grid import bin_limits, interpolate, select_range
 from xbp.pint_data import Data
 from xbp.reduction.arithmetic import convert, require_alike
 from xbp.reduction.composition import atoms_of, resolve_mass
+from xbp.reduction.integrate import mirrored, one_sided
 from xbp.reduction.multiphonon import energies, require_choice
+from xbp.reduction.sample import another_sample, coherent_part, sample_mass
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
 
@@ -125,7 +127,8 @@ def normalize_to_vanadium(
     factor = xr.DataArray(moles_v / moles * _VANADIUM / (4 * np.pi) / (float(strength) * in_units))
     e_units = format_unit(parse_unit("barn/steradian") / parse_unit(signal.value["E"].attrs["units"]))
     answer: Data = _scaled(
-        signal, factor, e_units, "normalize_to_vanadium", {"normalization_std": error},
+        signal, factor, e_units, "normalize_to_vanadium",
+        {"normalization_std": error, "normalization": f"by vanadium, times {_written(factor)}", "beware": None},
         {"amount": amount, "vanadium_amount": vanadium_amount, "composition": composition, "E_range": E_range,
          "Q_range": Q_range, "u2": f"{float(displacement):.10g} angstrom**2", "factor": float(factor)},
     )  # fmt: skip
@@ -166,20 +169,23 @@ def normalize_to_sum_rule(
     Q_range : pair of scalars with units, optional
         Momentum transfers to use.
     mass, composition
-        M for the f-sum, or what it follows from, as for `multiphonon_sqe`.
+        M for the f-sum, or what it follows from, as for `multiphonon_sqe`. By default the ``weight`` (g/mol) that the
+        data carry, as from a ``.sqw`` file.
 
     Returns
     -------
     same type as `data`
-        In one over the unit of E. ``attrs["normalization_std"]`` is the relative error of the factor by counting: it is
-        common to all bins, and not in theirs.
+        In one over the unit of E. ``attrs["normalization"]`` says by which rule, factor and mass;
+        ``attrs["normalization_std"]`` is the relative error of the factor by counting: it is common to all bins, and
+        not in theirs. ``attrs["beware"]`` says where the incoherent rule was applied to what scatters coherently, or
+        S(Q) is of another sample.
 
     Raises
     ------
     RangeError
         If no bin of Q holds the whole range of E, or the sum is not positive.
     QuantityError
-        If the mass or S(Q) is missing, or is not used by the rule.
+        If the mass or S(Q) is missing, or is not used by the rule; if the mass is not that which the data carry.
 
     References
     ----------
@@ -203,7 +209,9 @@ def normalize_to_sum_rule(
         raise RangeError(
             f"'{signal.value.name}' has no dimension 'Q'", reason="the rule holds at each Q", fix="pass it before a cut"
         )
-    atomic = resolve_mass(mass, composition)
+    atomic, whence = (
+        sample_mass(signal, mass, composition) if rule == "f-sum" else (resolve_mass(mass, composition), None)
+    )
     if (atomic is None) == (rule == "f-sum") or (sq is None) == (rule == "structure factor"):
         raise QuantityError(
             f"rule={rule!r} with mass={mass!r}, composition={composition!r} and {'no ' * (sq is None)}S(Q)",
@@ -213,9 +221,8 @@ def normalize_to_sum_rule(
     q = signal.value["Q"]
     q_in = q.values * convert_factor(q.attrs["units"], "1/angstrom", name="coordinate 'Q'")
     right = xr.DataArray(np.ones(q.size), dims="Q")
-    one_sided = bool((signal.value["E"].values >= 0).all()) if "E" in signal.value.dims else False
     factor_of_e: xr.DataArray | None = None
-    if rule == "f-sum" or one_sided:
+    if rule == "f-sum" or one_sided(signal.value):
         factor_of_e = _both_sides(signal, T, rule)
     if atomic is not None:
         right = xr.DataArray(constants.HBAR2_OVER_2U / atomic * q_in**2, dims="Q")
@@ -237,11 +244,28 @@ def normalize_to_sum_rule(
     if left_std is not None:
         error = ((weight * left_std) ** 2).sum("Q") ** 0.5 / total
     factor = (weight * right.where(weight > 0, 0.0)).sum("Q") / total
-    attrs = {"normalization_std": None if error is None else float(error.max())}
+    coherent = coherent_part(signal) if rule == "incoherent" else None
+    beware = coherent and f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q), which needs its sq="
+    if sq is not None:
+        beware = another_sample(signal, other)
+    attrs = {
+        "normalization_std": None if error is None else float(error.max()),
+        "normalization": f"by the {rule} rule, times {_written(factor)}"
+        + (f", M = {atomic:.6g} u ({whence})" if atomic is not None else ""),
+        "beware": beware,
+    }
     units = format_unit(parse_unit(signal.value["E"].attrs["units"]) ** -1)
-    used = {"rule": rule, "E_range": E_range, "Q_range": Q_range, "mass": mass, "composition": composition, "T": T}
+    used = {
+        "rule": rule, "E_range": E_range, "Q_range": Q_range, "mass": None if atomic is None else f"{atomic:.10g} u",
+        "composition": composition, "T": T, "factor": factor.values.tolist(),
+    }  # fmt: skip
     answer: Data = _scaled(signal, factor, units, "normalize_to_sum_rule", attrs, used)
     return answer
+
+
+def _written(factor: xr.DataArray) -> str:
+    low, high = float(factor.min()), float(factor.max())
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
 
 
 def _moment(
@@ -298,9 +322,8 @@ def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
     x = x.clip(min=0.0)
     if rule == "f-sum":
         return xr.DataArray(E * -np.expm1(-x))
-    lower, _ = bin_limits(signal.source, "E")
-    # The bin across E = 0 holds both signs.
-    return xr.DataArray(1 + np.exp(-x)).where(xr.DataArray(lower >= -1e-9, dims="E"), 1.0)
+    lower, upper = bin_limits(signal.source, "E")
+    return xr.DataArray(1 + np.exp(-x) * xr.DataArray(mirrored(lower, upper) / (upper - lower), dims="E"))
 
 
 def _moles(given: Any, name: str, composition: str | Mapping[str, float] | None) -> float:
@@ -313,8 +336,8 @@ def _moles(given: Any, name: str, composition: str | Mapping[str, float] | None)
                 reason="how many atoms it is follows from the composition",
                 fix=f"composition='Zr46Cu46Al8', or {name}='0.1 mol'",
             )
-        atoms = np.array(list(atoms_of(composition).values()))
-        moles = magnitude(given, "g", name=name) * atoms[:, 0].sum() / (atoms[:, 0] * atoms[:, 1]).sum()
+        atoms = atoms_of(composition).values()
+        moles = magnitude(given, "g", name=name) * sum(a.number for a in atoms) / sum(a.number * a.mass for a in atoms)
     else:
         moles = magnitude(given, "mol", name=name, default="1")
     if not moles > 0:

@@ -1,0 +1,111 @@
+"""What data carry of their sample, and that an S(Q) of another is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import QuantityError
+
+FOREIGN = pytest.mark.parametrize(
+    ("data", "sq", "said"),
+    [
+        ({"composition": "SiO2"}, {"composition": "Zr46Cu46Al8"}, "of the composition Zr46Cu46Al8, the data of SiO2"),
+        ({"composition": "SiO2"}, {"composition": "Si O2"}, None),
+        ({"composition": "SiO2"}, {"composition": "O4Si2"}, None),
+        ({"composition": "Zr46Cu46Al8"}, {"composition": "Zr56Cu36Al8"}, "Zr56Cu36Al8"),
+        ({"composition": "glass 1"}, {"composition": "glass 2"}, "glass 2"),
+        # The composition decides over the file, and is no name of a sample.
+        ({"composition": "SiO2", "source": "a"}, {"composition": "SiO2", "source": "b"}, None),
+        ({"composition": "SiO2"}, {"sample": "x"}, None),
+        ({"sample": "x", "source": "a"}, {"sample": "y", "source": "a"}, "of the sample 'y', the data of 'x'"),
+        ({"sample": "x", "source": "a"}, {"sample": "x", "source": "b"}, None),
+        ({"source": "file a"}, {"source": "file b"}, r"from another source \(file b\) than the data \(file a\)"),
+        ({"source": "file a"}, {"source": "file a"}, None),
+        ({}, {"source": "file b"}, None),
+        ({"title": "one"}, {"title": "other"}, None),
+    ],
+    ids=str,
+)  # fmt: skip
+
+
+def curve(attrs: dict[str, str]) -> xr.DataArray:
+    return xbp.models.hard_sphere_structure_factor(np.linspace(0.1, 9, 200)).Sq.drop_attrs(deep=False).assign_attrs(
+        quantity="static_structure_factor", units="1", **attrs
+    )  # fmt: skip
+
+
+@FOREIGN
+def test_an_sq_of_another_sample_is_told(
+    glass: xr.Dataset, data: dict[str, str], sq: dict[str, str], said: str | None
+) -> None:
+    b = glass[["S"]].drop_attrs(deep=False).assign_attrs(data).bp.to_bqe()
+    other = curve(sq)
+    runs: list[Callable[[], xr.Dataset]] = [
+        lambda: b.bp.cut_E("3 meV", width="0.5 meV").bp.scale_to_sq(other),
+        lambda: b.bp.correlation_map(other),
+    ]
+    for run in runs:
+        table = run()
+        assert ("beware" in table.attrs) == (said is not None)
+        assert ("  beware: S(Q) is " in repr(table.bp)) == (said is not None)
+        if said is not None:
+            assert table.attrs["beware"] in repr(table.bp)
+            assert re.search(said, table.attrs["beware"])
+    label = b.bp.plot.map(sq=other).figure.axes[-1].get_ylabel()
+    plt.close("all")
+    assert ("of another sample?" in label) == (said is not None)
+    normalized = glass[["S"]].drop_attrs(deep=False).assign_attrs(data).bp.normalize_to_sum_rule(
+        "structure factor", other, Q_range=(1, 8)
+    )  # fmt: skip
+    assert ("beware" in normalized.S.attrs) == (said is not None)
+
+
+def test_files_tell_of_themselves_through_the_reduction(shared_data: Path) -> None:
+    rb, ge = (xbp.open_dataset(shared_data / "sqw" / f"{n}.sqw") for n in ("Rb_liq_tot", "Ge_liq_coh"))
+    glass = xbp.open_dataset(
+        shared_data / "static" / "SiO2_NIMROD.mint01", engine="total_scattering", composition="SiO2"
+    )
+    b = rb.bp.to_bqe(u2="0.1 angstrom^2")
+    for data in (b, b.B):
+        cut = data.bp.cut_E(("2 meV", "3 meV"))
+        assert "beware" not in cut.bp.scale_to_sq(rb.bp.integrate_E().Sq).attrs
+        assert "Ge_liq_coh.sqw" in cut.bp.scale_to_sq(ge.bp.integrate_E().Sq).attrs["beware"]
+        assert "SiO2_NIMROD" in cut.bp.scale_to_sq(glass.Sq).attrs["beware"]
+    assert "composition SiO2" in b.assign_attrs(composition="Rb").bp.correlation_map(glass.Sq).attrs["beware"]
+
+
+def test_a_column_file_of_sq_tells_of_itself(tmp_path: Path, glass: xr.Dataset) -> None:
+    path = tmp_path / "other.txt"
+    path.write_text("".join(f"{q} {1 + 0.1 * np.sin(q)}\n" for q in np.linspace(0.1, 9, 50)))
+    sq = xbp.open_dataset(
+        path, engine="columns", quantity="static_structure_factor", units="1", coordinate_units="1/angstrom"
+    ).Sq
+    table = glass.assign_attrs(source="simulation").bp.to_bqe().bp.correlation_map(sq)
+    assert "text file other.txt" in table.attrs["beware"]
+
+
+def test_fq_is_no_sq(glass: xr.Dataset) -> None:
+    b = glass[["S"]].bp.to_bqe()
+    cut = b.bp.cut_E("3 meV", width="0.5 meV")
+    sq = curve({})
+    fq = (sq - 1).assign_attrs(units="1", quantity="interference_function").rename("FQ")
+    for data in (fq, fq.to_dataset()):
+        for compare in (cut.bp.scale_to_sq, b.bp.correlation_map, b.bp.plot.map):
+            with pytest.raises(QuantityError, match=r"composition='SiO2'"):
+                compare(data)
+    plt.close("all")
+    # Under a wrong name it is told by what it tends to.
+    named = cut.bp.scale_to_sq(fq.assign_attrs(quantity="static_structure_factor"))
+    assert "as F(Q) = S(Q) - 1 is" in repr(named.bp)
+    right = cut.bp.scale_to_sq(sq)
+    assert "beware" not in right.attrs
+    np.testing.assert_allclose(named.pearson_r, right.pearson_r)
+    assert abs(float(named.scale) / float(right.scale) - 1) > 0.3

@@ -1,0 +1,124 @@
+"""What data carry about their sample: its mass, whether it scatters coherently, and whether it is another's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from xbp.errors import QuantityError, XbpError
+from xbp.reduction.composition import atoms_of, numbers_of, resolve_mass
+from xbp.signal import Signal
+
+__all__ = ["another_sample", "coherent_part", "said_of_sample", "sample_labels", "sample_mass"]
+
+#: Molar masses are written with three or four digits.
+_SAME_MASS: Final = 0.01
+
+
+#: Parts of atoms closer than this are one composition.
+_SAME_PART: Final = 0.01
+#: Attributes that name a sample, and those that tell of it.
+_NAMES: Final = ("sample", "sample_name")
+_LABELS: Final = ("composition", *_NAMES, "source")
+_WIDE: Final = 60
+
+
+def said_of_sample(signal: Signal, name: str) -> Any:
+    """Return an attribute of the variable, or else of the Dataset it stands in."""
+    return signal.value.attrs.get(name, signal.source.attrs.get(name))
+
+
+def sample_mass(
+    signal: Signal, mass: Any, composition: str | Mapping[str, float] | None
+) -> tuple[float | None, str | None]:
+    """Return the mass in u and whence it is: the arguments, or else the ``weight`` (g/mol) that the data carry.
+
+    The effective mass of a composition of several elements is no mean of their masses, and is not compared with it.
+
+    Raises
+    ------
+    QuantityError
+        As for `resolve_mass`, or if the mass that is given differs from that of the file.
+    """
+    given = resolve_mass(mass, composition)
+    weight = _number(said_of_sample(signal, "weight"))
+    if given is None:
+        return (None, None) if weight is None else (weight, "weight in the file")
+    comparable = composition is None or len(atoms_of(composition)) == 1
+    if weight is not None and comparable and abs(given - weight) > _SAME_MASS * weight:
+        raise QuantityError(
+            f"{'mass' if composition is None else 'composition'}={mass if composition is None else composition!r} is "
+            f"{given:.6g} u, and the data carry weight={weight:.6g} g/mol",
+            reason="the sample has one mass; the file's may be that of a molecule, where an atom's is needed",
+            fix="leave the argument out, or take the other off: del data.attrs['weight'], data.S.attrs['weight']",
+        )
+    return given, "mass=" if composition is None else "composition="
+
+
+def coherent_part(signal: Signal) -> str | None:
+    """Say how it is known that the scattering is coherent for the most part; None where it is not known, or not so."""
+    coherent, incoherent = (_number(said_of_sample(signal, name)) for name in ("sigma_coh", "sigma_inc"))
+    if coherent is not None and incoherent is not None and coherent > incoherent:
+        return f"{100 * coherent / (coherent + incoherent):.2g} % of the scattering is coherent (sigma_coh, sigma_inc)"
+    for line in str(signal.value.attrs.get("history", "")).splitlines():
+        try:
+            step = json.loads(line)
+        except (ValueError, RecursionError):
+            continue  # written by another program
+        arguments = step.get("arguments") if isinstance(step, dict) else None
+        if isinstance(arguments, dict) and arguments.get("part") == "coherent":
+            return "it is the coherent part of a simulation"
+    return None
+
+
+def sample_labels(signal: Signal) -> dict[str, Any]:
+    """Return what tells of the sample, for a variable that goes on without the attributes of its Dataset."""
+    return {name: said for name in _LABELS if (said := said_of_sample(signal, name)) is not None}
+
+
+def another_sample(signal: Signal, sq: Signal) -> str | None:
+    """Say that S(Q) is of another sample than the data, as far as both carry what tells; None where nothing does.
+
+    Compositions decide where both have one, then the names of the samples, then the files they are from.
+    """
+    both = {
+        name: (str(said_of_sample(sq, name)), str(said_of_sample(signal, name)))
+        for name in _LABELS
+        if said_of_sample(sq, name) is not None and said_of_sample(signal, name) is not None
+    }
+    if "composition" in both:
+        left, right = both["composition"]
+        same = _alike(_parts(left), _parts(right))
+        return None if same else f"S(Q) is of the composition {left}, the data of {right}"
+    for name in _NAMES:
+        if name in both:
+            left, right = both[name]
+            return None if left == right else f"S(Q) is of the sample '{left:.{_WIDE}}', the data of '{right:.{_WIDE}}'"
+    left, right = both.get("source", ("", ""))
+    if left == right:
+        return None
+    return (
+        f"S(Q) is from another source ({left:.{_WIDE}}) than the data ({right:.{_WIDE}}): of one sample? "
+        "attrs['composition'] of both says so"
+    )
+
+
+def _parts(composition: str) -> dict[str, float]:
+    """Return the part of the atoms that each element has; what is no formula is a name."""
+    try:
+        numbers = numbers_of(composition)
+    except XbpError:
+        return {composition: 1.0}
+    return {symbol: number / sum(numbers.values()) for symbol, number in numbers.items()}
+
+
+def _alike(left: dict[str, float], right: dict[str, float]) -> bool:
+    return all(abs(left.get(symbol, 0.0) - right.get(symbol, 0.0)) < _SAME_PART for symbol in {*left, *right})
+
+
+def _number(value: Any) -> float | None:
+    known = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return float(value) if known and np.isfinite(value) and value >= 0 else None
