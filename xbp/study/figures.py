@@ -14,7 +14,7 @@ from xbp.peaks.fitted_dos import fitted_dos
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, label, pyplot
-from xbp.plot.signals import up_to
+from xbp.plot.cuts import up_to
 from xbp.reduction import to_bqe
 from xbp.signal import read
 from xbp.status import OK
