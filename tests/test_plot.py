@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 
@@ -169,6 +170,49 @@ def test_a_map_on_a_scale_of_logarithms(glass: xr.Dataset) -> None:
     ax = glass.bp.plot.map(norm="log")
     assert ax.collections[0].norm.__class__.__name__ == "LogNorm"
     ax.figure.canvas.draw()
+
+
+def test_a_map_is_not_of_one_colour(b: xr.Dataset) -> None:
+    """Of B over all energies, the elastic line and what falls off as 1/E² would leave half the map dark."""
+    mesh = b.bp.plot.map().collections[0]
+    value = b.B.values.T
+    assert type(mesh.norm).__name__ == "LogNorm"
+    assert mesh.get_clim()[1] == pytest.approx(np.percentile(value, 99.5))
+    assert mesh.get_clim()[0] == pytest.approx(1e-4 * mesh.get_clim()[1])
+    assert 0.2 < np.median(mesh.norm(value[value > mesh.get_clim()[0]]).data) < 0.8
+    linear = b.bp.plot.map(norm="linear").collections[0]
+    assert linear.get_clim() == pytest.approx((0, 4 * np.percentile(value, 75)))
+    assert type(b.bp.plot.map(vmin=0).collections[0].norm).__name__ == "Normalize"
+    assert b.bp.plot.map(vmin=1e-6, vmax=1e-3).collections[0].get_clim() == (1e-6, 1e-3)
+    # Noise about 0 has no logarithm, and keeps a linear scale.
+    signs = np.where(np.arange(b.B.size).reshape(b.B.shape) % 2, -1, 1)
+    assert type(b.assign(B=b.B.copy(data=b.B.values * signs)).bp.plot.map().collections[0].norm).__name__ == "Normalize"
+    # What is not positive on a scale of logarithms is below it, not missing.
+    hole = b.assign(B=b.B.where(b.E < 40, 0.0).where(b.E < 50))
+    drawn = hole.bp.plot.map().collections[0]
+    beyond = drawn.get_array().reshape(value.shape)[(b.E >= 40) & (b.E < 50)]
+    assert (beyond > 0).all()
+    assert (beyond < drawn.get_clim()[0]).all()
+    assert np.ma.getmaskarray(drawn.get_array()).reshape(value.shape)[b.E >= 50].all()
+    with pytest.raises(RangeError, match="nothing shown is above 0"):
+        b.assign(B=-abs(b.B)).bp.plot.map(norm="log")
+
+
+@pytest.mark.parametrize("size", [(4.8, 3.6), (3.386, 2.6), (1.6, 1.8)])
+@pytest.mark.parametrize("keywords", [{}, {"vmin": 1e-12}, {"vmin": 2e-5, "vmax": 3e-4}, {"norm": "linear"}])
+def test_numbers_at_the_scale_of_colours_do_not_collide(
+    b: xr.Dataset, size: tuple[float, float], keywords: dict[str, float]
+) -> None:
+    ax = b.bp.plot.map(figsize=size, **keywords)
+    ax.figure.draw_without_rendering()
+    bar = ax.figure.axes[-1]
+    ticks = bar.xaxis.get_major_ticks()
+    low, high = bar.get_xlim()
+    boxes = [t.label2.get_window_extent() for t in ticks if low <= t.get_loc() <= high and t.label2.get_text()]
+    boxes = sorted(boxes, key=lambda box: box.x0)
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert not any(tick.label2.get_text() for tick in bar.xaxis.get_minor_ticks())
 
 
 def test_a_heat_capacity_with_its_fit() -> None:

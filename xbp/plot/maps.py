@@ -14,13 +14,12 @@ from xbp.plot.axes import (
     ORANGE,
     axes_of,
     axis_label,
-    in_powers,
     lay_over,
     like_xarray,
     mark_box_phonon,
-    power_of,
     signal_label,
 )
+from xbp.plot.colors import color_bar, color_scale, paintable
 from xbp.plot.peaks import draw_energies
 from xbp.signal import read
 from xbp.units import convert_factor
@@ -53,14 +52,15 @@ def map(  # the method users know from xarray-like libraries
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     E_range : pair of scalars with units, optional
-        Energies to show; the colours are scaled to what is shown. Where a few bins outshine the rest, as an elastic
-        line does, the scale ends below them, and its end is a point.
+        Energies to show; the colours are scaled to what is shown, logarithmically where on a linear scale more than
+        half of it would be of one colour. Where a few bins outshine the rest, as an elastic line does, the scale ends
+        below them; an end with something beyond it is an arrow.
     peak : xarray.Dataset, optional
         Peaks over that axis from `boson_peak`, drawn with their error bars.
     add_colorbar : bool
         Draw the scale of the colours.
     **kwargs
-        For `matplotlib.axes.Axes.pcolormesh`, such as ``norm="log"`` where an elastic line outshines the rest; and
+        For `matplotlib.axes.Axes.pcolormesh`, such as ``norm="linear"`` or ``norm="log"``; and
         ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``, ``yticks`` as xarray's own figures take
         them.
 
@@ -90,23 +90,13 @@ def map(  # the method users know from xarray-like libraries
     value = value.transpose("E", other)
     q_edges, e_edges = (np.append(lo, hi[-1]) for lo, hi in (bin_limits(signal.source, d) for d in (other, "E")))
     shown = value.values[select_range(signal.source, "E", E_range, name="E_range")]
-    finite = shown[np.isfinite(shown)]
-    # A single elastic bin or noisy corner, or a whole elastic line, must not take all the colours.
-    limits: dict[str, Any] = {}
-    if finite.size:
-        most, usual = np.percentile(finite, [99.5, 75])
-        limits = {"vmin": 0.0, "vmax": float(min(most, 10 * usual) if usual > 0 else most)}
-    if "norm" in kwargs:
-        limits = {}
-    mesh = axes.pcolormesh(
-        q_edges, e_edges, value.values, **(limits | {"cmap": "viridis", "rasterized": True} | kwargs)
-    )
+    norm = color_scale(shown, *(kwargs.pop(key, None) for key in ("norm", "vmin", "vmax")))
+    style: dict[str, Any] = {"cmap": "viridis", "rasterized": True, "norm": norm} | kwargs
+    mesh = axes.pcolormesh(q_edges, e_edges, paintable(value.values, norm), **style)
     if add_colorbar:
-        power = power_of(mesh.get_clim()[1])
+        said = value.transpose(other, "E")
         # On top, since the axis of S(Q) is at the right.
-        beyond = "max" if finite.size and finite.max() > mesh.get_clim()[1] else "neither"
-        bar = axes.figure.colorbar(mesh, ax=axes, location="top", format=in_powers(power), aspect=30, extend=beyond)
-        bar.set_label(signal_label(value.transpose(other, "E"), power))
+        color_bar(mesh, axes, shown, functools.partial(signal_label, said), location="top", aspect=30)
     axes.set(xlabel=axis_label(value[other]), ylabel=axis_label(value["E"]))
     if E_range is not None:
         axes.set_ylim(*interval(E_range, signal.source, "E", name="E_range"))
