@@ -21,8 +21,8 @@ __all__ = ["color_bar", "color_scale", "paintable"]
 #: shown, or, on a linear one, at this multiple of the upper quartile, above which an elastic line stands.
 _TOP, _UPPER, _OUTSHINES = 99.5, 75, 4.0
 #: Where half of what is shown lies below this part of the top, all of that would be of one colour: the scale is
-#: logarithmic, if this much is positive, as noise about 0 is not.
-_DARK, _POSITIVE = 1e-2, 0.9
+#: logarithmic, if no more than this part is negative, as half of the noise about 0 is.
+_DARK, _NEGATIVE = 1e-2, 0.1
 #: It starts at this percentile, or at this part of the top: what lies lower was filled in, or no one measures it.
 _BOTTOM, _DEEPEST = 5, 1e-4
 #: Under this many decades powers of ten alone would leave the bar bare.
@@ -73,7 +73,7 @@ def color_scale(shown: npt.NDArray[Any], norm: Any = None, vmin: float | None = 
     most, usual = np.percentile(finite, [_TOP, _UPPER]) if finite.size else (1.0, 0.0)
     # Who sets the lower end at 0 or below asks for a linear scale.
     may_be_log = norm is None and (vmin is None or vmin > 0) and positive.size
-    dark = may_be_log and np.median(finite) < _DARK * most and positive.size >= _POSITIVE * finite.size
+    dark = may_be_log and np.median(finite) < _DARK * most and (finite < 0).mean() <= _NEGATIVE
     if norm == "log" or dark:
         high = float(np.percentile(positive, _TOP)) if vmax is None else vmax
         low = max(float(np.percentile(positive, _BOTTOM)), _DEEPEST * high) if vmin is None else vmin
