@@ -255,12 +255,24 @@ def test_a_peak_is_not_drawn_small_beside_what_lies_far_from_it(b: xr.Dataset) -
 
 def test_points_that_are_many_and_curves_that_were_computed_are_lines(b: xr.Dataset) -> None:
     E = np.linspace(1, 20, 300)
-    for n, std, marker in ((300, None, "None"), (100, None, "."), (300, np.full(300, 0.1), ".")):
+    for n, std, marker in (
+        (300, None, "None"),
+        (100, None, "."),
+        (300, np.full(300, 0.1), "None"),
+        (100, np.full(300, 0.1), "."),
+    ):
         keep = slice(None, None, 300 // n)
         error = None if std is None else std[keep]
         measured = xbp.new_dataset("raman_intensity", E[keep], std=error, units="1", coords={"E": (E[keep], "1/cm")})
         ax = measured.bp.plot.cut()
         assert ax.lines[0].get_marker() == marker
+        # Errors are a band about a line, bars at points.
+        assert len(ax.collections) == (error is not None)
+        if error is not None and marker == "None":
+            band = ax.collections[0].get_paths()[0].vertices
+            np.testing.assert_allclose([band[:, 1].min(), band[:, 1].max()], [0.9, 20.1])
+        # Who asks for points gets them.
+        assert measured.bp.plot.cut(fmt="o").lines[0].get_marker() == "o"
         assert ax.get_ylabel() == "$I(E)$ (arb. units)"
     assert (
         xbp.models.evaluate("gaussian", E[:50], energy=5, height=1, sigma=2).bp.plot.cut().lines[0].get_marker()
@@ -274,6 +286,33 @@ def test_points_that_are_many_and_curves_that_were_computed_are_lines(b: xr.Data
     assert len(ax.collections) == 1  # the band of the error
     big = xbp.new_dataset("raman_intensity", 1e6 * E, units="1", coords={"E": (E, "1/cm")})
     assert big.bp.plot.cut().get_ylabel() == "$I(E)$ (10$^{7}$ arb. units)"
+
+
+def test_points_are_counted_where_they_are_seen(b: xr.Dataset) -> None:
+    spectrum = b.bp.cut_Q((2.1, 8.5))
+    assert spectrum.E.size > 100
+    peak = spectrum.bp.boson_peak(E_range=(1.2, 12))
+    assert spectrum.bp.plot.cut().lines[0].get_marker() == "None"
+    assert spectrum.bp.plot.peak(peak).lines[0].get_marker() == "."
+    assert spectrum.bp.plot.peak(E_range=(0, 12)).lines[0].get_marker() == "."
+
+
+def test_steps_that_grow_with_temperature_are_no_gaps() -> None:
+    T = np.geomspace(2, 300, 200)
+    C = xbp.new_dataset("heat_capacity", T**3, units="J/mol/K", coords={"temperature": (T, "K")})
+    C = C.where((C.temperature < 20) | (C.temperature > 40), drop=True)
+    for ax in (C.bp.plot.heat_capacity(), C.bp.reduced_heat_capacity().bp.plot.cut()):
+        line = ax.lines[0]
+        assert line.get_marker() == "None"
+        assert np.isnan(line.get_xdata()).sum() == 1
+
+
+def test_a_point_between_gaps_is_not_lost() -> None:
+    E = np.linspace(1, 20, 300)
+    y = np.where(np.isin(np.arange(300), (9, 11)), np.nan, 1.0)
+    lonely = xbp.new_dataset("raman_intensity", y, units="1", coords={"E": (E, "1/cm")}).bp.plot.cut().lines[0]
+    assert lonely.get_marker() == "."
+    assert lonely.get_markevery() == [10]
 
 
 def test_the_table_of_a_heat_capacity_fit_is_drawn_with_the_data_it_is_of() -> None:

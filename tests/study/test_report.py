@@ -72,7 +72,7 @@ def test_panels(b: xr.Dataset, glass: xr.Dataset) -> None:
         x, y = line.get_data()
         known = np.isfinite(y)
         assert np.interp(1.0, x[known], y[known]) == pytest.approx(1.0, rel=0.02)
-    assert figure.axes[0].get_title() == "ins\n$E_\\mathrm{BP}$ = 5.5 meV, rms residual below 0.01 %"
+    assert figure.axes[0].get_title() == "ins\n$E_\\mathrm{BP}$ = 5.5 meV\nrms residual below 0.01 %"
     given = plt.figure()
     assert study.bp.plot(figure=given) is given
     plt.close("all")

@@ -21,18 +21,15 @@ from xbp.plot.axes import (
     signal_label,
     units_label,
 )
+from xbp.plot.curves import DENSE, draw_curve
 from xbp.signal import is_computed, read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["HEADROOM", "cut", "up_to"]
+__all__ = ["HEADROOM", "cut", "draw_cut", "up_to"]
 
 _BEYOND = "beyond the axis"
-#: More points without error bars than this touch one another at the width of a column.
-_DENSE = 150
-#: A step this many times the usual one is a gap.
-_GAP, _USUAL = 8.0, 90
 #: An axis that ends below what outshines the rest ends at this multiple of the rest.
 HEADROOM = 1.6
 #: B(E) falls off so fast that an elastic line is this many times higher than the rest, nineteen of twenty bins.
@@ -45,7 +42,10 @@ _FROM_NOTHING = ("vibrational_dos", "generalized_dos")
 
 @like_xarray
 def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
-    """Draw a signal over one dimension, with error bars where they are known.
+    """Draw a signal over one dimension, with its errors where they are known.
+
+    Up to 100 points are drawn as such, with error bars; more, and what a formula gave, as a line with a band of ± one
+    standard deviation.
 
     Parameters
     ----------
@@ -67,6 +67,13 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     RangeError
         If the data have other dimensions, or more curves than there are colours to tell apart.
     """
+    return draw_cut(data, ax, **kwargs)
+
+
+def draw_cut(
+    data: xr.DataArray | xr.Dataset, ax: Axes | None, within: tuple[float, float] | None = None, **kwargs: Any
+) -> Axes:
+    """Draw what `cut` draws; of points, as many as stand `within` limits of the axis decide whether they are a line."""
     signal = read(data)
     value = signal.value
     # Of cuts at a few energies, E; of samples, sample.
@@ -81,24 +88,15 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
         )
     axes = axes_of(ax)
     dim = str(along[0])
+    if signal.quantity.name == "reduced_heat_capacity":
+        axes.set_xscale("log")
     # Onto axes that hold cuts another one comes in another colour.
     before = len(axes.containers)
     for i in range(value.sizes[others[0]] if others else 1):
         at = dict.fromkeys(others, i)
-        name = _name(value.isel(at), others)
-        style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": COLORS[(before + i) % len(COLORS)]}
-        style |= {"label": name} | kwargs
+        style = {"color": COLORS[(before + i) % len(COLORS)], "label": _name(value.isel(at), others)} | kwargs
         std = None if signal.std is None else signal.std.isel(at)
-        if _is_line(value, std):
-            # Points that touch hide what lies between them and their error bars.
-            y, x = value.isel(at), value[dim]
-            if std is not None:
-                axes.fill_between(x, y - std, y + std, color=style["color"], alpha=0.25, lw=0)
-            points = ("fmt", "ms", "lw")
-            style = dict[str, Any](fmt="-", lw=1.4) | {k: v for k, v in style.items() if k not in points} | kwargs
-            axes.errorbar(*_parted(value[dim].values, y.values.astype(float)), **style)
-            continue
-        axes.errorbar(value[dim], value.isel(at), std, **style)
+        draw_curve(axes, value[dim], value.isel(at), std, line=_is_line(value[dim], within, value), **style)
     if len(axes.containers) > 1 and axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize="small", title=str(others[0]).replace("_", " ") if others else None)
     power = power_of(value)
@@ -128,19 +126,12 @@ def _name(curve: xr.DataArray, others: list[Hashable]) -> str | None:
     return None
 
 
-def _is_line(value: xr.DataArray, std: xr.DataArray | None) -> bool:
-    """Whether a signal is a curve, not points: computed from a formula, or dense and without errors."""
+def _is_line(x: xr.DataArray, within: tuple[float, float] | None, value: xr.DataArray) -> bool:
+    """Whether a signal is a curve, not points: computed from a formula, or too dense in what is shown of it."""
     if is_computed(value) or value.attrs["quantity"] in _CURVES:
         return True
-    return std is None and value.size > _DENSE
-
-
-def _parted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Part a curve where nothing was measured, so that no line is drawn across."""
-    steps = np.diff(x)
-    # Held against the wider of the usual steps: of points in clusters the median is that within one.
-    gaps = np.flatnonzero(steps > _GAP * np.percentile(steps, _USUAL)) + 1 if x.size > 2 else np.zeros(0, dtype=int)
-    return np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan)
+    low, high = (-np.inf, np.inf) if within is None else within
+    return int(((x >= low) & (x <= high)).sum()) > DENSE
 
 
 def up_to(axes: Axes, value: xr.DataArray, top: float) -> None:

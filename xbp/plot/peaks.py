@@ -13,7 +13,7 @@ from xbp.grid import interval
 from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREY, ORANGE, axes_of, axis_label, label, like_xarray, mark_box_phonon, units_label
-from xbp.plot.cuts import HEADROOM, cut, up_to
+from xbp.plot.cuts import HEADROOM, draw_cut, up_to
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK
@@ -68,10 +68,11 @@ def peak(
     """
     if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
         return draw_energies(data, ax, **kwargs)
-    axes = cut(data, ax, **({"label": None} | kwargs))
     if peak is None:
-        if E_range is not None:
-            _show(axes, data, E_range, np.nan)
+        shown = None if E_range is None else _limits(data, E_range, np.nan)
+        axes = draw_cut(data, ax, shown, **({"label": None} | kwargs))
+        if shown is not None:
+            _show(axes, data, shown)
         return axes
     table = unwrap(peak)[0].compute()
     energies = table_signal(table, "boson_peak", "energy", needs=_NEEDS).value
@@ -89,40 +90,48 @@ def peak(
         )
     _require_units(energies, value["E"])
     _require_units(table.height, value)
+    shown = _limits(data, E_range, float(table.E_high))
+    axes = draw_cut(data, ax, shown, **({"label": None} | kwargs))
     mark_box_phonon(axes.axvline, value)
     if "box_phonon" in value.coords:
         axes.legend(frameon=False, fontsize="small")
     if str(table.status.values) != OK:
         axes.set_title(f"no peak: {table.status.values}", fontsize="small")
-        _show(axes, data, E_range, float(table.E_high))
+        _show(axes, data, shown)
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
     numbers = {str(name): float(v) for name, v in table.data_vars.items() if name != "status"}
     energy, std = numbers["energy"], numbers["energy_std"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
-    quality = f", rms residual {percent(numbers['relative_residual'])}"
+    quality = f"\nrms residual {percent(numbers['relative_residual'])}"
     if "chi2_reduced" in numbers:
-        quality = f", $\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}"
+        quality = f"\n$\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}"
     if is_poor(table):
         quality += " (poor)"
     axes.set_title(f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
-    _show(axes, data, E_range, float(table.E_high), numbers["height"])
+    _show(axes, data, shown, numbers["height"])
     return axes
 
 
-def _show(axes: Axes, data: Any, E_range: Any, fitted_to: float, height: float | None = None) -> None:
-    """Set the limits to where the peak is, or would be; what lies far above and beside it would make it small."""
-    value = read(data).value
-    units = str(value["E"].attrs["units"])
+def _limits(data: Any, E_range: Any, fitted_to: float) -> tuple[float, float]:
+    """Return the energies to show: those asked for, or where the peak is or would be."""
+    signal = read(data)
+    value = signal.value
+    if E_range is not None:
+        return interval(E_range, signal.source, "E", name="E_range")
     if not np.isfinite(fitted_to):
-        fitted_to = _SOUGHT * convert_factor("meV", units, name="E", energy=True)
+        fitted_to = _SOUGHT * convert_factor("meV", str(value["E"].attrs["units"]), name="E", energy=True)
     first, last = float(value.E[0]), float(value.E[-1])
     right = min(_REACH * fitted_to, last)
     # Far above boson peaks there is something else to see.
-    left, right = (first, last) if right <= first else (0.0, right)
-    if E_range is not None:
-        left, right = interval(E_range, read(data).source, "E", name="E_range")
+    return (first, last) if right <= first else (0.0, right)
+
+
+def _show(axes: Axes, data: Any, limits: tuple[float, float], height: float | None = None) -> None:
+    """Set the limits; what lies far above the peak or beside it would make it small."""
+    value = read(data).value
+    left, right = limits
     if left < right:
         axes.set_xlim(left, right)
     shown = value.where((left <= value.E) & (right >= value.E))
@@ -155,7 +164,7 @@ def draw_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None 
     axes = axes_of(ax)
     dim = str(energy.dims[0])
     ok = plain.status == OK
-    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
+    style: dict[str, Any] = {"fmt": ".", "ms": 3.5, "lw": 0.8, "color": BLUE} | kwargs
     if like is not None:
         _require_units(energy, like["E"])
         _require_units(plain[dim], like[dim])
