@@ -148,7 +148,11 @@ def test_labels_say_what_is_drawn_over_what() -> None:
         "debye_einstein", [10.0, 20.0], gamma=0, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15
     )
     assert heat.bp.plot.cut().get_ylabel() == "$C_p(T)$ (J K$^{-1}$ mol$^{-1}$)"
-    assert heat.bp.reduced_heat_capacity().bp.plot.cut().get_ylabel().startswith("($C_p$ − γT)/T³ (")
+    # What was not taken off is not named.
+    assert heat.bp.reduced_heat_capacity().bp.plot.cut().get_ylabel().startswith("$C_p/T^3$ (")
+    less = heat.bp.reduced_heat_capacity("1 mJ/mol/K^2")
+    assert less.bp.plot.cut().get_ylabel().startswith(r"$(C_p-\gamma T)/T^3$ (")
+    assert repr(less.bp).startswith("C_T3: (C_p − γT)/T³ in")
 
 
 def test_figures_take_the_keywords_of_xarrays_own(b: xr.Dataset, glass: xr.Dataset) -> None:
