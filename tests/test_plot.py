@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 
@@ -147,7 +148,11 @@ def test_labels_say_what_is_drawn_over_what() -> None:
         "debye_einstein", [10.0, 20.0], gamma=0, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15
     )
     assert heat.bp.plot.cut().get_ylabel() == "$C_p(T)$ (J K$^{-1}$ mol$^{-1}$)"
-    assert heat.bp.reduced_heat_capacity().bp.plot.cut().get_ylabel().startswith("($C_p$ − γT)/T³ (")
+    # What was not taken off is not named.
+    assert heat.bp.reduced_heat_capacity().bp.plot.cut().get_ylabel().startswith("$C_p/T^3$ (")
+    less = heat.bp.reduced_heat_capacity("1 mJ/mol/K^2")
+    assert less.bp.plot.cut().get_ylabel().startswith(r"$(C_p-\gamma T)/T^3$ (")
+    assert repr(less.bp).startswith("C_T3: (C_p − γT)/T³ in")
 
 
 def test_figures_take_the_keywords_of_xarrays_own(b: xr.Dataset, glass: xr.Dataset) -> None:
@@ -169,6 +174,49 @@ def test_a_map_on_a_scale_of_logarithms(glass: xr.Dataset) -> None:
     ax = glass.bp.plot.map(norm="log")
     assert ax.collections[0].norm.__class__.__name__ == "LogNorm"
     ax.figure.canvas.draw()
+
+
+def test_a_map_is_not_of_one_colour(b: xr.Dataset) -> None:
+    """Of B over all energies, the elastic line and what falls off as 1/E² would leave half the map dark."""
+    mesh = b.bp.plot.map().collections[0]
+    value = b.B.values.T
+    assert type(mesh.norm).__name__ == "LogNorm"
+    assert mesh.get_clim()[1] == pytest.approx(np.percentile(value, 99.5))
+    assert mesh.get_clim()[0] == pytest.approx(1e-4 * mesh.get_clim()[1])
+    assert 0.2 < np.median(mesh.norm(value[value > mesh.get_clim()[0]]).data) < 0.8
+    linear = b.bp.plot.map(norm="linear").collections[0]
+    assert linear.get_clim() == pytest.approx((0, 4 * np.percentile(value, 75)))
+    assert type(b.bp.plot.map(vmin=0).collections[0].norm).__name__ == "Normalize"
+    assert b.bp.plot.map(vmin=1e-6, vmax=1e-3).collections[0].get_clim() == (1e-6, 1e-3)
+    # Noise about 0 has no logarithm, and keeps a linear scale.
+    signs = np.where(np.arange(b.B.size).reshape(b.B.shape) % 2, -1, 1)
+    assert type(b.assign(B=b.B.copy(data=b.B.values * signs)).bp.plot.map().collections[0].norm).__name__ == "Normalize"
+    # What is not positive on a scale of logarithms is below it, not missing.
+    hole = b.assign(B=b.B.where(b.E < 40, 0.0).where(b.E < 50))
+    drawn = hole.bp.plot.map().collections[0]
+    beyond = drawn.get_array().reshape(value.shape)[(b.E >= 40) & (b.E < 50)]
+    assert (beyond > 0).all()
+    assert (beyond < drawn.get_clim()[0]).all()
+    assert np.ma.getmaskarray(drawn.get_array()).reshape(value.shape)[b.E >= 50].all()
+    with pytest.raises(RangeError, match="nothing shown is above 0"):
+        b.assign(B=-abs(b.B)).bp.plot.map(norm="log")
+
+
+@pytest.mark.parametrize("size", [(4.8, 3.6), (3.386, 2.6), (1.6, 1.8)])
+@pytest.mark.parametrize("keywords", [{}, {"vmin": 1e-12}, {"vmin": 2e-5, "vmax": 3e-4}, {"norm": "linear"}])
+def test_numbers_at_the_scale_of_colours_do_not_collide(
+    b: xr.Dataset, size: tuple[float, float], keywords: dict[str, float]
+) -> None:
+    ax = b.bp.plot.map(figsize=size, **keywords)
+    ax.figure.draw_without_rendering()
+    bar = ax.figure.axes[-1]
+    ticks = bar.xaxis.get_major_ticks()
+    low, high = bar.get_xlim()
+    boxes = [t.label2.get_window_extent() for t in ticks if low <= t.get_loc() <= high and t.label2.get_text()]
+    boxes = sorted(boxes, key=lambda box: box.x0)
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert not any(tick.label2.get_text() for tick in bar.xaxis.get_minor_ticks())
 
 
 def test_a_heat_capacity_with_its_fit() -> None:
@@ -211,12 +259,24 @@ def test_a_peak_is_not_drawn_small_beside_what_lies_far_from_it(b: xr.Dataset) -
 
 def test_points_that_are_many_and_curves_that_were_computed_are_lines(b: xr.Dataset) -> None:
     E = np.linspace(1, 20, 300)
-    for n, std, marker in ((300, None, "None"), (100, None, "."), (300, np.full(300, 0.1), ".")):
+    for n, std, marker in (
+        (300, None, "None"),
+        (100, None, "."),
+        (300, np.full(300, 0.1), "None"),
+        (100, np.full(300, 0.1), "."),
+    ):
         keep = slice(None, None, 300 // n)
         error = None if std is None else std[keep]
         measured = xbp.new_dataset("raman_intensity", E[keep], std=error, units="1", coords={"E": (E[keep], "1/cm")})
         ax = measured.bp.plot.cut()
         assert ax.lines[0].get_marker() == marker
+        # Errors are a band about a line, bars at points.
+        assert len(ax.collections) == (error is not None)
+        if error is not None and marker == "None":
+            band = ax.collections[0].get_paths()[0].vertices
+            np.testing.assert_allclose([band[:, 1].min(), band[:, 1].max()], [0.9, 20.1])
+        # Who asks for points gets them.
+        assert measured.bp.plot.cut(fmt="o").lines[0].get_marker() == "o"
         assert ax.get_ylabel() == "$I(E)$ (arb. units)"
     assert (
         xbp.models.evaluate("gaussian", E[:50], energy=5, height=1, sigma=2).bp.plot.cut().lines[0].get_marker()
@@ -230,6 +290,33 @@ def test_points_that_are_many_and_curves_that_were_computed_are_lines(b: xr.Data
     assert len(ax.collections) == 1  # the band of the error
     big = xbp.new_dataset("raman_intensity", 1e6 * E, units="1", coords={"E": (E, "1/cm")})
     assert big.bp.plot.cut().get_ylabel() == "$I(E)$ (10$^{7}$ arb. units)"
+
+
+def test_points_are_counted_where_they_are_seen(b: xr.Dataset) -> None:
+    spectrum = b.bp.cut_Q((2.1, 8.5))
+    assert spectrum.E.size > 100
+    peak = spectrum.bp.boson_peak(E_range=(1.2, 12))
+    assert spectrum.bp.plot.cut().lines[0].get_marker() == "None"
+    assert spectrum.bp.plot.peak(peak).lines[0].get_marker() == "."
+    assert spectrum.bp.plot.peak(E_range=(0, 12)).lines[0].get_marker() == "."
+
+
+def test_steps_that_grow_with_temperature_are_no_gaps() -> None:
+    T = np.geomspace(2, 300, 200)
+    C = xbp.new_dataset("heat_capacity", T**3, units="J/mol/K", coords={"temperature": (T, "K")})
+    C = C.where((C.temperature < 20) | (C.temperature > 40), drop=True)
+    for ax in (C.bp.plot.heat_capacity(), C.bp.reduced_heat_capacity().bp.plot.cut()):
+        line = ax.lines[0]
+        assert line.get_marker() == "None"
+        assert np.isnan(line.get_xdata()).sum() == 1
+
+
+def test_a_point_between_gaps_is_not_lost() -> None:
+    E = np.linspace(1, 20, 300)
+    y = np.where(np.isin(np.arange(300), (9, 11)), np.nan, 1.0)
+    lonely = xbp.new_dataset("raman_intensity", y, units="1", coords={"E": (E, "1/cm")}).bp.plot.cut().lines[0]
+    assert lonely.get_marker() == "."
+    assert lonely.get_markevery() == [10]
 
 
 def test_the_table_of_a_heat_capacity_fit_is_drawn_with_the_data_it_is_of() -> None:

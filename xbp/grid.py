@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.errors import CoordinateError, RangeError
 from xbp.units import convert_factor, magnitude, split_quantity, to_kelvin
 
-__all__ = ["bin_limits", "given_axis", "interpolate", "interval", "mean_over", "overlap", "select_range"]
+__all__ = ["bin_limits", "given_axis", "interpolate", "interval", "mean_over", "overlap", "range_used", "select_range"]
 
 # Two edges this close, relative to the narrowest bin, are one: a grid in meV and the same grid in
 # THz differ by rounding, and an interval that ends on an edge must not lose or gain a bin by it.
@@ -340,3 +340,34 @@ def interpolate(
         return ((1 - weight) ** power * low + weight**power * high).transpose(*array.dims)
 
     return mix(value, 1), None if std is None else mix(std**2, 2) ** 0.5
+
+
+def range_used(name: str, given: Any, low: Any, high: Any, units: str) -> dict[str, Any]:
+    """Return what a history says of a range: as it was given, or what was taken in its place.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    given : pair of scalars with units, or None
+        What the caller gave.
+    low, high : float or DataArray
+        What was taken. Of many fits each has its own, which stand in the table of results; of numbers that dask has
+        yet to compute nothing is known.
+    units : str
+        Of `low` and `high`.
+
+    Examples
+    --------
+    >>> range_used("E_range", None, 2.0, 8.5, "meV")
+    {'E_range': ['2 meV', '8.5 meV'], 'E_range_chosen': 'automatically'}
+    >>> range_used("E_range", ("2 meV", "9 meV"), 2.0, 8.5, "meV")
+    {'E_range': ('2 meV', '9 meV')}
+    """
+    if given is not None:
+        return {name: given}
+    if np.ndim(low) or getattr(low, "chunks", None) is not None:
+        return {name: "each fit its own, see the table", f"{name}_chosen": "automatically"}
+    if not np.isfinite(float(low)):
+        return {name: "none found", f"{name}_chosen": "automatically"}
+    return {name: [f"{float(end):.6g} {units}" for end in (low, high)], f"{name}_chosen": "automatically"}

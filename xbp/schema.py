@@ -153,11 +153,16 @@ def symbol_of(value: xr.DataArray) -> str:
     >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
     >>> symbol_of(S.isel(E=5)), symbol_of(S.isel(Q=5))
     ('S(Q,E_0)', 'S(E)')
+    >>> C = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.heat_capacity([5, 10])
+    >>> symbol_of(C.bp.reduced_heat_capacity().C_T3), symbol_of(C.bp.reduced_heat_capacity("1 mJ/mol/K^2").C_T3)
+    ('C_p/T³', '(C_p − γT)/T³')
     """
     row = QUANTITIES[value.attrs["quantity"]]
     letter, _, arguments = row.label.partition("(")
     if row.name == "current_spectrum" and value.name in ("C_L", "C_T"):
         letter = str(value.name)
+    if row.name == "reduced_heat_capacity" and str(value.attrs.get("gamma", "")).startswith("0 "):
+        return "C_p/T³"  # nothing was taken off
     # A name in words, an expression, and an axis of another kind stay as they are.
     if not letter or not arguments or not set(row.dims) <= set(_ARGUMENTS):
         return row.label

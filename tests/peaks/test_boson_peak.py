@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -287,3 +289,24 @@ def test_a_spectrum_far_above_boson_peaks_holds_no_data_for_one() -> None:
     E = np.linspace(72, 170, 300)
     band = xbp.new_dataset("reduced_dos", 1 + np.exp(-(((E - 100) / 5) ** 2)), units="1", coords={"E": (E, "meV")})
     assert str(band.bp.boson_peak().status.values) == "no data"
+
+
+def test_the_history_says_which_range_was_used(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    cut = b.bp.cut_Q((2.1, 8.5))
+
+    def said(peak: xr.Dataset) -> dict[str, object]:
+        arguments: dict[str, object] = json.loads(peak.attrs["history"].splitlines()[-1])["arguments"]
+        return {key: value for key, value in arguments.items() if key.startswith("E_range")}
+
+    found = xbp.models.evaluate("lognormal", np.linspace(1, 25, 150), energy="6 meV", height=1, sigma=0.6)
+    peak = found.bp.boson_peak()
+    ends = [f"{float(peak[f'E_{end}']):.6g} meV" for end in ("low", "high")]
+    assert said(peak) == {"E_range": ends, "E_range_chosen": "automatically"}
+    assert said(cut.bp.boson_peak(E_range=("1.2 meV", "12 meV"))) == {"E_range": ["1.2 meV", "12 meV"]}
+    many = {"E_range": "each fit its own, see the table", "E_range_chosen": "automatically"}
+    assert said(b.isel(Q=slice(80, 82)).bp.boson_peak()) == many
+    assert said(found.chunk().bp.boson_peak()) == many
+    falls = found.copy(data={"B": np.linspace(2, 1, 150)}).bp.boson_peak()
+    assert str(falls.status.values) != "ok"
+    assert said(falls) == {"E_range": "none found", "E_range_chosen": "automatically"}

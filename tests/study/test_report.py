@@ -72,7 +72,7 @@ def test_panels(b: xr.Dataset, glass: xr.Dataset) -> None:
         x, y = line.get_data()
         known = np.isfinite(y)
         assert np.interp(1.0, x[known], y[known]) == pytest.approx(1.0, rel=0.02)
-    assert figure.axes[0].get_title() == "ins\n$E_\\mathrm{BP}$ = 5.5 meV, rms residual below 0.01 %"
+    assert figure.axes[0].get_title() == "ins\n$E_\\mathrm{BP}$ = 5.5 meV\nrms residual below 0.01 %"
     given = plt.figure()
     assert study.bp.plot(figure=given) is given
     plt.close("all")
@@ -172,3 +172,68 @@ def test_the_page_does_not_replace_the_study(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "replace the study" in result.output
     assert path.read_bytes() == before
+
+
+def test_what_is_a_formula_and_what_is_stated_is_marked(b: xr.Dataset, glass: xr.Dataset) -> None:
+    C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260,
+                            n_E=0.2, theta_E=72, sigma_E=15)  # fmt: skip
+    study = xbp.new_study(
+        {"b": b, "md": glass, "cp": C.bp.fit_heat_capacity(), "far": xbp.stated_energy("500 meV", reference="a"),
+         "said": xbp.stated_energy("6 meV", "0.4 meV", reference="a")},
+        Q_range={"md": (2.1, 8.5)}, E_range={"md": (1.2, 12)}, systematic={"md": "0.7 meV", "said": "0.3 meV"},
+    )  # fmt: skip
+    table = study.bp.compare()
+    model, md, cp, _, reduced = study.bp.plot().axes
+    styles = {line.get_label(): line.get_linestyle() for line in reduced.lines}
+    assert styles == {"b (model)": "--", "md": "-", "cp (fit to $C_p$)": "--"}
+    for ax in (model, md):
+        mark = next(line for line in ax.lines if line.get_label() == "said (stated)")
+        assert set(mark.get_xdata()) == {6.0}
+        band = next(patch for patch in ax.patches if patch.get_x() < 6)
+        assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((5.5, 6.5))  # √(0.4² + 0.3²)
+        assert not any("far" in str(line.get_label()) for line in ax.lines)
+    assert not any("stated" in str(line.get_label()) for line in cp.lines)
+    # A panel says the error that the table says, not that of the fit alone.
+    row = table.sel(leaf="md")
+    assert float(row.statistical_std) < 0.01 < 0.7 < float(row.energy_std)
+    assert md.get_title().split("\n")[1] == "$E_\\mathrm{BP}$ = 2.28 ± 0.72 meV"
+
+
+def test_many_stated_energies_are_marked_and_not_named(b: xr.Dataset) -> None:
+    said = {str(i): xbp.stated_energy(5 + 0.1 * i, reference="a") for i in range(5)}
+    ax = xbp.new_study({"b": b, **said}).bp.plot().axes[0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["stated energies"]
+    marks = {line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 2}
+    assert {5.0, 5.1, 5.2, 5.3, 5.4} <= {round(float(x), 6) for x in marks}
+
+
+def test_the_page_says_what_was_used(glass: xr.Dataset, tmp_path: Path) -> None:
+    """Ranges that were found, options of a reader, and which leaves are not compared."""
+    table = tmp_path / "raman.txt"
+    shift = np.linspace(10, 300, 150)
+    shape = np.exp(-(np.log(shift / 48) ** 2) / 0.7)
+    np.savetxt(table, np.column_stack([shift, shape * shift * (1 / np.expm1(shift / 205) + 1)]))
+    raman = xr.open_dataset(
+        table, engine="columns", quantity="raman_intensity", units="1", coordinate_units="1/cm", T="295 K"
+    ).bp.to_reduced_raman()
+    C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8, theta_D=260,
+                            n_E=0.2, theta_E=72, sigma_E=15)  # fmt: skip
+    leaves = {"raman": raman, "cp": C.bp.fit_heat_capacity(), "md": glass}
+    leaves["dos"] = glass[["g", "g_std"]]  # its maximum is the phonon of the box
+    study = xbp.new_study(leaves, Q_range={"md": (2.1, 8.5)}, E_range={"md": (1.2, 12)})
+    study.bp.report(tmp_path / "report.html", among=["raman", "cp"])
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    words = " ".join(page.words)
+    row = study.bp.compare(["raman", "cp"]).sel(leaf="raman")
+    reach = f"{float(row.E_low):.6g} meV to {float(row.E_high):.6g} meV"
+    assert f"E_range = {reach}, E_range_chosen = automatically" in words
+    assert "quantity = raman_intensity, units = 1, coordinate = E, coordinate_units = 1/cm, T = 295 K" in words
+    assert "T_range = 2 K to 300 K, T_range_chosen = automatically, start = guessed from the data" in words
+    grey = [line for line in text.split("<tr") if line.startswith(' class="faint"')]
+    assert [">md<" in grey[0], ">dos<" in grey[1], len(grey)] == [True, True, 2]
+    assert "no: left out" in grey[0]
+    assert "no: it has no energy" in grey[1]
+    assert 'data-title="E_BP (meV)"' in grey[0]
+    # Both energies of a heat capacity, the second named, with whose error it is.
+    assert words.count("(statistical)") == 1

@@ -19,7 +19,7 @@ from xbp.io.table import read_table, require_whole, row
 from xbp.io.text import TEXT_ERRORS, head, is_ended, read_lines, to_numbers, unreadable, write_text
 from xbp.reduction.heat_capacity import Amount
 from xbp.schema import COORDINATES, QUANTITIES, validate
-from xbp.signal import read, std_of
+from xbp.signal import extend_history, read, std_of
 from xbp.units import parse_unit
 
 __all__ = ["ColumnsBackend", "decline", "open_columns", "to_columns"]
@@ -151,11 +151,23 @@ def open_columns(
         statistics=statistics,
         attrs={"source": f"text file {where.name}"},
     )
+    said = {
+        "file": where.name,
+        "quantity": labels.quantity,
+        "units": labels.units,
+        "coordinate": dim,
+        "coordinate_units": labels.coordinate_units,
+        "T": None if T is None else str(T),
+        "statistics": statistics,
+        "amount": amount,
+    }
+    variable = ds[QUANTITIES[labels.quantity].variable]
+    # It is passed on as a DataArray, without the attributes of its Dataset.
     if labels.quantity == "static_structure_factor":
-        # It is passed on as a DataArray, without the attributes of its Dataset.
-        ds.Sq.attrs["source"] = ds.attrs["source"]
+        variable.attrs["source"] = ds.attrs["source"]
+    variable.attrs["history"] = ds.attrs["history"] = extend_history(None, "open_columns", said)
     if amount is not None:
-        ds[QUANTITIES[labels.quantity].variable].attrs["amount"] = amount
+        variable.attrs["amount"] = amount
     return ds
 
 

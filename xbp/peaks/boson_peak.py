@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
-from xbp.grid import select_range
+from xbp.grid import range_used, select_range
 from xbp.peaks.fits import Method, PeakFit, fit_peak
 from xbp.peaks.search import peak_range
 from xbp.schema import require_units
@@ -172,7 +172,10 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         variables,
         quantity="boson_peak",
         operation="boson_peak",
-        arguments={"method": method, "E_range": E_range},
+        arguments={
+            "method": method,
+            **range_used("E_range", E_range, variables["E_low"][0], variables["E_high"][0], str(units)),
+        },
         attrs={"method": method},
     )
     return answer

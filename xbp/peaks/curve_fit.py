@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
-from xbp.grid import select_range
+from xbp.grid import range_used, select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
 from xbp.peaks.fitted import fit_everywhere
 from xbp.peaks.one_fit import Guess, call
@@ -140,7 +140,8 @@ def fit(
         quantity="fit",
         operation="fit",
         arguments={
-            "model": name, "dim": along, "x_range": x_range, "start": start, "fixed": fixed, "bounds": bounds,
+            "model": name, "dim": along, "start": start, "fixed": fixed, "bounds": bounds,
+            **range_used("x_range", x_range, x.min(), x.max(), own_x),
         },
         attrs={"model": name},
     )  # fmt: skip

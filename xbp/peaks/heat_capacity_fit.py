@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp import constants
 from xbp.errors import QuantityError, UnitsError
-from xbp.grid import select_range
+from xbp.grid import range_used, select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
 from xbp.models.debye_einstein import dos_maximum, start_of_fit
 from xbp.peaks.fitted import Fitted, fit_everywhere
@@ -156,7 +156,13 @@ def fit_heat_capacity(
         | measured,
         quantity="fit_heat_capacity",
         operation="fit_heat_capacity",
-        arguments={"T_range": T_range, "start": start, "fixed": fixed, "bounds": bounds},
+        arguments={
+            "model": row.name,
+            **range_used("T_range", T_range, kelvin[mask].min(), kelvin[mask].max(), "K"),
+            "start": "guessed from the data" if start is None else start,
+            "fixed": "none" if fixed is None else fixed,
+            "bounds": "none but that all except gamma are positive" if bounds is None else bounds,
+        },
         attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
     )
     answer["C"].attrs["quantity"] = "heat_capacity"

@@ -1,12 +1,14 @@
 """Figures: matplotlib, one style, units on every axis."""
 
 from xbp.plot.axes import COLORS
+from xbp.plot.cuts import cut
 from xbp.plot.explore import explore
 from xbp.plot.fluctuations import field_correlations, fluctuations
 from xbp.plot.heat_capacity import heat_capacity
+from xbp.plot.maps import map
+from xbp.plot.peaks import peak
 from xbp.plot.phonons import phonons
 from xbp.plot.scaling import correlation, scaling
-from xbp.plot.signals import cut, map, peak
 
 __all__ = [
     "COLORS",

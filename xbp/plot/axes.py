@@ -139,7 +139,10 @@ def signal_label(value: xr.DataArray, power: int) -> str:
     """Write the label of an axis that shows a signal, in units of a power of ten."""
     written = symbol_of(value)
     letter = written.partition("(")[0]
-    symbol = f"${written}$" if letter and " " not in written else written.replace("C_p", "$C_p$")
+    # Words stay as they are; a formula is set as one.
+    formula = (letter and " " not in written) or "T³" in written
+    written = written.replace("³", "^3").replace(" − γT", r"-\gamma T")
+    symbol = f"${written}$" if formula else written.replace("C_p", "$C_p$")
     if _is_arbitrary(value):
         return f"{symbol} ({f'10$^{{{power}}}$ ' if power else ''}arb. units)"
     return label(symbol, value.attrs["units"], power)

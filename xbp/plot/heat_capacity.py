@@ -12,6 +12,7 @@ from xbp.errors import QuantityError, RangeError
 from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_xarray, logarithmic, power_of
+from xbp.plot.curves import DENSE, draw_curve
 from xbp.reduction import reduced_heat_capacity
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
@@ -78,8 +79,9 @@ def heat_capacity(
     value = reduced.value.compute()
     T, units = value["temperature"], value["temperature"].attrs["units"]
     axes = axes_of(ax)
-    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "data"} | kwargs
-    axes.errorbar(T, value, reduced.std, **style)
+    axes.set_xscale("log")
+    style: dict[str, Any] = {"color": BLUE, "label": "data"} | kwargs
+    draw_curve(axes, T, value, reduced.std, line=T.size > DENSE, **style)
     power = power_of(value)
     if fit is not None and not found:
         axes.set_title(f"no fit: {table['status'].values}", fontsize="small")
@@ -93,9 +95,9 @@ def heat_capacity(
         energy, std = float(table["energy_E"]), float(table["energy_E_std"])
         said = f"$k_B\\theta_E$ = {with_error(energy, std)} meV"
         if str(table["peak_status"].values) == OK:
-            said += f", maximum of $g/E^2$ {with_error(float(table['energy']), float(table['energy_std']))} meV"
+            said += f"\nmaximum of $g/E^2$ {with_error(float(table['energy']), float(table['energy_std']))} meV"
         else:
-            said += f"; $g/E^2$: {table['peak_status'].values}"
+            said += f"\n$g/E^2$: {table['peak_status'].values}"
         axes.set_title(f"{said} (poor)" if is_poor(table) else said, fontsize="small")
     axes.legend(frameon=False, fontsize="small")
     axes.yaxis.set_major_formatter(in_powers(power))

@@ -21,6 +21,7 @@ from xbp.plot.axes import (
     power_of,
     units_label,
 )
+from xbp.plot.curves import DENSE, draw_curve
 from xbp.signal import table_signal
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     if value.dims != ("Q",):
         raise RangeError(f"the cut is over {value.dims}", reason="one cut is drawn", fix="choose one: fit.isel(...)")
     axes = axes_of(ax)
-    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "$B(Q)$"} | kwargs
-    axes.errorbar(value.Q, value, table.get("cut_std"), **style)
+    style: dict[str, Any] = {"color": BLUE, "label": "$B(Q)$"} | kwargs
+    draw_curve(axes, value.Q, value, table.get("cut_std"), line=value.size > DENSE, **style)
     axes.plot(value.Q, table.scaled_structure_factor, color=ORANGE, lw=1.6, label="$A\\,S(Q)$", zorder=3)
     r = float(table.pearson_r)
     at = f" at {float(value.E):.3g} {units_label(value.E.attrs['units'])}" if "E" in value.coords else ""

@@ -210,6 +210,7 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
         arguments={"gamma": f"{slope:.10g} {per_kelvin}"},
         units=format_unit(parse_unit(signal.units) / parse_unit("K**3")),
         quantity="reduced_heat_capacity",
+        attrs={"gamma": f"{slope:.10g} {per_kelvin}"},
     )
     return answer
 

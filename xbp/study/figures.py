@@ -14,9 +14,9 @@ from xbp.peaks.fitted_dos import fitted_dos
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, label, pyplot
-from xbp.plot.signals import up_to
+from xbp.plot.cuts import up_to
 from xbp.reduction import to_bqe
-from xbp.signal import read
+from xbp.signal import is_computed, read
 from xbp.status import OK
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.leaf import Leaf, leaves_of
@@ -32,6 +32,8 @@ __all__ = ["plot"]
 _REACH, _FROM = 4.0, 0.3
 #: What is not compared.
 _LEFT_OUT = "#AAAAAA"
+#: Of energies that come without a curve; more than a few are not named beside every curve.
+_STATED, _FEW = ("#CC79A7", "#56B4E9", "#E69F00"), 3
 #: Where there is no peak, to this energy in meV.
 _WITHOUT = 25.0
 #: More leaves make a figure that no one reads and no program draws.
@@ -47,10 +49,11 @@ def plot(
 ) -> Figure:
     """Draw a study: a panel for each leaf that has a curve, its energies, and all curves over E/E_BP.
 
-    A panel shows B(E) with the peak fitted and the Debye level where it is known; of a fitted heat capacity
-    (C − γT)/T³ with its fit and the Debye part (or g/E², where the table of the fit holds no data). The panel of
-    energies shows every leaf, those without a peak by their status. Curves on the reduced axis are B(E)/B(E_BP) over
-    E/E_BP.
+    A panel shows B(E) with the peak fitted, the Debye level where it is known, and the energies that are stated; of a
+    fitted heat capacity (C − γT)/T³ with its fit and the Debye part (or g/E², where the table of the fit holds no
+    data). The panel of energies shows every leaf, those without a peak by their status. Curves on the reduced axis are
+    B(E)/B(E_BP) over E/E_BP, dashed where they are of a formula: a model, or the g/E² of a fit to C_p. Errors are
+    those of `compare`, with misfit and systematic, everywhere.
 
     Parameters
     ----------
@@ -98,8 +101,9 @@ def plot(
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for leaf, ax in zip([leaf for leaf in leaves if leaf.name in curves], axes, strict=False):
         _panel(ax, leaf, curves[leaf.name], table.sel(leaf=leaf.name))
+        _stated(ax, leaf, table)
     _energies(axes[len(curves)], table)
-    _reduced(axes[len(curves) + 1], curves, table)
+    _reduced(axes[len(curves) + 1], [leaf for leaf in leaves if leaf.name in curves], curves, table)
     for ax in axes[len(curves) + 2 :]:
         ax.remove()
     return canvas
@@ -129,7 +133,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
         ax.legend(frameon=False, fontsize="x-small")
         said = str(row.status.values)
         if np.isfinite(row.energy):
-            said = f"{row.method.values}: {with_error(float(row.energy), float(row.statistical_std))} meV"
+            said = f"{row.method.values}: {with_error(float(row.energy), float(row.energy_std))} meV"
         ax.set_title(f"{_plain(leaf.name)}\n{said.replace('g/E2', '$g/E^2$')}", fontsize="small")
         return
     if leaf.kind == "fit_heat_capacity":
@@ -158,7 +162,31 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize="x-small")
     said = ax.get_title()
+    if np.isfinite(at) and leaf.kind != "fit_heat_capacity":
+        # With the error that the table and the panel of energies have, not that of the fit alone.
+        quality = said.partition("\n")[2]
+        said = f"$E_\\mathrm{{BP}}$ = {with_error(at, float(row.energy_std))} meV\n{quality}"
     ax.set_title(f"{_plain(leaf.name)}\n{said}".strip(), fontsize="small")
+
+
+def _stated(ax: Axes, leaf: Leaf, table: xr.Dataset) -> None:
+    """Mark the energies that come without a curve, with their errors, in a panel over E."""
+    if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
+        return  # over temperature
+    stated = table.isel(leaf=(table.kind == "stated").values)
+    inside = stated.isel(leaf=(stated.energy <= ax.get_xlim()[1]).values)
+    names = inside.leaf.values.tolist()
+    for i, name in enumerate(names):
+        row = inside.sel(leaf=name)
+        energy, std = float(row.energy), float(row.energy_std)
+        # Many are told apart in the panel of energies.
+        said = f"{_plain(name)} (stated)" if len(names) <= _FEW else "stated energies" if i == 0 else None
+        colour = _STATED[i % len(_STATED)]
+        if np.isfinite(std):
+            ax.axvspan(energy - std, energy + std, color=colour, alpha=0.15, lw=0, zorder=0)
+        ax.axvline(energy, color=colour, lw=1.1, ls=(0, (5, 1, 1, 1)), label=said, zorder=1)
+    if names:
+        ax.legend(frameon=False, fontsize="x-small")
 
 
 def _debye_level(leaf: Leaf, curve: xr.Dataset) -> float | None:
@@ -194,24 +222,29 @@ def _energies(ax: Axes, table: xr.Dataset) -> None:
         said = f"\nof {int(table.n_energies)}, without the grey ones" if left_out else ""
         ax.set_title(f"mean {with_error(mean, std)} meV{said}", fontsize="small")
     # They may be larger than those above the curves.
-    note = "errors with misfit and systematic" if (table.energy_std > 1.01 * table.statistical_std).any() else ""
+    note = "errors: statistical, misfit, systematic" if (table.energy_std > 1.01 * table.statistical_std).any() else ""
     ax.set_yticks(places, [_plain(name) for name in table.leaf.values.tolist()])
     ax.set_ylim(-0.7, places.max() + 0.7)
     ax.set_xlabel("\n".join(filter(None, (label(r"$E_\mathrm{BP}$", "meV"), note))))
 
 
-def _reduced(ax: Axes, curves: dict[str, xr.Dataset], table: xr.Dataset) -> None:
-    for i, (name, curve) in enumerate(curves.items()):
-        row = table.sel(leaf=name)
+def _reduced(ax: Axes, leaves: list[Leaf], curves: dict[str, xr.Dataset], table: xr.Dataset) -> None:
+    for i, leaf in enumerate(leaves):
+        row = table.sel(leaf=leaf.name)
         # A curve is scaled by its own maximum, which is not the mean of Einstein modes.
         at = float(row.dos_peak) if np.isfinite(row.dos_peak) else float(row.energy)
-        value = read(curve, "reduced_dos").value
+        value = read(curves[leaf.name], "reduced_dos").value
         if not (np.isfinite(row.energy) and np.isfinite(at) and float(value.E[0]) <= at <= float(value.E[-1])):
             continue
         height = float(value.interp(E=at))
         if np.isfinite(height) and height > 0:
             value = value.where(_FROM * at < value.E)  # below, there is the elastic line
-            ax.plot(value.E / at, value / height, lw=1.3, color=COLORS[i % len(COLORS)], label=_plain(name))
+            # What is a formula is not to be taken for what was measured.
+            fitted = leaf.kind == "fit_heat_capacity"
+            said = " (fit to $C_p$)" if fitted else " (model)" if is_computed(value) else ""
+            ls = "--" if said else "-"
+            colour = COLORS[i % len(COLORS)]
+            ax.plot(value.E / at, value / height, lw=1.3, ls=ls, color=colour, label=_plain(leaf.name) + said)
     ax.set(
         xlim=(0, _REACH), ylim=(0, 1.3), xlabel=r"$E/E_\mathrm{BP}$", ylabel=r"$B(E)/B(E_\mathrm{BP})$",
         title="reduced axis",

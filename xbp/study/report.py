@@ -7,11 +7,11 @@ import html
 import io
 import json
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from xbp.describe.results import UNLIKELY, is_poor
@@ -26,12 +26,20 @@ from xbp.units import with_error
 __all__ = ["report"]
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0; text-align: left; vertical-align: top; }
 .wide { overflow-x: auto; } img { max-width: 100%; }
-.said td { overflow-wrap: anywhere; } .said td:first-child, .said td:last-child { white-space: nowrap; }
+.said td { overflow-wrap: break-word; } .said td:last-child { white-space: nowrap; }
+.faint td { color: #767676; background: #f6f6f6; }
 summary { cursor: pointer; }
+@media (max-width: 60rem) {
+  body { margin: 1rem auto; }
+  table, tbody, tr, td { display: block; } th { display: none; }
+  tr { border-bottom: 1px solid #ccc; padding: 0.3rem 0; } td { border: 0; padding: 0; overflow-wrap: break-word; }
+  td:first-child { font-weight: 600; }
+  .numbers td:not(:first-child)::before { content: attr(data-title) ": "; color: #767676; }
+}
 """
 #: What a leaf is, where it is no signal.
 _KINDS = {"fit_heat_capacity": "C_p(T), fitted", "boson_peak": "peak, fitted before", "stated": "stated energy"}
@@ -118,31 +126,44 @@ def _number(value: Any, std: Any = float("nan"), units: str = "") -> str:
     return _together(f"{with_error(number, error)} {units}".strip())
 
 
+def _error(std: Any) -> str:
+    """Write an error that stands in a column of its own."""
+    return f"{float(std):.2g}" if float(std) > 0 else "–"
+
+
 def _together(number: str) -> str:
     """Keep a number, its error and its units in one line."""
     return number.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "said") -> str:
-    """Return a table, of what is said, which breaks anywhere, or of words and numbers; the cells are HTML already."""
-    lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
-    titles = "".join(f"<th>{cell}</th>" for cell in head)
-    return f'<div class="wide"><table class="{kind}"><tr>{titles}</tr>{"".join(lines)}</table></div>'
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "said", faint: Sequence[bool] = ()) -> str:
+    """Return a table, of what is said, or of words and numbers, some rows of it grey; the cells are HTML already."""
+    # On a narrow page every cell is a line of its own, and names its column.
+    titles = [re.sub("<[^>]*>", "", cell.replace("<sub>", "_")) for cell in head]
+    lines = []
+    for row, is_faint in zip(rows, faint or [False] * len(rows), strict=True):
+        opened = '<tr class="faint">' if is_faint else "<tr>"
+        cells = "".join(f'<td data-title="{title}">{cell}</td>' for title, cell in zip(titles, row, strict=True))
+        lines.append(f"{opened}{cells}</tr>")
+    heads = "".join(f"<th>{cell}</th>" for cell in head)
+    return f'<div class="wide"><table class="{kind}"><tr>{heads}</tr>{"".join(lines)}</table></div>'
 
 
 def _comparison(table: xr.Dataset) -> str:
-    head = ["leaf", "E<sub>BP</sub> (meV)", "systematic (meV)", "status", "what it is", "fitted", "range", "χ²/ν",
-            "rms residual (%)", "box phonon (meV)", "compared"]  # fmt: skip
+    head = ["leaf", "E<sub>BP</sub> (meV)", "statistical (meV)", "systematic (meV)", "status", "what it is", "fitted",
+            "range", "χ²/ν", "rms residual (%)", "box phonon (meV)", "compared"]  # fmt: skip
     rows = []
     for name in table.leaf.values.tolist():
         row = table.sel(leaf=name)
         reach = _range(row, "E", "meV") or _range(row, "temperature", "K") or "–"
         energies = _number(row.energy, row.energy_std)
-        if float(row.einstein_energy) == float(row.einstein_energy):
-            energies += (
-                f"<br>maximum of g/E²: {_number(row.dos_peak, row.dos_peak_std)}"
-                f"<br>k<sub>B</sub>θ<sub>E</sub>: {_number(row.einstein_energy, row.einstein_energy_std)}"
-            )
+        # Of a heat capacity the one of its two energies that does not stand for it.
+        peak_stands = str(row.method.values) != "Einstein modes"
+        key, said = (
+            ("einstein_energy", "k<sub>B</sub>θ<sub>E</sub>") if peak_stands else ("dos_peak", "maximum of g/E²")
+        )
+        if row[key] > 0:
+            energies += f"<br>{said} {_number(row[key], row[f'{key}_std'])} (statistical)"
         left = f"{100 * float(row.relative_residual):.2g}" if row.relative_residual > 0 else "–"
         if is_poor(row):
             left += " (poor)"
@@ -150,15 +171,16 @@ def _comparison(table: xr.Dataset) -> str:
         what = _KINDS.get(kind) or QUANTITIES[kind].label
         rows.append(
             [
-                _text(name), energies, _number(row.systematic_std or np.nan), _text(row.status.values), _text(what),
-                _text(row.method.values), reach,
+                _text(name), energies, _error(row.statistical_std), _error(row.systematic_std),
+                _text(row.status.values), _text(what), _text(row.method.values), reach,
                 _number(row.chi2_reduced), left, _number(row.box_phonon),
-                "yes" if int(row.compared) else "no",
+                "yes" if int(row.compared) else "no: left out" if row.energy > 0 else "no: it has no energy",
             ]
         )  # fmt: skip
     about = "<p>An error of E<sub>BP</sub> is √(b² statistical² + systematic²), b² being χ²/ν of the fit where that is "
-    about += "above 1; a model has no statistical error. (poor): the curve fitted has not the shape of the data.</p>"
-    return _rows(head, rows, "numbers") + about
+    about += "above 1; a model has no statistical error. Grey: not compared. "
+    about += "(poor): the curve fitted has not the shape of the data.</p>"
+    return _rows(head, rows, "numbers", (table.compared.values == 0).tolist()) + about
 
 
 def _range(row: xr.Dataset, dim: str, units: str) -> str:
@@ -201,8 +223,10 @@ def _provenance(leaf: Leaf) -> str:
     cells = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in attrs.items()}
     about = _rows(["attribute", ""], [[_text(key), _text(value)] for key, value in cells.items()])
     about = f"<details><summary>{len(cells)} attributes</summary>{about}</details>"
-    # A history stands with the variable it is of; the Dataset's own is the same or shorter.
-    known = [leaf.data.attrs.get("history"), *(v.attrs.get("history") for v in leaf.data.data_vars.values())]
+    # A history stands with the variable it is of; the Dataset's own is the same or shorter. That of the peak found in
+    # a spectrum goes on from there.
+    found = leaf.peak(leaf.spectrum()).attrs.get("history")
+    known = [leaf.data.attrs.get("history"), *(v.attrs.get("history") for v in leaf.data.data_vars.values()), found]
     history = max((str(h) for h in known if h is not None), key=len, default="")
     return f"<h3>{_text(leaf.name)}</h3>{about}{_history(history) if history else '<p>No history is known.</p>'}"
 
@@ -213,11 +237,16 @@ def _history(history: str) -> str:
         try:
             step = json.loads(line)
             arguments = step["arguments"].items()
-            said = ", ".join(
-                f"{key} = {value if isinstance(value, str) else json.dumps(value)}" for key, value in arguments
-            )
+            said = ", ".join(f"{key} = {_argument(value)}" for key, value in arguments)
             rows.append([_text(step["operation"]), _text(said), _text(step["xbp"])])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             # Written by another program, in its own words.
             rows.append(["", _text(line), ""])
     return _rows(["operation", "arguments", "xbp"], rows)
+
+
+def _argument(value: Any) -> str:
+    """Write what an operation was told: words as they are, the ends of a range, and anything else as JSON."""
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(end, str) for end in value):
+        return " to ".join(value)
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,69 @@
+"""How a curve is drawn: points with error bars, or, where these would run into one another, a line with a band."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["DENSE", "draw_curve"]
+
+#: More points than this touch one another at the width of a column, 8.6 cm.
+DENSE = 100
+#: A step this many times the usual one is a gap.
+_GAP, _USUAL = 8.0, 90
+_POINTS: dict[str, Any] = {"fmt": ".", "ms": 3.5, "lw": 0.8}
+_LINE: dict[str, Any] = {"fmt": "-", "lw": 1.2}
+#: Who sets one of these wants points.
+_OF_POINTS = ("fmt", "marker", "ms", "markersize")
+
+
+def draw_curve(
+    axes: Axes, x: Any, y: Any, std: Any | None, *, line: bool, color: str, label: str | None, **kwargs: Any
+) -> None:
+    """Draw values over a coordinate with their errors.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where to draw; a logarithmic scale has to be set before.
+    x, y, std : array_like
+        Coordinate, values, standard deviations (or None), of one length.
+    line : bool
+        Draw a line with a band of ± one standard deviation, broken where nothing was measured; else points with bars.
+    color, label
+        Of the curve.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`; a marker among them brings points in any case.
+    """
+    at, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    error = None if std is None else np.asarray(std, dtype=float)
+    style: dict[str, Any] = {"color": color, "label": label}
+    if not line or any(key in kwargs for key in _OF_POINTS):
+        axes.errorbar(at, values, error, **(_POINTS | style | kwargs))
+        return
+    at, values, error = _parted(at, values, error, logarithmic=axes.get_xscale() == "log")
+    style = _LINE | style | kwargs
+    known = np.pad(np.isfinite(values), 1)
+    alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
+    if alone.size:
+        # No line leads to a point between two gaps.
+        style |= {"marker": ".", "ms": _POINTS["ms"], "markevery": alone.tolist()}
+    if error is not None:
+        axes.fill_between(at, values - error, values + error, color=style["color"], alpha=0.3, lw=0)
+    axes.errorbar(at, values, **style)
+
+
+def _parted(
+    x: npt.NDArray[Any], y: npt.NDArray[Any], std: npt.NDArray[Any] | None, *, logarithmic: bool
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Part a curve where nothing was measured, so that no line is drawn across."""
+    steps = np.diff(np.log(x) if logarithmic and (x > 0).all() else x)
+    # Held against the wider of the usual steps: of points in clusters the median is that within one.
+    gaps = np.flatnonzero(steps > _GAP * np.percentile(steps, _USUAL)) + 1 if x.size > 2 else np.zeros(0, dtype=int)
+    x, y = np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan)
+    return x, y, None if std is None else np.insert(std, gaps, np.nan)
