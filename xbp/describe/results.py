@@ -50,7 +50,8 @@ def _reach(table: xr.Dataset, axis: str) -> str:
 
 def _quality(table: xr.Dataset) -> str:
     """Say over which range was fitted, and how well: by chi-squared, or by the residual where no errors are known."""
-    said = [_reach(table, str(n).removesuffix("_low")) for n in table.variables if str(n).endswith("_low")]
+    ends = [str(n) for n in table.variables if str(n).endswith("_low") and not str(n).startswith("scan_")]
+    said = [_reach(table, end.removesuffix("_low")) for end in ends]
     if "chi2_reduced" in table:
         said.append(f"reduced chi2 {_short(float(table.chi2_reduced))}")
     elif "relative_residual" in table:
@@ -84,17 +85,63 @@ def _of_many(table: xr.Dataset, name: str, status: str, what: str) -> str:
     return text + (f"; the others: {rest}" if rest else "")
 
 
+def _energy(table: xr.Dataset, name: str = "energy") -> str:
+    """Write an energy with its error, and of a scan what the choices do to it."""
+    systematic = {"energy": "systematic", "energy_E": "systematic_E"}[name]
+    if systematic not in table or not np.isfinite(float(table[name])):
+        return _number(table, name)
+    value, std = float(table[name]), float(table[f"{name}_std"])
+    source = "counting" if "chi2_reduced" in table else "scatter of the points"
+    spread = float(table[systematic])
+    moved = f" ± {spread:.2g} ({_choices(table)})" if np.isfinite(spread) else ""
+    return f"{with_error(value, std)} ({source}){moved}{units_of(table[name])}"
+
+
+def _choices(table: xr.Dataset) -> str:
+    return "choice of range and shape" if "method" in table.scan_energy.dims else "choice of range"
+
+
+def _scanned(table: xr.Dataset, ok: str) -> str:
+    """Say in how many of the fits of a scan a peak was found; nothing of one fit."""
+    return f", {int((table[ok] == OK).sum())} of {table[ok].size} fits" if ok in table else ""
+
+
 def _boson_peak(table: xr.Dataset) -> str:
     if table.energy.ndim:
         good = table.energy.where(table.status == OK)
         apart = bool(good.notnull().any()) and float(good.max()) > _FAR_APART * float(good.min())
-        return _of_many(table, "energy", "status", "boson peak") + (
-            "\n  beware: so far apart they are not one peak: name the energies to fit, E_range=" if apart else ""
+        return (
+            _of_many(table, "energy", "status", "boson peak")
+            + _systematics(table)
+            + ("\n  beware: so far apart they are not one peak: name the energies to fit, E_range=" if apart else "")
         )
     if str(table.status.values) != OK:
         reach = f" ({_reach(table, 'E')})" if "E_low" in table and np.isfinite(float(table.E_low)) else ""
-        return f"no boson peak: {table.status.values}{reach}"
-    return f"boson peak {_number(table, 'energy')}{_quality(table)}"
+        return f"no boson peak: {table.status.values}{reach}" + _of_the_scan(table, "scan_status")
+    said = f"boson peak {_energy(table)}{_scanned(table, 'scan_status')}{_quality(table)}"
+    return said + _of_the_scan(table, "scan_status")
+
+
+def _systematics(table: xr.Dataset) -> str:
+    """Say what the choices of a scan do to many energies."""
+    if "systematic" not in table or not bool(table.systematic.notnull().any()):
+        return ""
+    low, high = float(table.systematic.min()), float(table.systematic.max())
+    return f"; the {_choices(table)} moves them by {low:.2g} to {high:.2g}{units_of(table.energy)}"
+
+
+def _of_the_scan(table: xr.Dataset, ok: str) -> str:
+    """Say what became of the other fits of a scan, and warn of those that found different peaks, or none to compare."""
+    if ok not in table:
+        return ""
+    good, rest = table.scan_energy.where(table[ok] == OK), _statuses(table[ok])
+    said = f"\n  the other fits: {rest}" if rest and good.count() else ""
+    if int(good.count()) < 2:
+        n = "one fit alone tells" if good.count() else f"{good.size} fits without a peak tell"
+        return f"{said}\n  beware: {n} no systematic error: name other ranges that hold the whole peak"
+    if float(good.max()) > _FAR_APART * float(good.min()):
+        return f"{said}\n  beware: so far apart the fits are not of one peak: name the ranges to fit"
+    return said
 
 
 def _dispersion(table: xr.Dataset) -> str:
@@ -214,14 +261,16 @@ def _heat_capacity(table: xr.Dataset) -> str:
     if table.status.ndim or str(table.status.values) != OK:
         return _fit(table)
     said = str(table.peak_status.values)
-    peak = f"maximum of g/E2 {_number(table, 'energy')}" if said == OK else f"no boson peak in g/E2: {said}"
+    peak = f"maximum of g/E2 {_energy(table)}" if said == OK else f"no boson peak in g/E2: {said}"
+    peak += _scanned(table, "scan_peak_status")
     modes = float(table.n_D) + float(table.n_E)
     of = table.attrs.get("amount")
     per = f", in all {modes:.3g}" + (f" per mole of {of}" if of in ("atoms", "formula units") else "")
     said = (
-        f"Einstein modes about {_number(table, 'energy_E')}, {peak}; gamma {_number(table, 'gamma')}, "
+        f"Einstein modes about {_energy(table, 'energy_E')}, {peak}; gamma {_number(table, 'gamma')}, "
         f"n_D {_number(table, 'n_D')}, n_E {_number(table, 'n_E')}{per}{_quality(table)}"
     )
+    said += _of_the_scan(table, "scan_peak_status")
     if str(table.peak_status.values) == NO_EXCESS:
         said += "\n  beware: Debye phonons alone describe these data as well: the Einstein modes mean nothing"
     if 4 * float(table.sigma_E) > float(table.theta_E) and float(table.n_E) > 0:
@@ -303,7 +352,25 @@ def _compare(table: xr.Dataset) -> str:
         misfit += " (poor fit)" if is_poor(table.isel(leaf=i)) else ""
         said = f"{_number(table, 'energy', {'leaf': i})}{misfit}" if status == OK else status
         lines.append(f"  {name}: {said}{left_out}")
-    return "\n".join(lines)
+    return "\n".join(lines + _of_the_errors(table))
+
+
+def _of_the_errors(table: xr.Dataset) -> list[str]:
+    """Name the leaves whose error is too small or missing, and say what is to be done."""
+    lines, compared = [], table.compared.values.astype(bool)
+    fitted = compared & (table.kind.values != "stated")
+    names = table.leaf.values[fitted & (table.systematic_std.values == 0)].tolist()
+    if names:
+        heat = set(table.kind.values[table.leaf.isin(names)]) == {"fit_heat_capacity"}
+        call = "scan_heat_capacity()" if heat else "scan_boson_peak()"
+        lines.append(
+            f"  no systematic error: {', '.join(names)}. Counting alone makes the errors too small; data.bp.{call} "
+            f"finds it: pass its table as the leaf, or systematic={{'{names[0]}': scan.systematic}}"
+        )
+    names = table.leaf.values[compared & ~np.isfinite(table.energy_std.values)].tolist()
+    if names:
+        lines.append(f"  no error: {', '.join(names)}. In the discrepancy, but not in mean and chi2")
+    return lines
 
 
 def _neutron_weighted(table: xr.Dataset) -> str:

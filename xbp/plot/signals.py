@@ -323,7 +323,7 @@ def peak(
         _show(axes, data, E_range, float(table.E_high))
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
-    numbers = {str(name): float(v) for name, v in table.data_vars.items() if name != "status"}
+    numbers = {str(name): float(v) for name, v in table.data_vars.items() if name != "status" and not v.ndim}
     energy, std = numbers["energy"], numbers["energy_std"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
