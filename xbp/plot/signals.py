@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.describe.results import is_poor
+from xbp.describe.numbers import is_poor
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.grid import bin_limits, interval, select_range
 from xbp.peaks.fits import evaluate
