@@ -26,6 +26,8 @@ from xbp.peaks import (
     mark_box_phonon,
     phonon_dispersion,
     scale_to_sq,
+    scan_boson_peak,
+    scan_heat_capacity,
     size_series,
     sound_velocity,
 )
@@ -125,6 +127,8 @@ __all__ = [
     "reduced_heat_capacity",
     "scale",
     "scale_to_sq",
+    "scan_boson_peak",
+    "scan_heat_capacity",
     "size_series",
     "sound_velocity",
     "stated_energy",

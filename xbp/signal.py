@@ -356,8 +356,10 @@ def result_table(
     return signal.rewrap(ds)
 
 
-def is_computed(value: xr.DataArray) -> bool:
+def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
     """Tell whether a signal came of formulas alone, without noise: its scatter about a curve is no error of anything.
+
+    The table of a fit tells it of the data that were fitted, whose history it continues.
 
     Examples
     --------

@@ -310,3 +310,13 @@ def test_the_history_says_which_range_was_used(glass: xr.Dataset) -> None:
     falls = found.copy(data={"B": np.linspace(2, 1, 150)}).bp.boson_peak()
     assert str(falls.status.values) != "ok"
     assert said(falls) == {"E_range": "none found", "E_range_chosen": "automatically"}
+
+
+def test_a_parabola_is_fitted_to_the_top_alone_where_no_range_is_given() -> None:
+    """A quarter of the way down both sides: half way down a side that falls little is far from the top."""
+    E = np.arange(1, 30, 0.05)
+    hump = 1 + 0.3 * np.exp(-(((E - 8) / np.where(E < 8, 1.5, 6)) ** 2))
+    peak, half = (spectrum(hump, energies=E).bp.boson_peak(method) for method in ("quadratic", "lognormal"))
+    assert str(peak.status.values) == "ok"
+    for found, height in ((peak, 1.225), (half, 1.15)):
+        np.testing.assert_allclose(np.interp([found.E_low, found.E_high], E, hump), height, atol=0.01)

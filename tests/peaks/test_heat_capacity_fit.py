@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import scipy
@@ -352,3 +354,79 @@ def test_the_start_is_not_the_mirror_image(theta: float, sigma: float) -> None:
     """Einstein modes at 200 K beyond Debye phonons up to 100 K describe much the same."""
     C = xbp.models.evaluate("debye_einstein", T, **(TRUE | {"theta_E": theta, "sigma_E": sigma}))
     assert float(C.bp.fit_heat_capacity().theta_E) == pytest.approx(theta, rel=1e-3)
+
+
+def _measured(
+    extra: float = 0.0, factor: float = 1.0, known: bool = True, gamma: float = 2e-3, **other: float
+) -> xr.Dataset:
+    """Return a glass with noise, and a T⁻² tail of a Schottky anomaly."""
+    T = np.geomspace(1.8, 300, 120)
+    modes = {"n_D": 0.8, "theta_D": 260.0, "n_E": 0.2, "theta_E": 72.0, "sigma_E": 15.0} | other
+    values = debye_einstein(T, gamma=gamma, **modes) + extra / T**2
+    values = factor * values * (1 + 0.01 * np.random.default_rng(7).normal(size=T.size))
+    ds = xbp.new_dataset(
+        "heat_capacity", values, units="J/mol/K", coords={"temperature": (T, "K")}, std=0.01 * values if known else None
+    )
+    ds["C"].attrs["amount"] = "atoms"
+    return ds
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_rise_that_neither_electrons_nor_vibrations_make_is_told(known: bool) -> None:
+    with_tail, without = _measured(0.08, known=known), _measured(known=known)
+    fit = with_tail.bp.fit_heat_capacity()
+    y = with_tail.C / with_tail.temperature
+    lowest = float(y.rolling(temperature=5, center=True).mean().idxmin())
+    assert float(fit.upturn) == pytest.approx(lowest, rel=0.15)
+    said = repr(fit.bp)
+    assert f"C/T rises as T falls below {float(fit.upturn):.2g} K" in said
+    assert f"T_range=('{2 * float(fit.upturn):.2g} K', '300 K')" in said
+    assert "fit lower temperatures" not in said
+    # What is advised removes it, and gives the energy that was put in.
+    above = with_tail.bp.fit_heat_capacity((f"{2 * float(fit.upturn)} K", "300 K"), fixed={"gamma": 2e-3})
+    assert np.isnan(above.upturn)
+    assert float(above.energy) == pytest.approx(5.604, abs=0.15)
+    assert np.isnan(without.bp.fit_heat_capacity().upturn)
+    # Electrons make C/T³ rise without end, and are no reason to say so.
+    assert np.isnan(_measured(gamma=0.05, known=known).bp.fit_heat_capacity().upturn)
+
+
+def test_falling_or_jumping_heat_capacities_are_no_upturn() -> None:
+    T = np.linspace(60, 500, 200)
+    C = np.where(T < 420, 24.9 - 600 / T, 33.0)
+    hot = xbp.new_dataset("heat_capacity", C, units="J/mol/K", coords={"temperature": (T, "K")})
+    assert np.isnan(hot.bp.fit_heat_capacity(fixed={"gamma": 0}).upturn)
+    assert np.isnan(hot.bp.fit_heat_capacity(("60 K", "400 K"), fixed={"gamma": 0}).upturn)
+    both = xr.concat([_measured(0.08), _measured()], "sample")
+    np.testing.assert_array_equal(np.isnan(both.bp.fit_heat_capacity().upturn), [False, True])
+
+
+def test_too_few_modes_are_told() -> None:
+    few, right = (_measured(factor=factor).bp.fit_heat_capacity() for factor in (0.7, 1.0))
+    assert "0.7 modes per axis" in repr(few.bp)
+    assert "modes per axis" not in repr(right.bp)
+
+
+@pytest.mark.parametrize(
+    ("fit", "mend"),
+    [
+        (lambda: _measured().bp.fit_heat_capacity(("299 K", "300 K")), "widen it, or hold some"),
+        (lambda: _measured().where(lambda ds: ds.temperature < 0).bp.fit_heat_capacity(), "error above 0"),
+        (lambda: _measured(factor=2.0).bp.fit_heat_capacity(), "many more modes than one per atom"),
+        (lambda: _measured(gamma=-2e-4).bp.fit_heat_capacity(), "hold it, fixed={'gamma': 0}"),
+        (lambda: _measured().bp.fit_heat_capacity(bounds={"theta_E": (75, 90)}), "hold it, fixed={'theta_E': …}"),
+        (lambda: _measured(sigma_E=30.0).bp.fit_heat_capacity(fixed={"gamma": 2e-3}), "sigma_E > theta_E/2.83"),
+        (lambda: _measured(n_E=0.0).bp.fit_heat_capacity(fixed={"gamma": 2e-3}), "Einstein modes mean nothing"),
+        (
+            lambda: _fitted(gamma=0.0, n_D=0.8, theta_D=60.0, n_E=0.2, theta_E=72.0, sigma_E=15.0),
+            "hold it, fixed={'theta_D': …}",
+        ),
+    ],
+)
+def test_every_fit_without_a_peak_says_what_to_do(fit: Callable[[], xr.Dataset], mend: str) -> None:
+    table = fit()
+    assert str(table.peak_status.values) != "ok"
+    assert mend in repr(table.bp)
+    if table.C.notnull().any():
+        assert mend in table.bp.plot.heat_capacity().get_title().replace("\n", " ")
+    plt.close("all")

@@ -393,3 +393,12 @@ def test_a_baseline_of_nothing() -> None:
     for argument in ("side", "coupling"):
         with pytest.raises(QuantityError, match=argument):
             data.bp.to_reduced_raman(300, **{argument: np.array(["stokes", "linear"])})
+
+
+@pytest.mark.parametrize("name", ["ae0202.txt", "BD1469.txt"])
+def test_a_parabola_finds_the_top_of_measured_glasses_too(shared_data: Path, name: str) -> None:
+    ds = open_columns(shared_data / "raman" / name, quantity="raman_intensity", units="1", coordinate_units="1/cm")
+    B = ds.bp.to_reduced_raman("295 K")
+    found, ranged = (B.bp.boson_peak("quadratic", limits) for limits in (None, ("45 1/cm", "90 1/cm")))
+    assert (str(found.status.values), str(ranged.status.values)) == ("ok", "ok")
+    assert abs(float(found.energy - ranged.energy)) < 3.5

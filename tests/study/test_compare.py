@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp.errors import QuantityError
+from xbp.models.lineshapes import lognormal
 
 PAPER = {"ins": "5.5 meV", "raman": "6.0 meV", "heat_capacity": "6.2 meV"}
 
@@ -198,3 +201,61 @@ def test_a_poor_fit_is_told_beside_its_energy() -> None:
     assert "(poor fit)" in said
     stated = xbp.new_study({"said": xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")})
     assert "poor" not in repr(stated.bp.compare().bp)
+
+
+def _raman(noise: float = 0.01) -> xr.Dataset:
+    energies = np.linspace(1.5, 25, 150)
+    values = lognormal(energies, 6.0, 1.0, 0.6) + 0.2 * lognormal(energies, 11.0, 1.0, 0.3)
+    values += noise * np.random.default_rng(2).normal(size=energies.size)
+    return xbp.new_dataset(
+        "reduced_dos", values, units="1", coords={"E": (energies, "meV")}, std=np.full(energies.size, noise)
+    )
+
+
+def test_a_scan_is_a_leaf_with_its_systematic_error(tmp_path: Path) -> None:
+    scan = _raman().bp.convert(E="1/cm").bp.scan_boson_peak()
+    T = np.geomspace(2, 300, 80)
+    C = xbp.models.evaluate("debye_einstein", T, gamma=0, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15)
+    C["C"] *= 1 + 3e-4 * C.temperature.values
+    heat = C.drop_attrs(deep=False).bp.scan_heat_capacity(fixed={"gamma": 0})
+    ins = xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")
+    study = xbp.new_study({"raman": scan, "heat": heat, "ins": ins})
+    study.bp.to_netcdf(tmp_path / "study.nc")
+    study = xbp.open_study(tmp_path / "study.nc")
+    table = study.bp.compare()
+    factor = 8.0655439
+    systematic = float(scan.systematic) / factor
+    assert systematic > 0.1
+    np.testing.assert_allclose(table.systematic_std, [systematic, float(heat.systematic), 0], rtol=1e-6)
+    birge = max(float(scan.chi2_reduced), 1.0) ** 0.5
+    expected = np.hypot(birge * float(scan.energy_std) / factor, systematic)
+    assert float(table.energy_std[0]) == pytest.approx(expected, rel=1e-6)
+    modes = study.bp.compare(heat_capacity="einstein")
+    assert float(modes.systematic_std[1]) == pytest.approx(float(heat.systematic_E))
+    assert float(heat.systematic_E) != pytest.approx(float(heat.systematic))
+    assert "no systematic error" not in repr(table.bp)
+    told = xbp.new_study({"raman": scan}, systematic={"raman": "0.7 meV"}).bp.compare()
+    assert float(told.systematic_std[0]) == pytest.approx(0.7)
+    study.bp.report(tmp_path / "study.html")
+    study.bp.plot()
+
+
+def test_it_says_whose_errors_are_too_small_or_missing() -> None:
+    leaves = {"raman": _raman(), "ins": xbp.stated_energy("5.5 meV", None, reference="a")}
+    said = repr(xbp.new_study(leaves).bp.compare().bp)
+    assert "no systematic error: raman. " in said
+    assert "data.bp.scan_boson_peak() finds it" in said
+    assert "no error: ins. In the discrepancy, but not in mean and chi2" in said
+    said = repr(xbp.new_study(leaves, systematic={"raman": "0.3 meV"}).bp.compare().bp)
+    assert "no systematic error" not in said
+    said = repr(xbp.new_study(leaves).bp.compare(["ins"]).bp)
+    assert "raman." not in said
+
+
+def test_a_table_of_a_model_s_peak_has_no_statistical_error_either() -> None:
+    formula = xbp.models.evaluate("lognormal", np.linspace(1.5, 25, 150), energy="6 meV", height=1.0, sigma=0.6)
+    tables = {"formula": formula.bp.boson_peak("quadratic"), "measured": _raman().bp.boson_peak("quadratic")}
+    assert float(tables["formula"].energy_std) > 0
+    compared = xbp.new_study(tables).bp.compare()
+    assert np.isnan(compared.statistical_std[0])
+    assert float(compared.statistical_std[1]) == float(tables["measured"].energy_std)

@@ -7,7 +7,7 @@ carries the standard deviations along.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import xarray as xr
@@ -171,6 +171,14 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         """See `xbp.boson_peak`: position, height and width of the peak."""
         return peaks.boson_peak(self._data, method, E_range)
 
+    def scan_boson_peak(
+        self,
+        E_ranges: Sequence[Any] | None = None,
+        methods: Sequence[Method] = ("lognormal", "quadratic", "gaussian"),
+    ) -> xr.Dataset:
+        """See `xbp.scan_boson_peak`: the peak over several ranges and shapes, and its systematic error."""
+        return peaks.scan_boson_peak(self._data, E_ranges, methods)
+
     def fit(
         self,
         model: Any,
@@ -194,6 +202,17 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
     ) -> xr.Dataset:
         """See `xbp.fit_heat_capacity`: γT, Debye phonons and Einstein modes."""
         return peaks.fit_heat_capacity(self._data, T_range, start=start, fixed=fixed, bounds=bounds)
+
+    def scan_heat_capacity(
+        self,
+        T_ranges: Sequence[Any] | None = None,
+        *,
+        start: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        bounds: Mapping[str, Any] | None = None,
+    ) -> xr.Dataset:
+        """See `xbp.scan_heat_capacity`: the same over several ranges of temperature, and its systematic error."""
+        return peaks.scan_heat_capacity(self._data, T_ranges, start=start, fixed=fixed, bounds=bounds)
 
     def fitted_dos(self, E: Any) -> xr.Dataset:
         """See `xbp.fitted_dos`: the g(E) that a fit of the heat capacity means."""

@@ -22,7 +22,8 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
     "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map", "plot.cut"),
     "reduced_dos": (
-        "boson_peak", "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "to_sqe", "plot.map", "plot.cut",
+        "boson_peak", "scan_boson_peak", "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "to_sqe", "plot.map",
+        "plot.cut",
     ),
     "vibrational_dos": ("to_bqe", "heat_capacity", "multiphonon_sqe", "fit", "plot.cut"),
     "static_structure_factor": ("to_radial_distribution", "plot.cut"),
@@ -37,7 +38,10 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "local_fluctuation_spectrum": ("boson_peak", "plot.cut"),
     "energy_resolution": ("plot.cut",),
     "raman_intensity": ("to_reduced_raman", "to_raman_shift", "plot.cut"),
-    "heat_capacity": ("to_molar", "reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity", "plot.cut"),
+    "heat_capacity": (
+        "to_molar", "reduced_heat_capacity", "fit_heat_capacity", "scan_heat_capacity", "plot.heat_capacity",
+        "plot.cut",
+    ),
     "reduced_heat_capacity": ("fit", "plot.cut"),
     "trajectory": (
         "structure_factor", "dynamic_structure_factor", "vdos", "msd", "radial_distribution", "box_phonon",
@@ -46,9 +50,9 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 #: Which of Q and E a method needs, and that it takes nothing more or less.
 _OVER: Final[Mapping[str, str]] = {
-    "cut_E": "E", "boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_bqe": "E", "detailed_balance": "E",
-    "heat_capacity": "E", "cut_Q": "Q", "to_gdos": "QE", "debye_waller": "QE", "to_vibrational_dos": "QE",
-    "integrate_E": "QE", "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
+    "cut_E": "E", "boson_peak": "E", "scan_boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_bqe": "E",
+    "detailed_balance": "E", "heat_capacity": "E", "cut_Q": "Q", "to_gdos": "QE", "debye_waller": "QE",
+    "to_vibrational_dos": "QE", "integrate_E": "QE", "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
 }  # fmt: skip
 #: Methods that cannot be called without saying more.
 ASKS: Final = frozenset(
@@ -242,7 +246,7 @@ def _takes(method: str, value: xr.DataArray) -> bool:
         return value.attrs.get("dimensions") != 2
     if method == "to_molar":
         return "amount" not in value.attrs
-    if method in ("reduced_heat_capacity", "fit_heat_capacity", "plot.heat_capacity"):
+    if method in ("reduced_heat_capacity", "fit_heat_capacity", "scan_heat_capacity", "plot.heat_capacity"):
         return "mol" in str(value.attrs.get("units"))
     if method == "plot.cut":
         return value.ndim > 0 and not {"Q", "E"} <= set(value.dims)

@@ -8,6 +8,7 @@ from xbp.peaks.fluctuations import compare_fluctuations
 from xbp.peaks.heat_capacity_fit import fit_heat_capacity
 from xbp.peaks.phonons import box_phonon, mark_box_phonon, phonon_dispersion
 from xbp.peaks.scaling import correlation_map, scale_to_sq
+from xbp.peaks.scan import scan_boson_peak, scan_heat_capacity
 from xbp.peaks.series import cooling_series, glass_spectra, size_series
 from xbp.peaks.sound import ioffe_regel, sound_velocity
 
@@ -26,6 +27,8 @@ __all__ = [
     "mark_box_phonon",
     "phonon_dispersion",
     "scale_to_sq",
+    "scan_boson_peak",
+    "scan_heat_capacity",
     "size_series",
     "sound_velocity",
 ]

@@ -16,7 +16,7 @@ from xbp.signal import read, result_table
 from xbp.status import BOX_PHONON, NO_DATA, NO_MAXIMUM, OK, STATUSES
 from xbp.units import convert_factor, format_unit, parse_unit
 
-__all__ = ["boson_peak"]
+__all__ = ["boson_peak", "fit_peaks"]
 
 # A maximum less than this part above the first transverse phonon of a simulated box is that phonon, or below all
 # phonons: windows of 10 ps make a line that is some 0.6 meV wide at 2 meV.
@@ -25,6 +25,10 @@ _NEAR = 0.15
 # Where no range is given, in meV: boson peaks lie at a few, and what Raman spectra show above this are bands of
 # groups of atoms.
 _HIGHEST = 30.0
+
+# Which part of its way down each side of the peak is fitted, where no range is given: a parabola is the top's only, and
+# on a side that falls little half the way leads far from it.
+_DEPTH = {"lognormal": 0.5, "gaussian": 0.5, "quadratic": 0.25}
 
 _SIGNALS = (
     "reduced_dos",
@@ -52,9 +56,9 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         ``lognormal``: height · exp(−ln²(E/E_BP)/2σ²); ``quadratic``: a parabola through the top
         (bins above 0.8 of the maximum and their neighbours); ``gaussian``: a Gaussian on a straight background.
     E_range : pair of scalars with units, optional
-        Energies to fit. By default the most prominent interior maximum below 30 meV, half way down both its sides,
-        found in each spectrum. The result depends on this choice and on the shape where the peak has another:
-        both belong to every quoted number.
+        Energies to fit. By default the most prominent interior maximum below 30 meV, half way down both its sides
+        (of ``quadratic`` a quarter of the way), found in each spectrum. The result depends on this choice and on the
+        shape where the peak has another: both belong to every quoted number, and `scan_boson_peak` tells by how much.
 
     Returns
     -------
@@ -92,6 +96,11 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
     >>> str(peak.status.values), round(float(peak.energy), 1)
     ('ok', 2.3)
     """
+    return fit_peaks(data, method, E_range)
+
+
+def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, reach: float = 1.0) -> xr.Dataset:
+    """Do what `boson_peak` says, over `reach` times the range it finds where none is given (in ln E)."""
     if not isinstance(method, str) or method not in get_args(Method):
         raise QuantityError(
             f"method={method!r} is not known",
@@ -128,7 +137,7 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         value.isel(E=in_range),
         signal.std.isel(E=in_range) if signal.std is not None else np.nan,
         box,
-        kwargs={"E": E, "method": method, "highest": highest},
+        kwargs={"E": E, "method": method, "highest": highest, "reach": reach},
         input_core_dims=[["E"], ["E"] if has_std else [], []],
         output_core_dims=[["_number"], []],
         vectorize=True,
@@ -176,13 +185,13 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
             "method": method,
             **range_used("E_range", E_range, variables["E_low"][0], variables["E_high"][0], str(units)),
         },
-        attrs={"method": method},
+        attrs={"method": method, "signal": signal.quantity.name},
     )
     return answer
 
 
 def _fit_one(
-    B: np.ndarray, std: np.ndarray, box: float, *, E: np.ndarray, method: Method, highest: float | None
+    B: np.ndarray, std: np.ndarray, box: float, *, E: np.ndarray, method: Method, highest: float | None, reach: float
 ) -> tuple[np.ndarray, int]:
     known = std if std.ndim else None
     fit: PeakFit
@@ -190,11 +199,12 @@ def _fit_one(
         fit = PeakFit(NO_DATA)
     elif highest is not None:
         sought = (box * (1 + _NEAR) <= E) & (highest >= E)
-        limits = peak_range(E[sought], B[sought], None if known is None else known[sought])
+        limits = peak_range(E[sought], B[sought], None if known is None else known[sought], _DEPTH[method])
         if limits is None:
             fit = PeakFit(NO_MAXIMUM if np.isfinite(B[sought]).any() else NO_DATA)
         else:
-            inside = (limits[0] <= E) & (limits[1] >= E)
+            further = (limits[1] / limits[0]) ** ((reach - 1) / 2)
+            inside = sought & (limits[0] / further <= E) & (limits[1] * further >= E)
             fit = fit_peak(E[inside], B[inside], None if known is None else known[inside], method)
     else:
         fit = fit_peak(E, B, known, method)

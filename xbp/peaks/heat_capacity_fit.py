@@ -15,6 +15,7 @@ from xbp.models.catalogue import find_model, lmfit_model, parameter_units
 from xbp.models.debye_einstein import dos_maximum, start_of_fit
 from xbp.peaks.fitted import Fitted, fit_everywhere
 from xbp.peaks.parameters import Choices, choices
+from xbp.peaks.upturn import upturn_below
 from xbp.reduction.heat_capacity import kelvins
 from xbp.signal import label_std, read, result_table
 from xbp.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
@@ -70,7 +71,9 @@ def fit_heat_capacity(
         data fitted, so that the table can be drawn; ``temperature_low``, ``temperature_high`` and ``n_points`` of the
         range fitted; ``chi2_reduced`` where errors are known; ``relative_residual``, the rms of what the fit leaves of
         each point over that point; ``excess_chi2``, by how much the Einstein modes lower χ² below that of γT and
-        Debye phonons alone (over χ²/ν of the fit where that is above 1 or errors are not known);
+        Debye phonons alone (over χ²/ν of the fit where that is above 1 or errors are not known); ``upturn``, the
+        temperature below which C/T of the data rises as T falls, which neither γT nor vibrations do but a Schottky or
+        magnetic term: fit above twice that temperature (NaN where it does not rise);
         ``status`` as for `fit`, and ``peak_status``: "ok"; "no excess" where that is less than 20, so that Debye
         phonons alone would do, and ``energy`` is NaN; "no maximum" where
         σ_E > θ_E/2√2, or "maximum at edge" where the Debye phonons end below that energy and their end is what is
@@ -151,7 +154,8 @@ def fit_heat_capacity(
         measured["C_std"] = (std, "J/mol/K", "standard deviation of the heat capacity")
     answer: xr.Dataset = result_table(
         signal,
-        _derived(fitted, per_atom, _excess(fitted, len(chosen.fixed), alone, len(without.fixed), std is not None))
+        {"upturn": (upturn_below(C, std, kelvin[mask]), "K", "temperature below which C/T rises as it falls")}
+        | _derived(fitted, per_atom, _excess(fitted, len(chosen.fixed), alone, len(without.fixed), std is not None))
         | fitted.columns(list(_NAMES), _UNITS, ("temperature", "K"), signal.std is not None)
         | measured,
         quantity="fit_heat_capacity",

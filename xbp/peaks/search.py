@@ -36,13 +36,13 @@ def _smoothed_over_energy(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.
     return (total[last] - total[first]) / (last - first), last - first
 
 
-def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[float, float] | None:
+def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None, depth: float = 0.5) -> tuple[float, float] | None:
     """Find the range of the broadest interior maximum, where the user named none.
 
     The spectrum is smoothed over three bins, or a tenth of the energy to each side where these are more: a boson peak
     is broad, and finely stepped noise is not. The most prominent maximum above its noise counts. Each side of it ends
-    where the spectrum rises again, above its noise and by 2 % of its prominence, and the range goes half way down to
-    the lowest there: a peak on a plateau, as on Debye's level, is fitted where it is, not with the plateau.
+    where the spectrum rises again, above its noise and by 2 % of its prominence, and the range goes `depth` of the way
+    down to the lowest there: a peak on a plateau, as on Debye's level, is fitted where it is, not with the plateau.
 
     Parameters
     ----------
@@ -50,6 +50,8 @@ def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[fl
         Spectrum; E ≤ 0 and NaN are left out.
     std : numpy.ndarray, shape (n,), or None
         Standard deviations.
+    depth : float
+        How far down each side the range goes, as a part of its descent.
 
     Returns
     -------
@@ -73,13 +75,13 @@ def peak_range(E: np.ndarray, B: np.ndarray, std: np.ndarray | None) -> tuple[fl
         needed = max(2 * SIGNIFICANT * noise / np.sqrt(n_smoothed[top]), least)
         if properties["prominences"][i] >= needed:
             rise = max(needed, _RIPPLE * float(properties["prominences"][i]))
-            left, right = _foot(smooth[top::-1], rise), _foot(smooth[top:], rise)
+            left, right = _foot(smooth[top::-1], rise, depth), _foot(smooth[top:], rise, depth)
             return float(x[top - left]), float(x[top + right])
     return None
 
 
-def _foot(side: np.ndarray, noise: float) -> int:
-    """Return how far a side of a peak goes half way down, from its top on, before it rises again."""
+def _foot(side: np.ndarray, noise: float, depth: float) -> int:
+    """Return how far a side of a peak goes `depth` of its way down, from its top on, before it rises again."""
     rises = np.flatnonzero(side > np.minimum.accumulate(side) + noise)
     descent = side[: rises[0]] if rises.size else side
-    return int(np.argmax(descent <= (side[0] + max(descent.min(), 0.0)) / 2))
+    return int(np.argmax(descent <= side[0] - depth * (side[0] - max(descent.min(), 0.0))))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from xbp.describe.results import is_poor
+from xbp.describe.energies import mend_of_heat_capacity
+from xbp.describe.numbers import is_poor
 from xbp.errors import QuantityError, RangeError
 from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
@@ -82,9 +84,9 @@ def heat_capacity(
     axes.set_xscale("log")
     style: dict[str, Any] = {"color": BLUE, "label": "data"} | kwargs
     draw_curve(axes, T, value, reduced.std, line=T.size > DENSE, **style)
-    power = power_of(value)
+    power, title = power_of(value), ""
     if fit is not None and not found:
-        axes.set_title(f"no fit: {table['status'].values}", fontsize="small")
+        title = f"no fit: {table['status'].values}"
     if found:
         kelvin = np.geomspace(max(float(T[0]), 0.2), float(T[-1]), 400) * convert_factor(units, "K", name="temperature")
         scale = convert_factor("J/mol/K^4", value.attrs["units"], name="C/T³")
@@ -98,7 +100,11 @@ def heat_capacity(
             said += f"\nmaximum of $g/E^2$ {with_error(float(table['energy']), float(table['energy_std']))} meV"
         else:
             said += f"\n$g/E^2$: {table['peak_status'].values}"
-        axes.set_title(f"{said} (poor)" if is_poor(table) else said, fontsize="small")
+        title = f"{said} (poor)" if is_poor(table) else said
+    if fit is not None:
+        # A figure is as wide as some seventy letters of this size.
+        mend = textwrap.fill(mend_of_heat_capacity(table), 70)
+        axes.set_title("\n".join(filter(None, (title, mend))), fontsize="small")
     axes.legend(frameon=False, fontsize="small")
     axes.yaxis.set_major_formatter(in_powers(power))
     symbol = r"$(C_p-\gamma T)/T^3$" if found and numbers["gamma"] else "$C_p/T^3$"

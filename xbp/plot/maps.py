@@ -21,6 +21,7 @@ from xbp.plot.axes import (
 )
 from xbp.plot.colors import color_bar, color_scale, paintable
 from xbp.plot.peaks import draw_energies
+from xbp.reduction.sample import another_sample
 from xbp.signal import read
 from xbp.units import convert_factor
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.describe.results import is_poor
+from xbp.describe.numbers import is_poor
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.grid import interval
 from xbp.peaks.fits import evaluate
@@ -100,7 +100,7 @@ def peak(
         _show(axes, data, shown)
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
-    numbers = {str(name): float(v) for name, v in table.data_vars.items() if name != "status"}
+    numbers = {str(name): float(v) for name, v in table.data_vars.items() if name != "status" and not v.ndim}
     energy, std = numbers["energy"], numbers["energy_std"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")

@@ -48,7 +48,8 @@ def compare(
     -------
     xarray.Dataset
         Over ``leaf``: ``energy`` in meV; ``energy_std`` = √(b² statistical² + systematic²), with ``statistical_std`` of
-        the fit (NaN of a model, in which nothing was measured), ``systematic_std``, and b² the fit's reduced
+        the fit (NaN of a model, in which nothing was measured), ``systematic_std`` as `new_study` was told it, or as
+        `scan_boson_peak` or `scan_heat_capacity` found it (0 where neither did), and b² the fit's reduced
         chi-squared where that is above 1 (Birge's ratio: the shape misses the data by more than counting explains, and
         so may the energy); ``status`` of the peak, ``energy`` being NaN wherever it is not "ok" ("box phonon" for one);
         ``kind`` of the leaf; ``method``; ``E_low`` and ``E_high`` of the range fitted, or ``temperature_low`` and
@@ -177,9 +178,11 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
     energy, statistical = mev(key), mev(f"{key}_std")
     if status != OK or not np.isfinite(energy):
         energy, statistical = np.nan, np.nan
-    if spectrum is not None and is_computed(read(spectrum, "reduced_dos").value):
+    if is_computed(table if spectrum is None else read(spectrum, "reduced_dos").value):
         statistical = np.nan  # nothing was measured: how far a shape misses a formula is no error of an energy
-    systematic = float(leaf.option("systematic") or 0.0)
+    # What was said of the leaf, or else what a scan of ranges and shapes found.
+    found = mev("systematic_E" if key == "energy_E" else "systematic")
+    systematic = float(leaf.option("systematic") or (found if np.isfinite(found) else 0.0))
     chi2 = float(table["chi2_reduced"]) if "chi2_reduced" in table else np.nan
     birge = np.sqrt(chi2) if chi2 > 1 else 1.0
     errors = [error for error in (birge * statistical, systematic) if error > 0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from xbp.describe.results import UNLIKELY
+from xbp.describe.numbers import UNLIKELY
 from xbp.errors import QuantityError
 from xbp.peaks.fitted_dos import fitted_dos
 from xbp.plot import heat_capacity as draw_heat_capacity

@@ -14,7 +14,7 @@ from typing import Any
 
 import xarray as xr
 
-from xbp.describe.results import UNLIKELY, is_poor
+from xbp.describe.numbers import UNLIKELY, is_poor
 from xbp.io.publish import new_file
 from xbp.plot.axes import pyplot
 from xbp.schema import QUANTITIES

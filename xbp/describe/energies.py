@@ -1,0 +1,199 @@
+"""What is said of the energies of boson peaks: of one fit, of a scan, of a heat capacity, of a study."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from xbp.describe.numbers import UNLIKELY, fit, is_poor, mend_of_fit, number, of_many, quality, reach, statuses
+from xbp.describe.signals import units_of
+from xbp.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
+from xbp.units import with_error
+
+__all__ = ["boson_peak", "compare", "heat_capacity", "mend_of_heat_capacity"]
+
+#: A boson peak does not move by this factor within one set of data: some of the maxima are others.
+_FAR_APART = 3.0
+#: Per atom and axis there is one mode; fewer by more than this are another amount, or modes that are not excited.
+_FEW_MODES = 0.9
+#: A Schottky term over vibrations, two thirds where C/T is lowest, is 2 % of them at twice that temperature.
+_BEYOND = 2.0
+#: What a fit of the heat capacity means that has no maximum of g/E².
+_NO_PEAK: Final = {
+    NO_EXCESS: "Debye phonons alone describe these data as well: the Einstein modes mean nothing; the hump of C/T3 has "
+    "to be in T_range, and stand above the noise",
+    NO_MAXIMUM: "so broad a Gaussian, sigma_E > theta_E/2.83, has no maximum in g/E2: end T_range lower, or hold "
+    "sigma_E",
+    AT_EDGE: "the Debye phonons end below the Einstein modes, and their end is what is highest: start theta_D higher, "
+    "or hold it, fixed={'theta_D': …}, from the sound velocities",
+    UNDETERMINED: "the error of the energy is as large as it: hold a parameter, fixed={…}, or fit a T_range that tells "
+    "more",
+}
+
+
+def _energy(table: xr.Dataset, name: str = "energy") -> str:
+    """Write an energy with its error, and of a scan what the choices do to it."""
+    systematic = {"energy": "systematic", "energy_E": "systematic_E"}[name]
+    if systematic not in table or not np.isfinite(float(table[name])):
+        return number(table, name)
+    value, std = float(table[name]), float(table[f"{name}_std"])
+    source = "counting" if "chi2_reduced" in table else "scatter of the points"
+    spread = float(table[systematic])
+    moved = f" ± {spread:.2g} ({_choices(table)})" if np.isfinite(spread) else ""
+    return f"{with_error(value, std)} ({source}){moved}{units_of(table[name])}"
+
+
+def _choices(table: xr.Dataset) -> str:
+    return "choice of range and shape" if "method" in table.scan_energy.dims else "choice of range"
+
+
+def _scanned(table: xr.Dataset, ok: str) -> str:
+    """Say in how many of the fits of a scan a peak was found; nothing of one fit."""
+    return f", {int((table[ok] == OK).sum())} of {table[ok].size} fits" if ok in table else ""
+
+
+def boson_peak(table: xr.Dataset) -> str:
+    """Say where the boson peak is, or why there is none."""
+    if table.energy.ndim:
+        good = table.energy.where(table.status == OK)
+        apart = bool(good.notnull().any()) and float(good.max()) > _FAR_APART * float(good.min())
+        return (
+            of_many(table, "energy", "status", "boson peak")
+            + _systematics(table)
+            + ("\n  beware: so far apart they are not one peak: name the energies to fit, E_range=" if apart else "")
+        )
+    if str(table.status.values) != OK:
+        over = f" ({reach(table, 'E')})" if "E_low" in table and np.isfinite(float(table.E_low)) else ""
+        return f"no boson peak: {table.status.values}{over}" + _of_the_scan(table, "scan_status")
+    said = f"boson peak {_energy(table)}{_scanned(table, 'scan_status')}{quality(table)}"
+    return said + _of_the_scan(table, "scan_status")
+
+
+def _systematics(table: xr.Dataset) -> str:
+    """Say what the choices of a scan do to many energies."""
+    if "systematic" not in table or not bool(table.systematic.notnull().any()):
+        return ""
+    low, high = float(table.systematic.min()), float(table.systematic.max())
+    return f"; the {_choices(table)} moves them by {low:.2g} to {high:.2g}{units_of(table.energy)}"
+
+
+def _of_the_scan(table: xr.Dataset, ok: str) -> str:
+    """Say what became of the other fits of a scan, and warn of those that found different peaks, or none to compare."""
+    if ok not in table:
+        return ""
+    good, rest = table.scan_energy.where(table[ok] == OK), statuses(table[ok])
+    said = f"\n  the other fits: {rest}" if rest and good.count() else ""
+    if int(good.count()) < 2:
+        n = "one fit alone tells" if good.count() else f"{good.size} fits without a peak tell"
+        return f"{said}\n  beware: {n} no systematic error: name other ranges that hold the whole peak"
+    if float(good.max()) > _FAR_APART * float(good.min()):
+        return f"{said}\n  beware: so far apart the fits are not of one peak: name the ranges to fit"
+    return said
+
+
+def heat_capacity(table: xr.Dataset) -> str:
+    """Say what a fit of the heat capacity found, and what in it means nothing."""
+    if table.status.ndim or str(table.status.values) != OK:
+        return fit(table) + _upturn(table)
+    said = str(table.peak_status.values)
+    peak = f"maximum of g/E2 {_energy(table)}" if said == OK else f"no boson peak in g/E2: {said}"
+    peak += _scanned(table, "scan_peak_status")
+    of = table.attrs.get("amount")
+    per = f", in all {_modes(table):.3g}" + (f" per mole of {of}" if of in ("atoms", "formula units") else "")
+    said = (
+        f"Einstein modes about {_energy(table, 'energy_E')}, {peak}; gamma {number(table, 'gamma')}, "
+        f"n_D {number(table, 'n_D')}, n_E {number(table, 'n_E')}{per}{quality(table)}"
+    )
+    said += _of_the_scan(table, "scan_peak_status")
+    if 4 * float(table.sigma_E) > float(table.theta_E) and float(table.n_E) > 0:
+        said += (
+            "\n  beware: so broad a Gaussian reaches E = 0, where g/E2 of the fit, and C/T3 with it, rises of itself"
+        )
+    if _modes(table) < _FEW_MODES:
+        said += (
+            f"\n  beware: {_modes(table):.2g} modes per axis, where each atom has one: mass, molar mass, atoms per "
+            "formula unit or amount may be another, or these temperatures are too low to see the others"
+        )
+    mend = mend_of_heat_capacity(table)
+    return said + _upturn(table) + (mend and f"\n  beware: {mend}")
+
+
+def _modes(table: xr.Dataset) -> float:
+    return float(table.n_D) + float(table.n_E)
+
+
+def _upturn(table: xr.Dataset) -> str:
+    """Say below which temperature the data are of something else than vibrations and conduction electrons."""
+    if "upturn" not in table or not bool(table.upturn.notnull().any()):
+        return ""
+    below = float(table.upturn.max())
+    end = float(table.temperature_high.max()) if "temperature_high" in table else float(table.temperature.max())
+    return (
+        f"\n  beware: C/T rises as T falls below {below:.2g} K, which neither gamma T nor vibrations do but a Schottky "
+        f"or magnetic term: leave it out, T_range=('{_BEYOND * below:.2g} K', '{end:.3g} K')"
+    )
+
+
+def mend_of_heat_capacity(table: xr.Dataset) -> str:
+    """Say what a fit without a boson peak means, and what to do; nothing where it has one."""
+    if str(table.status.values) != OK:
+        return mend_of_fit(table)
+    said = str(table.peak_status.values)
+    if said == UNPHYSICAL:
+        if float(table.gamma) + 2 * float(table.gamma_std) < 0:
+            return (
+                "gamma below zero is not of a solid: hold it, fixed={'gamma': 0}, as in an insulator, or end T_range "
+                "lower, where the model holds"
+            )
+        return (
+            "many more modes than one per atom and axis are not of a solid: mass, molar mass, atoms per formula unit "
+            "or amount may be another, or the range holds what is no vibration: end T_range lower"
+        )
+    return _NO_PEAK.get(said, "")
+
+
+def compare(table: xr.Dataset) -> str:
+    """Say whether the energies of a study are one."""
+    n = int(table.n_energies)
+    first = f"{n} boson-peak {'energy' if n == 1 else 'energies'}"
+    if n < 2:
+        first += ", and a comparison needs two"
+    else:
+        first += f": largest discrepancy {100 * float(table.discrepancy):.3g} %"
+    free = int(table.degrees_of_freedom)
+    if free > 0:
+        first += (
+            f", mean {number(table, 'mean_energy')}, chi2 {float(table.chi2):.3g} with "
+            f"{free} degree{'s' * (free > 1)} of freedom (p {float(table.p_value):.2g})"
+        )
+    lines = [first]
+    if float(table.p_value) < UNLIKELY:
+        lines.append("  beware: these are not one energy within their errors, and the mean is none of them")
+    for i, name in enumerate(table.leaf.values):
+        status = str(table.status.values[i])
+        left_out = "" if int(table.compared[i]) or status != OK else " (not compared)"
+        misfit = f", reduced chi2 {float(table.chi2_reduced[i]):.0f}" if float(table.chi2_reduced[i]) > 2 else ""
+        misfit += " (poor fit)" if is_poor(table.isel(leaf=i)) else ""
+        said = f"{number(table, 'energy', {'leaf': i})}{misfit}" if status == OK else status
+        lines.append(f"  {name}: {said}{left_out}")
+    return "\n".join(lines + _of_the_errors(table))
+
+
+def _of_the_errors(table: xr.Dataset) -> list[str]:
+    """Name the leaves whose error is too small or missing, and say what is to be done."""
+    lines, compared = [], table.compared.values.astype(bool)
+    fitted = compared & (table.kind.values != "stated")
+    names = table.leaf.values[fitted & (table.systematic_std.values == 0)].tolist()
+    if names:
+        heat = set(table.kind.values[table.leaf.isin(names)]) == {"fit_heat_capacity"}
+        call = "scan_heat_capacity()" if heat else "scan_boson_peak()"
+        lines.append(
+            f"  no systematic error: {', '.join(names)}. Counting alone makes the errors too small; data.bp.{call} "
+            f"finds it: pass its table as the leaf, or systematic={{'{names[0]}': scan.systematic}}"
+        )
+    names = table.leaf.values[compared & ~np.isfinite(table.energy_std.values)].tolist()
+    if names:
+        lines.append(f"  no error: {', '.join(names)}. In the discrepancy, but not in mean and chi2")
+    return lines

@@ -1,0 +1,225 @@
+"""What the choice of range and shape does to the energy of a boson peak: its systematic error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+
+from xbp.errors import QuantityError
+from xbp.grid import is_pair
+from xbp.peaks.boson_peak import fit_peaks
+from xbp.peaks.fits import Method
+from xbp.peaks.heat_capacity_fit import fit_heat_capacity
+from xbp.pint_data import unwrap
+from xbp.signal import extend_history, read
+from xbp.status import NO_MAXIMUM, OK
+
+__all__ = ["scan_boson_peak", "scan_heat_capacity"]
+
+#: How far the ranges reach that are tried where none are given, over that which `boson_peak` finds, in ln E.
+_REACHES = {"automatic": 1.0, "narrower": 0.7, "wider": 1.4}
+#: The same of temperatures: upper ends over the highest, lower ends over the lowest.
+_UPPER, _LOWER = (1.0, 0.5, 0.25), (1.0, 2.0)
+
+
+def scan_boson_peak(
+    data: xr.DataArray | xr.Dataset,
+    E_ranges: Sequence[Any] | None = None,
+    methods: Sequence[Method] = ("lognormal", "quadratic", "gaussian"),
+) -> xr.Dataset:
+    r"""Fit the boson peak over several ranges with several shapes, and tell how far these move it.
+
+    .. math:: \Delta_\mathrm{syst} = (E_\max - E_\min)/2
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        As for `boson_peak`, with any dimensions besides E.
+    E_ranges : sequence of pairs of scalars with units, optional
+        Ranges to fit, the one preferred first; None among them stands for the one that `boson_peak` finds. By default
+        that, 0.7 and 1.4 times as wide in ln E about its middle.
+    methods : sequence of {"lognormal", "quadratic", "gaussian"}
+        Shapes to fit, the one preferred first.
+
+    Returns
+    -------
+    xarray.Dataset
+        The table of `boson_peak` of the first of these fits that is ok, in the order of `methods` and then of
+        `E_ranges` (of several spectra: ok in any of them). Beside it ``systematic``, half the difference of the largest
+        and the smallest energy of all fits that are ok, NaN where these are fewer than two; and over ``method`` and
+        ``range`` ``scan_energy`` with its std, ``scan_status``, ``scan_E_low`` and ``scan_E_high``. `new_study`
+        takes it as a leaf, and `compare` its systematic error. A Gaussian is the one above its straight background,
+        whose centre is another energy where that is steep: leave it out of `methods` where the background is none.
+
+    Raises
+    ------
+    QuantityError
+        If a method is not known, or there are no methods or ranges.
+    RangeError
+        If a range holds no data, or the data have no dimension E.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
+    >>> scan = B.bp.scan_boson_peak(E_ranges=[("1.2 meV", "12 meV"), ("1.2 meV", "20 meV")])
+    >>> round(float(scan.energy), 2), round(float(scan.systematic), 2), scan.sizes["method"] * scan.sizes["range"]
+    (2.28, 0.74, 6)
+    """
+    plain, rewrap = unwrap(data)
+    shapes = _several(methods, "methods", "'lognormal', 'quadratic', 'gaussian'")
+    ranges: dict[str, tuple[Any, float]]
+    if E_ranges is None:
+        ranges = {name: (None, reach) for name, reach in _REACHES.items()}
+    else:
+        ranges = {_told(limits): (limits, 1.0) for limits in _several(E_ranges, "E_ranges", "('2 meV', '10 meV')")}
+    tables = [[fit_peaks(plain, method, *chosen).compute() for chosen in ranges.values()] for method in shapes]
+    every = [table for row in tables for table in row]
+    best = next((table for table in every if (table.status == OK).any()), every[0])
+    axes = {
+        "method": xr.Variable("method", shapes, {"long_name": "shape that was fitted"}),
+        "range": xr.Variable("range", list(ranges), {"long_name": "energies fitted"}),
+    }
+    columns = {}
+    for name in ("energy", "energy_std", "status", "E_low", "E_high"):
+        rows = [xr.concat([table[name] for table in row], axes["range"]) for row in tables]
+        columns[f"scan_{name}"] = xr.concat(rows, axes["method"])
+    columns["systematic"] = _half_spread(columns["scan_energy"], columns["scan_status"] == OK)
+    said = {"methods": shapes, "E_ranges": None if E_ranges is None else list(ranges)}
+    return _assembled(best, columns, plain, "scan_boson_peak", said, rewrap)
+
+
+def scan_heat_capacity(
+    data: xr.DataArray | xr.Dataset,
+    T_ranges: Sequence[Any] | None = None,
+    *,
+    start: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    bounds: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    r"""Fit a heat capacity over several ranges of temperature, and tell how far these move its energies.
+
+    .. math:: \Delta_\mathrm{syst} = (E_\max - E_\min)/2
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        As for `fit_heat_capacity`.
+    T_ranges : sequence of pairs of scalars with units, optional
+        Ranges to fit, the one preferred first; None among them stands for all temperatures. By default all six that
+        begin at the lowest temperature or twice that, and end at the highest, a half or a quarter of that.
+    start, fixed, bounds : mapping of str to scalar, or pair, with units, optional
+        As for `fit_heat_capacity`.
+
+    Returns
+    -------
+    xarray.Dataset
+        The table of `fit_heat_capacity` of the first of these ranges whose ``peak_status`` is ok (or else ``status``).
+        Beside it ``systematic`` and ``systematic_E``, half the difference of the largest and the smallest ``energy``
+        and ``energy_E`` of the fits whose ``peak_status`` is ok (of the latter "no maximum" too: so broad a Gaussian
+        has a mean still), NaN where these are fewer than two; and over ``range`` ``scan_energy`` and
+        ``scan_energy_E`` with stds, ``scan_status``, ``scan_peak_status``, ``scan_temperature_low`` and
+        ``scan_temperature_high``. `new_study` takes it as a leaf, and `compare` its systematic error.
+
+    Raises
+    ------
+    XbpError
+        As `fit_heat_capacity`, or if there are no ranges.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma=0, n_D=0.8, theta_D=260, n_E=0.2,
+    ...                         theta_E=72, sigma_E=15)
+    >>> scan = C.bp.scan_heat_capacity([("2 K", "300 K"), ("2 K", "60 K")], fixed={"gamma": 0})
+    >>> round(float(scan.energy), 2), round(float(scan.systematic), 2)
+    (5.6, 0.0)
+    """
+    plain, rewrap = unwrap(data)
+    ranges: dict[str, Any]
+    if T_ranges is None:
+        T = read(plain, "heat_capacity").value["temperature"]
+        low, high, units = float(T.min()), float(T.max()), T.attrs.get("units", "K")
+        ranges = {
+            f"{a * low:.3g} {units} to {b * high:.3g} {units}": (a * low, b * high) for a in _LOWER for b in _UPPER
+        }
+    else:
+        ranges = {_told(limits): limits for limits in _several(T_ranges, "T_ranges", "('2 K', '100 K')")}
+    tables = [
+        fit_heat_capacity(plain, limits, start=start, fixed=fixed, bounds=bounds).compute()
+        for limits in ranges.values()
+    ]
+    best = next(
+        (table for key in ("peak_status", "status") for table in tables if (table[key] == OK).any()),
+        tables[0],
+    )
+    axis = xr.Variable("range", list(ranges), {"long_name": "temperatures fitted"})
+    columns = {
+        f"scan_{name}": xr.concat([table[name] for table in tables], axis)
+        for name in (
+            "energy", "energy_std", "energy_E", "energy_E_std", "status", "peak_status", "temperature_low",
+            "temperature_high",
+        )
+    }  # fmt: skip
+    peak = columns["scan_peak_status"]
+    columns["systematic"] = _half_spread(columns["scan_energy"], peak == OK)
+    columns["systematic_E"] = _half_spread(columns["scan_energy_E"], peak.isin([OK, NO_MAXIMUM]))
+    said = {"T_ranges": None if T_ranges is None else list(ranges), "start": start, "fixed": fixed, "bounds": bounds}
+    return _assembled(best, columns, plain, "scan_heat_capacity", said, rewrap)
+
+
+def _several(given: Any, name: str, example: str) -> list[Any]:
+    """Return the choices to try, of which there is at least one."""
+    one = isinstance(given, str) or (is_pair(given) and not any(is_pair(end) or end is None for end in given))
+    if one and name != "methods":
+        raise QuantityError(f"{name} is one range, {given}", reason="several are tried", fix=f"{name}=[{example}, ...]")
+    choices = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else []
+    if not choices or (name == "methods" and len(set(map(str, choices))) < len(choices)):
+        raise QuantityError(
+            f"{name} is {given!r}",
+            reason="a scan is over several choices, each of them once",
+            fix=f"{name}=[{example}]",
+        )
+    return choices
+
+
+def _told(limits: Any) -> str:
+    """Write a range as a label."""
+    return "automatic" if limits is None else " to ".join(map(_plainly, limits)) if is_pair(limits) else str(limits)
+
+
+def _plainly(end: Any) -> str:
+    return f"{end.item()} {end.attrs.get('units', '')}".strip() if isinstance(end, xr.DataArray) else str(end)
+
+
+def _half_spread(energy: xr.DataArray, ok: xr.DataArray) -> xr.DataArray:
+    """Return half the difference of the largest and smallest over all choices, NaN of fewer than two."""
+    good = energy.where(ok)
+    over = [dim for dim in ("method", "range") if dim in good.dims]
+    spread = (good.max(over) - good.min(over)) / 2
+    return spread.where(good.count(over) > 1)
+
+
+def _assembled(
+    best: xr.Dataset, columns: Mapping[str, xr.DataArray], plain: Any, operation: str, said: Mapping[str, Any],
+    rewrap: Any,
+) -> xr.Dataset:  # fmt: skip
+    """Return the table of the fit that is preferred, with what the scan found beside it."""
+    labels = {
+        "systematic": "half the spread of energy over the choices",
+        "systematic_E": "half the spread of energy_E over the choices",
+    }
+    for name, column in columns.items():
+        of = name.removeprefix("scan_")
+        units = best[{"systematic": "energy", "systematic_E": "energy_E"}.get(name, of)].attrs.get("units")
+        column.attrs = {"long_name": labels.get(name) or f"{best[of].attrs.get('long_name', of)}, of each choice"}
+        column.attrs |= {"units": units} if units else {}
+        if f"{name}_std" in columns:
+            column.attrs["ancillary_variables"] = f"{name}_std"
+    # Each choice keeps the axes of its own fit: only what they share stands beside the table.
+    table = best.assign({name: column.reset_coords(drop=True) for name, column in columns.items()})
+    table.attrs["history"] = extend_history(read(plain).value.attrs.get("history"), operation, said)
+    answer: xr.Dataset = rewrap(table)
+    return answer
