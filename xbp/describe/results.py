@@ -175,7 +175,15 @@ def _debye_waller(table: xr.Dataset) -> str:
         if np.isfinite(wider := float(table.get("broadening", np.nan))):
             line += f", and the spectrum is {wider:.2g} times as wide in the upper half of them as in the lower"
         return f"no u2: {said}{f' ({line})' if np.isfinite(float(table.explained)) else ''}"
-    return f"u2 per axis {_number(table, 'u2')}, {line}{_quality(table)}"
+    counting, window = float(table.u2_std), float(table.u2_systematic)
+    # The larger of the two errors says how many figures of u2 mean anything.
+    if window > counting:
+        number = (
+            f"{with_error(float(table.u2), window)}{units_of(table.u2)} (by the window; by counting {counting:.2g})"
+        )
+    else:
+        number = f"{_number(table, 'u2')} (by counting; by the window {window:.2g})"
+    return f"u2 per axis {number}, {line}{_quality(table)}"
 
 
 def _phonons(table: xr.Dataset) -> str:

@@ -25,6 +25,9 @@ _MIN_EXPLAINED = 0.8
 # where atoms diffuse or turn it is quasi-elastic, and as much wider as Q is larger or more.
 _MOST_BROADENING = 1.5
 
+#: Windows that u2_systematic compares: the one used, that of half and of twice the width in E, each half of the Q bins.
+_WINDOWS = ("as used", "half as wide in E", "twice as wide in E", "lower half of Q", "upper half of Q")
+
 # Beyond this the square of a number overflows, and with it every variance.
 _MOST = 1e150
 
@@ -56,9 +59,11 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the line explains;
         ``broadening``, how many times as wide (FWHM) S(E) is in the upper half of these Q as in the lower;
         ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ² above 2, or the line more
-        than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting; where
-        ``chi2_reduced`` is well above 1 the straight line, and not the counting, limits u². The line used is in
-        attrs.
+        than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting. Phonons under the line, a
+        line that widens, and Bragg peaks are in ``u2_systematic``: half of the range of ``u2_by_window``, the u² of
+        the window used, of that half and twice as wide in E about its middle (at least a bin, at most the data), and of
+        the lower and upper half of the Q bins used. What no choice of window shows, such as multiple scattering, is not
+        in it; of noisy data counting is, since the halves know u² less well. The line used is in attrs.
 
     Raises
     ------
@@ -89,27 +94,21 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         )
     window = select_range(signal.source, "E", E_range, name="E_range") if E_range is not None else _elastic_bins(signal)
     lower, upper = bin_limits(signal.source, "E")
-    widths = xr.DataArray((upper - lower)[window], dims="E")
-    line = value.isel(E=window)
-    intensity = (line * widths).sum("E", skipna=False)
-    usable = (intensity > 0) & xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
-    intensity_std = None
-    if std is not None:
-        intensity_std = ((std.isel(E=window) * widths) ** 2).sum("E", skipna=False) ** 0.5
-        usable &= intensity_std > 0
-    fit = xr.apply_ufunc(
-        _fit_line,
-        intensity.where(usable),
-        np.nan if intensity_std is None else intensity_std,
-        xr.DataArray(value["Q"].values ** 2, dims="Q"),
-        input_core_dims=[["Q"], [] if intensity_std is None else ["Q"], ["Q"]],
-        output_core_dims=[["_out"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"output_sizes": {"_out": 5}, "allow_rechunk": True},
-    )
-    u2, u2_std, chi2, explained, count = (fit.isel(_out=i, drop=True) for i in range(5))
+    in_Q = xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
+    integrals = [_integral(value, std, upper - lower, chosen, in_Q) for chosen in _windows(window, lower, upper)]
+    intensity, intensity_std, usable = integrals[0]
+    above = usable.cumsum("Q") > usable.sum("Q") // 2
+    fits = [
+        _line_through(part.where(kept), part_std, value["Q"])
+        for (part, part_std, _), kept in zip(
+            [*integrals, integrals[0], integrals[0]],
+            [*(kept for _, _, kept in integrals), usable & ~above, usable & above],
+            strict=True,
+        )
+    ]
+    u2, u2_std, chi2, explained, count = (fits[0].isel(_out=i, drop=True) for i in range(5))
+    by_window = xr.concat([fit.isel(_out=0, drop=True) for fit in fits], xr.Variable("window", list(_WINDOWS)))
+    systematic = (by_window.max("window") - by_window.min("window")) / 2
     broadening = xr.apply_ufunc(
         _broadening,
         value,
@@ -131,6 +130,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     variables = {
         "u2": (u2.where(ok), units, "mean-square displacement per axis"),
         "u2_std": (u2_std.where(ok), units, "standard deviation of u2"),
+        "u2_systematic": (systematic.where(ok), units, "half of what the choice of the window changes u2 by"),
+        "u2_by_window": (by_window.where(ok), units, "mean-square displacement per axis of each window"),
         "explained": (explained, "1", "part of the variance of ln S_el explained by the line"),
         "broadening": (broadening, "1", "width of the line in the upper half of Q over that in the lower"),
         "n_points": (count, "1", "number of Q bins used"),
@@ -150,6 +151,44 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         attrs={"elastic_line": used},
     )
     return answer
+
+
+def _windows(window: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> list[np.ndarray]:
+    """Return a window of E, and those of half and twice its width about its middle, as far as bins tell them apart."""
+    centre, half = (lower[window][0] + upper[window][-1]) / 2, (upper[window][-1] - lower[window][0]) / 2
+    away = np.abs((lower + upper) / 2 - centre)
+    nearest = away <= away.min() * (1 + 1e-9)
+    return [window, (away <= half / 2) | nearest, away <= 2 * half]
+
+
+def _integral(
+    value: xr.DataArray, std: xr.DataArray | None, widths: np.ndarray, window: np.ndarray, in_Q: xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray]:
+    """Return S integrated over a window of E, its std, and at which Q both can be used."""
+    wide = xr.DataArray(widths[window], dims="E")
+    intensity = (value.isel(E=window) * wide).sum("E", skipna=False)
+    usable = (intensity > 0) & in_Q
+    if std is None:
+        return intensity, None, usable
+    intensity_std = ((std.isel(E=window) * wide) ** 2).sum("E", skipna=False) ** 0.5
+    return intensity, intensity_std, usable & (intensity_std > 0)
+
+
+def _line_through(intensity: xr.DataArray, std: xr.DataArray | None, Q: xr.DataArray) -> xr.DataArray:
+    """Return what `_fit_line` says of every intensity over Q, along ``_out``."""
+    fit: xr.DataArray = xr.apply_ufunc(
+        _fit_line,
+        intensity,
+        np.nan if std is None else std,
+        xr.DataArray(Q.values**2, dims="Q"),
+        input_core_dims=[["Q"], [] if std is None else ["Q"], ["Q"]],
+        output_core_dims=[["_out"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float],
+        dask_gufunc_kwargs={"output_sizes": {"_out": 5}, "allow_rechunk": True},
+    )
+    return fit
 
 
 def _elastic_bins(signal: Signal) -> np.ndarray:
