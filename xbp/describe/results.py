@@ -218,6 +218,18 @@ def _fit(table: xr.Dataset) -> str:
     )
 
 
+def _elastic_line(table: xr.Dataset) -> str:
+    if table.energy.ndim:
+        one = "\n  one line for all of them: .bp.fit_elastic_line(Q_range=...) averages over Q first"
+        return _of_many(table, "energy", "status", "elastic line") + (one if "Q" in table.energy.dims else "")
+    if str(table.status.values) != OK:
+        return f"no elastic line: {table.status.values} ({_reach(table, 'E')})"
+    return (
+        f"elastic line at {_number(table, 'energy')}, FWHM {_number(table, 'fwhm')}, height {_number(table, 'height')}"
+        f"{_quality(table)}\n  then: data.bp.mask_elastic(line.fwhm, centre=line.energy), data.bp.shift_E(line.energy)"
+    )
+
+
 def _heat_capacity(table: xr.Dataset) -> str:
     if table.status.ndim or str(table.status.values) != OK:
         return _fit(table)
@@ -329,6 +341,7 @@ SENTENCES: Final[Mapping[str, Callable[[Any], str]]] = {
     "phonon_dispersion": _phonons,
     "box_phonon": _box_phonon,
     "fit": _fit,
+    "fit_elastic_line": _elastic_line,
     "fit_heat_capacity": _heat_capacity,
     "sound_velocity": _sound_velocity,
     "ioffe_regel": _ioffe_regel,

@@ -17,7 +17,8 @@ __all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines", "units_of"]
 #: Methods of ``.bp`` that take a quantity, in the order of the chain.
 NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "dynamic_structure_factor": (
-        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "mask_elastic", "detailed_balance", "debye_waller",
+        "to_gdos", "to_bqe", "cut_E", "cut_Q", "subtract", "fit_elastic_line", "mask_elastic", "detailed_balance",
+        "debye_waller",
         "to_vibrational_dos", "convolve", "fit", "plot.map", "plot.cut",
     ),
     "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
@@ -47,7 +48,8 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 #: Which of Q and E a method needs, and that it takes nothing more or less.
 _OVER: Final[Mapping[str, str]] = {
-    "cut_E": "E", "boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_bqe": "E", "detailed_balance": "E",
+    "cut_E": "E", "boson_peak": "E", "convolve": "E", "mask_elastic": "E", "fit_elastic_line": "E", "to_bqe": "E",
+    "detailed_balance": "E",
     "heat_capacity": "E", "cut_Q": "Q", "to_gdos": "QE", "debye_waller": "QE", "to_vibrational_dos": "QE",
     "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
 }  # fmt: skip

@@ -9,7 +9,7 @@ import xarray as xr
 
 from xbp.errors import RangeError
 from xbp.grid import bin_limits, select_range
-from xbp.reduction.elastic import elastic_line_bins, width_at_half_maximum
+from xbp.reduction.elastic import MOST, elastic_line_bins, line_profile, width_at_half_maximum
 from xbp.signal import Signal, read, result_table
 from xbp.status import NOT_A_DECAY, OK, TOO_FEW
 from xbp.units import format_unit, parse_unit
@@ -27,9 +27,6 @@ _MOST_BROADENING = 1.5
 
 #: Windows that u2_systematic compares: the one used, that of half and of twice the width in E, each half of the Q bins.
 _WINDOWS = ("as used", "half as wide in E", "twice as wide in E", "lower half of Q", "upper half of Q")
-
-# Beyond this the square of a number overflows, and with it every variance.
-_MOST = 1e150
 
 
 def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
@@ -84,8 +81,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     """
     signal = read(data, "dynamic_structure_factor")
     # A bin that overflowed holds no number, nor does one whose square would.
-    value = signal.value.where(abs(signal.value) < _MOST)
-    std = None if signal.std is None else signal.std.where(signal.std < _MOST)
+    value = signal.value.where(abs(signal.value) < MOST)
+    std = None if signal.std is None else signal.std.where(signal.std < MOST)
     if "Q" not in value.dims or "E" not in value.dims:
         raise RangeError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}",
@@ -193,18 +190,9 @@ def _line_through(intensity: xr.DataArray, std: xr.DataArray | None, Q: xr.DataA
 
 def _elastic_bins(signal: Signal) -> np.ndarray:
     """Find the contiguous bins around the elastic line where the Q-averaged S is above half maximum."""
-    value = signal.value
-    profile = value.where(abs(value) < _MOST).mean([d for d in value.dims if d != "E"]).values
-    lower, upper = bin_limits(signal.source, "E")
-    at_zero = (lower <= 0) & (upper >= 0)
-    found = elastic_line_bins(value["E"].values, profile) if at_zero.any() else None
-    if found is None:
-        raise RangeError(
-            "the data hold no elastic line",
-            reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
-            f"{', and nothing below 1e150 is known at E = 0' if at_zero.any() else ''}",
-            fix="pass S(Q,E) with E = 0 in it, or name the line by E_range=",
-        )
+    profile = line_profile(signal)
+    found = elastic_line_bins(signal.value["E"].values, profile)
+    assert found is not None
     mask = np.zeros(profile.size, dtype=bool)
     mask[found[1] : found[2] + 1] = True
     return mask
