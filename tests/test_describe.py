@@ -83,6 +83,15 @@ def test_a_signal_says_what_it_is_and_lacks(glass: xr.Dataset) -> None:
         assert word in text, word
 
 
+def test_the_temperature_that_is_missing_may_be_estimated(model: xr.Dataset, glass: xr.Dataset) -> None:
+    bare = model.drop_vars("temperature")
+    assert "missing: the temperature (T= of the next call; .bp.detailed_balance() estimates it, to be trusted" in repr(
+        bare.bp
+    )
+    for other in (bare.sel(E=slice(0, None)), glass.drop_vars("temperature")):
+        assert "missing: the temperature (T= of the next call)" in repr(other.bp)
+
+
 def test_data_of_no_quantity_say_how_to_name_one() -> None:
     assert "data.attrs['quantity']" in repr(xr.DataArray([1.0], dims="E").bp)
 

@@ -149,12 +149,16 @@ def _detailed_balance(table: xr.Dataset) -> str:
         return f"detailed balance: {table.status.values} ({over})"
     chi2 = float(table.get("chi2_reduced", np.nan))
     fit = f", reduced chi2 {_short(chi2)}" if np.isfinite(chi2) else ""
-    said = f"detailed balance: the data say {_number(table, 'implied_temperature')} ({over}{fit})"
     if chi2 > _POOR_CHI2:
-        said += (
-            "\n  beware: no one temperature makes this ratio: a background, an elastic line in the range, or errors "
-            "that are too small; temperature_at_E shows where"
+        each = table.temperature_at_E.values[np.isfinite(table.temperature_at_E.values)]
+        low, first, third, high = np.percentile(each, [0, 25, 75, 100])
+        return (
+            f"no temperature: detailed balance at each energy says {low:.0f} to {high:.0f} K, half of them "
+            f"{first:.0f} to {third:.0f} K ({over}{fit})"
+            "\n  beware: no one temperature makes this ratio: a background, a zero of E that is off, an "
+            "elastic line in the range, or errors that are too small"
         )
+    said = f"detailed balance: the data say {_number(table, 'implied_temperature')} ({over}{fit})"
     if "temperature" in table.coords:
         units = str(table.temperature.attrs.get("units", "K"))
         kelvin = float(to_kelvin(table.temperature.values.astype(float), units, name="temperature"))
@@ -359,6 +363,8 @@ AFTER: Final[Mapping[str, tuple[str, ...]]] = {
     "boson_peak": ("dispersion()", "plot.peak()"),
     "scale_to_sq": ("plot.scaling()",),
     "correlation_map": ("plot.correlation()",),
+    "detailed_balance": ("plot.detailed_balance()",),
+    "debye_waller": ("plot.debye_waller()",),
     "fit_heat_capacity": ("fitted_dos(…)", "plot.heat_capacity()"),
     "phonon_dispersion": ("plot.phonons()", "sound_velocity()", "ioffe_regel()"),
     "compare_fluctuations": ("plot.fluctuations()", "plot.field_correlations()"),

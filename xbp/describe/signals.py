@@ -293,7 +293,7 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         elif "units" not in value[dim].attrs:
             missing.append(f"units of {dim} (data['{dim}'].attrs['units'] = '{COORDINATES[str(dim)][0]}')")
     if row.name in _NEEDS_T and "temperature" not in value.coords:
-        missing.append("the temperature (T= of the next call)")
+        missing.append(f"the temperature (T= of the next call{_from_both_sides(value)})")
     if row.name == "dynamic_structure_factor" and "u2" not in value.coords:
         missing.append(
             "u2 of the Debye-Waller factor (u2= of the next call; .bp.debye_waller() or "
@@ -318,6 +318,16 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         alike = "every point has the same relative error" if row.name == "heat_capacity" else "every point weighs alike"
         missing.append(f"standard deviations (a variable '{value.name}_std'); {alike}")
     return missing
+
+
+def _from_both_sides(value: xr.DataArray) -> str:
+    """Say how a measurement of both signs of E tells its temperature, and when it does not."""
+    measured = (
+        value.attrs.get("quantity") == "dynamic_structure_factor" and value.attrs.get("statistics") != "classical"
+    )
+    if not measured or "E" not in value.dims or not float(value["E"][0]) < 0 < float(value["E"][-1]):
+        return ""
+    return "; .bp.detailed_balance() estimates it, to be trusted where its reduced chi2 is near 1"
 
 
 def trajectory_lines(traj: xr.Dataset) -> str:

@@ -28,6 +28,7 @@ from xbp.plot.axes import (
     logarithmic,
     mark_box_phonon,
     power_of,
+    require_no_table,
     signal_label,
     units_label,
 )
@@ -181,6 +182,7 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     RangeError
         If the data have other dimensions, or more curves than there are colours to tell apart.
     """
+    require_no_table(data)
     signal = read(data)
     value = signal.value
     # Of cuts at a few energies, E; of samples, sample.

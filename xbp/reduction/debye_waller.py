@@ -52,7 +52,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     -------
     xarray.Dataset
         ``u2`` per axis with ``u2_std`` (in the inverse square of the data's Q unit; angstrom² for
-        Q in 1/angstrom), over leftover dimensions; ``elastic_intensity`` over Q with its std;
+        Q in 1/angstrom), over leftover dimensions; ``elastic_intensity`` over Q with its std; the Q used, ``Q_low``,
+        ``Q_high``, ``n_points``;
         ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the line explains;
         ``broadening``, how many times as wide (FWHM) S(E) is in the upper half of these Q as in the lower;
         ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ² above 2, or the line more
@@ -120,7 +121,7 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     decays = ((explained >= _MIN_EXPLAINED) | (chi2 < 2)) & ~(broadening > _MOST_BROADENING)
     ok = decays & (u2 > 0)
     status = xr.full_like(u2, OK, dtype="<U24").where(ok, NOT_A_DECAY).where(count >= 3, TOO_FEW)
-    q_units = value["Q"].attrs["units"]
+    q_units, q_used = value["Q"].attrs["units"], xr.DataArray(value["Q"].values, dims="Q")
     units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
     e_units = value["E"].attrs["units"]
     intensity_units = format_unit(parse_unit(signal.units) * parse_unit(e_units))
@@ -133,6 +134,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         "broadening": (broadening, "1", "width of the line in the upper half of Q over that in the lower"),
         "n_points": (count, "1", "number of Q bins used"),
         "elastic_intensity": (intensity, intensity_units, "integrated elastic line"),
+        "Q_low": (q_used.where(usable).min("Q"), q_units, "lowest Q fitted"),
+        "Q_high": (q_used.where(usable).max("Q"), q_units, "highest Q fitted"),
         "status": (status, "", "whether u2 can be used"),
     }
     if intensity_std is not None:
