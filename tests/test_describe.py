@@ -16,6 +16,7 @@ from xbp.describe.results import SENTENCES
 from xbp.describe.signals import ASKS, NEXT
 from xbp.errors import QuantityError, XbpError
 from xbp.schema import COORDINATES, QUANTITIES, RESULTS
+from xbp.units import with_error
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "cut_E": (3.0, 1.0), "cut_Q": ((2.0, 4.0),), "subtract": (None,), "angle_to_Q": ("0.1 1/angstrom",),
@@ -80,6 +81,15 @@ def test_a_signal_says_what_it_is_and_lacks(glass: xr.Dataset) -> None:
     text = repr(bare.bp)
     for word in ("units (data.attrs", "units of E", "temperature", "statistics", "standard deviations"):
         assert word in text, word
+
+
+def test_the_temperature_that_is_missing_may_be_estimated(model: xr.Dataset, glass: xr.Dataset) -> None:
+    bare = model.drop_vars("temperature")
+    assert "missing: the temperature (T= of the next call; .bp.detailed_balance() estimates it, to be trusted" in repr(
+        bare.bp
+    )
+    for other in (bare.sel(E=slice(0, None)), glass.drop_vars("temperature")):
+        assert "missing: the temperature (T= of the next call)" in repr(other.bp)
 
 
 def test_data_of_no_quantity_say_how_to_name_one() -> None:
@@ -305,6 +315,23 @@ def test_a_density_of_states_that_was_not_found_says_so() -> None:
     assert "  status: fit failed, so it is NaN: no positive area is left" in repr(lost.bp)
     both = xr.concat([S, upside_down], dim="sample").bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
     assert "status: fit failed in 1 of 2" in repr(both.bp)
+
+
+def test_a_density_of_states_says_what_it_rests_on() -> None:
+    E = np.arange(1.0, 31)
+    g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    S = xbp.models.with_counting_noise(g.bp.multiphonon_sqe(np.arange(2, 10, 0.5), mass="50.94 u"), counts=1e6, seed=1)
+    found = S.bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
+    said = repr(found.bp)
+    assert f"found over 4.5 to 30.5 meV with u2 {with_error(float(found.u2), float(found.u2_std))} angstrom**2" in said
+    assert f"up to {int(found.orders)} phonons at once taken off, but no multiple scattering (C 0)" in said
+    assert f"below 4.5 meV a Debye law, E^2, stands in: {100 * float(found.extended):.3g} % of the area" in said
+    assert "Debye" not in repr(S.bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u", below="nothing").bp)
+    much = S.bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u", multiple_scattering=0.6)
+    assert "and multiple scattering, C 0.6" in repr(much.bp)
+    assert "beware: so large a C" in repr(much.bp)
+    two = xr.concat([S, S], dim="sample").bp.to_vibrational_dos(E_range=(4.5, 30.5), mass="50.94 u")
+    assert f"u2 {float(found.u2):.3g} angstrom**2; up to" in repr(two.bp)
 
 
 def test_a_cut_of_s_of_q_and_e_is_not_the_static_one(glass: xr.Dataset) -> None:

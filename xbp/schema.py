@@ -114,6 +114,7 @@ RESULTS: Final = (
     "phonon_dispersion",
     "box_phonon",
     "fit",
+    "fit_elastic_line",
     "fit_heat_capacity",
     "sound_velocity",
     "ioffe_regel",

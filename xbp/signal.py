@@ -368,12 +368,24 @@ def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
     >>> is_computed(B), is_computed(B.drop_attrs())
     (True, False)
     """
-    try:
-        steps = [json.loads(line)["operation"] for line in str(value.attrs.get("history", "")).splitlines()]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False  # written by another program
+    steps = operations(value)
     noisy = "models.with_counting_noise" in steps
     return not noisy and ("fitted_dos" in steps or str(next(iter(steps), "")).startswith("models."))
+
+
+def operations(value: xr.DataArray | xr.Dataset) -> list[str]:
+    """Return what has been done to a signal, in order; nothing where its history is another program's.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> operations(xbp.models.elastic_line([1.0], [-1.0, 0.0, 1.0], u2=0.01, resolution=1).bp.scale(2).S)
+    ['models.elastic_line', 'scale']
+    """
+    try:
+        return [str(json.loads(line)["operation"]) for line in str(value.attrs.get("history", "")).splitlines()]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def label_std(ds: xr.Dataset, name: str) -> None:

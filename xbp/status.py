@@ -36,3 +36,5 @@ NO_TEMPERATURE: Final = "no temperature"
 NO_KINK: Final = "no kink"
 NOT_A_DECAY: Final = "not a Debye-Waller decay"
 NOT_CONVERGED: Final = "not converged"
+#: Of multiple scattering that was to be fitted: a background beyond the phonons was taken for it, and nothing was left.
+NO_SCATTERING: Final = "no multiple scattering"

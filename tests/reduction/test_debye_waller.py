@@ -117,3 +117,37 @@ def test_numbers_whose_squares_overflow_are_no_data(size: float, known: bool) ->
     mended = line.assign(S=one).bp.debye_waller()
     assert float(mended.u2) == pytest.approx(0.008, rel=1e-3)
     assert int(mended.n_points) == 39
+
+
+def test_the_error_of_the_window_is_what_other_windows_say(line: xr.Dataset) -> None:
+    """Phonons under the line, of the shape Q² exp(-Q²u²): the wider the window the lower u², and most so at low Q."""
+    exact = line.bp.debye_waller()
+    assert float(exact.u2_systematic) == pytest.approx(0, abs=1e-12)
+    assert exact.u2_systematic.attrs["units"] == "angstrom**2"
+    phonons = 0.002 * line.Q**2 * np.exp(-0.008 * line.Q**2) * (1 + 0 * line.E)
+    spoiled = line.assign(S=(line.S + phonons).assign_attrs(line.S.attrs))
+    found = spoiled.bp.debye_waller(E_range=(-1.05, 1.05))
+    by_window = dict(zip(found.window.values.tolist(), found.u2_by_window.values.tolist(), strict=True))
+    half = spoiled.bp.debye_waller(E_range=(-0.525, 0.525))
+    twice = spoiled.bp.debye_waller(E_range=(-2.25, 2.25))
+    lower, upper = (spoiled.bp.debye_waller(E_range=(-1.05, 1.05), Q_range=Q) for Q in ((1, 4.5), (4.5, 8)))
+    expected = [float(other.u2) for other in (found, half, twice, lower, upper)]
+    np.testing.assert_allclose(list(by_window.values()), expected, rtol=1e-9)
+    assert expected[2] < expected[0] < expected[1] < 0.008
+    assert float(found.u2_systematic) == pytest.approx((max(expected) - min(expected)) / 2)
+    assert abs(float(half.u2) - float(found.u2)) < 2 * float(found.u2_systematic)
+
+
+def test_the_larger_error_is_printed(line: xr.Dataset) -> None:
+    noisy = xbp.models.with_counting_noise(line, counts=2e6, seed=0)
+    table = noisy.bp.debye_waller()
+    spoiled = table.assign(u2_systematic=table.u2_systematic.copy(data=0.0011))
+    assert f"0.0080 ± 0.0011 angstrom**2 (by the window; by counting {float(table.u2_std):.2g})" in repr(spoiled.bp)
+    sure = table.assign(u2_systematic=table.u2_systematic.copy(data=1e-9))
+    assert "angstrom**2 (by counting; by the window 1e-09)" in repr(sure.bp)
+
+
+def test_a_decay_that_is_none_has_no_error_of_the_window() -> None:
+    table = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.debye_waller()
+    assert np.isnan(float(table.u2_systematic))
+    assert table.u2_by_window.isnull().all()

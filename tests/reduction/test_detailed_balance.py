@@ -11,6 +11,29 @@ from xbp import constants
 from xbp.errors import RangeError, XbpError
 
 
+def test_the_error_grows_with_what_energies_disagree_by(model: xr.Dataset) -> None:
+    """A ripple on one side: χ² is far above 1, and the error of the temperature √χ² times that of counting."""
+    noisy = xbp.models.with_counting_noise(model, counts=1e6, seed=3)
+    ripple = 1 + 0.1 * np.sin(noisy.E) * (noisy.E > 0)
+    rippled = noisy.assign(S=(noisy.S * ripple).assign_attrs(noisy.S.attrs))
+    good, poor = (data.bp.detailed_balance(E_range=(2, 18)) for data in (noisy, rippled))
+    assert float(poor.chi2_reduced) > 10 > float(good.chi2_reduced)
+    for table in (poor, good):
+        each = table.E * table.ratio / table.ratio_std
+        by_counting = float(table.implied_temperature) ** 2 * constants.BOLTZMANN_MEV / float((each**2).sum()) ** 0.5
+        times = max(1.0, float(table.chi2_reduced)) ** 0.5
+        assert float(table.implied_temperature_std) == pytest.approx(times * by_counting, rel=1e-9)
+    within = 1 / np.sqrt((1 / good.temperature_at_E_std**2).sum())
+    assert float(good.implied_temperature_std / within) == pytest.approx(
+        max(1, float(good.chi2_reduced)) ** 0.5, rel=0.1
+    )
+    said = repr(poor.bp)
+    assert said.startswith("no temperature: detailed balance at each energy says")
+    assert f" {float(poor.temperature_at_E.min()):.0f} to {float(poor.temperature_at_E.max()):.0f} K" in said
+    assert f"{float(poor.implied_temperature):.1f}" not in said
+    assert repr(good.bp).startswith("detailed balance: the data say")
+
+
 def test_the_temperature_comes_back_with_its_error(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(model, counts=1e5, seed=3)
     result = noisy.bp.detailed_balance(E_range=("2 meV", "18 meV"))

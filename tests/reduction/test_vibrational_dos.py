@@ -85,6 +85,33 @@ def test_multiple_scattering_is_a_multiple_of_the_multiphonons(dos: xr.Dataset, 
     assert str(found.status.values) == "no data"
 
 
+def test_a_background_taken_for_multiple_scattering_says_where_the_phonons_end(
+    dos: xr.Dataset, sqe: xr.Dataset
+) -> None:
+    """Beyond 30 meV there is next to nothing but the background, of which C makes more than there is below."""
+    flat = sqe.assign(S=(sqe.S + 0.02 * (sqe.E > 32)).assign_attrs(sqe.S.attrs))
+    lost = flat.bp.to_vibrational_dos(E_range=(4.5, 45.5), composition="V", multiple_scattering="fit")
+    assert str(lost.status.values) == "no multiple scattering"
+    assert np.isnan(float(lost.multiple_scattering))
+    assert float(lost.highest_phonon) == pytest.approx(30.5)
+    assert lost.highest_phonon.attrs["units"] == "meV"
+    assert (float(lost.E_low), float(lost.E_high)) == (4.5, 45.5)
+    assert "E_range=('4.5 meV', '30.5 meV'), and cut the data" in repr(lost.bp)
+    assert "end E_range= at the highest phonon" in repr(lost.g.bp)
+    # Without C to be found the same data are no such case, and C that is found says where the phonons ended.
+    assert str(flat.bp.to_vibrational_dos(E_range=(4.5, 45.5), composition="V").status.values) == "ok"
+    found = sqe.bp.to_vibrational_dos(E_range=(4.5, 35.5), composition="V", multiple_scattering="fit")
+    assert float(found.highest_phonon) == pytest.approx(30.5)
+    # A g that does not fall tells no end.
+    short = sqe.bp.to_vibrational_dos(E_range=(4.5, 30.5), composition="V", multiple_scattering="fit")
+    assert np.isnan(float(short.highest_phonon))
+    higher = sqe.assign(S=(sqe.S + 0.1 * (sqe.E > 32)).assign_attrs(sqe.S.attrs))
+    lost = higher.bp.to_vibrational_dos(E_range=(4.5, 45.5), composition="V", multiple_scattering="fit")
+    assert "highest phonon, and cut the data where background takes over; or" in repr(lost.bp)
+    with pytest.raises(RangeError, match=r"4.5 to 60.5 meV.*\n*.*\n*.*E_range=\('4.5 meV'"):
+        flat.bp.to_vibrational_dos(E_range=(4.5, 90), composition="V", multiple_scattering="fit")
+
+
 def test_the_elastic_line_is_left_out_and_nothing_filled_in(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     masked = sqe.where(abs(sqe.E) > 4.5)
     masked.S.attrs = sqe.S.attrs
@@ -247,6 +274,20 @@ def test_vanadium(shared_data: Path) -> None:
     plain = measured.bp.to_gdos(T="300 K", u2="0.0066 angstrom^2").bp.cut_Q((6, 10)).G
     assert float(beyond) < 0.05
     assert float(plain.sel(E=slice(38, 55)).mean() / plain.sel(E=slice(15, 32)).max()) > 0.2
+
+
+def test_the_multiple_scattering_of_the_whole_vanadium(shared_data: Path) -> None:
+    """What is printed where C is not found leads to where it is."""
+    measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")
+    options = {"composition": "V", "multiple_scattering": "fit"}
+    lost = measured.bp.to_vibrational_dos("300 K", E_range=("6.7 meV", "55 meV"), **options)
+    assert (
+        "E_range=('7.2 meV', '39.6 meV'), and cut the data where background takes over, as data.sel(E=slice(None, 55.4))"
+        in repr(lost.bp)
+    )
+    found = measured.sel(E=slice(None, 55.4)).bp.to_vibrational_dos("300 K", E_range=("7.2 meV", "39.6 meV"), **options)
+    assert str(found.status.values) == "ok"
+    assert 0.2 < float(found.multiple_scattering) < 0.4
 
 
 def test_aluminium_at_five_kelvin(shared_data: Path) -> None:

@@ -85,6 +85,12 @@ def test_u2_of_vanadium_and_none_of_aluminium(vanadium: xr.Dataset, aluminium: x
     result = vanadium.bp.debye_waller()
     assert result.status == "ok"
     assert 0.0065 < float(result.u2) < 0.0085
+    # Whatever the window, from a third of the line to twice its width, u² is within twice this error, and so is 0.0067.
+    assert 0.0006 < float(result.u2_systematic) < 0.001
+    assert abs(float(result.u2) - 0.00668) < float(result.u2_systematic)
+    for half in (1, 3, 4, 6):
+        other = vanadium.bp.debye_waller(E_range=(-half, half))
+        assert abs(float(other.u2 - result.u2)) < 2 * float(result.u2_systematic)
     narrow = vanadium.bp.debye_waller(E_range=(-1.3, 1.3), Q_range=(3, 9))
     assert float(narrow.u2) == pytest.approx(0.008, abs=0.0006)
     bragg = aluminium.bp.debye_waller()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from xbp import reduction
+from xbp import peaks, reduction
 from xbp.models.multiphonon import Below
 from xbp.reduction.detailed_balance import Weights
 from xbp.reduction.multiphonon import Part
@@ -31,6 +31,14 @@ class CorrectionMethods:
     def mask_elastic(self, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
         """See `xbp.mask_elastic`: the elastic line, by its resolution, made NaN."""
         return reduction.mask_elastic(self._data, resolution, widths, centre=centre)
+
+    def fit_elastic_line(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
+        """See `xbp.fit_elastic_line`: where the elastic line stands, and how wide it is."""
+        return peaks.fit_elastic_line(self._data, E_range, Q_range)
+
+    def shift_E(self, by: Any) -> Data:
+        """See `xbp.shift_E`: E = 0 moved to where the elastic line stands."""
+        return reduction.shift_E(self._data, by)
 
     def normalize_to_vanadium(
         self,

@@ -43,6 +43,14 @@ class PlotAccessor:
         """See `xbp.plot.phonons`: energies of the phonon branches over Q."""
         return plot.phonons(self._data, ax, **kwargs)
 
+    def detailed_balance(self, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.detailed_balance`: the temperature that each energy implies."""
+        return plot.detailed_balance(self._data, ax, **kwargs)
+
+    def debye_waller(self, ax: Any = None, **kwargs: Any) -> Any:
+        """See `xbp.plot.debye_waller`: the elastic line against Q², and u² from it."""
+        return plot.debye_waller(self._data, ax, **kwargs)
+
     def scaling(self, ax: Any = None, **kwargs: Any) -> Any:
         """See `xbp.plot.scaling`: a cut beside the scaled S(Q)."""
         return plot.scaling(self._data, ax, **kwargs)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.describe.energies import boson_peak, compare, heat_capacity
-from xbp.describe.numbers import POOR_CHI2, UNLIKELY, fit, number, of_many, quality, short
+from xbp.describe.numbers import POOR_CHI2, UNLIKELY, fit, number, of_many, quality, reach, short
 from xbp.describe.signals import units_of
 from xbp.status import OK
 from xbp.units import to_kelvin, with_error
@@ -32,10 +32,10 @@ def _dispersion(table: xr.Dataset) -> str:
     # Peaks scatter more than their errors say where the model is not quite the data's.
     mean = with_error(float(table.mean_energy), float(table.scatter))
     energy = f"boson peak {mean}{units_of(table.mean_energy)} (scatter)"
-    reach = f"at {int(table.n_points)} Q, {float(table.Q_min):.3g} to {float(table.Q_max):.3g}{units_of(table.Q_min)}"
+    over = f"at {int(table.n_points)} Q, {float(table.Q_min):.3g} to {float(table.Q_max):.3g}{units_of(table.Q_min)}"
     flat = abs(slope) < 2 * std
     moves = f"dispersionless within {2 * std:.2g}{units}" if flat else f"slope {with_error(slope, std)}{units}"
-    return f"{energy} {reach}, {moves}; reduced chi2 of one energy {short(float(table.chi2_reduced))}" + (
+    return f"{energy} {over}, {moves}; reduced chi2 of one energy {short(float(table.chi2_reduced))}" + (
         "\n  beware: the energies scatter by more than their errors, and so may the slope"
         if float(table.p_value) < UNLIKELY
         else ""
@@ -75,12 +75,16 @@ def _detailed_balance(table: xr.Dataset) -> str:
         return f"detailed balance: {table.status.values} ({over})"
     chi2 = float(table.get("chi2_reduced", np.nan))
     fit = f", reduced chi2 {short(chi2)}" if np.isfinite(chi2) else ""
-    said = f"detailed balance: the data say {number(table, 'implied_temperature')} ({over}{fit})"
     if chi2 > POOR_CHI2:
-        said += (
-            "\n  beware: no one temperature makes this ratio: a background, an elastic line in the range, or errors "
-            "that are too small; temperature_at_E shows where"
+        each = table.temperature_at_E.values[np.isfinite(table.temperature_at_E.values)]
+        low, first, third, high = np.percentile(each, [0, 25, 75, 100])
+        return (
+            f"no temperature: detailed balance at each energy says {low:.0f} to {high:.0f} K, half of them "
+            f"{first:.0f} to {third:.0f} K ({over}{fit})"
+            "\n  beware: no one temperature makes this ratio: a background, a zero of E that is off, an "
+            "elastic line in the range, or errors that are too small"
         )
+    said = f"detailed balance: the data say {number(table, 'implied_temperature')} ({over}{fit})"
     if "temperature" in table.coords:
         units = str(table.temperature.attrs.get("units", "K"))
         kelvin = float(to_kelvin(table.temperature.values.astype(float), units, name="temperature"))
@@ -101,7 +105,13 @@ def _debye_waller(table: xr.Dataset) -> str:
         if np.isfinite(wider := float(table.get("broadening", np.nan))):
             line += f", and the spectrum is {wider:.2g} times as wide in the upper half of them as in the lower"
         return f"no u2: {said}{f' ({line})' if np.isfinite(float(table.explained)) else ''}"
-    return f"u2 per axis {number(table, 'u2')}, {line}{quality(table)}"
+    counting, window = float(table.u2_std), float(table.u2_systematic)
+    # The larger of the two errors says how many figures of u2 mean anything.
+    if window > counting:
+        said = f"{with_error(float(table.u2), window)}{units_of(table.u2)} (by the window; by counting {counting:.2g})"
+    else:
+        said = f"{number(table, 'u2')} (by counting; by the window {window:.2g})"
+    return f"u2 per axis {said}, {line}{quality(table)}"
 
 
 def _phonons(table: xr.Dataset) -> str:
@@ -115,6 +125,18 @@ def _box_phonon(table: xr.Dataset) -> str:
     if said != OK:
         return f"no box phonon: {said}"
     return f"first transverse phonon of the box {number(table, 'energy')} at Q {float(table.Q):.3g}{units_of(table.Q)}"
+
+
+def _elastic_line(table: xr.Dataset) -> str:
+    if table.energy.ndim:
+        one = "\n  one line for all of them: .bp.fit_elastic_line(Q_range=...) averages over Q first"
+        return of_many(table, "energy", "status", "elastic line") + (one if "Q" in table.energy.dims else "")
+    if str(table.status.values) != OK:
+        return f"no elastic line: {table.status.values} ({reach(table, 'E')})"
+    return (
+        f"elastic line at {number(table, 'energy')}, FWHM {number(table, 'fwhm')}, height {number(table, 'height')}"
+        f"{quality(table)}\n  then: data.bp.mask_elastic(line.fwhm, centre=line.energy), data.bp.shift_E(line.energy)"
+    )
 
 
 def _sound_velocity(table: xr.Dataset) -> str:
@@ -176,6 +198,7 @@ SENTENCES: Final[Mapping[str, Callable[[Any], str]]] = {
     "phonon_dispersion": _phonons,
     "box_phonon": _box_phonon,
     "fit": fit,
+    "fit_elastic_line": _elastic_line,
     "fit_heat_capacity": heat_capacity,
     "sound_velocity": _sound_velocity,
     "ioffe_regel": _ioffe_regel,
@@ -193,6 +216,8 @@ AFTER: Final[Mapping[str, tuple[str, ...]]] = {
     "boson_peak": ("dispersion()", "plot.peak()"),
     "scale_to_sq": ("plot.scaling()",),
     "correlation_map": ("plot.correlation()",),
+    "detailed_balance": ("plot.detailed_balance()",),
+    "debye_waller": ("plot.debye_waller()",),
     "fit_heat_capacity": ("fitted_dos(…)", "plot.heat_capacity()"),
     "phonon_dispersion": ("plot.phonons()", "sound_velocity()", "ioffe_regel()"),
     "compare_fluctuations": ("plot.fluctuations()", "plot.field_correlations()"),

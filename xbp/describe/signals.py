@@ -9,15 +9,16 @@ import numpy as np
 import xarray as xr
 
 from xbp.schema import COORDINATES, QUANTITIES, Quantity, symbol_of
-from xbp.status import OK
+from xbp.status import NO_SCATTERING, OK
+from xbp.units import with_error
 
 __all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines", "units_of"]
 
 #: Methods of ``.bp`` that take a quantity, in the order of the chain.
 NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     "dynamic_structure_factor": (
-        "to_gdos", "to_bqe", "cut_E", "cut_Q", "integrate_E", "subtract", "mask_elastic", "detailed_balance",
-        "debye_waller", "to_vibrational_dos", "convolve", "fit", "plot.map", "plot.cut",
+        "to_gdos", "to_bqe", "cut_E", "cut_Q", "integrate_E", "subtract", "fit_elastic_line", "mask_elastic",
+        "detailed_balance", "debye_waller", "to_vibrational_dos", "convolve", "fit", "plot.map", "plot.cut",
     ),
     "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
     "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map", "plot.cut"),
@@ -50,9 +51,10 @@ NEXT: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 #: Which of Q and E a method needs, and that it takes nothing more or less.
 _OVER: Final[Mapping[str, str]] = {
-    "cut_E": "E", "boson_peak": "E", "scan_boson_peak": "E", "convolve": "E", "mask_elastic": "E", "to_bqe": "E",
-    "detailed_balance": "E", "heat_capacity": "E", "cut_Q": "Q", "to_gdos": "QE", "debye_waller": "QE",
-    "to_vibrational_dos": "QE", "integrate_E": "QE", "correlation_map": "QE", "to_sqe": "QE", "plot.map": "QE",
+    "cut_E": "E", "boson_peak": "E", "scan_boson_peak": "E", "convolve": "E", "mask_elastic": "E",
+    "fit_elastic_line": "E", "to_bqe": "E", "detailed_balance": "E", "heat_capacity": "E", "cut_Q": "Q",
+    "to_gdos": "QE", "debye_waller": "QE", "to_vibrational_dos": "QE", "integrate_E": "QE", "correlation_map": "QE",
+    "to_sqe": "QE", "plot.map": "QE",
 }  # fmt: skip
 #: Methods that cannot be called without saying more.
 ASKS: Final = frozenset(
@@ -75,9 +77,13 @@ _MENDS: Final[Mapping[str, str]] = {
     "no data": ": E_range= and Q_range= hold no number, or nothing is beyond E_range= to fit multiple scattering in",
     "fit failed": ": no positive area is left, as where a background was taken off twice, or Q is too high for u2",
     "not converged": ": the multiphonons grow from step to step; end Q_range= lower, or take the background off",
+    NO_SCATTERING: ": a background beyond E_range= was taken for it, until nothing was left; "
+    "end E_range= at the highest phonon",
 }
 #: Part of the area of g(E) that may stand in for what was not measured without a word.
 _MUCH_EXTENDED = 0.1
+#: Twice scattered neutrons are a part of those that met several phonons, in a sample that scatters a tenth.
+_MUCH_SCATTERING = 0.5
 #: How many comments of a file are shown, and how much of each.
 _FEW: Final = 5
 _WIDE: Final = 140
@@ -155,16 +161,21 @@ def signal_lines(value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, firs
 
 
 def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> list[str]:
-    """Tell whether g(E) was found, and how much of it was not measured."""
+    """Tell whether g(E) was found, with what, and how much of it was not measured."""
     lines = []
     status = value.coords.get("status")
     if status is not None and status.chunks is None and status.dtype.kind in "OU":
         for said, count in zip(*np.unique(status.values.astype(str), return_counts=True), strict=True):
             if said != OK:
                 where = f" in {count} of {status.size}" if status.ndim else ""
-                lines.append(f"  status: {said}{where}, so it is NaN{_MENDS.get(str(said), '')}")
-    part = source.get("extended") if isinstance(source, xr.Dataset) else None
-    if part is not None and part.chunks is None and float(part.max()) > _MUCH_EXTENDED:
+                mend = _MENDS.get(str(said), "")
+                lines.append(f"  status: {said}{where}, so it is NaN{mend}{_range_to_try(str(said), source)}")
+    if not isinstance(source, xr.Dataset) or "extended" not in source or source["extended"].chunks is not None:
+        return lines
+    part = source["extended"]
+    if {"multiple_scattering", "orders", "E_low"} <= set(source.data_vars) and bool(part.notnull().any()):
+        lines += _of_the_phonons(source)
+    if float(part.max()) > _MUCH_EXTENDED:
         lines.append(
             f"  beware: {100 * float(part.max()):.2g} % of the area was not measured but stands in for what is below "
             "E_range (below=): u2 and the scale depend on it"
@@ -198,6 +209,56 @@ def _of_the_scale(value: xr.DataArray) -> list[str]:
             "E_range= of .bp.integrate_E(…) holds more of them"
         )
     return lines
+
+
+def _range_to_try(said: str, source: xr.DataArray | xr.Dataset) -> str:
+    """Write the E_range that leaves multiple scattering to be fitted."""
+    if said != NO_SCATTERING or not isinstance(source, xr.Dataset) or "highest_phonon" not in source:
+        return ""
+    low, high, units = float(source.E_low), float(source.highest_phonon.max()), source.highest_phonon.attrs["units"]
+    if not np.isfinite(high):
+        return ", and cut the data where background takes over; or give it, multiple_scattering=0.2"
+    further = f"{1.4 * high:.3g}"
+    return (
+        f", E_range=('{low:.4g} {units}', '{high:.4g} {units}'), and cut the data "
+        f"where background takes over, as data.sel(E=slice(None, {further})); or give it, multiple_scattering=0.2"
+    )
+
+
+def _of_the_phonons(source: xr.Dataset) -> list[str]:
+    """Tell what was taken off g(E), and how well u2 is known from it."""
+    u2 = source["u2"]
+    said = f"found over {float(source.E_low):.4g} to {float(source.E_high):.4g}{units_of(source.E_low)}"
+    if "u2_std" in source and bool(source.u2_std.notnull().any()):
+        number = with_error(float(u2), float(source.u2_std)) if u2.ndim == 0 else _span(u2)
+        counting = " (by counting; E_range, below and C move it by more)" if u2.ndim == 0 else ""
+        said += f" with u2 {number}{units_of(u2)}{counting}"
+    C = source["multiple_scattering"]
+    many = f"up to {int(source.orders.max())} phonons at once taken off"
+    with_c = f"and multiple scattering, C {_span(C)}" if bool((C != 0).any()) else "but no multiple scattering (C 0)"
+    lines = [f"  {said}; {many}, {with_c}"]
+    part = source["extended"]
+    if bool((part > 0).any()):
+        lines.append(
+            f"  below {float(source.E_low):.4g}{units_of(source.E_low)} a Debye law, E^2, stands in: "
+            f"{_span(100 * part)} % of the area; g is NaN there"
+        )
+    if bool((C < 0).any()):
+        lines.append(
+            "  beware: C below 0 is no scattering: too much background was taken off, or E_range ends too high"
+        )
+    if bool((C > _MUCH_SCATTERING).any()):
+        lines.append(
+            "  beware: so large a C holds a background: cut the data where it takes over, or see what "
+            "multiple_scattering=0.2 gives"
+        )
+    return lines
+
+
+def _span(numbers: xr.DataArray) -> str:
+    """Write one number, or from which to which they go."""
+    low, high = f"{float(numbers.min()):.3g}", f"{float(numbers.max()):.3g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _comments(value: xr.DataArray) -> list[str]:
@@ -268,7 +329,7 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         elif "units" not in value[dim].attrs:
             missing.append(f"units of {dim} (data['{dim}'].attrs['units'] = '{COORDINATES[str(dim)][0]}')")
     if row.name in _NEEDS_T and "temperature" not in value.coords:
-        missing.append("the temperature (T= of the next call)")
+        missing.append(f"the temperature (T= of the next call{_from_both_sides(value)})")
     if row.name == "dynamic_structure_factor" and "u2" not in value.coords:
         missing.append(
             "u2 of the Debye-Waller factor (u2= of the next call; .bp.debye_waller() or "
@@ -293,6 +354,16 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         alike = "every point has the same relative error" if row.name == "heat_capacity" else "every point weighs alike"
         missing.append(f"standard deviations (a variable '{value.name}_std'); {alike}")
     return missing
+
+
+def _from_both_sides(value: xr.DataArray) -> str:
+    """Say how a measurement of both signs of E tells its temperature, and when it does not."""
+    measured = (
+        value.attrs.get("quantity") == "dynamic_structure_factor" and value.attrs.get("statistics") != "classical"
+    )
+    if not measured or "E" not in value.dims or not float(value["E"][0]) < 0 < float(value["E"][-1]):
+        return ""
+    return "; .bp.detailed_balance() estimates it, to be trusted where its reduced chi2 is near 1"
 
 
 def trajectory_lines(traj: xr.Dataset) -> str:

@@ -3,6 +3,7 @@
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.curve_fit import fit
 from xbp.peaks.dispersion import dispersion
+from xbp.peaks.elastic_line import fit_elastic_line
 from xbp.peaks.fitted_dos import fitted_dos
 from xbp.peaks.fluctuations import compare_fluctuations
 from xbp.peaks.heat_capacity_fit import fit_heat_capacity
@@ -20,6 +21,7 @@ __all__ = [
     "correlation_map",
     "dispersion",
     "fit",
+    "fit_elastic_line",
     "fit_heat_capacity",
     "fitted_dos",
     "glass_spectra",

@@ -6,6 +6,7 @@ from xbp.plot.explore import explore
 from xbp.plot.fluctuations import field_correlations, fluctuations
 from xbp.plot.heat_capacity import heat_capacity
 from xbp.plot.maps import map
+from xbp.plot.measurement import debye_waller, detailed_balance
 from xbp.plot.peaks import peak
 from xbp.plot.phonons import phonons
 from xbp.plot.scaling import correlation, scaling
@@ -14,6 +15,8 @@ __all__ = [
     "COLORS",
     "correlation",
     "cut",
+    "debye_waller",
+    "detailed_balance",
     "explore",
     "field_correlations",
     "fluctuations",

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 import xarray as xr
 
+from xbp.describe.results import AFTER
 from xbp.errors import QuantityError
 from xbp.optional import require
-from xbp.schema import symbol_of
+from xbp.schema import quantity_name, symbol_of
 from xbp.units import convert_factor, parse_unit
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "mark_box_phonon",
     "power_of",
     "pyplot",
+    "require_no_table",
     "signal_label",
     "units_label",
 ]
@@ -64,6 +66,18 @@ def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:
 def pyplot() -> Any:
     """Return matplotlib.pyplot, or say how to get it."""
     return require("matplotlib.pyplot", "the figures are drawn with it", "plot")
+
+
+def require_no_table(data: Any) -> None:
+    """Refuse a table of results, and name the figure that it has."""
+    result = quantity_name(data) if isinstance(data, xr.Dataset) else None
+    own = [step for step in AFTER.get(str(result), ()) if step.startswith("plot.")]
+    if own:
+        raise QuantityError(
+            f"got the table of results of .bp.{result}()",
+            reason="a cut is drawn of a signal, such as S, G or B",
+            fix=f"table.bp.{own[0]} draws such a table; or pass the data that it was made from",
+        )
 
 
 def lay_over(axes: Axes, x: xr.DataArray, curve: xr.DataArray) -> Axes:

@@ -18,6 +18,7 @@ from xbp.plot.axes import (
     like_xarray,
     logarithmic,
     power_of,
+    require_no_table,
     signal_label,
     units_label,
 )
@@ -67,6 +68,7 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     RangeError
         If the data have other dimensions, or more curves than there are colours to tell apart.
     """
+    require_no_table(data)
     return draw_cut(data, ax, **kwargs)
 
 

@@ -5,7 +5,7 @@ from xbp.reduction.bins import cut_E, cut_Q, rebin
 from xbp.reduction.composition import effective_mass
 from xbp.reduction.debye_waller import debye_waller
 from xbp.reduction.detailed_balance import detailed_balance, fold
-from xbp.reduction.elastic import mask_elastic
+from xbp.reduction.elastic import mask_elastic, shift_E
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
 from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
 from xbp.reduction.integrate import integrate_E
@@ -41,6 +41,7 @@ __all__ = [
     "rebin",
     "reduced_heat_capacity",
     "scale",
+    "shift_E",
     "subtract",
     "to_bqe",
     "to_convention",

@@ -9,7 +9,7 @@ import xarray as xr
 
 from xbp.errors import RangeError
 from xbp.grid import bin_limits, select_range
-from xbp.reduction.elastic import elastic_line_bins, width_at_half_maximum
+from xbp.reduction.elastic import MOST, elastic_line_bins, line_profile, width_at_half_maximum
 from xbp.signal import Signal, read, result_table
 from xbp.status import NOT_A_DECAY, OK, TOO_FEW
 from xbp.units import format_unit, parse_unit
@@ -25,8 +25,8 @@ _MIN_EXPLAINED = 0.8
 # where atoms diffuse or turn it is quasi-elastic, and as much wider as Q is larger or more.
 _MOST_BROADENING = 1.5
 
-# Beyond this the square of a number overflows, and with it every variance.
-_MOST = 1e150
+#: Windows that u2_systematic compares: the one used, that of half and of twice the width in E, each half of the Q bins.
+_WINDOWS = ("as used", "half as wide in E", "twice as wide in E", "lower half of Q", "upper half of Q")
 
 
 def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
@@ -52,13 +52,16 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     -------
     xarray.Dataset
         ``u2`` per axis with ``u2_std`` (in the inverse square of the data's Q unit; angstrom² for
-        Q in 1/angstrom), over leftover dimensions; ``elastic_intensity`` over Q with its std;
+        Q in 1/angstrom), over leftover dimensions; ``elastic_intensity`` over Q with its std; the Q used, ``Q_low``,
+        ``Q_high``, ``n_points``;
         ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the line explains;
         ``broadening``, how many times as wide (FWHM) S(E) is in the upper half of these Q as in the lower;
         ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ² above 2, or the line more
-        than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting; where
-        ``chi2_reduced`` is well above 1 the straight line, and not the counting, limits u². The line used is in
-        attrs.
+        than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting. Phonons under the line, a
+        line that widens, and Bragg peaks are in ``u2_systematic``: half of the range of ``u2_by_window``, the u² of
+        the window used, of that half and twice as wide in E about its middle (at least a bin, at most the data), and of
+        the lower and upper half of the Q bins used. What no choice of window shows, such as multiple scattering, is not
+        in it; of noisy data counting is, since the halves know u² less well. The line used is in attrs.
 
     Raises
     ------
@@ -79,8 +82,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     """
     signal = read(data, "dynamic_structure_factor")
     # A bin that overflowed holds no number, nor does one whose square would.
-    value = signal.value.where(abs(signal.value) < _MOST)
-    std = None if signal.std is None else signal.std.where(signal.std < _MOST)
+    value = signal.value.where(abs(signal.value) < MOST)
+    std = None if signal.std is None else signal.std.where(signal.std < MOST)
     if "Q" not in value.dims or "E" not in value.dims:
         raise RangeError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}",
@@ -89,27 +92,21 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         )
     window = select_range(signal.source, "E", E_range, name="E_range") if E_range is not None else _elastic_bins(signal)
     lower, upper = bin_limits(signal.source, "E")
-    widths = xr.DataArray((upper - lower)[window], dims="E")
-    line = value.isel(E=window)
-    intensity = (line * widths).sum("E", skipna=False)
-    usable = (intensity > 0) & xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
-    intensity_std = None
-    if std is not None:
-        intensity_std = ((std.isel(E=window) * widths) ** 2).sum("E", skipna=False) ** 0.5
-        usable &= intensity_std > 0
-    fit = xr.apply_ufunc(
-        _fit_line,
-        intensity.where(usable),
-        np.nan if intensity_std is None else intensity_std,
-        xr.DataArray(value["Q"].values ** 2, dims="Q"),
-        input_core_dims=[["Q"], [] if intensity_std is None else ["Q"], ["Q"]],
-        output_core_dims=[["_out"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"output_sizes": {"_out": 5}, "allow_rechunk": True},
-    )
-    u2, u2_std, chi2, explained, count = (fit.isel(_out=i, drop=True) for i in range(5))
+    in_Q = xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
+    integrals = [_integral(value, std, upper - lower, chosen, in_Q) for chosen in _windows(window, lower, upper)]
+    intensity, intensity_std, usable = integrals[0]
+    above = usable.cumsum("Q") > usable.sum("Q") // 2
+    fits = [
+        _line_through(part.where(kept), part_std, value["Q"])
+        for (part, part_std, _), kept in zip(
+            [*integrals, integrals[0], integrals[0]],
+            [*(kept for _, _, kept in integrals), usable & ~above, usable & above],
+            strict=True,
+        )
+    ]
+    u2, u2_std, chi2, explained, count = (fits[0].isel(_out=i, drop=True) for i in range(5))
+    by_window = xr.concat([fit.isel(_out=0, drop=True) for fit in fits], xr.Variable("window", list(_WINDOWS)))
+    systematic = (by_window.max("window") - by_window.min("window")) / 2
     broadening = xr.apply_ufunc(
         _broadening,
         value,
@@ -124,17 +121,21 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     decays = ((explained >= _MIN_EXPLAINED) | (chi2 < 2)) & ~(broadening > _MOST_BROADENING)
     ok = decays & (u2 > 0)
     status = xr.full_like(u2, OK, dtype="<U24").where(ok, NOT_A_DECAY).where(count >= 3, TOO_FEW)
-    q_units = value["Q"].attrs["units"]
+    q_units, q_used = value["Q"].attrs["units"], xr.DataArray(value["Q"].values, dims="Q")
     units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
     e_units = value["E"].attrs["units"]
     intensity_units = format_unit(parse_unit(signal.units) * parse_unit(e_units))
     variables = {
         "u2": (u2.where(ok), units, "mean-square displacement per axis"),
         "u2_std": (u2_std.where(ok), units, "standard deviation of u2"),
+        "u2_systematic": (systematic.where(ok), units, "half of what the choice of the window changes u2 by"),
+        "u2_by_window": (by_window.where(ok), units, "mean-square displacement per axis of each window"),
         "explained": (explained, "1", "part of the variance of ln S_el explained by the line"),
         "broadening": (broadening, "1", "width of the line in the upper half of Q over that in the lower"),
         "n_points": (count, "1", "number of Q bins used"),
         "elastic_intensity": (intensity, intensity_units, "integrated elastic line"),
+        "Q_low": (q_used.where(usable).min("Q"), q_units, "lowest Q fitted"),
+        "Q_high": (q_used.where(usable).max("Q"), q_units, "highest Q fitted"),
         "status": (status, "", "whether u2 can be used"),
     }
     if intensity_std is not None:
@@ -152,20 +153,49 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     return answer
 
 
+def _windows(window: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> list[np.ndarray]:
+    """Return a window of E, and those of half and twice its width about its middle, as far as bins tell them apart."""
+    centre, half = (lower[window][0] + upper[window][-1]) / 2, (upper[window][-1] - lower[window][0]) / 2
+    away = np.abs((lower + upper) / 2 - centre)
+    nearest = away <= away.min() * (1 + 1e-9)
+    return [window, (away <= half / 2) | nearest, away <= 2 * half]
+
+
+def _integral(
+    value: xr.DataArray, std: xr.DataArray | None, widths: np.ndarray, window: np.ndarray, in_Q: xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray]:
+    """Return S integrated over a window of E, its std, and at which Q both can be used."""
+    wide = xr.DataArray(widths[window], dims="E")
+    intensity = (value.isel(E=window) * wide).sum("E", skipna=False)
+    usable = (intensity > 0) & in_Q
+    if std is None:
+        return intensity, None, usable
+    intensity_std = ((std.isel(E=window) * wide) ** 2).sum("E", skipna=False) ** 0.5
+    return intensity, intensity_std, usable & (intensity_std > 0)
+
+
+def _line_through(intensity: xr.DataArray, std: xr.DataArray | None, Q: xr.DataArray) -> xr.DataArray:
+    """Return what `_fit_line` says of every intensity over Q, along ``_out``."""
+    fit: xr.DataArray = xr.apply_ufunc(
+        _fit_line,
+        intensity,
+        np.nan if std is None else std,
+        xr.DataArray(Q.values**2, dims="Q"),
+        input_core_dims=[["Q"], [] if std is None else ["Q"], ["Q"]],
+        output_core_dims=[["_out"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float],
+        dask_gufunc_kwargs={"output_sizes": {"_out": 5}, "allow_rechunk": True},
+    )
+    return fit
+
+
 def _elastic_bins(signal: Signal) -> np.ndarray:
     """Find the contiguous bins around the elastic line where the Q-averaged S is above half maximum."""
-    value = signal.value
-    profile = value.where(abs(value) < _MOST).mean([d for d in value.dims if d != "E"]).values
-    lower, upper = bin_limits(signal.source, "E")
-    at_zero = (lower <= 0) & (upper >= 0)
-    found = elastic_line_bins(value["E"].values, profile) if at_zero.any() else None
-    if found is None:
-        raise RangeError(
-            "the data hold no elastic line",
-            reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
-            f"{', and nothing below 1e150 is known at E = 0' if at_zero.any() else ''}",
-            fix="pass S(Q,E) with E = 0 in it, or name the line by E_range=",
-        )
+    profile = line_profile(signal)
+    found = elastic_line_bins(signal.value["E"].values, profile)
+    assert found is not None
     mask = np.zeros(profile.size, dtype=bool)
     mask[found[1] : found[2] + 1] = True
     return mask

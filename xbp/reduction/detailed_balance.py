@@ -50,10 +50,12 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     -------
     xarray.Dataset
         ``ratio`` S(−E)/S(E) over E with ``ratio_std``; ``temperature_at_E``, what each energy alone
-        implies (K, NaN where gain exceeds loss); ``implied_temperature`` with its ``_std`` (K), that
-        of counting; ``chi2_reduced``; ``status``: "ok", "no temperature" (gain exceeds loss) or "no data", where
-        the temperature is NaN. Over any leftover dimensions. Data that are spoiled, by a background say, show it by a
-        χ² far above one and a ``temperature_at_E`` that runs with E. The range that was used is in attrs.
+        implies (K, NaN where gain exceeds loss), with ``temperature_at_E_std``; ``implied_temperature`` with its
+        ``_std`` (K), that of counting times √χ² where the reduced χ² is above 1; ``chi2_reduced``; ``status``: "ok",
+        "no temperature" (gain exceeds loss) or "no data", where the temperature is NaN. Over any leftover dimensions.
+        Data that are spoiled, by a background say, show it by a χ² far above one and a ``temperature_at_E`` that runs
+        with E: above 10 there is no one temperature, and what is printed says from which to which they go. The range
+        that was used is in attrs.
 
     Raises
     ------
@@ -125,8 +127,9 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     beta = (-(weight * E_mev * log_ratio).sum("E") / norm).where(norm > 0)
     count = usable.sum("E")
     chi2 = ((weight * (log_ratio + beta * E_mev) ** 2).sum("E") / (count - 1)).where(count > 1)
-    # Unit weights know no scale of their own: there χ² is the variance of the points.
-    beta_std = ((1.0 if std is not None else chi2) / norm) ** 0.5
+    # Unit weights know no scale of their own: there χ² is the variance of the points. Where it is known, and energies
+    # disagree by more than their errors, these are taken as that much too small.
+    beta_std = ((chi2.where(chi2 > 1, 1.0) if std is not None else chi2) / norm) ** 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
         implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0)
         at_E = (-E_mev / log_ratio / constants.BOLTZMANN_MEV).where(usable & (log_ratio < 0))
@@ -141,6 +144,8 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         "status": (status, "", "whether there is a temperature"),
     }
     if std is not None:
+        at_E_std = at_E**2 * constants.BOLTZMANN_MEV / E_mev * log_var**0.5
+        variables["temperature_at_E_std"] = (at_E_std, "K", "standard deviation of the temperature at each E")
         variables["ratio_std"] = (ratio * log_var**0.5, "1", "standard deviation of the ratio")
         variables["chi2_reduced"] = (chi2, "1", "reduced chi-squared of one temperature")
     answer: xr.Dataset = result_table(

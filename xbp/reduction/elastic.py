@@ -11,13 +11,24 @@ from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits
 from xbp.pint_data import Data
 from xbp.schema import require_same_grid
-from xbp.signal import read
+from xbp.signal import Signal, operations, read
 from xbp.units import convert_factor, magnitude, split_quantity
 
-__all__ = ["elastic_line_bins", "elastic_reach", "mask_elastic", "width_at_half_maximum"]
+__all__ = [
+    "elastic_line_bins",
+    "elastic_reach",
+    "line_profile",
+    "mask_elastic",
+    "shift_E",
+    "width_at_half_maximum",
+]
 
 #: How many widths (FWHM) from its centre an elastic line is taken to end.
 REACH = 2.0
+#: Beyond this the square of a number overflows, and with it every variance.
+MOST = 1e150
+#: Steps that took E = 0 for what it said: what they made does not move with it.
+_AT_ZERO = ("fold", "to_sqe", "to_quantum", "correct_multiphonon", "multiphonon_sqe")
 
 
 def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
@@ -37,8 +48,9 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
         dimension of the data, on its grid.
     widths : float
         How many FWHM to each side.
-    centre : scalar with units, optional
-        Where the line stands, if not at 0 (bare: the unit of E).
+    centre : scalar with units, or DataArray, optional
+        Where the line stands, if not at 0 (bare: the unit of E); an array as for the resolution. `fit_elastic_line`
+        gives both: ``data.bp.mask_elastic(line.fwhm, centre=line.energy)``.
 
     Returns
     -------
@@ -48,11 +60,12 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
     Raises
     ------
     QuantityError
-        If the resolution is over a dimension that the data have not, or is not positive.
+        If the resolution or the centre is over a dimension that the data have not, or NaN somewhere, or the
+        resolution is not positive.
     RangeError
         If nothing would be masked, or nothing left.
     UnitsError
-        If the resolution is no energy.
+        If the resolution or the centre is no energy.
 
     Examples
     --------
@@ -70,18 +83,7 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
             fix="mask before the cut",
         )
     units = value["E"].attrs["units"]
-    number, given = split_quantity(resolution, "resolution")
-    if isinstance(number, xr.DataArray) and number.ndim:
-        if not set(number.dims) <= set(value.dims) or number.dtype.kind not in "fiu":
-            raise QuantityError(
-                f"the resolution is an array over {number.dims} of type {number.dtype}",
-                reason=f"it is a width for each bin of the data, which have the dimensions {tuple(value.dims)}",
-                fix="resolution='1.2 meV', or a DataArray over E, Q or detectors",
-            )
-        require_same_grid(value, number, number.dims)
-        fwhm = number.variable * convert_factor(given or units, units, name="resolution", energy=True)
-    else:
-        fwhm = xr.Variable((), magnitude(resolution, units, name="resolution", energy=True))
+    fwhm = _of_bins(value, resolution, "resolution")
     half = fwhm * magnitude(widths, "1", name="widths")
     if not (np.isfinite(half.values) & (half.values > 0)).all():
         raise QuantityError(
@@ -89,16 +91,17 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
             reason="the mask would be upside down, or nowhere",
             fix="resolution='1.2 meV', widths=2",
         )
-    at = magnitude(centre, units, name="centre", energy=True)
-    lower, upper = (xr.Variable("E", limit - at) for limit in bin_limits(signal.source, "E"))
+    at = _of_bins(value, centre, "centre")
+    low, high = bin_limits(signal.source, "E")
+    lower, upper = (xr.Variable("E", limit) - at for limit in (low, high))
     # An edge that is the mask's own but for rounding does not reach into it.
     slack = 1e-9 * float((upper - lower).min())
     masked = (lower < half - slack) & (upper > slack - half)
     if masked.all() or not masked.any():
         raise RangeError(
-            f"the mask, to {float(half.max()):g} {units} from {at:g} {units}, covers "
+            f"the mask, to {float(half.max()):g} {units} from {_written(at)} {units}, covers "
             f"{'everything' if masked.all() else 'nothing'}",
-            reason=f"the bins reach from {float(lower[0]) + at:g} to {float(upper[-1]) + at:g} {units}",
+            reason=f"the bins reach from {low[0]:g} to {high[-1]:g} {units}",
             fix="look at the resolution and its units; leave this step out where there is no elastic line",
         )
 
@@ -110,13 +113,146 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
         None if signal.std is None else mask(signal.std),
         operation="mask_elastic",
         arguments={
-            "resolution": f"{float(fwhm.min()):.10g}...{float(fwhm.max()):.10g} {units} FWHM" if fwhm.ndim
-            else f"{float(fwhm):.10g} {units} FWHM",
+            "resolution": f"{_written(fwhm)} {units} FWHM",
             "widths": widths,
-            "centre": f"{at:.10g} {units}",
+            "centre": f"{_written(at)} {units}",
         },
-    )  # fmt: skip
+    )
     return answer
+
+
+def _of_bins(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
+    """Return an energy in the unit of E: one, or one for each bin of some dimensions of the data."""
+    units = value["E"].attrs["units"]
+    number, own = split_quantity(given, name)
+    if not (isinstance(number, xr.DataArray) and number.ndim):
+        return xr.Variable((), magnitude(given, units, name=name, energy=True))
+    if not set(number.dims) <= set(value.dims) or number.dtype.kind not in "fiu":
+        raise QuantityError(
+            f"the {name} is an array over {number.dims} of type {number.dtype}",
+            reason=f"it is an energy for each bin of the data, which have the dimensions {tuple(value.dims)}",
+            fix=f"{name}='1.2 meV', or a DataArray over E, Q or detectors",
+        )
+    require_same_grid(value, number, number.dims)
+    if not np.isfinite(number.values).all():
+        raise QuantityError(
+            f"the {name} is NaN in {int(np.isnan(number.values).sum())} of {number.size} places",
+            reason="what was not found, as where a line was not fitted, can be no limit of a mask",
+            fix=f"give one for all, as of .bp.fit_elastic_line(Q_range=...), or {name}.interpolate_na(...)",
+        )
+    return number.variable * convert_factor(own or units, units, name=name, energy=True)
+
+
+def _written(energy: xr.Variable) -> str:
+    """Write an energy, or from which to which they go."""
+    low, high = f"{float(energy.min()):.10g}", f"{float(energy.max()):.10g}"
+    return f"{low}...{high}" if energy.ndim else low
+
+
+def shift_E(data: Data, by: Any) -> Data:
+    """Move E = 0: every energy, and the bounds of its bin, less one and the same.
+
+    For measured spectra whose elastic line does not stand at 0, before anything is derived from them. Numbers stay in
+    their bins. Q, which rests on E too, stays as well, as do factors such as kᵢ/k_f: move spectra at angles before
+    `angle_to_Q` where the shift is not small beside the incident energy.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E), S(E), or spectra at angles, as measured.
+    by : scalar with units
+        What is taken off E, such as the energy of `fit_elastic_line` (bare: the unit of E).
+
+    Returns
+    -------
+    same type as `data`
+        With E and its bounds moved; companions on the old E are left out.
+
+    Raises
+    ------
+    QuantityError
+        If the data are derived, as G and B are, or were folded or corrected, which took E = 0 for what it said; or `by`
+        is one for each Q: a grid has one E.
+    UnitsError
+        If `by` is no energy.
+    RangeError
+        If it is beyond the data.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> line = xbp.models.elastic_line([1.0], np.arange(-3.0, 4.0), u2="0.01 angstrom^2", resolution="2 meV")
+    >>> line.bp.shift_E("0.5 meV").E.values
+    array([-3.5, -2.5, -1.5, -0.5,  0.5,  1.5,  2.5])
+    """
+    signal = read(data)
+    value = signal.value
+    if signal.quantity.name not in ("dynamic_structure_factor", "detector_spectra"):
+        raise QuantityError(
+            f"'{value.name}' is a {signal.quantity.name}",
+            reason="it was made with factors of E, which do not move with E = 0",
+            fix="move E of S(Q,E) as measured, data.bp.shift_E(...), then reduce it again",
+        )
+    taken = next((step for step in operations(value) if step in _AT_ZERO), None)
+    if taken is not None:
+        raise QuantityError(
+            f"the data have been through .bp.{taken}()",
+            reason="it took E = 0 for what the data said, and its answer does not move with it",
+            fix="move E of the data as measured, data.bp.shift_E(...), then reduce them again",
+        )
+    if "E" not in value.dims:
+        raise RangeError(
+            f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
+            reason="E is what moves",
+            fix="move it before the cut",
+        )
+    E = value["E"]
+    units = E.attrs["units"]
+    if getattr(split_quantity(by, "by")[0], "size", 1) != 1:
+        raise QuantityError(
+            f"by has the shape {split_quantity(by, 'by')[0].shape}",
+            reason="a grid has one E, which moves by one energy",
+            fix="by=line.energy, of line = data.bp.fit_elastic_line(Q_range=...), which averages over Q",
+        )
+    distance = magnitude(by, units, name="by", energy=True)
+    lower, upper = bin_limits(signal.source, "E")
+    if not lower[0] <= distance <= upper[-1]:
+        raise RangeError(
+            f"by={distance:g} {units} is beyond the data",
+            reason=f"they reach from {lower[0]:g} to {upper[-1]:g} {units}, and E = 0 would be outside",
+            fix="look at its units: the elastic line stands a fraction of its width from 0",
+        )
+    moved = {"E": ("E", E.values - distance, E.attrs)}
+    answer: Data = signal.answer(
+        value.assign_coords(moved),
+        None if signal.std is None else signal.std.assign_coords(moved),
+        operation="shift_E",
+        arguments={"by": f"{distance:.10g} {units}"},
+        bounds={"E": xr.Variable(("E", "bnds"), np.stack([lower, upper], axis=-1) - distance)},
+    )
+    return answer
+
+
+def line_profile(signal: Signal) -> np.ndarray:
+    """Return S(E), the mean over all else, of data that hold an elastic line.
+
+    Raises
+    ------
+    RangeError
+        If they hold none.
+    """
+    value = signal.value
+    profile: np.ndarray = value.where(abs(value) < MOST).mean([d for d in value.dims if d != "E"]).values
+    lower, upper = bin_limits(signal.source, "E")
+    at_zero = ((lower <= 0) & (upper >= 0)).any()
+    if not at_zero or elastic_line_bins(value["E"].values, profile) is None:
+        raise RangeError(
+            "the data hold no elastic line",
+            reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
+            f"{', and nothing below 1e150 is known at E = 0' if at_zero else ''}",
+            fix="pass S(Q,E) with E = 0 in it, or name the line by E_range=",
+        )
+    return profile
 
 
 def elastic_line_bins(E: np.ndarray, profile: np.ndarray) -> tuple[int, int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,15 +19,17 @@ from xbp.models.multiphonon import (
     order_weights,
     orders_needed,
 )
-from xbp.status import FAILED, NO_DATA, NOT_CONVERGED, OK
+from xbp.status import FAILED, NO_DATA, NO_SCATTERING, NOT_CONVERGED, OK
 
 __all__ = ["STATUSES", "Inversion", "Solution"]
 
-STATUSES: Final = (OK, NO_DATA, FAILED, NOT_CONVERGED)
-_NO_DATA, _FAILED, _NOT_CONVERGED = 1, 2, 3
+STATUSES: Final = (OK, NO_DATA, FAILED, NOT_CONVERGED, NO_SCATTERING)
+_NO_DATA, _FAILED, _NOT_CONVERGED, _NO_SCATTERING = 1, 2, 3, 4
 
 _ORDERS_TOLERANCE: Final = 1e-6
 _MAX_ITERATIONS: Final = 100
+# Phonons end where g falls below this part of its maximum for good; what a background leaves beyond is less.
+_PHONONS_END: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,13 @@ class Solution:
     scale: float
     constant: float
     extended: float
+    highest: float
 
     @classmethod
     def none(cls, n: int, shape: tuple[int, ...], code: int, iterations: int) -> Solution:
         """Return that there is none."""
         nothing, x = np.full(n, np.nan), np.nan
-        return cls(nothing, nothing, x, np.full(shape, np.nan), code, iterations, x, 0, x, x, x)
+        return cls(nothing, nothing, x, np.full(shape, np.nan), code, iterations, x, 0, x, x, x, x)
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,17 @@ class Inversion:
         return self.E > 0
 
     def solve(self, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float) -> Solution:
+        """Iterate until g stays; where a C that is sought takes all there is, tell where the phonons end without it.
+
+        Parameters and result as of `iterate`.
+        """
+        end = self.iterate(S, std, kelvin, u2)
+        if not self.beyond.any() or end.code not in (_FAILED, _NOT_CONVERGED):
+            return end
+        without = replace(self, beyond=np.zeros_like(self.beyond), constant=0.0).iterate(S, std, kelvin, u2)
+        return replace(end, code=_NO_SCATTERING, highest=without.highest) if without.code == 0 else end
+
+    def iterate(self, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float) -> Solution:
         """Iterate until g stays.
 
         Parameters
@@ -173,4 +187,11 @@ class Inversion:
             scale,
             constant,
             modes.extended,
+            self.end_of_phonons(shape),
         )
+
+    def end_of_phonons(self, g: np.ndarray) -> float:
+        """Return where g falls below a part of its maximum for good; NaN where it does not before its end."""
+        known = np.flatnonzero(np.isfinite(g))
+        last = np.flatnonzero(np.nan_to_num(g) >= _PHONONS_END * np.nanmax(g))[-1]
+        return float(self.edges[last + 1]) if last < known[-1] else float("nan")

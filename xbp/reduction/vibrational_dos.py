@@ -63,7 +63,7 @@ def to_vibrational_dos(
     multiple_scattering : float or "fit"
         C: neutrons that scattered twice, as a multiple of those that met several phonons at once, whose spectrum theirs
         resembles. "fit": the C that leaves nothing, in sum, between the end of E_range and that of the data, where g is
-        0. A background that is left there is taken for multiple scattering.
+        0. A background that is left there is taken for multiple scattering: cut the data where it takes over.
     below : {"debye", "nothing"}
         What stands in for g below E_range in 2W, in the convolutions and in the area: a law of E² through the three
         lowest points, or 0. The answer is NaN there all the same.
@@ -75,10 +75,14 @@ def to_vibrational_dos(
     same type as `data`
         g(E) in one over the unit of E, NaN outside E_range, over E > 0 and leftover dimensions; its area is 1 with the
         part that `below` stands for. Coordinates ``u2`` (angstrom²; that of the last iteration) and ``status``: "ok",
-        "not converged", "fit failed" (no positive area) or "no data"; g is NaN unless it is "ok". A Dataset has
+        "not converged", "fit failed" (no positive area), "no data" or "no multiple scattering" (the C that is sought
+        takes all there is, as where a background beyond the phonons is taken for it: end E_range at
+        ``highest_phonon``, or cut the data above it); g is NaN unless it is "ok". A Dataset has
         ``g_std``, that of counting at the multiphonon scattering found (bins are independent), and the report of the
-        convergence: ``iterations``, ``change`` (the last), ``orders``, ``scale`` (N), ``multiple_scattering`` (C), and
-        ``extended``, the part of the area that was not measured but is `below`. Where errors are known, ``u2_std``,
+        convergence: ``iterations``, ``change`` (the last), ``orders``, ``scale`` (N), ``multiple_scattering`` (C),
+        ``extended``, the part of the area that was not measured but is `below`, ``E_low`` and ``E_high``, the range g
+        was found in, and ``highest_phonon``, where g falls below a tenth of its maximum for good (at C = 0 where no
+        C was found; NaN where it does not before E_high). Where errors are known, ``u2_std``,
         that of counting in `E_range`: (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]²; what `E_range`, `below` and C do to
         u² is often more. NaN where u² was given.
 
@@ -108,11 +112,11 @@ def to_vibrational_dos(
     """
     task = _Task.of(data, T, E_range, Q_range, mass, composition, u2, multiple_scattering, below, tolerance)
     signal, value = task.signal, task.signal.value
-    results = task.run(task.density, [["_g"], ["_g"], []] + [[]] * 7, {"_g": int(task.grid.positive.sum())})
-    g, g_std, u2_found, code, iterations, change, orders, scale, constant, extended = results
+    results = task.run(task.density, [["_g"], ["_g"], []] + [[]] * 8, {"_g": int(task.grid.positive.sum())})
+    g, g_std, u2_found, code, iterations, change, orders, scale, constant, extended, highest = results
     per_unit = convert_factor(value["E"].attrs["units"], "meV", energy=True)
     e_axis = value["E"][task.grid.positive]
-    u2_std = task.error_of_displacement(u2_found, g_std)
+    u2_std = task.error_of_displacement(u2_found, g_std).where(code == 0)
     g, g_std = (
         (part * per_unit).rename(_g="E").assign_coords(E=e_axis.variable, **task.conditions(u2_found, code))
         for part in (g, g_std)
@@ -127,7 +131,8 @@ def to_vibrational_dos(
         attrs={"statistics": None, "convention": None},
     )
     if isinstance(answer, xr.Dataset):
-        scale_units = format_unit(parse_unit(signal.units) * parse_unit(value["E"].attrs["units"]))
+        e_units = value["E"].attrs["units"]
+        scale_units = format_unit(parse_unit(signal.units) * parse_unit(e_units))
         report = {
             "iterations": (iterations, "1", "iterations until g stayed"),
             "change": (change, "1", "last change of g over its maximum"),
@@ -135,6 +140,9 @@ def to_vibrational_dos(
             "scale": (scale / per_unit, scale_units, "scale of the data"),
             "multiple_scattering": (constant, "1", "multiple over multiphonon scattering"),
             "extended": (extended, "1", "part of the area below the range"),
+            "highest_phonon": (highest / per_unit, e_units, "end of the last bin with a tenth of the maximum of g"),
+            "E_low": (xr.DataArray(task.used[0]), e_units, "where the range of g begins"),
+            "E_high": (xr.DataArray(task.used[1]), e_units, "where the range of g ends"),
         }
         if signal.std is not None:
             report["u2_std"] = (u2_std, "angstrom**2", "standard deviation of u2")
@@ -220,6 +228,7 @@ class _Task:
     temperature: xr.DataArray
     u2: xr.DataArray
     grid: Inversion
+    used: tuple[float, float]
     arguments: dict[str, Any]
 
     @classmethod
@@ -267,10 +276,12 @@ class _Task:
             )
         beyond = fitted & (E[in_E][-1] < E)
         if fitted and not beyond.any():
+            units, low, high = value["E"].attrs["units"], float(lower[in_E][0]), float(upper[in_E][-1])
             raise RangeError(
-                "there is nothing beyond E_range to fit the multiple scattering in",
-                reason="it is told from phonons where there are none",
-                fix="E_range=('5 meV', '40 meV'), up to the highest phonon, or multiple_scattering=0.2",
+                f"there is nothing beyond E_range, {low:.4g} to {high:.4g} {units}, to fit the multiple scattering in",
+                reason="it is told from phonons where there are none, from the end of E_range to that of the data",
+                fix="end E_range at the highest phonon, as in "
+                f"E_range=('{low:.4g} {units}', '{high * 0.7:.4g} {units}'), or give it: multiple_scattering=0.2",
             )
         arguments = {
             "T": T, "E_range": E_range, "Q_range": Q_range, "mass": mass, "composition": composition, "u2": u2,
@@ -280,7 +291,8 @@ class _Task:
             E, np.append(lower, upper[-1]) * to_mev, value["Q"].values * to_angstrom,
             np.where(in_Q, (q_upper - q_lower) * to_angstrom, 0.0), in_E, beyond, constant, per_gamma, below, tolerance,
         )  # fmt: skip
-        return cls(signal, temperature, displacement, grid, arguments)
+        used = (float(lower[in_E][0]), float(upper[in_E][-1]))
+        return cls(signal, temperature, displacement, grid, used, arguments)
 
     def run(self, kernel: Any, dims: list[list[str]], sizes: dict[str, int]) -> Any:
         """Apply a kernel to every map over the leftover dimensions."""
@@ -305,7 +317,7 @@ class _Task:
     def conditions(self, u2: xr.DataArray, code: xr.DataArray) -> dict[str, Any]:
         """Return the coordinates that the answer rests on."""
         status = xr.apply_ufunc(
-            lambda c: np.array(STATUSES)[np.asarray(c).astype(int)], code, dask="parallelized", output_dtypes=["<U16"]
+            lambda c: np.array(STATUSES)[np.asarray(c).astype(int)], code, dask="parallelized", output_dtypes=["<U22"]
         )
         labels = {
             name: (c.dims, c.data, {"units": COORDINATES[name][0], "long_name": COORDINATES[name][1]})
@@ -325,7 +337,9 @@ class _Task:
     def density(self, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float) -> tuple[Any, ...]:
         """Return g, its std and the report."""
         end = self.grid.solve(S, std, kelvin, u2)
-        report = (end.u2, end.code, end.iterations, end.change, end.orders, end.scale, end.constant, end.extended)
+        report = (
+            end.u2, end.code, end.iterations, end.change, end.orders, end.scale, end.constant, end.extended, end.highest
+        )  # fmt: skip
         return end.g, end.g_std, *(np.float64(number) for number in report)
 
     def corrected(self, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float) -> tuple[Any, ...]:

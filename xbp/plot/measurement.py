@@ -1,0 +1,171 @@
+"""Figures of what a measurement says of itself: its temperature by detailed balance, u² by its elastic line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.describe.numbers import is_poor
+from xbp.errors import RangeError
+from xbp.pint_data import unwrap
+from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, label, like_xarray, units_label
+from xbp.signal import table_signal
+from xbp.status import NO_TEMPERATURE, OK
+from xbp.units import to_kelvin, with_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["debye_waller", "detailed_balance"]
+
+#: The axis of temperatures ends at so many times their upper quartile: beside an elastic line some reach thousands.
+_MOST = 2.0
+
+
+@like_xarray
+def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    """Draw the temperature that each energy implies, and that of all of them as a band.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        What `detailed_balance` returned.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    QuantityError
+        If this is no such table.
+    RangeError
+        If it is of several spectra.
+    """
+    plain = unwrap(table)[0].compute() if isinstance(table, xr.Dataset) else table
+    needs = ("implied_temperature", "implied_temperature_std", "status")
+    each = table_signal(plain, "detailed_balance", "temperature_at_E", needs=needs).value
+    _require_one(each, "E")
+    axes = axes_of(ax)
+    said = str(plain.status.values)
+    known = each.values[np.isfinite(each.values)]
+    if said == OK:
+        T, std = float(plain.implied_temperature), float(plain.implied_temperature_std)
+        ends, one = (float(plain.E[0]), float(plain.E[-1])), f"all: {with_error(T, std)} K"
+        if np.isfinite(std):
+            axes.fill_between(ends, T - std, T + std, color=ORANGE, alpha=0.3, lw=0)
+        axes.plot(ends, (T, T), color=ORANGE, lw=1.4, label=one)
+        known = np.append(known, T)
+    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "each energy"} | kwargs
+    axes.errorbar(plain.E, each, plain.get("temperature_at_E_std"), **style)
+    if "temperature" in plain.coords and plain.temperature.ndim == 0:
+        units = str(plain.temperature.attrs.get("units", "K"))
+        carried = float(to_kelvin(plain.temperature.values.astype(float), units, name="temperature"))
+        axes.axhline(carried, color=GREEN, lw=1.2, ls="--", label="that of the data")
+        known = np.append(known, carried)
+    beyond = ""
+    if known.size:
+        top = min(_MOST * float(np.percentile(known, 75)), 1.1 * float(known.max()))
+        axes.set_ylim(0.85 * float(known.min()), top)
+        # In the title, for no corner is free of points and legend at every size.
+        beyond = f"\nup to {known.max():.0f} K beyond the axis" if known.max() > top else ""
+    if said != OK:
+        axes.set_title(f"no temperature: {said}" if said != NO_TEMPERATURE else said, fontsize="small")
+    else:
+        title = "no temperature" if is_poor(plain) else f"$T$ = {with_error(T, std)} K"
+        axes.set_title(title + _fit_of(plain, ", ") + beyond, fontsize="small")
+    axes.set(xlabel=label(SYMBOLS["E"], plain.E.attrs["units"]), ylabel=label("$T$ implied", each.attrs["units"]))
+    axes.legend(frameon=False, fontsize="small")
+    return axes
+
+
+@like_xarray
+def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    """Draw the logarithm of the elastic line against Q², with the straight line whose slope is −u².
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        What `debye_waller` returned. The intensity is divided by its value at Q = 0 on the line, or by its largest
+        where there is no line; Q that were not used are grey.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
+        ``yticks`` as xarray's own figures take them.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    QuantityError
+        If this is no such table.
+    RangeError
+        If it is of several spectra.
+    """
+    plain = unwrap(table)[0].compute() if isinstance(table, xr.Dataset) else table
+    needs = ("u2", "u2_std", "u2_systematic", "Q_low", "Q_high", "status")
+    intensity = table_signal(plain, "debye_waller", "elastic_intensity", needs=needs).value
+    _require_one(intensity, "Q")
+    units = str(intensity["Q"].attrs["units"])
+    std = plain.get("elastic_intensity_std", xr.full_like(intensity, np.nan)).values
+    drawn = (intensity.values > 0) & ((std > 0) | ("elastic_intensity_std" not in plain))
+    Q = intensity["Q"].values
+    used = drawn & (float(plain.Q_low) <= Q) & (float(plain.Q_high) >= Q)
+    x, y = Q**2, np.log(np.where(drawn, intensity.values, np.nan))
+    error = std / intensity.values
+    said = str(plain.status.values)
+    u2 = float(plain.u2)
+    at_zero = float(np.nanmax(y)) if drawn.any() else 0.0
+    if said == OK:
+        # The offset of the line that was fitted: the weighted mean of what its slope leaves.
+        weight = np.where(np.isfinite(error), error, 1.0)[used] ** -2
+        at_zero = float(np.average(y[used] + u2 * x[used], weights=weight))
+    axes = axes_of(ax)
+    for mask, color in ((used, BLUE), (drawn & ~used, GREY)):
+        if mask.any():
+            style: dict[str, Any] = {"fmt": ".", "ms": 3, "lw": 0.8, "color": color} | kwargs
+            known = error[mask] if np.isfinite(error[mask]).any() else None
+            axes.errorbar(x[mask], y[mask] - at_zero, known, **style)
+    title = f"no $u^2$: {said}"
+    if said == OK:
+        ends = np.array([float(plain.Q_low), float(plain.Q_high)]) ** 2
+        axes.plot(ends, -u2 * ends, color=ORANGE, lw=1.6, zorder=3)
+        window, counting = float(plain.u2_systematic), float(plain.u2_std)
+        larger = f"{with_error(u2, max(window, counting))} {units_label(plain.u2.attrs['units'])}"
+        by = "the window" if window > counting else "counting"
+        # Two lines, for both are read at the width of a column.
+        title = f"$u^2$ = {larger} (by {by}){_fit_of(plain, chr(10))}"
+    axes.set_title(title, fontsize="small")
+    axes.set(xlabel=label("$Q^2$", f"({units})**2"), ylabel=r"$\ln\,S_\mathrm{el}(Q)/S_\mathrm{el}(0)$")
+    if said != OK:
+        axes.set_ylabel(r"$\ln\,S_\mathrm{el}(Q)/S_\mathrm{el,max}$")
+    return axes
+
+
+def _fit_of(table: xr.Dataset, before: str) -> str:
+    """Write how well one number describes all, where that is known."""
+    if "chi2_reduced" not in table:
+        return ""
+    chi2 = float(table.chi2_reduced)
+    written = f"{chi2:.3g}" if chi2 < 1000 else f"{chi2:.0f}"
+    return f"{before}$\\chi^2_\\mathrm{{red}}$ = {written}{' (poor)' if is_poor(table) else ''}"
+
+
+def _require_one(value: xr.DataArray, dim: str) -> None:
+    """Refuse a table of several spectra."""
+    if value.dims != (dim,):
+        raise RangeError(
+            f"the table is over {value.dims}",
+            reason="that of one spectrum is drawn",
+            fix=f"choose one of every dimension but {dim}: table.isel(...)",
+        )
