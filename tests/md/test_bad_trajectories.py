@@ -151,7 +151,7 @@ def test_currents_need_weights_that_are_numbers(small: xr.Dataset) -> None:
 
 
 def test_a_spectrum_is_no_trajectory(glass: xr.Dataset) -> None:
-    with pytest.raises(QuantityError, match="without positions"):
+    with pytest.raises(QuantityError, match="is for a trajectory"):
         glass.bp.structure_factor(3)
 
 

@@ -107,7 +107,9 @@ def _kinds(data: xr.DataArray | xr.Dataset) -> dict[str, str]:
     if isinstance(data, xr.DataArray):
         return {str(quantity_name(data)): str(data.name)}
     kinds = {str(quantity_name(v)): str(name) for name, v in data.data_vars.items() if not str(name).endswith("_std")}
-    return kinds | ({"trajectory": "position"} if "position" in data else {})
+    # One that says it is a trajectory and is damaged is told what it lacks.
+    is_trajectory = "position" in data or quantity_name(data) == "trajectory"
+    return kinds | ({"trajectory": "position"} if is_trajectory else {})
 
 
 def _said(quantity: str) -> str:
