@@ -124,7 +124,7 @@ def test_the_error_of_the_window_is_what_other_windows_say(line: xr.Dataset) -> 
     exact = line.bp.debye_waller()
     assert float(exact.u2_systematic) == pytest.approx(0, abs=1e-12)
     assert exact.u2_systematic.attrs["units"] == "angstrom**2"
-    phonons = 0.002 * line.Q**2 * np.exp(-0.008 * line.Q**2) * (1 + 0 * line.E)
+    phonons = 0.0005 * line.Q**2 * np.exp(-0.008 * line.Q**2) * (1 + 0 * line.E)
     spoiled = line.assign(S=(line.S + phonons).assign_attrs(line.S.attrs))
     found = spoiled.bp.debye_waller(E_range=(-1.05, 1.05))
     by_window = dict(zip(found.window.values.tolist(), found.u2_by_window.values.tolist(), strict=True))

@@ -57,12 +57,12 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         ``Q_high``, ``n_points``;
         ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the line explains;
         ``broadening``, how many times as wide (FWHM) S(E) is in the upper half of these Q as in the lower;
-        ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ², where known, above 2, or the line more
-        than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting. Phonons under the line, a
-        line that widens, and Bragg peaks are in ``u2_systematic``: half of the range of ``u2_by_window``, the u² of
-        the window used, of that half and twice as wide in E about its middle (at least a bin, at most the data), and of
-        the lower and upper half of the Q bins used. What no choice of window shows, such as multiple scattering, is not
-        in it; of noisy data counting is, since the halves know u² less well. The line used is in attrs.
+        ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ², where known, above 2, or the
+        line more than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting. Phonons under the
+        line, a line that widens, and Bragg peaks are in ``u2_systematic``: half of the range of ``u2_by_window``, the
+        u² of the window used, of that half and twice as wide in E about its middle (at least a bin, at most the data),
+        and of the lower and upper half of the Q bins used. What no choice of window shows, such as multiple scattering,
+        is not in it; of noisy data counting is, since the halves know u² less well. The line used is in attrs.
 
     Raises
     ------
