@@ -160,7 +160,7 @@ def resolve_u2(
                 "the mean-square displacement u2 is not known",
                 reason="the data carry no coordinate 'u2' and none of u2=, u2_total=, msd=, B_iso= is given",
                 fix="say u2='0.012 angstrom^2' (per axis), measure it with .bp.debye_waller(), or say "
-                "u2='0 angstrom^2' to leave the Debye-Waller factor out",
+                "u2='0 angstrom^2' to leave the Debye-Waller factor out, as of a liquid, which has none",
             )
         return argument
     carried = _displacement(data.coords["u2"], "u2", None)

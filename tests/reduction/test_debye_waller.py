@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import RangeError
+from xbp.errors import QuantityError, RangeError
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_the_error_of_the_window_is_what_other_windows_say(line: xr.Dataset) -> 
     exact = line.bp.debye_waller()
     assert float(exact.u2_systematic) == pytest.approx(0, abs=1e-12)
     assert exact.u2_systematic.attrs["units"] == "angstrom**2"
-    phonons = 0.002 * line.Q**2 * np.exp(-0.008 * line.Q**2) * (1 + 0 * line.E)
+    phonons = 0.0005 * line.Q**2 * np.exp(-0.008 * line.Q**2) * (1 + 0 * line.E)
     spoiled = line.assign(S=(line.S + phonons).assign_attrs(line.S.attrs))
     found = spoiled.bp.debye_waller(E_range=(-1.05, 1.05))
     by_window = dict(zip(found.window.values.tolist(), found.u2_by_window.values.tolist(), strict=True))
@@ -151,3 +151,29 @@ def test_a_decay_that_is_none_has_no_error_of_the_window() -> None:
     table = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.debye_waller()
     assert np.isnan(float(table.u2_systematic))
     assert table.u2_by_window.isnull().all()
+
+
+def test_a_liquid_is_told_what_to_give(line: xr.Dataset, shared_data: Path) -> None:
+    """Quasi-elastic lines and Bragg peaks are both no decay, and have other mends."""
+    for name in ("Rb_liq_tot", "Ge_liq_coh"):
+        liquid = xbp.open_dataset(shared_data / "sqw" / f"{name}.sqw")
+        said = repr(liquid.bp.debye_waller().bp)
+        assert "quasi-elastic, as of a liquid" in said
+        assert "u2='0 angstrom^2' of a liquid" in said
+        assert "; of a liquid u2='0 angstrom^2')" in repr(liquid.bp)
+        B = liquid.bp.to_bqe(u2="0 angstrom^2")
+        assert float(B.u2) == 0
+    rubidium = xbp.open_dataset(shared_data / "sqw" / "Rb_liq_tot.sqw")
+    lost = rubidium.bp.to_vibrational_dos(composition="Rb")
+    assert "or in a liquid, whose quasi-elastic line is no phonons" in repr(lost.bp)
+    with pytest.raises(QuantityError, match="as of a liquid, which has none"):
+        rubidium.bp.to_bqe()
+    bragg = line.assign(S=(line.S * (1 + 30 * (np.arange(40) % 7 == 0))[:, None]).assign_attrs(line.S.attrs))
+    said = repr(bragg.bp.debye_waller().bp)
+    assert "coherent, as of Bragg peaks" in said
+    assert "liquid" not in said
+
+
+def test_no_density_of_states_without_a_displacement(line: xr.Dataset) -> None:
+    with pytest.raises(QuantityError, match="u2 is 0"):
+        line.drop_vars("u2", errors="ignore").bp.to_vibrational_dos("300 K", u2="0 angstrom^2")

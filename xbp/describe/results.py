@@ -11,7 +11,8 @@ import xarray as xr
 from xbp.describe.energies import boson_peak, compare, heat_capacity
 from xbp.describe.numbers import POOR_CHI2, UNLIKELY, fit, number, of_many, quality, reach, short
 from xbp.describe.signals import units_of
-from xbp.status import OK
+from xbp.reduction.debye_waller import MOST_BROADENING
+from xbp.status import NOT_A_DECAY, OK
 from xbp.units import to_kelvin, with_error
 
 __all__ = ["AFTER", "LAZY", "SENTENCES"]
@@ -104,7 +105,18 @@ def _debye_waller(table: xr.Dataset) -> str:
     if said != OK:
         if np.isfinite(wider := float(table.get("broadening", np.nan))):
             line += f", and the spectrum is {wider:.2g} times as wide in the upper half of them as in the lower"
-        return f"no u2: {said}{f' ({line})' if np.isfinite(float(table.explained)) else ''}"
+        why = f" ({line})" if np.isfinite(float(table.explained)) else ""
+        if wider > MOST_BROADENING:
+            why += (
+                "\n  quasi-elastic, as of a liquid or of molecules that turn: give u2= of a frozen sample to the next "
+                "call, or u2='0 angstrom^2' of a liquid, which has no Debye-Waller factor"
+            )
+        elif said == NOT_A_DECAY:
+            why += (
+                "\n  coherent, as of Bragg peaks or S(Q): end Q_range= where the peaks lie close, give u2=, or let "
+                ".bp.to_vibrational_dos(…) find it"
+            )
+        return f"no u2: {said}{why}"
     counting, window = float(table.u2_std), float(table.u2_systematic)
     # The larger of the two errors says how many figures of u2 mean anything.
     if window > counting:

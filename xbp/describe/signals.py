@@ -75,7 +75,9 @@ _MOST_HEAT: Final = 37.4
 #: What to do where no g(E) was found.
 _MENDS: Final[Mapping[str, str]] = {
     "no data": ": E_range= and Q_range= hold no number, or nothing is beyond E_range= to fit multiple scattering in",
-    "fit failed": ": no positive area is left, as where a background was taken off twice, or Q is too high for u2",
+    "fit failed": ": no positive area is left, as where a background was taken off twice, or Q is too high for u2, "
+    "or in a liquid, whose quasi-elastic line is no phonons: .bp.mask_elastic(…) it as far as it reaches, or go on "
+    "with .bp.to_bqe(u2='0 angstrom^2')",
     "not converged": ": the multiphonons grow from step to step; end Q_range= lower, or take the background off",
     NO_SCATTERING: ": a background beyond E_range= was taken for it, until nothing was left; "
     "end E_range= at the highest phonon",
@@ -333,7 +335,7 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
     if row.name == "dynamic_structure_factor" and "u2" not in value.coords:
         missing.append(
             "u2 of the Debye-Waller factor (u2= of the next call; .bp.debye_waller() or "
-            ".bp.to_vibrational_dos(…) finds it)"
+            ".bp.to_vibrational_dos(…) finds it; of a liquid u2='0 angstrom^2')"
         )
     if row.name == "dynamic_structure_factor" and "statistics" not in value.attrs:
         missing.append(f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, 'classical' if of MD)")

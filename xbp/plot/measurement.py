@@ -72,10 +72,12 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
         known = np.append(known, carried)
     beyond = ""
     if known.size:
-        top = min(_MOST * float(np.percentile(known, 75)), 1.1 * float(known.max()))
-        axes.set_ylim(0.85 * float(known.min()), top)
+        low, high = 0.85 * float(known.min()), float(known.max())
+        # Above the points there is room for the legend.
+        top = min(_MOST * float(np.percentile(known, 75)), high + 0.5 * (high - low))
+        axes.set_ylim(low, top)
         # In the title, for no corner is free of points and legend at every size.
-        beyond = f"\nup to {known.max():.0f} K beyond the axis" if known.max() > top else ""
+        beyond = f"\nup to {high:.0f} K beyond the axis" if high > top else ""
     if said != OK:
         axes.set_title(f"no temperature: {said}" if said != NO_TEMPERATURE else said, fontsize="small")
     else:

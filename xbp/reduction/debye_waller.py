@@ -14,16 +14,16 @@ from xbp.signal import Signal, read, result_table
 from xbp.status import NOT_A_DECAY, OK, TOO_FEW
 from xbp.units import format_unit, parse_unit
 
-__all__ = ["debye_waller"]
+__all__ = ["MOST_BROADENING", "debye_waller"]
 
 # A coherent elastic line rises and falls by Bragg peaks or S(Q). It is told from a Debye-Waller
 # decay by the part of the variance of ln S_el that the straight line leaves, where that is more
 # than counting statistics explain.
 _MIN_EXPLAINED = 0.8
 
-# The resolution does not know Q, and the phonons under the line make it wider by a third (vanadium to 13 1/angstrom);
-# where atoms diffuse or turn it is quasi-elastic, and as much wider as Q is larger or more.
-_MOST_BROADENING = 1.5
+#: The resolution does not know Q, and the phonons under the line make it wider by a third (vanadium to 13 1/angstrom);
+#: where atoms diffuse or turn it is quasi-elastic, and as much wider as Q is larger or more.
+MOST_BROADENING = 1.5
 
 #: Windows that u2_systematic compares: the one used, that of half and of twice the width in E, each half of the Q bins.
 _WINDOWS = ("as used", "half as wide in E", "twice as wide in E", "lower half of Q", "upper half of Q")
@@ -36,7 +36,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
 
     Weighted straight line through ln S_el against Q². This holds for an incoherent scatterer
     (vanadium, hydrogenous samples); Bragg peaks or a structured S(Q) make it meaningless, and so does
-    a quasi-elastic line, as of a liquid, which leaves the window as it widens with Q. The status says so.
+    a quasi-elastic line, as of a liquid, which leaves the window as it widens with Q. The status says so. There, give
+    u2 of a frozen sample, or of a liquid ``u2="0 angstrom^2"``: it has no elastic line and no Debye-Waller factor.
 
     Parameters
     ----------
@@ -56,12 +57,12 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         ``Q_high``, ``n_points``;
         ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the line explains;
         ``broadening``, how many times as wide (FWHM) S(E) is in the upper half of these Q as in the lower;
-        ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ² above 2, or the line more
-        than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting. Phonons under the line, a
-        line that widens, and Bragg peaks are in ``u2_systematic``: half of the range of ``u2_by_window``, the u² of
-        the window used, of that half and twice as wide in E about its middle (at least a bin, at most the data), and of
-        the lower and upper half of the Q bins used. What no choice of window shows, such as multiple scattering, is not
-        in it; of noisy data counting is, since the halves know u² less well. The line used is in attrs.
+        ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ², where known, above 2, or the
+        line more than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting. Phonons under the
+        line, a line that widens, and Bragg peaks are in ``u2_systematic``: half of the range of ``u2_by_window``, the
+        u² of the window used, of that half and twice as wide in E about its middle (at least a bin, at most the data),
+        and of the lower and upper half of the Q bins used. What no choice of window shows, such as multiple scattering,
+        is not in it; of noisy data counting is, since the halves know u² less well. The line used is in attrs.
 
     Raises
     ------
@@ -118,7 +119,9 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         output_dtypes=[float],
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
-    decays = ((explained >= _MIN_EXPLAINED) | (chi2 < 2)) & ~(broadening > _MOST_BROADENING)
+    # Without errors χ² is no measure of anything.
+    straight = (explained >= _MIN_EXPLAINED) | (chi2 < 2 if intensity_std is not None else False)
+    decays = straight & ~(broadening > MOST_BROADENING)
     ok = decays & (u2 > 0)
     status = xr.full_like(u2, OK, dtype="<U24").where(ok, NOT_A_DECAY).where(count >= 3, TOO_FEW)
     q_units, q_used = value["Q"].attrs["units"], xr.DataArray(value["Q"].values, dims="Q")

@@ -193,5 +193,7 @@ class Inversion:
     def end_of_phonons(self, g: np.ndarray) -> float:
         """Return where g falls below a part of its maximum for good; NaN where it does not before its end."""
         known = np.flatnonzero(np.isfinite(g))
+        if not known.size:
+            return float("nan")
         last = np.flatnonzero(np.nan_to_num(g) >= _PHONONS_END * np.nanmax(g))[-1]
         return float(self.edges[last + 1]) if last < known[-1] else float("nan")

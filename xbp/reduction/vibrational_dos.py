@@ -89,7 +89,7 @@ def to_vibrational_dos(
     Raises
     ------
     QuantityError
-        If none or several of mass, composition and u² are given, or the data are not quantum S(Q,E).
+        If none or several of mass, composition and u² are given, u² is 0, or the data are not quantum S(Q,E).
     RangeError
         If E_range or Q_range holds no data.
     TemperatureError
@@ -249,7 +249,7 @@ class _Task:
             raise QuantityError(
                 "S(Q,E) is classical",
                 reason="the expansion in phonons obeys detailed balance",
-                fix="take g(E) from the trajectory itself, traj.bp.vibrational_dos()",
+                fix="take g(E) from the trajectory itself, traj.bp.vdos(), or make it quantum, data.bp.to_quantum()",
             )
         require_choice("below", below, "debye", "nothing")
         fitted = isinstance(C, str) and C == "fit"
@@ -262,6 +262,14 @@ class _Task:
             )
         temperature = resolve_temperature(value, T)
         per_gamma, displacement = scatterer(value, mass=mass, composition=composition, u2=u2)
+        if bool((displacement == 0).any()):
+            raise QuantityError(
+                "u2 is 0 angstrom^2",
+                reason="g(E) is told by how phonons move the atoms, and where nothing moves, or as in a liquid nothing "
+                "stays, it is not",
+                fix="g(E)/E^2 of a liquid is data.bp.to_bqe(u2='0 angstrom^2').bp.cut_Q(...), multiphonons in it; of a "
+                "solid give its u2=, mass= or composition=",
+            )
         E = value["E"].values * to_mev
         lower, upper = bin_limits(signal.source, "E")
         q_lower, q_upper = bin_limits(signal.source, "Q")
