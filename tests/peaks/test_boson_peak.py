@@ -320,3 +320,53 @@ def test_a_parabola_is_fitted_to_the_top_alone_where_no_range_is_given() -> None
     assert str(peak.status.values) == "ok"
     for found, height in ((peak, 1.225), (half, 1.15)):
         np.testing.assert_allclose(np.interp([found.E_low, found.E_high], E, hump), height, atol=0.01)
+
+
+def _density(g: np.ndarray, energies: np.ndarray) -> xr.Dataset:
+    return xbp.new_dataset(
+        "vibrational_dos", g / np.trapezoid(g, energies), units="1/meV", coords={"E": (energies, "meV")}
+    )
+
+
+def test_which_part_of_the_modes_lies_below_the_peak_tells_a_crystal_from_a_glass() -> None:
+    energies = np.linspace(0.1, 45, 450)
+    # Transverse phonons end at 18 meV, longitudinal ones at 35: a van Hove singularity, here with a resolution.
+    crystal = _density(energies**2 * (1 / (1 + np.exp((energies - 19) / 1)) + 0.25 * (energies < 36))
+                       + 60 * np.exp(-(((energies - 18) / 2) ** 2)), energies)  # fmt: skip
+    glass = xbp.models.evaluate("fluctuating_elasticity_dos", energies, area=1.0, energy_D="25 meV", disorder=0.21)
+    for g, sharp in ((crystal, True), (glass, False)):
+        b = g.bp.to_bqe()
+        peak = b.bp.boson_peak()
+        assert str(peak.status.values) == "ok"
+        below = g.g.where(peak.energy >= g.E, 0).integrate("E") / g.g.integrate("E")
+        assert float(peak.modes_below) == pytest.approx(float(below), abs=0.01)
+        assert (float(peak.modes_below) > 0.1) is sharp
+        assert ("of all modes are below it" in repr(peak.bp)) is sharp
+        # It is a part, whatever the units, and that of each of many.
+        other = (b.bp.convert(E="THz")).bp.boson_peak()
+        assert float(other.modes_below) == pytest.approx(float(peak.modes_below), abs=1e-6)
+    both = xr.concat([crystal.bp.to_bqe(), glass.bp.to_bqe()], "sample", coords="minimal", compat="override")
+    parts = both.bp.boson_peak().modes_below
+    assert parts.dims == ("sample",)
+    assert float(parts[0]) > 0.1 > float(parts[1])
+    # Data that end before the modes do tell no part of them.
+    assert np.isnan(glass.sel(E=slice(0, 12)).bp.to_bqe().bp.boson_peak().modes_below)
+
+
+def test_a_sharp_maximum_is_hardly_a_boson_peak() -> None:
+    for width, sharp in ((1.0, True), (2.4, False)):
+        table = spectrum(lognormal(E, 5.5, 1.0, lognormal_sigma(5.5, width))).bp.boson_peak(E_range=(2, 12))
+        assert float(table.width) == pytest.approx(width, rel=1e-3)
+        assert ("narrower than 0.3 of its energy" in repr(table.bp)) is sharp
+
+
+def test_the_maximum_of_g_is_not_called_the_boson_peak() -> None:
+    G = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_gdos().bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
+    table = G.bp.boson_peak(E_range=("5 meV", "30 meV"))
+    said = repr(table.bp)
+    assert said.startswith("maximum of G(E) ")
+    assert "boson peak, which is in g/E2: .bp.to_bqe() first" in said
+    assert "modes_below" not in table
+    reduced = repr(G.bp.to_bqe().bp.boson_peak(E_range=("1.2 meV", "12 meV")).bp)
+    assert reduced.startswith("boson peak ")
+    assert "to_bqe" not in reduced

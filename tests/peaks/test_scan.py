@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -120,6 +121,7 @@ def test_it_is_drawn_like_one_fit() -> None:
     scan = b.bp.scan_boson_peak()
     axes, one = b.bp.plot.peak(scan), b.bp.plot.peak(b.bp.boson_peak())
     np.testing.assert_array_equal(axes.lines[-2].get_ydata(), one.lines[-2].get_ydata())
+    plt.close("all")
 
 
 def test_pint_comes_back_in_kind() -> None:
@@ -145,6 +147,7 @@ def test_heat_capacities_over_ranges_of_temperature() -> None:
     assert "3 of 3 fits" in repr(scan.bp)
     assert f"± {float(scan.systematic):.2g} (choice of range) meV" in repr(scan.bp)
     scan.bp.plot.heat_capacity()
+    plt.close("all")
     assert scan.bp.fitted_dos(np.linspace(0.5, 20, 5)).g.notnull().all()
     preset = C.bp.scan_heat_capacity()
     assert list(preset["range"].values[:3]) == ["2 K to 300 K", "2 K to 150 K", "2 K to 75 K"]

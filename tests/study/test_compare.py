@@ -238,6 +238,7 @@ def test_a_scan_is_a_leaf_with_its_systematic_error(tmp_path: Path) -> None:
     assert float(told.systematic_std[0]) == pytest.approx(0.7)
     study.bp.report(tmp_path / "study.html")
     study.bp.plot()
+    plt.close("all")
 
 
 def test_it_says_whose_errors_are_too_small_or_missing() -> None:

@@ -10,12 +10,17 @@ import xarray as xr
 from xbp.describe.numbers import UNLIKELY, fit, is_poor, mend_of_fit, number, of_many, quality, reach, statuses
 from xbp.describe.signals import units_of
 from xbp.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
-from xbp.units import with_error
+from xbp.units import percent, with_error
 
 __all__ = ["boson_peak", "compare", "heat_capacity", "mend_of_heat_capacity"]
 
 #: A boson peak does not move by this factor within one set of data: some of the maxima are others.
 _FAR_APART = 3.0
+#: Full widths over energy: 0.5 to 5 in measured and simulated glasses, 0.2 at the first van Hove singularity of V.
+_SHARP = 0.3
+#: Parts of all modes below the maximum of g/E²: up to 0.7 % in glasses, 6 % in weakly disordered elastic media, 15 and
+#: 24 % in aluminium and vanadium.
+_MANY_BELOW = 0.1
 #: Per atom and axis there is one mode; fewer by more than this are another amount, or modes that are not excited.
 _FEW_MODES = 0.9
 #: A Schottky term over vibrations, two thirds where C/T is lowest, is 2 % of them at twice that temperature.
@@ -56,6 +61,7 @@ def _scanned(table: xr.Dataset, ok: str) -> str:
 
 def boson_peak(table: xr.Dataset) -> str:
     """Say where the boson peak is, or why there is none."""
+    what = "maximum of G(E)" if _is_of_g(table) else "boson peak"
     if table.energy.ndim:
         good = table.energy.where(table.status == OK)
         apart = bool(good.notnull().any()) and float(good.max()) > _FAR_APART * float(good.min())
@@ -66,9 +72,36 @@ def boson_peak(table: xr.Dataset) -> str:
         )
     if str(table.status.values) != OK:
         over = f" ({reach(table, 'E')})" if "E_low" in table and np.isfinite(float(table.E_low)) else ""
-        return f"no boson peak: {table.status.values}{over}" + _of_the_scan(table, "scan_status")
-    said = f"boson peak {_energy(table)}{_scanned(table, 'scan_status')}{quality(table)}"
-    return said + _of_the_scan(table, "scan_status")
+        return f"no {what}: {table.status.values}{over}" + _of_the_scan(table, "scan_status")
+    said = f"{what} {_energy(table)}{_scanned(table, 'scan_status')}{quality(table)}"
+    return said + _not_one(table) + _of_the_scan(table, "scan_status")
+
+
+def _is_of_g(table: xr.Dataset) -> bool:
+    return table.attrs.get("signal") == "generalized_dos"
+
+
+def _not_one(table: xr.Dataset) -> str:
+    """Warn of a maximum that is no boson peak, or hardly one; of many where most are such."""
+    good = int((table.status == OK).sum())
+    if not good:
+        return ""
+    if _is_of_g(table):
+        return "\n  beware: where g(E) is highest is not the boson peak, which is in g/E2: .bp.to_bqe() first"
+    if table.attrs.get("signal") != "reduced_dos":
+        return ""
+    said = ""
+    if 2 * int((table.width < _SHARP * table.energy).sum()) > good:
+        said += (
+            f"\n  beware: it is narrower than {_SHARP} of its energy, a boson peak wider than half of it: a van Hove "
+            "singularity, a phonon of the simulated box or a line rather than a boson peak"
+        )
+    if "modes_below" in table and 2 * int((table.modes_below > _MANY_BELOW).sum()) > good:
+        said += (
+            f"\n  beware: {percent(float(table.modes_below.median()))} of all modes are below it, of a boson peak some "
+            "1 %: a van Hove singularity, as crystals have, rather than a boson peak"
+        )
+    return said
 
 
 def _systematics(table: xr.Dataset) -> str:
