@@ -513,3 +513,11 @@ def test_spectra_of_detectors_are_taken_to_q_first() -> None:
     )  # fmt: skip
     with pytest.raises(RangeError, match="angle_to_Q"):
         spectra.bp.plot.map()
+
+
+def test_every_figure_says_once_which_keywords_of_xarray_it_takes() -> None:
+    for name in ("map", "cut", "peak", "heat_capacity", "phonons", "scaling", "correlation", "field_correlations"):
+        for said in (getattr(xbp.plot, name).__doc__, getattr(xbp.accessor.PlotAccessor, name).__doc__):
+            settings = said.index("figsize, xlim, ylim, xscale, yscale, xticks, yticks : optional")
+            assert said.count("xscale") == 1
+            assert said.index("Parameters") < settings < said.index("**kwargs") < said.index("Returns")

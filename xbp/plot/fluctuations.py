@@ -125,8 +125,7 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.plot`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.plot`.
 
     Returns
     -------
