@@ -148,8 +148,8 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
     axes.set(
         xlabel=label(SYMBOLS["E"], table.E.attrs["units"]), ylabel="correlation $r$ with $S(Q)$", ylim=(-1.02, 1.02)
     )
-    # On a white ground: the curves run everywhere.
-    axes.legend(fontsize="x-small", loc="upper right", framealpha=0.9, edgecolor="none")
+    # Above the axes: the curves run everywhere within.
+    axes.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return axes
 
 
