@@ -141,6 +141,7 @@ def draw(results: dict[str, list[tuple[float, float, float]]], path: Path) -> No
     """Draw time and memory against frames, atoms and Q_max."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(10, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -150,12 +151,15 @@ def draw(results: dict[str, list[tuple[float, float, float]]], path: Path) -> No
         for ax, values, colour in ((axes[0, column], seconds, "#0072B2"), (axes[1, column], memory, "#D55E00")):
             ax.plot(x, values, "o-", color=colour)
             ax.set_xscale("log")
-            ax.set_xticks(x, [f"{v:g}" for v in x])
-            ax.minorticks_off()
+            ax.set_xticks(x, [f"{v:g}" for v in x], fontsize="small")
         if name != "Q_max":
             axes[0, column].plot(x, seconds[-1] * x / x[-1], "--", color="0.5", lw=1, label="proportional")
             axes[0, column].legend(frameon=False)
         axes[0, column].set_yscale("log")
+        axes[0, column].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[0, column].yaxis.set_major_formatter("{x:g}")
+        for ax in axes[:, column]:
+            ax.minorticks_off()
         axes[1, column].set_ylim(0, 1.1 * memory.max())
         axes[1, column].set_xlabel(SERIES[name][0])
     axes[0, 0].set_ylabel("time (s)")

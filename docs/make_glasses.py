@@ -33,9 +33,12 @@ def main() -> None:
         ax = row[1]
         g = s.sel(E=slice(0.15 * at, top))
         scale = 1e3
-        ax.errorbar(g.E, scale * g.g / g.E**2, scale * g.g_std / g.E**2, color=BLUE, lw=1, label="MD")
+        ax.errorbar(g.E, scale * g.g / g.E**2, scale * g.g_std / g.E**2, color=BLUE, lw=1.2, label="MD", zorder=3)
         h = tree["harmonic"].to_dataset().sel(E=slice(0.15 * at, top))
-        ax.errorbar(h.E, scale * h.g / h.E**2, scale * h.g_std / h.E**2, color=ORANGE, fmt=".", ms=3, label="harmonic")
+        # A box has few modes at each of these energies: the band is wide.
+        low, high = (scale * (h.g + sign * h.g_std) / h.E**2 for sign in (-1, 1))
+        ax.fill_between(h.E, low, high, color=ORANGE, alpha=0.3, lw=0)
+        ax.plot(h.E, scale * h.g / h.E**2, color=ORANGE, lw=0.8, label="harmonic")
         ax.set(ylabel="$g(E)/E^2$ (10$^{-3}$ meV$^{-3}$)", xlabel="$E$ (meV)", ylim=(0, None))
         ax.legend(frameon=False, fontsize="x-small")
         ax = row[2]

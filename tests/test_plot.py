@@ -515,3 +515,22 @@ def test_spectra_of_detectors_are_taken_to_q_first() -> None:
     )  # fmt: skip
     with pytest.raises(RangeError, match="angle_to_Q"):
         spectra.bp.plot.map()
+
+
+def test_every_figure_says_once_which_keywords_of_xarray_it_takes() -> None:
+    for name in ("map", "cut", "peak", "heat_capacity", "phonons", "scaling", "correlation", "field_correlations"):
+        for said in (getattr(xbp.plot, name).__doc__, getattr(xbp.accessor.PlotAccessor, name).__doc__):
+            settings = said.index("figsize, xlim, ylim, xscale, yscale, xticks, yticks : optional")
+            assert said.count("xscale") == 1
+            assert said.index("Parameters") < settings < said.index("**kwargs") < said.index("Returns")
+
+
+@pytest.mark.parametrize("size", [(6, 4), (3.386, 2.6)])
+def test_the_legend_of_field_correlations_covers_no_curve(size: tuple[float, float]) -> None:
+    table = xbp.tutorial.open_dataset("zr46cu46al8_fluctuations")
+    ax = table.bp.plot.field_correlations(figsize=size)
+    ax.figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent()
+    assert box.y0 >= ax.get_window_extent().y1
+    assert ax.figure.bbox.x0 <= box.x0
+    assert box.x1 <= ax.figure.bbox.x1

@@ -48,6 +48,11 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 #: The same and their other colours, for curves side by side.
 COLORS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SYMBOLS = {"Q": "$Q$", "E": "$E$", "r": "$r$", "time": "$t$", "temperature": "$T$"}
+#: What every figure takes beside its own arguments, written into each docstring before its other keywords.
+_SETTINGS_TEXT = """\
+    figsize, xlim, ylim, xscale, yscale, xticks, yticks : optional
+        As xarray's own figures take them: the size in inches of a new figure, and what to set of the axes.
+"""
 _SETTINGS = ("xlim", "ylim", "xscale", "yscale", "xticks", "yticks")
 #: Quantities whose 1 is one, not an arbitrary scale.
 _ABSOLUTE = ("static_structure_factor", "radial_distribution", "intermediate_scattering_function")
@@ -91,7 +96,7 @@ def lay_over(axes: Axes, x: xr.DataArray, curve: xr.DataArray) -> Axes:
 
 
 def like_xarray(draw: Callable[P, Axes]) -> Callable[P, Axes]:
-    """Let a figure take the keywords of xarray's own: ``figsize``, and those that set the axes."""
+    """Let a figure take ``figsize`` and what sets the axes, as xarray's own do, and say so in its docstring."""
     signature = inspect.signature(draw)
 
     @functools.wraps(draw)
@@ -112,6 +117,9 @@ def like_xarray(draw: Callable[P, Axes]) -> Callable[P, Axes]:
         axes.set(**settings)
         return axes
 
+    if draw.__doc__:  # nothing is left of it under python -OO
+        before, heading, after = draw.__doc__.partition("    **kwargs\n")
+        with_settings.__doc__ = f"{before}{_SETTINGS_TEXT}{heading}{after}"
     return with_settings
 
 

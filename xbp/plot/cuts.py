@@ -56,8 +56,7 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     ax : matplotlib.axes.Axes, optional
         Where to draw; beside the cuts that are there already, in another colour.
     **kwargs
-        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.errorbar`.
 
     Returns
     -------

@@ -125,8 +125,7 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.plot`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.plot`.
 
     Returns
     -------
@@ -149,8 +148,8 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
     axes.set(
         xlabel=label(SYMBOLS["E"], table.E.attrs["units"]), ylabel="correlation $r$ with $S(Q)$", ylim=(-1.02, 1.02)
     )
-    # On a white ground: the curves run everywhere.
-    axes.legend(fontsize="x-small", loc="upper right", framealpha=0.9, edgecolor="none")
+    # Above the axes: the curves run everywhere within.
+    axes.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return axes
 
 

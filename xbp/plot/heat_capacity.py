@@ -45,8 +45,7 @@ def heat_capacity(
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.errorbar`.
 
     Returns
     -------

@@ -62,9 +62,7 @@ def map(  # the method users know from xarray-like libraries
     add_colorbar : bool
         Draw the scale of the colours.
     **kwargs
-        For `matplotlib.axes.Axes.pcolormesh`, such as ``norm="linear"`` or ``norm="log"``; and
-        ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``, ``yticks`` as xarray's own figures take
-        them.
+        For `matplotlib.axes.Axes.pcolormesh`, such as ``norm="linear"`` or ``norm="log"``.
 
     Returns
     -------

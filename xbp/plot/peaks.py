@@ -54,8 +54,7 @@ def peak(
     E_range : pair of scalars with units, optional
         Energies to show, in place of those.
     **kwargs
-        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.errorbar`.
 
     Returns
     -------

@@ -30,8 +30,7 @@ def phonons(branches: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.errorbar`.
 
     Returns
     -------

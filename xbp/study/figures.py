@@ -245,8 +245,10 @@ def _reduced(ax: Axes, leaves: list[Leaf], curves: dict[str, xr.Dataset], table:
             ls = "--" if said else "-"
             colour = COLORS[i % len(COLORS)]
             ax.plot(value.E / at, value / height, lw=1.3, ls=ls, color=colour, label=_plain(leaf.name) + said)
+    # Room for the legend above the curves, as far as that goes.
+    top = 1.3 + 0.15 * min(len(ax.lines), 6)
     ax.set(
-        xlim=(0, _REACH), ylim=(0, 1.3), xlabel=r"$E/E_\mathrm{BP}$", ylabel=r"$B(E)/B(E_\mathrm{BP})$",
+        xlim=(0, _REACH), ylim=(0, top), xlabel=r"$E/E_\mathrm{BP}$", ylabel=r"$B(E)/B(E_\mathrm{BP})$",
         title="reduced axis",
     )  # fmt: skip
     ax.title.set_fontsize("small")
