@@ -195,10 +195,7 @@ def step_to(given: object, expected: tuple[str, ...]) -> str | None:
     """
     for needed in expected:
         if (given, needed) == ("interference_function", "static_structure_factor"):
-            return (
-                "S(Q) = 1 + F(Q)/<b>^2: xbp.open_dataset(path, engine='total_scattering', composition='SiO2').Sq, "
-                "or whatever it is"
-            )
+            return "S(Q) = 1 + F(Q)/<b>^2: xbp.open_dataset(path, composition='SiO2').Sq, or whatever it is"
         if (str(given), needed) in _LEADS:
             return f"data.bp.{_LEADS[str(given), needed]} gives a '{needed}'"
     return None

@@ -114,3 +114,22 @@ def test_names_to_drop(tmp_path: Path, names: object) -> None:
     assert not xr.open_dataset(tmp_path / "a.txt", drop_variables=["g"], **options).data_vars
     with pytest.raises(QuantityError, match="drop_variables="):
         xr.open_dataset(tmp_path / "a.txt", drop_variables=names, **options)
+
+
+def test_options_go_to_the_reader_that_the_content_names(tmp_path: Path) -> None:
+    """What a format leaves open is said without naming it; an option of another reader is told what this one takes."""
+    path = tmp_path / "glass.dat"
+    path.write_text("50 2.0\n60 4.0\n70 3.0\n")
+    with pytest.raises(FileFormatError, match=r"is a table of numbers(.|\n)*quantity='raman_intensity'"):
+        xbp.open_dataset(path)
+    said = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
+    xr.testing.assert_identical(xbp.open_dataset(path, **said), xr.open_dataset(path, engine="columns", **said))
+    assert float(xbp.open_dataset(path, **said, T="295 K").temperature) == 295
+    with pytest.raises(QuantityError, match=r"composition= is no option of the reader of columns(.|\n)*quantity="):
+        xbp.open_dataset(path, **said, composition="SiO2")
+
+
+def test_netcdf_has_no_options(glass: xr.Dataset, tmp_path: Path) -> None:
+    glass.bp.to_netcdf(tmp_path / "glass.nc")
+    with pytest.raises(QuantityError, match=r"mass= is no option of the reader of netCDF(.|\n)*it has none"):
+        xbp.open_dataset(tmp_path / "glass.nc", mass="1 g")

@@ -98,7 +98,7 @@ def test_silica(shared_data: Path) -> None:
     np.testing.assert_array_equal(ds.FQ, np.where(zero, np.nan, table[:, 1]))
     np.testing.assert_array_equal(ds.FQ_std, np.where(zero, np.nan, table[:, 2]))
     assert abs(float(ds.FQ.sel(Q=slice(40, None)).mean())) < 0.003  # F(Q) → 0
-    glass = xbp.open_dataset(path, engine="total_scattering", composition="SiO2").Sq
+    glass = xbp.open_dataset(path, composition="SiO2").Sq
     assert float(glass.min()) == pytest.approx(0.0738, abs=5e-4)
     with pytest.raises(RangeError, match=r"falls to -7.5(.|\n)*at least 0.2556 b"):
         xbp.open_dataset(path, engine="total_scattering", b_mean_squared="0.03 barn")
@@ -149,9 +149,3 @@ def test_faber_and_ziman_may_be_negative_where_scattering_lengths_differ(tmp_pat
         opened(tmp_path, GUDRUN.replace("-0.2000000E+00", "-0.4000000E+00"), composition="TiZr")
     with pytest.raises(RangeError, match="composition="):
         opened(tmp_path, ok, b_mean_squared="0.0359 barn")
-
-
-def test_options_are_for_a_reader_that_is_named(tmp_path: Path) -> None:
-    opened(tmp_path, GUDRUN)
-    with pytest.raises(QuantityError, match="composition= without engine="):
-        xbp.open_dataset(tmp_path / "a.txt", composition="SiO2")

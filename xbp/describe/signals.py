@@ -347,9 +347,7 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
             "the first phonon of the box, which is no boson peak (.bp.mark_box_phonon(traj.bp.box_phonon()))"
         )
     if row.name == "interference_function":
-        missing.append(
-            "<b>^2, for S(Q) (xbp.open_dataset(path, engine='total_scattering', composition='SiO2', or whatever it is))"
-        )
+        missing.append("<b>^2, for S(Q) (xbp.open_dataset(path, composition='SiO2', or whatever it is))")
     if isinstance(source, xr.DataArray):
         missing.append("standard deviations (a DataArray has none: use the Dataset)")
     elif f"{value.name}_std" not in source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import os
 import zlib
 from collections.abc import Callable
@@ -40,9 +41,10 @@ class Format(NamedTuple):
 
     name: str
     decline: Callable[[Path], str | None]
-    open: Callable[[Path], xr.Dataset]
+    open: Callable[..., xr.Dataset]
 
 
+_COLUMNS = Format("columns", columns.decline, columns.open_columns)
 FORMATS = (
     Format("netCDF", netcdf.decline, netcdf.open_netcdf),
     Format("histogram HDF5", histogram.decline, histogram.open_histogram),
@@ -50,7 +52,7 @@ FORMATS = (
     Format("PPMS heat capacity", ppms.decline, ppms.open_ppms),
     Format("NXSPE", nxspe.decline, nxspe.open_nxspe),
     Format("Mantid processed NeXus", mantid.decline, mantid.open_mantid),
-    Format("columns", columns.decline, columns.open_columns),
+    _COLUMNS,
     Format("DAVE ASCII", dave.decline, dave.open_dave),
     Format("S(q,ω) text", sqw.decline, sqw.open_sqw),
     Format("total scattering text", total_scattering.decline, total_scattering.open_total_scattering),
@@ -81,14 +83,15 @@ def open_dataset(
     path : path-like
         netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE, Mantid processed
         NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's total scattering, a Raman spectrum
-        exported by Horiba LabSpec, a heat capacity measured by a Quantum Design PPMS, and columns that
-        xbp wrote.
+        exported by Horiba LabSpec, a heat capacity measured by a Quantum Design PPMS, columns that xbp
+        wrote, and, where `options` say what they are, any columns of numbers.
     T : scalar with units, optional
         Temperature of the sample (bare: K), instead of that of the file.
     engine : {"histogram", "nxspe", "mantid", "dave", "sqw", "total_scattering", "labspec", "ppms", "columns"}, optional
-        The reader itself, for its options and for other columns of numbers; as in ``xarray.open_dataset``.
+        The reader itself, as in ``xarray.open_dataset``, where the content must not decide.
     **options
-        Of that reader: ``engine="total_scattering", composition="SiO2"``.
+        Of the reader, which is told by the content all the same: ``composition="SiO2"`` of total scattering,
+        ``quantity="raman_intensity", units="1", coordinate_units="1/cm"`` of columns.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def open_dataset(
     CoordinateError
         If T is given and the data are over temperature.
     QuantityError
-        If options are given without the reader they are for.
+        If the reader of this file has no such option.
 
     Examples
     --------
@@ -126,12 +129,6 @@ def open_dataset(
         )
     if engine is not None:
         return _at(xr.open_dataset(where, engine=engine, **options), temperature)
-    if options:
-        raise QuantityError(
-            f"{', '.join(f'{name}=' for name in options)} without engine=",
-            reason="every reader has options of its own",
-            fix="name it, xbp.open_dataset(path, engine='total_scattering', composition='SiO2')",
-        )
     reasons = {}
     for format_ in FORMATS:
         try:
@@ -143,7 +140,7 @@ def open_dataset(
                 fix="see that you may read it, and that it is a file of data and no device",
             ) from error
         if reason is None:
-            return _at(format_.open(where), temperature)
+            return _at(_with_options(format_, where, options), temperature)
         reasons[format_.name] = reason
     if _is_trajectory(where):
         raise FileFormatError(
@@ -152,19 +149,34 @@ def open_dataset(
             fix="xbp.md.open_trajectory(path, ...) opens it; it asks for what the file does not tell, such as units, "
             "elements and the time step",
         )
+    if "table" in reasons["columns"] and options:
+        return _at(_with_options(_COLUMNS, where, options), temperature)
     if "table" in reasons["columns"]:
         raise FileFormatError(
             f"{where} is a table of numbers",
             reason="it does not say what they are and in which units",
-            fix="say so: xarray.open_dataset(path, engine='columns', quantity='raman_intensity', units='1', "
-            "coordinate='E', coordinate_units='1/cm'), or 'heat_capacity', 'vibrational_dos', "
-            "'static_structure_factor', ... with their units",
+            fix="say so: xbp.open_dataset(path, quantity='raman_intensity', units='1', coordinate_units='1/cm'), or "
+            "'heat_capacity', 'vibrational_dos', 'static_structure_factor', ... with their units",
         )
     raise FileFormatError(
         f"{where} is of no format that xbp knows",
         reason="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
         fix="if the file is whole, read it by hand and label it with xbp.new_dataset(...)",
     )
+
+
+def _with_options(format_: Format, where: Path, options: dict[str, Any]) -> xr.Dataset:
+    """Open a file by its reader, which may be told what its format leaves open."""
+    taken = [name for name, p in inspect.signature(format_.open).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    unknown = [name for name in options if name not in taken]
+    if unknown:
+        others = f"it has {', '.join(f'{name}=' for name in taken)}" if taken else "it has none"
+        raise QuantityError(
+            f"{', '.join(f'{name}=' for name in unknown)} is no option of the reader of {format_.name}",
+            reason=f"{where} is such a file by its content; {others}",
+            fix="leave it out, or name another reader, engine=",
+        )
+    return format_.open(where, **options)
 
 
 def _at(ds: xr.Dataset, temperature: xr.Variable | None) -> xr.Dataset:
