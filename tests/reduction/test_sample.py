@@ -109,3 +109,13 @@ def test_fq_is_no_sq(glass: xr.Dataset) -> None:
     assert "beware" not in right.attrs
     np.testing.assert_allclose(named.pearson_r, right.pearson_r)
     assert abs(float(named.scale) / float(right.scale) - 1) > 0.3
+
+
+def test_a_structure_factor_on_another_scale_is_told(glass: xr.Dataset) -> None:
+    """One that tends to 8 is of an arbitrary scale; the embedded one, and one in percent, are not."""
+    assert "beware" not in repr(glass.Sq.bp)
+    assert "does not tend to 1" not in repr((100 * glass.Sq).assign_attrs(glass.Sq.attrs | {"units": "percent"}).bp)
+    large = glass.Sq.copy(data=8 * glass.Sq.values)
+    assert "is 8.1 on average over its upper half, and does not tend to 1" in repr(large.bp)
+    fit = glass.bp.to_bqe().bp.cut_E("3 meV", width="0.5 meV").bp.scale_to_sq(large)
+    assert "does not tend to 1" in fit.attrs["beware"]

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.describe.numbers import UNLIKELY, fit, is_poor, mend_of_fit, number, of_many, quality, reach, statuses
-from xbp.describe.signals import units_of
+from xbp.describe.remarks import units_of
 from xbp.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
 from xbp.units import percent, with_error
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.describe.signals import units_of
+from xbp.describe.remarks import units_of
 from xbp.status import FAILED, NO_DATA, OK, TOO_FEW
 from xbp.units import percent, with_error
 

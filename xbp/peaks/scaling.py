@@ -11,15 +11,12 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate, select_range
 from xbp.peaks.least_squares import minimum
-from xbp.reduction.sample import another_sample
+from xbp.reduction.sample import another_sample, off_scale
 from xbp.schema import require_same_grid
 from xbp.signal import Signal, read, result_table
 from xbp.units import convert_factor, parse_unit
 
 __all__ = ["correlation_map", "scale_to_sq"]
-
-#: An S(Q) of so many points whose upper half is so near to 0 is no S(Q).
-_ENOUGH, _NEAR_0 = 10, 0.2
 
 _SIGNALS = (
     "reduced_dos",
@@ -236,22 +233,9 @@ def _pair(
     shared = tuple(d for d in other.value.dims if d != "Q" and d in signal.value.dims)
     require_same_grid(signal.value, other.value, shared)
     mask = select_range(signal.source, "Q", Q_range, name="Q_range")
-    wrong = [said for said in (another_sample(signal, other), _like_interference_function(other.value)) if said]
+    wrong = [said for said in (another_sample(signal, other), off_scale(other.value)) if said]
     beware = {"beware": "; ".join(wrong)} if wrong else {}
     return signal, other, xr.DataArray(mask, dims="Q", coords={"Q": signal.value["Q"].variable}), beware
-
-
-def _like_interference_function(sq: xr.DataArray) -> str | None:
-    """Say that what is called S(Q) tends to 0 about which it swings, and not to 1."""
-    if sq.chunks is not None or sq.sizes["Q"] < _ENOUGH:
-        return None
-    level = float(sq.isel(Q=slice(sq.sizes["Q"] // 2, None)).mean())
-    if abs(level) > _NEAR_0 or not float(sq.min()) < 0:
-        return None
-    return (
-        f"S(Q) is {level:.2g} on average over its upper half, and negative elsewhere, as F(Q) = S(Q) - 1 is: "
-        "with that the scale means nothing, the correlation is the same"
-    )
 
 
 def _interpolated(sq: Signal, Q: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray | None]:

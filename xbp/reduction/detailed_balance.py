@@ -134,7 +134,7 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0)
         at_E = (-E_mev / log_ratio / constants.BOLTZMANN_MEV).where(usable & (log_ratio < 0))
     status = xr.full_like(implied, OK, dtype="<U14").where(beta > 0, NO_TEMPERATURE).where(count > 0, NO_DATA)
-    used = f"{lower[chosen][0]:.10g} to {upper[chosen][-1]:.10g} {units}"
+    used = f"{lower[chosen][0]:.6g} to {upper[chosen][-1]:.6g} {units}"
     variables = {
         "ratio": (ratio, "1", "S(-E)/S(E)"),
         "temperature_at_E": (at_E, "K", "temperature implied at each E"),

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+import xarray as xr
 
 from xbp.errors import QuantityError, XbpError
 from xbp.reduction.composition import atoms_of, numbers_of, resolve_mass
 from xbp.signal import Signal
+from xbp.units import convert_factor
 
-__all__ = ["another_sample", "coherent_part", "said_of_sample", "sample_labels", "sample_mass"]
+__all__ = ["another_sample", "coherent_part", "off_scale", "said_of_sample", "sample_labels", "sample_mass"]
 
 #: Molar masses are written with three or four digits.
 _SAME_MASS: Final = 0.01
@@ -24,6 +26,8 @@ _SAME_PART: Final = 0.01
 _NAMES: Final = ("sample", "sample_name")
 _LABELS: Final = ("composition", *_NAMES, "source")
 _WIDE: Final = 60
+#: An S(Q) of so many points whose upper half is so near to 0, or as far from 1 as this, is no S(Q).
+_ENOUGH, _NEAR_0, _LOW, _HIGH = 10, 0.2, 0.6, 1.6
 
 
 def said_of_sample(signal: Signal, name: str) -> Any:
@@ -103,6 +107,34 @@ def another_sample(signal: Signal, sq: Signal) -> str | None:
     return (
         f"S(Q) is from another source ({left:.{_WIDE}}) than the data ({right:.{_WIDE}}): of one sample? "
         "attrs['composition'] of both says so"
+    )
+
+
+def off_scale(sq: xr.DataArray) -> str | None:
+    """Say that what is called S(Q) does not tend to 1: it tends to 0, as F(Q) does, or is on an arbitrary scale.
+
+    Examples
+    --------
+    >>> Sq = xr.DataArray(np.linspace(0.0, 8.0, 20), dims="Q", attrs={"units": "1"})
+    >>> off_scale(Sq)[:45]
+    'S(Q) is 6.1 on average over its upper half, a'
+    >>> off_scale(Sq / 6) is None
+    True
+    """
+    if sq.chunks is not None or sq.sizes.get("Q", 0) < _ENOUGH:
+        return None
+    level = float(sq.isel(Q=slice(sq.sizes["Q"] // 2, None)).mean()) * convert_factor(sq.attrs["units"], "1")
+    if not np.isfinite(level) or _LOW < level < _HIGH:
+        return None
+    said = f"S(Q) is {level:.2g} on average over its upper half, "
+    if abs(level) <= _NEAR_0 and float(sq.min()) < 0:
+        return (
+            f"{said}and negative elsewhere, as F(Q) = S(Q) - 1 is: "
+            "with that the scale means nothing, the correlation is the same"
+        )
+    return (
+        f"{said}and does not tend to 1: its scale, and that of what is fitted with it, are arbitrary; "
+        "the correlation is the same"
     )
 
 
