@@ -39,10 +39,10 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     --------
     >>> import xbp
     >>> b = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
-    >>> print(describe(b.B))
+    >>> print(describe(b.B))  # doctest: +ELLIPSIS
     B(Q,E) in angstrom**2/meV**2: Q 169 (0.153 to 8.58 1/angstrom), E 146 (0 to 60 meV)
       temperature 300 K, u2 0.0135 angstrom**2, box_phonon 1.72 meV, statistics classical
-      next: .bp.boson_peak() .bp.scan_boson_peak() .bp.cut_E(…) .bp.cut_Q(…) .bp.correlation_map(…) .bp.to_sqe() .bp.plot.map()
+      next: .bp.boson_peak() .bp.scan_boson_peak() .bp.cut_E(…) ... .bp.to_sqe() .bp.plot.map()
       missing: standard deviations (a DataArray has none: use the Dataset)
     >>> print(describe(b.bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(1.2, 8))))
     boson peak 2.5842 ± 0.0063 meV (fitted over 1.24 to 7.86 meV, reduced chi2 364)
