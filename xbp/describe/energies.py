@@ -220,10 +220,11 @@ def _of_the_errors(table: xr.Dataset) -> list[str]:
     fitted = compared & (table.kind.values != "stated")
     names = table.leaf.values[fitted & (table.systematic_std.values == 0)].tolist()
     if names:
-        heat = set(table.kind.values[table.leaf.isin(names)]) == {"fit_heat_capacity"}
-        call = "scan_heat_capacity()" if heat else "scan_boson_peak()"
+        kinds = table.kind.values[table.leaf.isin(names)] == "fit_heat_capacity"
+        scans = [call for call, any_of in (("boson_peak", ~kinds), ("heat_capacity", kinds)) if any_of.any()]
+        call = " or ".join(f".bp.scan_{scan}()" for scan in scans)
         lines.append(
-            f"  no systematic error: {', '.join(names)}. Counting alone makes the errors too small; data.bp.{call} "
+            f"  no systematic error: {', '.join(names)}. Counting alone makes the errors too small; {call} "
             f"finds it: pass its table as the leaf, or systematic={{'{names[0]}': scan.systematic}}"
         )
     names = table.leaf.values[compared & ~np.isfinite(table.energy_std.values)].tolist()

@@ -135,7 +135,7 @@ def scan_heat_capacity(
     ...                         theta_E=72, sigma_E=15)
     >>> scan = C.bp.scan_heat_capacity([("2 K", "300 K"), ("2 K", "60 K")], fixed={"gamma": 0})
     >>> round(float(scan.energy), 2), round(float(scan.systematic), 2)
-    (5.6, 0.0)
+    (5.61, 0.0)
     """
     plain, rewrap = unwrap(data)
     ranges: dict[str, Any]
