@@ -122,3 +122,12 @@ def test_a_structure_factor_on_another_scale_is_told(glass: xr.Dataset) -> None:
     assert "on average over its upper half, and does not tend to 1" in repr(large.bp)
     fit = glass.bp.to_bqe().bp.cut_E("3 meV", width="0.5 meV").bp.scale_to_sq(large)
     assert "does not tend to 1" in fit.attrs["beware"]
+
+
+def test_a_simulation_tells_its_composition(glass: xr.Dataset) -> None:
+    traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(0, 2))
+    sq = traj.bp.structure_factor("4 1/angstrom", weights="unit").Sq
+    cut = glass.bp.to_bqe().bp.cut_E(("2 meV", "4 meV"))
+    said = cut.assign_attrs(composition="Zr46Cu46Al8").bp.scale_to_sq(sq).attrs["beware"]
+    assert said.startswith("S(Q) is of the composition A4B, the data of Zr46Cu46Al8")
+    assert "beware" not in cut.assign_attrs(composition="A8B2").bp.scale_to_sq(sq).attrs

@@ -50,12 +50,13 @@ def label(
 ) -> xr.Dataset:
     """Build the Dataset of a result, with the trajectory's attributes and a line of history."""
     history = extend_history(trajectory.source.attrs.get("history"), operation, arguments)
+    sample = {} if trajectory.element is None else {"composition": composition(trajectory.element)}
     ds = xr.Dataset(coords=dict(coords))
     for name, column in columns.items():
         labels: dict[str, Any] = {"units": column.units}
         if column.quantity is not None:
             labels |= {"quantity": column.quantity, "long_name": QUANTITIES[column.quantity].label}
-            labels |= {"statistics": "classical"}
+            labels |= {"statistics": "classical", **sample}
         ds[name] = xr.Variable(column.dims, column.values, {**labels, **column.attrs, "history": history})
         if column.std is not None:
             ds[f"{name}_std"] = xr.Variable(column.dims, column.std)
@@ -66,8 +67,23 @@ def label(
     if temperature is not None:
         ds = ds.assign_coords(temperature=temperature)
     kept = {key: trajectory.source.attrs[key] for key in ("title", "source") if key in trajectory.source.attrs}
-    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **kept, **(attrs or {}), "history": history}
+    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **kept, **sample}
+    ds.attrs |= {**(attrs or {}), "history": history}
     return ds
+
+
+def composition(elements: np.ndarray) -> str:
+    """Return the formula of a box, by which an S(Q) of another sample is told.
+
+    Examples
+    --------
+    >>> composition(np.array(["Si", "O", "O"] * 40)), composition(np.array(["Zr"] * 700 + ["Cu"] * 301))
+    ('SiO2', 'Zr69.9Cu30.1')
+    """
+    names, first, counts = np.unique(elements, return_index=True, return_counts=True)
+    least = counts // np.gcd.reduce(counts)
+    parts = least if least.sum() <= 100 else (100 * counts / counts.sum()).round(1)
+    return "".join(f"{names[i]}{'' if parts[i] == 1 else format(parts[i], 'g')}" for i in np.argsort(first))
 
 
 def shell_coordinates(shells: Shells) -> dict[str, Any]:
