@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import xbp
 from xbp.errors import FileFormatError, QuantityError
 
 
@@ -70,3 +71,24 @@ def test_what_makes_no_table(tmp_path: Path, glass: xr.Dataset) -> None:
     assert not list(tmp_path.iterdir())
     long = three.assign_coords(sample=["a", "b"]).bp.to_dataframe()
     assert list(long.columns)[:2] == ["sample", "Q (1/angstrom)"]
+
+
+def test_tables_of_results_have_a_row_for_each_fit(glass: xr.Dataset, tmp_path: Path) -> None:
+    """Whatever is not of one row, such as bounds, correlations and totals, stays behind."""
+    peaks = glass.bp.to_bqe().isel(Q=slice(60, 64)).bp.boson_peak(E_range=(1.2, 12))
+    frame = peaks.bp.to_dataframe()
+    assert list(frame["Q (1/angstrom)"]) == peaks.Q.values.tolist()
+    assert list(frame["energy_std (meV)"]) == peaks.energy_std.values.tolist()
+    assert list(frame["status"]) == ["ok"] * 4
+    peaks.bp.to_csv(tmp_path / "peaks.csv")
+    lines = (tmp_path / "peaks.csv").read_text().splitlines()
+    assert lines[0].startswith("Q (1/angstrom),energy (meV),energy_std (meV),")
+    assert len(lines) == 5
+    one = glass.bp.to_bqe().bp.cut_Q((2, 8)).bp.fit("lognormal", x_range=(1.2, 12))
+    assert one.bp.to_dataframe()["sigma"].tolist() == [float(one.sigma)]
+    energies = {name: xbp.stated_energy(E, "0.4 meV", reference="doi") for name, E in (("a", "5 meV"), ("b", "6 meV"))}
+    table = xbp.new_study(energies).bp.compare().bp.to_dataframe()
+    assert table[["leaf", "energy (meV)"]].values.tolist() == [["a", 5.0], ["b", 6.0]]
+    assert not {"chi2", "mean_energy (meV)"} & set(table.columns)
+    with pytest.raises(QuantityError, match="a row for each fit"):
+        peaks.bp.to_dataframe("wide")

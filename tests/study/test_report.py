@@ -235,5 +235,6 @@ def test_the_page_says_what_was_used(glass: xr.Dataset, tmp_path: Path) -> None:
     assert "no: left out" in grey[0]
     assert "no: it has no energy" in grey[1]
     assert 'data-title="E_BP (meV)"' in grey[0]
-    # Both energies of a heat capacity, the second named, with whose error it is.
-    assert words.count("(statistical)") == 1
+    # Both energies of a heat capacity, the second named; a spectrum of light is called so.
+    assert re.search(r"maximum of g/E²|k B θ E", words)
+    assert "B(E), Raman" in words

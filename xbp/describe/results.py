@@ -80,8 +80,8 @@ def _detailed_balance(table: xr.Dataset) -> str:
         each = table.temperature_at_E.values[np.isfinite(table.temperature_at_E.values)]
         low, first, third, high = np.percentile(each, [0, 25, 75, 100])
         return (
-            f"no temperature: detailed balance at each energy says {low:.0f} to {high:.0f} K, half of them "
-            f"{first:.0f} to {third:.0f} K ({over}{fit})"
+            f"detailed balance: {number(table, 'implied_temperature')} on average, each energy saying {low:.0f} to "
+            f"{high:.0f} K, half of them {first:.0f} to {third:.0f} K ({over}{fit})"
             "\n  beware: no one temperature makes this ratio: a background, a zero of E that is off, an "
             "elastic line in the range, or errors that are too small"
         )

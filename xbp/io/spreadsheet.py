@@ -11,6 +11,8 @@ import xarray as xr
 
 from xbp.errors import QuantityError
 from xbp.io.text import write_text
+from xbp.pint_data import unwrap
+from xbp.schema import QUANTITIES, quantity_name
 from xbp.signal import read
 
 __all__ = ["Layout", "to_csv", "to_dataframe"]
@@ -20,12 +22,14 @@ Layout = Literal["long", "wide"]
 
 
 def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> Any:
-    """Make a pandas DataFrame of a signal, the units in its titles, as in ``S (1/meV)``.
+    """Make a pandas DataFrame of a signal or of a table of results, the units in its titles, as in ``S (1/meV)``.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Any signal over one dimension or more; companions, such as S(Q) beside S(Q,E), stay behind.
+        Any signal over one dimension or more; companions, such as S(Q) beside S(Q,E), stay behind. Or what a fit or a
+        comparison returned, such as `boson_peak` and `compare`: a row for each fit or leaf, and whatever is not of one
+        row, such as correlations, the fits of a scan or the totals of a comparison, stays behind.
     layout : {"long", "wide"}
         "long" has one row for each value: the coordinates, the value, its standard deviation. "wide" has one row for
         each point along the last dimension, and for each of the others a column of values, and one of standard
@@ -47,7 +51,14 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     >>> cut = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().bp.cut_Q((2, 8))
     >>> list(cut.bp.to_dataframe().columns)
     ['E (meV)', 'B (angstrom**2/meV**2)', 'B_std (angstrom**2/meV**2)']
+    >>> peak = cut.bp.boson_peak(E_range=("1.2 meV", "12 meV")).bp.to_dataframe()
+    >>> [round(float(peak["energy (meV)"][0]), 2), str(peak["status"][0])]
+    [2.27, 'ok']
     """
+    kind = quantity_name(data) if isinstance(data, xr.Dataset) else None
+    if isinstance(data, xr.Dataset) and "xbp_schema" in data.attrs and kind not in (None, *QUANTITIES):
+        plain: Any = unwrap(data)[0]
+        return _rows(plain, layout)
     signal = read(data)
     value, name = signal.value, str(signal.value.name or signal.quantity.variable)
     dims = [str(d) for d in value.dims]
@@ -74,6 +85,23 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     return pd.DataFrame(columns)
 
 
+def _rows(table: xr.Dataset, layout: Layout) -> Any:
+    """Make a row of each result."""
+    if layout != "long":
+        raise QuantityError(
+            f"a table of results with layout={layout!r}",
+            reason="it has a row for each fit, and no curves",
+            fix="layout='long'",
+        )
+    dims = next(iter(table.data_vars.values())).dims if table.data_vars else ()
+    rows = table[[name for name, variable in table.data_vars.items() if variable.dims == dims]]
+    rows = rows.drop_vars([name for name, c in rows.coords.items() if not set(c.dims) <= set(dims)])
+    one = {str(name): [variable.values[()]] for name, variable in rows.variables.items() if not dims}
+    frame = rows.to_dataframe().reset_index() if dims else pd.DataFrame(one)
+    units = {str(name): variable.attrs.get("units", "1") for name, variable in rows.variables.items()}
+    return frame.rename(columns={name: f"{name} ({unit})" for name, unit in units.items() if unit != "1"})
+
+
 def to_csv(
     data: xr.DataArray | xr.Dataset,
     path: str | os.PathLike[str],
@@ -81,7 +109,7 @@ def to_csv(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write a signal as comma-separated values: one line of titles with units, then numbers.
+    """Write a signal, or a table of results, as comma-separated values: one line of titles with units, then numbers.
 
     For Origin, Excel and their like; numbers have all their digits, and empty cells are NaN. It holds no attributes: to
     read data back into xbp, write them with `to_netcdf`, or a spectrum with `to_columns`.

@@ -22,6 +22,10 @@ __all__ = ["Weights", "detailed_balance", "fold"]
 #: Up to this E/k_BT energy gain counts beside loss or in its place: it is a twentieth of it there, then background.
 _INFORMS = 3.0
 
+#: Above this reduced χ² the energies say different temperatures; and the middle two thirds of them.
+_DISAGREE = 10.0
+_TWO_THIRDS = (1 / 6, 5 / 6)
+
 #: How the two sides are weighted.
 Weights = Literal["variance", "counts"]
 
@@ -51,11 +55,12 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     xarray.Dataset
         ``ratio`` S(−E)/S(E) over E with ``ratio_std``; ``temperature_at_E``, what each energy alone
         implies (K, NaN where gain exceeds loss), with ``temperature_at_E_std``; ``implied_temperature`` with its
-        ``_std`` (K), that of counting times √χ² where the reduced χ² is above 1; ``chi2_reduced``; ``status``: "ok",
+        ``_std`` (K), that of counting times √χ² where the reduced χ² is above 1, and where it is above 10, so that the
+        energies disagree, at least half the range of the middle two thirds of them; ``chi2_reduced``; ``status``: "ok",
         "no temperature" (gain exceeds loss) or "no data", where the temperature is NaN. Over any leftover dimensions.
         Data that are spoiled, by a background say, show it by a χ² far above one and a ``temperature_at_E`` that runs
-        with E: above 10 there is no one temperature, and what is printed says from which to which they go. The range
-        that was used is in attrs.
+        with E: above 10 the mean is the temperature of nothing, and what is printed says from which to which they go.
+        The range that was used is in attrs.
 
     Raises
     ------
@@ -127,19 +132,25 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     beta = (-(weight * E_mev * log_ratio).sum("E") / norm).where(norm > 0)
     count = usable.sum("E")
     chi2 = ((weight * (log_ratio + beta * E_mev) ** 2).sum("E") / (count - 1)).where(count > 1)
-    # Unit weights know no scale of their own: there χ² is the variance of the points. Where it is known, and energies
-    # disagree by more than their errors, these are taken as that much too small.
-    beta_std = ((chi2.where(chi2 > 1, 1.0) if std is not None else chi2) / norm) ** 0.5
+    # Unit weights know no scale of their own: there χ² is the variance of the points.
+    beta_std = ((1.0 if std is not None else chi2) / norm) ** 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
         implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0)
         at_E = (-E_mev / log_ratio / constants.BOLTZMANN_MEV).where(usable & (log_ratio < 0))
+    implied_std = implied * beta_std / beta
+    if std is not None:
+        implied_std = implied_std * np.sqrt(chi2.where(chi2 > 1, 1.0))
+        # A mean of what disagrees is no better known than they agree.
+        apart = at_E.chunk({"E": -1}) if at_E.chunks is not None else at_E
+        low, high = (apart.quantile(part, "E", skipna=True).drop_vars("quantile") for part in _TWO_THIRDS)
+        implied_std = implied_std.where(~(chi2 > _DISAGREE), np.maximum((high - low) / 2, implied_std))
     status = xr.full_like(implied, OK, dtype="<U14").where(beta > 0, NO_TEMPERATURE).where(count > 0, NO_DATA)
     used = f"{lower[chosen][0]:.6g} to {upper[chosen][-1]:.6g} {units}"
     variables = {
         "ratio": (ratio, "1", "S(-E)/S(E)"),
         "temperature_at_E": (at_E, "K", "temperature implied at each E"),
         "implied_temperature": (implied, "K", "temperature implied by detailed balance"),
-        "implied_temperature_std": (implied * beta_std / beta, "K", "standard deviation"),
+        "implied_temperature_std": (implied_std, "K", "standard deviation"),
         "n_points": (count, "1", "number of energies used"),
         "status": (status, "", "whether there is a temperature"),
     }

@@ -143,9 +143,9 @@ _COLUMNS = {
     "relative_residual": ("rms residual of the fit over the data", "1"),
     "box_phonon": ("first transverse phonon of the simulated box", "meV"),
     "dos_peak": ("maximum of g/E² of a fitted heat capacity", "meV"),
-    "dos_peak_std": ("standard deviation of dos_peak", "meV"),
+    "dos_peak_std": ("standard deviation of dos_peak, that of a scan included", "meV"),
     "einstein_energy": ("mean energy of the Einstein modes of a fitted heat capacity", "meV"),
-    "einstein_energy_std": ("standard deviation of einstein_energy", "meV"),
+    "einstein_energy_std": ("standard deviation of einstein_energy, that of a scan included", "meV"),
 }
 _TOTALS = {
     "n_energies": ("number of energies compared", "1"),
@@ -185,11 +185,10 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
     systematic = float(leaf.option("systematic") or (found if np.isfinite(found) else 0.0))
     chi2 = float(table["chi2_reduced"]) if "chi2_reduced" in table else np.nan
     birge = np.sqrt(chi2) if chi2 > 1 else 1.0
-    errors = [error for error in (birge * statistical, systematic) if error > 0]
     model = {"stated": "stated", "fit_heat_capacity": "maximum of g/E2" if key == "energy" else "Einstein modes"}
     return {
         "energy": energy,
-        "energy_std": float(np.hypot.reduce(errors)) if errors and np.isfinite(energy) else np.nan,
+        "energy_std": _error(birge * statistical, systematic) if np.isfinite(energy) else np.nan,
         "statistical_std": statistical,
         "systematic_std": systematic,
         "status": status,
@@ -203,10 +202,16 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
         "relative_residual": float(table.get("relative_residual", np.nan)),
         "box_phonon": mev("box_phonon"),
         "dos_peak": mev("energy") if heat else np.nan,
-        "dos_peak_std": mev("energy_std") if heat else np.nan,
+        "dos_peak_std": _error(birge * mev("energy_std"), mev("systematic")) if heat else np.nan,
         "einstein_energy": mev("energy_E"),
-        "einstein_energy_std": mev("energy_E_std"),
+        "einstein_energy_std": _error(birge * mev("energy_E_std"), mev("systematic_E")),
     }
+
+
+def _error(*parts: float) -> float:
+    """Return independent errors together; NaN where there is none."""
+    known = [part for part in parts if part > 0]
+    return float(np.hypot.reduce(known)) if known else np.nan
 
 
 @np.errstate(all="ignore")  # of errors or energies that are no numbers when squared, nothing is said: NaN

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -17,7 +17,8 @@ import xarray as xr
 from xbp.describe.numbers import UNLIKELY, is_poor
 from xbp.io.publish import new_file
 from xbp.plot.axes import pyplot
-from xbp.schema import QUANTITIES
+from xbp.schema import symbol_of
+from xbp.signal import operations, read
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.figures import plot
 from xbp.study.leaf import Leaf, leaves_of
@@ -98,7 +99,7 @@ def report(
             f"<title>{title}</title><style>{_STYLE}</style></head><body>",
             f"<h1>{title}</h1>",
             "<h2>Comparison</h2>",
-            _comparison(table),
+            _comparison(table, {leaf.name: _kind(leaf) for leaf in leaves}),
             _totals(table),
             f'<p><img alt="B(E) of every leaf, their energies, and all on one reduced axis" '
             f'src="data:image/png;base64,{_figure(study, among, heat_capacity)}"></p>',
@@ -149,7 +150,15 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "said"
     return f'<div class="wide"><table class="{kind}"><tr>{heads}</tr>{"".join(lines)}</table></div>'
 
 
-def _comparison(table: xr.Dataset) -> str:
+def _kind(leaf: Leaf) -> str:
+    """Say what a leaf is: of a spectrum its symbol, and whether it was measured with light."""
+    if leaf.kind in _KINDS:
+        return _KINDS[leaf.kind]
+    value = read(leaf.data).value
+    return f"{symbol_of(value)}{', Raman' if 'to_reduced_raman' in operations(value) else ''}"
+
+
+def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:
     head = ["leaf", "E<sub>BP</sub> (meV)", "statistical (meV)", "systematic (meV)", "status", "what it is", "fitted",
             "range", "χ²/ν", "rms residual (%)", "box phonon (meV)", "compared"]  # fmt: skip
     rows = []
@@ -163,16 +172,14 @@ def _comparison(table: xr.Dataset) -> str:
             ("einstein_energy", "k<sub>B</sub>θ<sub>E</sub>") if peak_stands else ("dos_peak", "maximum of g/E²")
         )
         if row[key] > 0:
-            energies += f"<br>{said} {_number(row[key], row[f'{key}_std'])} (statistical)"
+            energies += f"<br>{said} {_number(row[key], row[f'{key}_std'])}"
         left = f"{100 * float(row.relative_residual):.2g}" if row.relative_residual > 0 else "–"
         if is_poor(row):
             left += " (poor)"
-        kind = str(row.kind.values)
-        what = _KINDS.get(kind) or QUANTITIES[kind].label
         rows.append(
             [
                 _text(name), energies, _error(row.statistical_std), _error(row.systematic_std),
-                _text(row.status.values), _text(what), _text(row.method.values), reach,
+                _text(row.status.values), _text(kinds[name]), _text(row.method.values), reach,
                 _number(row.chi2_reduced), left, _number(row.box_phonon),
                 "yes" if int(row.compared) else "no: left out" if row.energy > 0 else "no: it has no energy",
             ]
