@@ -14,7 +14,7 @@ import xarray as xr
 
 from xbp.errors import QuantityError, TemperatureError, UnitsError
 from xbp.schema import COORDINATES, require_same_grid, require_units
-from xbp.units import convert_factor, magnitude, split_quantity, to_kelvin
+from xbp.units import convert_factor, is_one_of, magnitude, split_quantity, to_kelvin
 
 __all__ = ["resolve_temperature", "resolve_u2", "temperature_coordinate"]
 
@@ -218,7 +218,7 @@ def check_statistics(value: Any) -> str:
     QuantityError
         If it is neither, saying what tells them apart.
     """
-    if value in ("quantum", "classical"):
+    if is_one_of(value, "quantum", "classical"):
         return str(value)
     raise QuantityError(
         "attrs['statistics'] is missing"

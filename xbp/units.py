@@ -12,6 +12,7 @@ import numbers
 import re
 from typing import Any, Literal
 
+import numpy as np
 import pint
 import xarray as xr
 
@@ -344,7 +345,7 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None, 
                 reason="a single value is needed",
                 fix=f"give a scalar, such as {name}.mean() or one element of it",
             )
-        number = number.item()
+        number = np.asarray(number).item()
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
         raise UnitsError(
             f"{name}={value!r} is not a number",

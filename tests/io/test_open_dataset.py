@@ -133,3 +133,13 @@ def test_netcdf_has_no_options(glass: xr.Dataset, tmp_path: Path) -> None:
     glass.bp.to_netcdf(tmp_path / "glass.nc")
     with pytest.raises(QuantityError, match=r"mass= is no option of the reader of netCDF(.|\n)*it has none"):
         xbp.open_dataset(tmp_path / "glass.nc", mass="1 g")
+
+
+@pytest.mark.parametrize("engine", ["sqww", 5, "netcdf4"])
+def test_readers_that_are_none(tmp_path: Path, engine: object) -> None:
+    path = tmp_path / "glass.dat"
+    path.write_text("50 2.0\n60 4.0\n70 3.0\n")
+    with pytest.raises(FileFormatError, match=r"cannot be read with engine=(.|\n)*total_scattering"):
+        xbp.open_dataset(path, engine=engine)
+    with pytest.raises(QuantityError, match="foo= is no option of the reader of columns"):
+        xbp.open_dataset(path, engine="columns", foo=1)

@@ -177,3 +177,33 @@ def test_a_liquid_is_told_what_to_give(line: xr.Dataset, shared_data: Path) -> N
 def test_no_density_of_states_without_a_displacement(line: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="u2 is 0"):
         line.drop_vars("u2", errors="ignore").bp.to_vibrational_dos("300 K", u2="0 angstrom^2")
+
+
+def test_one_window_says_nothing_of_others() -> None:
+    """Of three Q and one bin of E there is no other window: no error by the window, and not 0."""
+    Q = np.array([1.0, 3, 6])
+    S = np.exp(-(Q**2) * 0.01)[:, np.newaxis]
+    data = xbp.new_dataset(
+        "dynamic_structure_factor", S, units="1/meV", std=S / 1000, coords={"Q": (Q, "1/angstrom"), "E": ([0.0], "meV")},
+        edges={"E": [-1, 1]}, temperature="300 K", statistics="quantum",
+    )  # fmt: skip
+    result = data.bp.debye_waller(E_range=("-1 meV", "1 meV"))
+    assert float(result.u2) == pytest.approx(0.01)
+    assert np.isnan(result.u2_systematic)
+    assert "there is no other window to try" in repr(result.bp)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_weighted_line_is_that_of_polyfit(line: xr.Dataset, known: bool) -> None:
+    noisy = xbp.models.with_counting_noise(line, counts=1e4, seed=2)
+    result = (noisy if known else noisy[["S"]]).bp.debye_waller()
+    x, y = line.Q.values**2, np.log(result.elastic_intensity.values)
+    weight = result.elastic_intensity / result.elastic_intensity_std if known else np.ones(x.size)
+    (slope, _), covariance = np.polyfit(x, y, 1, w=weight, cov="unscaled" if known else True)
+    assert float(result.u2) == pytest.approx(-slope, rel=1e-9)
+    assert float(result.u2_std) == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-9)
+
+
+def test_tiny_numbers_do_not_warn(line: xr.Dataset) -> None:
+    data = line.assign(S=(line.S * 1e-300).assign_attrs(line.S.attrs))[["S"]]
+    assert float(data.bp.debye_waller().u2) == pytest.approx(0.008)

@@ -12,6 +12,14 @@ import xbp
 from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
 
 
+@pytest.fixture
+def sqe_with_line() -> xr.Dataset:
+    Q, E = np.linspace(0.5, 8, 16), np.linspace(-20, 20, 81)
+    data = xbp.models.dynamic_structure_factor(Q, E, energy="5 meV", width="4 meV", T="280 K", u2="0.01 angstrom^2")
+    line = xbp.models.elastic_line(Q, E, u2="0.01 angstrom^2", resolution="2 meV")
+    return data.assign(S=(data.S + line.S.values).assign_attrs(data.S.attrs))
+
+
 def test_bins_that_reach_into_the_mask(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(model, counts=100, seed=0)  # bins of 0.5 meV, edges at multiples of it
     masked = noisy.bp.mask_elastic("0.6 meV", widths=2)
@@ -79,3 +87,19 @@ def test_refusals(model: xr.Dataset, arguments: dict[str, object], error: type) 
 def test_after_a_cut_there_is_no_line(model: xr.Dataset) -> None:
     with pytest.raises(RangeError, match="before the cut"):
         model.bp.cut_E(5, width=1).bp.mask_elastic("1 meV")
+
+
+def test_lines_of_dask_and_pint_move_and_mask(sqe_with_line: xr.Dataset) -> None:
+    line = sqe_with_line.bp.fit_elastic_line(Q_range=(1, 6))
+    lazy = sqe_with_line.chunk().bp.fit_elastic_line(Q_range=(1, 6))
+    for say in (
+        lambda one: sqe_with_line.bp.shift_E(one.energy),
+        lambda one: sqe_with_line.bp.mask_elastic(one.fwhm, 1, centre=one.energy),
+    ):
+        xr.testing.assert_allclose(say(lazy), say(line))
+
+
+def test_a_scale_found_with_energies_does_not_move(sqe_with_line: xr.Dataset) -> None:
+    scaled = sqe_with_line.bp.normalize_to_sum_rule("f-sum", composition="V")
+    with pytest.raises(QuantityError, match=r"been through \.bp\.normalize_to_sum_rule"):
+        scaled.bp.shift_E("0.5 meV")

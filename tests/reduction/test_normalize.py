@@ -262,3 +262,21 @@ def test_liquid_rubidium_is_on_one_scale_by_both_rules(shared_data: Path) -> Non
     mean = f_sum.bp.integrate_E().sel(Q=slice(4, 5.5)).mean()
     assert float(mean) == pytest.approx(1, abs=0.15)
     assert "93 % of the scattering is coherent" in repr(data.bp.normalize_to_sum_rule("incoherent").bp)
+
+
+def test_a_structure_factor_that_is_no_curve(model: xr.Dataset) -> None:
+    """Where S(Q) is infinite nothing is known of it; several of them, or one number, are refused."""
+    sq = xbp.models.hard_sphere_structure_factor(model.Q.values)
+    whole = model.bp.normalize_to_sum_rule("structure factor", sq)
+    broken = sq.copy(deep=True)
+    broken["Sq"][5] = np.inf
+    without = sq.copy(deep=True)
+    without["Sq"][5] = np.nan
+    scaled, expected = (model.bp.normalize_to_sum_rule("structure factor", s) for s in (broken, without))
+    xr.testing.assert_equal(scaled.S, expected.S)
+    assert np.isfinite(scaled.S).all() == np.isfinite(whole.S).all()
+    for other in (xr.concat([sq, sq], "sample"), sq.isel(Q=3)):
+        with pytest.raises(RangeError, match="choose one"):
+            model.bp.normalize_to_sum_rule("structure factor", other)
+    with pytest.raises(RangeError, match="a curve over Q"):
+        model.bp.to_bqe().bp.cut_E(("4 meV", "6 meV")).bp.scale_to_sq(other)

@@ -122,7 +122,8 @@ def _debye_waller(table: xr.Dataset) -> str:
     if window > counting:
         said = f"{with_error(float(table.u2), window)}{units_of(table.u2)} (by the window; by counting {counting:.2g})"
     else:
-        said = f"{number(table, 'u2')} (by counting; by the window {window:.2g})"
+        other = f"by the window {window:.2g}" if np.isfinite(window) else "there is no other window to try"
+        said = f"{number(table, 'u2')} (by counting; {other})"
     return f"u2 per axis {said}, {line}{quality(table)}"
 
 

@@ -128,7 +128,7 @@ def open_dataset(
             fix="check the spelling and the working directory",
         )
     if engine is not None:
-        return _at(xr.open_dataset(where, engine=engine, **options), temperature)
+        return _at(_by_engine(where, engine, options), temperature)
     reasons = {}
     for format_ in FORMATS:
         try:
@@ -163,6 +163,22 @@ def open_dataset(
         reason="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
         fix="if the file is whole, read it by hand and label it with xbp.new_dataset(...)",
     )
+
+
+def _by_engine(where: Path, engine: Any, options: dict[str, Any]) -> xr.Dataset:
+    """Open a file by a reader that is named, one of xbp's or of another package's."""
+    own = {entry.open.__module__.rpartition(".")[2]: entry for entry in FORMATS}
+    if isinstance(engine, str) and engine in own and engine != "netcdf":
+        return _with_options(own[engine], where, options)
+    try:
+        return xr.open_dataset(where, engine=engine, **options)
+    except (ValueError, TypeError, OSError) as error:
+        raise FileFormatError(
+            f"{where} cannot be read with engine={engine!r}",
+            reason=str(error).splitlines()[0],
+            fix=f"leave engine= out, or name another: {', '.join(name for name in own if name != 'netcdf')}, or one of "
+            "xarray's",
+        ) from error
 
 
 def _with_options(format_: Format, where: Path, options: dict[str, Any]) -> xr.Dataset:

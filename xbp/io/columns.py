@@ -20,7 +20,7 @@ from xbp.io.text import TEXT_ERRORS, head, is_ended, read_lines, to_numbers, unr
 from xbp.reduction.heat_capacity import Amount
 from xbp.schema import COORDINATES, QUANTITIES, validate
 from xbp.signal import extend_history, read, std_of
-from xbp.units import parse_unit
+from xbp.units import is_one_of, parse_unit
 
 __all__ = ["ColumnsBackend", "decline", "open_columns", "to_columns"]
 
@@ -184,10 +184,10 @@ def _labels(
     where: Path, quantity: str | None, units: str | None, coordinate: str | None, coordinate_units: str | None
 ) -> _Labels:
     """Hold the arguments to the vocabulary; what is missing is named, and nothing else."""
-    known = quantity if quantity in tuple(QUANTITIES) else None
+    known = quantity if is_one_of(quantity, *QUANTITIES) else None
     row_ = None if known is None else QUANTITIES[known]
     dim = coordinate if coordinate is not None else row_.dims[-1] if row_ is not None else None
-    if dim is not None and dim not in tuple(COORDINATES):
+    if dim is not None and not is_one_of(dim, *COORDINATES):
         raise CoordinateError(
             f"coordinate={dim!r} is not known",
             reason="its units cannot be checked",
@@ -217,7 +217,7 @@ def _labels(
 
 def _require_molar(amount: Any, labels: _Labels) -> None:
     """Refuse a mole of something that is not known, or of data that are not per mole."""
-    if amount not in _AMOUNTS:
+    if not is_one_of(amount, *_AMOUNTS):
         raise QuantityError(
             f"amount={amount!r} is not known",
             reason="a mole is of atoms or of formula units, and they differ by a factor",

@@ -88,6 +88,8 @@ def scale_to_sq(
     signal, other, used, beware = _pair(cut, sq, Q_range)
     value, std = signal.value, signal.std
     curve, curve_std = _interpolated(other, value["Q"])
+    if not isinstance(offset, bool | np.bool_):
+        raise QuantityError(f"offset={offset!r}", reason="it is a question", fix="offset=True or offset=False")
     n_min = 4 if offset else 3
     _require_enough(value, curve, used, n_min, Q_range)
     nan = xr.DataArray(np.nan)
@@ -230,6 +232,8 @@ def _pair(
             reason="it is compared with S(Q) over Q",
             fix="cut at constant energy: B.bp.cut_E(E, width=...)",
         )
+    if "Q" not in other.value.dims:
+        raise RangeError(f"S(Q) is over {other.value.dims}", reason="it is a curve over Q", fix="pass all of it")
     shared = tuple(d for d in other.value.dims if d != "Q" and d in signal.value.dims)
     require_same_grid(signal.value, other.value, shared)
     mask = select_range(signal.source, "Q", Q_range, name="Q_range")

@@ -62,7 +62,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         line, a line that widens, and Bragg peaks are in ``u2_systematic``: half of the range of ``u2_by_window``, the
         u² of the window used, of that half and twice as wide in E about its middle (at least a bin, at most the data),
         and of the lower and upper half of the Q bins used. What no choice of window shows, such as multiple scattering,
-        is not in it; of noisy data counting is, since the halves know u² less well. The line used is in attrs.
+        is not in it; of noisy data counting is, since the halves know u² less well. NaN where no other window holds
+        other bins and enough of them. The line used is in attrs.
 
     Raises
     ------
@@ -94,7 +95,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     window = select_range(signal.source, "E", E_range, name="E_range") if E_range is not None else _elastic_bins(signal)
     lower, upper = bin_limits(signal.source, "E")
     in_Q = xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
-    integrals = [_integral(value, std, upper - lower, chosen, in_Q) for chosen in _windows(window, lower, upper)]
+    windows = _windows(window, lower, upper)
+    integrals = [_integral(value, std, upper - lower, chosen, in_Q) for chosen in windows]
     intensity, intensity_std, usable = integrals[0]
     above = usable.cumsum("Q") > usable.sum("Q") // 2
     fits = [
@@ -107,7 +109,11 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     ]
     u2, u2_std, chi2, explained, count = (fits[0].isel(_out=i, drop=True) for i in range(5))
     by_window = xr.concat([fit.isel(_out=0, drop=True) for fit in fits], xr.Variable("window", list(_WINDOWS)))
+    # Windows that hold the same bins, as of a line of one bin, are one choice, and one choice tells nothing of others.
     systematic = (by_window.max("window") - by_window.min("window")) / 2
+    new = [not any(np.array_equal(chosen, before) for before in windows[:i]) for i, chosen in enumerate(windows)]
+    tried = by_window.notnull() & xr.DataArray([*new, True, True], dims="window")
+    systematic = systematic.where(tried.sum("window") > 1)
     broadening = xr.apply_ufunc(
         _broadening,
         value,
@@ -216,6 +222,7 @@ def _broadening(S: np.ndarray, usable: np.ndarray, E: np.ndarray) -> float:
     return widths[1] / widths[0] if widths[0] > 0 else float("nan")
 
 
+@np.errstate(all="ignore")  # what overflows is no line
 def _fit_line(intensity: np.ndarray, std: np.ndarray, q2: np.ndarray) -> np.ndarray:
     """Return u², its std, χ²_red, explained part of the variance, number of points."""
     ok = np.isfinite(intensity)
@@ -225,11 +232,12 @@ def _fit_line(intensity: np.ndarray, std: np.ndarray, q2: np.ndarray) -> np.ndar
     x, y = q2[ok], np.log(intensity[ok])
     known = std.ndim > 0
     w = intensity[ok] / std[ok] if known else np.ones(n)
-    (slope, offset), covariance = np.polyfit(x, y, 1, w=w, cov="unscaled")
-    residual = y - offset - slope * x
-    chi2 = float((w**2 * residual**2).sum() / (n - 2))
-    total = (w**2 * (y - np.average(y, weights=w**2)) ** 2).sum()
-    explained = 1 - (w**2 * residual**2).sum() / total if total > 0 else 0.0
+    # About the weighted means, where slope and offset are independent.
+    x, y = x - (w**2 @ x) / (w**2).sum(), y - (w**2 @ y) / (w**2).sum()
+    slope = (w**2 @ (x * y)) / (w**2 @ x**2)
+    left, total = float(w**2 @ (y - slope * x) ** 2), float(w**2 @ y**2)
+    chi2, explained = left / (n - 2), 1 - left / total if total > 0 else 0.0
     # Unit weights know no scale of their own: there χ² is the variance of the points.
-    variance = covariance[0, 0] * (1.0 if known else chi2)
-    return np.array([-slope, np.sqrt(variance), chi2, explained, n])
+    variance = (1.0 if known else chi2) / (w**2 @ x**2)
+    answer = np.array([-slope, np.sqrt(variance), chi2, explained, n])
+    return answer if np.isfinite(answer).all() else np.array([np.nan, np.nan, np.nan, np.nan, n])

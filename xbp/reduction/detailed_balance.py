@@ -30,6 +30,7 @@ _TWO_THIRDS = (1 / 6, 5 / 6)
 Weights = Literal["variance", "counts"]
 
 
+@np.errstate(all="ignore")  # sums that overflow are infinite, and told
 def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
     r"""Compare energy gain with energy loss, and tell the temperature that their ratio implies.
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits
-from xbp.pint_data import Data
+from xbp.pint_data import Data, unwrap
 from xbp.schema import require_same_grid
 from xbp.signal import Signal, operations, read
 from xbp.units import convert_factor, magnitude, split_quantity
@@ -28,7 +28,7 @@ REACH = 2.0
 #: Beyond this the square of a number overflows, and with it every variance.
 MOST = 1e150
 #: Steps that took E = 0 for what it said: what they made does not move with it.
-_AT_ZERO = ("fold", "to_sqe", "to_quantum", "correct_multiphonon", "multiphonon_sqe")
+_AT_ZERO = ("fold", "normalize_to_sum_rule", "to_sqe", "to_quantum", "correct_multiphonon", "multiphonon_sqe")
 
 
 def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
@@ -124,6 +124,8 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
 def _of_bins(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
     """Return an energy in the unit of E: one, or one for each bin of some dimensions of the data."""
     units = value["E"].attrs["units"]
+    if isinstance(given, xr.DataArray):
+        given = unwrap(given)[0]
     number, own = split_quantity(given, name)
     if not (isinstance(number, xr.DataArray) and number.ndim):
         return xr.Variable((), magnitude(given, units, name=name, energy=True))

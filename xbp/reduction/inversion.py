@@ -100,6 +100,7 @@ class Inversion:
         """Bins of the answer."""
         return self.E > 0
 
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is found by nobody, and has a status
     def solve(self, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float) -> Solution:
         """Iterate until g stays; where a C that is sought takes all there is, tell where the phonons end without it.
 

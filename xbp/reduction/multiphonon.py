@@ -25,7 +25,7 @@ from xbp.pint_data import Data
 from xbp.reduction.composition import resolve_mass
 from xbp.schema import COORDINATES
 from xbp.signal import read
-from xbp.units import convert_factor, format_unit, parse_unit, split_quantity
+from xbp.units import convert_factor, format_unit, is_one_of, parse_unit, split_quantity
 
 __all__ = ["energies", "multiphonon_sqe", "require_choice", "scatterer"]
 
@@ -228,7 +228,7 @@ def energies(value: xr.DataArray) -> float:
 
 def require_choice(name: str, given: str, *choices: str) -> None:
     """Refuse what is none of the choices."""
-    if given not in choices:
+    if not is_one_of(given, *choices):
         raise QuantityError(
             f"{name}={given!r} is not known", reason="no such choice", fix=" or ".join(map(repr, choices))
         )

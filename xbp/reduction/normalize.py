@@ -29,6 +29,7 @@ Rule = Literal["incoherent", "structure factor", "f-sum"]
 _VANADIUM: Final = 5.08
 
 
+@np.errstate(over="ignore", invalid="ignore")  # sums that overflow are infinite, and told
 def normalize_to_vanadium(
     data: Data,
     vanadium: xr.DataArray | xr.Dataset,
@@ -135,6 +136,7 @@ def normalize_to_vanadium(
     return answer
 
 
+@np.errstate(over="ignore", invalid="ignore")  # sums that overflow are infinite, and told
 def normalize_to_sum_rule(
     data: Data,
     rule: Rule,
@@ -228,9 +230,16 @@ def normalize_to_sum_rule(
         right = xr.DataArray(constants.HBAR2_OVER_2U / atomic * q_in**2, dims="Q")
     if sq is not None:
         other = read(sq, "static_structure_factor")
+        if "Q" not in other.value.dims or not set(other.value.dims) <= set(signal.value.dims):
+            raise RangeError(
+                f"S(Q) is over {other.value.dims}",
+                reason="each spectrum is normalized by one S(Q)",
+                fix="choose one: sq.isel(...)",
+            )
         per_q = convert_factor(q.attrs["units"], other.value["Q"].attrs["units"], name="coordinate 'Q'")
         known, _ = interpolate(other.value, None, "Q", q.values * per_q)
         right = known.drop_vars(list(known.coords)) * convert_factor(other.units, "1", name="S(Q)")
+        right = right.where(abs(right) < np.inf)
     left, left_std, weight = _moment(signal, E_range, Q_range, factor_of_e)
     weight = weight.where(right.notnull(), 0.0)
     total = (weight * left).sum("Q")
@@ -244,6 +253,12 @@ def normalize_to_sum_rule(
     if left_std is not None:
         error = ((weight * left_std) ** 2).sum("Q") ** 0.5 / total
     factor = (weight * right.where(weight > 0, 0.0)).sum("Q") / total
+    if not ((factor > 0) & (factor < np.inf)).all():
+        raise RangeError(
+            f"the factor is {_written(factor)}",
+            reason="sums over E and Q are beyond what a number holds, or S(Q) is not positive",
+            fix="scale the data first, data.bp.scale(1e-6), and see that S(Q) tends to 1",
+        )
     coherent = coherent_part(signal) if rule == "incoherent" else None
     beware = coherent and f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q), which needs its sq="
     if sq is not None:

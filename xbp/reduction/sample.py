@@ -110,6 +110,7 @@ def another_sample(signal: Signal, sq: Signal) -> str | None:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # sums that overflow are infinite, and told
 def off_scale(sq: xr.DataArray) -> str | None:
     """Say that what is called S(Q) does not tend to 1: it tends to 0, as F(Q) does, or is on an arbitrary scale.
 
