@@ -73,7 +73,7 @@ def test_no_coordinate(tmp_path: Path, text: str) -> None:
 
 def test_open_dataset_says_what_to_add(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1 2\n3 4\n")
-    with pytest.raises(FileFormatError, match="engine='columns'"):
+    with pytest.raises(FileFormatError, match="quantity='raman_intensity'"):
         xbp.open_dataset(tmp_path / "a.txt")
 
 
