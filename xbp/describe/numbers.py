@@ -105,8 +105,10 @@ def fit(table: xr.Dataset) -> str:
         limiting = str(table.limiting_parameter.values) if "limiting_parameter" in table else ""
         mend = mend_of_fit(table)
         return f"{model}: {table.status.values}{limiting and f' ({limiting})'}" + (mend and f"\n  {mend}")
+    # Over another axis than E, such as C/T³ over T, a shape's "energy" is where on that axis it is highest.
+    said = {} if "E_low" in table else {"energy": "maximum at"}
     names = [str(n) for n in table.data_vars if f"{n}_std" in table]
-    return f"{model}: " + ", ".join(f"{n} {number(table, n)}" for n in names) + quality(table)
+    return f"{model}: " + ", ".join(f"{said.get(n, n)} {number(table, n)}" for n in names) + quality(table)
 
 
 def mend_of_fit(table: xr.Dataset) -> str:
