@@ -220,6 +220,17 @@ def test_an_elastic_line_in_a_density_of_states_is_noticed() -> None:
         assert ("elastic line" in repr(g.bp)) is expected
 
 
+def test_a_temperature_is_not_called_an_energy() -> None:
+    T = np.geomspace(2, 60, 80)
+    C = xbp.models.evaluate("debye_einstein", T, gamma=0, n_D=0.8, theta_D=260, n_E=0.2, theta_E=71.95, sigma_E=15)
+    hump = C.bp.reduced_heat_capacity().bp.fit("lognormal", x_range=("6 K", "30 K"))
+    assert repr(hump.bp).startswith("lognormal: maximum at 12.8")
+    assert "energy" not in repr(hump.bp).splitlines()[0]
+    E = np.linspace(1, 20, 80)
+    b = xbp.models.evaluate("lognormal", E, energy="5 meV", height=1.0, sigma=0.5)
+    assert repr(b.bp.fit("lognormal").bp).startswith("lognormal: energy 5")
+
+
 def test_an_unphysical_heat_capacity_says_why() -> None:
     """Thrice the modes of a solid: whatever else is wrong with the peak, this is said."""
     C = xbp.models.evaluate(
@@ -288,6 +299,12 @@ def test_bins_without_an_error_are_counted(model: xr.Dataset) -> None:
     assert "standard deviation 0" not in repr(noisy.bp)
     noisy.S_std[:9] = 0.0
     assert "standard deviation 0 in 25 % of the bins" in repr(noisy.bp)
+    assert "rebin first" in repr(noisy.bp)
+    # Who has done that is not told it again.
+    noisy["S"].attrs["history"] = '{"operation": "rebin", "arguments": {"E": "2 bins"}}'
+    assert "rebin first" not in repr(noisy.bp)
+    assert "data.where(data.S_std > 0)" in repr(noisy.bp)
+    assert "standard deviation 0" not in repr(noisy.where(noisy.S_std > 0).bp)
 
 
 def test_a_trajectory_names_what_it_is_enough_for() -> None:

@@ -17,6 +17,10 @@ NO_EXCESS: Final = "no excess"
 UNPHYSICAL: Final = "unphysical"
 UNDETERMINED: Final = "undetermined"
 
+#: Above this reduced chi-squared, or this rms residual where no errors are known, the shape is not that of the data.
+POOR_CHI2: Final = 10.0
+POOR_RESIDUAL: Final = 0.05
+
 #: Fits run on arrays of numbers; there a status is its place in this tuple.
 STATUSES: Final = (
     OK,

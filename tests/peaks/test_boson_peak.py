@@ -353,6 +353,57 @@ def test_which_part_of_the_modes_lies_below_the_peak_tells_a_crystal_from_a_glas
     assert np.isnan(glass.sel(E=slice(0, 12)).bp.to_bqe().bp.boson_peak().modes_below)
 
 
+def _crystal(end: float = 60.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return energies and B of a crystal whose phonons end at 35 meV."""
+    energies = np.arange(0.4, end, 0.8)
+    g = energies**2 * (1 / (1 + np.exp((energies - 19) / 1)) + 0.25 * (energies < 36))
+    return energies, (g + 200 * np.exp(-(((energies - 18) / 2) ** 2))) / energies**2
+
+
+def _spectrum_over(energies: np.ndarray, B: np.ndarray) -> xr.Dataset:
+    return xbp.new_dataset("reduced_dos", B, units="angstrom^2/meV^2", coords={"E": (energies, "meV")}, std=0.01 * B)
+
+
+@pytest.mark.parametrize("where", [slice(-1, None), slice(-3, None), slice(40, 42)])
+def test_a_few_outlying_bins_do_not_hide_a_van_hove_singularity(where: slice) -> None:
+    energies, B = _crystal()
+    right = _spectrum_over(energies, B).bp.boson_peak()
+    assert float(right.modes_below) > 0.1
+    B[where] = 3 * B.max()
+    b = _spectrum_over(energies, B)
+    assert float(b.bp.boson_peak().modes_below) == pytest.approx(float(right.modes_below), abs=0.01)
+    for table in (b.bp.boson_peak(), b.bp.scan_boson_peak(), b.chunk().bp.boson_peak().compute()):
+        assert "of all modes are below it" in repr(table.bp)
+
+
+def test_means_of_little_coverage_do_not_tell_where_the_modes_end() -> None:
+    energies, B = _crystal()
+    right = float(_spectrum_over(energies, B).bp.boson_peak().modes_below)
+    # What a mean over a corner of Q, where a detector ends, adds: too broad to be a few bins.
+    B[-12:] += 0.3 * B.max()
+    coverage = np.where(np.arange(energies.size) < energies.size - 12, 1, 0.3)
+    b = _spectrum_over(energies, B).assign(coverage=("E", coverage))
+    assert float(b.bp.boson_peak().modes_below) == pytest.approx(right, abs=0.01)
+    assert np.isnan(b.drop_vars("coverage").bp.boson_peak().modes_below)
+
+
+def test_no_part_of_the_modes_is_told_of_what_does_not_hold_them() -> None:
+    energies, B = _crystal(30.0)
+    cut = _spectrum_over(energies, B).bp.boson_peak()
+    assert cut.status == "ok"
+    assert np.isnan(cut.modes_below)
+    assert "of all modes" not in repr(cut.bp)
+    # Raman scattering sees C(E) g(E), and its area is no number of modes.
+    energies, B = _crystal()
+    spectrum_ = xbp.new_dataset(
+        "raman_intensity", B * energies / (1 - np.exp(-energies / 25.4)), units="1", coords={"E": (energies, "meV")},
+        temperature="295 K",
+    )  # fmt: skip
+    table = spectrum_.bp.to_reduced_raman(coupling="constant").bp.boson_peak()
+    assert table.status == "ok"
+    assert "modes_below" not in table
+
+
 def test_a_sharp_maximum_is_hardly_a_boson_peak() -> None:
     for width, sharp in ((1.0, True), (2.4, False)):
         table = spectrum(lognormal(E, 5.5, 1.0, lognormal_sigma(5.5, width))).bp.boson_peak(E_range=(2, 12))

@@ -237,6 +237,30 @@ def test_what_no_solid_can_be_is_said() -> None:
         == "unphysical"
     )
     assert "unphysical" in repr(fit.bp)
+    # Who filters by `status` finds no energy there; the parameters of the fit stay.
+    assert np.isnan(fit.energy)
+    assert np.isnan(fit.energy_std)
+    assert float(fit.theta_E) == pytest.approx(72)
+    assert np.isfinite(fit.energy_E)
+
+
+def test_no_peak_status_but_ok_has_an_energy() -> None:
+    """Of many curves, each has an energy where its peak is one, and NaN where not."""
+    held = {"theta_D": 260.0, "theta_E": 72.0, "sigma_E": 15.0}
+    T = np.geomspace(2, 300, 120)
+    C = [xbp.models.evaluate("debye_einstein", T, gamma=0.0, n_D=4 * n, n_E=n, **held).C.values for n in (0.2, 0.4)]
+    both = xbp.new_dataset(
+        "heat_capacity", np.array(C), units="J/mol/K", dims=("sample", "temperature"),
+        coords={"sample": ["a", "b"], "temperature": (T, "K")}, std=0.01 * np.array(C),
+    )  # fmt: skip
+    both["C"].attrs["amount"] = "atoms"
+    fit = both.bp.fit_heat_capacity(fixed=held)
+    assert fit.peak_status.values.tolist() == ["ok", "unphysical"]
+    np.testing.assert_array_equal(np.isfinite(fit.energy), fit.peak_status == "ok")
+    np.testing.assert_array_equal(np.isfinite(fit.energy_std), fit.peak_status == "ok")
+    scan = both.isel(sample=1).bp.scan_heat_capacity([("2 K", "300 K"), ("2 K", "150 K")], fixed=held)
+    assert np.isnan(scan.scan_energy).all()
+    assert np.isnan(scan.scan_energy_std).all()
 
 
 def test_parameters_are_positive_whatever_is_said_of_them() -> None:

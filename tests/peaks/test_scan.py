@@ -44,7 +44,7 @@ def test_a_scan_is_the_fits_one_by_one() -> None:
             one = b.bp.boson_peak(method, limits)
             here = scan.isel(method=i, range=j)
             assert here.scan_status == one.status
-            for name in ("energy", "energy_std", "E_low", "E_high"):
+            for name in ("energy", "energy_std", "E_low", "E_high", "relative_residual", "chi2_reduced"):
                 np.testing.assert_array_equal(here[f"scan_{name}"], one[name])
             energies += [float(one.energy)]
     assert float(scan.systematic) == pytest.approx((np.nanmax(energies) - np.nanmin(energies)) / 2)
@@ -73,6 +73,35 @@ def test_without_ranges_those_about_the_automatic_one_are_tried() -> None:
     middle = np.sqrt(scan.scan_E_high * scan.scan_E_low)
     np.testing.assert_allclose(middle, middle.sel(range="automatic"), rtol=0.05)
     assert len(set(scan.scan_energy.values)) == 3
+
+
+def test_a_parabola_is_not_fitted_over_more_than_the_top() -> None:
+    """Over more of a peak with a tail it is shifted, which is the parabola's doing and no uncertainty of the peak."""
+    b = spectrum(lognormal(E, 8.0, 1.0, 0.8))
+    scan = b.bp.scan_boson_peak()
+    for name in ("energy", "E_low", "E_high"):
+        parabola = scan[f"scan_{name}"].sel({"method": "quadratic"})
+        assert float(parabola.sel(range="wider")) == float(parabola.sel(range="automatic"))
+        assert float(parabola.sel(range="narrower")) != float(parabola.sel(range="automatic"))
+    # Ranges that are named are fitted as they are.
+    named = b.bp.scan_boson_peak([("3 meV", "7 meV"), ("2 meV", "12 meV")], ["quadratic"])
+    assert float(named.scan_E_high[0, 0]) < float(named.scan_E_high[0, 1])
+
+
+def test_the_fit_that_makes_the_spread_is_named() -> None:
+    scan = spectrum().bp.scan_boson_peak()
+    ok = scan.scan_status == "ok"
+    away = abs(scan.scan_energy - scan.energy).where(ok).stack(fit=("method", "range"))
+    at = scan.stack(fit=("method", "range")).isel(fit=int(away.argmax("fit")))
+    line = next(line for line in repr(scan.bp).splitlines() if "farthest" in line)
+    assert f"{at.method.values!s} over {float(at.scan_E_low):.3g} to {float(at.scan_E_high):.3g} meV" in line
+    assert f" {float(at.scan_energy):.3g} meV (rms residual" in line
+    assert "reduced chi2" in line
+    bare = spectrum().drop_vars("B_std").bp.scan_boson_peak()
+    assert "scan_chi2_reduced" not in bare
+    assert "reduced chi2" not in repr(bare.bp)
+    alone = spectrum().bp.scan_boson_peak([None], ["lognormal"])
+    assert "farthest" not in repr(alone.bp)
 
 
 def test_fits_that_failed_are_left_out_of_the_error_and_of_the_choice() -> None:
@@ -153,6 +182,60 @@ def test_heat_capacities_over_ranges_of_temperature() -> None:
     assert list(preset["range"].values[:3]) == ["2 K to 300 K", "2 K to 150 K", "2 K to 75 K"]
     # Rounding of the label loses no point at either end.
     assert preset.scan_temperature_high[0] == C.temperature[-1]
+
+
+def _broad(gamma: float = -1.5e-3) -> xr.Dataset:
+    T = np.geomspace(2, 300, 70)
+    C = xbp.models.evaluate(
+        "debye_einstein", T, gamma=gamma, n_D=0.343, theta_D=260, n_E=0.191, theta_E=90.9, sigma_E=29.4
+    ).C.values
+    ds = xbp.new_dataset("heat_capacity", C, units="J/mol/K", coords={"temperature": (T, "K")}, std=0.003 * C)
+    ds["C"].attrs["amount"] = "formula units"
+    return ds
+
+
+def test_where_gamma_is_below_zero_it_is_held_at_zero_too() -> None:
+    C = _broad()
+    scan = C.bp.scan_heat_capacity()
+    names = scan["range"].values.tolist()
+    assert [name.endswith(", gamma 0") for name in names] == 6 * [False] + 6 * [True]
+    assert (scan.scan_peak_status[:6] == "unphysical").all()
+    assert np.isnan(scan.scan_energy[:6]).all()
+    assert (scan.scan_gamma[6:] == 0).all()
+    held = C.bp.fit_heat_capacity(("2 K", "300 K"), fixed={"gamma": 0})
+    assert float(scan.scan_energy[6]) == float(held.energy)
+    assert float(scan.scan_chi2_reduced[6]) == float(held.chi2_reduced)
+    # The table is the first that fits, here not that of all temperatures.
+    assert float(held.chi2_reduced) > 10 > float(scan.chi2_reduced)
+    assert scan.peak_status == "ok"
+    assert "held at 0" in scan.attrs["history"]
+    said = repr(scan.bp)
+    assert "held at 0 over the same ranges" in said
+    assert ", gamma 0," in next(line for line in said.splitlines() if "farthest" in line)
+    # Who says something of gamma is taken at the word.
+    for choice in ({"fixed": {"gamma": 0}}, {"bounds": {"gamma": (-1, 1)}}, {"start": {"gamma": 0.001}}):
+        assert C.bp.scan_heat_capacity([("2 K", "75 K"), ("4 K", "75 K")], **choice).sizes["range"] == 2
+    # Ranges that are named are preferred in their order, poor or not.
+    named = C.bp.scan_heat_capacity([("2 K", "300 K"), ("4 K", "75 K")])
+    assert named.sizes["range"] == 4
+    assert float(named.chi2_reduced) == float(held.chi2_reduced)
+    assert "not the shape of the data" in repr(named.bp)
+
+
+def test_of_a_gamma_below_zero_what_it_takes_off_is_said() -> None:
+    fit = _broad().bp.fit_heat_capacity()
+    tail = np.pi**2 * 8.314 * 0.191 * np.exp(-((90.9 / 29.4) ** 2) / 2) / (29.4 * np.sqrt(2 * np.pi))
+    said = repr(fit.bp)
+    assert f"as a gamma of {tail:.2g}; hold it, fixed={{'gamma': 0}}" in said
+    assert ".bp.scan_heat_capacity()" in said
+    # The number is that of the model: where all but the tail is frozen, C is gamma T.
+    T = np.array([0.06, 0.08])
+    C = xbp.models.evaluate("debye_einstein", T, gamma=0, n_D=1e-9, theta_D=260, n_E=0.191, theta_E=90.9, sigma_E=29.4)
+    np.testing.assert_allclose(C.C / T, tail, rtol=0.03)
+    narrow = xbp.models.evaluate(
+        "debye_einstein", np.geomspace(5, 300, 70), gamma=-0.004, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=8
+    )
+    assert "not of a solid; hold it" in repr(narrow.bp.fit_heat_capacity().bp)
 
 
 @pytest.mark.parametrize(

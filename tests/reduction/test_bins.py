@@ -141,6 +141,13 @@ def test_uneven_bins_have_their_edges_halfway() -> None:
     assert float(B.bp.cut_E((1.5, 6)).B) == pytest.approx((1.5 * 2 + 3 * 3) / 4.5)
 
 
+def test_points_that_were_not_reached_at_all_are_no_means_of_a_part(ramp: xr.Dataset) -> None:
+    ramp.B[:2] = np.nan
+    cut = ramp.bp.cut_E((3, 8))
+    np.testing.assert_allclose(cut.coverage, [0, 0, 1, 1, 1])
+    assert "of the interval cut" not in repr(cut.bp)
+
+
 def test_a_mean_over_a_part_says_over_which(ramp: xr.Dataset) -> None:
     holes = ramp.copy(deep=True)
     holes.B[:2, 5:] = np.nan  # Q of 1 and 2 were not reached above 5 meV

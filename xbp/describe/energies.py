@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import scipy
 import xarray as xr
 
-from xbp.describe.numbers import UNLIKELY, fit, is_poor, mend_of_fit, number, of_many, quality, reach, statuses
+from xbp.describe.numbers import UNLIKELY, fit, is_poor, mend_of_fit, number, of_many, quality, reach, short, statuses
 from xbp.describe.remarks import units_of
 from xbp.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
 from xbp.units import percent, with_error
@@ -121,9 +122,33 @@ def _of_the_scan(table: xr.Dataset, ok: str) -> str:
     if int(good.count()) < 2:
         n = "one fit alone tells" if good.count() else f"{good.size} fits without a peak tell"
         return f"{said}\n  beware: {n} no systematic error: name other ranges that hold the whole peak"
+    said += _farthest(table, good)
     if float(good.max()) > _FAR_APART * float(good.min()):
         return f"{said}\n  beware: so far apart the fits are not of one peak: name the ranges to fit"
     return said
+
+
+def _farthest(table: xr.Dataset, good: xr.DataArray) -> str:
+    """Name the fit that is farthest from the energy of the table, which makes most of the spread."""
+    away = abs(good - table.energy)
+    at = table.isel({dim: int(i) for dim, i in away.argmax(list(away.dims)).items()})
+    axis = "E" if "method" in away.dims else "temperature"
+    low, high = at[f"scan_{axis}_low"], at[f"scan_{axis}_high"]
+    how = f"{at.method.values} over" if "method" in away.dims else "that over"
+    held = ", gamma 0," if _is_held(table) and float(at.scan_gamma) == 0 else ","
+    chi2 = at.get("scan_chi2_reduced")
+    quality = f"rms residual {percent(float(at.scan_relative_residual))}" + (
+        "" if chi2 is None else f", reduced chi2 {short(float(chi2))}"
+    )
+    return (
+        f"\n  farthest from it is {how} {float(low):.3g} to {float(high):.3g}{units_of(high)}{held} "
+        f"{float(at.scan_energy):.3g}{units_of(good)} ({quality})"
+    )
+
+
+def _is_held(table: xr.Dataset) -> bool:
+    """Tell whether a scan held γ at 0 in some of its fits because it came out below zero."""
+    return "scan_gamma" in table and len(set((table.scan_gamma == 0).values.ravel().tolist())) > 1
 
 
 def heat_capacity(table: xr.Dataset) -> str:
@@ -140,9 +165,14 @@ def heat_capacity(table: xr.Dataset) -> str:
         f"n_D {number(table, 'n_D')}, n_E {number(table, 'n_E')}{per}{quality(table)}"
     )
     said += _of_the_scan(table, "scan_peak_status")
+    if _is_held(table):
+        said += (
+            "\n  gamma is below zero in the fits that leave it free, so that it was held at 0 over the same ranges too"
+        )
     if 4 * float(table.sigma_E) > float(table.theta_E) and float(table.n_E) > 0:
         said += (
-            "\n  beware: so broad a Gaussian reaches E = 0, where g/E2 of the fit, and C/T3 with it, rises of itself"
+            "\n  beware: so broad a Gaussian reaches E = 0, where g/E2 of the fit, and C/T3 with it, rises of itself, "
+            f"as by a gamma of {_like_gamma(table):.2g}{units_of(table.gamma)}"
         )
     if _modes(table) < _FEW_MODES:
         said += (
@@ -151,6 +181,13 @@ def heat_capacity(table: xr.Dataset) -> str:
         )
     mend = mend_of_heat_capacity(table)
     return said + _upturn(table) + (mend and f"\n  beware: {mend}")
+
+
+def _like_gamma(table: xr.Dataset) -> float:
+    """Return the γ that looks like the tail of the Gaussian: constant g(E) at E = 0 makes C = π² R n_E χ(0) T."""
+    theta, sigma = float(table.theta_E), float(table.sigma_E)
+    tail = np.exp(-(theta**2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))
+    return float(np.pi**2 * scipy.constants.R * float(table.n_E) * tail)
 
 
 def _modes(table: xr.Dataset) -> float:
@@ -176,9 +213,13 @@ def mend_of_heat_capacity(table: xr.Dataset) -> str:
     said = str(table.peak_status.values)
     if said == UNPHYSICAL:
         if float(table.gamma) + 2 * float(table.gamma_std) < 0:
+            tail = _like_gamma(table)
+            why = ""
+            if 2 * tail > -float(table.gamma):
+                why = f", but takes off what so broad a Gaussian adds, which reaches E = 0: as a gamma of {tail:.2g}"
             return (
-                "gamma below zero is not of a solid: hold it, fixed={'gamma': 0}, as in an insulator, or end T_range "
-                "lower, where the model holds"
+                f"gamma below zero is not of a solid{why}; hold it, fixed={{'gamma': 0}}, begin T_range higher and end "
+                "it lower, and take the fit of the least rms residual: .bp.scan_heat_capacity() tries six ranges"
             )
         return (
             "many more modes than one per atom and axis are not of a solid: mass, molar mass, atoms per formula unit "

@@ -9,11 +9,10 @@ import numpy as np
 import xarray as xr
 
 from xbp.describe.remarks import units_of
-from xbp.status import FAILED, NO_DATA, OK, TOO_FEW
+from xbp.status import FAILED, NO_DATA, OK, POOR_CHI2, POOR_RESIDUAL, TOO_FEW
 from xbp.units import percent, with_error
 
 __all__ = [
-    "POOR_CHI2",
     "UNLIKELY",
     "fit",
     "is_poor",
@@ -26,8 +25,6 @@ __all__ = [
     "statuses",
 ]
 
-#: Above this reduced chi-squared, or this rms residual, the shape is not that of the data.
-POOR_CHI2, _POOR_RESIDUAL = 10.0, 0.05
 #: A chi-squared with less of a chance than this says that something else is the case.
 UNLIKELY = 0.01
 #: What to do about a fit that names no parameter.
@@ -76,7 +73,7 @@ def quality(table: xr.Dataset) -> str:
 def is_poor(table: xr.Dataset) -> bool:
     """Tell whether the curve of a fit has not the shape of its data, so that its errors say too little."""
     chi2 = float(table.get("chi2_reduced", np.nan))
-    return chi2 > POOR_CHI2 or (np.isnan(chi2) and float(table.get("relative_residual", 0.0)) > _POOR_RESIDUAL)
+    return chi2 > POOR_CHI2 or (np.isnan(chi2) and float(table.get("relative_residual", 0.0)) > POOR_RESIDUAL)
 
 
 def short(number: float) -> str:
@@ -108,8 +105,10 @@ def fit(table: xr.Dataset) -> str:
         limiting = str(table.limiting_parameter.values) if "limiting_parameter" in table else ""
         mend = mend_of_fit(table)
         return f"{model}: {table.status.values}{limiting and f' ({limiting})'}" + (mend and f"\n  {mend}")
+    # Over another axis than E, such as C/T³ over T, a shape's "energy" is where on that axis it is highest.
+    said = {} if "E_low" in table else {"energy": "maximum at"}
     names = [str(n) for n in table.data_vars if f"{n}_std" in table]
-    return f"{model}: " + ", ".join(f"{n} {number(table, n)}" for n in names) + quality(table)
+    return f"{model}: " + ", ".join(f"{said.get(n, n)} {number(table, n)}" for n in names) + quality(table)
 
 
 def mend_of_fit(table: xr.Dataset) -> str:

@@ -206,13 +206,18 @@ def _of_the_errors(value: xr.DataArray, source: xr.Dataset) -> list[str]:
     if std is not None and std.chunks is None and value.chunks is None and std.dims == value.dims:
         sure = int(((std.values == 0) & np.isfinite(value.values)).sum())
         if sure:
+            mend = "rebin first"
+            if '"rebin"' in str(value.attrs.get("history")):
+                mend = f"wider bins hold more, or leave them out, data.where(data.{value.name}_std > 0)"
             lines.append(
                 f"  standard deviation 0 in {100 * sure / max(int(value.count()), 1):.3g} % of the bins that hold "
-                "numbers, as where nothing was counted: means take them in, weighted fits leave them out; rebin first"
+                f"numbers, as where nothing was counted: means take them in, weighted fits leave them out; {mend}"
             )
     part = source.get("coverage")
-    if part is not None and part.chunks is None and bool((part > 0).any()) and float(part.min()) < _WHOLE:
-        low, high = (100 * float(end) for end in (part.where(part > 0).min(), part.max()))
+    # Points of which nothing was measured hold no number, and are means of nothing.
+    measured = None if part is None or part.chunks is not None else part.where(part > 0)
+    if measured is not None and float(measured.min()) < _WHOLE:
+        low, high = (100 * float(end) for end in (measured.min(), measured.max()))
         lines.append(
             f"  means of {low:.3g} to {high:.3g} % of the interval cut, which is not measured throughout: not the same "
             "bins along the curve (data.coverage); a narrower interval holds more of them"

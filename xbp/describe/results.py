@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 
 from xbp.describe.energies import boson_peak, compare, heat_capacity
-from xbp.describe.numbers import POOR_CHI2, UNLIKELY, fit, number, of_many, quality, reach, short
+from xbp.describe.numbers import UNLIKELY, fit, number, of_many, quality, reach, short
 from xbp.describe.remarks import units_of
 from xbp.reduction.debye_waller import MOST_BROADENING
-from xbp.status import NOT_A_DECAY, OK
+from xbp.status import NOT_A_DECAY, OK, POOR_CHI2
 from xbp.units import to_kelvin, with_error
 
 __all__ = ["AFTER", "LAZY", "SENTENCES"]

@@ -32,6 +32,9 @@ _DEPTH = {"lognormal": 0.5, "gaussian": 0.5, "quadratic": 0.25}
 
 # Where g(E) ends above this part of its largest, the data do not hold all modes, and no part of them can be told.
 _ENDED = 0.2
+# Means over Q of less than this part of the interval are of its corner alone, where a detector ends; and a bin is no
+# phonon's that is this many times the median of itself and the six nearest, of which three may be such.
+_COVERED, _OUTLYING, _NEAREST = 0.5, 10.0, 7
 
 _SIGNALS = (
     "reduced_dos",
@@ -72,8 +75,10 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         ``relative_residual``, the rms of what the fit leaves of the points over the height, which tells a good
         fit from a poor one where they have none; ``modes_below``, which part of the area of E² B, as of g(E), lies
         below the peak: 0.3 to 0.7 % in the glasses of `xbp.tutorial`, 15 % or more at the van Hove singularity of a
-        crystal (of B alone; NaN where the data end before g(E) does, at 20 % of its largest); the range
-        fitted, ``E_low``, ``E_high``, ``n_points``;
+        crystal (of B alone, not of Raman scattering; NaN where the data end before g(E) does, at 20 % of its largest:
+        the part of what was measured is more than that of all modes. Bins ten times the median of the seven about
+        them, and means over Q of less than half the interval, are left out); the range fitted, ``E_low``, ``E_high``,
+        ``n_points``;
         ``status``, which is "ok", "no data", "too few points", "no maximum", "maximum at edge", "fit failed" or
         "box phonon", the numbers being NaN wherever it is not "ok"; without a range "no data" is said where there are
         none below 30 meV. In data that `mark_box_phonon` has marked,
@@ -181,8 +186,10 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
     if not has_std:
         # Without known errors χ² has no scale to be judged by.
         del variables["chi2_reduced"]
-    if signal.quantity.name == "reduced_dos":
-        below = _modes_below(value, variables["energy"][0])
+    # Light sees C(E) g(E), whose area is not that of the modes.
+    if signal.quantity.name == "reduced_dos" and '"to_reduced_raman"' not in str(value.attrs.get("history")):
+        coverage = signal.source.get("coverage") if isinstance(signal.source, xr.Dataset) else None
+        below = _modes_below(value, coverage, variables["energy"][0])
         variables["modes_below"] = (below, "1", "part of the area of E² B below the peak")
     variables["status"] = (status, "", "whether the fit can be used")
     answer: xr.Dataset = result_table(
@@ -199,14 +206,46 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
     return answer
 
 
-def _modes_below(B: xr.DataArray, energy: xr.DataArray) -> xr.DataArray:
+def _modes_below(B: xr.DataArray, coverage: xr.DataArray | None, energy: xr.DataArray) -> xr.DataArray:
     """Return which part of all modes lies below the peak, where the data hold them all."""
-    E = B["E"].values.astype(float)
-    g = xr.Variable("E", np.where(E > 0, E**2, 0.0)) * B.fillna(0.0)
-    modes = g * xr.Variable("E", np.gradient(E)) if E.size > 1 else g
-    ended = g.isel(E=slice(-3, None)).mean("E") < _ENDED * g.max("E")
-    part = modes.where(energy >= B["E"]).sum("E") / modes.sum("E")
-    return part.where(ended & energy.notnull())
+    if coverage is not None and set(coverage.dims) <= set(B.dims):
+        B = B.where(coverage >= _COVERED)
+    below: xr.DataArray = xr.apply_ufunc(
+        _part_below,
+        B,
+        energy,
+        kwargs={"E": B["E"].values.astype(float)},
+        input_core_dims=[["E"], []],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    return below
+
+
+def _part_below(B: np.ndarray, energy: float, *, E: np.ndarray) -> float:
+    """Return the part of the area of E² B below an energy; NaN where E² B has not ended within the data.
+
+    What was measured is then a part of the modes: the part of it below the peak is more than that of all modes, and
+    tells nothing of a crystal.
+    """
+    usable = np.isfinite(B) & (E > 0)
+    if usable.sum() < _NEAREST or not np.isfinite(energy):
+        return np.nan
+    x = E[usable]
+    g = x**2 * B[usable]
+    first = np.clip(np.arange(x.size) - _NEAREST // 2, 0, x.size - _NEAREST)
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(g, _NEAREST), axis=-1)[first]
+    # About zero, beyond all phonons, noise is many times its median, and does no harm.
+    kept = np.abs(g) <= np.maximum(_OUTLYING * np.abs(usual), _ENDED * usual.max())
+    if kept.sum() < _NEAREST:
+        return np.nan
+    x, g = x[kept], g[kept]
+    if not g[-3:].mean() < _ENDED * g.max():
+        return np.nan
+    modes = g * np.gradient(x)
+    return float(modes[x <= energy].sum() / modes.sum())
 
 
 def _fit_one(

@@ -75,11 +75,11 @@ def fit_heat_capacity(
         temperature below which C/T of the data rises as T falls, which neither γT nor vibrations do but a Schottky or
         magnetic term: fit above twice that temperature (NaN where it does not rise);
         ``status`` as for `fit`, and ``peak_status``: "ok"; "no excess" where that is less than 20, so that Debye
-        phonons alone would do, and ``energy`` is NaN; "no maximum" where
-        σ_E > θ_E/2√2, or "maximum at edge" where the Debye phonons end below that energy and their end is what is
-        highest in g/E², and ``energy`` is NaN; "undetermined" where its std is as large as it; "unphysical" where γ is
-        negative beyond its error, or more than 1.5 modes per atom and axis are found: then the range holds too little,
-        or the amount is not what was said.
+        phonons alone would do; "no maximum" where σ_E > θ_E/2√2; "maximum at edge" where the Debye phonons end below
+        that energy and their end is what is highest in g/E²; "undetermined" where its std is as large as it;
+        "unphysical" where γ is negative beyond its error, or more than 1.5 modes per atom and axis are found: then the
+        range holds too little, or the amount is not what was said. Where it is not "ok", ``energy`` and its std are
+        NaN; the parameters stay.
 
     Raises
     ------
@@ -232,8 +232,8 @@ def _derived(fitted: Fitted, per_atom: bool, excess: xr.DataArray) -> dict[str, 
         (UNDETERMINED, energy_std >= energy),
     ):  # fmt: skip
         peak = peak.where((peak != OK) | ~where, said)
-    shown = ~(hidden | none)
-    energy, energy_std = energy.where(shown), energy_std.where(shown)
+    # An energy that must not be used is none, whatever the parameters are: who filters by `status` takes what is there.
+    energy, energy_std = energy.where(peak == OK), energy_std.where(peak == OK)
     return {
         "energy": (energy, "meV", "energy of the boson peak, the maximum of g/E²"),
         "energy_std": (energy_std, "meV", "standard deviation of energy"),

@@ -14,12 +14,17 @@ from xbp.peaks.fits import Method
 from xbp.peaks.heat_capacity_fit import fit_heat_capacity
 from xbp.pint_data import unwrap
 from xbp.signal import extend_history, read
-from xbp.status import NO_MAXIMUM, OK
+from xbp.status import NO_MAXIMUM, OK, POOR_CHI2, POOR_RESIDUAL
 
 __all__ = ["scan_boson_peak", "scan_heat_capacity"]
 
 #: How far the ranges reach that are tried where none are given, over that which `boson_peak` finds, in ln E.
 _REACHES = {"automatic": 1.0, "narrower": 0.7, "wider": 1.4}
+#: A parabola is of the top alone. Over more of a peak that is steeper on its left, as boson peaks are, it is shifted to
+#: the right, the more the wider, and that is no uncertainty of the peak: its widest range is the automatic one.
+_WIDEST_PARABOLA = 1.0
+#: What is told of each fit, beside its energies and its range.
+_QUALITY = ("status", "relative_residual", "chi2_reduced")
 #: The same of temperatures: upper ends over the highest, lower ends over the lowest.
 _UPPER, _LOWER = (1.0, 0.5, 0.25), (1.0, 2.0)
 
@@ -39,7 +44,8 @@ def scan_boson_peak(
         As for `boson_peak`, with any dimensions besides E.
     E_ranges : sequence of pairs of scalars with units, optional
         Ranges to fit, the one preferred first; None among them stands for the one that `boson_peak` finds. By default
-        that, 0.7 and 1.4 times as wide in ln E about its middle.
+        that, 0.7 and 1.4 times as wide in ln E about its middle; of a parabola, which is of the top alone, the
+        automatic one again in place of the wider.
     methods : sequence of {"lognormal", "quadratic", "gaussian"}
         Shapes to fit, the one preferred first.
 
@@ -47,11 +53,14 @@ def scan_boson_peak(
     -------
     xarray.Dataset
         The table of `boson_peak` of the first of these fits that is ok, in the order of `methods` and then of
-        `E_ranges` (of several spectra: ok in any of them). Beside it ``systematic``, half the difference of the largest
-        and the smallest energy of all fits that are ok, NaN where these are fewer than two; and over ``method`` and
-        ``range`` ``scan_energy`` with its std, ``scan_status``, ``scan_E_low`` and ``scan_E_high``. `new_study`
-        takes it as a leaf, and `compare` its systematic error. A Gaussian is the one above its straight background,
-        whose centre is another energy where that is steep: leave it out of `methods` where the background is none.
+        `E_ranges` (of several spectra: ok in any of them; without `E_ranges` the first that is no poor fit too, of a
+        reduced chi-squared up to 10 or an rms residual up to 5 %, if there is one). Beside it ``systematic``, half the
+        difference of the largest and the smallest energy of all fits that are ok, NaN where these are fewer than two;
+        and over ``method`` and ``range`` ``scan_energy`` with its std, ``scan_status``, ``scan_E_low``,
+        ``scan_E_high``, ``scan_relative_residual`` and, where the data have errors, ``scan_chi2_reduced``, which tell a
+        good fit from a poor one. `new_study` takes it as a leaf, and `compare` its systematic error. A Gaussian is the
+        one above its straight background, whose centre is another energy where that is steep: leave it out of `methods`
+        where the background is none.
 
     Raises
     ------
@@ -75,15 +84,22 @@ def scan_boson_peak(
         ranges = {name: (None, reach) for name, reach in _REACHES.items()}
     else:
         ranges = {_told(limits): (limits, 1.0) for limits in _several(E_ranges, "E_ranges", "('2 meV', '10 meV')")}
-    tables = [[fit_peaks(plain, method, *chosen).compute() for chosen in ranges.values()] for method in shapes]
-    every = [table for row in tables for table in row]
-    best = next((table for table in every if (table.status == OK).any()), every[0])
+    tables = [
+        [
+            fit_peaks(plain, method, limits, min(reach, _WIDEST_PARABOLA) if method == "quadratic" else reach).compute()
+            for limits, reach in ranges.values()
+        ]
+        for method in shapes
+    ]
+    best = _preferred([table for row in tables for table in row], ("status",), skip_poor=E_ranges is None)
     axes = {
         "method": xr.Variable("method", shapes, {"long_name": "shape that was fitted"}),
         "range": xr.Variable("range", list(ranges), {"long_name": "energies fitted"}),
     }
     columns = {}
-    for name in ("energy", "energy_std", "status", "E_low", "E_high"):
+    for name in ("energy", "energy_std", "E_low", "E_high", *_QUALITY):
+        if name not in best:
+            continue  # without errors there is no chi-squared
         rows = [xr.concat([table[name] for table in row], axes["range"]) for row in tables]
         columns[f"scan_{name}"] = xr.concat(rows, axes["method"])
     columns["systematic"] = _half_spread(columns["scan_energy"], columns["scan_status"] == OK)
@@ -111,17 +127,22 @@ def scan_heat_capacity(
         Ranges to fit, the one preferred first; None among them stands for all temperatures. By default all six that
         begin at the lowest temperature or twice that, and end at the highest, a half or a quarter of that.
     start, fixed, bounds : mapping of str to scalar, or pair, with units, optional
-        As for `fit_heat_capacity`.
+        As for `fit_heat_capacity`. Where nothing is said of γ, and no fit finds a peak but some a γ below zero, all
+        ranges are fitted with γ = 0 too.
 
     Returns
     -------
     xarray.Dataset
-        The table of `fit_heat_capacity` of the first of these ranges whose ``peak_status`` is ok (or else ``status``).
+        The table of `fit_heat_capacity` of the first of these ranges whose ``peak_status`` is ok (or else ``status``);
+        without `T_ranges` the first that is no poor fit too, of a reduced chi-squared up to 10 or an rms residual up to
+        5 %, if there is one.
         Beside it ``systematic`` and ``systematic_E``, half the difference of the largest and the smallest ``energy``
         and ``energy_E`` of the fits whose ``peak_status`` is ok (of the latter "no maximum" too: so broad a Gaussian
-        has a mean still), NaN where these are fewer than two; and over ``range`` ``scan_energy`` and
-        ``scan_energy_E`` with stds, ``scan_status``, ``scan_peak_status``, ``scan_temperature_low`` and
-        ``scan_temperature_high``. `new_study` takes it as a leaf, and `compare` its systematic error.
+        has a mean still), NaN where these are fewer than two; and over ``range`` ``scan_energy``, ``scan_energy_E`` and
+        ``scan_gamma`` with stds, ``scan_status``, ``scan_peak_status``, ``scan_temperature_low``,
+        ``scan_temperature_high``, ``scan_relative_residual`` and, where the data have errors, ``scan_chi2_reduced``,
+        which tell a good fit from a poor one. Ranges fitted with γ = 0 because it was below zero are called
+        "…, gamma 0". `new_study` takes it as a leaf, and `compare` its systematic error.
 
     Raises
     ------
@@ -147,27 +168,60 @@ def scan_heat_capacity(
         }
     else:
         ranges = {_told(limits): limits for limits in _several(T_ranges, "T_ranges", "('2 K', '100 K')")}
-    tables = [
-        fit_heat_capacity(plain, limits, start=start, fixed=fixed, bounds=bounds).compute()
-        for limits in ranges.values()
-    ]
-    best = next(
-        (table for key in ("peak_status", "status") for table in tables if (table[key] == OK).any()),
-        tables[0],
-    )
-    axis = xr.Variable("range", list(ranges), {"long_name": "temperatures fitted"})
+    tables = {
+        name: fit_heat_capacity(plain, limits, start=start, fixed=fixed, bounds=bounds).compute()
+        for name, limits in ranges.items()
+    }
+    held = not any("gamma" in (said or {}) for said in (start, fixed, bounds)) and _below_zero(tables.values())
+    if held:
+        tables |= {
+            f"{name}, gamma 0": fit_heat_capacity(
+                plain, limits, start=start, fixed={**(fixed or {}), "gamma": 0}, bounds=bounds
+            ).compute()
+            for name, limits in ranges.items()
+        }
+    best = _preferred(list(tables.values()), ("peak_status", "status"), skip_poor=T_ranges is None)
+    axis = xr.Variable("range", list(tables), {"long_name": "temperatures fitted"})
     columns = {
-        f"scan_{name}": xr.concat([table[name] for table in tables], axis)
+        f"scan_{name}": xr.concat([table[name] for table in tables.values()], axis)
         for name in (
-            "energy", "energy_std", "energy_E", "energy_E_std", "status", "peak_status", "temperature_low",
-            "temperature_high",
+            "energy", "energy_std", "energy_E", "energy_E_std", "gamma", "gamma_std", "peak_status", "temperature_low",
+            "temperature_high", *_QUALITY,
         )
+        if name in best
     }  # fmt: skip
     peak = columns["scan_peak_status"]
     columns["systematic"] = _half_spread(columns["scan_energy"], peak == OK)
     columns["systematic_E"] = _half_spread(columns["scan_energy_E"], peak.isin([OK, NO_MAXIMUM]))
-    said = {"T_ranges": None if T_ranges is None else list(ranges), "start": start, "fixed": fixed, "bounds": bounds}
+    said: dict[str, Any] = {
+        "T_ranges": None if T_ranges is None else list(ranges), "start": start, "fixed": fixed, "bounds": bounds,
+    }  # fmt: skip
+    if held:
+        said["gamma"] = "free, and then held at 0: free it came out below zero, and no fit found a peak"
     return _assembled(best, columns, plain, "scan_heat_capacity", said, rewrap)
+
+
+def _below_zero(tables: Iterable[xr.Dataset]) -> bool:
+    """Tell whether no fit has a peak, and γ is below zero beyond its error in some of them."""
+    every = list(tables)
+    found = any(bool((table["peak_status"] == OK).any()) for table in every)
+    return not found and any(bool((table["gamma"] + 2 * table["gamma_std"] < 0).any()) for table in every)
+
+
+def _preferred(tables: Sequence[xr.Dataset], keys: Sequence[str], *, skip_poor: bool) -> xr.Dataset:
+    """Return the first table that is ok, by the first key that any is; if asked for, of those that fit if any does."""
+    for key in keys:
+        good = [table for table in tables if bool((table[key] == OK).any())]
+        if good:
+            return next((table for table in good if not _is_poor(table)), good[0]) if skip_poor else good[0]
+    return tables[0]
+
+
+def _is_poor(table: xr.Dataset) -> bool:
+    """Tell whether the curve has not the shape of the data in most of the fits of a table."""
+    if "chi2_reduced" in table:
+        return float(table["chi2_reduced"].median()) > POOR_CHI2
+    return float(table["relative_residual"].median()) > POOR_RESIDUAL
 
 
 def _several(given: Any, name: str, example: str) -> list[Any]:
