@@ -131,6 +131,9 @@ def _of_the_scale(value: xr.DataArray) -> list[str]:
     """Tell how data were normalized, what was wrong with that, and where an integral was not measured throughout."""
     said, wrong = value.attrs.get("normalization"), value.attrs.get("beware")
     lines = [f"  normalization: {said}"] if isinstance(said, str) else []
+    gain = value.attrs.get("energy_gain")
+    if isinstance(gain, str) and "E" in value.coords and float(value["E"].min()) < 0:
+        lines.append(f"  energy gain: {gain}, where it is a background; .sel(E=slice(0, None)) is the side of loss")
     lines += [f"  beware: {wrong}"] if isinstance(wrong, str) else []
     if value.attrs["quantity"] == "static_structure_factor" and "units" in value.attrs:
         lines += [f"  beware: {odd}"] if (odd := off_scale(value)) else []
