@@ -164,6 +164,17 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
     assert (up_to.sizes["Q"], float(up_to.Q[-1])) == (160, pytest.approx(8.0))
     with pytest.raises(UnitsError, match="'meV' where '1/angstrom'"):
         g.bp.to_structure_factor("8 meV")
+    with pytest.raises(QuantityError, match=r"carry number_density=0\.05"):
+        g.bp.to_structure_factor([1.0], number_density="0.06 1/angstrom^3")
+    with pytest.raises(RangeError, match="positive"):
+        g.bp.to_structure_factor([1.0], number_density=-1)
+    scaled = glass.Sq.bp.scale(2.1)
+    with pytest.raises(QuantityError, match=r"does not tend to 1[\s\S]*sq\.bp\.scale\(0\.4"):
+        scaled.bp.to_radial_distribution([1.0], number_density=0.05)
+    with pytest.raises(QuantityError, match=r"F\(Q\)[\s\S]*add 1"):
+        (glass.Sq - 1).assign_attrs(glass.Sq.attrs).bp.to_radial_distribution([1.0], number_density=0.05)
+    carried = glass.Sq.assign_attrs(V_rho=0.05).bp.to_radial_distribution([1.0, 2.0])
+    np.testing.assert_array_equal(carried, g)
     del g.attrs["number_density"]
     with pytest.raises(QuantityError, match="number density is not known"):
         g.bp.to_structure_factor([1.0])

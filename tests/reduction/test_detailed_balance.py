@@ -222,6 +222,25 @@ def test_a_background_in_energy_gain_of_a_cold_sample_stays_there(weights: str) 
     assert float(folded.S.max()) < 1.2 * float(cold.S.max())
 
 
+@pytest.mark.parametrize("weights", ["variance", "counts"])
+def test_loss_is_left_as_it_is_where_gain_is_left_out(weights: str) -> None:
+    cold = xbp.models.dynamic_structure_factor(
+        [2.0, 3.0, 4.0], np.arange(-29.85, 30, 0.3), energy=5, width=6, T="5 K", u2="0.01 angstrom^2"
+    )
+    noisy = xbp.models.with_counting_noise(cold + 0.01 * cold.max(), counts=50, seed=1)
+    for name in ("S", "S_std"):
+        noisy[name].attrs = cold.S.attrs
+    # σ of loss may be so large that 1/σ² would let gain in, e^x or not.
+    noisy["S_std"] = noisy.S_std.where(noisy.E < 0, 1e3 * noisy.S_std).assign_attrs(noisy.S_std.attrs)
+    masked = noisy.bp.mask_elastic("1 meV", widths=1.5)
+    folded, loss = masked.bp.fold(weights=weights), masked.sel(E=slice(0, None))
+    for name in ("S", "S_std"):
+        np.testing.assert_array_equal(folded[name], loss[name])
+    # What is left out disagrees with nothing.
+    assert np.isnan(float(folded.fold_chi2))
+    assert "disagree" not in repr(folded.bp)
+
+
 def test_gain_stands_in_as_far_as_it_informs(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(
         model.assign_coords(temperature=((), 60.0, {"units": "K"})), counts=100, seed=0
@@ -312,6 +331,8 @@ def test_folding_is_the_identity_in_any_units(unit: str, T: float, scale: float,
     sure = S.assign(S_std=(0.1 * S.S).assign_attrs(units=S.S.attrs["units"])).bp.scale(scale).bp.convert(E=unit)
     folded = sure.bp.fold(weights=weights)
     np.testing.assert_allclose(folded.S, sure.S.sel(E=slice(0, None)), rtol=1e-9)
-    # Two errors of a tenth make one of a fourteenth.
+    # Two errors of a tenth make one of a fourteenth, as far as energy gain counts.
     if weights == "variance":
-        np.testing.assert_allclose(folded.S_std / folded.S, 0.1 / np.sqrt(2), rtol=1e-9)
+        counts = np.arange(0.5, 10) <= 3 * constants.BOLTZMANN_MEV * T
+        expected = np.where(counts, 0.1 / np.sqrt(2), 0.1)
+        np.testing.assert_allclose(folded.S_std / folded.S, np.broadcast_to(expected, folded.S.shape), rtol=1e-9)

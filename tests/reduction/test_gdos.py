@@ -205,3 +205,33 @@ def test_nan_stays_nan(model: xr.Dataset) -> None:
     holes = model.copy(deep=True)
     holes.S[3, 5:9] = np.nan
     np.testing.assert_array_equal(holes.bp.to_bqe().B.isnull(), holes.S.isnull())
+
+
+@pytest.mark.parametrize("unit", ["meV", "THz"])
+def test_energy_gain_of_a_cold_sample_is_no_part_of_g(unit: str) -> None:
+    """At 5 K 1 − e^(−x) makes 10³⁰ of a background at −30 meV; up to 3 k_BT G is even as it was."""
+    E = np.arange(-29.9, 30, 0.2)
+    S = xbp.models.dynamic_structure_factor([2.0, 3.0], E, energy=5, width=6, T="5 K", u2="0.01 angstrom^2")
+    spoiled = (S.S + 0.01 * S.S.max()).assign_attrs(S.S.attrs).bp.convert(E=unit)
+    left = np.arange(E.size) >= np.searchsorted(E, -3 * const.k * 5 / const.e * 1e3)
+    for B in (spoiled.bp.to_gdos(), spoiled.bp.to_bqe(), spoiled.bp.to_convention("S*n/(E*Q)")):
+        np.testing.assert_array_equal(B.notnull().all("Q"), left)
+        assert "(3 k_BT)" in B.attrs["energy_gain"]
+        assert B.attrs["energy_gain"] in B.attrs["history"].splitlines()[-1]
+        assert "energy gain: NaN below -" in repr(B.bp)
+        assert ".sel(E=slice(0, None))" in repr(B.bp)
+        assert "energy gain" not in repr(B.sel(E=slice(0, None)).bp)
+    G = S.bp.to_gdos().G.isel(Q=0)
+    np.testing.assert_allclose(G.sel(E=slice(-1.2, 0))[::-1], G.sel(E=slice(0, 1.2)), rtol=1e-9)
+    assert "energy gain: NaN below -1.29 meV (3 k_BT)" in repr(S.bp.to_gdos().bp.to_bqe().bp.cut_Q((1.5, 3.5)).bp)
+    # Nothing is left out where nothing is multiplied, of classical data, or where the data do not reach there.
+    assert spoiled.bp.to_convention("S*E/Q").notnull().all()
+    assert "energy_gain" not in spoiled.bp.to_convention("S*E/Q").attrs
+    assert spoiled.assign_attrs(statistics="classical").bp.to_gdos().notnull().all()
+    warm = spoiled.assign_coords(temperature=((), 300.0, {"units": "K"})).bp.to_gdos()
+    assert warm.notnull().all()
+    assert "energy_gain" not in warm.attrs
+    scan = xr.concat([spoiled, spoiled.assign_coords(temperature=((), 300.0, {"units": "K"}))], dim="temperature")
+    both = scan.bp.to_gdos()
+    assert both.notnull().all(("E", "Q")).values.tolist() == [False, True]
+    assert "..." in both.attrs["energy_gain"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.constants as const
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,8 +159,6 @@ def test_a_bin_that_overflowed_sets_no_scale(sqe: xr.Dataset) -> None:
 def test_data_without_a_scale(sqe: xr.Dataset, glass: xr.Dataset) -> None:
     with pytest.raises(TemperatureError):
         sqe.drop_vars("temperature").bp.normalize_to_sum_rule("f-sum", mass=50)
-    with pytest.raises(QuantityError, match="classical"):
-        sqe.S.assign_attrs(statistics="classical").bp.normalize_to_sum_rule("f-sum", mass=50)
     with pytest.raises(RangeError, match="not positive"):
         sqe.S.bp.scale(-1).bp.normalize_to_sum_rule("incoherent")
     with pytest.raises(RangeError, match="Q"):
@@ -280,3 +279,41 @@ def test_a_structure_factor_that_is_no_curve(model: xr.Dataset) -> None:
             model.bp.normalize_to_sum_rule("structure factor", other)
     with pytest.raises(RangeError, match="a curve over Q"):
         model.bp.to_bqe().bp.cut_E(("4 meV", "6 meV")).bp.scale_to_sq(other)
+
+
+@pytest.mark.parametrize("energies", [np.linspace(-150, 150, 1501), np.linspace(0, 150, 751)], ids=["both", "loss"])
+def test_the_f_sum_of_classical_data_is_their_second_moment(energies: np.ndarray) -> None:
+    """Ideal gas: <E^2> = k_BT hbar^2 Q^2/M, whatever the scale; and the factor is that of `to_quantum`."""
+    kt, recoil = const.k * 300 / const.e * 1e3, const.hbar**2 / (2 * const.atomic_mass) / const.e * 1e23 / 20 * Q**2
+    variance = 2 * recoil[:, None] * kt
+    S = np.exp(-(energies**2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+    gas = xbp.new_dataset(
+        "dynamic_structure_factor", 7 * S, units="1/meV", coords={"Q": (Q, "1/angstrom"), "E": (energies, "meV")},
+        temperature="300 K", statistics="classical",
+    )  # fmt: skip
+    out = gas.bp.normalize_to_sum_rule("f-sum", mass="20 u")
+    np.testing.assert_allclose(out.S, S, rtol=1e-6)
+    assert out.S.attrs["normalization"].startswith("by the f-sum rule of classical data, times 0.142857")
+    quantum = gas.bp.to_quantum().bp.normalize_to_sum_rule("f-sum", mass="20 u")
+    factors = [json.loads(ds.S.attrs["history"].splitlines()[-1])["arguments"]["factor"] for ds in (out, quantum)]
+    assert factors[0] == pytest.approx(factors[1], rel=1e-9)
+    with pytest.raises(TemperatureError):
+        gas.drop_vars("temperature").bp.normalize_to_sum_rule("f-sum", mass="20 u")
+
+
+def test_liquid_germanium_is_on_its_scale_and_has_a_g_of_r(shared_data: Path) -> None:
+    data = xbp.open_dataset(shared_data / "sqw" / "Ge_liq_coh.sqw")
+    with pytest.raises(QuantityError, match=r"does not tend to 1[\s\S]*scale\(0\.48"):
+        data.bp.integrate_E().bp.to_radial_distribution("10 angstrom")
+    sq = data.bp.normalize_to_sum_rule("f-sum").bp.integrate_E()
+    said = sq.Sq.attrs["normalization"]
+    assert said.startswith("∫S(Q,E) dE from")
+    assert "normalized by the f-sum rule" in said
+    assert "M = 72.64 u" in said
+    assert "beware" not in repr(sq.bp)
+    assert float(sq.Sq.sel(Q=slice(7, 10)).mean()) == pytest.approx(1, abs=0.02)
+    g = sq.bp.to_radial_distribution("10 angstrom")
+    assert float(g.rdf.idxmax()) == pytest.approx(2.75, abs=0.1)
+    assert abs(float(g.rdf[0])) < 1.5
+    assert g.rdf.attrs["number_density"] == 0.0441
+    assert "(attrs['V_rho'])" in g.rdf.attrs["history"].splitlines()[-1]

@@ -243,6 +243,35 @@ def test_data_it_cannot_work_on(sqe: xr.Dataset) -> None:
         sqe.sel(E=slice(-30, -1)).bp.to_vibrational_dos(composition="V")
 
 
+def test_the_range_told_is_the_one_that_holds_numbers(sqe: xr.Dataset) -> None:
+    masked = sqe.where(abs(sqe.E) > 4.5)
+    masked.S.attrs = sqe.S.attrs
+    for E_range in (None, (0, 40)):
+        found = masked.sel(E=slice(None, 34)).bp.to_vibrational_dos(E_range=E_range, composition="V")
+        assert (float(found.E_low), float(found.E_high)) == (4.5, 34.5)
+        assert "found over 4.5 to 34.5 meV" in repr(found.bp)
+        assert "  below 4.5 meV a Debye law" in repr(found.bp)
+    # Q that are left out do not count, and every map has its own.
+    high = sqe.where((abs(sqe.E) > 4.5) | (sqe.Q < 5))
+    high.S.attrs = sqe.S.attrs
+    options = {"E_range": (1, 30.5), "composition": "V", "Q_range": (5, 10)}
+    assert float(high.bp.to_vibrational_dos(**options).E_low) == 4.5
+    two = xr.concat([sqe, masked], dim="sample")
+    for data in (two, two.chunk(sample=1)):
+        found = data.bp.to_vibrational_dos(**options)
+        assert found.E_low.values.tolist() == [0.5, 4.5]
+        assert found.E_high.dims == ("sample",)
+    assert "found over 0.5 to 30.5 meV" in repr(two.bp.to_vibrational_dos(**options).bp)
+
+
+def test_a_density_that_rises_to_its_end_is_told(sqe: xr.Dataset) -> None:
+    rising = sqe.assign(S=(sqe.S + 1e-2 * np.exp((sqe.E - 30) / 6).where(sqe.E > 30, 0.0)).assign_attrs(sqe.S.attrs))
+    found = rising.bp.to_vibrational_dos(E_range=(0, 55.5), composition="V")
+    assert "beware: it rises again to its end, 55.5 meV" in repr(found.bp)
+    assert "E_range=('0.5 meV', …) that ends at the highest phonon" in repr(found.bp)
+    assert "rises again" not in repr(rising.bp.to_vibrational_dos(E_range=(0, 35.5), composition="V").bp)
+
+
 def test_vanadium(shared_data: Path) -> None:
     """ARCS, 120 meV: the two bands, where and how high the reference has them, and u² of 0.0066 Å² within 5 %."""
     measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")

@@ -222,7 +222,7 @@ class TrajectoryMethods:
         """See `xbp.md.to_structure_factor`: S(Q) from g(r)."""
         return md.to_structure_factor(self._data, Q, number_density=number_density, window=window)
 
-    def to_radial_distribution(self, r: Any, *, number_density: Any, window: Window = "lorch") -> Data:
+    def to_radial_distribution(self, r: Any, *, number_density: Any = None, window: Window = "lorch") -> Data:
         """See `xbp.md.to_radial_distribution`: g(r) from S(Q)."""
         return md.to_radial_distribution(self._data, r, number_density=number_density, window=window)
 

@@ -32,6 +32,8 @@ _MENDS: Final[Mapping[str, str]] = {
 _MUCH_EXTENDED = 0.1
 #: Twice scattered neutrons are a part of those that met several phonons, in a sample that scatters a tenth.
 _MUCH_SCATTERING = 0.5
+#: A last tenth of g(E) so much higher than the tenth before it rises.
+_RISES = 1.5
 #: How many comments of a file are shown, and how much of each.
 _FEW: Final = 5
 _WIDE: Final = 140
@@ -103,7 +105,7 @@ def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) ->
         return lines
     part = source["extended"]
     if {"multiple_scattering", "orders", "E_low"} <= set(source.data_vars) and bool(part.notnull().any()):
-        lines += _of_the_phonons(source)
+        lines += _of_the_phonons(source) + _of_its_high_end(value, source)
     if float(part.max()) > _MUCH_EXTENDED:
         lines.append(
             f"  beware: {100 * float(part.max()):.2g} % of the area was not measured but stands in for what is below "
@@ -129,6 +131,9 @@ def _of_the_scale(value: xr.DataArray) -> list[str]:
     """Tell how data were normalized, what was wrong with that, and where an integral was not measured throughout."""
     said, wrong = value.attrs.get("normalization"), value.attrs.get("beware")
     lines = [f"  normalization: {said}"] if isinstance(said, str) else []
+    gain = value.attrs.get("energy_gain")
+    if isinstance(gain, str) and "E" in value.coords and float(value["E"].min()) < 0:
+        lines.append(f"  energy gain: {gain}, where it is a background; .sel(E=slice(0, None)) is the side of loss")
     lines += [f"  beware: {wrong}"] if isinstance(wrong, str) else []
     if value.attrs["quantity"] == "static_structure_factor" and "units" in value.attrs:
         lines += [f"  beware: {odd}"] if (odd := off_scale(value)) else []
@@ -146,7 +151,11 @@ def _range_to_try(said: str, source: xr.DataArray | xr.Dataset) -> str:
     """Write the E_range that leaves multiple scattering to be fitted."""
     if said != NO_SCATTERING or not isinstance(source, xr.Dataset) or "highest_phonon" not in source:
         return ""
-    low, high, units = float(source.E_low), float(source.highest_phonon.max()), source.highest_phonon.attrs["units"]
+    low, high, units = (
+        float(source.E_low.min()),
+        float(source.highest_phonon.max()),
+        source.highest_phonon.attrs["units"],
+    )
     if not np.isfinite(high):
         return ", and cut the data where background takes over; or give it, multiple_scattering=0.2"
     further = f"{1.4 * high:.3g}"
@@ -159,7 +168,8 @@ def _range_to_try(said: str, source: xr.DataArray | xr.Dataset) -> str:
 def _of_the_phonons(source: xr.Dataset) -> list[str]:
     """Tell what was taken off g(E), and how well u2 is known from it."""
     u2 = source["u2"]
-    said = f"found over {float(source.E_low):.4g} to {float(source.E_high):.4g}{units_of(source.E_low)}"
+    low, high = f"{float(source.E_low.min()):.4g}", f"{float(source.E_high.max()):.4g}{units_of(source.E_low)}"
+    said = f"found over {low} to {high}"
     if "u2_std" in source and bool(source.u2_std.notnull().any()):
         number = with_error(float(u2), float(source.u2_std)) if u2.ndim == 0 else _span(u2)
         counting = " (by counting; E_range, below and C move it by more)" if u2.ndim == 0 else ""
@@ -171,7 +181,7 @@ def _of_the_phonons(source: xr.Dataset) -> list[str]:
     part = source["extended"]
     if bool((part > 0).any()):
         lines.append(
-            f"  below {float(source.E_low):.4g}{units_of(source.E_low)} a Debye law, E^2, stands in: "
+            f"  below {low}{units_of(source.E_low)} a Debye law, E^2, stands in: "
             f"{_span(100 * part)} % of the area; g is NaN there"
         )
     if bool((C < 0).any()):
@@ -184,6 +194,26 @@ def _of_the_phonons(source: xr.Dataset) -> list[str]:
             "multiple_scattering=0.2 gives"
         )
     return lines
+
+
+def _of_its_high_end(value: xr.DataArray, source: xr.Dataset) -> list[str]:
+    """Tell of a g(E) that rises again to where it ends, as of a background."""
+    if value.ndim != 1 or "highest_phonon" not in source or bool(source.highest_phonon.notnull()):
+        return []
+    g = value[value.notnull().values]
+    tenth = g.sizes["E"] // 10
+    if tenth < 1:
+        return []
+    parts = g[g.sizes["E"] % tenth :].values.reshape(-1, tenth).mean(axis=1)
+    # A law of E² rises as well: what rises again has fallen before.
+    if parts[-1] < _RISES * parts[-2] or parts[:-2].max() < parts[-2]:
+        return []
+    end = f"{float(source.E_high):.4g}{units_of(source.E_high)}"
+    return [
+        f"  beware: it rises again to its end, {end}, to {100 * float(g[-tenth:].max() / g.max()):.0f} % of its highest"
+        ": where phonons end before, what is left there is none and spoils u2 and the area: "
+        f"E_range=('{float(source.E_low):.4g}{units_of(source.E_low)}', …) that ends at the highest phonon"
+    ]
 
 
 def _span(numbers: xr.DataArray) -> str:

@@ -15,6 +15,7 @@ from xbp.md.plane import heights, periodic_axes
 from xbp.md.run import blocks, summarize
 from xbp.md.trajectory import Block, read_trajectory
 from xbp.optional import require
+from xbp.reduction.sample import sample_density, wrong_limit
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, split_quantity
 
@@ -24,6 +25,8 @@ Window = Literal["lorch", "none"]
 
 #: Steps of a transform that is asked for up to one number, as those of `structure_factor` and `radial_distribution`.
 _STEP = {"Q": 0.05, "r": 0.02}
+#: An S(Q) that ends below this is no S(Q) on another scale, but F(Q), which tends to 0.
+_NO_LIMIT = 0.2
 
 
 def radial_distribution(
@@ -210,7 +213,7 @@ def to_structure_factor(data: xr.Dataset, Q: Any, *, number_density: Any = None,
     Q : array_like, shape (n,), or scalar with units
         Where to, ascending and positive (bare: 1/angstrom); one number: up to there in steps of 0.05 1/angstrom.
     number_density : scalar with units, optional
-        Atoms per volume (bare: 1/angstrom³); by default ``attrs["number_density"]``.
+        Atoms per volume (bare: 1/angstrom³); by default that of the data, as for `to_radial_distribution`.
     window : {"lorch", "none"}
         Fading at r_max, which broadens, or an end that rings.
 
@@ -242,19 +245,13 @@ def to_structure_factor(data: xr.Dataset, Q: Any, *, number_density: Any = None,
             reason="the transform is that of three dimensions",
             fix="traj.bp.structure_factor(Q_max) gives the S(Q) of the plane",
         )
-    if number_density is None:
-        number_density = signal.source.attrs.get("number_density", signal.value.attrs.get("number_density"))
-        if number_density is None:
-            raise QuantityError(
-                "the number density is not known",
-                reason="g(r) does not tell it",
-                fix="number_density='0.057 1/angstrom^3'",
-            )
-    density = positive(number_density, "1/angstrom**3", "number_density")
-    return _answer(signal, "r", "Q", Q, window, density, density, "static_structure_factor", "to_structure_factor")
+    density, whence = sample_density(signal, number_density)
+    return _answer(
+        signal, "r", "Q", Q, window, density, (density, whence), "static_structure_factor", "to_structure_factor"
+    )
 
 
-def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any, window: Window = "lorch") -> Any:
+def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any = None, window: Window = "lorch") -> Any:
     r"""Transform S(Q) to g(r).
 
     .. math:: g(r) = 1 + \frac{1}{(2\pi)^3\rho}
@@ -267,8 +264,9 @@ def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any, win
         elements. It is integrated over the bins it has: what is missing below the first counts as 1.
     r : array_like, shape (n,), or scalar with units
         Where to, ascending and positive (bare: angstrom); one number: up to there in steps of 0.02 angstrom.
-    number_density : scalar with units
-        Atoms per volume (bare: 1/angstrom³).
+    number_density : scalar with units, optional
+        Atoms per volume (bare: 1/angstrom³); by default ``attrs["number_density"]``, or ``attrs["V_rho"]`` as from a
+        ``.sqw`` file. ``history`` says which.
     window : {"lorch", "none"}
         As for `to_structure_factor`, at Q_max.
 
@@ -280,7 +278,7 @@ def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any, win
     Raises
     ------
     XbpError
-        If this is no S(Q), or holds NaN.
+        If this is no S(Q), holds NaN, or does not tend to 1; if no density is known, or another one than is given.
 
     References
     ----------
@@ -295,9 +293,21 @@ def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any, win
     True
     """
     signal = read(data, "static_structure_factor")
-    density = positive(number_density, "1/angstrom**3", "number_density")
+    if (level := wrong_limit(signal.value)) is not None:
+        raise QuantityError(
+            f"'{signal.value.name}' is {level:.2g} on average over its upper half of Q, and does not tend to 1",
+            reason="g(r) is that of S(Q) - 1, which fades at high Q; what is left of another scale is a spike at r = 0 "
+            "and ripples",
+            fix="bring S(Q,E) to scale before its integral, data.bp.normalize_to_sum_rule('f-sum', mass=...), or S(Q): "
+            f"sq.bp.scale({1 / level:.3g}) makes 1 of {level:.2g}"
+            if level > _NO_LIMIT
+            else "of F(Q) = S(Q) - 1 add 1 first: (sq + 1).assign_attrs(sq.attrs)",
+        )
+    density, whence = sample_density(signal, number_density)
     factor = 1 / ((2 * np.pi) ** 3 * density)
-    return _answer(signal, "Q", "r", r, window, factor, density, "radial_distribution", "to_radial_distribution")
+    return _answer(
+        signal, "Q", "r", r, window, factor, (density, whence), "radial_distribution", "to_radial_distribution"
+    )
 
 
 def _points(dim: str, given: Any) -> np.ndarray:
@@ -321,8 +331,9 @@ def _points(dim: str, given: Any) -> np.ndarray:
 
 
 def _answer(
-    signal: Signal, old: str, new: str, at: Any, window: str, factor: float, density: float, quantity: str, name: str
-) -> Any:
+    signal: Signal, old: str, new: str, at: Any, window: str, factor: float, density: tuple[float, str], quantity: str,
+    name: str,
+) -> Any:  # fmt: skip
     points = _points(new, at)
     value, std = _transform(signal, old, points, window)
     value = 1 + factor * value
@@ -330,6 +341,9 @@ def _answer(
     value = value.rename(__at=new).assign_coords({new: coordinate})
     std = None if std is None else (factor * std).rename(__at=new)
     return signal.answer(
-        value, std, operation=name, units="1", quantity=quantity, attrs={"number_density": density},
-        arguments={new: f"{points[0]:g} … {points[-1]:g} ({points.size})", "number_density": density, "window": window},
+        value, std, operation=name, units="1", quantity=quantity, attrs={"number_density": density[0]},
+        arguments={
+            new: f"{points[0]:g} … {points[-1]:g} ({points.size})", "window": window,
+            "number_density": f"{density[0]:.10g} 1/angstrom**3 ({density[1]})",
+        },
     )  # fmt: skip

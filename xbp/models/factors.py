@@ -5,17 +5,21 @@ They are separable, f(E, T) · f(Q, u²), which is what makes the reduction quic
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from xbp import constants
 
-__all__ = ["CONVENTIONS", "energy_factor", "momentum_factor", "thermal_factor"]
+__all__ = ["CONVENTIONS", "GAIN_INFORMS", "energy_factor", "momentum_factor", "thermal_factor"]
 
 #: Published reductions of S(Q,E). The first two are Eq. 1 of Li et al. (2025) and Eq. 1 over E².
 Convention = Literal["E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)"]
 CONVENTIONS: tuple[Convention, ...] = ("E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)")
+
+
+#: Up to this E/k_BT energy gain counts beside loss or in its place: it is a twentieth of it there, then background.
+GAIN_INFORMS: Final = 3.0
 
 
 def thermal_factor(E: np.ndarray, T: np.ndarray, statistics: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from xbp import constants
 from xbp.conditions import check_statistics, resolve_temperature, temperature_coordinate
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
+from xbp.models.factors import GAIN_INFORMS
 from xbp.pint_data import Data
 from xbp.reduction.elastic import elastic_reach
 from xbp.signal import read, result_table
@@ -18,9 +19,6 @@ from xbp.status import NO_DATA, NO_TEMPERATURE, OK
 from xbp.units import convert_factor
 
 __all__ = ["Weights", "detailed_balance", "fold"]
-
-#: Up to this E/k_BT energy gain counts beside loss or in its place: it is a twentieth of it there, then background.
-_INFORMS = 3.0
 
 #: Above this reduced χ² the energies say different temperatures; and the middle two thirds of them.
 _DISAGREE = 10.0
@@ -176,10 +174,11 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
 
     .. math:: \bar S(E) = \frac{w_+ S(E) + w_-\,e^{x}S(-E)}{w_+ + w_-},\quad x = E/k_BT
 
-    Where energy gain was not measured, or is masked, loss is taken alone. Where loss was not, gain is, up to
-    E = 3 k_BT; beyond the answer is NaN, for e^x would make more than twentyfold of any background. Where the two sides
-    disagree the answer has a step where one of them ends; ``fold_chi2`` tells. Where the grid is not symmetric,
-    exp(−x/2) S, which is even, is interpolated linearly onto −E. Classical data are even in E and x is 0.
+    Where energy gain was not measured, or is masked, loss is taken alone, and so it is beyond E = 3 k_BT, where e^x
+    would make more than twentyfold of any background. Where loss was not measured gain is taken, up to there; beyond
+    the answer is NaN. Where the two sides disagree the answer has a step where one of them ends; ``fold_chi2`` tells.
+    Where the grid is not symmetric, exp(−x/2) S, which is even, is interpolated linearly onto −E. Classical data are
+    even in E and x is 0.
 
     No counts are data: a bin with S = 0 and σ = 0 is taken as what was counted there, weighted as "counts" for want of
     a σ. Only a side of a spectrum that holds nothing else, as of a detector that was off, is taken as not measured.
@@ -193,15 +192,16 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
     weights : {"variance", "counts"}
         "variance": w = 1/σ² of each side, the best where σ does not come from the very counts (with σ = √N the smaller
         number weighs more, and the mean is low by one count or so). "counts": w₊ = 1, w₋ = e^(−x), which adds up the
-        counts of both sides; without bias, and the best where they were counted alike. Beyond 3 k_BT w₋ = 0: what is
-        counted in energy gain there is background. Data without standard deviation are folded so.
+        counts of both sides; without bias, and the best where they were counted alike. Data without standard deviation
+        are folded so.
 
     Returns
     -------
     same type as `data`
         S over E ≥ 0; a Dataset with its std, the sides taken as independent, and, over leftover dimensions,
-        ``fold_chi2``: the mean of (S(E) − e^x S(−E))² over its variance, over the bins where both are known beyond the
-        elastic line (two FWHM; all bins where nothing is left there). About 1 where the sides agree.
+        ``fold_chi2``: the mean of (S(E) − e^x S(−E))² over its variance, over the bins where both count beyond the
+        elastic line (two FWHM; all bins where nothing is left there). About 1 where the sides agree; NaN where
+        gain counts nowhere.
 
     Raises
     ------
@@ -259,31 +259,35 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
     use_loss, use_gain = loss.notnull(), gain.notnull() & xr.Variable("E", own != 0)
     w_loss: Any = xr.ones_like(half)
     w_gain: Any = half**2
-    informs = x.isel(E=kept) <= _INFORMS
-    agreement, both = None, use_loss & False
+    informs = x.isel(E=kept) <= GAIN_INFORMS
+    agreement = None
     if loss_std is not None:
         no_loss, no_gain = (loss == 0) & (loss_std == 0), (gain == 0) & (gain_std == 0)
         # A side without a single count is that of a detector that was off.
         use_loss = use_loss & ~(no_loss | ~use_loss).all("E")
-        use_gain = use_gain & ~(no_gain | ~use_gain).all("E")
+        use_gain = use_gain & ~(no_gain | ~use_gain).all("E") & informs
         sure_loss, sure_gain = use_loss & (loss_std > 0), use_gain & (gain_std > 0)
         both = sure_loss & sure_gain
         agreement = _agreement(value, own, loss - gain, (loss_std**2 + gain_std**2).where(both), loss / half)
         if weights == "variance":
             # A number without an error gives way to one that has one; no counts are no such number.
-            use_loss = use_loss & (sure_loss | no_loss | ~(sure_gain & informs))
+            use_loss = use_loss & (sure_loss | no_loss | ~sure_gain)
             use_gain = use_gain & (sure_gain | no_gain | ~sure_loss)
             w_loss, w_gain = (gain_std**2).where(both, w_loss), (loss_std**2).where(both, w_gain)
-    use_gain = use_gain & (informs | (both & (weights == "variance")))
+    use_gain = use_gain & informs
     w_loss, w_gain = w_loss * use_loss, w_gain * use_gain
     total = w_loss + w_gain
     back = 1 / (total.where(use_loss | use_gain) * half)
     mean = (w_loss * loss.where(use_loss, 0.0) + w_gain * gain.where(use_gain, 0.0)) * back
     out = value.isel(E=kept)
+    # To the last digit, where it is alone.
+    alone = use_loss & ~use_gain
+    mean = mean.where(~alone, out.variable)
     out_std = None
-    if loss_std is not None:
+    if std is not None:
+        own_std: Any = std.isel(E=kept).variable
         variance = w_loss**2 * loss_std.where(use_loss, 0.0) ** 2 + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2
-        out_std = out.copy(data=(variance**0.5 * back).transpose(*out.dims).data)
+        out_std = out.copy(data=(variance**0.5 * back).where(~alone, own_std).transpose(*out.dims).data)
     lower, upper = bin_limits(signal.source, "E")
     answer: Data = signal.answer(
         out.copy(data=mean.transpose(*out.dims).data).assign_coords(carried),

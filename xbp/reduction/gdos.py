@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp import constants
 from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.errors import CoordinateError, QuantityError
-from xbp.models.factors import CONVENTIONS, Convention, energy_factor, momentum_factor
+from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention, energy_factor, momentum_factor
 from xbp.pint_data import Data
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
@@ -42,7 +43,9 @@ def to_gdos(
     .. math:: G(Q,E) = e^{Q^2u^2} \frac{E}{Q^2} \langle n\rangle S(Q,E), \quad
               \langle n\rangle = 1 - e^{-E/k_BT}
 
-    For classical data ⟨n⟩ becomes E/k_BT. E⟨n⟩S is even in E for data that obey detailed balance.
+    For classical data ⟨n⟩ becomes E/k_BT. E⟨n⟩S is even in E for data that obey detailed balance: G(−E) = G(E) is a
+    free test of measured ones, as far as energy gain tells anything. Below E = −3 k_BT the answer is NaN, for ⟨n⟩ grows
+    as e^(−x) there and makes 10²⁵ and more of the background of a cold sample; `fold` leaves the same out.
 
     Parameters
     ----------
@@ -62,7 +65,8 @@ def to_gdos(
     -------
     same type as `data`
         G(Q,E), in E·S/Q² of the data's own units (angstrom² for S in 1/meV); a Dataset with
-        ``G_std``, the uncertainty of T and u² not included. NaN at Q = 0.
+        ``G_std``, the uncertainty of T and u² not included. NaN at Q = 0, and of quantum data below −3 k_BT, which
+        ``history``, ``attrs["energy_gain"]`` and what is printed say where the data reach there.
 
     Raises
     ------
@@ -104,7 +108,7 @@ def to_bqe(
     Returns
     -------
     same type as `data`
-        B, in the units of G/E²; a Dataset with ``B_std``.
+        B, in the units of G/E²; a Dataset with ``B_std``. NaN below −3 k_BT as for `to_gdos`.
 
     Raises
     ------
@@ -143,7 +147,7 @@ def to_sqe(
     Returns
     -------
     same type as `data`
-        S(Q,E); NaN at E = 0 if it comes from G, which holds nothing there.
+        S(Q,E); NaN at E = 0 if it comes from G, which holds nothing there, and where G or B are NaN.
 
     Raises
     ------
@@ -218,6 +222,8 @@ def _reform(data: Data, target: Convention | None, operation: str, *, T: Any, **
     value = signal.value
     source = _source_convention(signal, target)
     arguments: dict[str, Any] = {"convention": target} if operation == "to_convention" else {}
+    # g(E)/E² is no reduction of S(Q,E), so it is in none of these conventions.
+    kept: dict[str, Any] = {"convention": None if signal.quantity.name == "vibrational_dos" else target}
 
     if source == target:
         factors: list[xr.Variable] = []
@@ -234,10 +240,9 @@ def _reform(data: Data, target: Convention | None, operation: str, *, T: Any, **
         _require_dims(value, "E", "Q")
         factors, coords, used = _via_s(value, source, target, T, u2)
         arguments |= used
+        kept |= {"energy_gain": used.get("energy_gain", value.attrs.get("energy_gain"))}
 
     units = _target_units(signal, source, target)
-    # g(E)/E² is no reduction of S(Q,E), so it is in none of these conventions.
-    kept = {"convention": None if signal.quantity.name == "vibrational_dos" else target}
     out = _multiply(value, factors).assign_coords(coords)
     std = None if signal.std is None else _multiply(signal.std, [abs(factor) for factor in factors])
     quantity = _QUANTITY[target] if target else "dynamic_structure_factor"
@@ -288,7 +293,7 @@ def _via_s(
     coords: dict[str, Any] = {}
     used: dict[str, Any] = {}
     temperature, displacement = xr.DataArray(0.0), xr.DataArray(0.0)
-    if any("n" in c for c in involved):
+    if _has_n(source) or _has_n(target):
         check_statistics(value.attrs.get("statistics"))
         temperature = resolve_temperature(value, T)
         coords["temperature"] = temperature.variable
@@ -308,6 +313,12 @@ def _via_s(
     displacements, momenta = xr.broadcast(displacement, xr.DataArray(Q))
     by_energy, by_momentum = np.ones(energies.shape), np.ones(momenta.shape)
     statistics = value.attrs.get("statistics", "quantum")
+    if _has_n(target) and not _has_n(source) and statistics == "quantum":
+        beyond = energies.values < -GAIN_INFORMS * constants.BOLTZMANN_MEV * temperatures.values
+        if beyond.any():
+            by_energy[beyond] = np.nan
+            limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV / to_mev * temperature
+            used["energy_gain"] = f"NaN below {_describe(limit, value['E'].attrs['units'], 3)} (3 k_BT)"
     for convention, sign in ((target, 1), (source, -1)):
         if convention is None:
             continue
@@ -321,9 +332,14 @@ def _via_s(
     return [xr.Variable(energies.dims, by_energy), xr.Variable(momenta.dims, by_momentum)], coords, used
 
 
-def _describe(array: xr.DataArray, units: str) -> str:
+def _has_n(convention: Convention | None) -> bool:
+    """Tell whether a convention divides the phonon occupation out."""
+    return convention is not None and "n" in convention
+
+
+def _describe(array: xr.DataArray, units: str, digits: int = 10) -> str:
     values = np.unique(array.values)
-    span = f"{values[0]:.10g}" if values.size == 1 else f"{values[0]:.10g}...{values[-1]:.10g}"
+    span = f"{values[0]:.{digits}g}" if values.size == 1 else f"{values[0]:.{digits}g}...{values[-1]:.{digits}g}"
     return f"{span} {units}"
 
 

@@ -14,7 +14,7 @@ from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interval, overlap
 from xbp.pint_data import Data
 from xbp.reduction.multiphonon import energies
-from xbp.reduction.sample import sample_labels
+from xbp.reduction.sample import said_of_sample, sample_labels
 from xbp.signal import Signal, read
 from xbp.units import format_unit, parse_unit
 
@@ -47,7 +47,8 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     same type as `data`
         ``Sq`` over Q and leftover dimensions; a Dataset with its standard deviation, bins taken as independent (one
         that counts on both sides as one). Without units where S is in one over those of E. Where S is on an
-        arbitrary scale so is S(Q), and does not tend to 1; ``attrs["normalization"]`` says so.
+        arbitrary scale so is S(Q), and does not tend to 1; ``attrs["normalization"]`` says so, or by which rule and
+        factor S(Q,E) was normalized before.
 
     Raises
     ------
@@ -112,7 +113,6 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     source: Any = signal.source
     if isinstance(source, xr.Dataset):  # an S(Q) beside S(Q,E) is another one
         source = source.drop_vars(["Sq", "Sq_std"], errors="ignore")
-    arbitrary = parse_unit(signal.units).dimensionless
     answer: Data = dataclasses.replace(signal, source=source).answer(
         out,
         std,
@@ -121,8 +121,7 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
         units=sq_units,
         quantity="static_structure_factor",
         attrs={
-            "normalization": f"∫S(Q,E) dE from {low:.6g} to {high:.6g} {units}"
-            + (", S(Q,E) being on an arbitrary scale" if arbitrary else ""),
+            "normalization": f"∫S(Q,E) dE from {low:.6g} to {high:.6g} {units}{_scale(signal)}",
             "statistics": None,
             # A DataArray goes on without the attributes of its Dataset.
             **sample_labels(signal),
@@ -146,6 +145,14 @@ def mirrored(lower: np.ndarray, upper: np.ndarray, low: float = -np.inf, high: f
     """
     start = np.abs(lower)
     return overlap(start, np.maximum(start, upper), -high, -low)
+
+
+def _scale(signal: Signal) -> str:
+    """Say what set the scale of S(Q,E), as far as it is known."""
+    before = said_of_sample(signal, "normalization")
+    if isinstance(before, str):
+        return f", S(Q,E) normalized {before}"
+    return ", S(Q,E) being on an arbitrary scale" if parse_unit(signal.units).dimensionless else ""
 
 
 def _units(signal: Signal) -> str:

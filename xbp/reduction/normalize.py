@@ -153,6 +153,9 @@ def normalize_to_sum_rule(
     .. math:: \int S\,dE = 1\ \text{(incoherent)},\quad \int S\,dE = S(Q),\quad
               \int_0^\infty E\,(1-e^{-E/k_BT})\,S\,dE = \frac{\hbar^2Q^2}{2M}\ \text{(f-sum)}
 
+    For classical data, whose first moment is 0, 1 − e^(−x) becomes x = E/k_BT as everywhere: the f-sum rule is then
+    that of the second moment, ∫E² S dE = k_BT ħ²Q²/M over both signs, and its factor is that after `to_quantum`.
+
     The factor is Σ_Q of the right side over Σ_Q of the left, weighted by the width of the bins, over those bins of Q
     where all of E_range was measured. What lies outside E_range is missing, so take it wide.
 
@@ -161,7 +164,8 @@ def normalize_to_sum_rule(
     data : xarray.DataArray or xarray.Dataset
         S(Q,E) in any units. Data over E ≥ 0 alone, as from `fold`, count twice as detailed balance has it.
     rule : {"incoherent", "structure factor", "f-sum"}
-        The f-sum needs no elastic line, but knows nothing of background either, which it weights by E.
+        The f-sum needs no elastic line, but knows nothing of background either, which it weights by E. It holds for
+        coherent and incoherent scattering.
     sq : xarray.DataArray or xarray.Dataset, optional
         S(Q) for ``"structure factor"``, interpolated onto the Q of the data.
     T : scalar with units, optional
@@ -191,7 +195,8 @@ def normalize_to_sum_rule(
 
     References
     ----------
-    G. Placzek, Phys. Rev. 86, 377 (1952), doi:10.1103/PhysRev.86.377.
+    G. Placzek, Phys. Rev. 86, 377 (1952), doi:10.1103/PhysRev.86.377; of classical data J.-P. Hansen & I. R. McDonald,
+    Theory of Simple Liquids, 4th ed. (2013), eq. 7.4.38.
 
     Examples
     --------
@@ -263,9 +268,10 @@ def normalize_to_sum_rule(
     beware = coherent and f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q), which needs its sq="
     if sq is not None:
         beware = another_sample(signal, other)
+    classical = " of classical data" if rule == "f-sum" and signal.value.attrs["statistics"] == "classical" else ""
     attrs = {
         "normalization_std": None if error is None else float(error.max()),
-        "normalization": f"by the {rule} rule, times {_written(factor)}"
+        "normalization": f"by the {rule} rule{classical}, times {_written(factor)}"
         + (f", M = {atomic:.6g} u ({whence})" if atomic is not None else ""),
         "beware": beware,
     }
@@ -325,18 +331,12 @@ def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
     value = signal.value
     to_mev = energies(value)
     E = xr.DataArray(value["E"].values * to_mev, dims="E")
+    quantum = check_statistics(value.attrs.get("statistics")) == "quantum"
     x: Any = 0.0 * E
-    if check_statistics(value.attrs.get("statistics")) == "quantum":
-        x = E / (constants.BOLTZMANN_MEV * resolve_temperature(value, T))
-    elif rule == "f-sum":
-        raise QuantityError(
-            "S(Q,E) is classical",
-            reason="its first moment is 0; that of ħ²Q²/2M is quantum",
-            fix="rule='incoherent' or 'structure factor'",
-        )
-    x = x.clip(min=0.0)
+    if quantum or rule == "f-sum":
+        x = (E / (constants.BOLTZMANN_MEV * resolve_temperature(value, T))).clip(min=0.0)
     if rule == "f-sum":
-        return xr.DataArray(E * -np.expm1(-x))
+        return xr.DataArray(E * (-np.expm1(-x) if quantum else x))
     lower, upper = bin_limits(signal.source, "E")
     return xr.DataArray(1 + np.exp(-x) * xr.DataArray(mirrored(lower, upper) / (upper - lower), dims="E"))
 

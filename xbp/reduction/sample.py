@@ -9,15 +9,24 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError, XbpError
+from xbp.errors import QuantityError, RangeError, XbpError
 from xbp.reduction.composition import atoms_of, numbers_of, resolve_mass
 from xbp.signal import Signal
-from xbp.units import convert_factor
+from xbp.units import convert_factor, magnitude
 
-__all__ = ["another_sample", "coherent_part", "off_scale", "said_of_sample", "sample_labels", "sample_mass"]
+__all__ = [
+    "another_sample",
+    "coherent_part",
+    "off_scale",
+    "said_of_sample",
+    "sample_density",
+    "sample_labels",
+    "sample_mass",
+    "wrong_limit",
+]
 
-#: Molar masses are written with three or four digits.
-_SAME_MASS: Final = 0.01
+#: Molar masses and number densities are written with three or four digits.
+_SAME: Final = 0.01
 
 
 #: Parts of atoms closer than this are one composition.
@@ -52,7 +61,7 @@ def sample_mass(
     if given is None:
         return (None, None) if weight is None else (weight, "weight in the file")
     comparable = composition is None or len(atoms_of(composition)) == 1
-    if weight is not None and comparable and abs(given - weight) > _SAME_MASS * weight:
+    if weight is not None and comparable and abs(given - weight) > _SAME * weight:
         raise QuantityError(
             f"{'mass' if composition is None else 'composition'}={mass if composition is None else composition!r} is "
             f"{given:.6g} u, and the data carry weight={weight:.6g} g/mol",
@@ -60,6 +69,42 @@ def sample_mass(
             fix="leave the argument out, or take the other off: del data.attrs['weight'], data.S.attrs['weight']",
         )
     return given, "mass=" if composition is None else "composition="
+
+
+def sample_density(signal: Signal, number_density: Any) -> tuple[float, str]:
+    """Return atoms per angstrom³ and whence: the argument, or else what the data carry (the second is that of `.sqw`).
+
+    Raises
+    ------
+    QuantityError
+        If there is none, or the one that is given differs from that of the data by more than a hundredth.
+    RangeError
+        If it is not positive.
+    """
+    carried = {name: _number(said_of_sample(signal, name)) for name in ("number_density", "V_rho")}
+    name, known = next(((name, number) for name, number in carried.items() if number), ("", None))
+    if number_density is None:
+        if known is None:
+            raise QuantityError(
+                "the number density is not known",
+                reason="neither g(r) nor S(Q) tells it, and the data carry none",
+                fix="number_density='0.057 1/angstrom^3'",
+            )
+        return known, f"attrs['{name}']"
+    given = magnitude(number_density, "1/angstrom**3", name="number_density")
+    if not given > 0:
+        raise RangeError(
+            f"number_density={number_density!r}",
+            reason="it must be positive",
+            fix="give it like number_density='0.057 1/angstrom^3'",
+        )
+    if known is not None and abs(given - known) > _SAME * known:
+        raise QuantityError(
+            f"number_density={number_density!r}, and the data carry {name}={known:.6g} 1/angstrom^3",
+            reason="the sample has one density",
+            fix=f"leave the argument out, or take the other off: data.attrs.pop('{name}', None), of the variable too",
+        )
+    return given, "number_density="
 
 
 def coherent_part(signal: Signal) -> str | None:
@@ -122,10 +167,8 @@ def off_scale(sq: xr.DataArray) -> str | None:
     >>> off_scale(Sq / 6) is None
     True
     """
-    if sq.chunks is not None or sq.sizes.get("Q", 0) < _ENOUGH:
-        return None
-    level = float(sq.isel(Q=slice(sq.sizes["Q"] // 2, None)).mean()) * convert_factor(sq.attrs["units"], "1")
-    if not np.isfinite(level) or _LOW < level < _HIGH:
+    level = wrong_limit(sq)
+    if level is None:
         return None
     said = f"S(Q) is {level:.2g} on average over its upper half, "
     if abs(level) <= _NEAR_0 and float(sq.min()) < 0:
@@ -137,6 +180,14 @@ def off_scale(sq: xr.DataArray) -> str | None:
         f"{said}and does not tend to 1: its scale, and that of what is fitted with it, are arbitrary; "
         "the correlation is the same"
     )
+
+
+def wrong_limit(sq: xr.DataArray) -> float | None:
+    """Return the mean of S(Q) over its upper half where that is not near 1; None too where it is not known."""
+    if sq.chunks is not None or sq.sizes.get("Q", 0) < _ENOUGH:
+        return None
+    level = float(sq.isel(Q=slice(sq.sizes["Q"] // 2, None)).mean()) * convert_factor(sq.attrs["units"], "1")
+    return None if not np.isfinite(level) or _LOW < level < _HIGH else level
 
 
 def _parts(composition: str) -> dict[str, float]:

@@ -76,15 +76,15 @@ def to_vibrational_dos(
         g(E) in one over the unit of E, NaN outside E_range, over E > 0 and leftover dimensions; its area is 1 with the
         part that `below` stands for. Coordinates ``u2`` (angstrom²; that of the last iteration) and ``status``: "ok",
         "not converged", "fit failed" (no positive area), "no data" or "no multiple scattering" (the C that is sought
-        takes all there is, as where a background beyond the phonons is taken for it: end E_range at
-        ``highest_phonon``, or cut the data above it); g is NaN unless it is "ok". A Dataset has
-        ``g_std``, that of counting at the multiphonon scattering found (bins are independent), and the report of the
-        convergence: ``iterations``, ``change`` (the last), ``orders``, ``scale`` (N), ``multiple_scattering`` (C),
-        ``extended``, the part of the area that was not measured but is `below`, ``E_low`` and ``E_high``, the range g
-        was found in, and ``highest_phonon``, where g falls below a tenth of its maximum for good (at C = 0 where no
-        C was found; NaN where it does not before E_high). Where errors are known, ``u2_std``,
-        that of counting in `E_range`: (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]²; what `E_range`, `below` and C do to
-        u² is often more. NaN where u² was given.
+        takes all there is, as where a background beyond the phonons is taken for it: end E_range at ``highest_phonon``,
+        or cut the data above it); g is NaN unless it is "ok". A Dataset has ``g_std``, that of counting at the
+        multiphonon scattering found (bins are independent), and the report of the convergence: ``iterations``,
+        ``change`` (the last), ``orders``, ``scale`` (N), ``multiple_scattering`` (C), ``extended``, the part of the
+        area that was not measured but is `below`, ``E_low`` and ``E_high``, the range that holds numbers and g was
+        found in, and ``highest_phonon``, where g falls below a tenth of its maximum for good (at C = 0 where no C was
+        found; NaN where it does not before E_high: a g that rises to its end is told in print). Where errors are known,
+        ``u2_std``, that of counting in `E_range`: (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]²; what `E_range`, `below`
+        and C do to u² is often more. NaN where u² was given.
 
     Raises
     ------
@@ -133,6 +133,7 @@ def to_vibrational_dos(
     if isinstance(answer, xr.Dataset):
         e_units = value["E"].attrs["units"]
         scale_units = format_unit(parse_unit(signal.units) * parse_unit(e_units))
+        low, high = task.reach()
         report = {
             "iterations": (iterations, "1", "iterations until g stayed"),
             "change": (change, "1", "last change of g over its maximum"),
@@ -141,8 +142,8 @@ def to_vibrational_dos(
             "multiple_scattering": (constant, "1", "multiple over multiphonon scattering"),
             "extended": (extended, "1", "part of the area below the range"),
             "highest_phonon": (highest / per_unit, e_units, "end of the last bin with a tenth of the maximum of g"),
-            "E_low": (xr.DataArray(task.used[0]), e_units, "where the range of g begins"),
-            "E_high": (xr.DataArray(task.used[1]), e_units, "where the range of g ends"),
+            "E_low": (low, e_units, "where the range of g begins"),
+            "E_high": (high, e_units, "where the range of g ends"),
         }
         if signal.std is not None:
             report["u2_std"] = (u2_std, "angstrom**2", "standard deviation of u2")
@@ -228,7 +229,6 @@ class _Task:
     temperature: xr.DataArray
     u2: xr.DataArray
     grid: Inversion
-    used: tuple[float, float]
     arguments: dict[str, Any]
 
     @classmethod
@@ -299,8 +299,15 @@ class _Task:
             E, np.append(lower, upper[-1]) * to_mev, value["Q"].values * to_angstrom,
             np.where(in_Q, (q_upper - q_lower) * to_angstrom, 0.0), in_E, beyond, constant, per_gamma, below, tolerance,
         )  # fmt: skip
-        used = (float(lower[in_E][0]), float(upper[in_E][-1]))
-        return cls(signal, temperature, displacement, grid, used, arguments)
+        return cls(signal, temperature, displacement, grid, arguments)
+
+    def reach(self) -> tuple[xr.DataArray, xr.DataArray]:
+        """Return from where to where g is found: the part of E_range in which any Q holds a number."""
+        used = xr.DataArray(self.grid.weight > 0, dims="Q") & xr.DataArray(self.grid.used, dims="E")
+        value = self.signal.value
+        known = ((abs(value.drop_vars(list(value.coords))) < np.inf) & used).any("Q")
+        lower, upper = (xr.DataArray(limits, dims="E").where(known) for limits in bin_limits(self.signal.source, "E"))
+        return lower.min("E"), upper.max("E")
 
     def run(self, kernel: Any, dims: list[list[str]], sizes: dict[str, int]) -> Any:
         """Apply a kernel to every map over the leftover dimensions."""
