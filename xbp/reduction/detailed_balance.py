@@ -125,7 +125,7 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     log_var = (loss_var / loss**2 + gain_var / gain**2).where(positive)
     E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     weight = (1 / log_var) if std is not None else xr.ones_like(log_var)
-    usable = np.isfinite(log_ratio) & np.isfinite(weight)
+    usable = log_ratio.notnull() & (abs(log_ratio) < np.inf) & np.isfinite(weight)
     weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)
     norm = (weight * E_mev**2).sum("E")
     beta = (-(weight * E_mev * log_ratio).sum("E") / norm).where(norm > 0)
