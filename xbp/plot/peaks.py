@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.describe.numbers import is_poor
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.grid import interval
 from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREY, ORANGE, axes_of, axis_label, label, like_xarray, mark_box_phonon, units_label
 from xbp.plot.cuts import HEADROOM, draw_cut, up_to
+from xbp.plot.fits import FITS
+from xbp.plot.titles import entitle, quality
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK
-from xbp.units import convert_factor, parse_unit, percent, with_error
+from xbp.units import convert_factor, parse_unit, with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,6 +66,13 @@ def peak(
     RangeError
         If the spectrum has more than one dimension.
     """
+    for table in (data, peak):
+        if isinstance(table, xr.Dataset) and quantity_name(table) in FITS:
+            raise QuantityError(
+                f"got the table of .bp.{quantity_name(table)}(...)",
+                reason="plot.peak draws what .bp.boson_peak() found; other fits have a figure of their own",
+                fix="spectrum.bp.plot.fit(table)",
+            )
     if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
         return draw_energies(data, ax, **kwargs)
     if peak is None:
@@ -95,7 +103,7 @@ def peak(
     if "box_phonon" in value.coords:
         axes.legend(frameon=False, fontsize="small")
     if str(table.status.values) != OK:
-        axes.set_title(f"no peak: {table.status.values}", fontsize="small")
+        entitle(axes, f"no peak: {table.status.values}")
         _show(axes, data, shown)
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
@@ -103,12 +111,7 @@ def peak(
     energy, std = numbers["energy"], numbers["energy_std"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
-    quality = f"\nrms residual {percent(numbers['relative_residual'])}"
-    if "chi2_reduced" in numbers:
-        quality = f"\n$\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}"
-    if is_poor(table):
-        quality += " (poor)"
-    axes.set_title(f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
+    entitle(axes, f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}", quality(table))
     _show(axes, data, shown, numbers["height"])
     return axes
 
