@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["entitle", "quality", "value_of"]
 
 #: In inches: what a letter of a small title takes, and what the numbers and label of the y axis do beside it.
-_LETTER, _BESIDE = 0.06, 0.5
+_LETTER, _BESIDE = 0.068, 0.7
 #: What stands in a formula for one letter or for none.
 _COMMAND, _SET = re.compile(r"\\mathrm|\\text"), re.compile(r"\\[a-zA-Z]+|[${}_^\\]")
 

@@ -15,6 +15,8 @@ from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, label, pyplot
 from xbp.plot.cuts import up_to
+from xbp.plot.heat_capacity import is_poor_heat_capacity, peak_of
+from xbp.plot.titles import entitle
 from xbp.reduction import to_bqe
 from xbp.signal import is_computed, read
 from xbp.status import OK
@@ -131,10 +133,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
         draw_heat_capacity(leaf.data, ax=ax)
         ax.legend(frameon=False, fontsize="x-small")
-        said = str(row.status.values)
-        if np.isfinite(row.energy):
-            said = f"{row.method.values}: {with_error(float(row.energy), float(row.energy_std))} meV"
-        ax.set_title(f"{_plain(leaf.name)}\n{said.replace('g/E2', '$g/E^2$')}", fontsize="small")
+        entitle(ax, _plain(leaf.name), _of_heat_capacity(leaf.data, row))
         return
     if leaf.kind == "fit_heat_capacity":
         ax.plot(value.E, value, color=COLORS[0], lw=1.6)
@@ -166,7 +165,20 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
         # With the error that the table and the panel of energies have, not that of the fit alone.
         quality = said.partition("\n")[2]
         said = f"$E_\\mathrm{{BP}}$ = {with_error(at, float(row.energy_std))} meV\n{quality}"
-    ax.set_title(f"{_plain(leaf.name)}\n{said}".strip(), fontsize="small")
+    if leaf.kind == "fit_heat_capacity":
+        said = _of_heat_capacity(leaf.data, row)
+    entitle(ax, _plain(leaf.name), said)
+
+
+def _of_heat_capacity(table: xr.Dataset, row: xr.Dataset) -> str:
+    """Write the energy that stands for a heat capacity, with the error of the study, and whether its fit is poor."""
+    if str(table.status.values) != OK:
+        return f"no fit: {table.status.values}"
+    said = peak_of(table)
+    if np.isfinite(row.energy):
+        name = str(row.method.values).replace("g/E2", "$g/E^2$")
+        said = f"{name}: {with_error(float(row.energy), float(row.energy_std))} meV"
+    return f"{said}{' (poor)' if is_poor_heat_capacity(table) else ''}"
 
 
 def _stated(ax: Axes, leaf: Leaf, table: xr.Dataset) -> None:
