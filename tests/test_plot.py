@@ -391,7 +391,7 @@ def test_cuts_over_one_another_are_told_apart(b: xr.Dataset) -> None:
         b.bp.cut_E(E, 0.5).bp.plot.cut(ax=ax)
     colours = [container.lines[0].get_color() for container in ax.containers]
     assert colours[0] != colours[1]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["3 meV", "8 meV"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["2.75–3.25 meV", "7.75–8.25 meV"]
     few = b.sel(E=[3, 10], method="nearest").bp.plot.cut()
     assert len(few.containers) == 2
     np.testing.assert_array_equal(few.containers[1].lines[0].get_ydata(), b.B.sel(E=10, method="nearest"))

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.container import ErrorbarContainer
 
-__all__ = ["DENSE", "draw_curve"]
+__all__ = ["DENSE", "draw_curve", "drawn_lines"]
 
 #: More points than this touch one another at the width of a column, 8.6 cm.
 DENSE = 100
@@ -24,7 +26,7 @@ _OF_POINTS = ("fmt", "marker", "ms", "markersize")
 
 def draw_curve(
     axes: Axes, x: Any, y: Any, std: Any | None, *, line: bool, color: str, label: str | None, **kwargs: Any
-) -> None:
+) -> ErrorbarContainer:
     """Draw values over a coordinate with their errors.
 
     Parameters
@@ -39,13 +41,16 @@ def draw_curve(
         Of the curve.
     **kwargs
         For `matplotlib.axes.Axes.errorbar`; a marker among them brings points in any case.
+
+    Returns
+    -------
+    matplotlib.container.ErrorbarContainer
     """
     at, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     error = None if std is None else np.asarray(std, dtype=float)
     style: dict[str, Any] = {"color": color, "label": label}
     if not line or any(key in kwargs for key in _OF_POINTS):
-        axes.errorbar(at, values, error, **(_POINTS | style | kwargs))
-        return
+        return axes.errorbar(at, values, error, **(_POINTS | style | kwargs))
     at, values, error = _parted(at, values, error, logarithmic=axes.get_xscale() == "log")
     style = _LINE | style | kwargs
     known = np.pad(np.isfinite(values), 1)
@@ -55,7 +60,14 @@ def draw_curve(
         style |= {"marker": ".", "ms": _POINTS["ms"], "markevery": alone.tolist()}
     if error is not None:
         axes.fill_between(at, values - error, values + error, color=style["color"], alpha=0.3, lw=0)
-    axes.errorbar(at, values, **style)
+    return axes.errorbar(at, values, **style)
+
+
+def drawn_lines(axes: Axes) -> list[tuple[Artist, ErrorbarContainer]]:
+    """Return the curves on axes that `draw_curve` drew, or others did as such: the line of each, and all of it."""
+    from matplotlib.container import ErrorbarContainer
+
+    return [(c.lines[0], c) for c in axes.containers if isinstance(c, ErrorbarContainer) and c.lines[0] is not None]
 
 
 def _parted(

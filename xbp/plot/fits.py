@@ -15,7 +15,8 @@ from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.peaks.one_fit import call
 from xbp.pint_data import unwrap
 from xbp.plot.axes import GREY, ORANGE, like_xarray
-from xbp.plot.cuts import HEADROOM, draw_cut, up_to
+from xbp.plot.cuts import draw_cut
+from xbp.plot.limits import HEADROOM, up_to
 from xbp.plot.titles import entitle, quality, value_of
 from xbp.reduction import cut_Q
 from xbp.schema import quantity_name
@@ -94,7 +95,7 @@ def fit(
     shown = (first, last)
     if np.isfinite(low) and low < high:
         shown = max(first, low - _BESIDE * (high - low)), min(last, high + _BESIDE * (high - low))
-    axes = draw_cut(signal.source, ax, shown, **({"label": None} | kwargs))
+    axes = draw_cut(signal.source, ax, shown, **kwargs)
     seen = value.where((value[along] >= shown[0]) & (value[along] <= shown[1]))
     axes.set_xlim(*shown)
     if curve is not None:

@@ -12,8 +12,10 @@ from xbp.grid import interval
 from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREY, ORANGE, axes_of, axis_label, label, like_xarray, mark_box_phonon, units_label
-from xbp.plot.cuts import HEADROOM, draw_cut, up_to
+from xbp.plot.cuts import draw_cut
 from xbp.plot.fits import FITS
+from xbp.plot.legends import show_legend
+from xbp.plot.limits import HEADROOM, rest_of, up_to
 from xbp.plot.titles import entitle, quality
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
@@ -77,7 +79,7 @@ def peak(
         return draw_energies(data, ax, **kwargs)
     if peak is None:
         shown = None if E_range is None else _limits(data, E_range, np.nan)
-        axes = draw_cut(data, ax, shown, **({"label": None} | kwargs))
+        axes = draw_cut(data, ax, shown, **kwargs)
         if shown is not None:
             _show(axes, data, shown)
         return axes
@@ -98,10 +100,10 @@ def peak(
     _require_units(energies, value["E"])
     _require_units(table.height, value)
     shown = _limits(data, E_range, float(table.E_high))
-    axes = draw_cut(data, ax, shown, **({"label": None} | kwargs))
+    axes = draw_cut(data, ax, shown, **kwargs)
     mark_box_phonon(axes.axvline, value)
     if "box_phonon" in value.coords:
-        axes.legend(frameon=False, fontsize="small")
+        show_legend(axes)
     if str(table.status.values) != OK:
         entitle(axes, f"no peak: {table.status.values}")
         _show(axes, data, shown)
@@ -132,7 +134,8 @@ def _limits(data: Any, E_range: Any, fitted_to: float) -> tuple[float, float]:
 
 def _show(axes: Axes, data: Any, limits: tuple[float, float], height: float | None = None) -> None:
     """Set the limits; what lies far above the peak or beside it would make it small."""
-    value = read(data).value
+    signal = read(data)
+    value = signal.value
     left, right = limits
     if left < right:
         axes.set_xlim(left, right)
@@ -141,7 +144,9 @@ def _show(axes: Axes, data: Any, limits: tuple[float, float], height: float | No
     if height is not None and highest > 2 * HEADROOM * height:
         up_to(axes, shown, HEADROOM * height)
     elif highest > 0:
-        up_to(axes, shown, 1.1 * highest)
+        # Without a peak, to the top of what no elastic line outshines.
+        rest = rest_of(shown, signal.std) if height is None else highest
+        up_to(axes, shown, HEADROOM * rest if rest < highest else 1.1 * highest)
 
 
 def _require_units(drawn: xr.DataArray, axis: xr.DataArray) -> None:

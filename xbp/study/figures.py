@@ -14,8 +14,8 @@ from xbp.peaks.fitted_dos import fitted_dos
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, label, pyplot
-from xbp.plot.cuts import up_to
 from xbp.plot.heat_capacity import is_poor_heat_capacity, peak_of
+from xbp.plot.limits import rest_of, up_to
 from xbp.plot.titles import entitle
 from xbp.reduction import to_bqe
 from xbp.signal import is_computed, read
@@ -151,7 +151,8 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     bottom = _FROM * at if np.isfinite(at) else 0.0
     shown = value.where((bottom < value.E) & (top >= value.E))
     level = _debye_level(leaf, curve)
-    high = float(shown.max())
+    # Without a peak, to the top of what no elastic line outshines.
+    high = float(shown.max()) if np.isfinite(at) else rest_of(shown, None)
     if level is not None:
         ax.axhline(level, color=GREEN, lw=1.2, ls="-.", label="Debye level")
         high = max(high, level)
