@@ -136,3 +136,19 @@ def test_the_figure_without_a_peak_shows_the_spectrum_beside_the_elastic_line(b:
     assert str(none.status.values) != "ok"
     ax = whole.bp.plot.peak(none)
     assert ax.get_ylim()[1] < 3 * float(whole.B.sel(E=slice(1.2, None)).max())
+
+
+def test_points_repeated_at_places_far_apart_are_joined_and_seen() -> None:
+    """A calorimeter measures three times at each temperature, in steps that grow from 0.3 K to 20 K."""
+    T = (np.geomspace(2, 300, 120)[:, np.newaxis] * [1.0, 1.0002, 1.0004]).ravel()
+    T = np.concatenate([np.linspace(2, 110, 300), T[T > 115]])
+    C = xbp.new_dataset("heat_capacity", T, units="J/mol/K", coords={"temperature": (T, "K")})
+    line = C.bp.plot.cut().lines[0]
+    assert not np.isnan(line.get_xdata()).any()
+    assert line.get_marker() == "."
+    seen = np.asarray(line.get_xdata())[line.get_markevery()]
+    assert seen.min() > 105
+    assert np.unique(np.round(seen[seen > 116])).size >= np.unique(np.round(T[T > 116])).size - 1
+    # Where nothing was measured there is no line.
+    hole = C.where((C.temperature < 40) | (C.temperature > 80), drop=True).bp.plot.cut().lines[0]
+    assert np.isnan(hole.get_xdata()).sum() == 1
