@@ -102,3 +102,11 @@ def test_gamma_held_at_nothing_on_data_that_have_one_is_poor() -> None:
         heat(0.0, noise=0.04).drop_vars("C_std").bp.fit_heat_capacity(fixed={"gamma": 0}),
     ):
         assert "(poor)" not in table.bp.plot.heat_capacity().get_title()
+
+
+def test_no_panel_of_a_study_stands_alone_in_its_row() -> None:
+    B = xbp.models.evaluate("lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6)
+    for leaves, rows in ((4, [3, 3]), (5, [4, 3]), (6, [4, 4])):
+        axes = xbp.new_study({f"leaf {i}": B for i in range(leaves)}).bp.plot().axes
+        at = [ax.get_subplotspec().rowspan.start for ax in axes]
+        assert [at.count(row) for row in sorted(set(at))] == rows

@@ -96,9 +96,7 @@ def plot(
         )
     table = compare(study, among, heat_capacity=heat_capacity)
     curves = {leaf.name: curve for leaf in leaves if (curve := _curve(leaf)) is not None}
-    # Four panels stand better two by two than three and one.
-    columns = 2 if len(curves) == 2 else min(len(curves) + 2, 3)
-    rows = -(-(len(curves) + 2) // columns)
+    rows, columns = _grid(len(curves) + 2)
     canvas = pyplot().figure(figsize=(3.4 * columns, 2.9 * rows), layout="constrained") if figure is None else figure
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for leaf, ax in zip([leaf for leaf in leaves if leaf.name in curves], axes, strict=False):
@@ -109,6 +107,20 @@ def plot(
     for ax in axes[len(curves) + 2 :]:
         ax.remove()
     return canvas
+
+
+def _grid(panels: int) -> tuple[int, int]:
+    """Return rows and columns for so many panels: rows as even as can be, and no panel alone in the last.
+
+    Examples
+    --------
+    >>> [_grid(panels) for panels in (2, 3, 4, 5, 7, 8, 9, 10)]
+    [(1, 2), (1, 3), (2, 2), (2, 3), (2, 4), (2, 4), (3, 3), (3, 4)]
+    """
+    if panels in (2, 4):
+        return panels // 2, 2
+    columns = min((3, 4), key=lambda columns: (panels % columns == 1, -panels % columns, columns))
+    return -(-panels // columns), columns
 
 
 def _plain(name: str) -> str:
