@@ -61,7 +61,7 @@ def test_temperatures_of_detailed_balance(measured: xr.Dataset) -> None:
 
 
 def test_no_temperature_is_said_in_the_figure(measured: xr.Dataset) -> None:
-    """A background of energy gain: near the line temperatures run off, and no number stands in the title."""
+    """A background of energy gain: near the line temperatures run off; title, legend and band say one thing."""
     more = measured.assign(
         S=(measured.S + 0.05 * measured.S.sel(E=15.25) * (measured.E < 0)).assign_attrs(measured.S.attrs)
     )
@@ -69,8 +69,13 @@ def test_no_temperature_is_said_in_the_figure(measured: xr.Dataset) -> None:
     assert float(table.chi2_reduced) > 10
     far = table.assign(temperature_at_E=table.temperature_at_E.where(table.E > 5, 4000.0).assign_attrs(units="K"))
     ax = far.bp.plot.detailed_balance()
-    assert ax.get_title().startswith("no temperature, $")
-    assert "(poor)" in ax.get_title()
+    number = with_error(float(table.implied_temperature), 25.0)
+    wide = far.assign(implied_temperature_std=(far.implied_temperature_std * 0 + 25.0).assign_attrs(units="K"))
+    ax = wide.bp.plot.detailed_balance()
+    assert ax.get_title().startswith(f"$T$ = {number} K (poor: $")
+    assert f"all: {number} K" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert np.ptp(ax.collections[0].get_paths()[0].vertices[:, 1]) == pytest.approx(50.0)
+    assert "no temperature" not in ax.get_title()
     assert "up to 4000 K beyond the axis" in ax.get_title()
     assert ax.get_ylim()[1] < 2000
     hot = measured.assign(S=(measured.S * np.where(measured.E < 0, 5, 1)).assign_attrs(measured.S.attrs))

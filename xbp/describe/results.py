@@ -231,6 +231,8 @@ AFTER: Final[Mapping[str, tuple[str, ...]]] = {
     "correlation_map": ("plot.correlation()",),
     "detailed_balance": ("plot.detailed_balance()",),
     "debye_waller": ("plot.debye_waller()",),
+    "fit": ("plot.fit(data)",),
+    "fit_elastic_line": ("plot.fit(data)",),
     "fit_heat_capacity": ("fitted_dos(…)", "plot.heat_capacity()"),
     "phonon_dispersion": ("plot.phonons()", "sound_velocity()", "ioffe_regel()"),
     "compare_fluctuations": ("plot.fluctuations()", "plot.field_correlations()"),

@@ -3,6 +3,7 @@
 from xbp.plot.axes import COLORS
 from xbp.plot.cuts import cut
 from xbp.plot.explore import explore
+from xbp.plot.fits import fit
 from xbp.plot.fluctuations import field_correlations, fluctuations
 from xbp.plot.heat_capacity import heat_capacity
 from xbp.plot.maps import map
@@ -19,6 +20,7 @@ __all__ = [
     "detailed_balance",
     "explore",
     "field_correlations",
+    "fit",
     "fluctuations",
     "heat_capacity",
     "map",

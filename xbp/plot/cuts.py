@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import xarray as xr
 from xbp.errors import RangeError
 from xbp.plot.axes import (
     COLORS,
-    GREY,
     axes_of,
     axis_label,
     in_powers,
@@ -20,21 +18,17 @@ from xbp.plot.axes import (
     power_of,
     require_no_table,
     signal_label,
-    units_label,
 )
 from xbp.plot.curves import DENSE, draw_curve
+from xbp.plot.legends import facts_of, name_curve, tell_apart
+from xbp.plot.limits import end_below
 from xbp.signal import is_computed, read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["HEADROOM", "cut", "draw_cut", "up_to"]
+__all__ = ["cut", "draw_cut"]
 
-_BEYOND = "beyond the axis"
-#: An axis that ends below what outshines the rest ends at this multiple of the rest.
-HEADROOM = 1.6
-#: B(E) falls off so fast that an elastic line is this many times higher than the rest, nineteen of twenty bins.
-_OUTSHINES, _REST = 8.0, 95
 #: Functions of distance or time, whose bins are so many that points would make one smear.
 _CURVES = ("radial_distribution", "mean_square_displacement", "intermediate_scattering_function")
 #: Densities, whose height above 0 is what they say.
@@ -54,7 +48,8 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
         A signal over Q or E alone, or such curves over one further dimension, as of pairs, samples or a few energies,
         which a legend names.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; beside the cuts that are there already, in another colour.
+        Where to draw; beside the cuts that are there already, in another colour, and with a legend that names each by
+        what tells them apart: the range of the cut, the sample, the temperature, the file. ``label=`` wins.
     **kwargs
         For `matplotlib.axes.Axes.errorbar`.
 
@@ -92,14 +87,17 @@ def draw_cut(
     if signal.quantity.name == "reduced_heat_capacity":
         axes.set_xscale("log")
     # Onto axes that hold cuts another one comes in another colour.
-    before = len(axes.containers)
+    before, curves = len(axes.containers), []
     for i in range(value.sizes[others[0]] if others else 1):
         at = dict.fromkeys(others, i)
-        style = {"color": COLORS[(before + i) % len(COLORS)], "label": _name(value.isel(at), others)} | kwargs
+        style = {"color": COLORS[(before + i) % len(COLORS)], "label": None} | kwargs
         std = None if signal.std is None else signal.std.isel(at)
-        draw_curve(axes, value[dim], value.isel(at), std, line=_is_line(value[dim], within, value), **style)
-    if len(axes.containers) > 1 and axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize="small", title=str(others[0]).replace("_", " ") if others else None)
+        line = _is_line(value[dim], within, value)
+        drawn = draw_curve(axes, value[dim], value.isel(at), std, line=line, **style)
+        if "label" not in kwargs:
+            name_curve(drawn, facts_of(signal, value.isel(at), others))
+        curves.append((drawn, value.isel(at), std))
+    tell_apart(axes, str(others[0]).replace("_", " ") if others else None)
     power = power_of(value)
     axes.yaxis.set_major_formatter(in_powers(power))
     axes.set(xlabel=axis_label(value[dim]), ylabel=signal_label(value, power))
@@ -107,24 +105,9 @@ def draw_cut(
         logarithmic(axes)
     if signal.quantity.name in _FROM_NOTHING and "ylim" not in kwargs and not (value < 0).any():
         axes.set_ylim(0, None)
-    if dim == "E" and signal.quantity.name == "reduced_dos":
-        # On the side of energy gain B is noise over next to nothing.
-        loss = value.where(value.E > 0).values
-        rest = float(np.percentile(loss[np.isfinite(loss)], _REST)) if np.isfinite(loss).any() else 0.0
-        if float(value.max()) > _OUTSHINES * rest > 0:
-            up_to(axes, value, HEADROOM * rest)
+    for drawn, curve, std in curves:
+        end_below(axes, drawn, curve, std)
     return axes
-
-
-def _name(curve: xr.DataArray, others: list[Hashable]) -> str | None:
-    """Write which of several curves one is: by the dimension they are of, or by where it was cut."""
-    for dim in [*others, *(d for d in ("E", "Q") if d in curve.coords and curve[d].ndim == 0)]:
-        at = curve[dim].values if dim in curve.coords else None
-        if at is not None and at.dtype.kind in "fiu":
-            units = units_label(str(curve[dim].attrs.get("units", "1")))
-            return f"{float(at):.4g} {units}".strip().replace("-", "−")
-        return None if at is None else str(at)
-    return None
 
 
 def _is_line(x: xr.DataArray, within: tuple[float, float] | None, value: xr.DataArray) -> bool:
@@ -133,28 +116,3 @@ def _is_line(x: xr.DataArray, within: tuple[float, float] | None, value: xr.Data
         return True
     low, high = (-np.inf, np.inf) if within is None else within
     return int(((x >= low) & (x <= high)).sum()) > DENSE
-
-
-def up_to(axes: Axes, value: xr.DataArray, top: float) -> None:
-    """Let the axis go from 0 to below what outshines the rest, and say that there is more.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        Where the signal is drawn.
-    value : xarray.DataArray
-        What is shown of the signal; NaN where it is beside the limits of the other axis.
-    top : float
-        Where the axis ends.
-    """
-    axes.set_ylim(min(0.0, 1.1 * float(value.min())), top)
-    power = power_of(top)
-    axes.yaxis.set_major_formatter(in_powers(power))
-    axes.set_ylabel(signal_label(value, power))
-    for text in [text for text in axes.texts if text.get_gid() == _BEYOND]:
-        text.remove()
-    if float(value.max()) <= top:
-        return
-    axes.text(0.5, 0.98, f"up to {float(value.max()) / 10.0**power:.3g} beyond the axis", transform=axes.transAxes,
-              ha="center", va="top", fontsize="x-small", color=GREY, gid=_BEYOND,
-              bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from xbp.describe.energies import mend_of_heat_capacity
 from xbp.describe.numbers import is_poor
 from xbp.errors import QuantityError, RangeError
 from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_xarray, logarithmic, power_of
 from xbp.plot.curves import DENSE, draw_curve
+from xbp.plot.titles import entitle
 from xbp.reduction import reduced_heat_capacity
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
-from xbp.status import OK
+from xbp.status import OK, UNPHYSICAL
 from xbp.units import convert_factor, with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["heat_capacity"]
+__all__ = ["heat_capacity", "is_poor_heat_capacity", "peak_of"]
 
 _NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
+#: A curve that misses the lowest tenth of the points, five at least, by more than this part of them (rms), and by more
+#: than this many times what neighbours differ by, has not their γT.
+_LOWEST, _FEWEST, _AWAY, _TIMES = 10, 5, 0.03, 2.0
 _NEEDS = (*_NAMES, "energy", "energy_std", "energy_E", "energy_E_std", "status", "peak_status")
 
 
@@ -93,17 +95,10 @@ def heat_capacity(
         debye = debye_einstein(kelvin, **(numbers | {"gamma": 0.0, "n_E": 0.0})) / kelvin**3 * scale
         axes.plot(kelvin, whole, color=ORANGE, lw=1.6, zorder=3, label="fit")
         axes.plot(kelvin, debye, color=GREEN, lw=1.2, ls="--", zorder=3, label="its Debye phonons")
-        energy, std = float(table["energy_E"]), float(table["energy_E_std"])
-        said = f"$k_B\\theta_E$ = {with_error(energy, std)} meV"
-        if str(table["peak_status"].values) == OK:
-            said += f"\nmaximum of $g/E^2$ {with_error(float(table['energy']), float(table['energy_std']))} meV"
-        else:
-            said += f"\n$g/E^2$: {table['peak_status'].values}"
-        title = f"{said} (poor)" if is_poor(table) else said
+        title = f"$k_B\\theta_E$ = {with_error(float(table['energy_E']), float(table['energy_E_std']))} meV"
+        title += f"\n{peak_of(table)}{' (poor)' if is_poor_heat_capacity(table) else ''}"
     if fit is not None:
-        # A figure is as wide as some seventy letters of this size.
-        mend = textwrap.fill(mend_of_heat_capacity(table), 70)
-        axes.set_title("\n".join(filter(None, (title, mend))), fontsize="small")
+        entitle(axes, title)
     axes.legend(frameon=False, fontsize="small")
     axes.yaxis.set_major_formatter(in_powers(power))
     symbol = r"$(C_p-\gamma T)/T^3$" if found and numbers["gamma"] else "$C_p/T^3$"
@@ -111,3 +106,33 @@ def heat_capacity(
     logarithmic(axes)
     axes.set_ylim(min(0.0, 1.1 * float(value.min())), None)
     return axes
+
+
+def peak_of(table: xr.Dataset) -> str:
+    """Write the maximum of g/E² of a fit, or in few words why there is none: what to do then is printed, not drawn."""
+    said = str(table["peak_status"].values)
+    if said == OK:
+        return f"maximum of $g/E^2$: {with_error(float(table['energy']), float(table['energy_std']))} meV"
+    if said == UNPHYSICAL:
+        negative = float(table["gamma"]) + 2 * float(table["gamma_std"]) < 0
+        said = f"{said}, {'gamma below 0' if negative else 'too many modes'}"
+    return f"$g/E^2$: {said}"
+
+
+def is_poor_heat_capacity(table: xr.Dataset) -> bool:
+    """Tell whether the curve has not the shape of the data, or of those at low T, where C/T³ shows what γT is left."""
+    if is_poor(table):
+        return True
+    held = float(table["gamma"]) == 0.0 and float(table["gamma_std"]) == 0.0
+    if not held or "C" not in table or table["C"].dims != ("temperature",):
+        return False
+    signal = read(xr.Dataset({"C": table["C"]}), "heat_capacity")
+    value, units = signal.value.compute(), str(signal.value["temperature"].attrs["units"])
+    kelvin = value["temperature"].values * convert_factor(units, "K", name="temperature")
+    scale = convert_factor("J/mol/K", str(value.attrs["units"]), name="C")
+    left = 1 - debye_einstein(kelvin, **{name: float(table[name]) for name in _NAMES}) * scale / value.values
+    lowest = left[: max(_FEWEST, left.size // _LOWEST)]
+    lowest = lowest[np.isfinite(lowest)]
+    # What neighbours differ by is noise; what they share is not.
+    away, noise = np.sqrt(np.mean(lowest**2)), np.std(np.diff(lowest)) / np.sqrt(2)
+    return bool(away > _AWAY and away > _TIMES * noise)

@@ -11,6 +11,7 @@ from xbp.describe.numbers import is_poor
 from xbp.errors import RangeError
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, label, like_xarray, units_label
+from xbp.plot.titles import entitle, quality
 from xbp.signal import table_signal
 from xbp.status import NO_TEMPERATURE, OK
 from xbp.units import to_kelvin, with_error
@@ -62,7 +63,7 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
         if np.isfinite(std):
             axes.fill_between(ends, T - std, T + std, color=ORANGE, alpha=0.3, lw=0)
         axes.plot(ends, (T, T), color=ORANGE, lw=1.4, label=one)
-        known = np.append(known, T)
+        known = np.append(known, [T, *((max(T - std, 0.0), T + std) if np.isfinite(std) else ())])
     style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "each energy"} | kwargs
     axes.errorbar(plain.E, each, plain.get("temperature_at_E_std"), **style)
     if "temperature" in plain.coords and plain.temperature.ndim == 0:
@@ -77,12 +78,14 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
         top = min(_MOST * float(np.percentile(known, 75)), high + 0.5 * (high - low))
         axes.set_ylim(low, top)
         # In the title, for no corner is free of points and legend at every size.
-        beyond = f"\nup to {high:.0f} K beyond the axis" if high > top else ""
+        beyond = f"up to {high:.0f} K beyond the axis" if high > top else ""
     if said != OK:
-        axes.set_title(f"no temperature: {said}" if said != NO_TEMPERATURE else said, fontsize="small")
+        entitle(axes, f"no temperature: {said}" if said != NO_TEMPERATURE else said)
     else:
-        title = "no temperature" if is_poor(plain) else f"$T$ = {with_error(T, std)} K"
-        axes.set_title(title + _fit_of(plain, ", ") + beyond, fontsize="small")
+        # The number of the legend and of the band; that it is a poor one is said, and why.
+        fit = quality(plain)
+        fit = f" (poor: {fit.removesuffix(' (poor)')})" if is_poor(plain) else fit and f", {fit}"
+        entitle(axes, f"$T$ = {with_error(T, std)} K{fit}", beyond)
     axes.set(xlabel=label(SYMBOLS["E"], plain.E.attrs["units"]), ylabel=label("$T$ implied", each.attrs["units"]))
     axes.legend(frameon=False, fontsize="small")
     return axes
@@ -145,22 +148,12 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
         window, counting = float(plain.u2_systematic), float(plain.u2_std)
         larger = f"{with_error(u2, max(window, counting))} {units_label(plain.u2.attrs['units'])}"
         by = "the window" if window > counting else "counting"
-        # Two lines, for both are read at the width of a column.
-        title = f"$u^2$ = {larger} (by {by}){_fit_of(plain, chr(10))}"
-    axes.set_title(title, fontsize="small")
+        title = f"$u^2$ = {larger} (by {by})"
+    entitle(axes, title, quality(plain) if said == OK and "chi2_reduced" in plain else "")
     axes.set(xlabel=label("$Q^2$", f"({units})**2"), ylabel=r"$\ln\,S_\mathrm{el}(Q)/S_\mathrm{el}(0)$")
     if said != OK:
         axes.set_ylabel(r"$\ln\,S_\mathrm{el}(Q)/S_\mathrm{el,max}$")
     return axes
-
-
-def _fit_of(table: xr.Dataset, before: str) -> str:
-    """Write how well one number describes all, where that is known."""
-    if "chi2_reduced" not in table:
-        return ""
-    chi2 = float(table.chi2_reduced)
-    written = f"{chi2:.3g}" if chi2 < 1000 else f"{chi2:.0f}"
-    return f"{before}$\\chi^2_\\mathrm{{red}}$ = {written}{' (poor)' if is_poor(table) else ''}"
 
 
 def _require_one(value: xr.DataArray, dim: str) -> None:

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.describe.numbers import is_poor
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.grid import interval
 from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREY, ORANGE, axes_of, axis_label, label, like_xarray, mark_box_phonon, units_label
-from xbp.plot.cuts import HEADROOM, draw_cut, up_to
+from xbp.plot.cuts import draw_cut
+from xbp.plot.fits import FITS
+from xbp.plot.legends import show_legend
+from xbp.plot.limits import HEADROOM, rest_of, up_to
+from xbp.plot.titles import entitle, quality
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK
-from xbp.units import convert_factor, parse_unit, percent, with_error
+from xbp.units import convert_factor, parse_unit, with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,11 +68,18 @@ def peak(
     RangeError
         If the spectrum has more than one dimension.
     """
+    for table in (data, peak):
+        if isinstance(table, xr.Dataset) and quantity_name(table) in FITS:
+            raise QuantityError(
+                f"got the table of .bp.{quantity_name(table)}(...)",
+                reason="plot.peak draws what .bp.boson_peak() found; other fits have a figure of their own",
+                fix="spectrum.bp.plot.fit(table)",
+            )
     if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
         return draw_energies(data, ax, **kwargs)
     if peak is None:
         shown = None if E_range is None else _limits(data, E_range, np.nan)
-        axes = draw_cut(data, ax, shown, **({"label": None} | kwargs))
+        axes = draw_cut(data, ax, shown, **kwargs)
         if shown is not None:
             _show(axes, data, shown)
         return axes
@@ -90,12 +100,12 @@ def peak(
     _require_units(energies, value["E"])
     _require_units(table.height, value)
     shown = _limits(data, E_range, float(table.E_high))
-    axes = draw_cut(data, ax, shown, **({"label": None} | kwargs))
+    axes = draw_cut(data, ax, shown, **kwargs)
     mark_box_phonon(axes.axvline, value)
     if "box_phonon" in value.coords:
-        axes.legend(frameon=False, fontsize="small")
+        show_legend(axes)
     if str(table.status.values) != OK:
-        axes.set_title(f"no peak: {table.status.values}", fontsize="small")
+        entitle(axes, f"no peak: {table.status.values}")
         _show(axes, data, shown)
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
@@ -103,12 +113,7 @@ def peak(
     energy, std = numbers["energy"], numbers["energy_std"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
-    quality = f"\nrms residual {percent(numbers['relative_residual'])}"
-    if "chi2_reduced" in numbers:
-        quality = f"\n$\\chi^2_\\mathrm{{red}}$ = {numbers['chi2_reduced']:.3g}"
-    if is_poor(table):
-        quality += " (poor)"
-    axes.set_title(f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}{quality}", fontsize="small")
+    entitle(axes, f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}", quality(table))
     _show(axes, data, shown, numbers["height"])
     return axes
 
@@ -129,7 +134,8 @@ def _limits(data: Any, E_range: Any, fitted_to: float) -> tuple[float, float]:
 
 def _show(axes: Axes, data: Any, limits: tuple[float, float], height: float | None = None) -> None:
     """Set the limits; what lies far above the peak or beside it would make it small."""
-    value = read(data).value
+    signal = read(data)
+    value = signal.value
     left, right = limits
     if left < right:
         axes.set_xlim(left, right)
@@ -138,7 +144,9 @@ def _show(axes: Axes, data: Any, limits: tuple[float, float], height: float | No
     if height is not None and highest > 2 * HEADROOM * height:
         up_to(axes, shown, HEADROOM * height)
     elif highest > 0:
-        up_to(axes, shown, 1.1 * highest)
+        # Without a peak, to the top of what no elastic line outshines.
+        rest = rest_of(shown, signal.std) if height is None else highest
+        up_to(axes, shown, HEADROOM * rest if rest < highest else 1.1 * highest)
 
 
 def _require_units(drawn: xr.DataArray, axis: xr.DataArray) -> None:

@@ -14,7 +14,9 @@ from xbp.peaks.fitted_dos import fitted_dos
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, label, pyplot
-from xbp.plot.cuts import up_to
+from xbp.plot.heat_capacity import is_poor_heat_capacity, peak_of
+from xbp.plot.limits import rest_of, up_to
+from xbp.plot.titles import entitle
 from xbp.reduction import to_bqe
 from xbp.signal import is_computed, read
 from xbp.status import OK
@@ -94,9 +96,7 @@ def plot(
         )
     table = compare(study, among, heat_capacity=heat_capacity)
     curves = {leaf.name: curve for leaf in leaves if (curve := _curve(leaf)) is not None}
-    # Four panels stand better two by two than three and one.
-    columns = 2 if len(curves) == 2 else min(len(curves) + 2, 3)
-    rows = -(-(len(curves) + 2) // columns)
+    rows, columns = _grid(len(curves) + 2)
     canvas = pyplot().figure(figsize=(3.4 * columns, 2.9 * rows), layout="constrained") if figure is None else figure
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for leaf, ax in zip([leaf for leaf in leaves if leaf.name in curves], axes, strict=False):
@@ -107,6 +107,20 @@ def plot(
     for ax in axes[len(curves) + 2 :]:
         ax.remove()
     return canvas
+
+
+def _grid(panels: int) -> tuple[int, int]:
+    """Return rows and columns for so many panels: rows as even as can be, and no panel alone in the last.
+
+    Examples
+    --------
+    >>> [_grid(panels) for panels in (2, 3, 4, 5, 7, 8, 9, 10)]
+    [(1, 2), (1, 3), (2, 2), (2, 3), (2, 4), (2, 4), (3, 3), (3, 4)]
+    """
+    if panels in (2, 4):
+        return panels // 2, 2
+    columns = min((3, 4), key=lambda columns: (panels % columns == 1, -panels % columns, columns))
+    return -(-panels // columns), columns
 
 
 def _plain(name: str) -> str:
@@ -131,10 +145,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
         draw_heat_capacity(leaf.data, ax=ax)
         ax.legend(frameon=False, fontsize="x-small")
-        said = str(row.status.values)
-        if np.isfinite(row.energy):
-            said = f"{row.method.values}: {with_error(float(row.energy), float(row.energy_std))} meV"
-        ax.set_title(f"{_plain(leaf.name)}\n{said.replace('g/E2', '$g/E^2$')}", fontsize="small")
+        entitle(ax, _plain(leaf.name), _of_heat_capacity(leaf.data, row))
         return
     if leaf.kind == "fit_heat_capacity":
         ax.plot(value.E, value, color=COLORS[0], lw=1.6)
@@ -152,7 +163,8 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     bottom = _FROM * at if np.isfinite(at) else 0.0
     shown = value.where((bottom < value.E) & (top >= value.E))
     level = _debye_level(leaf, curve)
-    high = float(shown.max())
+    # Without a peak, to the top of what no elastic line outshines.
+    high = float(shown.max()) if np.isfinite(at) else rest_of(shown, None)
     if level is not None:
         ax.axhline(level, color=GREEN, lw=1.2, ls="-.", label="Debye level")
         high = max(high, level)
@@ -166,7 +178,20 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
         # With the error that the table and the panel of energies have, not that of the fit alone.
         quality = said.partition("\n")[2]
         said = f"$E_\\mathrm{{BP}}$ = {with_error(at, float(row.energy_std))} meV\n{quality}"
-    ax.set_title(f"{_plain(leaf.name)}\n{said}".strip(), fontsize="small")
+    if leaf.kind == "fit_heat_capacity":
+        said = _of_heat_capacity(leaf.data, row)
+    entitle(ax, _plain(leaf.name), said)
+
+
+def _of_heat_capacity(table: xr.Dataset, row: xr.Dataset) -> str:
+    """Write the energy that stands for a heat capacity, with the error of the study, and whether its fit is poor."""
+    if str(table.status.values) != OK:
+        return f"no fit: {table.status.values}"
+    said = peak_of(table)
+    if np.isfinite(row.energy):
+        name = str(row.method.values).replace("g/E2", "$g/E^2$")
+        said = f"{name}: {with_error(float(row.energy), float(row.energy_std))} meV"
+    return f"{said}{' (poor)' if is_poor_heat_capacity(table) else ''}"
 
 
 def _stated(ax: Axes, leaf: Leaf, table: xr.Dataset) -> None:

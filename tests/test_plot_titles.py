@@ -1,0 +1,112 @@
+"""Titles: they end where the figure does, and say of a poor fit that it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.plot.axes import axes_of
+from xbp.plot.titles import entitle
+
+COLUMN = (8.6 / 2.54, 2.6)
+
+
+@pytest.fixture(autouse=True)
+def close() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def heat(gamma: float, *, noise: float = 0.0) -> xr.Dataset:
+    """C_p of a glass from 2 to 60 K."""
+    T = np.geomspace(2, 60, 80)
+    C = xbp.models.evaluate("debye_einstein", T, gamma=gamma, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15)
+    values = C.C.values * (1 + noise * np.random.default_rng(0).standard_normal(80))
+    made: xr.Dataset = xbp.new_dataset(
+        "heat_capacity", values, std=0.01 * values, units="J/mol/K", coords={"temperature": (T, "K")}
+    )
+    return made
+
+
+@pytest.mark.parametrize("size", [(4.8, 3.6), COLUMN])
+def test_no_title_is_cut_off(size: tuple[float, float], glass: xr.Dataset) -> None:
+    table = heat(0.0).bp.fit_heat_capacity()
+    negative = table.assign(gamma=table.gamma * 0 - 1.0, peak_status=xr.full_like(table.peak_status, "unphysical"))
+    spectrum = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5))
+    six = heat(1e-4).bp.fit("debye_einstein")
+    axes = [
+        negative.bp.plot.heat_capacity(figsize=size),
+        spectrum.bp.plot.peak(spectrum.bp.boson_peak(E_range=(1.2, 12)), figsize=size),
+        heat(1e-4).bp.plot.fit(six, figsize=size),
+        axes_of(None, size),
+    ]
+    entitle(axes[-1], "every number has its error: " + ", ".join(["$E_0$ = 1.000 ± 0.002 meV"] * 6))
+    for ax in axes:
+        ax.figure.draw_without_rendering()
+        box, figure = ax.title.get_window_extent(), ax.figure.bbox
+        assert box.width > 0
+        assert box.x0 >= figure.x0
+        assert box.x1 <= figure.x1
+        assert box.y1 <= figure.y1
+
+
+def test_lines_are_broken_between_words_and_formulas_stay_whole() -> None:
+    ax = axes_of(None, COLUMN)
+    said = r"$\chi^2_\mathrm{red} = 12$ of $E_0$ = 1.000 ± 0.002 meV and of $E_0$ = 2.000 ± 0.002 meV"
+    entitle(ax, said, "", "short")
+    first, *others, last = ax.get_title().split("\n")
+    assert last == "short"
+    assert " ".join([first, *others]) == said
+    assert first.startswith(r"$\chi^2_\mathrm{red} = 12$ of")
+    assert not any(line.startswith("±") or line.endswith("±") for line in ax.get_title().split("\n"))
+
+
+def test_why_there_is_no_maximum_is_said_in_few_words() -> None:
+    table = heat(0.0).bp.fit_heat_capacity()
+    none = xr.full_like(table.peak_status, "unphysical")
+    negative = table.assign(gamma=table.gamma * 0 - 1.0, peak_status=none).bp.plot.heat_capacity().get_title()
+    assert "unphysical, gamma below 0" in negative
+    assert "fixed=" not in negative
+    many = table.assign(gamma=table.gamma * 0 + 1.0, peak_status=none)
+    assert "unphysical, too many modes" in many.bp.plot.heat_capacity().get_title()
+
+
+def panel(study: xr.DataTree, name: str) -> str:
+    return next(ax.get_title() for ax in study.bp.plot().axes if ax.get_title().startswith(name))
+
+
+def test_a_study_says_of_a_poor_heat_capacity_what_its_figure_says() -> None:
+    good, poor = heat(0.0).bp.fit_heat_capacity(), heat(3e-4, noise=0.01).bp.fit_heat_capacity(fixed={"gamma": 0})
+    assert float(poor.chi2_reduced) > 10
+    assert str(poor.peak_status.values) == "ok"
+    study = xbp.new_study({"good": good, "bad": poor, "bare": poor.drop_vars(["C", "C_std", "temperature"])})
+    for name, table in (("good", good), ("bad", poor)):
+        assert ("(poor)" in table.bp.plot.heat_capacity().get_title()) == (name == "bad")
+        assert ("(poor)" in panel(study, name)) == (name == "bad")
+        assert "maximum of $g/E^2$: " in panel(study, name)
+    assert "(poor)" in panel(study, "bare")
+
+
+def test_gamma_held_at_nothing_on_data_that_have_one_is_poor() -> None:
+    """Without errors of the points: chi-squared is not known, and the residual of all points is small."""
+    without = heat(3e-4, noise=0.01).drop_vars("C_std").bp.fit_heat_capacity(fixed={"gamma": 0})
+    assert float(without.relative_residual) < 0.05
+    assert "(poor)" in without.bp.plot.heat_capacity().get_title()
+    for table in (
+        heat(3e-4, noise=0.01).drop_vars("C_std").bp.fit_heat_capacity(),
+        heat(0.0, noise=0.04).drop_vars("C_std").bp.fit_heat_capacity(fixed={"gamma": 0}),
+    ):
+        assert "(poor)" not in table.bp.plot.heat_capacity().get_title()
+
+
+def test_no_panel_of_a_study_stands_alone_in_its_row() -> None:
+    B = xbp.models.evaluate("lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6)
+    for leaves, rows in ((4, [3, 3]), (5, [4, 3]), (6, [4, 4])):
+        axes = xbp.new_study({f"leaf {i}": B for i in range(leaves)}).bp.plot().axes
+        at = [ax.get_subplotspec().rowspan.start for ax in axes]
+        assert [at.count(row) for row in sorted(set(at))] == rows
