@@ -161,6 +161,11 @@ def test_a_mean_over_a_part_says_over_which(ramp: xr.Dataset) -> None:
     assert "coverage" not in holes.bp.cut_Q((3, 5))
     np.testing.assert_allclose(holes.bp.cut_E((3, 8)).coverage, [0.5, 0.5, 1, 1, 1])
     np.testing.assert_allclose(cut.bp.cut_E((3, 8)).get("coverage", 1.0), 1.0)
+    row = ramp.copy(deep=True)
+    row.B[:, 0] = np.nan  # as of B from G at E = 0: nothing there, everything elsewhere
+    alone = row.bp.cut_Q((1, 4))
+    np.testing.assert_array_equal(alone.coverage, alone.B.notnull())
+    assert float(alone.coverage[0]) == 0
     lazy = holes.chunk({"E": 4}).bp.cut_Q((1, 4))
     assert lazy.coverage.chunks is not None
     xr.testing.assert_allclose(lazy.compute(), cut)

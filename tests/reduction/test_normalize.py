@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -317,3 +318,56 @@ def test_liquid_germanium_is_on_its_scale_and_has_a_g_of_r(shared_data: Path) ->
     assert abs(float(g.rdf[0])) < 1.5
     assert g.rdf.attrs["number_density"] == 0.0441
     assert "(attrs['V_rho'])" in g.rdf.attrs["history"].splitlines()[-1]
+
+
+def test_what_lacks_the_line_or_a_side_is_refused(sqe: xr.Dataset) -> None:
+    """An inelastic part is no ∫S dE, of either sign; the f-sum needs E ≥ 0 and no line."""
+    loss, gain = sqe.sel(E=slice(3, None)), sqe.sel(E=slice(None, -2))
+    sq = xbp.models.hard_sphere_structure_factor(np.linspace(0.1, 9, 200))
+    for rule, options in (("incoherent", {}), ("structure factor", {"sq": sq})):
+        with pytest.raises(RangeError, match=r"begin at E = 2\.5 meV[\s\S]*f-sum"):
+            loss.bp.normalize_to_sum_rule(rule, **options)
+        with pytest.raises(RangeError, match=r"end at E = -1\.5 meV"):
+            gain.bp.normalize_to_sum_rule(rule, **options)
+        with pytest.raises(RangeError, match=r"begin at E = 4\.5 meV"):
+            sqe.bp.normalize_to_sum_rule(rule, E_range=(4.6, 40), **options)
+    with pytest.raises(RangeError, match=r"end at E = -1\.5 meV[\s\S]*inelastic part alone"):
+        gain.bp.integrate_E()
+    assert gain.bp.integrate_E((-30, -2)).Sq.notnull().all()
+    loss.bp.normalize_to_sum_rule("f-sum", composition="V")
+    for data, E_range in ((gain, None), (sqe, (-30, -2))):
+        with pytest.raises(RangeError, match="no energy E ≥ 0"):
+            data.bp.normalize_to_sum_rule("f-sum", composition="V", E_range=E_range)
+
+
+def test_what_is_not_whole_says_how_much_is_known(sqe: xr.Dataset) -> None:
+    masked = sqe.where(abs(sqe.E) > 4.5)
+    masked.S.attrs = sqe.S.attrs
+    with pytest.raises(RangeError, match=r"at best 146 of 151 bins hold a number, from 5 to 150 meV"):
+        masked.bp.normalize_to_sum_rule("f-sum", composition="V")
+    two = xr.concat([sqe, masked, masked], dim="sample")
+    for data in (two, two.chunk(sample=1)):
+        with pytest.raises(RangeError, match=r"in 2 of 3 maps over \('sample',\)[\s\S]*from 5 to 150 meV"):
+            data.bp.normalize_to_sum_rule("f-sum", composition="V")
+    with pytest.raises(RangeError, match="at best 0 of 151 bins hold a number, and"):
+        (sqe.where(sqe.E < -1e3)).assign(S=(sqe.S * np.nan).assign_attrs(sqe.S.attrs)).bp.normalize_to_sum_rule(
+            "f-sum", composition="V"
+        )
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda d: d.bp.normalize_to_sum_rule("f-sum", composition="V"),
+        lambda d: d.bp.integrate_E(),
+        lambda d: d.bp.shift_E("0.1 meV"),
+        lambda d: d.bp.fold("300 K"),
+    ],
+)
+def test_cuts_say_what_to_do(sqe: xr.Dataset, method: Callable[[xr.Dataset], object]) -> None:
+    with pytest.raises(XbpError, match=r"E[\s\S]*mend: .*(before|first)"):
+        method(sqe.bp.cut_E((1, 3)))
+    with pytest.raises(RangeError, match=r"'Sq' has no dimension 'E'"):
+        sqe.bp.integrate_E().bp.shift_E("0.1 meV")
+    with pytest.raises(RangeError, match=r"normalize S\(Q,E\) first, then cut"):
+        sqe.bp.cut_Q((2, 5)).bp.normalize_to_sum_rule("f-sum", composition="V")

@@ -34,6 +34,8 @@ EINSTEIN_MAXIMUM = 4.928119358
 
 # By so much better must a start be whose Einstein modes lie beyond the Debye phonons.
 _MIRRORED = 10.0
+#: What is less is no heat capacity: nothing can be divided by it.
+_NOTHING = 1e-300
 _REACH = 8.0  # standard deviations of a Gaussian beyond which it holds nothing in double precision
 # Numbers of nodes of Gauss and Legendre's rule.
 _NODES, _MORE_NODES, _FEW_NODES = 64, 96, 4
@@ -321,7 +323,8 @@ def start_of_fit(
     """
     known, limits = dict(said or {}), dict(bounds or {})
     # Noise takes the lowest points of a measurement below zero, and no start lies there.
-    T, C = T[(T > 0) & (C > 0)], C[(T > 0) & (C > 0)]
+    usable = (T > 0) & (C > _NOTHING)
+    T, C = T[usable], C[usable]
     if T.size == 0:
         return {name: 1.0 for name in ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E") if name not in known}
     top = EINSTEIN_MAXIMUM * float(T[np.argmax(C / T**3)])

@@ -140,13 +140,15 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
         units = require_units(mark, "coordinate 'box_phonon'", "meV")
         # Of a series of boxes each has its own.
         box = mark.fillna(0.0) * convert_factor(units, value["E"].attrs["units"], name="'box_phonon'", energy=True)
-    has_std = signal.std is not None
+    # Counts and single precision are fitted as any other numbers.
+    spectra, stds = (None if part is None else part.isel(E=in_range).astype(float) for part in (value, signal.std))
+    has_std = stds is not None
     to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
     highest = None if E_range is not None else _HIGHEST / to_mev
     numbers, code = xr.apply_ufunc(
         _fit_one,
-        value.isel(E=in_range),
-        signal.std.isel(E=in_range) if signal.std is not None else np.nan,
+        spectra,
+        stds if has_std else np.nan,
         box,
         kwargs={"E": E, "method": method, "highest": highest, "reach": reach},
         input_core_dims=[["E"], ["E"] if has_std else [], []],

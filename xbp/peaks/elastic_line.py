@@ -144,6 +144,7 @@ def fit_elastic_line(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
 def _counting_errors(std: xr.DataArray, values: xr.DataArray, E: np.ndarray) -> xr.DataArray:
     """Return what errors of the bins make of the parameters of a fit in which bins weigh alike, (JᵀJ)⁻¹Jᵀ σ."""
 
+    @np.errstate(all="ignore")  # an error whose square overflows is infinite
     def of_one(std: np.ndarray, values: np.ndarray) -> np.ndarray:
         known = np.isfinite(std)
         if not np.isfinite(values).all() or known.sum() < values.size:

@@ -48,6 +48,7 @@ class PeakFit:
     n_points: int = 0
 
 
+@np.errstate(all="ignore")  # what overflows is no maximum, or has no finite error
 def fit_peak(E: np.ndarray, B: np.ndarray, std: np.ndarray | None, method: Method) -> PeakFit:
     """Fit one peak to all the points given.
 
@@ -186,7 +187,9 @@ def _lognormal(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
     positive = y > 0
     start = {"log_energy": log_x[np.argmax(y)], "log_height": np.log(max(y.max(), 1e-300)), "sigma": 1.0}
     if positive.sum() >= 3:
-        c, b, a = np.polyfit(log_x[positive], np.log(y[positive]), 2, w=(y * weight)[positive])
+        size = (y * weight)[positive] / (y * weight)[positive].max()
+        powers = np.vander(log_x[positive], 3)
+        c, b, a = np.linalg.lstsq(powers * size[:, np.newaxis], np.log(y[positive]) * size, rcond=None)[0]
         if c < 0:
             start = {"log_energy": -b / (2 * c), "log_height": a - b * b / (4 * c), "sigma": np.sqrt(-0.5 / c)}
 

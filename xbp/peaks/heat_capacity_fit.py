@@ -17,7 +17,7 @@ from xbp.peaks.fitted import Fitted, fit_everywhere
 from xbp.peaks.parameters import Choices, choices
 from xbp.peaks.upturn import upturn_below
 from xbp.reduction.heat_capacity import kelvins
-from xbp.signal import label_std, read, result_table
+from xbp.signal import read, result_table
 from xbp.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
 from xbp.units import convert_factor, parse_unit
 
@@ -151,7 +151,7 @@ def fit_heat_capacity(
     per_atom = str(value.attrs.get("amount")) == "atoms"
     measured = {"C": (C, "J/mol/K", "heat capacity that was fitted")}
     if std is not None:
-        measured["C_std"] = (std, "J/mol/K", "standard deviation of the heat capacity")
+        measured["C_std"] = (std, "J/mol/K", "standard deviation of heat capacity that was fitted")
     answer: xr.Dataset = result_table(
         signal,
         {"upturn": (upturn_below(C, std, kelvin[mask]), "K", "temperature below which C/T rises as it falls")}
@@ -170,8 +170,6 @@ def fit_heat_capacity(
         attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
     )
     answer["C"].attrs["quantity"] = "heat_capacity"
-    if signal.std is not None:
-        label_std(answer, "C")
     return answer
 
 

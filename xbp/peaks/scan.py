@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from xbp.errors import QuantityError
-from xbp.grid import is_pair
+from xbp.grid import interval, is_pair
 from xbp.peaks.boson_peak import fit_peaks
 from xbp.peaks.fits import Method
 from xbp.peaks.heat_capacity_fit import fit_heat_capacity
 from xbp.pint_data import unwrap
+from xbp.schema import require_units
 from xbp.signal import extend_history, read
 from xbp.status import NO_MAXIMUM, OK, POOR_CHI2, POOR_RESIDUAL
+from xbp.units import to_kelvin
 
 __all__ = ["scan_boson_peak", "scan_heat_capacity"]
 
@@ -27,6 +30,8 @@ _WIDEST_PARABOLA = 1.0
 _QUALITY = ("status", "relative_residual", "chi2_reduced")
 #: The same of temperatures: upper ends over the highest, lower ends over the lowest.
 _UPPER, _LOWER = (1.0, 0.5, 0.25), (1.0, 2.0)
+#: An upper end so many times the lower one leaves something to be fitted.
+_NARROWEST = 2.0
 
 
 def scan_boson_peak(
@@ -83,7 +88,9 @@ def scan_boson_peak(
     if E_ranges is None:
         ranges = {name: (None, reach) for name, reach in _REACHES.items()}
     else:
-        ranges = {_told(limits): (limits, 1.0) for limits in _several(E_ranges, "E_ranges", "('2 meV', '10 meV')")}
+        given = _several(E_ranges, "E_ranges", "('2 meV', '10 meV')")
+        _require_once(given, plain, "E", "E_ranges")
+        ranges = {_told(limits): (limits, 1.0) for limits in given}
     tables = [
         [
             fit_peaks(plain, method, limits, min(reach, _WIDEST_PARABOLA) if method == "quadratic" else reach).compute()
@@ -162,12 +169,17 @@ def scan_heat_capacity(
     ranges: dict[str, Any]
     if T_ranges is None:
         T = read(plain, "heat_capacity").value["temperature"]
-        low, high, units = float(T.min()), float(T.max()), T.attrs.get("units", "K")
+        units = require_units(T, "coordinate 'temperature'", "K")
+        low, high = (float(to_kelvin(end, units, name="temperature")) for end in (T.min(), T.max()))
+        # Of a measurement of few kelvin not all of them hold anything.
+        ends = [(a * low, b * high) for a in _LOWER for b in _UPPER if _NARROWEST * a * low < b * high]
         ranges = {
-            f"{a * low:.3g} {units} to {b * high:.3g} {units}": (a * low, b * high) for a in _LOWER for b in _UPPER
+            f"{start:.3g} K to {end:.3g} K": (f"{start!r} K", f"{end!r} K") for start, end in ends or [(low, high)]
         }
     else:
-        ranges = {_told(limits): limits for limits in _several(T_ranges, "T_ranges", "('2 K', '100 K')")}
+        given = _several(T_ranges, "T_ranges", "('2 K', '100 K')")
+        _require_once(given, plain, "temperature", "T_ranges")
+        ranges = {_told(limits): limits for limits in given}
     tables = {
         name: fit_heat_capacity(plain, limits, start=start, fixed=fixed, bounds=bounds).compute()
         for name, limits in ranges.items()
@@ -237,6 +249,20 @@ def _several(given: Any, name: str, example: str) -> list[Any]:
             fix=f"{name}=[{example}]",
         )
     return choices
+
+
+def _require_once(ranges: Sequence[Any], data: xr.DataArray | xr.Dataset, dim: str, name: str) -> None:
+    """Refuse a range that is given twice, in whatever units: its fits agree, and say nothing of the choice."""
+    source = read(data).source
+    ends = [None if limits is None else interval(limits, source, dim, name=name) for limits in ranges]
+    for i, this in enumerate(ends):
+        for other in ends[:i]:
+            if this == other or (this and other and np.allclose(this, other, rtol=1e-9, atol=0)):
+                raise QuantityError(
+                    f"{name} holds {_told(ranges[i])} twice",
+                    reason="a scan is over several choices, each of them once",
+                    fix="leave one out",
+                )
 
 
 def _told(limits: Any) -> str:

@@ -234,7 +234,7 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
         raise RangeError(
             "the data do not hold both signs of E",
             reason="there is nothing to fold",
-            fix="leave this step out, or pass S(Q,E) as measured",
+            fix="pass S(Q,E) as measured, before a cut at constant E; of data over E ≥ 0 leave this step out",
         )
     E = value["E"].variable * convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
     x: Any = E * 0.0

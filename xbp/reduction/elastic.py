@@ -189,6 +189,12 @@ def shift_E(data: Data, by: Any) -> Data:
     """
     signal = read(data)
     value = signal.value
+    if "E" not in value.dims:
+        raise RangeError(
+            f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
+            reason="E is what moves",
+            fix="move it before E is cut or integrated over",
+        )
     if signal.quantity.name not in ("dynamic_structure_factor", "detector_spectra"):
         raise QuantityError(
             f"'{value.name}' is a {signal.quantity.name}",
@@ -201,12 +207,6 @@ def shift_E(data: Data, by: Any) -> Data:
             f"the data have been through .bp.{taken}()",
             reason="it took E = 0 for what the data said, and its answer does not move with it",
             fix="move E of the data as measured, data.bp.shift_E(...), then reduce them again",
-        )
-    if "E" not in value.dims:
-        raise RangeError(
-            f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
-            reason="E is what moves",
-            fix="move it before the cut",
         )
     E = value["E"]
     units = E.attrs["units"]

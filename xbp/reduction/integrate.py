@@ -18,7 +18,7 @@ from xbp.reduction.sample import said_of_sample, sample_labels
 from xbp.signal import Signal, read
 from xbp.units import format_unit, parse_unit
 
-__all__ = ["integrate_E", "mirrored", "one_sided"]
+__all__ = ["integrate_E", "mirrored", "one_sided", "require_elastic"]
 
 
 def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
@@ -53,7 +53,7 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     Raises
     ------
     RangeError
-        If E_range reaches beyond the data, or holds numbers throughout at no Q; if data over E ≥ 0 begin beyond 0.
+        If E_range reaches beyond the data, or holds numbers throughout at no Q; if the data do not hold E = 0.
     TemperatureError, QuantityError
         If energy gain is to be added and the temperature or the kind of statistics is missing; if S is a cross section,
         whose integral is no pure number.
@@ -86,6 +86,8 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     if gain and E_range is None:
         low = -high
     _require_inside(lower, upper, low, high, gain, units)
+    if E_range is None:
+        require_elastic(lower, upper, units)
     weights = xr.Variable("E", overlap(lower, upper, low, high))
     carried = {}
     if gain and low < 0:
@@ -179,13 +181,23 @@ def _require_inside(lower: np.ndarray, upper: np.ndarray, low: float, high: floa
             reason=f"they reach from {first:g} to {last:g} {units}, and a part would pass for the whole",
             fix="choose a range inside",
         )
-    if gain and lower[0] > max(low, 0.0) + slack and high > 0:
-        raise RangeError(
-            f"the data begin at E = {lower[0]:g} {units}",
-            reason="the elastic line, or a part of it, is not in them, and is most of S(Q)",
-            fix=f"pass data that hold E = 0; E_range=('{lower[0]:.4g} {units}', '{upper[-1]:.4g} {units}') is the "
-            "inelastic part alone",
-        )
+    if gain and high > 0:
+        require_elastic(lower, upper, units, max(low, 0.0))
+
+
+def require_elastic(lower: np.ndarray, upper: np.ndarray, units: str, at: float = 0.0) -> None:
+    """Refuse bins of E that begin above an energy or end below it: the elastic line is not in them."""
+    slack = 1e-9 * (upper[-1] - lower[0])
+    if lower[0] <= at + slack and upper[-1] >= at - slack:
+        return
+    raise RangeError(
+        f"the data begin at E = {lower[0]:g} {units}"
+        if lower[0] > at
+        else f"the data end at E = {upper[-1]:g} {units}",
+        reason="the elastic line, or a part of it, is not in them, and is most of S(Q)",
+        fix=f"pass data that hold E = 0; integrate_E(('{lower[0]:.4g} {units}', '{upper[-1]:.4g} {units}')) is the "
+        "inelastic part alone, and the rule 'f-sum' of normalize_to_sum_rule does without the line",
+    )
 
 
 def _require_whole(part: xr.DataArray, total: xr.Variable, low: float, high: float, units: str) -> None:

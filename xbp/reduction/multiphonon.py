@@ -220,8 +220,8 @@ def energies(value: xr.DataArray) -> float:
     if "E" not in value.dims:
         raise CoordinateError(
             f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
-            reason="phonons are told by their energy",
-            fix="pass it before it was cut",
+            reason="the spectrum at every E is needed, of which a cut at constant E has one",
+            fix="pass S(Q,E) before it was cut",
         )
     return convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 import numpy as np
 import xarray as xr
@@ -15,7 +15,7 @@ from xbp.grid import bin_limits, interpolate, select_range
 from xbp.pint_data import Data
 from xbp.reduction.arithmetic import convert, require_alike
 from xbp.reduction.composition import atoms_of, resolve_mass
-from xbp.reduction.integrate import mirrored, one_sided
+from xbp.reduction.integrate import mirrored, one_sided, require_elastic
 from xbp.reduction.multiphonon import energies, require_choice
 from xbp.reduction.sample import another_sample, coherent_part, sample_mass
 from xbp.signal import Signal, read
@@ -189,7 +189,8 @@ def normalize_to_sum_rule(
     Raises
     ------
     RangeError
-        If no bin of Q holds the whole range of E, or the sum is not positive.
+        If no bin of Q holds the whole range of E, or the sum is not positive; if E = 0 is not in the range of a rule of
+        ∫S dE, or nothing of E ≥ 0 in that of the f-sum.
     QuantityError
         If the mass or S(Q) is missing, or is not used by the rule; if the mass is not that which the data carry.
 
@@ -214,7 +215,9 @@ def normalize_to_sum_rule(
     signal = read(data, "dynamic_structure_factor")
     if "Q" not in signal.value.dims:
         raise RangeError(
-            f"'{signal.value.name}' has no dimension 'Q'", reason="the rule holds at each Q", fix="pass it before a cut"
+            f"'{signal.value.name}' has no dimension 'Q' (it has {tuple(signal.value.dims)})",
+            reason="the rule holds at each Q, and the f-sum grows with Q²",
+            fix="normalize S(Q,E) first, then cut: data.bp.normalize_to_sum_rule(...).bp.cut_Q(...)",
         )
     atomic, whence = (
         sample_mass(signal, mass, composition) if rule == "f-sum" else (resolve_mass(mass, composition), None)
@@ -245,6 +248,8 @@ def normalize_to_sum_rule(
         known, _ = interpolate(other.value, None, "Q", q.values * per_q)
         right = known.drop_vars(list(known.coords)) * convert_factor(other.units, "1", name="S(Q)")
         right = right.where(abs(right) < np.inf)
+    if rule != "f-sum":
+        _require_line(signal, E_range)
     left, left_std, weight = _moment(signal, E_range, Q_range, factor_of_e)
     weight = weight.where(right.notnull(), 0.0)
     total = (weight * left).sum("Q")
@@ -303,6 +308,14 @@ def _moment(
     if by_energy is not None:
         window &= value["E"].values >= 0
     lower, upper = bin_limits(signal.source, "E")
+    units = value["E"].attrs["units"]
+    if not window.any():
+        reach = f"{lower[0]:.4g} to {upper[-1]:.4g} {units}"
+        raise RangeError(
+            f"E_range={E_range!r} holds no energy E ≥ 0" if by_energy is not None else f"E_range={E_range!r} is empty",
+            reason=f"the data reach from {reach}, and the side of energy gain follows from that of loss",
+            fix="pass S(Q,E) with E ≥ 0 in it, and an E_range that holds a part of that",
+        )
     measure = xr.DataArray(upper - lower, dims="E")
     if by_energy is not None:
         measure = measure * by_energy
@@ -313,17 +326,37 @@ def _moment(
     q_lower, q_upper = bin_limits(signal.source, "Q")
     chosen = np.where(select_range(signal.source, "Q", Q_range, name="Q_range"), q_upper - q_lower, 0.0)
     weight = whole * xr.DataArray(chosen, dims="Q")
-    if not window.any() or not (weight.sum("Q") > 0).all():
-        raise RangeError(
-            "no bin of Q holds all of the range of E",
-            reason="a sum over part of it would pass for the whole",
-            fix="narrow E_range to what was measured, or widen Q_range",
-        )
+    if not (weight.sum("Q") > 0).all():
+        _refuse_parts(part, value["E"].values[window], weight, units)
     left = (part * measure).sum("E").where(whole, 0.0).compute()
     if signal.std is None:
         return left, None, weight
     std = signal.std.drop_vars(bare).isel(E=window)
     return left, (((std * measure) ** 2).sum("E") ** 0.5).where(whole, 0.0).compute(), weight
+
+
+def _require_line(signal: Signal, E_range: Any) -> None:
+    """Refuse to take an integral without the elastic line for that of all."""
+    window = select_range(signal.source, "E", E_range, name="E_range")
+    lower, upper = bin_limits(signal.source, "E")
+    if window.any():
+        require_elastic(lower[window], upper[window], signal.value["E"].attrs["units"])
+
+
+def _refuse_parts(part: xr.DataArray, E: np.ndarray, weight: xr.DataArray, units: str) -> NoReturn:
+    """Say how much is known at the best Q, and of how many maps nothing is whole."""
+    lost = ~(weight.sum("Q") > 0)
+    known = (abs(part) < np.inf).where(lost, False).transpose("E", ...).values.reshape(E.size, -1)
+    best = known[:, int(known.sum(axis=0).argmax())]
+    where = f", from {E[best][0]:.4g} to {E[best][-1]:.4g} {units}" if best.any() else ""
+    of = f" in {int(lost.sum())} of {lost.size} maps over {tuple(lost.dims)}" if lost.ndim else ""
+    raise RangeError(
+        f"no bin of Q holds all of the range of E, {E[0]:.4g} to {E[-1]:.4g} {units}{of}",
+        reason=f"at best {best.sum()} of {E.size} bins hold a number{where}, and a sum over a part would pass for the "
+        "whole",
+        fix="narrow E_range to what was measured, or widen Q_range; ∫S dE before mask_elastic"
+        + ("; leave such a map out, data.isel(...)" if of else ""),
+    )
 
 
 def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
