@@ -18,7 +18,16 @@ import xarray as xr
 
 from xbp.errors import UnitsError
 
-__all__ = ["convert_factor", "format_unit", "magnitude", "parse_unit", "percent", "swap_unit", "with_error"]
+__all__ = [
+    "convert_factor",
+    "format_unit",
+    "has_offset",
+    "magnitude",
+    "parse_unit",
+    "percent",
+    "swap_unit",
+    "with_error",
+]
 
 Frequency = Literal["ordinary", "angular"]
 
@@ -214,7 +223,7 @@ def convert_factor(
     if from_ == to:
         return 1.0
     for unit in (from_, to):
-        if _has_offset(unit):
+        if has_offset(unit):
             raise UnitsError(
                 f"{name} is in '{format_unit(unit)}'",
                 reason="its zero is not at nothing, so no factor converts it",
@@ -235,7 +244,7 @@ def convert_factor(
 
 
 @functools.lru_cache(maxsize=64)
-def _has_offset(unit: pint.Unit) -> bool:
+def has_offset(unit: pint.Unit) -> bool:
     """Tell whether a unit is a temperature scale with a zero of its own, such as degC."""
     return unit.is_compatible_with("K") and registry().Quantity(0.0, unit).m_as("K") != 0
 

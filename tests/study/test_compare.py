@@ -260,3 +260,15 @@ def test_a_table_of_a_model_s_peak_has_no_statistical_error_either() -> None:
     compared = xbp.new_study(tables).bp.compare()
     assert np.isnan(compared.statistical_std[0])
     assert float(compared.statistical_std[1]) == float(tables["measured"].energy_std)
+
+
+def test_a_van_hove_singularity_is_told_of_its_leaf() -> None:
+    energies = np.arange(0.4, 60, 0.8)
+    g = energies**2 * (1 / (1 + np.exp(energies - 19)) + 0.25 * (energies < 36))
+    B = (g + 200 * np.exp(-(((energies - 18) / 2) ** 2))) / energies**2
+    crystal = xbp.new_dataset("reduced_dos", B, units="1", coords={"E": (energies, "meV")}, std=0.01 * B)
+    leaves = {"spectrum": crystal, "table": crystal.bp.boson_peak(), "scan": crystal.bp.scan_boson_peak()}
+    table = xbp.new_study(leaves | {"raman": _raman()}).bp.compare()
+    assert (table.modes_below[:3] > 0.1).all()
+    assert repr(table.bp).count("of all modes are below it") == 3
+    assert "of all modes are below it" not in repr(xbp.new_study({"raman": _raman()}).bp.compare().bp)

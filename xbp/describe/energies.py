@@ -98,11 +98,15 @@ def _not_one(table: xr.Dataset) -> str:
             "singularity, a phonon of the simulated box or a line rather than a boson peak"
         )
     if "modes_below" in table and 2 * int((table.modes_below > _MANY_BELOW).sum()) > good:
-        said += (
-            f"\n  beware: {percent(float(table.modes_below.median()))} of all modes are below it, of a boson peak some "
-            "1 %: a van Hove singularity, as crystals have, rather than a boson peak"
-        )
+        said += f"\n  beware: {_of_van_hove(float(table.modes_below.median()))}"
     return said
+
+
+def _of_van_hove(below: float) -> str:
+    return (
+        f"{percent(below)} of all modes are below it, of a boson peak some 1 %: a van Hove singularity, as crystals "
+        "have, rather than a boson peak"
+    )
 
 
 def _systematics(table: xr.Dataset) -> str:
@@ -252,6 +256,8 @@ def compare(table: xr.Dataset) -> str:
         misfit += " (poor fit)" if is_poor(table.isel(leaf=i)) else ""
         said = f"{number(table, 'energy', {'leaf': i})}{misfit}" if status == OK else status
         lines.append(f"  {name}: {said}{left_out}")
+        if status == OK and "modes_below" in table and float(table.modes_below[i]) > _MANY_BELOW:
+            lines.append(f"    beware: {_of_van_hove(float(table.modes_below[i]))}")
     return "\n".join(lines + _of_the_errors(table))
 
 

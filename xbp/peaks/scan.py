@@ -14,10 +14,9 @@ from xbp.peaks.boson_peak import fit_peaks
 from xbp.peaks.fits import Method
 from xbp.peaks.heat_capacity_fit import fit_heat_capacity
 from xbp.pint_data import unwrap
-from xbp.schema import require_units
+from xbp.reduction.heat_capacity import in_kelvin, kelvins
 from xbp.signal import extend_history, read
 from xbp.status import NO_MAXIMUM, OK, POOR_CHI2, POOR_RESIDUAL
-from xbp.units import to_kelvin
 
 __all__ = ["scan_boson_peak", "scan_heat_capacity"]
 
@@ -166,11 +165,11 @@ def scan_heat_capacity(
     (5.61, 0.0)
     """
     plain, rewrap = unwrap(data)
+    plain = in_kelvin(plain)
     ranges: dict[str, Any]
     if T_ranges is None:
-        T = read(plain, "heat_capacity").value["temperature"]
-        units = require_units(T, "coordinate 'temperature'", "K")
-        low, high = (float(to_kelvin(end, units, name="temperature")) for end in (T.min(), T.max()))
+        T = kelvins(read(plain, "heat_capacity").value)
+        low, high = float(T.min()), float(T.max())
         # Of a measurement of few kelvin not all of them hold anything.
         ends = [(a * low, b * high) for a in _LOWER for b in _UPPER if _NARROWEST * a * low < b * high]
         ranges = {

@@ -113,7 +113,16 @@ def like_xarray(draw: Callable[P, Axes]) -> Callable[P, Axes]:
                     fix="set it there: plt.subplots(figsize=...)",
                 )
             call.arguments["ax"] = axes_of(None, size)
-        axes = draw(*call.args, **call.kwargs)
+        try:
+            axes = draw(*call.args, **call.kwargs)
+        except (AttributeError, TypeError) as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+            raise QuantityError(
+                f"{', '.join(f'{name}=' for name in given)}: one of them is no keyword of this figure",
+                reason=str(error),
+                fix="xlim=(1, 40) shows a part, label= names a curve; color=, lw= and others are matplotlib's",
+            ) from error
         axes.set(**settings)
         return axes
 

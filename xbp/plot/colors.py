@@ -29,6 +29,8 @@ _BOTTOM, _DEEPEST = 5, 1e-4
 _FEW = 2.0
 #: A scale from 0 has an arrow at its lower end for what lies further below 0 than this part of the top.
 _BELOW = 0.02
+#: What matplotlib makes of smaller numbers, or larger than its inverse, is noise of its own arithmetic.
+_TINY = 1e-200
 
 
 def color_scale(shown: npt.NDArray[Any], norm: Any = None, vmin: float | None = None, vmax: float | None = None) -> Any:
@@ -51,7 +53,7 @@ def color_scale(shown: npt.NDArray[Any], norm: Any = None, vmin: float | None = 
     Raises
     ------
     RangeError
-        If the scale is to be logarithmic, and nothing shown is positive.
+        If the scale is to be logarithmic, and nothing shown is positive; if numbers are too small or too large.
 
     Examples
     --------
@@ -68,6 +70,13 @@ def color_scale(shown: npt.NDArray[Any], norm: Any = None, vmin: float | None = 
         return norm
     finite = shown[np.isfinite(shown)]
     positive = finite[finite > 0]
+    largest = float(np.abs(finite).max()) if finite.size else 0.0
+    if largest and not _TINY < largest < 1 / _TINY:
+        raise RangeError(
+            f"the numbers go up to {largest:.3g}",
+            reason="so small or so large ones have no scale of colours",
+            fix="scale them first, data.bp.scale(...)",
+        )
     if norm == "log" and not positive.size:
         raise RangeError("nothing shown is above 0", reason="it has no logarithm", fix='norm="linear"')
     most, usual = np.percentile(finite, [_TOP, _UPPER]) if finite.size else (1.0, 0.0)

@@ -71,7 +71,8 @@ def draw_cut(
 ) -> Axes:
     """Draw what `cut` draws; of points, as many as stand `within` limits of the axis decide whether they are a line."""
     signal = read(data)
-    value = signal.value
+    # What overflowed has no place on an axis.
+    value = signal.value.where(abs(signal.value) < np.inf)
     # Of cuts at a few energies, E; of samples, sample.
     others = [d for d in value.dims if d not in signal.quantity.dims] if value.ndim > 1 else []
     others = others or sorted(value.dims, key=lambda d: value.sizes[d])[: value.ndim - 1]

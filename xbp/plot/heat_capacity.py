@@ -15,6 +15,7 @@ from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_x
 from xbp.plot.curves import DENSE, draw_curve
 from xbp.plot.titles import entitle
 from xbp.reduction import reduced_heat_capacity
+from xbp.reduction.heat_capacity import in_kelvin
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK, UNPHYSICAL
@@ -63,7 +64,7 @@ def heat_capacity(
     if isinstance(data, xr.Dataset) and quantity_name(data) == "fit_heat_capacity":
         fit = data
         data = xr.Dataset({name: data[name] for name in ("C", "C_std") if name in data})
-    signal = read(data, "heat_capacity")
+    signal = read(in_kelvin(data), "heat_capacity")
     if signal.value.dims != ("temperature",):
         raise RangeError(
             f"the heat capacity is over {signal.value.dims}",
@@ -80,6 +81,7 @@ def heat_capacity(
     found = bool(numbers) and str(table["status"].values) == OK
     reduced = read(reduced_heat_capacity(plain, f"{numbers['gamma']!r} J/mol/K^2" if found else 0.0))
     value = reduced.value.compute()
+    value = value.where(abs(value) < np.inf)
     T, units = value["temperature"], value["temperature"].attrs["units"]
     axes = axes_of(ax)
     axes.set_xscale("log")
@@ -104,7 +106,8 @@ def heat_capacity(
     symbol = r"$(C_p-\gamma T)/T^3$" if found and numbers["gamma"] else "$C_p/T^3$"
     axes.set(xlabel=label("$T$", units), ylabel=label(symbol, value.attrs["units"], power))
     logarithmic(axes)
-    axes.set_ylim(min(0.0, 1.1 * float(value.min())), None)
+    if value.notnull().any():
+        axes.set_ylim(min(0.0, 1.1 * float(value.min())), None)
     return axes
 
 

@@ -69,8 +69,9 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
     if "temperature" in plain.coords and plain.temperature.ndim == 0:
         units = str(plain.temperature.attrs.get("units", "K"))
         carried = float(to_kelvin(plain.temperature.values.astype(float), units, name="temperature"))
-        axes.axhline(carried, color=GREEN, lw=1.2, ls="--", label="that of the data")
-        known = np.append(known, carried)
+        if np.isfinite(carried):
+            axes.axhline(carried, color=GREEN, lw=1.2, ls="--", label="that of the data")
+            known = np.append(known, carried)
     beyond = ""
     if known.size:
         low, high = 0.85 * float(known.min()), float(known.max())
@@ -127,7 +128,7 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
     Q = intensity["Q"].values
     used = drawn & (float(plain.Q_low) <= Q) & (float(plain.Q_high) >= Q)
     x, y = Q**2, np.log(np.where(drawn, intensity.values, np.nan))
-    error = std / intensity.values
+    error = std / np.where(drawn, intensity.values, np.nan)
     said = str(plain.status.values)
     u2 = float(plain.u2)
     at_zero = float(np.nanmax(y)) if drawn.any() else 0.0

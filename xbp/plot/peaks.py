@@ -139,7 +139,7 @@ def _show(axes: Axes, data: Any, limits: tuple[float, float], height: float | No
     left, right = limits
     if left < right:
         axes.set_xlim(left, right)
-    shown = value.where((left <= value.E) & (right >= value.E))
+    shown = value.where((left <= value.E) & (right >= value.E) & (abs(value) < np.inf))
     highest = float(shown.where(value.E > 0).max())
     if height is not None and highest > 2 * HEADROOM * height:
         up_to(axes, shown, HEADROOM * height)

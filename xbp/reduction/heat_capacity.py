@@ -14,7 +14,7 @@ from xbp.models.debye_einstein import dos_weights
 from xbp.pint_data import Data
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
-from xbp.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit, to_kelvin
+from xbp.units import convert_factor, format_unit, has_offset, is_one_of, magnitude, parse_unit, to_kelvin
 
 __all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_molar"]
 
@@ -354,6 +354,22 @@ def _numbers(g: xr.DataArray, positive: np.ndarray, below: str | None) -> np.nda
     kept = positive.copy()
     kept[np.flatnonzero(positive)[(np.arange(some.size) < first) | (np.arange(some.size) > last)]] = False
     return kept
+
+
+def in_kelvin(data: Any) -> Any:
+    """Return a heat capacity with its temperatures in K, where these are given from another zero.
+
+    Examples
+    --------
+    >>> T = xr.DataArray([0.0, 20.0], dims="temperature", attrs={"units": "degC"})
+    >>> in_kelvin(xr.Dataset(coords={"temperature": T})).temperature.values
+    array([273.15, 293.15])
+    """
+    T = data.coords.get("temperature")
+    if T is None or "units" not in T.attrs or not has_offset(parse_unit(T.attrs["units"])):
+        return data
+    kelvin = to_kelvin(T.values.astype(float), T.attrs["units"], name="coordinate 'temperature'")
+    return data.assign_coords(temperature=(T.dims, kelvin, T.attrs | {"units": "K"}))
 
 
 def _temperatures(temperature: Any) -> np.ndarray:

@@ -23,7 +23,7 @@ from xbp.units import convert_factor
 #: Numbers of a table of results that are drawn, or told beside the energy, where they are known.
 _NUMBERS = (
     "E_low", "E_high", "temperature_low", "temperature_high", "chi2_reduced", "relative_residual", "box_phonon",
-    "debye_level", "systematic", "systematic_E",
+    "debye_level", "systematic", "systematic_E", "modes_below",
 )  # fmt: skip
 
 __all__ = ["OPTION", "Leaf", "leaves_of"]
