@@ -12,7 +12,7 @@ from xbp.describe.energies import boson_peak, compare, heat_capacity
 from xbp.describe.numbers import POOR_CHI2, UNLIKELY, fit, number, of_many, quality, reach, short
 from xbp.describe.remarks import units_of
 from xbp.reduction.debye_waller import MOST_BROADENING
-from xbp.status import NOT_A_DECAY, OK
+from xbp.status import GIVEN, NOT_A_DECAY, OK
 from xbp.units import to_kelvin, with_error
 
 __all__ = ["AFTER", "LAZY", "SENTENCES"]
@@ -172,10 +172,22 @@ def _local_fields(fields: xr.Dataset | xr.DataArray) -> str:
 
 
 def _fluctuations(table: xr.Dataset) -> str:
-    lines = [f"fluctuations beside a boson peak at {number(table, 'E_BP')}"]
+    said = str(table.E_BP_status.values) if "E_BP_status" in table else OK
+    if said == GIVEN:
+        lines, where = [f"fluctuations beside B(Q,E), compared at the given {number(table, 'E_BP')}"], "there"
+    elif said == OK:
+        lines, where = [f"fluctuations beside a boson peak at {number(table, 'E_BP')}"], "at the boson peak"
+    else:
+        lines, where = [f"fluctuations beside a B(E) without a boson peak: {said}"], "at the boson peak"
     for i, name in enumerate(table.field.values):
         peak, r = number(table, "chi_energy", {"field": i}), number(table, "r_at_boson_peak", {"field": i})
-        lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) at the boson peak {r}")
+        lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) {where} {r}")
+    if said not in (OK, GIVEN):
+        lines.append(
+            "  the spectra are all here, nothing is to be computed again: table.bp.plot.field_correlations() draws r at\n"
+            "  every energy, table.pearson_r.interp(E=4) is r at 4 meV, table.B.bp.cut_Q(...).bp.boson_peak(E_range=...)\n"
+            "  fits B(E) over another range"
+        )
     return "\n".join(lines)
 
 
