@@ -136,7 +136,11 @@ def _box_phonon(table: xr.Dataset) -> str:
     said = str(table.status.values)
     if said != OK:
         return f"no box phonon: {said}"
-    return f"first transverse phonon of the box {number(table, 'energy')} at Q {float(table.Q):.3g}{units_of(table.Q)}"
+    count, time = int(table.attrs.get("segments", 0)), str(table.attrs.get("window", "")).partition(",")[0]
+    of = {0: "", 1: f" (one window of {time}: no scatter tells the error, but how few waves are seen)"}
+    windows = of.get(count, f" ({count} windows of {time})")
+    where = f"at Q {float(table.Q):.3g}{units_of(table.Q)}"
+    return f"first transverse phonon of the box {number(table, 'energy')} {where}{windows}"
 
 
 def _elastic_line(table: xr.Dataset) -> str:
@@ -184,9 +188,9 @@ def _fluctuations(table: xr.Dataset) -> str:
         lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) {where} {r}")
     if said not in (OK, GIVEN):
         lines.append(
-            "  the spectra are all here, nothing is to be computed again: table.bp.plot.field_correlations() draws r at\n"
-            "  every energy, table.pearson_r.interp(E=4) is r at 4 meV, table.B.bp.cut_Q(...).bp.boson_peak(E_range=...)\n"
-            "  fits B(E) over another range"
+            "  the spectra are all here, nothing is to be computed again: table.bp.plot.field_correlations() draws r\n"
+            "  at every energy, table.pearson_r.interp(E=4) is r at 4 meV,\n"
+            "  table.B.bp.cut_Q(...).bp.boson_peak(E_range=...) fits B(E) over another range"
         )
     return "\n".join(lines)
 
