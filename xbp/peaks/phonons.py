@@ -205,6 +205,7 @@ def box_phonon(data: xr.Dataset, window: Any = "20 ps", *, progress: bool = Fals
     8
     """
     trajectory = read_trajectory(data)
+    trajectory.require_velocity()
     _require_window(trajectory, window)
     smallest = float(np.linalg.norm(2 * np.pi * np.linalg.inv(trajectory.mean_cell), axis=0).min()) * 1.001
     currents = md.current_spectra(data, smallest, smallest, window=window, progress=progress)
