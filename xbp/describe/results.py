@@ -13,7 +13,7 @@ from xbp.describe.numbers import POOR_CHI2, UNLIKELY, fit, number, of_many, qual
 from xbp.describe.remarks import units_of
 from xbp.reduction.debye_waller import MOST_BROADENING
 from xbp.status import GIVEN, NOT_A_DECAY, OK
-from xbp.units import to_kelvin, with_error
+from xbp.units import convert_factor, to_kelvin, with_error
 
 __all__ = ["AFTER", "LAZY", "SENTENCES"]
 
@@ -22,6 +22,8 @@ LAZY: Final = frozenset({"local_fields"})
 
 #: So many standard deviations between two temperatures are no chance; so small a part of one no thermometer tells.
 _MANY_SIGMA, _SAME_KELVIN = 5.0, 1e-3
+#: What is the phonon of a simulated box and what is above it, as for `boson_peak`.
+_ABOVE_BOX = 1.15
 
 
 def _dispersion(table: xr.Dataset) -> str:
@@ -59,13 +61,18 @@ def _correlation_map(table: xr.Dataset) -> str:
     r = table.pearson_r
     if r.dims != ("E",) or not bool(r.notnull().any()):
         return f"correlation with S(Q) over {', '.join(map(str, r.dims))}"
+    above = ""
+    if "box_phonon" in table.coords and table.box_phonon.ndim == 0:
+        # What lies at the phonon of the box, or below it, is of the box and of the elastic line.
+        to_E = convert_factor(table.box_phonon.attrs["units"], r.E.attrs["units"], name="box_phonon", energy=True)
+        beyond_box = r.where(_ABOVE_BOX * to_E * float(table.box_phonon) < r.E)
+        if bool(beyond_box.notnull().any()):
+            r, above = beyond_box, " above the box phonon"
     best = r.idxmax("E")
     beyond = r.E[(best < r.E) & (r < 0)]
     falls = f", below 0 from {float(beyond[0]):.3g}{units_of(r.E)}" if beyond.size else ""
     reach = f" over Q {float(table.Q_min.min()):.3g} to {float(table.Q_max.max()):.3g}{units_of(table.Q_min)}"
-    return (
-        f"correlation with S(Q){reach}: r is highest, {float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}{falls}"
-    )
+    return f"correlation with S(Q){reach}: r is highest{above}, {float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}{falls}"
 
 
 def _detailed_balance(table: xr.Dataset) -> str:

@@ -241,7 +241,7 @@ def intermediate_scattering_function(
     return label(
         trajectory, {"F": column}, {**plan.coordinates(), "time": ("time", np.arange(lags) * step)},
         operation="intermediate_scattering_function", arguments=arguments,
-        temperature=sample_temperature(trajectory, T),
+        temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, "boxcar", moments.n),
     )  # fmt: skip
 
 

@@ -246,7 +246,7 @@ def msd(
     return label(
         trajectory, columns, coords, operation="msd",
         arguments={"window": f"{length * step:.10g} ps", "partials": partials or None, "segments": moments.n},
-        temperature=sample_temperature(trajectory, T),
+        temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, "boxcar", moments.n),
     )  # fmt: skip
 
 
