@@ -363,3 +363,37 @@ def test_a_cut_of_s_of_q_and_e_is_not_the_static_one(glass: xr.Dataset) -> None:
     assert "S(E)" in spectrum
     assert "to_bqe" not in spectrum
     assert "plot.cut" not in repr(glass.S.isel(Q=0, E=0).bp)
+
+
+def test_the_correlation_is_sought_above_the_phonon_of_the_box(glass: xr.Dataset) -> None:
+    b = glass.drop_vars("box_phonon", errors="ignore").bp.to_bqe()
+    r = b.bp.correlation_map(glass.Sq, (2.1, 8.5))
+    at = float(r.pearson_r.idxmax("E"))
+    assert f"r is highest, {float(r.pearson_r.max()):.2f}, at {at:.3g} meV" in repr(r.bp)
+    # Marked where r is highest, it is sought further up, in whatever units the mark is.
+    for mark in (f"{at} meV", f"{at / 4.135667696923859} THz"):
+        marked = b.bp.mark_box_phonon(mark).bp.correlation_map(glass.Sq, (2.1, 8.5))
+        above = r.pearson_r.where(1.15 * at < r.E)
+        assert (
+            f"r is highest above the box phonon, {float(above.max()):.2f}, at {float(above.idxmax('E')):.3g} meV"
+            in (repr(marked.bp))
+        )
+
+
+def test_spectra_of_one_window_say_why_they_have_no_errors() -> None:
+    solid = xbp.md.models.einstein_solid(
+        30, 100, cell=10, energy="8 meV", T=300, mass=40, time_step="25 fs", element="Cu", seed=1
+    )
+    for compute in (
+        lambda window: solid.bp.vdos(window=window),
+        lambda window: solid.bp.dynamic_structure_factor(2, 0.5, window=window),
+        lambda window: solid.bp.current_spectra(2, 0.5, window=window),
+        lambda window: solid.bp.msd(window=window),
+    ):
+        said = repr(compute("2 ps").bp)
+        assert "standard deviations: one window of 2 ps fits into the trajectory" in said
+        assert "(window='1 ps', or more frames)" in said
+        assert "standard deviations" not in repr(compute("1 ps").bp)
+    # Errors that were there and were dropped are no question of windows.
+    g = solid.bp.vdos(window="1 ps").drop_vars("g_std")
+    assert "(a variable 'g_std')" in repr(g.bp)

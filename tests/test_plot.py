@@ -533,3 +533,22 @@ def test_the_legend_of_field_correlations_covers_no_curve(size: tuple[float, flo
     assert box.y0 >= ax.get_window_extent().y1
     assert ax.figure.bbox.x0 <= box.x0
     assert box.x1 <= ax.figure.bbox.x1
+
+
+def test_a_correlation_is_labelled_by_what_is_correlated(glass: xr.Dataset) -> None:
+    table = xbp.tutorial.open_dataset("zr46cu46al8_fluctuations")
+    omega = table.Omega.isel(field=0, drop=True).assign_attrs(table.Omega.attrs)
+    assert (
+        omega.bp.correlation_map(table.Sq).bp.plot.correlation().get_ylabel() == "correlation of $Ω(Q,E)$ with $S(Q)$"
+    )
+    b = glass.bp.to_bqe()
+    assert b.bp.correlation_map(glass.Sq).bp.plot.correlation().get_ylabel() == "correlation of $B(Q,E)$ with $S(Q)$"
+    plt.close("all")
+    scaled = omega.bp.cut_E(3, 0.5).bp.scale_to_sq(table.Sq).bp.plot.scaling()
+    assert scaled.get_ylabel() == "$Ω(Q)$ (meV$^{-1}$)"
+    assert {text.get_text() for text in scaled.get_legend().get_texts()} == {"$Ω(Q)$", "$A\\,S(Q)$"}
+    plt.close("all")
+    # The fluctuation of a pure number has a scale.
+    phi = omega.isel(E=0, drop=True).assign_attrs(units="1", quantity="static_fluctuation")
+    assert phi.bp.plot.cut().get_ylabel() == "$φ(Q)$"
+    plt.close("all")

@@ -201,6 +201,15 @@ def step_to(given: object, expected: tuple[str, ...]) -> str | None:
     return None
 
 
+def of_atoms(name: str) -> QuantityError:
+    """Say that local fields are drawn by xarray, and what makes spectra of them."""
+    return QuantityError(
+        f"{name} is a local field of the atoms",
+        reason="xbp draws and reduces spectra and curves",
+        fix="xarray draws it: data.plot() or data.plot.hist(); traj.bp.fluctuation_spectrum(…) makes spectra of it",
+    )
+
+
 def validate(data: xr.DataArray, *expected: str) -> Quantity:
     """Hold one array to the data model.
 
@@ -236,10 +245,15 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
     given = quantity_name(data)
     if given not in QUANTITIES or (expected and given not in expected):
         welcome = expected or tuple(QUANTITIES)
+        if given == "local_fields":
+            raise of_atoms(name)
+        needs = " or ".join(repr(q) for q in expected) or f"a quantity of the vocabulary, such as {welcome[0]!r}"
         raise QuantityError(
             f"{name} is {'of no named quantity' if given is None else f'a {given!r}'}",
-            reason=f"this needs {' or '.join(repr(q) for q in welcome)}",
-            fix=step_to(given, expected) or (_OTHER if given in QUANTITIES else f"{_NAME_IT} = '{welcome[0]}'"),
+            reason=f"this needs {needs}",
+            # What is known to be something else is not to be called by another name.
+            fix=step_to(given, expected)
+            or (_OTHER if given in QUANTITIES or given in RESULTS else f"{_NAME_IT} = '{welcome[0]}'"),
         )
     quantity = QUANTITIES[str(given)]
     if data.dtype.kind not in "fiu":

@@ -24,6 +24,7 @@ from xbp.schema import (
     RESULTS,
     SCHEMA_VERSION,
     Quantity,
+    of_atoms,
     quantity_name,
     require_units,
     step_to,
@@ -191,6 +192,8 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
         plain = _in_double(plain)
         return Signal(plain, None, validate(plain, *expected), plain, rewrap)
 
+    if quantity_name(plain) == "local_fields":
+        raise of_atoms(" and ".join(f"'{name}'" for name in plain.data_vars))
     if quantity_name(plain) in RESULTS:
         raise QuantityError(
             f"got the table of results of .bp.{plain.attrs['quantity']}()",

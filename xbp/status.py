@@ -42,3 +42,5 @@ NOT_A_DECAY: Final = "not a Debye-Waller decay"
 NOT_CONVERGED: Final = "not converged"
 #: Of multiple scattering that was to be fitted: a background beyond the phonons was taken for it, and nothing was left.
 NO_SCATTERING: Final = "no multiple scattering"
+#: Of an energy that the user named: nothing was sought.
+GIVEN: Final = "given"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 
+import xbp
 from xbp import constants
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.md import new_trajectory
@@ -153,3 +155,23 @@ def test_what_is_no_field_is_refused(small: xr.Dataset) -> None:
     values[3, 4] = np.nan
     with pytest.raises(QuantityError, match="is nan at atom 4 in frame 3"):
         spectrum(field(values))
+
+
+def test_xarray_draws_a_local_field_and_no_other_quantity_is_offered_for_it() -> None:
+    traj = xbp.md.models.einstein_solid(60, 4, cell=8, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1)
+    fields = traj.bp.local_fields("coordination", cutoff=4)
+    for field in (fields, fields.coordination, fields.coordination.mean("atom", keep_attrs=True)):
+        for tried in (field.bp.plot.cut, field.bp.boson_peak, lambda of=field: of.bp.cut_Q((1, 2))):
+            with pytest.raises(QuantityError, match="'coordination' is a local field of the atoms") as told:
+                tried()
+            assert "attrs" not in told.value.fix
+            assert "data.plot.hist()" in told.value.fix
+    fields.coordination.plot.hist()
+    fields.coordination.plot()
+    fields.coordination.mean("atom").plot()
+    plt.close("all")
+    # Nor is what is known to be a result to be called something else.
+    energy = xr.DataArray([1.0], dims="E", attrs={"quantity": "boson_peak", "units": "meV"})
+    with pytest.raises(QuantityError, match="'boson_peak'") as told:
+        energy.bp.plot.cut()
+    assert "attrs" not in told.value.fix

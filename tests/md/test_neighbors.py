@@ -107,7 +107,21 @@ def test_the_shared_mixture_and_glass_have_their_shells(shared_data: Path) -> No
     mixture = open_trajectory(folder / "KA_LJ.dump", units="lj", lj="argon", elements=["A", "B"], timestep=0.005)
     assert float(mixture.bp.local_fields("coordination").coordination.mean()) == pytest.approx(13.3, abs=0.3)
     glass = open_trajectory(folder / "zr46cu46al8_trajectory.nc", frames=slice(0, 2000, 100))
-    assert glass.bp.local_fields("coordination").attrs["cutoff"].startswith("3.758 angstrom")
+    # The minimum is flat: which frames are read, and their noise, must not choose between bins of 0.05 angstrom.
+    for frames in (slice(None), slice(0, 1), slice(7, 12)):
+        text = glass.isel(time=frames).bp.local_fields("coordination").attrs["cutoff"]
+        assert float(text.split()[0]) == pytest.approx(3.80, abs=0.015)
+
+
+def test_a_flat_minimum_is_found_between_bins_whatever_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for shift in np.linspace(0, 0.05, 11):
+        r = 0.025 + 0.05 * np.arange(120) + shift
+        g = (r > 2) * (1 + 2 * np.exp(-(((r - 2.7) / 0.3) ** 2)) - 0.5 * np.exp(-(((r - 3.87) / 0.5) ** 2)))
+        found.append(first_minimum(xr.DataArray(g + 0.004 * rng.standard_normal(r.size), dims="r", coords={"r": r})))
+    assert np.mean(found) == pytest.approx(3.87, abs=0.01)
+    assert np.std(found) < 0.012
 
 
 def test_a_plane_has_neighbors_in_the_plane_alone(shared_data: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import QuantityError, RangeError
+from xbp.errors import QuantityError
 
 ARGUMENTS = {"window": "2.5 ps", "E_max": "40 meV"}
 RANGES = {"E_range": ("3 meV", "14 meV"), "Q_range": ("1.2 1/angstrom", "3.5 1/angstrom")}
@@ -64,10 +65,56 @@ def test_every_column_is_that_of_its_own_step(solid: xr.Dataset, table: xr.Datas
 def test_the_boson_peak_is_found_where_it_is_not_said(solid: xr.Dataset) -> None:
     found = solid.bp.compare_fluctuations(4, 0.5, fields=["shear_strain"], cutoff=3, **ARGUMENTS, **RANGES)
     assert float(found.E_BP) == pytest.approx(8, abs=0.3)
-    with pytest.raises(QuantityError, match=r"B\(E\) has no boson peak"):
-        solid.bp.compare_fluctuations(4, 0.5, fields=["shear_strain"], cutoff=3, E_range=(1, 5), **ARGUMENTS)
-    with pytest.raises(RangeError, match="is beyond the spectra"):
-        solid.bp.compare_fluctuations(4, 0.5, fields=["shear_strain"], cutoff=3, energy=50, **ARGUMENTS)
+    assert found.E_BP_status.item() == "ok"
+    assert "beside a boson peak at" in repr(found.bp)
+
+
+def test_without_a_boson_peak_the_spectra_are_kept(solid: xr.Dataset) -> None:
+    given = {"fields": ["shear_strain"], "cutoff": 3, "E_range": (1, 5), "window": "5 ps", "E_max": "40 meV"}
+    found = solid.bp.compare_fluctuations(4, 0.5, **given)
+    assert found.E_BP_status.item() not in ("ok", "given")
+    assert np.isnan(found.E_BP)
+    assert np.isnan(found.r_at_boson_peak).all()
+    assert np.isnan(found.r_at_boson_peak_std).all()
+    said = repr(found.bp)
+    assert f"without a boson peak: {found.E_BP_status.item()}" in said
+    assert "nothing is to be computed again" in said
+    # What the print says to type goes on from the table.
+    at_8 = solid.bp.compare_fluctuations(4, 0.5, energy="8 meV", **given)
+    np.testing.assert_allclose(found.pearson_r.interp(E=8), at_8.r_at_boson_peak, atol=1e-9)
+    assert float(found.B.bp.cut_Q((1.2, 3.5)).bp.boson_peak(E_range=(3, 14)).energy) == pytest.approx(8, abs=0.3)
+    xr.testing.assert_identical(found.Omega.drop_attrs(), at_8.Omega.drop_attrs())
+    assert "compared at the given 8 meV" in repr(at_8.bp)
+    assert "boson peak at" not in repr(at_8.bp)
+    titles = [ax.get_title() for ax in found.bp.plot.fluctuations().axes if ax.get_title()]
+    assert titles == ["$B(Q,E)$", r"$\Omega(Q,E)$, shear strain"]
+    found.bp.plot.field_correlations().figure.draw_without_rendering()
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"energy": 50}, "is beyond the spectra"),
+        ({"Q_range": (1.2, 4.5)}, "reaches beyond the data"),
+        ({"energy": 8, "Q_range": (7, 9)}, "holds no data"),
+        ({"energy": 8, "Q_range": (1.2, 1.5)}, "only 1 Q bins are left"),
+        ({"E_range": (50, 60)}, "holds no data"),
+        ({"weights": "none"}, "weights"),
+        ({"fields": ["coordinatio"]}, "no local field"),
+        ({"T": -3}, "T"),
+    ],
+)
+def test_arguments_are_refused_before_anything_is_computed(
+    solid: xr.Dataset, wrong: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def computed(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("a spectrum was computed")
+
+    for module in ("fluctuations", "plan"):
+        monkeypatch.setattr(f"xbp.md.{module}.summarize", computed)
+    with pytest.raises(xbp.errors.XbpError, match=said):
+        solid.bp.compare_fluctuations(4, 0.5, **{"fields": "shear_strain", "cutoff": 3, **ARGUMENTS, **wrong})
 
 
 def test_the_table_is_archived(table: xr.Dataset, tmp_path: Path) -> None:

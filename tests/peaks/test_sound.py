@@ -120,3 +120,19 @@ def test_a_part_of_the_table_is_refused() -> None:
         for function in (xbp.sound_velocity, xbp.ioffe_regel):
             with pytest.raises(QuantityError, match="the branches are over"):
                 function(part)
+
+
+def test_a_window_that_hides_the_limit_is_told() -> None:
+    q = np.linspace(0.1, 1.0, 19)
+    table = branches(q, {"longitudinal": 10 * q, "transverse": 5 * q}, width=2.5 * q**2 / np.pi * 4, std=1e-4)
+    # πΓ = 10 Q²: the limits are 10 and 2.5 meV, their widths 3.2 and 0.8.
+    for window, said in (
+        ("20 ps, hann", None),
+        ("5 ps, hann", "transverse phonon"),
+        ("1 ps, hann", "longitudinal and"),
+    ):
+        found = table.assign_attrs(window=window).bp.ioffe_regel()
+        np.testing.assert_allclose(found.energy, [10, 2.5], atol=0.05)
+        assert found.attrs.get("beware") is None if said is None else said in found.attrs["beware"]
+        assert ("beware" in repr(found.bp)) == (said is not None)
+    assert "the widths hold that of the window" in table.bp.ioffe_regel().attrs["beware"]

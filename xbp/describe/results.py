@@ -12,8 +12,8 @@ from xbp.describe.energies import boson_peak, compare, heat_capacity
 from xbp.describe.numbers import UNLIKELY, fit, number, of_many, quality, reach, short
 from xbp.describe.remarks import units_of
 from xbp.reduction.debye_waller import MOST_BROADENING
-from xbp.status import NOT_A_DECAY, OK, POOR_CHI2
-from xbp.units import to_kelvin, with_error
+from xbp.status import GIVEN, NOT_A_DECAY, OK, POOR_CHI2
+from xbp.units import convert_factor, to_kelvin, with_error
 
 __all__ = ["AFTER", "LAZY", "SENTENCES"]
 
@@ -22,6 +22,8 @@ LAZY: Final = frozenset({"local_fields"})
 
 #: So many standard deviations between two temperatures are no chance; so small a part of one no thermometer tells.
 _MANY_SIGMA, _SAME_KELVIN = 5.0, 1e-3
+#: What is the phonon of a simulated box and what is above it, as for `boson_peak`.
+_ABOVE_BOX = 1.15
 
 
 def _dispersion(table: xr.Dataset) -> str:
@@ -59,13 +61,18 @@ def _correlation_map(table: xr.Dataset) -> str:
     r = table.pearson_r
     if r.dims != ("E",) or not bool(r.notnull().any()):
         return f"correlation with S(Q) over {', '.join(map(str, r.dims))}"
+    above = ""
+    if "box_phonon" in table.coords and table.box_phonon.ndim == 0:
+        # What lies at the phonon of the box, or below it, is of the box and of the elastic line.
+        to_E = convert_factor(table.box_phonon.attrs["units"], r.E.attrs["units"], name="box_phonon", energy=True)
+        beyond_box = r.where(_ABOVE_BOX * to_E * float(table.box_phonon) < r.E)
+        if bool(beyond_box.notnull().any()):
+            r, above = beyond_box, " above the box phonon"
     best = r.idxmax("E")
     beyond = r.E[(best < r.E) & (r < 0)]
     falls = f", below 0 from {float(beyond[0]):.3g}{units_of(r.E)}" if beyond.size else ""
     reach = f" over Q {float(table.Q_min.min()):.3g} to {float(table.Q_max.max()):.3g}{units_of(table.Q_min)}"
-    return (
-        f"correlation with S(Q){reach}: r is highest, {float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}{falls}"
-    )
+    return f"correlation with S(Q){reach}: r is highest{above}, {float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}{falls}"
 
 
 def _detailed_balance(table: xr.Dataset) -> str:
@@ -137,7 +144,11 @@ def _box_phonon(table: xr.Dataset) -> str:
     said = str(table.status.values)
     if said != OK:
         return f"no box phonon: {said}"
-    return f"first transverse phonon of the box {number(table, 'energy')} at Q {float(table.Q):.3g}{units_of(table.Q)}"
+    count, time = int(table.attrs.get("segments", 0)), str(table.attrs.get("window", "")).partition(",")[0]
+    of = {0: "", 1: f" (one window of {time}: no scatter tells the error, but how few waves are seen)"}
+    windows = of.get(count, f" ({count} windows of {time})")
+    where = f"at Q {float(table.Q):.3g}{units_of(table.Q)}"
+    return f"first transverse phonon of the box {number(table, 'energy')} {where}{windows}"
 
 
 def _elastic_line(table: xr.Dataset) -> str:
@@ -173,10 +184,22 @@ def _local_fields(fields: xr.Dataset | xr.DataArray) -> str:
 
 
 def _fluctuations(table: xr.Dataset) -> str:
-    lines = [f"fluctuations beside a boson peak at {number(table, 'E_BP')}"]
+    said = str(table.E_BP_status.values) if "E_BP_status" in table else OK
+    if said == GIVEN:
+        lines, where = [f"fluctuations beside B(Q,E), compared at the given {number(table, 'E_BP')}"], "there"
+    elif said == OK:
+        lines, where = [f"fluctuations beside a boson peak at {number(table, 'E_BP')}"], "at the boson peak"
+    else:
+        lines, where = [f"fluctuations beside a B(E) without a boson peak: {said}"], "at the boson peak"
     for i, name in enumerate(table.field.values):
         peak, r = number(table, "chi_energy", {"field": i}), number(table, "r_at_boson_peak", {"field": i})
-        lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) at the boson peak {r}")
+        lines.append(f"  {name}: maximum of chi(E) {peak}; r with S(Q) {where} {r}")
+    if said not in (OK, GIVEN):
+        lines.append(
+            "  the spectra are all here, nothing is to be computed again: table.bp.plot.field_correlations() draws r\n"
+            "  at every energy, table.pearson_r.interp(E=4) is r at 4 meV,\n"
+            "  table.B.bp.cut_Q(...).bp.boson_peak(E_range=...) fits B(E) over another range"
+        )
     return "\n".join(lines)
 
 

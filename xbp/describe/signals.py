@@ -159,8 +159,21 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset, row: Quanti
         missing.append("standard deviations (a DataArray has none: use the Dataset)")
     elif f"{value.name}_std" not in source:
         alike = "every point has the same relative error" if row.name == "heat_capacity" else "every point weighs alike"
-        missing.append(f"standard deviations (a variable '{value.name}_std'); {alike}")
+        if source.attrs.get("segments") == 1:
+            missing.append(f"standard deviations: {_one_window(str(source.attrs.get('window', '')))}; {alike}")
+        else:
+            missing.append(f"standard deviations (a variable '{value.name}_std'); {alike}")
     return missing
+
+
+def _one_window(window: str) -> str:
+    """Say why spectra of a simulation have no scatter, and what gives them one."""
+    time = window.partition(",")[0]
+    half = f"{float(time.removesuffix(' ps')) / 2:.4g} ps" if time.endswith(" ps") else "5 ps"
+    return (
+        f"one window of {time} fits into the trajectory, and the scatter of two or more tells them (window='{half}', "
+        "or more frames)"
+    )
 
 
 def _from_both_sides(value: xr.DataArray) -> str:

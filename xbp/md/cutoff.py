@@ -179,7 +179,8 @@ def first_minimum(rdf: xr.DataArray, behind: float = 0.0) -> float:
     Returns
     -------
     float
-        Å, from a curve smoothed over five bins.
+        Å, from a curve smoothed over five bins: the vertex of a parabola through g(r) five bins about the lowest,
+        which of so flat a minimum noise would choose.
 
     Raises
     ------
@@ -200,13 +201,30 @@ def first_minimum(rdf: xr.DataArray, behind: float = 0.0) -> float:
         dips = tops[0] + scipy.signal.find_peaks(-smooth[tops[0] :], prominence=0.1)[0]
         dips = dips[r[dips] > behind]
         if dips.size:
-            return float(r[dips[0]])
+            return _vertex(r, np.where(np.isfinite(rdf), rdf, 0.0), int(dips[0]))
     pair = f" of {rdf['pair'].item()}" if "pair" in rdf.coords else ""
     raise RangeError(
         f"g(r){pair} has no first minimum up to {r[-1]:.3g} angstrom",
         reason="there is no shell of neighbors that ends, or too few atoms to see it",
         fix="give cutoff='3.8 angstrom', or a distance for every pair",
     )
+
+
+def _vertex(r: np.ndarray, g: np.ndarray, dip: int) -> float:
+    """Return where a parabola through five bins on either side is lowest, moved until it is in the middle of them."""
+    at = dip
+    for _ in range(_SMOOTH):
+        near = slice(max(at - _SMOOTH, 0), at + _SMOOTH + 1)
+        curvature, slope, _constant = np.polyfit(r[near] - r[at], g[near], 2)
+        lowest = float(r[at] - slope / (2 * curvature)) if curvature > 0 else np.inf
+        # One that lies beyond the bins that told it is none.
+        if not r[near][0] < lowest < r[near][-1]:
+            return float(r[dip])
+        middle = int(np.argmin(abs(r - lowest)))
+        if middle == at:
+            break
+        at = middle
+    return lowest
 
 
 def end_of_first_shell(partials: xr.DataArray) -> float:

@@ -13,7 +13,7 @@ import xarray as xr
 from xbp.errors import CoordinateError, QuantityError
 from xbp.md.correlation import Task, pairs, segment_correlations
 from xbp.md.density import Precision
-from xbp.md.labels import Column, label, sample_temperature, window_frames
+from xbp.md.labels import Column, label, sample_temperature, window_attrs, window_frames
 from xbp.md.local_fields import FIELDS, FieldMaker
 from xbp.md.plan import Plan, Taper, cosines, energy_grid, lag_resolution, make_taper
 from xbp.md.run import Moments, Segments, add_up, segments, summarize
@@ -140,7 +140,7 @@ def fluctuation_spectrum(
         name: label(
             trajectory, _columns(moments, cut, row, name, units), {**plan.coordinates(), "E": ("E", energies)},
             operation="fluctuation_spectrum", arguments={"field": name, **arguments}, temperature=temperature,
-            attrs={"field": name, "window": f"{length * step:.10g} ps, {taper}"},
+            attrs={"field": name, **window_attrs(length, step, taper, moments.n)},
         )
         for row, (name, units) in enumerate(fields.units.items())
     }  # fmt: skip

@@ -18,7 +18,16 @@ from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.signal import extend_history, label_std
 from xbp.units import magnitude
 
-__all__ = ["Column", "label", "positive", "sample_temperature", "shell_coordinates", "whole", "window_frames"]
+__all__ = [
+    "Column",
+    "label",
+    "positive",
+    "sample_temperature",
+    "shell_coordinates",
+    "whole",
+    "window_attrs",
+    "window_frames",
+]
 
 
 #: Temperatures (K) of matter; velocities that tell others were never drawn, or are in other units.
@@ -169,3 +178,8 @@ def sample_temperature(trajectory: Trajectory, T: Any) -> xr.Variable | None:
     found = temperature_coordinate(kelvin)
     found.attrs["source"] = "velocities"
     return found
+
+
+def window_attrs(length: int, step: float, taper: str, segments: int) -> dict[str, Any]:
+    """Return the attributes by which later steps know what the windows of a spectrum resolve."""
+    return {"window": f"{length * step:.10g} ps, {taper}", "segments": segments}

@@ -10,7 +10,7 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError
 from xbp.md.correlation import Task, longitudinal_transverse
 from xbp.md.density import Precision
-from xbp.md.labels import Column, label, positive, sample_temperature, window_frames
+from xbp.md.labels import Column, label, positive, sample_temperature, window_attrs, window_frames
 from xbp.md.mixing import Normalization
 from xbp.md.plan import (
     Plan,
@@ -150,7 +150,7 @@ def dynamic_structure_factor(
     ds = label(
         trajectory, columns, {**plan.coordinates(), "E": ("E", energies)},
         operation="dynamic_structure_factor", arguments=arguments, temperature=sample_temperature(trajectory, T),
-        attrs={"window": f"{length * step:.10g} ps, {taper}"},
+        attrs=window_attrs(length, step, taper, moments.n),
     )  # fmt: skip
     u2 = xr.Variable((), float(moments.mean["u2"]), {"units": "angstrom**2"})
     u2.attrs["long_name"] = "mean-square displacement per axis within a window"
@@ -241,7 +241,7 @@ def intermediate_scattering_function(
     return label(
         trajectory, {"F": column}, {**plan.coordinates(), "time": ("time", np.arange(lags) * step)},
         operation="intermediate_scattering_function", arguments=arguments,
-        temperature=sample_temperature(trajectory, T),
+        temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, "boxcar", moments.n),
     )  # fmt: skip
 
 
@@ -335,5 +335,7 @@ def current_spectra(
     return label(
         trajectory, columns, {**plan.coordinates(), "E": ("E", energies)},
         operation="current_spectra", arguments=arguments, temperature=sample_temperature(trajectory, T),
-        attrs={"number_density": trajectory.n_atoms / trajectory.volume},
+        attrs={
+            "number_density": trajectory.n_atoms / trajectory.volume, **window_attrs(length, step, taper, moments.n)
+        },
     )  # fmt: skip

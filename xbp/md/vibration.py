@@ -10,7 +10,7 @@ import scipy
 import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
-from xbp.md.labels import Column, label, positive, sample_temperature, window_frames
+from xbp.md.labels import Column, label, positive, sample_temperature, window_attrs, window_frames
 from xbp.md.plan import Taper, cosines, energy_grid, lag_resolution, make_taper
 from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block, Trajectory, read_trajectory
@@ -115,7 +115,7 @@ def vdos(
             "weights": attrs["weighting"], "partials": partials or None,
             "segments": moments.n,
         },
-        temperature=sample_temperature(trajectory, T),
+        temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, taper, moments.n),
     )  # fmt: skip
 
 
@@ -246,7 +246,7 @@ def msd(
     return label(
         trajectory, columns, coords, operation="msd",
         arguments={"window": f"{length * step:.10g} ps", "partials": partials or None, "segments": moments.n},
-        temperature=sample_temperature(trajectory, T),
+        temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, "boxcar", moments.n),
     )  # fmt: skip
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 
 from xbp import md, reduction
-from xbp.errors import QuantityError, RangeError
+from xbp.errors import RangeError
 from xbp.grid import select_range
-from xbp.md.labels import positive
+from xbp.md.labels import positive, sample_temperature, window_frames
+from xbp.md.plan import Plan, energy_grid
 from xbp.md.trajectory import read_trajectory
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.dispersion import dispersion
@@ -19,7 +20,7 @@ from xbp.peaks.phonons import phonon_dispersion
 from xbp.peaks.scaling import correlation_map
 from xbp.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.signal import extend_history
-from xbp.status import OK
+from xbp.status import GIVEN, OK
 
 __all__ = ["PAPER_FIELDS", "compare_fluctuations"]
 
@@ -77,15 +78,14 @@ def compare_fluctuations(
         and ``slope`` of the maxima of Ω(Q,E), found at ``n_peaks`` of ``n_Q`` wave vectors;
         ``r_at_boson_peak``, Pearson's r of Ω(Q, E_BP) with S(Q); most with ``_std``. Over field and E
         ``pearson_r`` and ``chi`` (of unit area); over field, Q and E ``Omega``. Also ``B`` and ``Sq`` of the
-        trajectory, the scalar ``E_BP``, and ``phonon_energy`` over ``branch`` and ``Q_branch``. Energies of
-        peaks are NaN where there are none.
+        trajectory, the scalar ``E_BP`` with ``E_BP_status`` ("ok", "given", or why B(E) has no peak), and
+        ``phonon_energy`` over ``branch`` and ``Q_branch``. Energies of peaks are NaN where there are none, and
+        so is ``r_at_boson_peak`` where B(E) has none: ``pearson_r`` tells it at every energy.
 
     Raises
     ------
-    QuantityError
-        If there is no maximum of B(E) and `energy` is not given.
     XbpError
-        As for `fluctuation_spectrum`.
+        As for `fluctuation_spectrum`, `boson_peak` and `correlation_map`, before anything is computed.
 
     References
     ----------
@@ -107,12 +107,14 @@ def compare_fluctuations(
         "E_max": E_max, "window": window, "T": T, "max_wavevectors_per_shell": max_wavevectors_per_shell,
         "progress": progress,
     }  # fmt: skip
-    sqe = md.dynamic_structure_factor(data, Q_max, dQ, weights=weights, **common)
+    _rehearse(data, Q_max, dQ, weights, energy, E_range, Q_range, E_max, window, T, max_wavevectors_per_shell)
     chosen = [fields] if isinstance(fields, str | xr.DataArray) else list(fields)
+    # Before S(Q,E): what is wrong with a field is told at its beginning.
     spectra = md.fluctuation_spectrum(data, chosen, Q_max, dQ, cutoff=cutoff, reference=reference, **common)
     assert isinstance(spectra, xr.DataTree)
+    sqe = md.dynamic_structure_factor(data, Q_max, dQ, weights=weights, **common)
     b = reduction.to_bqe(sqe)
-    at = _boson_peak_energy(b, energy, E_range, Q_range)
+    at, status = _energy_compared(b, energy, E_range, Q_range)
     rows = {name: _row(node.to_dataset(), sqe, at, E_range, Q_range) for name, node in spectra.children.items()}
     table = xr.concat(list(rows.values()), dim=xr.Variable("field", list(rows)), combine_attrs="override")
     own = correlation_map(b, sqe[["Sq", "Sq_std"]] if "Sq_std" in sqe else sqe.Sq, Q_range)
@@ -124,6 +126,7 @@ def compare_fluctuations(
     )
     table["r_of_B"] = own.pearson_r
     table["E_BP"] = ((), at, {"units": "meV", "long_name": "energy at which the correlations are compared"})
+    table["E_BP_status"] = ((), status, {"long_name": "whether that is the maximum of B(E), or given"})
     if trajectory.velocity is not None:
         top = min(positive(Q_max, "1/angstrom", "Q_max"), _BRANCHES_TO)
         currents = md.current_spectra(
@@ -134,8 +137,8 @@ def compare_fluctuations(
         ).rename(Q="Q_branch")  # fmt: skip
     first = next(iter(spectra.children.values())).to_dataset()
     arguments = {
-        "fields": list(rows), "weights": weights if isinstance(weights, str) else "array", "energy": f"{at:.6g} meV",
-        "E_range": E_range, "Q_range": Q_range,
+        "fields": list(rows), "weights": weights if isinstance(weights, str) else "array",
+        "energy": f"{at:.6g} meV" if np.isfinite(at) else None, "E_range": E_range, "Q_range": Q_range,
     }  # fmt: skip
     table.attrs = {
         "Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, "quantity": "compare_fluctuations",
@@ -145,19 +148,57 @@ def compare_fluctuations(
     return table
 
 
-def _boson_peak_energy(b: xr.Dataset, energy: Any, E_range: Any, Q_range: Any) -> float:
-    """Return the energy at which fields are compared, meV."""
+def _rehearse(
+    data: xr.Dataset,
+    Q_max: Any,
+    dQ: Any,
+    weights: Any,
+    energy: Any,
+    E_range: Any,
+    Q_range: Any,
+    E_max: Any,
+    window: Any,
+    T: Any,
+    max_per_shell: int | None,
+) -> None:
+    """Take spectra of ones through all that is done with the computed ones: arguments that do not fit raise here."""
+    trajectory = read_trajectory(data)
+    length = window_frames(trajectory, window, None)
+    plan = Plan.make(
+        data, Q_max, dQ, length=length, weights=weights, part="coherent", partials=False,
+        normalization="ashcroft-langreth", precision="single",
+        max_wavevectors_per_shell=max_per_shell, origin_step=None,
+    )  # fmt: skip
+    energies = energy_grid(length, trajectory.time_step, E_max)
+    ones = np.ones((plan.shells.Q.size, energies.size))
+    labels = {"units": "1/meV", "quantity": "dynamic_structure_factor", "statistics": "classical"}
+    probe = xr.Dataset({"S": (("Q", "E"), ones, labels)}, coords={**plan.coordinates(), "E": ("E", energies)})
+    probe["Sq"] = ("Q", ones[:, 0], {"units": "1", "quantity": "static_structure_factor"})
+    probe["Q"].attrs["units"], probe["E"].attrs["units"] = "1/angstrom", "meV"
+    temperature = sample_temperature(trajectory, T)
+    if temperature is not None:
+        probe = probe.assign_coords(temperature=temperature)
+    probe = probe.assign_coords(u2=xr.Variable((), 0.0, {"units": "angstrom**2"}))
+    b = reduction.to_bqe(probe)
+    _energy_compared(b, energy, E_range, Q_range)
+    boson_peak(b.isel(Q=0), E_range=E_range)
+    select_range(b, "Q", Q_range, name="Q_range")
+    correlation_map(b, probe.Sq, Q_range)
+
+
+def _energy_compared(b: xr.Dataset, energy: Any, E_range: Any, Q_range: Any) -> tuple[float, str]:
+    """Return the energy at which fields are compared, meV, and what is to be said of it."""
+    E = b.E.values
     if energy is not None:
-        return positive(energy, "meV", "energy", energy=True)
+        at = positive(energy, "meV", "energy", energy=True)
+        if not E[0] <= at <= E[-1]:
+            raise RangeError(
+                f"energy={at:g} meV is beyond the spectra", reason=f"they end at {E[-1]:g}", fix="raise E_max="
+            )
+        return at, GIVEN
     whole = Q_range if Q_range is not None else (float(b.Q[0]), float(b.Q[-1]))
     peak = boson_peak(reduction.cut_Q(b, whole), E_range=E_range)
-    if str(peak.status.values) != OK:
-        raise QuantityError(
-            f"B(E) has no boson peak: {peak.status.values}",
-            reason="correlations with S(Q) are compared at its energy",
-            fix="say where, energy='4 meV', or change E_range=",
-        )
-    return float(peak.energy)
+    return float(peak.energy), str(peak.status.values)
 
 
 def _row(spectrum: xr.Dataset, sqe: xr.Dataset, at: float, E_range: Any, Q_range: Any) -> xr.Dataset:
@@ -169,12 +210,7 @@ def _row(spectrum: xr.Dataset, sqe: xr.Dataset, at: float, E_range: Any, Q_range
     inside = peaks.isel(Q=select_range(peaks, "Q", Q_range, name="Q_range"))
     flat = dispersion(peaks, Q_range)
     r = correlation_map(omega, sqe[["Sq"]], Q_range)
-    E = spectrum.E.values
-    if not E[0] <= at <= E[-1]:
-        raise RangeError(
-            f"energy={at:g} meV is beyond the spectra", reason=f"they end at {E[-1]:g}", fix="raise E_max="
-        )
-    here = r.pearson_r.interp(E=at, assume_sorted=True)
+    here = np.interp(at, spectrum.E.values, r.pearson_r.values)  # NaN at NaN
     count = r.n_points.values.max()
     row = xr.Dataset(
         {

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 import numpy as np
 import xarray as xr
 
-from xbp import md
+from xbp import constants, md
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import select_range
-from xbp.md.trajectory import read_trajectory
+from xbp.md.labels import window_frames
+from xbp.md.trajectory import Trajectory, read_trajectory
 from xbp.models.lineshapes import damped_oscillator_current
+from xbp.peaks.windowed import Window
 from xbp.pint_data import Data
 from xbp.signal import read, result_table, table_signal
 from xbp.status import AT_EDGE, FAILED, NO_DATA, OK, TOO_FEW
@@ -26,6 +29,10 @@ else:
 __all__ = ["box_phonon", "mark_box_phonon", "phonon_dispersion"]
 
 _BRANCHES = {"longitudinal": "C_L", "transverse": "C_T"}
+#: A window that resolves this part of the energy of a phonon tells it well.
+_WELL_BELOW = 1 / 3
+#: Fewest frames of a window that is advised.
+_FEWEST = 8
 _NUMBERS = ("energy", "energy_std", "width", "width_std")
 
 
@@ -36,8 +43,11 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
 
     .. math:: C(E) = A \frac{2}{\pi} \frac{\Gamma E^2}{(E^2 - E_0^2)^2 + \Gamma^2 E^2}
 
-    Every bin weighs alike, and the errors are from the scatter about the fit: no branch has exactly this
-    shape, and weights by small errors of its wings would place its top.
+    as the window of the simulated spectrum shows it, so that Γ is that of the phonon alone. Every bin weighs
+    alike: no branch has exactly this shape, and weights by small errors of its wings would place its top. The
+    errors are from the scatter about the fit and, where the number of wave vectors and windows is known, from how
+    few waves are seen: FWHM/√(5.5 N) of the energy and FWHM/√(2N) of the width, with N the waves times the
+    multiples of h/window that the line spans, in all windows.
 
     Parameters
     ----------
@@ -49,8 +59,10 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``energy`` E₀ and ``width`` Γ (FWHM; that of the window is in it), each with ``_std``, over
-        ``branch`` ("longitudinal", "transverse") and Q; ``status``, NaN where it is not "ok".
+        ``energy`` E₀ and ``width`` Γ (FWHM, that of the window taken off; it is in it where the spectra were
+        rebinned in E, have no ``attrs["window"]``, or were computed with `resolution`), each with ``_std``, over
+        ``branch`` ("longitudinal", "transverse") and Q; ``status``, NaN where it is not "ok". Γ is 0 where the line
+        is no wider than the window.
 
     Raises
     ------
@@ -79,18 +91,30 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
             fix="traj.bp.current_spectra(Q_max).bp.phonon_dispersion()",
         )
     fits, statuses = [], []
+    window, polarizations = None, {"C_L": 1, "C_T": 2}
     for name in _BRANCHES.values():
         signal = read(data[[n for n in (name, f"{name}_std") if n in data]], "current_spectrum")
         inside = select_range(signal.source, "E", E_range, name="E_range") & (signal.value["E"].values > 0)
         E = signal.value["E"].values[inside]
         value = signal.value.transpose("Q", "E").values[:, inside]
-        rows = [_fit(E, row) for row in value]
-        fits.append([numbers for numbers, _ in rows])
+        window = Window.of(data, signal.value["E"].attrs["units"])
+        if window is not None and not window.holds(E):
+            window = None
+        rows = [_fit(E, row, window) for row in value]
+        numbers = np.array([numbers for numbers, _ in rows])
+        if window is not None and "n_wavevectors" in data.coords:
+            # Waves of Q and −Q are one.
+            n_waves = polarizations[name] * data["n_wavevectors"].values / 2
+            chance = window.sampling_errors(numbers[:, 2], n_waves)
+            numbers[:, [1, 3]] = np.hypot(numbers[:, [1, 3]], np.stack(chance, axis=1))
+        fits.append(numbers)
         statuses.append([status for _, status in rows])
     table = np.moveaxis(np.array(fits), -1, 0)
     coords = {"branch": list(_BRANCHES), "Q": signal.value["Q"]}
     units = signal.value["E"].attrs["units"]
-    labels = {"energy": "energy of the phonon", "width": "full width at half maximum of the phonon"}
+    with_window = "" if window is not None else ", with that of the window"
+    labels = {"energy": "energy of the phonon", "width": f"full width at half maximum of the phonon{with_window}"}
+    kept = ("number_density", *(("window", "segments") if window is not None else ()))
     variables: dict[str, tuple[Any, str, str]] = {}
     for name, numbers in zip(_NUMBERS, table, strict=True):
         base = name.removesuffix("_std")
@@ -101,12 +125,12 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     variables["status"] = (status, "", "whether the fit can be used")
     answer: xr.Dataset = result_table(
         signal, variables, quantity="phonon_dispersion", operation="phonon_dispersion", arguments={"E_range": E_range},
-        attrs={key: data.attrs[key] for key in ("number_density",) if key in data.attrs},
+        attrs={key: data.attrs[key] for key in kept if key in data.attrs},
     )  # fmt: skip
     return answer
 
 
-def _fit(E: np.ndarray, C: np.ndarray) -> tuple[list[float], str]:
+def _fit(E: np.ndarray, C: np.ndarray, window: Window | None) -> tuple[list[float], str]:
     """Fit one spectrum: the numbers of `_NUMBERS`, NaN unless the status is ok."""
     nothing = [np.nan] * len(_NUMBERS)
     x, y = E[np.isfinite(C)], C[np.isfinite(C)]
@@ -119,12 +143,14 @@ def _fit(E: np.ndarray, C: np.ndarray) -> tuple[list[float], str]:
         return nothing, AT_EDGE
     high = x[y > y[top] / 2]
     width = max(float(high[-1] - high[0]), float(x[1] - x[0]))
-    model = lmfit.Model(damped_oscillator_current, independent_vars=["E"])
+    shape: Callable[..., np.ndarray] = damped_oscillator_current if window is None else window.oscillator_current
+    model = lmfit.Model(shape, independent_vars=["E"])
     # Scaled to 1: the least squares of numbers far from it stop early.
     parameters = model.make_params(
         area={"value": width * np.pi / 2, "min": 0},
         energy={"value": x[top], "min": 0},
-        width={"value": width, "min": 0},
+        # Within its window a line may have no width of its own, which noise makes a negative one.
+        width={"value": width, "min": 0 if window is None else -np.inf},
     )
     found = model.fit(y / y[top], parameters, E=x)
     energy, gamma = found.params["energy"], found.params["width"]
@@ -132,7 +158,7 @@ def _fit(E: np.ndarray, C: np.ndarray) -> tuple[list[float], str]:
         return nothing, FAILED
     if not x[0] <= energy.value <= x[-1]:
         return nothing, AT_EDGE
-    return [energy.value, energy.stderr, gamma.value, gamma.stderr], OK
+    return [energy.value, energy.stderr, max(gamma.value, 0.0), gamma.stderr], OK
 
 
 def box_phonon(data: xr.Dataset, window: Any = "20 ps", *, progress: bool = False) -> xr.Dataset:
@@ -146,7 +172,8 @@ def box_phonon(data: xr.Dataset, window: Any = "20 ps", *, progress: bool = Fals
     data : xarray.Dataset
         A trajectory with velocities.
     window : scalar with units
-        Length of the segments (bare: ps): the longer, the sharper the line.
+        Length of the segments (bare: ps): the longer, the sharper the line. It resolves 1.44 h/window, 0.3 meV at
+        20 ps, which should be well below the energy of the phonon.
     progress : bool
         Show a progress bar.
 
@@ -154,10 +181,13 @@ def box_phonon(data: xr.Dataset, window: Any = "20 ps", *, progress: bool = Fals
     -------
     xarray.Dataset
         ``energy`` and ``width`` (meV) with ``_std``, of the transverse branch at the smallest wave
-        vector; ``status``.
+        vector; ``status``. The errors are mostly those of few waves seen for a short time (`phonon_dispersion`).
+        ``attrs["window"]`` and ``attrs["segments"]`` tell the windows, ``attrs["beware"]`` where they are too short.
 
     Raises
     ------
+    RangeError
+        If the window is longer than the trajectory.
     XbpError
         As for `current_spectra`.
 
@@ -174,13 +204,41 @@ def box_phonon(data: xr.Dataset, window: Any = "20 ps", *, progress: bool = Fals
     >>> round(float(solid.bp.box_phonon().energy))
     8
     """
-    cell = read_trajectory(data).mean_cell
-    smallest = float(np.linalg.norm(2 * np.pi * np.linalg.inv(cell), axis=0).min()) * 1.001
+    trajectory = read_trajectory(data)
+    trajectory.require_velocity()
+    _require_window(trajectory, window)
+    smallest = float(np.linalg.norm(2 * np.pi * np.linalg.inv(trajectory.mean_cell), axis=0).min()) * 1.001
     currents = md.current_spectra(data, smallest, smallest, window=window, progress=progress)
     branches = phonon_dispersion(currents)
     first = branches.sel(branch="transverse", drop=True).isel(Q=0)
     first.attrs["quantity"] = "box_phonon"
+    used = Window.of(first, "meV")
+    assert used is not None
+    # Of a phonon that is not found a longer window may find it.
+    if not used.fwhm < _WELL_BELOW * float(first.energy):
+        found = np.isfinite(first.energy)
+        part = f", {100 * used.fwhm / float(first.energy):.0f} % of the energy" if found else ""
+        first.attrs["beware"] = (
+            f"the window of {used.time:.4g} ps resolves {used.fwhm:.2g} meV{part}: a longer one, of a longer "
+            "trajectory if need be, tells the phonon better"
+        )
     return first
+
+
+def _require_window(trajectory: Trajectory, window: Any) -> None:
+    """Refuse a window that does not fit; here the longest that does is best, not that which gives the most."""
+    length, n, step = window_frames(trajectory, window, None), trajectory.n_frames, trajectory.time_step
+    # Two that overlap by half take one and a half.
+    twice = int(n / 1.5) // 2 * 2
+    if length <= n or twice < _FEWEST:
+        return
+    fitting = Window(twice * step, "hann", constants.PLANCK / (twice * step), 2)
+    raise RangeError(
+        f"the window of {length * step:.6g} ps ({length} frames) is longer than the trajectory",
+        reason=f"that is {n} frames, {n * step:.6g} ps; the longer the window, the sharper the line (1.44 h/window)",
+        fix=f"window='{fitting.time:.4g} ps' is the longest that fits twice (half overlapping), and resolves "
+        f"{fitting.fwhm:.2g} meV; a trajectory of {1.5 * length * step:.4g} ps holds two of {length * step:.4g} ps",
+    )
 
 
 def mark_box_phonon(data: Data, phonon: Any) -> Data:

@@ -12,7 +12,7 @@ from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate, select_range
 from xbp.peaks.least_squares import minimum
 from xbp.reduction.sample import another_sample, off_scale
-from xbp.schema import require_same_grid
+from xbp.schema import require_same_grid, symbol_of
 from xbp.signal import Signal, read, result_table
 from xbp.units import convert_factor, parse_unit
 
@@ -139,7 +139,7 @@ def scale_to_sq(
         quantity="scale_to_sq",
         operation="scale_to_sq",
         arguments={"Q_range": Q_range, "offset": offset},
-        attrs=beware,
+        attrs={"signal": signal.quantity.name, **beware},
     )
     return answer
 
@@ -199,17 +199,18 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
     count = (masked.notnull() & curve.notnull()).sum("Q")
     q_units = value["Q"].attrs["units"]
     at = value["Q"].where(masked.notnull() & curve.notnull())
+    what = symbol_of(value)
     variables = {
-        "pearson_r": (pearson, "1", "linear correlation of B(Q,E) with S(Q)"),
+        "pearson_r": (pearson, "1", f"linear correlation of {what} with S(Q)"),
         "pearson_r_std": ((1 - pearson**2) / (count.where(count > 2) - 1) ** 0.5, "1", "sampling error of r"),
-        "spearman_r": (spearman, "1", "rank correlation of B(Q,E) with S(Q)"),
+        "spearman_r": (spearman, "1", f"rank correlation of {what} with S(Q)"),
         "Q_min": (at.min("Q"), q_units, "lowest Q used"),
         "Q_max": (at.max("Q"), q_units, "highest Q used"),
         "n_points": (count, "1", "number of Q bins used"),
     }
     answer: xr.Dataset = result_table(
         signal, variables, quantity="correlation_map", operation="correlation_map", arguments={"Q_range": Q_range},
-        attrs=beware,
+        attrs={"signal": signal.quantity.name, **beware},
     )  # fmt: skip
     return answer
 

@@ -11,6 +11,7 @@ import xarray as xr
 from xbp import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md.labels import positive
+from xbp.peaks.windowed import Window
 from xbp.signal import Signal, result_table, table_signal
 from xbp.status import NO_CROSSING, OK, TOO_FEW
 from xbp.units import convert_factor
@@ -142,8 +143,8 @@ def ioffe_regel(branches: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     branches : xarray.Dataset
-        What `phonon_dispersion` returned. The widths hold that of the window (1.44 h/window): choose it
-        long.
+        What `phonon_dispersion` returned. The window of the spectra (1.44 h/window wide) is taken off the widths
+        where they know it; where it is wider than the phonon, or is in the widths, ``attrs["beware"]`` says so.
 
     Returns
     -------
@@ -192,8 +193,31 @@ def ioffe_regel(branches: xr.Dataset) -> xr.Dataset:
         "Q_crossing": (over(q), signal.value["Q"].attrs["units"], "wave vector there"),
         "status": (over(np.array(statuses)), "", "whether the widths cross"),
     }
-    answer: xr.Dataset = result_table(signal, variables, quantity="ioffe_regel", operation="ioffe_regel", arguments={})
+    answer: xr.Dataset = result_table(
+        signal,
+        variables,
+        quantity="ioffe_regel",
+        operation="ioffe_regel",
+        arguments={},
+        attrs=_beware(branches, energy),
+    )
     return answer
+
+
+def _beware(branches: xr.Dataset, energy: np.ndarray) -> dict[str, str]:
+    """Say where the window of the spectra hides how long the phonons live."""
+    units = branches.energy.attrs["units"]
+    window = Window.of(branches, units)
+    if window is None:
+        return {"beware": "the widths hold that of the window of the spectra, if they are of a simulation"}
+    short = window.fwhm > energy / np.pi
+    if not short.any():
+        return {}
+    names = " and ".join(branches.branch.values[short])
+    return {
+        "beware": f"the window of {window.time:.4g} ps resolves {window.fwhm:.2g} {units}, more than the width of the "
+        f"{names} phonon at the limit: what is left when it is taken off is not sure; longer windows"
+    }
 
 
 _COLUMNS = ("energy", "energy_std", "width", "width_std")

@@ -55,7 +55,12 @@ _SETTINGS_TEXT = """\
 """
 _SETTINGS = ("xlim", "ylim", "xscale", "yscale", "xticks", "yticks")
 #: Quantities whose 1 is one, not an arbitrary scale.
-_ABSOLUTE = ("static_structure_factor", "radial_distribution", "intermediate_scattering_function")
+_ABSOLUTE = (
+    "static_structure_factor",
+    "radial_distribution",
+    "intermediate_scattering_function",
+    "static_fluctuation",
+)
 
 
 def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:

@@ -71,7 +71,7 @@ def fluctuations(
     n_rows = -(-(len(names) + 1) // 3)
     canvas = pyplot().figure(figsize=(11, 3.3 * n_rows), layout="constrained") if figure is None else figure
     axes = canvas.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
-    panels = [("B", table.B, float(table.r_of_B.interp(E=float(table.E_BP))))]
+    panels = [("B", table.B, float(np.interp(table.E_BP, table.E, table.r_of_B)))]
     for name in names:
         one = table.sel(field=name)
         panels.append((name, one.Omega, float(one.r_at_boson_peak)))
@@ -109,9 +109,10 @@ def _panel(
         inside = (phonon > edges[1][0]) & (phonon < edges[1][-1])
         ax.plot(phonon.Q_branch[inside], phonon[inside], ".", color="white", ms=3)
     title = "$B(Q,E)$" if name == "B" else rf"$\Omega(Q,E)$, {_written(name)}"
-    ax.set_title(f"{title}: $r$ = {r:.2f}".replace("-", "−"), fontsize="small")
+    ax.set_title(f"{title}: $r$ = {r:.2f}".replace("-", "−") if np.isfinite(r) else title, fontsize="small")
     ax.set_xlim(edges[0][0], edges[0][-1])
-    ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
+    if np.isfinite(float(table.E_BP)):
+        ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
 
 
 @like_xarray
@@ -144,7 +145,8 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
     for colour, name in zip(_LINES, table.field.values.tolist(), strict=False):
         style: dict[str, Any] = {"lw": 1.2, "color": colour, "label": _written(name)} | kwargs
         axes.plot(table.E[shown], table.pearson_r.sel(field=name)[shown], **style)
-    axes.axvline(float(table.E_BP), color=GREY, lw=0.8, ls=":")
+    if np.isfinite(float(table.E_BP)):
+        axes.axvline(float(table.E_BP), color=GREY, lw=0.8, ls=":")
     axes.set(
         xlabel=label(SYMBOLS["E"], table.E.attrs["units"]), ylabel="correlation $r$ with $S(Q)$", ylim=(-1.02, 1.02)
     )

@@ -22,6 +22,7 @@ from xbp.plot.axes import (
     units_label,
 )
 from xbp.plot.curves import DENSE, draw_curve
+from xbp.schema import QUANTITIES, symbol_of
 from xbp.signal import table_signal
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     if value.dims != ("Q",):
         raise RangeError(f"the cut is over {value.dims}", reason="one cut is drawn", fix="choose one: fit.isel(...)")
     axes = axes_of(ax)
-    style: dict[str, Any] = {"color": BLUE, "label": "$B(Q)$"} | kwargs
+    written = f"${symbol_of(value.assign_attrs(quantity=table.attrs.get('signal', 'reduced_dos')))}$"
+    style: dict[str, Any] = {"color": BLUE, "label": written} | kwargs
     draw_curve(axes, value.Q, value, table.get("cut_std"), line=value.size > DENSE, **style)
     axes.plot(value.Q, table.scaled_structure_factor, color=ORANGE, lw=1.6, label="$A\\,S(Q)$", zorder=3)
     r = float(table.pearson_r)
@@ -65,14 +67,14 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     axes.set_title(f"$r$ = {r:.2f}{at}".replace("-", "−"), fontsize="small")
     power = power_of(value)
     axes.yaxis.set_major_formatter(in_powers(power))
-    axes.set(xlabel=label(SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label("$B(Q)$", value.attrs["units"], power))
+    axes.set(xlabel=label(SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label(written, value.attrs["units"], power))
     axes.legend(frameon=False, fontsize="small")
     return axes
 
 
 @like_xarray
 def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
-    """Draw the correlation of B(Q,E) with S(Q) against energy.
+    """Draw the correlation of B(Q,E), or of another spectrum, with S(Q) against energy.
 
     Parameters
     ----------
@@ -102,6 +104,7 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     style: dict[str, Any] = {"color": BLUE, "lw": 1.4} | kwargs
     axes.plot(r.E, r, **style)
     axes.axhline(0.0, color=GREY, lw=0.8)
-    axes.set(xlabel=label(SYMBOLS["E"], r.E.attrs["units"]), ylabel="correlation of $B(Q,E)$ with $S(Q)$")
+    what = QUANTITIES[table.attrs.get("signal", "reduced_dos")].label
+    axes.set(xlabel=label(SYMBOLS["E"], r.E.attrs["units"]), ylabel=f"correlation of ${what}$ with $S(Q)$")
     axes.set_ylim(-1.05, 1.05)
     return axes
