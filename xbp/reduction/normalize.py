@@ -195,7 +195,7 @@ def normalize_to_sum_rule(
     References
     ----------
     G. Placzek, Phys. Rev. 86, 377 (1952), doi:10.1103/PhysRev.86.377; of classical data J.-P. Hansen & I. R. McDonald,
-    Theory of Simple Liquids, 4th ed. (2013), eq. 7.4.38.
+    Theory of Simple Liquids, 4th ed. (2013), section 7.4.
 
     Examples
     --------
