@@ -197,7 +197,7 @@ def normalize_to_sum_rule(
     References
     ----------
     G. Placzek, Phys. Rev. 86, 377 (1952), doi:10.1103/PhysRev.86.377; of classical data J.-P. Hansen & I. R. McDonald,
-    Theory of Simple Liquids, 4th ed. (2013), eq. 7.4.38.
+    Theory of Simple Liquids, 4th ed. (2013), section 7.4.
 
     Examples
     --------
@@ -219,6 +219,7 @@ def normalize_to_sum_rule(
             reason="the rule holds at each Q, and the f-sum grows with Q²",
             fix="normalize S(Q,E) first, then cut: data.bp.normalize_to_sum_rule(...).bp.cut_Q(...)",
         )
+    energies(signal.value)
     atomic, whence = (
         sample_mass(signal, mass, composition) if rule == "f-sum" else (resolve_mass(mass, composition), None)
     )
@@ -312,7 +313,8 @@ def _moment(
     if not window.any():
         reach = f"{lower[0]:.4g} to {upper[-1]:.4g} {units}"
         raise RangeError(
-            f"E_range={E_range!r} holds no energy E ≥ 0" if by_energy is not None else f"E_range={E_range!r} is empty",
+            f"{'the data' if E_range is None else f'E_range={E_range!r}'} hold no energy"
+            + (" E ≥ 0" if by_energy is not None else ""),
             reason=f"the data reach from {reach}, and the side of energy gain follows from that of loss",
             fix="pass S(Q,E) with E ≥ 0 in it, and an E_range that holds a part of that",
         )
