@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp import constants
-from xbp.errors import RangeError, XbpError
+from xbp.errors import QuantityError, RangeError, XbpError
 
 
 def test_the_error_grows_with_what_energies_disagree_by(model: xr.Dataset) -> None:
@@ -92,8 +92,9 @@ def test_leftover_dimensions(model: xr.Dataset) -> None:
 
 
 def test_one_side_only_is_an_error(glass: xr.Dataset) -> None:
+    measured = glass.S.assign_attrs(statistics="quantum")
     with pytest.raises(RangeError, match="both signs"):
-        glass.bp.detailed_balance()
+        measured.bp.detailed_balance()
 
 
 def test_no_counterpart_is_an_error(model: xr.Dataset) -> None:
@@ -336,3 +337,19 @@ def test_folding_is_the_identity_in_any_units(unit: str, T: float, scale: float,
         counts = np.arange(0.5, 10) <= 3 * constants.BOLTZMANN_MEV * T
         expected = np.where(counts, 0.1 / np.sqrt(2), 0.1)
         np.testing.assert_allclose(folded.S_std / folded.S, np.broadcast_to(expected, folded.S.shape), rtol=1e-9)
+
+
+def test_classical_data_tell_no_temperature(glass: xr.Dataset) -> None:
+    both = xr.concat(
+        [glass[["S"]].isel(E=slice(1, None)).assign_coords(E=-glass.E[1:])[{"E": slice(None, None, -1)}], glass[["S"]]],
+        "E",
+    )
+    both.E.attrs["units"] = "meV"
+    with pytest.raises(QuantityError, match="is classical"):
+        both.bp.detailed_balance()
+
+
+def test_nothing_in_chunks_tells_nothing_and_does_not_warn(model: xr.Dataset) -> None:
+    table = (model * np.nan).assign_attrs(model.attrs)
+    table["S"].attrs = model.S.attrs
+    assert str(table.chunk().bp.detailed_balance(E_range=(2, 18)).compute().status.values) == "no data"

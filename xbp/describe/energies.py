@@ -72,7 +72,12 @@ def boson_peak(table: xr.Dataset) -> str:
             + ("\n  beware: so far apart they are not one peak: name the energies to fit, E_range=" if apart else "")
         )
     if str(table.status.values) != OK:
-        over = f" ({reach(table, 'E')})" if "E_low" in table and np.isfinite(float(table.E_low)) else ""
+        over = ""
+        if "E_low" in table and np.isfinite(float(table.E_low)):
+            over = f" ({reach(table, 'E')})"
+        elif str(table.status.values) == NO_MAXIMUM and "box_phonon" in table.coords and table.box_phonon > 0:
+            box = table.box_phonon
+            over = f" above the marked phonon of the box, {float(box):.3g}{units_of(box)}, whose own maximum is none"
         return f"no {what}: {table.status.values}{over}" + _of_the_scan(table, "scan_status")
     said = f"{what} {_energy(table)}{_scanned(table, 'scan_status')}{quality(table)}"
     return said + _not_one(table) + _of_the_scan(table, "scan_status")

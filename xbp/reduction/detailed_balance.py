@@ -65,6 +65,8 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     ------
     RangeError
         If the data have one sign of E only, or nothing is left on both sides.
+    QuantityError
+        If they are classical, and so the same on both sides.
 
     References
     ----------
@@ -80,6 +82,12 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     280.0
     """
     signal = read(data, "dynamic_structure_factor")
+    if signal.value.attrs.get("statistics") == "classical":
+        raise QuantityError(
+            f"'{signal.value.name}' is classical",
+            reason="it is even in E at every temperature",
+            fix="take T from the simulation; .bp.to_quantum() makes detailed balance of it",
+        )
     # A bin that overflowed holds no number.
     value, std = signal.value.where(abs(signal.value) < np.inf), signal.std
     units = value["E"].attrs["units"] if "E" in value.coords else ""
@@ -120,22 +128,23 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         loss_var, gain_var = ((var.where(both, 0.0) * weight**2).sum("Q") for var in (loss_var, gain_var))
 
     positive = (loss > 0) & (gain > 0)
-    ratio = (gain / loss).where(loss > 0)
+    ratio = gain / loss.where(loss > 0)
     log_ratio = xr.DataArray(np.log(ratio.where(positive)))
-    log_var = (loss_var / loss**2 + gain_var / gain**2).where(positive)
+    log_var = loss_var / loss.where(positive) ** 2 + gain_var / gain.where(positive) ** 2
     E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     weight = (1 / log_var) if std is not None else xr.ones_like(log_var)
     usable = log_ratio.notnull() & (abs(log_ratio) < np.inf) & np.isfinite(weight)
     weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)
     norm = (weight * E_mev**2).sum("E")
-    beta = (-(weight * E_mev * log_ratio).sum("E") / norm).where(norm > 0)
+    norm = norm.where(norm > 0)
+    beta = -(weight * E_mev * log_ratio).sum("E") / norm
     count = usable.sum("E")
     chi2 = ((weight * (log_ratio + beta * E_mev) ** 2).sum("E") / (count - 1)).where(count > 1)
     # Unit weights know no scale of their own: there χ² is the variance of the points.
     beta_std = ((1.0 if std is not None else chi2) / norm) ** 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
-        implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0)
-        at_E = (-E_mev / log_ratio / constants.BOLTZMANN_MEV).where(usable & (log_ratio < 0))
+        implied = 1 / (constants.BOLTZMANN_MEV * beta.where(beta > 0))
+        at_E = -E_mev / log_ratio.where(usable & (log_ratio < 0)) / constants.BOLTZMANN_MEV
     implied_std = implied * beta_std / beta
     if std is not None:
         implied_std = implied_std * np.sqrt(chi2.where(chi2 > 1, 1.0))
