@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -327,3 +328,26 @@ def test_samples_have_names() -> None:
             xbp.new_dataset("reduced_dos", values, units="1", coords={"sample": wrong, "E": E})
     with pytest.raises(CoordinateError):
         xbp.new_dataset("reduced_dos", np.ones((2, 9)), units="1", coords={"temperature": ["A", "B"], "E": E})
+
+
+def test_long_rows_of_numbers_are_shortened_and_the_wrong_one_is_named() -> None:
+    sq = xbp.tutorial.open_dataset("zr46cu46al8_md").Sq
+    r = np.linspace(0, 8, 401)
+    for given in (r, list(r), r.tolist(), xr.DataArray(r, dims="r", attrs={"units": "angstrom"})):
+        with pytest.raises(RangeError, match="are no points of a curve") as told:
+            sq.bp.to_radial_distribution(given, number_density=0.057)
+        assert len(told.value.summary) < 200
+        assert "0.04, …, 8" in told.value.summary
+        assert "np." not in told.value.summary
+        assert told.value.reason.endswith("; r[0] is 0")
+        assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)
+    with pytest.raises(RangeError) as told:
+        sq.bp.to_radial_distribution([1, 2.5, 2.25], number_density=0.057)
+    assert told.value.summary == "r=[1, 2.5, 2.25] are no points of a curve"
+    assert told.value.reason.endswith("; r[1] is 2.5, and r[2] 2.25")
+    with pytest.raises(RangeError) as told:
+        sq.bp.to_radial_distribution([1, np.nan], number_density=0.057)
+    assert told.value.reason.endswith("; r[1] is nan")
+    with pytest.raises(RangeError, match="width= is missing") as told:
+        xbp.tutorial.open_dataset("zr46cu46al8_md").bp.cut_E(np.linspace(0, 5, 200))
+    assert len(str(told.value)) < 300

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 __all__ = [
     "CoordinateError",
     "FileFormatError",
@@ -15,6 +18,29 @@ __all__ = [
 ]
 
 
+_NUMBER: Final = r"[-+]?(?:nan|inf|\d[\d.]*(?:e[-+]?\d+)?|\.\d+)"
+#: A number as numpy writes it within a list.
+_SCALAR: Final = re.compile(r"np\.(?:float|u?int)\d+\(([^()]*)\)")
+#: Numbers in a row, as of an array that was given as an argument.
+_ROW: Final = re.compile(rf"({_NUMBER})((?:[,\s]+{_NUMBER}){{11,}})", re.IGNORECASE)
+
+
+def shortened(text: str) -> str:
+    """Leave the ends of a row of twelve numbers or more: nobody reads 401 of them before the reason.
+
+    Examples
+    --------
+    >>> shortened(f"r={list(range(401))} are no points")
+    'r=[0, 1, 2, …, 400] are no points'
+    """
+
+    def ends(row: re.Match[str]) -> str:
+        numbers = re.split(r"[,\s]+", row[0])
+        return ", ".join([*numbers[:3], "…", numbers[-1]])
+
+    return _ROW.sub(ends, _SCALAR.sub(r"\1", text))
+
+
 class XbpError(ValueError):
     """Base of every error raised by xbp.
 
@@ -25,7 +51,7 @@ class XbpError(ValueError):
     reason : str
         Why it is wrong.
     fix : str
-        What the user can type to mend it.
+        What the user can type to mend it. Of long rows of numbers in any of these the ends are kept.
 
     Examples
     --------
@@ -36,10 +62,8 @@ class XbpError(ValueError):
     """
 
     def __init__(self, summary: str, *, reason: str, fix: str) -> None:
-        self.summary = summary
-        self.reason = reason
-        self.fix = fix
-        super().__init__(f"{summary}\n  why:  {reason}\n  mend: {fix}")
+        self.summary, self.reason, self.fix = (shortened(text) for text in (summary, reason, fix))
+        super().__init__(f"{self.summary}\n  why:  {self.reason}\n  mend: {self.fix}")
 
     def __reduce__(self) -> tuple[object, ...]:
         # The keyword-only constructor would otherwise lose the error on its way back from a worker.

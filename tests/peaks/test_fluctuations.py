@@ -135,6 +135,24 @@ def test_figures(table: xr.Dataset) -> None:
     np.testing.assert_array_equal(laid_over[0].get_ydata(), table.Sq)
     assert maps[0].get_ylabel() == "$E$ (meV)"
     figure.draw_without_rendering()
+    named = [
+        [text.get_text() for text in ax.get_legend().get_texts()] for ax in figure.axes if ax.get_legend() is not None
+    ]
+    assert named == [["$S(Q)$", "given $E$"], ["longitudinal phonons"], ["transverse phonons"]]
+    assert all(ax.get_xlabel() == "$Q$ (Å$^{-1}$)" for ax in maps)
+    bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+    assert len(bars) == 3
+    assert {ax.yaxis.label.get_size() for ax in bars} == {maps[0].yaxis.label.get_size()}
+    found = table.assign(E_BP_status="ok").drop_vars("phonon_energy").bp.plot.fluctuations()
+    named = [ax.get_legend() for ax in found.axes if ax.get_legend() is not None]
+    assert [text.get_text() for text in named[0].get_texts()] == ["$S(Q)$", r"$E_\mathrm{BP}$"]
+    assert len(named) == 1
+    # Of four panels the first column is two deep.
+    four = xr.concat(
+        [table, table.isel(field=[0]).assign_coords(field=["d2min"])], "field", data_vars="minimal"
+    ).bp.plot.fluctuations()
+    low = [ax.get_xlabel() for ax in four.axes if ax.get_title()]
+    assert low == ["", "$Q$ (Å$^{-1}$)", "$Q$ (Å$^{-1}$)", "$Q$ (Å$^{-1}$)"]
     ax = table.bp.plot.field_correlations()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "$B(Q,E)$",

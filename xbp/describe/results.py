@@ -72,8 +72,8 @@ def _correlation_map(table: xr.Dataset) -> str:
     beyond = r.E[(best < r.E) & (r < 0)]
     falls = f", below 0 from {float(beyond[0]):.3g}{units_of(r.E)}" if beyond.size else ""
     reach = f" over Q {float(table.Q_min.min()):.3g} to {float(table.Q_max.max()):.3g}{units_of(table.Q_min)}"
-    at = f"at {float(best):.3g}{units_of(r.E)}"
-    return f"correlation with S(Q){reach}: r is highest{above}, {float(r.max()):.2f}, {at}{falls}"
+    highest = f"{float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}"
+    return f"correlation with S(Q){reach}: r is highest{above}, {highest}{falls}"
 
 
 def _detailed_balance(table: xr.Dataset) -> str:

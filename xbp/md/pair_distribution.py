@@ -310,6 +310,17 @@ def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any = No
     )
 
 
+def _first_wrong(dim: str, points: np.ndarray) -> str:
+    """Name the first of some points that cannot be one of a curve, if they are a row at all."""
+    if points.ndim != 1 or points.size == 0:
+        return ""
+    if not (points > 0).all():
+        at = int(np.argmin(points > 0))
+        return f"; {dim}[{at}] is {points[at]:g}"
+    at = int(np.argmax(np.diff(points) <= 0))
+    return f"; {dim}[{at}] is {points[at]:g}, and {dim}[{at + 1}] {points[at + 1]:g}"
+
+
 def _points(dim: str, given: Any) -> np.ndarray:
     """Return where a transform is wanted, in 1/Å or Å: points, or all in equal steps up to one number."""
     units = "1/angstrom" if dim == "Q" else "angstrom"
@@ -324,7 +335,7 @@ def _points(dim: str, given: Any) -> np.ndarray:
     if points.ndim != 1 or points.size == 0 or not (points > 0).all() or (np.diff(points) <= 0).any():
         raise RangeError(
             f"{dim}={given!r} are no points of a curve",
-            reason="they are a list of ascending positive numbers",
+            reason=f"they are a list of ascending positive numbers{_first_wrong(dim, points)}",
             fix=f"{dim}=np.arange(0.1, 20, 0.05), in {units}, or {dim}='20 {units}' for all up to there",
         )
     return points * convert_factor(own or units, units, name=dim)

@@ -24,6 +24,7 @@ from xbp.plot.axes import (
     pyplot,
 )
 from xbp.schema import quantity_name
+from xbp.status import GIVEN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,8 @@ def fluctuations(
     -------
     matplotlib.figure.Figure
         B(Q,E), and Ω(Q,E) of every field with r at the boson peak (dotted), S(Q) laid over each; white points are
-        the energies of the longitudinal and transverse phonons, over the volumetric and the shear strain.
+        the energies of the longitudinal and transverse phonons, over the volumetric and the shear strain. Legends
+        name them where they are.
 
     Raises
     ------
@@ -79,7 +81,9 @@ def fluctuations(
         _panel(ax, table, name, map_, r, E_range, kwargs)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
-    for ax in axes[-1]:
+    for ax in axes.flat[max(len(panels) - 3, 0) : len(panels)]:
+        # The lowest panel of a column is not in the last row where that is not full.
+        ax.tick_params(labelbottom=True)
         ax.set_xlabel(label(SYMBOLS["Q"], table.Q.attrs["units"]))
     for ax in axes[:, 0]:
         ax.set_ylabel(label(SYMBOLS["E"], table.E.attrs["units"]))
@@ -99,20 +103,34 @@ def _panel(
     mesh = ax.pcolormesh(*edges, shown.values, **style)
     power = power_of(top)
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.01, fraction=0.05, format=in_powers(power))
-    bar.ax.tick_params(labelsize="x-small")
-    bar.set_label(label("$B$" if name == "B" else r"$\Omega$", map_.attrs["units"], power), fontsize="x-small")
+    bar.ax.tick_params(labelsize="small")
+    bar.set_label(label("$B$" if name == "B" else r"$\Omega$", map_.attrs["units"], power))
     over = lay_over(ax, table.Q, table.Sq)
     over.set_ylim(0, 1.6 * float(table.Sq.max()))
     over.set_yticks([])
     if "phonon_energy" in table and name in _BRANCH:
         phonon = table.phonon_energy.sel(branch=_BRANCH[name])
         inside = (phonon > edges[1][0]) & (phonon < edges[1][-1])
-        ax.plot(phonon.Q_branch[inside], phonon[inside], ".", color="white", ms=3)
+        points = ax.plot(phonon.Q_branch[inside], phonon[inside], ".", color="white", ms=3)
+        _legend(over, {f"{_BRANCH[name]} phonons": points[0]})
     title = "$B(Q,E)$" if name == "B" else rf"$\Omega(Q,E)$, {_written(name)}"
     ax.set_title(f"{title}: $r$ = {r:.2f}".replace("-", "−") if np.isfinite(r) else title, fontsize="small")
     ax.set_xlim(edges[0][0], edges[0][-1])
+    line = None
     if np.isfinite(float(table.E_BP)):
-        ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
+        line = ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
+    if name == "B":
+        given = "E_BP_status" in table and table.E_BP_status.item() == GIVEN
+        _legend(over, {"$S(Q)$": over.lines[-1], "given $E$" if given else r"$E_\mathrm{BP}$": line})
+
+
+def _legend(axes: Axes, named: dict[str, Any]) -> None:
+    """Name what lies over a map, on a dark ground: white points and lines would vanish on that of a legend."""
+    drawn = {text: artist for text, artist in named.items() if artist is not None}
+    axes.legend(
+        drawn.values(), drawn.keys(), loc="upper right", fontsize="x-small", facecolor="#222222", framealpha=0.75,
+        edgecolor="none", labelcolor="white", handlelength=1.4, borderpad=0.3,
+    )  # fmt: skip
 
 
 @like_xarray
