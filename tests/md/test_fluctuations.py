@@ -166,9 +166,9 @@ def test_xarray_draws_a_local_field_and_no_other_quantity_is_offered_for_it() ->
                 tried()
             assert "attrs" not in told.value.fix
             assert "data.plot.hist()" in told.value.fix
-    fields.coordination.plot.hist()
-    fields.coordination.plot()
-    fields.coordination.mean("atom").plot()
+    for draw in (fields.coordination.plot.hist, fields.coordination.plot, fields.coordination.mean("atom").plot):
+        plt.figure()
+        draw()
     plt.close("all")
     # Nor is what is known to be a result to be called something else.
     energy = xr.DataArray([1.0], dims="E", attrs={"quantity": "boson_peak", "units": "meV"})
