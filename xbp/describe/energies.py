@@ -10,10 +10,12 @@ import xarray as xr
 
 from xbp.describe.numbers import UNLIKELY, fit, is_poor, mend_of_fit, number, of_many, quality, reach, short, statuses
 from xbp.describe.remarks import units_of
+from xbp.models.debye_einstein import debye_einstein
+from xbp.signal import read
 from xbp.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
-from xbp.units import percent, with_error
+from xbp.units import convert_factor, percent, with_error
 
-__all__ = ["boson_peak", "compare", "heat_capacity", "mend_of_heat_capacity"]
+__all__ = ["boson_peak", "compare", "heat_capacity", "is_poor_heat_capacity", "mend_of_heat_capacity"]
 
 #: A boson peak does not move by this factor within one set of data: some of the maxima are others.
 _FAR_APART = 3.0
@@ -24,6 +26,10 @@ _SHARP = 0.3
 _MANY_BELOW = 0.1
 #: Per atom and axis there is one mode; fewer by more than this are another amount, or modes that are not excited.
 _FEW_MODES = 0.9
+#: A curve that misses the lowest tenth of the points, five at least, by more than this part of them (rms), and by more
+#: than this many times what neighbours differ by, has not their γT.
+_LOWEST, _FEWEST, _AWAY, _TIMES = 10, 5, 0.03, 2.0
+_PARAMETERS = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
 #: A Schottky term over vibrations, two thirds where C/T is lowest, is 2 % of them at twice that temperature.
 _BEYOND = 2.0
 #: What a fit of the heat capacity means that has no maximum of g/E².
@@ -188,6 +194,11 @@ def heat_capacity(table: xr.Dataset) -> str:
             f"\n  beware: {_modes(table):.2g} modes per axis, where each atom has one: mass, molar mass, atoms per "
             "formula unit or amount may be another, or these temperatures are too low to see the others"
         )
+    if is_poor_heat_capacity(table) and not is_poor(table):
+        said += (
+            "\n  beware: the curve misses the lowest temperatures by more than they scatter: gamma, held at 0, may not "
+            "be, or begin T_range higher"
+        )
     mend = mend_of_heat_capacity(table)
     return said + _upturn(table) + (mend and f"\n  beware: {mend}")
 
@@ -213,6 +224,25 @@ def _upturn(table: xr.Dataset) -> str:
         f"\n  beware: C/T rises as T falls below {below:.2g} K, which neither gamma T nor vibrations do but a Schottky "
         f"or magnetic term: leave it out, T_range=('{_BEYOND * below:.2g} K', '{end:.3g} K')"
     )
+
+
+def is_poor_heat_capacity(table: xr.Dataset) -> bool:
+    """Tell whether the curve has not the shape of the data, or of those at low T, where C/T³ shows what γT is left."""
+    if is_poor(table):
+        return True
+    held = float(table["gamma"]) == 0.0 and float(table["gamma_std"]) == 0.0
+    if not held or "C" not in table or table["C"].dims != ("temperature",):
+        return False
+    signal = read(xr.Dataset({"C": table["C"]}), "heat_capacity")
+    value, units = signal.value.compute(), str(signal.value["temperature"].attrs["units"])
+    kelvin = value["temperature"].values * convert_factor(units, "K", name="temperature")
+    scale = convert_factor("J/mol/K", str(value.attrs["units"]), name="C")
+    left = 1 - debye_einstein(kelvin, **{name: float(table[name]) for name in _PARAMETERS}) * scale / value.values
+    lowest = left[: max(_FEWEST, left.size // _LOWEST)]
+    lowest = lowest[np.isfinite(lowest)]
+    # What neighbours differ by is noise; what they share is not.
+    away, noise = np.sqrt(np.mean(lowest**2)), np.std(np.diff(lowest)) / np.sqrt(2)
+    return bool(away > _AWAY and away > _TIMES * noise)
 
 
 def mend_of_heat_capacity(table: xr.Dataset) -> str:

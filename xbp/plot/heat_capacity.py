@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.describe.numbers import is_poor
+from xbp.describe.energies import is_poor_heat_capacity
 from xbp.errors import QuantityError, RangeError
 from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
@@ -24,12 +24,9 @@ from xbp.units import convert_factor, with_error
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["heat_capacity", "is_poor_heat_capacity", "peak_of"]
+__all__ = ["heat_capacity", "peak_of"]
 
 _NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
-#: A curve that misses the lowest tenth of the points, five at least, by more than this part of them (rms), and by more
-#: than this many times what neighbours differ by, has not their γT.
-_LOWEST, _FEWEST, _AWAY, _TIMES = 10, 5, 0.03, 2.0
 _NEEDS = (*_NAMES, "energy", "energy_std", "energy_E", "energy_E_std", "status", "peak_status")
 
 
@@ -120,22 +117,3 @@ def peak_of(table: xr.Dataset) -> str:
         negative = float(table["gamma"]) + 2 * float(table["gamma_std"]) < 0
         said = f"{said}, {'gamma below 0' if negative else 'too many modes'}"
     return f"$g/E^2$: {said}"
-
-
-def is_poor_heat_capacity(table: xr.Dataset) -> bool:
-    """Tell whether the curve has not the shape of the data, or of those at low T, where C/T³ shows what γT is left."""
-    if is_poor(table):
-        return True
-    held = float(table["gamma"]) == 0.0 and float(table["gamma_std"]) == 0.0
-    if not held or "C" not in table or table["C"].dims != ("temperature",):
-        return False
-    signal = read(xr.Dataset({"C": table["C"]}), "heat_capacity")
-    value, units = signal.value.compute(), str(signal.value["temperature"].attrs["units"])
-    kelvin = value["temperature"].values * convert_factor(units, "K", name="temperature")
-    scale = convert_factor("J/mol/K", str(value.attrs["units"]), name="C")
-    left = 1 - debye_einstein(kelvin, **{name: float(table[name]) for name in _NAMES}) * scale / value.values
-    lowest = left[: max(_FEWEST, left.size // _LOWEST)]
-    lowest = lowest[np.isfinite(lowest)]
-    # What neighbours differ by is noise; what they share is not.
-    away, noise = np.sqrt(np.mean(lowest**2)), np.std(np.diff(lowest)) / np.sqrt(2)
-    return bool(away > _AWAY and away > _TIMES * noise)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from xbp.describe.energies import is_poor_heat_capacity
 from xbp.describe.numbers import UNLIKELY
 from xbp.errors import QuantityError
 from xbp.peaks.fitted_dos import fitted_dos
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, label, pyplot
-from xbp.plot.heat_capacity import is_poor_heat_capacity, peak_of
+from xbp.plot.heat_capacity import peak_of
 from xbp.plot.limits import rest_of, up_to
 from xbp.plot.titles import entitle
 from xbp.reduction import to_bqe
