@@ -15,8 +15,8 @@ from xbp.describe import describe, describe_html
 from xbp.describe.results import SENTENCES
 from xbp.describe.signals import ASKS, NEXT
 from xbp.errors import QuantityError, XbpError
+from xbp.rounding import with_error
 from xbp.schema import COORDINATES, QUANTITIES, RESULTS
-from xbp.units import with_error
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "cut_E": (3.0, 1.0), "cut_Q": ((2.0, 4.0),), "subtract": (None,), "angle_to_Q": ("0.1 1/angstrom",),

@@ -12,7 +12,7 @@ import xarray as xr
 
 import xbp
 from xbp.errors import QuantityError, RangeError
-from xbp.units import with_error
+from xbp.rounding import with_error
 
 
 @pytest.fixture(autouse=True)

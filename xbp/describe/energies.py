@@ -11,9 +11,10 @@ import xarray as xr
 from xbp.describe.numbers import UNLIKELY, fit, is_poor, mend_of_fit, number, of_many, quality, reach, short, statuses
 from xbp.describe.remarks import units_of
 from xbp.models.debye_einstein import debye_einstein
+from xbp.rounding import percent, with_error
 from xbp.signal import read
 from xbp.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
-from xbp.units import convert_factor, percent, with_error
+from xbp.units import convert_factor
 
 __all__ = ["boson_peak", "compare", "heat_capacity", "is_poor_heat_capacity", "mend_of_heat_capacity"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.describe.remarks import units_of
+from xbp.rounding import percent, with_error
 from xbp.status import FAILED, NO_DATA, OK, POOR_CHI2, POOR_RESIDUAL, TOO_FEW
-from xbp.units import percent, with_error
 
 __all__ = [
     "UNLIKELY",

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.reduction.sample import off_scale
+from xbp.rounding import with_error
 from xbp.status import NO_SCATTERING, OK
-from xbp.units import with_error
 
 __all__ = ["of_the_sample", "remarks", "units_of"]
 

@@ -12,8 +12,9 @@ from xbp.describe.energies import boson_peak, compare, heat_capacity
 from xbp.describe.numbers import UNLIKELY, fit, number, of_many, quality, reach, short
 from xbp.describe.remarks import units_of
 from xbp.reduction.debye_waller import MOST_BROADENING
+from xbp.rounding import with_error
 from xbp.status import GIVEN, NOT_A_DECAY, OK, POOR_CHI2
-from xbp.units import convert_factor, to_kelvin, with_error
+from xbp.units import convert_factor, to_kelvin
 
 __all__ = ["AFTER", "LAZY", "SENTENCES"]
 

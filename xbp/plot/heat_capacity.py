@@ -16,10 +16,11 @@ from xbp.plot.curves import DENSE, draw_curve
 from xbp.plot.titles import entitle
 from xbp.reduction import reduced_heat_capacity
 from xbp.reduction.heat_capacity import in_kelvin
+from xbp.rounding import with_error
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK, UNPHYSICAL
-from xbp.units import convert_factor, with_error
+from xbp.units import convert_factor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,9 +12,10 @@ from xbp.errors import RangeError
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, label, like_xarray, units_label
 from xbp.plot.titles import entitle, quality
+from xbp.rounding import with_error
 from xbp.signal import table_signal
 from xbp.status import NO_TEMPERATURE, OK
-from xbp.units import to_kelvin, with_error
+from xbp.units import to_kelvin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,10 +17,11 @@ from xbp.plot.fits import FITS
 from xbp.plot.legends import show_legend
 from xbp.plot.limits import HEADROOM, rest_of, up_to
 from xbp.plot.titles import entitle, quality
+from xbp.rounding import with_error
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK
-from xbp.units import convert_factor, parse_unit, with_error
+from xbp.units import convert_factor, parse_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

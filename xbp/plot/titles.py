@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.describe.numbers import is_poor
 from xbp.plot.axes import power_of, units_label
-from xbp.units import percent, with_error
+from xbp.rounding import percent, with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,11 +19,11 @@ from xbp.plot.heat_capacity import peak_of
 from xbp.plot.limits import rest_of, up_to
 from xbp.plot.titles import entitle
 from xbp.reduction import to_bqe
+from xbp.rounding import with_error
 from xbp.signal import is_computed, read
 from xbp.status import OK
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.leaf import Leaf, leaves_of
-from xbp.units import with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,12 +17,12 @@ import xarray as xr
 from xbp.describe.numbers import UNLIKELY, is_poor
 from xbp.io.publish import new_file
 from xbp.plot.axes import pyplot
+from xbp.rounding import with_error
 from xbp.schema import symbol_of
 from xbp.signal import operations, read
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.figures import plot
 from xbp.study.leaf import Leaf, leaves_of
-from xbp.units import with_error
 
 __all__ = ["report"]
 
