@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib as mpl
@@ -21,6 +23,14 @@ settings.register_profile(
 settings.load_profile("xbp")
 
 KNOWN = {"energy": "5.5 meV", "width": "6 meV", "T": "300 K", "u2": "0.012 angstrom^2"}
+
+
+@pytest.fixture(autouse=True)
+def _no_figures_left() -> Iterator[None]:
+    """Close what a test drew: of more than twenty open figures matplotlib warns, in whichever test comes next."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

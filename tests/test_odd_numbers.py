@@ -3,10 +3,9 @@ of xbp's own, never a raw error or a warning."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pint_xarray  # noqa: F401  # .pint
 import pytest
@@ -16,12 +15,6 @@ import xbp
 from xbp.errors import QuantityError, RangeError, XbpError
 
 Q, E = np.linspace(0.5, 8, 16), np.linspace(-20, 20, 81)
-
-
-@pytest.fixture(autouse=True)
-def _closed() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

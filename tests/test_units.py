@@ -10,6 +10,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+import xbp
 from xbp.errors import UnitsError
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit, swap_unit
 
@@ -161,3 +162,10 @@ def test_powers_that_units_have(text: str, same: str) -> None:
 def test_a_whole_number_beyond_any_other() -> None:
     with pytest.raises(UnitsError, match="T is inf"):
         magnitude(10**400, "K", name="T")
+
+
+def test_a_table_in_place_of_a_number() -> None:
+    """A result given whole is answered by the name of its variable, and not by all of it."""
+    line = xbp.models.elastic_line(np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2=0.008, resolution="1 meV")
+    with pytest.raises(UnitsError, match=r"^u2 is a Dataset\n(.|\n)*u2=table\.u2$"):
+        line.bp.to_bqe(T="300 K", u2=line.bp.debye_waller())

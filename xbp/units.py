@@ -336,6 +336,14 @@ def magnitude(value: Any, units: str, *, name: str, default: str | None = None, 
     >>> magnitude(300, "K", name="T")
     300.0
     """
+    if isinstance(value, xr.Dataset):
+        columns = [str(column) for column in value.data_vars] or ["u2"]
+        which = name if name in columns else columns[0]
+        raise UnitsError(
+            f"{name} is a Dataset",
+            reason="a single value is needed",
+            fix=f"give one of its variables, such as {name}=table.{which}",
+        )
     number, given = split_quantity(value, name)
     size = getattr(number, "size", 1)
     if isinstance(number, xr.DataArray) or (hasattr(number, "shape") and number.dtype.kind in "biuf"):

@@ -150,7 +150,7 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="window='hann'"):
         glass.Sq.bp.to_radial_distribution([1.0], number_density=0.05, window="hann")
     with pytest.raises(QuantityError, match="holds NaN"):
-        glass.Sq.where(glass.Q > 1).bp.to_radial_distribution([1.0], number_density=0.05)
+        glass.Sq.where(abs(glass.Q - 3) > 1).bp.to_radial_distribution([1.0], number_density=0.05)
     for bad in ([], [0.0, 1.0], [2.0, 1.0]):
         with pytest.raises(RangeError, match="ascending positive"):
             glass.Sq.bp.to_radial_distribution(bad, number_density=0.05)
@@ -184,3 +184,27 @@ def test_shared_glass_has_its_first_maximum(shared_data: object) -> None:
     traj = xbp.md.open_trajectory(f"{shared_data}/md/zr46cu46al8_trajectory.nc").isel(time=slice(None, None, 100))
     Sq = traj.bp.structure_factor(4.0).Sq
     assert float(Sq.Q[Sq.argmax("Q")]) == pytest.approx(2.75, abs=0.06)
+
+
+def test_a_wrong_density_or_scale_is_seen_below_the_first_shell() -> None:
+    """g(r) is 0 where no two atoms are; with another density it is 1 - ρ_true/ρ there, which tells the true one."""
+    Q = np.arange(0.05, 30, 0.05)
+    sq = xbp.models.hard_sphere_structure_factor(Q, diameter="2.8 angstrom", packing_fraction=0.4).Sq
+    density = 6 * 0.4 / np.pi / 2.8**3
+    right = sq.bp.to_radial_distribution("10 angstrom", number_density=density)
+    assert "beware" not in right.attrs
+    for factor in (0.5, 3.0):
+        said = sq.bp.to_radial_distribution("10 angstrom", number_density=factor * density).attrs["beware"]
+        assert f"g(r) is {1 - 1 / factor:.1g}" in said.replace("0.67", "0.7").replace("0.66", "0.7")
+        assert float(said.rsplit(" ", 1)[-1]) == pytest.approx(density, rel=0.05)
+    assert "below the first shell" in repr(sq.bp.to_radial_distribution(10, number_density=3 * density).bp)
+
+
+def test_ends_that_were_not_measured_are_left_out_and_gaps_are_not() -> None:
+    Q = np.arange(0.05, 20, 0.05)
+    sq = xbp.models.hard_sphere_structure_factor(Q).Sq
+    whole = sq.isel(Q=slice(3, -5)).bp.to_radial_distribution(8, number_density=0.05)
+    ends = sq.where((Q[2] < sq.Q) & (Q[-5] > sq.Q)).bp.to_radial_distribution(8, number_density=0.05)
+    np.testing.assert_array_equal(ends, whole)
+    with pytest.raises(QuantityError, match="holds NaN"):
+        sq.where(abs(sq.Q - 5) > 0.2).bp.to_radial_distribution(8, number_density=0.05)

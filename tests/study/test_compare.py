@@ -272,3 +272,22 @@ def test_a_van_hove_singularity_is_told_of_its_leaf() -> None:
     assert (table.modes_below[:3] > 0.1).all()
     assert repr(table.bp).count("of all modes are below it") == 3
     assert "of all modes are below it" not in repr(xbp.new_study({"raman": _raman()}).bp.compare().bp)
+
+
+def test_a_line_and_one_source_are_told_in_the_comparison() -> None:
+    E = np.linspace(1, 25, 200)
+    line = xbp.new_dataset(
+        "reduced_dos",
+        np.exp(-((E - 8) ** 2) / 0.5) + 0.1,
+        units="1",
+        coords={"E": (E, "meV")},
+        attrs={"source": "one.txt"},
+    )
+    peak = line.bp.boson_peak(E_range=(6, 10))
+    leaves = {"line": line, "table": peak, "other": xbp.stated_energy("5 meV", "1 meV", reference="doi")}
+    study = xbp.new_study(leaves, E_range={"line": (6, 10)})
+    said = repr(study.bp.compare().bp)
+    assert said.count("narrower than 0.3 of its energy") == 2
+    assert "line, table are of one source (one.txt): one measurement counts as 2" in said
+    assert "of one source" not in repr(study.bp.compare(["line", "other"]).bp)
+    assert list(study.bp.compare().source.values) == ["one.txt", "one.txt", ""]

@@ -22,6 +22,10 @@ __all__ = ["boson_peak", "compare", "heat_capacity", "is_poor_heat_capacity", "m
 _FAR_APART = 3.0
 #: Full widths over energy: 0.5 to 5 in measured and simulated glasses, 0.2 at the first van Hove singularity of V.
 _SHARP = 0.3
+_OF_A_LINE = (
+    f"it is narrower than {_SHARP} of its energy, a boson peak wider than half of it: a van Hove singularity, a phonon "
+    "of the simulated box or a line rather than a boson peak"
+)
 #: Parts of all modes below the maximum of g/E²: up to 0.7 % in glasses, 6 % in weakly disordered elastic media, 15 and
 #: 24 % in aluminium and vanadium.
 _MANY_BELOW = 0.1
@@ -105,10 +109,7 @@ def _not_one(table: xr.Dataset) -> str:
         return ""
     said = ""
     if 2 * int((table.width < _SHARP * table.energy).sum()) > good:
-        said += (
-            f"\n  beware: it is narrower than {_SHARP} of its energy, a boson peak wider than half of it: a van Hove "
-            "singularity, a phonon of the simulated box or a line rather than a boson peak"
-        )
+        said += f"\n  beware: {_OF_A_LINE}"
     if "modes_below" in table and 2 * int((table.modes_below > _MANY_BELOW).sum()) > good:
         said += f"\n  beware: {_of_van_hove(float(table.modes_below.median()))}"
     return said
@@ -292,9 +293,26 @@ def compare(table: xr.Dataset) -> str:
         misfit += " (poor fit)" if is_poor(table.isel(leaf=i)) else ""
         said = f"{number(table, 'energy', {'leaf': i})}{misfit}" if status == OK else status
         lines.append(f"  {name}: {said}{left_out}")
+        if status == OK and float(table.width[i]) < _SHARP * float(table.energy[i]):
+            lines.append(f"    beware: {_OF_A_LINE}")
         if status == OK and "modes_below" in table and float(table.modes_below[i]) > _MANY_BELOW:
             lines.append(f"    beware: {_of_van_hove(float(table.modes_below[i]))}")
-    return "\n".join(lines + _of_the_errors(table))
+    return "\n".join(lines + _twice(table) + _of_the_errors(table))
+
+
+def _twice(table: xr.Dataset) -> list[str]:
+    """Tell of leaves that are compared and come from one source."""
+    compared = [i for i in range(table.leaf.size) if int(table.compared[i])]
+    sources = [str(table.source.values[i]) for i in compared]
+    lines = []
+    for source in dict.fromkeys(sources):
+        leaves = [str(table.leaf.values[i]) for i, own in zip(compared, sources, strict=True) if own == source]
+        if source and len(leaves) > 1:
+            lines.append(
+                f"  beware: {', '.join(leaves)} are of one source ({source:.60}): one measurement counts as "
+                f"{len(leaves)} in mean and chi2; among=[...] leaves one out"
+            )
+    return lines
 
 
 def _of_the_errors(table: xr.Dataset) -> list[str]:

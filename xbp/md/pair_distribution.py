@@ -15,6 +15,7 @@ from xbp.md.plane import heights, periodic_axes
 from xbp.md.run import blocks, summarize
 from xbp.md.trajectory import Block, read_trajectory
 from xbp.optional import require
+from xbp.pint_data import unwrap
 from xbp.reduction.sample import sample_density, wrong_limit
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, split_quantity
@@ -27,6 +28,8 @@ Window = Literal["lorch", "none"]
 _STEP = {"Q": 0.05, "r": 0.02}
 #: An S(Q) that ends below this is no S(Q) on another scale, but F(Q), which tends to 0.
 _NO_LIMIT = 0.2
+#: Between these parts of the first shell there is no atom, whatever the end of S(Q) rings, and g(r) is nearer to 0.
+_INSIDE, _NOTHING = (0.3, 0.7), 0.2
 
 
 def radial_distribution(
@@ -273,12 +276,14 @@ def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any = No
     Returns
     -------
     xarray.Dataset
-        ``rdf``, with ``rdf_std`` where the data have a std.
+        ``rdf``, with ``rdf_std`` where the data have a std. ``attrs["beware"]``, which is printed, says where it is
+        not 0 below the first shell, as with a wrong density or a wrong ⟨b⟩².
 
     Raises
     ------
     XbpError
-        If this is no S(Q), holds NaN, or does not tend to 1; if no density is known, or another one than is given.
+        If this is no S(Q), holds NaN but at its ends, which are left out, or does not tend to 1; if no density is
+        known, or another one than is given.
 
     References
     ----------
@@ -305,8 +310,40 @@ def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any = No
         )
     density, whence = sample_density(signal, number_density)
     factor = 1 / ((2 * np.pi) ** 3 * density)
-    return _answer(
-        signal, "Q", "r", r, window, factor, (density, whence), "radial_distribution", "to_radial_distribution"
+    answer = _answer(
+        _measured(signal), "Q", "r", r, window, factor, (density, whence), "radial_distribution",
+        "to_radial_distribution",
+    )  # fmt: skip
+    rdf = answer if isinstance(answer, xr.DataArray) else answer["rdf"]
+    if (said := _below_the_first_shell(unwrap(rdf)[0], density)) is not None:
+        rdf.attrs["beware"] = said
+    return answer
+
+
+def _measured(signal: Signal) -> Signal:
+    """Leave out the ends of S(Q) that were not measured, as Gudrun fills them; gaps within are another matter."""
+    value = signal.value
+    if value.chunks is not None:
+        return signal
+    known = np.isfinite(value.values).all(axis=tuple(i for i, d in enumerate(value.dims) if d != "Q"))
+    if not known.any() or known.all():
+        return signal
+    first, last = np.flatnonzero(known)[[0, -1]]
+    return read(signal.source.isel(Q=slice(first, last + 1)), "static_structure_factor")
+
+
+def _below_the_first_shell(rdf: xr.DataArray, density: float) -> str | None:
+    """Say that g(r) is not 0 where no two atoms are, as with a density or a scale of S(Q) that is another's."""
+    if rdf.ndim != 1 or rdf.chunks is not None:
+        return None
+    shell = float(rdf.idxmax())
+    inside = rdf.sel(r=slice(_INSIDE[0] * shell, _INSIDE[1] * shell))
+    if not inside.size or abs(level := float(inside.mean())) < _NOTHING:
+        return None
+    return (
+        f"g(r) is {level:.2g} from {float(inside.r[0]):.2g} to {float(inside.r[-1]):.2g} angstrom, below the first "
+        f"shell, and not 0: number_density={density:.4g} (atoms per angstrom^3) or the scale of S(Q) is wrong; of this "
+        f"S(Q) it would be {density * (1 - level):.2g}"
     )
 
 

@@ -149,7 +149,8 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     if std is not None:
         implied_std = implied_std * np.sqrt(chi2.where(chi2 > 1, 1.0))
         # A mean of what disagrees is no better known than they agree.
-        apart = at_E.chunk({"E": -1}) if at_E.chunks is not None else at_E
+        apart = at_E.where(at_E.notnull().any("E"), 0.0)
+        apart = apart.chunk({"E": -1}) if apart.chunks is not None else apart
         low, high = (apart.quantile(part, "E", skipna=True).drop_vars("quantile") for part in _TWO_THIRDS)
         implied_std = implied_std.where(~(chi2 > _DISAGREE), np.maximum((high - low) / 2, implied_std))
     status = xr.full_like(implied, OK, dtype="<U14").where(beta > 0, NO_TEMPERATURE).where(count > 0, NO_DATA)

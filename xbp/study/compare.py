@@ -53,7 +53,8 @@ def compare(
         chi-squared where that is above 1 (Birge's ratio: the shape misses the data by more than counting explains, and
         so may the energy); ``status`` of the peak, ``energy`` being NaN wherever it is not "ok" ("box phonon" for one);
         ``kind`` of the leaf; ``method``; ``E_low`` and ``E_high`` of the range fitted, or ``temperature_low`` and
-        ``temperature_high``; ``chi2_reduced`` and ``relative_residual`` of the fit; ``modes_below`` of the peak;
+        ``temperature_high``; ``chi2_reduced`` and ``relative_residual`` of the fit; ``modes_below`` and
+        ``width`` of the peak; ``source`` of the leaf, "" where it is not known;
         ``box_phonon``, the first phonon of a simulated box; of a heat capacity both its energies, ``dos_peak`` and
         ``einstein_energy``, with stds;
         ``compared``, 1 for the leaves with an energy that the rest is of.
@@ -142,6 +143,8 @@ _COLUMNS = {
     "temperature_high": ("highest temperature fitted", "K"),
     "chi2_reduced": ("reduced chi-squared of the fit", "1"),
     "relative_residual": ("rms residual of the fit over the data", "1"),
+    "width": ("full width at half maximum of the peak", "meV"),
+    "source": ("where the leaf is from", ""),
     "modes_below": ("part of the area of E² B below the peak", "1"),
     "box_phonon": ("first transverse phonon of the simulated box", "meV"),
     "dos_peak": ("maximum of g/E² of a fitted heat capacity", "meV"),
@@ -202,6 +205,8 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
         "temperature_high": float(table.get("temperature_high", np.nan)),
         "chi2_reduced": chi2,
         "relative_residual": float(table.get("relative_residual", np.nan)),
+        "width": mev("width"),
+        "source": leaf.source,
         "modes_below": float(table.get("modes_below", np.nan)),
         "box_phonon": mev("box_phonon"),
         "dos_peak": mev("energy") if heat else np.nan,

@@ -23,7 +23,7 @@ from xbp.units import convert_factor
 #: Numbers of a table of results that are drawn, or told beside the energy, where they are known.
 _NUMBERS = (
     "E_low", "E_high", "temperature_low", "temperature_high", "chi2_reduced", "relative_residual", "box_phonon",
-    "debye_level", "systematic", "systematic_E", "modes_below",
+    "debye_level", "systematic", "systematic_E", "modes_below", "width",
 )  # fmt: skip
 
 __all__ = ["OPTION", "Leaf", "leaves_of"]
@@ -54,6 +54,12 @@ class Leaf:
     def option(self, name: str) -> Any:
         """Return what `new_study` was told of this leaf, or None."""
         return self.data.attrs.get(OPTION + name)
+
+    @property
+    def source(self) -> str:
+        """Return where the data are from, as their reader or maker said it; "" where that is not known."""
+        known = (self.data.attrs.get("source"), *(v.attrs.get("source") for v in self.data.data_vars.values()))
+        return next((str(said) for said in known if isinstance(said, str)), "")
 
     def spectrum(self) -> xr.Dataset | None:
         """Return B(E) over meV; None of a table of results, which has no spectrum."""

@@ -201,12 +201,17 @@ def _totals(table: xr.Dataset) -> str:
         ["spread, largest less smallest", _number(table.spread, units="meV")],
         ["largest discrepancy, (E<sub>max</sub> − E<sub>min</sub>)/E<sub>max</sub>", _percent(table)],
         ["weighted mean", _number(table.mean_energy, table.mean_energy_std, "meV")],
-        ["χ² of “all one energy”", f"{_number(table.chi2)} with {int(table.degrees_of_freedom)} degrees of freedom"],
+        ["χ² of “all one energy”", f"{_number(table.chi2)} with {_degrees(table)} of freedom"],
         ["probability of a larger χ²", _number(table.p_value)],
     ]
     if float(table.p_value) < UNLIKELY:
         rows.append(["beware", "these are not one energy within their errors, and the mean is none of them"])
     return _rows(["in all", ""], rows)
+
+
+def _degrees(table: xr.Dataset) -> str:
+    free = int(table.degrees_of_freedom)
+    return f"{free} degree{'s' * (free != 1)}"
 
 
 def _percent(table: xr.Dataset) -> str:
@@ -244,7 +249,7 @@ def _history(history: str) -> str:
         try:
             step = json.loads(line)
             arguments = step["arguments"].items()
-            said = ", ".join(f"{key} = {_argument(value)}" for key, value in arguments)
+            said = ", ".join(f"{key} = {_argument(key, value)}" for key, value in arguments)
             rows.append([_text(step["operation"]), _text(said), _text(step["xbp"])])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             # Written by another program, in its own words.
@@ -252,8 +257,8 @@ def _history(history: str) -> str:
     return _rows(["operation", "arguments", "xbp"], rows)
 
 
-def _argument(value: Any) -> str:
-    """Write what an operation was told: words as they are, the ends of a range, and anything else as JSON."""
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(end, str) for end in value):
-        return " to ".join(value)
+def _argument(key: str, value: Any) -> str:
+    """Write what an operation was told: words as they are, the ends of a range, names, and anything else as JSON."""
+    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+        return (" to " if key.endswith("range") and len(value) == 2 else ", ").join(value)
     return value if isinstance(value, str) else json.dumps(value)
