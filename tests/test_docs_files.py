@@ -17,11 +17,14 @@ DOCS = Path(__file__).parents[1] / "docs"
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "files.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "files.md", "exec"), names)
     cut, glass, mine = names["cut"], names["glass"], names["mine"]
+    first = names["first"]
+    assert isinstance(first, xr.Dataset)
+    assert 2.7 < float(first.energy) < 3.3
     assert isinstance(cut, xr.Dataset)
     assert isinstance(glass, xr.Dataset)
     assert isinstance(mine, xr.Dataset)
