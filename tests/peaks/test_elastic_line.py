@@ -164,3 +164,29 @@ def test_vanadium_and_aluminium_stand_beside_zero(shared_data: Path) -> None:
     for name in ("Rb_liq_tot", "Ge_liq_coh"):
         liquid = xbp.open_dataset(shared_data / "sqw" / f"{name}.sqw")
         assert str(liquid.bp.fit_elastic_line(Q_range=(1, 4)).status.values) == "maximum at edge"
+
+
+def test_a_line_that_widens_is_fitted_over_its_own_width() -> None:
+    """At each Q as alone: the window of the mean would make a plateau of the widths."""
+    Q, E = np.linspace(0.3, 2, 12), np.linspace(-3, 3, 301)
+    sigma = (0.05 + 0.15 * Q**2)[:, np.newaxis]
+    S = np.exp(-(E**2) / (2 * sigma**2)) / sigma
+    liquid = xbp.new_dataset(
+        "dynamic_structure_factor", S, units="1", coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")},
+        temperature="300 K", statistics="quantum",
+    )  # fmt: skip
+    table = liquid.bp.fit_elastic_line()
+    np.testing.assert_allclose(table.fwhm, 2.3548 * sigma[:, 0], rtol=1e-3)
+    xr.testing.assert_allclose(table.fwhm, liquid.chunk(Q=5).bp.fit_elastic_line().fwhm.compute())
+    assert "; FWHM 0.15 to 1.53 meV" in repr(table.bp)
+    wide = xbp.models.with_counting_noise(liquid, counts=1e6, seed=1)
+    assert "no u2: not a Debye-Waller decay" in repr(wide.bp.debye_waller(Q_range=(1.5, 2)).bp)
+
+
+def test_poor_fits_of_many_are_counted(line: xr.Dataset) -> None:
+    skewed = line.assign(S=(line.S * np.exp(0.4 * line.E) ** 2).assign_attrs(line.S.attrs))
+    skewed["S_std"] = (1e-4 * skewed.S.max() + 0 * skewed.S).assign_attrs(units=line.S.attrs["units"])
+    skewed["S"] = (skewed.S + 0.05 * float(skewed.S.max()) * (abs(skewed.E - 1) < 0.3)).assign_attrs(line.S.attrs)
+    table = skewed.bp.fit_elastic_line()
+    assert f"has not the shape of the data in {int((table.chi2_reduced > 10).sum())} of" in repr(table.bp)
+    assert int((table.chi2_reduced > 10).sum()) > 5

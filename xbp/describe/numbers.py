@@ -91,7 +91,20 @@ def of_many(table: xr.Dataset, name: str, status: str, what: str) -> str:
             f": median {float(good.median()):.3g}, {float(good.min()):.3g} to {float(good.max()):.3g}{units_of(good)}"
         )
     rest = statuses(table[status])
-    return text + (f"; the others: {rest}" if rest else "")
+    return text + (f"; the others: {rest}" if rest else "") + _poor_of_many(table, status)
+
+
+def _poor_of_many(table: xr.Dataset, status: str) -> str:
+    """Say how many of the fits that are ok have a curve without the shape of their data."""
+    ok = table[status] == OK
+    measure, most = ("chi2_reduced", POOR_CHI2) if "chi2_reduced" in table else ("relative_residual", POOR_RESIDUAL)
+    if measure not in table or table[measure].dims != ok.dims:
+        return ""
+    poor = int((ok & (table[measure] > most)).sum())
+    if not poor:
+        return ""
+    how = f"reduced chi2 above {most:.0f}" if measure == "chi2_reduced" else f"rms residual above {percent(most)}"
+    return f"\n  beware: the curve has not the shape of the data in {poor} of {int(ok.sum())} ({how})"
 
 
 def fit(table: xr.Dataset) -> str:
@@ -100,7 +113,9 @@ def fit(table: xr.Dataset) -> str:
     if table.status.ndim:
         good = int((table.status == OK).sum())
         rest = statuses(table.status)
-        return f"{model}: {good} of {table.status.size} fits are ok{rest and '; ' + rest}"
+        return f"{model}: {good} of {table.status.size} fits are ok{rest and '; ' + rest}" + _poor_of_many(
+            table, "status"
+        )
     if str(table.status.values) != OK:
         limiting = str(table.limiting_parameter.values) if "limiting_parameter" in table else ""
         mend = mend_of_fit(table)

@@ -113,7 +113,7 @@ def _debye_waller(table: xr.Dataset) -> str:
     line = f"a line in Q**2 explains {100 * float(table.explained):.3g} % of {int(table.n_points)} Q"
     if said != OK:
         if np.isfinite(wider := float(table.get("broadening", np.nan))):
-            line += f", and the spectrum is {wider:.2g} times as wide in the upper half of them as in the lower"
+            line += f", and the spectrum is {wider:.2g} times as wide in the upper half of them as at low Q"
         why = f" ({line})" if np.isfinite(float(table.explained)) else ""
         if wider > MOST_BROADENING:
             why += (
@@ -156,7 +156,11 @@ def _box_phonon(table: xr.Dataset) -> str:
 def _elastic_line(table: xr.Dataset) -> str:
     if table.energy.ndim:
         one = "\n  one line for all of them: .bp.fit_elastic_line(Q_range=...) averages over Q first"
-        return of_many(table, "energy", "status", "elastic line") + (one if "Q" in table.energy.dims else "")
+        width = table.fwhm.where(table.status == OK)
+        n_found = int(width.notnull().sum())
+        wide = f"; FWHM {float(width.min()):.3g} to {float(width.max()):.3g}{units_of(width)}"
+        first, line, rest = of_many(table, "energy", "status", "elastic line").partition("\n")
+        return f"{first}{wide if n_found else ''}{line}{rest}{one if 'Q' in table.energy.dims else ''}"
     if str(table.status.values) != OK:
         return f"no elastic line: {table.status.values} ({reach(table, 'E')})"
     return (

@@ -41,7 +41,8 @@ def fit_elastic_line(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), S(E) or spectra at angles, with the elastic line in them.
     E_range : pair of scalars with units, optional
-        Energies to fit; by default 1.5 widths (FWHM, read off the mean spectrum) to each side of the top of the line.
+        Energies to fit; by default 1.5 widths (FWHM, read off each spectrum, or off their mean where that is more) to
+        each side of the top of the line.
     Q_range : pair of scalars with units, optional
         Momentum transfers to average over first (`cut_Q`), away from Bragg peaks. Without it one is fitted at each Q.
 
@@ -93,7 +94,8 @@ def fit_elastic_line(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         profile = line_profile(signal)
         found = elastic_line_bins(E, profile)
         assert found is not None
-        inside = np.abs(E - E[found[0]]) <= _REACH * width_at_half_maximum(E, profile)
+        value = value.where(_windows(value, E, float(E[found[0]]), width_at_half_maximum(E, profile)))
+        inside = np.ones(E.size, dtype=bool)
     else:
         inside = select_range(signal.source, "E", E_range, name="E_range")
     units = value["E"].attrs["units"]
@@ -117,7 +119,7 @@ def fit_elastic_line(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     seen = (energy - fwhm / 2 >= fitted.low) & (energy + fwhm / 2 <= fitted.high)
     edge = (fitted.status == OK) & ~seen
     if signal.std is not None:
-        std = signal.std.isel(E=inside)
+        std = signal.std.isel(E=inside).where(line.notnull())
         curve = height * np.exp(-4 * np.log(2) * ((line["E"] - energy) / fwhm) ** 2) + background
         misfit = (((line - curve) / std) ** 2).where(std > 0).sum("E", min_count=1) / (fitted.n_points - len(_NAMES))
         columns["chi2_reduced"] = (misfit, "1", "reduced chi-squared of the curve")
@@ -139,6 +141,28 @@ def fit_elastic_line(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         attrs={"model": "Gaussian on a constant"},
     )
     return answer
+
+
+def _windows(value: xr.DataArray, E: np.ndarray, top: float, width: float) -> xr.DataArray:
+    """Return which energies are fitted of each spectrum: a line that widens with Q leaves the window of the mean."""
+
+    def of_one(S: np.ndarray) -> np.ndarray:
+        found = elastic_line_bins(E, S)
+        own = width_at_half_maximum(E, S)
+        centre = top if found is None else E[found[0]]
+        return np.abs(E - centre) <= _REACH * np.fmax(own, width)
+
+    windows: xr.DataArray = xr.apply_ufunc(
+        of_one,
+        value,
+        input_core_dims=[["E"]],
+        output_core_dims=[["E"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[bool],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    return windows
 
 
 def _counting_errors(std: xr.DataArray, values: xr.DataArray, E: np.ndarray) -> xr.DataArray:

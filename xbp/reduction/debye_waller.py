@@ -56,7 +56,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         Q in 1/angstrom), over leftover dimensions; ``elastic_intensity`` over Q with its std; the Q used, ``Q_low``,
         ``Q_high``, ``n_points``;
         ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the line explains;
-        ``broadening``, how many times as wide (FWHM) S(E) is in the upper half of these Q as in the lower;
+        ``broadening``, how many times as wide (FWHM) S(E) is in the upper half of these Q as in the lower half of all
+        that hold the line up to there;
         ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ², where known, above 2, or the
         line more than 1.5 times as wide; u2 is NaN) or "too few points". The std is that of counting. Phonons under the
         line, a line that widens, and Bragg peaks are in ``u2_systematic``: half of the range of ``u2_by_window``, the
@@ -118,8 +119,10 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         _broadening,
         value,
         usable,
+        # A line that widened below Q_range does not widen much more within it.
+        (intensity > 0) & (xr.DataArray(np.arange(value.sizes["Q"]), dims="Q") <= _last(usable)),
         xr.DataArray(value["E"].values, dims="E"),
-        input_core_dims=[["Q", "E"], ["Q"], ["E"]],
+        input_core_dims=[["Q", "E"], ["Q"], ["Q"], ["E"]],
         vectorize=True,
         dask="parallelized",
         output_dtypes=[float],
@@ -140,7 +143,7 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
         "u2_systematic": (systematic.where(ok), units, "half of what the choice of the window changes u2 by"),
         "u2_by_window": (by_window.where(ok), units, "mean-square displacement per axis of each window"),
         "explained": (explained, "1", "part of the variance of ln S_el explained by the line"),
-        "broadening": (broadening, "1", "width of the line in the upper half of Q over that in the lower"),
+        "broadening": (broadening, "1", "width of the line in the upper half of Q over that in the lower half of all"),
         "n_points": (count, "1", "number of Q bins used"),
         "elastic_intensity": (intensity, intensity_units, "integrated elastic line"),
         "Q_low": (q_used.where(usable).min("Q"), q_units, "lowest Q fitted"),
@@ -210,11 +213,16 @@ def _elastic_bins(signal: Signal) -> np.ndarray:
     return mask
 
 
-def _broadening(S: np.ndarray, usable: np.ndarray, E: np.ndarray) -> float:
-    """Return the width of the line in the upper half of the Q bins that are used over that in the lower."""
-    rows = np.flatnonzero(usable)
+def _last(usable: xr.DataArray) -> xr.DataArray:
+    """Return the place of the last Q bin that is used."""
+    return usable.sizes["Q"] - 1 - usable.isel(Q=slice(None, None, -1)).argmax("Q")
+
+
+def _broadening(S: np.ndarray, usable: np.ndarray, seen: np.ndarray, E: np.ndarray) -> float:
+    """Return the width of the line in the upper half of the Q bins that are used over that in the lower half of all."""
+    used, rows = np.flatnonzero(usable), np.flatnonzero(seen)
     widths = []
-    for half in (rows[: rows.size // 2], rows[rows.size // 2 :]):
+    for half in (rows[: rows.size // 2], used[used.size // 2 :]):
         known = np.isfinite(S[half])
         with np.errstate(divide="ignore", invalid="ignore"):
             profile = np.where(known, S[half], 0.0).sum(axis=0) / known.sum(axis=0)

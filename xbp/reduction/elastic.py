@@ -140,7 +140,8 @@ def _of_bins(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
         raise QuantityError(
             f"the {name} is NaN in {int(np.isnan(number.values).sum())} of {number.size} places",
             reason="what was not found, as where a line was not fitted, can be no limit of a mask",
-            fix=f"give one for all, as of .bp.fit_elastic_line(Q_range=...), or {name}.interpolate_na(...)",
+            fix=f"give one for all, as of .bp.fit_elastic_line(Q_range=...), or that of the nearest, "
+            f"{name}.interpolate_na('{number.dims[-1]}', method='nearest', fill_value='extrapolate')",
         )
     return number.variable * convert_factor(own or units, units, name=name, energy=True)
 

@@ -123,8 +123,9 @@ def _known(signal: Signal, given: Any, attribute: str, units: str, what: str) ->
     name = "mass" if attribute == "sample_mass" else "atoms" if attribute == "atoms_per_formula" else attribute
     values = [magnitude(value, units, name=name) for value in (given, header) if value is not None]
     if not values:
+        subject = "number of atoms" if attribute == "atoms_per_formula" else attribute.replace("_", " ")
         raise QuantityError(
-            f"the {attribute.replace('_', ' ')} {what} is not known",
+            f"the {subject} {what} is not known",
             reason=f"neither {name}= nor attrs['{attribute}'] of the data tells it",
             fix=f"say {name}='1 {units}', with the number that it is" if units != "1" else f"say {name}=, a number",
         )
