@@ -71,6 +71,16 @@ def test_a_poor_fit_says_so(glass: xr.Dataset) -> None:
     assert "sigma 1.2 (fixed)" in spectrum.bp.plot.fit(held).get_title()
 
 
+def test_over_another_axis_than_energy_a_maximum_is_no_energy() -> None:
+    Q = np.linspace(1, 3, 80)
+    sq = xbp.new_dataset(
+        "static_structure_factor", 2 * np.exp(-((Q - 1.5) ** 2) / 0.1), units="1", coords={"Q": (Q, "1/angstrom")}
+    )
+    title = sq.bp.plot.fit(sq.bp.fit("gaussian")).get_title().replace("\xa0", " ")
+    assert "gaussian: maximum at 1.5 Å$^{-1}$" in title
+    assert "energy" not in title
+
+
 def test_a_model_in_units_of_its_own_is_drawn_in_those_of_the_data() -> None:
     T = np.linspace(2, 60, 60)
     numbers = {"gamma": 1e-3, "n_D": 0.8, "theta_D": 260, "n_E": 0.2, "theta_E": 72, "sigma_E": 15}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from xbp.describe.numbers import called
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.models.catalogue import MODELS, NamedModel, find_model, parameter_units
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
@@ -214,6 +215,6 @@ def _said(table: xr.Dataset, found: bool) -> list[str]:
         limiting = str(table.limiting_parameter.values) if "limiting_parameter" in table else ""
         return [f"{what}: {table.status.values}{limiting and f' ({limiting})'}"]
     names = [name for name in _OF_A_LINE if name != "background"] if line else _parameters(table)
-    each = [f"{_OF_A_LINE[n] if line else n} {value_of(table, n)}" for n in names]
+    each = [f"{_OF_A_LINE[n] if line else called(table, n)} {value_of(table, n)}" for n in names]
     # Lines end between numbers, not within one.
     return [f"{what}: {', '.join(one.replace(' ', chr(0xA0)) for one in each)}", quality(table)]
