@@ -114,7 +114,7 @@ def peak(
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
     if spread := systematic_of(table):
-        axes.axvspan(energy - spread, energy + spread, color=ORANGE, alpha=0.15, lw=0, zorder=0)
+        axes.axvspan(energy - spread, energy + spread, color=ORANGE, alpha=0.2, lw=0, zorder=0)
     entitle(axes, f"$E_\\mathrm{{BP}}$ = {energy_of(table)}", quality(table))
     _show(axes, data, shown, numbers["height"])
     return axes
@@ -179,6 +179,10 @@ def draw_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None 
         _require_units(plain[dim], like[dim])
     x = plain[dim] if dim in plain.coords and plain[dim].dtype.kind in "fiu" else np.arange(energy.size)
     axes.errorbar(x[ok.values], energy[ok], plain.energy_std[ok], **style)
+    if "systematic" in plain:
+        # Of a scan, in a broader and lighter bar: what the choice of range and shape does.
+        wide = {"fmt": "none", "ecolor": style["color"], "alpha": 0.25, "elinewidth": 3}
+        axes.errorbar(x[ok.values], energy[ok], plain.systematic[ok].fillna(0.0), **wide)
     if like is not None:
         return axes
     if isinstance(x, np.ndarray):
