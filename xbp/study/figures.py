@@ -52,6 +52,8 @@ def plot(
 ) -> Figure:
     """Draw a study: a panel for each leaf that has a curve, its energies, and all curves over E/E_BP.
 
+    A panel in which nothing would be seen is left out, as the last of a study of energies alone.
+
     A panel shows B(E) with the peak fitted, the Debye level where it is known, and the energies that are stated; of a
     fitted heat capacity (C − γT)/T³ with its fit and the Debye part (or g/E², where the table of the fit holds no
     data). The panel of energies shows every leaf, those without a peak by their status. Curves on the reduced axis are
@@ -96,7 +98,7 @@ def plot(
             fix="make a study of those that are to be seen",
         )
     table = compare(study, among, heat_capacity=heat_capacity)
-    curves = {leaf.name: curve for leaf in leaves if (curve := _curve(leaf)) is not None}
+    curves = {leaf.name: curve for leaf in leaves if (curve := _curve(leaf)) is not None and _has_numbers(curve)}
     reduced = _on_reduced_axis([leaf for leaf in leaves if leaf.name in curves], curves, table)
     rows, columns = _grid(len(curves) + 1 + bool(reduced))
     canvas = pyplot().figure(figsize=(3.4 * columns, 2.9 * rows), layout="constrained") if figure is None else figure
@@ -117,11 +119,11 @@ def _grid(panels: int) -> tuple[int, int]:
 
     Examples
     --------
-    >>> [_grid(panels) for panels in (2, 3, 4, 5, 7, 8, 9, 10)]
-    [(1, 2), (1, 3), (2, 2), (2, 3), (2, 4), (2, 4), (3, 3), (3, 4)]
+    >>> [_grid(panels) for panels in (1, 2, 3, 4, 5, 7, 8, 9, 10)]
+    [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (2, 4), (2, 4), (3, 3), (3, 4)]
     """
     if panels in (1, 2, 4):
-        return (panels + 3) // 4 if panels < 4 else 2, min(panels, 2)
+        return -(-panels // 2), min(panels, 2)
     columns = min((3, 4), key=lambda columns: (panels % columns == 1, -panels % columns, columns))
     return -(-panels // columns), columns
 
@@ -143,6 +145,10 @@ def _curve(leaf: Leaf) -> xr.Dataset | None:
     return b
 
 
+def _has_numbers(curve: xr.Dataset) -> bool:
+    return bool(np.isfinite(read(curve, "reduced_dos").value).any())
+
+
 def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     value = read(curve, "reduced_dos").value
     if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
@@ -162,7 +168,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     else:
         draw_peak(curve, leaf.peak(curve), ax)
     at = float(row.energy)
-    top = _REACH * at if np.isfinite(at) else min(float(value.E[-1]), _WITHOUT)
+    top = _REACH * at if np.isfinite(at) else min(float(value.E[-1]), max(_WITHOUT, 2 * float(value.E[0])))
     bottom = _FROM * at if np.isfinite(at) else 0.0
     shown = value.where((bottom < value.E) & (top >= value.E))
     level = _debye_level(leaf, curve)
