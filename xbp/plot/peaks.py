@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xbp.describe.results import steps_after
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.grid import interval
 from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
-from xbp.plot.axes import BLUE, GREY, ORANGE, axes_of, axis_label, label, like_xarray, mark_box_phonon
+from xbp.plot.axes import GREY, ORANGE, axes_of, label, like_xarray, mark_box_phonon
 from xbp.plot.cuts import draw_cut
 from xbp.plot.fits import FITS
 from xbp.plot.legends import show_legend
 from xbp.plot.limits import HEADROOM, rest_of, up_to
+from xbp.plot.many import draw_numbers
 from xbp.plot.titles import energy_of, entitle, quality, systematic_of
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
@@ -74,7 +76,7 @@ def peak(
             raise QuantityError(
                 f"got the table of .bp.{quantity_name(table)}(...)",
                 reason="plot.peak draws what .bp.boson_peak() found; other fits have a figure of their own",
-                fix="spectrum.bp.plot.fit(table)",
+                fix=f"table{steps_after(table)[0]}",
             )
     if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
         return draw_energies(data, ax, **kwargs)
@@ -171,23 +173,15 @@ def draw_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None 
             fix="choose one of each other dimension: peak.isel(...)",
         )
     axes = axes_of(ax)
-    dim = str(energy.dims[0])
-    ok = plain.status == OK
-    style: dict[str, Any] = {"fmt": ".", "ms": 3.5, "lw": 0.8, "color": BLUE} | kwargs
+    systematic = "systematic" if "systematic" in plain else None
     if like is not None:
+        dim = energy.dims[0]
         _require_units(energy, like["E"])
         _require_units(plain[dim], like[dim])
-    x = plain[dim] if dim in plain.coords and plain[dim].dtype.kind in "fiu" else np.arange(energy.size)
-    axes.errorbar(x[ok.values], energy[ok], plain.energy_std[ok], **style)
-    if "systematic" in plain:
-        # Of a scan, in a broader and lighter bar: what the choice of range and shape does.
-        wide = {"fmt": "none", "ecolor": style["color"], "alpha": 0.25, "elinewidth": 3}
-        axes.errorbar(x[ok.values], energy[ok], plain.systematic[ok].fillna(0.0), **wide)
+    draw_numbers(axes, plain, "energy", systematic, **kwargs)
     if like is not None:
         return axes
-    if isinstance(x, np.ndarray):
-        axes.set_xticks(x, [str(name) for name in plain[dim].values])
     mark_box_phonon(axes.axhline, energy)
-    axes.set(xlabel=axis_label(plain[dim]), ylabel=label(r"$E_\mathrm{BP}$", energy.attrs["units"]))
+    axes.set_ylabel(label(r"$E_\mathrm{BP}$", energy.attrs["units"]))
     axes.set_ylim(0, None)
     return axes

@@ -85,7 +85,9 @@ def energy_of(table: xr.Dataset, name: str = "energy") -> str:
     """
     said, spread = with_error(float(table[name]), float(table[f"{name}_std"])), systematic_of(table, name)
     if spread:
-        tried = [what for dim, what in (("range", "range"), ("method", "shape")) if table.scan_energy.sizes.get(dim, 1) > 1]
+        tried = [
+            what for dim, what in (("range", "range"), ("method", "shape")) if table.scan_energy.sizes.get(dim, 1) > 1
+        ]
         said += f" ± {spread:.2g} ({', '.join(tried)})"
     return f"{said} {units_label(str(table[name].attrs['units']))}"
 
