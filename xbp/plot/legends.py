@@ -236,7 +236,7 @@ def _ways(curves: list[Facts]) -> list[list[str]]:
 
 
 def _names(curves: list[dict[str, str]], ways: Sequence[list[str]] = ()) -> list[str]:
-    """Name curves by as little as tells them apart: what they are, else how they were made; numbered where nothing does.
+    """Name curves by as little as tells them apart: what they are, else how they were made, else numbers.
 
     Examples
     --------
