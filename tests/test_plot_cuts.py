@@ -67,6 +67,53 @@ def test_curves_of_two_samples_have_a_legend(b: xr.Dataset) -> None:
     assert len(set(names(ax))) == 2
 
 
+def test_what_was_made_in_two_ways_is_told_apart_by_the_argument_that_differs(b: xr.Dataset) -> None:
+    E = np.linspace(20, 200, 60)
+    raman = xbp.new_dataset("raman_intensity", 1 + E / 50, units="1", coords={"E": (E, "1/cm")})
+    _, ax = plt.subplots()
+    for coupling in ("constant", "linear"):
+        raman.bp.to_reduced_raman(T="295 K", coupling=coupling).bp.plot.cut(ax=ax)
+    assert names(ax) == ["coupling constant", "coupling linear"]
+    # The last argument that differs, though an earlier one does, too; and only where coordinates do not tell.
+    _, ax = plt.subplots()
+    for factor, coupling in ((1, "constant"), (2, "linear")):
+        raman.bp.scale(factor).bp.to_reduced_raman(T="295 K", coupling=coupling).bp.plot.cut(ax=ax)
+    assert names(ax) == ["coupling constant", "coupling linear"]
+    _, ax = plt.subplots()
+    for T, coupling in (("295 K", "constant"), ("77 K", "linear")):
+        raman.bp.to_reduced_raman(T=T, coupling=coupling).bp.plot.cut(ax=ax)
+    assert names(ax) == ["295 K", "77 K"]
+    # What was done to one of them only; and numbers where nothing differs.
+    spectrum = b.bp.cut_Q((5, 8))
+    _, ax = plt.subplots()
+    for one in (spectrum, spectrum.bp.convolve("1 meV"), spectrum.bp.convolve("2 meV")):
+        one.bp.plot.cut(ax=ax)
+    assert names(ax) == ["without convolve", "resolution FWHM 1 meV", "resolution FWHM 2 meV"]
+    _, ax = plt.subplots()
+    for _ in range(2):
+        spectrum.bp.plot.cut(ax=ax)
+    assert [name[-2:] for name in names(ax)] == [" 1", " 2"]
+
+
+def test_a_number_that_tells_curves_apart_has_its_symbol_and_no_more_figures_than_it_needs(b: xr.Dataset) -> None:
+    spectrum = b.bp.cut_Q((5, 8))
+
+    def called(*values: float, name: str = "u2", units: str = "angstrom**2") -> list[str]:
+        _, ax = plt.subplots()
+        for value in values:
+            spectrum.assign_coords({name: ((), value, {"units": units})}).bp.plot.cut(ax=ax)
+        return names(ax)
+
+    assert called(0.006849, 0.006955) == ["$u^2$ 0.00685 Å$^{2}$", "$u^2$ 0.00696 Å$^{2}$"]
+    assert called(0.0068491, 0.0068523) == ["$u^2$ 0.006849 Å$^{2}$", "$u^2$ 0.006852 Å$^{2}$"]
+    assert called(1000.0, 1234.5, name="cooling_rate", units="K/ps") == [
+        "cooling rate 1000 K ps$^{-1}$",
+        "cooling rate 1234 K ps$^{-1}$",
+    ]
+    assert called(295.0, 300.0, name="temperature", units="K") == ["295 K", "300 K"]
+    assert "nan" not in "".join(called(np.nan, 0.01))
+
+
 def test_peaks_on_the_same_axes_have_a_legend_with_every_name_once(b: xr.Dataset) -> None:
     _, ax = plt.subplots()
     for Q_range in ((2, 4), (4, 8)):

@@ -71,6 +71,16 @@ def test_a_poor_fit_says_so(glass: xr.Dataset) -> None:
     assert "sigma 1.2 (fixed)" in spectrum.bp.plot.fit(held).get_title()
 
 
+def test_over_another_axis_than_energy_a_maximum_is_no_energy() -> None:
+    Q = np.linspace(1, 3, 80)
+    sq = xbp.new_dataset(
+        "static_structure_factor", 2 * np.exp(-((Q - 1.5) ** 2) / 0.1), units="1", coords={"Q": (Q, "1/angstrom")}
+    )
+    title = sq.bp.plot.fit(sq.bp.fit("gaussian")).get_title().replace("\xa0", " ")
+    assert "gaussian: maximum at 1.5 Å$^{-1}$" in title
+    assert "energy" not in title
+
+
 def test_a_model_in_units_of_its_own_is_drawn_in_those_of_the_data() -> None:
     T = np.linspace(2, 60, 60)
     numbers = {"gamma": 1e-3, "n_D": 0.8, "theta_D": 260, "n_E": 0.2, "theta_E": 72, "sigma_E": 15}
@@ -115,3 +125,60 @@ def test_what_no_figure_can_be_made_of_names_the_one_that_can(glass: xr.Dataset,
     ax = spectrum.bp.plot.fit(nothing)
     assert ax.get_title() == "lognormal: parameter at bound (energy)"
     assert not any(len(line.get_xdata()) == 400 for line in ax.lines)
+
+
+def test_many_fits_are_drawn_against_their_dimension(lines: xr.Dataset) -> None:
+    table = lines.bp.fit_elastic_line()
+    bad = table.assign(status=table.status.where(np.arange(table.Q.size) > 2, "fit failed"))
+    for given, name, label in (({}, "energy", "$E_0$ (meV)"), ({"parameter": "fwhm"}, "fwhm", "FWHM (meV)")):
+        ax = bad.bp.plot.fit(**given)
+        points, _, (bars,) = ax.containers[0].lines
+        np.testing.assert_allclose(points.get_xdata(), table.Q[3:])
+        np.testing.assert_allclose(points.get_ydata(), table[name][3:])
+        std = [np.ptp(bar[:, 1]) / 2 for bar in bars.get_segments()]
+        np.testing.assert_allclose(std, table[f"{name}_std"][3:])
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("$Q$ (Å$^{-1}$)", label)
+        assert ax.get_title() == f"elastic line: {table.Q.size - 3} of {table.Q.size} fits are ok"
+    # Samples have names, and over Q the "energy" of a shape is none.
+    Q = np.linspace(1, 3, 80)
+    height = np.array([[1.0], [2.0]]) * np.exp(-((Q - 1.5) ** 2) / 0.1)
+    sq = xbp.new_dataset(
+        "static_structure_factor", height, units="1", coords={"sample": ["a", "b"], "Q": (Q, "1/angstrom")}
+    )
+    peaks = sq.bp.fit("gaussian", dim="Q")
+    assert [tick.get_text() for tick in peaks.bp.plot.fit().get_xticklabels()] == ["a", "b"]
+    assert peaks.bp.plot.fit().get_ylabel() == "position of the maximum (Å$^{-1}$)"
+    assert peaks.bp.plot.fit(parameter="height").get_ylabel() == "height"
+
+
+def test_what_is_next_works_of_however_many_fits(lines: xr.Dataset) -> None:
+    one, many = lines.bp.fit_elastic_line(Q_range=(2, 6)), lines.bp.fit_elastic_line()
+    samples = xr.concat([many, many], "sample")
+    for table, call in (
+        (one, "table.bp.plot.fit(data)"),
+        (many, "table.bp.plot.fit()"),
+        (samples, "table.isel(sample=0).bp.plot.fit()"),
+    ):
+        assert repr(table.bp).split("next: ")[1] == call.removeprefix("table")
+        for wrong in (table.bp.plot.peak, table.bp.plot.cut):
+            with pytest.raises(QuantityError) as error:
+                wrong()
+            assert error.value.fix.startswith(call)
+        assert eval(call, {"table": table, "data": lines}).containers
+    for table, call in (
+        (many, r"table.bp.plot.fit\(\) draws"),
+        (samples, r"table.isel\(sample=0\).bp.plot.fit\(\) draws"),
+    ):
+        with pytest.raises(QuantityError, match=call):
+            lines.bp.plot.fit(table)
+    with pytest.raises(QuantityError, match=r"table.bp.plot.fit\(data\)"):
+        one.bp.plot.fit()
+    with pytest.raises(QuantityError, match="parameter='energy' or 'height'"):
+        many.bp.plot.fit(parameter="width")
+    with pytest.raises(QuantityError, match="of one fit the curve is drawn"):
+        lines.bp.plot.fit(one, parameter="fwhm")
+    with pytest.raises(QuantityError, match="no table is given"):
+        lines.bp.plot.fit()
+    peak = xbp.stated_energy("6 meV", "0.4 meV", reference="a")
+    with pytest.raises(QuantityError, match=r"spectrum.bp.plot.peak\(table\) draws"):
+        peak.bp.plot.cut()

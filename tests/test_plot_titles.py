@@ -76,6 +76,42 @@ def test_why_there_is_no_maximum_is_said_in_few_words() -> None:
     assert "unphysical, too many modes" in many.bp.plot.heat_capacity().get_title()
 
 
+def test_the_title_of_a_scan_gives_its_systematic_error_and_the_figure_a_band() -> None:
+    E = np.linspace(1, 20, 120)
+    smooth = xbp.models.evaluate("lognormal", E, energy="5.5 meV", height=2, sigma=0.6).B.values
+    B = xbp.new_dataset("reduced_dos", smooth + 0.02 * np.sin(E), units="1", coords={"E": (E, "meV")})
+    scan = B.bp.scan_boson_peak(methods=["lognormal", "gaussian"])
+    energy, spread = float(scan.energy), float(scan.systematic)
+    assert spread > 0.01
+    ax = B.bp.plot.peak(scan)
+    assert f" ± {spread:.2g} (range, shape) meV\n" in ax.get_title()
+    band = ax.patches[0].get_extents().transformed(ax.transData.inverted())
+    assert (band.x0, band.x1) == pytest.approx((energy - spread, energy + spread))
+    one = B.bp.plot.peak(B.bp.boson_peak(E_range=(2, 12)))
+    assert "range" not in one.get_title()
+    assert not one.patches
+    assert " (range) meV" in B.bp.plot.peak(B.bp.scan_boson_peak(methods=["lognormal"])).get_title()
+
+
+def test_of_many_scans_the_systematic_errors_are_drawn_beside_those_of_the_fits(glass: xr.Dataset) -> None:
+    ranges = [("1.2 meV", "12 meV"), ("1.2 meV", "8 meV")]
+    scans = glass.bp.to_bqe().sel(Q=slice(4, 4.5)).bp.scan_boson_peak(E_ranges=ranges, methods=["lognormal"])
+    bars = [container.lines[2][0] for container in scans.bp.plot.peak().containers]
+    fit, choice = (np.array([np.ptp(bar[:, 1]) / 2 for bar in bars_of.get_segments()]) for bars_of in bars)
+    np.testing.assert_allclose(fit, scans.energy_std)
+    np.testing.assert_allclose(choice, scans.systematic)
+
+
+def test_the_title_of_a_scanned_heat_capacity_gives_both_systematic_errors() -> None:
+    C = heat(3e-4, noise=0.01)
+    scan = C.bp.scan_heat_capacity()
+    einstein, dos = C.bp.plot.heat_capacity(scan).get_title().replace("\xa0", " ").split(" meV")[:2]
+    assert einstein.endswith(f" ± {float(scan.systematic_E):.2g} (range)")
+    assert dos.endswith(f" ± {float(scan.systematic):.2g} (range)")
+    assert float(scan.systematic) != float(scan.systematic_E)
+    assert "range" not in C.bp.plot.heat_capacity(C.bp.fit_heat_capacity()).get_title()
+
+
 def panel(study: xr.DataTree, name: str) -> str:
     return next(ax.get_title() for ax in study.bp.plot().axes if ax.get_title().startswith(name))
 

@@ -238,3 +238,16 @@ def test_the_page_says_what_was_used(glass: xr.Dataset, tmp_path: Path) -> None:
     # Both energies of a heat capacity, the second named; a spectrum of light is called so.
     assert re.search(r"maximum of g/E²|k B θ E", words)
     assert "B(E), Raman" in words
+
+
+def test_a_panel_with_nothing_to_show_is_left_out(b: xr.Dataset) -> None:
+    scan, said = b.bp.scan_boson_peak(), xbp.stated_energy("6 meV", "0.4 meV", reference="a")
+    (energies,) = xbp.new_study({"raman": scan, "said": said}).bp.plot().axes
+    assert {text.get_text() for text in energies.get_yticklabels()} == {"raman", "said"}
+    # A curve without numbers is named by its status, and a curve without a peak has no place on the reduced axis.
+    (energies,) = xbp.new_study({"empty": b.where(b.E < 0), "said": said}).bp.plot().axes
+    assert [text.get_text() for text in energies.texts] == ["no data"]
+    far = b.assign_coords(E=b.E.assign_attrs(b.E.attrs) + 60)
+    curve, _ = xbp.new_study({"far": far.isel(E=slice(20, None)), "said": said}).bp.plot().axes
+    seen = curve.containers[0].lines[0].get_xdata()
+    assert np.sum((seen > curve.get_xlim()[0]) & (seen < curve.get_xlim()[1])) > 10

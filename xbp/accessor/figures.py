@@ -29,9 +29,17 @@ class PlotAccessor:
         """See `xbp.plot.peak`: a spectrum with its fitted peak."""
         return plot.peak(self._data, peak, ax, E_range=E_range, **kwargs)
 
-    def fit(self, table: xr.DataArray | xr.Dataset, ax: Any = None, *, model: Any = None, **kwargs: Any) -> Any:
-        """See `xbp.plot.fit`: a spectrum with the curve fitted to it."""
-        return plot.fit(self._data, table, ax, model=model, **kwargs)
+    def fit(
+        self,
+        table: xr.DataArray | xr.Dataset | None = None,
+        ax: Any = None,
+        *,
+        model: Any = None,
+        parameter: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """See `xbp.plot.fit`: a spectrum with the curve fitted to it, or what many fits found."""
+        return plot.fit(self._data, table, ax, model=model, parameter=parameter, **kwargs)
 
     def explore(
         self, E_width: Any = None, Q_width: Any = None, *, E_range: Any = None, Q_range: Any = None, **kwargs: Any

@@ -6,7 +6,7 @@ import html
 
 import xarray as xr
 
-from xbp.describe.results import AFTER, LAZY, SENTENCES
+from xbp.describe.results import LAZY, SENTENCES, steps_after
 from xbp.describe.signals import signal_lines, trajectory_lines
 from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
@@ -66,11 +66,8 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
             return f"{_title(result)}: a part of the table, without the columns that tell of it"
         wrong = plain.attrs.get("beware")
         said += f"\n  beware: {wrong}" if isinstance(wrong, str) else ""
-        steps = AFTER.get(result, ())
-        if result == "boson_peak" and "Q" not in plain["energy"].dims:
-            # One energy is an answer; many are drawn.
-            steps = ("plot.peak()",) if plain["energy"].ndim == 1 else ()
-        return "\n".join([said, *([f"  next: {' '.join(f'.bp.{step}' for step in steps)}"] if steps else [])])
+        steps = "" if result in LAZY else " ".join(steps_after(plain))
+        return said + (steps and f"\n  next: {steps}")
     signals = [plain] if isinstance(plain, xr.DataArray) else list(plain.data_vars.values())
     known = [v for v in signals if quantity_name(v) in QUANTITIES and not str(v.name).endswith("_std")]
     if quantity_name(plain) == "trajectory":

@@ -14,6 +14,7 @@ from xbp.status import FAILED, NO_DATA, OK, POOR_CHI2, POOR_RESIDUAL, TOO_FEW
 
 __all__ = [
     "UNLIKELY",
+    "called",
     "fit",
     "is_poor",
     "mend_of_fit",
@@ -120,10 +121,13 @@ def fit(table: xr.Dataset) -> str:
         limiting = str(table.limiting_parameter.values) if "limiting_parameter" in table else ""
         mend = mend_of_fit(table)
         return f"{model}: {table.status.values}{limiting and f' ({limiting})'}" + (mend and f"\n  {mend}")
-    # Over another axis than E, such as C/T³ over T, a shape's "energy" is where on that axis it is highest.
-    said = {} if "E_low" in table else {"energy": "maximum at"}
     names = [str(n) for n in table.data_vars if f"{n}_std" in table]
-    return f"{model}: " + ", ".join(f"{said.get(n, n)} {number(table, n)}" for n in names) + quality(table)
+    return f"{model}: " + ", ".join(f"{called(table, n)} {number(table, n)}" for n in names) + quality(table)
+
+
+def called(table: xr.Dataset, parameter: str) -> str:
+    """Say what a parameter of a fit is: over another axis than E, as C/T³ over T, a shape's "energy" is no energy."""
+    return "maximum at" if parameter == "energy" and "E_low" not in table.variables else parameter
 
 
 def mend_of_fit(table: xr.Dataset) -> str:

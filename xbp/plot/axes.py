@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 import xarray as xr
 
-from xbp.describe.results import AFTER
+from xbp.describe.results import steps_after
 from xbp.errors import QuantityError
 from xbp.optional import require
 from xbp.schema import quantity_name, symbol_of
@@ -81,12 +81,16 @@ def pyplot() -> Any:
 def require_no_table(data: Any) -> None:
     """Refuse a table of results, and name the figure that it has."""
     result = quantity_name(data) if isinstance(data, xr.Dataset) else None
-    own = [step for step in AFTER.get(str(result), ()) if step.startswith("plot.")]
+    if result is None:
+        return
+    own = [f"table{step}" for step in steps_after(data) if ".plot." in step]
+    if result == "boson_peak" and not own:
+        own = ["spectrum.bp.plot.peak(table)"]
     if own:
         raise QuantityError(
             f"got the table of results of .bp.{result}()",
             reason="a cut is drawn of a signal, such as S, G or B",
-            fix=f"table.bp.{own[0]} draws such a table; or pass the data that it was made from",
+            fix=f"{own[0]} draws such a table; or pass the data that it was made from",
         )
 
 

@@ -9,14 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from xbp.describe.numbers import called
+from xbp.describe.results import steps_after
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.models.catalogue import MODELS, NamedModel, find_model, parameter_units
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.peaks.one_fit import call
 from xbp.pint_data import unwrap
-from xbp.plot.axes import GREY, ORANGE, like_xarray
+from xbp.plot.axes import GREY, ORANGE, axes_of, label, like_xarray
 from xbp.plot.cuts import draw_cut
 from xbp.plot.limits import HEADROOM, up_to
+from xbp.plot.many import draw_numbers
 from xbp.plot.titles import entitle, quality, value_of
 from xbp.reduction import cut_Q
 from xbp.schema import quantity_name
@@ -43,25 +46,31 @@ _OF_A_LINE = {"energy": "$E_0$", "fwhm": "FWHM", "height": "height", "background
 @like_xarray
 def fit(
     data: xr.DataArray | xr.Dataset,
-    table: xr.DataArray | xr.Dataset,
+    table: xr.DataArray | xr.Dataset | None = None,
     ax: Axes | None = None,
     *,
     model: Any = None,
+    parameter: str | None = None,
     **kwargs: Any,
 ) -> Axes:
     """Draw a spectrum with the curve that `fit` or `fit_elastic_line` fitted to it, and the range fitted in grey.
+
+    Of many fits, over Q, temperature or any other one dimension, draw what they found against it:
+    ``table.bp.plot.fit()`` the centres of elastic lines, ``table.bp.plot.fit(parameter="fwhm")`` their widths.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         The signal that was fitted, over one dimension; of a table for an average over Q the map will do, which is
-        averaged as the table says. ``table.bp.plot.fit(data)`` is the same.
-    table : xarray.Dataset
-        What `fit` or `fit_elastic_line` returned: one fit.
+        averaged as the table says. ``table.bp.plot.fit(data)`` is the same. Or a table of fits over one dimension.
+    table : xarray.Dataset, optional
+        What `fit` or `fit_elastic_line` returned: one fit. Of many it is left out.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     model : lmfit.Model or callable, optional
         The model that was fitted, where it has no name in `xbp.models.MODELS`: a table holds numbers, no functions.
+    parameter : str, optional
+        Which of the fitted numbers of many fits to draw, the first unless given. Fits that are not ok are left out.
     **kwargs
         For `matplotlib.axes.Axes.errorbar`.
 
@@ -72,15 +81,22 @@ def fit(
     Raises
     ------
     QuantityError
-        If `table` is no such table, there are many fits in it, or it does not tell which function was fitted.
+        If `table` is no such table, it is of many fits and comes with data, or of one fit and comes without, it does
+        not tell which function was fitted, or has no such parameter.
     RangeError
         If the data have further dimensions.
     UnitsError
         If the data are in other units than those fitted.
     """
     if isinstance(data, xr.Dataset) and quantity_name(data) in FITS:
+        if table is None:
+            return _many(data, parameter, ax, **kwargs)
         data, table = table, data
     numbers, along = _one_fit(table)
+    if parameter is not None:
+        raise QuantityError(
+            f"parameter={parameter!r} is given", reason="of one fit the curve is drawn", fix="leave it out"
+        )
     signal = _fitted_part(read(data), numbers, along)
     value = signal.value
     axis_units, own_units = (str(v.attrs["units"]) for v in (value[along], numbers[f"{along}_low"]))
@@ -109,6 +125,34 @@ def fit(
     return axes
 
 
+def _many(table: xr.Dataset, parameter: str | None, ax: Axes | None, **kwargs: Any) -> Axes:
+    """Draw what many fits found against the dimension that they are over."""
+    plain: xr.Dataset = unwrap(table)[0].compute()
+    status = table_signal(plain, str(quantity_name(plain)), "status").value
+    if status.ndim != 1:
+        raise QuantityError(
+            f"the fits are over {status.dims}" if status.ndim else "the table is of one fit",
+            reason="numbers of fits are drawn against one dimension" if status.ndim else "it is drawn in its data",
+            fix=f"table{steps_after(plain)[0]} draws what they found" if status.ndim else "table.bp.plot.fit(data)",
+        )
+    known = _parameters(plain)
+    name = known[0] if parameter is None else parameter
+    if name not in known:
+        raise QuantityError(
+            f"parameter={parameter!r} is none of the table",
+            reason="a fitted number is drawn",
+            fix=f"parameter={' or '.join(map(repr, known))}",
+        )
+    axes = axes_of(ax)
+    draw_numbers(axes, plain, name, **kwargs)
+    line = quantity_name(plain) == "fit_elastic_line"
+    what = "position of the maximum" if called(plain, name) != name else name
+    axes.set_ylabel(label(_OF_A_LINE[name] if line else what, str(plain[name].attrs.get("units", "1"))))
+    good = int((status == OK).sum())
+    entitle(axes, f"{_what(plain)}: {good} of {status.size} fits are ok")
+    return axes
+
+
 def _above(seen: xr.DataArray, top: float) -> float:
     """Return an end of the axis a little above all that is seen."""
     highest = max(float(seen.max()), top)
@@ -122,7 +166,7 @@ def _one_fit(table: Any) -> tuple[xr.Dataset, str]:
     if given not in FITS:
         own = {"boson_peak": "spectrum.bp.plot.peak(table)", "fit_heat_capacity": "table.bp.plot.heat_capacity()"}
         raise QuantityError(
-            f"got {'a ' + repr(given) if given else type(plain).__name__}",
+            "no table is given" if plain is None else f"got {'a ' + repr(given) if given else type(plain).__name__}",
             reason="this draws the table that .bp.fit(...) or .bp.fit_elastic_line(...) returned",
             fix=own.get(str(given), "line = data.bp.fit_elastic_line(); data.bp.plot.fit(line)"),
         )
@@ -132,7 +176,8 @@ def _one_fit(table: Any) -> tuple[xr.Dataset, str]:
         raise QuantityError(
             f"the fits are over {status.dims}",
             reason="one spectrum has one fit",
-            fix=f"choose one of each: data.isel({at}).bp.plot.fit(table.isel({at}))",
+            fix=f"table{steps_after(plain)[0]} draws what they found; or choose one of each: "
+            f"data.isel({at}).bp.plot.fit(table.isel({at}))",
         )
     along = next((str(name).removesuffix("_low") for name in plain.variables if str(name).endswith("_low")), None)
     if along is None:
@@ -206,14 +251,20 @@ def _require_units(table: xr.Dataset, expected: dict[str, str]) -> None:
             )
 
 
+def _what(table: xr.Dataset) -> str:
+    """Name what was fitted."""
+    if quantity_name(table) == "fit_elastic_line":
+        return "elastic line"
+    return str(table.attrs.get("model", "fit")).removeprefix("Model").strip("()")
+
+
 def _said(table: xr.Dataset, found: bool) -> list[str]:
     """Write the title: what was fitted, its numbers, and how good it is."""
-    line = quantity_name(table) == "fit_elastic_line"
-    what = "elastic line" if line else str(table.attrs.get("model", "fit")).removeprefix("Model").strip("()")
+    line, what = quantity_name(table) == "fit_elastic_line", _what(table)
     if not found:
         limiting = str(table.limiting_parameter.values) if "limiting_parameter" in table else ""
         return [f"{what}: {table.status.values}{limiting and f' ({limiting})'}"]
     names = [name for name in _OF_A_LINE if name != "background"] if line else _parameters(table)
-    each = [f"{_OF_A_LINE[n] if line else n} {value_of(table, n)}" for n in names]
+    each = [f"{_OF_A_LINE[n] if line else called(table, n)} {value_of(table, n)}" for n in names]
     # Lines end between numbers, not within one.
     return [f"{what}: {', '.join(one.replace(' ', chr(0xA0)) for one in each)}", quality(table)]

@@ -13,10 +13,9 @@ from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_xarray, logarithmic, power_of
 from xbp.plot.curves import DENSE, draw_curve
-from xbp.plot.titles import entitle
+from xbp.plot.titles import energy_of, entitle
 from xbp.reduction import reduced_heat_capacity
 from xbp.reduction.heat_capacity import in_kelvin
-from xbp.rounding import with_error
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK, UNPHYSICAL
@@ -42,7 +41,8 @@ def heat_capacity(
     data : xarray.DataArray or xarray.Dataset
         A heat capacity over temperature alone; or what `fit_heat_capacity` returned, which holds the data fitted.
     fit : xarray.Dataset, optional
-        What `fit_heat_capacity` returned for it, whose γ is taken off; without it γ is 0.
+        What `fit_heat_capacity` returned for it, whose γ is taken off; without it γ is 0. Of `scan_heat_capacity` the
+        title gives the systematic errors, too.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
@@ -95,7 +95,7 @@ def heat_capacity(
         debye = debye_einstein(kelvin, **(numbers | {"gamma": 0.0, "n_E": 0.0})) / kelvin**3 * scale
         axes.plot(kelvin, whole, color=ORANGE, lw=1.6, zorder=3, label="fit")
         axes.plot(kelvin, debye, color=GREEN, lw=1.2, ls="--", zorder=3, label="its Debye phonons")
-        title = f"$k_B\\theta_E$ = {with_error(float(table['energy_E']), float(table['energy_E_std']))} meV"
+        title = f"$k_B\\theta_E$ = {energy_of(table, 'energy_E')}"
         title += f"\n{peak_of(table)}{' (poor)' if is_poor_heat_capacity(table) else ''}"
     if fit is not None:
         entitle(axes, title)
@@ -113,7 +113,7 @@ def peak_of(table: xr.Dataset) -> str:
     """Write the maximum of g/E² of a fit, or in few words why there is none: what to do then is printed, not drawn."""
     said = str(table["peak_status"].values)
     if said == OK:
-        return f"maximum of $g/E^2$: {with_error(float(table['energy']), float(table['energy_std']))} meV"
+        return f"maximum of $g/E^2$: {energy_of(table)}"
     if said == UNPHYSICAL:
         negative = float(table["gamma"]) + 2 * float(table["gamma_std"]) < 0
         said = f"{said}, {'gamma below 0' if negative else 'too many modes'}"

@@ -1,16 +1,19 @@
-"""What tells curves on the same axes apart: where each was cut, of which sample, how hot, from which file."""
+"""What tells curves on the same axes apart: where each was cut, of which sample, how hot, from which file, made how."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from xbp.errors import XbpError
-from xbp.plot.axes import units_label
+from xbp.plot.axes import SYMBOLS, units_label
 from xbp.plot.curves import drawn_lines
 from xbp.reduction.sample import said_of_sample
 from xbp.schema import symbol_of
@@ -21,18 +24,52 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-__all__ = ["facts_of", "name_curve", "show_legend", "tell_apart"]
+__all__ = ["Facts", "facts_of", "name_curve", "show_legend", "tell_apart"]
 
-#: What is known of each curve, until it is gone.
-_FACTS: weakref.WeakKeyDictionary[Artist, dict[str, str]] = weakref.WeakKeyDictionary()
 #: Attributes that tell curves apart, the first that does.
 _SAYINGS = ("sample", "sample_name", "composition", "title", "source")
 #: A title is as long as a legend is wide.
 _WIDE = 32
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
-def facts_of(signal: Signal, curve: xr.DataArray, others: Sequence[Hashable]) -> dict[str, str]:
-    """Return what is known of a curve, what names it best first.
+@dataclass(frozen=True)
+class _Number:
+    """A coordinate of a curve, written with as many figures as tell it from those of others, and these at least."""
+
+    value: float
+    symbol: str
+    units: str
+    least: int
+
+    def written(self, figures: int) -> str:
+        before_point = len(f"{abs(self.value):.0f}") if abs(self.value) < 1e6 else 0
+        number = f"{self.value:.{max(figures, before_point)}g}".replace("-", "−")
+        return " ".join(part for part in (self.symbol, number, units_label(self.units)) if part)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a curve.
+
+    Attributes
+    ----------
+    own : dict
+        What it is and where it stands, what names it best first.
+    made : list of tuple
+        How it was made: operation, argument (empty for the operation itself) and what is said of it, the last first.
+    """
+
+    own: dict[str, str | _Number]
+    made: list[tuple[str, str, str]]
+
+
+#: What is known of each curve, until it is gone.
+_FACTS: weakref.WeakKeyDictionary[Artist, Facts] = weakref.WeakKeyDictionary()
+
+
+def facts_of(signal: Signal, curve: xr.DataArray, others: Sequence[Hashable]) -> Facts:
+    """Return what is known of a curve.
 
     Parameters
     ----------
@@ -43,7 +80,7 @@ def facts_of(signal: Signal, curve: xr.DataArray, others: Sequence[Hashable]) ->
     others : sequence of hashable
         Dimensions that it is one element of.
     """
-    facts = {}
+    facts: dict[str, str | _Number] = {}
     scalars = [str(name) for name, c in curve.coords.items() if not c.ndim and name != "box_phonon"]
     first = [*map(str, others), "Q", "E"]
     attributes = {
@@ -54,32 +91,87 @@ def facts_of(signal: Signal, curve: xr.DataArray, others: Sequence[Hashable]) ->
             continue
         if name in attributes:
             facts[name] = attributes[name]
-        elif name in scalars:
-            facts[name] = _at(curve, name)
-    return facts | {"": symbol_of(curve)}
+        elif name in scalars and (at := _at(curve, name, plain=name in first)) is not None:
+            facts[name] = at
+    return Facts(facts | {"": symbol_of(curve)}, _made(curve))
 
 
-def _at(curve: xr.DataArray, name: str) -> str:
-    """Write a coordinate of a curve: of an average over a range both ends of it."""
+def _at(curve: xr.DataArray, name: str, *, plain: bool) -> str | _Number | None:
+    """Say where on a coordinate a curve is: of an average over a range both ends of it; None where that is unknown.
+
+    What the units tell, and what the title of the legend does, is `plain`: it needs no symbol.
+    """
     at = curve[name]
     if at.dtype.kind not in "fiu":
         return str(at.values)
     units = str(at.attrs.get("units", "1"))
-    numbers = "–".join(f"{end:.4g}".replace("-", "−") for end in _ends(curve, name, units) or [float(at)])
-    return f"{numbers} {units_label(units)}".strip()
+    if ends := _ends(curve, name, units):
+        return f"{'–'.join(f'{end:.4g}'.replace('-', '−') for end in ends)} {units_label(units)}".strip()
+    if not math.isfinite(float(at)):
+        return None
+    if plain or name in SYMBOLS:
+        return _Number(float(at), "", units, 4)
+    return _Number(float(at), {"u2": "$u^2$"}.get(name, name.replace("_", " ")), units, 3)
+
+
+def _steps(curve: xr.DataArray) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give what was done to a curve: operations and their arguments."""
+    for line in str(curve.attrs.get("history", "")).splitlines():
+        try:
+            step = json.loads(line)
+            yield str(step["operation"]), dict(step["arguments"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue  # written by another program
 
 
 def _ends(curve: xr.DataArray, name: str, units: str) -> list[float]:
     """Return the ends of the range that a curve is an average over, from its history; none where it is a single bin."""
     found: list[float] = []
-    for line in str(curve.attrs.get("history", "")).splitlines():
-        try:
-            step = json.loads(line)
-            if step["operation"] == f"cut_{name}":
-                found = [magnitude(end, units, name=name, energy=name == "E") for end in step["arguments"][name]]
-        except (ValueError, KeyError, TypeError, RecursionError, XbpError):
-            continue  # written by another program, or in units that no longer are those of the data
+    for operation, arguments in _steps(curve):
+        if operation == f"cut_{name}":
+            try:
+                found = [magnitude(end, units, name=name, energy=name == "E") for end in arguments[name]]
+            except (ValueError, KeyError, TypeError, XbpError):
+                continue  # in units that no longer are those of the data
     return found
+
+
+def _made(curve: xr.DataArray) -> list[tuple[str, str, str]]:
+    """Return how a curve was made, the last first; of an operation done twice, as it was done last."""
+    made: dict[tuple[str, str], str] = {}
+    for operation, arguments in _steps(curve):
+        said = {"": operation.replace("_", " ")}
+        said |= {name: f"{name.replace('_', ' ')} {_argument(given)}" for name, given in arguments.items()}
+        for name, text in said.items():
+            made.pop((operation, name), None)
+            made[operation, name] = text
+    return [(*key, text) for key, text in reversed(made.items())]
+
+
+def _argument(given: Any) -> str:
+    """Write an argument of a history.
+
+    Examples
+    --------
+    >>> [_argument(given) for given in ("lorch", "0.066 1/angstrom**3 (of the box)", 0.25, True, None)]
+    ['lorch', '0.066 Å$^{-3}$', '0.25', 'true', 'none']
+    >>> _argument(["2 meV", "10 meV"])
+    '2 meV to 10 meV'
+    """
+    if isinstance(given, list):
+        return _short(" to ".join(map(_argument, given)))
+    if isinstance(given, bool | None):
+        return str(given).lower()
+    if isinstance(given, float):
+        return f"{given:.4g}"
+    text = str(given).partition(" (")[0]
+    number, _, units = text.partition(" ")
+    if _NUMBER.fullmatch(number):
+        try:
+            return f"{float(number):.4g} {units_label(units or '1')}".strip()
+        except XbpError:
+            pass  # words after a number
+    return _short(text)
 
 
 def _short(said: str) -> str:
@@ -89,7 +181,7 @@ def _short(said: str) -> str:
     return said if len(said) <= _WIDE else f"{said[: _WIDE - 1]}…"
 
 
-def name_curve(container: Any, facts: dict[str, str]) -> None:
+def name_curve(container: Any, facts: Facts) -> None:
     """Remember what is known of a curve that was drawn without a label of the user's."""
     _FACTS[container.lines[0]] = facts
 
@@ -102,7 +194,8 @@ def tell_apart(axes: Axes, title: str | None) -> None:
     known = [(container, _FACTS[line]) for line, container in drawn_lines(axes) if line in _FACTS]
     if len(axes.containers) < 2:
         return
-    names = _names([facts for _, facts in known])
+    facts = [facts for _, facts in known]
+    names = _names(_own(facts), _ways(facts))
     for (container, _), name in zip(known, names, strict=True):
         container.set_label(name)
     show_legend(axes, title)
@@ -115,8 +208,35 @@ def show_legend(axes: Axes, title: str | None = None) -> None:
         axes.legend(list(named.values()), list(named), frameon=False, fontsize="small", title=title)
 
 
-def _names(curves: list[dict[str, str]]) -> list[str]:
-    """Name curves by as little as tells them apart; by numbers where nothing does.
+def _own(curves: list[Facts]) -> list[dict[str, str]]:
+    """Write what curves are and where they stand, numbers with as many figures as tell them apart."""
+    written: list[dict[str, str]] = [{} for _ in curves]
+    for key in dict.fromkeys(key for facts in curves for key in facts.own):
+        numbers = [said for facts in curves if isinstance(said := facts.own.get(key), _Number)]
+        least = max((number.least for number in numbers), default=0)
+        # One figure more where it tells them apart.
+        figures = max((least, least + 1), key=lambda figures: len({number.written(figures) for number in numbers}))
+        for facts, into in zip(curves, written, strict=True):
+            said = facts.own.get(key)
+            if said is not None:
+                into[key] = said.written(figures) if isinstance(said, _Number) else said
+    return written
+
+
+def _ways(curves: list[Facts]) -> list[list[str]]:
+    """Write how curves were made: of every argument, the last first, what it was for each of them."""
+    made = [{(operation, name): text for operation, name, text in facts.made} for facts in curves]
+    ways = []
+    for operation, name in dict.fromkeys(key for of_curve in made for key in of_curve):
+        # That an operation was not told of an argument is no difference that one could read.
+        if all((operation, name) in of_curve or (operation, "") not in of_curve for of_curve in made):
+            without = f"without {operation.replace('_', ' ')}"
+            ways.append([of_curve.get((operation, name), without) for of_curve in made])
+    return ways
+
+
+def _names(curves: list[dict[str, str]], ways: Sequence[list[str]] = ()) -> list[str]:
+    """Name curves by as little as tells them apart: what they are, else how they were made, else numbers.
 
     Examples
     --------
@@ -124,6 +244,8 @@ def _names(curves: list[dict[str, str]]) -> list[str]:
     ['Al', 'V']
     >>> _names([{"Q": "2–3", "": "S"}, {"Q": "3–4", "": "S"}, {"": "S"}])
     ['2–3', '3–4', 'S']
+    >>> _names([{"": "g(r)"}, {"": "g(r)"}], [["r 0 to 8", "r 0 to 8"], ["window lorch", "window none"]])
+    ['window lorch', 'window none']
     >>> _names([{"": "S"}, {"": "S"}])
     ['S 1', 'S 2']
     """
@@ -132,6 +254,9 @@ def _names(curves: list[dict[str, str]]) -> list[str]:
         longer = [(*name, facts[key]) if key in facts else name for name, facts in zip(names, curves, strict=True)]
         if len(set(longer)) > len(set(names)):
             names = longer
+    # Of all arguments one, that which tells most of them apart, the last of such.
+    by_way = [[(*name, text) for name, text in zip(names, way, strict=True)] for way in ways]
+    names = max([names, *by_way], key=lambda named: len(set(named)))
     # A single curve beside others of the user's is named by what it is best known by.
     names = [name or (next(iter(facts.values())),) for name, facts in zip(names, curves, strict=True)]
     said = [", ".join(name) for name in names]

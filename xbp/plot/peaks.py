@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xbp.describe.results import steps_after
 from xbp.errors import QuantityError, RangeError, UnitsError
 from xbp.grid import interval
 from xbp.peaks.fits import evaluate
 from xbp.pint_data import unwrap
-from xbp.plot.axes import BLUE, GREY, ORANGE, axes_of, axis_label, label, like_xarray, mark_box_phonon, units_label
+from xbp.plot.axes import GREY, ORANGE, axes_of, label, like_xarray, mark_box_phonon
 from xbp.plot.cuts import draw_cut
 from xbp.plot.fits import FITS
 from xbp.plot.legends import show_legend
 from xbp.plot.limits import HEADROOM, rest_of, up_to
-from xbp.plot.titles import entitle, quality
-from xbp.rounding import with_error
+from xbp.plot.many import draw_numbers
+from xbp.plot.titles import energy_of, entitle, quality, systematic_of
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK
@@ -52,7 +53,8 @@ def peak(
         B(E), a spectrum over E alone; or the peaks from `boson_peak` over Q, temperature, samples or any other one
         dimension, against which their energies are then drawn.
     peak : xarray.Dataset, optional
-        What `boson_peak` returned for this spectrum.
+        What `boson_peak` returned for this spectrum; or `scan_boson_peak`, whose systematic error is in the title and
+        a band about the energy.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     E_range : pair of scalars with units, optional
@@ -74,7 +76,7 @@ def peak(
             raise QuantityError(
                 f"got the table of .bp.{quantity_name(table)}(...)",
                 reason="plot.peak draws what .bp.boson_peak() found; other fits have a figure of their own",
-                fix="spectrum.bp.plot.fit(table)",
+                fix=f"table{steps_after(table)[0]}",
             )
     if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
         return draw_energies(data, ax, **kwargs)
@@ -90,7 +92,6 @@ def peak(
         raise QuantityError(
             f"the peaks are over {energies.dims}", reason="one spectrum has one peak", fix="choose one: peak.isel(...)"
         )
-    units = energies.attrs["units"]
     value = read(data).value
     if value.dims != ("E",):
         raise RangeError(
@@ -111,10 +112,12 @@ def peak(
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
     numbers = {str(name): float(v) for name, v in table.data_vars.items() if name != "status" and not v.ndim}
-    energy, std = numbers["energy"], numbers["energy_std"]
+    energy = numbers["energy"]
     axes.plot(E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
-    entitle(axes, f"$E_\\mathrm{{BP}}$ = {with_error(energy, std)} {units_label(units)}", quality(table))
+    if spread := systematic_of(table):
+        axes.axvspan(energy - spread, energy + spread, color=ORANGE, alpha=0.2, lw=0, zorder=0)
+    entitle(axes, f"$E_\\mathrm{{BP}}$ = {energy_of(table)}", quality(table))
     _show(axes, data, shown, numbers["height"])
     return axes
 
@@ -170,19 +173,15 @@ def draw_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None 
             fix="choose one of each other dimension: peak.isel(...)",
         )
     axes = axes_of(ax)
-    dim = str(energy.dims[0])
-    ok = plain.status == OK
-    style: dict[str, Any] = {"fmt": ".", "ms": 3.5, "lw": 0.8, "color": BLUE} | kwargs
+    systematic = "systematic" if "systematic" in plain else None
     if like is not None:
+        dim = energy.dims[0]
         _require_units(energy, like["E"])
         _require_units(plain[dim], like[dim])
-    x = plain[dim] if dim in plain.coords and plain[dim].dtype.kind in "fiu" else np.arange(energy.size)
-    axes.errorbar(x[ok.values], energy[ok], plain.energy_std[ok], **style)
+    draw_numbers(axes, plain, "energy", systematic, **kwargs)
     if like is not None:
         return axes
-    if isinstance(x, np.ndarray):
-        axes.set_xticks(x, [str(name) for name in plain[dim].values])
     mark_box_phonon(axes.axhline, energy)
-    axes.set(xlabel=axis_label(plain[dim]), ylabel=label(r"$E_\mathrm{BP}$", energy.attrs["units"]))
+    axes.set_ylabel(label(r"$E_\mathrm{BP}$", energy.attrs["units"]))
     axes.set_ylim(0, None)
     return axes

@@ -16,7 +16,7 @@ from xbp.rounding import percent, with_error
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["entitle", "quality", "value_of"]
+__all__ = ["energy_of", "entitle", "quality", "systematic_of", "value_of"]
 
 #: In inches: what a letter of a small title takes, and what the numbers and label of the y axis do beside it.
 _LETTER, _BESIDE = 0.068, 0.7
@@ -70,6 +70,33 @@ def quality(table: xr.Dataset) -> str:
     else:
         return ""
     return f"{said}{' (poor)' if is_poor(table) else ''}"
+
+
+def energy_of(table: xr.Dataset, name: str = "energy") -> str:
+    """Write an energy with its error, its units, and of a scan what the choice of range and shape does to it.
+
+    Examples
+    --------
+    >>> scan = {"energy": 5.5, "energy_std": 0.02, "systematic": 0.4, "scan_energy": ("range", [5.1, 5.9])}
+    >>> table = xr.Dataset(scan)
+    >>> table.energy.attrs["units"] = "meV"
+    >>> energy_of(table), energy_of(table[["energy", "energy_std"]])
+    ('5.500 ± 0.020 ± 0.4 (range) meV', '5.500 ± 0.020 meV')
+    """
+    said, spread = with_error(float(table[name]), float(table[f"{name}_std"])), systematic_of(table, name)
+    if spread:
+        tried = [
+            what for dim, what in (("range", "range"), ("method", "shape")) if table.scan_energy.sizes.get(dim, 1) > 1
+        ]
+        said += f" ± {spread:.2g} ({', '.join(tried)})"
+    return f"{said} {units_label(str(table[name].attrs['units']))}"
+
+
+def systematic_of(table: xr.Dataset, name: str = "energy") -> float:
+    """Return the systematic error that a scan found of an energy; 0 of one fit, or where one fit alone was good."""
+    key = {"energy": "systematic", "energy_E": "systematic_E"}[name]
+    spread = float(table[key]) if key in table else np.nan
+    return spread if np.isfinite(spread) else 0.0
 
 
 def value_of(table: xr.Dataset, name: str) -> str:

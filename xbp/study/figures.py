@@ -52,6 +52,8 @@ def plot(
 ) -> Figure:
     """Draw a study: a panel for each leaf that has a curve, its energies, and all curves over E/E_BP.
 
+    A panel in which nothing would be seen is left out, as the last of a study of energies alone.
+
     A panel shows B(E) with the peak fitted, the Debye level where it is known, and the energies that are stated; of a
     fitted heat capacity (C − γT)/T³ with its fit and the Debye part (or g/E², where the table of the fit holds no
     data). The panel of energies shows every leaf, those without a peak by their status. Curves on the reduced axis are
@@ -96,16 +98,18 @@ def plot(
             fix="make a study of those that are to be seen",
         )
     table = compare(study, among, heat_capacity=heat_capacity)
-    curves = {leaf.name: curve for leaf in leaves if (curve := _curve(leaf)) is not None}
-    rows, columns = _grid(len(curves) + 2)
+    curves = {leaf.name: curve for leaf in leaves if (curve := _curve(leaf)) is not None and _has_numbers(curve)}
+    reduced = _on_reduced_axis([leaf for leaf in leaves if leaf.name in curves], curves, table)
+    rows, columns = _grid(len(curves) + 1 + bool(reduced))
     canvas = pyplot().figure(figsize=(3.4 * columns, 2.9 * rows), layout="constrained") if figure is None else figure
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for leaf, ax in zip([leaf for leaf in leaves if leaf.name in curves], axes, strict=False):
         _panel(ax, leaf, curves[leaf.name], table.sel(leaf=leaf.name))
         _stated(ax, leaf, table)
     _energies(axes[len(curves)], table)
-    _reduced(axes[len(curves) + 1], [leaf for leaf in leaves if leaf.name in curves], curves, table)
-    for ax in axes[len(curves) + 2 :]:
+    if reduced:
+        _reduced(axes[len(curves) + 1], reduced)
+    for ax in axes[len(curves) + 1 + bool(reduced) :]:
         ax.remove()
     return canvas
 
@@ -115,11 +119,11 @@ def _grid(panels: int) -> tuple[int, int]:
 
     Examples
     --------
-    >>> [_grid(panels) for panels in (2, 3, 4, 5, 7, 8, 9, 10)]
-    [(1, 2), (1, 3), (2, 2), (2, 3), (2, 4), (2, 4), (3, 3), (3, 4)]
+    >>> [_grid(panels) for panels in (1, 2, 3, 4, 5, 7, 8, 9, 10)]
+    [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (2, 4), (2, 4), (3, 3), (3, 4)]
     """
-    if panels in (2, 4):
-        return panels // 2, 2
+    if panels in (1, 2, 4):
+        return -(-panels // 2), min(panels, 2)
     columns = min((3, 4), key=lambda columns: (panels % columns == 1, -panels % columns, columns))
     return -(-panels // columns), columns
 
@@ -141,6 +145,10 @@ def _curve(leaf: Leaf) -> xr.Dataset | None:
     return b
 
 
+def _has_numbers(curve: xr.Dataset) -> bool:
+    return bool(np.isfinite(read(curve, "reduced_dos").value).any())
+
+
 def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     value = read(curve, "reduced_dos").value
     if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
@@ -160,7 +168,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     else:
         draw_peak(curve, leaf.peak(curve), ax)
     at = float(row.energy)
-    top = _REACH * at if np.isfinite(at) else min(float(value.E[-1]), _WITHOUT)
+    top = _REACH * at if np.isfinite(at) else min(float(value.E[-1]), max(_WITHOUT, 2 * float(value.E[0])))
     bottom = _FROM * at if np.isfinite(at) else 0.0
     shown = value.where((bottom < value.E) & (top >= value.E))
     level = _debye_level(leaf, curve)
@@ -254,8 +262,12 @@ def _energies(ax: Axes, table: xr.Dataset) -> None:
     ax.set_xlabel("\n".join(filter(None, (label(r"$E_\mathrm{BP}$", "meV"), note))))
 
 
-def _reduced(ax: Axes, leaves: list[Leaf], curves: dict[str, xr.Dataset], table: xr.Dataset) -> None:
-    for i, leaf in enumerate(leaves):
+def _on_reduced_axis(
+    leaves: list[Leaf], curves: dict[str, xr.Dataset], table: xr.Dataset
+) -> list[tuple[str, xr.DataArray, bool]]:
+    """Return what has a peak to be scaled by: its name, the curve over E/E_BP, and whether it is of a formula."""
+    scaled = []
+    for leaf in leaves:
         row = table.sel(leaf=leaf.name)
         # A curve is scaled by its own maximum, which is not the mean of Einstein modes.
         at = float(row.dos_peak) if np.isfinite(row.dos_peak) else float(row.energy)
@@ -264,13 +276,17 @@ def _reduced(ax: Axes, leaves: list[Leaf], curves: dict[str, xr.Dataset], table:
             continue
         height = float(value.interp(E=at))
         if np.isfinite(height) and height > 0:
-            value = value.where(_FROM * at < value.E)  # below, there is the elastic line
             # What is a formula is not to be taken for what was measured.
             fitted = leaf.kind == "fit_heat_capacity"
             said = " (fit to $C_p$)" if fitted else " (model)" if is_computed(value) else ""
-            ls = "--" if said else "-"
-            colour = COLORS[i % len(COLORS)]
-            ax.plot(value.E / at, value / height, lw=1.3, ls=ls, color=colour, label=_plain(leaf.name) + said)
+            value = value.where(_FROM * at < value.E) / height  # below, there is the elastic line
+            scaled.append((_plain(leaf.name) + said, value.assign_coords(E=value.E / at), bool(said)))
+    return scaled
+
+
+def _reduced(ax: Axes, scaled: list[tuple[str, xr.DataArray, bool]]) -> None:
+    for i, (name, curve, formula) in enumerate(scaled):
+        ax.plot(curve.E, curve, lw=1.3, ls="--" if formula else "-", color=COLORS[i % len(COLORS)], label=name)
     # Room for the legend above the curves, as far as that goes.
     top = 1.3 + 0.15 * min(len(ax.lines), 6)
     ax.set(
@@ -278,5 +294,4 @@ def _reduced(ax: Axes, leaves: list[Leaf], curves: dict[str, xr.Dataset], table:
         title="reduced axis",
     )  # fmt: skip
     ax.title.set_fontsize("small")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize="x-small")
+    ax.legend(frameon=False, fontsize="x-small")
