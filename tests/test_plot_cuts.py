@@ -199,3 +199,37 @@ def test_points_repeated_at_places_far_apart_are_joined_and_seen() -> None:
     # Where nothing was measured there is no line.
     hole = C.where((C.temperature < 40) | (C.temperature > 80), drop=True).bp.plot.cut().lines[0]
     assert np.isnan(hole.get_xdata()).sum() == 1
+
+
+def test_a_bin_that_hardly_was_counted_does_not_set_the_axis(b: xr.Dataset) -> None:
+    """Of thousands of counts beside one of two the axis shows the values; its error runs off it."""
+    spectrum = b.bp.cut_Q((3, 8.3)).sel(E=slice(1, 20))
+    plain = spectrum.bp.plot.cut()
+    wild = spectrum.copy(deep=True)
+    wild["B_std"][20] = 50 * float(spectrum.B.max())
+    drawn = wild.bp.plot.cut(ax=plt.subplots()[1])
+    assert np.ptp(drawn.get_ylim()) < 1.5 * np.ptp(plain.get_ylim())
+    assert drawn.get_ylim()[1] > float(spectrum.B.max())
+
+
+def test_a_logarithmic_axis_begins_where_the_data_do() -> None:
+    C = xbp.models.evaluate(
+        "debye_einstein", np.geomspace(2, 300, 80), gamma=0, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15
+    )
+    low, high = C.bp.reduced_heat_capacity().bp.plot.cut(xlim=(0, 50)).get_xlim()
+    assert 0 < low <= 2
+    assert high == 50
+
+
+def test_the_curve_of_a_heat_capacity_is_drawn_where_it_was_fitted() -> None:
+    """Below it an upturn, as of a Schottky term, neither carries a curve nor takes the axis."""
+    T = np.geomspace(1, 300, 120)
+    C = xbp.models.evaluate("debye_einstein", T, gamma=0, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15)
+    C["C"] = (C.C + 0.3 / C.temperature**2).assign_attrs(C.C.attrs, amount="atoms")
+    fit = C.bp.fit_heat_capacity(("8 K", "300 K"))
+    ax = C.bp.plot.heat_capacity(fit)
+    curve = next(line for line in ax.lines if line.get_label() == "fit")
+    assert curve.get_xdata().min() == float(fit.temperature_low)
+    fitted = (C.C / C.temperature**3).where(C.temperature >= 8)
+    assert ax.get_ylim()[1] < 2 * float(fitted.max())
+    assert any("beyond the axis" in text.get_text() for text in ax.texts)

@@ -97,7 +97,7 @@ def fit(
         raise RangeError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}, dim={dim!r}",
             reason="a fit goes along one of them",
-            fix="say which: dim='E'",
+            fix=f"say which: dim='{value.dims[-1] if value.dims else 'E'}'",
         )
     if along not in value.coords or "units" not in value[along].attrs:
         raise RangeError(

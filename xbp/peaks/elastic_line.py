@@ -150,7 +150,7 @@ def _windows(value: xr.DataArray, E: np.ndarray, top: float, width: float) -> xr
         found = elastic_line_bins(E, S)
         own = width_at_half_maximum(E, S)
         centre = top if found is None else E[found[0]]
-        return np.abs(E - centre) <= _REACH * np.fmax(own, width)
+        return np.asarray(np.abs(E - centre) <= _REACH * np.fmax(own, width))
 
     windows: xr.DataArray = xr.apply_ufunc(
         of_one,

@@ -132,6 +132,10 @@ def like_xarray(draw: Callable[P, Axes]) -> Callable[P, Axes]:
                 reason=str(error),
                 fix="xlim=(1, 40) shows a part, label= names a curve; color=, lw= and others are matplotlib's",
             ) from error
+        if "xlim" in settings and axes.get_xscale() == "log":
+            # Such an axis has no 0 to begin at: it begins where the data do.
+            low, high = settings["xlim"]
+            settings["xlim"] = (low if low is not None and low > 0 else axes.get_xlim()[0], high)
         axes.set(**settings)
         return axes
 

@@ -21,7 +21,7 @@ from xbp.plot.axes import (
 )
 from xbp.plot.curves import DENSE, draw_curve
 from xbp.plot.legends import facts_of, name_curve, tell_apart
-from xbp.plot.limits import end_below
+from xbp.plot.limits import as_high_as_values, end_below
 from xbp.signal import is_computed, read
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def draw_cut(
         logarithmic(axes)
     if signal.quantity.name in _FROM_NOTHING and "ylim" not in kwargs and not (value < 0).any():
         axes.set_ylim(0, None)
+    as_high_as_values(axes, [(curve, std) for _, curve, std in curves])
     for drawn, curve, std in curves:
         end_below(axes, drawn, curve, std)
     return axes

@@ -13,9 +13,10 @@ from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_xarray, logarithmic, power_of
 from xbp.plot.curves import DENSE, draw_curve
+from xbp.plot.limits import HEADROOM, say_beyond
 from xbp.plot.titles import energy_of, entitle
 from xbp.reduction import reduced_heat_capacity
-from xbp.reduction.heat_capacity import in_kelvin
+from xbp.reduction.heat_capacity import in_kelvin, kelvins
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
 from xbp.status import OK, UNPHYSICAL
@@ -89,7 +90,9 @@ def heat_capacity(
     if fit is not None and not found:
         title = f"no fit: {table['status'].values}"
     if found:
-        kelvin = np.geomspace(max(float(T[0]), 0.2), float(T[-1]), 400) * convert_factor(units, "K", name="temperature")
+        # The curve says nothing of what it was not fitted to, such as an upturn below.
+        ends = float(table["temperature_low"]), float(table["temperature_high"])
+        kelvin = np.geomspace(ends[0], ends[1], 400)
         scale = convert_factor("J/mol/K^4", value.attrs["units"], name="C/T³")
         whole = debye_einstein(kelvin, **(numbers | {"gamma": 0.0})) / kelvin**3 * scale
         debye = debye_einstein(kelvin, **(numbers | {"gamma": 0.0, "n_E": 0.0})) / kelvin**3 * scale
@@ -106,6 +109,11 @@ def heat_capacity(
     logarithmic(axes)
     if value.notnull().any():
         axes.set_ylim(min(0.0, 1.1 * float(value.min())), None)
+    fitted = value.where((kelvins(value) >= ends[0]) & (kelvins(value) <= ends[1])) if found else value
+    if found and float(value.max()) > HEADROOM * float(fitted.max()):
+        top = HEADROOM * float(fitted.max())
+        axes.set_ylim(None, top)
+        say_beyond(axes, float(value.max()), top, power)
     return axes
 
 

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-__all__ = ["HEADROOM", "end_below", "rest_of", "up_to"]
+__all__ = ["HEADROOM", "as_high_as_values", "end_below", "rest_of", "say_beyond", "up_to"]
 
 _BEYOND = "beyond the axis"
+#: An error is drawn as far as this many times the usual one, where whole errors would make the axis this much longer.
+_WILD, _MUCH, _MARGIN = 5.0, 1.5, 0.05
 #: An axis that ends below what outshines the rest ends at this multiple of the rest.
 HEADROOM = 1.6
 #: B(E) falls off so fast that an elastic line is this many times higher than the rest, nineteen of twenty bins.
@@ -115,6 +117,25 @@ def _walls(
     return walls
 
 
+def as_high_as_values(axes: Axes, curves: list[tuple[xr.DataArray, xr.DataArray | None]]) -> None:
+    """Let the axis hold the values and usual errors: a bin that hardly was counted has one many times the rest."""
+    whole, usual = [], []
+    for value, std in curves:
+        y = np.asarray(value.values, dtype=float).ravel()
+        error = np.zeros_like(y) if std is None else np.nan_to_num(np.asarray(std.values, dtype=float).ravel())
+        y, error = y[np.isfinite(y)], error[np.isfinite(y)]
+        if y.size:
+            small = np.minimum(error, _WILD * np.median(error))
+            whole.append(((y - error).min(), (y + error).max()))
+            usual.append(((y - small).min(), (y + small).max()))
+    if not usual:
+        return
+    (lowest, _), (_, highest) = np.min(whole, axis=0), np.max(whole, axis=0)
+    (low, _), (_, high) = np.min(usual, axis=0), np.max(usual, axis=0)
+    if highest - lowest > _MUCH * (high - low) > 0:
+        axes.set_ylim(low - _MARGIN * (high - low), high + _MARGIN * (high - low))
+
+
 def end_below(axes: Axes, container: Any, value: xr.DataArray, std: xr.DataArray | None) -> None:
     """Let the axis end below what outshines the rest of the curves on it, of which this is the last one drawn."""
     y = value.values[np.isfinite(value.values)]
@@ -150,6 +171,11 @@ def up_to(axes: Axes, value: xr.DataArray, top: float, ends: tuple[float, float]
     power = power_of(top)
     axes.yaxis.set_major_formatter(in_powers(power))
     axes.set_ylabel(signal_label(value, power))
+    say_beyond(axes, highest, top, power)
+
+
+def say_beyond(axes: Axes, highest: float, top: float, power: int) -> None:
+    """Say up to where what is drawn reaches, if that is beyond the top of the axis, in units of a power of ten."""
     for text in [text for text in axes.texts if text.get_gid() == _BEYOND]:
         text.remove()
     if highest <= top:

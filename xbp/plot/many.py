@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.plot.axes import BLUE, axis_label
+from xbp.plot.limits import as_high_as_values
 from xbp.status import OK
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def draw_numbers(axes: Axes, table: xr.Dataset, name: str, systematic: str | Non
     ok = (table.status == OK).values
     style: dict[str, Any] = {"fmt": ".", "ms": 3.5, "lw": 0.8, "color": BLUE} | kwargs
     axes.errorbar(x[ok], table[name].values[ok], table[f"{name}_std"].values[ok], **style)
+    as_high_as_values(axes, [(table[name].isel({dim: ok}), table[f"{name}_std"].isel({dim: ok}))])
     if systematic is not None:
         wide = {"fmt": "none", "ecolor": style["color"], "alpha": 0.25, "elinewidth": 3}
         axes.errorbar(x[ok], table[name].values[ok], table[systematic].fillna(0.0).values[ok], **wide)
