@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 
 import pytest
 import xarray as xr
@@ -9,7 +10,7 @@ import xarray as xr
 import xbp
 from xbp.accessor import BosonPeakAccessor, PlotAccessor, StudyAccessor
 from xbp.describe.methods import NEEDS
-from xbp.errors import QuantityError
+from xbp.errors import ArgumentsError, QuantityError, XbpError
 
 METHODS = [n for n, m in inspect.getmembers(BosonPeakAccessor, inspect.isfunction) if not n.startswith("_")]
 
@@ -83,3 +84,31 @@ def test_dir_lists_what_is_for_the_data(glass: xr.Dataset) -> None:
     trajectory = xbp.md.models.ideal_gas(4, 3, cell=12, T=300, mass=40, time_step=0.05, seed=1)
     public = {name for name in dir(trajectory.bp) if not name.startswith("_")}
     assert public == {*OF_TRAJECTORIES, "to_netcdf"}
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda glass: glass.Sq.bp.to_radial_distribution(), r"missing a required argument: 'r'(.|\n)*to_radial_distribution\(r, \*"),
+        (lambda glass: glass.bp.to_bqe().bp.scan_boson_peak(E_range=(1, 12)), r"E_range(.|\n)*E_ranges= may be meant"),
+        (lambda glass: glass.bp.cut_E(), "missing a required argument: 'E'"),
+        (lambda glass: glass.bp.to_gdos("300 K", "0.01 angstrom^2", 3), "too many positional arguments"),
+        (lambda glass: xbp.new_study({"a": xbp.stated_energy("5 meV", reference="x")}).bp.report(), "'path'"),
+    ],
+)  # fmt: skip
+def test_a_call_that_does_not_fit_is_told_how_to_call(
+    glass: xr.Dataset, call: Callable[[xr.Dataset], object], said: str
+) -> None:
+    with pytest.raises(ArgumentsError, match=said) as caught:
+        call(glass)
+    assert isinstance(caught.value, TypeError)
+    assert isinstance(caught.value, XbpError)
+
+
+def test_an_error_of_types_within_a_method_is_its_own(glass: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("of the function")
+
+    monkeypatch.setattr("xbp.reduction.to_gdos", broken)
+    with pytest.raises(TypeError, match=r"^of the function$"):
+        glass.bp.to_gdos()

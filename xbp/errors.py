@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 __all__ = [
+    "ArgumentsError",
     "CoordinateError",
     "FileFormatError",
     "MissingDependencyError",
@@ -72,6 +73,10 @@ class XbpError(ValueError):
 
 def _rebuild(kind: type[XbpError], summary: str, reason: str, fix: str) -> XbpError:
     return kind(summary, reason=reason, fix=fix)
+
+
+class ArgumentsError(XbpError, TypeError):
+    """A method is called without an argument that it needs, or with one that it has not."""
 
 
 class UnitsError(XbpError):

@@ -253,7 +253,8 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
             reason=f"this needs {needs}",
             # What is known to be something else is not to be called by another name.
             fix=step_to(given, expected)
-            or (_OTHER if given in QUANTITIES or given in RESULTS else f"{_NAME_IT} = '{welcome[0]}'"),
+            or (_OTHER if given in QUANTITIES or given in RESULTS else f"{_NAME_IT} = '{welcome[0]}'")
+            + ("; a column of a table of results xarray draws, data.plot()" if given is None and not expected else ""),
         )
     quantity = QUANTITIES[str(given)]
     if data.dtype.kind not in "fiu":

@@ -16,6 +16,7 @@ from xbp import io, peaks, reduction
 from xbp.accessor.corrections import CorrectionMethods
 from xbp.accessor.docstrings import adopt_docstrings
 from xbp.accessor.figures import PlotAccessor
+from xbp.accessor.kinds import held_to_their_calls
 from xbp.accessor.study import StudyAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.describe import describe, describe_html
@@ -35,6 +36,7 @@ Data = Any  # what goes in comes out: a DataArray or a Dataset
 
 @xr.register_dataarray_accessor("bp")  # type: ignore[no-untyped-call]
 @xr.register_dataset_accessor("bp")  # type: ignore[no-untyped-call]
+@held_to_their_calls
 class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
     """Boson-peak analysis of labelled data; every method is a function of the same name in xbp."""
 

@@ -10,12 +10,14 @@ from typing import Any
 import xarray as xr
 
 from xbp import study
+from xbp.accessor.kinds import held_to_their_calls
 from xbp.study.compare import EinsteinOr
 
 __all__ = ["StudyAccessor"]
 
 
 @xr.register_datatree_accessor("bp")  # type: ignore[no-untyped-call]
+@held_to_their_calls
 class StudyAccessor:
     """A study; every method is a function of the same name in `xbp.study`."""
 

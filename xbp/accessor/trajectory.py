@@ -8,7 +8,6 @@ from typing import Any, Literal
 import xarray as xr
 
 from xbp import md, peaks
-from xbp.accessor.kinds import for_their_kind
 from xbp.md.density import Precision
 from xbp.md.mixing import Normalization
 from xbp.md.pair_distribution import Window
@@ -21,7 +20,6 @@ __all__ = ["TrajectoryMethods"]
 Data = Any  # what goes in comes out: a DataArray or a Dataset
 
 
-@for_their_kind
 class TrajectoryMethods:
     """One-line delegates to `xbp.md`."""
 
