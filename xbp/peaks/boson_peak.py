@@ -74,7 +74,7 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         Gaussian and background together are highest. ``chi2_reduced`` where the data have errors;
         ``relative_residual``, the rms of what the fit leaves of the points over the height, which tells a good
         fit from a poor one where they have none; ``modes_below``, which part of the area of E² B, as of g(E), lies
-        below the peak: 0.3 to 0.7 % in the glasses of `xbp.tutorial`, 15 % or more at the van Hove singularity of a
+        below the peak: 0.3 to 0.7 % in the glasses that xbp brings, 15 % or more at the van Hove singularity of a
         crystal (of B alone, not of Raman scattering; NaN where the data end before g(E) does, at 20 % of its largest:
         the part of what was measured is more than that of all modes. Bins ten times the median of the seven about
         them, and means over Q of less than half the interval, are left out); the range fitted, ``E_low``, ``E_high``,
