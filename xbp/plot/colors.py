@@ -139,5 +139,6 @@ def color_bar(
             # Powers of ten as such: written out they run into one another.
             power, style["format"] = 0, LogFormatterMathtext()
     bar = axes.figure.colorbar(mesh, ax=axes, **(style | kwargs))
-    bar.long_axis.set_minor_formatter(NullFormatter())
+    along = bar.ax.yaxis if bar.orientation == "vertical" else bar.ax.xaxis
+    along.set_minor_formatter(NullFormatter())
     bar.set_label(label(power))
