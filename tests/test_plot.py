@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,12 +12,6 @@ import xarray as xr
 
 import xbp
 from xbp.errors import MissingDependencyError, QuantityError, RangeError
-
-
-@pytest.fixture(autouse=True)
-def close() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -13,12 +11,6 @@ import xarray as xr
 import xbp
 from xbp.errors import QuantityError, RangeError
 from xbp.rounding import with_error
-
-
-@pytest.fixture(autouse=True)
-def close() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

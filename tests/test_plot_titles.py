@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,12 +11,6 @@ from xbp.plot.axes import axes_of
 from xbp.plot.titles import entitle
 
 COLUMN = (8.6 / 2.54, 2.6)
-
-
-@pytest.fixture(autouse=True)
-def close() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def heat(gamma: float, *, noise: float = 0.0) -> xr.Dataset:

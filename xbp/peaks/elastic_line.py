@@ -120,7 +120,8 @@ def fit_elastic_line(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     edge = (fitted.status == OK) & ~seen
     if signal.std is not None:
         std = signal.std.isel(E=inside).where(line.notnull())
-        curve = height * np.exp(-4 * np.log(2) * ((line["E"] - energy) / fwhm) ** 2) + background
+        at: Any = line["E"]
+        curve: Any = _line(at, energy, height, fwhm, background)
         misfit = (((line - curve) / std) ** 2).where(std > 0).sum("E", min_count=1) / (fitted.n_points - len(_NAMES))
         columns["chi2_reduced"] = (misfit, "1", "reduced chi-squared of the curve")
         counting = _counting_errors(std, fitted.values, E[inside])

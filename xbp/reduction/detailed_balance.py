@@ -15,13 +15,12 @@ from xbp.models.factors import GAIN_INFORMS
 from xbp.pint_data import Data
 from xbp.reduction.elastic import elastic_reach
 from xbp.signal import read, result_table
-from xbp.status import NO_DATA, NO_TEMPERATURE, OK
+from xbp.status import NO_DATA, NO_TEMPERATURE, OK, POOR_CHI2
 from xbp.units import convert_factor
 
 __all__ = ["Weights", "detailed_balance", "fold"]
 
-#: Above this reduced χ² the energies say different temperatures; and the middle two thirds of them.
-_DISAGREE = 10.0
+#: Of energies that say different temperatures, the middle two thirds.
 _TWO_THIRDS = (1 / 6, 5 / 6)
 
 #: How the two sides are weighted.
@@ -152,7 +151,7 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         apart = at_E.where(at_E.notnull().any("E"), 0.0)
         apart = apart.chunk({"E": -1}) if apart.chunks is not None else apart
         low, high = (apart.quantile(part, "E", skipna=True).drop_vars("quantile") for part in _TWO_THIRDS)
-        implied_std = implied_std.where(~(chi2 > _DISAGREE), np.maximum((high - low) / 2, implied_std))
+        implied_std = implied_std.where(~(chi2 > POOR_CHI2), np.maximum((high - low) / 2, implied_std))
     status = xr.full_like(implied, OK, dtype="<U14").where(beta > 0, NO_TEMPERATURE).where(count > 0, NO_DATA)
     used = f"{lower[chosen][0]:.6g} to {upper[chosen][-1]:.6g} {units}"
     variables = {

@@ -155,7 +155,6 @@ def another_sample(signal: Signal, sq: Signal) -> str | None:
     )
 
 
-@np.errstate(over="ignore", invalid="ignore")  # sums that overflow are infinite, and told
 def off_scale(sq: xr.DataArray) -> str | None:
     """Say that what is called S(Q) does not tend to 1: it tends to 0, as F(Q) does, or is on an arbitrary scale.
 
@@ -182,6 +181,7 @@ def off_scale(sq: xr.DataArray) -> str | None:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a mean that overflows is of no known scale
 def wrong_limit(sq: xr.DataArray) -> float | None:
     """Return the mean of S(Q) over its upper half where that is not near 1; None too where it is not known."""
     if sq.chunks is not None or sq.sizes.get("Q", 0) < _ENOUGH:
