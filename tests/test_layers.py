@@ -11,7 +11,7 @@ import xbp
 
 PACKAGE = Path(xbp.__file__).parent
 LAYERS = (
-    {"errors", "status", "optional", "constants", "rounding"},
+    {"errors", "status", "optional", "constants", "rounding", "diagnostic"},
     {"units"},
     {"schema", "conditions", "pint_data", "grid", "signal", "construct"},
     {"models"},

@@ -10,6 +10,7 @@ from importlib.metadata import version as _version
 from xbp import accessor, errors, md, models, plot, study, tutorial
 from xbp.construct import new_dataset
 from xbp.describe import describe
+from xbp.diagnostic import Diagnostic, diagnostics
 from xbp.io import from_scipp, open_dataset, to_columns, to_csv, to_dataframe, to_netcdf, to_nxspe, to_scipp, to_sqw
 from xbp.peaks import (
     boson_peak,
@@ -81,6 +82,7 @@ accessor.adopt_docstrings(
 __version__ = _version("xbp")
 
 __all__ = [
+    "Diagnostic",
     "accessor",
     "angle_to_Q",
     "boson_peak",
@@ -96,6 +98,7 @@ __all__ = [
     "debye_waller",
     "describe",
     "detailed_balance",
+    "diagnostics",
     "direct_geometry_resolution",
     "dispersion",
     "effective_mass",

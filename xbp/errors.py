@@ -49,9 +49,9 @@ class XbpError(ValueError):
     ----------
     summary : str
         What is wrong, with the name, the value and the units given.
-    reason : str
-        Why it is wrong.
-    fix : str
+    reason : str, optional
+        Why it is wrong, where that helps.
+    fix : str, optional
         What the user can type to mend it. Of long rows of numbers in any of these the ends are kept.
 
     Examples
@@ -62,9 +62,10 @@ class XbpError(ValueError):
       mend: widen the range
     """
 
-    def __init__(self, summary: str, *, reason: str, fix: str) -> None:
+    def __init__(self, summary: str, *, reason: str = "", fix: str = "") -> None:
         self.summary, self.reason, self.fix = (shortened(text) for text in (summary, reason, fix))
-        super().__init__(f"{self.summary}\n  why:  {self.reason}\n  mend: {self.fix}")
+        lines = [f"  why:  {self.reason}"] * bool(reason) + [f"  mend: {self.fix}"] * bool(fix)
+        super().__init__("\n".join([self.summary, *lines]))
 
     def __reduce__(self) -> tuple[object, ...]:
         # The keyword-only constructor would otherwise lose the error on its way back from a worker.

@@ -21,6 +21,7 @@ from xbp.accessor.study import StudyAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
 from xbp.describe import describe, describe_html
 from xbp.describe.methods import applicable
+from xbp.diagnostic import Diagnostic, diagnostics
 from xbp.io.spreadsheet import Layout
 from xbp.models.factors import Convention
 from xbp.models.raman import Coupling, Side
@@ -51,6 +52,10 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
 
     def _repr_html_(self) -> str:
         return describe_html(self._data)
+
+    def diagnostics(self) -> list[Diagnostic]:
+        """See `xbp.diagnostics`: what was found doubtful about these data."""
+        return diagnostics(self._data)
 
     def to_gdos(
         self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import xarray as xr
 
 from xbp.describe.results import LAZY, SENTENCES, steps_after
 from xbp.describe.signals import signal_lines, trajectory_lines
+from xbp.diagnostic import diagnostics
 from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
 from xbp.schema import QUANTITIES, RESULTS, quantity_name
@@ -56,6 +58,11 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
             fix="make one with xbp.new_dataset(quantity, values, units=..., coords=...)",
         )
     plain = unwrap(data)[0]
+    return "\n".join([_what_it_is(plain), *(f"  {doubt}" for doubt in diagnostics(plain))])
+
+
+def _what_it_is(plain: Any) -> str:
+    """Describe data without their diagnostics."""
     result = str(quantity_name(plain))
     if result in LAZY or (result in RESULTS and isinstance(plain, xr.Dataset)):
         if result not in LAZY and any(v.chunks is not None for v in plain.variables.values()):

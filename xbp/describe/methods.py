@@ -32,7 +32,7 @@ NEEDS: Final = {
     "correct_neutron_weighting": ("vibrational_dos", "vibrational_dos"),
 }
 #: What else can be done with a trajectory.
-_ANY_TRAJECTORY: Final = ("intermediate_scattering_function", "fluctuation_spectrum", "to_netcdf")
+_ANY_TRAJECTORY: Final = ("intermediate_scattering_function", "fluctuation_spectrum", "to_netcdf", "diagnostics")
 
 
 def applicable(data: xr.DataArray | xr.Dataset, names: Iterable[str]) -> list[str]:
