@@ -14,8 +14,8 @@ from xbp.errors import FileFormatError
 FILES = {
     "ins/Al_ARCS_Ei80_iqe.h5": ({"Q": 120, "E": 149}, None),
     "ins/V_ARCS_Ei120_iqe.h5": ({"Q": 300, "E": 149}, None),
-    "ins/bmg_LRMECS_Ei78.nxspe": ({"detector": 127, "E": 0}, None),
-    "ins/vanadium_LRMECS_Ei78.nxspe": ({"detector": 127, "E": 0}, None),
+    "ins/bmg_LRMECS_Ei78.nxspe": ({"detector": 127, "E": 221}, 300.0),
+    "ins/vanadium_LRMECS_Ei78.nxspe": ({"detector": 127, "E": 221}, 300.0),
     "ins/MAR11001_test.nxspe": ({"detector": 285, "E": 110}, None),
     "ins/MAR21335_Ei60meV.nxs": ({"detector": 285, "E": 294}, 4.72),
     "ins/benzene_290_360_inc.nxspe": ({"detector": 249, "E": 320}, None),
