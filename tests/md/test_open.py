@@ -390,3 +390,37 @@ Velocities
         open_trajectory(path)
     with pytest.raises(QuantityError, match="'A'"):
         open_trajectory(path, units="metal", elements=["A", "B"])
+
+
+@pytest.mark.parametrize(("sides", "periodic"), [("pp pp pp", "111"), ("pp pp ss", "110"), ("ff mm pp", "001")])
+def test_which_sides_repeat_is_recorded(tmp_path: Path, sides: str, periodic: str) -> None:
+    path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]).replace("pp pp pp", sides))
+    assert open_trajectory(path, **METAL).attrs["periodic"] == periodic
+    assert (
+        "periodic" not in open_trajectory(written(tmp_path, path.read_text().replace(" " + sides, "")), **METAL).attrs
+    )
+
+
+def test_boundaries_that_change_are_refused(tmp_path: Path) -> None:
+    text = dump(SCALED, VELOCITY, STYLES["element"])
+    at = text.rindex("pp pp pp")
+    with pytest.raises(FileFormatError, match=r"frame 4 .*110"):
+        open_trajectory(written(tmp_path, text[:at] + "pp pp ss" + text[at + 8 :]), **METAL)
+
+
+def test_a_plane_of_atoms_has_two_dimensions(tmp_path: Path, shared_data: Path) -> None:
+    flat = SCALED * [1, 1, 0]
+    cell = np.diag([10.0, 9, 3])
+    plane = open_trajectory(written(tmp_path, dump(flat, VELOCITY, STYLES["element"], cell=cell)), **METAL)
+    assert plane.attrs["dimension"] == 2
+    flat[-1, 2, 2] = 0.01
+    bent = written(tmp_path, dump(flat, VELOCITY, STYLES["element"], cell=cell), "bent")
+    assert "dimension" not in open_trajectory(bent, **METAL).attrs
+    slab = shared_data / "doors" / "lj_2d_slab_20frames.lammpstrj.gz"
+    opened = open_trajectory(slab, units="lj", lj="argon", timestep=0.005, elements=["A", "B"])
+    assert (opened.attrs["dimension"], opened.attrs["periodic"]) == (2, "111")
+    plane.compute().to_netcdf(tmp_path / "plane.nc")
+    assert open_trajectory(tmp_path / "plane.nc").attrs["dimension"] == 2
+    del plane.attrs["dimension"]
+    plane.compute().to_netcdf(tmp_path / "bare.nc")
+    assert open_trajectory(tmp_path / "bare.nc").attrs["dimension"] == 2

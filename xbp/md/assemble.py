@@ -36,13 +36,18 @@ def assemble(
     element: np.ndarray,
     mass: np.ndarray,
     chunk_frames: int | None,
+    *,
+    periodic: str | None = None,
 ) -> xr.Dataset:
-    """Put lazily read frames in the data model."""
+    """Put lazily read frames in the data model; `periodic` is kept as an attribute."""
     if chunk_frames is not None and chunk_frames < 1:
         raise QuantityError(f"chunk_frames={chunk_frames}", reason="it is a count", fix="give a positive integer")
     per_frame = lazy.n_atoms * 24 * (2 if lazy.has_velocity else 1)
     position, velocity = lazy.arrays(chunk_frames or max(1, CHUNK_BYTES // per_frame))
     constant = np.allclose(cells, cells[0], rtol=1e-9, atol=0)
-    return new_trajectory(
+    ds = new_trajectory(
         position, time=time, cell=cells[0] if constant else cells, velocity=velocity, element=element, mass=mass
     )
+    if periodic is not None:
+        ds.attrs["periodic"] = periodic
+    return ds

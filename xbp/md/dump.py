@@ -33,6 +33,8 @@ class Frame:
         Rows are the cell vectors, in the dump's units of length.
     begin, end : int
         Bytes of its atoms.
+    periodic : str or None
+        One digit for each cell vector, "1" where it repeats and "0" where not; None where the dump does not say.
     """
 
     step: int
@@ -41,6 +43,7 @@ class Frame:
     origin: np.ndarray
     begin: int
     end: int
+    periodic: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def index_dump(path: Path, *, drop_truncated: bool) -> DumpIndex:
         first, units = None, None
         for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
             try:
-                step, time, cell, origin, unit, begin, n_atoms, columns = _header(data, start, end)
+                step, time, cell, origin, periodic, unit, begin, n_atoms, columns = _header(data, start, end)
             except _HeaderError as error:
                 raise FileFormatError(
                     f"{path}, frame {number}: {error}", reason="the header is damaged", fix="copy the file again"
@@ -154,7 +157,13 @@ def index_dump(path: Path, *, drop_truncated: bool) -> DumpIndex:
                     reason="the dump repeats itself, as after a restart that appended to it, or holds two runs",
                     fix=f"open one part of it: frames=slice(0, {number}), or split the file",
                 )
-            frames.append(Frame(step, time, cell, origin, begin, end))
+            if frames and periodic != frames[0].periodic:
+                raise FileFormatError(
+                    f"{path}, frame {number} (step {step}): sides {periodic}, in the first {frames[0].periodic}",
+                    reason="the wave vectors that the cell allows are those of all frames",
+                    fix="split the file there",
+                )
+            frames.append(Frame(step, time, cell, origin, begin, end, periodic))
     assert first is not None
     return DumpIndex(path, tuple(frames), first[1], first[0], units)
 
@@ -165,10 +174,10 @@ class _HeaderError(Exception):
 
 def _header(
     data: mmap.mmap, start: int, end: int
-) -> tuple[int, float | None, np.ndarray, np.ndarray, str | None, int, int, tuple[str, ...]]:
-    """Read one header: step, time, cell, origin, units, first byte of the atoms, their number, columns."""
+) -> tuple[int, float | None, np.ndarray, np.ndarray, str | None, str | None, int, int, tuple[str, ...]]:
+    """Read one header: step, time, cell, origin, periodicity, units, first byte of the atoms, their number, columns."""
     text = data[start : min(end, start + _MAX_HEADER)]
-    step, time, units, n_atoms, box = None, None, None, None, None
+    step, time, units, n_atoms, box, periodic = None, None, None, None, None, None
     at = 0
     while True:
         line, at = _line(text, at)
@@ -190,7 +199,7 @@ def _header(
                 for _ in range(3):
                     value, at = _line(text, at)
                     rows.append([float(word) for word in value.split()])
-                box = _box(item, rows)
+                box, periodic = _box(item, rows), _periodic(item)
             elif item.startswith("ATOMS"):
                 columns = tuple(item.split()[1:])
                 break
@@ -205,7 +214,7 @@ def _header(
         raise _HeaderError(f"it claims {n_atoms} atoms in {end - start} bytes")
     if len(set(columns)) != len(columns):
         raise _HeaderError(f"columns repeat: {' '.join(columns)}")
-    return step, time, *box, units, start + at, n_atoms, columns
+    return step, time, *box, periodic, units, start + at, n_atoms, columns
 
 
 def _first_item(head: bytes) -> bytes | None:
@@ -223,6 +232,18 @@ def _line(text: bytes, at: int) -> tuple[str, int]:
     if stop < 0:
         raise _HeaderError("it is not complete")
     return text[at:stop].decode("ascii", "replace").strip(), stop + 1
+
+
+def _periodic(item: str) -> str | None:
+    """Read the boundaries, two letters for each direction: ``p`` repeats; fixed and shrink-wrapped ones do not.
+
+    Examples
+    --------
+    >>> _periodic("BOX BOUNDS xy xz yz pp pp ss"), _periodic("BOX BOUNDS")
+    ('110', None)
+    """
+    sides = [word for word in item.split() if len(word) == 2 and set(word) <= set("pfsm")]
+    return "".join("1" if side == "pp" else "0" for side in sides) if len(sides) == 3 else None
 
 
 def _box(item: str, rows: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:

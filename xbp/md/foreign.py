@@ -59,13 +59,14 @@ def _read(
 
 @dataclass(frozen=True)
 class Foreign:
-    """What another package read: lazy frames, cells (n_frames, 3, 3), and what it knows of the atoms."""
+    """What another package read: lazy frames, cells (n_frames, 3, 3), and what it knows of atoms and boundaries."""
 
     lazy: LazyFrames
     cells: np.ndarray
     element: np.ndarray
     mass: np.ndarray | None
     time: np.ndarray | None
+    periodic: str | None = None
 
 
 def _unreadable(path: Path, package: str, error: Exception) -> FileFormatError:
@@ -194,7 +195,8 @@ def _from_ase(path: Path, chosen: range, images: Callable[[range], list[Any]]) -
         return position, velocity
 
     cells = np.stack([np.asarray(images(chosen[i : i + 1])[0].cell) for i in range(len(chosen))])
-    return Foreign(LazyFrames(chosen, len(first), has_velocity, read), cells, symbols, first.get_masses(), None)
+    lazy = LazyFrames(chosen, len(first), has_velocity, read)
+    return Foreign(lazy, cells, symbols, first.get_masses(), None, "".join(str(int(side)) for side in first.pbc))
 
 
 def open_with_mdanalysis(path: Path, topology: Path, frames: slice | None) -> Foreign:

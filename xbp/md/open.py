@@ -28,6 +28,8 @@ from xbp.signal import extend_history
 __all__ = ["open_trajectory"]
 
 DumpUnits = Literal["real", "metal", "lj"]
+#: A plane is flat to the rounding of single precision, relative to its width.
+_FLAT = 1e-6
 
 
 def open_trajectory(
@@ -83,6 +85,8 @@ def open_trajectory(
         ``position`` (angstrom, from the cell's origin; unwrapped where the file tells how), ``velocity``
         (angstrom/ps) if written, over time, atom and xyz, as dask arrays; ``mass``, ``element``, and
         ``cell`` with the cell vectors in rows, over time where it changes. Atoms are sorted by id.
+        ``attrs["periodic"]`` has a digit for each cell vector, "1" where the box repeats, where the file says it;
+        ``attrs["dimension"]`` is 2 where all atoms share one z in the first and the last frame.
         Frames may be irregular in time; what needs one time step says so.
 
     Raises
@@ -150,7 +154,19 @@ def open_trajectory(
     }  # fmt: skip
     ds.attrs["history"] = extend_history(history, "open_trajectory", arguments)
     read_trajectory(ds)
+    if "dimension" not in ds.attrs and _is_plane(ds):
+        ds.attrs["dimension"] = 2
     return ds
+
+
+def _is_plane(ds: xr.Dataset) -> bool:
+    """Tell whether all atoms of the first and the last frame share one z, and spread in x and y."""
+
+    def flat(frame: int) -> bool:
+        spread = np.ptp(np.asarray(ds.position.isel(time=frame).transpose("atom", "xyz").values, dtype=float), axis=0)
+        return bool(spread[2] <= _FLAT * spread[:2].min() and spread[:2].min() > 0)
+
+    return flat(0) and flat(-1)
 
 
 def _plain(given: Any) -> Any:
@@ -243,4 +259,5 @@ def _open_foreign(
             reason="spectra need it",
             fix="time_between_frames='20 fs'",
         )
-    return assemble(found.lazy, time, found.cells, element, masses_of(element, masses, found.mass), chunk_frames)
+    mass = masses_of(element, masses, found.mass)
+    return assemble(found.lazy, time, found.cells, element, mass, chunk_frames, periodic=found.periodic)

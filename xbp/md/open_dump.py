@@ -80,7 +80,9 @@ def open_dump(
 
     lazy = LazyFrames(chosen, ids.size, index.has_velocity, read)
     times = _times(index, picked, timestep, time, style)
-    return assemble(lazy, times, cells, element, masses_of(element, masses, mass), chunk_frames)
+    return assemble(
+        lazy, times, cells, element, masses_of(element, masses, mass), chunk_frames, periodic=picked[0].periodic
+    )
 
 
 def _require_all(
