@@ -51,6 +51,26 @@ def test_values_axes_errors_and_bounds(tmp_path: Path) -> None:
     xr.testing.assert_identical(xr.open_dataset(path, engine="histogram"), ds)
 
 
+def test_the_energy_may_be_called_E(tmp_path: Path) -> None:
+    """multiphonon calls the axis E; sums of steps leave -6.9e-14 where 0 is meant."""
+    path = write(tmp_path / "v.h5", E=np.array([-3.0, -1.0, 1.0 - 1.4e-13, 3.0, 5.0, 7.0]))
+    expected = xbp.open_dataset(path)
+    assert expected.E.values[1] == 0
+    with h5py.File(path, "a") as file:
+        file.move("iqe/grid/energy", "iqe/grid/E")
+    xr.testing.assert_identical(xbp.open_dataset(path), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "lowest"), [("XYZ2-iqe-Ei_20.h5", (140, 191), -19.0), ("graphite-Ei_30-iqe.h5", (71, 57), -29.0)]
+)
+def test_files_of_multiphonon(shared_data: Path, name: str, shape: tuple[int, int], lowest: float) -> None:
+    ds = xbp.open_dataset(shared_data / "doors" / name)
+    assert ds.S.shape == shape
+    assert float(ds.E[0]) == pytest.approx(lowest, abs=1e-9)
+    assert (ds.E == 0).sum() == 1
+
+
 def test_errors_may_be_standard_deviations(tmp_path: Path) -> None:
     path = write(tmp_path / "v.h5")
     ds = xr.open_dataset(path, engine="histogram", errors="std")

@@ -74,6 +74,22 @@ def test_the_scale_of_the_cross_section_is_recorded(tmp_path: Path) -> None:
     assert "ki_over_kf" not in xbp.open_dataset(tmp_path / "b.nxspe").S.attrs
 
 
+@pytest.mark.parametrize("flag", [True, np.True_, [True], 1, [1.0]])
+def test_the_flag_may_be_a_boolean(tmp_path: Path, flag: object) -> None:
+    """NeXus prescribes NX_BOOLEAN, which HDF5 keeps as an enumeration; Mantid writes an integer."""
+    path = write(tmp_path / "a.nxspe", **{"NXSPE_info/ki_over_kf_scaling": flag})
+    assert xbp.open_dataset(path).S.attrs["ki_over_kf"] == "applied"
+    wrong = write(tmp_path / "b.nxspe", **{"NXSPE_info/ki_over_kf_scaling": [2]})
+    with pytest.raises(FileFormatError, match="ki_over_kf_scaling"):
+        xbp.open_dataset(wrong)
+
+
+def test_a_file_of_horace(shared_data: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "doors" / "inst_let_ei3p7_240_120.nxspe")
+    assert ds.S.attrs["ki_over_kf"] == "applied"
+    assert (ds.attrs["instrument"], float(ds.incident_energy)) == ("LET", 3.7)
+
+
 def test_energies_may_be_centres_in_other_units(tmp_path: Path) -> None:
     path = write(tmp_path / "a.nxspe", **{"data/energy": (E_EDGES[1:] + E_EDGES[:-1]) / 2e3})
     with h5py.File(path, "a") as file:

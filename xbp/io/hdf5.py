@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
     h5py = lazy_loader.load("h5py")
 
-__all__ = ["HDF5_ERRORS", "HDF5_SIGNATURE", "attribute", "number", "numbers", "text"]
+__all__ = ["HDF5_ERRORS", "HDF5_SIGNATURE", "attribute", "flag", "number", "numbers", "text"]
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -102,6 +102,23 @@ def number(group: h5py.Group, name: str) -> float | None:
         raise ValueError(f"'{name}' holds {values.size} numbers where one is needed")
     value = float(values.reshape(()))
     return value if np.isfinite(value) else None
+
+
+def flag(group: h5py.Group, name: str) -> bool | None:
+    """Read a dataset of one truth value, a boolean or a number; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else. NeXus prescribes booleans (NX_BOOLEAN); Mantid writes 0 and 1.
+    """
+    node = group.get(name)
+    if isinstance(node, h5py.Dataset) and node.dtype.kind == "b" and node.size == 1:
+        return bool(np.asarray(node[()]).reshape(()))
+    value = number(group, name)
+    if value not in (None, 0.0, 1.0):
+        raise ValueError(f"'{name}' is {value:g}, neither true nor false")
+    return None if value is None else bool(value)
 
 
 def text(group: h5py.Group, name: str) -> str | None:

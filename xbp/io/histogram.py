@@ -29,14 +29,18 @@ __all__ = ["HistogramBackend", "decline", "open_histogram"]
 
 # No instrument has more bins than this along one axis; a file that claims so is damaged.
 _MAX_BINS = 1_000_000
-_AXES = {"Q": "Q", "energy": "E"}
+_LACKS = "it holds no group with 'data' and 'grid/Q', 'grid/energy' (or 'grid/E')"
+#: What programs call the axes: histogram's own names, and multiphonon's.
+_AXES = {"Q": ("Q",), "E": ("energy", "E")}
+#: Of the width of a bin: what is smaller is the rounding of a sum of steps, and means 0.
+_ROUNDING = 1e-9
 
 
 def decline(path: Path) -> str | None:
     """Say why a file is not a histogram HDF5, or None where it is."""
     try:
         with h5py.File(path, "r") as file:
-            return None if _find(file) is not None else "it holds no group with 'data' and 'grid/Q', 'grid/energy'"
+            return None if _find(file) is not None else _LACKS
     except HDF5_ERRORS as error:
         return f"HDF5 cannot read it ({error})"
 
@@ -47,8 +51,8 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
     Parameters
     ----------
     path : path-like
-        File with a group that holds ``data``, ``errors`` and ``grid/Q``, ``grid/energy`` with their
-        bin boundaries and units.
+        File with a group that holds ``data``, ``errors`` and ``grid/Q``, ``grid/energy`` (or ``grid/E``)
+        with their bin boundaries and units.
     errors : {"variance", "std"}
         What ``errors`` holds. The histogram package stores squared error bars; the scatter of the
         points of the public ARCS files agrees.
@@ -91,7 +95,7 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
             if group is None:
                 raise FileFormatError(
                     f"{where} is no histogram HDF5",
-                    reason="it holds no group with 'data' and 'grid/Q', 'grid/energy'",
+                    reason=_LACKS,
                     fix="xbp.open_dataset(path) tells which formats were tried",
                 )
             return _read(group, where, errors)
@@ -111,15 +115,21 @@ def _find(file: h5py.File) -> h5py.Group | None:
         if not isinstance(candidate, h5py.Group) or not isinstance(candidate.get("data"), h5py.Dataset):
             continue
         grid = candidate.get("grid")
-        if isinstance(grid, h5py.Group) and all(isinstance(grid.get(axis), h5py.Group) for axis in _AXES):
+        if isinstance(grid, h5py.Group) and all(_axis_name(grid, dim) for dim in _AXES):
             return candidate
     return None
+
+
+def _axis_name(grid: h5py.Group, dim: str) -> str | None:
+    """Return what the file calls an axis; None where it has none."""
+    return next((name for name in _AXES[dim] if isinstance(grid.get(name), h5py.Group)), None)
 
 
 def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
     edges: dict[str, np.ndarray] = {}
     order: dict[int, str] = {}
-    for axis, dim in _AXES.items():
+    for dim in _AXES:
+        axis = str(_axis_name(group["grid"], dim))
         node = group["grid"][axis]
         boundaries = _numbers(node, "bin boundaries", path, ndim=1)
         factor = _unit_factor(attribute(node, "unit"), COORDINATES[dim][0], axis, path)
@@ -127,7 +137,7 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
         if not np.isfinite(scaled).all() or (np.diff(scaled) <= 0).any():
             raise _damaged(path, f"the bin boundaries of '{axis}' are not ascending")
         # The lowest boundary of Q is written as -1e-18 where 0 is meant.
-        edges[dim] = np.where(np.abs(scaled) < 1e-9 * np.diff(scaled).min(), 0.0, scaled)
+        edges[dim] = _without_rounding(scaled, np.diff(scaled).min())
         index = attribute(node, "index")
         order[len(order) if index is None else int(index)] = dim
     dims = tuple(order[i] for i in sorted(order))
@@ -148,11 +158,20 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
         std=std,
         units=format_unit(parse_unit(_text(units))),
         dims=dims,
-        coords={dim: ((edges[dim][1:] + edges[dim][:-1]) / 2, COORDINATES[dim][0]) for dim in dims},
+        coords={dim: (_centres(edges[dim]), COORDINATES[dim][0]) for dim in dims},
         edges=edges,
         statistics="quantum",
         attrs={"title": str(group.name).strip("/") or path.stem, "source": f"histogram HDF5 file {path.name}"},
     )
+
+
+def _centres(edges: np.ndarray) -> np.ndarray:
+    return _without_rounding((edges[1:] + edges[:-1]) / 2, np.diff(edges).min())
+
+
+def _without_rounding(values: np.ndarray, width: float) -> np.ndarray:
+    """Return values with 0 for what is 0 but for rounding, such as -6.9e-14 meV."""
+    return np.where(np.abs(values) < _ROUNDING * width, 0.0, values)
 
 
 def _numbers(

@@ -16,7 +16,7 @@ from xbp.errors import CoordinateError, FileFormatError, QuantityError, XbpError
 from xbp.grid import bin_limits
 from xbp.io.angles import KI_OVER_KF, angle_dataset, masked_rows
 from xbp.io.arguments import to_path, without
-from xbp.io.hdf5 import HDF5_ERRORS, attribute, number, numbers, text
+from xbp.io.hdf5 import HDF5_ERRORS, attribute, flag, number, numbers, text
 from xbp.io.publish import new_file
 from xbp.reduction import convert
 from xbp.signal import read
@@ -138,7 +138,7 @@ def _read(entry: h5py.Group, path: Path, T: Any) -> xr.Dataset:
                 f"energy transfers reach {energy[-1]:g} meV with a fixed energy of {incident:g} meV: "
                 "that is no direct-geometry instrument"
             )
-    scaling = number(info, "ki_over_kf_scaling")
+    scaling = flag(info, "ki_over_kf_scaling")
     attrs: dict[str, str | int] = {"title": entry.name.strip("/"), "source": f"NXSPE file {path.name}"}
     instrument = entry.get("instrument")
     if isinstance(instrument, h5py.Group):
@@ -158,7 +158,7 @@ def _read(entry: h5py.Group, path: Path, T: Any) -> xr.Dataset:
         **({"E_edges": energy} if energy.size == n_energy + 1 else {"E": energy}),
         incident_energy=incident,
         temperature=temperature if T is None else T,
-        ki_over_kf=None if scaling is None else bool(scaling),
+        ki_over_kf=scaling,
         attrs=attrs,
     )
     units = attribute(data["data"], "units")
