@@ -153,3 +153,10 @@ def test_units_of_the_values() -> None:
             evaluate("lognormal", E, units=units, **LOGNORMAL)
     for units in ("1", "cm", "angstrom**2/meV**2", "1/meV**3", "barn/sr/meV"):
         assert evaluate("lognormal", E, units=units, **LOGNORMAL).B.attrs["units"]
+
+
+def test_a_log_normal_is_fitted_to_data_that_are_highest_at_zero() -> None:
+    E = np.linspace(0, 10, 40)
+    B = xbp.new_dataset("reduced_dos", np.exp(-E), units="1/meV", coords={"E": (E, "meV")})
+    fit = B.bp.fit("lognormal")
+    assert bool(np.isfinite(fit.energy)) == (str(fit.status.values) == "ok")

@@ -98,8 +98,9 @@ def _top(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
 
 
 def _guess_lognormal(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    energy, height, width = _top(x, y)
-    return {"energy": max(energy, 1e-3 * width), "height": height, "sigma": float(np.clip(width / energy / 2, 0.1, 1))}
+    top, height, width = _top(x, y)
+    energy = max(top, 1e-3 * width)  # data that are highest at x = 0, or below it, start just above
+    return {"energy": energy, "height": height, "sigma": float(np.clip(width / energy / 2, 0.1, 1))}
 
 
 def _guess_gaussian(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
