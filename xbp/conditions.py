@@ -1,4 +1,4 @@
-"""What a sample was under: temperature, mean-square displacement, kind of statistics.
+"""What a sample was under, and the instrument: temperature, mean-square displacement, kind of statistics, geometry.
 
 Each comes from an argument or from the data, never from both with different values, and is never
 guessed.
@@ -7,16 +7,19 @@ guessed.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError, TemperatureError, UnitsError
+from xbp.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
 from xbp.schema import COORDINATES, require_same_grid, require_units
 from xbp.units import convert_factor, is_one_of, magnitude, split_quantity, to_kelvin
 
-__all__ = ["resolve_temperature", "resolve_u2", "temperature_coordinate"]
+__all__ = ["FIXED_ENERGY", "resolve_fixed_energy", "resolve_temperature", "resolve_u2", "temperature_coordinate"]
+
+#: The coordinate that holds the fixed energy of each geometry, ``attrs["geometry"]``.
+FIXED_ENERGY: Final = {"direct": "incident_energy", "indirect": "final_energy"}
 
 #: u² per axis = factor × the quantity given, for every convention in use.
 U2_CONVENTIONS = {
@@ -228,3 +231,73 @@ def check_statistics(value: Any) -> str:
         "thermal factors differ by up to a factor of two in the range of interest",
         fix="data.attrs['statistics'] = 'quantum' for measured data, 'classical' for MD",
     )
+
+
+def resolve_fixed_energy(
+    data: xr.DataArray, *, incident_energy: Any = None, final_energy: Any = None
+) -> tuple[str, xr.DataArray]:
+    """Find which energy the instrument fixes, and its value.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        Data that may carry ``attrs["geometry"]`` and the coordinate ``incident_energy`` (direct) or
+        ``final_energy`` (indirect), a scalar or over the detectors.
+    incident_energy, final_energy : scalar with units, optional
+        One of them, where the data do not carry it; a bare number is in meV.
+
+    Returns
+    -------
+    geometry : {"direct", "indirect"}
+        Which of the two is fixed.
+    energy : xarray.DataArray
+        The fixed energy in meV, a scalar or over the detectors.
+
+    Raises
+    ------
+    CoordinateError
+        If there is none, two that contradict each other, or one that is not positive.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> geometry, energy = resolve_fixed_energy(S, final_energy="1.845 meV")
+    >>> geometry, float(energy)
+    ('indirect', 1.845)
+    """
+    given = {"incident_energy": incident_energy, "final_energy": final_energy}
+    given = {name: value for name, value in given.items() if value is not None}
+    carried = [name for name in FIXED_ENERGY.values() if name in data.coords]
+    said = data.attrs.get("geometry")
+    names = {*given, *carried} | ({FIXED_ENERGY[said]} if said in FIXED_ENERGY else set())
+    if len(names) != 1 or not (given or carried):
+        raise CoordinateError(
+            "the fixed energy of the instrument is "
+            + ("both the incident and the final one" if len(names) > 1 else "not known"),
+            reason=f"the data carry {' and '.join(carried) or 'neither incident_energy nor final_energy'}, "
+            f"their geometry is {said!r}, and the arguments give {' and '.join(given) or 'none'}",
+            fix="incident_energy='60 meV' for direct geometry, final_energy='1.845 meV' for indirect geometry",
+        )
+    (name,) = names
+    energy = xr.DataArray(0.0)
+    if carried:
+        energy = data[name].drop_vars([c for c in data[name].coords if c not in data[name].dims])
+        units = require_units(energy, f"coordinate '{name}'", "meV")
+        energy = energy.astype(float) * convert_factor(units, "meV", name=f"coordinate '{name}'", energy=True)
+    if given:
+        argument = xr.DataArray(magnitude(given[name], "meV", name=name, energy=True))
+        if carried and not np.allclose(energy, argument, rtol=1e-6, atol=0):
+            raise CoordinateError(
+                f"{name}={given[name]!r}, and the data carry {float(energy.mean()):.10g} meV",
+                reason="two different energies are given",
+                fix=f"leave {name}= out, or data.drop_vars('{name}') if the data are wrong",
+            )
+        energy = energy if carried else argument
+    if not (energy.dropna(energy.dims[0]) if energy.ndim == 1 else energy).pipe(lambda e: (e > 0).all() and e.size):
+        raise CoordinateError(
+            f"{name} is {float(energy.min()):g} meV",
+            reason="the energy of a neutron is positive",
+            fix=f"give it, {name}='60 meV'",
+        )
+    return next(kind for kind, coordinate in FIXED_ENERGY.items() if coordinate == name), energy

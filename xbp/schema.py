@@ -138,6 +138,7 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "u2": ("angstrom**2", "mean-square displacement per axis"),
     "two_theta": ("degree", "scattering angle"),
     "incident_energy": ("meV", "incident energy"),
+    "final_energy": ("meV", "final energy"),
     "wavelength": ("nm", "wavelength of the scattered light"),
 }
 

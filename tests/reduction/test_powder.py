@@ -316,3 +316,121 @@ def test_benzene_less_its_can(shared_data: Path) -> None:
     not_applied = can.assign(S=can.S.assign_attrs(ki_over_kf="not applied"))
     with pytest.raises(QuantityError, match="ki_over_kf"):
         sample.bp.subtract(not_applied)
+
+
+EF, C = 1.845, 2.0721248  # meV, meV Å²
+
+
+def indirect(energies: object = EF, n: int = 12, **options: object) -> xr.Dataset:
+    angle_edges = np.linspace(10, 160, n + 1)
+    values = np.random.default_rng(3).random((n, 40)) + 0.5
+    edges = np.linspace(-1.0, 3.0, 41)
+    options = {"incident_energy": None, "final_energy": energies} | options
+    return spectra(values, (angle_edges[1:] + angle_edges[:-1]) / 2, edges, values / 10, **options)
+
+
+def by_hand(energy: float, final: float, two_theta: float) -> float:
+    """Q from the vectors k_i = (k, 0) and k_f, which has the angle 2θ to it."""
+    ki, kf = np.sqrt((final + energy) / C), np.sqrt(final / C)
+    angle = np.radians(two_theta)
+    return float(np.hypot(ki - kf * np.cos(angle), kf * np.sin(angle)))
+
+
+def test_indirect_geometry_has_its_own_q() -> None:
+    """At 2θ = 100°, E_f = 1.845 meV and E = 1.2 meV Q is 1.66 1/angstrom; in direct geometry it were 1.18."""
+    ds = indirect()
+    assert ds.S.attrs["geometry"] == "indirect"
+    for energy, expected in ((1.2, 1.66), (0.4, 1.521), (-0.4, 1.364)):
+        assert by_hand(energy, EF, 100) == pytest.approx(expected, abs=0.005)
+        row = ds.S.sel(E=energy, method="nearest")
+        limits = ds.S.bp.kinematic_limits(("99.9 degree", "100.1 degree")).sel(E=float(row.E))
+        assert float(limits.Q_max + limits.Q_min) / 2 == pytest.approx(by_hand(float(row.E), EF, 100), abs=1e-5)
+    # One narrow detector: what it counted lies at its Q.
+    narrow = spectra(np.ones((1, 40)), np.array([100.0]), np.linspace(-1, 3, 41), incident_energy=None, final_energy=EF)
+    out = narrow.bp.angle_to_Q("0.002 1/angstrom", angle_width="0.01 degree")
+    for energy in out.E.values:
+        here = out.S.sel(E=energy)
+        span = [by_hand(energy + side * 0.05, EF, 100) for side in (-1, 1)]
+        assert (
+            span[0] - 0.004
+            <= float(out.Q[here.notnull()].min())
+            <= float(out.Q[here.notnull()].max())
+            <= span[1] + 0.004
+        )
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_indirect_geometry_keeps_the_integral(lazy: bool) -> None:
+    ds = indirect()
+    out = (ds.chunk(detector=5) if lazy else ds).bp.angle_to_Q(0.1)
+    flat = ds.copy()
+    flat["S"], flat["S_std"] = xr.ones_like(ds.S), xr.ones_like(ds.S)
+    np.testing.assert_allclose(flat.bp.angle_to_Q(0.1).S.fillna(1), 1, rtol=1e-12)
+    # One bin of Q: the mean over the cells, each weighed by its area ∫ ΔQ dE.
+    wide = ds.bp.angle_to_Q([0, 10])
+    angles = np.linspace(10, 160, 13)
+    edges = np.linspace(-1.0, 3.0, 41)
+    for e in (0, 17, 39):
+        fine = np.linspace(edges[e], edges[e + 1], 401)
+        q = np.array([[by_hand(x, EF, a) for x in fine] for a in angles])
+        area = np.trapezoid(np.diff(q, axis=0), fine, axis=1)
+        assert float(wide.S[0, e]) == pytest.approx(float((area * ds.S[:, e]).sum() / area.sum()), rel=1e-5)
+    assert float(out.final_energy) == EF
+    assert out.S.attrs["geometry"] == "indirect"
+
+
+def test_k_i_over_k_f_in_indirect_geometry() -> None:
+    ds = indirect(ki_over_kf=False)
+    ds["S"] = xr.ones_like(ds.S)
+    out = ds.bp.angle_to_Q([0, 10])
+    np.testing.assert_allclose(out.S[0], np.sqrt((EF + ds.E) / EF), rtol=1e-12)
+    direct = indirect(final_energy=None, incident_energy=10.0, ki_over_kf=False)
+    direct["S"] = xr.ones_like(direct.S)
+    np.testing.assert_allclose(direct.bp.angle_to_Q([0, 10]).S[0], np.sqrt(10 / (10 - ds.E)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("kind", ["final_energy", "incident_energy"])
+def test_an_energy_for_each_detector(kind: str, lazy: bool) -> None:
+    energies = np.where(np.arange(12) < 6, 3.2, 3.9)
+    options = {"final_energy": None, "incident_energy": None, kind: energies}
+    ds = indirect(**options)
+    assert ds[kind].dims == ("detector",)
+    out = (ds.chunk(detector=4) if lazy else ds).bp.angle_to_Q("0.05 1/angstrom", angle_width="12.5 degree")
+    weights, sums = [], []
+    for energy in (3.2, 3.9):
+        part = ds.isel(detector=energies == energy).drop_vars(kind)
+        edges = np.append(out.Q_bnds[:, 0], out.Q_bnds[-1, 1])
+        each = part.bp.angle_to_Q(edges, angle_width="12.5 degree", **{kind: energy})
+        ones = part.assign(S=part.S * 0 + 1)
+        fine = ones.bp.angle_to_Q(edges, angle_width="12.5 degree", **{kind: energy})
+        assert (fine.S.notnull() == each.S.notnull()).all()
+        weights.append(each.S.notnull())
+        sums.append(each.S)
+    alone = weights[0] ^ weights[1]
+    expected = xr.where(weights[0], sums[0], sums[1])
+    np.testing.assert_allclose(out.S.where(alone), expected.where(alone), rtol=1e-12)
+    both = weights[0] & weights[1]
+    low, high = np.minimum(*sums), np.maximum(*sums)
+    assert bool((out.S - low).where(both, 0).min() > -1e-9)
+    assert bool((high - out.S).where(both, 0).min() > -1e-9)
+    limits = ds.bp.kinematic_limits()
+    q = [momentum_transfer(ds.E.values, e, 16.25, ds.S.attrs["geometry"]) for e in (3.2, 3.9)]
+    np.testing.assert_allclose(limits.Q_min, np.fmin(*q))
+
+
+def test_contradictory_geometries() -> None:
+    ds = indirect()
+    for bad in (
+        lambda: ds.bp.angle_to_Q(1, incident_energy="5 meV"),
+        lambda: ds.bp.angle_to_Q(1, final_energy="5 meV"),
+        lambda: ds.bp.kinematic_limits(incident_energy="5 meV"),
+        lambda: ds.drop_vars("final_energy").bp.angle_to_Q(1),
+        lambda: ds.drop_vars("final_energy").bp.angle_to_Q(1, incident_energy="5 meV"),
+        lambda: ds.drop_vars("final_energy").bp.angle_to_Q(1, final_energy="-5 meV"),
+        lambda: ds.assign_coords(incident_energy=((), 5.0, {"units": "meV"})).bp.angle_to_Q(1),
+    ):
+        with pytest.raises(CoordinateError):
+            bad()
+    given = ds.drop_vars("final_energy").bp.angle_to_Q(1, final_energy=f"{EF} meV")
+    xr.testing.assert_allclose(given, ds.bp.angle_to_Q(1))

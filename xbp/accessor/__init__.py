@@ -141,6 +141,7 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         Q: Any,
         *,
         incident_energy: Any = None,
+        final_energy: Any = None,
         angle_width: Any = "neighbors",
         ki_over_kf: KiOverKf | None = None,
         variance: Variance = "exact",
@@ -150,14 +151,19 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
             self._data,
             Q,
             incident_energy=incident_energy,
+            final_energy=final_energy,
             angle_width=angle_width,
             ki_over_kf=ki_over_kf,
             variance=variance,
         )
 
-    def kinematic_limits(self, two_theta: Any = None, *, incident_energy: Any = None) -> xr.Dataset:
+    def kinematic_limits(
+        self, two_theta: Any = None, *, incident_energy: Any = None, final_energy: Any = None
+    ) -> xr.Dataset:
         """See `xbp.kinematic_limits`: the range of Q that an instrument reaches."""
-        return reduction.kinematic_limits(self._data, two_theta, incident_energy=incident_energy)
+        return reduction.kinematic_limits(
+            self._data, two_theta, incident_energy=incident_energy, final_energy=final_energy
+        )
 
     def convert(
         self,

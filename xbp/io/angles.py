@@ -1,4 +1,4 @@
-"""Spectra of detectors at their angles: S(2θ,E) as direct-geometry reductions leave it."""
+"""Spectra of detectors at their angles: S(2θ,E) as reductions of direct and indirect geometry leave it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from xbp.conditions import FIXED_ENERGY
 from xbp.construct import new_dataset
 from xbp.schema import COORDINATES
 
-__all__ = ["KI_OVER_KF", "angle_dataset"]
+__all__ = ["KI_OVER_KF", "angle_dataset", "with_fixed_energy"]
 
 #: Whether the spectra were multiplied by k_i/k_f, so that S is left of the cross section.
 KI_OVER_KF: Final = {True: "applied", False: "not applied"}
@@ -44,7 +45,8 @@ def angle_dataset(
     angles: Mapping[str, np.ndarray],
     E_edges: np.ndarray | None = None,
     E: np.ndarray | None = None,
-    incident_energy: float | None = None,
+    incident_energy: float | np.ndarray | None = None,
+    final_energy: float | np.ndarray | None = None,
     temperature: Any = None,
     ki_over_kf: bool | None = None,
     attrs: Mapping[str, str | int],
@@ -62,8 +64,8 @@ def angle_dataset(
         ``azimuth_width`` (degrees) and ``distance`` (m).
     E_edges, E : numpy.ndarray, shape (n_E + 1,) or (n_E,)
         Bin edges or centres in meV.
-    incident_energy : float, optional
-        In meV.
+    incident_energy, final_energy : float or numpy.ndarray, shape (n_detector,), optional
+        The fixed energy in meV, of direct or of indirect geometry.
     temperature : scalar with units, optional
         Of the sample.
     ki_over_kf : bool, optional
@@ -100,7 +102,29 @@ def angle_dataset(
             labels = {"units": units, "long_name": long_name}
             ds = ds.assign_coords({name: ("detector", np.asarray(angles[name], dtype=float), labels)})
     ds = ds.assign_coords(masked=("detector", masked, {"long_name": "detectors without data"}))
-    if incident_energy is not None:
-        units, long_name = COORDINATES["incident_energy"]
-        ds = ds.assign_coords(incident_energy=((), incident_energy, {"units": units, "long_name": long_name}))
+    return with_fixed_energy(ds, incident_energy=incident_energy, final_energy=final_energy)
+
+
+def with_fixed_energy(
+    ds: xr.Dataset,
+    *,
+    incident_energy: float | np.ndarray | None = None,
+    final_energy: float | np.ndarray | None = None,
+    geometry: str | None = None,
+) -> xr.Dataset:
+    """Give data the energy that the instrument fixes, and the geometry that follows from which it is.
+
+    Energies of the detectors that are all the same become one.
+    """
+    for kind, energy in (("direct", incident_energy), ("indirect", final_energy)):
+        if energy is None:
+            continue
+        geometry = kind
+        values = np.unique(np.asarray(energy)[np.isfinite(energy)])
+        one = values.size == 1
+        units, long_name = COORDINATES[FIXED_ENERGY[kind]]
+        own = ((), values[0]) if one else ("detector", np.asarray(energy, dtype=float))
+        ds = ds.assign_coords({FIXED_ENERGY[kind]: (*own, {"units": units, "long_name": long_name})})
+    if geometry is not None:
+        ds.S.attrs["geometry"] = geometry
     return ds

@@ -1,4 +1,8 @@
-"""Momentum transfer of a neutron in direct geometry, and the integrals of it that bins need."""
+"""Momentum transfer of a neutron, and the integrals of it that bins need.
+
+k_i² = k_f² + E/c with c = ħ²/2m = 2.0721 meV Å². Q = √(k_i² + k_f² − 2 k_i k_f cos 2θ) is symmetric
+in k_i and k_f, so that indirect geometry (k_f fixed) at E has the Q of direct geometry (k_i fixed) at −E.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import numpy as np
 
 from xbp import constants
 
-__all__ = ["Curves", "momentum_transfer", "wave_number"]
+__all__ = ["Curves", "momentum_transfer", "wave_number", "wave_numbers"]
 
 
 def wave_number(energy: np.ndarray | float) -> np.ndarray:
@@ -20,37 +24,61 @@ def wave_number(energy: np.ndarray | float) -> np.ndarray:
     return np.sqrt(np.maximum(energy, 0.0) / constants.HBAR2_OVER_2M)
 
 
-def momentum_transfer(energy: np.ndarray | float, incident_energy: float, two_theta: np.ndarray | float) -> np.ndarray:
+def wave_numbers(
+    energy: np.ndarray | float, fixed_energy: np.ndarray | float, geometry: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return k_i and k_f (1/angstrom) at an energy transfer (meV); NaN where a neutron cannot have it.
+
+    Examples
+    --------
+    >>> [float(k.round(4)) for k in wave_numbers(1.2, 1.845, "indirect")]
+    [1.2122, 0.9436]
+    """
+    other = fixed_energy - energy if geometry == "direct" else fixed_energy + energy
+    free = np.where(np.asarray(other) >= 0, wave_number(other), np.nan)
+    fixed = np.broadcast_to(wave_number(fixed_energy), free.shape)
+    return (fixed, free) if geometry == "direct" else (free, fixed)
+
+
+def momentum_transfer(
+    energy: np.ndarray | float,
+    fixed_energy: np.ndarray | float,
+    two_theta: np.ndarray | float,
+    geometry: str = "direct",
+) -> np.ndarray:
     """Return Q = √(kᵢ² + k_f² − 2 kᵢ k_f cos 2θ) in 1/angstrom.
 
     Parameters
     ----------
     energy : float or numpy.ndarray
         Energy transfer in meV, loss positive; broadcast against `two_theta`.
-    incident_energy : float
-        In meV.
+    fixed_energy : float or numpy.ndarray
+        Incident energy (direct geometry) or final energy (indirect geometry), in meV.
     two_theta : float or numpy.ndarray
         Scattering angle in degrees.
+    geometry : {"direct", "indirect"}
+        Which energy is fixed.
 
     Returns
     -------
     numpy.ndarray
-        NaN where the energy transfer exceeds the incident energy.
+        NaN where a neutron cannot have the energy transfer.
 
     Examples
     --------
     >>> momentum_transfer(0.0, 81.8042, np.array([0.0, 60.0, 180.0])).round(4)
     array([ 0.    ,  6.2832, 12.5664])
+    >>> momentum_transfer(np.array([0.4, -0.4]), 1.845, 100.0, "indirect").round(3)
+    array([1.521, 1.364])
     """
-    energy = np.asarray(energy, dtype=float)
-    ki, kf = wave_number(incident_energy), wave_number(incident_energy - energy)
+    ki, kf = wave_numbers(np.asarray(energy, dtype=float), fixed_energy, geometry)
     # (kᵢ − k_f)² + 4 kᵢ k_f sin²θ does not cancel at small angles.
-    Q = np.sqrt((ki - kf) ** 2 + 4 * ki * kf * np.sin(np.radians(two_theta) / 2) ** 2)
-    return np.where(energy <= incident_energy, Q, np.nan)
+    Q: np.ndarray = np.sqrt((ki - kf) ** 2 + 4 * ki * kf * np.sin(np.radians(two_theta) / 2) ** 2)
+    return Q
 
 
 class Curves:
-    """Curves Q(2θ, E) of constant angle across bins of energy.
+    """Curves Q(2θ, E) of constant angle across bins of energy, in direct geometry.
 
     What a map from angle to Q needs of them is P(q) = ∫ min(q, Q(2θ, E)) dE over each bin: the area
     below the curve and below q. With E = Eᵢ − c k_f², c = ħ²/2m, dE = −2 c k_f dk_f, and with

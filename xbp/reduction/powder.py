@@ -7,14 +7,15 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xbp.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.grid import bin_limits
 from xbp.pint_data import Data
 from xbp.reduction.bins import new_edges
-from xbp.reduction.kinematics import momentum_transfer, wave_number
+from xbp.reduction.kinematics import momentum_transfer, wave_numbers
 from xbp.reduction.overlap import overlap_sums
 from xbp.schema import COORDINATES
-from xbp.signal import Signal, read, result_table
+from xbp.signal import read, result_table
 from xbp.units import convert_factor, magnitude
 
 __all__ = ["angle_to_Q", "kinematic_limits"]
@@ -28,6 +29,7 @@ def angle_to_Q(
     Q: Any,
     *,
     incident_energy: Any = None,
+    final_energy: Any = None,
     angle_width: Any = "neighbors",
     ki_over_kf: KiOverKf | None = None,
     variance: Variance = "exact",
@@ -35,7 +37,8 @@ def angle_to_Q(
     """Bring spectra of detectors onto bins of Q, weighted by exact overlap.
 
     Each detector covers a range of 2θ, and with a bin of E a cell in the (Q, E) plane between the
-    curves Q² = kᵢ² + k_f² − 2 kᵢ k_f cos 2θ of its two limits. A bin of Q and E becomes the mean
+    curves Q² = kᵢ² + k_f² − 2 kᵢ k_f cos 2θ of its two limits, kᵢ² = k_f² + E/2.0721 with kᵢ fixed
+    (direct geometry) or k_f fixed (indirect geometry). A bin of Q and E becomes the mean
 
         S(Q, E) = Σ_c a_c S_c / Σ_c a_c,   a_c the area that cell c and the bin share,
 
@@ -51,8 +54,10 @@ def angle_to_Q(
     Q : scalar or 1-D array with units
         Width of the bins, from Q = 0 on as far as the data reach; or their edges. Bare numbers are
         in 1/angstrom.
-    incident_energy : scalar with units, optional
-        Where the data do not carry it; a bare number is in meV.
+    incident_energy, final_energy : scalar with units, optional
+        The energy that the instrument fixes, where the data do not carry it: of the incident neutrons
+        (direct geometry) or of the scattered ones (indirect); a bare number is in meV. Data may carry
+        one energy for each detector.
     angle_width : {"neighbors", "detector"} or scalar with units
         How far in 2θ a detector reaches: halfway to the next angles on both sides; its own
         ``two_theta_width`` about ``two_theta``; or one width for all (bare: degrees). The widths in
@@ -74,7 +79,7 @@ def angle_to_Q(
     Raises
     ------
     CoordinateError
-        If the angles or the incident energy are missing or contradictory.
+        If the angles or the fixed energy are missing or contradictory.
     RangeError
         If the bins are not ascending or not positive.
     QuantityError
@@ -98,8 +103,8 @@ def angle_to_Q(
     """
     signal = read(data, "detector_spectra")
     _require_choices(ki_over_kf, variance)
-    ei = _incident_energy(signal, incident_energy)
     value = signal.value
+    geometry, fixed = resolve_fixed_energy(value, incident_energy=incident_energy, final_energy=final_energy)
     if not {"detector", "E"} <= set(value.dims) or "two_theta" not in value.coords:
         raise CoordinateError(
             f"'{value.name}' over {tuple(value.dims)} has no angles",
@@ -112,22 +117,43 @@ def angle_to_Q(
     if not np.allclose(lower[1:], upper[:-1], rtol=0, atol=1e-9 * (upper - lower).min()):
         raise CoordinateError("the bins of E have gaps", reason="cells must touch", fix="drop the bounds 'E_bnds'")
     limits = _angle_limits(value, angle_width)
+    each = np.broadcast_to(fixed.values, (value.sizes["detector"],))
+    limits = np.where(np.isfinite(each), limits, np.nan)
     known = np.isfinite(limits).all(axis=0)
     if not known.any():
         raise CoordinateError("no detector has an angle", reason="none has a place in Q", fix="look at two_theta")
-    # The largest Q is where the neutrons gain most, or where they stop.
-    reach = float(np.nanmax(momentum_transfer(np.minimum(e_edges, ei), ei, limits[1][known].max())))
+    energies = np.unique(each[known])
+    # The largest Q is at the highest k_i or k_f, or where the neutrons of the other stop.
+    reach = max(
+        float(np.nanmax(momentum_transfer(_possible(e_edges, one, geometry), one, limits[1][known].max(), geometry)))
+        for one in energies
+    )
     q_edges = _edges(Q, reach)
-    factor = _scaling(value, ki_over_kf, (e_edges[1:] + e_edges[:-1]) / 2, ei)
+    apply = _is_to_be_applied(value, ki_over_kf)
+    centres = (e_edges[1:] + e_edges[:-1]) / 2
     lead: list[str] = [str(d) for d in value.dims if d not in ("detector", "E")]
     order = (*lead, "detector", "E")
-    std = None if signal.std is None else signal.std.transpose(*order)
-    sums = overlap_sums(value.transpose(*order), std, limits, e_edges, ei, q_edges, factor, variance)
+    # Q is symmetric in k_i and k_f: indirect geometry is direct geometry with the sign of E turned.
+    turn = slice(None, None, 1 if geometry == "direct" else -1)
+    sums: Any = 0.0
+    for one in energies:
+        # One energy for all, mostly; else the detectors of each.
+        mine = slice(None) if energies.size == 1 else np.flatnonzero(each == one)
+        spectra = value.transpose(*order).isel(detector=mine, E=turn)
+        std = None if signal.std is None else signal.std.transpose(*order).isel(detector=mine, E=turn)
+        factor = _ki_over_kf(centres, float(one), geometry) if apply else np.ones(centres.size)
+        edges = e_edges if geometry == "direct" else -e_edges[::-1]
+        part = overlap_sums(spectra, std, limits[:, mine], edges, float(one), q_edges, factor[turn], variance)
+        sums = sums + part[..., turn]
     # A sliver of rounding is no measurement.
     area = np.diff(q_edges)[:, np.newaxis] * np.diff(e_edges)
     covered = sums[1] > 1e-9 * area
     total = np.where(covered, sums[1], np.nan)
     coords = {str(name): c.variable for name, c in value.coords.items() if "detector" not in c.dims}
+    if energies.size == 1:
+        units, long_name = COORDINATES[FIXED_ENERGY[geometry]]
+        own = xr.Variable((), energies[0], {"units": units, "long_name": long_name})
+        coords.setdefault(FIXED_ENERGY[geometry], own)
     labels = {"units": "1/angstrom", "long_name": COORDINATES["Q"][1]}
     coords["Q"] = xr.Variable("Q", (q_edges[1:] + q_edges[:-1]) / 2, labels)
     answer = xr.DataArray(sums[0] / total, dims=(*lead, "Q", "E"), coords=coords, name=value.name)
@@ -137,24 +163,25 @@ def angle_to_Q(
         operation="angle_to_Q",
         arguments={
             "Q": f"{q_edges.size - 1} bins from {q_edges[0]:.10g} to {q_edges[-1]:.10g} 1/angstrom",
-            "incident_energy": f"{ei:.10g} meV",
+            FIXED_ENERGY[geometry]: _energy_text(energies),
             "angle_width": str(angle_width),
             "ki_over_kf": ki_over_kf,
             "variance": variance,
         },
         quantity="dynamic_structure_factor",
-        attrs={"ki_over_kf": "applied"},
+        attrs={"ki_over_kf": "applied", "geometry": geometry},
         bounds={"Q": xr.Variable(("Q", "bnds"), np.stack([q_edges[:-1], q_edges[1:]], axis=-1))},
     )
     return out
 
 
 def kinematic_limits(
-    data: xr.DataArray | xr.Dataset, two_theta: Any = None, *, incident_energy: Any = None
+    data: xr.DataArray | xr.Dataset, two_theta: Any = None, *, incident_energy: Any = None, final_energy: Any = None
 ) -> xr.Dataset:
     """Find the range of Q that an instrument reaches at each energy transfer.
 
-    Q² = kᵢ² + k_f² − 2 kᵢ k_f cos 2θ, at the smallest and the largest scattering angle.
+    Q² = kᵢ² + k_f² − 2 kᵢ k_f cos 2θ, at the smallest and the largest scattering angle, with kᵢ fixed
+    (direct geometry) or k_f fixed (indirect geometry).
 
     Parameters
     ----------
@@ -163,18 +190,19 @@ def kinematic_limits(
     two_theta : pair of scalars with units, optional
         Smallest and largest scattering angle (bare: degrees); by default those of the data's
         detectors, or 0 and 180 degrees.
-    incident_energy : scalar with units, optional
-        Where the data do not carry it; a bare number is in meV.
+    incident_energy, final_energy : scalar with units, optional
+        As for `angle_to_Q`.
 
     Returns
     -------
     xarray.Dataset
-        ``Q_min`` and ``Q_max`` over E in 1/angstrom, NaN beyond the incident energy.
+        ``Q_min`` and ``Q_max`` over E in 1/angstrom, NaN where a neutron cannot have the energy
+        transfer. Where detectors have energies of their own, the limits of them all.
 
     Raises
     ------
     CoordinateError
-        If the incident energy is missing or contradictory.
+        If the fixed energy is missing or contradictory.
     RangeError
         If the angles are not ascending between 0 and 180 degrees.
 
@@ -192,7 +220,8 @@ def kinematic_limits(
         raise CoordinateError(
             f"'{value.name}' has no dimension 'E'", reason="the limits are over E", fix="pass spectra, before any cut"
         )
-    ei = _incident_energy(signal, incident_energy)
+    geometry, fixed = resolve_fixed_energy(value, incident_energy=incident_energy, final_energy=final_energy)
+    energies = np.unique(fixed.values[np.isfinite(fixed.values)])
     if two_theta is None and "two_theta" in value.coords:
         angles = _degrees(value, "two_theta")
         two_theta = (np.nanmin(angles), np.nanmax(angles))
@@ -205,8 +234,12 @@ def kinematic_limits(
         )
     energy = value.E.values * convert_factor(value.E.attrs["units"], "meV", name="coordinate 'E'", energy=True)
     limits = {
-        name: xr.DataArray(momentum_transfer(energy, ei, angle), dims="E", coords={"E": value.E})
-        for name, angle in (("Q_min", low), ("Q_max", high))
+        name: xr.DataArray(
+            combine.reduce(momentum_transfer(energy, energies[:, np.newaxis], angle, geometry), axis=0),
+            dims="E",
+            coords={"E": value.E},
+        )
+        for name, angle, combine in (("Q_min", low, np.fmin), ("Q_max", high, np.fmax))
     }
     table: xr.Dataset = result_table(
         signal,
@@ -216,7 +249,10 @@ def kinematic_limits(
         },
         quantity="kinematic_limits",
         operation="kinematic_limits",
-        arguments={"two_theta": f"{low:g} to {high:g} degree", "incident_energy": f"{ei:.10g} meV"},
+        arguments={
+            "two_theta": f"{low:g} to {high:g} degree",
+            FIXED_ENERGY[geometry]: _energy_text(energies),
+        },
     )
     return table
 
@@ -230,22 +266,18 @@ def _require_choices(ki_over_kf: str | None, variance: str) -> None:
         )
 
 
-def _incident_energy(signal: Signal, given: Any) -> float:
-    argument = None if given is None else magnitude(given, "meV", name="incident_energy")
-    carried = signal.value.coords.get("incident_energy")
-    own = None if carried is None else magnitude(carried, "meV", name="coordinate 'incident_energy'")
-    known = [energy for energy in (own, argument) if energy is not None]
-    if not known or not np.isclose(known[0], known[-1], rtol=1e-6, atol=0):
-        raise CoordinateError(
-            f"incident_energy={given!r}, and the data carry {'none' if own is None else f'{own:.10g} meV'}",
-            reason="neither is given, or both with different values",
-            fix="say incident_energy='60 meV', or leave it out where the data carry it",
-        )
-    if known[0] <= 0:
-        raise CoordinateError(
-            f"the incident energy is {known[0]:g} meV", reason="neutrons move", fix="incident_energy='60 meV'"
-        )
-    return known[0]
+def _possible(energy: np.ndarray, fixed: float, geometry: str) -> np.ndarray:
+    """Return energy transfers with those that no neutron can have moved to the limit."""
+    limits = (None, fixed) if geometry == "direct" else (-fixed, None)
+    possible: np.ndarray = np.clip(energy, *limits)
+    return possible
+
+
+def _energy_text(energies: np.ndarray) -> str:
+    """Write a fixed energy, or how many there are, for the history."""
+    if energies.size == 1:
+        return f"{energies[0]:.10g} meV"
+    return f"{energies.size} from {energies[0]:.10g} to {energies[-1]:.10g} meV"
 
 
 def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:
@@ -306,8 +338,8 @@ def _edges(Q: Any, reach: float) -> np.ndarray:
     return edges
 
 
-def _scaling(value: xr.DataArray, given: str | None, energy: np.ndarray, ei: float) -> np.ndarray:
-    """Return kᵢ/k_f over E where it is still to be applied, 1 where it is."""
+def _is_to_be_applied(value: xr.DataArray, given: str | None) -> bool:
+    """Tell whether kᵢ/k_f is still to be applied."""
     said = value.attrs.get("ki_over_kf")
     if len({said, given} - {None}) != 1:
         raise QuantityError(
@@ -315,7 +347,10 @@ def _scaling(value: xr.DataArray, given: str | None, energy: np.ndarray, ei: flo
             reason="spectra that were not multiplied by kᵢ/k_f are a cross section, not S",
             fix="angle_to_Q(..., ki_over_kf='applied') or 'not applied'; leave it out where the data say it",
         )
-    if (given or said) == "applied":
-        return np.ones(energy.size)
-    kf = wave_number(ei - energy)
-    return np.where(kf > 0, wave_number(ei) / np.where(kf > 0, kf, 1.0), np.nan)
+    return (given or said) == "not applied"
+
+
+def _ki_over_kf(energy: np.ndarray, fixed: float, geometry: str) -> np.ndarray:
+    """Return kᵢ/k_f over E; NaN where the neutron stops."""
+    ki, kf = wave_numbers(energy, fixed, geometry)
+    return np.where(kf > 0, ki / np.where(kf > 0, kf, 1.0), np.nan)
