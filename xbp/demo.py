@@ -11,7 +11,7 @@ from xbp import plot
 from xbp.errors import FileFormatError, MissingDependencyError
 from xbp.io import to_netcdf
 from xbp.io.netcdf import decline, open_netcdf
-from xbp.io.publish import new_file
+from xbp.io.publish import make_folder, new_file
 from xbp.optional import require
 from xbp.peaks import boson_peak, correlation_map, dispersion, scale_to_sq
 from xbp.plot.axes import ORANGE
@@ -177,6 +177,7 @@ def run(folder: Path, *, overwrite: bool = False) -> str:
     FileFormatError
         If a file of such a name is not the demo's and `overwrite` is not given, or cannot be written.
     """
+    folder = make_folder(folder)
     archive, picture = folder / "zr46cu46al8.nc", folder / "demo.png"
     for path in (archive, picture):
         if not overwrite and path.exists() and not _is_own(path):
@@ -185,7 +186,6 @@ def run(folder: Path, *, overwrite: bool = False) -> str:
                 reason="xbp demo did not write it, and would replace it",
                 fix="name another folder, or say overwrite=True",
             )
-    folder.mkdir(parents=True, exist_ok=True)
     study = analyse()
     ds = to_gdos(study.glass).assign({n: study.b[n].variable for n in ("B", "B_std")})
     to_netcdf(ds.assign_attrs(made_by=_MARK), archive, overwrite=True)

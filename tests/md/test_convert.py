@@ -94,3 +94,93 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a.lammpstrj → a.nc" in done.output
     with xbp.md.open_trajectory("a.nc") as traj:
         assert traj.element.values.tolist() == ["Zr", "Cu"] * 3
+
+
+def stored(tmp_path: Path, name: str = "a.zarr") -> Path:
+    written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
+    convert(tmp_path / "a.lammpstrj", tmp_path / name, **METAL)
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["b.nc", "b.zarr"])
+def test_no_folder_but_a_store_of_a_trajectory_is_replaced(name: str, tmp_path: Path) -> None:
+    """A folder of results was deleted by overwrite=True, with the source in it."""
+    source = stored(tmp_path)
+    target = tmp_path / name
+    target.mkdir()
+    (target / "thesis.txt").write_text("all of it")
+    for inside in ("results", "0"):
+        (target / inside).mkdir()
+    xr.Dataset({"a": ("x", [1.0, 2.0])}).to_zarr(tmp_path / "other.zarr", zarr_format=2)
+    with pytest.raises(FileFormatError, match="it is a folder"):
+        convert(source, target, overwrite=True)
+    assert (target / "thesis.txt").read_text() == "all of it"
+    (target / "thesis.txt").unlink()
+    with pytest.raises(FileFormatError, match="it is a folder"):
+        convert(source, target, overwrite=True)
+    assert sorted(p.name for p in target.iterdir()) == ["0", "results"]
+    with pytest.raises(FileFormatError, match="without a trajectory"):
+        convert(source, tmp_path / "other.zarr", overwrite=True)
+    # A store with a file of the user's in it is not the user's to lose.
+    kept = stored(tmp_path, "c.zarr")
+    (kept / "position" / "notes.md").write_text("mine")
+    with pytest.raises(FileFormatError, match=r"holds position/notes\.md"):
+        convert(source, kept, overwrite=True)
+    assert (kept / "position" / "notes.md").read_text() == "mine"
+    (tmp_path / "link.zarr").symlink_to(target)
+    with pytest.raises(FileFormatError, match="it is a folder"):
+        convert(source, tmp_path / "link.zarr", overwrite=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileFormatError, match="pipe"):
+        convert(source, tmp_path / "pipe", overwrite=True)
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_the_source_is_not_replaced(name: str, tmp_path: Path) -> None:
+    source = stored(tmp_path, name)
+    before = open_trajectory(source).load()
+    (tmp_path / f"link.{name}").symlink_to(source)
+    targets = [source, tmp_path / "." / name, tmp_path / f"link.{name}"]
+    if source.is_file():
+        os.link(source, tmp_path / "hard.nc")
+        targets.append(tmp_path / "hard.nc")
+    else:
+        targets.append(source / "copy.nc")
+    for target in targets:
+        with pytest.raises(FileFormatError, match="read while it is written"):
+            convert(source, target, overwrite=True)
+    xr.testing.assert_identical(open_trajectory(source).load(), before)
+
+
+def test_a_store_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    store = stored(tmp_path)
+    convert(tmp_path / "a.lammpstrj", store, overwrite=True, frames=slice(0, 2), **METAL)
+    assert open_trajectory(store).sizes["time"] == 2
+    (tmp_path / "file.zarr").write_text("a file")
+    convert(tmp_path / "a.lammpstrj", tmp_path / "file.zarr", overwrite=True, **METAL)
+    assert open_trajectory(tmp_path / "file.zarr").sizes["time"] > 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.lammpstrj", "a.zarr", "file.zarr"]
+
+
+def test_a_killed_overwrite_of_a_store_leaves_one_whole(tmp_path: Path) -> None:
+    store = stored(tmp_path)
+    for after in range(1, 4):
+        code = (
+            "import ctypes, os, xbp\n"
+            "from xbp.io import publish\n"
+            f"left = [{after}]\n"
+            "def dying(real):\n"
+            "    def call(*args):\n"
+            "        left[0] -= 1\n"
+            "        if not left[0]: os._exit(9)\n"
+            "        return real(*args)\n"
+            "    return call\n"
+            "publish._rename, os.rename, os.replace = map(dying, (publish._rename, os.rename, os.replace))\n"
+            "xbp.md.convert('a.lammpstrj', 'a.zarr', overwrite=True, units='metal', timestep='2 fs')\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+        assert done.returncode in (0, 9)
+        assert np.isfinite(open_trajectory(store).position.values).all()
+    convert(tmp_path / "a.lammpstrj", store, overwrite=True, **METAL)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.lammpstrj", "a.zarr"]

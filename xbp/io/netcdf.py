@@ -124,7 +124,7 @@ def _refusal(target: Path) -> Iterator[None]:
         raise FileFormatError(
             f"cannot write {target}",
             reason=f"{type(error).__name__}: {error}",
-            fix="keep names and attributes to plain text and numbers, and see that there is room on the disk",
+            fix="keep names and attributes to plain text and numbers",
         ) from error
 
 

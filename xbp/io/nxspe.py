@@ -299,7 +299,7 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
             raise FileFormatError(
                 f"cannot write {target}",
                 reason=f"{type(error).__name__}: {error}",
-                fix="keep attributes to plain text and whole run numbers, and see that there is room on the disk",
+                fix="keep attributes to plain text and whole run numbers",
             ) from error
 
 

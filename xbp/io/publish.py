@@ -1,28 +1,44 @@
-"""Files that appear when they are complete: an interrupted write leaves no half file and loses no old one."""
+"""Files and folders that appear when they are complete: an interrupted write leaves no half and loses no old one."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
-import tempfile
-from collections.abc import Iterator
+import re
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from xbp.errors import FileFormatError
+from xbp.errors import FileFormatError, XbpError
 
-__all__ = ["new_file"]
+__all__ = ["check_target", "make_folder", "new_file", "new_folder", "remove_leftovers"]
+
+#: Bytes that must still fit for a failed write not to be blamed on a full disk.
+_ROOM = 2**20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+#: Flags of Linux's renameat2.
+_NO_REPLACE, _EXCHANGE = 1, 2
+_AT_CWD = -100
+_PART = re.compile(r"\.xbp-(?P<host>.+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{8}\.part")
 
 
 @contextlib.contextmanager
-def new_file(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[tuple[str, Path]]:
+def new_file(path: str | bytes | os.PathLike[str], *, overwrite: bool) -> Iterator[tuple[str, Path]]:
     """Give a temporary file beside its place, which is renamed once the block has ended well.
+
+    Temporary files that killed processes of this machine left in the folder are removed.
 
     Parameters
     ----------
     path : path-like
-        Where to.
+        Where to. A link stays a link to the new file.
     overwrite : bool
-        Replace an existing file.
+        Replace an existing file; a folder, a device, a pipe and a write-protected file are never replaced.
 
     Yields
     ------
@@ -36,54 +52,222 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[tuple
     FileFormatError
         If the file exists and `overwrite` is not given, its folder does not exist, or it cannot be written.
     """
-    try:
-        target = Path(path).resolve()  # a link stays a link to the new file
-        is_folder = target.is_dir()
-    except (TypeError, ValueError, OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a file's path as text") from error
-    if is_folder or not target.parent.is_dir():
-        raise FileFormatError(
-            f"cannot write {target}",
-            reason="it is a folder" if is_folder else f"the folder {target.parent} does not exist",
-            fix="name a file in a folder that exists",
-        )
-    temporary = None
-    try:
-        if target.exists() and not target.is_file():
-            raise FileFormatError(f"cannot write {target}", reason="it is a device or a pipe", fix="name a file")
-        if target.exists() and not overwrite:
-            raise _exists(target)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".xbp.", suffix=".part")
-        os.close(handle)
-        yield temporary, target
-        _give_permissions(temporary, target)
+    target = check_target(path, overwrite=overwrite)
+    with _reported(target), _temporary(target) as temporary:
+        # Not by tempfile: its files are for their owner alone, whatever the umask.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield str(temporary), target
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o777)
         if overwrite:
             os.replace(temporary, target)
         else:
             _publish(temporary, target)
+
+
+@contextlib.contextmanager
+def new_folder(
+    path: str | bytes | os.PathLike[str], *, overwrite: bool, replaceable: Callable[[Path], str | None]
+) -> Iterator[tuple[Path, Path]]:
+    """Give a temporary folder to write a file or a folder in, which takes its place once the block has ended well.
+
+    Old and new change places in one step where the system can do that, so that one whole of them is there whatever
+    interrupts. Where it cannot, the old one is put back on an error, and by the next writer after a kill.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to.
+    overwrite : bool
+        Replace an existing file, or a folder that is `replaceable`.
+    replaceable : callable
+        Given a folder, says why it must not be replaced, or returns None.
+
+    Yields
+    ------
+    temporary : Path
+        What to make.
+    target : Path
+        What it will be.
+
+    Raises
+    ------
+    FileFormatError
+        As for `new_file`.
+    """
+    target = check_target(path, overwrite=overwrite, replaceable=replaceable)
+    with _reported(target), _temporary(target) as hidden:
+        hidden.mkdir()
+        temporary = hidden / target.name
+        yield temporary, target
+        if not overwrite:
+            _publish(temporary, target)
+        elif not target.is_dir():
+            if temporary.is_dir() and target.exists():
+                _exchange(temporary, target, hidden)
+            else:
+                os.replace(temporary, target)
+        else:
+            reason = replaceable(target)  # it may have changed meanwhile
+            if reason:
+                raise _refused(target, reason)
+            _exchange(temporary, target, hidden)
+
+
+def check_target(
+    path: str | bytes | os.PathLike[str],
+    *,
+    overwrite: bool,
+    replaceable: Callable[[Path], str | None] | None = None,
+) -> Path:
+    """Return where a path leads, if a file may be written there.
+
+    Parameters
+    ----------
+    path : path-like
+    overwrite : bool
+        Whether a regular file there may be replaced.
+    replaceable : callable, optional
+        Given a folder, says why it must not be replaced, or returns None; without it no folder may be.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no valid path, its folder does not exist, something stands there that may not be replaced, or
+        `overwrite` is False and anything does.
+    """
+    try:
+        target = Path(os.fsdecode(path)).resolve()
+        is_folder, exists, is_file = target.is_dir(), target.exists(), target.is_file()
+        has_place = target.parent.is_dir()
     except OSError as error:
-        # Not its text, which would name the temporary file.
+        raise _unwritable(path, error) from error
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a file's path as text") from error
+    if not has_place:
         raise FileFormatError(
             f"cannot write {target}",
-            reason=error.strerror or str(error),
-            fix="see that you may write there, that there is room on the disk, and that the name is not too long",
-        ) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+            reason=f"the folder {target.parent} does not exist",
+            fix="name a file in a folder that exists",
+        )
+    if is_folder and replaceable is None:
+        raise _refused(target, "it is a folder")
+    if exists and not is_file and not is_folder:
+        raise _refused(target, "it is a device or a pipe")
+    if exists and not overwrite:
+        raise _exists(target)
+    if is_folder and replaceable is not None:
+        reason = replaceable(target)
+        if reason:
+            raise _refused(target, reason)
+    if exists and not os.access(target, os.W_OK):
+        raise _refused(target, "it is write-protected")
+    return target
 
 
-def _publish(temporary: str, target: Path) -> None:
-    """Rename without replacing: a file that came into being meanwhile is not lost either."""
+def make_folder(path: str | bytes | os.PathLike[str]) -> Path:
+    """Make a folder, and those above it, where they do not exist.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no valid path, or cannot be made.
+    """
     try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise _exists(target) from None
-    except OSError:
-        # No hard links on this file system.
-        if target.exists():
-            raise _exists(target) from None
-        os.replace(temporary, target)
+        folder = Path(os.fsdecode(path))
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a folder's path as text") from error
+    return folder
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that no longer run on this machine; a store set aside is put back."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _PART.fullmatch(entry.name)
+            if found and found["host"] == _host() and not _is_running(int(found["pid"]), int(found["start"])):
+                _discard(Path(entry.path))
+
+
+def _discard(part: Path) -> None:
+    """Remove a temporary file or folder; an old store in it goes back to its place if that is empty."""
+    with contextlib.suppress(OSError):
+        if part.is_symlink() or not part.is_dir():
+            part.unlink()
+            return
+        for old in part.glob("old/*"):
+            place = part.parent / old.name
+            if not os.path.lexists(place):
+                os.rename(old, place)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """Give a name beside a target for what is written, tell a full disk from other failures, remove what is left."""
+    remove_leftovers(target.parent)
+    temporary = _hidden_name(target.parent)
+    try:
+        yield temporary
+    except Exception as error:
+        full = _full_disk(error, target.parent)
+        if full:
+            raise OSError(full, os.strerror(full)) from error
+        raise
+    finally:
+        if os.path.lexists(temporary):
+            _discard(temporary)
+
+
+def _full_disk(error: BaseException, folder: Path) -> int:
+    """Return the number of the system's error if a full disk is behind one, else 0."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return int(cause.errno)
+        cause = cause.__cause__
+    if isinstance(error, XbpError) and error.__cause__ is None:
+        return 0  # it is about the data
+    # netCDF, HDF5 and numpy do not say that the disk is full: it is if no further file has room on it.
+    probe = _hidden_name(folder)
+    try:
+        handle = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            left = memoryview(os.urandom(_ROOM))
+            while left:
+                left = left[os.write(handle, left) :]
+        finally:
+            os.close(handle)
+            os.unlink(probe)
+    except OSError as error:
+        return int(error.errno) if error.errno in (*_FULL, errno.EFBIG) else 0
+    return 0
+
+
+@contextlib.contextmanager
+def _reported(target: Path) -> Iterator[None]:
+    """Turn errors of the system into those of xbp, without the name of the temporary file."""
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(target, error) from error
+
+
+def _unwritable(path: object, error: OSError) -> FileFormatError:
+    if error.errno in _FULL:
+        return FileFormatError(
+            f"disk full: cannot write {path}",
+            reason=error.strerror or str(error),
+            fix="make room on the disk, or name another folder",
+        )
+    return FileFormatError(
+        f"cannot write {path}",
+        reason=error.strerror or str(error),
+        fix="see that you may write there, and that the name is not too long",
+    )
 
 
 def _exists(target: Path) -> FileFormatError:
@@ -92,8 +276,96 @@ def _exists(target: Path) -> FileFormatError:
     )
 
 
-def _give_permissions(path: str, target: Path) -> None:
-    """Give a temporary file the mode of the file it replaces, or that of any new file."""
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(path, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask)
+def _refused(target: Path, reason: str) -> FileFormatError:
+    return FileFormatError(f"cannot write {target}", reason=reason, fix="choose another name")
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    """Rename without replacing: what came into being meanwhile is not lost either."""
+    try:
+        if _rename(temporary, target, _NO_REPLACE):
+            return
+        if temporary.is_dir():
+            # Onto a folder that is not empty this fails.
+            if os.path.lexists(target):
+                raise FileExistsError
+            os.rename(temporary, target)
+            return
+        os.link(temporary, target)
+    except FileExistsError:
+        raise _exists(target) from None
+    except OSError as error:
+        if error.errno in (*_FULL, errno.ENAMETOOLONG, errno.EACCES, errno.ENOENT):
+            raise
+        # No hard links on this file system.
+        if os.path.lexists(target):
+            raise _exists(target) from None
+        os.rename(temporary, target)
+
+
+def _exchange(temporary: Path, target: Path, hidden: Path) -> None:
+    """Let the new take the place of the old, which is left in the hidden folder."""
+    if _rename(temporary, target, _EXCHANGE):
+        return
+    old = hidden / "old" / target.name
+    old.parent.mkdir()
+    os.rename(target, old)
+    try:
+        os.rename(temporary, target)
+    except BaseException:
+        if not os.path.lexists(target):
+            os.rename(old, target)
+        raise
+
+
+def _rename(source: Path, target: Path, flag: int) -> bool:
+    """Rename with a flag of Linux; False where the system or the file system cannot."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if call is None:
+        return False
+    done = call(_AT_CWD, os.fsencode(source), _AT_CWD, os.fsencode(target), flag)
+    if done == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number), str(target))
+
+
+def _hidden_name(folder: Path) -> Path:
+    """Make up a name with the machine, the process and its start, by which `remove_leftovers` knows what is left."""
+    pid = os.getpid()
+    return folder / f".xbp-{_host()}-{pid}-{_start_of(pid)}-{secrets.token_hex(4)}.part"
+
+
+def _host() -> str:
+    """Name this machine, and the name space of its process numbers: containers count their own."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return f"{re.sub(r'[^A-Za-z0-9.]', '_', socket.gethostname())[:64]}.{space}"
+
+
+def _start_of(pid: int) -> int:
+    """Return when a process started, in ticks of the system, 0 where that is not known, or -1 for a dead one."""
+    try:
+        # The name, in brackets, may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return -1 if fields[0] == b"Z" else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _is_running(pid: int, start: int) -> bool:
+    """Whether that process still runs: its number may have been given to another one, which started later."""
+    now = _start_of(pid)
+    if now != 0:
+        return now == start
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass  # of another user
+    return True

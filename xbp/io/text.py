@@ -132,5 +132,6 @@ def write_text(path: str | os.PathLike[str], lines: Iterable[str], *, overwrite:
     FileFormatError
         As for `xbp.io.publish.new_file`.
     """
-    with new_file(path, overwrite=overwrite) as (temporary, _), open(temporary, "w", encoding="utf-8") as stream:
-        stream.writelines(f"{line}\n" for line in lines)
+    with new_file(path, overwrite=overwrite) as (temporary, _), open(temporary, "wb") as stream:
+        # Half of a character pair, which an attribute may hold, has no place in UTF-8.
+        stream.writelines(f"{line}\n".encode("utf-8", "replace") for line in lines)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,15 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import FileFormatError
+from xbp.io.publish import new_folder
 from xbp.md.open import open_trajectory
 from xbp.optional import require
 
 __all__ = ["convert"]
+
+#: What a Zarr store of format 2 or 3 consists of: descriptions, and chunks named by their indices.
+_ZARR_FILES = (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
+_ZARR_CHUNK = re.compile(r"c|\d+(\.\d+)*")
 
 
 def convert(
@@ -40,7 +44,7 @@ def convert(
         Where to; Zarr (a folder) if it ends in ``.zarr``, else netCDF-4. Positions and velocities are
         kept in single precision: 7 digits, more than a dump has.
     overwrite : bool
-        Replace what stands there.
+        Replace a file, or for Zarr a store with a trajectory; another folder, a device or a pipe is never replaced.
     progress : bool
         Show a progress bar.
     **options
@@ -49,8 +53,8 @@ def convert(
     Raises
     ------
     FileFormatError
-        If `target` exists and `overwrite` is not given, its folder does not exist, or as for
-        `open_trajectory`.
+        If `target` exists and `overwrite` is not given, is the source, or may not be replaced; if its folder does
+        not exist or the disk is full; or as for `open_trajectory`.
 
     Examples
     --------
@@ -62,32 +66,50 @@ def convert(
     ...     open_trajectory(f"{folder}/copy.nc").sizes["time"]
     4
     """
-    where = Path(target).resolve()
-    if where.exists() and not overwrite:
-        raise FileFormatError(
-            f"{where} exists", reason="it would be replaced", fix="choose another name, or say overwrite=True"
-        )
-    if not where.parent.is_dir():
-        raise FileFormatError(
-            f"cannot write {where}", reason=f"the folder {where.parent} does not exist", fix="make it first"
-        )
-    traj = open_trajectory(source, **options)
-    bar: Any = contextlib.nullcontext()
-    if progress:
-        bar = require("tqdm.dask", "it shows the progress", "md").TqdmCallback(
-            desc=f"{Path(source).name} → {where.name}"
-        )
-    # A folder of its own: a Zarr group is one, and a half file in it is nobody's target.
-    folder = Path(tempfile.mkdtemp(dir=where.parent, prefix=f".{where.name}.", suffix=".part"))
-    try:
+    with new_folder(target, overwrite=overwrite, replaceable=_why_kept) as (temporary, where):
+        for given in (source, options.get("topology")):
+            _require_another(given, where)
+        traj = open_trajectory(source, **options)
+        bar: Any = contextlib.nullcontext()
+        if progress:
+            bar = require("tqdm.dask", "it shows the progress", "md").TqdmCallback(
+                desc=f"{Path(source).name} → {where.name}"
+            )
         with bar, traj:
-            _write(traj, folder / where.name)
-        if where.is_dir():
-            # A folder cannot be replaced in one step: the old one steps aside until the new one stands.
-            os.replace(where, folder / "old")
-        os.replace(folder / where.name, where)
-    finally:
-        shutil.rmtree(folder)
+            _write(traj, temporary)
+
+
+def _why_kept(folder: Path) -> str | None:
+    """Say why a folder must not be replaced, or return None if it is a Zarr store of a trajectory and nothing else."""
+    if folder.suffix != ".zarr":
+        return "it is a folder"
+    foreign = [
+        Path(place, name)
+        for place, _, names in os.walk(folder)
+        for name in names
+        if name not in _ZARR_FILES and not _ZARR_CHUNK.fullmatch(name)
+    ]
+    if foreign:
+        return f"it is a folder, and no Zarr store: it holds {foreign[0].relative_to(folder)}"
+    try:
+        with xr.open_zarr(folder, chunks=None) as ds:
+            if "position" in ds and "time" in ds.dims:
+                return None
+    except Exception as error:  # zarr and xarray raise a dozen kinds
+        return f"it is a folder, and no Zarr store ({type(error).__name__})"
+    return "it is a Zarr store without a trajectory"
+
+
+def _require_another(source: str | os.PathLike[str] | None, target: Path) -> None:
+    """Refuse to replace what is read, or to write into it."""
+    if source is None:
+        return
+    read = Path(source).resolve()
+    same = target.exists() and read.exists() and target.samefile(read)
+    if same or read in target.parents or target in read.parents:
+        raise FileFormatError(
+            f"cannot write {target}", reason=f"{read} is read while it is written", fix="choose another name"
+        )
 
 
 def _write(traj: xr.Dataset, path: Path) -> None:
@@ -97,17 +119,12 @@ def _write(traj: xr.Dataset, path: Path) -> None:
     moving = [name for name in ("position", "velocity") if name in traj]
     chunks = {name: tuple(sizes[0] for sizes in traj[name].chunks or ()) for name in moving}
     single = traj.assign({name: traj[name].astype(np.float32) for name in moving})
-    try:
-        if path.suffix == ".zarr":
-            require("zarr", "it writes Zarr folders", "md")
-            # Text has a specification in Zarr's second format, not yet in the third.
-            single.to_zarr(path, zarr_format=2, encoding={name: {"chunks": chunks[name]} for name in moving})
-        else:
-            packed = {"zlib": True, "complevel": 4, "shuffle": True}
-            encoding: dict[Any, dict[str, Any]] = {name: {"_FillValue": None} for name in single.coords}
-            encoding |= {name: {**packed, "chunksizes": chunks[name], "_FillValue": None} for name in moving}
-            single.to_netcdf(path, engine="netcdf4", format="NETCDF4", encoding=encoding)
-    except OSError as error:
-        raise FileFormatError(
-            f"cannot write {path.name}", reason=str(error), fix="see that there is room on the disk"
-        ) from error
+    if path.suffix == ".zarr":
+        require("zarr", "it writes Zarr folders", "md")
+        # Text has a specification in Zarr's second format, not yet in the third.
+        single.to_zarr(path, zarr_format=2, encoding={name: {"chunks": chunks[name]} for name in moving})
+    else:
+        packed = {"zlib": True, "complevel": 4, "shuffle": True}
+        encoding: dict[Any, dict[str, Any]] = {name: {"_FillValue": None} for name in single.coords}
+        encoding |= {name: {**packed, "chunksizes": chunks[name], "_FillValue": None} for name in moving}
+        single.to_netcdf(path, engine="netcdf4", format="NETCDF4", encoding=encoding)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import xarray as xr
 
 from xbp import md, reduction
 from xbp.errors import QuantityError, RangeError
+from xbp.io.publish import make_folder
 from xbp.md.labels import positive, whole
 from xbp.md.lammps.systems import System
 from xbp.peaks.boson_peak import boson_peak
@@ -202,8 +202,7 @@ def _series(
 ) -> xr.Dataset:
     if not glasses:
         raise RangeError(f"no {dim} is given", reason="there is nothing to make", fix="name one or more")
-    where = Path(folder)
-    where.mkdir(parents=True, exist_ok=True)
+    where = make_folder(folder)
     name = system if isinstance(system, str) else system.name
     found = []
     for value, options in glasses.items():

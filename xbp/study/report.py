@@ -15,7 +15,7 @@ from typing import Any
 import xarray as xr
 
 from xbp.describe.numbers import UNLIKELY, is_poor
-from xbp.io.publish import new_file
+from xbp.io.text import write_text
 from xbp.plot.axes import pyplot
 from xbp.rounding import with_error
 from xbp.schema import symbol_of
@@ -110,9 +110,7 @@ def report(
             "</body></html>",
         ]
     )
-    with new_file(path, overwrite=overwrite) as (temporary, _), open(temporary, "w", encoding="utf-8") as stream:
-        # Half of a character pair, which a file may hold, has no place in UTF-8.
-        stream.write(page.encode("utf-8", "replace").decode("utf-8"))
+    write_text(path, [page], overwrite=overwrite)
 
 
 def _text(value: Any) -> str:
