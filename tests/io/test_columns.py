@@ -218,8 +218,10 @@ def test_what_may_stand_around_a_table(tmp_path: Path) -> None:
 
 
 def test_commas_part_numbers(tmp_path: Path) -> None:
-    """1,10,5 could be 1 and 10,5: it is three numbers, as documented."""
-    ds = opened(tmp_path, "1,10,5\n2,20,5\n")
+    """1,10,5 could be 1 and 10,5: it is asked."""
+    with pytest.raises(FileFormatError, match="has_std"):
+        opened(tmp_path, "1,10,5\n2,20,5\n")
+    ds = opened(tmp_path, "1,10,5\n2,20,5\n", has_std=True)
     np.testing.assert_array_equal(ds.g, [10, 20])
     np.testing.assert_array_equal(ds.g_std, [5, 5])
 

@@ -125,3 +125,11 @@ def test_units_of_no_raman_axis_name_the_argument(tmp_path: Path, units: str) ->
     assert "attrs" not in caught.value.fix
     with pytest.raises(FileFormatError, match="engine='labspec', units='1/cm'"):
         open_labspec(write(tmp_path / "b.txt", HEADER.replace("cm-¹", units or "s")))
+
+
+def test_an_infinite_intensity_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(
+        "#Acq. time (s)=\t30\n#Instrument=\tLabRAM\n#Spectro (cm-1)=\t290\n30\t3\n20\tinf\n10\t1\n"
+    )
+    with pytest.raises(FileFormatError, match="line 5"):
+        xbp.open_dataset(tmp_path / "a.txt")

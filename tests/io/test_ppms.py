@@ -63,7 +63,7 @@ def test_per_mole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("mJ/mole-K", "mJ/K/mol"), ("J/mole-K", "J/K/mol"), ("mJ/gm-K", "mJ/K/g"), ("J/K", "J/K"), ("mJ/mole/K", "mJ/K/mol")],
+    [("mJ/mole-K", "mJ/K/mol"), ("J/mole-K", "J/K/mol"), ("mJ/gm-K", "mJ/K/g"), ("mJ/K", "mJ/K"), ("mJ/mole/K", "mJ/K/mol")],
 )  # fmt: skip
 def test_units_as_the_program_writes_them(tmp_path: Path, written: str, read: str) -> None:
     ds = xbp.open_dataset(write(tmp_path / "a.dat", units=written))
@@ -213,3 +213,131 @@ def test_warnings_of_the_measured_file(shared_data: Path) -> None:
     ]
     assert "Current field is 999.96234 Oe" in repr(ds.bp)
     assert "Current field is 999.96234 Oe" in repr(ds.bp.to_molar("formula units", molar_mass="100 g/mol").bp)
+
+
+FULL = "Time Stamp (Seconds),Comment (),Sample Temp (Kelvin),Samp HC ({s}),Samp HC Err ({s}),Addenda HC ({a}),Addenda HC Err ({a}),Total HC ({t}),Total HC Err ({t})\n"
+#: Sample, addenda and total in µJ/K; the fourth lacks a total.
+MICRO = [
+    "1,,2.0,0.5,0.01,1.0,0.01,1.5,0.01\n",
+    "2,,3.0,1.5,0.01,2.0,0.01,3.5,0.01\n",
+    "3,,4.0,4.0,0.01,3.0,0.01,7.0,0.01\n",
+    "4,,5.0,5.0,0.01,3.0,0.01,,\n",
+]
+UJ = "µJ/K"
+
+
+def full(
+    path: Path, s: str, a: str = UJ, t: str = UJ, rows: list[str] = MICRO, molar: str = "60", encoding: str = "utf-8"
+) -> Path:
+    text = HEADER.format(molar=molar) + FULL.format(s=s, a=a, t=t) + "".join(rows)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("lost", ["\ufffdJ/K", "?J/K", "J/K", "ÂµJ/K", "æJ/K", "Î¼J/K"])
+def test_a_prefix_that_was_lost(tmp_path: Path, lost: str) -> None:
+    """Of the sample alone, Total − Addenda shows it; of all columns it is asked."""
+    ds = xbp.open_dataset(full(tmp_path / "a.dat", lost))
+    assert ds.C.attrs["units"] == "uJ/K"
+    np.testing.assert_array_equal(ds.C, [0.5, 1.5, 4, 5])
+    readable = lost in ("ÂµJ/K", "Î¼J/K")
+    assert [d.code for d in ds.bp.diagnostics()] == ([] if readable else ["lost_prefix"])
+    path = full(tmp_path / "b.dat", lost, lost, lost)
+    if not readable:
+        with pytest.raises(FileFormatError, match="units of 'Samp HC'") as caught:
+            xbp.open_dataset(path)
+        assert "units='uJ/K'" in caught.value.fix
+        ds = xbp.open_dataset(path, units="uJ/K")
+    assert (ds.C.attrs["units"], ds.addenda.attrs["units"]) == ("uJ/K", "uJ/K")
+    molar = ds.bp.to_molar("formula units")
+    np.testing.assert_allclose(molar.C[0], 0.5e-6 * 60 / 7.76e-3)
+
+
+def test_lost_prefixes_of_the_addenda_follow_from_a_sample_per_mole(tmp_path: Path) -> None:
+    per_mole = 60 / 7.76  # mJ/mol/K of 1 µJ/K
+    rows = [f"{i},,{i}.0,{n * per_mole:.6f},0.1,1.0,0.01,{1.0 + n},0.01\n" for i, n in ((2, 0.5), (3, 1.5), (4, 4.0))]
+    ds = xbp.open_dataset(full(tmp_path / "a.dat", "mJ/mole-K", "?J/K", "?J/K", rows))
+    assert (ds.C.attrs["units"], ds.addenda.attrs["units"], ds.C.attrs["amount"]) == (
+        "mJ/K/mol",
+        "uJ/K",
+        "formula units",
+    )
+    np.testing.assert_allclose(ds.bp.to_molar("atoms").C, np.array([0.5, 1.5, 4.0]) * per_mole * 1e-3 / 3, rtol=1e-5)
+    of_atoms = [
+        row.replace(f"{n * per_mole:.6f}", f"{n * per_mole / 3:.6f}")
+        for row, n in zip(rows, (0.5, 1.5, 4.0), strict=True)
+    ]
+    assert xbp.open_dataset(full(tmp_path / "b.dat", "mJ/mole-K", rows=of_atoms)).C.attrs["amount"] == "atoms"
+    without_mass = full(tmp_path / "c.dat", "mJ/mole-K", "?J/K", "?J/K", rows, molar="")
+    with pytest.raises(FileFormatError, match="Addenda HC"):
+        xbp.open_dataset(without_mass)
+    assert "amount" not in xbp.open_dataset(without_mass, units="uJ/K").C.attrs
+    assert xbp.open_dataset(without_mass, units="uJ/K", amount="atoms").C.attrs["amount"] == "atoms"
+    with pytest.raises(QuantityError, match="amount='atoms'"):
+        xbp.open_dataset(tmp_path / "a.dat", amount="atoms")
+
+
+def test_a_sample_that_is_not_total_less_addenda(tmp_path: Path) -> None:
+    for units in ("mJ/K", "nJ/K", "mJ/mole-K", "mJ/gm-K"):
+        with pytest.raises(FileFormatError, match="times Total HC"):
+            xbp.open_dataset(full(tmp_path / "a.dat", units))
+    assert xbp.open_dataset(tmp_path / "a.dat", consistency=None).C.attrs["units"] == "mJ/g/K"
+    assert xbp.open_dataset(full(tmp_path / "a.dat", UJ, encoding="latin-1")).C.attrs["units"] == "uJ/K"
+
+
+def test_the_mass_of_data_per_mole_is_the_headers(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dat", units="mJ/mole-K", molar="60")
+    with pytest.raises(QuantityError, match=r"mass=4 mg.*7\.76 mg"):
+        open_ppms(path, mass="4 mg")
+    assert open_ppms(path, mass="7.76 mg").C.attrs["sample_mass"] == "7.76 mg"
+
+
+def test_a_mass_without_units_is_not_taken_for_milligrams(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dat", molar="60")
+    path.write_bytes(path.read_bytes().replace(b"Mass (mg)", b"Mass").replace(b"Weight (g/mole)", b"Weight"))
+    ds = open_ppms(path)
+    assert "sample_mass" not in ds.C.attrs
+    assert "molar_mass" not in ds.C.attrs
+    with pytest.raises(QuantityError, match="molar mass"):
+        ds.bp.to_molar("atoms")
+
+
+def test_of_what_a_mole_is_has_to_be_said(tmp_path: Path) -> None:
+    ds = open_ppms(write(tmp_path / "a.dat", units="mJ/mole-K", molar="60"))
+    with pytest.raises(QuantityError, match="of what is not known") as caught:
+        ds.bp.to_molar("atoms")
+    assert "amount='formula units'" in caught.value.fix
+    np.testing.assert_allclose(ds.bp.to_molar("atoms", amount="formula units").C, [2e-3 / 3, 30e-3 / 3])
+    np.testing.assert_allclose(ds.bp.to_molar("atoms", amount="atoms").C, [2e-3, 30e-3])
+    said = ds.bp.to_molar("atoms", amount="atoms")
+    with pytest.raises(QuantityError, match="amount='formula units' is given"):
+        said.bp.to_molar("atoms", amount="formula units")
+    with pytest.raises(QuantityError, match="amount='atoms' of a heat capacity in"):
+        open_ppms(write(tmp_path / "b.dat", molar="60")).bp.to_molar("atoms", amount="atoms")
+
+
+def test_files_of_a_superconductor_and_of_its_addenda(shared_data: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "doors" / "ybco.dat")
+    row = ds.C.sel(temperature=1.9923649)
+    assert (float(row), ds.C.attrs["units"], ds.C.attrs["amount"]) == (34.165258, "mJ/K/mol", "formula units")
+    assert pytest.approx(34.165258, rel=1e-4) == (0.62740355 - 0.19406856) * 666.22 / 8.45
+    assert float(ds.bp.to_molar("atoms").C.sel(temperature=1.9923649)) == pytest.approx(34.165258e-3 / 13)
+    with pytest.raises(FileFormatError, match="is an addenda file"):
+        xbp.open_dataset(shared_data / "doors" / "addenda.dat")
+
+
+@pytest.mark.parametrize("mangled", [b"?", b"\xef\xbf\xbd", b""])
+def test_a_measured_file_without_its_micro(shared_data: Path, tmp_path: Path, mangled: bytes) -> None:
+    whole = (shared_data / "cp" / "HC_test_data.Dat").read_bytes()
+    (tmp_path / "a.dat").write_bytes(whole.replace(b"\xb5", mangled))
+    with pytest.raises(FileFormatError, match="without a readable prefix"):
+        xbp.open_dataset(tmp_path / "a.dat")
+    ds = xbp.open_dataset(tmp_path / "a.dat", units="uJ/K")
+    np.testing.assert_array_equal(ds.C, xbp.open_dataset(shared_data / "cp" / "HC_test_data.Dat").C)
+    (tmp_path / "a.dat").write_bytes(
+        whole.replace(b"Samp HC (\xb5", b"Samp HC (" + mangled).replace(
+            b"Samp HC Err (\xb5", b"Samp HC Err (" + mangled
+        )
+    )
+    decided = xbp.open_dataset(tmp_path / "a.dat")
+    assert decided.C.attrs["units"] == "uJ/K"

@@ -200,3 +200,13 @@ def test_the_filler_of_liquid_rubidium(shared_data: Path) -> None:
     assert float(ds.S.min()) > 3e-4
     for other in ("sqw/Ge_liq_coh.sqw", "md/zr46cu46al8_sqe.nc", "ins/V_ARCS_Ei120_iqe.h5"):
         assert "one number" not in repr(xbp.open_dataset(shared_data / other).bp)
+
+
+@pytest.mark.parametrize("word", ["inf", "-Infinity", "1e200"])
+def test_an_infinite_number_is_refused(tmp_path: Path, glass: xr.Dataset, word: str) -> None:
+    glass[["S"]].bp.to_sqw(tmp_path / "a.sqw")
+    lines = (tmp_path / "a.sqw").read_text().splitlines()
+    lines[-2] = f"{word} {lines[-2].partition(' ')[2]}"
+    (tmp_path / "a.sqw").write_text("\n".join(lines) + "\n")
+    with pytest.raises(FileFormatError, match="large|inf"):
+        xbp.open_dataset(tmp_path / "a.sqw")

@@ -105,10 +105,16 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         return reduction.to_reduced_raman(self._data, T, coupling, side=side, laser_line=laser_line, baseline=baseline)
 
     def to_molar(
-        self, per: Amount | None = None, *, mass: Any = None, molar_mass: Any = None, atoms: Any = None
+        self,
+        per: Amount | None = None,
+        *,
+        mass: Any = None,
+        molar_mass: Any = None,
+        atoms: Any = None,
+        amount: Amount | None = None,
     ) -> Data:
         """See `xbp.to_molar`: heat capacity per mole of atoms or formula units."""
-        return reduction.to_molar(self._data, per, mass=mass, molar_mass=molar_mass, atoms=atoms)
+        return reduction.to_molar(self._data, per, mass=mass, molar_mass=molar_mass, atoms=atoms, amount=amount)
 
     def reduced_heat_capacity(self, gamma: Any = 0.0) -> Data:
         """See `xbp.reduced_heat_capacity`: (C − γT)/T³."""

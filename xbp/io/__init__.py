@@ -14,7 +14,7 @@ import xarray as xr
 
 from xbp.conditions import temperature_coordinate
 from xbp.errors import CoordinateError, FileFormatError, QuantityError
-from xbp.io import columns, dave, histogram, labspec, mantid, netcdf, nxspe, ppms, sqw, total_scattering
+from xbp.io import columns, dave, histogram, jcamp, labspec, mantid, netcdf, nxspe, ppms, sqw, total_scattering
 from xbp.io.columns import to_columns
 from xbp.io.netcdf import to_netcdf
 from xbp.io.nxspe import to_nxspe
@@ -48,6 +48,7 @@ _COLUMNS = Format("columns", columns.decline, columns.open_columns)
 FORMATS = (
     Format("netCDF", netcdf.decline, netcdf.open_netcdf),
     Format("histogram HDF5", histogram.decline, histogram.open_histogram),
+    Format("JCAMP-DX", jcamp.decline, jcamp.open_jcamp),
     Format("LabSpec export", labspec.decline, labspec.open_labspec),
     Format("PPMS heat capacity", ppms.decline, ppms.open_ppms),
     Format("NXSPE", nxspe.decline, nxspe.open_nxspe),
@@ -87,8 +88,9 @@ def open_dataset(
         wrote, and, where `options` say what they are, any columns of numbers.
     T : scalar with units, optional
         Temperature of the sample (bare: K), instead of that of the file.
-    engine : {"histogram", "nxspe", "mantid", "dave", "sqw", "total_scattering", "labspec", "ppms", "columns"}, optional
-        The reader itself, as in ``xarray.open_dataset``, where the content must not decide.
+    engine : str, optional
+        "histogram", "nxspe", "mantid", "dave", "sqw", "total_scattering", "jcamp", "labspec", "ppms" or "columns":
+        the reader itself, as in ``xarray.open_dataset``, where the content must not decide.
     **options
         Of the reader, which is told by the content all the same: ``composition="SiO2"`` of total scattering,
         ``quantity="raman_intensity", units="1", coordinate_units="1/cm"`` of columns.
@@ -140,7 +142,7 @@ def open_dataset(
                 fix="see that you may read it, and that it is a file of data and no device",
             ) from error
         if reason is None:
-            return _at(_with_options(format_, where, options), temperature)
+            return _at(_with_options(_labelled(format_, where, options), where, options), temperature)
         reasons[format_.name] = reason
     if _is_trajectory(where):
         raise FileFormatError(
@@ -157,6 +159,12 @@ def open_dataset(
             reason="it does not say what they are and in which units",
             fix="say so: xbp.open_dataset(path, quantity='raman_intensity', units='1', coordinate_units='1/cm'), or "
             "'heat_capacity', 'vibrational_dos', 'static_structure_factor', ... with their units",
+        )
+    if reasons["columns"].startswith("it is "):
+        raise FileFormatError(
+            f"{where}: {reasons['columns']}",
+            reason="xbp does not read that format, or this file of it",
+            fix="export columns, or read it by hand and label it with xbp.new_dataset(...)",
         )
     raise FileFormatError(
         f"{where} is of no format that xbp knows",
@@ -179,6 +187,12 @@ def _by_engine(where: Path, engine: Any, options: dict[str, Any]) -> xr.Dataset:
             fix=f"leave engine= out, or name another: {', '.join(name for name in own if name != 'netcdf')}, or one of "
             "xarray's",
         ) from error
+
+
+def _labelled(format_: Format, where: Path, options: dict[str, Any]) -> Format:
+    """Return the reader of columns for a plain table that the caller labels, whatever wrote it."""
+    plain = "quantity" in options and "table" in str(columns.decline(where))
+    return _COLUMNS if plain and "quantity" not in inspect.signature(format_.open).parameters else format_
 
 
 def _with_options(format_: Format, where: Path, options: dict[str, Any]) -> xr.Dataset:

@@ -13,10 +13,19 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
-from xbp.errors import CoordinateError, QuantityError, XbpError
+from xbp.errors import CoordinateError, FileFormatError, QuantityError, XbpError
 from xbp.io.arguments import axis_units, can_open, to_path, value_units, without
-from xbp.io.table import read_table, require_whole, row
+from xbp.io.named import named_format
+from xbp.io.normalization import require_normalization
+from xbp.io.table import read_table, require_one_run, require_whole, row
 from xbp.io.text import TEXT_ERRORS, head, is_ended, read_lines, to_numbers, unreadable, write_text
+from xbp.io.titles import (
+    column_titles,
+    labelled_rows,
+    require_quantity_of_titles,
+    require_units_of_titles,
+    used_columns,
+)
 from xbp.reduction.heat_capacity import Amount
 from xbp.schema import COORDINATES, QUANTITIES, validate
 from xbp.signal import extend_history, read, std_of
@@ -36,6 +45,9 @@ def decline(path: Path) -> str | None:
     lines = head(path)
     if lines and lines[0].startswith(_MARK):
         return None
+    known = named_format(lines)
+    if known is not None:
+        return f"it is {known}"
     if any(row(line) is not None for line in lines):
         return "it is a table that does not say what it holds"
     return "it has no rows of two or three numbers"
@@ -51,14 +63,19 @@ def open_columns(
     T: Any = None,
     statistics: str | None = None,
     amount: Amount | None = None,
+    has_std: bool | None = None,
+    lowest: float | None = -0.05,
+    tail: tuple[float, float] | None = (0.5, 2.0),
 ) -> xr.Dataset:
     """Read a table of a coordinate, a value and, in a third column, its standard deviation.
 
     The table is the run of lines with two or three numbers each; numbers are parted by commas, by semicolons, or by
-    blanks: decimal commas are not read, and ``1,10,5`` is three numbers. A value may be NA, N/A, null, -- or NaN, which
-    are NaN; U+2212 is a minus. Comments and empty lines may stand within, before and after any other text whose lines
-    do not begin with a number: such a line, which may be a measurement, is refused, save a number of rows at the head.
-    Rows that descend are turned around; temperatures are sorted.
+    blanks: decimal commas are not read, and ``1,10,5``, which may be two numbers, is asked for (`has_std`). A value may
+    be NA, N/A, null, -- or NaN, which are NaN; U+2212 is a minus; an infinite number is refused. Comments and empty
+    lines may stand within, before and after any other text whose lines do not begin with a number: such a line, which
+    may be a measurement, is refused, save a number of rows at the head. Rows that descend are turned around;
+    temperatures are sorted. A text that names or shows another format (JCAMP-DX, INX, SPE, CIF, HTML, LAMMPS ...) is
+    refused; so is one whose column titles contradict the arguments. Header rows of RRUFF, ``##NAMES=``, are kept.
 
     A text that was cut within its last line is told by a last line without an end that is no row, or whose number has
     fewer decimals than every other. Whole numbers tell nothing: ``100 1000``, ``200 2000``, ``300 30`` may be cut.
@@ -82,6 +99,15 @@ def open_columns(
         As for `new_dataset`.
     amount : {"atoms", "formula units"}, optional
         What a mole is of, of a heat capacity per mole; kept in ``attrs["amount"]``, which `to_molar` reads.
+    has_std : bool, optional
+        Whether the third column is the standard deviation; False leaves it out. By default it is, unless its title
+        says something else, or the three numbers may be two with decimal commas or thousands: then it is asked.
+    lowest : float, optional
+        An S(Q) that falls below it by more than five standard deviations is refused: it is S(Q) - 1, F(Q) or the
+        like. Lower it for partial S(Q) and scattering lengths of both signs; None: no limit.
+    tail : pair of float, optional
+        What the mean of g(r) over the upper third of r lies between; otherwise it is G(r), or another function, and
+        refused. None: no limit.
 
     Returns
     -------
@@ -95,10 +121,12 @@ def open_columns(
         If the quantity or the units are not given, unknown, or of a dimension that the quantity or the coordinate
         cannot have; if `amount` is of something that is not per mole.
     FileFormatError
-        If there is no table, more than one, or rows of different length; if a line outside it begins with a number,
-        or the last line was cut.
+        If the text is of a format of its own; if there is no table, more than one, or rows of different length; if a
+        line outside it begins with a number, a number is infinite, or the last line was cut.
     CoordinateError
         If the coordinate has duplicates, or is not ascending or descending.
+    RangeError
+        If the numbers cannot be an S(Q), F(Q) or g(r): see `lowest` and `tail`.
 
     Examples
     --------
@@ -115,6 +143,7 @@ def open_columns(
         lines = read_lines(where, complete=False)
         if lines and lines[0].startswith(_MARK):
             return _read_own(lines)
+        _refuse_named(where, lines)
         table = read_table(where, lines)
         if not is_ended(where):
             require_whole(lines)
@@ -126,8 +155,12 @@ def open_columns(
     if amount is not None:
         _require_molar(amount, labels)
     dim = labels.dim
-    x, *columns = table.T
+    titles = column_titles(lines, table.start, table.values.shape[1])
+    require_quantity_of_titles(where.name, lines[: table.start], titles, labels.quantity)
+    require_units_of_titles(where.name, lines[: table.start], titles, labels.units, labels.coordinate_units, labels.dim)
+    x, *columns = table.values.T[: used_columns(where, lines, table, titles, has_std)]
     if dim == "temperature":
+        require_one_run(where, x, table.breaks)
         # A thermometer scatters, and a sample is cooled and heated: points come in an order of their own.
         order = np.argsort(x, kind="stable")
         x, columns = x[order], [column[order] for column in columns]
@@ -141,6 +174,9 @@ def open_columns(
             reason="it is no coordinate, or the rows of several tables follow one another",
             fix="take the file apart, or drop the duplicates",
         )
+    require_normalization(
+        where.name, labels.quantity, columns[0], columns[1] if columns[1:] else None, lowest=lowest, tail=tail
+    )
     ds = new_dataset(
         labels.quantity,
         columns[0],
@@ -149,7 +185,7 @@ def open_columns(
         coords={dim: (x, labels.coordinate_units)},
         temperature=T,
         statistics=statistics,
-        attrs={"source": f"text file {where.name}"},
+        attrs={"source": f"text file {where.name}"} | labelled_rows(lines[: table.start]),
     )
     said = {
         "file": where.name,
@@ -160,6 +196,7 @@ def open_columns(
         "T": None if T is None else str(T),
         "statistics": statistics,
         "amount": amount,
+        "has_std": has_std,
     }
     variable = ds[QUANTITIES[labels.quantity].variable]
     # It is passed on as a DataArray, without the attributes of its Dataset.
@@ -169,6 +206,18 @@ def open_columns(
     if amount is not None:
         variable.attrs["amount"] = amount
     return ds
+
+
+def _refuse_named(where: Path, lines: list[str]) -> None:
+    """Refuse a text that is of a format of its own: its numbers are not, or not only, columns."""
+    known = named_format(lines)
+    if known is not None:
+        raise FileFormatError(
+            f"{where} is {known}",
+            reason="such a text is no plain table of columns: factors, blocks and units would be lost",
+            fix="xbp.open_dataset(path) opens it where xbp reads that format; otherwise export columns, or read it by "
+            "hand and label it with xbp.new_dataset(...)",
+        )
 
 
 class _Labels(NamedTuple):
@@ -251,7 +300,7 @@ def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *,
     Raises
     ------
     QuantityError
-        If there are more dimensions than one.
+        If there are more dimensions than one, or infinite numbers.
     FileFormatError
         If the file exists and `overwrite` is not given, or cannot be written.
 
@@ -265,6 +314,12 @@ def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *,
     True
     """
     signal = read(data)
+    if np.isinf(signal.value).any() or (signal.std is not None and np.isinf(signal.std).any()):
+        raise QuantityError(
+            f"'{signal.value.name}' holds infinite numbers",
+            reason="text of measurements holds none, and they would not be read back",
+            fix="data.where(abs(data) < float('inf')) makes them NaN",
+        )
     if signal.value.ndim != 1:
         raise QuantityError(
             f"'{signal.value.name}' is over {tuple(signal.value.dims)}",
@@ -302,7 +357,7 @@ def _read_own(lines: list[str]) -> xr.Dataset:
     header = json.loads(lines[0].removeprefix(_MARK))
     names, attrs = header["names"], header["attrs"]
     rows = [line for line in lines if not line.startswith("#")]
-    table = to_numbers(rows, "the table", size=len(rows) * len(names)).reshape(-1, len(names))
+    table = to_numbers(rows, "the table", size=len(rows) * len(names), largest=np.inf).reshape(-1, len(names))
     dim, name = names[:2]
     if any(len(set(dims)) < len(dims) for dims, _, _ in header["coords"].values()):
         raise ValueError("its header has a coordinate over one dimension twice")
@@ -331,6 +386,9 @@ class ColumnsBackend(BackendEntrypoint):
         "T",
         "statistics",
         "amount",
+        "has_std",
+        "lowest",
+        "tail",
     )
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
@@ -345,6 +403,9 @@ class ColumnsBackend(BackendEntrypoint):
         T: Any = None,
         statistics: str | None = None,
         amount: Amount | None = None,
+        has_std: bool | None = None,
+        lowest: float | None = -0.05,
+        tail: tuple[float, float] | None = (0.5, 2.0),
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_columns`."""
         ds = open_columns(
@@ -356,6 +417,9 @@ class ColumnsBackend(BackendEntrypoint):
             T=T,
             statistics=statistics,
             amount=amount,
+            has_std=has_std,
+            lowest=lowest,
+            tail=tail,
         )
         return without(ds, drop_variables)
 

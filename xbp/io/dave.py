@@ -108,9 +108,11 @@ def _read(path: Path, T: Any) -> xr.Dataset:
         raise ValueError(f"it has {len(parts) - 4} groups where {n_group} are announced")
     energy = to_numbers(parts[2], headers[2], size=n_energy) * _in_mev(headers[2])
     other = to_numbers(parts[3], headers[3], size=n_group)
-    both = np.stack([to_numbers(parts[i + 4], headers[i + 4], size=2 * n_energy) for i in range(n_group)])
+    both = np.stack(
+        [to_numbers(parts[i + 4], headers[i + 4], size=2 * n_energy, infinite=True) for i in range(n_group)]
+    )
     values, std = both[:, ::2], both[:, 1::2]
-    hidden = ~np.isfinite(values) | (values <= _SENTINEL)
+    hidden = ~np.isfinite(values) | (values <= _SENTINEL) | np.isinf(std)
     values, std = np.where(hidden, np.nan, values), np.where(hidden, np.nan, std)
     if (std < 0).any():
         raise ValueError("some of its errors are negative")

@@ -149,7 +149,7 @@ def _columns(path: Path, lines: list[str]) -> np.ndarray:
         if line.startswith("#") or not line.strip():
             continue
         words = line.split()
-        values = [value for value in map(number, words) if value is not None]
+        values = [value for value in map(number, words) if value is not None and abs(value) != np.inf]
         if len(values) != len(words):
             raise FileFormatError(
                 f"{path}, line {i}: {line.strip()[:60]!r}",

@@ -14,23 +14,26 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
-from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.diagnostic import Diagnostic, diagnosed
+from xbp.errors import FileFormatError, QuantityError, XbpError
 from xbp.io.arguments import can_open, to_path, without
+from xbp.io.ppms_units import require_consistent, title_units, with_lost_prefix
 from xbp.io.text import TEXT_ERRORS, head, number, read_lines, unreadable
-from xbp.units import format_unit, magnitude, parse_unit, to_kelvin
+from xbp.reduction.heat_capacity import Amount
+from xbp.units import is_one_of, magnitude, parse_unit, to_kelvin
 
 __all__ = ["PpmsBackend", "decline", "open_ppms"]
 
 _NEEDED = ("Sample Temp", "Samp HC")
 _FITTING = {"Sample Temp": ("K",), "Samp HC": ("J/K", "J/K/mol", "J/K/g")}
 _NUMBERS = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
-#: The micro sign and the Greek letter.
-_MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 #: Columns read beside the heat capacity where they are there, with the variable each becomes.
 _FURTHER = {
     "Samp HC Err": "C_std", "Addenda HC": "addenda", "Addenda HC Err": "addenda_std", "Field": "field",
     "Temp Rise": "temperature_rise",
 }  # fmt: skip
+#: What it is compared with, where it is there; a row may lack it.
+_COMPARED = "Total HC"
 #: Kinds of comments that are kept; an attribute of a netCDF file is no place for more.
 _MOST_COMMENTS = 30
 _LONGEST_COMMENT = 300
@@ -50,7 +53,14 @@ def decline(path: Path) -> str | None:
     return None
 
 
-def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
+def open_ppms(
+    path: str | os.PathLike[str],
+    *,
+    mass: Any = None,
+    units: str | None = None,
+    amount: Amount | None = None,
+    consistency: float | None = 0.05,
+) -> xr.Dataset:
     """Read a heat capacity measured by a Quantum Design PPMS.
 
     Parameters
@@ -58,7 +68,17 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
     path : path-like
         A ``.dat`` file of its heat-capacity option; UTF-8 or Latin-1.
     mass : scalar with units, optional
-        Sample mass (bare: mg), where the header's is missing, wrong or said twice.
+        Sample mass (bare: mg), where the header's is missing, wrong or said twice. It does not change a heat capacity
+        that the program wrote per mole or per gram, and is refused there unless the header has it.
+    units : str, optional
+        Units of the heat capacities whose title has J/K without a prefix that can be read, such as ``"uJ/K"``; needed
+        where Total HC − Addenda HC does not show them.
+    amount : {"atoms", "formula units"}, optional
+        What a mole is of, of a heat capacity per mole; by default as Total HC − Addenda HC shows with the mass and the
+        molar mass of the header, and unknown where they are not there.
+    consistency : float, optional
+        By which part the heat capacity of the sample may differ from Total HC − Addenda HC, in the middle over all
+        rows, before the file is refused. None: not compared.
 
     Returns
     -------
@@ -72,10 +92,12 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
     Raises
     ------
     QuantityError, UnitsError
-        If `mass` is not positive, or no mass.
+        If `mass` is not positive, no mass, or given for data that are per mole or per gram by another; if `units` are
+        of no heat capacity; if `amount` is given for data that are not per mole, or contradicts the file.
     FileFormatError
-        If it is no such file, is truncated, a row has not the columns of the header, naming the line, or its header
-        gives the mass, the molar mass or the atoms twice and differently.
+        If it is no such file, an addenda file, is truncated, a row has not the columns of the header, naming the line,
+        its header gives the mass, the molar mass or the atoms twice and differently, the prefix of its units was lost,
+        or the heat capacity contradicts Total HC − Addenda HC.
 
     Examples
     --------
@@ -96,14 +118,16 @@ def open_ppms(path: str | os.PathLike[str], *, mass: Any = None) -> xr.Dataset:
             f"mass={mass!r}", reason="a sample has a positive mass", fix="mass='7.76 mg', or leave it out"
         )
     try:
-        return _read(where, given)
+        return _read(where, given, units, amount, consistency)
     except XbpError:
         raise
     except (*TEXT_ERRORS, csv.Error) as error:
         raise unreadable(where, "a heat capacity of a PPMS", error) from error
 
 
-def _read(where: Path, mass: float | None) -> xr.Dataset:
+def _read(
+    where: Path, mass: float | None, given_units: str | None, amount: Amount | None, consistency: float | None
+) -> xr.Dataset:
     reason = decline(where)
     if reason is not None:
         raise FileFormatError(
@@ -112,7 +136,15 @@ def _read(where: Path, mass: float | None) -> xr.Dataset:
             fix="xbp.open_dataset(path) tells which formats were tried",
         )
     lines = read_lines(where)
-    columns, units, rows, comments = _table(where, lines)
+    columns, written, rows, comments = _table(where, lines)
+    sample = _sample(where, lines, mass)
+    numbers = {name: rows[:, column] for name, column in columns.items()}
+    tolerance = 0.05 if consistency is None else consistency
+    units, decided = with_lost_prefix(where, written, numbers, sample, given_units, tolerance)
+    shown = None if consistency is None else require_consistent(where, units, numbers, sample, tolerance)
+    amount = _amount(where, units["Samp HC"], amount, shown)
+    if mass is not None and not parse_unit(units["Samp HC"]).is_compatible_with("J/K"):
+        _require_own_mass(where, lines, mass, units["Samp HC"])
     temperature = rows[:, columns["Sample Temp"]]
     if (to_kelvin(temperature, units["Sample Temp"], name="Sample Temp") <= 0).any():
         raise _damaged(where, "some of its temperatures are not above zero")
@@ -144,10 +176,44 @@ def _read(where: Path, mass: float | None) -> xr.Dataset:
             ds[variable] = ("temperature", values, {"units": units[name], "long_name": name})
     if "addenda_std" in ds:
         ds["addenda"].attrs["ancillary_variables"] = "addenda_std"
-    ds["C"].attrs |= _sample(where, lines, mass)
+    ds["C"].attrs |= sample | ({} if amount is None else {"amount": amount})
+    if decided is not None:
+        told = f"the prefix of the heat capacities was lost; Total HC - Addenda HC shows that it is {decided}"
+        ds["C"].attrs |= diagnosed({}, Diagnostic("lost_prefix", "info", told, f"units='{decided}' confirms it"))
     if comments:
         ds["C"].attrs["comments"] = _told_once(comments)
     return ds
+
+
+def _amount(where: Path, units: str, given: Any, shown: str | None) -> Any:
+    """Return what a mole is of: what Total − Addenda shows, or what was given; they must not contradict one another."""
+    if given is None:
+        return shown
+    if not is_one_of(given, "atoms", "formula units") or not parse_unit(units).is_compatible_with("J/mol/K"):
+        raise QuantityError(
+            f"amount={given!r} of a heat capacity in '{units}'",
+            reason="it says what a mole is of, of a heat capacity per mole",
+            fix="amount='atoms' or amount='formula units' of one per mole; otherwise leave it out",
+        )
+    if shown not in (None, given):
+        raise QuantityError(
+            f"amount={given!r}, and {where} is per mole of {shown}",
+            reason="Total HC - Addenda HC, times the molar mass over the mass, shows it",
+            fix="leave amount= out",
+        )
+    return given
+
+
+def _require_own_mass(where: Path, lines: list[str], mass: float, units: str) -> None:
+    """Refuse another mass than the header's for numbers that the program divided by the header's."""
+    rows = (re.match(r"INFO,([^,]+),MASS:.*\((\w+)\)", line) for line in lines)
+    header = [magnitude(f"{row[1]} {row[2]}", "mg", name="mass") for row in rows if row and number(row[1]) is not None]
+    if header and not any(np.isclose(mass, one, rtol=1e-6) for one in header):
+        raise QuantityError(
+            f"mass={mass:g} mg, and {where} has {' and '.join(f'{one:g} mg' for one in header)}",
+            reason=f"its heat capacity is in '{units}': the program divided it by the mass of the header",
+            fix="scale it, ds.C * (old mass / new mass), and set ds.C.attrs['sample_mass']",
+        )
 
 
 def _told_once(comments: list[str]) -> str:
@@ -164,8 +230,8 @@ def _told_once(comments: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str], np.ndarray, list[str]]:
-    """Return the place of each column needed, its units, the measured rows, and the comments among them."""
+def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str | None], np.ndarray, list[str]]:
+    """Return the place of each column needed, its units (None: lost), the rows, and the comments among them."""
     try:
         start = next(i for i, line in enumerate(lines) if line.strip() == "[Data]")
     except StopIteration:
@@ -174,26 +240,29 @@ def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str]
         raise _damaged(path, "it ends at [Data]")
     titles = next(csv.reader([lines[start + 1]]))
     columns: dict[str, int] = {}
-    units: dict[str, str] = {}
+    units: dict[str, str | None] = {}
     for i, title in enumerate(titles):
         name, _, unit = (part.strip() for part in title.partition("("))
-        if name not in (*_NEEDED, *_FURTHER):
+        if name not in (*_NEEDED, *_FURTHER, _COMPARED):
             continue
         if name in columns:
             raise _damaged(path, f"it has two columns '{name}'")
-        columns[name], units[name] = i, _units(path, title, unit.removesuffix(")"))
-        if name in _NEEDED and not any(parse_unit(units[name]).is_compatible_with(fit) for fit in _FITTING[name]):
+        columns[name], units[name] = i, title_units(path, title, unit.removesuffix(")"))
+        own = parse_unit(units[name] or "J/K")
+        if name in _NEEDED and not any(own.is_compatible_with(fit) for fit in _FITTING[name]):
             raise _damaged(path, f"its column {title!r} is not in units of {_FITTING[name][0]} or the like")
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise _damaged(path, f"it has no column '{missing[0]}'")
+    _refuse_addenda(path, lines[start + 2 :], titles, columns)
+    needed_in_rows = {name: column for name, column in columns.items() if name != _COMPARED}
     rows, comments = [], []
     comment = titles.index("Comment ()") if "Comment ()" in titles else len(titles)
     for i, line in enumerate(lines[start + 2 :], start=start + 3):
         if not line.strip():
             continue
         fields = next(csv.reader([line]))
-        if len(fields) != len(titles) or any(not fields[columns[name]].strip() for name in columns):
+        if len(fields) != len(titles) or any(not fields[column].strip() for column in needed_in_rows.values()):
             # Rows that hold a comment alone end after it; whatever else is short is a measurement that was cut.
             said = [field.strip() for field in fields[comment:]]
             if any(said) and len(fields) <= len(titles) and all(number(field) is None for field in said[1:]):
@@ -201,6 +270,8 @@ def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str]
                 continue
             raise _damaged(path, f"line {i} has {len(fields)} fields, its header {len(titles)}, or lacks a value")
         needed = {name: number(fields[column]) for name, column in columns.items()}
+        if _COMPARED in needed and not fields[columns[_COMPARED]].strip():
+            needed[_COMPARED] = np.nan
         wrong = [name for name, value in needed.items() if value is None or abs(value) > _LARGEST]
         if wrong:
             raise _damaged(path, f"line {i} holds {fields[columns[wrong[0]]]!r:.60} where '{wrong[0]}' should be")
@@ -211,14 +282,16 @@ def _table(path: Path, lines: list[str]) -> tuple[dict[str, int], dict[str, str]
     return dict(zip(columns, range(len(columns)), strict=True)), units, np.array(rows), comments
 
 
-def _units(path: Path, title: str, text: str) -> str:
-    """Return units such as ``µJ/K``, ``Kelvin`` or ``mJ/mole-K`` in words that `parse_unit` reads."""
-    plain = text.replace("Kelvin", "K").replace("Oersted", "oersted").replace("gm", "g").translate(_MICRO)
-    plain = re.sub(r"/(\w+)-K$", r"/\1/K", plain.replace("mole", "mol"))
-    try:
-        return format_unit(parse_unit(plain, name=title))
-    except UnitsError as error:
-        raise _damaged(path, f"the units of its column {title!r} cannot be read") from error
+def _refuse_addenda(path: Path, lines: list[str], titles: list[str], columns: dict[str, int]) -> None:
+    """Refuse a measurement of the platform and the grease alone, whose column of the sample is empty."""
+    rows = [next(csv.reader([line])) for line in lines if line.strip()]
+    rows = [row for row in rows if len(row) == len(titles) and row[columns["Sample Temp"]].strip()]
+    if rows and "Addenda HC" in columns and all(not row[columns["Samp HC"]].strip() for row in rows):
+        raise FileFormatError(
+            f"{path} is an addenda file: its column 'Samp HC' is empty",
+            reason="the platform and the grease were measured, without a sample",
+            fix="open the file of the sample, which has its addenda beside it",
+        )
 
 
 def _sample(path: Path, lines: list[str], mass: float | None) -> dict[str, str]:
@@ -236,7 +309,9 @@ def _sample(path: Path, lines: list[str], mass: float | None) -> dict[str, str]:
             continue
         name, units = _SAMPLE[key]
         if "(" in meaning:
-            units = _units(path, meaning, meaning.partition("(")[2].partition(")")[0])
+            units = title_units(path, meaning, meaning.partition("(")[2].partition(")")[0]) or units
+        elif key != "ATOMS":
+            continue  # a number without units is asked for where it is needed
         found[name] = f"{value:.10g} {units}".removesuffix(" 1")
         if said.setdefault(name, found[name]) != found[name]:
             raise FileFormatError(
@@ -259,7 +334,7 @@ class PpmsBackend(BackendEntrypoint):
     """``xarray.open_dataset(path, engine="ppms")``."""
 
     description = "Heat capacity measured by a Quantum Design PPMS"
-    open_dataset_parameters = ("filename_or_obj", "drop_variables", "mass")
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "mass", "units", "amount", "consistency")
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
         self,
@@ -267,9 +342,13 @@ class PpmsBackend(BackendEntrypoint):
         *,
         drop_variables: str | Iterable[str] | None = None,
         mass: Any = None,
+        units: str | None = None,
+        amount: Amount | None = None,
+        consistency: float | None = 0.05,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_ppms`."""
-        return without(open_ppms(filename_or_obj, mass=mass), drop_variables)
+        ds = open_ppms(filename_or_obj, mass=mass, units=units, amount=amount, consistency=consistency)
+        return without(ds, drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell by the header."""

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from xbp.errors import FileFormatError
 from xbp.io.text import to_numbers
 
-__all__ = ["read_table", "require_whole", "row"]
+__all__ = ["Table", "is_ambiguous", "read_table", "require_one_run", "require_whole", "row"]
 
 _COMMENTS = ("#", "%", "//", "!")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE)
 #: A first word like it is a coordinate, however the rest of its line reads; dates, times and 1/2 are not like it.
 _LIKE_A_NUMBER = re.compile(r"(?=\.?\d)[\d_]*\.?[\d_]*(?:[eEdD][-+]?\d+)?")
+#: Numbers as Fortran without room for its E, with apostrophes, with an error in brackets, as powers of ten; overflow.
+_ODD_NUMBER = re.compile(
+    r"\d*\.\d+[-+]\d{2,3}|\d{1,3}(?:['\u2019`\u00b4]\d{3})+(?:[.,]\d*)?|\d[\d.]*\(\d+\)"
+    r"|\d[\d.]*[\u00d7x*\u00b7]10\^?[-+]?\d+"
+)
+#: Blanks and apostrophes that part thousands, and no columns.
+_THOUSANDS = re.compile(r"\d[\u00a0\u2007\u2009\u202f'\u2019]\d{3}(?!\d)")
+#: Errors of spreadsheets, in the place of a coordinate; they begin like a comment.
+_SPREADSHEET_ERROR = re.compile(r"#(?:N/A|DIV/0!|VALUE!|REF!|NUM!|NAME\?|NULL!)\s*[\s;,]")
 #: What instruments and spreadsheets write for a value that is not there.
 _MISSING = frozenset({"na", "n/a", "#n/a", "null", "none", "--", "---"})
 #: The minus sign of typography, which programs write that set numbers in type.
@@ -37,7 +48,7 @@ def row(line: str) -> list[str] | None:
     plain = line.translate(_MINUS).strip().lower()
     separator = next((mark for mark in (";", ",") if mark in plain), None)
     words = [word.strip() for word in plain.rstrip(separator).split(separator)]
-    if len(words) not in (2, 3) or _NUMBER.fullmatch(words[0]) is None:
+    if len(words) not in (2, 3) or _NUMBER.fullmatch(words[0]) is None or _THOUSANDS.search(plain):
         return None
     if not all(word in _MISSING or _NUMBER.fullmatch(word) for word in words):
         return None
@@ -45,7 +56,28 @@ def row(line: str) -> list[str] | None:
     return ["nan" if word in _MISSING else word.replace("d", "e") for word in words]
 
 
-def read_table(path: Path, lines: list[str]) -> np.ndarray:
+class Table(NamedTuple):
+    """The rows of a text.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        The numbers, of shape (rows, columns).
+    start : int
+        Line of the first row, counted from 0.
+    breaks : list of int
+        Rows, counted from 0, before which a comment or an empty line stands.
+    words : list of list of str
+        The numbers as they are written.
+    """
+
+    values: np.ndarray
+    start: int
+    breaks: list[int]
+    words: list[list[str]]
+
+
+def read_table(path: Path, lines: list[str]) -> Table:
     """Return the one run of rows with as many numbers each.
 
     Raises
@@ -53,22 +85,29 @@ def read_table(path: Path, lines: list[str]) -> np.ndarray:
     ValueError
         If there are no rows, or several tables.
     FileFormatError
-        If a line outside the table begins with a number: it would be a measured row that is lost.
+        If a line outside the table begins with a number: it would be a measured row that is lost; if a number is
+        infinite.
     """
     runs: list[tuple[int, list[list[str]]]] = []
     strays = []
-    within = False
+    breaks = []
+    within = broken = False
     for i, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith(_COMMENTS):
+            strays += [i] if _SPREADSHEET_ERROR.match(line.lstrip()) else []
+            broken = True
             continue
         numbers = row(line)
         if numbers is None:
             strays += [i] if _begins_with_a_number(line) else []
+        elif any("inf" in word for word in numbers):
+            strays += [i]
         elif within and len(runs[-1][1][-1]) == len(numbers):
+            breaks += [len(runs[-1][1])] if broken else []
             runs[-1][1].append(numbers)
         else:
             runs.append((i, [numbers]))
-        within = numbers is not None
+        within, broken = numbers is not None, False
     if not runs:
         raise ValueError("it has no rows of two or three numbers, written with a point for the decimals")
     # Some programs begin with the number of rows.
@@ -78,7 +117,7 @@ def read_table(path: Path, lines: list[str]) -> np.ndarray:
     if strays:
         raise FileFormatError(
             f"{path}, line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r}",
-            reason="it begins with a number and is no row of two or three: what it holds would be lost",
+            reason="it begins with a number and is no row of two or three finite ones: what it holds would be lost",
             fix="put # before it where it is a remark; write a point for the decimals, NaN for what is missing; copy "
             "the file again where it was cut",
         )
@@ -89,12 +128,34 @@ def read_table(path: Path, lines: list[str]) -> np.ndarray:
         )
     if len(table) < 2:
         raise ValueError("it has no rows of two or three numbers, written with a point for the decimals, but one")
-    return to_numbers((word for numbers in table for word in numbers), "the table").reshape(len(table), -1)
+    values = to_numbers((word for numbers in table for word in numbers), "the table").reshape(len(table), -1)
+    return Table(values, first - 1, breaks, table)
 
 
 def _begins_with_a_number(line: str) -> bool:
-    first = re.split(r"[\s;,]", line.translate(_MINUS).strip(" \t;,"), maxsplit=1)[0]
-    return _LIKE_A_NUMBER.fullmatch(first.lstrip(_DASHES)) is not None
+    first, *others = re.split(r"[\s;,]+", line.translate(_MINUS).strip(" \t;,"))
+    bare = first.lstrip(_DASHES)
+    if re.fullmatch(r"\*{2,}", first):  # Fortran's overflow
+        return bool(others) and all(_NUMBER.fullmatch(word) for word in others)
+    return _LIKE_A_NUMBER.fullmatch(bare) is not None or _ODD_NUMBER.match(bare) is not None
+
+
+def is_ambiguous(table: Table, lines: list[str]) -> bool:
+    """Tell three whole numbers of which two may be one, with a comma for the decimals or between the thousands.
+
+    Examples
+    --------
+    >>> lines = ["100,12,5", "101,12,7"]
+    >>> is_ambiguous(read_table(Path("a.csv"), lines), lines)
+    True
+    """
+    if table.values.shape[1] != 3:
+        return False
+    whole = [all(re.fullmatch(r"[-+]?\d+", row[i]) for row in table.words) for i in range(3)]
+    by_thousands = all(re.fullmatch(r"[-+]?[1-9]\d{0,2}", row[1]) and len(row[2]) == 3 for row in table.words)
+    rows = [line for line in lines[table.start :] if row(line) is not None]
+    tight_commas = all(re.search(r",(?!\s)", line) and ";" not in line for line in rows)
+    return whole[1] and whole[2] and (by_thousands or (whole[0] and tight_commas))
 
 
 def require_whole(lines: list[str]) -> None:
@@ -115,3 +176,23 @@ def require_whole(lines: list[str]) -> None:
         raise ValueError(f"its last line {last[:60]!r} has no end, and is no row")
     if rows[-1][-1] != "nan" and len(decimals) > 1 and decimals[-1] < min(decimals[:-1]):
         raise ValueError(f"its last line {last!r} has no end, and fewer decimals than the others")
+
+
+def require_one_run(where: Path, temperature: np.ndarray, breaks: list[int]) -> None:
+    """Refuse several runs over the same temperatures, parted by comments: sorted, they would pass for one.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    runs = np.split(temperature, breaks)
+    for one, other in itertools.pairwise(runs):
+        if one.size < 2 or other.size < 2:
+            continue
+        common = min(one.max(), other.max()) - max(one.min(), other.min())
+        if common > 0.5 * min(np.ptp(one), np.ptp(other)) > 0:
+            raise FileFormatError(
+                f"{where} holds two runs, from {one[0]:g} to {one[-1]:g} and from {other[0]:g} to {other[-1]:g}",
+                reason="they cover the same temperatures and are parted by a comment or an empty line",
+                fix="take the file apart; remove the line between them if they are one measurement",
+            )

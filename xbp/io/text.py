@@ -93,13 +93,33 @@ def number(word: str) -> float | None:
     return None if math.isinf(value) and "n" not in word.lower() else value
 
 
-def to_numbers(lines: Iterable[str], what: str, *, size: int | None = None) -> np.ndarray:
+def to_numbers(
+    lines: Iterable[str],
+    what: str,
+    *,
+    size: int | None = None,
+    infinite: bool = False,
+    largest: float = 1e100,
+) -> np.ndarray:
     """Return all numbers of some lines, in order.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        Words separated by blanks.
+    what : str
+        What they are, for the error.
+    size : int, optional
+        How many there are.
+    infinite : bool
+        Whether ``inf`` may stand in them, as a mark of what was not measured.
+    largest : float
+        A magnitude above it is no measurement; its square is not a number.
 
     Raises
     ------
     ValueError
-        If something is no number, or there are not `size` of them.
+        If something is no number, infinite or too large, or there are not `size` of them.
     """
     words = " ".join(lines).split()
     try:
@@ -108,8 +128,14 @@ def to_numbers(lines: Iterable[str], what: str, *, size: int | None = None) -> n
         raise ValueError(f"{what} holds something else than numbers") from None
     if any("_" in word for word in words):
         raise ValueError(f"{what} holds numbers with underscores, which no instrument writes")
-    if any(not word.lower().lstrip("+-").startswith("inf") for word in np.array(words)[np.isinf(values)]):
+    is_infinite = np.isinf(values)
+    words_of_infinity = [word for word in np.array(words)[is_infinite] if word.lower().lstrip("+-").startswith("inf")]
+    if len(words_of_infinity) < is_infinite.sum() or (abs(values[~is_infinite]) > largest).any():
         raise ValueError(f"{what} holds a number too large to be one")
+    if words_of_infinity and not infinite:
+        raise ValueError(
+            f"{what} holds {words_of_infinity[0]!r}, which is no measured number; write NaN where one is missing"
+        )
     if size is not None and values.size != size:
         raise ValueError(f"{what} has {values.size} numbers where {size} are needed")
     return values

@@ -1,4 +1,4 @@
-"""Total scattering in text: Gudrun's interference function (``.mint01``) and NOMAD's S(Q)."""
+"""Total scattering in text: Gudrun's interference function (``.mint01``), NOMAD's S(Q), McStas' ``.qSq``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from xarray.backends import BackendEntrypoint
 from xbp.construct import new_dataset
 from xbp.errors import QuantityError, RangeError, XbpError
 from xbp.io.arguments import can_open, to_path, value_units, without
+from xbp.io.normalization import require_normalization
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
+from xbp.io.titles import column_titles, require_quantity_of_titles, third_is_an_error
 from xbp.reduction.composition import mean_scattering_lengths
 from xbp.schema import QUANTITIES
 from xbp.signal import extend_history
@@ -25,7 +27,9 @@ __all__ = ["TotalScatteringBackend", "decline", "open_total_scattering"]
 
 # Gudrun's first comment is the name of the file it wrote; NOMAD's files name the column.
 _GUDRUN = re.compile(r"#\s*\S+\.(?:mint|mdor)\d\d\s*$", re.IGNORECASE)
-_NOMAD = re.compile(r"#\s*L?\s*Q\W.*(?<![a-z])S\(Q\)", re.IGNORECASE)
+_NOMAD = re.compile(r"#\s*L?\s*Q\W.*(?<![a-z\[(])S\(Q\)(?!\s*-\s*1)", re.IGNORECASE)
+# McStas says which column is which, counted from 1.
+_MCSTAS = re.compile(r"#\s*column_(q|Sq)\s+(\d)\b", re.IGNORECASE)
 #: S(Q) below 0 by more than so many standard deviations, and than so much, is no noise: F(Q) is hardly ever on a
 #: better scale, and its standard deviations tell of the counts alone.
 _SIGMAS, _SLACK = 5.0, 0.05
@@ -33,9 +37,11 @@ _N_ROWS = re.compile(r"#\s*\d+\s+(\d+)\s*$")
 
 
 def decline(path: Path) -> str | None:
-    """Say why a file is no total scattering of Gudrun or NOMAD, or None where it is."""
+    """Say why a file is no total scattering of Gudrun, NOMAD or McStas, or None where it is."""
     lines = head(path)
-    return None if _is_gudrun(lines) or _is_nomad(lines) else "no comment names Gudrun's .mint01 or a column S(Q)"
+    if _is_gudrun(lines) or _is_nomad(lines) or _mcstas_columns(lines) is not None:
+        return None
+    return "no comment names Gudrun's .mint01 or a column S(Q)"
 
 
 def _is_gudrun(lines: list[str]) -> bool:
@@ -46,6 +52,12 @@ def _is_nomad(lines: list[str]) -> bool:
     return any(_NOMAD.match(line) for line in lines if line.startswith("#"))
 
 
+def _mcstas_columns(lines: list[str]) -> tuple[int, int] | None:
+    """Return which columns, counted from 0, are Q and S(Q), as McStas writes it above them."""
+    found = {row[1].lower(): int(row[2]) - 1 for row in map(_MCSTAS.match, lines) if row is not None}
+    return (found["q"], found["sq"]) if set(found) == {"q", "sq"} and min(found.values()) >= 0 else None
+
+
 def open_total_scattering(
     path: str | os.PathLike[str],
     *,
@@ -53,6 +65,7 @@ def open_total_scattering(
     b_mean_squared: Any = None,
     composition: str | Mapping[str, float] | None = None,
     T: Any = None,
+    lowest: float | None = -0.05,
 ) -> xr.Dataset:
     r"""Read the total scattering of a liquid or glass.
 
@@ -76,11 +89,14 @@ def open_total_scattering(
         ``"SiO2"`` or ``{"Si": 1, "O": 2}``: ⟨b⟩² follows from the tables, instead of `b_mean_squared`.
     T : scalar with units, optional
         Temperature of the sample; a bare number is in K.
+    lowest : float, optional
+        An S(Q) of the file that falls below it by more than five standard deviations is refused: it is S(Q) - 1, F(Q)
+        or the like. Lower it where scattering lengths have both signs; None: no limit.
 
     Returns
     -------
     xarray.Dataset
-        ``FQ(Q)``, the interference function that tends to 0, of Gudrun; ``Sq(Q)`` of NOMAD, or where
+        ``FQ(Q)``, the interference function that tends to 0, of Gudrun; ``Sq(Q)`` of NOMAD and McStas, or where
         `b_mean_squared` or `composition` is given; with its standard deviation. Rows of zeros at both ends, with which
         Gudrun fills its grid, are NaN.
 
@@ -115,7 +131,7 @@ def open_total_scattering(
     """
     where = to_path(path)
     try:
-        return _read(where, units, b_mean_squared, composition, T)
+        return _read(where, units, b_mean_squared, composition, T, lowest)
     except XbpError:
         raise
     except TEXT_ERRORS as error:
@@ -123,12 +139,18 @@ def open_total_scattering(
 
 
 def _read(
-    path: Path, given: str, b_mean_squared: Any, composition: str | Mapping[str, float] | None, T: Any
+    path: Path,
+    given: str,
+    b_mean_squared: Any,
+    composition: str | Mapping[str, float] | None,
+    T: Any,
+    lowest: float | None,
 ) -> xr.Dataset:
     units = value_units(given, "interference_function", name="units")
     lines = [line.strip() for line in read_lines(path)]
     gudrun = _is_gudrun(lines)
-    if not gudrun and not _is_nomad(lines):
+    columns = _mcstas_columns(lines)
+    if not gudrun and columns is None and not _is_nomad(lines):
         raise ValueError("no comment names Gudrun's .mint01 or a column S(Q)")
     rows = [line for line in lines if line and not line.startswith("#")]
     if gudrun and len(lines) > 2 and (said := _N_ROWS.match(lines[2])) and int(said[1]) != len(rows):
@@ -137,9 +159,19 @@ def _read(
     if rows and rows[0] == str(len(rows) - 1):
         rows = rows[1:]
     n_columns = len(rows[0].split()) if rows else 0
+    if not gudrun and columns is None:
+        first = next(i for i, line in enumerate(lines) if line and not line.startswith("#"))
+        titles = column_titles(lines, first, n_columns)
+        require_quantity_of_titles(path.name, lines[:first], titles, "static_structure_factor")
+        if n_columns == 3 and not third_is_an_error(titles):
+            raise ValueError(f"its third column has the title {(titles or [''])[-1]!r}, which is no standard deviation")
     if n_columns not in (2, 3) or any(len(row.split()) != n_columns for row in rows):
         raise ValueError("its rows do not all have two or all have three columns")
     table = to_numbers(rows, "the table").reshape(-1, n_columns)
+    if columns is not None:
+        if max(columns) >= n_columns:
+            raise ValueError(f"its header names column {max(columns) + 1} of {n_columns}")
+        table, n_columns = table[:, columns], 2
     Q, values = table[:, 0], table[:, 1].copy()
     std = table[:, 2].copy() if n_columns == 3 else None
     if std is not None and (std < 0).any():
@@ -153,6 +185,7 @@ def _read(
             column[:first], column[last + 1 :] = np.nan, np.nan
     quantity = "interference_function" if gudrun else "static_structure_factor"
     attrs = {"source": f"total scattering file {path.name}"}
+    require_normalization(path.name, quantity, values, std, lowest=lowest)
     if gudrun and len(lines) > 1 and lines[1].strip("# "):
         attrs["title"] = lines[1].strip("# ")
     how = {"source": attrs["source"]}
@@ -265,7 +298,15 @@ class TotalScatteringBackend(BackendEntrypoint):
 
     description = "Total scattering in text: Gudrun's mint01 and NOMAD's S(Q)"
     url = "https://www.isis.stfc.ac.uk/Pages/Gudrun.aspx"
-    open_dataset_parameters = ("filename_or_obj", "drop_variables", "units", "b_mean_squared", "composition", "T")
+    open_dataset_parameters = (
+        "filename_or_obj",
+        "drop_variables",
+        "units",
+        "b_mean_squared",
+        "composition",
+        "T",
+        "lowest",
+    )
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
         self,
@@ -276,10 +317,11 @@ class TotalScatteringBackend(BackendEntrypoint):
         b_mean_squared: Any = None,
         composition: str | Mapping[str, float] | None = None,
         T: Any = None,
+        lowest: float | None = -0.05,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_total_scattering`."""
         ds = open_total_scattering(
-            filename_or_obj, units=units, b_mean_squared=b_mean_squared, composition=composition, T=T
+            filename_or_obj, units=units, b_mean_squared=b_mean_squared, composition=composition, T=T, lowest=lowest
         )
         return without(ds, drop_variables)
 

@@ -30,7 +30,13 @@ _GIVEN_IN = {"mass": "mg", "molar_mass": "g/mol", "atoms": "1"}
 
 
 def to_molar(
-    data: Data, per: Amount | None = None, *, mass: Any = None, molar_mass: Any = None, atoms: Any = None
+    data: Data,
+    per: Amount | None = None,
+    *,
+    mass: Any = None,
+    molar_mass: Any = None,
+    atoms: Any = None,
+    amount: Amount | None = None,
 ) -> Data:
     r"""Return the heat capacity per mole.
 
@@ -50,6 +56,8 @@ def to_molar(
         atomic mass of an alloy and ``atoms=1`` a formula unit is an atom.
     atoms : number, optional
         Atoms N in a formula unit, where it is needed and ``C.attrs["atoms_per_formula"]`` is not there.
+    amount : {"atoms", "formula units"}, optional
+        What data per mole are a mole of, where ``C.attrs["amount"]`` is not there.
 
     Returns
     -------
@@ -60,7 +68,7 @@ def to_molar(
     Raises
     ------
     QuantityError
-        If m, M or N is needed and not known, contradicts the file's, or is not positive.
+        If m, M, N or `amount` is needed and not known, contradicts the file's, or is not positive.
     UnitsError
         If the units are of no heat capacity.
 
@@ -82,13 +90,13 @@ def to_molar(
     unit, factor, used = parse_unit(signal.units), 1.0, {}
     if unit.is_compatible_with("J/mol/K"):
         factor = convert_factor(signal.units, "J/mol/K")
-        own = str(signal.value.attrs.get("amount"))
-        if own not in _AMOUNTS:
-            raise QuantityError(
-                f"'{signal.value.name}' is per mole of {own!r}",
-                reason="attrs['amount'] says what a mole is of, and nothing tells it otherwise",
-                fix="data['C'].attrs['amount'] = 'atoms', or 'formula units'",
-            )
+        own = _own_amount(signal, amount)
+    elif amount is not None:
+        raise QuantityError(
+            f"amount={amount!r} of a heat capacity in '{signal.units}'",
+            reason="it says what data per mole are a mole of",
+            fix=f"leave amount= out; per={per!r} is what the answer is a mole of",
+        )
     elif unit.is_compatible_with("J/g/K") or unit.is_compatible_with("J/K"):
         own = "formula units"
         used["molar_mass"] = _known(signal, molar_mass, "molar_mass", _GIVEN_IN["molar_mass"], "of a formula unit")
@@ -115,6 +123,23 @@ def to_molar(
         attrs={"amount": per},
     )
     return answer
+
+
+def _own_amount(signal: Signal, given: Any) -> str:
+    """Return what a heat capacity per mole is a mole of: its attribute, or the argument, never a guess."""
+    said = signal.value.attrs.get("amount")
+    if said in _AMOUNTS and given in (None, said):
+        return str(said)
+    if said is None and is_one_of(given, *_AMOUNTS):
+        return str(given)
+    name = signal.value.name
+    raise QuantityError(
+        f"'{name}' is per mole, and of what is not known"
+        if said is None and given is None
+        else f"'{name}' has amount {said!r}, and amount={given!r} is given",
+        reason="a mole of atoms and a mole of formula units differ by the number of atoms",
+        fix="amount='atoms' or amount='formula units', as the data are",
+    )
 
 
 def _known(signal: Signal, given: Any, attribute: str, units: str, what: str) -> float:

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import FileFormatError
+
+HEADER = {
+    "TITLE": "glass", "JCAMP-DX": "4.24 $$ a remark", "DATA TYPE": "RAMAN SPECTRUM", "XUNITS": "1/CM", "YUNITS": "ARBITRARY UNITS",
+    "XFACTOR": "0.5", "YFACTOR": "2.0", "FIRSTX": "20", "LASTX": "30", "NPOINTS": "6", "FIRSTY": "10",
+}  # fmt: skip
+FORM, LINES = "(X++(Y..Y))", ["40 5 6 7 8", "56 9 ?"]
+
+
+def write(path: Path, lines: list[str] = LINES, form: str = FORM, **header: str | None) -> Path:
+    given = HEADER | {name.replace("_", " "): value for name, value in header.items()}
+    rows = [f"##{name}={value}" for name, value in given.items() if value is not None]
+    table = "XYPOINTS" if form == "(XY..XY)" else "XYDATA"
+    path.write_text("\n".join([*rows, f"##{table}={form}", *lines, "##END="]) + "\n")
+    return path
+
+
+def test_factors_and_many_values_a_line(tmp_path: Path) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.jdx"))
+    np.testing.assert_array_equal(ds.E, [20, 22, 24, 26, 28, 30])
+    np.testing.assert_array_equal(ds.I, [10, 12, 14, 16, 18, np.nan])
+    assert list(ds.data_vars) == ["I"]
+    assert (ds.E.attrs["units"], ds.I.attrs["quantity"], ds.attrs["title"]) == ("1/cm", "raman_intensity", "glass")
+    xr.testing.assert_identical(xr.open_dataset(tmp_path / "a.jdx", engine="jcamp"), ds)
+    labels = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
+    xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.jdx", **labels), ds)
+    assert float(xbp.open_dataset(tmp_path / "a.jdx", T="300 K").temperature) == 300
+
+
+def test_descending_packed_and_pairs(tmp_path: Path) -> None:
+    ds = xbp.open_dataset(write(tmp_path / "a.jdx", ["60+5+6+7", "48+8+9+10"], FIRSTX="30", LASTX="20"))
+    np.testing.assert_array_equal(ds.E, [20, 22, 24, 26, 28, 30])
+    np.testing.assert_array_equal(ds.I, [20, 18, 16, 14, 12, 10])
+    pairs = write(tmp_path / "b.jdx", ["40,5; 44,6", "50,7 60,8"], "(XY..XY)", NPOINTS="4")
+    ds = xbp.open_dataset(pairs)
+    np.testing.assert_array_equal(ds.E, [20, 22, 25, 30])
+    np.testing.assert_array_equal(ds.I, [10, 12, 14, 16])
+
+
+def test_the_temperature_of_the_file_is_not_believed(tmp_path: Path) -> None:
+    """The format has it in °C, and some write kelvin."""
+    ds = xbp.open_dataset(write(tmp_path / "a.jdx", TEMPERATURE="298"))
+    assert "temperature" not in ds.coords
+    assert ds.attrs["jcamp_temperature"] == "298"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"DATA TYPE": "INFRARED SPECTRUM"}, "INFRARED"), ({"XUNITS": "NANOMETERS"}, "NANOMETERS"), ({"YUNITS": "TRANSMITTANCE"}, "TRANSMITTANCE"),
+        ({"NPOINTS": "7"}, "NPOINTS=7"), ({"FIRSTX": "22"}, "begins with X"), ({"LASTX": "50"}, "begins with X"), ({"FIRSTX": None}, "FIRSTX"),
+        ({"FIRSTY": "100"}, "FIRSTY=100"), ({"XFACTOR": "1"}, "begins with X"), ({"YFACTOR": "0"}, "YFACTOR"), ({"DELTAX": "1"}, "DELTAX"),
+        ({"YFACTOR": "inf"}, "inf"), ({"XUNITS": None}, "XUNITS"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_headers_that_do_not_fit(tmp_path: Path, change: dict[str, str | None], says: str) -> None:
+    with pytest.raises(FileFormatError, match=says):
+        xbp.open_dataset(write(tmp_path / "a.jdx", **change))
+
+
+@pytest.mark.parametrize(
+    ("lines", "form"),
+    [
+        (["40A5B3C7"], FORM), (["40 5 %JK6 7 8", "56 9 10"], FORM), (["40 5 6 7 8", "56 9"], FORM), (["40 5 6 7", "56 9 10"], FORM),
+        (["40 5 6 7 8", "50 9 10"], FORM), (["40 5 6 7 8", "56 9 inf"], FORM), (["40 5 6 7 8", "56 9 1e300"], FORM), (LINES, "(X++(R..R))"),
+        (["1 2 3"], "(XY..XY)"), ([*LINES, "##END=", "##TITLE=second"], FORM), ([*LINES, "##XYDATA=(X++(Y..Y))", *LINES], FORM),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_tables_that_are_not_read(tmp_path: Path, lines: list[str], form: str) -> None:
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(write(tmp_path / "a.jdx", lines, form))
+
+
+def test_truncated(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.jdx").read_text()
+    (tmp_path / "a.jdx").write_text(whole.removesuffix("##END=\n"))
+    with pytest.raises(FileFormatError, match="END"):
+        xbp.open_dataset(tmp_path / "a.jdx")
+
+
+def test_two_values_a_line(shared_data: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "doors" / "xyy_two_per_line.jdx")
+    np.testing.assert_array_equal(ds.E, np.arange(20, 319, 2))
+    np.testing.assert_array_equal(ds.I[:4], [1337, 1868, 2467, 3117])
+    assert float(ds.I[-1]) == 97
+    assert list(ds.data_vars) == ["I"]

@@ -1,0 +1,227 @@
+"""A text of another format is never read as columns; numbers that may be another function, or two numbers, are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import FileFormatError, QuantityError, RangeError, UnitsError, XbpError
+
+ROWS = "1.0 2.5\n2.0 3.5\n3.0 4.5\n"
+ROWS_3 = "1.0 2.5 0.1\n2.0 3.5 0.2\n3.0 4.5 0.3\n"
+RAMAN = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
+SQ = {"quantity": "static_structure_factor", "units": "1", "coordinate_units": "1/angstrom"}
+RDF = {"quantity": "radial_distribution", "units": "1", "coordinate_units": "angstrom"}
+FQ = {"quantity": "interference_function", "units": "barn", "coordinate_units": "1/angstrom"}
+HEAT = {"quantity": "heat_capacity", "units": "J/mol/K", "coordinate_units": "K"}
+
+TEXTS = {
+    "JCAMP-DX": "##TITLE=t\n##JCAMP-DX=4.24\n##XFACTOR=2\n##YFACTOR=3\n##XYDATA=(X++(Y..Y))\n1.0 2 3\n5.0 4 5\n##END=\n",
+    "INX": "    7    1    2    0    0    0    0    3\na title\n 1.0000 13.088  2.5133    0.000   1.0 0\n 0.0 4.0 0.0\n" + ROWS_3,
+    "SPE": "   2   2\n### Phi Grid\n 1.0 2.0 3.0\n### Energy Grid\n 1.0 2.0 3.0\n### S(Phi,w) 1\n 1.0 2.0\n### Errors\n 0.1 0.2\n",
+    "CIF": "data_glass\nloop_\n_pd_meas_2theta_scan\n_pd_meas_counts_total\n" + ROWS,
+    "HTML": "<html><body><pre>\n" + ROWS + "</pre></body></html>\n",
+    "XML": '<?xml version="1.0"?>\n<data>\n' + ROWS + "</data>\n",
+    "JSON": '{"x": [\n' + ROWS + "]}\n",
+    "JSON array": "[\n" + ROWS + "]\n",
+    "RTF": "{\\rtf1\n" + ROWS + "}\n",
+    "LAMMPS log": "LAMMPS (29 Aug 2024)\nStep Temp\n" + ROWS + "Loop time of 1.0 on 1 procs\n",
+    "LAMMPS thermo": "units metal\n   Step          Temp          PotEng\n" + ROWS_3,
+    "LAMMPS fix": "# Time-averaged data for fix 1\n# TimeStep v_x\n" + ROWS,
+    "LAMMPS data": "glass\n\n2 atoms\n\n0.0 10.0 xlo xhi\n\nMasses\n\n" + ROWS,
+    "GSAS": "glass\nBANK 1 3 3 CONST 100.00 2.00 0 0 FXYE\n" + ROWS_3,
+    "gnuplot": "set terminal png\n$data << EOD\n" + ROWS + "EOD\nplot $data\n",
+    "PPMS": "[Header]\nBYAPP, VSM,1.0\n[Data]\n" + ROWS,
+    "XYZ": "3\na glass\nSi 1 2 3\nO 1 2 3\nO 1 2 4\n" + ROWS,
+    "POSCAR": "glass\n1.0\n5 0 0\n0 5 0\n0 0 5\nSi O\n1 2\nDirect\n0.1 0.2 0.3\n0.2 0.3 0.4\n0.5 0.5 0.5\n",
+    "reflections": "# column_h 1\n# column_F2 2\n" + ROWS,
+    "PostScript": "%!PS-Adobe\n" + ROWS,
+    "Gudrun g(r)": "# A0001.mgor01\n" + ROWS,
+    "detectors": "3\n" + "1 2 3 4 5\n" * 3,
+}  # fmt: skip
+
+
+def refused(path: Path, text: str, options: dict[str, object], kind: type[XbpError]) -> XbpError:
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(kind):
+        xbp.open_dataset(path, **options)
+    with pytest.raises(kind) as caught:
+        xr.open_dataset(path, engine="columns", **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_known_format_is_never_columns(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(TEXTS[name])
+    with pytest.raises(FileFormatError, match=r" is |reflection"):
+        xr.open_dataset(path, engine="columns", **RAMAN)
+    with pytest.raises(XbpError):
+        xbp.open_dataset(path, **RAMAN)
+
+
+def test_measured_files_of_known_formats(shared_data: Path) -> None:
+    for name in ("Fe4_2K.spe", "In20_2p5_350K__tt_cr.txt", "xyy_two_per_line.jdx", "Well_Ar.xml", "euphonic_dos.json"):
+        with pytest.raises(FileFormatError):
+            xr.open_dataset(shared_data / "doors" / name, engine="columns", **RAMAN)
+    with pytest.raises(FileFormatError, match="INX"):
+        xbp.open_dataset(shared_data / "doors" / "In20_2p5_350K__tt_cr.txt")
+    with pytest.raises(FileFormatError, match="SPE"):
+        xbp.open_dataset(shared_data / "doors" / "Fe4_2K.spe")
+
+
+def test_header_rows_of_rruff_are_kept(shared_data: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "doors" / "rruff.txt", **RAMAN)
+    assert (ds.attrs["names"], ds.attrs["rruffid"], ds.attrs["ideal_chemistry"]) == ("Coesite", "R070565", "SiO_2_")
+    assert ds.sizes["E"] == 2360
+    np.testing.assert_array_equal([ds.E[0], ds.I[0], ds.E[-1], ds.I[-1]], [20, 63.534, 1199.5, 0.834])
+
+
+PDFGETX = "[DEFAULT]\n\nversion = pdfgetx3 2.1.1\n\n#### start data\n\n#S 1\n#L r($\\AA$)  G($\\AA^{-2}$)\n"
+
+
+def curve(function: object, start: float = 0.5, stop: float = 20.0) -> str:
+    x = np.arange(start, stop, 0.05)
+    return "".join(f"{a:.2f} {b:.6f}\n" for a, b in zip(x, function(x), strict=True))  # type: ignore[operator]
+
+
+def g(r: np.ndarray) -> np.ndarray:
+    return np.where(r < 2, 0.0, 1 + np.sin(4 * r) * np.exp(-r / 3))
+
+
+def test_a_reduced_distribution_is_no_g_of_r(tmp_path: Path) -> None:
+    """G(r) = 4πρr[g(r) − 1] in 1/Å², told by its header or by its numbers."""
+    bare = curve(lambda r: 4 * np.pi * 0.05 * r * (g(r) - 1))
+    refused(tmp_path / "a.gr", PDFGETX + bare, RDF, FileFormatError)
+    assert "on average" in str(refused(tmp_path / "b.gr", bare, RDF, RangeError))
+    for other in (lambda r: g(r) - 1, lambda r: 4 * np.pi * 0.05 * r * g(r), lambda r: 4 * np.pi * 0.05 * r**2 * g(r)):
+        refused(tmp_path / "c.gr", curve(other), RDF, RangeError)
+    (tmp_path / "d.gr").write_text("# r(A) g(r)\n" + curve(g))
+    ds = xbp.open_dataset(tmp_path / "d.gr", **RDF)
+    np.testing.assert_allclose(ds.rdf, g(ds.r.values), atol=1e-6)
+    (tmp_path / "e.gr").write_text(curve(lambda r: 1e-3 * r, stop=2.0))
+    assert xbp.open_dataset(tmp_path / "e.gr", **RDF, tail=None).sizes == {"r": 30}
+
+
+def s(Q: np.ndarray) -> np.ndarray:
+    return 1 + np.sin(3 * Q) / (3 * Q) * (1 - np.exp(-Q)) - np.exp(-(Q**2))
+
+
+@pytest.mark.parametrize("other", [lambda Q: s(Q) - 1, lambda Q: Q * (s(Q) - 1), lambda Q: 0.3 * (s(Q) - 1)])
+def test_another_function_is_no_structure_factor(tmp_path: Path, other: object) -> None:
+    assert "S(Q) falls to" in str(refused(tmp_path / "a.txt", curve(other), SQ, RangeError))
+    (tmp_path / "b.txt").write_text(curve(other))
+    assert float(xbp.open_dataset(tmp_path / "b.txt", **SQ, lowest=-2).Sq.min()) < -0.05
+    assert float(xbp.open_dataset(tmp_path / "b.txt", **FQ).FQ.min()) < -0.05
+
+
+def test_a_structure_factor_is_one_and_no_interference_function(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("# Q S(Q)\n" + curve(s))
+    ds = xbp.open_dataset(tmp_path / "a.txt")
+    np.testing.assert_allclose(ds.Sq, s(ds.Q.values), atol=1e-6)
+    refused(tmp_path / "b.txt", curve(s), FQ, RangeError)
+    for title in ("# Q (1/A)  S(Q)-1", "# Q Q[S(Q)-1]", "# Q F(Q)"):
+        # Positive throughout, so that the title alone shows it.
+        refused(tmp_path / "c.txt", f"{title}\n" + curve(lambda Q: s(Q) + 1), SQ, FileFormatError)
+        with pytest.raises(FileFormatError):
+            xbp.open_dataset(tmp_path / "c.txt")
+    (tmp_path / "d.txt").write_text("# Q S(Q)\n" + curve(lambda Q: s(Q) - 1))
+    with pytest.raises(RangeError, match="S\\(Q\\) falls to"):
+        xbp.open_dataset(tmp_path / "d.txt")
+
+
+def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
+    for title in ("# Frequency[cm^-1] DOS PDOS", "Energy,Zr,Cu", "# E S Monitor", "# E S variance"):
+        mark = "," if "," in title else " "
+        text = f"{title}\n" + ROWS_3.replace(" ", mark)
+        options = {"quantity": "vibrational_dos", "units": "1", "coordinate_units": "1/cm"}
+        refused(tmp_path / "a.txt", text, options, QuantityError)
+        (tmp_path / "b.txt").write_text(text)
+        ds = xbp.open_dataset(tmp_path / "b.txt", **options, has_std=False)
+        assert list(ds.data_vars) == ["g"]
+        np.testing.assert_array_equal(ds.g, [2.5, 3.5, 4.5])
+    for title in (
+        "# E S dS",
+        "# X , Y , E",
+        "# E (1/cm) S(Q,E) error",
+        "# measured at ILL",
+        "Energy,Zr,ErrZr",
+        "# E S esd",
+    ):
+        (tmp_path / "c.txt").write_text(f"{title}\n" + ROWS_3)
+        np.testing.assert_array_equal(xbp.open_dataset(tmp_path / "c.txt", **options).g_std, [0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("title", "options"),
+    [
+        ("T (K)  C (mJ/mol/K)", HEAT), ("T (C)  C (J/mol/K)", HEAT), ("Wavelength (nm)  I", RAMAN), ("Raman shift (meV)  I (counts)", RAMAN),
+        ("Q (nm-1)  S(Q)", SQ), ("r (nm)  g(r)", RDF),
+    ],
+)  # fmt: skip
+def test_titles_in_other_units_than_given(tmp_path: Path, title: str, options: dict[str, object]) -> None:
+    refused(tmp_path / "a.txt", f"# {title}\n{ROWS}", options, UnitsError)
+
+
+def test_titles_in_the_units_given(tmp_path: Path) -> None:
+    for title, options in (
+        ("T (K),C (J/mol/K)", HEAT),
+        ("Q (A^-1) S(Q)", SQ),
+        ("Q (Å⁻¹) S (arb. units)", SQ),
+        ("shift (cm-1) I (a.u.)", RAMAN),
+    ):
+        (tmp_path / "a.txt").write_text(f"{title}\n{ROWS}", encoding="utf-8")
+        assert (
+            xbp.open_dataset(tmp_path / "a.txt", **options).sizes[
+                next(iter(xbp.open_dataset(tmp_path / "a.txt", **options).dims))
+            ]
+            == 3
+        )
+
+
+def test_a_labspec_axis_in_wavelengths_is_no_shift(tmp_path: Path) -> None:
+    head = "#Acq. time (s)=\t30\n#Instrument=\tLabRAM\n#AxisUnit[1]=\tnm\n"
+    refused(tmp_path / "a.txt", head + ROWS.replace(" ", "\t"), RAMAN, UnitsError)
+    (tmp_path / "b.txt").write_text(head.replace("\tnm", "\t1/cm") + ROWS)
+    np.testing.assert_array_equal(xr.open_dataset(tmp_path / "b.txt", engine="columns", **RAMAN).I, [2.5, 3.5, 4.5])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "100,12,5\n101,12,7\n102,13,1\n", "100,1,234\n101,1,236\n102,2,001\n", "20.5,1,234\n21.5,1,236\n", "20.5 1 234\n21.5 1 236\n",
+    ],
+)  # fmt: skip
+def test_three_whole_numbers_that_may_be_two(tmp_path: Path, text: str) -> None:
+    assert "has_std" in str(refused(tmp_path / "a.txt", text, RAMAN, FileFormatError))
+    ds = xbp.open_dataset(tmp_path / "a.txt", **RAMAN, has_std=True)
+    assert float(ds.I_std[0]) == float(text.replace(" ", ",").split("\n")[0].split(",")[2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "998 5\n999 6\n1'000 7\n1'001 8\n", "998 5\n999 6\n1\u00a0000 7\n1\u00a0001 8\n", "998 5\n999 6\n1\u202f000 7\n",
+        "1.5 5\n2.5 6\n1.0-100 7\n", "1.0-100 5\n1.5 6\n2.5 7\n", "***** 5\n2.5 6\n3.5 7\n", "1.5 5\n2.5 6\n#DIV/0! 7\n", "1.5(2) 5\n2.5 6\n3.5 7\n",
+        "1 5\n2 inf\n3 7\n", "1 5\n2 6\n3 -Infinity\n", "1 5 0.1\n2 6 inf\n3 7 0.1\n", "1 5\n2 6\ninf 7\n", "1 5\n2 1e200\n3 7\n", "1 5\n2 1e999\n3 7\n",
+        "1x10^2 5\n2 6\n3 7\n",
+    ],
+)  # fmt: skip
+def test_no_row_is_dropped_and_none_is_infinite(tmp_path: Path, text: str) -> None:
+    refused(tmp_path / "a.txt", text, RAMAN, FileFormatError)
+
+
+def test_two_runs_over_the_same_temperatures(tmp_path: Path) -> None:
+    refused(tmp_path / "a.txt", "1 5\n2 6\n3 7\n# second sample\n1.5 50\n2.5 60\n3.5 70\n", HEAT, FileFormatError)
+    (tmp_path / "b.txt").write_text("3 7\n2 6\n1 5\n# further down\n0.9 4\n0.5 3\n")
+    np.testing.assert_array_equal(xbp.open_dataset(tmp_path / "b.txt", **HEAT).C, [3, 4, 5, 6, 7])
+
+
+def test_infinite_numbers_are_not_written(tmp_path: Path) -> None:
+    ds = xbp.new_dataset("raman_intensity", [1.0, np.inf], units="1", coords={"E": ([1.0, 2.0], "1/cm")})
+    with pytest.raises(QuantityError, match="infinite"):
+        ds.bp.to_columns(tmp_path / "a.txt")

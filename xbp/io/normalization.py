@@ -1,0 +1,82 @@
+"""Which of the functions of total scattering numbers can be: S(Q), F(Q) or g(r)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xbp.errors import RangeError
+
+__all__ = ["require_normalization"]
+
+#: An S(Q) below its limit by more standard deviations is no noise.
+_SIGMAS = 5.0
+
+
+def require_normalization(
+    name: str,
+    quantity: str,
+    values: np.ndarray,
+    std: np.ndarray | None,
+    *,
+    lowest: float | None = -0.05,
+    tail: tuple[float, float] | None = (0.5, 2.0),
+) -> None:
+    r"""Refuse numbers that are another function than they are said to be.
+
+    S(Q) is an intensity over a positive number: it is not negative, where S(Q) − 1, F(Q) and Q[S(Q) − 1] are. g(r)
+    tends to 1, where g(r) − 1 and G(r) tend to 0 and T(r) and the radial distribution function grow. F(Q) oscillates
+    about 0.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, for the error.
+    quantity : str
+        Of the vocabulary; others than these three are not looked at.
+    values, std : numpy.ndarray
+        Over an ascending axis; NaN are left out.
+    lowest : float, optional
+        S(Q) may fall to it, and below it by five of its standard deviations. None: no limit.
+    tail : pair of float, optional
+        The mean of g(r) over the upper third of its points lies between them. None: no limit.
+
+    Raises
+    ------
+    RangeError
+        Naming the number that cannot be.
+
+    Examples
+    --------
+    >>> require_normalization("a.txt", "static_structure_factor", np.array([-0.9, 0.5, 0.1]), None)
+    Traceback (most recent call last):
+        ...
+    xbp.errors.RangeError: ...
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return
+    numbers = values[known]
+    upper = numbers[-max(1, numbers.size // 3) :]
+    if quantity == "static_structure_factor" and lowest is not None:
+        error = np.zeros_like(numbers) if std is None else np.nan_to_num(std[known])
+        if (numbers + _SIGMAS * error < lowest).any():
+            raise RangeError(
+                f"{name}: S(Q) falls to {numbers.min():.4g}",
+                reason="S(Q) is an intensity over a positive number; S(Q) - 1, F(Q) and Q[S(Q) - 1] reach below 0",
+                fix="convert it to S(Q); quantity='interference_function' for an F(Q) that tends to 0; "
+                f"lowest={np.floor(numbers.min() * 10) / 10:.1f} for a partial S(Q), or for scattering lengths of "
+                "both signs",
+            )
+    mean = float(upper.mean())
+    if quantity == "radial_distribution" and tail is not None and not tail[0] <= mean <= tail[1]:
+        raise RangeError(
+            f"{name}: over the upper third of r, g(r) is {mean:.4g} on average",
+            reason="g(r) tends to 1; g(r) - 1 and G(r) = 4πρr[g(r) - 1] tend to 0, the radial distribution grows",
+            fix="convert it to g(r); tail=None where r ends before g(r) is 1",
+        )
+    if quantity == "interference_function" and numbers.min() >= 0 and float(upper.std()) < mean / 4:
+        raise RangeError(
+            f"{name}: F(Q) is nowhere negative, and {mean:.4g} over the upper third of Q",
+            reason="F(Q) oscillates about 0; S(Q) tends to 1",
+            fix="quantity='static_structure_factor', or subtract the level at high Q",
+        )

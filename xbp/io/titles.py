@@ -1,0 +1,194 @@
+"""What the titles of a table say: which columns they are, and in which units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.io.table import Table, is_ambiguous
+from xbp.schema import COORDINATES
+from xbp.units import convert_factor, is_energy_like, parse_unit
+
+__all__ = [
+    "column_titles",
+    "labelled_rows",
+    "require_quantity_of_titles",
+    "require_units_of_titles",
+    "third_is_an_error",
+    "used_columns",
+]
+
+#: A first column is called one of these; other lines above a table are remarks of as many words.
+_AXIS: Final = re.compile(
+    r"(?:e|q|k|t|r|x|w|hw|ħω|ω|ν|nu|en|energy|energies|freq|frequency|omega|wave|wave ?numbers?|wavelength|raman|"
+    r"raman ?shift|shift|temp|temperature|time|two.?theta|2.?theta|2?θ|tth|λ|lambda|delta ?e|δe|de|distance|radius)"
+    r"(?![a-z])",
+    re.IGNORECASE,
+)
+_TITLE: Final = re.compile(r"[^\s,;()\[\]]+(?:\s*(?:\([^()]*\)|\[[^\[\]]*(?:\([^()]*\)[^\[\]]*)?\])\S*)*")
+_BRACKET: Final = re.compile(r"[\(\[]([^()\[\]]*)[\)\]]\s*$")
+_ERROR: Final = re.compile(
+    r"err|std|sig|unc|dev|esd|rms|noise|fehl|unsich|incert|fout|sem\b|s\.?d\.?\b|±|\+/?-|σ|δ|^\W*[de]$|^\W*d\W?[a-z(]{1,3}|"
+    r"_e$|^e[_ ]",
+    re.IGNORECASE,
+)
+_VARIANCE: Final = re.compile(r"var(?![a-z]*l)|σ\^?[2²]|sig\w*\^?[2²]", re.IGNORECASE)
+_ALIKE: Final = 1e-6
+#: Rows of LabSpec's header that give the units of the axis.
+_LABSPEC_AXIS: Final = re.compile(r"#(?:Spectro \(([^)]+)\)|AxisUnit\[1\])=(?:\s*(\S+))?")
+_SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-"})
+
+#: What a second column may be called that is no S(Q), no g(r), no F(Q) of the vocabulary.
+_OTHERS: Final = {
+    "static_structure_factor": re.compile(
+        r"s\(q\)\s*-\s*1|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1|^f\(q\)|^i\(q\)|^h\(q\)|^sq-1|^fq$|^f$", re.IGNORECASE
+    ),
+    "radial_distribution": re.compile(r"^[GDT]\(?r?\)?$|g\(r\)\s*-\s*1|^h\(r\)|rdf$|r\(r\)|tdf|4\s*[πp]i?\s*r"),
+    "interference_function": re.compile(r"^s\(q\)$|^s$|^sq$", re.IGNORECASE),
+}
+#: G(r) of PDFgetX and of others is 4πρr[g(r) − 1], in these units.
+_PER_AREA: Final = re.compile(r"(?:Å|angstrom|\\AA|\bA|AA)[$\s{]*\^?[\s{]*(?:-|\u2212|⁻)\s*(?:2|²)", re.IGNORECASE)
+
+
+def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str] | None:
+    """Return the titles of the columns, from the last line above the rows that has as many; None if there are none.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        The text.
+    start : int
+        Line of the first row, counted from 0.
+    n_columns : int
+        Columns of the rows.
+
+    Returns
+    -------
+    list of str or None
+
+    Examples
+    --------
+    >>> column_titles(["# E (meV)  S(Q,E) (1/meV)  error", "1 2 3"], 1, 3)
+    ['E (meV)', 'S(Q,E) (1/meV)', 'error']
+    >>> column_titles(["# measured in Grenoble", "1 2 3"], 1, 3) is None
+    True
+    """
+    for line in reversed(lines[max(0, start - 5) : start]):
+        bare = re.sub(r"^[#%!/\s]*(?:L\s)?", "", line).strip()
+        mark = next((mark for mark in ("\t", ";", ",") if mark in re.sub(r"[\(\[][^\)\]]*[\)\]]", "", bare)), None)
+        ways = (bare.split(mark),) if mark else (re.split(r"\s{2,}", bare), _TITLE.findall(bare))
+        for words in ways:
+            titles = [title for word in words if (title := word.strip(" #\"'"))]
+            if len(titles) == n_columns and _AXIS.match(titles[0].lstrip("#")):
+                return titles
+    return None
+
+
+def third_is_an_error(titles: Sequence[str] | None) -> bool:
+    """Tell whether a third column may be a standard deviation: it has no title, or one that says so.
+
+    Examples
+    --------
+    >>> third_is_an_error(None), third_is_an_error(["E", "g", "dg"]), third_is_an_error(["E", "Zr", "Cu"])
+    (True, True, False)
+    """
+    return titles is None or (_VARIANCE.search(titles[2]) is None and _ERROR.search(titles[2]) is not None)
+
+
+def require_quantity_of_titles(where: str, lines: Sequence[str], titles: Sequence[str] | None, quantity: str) -> None:
+    """Refuse a second column that is called by the name of something else.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    others = _OTHERS.get(quantity)
+    if others is None:
+        return
+    named = titles[1] if titles is not None else ""
+    per_area = quantity == "radial_distribution" and next((line for line in lines if _PER_AREA.search(line)), None)
+    bare = _BRACKET.sub("", named).strip() if not re.fullmatch(r"\w\(\w\)", named) else named
+    if per_area or (named and (others.search(named) or others.search(bare))):
+        raise FileFormatError(
+            f"{where}: its header says {(per_area or named).strip()[:80]!r}, which is no {quantity}",
+            reason="S(Q) and g(r) tend to 1 and are not negative; S(Q) - 1, F(Q) and G(r) are other functions",
+            fix="convert it, or correct the header: S(Q) = 1 + [S(Q) - 1]; g(r) = 1 + G(r)/4πρr",
+        )
+
+
+def require_units_of_titles(
+    where: str, lines: Sequence[str], titles: Sequence[str] | None, units: str, coordinate_units: str, dim: str
+) -> None:
+    """Refuse units that contradict those in the titles of the columns, or in a row of LabSpec.
+
+    Raises
+    ------
+    UnitsError
+    """
+    rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
+    stated = [(f"{dim} ({(row[1] or row[2]).translate(_SUPERSCRIPTS)})", coordinate_units) for row in rows[-1:]]
+    stated += list(zip(titles or (), (coordinate_units, units), strict=False))
+    for i, (title, given) in enumerate(stated):
+        name = "units" if i == len(rows[-1:]) + 1 else "coordinate_units"
+        bracket = _BRACKET.search(title)
+        written = bracket[1].replace("\u2212", "-").replace("$", "") if bracket else ""
+        if not re.search(r"[A-Za-zµμÅ°]", written):
+            continue
+        try:
+            unit = parse_unit(written, like=COORDINATES[dim][0] if name == "coordinate_units" else None)
+        except XbpError:
+            continue
+        own = parse_unit(given)
+        if unit.dimensionless or own.dimensionless:
+            continue
+        energies = name == "coordinate_units" and is_energy_like(unit) and is_energy_like(own)
+        if energies or unit.is_compatible_with(own):
+            factor = convert_factor(str(unit), given, name=title, energy=energies)
+            if abs(factor - 1) < _ALIKE:
+                continue
+        raise UnitsError(
+            f"{where}: {name}={given!r}, and the title of that column says {title!r}",
+            reason="one of them is wrong",
+            fix=f"{name}={written!r}, or correct the title",
+        )
+
+
+def used_columns(where: Path, lines: list[str], table: Table, titles: list[str] | None, has_std: bool | None) -> int:
+    """Return how many columns are read: three, or two where the third is no standard deviation.
+
+    Raises
+    ------
+    FileFormatError, QuantityError
+        If that is not clear and has to be said, `has_std`.
+    """
+    if has_std is False or table.values.shape[1] == 2:
+        return 2
+    if has_std is None and is_ambiguous(table, lines):
+        raise FileFormatError(
+            f"{where}, line {table.start + 1}: {lines[table.start].strip()[:60]!r}",
+            reason="whole numbers in three columns may be two numbers, with decimal commas or separated thousands",
+            fix="has_std=True if the third is the standard deviation; otherwise write a point for the decimals, and "
+            "nothing between thousands",
+        )
+    if has_std is None and not third_is_an_error(titles):
+        raise QuantityError(
+            f"the third column of {where.name} has the title {(titles or [''])[-1]!r}",
+            reason="a third column is read as standard deviation, and its title says something else",
+            fix="has_std=True if it is the standard deviation, has_std=False to leave it out",
+        )
+    return 3
+
+
+def labelled_rows(lines: list[str]) -> dict[str, str]:
+    """Return header rows such as RRUFF's ``##NAMES=Quartz``, by names that netCDF takes.
+
+    Examples
+    --------
+    >>> labelled_rows(["##NAMES=Quartz", "##IDEAL CHEMISTRY=SiO_2_", "# a remark"])
+    {'names': 'Quartz', 'ideal_chemistry': 'SiO_2_'}
+    """
+    rows = (re.match(r"##\s*([A-Za-z][\w /-]*?)\s*=\s*(.*\S)", line) for line in lines)
+    return {re.sub(r"[^a-z0-9]+", "_", match[1].lower()): match[2] for match in rows if match is not None}
