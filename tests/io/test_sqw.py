@@ -208,5 +208,5 @@ def test_an_infinite_number_is_refused(tmp_path: Path, glass: xr.Dataset, word: 
     lines = (tmp_path / "a.sqw").read_text().splitlines()
     lines[-2] = f"{word} {lines[-2].partition(' ')[2]}"
     (tmp_path / "a.sqw").write_text("\n".join(lines) + "\n")
-    with pytest.raises(FileFormatError, match="large|inf"):
+    with pytest.raises(FileFormatError, match=r"large|inf"):
         xbp.open_dataset(tmp_path / "a.sqw")
