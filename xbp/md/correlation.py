@@ -93,7 +93,7 @@ def segment_correlations(block: Block, starts: list[int], task: Task, shells: Sh
     """
     length = task.taper.size
     n_fft = scipy.fft.next_fast_len(2 * length - 1)
-    scaled = block.scaled()
+    scaled = block.resting()
     to_mean = shells.sum_to_mean()
     answer: np.ndarray | None = None
     for slab in slabs(shells.hkl, scaled.shape[2], task.n_weights, length, task.precision):
@@ -185,7 +185,7 @@ def self_correlations(block: Block, starts: list[int], task: Task, shells: Shell
         One row for each of the weights.
     """
     length = task.taper.size
-    scaled = block.scaled()
+    scaled = block.resting()
     weights = next(task.weights(block))
     to_mean = shells.sum_to_mean()
     answer = np.zeros((len(starts), task.n_weights, shells.Q.size, length))

@@ -141,6 +141,7 @@ def fluctuation_spectrum(
             trajectory, _columns(moments, cut, row, name, units), {**plan.coordinates(), "E": ("E", energies)},
             operation="fluctuation_spectrum", arguments={"field": name, **arguments}, temperature=temperature,
             attrs={"field": name, **window_attrs(length, step, taper, moments.n)},
+            found=trajectory.motion(moments.mean["drift"] / step, length * step),
         )
         for row, (name, units) in enumerate(fields.units.items())
     }  # fmt: skip
@@ -150,7 +151,7 @@ def fluctuation_spectrum(
 def _columns(moments: Moments, cut: Segments, row: int, name: str, units: str) -> dict[str, Column]:
     square = parse_unit(units) ** 2
     plain, density = format_unit(square), format_unit(square / parse_unit("meV"))
-    values = {key: mean[row] for key, mean in moments.mean.items()}
+    values = {key: mean[row] for key, mean in moments.mean.items() if key != "drift"}
     if not (values["phi_Q"] > 0).all():
         raise QuantityError(
             f"'{name}' does not fluctuate",
@@ -331,6 +332,7 @@ class _Fluctuations:
             "Omega": spectra / np.where(phi[..., :1] > 0, phi[..., :1], np.nan),
             "chi": chi @ self.cosines,
             "variance": chi[..., 0],
+            "drift": block.drift(starts, self.taper.size),
         }
 
     def _local(self, values: np.ndarray, starts: list[int]) -> np.ndarray:

@@ -56,8 +56,12 @@ def label(
     arguments: Mapping[str, Any],
     temperature: xr.Variable | None = None,
     attrs: Mapping[str, Any] | None = None,
+    found: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """Build the Dataset of a result, with the trajectory's attributes and a line of history."""
+    """Build the Dataset of a result, with the trajectory's attributes and a line of history.
+
+    What was `found` about it (diagnostics, the motion of the whole) is recorded with each variable and the table.
+    """
     history = extend_history(trajectory.source.attrs.get("history"), operation, arguments)
     sample = {} if trajectory.element is None else {"composition": composition(trajectory.element)}
     ds = xr.Dataset(coords=dict(coords))
@@ -65,7 +69,7 @@ def label(
         labels: dict[str, Any] = {"units": column.units}
         if column.quantity is not None:
             labels |= {"quantity": column.quantity, "long_name": QUANTITIES[column.quantity].label}
-            labels |= {"statistics": "classical", **sample}
+            labels |= {"statistics": "classical", **sample, **(found or {})}
         ds[name] = xr.Variable(column.dims, column.values, {**labels, **column.attrs, "history": history})
         if column.std is not None:
             ds[f"{name}_std"] = xr.Variable(column.dims, column.std)
@@ -77,7 +81,7 @@ def label(
         ds = ds.assign_coords(temperature=temperature)
     kept = {key: trajectory.source.attrs[key] for key in ("title", "source") if key in trajectory.source.attrs}
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **kept, **sample}
-    ds.attrs |= {**(attrs or {}), "history": history}
+    ds.attrs |= {**(attrs or {}), **(found or {}), "history": history}
     return ds
 
 
@@ -170,7 +174,7 @@ def sample_temperature(trajectory: Trajectory, T: Any) -> xr.Variable | None:
     frames = np.unique(np.linspace(0, trajectory.n_frames - 1, 16).astype(int))
     twice_kinetic = []
     for frame in frames:
-        velocity = trajectory.block(frame, frame + 1, position=False, velocity=True).velocities()[0]
+        velocity = trajectory.block(frame, frame + 1, position=False, velocity=True).thermal_velocities()[0]
         twice_kinetic.append(float((trajectory.mass * (velocity**2).sum(axis=0)).sum()))
     kelvin = float(np.mean(twice_kinetic)) / (3 * (trajectory.n_atoms - 1) * constants.BOLTZMANN)
     if not _COLDEST < kelvin < _HOTTEST:

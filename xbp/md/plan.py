@@ -92,6 +92,7 @@ class ToSpectra:
             "S": mixed @ self.cosines,
             "Sq": mixed[..., 0],
             "u2": _displacement(block, starts, self.taper.size),
+            "drift": block.drift(starts, self.taper.size),
         }
 
 
@@ -106,7 +107,8 @@ class ToCorrelations:
         """Answer F over (segment, out, Q, time)."""
         lags = self.resolution.size
         n_pairs_of_frames = correlations.shape[-1] - np.arange(lags)
-        return {"F": _mixed(self.mix, correlations[..., :lags]) * (self.resolution / n_pairs_of_frames)}
+        F = _mixed(self.mix, correlations[..., :lags]) * (self.resolution / n_pairs_of_frames)
+        return {"F": F, "drift": block.drift(starts, correlations.shape[-1])}
 
 
 def _mixed(mix: np.ndarray, correlations: np.ndarray) -> np.ndarray:

@@ -172,15 +172,15 @@ def summarize(
         The same, to rounding of sums, under any scheduler: parts are merged in their order.
     """
     compute, merge = delayed(_one_task), delayed(_merge)
+    share = _sent_once(trajectory.share)
     parts = []
     for starts in _runs(trajectory, cut, numbers_per_atom):
         first, stop = starts[0], starts[-1] + cut.length
         block = trajectory.block(first, stop, position=position, velocity=velocity)
         inside = [start - first for start in starts]
         part = None if field is None else field[first:stop]
-        parts.append(
-            compute(block.position, block.velocity, block.cell, block.units, first, part, inside, answer, *shared)
-        )
+        read = (block.position, block.velocity, block.cell, block.units, first, part, share, block.rate)
+        parts.append(compute(read, inside, answer, *shared))
     result: Moments = _merged(parts, merge, progress)
     return result
 
@@ -212,7 +212,7 @@ def add_up(
     for first in range(0, n, length):
         block = trajectory.block(first, min(first + length, n))
         part = None if field is None else field[first : first + length]
-        parts.append(compute(block.position, block.cell, block.units, first, part, answer, *shared))
+        parts.append(compute((block.position, None, block.cell, block.units, first, part), answer, *shared))
     result: dict[str, np.ndarray] = _merged(parts, merge, progress=False)
     return result
 
@@ -236,29 +236,20 @@ def _runs(trajectory: Trajectory, cut: Segments, numbers_per_atom: int) -> list[
 
 
 def _one_task(
-    position: Any,
-    velocity: Any,
-    cell: np.ndarray,
-    units: tuple[float, float],
-    first: int,
-    field: Any,
-    starts: list[int],
-    answer: Callable[..., Mapping[str, np.ndarray]],
-    *shared: Any,
+    read: tuple[Any, ...], starts: list[int], answer: Callable[..., Mapping[str, np.ndarray]], *shared: Any
 ) -> Moments:
-    return Moments.of(answer(Block(position, velocity, cell, units, first, field), starts, *shared))
+    return Moments.of(answer(Block(*read), starts, *shared))
 
 
 def _one_sum(
-    position: Any,
-    cell: np.ndarray,
-    units: tuple[float, float],
-    first: int,
-    field: Any,
-    answer: Callable[..., dict[str, np.ndarray]],
-    *shared: Any,
+    read: tuple[Any, ...], answer: Callable[..., dict[str, np.ndarray]], *shared: Any
 ) -> dict[str, np.ndarray]:
-    return answer(Block(position, None, cell, units, first, field), *shared)
+    return answer(Block(*read), *shared)
+
+
+def _sent_once(values: np.ndarray) -> Any:
+    """Return an array that tasks have in common and that is not copied into each."""
+    return require("dask", "the segments of a trajectory are computed as its tasks", "md").delayed(values, pure=False)
 
 
 def _add(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -151,6 +151,7 @@ def dynamic_structure_factor(
         trajectory, columns, {**plan.coordinates(), "E": ("E", energies)},
         operation="dynamic_structure_factor", arguments=arguments, temperature=sample_temperature(trajectory, T),
         attrs=window_attrs(length, step, taper, moments.n),
+        found=trajectory.motion(moments.mean["drift"] / step, length * step),
     )  # fmt: skip
     u2 = xr.Variable((), float(moments.mean["u2"]), {"units": "angstrom**2"})
     u2.attrs["long_name"] = "mean-square displacement per axis within a window"
@@ -242,6 +243,7 @@ def intermediate_scattering_function(
         trajectory, {"F": column}, {**plan.coordinates(), "time": ("time", np.arange(lags) * step)},
         operation="intermediate_scattering_function", arguments=arguments,
         temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, "boxcar", moments.n),
+        found=trajectory.motion(moments.mean["drift"] / step, length * step),
     )  # fmt: skip
 
 
@@ -338,4 +340,5 @@ def current_spectra(
         attrs={
             "number_density": trajectory.n_atoms / trajectory.volume, **window_attrs(length, step, taper, moments.n)
         },
+        found=trajectory.motion(moments.mean["drift"] / step, length * step, velocity=True),
     )  # fmt: skip

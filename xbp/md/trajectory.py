@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError
+from xbp.md.block import Block
+from xbp.md.motion import AFFINE, cell_rate, contains_affine, motion_attrs
 from xbp.pint_data import unwrap
 from xbp.schema import check_coordinate, require_units
 from xbp.units import convert_factor, to_kelvin
@@ -17,84 +20,8 @@ __all__ = ["Block", "Trajectory", "read_trajectory"]
 
 # Time steps written with few digits differ by rounding.
 _SAME_STEP = 1e-4
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some frames as plain arrays, which may still be dask's.
-
-    Attributes
-    ----------
-    position, velocity : array, shape (time, atom, 3), or None
-        In the units of the file; `units` turn them into Å and Å/ps.
-    cell : numpy.ndarray, shape (3, 3) or (time, 3, 3)
-        Rows are the cell vectors, Å.
-    units : tuple of float
-        Factors of position and velocity.
-    first : int
-        Number of the first frame, for messages.
-    field : array, shape (time, component, atom), or None
-        Numbers of the user's own.
-    """
-
-    position: Any
-    velocity: Any
-    cell: np.ndarray
-    units: tuple[float, float]
-    first: int
-    field: Any = None
-
-    def part(self, start: int, stop: int) -> Block:
-        """Return frames start … stop−1 of it."""
-        return Block(
-            None if self.position is None else self.position[start:stop],
-            None if self.velocity is None else self.velocity[start:stop],
-            self.cell if self.cell.ndim == 2 else self.cell[start:stop],
-            self.units,
-            self.first + start,
-            None if self.field is None else self.field[start:stop],
-        )
-
-    def scaled(self) -> np.ndarray:
-        """Return positions in units of the cell vectors, shape (time, 3, atom)."""
-        position = np.asarray(self.position)
-        _require_finite(position, "position", self.first)
-        inverse = np.linalg.inv(self.cell) * self.units[0]
-        # Rows are vectors: r = s·H, so s = r·H⁻¹; transposed, each axis is contiguous.
-        return np.ascontiguousarray(np.matmul(np.swapaxes(inverse, -1, -2), np.swapaxes(position, 1, 2)))
-
-    def path(self) -> np.ndarray:
-        """Return the way of every atom from its mean place, the whole at rest, Å, shape (time, 3, atom).
-
-        A jump over a face of the cell is no displacement: from one frame to the next an atom goes to
-        the nearest image.
-        """
-        scaled = self.scaled()
-        cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
-        hops = np.diff(scaled, axis=0)
-        path = np.zeros_like(scaled)
-        np.cumsum(hops - np.round(hops), axis=0, out=path[1:])
-        path -= path.mean(axis=2, keepdims=True)
-        path -= path.mean(axis=0)
-        return np.ascontiguousarray(np.matmul(cell.T, path))
-
-    def velocities(self) -> np.ndarray:
-        """Return velocities in Å/ps, shape (time, 3, atom)."""
-        velocity = np.asarray(self.velocity)
-        _require_finite(velocity, "velocity", self.first)
-        return np.ascontiguousarray(np.swapaxes(velocity, 1, 2) * self.units[1])
-
-
-def _require_finite(values: np.ndarray, name: str, first: int) -> None:
-    if not np.isfinite(values.sum()):
-        bad = ~np.isfinite(values)
-        if bad.any():
-            frame, atom, axis = (int(i[0]) for i in np.nonzero(bad))
-            raise QuantityError(
-                f"the {name} of atom {atom} in frame {first + frame} is {values[frame, atom, axis]}",
-                reason="an atom without a place was lost from the simulation, or the file is damaged",
-                fix=f"leave those frames out: traj.isel(time=slice(0, {first + frame}))",
-            )
+#: Frames that show whether velocities contain the motion of the cell.
+_AFFINE_FRAMES = 128
 
 
 @dataclass(frozen=True)
@@ -183,16 +110,55 @@ class Trajectory:
                 fix="write them in the simulation (LAMMPS: dump ... vx vy vz), or pass T= where only T is missing",
             )
 
+    @cached_property
+    def share(self) -> np.ndarray:
+        """Of each atom in the mass of all, shape (atom,); equal where masses are not known."""
+        mass = np.ones(self.n_atoms) if self.mass is None else self.mass
+        return np.asarray(mass / mass.sum())
+
+    @cached_property
+    def affine(self) -> bool | None:
+        """Whether velocities contain the motion of the cell, as some frames show; None where it cannot be seen.
+
+        Programs differ: where the cell is a variable of its own, velocities are often those within it.
+        """
+        if self.velocity is None or self._rate is None:
+            return None
+        several = np.unique(np.linspace(0, self.n_frames - 1, _AFFINE_FRAMES).astype(int)).tolist()
+        found = [self._block(frame, frame + 1, position=True, velocity=True, rate=self._rate) for frame in several]
+        return contains_affine(
+            np.concatenate([block.velocities() for block in found]),
+            np.concatenate([block.affine_velocities() for block in found]),
+            self.share,
+        )
+
+    def motion(self, drift: np.ndarray, window: float, *, velocity: bool = False) -> dict[str, str]:
+        """Return what is recorded of the motion of the whole, as `motion_attrs` does."""
+        moving = self.cell.ndim == 3
+        text = AFFINE[self.affine if velocity and self._rate is not None else True] if moving else None
+        return motion_attrs(drift, window, text)
+
+    @cached_property
+    def _rate(self) -> np.ndarray | None:
+        return cell_rate(self.cell, self.time)
+
     def block(self, start: int, stop: int, *, position: bool = True, velocity: bool = False) -> Block:
         """Return frames start … stop−1."""
         if velocity:
             self.require_velocity()
+        rate = self._rate if velocity and self.affine else None
+        return self._block(start, stop, position=position or rate is not None, velocity=velocity, rate=rate)
+
+    def _block(self, start: int, stop: int, *, position: bool, velocity: bool, rate: np.ndarray | None) -> Block:
         return Block(
             self.position[start:stop] if position else None,
             self.velocity[start:stop] if velocity else None,
             self.cell if self.cell.ndim == 2 else self.cell[start:stop],
             self.units,
             start,
+            None,
+            self.share,
+            None if rate is None else rate[start:stop],
         )
 
     def masses(self) -> np.ndarray:

@@ -116,6 +116,7 @@ def vdos(
             "segments": moments.n,
         },
         temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, taper, moments.n),
+        found=trajectory.motion(moments.mean["drift"], length * step, velocity=True),
     )  # fmt: skip
 
 
@@ -145,7 +146,7 @@ class _VelocitySpectra:
     cosines: np.ndarray
 
     def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
-        velocity = block.velocities()
+        velocity, flow = block.split_velocities()
         length = self.taper.size
         n_fft = scipy.fft.next_fast_len(2 * length - 1, real=True)
         power = np.zeros((len(starts), len(self.groups), n_fft // 2 + 1))
@@ -160,6 +161,7 @@ class _VelocitySpectra:
         return {
             "g": 2 * (correlations / correlations[..., :1]) @ self.cosines,
             "power": correlations[..., 0],
+            "drift": np.stack([flow[start : start + length].mean(axis=0) for start in starts]),
         }
 
 
@@ -247,6 +249,7 @@ def msd(
         trajectory, columns, coords, operation="msd",
         arguments={"window": f"{length * step:.10g} ps", "partials": partials or None, "segments": moments.n},
         temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, "boxcar", moments.n),
+        found=trajectory.motion(moments.mean["drift"] / step, length * step),
     )  # fmt: skip
 
 
@@ -266,7 +269,8 @@ class _Displacements:
                 per_atom = _squared_displacements(path[:, :, atoms], self.lags)
                 np.add.at(total[number], self.index[atoms], per_atom.T)
         total /= self.counts[:, None]
-        return {"msd": total, "u2": total[..., self.lags // 2 :].mean(axis=-1) / 6}
+        drift = block.drift(starts, self.length)
+        return {"drift": drift, "msd": total, "u2": total[..., self.lags // 2 :].mean(axis=-1) / 6}
 
 
 def _squared_displacements(path: np.ndarray, lags: int) -> np.ndarray:

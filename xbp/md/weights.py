@@ -66,7 +66,7 @@ class Constant:
     def __call__(self, block: Block) -> Iterator[np.ndarray]:
         """Give the weights of every frame of a block, shape (n_weights, n_atoms)."""
         if self.velocity:
-            return (self.channels * v for v in block.velocities())
+            return (self.channels * v for v in block.thermal_velocities())
         return itertools.repeat(self.channels)
 
 

@@ -1,0 +1,142 @@
+"""Some frames of a trajectory as plain arrays, with the motion of the whole and without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from xbp.errors import QuantityError
+from xbp.md.motion import motion_of_centre, resting_hops
+
+__all__ = ["Block"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some frames as plain arrays, which may still be dask's.
+
+    Attributes
+    ----------
+    position, velocity : array, shape (time, atom, 3), or None
+        In the units of the file; `units` turn them into Å and Å/ps.
+    cell : numpy.ndarray, shape (3, 3) or (time, 3, 3)
+        Rows are the cell vectors, Å.
+    units : tuple of float
+        Factors of position and velocity.
+    first : int
+        Number of the first frame, for messages.
+    field : array, shape (time, component, atom), or None
+        Numbers of the user's own.
+    share : numpy.ndarray, shape (atom,), or None
+        Of each atom in the mass of all: what the motion of the whole is made of.
+    rate : numpy.ndarray, shape (time, 3, 3), or None
+        Change of the cell vectors, Å/ps, where the velocities contain it.
+    """
+
+    position: Any
+    velocity: Any
+    cell: np.ndarray
+    units: tuple[float, float]
+    first: int
+    field: Any = None
+    share: Any = None
+    rate: Any = None
+
+    def part(self, start: int, stop: int) -> Block:
+        """Return frames start … stop−1 of it."""
+        return Block(
+            None if self.position is None else self.position[start:stop],
+            None if self.velocity is None else self.velocity[start:stop],
+            self.cell if self.cell.ndim == 2 else self.cell[start:stop],
+            self.units,
+            self.first + start,
+            None if self.field is None else self.field[start:stop],
+            self.share,
+            None if self.rate is None else self.rate[start:stop],
+        )
+
+    def scaled(self) -> np.ndarray:
+        """Return positions in units of the cell vectors, shape (time, 3, atom)."""
+        position = np.asarray(self.position)
+        _require_finite(position, "position", self.first)
+        inverse = np.linalg.inv(self.cell) * self.units[0]
+        # Rows are vectors: r = s·H, so s = r·H⁻¹; transposed, each axis is contiguous.
+        return np.ascontiguousarray(np.matmul(np.swapaxes(inverse, -1, -2), np.swapaxes(position, 1, 2)))
+
+    @cached_property
+    def centre(self) -> np.ndarray:
+        """Where the centre of mass is, from its place in the first frame, in cells, shape (time, 3).
+
+        NaN where it is not known: see `resting_hops`.
+        """
+        return motion_of_centre(self.scaled(), self.share)
+
+    def resting(self) -> np.ndarray:
+        """Return positions as `scaled` does, the centre of mass at rest where its motion is known."""
+        scaled = self.scaled()
+        if np.isfinite(self.centre).all():
+            scaled -= self.centre[:, :, None]
+        return scaled
+
+    def drift(self, starts: list[int], length: int) -> np.ndarray:
+        """Return how far the centre of mass moves from frame to frame of segments, Å, shape (segment, 3)."""
+        cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
+        ways = [self.centre[start + length - 1] - self.centre[start] for start in starts]
+        return np.asarray(np.stack(ways) @ cell / max(1, length - 1))
+
+    def path(self) -> np.ndarray:
+        """Return the way of every atom from its mean place, the centre of mass at rest, Å, shape (time, 3, atom).
+
+        A jump over a face of the cell is no displacement: from one frame to the next an atom goes to
+        the nearest image. NaN where atoms move by half of the cell, so that it is not known which that is.
+        """
+        scaled = self.scaled()
+        cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
+        hops, centre = resting_hops(np.diff(scaled, axis=0), self.share)
+        path = np.zeros_like(scaled)
+        np.cumsum(hops, axis=0, out=path[1:])
+        path -= path.mean(axis=0)
+        if not np.isfinite(centre).all():
+            path[:] = np.nan
+        return np.ascontiguousarray(np.matmul(cell.T, path))
+
+    def velocities(self) -> np.ndarray:
+        """Return velocities as they are, in Å/ps, shape (time, 3, atom)."""
+        velocity = np.asarray(self.velocity)
+        _require_finite(velocity, "velocity", self.first)
+        return np.ascontiguousarray(np.swapaxes(velocity, 1, 2) * self.units[1])
+
+    def thermal_velocities(self) -> np.ndarray:
+        """Return velocities as `velocities` does, without the motion of the whole."""
+        return self.split_velocities()[0]
+
+    def split_velocities(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return velocities without the motion of the whole, and that of the centre of mass, shape (time, 3).
+
+        The cell's own motion is taken off where the velocities contain it.
+        """
+        velocity = self.velocities()
+        if self.rate is not None:
+            velocity = velocity - self.affine_velocities()
+        flow = velocity @ self.share.astype(velocity.dtype)
+        return velocity - flow[..., None], flow
+
+    def affine_velocities(self) -> np.ndarray:
+        """Return the velocities of atoms that the cell carries along, Å/ps, shape (time, 3, atom)."""
+        # Rows are vectors: r = s·H, so that s carried along moves by s·dH/dt.
+        return np.asarray(np.matmul(np.swapaxes(self.rate, 1, 2), self.scaled()))
+
+
+def _require_finite(values: np.ndarray, name: str, first: int) -> None:
+    if not np.isfinite(values.sum()):
+        bad = ~np.isfinite(values)
+        if bad.any():
+            frame, atom, axis = (int(i[0]) for i in np.nonzero(bad))
+            raise QuantityError(
+                f"the {name} of atom {atom} in frame {first + frame} is {values[frame, atom, axis]}",
+                reason="an atom without a place was lost from the simulation, or the file is damaged",
+                fix=f"leave those frames out: traj.isel(time=slice(0, {first + frame}))",
+            )

@@ -1,0 +1,153 @@
+"""The motion of the whole: its centre of mass, and the cell that breathes; both are taken off in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy
+
+from xbp.diagnostic import Diagnostic, diagnosed
+
+__all__ = ["AFFINE", "cell_rate", "contains_affine", "motion_attrs", "motion_of_centre", "resting_hops"]
+
+#: What is recorded of the motion of a cell that changes, by whether velocities contain it.
+AFFINE = {True: "taken off", False: "not in the velocities", None: "unknown"}
+#: Numbers of a chunk of frames: few enough to stay in the processor's cache.
+_CHUNK_VALUES = 2**18
+
+
+def resting_hops(hops: np.ndarray, share: np.ndarray, reach: float = 0.45) -> tuple[np.ndarray, np.ndarray]:
+    r"""Split what atoms moved from frame to frame into the motion of the centre of mass and the rest.
+
+    .. math:: \mathbf c = \sum_j m_j \Delta\mathbf s_j \Big/ \sum_j m_j
+
+    Parameters
+    ----------
+    hops : numpy.ndarray, shape (n, 3, n_atoms)
+        Displacements in units of the cell vectors, wrapped or not: every atom goes to its nearest image in the
+        frame of the centre of mass, which may itself move by any part of the cell.
+    share : numpy.ndarray, shape (n_atoms,)
+        Masses, of sum 1.
+    reach : float
+        Displacements in that frame beyond which the nearest image may be another than the one that the atom went to.
+
+    Returns
+    -------
+    hops : numpy.ndarray, shape (n, 3, n_atoms)
+        In the frame of the centre of mass.
+    centre : numpy.ndarray, shape (n, 3)
+        Of it; NaN where atoms move further than `reach`, so that it is not known.
+
+    Examples
+    --------
+    >>> hops, centre = resting_hops(np.array([[[0.30, -0.68]] * 3]), np.array([0.5, 0.5]))
+    >>> centre[0].round(3), hops[0, 0].round(3)
+    (array([0.31, 0.31, 0.31]), array([-0.01,  0.01]))
+    """
+    hops = hops - np.round(hops)
+    about = np.zeros((*hops.shape[:2], 1))
+    if np.abs(hops).max(initial=0.0) > reach / 2:
+        # The mean angle knows no faces.
+        about = np.angle(np.exp(2j * np.pi * hops) @ share)[..., None] / (2 * np.pi)
+        hops -= about
+        hops -= np.round(hops)
+    centre = (hops @ share)[..., None]
+    known = np.abs(hops).max(axis=(1, 2), initial=0.0) <= reach
+    hops -= centre
+    return hops, np.where(known[:, None], (about + centre)[..., 0], np.nan)
+
+
+def motion_of_centre(scaled: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return where the centre of mass is, from its place in the first frame, in cells, shape (n_frames, 3)."""
+    n_frames, _, n_atoms = scaled.shape
+    centre = np.zeros((n_frames, 3))
+    chunk = max(1, _CHUNK_VALUES // (3 * n_atoms))
+    for first in range(0, n_frames - 1, chunk):
+        part = scaled[first : first + chunk + 1]
+        centre[first + 1 : first + len(part)] = resting_hops(np.diff(part, axis=0), share)[1]
+    return np.asarray(np.cumsum(centre, axis=0))
+
+
+def cell_rate(cell: np.ndarray, time: np.ndarray) -> np.ndarray | None:
+    """Return how fast the cell vectors change, Å/ps, shape (n_frames, 3, 3); None where they do not."""
+    if cell.ndim == 2 or len(cell) < 3 or np.ptp(cell, axis=0).max() <= 1e-9 * np.abs(cell).max():
+        return None
+    return np.asarray(scipy.interpolate.CubicSpline(time, cell, axis=0)(time, 1))
+
+
+def contains_affine(
+    velocity: np.ndarray, affine: np.ndarray, share: np.ndarray, *, uncertainty: float = 0.2
+) -> bool | None:
+    r"""Tell whether velocities contain those of atoms that the cell carries along.
+
+    .. math:: \alpha = \sum_j m_j \mathbf v_j\cdot\mathbf a_j \Big/ \sum_j m_j a_j^2
+
+    Parameters
+    ----------
+    velocity, affine : numpy.ndarray, shape (n_frames, 3, n_atoms)
+        v and a.
+    share : numpy.ndarray, shape (n_atoms,)
+        Masses, of any sum.
+    uncertainty : float
+        Standard deviation of α beyond which thermal motion hides the affine one.
+
+    Returns
+    -------
+    bool or None
+        Whether α is nearer to 1 than to 0; None where it is too uncertain.
+    """
+    along = np.einsum("tcj,tcj->tj", velocity, affine) * share
+    square = float(np.einsum("tcj,tcj,j->", affine, affine, share))
+    alpha = float(along.sum()) / square
+    # Each atom and frame for itself; what they have in common is the affine motion.
+    rest = along - alpha * np.einsum("tcj,tcj->tj", affine, affine) * share
+    return alpha > 0.5 if np.sqrt((rest**2).sum()) / square <= uncertainty else None
+
+
+def motion_attrs(
+    drift: np.ndarray, window: float, affine: str | None, attrs: Mapping[str, Any] = {}, *, least: float = 0.1
+) -> dict[str, str]:
+    """Record what was done about the motion of the whole.
+
+    Parameters
+    ----------
+    drift : numpy.ndarray, shape (3,)
+        Mean velocity of the centre of mass, Å/ps; NaN where it is not known.
+    window : float
+        Time over which motion is seen, ps.
+    affine : str or None
+        What was done about the motion of the cell; None where it does not move.
+    attrs : mapping
+        Which may hold diagnostics already.
+    least : float
+        Å; a drift by less within the window is taken off without a word.
+
+    Returns
+    -------
+    dict
+        Attributes to set: ``center_of_mass`` and ``affine_motion``, and what is to be known.
+    """
+    doubts = []
+    way = float(np.linalg.norm(drift)) * window
+    known = bool(np.isfinite(way))
+    if not known:
+        doubts.append(Diagnostic(
+            "drift_unknown", "warning",
+            "atoms move by half of the cell between frames: the motion of the centre of mass is unknown and stays in",
+            "write frames more often",
+        ))  # fmt: skip
+    elif way > least:
+        doubts.append(Diagnostic(
+            "drift", "info", f"the centre of mass moves by {way:.3g} angstrom in {window:.4g} ps; this was taken off"
+        ))  # fmt: skip
+    if affine == AFFINE[None]:
+        doubts.append(Diagnostic(
+            "affine_motion", "warning",
+            "the cell changes, and whether the velocities contain its motion is hidden by thermal motion; it stays in",
+            "simulate at constant volume",
+        ))  # fmt: skip
+    found = {} if affine is None else {"affine_motion": affine}
+    found["center_of_mass"] = "at rest" if known else "as in the trajectory"
+    return {**found, **diagnosed(attrs, *doubts)}
