@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import CoordinateError, RangeError
+from xbp.independence import independence, independence_name, std_along
 from xbp.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = ["bin_limits", "given_axis", "interpolate", "interval", "mean_over", "overlap", "range_used", "select_range"]
@@ -265,8 +266,8 @@ def mean_over(
 ) -> tuple[xr.Variable, xr.Variable | None]:
     """Average along a dimension with weights, leaving NaN bins out.
 
-    m = Σ wᵢ xᵢ / Σ wᵢ over the bins that hold a number, σ² = Σ wᵢ² σᵢ² / (Σ wᵢ)²: the bins are
-    taken as statistically independent.
+    m = Σ wᵢ xᵢ / Σ wᵢ over the bins that hold a number, σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², fᵢ being the part of an
+    independent bin that each holds (`xbp.independence`), and at most that of one number, σ = Σ wᵢ σᵢ / Σ wᵢ.
 
     Parameters
     ----------
@@ -289,8 +290,11 @@ def mean_over(
     mean = xr.dot(filled, weights, dim=dim) / total
     if std is None:
         return mean, None
-    filled = std.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
+    filled = std_along(std, dim).variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
     variance = xr.dot(filled**2, weights**2, dim=dim)
+    if independence(std, dim) is not None:
+        filled = std.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
+        variance = np.minimum(variance, xr.dot(filled, weights, dim=dim) ** 2)
     return mean, variance**0.5 / total
 
 
@@ -299,7 +303,8 @@ def interpolate(
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
     """Interpolate linearly along a dimension, the standard deviation with it.
 
-    y = (1−t) y₀ + t y₁ and σ² = (1−t)² σ₀² + t² σ₁², the points being taken as independent.
+    y = (1−t) y₀ + t y₁ and σ² = (1−t)² σ₀² + t² σ₁², the points being taken as independent. Where the new points are
+    closer than the old, or between them, neighbours share what was measured, which ``<dim>_independence`` says.
 
     Parameters
     ----------
@@ -339,7 +344,36 @@ def interpolate(
         high = bare.isel({dim: right}).where(weight != 0, 0.0)
         return ((1 - weight) ** power * low + weight**power * high).transpose(*array.dims)
 
-    return mix(value, 1), None if std is None else mix(std**2, 2) ** 0.5
+    if std is None:
+        return mix(value, 1), None
+    spread = mix(std**2, 2) ** 0.5
+    old = independence(std, dim)
+    before = np.ones(own.size) if old is None else old.mean([d for d in old.dims if d != dim]).values
+    f = _shared_points(own, at, left, right, t, before)
+    return mix(value, 1), spread if f is None else spread.assign_coords(
+        {independence_name(dim): (dim, f, {"units": "1"})}
+    )
+
+
+def _shared_points(
+    own: np.ndarray, at: np.ndarray, left: np.ndarray, right: np.ndarray, t: np.ndarray, before: np.ndarray
+) -> np.ndarray | None:
+    """Return which part of an independent point each interpolated one holds, of points of equal errors.
+
+    An integral over many interpolated points has the variance of that over the old ones, to which each contributes its
+    spacing: f = [(1−t)² + t²] Δ / [(1−t) Δ₀ + t Δ₁].
+    """
+    if own.size < 2 or at.size < 2:
+        return None
+    spacing, new = np.abs(np.gradient(own)), np.abs(np.gradient(at))
+    part = ((1 - t) ** 2 + t**2) * new / ((1 - t) * spacing[left] / before[left] + t * spacing[right] / before[right])
+    part = np.where(np.isfinite(part), np.minimum(part, 1.0), 1.0)
+    return None if (part > 1 - _SAME_EDGE).all() else part
+
+
+def renamed(values: xr.Variable, dim: str) -> xr.Variable:
+    """Give new bins the name of the old."""
+    return xr.Variable([dim if d == "_new" else d for d in values.dims], values.data, values.attrs)
 
 
 def range_used(name: str, given: Any, low: Any, high: Any, units: str) -> dict[str, Any]:

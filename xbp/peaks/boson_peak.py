@@ -9,11 +9,12 @@ import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import range_used, select_range
+from xbp.independence import collapsed, std_along, times_held
 from xbp.peaks.fits import Method, PeakFit, fit_peak
 from xbp.peaks.search import peak_range
 from xbp.schema import require_units
 from xbp.signal import read, result_table
-from xbp.status import BOX_PHONON, NO_DATA, NO_MAXIMUM, OK, STATUSES
+from xbp.status import BOX_PHONON, NO_DATA, NO_MAXIMUM, OK, STATUSES, TOO_FEW
 from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["boson_peak", "fit_peaks"]
@@ -43,6 +44,8 @@ _SIGNALS = (
     "fluctuation_spectrum",
     "local_fluctuation_spectrum",
 )
+#: Of each shape.
+_N_PARAMETERS = {"lognormal": 3, "quadratic": 3, "gaussian": 5}
 _NUMBERS = (
     "energy", "energy_std", "height", "height_std", "width", "width_std", "chi2_reduced",
     "relative_residual", "background", "background_slope", "low", "high", "n_points",
@@ -84,7 +87,8 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         none below 30 meV. In data that `mark_box_phonon` has marked,
         a maximum that is not 15 % above that phonon is not reported as the boson peak, and without a range it is sought
         above it; a range that is given is fitted as it is.
-        Neighbouring bins are taken as independent. Where ``chi2_reduced`` is well above 1 the peak
+        Bins are taken as independent, and those that share what was counted (``E_independence``, as after `rebin`) as
+        the part of an independent bin that each holds. Where ``chi2_reduced`` is well above 1 the peak
         has not the shape fitted, and the choice of range matters more than the std.
 
     Raises
@@ -141,7 +145,9 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
         # Of a series of boxes each has its own.
         box = mark.fillna(0.0) * convert_factor(units, value["E"].attrs["units"], name="'box_phonon'", energy=True)
     # Counts and single precision are fitted as any other numbers.
-    spectra, stds = (None if part is None else part.isel(E=in_range).astype(float) for part in (value, signal.std))
+    independent = None if signal.std is None else std_along(signal.std, "E")
+    spectra = value.isel(E=in_range).astype(float)
+    stds = None if independent is None else independent.isel(E=in_range).astype(float)
     has_std = stds is not None
     to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
     highest = None if E_range is not None else _HIGHEST / to_mev
@@ -158,6 +164,8 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
         output_dtypes=[float, int],
         dask_gufunc_kwargs={"output_sizes": {"_number": len(_NUMBERS)}, "allow_rechunk": True},
     )
+    numbers, code = _of_independent_bins(spectra, stds, numbers, code, _N_PARAMETERS[method])
+    numbers = numbers.assign_coords(collapsed(spectra, "E"))
     status = xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U16"])
     units = value["E"].attrs["units"]
     slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
@@ -206,6 +214,27 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
         attrs={"method": method, "signal": signal.quantity.name},
     )
     return answer
+
+
+def _of_independent_bins(
+    spectra: xr.DataArray, stds: xr.DataArray | None, numbers: xr.DataArray, code: xr.DataArray, n_parameters: int
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Count independent bins in χ², and in errors that come of the scatter, where bins share what was measured."""
+    column = {name: numbers.isel(_number=i, drop=True) for i, name in enumerate(_NUMBERS)}
+    used = spectra.notnull() & (spectra["E"] >= column["low"]) & (spectra["E"] <= column["high"])
+    if stds is not None:
+        used &= stds.notnull()
+    held = times_held(spectra, used, "E", n_parameters)
+    if held is None:
+        return numbers, code
+    factor, enough = held
+    column["chi2_reduced"] = column["chi2_reduced"] * factor
+    if stds is None:
+        column |= {name: column[name] * factor**0.5 for name in column if name.endswith("_std")}
+    found = xr.concat([column[name] for name in _NUMBERS], "_number").transpose(*numbers.dims)
+    refused = (code == STATUSES.index(OK)) & ~enough
+    kept = xr.DataArray([name in ("low", "high", "n_points") for name in _NUMBERS], dims="_number")
+    return found.where(~refused | kept), code.where(~refused, STATUSES.index(TOO_FEW)).astype(code.dtype)
 
 
 def _modes_below(B: xr.DataArray, coverage: xr.DataArray | None, energy: xr.DataArray) -> xr.DataArray:

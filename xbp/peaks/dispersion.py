@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp.errors import QuantityError
 from xbp.grid import select_range
+from xbp.independence import independence, std_along
 from xbp.pint_data import unwrap
 from xbp.signal import result_table, table_signal
 from xbp.status import OK
@@ -38,10 +39,10 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     -------
     xarray.Dataset
         ``mean_energy``, ``slope`` (energy per unit of Q), each with ``_std`` from the errors of the
-        fits taken as independent; ``chi2_reduced`` of "constant" and ``p_value``, the chance of a
-        larger one if the energy is constant; ``scatter``, the standard deviation of the energies;
-        ``Q_min``, ``Q_max`` and ``n_points`` used, which `Q_range` may reach beyond. NaN where fewer than three fits
-        can be used.
+        fits taken as independent (as far as ``Q_independence`` does not say otherwise); ``chi2_reduced`` of
+        "constant" and ``p_value``, the chance of a larger one if the energy is constant; ``scatter``, the standard
+        deviation of the energies; ``Q_min``, ``Q_max`` and ``n_points`` used, which `Q_range` may reach beyond. NaN
+        where fewer than three fits can be used.
 
     Raises
     ------
@@ -67,12 +68,15 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
             fix="find them at every Q: B.bp.boson_peak() of B(Q,E), not of a cut",
         )
     used = (plain["status"] == OK) & xr.DataArray(select_range(plain, "Q", Q_range, name="Q_range"), dims="Q")
+    f = independence(energy, "Q")
+    held = xr.ones_like(plain["Q"], dtype=float) if f is None else xr.DataArray(f)
     numbers = xr.apply_ufunc(
         _line,
         energy.where(used),
-        plain["energy_std"],
+        std_along(plain["energy_std"], "Q"),
         plain["Q"].astype(float),
-        input_core_dims=[["Q"]] * 3,
+        held,
+        input_core_dims=[["Q"]] * 4,
         output_core_dims=[["_number"]],
         vectorize=True,
         dask="parallelized",
@@ -103,10 +107,11 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     return answer
 
 
-def _line(energy: np.ndarray, std: np.ndarray, q: np.ndarray) -> np.ndarray:
+def _line(energy: np.ndarray, std: np.ndarray, q: np.ndarray, held: np.ndarray) -> np.ndarray:
     ok = np.isfinite(energy) & np.isfinite(std) & (std > 0)
     n = int(ok.sum())
-    if n < 3:
+    independent = float(held[ok].sum())
+    if n < 3 or independent <= 2:
         return np.array([np.nan] * 9 + [n])
     e, w, x = energy[ok], 1 / std[ok], q[ok]
     mean = float(np.average(e, weights=w**2))
@@ -114,5 +119,6 @@ def _line(energy: np.ndarray, std: np.ndarray, q: np.ndarray) -> np.ndarray:
     (slope, _), covariance = np.polyfit(x, e, 1, w=w, cov="unscaled")
     return np.array([
         mean, 1 / np.sqrt((w**2).sum()), slope, np.sqrt(covariance[0, 0]),
-        chi2 / (n - 1), scipy.special.gammaincc((n - 1) / 2, chi2 / 2), e.std(ddof=1), x.min(), x.max(), n,
+        chi2 / (independent - 1), scipy.special.gammaincc((independent - 1) / 2, chi2 / 2), e.std(ddof=1),
+        x.min(), x.max(), n,
     ])  # fmt: skip

@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp.errors import RangeError
 from xbp.grid import select_range
+from xbp.independence import independence, std_along
 from xbp.models.catalogue import find_model
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.peaks.fitted import fit_everywhere
@@ -119,10 +120,12 @@ def fit_elastic_line(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     seen = (energy - fwhm / 2 >= fitted.low) & (energy + fwhm / 2 <= fitted.high)
     edge = (fitted.status == OK) & ~seen
     if signal.std is not None:
-        std = signal.std.isel(E=inside).where(line.notnull())
+        std = std_along(signal.std, "E").isel(E=inside).where(line.notnull())
         at: Any = line["E"]
+        f = independence(line, "E")
+        held = fitted.n_points if f is None else xr.DataArray(f).where(std > 0, 0.0).sum("E")
         curve: Any = _line(at, energy, height, fwhm, background)
-        misfit = (((line - curve) / std) ** 2).where(std > 0).sum("E", min_count=1) / (fitted.n_points - len(_NAMES))
+        misfit = (((line - curve) / std) ** 2).where(std > 0).sum("E", min_count=1) / (held - len(_NAMES))
         columns["chi2_reduced"] = (misfit, "1", "reduced chi-squared of the curve")
         counting = _counting_errors(std, fitted.values, E[inside])
         for i, name in enumerate(_NAMES):

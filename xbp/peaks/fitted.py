@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.independence import collapsed, std_along, times_held
 from xbp.peaks.one_fit import N_OTHERS, Guess, fit_one
 from xbp.peaks.parameters import Choices, parameters_of
-from xbp.status import STATUSES
+from xbp.status import OK, STATUSES, TOO_FEW
 
 __all__ = ["Fitted", "fit_everywhere"]
 
@@ -98,10 +99,11 @@ def fit_everywhere(
     Fitted
     """
     n = len(parameters_of(model))
+    independent = None if std is None else std_along(std, dim)
     packed, code = xr.apply_ufunc(
         fit_one,
         value,
-        np.nan if std is None else std,
+        np.nan if independent is None else independent,
         kwargs={"x": x, "model": model, "chosen": chosen, "guess": guess, "relative": relative, "edge": edge},
         input_core_dims=[[dim], [] if std is None else [dim]],
         output_core_dims=[["_number"], []],
@@ -111,6 +113,7 @@ def fit_everywhere(
         dask_gufunc_kwargs={"output_sizes": {"_number": 2 * n + n * n + N_OTHERS}, "allow_rechunk": True},
     )
     numbers = packed.drop_vars([c for c in packed.coords if c not in packed.dims and packed[c].ndim])
+    numbers = numbers.assign_coords(collapsed(value, dim))
 
     def part(first: int, last: int) -> xr.DataArray:
         piece: xr.DataArray = numbers.isel(_number=slice(first, last)).rename(_number="parameter")
@@ -119,5 +122,18 @@ def fit_everywhere(
     square = [part(2 * n + i * n, 2 * n + (i + 1) * n).rename(parameter="other_parameter") for i in range(n)]
     limiting, chi2, residual, low, high, count = (numbers.isel(_number=i) for i in range(-N_OTHERS, 0))
     correlation = xr.concat(square, dim="parameter").transpose(..., "parameter", "other_parameter")
+    values, stds = part(0, n), part(n, 2 * n)
+    at = xr.DataArray(x, dims=dim)
+    used = value.notnull() & (at >= low) & (at <= high)
+    held = times_held(value, used if std is None else used & std.notnull(), dim, n - len(chosen.fixed))
+    if held is not None:
+        # Bins that share what was measured count as the independent ones that they hold.
+        factor, enough = held
+        refused = (code == STATUSES.index(OK)) & ~enough
+        code = code.where(~refused, STATUSES.index(TOO_FEW)).astype(code.dtype)
+        values, stds, correlation, chi2, residual = (
+            each.where(~refused)
+            for each in (values, stds if std is not None else stds * factor**0.5, correlation, chi2 * factor, residual)
+        )
     status = xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U18"])
-    return Fitted(part(0, n), part(n, 2 * n), correlation, limiting, chi2, residual, low, high, count, status)
+    return Fitted(values, stds, correlation, limiting, chi2, residual, low, high, count, status)

@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate, select_range
+from xbp.independence import independence, independence_name
 from xbp.peaks.least_squares import minimum
 from xbp.reduction.sample import another_sample, off_scale
 from xbp.schema import require_same_grid, symbol_of
@@ -41,7 +42,7 @@ def scale_to_sq(
     .. math:: \chi^2 = \sum_Q \frac{[B(Q) - A\,S(Q) - c]^2}{\sigma_B^2 + A^2\sigma_S^2}
 
     S(Q) is interpolated linearly onto the Q of the cut, its std with it; Q bins are taken as
-    independent.
+    independent, and those that share what was measured (``Q_independence``) as the part of one that each holds.
 
     Parameters
     ----------
@@ -94,14 +95,24 @@ def scale_to_sq(
     _require_enough(value, curve, used, n_min, Q_range)
     nan = xr.DataArray(np.nan)
     value, curve = value.where(used), curve.where(used)
+    held = [independence(part, "Q") for part in (value, curve_std)]
+    parts = [xr.DataArray(1.0) if f is None else xr.DataArray(f) for f in held]
+    curve_std = None if curve_std is None else curve_std.drop_vars(independence_name("Q"), errors="ignore")
     numbers = xr.apply_ufunc(
         _fit_scale,
         value,
         nan if std is None else std,
         curve,
         nan if curve_std is None else curve_std,
+        *parts,
         kwargs={"offset": offset},
-        input_core_dims=[["Q"], [] if std is None else ["Q"], ["Q"], [] if curve_std is None else ["Q"]],
+        input_core_dims=[
+            ["Q"],
+            [] if std is None else ["Q"],
+            ["Q"],
+            [] if curve_std is None else ["Q"],
+            *([] if f is None else ["Q"] for f in held),
+        ],
         output_core_dims=[["_number"]],
         vectorize=True,
         dask="parallelized",
@@ -256,7 +267,7 @@ def _interpolated(sq: Signal, Q: xr.DataArray) -> tuple[xr.DataArray, xr.DataArr
             reason="their Q ranges do not overlap",
             fix="check the units of the Q coordinates, or bring an S(Q) of that range",
         )
-    keep = [c for c in sq.value.coords if c in sq.value.dims]
+    keep = [c for c in sq.value.coords if c in sq.value.dims or c == independence_name("Q")]
     curve, curve_std = interpolate(
         sq.value.assign_coords(Q=own).drop_vars([c for c in sq.value.coords if c not in keep]),
         None if sq.std is None else sq.std.assign_coords(Q=own).drop_vars([c for c in sq.std.coords if c not in keep]),
@@ -313,9 +324,16 @@ def _pearson(x: np.ndarray, y: np.ndarray, both: np.ndarray) -> np.ndarray:
 
 @np.errstate(all="ignore")
 def _fit_scale(
-    cut: np.ndarray, cut_std: np.ndarray, curve: np.ndarray, curve_std: np.ndarray, *, offset: bool
+    cut: np.ndarray,
+    cut_std: np.ndarray,
+    curve: np.ndarray,
+    curve_std: np.ndarray,
+    cut_part: np.ndarray,
+    curve_part: np.ndarray,
+    *,
+    offset: bool,
 ) -> np.ndarray:
-    """Return A, its std, c, its std, χ²_red, number of points."""
+    """Return A, its std, c, its std, χ²_red, number of points; of bins that hold a part of an independent one each."""
     known = bool(cut_std.ndim or curve_std.ndim)
     variance_cut = cut_std**2 if cut_std.ndim else np.zeros(cut.shape)
     variance_curve = curve_std**2 if curve_std.ndim else np.zeros(cut.shape)
@@ -326,7 +344,9 @@ def _fit_scale(
     n = int(ok.sum())
     if n < (4 if offset else 3):
         return np.array([np.nan] * 5 + [n])
-    b, s, vb, vs = cut[ok], curve[ok], variance_cut[ok], variance_curve[ok]
+    b, s = cut[ok], curve[ok]
+    parts = [np.broadcast_to(part, cut.shape)[ok] for part in (cut_part, curve_part)]
+    vb, vs = variance_cut[ok] / parts[0], variance_curve[ok] / parts[1]
     if not (s * s).sum() > 0:
         return np.array([np.nan] * 5 + [n])
     start = np.array([float((b * s).sum() / (s * s).sum()), 0.0][: 1 + offset])
@@ -341,6 +361,12 @@ def _fit_scale(
     if found is None or found.vague.any():
         return np.array([np.nan] * 5 + [n])
     values, stds = found.values, np.sqrt(np.diag(found.covariance))
+    part = (vb * parts[0] + values[0] ** 2 * vs * parts[1]) / (vb + values[0] ** 2 * vs) if known else parts[0]
+    independent = float(part.sum())
+    if not independent > start.size:
+        return np.array([np.nan] * 5 + [n])
+    if not known:
+        stds = stds * np.sqrt((n - start.size) / (independent - start.size))
     c, c_std = (values[1], stds[1]) if offset else (0.0, np.nan)
-    chi2 = float((found.residual**2).sum()) / (n - start.size)
+    chi2 = float((found.residual**2).sum()) / (independent - start.size)
     return np.array([values[0], stds[0], c, c_std, chi2, n])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from xbp.errors import RangeError, XbpError
-from xbp.grid import bin_limits, interval, mean_over, overlap
+from xbp.grid import bin_limits, interval, mean_over, overlap, renamed
+from xbp.independence import carried_independence, independence_name, mixed_independence
 from xbp.pint_data import Data
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, magnitude, split_quantity
@@ -23,7 +25,8 @@ def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     """Cut at constant energy: the mean over an interval of E.
 
     m = Σ wᵢ xᵢ / Σ wᵢ with wᵢ the overlap of bin and interval; NaN bins are left out and
-    σ² = Σ wᵢ² σᵢ² / (Σ wᵢ)², the bins being taken as independent. Where bins are left out the means along the curve are
+    σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², fᵢ being the part of an independent bin that each holds: 1, but of bins that share what
+    was counted, as after `rebin` (coordinate ``E_independence``). Where bins are left out the means along the curve are
     not of the same part of the interval; ``coverage`` says of which.
 
     Parameters
@@ -106,6 +109,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
 
     order = [d for d in value.dims if d != dim]
     carried = {name: c.variable for name, c in value.coords.items() if dim not in c.dims}
+    carried |= carried_independence(value, signal.std, dim, lambda apart: mean_over(value, apart, weights, dim)[1], std)
     centre = xr.Variable(leftover, (low + high) / 2, value[dim].attrs)
     cut = xr.DataArray(mean.transpose(*order), coords={**carried, dim: centre}, name=value.name)
     units = value[dim].attrs["units"]
@@ -125,6 +129,10 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
             answer["coverage"] = part.transpose(*order)
             answer["coverage"].attrs = {"units": "1", "long_name": f"part of the interval of {dim} that holds numbers"}
     return answer
+
+
+def _std_of_mean(value: xr.DataArray, weights: xr.Variable, dim: str, std: xr.DataArray) -> xr.Variable | None:
+    return mean_over(value, std, weights, dim)[1]
 
 
 def _require_dim(signal: Signal, dim: str) -> None:
@@ -208,8 +216,9 @@ def rebin(data: Data, E: Any = None, Q: Any = None, *, given: Literal["edges", "
 
     Each new bin is the mean of the old ones weighted by overlap, so that ∫ over any interval
     between new edges is kept. Where old bins are NaN the mean is over what was measured, and NaN
-    where nothing was. Neighbouring new bins that share an old one become correlated; the standard
-    deviations do not tell.
+    where nothing was. Each new bin has the standard deviation of its own mean. New bins that share an old one are
+    correlated: ``E_independence`` (``Q_independence``) says which part of an independent bin each holds, with which
+    cuts, fits and further rebins have the errors that they have without this step.
 
     Parameters
     ----------
@@ -258,6 +267,12 @@ def rebin(data: Data, E: Any = None, Q: Any = None, *, given: Literal["edges", "
         order = ["_new" if d == dim else d for d in value.dims]
         carried = {name: c.variable for name, c in value.coords.items() if dim not in c.dims}
         mean, new_std = mean_over(value, std, weights, dim)
+        spread = functools.partial(_std_of_mean, value, weights, dim)
+        carried |= carried_independence(value, std, dim, spread, new_std)
+        f = mixed_independence(value, std, weights, upper - lower, dim)
+        if f is not None:
+            carried[independence_name(dim)] = f
+        carried = {name: renamed(c, dim) for name, c in carried.items()}
         centres = xr.Variable(dim, (edges[1:] + edges[:-1]) / 2, value[dim].attrs)
         new_bounds[dim] = xr.Variable((dim, "bnds"), np.stack([edges[:-1], edges[1:]], axis=-1))
         # The mean has its new dimension where the old one was.

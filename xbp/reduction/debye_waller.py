@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.errors import RangeError
 from xbp.grid import bin_limits, select_range
+from xbp.independence import std_along
 from xbp.reduction.elastic import MOST, elastic_line_bins, line_profile, width_at_half_maximum
 from xbp.signal import Signal, read, result_table
 from xbp.status import NOT_A_DECAY, OK, TOO_FEW
@@ -86,7 +87,8 @@ def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: 
     signal = read(data, "dynamic_structure_factor")
     # A bin that overflowed holds no number, nor does one whose square would.
     value = signal.value.where(abs(signal.value) < MOST)
-    std = None if signal.std is None else signal.std.where(signal.std < MOST)
+    # Both the sums over E and the line through them are over what was independent.
+    std = None if signal.std is None else std_along(signal.std.where(signal.std < MOST), "E")
     if "Q" not in value.dims or "E" not in value.dims:
         raise RangeError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}",

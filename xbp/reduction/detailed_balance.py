@@ -11,6 +11,7 @@ from xbp import constants
 from xbp.conditions import check_statistics, resolve_temperature, temperature_coordinate
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
+from xbp.independence import independence, independence_name, std_along
 from xbp.models.factors import GAIN_INFORMS
 from xbp.pint_data import Data
 from xbp.reduction.elastic import elastic_reach
@@ -88,7 +89,8 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
             fix="take T from the simulation; .bp.to_quantum() makes detailed balance of it",
         )
     # A bin that overflowed holds no number.
-    value, std = signal.value.where(abs(signal.value) < np.inf), signal.std
+    value = signal.value.where(abs(signal.value) < np.inf)
+    std = None if signal.std is None else std_along(signal.std, "Q", "E")
     units = value["E"].attrs["units"] if "E" in value.coords else ""
     if "E" not in value.dims or not (value["E"].values[0] < 0 < value["E"].values[-1]):
         raise RangeError(
@@ -297,6 +299,12 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
         own_std: Any = std.isel(E=kept).variable
         variance = w_loss**2 * loss_std.where(use_loss, 0.0) ** 2 + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2
         out_std = out.copy(data=(variance**0.5 * back).where(~alone, own_std).transpose(*out.dims).data)
+        own_f, gain_f = independence(even_std, "E"), independence(mirrored[1], "E")
+        if own_f is not None or gain_f is not None:
+            single = w_loss**2 * loss_std.where(use_loss, 0.0) ** 2 / (1.0 if own_f is None else own_f.isel(E=kept))
+            single = single + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2 / (1.0 if gain_f is None else gain_f)
+            held = (variance / single.where(single > 0)).fillna(1.0).transpose(*out.dims)
+            out = out.assign_coords({independence_name("E"): held})
     lower, upper = bin_limits(signal.source, "E")
     answer: Data = signal.answer(
         out.copy(data=mean.transpose(*out.dims).data).assign_coords(carried),

@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
 from xbp.grid import given_axis
+from xbp.independence import std_along
 from xbp.models.debye_einstein import dos_weights
 from xbp.pint_data import Data
 from xbp.schema import COORDINATES
@@ -331,7 +332,7 @@ def heat_capacity(
     out = (xr.dot(g, label, dim="E") * scale).transpose(*dims)
     std = None
     if signal.std is not None:
-        sigma = signal.std.isel(E=positive).drop_vars(list(signal.std.coords))
+        sigma = std_along(signal.std, "E").isel(E=positive).drop_vars(list(signal.std.coords))
         std = (xr.dot(sigma**2, label**2, dim="E") ** 0.5 * abs(scale)).transpose(*dims)
     answer: Data = signal.answer(
         out.assign_coords(temperature=("temperature", kelvin, attrs)),

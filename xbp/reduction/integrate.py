@@ -12,6 +12,7 @@ from xbp import constants
 from xbp.conditions import check_statistics, resolve_temperature, temperature_coordinate
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interval, overlap
+from xbp.independence import carried_independence, std_along
 from xbp.pint_data import Data
 from xbp.reduction.multiphonon import energies
 from xbp.reduction.sample import said_of_sample, sample_labels
@@ -106,11 +107,17 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     # A bin that overflowed holds no number.
     total: Any = xr.dot(part.where(abs(part) < np.inf), weights, dim="E").transpose(*order)
     _require_whole(value.isel(E=used), total, low, high, units)
-    std = None
+
+    def summed(part: xr.DataArray) -> xr.Variable:
+        independent = std_along(part, "E").variable.isel(E=used)
+        return xr.Variable(order, (xr.dot(independent**2, weights**2, dim="E") ** 0.5).transpose(*order).data)
+
+    std: Any = None
     if signal.std is not None:
-        std = (xr.dot(signal.std.variable.isel(E=used) ** 2, weights**2, dim="E") ** 0.5).transpose(*order)
+        std = summed(signal.std).transpose(*order)
         std = std.where(total.notnull())
     kept = {name: c.variable for name, c in value.coords.items() if "E" not in c.dims and name != "E"}
+    kept |= carried_independence(value, signal.std, "E", summed, std)
     out = xr.DataArray(total, coords=kept | carried, name=value.name, attrs=value.attrs)
     source: Any = signal.source
     if isinstance(source, xr.Dataset):  # an S(Q) beside S(Q,E) is another one

@@ -9,12 +9,13 @@ import xarray as xr
 
 from xbp.conditions import resolve_temperature
 from xbp.errors import QuantityError, RangeError, TemperatureError
-from xbp.grid import bin_limits, mean_over, overlap
+from xbp.grid import bin_limits, mean_over, overlap, renamed
+from xbp.independence import carried_independence, independence_name, mixed_independence
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 from xbp.pint_data import Data
 from xbp.reduction.arithmetic import convert
-from xbp.reduction.resolution import Width, broaden, renamed, resolution_text, sigma_at
+from xbp.reduction.resolution import Width, broaden, resolution_text, sigma_at
 from xbp.signal import Signal, read
 from xbp.units import convert_factor
 
@@ -184,16 +185,16 @@ def like(
     sigma = sigma_at(signal.value["E"].values.astype(float), units, resolution, width)
     new_bins = bin_limits(measured.source, "E")
     centres = grid["E"].values.astype(float)
-    value, std = broaden(
+    value, std, shared = broaden(
         signal.value, signal.std, signal.value["E"].values.astype(float), bin_limits(signal.source, "E"), sigma,
         new_bins, np.interp(centres, signal.value["E"].values, sigma),
     )  # fmt: skip
-    onto = {"Q": signal.value["Q"], "E": grid["E"]}
+    onto = {"Q": signal.value["Q"], "E": grid["E"], **shared}
     wide = xr.DataArray(value, onto | _others(signal.value))
     spread = None if std is None else xr.DataArray(std, onto | _others(signal.value))
-    value, std = _over_Q(wide, spread, bin_limits(signal.source, "Q"), bin_limits(measured.source, "Q"))
+    value, std, shared = _over_Q(wide, spread, bin_limits(signal.source, "Q"), bin_limits(measured.source, "Q"))
     seen = measured.value.variable.notnull()
-    out = xr.DataArray(_where(value, seen), {"Q": grid["Q"], "E": grid["E"]} | _others(signal.value), name="S")
+    out = xr.DataArray(_where(value, seen), {"Q": grid["Q"], "E": grid["E"]} | _others(signal.value) | shared, name="S")
     out = out.rename(signal.value.name)
     if not bool(out.notnull().any()):
         raise RangeError(
@@ -244,14 +245,19 @@ def _require_same_temperature(simulated: xr.DataArray, measured: xr.DataArray, T
 
 def _over_Q(
     value: xr.DataArray, std: xr.DataArray | None, bins: tuple[np.ndarray, ...], new: tuple[np.ndarray, ...]
-) -> tuple[xr.Variable, xr.Variable | None]:
-    """Average over new bins of Q, NaN where the old cover them by less than half."""
+) -> tuple[xr.Variable, xr.Variable | None, dict[Any, xr.Variable]]:
+    """Average over new bins of Q, NaN where the old cover them by less than half; and what bins share."""
     shared = xr.Variable(("_new", "Q"), overlap(*bins, *(edge[:, np.newaxis] for edge in new)))
     covered = xr.dot(value.variable.notnull().astype(float), shared, dim="Q")
     enough = covered >= _COVERED * xr.Variable("_new", new[1] - new[0])
     mean, spread = mean_over(value, std, shared, "Q")
+    alike: dict[Any, xr.Variable] = {n: value.coords[n].variable for n in value.coords if n == independence_name("E")}
+    alike |= carried_independence(value, std, "Q", lambda s: mean_over(value, s, shared, "Q")[1], spread)
+    f = mixed_independence(value, std, shared, bins[1] - bins[0], "Q")
+    alike |= {} if f is None else {independence_name("Q"): f}
     mean = renamed(_where(mean, enough), "Q")
-    return mean, None if spread is None else renamed(_where(spread, enough), "Q")
+    alike = {name: renamed(part, "Q") for name, part in alike.items()}
+    return mean, None if spread is None else renamed(_where(spread, enough), "Q"), alike
 
 
 def _where(values: xr.Variable, condition: xr.Variable) -> xr.Variable:

@@ -12,6 +12,7 @@ from xbp import constants
 from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
+from xbp.independence import std_along
 from xbp.pint_data import Data
 from xbp.reduction.arithmetic import convert, require_alike
 from xbp.reduction.composition import atoms_of, resolve_mass
@@ -333,7 +334,7 @@ def _moment(
     left = (part * measure).sum("E").where(whole, 0.0).compute()
     if signal.std is None:
         return left, None, weight
-    std = signal.std.drop_vars(bare).isel(E=window)
+    std = std_along(signal.std, "Q", "E").drop_vars(bare).isel(E=window)
     return left, (((std * measure) ** 2).sum("E") ** 0.5).where(whole, 0.0).compute(), weight
 
 

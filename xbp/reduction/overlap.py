@@ -25,7 +25,6 @@ def overlap_sums(
     ei: float,
     q_edges: np.ndarray,
     factor: np.ndarray,
-    variance: str,
 ) -> Any:
     """Sum over the cells that reach into each bin of Q and E, weighted by the area shared.
 
@@ -43,15 +42,14 @@ def overlap_sums(
         Edges of the bins of Q, in 1/angstrom.
     factor : numpy.ndarray, shape (n_E,)
         What every spectrum is multiplied by.
-    variance : {"exact", "shared"}
-        A cell with the area A counts with a² of its variance, or with aA.
 
     Returns
     -------
-    array, shape (3, ..., n_Q, n_E)
-        Σ aS, Σ a and the variance of Σ aS; of dask arrays lazily, chunk by chunk.
+    array, shape (4, ..., n_Q, n_E)
+        Σ aS, Σ a, and of cells of the area A the variances Σ a²σ² of Σ aS, and Σ aAσ², which is what sums over many
+        bins are to be given; σ = 1 where it is not known. Of dask arrays lazily, chunk by chunk.
     """
-    geometry = (e_edges, ei, q_edges, factor, variance)
+    geometry = (e_edges, ei, q_edges, factor)
     if value.chunks is None:
         return _add_up(value.values, None if std is None else std.values, limits, *geometry)
     dask = require("dask", "spectra in chunks are worked on as its tasks", "md")
@@ -59,7 +57,7 @@ def overlap_sums(
     single = {d: -1 for d in value.dims if d != "detector"}
     blocks = value.chunk(single).data
     stds = None if std is None else std.chunk(dict(zip(value.dims, blocks.chunks, strict=True))).data
-    shape = (3, *value.shape[:-2], q_edges.size - 1, e_edges.size - 1)
+    shape = (4, *value.shape[:-2], q_edges.size - 1, e_edges.size - 1)
     parts = []
     first = 0
     for size in blocks.chunks[-2]:
@@ -79,14 +77,13 @@ def _add_up(
     ei: float,
     q_edges: np.ndarray,
     factor: np.ndarray,
-    variance: str,
 ) -> np.ndarray:
     n_detector, n_e = values.shape[-2:]
     lead, n_q = values.shape[:-2], q_edges.size - 1
     flat = values.reshape(-1, n_detector, n_e)
     errors = None if std is None else std.reshape(flat.shape)
     placed = np.isfinite(limits).all(axis=0)[:, np.newaxis]
-    out = np.zeros((3, flat.shape[0], n_q, n_e))
+    out = np.zeros((4, flat.shape[0], n_q, n_e))
     angles, inverse = np.unique(np.where(placed.T, limits, 0.0), return_inverse=True)
     step = max(1, _CELLS // n_detector)
     for first in range(0, n_e, step):
@@ -95,7 +92,7 @@ def _add_up(
         scaled = flat[..., block] * factor[block]
         sigma = None if errors is None else errors[..., block] * factor[block]
         seen = np.isfinite(scaled).any(axis=0) & placed
-        sums = np.zeros((3, flat.shape[0], n_bins))
+        sums = np.zeros((4, flat.shape[0], n_bins))
         for cell, bin_, area, cell_area in _overlaps(
             Curves(angles, e_edges[first : block.stop + 1], ei), inverse.reshape(limits.shape), q_edges, seen
         ):
@@ -105,12 +102,13 @@ def _add_up(
                 weight = np.where(whole, area, 0.0)
                 sums[0, i] += np.bincount(bin_, weight * np.where(whole, numbers, 0.0), n_bins)
                 sums[1, i] += np.bincount(bin_, weight, n_bins)
+                spread = weight
                 if sigma is not None:
-                    spread = np.where(whole, sigma[i].reshape(-1).take(cell), 0.0)
-                    other = area if variance == "exact" else cell_area
-                    sums[2, i] += np.bincount(bin_, weight * other * spread**2, n_bins)
-        out[..., block] = sums.reshape(3, -1, n_q, block.stop - first)
-    return out.reshape(3, *lead, n_q, n_e)
+                    spread = weight * np.where(whole, sigma[i].reshape(-1).take(cell), 0.0) ** 2
+                sums[2, i] += np.bincount(bin_, area * spread, n_bins)
+                sums[3, i] += np.bincount(bin_, cell_area * spread, n_bins)
+        out[..., block] = sums.reshape(4, -1, n_q, block.stop - first)
+    return out.reshape(4, *lead, n_q, n_e)
 
 
 def _overlaps(curves: Curves, limits: np.ndarray, q_edges: np.ndarray, seen: np.ndarray) -> Iterator[tuple[Any, ...]]:

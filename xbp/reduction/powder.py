@@ -10,6 +10,7 @@ import xarray as xr
 from xbp.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.grid import bin_limits
+from xbp.independence import collapsed, independence_name, independence_variable
 from xbp.pint_data import Data
 from xbp.reduction.bins import new_edges
 from xbp.reduction.kinematics import momentum_transfer, wave_numbers
@@ -67,7 +68,8 @@ def angle_to_Q(
         centre of each bin of E.
     variance : {"exact", "shared"}
         "exact": σ² = Σ a_c² σ_c²/(Σ a_c)², right for each bin; neighbors that share a cell are
-        correlated, and sums over bins come out too certain. "shared": σ² = Σ a_c A_c σ_c²/(Σ a_c)²,
+        correlated, and ``Q_independence`` says which part of an independent bin each holds, so that cuts and fits
+        over Q have the right errors too. "shared": σ² = Σ a_c A_c σ_c²/(Σ a_c)²,
         A_c the whole cell: each cell's variance is dealt out in proportion, so that the sum over all
         bins keeps the total variance, while a single bin comes out too uncertain.
 
@@ -143,7 +145,7 @@ def angle_to_Q(
         std = None if signal.std is None else signal.std.transpose(*order).isel(detector=mine, E=turn)
         factor = _ki_over_kf(centres, float(one), geometry) if apply else np.ones(centres.size)
         edges = e_edges if geometry == "direct" else -e_edges[::-1]
-        part = overlap_sums(spectra, std, limits[:, mine], edges, float(one), q_edges, factor[turn], variance)
+        part = overlap_sums(spectra, std, limits[:, mine], edges, float(one), q_edges, factor[turn])
         sums = sums + part[..., turn]
     # A sliver of rounding is no measurement.
     area = np.diff(q_edges)[:, np.newaxis] * np.diff(e_edges)
@@ -154,12 +156,16 @@ def angle_to_Q(
         units, long_name = COORDINATES[FIXED_ENERGY[geometry]]
         own = xr.Variable((), energies[0], {"units": units, "long_name": long_name})
         coords.setdefault(FIXED_ENERGY[geometry], own)
+    coords |= collapsed(value, "detector")
     labels = {"units": "1/angstrom", "long_name": COORDINATES["Q"][1]}
     coords["Q"] = xr.Variable("Q", (q_edges[1:] + q_edges[:-1]) / 2, labels)
     answer = xr.DataArray(sums[0] / total, dims=(*lead, "Q", "E"), coords=coords, name=value.name)
+    if variance == "exact":
+        held = np.where(sums[3] > 0, sums[2] / np.where(sums[3] > 0, sums[3], 1.0), 1.0)
+        answer = answer.assign_coords({independence_name("Q"): independence_variable(answer.dims, held, "Q")})
     out: Data = signal.answer(
         answer,
-        None if signal.std is None else answer.copy(data=np.sqrt(sums[2]) / total),
+        None if signal.std is None else answer.copy(data=np.sqrt(sums[2 if variance == "exact" else 3]) / total),
         operation="angle_to_Q",
         arguments={
             "Q": f"{q_edges.size - 1} bins from {q_edges[0]:.10g} to {q_edges[-1]:.10g} 1/angstrom",

@@ -9,7 +9,8 @@ import scipy
 import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError
-from xbp.grid import bin_limits, interpolate
+from xbp.grid import bin_limits, interpolate, renamed
+from xbp.independence import independence_name, mixed_independence, std_along
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 from xbp.optional import require
 from xbp.pint_data import Data, unwrap
@@ -184,8 +185,8 @@ def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
     between its edges: ∫ dE is kept, whatever the bins, as far as they reach. Bins a thousandth of whose kernel lies
     beyond the data or in NaN bins are NaN: what would have come from there is not known. Data are never deconvolved.
 
-    Standard deviations follow as of independent bins; the answer's bins are correlated over the width, which its
-    standard deviations do not tell.
+    Standard deviations follow as of independent bins; the answer's bins are correlated over the width, and
+    ``E_independence`` says which part of an independent bin each holds.
 
     Parameters
     ----------
@@ -227,9 +228,9 @@ def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
     lower, upper = bin_limits(signal.source, "E")
     E, units = signal.value["E"].values.astype(float), signal.value["E"].attrs["units"]
     sigma = sigma_at(E, units, resolution, width)
-    value, std = broaden(signal.value, signal.std, E, (lower, upper), sigma, (lower, upper), sigma)
+    value, std, shared = broaden(signal.value, signal.std, E, (lower, upper), sigma, (lower, upper), sigma)
     answer: Data = signal.answer(
-        signal.value.copy(data=value.transpose(*signal.value.dims).data),
+        signal.value.copy(data=value.transpose(*signal.value.dims).data).assign_coords(shared),
         None if std is None else signal.value.copy(data=std.transpose(*signal.value.dims).data),
         operation="convolve",
         arguments={"resolution": resolution_text(resolution, sigma, units), "width": width},
@@ -245,7 +246,7 @@ def broaden(
     sigma: np.ndarray,
     new_bins: tuple[np.ndarray, np.ndarray],
     new_sigma: np.ndarray,
-) -> tuple[xr.Variable, xr.Variable | None]:
+) -> tuple[xr.Variable, xr.Variable | None, dict[str, xr.Variable]]:
     """Spread every bin by its Gaussian over new bins, along E; NaN where too much would come from the unknown.
 
     Parameters
@@ -263,6 +264,8 @@ def broaden(
     -------
     value, std : xarray.Variable
         Over the new bins.
+    shared : dict
+        The coordinate ``E_independence`` of the new bins, where there are standard deviations.
     """
     low, high = (edge[:, np.newaxis] for edge in new_bins)
     share = scipy.special.ndtr((high - E) / sigma) - scipy.special.ndtr((low - E) / sigma)
@@ -277,15 +280,14 @@ def broaden(
     filled = value.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
     broad = xr.dot(filled, kernel, dim="E").where(known)
     spread = None
+    shared = {}
     if std is not None:
-        filled = std.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
+        filled = std_along(std, "E").variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
         spread = renamed(xr.dot(filled**2, kernel**2, dim="E").where(known) ** 0.5, "E")
-    return renamed(broad, "E"), spread
-
-
-def renamed(values: xr.Variable, dim: str) -> xr.Variable:
-    """Give new bins the name of the old."""
-    return xr.Variable([dim if d == "_new" else d for d in values.dims], values.data)
+        shares = kernel * xr.Variable("_new", new_bins[1] - new_bins[0])
+        f = mixed_independence(value, std, shares, bins[1] - bins[0], "E")
+        shared = {} if f is None else {independence_name("E"): renamed(f, "E")}
+    return renamed(broad, "E"), spread, shared
 
 
 def sigma_at(E: np.ndarray, units: str, resolution: Any, width: Width) -> np.ndarray:

@@ -13,6 +13,7 @@ from xbp import constants
 from xbp.conditions import check_statistics, resolve_temperature
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.grid import bin_limits, select_range
+from xbp.independence import collapsed, std_along
 from xbp.models.multiphonon import Below
 from xbp.pint_data import Data
 from xbp.reduction.inversion import STATUSES, Inversion
@@ -116,9 +117,13 @@ def to_vibrational_dos(
     g, g_std, u2_found, code, iterations, change, orders, scale, constant, extended, highest = results
     per_unit = convert_factor(value["E"].attrs["units"], "meV", energy=True)
     e_axis = value["E"][task.grid.positive]
-    u2_std = task.error_of_displacement(u2_found, g_std).where(code == 0)
+    held = collapsed(value, "Q") | {n: c.variable for n, c in value.coords.items() if n == "E_independence"}
+    shared = {n: f.isel(E=task.grid.positive) for n, f in held.items() if "Q" not in f.dims and "E" in f.dims}
+    f = shared.get("E_independence")
+    independent = g_std if f is None else g_std / xr.DataArray(f).rename(E="_g") ** 0.5
+    u2_std = task.error_of_displacement(u2_found, independent).where(code == 0)
     g, g_std = (
-        (part * per_unit).rename(_g="E").assign_coords(E=e_axis.variable, **task.conditions(u2_found, code))
+        (part * per_unit).rename(_g="E").assign_coords(E=e_axis.variable, **task.conditions(u2_found, code), **shared)
         for part in (g, g_std)
     )
     answer: Any = signal.answer(
@@ -313,7 +318,7 @@ class _Task:
         """Apply a kernel to every map over the leftover dimensions."""
         value, std = (
             None if part is None else part.drop_vars([c for c in part.coords if {"Q", "E"} & set(part[c].dims)])
-            for part in (self.signal.value, self.signal.std)
+            for part in (self.signal.value, None if self.signal.std is None else std_along(self.signal.std, "Q"))
         )
         return xr.apply_ufunc(
             kernel,
