@@ -72,14 +72,28 @@ def test_nomad_is_sq(tmp_path: Path, text: str) -> None:
     "text",
     [
         GUDRUN.replace("0.1250000E+00", "0.0100000E+00"), GUDRUN.replace("0.1000000E+00", "********"), GUDRUN[:-20], GUDRUN[:-48],
-        GUDRUN.replace("  0.1000000E-03", " -0.1000000E-03"), GUDRUN[: GUDRUN.index("   0.0")], NOMAD.replace("1.0 1.2", "1.2"),
+        GUDRUN[: GUDRUN.index("   0.0")], NOMAD.replace("1.0 1.2", "1.2"),
         "# a.mint01\n0 0 0\n1 0 0\n", NOMAD.replace("1.5", "nan"), NOMAD.replace("#L", "L"),
     ],
-    ids=range(10),
+    ids=range(9),
 )  # fmt: skip
 def test_damaged_files_are_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(XbpError):
         opened(tmp_path, text)
+
+
+@pytest.mark.parametrize(("old", "new"), [("1.2 0.02", "1.2 -1"), ("1.2 0.02", "nan 0.02"), ("1.2 0.02", "-1e30 0")])
+def test_what_was_not_measured_is_nan(tmp_path: Path, old: str, new: str) -> None:
+    assert old in NOMAD
+    ds = opened(tmp_path, NOMAD.replace(old, new))
+    np.testing.assert_array_equal(ds.Sq, [0.1, np.nan, 0.9])
+    np.testing.assert_array_equal(ds.Sq_std, [0.01, np.nan, 0.03])
+
+
+def test_errors_that_are_0_throughout_are_none(tmp_path: Path) -> None:
+    ds = opened(tmp_path, NOMAD.replace("0.01", "0").replace("0.02", "0").replace("0.03", "0"))
+    np.testing.assert_array_equal(ds.Sq, [0.1, 1.2, 0.9])
+    assert "Sq_std" not in ds
 
 
 def test_other_text_is_declined(tmp_path: Path) -> None:

@@ -10,15 +10,13 @@ import xarray as xr
 
 from xbp.conditions import FIXED_ENERGY
 from xbp.construct import new_dataset
+from xbp.io.measured import measured
 from xbp.schema import COORDINATES
 
 __all__ = ["KI_OVER_KF", "angle_dataset", "with_fixed_energy"]
 
 #: Whether the spectra were multiplied by k_i/k_f, so that S is left of the cross section.
 KI_OVER_KF: Final = {True: "applied", False: "not applied"}
-
-# Masked bins are written as -1e30 by programs that have no NaN; nothing measured is near it.
-_SENTINEL = -1e29
 
 _ANGLES = {
     "two_theta": ("degree", COORDINATES["two_theta"][1]),
@@ -31,9 +29,10 @@ _ANGLES = {
 
 def masked_rows(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:
     """Tell which detectors hold nothing: zeros without an error, NaN or sentinels in every bin."""
-    empty = ~np.isfinite(values) | (values <= _SENTINEL) | (values == 0)
-    if std is not None:
-        empty &= ~((values == 0) & (std > 0))
+    seen, errors = measured(values, std)
+    empty = np.isnan(seen) | (seen == 0)
+    if errors is not None:
+        empty &= ~((seen == 0) & (errors > 0))
     return np.asarray(empty.all(axis=1))
 
 
@@ -47,8 +46,10 @@ def angle_dataset(
     E: np.ndarray | None = None,
     incident_energy: float | np.ndarray | None = None,
     final_energy: float | np.ndarray | None = None,
+    geometry: str | None = None,
     temperature: Any = None,
     ki_over_kf: bool | None = None,
+    units: str = "1/meV",
     attrs: Mapping[str, str | int],
 ) -> xr.Dataset:
     """Label spectra over detectors and energy transfer.
@@ -56,7 +57,7 @@ def angle_dataset(
     Parameters
     ----------
     values, std : numpy.ndarray, shape (n_detector, n_E)
-        Spectra per meV, and their standard deviations.
+        Spectra per meV, and their standard deviations, as `measured` takes them.
     detector : numpy.ndarray of int, shape (n_detector,)
         What the detectors are called.
     angles : mapping of str to numpy.ndarray, shape (n_detector,)
@@ -66,10 +67,14 @@ def angle_dataset(
         Bin edges or centres in meV.
     incident_energy, final_energy : float or numpy.ndarray, shape (n_detector,), optional
         The fixed energy in meV, of direct or of indirect geometry.
+    geometry : {"direct", "indirect"}, optional
+        Where it is known without the energy.
     temperature : scalar with units, optional
         Of the sample.
     ki_over_kf : bool, optional
         Whether k_i/k_f is applied; None where that is not known.
+    units : str
+        Of the spectra.
     attrs : mapping
         Of the Dataset.
 
@@ -77,16 +82,16 @@ def angle_dataset(
     -------
     xarray.Dataset
         ``S(detector, E)``, with the angles and ``masked`` as coordinates of the detectors. Masked
-        detectors, and bins with a sentinel, are NaN.
+        detectors, and bins that were not measured, are NaN.
     """
     masked = masked_rows(values, std) | np.isnan(angles["two_theta"])
-    hidden = masked[:, np.newaxis] | ~np.isfinite(values) | (values <= _SENTINEL)
+    values, std = measured(values, std, mask=masked[:, np.newaxis])
     centres = (E_edges[1:] + E_edges[:-1]) / 2 if E_edges is not None else E
     ds = new_dataset(
         "detector_spectra",
-        np.where(hidden, np.nan, values),
-        std=None if std is None else np.where(hidden, np.nan, std),
-        units="1/meV",
+        values,
+        std=std,
+        units=units,
         coords={"detector": (detector, "1"), "E": (centres, "meV")},
         edges=None if E_edges is None else {"E": E_edges},
         temperature=temperature,
@@ -102,7 +107,7 @@ def angle_dataset(
             labels = {"units": units, "long_name": long_name}
             ds = ds.assign_coords({name: ("detector", np.asarray(angles[name], dtype=float), labels)})
     ds = ds.assign_coords(masked=("detector", masked, {"long_name": "detectors without data"}))
-    return with_fixed_energy(ds, incident_energy=incident_energy, final_energy=final_energy)
+    return with_fixed_energy(ds, incident_energy=incident_energy, final_energy=final_energy, geometry=geometry)
 
 
 def with_fixed_energy(

@@ -16,6 +16,7 @@ from xbp.construct import new_dataset
 from xbp.errors import XbpError
 from xbp.io.angles import angle_dataset
 from xbp.io.arguments import can_open, to_path, without
+from xbp.io.measured import density_per_mev, measured
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
 
 __all__ = ["DaveBackend", "decline", "open_dave"]
@@ -24,9 +25,6 @@ __all__ = ["DaveBackend", "decline", "open_dave"]
 _E_UNITS = {"mev": 1.0, "milliev": 1.0, "microev": 1e-3, "uev": 1e-3, "µev": 1e-3, "μev": 1e-3}
 _Q_UNITS = ("1/angstroms", "1/angstrom", "angstrom^1", "angstroms^1", "1/a", "a^1", "1/å", "å^1")
 _ANGLE_UNITS = ("degrees", "degree", "deg", "°")
-
-# Masked bins are written as -1e30 or the like.
-_SENTINEL = -1e29
 
 
 def decline(path: Path) -> str | None:
@@ -56,8 +54,9 @@ def open_dave(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     -------
     xarray.Dataset
         ``S(Q, E)`` with ``S_std``, on an arbitrary scale; Q in 1/angstrom, E in meV, as points. If
-        the second axis is in degrees, ``S(detector, E)`` as `open_nxspe` gives it. Bins that are
-        -1e30 or NaN are NaN.
+        the second axis is in degrees, ``S(detector, E)`` as `open_nxspe` gives it. The values are taken
+        per unit of the energies, so that ∫S dE is the same of a file in µeV. Bins that are -1e30,
+        infinite or NaN, or have negative errors, are NaN.
 
     Raises
     ------
@@ -79,7 +78,7 @@ def open_dave(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     ...     _ = path.write_text(chr(10).join(parts) + chr(10))
     ...     ds = open_dave(path, T="100 K")
     >>> ds.E.values, ds.S_std.values
-    (array([0.5, 1.5]), array([[0.2, 0.3]]))
+    (array([0.5, 1.5]), array([[200., 300.]]))
     """
     where = to_path(path)
     try:
@@ -106,21 +105,25 @@ def _read(path: Path, T: Any) -> xr.Dataset:
     n_energy, n_group = (int(to_numbers(parts[i], headers[i], size=1)[0]) for i in (0, 1))
     if len(parts) != n_group + 4:
         raise ValueError(f"it has {len(parts) - 4} groups where {n_group} are announced")
-    energy = to_numbers(parts[2], headers[2], size=n_energy) * _in_mev(headers[2])
+    to_mev = _in_mev(headers[2])
+    energy = to_numbers(parts[2], headers[2], size=n_energy) * to_mev
     other = to_numbers(parts[3], headers[3], size=n_group)
     both = np.stack(
         [to_numbers(parts[i + 4], headers[i + 4], size=2 * n_energy, infinite=True) for i in range(n_group)]
     )
-    values, std = both[:, ::2], both[:, 1::2]
-    hidden = ~np.isfinite(values) | (values <= _SENTINEL) | np.isinf(std)
-    values, std = np.where(hidden, np.nan, values), np.where(hidden, np.nan, std)
-    if (std < 0).any():
-        raise ValueError("some of its errors are negative")
+    values, std, _ = density_per_mev(*measured(both[:, ::2], both[:, 1::2]), axis=to_mev)
     attrs = {"source": f"DAVE ASCII file {path.name}"}
     if _units(headers[3]) in _ANGLE_UNITS:
         detectors = np.arange(n_group)
         return angle_dataset(
-            values, std, detector=detectors, angles={"two_theta": other}, E=energy, temperature=T, attrs=attrs
+            values,
+            std,
+            detector=detectors,
+            angles={"two_theta": other},
+            E=energy,
+            temperature=T,
+            units="1",
+            attrs=attrs,
         )
     if _units(headers[3]) not in _Q_UNITS:
         raise ValueError(f"the units of its second axis, '{headers[3].strip()}', are neither 1/Angstrom nor degrees")

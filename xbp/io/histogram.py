@@ -17,8 +17,9 @@ from xbp.construct import new_dataset
 from xbp.errors import FileFormatError, UnitsError, XbpError
 from xbp.io.arguments import to_path, without
 from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers
+from xbp.io.measured import density_per_mev, measured
 from xbp.schema import COORDINATES
-from xbp.units import format_unit, parse_unit, registry
+from xbp.units import parse_unit, registry
 
 if TYPE_CHECKING:
     import h5py
@@ -61,8 +62,8 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
     -------
     xarray.Dataset
         ``S(Q,E)`` with ``S_std``, statistics "quantum"; bin boundaries as CF bounds, in 1/angstrom
-        and meV; NaN where not measured. Bins without any count have the std 0, as in the file; no
-        fit uses them.
+        and meV; NaN where not measured: NaN, infinities, sentinels and negative errors. Bins without any
+        count have the std 0, as in the file; no fit uses them. Errors that are 0 throughout are none.
 
     Raises
     ------
@@ -128,12 +129,15 @@ def _axis_name(grid: h5py.Group, dim: str) -> str | None:
 def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
     edges: dict[str, np.ndarray] = {}
     order: dict[int, str] = {}
+    to_mev = 1.0
     for dim in _AXES:
         axis = str(_axis_name(group["grid"], dim))
         node = group["grid"][axis]
         boundaries = _numbers(node, "bin boundaries", path, ndim=1)
         factor = _unit_factor(attribute(node, "unit"), COORDINATES[dim][0], axis, path)
         scaled = boundaries * factor
+        if dim == "E":
+            to_mev = factor
         if not np.isfinite(scaled).all() or (np.diff(scaled) <= 0).any():
             raise _damaged(path, f"the bin boundaries of '{axis}' are not ascending")
         # The lowest boundary of Q is written as -1e-18 where 0 is meant.
@@ -148,15 +152,15 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
     std = None
     if "errors" in group:
         raw = _numbers(group, "errors", path, shape=shape)
-        if (raw < 0).any():
-            raise _damaged(path, "some of its errors are negative")
-        std = np.sqrt(raw) if errors == "variance" else raw
-    units = attribute(group["data"], "unit") or "1"
+        std = np.where(raw < 0, -1.0, np.sqrt(np.abs(raw))) if errors == "variance" else raw
+    data, std = measured(data, std)
+    written = _text(attribute(group["data"], "unit") or "1")
+    data, std, units = density_per_mev(data, std, axis=to_mev, units=written)
     return new_dataset(
         "dynamic_structure_factor",
         data,
         std=std,
-        units=format_unit(parse_unit(_text(units))),
+        units=units,
         dims=dims,
         coords={dim: (_centres(edges[dim]), COORDINATES[dim][0]) for dim in dims},
         edges=edges,

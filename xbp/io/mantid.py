@@ -13,11 +13,17 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
+from xbp.conditions import FIXED_ENERGY
 from xbp.construct import new_dataset
+from xbp.diagnostic import Diagnostic, diagnosed
 from xbp.errors import FileFormatError, UnitsError, XbpError
-from xbp.io.angles import KI_OVER_KF, angle_dataset
+from xbp.io.angles import KI_OVER_KF, angle_dataset, with_fixed_energy
 from xbp.io.arguments import to_path, without
-from xbp.io.hdf5 import HDF5_ERRORS, attribute, number, numbers, text
+from xbp.io.geometry import Asked, Bins, find_geometry, geometry_of_instrument
+from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers, text
+from xbp.io.mantid_instrument import Instrument, logs_of, read_instrument
+from xbp.io.measured import density_per_mev, measured
+from xbp.reduction.kinematics import momentum_transfer, wave_number
 from xbp.units import convert_factor, to_kelvin
 
 if TYPE_CHECKING:
@@ -36,7 +42,7 @@ _AXES = {
     "spectraNumber": ("detector", "1"),
 }
 
-#: Names that instruments give to the log of the sample's temperature, without case and underscores.
+#: Names that instruments give to the log of the sample's temperature, without case, underscores and dots.
 _TEMPERATURE_LOGS = ("sampletemp", "sampletemperature", "tempsample", "tsample", "samplet", "samptemp", "temperature")
 
 
@@ -49,7 +55,16 @@ def decline(path: Path) -> str | None:
         return f"HDF5 cannot read it ({error})"
 
 
-def open_mantid(path: str | os.PathLike[str], *, T: Any = None, temperature_log: str | None = None) -> xr.Dataset:
+def open_mantid(
+    path: str | os.PathLike[str],
+    *,
+    T: Any = None,
+    temperature_log: str | None = None,
+    geometry: str | None = None,
+    incident_energy: Any = None,
+    final_energy: Any = None,
+    direct_above: Any = "30 meV",
+) -> xr.Dataset:
     """Read a processed NeXus file of Mantid.
 
     Parameters
@@ -61,21 +76,30 @@ def open_mantid(path: str | os.PathLike[str], *, T: Any = None, temperature_log:
         Temperature of the sample, instead of that of the logs; a bare number is in K.
     temperature_log : str, optional
         The log that holds the temperature of the sample in K (or in the units it names). By default
-        the one with a common name, such as ``sample_temp`` or ``T_sample``.
+        the one with a common name, such as ``sample_temp``, ``T_sample`` or ``sample.temperature``.
+    geometry : {"direct", "indirect"}, optional
+        Whether the fixed energy is the incident or the final one, where ``deltaE-mode``, the name of the
+        instrument and the energies do not say it.
+    incident_energy, final_energy : scalar with units, optional
+        The fixed energy itself, instead of that of the file; it says the geometry too (bare: meV).
+    direct_above : scalar with units
+        A fixed energy above this is an incident one: no analyser selects it (bare: meV).
 
     Returns
     -------
     xarray.Dataset
-        ``S(detector, E)`` as `open_nxspe` gives it, with the mean angle of the detectors of each
+        ``S(detector, E)`` per meV as `open_nxspe` gives it, with the mean angle of the detectors of each
         spectrum; or ``S(Q, E)``, NaN below the first and above the last count in Q at each energy,
-        where Mantid writes zeros. The temperature is the median of its log during the run.
-        ``S.attrs["ki_over_kf"]`` is there where the recorded algorithms tell.
+        where Mantid writes zeros. The temperature is the median of its log during the run. The incident
+        energy is that of the log ``Ei``; the final energy is that of the recorded ConvertUnits, else of the
+        logs, else of the parameters of instrument and detectors. ``S.attrs["ki_over_kf"]`` is there where
+        the recorded algorithms tell. Where Q was computed for E = 0 alone, a diagnostic says so.
 
     Raises
     ------
     FileFormatError
-        If the file is truncated, of another kind, its parts do not fit together, or its axes are
-        not energy transfer and spectra or Q.
+        If the file is truncated, of another kind, its parts do not fit together, its axes are not energy
+        transfer and spectra or Q, or its geometry is not known.
 
     References
     ----------
@@ -95,6 +119,7 @@ def open_mantid(path: str | os.PathLike[str], *, T: Any = None, temperature_log:
     >>> dict(ds.S.sizes), ds.E.values, ds.Q.values, float(ds.temperature)
     ({'Q': 1, 'E': 2}, array([0., 2.]), array([1.5]), 5.0)
     """
+    asked = Asked(geometry, incident_energy, final_energy, direct_above)
     where = to_path(path)
     try:
         with h5py.File(where, "r") as file:
@@ -103,7 +128,7 @@ def open_mantid(path: str | os.PathLike[str], *, T: Any = None, temperature_log:
                 raise ValueError("it holds no 'mantid_workspace_1' with 'workspace/values'")
             if "mantid_workspace_2" in file:
                 raise ValueError("it holds several workspaces: save the one that is meant by itself")
-            return _read(entry, where, T, temperature_log)
+            return _read(entry, where, T, temperature_log, asked)
     except XbpError:
         raise
     except HDF5_ERRORS as error:
@@ -121,18 +146,16 @@ def _find(file: h5py.File) -> h5py.Group | None:
     return None
 
 
-def _read(entry: h5py.Group, path: Path, T: Any, temperature_log: str | None) -> xr.Dataset:
+def _read(entry: h5py.Group, path: Path, T: Any, temperature_log: str | None, asked: Asked) -> xr.Dataset:
     workspace = entry["workspace"]
     values = numbers(workspace, "values", ndim=2)
     std = numbers(workspace, "errors", shape=values.shape)
-    if (std < 0).any():
-        raise ValueError("some of its errors are negative")
-    columns, column_dim = _axis(workspace, "axis1")
+    columns, column_dim, column_factor = _axis(workspace, "axis1")
     if columns.ndim == 2:
         if not (columns == columns[0]).all():
             raise ValueError("its spectra have bins of their own: Rebin them to common bins before saving")
         columns = columns[0]
-    rows, row_dim = _axis(workspace, "axis2")
+    rows, row_dim, row_factor = _axis(workspace, "axis2")
     if {column_dim, row_dim} == {"Q", "E"} or (column_dim, row_dim) == ("E", "detector"):
         axes = {row_dim: rows, column_dim: columns}
     else:
@@ -142,36 +165,47 @@ def _read(entry: h5py.Group, path: Path, T: Any, temperature_log: str | None) ->
             raise ValueError(f"its axis '{dim}' has the shape {points.shape} for {size} bins")
         if dim != "detector" and not (np.isfinite(points).all() and (np.diff(points) > 0).all()):
             raise ValueError(f"its axis '{dim}' is not ascending")
-    logs = entry["logs"] if isinstance(entry.get("logs"), h5py.Group) else {}
+    logs = logs_of(entry)
     temperature = T if T is not None else _temperature(logs, temperature_log)
-    # A distribution is divided by the width of its bins; counts are not.
-    if attribute(workspace["axis1"], "distribution") not in (b"1", "1", 1):
+    # A distribution is divided by the width of its bins, in the units of the file; counts are not.
+    if attribute(workspace["axis1"], "distribution") in (b"1", "1", 1):
+        E_factor = column_factor if column_dim == "E" else row_factor
+        values, std, _ = density_per_mev(values, std, axis=E_factor)
+    else:
         widths = np.diff(columns) if columns.size == values.shape[1] + 1 else None
         if widths is None or column_dim != "E":
             raise ValueError("it is no distribution: ConvertToDistribution before saving")
         values, std = values / widths, std / widths
-    incident = _log_number(logs, "Ei")
     attrs = _attributes(entry, logs, path)
-    scaled = _ki_over_kf(entry)
+    energies = columns if column_dim == "E" else rows
     if row_dim == "detector":
-        binned = columns.size == values.shape[1] + 1
+        spectrum, member, detectors = _members(entry, values.shape[0])
+        said = read_instrument(entry, logs, detectors[member])
+        masked = _of_spectra(said.masked.astype(float), spectrum, values.shape[0]) == 1
+        seen, errors = measured(values, std, mask=masked[:, np.newaxis])
+        fixed = _fixed(path, asked, said, attrs, Bins.of(seen, errors, energies), spectrum)
         return angle_dataset(
-            values,
+            np.where(masked[:, np.newaxis], np.nan, values),
             std,
             detector=numbers(workspace, "axis2", whole=True),
-            angles=_angles(entry, values.shape[0]),
-            **({"E_edges": columns} if binned else {"E": columns}),
-            incident_energy=incident,
+            angles=_angles(entry, spectrum, member, detectors, values.shape[0]),
+            E_edges=columns if columns.size == values.shape[1] + 1 else None,
+            E=None if columns.size == values.shape[1] + 1 else columns,
             temperature=temperature,
-            ki_over_kf=scaled,
+            ki_over_kf=True if said.ki_over_kf in FIXED_ENERGY and said.ki_over_kf == fixed.get("geometry") else None,
             attrs=attrs,
+            **fixed,
         )
+    said = read_instrument(entry, logs, np.zeros(0, dtype=int))
     edges = {dim: p for (dim, p), n in zip(axes.items(), values.shape, strict=True) if p.size == n + 1}
-    hidden = ~np.isfinite(values) | _uncovered(values, std, list(axes).index("Q"))
+    values, std = measured(values, std, mask=_uncovered(values, std, list(axes).index("Q")))
+    Q_first = row_dim == "Q"
+    bins = Bins.of(values if Q_first else values.T, std if Q_first or std is None else std.T, energies)
+    fixed = _fixed(path, asked, said, attrs, bins, None)
     ds = new_dataset(
         "dynamic_structure_factor",
-        np.where(hidden, np.nan, values),
-        std=np.where(hidden, np.nan, std),
+        values,
+        std=std,
         units="1/meV",
         coords={
             dim: ((p[1:] + p[:-1]) / 2 if dim in edges else p, {"Q": "1/angstrom", "E": "meV"}[dim])
@@ -182,11 +216,47 @@ def _read(entry: h5py.Group, path: Path, T: Any, temperature_log: str | None) ->
         statistics="quantum",
         attrs=attrs,
     ).transpose("Q", "E", ...)
-    if scaled is not None:
-        ds.S.attrs["ki_over_kf"] = KI_OVER_KF[scaled]
-    if incident is not None:
-        ds = ds.assign_coords(incident_energy=((), incident, {"units": "meV", "long_name": "incident energy"}))
+    if said.ki_over_kf in FIXED_ENERGY and said.ki_over_kf == fixed.get("geometry"):
+        ds.S.attrs["ki_over_kf"] = KI_OVER_KF[True]
+    ds = with_fixed_energy(ds, **fixed)
+    if said.elastic_Q and said.elastic_Q == fixed.get("geometry"):
+        ds.S.attrs |= diagnosed(ds.S.attrs, *_elastic_Q(ds, **fixed))
     return ds
+
+
+def _fixed(
+    path: Path, asked: Asked, said: Instrument, attrs: dict[str, str | int], bins: Bins, spectrum: np.ndarray | None
+) -> dict[str, Any]:
+    """Decide on the geometry, and on which of the energies of the file is the fixed one."""
+    name = str(attrs.get("instrument", ""))
+    kind = said.geometry or asked.kind() or geometry_of_instrument(name)
+    energy: float | np.ndarray | None = said.incident_energy if kind != "indirect" else None
+    if energy is None and kind != "direct" and asked.final_energy is None:
+        energy = said.final_energy()
+    if isinstance(energy, np.ndarray):
+        # A map over Q has no detectors any more.
+        energy = None if spectrum is None else _of_spectra(energy, spectrum, bins.seen.shape[0])
+    return find_geometry(path, asked, stated=said.geometry, instrument=name, energy=energy, bins=bins)
+
+
+def _elastic_Q(ds: xr.Dataset, geometry: str, **fixed: Any) -> list[Diagnostic]:
+    """Say how far Q is off at the ends of E where it was computed for E = 0."""
+    energy = fixed.get(FIXED_ENERGY[geometry])
+    if energy is None or np.ndim(energy):
+        return []
+    k = wave_number(energy)
+    Q = ds.Q.values[(ds.Q.values > 0) & (ds.Q.values <= 2 * k)]
+    angle = 2 * np.degrees(np.arcsin(Q / (2 * k)))
+    ends = np.array([[float(ds.E[0])], [float(ds.E[-1])]])
+    off = float(np.nanmax(np.abs(momentum_transfer(ends, energy, angle, geometry) / Q - 1), initial=0.0))
+    return [
+        Diagnostic(
+            "elastic_Q",
+            "warning",
+            f"Q was computed for E = 0; at {ends[0, 0]:.3g} and {ends[1, 0]:.3g} meV it is off by up to {off:.1%}",
+            "open the spectra over angle and use angle_to_Q, where that matters",
+        )
+    ]
 
 
 def _uncovered(values: np.ndarray, std: np.ndarray, Q_axis: int) -> np.ndarray:
@@ -197,25 +267,35 @@ def _uncovered(values: np.ndarray, std: np.ndarray, Q_axis: int) -> np.ndarray:
     return ~(below & above)
 
 
-def _axis(workspace: h5py.Group, name: str) -> tuple[np.ndarray, str]:
-    """Return the points of an axis in its canonical units, and what it is."""
+def _axis(workspace: h5py.Group, name: str) -> tuple[np.ndarray, str, float]:
+    """Return the points of an axis in its canonical units, what it is, and the factor by which they were converted."""
     points = numbers(workspace, name)
     label = attribute(workspace[name], "units")
     label = label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)
     if label not in _AXES:
         raise ValueError(f"its '{name}' is in {label!r}, not energy transfer, Q or spectra")
     dim, units = _AXES[label]
-    return points * (convert_factor(units, "meV", energy=True) if dim == "E" else 1.0), dim
+    factor = convert_factor(units, "meV", energy=True) if dim == "E" else 1.0
+    return points * factor, dim, factor
 
 
-def _angles(entry: h5py.Group, n_spectra: int) -> dict[str, np.ndarray]:
-    """Return the mean angle and distance of the detectors of each spectrum; NaN without a detector."""
+def _members(entry: h5py.Group, n_spectra: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each detector of each spectrum: the spectrum, its place in the list, and the list of names."""
     detector = entry["instrument/detector"]
     count = numbers(detector, "detector_count", shape=(n_spectra,), whole=True)
     first = numbers(detector, "detector_index", shape=(n_spectra,), whole=True)
     listed = numbers(detector, "detector_list", ndim=1)
     if min(count.min(), first.min()) < 0 or (first + count).max() > listed.size or count.sum() > listed.size:
         raise ValueError("its spectra name detectors that are not listed")
+    spectrum = np.repeat(np.arange(n_spectra), count)
+    member = np.arange(count.sum()) + np.repeat(first - (np.cumsum(count) - count), count)
+    return spectrum, member, listed
+
+
+def _angles(
+    entry: h5py.Group, spectrum: np.ndarray, member: np.ndarray, listed: np.ndarray, n_spectra: int
+) -> dict[str, np.ndarray]:
+    """Return the mean angle and distance of the detectors of each spectrum; NaN without a detector."""
     if "physical_detectors" in entry["instrument"]:
         physical = entry["instrument/physical_detectors"]
         identity = numbers(physical, "detector_number", ndim=1)
@@ -227,15 +307,11 @@ def _angles(entry: h5py.Group, n_spectra: int) -> dict[str, np.ndarray]:
             "distance": numbers(physical, "distance", shape=identity.shape)[at],
         }
     else:
-        positions = numbers(detector, "detector_positions", shape=(listed.size, 3))
+        positions = numbers(entry["instrument/detector"], "detector_positions", shape=(listed.size, 3))
         known = np.ones(listed.size, dtype=bool)
         each = {"two_theta": positions[:, 1], "distance": positions[:, 0]}
-    spectrum = np.repeat(np.arange(n_spectra), count)
-    member = np.arange(count.sum()) + np.repeat(first - (np.cumsum(count) - count), count)
-    spectrum, member = spectrum[known[member]], member[known[member]]
-    n_known = np.bincount(spectrum, minlength=n_spectra)
     angles = {
-        name: np.where(n_known, np.bincount(spectrum, column[member], n_spectra) / np.maximum(n_known, 1), np.nan)
+        name: _of_spectra(np.where(known[member], column[member], np.nan), spectrum, n_spectra)
         for name, column in each.items()
     }
     if (angles["two_theta"] < 0).any() or (angles["two_theta"] > 180).any():
@@ -243,14 +319,18 @@ def _angles(entry: h5py.Group, n_spectra: int) -> dict[str, np.ndarray]:
     return angles
 
 
-def _log_number(logs: Any, name: str) -> float | None:
-    return number(logs[name], "value") if name in logs and isinstance(logs[name], h5py.Group) else None
+def _of_spectra(each: np.ndarray, spectrum: np.ndarray, n_spectra: int) -> np.ndarray:
+    """Return the mean over the detectors of each spectrum; NaN without a detector that is known."""
+    known = np.isfinite(each)
+    n_known = np.bincount(spectrum[known], minlength=n_spectra)
+    total = np.bincount(spectrum[known], each[known], n_spectra)
+    return np.where(n_known, total / np.maximum(n_known, 1), np.nan)
 
 
 def _temperature(logs: Any, name: str | None) -> float | None:
     """Return the median of the temperature's log between start and end of the run, in K."""
     if name is None:
-        found = [n for n in logs if n.lower().replace("_", "") in _TEMPERATURE_LOGS]
+        found = [n for n in logs if re.sub(r"[\W_]", "", n.lower()) in _TEMPERATURE_LOGS]
         if len(found) != 1:
             return None
         name = str(found[0])
@@ -303,26 +383,21 @@ def _attributes(entry: h5py.Group, logs: Any, path: Path) -> dict[str, str | int
     return attrs
 
 
-def _ki_over_kf(entry: h5py.Group) -> bool | None:
-    """Tell from the recorded algorithms whether k_i/k_f was applied; None where none of them did."""
-    process = entry.get("process")
-    if not isinstance(process, h5py.Group):
-        return None
-    steps = {}
-    for name, node in process.items():
-        step = re.fullmatch(r"MantidAlgorithm_(\d+)", name)
-        record = text(node, "data") if step and isinstance(node, h5py.Group) else None
-        if step and record and record.startswith("Algorithm: CorrectKiKf"):
-            steps[int(step[1])] = "Name: EMode, Value: Direct" in record
-    return True if steps and steps[max(steps)] else None
-
-
 class MantidBackend(BackendEntrypoint):
     """``xarray.open_dataset(path, engine="mantid")``."""
 
     description = "Mantid processed NeXus files of S(2θ,E) and S(Q,E)"
     url = "https://docs.mantidproject.org/nightly/algorithms/SaveNexusProcessed-v1.html"
-    open_dataset_parameters = ("filename_or_obj", "drop_variables", "T", "temperature_log")
+    open_dataset_parameters = (
+        "filename_or_obj",
+        "drop_variables",
+        "T",
+        "temperature_log",
+        "geometry",
+        "incident_energy",
+        "final_energy",
+        "direct_above",
+    )
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
         self,
@@ -331,9 +406,22 @@ class MantidBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         T: Any = None,
         temperature_log: str | None = None,
+        geometry: str | None = None,
+        incident_energy: Any = None,
+        final_energy: Any = None,
+        direct_above: Any = "30 meV",
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_mantid`."""
-        return without(open_mantid(filename_or_obj, T=T, temperature_log=temperature_log), drop_variables)
+        ds = open_mantid(
+            filename_or_obj,
+            T=T,
+            temperature_log=temperature_log,
+            geometry=geometry,
+            incident_energy=incident_energy,
+            final_energy=final_energy,
+            direct_above=direct_above,
+        )
+        return without(ds, drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never guess: an HDF5 file without ``engine=`` is netcdf4's to xarray."""

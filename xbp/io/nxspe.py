@@ -1,4 +1,4 @@
-"""NXSPE: S(2θ,E) of direct-geometry spectrometers, as Mantid and Horace exchange it, in and out."""
+"""NXSPE: S(2θ,E) of direct and indirect spectrometers, as Mantid and Horace exchange it, in and out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
+from xbp.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.errors import CoordinateError, FileFormatError, QuantityError, XbpError
 from xbp.grid import bin_limits
 from xbp.io.angles import KI_OVER_KF, angle_dataset, masked_rows
 from xbp.io.arguments import to_path, without
+from xbp.io.geometry import Asked, Bins, find_geometry
 from xbp.io.hdf5 import HDF5_ERRORS, attribute, flag, number, numbers, text
+from xbp.io.measured import density_per_mev, measured
 from xbp.io.publish import new_file
 from xbp.reduction import convert
 from xbp.signal import read
-from xbp.units import convert_factor, format_unit, magnitude, parse_unit
+from xbp.units import convert_factor, magnitude
 
 if TYPE_CHECKING:
     import h5py
@@ -47,33 +50,51 @@ def decline(path: Path) -> str | None:
         return f"HDF5 cannot read it ({error})"
 
 
-def open_nxspe(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
+def open_nxspe(
+    path: str | os.PathLike[str],
+    *,
+    T: Any = None,
+    geometry: str | None = None,
+    incident_energy: Any = None,
+    final_energy: Any = None,
+    direct_above: Any = "30 meV",
+) -> xr.Dataset:
     """Read an NXSPE file.
 
     Parameters
     ----------
     path : path-like
-        NXSPE 1.0 to 1.3, direct geometry.
+        NXSPE 1.0 to 1.3.
     T : scalar with units, optional
         Temperature of the sample, instead of that of the file (Mantid writes none); a bare number
         is in K.
+    geometry : {"direct", "indirect"}, optional
+        Whether ``fixed_energy`` is the incident or the final energy, which the format does not say. It
+        is found from what xbp wrote, from the name of the instrument, from energy transfers above the
+        fixed energy (indirect), or from a fixed energy above `direct_above`; else it is asked for.
+    incident_energy, final_energy : scalar with units, optional
+        The fixed energy itself, instead of that of the file; it says the geometry too (bare: meV).
+    direct_above : scalar with units
+        A fixed energy above this is an incident one: no analyser selects it (bare: meV).
 
     Returns
     -------
     xarray.Dataset
         ``S(detector, E)`` per meV on an arbitrary scale (unless the file says its units), with
-        ``S_std``; ``two_theta`` and the other angles in degrees, ``distance`` in m and ``masked`` over
-        the detectors; scalar coordinates ``incident_energy`` in meV, ``temperature`` and ``psi``
-        (degrees) where they are known.
-        ``S.attrs["ki_over_kf"]`` is "applied" or "not applied". Masked are detectors whose bins are
-        all NaN, -1e30 or zero without an error. Where a file has fewer angles than spectra, the
-        spectra that are zero throughout are those without angles, as Mantid writes them.
+        ``S_std`` where the file has errors other than 0; ``two_theta`` and the other angles in
+        degrees, ``distance`` in m and ``masked`` over
+        the detectors; ``incident_energy`` (direct geometry) or ``final_energy`` (indirect) in meV, a scalar
+        or over the detectors, ``temperature`` and ``psi`` (degrees) where they are known.
+        ``S.attrs["geometry"]`` is "direct" or "indirect", ``S.attrs["ki_over_kf"]`` "applied" or "not
+        applied". What was not measured is NaN: infinities, sentinels, negative errors. Masked are
+        detectors whose bins are all NaN, -1e30 or zero without an error. Where a file has fewer angles
+        than spectra, the spectra that are zero throughout are those without angles, as Mantid writes them.
 
     Raises
     ------
     FileFormatError
-        If the file is truncated, of another kind, its parts do not fit together, or it is of an
-        indirect-geometry instrument.
+        If the file is truncated, of another kind, its parts do not fit together, or its geometry is not
+        known.
 
     References
     ----------
@@ -91,16 +112,17 @@ def open_nxspe(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     ds.bp.to_nxspe(f"{folder}/glass.nxspe")
     ...     back = open_nxspe(f"{folder}/glass.nxspe", T="290 K")
-    >>> back.two_theta.values, float(back.incident_energy), float(back.temperature)
-    (array([10., 20.]), 5.0, 290.0)
+    >>> back.two_theta.values, float(back.incident_energy), float(back.temperature), back.S.attrs["geometry"]
+    (array([10., 20.]), 5.0, 290.0, 'direct')
     """
+    asked = Asked(geometry, incident_energy, final_energy, direct_above)
     where = to_path(path)
     try:
         with h5py.File(where, "r") as file:
             entry = _find(file)
             if entry is None:
                 raise ValueError("it holds no entry with 'NXSPE_info' and 'data/polar'")
-            return _read(entry, where, T)
+            return _read(entry, where, T, asked)
     except XbpError:
         raise
     except HDF5_ERRORS as error:
@@ -120,24 +142,19 @@ def _find(file: h5py.File) -> h5py.Group | None:
     return None
 
 
-def _read(entry: h5py.Group, path: Path, T: Any) -> xr.Dataset:
+def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
     data, info = entry["data"], entry["NXSPE_info"]
     values = numbers(data, "data", ndim=2)
     std = numbers(data, "error", shape=values.shape)
     n_detector, n_energy = values.shape
-    energy = numbers(data, "energy", ndim=1) * _in_mev(data["energy"])
+    axis = _units(data["energy"]) or "meV"
+    to_mev = convert_factor(axis, "meV", name="'energy'", energy=True)
+    energy = numbers(data, "energy", ndim=1) * to_mev
     if energy.size not in (n_energy, n_energy + 1) or not (np.diff(energy) > 0).all() or not np.isfinite(energy).all():
         raise ValueError(f"'energy' has {energy.size} values for {n_energy} bins, or is not ascending")
-    if (std < 0).any():
-        raise ValueError("some of its errors are negative")
-    incident = number(info, "fixed_energy")
-    if incident is not None:
-        incident *= _in_mev(info["fixed_energy"])
-        if not 0 < energy[-1] <= incident:
-            raise ValueError(
-                f"energy transfers reach {energy[-1]:g} meV with a fixed energy of {incident:g} meV: "
-                "that is no direct-geometry instrument"
-            )
+    values, std, units = density_per_mev(values, std, axis=to_mev, units=_units(data["data"]) or f"1/({axis})")
+    # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN for both.
+    may_lack = (((values == 0) & (std == 0)).all(axis=1), masked_rows(values, std))
     scaling = flag(info, "ki_over_kf_scaling")
     attrs: dict[str, str | int] = {"title": entry.name.strip("/"), "source": f"NXSPE file {path.name}"}
     instrument = entry.get("instrument")
@@ -153,19 +170,21 @@ def _read(entry: h5py.Group, path: Path, T: Any) -> xr.Dataset:
         values,
         std,
         detector=np.arange(n_detector),
-        # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN for both.
-        angles=_angles(data, ((values == 0) & (std == 0)).all(axis=1), masked_rows(values, std)),
+        angles=_angles(data, *may_lack),
         **({"E_edges": energy} if energy.size == n_energy + 1 else {"E": energy}),
-        incident_energy=incident,
+        **find_geometry(
+            path,
+            asked,
+            stated=_stated_geometry(info),
+            instrument=str(attrs.get("instrument", "")),
+            energy=_fixed_energy(info, *may_lack),
+            bins=Bins.of(*measured(values, std), energy),
+        ),
         temperature=temperature if T is None else T,
         ki_over_kf=scaling,
+        units=units,
         attrs=attrs,
     )
-    units = attribute(data["data"], "units")
-    if units is not None:
-        written = format_unit(parse_unit(units.decode() if isinstance(units, bytes) else str(units), name="'data'"))
-        for name in ("S", "S_std"):
-            ds[name].attrs["units"] = written
     psi = number(info, "psi")
     if psi is not None:
         ds = ds.assign_coords(psi=((), psi, {"units": "degree", "long_name": "rotation of the sample"}))
@@ -173,29 +192,49 @@ def _read(entry: h5py.Group, path: Path, T: Any) -> xr.Dataset:
 
 
 def _angles(data: h5py.Group, *may_lack: np.ndarray) -> dict[str, np.ndarray]:
-    """Read the angles, each to its spectrum; where there are too few, one of the masks says whose they lack."""
-    none = np.zeros_like(may_lack[0])
-    angles = {}
-    for column, name in _COLUMNS.items():
-        if column not in data:
-            continue
-        given = numbers(data, column, ndim=1)
-        lacking = next((mask for mask in (none, *may_lack) if given.size == (~mask).sum()), None)
-        if lacking is None:
-            empty = " or ".join(str(int(mask.sum())) for mask in may_lack)
-            raise ValueError(f"'{column}' has {given.size} values for {none.size} spectra, {empty} of them empty")
-        angles[name] = np.full(none.size, np.nan)
-        angles[name][~lacking] = given
+    """Read the angles, each to its spectrum."""
+    angles = {
+        name: _per_detector(numbers(data, column, ndim=1), column, *may_lack)
+        for column, name in _COLUMNS.items()
+        if column in data
+    }
     if (angles["two_theta"] < 0).any() or (angles["two_theta"] > 180).any():
         raise ValueError("some of its polar angles are not between 0 and 180 degrees")
     return angles
 
 
-def _in_mev(node: h5py.Dataset) -> float:
+def _per_detector(given: np.ndarray, column: str, *may_lack: np.ndarray) -> np.ndarray:
+    """Return numbers each to its spectrum; where there are too few, one of the masks says whose they lack."""
+    none = np.zeros_like(may_lack[0])
+    lacking = next((mask for mask in (none, *may_lack) if given.size == (~mask).sum()), None)
+    if lacking is None:
+        empty = " or ".join(str(int(mask.sum())) for mask in may_lack)
+        raise ValueError(f"'{column}' has {given.size} values for {none.size} spectra, {empty} of them empty")
+    each = np.full(none.size, np.nan)
+    each[~lacking] = given
+    return each
+
+
+def _fixed_energy(info: h5py.Group, *may_lack: np.ndarray) -> float | np.ndarray | None:
+    """Return the fixed energy in meV, one or one for each spectrum; None where there is none."""
+    if "fixed_energy" not in info:
+        return None
+    given = numbers(info, "fixed_energy").reshape(-1)
+    given = given * convert_factor(_units(info["fixed_energy"]) or "meV", "meV", name="'fixed_energy'", energy=True)
+    if given.size > 1:
+        return _per_detector(given, "fixed_energy", *may_lack)
+    return float(given[0]) if np.isfinite(given[0]) else None
+
+
+def _stated_geometry(info: h5py.Group) -> str | None:
+    """Return the geometry that a file says, as xbp writes it; the format has no place for it."""
+    said = (text(info, "geometry") or text(info, "deltaE-mode") or "").strip().lower()
+    return said if said in FIXED_ENERGY else None
+
+
+def _units(node: h5py.Dataset) -> str | None:
     units = attribute(node, "units")
-    if units is None:
-        return 1.0
-    return convert_factor(units.decode() if isinstance(units, bytes) else str(units), "meV", name=str(node.name))
+    return units.decode() if isinstance(units, bytes) else units
 
 
 def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -203,14 +242,14 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
 
     As Mantid writes it: NaN with the error 0 for masked detectors, zeros for those without angles,
     whose places in the lists of angles are left out. `open_nxspe` gives the Dataset back: values,
-    errors, angles, masks, incident energy, temperature, psi, title, instrument and run. History has
-    no place in the format.
+    errors, angles, masks, geometry and fixed energy, temperature, psi, title, instrument and run. History has
+    no place in the format. Geometry stands in ``NXSPE_info/geometry``, which is xbp's own.
 
     Parameters
     ----------
     data : xarray.Dataset
         ``S(detector, E)`` with its standard deviation and the coordinates that `open_nxspe` sets,
-        ``two_theta`` and ``incident_energy`` at least.
+        ``two_theta`` and ``incident_energy`` or ``final_energy`` at least.
     path : path-like
         Where to.
     overwrite : bool
@@ -221,7 +260,7 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
     QuantityError
         If the data are no S(2θ,E), have no standard deviation, or further dimensions.
     CoordinateError
-        If angles or incident energy are missing.
+        If angles or the fixed energy are missing.
     FileFormatError
         If the file exists and `overwrite` is not given, or cannot be written.
 
@@ -249,15 +288,13 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
             reason="NXSPE holds one map over detectors and energy, with its errors",
             fix="pass a Dataset with S and S_std; select one spectrum of further dimensions",
         )
-    for name in ("two_theta", "incident_energy"):
-        if name not in value.coords:
-            raise CoordinateError(
-                f"the data have no coordinate '{name}'",
-                reason="NXSPE cannot do without it",
-                fix="data = data.assign_coords(incident_energy=((), 60.0, {'units': 'meV'}))"
-                if name == "incident_energy"
-                else "data = data.assign_coords(two_theta=('detector', angles, {'units': 'degree'}))",
-            )
+    if "two_theta" not in value.coords:
+        raise CoordinateError(
+            "the data have no coordinate 'two_theta'",
+            reason="NXSPE cannot do without it",
+            fix="data = data.assign_coords(two_theta=('detector', angles, {'units': 'degree'}))",
+        )
+    geometry, fixed = resolve_fixed_energy(value)
     S, errors = (array.transpose("detector", "E").values.astype(float) for array in (value, std))
     lower, upper = bin_limits(signal.source, "E")
     known = value.two_theta.notnull().values
@@ -271,14 +308,16 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
     parts: dict[str, object] = {
         "definition": [b"NXSPE"],
         "program_name": [b"xbp"],
-        "NXSPE_info/fixed_energy": [_number(value, "incident_energy", "meV")],
+        "NXSPE_info/fixed_energy": fixed.values[known] if fixed.ndim else [float(fixed)],
+        "NXSPE_info/geometry": [geometry.encode()],
         "NXSPE_info/psi": [_number(value, "psi", "degree") if "psi" in value.coords else np.nan],
         "instrument/name": [str(signal.source.attrs.get("instrument", "")).encode()],
-        "instrument/fermi/energy": [_number(value, "incident_energy", "meV")],
         "data/data": np.where(known[:, np.newaxis], np.where(empty[:, np.newaxis], np.nan, S), 0.0),
         "data/error": np.where(measured, errors, 0.0),
         "data/energy": np.append(lower, upper[-1]),
     }
+    if geometry == "direct" and not fixed.ndim:
+        parts["instrument/fermi/energy"] = [float(fixed)]
     if "ki_over_kf" in value.attrs:
         parts["NXSPE_info/ki_over_kf_scaling"] = [int(value.attrs["ki_over_kf"] == KI_OVER_KF[True])]
     run = signal.source.attrs.get("run_number")
@@ -333,6 +372,8 @@ def _write(path: str, title: str, parts: dict[str, object], units: str) -> None:
     with h5py.File(path, "w") as file:
         entry = file.create_group(title)
         for name, kind in classes.items():
+            if name == "instrument/fermi" and f"{name}/energy" not in parts:
+                continue
             (entry.require_group(name) if name else entry).attrs["NX_class"] = np.bytes_(kind.encode())
         for name, values in parts.items():
             entry[name] = values
@@ -342,9 +383,17 @@ def _write(path: str, title: str, parts: dict[str, object], units: str) -> None:
 class NxspeBackend(BackendEntrypoint):
     """``xarray.open_dataset(path, engine="nxspe")``."""
 
-    description = "NXSPE files of S(2θ,E) from direct-geometry spectrometers"
+    description = "NXSPE files of S(2θ,E) from direct and indirect spectrometers"
     url = "https://manual.nexusformat.org/classes/applications/NXspe.html"
-    open_dataset_parameters = ("filename_or_obj", "drop_variables", "T")
+    open_dataset_parameters = (
+        "filename_or_obj",
+        "drop_variables",
+        "T",
+        "geometry",
+        "incident_energy",
+        "final_energy",
+        "direct_above",
+    )
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
         self,
@@ -352,9 +401,21 @@ class NxspeBackend(BackendEntrypoint):
         *,
         drop_variables: str | Iterable[str] | None = None,
         T: Any = None,
+        geometry: str | None = None,
+        incident_energy: Any = None,
+        final_energy: Any = None,
+        direct_above: Any = "30 meV",
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_nxspe`."""
-        return without(open_nxspe(filename_or_obj, T=T), drop_variables)
+        ds = open_nxspe(
+            filename_or_obj,
+            T=T,
+            geometry=geometry,
+            incident_energy=incident_energy,
+            final_energy=final_energy,
+            direct_above=direct_above,
+        )
+        return without(ds, drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never guess: an HDF5 file without ``engine=`` is netcdf4's to xarray."""

@@ -13,12 +13,13 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
-from xbp.errors import QuantityError, RangeError, XbpError
+from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
 from xbp.io.arguments import can_open, to_path, without
+from xbp.io.measured import density_per_mev, measured
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable, write_text
 from xbp.reduction import convert
 from xbp.signal import extend_history, read
-from xbp.units import magnitude
+from xbp.units import convert_factor, magnitude, parse_unit
 
 __all__ = ["SqwBackend", "decline", "open_sqw", "to_sqw"]
 
@@ -50,7 +51,8 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None)
     ----------
     path : path-like
         Text with comments, and the vector of q (1/angstrom), that of ω (meV) and the matrix, one
-        line per q.
+        line per q. Units that the comment above a vector names, such as THz or 1/nm, are converted,
+        and S with them.
     T : scalar with units, optional
         Temperature of the sample, instead of that of the header; a bare number is in K.
     filler : scalar with units, optional
@@ -61,13 +63,13 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None)
     Returns
     -------
     xarray.Dataset
-        ``S(Q, E)`` per meV, without standard deviations, at the energies of the file (often E ≥ 0
-        alone, energy loss). Its statistics are "classical" or "quantum" as ``classical`` is 1 or 0
-        in the header, and left out where the header does not say. Of a physical parameter that is
-        given twice the first is kept. Parameters are attributes, of the variable too, under the names of the format:
-        ``V_rho`` (atoms per angstrom³), ``density`` (g/cm³), ``weight`` (g/mol), ``sigma_abs``,
-        ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header says before is
-        ``comment``.
+        ``S(Q, E)`` per meV, NaN where it is infinite or a sentinel, without standard deviations, at the
+        energies of the file (often E ≥ 0 alone, energy loss). Its statistics are "classical" or "quantum"
+        as ``classical`` is 1 or 0 in the header, and left out where the header does not say. Of a physical
+        parameter that is given twice the first is kept. Parameters are attributes, of the variable too,
+        under the names of the format: ``V_rho`` (atoms per angstrom³), ``density`` (g/cm³), ``weight``
+        (g/mol), ``sigma_abs``, ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header
+        says before is ``comment``.
 
     Raises
     ------
@@ -103,19 +105,25 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None)
 def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     comments: list[str] = []
     blocks: list[list[str]] = []
+    factors: list[float] = []
     previous = ""
     for line in map(str.strip, read_lines(path)):
         if line.startswith("#"):
             comments.append(line)
         elif line:
             if not blocks or previous.startswith("#"):
+                # The comment above the vectors of q and w may name units other than 1/angstrom and meV.
+                if len(blocks) < 2:
+                    factors.append(_factor(comments, ("1/angstrom", "meV")[len(blocks)]))
                 blocks.append([])
             blocks[-1].append(line)
         previous = line or previous
     if not comments or not _FIRST_LINE.match(comments[0]) or len(blocks) < 3:
         raise ValueError("a comment that says Sqw, and the parts q, w and S(q,w), each below a comment, are needed")
-    q, w = (to_numbers(blocks[i], name) for i, name in enumerate(("the vector of q", "the vector of w")))
+    q, w = (to_numbers(blocks[i], name) * factors[i] for i, name in enumerate(("the vector of q", "the vector of w")))
     values = to_numbers([line for block in blocks[2:] for line in block], "S(q,w)", size=q.size * w.size)
+    values, _ = measured(values)
+    values, _, _ = density_per_mev(values, None, axis=factors[1], units="1")
     history: dict[str, str] = {}
     if filler is not None:
         values, history["history"] = _without_filler(values, filler)
@@ -144,12 +152,33 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     return ds
 
 
+def _factor(comments: list[str], canonical: str) -> float:
+    """Return what the unit that a vector's comment names is in canonical ones; 1 where it names none.
+
+    Raises
+    ------
+    ValueError
+        If the units are those of another quantity.
+    """
+    words = re.findall(r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", comments[-1] if comments else "")
+    for word in words:
+        try:
+            parse_unit(word, like=canonical)
+        except UnitsError:
+            continue  # a word that is no unit
+        try:
+            return convert_factor(word, canonical, name="the vector", energy=canonical == "meV")
+        except UnitsError:
+            raise ValueError(f"its vector in '{word}' does not convert to '{canonical}'") from None
+    return 1.0
+
+
 def _without_filler(values: np.ndarray, filler: Any) -> tuple[np.ndarray, str]:
     """Make NaN what holds the filler, and say how many bins did."""
     number = magnitude(filler, "1/meV", name="filler")
     same = np.isclose(values, number, rtol=_SAME_NUMBER, atol=0.0)
     if not same.any() or same.all():
-        lowest = values.min()
+        lowest = np.nanmin(values)
         raise RangeError(
             f"filler={filler!r} is in {'all' if same.any() else 'none'} of the bins",
             reason=f"the lowest number of the file is {lowest:.8g}, in {int((values == lowest).sum())} bins",

@@ -15,6 +15,7 @@ from xarray.backends import BackendEntrypoint
 from xbp.construct import new_dataset
 from xbp.errors import QuantityError, RangeError, XbpError
 from xbp.io.arguments import can_open, to_path, value_units, without
+from xbp.io.measured import measured
 from xbp.io.normalization import require_normalization
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
 from xbp.io.titles import column_titles, require_quantity_of_titles, third_is_an_error
@@ -98,7 +99,7 @@ def open_total_scattering(
     xarray.Dataset
         ``FQ(Q)``, the interference function that tends to 0, of Gudrun; ``Sq(Q)`` of NOMAD and McStas, or where
         `b_mean_squared` or `composition` is given; with its standard deviation. Rows of zeros at both ends, with which
-        Gudrun fills its grid, are NaN.
+        Gudrun fills its grid, are NaN, and so are infinities, sentinels and values with negative errors.
 
     Raises
     ------
@@ -174,15 +175,12 @@ def _read(
         table, n_columns = table[:, columns], 2
     Q, values = table[:, 0], table[:, 1].copy()
     std = table[:, 2].copy() if n_columns == 3 else None
-    if std is not None and (std < 0).any():
-        raise ValueError("some of its errors are negative")
-    measured = (values != 0) if std is None else (values != 0) | (std != 0)
-    if not measured.any():
+    counted = (values != 0) if std is None else (values != 0) | (std != 0)
+    if not counted.any():
         raise ValueError("all of its values are zero")
-    first, last = np.flatnonzero(measured)[[0, -1]]
-    for column in (values, std):
-        if column is not None:
-            column[:first], column[last + 1 :] = np.nan, np.nan
+    first, last = np.flatnonzero(counted)[[0, -1]]
+    row = np.arange(values.size)
+    values, std = measured(values, std, mask=(row < first) | (row > last))
     quantity = "interference_function" if gudrun else "static_structure_factor"
     attrs = {"source": f"total scattering file {path.name}"}
     require_normalization(path.name, quantity, values, std, lowest=lowest)
