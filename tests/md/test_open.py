@@ -69,9 +69,15 @@ def dump(
     return out.getvalue()
 
 
+def motion(rng: np.random.Generator, n: int, atoms: int) -> tuple[np.ndarray, np.ndarray]:
+    """Unwrapped positions in units of the cell, and velocities in Å/ps, of atoms that fly for n frames of 20 fs."""
+    velocity = 3 * rng.standard_normal((1, atoms, 3)) * np.ones((n, 1, 1))
+    start = rng.uniform(-1.5, 2.5, (1, atoms, 3))
+    return start + 0.02 * np.arange(n)[:, None, None] * velocity @ np.linalg.inv(CELL), velocity
+
+
 RNG = np.random.default_rng(1)
-SCALED = RNG.uniform(-1.5, 2.5, (5, 6, 3))
-VELOCITY = RNG.standard_normal((5, 6, 3))
+SCALED, VELOCITY = motion(RNG, 5, 6)
 METAL = {"units": "metal", "timestep": "2 fs"}
 
 
@@ -113,7 +119,7 @@ def test_any_frames_read_back(
     tmp_path_factory: pytest.TempPathFactory, n: int, atoms: int, style: str, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    scaled, velocity = rng.uniform(-3, 3, (n, atoms, 3)), rng.standard_normal((n, atoms, 3))
+    scaled, velocity = motion(rng, n, atoms)
     path = written(tmp_path_factory.mktemp("dump"), dump(scaled, velocity, STYLES[style], seed=seed))
     elements = None if style == "element" else {1: "Zr", 2: "Cu"}
     traj = open_trajectory(path, elements=elements, **METAL)
@@ -122,7 +128,7 @@ def test_any_frames_read_back(
 
 
 def test_wrapped_positions_without_images_have_the_same_spectra(tmp_path: Path) -> None:
-    scaled = RNG.random((1, 6, 3)) + 0.02 * np.cumsum(RNG.standard_normal((30, 6, 3)), axis=0)
+    scaled = RNG.random((1, 6, 3)) + 0.01 * np.cumsum(RNG.standard_normal((30, 6, 3)), axis=0)
     still = np.zeros_like(scaled)
     a = open_trajectory(written(tmp_path, dump(scaled, still, "id type xu yu zu")), elements=["Zr", "Cu"], **METAL)
     b = open_trajectory(written(tmp_path, dump(scaled, still, "id type x y z"), "b"), elements=["Zr", "Cu"], **METAL)
@@ -135,13 +141,13 @@ def test_wrapped_positions_without_images_have_the_same_spectra(tmp_path: Path) 
 
 @pytest.mark.parametrize(("units", "speed", "time"), [("metal", 1.0, 1.0), ("real", 1e3, 1e-3)])
 def test_lammps_units_and_times_that_the_dump_writes(tmp_path: Path, units: str, speed: float, time: float) -> None:
-    text = dump(SCALED, VELOCITY, STYLES["element"])
+    text = dump(SCALED, VELOCITY / speed, STYLES["element"])
     parts = text.split("ITEM: TIMESTEP\n")[1:]
-    timed = "".join(f"ITEM: TIME\n{0.5 * n}\nITEM: TIMESTEP\n{part}" for n, part in enumerate(parts))
+    timed = "".join(f"ITEM: TIME\n{0.02 / time * n}\nITEM: TIMESTEP\n{part}" for n, part in enumerate(parts))
     traj = open_trajectory(written(tmp_path, f"ITEM: UNITS\n{units}\n" + timed))
     np.testing.assert_allclose(traj.position.values, SCALED @ CELL, atol=1e-12)
-    np.testing.assert_allclose(traj.velocity.values, VELOCITY * speed)
-    np.testing.assert_allclose(traj.time.values, 0.5 * np.arange(5) * time)
+    np.testing.assert_allclose(traj.velocity.values, VELOCITY)
+    np.testing.assert_allclose(traj.time.values, 0.02 * np.arange(5))
 
 
 def test_reduced_units_become_those_of_argon(tmp_path: Path) -> None:
@@ -384,8 +390,11 @@ Velocities
     np.testing.assert_allclose(traj.position.values[0], [[4, 5, 6], [1, 2, 15], [7, 8, 9]])
     np.testing.assert_allclose(traj.velocity.values[0], [[0.5, 0, 0], [0, -1, 0], [0, 0, 2]], rtol=1e-6)
     np.testing.assert_allclose(traj.cell.values, np.diag([10, 11, 12]))
-    named = open_trajectory(path, units="metal", elements=["Al", "Si"]).compute()
+    with pytest.raises(QuantityError, match=r"mass of Al .* 91.224 u"):
+        open_trajectory(path, units="metal", elements=["Al", "Si"])
+    named = open_trajectory(path, units="metal", elements=["Al", "Si"], masses={"Al": "91 u", "Si": "63 u"})
     assert named.element.values.tolist() == ["Al", "Si", "Al"]
+    assert named.mass.values.tolist() == [91, 63, 91]
     with pytest.raises(UnitsError, match="not known"):
         open_trajectory(path)
     with pytest.raises(QuantityError, match="'A'"):
@@ -411,6 +420,7 @@ def test_boundaries_that_change_are_refused(tmp_path: Path) -> None:
 def test_a_plane_of_atoms_has_two_dimensions(tmp_path: Path, shared_data: Path) -> None:
     flat = SCALED * [1, 1, 0]
     cell = np.diag([10.0, 9, 3])
+    VELOCITY = np.zeros_like(flat)
     plane = open_trajectory(written(tmp_path, dump(flat, VELOCITY, STYLES["element"], cell=cell)), **METAL)
     assert plane.attrs["dimension"] == 2
     flat[-1, 2, 2] = 0.01

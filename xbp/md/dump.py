@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from xbp.errors import FileFormatError
+from xbp.md.dump_header import INCOMPLETE, MAX_HEADER, Header, HeaderError, first_item, read_header
+from xbp.md.lazy import read_columns
+from xbp.md.source import BLOCK, Source, require_modest
 
 __all__ = ["DumpIndex", "Frame", "index_dump", "read_frames"]
-
-# A header holds some numbers and the names of columns; no dump of MD has more than this of it.
-_MAX_HEADER = 16384
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class DumpIndex:
 
     Attributes
     ----------
-    path : Path
+    source : Source
     frames : tuple of Frame
     columns : tuple of str
     n_atoms : int
@@ -60,11 +58,16 @@ class DumpIndex:
         LAMMPS's units, where the dump writes them.
     """
 
-    path: Path
+    source: Source
     frames: tuple[Frame, ...]
     columns: tuple[str, ...]
     n_atoms: int
     units: str | None
+
+    @property
+    def path(self) -> Path:
+        """The user's file."""
+        return self.source.path
 
     @property
     def coordinates(self) -> tuple[str, str, str]:
@@ -84,187 +87,163 @@ class DumpIndex:
         return {"vx", "vy", "vz"} <= set(self.columns)
 
 
-def index_dump(path: Path, *, drop_truncated: bool) -> DumpIndex:
-    """Find the frames of a dump and read their headers, without reading the atoms.
+def index_dump(source: Source, *, drop_truncated: bool, expansion: float = 100.0) -> DumpIndex:
+    """Find the frames of a dump and read their headers, in one pass that keeps nothing else of it.
+
+    Parameters
+    ----------
+    source : Source
+    drop_truncated : bool
+        Leave out a last frame that is cut short.
+    expansion : float
+        How much larger than its compressed file a single frame may be: text of atoms shrinks 2 to 20 times.
 
     Raises
     ------
     FileFormatError
         If it is no dump, its last frame is cut short (and not to be dropped), the number of atoms or
-        the columns change, or steps repeat.
+        the columns change, steps repeat, or a frame holds more than its header says.
     """
-    if path.stat().st_size == 0:
+    path = source.path
+    head = source.read(0, MAX_HEADER)
+    if not head.strip():
         raise FileFormatError(f"{path} is empty", reason="a dump begins with ITEM: TIMESTEP", fix="look at the path")
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        marker = _first_item(data[:_MAX_HEADER])
-        if marker is None:
-            raise FileFormatError(
-                f"{path} is no LAMMPS text dump",
-                reason="it does not begin with ITEM: TIMESTEP",
-                fix="name another file",
-            )
-        # What stands before the first marker, such as the units, belongs to the first frame.
-        starts, at = [0], data.find(marker)
-        while (at := data.find(b"\n" + marker, at + 1)) >= 0:
-            starts.append(at + 1)
-        ends = [*starts[1:], len(data)]
-        truncated = None
-        try:
-            *_, begin, n_atoms, columns = _header(data, starts[-1], ends[-1])
-            lines = data[begin : ends[-1]].splitlines()
-            if len(lines) < n_atoms or (lines and len(lines[-1].split()) < len(columns)):
-                truncated = f"its last frame has {len(lines)} of {n_atoms} atoms"
-            elif len(starts) > 1 and data[ends[-1] - 1 : ends[-1]] != b"\n":
-                # A number may be cut short: every other frame ends its last line.
-                truncated = "its last line does not end"
-        except _HeaderError as error:
-            truncated = f"the header of its last frame: {error}"
-        if truncated is not None:
-            if not drop_truncated or len(starts) == 1:
-                raise FileFormatError(
-                    f"{path} is cut short: {truncated}",
-                    reason="the simulation was stopped while writing, or the copy is not complete",
-                    fix=f"truncated='drop' opens the {len(starts) - 1} whole frames before it"
-                    if len(starts) > 1
-                    else "copy it again; there is no whole frame in it",
-                )
-            starts, ends = starts[:-1], ends[:-1]
-        frames: list[Frame] = []
-        first, units = None, None
-        for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            try:
-                step, time, cell, origin, periodic, unit, begin, n_atoms, columns = _header(data, start, end)
-            except _HeaderError as error:
-                raise FileFormatError(
-                    f"{path}, frame {number}: {error}", reason="the header is damaged", fix="copy the file again"
-                ) from None
-            if first is None:
-                first, units = (n_atoms, columns), unit
-            elif first != (n_atoms, columns):
-                what = (
-                    f"{n_atoms} atoms, the first has {first[0]}"
-                    if n_atoms != first[0]
-                    else f"the columns {' '.join(columns)}, the first has {' '.join(first[1])}"
-                )
-                raise FileFormatError(
-                    f"{path}, frame {number} (step {step}) has {what}",
-                    reason="one trajectory holds the same atoms throughout",
-                    fix="dump a fixed group of atoms; lost atoms are a simulation that went wrong",
-                )
-            if frames and step <= frames[-1].step:
-                raise FileFormatError(
-                    f"{path}: step {step} (frame {number}) follows step {frames[-1].step}",
-                    reason="the dump repeats itself, as after a restart that appended to it, or holds two runs",
-                    fix=f"open one part of it: frames=slice(0, {number}), or split the file",
-                )
-            if frames and periodic != frames[0].periodic:
-                raise FileFormatError(
-                    f"{path}, frame {number} (step {step}): sides {periodic}, in the first {frames[0].periodic}",
-                    reason="the wave vectors that the cell allows are those of all frames",
-                    fix="split the file there",
-                )
-            frames.append(Frame(step, time, cell, origin, begin, end, periodic))
+    marker = first_item(head)
+    if marker is None:
+        raise FileFormatError(
+            f"{path} is no LAMMPS text dump",
+            reason="it does not begin with ITEM: TIMESTEP",
+            fix="name another file",
+        )
+    frames: list[Frame] = []
+    first: Header | None = None
+    # What stands before the first marker, such as the units, belongs to the first frame.
+    now = _Begun.at(0, head)
+    needle, tail, base, marked = b"\n" + marker, b"", 0, head.find(marker)
+    for block in source.blocks():
+        data = tail + block
+        counted, at = len(tail), 0
+        while (at := data.find(needle, at) + 1) > 0:
+            start = base + at
+            if start <= marked:
+                continue
+            now.grow(source, data[counted:at], expansion)
+            first = first or now.header
+            frames.append(now.frame(path, start, first, frames))
+            text = data[at : at + MAX_HEADER]
+            now = _Begun.at(start, text if len(text) == MAX_HEADER else source.read(start, start + MAX_HEADER))
+            counted = max(counted, at)
+        now.grow(source, data[counted:], expansion)
+        tail = data[-len(marker) :]
+        base += len(data) - len(tail)
+    end = base + len(tail)
+    truncated = now.cut_short(source, end, alone=not frames)
+    if truncated is None:
+        frames.append(now.frame(path, end, first or now.header, frames))
+    elif not drop_truncated or not frames:
+        raise FileFormatError(
+            f"{path} is cut short: {truncated}",
+            reason="the simulation was stopped while writing, or the copy is not complete",
+            fix=f"truncated='drop' opens the {len(frames)} whole frames before it"
+            if frames
+            else "copy it again; there is no whole frame in it",
+        )
+    first = first or now.header
     assert first is not None
-    return DumpIndex(path, tuple(frames), first[1], first[0], units)
+    return DumpIndex(source, tuple(frames), first.columns, first.n_atoms, first.units)
 
 
-class _HeaderError(Exception):
-    """A header cannot be read."""
+@dataclass
+class _Begun:
+    """A frame whose end is not found yet."""
 
+    start: int
+    header: Header | None
+    problem: str
+    lines: int = 0
+    size: int = 0
 
-def _header(
-    data: mmap.mmap, start: int, end: int
-) -> tuple[int, float | None, np.ndarray, np.ndarray, str | None, str | None, int, int, tuple[str, ...]]:
-    """Read one header: step, time, cell, origin, periodicity, units, first byte of the atoms, their number, columns."""
-    text = data[start : min(end, start + _MAX_HEADER)]
-    step, time, units, n_atoms, box, periodic = None, None, None, None, None, None
-    at = 0
-    while True:
-        line, at = _line(text, at)
-        item = line.removeprefix("ITEM: ")
+    @classmethod
+    def at(cls, start: int, text: bytes) -> _Begun:
         try:
-            if item == "TIMESTEP":
-                value, at = _line(text, at)
-                step = int(value)
-            elif item == "TIME":
-                value, at = _line(text, at)
-                time = float(value)
-            elif item == "UNITS":
-                units, at = _line(text, at)
-            elif item == "NUMBER OF ATOMS":
-                value, at = _line(text, at)
-                n_atoms = int(value)
-            elif item.startswith("BOX BOUNDS"):
-                rows = []
-                for _ in range(3):
-                    value, at = _line(text, at)
-                    rows.append([float(word) for word in value.split()])
-                box, periodic = _box(item, rows), _periodic(item)
-            elif item.startswith("ATOMS"):
-                columns = tuple(item.split()[1:])
-                break
-            else:
-                raise _HeaderError(f"'{line[:40]}' is not understood")
-        except ValueError as error:
-            raise _HeaderError(f"{item}: {error}") from None
-    if step is None or n_atoms is None or box is None:
-        raise _HeaderError("TIMESTEP, NUMBER OF ATOMS or BOX BOUNDS is missing")
-    # An atom takes two bytes for each column at least: what the header claims must be there.
-    if n_atoms < 1 or n_atoms * 2 * max(1, len(columns)) > end - start + 1:
-        raise _HeaderError(f"it claims {n_atoms} atoms in {end - start} bytes")
-    if len(set(columns)) != len(columns):
-        raise _HeaderError(f"columns repeat: {' '.join(columns)}")
-    return step, time, *box, periodic, units, start + at, n_atoms, columns
+            return cls(start, read_header(text), "")
+        except HeaderError as error:
+            return cls(start, None, str(error))
 
+    def grow(self, source: Source, text: bytes, expansion: float) -> None:
+        """Count what belongs to the frame, and stop where it is more than can be."""
+        self.lines += text.count(b"\n")
+        self.size += len(text)
+        require_modest(source, self.size, expansion)
+        whole = len(text) >= BLOCK
+        if whole and b"\n" not in text:
+            wrong = f"{len(text)} bytes without an end of line"
+        elif whole and self.header is not None and self.lines > self.header.n_atoms + MAX_HEADER:
+            wrong = f"{self.lines} lines, its header says {self.header.n_atoms} atoms"
+        else:
+            return
+        raise FileFormatError(
+            f"{source.path}: the frame at byte {self.start} holds {wrong}",
+            reason="it is damaged",
+            fix="copy it again",
+        )
 
-def _first_item(head: bytes) -> bytes | None:
-    """Return the line that every frame begins with: TIMESTEP, or the TIME that is written before it."""
-    for line in head.splitlines(keepends=True):
-        if line.startswith(b"ITEM: TIME"):
-            return line
-        if line.startswith(b"ITEM: ") and line.strip() != b"ITEM: UNITS":
-            return None
-    return None
+    def frame(self, path: Path, end: int, first: Header | None, before: list[Frame]) -> Frame:
+        """Return the frame, now that its end is known, or say why it does not follow the others."""
+        header, number = self.header, len(before)
+        # An atom takes two bytes for each column at least: what the header claims must be there.
+        if header is not None and header.n_atoms * 2 * max(1, len(header.columns)) > end - self.start + 1:
+            self.problem = f"it claims {header.n_atoms} atoms in {end - self.start} bytes"
+            header = None
+        if header is None or first is None:
+            raise FileFormatError(
+                f"{path}, frame {number}: {self.problem}", reason="the header is damaged", fix="copy the file again"
+            )
+        if (first.n_atoms, first.columns) != (header.n_atoms, header.columns):
+            what = (
+                f"{header.n_atoms} atoms, the first has {first.n_atoms}"
+                if header.n_atoms != first.n_atoms
+                else f"the columns {' '.join(header.columns)}, the first has {' '.join(first.columns)}"
+            )
+            raise FileFormatError(
+                f"{path}, frame {number} (step {header.step}) has {what}",
+                reason="one trajectory holds the same atoms throughout",
+                fix="dump a fixed group of atoms; lost atoms are a simulation that went wrong",
+            )
+        if header.periodic != first.periodic:
+            raise FileFormatError(
+                f"{path}, frame {number} (step {header.step}): sides {header.periodic}, in the first {first.periodic}",
+                reason="the wave vectors that the cell allows are those of all frames",
+                fix="split the file there",
+            )
+        if before and header.step <= before[-1].step:
+            raise FileFormatError(
+                f"{path}: step {header.step} (frame {number}) follows step {before[-1].step}",
+                reason="the dump repeats itself, as after a restart that appended to it, or holds two runs",
+                fix=f"open one part of it: frames=slice(0, {number}), or split the file",
+            )
+        begin = self.start + header.size
+        return Frame(header.step, header.time, header.cell, header.origin, begin, end, header.periodic)
 
-
-def _line(text: bytes, at: int) -> tuple[str, int]:
-    stop = text.find(b"\n", at)
-    if stop < 0:
-        raise _HeaderError("it is not complete")
-    return text[at:stop].decode("ascii", "replace").strip(), stop + 1
-
-
-def _periodic(item: str) -> str | None:
-    """Read the boundaries, two letters for each direction: ``p`` repeats; fixed and shrink-wrapped ones do not.
-
-    Examples
-    --------
-    >>> _periodic("BOX BOUNDS xy xz yz pp pp ss"), _periodic("BOX BOUNDS")
-    ('110', None)
-    """
-    sides = [word for word in item.split() if len(word) == 2 and set(word) <= set("pfsm")]
-    return "".join("1" if side == "pp" else "0" for side in sides) if len(sides) == 3 else None
-
-
-def _box(item: str, rows: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Turn bounds into cell vectors and origin; LAMMPS writes the box around a tilted cell, not the cell."""
-    if "abc origin" in item:
-        general = np.array(rows)
-        if general.shape != (3, 4):
-            raise ValueError("three vectors and an origin are needed")
-        return general[:, :3], general[:, 3]
-    if len({len(row) for row in rows}) != 1 or len(rows[0]) not in (2, 3):
-        raise ValueError("two bounds in three lines are needed, and a tilt in each where the cell is tilted")
-    bounds = np.array(rows)
-    low, high = bounds[:, 0].copy(), bounds[:, 1].copy()
-    xy, xz, yz = bounds[:, 2] if bounds.shape[1] == 3 else (0.0, 0.0, 0.0)
-    low[0] -= min(0.0, xy, xz, xy + xz)
-    high[0] -= max(0.0, xy, xz, xy + xz)
-    low[1] -= min(0.0, yz)
-    high[1] -= max(0.0, yz)
-    cell = np.diag(high - low)
-    cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
-    return cell, low
+    def cut_short(self, source: Source, end: int, *, alone: bool) -> str | None:
+        """Say what is missing of the last frame, if anything is."""
+        header = self.header
+        if header is None:
+            if self.problem != INCOMPLETE:
+                raise FileFormatError(
+                    f"{source.path}: the last frame cannot be read", reason=self.problem, fix="copy the file again"
+                )
+            return f"the header of its last frame: {self.problem}"
+        if header.n_atoms * 2 * max(1, len(header.columns)) > end - self.start + 1:
+            return f"the header of its last frame: it claims {header.n_atoms} atoms in {end - self.start} bytes"
+        text = source.read(self.start + header.size, end)
+        whole = text.rstrip()
+        lines = whole.count(b"\n") + bool(whole)
+        last = whole[whole.rfind(b"\n") + 1 :]
+        if lines < header.n_atoms or len(last.split()) < len(header.columns):
+            return f"its last frame has {lines} of {header.n_atoms} atoms"
+        # A number may be cut short: every other frame ends its last line.
+        return None if alone or b"\n" in text[len(whole) :] else "its last line does not end"
 
 
 def read_table(index: DumpIndex, number: int, columns: Sequence[str]) -> pd.DataFrame:
@@ -276,24 +255,12 @@ def read_table(index: DumpIndex, number: int, columns: Sequence[str]) -> pd.Data
         If atoms are missing or twice there, or a word stands where a number should.
     """
     frame = index.frames[number]
-    with index.path.open("rb") as stream:
-        stream.seek(frame.begin)
-        text = stream.read(frame.end - frame.begin)
+    text = index.source.read(frame.begin, frame.end)
     kinds = {name: str if name == "element" else "int64" if name in ("id", "type") else float for name in columns}
     where = f"{index.path}, frame {number} (step {frame.step})"
-    try:
-        table = pd.read_csv(
-            io.BytesIO(text), sep=r"\s+", header=None, names=list(index.columns), usecols=list(columns), dtype=kinds,
-            engine="c", index_col=False, na_filter=False,
-        )  # fmt: skip
-    except (ValueError, TypeError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise FileFormatError(f"{where} cannot be read", reason=str(error), fix="copy the file again") from None
-    if len(table) != index.n_atoms:
-        raise FileFormatError(
-            f"{where} holds {len(table)} atoms",
-            reason=f"its header says {index.n_atoms}",
-            fix="the file is damaged there: copy it again",
-        )
+    by_place = {index.columns.index(name): kind for name, kind in kinds.items()}
+    found = read_columns(text, len(index.columns), by_place, index.n_atoms, where)
+    table = pd.DataFrame({name: found[index.columns.index(name)] for name in columns})
     if "id" not in index.columns:
         raise FileFormatError(
             f"{where} has no column id",

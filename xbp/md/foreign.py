@@ -1,72 +1,42 @@
-"""Trajectories that other packages read: extended XYZ and more through ASE, the rest through MDAnalysis."""
+"""Trajectories that other packages read, as far as what they return was found to be what the files say."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.errors import FileFormatError, QuantityError, XbpError
+from xbp.md.given import Given, frame_times, named
+from xbp.md.lammps_data import data_topology, is_data_file
+from xbp.md.lammps_units import style_of
+from xbp.md.lazy import Found, LazyFrames, choose, require_same
+from xbp.md.source import open_source
 from xbp.optional import require
 
-__all__ = ["Foreign", "LazyFrames", "open_extxyz", "open_lammps_data", "open_with_ase", "open_with_mdanalysis"]
+__all__ = ["open_with_ase", "open_with_mdanalysis"]
 
-
-@dataclass(frozen=True)
-class LazyFrames:
-    """Frames that are read when they are computed.
-
-    Attributes
-    ----------
-    numbers : range
-        Frames of the file.
-    n_atoms : int
-    has_velocity : bool
-    read : callable
-        Some of the numbers → positions (Å) and velocities (Å/ps, or None), (n_frames, n_atoms, 3).
-    """
-
-    numbers: range
-    n_atoms: int
-    has_velocity: bool
-    read: Callable[[range], tuple[np.ndarray, np.ndarray | None]]
-
-    def arrays(self, chunk: int) -> tuple[Any, Any]:
-        """Return positions and velocities as dask arrays; both of a chunk come from one reading."""
-        dask = require("dask", "trajectories are opened lazily, as its arrays", "md")
-        array = require("dask.array", "trajectories are opened lazily, as its arrays", "md")
-        # One node of the graph holds the reader, whose index of the file can be large; the tasks refer to it.
-        read, reader = dask.delayed(_read, pure=False), dask.delayed(self.read, pure=False)
-        positions, velocities = [], []
-        for first in range(0, len(self.numbers), chunk):
-            numbers = self.numbers[first : first + chunk]
-            both = read(reader, numbers)
-            shape = (len(numbers), self.n_atoms, 3)
-            positions.append(array.from_delayed(both[0], shape, dtype=float))
-            velocities.append(array.from_delayed(both[1], shape, dtype=float))
-        return array.concatenate(positions), array.concatenate(velocities) if self.has_velocity else None
-
-
-def _read(
-    read: Callable[[range], tuple[np.ndarray, np.ndarray | None]], numbers: range
-) -> tuple[np.ndarray, np.ndarray | None]:
-    return read(numbers)
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """What another package read: lazy frames, cells (n_frames, 3, 3), and what it knows of atoms and boundaries."""
-
-    lazy: LazyFrames
-    cells: np.ndarray
-    element: np.ndarray
-    mass: np.ndarray | None
-    time: np.ndarray | None
-    periodic: str | None = None
+#: Formats of which ASE returns every frame, and velocities, as the file has them: each has a test by hand.
+_ASE_MOVING: Final = ("traj", "vasp", "vasp-xml", "vasp-out", "castep-md")
+#: Formats that ASE reads wrongly, or whose elements it guesses from names, and what to do.
+_ASE_WRONG: Final = {
+    "cp2k-dcd": "topology=, for a DCD has no elements",
+    "dlp-history": "its first lines are not those of a HISTORY: copy it again",
+    "dlp4": "write a HISTORY",
+    "gromacs": "topology=, the same file, and elements= where names are no elements",
+    "lammps-data": "its first lines are not those of a data file: write_data",
+    "lammps-dump-binary": "binary2txt",
+    "lammps-dump-text": "a dump begins with ITEM: TIMESTEP",
+    "netcdftrajectory": "topology=",
+    "proteindatabank": "topology=, the same file, and elements= where names are no elements",
+    "vasp-xdatcar": "its first lines are not those of an XDATCAR of VASP 5: copy it again",
+    "xyz": "write extended XYZ, with a Lattice",
+}
+#: MDAnalysis's formats that state times, in ps, and those that do not.
+_MDA_TIMED: Final = ("XTC", "TRR", "NCDF")
+_MDA_UNTIMED: Final = ("DCD", "TRJ", "MDCRD", "CRDBOX", "XYZ", "PDB", "GRO")
 
 
 def _unreadable(path: Path, package: str, error: Exception) -> FileFormatError:
@@ -77,165 +47,178 @@ def _unreadable(path: Path, package: str, error: Exception) -> FileFormatError:
     )
 
 
-def _choose(n: int, frames: slice | None, path: Path) -> range:
-    chosen = range(n)[frames or slice(None)]
-    if len(chosen) == 0:
-        raise FileFormatError(f"frames={frames} leaves nothing", reason=f"{path} has {n} frames", fix="widen it")
-    return chosen
-
-
-def open_extxyz(path: Path, frames: slice | None) -> Foreign:
-    """Open extended XYZ: frames are found by their numbers of lines, and parsed by ASE when needed."""
-    offsets = [0]
-    with path.open("rb") as stream:
-        while line := stream.readline():
-            if not line.strip():
-                break
-            if not line.strip().isdigit():
-                raise FileFormatError(
-                    f"{path}, frame {len(offsets) - 1} begins with '{line[:20].decode('ascii', 'replace').strip()}'",
-                    reason="a frame of XYZ begins with the number of its atoms",
-                    fix="the file is damaged there: copy it again",
-                )
-            for _ in range(int(line) + 1):
-                if not stream.readline():
-                    raise FileFormatError(
-                        f"{path} is cut short in frame {len(offsets) - 1}",
-                        reason=f"the frame should have {int(line)} atoms",
-                        fix=f"frames=slice(0, {len(offsets) - 1}) of a mended copy; copy it again",
-                    )
-            offsets.append(stream.tell())
-    chosen = _choose(len(offsets) - 1, frames, path)
-    return _from_ase(path, chosen, _XyzFrames(path, tuple(offsets)))
-
-
-@dataclass(frozen=True)
-class _XyzFrames:
-    path: Path
-    offsets: tuple[int, ...]
-
-    def __call__(self, numbers: range) -> list[Any]:
-        ase_io = require("ase.io", "it parses extended XYZ", "md")
-        images = []
-        with self.path.open("rb") as stream:
-            for number in numbers:
-                stream.seek(self.offsets[number])
-                text = stream.read(self.offsets[number + 1] - self.offsets[number]).decode("utf-8")
-                images.append(ase_io.read(io.StringIO(text), format="extxyz"))
-        return images
-
-
-def open_lammps_data(
-    path: Path, units: str | None, elements: Mapping[int, str] | Sequence[str] | None, frames: slice | None
-) -> Foreign:
-    """Open the configuration of a LAMMPS data file, which says neither units nor, but by masses, elements."""
-    if units not in ("metal", "real"):
-        raise UnitsError(
-            f"the units of {path} are {'not known' if units is None else repr(units)}",
-            reason="a data file does not say them",
-            fix="say units='metal' (Å, ps) or 'real' (Å, fs), as in the LAMMPS input",
-        )
-    options: dict[str, Any] = {"format": "lammps-data", "units": units}
-    if elements is not None:
-        numbers = require("ase.data", "it reads LAMMPS data files", "md").atomic_numbers
-        by_type = dict(elements) if isinstance(elements, Mapping) else dict(enumerate(elements, start=1))
-        unknown = [symbol for symbol in by_type.values() if symbol not in numbers]
-        if unknown:
-            raise QuantityError(
-                f"elements={elements} names '{unknown[0]}'", reason="it is no element", fix="use symbols like 'Zr'"
-            )
-        options["Z_of_type"] = {kind: numbers[symbol] for kind, symbol in by_type.items()}
-    return open_with_ase(path, frames, **options)
-
-
-def open_with_ase(path: Path, frames: slice | None, **options: Any) -> Foreign:
+def open_with_ase(path: Path, given: Given, frames: slice | None) -> Found:
     """Open what ASE reads; it is held in memory, since ASE's formats have no common way to seek."""
     ase_io = require("ase.io", "it reads what xbp does not", "md")
     try:
-        images = ase_io.read(path, index=":", **options)
+        kind = str(require("ase.io.formats", "it reads what xbp does not", "md").filetype(str(path)))
+        if kind in _ASE_WRONG:
+            raise FileFormatError(
+                f"{path} is not read by ASE as {kind}",
+                reason="its frames, units or elements would not be those of the file",
+                fix=_ASE_WRONG[kind],
+            )
+        images = ase_io.read(path, index=":", format=kind)
+    except XbpError:
+        raise
     except Exception as error:  # ASE raises whatever its many readers raise
         raise _unreadable(path, "ASE", error) from error
-    return _from_ase(path, _choose(len(images), frames, path), _Held(tuple(images)))
+    if not images or not len(images[0]):
+        raise FileFormatError(f"{path} has no atoms", reason=f"ASE reads {len(images)} frames of it as {kind}")
+    given.allow(f"read by ASE as {kind}", "elements", "masses", "time_between_frames", why="in units that it states")
+    chosen = choose(len(images), frames, path)
+    first = images[chosen[0]]
+    moving = bool(first.has("momenta"))
+    if kind not in _ASE_MOVING and (len(images) > 1 or moving):
+        raise FileFormatError(
+            f"{path} is read by ASE as {kind}, of which only one frame without velocities is taken",
+            reason="what ASE makes of the others is not held against the file",
+            fix="write extended XYZ, or pass arrays: xbp.md.new_trajectory(position, time=…, cell=…)",
+        )
+    symbols = np.array(first.get_chemical_symbols(), dtype=str)
+    if "X" in symbols.tolist() and "X" not in (given.elements or ()):
+        raise QuantityError(
+            f"the elements of {path} are not known", reason="ASE calls atoms X", fix="elements={'X': 'Cu'}"
+        )
+    # ASE's unit of time is Å √(u/eV).
+    per_ps = 1000 * float(require("ase.units", "it reads what xbp does not", "md").fs)
+    held = _Held(path, tuple(images), symbols, per_ps if moving else None)
+    own = [images[i].info.get("time") for i in chosen] if kind == "castep-md" else [None]
+    times = None if None in own else np.array(own, dtype=float) / per_ps
+    time = frame_times(path, len(chosen), own=times, between=given.between)
+    cells = np.stack([np.asarray(images[i].cell) for i in chosen])
+    element = named(path, symbols, given.elements)
+    periodic = "".join(str(int(side)) for side in first.pbc)
+    lazy = LazyFrames(chosen, len(first), moving, held)
+    return Found(lazy, cells, element, np.asarray(first.get_masses()), time, periodic)
 
 
 @dataclass(frozen=True)
 class _Held:
+    path: Path
     images: tuple[Any, ...]
+    symbols: np.ndarray
+    per_ps: float | None
 
-    def __call__(self, numbers: range) -> list[Any]:
-        return [self.images[n] for n in numbers]
-
-
-def _from_ase(path: Path, chosen: range, images: Callable[[range], list[Any]]) -> Foreign:
-    units = require("ase.units", "it reads what xbp does not", "md")
-    try:
-        first = images(chosen[:1])[0]
-    except XbpError:
-        raise
-    except Exception as error:  # as above
-        raise _unreadable(path, "ASE", error) from error
-    symbols = np.array(first.get_chemical_symbols(), dtype=str)
-    has_velocity = bool(first.has("momenta"))
-    # ASE's unit of time is Å √(u/eV).
-    per_ps = 1000 * float(units.fs)
-
-    def read(numbers: range) -> tuple[np.ndarray, np.ndarray | None]:
-        position = np.empty((len(numbers), len(first), 3))
-        velocity = np.empty_like(position) if has_velocity else None
-        for place, (number, atoms) in enumerate(zip(numbers, images(numbers), strict=True)):
-            if len(atoms) != len(first) or (np.array(atoms.get_chemical_symbols()) != symbols).any():
-                raise FileFormatError(
-                    f"{path}, frame {number} holds other atoms than frame {chosen[0]}",
-                    reason=f"{len(atoms)} atoms against {len(first)}, or other elements",
-                    fix="one trajectory holds the same atoms in the same order throughout",
-                )
+    def __call__(self, numbers: range) -> tuple[np.ndarray, np.ndarray | None]:
+        position = np.empty((len(numbers), self.symbols.size, 3))
+        velocity = None if self.per_ps is None else np.empty_like(position)
+        for place, number in enumerate(numbers):
+            atoms, where = self.images[number], f"{self.path}, frame {number}"
+            require_same(np.array(atoms.get_chemical_symbols(), dtype=str), self.symbols, where)
             position[place] = atoms.get_positions()
             if velocity is not None:
-                velocity[place] = atoms.get_velocities() * per_ps
+                if not atoms.has("momenta"):
+                    raise FileFormatError(f"{where} has no velocities", reason="the first frame has", fix="frames=")
+                velocity[place] = atoms.get_velocities() * self.per_ps
         return position, velocity
 
-    cells = np.stack([np.asarray(images(chosen[i : i + 1])[0].cell) for i in range(len(chosen))])
-    lazy = LazyFrames(chosen, len(first), has_velocity, read)
-    return Foreign(lazy, cells, symbols, first.get_masses(), None, "".join(str(int(side)) for side in first.pbc))
 
-
-def open_with_mdanalysis(path: Path, topology: Path, frames: slice | None) -> Foreign:
+def open_with_mdanalysis(path: Path, given: Given, frames: slice | None) -> Found:
     """Open what MDAnalysis reads; every task opens the files anew."""
-    opened = _Universe(str(topology), str(path))
+    data = _data_topology(Path(given.topology))
+    opened = _Universe(str(given.topology), str(path), None if data is None else data[0].size)
     try:
         universe = opened.universe()
         trajectory = universe.trajectory
-        chosen = _choose(len(trajectory), frames, path)
+        kind = str(np.atleast_1d(trajectory.format)[0]).upper()
+        chosen = choose(len(trajectory), frames, path)
         times, cells = [], []
-        for number in chosen:
+        for number in chosen if kind in (*_MDA_TIMED, *_MDA_UNTIMED) else ():
             step = trajectory[number]
-            times.append(step.time)
+            times.append(float(step.time) if kind in _MDA_TIMED else 0.0)
             cells.append(np.zeros((3, 3)) if step.dimensions is None else step.triclinic_dimensions)
-        has_velocity = bool(trajectory[chosen[0]].has_velocities)
-        atoms = universe.atoms
-        kinds = next((getattr(atoms, n) for n in ("elements", "types", "names") if hasattr(atoms, n)), None)
-        masses = np.asarray(atoms.masses, dtype=float) if hasattr(atoms, "masses") else np.zeros(len(atoms))
+        moving = bool(trajectory[chosen[0]].has_velocities)
+        if data is None:
+            names = _names(universe.atoms)
+            masses = np.asarray(universe.atoms.masses, dtype=float) if hasattr(universe.atoms, "masses") else None
+        else:
+            names, masses = data
+        header = dict(trajectory._file.header) if kind == "DCD" else {}
     except XbpError:
         raise
     except Exception as error:  # MDAnalysis raises whatever its many readers raise
         raise _unreadable(path, "MDAnalysis", error) from error
-    element = np.asarray(kinds if kinds is not None else ["X"] * len(atoms), dtype=str)
-    return Foreign(
-        LazyFrames(chosen, len(atoms), has_velocity, opened.read),
-        np.array(cells, dtype=float),
-        element,
-        masses if (masses > 0).all() else None,
-        np.array(times, dtype=float) if np.ptp(times) > 0 else None,
-    )
+    if not cells:
+        raise FileFormatError(
+            f"{path} is read by MDAnalysis as {kind}, which is not taken",
+            reason=f"times and units of {', '.join((*_MDA_TIMED, *_MDA_UNTIMED))} are held against the files",
+            fix="pass arrays: xbp.md.new_trajectory(position, time=…, cell=…)",
+        )
+    own = np.array(times) if kind in _MDA_TIMED and np.ptp(times) > 0 and opened.has_times() else None
+    length, marks, step_ = 1.0, None, None
+    if kind == "DCD":
+        length, marks, step_ = _dcd(path, given, header, np.array(chosen))
+    else:
+        given.allow(f"read by MDAnalysis as {kind}", "elements", "masses", "time_between_frames", "topology",
+                    why="in units that it states")  # fmt: skip
+    ask = "time_between_frames='20 fs'" + ("" if marks is None else ", or timestep='2 fs'")
+    time = frame_times(path, len(chosen), own=own, marks=marks, step=step_, between=given.between, ask=ask)
+    element = named(path, names, given.elements)
+    lazy = LazyFrames(chosen, names.size, moving, _Scaled(opened, length))
+    return Found(lazy, np.array(cells, dtype=float) * length, element, masses, time)
+
+
+def _data_topology(path: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Return types and masses of a LAMMPS data file, which is read by xbp; None for another topology."""
+    if not path.is_file():
+        return None
+    source = open_source(path)
+    return data_topology(source) if is_data_file(source.read(0, 4096)) else None
+
+
+def _names(atoms: Any) -> np.ndarray:
+    """Return elements where the topology has them, else types or names; nothing is guessed."""
+    for attribute in ("elements", "types", "names"):
+        if hasattr(atoms, attribute):
+            found = np.asarray(getattr(atoms, attribute), dtype=str)
+            if found.size and all(name.strip() for name in found.tolist()):
+                return found
+    raise QuantityError("the topology does not name its atoms", reason="it has no elements, types or names")
+
+
+def _dcd(
+    path: Path, given: Given, header: dict[str, Any], chosen: np.ndarray
+) -> tuple[float, np.ndarray | None, float | None]:
+    """Return what a DCD says: Å per unit of length, MD steps, and ps per step.
+
+    Its header has the time between frames in units that programs do not agree on, and placeholders: it is not used.
+    LAMMPS, CHARMM and NAMD count MD steps in it.
+    """
+    title = str(header.get("remarks", "")).upper()
+    by_lammps = "LAMMPS" in title
+    counted = by_lammps or "CHARMM" in title or "NAMD" in title
+    given.allow("a DCD, whose header has no time in known units", "units", "elements", "masses", "time_between_frames",
+                "lj", "topology", *(["timestep"] if counted else []))  # fmt: skip
+    length, unit = 1.0, 1.0
+    if by_lammps or given.units is not None or given.lj is not None:
+        style = style_of(path, given.units, None, given.lj)
+        length, unit = style.length, style.time if style.name == "lj" else 1.0
+    marks = header["istart"] + chosen * header["nsavc"] if counted and header.get("nsavc", 0) > 0 else None
+    step = given.timestep * unit if unit != 1.0 and isinstance(given.timestep, (int, float)) else given.step
+    return length, marks, step
 
 
 @dataclass(frozen=True)
 class _Universe:
     topology: str
     path: str
+    n_atoms: int | None
 
     def universe(self) -> Any:
-        return require("MDAnalysis", "it reads what xbp does not", "md").Universe(self.topology, self.path)
+        mda = require("MDAnalysis", "it reads what xbp does not", "md")
+        if self.n_atoms is not None:
+            return mda.Universe.empty(self.n_atoms).load_new(self.path)
+        # Elements and masses that are not in the file are not guessed.
+        return mda.Universe(self.topology, self.path, to_guess=())
+
+    def has_times(self) -> bool:
+        """Tell whether a netCDF file of AMBER has times; without them they are counted in steps of 1 ps."""
+        if not self.path.lower().endswith((".nc", ".ncdf")):
+            return True
+        netcdf = require("netCDF4", "it looks for the times", "md")
+        with netcdf.Dataset(self.path) as file:
+            return "time" in file.variables
 
     def read(self, numbers: range) -> tuple[np.ndarray, np.ndarray | None]:
         trajectory = self.universe().trajectory
@@ -247,3 +230,13 @@ class _Universe:
             if velocity is not None:
                 velocity[place] = step.velocities
         return position, velocity
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    opened: _Universe
+    length: float
+
+    def __call__(self, numbers: range) -> tuple[np.ndarray, np.ndarray | None]:
+        position, velocity = self.opened.read(numbers)
+        return position * self.length, velocity

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import atexit
-import gzip
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from xbp.errors import FileFormatError, UnitsError, XbpError
+from xbp.errors import FileFormatError, TemperatureError, XbpError
 from xbp.io.hdf5 import HDF5_SIGNATURE
 from xbp.md.assemble import CHUNK_BYTES, assemble, masses_of
-from xbp.md.foreign import open_extxyz, open_lammps_data, open_with_ase, open_with_mdanalysis
+from xbp.md.dlpoly import is_history, open_history
+from xbp.md.extxyz import is_extxyz, open_extxyz
+from xbp.md.foreign import open_with_ase, open_with_mdanalysis
+from xbp.md.given import Given
 from xbp.md.labels import positive
+from xbp.md.lammps_data import is_data_file, open_data_file
+from xbp.md.lammps_units import Units
+from xbp.md.lazy import Found
 from xbp.md.lj import LennardJones
 from xbp.md.open_dump import open_dump
+from xbp.md.plausible import require_motion
+from xbp.md.source import Source, open_source, release
 from xbp.md.trajectory import read_trajectory
+from xbp.md.xdatcar import is_xdatcar, open_xdatcar
 from xbp.optional import require
 from xbp.signal import extend_history
+from xbp.units import to_kelvin
 
 __all__ = ["open_trajectory"]
 
-DumpUnits = Literal["real", "metal", "lj"]
 #: A plane is flat to the rounding of single precision, relative to its width.
 _FLAT = 1e-6
 
@@ -35,7 +41,7 @@ _FLAT = 1e-6
 def open_trajectory(
     path: str | os.PathLike[str],
     *,
-    units: DumpUnits | None = None,
+    units: Units | None = None,
     elements: Mapping[int, str] | Sequence[str] | None = None,
     masses: Mapping[str, Any] | None = None,
     timestep: Any = None,
@@ -46,19 +52,22 @@ def open_trajectory(
     frames: slice | None = None,
     chunk_frames: int | None = None,
     truncated: Literal["error", "drop"] = "error",
+    hottest: Any = "10000 K",
 ) -> xr.Dataset:
     """Open a trajectory lazily: what is computed reads the frames it needs.
 
     Parameters
     ----------
     path : path-like
-        LAMMPS text dump (also ``.gz``, which is unpacked into a temporary file) or data file, extended XYZ, netCDF
-        or Zarr as `convert` writes them; with `topology`, whatever MDAnalysis reads; otherwise what
-        ASE reads. Told by content where it can be.
-    units : {"real", "metal", "lj"}, optional
-        Units of a LAMMPS dump or data file, which do not say them (unless by ``dump_modify units yes``).
-    elements : mapping of type to symbol, or sequence of symbols of types 1, 2, …, optional
-        Where the file has types and no elements.
+        LAMMPS text dump or data file, extended XYZ, DL_POLY's HISTORY, VASP's XDATCAR (each also ``.gz``, ``.bz2``,
+        ``.xz`` and, where Python can unpack it, ``.zst``, read in place); netCDF or Zarr as `convert` writes them;
+        with `topology`, what MDAnalysis reads; otherwise what ASE reads. Told by content where it can be.
+        What is given below holds, or is refused by name, for every format; so is what contradicts the file.
+    units : {"real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"}, optional
+        LAMMPS's units of a dump or data file, which do not say them (unless by ``dump_modify units yes``), of
+        velocities and times in extended XYZ, or of a DCD.
+    elements : mapping of type or name to symbol, or sequence of symbols of types 1, 2, …, optional
+        Where the file has types, or names that are no elements.
     masses : mapping of symbol to scalar with units, optional
         Masses (bare: u), where they are not those of the elements.
     timestep : scalar with units, optional
@@ -78,6 +87,9 @@ def open_trajectory(
         Frames read at a time; by default as many as fit in 8 MiB.
     truncated : {"error", "drop"}
         What to do about a last frame that is cut short.
+    hottest : scalar with units
+        Kinetic temperature (bare: K) above which velocities, or displacements in the time between two frames, are
+        those of no motion: units or times are wrong, or the frames are a set of configurations.
 
     Returns
     -------
@@ -95,7 +107,7 @@ def open_trajectory(
         If there is no such file, no format takes it, it is cut short or damaged (on computing, with
         the frame named), or its atoms or columns change.
     QuantityError, UnitsError
-        If elements, units or times are neither in the file nor given.
+        If elements, units or times are neither in the file nor given, contradict it, or make no motion of it.
 
     Examples
     --------
@@ -128,24 +140,26 @@ def open_trajectory(
         raise FileFormatError(
             f"truncated={truncated!r} is not known", reason="it is one of two", fix="'error' or 'drop'"
         )
-    head = b"" if where.is_dir() else _head(where)
-    if where.is_dir() or head.startswith((HDF5_SIGNATURE, b"CDF")):
+    given = Given(where, units, elements, masses, timestep, time_between_frames, lj, topology)
+    source = None if where.is_dir() else open_source(where, keep_part=truncated == "drop")
+    head = b"" if source is None else source.read(0, 4096)
+    labelled = source is None or head.startswith((HDF5_SIGNATURE, b"CDF"))
+    if labelled and not (topology is not None and head.startswith(b"CDF")):
         ds = _open_labelled(where, chunk_frames)
+        given.allow("a trajectory with labels", why="with times, units and elements of its own")
         ds = ds.isel(time=frames) if frames is not None else ds
         history = ds.attrs.get("history")
     else:
-        if head.startswith(b"\x1f\x8b"):
-            where, head = _unpacked(where, keep_part=truncated == "drop")
+        assert source is not None
         history = None
-        if head.startswith(b"ITEM: "):
-            ds = open_dump(
-                where, units, elements, masses, timestep, lj, frames, chunk_frames, drop_truncated=truncated == "drop"
-            )
-        else:
-            ds = _open_foreign(
-                where, head, topology, units, elements, masses, time_between_frames, frames, chunk_frames
-            )
+        found = _open_text(source, head, given, frames, truncated)
+        mass = masses_of(where, found.element, masses, found.mass, tolerance=np.inf if found.reduced else 0.25)
+        require_motion(where, found, mass, hottest=positive(hottest, "K", "hottest"))
+        ds = assemble(found, mass, chunk_frames)
+        if source.packing:
+            ds.set_close(partial(release, source))
     if temperature is not None:
+        _require_temperature(where, ds, temperature)
         ds = ds.assign_coords(temperature=positive(temperature, "K", "temperature"))
         ds.temperature.attrs = {"units": "K", "long_name": "temperature"}
     arguments = {
@@ -157,6 +171,17 @@ def open_trajectory(
     if "dimension" not in ds.attrs and _is_plane(ds):
         ds.attrs["dimension"] = 2
     return ds
+
+
+def _require_temperature(path: Path, ds: xr.Dataset, temperature: Any) -> None:
+    """Refuse a temperature that is not the one in the file."""
+    if "temperature" not in ds.coords or ds.temperature.ndim:
+        return
+    own = float(to_kelvin(float(ds.temperature), ds.temperature.attrs.get("units", "K"), name="temperature"))
+    if not np.isclose(own, positive(temperature, "K", "temperature"), rtol=1e-6, atol=0):
+        raise TemperatureError(
+            f"temperature={temperature} contradicts {path}", reason=f"it says {own:g} K", fix="leave temperature= out"
+        )
 
 
 def _is_plane(ds: xr.Dataset) -> bool:
@@ -171,29 +196,6 @@ def _is_plane(ds: xr.Dataset) -> bool:
 
 def _plain(given: Any) -> Any:
     return {str(k): str(v) for k, v in given.items()} if isinstance(given, Mapping) else given
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(4096)
-
-
-def _unpacked(path: Path, *, keep_part: bool) -> tuple[Path, bytes]:
-    """Unpack a gzip file, whose frames cannot be found without reading all before them."""
-    handle, name = tempfile.mkstemp(suffix=".lammpstrj", prefix="xbp-")
-    atexit.register(Path(name).unlink, missing_ok=True)
-    try:
-        with os.fdopen(handle, "wb") as target, gzip.open(path, "rb") as source:
-            shutil.copyfileobj(source, target, 2**20)
-    except (EOFError, OSError) as error:
-        # What came out before the end of a cut file is good.
-        if not (keep_part and isinstance(error, EOFError)):
-            raise FileFormatError(
-                f"{path} cannot be unpacked",
-                reason=str(error),
-                fix="it may be cut short: truncated='drop', or copy it again",
-            ) from error
-    return Path(name), _head(Path(name))
 
 
 def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
@@ -224,40 +226,22 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
     return chunked
 
 
-def _open_foreign(
-    path: Path,
-    head: bytes,
-    topology: Any,
-    units: str | None,
-    elements: Any,
-    masses: Mapping[str, Any] | None,
-    time_between_frames: Any,
-    frames: slice | None,
-    chunk_frames: int | None,
-) -> xr.Dataset:
-    first, _, rest = head.partition(b"\n")
-    if topology is not None:
-        found = open_with_mdanalysis(path, Path(topology), frames)
-    elif first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]:
-        found = open_extxyz(path, frames)
-    elif b"xlo xhi" in head and b"atom types" in head:
-        found = open_lammps_data(path, units, elements, frames)
-    else:
-        found = open_with_ase(path, frames)
-    element = found.element
-    if isinstance(elements, Mapping):
-        element = np.array([elements.get(e, e) for e in element.tolist()], dtype=str)
-    n = len(found.lazy.numbers)
-    if found.time is not None and time_between_frames is None:
-        time = found.time
-    elif time_between_frames is not None or n == 1:
-        step = 0.0 if n == 1 else positive(time_between_frames, "ps", "time_between_frames")
-        time = np.arange(n) * step
-    else:
-        raise UnitsError(
-            f"{path} does not tell the time between its frames",
-            reason="spectra need it",
-            fix="time_between_frames='20 fs'",
+def _open_text(source: Source, head: bytes, given: Given, frames: slice | None, truncated: str) -> Found:
+    """Give a file to the reader of its kind, told by content where it can be."""
+    if head.startswith(b"ITEM: "):
+        return open_dump(source, given, frames, drop_truncated=truncated == "drop")
+    for is_kind, reader in (
+        (is_extxyz, open_extxyz),
+        (is_data_file, open_data_file),
+        (is_history, open_history),
+        (is_xdatcar, open_xdatcar),
+    ):
+        if is_kind(head):
+            return reader(source, given, frames)
+    if source.packing:
+        raise FileFormatError(
+            f"{source.path} ({source.packing}) holds no trajectory that is read compressed",
+            reason="dumps and data files of LAMMPS, extended XYZ, HISTORY and XDATCAR are",
+            fix="unpack it",
         )
-    mass = masses_of(element, masses, found.mass)
-    return assemble(found.lazy, time, found.cells, element, mass, chunk_frames, periodic=found.periodic)
+    return (open_with_ase if given.topology is None else open_with_mdanalysis)(source.path, given, frames)
