@@ -9,6 +9,7 @@ import xarray as xr
 
 import xbp
 from xbp import constants
+from xbp.errors import QuantityError
 from xbp.md import models, new_trajectory, run
 from xbp.md.wavevectors import allowed_wavevectors
 
@@ -302,3 +303,32 @@ def test_new_trajectory_is_one() -> None:
     traj = new_trajectory(np.zeros((2, 1, 3)), time=[0, 1], cell=np.eye(3), mass=[1.0], element=["H"])
     assert traj.attrs["quantity"] == "trajectory"
     assert traj.element.dims == ("atom",)
+
+
+def test_complex_scattering_lengths_weigh_pairs_by_their_product(small: xr.Dataset) -> None:
+    traj = small.assign_coords(element=("atom", np.where(small.element == "Zr", "Gd", "Cu")))
+    given = {"Gd": 9.5 - 13.8j}
+    for call in (traj.bp.structure_factor, traj.bp.dynamic_structure_factor, traj.bp.intermediate_scattering_function):
+        with pytest.raises(QuantityError, match="Gd"):
+            call(2, 0.5)
+    with pytest.raises(QuantityError, match="Gd"):
+        traj.bp.vdos(window="0.6 ps", weights="neutron")
+    b = np.where(traj.element == "Gd", given["Gd"], 7.718)
+    shells = allowed_wavevectors(small.cell.values, 2, 0.5)
+    Q = shells.hkl @ (2 * np.pi * np.linalg.inv(small.cell.values).T)
+    rho = np.einsum("j,tjq->tq", b, np.exp(1j * np.einsum("tjc,qc->tjq", small.position.values, Q)))
+    # −Q counts too: there the density of complex weights is not the conjugate.
+    back = np.einsum("j,tjq->tq", b, np.exp(-1j * np.einsum("tjc,qc->tjq", small.position.values, Q)))
+    power = ((np.abs(rho) ** 2 + np.abs(back) ** 2) / 2).mean(axis=0) / (np.abs(b) ** 2).sum()
+    exact = np.bincount(shells.shell, power) / np.bincount(shells.shell)
+    found = traj.bp.structure_factor(2, 0.5, b=given, precision="double")
+    np.testing.assert_allclose(found.Sq, exact, rtol=1e-6)
+    parts = traj.bp.structure_factor(2, 0.5, b=given, precision="double", partials=True)
+    np.testing.assert_allclose((parts.Sq * parts.weight).sum("pair"), exact, rtol=1e-6)
+    fz = traj.bp.structure_factor(2, 0.5, b=given, precision="double", normalization="faber-ziman")
+    square, mean = (np.abs(b) ** 2).mean(), abs(b.mean()) ** 2
+    np.testing.assert_allclose(fz.Sq, 1 + (exact - 1) * square / mean, rtol=1e-6)
+    with pytest.raises(QuantityError, match="complex"):
+        traj.bp.current_spectra(2, 0.5, window="0.6 ps", weights="neutron", b=given)
+    with pytest.raises(QuantityError, match="b="):
+        traj.bp.structure_factor(2, 0.5, b=given, weights="unit")

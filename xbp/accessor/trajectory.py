@@ -31,6 +31,7 @@ class TrajectoryMethods:
         dQ: Any = "0.05 1/angstrom",
         *,
         weights: Any = "neutron",
+        b: Any = None,
         partials: bool = False,
         normalization: Normalization = "ashcroft-langreth",
         T: Any = None,
@@ -44,6 +45,7 @@ class TrajectoryMethods:
             Q_max,
             dQ,
             weights=weights,
+            b=b,
             partials=partials,
             normalization=normalization,
             T=T,
@@ -62,6 +64,7 @@ class TrajectoryMethods:
         window: Any = None,
         resolution: Any = None,
         weights: Any = "neutron",
+        b: Any = None,
         part: Part = "coherent",
         partials: bool = False,
         normalization: Normalization = "ashcroft-langreth",
@@ -82,6 +85,7 @@ class TrajectoryMethods:
             window=window,
             resolution=resolution,
             weights=weights,
+            b=b,
             part=part,
             partials=partials,
             normalization=normalization,
@@ -102,6 +106,7 @@ class TrajectoryMethods:
         window: Any = None,
         resolution: Any = None,
         weights: Any = "neutron",
+        b: Any = None,
         part: Part = "coherent",
         partials: bool = False,
         normalization: Normalization = "ashcroft-langreth",
@@ -120,6 +125,7 @@ class TrajectoryMethods:
             window=window,
             resolution=resolution,
             weights=weights,
+            b=b,
             part=part,
             partials=partials,
             normalization=normalization,
@@ -140,6 +146,7 @@ class TrajectoryMethods:
         window: Any = None,
         resolution: Any = None,
         weights: Any = "unit",
+        b: Any = None,
         taper: Taper = "hann",
         T: Any = None,
         max_wavevectors_per_shell: int | None = None,
@@ -156,6 +163,7 @@ class TrajectoryMethods:
             window=window,
             resolution=resolution,
             weights=weights,
+            b=b,
             taper=taper,
             T=T,
             max_wavevectors_per_shell=max_wavevectors_per_shell,
@@ -171,6 +179,7 @@ class TrajectoryMethods:
         window: Any = None,
         resolution: Any = None,
         weights: Any = "mass",
+        b: Any = None,
         partials: bool = False,
         taper: Literal["hann", "boxcar"] = "hann",
         T: Any = None,
@@ -184,19 +193,22 @@ class TrajectoryMethods:
             window=window,
             resolution=resolution,
             weights=weights,
+            b=b,
             partials=partials,
             taper=taper,
             T=T,
             progress=progress,
         )
 
-    def neutron_weighted_dos(self, *, Q: Any = None, u2: Any = None) -> xr.Dataset:
+    def neutron_weighted_dos(self, *, Q: Any = None, u2: Any = None, b: Any = None) -> xr.Dataset:
         """See `xbp.md.neutron_weighted_dos`: partial densities of states as neutrons weigh them."""
-        return md.neutron_weighted_dos(self._data, Q=Q, u2=u2)
+        return md.neutron_weighted_dos(self._data, Q=Q, u2=u2, b=b)
 
-    def correct_neutron_weighting(self, partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None) -> Data:
+    def correct_neutron_weighting(
+        self, partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None
+    ) -> Data:
         """See `xbp.md.correct_neutron_weighting`: a measured density of states, every element counted alike."""
-        return md.correct_neutron_weighting(self._data, partials, Q=Q, u2=u2)
+        return md.correct_neutron_weighting(self._data, partials, Q=Q, u2=u2, b=b)
 
     def msd(
         self, *, time_max: Any = None, window: Any = None, partials: bool = False, T: Any = None, progress: bool = False

@@ -82,7 +82,7 @@ def mix_rows(weighting: Weighting, partials: bool, normalization: str, self_part
     else:
         a, b = np.triu_indices(len(counts))
         names = tuple(f"{names[i]}-{names[j]}" for i, j in zip(a, b, strict=True)) if names else ()
-        weight = factors[a] * factors[b] * np.where(a == b, 1, 2)[:, None]
+        weight = np.real(factors[a] * np.conj(factors[b])) * np.where(a == b, 1, 2)[:, None]
     if normalization == "faber-ziman":
         to_fz = square / (n_atoms * mean**2)
         total, constant = weight / (n_atoms * mean**2), 1 - to_fz

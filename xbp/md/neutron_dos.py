@@ -18,13 +18,15 @@ from xbp.units import convert_factor, magnitude
 __all__ = ["correct_neutron_weighting", "neutron_weighted_dos"]
 
 
-def neutron_weighted_dos(partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None) -> xr.Dataset:
+def neutron_weighted_dos(
+    partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None
+) -> xr.Dataset:
     r"""Weigh the partial densities of states of an alloy as neutron scattering does.
 
     .. math:: G(E) = \frac{\sum_i w_i\, g_i(E)}{\sum_i w_i}, \quad
               w_i = c_i \frac{\sigma_i}{M_i} e^{-Q^2 u_i^2}, \qquad R(E) = \frac{\sum_i c_i g_i(E)}{G(E)}
 
-    with σ = 4πb² + σ_inc. A measured, multiphonon-corrected GDOS times R is the true density of states, as far as the
+    with σ = 4π|b|² + σ_inc. A measured, multiphonon-corrected GDOS times R is the true density of states, as far as the
     simulation has the partials right.
 
     Parameters
@@ -37,6 +39,8 @@ def neutron_weighted_dos(partials: xr.Dataset | xr.DataArray, *, Q: Any = None, 
     u2 : DataArray, optional
         Mean-square displacement per axis of each element over ``element``, as ``traj.bp.msd(partials=True).u2``. Both
         or neither: without them the Debye–Waller factors are left out.
+    b : mapping of symbol to number, optional
+        Scattering lengths of elements whose tabulated ones do not hold, as for `dynamic_structure_factor`.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def neutron_weighted_dos(partials: xr.Dataset | xr.DataArray, *, Q: Any = None, 
             f"the shares of the elements add up to {share.sum():g}", reason="they are concentrations", fix="select all"
         )
     symbols = value["element"].values
-    weights = share * neutron_cross_sections(symbols) / np.array([atomic_mass(str(s)) for s in symbols])
+    weights = share * neutron_cross_sections(symbols, b) / np.array([atomic_mass(str(s)) for s in symbols])
     if (Q is None) != (u2 is None):
         raise RangeError(
             "one of Q and u2 is missing", reason="the Debye-Waller factor is exp(-Q²u²)", fix="give both, or neither"
@@ -120,7 +124,7 @@ def neutron_weighted_dos(partials: xr.Dataset | xr.DataArray, *, Q: Any = None, 
 
 
 def correct_neutron_weighting(
-    data: Data, partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None
+    data: Data, partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None
 ) -> Data:
     """Free a measured density of states of its neutron weighting, by the partials of a simulation.
 
@@ -130,7 +134,7 @@ def correct_neutron_weighting(
     ----------
     data : xarray.DataArray or xarray.Dataset
         ``vibrational_dos`` or ``generalized_dos`` over E, corrected for multiphonon scattering.
-    partials, Q, u2
+    partials, Q, u2, b
         As for `neutron_weighted_dos`.
 
     Returns
@@ -161,7 +165,7 @@ def correct_neutron_weighting(
         raise RangeError(
             f"'{signal.value.name}' has no dimension 'E'", reason="the weighting depends on E", fix="pass G(E)"
         )
-    table = neutron_weighted_dos(partials, Q=Q, u2=u2)
+    table = neutron_weighted_dos(partials, Q=Q, u2=u2, b=b)
     factor = convert_factor(
         signal.value["E"].attrs["units"], table["E"].attrs["units"], name="coordinate 'E'", energy=True
     )

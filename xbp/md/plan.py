@@ -162,6 +162,8 @@ class Plan:
     origin_step : int or None
         Of the self part; None for all pairs.
     precision : {"single", "double"}
+    b : mapping or None
+        Scattering lengths that were given.
     """
 
     trajectory: Trajectory
@@ -175,6 +177,7 @@ class Plan:
     mixing: Mixing
     origin_step: int | None
     precision: Precision
+    b: Any = None
 
     @classmethod
     def make(
@@ -185,6 +188,7 @@ class Plan:
         *,
         length: int,
         weights: Any,
+        b: Any = None,
         part: str,
         partials: bool,
         normalization: str,
@@ -210,7 +214,7 @@ class Plan:
         cell = trajectory.mean_cell
         shells = allowed_wavevectors(cell, q_max, dq, max_per_shell=max_wavevectors_per_shell)
         self_part = part == "incoherent"
-        found = weighting(trajectory, weights, shells.Q, by_element=partials, squared=self_part)
+        found = weighting(trajectory, weights, shells.Q, by_element=partials, squared=self_part, b=b)
         mixing = mix_rows(found, partials, normalization, self_part, trajectory.n_atoms)
         steps = None
         if self_part:
@@ -223,7 +227,7 @@ class Plan:
             )
         return cls(
             trajectory, q_max, dq, max_wavevectors_per_shell, shells, found, partials, normalization, mixing, steps,
-            check_precision(precision),
+            check_precision(precision), b,
         )  # fmt: skip
 
     def run(self, cut: Segments, taper: np.ndarray, finish: Any, progress: bool) -> Moments:
@@ -269,6 +273,7 @@ class Plan:
         """What history tells of it."""
         return {
             "weights": self.weighting.name,
+            "b": None if self.b is None else {str(symbol): str(value) for symbol, value in self.b.items()},
             "part": "coherent" if self.origin_step is None else "incoherent",
             "partials": self.partials or None,
             "normalization": self.normalization,

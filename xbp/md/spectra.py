@@ -42,6 +42,7 @@ def dynamic_structure_factor(
     window: Any = None,
     resolution: Any = None,
     weights: Any = "neutron",
+    b: Any = None,
     part: Part = "coherent",
     partials: bool = False,
     normalization: Normalization = "ashcroft-langreth",
@@ -76,6 +77,10 @@ def dynamic_structure_factor(
         line has the FWHM 1.44 h/window.
     weights : {"neutron", "xray", "unit", "mass"} or array_like, shape (n_atoms,)
         Coherent scattering lengths, form factors f(Q), ones, masses, or one number for each atom.
+    b : mapping of symbol to number, optional
+        Coherent scattering lengths (bare: fm) in place of the tabulated ones, which elements need whose b depends on
+        the energy or is complex (Gd, Sm, Eu, Cd, …): ``{"Gd": 9.5 - 13.8j}``. Pairs count by Re(b_j b_k*). A pair
+        ``(b, 151)`` gives the incoherent cross section (bare: barn) too, which else is the tabulated one.
     part : {"coherent", "incoherent"}
         All pairs of atoms, or each atom with itself; then ``neutron`` weighs by the incoherent cross
         section σ_inc/4π in place of b², and S is divided by its sum: F(Q,0) = 1.
@@ -127,7 +132,7 @@ def dynamic_structure_factor(
     """
     length = window_frames(read_trajectory(data), window, dE)
     plan = Plan.make(
-        data, Q_max, dQ, length=length, weights=weights, part=part, partials=partials,
+        data, Q_max, dQ, length=length, weights=weights, b=b, part=part, partials=partials,
         normalization=normalization,
         precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell, origin_step=origin_step,
     )  # fmt: skip
@@ -167,6 +172,7 @@ def intermediate_scattering_function(
     window: Any = None,
     resolution: Any = None,
     weights: Any = "neutron",
+    b: Any = None,
     part: Part = "coherent",
     partials: bool = False,
     normalization: Normalization = "ashcroft-langreth",
@@ -183,7 +189,7 @@ def intermediate_scattering_function(
 
     Parameters
     ----------
-    data, Q_max, dQ, weights, part, partials, normalization, T
+    data, Q_max, dQ, weights, b, part, partials, normalization, T
         As for `dynamic_structure_factor`.
     max_wavevectors_per_shell, origin_step, precision, progress
         As for `dynamic_structure_factor`.
@@ -218,7 +224,7 @@ def intermediate_scattering_function(
     """
     length = window_frames(read_trajectory(data), window, None)
     plan = Plan.make(
-        data, Q_max, dQ, length=length, weights=weights, part=part, partials=partials,
+        data, Q_max, dQ, length=length, weights=weights, b=b, part=part, partials=partials,
         normalization=normalization,
         precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell, origin_step=origin_step,
     )  # fmt: skip
@@ -257,6 +263,7 @@ def current_spectra(
     window: Any = None,
     resolution: Any = None,
     weights: Any = "unit",
+    b: Any = None,
     taper: Taper = "hann",
     T: Any = None,
     max_wavevectors_per_shell: int | None = None,
@@ -278,6 +285,8 @@ def current_spectra(
         As for `dynamic_structure_factor`.
     weights : {"unit", "mass", "neutron"} or array_like, shape (n_atoms,)
         Ones, masses (the momentum density), scattering lengths, or one number for each atom.
+    b : mapping of symbol to number, optional
+        As for `dynamic_structure_factor`; real.
 
     Returns
     -------
@@ -308,10 +317,14 @@ def current_spectra(
     trajectory.require_velocity()
     length = window_frames(trajectory, window, dE)
     plan = Plan.make(
-        data, Q_max, dQ, length=length, weights=weights, part="coherent", partials=False,
+        data, Q_max, dQ, length=length, weights=weights, b=b, part="coherent", partials=False,
         normalization="ashcroft-langreth",
         precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell, origin_step=None,
     )  # fmt: skip
+    if np.iscomplexobj(plan.weighting.factors):
+        raise QuantityError(
+            "a scattering length is complex", reason="currents have real weights", fix="weights='unit' or 'mass'"
+        )
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)
     shape = make_taper(taper, length)

@@ -27,6 +27,7 @@ def structure_factor(
     dQ: Any = "0.05 1/angstrom",
     *,
     weights: Any = "neutron",
+    b: Any = None,
     partials: bool = False,
     normalization: Normalization = "ashcroft-langreth",
     T: Any = None,
@@ -44,7 +45,7 @@ def structure_factor(
 
     Parameters
     ----------
-    data, Q_max, dQ, weights, T, max_wavevectors_per_shell, precision, progress
+    data, Q_max, dQ, weights, b, T, max_wavevectors_per_shell, precision, progress
         As for `dynamic_structure_factor`.
     partials : bool
         Every pair of elements on its own, along ``pair``; ``(Sq * weight).sum("pair")`` is the total.
@@ -76,8 +77,9 @@ def structure_factor(
     True
     """
     plan = Plan.make(
-        data, Q_max, dQ, length=1, weights=weights, part="coherent", partials=partials, normalization=normalization,
-        precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell, origin_step=None, static=True,
+        data, Q_max, dQ, length=1, weights=weights, b=b, part="coherent", partials=partials,
+        normalization=normalization, precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell,
+        origin_step=None, static=True,
     )  # fmt: skip
     channels = plan.weighting.channels
     task = Task(np.ones(1), Constant(channels), len(channels), pairs, plan.precision)

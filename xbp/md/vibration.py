@@ -14,7 +14,7 @@ from xbp.md.labels import Column, label, positive, sample_temperature, window_at
 from xbp.md.plan import Taper, cosines, energy_grid, lag_resolution, make_taper
 from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block, Trajectory, read_trajectory
-from xbp.md.weights import neutron_cross_sections, user_weights
+from xbp.md.weights import neutron_cross_sections, require_neutrons, user_weights
 
 __all__ = ["msd", "vdos"]
 
@@ -30,6 +30,7 @@ def vdos(
     window: Any = None,
     resolution: Any = None,
     weights: Any = "mass",
+    b: Any = None,
     partials: bool = False,
     taper: Taper = "hann",
     T: Any = None,
@@ -52,6 +53,8 @@ def vdos(
         w_j = m_j gives the density of states of an alloy, where every mode counts alike; ones weigh
         the light atoms' modes more; ``neutron`` is σ_j (coherent and incoherent), which gives the
         neutron-weighted Σ c_i (σ_i/M_i) g_i(E).
+    b : mapping of symbol to number, optional
+        As for `dynamic_structure_factor`, for ``weights="neutron"``.
     partials : bool
         The density of states of each element, of unit area, along ``element``; the coordinate
         ``weight`` is its share in the total, ``(g * weight).sum("element")``.
@@ -85,7 +88,7 @@ def vdos(
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)
     shape = make_taper(taper, length)
-    per_atom = _power_weights(trajectory, weights)
+    per_atom = _power_weights(trajectory, weights, b)
     if partials:
         element = trajectory.elements()
         symbols = np.unique(element)
@@ -120,7 +123,8 @@ def vdos(
     )  # fmt: skip
 
 
-def _power_weights(trajectory: Trajectory, weights: Any) -> np.ndarray:
+def _power_weights(trajectory: Trajectory, weights: Any, b: Any) -> np.ndarray:
+    require_neutrons(weights, b)
     if not isinstance(weights, str):
         values = user_weights(trajectory, weights)
         if (values < 0).any():
@@ -131,7 +135,7 @@ def _power_weights(trajectory: Trajectory, weights: Any) -> np.ndarray:
     if weights == "unit":
         return np.ones(trajectory.n_atoms)
     if weights == "neutron":
-        return neutron_cross_sections(trajectory.elements())
+        return neutron_cross_sections(trajectory.elements(), b)
     raise QuantityError(
         f"weights={weights!r} are not known",
         reason="a density of states is weighed by 'mass', 'unit', 'neutron', or one number for each atom",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import xarray as xr
 
 from xbp.errors import QuantityError
 from xbp.md.trajectory import Block, Trajectory
-from xbp.optional import require
+from xbp.reduction.scattering_lengths import scatterer, table_entry
 
 __all__ = [
     "Constant",
@@ -20,6 +20,7 @@ __all__ = [
     "atomic_mass",
     "neutron_cross_sections",
     "neutron_table",
+    "require_neutrons",
     "user_weights",
     "weighting",
     "xray_form_factor",
@@ -43,7 +44,7 @@ class Weighting:
     norm : float or numpy.ndarray, shape (n_Q,)
         N⟨w²⟩: totals are divided by it.
     mean : float or numpy.ndarray, shape (n_Q,)
-        ⟨w⟩.
+        ⟨w⟩, or its absolute value.
     name : str
         For history.
     """
@@ -70,45 +71,42 @@ class Constant:
         return itertools.repeat(self.channels)
 
 
-def neutron_table(elements: np.ndarray) -> dict[str, tuple[float, float]]:
+def neutron_table(elements: np.ndarray, b: Mapping[str, Any] | None = None) -> dict[str, tuple[complex, float]]:
     """Look up the coherent scattering length (fm) and incoherent cross section (fm²) of elements.
 
     Natural abundance; isotopes as ``"D"`` or ``"58-Ni"``. σ_inc is the tabulated one, which holds the
-    isotopes' and the spins' share; an average over isotopes would not.
+    isotopes' and the spins' share; an average over isotopes would not. `b` as for `scatterer`.
 
     Raises
     ------
     QuantityError
-        If the table has no value for an element.
-
-    References
-    ----------
-    V. F. Sears, Neutron News 3(3), 26 (1992), as periodictable tabulates and updates it.
+        If the table has no value for an element, or none that holds at all energies, and `b` has none.
 
     Examples
     --------
     >>> {k: (round(b, 3), round(s, 2)) for k, (b, s) in neutron_table(np.array(["Zr", "Cu"])).items()}
     {'Cu': (7.718, 55.0), 'Zr': (7.16, 2.0)}
     """
-    found = {}
-    for symbol in np.unique(elements).tolist():
-        neutron = getattr(_entry(symbol), "neutron", None)
-        if neutron is None or neutron.b_c is None or neutron.incoherent is None:
-            raise QuantityError(
-                f"there is no neutron scattering length for '{symbol}'",
-                reason="the table of periodictable has none",
-                fix=_TABLE_FIX,
-            )
-        # 1 barn is 100 fm².
-        found[symbol] = (float(np.real(neutron.b_c)), 100 * float(neutron.incoherent))
-    return found
+    found = {s: scatterer(s, b, instead="weights='unit'") for s in np.unique(elements).tolist()}
+    # 1 barn is 100 fm².
+    return {symbol: (one.b, 100 * one.incoherent) for symbol, one in found.items()}
 
 
-def neutron_cross_sections(elements: np.ndarray) -> np.ndarray:
-    """Return σ = 4πb² + σ_inc of every atom, fm²."""
+def require_neutrons(weights: Any, b: Mapping[str, Any] | None) -> None:
+    """Refuse scattering lengths that no neutron would see."""
+    if b is not None and not (isinstance(weights, str) and weights == "neutron"):
+        raise QuantityError(
+            f"b= is given with weights={weights if isinstance(weights, str) else 'array'!r}",
+            reason="scattering lengths are the weights of neutrons",
+            fix="weights='neutron', or leave b= out",
+        )
+
+
+def neutron_cross_sections(elements: np.ndarray, b: Mapping[str, Any] | None = None) -> np.ndarray:
+    """Return σ = 4π|b|² + σ_inc of every atom, fm²."""
     symbols, index = np.unique(elements, return_inverse=True)
-    table = neutron_table(symbols)
-    sigma = np.array([4 * np.pi * table[s][0] ** 2 + table[s][1] for s in symbols.tolist()])
+    table = neutron_table(symbols, b)
+    sigma = np.array([4 * np.pi * abs(table[s][0]) ** 2 + table[s][1] for s in symbols.tolist()])
     return np.asarray(sigma[index])
 
 
@@ -124,7 +122,7 @@ def xray_form_factor(symbol: str, Q: np.ndarray) -> np.ndarray:
     >>> xray_form_factor("Cu", np.array([0.0])).round(1)
     array([29.])
     """
-    entry = _entry(symbol)
+    entry = table_entry(symbol)
     try:
         return np.asarray(entry.xray.f0(Q), dtype=float)
     except Exception as error:  # the table raises whatever its look-up raises
@@ -135,19 +133,15 @@ def xray_form_factor(symbol: str, Q: np.ndarray) -> np.ndarray:
         ) from error
 
 
-def _entry(symbol: str) -> Any:
-    periodictable = require("periodictable", "masses and scattering lengths are looked up in it", "neutron")
-    try:
-        return periodictable.elements.isotope(symbol)
-    except ValueError:
-        raise QuantityError(
-            f"'{symbol}' is no element",
-            reason="masses, scattering lengths and form factors are tabulated for elements and isotopes",
-            fix="name elements: elements={1: 'Zr', …} or masses={'A': '40 u'} when opening, weights='unit' after",
-        ) from None
-
-
-def weighting(trajectory: Trajectory, weights: Any, Q: np.ndarray, *, by_element: bool, squared: bool) -> Weighting:
+def weighting(
+    trajectory: Trajectory,
+    weights: Any,
+    Q: np.ndarray,
+    *,
+    by_element: bool,
+    squared: bool,
+    b: Mapping[str, Any] | None = None,
+) -> Weighting:
     """Make the weights of a trajectory's atoms.
 
     Parameters
@@ -161,6 +155,8 @@ def weighting(trajectory: Trajectory, weights: Any, Q: np.ndarray, *, by_element
         One channel for each element; with ``"xray"`` there always is, since form factors depend on Q.
     squared : bool
         The weights are those of single atoms' own correlations, w_j² in place of w_j w_k.
+    b : mapping of symbol to number, optional
+        Scattering lengths in place of the tabulated ones, see `scatterer`; complex ones weigh pairs by Re(b_j b_k*).
 
     Returns
     -------
@@ -178,8 +174,9 @@ def weighting(trajectory: Trajectory, weights: Any, Q: np.ndarray, *, by_element
             reason="they are 'neutron', 'xray', 'unit', 'mass', or one number for each atom",
             fix="weights='neutron'",
         )
+    require_neutrons(weights, b)
     if name in ("neutron", "xray") or (name == "unit" and by_element):
-        return _by_element(trajectory, name, Q, by_element=by_element, squared=squared)
+        return _by_element(trajectory, name, Q, by_element=by_element, squared=squared, b=b)
     if name == "unit":
         per_atom = np.ones(trajectory.n_atoms)
     else:
@@ -194,18 +191,20 @@ def weighting(trajectory: Trajectory, weights: Any, Q: np.ndarray, *, by_element
     return Weighting(channels, tuple(symbols.tolist()), np.ones(len(symbols)), norm, mean, name)
 
 
-def _by_element(trajectory: Trajectory, name: str, Q: np.ndarray, *, by_element: bool, squared: bool) -> Weighting:
+def _by_element(
+    trajectory: Trajectory, name: str, Q: np.ndarray, *, by_element: bool, squared: bool, b: Mapping[str, Any] | None
+) -> Weighting:
     element = trajectory.elements()
     symbols, index, counts = np.unique(element, return_inverse=True, return_counts=True)
     factors: np.ndarray
     if name == "neutron":
-        table = neutron_table(symbols)
+        table = neutron_table(symbols, b)
         factors = np.array([table[s][1] / (4 * np.pi) if squared else table[s][0] for s in symbols])
     elif name == "xray":
         factors = np.stack([xray_form_factor(s, Q) ** (2 if squared else 1) for s in symbols])
     else:
         factors = np.ones(len(symbols))
-    norm = np.tensordot(counts, factors if squared else factors**2, axes=1)
+    norm = np.tensordot(counts, factors if squared else np.abs(factors) ** 2, axes=1)
     if not np.all(norm > 0):
         raise QuantityError(
             f"weights={name!r} are zero for all of {', '.join(symbols)}",
@@ -213,7 +212,10 @@ def _by_element(trajectory: Trajectory, name: str, Q: np.ndarray, *, by_element:
             fix="weights='unit'",
         )
     mean = np.tensordot(counts, factors, axes=1) / trajectory.n_atoms
-    if by_element or name == "xray":
+    if np.iscomplexobj(mean):
+        mean = np.abs(mean)
+    # What depends on Q, or is complex, comes in with the correlations of the elements.
+    if by_element or name == "xray" or np.iscomplexobj(factors):
         masks = (element == symbols[:, None]).astype(float)
         return Weighting(masks, tuple(symbols.tolist()), factors, norm, mean, name)
     return Weighting(factors[index][None], (), np.ones(1), norm, mean, name)
@@ -232,7 +234,7 @@ def atomic_mass(symbol: str) -> float:
     >>> round(atomic_mass("Cu"), 2)
     63.55
     """
-    return float(_entry(symbol).mass)
+    return float(table_entry(symbol).mass)
 
 
 def user_weights(trajectory: Trajectory, weights: Any) -> np.ndarray:

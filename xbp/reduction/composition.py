@@ -6,14 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import xarray as xr
 
 from xbp.errors import QuantityError
-from xbp.optional import require
+from xbp.reduction.scattering_lengths import scatterer, table_entry
 from xbp.units import magnitude
 
-__all__ = ["Atoms", "atoms_of", "effective_mass", "mean_scattering_lengths", "numbers_of", "resolve_mass"]
+__all__ = ["Atoms", "atoms_of", "effective_mass", "mass_of", "mean_scattering_lengths", "numbers_of", "resolve_mass"]
 
 _PART = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 
@@ -24,18 +23,21 @@ class Atoms(NamedTuple):
     number: float
     mass: float
     sigma: float
-    b: float
+    b: complex
 
 
-def effective_mass(composition: str | Mapping[str, float]) -> xr.DataArray:
+def effective_mass(composition: str | Mapping[str, float], *, b: Mapping[str, Any] | None = None) -> xr.DataArray:
     r"""Return the mass that makes one phonon spectrum of a compound's, as neutrons see it.
 
-    .. math:: M = \frac{\sum_i c_i\sigma_i}{\sum_i c_i\sigma_i/M_i}, \quad \sigma_i = 4\pi b_i^2 + \sigma_{inc,i}
+    .. math:: M = \frac{\sum_i c_i\sigma_i}{\sum_i c_i\sigma_i/M_i}, \quad \sigma_i = 4\pi |b_i|^2 + \sigma_{inc,i}
 
     Parameters
     ----------
     composition : str or mapping of str to float
         ``"Zr46Cu46Al8"`` or ``{"Zr": 46, "Cu": 46, "Al": 8}``, in atoms; D for deuterium.
+    b : mapping of symbol to number, optional
+        Coherent scattering lengths (bare: fm; complex where they are), where the tabulated ones do not hold; a pair
+        with the incoherent cross section (bare: barn), which else is the tabulated one.
 
     Returns
     -------
@@ -45,7 +47,8 @@ def effective_mass(composition: str | Mapping[str, float]) -> xr.DataArray:
     Raises
     ------
     QuantityError
-        If the composition cannot be read, or the table has no cross section of an element.
+        If the composition cannot be read, the table has no cross section of an element, or its b depends on the
+        energy or is complex (Gd, Sm, Eu, Cd, …) and is not given.
     MissingDependencyError
         Without periodictable, the extra `neutron`.
 
@@ -58,17 +61,19 @@ def effective_mass(composition: str | Mapping[str, float]) -> xr.DataArray:
     >>> round(float(effective_mass("Zr46Cu46Al8")), 2)
     71.31
     """
-    atoms = atoms_of(composition).values()
+    atoms = atoms_of(composition, b).values()
     value = sum(a.number * a.sigma for a in atoms) / sum(a.number * a.sigma / a.mass for a in atoms)
     return xr.DataArray(value, attrs={"units": "u", "long_name": "effective mass"})
 
 
-def mean_scattering_lengths(composition: str | Mapping[str, float]) -> tuple[float, float]:
-    """Return ⟨b⟩² and ⟨b²⟩ of the coherent scattering lengths, fm².
+def mean_scattering_lengths(
+    composition: str | Mapping[str, float], b: Mapping[str, Any] | None = None
+) -> tuple[float, float]:
+    """Return |⟨b⟩|² and ⟨|b|²⟩ of the coherent scattering lengths, fm².
 
     Parameters
     ----------
-    composition : str or mapping of str to float
+    composition, b
         As for `effective_mass`.
 
     Raises
@@ -81,37 +86,25 @@ def mean_scattering_lengths(composition: str | Mapping[str, float]) -> tuple[flo
     >>> [round(value, 3) for value in mean_scattering_lengths("SiO2")]
     [27.591, 28.198]
     """
-    atoms = atoms_of(composition).values()
+    atoms = atoms_of(composition, b).values()
     number = sum(a.number for a in atoms)
-    mean, square = sum(a.number * a.b for a in atoms) / number, sum(a.number * a.b**2 for a in atoms) / number
-    return mean**2, square
+    mean, square = sum(a.number * a.b for a in atoms) / number, sum(a.number * abs(a.b) ** 2 for a in atoms) / number
+    return abs(mean) ** 2, square
 
 
-def atoms_of(composition: str | Mapping[str, float]) -> dict[str, Atoms]:
-    """Return the atoms of each element."""
-    numbers = numbers_of(composition)
-    periodictable = require(
-        "periodictable", "masses and cross sections are looked up in it", "neutron",
-        "b_mean_squared='0.28 barn' or mass='26.98 u' for composition=",
-    )  # fmt: skip
+def atoms_of(composition: str | Mapping[str, float], b: Mapping[str, Any] | None = None) -> dict[str, Atoms]:
+    """Return the atoms of each element; `b` as for `scatterer`."""
     found = {}
-    for symbol, count in numbers.items():
-        try:
-            entry: Any = periodictable.elements.isotope(symbol)
-        except ValueError:
-            entry = None
-        neutron = getattr(entry, "neutron", None)
-        if neutron is None or neutron.b_c is None or neutron.incoherent is None:
-            raise QuantityError(
-                f"'{symbol}' of composition={composition!r} has no neutron cross section",
-                reason="it is no element, or none was measured",
-                fix="give what follows from it itself, mass='72.3 u' or b_mean_squared='0.28 barn'",
-            )
-        b = float(np.real(neutron.b_c))
-        # 100 fm² are one barn.
-        sigma = 4 * np.pi * b**2 / 100 + float(neutron.incoherent)
-        found[symbol] = Atoms(count, float(entry.mass), sigma, b)
+    for symbol, count in numbers_of(composition).items():
+        entry = scatterer(symbol, b, instead="what follows from it: mass='72.3 u' or b_mean_squared='0.28 barn'")
+        found[symbol] = Atoms(count, entry.mass, entry.sigma, entry.b)
     return found
+
+
+def mass_of(composition: str | Mapping[str, float]) -> float:
+    """Return the mean mass of an atom, u."""
+    numbers = numbers_of(composition)
+    return sum(count * float(table_entry(s).mass) for s, count in numbers.items()) / sum(numbers.values())
 
 
 def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from xbp.grid import bin_limits, interpolate, select_range
 from xbp.independence import std_along
 from xbp.pint_data import Data
 from xbp.reduction.arithmetic import convert, require_alike
-from xbp.reduction.composition import atoms_of, resolve_mass
+from xbp.reduction.composition import mass_of, resolve_mass
 from xbp.reduction.integrate import mirrored, one_sided, require_elastic
 from xbp.reduction.multiphonon import energies, require_choice
 from xbp.reduction.sample import another_sample, coherent_part, sample_mass
@@ -387,8 +387,7 @@ def _moles(given: Any, name: str, composition: str | Mapping[str, float] | None)
                 reason="how many atoms it is follows from the composition",
                 fix=f"composition='Zr46Cu46Al8', or {name}='0.1 mol'",
             )
-        atoms = atoms_of(composition).values()
-        moles = magnitude(given, "g", name=name) * sum(a.number for a in atoms) / sum(a.number * a.mass for a in atoms)
+        moles = magnitude(given, "g", name=name) / mass_of(composition)
     else:
         moles = magnitude(given, "mol", name=name, default="1")
     if not moles > 0:

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import QuantityError, RangeError, XbpError
-from xbp.reduction.composition import atoms_of, numbers_of, resolve_mass
+from xbp.reduction.composition import numbers_of, resolve_mass
 from xbp.signal import Signal
 from xbp.units import convert_factor, magnitude
 
@@ -60,7 +60,7 @@ def sample_mass(
     weight = _number(said_of_sample(signal, "weight"))
     if given is None:
         return (None, None) if weight is None else (weight, "weight in the file")
-    comparable = composition is None or len(atoms_of(composition)) == 1
+    comparable = composition is None or len(numbers_of(composition)) == 1
     if weight is not None and comparable and abs(given - weight) > _SAME * weight:
         raise QuantityError(
             f"{'mass' if composition is None else 'composition'}={mass if composition is None else composition!r} is "
