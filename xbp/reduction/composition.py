@@ -96,7 +96,7 @@ def atoms_of(composition: str | Mapping[str, float], b: Mapping[str, Any] | None
     """Return the atoms of each element; `b` as for `scatterer`."""
     found = {}
     for symbol, count in numbers_of(composition).items():
-        entry = scatterer(symbol, b, instead="what follows from it: mass='72.3 u' or b_mean_squared='0.28 barn'")
+        entry = scatterer(symbol, b, instead="b_mean_squared='0.28 barn' or mass='26.98 u' for composition=")
         found[symbol] = Atoms(count, entry.mass, entry.sigma, entry.b)
     return found
 

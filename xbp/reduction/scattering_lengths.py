@@ -78,8 +78,8 @@ def scatterer(
     >>> round(scatterer("Gd", {"Gd": 9.5 - 13.82j}).sigma - 151, 1)  # without the incoherent part
     35.3
     """
-    entry = table_entry(symbol)
-    neutron = getattr(entry, "neutron", None)
+    entry = table_entry(symbol, instead)
+    neutron: Any = getattr(entry, "neutron", None)
     known = neutron is not None and neutron.b_c is not None and neutron.incoherent is not None
     if b is not None and symbol in b:
         value, incoherent = _given(symbol, b[symbol])
@@ -137,15 +137,15 @@ def _variation(neutron: Any) -> float:
     return float(np.ptp(square) / square.mean())
 
 
-def table_entry(symbol: str) -> Any:
-    """Return the row of an element or isotope in periodictable.
+def table_entry(symbol: str, instead: str = "") -> Any:
+    """Return the row of an element or isotope in periodictable; without that, name what to give instead.
 
     Raises
     ------
     QuantityError
         If it is no element.
     """
-    periodictable = require("periodictable", "masses and scattering lengths are looked up in it", "neutron")
+    periodictable = require("periodictable", "masses and scattering lengths are looked up in it", "neutron", instead)
     try:
         return periodictable.elements.isotope(symbol)
     except ValueError:
