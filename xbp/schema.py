@@ -16,6 +16,8 @@ __all__ = ["CONVENTIONS", "COORDINATES", "QUANTITIES", "SCHEMA_VERSION", "Quanti
 
 SCHEMA_VERSION: Final = "1"
 CONVENTIONS: Final = "CF-1.11"
+#: ``attrs["area"]`` of a g(E) whose area is not known, as where its range ended inside the band.
+AREA_UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
     "r": ("angstrom", "distance"),
     "box_phonon": ("meV", "first transverse phonon of the simulated box"),
     "u2": ("angstrom**2", "mean-square displacement per axis"),
+    "area": ("1", "area of g(E) over all its modes"),
     "two_theta": ("degree", "scattering angle"),
     "incident_energy": ("meV", "incident energy"),
     "final_energy": ("meV", "final energy"),

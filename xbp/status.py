@@ -40,6 +40,10 @@ NO_TEMPERATURE: Final = "no temperature"
 NO_KINK: Final = "no kink"
 NOT_A_DECAY: Final = "not a Debye-Waller decay"
 NOT_CONVERGED: Final = "not converged"
+#: Of what follows from all modes: the range of energies ended inside their band.
+TRUNCATED: Final = "range truncated"
+#: Of a u² that follows from g(E) and the mass, where S(Q,E) falls less with Q than it says.
+U2_DISAGREES: Final = "disagrees with Q"
 #: Of multiple scattering that was to be fitted: a background beyond the phonons was taken for it, and nothing was left.
 NO_SCATTERING: Final = "no multiple scattering"
 #: Of an energy that the user named: nothing was sought.

@@ -365,3 +365,150 @@ def test_the_error_of_u2_is_the_scatter_of_many_measurements() -> None:
     assert found[0].u2_std.attrs["units"] == "angstrom**2"
     assert np.isnan(noisy.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), u2="0.007 angstrom^2").u2_std)
     assert "u2_std" not in S.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), composition="V")
+
+
+def loose(u2_at_least: float) -> tuple[xr.Dataset, xr.Dataset]:
+    """A density of states that moves atoms of 50 u so much that the plain iteration runs away, and its S(Q,E)."""
+    E = np.arange(0.5, 40, 0.5)
+    g = E**2 * np.exp(-((E / 18) ** 4))
+    dos = xbp.new_dataset("vibrational_dos", g / g.sum() / 0.5, units="1/meV", coords={"E": (E, "meV")})
+    S = dos.bp.multiphonon_sqe(np.arange(0.5, 8.1, 0.25), np.arange(-40, 80.1, 0.5), T="300 K", mass="50 u")
+    assert float(S.u2) > u2_at_least
+    return dos, S
+
+
+def test_it_converges_where_the_multiphonons_are_strong() -> None:
+    """2W reaches 1.4 at the highest Q: the iteration alone oscillates until no positive area is left."""
+    dos, S = loose(0.0195)
+    back = S.drop_vars("u2").bp.to_vibrational_dos(E_range=(0.5, 40), mass="50 u", tolerance=1e-7)
+    assert str(back.status.values) == "ok"
+    assert str(back.u2_status.values) == "ok"
+    assert int(back.iterations) < 40
+    assert float(back.u2) == pytest.approx(float(S.u2), rel=1e-4)
+    np.testing.assert_allclose(back.g.sel(E=dos.E), dos.g, atol=1e-4 * float(dos.g.max()))
+
+
+@pytest.mark.parametrize("stop", [16, 21, 26])
+@pytest.mark.parametrize("beyond", [True, False])
+def test_a_range_that_ends_inside_the_band_has_no_u2(dos: xr.Dataset, sqe: xr.Dataset, stop: int, beyond: bool) -> None:
+    """Whether the data go on beyond E_range or end there: the modes to 30 meV are missing."""
+    true = float(dos.bp.multiphonon_sqe([1.0], composition="V").u2)
+    data = sqe if beyond else sqe.sel(E=slice(None, stop + 0.5))
+    back = data.bp.to_vibrational_dos(E_range=(0.5, stop + 0.5), composition="V")
+    assert str(back.status.values) == "ok"
+    assert str(back.u2_status.values) == "range truncated"
+    assert np.isnan(back.u2)
+    assert back.g.attrs["area"] == "unknown"
+    assert np.isnan(back.scale)
+    # The shape of g stays, but for the multiphonons, which are not well known.
+    shape = back.g.sel(E=slice(4, stop))
+    assert np.corrcoef(shape, dos.g.sel(E=shape.E))[0, 1] > 0.98
+    assert "u2_status: range truncated" in repr(back.bp)
+    assert "initial_dos=" in repr(back.bp)
+    left = data.bp.correct_multiphonon(E_range=(0.5, stop + 0.5), composition="V")
+    assert str(left.status.values) == "range truncated"
+    assert left.S.isnull().all()
+    given = data.bp.to_vibrational_dos(E_range=(0.5, stop + 0.5), u2=f"{true} angstrom^2")
+    assert float(given.u2) == true
+    assert str(given.u2_status.values) == "range truncated"
+
+
+def test_a_u2_that_the_fall_with_Q_contradicts() -> None:
+    """Modes of light atoms far above the range: a g of 5 to 25 meV alone moves them 50 times too much."""
+    E = np.arange(1.0, 200.0)
+    g = E**2 / (1 + (E / 60) ** 4)
+    dos = xbp.new_dataset("vibrational_dos", g, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    S = dos.bp.multiphonon_sqe(np.arange(0.5, 7.1, 0.1), np.arange(-28.0, 28.0), mass="12 u").drop_vars("u2")
+    for E_range in ((3, 25), (5, 25), (8, 27), (5, 20)):
+        back = S.bp.to_vibrational_dos(E_range=E_range, mass="12 u")
+        assert str(back.u2_status.values) != "ok", E_range
+        assert np.isnan(back.u2)
+        assert back.g.attrs["area"] == "unknown"
+
+
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+def test_two_incident_energies_are_stitched(dos: xr.Dataset, sqe: xr.Dataset, scale: float) -> None:
+    """A fine measurement to 15 meV, a coarse one above: together they have all modes."""
+    fine = dos.bp.multiphonon_sqe(Q, np.arange(-16.0, 16.0, 0.5), composition="V", tolerance=1e-9).drop_vars("u2")
+    E_range = (0.9, 15.5)  # the elastic line is as wide as a step of g
+    alone = fine.bp.to_vibrational_dos(E_range=E_range, composition="V")
+    assert np.isnan(alone.u2)
+    coarse = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
+    other = coarse.g.fillna(0) * scale
+    other.attrs = {"quantity": "vibrational_dos", "units": "1"}
+    back = fine.bp.to_vibrational_dos(E_range=E_range, composition="V", initial_dos=other, tolerance=1e-8)
+    assert (str(back.status.values), str(back.u2_status.values)) == ("ok", "ok")
+    assert float(back.u2) == pytest.approx(float(coarse.u2), rel=2e-3)
+    assert back.g.attrs["area"] == 1
+    width = np.diff(back.E_bnds, axis=1)[:, 0]
+    assert float((back.g.fillna(0) * width).sum()) == pytest.approx(1, abs=2e-3)
+    assert (np.diff(back.E_bnds.values.ravel()) >= 0).all()
+    expected = np.interp(back.E[1:], dos.E, dos.g, right=0.0)
+    np.testing.assert_allclose(back.g[1:], expected, atol=0.02 * float(dos.g.max()))
+    # What follows from all modes can be computed of both, and of neither alone.
+    left = fine.bp.correct_multiphonon(E_range=E_range, composition="V", initial_dos=other)
+    one = dos.bp.multiphonon_sqe(Q, fine.E.values, composition="V", part="one")
+    inside = left.S.sel(E=slice(1, 15))
+    np.testing.assert_allclose(inside, one.S.sel(E=slice(1, 15)), atol=2e-3 * float(one.S.max()))
+
+
+def test_a_third_incident_energy_joins_the_two(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    coarse = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
+    found = coarse
+    for stop in (15.5, 8.5):
+        found = sqe.bp.to_vibrational_dos(E_range=(0.5, stop), composition="V", initial_dos=found)
+    assert float(found.u2) == pytest.approx(float(coarse.u2), rel=2e-3)
+    two = xr.concat([sqe, sqe.bp.scale(2)], dim="sample").chunk(sample=1)
+    lazy = two.bp.to_vibrational_dos(E_range=(0.5, 15.5), composition="V", initial_dos=coarse, join_range=(5, 15))
+    assert lazy.u2_status.values.tolist() == ["ok", "ok"]
+    np.testing.assert_allclose(lazy.u2, coarse.u2, rtol=2e-3)
+
+
+def test_what_cannot_be_stitched(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+    options = {"E_range": (0.5, 15.5), "composition": "V"}
+    coarse = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
+    with pytest.raises(RangeError, match=r"ends at 12\.5 meV"):
+        sqe.bp.to_vibrational_dos(**options, initial_dos=coarse.sel(E=slice(0, 12)))
+    with pytest.raises(RangeError, match="30 to 40 meV"):
+        sqe.bp.to_vibrational_dos(**options, initial_dos=coarse, join_range=(30, 40))
+    short = sqe.bp.to_vibrational_dos(E_range=(0.5, 20.5), composition="V")
+    with pytest.raises(QuantityError, match="area of initial_dos is unknown"):
+        sqe.bp.to_vibrational_dos(**options, initial_dos=short)
+    with pytest.raises(QuantityError, match="dimension 'run'"):
+        sqe.bp.to_vibrational_dos(**options, initial_dos=coarse.expand_dims(run=2))
+    with pytest.raises(RangeError, match="end=2"):
+        sqe.bp.to_vibrational_dos(**options, end=2)
+
+
+def test_each_of_several_maps_has_its_area(sqe: xr.Dataset) -> None:
+    short = sqe.where(sqe.E < 16)
+    short.S.attrs = sqe.S.attrs
+    both = xr.concat([sqe, short], dim="sample")
+    for data in (both, both.chunk(sample=1)):
+        found = data.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
+        assert found.u2_status.values.tolist() == ["ok", "range truncated"]
+        np.testing.assert_array_equal(np.isnan(found.u2), [False, True])
+        np.testing.assert_array_equal(found.area, [1, np.nan])
+
+
+def test_measured_ranges_inside_the_band(shared_data: Path) -> None:
+    """Vanadium's upper band is at 27 meV, aluminium's at 36: u2 comes of neither without it."""
+    measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")
+    for stop in (20, 25, 29):
+        found = measured.bp.to_vibrational_dos("300 K", E_range=("6.7 meV", f"{stop} meV"), composition="V")
+        assert str(found.u2_status.values) != "ok"
+        assert np.isnan(found.u2)
+    measured = xbp.open_dataset(shared_data / "ins" / "Al_ARCS_Ei80_iqe.h5")
+    whole = measured.bp.to_vibrational_dos("300 K", E_range=("4 meV", "42 meV"), composition="Al")
+    assert float(whole.u2) == pytest.approx(0.0118, abs=1e-4)
+    for stop in (25, 30, 37):
+        found = measured.bp.to_vibrational_dos("300 K", E_range=("4 meV", f"{stop} meV"), composition="Al")
+        assert np.isnan(found.u2)
+        assert str(found.u2_status.values) != "ok"
+        again = measured.bp.to_vibrational_dos(
+            "300 K", E_range=("4 meV", f"{stop} meV"), composition="Al", initial_dos=whole
+        )
+        assert float(again.u2) == pytest.approx(float(whole.u2), rel=0.02)
+    # The limit is the user's: g is half its maximum at 38 meV.
+    options = {"T": "300 K", "E_range": ("4 meV", "37 meV"), "composition": "Al"}
+    assert float(measured.bp.to_vibrational_dos(**options, end=0.9).u2) > 1.02 * float(whole.u2)

@@ -135,6 +135,9 @@ class CorrectionMethods:
         multiple_scattering: float | Literal["fit"] = 0.0,
         below: Below = "debye",
         tolerance: float = 1e-4,
+        initial_dos: xr.DataArray | xr.Dataset | None = None,
+        join_range: Any = None,
+        end: float = 0.25,
     ) -> Data:
         """See `xbp.to_vibrational_dos`: g(E) from S(Q,E), multiphonons taken off self-consistently."""
         return reduction.to_vibrational_dos(
@@ -148,6 +151,9 @@ class CorrectionMethods:
             multiple_scattering=multiple_scattering,
             below=below,
             tolerance=tolerance,
+            initial_dos=initial_dos,
+            join_range=join_range,
+            end=end,
         )
 
     def correct_multiphonon(
@@ -162,6 +168,9 @@ class CorrectionMethods:
         multiple_scattering: float | Literal["fit"] = 0.0,
         below: Below = "debye",
         tolerance: float = 1e-4,
+        initial_dos: xr.DataArray | xr.Dataset | None = None,
+        join_range: Any = None,
+        end: float = 0.25,
     ) -> Data:
         """See `xbp.correct_multiphonon`: S(Q,E) without its multiphonon part."""
         return reduction.correct_multiphonon(
@@ -175,6 +184,9 @@ class CorrectionMethods:
             multiple_scattering=multiple_scattering,
             below=below,
             tolerance=tolerance,
+            initial_dos=initial_dos,
+            join_range=join_range,
+            end=end,
         )
 
     def debye_waller(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:

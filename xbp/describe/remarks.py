@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.reduction.sample import off_scale
 from xbp.rounding import with_error
-from xbp.status import NO_SCATTERING, OK
+from xbp.status import NO_SCATTERING, OK, TRUNCATED, U2_DISAGREES
 
 __all__ = ["of_the_sample", "remarks", "units_of"]
 
@@ -18,15 +18,22 @@ __all__ = ["of_the_sample", "remarks", "units_of"]
 _LOW_END: Final = 0.08
 #: One and a half times 3R, in J/mol/K: anharmonic solids and liquids stay below.
 _MOST_HEAT: Final = 37.4
+_OF_A_LIQUID: Final = (
+    "or in a liquid, whose quasi-elastic line is no phonons: .bp.mask_elastic(…) it as far as it reaches, or go on "
+    "with .bp.to_bqe(u2='0 angstrom^2')"
+)
 #: What to do where no g(E) was found.
 _MENDS: Final[Mapping[str, str]] = {
     "no data": ": E_range= and Q_range= hold no number, or nothing is beyond E_range= to fit multiple scattering in",
     "fit failed": ": no positive area is left, as where a background was taken off twice, or Q is too high for u2, "
-    "or in a liquid, whose quasi-elastic line is no phonons: .bp.mask_elastic(…) it as far as it reaches, or go on "
-    "with .bp.to_bqe(u2='0 angstrom^2')",
-    "not converged": ": the multiphonons grow from step to step; end Q_range= lower, or take the background off",
+    + _OF_A_LIQUID,
+    "not converged": ": no g(E) of this mass explains these data; widen E_range= to all phonons or pass initial_dos=, "
+    "end Q_range= lower, or take the background off; " + _OF_A_LIQUID,
     NO_SCATTERING: ": a background beyond E_range= was taken for it, until nothing was left; "
     "end E_range= at the highest phonon",
+    TRUNCATED: "g(E) has not fallen where E_range= ends; widen it, or pass initial_dos= of a higher incident energy",
+    U2_DISAGREES: "S(Q,E) falls less with Q than this u2 says, as where E_range= ends inside the band; "
+    "widen it, or pass initial_dos= of a higher incident energy",
 }
 #: Part of the area of g(E) that may stand in for what was not measured without a word.
 _MUCH_EXTENDED = 0.1
@@ -101,10 +108,15 @@ def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) ->
                 where = f" in {count} of {status.size}" if status.ndim else ""
                 mend = _MENDS.get(str(said), "")
                 lines.append(f"  status: {said}{where}, so it is NaN{mend}{_range_to_try(str(said), source)}")
+    unknown = value.coords.get("u2_status")
+    if unknown is not None and unknown.chunks is None and status is not None:
+        for said in np.unique(unknown.values.astype(str)[status.values.astype(str) == OK]):
+            if said != OK:
+                lines.append(f"  u2_status: {said}, so u2 and the area are unknown: {_MENDS.get(str(said), '')}")
     if not isinstance(source, xr.Dataset) or "extended" not in source or source["extended"].chunks is not None:
         return lines
     part = source["extended"]
-    if {"multiple_scattering", "orders", "E_low"} <= set(source.data_vars) and bool(part.notnull().any()):
+    if {"multiple_scattering", "orders", "E_low"} <= set(source.data_vars) and bool((source["orders"] > 0).any()):
         lines += _of_the_phonons(source) + _of_its_high_end(value, source)
     if float(part.max()) > _MUCH_EXTENDED:
         lines.append(
