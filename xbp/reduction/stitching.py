@@ -144,10 +144,9 @@ class Axis:
 
     def of_own(self, held: xr.Variable) -> xr.Variable:
         """Return what the bins E > 0 of the data hold over all bins; those that go on are independent."""
-        own = held.sizes["E"]
-        kept = held.isel(E=self.taken[:own])
-        ones = xr.ones_like(held.isel(E=slice(0, 1))).isel(E=np.zeros(self.centres.size - kept.sizes["E"], int))
-        return xr.Variable.concat([kept, ones], "E") if ones.sizes["E"] else kept
+        kept = held.isel(E=self.taken[: held.sizes["E"]])
+        filled: xr.Variable = kept.pad(E=(0, self.centres.size - kept.sizes["E"]), constant_values=1.0)
+        return filled
 
     def bounds(self, per_unit: float) -> dict[str, xr.Variable]:
         """Return the CF bounds where bins of two widths are on the axis."""
