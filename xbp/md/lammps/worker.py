@@ -6,23 +6,29 @@ restart files and ``state.json`` let a run that was killed go on. Progress is pr
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import fcntl
 import json
 import math
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xbp.md.lammps.folder import digest, saved_state
 from xbp.optional import require
 
-__all__ = ["load_lammps", "main"]
+__all__ = ["load_lammps", "main", "set_pair"]
 
 #: What is kept of the thermodynamics, by the names LAMMPS has for them.
 THERMO = ("temp", "press", "density", "pe", "etotal", "vol")
+#: With what a whole restart file ends.
+_END = b"LammpS RestartT\0"
 
 
 def load_lammps() -> Any:
@@ -48,10 +54,8 @@ class _Run:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RuntimeError("another process is at work on this run: wait, or stop it") from None
-        self.state: dict[str, Any] = {"stage": 0, "done": 0, "step": 0, "frames": 0, "thermo": 0, "restart": None}
-        saved = folder / "state.json"
-        if saved.is_file():
-            self.state = json.loads(saved.read_text())
+        new: dict[str, Any] = {"stage": 0, "done": 0, "step": 0, "frames": 0, "thermo": 0, "restart": None}
+        self.state = saved_state(folder, self.sizes) or new
 
     def say(self, **message: Any) -> None:
         if self.first:
@@ -65,7 +69,8 @@ class _Run:
         command("atom_modify map array")
         command("boundary p p p")
         if self.state["restart"] is not None:
-            command(f"read_restart {self.folder / self.state['restart']}")
+            with contextlib.chdir(self.folder):  # a path may hold blanks and quotes
+                command(f"read_restart {self.state['restart']}")
         else:
             x, y, z = job["sides"]
             command(f"region box block 0 {x} 0 {y} 0 {z}")
@@ -76,8 +81,7 @@ class _Run:
             self.lmp.create_atoms(len(kinds), ids, kinds, *start)
             for kind, mass in enumerate(job["masses"], start=1):
                 command(f"mass {kind} {mass}")
-        for line in job["pair"]:
-            command(line)
+        set_pair(command, self.folder, job)
         command(f"timestep {job['timestep']}")
         command(f"thermo {job['thermo_every']}")
         command(f"thermo_style custom step {' '.join(THERMO)}")
@@ -143,13 +147,14 @@ class _Run:
             image = self.lmp.gather_atoms("image", 0, 3)
         if self.first:
             with (self.folder / "thermo.f64").open("ab") as stream:
-                np.array([self.state["stage"], self.state["step"], *values]).tofile(stream)
+                # Not by tofile, whose error does not say that the disk is full.
+                stream.write(np.array([self.state["stage"], self.state["step"], *values]).tobytes())
             if stage["collect"]:
                 low, high, *_ = self.lmp.extract_box()
                 side = np.array(high) - np.array(low)
                 position = np.array(x).reshape(-1, 3) - np.array(low) + np.array(image).reshape(-1, 3) * side
                 with (self.folder / "frames.f32").open("ab") as stream:
-                    np.concatenate([position, np.array(v).reshape(-1, 3)]).astype(np.float32).tofile(stream)
+                    stream.write(np.concatenate([position, np.array(v).reshape(-1, 3)]).astype(np.float32).tobytes())
                 (self.folder / "cell.json").write_text(json.dumps(side.tolist()))
         self.state["thermo"] += 1
         self.state["frames"] += int(stage["collect"])
@@ -158,28 +163,54 @@ class _Run:
     def checkpoint(self) -> None:
         """Write a restart file beside the last one, then say that it is the one to use."""
         name = "restart.b" if self.state["restart"] == "restart.a" else "restart.a"
-        self.lmp.command(f"write_restart {self.folder / name}")
-        self.state["restart"] = name
+        with contextlib.chdir(self.folder):
+            self.lmp.command(f"write_restart {name}")
+        before = {key: value for key, value in self.state.items() if key != "previous"}
+        self.state |= {"restart": name, "previous": before}
         if self.first:
+            # LAMMPS only warns of a file that was not written to its end.
+            with (self.folder / name).open("rb+") as stream:
+                stream.seek(-len(_END), os.SEEK_END)
+                if stream.read() != _END:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(stream.fileno())
+            self.state["digest"] = digest(self.folder / name)
             part = self.folder / "state.json.part"
-            part.write_text(json.dumps(self.state))
+            with part.open("w") as text:
+                json.dump(self.state, text)
+                text.flush()
+                os.fsync(text.fileno())
             os.replace(part, self.folder / "state.json")
+
+    def sizes(self, state: Mapping[str, Any]) -> dict[str, int]:
+        """Return how many bytes were appended to each file at a state."""
+        return {
+            "thermo.f64": state["thermo"] * 8 * (len(THERMO) + 2),
+            "frames.f32": state["frames"] * 4 * 6 * sum(self.job["counts"]),
+        }
 
     def cut_back(self) -> None:
         """Forget what was appended after the last restart file."""
         if not self.first:
             return
-        sizes = {
-            "thermo.f64": self.state["thermo"] * 8 * (len(THERMO) + 2),
-            "frames.f32": self.state["frames"] * 4 * 6 * sum(self.job["counts"]),
-        }
-        for name, size in sizes.items():
+        for name, size in self.sizes(self.state).items():
             if (self.folder / name).is_file():
                 os.truncate(self.folder / name, size)
 
 
+def set_pair(command: Callable[[str], None], folder: Path, job: Mapping[str, Any]) -> None:
+    """Give LAMMPS the forces; the file of a potential stands in the folder, under a name without blanks and quotes."""
+    for line in job["pair"]:
+        if "{potential}" in line:
+            with contextlib.chdir(folder):
+                command(line.replace("{potential}", job["potential"]["file"]))
+        else:
+            command(line)
+
+
 def main(folder: Path) -> int:
     """Run the job of a folder; print an error as JSON and return 1 where it fails."""
+    folder = folder.resolve()
     job = json.loads((folder / "job.json").read_text())
     run: _Run | None = None
     try:
@@ -188,7 +219,8 @@ def main(folder: Path) -> int:
         run.prepare()
         run.stages()
     except Exception as error:  # LAMMPS raises plain exceptions for whatever it meets
-        print(json.dumps({"error": f"{error}"}), flush=True)
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        print(json.dumps({"error": f"disk full: {folder.parent}" if full else f"{error}"}), flush=True)
         return 1
     run.say(finished=True)
     run.lmp.close()
