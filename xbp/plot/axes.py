@@ -29,6 +29,7 @@ __all__ = [
     "axes_of",
     "axis_label",
     "in_powers",
+    "is_arbitrary",
     "label",
     "lay_over",
     "like_xarray",
@@ -187,12 +188,12 @@ def signal_label(value: xr.DataArray, power: int) -> str:
     formula = (letter and " " not in written) or "T³" in written
     written = written.replace("³", "^3").replace(" − γT", r"-\gamma T")
     symbol = f"${written}$" if formula else written.replace("C_p", "$C_p$")
-    if _is_arbitrary(value):
+    if is_arbitrary(value):
         return f"{symbol} ({f'10$^{{{power}}}$ ' if power else ''}arb. units)"
     return label(symbol, value.attrs["units"], power)
 
 
-def _is_arbitrary(value: xr.DataArray) -> bool:
+def is_arbitrary(value: xr.DataArray) -> bool:
     """Whether the numbers have a scale of their own: intensities, and what only divisions by E made of them."""
     if value.attrs["quantity"] == "reduced_dos" and "E" in value.coords:
         left = parse_unit(value.attrs["units"]) * parse_unit(value["E"].attrs["units"])

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import RangeError
+from xbp.errors import RangeError, UnitsError
 from xbp.plot.axes import (
     COLORS,
     axes_of,
     axis_label,
-    in_powers,
+    is_arbitrary,
     like_xarray,
     logarithmic,
     power_of,
@@ -22,7 +22,10 @@ from xbp.plot.axes import (
 from xbp.plot.curves import DENSE, draw_curve
 from xbp.plot.legends import facts_of, name_curve, tell_apart
 from xbp.plot.limits import as_high_as_values, end_below
+from xbp.plot.shown import is_same, label_axes, require_same, shown_on
+from xbp.reduction import convert
 from xbp.signal import is_computed, read
+from xbp.units import convert_factor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +52,8 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
         which a legend names.
     ax : matplotlib.axes.Axes, optional
         Where to draw; beside the cuts that are there already, in another colour, and with a legend that names each by
-        what tells them apart: the range of the cut, the sample, the temperature, the file. ``label=`` wins.
+        what tells them apart: the range of the cut, the sample, the temperature, the file. ``label=`` wins. Onto axes
+        in other units it is converted.
     **kwargs
         For `matplotlib.axes.Axes.errorbar`.
 
@@ -61,9 +65,11 @@ def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) 
     ------
     RangeError
         If the data have other dimensions, or more curves than there are colours to tell apart.
+    QuantityError, UnitsError
+        If the axes show another quantity, or units that the data do not convert to.
     """
     require_no_table(data)
-    return draw_cut(data, ax, **kwargs)
+    return draw_cut(_as_shown(data, ax), ax, **kwargs)
 
 
 def draw_cut(
@@ -85,6 +91,8 @@ def draw_cut(
         )
     axes = axes_of(ax)
     dim = str(along[0])
+    units = str(value[dim].attrs.get("units", "1"))
+    require_same(axes, (dim, units), (signal.quantity.name, _units_of(value)))
     if signal.quantity.name == "reduced_heat_capacity":
         axes.set_xscale("log")
     # Onto axes that hold cuts another one comes in another colour.
@@ -100,8 +108,7 @@ def draw_cut(
         curves.append((drawn, value.isel(at), std))
     tell_apart(axes, str(others[0]).replace("_", " ") if others else None)
     power = power_of(value)
-    axes.yaxis.set_major_formatter(in_powers(power))
-    axes.set(xlabel=axis_label(value[dim]), ylabel=signal_label(value, power))
+    label_axes(axes, axis_label(value[dim]), signal_label(value, power), power=power)
     if signal.quantity.name == "reduced_heat_capacity":
         logarithmic(axes)
     if signal.quantity.name in _FROM_NOTHING and "ylim" not in kwargs and not (value < 0).any():
@@ -110,6 +117,37 @@ def draw_cut(
     for drawn, curve, std in curves:
         end_below(axes, drawn, curve, std)
     return axes
+
+
+def _as_shown(data: xr.DataArray | xr.Dataset, ax: Axes | None) -> xr.DataArray | xr.Dataset:
+    """Convert a signal to the units in which axes show such a one, where that can be done."""
+    shown = shown_on(ax if hasattr(ax, "get_shared_x_axes") else None)
+    value = read(data).value if shown else None
+    if value is None:
+        return data
+    dim = next((d for d in ("E", "Q", "temperature") if d in value.dims), None)
+    along, x_units = shown.get("x", ("", ""))
+    what, y_units = shown.get("y", ("", ""))
+    try:
+        if dim is not None and along in (None, dim) and not is_same(x_units, str(value[dim].attrs["units"])):
+            units: dict[str, Any] = {dim: x_units}
+            data = convert(data, **units)  # type: ignore[type-var]
+        signal = read(data)
+        if what not in (None, signal.quantity.name) or is_same(y_units, _units_of(signal.value)):
+            return data
+        factor = convert_factor(signal.units, y_units, name=str(value.name))
+    except UnitsError:
+        return data  # refused where it is drawn
+    source = signal.source
+    if isinstance(source, xr.DataArray):
+        return (source * factor).assign_attrs(source.attrs | {"units": y_units})
+    names = [n for n in (str(value.name), f"{value.name}_std") if n in source]
+    return source.assign({n: (source[n] * factor).assign_attrs(source[n].attrs | {"units": y_units}) for n in names})
+
+
+def _units_of(value: xr.DataArray) -> str:
+    """Return the units that the label of a signal shows."""
+    return "arbitrary" if is_arbitrary(value) else str(value.attrs["units"])
 
 
 def _is_line(x: xr.DataArray, within: tuple[float, float] | None, value: xr.DataArray) -> bool:

@@ -20,6 +20,7 @@ from xbp.plot.axes import GREY, ORANGE, axes_of, label, like_xarray
 from xbp.plot.cuts import draw_cut
 from xbp.plot.limits import HEADROOM, up_to
 from xbp.plot.many import draw_numbers
+from xbp.plot.shown import label_axes
 from xbp.plot.titles import entitle, quality, value_of
 from xbp.reduction import cut_Q
 from xbp.schema import quantity_name
@@ -144,10 +145,10 @@ def _many(table: xr.Dataset, parameter: str | None, ax: Axes | None, **kwargs: A
             fix=f"parameter={' or '.join(map(repr, known))}",
         )
     axes = axes_of(ax)
-    draw_numbers(axes, plain, name, **kwargs)
+    draw_numbers(axes, plain, name, what=f"{name} of {quantity_name(plain)}", **kwargs)
     line = quantity_name(plain) == "fit_elastic_line"
     what = "position of the maximum" if called(plain, name) != name else name
-    axes.set_ylabel(label(_OF_A_LINE[name] if line else what, str(plain[name].attrs.get("units", "1"))))
+    label_axes(axes, y=label(_OF_A_LINE[name] if line else what, str(plain[name].attrs.get("units", "1"))))
     good = int((status == OK).sum())
     entitle(axes, f"{_what(plain)}: {good} of {status.size} fits are ok")
     return axes

@@ -23,6 +23,7 @@ from xbp.plot.axes import (
     power_of,
     pyplot,
 )
+from xbp.plot.shown import label_axes, require_same
 from xbp.schema import quantity_name
 from xbp.status import GIVEN
 
@@ -157,6 +158,7 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
     """
     _require(table)
     axes = axes_of(ax)
+    require_same(axes, ("E", str(table.E.attrs["units"])), ("correlation", "1"))
     axes.axhline(0, color=GREY, lw=0.6)
     shown = table.E > 0
     axes.plot(table.E[shown], table.r_of_B[shown], color="black", lw=2, label="$B(Q,E)$")
@@ -165,9 +167,9 @@ def field_correlations(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any)
         axes.plot(table.E[shown], table.pearson_r.sel(field=name)[shown], **style)
     if np.isfinite(float(table.E_BP)):
         axes.axvline(float(table.E_BP), color=GREY, lw=0.8, ls=":")
-    axes.set(
-        xlabel=label(SYMBOLS["E"], table.E.attrs["units"]), ylabel="correlation $r$ with $S(Q)$", ylim=(-1.02, 1.02)
-    )
+    said = "correlation $r$ with $S(Q)$"
+    label_axes(axes, label(SYMBOLS["E"], table.E.attrs["units"]), said, general=said)
+    axes.set_ylim(-1.02, 1.02)
     # Above the axes: the curves run everywhere within.
     axes.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return axes

@@ -11,9 +11,10 @@ from xbp.describe.energies import is_poor_heat_capacity
 from xbp.errors import QuantityError, RangeError
 from xbp.models.debye_einstein import debye_einstein
 from xbp.pint_data import unwrap
-from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, in_powers, label, like_xarray, logarithmic, power_of
+from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, label, like_xarray, logarithmic, power_of
 from xbp.plot.curves import DENSE, draw_curve
 from xbp.plot.limits import HEADROOM, say_beyond
+from xbp.plot.shown import label_axes, require_same
 from xbp.plot.titles import energy_of, entitle
 from xbp.reduction import reduced_heat_capacity
 from xbp.reduction.heat_capacity import in_kelvin, kelvins
@@ -83,6 +84,7 @@ def heat_capacity(
     value = value.where(abs(value) < np.inf)
     T, units = value["temperature"], value["temperature"].attrs["units"]
     axes = axes_of(ax)
+    require_same(axes, ("temperature", str(units)), ("reduced_heat_capacity", str(value.attrs["units"])))
     axes.set_xscale("log")
     style: dict[str, Any] = {"color": BLUE, "label": "data"} | kwargs
     draw_curve(axes, T, value, reduced.std, line=T.size > DENSE, **style)
@@ -103,9 +105,10 @@ def heat_capacity(
     if fit is not None:
         entitle(axes, title)
     axes.legend(frameon=False, fontsize="small")
-    axes.yaxis.set_major_formatter(in_powers(power))
     symbol = r"$(C_p-\gamma T)/T^3$" if found and numbers["gamma"] else "$C_p/T^3$"
-    axes.set(xlabel=label("$T$", units), ylabel=label(symbol, value.attrs["units"], power))
+    general = label(r"$(C_p-\gamma T)/T^3$", value.attrs["units"], power)
+    written = label(symbol, value.attrs["units"], power)
+    label_axes(axes, label("$T$", units), written, power=power, general=general)
     logarithmic(axes)
     if value.notnull().any():
         axes.set_ylim(min(0.0, 1.1 * float(value.min())), None)

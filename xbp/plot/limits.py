@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from xbp.plot.axes import GREY, in_powers, power_of, signal_label
+from xbp.plot.axes import GREY, power_of, signal_label
 from xbp.plot.curves import drawn_lines
+from xbp.plot.shown import beside_others, label_axes
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -119,6 +120,8 @@ def _walls(
 
 def as_high_as_values(axes: Axes, curves: list[tuple[xr.DataArray, xr.DataArray | None]]) -> None:
     """Let the axis hold the values and usual errors: a bin that hardly was counted has one many times the rest."""
+    if beside_others(axes):
+        return
     whole, usual = [], []
     for value, std in curves:
         y = np.asarray(value.values, dtype=float).ravel()
@@ -139,7 +142,7 @@ def as_high_as_values(axes: Axes, curves: list[tuple[xr.DataArray, xr.DataArray 
 def end_below(axes: Axes, container: Any, value: xr.DataArray, std: xr.DataArray | None) -> None:
     """Let the axis end below what outshines the rest of the curves on it, of which this is the last one drawn."""
     y = value.values[np.isfinite(value.values)]
-    if not y.size:
+    if not y.size or beside_others(axes):
         return
     _HEIGHTS[container.lines[0]] = (float(y.min()), rest_of(value, std), float(y.max()))
     heights = [_HEIGHTS[line] for line, _ in drawn_lines(axes) if line in _HEIGHTS]
@@ -165,12 +168,13 @@ def up_to(axes: Axes, value: xr.DataArray, top: float, ends: tuple[float, float]
     ends : tuple of float, optional
         The lowest and the highest of all curves there, if there are others.
     """
+    if beside_others(axes):
+        return
     lowest, highest = (float(value.min()), float(value.max())) if ends is None else ends
     # Noise below 0 takes no more room than what is above.
     axes.set_ylim(max(min(0.0, 1.1 * lowest), -top), top)
     power = power_of(top)
-    axes.yaxis.set_major_formatter(in_powers(power))
-    axes.set_ylabel(signal_label(value, power))
+    label_axes(axes, y=signal_label(value, power), power=power)
     say_beyond(axes, highest, top, power)
 
 

@@ -21,6 +21,7 @@ from xbp.plot.axes import (
 )
 from xbp.plot.colors import color_bar, color_scale, paintable
 from xbp.plot.peaks import draw_energies
+from xbp.plot.shown import label_axes, require_same
 from xbp.reduction.sample import another_sample
 from xbp.signal import read
 from xbp.units import convert_factor
@@ -87,6 +88,9 @@ def map(  # the method users know from xarray-like libraries
             else "choose one element of every other dimension first: data.isel(...)",
         )
     axes = axes_of(ax)
+    require_same(
+        axes, (other, str(value[other].attrs.get("units", "1"))), ("E", str(value["E"].attrs["units"]))
+    )  # fmt: skip
     value = value.transpose("E", other)
     q_edges, e_edges = (np.append(lo, hi[-1]) for lo, hi in (bin_limits(signal.source, d) for d in (other, "E")))
     shown = value.values[select_range(signal.source, "E", E_range, name="E_range")]
@@ -97,7 +101,7 @@ def map(  # the method users know from xarray-like libraries
         said = value.transpose(other, "E")
         # On top, since the axis of S(Q) is at the right.
         color_bar(mesh, axes, shown, functools.partial(signal_label, said), location="top", aspect=30)
-    axes.set(xlabel=axis_label(value[other]), ylabel=axis_label(value["E"]))
+    label_axes(axes, axis_label(value[other]), axis_label(value["E"]))
     if E_range is not None:
         axes.set_ylim(*interval(E_range, signal.source, "E", name="E_range"))
     if peak is not None:

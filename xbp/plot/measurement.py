@@ -11,6 +11,7 @@ from xbp.describe.numbers import is_poor
 from xbp.errors import RangeError
 from xbp.pint_data import unwrap
 from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, label, like_xarray, units_label
+from xbp.plot.shown import label_axes, require_same
 from xbp.plot.titles import entitle, quality
 from xbp.rounding import with_error
 from xbp.signal import table_signal
@@ -56,6 +57,7 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
     each = table_signal(plain, "detailed_balance", "temperature_at_E", needs=needs).value
     _require_one(each, "E")
     axes = axes_of(ax)
+    require_same(axes, ("E", str(plain.E.attrs["units"])), ("temperature", str(each.attrs["units"])))
     said = str(plain.status.values)
     known = each.values[np.isfinite(each.values)]
     if said == OK:
@@ -88,7 +90,7 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
         fit = quality(plain)
         fit = f" (poor: {fit.removesuffix(' (poor)')})" if is_poor(plain) else fit and f", {fit}"
         entitle(axes, f"$T$ = {with_error(T, std)} K{fit}", beyond)
-    axes.set(xlabel=label(SYMBOLS["E"], plain.E.attrs["units"]), ylabel=label("$T$ implied", each.attrs["units"]))
+    label_axes(axes, label(SYMBOLS["E"], plain.E.attrs["units"]), label("$T$ implied", each.attrs["units"]))
     axes.legend(frameon=False, fontsize="small")
     return axes
 
@@ -138,6 +140,7 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
         weight = np.where(np.isfinite(error), error, 1.0)[used] ** -2
         at_zero = float(np.average(y[used] + u2 * x[used], weights=weight))
     axes = axes_of(ax)
+    require_same(axes, ("Q**2", f"({units})**2"), ("elastic_intensity", "1"))
     for mask, color in ((used, BLUE), (drawn & ~used, GREY)):
         if mask.any():
             style: dict[str, Any] = {"fmt": ".", "ms": 3, "lw": 0.8, "color": color} | kwargs
@@ -152,9 +155,9 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
         by = "the window" if window > counting else "counting"
         title = f"$u^2$ = {larger} (by {by})"
     entitle(axes, title, quality(plain) if said == OK and "chi2_reduced" in plain else "")
-    axes.set(xlabel=label("$Q^2$", f"({units})**2"), ylabel=r"$\ln\,S_\mathrm{el}(Q)/S_\mathrm{el}(0)$")
-    if said != OK:
-        axes.set_ylabel(r"$\ln\,S_\mathrm{el}(Q)/S_\mathrm{el,max}$")
+    over = r"S_\mathrm{el}(0)" if said == OK else r"S_\mathrm{el,max}"
+    written = rf"$\ln\,S_\mathrm{{el}}(Q)/{over}$"
+    label_axes(axes, label("$Q^2$", f"({units})**2"), written, general=r"$\ln\,S_\mathrm{el}(Q)$")
     return axes
 
 

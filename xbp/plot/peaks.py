@@ -18,6 +18,7 @@ from xbp.plot.fits import FITS
 from xbp.plot.legends import show_legend
 from xbp.plot.limits import HEADROOM, rest_of, up_to
 from xbp.plot.many import draw_numbers
+from xbp.plot.shown import label_axes
 from xbp.plot.titles import energy_of, entitle, quality, systematic_of
 from xbp.schema import quantity_name
 from xbp.signal import read, table_signal
@@ -178,10 +179,10 @@ def draw_energies(table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None 
         dim = energy.dims[0]
         _require_units(energy, like["E"])
         _require_units(plain[dim], like[dim])
-    draw_numbers(axes, plain, "energy", systematic, **kwargs)
+    draw_numbers(axes, plain, "energy", systematic, what="E", **kwargs)
     if like is not None:
         return axes
     mark_box_phonon(axes.axhline, energy)
-    axes.set_ylabel(label(r"$E_\mathrm{BP}$", energy.attrs["units"]))
+    label_axes(axes, y=label(r"$E_\mathrm{BP}$", energy.attrs["units"]), general=label("$E$", energy.attrs["units"]))
     axes.set_ylim(0, None)
     return axes

@@ -10,6 +10,7 @@ import xarray as xr
 from xbp.errors import RangeError
 from xbp.pint_data import unwrap
 from xbp.plot.axes import COLORS, SYMBOLS, axes_of, label, like_xarray
+from xbp.plot.shown import label_axes, require_same
 from xbp.signal import table_signal
 from xbp.status import OK
 
@@ -52,17 +53,15 @@ def phonons(branches: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
             fix="choose one of every other dimension: branches.isel(...)",
         )
     axes = axes_of(ax)
+    q_units, e_units = str(energy.Q.attrs["units"]), str(energy.attrs["units"])
+    require_same(axes, ("Q", q_units), ("E", e_units))
     names = np.atleast_1d(table.branch.values).tolist()
     for colour, marker, name in zip(COLORS, "os", names, strict=False):
         one = table.sel(branch=name) if "branch" in table.dims else table
         one = one.isel(Q=np.flatnonzero(one.status == OK))
         style: dict[str, Any] = {"fmt": marker, "ms": 4, "lw": 0.8, "color": colour, "label": name} | kwargs
         axes.errorbar(one.Q, one.energy, one.energy_std, **style)
-    axes.set(
-        xlabel=label(SYMBOLS["Q"], energy.Q.attrs["units"]),
-        ylabel=label(SYMBOLS["E"], energy.attrs["units"]),
-        xlim=(0, None),
-        ylim=(0, None),
-    )
+    label_axes(axes, label(SYMBOLS["Q"], q_units), label(SYMBOLS["E"], e_units), general=label(SYMBOLS["E"], e_units))
+    axes.set(xlim=(0, None), ylim=(0, None))
     axes.legend(frameon=False, fontsize="small")
     return axes

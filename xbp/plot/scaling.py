@@ -15,13 +15,13 @@ from xbp.plot.axes import (
     ORANGE,
     SYMBOLS,
     axes_of,
-    in_powers,
     label,
     like_xarray,
     power_of,
     units_label,
 )
 from xbp.plot.curves import DENSE, draw_curve
+from xbp.plot.shown import label_axes, require_same
 from xbp.schema import QUANTITIES, symbol_of
 from xbp.signal import table_signal
 
@@ -58,6 +58,8 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     if value.dims != ("Q",):
         raise RangeError(f"the cut is over {value.dims}", reason="one cut is drawn", fix="choose one: fit.isel(...)")
     axes = axes_of(ax)
+    what = str(table.attrs.get("signal", "reduced_dos"))
+    require_same(axes, ("Q", str(value.Q.attrs["units"])), (what, str(value.attrs["units"])))
     written = f"${symbol_of(value.assign_attrs(quantity=table.attrs.get('signal', 'reduced_dos')))}$"
     style: dict[str, Any] = {"color": BLUE, "label": written} | kwargs
     draw_curve(axes, value.Q, value, table.get("cut_std"), line=value.size > DENSE, **style)
@@ -66,8 +68,9 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     at = f" at {float(value.E):.3g} {units_label(value.E.attrs['units'])}" if "E" in value.coords else ""
     axes.set_title(f"$r$ = {r:.2f}{at}".replace("-", "−"), fontsize="small")
     power = power_of(value)
-    axes.yaxis.set_major_formatter(in_powers(power))
-    axes.set(xlabel=label(SYMBOLS["Q"], value.Q.attrs["units"]), ylabel=label(written, value.attrs["units"], power))
+    label_axes(
+        axes, label(SYMBOLS["Q"], value.Q.attrs["units"]), label(written, value.attrs["units"], power), power=power
+    )
     axes.legend(frameon=False, fontsize="small")
     return axes
 
@@ -99,12 +102,16 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     if r.dims != ("E",):
         raise RangeError(f"r is over {r.dims}", reason="one curve is drawn", fix="choose one: r.isel(...)")
     axes = axes_of(ax)
+    require_same(axes, ("E", str(r.E.attrs["units"])), ("correlation", "1"))
     spread = table.pearson_r_std.values
     axes.fill_between(r.E, r - spread, np.minimum(r + spread, 1.0), color=BLUE, alpha=0.2, lw=0)
     style: dict[str, Any] = {"color": BLUE, "lw": 1.4} | kwargs
     axes.plot(r.E, r, **style)
     axes.axhline(0.0, color=GREY, lw=0.8)
     what = QUANTITIES[table.attrs.get("signal", "reduced_dos")].label
-    axes.set(xlabel=label(SYMBOLS["E"], r.E.attrs["units"]), ylabel=f"correlation of ${what}$ with $S(Q)$")
+    label_axes(
+        axes, label(SYMBOLS["E"], r.E.attrs["units"]), f"correlation of ${what}$ with $S(Q)$",
+        general="correlation with $S(Q)$",
+    )  # fmt: skip
     axes.set_ylim(-1.05, 1.05)
     return axes
