@@ -28,6 +28,7 @@ from xbp.models.raman import Coupling, Side
 from xbp.peaks.fits import Method
 from xbp.reduction.heat_capacity import Amount
 from xbp.reduction.powder import KiOverKf, Variance
+from xbp.reduction.sign import REVERSED_BELOW
 from xbp.units import Frequency
 
 __all__ = ["BosonPeakAccessor", "PlotAccessor", "StudyAccessor", "adopt_docstrings"]
@@ -58,16 +59,34 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         return diagnostics(self._data)
 
     def to_gdos(
-        self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+        self,
+        T: Any = None,
+        u2: Any = None,
+        *,
+        u2_total: Any = None,
+        msd: Any = None,
+        B_iso: Any = None,
+        reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.to_gdos`: G(Q,E) from S(Q,E)."""
-        return reduction.to_gdos(self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+        return reduction.to_gdos(
+            self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso, reversed_below=reversed_below
+        )
 
     def to_bqe(
-        self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+        self,
+        T: Any = None,
+        u2: Any = None,
+        *,
+        u2_total: Any = None,
+        msd: Any = None,
+        B_iso: Any = None,
+        reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.to_bqe`: B(Q,E) from S(Q,E) or G(Q,E)."""
-        return reduction.to_bqe(self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+        return reduction.to_bqe(
+            self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso, reversed_below=reversed_below
+        )
 
     def to_sqe(
         self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
@@ -84,9 +103,19 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         u2_total: Any = None,
         msd: Any = None,
         B_iso: Any = None,
+        reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.to_convention`: the reduction of another publication."""
-        return reduction.to_convention(self._data, convention, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+        return reduction.to_convention(
+            self._data,
+            convention,
+            T,
+            u2,
+            u2_total=u2_total,
+            msd=msd,
+            B_iso=B_iso,
+            reversed_below=reversed_below,
+        )
 
     def to_raman_shift(self, laser: Any) -> Data:
         """See `xbp.to_raman_shift`: the shift from the laser line, from wavelengths."""

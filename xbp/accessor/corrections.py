@@ -13,6 +13,7 @@ from xbp.reduction.detailed_balance import Weights
 from xbp.reduction.multiphonon import Part
 from xbp.reduction.normalize import Rule
 from xbp.reduction.resolution import Width
+from xbp.reduction.sign import REVERSED_BELOW
 
 __all__ = ["CorrectionMethods"]
 
@@ -86,9 +87,11 @@ class CorrectionMethods:
             composition=composition,
         )
 
-    def fold(self, T: Any = None, *, weights: Weights = "variance") -> Data:
+    def fold(
+        self, T: Any = None, *, weights: Weights = "variance", reversed_below: float | None = REVERSED_BELOW
+    ) -> Data:
         """See `xbp.fold`: energy gain folded onto energy loss."""
-        return reduction.fold(self._data, T, weights=weights)
+        return reduction.fold(self._data, T, weights=weights, reversed_below=reversed_below)
 
     def detailed_balance(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
         """See `xbp.detailed_balance`: S(−E)/S(E), and the temperature it implies."""
@@ -138,6 +141,7 @@ class CorrectionMethods:
         initial_dos: xr.DataArray | xr.Dataset | None = None,
         join_range: Any = None,
         end: float = 0.25,
+        reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.to_vibrational_dos`: g(E) from S(Q,E), multiphonons taken off self-consistently."""
         return reduction.to_vibrational_dos(
@@ -154,6 +158,7 @@ class CorrectionMethods:
             initial_dos=initial_dos,
             join_range=join_range,
             end=end,
+            reversed_below=reversed_below,
         )
 
     def correct_multiphonon(
@@ -171,6 +176,7 @@ class CorrectionMethods:
         initial_dos: xr.DataArray | xr.Dataset | None = None,
         join_range: Any = None,
         end: float = 0.25,
+        reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.correct_multiphonon`: S(Q,E) without its multiphonon part."""
         return reduction.correct_multiphonon(
@@ -187,6 +193,7 @@ class CorrectionMethods:
             initial_dos=initial_dos,
             join_range=join_range,
             end=end,
+            reversed_below=reversed_below,
         )
 
     def debye_waller(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:

@@ -13,6 +13,7 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
+from xbp.diagnostic import diagnosed
 from xbp.errors import CoordinateError, FileFormatError, QuantityError, XbpError
 from xbp.io.arguments import axis_units, can_open, to_path, value_units, without
 from xbp.io.named import named_format
@@ -27,6 +28,7 @@ from xbp.io.titles import (
     used_columns,
 )
 from xbp.reduction.heat_capacity import Amount
+from xbp.reduction.imaginary import imaginary_modes
 from xbp.schema import COORDINATES, QUANTITIES, validate
 from xbp.signal import extend_history, read, std_of
 from xbp.units import is_one_of, parse_unit
@@ -199,6 +201,8 @@ def open_columns(
         "has_std": has_std,
     }
     variable = ds[QUANTITIES[labels.quantity].variable]
+    if labels.quantity == "vibrational_dos" and (found := imaginary_modes(variable, ds)) is not None:
+        variable.attrs |= diagnosed({}, found)
     # It is passed on as a DataArray, without the attributes of its Dataset.
     if labels.quantity == "static_structure_factor":
         variable.attrs["source"] = ds.attrs["source"]

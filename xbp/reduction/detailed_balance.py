@@ -15,6 +15,7 @@ from xbp.independence import independence, independence_name, std_along
 from xbp.models.factors import GAIN_INFORMS
 from xbp.pint_data import Data
 from xbp.reduction.elastic import elastic_reach
+from xbp.reduction.sign import REVERSED_BELOW, require_sign
 from xbp.signal import read, result_table
 from xbp.status import NO_DATA, NO_TEMPERATURE, OK, POOR_CHI2
 from xbp.units import convert_factor
@@ -45,7 +46,8 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     E_range : pair of scalars with units, optional
         Energies E > 0 to use; by default all that exist on both sides beyond the elastic line, which belongs to the
         resolution: from two widths (FWHM) of it on, or from its mask. Where nothing is left there, as of a spectrum
-        without a line, from 0.
+        without a line, from 0. They end at 3 k_BT, beyond which energy gain is background: T is that of the data, or
+        else what all energies imply.
     Q_range : pair of scalars with units, optional
         Momentum transfers to average over.
 
@@ -135,6 +137,9 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     weight = (1 / log_var) if std is not None else xr.ones_like(log_var)
     usable = log_ratio.notnull() & (abs(log_ratio) < np.inf) & np.isfinite(weight)
+    if E_range is None:
+        kelvin = _kelvin(value, E_mev, log_ratio, weight, usable)
+        usable = usable & (E_mev <= GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin)
     weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)
     norm = (weight * E_mev**2).sum("E")
     norm = norm.where(norm > 0)
@@ -155,7 +160,10 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         low, high = (apart.quantile(part, "E", skipna=True).drop_vars("quantile") for part in _TWO_THIRDS)
         implied_std = implied_std.where(~(chi2 > POOR_CHI2), np.maximum((high - low) / 2, implied_std))
     status = xr.full_like(implied, OK, dtype="<U14").where(beta > 0, NO_TEMPERATURE).where(count > 0, NO_DATA)
-    used = f"{lower[chosen][0]:.6g} to {upper[chosen][-1]:.6g} {units}"
+    ends = upper[chosen]
+    if E_range is None and usable.chunks is None and usable.any():
+        ends = ends[usable.transpose("E", ...).values.reshape(ends.size, -1).any(axis=1)]
+    used = f"{lower[chosen][0]:.6g} to {ends[-1]:.6g} {units}"
     variables = {
         "ratio": (ratio, "1", "S(-E)/S(E)"),
         "temperature_at_E": (at_E, "K", "temperature implied at each E"),
@@ -180,7 +188,18 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     return answer
 
 
-def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
+def _kelvin(value: xr.DataArray, E: Any, log_ratio: Any, weight: Any, usable: Any) -> Any:
+    """Return the temperature of the data, or what all energies imply: infinite where they imply none."""
+    if "temperature" in value.coords:
+        return resolve_temperature(value, None)
+    weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)
+    beta = -(weight * E * log_ratio).sum("E") / (weight * E**2).sum("E")
+    return (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0, np.inf)
+
+
+def fold(
+    data: Data, T: Any = None, *, weights: Weights = "variance", reversed_below: float | None = REVERSED_BELOW
+) -> Data:
     r"""Fold energy gain onto energy loss: the mean of S(Q,E) and exp(E/k_BT) S(Q,−E).
 
     .. math:: \bar S(E) = \frac{w_+ S(E) + w_-\,e^{x}S(-E)}{w_+ + w_-},\quad x = E/k_BT
@@ -205,6 +224,10 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
         number weighs more, and the mean is low by one count or so). "counts": w₊ = 1, w₋ = e^(−x), which adds up the
         counts of both sides; without bias, and the best where they were counted alike. Data without standard deviation
         are folded so.
+    reversed_below : float, optional
+        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where the sign of E is reversed. Where k,
+        fitted from the end of the elastic line to 3 k_BT, is below this and five of its standard deviations below 0,
+        the data are refused. None: not looked at.
 
     Returns
     -------
@@ -220,6 +243,8 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
         If the data have one sign of E only.
     TemperatureError, QuantityError
         If the temperature or the kind of statistics is missing.
+    CoordinateError
+        If E has the other sign.
 
     References
     ----------
@@ -252,6 +277,7 @@ def fold(data: Data, T: Any = None, *, weights: Weights = "variance") -> Data:
     carried = {}
     if check_statistics(value.attrs.get("statistics")) == "quantum":
         temperature = resolve_temperature(value, T)
+        require_sign(value, std, temperature, reversed_below)
         carried = {"temperature": temperature_coordinate(T)} if "temperature" not in value.coords else {}
         x = E / (constants.BOLTZMANN_MEV * temperature.variable)
     # exp(−x/2) S is even. Beyond x = 600 nothing of energy gain is left to fold.

@@ -12,6 +12,8 @@ from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.errors import CoordinateError, QuantityError
 from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention, energy_factor, momentum_factor
 from xbp.pint_data import Data
+from xbp.reduction.imaginary import real_modes
+from xbp.reduction.sign import REVERSED_BELOW, require_sign
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, parse_unit
@@ -36,7 +38,14 @@ _BQE: Convention = "n*S/(E*Q^2)"
 
 
 def to_gdos(
-    data: Data, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+    data: Data,
+    T: Any = None,
+    u2: Any = None,
+    *,
+    u2_total: Any = None,
+    msd: Any = None,
+    B_iso: Any = None,
+    reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     r"""Return the generalized density of states G(Q,E).
 
@@ -60,6 +69,10 @@ def to_gdos(
     u2_total, msd, B_iso : scalar or array with units, optional
         The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u², ``⟨|r(t)−r(0)|²⟩`` =
         6u², B = 8π²u².
+    reversed_below : float, optional
+        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where the sign of E is reversed. Where k,
+        fitted from the end of the elastic line to 3 k_BT, is below this and five of its standard deviations below 0,
+        the data are refused. None: not looked at.
 
     Returns
     -------
@@ -71,8 +84,8 @@ def to_gdos(
     Raises
     ------
     TemperatureError, UnitsError, QuantityError, CoordinateError
-        If T, u² or the kind of statistics is missing or contradictory, or the data do not follow
-        the data model.
+        If T, u² or the kind of statistics is missing or contradictory, the data do not follow
+        the data model, or their E has the other sign.
 
     References
     ----------
@@ -85,11 +98,18 @@ def to_gdos(
     >>> G.name, G.attrs["units"]
     ('G', 'angstrom**2')
     """
-    return _reform(data, _GDOS, "to_gdos", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+    return _reform(data, _GDOS, "to_gdos", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
 
 
 def to_bqe(
-    data: Data, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+    data: Data,
+    T: Any = None,
+    u2: Any = None,
+    *,
+    u2_total: Any = None,
+    msd: Any = None,
+    B_iso: Any = None,
+    reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     r"""Return the reduced density of states B(Q,E) = G(Q,E)/E².
 
@@ -102,8 +122,9 @@ def to_bqe(
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), or G(Q,E) or G(E), or g(E) (giving g(E)/E²).
-    T, u2, u2_total, msd, B_iso
-        As for `to_gdos`; not needed from G or g.
+    T, u2, u2_total, msd, B_iso, reversed_below
+        As for `to_gdos`; not needed from G or g. Energies E < 0 of a g(E), imaginary modes, are left out, which
+        `diagnostics` lists.
 
     Returns
     -------
@@ -126,7 +147,7 @@ def to_bqe(
     >>> B.attrs["units"], bool(B.sel(E=0).notnull().all())
     ('angstrom**2/meV**2', True)
     """
-    return _reform(data, _BQE, "to_bqe", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+    return _reform(data, _BQE, "to_bqe", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
 
 
 def to_sqe(
@@ -165,7 +186,7 @@ def to_sqe(
     >>> bool(np.allclose(S, S.bp.to_bqe().bp.to_sqe(), rtol=1e-12))
     True
     """
-    return _reform(data, None, "to_sqe", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+    return _reform(data, None, "to_sqe", None, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
 
 
 def to_convention(
@@ -177,6 +198,7 @@ def to_convention(
     u2_total: Any = None,
     msd: Any = None,
     B_iso: Any = None,
+    reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     """Return S(Q,E) reduced as another publication has it.
 
@@ -187,7 +209,7 @@ def to_convention(
     convention : {"S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"}
         n stands for ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor; the last
         two are `to_gdos` and `to_bqe`, which do.
-    T, u2, u2_total, msd, B_iso
+    T, u2, u2_total, msd, B_iso, reversed_below
         As for `to_gdos`; only what the convention needs is asked for.
 
     Returns
@@ -213,12 +235,17 @@ def to_convention(
             reason=f"xbp knows {', '.join(map(repr, CONVENTIONS))}",
             fix="choose one of them; n stands for 1 - exp(-E/kT)",
         )
-    return _reform(data, convention, "to_convention", T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+    return _reform(
+        data, convention, "to_convention", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso
+    )
 
 
-def _reform(data: Data, target: Convention | None, operation: str, *, T: Any, **u2: Any) -> Data:
+def _reform(
+    data: Data, target: Convention | None, operation: str, reversed_below: float | None, *, T: Any, **u2: Any
+) -> Data:
     """Multiply by factor(target)/factor(source), where S itself (None) has the factor 1."""
     signal = read(data, "dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")
+    signal = real_modes(signal)
     value = signal.value
     source = _source_convention(signal, target)
     arguments: dict[str, Any] = {"convention": target} if operation == "to_convention" else {}
@@ -239,6 +266,8 @@ def _reform(data: Data, target: Convention | None, operation: str, *, T: Any, **
     else:
         _require_dims(value, "E", "Q")
         factors, coords, used = _via_s(value, source, target, T, u2)
+        if source is None and _has_n(target) and value.attrs["statistics"] == "quantum":
+            require_sign(value, signal.std, xr.DataArray(coords["temperature"]), reversed_below)
         arguments |= used
         kept |= {"energy_gain": used.get("energy_gain", value.attrs.get("energy_gain"))}
 

@@ -13,6 +13,7 @@ from xbp.grid import given_axis
 from xbp.independence import std_along
 from xbp.models.debye_einstein import dos_weights
 from xbp.pint_data import Data
+from xbp.reduction.imaginary import real_modes
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, has_offset, is_one_of, magnitude, parse_unit, to_kelvin
@@ -252,7 +253,8 @@ def heat_capacity(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        ``vibrational_dos`` g(E), measured, simulated or fitted, over E and any further dimensions. g/E² is taken as
+        ``vibrational_dos`` g(E), measured, simulated or fitted, over E and any further dimensions. Energies E < 0,
+        imaginary modes, are left out, which `diagnostics` lists. g/E² is taken as
         linear between the points and as constant below the first positive energy (Debye's law); beyond the last one
         there is nothing.
     temperature : array, or DataArray with units
@@ -291,7 +293,7 @@ def heat_capacity(
     >>> round(float(C[1]), 1)
     24.9
     """
-    signal = read(data, "vibrational_dos")
+    signal = real_modes(read(data, "vibrational_dos"))
     value = signal.value
     if "E" not in value.dims or "temperature" in value.dims:
         raise CoordinateError(

@@ -15,6 +15,7 @@ from xbp.grid import bin_limits, select_range
 from xbp.independence import std_along
 from xbp.reduction.inversion import STATUSES, Inversion
 from xbp.reduction.multiphonon import energies, require_choice, scatterer
+from xbp.reduction.sign import require_sign
 from xbp.reduction.stitching import Axis, Continuation
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
@@ -38,6 +39,7 @@ class Task:
     def of(
         cls, data: Any, T: Any, E_range: Any, Q_range: Any, *, mass: Any, composition: Any, u2: Any,
         multiple_scattering: Any, below: Any, tolerance: Any, initial_dos: Any, join_range: Any, end: Any,
+        reversed_below: float | None,
     ) -> Task:  # fmt: skip
         """Read the map, and hold the arguments of `to_vibrational_dos` to it."""
         C = multiple_scattering
@@ -69,6 +71,7 @@ class Task:
         if not 0 < end < 1:
             raise RangeError(f"end={end:g}", reason="it is a part of the maximum of g", fix="end=0.25")
         temperature = resolve_temperature(value, T)
+        require_sign(value, signal.std, temperature, reversed_below)
         per_gamma, displacement = scatterer(value, mass=mass, composition=composition, u2=u2)
         if bool((displacement == 0).any()):
             raise QuantityError(

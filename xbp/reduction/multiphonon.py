@@ -23,6 +23,7 @@ from xbp.models.multiphonon import (
 )
 from xbp.pint_data import Data
 from xbp.reduction.composition import resolve_mass
+from xbp.reduction.imaginary import real_modes
 from xbp.schema import COORDINATES
 from xbp.signal import read
 from xbp.units import convert_factor, format_unit, is_one_of, parse_unit, split_quantity
@@ -59,7 +60,8 @@ def multiphonon_sqe(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        ``vibrational_dos`` g(E) of any scale, over E and any further dimensions; E ≤ 0 is left out.
+        ``vibrational_dos`` g(E) of any scale, over E and any further dimensions; E ≤ 0 is left out, and `diagnostics`
+        lists the imaginary modes, E < 0.
     Q : 1-D array, or DataArray with units
         Momentum transfers; a bare array is in 1/angstrom.
     E : 1-D array, or DataArray with units, optional
@@ -110,7 +112,7 @@ def multiphonon_sqe(
     >>> S.S.attrs["orders"], (S.S.sum("E") * 0.5).values.round(3)
     (6, array([1.   , 0.999]))
     """
-    signal = read(data, "vibrational_dos")
+    signal = real_modes(read(data, "vibrational_dos"))
     value = signal.value
     to_mev = energies(value)
     temperature = resolve_temperature(value, T)

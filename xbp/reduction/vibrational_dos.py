@@ -13,6 +13,7 @@ from xbp.models.multiphonon import Below
 from xbp.pint_data import Data
 from xbp.reduction.dos_area import area_attributes
 from xbp.reduction.inversion_task import Task
+from xbp.reduction.sign import REVERSED_BELOW
 from xbp.schema import COORDINATES
 from xbp.units import convert_factor, format_unit, parse_unit
 
@@ -34,6 +35,7 @@ def to_vibrational_dos(
     initial_dos: xr.DataArray | xr.Dataset | None = None,
     join_range: Any = None,
     end: float = 0.25,
+    reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     r"""Return g(E) from S(Q,E), the multiphonon scattering taken off self-consistently.
 
@@ -76,6 +78,9 @@ def to_vibrational_dos(
     end : float
         g has fallen at the end of its range where it is at most this part of its maximum there, or right beyond where
         there are data: in the mean over 5 % of the highest energy, and at least three bins.
+    reversed_below : float, optional
+        As for `to_gdos`: where the asymmetry of S(E) and S(−E) shows that E has the other sign, the data are refused.
+        None: not looked at.
 
     Returns
     -------
@@ -125,6 +130,7 @@ def to_vibrational_dos(
     task = Task.of(
         data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2, multiple_scattering=multiple_scattering,
         below=below, tolerance=tolerance, initial_dos=initial_dos, join_range=join_range, end=end,
+        reversed_below=reversed_below,
     )  # fmt: skip
     signal, value = task.signal, task.signal.value
     axis = task.axis()
@@ -199,6 +205,7 @@ def correct_multiphonon(
     initial_dos: xr.DataArray | xr.Dataset | None = None,
     join_range: Any = None,
     end: float = 0.25,
+    reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     """Take multiphonon and multiple scattering off S(Q,E): what is left is one phonon and the elastic line.
 
@@ -208,7 +215,7 @@ def correct_multiphonon(
     Parameters
     ----------
     data, T, E_range, Q_range, mass, composition, u2, multiple_scattering, below, tolerance, initial_dos
-    join_range, end
+    join_range, end, reversed_below
         As for `to_vibrational_dos`; E_range is where g is found, the correction is made everywhere.
 
     Returns
@@ -243,6 +250,7 @@ def correct_multiphonon(
     task = Task.of(
         data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2, multiple_scattering=multiple_scattering,
         below=below, tolerance=tolerance, initial_dos=initial_dos, join_range=join_range, end=end,
+        reversed_below=reversed_below,
     )  # fmt: skip
     value = task.signal.value
     left, u2_found, code, u2_code = task.run(

@@ -1,0 +1,121 @@
+"""A reversed axis of E is refused where detailed balance shows it, and never by noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import CoordinateError
+from xbp.reduction.sign import asymmetry
+
+
+def turned(ds: xr.Dataset) -> xr.Dataset:
+    return ds.assign_coords(E=("E", -ds.E.values, ds.E.attrs)).sortby("E")
+
+
+OPERATIONS = {
+    "to_gdos": lambda ds, **o: ds.bp.to_gdos(**o), "to_bqe": lambda ds, **o: ds.bp.to_bqe(**o), "fold": lambda ds, **o: ds.bp.fold(**o),
+    "to_convention": lambda ds, **o: ds.bp.to_convention("S*n/(E*Q)", **o),
+    "to_vibrational_dos": lambda ds, **o: ds.bp.to_vibrational_dos(E_range=(2, 19), **o),
+    "correct_multiphonon": lambda ds, **o: ds.bp.correct_multiphonon(E_range=(2, 19), **o),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_reversed_axis_is_refused(model: xr.Dataset, name: str) -> None:
+    operation = OPERATIONS[name]
+    operation(model)
+    with pytest.raises(CoordinateError, match="sign of E is reversed"):
+        operation(turned(model))
+    operation(turned(model), reversed_below=None)
+    back = turned(turned(model))
+    xr.testing.assert_allclose(operation(back), operation(model))
+
+
+def test_units_and_grids_do_not_matter(model: xr.Dataset) -> None:
+    for unit in ("THz", "1/cm"):
+        with pytest.raises(CoordinateError, match="reversed"):
+            turned(model).bp.convert(E=unit).bp.to_bqe()
+    uneven = turned(model).isel(E=slice(3, 74))
+    with pytest.raises(CoordinateError, match="reversed"):
+        uneven.isel(E=slice(None, None, 2)).bp.to_bqe()
+    with pytest.raises(CoordinateError, match="reversed"):
+        turned(model).expand_dims(sample=3).bp.to_bqe()
+
+
+@pytest.mark.parametrize("counts", [0.3, 3.0, 30.0, 3000.0])
+def test_noise_is_no_reversed_axis(model: xr.Dataset, counts: float) -> None:
+    found = []
+    for seed in range(12):
+        noisy = xbp.models.with_counting_noise(model, counts=counts, seed=seed)
+        noisy.bp.to_bqe()
+        k, error = asymmetry(noisy.S, noisy.S_std, noisy.temperature)
+        found.append((float(k) - 1) / float(error))
+        if counts >= 30:
+            with pytest.raises(CoordinateError):
+                turned(noisy).bp.to_bqe()
+    assert abs(np.nanmean(found)) < 1.5
+
+
+def test_a_background_on_both_sides_does_not_hide_it(model: xr.Dataset) -> None:
+    level = 0.3 * float(model.S.mean())
+    background = model.copy()
+    background["S"] = (model.S + level).assign_attrs(model.S.attrs)
+    background.bp.to_bqe()
+    with pytest.raises(CoordinateError, match="reversed"):
+        turned(background).bp.to_bqe()
+
+
+def test_spectra_of_which_nothing_is_known(model: xr.Dataset) -> None:
+    """Without energies between the line and 3 k_BT, of one sign, of classical data or of dask nothing is looked at."""
+    cold = turned(model).assign_coords(temperature=((), 2.0, model.temperature.attrs))
+    narrow = turned(model).sel(E=slice(-1.0, 1.0))
+    for ds in (cold.sel(E=abs(model.E) > 1), narrow, turned(model).sel(E=slice(0, None)), turned(model).chunk()):
+        ds.bp.to_bqe()
+    classical = turned(model)
+    classical.S.attrs["statistics"] = "classical"
+    classical.bp.to_bqe()
+
+
+@pytest.mark.parametrize(
+    ("name", "T"), [("V_ARCS_Ei120_iqe.h5", 295), ("Al_ARCS_Ei80_iqe.h5", 295)]
+)  # fmt: skip
+def test_measured_spectra(shared_data: Path, name: str, T: float) -> None:
+    ds = xbp.open_dataset(shared_data / "ins" / name, T=T)
+    ds.bp.to_bqe(u2="0.01 angstrom^2")
+    with pytest.raises(CoordinateError, match="reversed"):
+        turned(ds.drop_vars("E_bnds")).bp.to_bqe(u2="0.01 angstrom^2")
+
+
+def test_detailed_balance_ends_at_three_times_the_temperature() -> None:
+    """A background of a tenth at 3 k_BT raises the temperature that all energies imply."""
+    E = np.arange(-59.5, 60, 1.0)
+    S = xbp.models.dynamic_structure_factor(
+        np.linspace(1, 5, 9), E, energy="20 meV", width="25 meV", T="100 K", u2="0.01 angstrom^2"
+    )
+    for carried in (True, False):
+        data = S if carried else S.drop_vars("temperature")
+        table = data.bp.detailed_balance()
+        assert float(table.implied_temperature) == pytest.approx(100, rel=1e-6)
+        assert table.attrs["E_range"] == "0 to 26 meV"  # 3 k_BT is 25.85 meV, the bin's centre 25.5
+        assert int(table.n_points) == 26
+    spoiled = S.copy()
+    spoiled["S"] = (S.S + 0.02 * float(S.S.max())).assign_attrs(S.S.attrs)
+    by_default, by_all = spoiled.bp.detailed_balance(), spoiled.bp.detailed_balance(E_range=(0, 60))
+    assert by_default.implied_temperature < by_all.implied_temperature
+    assert int(by_all.n_points) == 60
+
+
+def test_a_cold_sample_implies_no_temperature() -> None:
+    S = xbp.models.dynamic_structure_factor(
+        np.linspace(1, 5, 9), np.arange(-9.5, 10), energy="5 meV", width="5 meV", T="1 K", u2="0.01 angstrom^2"
+    )
+    spoiled = S.copy()
+    spoiled["S"] = (S.S + 0.02 * float(S.S.max())).assign_attrs(S.S.attrs)
+    table = spoiled.bp.detailed_balance()
+    assert str(table.status.values) == "no data"
+    assert np.isnan(table.implied_temperature)

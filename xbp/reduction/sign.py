@@ -1,0 +1,169 @@
+"""Whether E has its sign: energy loss is stronger than gain, as detailed balance has it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from xbp import constants
+from xbp.errors import CoordinateError
+from xbp.models.factors import GAIN_INFORMS
+from xbp.reduction.elastic import elastic_line_bins, elastic_reach
+from xbp.units import convert_factor
+
+__all__ = ["REVERSED_BELOW", "asymmetry", "require_sign"]
+
+#: Default of ``reversed_below=``: an axis of the right sign gives 1, one reversed −1, a flat background draws to 0.
+REVERSED_BELOW: Final = -0.25
+#: So many standard deviations below 0 are no noise.
+_SIGMAS: Final = 5.0
+#: Below this E/k_BT the sides differ by less than the tails of a line do.
+_LOWEST_X: Final = 0.2
+#: A line has fallen below this part of its maximum two widths (FWHM) from its centre.
+_LINE_FALLS_TO: Final = 0.2
+#: So many spectra along Q are enough.
+_MOST_Q: Final = 64
+
+
+def asymmetry(value: xr.DataArray, std: xr.DataArray | None, kelvin: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return by which factor loss exceeds gain as detailed balance has it, and its error, for each spectrum.
+
+    .. math:: \frac{S(E)-S(-E)}{S(E)+S(-E)} = k\,\tanh\frac{E}{2k_BT}
+
+    Fitted from the end of the elastic line to 3 k_BT, to the spectra summed over Q.
+
+    Parameters
+    ----------
+    value, std : xarray.DataArray
+        S(Q,E) or a spectrum over E, with both signs of E, in memory.
+    kelvin : xarray.DataArray
+        Temperatures in K, over leftover dimensions.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        k and its error over leftover dimensions; NaN where fewer than three energies show it.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_quantum().S
+    >>> k, error = asymmetry(S, None, S.temperature)
+    >>> round(float(k), 2)
+    1.0
+    """
+    E = value["E"].values * convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    leftover = [d for d in value.dims if d not in ("Q", "E")]
+    step = -(-value.sizes.get("Q", 1) // _MOST_Q)
+    part = value.isel(Q=slice(None, None, step)) if "Q" in value.dims else value.expand_dims("Q")
+    order = [*leftover, "Q", "E"]
+    S = part.transpose(*order).values.astype(float)
+    S = np.where(np.isfinite(S), S, np.nan)
+    variance = None
+    if std is not None:
+        error = std.isel(Q=slice(None, None, step)) if "Q" in std.dims else std.expand_dims("Q")
+        variance = error.transpose(*order).values.astype(float) ** 2
+    kt = constants.BOLTZMANN_MEV * np.broadcast_to(
+        kelvin.transpose(*[d for d in leftover if d in kelvin.dims]).values.reshape(
+            [value.sizes[d] if d in kelvin.dims else 1 for d in leftover]
+        ),
+        S.shape[:-2],
+    )
+    nothing = np.full(S.shape[:-2], np.nan)
+    known = np.isfinite(S)
+    counts = known.reshape(-1, E.size).sum(axis=0)
+    profile = np.where(
+        counts > 0, np.where(known, S, 0.0).reshape(-1, E.size).sum(axis=0) / np.maximum(counts, 1), np.nan
+    )
+    chosen = np.flatnonzero((_end_of_line(E, profile) < E) & (E[0] <= -E) & (GAIN_INFORMS * kt.max(initial=0.0) >= E))
+    if chosen.size < 3:
+        return nothing, nothing
+    # The other side, interpolated where the grid is not symmetric.
+    right = np.clip(np.searchsorted(E, -E[chosen]), 1, E.size - 1)
+    part_left = np.clip((E[right] + E[chosen]) / (E[right] - E[right - 1]), 0.0, 1.0)
+    part_right = 1 - part_left
+
+    def mirrored(array: np.ndarray, power: int) -> np.ndarray:
+        left = np.where(part_left == 0, 0.0, part_left**power * array[..., right - 1])
+        return left + np.where(part_right == 0, 0.0, part_right**power * array[..., right])
+
+    loss, gain = S[..., chosen], mirrored(S, 1)
+    both = np.isfinite(loss) & np.isfinite(gain)
+    loss, gain = (np.where(both, side, 0.0).sum(axis=-2) for side in (loss, gain))
+    total = np.where(loss + gain > 0, loss + gain, np.nan)
+    x = E[chosen] / kt[..., None]
+    tau = np.where((x >= _LOWEST_X) & (x <= GAIN_INFORMS), np.tanh(x / 2), np.nan)
+    t = (loss - gain) / total
+    if variance is None:
+        t, t_var = np.clip(t, -1, 1), np.zeros_like(t)
+        w = np.ones_like(t)
+    else:
+        loss_var, gain_var = (
+            np.where(both, np.nan_to_num(side), 0.0).sum(axis=-2)
+            for side in (variance[..., chosen], mirrored(variance, 2))
+        )
+        t_var = 4 * (gain**2 * loss_var + loss**2 * gain_var) / total**4
+        # Errors of the middle are added, lest the bins beside the line alone decide.
+        ranked = np.sort(np.where(np.isfinite(t * tau), t_var, np.inf), axis=-1)
+        middle = np.maximum(np.isfinite(ranked).sum(axis=-1, keepdims=True) - 1, 0) // 2
+        level = np.take_along_axis(ranked, middle, axis=-1)
+        w = np.where(t_var + level > 0, 1 / np.where(t_var + level > 0, t_var + level, 1.0), 1.0)
+    usable = np.isfinite(t * tau * w) & np.isfinite(t_var)
+    w, t, tau, t_var = (np.where(usable, part, 0.0) for part in (w, t, tau, t_var))
+    n = usable.sum(axis=-1)
+    norm = np.where(n >= 3, (w * tau**2).sum(axis=-1), np.nan)
+    k = (w * t * tau).sum(axis=-1) / norm
+    scatter = (w**2 * tau**2 * (t - k[..., None] * tau) ** 2).sum(axis=-1) * n / np.maximum(n - 1, 1)
+    return k, np.sqrt(np.maximum(scatter, (w**2 * tau**2 * t_var).sum(axis=-1))) / norm
+
+
+def _end_of_line(E: np.ndarray, profile: np.ndarray) -> float:
+    """Return where the elastic line ends; 0 of a broad spectrum, which obeys detailed balance throughout."""
+    reach, found = elastic_reach(E, profile), elastic_line_bins(E, profile)
+    known = np.isfinite(profile)
+    if found is None or not reach:
+        return 0.0
+    centre = E[found[0]]
+    sides = np.interp(centre + (reach - abs(centre)) * np.array([-1, 1]), E[known], profile[known])
+    return reach if sides.max() < _LINE_FALLS_TO * profile[found[0]] else 0.0
+
+
+@np.errstate(all="ignore")
+def require_sign(
+    value: xr.DataArray, std: xr.DataArray | None, kelvin: xr.DataArray, reversed_below: float | None
+) -> None:
+    """Refuse S(Q,E) over an axis of E whose sign is reversed: gain exceeds loss as loss should exceed gain.
+
+    Parameters
+    ----------
+    value, std : xarray.DataArray
+        Quantum S(Q,E) or a spectrum over E. What dask holds is not computed to be looked at.
+    kelvin : xarray.DataArray
+        Temperatures in K.
+    reversed_below : float, optional
+        The factor of `asymmetry` below which, where it is five standard deviations below 0 too, the axis is reversed.
+        None: not looked at.
+
+    Raises
+    ------
+    CoordinateError
+    """
+    if reversed_below is None or value.chunks is not None or "E" not in value.dims:
+        return
+    E = value["E"].values
+    if not (E[0] < 0 < E[-1]) or not set(kelvin.dims) <= set(value.dims):
+        return
+    k, error = asymmetry(value, std, kelvin)
+    wrong = (k < reversed_below) & (k < -_SIGMAS * error)
+    if wrong.any():
+        at = np.flatnonzero(wrong)[0]
+        raise CoordinateError(
+            f"the sign of E is reversed: S(-E) is larger than S(E), as if E were energy gain "
+            f"({k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} of the asymmetry that detailed balance gives at "
+            f"{float(kelvin.values.ravel()[0]):.4g} K)",
+            reason="E is positive where neutrons lose energy",
+            fix="data = data.assign_coords(E=('E', -data.E.values, data.E.attrs)).sortby('E'), and E_bnds negated too; "
+            "or reversed_below=None, if the asymmetry has another cause",
+        )
