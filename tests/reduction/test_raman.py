@@ -402,3 +402,39 @@ def test_a_parabola_finds_the_top_of_measured_glasses_too(shared_data: Path, nam
     found, ranged = (B.bp.boson_peak("quadratic", limits) for limits in (None, ("45 1/cm", "90 1/cm")))
     assert (str(found.status.values), str(ranged.status.values)) == ("ok", "ok")
     assert abs(float(found.energy - ranged.energy)) < 3.5
+
+
+def two_sided(sign: float = 1.0) -> xr.Dataset:
+    """I(ν) of a constant g/E² at 300 K, on both sides of a laser line that a filter hides to 20 and 45 1/cm."""
+    nu = np.arange(-300.0, 301.0, 5.0)
+    mev = nu / 8.065544
+    with np.errstate(all="ignore"):
+        counts = np.where(nu == 0, 1e5, 100 * mev / (1 - np.exp(-mev / (0.0861733 * 300))))
+    counts = np.where((nu > -20) & (nu < 45) & (nu != 0), 0.5, counts)
+    E = sign * nu
+    order = np.argsort(E)
+    return xbp.new_dataset(
+        "raman_intensity",
+        counts[order],
+        std=np.sqrt(counts[order]),
+        units="1",
+        coords={"E": (E[order], "1/cm")},
+        temperature="300 K",
+    )
+
+
+def test_a_reversed_shift_is_refused() -> None:
+    B = two_sided().bp.to_reduced_raman(laser_line="60 1/cm")
+    np.testing.assert_allclose(B.B / B.B[0], 1, rtol=1e-5)
+    with pytest.raises(CoordinateError, match="sign of E is reversed"):
+        two_sided(-1.0).bp.to_reduced_raman(laser_line="60 1/cm")
+    two_sided(-1.0).bp.to_reduced_raman(laser_line="60 1/cm", side="anti-stokes", reversed_below=None)
+    two_sided(-1.0).sel(E=slice(0, None)).bp.to_reduced_raman()  # one side shows nothing
+
+
+def test_wavenumbers_of_the_light_are_no_shift() -> None:
+    nu = np.linspace(18000, 18796, 50)
+    for E, units in ((nu, "1/cm"), (nu / 8065.5, "eV")):
+        ds = xbp.new_dataset("raman_intensity", np.ones(50), units="1", coords={"E": (E, units)}, temperature="300 K")
+        with pytest.raises(RangeError, match="nearer to 0"):
+            ds.bp.to_reduced_raman()

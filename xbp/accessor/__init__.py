@@ -129,9 +129,18 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         side: Side = "stokes",
         laser_line: Any = None,
         baseline: Any = None,
+        reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.to_reduced_raman`: g(E)/E² from a Raman spectrum."""
-        return reduction.to_reduced_raman(self._data, T, coupling, side=side, laser_line=laser_line, baseline=baseline)
+        return reduction.to_reduced_raman(
+            self._data,
+            T,
+            coupling,
+            side=side,
+            laser_line=laser_line,
+            baseline=baseline,
+            reversed_below=reversed_below,
+        )
 
     def to_molar(
         self,

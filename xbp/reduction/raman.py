@@ -12,6 +12,7 @@ from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError
 from xbp.grid import is_pair, select_range
 from xbp.models.raman import Coupling, Side, raman_factor, raman_shift
 from xbp.pint_data import Data, unwrap
+from xbp.reduction.sign import REVERSED_BELOW, require_sign
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit
@@ -22,6 +23,10 @@ __all__ = ["to_raman_shift", "to_reduced_raman"]
 _MOST_RANGES = 6
 #: Raman light has between half and twice the laser's wavelength: beyond, something is in other units than it says.
 _WIDEST_RATIO = 2.0
+#: Beyond it there are no vibrations, in 1/cm: hydrogen has 4161.
+_HIGHEST_SHIFT = 5000.0
+#: E/k_BT from which on both sides are compared: filters hide them up to different shifts below.
+_SIDES_FROM = 0.5
 #: The square of what is beyond is no number any more.
 _STD_LIMITS = (1e-150, 1e150)
 
@@ -132,6 +137,7 @@ def to_reduced_raman(
     side: Side = "stokes",
     laser_line: Any = None,
     baseline: Any = None,
+    reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     r"""Return g(E)/E² from a Raman spectrum, in arbitrary units.
 
@@ -158,6 +164,10 @@ def to_reduced_raman(
         Ranges of E (on `side`, positive) that hold nothing but background. One range: its mean is subtracted;
         n ranges apart from one another: the polynomial of degree n−1 that fits all their points best, n ≤ 6. By
         default nothing is subtracted.
+    reversed_below : float, optional
+        Of a spectrum that holds both sides (I(E) − I(−E))/(I(E) + I(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where
+        the sign of E is reversed. Where k, fitted from 0.5 to 3 k_BT beyond the laser line, is below this and five of
+        its standard deviations below 0, the data are refused. None: not looked at.
 
     Returns
     -------
@@ -168,9 +178,10 @@ def to_reduced_raman(
     Raises
     ------
     TemperatureError, UnitsError, QuantityError, CoordinateError
-        If T is missing, or the data do not follow the data model.
+        If T is missing, the data do not follow the data model, or E has the other sign.
     RangeError
-        If nothing is left on that side beyond the laser line, a baseline range holds no data, or two overlap.
+        If nothing is left on that side beyond the laser line, or no point is near enough to it to be a shift (5000
+        1/cm: hydrogen, the highest vibration, has 4161), a baseline range holds no data, or two overlap.
 
     References
     ----------
@@ -204,12 +215,17 @@ def to_reduced_raman(
         )
     units = str(signal.value["E"].attrs["units"])
     limit = 0.0 if laser_line is None else magnitude(laser_line, units, name="laser_line", energy=True)
+    _require_shift(signal.value["E"].values, units)
     picked = _one_side(signal, side, limit)
     value, std, bounds = picked
     if baseline is not None:
         value, std = _without_baseline(value, std, baseline)
     temperature = resolve_temperature(signal.value, T)
     to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
+    require_sign(
+        signal.value, signal.std, temperature, reversed_below, lowest_x=_SIDES_FROM, end=limit * to_mev,
+        means="E is positive on the Stokes side, where the light lost energy",
+    )  # fmt: skip
     E = xr.DataArray(value["E"].values * to_mev, dims="E")
     temperatures, energies = xr.broadcast(temperature, E)
     factor = xr.DataArray(
@@ -240,6 +256,18 @@ def to_reduced_raman(
     )
     reduced: Data = rewrap(answer) if rewrap is not None else answer
     return reduced
+
+
+def _require_shift(E: np.ndarray, units: str) -> None:
+    """Refuse an axis that lies beyond every vibration: wavenumbers or energies of the light itself."""
+    nearest = float(abs(E).min()) * convert_factor(units, "1/cm", name="coordinate 'E'", energy=True)
+    if nearest > _HIGHEST_SHIFT:
+        raise RangeError(
+            f"E reaches from {E[0]:g} to {E[-1]:g} {units}, with nothing nearer to 0 than {nearest:.5g} 1/cm",
+            reason="no vibration is above 4161 1/cm (hydrogen): these are wavenumbers of the light, or in other units",
+            fix="the shift is the laser's wavenumber minus that of the light; of wavelengths "
+            "data.bp.to_raman_shift(laser='532 nm')",
+        )
 
 
 def _ascending(data: Any) -> Any:

@@ -19,15 +19,20 @@ __all__ = ["REVERSED_BELOW", "asymmetry", "require_sign"]
 REVERSED_BELOW: Final = -0.25
 #: So many standard deviations below 0 are no noise.
 _SIGMAS: Final = 5.0
-#: Below this E/k_BT the sides differ by less than the tails of a line do.
-_LOWEST_X: Final = 0.2
 #: A line has fallen below this part of its maximum two widths (FWHM) from its centre.
 _LINE_FALLS_TO: Final = 0.2
 #: So many spectra along Q are enough.
 _MOST_Q: Final = 64
 
 
-def asymmetry(value: xr.DataArray, std: xr.DataArray | None, kelvin: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+def asymmetry(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    kelvin: xr.DataArray,
+    *,
+    lowest_x: float = 0.2,
+    end: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Return by which factor loss exceeds gain as detailed balance has it, and its error, for each spectrum.
 
     .. math:: \frac{S(E)-S(-E)}{S(E)+S(-E)} = k\,\tanh\frac{E}{2k_BT}
@@ -40,6 +45,10 @@ def asymmetry(value: xr.DataArray, std: xr.DataArray | None, kelvin: xr.DataArra
         S(Q,E) or a spectrum over E, with both signs of E, in memory.
     kelvin : xarray.DataArray
         Temperatures in K, over leftover dimensions.
+    lowest_x : float
+        E/k_BT from which on the sides are compared: below it they differ by less than the tails of a line do.
+    end : float, optional
+        Where the elastic line ends, in meV; by default two widths (FWHM) from its centre, and 0 of a broad spectrum.
 
     Returns
     -------
@@ -77,7 +86,8 @@ def asymmetry(value: xr.DataArray, std: xr.DataArray | None, kelvin: xr.DataArra
     profile = np.where(
         counts > 0, np.where(known, S, 0.0).reshape(-1, E.size).sum(axis=0) / np.maximum(counts, 1), np.nan
     )
-    chosen = np.flatnonzero((_end_of_line(E, profile) < E) & (E[0] <= -E) & (GAIN_INFORMS * kt.max(initial=0.0) >= E))
+    first = _end_of_line(E, profile) if end is None else end
+    chosen = np.flatnonzero((first < E) & (E[0] <= -E) & (GAIN_INFORMS * kt.max(initial=0.0) >= E))
     if chosen.size < 3:
         return nothing, nothing
     # The other side, interpolated where the grid is not symmetric.
@@ -94,7 +104,7 @@ def asymmetry(value: xr.DataArray, std: xr.DataArray | None, kelvin: xr.DataArra
     loss, gain = (np.where(both, side, 0.0).sum(axis=-2) for side in (loss, gain))
     total = np.where(loss + gain > 0, loss + gain, np.nan)
     x = E[chosen] / kt[..., None]
-    tau = np.where((x >= _LOWEST_X) & (x <= GAIN_INFORMS), np.tanh(x / 2), np.nan)
+    tau = np.where((x >= lowest_x) & (x <= GAIN_INFORMS), np.tanh(x / 2), np.nan)
     t = (loss - gain) / total
     if variance is None:
         t, t_var = np.clip(t, -1, 1), np.zeros_like(t)
@@ -132,7 +142,14 @@ def _end_of_line(E: np.ndarray, profile: np.ndarray) -> float:
 
 @np.errstate(all="ignore")
 def require_sign(
-    value: xr.DataArray, std: xr.DataArray | None, kelvin: xr.DataArray, reversed_below: float | None
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    kelvin: xr.DataArray,
+    reversed_below: float | None,
+    *,
+    lowest_x: float = 0.2,
+    end: float | None = None,
+    means: str = "E is positive where neutrons lose energy",
 ) -> None:
     """Refuse S(Q,E) over an axis of E whose sign is reversed: gain exceeds loss as loss should exceed gain.
 
@@ -145,6 +162,10 @@ def require_sign(
     reversed_below : float, optional
         The factor of `asymmetry` below which, where it is five standard deviations below 0 too, the axis is reversed.
         None: not looked at.
+    lowest_x, end
+        As for `asymmetry`.
+    means : str
+        What the sign means.
 
     Raises
     ------
@@ -155,15 +176,15 @@ def require_sign(
     E = value["E"].values
     if not (E[0] < 0 < E[-1]) or not set(kelvin.dims) <= set(value.dims):
         return
-    k, error = asymmetry(value, std, kelvin)
+    k, error = asymmetry(value, std, kelvin, lowest_x=lowest_x, end=end)
     wrong = (k < reversed_below) & (k < -_SIGMAS * error)
     if wrong.any():
         at = np.flatnonzero(wrong)[0]
         raise CoordinateError(
-            f"the sign of E is reversed: S(-E) is larger than S(E), as if E were energy gain "
+            f"the sign of E is reversed: the side of -E is the stronger one "
             f"({k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} of the asymmetry that detailed balance gives at "
             f"{float(kelvin.values.ravel()[0]):.4g} K)",
-            reason="E is positive where neutrons lose energy",
+            reason=means,
             fix="data = data.assign_coords(E=('E', -data.E.values, data.E.attrs)).sortby('E'), and E_bnds negated too; "
             "or reversed_below=None, if the asymmetry has another cause",
         )
