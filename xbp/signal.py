@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.counting import with_one_count
 from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
 from xbp.schema import (
@@ -51,7 +52,8 @@ class Signal:
     value : xarray.DataArray
         The values, with units in attrs.
     std : xarray.DataArray or None
-        Their standard deviations, in the same units; None for a DataArray, which has none.
+        Their standard deviations, in the same units, never 0: bins without counts have that of one count
+        (`xbp.counting`). None for a DataArray, which has none, and where they are 0 throughout.
     quantity : Quantity
         What it is.
     source : xarray.DataArray or xarray.Dataset
@@ -223,7 +225,8 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
         )
     value = _in_double(plain[found[0]])
     quantity = validate(value, *expected)
-    return Signal(value, std_of(plain, value), quantity, plain, rewrap)
+    std = std_of(plain, value)
+    return Signal(value, None if std is None else with_one_count(value, std), quantity, plain, rewrap)
 
 
 def _in_double(value: xr.DataArray) -> xr.DataArray:

@@ -253,7 +253,7 @@ def _of_the_errors(value: xr.DataArray, source: xr.Dataset) -> list[str]:
                 mend = f"wider bins hold more, or leave them out, data.where(data.{value.name}_std > 0)"
             lines.append(
                 f"  standard deviation 0 in {100 * sure / max(int(value.count()), 1):.3g} % of the bins that hold "
-                f"numbers, as where nothing was counted: means take them in, weighted fits leave them out; {mend}"
+                f"numbers, as where nothing was counted: means and fits take them with the error of one count; {mend}"
             )
     part = source.get("coverage")
     # Points of which nothing was measured hold no number, and are means of nothing.

@@ -41,9 +41,10 @@ def fit(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Any signal. A Dataset's std weighs the points and sets the scale of the errors (points with a std of 0 or NaN
-        are left out); without one, all weigh the same and the scatter about the fit sets the scale. In numpy the
-        fits run one after the other, in dask chunks beside one another.
+        Any signal. A Dataset's std weighs the points and sets the scale of the errors (points with a std of NaN are
+        left out; one of 0 beside others is a bin without counts, and has the error of one); without one, all weigh the
+        same and the scatter about the fit sets the scale. In numpy the fits run one after the other, in dask chunks
+        beside one another.
     model : str, lmfit.Model or callable
         A name of `xbp.models.MODELS`, any lmfit Model (composite ones too), or a function whose first argument is
         the coordinate.

@@ -210,8 +210,9 @@ def fold(
     Where the grid is not symmetric, exp(−x/2) S, which is even, is interpolated linearly onto −E. Classical data are
     even in E and x is 0.
 
-    No counts are data: a bin with S = 0 and σ = 0 is taken as what was counted there, weighted as "counts" for want of
-    a σ. Only a side of a spectrum that holds nothing else, as of a detector that was off, is taken as not measured.
+    No counts are data: a bin with S = 0 and σ = 0 is taken as what was counted there, weighted as "counts", with the
+    error of one count. Only a side of a spectrum that holds nothing else, as of a detector that was off, is taken as
+    not measured.
 
     Parameters
     ----------
@@ -299,11 +300,17 @@ def fold(
     informs = x.isel(E=kept) <= GAIN_INFORMS
     agreement = None
     if loss_std is not None:
-        no_loss, no_gain = (loss == 0) & (loss_std == 0), (gain == 0) & (gain_std == 0)
+        # As they were given: bins without counts have the error of one count by now.
+        none = xr.DataArray(signal.source[f"{value.name}_std"] == 0).transpose(*value.dims).drop_vars("E").astype(float)
+        sure = [
+            none.isel(E=kept).variable < 1,
+            interpolate(none.assign_coords(E=value["E"]), None, "E", -own)[0].variable < 1,
+        ]
+        no_loss, no_gain = (loss == 0) & ~sure[0], (gain == 0) & ~sure[1]
         # A side without a single count is that of a detector that was off.
         use_loss = use_loss & ~(no_loss | ~use_loss).all("E")
         use_gain = use_gain & ~(no_gain | ~use_gain).all("E") & informs
-        sure_loss, sure_gain = use_loss & (loss_std > 0), use_gain & (gain_std > 0)
+        sure_loss, sure_gain = use_loss & sure[0], use_gain & sure[1]
         both = sure_loss & sure_gain
         agreement = _agreement(value, own, loss - gain, (loss_std**2 + gain_std**2).where(both), loss / half)
         if weights == "variance":
