@@ -13,7 +13,7 @@ PACKAGE = Path(xbp.__file__).parent
 LAYERS = (
     {"errors", "status", "optional", "constants", "rounding", "diagnostic"},
     {"units"},
-    {"schema", "conditions", "pint_data", "independence", "counting", "grid", "signal", "construct"},
+    {"schema", "conditions", "pint_data", "independence", "counting", "common_errors", "grid", "signal", "construct"},
     {"models"},
     {"reduction", "md", "io", "tutorial", "data"},
     {"peaks", "describe"},

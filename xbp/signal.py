@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import with_common
 from xbp.counting import with_one_count
 from xbp.errors import QuantityError
 from xbp.pint_data import unwrap
@@ -84,12 +85,14 @@ class Signal:
         quantity: str | None = None,
         attrs: Mapping[str, Any] | None = None,
         bounds: Mapping[str, xr.Variable] | None = None,
+        common: Mapping[str, xr.Variable] | None = None,
     ) -> Any:
         """Label an answer and give it back in the kind that was passed.
 
         Units, quantity and history are set anew: nothing that xarray carried through the
         arithmetic survives. In a Dataset, companions that share the answer's grid stay, and
-        `bounds` become the CF bounds of changed coordinates.
+        `bounds` become the CF bounds of changed coordinates. `std` belongs to each bin alone; errors of factors that
+        bins share are `common`, signed, by the names of the factors (`xbp.common_errors`).
         """
         row = QUANTITIES[quantity or self.quantity.name]
         name = row.variable if quantity is not None else str(self.value.name or row.variable)
@@ -115,6 +118,8 @@ class Signal:
         if std is not None:
             ds[f"{name}_std"] = std.variable if isinstance(std, xr.DataArray) else std
             label_std(ds, name)
+            if common:
+                ds = with_common(ds, name, ds[f"{name}_std"].variable, common)
         own = {str(self.value.name), f"{self.value.name}_std"}
         for companion, variable in self.source.data_vars.items():
             if companion not in own and _fits(variable, out):

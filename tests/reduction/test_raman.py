@@ -186,7 +186,8 @@ def test_shift_from_the_wavelength() -> None:
     ds = wavelengths(nm).bp.to_raman_shift("532 nm")
     np.testing.assert_allclose(ds.E, shift, atol=1e-9)
     np.testing.assert_array_equal(ds.I, np.arange(4))
-    np.testing.assert_array_equal(ds.I_std, np.arange(4) / 10)
+    # Nothing was counted in the first: it has the error of one count, 0.1²/1.
+    np.testing.assert_allclose(ds.I_std, [0.01, 0.1, 0.2, 0.3])
     assert ds.E.attrs["units"] == "1/cm"
     backwards = wavelengths(nm).isel(wavelength=slice(None, None, -1))
     xr.testing.assert_identical(backwards.bp.to_raman_shift("532 nm"), ds)
@@ -357,7 +358,7 @@ def test_every_way_to_write_a_range() -> None:
             data.bp.to_reduced_raman(300, baseline=wrong)
 
 
-@pytest.mark.parametrize("std", [1e300, 1e-320, 0.0])
+@pytest.mark.parametrize("std", [1e300, 1e-320])
 def test_errors_that_are_none_hold_no_baseline(std: float) -> None:
     data = spectrum(E, scattered(300.0), std=np.full(E.size, std))
     with pytest.raises(RangeError, match="too few points"):

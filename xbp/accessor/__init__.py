@@ -66,11 +66,21 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         u2_total: Any = None,
         msd: Any = None,
         B_iso: Any = None,
+        T_std: Any = None,
+        u2_std: Any = None,
         reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.to_gdos`: G(Q,E) from S(Q,E)."""
         return reduction.to_gdos(
-            self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso, reversed_below=reversed_below
+            self._data,
+            T,
+            u2,
+            u2_total=u2_total,
+            msd=msd,
+            B_iso=B_iso,
+            T_std=T_std,
+            u2_std=u2_std,
+            reversed_below=reversed_below,
         )
 
     def to_bqe(
@@ -81,18 +91,29 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         u2_total: Any = None,
         msd: Any = None,
         B_iso: Any = None,
+        T_std: Any = None,
+        u2_std: Any = None,
         reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.to_bqe`: B(Q,E) from S(Q,E) or G(Q,E)."""
         return reduction.to_bqe(
-            self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso, reversed_below=reversed_below
+            self._data,
+            T,
+            u2,
+            u2_total=u2_total,
+            msd=msd,
+            B_iso=B_iso,
+            T_std=T_std,
+            u2_std=u2_std,
+            reversed_below=reversed_below,
         )
 
     def to_sqe(
-        self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
-    ) -> Data:
+        self, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None,
+        T_std: Any = None, u2_std: Any = None,
+    ) -> Data:  # fmt: skip
         """See `xbp.to_sqe`: S(Q,E) from G(Q,E) or B(Q,E)."""
-        return reduction.to_sqe(self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+        return reduction.to_sqe(self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso, T_std=T_std, u2_std=u2_std)
 
     def to_convention(
         self,
@@ -103,6 +124,8 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         u2_total: Any = None,
         msd: Any = None,
         B_iso: Any = None,
+        T_std: Any = None,
+        u2_std: Any = None,
         reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.to_convention`: the reduction of another publication."""
@@ -114,6 +137,8 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
             u2_total=u2_total,
             msd=msd,
             B_iso=B_iso,
+            T_std=T_std,
+            u2_std=u2_std,
             reversed_below=reversed_below,
         )
 
@@ -220,9 +245,9 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         """See `xbp.convert`: other units of the coordinates, densities rescaled."""
         return reduction.convert(self._data, E, Q, temperature, frequency=frequency)
 
-    def scale(self, factor: Any) -> Data:
+    def scale(self, factor: Any, factor_std: Any = 0.0) -> Data:
         """See `xbp.scale`: the signal times a factor."""
-        return reduction.scale(self._data, factor)
+        return reduction.scale(self._data, factor, factor_std)
 
     def boson_peak(self, method: Method = "lognormal", E_range: Any = None) -> xr.Dataset:
         """See `xbp.boson_peak`: position, height and width of the peak."""

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import range_used, select_range
 from xbp.independence import collapsed, std_along, times_held
@@ -52,6 +53,7 @@ _NUMBERS = (
 )  # fmt: skip
 
 
+@carries_common_errors()
 def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_range: Any = None) -> xr.Dataset:
     r"""Find position, height and width of the boson peak.
 

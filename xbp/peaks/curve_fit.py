@@ -9,6 +9,7 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import range_used, select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
@@ -26,6 +27,7 @@ else:
 __all__ = ["fit"]
 
 
+@carries_common_errors()
 def fit(
     data: xr.DataArray | xr.Dataset,
     model: Any,

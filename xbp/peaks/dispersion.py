@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError
 from xbp.grid import select_range
 from xbp.independence import independence, std_along
@@ -19,6 +20,7 @@ from xbp.units import format_unit, parse_unit
 __all__ = ["dispersion"]
 
 
+@carries_common_errors()
 def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     r"""Test whether the peak energy depends on Q.
 

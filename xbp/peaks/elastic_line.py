@@ -8,6 +8,7 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import RangeError
 from xbp.grid import select_range
 from xbp.independence import independence, std_along
@@ -32,6 +33,7 @@ _REACH = 1.5
 _NAMES = ["energy", "height", "fwhm", "background"]
 
 
+@carries_common_errors()
 def fit_elastic_line(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
     r"""Fit a Gaussian on a constant to the elastic line: where it stands, and how wide and high it is.
 

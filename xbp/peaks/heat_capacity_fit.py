@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp import constants
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError, UnitsError
 from xbp.grid import range_used, select_range
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
@@ -31,6 +32,7 @@ _NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
 _UNITS = {"gamma": "J/K**2/mol", "n_D": "1", "theta_D": "K", "n_E": "1", "theta_E": "K", "sigma_E": "K"}
 
 
+@carries_common_errors()
 def fit_heat_capacity(
     data: xr.DataArray | xr.Dataset,
     T_range: Any = None,

@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate, select_range
 from xbp.independence import independence, independence_name
@@ -28,6 +29,7 @@ _SIGNALS = (
 )
 
 
+@carries_common_errors()
 def scale_to_sq(
     cut: xr.DataArray | xr.Dataset,
     sq: xr.DataArray | xr.Dataset,
@@ -155,6 +157,7 @@ def scale_to_sq(
     return answer
 
 
+@carries_common_errors()
 def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     r"""Correlate B(Q,E) with S(Q) at every energy: the paper's Fig. 3 as one curve.
 

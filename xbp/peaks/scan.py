@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError
 from xbp.grid import interval, is_pair
 from xbp.peaks.boson_peak import fit_peaks
@@ -33,6 +34,7 @@ _UPPER, _LOWER = (1.0, 0.5, 0.25), (1.0, 2.0)
 _NARROWEST = 2.0
 
 
+@carries_common_errors()
 def scan_boson_peak(
     data: xr.DataArray | xr.Dataset,
     E_ranges: Sequence[Any] | None = None,
@@ -113,6 +115,7 @@ def scan_boson_peak(
     return _assembled(best, columns, plain, "scan_boson_peak", said, rewrap)
 
 
+@carries_common_errors()
 def scan_heat_capacity(
     data: xr.DataArray | xr.Dataset,
     T_ranges: Sequence[Any] | None = None,

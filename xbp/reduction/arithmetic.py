@@ -7,6 +7,7 @@ from typing import Any
 import pint
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors, fingerprint
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.pint_data import Data
 from xbp.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
@@ -26,11 +27,13 @@ from xbp.units import (
 __all__ = ["convert", "require_alike", "scale", "subtract"]
 
 
+@carries_common_errors(linear=True)
 def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0, *, scale_std: Any = 0.0) -> Data:
     """Subtract a background, such as the empty can: data − scale · background.
 
     σ² = σ_data² + scale² σ_background² + σ_scale² background², all three being measured independently. The last term is
-    one error that all bins share: means over bins, which take them as independent, make it too small.
+    one error that all bins share: ``<name>_std_common`` keeps it apart, with its sign, and means over bins leave it as
+    it is. One background of one scale that is subtracted from several data sets is one and the same error in them.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
         Transmission or self-shielding factor of the sample, dimensionless: one number, or an array over E, Q or any
         other dimension of the data, on its grid.
     scale_std : scalar or DataArray, optional
-        Its standard deviation, likewise.
+        Its standard deviation, likewise; that of an array is one error of all its elements.
 
     Returns
     -------
@@ -85,14 +88,19 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
     value = signal.value.copy(data=(signal.value.variable - factor * in_units).transpose(*signal.value.dims).data)
     std = signal.std
     if std is not None:
-        variance: xr.Variable = std.variable**2 + (factor_std * in_units) ** 2
+        variance: xr.Variable = std.variable**2
         if other.std is not None:
             per_unit = convert_factor(other.units, signal.units)
             variance = variance + (factor * per_unit * other.std.variable) ** 2
         std = std.copy(data=(variance**0.5).transpose(*std.dims).data)
+    common = {}
+    if bool((factor_std > 0).any()):
+        source = fingerprint("subtract scale", other.value, factor, factor_std)
+        common = {source: -factor_std * in_units}
     answer: Data = signal.answer(
         value,
         std,
+        common=common,
         operation="subtract",
         arguments={"background": other.value.attrs.get("long_name", str(other.value.name))}
         | {name: _described(f) for name, f in (("scale", factor), ("scale_std", factor_std)) if f.any()},
@@ -134,7 +142,8 @@ def _described(factor: xr.Variable) -> float | str:
     return f"{float(factor.min()):.10g}...{float(factor.max()):.10g} over {', '.join(map(str, factor.dims))}"
 
 
-def scale(data: Data, factor: Any) -> Data:
+@carries_common_errors(linear=True)
+def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     """Multiply a signal by a factor, its standard deviation and units with it.
 
     Parameters
@@ -142,7 +151,10 @@ def scale(data: Data, factor: Any) -> Data:
     data : xarray.DataArray or xarray.Dataset
         Any signal.
     factor : scalar, with or without units
-        Its units multiply those of the data; a bare number has none. It is taken as exact.
+        Its units multiply those of the data; a bare number has none.
+    factor_std : scalar, optional
+        Its standard deviation (bare: in the units of the factor): one error that all bins share, kept apart in
+        ``<name>_std_common``.
 
     Returns
     -------
@@ -151,7 +163,9 @@ def scale(data: Data, factor: Any) -> Data:
     Raises
     ------
     UnitsError
-        If the factor is not a finite scalar.
+        If the factor or its standard deviation is not a finite scalar.
+    QuantityError
+        If the standard deviation is negative.
 
     Examples
     --------
@@ -164,17 +178,27 @@ def scale(data: Data, factor: Any) -> Data:
     _, given = split_quantity(factor, "factor")
     units = given or "1"
     number = magnitude(factor, units, name="factor")
+    error = magnitude(factor_std, units, name="factor_std", default=units)
+    if error < 0:
+        raise QuantityError(
+            f"factor_std={factor_std!r} is negative", reason="a standard deviation is not", fix="give its magnitude"
+        )
     std = None if signal.std is None else signal.std * abs(number)
+    common = {}
+    if error > 0:
+        common = {fingerprint("scale factor", signal.value, number, error): signal.value.variable * error}
     answer: Data = signal.answer(
         signal.value * number,
         std,
+        common=common,
         operation="scale",
-        arguments={"factor": f"{number:.10g} {units}"},
+        arguments={"factor": f"{number:.10g} {units}", "factor_std": f"{error:.10g} {units}" if error else None},
         units=format_unit(parse_unit(signal.units) * parse_unit(units)),
     )
     return answer
 
 
+@carries_common_errors(linear=True)
 def convert(
     data: Data,
     E: str | None = None,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import RangeError, XbpError
 from xbp.grid import bin_limits, interval, mean_over, overlap, renamed
 from xbp.independence import carried_independence, independence_name, mixed_independence
@@ -21,6 +22,7 @@ _MAX_BINS = 1_000_000
 _ROUNDING = 1e-9
 
 
+@carries_common_errors(linear=True)
 def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     """Cut at constant energy: the mean over an interval of E.
 
@@ -63,6 +65,7 @@ def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     return _cut(data, "E", E, width)
 
 
+@carries_common_errors(linear=True)
 def cut_Q(data: Data, Q: Any, width: Any = None) -> Data:
     """Cut at constant momentum transfer: the mean over an interval of Q.
 
@@ -211,6 +214,7 @@ def _require_numbers(mean: xr.Variable, dim: str, low: np.ndarray, high: np.ndar
         )
 
 
+@carries_common_errors(linear=True)
 def rebin(data: Data, E: Any = None, Q: Any = None, *, given: Literal["edges", "centres"] = "edges") -> Data:
     """Bring a signal onto coarser or other bins, keeping its integral.
 

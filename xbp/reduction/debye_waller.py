@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import RangeError
 from xbp.grid import bin_limits, select_range
 from xbp.independence import std_along
@@ -30,6 +31,7 @@ MOST_BROADENING = 1.5
 _WINDOWS = ("as used", "half as wide in E", "twice as wide in E", "lower half of Q", "upper half of Q")
 
 
+@carries_common_errors()
 def debye_waller(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
     r"""Measure u² from the elastic line.
 

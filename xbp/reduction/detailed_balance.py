@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp import constants
+from xbp.common_errors import carries_common_errors
 from xbp.conditions import check_statistics, resolve_temperature, temperature_coordinate
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
@@ -29,6 +30,7 @@ _TWO_THIRDS = (1 / 6, 5 / 6)
 Weights = Literal["variance", "counts"]
 
 
+@carries_common_errors()
 @np.errstate(all="ignore")  # sums that overflow are infinite, and told
 def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
     r"""Compare energy gain with energy loss, and tell the temperature that their ratio implies.
@@ -197,6 +199,7 @@ def _kelvin(value: xr.DataArray, E: Any, log_ratio: Any, weight: Any, usable: An
     return (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0, np.inf)
 
 
+@carries_common_errors(linear=True)
 def fold(
     data: Data, T: Any = None, *, weights: Weights = "variance", reversed_below: float | None = REVERSED_BELOW
 ) -> Data:

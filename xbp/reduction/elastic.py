@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits
 from xbp.pint_data import Data, unwrap
@@ -31,6 +32,7 @@ MOST = 1e150
 _AT_ZERO = ("fold", "normalize_to_sum_rule", "to_sqe", "to_quantum", "correct_multiphonon", "multiphonon_sqe")
 
 
+@carries_common_errors(linear=True)
 def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
     """Mask the elastic line: bins within a number of resolution widths of E = 0 become NaN.
 
@@ -152,6 +154,7 @@ def _written(energy: xr.Variable) -> str:
     return f"{low}...{high}" if energy.ndim else low
 
 
+@carries_common_errors(linear=True)
 def shift_E(data: Data, by: Any) -> Data:
     """Move E = 0: every energy, and the bounds of its bin, less one and the same.
 

@@ -8,11 +8,13 @@ import numpy as np
 import xarray as xr
 
 from xbp import constants
+from xbp.common_errors import carries_common_errors
 from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.errors import CoordinateError, QuantityError
-from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention, energy_factor, momentum_factor
+from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention
 from xbp.pint_data import Data
 from xbp.reduction.imaginary import real_modes
+from xbp.reduction.separable import POWERS, common_of_conditions, errors_of_conditions, factors_of, has_n
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
@@ -20,13 +22,6 @@ from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["to_bqe", "to_convention", "to_gdos", "to_sqe"]
 
-# Powers of E and Q by which each convention multiplies the units of S.
-_POWERS: dict[Convention, tuple[int, int]] = {
-    "E*n*S/Q^2": (1, -2),
-    "n*S/(E*Q^2)": (-1, -2),
-    "S*E/Q": (1, -1),
-    "S*n/(E*Q)": (-1, -1),
-}
 _QUANTITY: dict[Convention, str] = {
     "E*n*S/Q^2": "generalized_dos",
     "n*S/(E*Q^2)": "reduced_dos",
@@ -37,6 +32,7 @@ _GDOS: Convention = "E*n*S/Q^2"
 _BQE: Convention = "n*S/(E*Q^2)"
 
 
+@carries_common_errors(linear=True)
 def to_gdos(
     data: Data,
     T: Any = None,
@@ -45,6 +41,8 @@ def to_gdos(
     u2_total: Any = None,
     msd: Any = None,
     B_iso: Any = None,
+    T_std: Any = None,
+    u2_std: Any = None,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     r"""Return the generalized density of states G(Q,E).
@@ -73,12 +71,16 @@ def to_gdos(
         (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where the sign of E is reversed. Where k,
         fitted from the end of the elastic line to 3 k_BT, is below this and five of its standard deviations below 0,
         the data are refused. None: not looked at.
+    T_std, u2_std : scalar or array with units, optional
+        Standard deviations of T (bare: K) and of u² per axis (bare: as `u2`), where the data do not carry the
+        coordinates ``temperature_std`` and ``u2_std``. Each is one error that all bins share: ``G_std_common`` keeps it
+        apart. Without them T and u² are taken as exact.
 
     Returns
     -------
     same type as `data`
         G(Q,E), in E·S/Q² of the data's own units (angstrom² for S in 1/meV); a Dataset with
-        ``G_std``, the uncertainty of T and u² not included. NaN at Q = 0, and of quantum data below −3 k_BT, which
+        ``G_std``. NaN at Q = 0, and of quantum data below −3 k_BT, which
         ``history``, ``attrs["energy_gain"]`` and what is printed say where the data reach there.
 
     Raises
@@ -98,9 +100,13 @@ def to_gdos(
     >>> G.name, G.attrs["units"]
     ('G', 'angstrom**2')
     """
-    return _reform(data, _GDOS, "to_gdos", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+    errors = {"T_std": T_std, "u2_std": u2_std}
+    return _reform(
+        data, _GDOS, "to_gdos", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso, **errors
+    )
 
 
+@carries_common_errors(linear=True)
 def to_bqe(
     data: Data,
     T: Any = None,
@@ -109,6 +115,8 @@ def to_bqe(
     u2_total: Any = None,
     msd: Any = None,
     B_iso: Any = None,
+    T_std: Any = None,
+    u2_std: Any = None,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     r"""Return the reduced density of states B(Q,E) = G(Q,E)/E².
@@ -122,7 +130,7 @@ def to_bqe(
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), or G(Q,E) or G(E), or g(E) (giving g(E)/E²).
-    T, u2, u2_total, msd, B_iso, reversed_below
+    T, u2, u2_total, msd, B_iso, T_std, u2_std, reversed_below
         As for `to_gdos`; not needed from G or g. Energies E < 0 of a g(E), imaginary modes, are left out, which
         `diagnostics` lists.
 
@@ -147,11 +155,21 @@ def to_bqe(
     >>> B.attrs["units"], bool(B.sel(E=0).notnull().all())
     ('angstrom**2/meV**2', True)
     """
-    return _reform(data, _BQE, "to_bqe", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+    errors = {"T_std": T_std, "u2_std": u2_std}
+    return _reform(data, _BQE, "to_bqe", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso, **errors)
 
 
+@carries_common_errors(linear=True)
 def to_sqe(
-    data: Data, T: Any = None, u2: Any = None, *, u2_total: Any = None, msd: Any = None, B_iso: Any = None
+    data: Data,
+    T: Any = None,
+    u2: Any = None,
+    *,
+    u2_total: Any = None,
+    msd: Any = None,
+    B_iso: Any = None,
+    T_std: Any = None,
+    u2_std: Any = None,
 ) -> Data:
     r"""Return S(Q,E) from G(Q,E) or B(Q,E): the inverse of `to_gdos` and `to_bqe`.
 
@@ -162,7 +180,7 @@ def to_sqe(
     data : xarray.DataArray or xarray.Dataset
         G(Q,E) or B(Q,E) in any of the conventions, with ``attrs["statistics"]`` saying whether
         quantum or classical S is meant.
-    T, u2, u2_total, msd, B_iso
+    T, u2, u2_total, msd, B_iso, T_std, u2_std
         As for `to_gdos`; data made by xbp carry them.
 
     Returns
@@ -186,9 +204,11 @@ def to_sqe(
     >>> bool(np.allclose(S, S.bp.to_bqe().bp.to_sqe(), rtol=1e-12))
     True
     """
-    return _reform(data, None, "to_sqe", None, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso)
+    errors = {"T_std": T_std, "u2_std": u2_std}
+    return _reform(data, None, "to_sqe", None, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso, **errors)
 
 
+@carries_common_errors(linear=True)
 def to_convention(
     data: Data,
     convention: Convention,
@@ -198,6 +218,8 @@ def to_convention(
     u2_total: Any = None,
     msd: Any = None,
     B_iso: Any = None,
+    T_std: Any = None,
+    u2_std: Any = None,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     """Return S(Q,E) reduced as another publication has it.
@@ -209,7 +231,7 @@ def to_convention(
     convention : {"S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"}
         n stands for ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor; the last
         two are `to_gdos` and `to_bqe`, which do.
-    T, u2, u2_total, msd, B_iso, reversed_below
+    T, u2, u2_total, msd, B_iso, T_std, u2_std, reversed_below
         As for `to_gdos`; only what the convention needs is asked for.
 
     Returns
@@ -235,13 +257,22 @@ def to_convention(
             reason=f"xbp knows {', '.join(map(repr, CONVENTIONS))}",
             fix="choose one of them; n stands for 1 - exp(-E/kT)",
         )
+    errors = {"T_std": T_std, "u2_std": u2_std}
     return _reform(
-        data, convention, "to_convention", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso
+        data, convention, "to_convention", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso, **errors
     )
 
 
 def _reform(
-    data: Data, target: Convention | None, operation: str, reversed_below: float | None, *, T: Any, **u2: Any
+    data: Data,
+    target: Convention | None,
+    operation: str,
+    reversed_below: float | None,
+    *,
+    T: Any,
+    T_std: Any,
+    u2_std: Any,
+    **u2: Any,
 ) -> Data:
     """Multiply by factor(target)/factor(source), where S itself (None) has the factor 1."""
     signal = read(data, "dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")
@@ -252,6 +283,7 @@ def _reform(
     # g(E)/E² is no reduction of S(Q,E), so it is in none of these conventions.
     kept: dict[str, Any] = {"convention": None if signal.quantity.name == "vibrational_dos" else target}
 
+    common: dict[str, xr.Variable] = {}
     if source == target:
         factors: list[xr.Variable] = []
         coords: dict[str, Any] = {}
@@ -266,8 +298,14 @@ def _reform(
     else:
         _require_dims(value, "E", "Q")
         factors, coords, used = _via_s(value, source, target, T, u2)
-        if source is None and _has_n(target) and value.attrs["statistics"] == "quantum":
+        if source is None and has_n(target) and value.attrs["statistics"] == "quantum":
             require_sign(value, signal.std, xr.DataArray(coords["temperature"]), reversed_below)
+        errors = errors_of_conditions(value, coords, {"temperature": T_std, "u2": u2_std})
+        used |= {f"{'T' if name == 'temperature' else name}_std": _describe(xr.DataArray(error), error.attrs["units"])
+                 for name, error in errors.items()}  # fmt: skip
+        if signal.std is not None:
+            common = common_of_conditions(value, source, target, coords, errors)
+        coords |= {f"{name}_std": error for name, error in errors.items()}
         arguments |= used
         kept |= {"energy_gain": used.get("energy_gain", value.attrs.get("energy_gain"))}
 
@@ -276,7 +314,7 @@ def _reform(
     std = None if signal.std is None else _multiply(signal.std, [abs(factor) for factor in factors])
     quantity = _QUANTITY[target] if target else "dynamic_structure_factor"
     answer: Data = signal.answer(
-        out, std, operation=operation, arguments=arguments, units=units, quantity=quantity, attrs=kept
+        out, std, operation=operation, arguments=arguments, units=units, quantity=quantity, attrs=kept, common=common
     )
     return answer
 
@@ -322,7 +360,7 @@ def _via_s(
     coords: dict[str, Any] = {}
     used: dict[str, Any] = {}
     temperature, displacement = xr.DataArray(0.0), xr.DataArray(0.0)
-    if _has_n(source) or _has_n(target):
+    if has_n(source) or has_n(target):
         check_statistics(value.attrs.get("statistics"))
         temperature = resolve_temperature(value, T)
         coords["temperature"] = temperature.variable
@@ -334,36 +372,13 @@ def _via_s(
     for name, variable in coords.items():
         variable.attrs = {"units": COORDINATES[name][0], "long_name": COORDINATES[name][1]}
 
+    by_energy, by_momentum = factors_of(value, source, target, temperature, displacement)
     to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
-    to_angstrom = convert_factor(value["Q"].attrs["units"], "1/angstrom", name="coordinate 'Q'")
-    E = value["E"].variable * to_mev
-    Q = value["Q"].variable * to_angstrom
-    temperatures, energies = xr.broadcast(temperature, xr.DataArray(E))
-    displacements, momenta = xr.broadcast(displacement, xr.DataArray(Q))
-    by_energy, by_momentum = np.ones(energies.shape), np.ones(momenta.shape)
-    statistics = value.attrs.get("statistics", "quantum")
-    if _has_n(target) and not _has_n(source) and statistics == "quantum":
-        beyond = energies.values < -GAIN_INFORMS * constants.BOLTZMANN_MEV * temperatures.values
-        if beyond.any():
-            by_energy[beyond] = np.nan
-            limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV / to_mev * temperature
-            used["energy_gain"] = f"NaN below {_describe(limit, value['E'].attrs['units'], 3)} (3 k_BT)"
-    for convention, sign in ((target, 1), (source, -1)):
-        if convention is None:
-            continue
-        e_power, q_power = _POWERS[convention]
-        e = energy_factor(convention, energies.values, temperatures.values, statistics)
-        q = momentum_factor(convention, momenta.values, displacements.values)
-        # In the units of the coordinates, and NaN where a factor vanishes and cannot be divided by.
-        e, q = e / to_mev**e_power, q / to_angstrom**q_power
-        by_energy = by_energy * (e if sign > 0 else 1 / np.where(e == 0, np.nan, e))
-        by_momentum = by_momentum * (q if sign > 0 else 1 / q)
-    return [xr.Variable(energies.dims, by_energy), xr.Variable(momenta.dims, by_momentum)], coords, used
-
-
-def _has_n(convention: Convention | None) -> bool:
-    """Tell whether a convention divides the phonon occupation out."""
-    return convention is not None and "n" in convention
+    limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV / to_mev * temperature
+    quantum = value.attrs.get("statistics", "quantum") == "quantum"
+    if has_n(target) and not has_n(source) and quantum and bool((value["E"].variable < limit.variable).any()):
+        used["energy_gain"] = f"NaN below {_describe(limit, value['E'].attrs['units'], 3)} (3 k_BT)"
+    return [by_energy, by_momentum], coords, used
 
 
 def _describe(array: xr.DataArray, units: str, digits: int = 10) -> str:
@@ -386,7 +401,7 @@ def _target_units(signal: Signal, source: Convention | None, target: Convention 
 
 
 def _power(convention: Convention | None, axis: int) -> int:
-    return 0 if convention is None else _POWERS[convention][axis]
+    return 0 if convention is None else POWERS[convention][axis]
 
 
 def _multiply(array: xr.DataArray, factors: list[xr.Variable]) -> xr.DataArray:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp import constants
+from xbp.common_errors import carries_common_errors
 from xbp.conditions import check_statistics, resolve_temperature, temperature_coordinate
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interval, overlap
@@ -22,6 +23,7 @@ from xbp.units import format_unit, parse_unit
 __all__ = ["integrate_E", "mirrored", "one_sided", "require_elastic"]
 
 
+@carries_common_errors(linear=True)
 def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     r"""Integrate S(Q,E) over energy: the static structure factor S(Q).
 

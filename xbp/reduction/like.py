@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.conditions import resolve_temperature
 from xbp.errors import QuantityError, RangeError, TemperatureError
 from xbp.grid import bin_limits, mean_over, overlap, renamed
@@ -25,6 +26,7 @@ __all__ = ["like", "to_quantum"]
 _COVERED = 0.5
 
 
+@carries_common_errors(linear=True)
 def to_quantum(data: Data, T: Any = None) -> Data:
     r"""Give a classical S(Q,E) both sides of E and detailed balance.
 
@@ -103,6 +105,7 @@ def to_quantum(data: Data, T: Any = None) -> Data:
     return answer
 
 
+@carries_common_errors(linear=True)
 def like(
     data: Data,
     experiment: xr.DataArray | xr.Dataset,

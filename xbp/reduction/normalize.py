@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp import constants
+from xbp.common_errors import carries_common_errors
 from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
@@ -30,6 +31,7 @@ Rule = Literal["incoherent", "structure factor", "f-sum"]
 _VANADIUM: Final = 5.08
 
 
+@carries_common_errors()
 @np.errstate(over="ignore", invalid="ignore")  # sums that overflow are infinite, and told
 def normalize_to_vanadium(
     data: Data,
@@ -137,6 +139,7 @@ def normalize_to_vanadium(
     return answer
 
 
+@carries_common_errors()
 @np.errstate(over="ignore", invalid="ignore")  # sums that overflow are infinite, and told
 def normalize_to_sum_rule(
     data: Data,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.grid import bin_limits
@@ -25,6 +26,7 @@ KiOverKf = Literal["applied", "not applied"]
 Variance = Literal["exact", "shared"]
 
 
+@carries_common_errors(linear=True)
 def angle_to_Q(
     data: Data,
     Q: Any,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.conditions import resolve_temperature
 from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError
 from xbp.grid import is_pair, select_range
@@ -31,6 +32,7 @@ _SIDES_FROM = 0.5
 _STD_LIMITS = (1e-150, 1e150)
 
 
+@carries_common_errors(linear=True)
 def to_raman_shift(data: Data, laser: Any) -> Data:
     r"""Turn the wavelength axis of a Raman spectrum into the shift from the laser line.
 
@@ -129,6 +131,7 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     return shifted
 
 
+@carries_common_errors(linear=True)
 def to_reduced_raman(
     data: Data,
     T: Any = None,

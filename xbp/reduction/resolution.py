@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError
 from xbp.grid import bin_limits, interpolate, renamed
 from xbp.independence import independence_name, mixed_independence, std_along
@@ -178,6 +179,7 @@ def instrument_resolution(E: Any, instrument: str, model: str | None = None, **c
     return _curve(energies, units, sigma * FWHM_PER_SIGMA, "instrument_resolution", arguments)
 
 
+@carries_common_errors(linear=True)
 def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
     """Broaden a model or a simulation by the resolution of an instrument.
 

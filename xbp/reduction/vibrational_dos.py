@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.independence import collapsed
 from xbp.models.multiphonon import Below
 from xbp.pint_data import Data
@@ -20,6 +21,7 @@ from xbp.units import convert_factor, format_unit, parse_unit
 __all__ = ["correct_multiphonon", "to_vibrational_dos"]
 
 
+@carries_common_errors()
 def to_vibrational_dos(
     data: Data,
     T: Any = None,
@@ -190,6 +192,7 @@ def to_vibrational_dos(
     return out
 
 
+@carries_common_errors()
 def correct_multiphonon(
     data: Data,
     T: Any = None,
