@@ -7,7 +7,8 @@ import xarray as xr
 
 from xbp import constants
 from xbp.errors import QuantityError, RangeError
-from xbp.md import models
+from xbp.md import models, new_trajectory
+from xbp.md.trajectory import read_trajectory
 from xbp.md.vibration import vdos
 
 H = scipy.constants.h / scipy.constants.e * 1e15
@@ -99,3 +100,39 @@ def test_what_has_no_density_of_states(small: xr.Dataset) -> None:
         small.drop_vars("mass").bp.vdos(window="0.6 ps")
     with pytest.raises(RangeError, match="beyond the window"):
         small.bp.msd(window="0.6 ps", time_max="0.7 ps")
+
+
+def test_the_temperature_is_that_of_all_frames_that_were_read(small: xr.Dataset) -> None:
+    """Every sixteenth frame is hot: a few frames picked out of all would tell another temperature."""
+    n, rng = 256, np.random.default_rng(5)
+    velocity = rng.standard_normal((n, 40, 3)) * (1 + 2 * (np.arange(n) % 16 == 0))[:, None, None]
+    traj = new_trajectory(
+        rng.random((1, 40, 3)) * 7 + np.zeros((n, 1, 1)), time=0.05 * np.arange(n), cell=10 * np.eye(3),
+        velocity=velocity + np.array([0.5, 1, 2]), element=["Cu"] * 40, mass=np.full(40, 63.5),
+    )  # fmt: skip
+    rest = velocity - velocity.mean(axis=1, keepdims=True)
+    each = 63.5 * (rest**2).sum(axis=(1, 2)) / (3 * 39 * 0.83144626)
+    segments = np.array([each[start : start + 64].mean() for start in range(0, n - 63, 32)])
+    answers = {
+        "overlapping": traj.bp.vdos(window="3.2 ps"),
+        "whole": traj.bp.vdos(window="12.8 ps"),
+        "positions": traj.bp.dynamic_structure_factor(3, 1, window="3.2 ps", weights="unit"),
+        "adjacent": traj.bp.msd(window="3.2 ps"),
+    }
+    quarters = each.reshape(4, -1).mean(axis=1)
+    expected = {
+        "overlapping": (segments.mean(), segments.std(ddof=1) * np.sqrt((1 + 6 / 7) / 7)),
+        "whole": (each.mean(), quarters.std(ddof=1) / 2),
+        "adjacent": (each.mean(), quarters.std(ddof=1) / 2),
+    }
+    expected["positions"] = expected["overlapping"]
+    for name, (kelvin, std) in expected.items():
+        found = answers[name].temperature
+        assert float(found) == pytest.approx(kelvin, rel=1e-6), name
+        assert found.attrs["std"] == pytest.approx(std, rel=1e-6), name
+    assert "source" not in traj.bp.vdos(window="3.2 ps", T="300 K").temperature.attrs
+
+
+def test_a_plane_has_two_degrees_of_freedom_for_each_atom(small: xr.Dataset) -> None:
+    assert read_trajectory(small).degrees_of_freedom == 3 * 39
+    assert read_trajectory(small.assign_attrs(dimension=2)).degrees_of_freedom == 2 * 39

@@ -13,6 +13,9 @@ from xbp.md.motion import motion_of_centre, resting_hops
 
 __all__ = ["Block"]
 
+#: Numbers of a few frames: they stay in the processor's cache.
+_VALUES = 2**18
+
 
 @dataclass(frozen=True)
 class Block:
@@ -112,6 +115,16 @@ class Block:
     def thermal_velocities(self) -> np.ndarray:
         """Return velocities as `velocities` does, without the motion of the whole."""
         return self.split_velocities()[0]
+
+    def twice_kinetic(self, mass: np.ndarray) -> np.ndarray:
+        """Return Σ m v² of every frame, the centre of mass at rest, u Å²/ps², shape (time,)."""
+        n_frames, n_atoms = self.velocity.shape[:2]
+        energy = np.empty(n_frames)
+        few = max(1, _VALUES // (3 * n_atoms))
+        for first in range(0, n_frames, few):
+            velocity = self.part(first, min(first + few, n_frames)).thermal_velocities()
+            energy[first : first + few] = np.einsum("tcj,tcj,j->t", velocity, velocity, mass)
+        return energy
 
     def split_velocities(self) -> tuple[np.ndarray, np.ndarray]:
         """Return velocities without the motion of the whole, and that of the centre of mass, shape (time, 3).

@@ -127,6 +127,7 @@ def fluctuation_spectrum(
         plan.delayed_shells(),
         field=fields.given,
         numbers_per_atom=6 + fields.groups.shape[1],
+        T=T,
         progress=progress,
     )
     arguments = {
@@ -135,7 +136,7 @@ def fluctuation_spectrum(
         **(fields.maker.arguments if fields.maker is not None else {}),
         "max_wavevectors_per_shell": max_wavevectors_per_shell, "precision": plan.precision,
     }  # fmt: skip
-    temperature = sample_temperature(trajectory, T)
+    temperature = sample_temperature(trajectory, T, moments.temperature)
     answers = {
         name: label(
             trajectory, _columns(moments, cut, row, name, units), {**plan.coordinates(), "E": ("E", energies)},

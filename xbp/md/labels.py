@@ -153,11 +153,20 @@ def window_frames(trajectory: Trajectory, window: Any, dE: Any) -> int:
     return frames
 
 
-def sample_temperature(trajectory: Trajectory, T: Any) -> xr.Variable | None:
-    """Find the temperature (K): the argument or the Dataset's, else from up to 16 frames of velocities.
+def sample_temperature(
+    trajectory: Trajectory, T: Any, measured: tuple[float, float | None] | None = None
+) -> xr.Variable | None:
+    """Find the temperature (K): the argument or the Dataset's, else that of the velocities that an analysis read.
 
-    T = Σ m v² / (3 (N−1) k_B), the momentum of the whole being at rest; ``attrs["source"]`` says that it is this.
-    One frame, which may be that of a start or of an end, and velocities of no solid or liquid tell none.
+    Parameters
+    ----------
+    trajectory : Trajectory
+    T : scalar with units, optional
+        Bare: K.
+    measured : (float, float or None), optional
+        T = Σ m v² / (3 (N−1) k_B), the centre of mass being at rest, and its standard deviation; then
+        ``attrs["source"]`` is ``"velocities"`` and ``attrs["std"]`` the latter. Velocities of no solid or liquid
+        tell none.
     """
     carried = trajectory.temperature()
     given = None if T is None else float(temperature_coordinate(T).values)
@@ -169,18 +178,12 @@ def sample_temperature(trajectory: Trajectory, T: Any) -> xr.Variable | None:
         )
     if given is not None or carried is not None:
         return temperature_coordinate(given if given is not None else carried)
-    if trajectory.velocity is None or trajectory.mass is None or min(trajectory.n_atoms, trajectory.n_frames) < 2:
+    if measured is None or not _COLDEST < measured[0] < _HOTTEST:
         return None
-    frames = np.unique(np.linspace(0, trajectory.n_frames - 1, 16).astype(int))
-    twice_kinetic = []
-    for frame in frames:
-        velocity = trajectory.block(frame, frame + 1, position=False, velocity=True).thermal_velocities()[0]
-        twice_kinetic.append(float((trajectory.mass * (velocity**2).sum(axis=0)).sum()))
-    kelvin = float(np.mean(twice_kinetic)) / (3 * (trajectory.n_atoms - 1) * constants.BOLTZMANN)
-    if not _COLDEST < kelvin < _HOTTEST:
-        return None
-    found = temperature_coordinate(kelvin)
+    found = temperature_coordinate(measured[0])
     found.attrs["source"] = "velocities"
+    if measured[1] is not None:
+        found.attrs["std"] = measured[1]
     return found
 
 

@@ -106,7 +106,7 @@ def radial_distribution(
     edges = np.arange(n_bins + 1) * width
     cut = blocks(trajectory)
     moments = summarize(
-        trajectory, cut, _Histogram(index, counts.size, edges, cut.length, periodic.tolist()), progress=progress
+        trajectory, cut, _Histogram(index, counts.size, edges, cut.length, periodic.tolist()), T=T, progress=progress
     )
     # Atoms of a pair of elements, each seen from the other; an atom is no neighbor of its own.
     n_pairs = np.where(a == b, counts[a] * (counts[a] - 1) / 2, counts[a] * counts[b])
@@ -131,7 +131,7 @@ def radial_distribution(
     return label(
         trajectory, {"rdf": column}, coords, operation="radial_distribution",
         arguments={"r_max": r_max, "dr": dr, "partials": partials or None, "blocks": moments.n},
-        temperature=sample_temperature(trajectory, T),
+        temperature=sample_temperature(trajectory, T, moments.temperature),
         attrs={"number_density": trajectory.n_atoms / trajectory.volume} if periodic.all() else None,
     )  # fmt: skip
 

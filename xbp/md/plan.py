@@ -230,14 +230,14 @@ class Plan:
             check_precision(precision), b,
         )  # fmt: skip
 
-    def run(self, cut: Segments, taper: np.ndarray, finish: Any, progress: bool) -> Moments:
+    def run(self, cut: Segments, taper: np.ndarray, finish: Any, T: Any, progress: bool) -> Moments:
         """Compute all segments."""
         channels = self.weighting.channels
         task = Task(taper, Constant(channels), len(channels), pairs, self.precision)
         shared = (self.delayed_shells(), task, finish)
         if self.origin_step is None:
-            return summarize(self.trajectory, cut, coherent, *shared, progress=progress)
-        return summarize(self.trajectory, cut, incoherent, *shared, self.origin_step, progress=progress)
+            return summarize(self.trajectory, cut, coherent, *shared, T=T, progress=progress)
+        return summarize(self.trajectory, cut, incoherent, *shared, self.origin_step, T=T, progress=progress)
 
     def delayed_shells(self) -> Any:
         """Return the wave vectors as a task: workers list them, so that they need not be sent."""

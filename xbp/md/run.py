@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from xbp import constants
 from xbp.errors import RangeError
 from xbp.md.trajectory import Block, Trajectory
 from xbp.optional import require
@@ -23,6 +24,8 @@ _MOST_SEGMENTS = 4
 #: Short trajectories are not cut into fewer tasks than this, so that all cores have work.
 _MIN_TASKS = 8
 _MERGE = 8
+#: Where the kinetic energy stands among the answers, and parts of a single segment whose scatter gives its error.
+_KINETIC, _PARTS = "kinetic energy", 4
 #: Parts of a trajectory whose scatter gives the error of an average over frames.
 _BLOCKS = 10
 
@@ -101,6 +104,13 @@ def blocks(trajectory: Trajectory) -> Segments:
 class Moments:
     """Number, mean and summed squared deviation of answers, which merge exactly.
 
+    Attributes
+    ----------
+    n : int
+    mean, squares : dict of numpy.ndarray
+    temperature : (float, float or None), optional
+        Of the velocities in the frames that were read, and its standard deviation, K.
+
     References
     ----------
     Chan, Golub & LeVeque, Am. Stat. 37, 242 (1983), doi:10.1080/00031305.1983.10483115.
@@ -109,6 +119,7 @@ class Moments:
     n: int
     mean: dict[str, np.ndarray]
     squares: dict[str, np.ndarray]
+    temperature: tuple[float, float | None] | None = None
 
     @classmethod
     def of(cls, answers: Mapping[str, np.ndarray]) -> Moments:
@@ -145,6 +156,7 @@ def summarize(
     velocity: bool = False,
     field: Any = None,
     numbers_per_atom: int = 6,
+    T: Any = None,
     progress: bool = False,
 ) -> Moments:
     """Compute an answer for every segment, by tasks of dask, and their moments.
@@ -163,6 +175,8 @@ def summarize(
         Further numbers that the tasks read.
     numbers_per_atom : int
         What a task holds of every atom and frame; positions as read and as scaled make six.
+    T : scalar with units, optional
+        Temperature; where neither it nor the trajectory's is known, the tasks measure that of the velocities.
     progress : bool
         Show a bar (tqdm).
 
@@ -173,16 +187,17 @@ def summarize(
     """
     compute, merge = delayed(_one_task), delayed(_merge)
     share = _sent_once(trajectory.share)
+    mass = _sent_once(trajectory.mass) if T is None and trajectory.has_thermometer else None
     parts = []
     for starts in _runs(trajectory, cut, numbers_per_atom):
         first, stop = starts[0], starts[-1] + cut.length
-        block = trajectory.block(first, stop, position=position, velocity=velocity)
+        block = trajectory.block(first, stop, position=position, velocity=velocity or mass is not None)
         inside = [start - first for start in starts]
         part = None if field is None else field[first:stop]
         read = (block.position, block.velocity, block.cell, block.units, first, part, share, block.rate)
-        parts.append(compute(read, inside, answer, *shared))
+        parts.append(compute(read, inside, (cut.length, mass), answer, *shared))
     result: Moments = _merged(parts, merge, progress)
-    return result
+    return result if mass is None else _with_temperature(result, trajectory, cut)
 
 
 def add_up(
@@ -236,9 +251,44 @@ def _runs(trajectory: Trajectory, cut: Segments, numbers_per_atom: int) -> list[
 
 
 def _one_task(
-    read: tuple[Any, ...], starts: list[int], answer: Callable[..., Mapping[str, np.ndarray]], *shared: Any
+    read: tuple[Any, ...],
+    starts: list[int],
+    thermometer: tuple[int, np.ndarray | None],
+    answer: Callable[..., Mapping[str, np.ndarray]],
+    *shared: Any,
 ) -> Moments:
-    return Moments.of(answer(Block(*read), starts, *shared))
+    block, (length, mass) = Block(*read), thermometer
+    answers = dict(answer(block, starts, *shared))
+    if mass is not None:
+        energy = block.twice_kinetic(mass)
+        inside = np.stack([energy[start : start + length] for start in starts])
+        answers[_KINETIC] = inside.mean(axis=1)
+        quarters = np.array_split(inside, _PARTS, axis=1)
+        known = length >= _PARTS
+        answers[f"{_KINETIC} parts"] = np.stack(
+            [part.mean(axis=1) if known else np.full(len(starts), np.nan) for part in quarters], axis=1
+        )
+    return Moments.of(answers)
+
+
+def _with_temperature(moments: Moments, trajectory: Trajectory, cut: Segments) -> Moments:
+    """Take the kinetic energy out of the answers and make a temperature of it.
+
+    Its error is the scatter of the segments, half of whose frames are another's where they overlap; of a single
+    segment, that of its quarters.
+    """
+    per_kelvin = trajectory.degrees_of_freedom * constants.BOLTZMANN
+    overlap = len(cut.starts) > 1 and cut.starts[1] - cut.starts[0] < cut.length
+    std = moments.std(_KINETIC, 0.5 if overlap else 0.0)
+    quarters = moments.mean[f"{_KINETIC} parts"]
+    if std is None and np.isfinite(quarters).all():
+        std = quarters.std(ddof=1) / np.sqrt(_PARTS)
+    kelvin = float(moments.mean[_KINETIC]) / per_kelvin
+    mean, squares = (
+        {key: value for key, value in part.items() if not key.startswith(_KINETIC)}
+        for part in (moments.mean, moments.squares)
+    )
+    return Moments(moments.n, mean, squares, (kelvin, None if std is None else float(std) / per_kelvin))
 
 
 def _one_sum(
@@ -247,7 +297,7 @@ def _one_sum(
     return answer(Block(*read), *shared)
 
 
-def _sent_once(values: np.ndarray) -> Any:
+def _sent_once(values: np.ndarray | None) -> Any:
     """Return an array that tasks have in common and that is not copied into each."""
     return require("dask", "the segments of a trajectory are computed as its tasks", "md").delayed(values, pure=False)
 

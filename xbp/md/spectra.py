@@ -142,7 +142,7 @@ def dynamic_structure_factor(
     shape = make_taper(taper, length)
     finish = ToSpectra(plan.mixing.mix, shape, cosines(energies, step, lag_resolution(resolution, length, step)))
     cut = segments(trajectory, length, shape)
-    moments = plan.run(cut, shape, finish, progress)
+    moments = plan.run(cut, shape, finish, T, progress)
     dims = plan.dims
     columns = {
         "S": plan.column(moments, cut, "S", (*dims, "Q", "E"), "1/meV", "dynamic_structure_factor"),
@@ -154,7 +154,8 @@ def dynamic_structure_factor(
     }  # fmt: skip
     ds = label(
         trajectory, columns, {**plan.coordinates(), "E": ("E", energies)},
-        operation="dynamic_structure_factor", arguments=arguments, temperature=sample_temperature(trajectory, T),
+        operation="dynamic_structure_factor", arguments=arguments,
+        temperature=sample_temperature(trajectory, T, moments.temperature),
         attrs=window_attrs(length, step, taper, moments.n),
         found=trajectory.motion(moments.mean["drift"] / step, length * step),
     )  # fmt: skip
@@ -239,7 +240,7 @@ def intermediate_scattering_function(
         )
     finish = ToCorrelations(plan.mixing.mix, lag_resolution(resolution, length, step)[:lags])
     cut = segments(trajectory, length)
-    moments = plan.run(cut, np.ones(length), finish, progress)
+    moments = plan.run(cut, np.ones(length), finish, T, progress)
     column = plan.column(moments, cut, "F", (*plan.dims, "Q", "time"), "1", "intermediate_scattering_function")
     arguments = {
         "Q_max": Q_max, "dQ": dQ, "window": f"{length * step:.10g} ps", "resolution_fwhm": resolution,
@@ -248,7 +249,8 @@ def intermediate_scattering_function(
     return label(
         trajectory, {"F": column}, {**plan.coordinates(), "time": ("time", np.arange(lags) * step)},
         operation="intermediate_scattering_function", arguments=arguments,
-        temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, "boxcar", moments.n),
+        temperature=sample_temperature(trajectory, T, moments.temperature),
+        attrs=window_attrs(length, step, "boxcar", moments.n),
         found=trajectory.motion(moments.mean["drift"] / step, length * step),
     )  # fmt: skip
 
@@ -333,7 +335,7 @@ def current_spectra(
     finish = ToSpectra(rows, shape, cosines(energies, step, lag_resolution(resolution, length, step)))
     cut = segments(trajectory, length, shape)
     moments = summarize(
-        trajectory, cut, coherent, plan.delayed_shells(), task, finish, velocity=True, progress=progress
+        trajectory, cut, coherent, plan.delayed_shells(), task, finish, velocity=True, T=T, progress=progress
     )
     std = moments.std("S", cut.correlation)
     columns = {
@@ -349,7 +351,8 @@ def current_spectra(
     }  # fmt: skip
     return label(
         trajectory, columns, {**plan.coordinates(), "E": ("E", energies)},
-        operation="current_spectra", arguments=arguments, temperature=sample_temperature(trajectory, T),
+        operation="current_spectra", arguments=arguments,
+        temperature=sample_temperature(trajectory, T, moments.temperature),
         attrs={
             "number_density": trajectory.n_atoms / trajectory.volume, **window_attrs(length, step, taper, moments.n)
         },

@@ -85,12 +85,12 @@ def structure_factor(
     task = Task(np.ones(1), Constant(channels), len(channels), pairs, plan.precision)
     cut = blocks(plan.trajectory)
     finish = _Mean(plan.mixing, cut.length)
-    moments = summarize(plan.trajectory, cut, finish, plan.delayed_shells(), task, progress=progress)
+    moments = summarize(plan.trajectory, cut, finish, plan.delayed_shells(), task, T=T, progress=progress)
     column = plan.column(moments, cut, "Sq", (*plan.dims, "Q"), "1", "static_structure_factor")
     arguments = {"Q_max": Q_max, "dQ": dQ, "blocks": moments.n, **plan.arguments}
     return label(
         plan.trajectory, {"Sq": column}, plan.coordinates(), operation="structure_factor", arguments=arguments,
-        temperature=sample_temperature(plan.trajectory, T),
+        temperature=sample_temperature(plan.trajectory, T, moments.temperature),
     )  # fmt: skip
 
 

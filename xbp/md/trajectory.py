@@ -101,6 +101,17 @@ class Trajectory:
             )
         return float((self.time[-1] - self.time[0]) / (self.n_frames - 1))
 
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Kinetic ones, the centre of mass being at rest: 3(N−1), in a plane 2(N−1)."""
+        return int(self.source.attrs.get("dimension", 3)) * (self.n_atoms - 1)
+
+    @property
+    def has_thermometer(self) -> bool:
+        """Whether velocities can tell the temperature, which the Dataset does not carry; one frame cannot."""
+        known = self.velocity is not None and self.mass is not None
+        return known and self.temperature() is None and min(self.n_atoms, self.n_frames) > 1
+
     def require_velocity(self) -> None:
         """Say what is missing where something is made of velocities."""
         if self.velocity is None:

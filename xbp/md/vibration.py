@@ -100,7 +100,7 @@ def vdos(
         groups = per_atom[None]
     cut = segments(trajectory, length, shape)
     finish = _VelocitySpectra(groups, shape, cosines(energies, step, lag_resolution(resolution, length, step)))
-    moments = summarize(trajectory, cut, finish, position=False, velocity=True, progress=progress)
+    moments = summarize(trajectory, cut, finish, position=False, velocity=True, T=T, progress=progress)
     value, std = moments.mean["g"], moments.std("g", cut.correlation)
     dims: tuple[str, ...] = ("element", "E") if partials else ("E",)
     if not partials:
@@ -118,7 +118,8 @@ def vdos(
             "weights": attrs["weighting"], "partials": partials or None,
             "segments": moments.n,
         },
-        temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, taper, moments.n),
+        temperature=sample_temperature(trajectory, T, moments.temperature),
+        attrs=window_attrs(length, step, taper, moments.n),
         found=trajectory.motion(moments.mean["drift"], length * step, velocity=True),
     )  # fmt: skip
 
@@ -235,7 +236,7 @@ def msd(
     else:
         symbols, index, counts = np.array([""]), np.zeros(trajectory.n_atoms, int), np.array([trajectory.n_atoms])
     cut = segments(trajectory, length)
-    moments = summarize(trajectory, cut, _Displacements(index, counts, length, lags), progress=progress)
+    moments = summarize(trajectory, cut, _Displacements(index, counts, length, lags), T=T, progress=progress)
     columns = {}
     for name, dims, quantity, long_name in (
         ("msd", ("time",), "mean_square_displacement", None),
@@ -252,7 +253,8 @@ def msd(
     return label(
         trajectory, columns, coords, operation="msd",
         arguments={"window": f"{length * step:.10g} ps", "partials": partials or None, "segments": moments.n},
-        temperature=sample_temperature(trajectory, T), attrs=window_attrs(length, step, "boxcar", moments.n),
+        temperature=sample_temperature(trajectory, T, moments.temperature),
+        attrs=window_attrs(length, step, "boxcar", moments.n),
         found=trajectory.motion(moments.mean["drift"] / step, length * step),
     )  # fmt: skip
 

@@ -175,7 +175,8 @@ def _rehearse(
     probe = xr.Dataset({"S": (("Q", "E"), ones, labels)}, coords={**plan.coordinates(), "E": ("E", energies)})
     probe["Sq"] = ("Q", ones[:, 0], {"units": "1", "quantity": "static_structure_factor"})
     probe["Q"].attrs["units"], probe["E"].attrs["units"] = "1/angstrom", "meV"
-    temperature = sample_temperature(trajectory, T)
+    # That of the velocities is measured with the spectra; here any will do.
+    temperature = sample_temperature(trajectory, T, (300.0, None) if trajectory.has_thermometer else None)
     if temperature is not None:
         probe = probe.assign_coords(temperature=temperature)
     probe = probe.assign_coords(u2=xr.Variable((), 0.0, {"units": "angstrom**2"}))
