@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -264,3 +266,95 @@ def test_measured_files_damaged(shared_data: Path, tmp_path: Path, name: str) ->
         except XbpError:
             continue
         assert follows_the_model(ds)
+
+
+def jcamp(path: Path) -> None:
+    rows = ["##TITLE=t", "##JCAMP-DX=4.24", "##DATA TYPE=RAMAN SPECTRUM", "##XUNITS=1/CM", "##YUNITS=COUNTS", "##XFACTOR=0.5",
+            "##YFACTOR=2.0", "##FIRSTX=20", "##LASTX=42", "##NPOINTS=12", "##FIRSTY=20", "##XYDATA=(X++(Y..Y))"]  # fmt: skip
+    rows += [f"{40 + 12 * i} " + " ".join(str(10 + 3 * i + j) for j in range(3)) for i in range(4)]
+    path.write_text("\n".join([*rows, "##END="]) + "\n")
+
+
+def ppms(path: Path) -> None:
+    rows = ["[Header]", "BYAPP,HeatCapacity,3.9.11,1.7", "INFO,7.76,MASS:Sample Mass (mg)", "INFO,60,MOLWGHT:Formula Weight (g/mole)",
+            "INFO,3,ATOMS:Atoms per Formula Unit", "[Data]",
+            "Sample Temp (Kelvin),Samp HC (µJ/K),Samp HC Err (µJ/K),Addenda HC (µJ/K),Total HC (µJ/K),Field (Oersted)"]  # fmt: skip
+    rows += [f"{2 + i}.5,{0.5 + i},0.01,{1 + i}.25,{1.75 + 2 * i},0.5" for i in range(8)]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def labspec(path: Path) -> None:
+    rows = [
+        "#Acq. time (s)=\t30",
+        "#Instrument=\tLabRAM",
+        "#Spectro (cm-¹)=\t290",
+        *(f"{100 - 5 * i}\t{200 + i}.5" for i in range(12)),
+    ]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def table(path: Path) -> None:
+    rows = ["# E (meV)  S (1/meV)  error", *(f"{0.5 + i} {2.5 + i * i} 0.{i + 1}" for i in range(9))]
+    path.write_text("\n".join(rows) + "\n")
+
+
+def phonons(path: Path) -> None:
+    path.write_text("# Tetrahedron method\n" + "".join(f"{-0.5 + i:.2f},{0.1 * i + 0.2:.3f}\n" for i in range(9)))
+
+
+TEXTS: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
+    "jcamp": (jcamp, {}), "ppms": (ppms, {}), "labspec": (labspec, {}), "dave": (dave, {}), "total_scattering": (gudrun, {}),
+    "sqw": (lambda path: map_().bp.to_sqw(path, overwrite=True), {}),
+    "table": (table, {"quantity": "dynamic_structure_factor", "units": "1/meV", "coordinate_units": "meV"}),
+    "phonons": (phonons, {"quantity": "vibrational_dos", "units": "1/THz", "coordinate_units": "THz"}),
+}  # fmt: skip
+#: What programs, encodings and hands put in the place of a number or of units.
+TOKENS = (
+    "inf", "-inf", "Infinity", "1e999", "-1e300", "1e101", "nan", "NaN(ind)", "1.#INF", "1e-400", "\u22121.5", "\u20131.5", "1,5", "1.234,5", "1 234",
+    "1\u00a0234", "1'234", "1_000", "0x1F", "1d2", "1.0-100", "****", "--", "", "-", "None", "#DIV/0!", "1e", "e5", "1/2", "12:30", "\ufffd", "?J/K",
+    "(J/K)", "(\ufffdJ/K)", "µ", "\u0661\u0662", "1.5(2)", "±", "∞", "True", "[1]", "{", "<a>", "##", "\t", ";",
+)  # fmt: skip
+_WORD = r"[^\s,;]+"
+
+
+@pytest.mark.usefixtures("_small_and_quick")
+@pytest.mark.parametrize("kind", TEXTS)
+def test_tokens_in_text(tmp_path: Path, kind: str) -> None:
+    """Refused, or the same data but for the one number: nothing infinite, shifted, dropped or scaled."""
+    write, options = TEXTS[kind]
+    write(tmp_path / "whole")
+    whole = (tmp_path / "whole").read_text(encoding="utf-8")
+    reference = xbp.open_dataset(tmp_path / "whole", **options).load()
+    words = list(re.finditer(_WORD, whole))
+    rng = random.Random(kind)
+    opened = 0
+    for _ in range(300):
+        word, token = rng.choice(words), rng.choice(TOKENS)
+        if token == "##" and options:
+            continue  # a row of a table may be commented out
+        (tmp_path / "part").write_text(whole[: word.start()] + token + whole[word.end() :], encoding="utf-8")
+        try:
+            ds = xbp.open_dataset(tmp_path / "part", **options).load()
+        except XbpError:
+            continue
+        opened += 1
+        assert follows_the_model(ds), (word, token)
+        assert same_but_for_one_number(ds, reference), (word, token, ds, reference)
+    assert opened < 300
+
+
+def same_but_for_one_number(ds: xr.Dataset, reference: xr.Dataset) -> bool:
+    """Tell whether at most one number differs, or is NaN, with units and sizes as they were.
+
+    A column whose title was changed may be missing, but for the first.
+    """
+    if set(ds.sizes.items()) != set(reference.sizes.items()) or next(iter(ds)) != next(iter(reference)):
+        return False
+    new = 0
+    for name, found in ds.variables.items():
+        if found.attrs.get("units") != reference[name].attrs.get("units"):
+            return False
+        if found.dtype.kind in "fiu":
+            known = Counter(reference[name].values.ravel().tolist())
+            new += sum((Counter(v for v in found.values.ravel().tolist() if v == v) - known).values())
+    return new <= 1

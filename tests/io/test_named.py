@@ -208,7 +208,7 @@ def test_three_whole_numbers_that_may_be_two(tmp_path: Path, text: str) -> None:
         "998 5\n999 6\n1'000 7\n1'001 8\n", "998 5\n999 6\n1\u00a0000 7\n1\u00a0001 8\n", "998 5\n999 6\n1\u202f000 7\n",
         "1.5 5\n2.5 6\n1.0-100 7\n", "1.0-100 5\n1.5 6\n2.5 7\n", "***** 5\n2.5 6\n3.5 7\n", "1.5 5\n2.5 6\n#DIV/0! 7\n", "1.5(2) 5\n2.5 6\n3.5 7\n",
         "1 5\n2 inf\n3 7\n", "1 5\n2 6\n3 -Infinity\n", "1 5 0.1\n2 6 inf\n3 7 0.1\n", "1 5\n2 6\ninf 7\n", "1 5\n2 1e200\n3 7\n", "1 5\n2 1e999\n3 7\n",
-        "1x10^2 5\n2 6\n3 7\n",
+        "1x10^2 5\n2 6\n3 7\n", "NaN(ind) 5\n2 6\n3 7\n", "1 5\n2 6\n? 7\n", "1 5\n2 6\n<3 7\n", "1 5\n2 6\n0x3 7\n", "1,5\n2,6\nNA,7\n", "12:30 5\n2 6\n3 7\n",
     ],
 )  # fmt: skip
 def test_no_row_is_dropped_and_none_is_infinite(tmp_path: Path, text: str) -> None:

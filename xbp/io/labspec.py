@@ -146,7 +146,7 @@ def _columns(path: Path, lines: list[str]) -> np.ndarray:
     """Return the two columns below the header, which tabs part: a comma is part of a number in some languages."""
     rows: list[list[float]] = []
     for i, line in enumerate(lines, start=1):
-        if line.startswith("#") or not line.strip():
+        if not line.strip() or (line.startswith("#") and not _is_hidden_row(line)):
             continue
         words = line.split()
         values = [value for value in map(number, words) if value is not None and abs(value) != np.inf]
@@ -166,6 +166,12 @@ def _columns(path: Path, lines: list[str]) -> np.ndarray:
     if not rows:
         raise ValueError("it ends with its header")
     return np.array(rows)
+
+
+def _is_hidden_row(line: str) -> bool:
+    """Tell a row whose first number a spreadsheet made an error, such as #DIV/0!, or that was commented out."""
+    words = line.split()[1:]
+    return "=" not in line and bool(words) and all(number(word) is not None for word in words)
 
 
 def _axis_units(header: dict[str, str]) -> str | None:

@@ -29,6 +29,8 @@ _THOUSANDS = re.compile(r"\d[\u00a0\u2007\u2009\u202f'\u2019]\d{3}(?!\d)")
 _SPREADSHEET_ERROR = re.compile(r"#(?:N/A|DIV/0!|VALUE!|REF!|NUM!|NAME\?|NULL!)\s*[\s;,]")
 #: What instruments and spreadsheets write for a value that is not there.
 _MISSING = frozenset({"na", "n/a", "#n/a", "null", "none", "--", "---"})
+#: Words that stand for a number.
+_NO_COORDINATE = re.compile(r"[-+]?(?:[qs]?nan(?:\W.*)?|inf(?:inity)?|true|false|missing|nil)")
 #: The minus sign of typography, which programs write that set numbers in type.
 _MINUS = str.maketrans({"\u2212": "-"})
 #: Hyphens and dashes of Unicode and of Windows, which are no signs of a number but may have been meant so.
@@ -92,6 +94,7 @@ def read_table(path: Path, lines: list[str]) -> Table:
     strays = []
     breaks = []
     within = broken = False
+    ends = 0
     for i, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith(_COMMENTS):
             strays += [i] if _SPREADSHEET_ERROR.match(line.lstrip()) else []
@@ -107,17 +110,20 @@ def read_table(path: Path, lines: list[str]) -> Table:
             runs[-1][1].append(numbers)
         else:
             runs.append((i, [numbers]))
+        ends = i if numbers is not None else ends
         within, broken = numbers is not None, False
     if not runs:
         raise ValueError("it has no rows of two or three numbers, written with a point for the decimals")
     # Some programs begin with the number of rows.
     first, table = runs[0]
+    if len(runs) == 1:
+        strays += [i for i in (first - 1, ends + 1) if _lacks_a_coordinate(lines[i - 1 : i], len(table[0]))]
     if strays and strays[0] < first and lines[strays[0] - 1].strip() == str(len(table)):
         strays = strays[1:]
     if strays:
         raise FileFormatError(
             f"{path}, line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r}",
-            reason="it begins with a number and is no row of two or three finite ones: what it holds would be lost",
+            reason="it may be a row, and is none of two or three finite numbers: what it holds would be lost",
             fix="put # before it where it is a remark; write a point for the decimals, NaN for what is missing; copy "
             "the file again where it was cut",
         )
@@ -138,6 +144,23 @@ def _begins_with_a_number(line: str) -> bool:
     if re.fullmatch(r"\*{2,}", first):  # Fortran's overflow
         return bool(others) and all(_NUMBER.fullmatch(word) for word in others)
     return _LIKE_A_NUMBER.fullmatch(bare) is not None or _ODD_NUMBER.match(bare) is not None
+
+
+def _lacks_a_coordinate(line: list[str], n_columns: int) -> bool:
+    """Tell a row next to the table whose first word alone is no number, and no word of a language either."""
+    text = "".join(line).translate(_MINUS).strip().lower()
+    separator = next((mark for mark in (";", ",") if mark in text), None)
+    words = [word.strip() for word in text.rstrip(separator).split(separator)]
+    return (
+        len(words) == n_columns
+        and not text.startswith(_COMMENTS)
+        and (
+            words[0] in _MISSING
+            or _NO_COORDINATE.fullmatch(words[0]) is not None
+            or re.match(r"[a-z]{3}|[a-z]$", words[0]) is None
+        )
+        and all(word in _MISSING or _NUMBER.fullmatch(word) for word in words[1:])
+    )
 
 
 def is_ambiguous(table: Table, lines: list[str]) -> bool:
