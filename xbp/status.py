@@ -10,6 +10,9 @@ AT_EDGE: Final = "maximum at edge"
 FAILED: Final = "fit failed"
 BOX_PHONON: Final = "box phonon"
 AT_BOUND: Final = "parameter at bound"
+#: Of a maximum whose low side is the edge of a filter; of one at small Q, where sound waves are seen.
+STEEP_EDGE: Final = "steep edge"
+LONGITUDINAL: Final = "longitudinal phonon"
 
 #: Of a fitted heat capacity: Debye phonons alone describe it; more modes than atoms have, or a negative γ; an error as
 #: large as the number.
@@ -34,6 +37,8 @@ STATUSES: Final = (
     UNDETERMINED,
     UNPHYSICAL,
     NO_EXCESS,
+    STEEP_EDGE,
+    LONGITUDINAL,
 )
 NO_CROSSING: Final = "no crossing"
 NO_TEMPERATURE: Final = "no temperature"

@@ -249,17 +249,27 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         """See `xbp.scale`: the signal times a factor."""
         return reduction.scale(self._data, factor, factor_std)
 
-    def boson_peak(self, method: Method = "lognormal", E_range: Any = None) -> xr.Dataset:
+    def boson_peak(
+        self,
+        method: Method = "lognormal",
+        E_range: Any = None,
+        *,
+        sq: xr.DataArray | xr.Dataset | None = None,
+        edge_width: float = peaks.EDGE_WIDTH,
+    ) -> xr.Dataset:
         """See `xbp.boson_peak`: position, height and width of the peak."""
-        return peaks.boson_peak(self._data, method, E_range)
+        return peaks.boson_peak(self._data, method, E_range, sq=sq, edge_width=edge_width)
 
     def scan_boson_peak(
         self,
         E_ranges: Sequence[Any] | None = None,
         methods: Sequence[Method] = ("lognormal", "quadratic", "gaussian"),
+        *,
+        sq: xr.DataArray | xr.Dataset | None = None,
+        edge_width: float = peaks.EDGE_WIDTH,
     ) -> xr.Dataset:
         """See `xbp.scan_boson_peak`: the peak over several ranges and shapes, and its systematic error."""
-        return peaks.scan_boson_peak(self._data, E_ranges, methods)
+        return peaks.scan_boson_peak(self._data, E_ranges, methods, sq=sq, edge_width=edge_width)
 
     def fit(
         self,

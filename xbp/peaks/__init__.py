@@ -3,6 +3,7 @@
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.curve_fit import fit
 from xbp.peaks.dispersion import dispersion
+from xbp.peaks.edges import EDGE_WIDTH
 from xbp.peaks.elastic_line import fit_elastic_line
 from xbp.peaks.fitted_dos import fitted_dos
 from xbp.peaks.fluctuations import compare_fluctuations
@@ -14,6 +15,7 @@ from xbp.peaks.series import cooling_series, glass_spectra, size_series
 from xbp.peaks.sound import ioffe_regel, sound_velocity
 
 __all__ = [
+    "EDGE_WIDTH",
     "boson_peak",
     "box_phonon",
     "compare_fluctuations",

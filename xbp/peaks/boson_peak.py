@@ -8,14 +8,17 @@ import numpy as np
 import xarray as xr
 
 from xbp.common_errors import carries_common_errors
+from xbp.diagnostic import Diagnostic, diagnosed
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import range_used, select_range
 from xbp.independence import collapsed, std_along, times_held
+from xbp.peaks.edges import EDGE_WIDTH, judge_sides
+from xbp.peaks.first_maximum import first_maximum
 from xbp.peaks.fits import Method, PeakFit, fit_peak
 from xbp.peaks.search import peak_range
-from xbp.schema import require_units
-from xbp.signal import read, result_table
-from xbp.status import BOX_PHONON, NO_DATA, NO_MAXIMUM, OK, STATUSES, TOO_FEW
+from xbp.schema import quantity_name, require_units
+from xbp.signal import Signal, read, result_table
+from xbp.status import BOX_PHONON, LONGITUDINAL, NO_DATA, NO_MAXIMUM, OK, STATUSES, TOO_FEW
 from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["boson_peak", "fit_peaks"]
@@ -29,8 +32,8 @@ _NEAR = 0.15
 _HIGHEST = 30.0
 
 # Which part of its way down each side of the peak is fitted, where no range is given: a parabola is the top's only, and
-# on a side that falls little half the way leads far from it.
-_DEPTH = {"lognormal": 0.5, "gaussian": 0.5, "quadratic": 0.25}
+# on a side that falls little half the way leads far from it; of a Gaussian on a background both are to be told.
+_DEPTH = {"lognormal": 0.5, "gaussian": 0.8, "quadratic": 0.25}
 
 # Where g(E) ends above this part of its largest, the data do not hold all modes, and no part of them can be told.
 _ENDED = 0.2
@@ -47,6 +50,8 @@ _SIGNALS = (
 )
 #: Of each shape.
 _N_PARAMETERS = {"lognormal": 3, "quadratic": 3, "gaussian": 5}
+# Of these, what is seen at small Q is the longitudinal phonon.
+_OF_DENSITY = ("reduced_dos", "generalized_dos")
 _NUMBERS = (
     "energy", "energy_std", "height", "height_std", "width", "width_std", "chi2_reduced",
     "relative_residual", "background", "background_slope", "low", "high", "n_points",
@@ -54,7 +59,14 @@ _NUMBERS = (
 
 
 @carries_common_errors()
-def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_range: Any = None) -> xr.Dataset:
+def boson_peak(
+    data: xr.DataArray | xr.Dataset,
+    method: Method = "lognormal",
+    E_range: Any = None,
+    *,
+    sq: xr.DataArray | xr.Dataset | None = None,
+    edge_width: float = EDGE_WIDTH,
+) -> xr.Dataset:
     r"""Find position, height and width of the boson peak.
 
     Parameters
@@ -65,11 +77,19 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         the scale of the errors; without one, the scatter about the fit sets it.
     method : {"lognormal", "quadratic", "gaussian"}
         ``lognormal``: height · exp(−ln²(E/E_BP)/2σ²); ``quadratic``: a parabola through the top
-        (bins above 0.8 of the maximum and their neighbours); ``gaussian``: a Gaussian on a straight background.
+        (bins above 0.8 of the maximum and their neighbours), of a log-normal of σ = 0.6 some 8 % too high: how far a
+        parabola in ln E lies from it, as far as the points prefer that, is a part of its std; ``gaussian``: a Gaussian
+        on a straight background.
     E_range : pair of scalars with units, optional
         Energies to fit. By default the most prominent interior maximum below 30 meV, half way down both its sides
-        (of ``quadratic`` a quarter of the way), found in each spectrum. The result depends on this choice and on the
+        (of ``quadratic`` a quarter of the way, of ``gaussian`` four fifths, so that its background is seen), found in
+        each spectrum. The result depends on this choice and on the
         shape where the peak has another: both belong to every quoted number, and `scan_boson_peak` tells by how much.
+    sq : xarray.DataArray or xarray.Dataset, optional
+        S(Q), for B(Q,E) and G(Q,E): below half of its first maximum a spectrum shows the longitudinal phonon. By
+        default the S(Q) that the data carry; without one this is not checked, and a diagnostic says so.
+    edge_width : float
+        Least extent in ln E of the low side of a peak of B (see ``status``); 0 turns these checks off.
 
     Returns
     -------
@@ -84,11 +104,14 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
         the part of what was measured is more than that of all modes. Bins ten times the median of the seven about
         them, and means over Q of less than half the interval, are left out); the range fitted, ``E_low``, ``E_high``,
         ``n_points``;
-        ``status``, which is "ok", "no data", "too few points", "no maximum", "maximum at edge", "fit failed" or
-        "box phonon", the numbers being NaN wherever it is not "ok"; without a range "no data" is said where there are
-        none below 30 meV. In data that `mark_box_phonon` has marked,
-        a maximum that is not 15 % above that phonon is not reported as the boson peak, and without a range it is sought
-        above it; a range that is given is fitted as it is.
+        ``status``, which is "ok", "no data", "too few points", "no maximum", "maximum at edge", "fit failed",
+        "box phonon", "steep edge" or "longitudinal phonon", the numbers being NaN wherever it is not "ok"; without a
+        range "no data" is said where there are none below 30 meV. A "steep edge", as filters before the laser line
+        make, is a low side that rises from 0.2 to 0.8 of its height within less than `edge_width`, from a level below
+        half of the top or from the first bins, and is more than twice as steep as the high side. Data that begin less
+        than `edge_width` below a maximum do not hold it, "maximum at edge", in whatever range it is fitted. In data
+        that `mark_box_phonon` has marked, a maximum that is not 15 % above that phonon is not reported as the boson
+        peak, and without a range it is sought above it; a range that is given is fitted as it is.
         Bins are taken as independent, and those that share what was counted (``E_independence``, as after `rebin`) as
         the part of an independent bin that each holds. Where ``chi2_reduced`` is well above 1 the peak
         has not the shape fitted, and the choice of range matters more than the std.
@@ -98,7 +121,7 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
     RangeError
         If `E_range` holds no data, or the data have no dimension E.
     QuantityError
-        If the method is not known.
+        If the method is not known, `sq` is no S(Q), or `edge_width` is no number from 0 on.
 
     References
     ----------
@@ -113,10 +136,18 @@ def boson_peak(data: xr.DataArray | xr.Dataset, method: Method = "lognormal", E_
     >>> str(peak.status.values), round(float(peak.energy), 1)
     ('ok', 2.3)
     """
-    return fit_peaks(data, method, E_range)
+    return fit_peaks(data, method, E_range, sq=sq, edge_width=edge_width)
 
 
-def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, reach: float = 1.0) -> xr.Dataset:
+def fit_peaks(
+    data: xr.DataArray | xr.Dataset,
+    method: Method,
+    E_range: Any,
+    reach: float = 1.0,
+    *,
+    sq: xr.DataArray | xr.Dataset | None = None,
+    edge_width: float = EDGE_WIDTH,
+) -> xr.Dataset:
     """Do what `boson_peak` says, over `reach` times the range it finds where none is given (in ln E)."""
     if not isinstance(method, str) or method not in get_args(Method):
         raise QuantityError(
@@ -124,6 +155,8 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
             reason=f"xbp fits {', '.join(map(repr, get_args(Method)))}",
             fix="choose one of them",
         )
+    if not isinstance(edge_width, int | float | np.number) or not edge_width >= 0:
+        raise QuantityError(f"edge_width={edge_width!r}", reason="it is a number of 0 or more", fix="edge_width=0.25")
     signal = read(data, *_SIGNALS)
     value = signal.value
     if "E" not in value.dims:
@@ -132,14 +165,15 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
             reason="a peak is sought along E",
             fix="pass B(Q,E), or B(E) from .bp.cut_Q(...)",
         )
-    in_range = select_range(signal.source, "E", E_range, name="E_range") & (value["E"].values > 0)
+    positive = value["E"].values > 0
+    in_range = select_range(signal.source, "E", E_range, name="E_range") & positive
     if not in_range.any():
         raise RangeError(
             f"E_range={E_range!r} holds no energy above zero",
             reason="the boson peak is sought on the side of energy loss",
             fix="give positive energies",
         )
-    E = value["E"].values.astype(float)[in_range]
+    E = value["E"].values.astype(float)[positive]
     box: Any = 0.0
     if "box_phonon" in value.coords:
         mark = value.coords["box_phonon"]
@@ -148,18 +182,27 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
         box = mark.fillna(0.0) * convert_factor(units, value["E"].attrs["units"], name="'box_phonon'", energy=True)
     # Counts and single precision are fitted as any other numbers.
     independent = None if signal.std is None else std_along(signal.std, "E")
-    spectra = value.isel(E=in_range).astype(float)
-    stds = None if independent is None else independent.isel(E=in_range).astype(float)
+    spectra = value.isel(E=positive).astype(float)
+    stds = None if independent is None else independent.isel(E=positive).astype(float)
     has_std = stds is not None
     to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
     highest = None if E_range is not None else _HIGHEST / to_mev
+    sound_below, doubts = _sound_below(signal, sq)
     numbers, code = xr.apply_ufunc(
         _fit_one,
         spectra,
         stds if has_std else np.nan,
         box,
-        kwargs={"E": E, "method": method, "highest": highest, "reach": reach},
-        input_core_dims=[["E"], ["E"] if has_std else [], []],
+        False if sound_below is None else value["Q"] < sound_below,
+        kwargs={
+            "E": E,
+            "inside": in_range[positive],
+            "method": method,
+            "highest": highest,
+            "reach": reach,
+            "edge_width": float(edge_width) if signal.quantity.name == "reduced_dos" else 0.0,
+        },
+        input_core_dims=[["E"], ["E"] if has_std else [], [], []],
         output_core_dims=[["_number"], []],
         vectorize=True,
         dask="parallelized",
@@ -168,7 +211,7 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
     )
     numbers, code = _of_independent_bins(spectra, stds, numbers, code, _N_PARAMETERS[method])
     numbers = numbers.assign_coords(collapsed(spectra, "E"))
-    status = xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U16"])
+    status = xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U19"])
     units = value["E"].attrs["units"]
     slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
     labels = {
@@ -212,8 +255,9 @@ def fit_peaks(data: xr.DataArray | xr.Dataset, method: Method, E_range: Any, rea
         arguments={
             "method": method,
             **range_used("E_range", E_range, variables["E_low"][0], variables["E_high"][0], str(units)),
+            **({} if edge_width == EDGE_WIDTH else {"edge_width": edge_width}),
         },
-        attrs={"method": method, "signal": signal.quantity.name},
+        attrs={"method": method, "signal": signal.quantity.name, **diagnosed(value.attrs, *doubts)},
     )
     return answer
 
@@ -237,6 +281,39 @@ def _of_independent_bins(
     refused = (code == STATUSES.index(OK)) & ~enough
     kept = xr.DataArray([name in ("low", "high", "n_points") for name in _NUMBERS], dims="_number")
     return found.where(~refused | kept), code.where(~refused, STATUSES.index(TOO_FEW)).astype(code.dtype)
+
+
+def _sound_below(signal: Signal, sq: Any) -> tuple[xr.DataArray | None, list[Diagnostic]]:
+    """Return half the Q of the first maximum of S(Q), below which the longitudinal phonon is seen, or a doubt."""
+    if signal.quantity.name not in _OF_DENSITY or "Q" not in signal.value.dims:
+        return None, []
+    units = signal.value["Q"].attrs["units"]
+    given = _carried(signal.source) if sq is None else sq
+    if given is not None:
+        place = first_maximum(given, units)
+        if bool(place.notnull().any()):
+            return place / 2, []
+    why = "the data carry no S(Q)" if given is None else "S(Q) does not hold its first maximum"
+    return None, [
+        Diagnostic(
+            "longitudinal_phonon_unchecked",
+            "info",
+            f"{why}: at small Q the longitudinal phonon is not told from the boson peak",
+            "boson_peak(sq=...), with an S(Q) that holds its first maximum",
+        )
+    ]
+
+
+def _carried(source: xr.DataArray | xr.Dataset) -> xr.DataArray | None:
+    """Return the S(Q) that stands beside the signal in a Dataset."""
+    if not isinstance(source, xr.Dataset):
+        return None
+    found = [
+        variable
+        for name, variable in source.data_vars.items()
+        if quantity_name(variable) == "static_structure_factor" and not str(name).endswith("_std")
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _modes_below(B: xr.DataArray, coverage: xr.DataArray | None, energy: xr.DataArray) -> xr.DataArray:
@@ -282,24 +359,41 @@ def _part_below(B: np.ndarray, energy: float, *, E: np.ndarray) -> float:
 
 
 def _fit_one(
-    B: np.ndarray, std: np.ndarray, box: float, *, E: np.ndarray, method: Method, highest: float | None, reach: float
+    B: np.ndarray,
+    std: np.ndarray,
+    box: float,
+    sound: bool,
+    *,
+    E: np.ndarray,
+    inside: np.ndarray,
+    method: Method,
+    highest: float | None,
+    reach: float,
+    edge_width: float,
 ) -> tuple[np.ndarray, int]:
     known = std if std.ndim else None
     fit: PeakFit
-    if not np.isfinite(B).any():
+    if not np.isfinite(B[inside]).any():
         fit = PeakFit(NO_DATA)
     elif highest is not None:
-        sought = (box * (1 + _NEAR) <= E) & (highest >= E)
+        sought = inside & (box * (1 + _NEAR) <= E) & (highest >= E)
         limits = peak_range(E[sought], B[sought], None if known is None else known[sought], _DEPTH[method])
         if limits is None:
             fit = PeakFit(NO_MAXIMUM if np.isfinite(B[sought]).any() else NO_DATA)
         else:
             further = (limits[1] / limits[0]) ** ((reach - 1) / 2)
-            inside = sought & (limits[0] / further <= E) & (limits[1] * further >= E)
-            fit = fit_peak(E[inside], B[inside], None if known is None else known[inside], method)
+            part = sought & (limits[0] / further <= E) & (limits[1] * further >= E)
+            fit = fit_peak(E[part], B[part], None if known is None else known[part], method)
     else:
-        fit = fit_peak(E, B, known, method)
-    if fit.status == OK and fit.energy < (1 + _NEAR) * box:
-        fit = PeakFit(BOX_PHONON, low=fit.low, high=fit.high, n_points=fit.n_points)
+        fit = fit_peak(E[inside], B[inside], None if known is None else known[inside], method)
+    status = fit.status
+    if status == OK and fit.energy < (1 + _NEAR) * box:
+        status = BOX_PHONON
+    if status == OK:
+        status = judge_sides(E, B, known, fit.energy, fit.low, fit.high, edge_width)
+    if status == OK and sound:
+        status = LONGITUDINAL
+    if status != fit.status:
+        fit = PeakFit(status, low=fit.low, high=fit.high, n_points=fit.n_points)
     assert fit.status == OK or np.isnan(fit.energy)
     return np.array([float(getattr(fit, name)) for name in _NUMBERS]), STATUSES.index(fit.status)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
-from xbp.peaks.search import SIGNIFICANT, WEIGHABLE, scatter
+from xbp.peaks.search import SIGNIFICANT, WEIGHABLE, scatter, smoothed
 from xbp.status import AT_EDGE, FAILED, NO_DATA, NO_MAXIMUM, OK, TOO_FEW
 
 __all__ = ["Method", "PeakFit", "fit_peak"]
@@ -20,9 +20,6 @@ Method = Literal["lognormal", "quadratic", "gaussian"]
 # By this much χ² must a maximum describe the points better than none: chosen so that flat, falling and
 # rising spectra of pure noise show a maximum in less than one of twenty draws.
 _MAXIMUM_CHI2 = 16.0
-
-# Bins of the running mean in which a top is sought.
-_SMOOTHING = 3
 
 # The local parabola uses the top of the peak: bins at least this part of the maximum, and their neighbours.
 _TOP = 0.8
@@ -261,7 +258,7 @@ def _gaussian(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
 
 def _quadratic(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
     # The top of the smoothed spectrum: the highest bin of a noisy one is merely the luckiest.
-    smooth = _smoothed(y)
+    smooth = smoothed(y)
     top = int(np.argmax(smooth))
     first = last = top
     while first > 0 and smooth[first - 1] >= _TOP * smooth[top]:
@@ -295,7 +292,37 @@ def _quadratic(x: np.ndarray, y: np.ndarray, s: np.ndarray | None) -> PeakFit:
     d_width = (d_height / (-2 * c) + np.array([height / (2 * c * c), 0.0, 0.0])) / max(half, 1e-300)
     stds = [float(np.sqrt(max(g @ covariance @ g, 0.0))) for g in (d_energy, d_height, d_width)]
     status = _judge(x, (offset + centre, stds[0]), (height, stds[1]), (2 * half, stds[2]))
+    if status == OK:
+        of_scatter = np.full(x.size, 1 / np.sqrt(max(chi2, 1e-300)))
+        off = _off_parabola(x, y, of_scatter if weight is None else weight, offset + centre)
+        stds[:2] = np.hypot(stds[:2], off)
     return PeakFit(status, offset + centre, stds[0], height, stds[1], 2 * half, stds[2], chi2, **span)
+
+
+def _off_parabola(x: np.ndarray, y: np.ndarray, weight: np.ndarray, energy: float) -> tuple[float, float]:
+    """Return how far a top that is no parabola in E may lie from that of the parabola: in energy, and in height.
+
+    Boson peaks are steeper on their left, nearer to a parabola in ln E. The more the points prefer that, the more of
+    the distance between the two tops is an error. The height is moved by the fourth order, which flattens a top.
+    """
+    away, log_away = x - energy, np.log(x / energy)
+    fits = [np.polyfit(away, y, 2, w=weight, cov="unscaled"), np.polyfit(log_away, y, 2, w=weight, cov="unscaled")]
+    in_e, in_log = (
+        float(((np.polyval(p, u) - y) ** 2 * weight**2).sum()) for (p, _), u in zip(fits, (away, log_away), strict=True)
+    )
+    c, b, _ = fits[1][0]
+    preferred = scipy.special.expit((in_e - in_log) / 2)
+    moved = float(np.sqrt(preferred)) * energy * abs(np.expm1(-b / (2 * c))) if c < 0 else 0.0
+    if x.size < 6:
+        return moved, 0.0
+    by_four, four = np.polyfit(away, y, 4, w=weight, cov="unscaled")
+    by_two, two = fits[0]
+    # What noise alone makes of their difference is no error of the shape.
+    excess = (by_four[-1] - by_two[-1]) ** 2 - (four[-1, -1] - two[-1, -1])
+    # Where a parabola misses the points by more than chance does, its height has an error of that kind too.
+    free = x.size - 3
+    poor = in_e / free / (1 + 2 * np.sqrt(2 / free)) - 1
+    return moved, float(np.sqrt(max(excess, 0.0) + max(poor, 0.0) * two[-1, -1]))
 
 
 _METHODS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray | None], PeakFit]] = {
@@ -303,10 +330,6 @@ _METHODS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray | None], PeakFi
     "quadratic": _quadratic,
     "gaussian": _gaussian,
 }
-
-
-def _smoothed(y: np.ndarray) -> np.ndarray:
-    return np.convolve(np.pad(y, _SMOOTHING // 2, mode="edge"), np.ones(_SMOOTHING) / _SMOOTHING, mode="valid")
 
 
 def evaluate(method: Method, E: np.ndarray, fit: dict[str, float]) -> np.ndarray:

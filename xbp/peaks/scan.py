@@ -12,6 +12,7 @@ from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError
 from xbp.grid import interval, is_pair
 from xbp.peaks.boson_peak import fit_peaks
+from xbp.peaks.edges import EDGE_WIDTH
 from xbp.peaks.fits import Method
 from xbp.peaks.heat_capacity_fit import fit_heat_capacity
 from xbp.pint_data import unwrap
@@ -39,6 +40,9 @@ def scan_boson_peak(
     data: xr.DataArray | xr.Dataset,
     E_ranges: Sequence[Any] | None = None,
     methods: Sequence[Method] = ("lognormal", "quadratic", "gaussian"),
+    *,
+    sq: xr.DataArray | xr.Dataset | None = None,
+    edge_width: float = EDGE_WIDTH,
 ) -> xr.Dataset:
     r"""Fit the boson peak over several ranges with several shapes, and tell how far these move it.
 
@@ -54,6 +58,8 @@ def scan_boson_peak(
         automatic one again in place of the wider.
     methods : sequence of {"lognormal", "quadratic", "gaussian"}
         Shapes to fit, the one preferred first.
+    sq, edge_width
+        As for `boson_peak`.
 
     Returns
     -------
@@ -94,7 +100,14 @@ def scan_boson_peak(
         ranges = {_told(limits): (limits, 1.0) for limits in given}
     tables = [
         [
-            fit_peaks(plain, method, limits, min(reach, _WIDEST_PARABOLA) if method == "quadratic" else reach).compute()
+            fit_peaks(
+                plain,
+                method,
+                limits,
+                min(reach, _WIDEST_PARABOLA) if method == "quadratic" else reach,
+                sq=sq,
+                edge_width=edge_width,
+            ).compute()
             for limits, reach in ranges.values()
         ]
         for method in shapes

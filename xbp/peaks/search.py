@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy
 
-__all__ = ["SIGNIFICANT", "WEIGHABLE", "peak_range", "scatter"]
+__all__ = ["SIGNIFICANT", "WEIGHABLE", "peak_range", "scatter", "smoothed"]
 
 # Standard deviations that tell a maximum from noise. Searching a whole spectrum for it takes more than
 # one would for a single number, hence twice this for its height.
@@ -17,6 +17,9 @@ _RIPPLE = 0.02
 #: The square of what is beyond is no number any more: errors of 1e-320 or 1e300 are none.
 WEIGHABLE = (1e-150, 1e150)
 
+# Bins of the running mean in which a top is sought.
+_SMOOTHING = 3
+
 # Reach of the running mean, as a part of the energy: of bins much narrower than a boson peak three are too few.
 _REACH = 0.1
 
@@ -25,6 +28,11 @@ def scatter(y: np.ndarray) -> float:
     """Estimate the noise from the second differences, which a smooth spectrum hardly has."""
     bends = y[1:-1] - (y[2:] + y[:-2]) / 2
     return float(1.4826 * np.median(np.abs(bends)) / np.sqrt(1.5))
+
+
+def smoothed(y: np.ndarray) -> np.ndarray:
+    """Return the running mean over three bins."""
+    return np.convolve(np.pad(y, _SMOOTHING // 2, mode="edge"), np.ones(_SMOOTHING) / _SMOOTHING, mode="valid")
 
 
 def _smoothed_over_energy(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
