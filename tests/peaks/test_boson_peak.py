@@ -222,7 +222,7 @@ def test_automatic_range_finds_nothing_where_nothing_is() -> None:
 
 def test_bins_without_a_known_error_are_left_out() -> None:
     std = np.full(E.size, 0.01)
-    std[10:14] = 0
+    std[10:14] = np.nan
     std[15] = np.nan
     values = lognormal(E, 5.5, 1.0, 0.6)
     values[12] = 100
