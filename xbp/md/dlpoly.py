@@ -9,7 +9,7 @@ import numpy as np
 from xbp.errors import FileFormatError, QuantityError
 from xbp.md.given import Given, frame_times, named
 from xbp.md.lazy import Found, LazyFrames, choose, require_same
-from xbp.md.source import Lines, Source
+from xbp.md.source import Lines, Source, require_modest
 
 __all__ = ["is_history", "open_history"]
 
@@ -132,6 +132,7 @@ def _index(source: Source) -> tuple[list[_Frame], int, str, int]:
                 reason=f"the first has {first[0]}, {first[1]}, {first[2]}",
                 fix="one trajectory holds the same atoms throughout: split the file",
             )
+        require_modest(source, 8 * n_atoms)
         rows = [lines.next() for _ in range(3)]
         begin = lines.at
         wanted = n_atoms * (2 + level)

@@ -87,7 +87,7 @@ class DumpIndex:
         return {"vx", "vy", "vz"} <= set(self.columns)
 
 
-def index_dump(source: Source, *, drop_truncated: bool, expansion: float = 100.0) -> DumpIndex:
+def index_dump(source: Source, *, drop_truncated: bool, expansion: float = 50.0) -> DumpIndex:
     """Find the frames of a dump and read their headers, in one pass that keeps nothing else of it.
 
     Parameters
@@ -174,7 +174,8 @@ class _Begun:
         """Count what belongs to the frame, and stop where it is more than can be."""
         self.lines += text.count(b"\n")
         self.size += len(text)
-        require_modest(source, self.size, expansion)
+        least = 0 if self.header is None else self.header.n_atoms * 2 * max(1, len(self.header.columns))
+        require_modest(source, max(self.size, least), expansion)
         whole = len(text) >= BLOCK
         if whole and b"\n" not in text:
             wrong = f"{len(text)} bytes without an end of line"

@@ -14,7 +14,7 @@ from xbp.errors import FileFormatError, QuantityError, UnitsError
 from xbp.md.given import Given, frame_times, named
 from xbp.md.lammps_units import Style, style_of
 from xbp.md.lazy import Found, LazyFrames, choose, read_columns, require_same
-from xbp.md.source import Lines, Source
+from xbp.md.source import Lines, Source, require_modest
 from xbp.md.weights import atomic_mass
 from xbp.optional import require
 
@@ -103,6 +103,7 @@ def _index(source: Source) -> tuple[list[_Frame], dict[str, tuple[int, str, int]
                 reason="a frame of XYZ begins with the number of its atoms",
                 fix="the file is damaged there: copy it again",
             )
+        require_modest(source, 8 * int(count))
         comment = lines.next().decode("utf-8", "replace")
         begin = lines.at
         if lines.skip(int(count)) < int(count) or not (lines.ended or not found):

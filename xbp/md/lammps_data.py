@@ -25,7 +25,6 @@ _LAYOUTS: Final = {
     "full": (2, 4, 7), "sphere": (1, 4, 7), "ellipsoid": (1, 4, 7), "dipole": (1, 3, 9), "electron": (1, 5, 8),
 }  # fmt: skip
 _SECTIONS: Final = re.compile(r"^(Atoms|Velocities|Masses|Atom Type Labels|[A-Z][A-Za-z]+( [A-Za-z]+)*)\s*(#\s*(.*))?$")
-_LARGEST: Final = 2**31
 
 
 def is_data_file(head: bytes) -> bool:
@@ -54,7 +53,7 @@ def open_data_file(source: Source, given: Given, frames: slice | None) -> Found:
     """
     path = source.path
     given.allow("a LAMMPS data file", "units", "elements", "masses", "lj", why="one configuration, without a time")
-    text = source.read(0, _LARGEST).decode("utf-8", "replace")
+    text = source.whole().decode("utf-8", "replace")
     stated = re.search(r"\bunits\s*=\s*(\w+)", text.partition("\n")[0])
     style = style_of(path, given.units, stated[1] if stated else None, given.lj)
     parsed = _parse(path, text)
@@ -79,7 +78,7 @@ def open_data_file(source: Source, given: Given, frames: slice | None) -> Found:
 def data_topology(source: Source) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the types, or their labels, and masses of the atoms of a data file, sorted by id."""
     path = source.path
-    parsed = _parse(path, source.read(0, _LARGEST).decode("utf-8", "replace"))
+    parsed = _parse(path, source.whole().decode("utf-8", "replace"))
     ids, kinds, _, _ = _atoms(path, parsed)
     masses = _masses(path, parsed)
     labels = dict(row.split()[:2] for row in parsed.sections.get("Atom Type Labels", []))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import h5py
+import netCDF4
 import numpy as np
 import xarray as xr
 
@@ -201,6 +204,7 @@ def _plain(given: Any) -> Any:
 def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
     """Open netCDF or Zarr in the data model, in the chunks it is stored in."""
     try:
+        _require_stored(path)
         if path.is_dir():
             require("zarr", "it reads Zarr folders", "md")
             ds = xr.open_zarr(path, chunks={})
@@ -226,8 +230,34 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
     return chunked
 
 
+def _require_stored(path: Path, *, expansion: float = 1100.0) -> None:
+    """Refuse a file whose arrays are larger than its bytes can stand for; deflate packs 1032 into one."""
+    if path.is_dir():
+        arrays = require("zarr", "it reads Zarr folders", "md").open_group(path, mode="r")
+        size = sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
+        shapes = {name: (array.shape, array.dtype.itemsize) for name, array in arrays.arrays()}
+    elif not h5py.is_hdf5(path):
+        size = path.stat().st_size
+        with netCDF4.Dataset(path) as file:
+            shapes = {name: (array.shape, np.dtype(array.dtype).itemsize) for name, array in file.variables.items()}
+    else:
+        size = path.stat().st_size
+        with h5py.File(path, "r") as file:
+            shapes = {n: (a.shape or (), a.dtype.itemsize) for n, a in file.items() if isinstance(a, h5py.Dataset)}
+    for name, (shape, itemsize) in shapes.items():
+        declared = math.prod(int(length) for length in shape) * itemsize
+        if declared > expansion * size + 2**26:
+            raise FileFormatError(
+                f"{path}: '{name}' has the shape {shape}",
+                reason=f"that is {declared:.3g} bytes, and the file has {size}",
+                fix="it is damaged: copy it again",
+            )
+
+
 def _open_text(source: Source, head: bytes, given: Given, frames: slice | None, truncated: str) -> Found:
     """Give a file to the reader of its kind, told by content where it can be."""
+    if source.packing and not head.strip():
+        raise FileFormatError(f"{source.path} is empty", reason=f"nothing is unpacked from it ({source.packing})")
     if head.startswith(b"ITEM: "):
         return open_dump(source, given, frames, drop_truncated=truncated == "drop")
     for is_kind, reader in (

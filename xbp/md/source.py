@@ -80,6 +80,15 @@ class Source:
             yield block
             at += len(block)
 
+    def whole(self) -> bytes:
+        """Return all bytes of a file that is one frame; a compressed one has a bound."""
+        parts, size = [], 0
+        for block in self.blocks():
+            parts.append(block)
+            size += len(block)
+            require_modest(self, size)
+        return b"".join(parts)
+
     @property
     def packed_size(self) -> int:
         """Bytes on the disk."""
@@ -111,7 +120,7 @@ def open_source(path: Path, *, keep_part: bool = False) -> Source:
     return Source(path, packing, keep_part)
 
 
-def require_modest(source: Source, size: int, expansion: float = 100.0) -> None:
+def require_modest(source: Source, size: int, expansion: float = 50.0) -> None:
     """Refuse a frame of a compressed file that would fill the memory.
 
     Parameters
@@ -124,7 +133,7 @@ def require_modest(source: Source, size: int, expansion: float = 100.0) -> None:
     """
     if source.packing and size > max(_BLOCKS_FREE * BLOCK, expansion * source.packed_size):
         raise FileFormatError(
-            f"{source.path}: one frame is more than {size} bytes, the compressed file {source.packed_size}",
+            f"{source.path}: one frame is {size} bytes or more, the compressed file {source.packed_size}",
             reason="it is damaged, or was made to fill the memory",
             fix="unpack it yourself if it is right",
         )
@@ -300,7 +309,7 @@ class Lines:
     (b'one\n', 1, 8, b'three', b'')
     """
 
-    def __init__(self, source: Source, longest: int = 2**16, expansion: float = 100.0) -> None:
+    def __init__(self, source: Source, longest: int = 2**16, expansion: float = 50.0) -> None:
         self._source, self._longest = source, longest
         self._block, self._first, self._here, self._began = b"", 0, 0, 0
         #: False once a file was read to its end and its last line does not end: a number may be cut short.
@@ -322,6 +331,7 @@ class Lines:
         stop = self._block.find(b"\n", self._here) if stop < 0 else stop
         if stop < 0:
             return self.next()
+        self._require_short(stop - self._here)
         line, self._here = self._block[self._here : stop + 1], stop + 1
         return line
 

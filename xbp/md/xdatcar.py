@@ -10,7 +10,7 @@ import numpy as np
 from xbp.errors import FileFormatError
 from xbp.md.given import Given, frame_times, named
 from xbp.md.lazy import Found, LazyFrames, choose
-from xbp.md.source import Lines, Source
+from xbp.md.source import Lines, Source, require_modest
 
 __all__ = ["is_xdatcar", "open_xdatcar"]
 
@@ -105,6 +105,7 @@ def _index(source: Source) -> tuple[_Header, list[_Frame]]:
         lines = Lines(source)
         lines.skip(6)
     n_atoms = sum(header.counts)
+    require_modest(source, 6 * n_atoms)
     found: list[_Frame] = []
     blank = False
     while True:

@@ -1,0 +1,709 @@
+"""One file of each format, written by hand: what is read is what stands in it."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+
+from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.md import open_trajectory
+
+from .test_open import CELL, METAL, SCALED, STYLES, VELOCITY, dump, written
+
+#: Å/ps in ASE's unit of velocity, √(eV/u).
+ASE = np.sqrt(1.602176634e-19 / 1.66053906660e-27) * 1e-2
+
+# --- DL_POLY's HISTORY ------------------------------------------------------------------------------------------------
+
+
+def history(level: int = 2, times: bool = True, steps: tuple[int, ...] = (1, 11, 21), imcon: int = 2) -> str:
+    text = f"title of it\n{level:10d}{imcon:10d}{2:10d}\n"
+    for frame, step in enumerate(steps):
+        last = f"{0.005 * step:12.6f}" if times else ""
+        text += f"timestep{step:10d}{2:10d}{level:10d}{imcon:10d}{0.005:12.6f}{last}\n"
+        text += f"{10 - 0.001 * frame:12.4f}{0:12.4f}{0:12.4f}\n{0:12.4f}{10:12.4f}{0:12.4f}\n{0:12.4f}{0:12.4f}{10:12.4f}\n"
+        for name, mass, atom in (("Cl-", 35.453, 2), ("K+", 39.0983, 1)):
+            text += f"{name:8s}{atom:10d}{mass:12.6f}{0:12.6f}{0:12.6f}\n"
+            rows = [(atom, 0.01 * frame, -2.5), (1.5, -2.25, atom), (99.0, 98.0, 97.0)]
+            text += "".join("".join(f"{x:20.8E}" for x in row) + "\n" for row in rows[: 1 + level])
+    return text
+
+
+@pytest.mark.parametrize("times", [True, False])
+@pytest.mark.parametrize("packed", [True, False])
+def test_history(tmp_path: Path, times: bool, packed: bool) -> None:
+    raw = history(times=times).encode()
+    traj = open_trajectory(written(tmp_path, gzip.compress(raw) if packed else raw, "HISTORY"), chunk_frames=1)
+    np.testing.assert_allclose(traj.time.values, [0.005, 0.055, 0.105])
+    assert traj.element.values.tolist() == ["K", "Cl"]
+    assert traj.mass.values.tolist() == [39.0983, 35.453]
+    np.testing.assert_allclose(traj.position.values[1], [[1, 0.01, -2.5], [2, 0.01, -2.5]])
+    np.testing.assert_allclose(traj.velocity.values[2], [[1.5, -2.25, 1], [1.5, -2.25, 2]])
+    np.testing.assert_allclose(traj.cell.values[:, 0, 0], [10, 9.999, 9.998])
+    assert traj.attrs["periodic"] == "111"
+
+
+def test_history_without_velocities_and_in_a_slab(tmp_path: Path) -> None:
+    slab = open_trajectory(written(tmp_path, history(level=0, imcon=6)))
+    assert "velocity" not in slab
+    assert slab.attrs["periodic"] == "110"
+    for imcon in (0, 4, 5, 7):
+        with pytest.raises(FileFormatError, match=f"imcon = {imcon}"):
+            open_trajectory(written(tmp_path, history(imcon=imcon)))
+
+
+def test_history_keeps_uneven_times(tmp_path: Path) -> None:
+    traj = open_trajectory(written(tmp_path, history(steps=(1, 2, 4, 8))))
+    np.testing.assert_allclose(traj.time.values, [0.005, 0.01, 0.02, 0.04])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"timestep": "1 fs"}, "timestep=0.001 ps contradicts"),
+        ({"time_between_frames": "1 ps"}, "time_between_frames=1 ps contradicts"),
+        ({"units": "metal"}, "units='metal' does not apply"),
+        ({"lj": "argon"}, "lj='argon' does not apply"),
+        ({"elements": {"Na+": "Na"}}, "elements= names 'Na[+]'"),
+        ({"elements": {"K+": "Na", "Cl-": "Cl"}}, "mass of Na .* 39.0983 u"),
+        ({"topology": "x.pdb"}, "topology='x.pdb' does not apply"),
+    ],
+)
+def test_what_contradicts_a_history_is_refused(tmp_path: Path, options: dict[str, object], says: str) -> None:
+    with pytest.raises(QuantityError, match=says):
+        open_trajectory(written(tmp_path, history()), **options)
+    same = {"timestep": "5 fs", "time_between_frames": "0.05 ps", "elements": {"K+": "K", "Cl-": "Cl"}}
+    assert open_trajectory(tmp_path / "a.lammpstrj", **same).element.values.tolist() == ["K", "Cl"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("timestep        11", "timestep        xx", "frame 1 begins with"),
+        ("timestep        11         2", "timestep        11         3", "3 atoms"),
+        ("9.9980", "0.0000", "volume 0"),
+        ("9.9980", "   nan", "volume nan"),
+    ],
+)
+def test_damaged_history(tmp_path: Path, old: str, new: str, says: str) -> None:
+    text = history()
+    assert old in text
+    with pytest.raises(FileFormatError, match=says):
+        open_trajectory(written(tmp_path, text.replace(old, new)))
+    with pytest.raises(FileFormatError, match="cut short in frame 2"):
+        open_trajectory(written(tmp_path, text[:-80]))
+    assert open_trajectory(written(tmp_path, text[:-80]), truncated="drop").sizes["time"] == 2
+
+
+def test_the_shared_history(shared_data: Path) -> None:
+    traj = open_trajectory(shared_data / "doors" / "HISTORY")
+    np.testing.assert_allclose(traj.time.values, [0.005, 0.055, 0.105])
+    np.testing.assert_allclose(traj.velocity.values[0, 0], [1.109901682, -1.500264697, 4.752251711])
+    np.testing.assert_allclose(traj.position.values[0, 0], [-7.595541651, -7.898808509, -7.861763110])
+    np.testing.assert_allclose(traj.cell.values[[0, -1], 0, 0], [18.680, 16.544], atol=5e-4)
+    kinetic = float((traj.mass.values[:, None] * traj.velocity.values[0] ** 2).sum())
+    assert kinetic / (3 * 216 * 0.83144626) == pytest.approx(292.4, abs=0.1)
+    assert sorted(set(traj.element.values.tolist())) == ["Cl", "K"]
+
+
+# --- VASP's XDATCAR ---------------------------------------------------------------------------------------------------
+
+HEADER = "  a system\n  2.0\n 5 0 0\n 0 5 0\n 0 1 5\n  Cu Zr\n  1 1\n"
+FRACTIONS = np.array([[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], [[0.101, 0.2, 0.3], [0.4, 0.5, 0.6]]])
+
+
+def rows(frame: int) -> str:
+    return "".join("".join(f"{x:12.8f}" for x in row) + "\n" for row in FRACTIONS[frame])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER + "Direct configuration=     1\n" + rows(0) + "Direct configuration=     2\n" + rows(1),
+        HEADER + "\n" + rows(0) + "\n" + rows(1),
+        HEADER + "\n" + rows(0) + "\n" + rows(1) + "\n\n",
+        HEADER + "Konfig=     1\n" + rows(0) + "Konfig=     2\n" + rows(1),
+        HEADER + "Direct configuration=     1\n" + rows(0) + HEADER + "Direct configuration=     2\n" + rows(1),
+        HEADER.replace("  a system", "").replace("2.0", "-1000", 1) + "\n" + rows(0) + HEADER + "\n" + rows(1),
+        HEADER + "Cartesian configuration= 1\n"
+        + "".join(" ".join(map(str, r)) + "\n" for r in (FRACTIONS[0] @ [[5, 0, 0], [0, 5, 0], [0, 1, 5]]).tolist())
+        + "Direct configuration=     2\n" + rows(1),
+    ],
+)  # fmt: skip
+def test_xdatcar(tmp_path: Path, text: str) -> None:
+    traj = open_trajectory(written(tmp_path, text, "any name"), time_between_frames="2 fs")
+    cell = 2 * np.array([[5.0, 0, 0], [0, 5, 0], [0, 1, 5]])
+    np.testing.assert_allclose(traj.position.values, FRACTIONS @ cell, atol=1e-12)
+    np.testing.assert_allclose(traj.cell.values, cell, atol=1e-12)
+    assert traj.element.values.tolist() == ["Cu", "Zr"]
+    np.testing.assert_allclose(traj.time.values, [0, 0.002])
+    with pytest.raises(UnitsError, match="time_between_frames"):
+        open_trajectory(tmp_path / "any name")
+
+
+def test_xdatcar_whose_cell_changes_or_that_has_no_names(tmp_path: Path) -> None:
+    second = HEADER.replace("2.0", "2.002")
+    text = HEADER + "Direct configuration= 1\n" + rows(0) + second + "Direct configuration= 2\n" + rows(1)
+    traj = open_trajectory(written(tmp_path, text), time_between_frames="2 fs")
+    np.testing.assert_allclose(traj.cell.values[:, 0, 0], [10, 10.01])
+    np.testing.assert_allclose(traj.position.values[1, 0], 1.001 * np.array([1.01, 2.6, 3]))
+    bare = HEADER.replace("  Cu Zr\n", "") + "\n" + rows(0) + "\n" + rows(1)
+    named = open_trajectory(written(tmp_path, bare), time_between_frames="2 fs", elements=["Al", "Ni"])
+    assert named.element.values.tolist() == ["Al", "Ni"]
+    for options, says in (
+        ({}, "elements .* are not known"),
+        ({"elements": ["Al"]}, "does not name 2"),
+        ({"elements": ["Al", "Ni"], "timestep": 1}, "timestep=1 does not apply"),
+        ({"elements": ["Al", "Ni"], "units": "real"}, "units='real' does not apply"),
+    ):
+        with pytest.raises(QuantityError, match=says):
+            open_trajectory(written(tmp_path, bare), time_between_frames="2 fs", **options)
+    with pytest.raises(FileFormatError, match="cut short in frame 1"):
+        open_trajectory(written(tmp_path, bare[:-40]), time_between_frames="2 fs", elements=["Al", "Ni"])
+
+
+def test_the_shared_xdatcar(shared_data: Path) -> None:
+    traj = open_trajectory(shared_data / "doors" / "XDATCAR_blank_lines", time_between_frames="20 fs")
+    assert traj.sizes["time"] == 57
+    element, count = np.unique(traj.element.values, return_counts=True)
+    assert dict(zip(element.tolist(), count.tolist(), strict=True)) == {"Bi": 52, "Mo": 20, "O": 138}
+    first = traj.position.values[0, 0] @ np.linalg.inv(traj.cell.values)
+    np.testing.assert_allclose(first, [0.97394282, 0.18250263, 0.47413241])
+    second = traj.position.values[1, 1] @ np.linalg.inv(traj.cell.values)
+    np.testing.assert_allclose(second, [0.99663946, 0.41579391, 0.50700768])
+
+
+# --- extended XYZ -----------------------------------------------------------------------------------------------------
+
+LATTICE = 'Lattice="10 0 0 0 10 0 0 0 10"'
+POSITIONS = [[[1, 2, 3], [4, 5, 6]], [[1.01, 2, 3], [4, 5, 6]], [[1.02, 2, 3], [4, 5, 6]]]
+SPEED = [[0.5, 0, 0], [0, -0.25, 0]]
+
+
+def xyz(comment: str, column: str = "", factor: float = 1.0, masses: bool = False, n: int = 3) -> str:
+    text = ""
+    for frame in range(n):
+        properties = "Properties=species:S:1:pos:R:3" + ":mass:R:1" * masses + (f":{column}:R:3" if column else "")
+        text += f"2\n{comment.format(n=frame, fs=20.0 * frame, log=2**frame)} {LATTICE} {properties}\n"
+        for name, mass, r, v in zip(("Cu", "Zr"), (63.546, 91.224), POSITIONS[frame], SPEED, strict=True):
+            scale = factor * (mass if column == "momenta" else 1)
+            text += " ".join([name, *map(str, r), *([str(mass)] * masses)])
+            text += (" " + " ".join(repr(float(x * scale)) for x in v) if column else "") + "\n"
+    return text
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (xyz('Time={fs} pbc="T T T"', "vel", 1e-3, masses=True), {}),
+        (xyz('Time={fs} pbc="T T T"', "vel", 1e-3), {"units": "real", "time_between_frames": "20 fs"}),
+        (xyz("Timestep={n} Time={fs}", "vel", 1e-3), {"units": "real"}),
+        (xyz("Timestep={n}", "velo"), {"units": "metal", "timestep": "20 fs"}),
+        (xyz("", "velocities"), {"units": "metal", "time_between_frames": "20 fs"}),
+        (xyz("", "momenta", 1 / ASE), {"time_between_frames": "20 fs"}),
+        (xyz("step={n}", "momenta", 1 / ASE, masses=True), {"timestep": "20 fs"}),
+    ],
+)
+def test_velocities_of_extended_xyz_are_those_of_their_producer(
+    tmp_path: Path, text: str, options: dict[str, str]
+) -> None:
+    traj = open_trajectory(written(tmp_path, text, "a.xyz"), **options)
+    np.testing.assert_allclose(traj.position.values, POSITIONS)
+    np.testing.assert_allclose(traj.velocity.values, [SPEED] * 3, rtol=1e-5)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
+    assert traj.element.values.tolist() == ["Cu", "Zr"]
+    packed = open_trajectory(written(tmp_path, gzip.compress(text.encode()), "b"), **options)
+    np.testing.assert_array_equal(packed.velocity.values, traj.velocity.values)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error", "says"),
+    [
+        (xyz("", "vel"), {"time_between_frames": "20 fs"}, UnitsError, "units of the column vel"),
+        (xyz("Time={fs}", "vel", 1e-3), {"units": "metal"}, UnitsError, "units='metal' contradicts"),
+        (xyz("Time={fs}", "vel", 1e-3), {"time_between_frames": "1 ps"}, QuantityError, "contradicts"),
+        (xyz("Time={fs}", "vel", 1e-3), {"timestep": "1 fs"}, QuantityError, "timestep=0.001 ps does not apply"),
+        (xyz("Time={fs}", "vel", 1.0), {}, QuantityError, "velocities .* K"),
+        (xyz("time={fs}"), {}, UnitsError, "time"),
+        (xyz(""), {}, UnitsError, "time between its frames"),
+        (xyz("", "momenta"), {"units": "metal", "time_between_frames": 1}, UnitsError, "units='metal' contradicts"),
+        (xyz("step={log}"), {"time_between_frames": "20 fs"}, QuantityError, "not equally spaced: steps 1, 2, 4"),
+        (xyz("time={log}"), {"time_between_frames": "20 fs"}, QuantityError, "not equally spaced"),
+        (xyz("config_type=liquid"), {"time_between_frames": "1 ps"}, FileFormatError, "config_type= and no time"),
+        (xyz("energy_weight=2"), {"time_between_frames": "1 ps"}, FileFormatError, "energy_weight= and no time"),
+        (xyz("weight=2 config_type=a"), {"timestep": "1 fs"}, FileFormatError, "set of configurations"),
+        (xyz("").replace("1.02 2", "6.0 7"), {"time_between_frames": "1 fs"}, QuantityError, "move as at"),
+        (xyz("").replace("Cu", "A"), {"time_between_frames": "1 fs"}, QuantityError, "'A' is no element"),
+        (xyz("", masses=True), {"time_between_frames": 1, "elements": {"Cu": "Al"}}, QuantityError, "mass of Al"),
+        (xyz("", n=2) + xyz("").replace("10 0 0 0 10", "10 0 0 10 0"), {}, FileFormatError, "frame 2.*volume 0"),
+        (xyz("").replace("10 0 0 0 10", "nan 0 0 0 10"), {}, FileFormatError, "volume nan"),
+        (xyz("").replace("10 0 0 0 10", "10 0 0 10"), {}, FileFormatError, "nine numbers"),
+        (xyz("") + "0\n\n", {}, FileFormatError, "frame 3 begins with '0'"),
+        (xyz("").replace("pos:R:3", "pos:R:2"), {}, FileFormatError, "no positions"),
+    ],
+)
+def test_extended_xyz_that_is_not_known_is_asked_or_refused(
+    tmp_path: Path, text: str, options: dict[str, object], error: type[XbpError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        open_trajectory(written(tmp_path, text), **options)
+
+
+def test_log_spaced_frames_keep_their_times(tmp_path: Path) -> None:
+    traj = open_trajectory(written(tmp_path, xyz("step={log}")), timestep="10 fs")
+    np.testing.assert_allclose(traj.time.values, [0.01, 0.02, 0.04])
+    one = open_trajectory(written(tmp_path, xyz("config_type=a")), frames=slice(1, 2))
+    assert one.sizes["time"] == 1
+
+
+def test_ids_of_extended_xyz_sort_its_atoms(tmp_path: Path) -> None:
+    def frame(atoms: list[tuple[str, float, int]], n: int) -> str:
+        head = f'2\nStep={n} Origin="1 1 1" pbc="T T F" {LATTICE} Properties=species:S:1:pos:R:3:id:I:1\n'
+        return head + "".join(f"{name} {x} 2 3 {i}\n" for name, x, i in atoms)
+
+    text = frame([("Cu", 1, 1), ("Zr", 5, 2)], 0) + frame([("Zr", 5.01, 2), ("Cu", 1.01, 1)], 1)
+    traj = open_trajectory(written(tmp_path, text), timestep="20 fs")
+    np.testing.assert_allclose(traj.position.values[..., 0], [[0, 4], [0.01, 4.01]])
+    assert traj.element.values.tolist() == ["Cu", "Zr"]
+    assert traj.attrs["periodic"] == "110"
+
+
+def test_the_shared_gpumd_file(shared_data: Path) -> None:
+    traj = open_trajectory(shared_data / "doors" / "cuzr_256_5frames_gpumd.xyz")
+    arguments = {"units": "metal", "elements": ["Cu", "Zr"], "timestep": "2 fs"}
+    lammps = open_trajectory(shared_data / "doors" / "cuzr_256_20frames.lammpstrj.xz", **arguments).isel(
+        time=slice(0, 5)
+    )
+    for name, off in (("position", 2e-7), ("velocity", 1e-6), ("time", 1e-9)):
+        np.testing.assert_allclose(traj[name].values, lammps[name].values, atol=off)
+    assert traj.element.values.tolist() == lammps.element.values.tolist()
+
+
+# --- LAMMPS -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("units", "length", "time", "speed"),
+    [
+        ("si", 1e-10, 1e-12, 1e2),
+        ("cgs", 1e-8, 1e-12, 1e4),
+        ("micro", 1e-4, 1e-6, 1e2),
+        ("nano", 1e-1, 1e-3, 1e2),
+        ("electron", 1 / 0.529177210544, 1e3, 1.03275e-3 / 0.529177210544),
+        ("real", 1.0, 1e3, 1e-3),
+        ("metal", 1.0, 1.0, 1.0),
+    ],
+)
+def test_every_style_of_units(tmp_path: Path, units: str, length: float, time: float, speed: float) -> None:
+    """What one Å, ps and Å/ps is in each, from LAMMPS's page of units."""
+    origin = np.array([-4.0, 1.0, 2.5])
+    text = ""
+    for n in range(2):
+        text += f"ITEM: TIME\n{0.02 * n * time!r}\nITEM: TIMESTEP\n{n}\nITEM: NUMBER OF ATOMS\n6\n"
+        text += "ITEM: BOX BOUNDS pp pp pp\n" + "".join(
+            f"{o * length!r} {(o + 10) * length!r}\n" for o in origin.tolist()
+        )
+        text += "ITEM: ATOMS id element xu yu zu vx vy vz\n"
+        for i in range(6):
+            r, v = (SCALED[n, i] @ CELL + origin) * length, VELOCITY[n, i] * speed
+            text += f"{i + 1} Cu " + " ".join(repr(float(x)) for x in (*r, *v)) + "\n"
+    traj = open_trajectory(written(tmp_path, text), units=units)
+    np.testing.assert_allclose(traj.position.values, SCALED[:2] @ CELL, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(traj.velocity.values, VELOCITY[:2], rtol=1e-6)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02])
+    np.testing.assert_allclose(traj.cell.values, 10 * np.eye(3), rtol=1e-9)
+
+
+def test_a_data_file_and_a_dump_have_one_origin(tmp_path: Path) -> None:
+    text = (
+        "LAMMPS data file via write_data, version 1, timestep = 0, units = real\n\n2 atoms\n2 atom types\n\n"
+        "-4 6 xlo xhi\n1 11 ylo yhi\n2.5 12.5 zlo zhi\n1 0.5 -2 xy xz yz\n\nMasses\n\n1 63.546 # Cu\n2 91.224\n\n"
+        "Atoms # charge\n\n2 1 0.3 1 2 3 1 0 -1\n1 2 -0.3 4 5 6 0 0 0\n\nVelocities\n\n1 0.001 0 0\n2 0 0.002 0\n"
+    )
+    traj = open_trajectory(written(tmp_path, text, "a.data"))
+    assert traj.element.values.tolist() == ["Zr", "Cu"]
+    np.testing.assert_allclose(traj.cell.values, [[10, 0, 0], [1, 10, 0], [0.5, -2, 10]])
+    np.testing.assert_allclose(traj.position.values[0], [[8, 4, 3.5], [5 + 10 - 0.5, 1 + 2, 0.5 - 10]])
+    np.testing.assert_allclose(traj.velocity.values[0], [[1, 0, 0], [0, 2, 0]])
+    for options, error, says in (
+        ({"units": "metal"}, UnitsError, "file says units real"),
+        ({"timestep": "1 fs"}, QuantityError, "timestep='1 fs' does not apply"),
+        ({"time_between_frames": "1 fs"}, QuantityError, "time_between_frames='1 fs' does not apply"),
+        ({"elements": ["Zr", "Cu"]}, QuantityError, "mass of"),
+        ({"lj": "argon"}, UnitsError, "lj='argon' is given with units='real'"),
+    ):
+        with pytest.raises(error, match=says):
+            open_trajectory(tmp_path / "a.data", **options)
+    for old, new, says in (
+        ("2 91.224", "2 100", "type 2 has the mass 100"),
+        ("# charge", "# exotic", "'exotic'"),
+        ("\n1 2 -0.3 4 5 6 0 0 0", "", "1 rows in Atoms"),
+        ("2 1 0.3 1", "1 1 0.3 1", "twice"),
+        ("2.5 12.5 zlo", "2.5 x zlo", "2.5 x zlo"),
+        ("2.5 12.5 zlo", "2.5 2.5 zlo", "the cell has the sides"),
+        ("1 0.001", "3 0.001", "velocities are of other atoms"),
+    ):
+        assert old in text
+        damaged = written(tmp_path, text.replace(old, new))
+        with pytest.raises(XbpError, match=says):
+            open_trajectory(damaged)
+
+
+def test_a_data_file_of_reduced_units_and_labels(tmp_path: Path) -> None:
+    text = (
+        "by hand\n\n1 atoms\n1 atom types\n\n0 2 xlo xhi\n0 2 ylo yhi\n0 2 zlo zhi\n\n"
+        "Atom Type Labels\n\n1 Ar\n\nMasses\n\nAr 1.0\n\nAtoms # atomic\n\n1 Ar 1 0.5 0.25\n"
+    )
+    traj = open_trajectory(written(tmp_path, text), units="lj", lj="argon")
+    np.testing.assert_allclose(traj.position.values[0, 0], [3.4, 1.7, 0.85])
+    assert traj.mass.values.tolist() == [39.948]
+    assert traj.element.values.tolist() == ["Ar"]
+
+
+# --- through ASE and MDAnalysis ---------------------------------------------------------------------------------------
+
+
+def castep(n: int) -> str:
+    """Hartree's atomic units; frames 1 fs apart."""
+    text = " BEGIN header\n\n END header\n\n"
+    for frame in range(n):
+        text += f"   {41.341373336 * frame:22.16E}\n   -1.0 -1.0 1.0E-03  <-- E\n   9.5E-04  <-- T\n"
+        text += "".join("   " + " ".join(f"{20.0 * (i == j):.8E}" for j in range(3)) + "  <-- h\n" for i in range(3))
+        for tag, vectors in (("R", [[1 + 1e-3 * frame, 2, 3], [4, 5, 6]]), ("V", [[1e-4, 0, 0], [0, 2e-4, 0]])):
+            for atom, row in enumerate(vectors):
+                text += f" Cu {atom + 1:8d}   " + " ".join(f"{x:.8E}" for x in row) + f"  <-- {tag}\n"
+        text += "".join(f" Cu {atom + 1:8d}   0.0 0.0 0.0  <-- F\n" for atom in range(2)) + "\n"
+    return text
+
+
+def test_castep_md_states_its_times(tmp_path: Path) -> None:
+    pytest.importorskip("ase")
+    traj = open_trajectory(written(tmp_path, castep(3), "a.md"))
+    np.testing.assert_allclose(traj.time.values, [0, 1e-3, 2e-3], rtol=1e-4)
+    np.testing.assert_allclose(traj.velocity.values[1], [[2.1876913, 0, 0], [0, 4.3753826, 0]], rtol=1e-5)
+    np.testing.assert_allclose(traj.position.values[0, 0], 0.52917721 * np.array([1, 2, 3]), rtol=1e-6)
+    with pytest.raises(QuantityError, match=r"time_between_frames=0.02 ps contradicts"):
+        open_trajectory(tmp_path / "a.md", time_between_frames="20 fs")
+
+
+VASPRUN = """<?xml version="1.0" encoding="ISO-8859-1"?>
+<modeling><parameters><separator name="ionic"><i name="POTIM">2.0</i></separator></parameters>
+ <kpoints><varray name="kpointlist"><v>0 0 0</v></varray><varray name="weights"><v>1</v></varray></kpoints>
+ <atominfo><atoms>2</atoms><types>2</types>
+ <array name="atoms"><set><rc><c>Cu</c><c>1</c></rc><rc><c>Zr</c><c>2</c></rc></set></array></atominfo>
+ <structure name="initialpos"><crystal><varray name="basis"><v>10 0 0</v><v>0 10 0</v><v>0 0 10</v></varray></crystal>
+ <varray name="positions"><v>0.1 0.2 0.3</v><v>0.4 0.5 0.6</v></varray></structure>
+ CALCULATIONS
+</modeling>"""
+CALCULATION = """<calculation><scstep><energy><i name="e_fr_energy">-1</i><i name="e_wo_entrp">-1</i>
+ <i name="e_0_energy">-1</i></energy></scstep><structure><crystal><varray name="basis"><v>10 0 0</v><v>0 10 0</v>
+ <v>0 0 10</v></varray></crystal><varray name="positions"><v>X 0.2 0.3</v><v>0.4 0.5 0.6</v></varray></structure>
+ <varray name="forces"><v>0 0 0</v><v>0 0 0</v></varray><energy><i name="e_fr_energy">-1</i>
+ <i name="e_wo_entrp">-1</i><i name="e_0_energy">-1</i></energy></calculation>"""
+OUTCAR = (
+    " vasp.5.4.4\n   VRHFIN =Cu: d10 p1\n POTCAR:    PAW_PBE Cu 22Jun2005\n   VRHFIN =Zr: 4s4p5s4d\n"
+    " POTCAR:    PAW_PBE Zr_sv 04Jan2005\n   POTCAR:    PAW_PBE Cu 22Jun2005\n   POTCAR:    PAW_PBE Zr_sv 04Jan2005\n"
+    "   ions per type =               1   1\n   NKPTS =      1\n   ISPIN  =      1\n"
+)
+OUTCAR_STEP = (
+    "----------------------------------------- Iteration    1(   1)  ---------------------------------------\n"
+    "      direct lattice vectors                 reciprocal lattice vectors\n"
+    "    10.000000000  0.000000000  0.000000000     0.1  0.000000000  0.000000000\n"
+    "     0.000000000 10.000000000  0.000000000     0.000000000  0.1  0.000000000\n"
+    "     0.000000000  0.000000000 10.000000000     0.000000000  0.000000000  0.1\n\n"
+    " POSITION                                       TOTAL-FORCE (eV/Angst)\n"
+    " -----------------------------------------------------------------------------------\n"
+    "      X      2.00000      3.00000         0.000000      0.000000      0.000000\n"
+    "      4.00000      5.00000      6.00000         0.000000      0.000000      0.000000\n"
+    " -----------------------------------------------------------------------------------\n"
+    "  FREE ENERGIE OF THE ION-ELECTRON SYSTEM (eV)\n  ---------------------------------------------------\n"
+    "  free  energy   TOTEN  =        -1.0 eV\n\n  energy  without entropy=       -1.0  energy(sigma->0) =       -1.0\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("vasprun.xml", VASPRUN.replace("CALCULATIONS", "".join(CALCULATION.replace("X", x) for x in ("0.1", "0.101", "0.102")))),
+        ("OUTCAR", OUTCAR + "".join(OUTCAR_STEP.replace("X", x) for x in ("1.00000", "1.01000", "1.02000"))),
+    ],
+)  # fmt: skip
+def test_vasp_through_ase(tmp_path: Path, name: str, text: str) -> None:
+    pytest.importorskip("ase")
+    traj = open_trajectory(written(tmp_path, text, name), time_between_frames="2 fs")
+    np.testing.assert_allclose(traj.position.values[..., 0], [[1, 4], [1.01, 4], [1.02, 4]])
+    assert traj.element.values.tolist() == ["Cu", "Zr"]
+    np.testing.assert_allclose(traj.cell.values, 10 * np.eye(3))
+    for given in ({"timestep": "2 fs"}, {"units": "real"}, {"lj": "argon"}):
+        with pytest.raises(QuantityError, match=rf"{next(iter(given))}=.* does not apply"):
+            open_trajectory(tmp_path / name, time_between_frames="2 fs", **given)
+    with pytest.raises(UnitsError, match="time_between_frames"):
+        open_trajectory(tmp_path / name)
+
+
+def test_a_poscar_and_what_ase_makes_wrong(tmp_path: Path) -> None:
+    pytest.importorskip("ase")
+    poscar = "x\n1.0\n10 0 0\n0 10 0\n0 0 10\nCu\n2\nDirect\n0.1 0.2 0.3\n0.4 0.5 0.6\n\n0.001 0 0\n0 0.002 0\n"
+    traj = open_trajectory(written(tmp_path, poscar, "POSCAR"))
+    np.testing.assert_allclose(traj.velocity.values[0], [[1, 0, 0], [0, 2, 0]], rtol=1e-6)
+    config = "title\n 1 1 1\n 10 0 0\n 0 10 0\n 0 0 10\nK+ 1\n 1 2 3\n 1 0.5 0.25\n"
+    gro = "t= 1.5\n 1\n    1CU      CU    1   0.126   1.624   1.679  0.1227 -0.0580  0.0434\n   1.8   1.8   1.8\n"
+    pdb = "CRYST1   10.000   11.000   12.000  90.00  90.00  90.00 P 1\n" + "".join(
+        f"MODEL     {n}\nATOM      1  CA  MOL     1       1.0{n}0   2.000   3.000  1.00  0.00            \nENDMDL\n"
+        for n in (1, 2)
+    )
+    for name, text in (
+        ("CONFIG", config),
+        ("a.gro", gro),
+        ("a.pdb", pdb + "END\n"),
+        ("a.xyz", "1\nno cell\nCu 0 0 0\n"),
+    ):
+        path = written(tmp_path, text, name)
+        with pytest.raises(XbpError, match=rf"{name}|volume 0"):
+            open_trajectory(path, time_between_frames=1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_names_that_are_no_elements_are_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("MDAnalysis")
+    pdb = "".join(
+        f"MODEL     {n}\nCRYST1   10.000   11.000   12.000  90.00  90.00  90.00 P 1           1\nATOM      1  CA  MOL A   1       1.0{n}0   2.000   3.000  1.00  0.00\n"
+        f"ATOM      2  CB  MOL A   1       4.000   5.000   6.000  1.00  0.00\nENDMDL\n"
+        for n in (1, 2)
+    )
+    path = written(tmp_path, pdb + "END\n", "a.pdb")
+    with pytest.raises(UnitsError, match="time_between_frames"):
+        open_trajectory(path, topology=path)
+    with pytest.raises(QuantityError, match=r"'C[AB]' is no element"):
+        open_trajectory(path, topology=path, time_between_frames="20 fs")
+    traj = open_trajectory(path, topology=path, time_between_frames="20 fs", elements={"CA": "C", "CB": "C"})
+    np.testing.assert_allclose(traj.position.values[:, 0, 0], [1.01, 1.02], atol=1e-6)
+    np.testing.assert_allclose(traj.cell.values, np.diag([10, 11, 12]))
+    gro = "t= 1.5\n 2\n" + "".join(
+        f"    1MOL     {n}    {i}   0.126   1.624   1.679  0.1227 -0.0580  0.0434\n" for i, n in ((1, "Cu"), (2, "Zr"))
+    )
+    path = written(tmp_path, gro + "   1.8   1.8   1.8\n", "a.gro")
+    one = open_trajectory(path, topology=path)
+    assert one.element.values.tolist() == ["Cu", "Zr"]
+    np.testing.assert_allclose(one.velocity.values[0, 0], [1.227, -0.58, 0.434], rtol=1e-4)
+    np.testing.assert_allclose(one.position.values[0, 0], [1.26, 16.24, 16.79], rtol=1e-5)
+
+
+def dcd(title: bytes, every: int = 10, delta: float = 0.002) -> bytes:
+    """As LAMMPS and CHARMM write it: header, titles, number of atoms; for each frame the cell, x, y and z."""
+
+    def record(data: bytes) -> bytes:
+        return struct.pack("<i", len(data)) + data + struct.pack("<i", len(data))
+
+    control = [3, 5 * every, every, 3 * every, 0, 0, 0, 0, 0]
+    out = record(
+        b"CORD" + struct.pack("<9i", *control) + struct.pack("<f", delta) + struct.pack("<10i", 1, *[0] * 8, 24)
+    )
+    out += record(struct.pack("<i", 1) + title.ljust(80)) + record(struct.pack("<i", 2))
+    for frame in range(3):
+        out += record(struct.pack("<6d", 10, 90, 10, 90, 90, 10))
+        for axis in range(3):
+            out += record(struct.pack("<2f", (1 + 0.01 * frame, 2, 3)[axis], (4, 5, 6)[axis]))
+    return out
+
+
+DATA = (
+    "by hand\n\n2 atoms\n2 atom types\n\n0 10 xlo xhi\n0 10 ylo yhi\n0 10 zlo zhi\n\nMasses\n\n1 63.546\n2 91.224\n\n"
+    "Atoms # atomic\n\n2 2 4 5 6\n1 1 1 2 3\n"
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("title", [b"Written by LAMMPS", b"REMARKS CHARMM", b"Created by another program"])
+def test_the_time_in_the_header_of_a_dcd_is_not_believed(tmp_path: Path, title: bytes) -> None:
+    pytest.importorskip("MDAnalysis")
+    path, top = written(tmp_path, dcd(title), "a.dcd"), written(tmp_path, DATA, "top.data")
+    told = {"topology": top, "elements": ["Cu", "Zr"], **({"units": "metal"} if b"LAMMPS" in title else {})}
+    with pytest.raises(UnitsError, match="time"):
+        open_trajectory(path, **told)
+    if b"another" in title:
+        with pytest.raises(QuantityError, match="timestep='2 fs' does not apply"):
+            open_trajectory(path, timestep="2 fs", **told)
+    else:
+        counted = open_trajectory(path, timestep="2 fs", **told)
+        np.testing.assert_allclose(counted.time.values, [0.1, 0.12, 0.14])
+        with pytest.raises(QuantityError, match=r"time_between_frames=0.03 ps contradicts"):
+            open_trajectory(path, timestep="2 fs", time_between_frames="30 fs", **told)
+    traj = open_trajectory(path, time_between_frames="20 fs", **told)
+    np.testing.assert_allclose(np.diff(traj.time.values), 0.02)
+    np.testing.assert_allclose(traj.position.values[..., 0], [[1, 4], [1.01, 4], [1.02, 4]], rtol=1e-6)
+    assert traj.element.values.tolist() == ["Cu", "Zr"]
+    for changed, error, says in (
+        ({"elements": None}, QuantityError, "elements"),
+        ({"elements": ["Zr", "Cu"]}, QuantityError, "mass of Cu"),
+        ({"units": "lj"}, UnitsError, "lj=None"),
+    ):
+        with pytest.raises(error, match=says):
+            open_trajectory(path, time_between_frames="20 fs", **{**told, **changed})
+    reduced = {**told, "units": "lj", "lj": "argon", "masses": {"Cu": 60, "Zr": 90}}
+    scaled = open_trajectory(path, time_between_frames="20 fs", **reduced)
+    assert scaled.position.values[0, 0, 0] == pytest.approx(3.4)
+    assert scaled.cell.values[0, 0] == pytest.approx(34)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("timed", [True, False])
+def test_ambers_netcdf(tmp_path: Path, timed: bool) -> None:
+    pytest.importorskip("MDAnalysis")
+    with netCDF4.Dataset(tmp_path / "a.ncdf", "w", format="NETCDF3_64BIT_OFFSET") as file:
+        file.setncatts(
+            {"Conventions": "AMBER", "ConventionVersion": "1.0", "program": "by hand", "programVersion": "1"}
+        )
+        for name, size in (("frame", None), ("spatial", 3), ("atom", 2), ("cell_spatial", 3), ("cell_angular", 3)):
+            file.createDimension(name, size)
+        file.createDimension("label", 5)
+        shapes = {"coordinates": ("angstrom", "atom", "spatial"), "velocities": ("angstrom/picosecond", "atom", "spatial"),
+                  "cell_lengths": ("angstrom", "cell_spatial"), "cell_angles": ("degree", "cell_angular")}  # fmt: skip
+        values = {"coordinates": POSITIONS, "velocities": np.array([SPEED] * 3) / 20.455,
+                  "cell_lengths": [[10, 11, 12]] * 3, "cell_angles": [[90] * 3] * 3}  # fmt: skip
+        for name, (units, *dims) in shapes.items():
+            variable = file.createVariable(
+                name, "f4" if name in ("coordinates", "velocities") else "f8", ("frame", *dims)
+            )
+            variable.units = units
+            if name == "velocities":
+                variable.scale_factor = 20.455
+            variable.set_auto_scale(False)
+            variable[:] = values[name]
+        if timed:
+            variable = file.createVariable("time", "f4", ("frame",))
+            variable.units = "picosecond"
+            variable[:] = [0, 0.02, 0.04]
+    told = {"topology": written(tmp_path, DATA, "top.data"), "elements": ["Cu", "Zr"]}
+    if not timed:
+        with pytest.raises(UnitsError, match="time"):
+            open_trajectory(tmp_path / "a.ncdf", **told)
+        told["time_between_frames"] = "20 fs"
+    traj = open_trajectory(tmp_path / "a.ncdf", **told)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04], atol=1e-7)
+    np.testing.assert_allclose(traj.position.values, POSITIONS, rtol=1e-6)
+    np.testing.assert_allclose(traj.velocity.values, [SPEED] * 3, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ambers_text_has_no_time(tmp_path: Path) -> None:
+    pytest.importorskip("MDAnalysis")
+    text = "title\n"
+    for frame in POSITIONS:
+        text += "".join(f"{x:8.3f}" for x in np.ravel(frame)) + "\n" + "".join(f"{x:8.3f}" for x in (10, 11, 12)) + "\n"
+    path = written(tmp_path, text, "a.mdcrd")
+    told = {"topology": written(tmp_path, DATA, "top.data"), "elements": ["Cu", "Zr"]}
+    with pytest.raises(UnitsError, match="time"):
+        open_trajectory(path, **told)
+    traj = open_trajectory(path, time_between_frames="20 fs", **told)
+    np.testing.assert_allclose(traj.position.values, POSITIONS, atol=1e-6)
+    np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_one_atom_of_mass_0_does_not_discard_the_others(tmp_path: Path) -> None:
+    pytest.importorskip("MDAnalysis")
+    path, top = (
+        written(tmp_path, dcd(b"REMARKS CHARMM"), "a.dcd"),
+        written(tmp_path, DATA.replace("63.546", "0"), "t.data"),
+    )
+    traj = open_trajectory(path, topology=top, elements=["Cu", "Zr"], time_between_frames="20 fs", masses=None)
+    np.testing.assert_allclose(traj.mass.values, [63.546, 91.224], atol=1e-3)
+    heavy = written(tmp_path, DATA.replace("63.546", "0").replace("91.224", "96"), "h.data")
+    traj = open_trajectory(path, topology=heavy, elements=["Cu", "Zr"], time_between_frames="20 fs")
+    np.testing.assert_allclose(traj.mass.values, [63.546, 96.0], atol=1e-3)
+
+
+# --- what contradicts a dump ------------------------------------------------------------------------------------------
+
+
+def timed(steps: list[int], times: list[float], **columns: str) -> str:
+    text = dump(SCALED[: len(steps)], VELOCITY, columns.get("columns", STYLES["element"]), steps=1)
+    parts = text.split("ITEM: TIMESTEP\n")[1:]
+    out = ""
+    for part, step, time in zip(parts, steps, times, strict=True):
+        out += f"ITEM: TIME\n{time!r}\nITEM: TIMESTEP\n{step}\n" + part.split("\n", 1)[1]
+    return out
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"timestep": "1 fs"}, "timestep=0.001 ps contradicts"),
+        ({"time_between_frames": "10 fs"}, "time_between_frames=0.01 ps contradicts"),
+        ({"units": "metal", "timestep": "2 fs", "time_between_frames": "40 fs"}, "time_between_frames=0.04 ps contradicts"),
+        ({"topology": "a.pdb"}, "topology='a.pdb' does not apply"),
+        ({"lj": "argon"}, "lj='argon' is given with units='metal'"),
+        ({"masses": {"Al": 27}}, "masses= names 'Al'"),
+    ],
+)  # fmt: skip
+def test_what_contradicts_a_dump_is_refused(tmp_path: Path, options: dict[str, object], says: str) -> None:
+    path = written(tmp_path, timed([0, 10, 20], [0.0, 0.02, 0.04]))
+    with pytest.raises(XbpError, match=says):
+        open_trajectory(path, **{"units": "metal", **options})
+    agreed = open_trajectory(path, units="metal", timestep="2 fs", time_between_frames="20 fs")
+    np.testing.assert_allclose(agreed.time.values, [0, 0.02, 0.04])
+
+
+def test_elements_that_contradict_the_dump_are_refused(tmp_path: Path) -> None:
+    both = "id type element mass xu yu zu vx vy vz"
+    text = dump(SCALED, VELOCITY, "id type element xu yu zu vx vy vz")
+    with pytest.raises(QuantityError, match=r"elements=.* contradicts"):
+        open_trajectory(written(tmp_path, text), elements=["Cu", "Zr"], **METAL)
+    assert open_trajectory(tmp_path / "a.lammpstrj", elements=["Zr", "Cu"], **METAL).element.values[0] == "Zr"
+    # LAMMPS writes C where its input names no elements.
+    unnamed = text.replace(" Zr ", " C ").replace(" Cu ", " C ")
+    with pytest.raises(QuantityError, match=r"elements .* are not known"):
+        open_trajectory(written(tmp_path, unnamed), **METAL)
+    assert open_trajectory(tmp_path / "a.lammpstrj", elements=["Zr", "Cu"], **METAL).element.values[1] == "Cu"
+    heavy = (
+        text.replace("type element xu", "type element mass xu")
+        .replace(" Zr ", " Zr 91.2 ")
+        .replace(" Cu ", " Cu 91.2 ")
+    )
+    assert both in heavy
+    with pytest.raises(QuantityError, match=r"mass of Cu .* 91.2 u"):
+        open_trajectory(written(tmp_path, heavy), **METAL)
+
+
+@pytest.mark.parametrize(("options", "says"), [({"units": "real"}, "K"), ({"timestep": "0.02 fs"}, "move as at")])
+def test_units_and_steps_that_no_motion_fits_are_refused(tmp_path: Path, options: dict[str, str], says: str) -> None:
+    path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
+    with pytest.raises(QuantityError, match=says):
+        open_trajectory(path, **{**METAL, **options})
+
+
+def test_frames_of_no_motion_are_refused_and_open_one_by_one(tmp_path: Path) -> None:
+    jumps = np.random.default_rng(8).random((4, 6, 3))
+    path = written(tmp_path, dump(jumps, VELOCITY, "id element xu yu zu"))
+    with pytest.raises(QuantityError, match=r"from frame 0 to frame 1 .* move as at"):
+        open_trajectory(path, **METAL)
+    assert open_trajectory(path, frames=slice(2, 3), **METAL).sizes["time"] == 1
+    assert open_trajectory(path, hottest="1e9 K", **METAL).sizes["time"] == 4
+
+
+def test_log_spaced_steps_stay_so(tmp_path: Path) -> None:
+    text = dump(SCALED, VELOCITY, STYLES["element"], steps=1)
+    for old, new in ((4, 8), (3, 4)):
+        text = text.replace(f"TIMESTEP\n{old}\n", f"TIMESTEP\n{new}\n")
+    path = written(tmp_path, text)
+    assert open_trajectory(path, **{**METAL, "timestep": "20 fs"}).time.values.tolist() == [0, 0.02, 0.04, 0.08, 0.16]
+    with pytest.raises(QuantityError, match="not equally spaced: steps 0, 1, 2, 4"):
+        open_trajectory(path, units="metal", time_between_frames="20 fs")
+
+
+def test_a_trajectory_with_labels_takes_nothing_else(tmp_path: Path) -> None:
+    source = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
+    open_trajectory(source, temperature="300 K", **METAL).compute().to_netcdf(tmp_path / "a.nc")
+    for given in ({"units": "metal"}, {"elements": ["Zr"]}, {"masses": {"Zr": 90}}, {"timestep": "2 fs"}, {"lj": "argon"},
+                  {"time_between_frames": "20 fs"}, {"topology": "a.pdb"}):  # fmt: skip
+        with pytest.raises(QuantityError, match=rf"{next(iter(given))}=.* does not apply"):
+            open_trajectory(tmp_path / "a.nc", **given)
+    with pytest.raises(XbpError, match="temperature=310 K contradicts"):
+        open_trajectory(tmp_path / "a.nc", temperature="310 K")
+    assert float(open_trajectory(tmp_path / "a.nc", temperature="300 K").temperature) == 300
