@@ -96,6 +96,14 @@ def test_what_is_written_reads_back_identical(tmp_path: Path, glass: xr.Dataset,
     xr.testing.assert_identical(xr.open_dataset(tmp_path / "array.txt").B, some)
 
 
+def test_errors_that_bins_share_are_kept(tmp_path: Path, glass: xr.Dataset) -> None:
+    cut = glass.bp.subtract(glass, scale=0.1, scale_std=0.05).bp.to_bqe().bp.cut_Q((2, 8))
+    alone = cut.drop_vars(["g", "g_std"])
+    assert alone.B_std_common.dims == ("source", "E")
+    cut.bp.to_columns(tmp_path / "a.txt")
+    xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.txt"), alone)
+
+
 def test_what_has_no_place_in_columns_is_refused(tmp_path: Path, glass: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="one dimension"):
         glass.bp.to_columns(tmp_path / "a.txt")

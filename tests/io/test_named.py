@@ -40,7 +40,7 @@ TEXTS = {
     "POSCAR": "glass\n1.0\n5 0 0\n0 5 0\n0 0 5\nSi O\n1 2\nDirect\n0.1 0.2 0.3\n0.2 0.3 0.4\n0.5 0.5 0.5\n",
     "reflections": "# column_h 1\n# column_F2 2\n" + ROWS,
     "PostScript": "%!PS-Adobe\n" + ROWS,
-    "Gudrun g(r)": "# A0001.mgor01\n" + ROWS,
+    "XML fragment": "<data>\n" + ROWS + "</data>\n",
     "detectors": "3\n" + "1 2 3 4 5\n" * 3,
 }  # fmt: skip
 
@@ -62,6 +62,31 @@ def test_a_known_format_is_never_columns(tmp_path: Path, name: str) -> None:
         xr.open_dataset(path, engine="columns", **RAMAN)
     with pytest.raises(XbpError):
         xbp.open_dataset(path, **RAMAN)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "<u^2> and <E> at T",
+        "<E> S",
+        "[1] A. Author, 1999",
+        "set temperature 300",
+        "# from data.sqw",
+        "# Step of the run",
+        "The html page",
+    ],
+)
+def test_a_table_below_words_of_other_formats(tmp_path: Path, head: str) -> None:
+    (tmp_path / "a.txt").write_text(f"{head}\n{ROWS}")
+    np.testing.assert_array_equal(xr.open_dataset(tmp_path / "a.txt", engine="columns", **RAMAN).I, [2.5, 3.5, 4.5])
+
+
+def test_the_interference_function_of_gudrun_is_no_structure_factor(tmp_path: Path) -> None:
+    text = "# A0001.mint01\n# glass\n" + curve(lambda Q: 0.02 * (s(Q) - 1))
+    refused(tmp_path / "a.txt", text, SQ, XbpError)
+    np.testing.assert_allclose(
+        xr.open_dataset(tmp_path / "a.txt", engine="columns", **FQ).FQ[0], 0.02 * (s(np.array(0.5)) - 1), atol=1e-6
+    )
 
 
 def test_measured_files_of_known_formats(shared_data: Path) -> None:
@@ -159,7 +184,7 @@ def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("title", "options"),
     [
-        ("T (K)  C (mJ/mol/K)", HEAT), ("T (C)  C (J/mol/K)", HEAT), ("Wavelength (nm)  I", RAMAN), ("Raman shift (meV)  I (counts)", RAMAN),
+        ("Q ($\\AA^{-1}$)  F ($\\AA^{-1}$)", FQ), ("T (K)  C (mJ/mol/K)", HEAT), ("T (C)  C (J/mol/K)", HEAT), ("Wavelength (nm)  I", RAMAN), ("Raman shift (meV)  I (counts)", RAMAN),
         ("Q (nm-1)  S(Q)", SQ), ("r (nm)  g(r)", RDF),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
+from xbp.common_errors import SOURCE, common_name
 from xbp.construct import new_dataset
 from xbp.diagnostic import diagnosed
 from xbp.errors import CoordinateError, FileFormatError, QuantityError, XbpError
@@ -334,6 +335,9 @@ def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *,
     name = str(signal.value.name or signal.quantity.variable)
     std = None if signal.std is None else f"{name}_std"
     coords = signal.source.coords if isinstance(signal.source, xr.Dataset) else signal.value.coords
+    common = common_name(name)
+    further = [common] if isinstance(signal.source, xr.Dataset) and common in signal.source else []
+    held = {dim, "bnds", *([SOURCE] if further else [])}
     header: dict[str, Any] = {
         "names": [dim, name, *([] if std is None else [std])],
         "attrs": [
@@ -344,7 +348,11 @@ def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *,
         "coords": {
             str(key): [list(coordinate.dims), coordinate.values.tolist(), dict(coordinate.attrs)]
             for key, coordinate in coords.items()
-            if key != dim and set(coordinate.dims) <= {dim, "bnds"}
+            if key != dim and set(coordinate.dims) <= held
+        },
+        "further": {
+            key: [list(signal.source[key].dims), signal.source[key].values.tolist(), dict(signal.source[key].attrs)]
+            for key in further
         },
         "dataset": dict(signal.source.attrs) if isinstance(signal.source, xr.Dataset) else {},
     }
@@ -371,6 +379,8 @@ def _read_own(lines: list[str]) -> xr.Dataset:
         | {key: (tuple(dims), np.array(values), labels) for key, (dims, values, labels) in header["coords"].items()},
         attrs=header["dataset"],
     )
+    for key, (dims_, values, labels) in header.get("further", {}).items():
+        ds[str(key)] = (tuple(dims_), np.array(values, dtype=float), labels)
     validate(ds[name])
     std_of(ds, ds[name])
     return ds

@@ -15,14 +15,12 @@ _FLOAT: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?")
 
 #: The first line that is not blank begins so.
 _BEGINS: Final = (
-    ("HTML, XML or another markup language", r"<"),
+    ("HTML or XML", r"<(?:\?xml|!doctype|!--|html)"),
     ("RTF", r"\{\\rtf"),
-    ("JSON", r"\{|\[\s*(?:$|[\[{\"\d+-])"),
+    ("JSON", r"\{|\[\s*(?:$|[\[{\"]|[-+]?\d[\d.eE+-]*\s*,)"),
     ("PDF or PostScript", r"%PDF|%!PS"),
     ("LAMMPS output", r"LAMMPS \("),
     ("a LAMMPS dump", r"ITEM: "),
-    ("S(q,ω) text of McStas or iFit", r"#.*\bsqw\b"),
-    ("Gudrun's interference function", r"#\s*\S+\.(?:mint|mdor|mdcs|mgor)\d\d\s*$"),
 )
 #: Some line begins so.
 _HOLDS: Final = (
@@ -136,7 +134,13 @@ def _is_poscar(lines: Sequence[str]) -> bool:
     )
 
 
+def _is_markup(lines: Sequence[str]) -> bool:
+    first = next(line.lstrip() for line in lines if line.strip())
+    return re.match(r"<\w", first) is not None and any("</" in line or "/>" in line for line in lines)
+
+
 _SHAPES: Final[tuple[tuple[str, Callable[[Sequence[str]], bool]], ...]] = (
+    ("HTML or XML", _is_markup),
     ("CIF", _is_cif),
     ("INX blocks, as LAMP writes them", _is_inx),
     ("SPE text, as mslice and Horace write it", _is_spe),

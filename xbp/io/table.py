@@ -157,7 +157,7 @@ def _lacks_a_coordinate(line: list[str], n_columns: int) -> bool:
         and (
             words[0] in _MISSING
             or _NO_COORDINATE.fullmatch(words[0]) is not None
-            or re.match(r"[a-z]{3}|[a-z]$", words[0]) is None
+            or re.fullmatch(r"(?![a-z]{3}|[a-z]$)\S*", words[0]) is not None
         )
         and all(word in _MISSING or _NUMBER.fullmatch(word) for word in words[1:])
     )

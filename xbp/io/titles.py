@@ -47,8 +47,10 @@ _OTHERS: Final = {
         r"s\(q\)\s*-\s*1|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1|^f\(q\)|^i\(q\)|^h\(q\)|^sq-1|^fq$|^f$", re.IGNORECASE
     ),
     "radial_distribution": re.compile(r"^[GDT]\(?r?\)?$|g\(r\)\s*-\s*1|^h\(r\)|rdf$|r\(r\)|tdf|4\s*[πp]i?\s*r"),
-    "interference_function": re.compile(r"^s\(q\)$|^s$|^sq$", re.IGNORECASE),
+    "interference_function": re.compile(r"^s\(q\)$|^s$|^sq$|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1", re.IGNORECASE),
 }
+#: Gudrun's first comment is the name of its file of F(Q).
+_GUDRUN: Final = re.compile(r"#\s*\S+\.(?:mint|mdor|mdcs)\d\d\s*$", re.IGNORECASE)
 #: G(r) of PDFgetX and of others is 4πρr[g(r) − 1], in these units.
 _PER_AREA: Final = re.compile(r"(?:Å|angstrom|\\AA|\bA|AA)[$\s{]*\^?[\s{]*(?:-|\u2212|⁻)\s*(?:2|²)", re.IGNORECASE)
 
@@ -109,11 +111,13 @@ def require_quantity_of_titles(where: str, lines: Sequence[str], titles: Sequenc
     if others is None:
         return
     named = titles[1] if titles is not None else ""
-    per_area = quantity == "radial_distribution" and next((line for line in lines if _PER_AREA.search(line)), None)
+    other = quantity == "radial_distribution" and next((line for line in lines if _PER_AREA.search(line)), None)
+    if quantity == "static_structure_factor" and lines and _GUDRUN.match(lines[0]):
+        other = lines[0]
     bare = _BRACKET.sub("", named).strip() if not re.fullmatch(r"\w\(\w\)", named) else named
-    if per_area or (named and (others.search(named) or others.search(bare))):
+    if other or (named and (others.search(named) or others.search(bare))):
         raise FileFormatError(
-            f"{where}: its header says {(per_area or named).strip()[:80]!r}, which is no {quantity}",
+            f"{where}: its header says {(other or named).strip()[:80]!r}, which is no {quantity}",
             reason="S(Q) and g(r) tend to 1 and are not negative; S(Q) - 1, F(Q) and G(r) are other functions",
             fix="convert it, or correct the header: S(Q) = 1 + [S(Q) - 1]; g(r) = 1 + G(r)/4πρr",
         )
@@ -134,7 +138,7 @@ def require_units_of_titles(
     for i, (title, given) in enumerate(stated):
         name = "units" if i == len(rows[-1:]) + 1 else "coordinate_units"
         bracket = _BRACKET.search(title)
-        written = bracket[1].replace("\u2212", "-").replace("$", "") if bracket else ""
+        written = re.sub(r"[$\\{}]", "", bracket[1].replace("\u2212", "-")).replace("AA", "angstrom") if bracket else ""
         if not re.search(r"[A-Za-zµμÅ°]", written):
             continue
         try:
