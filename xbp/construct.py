@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 
 from xbp.conditions import check_statistics, temperature_coordinate
-from xbp.errors import CoordinateError, QuantityError, UnitsError
+from xbp.errors import CoordinateError, QuantityError
 from xbp.grid import bin_limits
 from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION, validate
 from xbp.signal import label_std, std_of
-from xbp.units import convert_factor, format_unit, is_energy_like, parse_unit
+from xbp.units import format_unit, parse_unit
 
 __all__ = ["new_dataset"]
 
@@ -131,26 +131,7 @@ def new_dataset(
         ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     validate(ds[name])
     std_of(ds, ds[name])
-    if from_table.is_density and "E" in ds[name].dims:
-        _require_per_axis(ds[name])
     return ds
-
-
-def _require_per_axis(density: xr.DataArray) -> None:
-    """Refuse a density in E that is in the inverse units of another kind of axis."""
-    axis = density["E"].attrs["units"]
-    for scale in ("1", "barn/sr"):
-        own = (parse_unit(density.attrs["units"]) / parse_unit(scale)) ** -1
-        if not is_energy_like(own) or own.is_compatible_with(axis):
-            continue
-        factor = convert_factor(axis, format_unit(own), name="coordinate 'E'", energy=True)
-        per_axis = format_unit(parse_unit(scale) / parse_unit(axis))
-        raise UnitsError(
-            f"'{density.name}' is in '{density.attrs['units']}' over E in '{axis}'",
-            reason="a density in E is per unit of its axis, or its integral is no number",
-            fix=f"values * {factor:.6g} in '{per_axis}', or E * {factor:.6g} in '{format_unit(own)}'; where the "
-            f"numbers are per {axis} as they stand, units='{per_axis}'",
-        )
 
 
 def _axis(given: Any, dim: str) -> xr.Variable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
-from xbp.units import convert_factor, is_energy_like, parse_unit, to_kelvin
+from xbp.units import convert_factor, format_unit, is_energy_like, parse_unit, to_kelvin
 
 __all__ = ["CONVENTIONS", "COORDINATES", "QUANTITIES", "SCHEMA_VERSION", "Quantity", "validate"]
 
@@ -277,7 +278,26 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
     for dim in data.dims:
         if dim in COORDINATES:
             check_coordinate(data, str(dim))
+    if quantity.is_density and "E" in data.dims:
+        _require_per_axis(name, data.attrs["units"], data.coords["E"].attrs["units"])
     return quantity
+
+
+@functools.lru_cache(maxsize=256)
+def _require_per_axis(name: str, units: str, axis: str) -> None:
+    """Refuse a density in E that is in the inverse units of another kind of axis."""
+    for scale in ("1", "barn/sr"):
+        own = (parse_unit(units) / parse_unit(scale)) ** -1
+        if not is_energy_like(own) or own.is_compatible_with(parse_unit(axis)):
+            continue
+        factor = convert_factor(axis, format_unit(own), name="coordinate 'E'", energy=True)
+        per_axis = format_unit(parse_unit(scale) / parse_unit(axis))
+        raise UnitsError(
+            f"{name} is in '{units}' over E in '{axis}'",
+            reason="a density in E is per unit of its axis, or its integral is no number",
+            fix=f"values * {factor:.6g} in '{per_axis}', or E * {factor:.6g} in '{format_unit(own)}'; where the "
+            f"numbers are per {axis} as they stand, units='{per_axis}'",
+        )
 
 
 def require_units(data: xr.DataArray, name: str, example: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -12,7 +15,17 @@ if TYPE_CHECKING:
 else:
     h5py = lazy_loader.load("h5py")
 
-__all__ = ["HDF5_ERRORS", "HDF5_SIGNATURE", "attribute", "flag", "number", "numbers", "text"]
+__all__ = [
+    "HDF5_ERRORS",
+    "HDF5_SIGNATURE",
+    "MAX_COMPRESSION",
+    "attribute",
+    "flag",
+    "number",
+    "numbers",
+    "open_hdf5",
+    "text",
+]
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -25,8 +38,30 @@ _MAX_LONG_TEXT = 2**24
 # 10^5 detectors of 2000 energies fit; what claims to be larger would not fit into memory twice.
 _MAX_NUMBERS = 2**28
 # The best ratio that deflate can reach, and the best that large arrays of measured numbers do.
-_MAX_COMPRESSION = 1032
+MAX_COMPRESSION = 1032
 _LARGE, _MAX_COMPRESSION_LARGE = 2**26, 50
+
+
+@contextlib.contextmanager
+def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open a file to read it, if all of it is its own.
+
+    Raises
+    ------
+    ValueError
+        If it links to other files: what those are, nobody can tell, and a pipe among them is never read to its end.
+    """
+    with h5py.File(path, "r") as file:
+        outside: list[str] = []
+
+        def look(name: bytes, info: Any) -> None:
+            if info.type == h5py.h5l.TYPE_EXTERNAL:
+                outside.append(name.decode("utf-8", "replace"))
+
+        file.id.links.visit(look, info=True)
+        if outside:
+            raise ValueError(f"'{outside[0]}' is a link into another file")
+        yield file
 
 
 def attribute(node: h5py.HLObject, name: str) -> Any:
@@ -69,14 +104,16 @@ def numbers(
         the file stores.
     """
     node = group.get(name)
-    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu":
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu" or h5py.check_enum_dtype(node.dtype):
         raise ValueError(f"'{name}' is missing or holds no numbers")
+    if node.is_virtual or node.external:
+        raise ValueError(f"'{name}' is stored in other files")
     if (shape is not None and node.shape != shape) or (ndim is not None and node.ndim != ndim):
         wanted = f"{ndim} dimensions are" if shape is None else f"{shape} is"
         raise ValueError(f"'{name}' has the shape {node.shape}, where {wanted} needed")
     stored = node.id.get_storage_size()
     claimed = node.size * node.dtype.itemsize
-    ratio = _MAX_COMPRESSION if claimed <= _LARGE else _MAX_COMPRESSION_LARGE
+    ratio = MAX_COMPRESSION if claimed <= _LARGE else _MAX_COMPRESSION_LARGE
     if node.size == 0 or node.size > _MAX_NUMBERS or claimed > ratio * stored:
         raise ValueError(f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are stored")
     values = np.asarray(node[()], dtype=float)

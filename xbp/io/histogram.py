@@ -16,7 +16,7 @@ from xarray.backends import BackendEntrypoint
 from xbp.construct import new_dataset
 from xbp.errors import FileFormatError, UnitsError, XbpError
 from xbp.io.arguments import to_path, without
-from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers
+from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers, open_hdf5
 from xbp.io.measured import density_per_mev, measured
 from xbp.schema import COORDINATES
 from xbp.units import parse_unit, registry
@@ -40,7 +40,7 @@ _ROUNDING = 1e-9
 def decline(path: Path) -> str | None:
     """Say why a file is not a histogram HDF5, or None where it is."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return None if _find(file) is not None else _LACKS
     except HDF5_ERRORS as error:
         return f"HDF5 cannot read it ({error})"
@@ -91,7 +91,7 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
         raise FileFormatError(f"errors={errors!r} is not known", reason="it is one of two", fix="'variance' or 'std'")
     where = to_path(path)
     try:
-        with h5py.File(where, "r") as file:
+        with open_hdf5(where) as file:
             group = _find(file)
             if group is None:
                 raise FileFormatError(

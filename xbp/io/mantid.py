@@ -20,7 +20,7 @@ from xbp.errors import FileFormatError, UnitsError, XbpError
 from xbp.io.angles import KI_OVER_KF, angle_dataset, with_fixed_energy
 from xbp.io.arguments import to_path, without
 from xbp.io.geometry import Asked, Bins, find_geometry, geometry_of_instrument
-from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers, text
+from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers, open_hdf5, text
 from xbp.io.mantid_instrument import Instrument, logs_of, read_instrument
 from xbp.io.measured import density_per_mev, measured
 from xbp.reduction.kinematics import momentum_transfer, wave_number
@@ -49,7 +49,7 @@ _TEMPERATURE_LOGS = ("sampletemp", "sampletemperature", "tempsample", "tsample",
 def decline(path: Path) -> str | None:
     """Say why a file is not a Mantid processed workspace, or None where it is."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return None if _find(file) is not None else "it holds no 'mantid_workspace_1' with 'workspace/values'"
     except HDF5_ERRORS as error:
         return f"HDF5 cannot read it ({error})"
@@ -122,7 +122,7 @@ def open_mantid(
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     where = to_path(path)
     try:
-        with h5py.File(where, "r") as file:
+        with open_hdf5(where) as file:
             entry = _find(file)
             if entry is None:
                 raise ValueError("it holds no 'mantid_workspace_1' with 'workspace/values'")

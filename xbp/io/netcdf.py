@@ -13,7 +13,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import FileFormatError, QuantityError, XbpError
-from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute
+from xbp.io.classic import MAGIC, require_classic
+from xbp.io.dimensions import require_netcdf
+from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute, open_hdf5
 from xbp.io.publish import new_file
 from xbp.pint_data import unwrap
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
@@ -24,8 +26,6 @@ else:
     h5py = lazy_loader.load("h5py")
 
 __all__ = ["decline", "open_netcdf", "open_tree", "to_netcdf", "tree_to_netcdf"]
-
-_CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 
 
 def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -179,26 +179,31 @@ def decline(path: Path) -> str | None:
     """Say why a file is not netCDF, or None where it is."""
     with path.open("rb") as stream:
         head = stream.read(8)
-    if head[:4] in _CLASSIC:
+    if head[:4] in MAGIC:
+        try:
+            require_classic(path)
+        except ValueError as error:
+            return f"its header is damaged ({error})"
         return None
     if head != HDF5_SIGNATURE:
         return "it begins with neither the netCDF nor the HDF5 signature"
     try:
-        with h5py.File(path, "r") as file:
-            if "_NCProperties" in file.attrs or "xbp_schema" in file.attrs:
-                return _decline_tree(file)
-            scales = any(
-                isinstance(item, h5py.Dataset) and attribute(item, "CLASS") == b"DIMENSION_SCALE"
-                for item in file.values()
-            )
-            return _decline_tree(file) if scales else "it is HDF5 without netCDF's dimensions"
+        with open_hdf5(path) as file:
+            if "_NCProperties" not in file.attrs and "xbp_schema" not in file.attrs and not _has_scales(file):
+                return "it is HDF5 without netCDF's dimensions"
+            require_netcdf(file)
+            return None
     except HDF5_ERRORS as error:
-        return f"HDF5 cannot read it ({error})"
+        return f"the netCDF library cannot be given it ({error})"
 
 
 def open_netcdf(path: Path) -> xr.Dataset:
     """Open a netCDF file as xarray does; lazily, so close it or use it in a ``with``."""
+    ds = None
     try:
+        ds = xr.open_dataset(path, engine="netcdf4", cache=False)
+        _require_readable(ds)
+        ds.close()
         ds = xr.open_dataset(path, engine="netcdf4")
         if not ds.variables:
             if ds.attrs.get("quantity") == "study":
@@ -207,9 +212,11 @@ def open_netcdf(path: Path) -> xr.Dataset:
                 )
             raise ValueError("it holds no variables")
         return ds
-    except FileFormatError:
-        raise
-    except HDF5_ERRORS as error:
+    except Exception as error:  # netCDF4, HDF5 and xarray raise a dozen kinds
+        if ds is not None:
+            ds.close()
+        if isinstance(error, XbpError):
+            raise
         raise FileFormatError(
             f"{path} cannot be read as netCDF",
             reason=f"{type(error).__name__}: {error}",
@@ -217,18 +224,33 @@ def open_netcdf(path: Path) -> xr.Dataset:
         ) from error
 
 
-def _decline_tree(file: h5py.File) -> str | None:
-    """Decline groups that hold one another: the netCDF library ends the whole process on them."""
-    seen, waiting = set(), [file["/"]]
-    while waiting:
-        group = waiting.pop()
-        here = h5py.h5o.get_info(group.id).addr
-        if here in seen:
-            return f"its group {group.name} is in several places"
-        seen.add(here)
-        kinds = {name: group.get(name, getclass=True) for name in group}
-        waiting += [group[name] for name, kind in kinds.items() if kind is h5py.Group]
-    return None
+def _has_scales(file: h5py.File) -> bool:
+    items = [file.get(name) for name in file]
+    return any(
+        isinstance(item, h5py.Dataset) and attribute(item, "CLASS") in (b"DIMENSION_SCALE", "DIMENSION_SCALE")
+        for item in items
+    )
+
+
+#: Variables up to this size are read once when a file opens, to see that they can be; of larger ones the first bin.
+_READ_AT_ONCE = 2**24
+
+
+def _require_readable(ds: xr.Dataset) -> None:
+    """Read a part of every variable, so that what cannot be read or decoded is said when the file opens.
+
+    Raises
+    ------
+    ValueError
+        If a signal is infinite.
+    """
+    for name, variable in ds.variables.items():
+        whole = variable.nbytes <= _READ_AT_ONCE
+        part = variable if whole else variable[dict.fromkeys(variable.dims, slice(1))]
+        read = part.copy(deep=False).load().values
+        measured = str(name).removesuffix("_std") in ds and "quantity" in ds[str(name).removesuffix("_std")].attrs
+        if measured and read.dtype.kind == "f" and np.isinf(read).any():
+            raise ValueError(f"'{name}' is infinite in {int(np.isinf(read).sum())} bins, which is no measured number")
 
 
 #: What a tree of Datasets may hold in all, uncompressed, to be read into memory.
@@ -261,7 +283,7 @@ def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
                 return xr.DataTree.from_dict(loaded, name=tree.name)
     except XbpError:
         raise
-    except HDF5_ERRORS as error:
+    except Exception as error:  # netCDF4, HDF5 and xarray raise a dozen kinds
         reason = f"{type(error).__name__}: {error}"
     raise FileFormatError(
         f"{str(path)!r} cannot be read as a netCDF file of groups",

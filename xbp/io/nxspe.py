@@ -18,7 +18,7 @@ from xbp.grid import bin_limits
 from xbp.io.angles import KI_OVER_KF, angle_dataset, masked_rows
 from xbp.io.arguments import to_path, without
 from xbp.io.geometry import Asked, Bins, find_geometry
-from xbp.io.hdf5 import HDF5_ERRORS, attribute, flag, number, numbers, text
+from xbp.io.hdf5 import HDF5_ERRORS, attribute, flag, number, numbers, open_hdf5, text
 from xbp.io.measured import density_per_mev, measured
 from xbp.io.publish import new_file
 from xbp.reduction import convert
@@ -44,7 +44,7 @@ _COLUMNS = {
 def decline(path: Path) -> str | None:
     """Say why a file is not NXSPE, or None where it is."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return None if _find(file) is not None else "it holds no entry with 'NXSPE_info' and 'data/polar'"
     except HDF5_ERRORS as error:
         return f"HDF5 cannot read it ({error})"
@@ -118,7 +118,7 @@ def open_nxspe(
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     where = to_path(path)
     try:
-        with h5py.File(where, "r") as file:
+        with open_hdf5(where) as file:
             entry = _find(file)
             if entry is None:
                 raise ValueError("it holds no entry with 'NXSPE_info' and 'data/polar'")

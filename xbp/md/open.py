@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import FileFormatError, TemperatureError, XbpError
+from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE
 from xbp.md.assemble import CHUNK_BYTES, assemble, masses_of
 from xbp.md.dlpoly import is_history, open_history
@@ -208,6 +209,8 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
         if path.is_dir():
             require("zarr", "it reads Zarr folders", "md")
             ds = xr.open_zarr(path, chunks={})
+        elif (reason := netcdf.decline(path)) is not None:
+            raise FileFormatError(f"{path} cannot be read", reason=reason, fix="copy it again from its source")
         else:
             ds = xr.open_dataset(path, engine="netcdf4", chunks={})
     except XbpError:

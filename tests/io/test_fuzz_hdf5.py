@@ -1,0 +1,348 @@
+"""HDF5 and netCDF that are valid and not what they should be: no crash, no hang, no raw error, nothing infinite."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from test_fuzz import histogram, mantid, map_, spectra
+
+import xbp
+from xbp.errors import FileFormatError, XbpError
+from xbp.schema import validate
+
+# Opens and reads every file that it is given; what is refused is refused by an error of xbp.
+READ_ALL = """
+import sys, warnings
+import numpy as np, xarray as xr, xbp
+from xbp.errors import XbpError
+warnings.simplefilter("ignore")
+for path in sys.argv[1:]:
+    said = []
+    for read in (lambda: xbp.open_dataset(path).load(), lambda: xbp.open_study(path)):
+        try:
+            ds = read()
+            ds = ds.to_dataset() if isinstance(ds, xr.DataTree) else ds
+            inf = [n for n, v in ds.data_vars.items() if v.dtype.kind == "f" and np.isinf(v).any() and "quantity" in v.attrs]
+            said.append(f"infinite {inf}" if inf else "opened")
+        except XbpError as error:
+            said.append("refused")
+        except BaseException as error:
+            said.append(f"raw {type(error).__name__}: {error}")
+    print(path, *said, sep="|", flush=True)
+"""
+
+
+def read_all(paths: list[Path]) -> dict[str, list[str]]:
+    """Open files in a process of their own, which may crash: what became of each, by its name."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ_ALL, *map(str, paths)], capture_output=True, text=True, timeout=600, check=False
+    )
+    result = {}
+    for line in done.stdout.splitlines():
+        name, *said = line.split("|")
+        result[Path(name).name] = said
+    missing = [path.name for path in paths if path.name not in result]
+    assert not missing, f"ended with {done.returncode} at {missing[0]}"
+    return result
+
+
+def netcdf(path: Path) -> None:
+    ds = map_().assign_coords(sample=((), "a"))
+    ds.bp.to_netcdf(path)
+
+
+def references(file: h5py.File, name: str, targets: list[list[Any]]) -> None:
+    """Write the list of the dimensions of a variable anew."""
+    del file[name].attrs["DIMENSION_LIST"]
+    lists = np.empty(len(targets), dtype=object)
+    for i, scales in enumerate(targets):
+        lists[i] = np.array([s if isinstance(s, h5py.Reference) else s.ref for s in scales], dtype=h5py.ref_dtype)
+    file[name].attrs.create("DIMENSION_LIST", lists, dtype=h5py.vlen_dtype(h5py.ref_dtype))
+
+
+def swap(new: Any, name: str = "E") -> Callable[[h5py.File], None]:
+    """Replace a dataset by an array or a link, or (None) leave it out."""
+
+    def change(file: h5py.File) -> None:
+        del file[name]
+        if new is not None:
+            file[name] = new
+
+    return change
+
+
+def attribute(name: str, value: Any, of: str = "S", **kind: Any) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        if name in file[of].attrs:
+            del file[of].attrs[name]
+        if value is not None:
+            file[of].attrs.create(name, value, **kind)
+
+    return change
+
+
+def attached(file: h5py.File) -> None:
+    """A new scale, attached as HDF5 wants it; of netCDF's own numbering it knows nothing."""
+    values = file["E"][()]
+    del file["E"]
+    file["E"] = values
+    file["E"].make_scale("E")
+    for name in ("S", "S_std"):
+        del file[name].attrs["DIMENSION_LIST"]
+        for axis, scale in enumerate(("Q", "E")):
+            file[name].dims[axis].attach_scale(file[scale])
+
+
+def absurd(file: h5py.File, chunks: tuple[int, int] | None = None) -> None:
+    del file["S_std"]
+    file.create_dataset("S_std", shape=(10**6, 10**9), dtype="f8", chunks=chunks)
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((3, 5), "f8")
+    layout[:] = h5py.VirtualSource("whole.nc", "S", (3, 5))
+    del file["S_std"]
+    file.create_virtual_dataset("S_std", layout)
+
+
+def stored_elsewhere(file: h5py.File) -> None:
+    del file["S_std"]
+    file.create_dataset("S_std", (3, 5), "f8", external=[("/etc/passwd", 0, 120)])
+
+
+def of_type(dtype: Any, **options: Any) -> Callable[[h5py.File], None]:
+    return lambda file: file.create_dataset("further", (3,), dtype=dtype, **options) and None
+
+
+ENUM = h5py.enum_dtype({"A": 0, "B": 1}, "i4")
+# Each of these made the netCDF library end the process, or raise what is no error of xbp, or reads another file.
+BROKEN: dict[str, Callable[[h5py.File], None]] = {
+    "scale replaced by plain numbers": swap(np.arange(5.0)),
+    "scale replaced by a matrix": swap(np.zeros((5, 5))),
+    "scale replaced by words": swap(np.array([b"a"] * 5)),
+    "scale replaced by a longer one": swap(np.arange(9.0)),
+    "scale replaced by a number": swap(3.0),
+    "scale lost": swap(None),
+    "scale replaced by a group": lambda file: (swap(None)(file), file.create_group("E"))[0],
+    "scale attached anew": attached,
+    "scale that is a link": swap(h5py.SoftLink("/Q")),
+    "link to nowhere": swap(h5py.SoftLink("/nowhere")),
+    "link to itself": swap(h5py.SoftLink("/E")),
+    "link to another file": swap(h5py.ExternalLink("whole.nc", "/E")),
+    "scale without its class": attribute("CLASS", None, "E"),
+    "scale with a number for its class": attribute("CLASS", 5, "E"),
+    "two scales of one number": attribute("_Netcdf4Dimid", 0, "E"),
+    "scale of an unknown number": attribute("_Netcdf4Dimid", 77, "E"),
+    "scale numbered by a word": attribute("_Netcdf4Dimid", "x", "E"),
+    "dimensions of unknown numbers": attribute("_Netcdf4Coordinates", np.array([9, 9], "i4")),
+    "dimensions too few": attribute("_Netcdf4Coordinates", np.array([0], "i4")),
+    "dimensions too many": attribute("_Netcdf4Coordinates", np.array([0, 1, 2], "i4")),
+    "list of dimensions that is numbers": attribute("DIMENSION_LIST", np.array([1, 2])),
+    "list of dimensions too short": lambda file: references(file, "S", [[file["Q"]]]),
+    "list of dimensions with a null": lambda file: references(file, "S", [[file["Q"]], [h5py.Reference()]]),
+    "list of dimensions with the variable": lambda file: references(file, "S", [[file["Q"]], [file["S"]]]),
+    "list of dimensions with a group": lambda file: references(file, "S", [[file["Q"]], [file.create_group("g")]]),
+    "list of dimensions the wrong way round": lambda file: references(file, "S", [[file["E"]], [file["Q"]]]),
+    "group within itself": lambda file: file.create_group("g").__setitem__("up", file["/"]),
+    "half precision": of_type("f2"),
+    "extended precision": of_type(np.longdouble),
+    "absurd shape": absurd,
+    "absurd shape in chunks": lambda file: absurd(file, (1000, 1000)),
+    "stored in a virtual dataset": virtual,
+    "stored in a file of its own": stored_elsewhere,
+    "compressed as netCDF cannot": of_type("f8", chunks=(3,), compression="lzf"),
+    "scale factor in words": attribute("scale_factor", "abc"),
+    "days since nowhere": attribute("units", "days since xx", "E"),
+    "infinite signal": lambda file: file["S"].__setitem__((1, 2), np.inf),
+    "infinite error": lambda file: file["S_std"].__setitem__((1, 2), np.inf),
+}
+# And these are odd, and read.
+ODD: dict[str, Callable[[h5py.File], None]] = {
+    "enumeration": of_type(ENUM),
+    "compound": of_type([("a", "f8"), ("b", "i4")]),
+    "boolean": of_type(bool),
+    "references": of_type(h5py.ref_dtype),
+    "empty attribute": attribute("x", h5py.Empty("f8")),
+    "attribute of enumeration": attribute("x", 1, dtype=ENUM),
+    "not a number": lambda file: file["S"].__setitem__((1, 2), np.nan),
+    "second name": lambda file: file.__setitem__("E2", file["E"]),
+    "one scale of two": lambda file: references(file, "S", [[file["Q"]], []]),
+}
+
+
+def test_netcdf_is_looked_through_before_the_library_sees_it(tmp_path: Path) -> None:
+    netcdf(tmp_path / "whole.nc")
+    whole = (tmp_path / "whole.nc").read_bytes()
+    paths = {}
+    for i, (name, change) in enumerate((BROKEN | ODD).items()):
+        paths[name] = tmp_path / f"{i}.nc"
+        paths[name].write_bytes(whole)
+        with h5py.File(paths[name], "a") as file:
+            change(file)
+    result = read_all([tmp_path / "whole.nc", *paths.values()])
+    assert result["whole.nc"] == ["opened", "refused"]  # it is no study
+    wrong = {name: said for name in BROKEN if (said := result[paths[name].name]) != ["refused", "refused"]}
+    assert not wrong
+    wrong = {name: said for name in ODD if (said := result[paths[name].name]) != ["opened", "refused"]}
+    assert not wrong
+
+
+def test_a_study_is_looked_through_too(tmp_path: Path) -> None:
+    peak = xbp.stated_energy("5.5 meV", reference="doi:10.1038/s41467-025-67574-y")
+    study = xbp.new_study({"map": map_(), "stated": peak}, Q_range={"map": (0.5, 3.5)})
+    study.bp.to_netcdf(tmp_path / "study.nc")
+    assert read_all([tmp_path / "study.nc"])["study.nc"] == ["refused", "opened"]
+    with h5py.File(tmp_path / "study.nc", "a") as file:
+        swap(np.arange(5.0), "map/E")(file)
+    assert read_all([tmp_path / "study.nc"])["study.nc"] == ["refused", "refused"]
+
+
+TOKENS = [np.inf, -np.inf, np.nan, -1e30, 1e308, -1.0, 0.0]
+TEXTS = [b"inf", b"furlong", b"", b"\xff\xfe", b"meV" * 90]
+
+
+def mutate(file: h5py.File, rng: random.Random) -> None:
+    """Change one thing: a number, a type, a shape, a link, an attribute."""
+    names: list[str] = []
+    file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+    name = rng.choice(names)
+    node = file[name]
+    kind = rng.choice(["number", "type", "shape", "link", "attribute", "lost"])
+    values = np.asarray(node[()])
+    if kind == "number" and values.dtype.kind in "fiu":
+        changed = values.astype(float)
+        if changed.ndim and rng.random() < 0.7:
+            changed[tuple(rng.randrange(n) for n in changed.shape)] = rng.choice(TOKENS)
+        else:
+            changed = np.full_like(changed, rng.choice(TOKENS))
+        del file[name]
+        file[name] = changed
+    elif kind == "type":
+        dtype = rng.choice([ENUM, "S3", h5py.string_dtype(), "f2", "c16", bool, "u8", [("a", "f8")], h5py.ref_dtype])
+        del file[name]
+        file.create_dataset(name, shape=values.shape, dtype=dtype)
+    elif kind == "shape":
+        shape = rng.choice(
+            [(), (0,), (1,), (2, 2, 2), values.shape[::-1], (*values.shape, 1), (10**15,), (10**8, 10**7)]
+        )
+        del file[name]
+        chunks = (1000,) * len(shape) if np.prod(shape, dtype=float) > 1e9 else None
+        file.create_dataset(name, shape=shape, dtype="f8", chunks=chunks)
+    elif kind == "link":
+        del file[name]
+        other = rng.choice(names)
+        file[name] = rng.choice(
+            [
+                h5py.SoftLink(f"/{other}"),
+                h5py.SoftLink("/nowhere"),
+                h5py.ExternalLink("fifo", "/x"),
+                h5py.ExternalLink("no", "/"),
+            ]
+        )
+    elif kind == "attribute":
+        holder = file[rng.choice([name, name.rpartition("/")[0] or "/"])]
+        key = rng.choice([*holder.attrs, "units", "unit"])
+        if key in holder.attrs:
+            del holder.attrs[key]
+        value = rng.choice([None, np.inf, 3, h5py.Empty("f8"), np.zeros(3), *TEXTS])
+        if isinstance(value, bytes):
+            value = np.bytes_(value) if value else h5py.Empty("S1")
+        if value is not None:
+            holder.attrs[key] = value
+    else:
+        del file[name]
+
+
+HDF5: dict[str, Callable[[Path], None]] = {
+    "nxspe": lambda path: spectra().bp.to_nxspe(path),
+    "mantid": mantid,
+    "histogram": histogram,
+}
+
+
+@pytest.mark.parametrize("kind", HDF5)
+def test_mutated_files(tmp_path: Path, kind: str) -> None:
+    HDF5[kind](tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    os.mkfifo(tmp_path / "fifo")
+    rng = random.Random(5)
+    opened, begin = 0, time.perf_counter()
+    for i in range(200):
+        path = tmp_path / "part"
+        path.write_bytes(whole)
+        with h5py.File(path, "a") as file:
+            for _ in range(rng.choice([1, 1, 2])):
+                try:
+                    mutate(file, rng)
+                except (KeyError, OSError, ValueError, TypeError, RuntimeError, MemoryError):
+                    break  # what was changed before cannot be changed again
+        try:
+            ds = xbp.open_dataset(path)
+        except XbpError:
+            continue
+        opened += 1
+        for name, variable in ds.data_vars.items():
+            assert not np.isinf(variable).any(), (i, name)
+        validate(ds[next(str(n) for n in ds.data_vars if not str(n).endswith("_std"))])
+    assert 0 < opened < 200
+    assert time.perf_counter() - begin < 120
+
+
+def test_mutated_netcdf(tmp_path: Path) -> None:
+    netcdf(tmp_path / "whole.nc")
+    whole = (tmp_path / "whole.nc").read_bytes()
+    rng = random.Random(6)
+    paths = []
+    for i in range(150):
+        paths.append(tmp_path / f"{i}.nc")
+        paths[-1].write_bytes(whole)
+        with h5py.File(paths[-1], "a") as file:
+            try:
+                mutate(file, rng)
+            except (KeyError, OSError, ValueError, TypeError, RuntimeError, MemoryError):
+                continue
+    result = read_all(paths)
+    odd = {name: said for name, said in result.items() if set(said) - {"opened", "refused"}}
+    assert not odd
+    assert any(said[0] == "opened" for said in result.values())
+
+
+def test_mutated_classic_netcdf(tmp_path: Path) -> None:
+    map_().to_netcdf(tmp_path / "whole.nc", engine="netcdf4", format="NETCDF3_64BIT")
+    whole = (tmp_path / "whole.nc").read_bytes()
+    rng = random.Random(7)
+    paths = []
+    for i in range(100):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice([1, 3])):
+            damaged[rng.randrange(min(len(whole), 600))] ^= rng.randrange(1, 256)
+        paths.append(tmp_path / f"{i}.nc")
+        paths[-1].write_bytes(damaged)
+    result = read_all(paths)
+    odd = {name: said for name, said in result.items() if set(said) - {"opened", "refused"}}
+    assert not odd
+
+
+@pytest.mark.parametrize("kind", HDF5)
+def test_a_link_to_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    HDF5[kind](tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
+    with h5py.File(tmp_path / "file", "a") as file:
+        (group,) = file.values()
+        name = {"nxspe": "data/error", "mantid": "workspace/errors", "histogram": "errors"}[kind]
+        del group[name]
+        group[name] = h5py.ExternalLink(str(tmp_path / "pipe"), "/x")
+    begin = time.perf_counter()
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(tmp_path / "file")
+    assert time.perf_counter() - begin < 20
