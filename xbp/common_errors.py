@@ -26,6 +26,8 @@ R = TypeVar("R")
 SOURCE = "source"
 #: Parts of a component that are tried where an answer to all of it is not known, as of a fit that fails there.
 _STEPS = (1.0, 0.1, 0.01)
+#: A component below this part of the independent error is what rounding left.
+_ROUNDING = 1e-6
 
 
 def common_name(name: object) -> str:
@@ -198,9 +200,10 @@ def _carried(function: Callable[..., Any], linear: bool, args: Iterable[Any], kw
             found[name][source] = part if before is None else before + part
     out = own.bare
     for name in names:
-        felt = {source: part for source, part in found[name].items() if part.chunks is not None or _is_felt(part)}
+        std = own.bare[f"{name}_std"].variable
+        felt = {source: part for source, part in found[name].items() if _is_felt(part, std)}
         if felt:
-            out = with_common(out, name, own.bare[f"{name}_std"].variable, felt)
+            out = with_common(out, name, std, felt)
     if not isinstance(unknown, bool) and "status" in out and bool(unknown.any()):
         lost = unknown & (out["status"] == OK)
         numbers = [n for n, v in out.data_vars.items() if v.dtype.kind == "f" and set(lost.dims) <= set(v.dims)]
@@ -210,8 +213,9 @@ def _carried(function: Callable[..., Any], linear: bool, args: Iterable[Any], kw
     return rewrap(out)
 
 
-def _is_felt(part: Any) -> bool:
-    return bool((part.fillna(0.0) != 0).any())
+def _is_felt(part: Any, std: Any) -> bool:
+    """Tell a component from what rounding leaves of one that cancels; what dask holds is not looked at."""
+    return part.chunks is not None or bool((abs(part) > _ROUNDING * std.transpose(*part.dims)).any())
 
 
 def _response(

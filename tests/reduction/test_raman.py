@@ -136,7 +136,9 @@ def test_leftover_dimensions_and_dask() -> None:
     np.testing.assert_allclose(B.B, np.stack([TRUE] * 3), rtol=1e-12)
     lazy = scan.chunk(temperature=1).bp.to_reduced_raman(baseline=("50 meV", "55 meV"))
     assert lazy.B.chunks is not None
-    xr.testing.assert_allclose(lazy.compute(), scan.bp.to_reduced_raman(baseline=("50 meV", "55 meV")))
+    direct = scan.bp.to_reduced_raman(baseline=("50 meV", "55 meV"))
+    # Factors of what dask holds have names of their own.
+    xr.testing.assert_allclose(lazy.compute().drop_vars("source"), direct.drop_vars("source"))
 
 
 def test_round_trip_and_history(tmp_path: Path) -> None:

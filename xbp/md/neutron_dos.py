@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.conditions import resolve_u2
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate
@@ -123,6 +124,7 @@ def neutron_weighted_dos(
     return table
 
 
+@carries_common_errors()
 def correct_neutron_weighting(
     data: Data, partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None
 ) -> Data:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits
 from xbp.md.labels import Column, label, positive, sample_temperature
@@ -202,6 +203,7 @@ def _transform(signal: Signal, dim: str, at: np.ndarray, window: str) -> tuple[x
     return integral, spread
 
 
+@carries_common_errors(linear=True)
 def to_structure_factor(data: xr.Dataset, Q: Any, *, number_density: Any = None, window: Window = "lorch") -> Any:
     r"""Transform g(r) to S(Q).
 
@@ -254,6 +256,7 @@ def to_structure_factor(data: xr.Dataset, Q: Any, *, number_density: Any = None,
     )
 
 
+@carries_common_errors(linear=True)
 def to_radial_distribution(data: xr.Dataset, r: Any, *, number_density: Any = None, window: Window = "lorch") -> Any:
     r"""Transform S(Q) to g(r).
 

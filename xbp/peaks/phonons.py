@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xbp import constants, md
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import select_range
 from xbp.md.labels import window_frames
@@ -241,6 +242,7 @@ def _require_window(trajectory: Trajectory, window: Any) -> None:
     )
 
 
+@carries_common_errors(linear=True)
 def mark_box_phonon(data: Data, phonon: Any) -> Data:
     """Mark spectra of a simulation with the first transverse phonon of its box.
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp import constants
+from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError, RangeError
 from xbp.md.labels import positive
 from xbp.peaks.windowed import Window
@@ -21,6 +22,7 @@ __all__ = ["ioffe_regel", "sound_velocity"]
 _FEWEST = 3
 
 
+@carries_common_errors()
 def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Dataset:
     r"""Find the sound velocities of a solid from the beginning of its phonon branches.
 
@@ -133,6 +135,7 @@ def _initial_slope(q: np.ndarray, energy: np.ndarray, std: np.ndarray) -> tuple[
     return float(found[0]), float(np.sqrt(covariance[0, 0] * max(1.0, rest)))
 
 
+@carries_common_errors()
 def ioffe_regel(branches: xr.Dataset) -> xr.Dataset:
     r"""Find the energies above which phonons live for less than half of a period.
 

@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp.common_errors import carries_common_errors
 from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
 from xbp.grid import given_axis
 from xbp.independence import std_along
@@ -31,6 +32,7 @@ _AMOUNTS = ("atoms", "formula units")
 _GIVEN_IN = {"mass": "mg", "molar_mass": "g/mol", "atoms": "1"}
 
 
+@carries_common_errors(linear=True)
 def to_molar(
     data: Data,
     per: Amount | None = None,
@@ -190,6 +192,7 @@ def kelvins(value: xr.DataArray) -> np.ndarray:
     return kelvin
 
 
+@carries_common_errors(linear=True)
 def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     r"""Return (C − γT)/T³, whose maximum is the boson peak's in the heat capacity.
 
@@ -243,6 +246,7 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     return answer
 
 
+@carries_common_errors()
 def heat_capacity(
     data: Data, temperature: Any, *, area: float | None = None, below: Literal["debye"] | None = None
 ) -> Data:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp import constants
+from xbp.common_errors import carries_common_errors
 from xbp.conditions import resolve_temperature, resolve_u2
 from xbp.errors import CoordinateError, QuantityError, RangeError
 from xbp.grid import bin_limits
@@ -35,6 +36,7 @@ Part = Literal["all", "elastic", "one", "many"]
 _ORDERS: Final = {"all": slice(0, None), "elastic": slice(0, 1), "one": slice(1, 2), "many": slice(2, None)}
 
 
+@carries_common_errors()
 def multiphonon_sqe(
     data: Data,
     Q: Any,

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp import constants
-from xbp.common_errors import carries_common_errors
+from xbp.common_errors import carries_common_errors, fingerprint
 from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
@@ -74,7 +74,8 @@ def normalize_to_vanadium(
     -------
     same type as `data`
         In barn/sr over the unit of E. ``attrs["normalization_std"]`` is the relative error of the factor by counting,
-        where the standard deviation of the vanadium is known: it is common to all bins, and not in theirs.
+        where the standard deviation of the vanadium is known: it is common to all bins, and to all that one vanadium
+        normalizes, and ``S_std_common`` keeps it apart.
 
     Raises
     ------
@@ -135,6 +136,7 @@ def normalize_to_vanadium(
         {"normalization_std": error, "normalization": f"by vanadium, times {_written(factor)}", "beware": None},
         {"amount": amount, "vanadium_amount": vanadium_amount, "composition": composition, "E_range": E_range,
          "Q_range": Q_range, "u2": f"{float(displacement):.10g} angstrom**2", "factor": float(factor)},
+        {} if error is None else {fingerprint("vanadium", f"{float(strength):.9g}"): xr.DataArray(error)},
     )  # fmt: skip
     return answer
 
@@ -187,8 +189,8 @@ def normalize_to_sum_rule(
     same type as `data`
         In one over the unit of E. ``attrs["normalization"]`` says by which rule, factor and mass;
         ``attrs["normalization_std"]`` is the relative error of the factor by counting: it is common to all bins, and
-        not in theirs. ``attrs["beware"]`` says where the incoherent rule was applied to what scatters coherently, or
-        S(Q) is of another sample.
+        ``S_std_common`` keeps it apart. ``attrs["beware"]`` says where the incoherent rule was applied to what scatters
+        coherently, or S(Q) is of another sample.
 
     Raises
     ------
@@ -290,7 +292,8 @@ def normalize_to_sum_rule(
         "rule": rule, "E_range": E_range, "Q_range": Q_range, "mass": None if atomic is None else f"{atomic:.10g} u",
         "composition": composition, "T": T, "factor": factor.values.tolist(),
     }  # fmt: skip
-    answer: Data = _scaled(signal, factor, units, "normalize_to_sum_rule", attrs, used)
+    errors = {} if error is None else {fingerprint("sum rule", *(f"{one:.9g}" for one in factor.values.ravel())): error}
+    answer: Data = _scaled(signal, factor, units, "normalize_to_sum_rule", attrs, used, errors)
     return answer
 
 
@@ -399,10 +402,13 @@ def _moles(given: Any, name: str, composition: str | Mapping[str, float] | None)
 
 
 def _scaled(
-    signal: Signal, factor: xr.DataArray, units: str, operation: str, attrs: dict[str, Any], used: dict[str, Any]
-) -> Any:
+    signal: Signal, factor: xr.DataArray, units: str, operation: str, attrs: dict[str, Any], used: dict[str, Any],
+    errors: Mapping[str, xr.DataArray],
+) -> Any:  # fmt: skip
+    """Multiply by a factor, whose relative errors all bins share."""
     order = signal.value.dims
     plain = factor.drop_vars(list(factor.coords)).variable
     value = signal.value.copy(data=(signal.value.variable * plain).transpose(*order).data)
     std = None if signal.std is None else signal.std.copy(data=(signal.std.variable * plain).transpose(*order).data)
-    return signal.answer(value, std, operation=operation, arguments=used, units=units, attrs=attrs)
+    common = {source: value.variable * error.variable for source, error in errors.items()}
+    return signal.answer(value, std, operation=operation, arguments=used, units=units, attrs=attrs, common=common)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.common_errors import carries_common_errors
+from xbp.common_errors import carries_common_errors, fingerprint
 from xbp.conditions import resolve_temperature
 from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError
 from xbp.grid import is_pair, select_range
@@ -176,7 +176,7 @@ def to_reduced_raman(
     -------
     same type as `data`
         ``reduced_dos`` B(E), E > 0, in units of I/E (I/E² for the linear coupling); a Dataset with ``B_std``, the
-        error of the baseline included bin by bin, that of T not.
+        error of the baseline included, which bins share (``B_std_common``), that of T not.
 
     Raises
     ------
@@ -221,8 +221,9 @@ def to_reduced_raman(
     _require_shift(signal.value["E"].values, units)
     picked = _one_side(signal, side, limit)
     value, std, bounds = picked
+    level = None
     if baseline is not None:
-        value, std = _without_baseline(value, std, baseline)
+        value, level = _without_baseline(value, std, baseline)
     temperature = resolve_temperature(signal.value, T)
     to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     require_sign(
@@ -242,9 +243,15 @@ def to_reduced_raman(
     out = (value * factor.variable).transpose(*value.dims)
     out = out.assign_coords(temperature=temperature.variable)
     out.coords["temperature"].attrs = {"units": "K", "long_name": "temperature"}
+    common = {}
+    if level is not None and std is not None:
+        for i in range(level.sizes["_coefficient"]):
+            source = fingerprint(f"baseline {i + 1}", signal.value, baseline)
+            common[source] = level.isel(_coefficient=i).variable * factor.variable
     answer = signal.answer(
         out,
         None if std is None else (std * factor.variable).transpose(*value.dims),
+        common=common,
         operation="to_reduced_raman",
         arguments={
             "T": " to ".join(f"{kelvin:.10g} K" for kelvin in np.unique([temperature.min(), temperature.max()])),
@@ -312,8 +319,8 @@ def _one_side(
 
 def _without_baseline(
     value: xr.DataArray, std: xr.DataArray | None, baseline: Any
-) -> tuple[xr.DataArray, xr.DataArray | None]:
-    """Subtract the polynomial through the ranges named, and add its variance."""
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Subtract the polynomial through the ranges named; return its errors too, one for each of its coefficients."""
     ranges = [baseline] if isinstance(baseline, slice) or is_pair(baseline) else baseline
     ranges = list(ranges) if isinstance(ranges, np.ndarray) and ranges.ndim == 2 else ranges
     if (
@@ -350,23 +357,19 @@ def _without_baseline(
             reason=f"a polynomial of degree {degree} with an error needs {degree + 2}, in one spectrum at least",
             fix="name ranges that hold data, and errors that are positive and finite",
         )
-    level, variance = xr.apply_ufunc(
+    level, errors = xr.apply_ufunc(
         _polynomial,
         value,
         np.nan if std is None else std,
         kwargs={"E": E, "inside": inside, "degree": degree},
         input_core_dims=[["E"], [] if std is None else ["E"]],
-        output_core_dims=[["E"], ["E"]],
+        output_core_dims=[["E"], ["_coefficient", "E"]],
         vectorize=True,
         dask="parallelized",
         output_dtypes=[float, float],
-        dask_gufunc_kwargs={"allow_rechunk": True},
+        dask_gufunc_kwargs={"allow_rechunk": True, "output_sizes": {"_coefficient": degree + 1}},
     )
-    out = (value - level.variable).transpose(*value.dims)
-    if std is None:
-        return out, None
-    total: xr.DataArray = (std**2 + variance.variable) ** 0.5
-    return out, total.transpose(*value.dims)
+    return (value - level.variable).transpose(*value.dims), errors
 
 
 def _usable(value: Any, std: Any) -> Any:
@@ -378,11 +381,11 @@ def _usable(value: Any, std: Any) -> Any:
 def _polynomial(
     value: np.ndarray, std: np.ndarray, *, E: np.ndarray, inside: np.ndarray, degree: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the baseline and its variance; NaN where too few points hold a number."""
+    """Return the baseline, and what independent errors of its coefficients make of it; NaN of too few points."""
     std = std.astype(float)
     usable = inside & _usable(value, std if std.ndim else None)
     if usable.sum() < degree + 2:
-        return np.full(E.size, np.nan), np.full(E.size, np.nan)
+        return np.full(E.size, np.nan), np.full((degree + 1, E.size), np.nan)
     # Over the points fitted x runs from −1 to 1, where powers differ most.
     first, last = E[usable][0], E[usable][-1]
     x = (2 * E - first - last) / (last - first)
@@ -391,7 +394,8 @@ def _polynomial(
     coefficients, covariance = np.polyfit(
         x[usable], value[usable], degree, w=weights, cov="unscaled" if std.ndim else True
     )
-    return powers @ coefficients, np.einsum("ij,jk,ik->i", powers, covariance, powers)
+    variances, axes = np.linalg.eigh(covariance)
+    return powers @ coefficients, (powers @ axes * np.sqrt(np.maximum(variances, 0.0))).T
 
 
 def _called(coupling: Any, E: np.ndarray) -> np.ndarray:
