@@ -30,9 +30,9 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
             one_count_std, value, std, kwargs={"axis": along}, dask="parallelized", output_dtypes=[std.dtype]
         )
         return filled.assign_attrs(std.attrs)
-    none = std.values == 0
-    if not none.any():
-        return std
+    with np.errstate(invalid="ignore"):
+        if std.values.min(initial=np.inf) > 0 or not (std.values == 0).any():
+            return std
     if not (std.values > 0).any():
         return None
     return std.copy(data=one_count_std(value.values, std.values, axis=along))

@@ -167,15 +167,13 @@ def collapsed(value: xr.DataArray, dim: str) -> dict[str, xr.Variable]:
     return found
 
 
-def times_held(
-    value: xr.DataArray, used: xr.DataArray, dim: str, n_parameters: int
-) -> tuple[xr.DataArray, xr.DataArray] | None:
+def times_held(f: xr.Variable, used: xr.DataArray, dim: str, n_parameters: int) -> tuple[xr.DataArray, xr.DataArray]:
     """Return what χ²/(n − p) of a fit is to be multiplied by, and whether independent bins are enough for it.
 
     Parameters
     ----------
-    value : xarray.DataArray
-        What was fitted, with its coordinates.
+    f : xarray.Variable
+        Part of an independent bin that each bin holds.
     used : xarray.DataArray of bool
         Which bins were used.
     dim : str
@@ -190,9 +188,6 @@ def times_held(
     enough : xarray.DataArray of bool
         Σf > p.
     """
-    f = independence(value, dim)
-    if f is None:
-        return None
     held = (xr.DataArray(f).where(used, 0.0)).sum(dim)
     n = used.sum(dim)
     enough = held > n_parameters * (1 + _ROUNDING)

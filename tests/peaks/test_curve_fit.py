@@ -203,8 +203,9 @@ def test_numbers_that_cannot_be_squared(factor: float) -> None:
         assert str(data.assign(B=data.B.copy(data=data.B.values * factor)).bp.fit(model).status.values) != "ok"
     data["B_std"] = data.B.copy(data=np.full(50, factor))
     data.B.attrs["ancillary_variables"] = "B_std"
-    assert str(data.bp.fit("lognormal").status.values) == "no data"
-    assert str(data.bp.boson_peak().status.values) != "ok"
+    # Errors of 0 throughout are none; all others are nothing to weigh by.
+    assert str(data.bp.fit("lognormal").status.values) == ("no data" if factor else "ok")
+    assert (str(data.bp.boson_peak().status.values) == "ok") is (factor == 0)
 
 
 def test_a_model_that_computes_some_of_its_parameters() -> None:

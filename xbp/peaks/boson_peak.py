@@ -11,7 +11,7 @@ from xbp.common_errors import carries_common_errors
 from xbp.diagnostic import Diagnostic, diagnosed
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import range_used, select_range
-from xbp.independence import collapsed, std_along, times_held
+from xbp.independence import collapsed, independence, std_along, times_held
 from xbp.peaks.edges import EDGE_WIDTH, judge_sides
 from xbp.peaks.first_maximum import first_maximum
 from xbp.peaks.fits import Method, PeakFit, fit_peak
@@ -210,7 +210,8 @@ def fit_peaks(
         dask_gufunc_kwargs={"output_sizes": {"_number": len(_NUMBERS)}, "allow_rechunk": True},
     )
     numbers, code = _of_independent_bins(spectra, stds, numbers, code, _N_PARAMETERS[method])
-    numbers = numbers.assign_coords(collapsed(spectra, "E"))
+    shared = collapsed(spectra, "E")
+    numbers = numbers.assign_coords(shared) if shared else numbers
     status = xr.apply_ufunc(lambda codes: np.array(STATUSES)[codes], code, dask="parallelized", output_dtypes=["<U19"])
     units = value["E"].attrs["units"]
     slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
@@ -266,14 +267,14 @@ def _of_independent_bins(
     spectra: xr.DataArray, stds: xr.DataArray | None, numbers: xr.DataArray, code: xr.DataArray, n_parameters: int
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Count independent bins in χ², and in errors that come of the scatter, where bins share what was measured."""
+    f = independence(spectra, "E")
+    if f is None:
+        return numbers, code
     column = {name: numbers.isel(_number=i, drop=True) for i, name in enumerate(_NUMBERS)}
     used = spectra.notnull() & (spectra["E"] >= column["low"]) & (spectra["E"] <= column["high"])
     if stds is not None:
         used &= stds.notnull()
-    held = times_held(spectra, used, "E", n_parameters)
-    if held is None:
-        return numbers, code
-    factor, enough = held
+    factor, enough = times_held(f, used, "E", n_parameters)
     column["chi2_reduced"] = column["chi2_reduced"] * factor
     if stds is None:
         column |= {name: column[name] * factor**0.5 for name in column if name.endswith("_std")}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.independence import collapsed, std_along, times_held
+from xbp.independence import collapsed, independence, std_along, times_held
 from xbp.peaks.one_fit import N_OTHERS, Guess, fit_one
 from xbp.peaks.parameters import Choices, parameters_of
 from xbp.status import OK, STATUSES, TOO_FEW
@@ -123,12 +123,13 @@ def fit_everywhere(
     limiting, chi2, residual, low, high, count = (numbers.isel(_number=i) for i in range(-N_OTHERS, 0))
     correlation = xr.concat(square, dim="parameter").transpose(..., "parameter", "other_parameter")
     values, stds = part(0, n), part(n, 2 * n)
-    at = xr.DataArray(x, dims=dim)
-    used = value.notnull() & (at >= low) & (at <= high)
-    held = times_held(value, used if std is None else used & std.notnull(), dim, n - len(chosen.fixed))
-    if held is not None:
+    f = independence(value, dim)
+    if f is not None:
         # Bins that share what was measured count as the independent ones that they hold.
-        factor, enough = held
+        at = xr.DataArray(x, dims=dim)
+        used = value.notnull() & (at >= low) & (at <= high)
+        used = used if std is None else used & std.notnull()
+        factor, enough = times_held(f, used, dim, n - len(chosen.fixed))
         refused = (code == STATUSES.index(OK)) & ~enough
         code = code.where(~refused, STATUSES.index(TOO_FEW)).astype(code.dtype)
         values, stds, correlation, chi2, residual = (

@@ -303,7 +303,7 @@ def _reform(
         errors = errors_of_conditions(value, coords, {"temperature": T_std, "u2": u2_std})
         used |= {f"{'T' if name == 'temperature' else name}_std": _describe(xr.DataArray(error), error.attrs["units"])
                  for name, error in errors.items()}  # fmt: skip
-        if signal.std is not None:
+        if errors and signal.std is not None:
             common = common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
         arguments |= used
