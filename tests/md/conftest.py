@@ -10,21 +10,20 @@ pytest.importorskip("finufft")
 
 
 def walk(n_frames: int = 24, n_atoms: int = 40, *, cell: np.ndarray, seed: int = 7) -> xr.Dataset:
-    """Random atoms of two kinds that wander, with velocities of their own; their centre of mass is at rest."""
+    """Random atoms of two kinds on random smooth ways, slow enough for the frames; their centre of mass is at rest."""
     rng = np.random.default_rng(seed)
-    start = rng.random((n_atoms, 3)) @ cell
-    steps = 0.1 * rng.standard_normal((n_frames, n_atoms, 3))
-    steps[0] = 0
+    time = 0.05 * np.arange(n_frames)
     element = np.where(np.arange(n_atoms) % 3 == 0, "Zr", "Cu")
     mass = np.where(element == "Zr", 91.22, 63.55)
-    velocity = rng.standard_normal((n_frames, n_atoms, 3))
-    steps -= np.einsum("tjc,j->tc", steps, mass)[:, None] / mass.sum()
-    velocity -= np.einsum("tjc,j->tc", velocity, mass)[:, None] / mass.sum()
+    omega = rng.uniform(1, 20, 6)
+    amplitude = 0.4 * rng.standard_normal((2, 6, n_atoms, 3)) / omega[:, None, None]
+    amplitude -= np.einsum("imjc,j->imc", amplitude, mass)[:, :, None] / mass.sum()
+    waves = np.cos(np.outer(time, omega)), np.sin(np.outer(time, omega))
     return new_trajectory(
-        start + np.cumsum(steps, axis=0),
-        time=0.05 * np.arange(n_frames),
+        rng.random((n_atoms, 3)) @ cell + np.einsum("itm,imjc->tjc", waves, amplitude),
+        time=time,
         cell=cell,
-        velocity=velocity,
+        velocity=np.einsum("itm,m,imjc->tjc", (-waves[1], waves[0]), omega, amplitude),
         element=element,
         mass=mass,
         temperature="300 K",

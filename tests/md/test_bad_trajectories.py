@@ -177,7 +177,7 @@ def test_a_window_that_does_not_fit_says_which_would(small: xr.Dataset) -> None:
 
 def test_velocities_are_asked_for_before_their_window(small: xr.Dataset) -> None:
     still = small.drop_vars("velocity")
-    for call in (still.bp.vdos, still.bp.box_phonon, lambda: still.bp.current_spectra(3)):
+    for call in (still.bp.box_phonon, lambda: still.bp.current_spectra(3)):
         with pytest.raises(QuantityError, match="no velocities"):
             call()
 

@@ -126,6 +126,6 @@ def test_atoms_that_jump_by_half_of_the_cell_hide_how_the_whole_moves() -> None:
     hops, centre = resting_hops(np.diff(gas.position.values, axis=0).swapaxes(1, 2) / 4, np.full(300, 1 / 300))
     assert np.isnan(centre).all()
     assert hops.shape == (39, 3, 300)
-    found = gas.bp.dynamic_structure_factor(1.6, 0.5, window="7 ps", weights="unit")
+    found = gas.bp.dynamic_structure_factor(1.6, 0.5, window="7 ps", weights="unit", folding=None)
     assert found.attrs["center_of_mass"] == "as in the trajectory"
     assert "drift_unknown" in codes(found)

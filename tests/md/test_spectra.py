@@ -102,7 +102,9 @@ def test_the_self_part_is_its_sum(small: xr.Dataset, weights: str) -> None:
 
 def test_S_is_the_transform_of_F_and_integrates_to_Sq(small: xr.Dataset) -> None:
     F = small.bp.intermediate_scattering_function(4, 0.5, time_max="1.15 ps", weights="unit", **WHOLE).F
-    s = small.bp.dynamic_structure_factor(4, 0.5, weights="unit", taper="boxcar", resolution="3 meV", **WHOLE)
+    s = small.bp.dynamic_structure_factor(
+        4, 0.5, weights="unit", taper="boxcar", resolution="3 meV", folding=None, **WHOLE
+    )
     t = F.time.values
     # A boxcar's autocorrelation is a triangle; a Gaussian of FWHM w in E is one of σ_t = ħ/σ_E in t.
     sigma = 3 / np.sqrt(8 * np.log(2))

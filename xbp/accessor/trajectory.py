@@ -73,6 +73,7 @@ class TrajectoryMethods:
         max_wavevectors_per_shell: int | None = None,
         origin_step: int | None = None,
         precision: Precision = "single",
+        folding: float | None = 0.3,
         progress: bool = False,
     ) -> xr.Dataset:
         """See `xbp.md.dynamic_structure_factor`: S(Q,E) of a trajectory."""
@@ -94,6 +95,7 @@ class TrajectoryMethods:
             max_wavevectors_per_shell=max_wavevectors_per_shell,
             origin_step=origin_step,
             precision=precision,
+            folding=folding,
             progress=progress,
         )
 
@@ -151,6 +153,7 @@ class TrajectoryMethods:
         T: Any = None,
         max_wavevectors_per_shell: int | None = None,
         precision: Precision = "single",
+        folding: float | None = 0.3,
         progress: bool = False,
     ) -> xr.Dataset:
         """See `xbp.md.current_spectra`: C_L and C_T of a trajectory."""
@@ -168,6 +171,7 @@ class TrajectoryMethods:
             T=T,
             max_wavevectors_per_shell=max_wavevectors_per_shell,
             precision=precision,
+            folding=folding,
             progress=progress,
         )
 
@@ -183,6 +187,7 @@ class TrajectoryMethods:
         partials: bool = False,
         taper: Literal["hann", "boxcar"] = "hann",
         T: Any = None,
+        folding: float | None = 0.1,
         progress: bool = False,
     ) -> xr.Dataset:
         """See `xbp.md.vdos`: the vibrational density of states of a trajectory."""
@@ -197,6 +202,7 @@ class TrajectoryMethods:
             partials=partials,
             taper=taper,
             T=T,
+            folding=folding,
             progress=progress,
         )
 
@@ -261,6 +267,7 @@ class TrajectoryMethods:
         T: Any = None,
         max_wavevectors_per_shell: int | None = None,
         precision: Precision = "single",
+        folding: float | None = 0.2,
         progress: bool = False,
     ) -> Any:
         """See `xbp.md.fluctuation_spectrum`: φ(Q,E), Ω(Q,E) and χ(E) of a local field."""
@@ -280,6 +287,7 @@ class TrajectoryMethods:
             T=T,
             max_wavevectors_per_shell=max_wavevectors_per_shell,
             precision=precision,
+            folding=folding,
             progress=progress,
         )
 

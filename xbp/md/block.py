@@ -106,6 +106,18 @@ class Block:
             path[:] = np.nan
         return np.ascontiguousarray(np.matmul(cell.T, path))
 
+    def steps(self, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return velocities as steps between neighbouring frames, as `split_velocities` does, one fewer than frames.
+
+        NaN where atoms move by half of the cell.
+        """
+        hops, centre = resting_hops(np.diff(self.scaled(), axis=0), self.share)
+        hops[~np.isfinite(centre).all(axis=1)] = np.nan
+        cell = self.cell if self.cell.ndim == 2 else (self.cell[1:] + self.cell[:-1]) / 2
+        # Rows are vectors: r = s·H.
+        steps = np.matmul(np.swapaxes(cell, -1, -2), hops) / time
+        return steps, np.einsum("tc,...cd->td" if cell.ndim == 2 else "tc,tcd->td", centre, cell) / time
+
     def velocities(self) -> np.ndarray:
         """Return velocities as they are, in Å/ps, shape (time, 3, atom)."""
         velocity = np.asarray(self.velocity)

@@ -13,6 +13,7 @@ import xarray as xr
 from xbp.errors import CoordinateError, QuantityError
 from xbp.md.correlation import Task, pairs, segment_correlations
 from xbp.md.density import Precision
+from xbp.md.folding import band_matrix, folding_limit, require_resolved
 from xbp.md.labels import Column, label, sample_temperature, window_attrs, window_frames
 from xbp.md.local_fields import FIELDS, FieldMaker
 from xbp.md.plan import Plan, Taper, cosines, energy_grid, lag_resolution, make_taper
@@ -45,6 +46,7 @@ def fluctuation_spectrum(
     T: Any = None,
     max_wavevectors_per_shell: int | None = None,
     precision: Precision = "single",
+    folding: float | None = 0.2,
     progress: bool = False,
 ) -> xr.Dataset | xr.DataTree:
     r"""Compute how the fluctuations of a local field are correlated in space and time.
@@ -73,6 +75,8 @@ def fluctuation_spectrum(
         gives S(Q,E).
     E_max, dE, window, resolution, taper, T, max_wavevectors_per_shell, precision, progress
         As for `dynamic_structure_factor`.
+    folding : float or None
+        As for `dynamic_structure_factor`, of φ(Q,E) and χ(E).
 
     Returns
     -------
@@ -114,12 +118,14 @@ def fluctuation_spectrum(
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)
     shape = make_taper(taper, length)
+    limit = folding_limit(folding)
     bare = replace(fields, given=None)
     if subtract_mean:
         total = add_up(trajectory, _sum_of_values, bare, field=fields.given)["sum"]
         bare = replace(bare, mean=total / trajectory.n_frames)
     cut = segments(trajectory, length, shape)
-    task = _Fluctuations(bare, shape, cosines(energies, step, lag_resolution(resolution, length, step)), plan.precision)
+    waves = cosines(energies, step, lag_resolution(resolution, length, step))
+    task = _Fluctuations(bare, shape, waves, band_matrix(length, step, power=0), plan.precision)
     moments = summarize(
         trajectory,
         cut,
@@ -130,6 +136,8 @@ def fluctuation_spectrum(
         T=T,
         progress=progress,
     )
+    for row, name in enumerate(fields.units):
+        require_resolved(moments.mean["bands"][row], trajectory, limit, f"the spectrum of '{name}'")
     arguments = {
         "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} ps", "taper": taper,
         "resolution_fwhm": resolution, "segments": moments.n, "subtract_mean": subtract_mean,
@@ -152,7 +160,7 @@ def fluctuation_spectrum(
 def _columns(moments: Moments, cut: Segments, row: int, name: str, units: str) -> dict[str, Column]:
     square = parse_unit(units) ** 2
     plain, density = format_unit(square), format_unit(square / parse_unit("meV"))
-    values = {key: mean[row] for key, mean in moments.mean.items() if key != "drift"}
+    values = {key: mean[row] for key, mean in moments.mean.items() if key not in ("bands", "drift")}
     if not (values["phi_Q"] > 0).all():
         raise QuantityError(
             f"'{name}' does not fluctuate",
@@ -314,6 +322,7 @@ class _Fluctuations:
     fields: _Fields
     taper: np.ndarray
     cosines: np.ndarray
+    bands: np.ndarray
     precision: Precision
 
     def __call__(self, block: Block, starts: list[int], shells: Shells) -> Mapping[str, np.ndarray]:
@@ -333,6 +342,7 @@ class _Fluctuations:
             "Omega": spectra / np.where(phi[..., :1] > 0, phi[..., :1], np.nan),
             "chi": chi @ self.cosines,
             "variance": chi[..., 0],
+            "bands": np.concatenate([phi @ self.bands, (chi @ self.bands)[:, :, None]], axis=2),
             "drift": block.drift(starts, self.taper.size),
         }
 

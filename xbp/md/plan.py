@@ -79,11 +79,14 @@ class ToSpectra:
         How rows of correlations add up to what is answered.
     taper : numpy.ndarray, shape (n_frames,)
     cosines : numpy.ndarray, shape (n_frames, n_E)
+    bands : numpy.ndarray, shape (n_frames, n_bands)
+        Which show whether the spectra have fallen at h/2Δt, see `band_matrix`.
     """
 
     mix: np.ndarray
     taper: np.ndarray
     cosines: np.ndarray
+    bands: np.ndarray
 
     def __call__(self, correlations: np.ndarray, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
         """Answer S over (segment, out, Q, E), its integral, and the displacement within segments."""
@@ -91,6 +94,7 @@ class ToSpectra:
         return {
             "S": mixed @ self.cosines,
             "Sq": mixed[..., 0],
+            "bands": mixed @ self.bands,
             "u2": _displacement(block, starts, self.taper.size),
             "drift": block.drift(starts, self.taper.size),
         }
@@ -244,6 +248,12 @@ class Plan:
         return delayed(allowed_wavevectors)(
             self.trajectory.mean_cell, self.Q_max, self.dQ, max_per_shell=self.max_per_shell
         )
+
+    @property
+    def alike(self) -> Any:
+        """Rows of the answer that are powers, and never negative: the total, or pairs of like elements."""
+        labels = self.mixing.labels
+        return [row for row, name in enumerate(labels) if len(set(name.split("-"))) == 1] if labels else slice(None)
 
     @property
     def dims(self) -> tuple[str, ...]:

@@ -49,7 +49,9 @@ class Segments:
     correlation: float
 
 
-def segments(trajectory: Trajectory, length: int, taper: np.ndarray | None = None) -> Segments:
+def segments(
+    trajectory: Trajectory, length: int, taper: np.ndarray | None = None, *, between: bool = False
+) -> Segments:
     """Cut a trajectory into segments.
 
     Parameters
@@ -61,6 +63,8 @@ def segments(trajectory: Trajectory, length: int, taper: np.ndarray | None = Non
         With a taper that vanishes at the ends, segments overlap by half, as P. D. Welch, IEEE Trans.
         Audio Electroacoust. 15, 70 (1967), doi:10.1109/TAU.1967.1161901: the estimates of neighbours
         correlate by (Σ h_t h_{t+L/2} / Σ h_t²)², 1/36 for Hann's. Without one they are adjacent.
+    between : bool
+        What is transformed stands between frames: segments hold one frame more.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def segments(trajectory: Trajectory, length: int, taper: np.ndarray | None = Non
     RangeError
         If not one segment fits.
     """
-    n = trajectory.n_frames
+    n = trajectory.n_frames - between
     if length > n:
         step = trajectory.time_step
         fix = f"window='{n // 4 * step:.4g} ps' makes four of it, which give errors worth the name; or simulate longer"
@@ -83,10 +87,10 @@ def segments(trajectory: Trajectory, length: int, taper: np.ndarray | None = Non
             fix=fix,
         )
     if taper is None or taper[0] > 0.5 * taper.max():
-        return Segments(tuple(range(0, n - length + 1, length)), length, 0.0)
+        return Segments(tuple(range(0, n - length + 1, length)), length + between, 0.0)
     step_ = max(1, length // 2)
     shared = float((taper[step_:] * taper[:-step_]).sum() / (taper**2).sum()) ** 2
-    return Segments(tuple(range(0, n - length + 1, step_)), length, shared)
+    return Segments(tuple(range(0, n - length + 1, step_)), length + between, shared)
 
 
 def blocks(trajectory: Trajectory) -> Segments:

@@ -10,6 +10,7 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError
 from xbp.md.correlation import Task, longitudinal_transverse
 from xbp.md.density import Precision
+from xbp.md.folding import band_matrix, folding_limit, require_resolved
 from xbp.md.labels import Column, label, positive, sample_temperature, window_attrs, window_frames
 from xbp.md.mixing import Normalization
 from xbp.md.plan import (
@@ -51,6 +52,7 @@ def dynamic_structure_factor(
     max_wavevectors_per_shell: int | None = None,
     origin_step: int | None = None,
     precision: Precision = "single",
+    folding: float | None = 0.3,
     progress: bool = False,
 ) -> xr.Dataset:
     r"""Compute S(Q,E) of a trajectory over all wave vectors that its cell allows.
@@ -100,6 +102,10 @@ def dynamic_structure_factor(
         ``part="incoherent"``: frames between time origins; by default 16 origins in a segment.
     precision : {"single", "double"}
         Of the densities: about 1e-4, or 1e-9 relative.
+    folding : float or None
+        The frames are too far apart, and the call is refused, where E² S(Q,E) within 5 % of h/2Δt is above this part
+        of its maximum at any Q, whatever `E_max`, or atoms move less between frames than their velocities would take
+        them: faster motion is folded back then. None: not checked.
     progress : bool
         Show a progress bar.
 
@@ -115,7 +121,7 @@ def dynamic_structure_factor(
     ------
     QuantityError, CoordinateError, RangeError, UnitsError, TemperatureError
         If the data are no trajectory or one of one frame, have atoms without a place or weight, the
-        window does not fit in, or no allowed wave vector is as small as `Q_max`.
+        window does not fit in, no allowed wave vector is as small as `Q_max`, or the frames are too far apart.
 
     References
     ----------
@@ -140,9 +146,12 @@ def dynamic_structure_factor(
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)
     shape = make_taper(taper, length)
-    finish = ToSpectra(plan.mixing.mix, shape, cosines(energies, step, lag_resolution(resolution, length, step)))
+    limit = folding_limit(folding)
+    waves = cosines(energies, step, lag_resolution(resolution, length, step))
+    finish = ToSpectra(plan.mixing.mix, shape, waves, band_matrix(length, step, power=2))
     cut = segments(trajectory, length, shape)
     moments = plan.run(cut, shape, finish, T, progress)
+    require_resolved(moments.mean["bands"][plan.alike], trajectory, limit, "E² S(Q,E)")
     dims = plan.dims
     columns = {
         "S": plan.column(moments, cut, "S", (*dims, "Q", "E"), "1/meV", "dynamic_structure_factor"),
@@ -270,6 +279,7 @@ def current_spectra(
     T: Any = None,
     max_wavevectors_per_shell: int | None = None,
     precision: Precision = "single",
+    folding: float | None = 0.3,
     progress: bool = False,
 ) -> xr.Dataset:
     r"""Compute the longitudinal and transverse current spectra of a trajectory with velocities.
@@ -285,6 +295,8 @@ def current_spectra(
     ----------
     data, Q_max, dQ, E_max, dE, window, resolution, taper, T, max_wavevectors_per_shell, precision, progress
         As for `dynamic_structure_factor`.
+    folding : float or None
+        As for `dynamic_structure_factor`, of C_L and C_T.
     weights : {"unit", "mass", "neutron"} or array_like, shape (n_atoms,)
         Ones, masses (the momentum density), scattering lengths, or one number for each atom.
     b : mapping of symbol to number, optional
@@ -332,11 +344,14 @@ def current_spectra(
     shape = make_taper(taper, length)
     task = Task(shape, Constant(plan.weighting.channels, velocity=True), 3, longitudinal_transverse, plan.precision)
     rows = np.eye(2)[:, :, None] * plan.mixing.mix
-    finish = ToSpectra(rows, shape, cosines(energies, step, lag_resolution(resolution, length, step)))
+    limit = folding_limit(folding)
+    waves = cosines(energies, step, lag_resolution(resolution, length, step))
+    finish = ToSpectra(rows, shape, waves, band_matrix(length, step, power=0))
     cut = segments(trajectory, length, shape)
     moments = summarize(
         trajectory, cut, coherent, plan.delayed_shells(), task, finish, velocity=True, T=T, progress=progress
     )
+    require_resolved(moments.mean["bands"], trajectory, limit, "the current spectrum")
     std = moments.std("S", cut.correlation)
     columns = {
         name: Column(

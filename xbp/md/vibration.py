@@ -9,7 +9,9 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp import constants
 from xbp.errors import QuantityError, RangeError
+from xbp.md.folding import band_matrix, folding_limit, require_resolved
 from xbp.md.labels import Column, label, positive, sample_temperature, window_attrs, window_frames
 from xbp.md.plan import Taper, cosines, energy_grid, lag_resolution, make_taper
 from xbp.md.run import segments, summarize
@@ -34,19 +36,21 @@ def vdos(
     partials: bool = False,
     taper: Taper = "hann",
     T: Any = None,
+    folding: float | None = 0.1,
     progress: bool = False,
 ) -> xr.Dataset:
-    r"""Compute the vibrational density of states g(E) from the velocities of a trajectory.
+    r"""Compute the vibrational density of states g(E) from the velocities of a trajectory, or from its positions.
 
     .. math:: g(E) \propto \int \mathrm{d}t\, e^{iEt/\hbar} W(t) R(t)
               \sum_j w_j \langle \mathbf v_j(t)\cdot\mathbf v_j(0)\rangle, \quad \int_0^\infty g\,\mathrm{d}E = 1
 
-    by the theorem of Wiener and Khinchin, padded with zeros.
+    by the theorem of Wiener and Khinchin, padded with zeros. Without velocities, Δr/Δt between neighbouring frames
+    stands for v, and its response sin²(x)/x², x = EΔt/2ħ, is divided out of g.
 
     Parameters
     ----------
     data : xarray.Dataset
-        A trajectory with velocities.
+        A trajectory, best with velocities.
     E_max, dE, window, resolution, taper, T, progress
         As for `dynamic_structure_factor`.
     weights : {"mass", "unit", "neutron"} or array_like, shape (n_atoms,)
@@ -55,6 +59,10 @@ def vdos(
         neutron-weighted Σ c_i (σ_i/M_i) g_i(E).
     b : mapping of symbol to number, optional
         As for `dynamic_structure_factor`, for ``weights="neutron"``.
+    folding : float or None
+        The frames are too far apart, and the call is refused, where g within 5 % of h/2Δt is above this part of its
+        maximum, whatever `E_max`, or atoms move less between frames than their velocities would take them: faster
+        vibrations are folded back then. None: not checked.
     partials : bool
         The density of states of each element, of unit area, along ``element``; the coordinate
         ``weight`` is its share in the total, ``(g * weight).sum("element")``.
@@ -67,7 +75,8 @@ def vdos(
     Raises
     ------
     XbpError
-        As for `dynamic_structure_factor`; QuantityError if there are no velocities.
+        As for `dynamic_structure_factor`; QuantityError if there are no velocities, and atoms move by half of the cell
+        between frames.
 
     References
     ----------
@@ -83,7 +92,8 @@ def vdos(
     7.9
     """
     trajectory = read_trajectory(data)
-    trajectory.require_velocity()
+    limit = folding_limit(folding)
+    moving = trajectory.velocity is not None
     length = window_frames(trajectory, window, dE)
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)
@@ -98,9 +108,16 @@ def vdos(
                 raise QuantityError(f"the weights of '{symbol}' are zero", reason="it has no partial", fix="'mass'")
     else:
         groups = per_atom[None]
-    cut = segments(trajectory, length, shape)
-    finish = _VelocitySpectra(groups, shape, cosines(energies, step, lag_resolution(resolution, length, step)))
-    moments = summarize(trajectory, cut, finish, position=False, velocity=True, T=T, progress=progress)
+    cut = segments(trajectory, length, shape, between=not moving)
+    finish = _VelocitySpectra.make(groups, shape, step, energies.size, lag_resolution(resolution, length, step), moving)
+    moments = summarize(trajectory, cut, finish, position=not moving, velocity=moving, T=T, progress=progress)
+    if not np.isfinite(moments.mean["g"]).all():
+        raise QuantityError(
+            "atoms move by half of the cell from one frame to the next",
+            reason="which image they went to, and so their velocities, are not known",
+            fix="write velocities, or frames more often",
+        )
+    require_resolved(moments.mean["bands"], trajectory, limit, "g(E)")
     value, std = moments.mean["g"], moments.std("g", cut.correlation)
     dims: tuple[str, ...] = ("element", "E") if partials else ("E",)
     if not partials:
@@ -116,11 +133,12 @@ def vdos(
         arguments={
             "E_max": E_max, "window": f"{length * step:.10g} ps", "taper": taper, "resolution_fwhm": resolution,
             "weights": attrs["weighting"], "partials": partials or None,
+            "velocities": None if moving else "of positions in neighboring frames",
             "segments": moments.n,
         },
         temperature=sample_temperature(trajectory, T, moments.temperature),
         attrs=window_attrs(length, step, taper, moments.n),
-        found=trajectory.motion(moments.mean["drift"], length * step, velocity=True),
+        found=trajectory.motion(moments.mean["drift"], length * step, velocity=moving),
     )  # fmt: skip
 
 
@@ -146,12 +164,57 @@ def _power_weights(trajectory: Trajectory, weights: Any, b: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _VelocitySpectra:
+    """Spectra of velocities, or of steps between frames.
+
+    Attributes
+    ----------
+    groups : numpy.ndarray, shape (n_groups, n_atoms)
+    taper : numpy.ndarray, shape (n_lags,)
+    waves : numpy.ndarray, shape (n_lags, n_E)
+        Correlations → g, before it is brought to unit area.
+    area : numpy.ndarray, shape (n_lags,)
+        Correlations → the area of g up to h/2Δt.
+    bands : numpy.ndarray, shape (n_lags, n_bands)
+    step : float or None
+        Time between frames, ps, where velocities are steps over it.
+    """
+
     groups: np.ndarray
     taper: np.ndarray
-    cosines: np.ndarray
+    waves: np.ndarray
+    area: np.ndarray
+    bands: np.ndarray
+    step: float | None
+
+    @classmethod
+    def make(
+        cls, groups: np.ndarray, taper: np.ndarray, step: float, n_E: int, resolution: np.ndarray, moving: bool
+    ) -> _VelocitySpectra:
+        length = taper.size
+        every = energy_grid(length, step, None)
+        # ∫ over both signs of E is the correlation at t = 0; half of it is on the side E > 0.
+        waves = 2 * cosines(every, step, resolution)
+        if moving:
+            area = np.zeros(length)
+            area[0] = 1
+            return cls(groups, taper, waves[:, :n_E], area, band_matrix(length, step, power=0), None)
+        # np.sinc(x) is sin(πx)/(πx); EΔt/2ħ = π E Δt/h.
+        response = np.sinc(every * step / constants.PLANCK) ** 2
+        share = np.full(every.size, constants.PLANCK / (length * step))
+        share[0] /= 2
+        if length % 2 == 0:
+            share[-1] /= 2
+        waves = waves / response
+        return cls(
+            groups, taper, waves[:, :n_E], waves @ share, band_matrix(length, step, power=0, response=response), step
+        )
+
+    def _velocities(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        """Return velocities with the whole at rest, and that of the whole, Å/ps."""
+        return block.split_velocities() if self.step is None else block.steps(self.step)
 
     def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
-        velocity, flow = block.split_velocities()
+        velocity, flow = self._velocities(block)
         length = self.taper.size
         n_fft = scipy.fft.next_fast_len(2 * length - 1, real=True)
         power = np.zeros((len(starts), len(self.groups), n_fft // 2 + 1))
@@ -162,10 +225,11 @@ class _VelocitySpectra:
                 spectra = scipy.fft.rfft(series, n=n_fft, axis=0, overwrite_x=True)
                 power[number] += self.groups[:, atoms] @ (spectra.real**2 + spectra.imag**2).sum(axis=1).T
         correlations = scipy.fft.irfft(power, n=n_fft, axis=-1)[..., :length]
-        # ∫ over both signs of E is the correlation at t = 0; half of it is on the side E > 0.
+        whole = correlations @ self.area
         return {
-            "g": 2 * (correlations / correlations[..., :1]) @ self.cosines,
-            "power": correlations[..., 0],
+            "g": (correlations / whole[..., None]) @ self.waves,
+            "power": whole,
+            "bands": correlations @ self.bands,
             "drift": np.stack([flow[start : start + length].mean(axis=0) for start in starts]),
         }
 
