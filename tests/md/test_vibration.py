@@ -133,3 +133,23 @@ def test_the_temperature_is_that_of_all_frames_that_were_read(small: xr.Dataset)
 def test_a_plane_has_two_degrees_of_freedom_for_each_atom(small: xr.Dataset) -> None:
     assert read_trajectory(small).degrees_of_freedom == 3 * 39
     assert read_trajectory(small.assign_attrs(dimension=2)).degrees_of_freedom == 2 * 39
+
+
+def test_a_density_of_states_says_what_its_area_is_of() -> None:
+    solid = models.einstein_solid(20, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1)
+    g = solid.bp.vdos(window="10 ps")
+    assert (g.g.attrs["area"], g.g.attrs["area_of"]) == (1.0, "all modes")
+    assert float(g.g.integrate("E")) == pytest.approx(1, abs=0.01)
+    # Atoms of one mass weigh alike either way; of two masses they do not.
+    assert solid.bp.vdos(window="10 ps", weights="unit").g.attrs["area_of"] == "all modes"
+    two = solid.assign(mass=("atom", np.where(np.arange(20) < 10, 40.0, 80.0), {"units": "u"}))
+    assert two.bp.vdos(window="10 ps").g.attrs["area_of"] == "all modes"
+    weighted = two.bp.vdos(window="10 ps", weights="unit")
+    assert weighted.g.attrs["area_of"] == "weighted modes"
+    with pytest.raises(QuantityError, match="weighed by 'unit'"):
+        weighted.bp.heat_capacity([300.0])
+    C = g.bp.heat_capacity([300.0])
+    x = 8 / (8.617333e-2 * 300)
+    assert float(C.C[0]) == pytest.approx(3 * 8.314463 * x**2 * np.exp(x) / np.expm1(x) ** 2, rel=0.01)
+    with pytest.raises(RangeError, match="of its modes"):
+        solid.bp.vdos(window="10 ps", E_max="8 meV").bp.heat_capacity([300.0])

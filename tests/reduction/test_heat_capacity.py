@@ -108,14 +108,14 @@ def test_einstein_over_t_cubed_is_largest_where_it_must() -> None:
 def test_from_a_density_of_states() -> None:
     E = np.linspace(0, 40, 1601)
     mixed = 0.7 * debye_dos(E, 250.0) + 0.4 * gaussian_dos(E, 72.0, 15.0)
-    C = dos(E, mixed).bp.heat_capacity(T)
+    C = dos(E, mixed).bp.heat_capacity(T, area=1.1)
     expected = 0.7 * debye_heat_capacity(T, 250.0) + 0.4 * gaussian_einstein_heat_capacity(T, 72.0, 15.0)
     np.testing.assert_allclose(C.C, expected, rtol=2e-3)
     assert "amount" not in C.C.attrs
     unit = dos(E, mixed * 17, units="1").bp.heat_capacity(T, area=1)
     np.testing.assert_allclose(unit.C, expected / 1.1, rtol=2e-3)
     assert unit.C.attrs["amount"] == "atoms"
-    high = dos(E, mixed).bp.heat_capacity([1e5]).C
+    high = dos(E, mixed).bp.heat_capacity([1e5], area=1.1).C
     np.testing.assert_allclose(high, 3 * scipy.constants.R * 1.1, rtol=1e-3)
 
 
@@ -123,11 +123,12 @@ def test_from_a_density_of_states() -> None:
 def test_the_same_on_any_axis(units: str) -> None:
     E = np.linspace(0.5, 30, 60)
     ds = dos(E, debye_dos(E, 250.0), std=np.full(60, 1e-3))
-    one, other = ds.bp.heat_capacity(T), ds.bp.convert(E=units).bp.heat_capacity(T)
+    wide = {"area_tolerance": 0.05}  # the edge lies within one of few bins
+    one, other = ds.bp.heat_capacity(T, **wide), ds.bp.convert(E=units).bp.heat_capacity(T, **wide)
     np.testing.assert_allclose(one.C, other.C, rtol=1e-10)
     np.testing.assert_allclose(one.C_std, other.C_std, rtol=1e-10)
     kelvins = xr.DataArray(T * 1e3, dims="temperature", attrs={"units": "mK"})
-    np.testing.assert_allclose(ds.bp.heat_capacity(kelvins).C, one.C)
+    np.testing.assert_allclose(ds.bp.heat_capacity(kelvins, **wide).C, one.C)
 
 
 def test_std_is_that_of_many_draws() -> None:
@@ -137,10 +138,11 @@ def test_std_is_that_of_many_draws() -> None:
         "vibrational_dos", g + rng.normal(0, 1e-3, (2000, 60)), units="1/meV", dims=("run", "E"),
         coords={"run": (np.arange(2000.0), "1"), "E": (E, "meV")},
     )  # fmt: skip
-    C = draws.bp.heat_capacity(T)
+    wide = {"area_tolerance": 0.1}
+    C = draws.bp.heat_capacity(T, **wide)
     assert C.C.dims == ("run", "temperature")
-    np.testing.assert_allclose(C.C.std("run"), dos(E, g, std=s).bp.heat_capacity(T).C_std, rtol=0.08)
-    xr.testing.assert_allclose(draws.chunk(run=100).bp.heat_capacity(T).compute(), C)
+    np.testing.assert_allclose(C.C.std("run"), dos(E, g, std=s).bp.heat_capacity(T, **wide).C_std, rtol=0.08)
+    xr.testing.assert_allclose(draws.chunk(run=100).bp.heat_capacity(T, **wide).compute(), C)
 
 
 def test_of_the_simulated_glass(glass: xr.Dataset, tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_bad_densities_and_temperatures() -> None:
         dos(-E[::-1], E).bp.heat_capacity(T)
     hole = ds.copy(deep=True)
     hole.g[3] = np.nan
-    assert hole.bp.heat_capacity(T).C.isnull().all()
+    assert hole.bp.heat_capacity(T, area_tolerance=0.05).C.isnull().all()
     with pytest.raises(UnitsError):
         dos(E, E, units="J").bp.heat_capacity(T)
 
@@ -219,3 +221,92 @@ def test_arguments_that_compare_to_many_answers() -> None:
     whole = C.assign(C=C.C.assign_attrs(units="uJ/K"))
     with pytest.raises(QuantityError, match="mass is"):
         whole.bp.to_molar("atoms", mass=1e-320, molar_mass=60, atoms=1)
+
+
+def einstein(area: float, **kw: object) -> xr.Dataset:
+    """A narrow band at 20 meV, whose modes have an area of 1, 3, 3N or other."""
+    E = np.arange(0.05, 40, 0.1)
+    g = np.exp(-((E - 20) ** 2) / 2)
+    return dos(E, area * g / (g.sum() * 0.1), **kw)
+
+
+def einstein_heat(T: np.ndarray) -> np.ndarray:
+    """3R c(x) averaged over the band, by hand."""
+    E = np.arange(0.05, 40, 0.1)
+    g = np.exp(-((E - 20) ** 2) / 2)
+    x = E / (scipy.constants.k / scipy.constants.e * 1e3 * T[:, None])
+    with np.errstate(over="ignore"):
+        c = x**2 * np.exp(-x) / np.expm1(-x) ** 2
+    return np.asarray(3 * scipy.constants.R * (c * g).sum(axis=1) / g.sum())
+
+
+def test_an_area_of_1_or_3_is_recognised_and_others_are_asked_for() -> None:
+    expected = einstein_heat(T[1:])
+    for area in (0.995, 1.0, 1.008):
+        C = einstein(area).bp.heat_capacity(T[1:])
+        np.testing.assert_allclose(C.C, area * expected, rtol=1e-3)
+        assert C.C.attrs["amount"] == "atoms"
+    np.testing.assert_allclose(einstein(3.0).bp.heat_capacity(T[1:]).C, expected, rtol=1e-3)
+    # phonopy's total_dos.dat is of a cell: 3N, of two atoms 6.
+    for area in (0.5, 0.98, 1.02, 2.0, 6.0, 12.0):
+        with pytest.raises(QuantityError, match=f"area of 'g' is {area:.4g}.*\n.*\n.*n_atoms="):
+            einstein(area).bp.heat_capacity(T)
+        np.testing.assert_allclose(einstein(area).bp.heat_capacity(T[1:], area=1).C, expected, rtol=1e-3)
+    np.testing.assert_allclose(einstein(6.0).bp.heat_capacity(T[1:], n_atoms=2).C, expected, rtol=1e-3)
+    np.testing.assert_allclose(einstein(6.0, units="1").bp.heat_capacity(T[1:], n_atoms=2).C, expected, rtol=1e-3)
+    with pytest.raises(QuantityError, match="6, which is not 9"):
+        einstein(6.0).bp.heat_capacity(T, n_atoms=3)
+    with pytest.raises(QuantityError, match="n_atoms=2"):
+        einstein(6.0).bp.heat_capacity(T, n_atoms=2, area=1)
+    with pytest.raises(QuantityError, match="n_atoms=0"):
+        einstein(6.0).bp.heat_capacity(T, n_atoms=0)
+    assert float(einstein(0.9).bp.heat_capacity([3000.0], area_tolerance=0.2).C[0]) == pytest.approx(
+        0.9 * float(einstein_heat(np.array([3000.0]))[0]), rel=1e-3
+    )
+    lazy = einstein(6.0).chunk(E=10).bp.heat_capacity(T)
+    assert lazy.C.compute().isnull().all()
+
+
+def test_the_area_that_a_density_states_is_used(tmp_path: Path) -> None:
+    expected = einstein_heat(T[1:])
+    cell = einstein(6.0)
+    cell.g.attrs |= {"area": 6.0, "area_of": "all modes"}
+    np.testing.assert_allclose(cell.bp.heat_capacity(T[1:]).C, expected, rtol=1e-3)
+    # It follows what xbp does with g, and is not believed where something else was done.
+    for same in (cell.bp.scale(7), cell.bp.convert(E="THz"), cell.bp.rebin(E="0.2 meV"), cell.bp.scale(1 / 6)):
+        np.testing.assert_allclose(same.bp.heat_capacity(T[1:]).C, expected, rtol=5e-3)
+    assert cell.bp.scale(0.5).g.attrs["area"] == 3.0
+    cell.bp.to_netcdf(tmp_path / "g.nc")
+    with xbp.open_dataset(tmp_path / "g.nc") as back:
+        np.testing.assert_allclose(back.bp.heat_capacity(T[1:]).C, expected, rtol=1e-3)
+    for factor in (2.0, 0.5):
+        with pytest.raises(QuantityError, match="its area is 6"):
+            (cell.g * factor).bp.heat_capacity(T)
+    unknown = cell.copy()
+    unknown.g.attrs["area"] = "unknown"
+    with pytest.raises(QuantityError, match="area of 'g' is unknown"):
+        unknown.bp.heat_capacity(T)
+    np.testing.assert_allclose(unknown.bp.heat_capacity(T[1:], area=1).C, expected, rtol=1e-3)
+    C = cell.bp.heat_capacity(T[1:])
+    assert not {"area", "area_of"} & set(C.C.attrs)
+
+
+def test_a_part_of_the_modes_gives_only_what_they_decide() -> None:
+    """Cut off at 20 meV, in the middle of the band: half of C is missing at 300 K, nothing at 10 K."""
+    E = np.arange(0.05, 40, 0.1)
+    whole = dos(E, debye_dos(E, 400.0) / (debye_dos(E, 400.0).sum() * 0.1))
+    whole.g.attrs |= {"area": 1.0, "area_of": "all modes"}
+    part = whole.sel(E=slice(0, 20))
+    with pytest.raises(RangeError, match=r"19\.95 meV: C at 300 K.*\n.*\n.*temperatures to 10 K"):
+        part.bp.heat_capacity(T)
+    np.testing.assert_allclose(part.bp.heat_capacity(T[:2]).C, whole.bp.heat_capacity(T[:2]).C, rtol=1e-3)
+    lazy = part.chunk(E=50).bp.heat_capacity(T).compute()
+    assert lazy.C.isnull().values.tolist() == [False, False, True, True]
+
+
+def test_modes_that_are_weighed_are_no_modes() -> None:
+    ds = einstein(1.0)
+    ds.g.attrs |= {"area": 1.0, "area_of": "weighted modes", "weighting": "neutron"}
+    with pytest.raises(QuantityError, match="weighed by 'neutron'"):
+        ds.bp.heat_capacity(T)
+    np.testing.assert_allclose(ds.bp.heat_capacity(T[1:], area=1).C, einstein_heat(T[1:]), rtol=1e-3)

@@ -235,3 +235,27 @@ def test_without_the_table_of_elements_a_mass_does(debye: xr.Dataset, monkeypatc
         debye.bp.multiphonon_sqe([2.0], composition="Al")
     assert "or mass='26.98 u' for composition=" in caught.value.fix
     assert float(debye.bp.multiphonon_sqe([2.0], mass="26.98 u").u2) > 0
+
+
+def test_all_modes_are_needed() -> None:
+    """2W and the multiphonons are of all modes: an area that is not known, or a part of the modes, is refused."""
+    E = np.arange(0.5, 40)
+    shape = E**2 * np.exp(-((E / 20) ** 4))
+    unit = dos(E, shape / shape.sum(), units="1/meV")
+    Q, options = [2.0, 5.0], {"mass": "50 u"}
+    expected = unit.bp.multiphonon_sqe(Q, **options)
+    for area, said in ((3.0, {}), (6.0, {"n_atoms": 2}), (0.4, {"area": 1})):
+        other = dos(E, area * shape / shape.sum(), units="1/meV")
+        np.testing.assert_allclose(other.bp.multiphonon_sqe(Q, **options, **said).S, expected.S)
+        if said:
+            with pytest.raises(QuantityError, match=f"area of 'g' is {area:g}"):
+                other.bp.multiphonon_sqe(Q, **options)
+    assert not {"area", "area_of"} & set(expected.S.attrs)
+    stated = unit.copy()
+    stated.g.attrs |= {"area": 1.0, "area_of": "weighted modes"}
+    np.testing.assert_allclose(stated.bp.multiphonon_sqe(Q, **options).S, expected.S)
+    with pytest.raises(QuantityError, match="of its modes"):
+        stated.sel(E=slice(0, 12)).bp.multiphonon_sqe(Q, **options)
+    stated.g.attrs["area"] = "unknown"
+    with pytest.raises(QuantityError, match="unknown"):
+        stated.bp.multiphonon_sqe(Q, **options)

@@ -184,10 +184,18 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         return reduction.reduced_heat_capacity(self._data, gamma)
 
     def heat_capacity(
-        self, temperature: Any, *, area: float | None = None, below: Literal["debye"] | None = None
+        self,
+        temperature: Any,
+        *,
+        area: float | None = None,
+        n_atoms: float | None = None,
+        below: Literal["debye"] | None = None,
+        area_tolerance: float = 0.01,
     ) -> Data:
         """See `xbp.heat_capacity`: the heat capacity of a density of states."""
-        return reduction.heat_capacity(self._data, temperature, area=area, below=below)
+        return reduction.heat_capacity(
+            self._data, temperature, area=area, n_atoms=n_atoms, below=below, area_tolerance=area_tolerance
+        )
 
     def cut_E(self, E: Any, width: Any = None) -> Data:
         """See `xbp.cut_E`: a cut at constant energy."""

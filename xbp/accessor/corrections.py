@@ -110,6 +110,9 @@ class CorrectionMethods:
         tolerance: float = 1e-6,
         below: Below = "debye",
         part: Part = "all",
+        area: float | None = None,
+        n_atoms: float | None = None,
+        area_tolerance: float = 0.01,
     ) -> Data:
         """See `xbp.multiphonon_sqe`: S(Q,E) of g(E), with all its phonons."""
         return reduction.multiphonon_sqe(
@@ -124,6 +127,9 @@ class CorrectionMethods:
             tolerance=tolerance,
             below=below,
             part=part,
+            area=area,
+            n_atoms=n_atoms,
+            area_tolerance=area_tolerance,
         )
 
     def to_vibrational_dos(

@@ -13,6 +13,7 @@ from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate
 from xbp.md.weights import atomic_mass, neutron_cross_sections
 from xbp.pint_data import Data
+from xbp.reduction.dos_area import area_attributes, modes_of
 from xbp.signal import Signal, read, result_table
 from xbp.units import convert_factor, magnitude
 
@@ -20,7 +21,7 @@ __all__ = ["correct_neutron_weighting", "neutron_weighted_dos"]
 
 
 def neutron_weighted_dos(
-    partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None
+    partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None, area_tolerance: float = 0.1
 ) -> xr.Dataset:
     r"""Weigh the partial densities of states of an alloy as neutron scattering does.
 
@@ -40,6 +41,8 @@ def neutron_weighted_dos(
     u2 : DataArray, optional
         Mean-square displacement per axis of each element over ``element``, as ``traj.bp.msd(partials=True).u2``. Both
         or neither: without them the Debye–Waller factors are left out.
+    area_tolerance : float, optional
+        How far the area of a partial that does not say it may be from 1 (or 3), as a part of it.
     b : mapping of symbol to number, optional
         Scattering lengths of elements whose tabulated ones do not hold, as for `dynamic_structure_factor`.
 
@@ -52,7 +55,8 @@ def neutron_weighted_dos(
     Raises
     ------
     QuantityError
-        If the partials have no ``element``, are not weighed by mass, or an element has no cross section.
+        If the partials have no ``element``, are not weighed by mass or not on one scale, or an element has no cross
+        section.
     RangeError
         If one of Q and u2 is missing.
 
@@ -93,6 +97,14 @@ def neutron_weighted_dos(
         raise QuantityError(
             f"the shares of the elements add up to {share.sum():g}", reason="they are concentrations", fix="select all"
         )
+    each = modes_of(signal, tolerance=area_tolerance, weighted=True).unit
+    unit = float(each.values.flat[0]) if each.chunks is None else 1.0
+    if each.chunks is None and not np.allclose(each, unit):
+        raise QuantityError(
+            f"the partials have areas of {', '.join(f'{area:g}' for area in each.values.flat)}",
+            reason="they must be on one scale, to be added by their concentrations",
+            fix="g / g.integrate('E')",
+        )
     symbols = value["element"].values
     weights = share * neutron_cross_sections(symbols, b) / np.array([atomic_mass(str(s)) for s in symbols])
     if (Q is None) != (u2 is None):
@@ -120,7 +132,10 @@ def neutron_weighted_dos(
         signal, variables, quantity="neutron_weighted_dos", operation="neutron_weighted_dos",
         arguments={"Q": Q, "weights": {str(s): f"{w:.6g}" for s, w in zip(symbols, weights, strict=True)}},
     )  # fmt: skip
-    table["g"].attrs |= {"quantity": "vibrational_dos", "weighting": "neutron", "history": table.attrs["history"]}
+    table["g"].attrs |= {
+        "quantity": "vibrational_dos", "weighting": "neutron", **area_attributes(unit, "weighted modes"),
+        "history": table.attrs["history"],
+    }  # fmt: skip
     return table
 
 
@@ -185,7 +200,9 @@ def correct_neutron_weighting(
     if std is not None:
         spread = (std * R) ** 2 + (0.0 if ratio_std is None else (signal.value * ratio_std.variable) ** 2)
         std = (spread**0.5).transpose(*signal.value.dims)
+    freed = {"area_of": "all modes", "weighting": None} if "area" in signal.value.attrs else {}
     answer: Data = signal.answer(
-        value, std, operation="correct_neutron_weighting", arguments={"Q": Q, "with": table.attrs["history"]}
-    )
+        value, std, operation="correct_neutron_weighting", arguments={"Q": Q, "with": table.attrs["history"]},
+        attrs=freed,
+    )  # fmt: skip
     return answer

@@ -17,6 +17,7 @@ from xbp.md.plan import Taper, cosines, energy_grid, lag_resolution, make_taper
 from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block, Trajectory, read_trajectory
 from xbp.md.weights import neutron_cross_sections, require_neutrons, user_weights
+from xbp.reduction.dos_area import AreaOf, area_attributes
 
 __all__ = ["msd", "vdos"]
 
@@ -127,7 +128,14 @@ def vdos(
         share = moments.mean["power"] / moments.mean["power"].sum()
         coords["element"] = ("element", symbols)
         coords["weight"] = ("element", share, {"units": "1", "long_name": "share of the element in the total"})
-    attrs = {"weighting": weights if isinstance(weights, str) else "array"}
+    of: AreaOf = "modes of an element" if partials else "weighted modes"
+    if (
+        not partials
+        and trajectory.mass is not None
+        and np.allclose(per_atom * trajectory.mass[0], trajectory.mass * per_atom[0])
+    ):
+        of = "all modes"  # each counts as its mass
+    attrs = {"weighting": weights if isinstance(weights, str) else "array"} | area_attributes(1.0, of)
     return label(
         trajectory, {"g": Column(dims, value, std, "1/meV", "vibrational_dos", attrs)}, coords, operation="vdos",
         arguments={

@@ -17,7 +17,7 @@ from xbp.models.debye_einstein import debye_dos, debye_einstein, gaussian_dos, s
 from xbp.models.disorder import fluctuating_elasticity_dos, soft_potential_dos
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
-from xbp.schema import QUANTITIES
+from xbp.schema import COORDINATES, QUANTITIES
 from xbp.signal import extend_history
 from xbp.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit, swap_unit
 
@@ -55,6 +55,8 @@ class NamedModel:
         Positive parameters that may be 0.
     edge : str or None
         The parameter at whose x the function has a step.
+    area : tuple of str
+        Parameters whose sum is the area of a density of states.
     """
 
     name: str
@@ -68,6 +70,7 @@ class NamedModel:
     below: dict[str, float] = field(default_factory=dict)
     zero: tuple[str, ...] = ()
     edge: str | None = None
+    area: tuple[str, ...] = ()
 
 
 def lognormal_scattering(E: np.ndarray, energy: float, height: float, sigma: float, T: float) -> np.ndarray:
@@ -174,7 +177,7 @@ _ROWS = (
     NamedModel(
         "debye_gaussian_dos", debye_gaussian_dos, "vibrational_dos",
         {"n_D": "x*y", "energy_D": "x", "n_E": "x*y", "energy_E": "x", "sigma_E": "x"},
-        ("energy_D", "energy_E", "sigma_E"), _guess_dos, edge="energy_D",
+        ("energy_D", "energy_E", "sigma_E"), _guess_dos, edge="energy_D", area=("n_D", "n_E"),
     ),
     NamedModel(
         "soft_potential_dos", soft_potential_dos, "vibrational_dos", {"slope": "y/x", "energy_b": "x"}, ("energy_b",),
@@ -183,7 +186,7 @@ _ROWS = (
     NamedModel(
         "fluctuating_elasticity_dos", fluctuating_elasticity_dos, "vibrational_dos",
         {"area": "x*y", "energy_D": "x", "disorder": "1"}, ("energy_D", "disorder"), _guess_elasticity,
-        below={"disorder": 0.25}, zero=("disorder",),
+        below={"disorder": 0.25}, zero=("disorder",), area=("area",),
     ),
     NamedModel(
         "debye_einstein", debye_einstein, "heat_capacity",
@@ -328,6 +331,11 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     ds = new_dataset(row.quantity, y, units=y_units, coords={dim: (axis, x_units)})
     arguments = {p: f"{values[p]:.10g} {own[p]}" for p in values}
     history = extend_history(None, f"models.evaluate({name})", arguments)
+    if row.area and parse_unit(own[row.area[0]]).is_compatible_with("1"):
+        # On the scale of the model 1 is all modes, and its own area is what its parameters say.
+        area = sum(values[p] for p in row.area) * convert_factor(own[row.area[0]], "1")
+        ds = ds.assign_coords(area=((), area, {"units": "1", "long_name": COORDINATES["area"][1]}))
+        ds[quantity.variable].attrs |= {"area": 1.0, "area_of": "all modes"}
     ds[quantity.variable].attrs["history"] = ds.attrs["history"] = history
     return ds
 

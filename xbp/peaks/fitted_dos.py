@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.grid import given_axis
 from xbp.models.debye_einstein import debye_dos, gaussian_dos
+from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.schema import COORDINATES, require_units
 from xbp.signal import label_std, result_table, table_signal
 from xbp.units import convert_factor
@@ -33,8 +34,8 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``vibrational_dos`` g(E) in 1/meV over 3 N_A modes, so that ∫ g dE = n_D + n_E; ``g_std`` from the errors of
-        the parameters and their correlations. NaN where the fit has no number.
+        ``vibrational_dos`` g(E) in 1/meV over 3 N_A modes, so that ∫ g dE = n_D + n_E, the coordinate ``area``;
+        ``g_std`` from the errors of the parameters and their correlations. NaN where the fit has no number.
 
     Raises
     ------
@@ -72,16 +73,17 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
         output_dtypes=[float, float],
         dask_gufunc_kwargs={"output_sizes": {"E": mev.size}},
     )
+    area = area_coordinate(_in_own_units(data["n_D"]) + _in_own_units(data["n_E"]))
     table: xr.Dataset = result_table(
         signal,
-        {"g": (value.assign_coords(E=grid), "1/meV", "g(E)"), "g_std": (std, "1/meV", "")},
+        {"g": (value.assign_coords(E=grid, area=area), "1/meV", "g(E)"), "g_std": (std, "1/meV", "")},
         quantity="vibrational_dos",
         operation="fitted_dos",
         arguments={"E": f"{mev[0]:.10g} to {mev[-1]:.10g} meV"},
     )
     history = table.attrs.pop("history")
     del table.attrs["quantity"]
-    table["g"].attrs |= {"quantity": "vibrational_dos", "history": history}
+    table["g"].attrs |= {"quantity": "vibrational_dos", **area_attributes(1.0, "all modes"), "history": history}
     table.attrs["history"] = history
     label_std(table, "g")
     return table

@@ -10,6 +10,7 @@ import xarray as xr
 from xbp.common_errors import carries_common_errors, fingerprint
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.pint_data import Data
+from xbp.reduction.dos_area import scaled_area
 from xbp.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
 from xbp.signal import Signal, extend_history, label_std, read, table_signal
 from xbp.units import (
@@ -187,13 +188,15 @@ def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     common = {}
     if error > 0:
         common = {fingerprint("scale factor", signal.value, number, error): signal.value.variable * error}
+    area, each = scaled_area(signal.value, number)
     answer: Data = signal.answer(
-        signal.value * number,
+        (signal.value * number).assign_coords(each),
         std,
         common=common,
         operation="scale",
         arguments={"factor": f"{number:.10g} {units}", "factor_std": f"{error:.10g} {units}" if error else None},
         units=format_unit(parse_unit(signal.units) * parse_unit(units)),
+        attrs=area,
     )
     return answer
 

@@ -8,13 +8,15 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp import constants
 from xbp.common_errors import carries_common_errors
 from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
 from xbp.grid import given_axis
 from xbp.independence import std_along
-from xbp.models.debye_einstein import dos_weights
+from xbp.models.debye_einstein import dos_weights, mode_heat_capacity
 from xbp.pint_data import Data
 from xbp.reduction.imaginary import real_modes
+from xbp.reduction.dos_area import Modes, known_area, modes_of, to_pure_number
 from xbp.schema import COORDINATES
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, has_offset, is_one_of, magnitude, parse_unit, to_kelvin
@@ -248,7 +250,13 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
 
 @carries_common_errors()
 def heat_capacity(
-    data: Data, temperature: Any, *, area: float | None = None, below: Literal["debye"] | None = None
+    data: Data,
+    temperature: Any,
+    *,
+    area: float | None = None,
+    n_atoms: float | None = None,
+    below: Literal["debye"] | None = None,
+    area_tolerance: float = 0.01,
 ) -> Data:
     r"""Return the harmonic heat capacity of a density of states.
 
@@ -264,11 +272,16 @@ def heat_capacity(
     temperature : array, or DataArray with units
         Temperatures; bare ones are in K.
     area : float, optional
-        ∫ g dE to scale g to: 1 is the 3 N_A modes of a mole of atoms. By default g is taken as it is, and must be in
-        units of an inverse energy.
+        ∫ g dE to scale g to: 1 is the 3 N_A modes of a mole of atoms. By default g says which area it has
+        (``attrs["area"]``, as what xbp makes does), or has one of 1 (all modes) or 3 (per atom).
+    n_atoms : number, optional
+        Atoms N of the cell that g is of, whose area is 3N. C is per mole of atoms.
     below : {"debye"}, optional
         What stands below the first number of a g that begins with NaN, as under an elastic line: Debye's law through
         that number. By default such a g is refused. NaN after the last number mean nothing there.
+    area_tolerance : float, optional
+        How far an area may be from the one that it is taken for, and how much of C may be missing at any temperature
+        where the energies of g hold only a part of its modes.
 
     Returns
     -------
@@ -278,12 +291,15 @@ def heat_capacity(
 
     Raises
     ------
+    QuantityError
+        If the area of g is unknown, is neither 1 nor 3 (nor 3N), or g is neutron-weighted, and `area` is not given.
     UnitsError
-        If g is in arbitrary units and `area` is not given.
+        If g is in arbitrary units, and neither `area` nor `n_atoms` is given.
     CoordinateError, TemperatureError
         If the temperatures are not ascending and positive, or g has no positive energies.
     RangeError
-        If g begins with NaN and `below` is not given, or holds no number at all.
+        If g begins with NaN and `below` is not given, or holds no number at all; or if modes above its energies are
+        missing that count at the temperatures.
 
     References
     ----------
@@ -315,27 +331,37 @@ def heat_capacity(
     positive &= _numbers(value.isel(E=positive), positive, below)
     E = value["E"].values[positive].astype(float) * to_mev
     weights = dos_weights(E, np.append(kelvin, np.inf))
-    per_mev = 1.0
+    per_mev, modes = 1.0, None
     if area is None:
-        e_units = value["E"].attrs["units"]
-        if parse_unit(signal.units).is_compatible_with("1"):
+        if n_atoms is None and not known_area(value) and parse_unit(signal.units).is_compatible_with("1"):
             raise UnitsError(
                 f"'{value.name}' is in arbitrary units",
                 reason="the number of its modes is not known",
                 fix="say area=1: g is of all the modes, and C per mole of atoms",
             )
-        per_mev = convert_factor(signal.units, format_unit(1 / parse_unit(e_units)), name=f"'{value.name}'") / to_mev
+        per_mev = to_pure_number(signal, free=n_atoms is not None or known_area(value)) / to_mev
+        modes = modes_of(signal, n_atoms=n_atoms, tolerance=area_tolerance)
+    elif n_atoms is not None:
+        raise QuantityError(
+            f"area={area!r} and n_atoms={n_atoms!r} are both given",
+            reason="the one is what g is scaled to, the other says what its own area is",
+            fix="leave one of them out",
+        )
     else:
         area = magnitude(area, "1", name="area")
         if area <= 0:
             raise QuantityError(f"area={area:g}", reason="it is positive", fix="area=1 for a mole of atoms")
     label = xr.DataArray(weights[:-1], dims=("temperature", "E"))
     norm = xr.DataArray(weights[-1], dims="E")
-    g = value.isel(E=positive).drop_vars([c for c in value.coords if c == "temperature" or "E" in value[c].dims])
-    scale = 3 * scipy.constants.R * (per_mev if area is None else area / _area(g, norm))
+    not_of_C = [c for c in value.coords if c in ("temperature", "area") or "E" in value[c].dims]
+    g = value.isel(E=positive).drop_vars(not_of_C)
+    per_area = per_mev / modes.unit if modes else (area or 1.0) / _area(g, norm)
+    scale = 3 * scipy.constants.R * per_area
     dims = [d if d != "E" else "temperature" for d in value.dims]
     attrs = {"units": "K", "long_name": COORDINATES["temperature"][1]}
     out = (xr.dot(g, label, dim="E") * scale).transpose(*dims)
+    if modes:
+        out = _without_missing(out, modes, kelvin, float(E[-1]), area_tolerance)
     std = None
     if signal.std is not None:
         sigma = std_along(signal.std, "E").isel(E=positive).drop_vars(list(signal.std.coords))
@@ -344,12 +370,35 @@ def heat_capacity(
         out.assign_coords(temperature=("temperature", kelvin, attrs)),
         std,
         operation="heat_capacity",
-        arguments={"area": area, "below": below},
+        arguments={"area": area, "n_atoms": n_atoms, "below": below},
         units="J/K/mol",
         quantity="heat_capacity",
-        attrs={"amount": "atoms" if area == 1 else None},
+        attrs={"amount": "atoms" if modes or area == 1 else None, "area": None, "area_of": None, "weighting": None},
     )
     return answer
+
+
+def _without_missing(
+    C: xr.DataArray, modes: Modes, kelvin: np.ndarray, highest: float, tolerance: float
+) -> xr.DataArray:
+    """Refuse temperatures at which modes that g does not hold count; NaN where that is not known before it is computed.
+
+    Modes above the highest energy E have less than c(E/k_BT) each of what a classical mode has.
+    """
+    x = highest / (constants.BOLTZMANN_MEV * kelvin)
+    each = xr.DataArray(mode_heat_capacity(x), dims="temperature").where(modes.above, 1.0)
+    most = 3 * scipy.constants.R * modes.missing.where(modes.missing > tolerance, 0.0) * each
+    lost = most > tolerance * abs(C)
+    if lost.chunks is None and bool(lost.any()):
+        part = float(modes.missing.max())
+        fine = kelvin[~lost.any([d for d in lost.dims if d != "temperature"]).values]
+        raise RangeError(
+            f"g(E) holds {100 * (1 - part):.3g} % of its modes, to {highest:.4g} meV: C at {kelvin[-1]:g} K lacks more "
+            f"than {100 * tolerance:.2g} %",
+            reason="it was computed, or selected, over a part of the energies of its modes",
+            fix=(f"temperatures to {fine[-1]:g} K; or " if fine.size else "") + "g over all energies",
+        )
+    return C.where(~lost)
 
 
 def _area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:

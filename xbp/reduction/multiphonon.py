@@ -24,10 +24,11 @@ from xbp.models.multiphonon import (
 )
 from xbp.pint_data import Data
 from xbp.reduction.composition import resolve_mass
+from xbp.reduction.dos_area import is_absolute, known_area, modes_of, require_known_area
 from xbp.reduction.imaginary import real_modes
 from xbp.schema import COORDINATES
-from xbp.signal import read
-from xbp.units import convert_factor, format_unit, is_one_of, parse_unit, split_quantity
+from xbp.signal import Signal, read
+from xbp.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit, split_quantity
 
 __all__ = ["energies", "multiphonon_sqe", "require_choice", "scatterer"]
 
@@ -50,6 +51,9 @@ def multiphonon_sqe(
     tolerance: float = 1e-6,
     below: Below = "debye",
     part: Part = "all",
+    area: float | None = None,
+    n_atoms: float | None = None,
+    area_tolerance: float = 0.01,
 ) -> Data:
     r"""Return S(Q,E) of a density of states: the elastic line, one phonon, and many.
 
@@ -62,8 +66,8 @@ def multiphonon_sqe(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        ``vibrational_dos`` g(E) of any scale, over E and any further dimensions; E ≤ 0 is left out, and `diagnostics`
-        lists the imaginary modes, E < 0.
+        ``vibrational_dos`` g(E) of all modes, over E and any further dimensions; E ≤ 0 is left out, and `diagnostics`
+        lists the imaginary modes, E < 0. Its scale is free where its units are ("1").
     Q : 1-D array, or DataArray with units
         Momentum transfers; a bare array is in 1/angstrom.
     E : 1-D array, or DataArray with units, optional
@@ -83,6 +87,12 @@ def multiphonon_sqe(
         or 0.
     part : {"all", "elastic", "one", "many"}
         Which of the phonons: all, none, one, or two and more.
+    area, n_atoms : number, optional
+        ``area=1`` says that g is of all modes, whatever its area; `n_atoms` that it is of a cell of so many atoms, with
+        an area of 3N. Needed where g, in one over energy, has an area of neither 1 nor 3 and does not say so itself
+        (``attrs["area"]``, as what xbp makes does).
+    area_tolerance : float
+        How far an area may be from the one that it is taken for.
 
     Returns
     -------
@@ -128,6 +138,7 @@ def multiphonon_sqe(
     energy = value["E"].values * to_mev
     if not (energy > 0).any():
         raise CoordinateError("g(E) has no positive energies", reason="its modes have none", fix="pass g over E > 0")
+    _require_all_modes(signal, area, n_atoms, area_tolerance)
     q_values, q_units, to_angstrom = _axis(Q, "Q", "1/angstrom")
     if (q_values < 0).any():
         raise RangeError(f"Q begins at {q_values.min():g}", reason="Q is a magnitude", fix="give Q >= 0")
@@ -165,7 +176,7 @@ def multiphonon_sqe(
 
     total, u2_used, count = xr.apply_ufunc(
         forward,
-        value.drop_vars([c for c in value.coords if "E" in value[c].dims]),
+        value.drop_vars([c for c in value.coords if c in ("area", "u2_status") or "E" in value[c].dims]),
         temperature,
         displacement,
         input_core_dims=[["E"], [], []],
@@ -192,9 +203,30 @@ def multiphonon_sqe(
         units=format_unit(parse_unit(e_units) ** -1),
         quantity="dynamic_structure_factor",
         # What dask holds is not computed to be told.
-        attrs={"statistics": "quantum", "orders": None if count.chunks else int(count.max())},
-    )
+        attrs={
+            "statistics": "quantum", "orders": None if count.chunks else int(count.max()),
+            "area": None, "area_of": None, "weighting": None,
+        },
+    )  # fmt: skip
     return answer
+
+
+def _require_all_modes(signal: Signal, area: float | None, n_atoms: float | None, tolerance: float) -> None:
+    """Refuse a g(E) that is not known to be of all modes, of which 2W and the multiphonons are."""
+    if area is not None:
+        if not magnitude(area, "1", name="area") > 0:
+            raise QuantityError(f"area={area!r}", reason="it is positive", fix="area=1: g is of all modes")
+        return
+    require_known_area(signal.value, f"'{signal.value.name}'")
+    if n_atoms is None and not is_absolute(signal) and not known_area(signal.value):
+        return
+    modes = modes_of(signal, n_atoms=n_atoms, tolerance=tolerance, weighted=True)
+    if modes.missing.chunks is None and bool((modes.missing > tolerance).any()):
+        raise QuantityError(
+            f"'{signal.value.name}' holds {100 * (1 - float(modes.missing.max())):.3g} % of its modes",
+            reason="the others are at energies that were not computed, or not selected",
+            fix="pass g over all energies; area=1 takes it as it is",
+        )
 
 
 def scatterer(

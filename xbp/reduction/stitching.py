@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interval
-from xbp.reduction.dos_area import require_known_area, stated_area
+from xbp.reduction.dos_area import known_area, require_known_area
 from xbp.reduction.multiphonon import energies
 from xbp.signal import Signal, read
 
@@ -101,7 +101,7 @@ class Continuation:
         std = value * np.nan
         if other.std is not None:
             std = other.std.drop_vars(bare, errors="ignore").isel(E=known).rename(E="_i")
-        return cls(value, std, E[known], lower[known], upper[known], joined, end, stated_area(other.value) is not None)
+        return cls(value, std, E[known], lower[known], upper[known], joined, end, known_area(other.value))
 
 
 @dataclass(frozen=True)

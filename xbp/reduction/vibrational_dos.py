@@ -12,10 +12,10 @@ from xbp.common_errors import carries_common_errors
 from xbp.independence import collapsed
 from xbp.models.multiphonon import Below
 from xbp.pint_data import Data
-from xbp.reduction.dos_area import area_attributes
+from xbp.reduction.composition import numbers_of
+from xbp.reduction.dos_area import AreaOf, area_attributes, area_coordinate
 from xbp.reduction.inversion_task import Task
 from xbp.reduction.sign import REVERSED_BELOW
-from xbp.schema import COORDINATES
 from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["correct_multiphonon", "to_vibrational_dos"]
@@ -154,11 +154,13 @@ def to_vibrational_dos(
         (part * per_unit).rename(_g="E").assign_coords(E=axis.coordinate(value["E"], per_unit), **conditions)
         for part in (g, g_std)
     )
+    elements = 1 if composition is None else len(numbers_of(composition))
+    of: AreaOf = "all modes" if elements == 1 else "weighted modes"
     # Whose range ended inside the band has an area that is not known.
     each = xr.ones_like(code).where(whole)
     known = each.chunks is None and bool(whole.all())
     if whole.ndim or each.chunks is not None:
-        g = g.assign_coords(area=each.assign_attrs(units="1", long_name=COORDINATES["area"][1]).variable)
+        g = g.assign_coords(area=area_coordinate(each))
     answer: Any = signal.answer(
         g,
         None if signal.std is None else g_std,
@@ -166,7 +168,7 @@ def to_vibrational_dos(
         arguments=task.arguments,
         units=format_unit(parse_unit(e_units) ** -1),
         quantity="vibrational_dos",
-        attrs={"statistics": None, "convention": None, **area_attributes(1.0 if known else None, "all modes")},
+        attrs={"statistics": None, "convention": None, **area_attributes(1.0 if known else None, of)},
         bounds=axis.bounds(per_unit),
     )
     if isinstance(answer, xr.Dataset):

@@ -19,6 +19,7 @@ from xbp.plot.heat_capacity import peak_of
 from xbp.plot.limits import rest_of, up_to
 from xbp.plot.titles import entitle
 from xbp.reduction import to_bqe
+from xbp.reduction.dos_area import area_of_all_modes
 from xbp.rounding import with_error
 from xbp.signal import is_computed, read
 from xbp.status import OK
@@ -229,9 +230,8 @@ def _debye_level(leaf: Leaf, curve: xr.Dataset) -> float | None:
         return float(leaf.data.debye_level) if "debye_level" in leaf.data else None
     if leaf.option("debye_energy") is None:
         return None
-    # The leaf is g(E): its area is that of B E².
-    value = read(curve, "reduced_dos").value.fillna(0.0)
-    return float((value * value.E**2).integrate("E")) * 3 / float(leaf.option("debye_energy")) ** 3
+    # The leaf is g(E), on whose scale all modes have this area.
+    return area_of_all_modes(read(leaf.data, "vibrational_dos")) * 3 / float(leaf.option("debye_energy")) ** 3
 
 
 def _energies(ax: Axes, table: xr.Dataset) -> None:

@@ -15,6 +15,7 @@ from xbp.grid import interval
 from xbp.peaks.boson_peak import boson_peak
 from xbp.peaks.fits import Method
 from xbp.reduction import convert, cut_Q, to_bqe
+from xbp.reduction.dos_area import area_of_all_modes
 from xbp.schema import RESULTS, quantity_name, require_units
 from xbp.signal import read
 from xbp.status import OK, STATUSES
@@ -165,6 +166,8 @@ def _kind(name: str, ds: xr.Dataset) -> str:
                 reason="its scale is arbitrary, or that of another quantity, and has no Debye level",
                 fix="give it for a leaf that is g(E)",
             )
+        if OPTION + "debye_energy" in ds.attrs:
+            area_of_all_modes(signal)
         _check_numbers(ds)
         return signal.quantity.name
 

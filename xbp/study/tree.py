@@ -120,6 +120,7 @@ def new_study(
         By leaf, an error of the energy beside the statistical one, such as that from the choice of range (bare: meV).
     debye_energy : mapping of str to scalar with units, optional
         By leaf, which must be a g(E), the Debye energy (bare: meV), for the Debye level ∫g dE · 3/E_D³ of the figures.
+        g says which area it has (``attrs["area"]``), or has one of 1 or 3.
 
     Returns
     -------

@@ -20,6 +20,7 @@ from xbp.md.lammps.folder import fingerprint
 from xbp.md.lammps.job import choose_system, pair_lines, potential_file
 from xbp.md.lammps.process import run_worker
 from xbp.md.lammps.systems import System
+from xbp.reduction.dos_area import area_attributes
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.signal import extend_history, label_std
 
@@ -111,7 +112,8 @@ def harmonic_vdos(
     )
     row = QUANTITIES["vibrational_dos"]
     ds["g"] = ("E", g, {"units": "1/meV", "quantity": row.name, "long_name": row.label, "statistics": "classical"})
-    ds.g.attrs["history"] = history
+    # Modes with an imaginary frequency are no part of g, nor of its area.
+    ds.g.attrs |= {**area_attributes(float(g.sum() * width), "all modes"), "history": history}
     ds["g_std"] = ("E", std)
     label_std(ds, "g")
     ds = ds.assign_coords(
