@@ -1,0 +1,229 @@
+"""The harmonic heat capacity of a density of states."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import scipy
+import xarray as xr
+
+from xbp import constants
+from xbp.common_errors import carries_common_errors
+from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
+from xbp.grid import given_axis
+from xbp.independence import std_along
+from xbp.models.debye_einstein import dos_weights, mode_heat_capacity
+from xbp.pint_data import Data
+from xbp.reduction.dos_area import Modes, known_area, modes_of, to_pure_number
+from xbp.reduction.heat_capacity import POSITIVE, TEMPERATURES
+from xbp.reduction.imaginary import real_modes
+from xbp.schema import COORDINATES
+from xbp.signal import read
+from xbp.units import convert_factor, is_one_of, magnitude, parse_unit, to_kelvin
+
+__all__ = ["heat_capacity"]
+
+
+@carries_common_errors()
+def heat_capacity(
+    data: Data,
+    temperature: Any,
+    *,
+    area: float | None = None,
+    n_atoms: float | None = None,
+    below: Literal["debye"] | None = None,
+    area_tolerance: float = 0.01,
+) -> Data:
+    r"""Return the harmonic heat capacity of a density of states.
+
+    .. math:: C(T) = 3R\int_0^\infty g(E)\,\frac{x^2e^x}{(e^x-1)^2}\,dE,\quad x = E/k_BT
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``vibrational_dos`` g(E), measured, simulated or fitted, over E and any further dimensions. Energies E < 0,
+        imaginary modes, are left out, which `diagnostics` lists. g/E² is taken as
+        linear between the points and as constant below the first positive energy (Debye's law); beyond the last one
+        there is nothing.
+    temperature : array, or DataArray with units
+        Temperatures; bare ones are in K.
+    area : float, optional
+        ∫ g dE to scale g to: 1 is the 3 N_A modes of a mole of atoms. By default g says which area it has
+        (``attrs["area"]``, as what xbp makes does), or has one of 1 (all modes) or 3 (per atom).
+    n_atoms : number, optional
+        Atoms N of the cell that g is of, whose area is 3N. C is per mole of atoms.
+    below : {"debye"}, optional
+        What stands below the first number of a g that begins with NaN, as under an elastic line: Debye's law through
+        that number. By default such a g is refused. NaN after the last number mean nothing there.
+    area_tolerance : float, optional
+        How far an area may be from the one that it is taken for, and how much of C may be missing at any temperature
+        where the energies of g hold only a part of its modes.
+
+    Returns
+    -------
+    same type as `data`
+        ``heat_capacity`` C(temperature) in J/mol/K; a Dataset with its std, in which the bins of g are independent
+        and its area is exact. NaN wherever g holds one.
+
+    Raises
+    ------
+    QuantityError
+        If the area of g is unknown, is neither 1 nor 3 (nor 3N), or g is neutron-weighted, and `area` is not given.
+    UnitsError
+        If g is in arbitrary units, and neither `area` nor `n_atoms` is given.
+    CoordinateError, TemperatureError
+        If the temperatures are not ascending and positive, or g has no positive energies.
+    RangeError
+        If g begins with NaN and `below` is not given, or holds no number at all; or if modes above its energies are
+        missing that count at the temperatures.
+
+    References
+    ----------
+    A. A. Maradudin et al., Theory of Lattice Dynamics in the Harmonic Approximation (1971), ch. IV.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> g = xbp.tutorial.open_dataset("zr46cu46al8_md").g
+    >>> C = g.bp.heat_capacity([10.0, 3000.0], area=1)
+    >>> round(float(C[1]), 1)
+    24.9
+    """
+    signal = real_modes(read(data, "vibrational_dos"))
+    value = signal.value
+    if "E" not in value.dims or "temperature" in value.dims:
+        raise CoordinateError(
+            f"'{value.name}' has the dimensions {tuple(value.dims)}",
+            reason="g is over E, and C over a temperature of its own: the modes are taken as harmonic",
+            fix="pass g(E) of one temperature, g.isel(temperature=0, drop=True)",
+        )
+    kelvin = _temperatures(temperature)
+    to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    positive = value["E"].values > 0
+    if not positive.any():
+        raise CoordinateError(
+            "g(E) has no positive energies", reason="its modes have none", fix="fold it onto E > 0 first"
+        )
+    positive &= _numbers(value.isel(E=positive), positive, below)
+    E = value["E"].values[positive].astype(float) * to_mev
+    weights = dos_weights(E, np.append(kelvin, np.inf))
+    per_mev, modes = 1.0, None
+    if area is None:
+        if n_atoms is None and not known_area(value) and parse_unit(signal.units).is_compatible_with("1"):
+            raise UnitsError(
+                f"'{value.name}' is in arbitrary units",
+                reason="the number of its modes is not known",
+                fix="say area=1: g is of all the modes, and C per mole of atoms",
+            )
+        per_mev = to_pure_number(signal, free=n_atoms is not None or known_area(value)) / to_mev
+        modes = modes_of(signal, n_atoms=n_atoms, tolerance=area_tolerance)
+    elif n_atoms is not None:
+        raise QuantityError(
+            f"area={area!r} and n_atoms={n_atoms!r} are both given",
+            reason="the one is what g is scaled to, the other says what its own area is",
+            fix="leave one of them out",
+        )
+    else:
+        area = magnitude(area, "1", name="area")
+        if area <= 0:
+            raise QuantityError(f"area={area:g}", reason="it is positive", fix="area=1 for a mole of atoms")
+    label = xr.DataArray(weights[:-1], dims=("temperature", "E"))
+    norm = xr.DataArray(weights[-1], dims="E")
+    not_of_C = [c for c in value.coords if c in ("temperature", "area") or "E" in value[c].dims]
+    g = value.isel(E=positive).drop_vars(not_of_C)
+    per_area = per_mev / modes.unit if modes else (area or 1.0) / _area(g, norm)
+    scale = 3 * scipy.constants.R * per_area
+    dims = [d if d != "E" else "temperature" for d in value.dims]
+    attrs = {"units": "K", "long_name": COORDINATES["temperature"][1]}
+    out = (xr.dot(g, label, dim="E") * scale).transpose(*dims)
+    if modes:
+        out = _without_missing(out, modes, kelvin, float(E[-1]), area_tolerance)
+    std = None
+    if signal.std is not None:
+        sigma = std_along(signal.std, "E").isel(E=positive).drop_vars(list(signal.std.coords))
+        std = (xr.dot(sigma**2, label**2, dim="E") ** 0.5 * abs(scale)).transpose(*dims)
+    answer: Data = signal.answer(
+        out.assign_coords(temperature=("temperature", kelvin, attrs)),
+        std,
+        operation="heat_capacity",
+        arguments={"area": area, "n_atoms": n_atoms, "below": below},
+        units="J/K/mol",
+        quantity="heat_capacity",
+        attrs={"amount": "atoms" if modes or area == 1 else None, "area": None, "area_of": None, "weighting": None},
+    )
+    return answer
+
+
+def _without_missing(
+    C: xr.DataArray, modes: Modes, kelvin: np.ndarray, highest: float, tolerance: float
+) -> xr.DataArray:
+    """Refuse temperatures at which modes that g does not hold count; NaN where that is not known before it is computed.
+
+    Modes above the highest energy E have less than c(E/k_BT) each of what a classical mode has.
+    """
+    x = highest / (constants.BOLTZMANN_MEV * kelvin)
+    each = xr.DataArray(mode_heat_capacity(x), dims="temperature").where(modes.above, 1.0)
+    most = 3 * scipy.constants.R * modes.missing.where(modes.missing > tolerance, 0.0) * each
+    lost = most > tolerance * abs(C)
+    if lost.chunks is None and bool(lost.any()):
+        part = float(modes.missing.max())
+        fine = kelvin[~lost.any([d for d in lost.dims if d != "temperature"]).values]
+        raise RangeError(
+            f"g(E) holds {100 * (1 - part):.3g} % of its modes, to {highest:.4g} meV: C at {kelvin[-1]:g} K lacks more "
+            f"than {100 * tolerance:.2g} %",
+            reason="it was computed, or selected, over a part of the energies of its modes",
+            fix=(f"temperatures to {fine[-1]:g} K; or " if fine.size else "") + "g over all energies",
+        )
+    return C.where(~lost)
+
+
+def _area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
+    """Return ∫ g dE, held to be positive; NaN where g holds one."""
+    with np.errstate(over="ignore"):
+        area: xr.DataArray = (g * norm).sum("E", skipna=False)
+    # What dask holds is not computed to be looked at.
+    if area.chunks is None:
+        wrong = area.values[area.notnull().values & ~((area.values > POSITIVE[0]) & (area.values < POSITIVE[1]))]
+        if wrong.size:
+            raise QuantityError(
+                f"the area of g(E) is {wrong[0]:g}",
+                reason="it is scaled to `area`, so it is positive and finite",
+                fix="look at g: it has modes at some energy, and no infinite number of them",
+            )
+    return area
+
+
+def _numbers(g: xr.DataArray, positive: np.ndarray, below: str | None) -> np.ndarray:
+    """Return the mask without the bins before the first and after the last number of any g."""
+    if below is not None and not is_one_of(below, "debye"):
+        raise QuantityError(f"below={below!r} is not known", reason="it is 'debye' or left out", fix="below='debye'")
+    known = g.notnull()
+    some = known.any([d for d in g.dims if d != "E"]).values
+    if not some.any():
+        raise RangeError("g(E) holds no number", reason="all of it is NaN", fix="look at the status it came with")
+    first, last = np.flatnonzero(some)[[0, -1]]
+    if first > 0 and below is None:
+        at = g["E"].values
+        raise RangeError(
+            f"g(E) is NaN from {at[0]:g} to {at[first - 1]:g} {g['E'].attrs['units']}",
+            reason="its lowest modes are what heat capacity at low temperature is of",
+            fix="below='debye' puts Debye's law there, and says so in the history",
+        )
+    kept = positive.copy()
+    kept[np.flatnonzero(positive)[(np.arange(some.size) < first) | (np.arange(some.size) > last)]] = False
+    return kept
+
+
+def _temperatures(temperature: Any) -> np.ndarray:
+    """Return the temperatures that a user gives, in K."""
+    values, units = given_axis(temperature, "temperature")
+    kelvin = np.asarray(to_kelvin(values, units, name="temperature"))
+    low, high = TEMPERATURES
+    if not (low < kelvin[0] and kelvin[-1] < high):
+        raise TemperatureError(
+            f"temperature reaches from {kelvin[0]:g} to {kelvin[-1]:g} K",
+            reason=f"a solid has a positive temperature, between {low:g} and {high:g} K",
+            fix="leave 0 out; temperature=np.linspace(2, 300, 150), in K",
+        )
+    return kelvin
