@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import xarray as xr
 
+from xbp.errors import XbpError
 from xbp.pint_data import unwrap
 from xbp.status import OK, UNDETERMINED
 
@@ -188,14 +189,14 @@ def _carried(function: Callable[..., Any], linear: bool, args: Iterable[Any], kw
     names = [str(n) for n in base.data_vars if f"{n}_std" in base and base[n].dtype.kind == "f"]
     own = _Split(base)
     found: dict[str, dict[str, xr.Variable]] = {name: {} for name in names}
-    for source, parts in own.components.items():
-        for name, part in parts.items():
-            found[name][source] = part
     unknown: Any = False
     for source in sources:
         response, lost = _response(call, own.bare, source, names, linear)
         unknown = unknown | lost
         for name, part in response.items():
+            found[name][source] = part
+    for source, parts in own.components.items():
+        for name, part in parts.items():
             before = found[name].get(source)
             found[name][source] = part if before is None else before + part
     out = own.bare
@@ -204,6 +205,9 @@ def _carried(function: Callable[..., Any], linear: bool, args: Iterable[Any], kw
         felt = {source: part for source, part in found[name].items() if _is_felt(part, std)}
         if felt:
             out = with_common(out, name, std, felt)
+    if SOURCE in out.coords:
+        there = set(out[SOURCE].values.tolist())
+        out = out.sel({SOURCE: [name for name in dict.fromkeys([*sources, *own.components]) if name in there]})
     if not isinstance(unknown, bool) and "status" in out and bool(unknown.any()):
         lost = unknown & (out["status"] == OK)
         numbers = [n for n, v in out.data_vars.items() if v.dtype.kind == "f" and set(lost.dims) <= set(v.dims)]
@@ -226,7 +230,17 @@ def _response(
     unknown: Any = False
     for step in _STEPS:
         steps = (step,) if linear else (step, -step)
-        sides = [(by, call(functools.partial(_Split.moved, source=source, by=by))[0]) for by in steps]
+        sides: list[tuple[float, Any]] = []
+        refused: XbpError | None = None
+        for by in steps:
+            try:
+                sides.append((by, call(functools.partial(_Split.moved, source=source, by=by))[0]))
+            except XbpError as error:  # data so far off are refused: a smaller step is taken
+                refused = error
+        if not sides and step == _STEPS[-1] and refused is not None:
+            raise refused
+        if not sides:
+            continue
         unknown = False
         for name in names:
             here = base[name].variable
