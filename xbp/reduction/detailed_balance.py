@@ -19,7 +19,7 @@ from xbp.reduction.elastic import elastic_reach
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 from xbp.signal import read, result_table
 from xbp.status import NO_DATA, NO_TEMPERATURE, OK, POOR_CHI2
-from xbp.units import convert_factor
+from xbp.units import convert_factor, to_kelvin
 
 __all__ = ["Weights", "detailed_balance", "fold"]
 
@@ -192,14 +192,18 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
 
 def _kelvin(value: xr.DataArray, E: Any, log_ratio: Any, weight: Any, usable: Any) -> Any:
     """Return the temperature of the data, or what all energies imply: infinite where they imply none."""
-    if "temperature" in value.coords:
-        return resolve_temperature(value, None)
     weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)
     beta = -(weight * E * log_ratio).sum("E") / (weight * E**2).sum("E")
-    return (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0, np.inf)
+    implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0, np.inf)
+    carried = value.coords.get("temperature")
+    if carried is None:
+        return implied
+    units = str(carried.attrs.get("units", "K"))
+    numbers = to_kelvin(carried.values.astype(float), units, name="coordinate 'temperature'")
+    kelvin = xr.DataArray(numbers, dims=carried.dims)
+    return kelvin.where((kelvin > 0) & (kelvin < np.inf), implied)
 
 
-@carries_common_errors(linear=True)
 def fold(
     data: Data, T: Any = None, *, weights: Weights = "variance", reversed_below: float | None = REVERSED_BELOW
 ) -> Data:
