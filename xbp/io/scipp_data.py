@@ -11,6 +11,7 @@ import xarray as xr
 
 from xbp.conditions import check_statistics, temperature_coordinate
 from xbp.errors import QuantityError, UnitsError
+from xbp.io.measured import measured
 from xbp.optional import require
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, validate
 from xbp.signal import label_std, read, std_of
@@ -142,6 +143,7 @@ def from_scipp(
     -------
     xarray.Dataset or xarray.DataArray
         A Dataset; a DataArray where `to_scipp` was given one. Values that were converted in scipp have their new units.
+        Of data that others made, what is infinite, a sentinel or of negative variance is NaN.
 
     Raises
     ------
@@ -149,6 +151,8 @@ def from_scipp(
         If scipp is not installed.
     QuantityError
         If it is no dense scipp.DataArray, or the quantity is not known.
+    UnitsError
+        If a density is not per unit of its axis.
     XbpError
         Otherwise as for `new_dataset`.
 
@@ -187,6 +191,13 @@ def from_scipp(
             hidden |= mask.broadcast(sizes=data.sizes).transpose(data.dims).values
         values = np.where(hidden, np.nan, values)
         variances = None if variances is None else np.where(hidden, np.nan, variances)
+    if not labels:
+        # What to_scipp made comes back as it was; of others' data infinities and the like are not measured.
+        try:
+            values, std = measured(values.astype(float), None if variances is None else _roots(variances))
+        except ValueError as error:
+            raise QuantityError(f"'{name}' holds no measured number", reason=str(error)) from None
+        variances = None if std is None else std**2
     coords: dict[str, xr.Variable] = {}
     for key, variable in data.coords.items():
         if key == _LABELS:
@@ -227,6 +238,11 @@ def from_scipp(
     validate(ds[name])
     std_of(ds, ds[name])
     return ds
+
+
+def _roots(variances: np.ndarray) -> np.ndarray:
+    """Return standard deviations; -1, which is none, of a negative variance."""
+    return np.where(variances < 0, -1.0, np.sqrt(np.abs(variances)))
 
 
 def _labels(data: Any) -> dict[str, Any]:
