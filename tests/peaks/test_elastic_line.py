@@ -190,3 +190,20 @@ def test_poor_fits_of_many_are_counted(line: xr.Dataset) -> None:
     table = skewed.bp.fit_elastic_line()
     assert f"has not the shape of the data in {int((table.chi2_reduced > 10).sum())} of" in repr(table.bp)
     assert int((table.chi2_reduced > 10).sum()) > 5
+
+
+def test_chi_squared_is_per_degree_of_freedom() -> None:
+    E = np.linspace(-3, 3, 21)
+    noise = np.random.default_rng(2).standard_normal(E.size)
+    shape = np.exp(-4 * np.log(2) * (E / 1.5) ** 2)
+    one = xbp.new_dataset(
+        "dynamic_structure_factor",
+        shape + 0.01 * noise,
+        units="1/meV",
+        std=np.full(E.size, 0.01),
+        coords={"E": (E, "meV")},
+    )
+    table = one.bp.fit_elastic_line(E_range=(-3, 3))
+    h, e, w, b = (float(table[name]) for name in ("height", "energy", "fwhm", "background"))
+    left = (one.S.values - h * np.exp(-4 * np.log(2) * ((E - e) / w) ** 2) - b) / 0.01
+    assert float(table.chi2_reduced) == pytest.approx(float(left @ left) / (21 - 4), rel=1e-6)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from scipy.ndimage import gaussian_filter1d
 
 import xbp
 from xbp.errors import QuantityError, RangeError
@@ -134,3 +135,69 @@ def test_correlation_map_tells_a_peak_that_follows_from_one_that_does_not(sq: xr
     r = total.bp.correlation_map(sq).pearson_r
     assert float(r.sel(E=5)) > 0.999
     assert abs(float(r.sel(E=20))) < 0.3
+
+
+def test_the_error_of_r_counts_independent_points(sq: xr.Dataset) -> None:
+    """Of curves whose neighbours are independent it is (1 − r²)/√(n − 1); of smooth ones their own length counts."""
+    rough = np.resize([1.0, -1.0], Q.size) + 0.1 * np.cos(np.arange(Q.size))
+    zigzag = np.resize([0.0, 0.0, 1.0, 1.0], Q.size)
+    s = xbp.new_dataset("static_structure_factor", zigzag, units="1", coords={"Q": (Q, "1/angstrom")})
+    fit = cut_of(rough + 0.3 * zigzag).bp.scale_to_sq(s)
+    r = scipy.stats.pearsonr(rough + 0.3 * zigzag, zigzag)[0]
+    assert float(fit.n_effective) == Q.size == 76
+    assert float(fit.pearson_r_std) == pytest.approx((1 - r**2) / np.sqrt(75), rel=1e-9)
+    smooth = cut_of(sq.Sq.values + np.cos(2 * Q)).bp.scale_to_sq(sq)
+    assert 5 < float(smooth.n_effective) < 20
+
+
+def test_independent_points_are_those_of_the_equation(glass: xr.Dataset) -> None:
+    q = slice(2.1, 8.5)
+    b, curve = glass.bp.to_bqe().B.sel(Q=q), glass.Sq.sel(Q=q).values
+    at = b.sel(E=8, method="nearest").values
+    x, y = at - at.mean(), curve - curve.mean()
+    total = 0.0
+    for lag in range(1, x.size):
+        product = (x[lag:] @ x[:-lag]) / (x @ x) * (y[lag:] @ y[:-lag]) / (y @ y)
+        if product <= 0:
+            break
+        total += product
+    expected = x.size / (1 + 2 * total)
+    r = b.bp.correlation_map(glass.Sq).sel(E=8, method="nearest")
+    assert float(r.n_effective) == pytest.approx(expected, rel=1e-9)
+    assert 15 < expected < 20
+    assert float(r.pearson_r_std) == pytest.approx((1 - float(r.pearson_r) ** 2) / np.sqrt(expected - 1), rel=1e-9)
+    assert float(r.pearson_r_std) == pytest.approx(0.09, abs=0.01)
+    # In a box of 10 Å wave vectors are 0.63 1/Å apart.
+    boxed = b.bp.correlation_map(glass.Sq, box="1 nm").sel(E=8, method="nearest")
+    reach = float(b.Q[-1] - b.Q[0])
+    assert float(boxed.n_effective) == pytest.approx(reach * 10 / (2 * np.pi), rel=1e-9)
+
+
+def test_the_error_of_r_is_the_scatter_of_unrelated_curves() -> None:
+    rng = np.random.default_rng(0)
+    q = np.linspace(2, 8.4, 128)
+
+    def smooth() -> np.ndarray:
+        return np.asarray(gaussian_filter1d(rng.standard_normal((600, 208)), 6, axis=-1)[:, 40:-40])
+
+    coords = {"run": (np.arange(600), "1"), "Q": (q, "1/angstrom")}
+    b = xbp.new_dataset("reduced_dos", smooth(), units="1", coords=coords)
+    s = xbp.new_dataset("static_structure_factor", smooth(), units="1", coords=coords)
+    r = b.bp.scale_to_sq(s)
+    # Of 128 independent points it would be 0.09.
+    scatter = float(r.pearson_r.std())
+    assert scatter == pytest.approx(0.34, abs=0.03)
+    assert 0.8 < float((r.pearson_r_std**2).mean() ** 0.5) / scatter < 1.15
+
+
+def test_pulls_of_scale_and_offset(sq: xr.Dataset) -> None:
+    draws = 2 * sq.Sq.values + 0.5 + 0.05 * np.random.default_rng(5).standard_normal((300, Q.size))
+    b = xbp.new_dataset(
+        "reduced_dos", draws, units="1", std=np.full(draws.shape, 0.05),
+        coords={"run": (np.arange(300), "1"), "Q": (Q, "1/angstrom")},
+    )  # fmt: skip
+    fit = b.bp.scale_to_sq(sq, offset=True)
+    for name, true in (("scale", 2), ("offset", 0.5)):
+        pulls = (fit[name] - true) / fit[f"{name}_std"]
+        assert abs(float(pulls.mean())) < 0.15, name
+        assert abs(float(pulls.std()) - 1) < 0.15, name

@@ -136,3 +136,20 @@ def test_a_window_that_hides_the_limit_is_told() -> None:
         assert found.attrs.get("beware") is None if said is None else said in found.attrs["beware"]
         assert ("beware" in repr(found.bp)) == (said is not None)
     assert "the widths hold that of the window" in table.bp.ioffe_regel().attrs["beware"]
+
+
+@pytest.mark.parametrize("excess", [0.2, 7.0])
+def test_the_error_of_a_velocity_grows_with_the_scatter_about_the_curve(excess: float) -> None:
+    """It is that of the weighted straight line in Q², times the root of the reduced chi-squared where that is above 1."""
+    q = np.arange(0.1, 0.5, 0.03)
+    table = branches(q, {"longitudinal": bent(q, 4400), "transverse": bent(q, 1900)}, std=0.02, seed=4)
+    table["energy_std"] = table.energy_std / excess
+    found = table.bp.sound_velocity("0.5 1/angstrom")
+    for branch in ("longitudinal", "transverse"):
+        one = table.sel(branch=branch)
+        y, error = one.energy.values / (HBAR * q), one.energy_std.values / (HBAR * q)
+        line, covariance = np.polyfit(q**2, y, 1, w=1 / error, cov="unscaled")
+        chi2 = float((((y - np.polyval(line, q**2)) / error) ** 2).sum()) / (q.size - 2)
+        assert (chi2 > 1) is (excess > 1)
+        expected = 100 * np.sqrt(covariance[1, 1] * max(chi2, 1.0))
+        assert float(found.velocity_std.sel(branch=branch)) == pytest.approx(expected, rel=1e-6)

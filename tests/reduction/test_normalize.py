@@ -375,3 +375,17 @@ def test_cuts_say_what_to_do(sqe: xr.Dataset, method: Callable[[xr.Dataset], obj
         sqe.bp.integrate_E().bp.shift_E("0.1 meV")
     with pytest.raises(RangeError, match=r"normalize S\(Q,E\) first, then cut"):
         sqe.bp.cut_Q((2, 5)).bp.normalize_to_sum_rule("f-sum", composition="V")
+
+
+def test_the_error_by_vanadium_undoes_its_debye_waller_factor(model: xr.Dataset) -> None:
+    """Each Q counts e^{Q²u²} times, and so does its error: σ of ∫S e^{Q²u²} dE over the mean of that itself."""
+    u2, sigma = 0.03, 2e-3
+    line = xbp.models.elastic_line(Q, np.linspace(-4, 4, 81), u2=f"{u2} angstrom^2", resolution="1 meV")
+    counted = line.assign(S_std=xr.full_like(line.S, sigma))
+    out = model.bp.normalize_to_vanadium(counted, **AMOUNTS, E_range=("-4 meV", "4 meV"), u2=f"{u2} angstrom^2")
+    undo = np.exp(Q**2 * u2)
+    of_one = sigma * np.sqrt(81) * 0.1
+    strength = (undo * line.S.sum("E").values * 0.1).mean()
+    expected = np.sqrt(((undo * of_one) ** 2).sum()) / Q.size / strength
+    assert undo.max() > 4
+    assert float(out.S.attrs["normalization_std"]) == pytest.approx(expected, rel=1e-3)

@@ -322,13 +322,15 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         """See `xbp.dispersion`: whether the peak energy depends on Q."""
         return peaks.dispersion(self._data, Q_range)
 
-    def scale_to_sq(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, offset: bool = False) -> xr.Dataset:
+    def scale_to_sq(
+        self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, offset: bool = False, box: Any = None
+    ) -> xr.Dataset:
         """See `xbp.scale_to_sq`: S(Q) scaled to a cut, and their correlation."""
-        return peaks.scale_to_sq(self._data, sq, Q_range, offset=offset)
+        return peaks.scale_to_sq(self._data, sq, Q_range, offset=offset, box=box)
 
-    def correlation_map(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None) -> xr.Dataset:
+    def correlation_map(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, box: Any = None) -> xr.Dataset:
         """See `xbp.correlation_map`: the correlation with S(Q) at every energy."""
-        return peaks.correlation_map(self._data, sq, Q_range)
+        return peaks.correlation_map(self._data, sq, Q_range, box=box)
 
     def phonon_dispersion(self, E_range: Any = None) -> xr.Dataset:
         """See `xbp.phonon_dispersion`: phonon branches in current spectra."""

@@ -115,9 +115,10 @@ def compare_fluctuations(
     sqe = md.dynamic_structure_factor(data, Q_max, dQ, weights=weights, **common)
     b = reduction.to_bqe(sqe)
     at, status = _energy_compared(b, energy, E_range, Q_range)
-    rows = {name: _row(node.to_dataset(), sqe, at, E_range, Q_range) for name, node in spectra.children.items()}
+    box = float(np.linalg.norm(trajectory.mean_cell, axis=-1).min())
+    rows = {name: _row(node.to_dataset(), sqe, at, E_range, Q_range, box) for name, node in spectra.children.items()}
     table = xr.concat(list(rows.values()), dim=xr.Variable("field", list(rows)), combine_attrs="override")
-    own = correlation_map(b, sqe[["Sq", "Sq_std"]] if "Sq_std" in sqe else sqe.Sq, Q_range)
+    own = correlation_map(b, sqe[["Sq", "Sq_std"]] if "Sq_std" in sqe else sqe.Sq, Q_range, box=box)
     table["B"] = b.B.drop_attrs(deep=False).assign_attrs(
         {k: v for k, v in b.B.attrs.items() if k != "ancillary_variables"}
     )
@@ -202,7 +203,7 @@ def _energy_compared(b: xr.Dataset, energy: Any, E_range: Any, Q_range: Any) -> 
     return float(peak.energy), str(peak.status.values)
 
 
-def _row(spectrum: xr.Dataset, sqe: xr.Dataset, at: float, E_range: Any, Q_range: Any) -> xr.Dataset:
+def _row(spectrum: xr.Dataset, sqe: xr.Dataset, at: float, E_range: Any, Q_range: Any, box: Any) -> xr.Dataset:
     """Return what is found of one field."""
     omega = spectrum[[n for n in ("Omega", "Omega_std") if n in spectrum]]
     chi = spectrum[[n for n in ("chi", "chi_std") if n in spectrum]]
@@ -210,9 +211,9 @@ def _row(spectrum: xr.Dataset, sqe: xr.Dataset, at: float, E_range: Any, Q_range
     peaks = boson_peak(omega, E_range=E_range)
     inside = peaks.isel(Q=select_range(peaks, "Q", Q_range, name="Q_range"))
     flat = dispersion(peaks, Q_range)
-    r = correlation_map(omega, sqe[["Sq"]], Q_range)
+    r = correlation_map(omega, sqe[["Sq"]], Q_range, box=box)
     here = np.interp(at, spectrum.E.values, r.pearson_r.values)  # NaN at NaN
-    count = r.n_points.values.max()
+    n_effective = float(np.interp(at, spectrum.E.values, r.n_effective.values))
     row = xr.Dataset(
         {
             "chi_energy": ((), float(local.energy)),
@@ -226,7 +227,7 @@ def _row(spectrum: xr.Dataset, sqe: xr.Dataset, at: float, E_range: Any, Q_range
             "n_peaks": ((), int((inside.status == OK).sum())),
             "n_Q": ((), int(inside.sizes["Q"])),
             "r_at_boson_peak": ((), float(here)),
-            "r_at_boson_peak_std": ((), float((1 - here**2) / np.sqrt(max(count - 1, 1)))),
+            "r_at_boson_peak_std": ((), (1 - float(here) ** 2) / np.sqrt(n_effective - 1)),
             "pearson_r": ("E", r.pearson_r.values),
             "chi": ("E", (spectrum.chi / spectrum.variance).values),
             "Omega": (("Q", "E"), spectrum.Omega.values),

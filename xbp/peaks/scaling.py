@@ -13,6 +13,7 @@ from xbp.errors import QuantityError, RangeError
 from xbp.grid import interpolate, select_range
 from xbp.independence import independence, independence_name
 from xbp.peaks.least_squares import minimum
+from xbp.peaks.sampling import correlation_error, independent_points
 from xbp.reduction.sample import another_sample, off_scale
 from xbp.schema import require_same_grid, symbol_of
 from xbp.signal import Signal, read, result_table
@@ -36,6 +37,7 @@ def scale_to_sq(
     Q_range: Any = None,
     *,
     offset: bool = False,
+    box: Any = None,
 ) -> xr.Dataset:
     r"""Scale the static structure factor to a cut at constant energy.
 
@@ -57,12 +59,15 @@ def scale_to_sq(
         Momentum transfers to use; by default all where both are known.
     offset : bool
         Fit a constant c as well.
+    box : scalar with units, optional
+        Side L of the simulated box (bare: Å): a range of Q holds at most range/(2π/L) independent points of it.
 
     Returns
     -------
     xarray.Dataset
         ``scale`` A with ``scale_std`` (units of the cut); with `offset` also ``offset`` and its
-        std; ``pearson_r`` and ``spearman_r`` between cut and S(Q); ``chi2_reduced`` where standard
+        std; ``pearson_r`` and ``spearman_r`` between cut and S(Q), with ``pearson_r_std`` of ``n_effective``
+        independent points (`correlation_map`); ``chi2_reduced`` where standard
         deviations are known; ``Q_min``, ``Q_max``, ``n_points`` used; the ``cut`` and the scaled
         curve ``scaled_structure_factor`` over Q with their std. NaN where fewer than three points
         (four with `offset`) can be used. ``attrs["beware"]`` says where `sq` and the cut carry compositions, names of
@@ -123,6 +128,7 @@ def scale_to_sq(
     )
     A, A_std, c, c_std, chi2, count = (numbers.isel(_number=i, drop=True) for i in range(6))
     pearson, spearman = _correlations(value, curve)
+    n_effective = independent_points(value, curve, box)
     scaled = A * curve if not offset else A * curve + c
     at = value["Q"].where(used & value.notnull() & curve.notnull())
     units, q_units = signal.units, value["Q"].attrs["units"]
@@ -130,10 +136,12 @@ def scale_to_sq(
         "scale": (A, units, "factor of S(Q)"),
         "scale_std": (A_std, units, "standard deviation of the factor"),
         "pearson_r": (pearson, "1", "linear correlation with S(Q)"),
+        "pearson_r_std": (correlation_error(pearson, n_effective), "1", "sampling error of r"),
         "spearman_r": (spearman, "1", "rank correlation with S(Q)"),
         "Q_min": (at.min("Q"), q_units, "lowest Q used"),
         "Q_max": (at.max("Q"), q_units, "highest Q used"),
         "n_points": (count, "1", "number of Q bins used"),
+        "n_effective": (n_effective, "1", "number of independent Q"),
         "cut": (value, units, str(value.attrs.get("long_name", value.name))),
         "scaled_structure_factor": (scaled, units, "S(Q) scaled to the cut"),
     }
@@ -151,14 +159,16 @@ def scale_to_sq(
         variables,
         quantity="scale_to_sq",
         operation="scale_to_sq",
-        arguments={"Q_range": Q_range, "offset": offset},
+        arguments={"Q_range": Q_range, "offset": offset, "box": box},
         attrs={"signal": signal.quantity.name, **beware},
     )
     return answer
 
 
 @carries_common_errors()
-def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Dataset, Q_range: Any = None) -> xr.Dataset:
+def correlation_map(
+    data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, box: Any = None
+) -> xr.Dataset:
     r"""Correlate B(Q,E) with S(Q) at every energy: the paper's Fig. 3 as one curve.
 
     .. math:: r(E) = \frac{\sum_Q (B-\bar B)(S-\bar S)}{\sqrt{\sum_Q (B-\bar B)^2 \sum_Q (S-\bar S)^2}}
@@ -170,7 +180,7 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
     data : xarray.DataArray or xarray.Dataset
         B(Q,E) over Q, E and any leftover dimensions. Rebin it in E first, where the bins are noisy:
         noise lowers ``|r|``.
-    sq, Q_range
+    sq, Q_range, box
         As for `scale_to_sq`.
 
     Returns
@@ -178,8 +188,9 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
     xarray.Dataset
         ``pearson_r`` and ``spearman_r`` over E (and leftover dimensions), with ``n_points``, ``Q_min`` and ``Q_max``
         used, which `Q_range` may reach beyond; NaN where fewer than three Q bins hold numbers. ``pearson_r_std``
-        (1 − r²)/√(n − 1) is the sampling error of r for n independent points. ``attrs["beware"]`` as from
-        `scale_to_sq`.
+        (1 − r²)/√(n − 1) is the sampling error of r for n = ``n_effective`` independent points: of autocorrelated
+        curves these are fewer than their bins, n_eff = n/(1 + 2 Σ ρ_B(l) ρ_S(l)), the sum over lags up to the first
+        zero of the product, and at most range/(2π/L) of a simulated `box`. ``attrs["beware"]`` as from `scale_to_sq`.
 
     Raises
     ------
@@ -210,20 +221,23 @@ def correlation_map(data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Datas
     _require_enough(value, curve, used, 3, Q_range)
     masked = value.where(used)
     pearson, spearman = _correlations(masked, curve.where(used))
+    n_effective = independent_points(masked, curve.where(used), box)
     count = (masked.notnull() & curve.notnull()).sum("Q")
     q_units = value["Q"].attrs["units"]
     at = value["Q"].where(masked.notnull() & curve.notnull())
     what = symbol_of(value)
     variables = {
         "pearson_r": (pearson, "1", f"linear correlation of {what} with S(Q)"),
-        "pearson_r_std": ((1 - pearson**2) / (count.where(count > 2) - 1) ** 0.5, "1", "sampling error of r"),
+        "pearson_r_std": (correlation_error(pearson, n_effective), "1", "sampling error of r"),
         "spearman_r": (spearman, "1", f"rank correlation of {what} with S(Q)"),
         "Q_min": (at.min("Q"), q_units, "lowest Q used"),
         "Q_max": (at.max("Q"), q_units, "highest Q used"),
         "n_points": (count, "1", "number of Q bins used"),
+        "n_effective": (n_effective, "1", "number of independent Q"),
     }
     answer: xr.Dataset = result_table(
-        signal, variables, quantity="correlation_map", operation="correlation_map", arguments={"Q_range": Q_range},
+        signal, variables, quantity="correlation_map", operation="correlation_map",
+        arguments={"Q_range": Q_range, "box": box},
         attrs={"signal": signal.quantity.name, **beware},
     )  # fmt: skip
     return answer
