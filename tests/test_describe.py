@@ -273,7 +273,8 @@ def test_ranges_that_reach_beyond_the_data_are_told_by_what_was_used(glass: xr.D
 
 def test_maxima_far_apart_are_not_one_peak(glass: xr.Dataset) -> None:
     b = glass.bp.to_bqe()
-    assert "beware: so far apart" in repr(b.bp.boson_peak().bp)
+    # Without S(Q) the longitudinal phonon of small Q is among them.
+    assert "beware: so far apart" in repr(b[["B", "B_std"]].bp.boson_peak().bp)
     assert "beware" not in repr(b.sel(Q=slice(2.6, 8)).bp.boson_peak(E_range=(1.2, 12)).bp)
 
 

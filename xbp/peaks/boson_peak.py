@@ -292,7 +292,8 @@ def _sound_below(signal: Signal, sq: Any) -> tuple[xr.DataArray | None, list[Dia
     given = _carried(signal.source) if sq is None else sq
     if given is not None:
         place = first_maximum(given, units)
-        if bool(place.notnull().any()):
+        # Of one that dask has not computed this is not known yet; below NaN there is nothing.
+        if place.chunks is not None or bool(place.notnull().any()):
             return place / 2, []
     why = "the data carry no S(Q)" if given is None else "S(Q) does not hold its first maximum"
     return None, [

@@ -25,8 +25,9 @@ __all__ = ["scan_boson_peak", "scan_heat_capacity"]
 #: How far the ranges reach that are tried where none are given, over that which `boson_peak` finds, in ln E.
 _REACHES = {"automatic": 1.0, "narrower": 0.7, "wider": 1.4}
 #: A parabola is of the top alone. Over more of a peak that is steeper on its left, as boson peaks are, it is shifted to
-#: the right, the more the wider, and that is no uncertainty of the peak: its widest range is the automatic one.
-_WIDEST_PARABOLA = 1.0
+#: the right, the more the wider, and that is no uncertainty of the peak: its widest range is the automatic one. That of
+#: a Gaussian holds its background already; beyond, the background is no straight line.
+_WIDEST = {"quadratic": 1.0, "gaussian": 1.0}
 #: What is told of each fit, beside its energies and its range.
 _QUALITY = ("status", "relative_residual", "chi2_reduced")
 #: The same of temperatures: upper ends over the highest, lower ends over the lowest.
@@ -54,8 +55,8 @@ def scan_boson_peak(
         As for `boson_peak`, with any dimensions besides E.
     E_ranges : sequence of pairs of scalars with units, optional
         Ranges to fit, the one preferred first; None among them stands for the one that `boson_peak` finds. By default
-        that, 0.7 and 1.4 times as wide in ln E about its middle; of a parabola, which is of the top alone, the
-        automatic one again in place of the wider.
+        that, 0.7 and 1.4 times as wide in ln E about its middle; of a parabola, which is of the top alone, and
+        of a Gaussian, whose range holds its background, the automatic one again in place of the wider.
     methods : sequence of {"lognormal", "quadratic", "gaussian"}
         Shapes to fit, the one preferred first.
     sq, edge_width
@@ -104,7 +105,7 @@ def scan_boson_peak(
                 plain,
                 method,
                 limits,
-                min(reach, _WIDEST_PARABOLA) if method == "quadratic" else reach,
+                min(reach, _WIDEST.get(method, reach)),
                 sq=sq,
                 edge_width=edge_width,
             ).compute()
