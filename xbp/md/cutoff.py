@@ -13,7 +13,7 @@ import xarray as xr
 from xbp.errors import QuantityError, RangeError
 from xbp.md.labels import positive
 from xbp.md.pair_distribution import radial_distribution
-from xbp.md.plane import heights, periodic_axes
+from xbp.md.plane import heights
 from xbp.md.trajectory import Trajectory
 
 __all__ = ["Cutoff", "choose_cutoff", "end_of_first_shell", "first_minimum"]
@@ -42,11 +42,14 @@ class Cutoff:
     kind : numpy.ndarray of int, shape (n_atoms,)
     text : str
         For history and messages: the distances, and what chose them where the user did not.
+    periodic : tuple of bool
+        Along which cell vectors images of an atom are neighbors.
     """
 
     radius: np.ndarray
     kind: np.ndarray
     text: str
+    periodic: tuple[bool, ...] = (True, True, True)
 
     @property
     def largest(self) -> float:
@@ -98,7 +101,7 @@ def choose_cutoff(data: xr.Dataset, trajectory: Trajectory, cutoff: Any) -> Cuto
     radius[a, b] = radius[b, a] = radii
     names = [f"{pair} " if by_pair else "" for pair in pairs]
     text = ", ".join(f"{name}{r:.4g} angstrom" for name, r in zip(names, radii, strict=True))
-    return Cutoff(radius, kind, text + chosen)
+    return Cutoff(radius, kind, text + chosen, tuple(trajectory.repeats.tolist()))
 
 
 def _given(cutoff: Mapping[Any, Any], pairs: list[str]) -> list[float]:
@@ -115,7 +118,13 @@ def _given(cutoff: Mapping[Any, Any], pairs: list[str]) -> list[float]:
 
 def _found(data: xr.Dataset, trajectory: Trajectory, pairs: list[str] | None) -> list[float]:
     """Find the cutoffs in g(r) of some of the frames; refuse what cannot be the end of a shell of neighbors."""
-    periodic = periodic_axes(trajectory.block(0, 1).scaled()[0], trajectory.mean_cell)
+    periodic = trajectory.repeats
+    if trajectory.dimension == 3 and not periodic.all():
+        raise RangeError(
+            "the sides of the box are not all periodic",
+            reason="g(r), whose first minimum would be the cutoff, needs a box that repeats",
+            fix="cutoff='3.8 angstrom'",
+        )
     across = heights(trajectory.mean_cell)
     dimensions = int(periodic.sum())
     size = trajectory.volume / float(np.prod(across[~periodic]))

@@ -37,7 +37,9 @@ class Deformation:
     @classmethod
     def since(cls, reference: Reference, cutoff: Cutoff) -> Deformation:
         """Find the bonds of the reference that are within the cutoff."""
-        i, j, shift = pairs_within(reference.scaled, reference.cell, cutoff.largest, full=True)
+        i, j, shift = pairs_within(
+            reference.scaled, reference.cell, cutoff.largest, full=True, periodic=cutoff.periodic
+        )
         bond = ((reference.scaled[:, j] - reference.scaled[:, i]).T + shift) @ reference.cell
         near = np.linalg.norm(bond, axis=1) < cutoff.of(i, j)
         n_atoms = reference.scaled.shape[1]

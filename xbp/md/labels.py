@@ -11,6 +11,7 @@ import xarray as xr
 
 from xbp import constants
 from xbp.conditions import temperature_coordinate
+from xbp.diagnostic import Diagnostic, diagnosed
 from xbp.errors import RangeError, TemperatureError
 from xbp.md.trajectory import Trajectory
 from xbp.md.wavevectors import Shells
@@ -63,13 +64,14 @@ def label(
     What was `found` about it (diagnostics, the motion of the whole) is recorded with each variable and the table.
     """
     history = extend_history(trajectory.source.attrs.get("history"), operation, arguments)
+    found = {**(found or {}), **_of_the_box(trajectory, found or {}, "Q" in coords)}
     sample = {} if trajectory.element is None else {"composition": composition(trajectory.element)}
     ds = xr.Dataset(coords=dict(coords))
     for name, column in columns.items():
         labels: dict[str, Any] = {"units": column.units}
         if column.quantity is not None:
             labels |= {"quantity": column.quantity, "long_name": QUANTITIES[column.quantity].label}
-            labels |= {"statistics": "classical", **sample, **(found or {})}
+            labels |= {"statistics": "classical", **sample, **found}
         ds[name] = xr.Variable(column.dims, column.values, {**labels, **column.attrs, "history": history})
         if column.std is not None:
             ds[f"{name}_std"] = xr.Variable(column.dims, column.std)
@@ -81,8 +83,20 @@ def label(
         ds = ds.assign_coords(temperature=temperature)
     kept = {key: trajectory.source.attrs[key] for key in ("title", "source") if key in trajectory.source.attrs}
     ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **kept, **sample}
-    ds.attrs |= {**(attrs or {}), **(found or {}), "history": history}
+    ds.attrs |= {**(attrs or {}), **found, "history": history}
     return ds
+
+
+def _of_the_box(trajectory: Trajectory, found: Mapping[str, Any], of_wave_vectors: bool) -> dict[str, Any]:
+    """Record that there are two dimensions, or that no wave vectors are allowed across open sides."""
+    if trajectory.dimension == 2:
+        return {"dimension": 2}
+    if not of_wave_vectors or trajectory.repeats.all():
+        return {}
+    sides = " and ".join("abc"[axis] for axis in np.flatnonzero(~trajectory.repeats))
+    return dict(diagnosed(found, Diagnostic(
+        "open_sides", "warning", f"the box is open along {sides}: only wave vectors along its other sides are used",
+    )))  # fmt: skip
 
 
 def composition(elements: np.ndarray) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from xbp.md.cutoff import Cutoff
-from xbp.md.plane import periodic_axes
 from xbp.optional import require
 
 __all__ = ["coordination_and_distance", "pairs_within"]
@@ -18,7 +18,7 @@ _SKIN = 1.6
 
 
 def pairs_within(
-    scaled: np.ndarray, cell: np.ndarray, radius: float, *, full: bool
+    scaled: np.ndarray, cell: np.ndarray, radius: float, *, full: bool, periodic: Sequence[bool]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find pairs of atoms within a distance.
 
@@ -32,6 +32,8 @@ def pairs_within(
         Å.
     full : bool
         Every pair from both sides, or once.
+    periodic : sequence of bool
+        Along which cell vectors images of an atom are neighbors.
 
     Returns
     -------
@@ -40,10 +42,11 @@ def pairs_within(
         Cells to add to second − first, of the positions as given.
     """
     vesin = require("vesin", "it finds the neighbors", "md")
-    images = np.floor(scaled)
+    # Beyond an open side there is no image: atoms stay where they are.
+    images = np.where(np.asarray(periodic)[:, None], np.floor(scaled), 0.0)
     inside = (scaled - images).T @ cell
     i, j, shift = vesin.NeighborList(cutoff=radius, full_list=full).compute(
-        points=inside, box=cell, periodic=periodic_axes(scaled, cell).tolist(), quantities="ijS"
+        points=inside, box=cell, periodic=list(periodic), quantities="ijS"
     )
     # The images that were taken out are put back: positions as given are what the shifts go with.
     i, j = i.astype(np.int64), j.astype(np.int64)
@@ -95,7 +98,7 @@ class _Candidates:
 
     @classmethod
     def find(cls, scaled: np.ndarray, cell: np.ndarray, cutoff: Cutoff) -> _Candidates:
-        i, j, shift = pairs_within(scaled, cell, cutoff.largest + _SKIN, full=False)
+        i, j, shift = pairs_within(scaled, cell, cutoff.largest + _SKIN, full=False, periodic=cutoff.periodic)
         return cls(scaled, cell, i, j, np.ascontiguousarray(shift.T), cutoff.of(i, j) ** 2)
 
     def outrun_by(self, scaled: np.ndarray, cell: np.ndarray) -> bool:

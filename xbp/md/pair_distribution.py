@@ -12,7 +12,7 @@ from xbp.common_errors import carries_common_errors
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits
 from xbp.md.labels import Column, label, positive, sample_temperature
-from xbp.md.plane import heights, periodic_axes
+from xbp.md.plane import heights
 from xbp.md.run import blocks, summarize
 from xbp.md.trajectory import Block, read_trajectory
 from xbp.optional import require
@@ -89,7 +89,13 @@ def radial_distribution(
     """
     trajectory = read_trajectory(data)
     cell = trajectory.mean_cell
-    periodic = periodic_axes(trajectory.block(0, 1).scaled()[0], cell)
+    periodic = trajectory.repeats
+    if trajectory.dimension == 3 and not periodic.all():
+        raise QuantityError(
+            "g(r) needs a box that repeats: its sides are " + ", ".join("periodic" if p else "open" for p in periodic),
+            reason="near an open side an atom has fewer neighbors, and the box may be empty in part",
+            fix="traj.attrs['periodic'] = '111' if the box does repeat; else give cutoff= where neighbors are counted",
+        )
     across = heights(cell)
     highest = float(across[periodic].min()) / 2 if r_max is None else positive(r_max, "angstrom", "r_max")
     width = positive(dr, "angstrom", "dr")

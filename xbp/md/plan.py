@@ -216,7 +216,9 @@ class Plan:
             )
         check_normalization(normalization, partials=partials, static=static)
         cell = trajectory.mean_cell
-        shells = allowed_wavevectors(cell, q_max, dq, max_per_shell=max_wavevectors_per_shell)
+        shells = allowed_wavevectors(
+            cell, q_max, dq, max_per_shell=max_wavevectors_per_shell, repeats=trajectory.repeats
+        )
         self_part = part == "incoherent"
         found = weighting(trajectory, weights, shells.Q, by_element=partials, squared=self_part, b=b)
         mixing = mix_rows(found, partials, normalization, self_part, trajectory.n_atoms)
@@ -246,7 +248,11 @@ class Plan:
     def delayed_shells(self) -> Any:
         """Return the wave vectors as a task: workers list them, so that they need not be sent."""
         return delayed(allowed_wavevectors)(
-            self.trajectory.mean_cell, self.Q_max, self.dQ, max_per_shell=self.max_per_shell
+            self.trajectory.mean_cell,
+            self.Q_max,
+            self.dQ,
+            max_per_shell=self.max_per_shell,
+            repeats=self.trajectory.repeats,
         )
 
     @property

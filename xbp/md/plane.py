@@ -15,7 +15,7 @@ def heights(cell: np.ndarray) -> np.ndarray:
     return np.asarray(1 / np.linalg.norm(np.linalg.inv(cell), axis=0))
 
 
-def periodic_axes(scaled: np.ndarray, cell: np.ndarray) -> np.ndarray:
+def periodic_axes(scaled: np.ndarray, cell: np.ndarray, *, plane: bool = False) -> np.ndarray:
     """Tell along which cell vectors the images of an atom are neighbors that it can have.
 
     Parameters
@@ -24,11 +24,14 @@ def periodic_axes(scaled: np.ndarray, cell: np.ndarray) -> np.ndarray:
         In units of the cell vectors.
     cell : numpy.ndarray, shape (3, 3)
         Rows are cell vectors, Å.
+    plane : bool
+        All atoms are known to be in a plane, whatever the thickness of the cell.
 
     Returns
     -------
     numpy.ndarray of bool, shape (3,)
-        False across a plane of atoms in a cell thinner than half of their distance: its images stand for nothing.
+        False across a plane of atoms in a cell thinner than half of their distance, or that is known to be one: its
+        images stand for nothing.
 
     Examples
     --------
@@ -38,4 +41,8 @@ def periodic_axes(scaled: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """
     across = heights(cell)
     spacing = np.sqrt(abs(np.linalg.det(cell)) / across / scaled.shape[1])
-    return np.asarray((np.ptp(scaled, axis=1) > _FLAT) | (across > spacing / 2))
+    flat = np.ptp(scaled, axis=1) <= _FLAT
+    if plane:
+        # What is known to be a plane is flat but for what a file rounds.
+        flat = np.arange(3) == np.argmin(np.ptp(scaled, axis=1) * across)
+    return np.asarray(~flat | ((across > spacing / 2) & (not plane)))

@@ -168,7 +168,7 @@ def dynamic_structure_factor(
         attrs=window_attrs(length, step, taper, moments.n),
         found=trajectory.motion(moments.mean["drift"] / step, length * step),
     )  # fmt: skip
-    u2 = xr.Variable((), float(moments.mean["u2"]), {"units": "angstrom**2"})
+    u2 = xr.Variable((), float(moments.mean["u2"]) * 3 / trajectory.dimension, {"units": "angstrom**2"})
     u2.attrs["long_name"] = "mean-square displacement per axis within a window"
     return ds.assign_coords(u2=u2)
 
@@ -329,6 +329,7 @@ def current_spectra(
         )
     trajectory = read_trajectory(data)
     trajectory.require_velocity()
+    trajectory.require_space("the share of the transverse current")
     length = window_frames(trajectory, window, dE)
     plan = Plan.make(
         data, Q_max, dQ, length=length, weights=weights, b=b, part="coherent", partials=False,
@@ -369,7 +370,8 @@ def current_spectra(
         operation="current_spectra", arguments=arguments,
         temperature=sample_temperature(trajectory, T, moments.temperature),
         attrs={
-            "number_density": trajectory.n_atoms / trajectory.volume, **window_attrs(length, step, taper, moments.n)
+            **({"number_density": trajectory.n_atoms / trajectory.volume} if trajectory.repeats.all() else {}),
+            **window_attrs(length, step, taper, moments.n),
         },
         found=trajectory.motion(moments.mean["drift"] / step, length * step, velocity=True),
     )  # fmt: skip

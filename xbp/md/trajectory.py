@@ -12,6 +12,7 @@ import xarray as xr
 from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.md.block import Block
 from xbp.md.motion import AFFINE, cell_rate, contains_affine, motion_attrs
+from xbp.md.plane import periodic_axes
 from xbp.pint_data import unwrap
 from xbp.schema import check_coordinate, require_units
 from xbp.units import convert_factor, to_kelvin
@@ -126,6 +127,32 @@ class Trajectory:
         """Of each atom in the mass of all, shape (atom,); equal where masses are not known."""
         mass = np.ones(self.n_atoms) if self.mass is None else self.mass
         return np.asarray(mass / mass.sum())
+
+    @cached_property
+    def dimension(self) -> int:
+        """Three, or two where all atoms are in one plane: by ``attrs["dimension"]``, or in a cell too thin for more."""
+        if self.source.attrs.get("dimension", 3) == 2:
+            return 2
+        return 3 if self._images.all() else 2
+
+    @cached_property
+    def repeats(self) -> np.ndarray:
+        """Along which cell vectors the box repeats, shape (3,): not along open sides, and not across a plane."""
+        return np.asarray(_sides(self.source) & self._images)
+
+    @cached_property
+    def _images(self) -> np.ndarray:
+        plane = self.source.attrs.get("dimension", 3) == 2
+        return periodic_axes(self.block(0, 1).scaled()[0], self.mean_cell, plane=plane)
+
+    def require_space(self, what: str) -> None:
+        """Refuse what is made for three dimensions where there are two."""
+        if self.dimension == 2:
+            raise QuantityError(
+                f"the trajectory is a plane of atoms, and {what} is that of three dimensions",
+                reason="degrees of freedom, directions and densities differ in a plane",
+                fix="structure_factor(), radial_distribution(), msd() and local_fields() hold in a plane",
+            )
 
     @cached_property
     def affine(self) -> bool | None:
@@ -295,6 +322,12 @@ def _array(data: xr.Dataset, name: str, units: str) -> xr.DataArray:
     return array.transpose("time", "atom", "xyz")
 
 
+def _sides(data: xr.Dataset) -> np.ndarray:
+    """Return which sides of the box are periodic, by ``attrs["periodic"]``; all, where it says nothing."""
+    digits = str(data.attrs.get("periodic", "111"))
+    return np.array([digit != "0" for digit in digits.ljust(3, "1")[:3]])
+
+
 def _cell(data: xr.Dataset) -> np.ndarray:
     """Return the cell in Å, (3, 3) or (time, 3, 3); refuse one that has no volume."""
     fix = "traj['cell'] = (('vector', 'xyz'), rows, {'units': 'angstrom'})"
@@ -308,6 +341,9 @@ def _cell(data: xr.Dataset) -> np.ndarray:
         )
     units = require_units(cell, "'cell'", "angstrom")
     values = np.asarray(cell.transpose(*dims).values, dtype=float) * convert_factor(units, "angstrom", name="'cell'")
+    if values.ndim == 3 and not (open_ := ~_sides(data)).all() and open_.any():
+        # Open sides follow the outermost atoms: they are no motion of a cell.
+        values[:, open_] = values[:, open_].mean(axis=0)
     volume = np.abs(np.linalg.det(values)) if np.isfinite(values).all() else np.array([np.nan])
     if not (volume > 1e-9 * np.abs(values).max() ** 3).all():
         raise RangeError(

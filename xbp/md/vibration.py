@@ -93,6 +93,7 @@ def vdos(
     7.9
     """
     trajectory = read_trajectory(data)
+    trajectory.require_space("the area of g(E)")
     limit = folding_limit(folding)
     moving = trajectory.velocity is not None
     length = window_frames(trajectory, window, dE)
@@ -255,7 +256,7 @@ def msd(
 
     .. math:: \mathrm{msd}(t) = \langle |\mathbf r_j(t_0+t) - \mathbf r_j(t_0)|^2 \rangle_{j,t_0}
 
-    In a solid it has the plateau 6u², with u² per axis.
+    In a solid it has the plateau 6u², with u² per axis; in a plane of atoms 4u².
 
     Parameters
     ----------
@@ -308,11 +309,18 @@ def msd(
     else:
         symbols, index, counts = np.array([""]), np.zeros(trajectory.n_atoms, int), np.array([trajectory.n_atoms])
     cut = segments(trajectory, length)
-    moments = summarize(trajectory, cut, _Displacements(index, counts, length, lags), T=T, progress=progress)
+    moments = summarize(
+        trajectory, cut, _Displacements(index, counts, length, lags, trajectory.dimension), T=T, progress=progress
+    )
     columns = {}
     for name, dims, quantity, long_name in (
         ("msd", ("time",), "mean_square_displacement", None),
-        ("u2", (), None, "mean-square displacement per axis, msd/6 over the second half of the times"),
+        (
+            "u2",
+            (),
+            None,
+            f"mean-square displacement per axis, msd/{2 * trajectory.dimension} over the second half of the times",
+        ),
     ):
         value, std = moments.mean[name], moments.std(name, cut.correlation)
         if not partials:
@@ -337,6 +345,7 @@ class _Displacements:
     counts: np.ndarray
     length: int
     lags: int
+    dimension: int
 
     def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
         total = np.zeros((len(starts), self.counts.size, self.lags))
@@ -348,7 +357,7 @@ class _Displacements:
                 np.add.at(total[number], self.index[atoms], per_atom.T)
         total /= self.counts[:, None]
         drift = block.drift(starts, self.length)
-        return {"drift": drift, "msd": total, "u2": total[..., self.lags // 2 :].mean(axis=-1) / 6}
+        return {"drift": drift, "msd": total, "u2": total[..., self.lags // 2 :].mean(axis=-1) / (2 * self.dimension)}
 
 
 def _squared_displacements(path: np.ndarray, lags: int) -> np.ndarray:

@@ -44,7 +44,13 @@ class Shells:
 
 
 def allowed_wavevectors(
-    cell: np.ndarray, Q_max: float, dQ: float, *, max_per_shell: int | None = None, seed: int = 0
+    cell: np.ndarray,
+    Q_max: float,
+    dQ: float,
+    *,
+    max_per_shell: int | None = None,
+    seed: int = 0,
+    repeats: np.ndarray | None = None,
 ) -> Shells:
     """List the wave vectors Q = 2π(h a* + k b* + l c*) up to Q_max, one of each pair ±Q.
 
@@ -60,6 +66,8 @@ def allowed_wavevectors(
         Keep at most so many vectors of a shell, −Q counted, drawn at random.
     seed : int
         Of that draw.
+    repeats : numpy.ndarray of bool, shape (3,), optional
+        Along which cell vectors the box repeats; along the others no wave vector is allowed, and their index is 0.
 
     Returns
     -------
@@ -77,8 +85,16 @@ def allowed_wavevectors(
     >>> shells.Q.round(3), shells.n_wavevectors
     (array([1.   , 1.414]), array([ 6, 12]))
     """
+    along = np.ones(3, dtype=bool) if repeats is None else np.asarray(repeats)
+    if not along.any():
+        raise RangeError(
+            "no side of the box is periodic",
+            reason="only a box that repeats has allowed wave vectors",
+            fix="simulate with periodic sides; g(E), msd and local fields need none",
+        )
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
-    h_max, k_max, l_max = (int(n) for n in np.floor(Q_max * np.linalg.norm(cell, axis=1) / (2 * np.pi) + 1e-9))
+    highest = np.floor(Q_max * np.linalg.norm(cell, axis=1) / (2 * np.pi) + 1e-9)
+    h_max, k_max, l_max = (int(n) for n in np.where(along, highest, 0))
     # One plane of constant h at a time: the cube around the sphere need not fit in memory.
     planes = []
     k, l = np.meshgrid(np.arange(-k_max, k_max + 1), np.arange(-l_max, l_max + 1), indexing="ij")  # noqa: E741
@@ -90,7 +106,7 @@ def allowed_wavevectors(
         planes.append(np.column_stack([np.full(inside.sum(), h), half[inside]]))
     hkl = np.concatenate(planes)
     if not hkl.size:
-        smallest = min(np.linalg.norm(reciprocal, axis=1))
+        smallest = min(np.linalg.norm(reciprocal[along], axis=1))
         raise RangeError(
             f"Q_max={Q_max:g} 1/angstrom is below the smallest wave vector the cell allows",
             reason=f"that is about {smallest:.4g} 1/angstrom, 2π over the longest distance between cell faces",
