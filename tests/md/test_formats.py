@@ -237,7 +237,7 @@ def test_velocities_of_extended_xyz_are_those_of_their_producer(
         (xyz("config_type=liquid"), {"time_between_frames": "1 ps"}, FileFormatError, "config_type= and no time"),
         (xyz("energy_weight=2"), {"time_between_frames": "1 ps"}, FileFormatError, "energy_weight= and no time"),
         (xyz("weight=2 config_type=a"), {"timestep": "1 fs"}, FileFormatError, "set of configurations"),
-        (xyz("").replace("1.02 2", "6.0 7"), {"time_between_frames": "1 fs"}, QuantityError, "move as at"),
+        (xyz("").replace("1.02 2", "6.0 7"), {"time_between_frames": "1 fs"}, QuantityError, "atoms move by"),
         (xyz("").replace("Cu", "A"), {"time_between_frames": "1 fs"}, QuantityError, "'A' is no element"),
         (xyz("", masses=True), {"time_between_frames": 1, "elements": {"Cu": "Al"}}, QuantityError, "mass of Al"),
         (xyz("", n=2) + xyz("").replace("10 0 0 0 10", "10 0 0 10 0"), {}, FileFormatError, "frame 2.*volume 0"),
@@ -671,7 +671,7 @@ def test_elements_that_contradict_the_dump_are_refused(tmp_path: Path) -> None:
         open_trajectory(written(tmp_path, heavy), **METAL)
 
 
-@pytest.mark.parametrize(("options", "says"), [({"units": "real"}, "K"), ({"timestep": "0.02 fs"}, "move as at")])
+@pytest.mark.parametrize(("options", "says"), [({"units": "real"}, "K"), ({"timestep": "0.02 fs"}, "atoms move by")])
 def test_units_and_steps_that_no_motion_fits_are_refused(tmp_path: Path, options: dict[str, str], says: str) -> None:
     path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
     with pytest.raises(QuantityError, match=says):
@@ -681,10 +681,35 @@ def test_units_and_steps_that_no_motion_fits_are_refused(tmp_path: Path, options
 def test_frames_of_no_motion_are_refused_and_open_one_by_one(tmp_path: Path) -> None:
     jumps = np.random.default_rng(8).random((4, 6, 3))
     path = written(tmp_path, dump(jumps, VELOCITY, "id element xu yu zu"))
-    with pytest.raises(QuantityError, match=r"from frame 0 to frame 1 .* move as at"):
+    with pytest.raises(QuantityError, match=r"from frame 0 to frame 1 .* atoms move by"):
         open_trajectory(path, **METAL)
     assert open_trajectory(path, frames=slice(2, 3), **METAL).sizes["time"] == 1
     assert open_trajectory(path, hottest="1e9 K", **METAL).sizes["time"] == 4
+
+
+def test_glasses_that_have_nothing_in_common_are_no_motion(tmp_path: Path) -> None:
+    """Unrelated configurations a picosecond apart: slow enough for a gas, and too far for atoms that collide."""
+    rng = np.random.default_rng(4)
+    text = ""
+    for frame in range(3):
+        text += f"200\n{LATTICE.replace('10', '16')} Properties=species:S:1:pos:R:3 number={frame}\n"
+        text += "".join(f"Cu {x:.4f} {y:.4f} {z:.4f}\n" for x, y, z in 16 * rng.random((200, 3)))
+    path = written(tmp_path, text)
+    with pytest.raises(QuantityError, match=r"frame 0 to frame 1 .* atoms move by \d.\d+ angstrom in 1 ps"):
+        open_trajectory(path, time_between_frames="1 ps")
+    assert open_trajectory(path, time_between_frames="1 ns").sizes["time"] == 3
+
+
+def test_labels_of_training_data_in_a_file_of_ase(tmp_path: Path) -> None:
+    ase, ase_io = pytest.importorskip("ase"), pytest.importorskip("ase.io")
+    images = [ase.Atoms("CuZr", positions=r, cell=10 * np.eye(3), pbc=True) for r in POSITIONS]
+    ase_io.write(tmp_path / "a.traj", images)
+    assert open_trajectory(tmp_path / "a.traj", time_between_frames="20 fs").sizes["time"] == 3
+    for image in images:
+        image.info["config_type"] = "liquid"
+    ase_io.write(tmp_path / "b.traj", images)
+    with pytest.raises(FileFormatError, match="config_type"):
+        open_trajectory(tmp_path / "b.traj", time_between_frames="20 fs")
 
 
 def test_log_spaced_steps_stay_so(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ BOX = TEXT[TEXT.index(b"pp pp pp\n") + 9 :].split(b"\n", 1)[0]
         (last(b"ATOMS\n6", b"ATOMS\n0"), "0 atoms"),
         (last(b"ATOMS\n6", b"ATOMS\n-3"), "-3 atoms"),
         (last(BOX, b"nan nan 0"), "nan"),
-        (last(BOX, b"1 1 0"), "box has the sides 0|move as at"),
+        (last(BOX, b"1 1 0"), "box has the sides 0|atoms move by"),
         (lambda: TEXT.replace(b"ATOMS\n6", b"ATOMS\n" + b"9" * 6000), "NUMBER OF ATOMS"),
         (lambda: TEXT.replace(b"TIMESTEP\n0\n", b"TIMESTEP\n0\n" + b"x" * 2**17), "a.lammpstrj"),
     ],

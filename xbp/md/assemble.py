@@ -85,10 +85,12 @@ def masses_of(
             continue
         try:
             standard = atomic_mass(symbol)
-        except QuantityError:
+        except QuantityError as error:
             # A name of the user's own; its mass must be in the file.
             if np.isnan(own[atoms]).any():
-                raise
+                raise QuantityError(
+                    error.summary, reason=f"{path} calls an atom so, and has no mass of it", fix=error.fix
+                ) from None
             standard = None
         here = own[atoms]
         if standard is not None:

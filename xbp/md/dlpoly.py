@@ -8,7 +8,7 @@ import numpy as np
 
 from xbp.errors import FileFormatError, QuantityError
 from xbp.md.given import Given, frame_times, named
-from xbp.md.lazy import Found, LazyFrames, choose, require_same
+from xbp.md.lazy import Found, LazyFrames, cell_volume, choose, require_finite, require_same
 from xbp.md.source import Lines, Source, require_modest
 
 __all__ = ["is_history", "open_history"]
@@ -155,7 +155,7 @@ def _cell(rows: list[bytes], where: str) -> np.ndarray:
         cell = np.array([row.split() for row in rows], dtype=float).reshape(3, 3)
     except ValueError:
         cell = np.full((3, 3), np.nan)
-    volume = abs(np.linalg.det(cell)) if np.isfinite(cell).all() else np.nan
+    volume = cell_volume(cell)
     if not volume > 0:
         raise FileFormatError(
             f"{where}: the cell has the volume {volume:g}",
@@ -195,6 +195,8 @@ class _Reader:
             raise FileFormatError(
                 f"{where} (step {frame.step}) cannot be read", reason=str(error), fix="copy the file again"
             ) from None
+        require_finite(vectors, where)
+        require_finite(mass, where)
         order = np.argsort(index, kind="stable")
         if np.unique(index).size != self.n_atoms:
             raise FileFormatError(f"{where}: atoms have the same number", reason="numbers tell atoms apart")

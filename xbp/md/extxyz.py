@@ -11,11 +11,11 @@ import numpy as np
 
 from xbp import constants
 from xbp.errors import FileFormatError, QuantityError, UnitsError
+from xbp.md.assemble import masses_of
 from xbp.md.given import Given, frame_times, named
 from xbp.md.lammps_units import Style, style_of
-from xbp.md.lazy import Found, LazyFrames, choose, read_columns, require_same
+from xbp.md.lazy import Found, LazyFrames, cell_volume, choose, read_columns, require_same
 from xbp.md.source import Lines, Source, require_modest
-from xbp.md.weights import atomic_mass
 from xbp.optional import require
 
 __all__ = ["is_extxyz", "open_extxyz"]
@@ -73,8 +73,8 @@ def open_extxyz(source: Source, given: Given, frames: slice | None) -> Found:
         ask="time_between_frames='20 fs'" + ("" if marks is None else ", or timestep='2 fs'"),
     )  # fmt: skip
     if velocity == "momenta":
-        by_element = {s: atomic_mass(s) for s in np.unique(element).tolist()} if mass is None else {}
-        factor = factor / (np.array([by_element[s] for s in element.tolist()]) if mass is None else mass)[:, None]
+        # Those that the writer had: of the file, else of its elements.
+        factor = factor / masses_of(path, names["species"], None, mass)[:, None]
     read = _Reader(
         source, tuple(table), columns, width, n_atoms, names["raw"], order, names["ids"], length, velocity, factor
     )
@@ -153,8 +153,8 @@ def _frame(begin: int, end: int, comment: str, info: dict[str, str], where: str)
         raise FileFormatError(
             f"{where}: Lattice={info.get('lattice')!r}", reason="nine numbers are needed", fix="copy it again"
         ) from None
-    volume = abs(np.linalg.det(cell)) if np.isfinite(cell).all() and np.isfinite(origin).all() else np.nan
-    if not volume > 1e-9 * np.abs(cell).max() ** 3:
+    volume = cell_volume(cell) if np.isfinite(origin).all() else np.nan
+    if not (np.isfinite(volume) and volume > 1e-9 * np.abs(cell).max() ** 3):
         raise FileFormatError(
             f"{where}: Lattice={info['lattice']!r} has the volume {volume:g}", reason="a cell spans a volume"
         )

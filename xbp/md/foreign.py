@@ -68,6 +68,13 @@ def open_with_ase(path: Path, given: Given, frames: slice | None) -> Found:
     given.allow(f"read by ASE as {kind}", "elements", "masses", "time_between_frames", why="in units that it states")
     chosen = choose(len(images), frames, path)
     first = images[chosen[0]]
+    labels = [key for i in chosen for key in images[i].info if key == "config_type" or "weight" in key]
+    if labels and len(chosen) > 1:
+        raise FileFormatError(
+            f"{path} is a set of configurations, not a trajectory: its frames carry {labels[0]} and no time",
+            reason="spectra and displacements need frames of one motion",
+            fix="open one configuration at a time: frames=slice(0, 1)",
+        )
     moving = bool(first.has("momenta"))
     if kind not in _ASE_MOVING and (len(images) > 1 or moving):
         raise FileFormatError(

@@ -10,12 +10,11 @@ from typing import Final
 import numpy as np
 
 from xbp.errors import FileFormatError, QuantityError
-from xbp.md.assemble import element_of_mass
+from xbp.md.assemble import element_of_mass, masses_of
 from xbp.md.given import Given, named
 from xbp.md.lammps_units import style_of
-from xbp.md.lazy import Found, LazyFrames, choose
+from xbp.md.lazy import Found, LazyFrames, cell_volume, choose, require_finite
 from xbp.md.source import Source
-from xbp.md.weights import atomic_mass
 
 __all__ = ["data_topology", "is_data_file", "open_data_file"]
 
@@ -68,6 +67,8 @@ def open_data_file(source: Source, given: Given, frames: slice | None) -> Found:
     velocity = _velocities(path, parsed, ids, layout)
     r = ((position - parsed.low) * style.length)[order]
     v = None if velocity is None else (velocity * style.speed)[order]
+    for values in (r, mass, *([] if v is None else [v])):
+        require_finite(values, str(path))
     lazy = LazyFrames(chosen, ids.size, v is not None, _Held(r, v))
     return Found(
         lazy, parsed.cell[None] * style.length, element[order], mass[order] if masses or style.name == "lj" else None,
@@ -137,7 +138,7 @@ def _parse(path: Path, text: str) -> _Parsed:
     parsed.low = np.array([bounds[axis][0] for axis in range(3)])
     parsed.cell = np.diag([bounds[axis][1] - bounds[axis][0] for axis in range(3)])
     parsed.cell[1, 0], parsed.cell[2, 0], parsed.cell[2, 1] = tilt
-    if not (np.diag(parsed.cell) > 0).all() or not np.isfinite(parsed.cell).all():
+    if not (np.diag(parsed.cell) > 0).all() or not cell_volume(parsed.cell) > 0:
         raise FileFormatError(f"{path}: the cell has the sides {np.diag(parsed.cell)}", reason="they are positive")
     return parsed
 
@@ -189,8 +190,8 @@ def _elements(path: Path, given: Given, parsed: _Parsed, kinds: np.ndarray, mass
     """Return elements: as given, by the labels of the types, or by masses that are those of one element alone."""
     if given.elements is not None:
         symbols = named(path, kinds, given.elements)
-        for symbol in np.unique(symbols).tolist() if given.lj is None else ():
-            atomic_mass(symbol)  # refused where it is no element
+        if given.lj is None:
+            masses_of(path, symbols, given.masses, None)  # refused where one is no element
         return symbols
     labels = dict(row.split()[:2] for row in parsed.sections.get("Atom Type Labels", []))
     found = {kind: labels.get(kind, kind if not kind.isdigit() else "") for kind in np.unique(kinds).tolist()}

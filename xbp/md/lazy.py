@@ -14,7 +14,10 @@ import pandas as pd
 from xbp.errors import FileFormatError
 from xbp.optional import require
 
-__all__ = ["Found", "LazyFrames", "choose", "read_columns", "require_same"]
+__all__ = ["Found", "LazyFrames", "cell_volume", "choose", "read_columns", "require_finite", "require_same"]
+
+#: No length, speed or mass of a simulation is as large, in any units.
+_LARGEST = 1e30
 
 
 @dataclass(frozen=True)
@@ -123,11 +126,12 @@ def read_columns(
     [1.5, 2.0]
     """
     try:
-        table = pd.read_csv(
-            io.BytesIO(text), sep=r"\s+", header=None, names=list(range(n_columns)), usecols=list(kinds),
-            dtype=dict(kinds), engine="c", index_col=False, na_filter=False,
-        )  # fmt: skip
-    except (ValueError, TypeError, UnicodeDecodeError, OverflowError, pd.errors.ParserError) as error:
+        with np.errstate(invalid="raise"):  # 1e400 is no id
+            table = pd.read_csv(
+                io.BytesIO(text), sep=r"\s+", header=None, names=list(range(n_columns)), usecols=list(kinds),
+                dtype=dict(kinds), engine="c", index_col=False, na_filter=False,
+            )  # fmt: skip
+    except (ValueError, TypeError, ArithmeticError, UnicodeDecodeError, pd.errors.ParserError) as error:
         raise FileFormatError(f"{where} cannot be read", reason=str(error), fix="copy the file again") from None
     if len(table) != n_rows:
         raise FileFormatError(
@@ -135,7 +139,39 @@ def read_columns(
             reason=f"its header says {n_rows}",
             fix="the file is damaged there: copy it again",
         )
-    return {column: table[column].to_numpy() for column in kinds}
+    columns = {column: table[column].to_numpy() for column in kinds}
+    for values in columns.values():
+        if values.dtype.kind == "f":
+            require_finite(values, where)
+    return columns
+
+
+def require_finite(values: np.ndarray, where: str) -> None:
+    """Refuse numbers of a frame that are none, or that no simulation has.
+
+    Raises
+    ------
+    FileFormatError
+        If one is NaN, infinite or larger than 1e30.
+    """
+    wrong = ~(np.abs(values) < _LARGEST)
+    if wrong.any():
+        raise FileFormatError(
+            f"{where} holds the number {values[wrong][0]:g}",
+            reason="an atom was lost from the simulation, or the file is damaged",
+            fix="leave that frame out: frames=",
+        )
+
+
+def cell_volume(cell: np.ndarray) -> float:
+    """Return the volume of a cell; NaN where it has sides that no simulation has.
+
+    Examples
+    --------
+    >>> cell_volume(np.diag([2.0, 3.0, -4.0])), cell_volume(np.diag([2.0, 3.0, np.inf]))
+    (24.0, nan)
+    """
+    return float(abs(np.linalg.det(cell))) if (np.abs(cell) < _LARGEST).all() else float("nan")
 
 
 def require_same(names: np.ndarray, first: Sequence[str] | np.ndarray, where: str) -> None:

@@ -171,7 +171,10 @@ def open_trajectory(
         "timestep": timestep, "time_between_frames": time_between_frames, "lj": lj, "frames": frames,
     }  # fmt: skip
     ds.attrs["history"] = extend_history(history, "open_trajectory", arguments)
-    read_trajectory(ds)
+    try:
+        read_trajectory(ds)
+    except XbpError as error:
+        raise type(error)(f"{path}: {error.summary}", reason=error.reason, fix=error.fix) from None
     if "dimension" not in ds.attrs and _is_plane(ds):
         ds.attrs["dimension"] = 2
     return ds

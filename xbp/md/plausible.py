@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,14 +15,24 @@ __all__ = ["require_motion"]
 
 
 def require_motion(
-    path: Path, found: Found, mass: np.ndarray, *, hottest: float, factor: float = 2.0, rounding: float = 0.002
+    path: Path,
+    found: Found,
+    mass: np.ndarray,
+    *,
+    hottest: float,
+    factor: float = 2.0,
+    rounding: float = 0.002,
+    diameter: float = 2.0,
 ) -> None:
-    r"""Refuse frames that no motion connects, by the kinetic temperature that it would need.
+    r"""Refuse frames that no motion connects in the time between them.
 
-    .. math:: T_{jump} = \frac{\sum_j m_j |\Delta\mathbf r_j|^2}{3(N-1) k_B \Delta t^2} \le T
+    Atoms of a kinetic temperature T that collide on the way get no further than
 
-    holds in equilibrium, as ⟨Δr²⟩ ≤ ⟨v²⟩ Δt²; Δr to the nearest image makes it smaller still. The first two and
-    the last two frames are read for it.
+    .. math:: \langle\Delta r^2\rangle \le 2 \ell^2 \left(\frac{v t}{\ell} - 1 + e^{-v t/\ell}\right), \quad
+              v^2 = \frac{3 k_B T}{m}, \quad \ell = \frac{1}{\sqrt 2\, n \pi d^2}
+
+    which is v²t² at short times and 6Dt with D = vℓ/3 at long ones. The first two and the last two frames are
+    read and compared, to the nearest images, which makes displacements smaller still.
 
     Parameters
     ----------
@@ -37,11 +46,17 @@ def require_motion(
         Nor one this much (and 10/√N, as few atoms scatter) above that of the velocities in the file.
     rounding : float
         Å, of positions.
+    diameter : float
+        d, Å: atoms collide at no smaller distance. ℓ is no less than a quarter of it.
 
     Raises
     ------
     QuantityError
         If the velocities, or the displacements, are those of a higher temperature.
+
+    References
+    ----------
+    S. Chapman & T. G. Cowling, The Mathematical Theory of Non-Uniform Gases, 3rd ed. (1970), chapters 5 and 6.
     """
     numbers, n_atoms = found.lazy.numbers, found.lazy.n_atoms
     n = len(numbers)
@@ -71,11 +86,22 @@ def require_motion(
         if not step > 0:
             continue
         with contextlib.suppress(np.linalg.LinAlgError):
-            jump = _jump(position, found.cells[[first, first + 1]], mass) / degrees / step**2
-            blur = 3 * rounding**2 * float(mass.sum()) / degrees / step**2
+            jump = _jump(position, found.cells[[first, first + 1]], mass)
             limit = hottest if not kelvin > 0 else min(hottest, (factor + 10 / np.sqrt(n_atoms)) * kelvin)
-            if jump > limit + blur:
-                _refuse(path, first, step, jump, kelvin, hottest)
+            density = n_atoms / abs(np.linalg.det(found.cells[first]))
+            free = max(1 / (np.sqrt(2) * density * np.pi * diameter**2), diameter / 4)
+            reach = _reach(limit, mass, free, step) + 3 * rounding**2 * float(mass.sum())
+            if jump > reach:
+                way, most = (np.sqrt(square / mass.sum()) for square in (jump, reach))
+                known = f"its velocities are those of {kelvin:.3g} K" if kelvin > 0 else f"hottest= is {hottest:g} K"
+                raise QuantityError(
+                    f"from frame {first} to frame {first + 1} of {path} "
+                    f"atoms move by {way:.3g} angstrom in {step:.4g} ps",
+                    reason=f"{known}, at which they move by {most:.3g} at most: the time or the units are wrong, "
+                    "or the frames are no motion of the same atoms",
+                    fix="correct units=, timestep= or time_between_frames=; a set of configurations opens one at a "
+                    "time: frames=slice(0, 1)",
+                )
 
 
 def _jump(position: np.ndarray, cells: np.ndarray, mass: np.ndarray) -> float:
@@ -88,11 +114,7 @@ def _jump(position: np.ndarray, cells: np.ndarray, mass: np.ndarray) -> float:
     return float(mass @ (way**2).sum(axis=1))
 
 
-def _refuse(path: Path, first: int, step: float, jump: float, kelvin: float, hottest: float) -> Any:
-    known = f"its velocities are those of {kelvin:.3g} K" if kelvin > 0 else f"hottest= is {hottest:g} K"
-    raise QuantityError(
-        f"from frame {first} to frame {first + 1} of {path} atoms move as at {jump:.3g} K, in {step:.4g} ps",
-        reason=f"{known}: the time or the units are wrong, or the frames are no motion of the same atoms",
-        fix="correct units=, timestep= or time_between_frames=; a set of configurations opens one at a time: "
-        "frames=slice(0, 1)",
-    )
+def _reach(kelvin: float, mass: np.ndarray, free: float, time: float) -> float:
+    """Return Σ m ⟨Δr²⟩ that atoms get in a time between collisions `free` apart, u Å²."""
+    way = np.sqrt(3 * constants.BOLTZMANN * kelvin / mass) * time / free
+    return float((mass * 2 * free**2 * (way + np.expm1(-way))).sum())

@@ -9,7 +9,7 @@ import numpy as np
 
 from xbp.errors import FileFormatError
 from xbp.md.given import Given, frame_times, named
-from xbp.md.lazy import Found, LazyFrames, choose
+from xbp.md.lazy import Found, LazyFrames, cell_volume, choose, require_finite
 from xbp.md.source import Lines, Source, require_modest
 
 __all__ = ["is_xdatcar", "open_xdatcar"]
@@ -87,8 +87,8 @@ def _header(lines: list[bytes], where: str) -> _Header:
         if named_
         else tuple(map(str, range(1, 1 + len(counts))))
     )
-    volume = abs(np.linalg.det(cell)) if np.isfinite(cell).all() else np.nan
-    if len(scale) != 1 or not np.isfinite(scale[0]) or scale[0] == 0 or not volume > 0:
+    volume = cell_volume(cell)
+    if len(scale) != 1 or not 0 < abs(scale[0]) < 1e30 or not volume > 0:
         raise FileFormatError(damaged, reason=f"scale {scale}, volume {volume:g}", fix="copy it again")
     if not counts or len(counts) != len(names) or min(counts) < 1 or sum(counts) > 10**12:
         raise FileFormatError(damaged, reason=f"{counts} atoms of {names}", fix="copy it again")
@@ -178,5 +178,6 @@ class _Reader:
                 raise FileFormatError(
                     f"{self.source.path}, frame {number} cannot be read", reason=str(error), fix="copy the file again"
                 ) from None
+            require_finite(values, f"{self.source.path}, frame {number}")
             position[place] = values @ frame.cell if frame.factor is None else values * frame.factor
         return position, None
