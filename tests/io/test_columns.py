@@ -96,6 +96,24 @@ def test_what_is_written_reads_back_identical(tmp_path: Path, glass: xr.Dataset,
     xr.testing.assert_identical(xr.open_dataset(tmp_path / "array.txt").B, some)
 
 
+def test_words_that_contradict_a_file_of_xbp_are_refused(tmp_path: Path, glass: xr.Dataset) -> None:
+    cut = glass.bp.to_bqe().bp.cut_Q((2, 8))[["B", "B_std"]]
+    cut.bp.to_columns(tmp_path / "a.txt")
+    for told in (
+        {"quantity": "raman_intensity"},
+        {"units": "1"},
+        {"coordinate_units": "1/cm"},
+        {"coordinate": "Q"},
+        {"statistics": "quantum"},
+    ):
+        with pytest.raises(QuantityError, match=next(iter(told))):
+            xbp.open_dataset(tmp_path / "a.txt", **told)
+    xr.testing.assert_identical(
+        xbp.open_dataset(tmp_path / "a.txt", quantity="reduced_dos", coordinate_units="meV"), cut
+    )
+    assert float(xr.open_dataset(tmp_path / "a.txt", engine="columns", T=5).temperature) == 5
+
+
 def test_errors_that_bins_share_are_kept(tmp_path: Path, glass: xr.Dataset) -> None:
     cut = glass.bp.subtract(glass, scale=0.1, scale_std=0.05).bp.to_bqe().bp.cut_Q((2, 8))
     alone = cut.drop_vars(["g", "g_std"])

@@ -250,3 +250,27 @@ def test_infinite_numbers_are_not_written(tmp_path: Path) -> None:
     ds = xbp.new_dataset("raman_intensity", [1.0, np.inf], units="1", coords={"E": ([1.0, 2.0], "1/cm")})
     with pytest.raises(QuantityError, match="infinite"):
         ds.bp.to_columns(tmp_path / "a.txt")
+
+
+def test_the_structure_factor_of_silica_opens_by_its_header(shared_data: Path) -> None:
+    ds = xbp.open_dataset(shared_data / "doors" / "SiO2_liq.qSq")
+    assert (list(ds.data_vars), ds.Q.attrs["units"], ds.sizes["Q"]) == (["Sq"], "1/angstrom", 2467)
+    np.testing.assert_array_equal([ds.Q[0], ds.Sq[0], ds.Q[-1], ds.Sq[-1]], [0.65, 0.183653, 49.97096, 0.999222])
+    xr.testing.assert_equal(xbp.open_dataset(shared_data / "doors" / "SiO2_liq.qSq", **SQ).Sq, ds.Sq)
+
+
+def test_columns_by_the_header_of_mcstas(tmp_path: Path) -> None:
+    (tmp_path / "a.qSq").write_text("# column_Sq 1\n# column_q 3\n0.5 9 1\n1.5 9 2\n")
+    ds = xbp.open_dataset(tmp_path / "a.qSq")
+    np.testing.assert_array_equal([ds.Q, ds.Sq], [[1, 2], [0.5, 1.5]])
+    (tmp_path / "a.qSq").write_text("# column_Sq 1\n# column_q 4\n0.5 9 1\n1.5 9 2\n")
+    with pytest.raises(FileFormatError, match="column 4 of 3"):
+        xbp.open_dataset(tmp_path / "a.qSq")
+
+
+def test_total_scattering_on_another_scale_is_no_structure_factor(shared_data: Path) -> None:
+    path = shared_data / "doors" / "SofQ_NaNO3_230C.dat"
+    with pytest.raises(FileFormatError):
+        xbp.open_dataset(path)
+    with pytest.raises(RangeError, match=r"S\(Q\) falls to -2\.211"):
+        xbp.open_dataset(path, **SQ)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,15 +11,15 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.common_errors import SOURCE, common_name
 from xbp.construct import new_dataset
 from xbp.diagnostic import diagnosed
-from xbp.errors import CoordinateError, FileFormatError, QuantityError, XbpError
+from xbp.errors import CoordinateError, QuantityError, XbpError
 from xbp.io.arguments import axis_units, can_open, to_path, value_units, without
-from xbp.io.named import named_format
+from xbp.io.named import named_format, require_plain_table
 from xbp.io.normalization import require_normalization
+from xbp.io.own_columns import MARK, as_told, read_own, to_columns
 from xbp.io.table import read_table, require_one_run, require_whole, row
-from xbp.io.text import TEXT_ERRORS, head, is_ended, read_lines, to_numbers, unreadable, write_text
+from xbp.io.text import TEXT_ERRORS, head, is_ended, read_lines, unreadable
 from xbp.io.titles import (
     column_titles,
     labelled_rows,
@@ -30,14 +29,12 @@ from xbp.io.titles import (
 )
 from xbp.reduction.heat_capacity import Amount
 from xbp.reduction.imaginary import imaginary_modes
-from xbp.schema import COORDINATES, QUANTITIES, validate
-from xbp.signal import extend_history, read, std_of
+from xbp.schema import COORDINATES, QUANTITIES
+from xbp.signal import extend_history
 from xbp.units import is_one_of, parse_unit
 
 __all__ = ["ColumnsBackend", "decline", "open_columns", "to_columns"]
 
-_MARK = "# xbp columns "
-_END = "# end"
 #: What spectroscopists of the quantity write their axis in, where it is not the canonical unit.
 _USUAL = {("raman_intensity", "E"): "1/cm"}
 _AMOUNTS = get_args(Amount)
@@ -46,7 +43,7 @@ _AMOUNTS = get_args(Amount)
 def decline(path: Path) -> str | None:
     """Say why a file cannot be opened as columns without further word, or None where xbp wrote it."""
     lines = head(path)
-    if lines and lines[0].startswith(_MARK):
+    if lines and lines[0].startswith(MARK):
         return None
     known = named_format(lines)
     if known is not None:
@@ -144,9 +141,9 @@ def open_columns(
     where = to_path(path)
     try:
         lines = read_lines(where, complete=False)
-        if lines and lines[0].startswith(_MARK):
-            return _read_own(lines)
-        _refuse_named(where, lines)
+        if lines and lines[0].startswith(MARK):
+            return as_told(read_own(lines), quantity, units, coordinate, coordinate_units, T, statistics, amount)
+        require_plain_table(where, lines)
         table = read_table(where, lines)
         if not is_ended(where):
             require_whole(lines)
@@ -213,18 +210,6 @@ def open_columns(
     return ds
 
 
-def _refuse_named(where: Path, lines: list[str]) -> None:
-    """Refuse a text that is of a format of its own: its numbers are not, or not only, columns."""
-    known = named_format(lines)
-    if known is not None:
-        raise FileFormatError(
-            f"{where} is {known}",
-            reason="such a text is no plain table of columns: factors, blocks and units would be lost",
-            fix="xbp.open_dataset(path) opens it where xbp reads that format; otherwise export columns, or read it by "
-            "hand and label it with xbp.new_dataset(...)",
-        )
-
-
 class _Labels(NamedTuple):
     """What the caller says of a table, checked."""
 
@@ -283,107 +268,6 @@ def _require_molar(amount: Any, labels: _Labels) -> None:
             reason="it says what a mole is of, of a heat capacity per mole",
             fix="leave amount= out; .bp.to_molar(...) makes a heat capacity of the sample or per gram one per mole",
         )
-
-
-def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Write a spectrum as three-column text: coordinate, value, standard deviation.
-
-    Every number has all its digits, and the first comment holds units, attributes and the other
-    coordinates, so that ``xbp.open_dataset`` gives back the identical Dataset. Programs that draw
-    columns skip the comments.
-
-    Parameters
-    ----------
-    data : xarray.DataArray or xarray.Dataset
-        A signal over one dimension, such as a cut. Of a Dataset the signal and its standard
-        deviation are written, companions are not.
-    path : path-like
-        Where to.
-    overwrite : bool
-        Replace an existing file.
-
-    Raises
-    ------
-    QuantityError
-        If there are more dimensions than one, or infinite numbers.
-    FileFormatError
-        If the file exists and `overwrite` is not given, or cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile, xbp
-    >>> cut = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().bp.cut_Q((2, 8))[["B", "B_std"]]
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     cut.bp.to_columns(f"{folder}/cut.txt")
-    ...     xbp.open_dataset(f"{folder}/cut.txt").identical(cut)
-    True
-    """
-    signal = read(data)
-    if np.isinf(signal.value).any() or (signal.std is not None and np.isinf(signal.std).any()):
-        raise QuantityError(
-            f"'{signal.value.name}' holds infinite numbers",
-            reason="text of measurements holds none, and they would not be read back",
-            fix="data.where(abs(data) < float('inf')) makes them NaN",
-        )
-    if signal.value.ndim != 1:
-        raise QuantityError(
-            f"'{signal.value.name}' is over {tuple(signal.value.dims)}",
-            reason="columns hold one dimension",
-            fix="cut it first, such as data.bp.cut_Q((2, 8)), or write netCDF: data.bp.to_netcdf(path)",
-        )
-    (dim,) = map(str, signal.value.dims)
-    name = str(signal.value.name or signal.quantity.variable)
-    std = None if signal.std is None else f"{name}_std"
-    coords = signal.source.coords if isinstance(signal.source, xr.Dataset) else signal.value.coords
-    common = common_name(name)
-    further = [common] if isinstance(signal.source, xr.Dataset) and common in signal.source else []
-    held = {dim, "bnds", *([SOURCE] if further else [])}
-    header: dict[str, Any] = {
-        "names": [dim, name, *([] if std is None else [std])],
-        "attrs": [
-            dict(signal.value[dim].attrs),
-            dict(signal.value.attrs),
-            *([] if std is None else [dict(signal.source[std].attrs)]),
-        ],
-        "coords": {
-            str(key): [list(coordinate.dims), coordinate.values.tolist(), dict(coordinate.attrs)]
-            for key, coordinate in coords.items()
-            if key != dim and set(coordinate.dims) <= held
-        },
-        "further": {
-            key: [list(signal.source[key].dims), signal.source[key].values.tolist(), dict(signal.source[key].attrs)]
-            for key in further
-        },
-        "dataset": dict(signal.source.attrs) if isinstance(signal.source, xr.Dataset) else {},
-    }
-    columns = [signal.value[dim].values, signal.value.values, *([] if signal.std is None else [signal.std.values])]
-    rows = zip(*(np.asarray(column, dtype=float).tolist() for column in columns), strict=True)
-    titles = (f"{n} [{a.get('units', '1')}]" for n, a in zip(header["names"], header["attrs"], strict=True))
-    lines = [_MARK + json.dumps(header, default=lambda value: value.tolist()), f"# {' '.join(titles)}"]
-    write_text(path, [*lines, *(" ".join(map(repr, row)) for row in rows), _END], overwrite=overwrite)
-
-
-def _read_own(lines: list[str]) -> xr.Dataset:
-    if lines[-1] != _END:
-        raise ValueError(f"its last line is not '{_END}'")
-    header = json.loads(lines[0].removeprefix(_MARK))
-    names, attrs = header["names"], header["attrs"]
-    rows = [line for line in lines if not line.startswith("#")]
-    table = to_numbers(rows, "the table", size=len(rows) * len(names), largest=np.inf).reshape(-1, len(names))
-    dim, name = names[:2]
-    if any(len(set(dims)) < len(dims) for dims, _, _ in header["coords"].values()):
-        raise ValueError("its header has a coordinate over one dimension twice")
-    ds = xr.Dataset(
-        {key: (dim, table[:, i], attrs[i]) for i, key in enumerate(names) if i},
-        coords={dim: (dim, table[:, 0], attrs[0])}
-        | {key: (tuple(dims), np.array(values), labels) for key, (dims, values, labels) in header["coords"].items()},
-        attrs=header["dataset"],
-    )
-    for key, (dims_, values, labels) in header.get("further", {}).items():
-        ds[str(key)] = (tuple(dims_), np.array(values, dtype=float), labels)
-    validate(ds[name])
-    std_of(ds, ds[name])
-    return ds
 
 
 class ColumnsBackend(BackendEntrypoint):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
-__all__ = ["named_format"]
+from xbp.errors import FileFormatError
+
+__all__ = ["named_format", "require_plain_table"]
 
 #: How many lines are looked at: headers of instruments have up to some hundred.
 _LOOKED_AT: Final = 400
@@ -67,6 +70,23 @@ def named_format(lines: Sequence[str]) -> str | None:
         if any(re.match(pattern, line) for line in filled):
             return name
     return next((name for name, has_shape in _SHAPES if has_shape(looked_at)), None)
+
+
+def require_plain_table(where: Path, lines: Sequence[str]) -> None:
+    """Refuse a text that is of a format of its own: its numbers are not, or not only, columns.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    known = named_format(lines)
+    if known is not None:
+        raise FileFormatError(
+            f"{where} is {known}",
+            reason="such a text is no plain table of columns: factors, blocks and units would be lost",
+            fix="xbp.open_dataset(path) opens it where xbp reads that format; otherwise export columns, or read it by "
+            "hand and label it with xbp.new_dataset(...)",
+        )
 
 
 def _are(words: Sequence[str], kind: re.Pattern[str]) -> bool:
