@@ -389,3 +389,79 @@ def test_the_error_by_vanadium_undoes_its_debye_waller_factor(model: xr.Dataset)
     expected = np.sqrt(((undo * of_one) ** 2).sum()) / Q.size / strength
     assert undo.max() > 4
     assert float(out.S.attrs["normalization_std"]) == pytest.approx(expected, rel=1e-3)
+
+
+def ideal_gas(mass: float, T: float, Q: np.ndarray, E: np.ndarray, scale: float = 1.0, **attrs: object) -> xr.Dataset:
+    """Atoms of one mass that fly freely: a Gaussian about the recoil, exactly."""
+    recoil = const.hbar**2 * (Q[:, None] * 1e10) ** 2 / (2 * mass * const.atomic_mass) / const.e * 1e3
+    kT = const.k / const.e * 1e3 * T
+    S = np.exp(-((E - recoil) ** 2) / (4 * recoil * kT)) / np.sqrt(4 * np.pi * recoil * kT)
+    ds = xbp.new_dataset(
+        "dynamic_structure_factor", S * scale, units="1", coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")},
+        temperature=f"{T} K", statistics="quantum",
+    )  # fmt: skip
+    return ds.assign_attrs(attrs)
+
+
+def test_the_f_sum_of_a_molecule_has_the_effective_mass() -> None:
+    """Heavy water: 20.03 g/mol in the file, 2.49 u in the sum rule, Σcσ/Σ(cσ/M) by hand."""
+    sigma = {"D": (2, 7.64, 2.0141), "O": (1, 4.232, 15.999)}
+    mass = sum(n * s for n, s, _ in sigma.values()) / sum(n * s / m for n, s, m in sigma.values())
+    assert mass == pytest.approx(2.49, abs=0.01)
+    gas = ideal_gas(mass, 300.0, np.arange(0.5, 4, 0.1), np.arange(-200, 201.0), 0.2, weight=20.03)
+    for said in ({"composition": "D2O"}, {"mass": f"{mass} u"}):
+        out = gas.bp.normalize_to_sum_rule("f-sum", **said)
+        assert float((out.S.sum("E")).mean()) == pytest.approx(1, abs=0.01)
+        assert out.S.attrs["normalization_spread"] < 0.01
+    carried = gas.assign_attrs(composition="D2O").bp.normalize_to_sum_rule("f-sum")
+    assert "M = 2.4" in carried.S.attrs["normalization"]
+    with pytest.raises(QuantityError, match=r"weight=20\.03.*\n.*effective mass"):
+        gas.bp.normalize_to_sum_rule("f-sum")
+    # Neon has nearly the weight; the cross sections in the file tell them apart.
+    for coherent, incoherent in ((2.62, 0.008), (15.4, 4.1)):
+        neon = gas.assign_attrs(weight=20.1797, sigma_coh=coherent, sigma_inc=incoherent)
+        if coherent < 3:
+            assert "M = 20.1797 u" in neon.bp.normalize_to_sum_rule("f-sum").S.attrs["normalization"]
+        else:
+            with pytest.raises(QuantityError, match="weight"):
+                neon.bp.normalize_to_sum_rule("f-sum")
+    deuterium = ideal_gas(2.0141, 300.0, np.arange(0.5, 4, 0.1), np.arange(-200, 201.0), 0.2, weight=4.028)
+    for said in ({"composition": "D2"}, {"composition": "D"}, {"mass": "2.0141 u"}):
+        out = deuterium.bp.normalize_to_sum_rule("f-sum", **said)
+        assert float((out.S.sum("E")).mean()) == pytest.approx(1, abs=0.01)
+    for wrong in ({"mass": "5 u"}, {"composition": "Cu"}):
+        with pytest.raises(QuantityError, match="carry weight=4"):
+            deuterium.bp.normalize_to_sum_rule("f-sum", **wrong)
+
+
+@pytest.mark.parametrize("classical", [False, True])
+def test_the_f_sum_leaves_out_what_recoils_beyond_the_energies(classical: bool) -> None:
+    """Neon at 40 K to 20 meV: from 8 1/angstrom on a part of the Gaussian is beyond; half of it at 14."""
+    Q, E, true = np.arange(0.5, 15, 0.1), np.arange(-20, 20.1, 0.1), 3.0
+    gas = ideal_gas(20.18, 40.0, Q, E, 1 / true)
+    if classical:
+        recoil = const.hbar**2 * (Q[:, None] * 1e10) ** 2 / (2 * 20.18 * const.atomic_mass) / const.e * 1e3
+        kT = const.k / const.e * 1e3 * 40
+        gas = gas.assign(S=(("Q", "E"), np.exp(-(E**2) / (4 * recoil * kT)) / np.sqrt(4 * np.pi * recoil * kT) / true))
+        gas.S.attrs = {"quantity": "dynamic_structure_factor", "units": "1", "statistics": "classical"}
+    out = gas.bp.normalize_to_sum_rule("f-sum", mass="20.18 u")
+    factor = float((out.S / gas.S).mean())
+    assert factor == pytest.approx(true, rel=0.005)
+    assert out.S.attrs["normalization_spread"] < 0.005
+    assert not out.bp.diagnostics()
+    highest = float(out.S.attrs["normalization_Q"].split()[2])
+    assert 5 < highest < 11
+    # All Q together are wrong by far, and the spread says so.
+    everything = gas.bp.normalize_to_sum_rule("f-sum", mass="20.18 u", most_missing=1)
+    assert float((everything.S / gas.S).mean()) > 1.3 * true
+    assert everything.S.attrs["normalization_spread"] > 0.2
+    assert [one.code for one in everything.bp.diagnostics()] == ["sum_rule_spread"]
+    with pytest.raises(RangeError, match=r"beyond 20.05 meV at the lowest Q, 1[23]"):
+        gas.bp.normalize_to_sum_rule("f-sum", mass="20.18 u", Q_range=(13, 15))
+
+
+def test_the_f_sum_of_bound_atoms_is_that_of_all_their_phonons(sqe: xr.Dataset) -> None:
+    """Vanadium in a crystal: far from free, and the rule holds all the same, at every Q."""
+    out = sqe.bp.scale(0.3).bp.normalize_to_sum_rule("f-sum", composition="V")
+    np.testing.assert_allclose(out.S, sqe.S, rtol=1e-4)
+    assert out.S.attrs["normalization_spread"] < 1e-3

@@ -74,6 +74,8 @@ class CorrectionMethods:
         Q_range: Any = None,
         mass: Any = None,
         composition: str | Mapping[str, float] | None = None,
+        most_missing: float = 0.01,
+        most_spread: float = 0.1,
     ) -> Data:
         """See `xbp.normalize_to_sum_rule`: the scale that ∫S dE or the f-sum gives."""
         return reduction.normalize_to_sum_rule(
@@ -85,6 +87,8 @@ class CorrectionMethods:
             Q_range=Q_range,
             mass=mass,
             composition=composition,
+            most_missing=most_missing,
+            most_spread=most_spread,
         )
 
     def fold(

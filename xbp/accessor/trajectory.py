@@ -206,9 +206,11 @@ class TrajectoryMethods:
             progress=progress,
         )
 
-    def neutron_weighted_dos(self, *, Q: Any = None, u2: Any = None, b: Any = None) -> xr.Dataset:
+    def neutron_weighted_dos(
+        self, *, Q: Any = None, u2: Any = None, b: Any = None, area_tolerance: float = 0.1
+    ) -> xr.Dataset:
         """See `xbp.md.neutron_weighted_dos`: partial densities of states as neutrons weigh them."""
-        return md.neutron_weighted_dos(self._data, Q=Q, u2=u2, b=b)
+        return md.neutron_weighted_dos(self._data, Q=Q, u2=u2, b=b, area_tolerance=area_tolerance)
 
     def correct_neutron_weighting(
         self, partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None

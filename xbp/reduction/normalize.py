@@ -11,6 +11,7 @@ import xarray as xr
 from xbp import constants
 from xbp.common_errors import carries_common_errors, fingerprint
 from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
+from xbp.diagnostic import Diagnostic, diagnosed
 from xbp.errors import QuantityError, RangeError
 from xbp.grid import bin_limits, interpolate, select_range
 from xbp.independence import std_along
@@ -19,6 +20,7 @@ from xbp.reduction.arithmetic import convert, require_alike
 from xbp.reduction.composition import mass_of, resolve_mass
 from xbp.reduction.integrate import mirrored, one_sided, require_elastic
 from xbp.reduction.multiphonon import energies, require_choice
+from xbp.reduction.recoil import spread_over_Q, with_recoil_inside
 from xbp.reduction.sample import another_sample, coherent_part, sample_mass
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
@@ -153,6 +155,8 @@ def normalize_to_sum_rule(
     Q_range: Any = None,
     mass: Any = None,
     composition: str | Mapping[str, float] | None = None,
+    most_missing: float = 0.01,
+    most_spread: float = 0.1,
 ) -> Data:
     r"""Bring S(Q,E) to the scale that a sum rule gives it; one factor for all Q.
 
@@ -163,7 +167,8 @@ def normalize_to_sum_rule(
     that of the second moment, ∫E² S dE = k_BT ħ²Q²/M over both signs, and its factor is that after `to_quantum`.
 
     The factor is Σ_Q of the right side over Σ_Q of the left, weighted by the width of the bins, over those bins of Q
-    where all of E_range was measured. What lies outside E_range is missing, so take it wide.
+    where all of E_range was measured and, for the f-sum, into which recoil and width of the atoms fit. What lies
+    outside E_range is missing, so take it wide.
 
     Parameters
     ----------
@@ -181,15 +186,23 @@ def normalize_to_sum_rule(
     Q_range : pair of scalars with units, optional
         Momentum transfers to use.
     mass, composition
-        M for the f-sum, or what it follows from, as for `multiphonon_sqe`. By default the ``weight`` (g/mol) that the
-        data carry, as from a ``.sqw`` file.
+        M for the f-sum: of several elements, or of a molecule, the effective mass (`effective_mass`), 2.49 u of D₂O.
+        By default that of ``attrs["composition"]``, or the ``weight`` (g/mol) that the data carry, as from a ``.sqw``
+        file, where it is the mass of one element (to 0.1 %, and the cross sections of the file its own to 10 %).
+    most_missing : float, optional
+        How much of the f-sum of an ideal gas of mass M may lie beyond E_range at a Q, as a part of it
+        (`xbp.reduction.recoil`); Q with more are left out.
+    most_spread : float, optional
+        Above this relative spread over Q, `diagnostics` lists it.
 
     Returns
     -------
     same type as `data`
         In one over the unit of E. ``attrs["normalization"]`` says by which rule, factor and mass;
         ``attrs["normalization_std"]`` is the relative error of the factor by counting: it is common to all bins, and
-        ``S_std_common`` keeps it apart. ``attrs["beware"]`` says where the incoherent rule was applied to what scatters
+        ``S_std_common`` keeps it apart. ``attrs["normalization_spread"]`` is the relative standard deviation of the
+        factors that single Q give, weighted as they count, and ``attrs["normalization_Q"]`` the Q that were used.
+        ``attrs["beware"]`` says where the incoherent rule was applied to what scatters
         coherently, or S(Q) is of another sample.
 
     Raises
@@ -198,7 +211,8 @@ def normalize_to_sum_rule(
         If no bin of Q holds the whole range of E, or the sum is not positive; if E = 0 is not in the range of a rule of
         ∫S dE, or nothing of E ≥ 0 in that of the f-sum.
     QuantityError
-        If the mass or S(Q) is missing, or is not used by the rule; if the mass is not that which the data carry.
+        If the mass or S(Q) is missing, or is not used by the rule; if the mass contradicts the ``weight`` that the data
+        carry, or follows from it alone, which may be that of a molecule.
 
     References
     ----------
@@ -259,6 +273,8 @@ def normalize_to_sum_rule(
         _require_line(signal, E_range)
     left, left_std, weight = _moment(signal, E_range, Q_range, factor_of_e)
     weight = weight.where(right.notnull(), 0.0)
+    if rule == "f-sum" and atomic is not None:
+        weight = with_recoil_inside(signal, weight, atomic, T, E_range, q_in, most_missing)
     total = (weight * left).sum("Q")
     if not (weight.sum("Q") > 0).all() or not (total > 0).all():
         raise RangeError(
@@ -276,6 +292,8 @@ def normalize_to_sum_rule(
             reason="sums over E and Q are beyond what a number holds, or S(Q) is not positive",
             fix="scale the data first, data.bp.scale(1e-6), and see that S(Q) tends to 1",
         )
+    spread = spread_over_Q(right / left.where(left != 0), weight * left, factor)
+    used_q = q.values[(weight > 0).any([d for d in weight.dims if d != "Q"]).values]
     coherent = coherent_part(signal) if rule == "incoherent" else None
     beware = coherent and f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q), which needs its sq="
     if sq is not None:
@@ -285,8 +303,19 @@ def normalize_to_sum_rule(
         "normalization_std": None if error is None else float(error.max()),
         "normalization": f"by the {rule} rule{classical}, times {_written(factor)}"
         + (f", M = {atomic:.6g} u ({whence})" if atomic is not None else ""),
+        "normalization_spread": spread,
+        "normalization_Q": f"{used_q[0]:.6g} to {used_q[-1]:.6g} {q.attrs['units']}",
         "beware": beware,
     }
+    if spread > most_spread:
+        attrs |= diagnosed(
+            signal.value.attrs,
+            Diagnostic(
+                "sum_rule_spread", "warning",
+                f"the factors that single Q give by the {rule} rule spread by {100 * spread:.3g} % about that of all",
+                "look at background, multiple scattering and E_range, or narrow Q_range",
+            ),
+        )  # fmt: skip
     units = format_unit(parse_unit(signal.value["E"].attrs["units"]) ** -1)
     used = {
         "rule": rule, "E_range": E_range, "Q_range": Q_range, "mass": None if atomic is None else f"{atomic:.10g} u",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.errors import QuantityError, RangeError, XbpError
+from xbp.optional import require
 from xbp.reduction.composition import numbers_of, resolve_mass
 from xbp.signal import Signal
 from xbp.units import convert_factor, magnitude
@@ -27,6 +29,9 @@ __all__ = [
 
 #: Molar masses and number densities are written with three or four digits.
 _SAME: Final = 0.01
+#: The weight in a file is that of an element to its digits, and its cross sections are to those of other tables.
+_DIGITS: Final = 0.001
+_SAME_SIGMA: Final = 0.1
 
 
 #: Parts of atoms closer than this are one composition.
@@ -47,21 +52,39 @@ def said_of_sample(signal: Signal, name: str) -> Any:
 def sample_mass(
     signal: Signal, mass: Any, composition: str | Mapping[str, float] | None
 ) -> tuple[float | None, str | None]:
-    """Return the mass in u and whence it is: the arguments, or else the ``weight`` (g/mol) that the data carry.
+    """Return the mass in u and whence it is: the arguments, or else what the data carry.
 
-    The effective mass of a composition of several elements is no mean of their masses, and is not compared with it.
+    That is the effective mass of ``attrs["composition"]``, or the ``weight`` (g/mol) where it is that of one element:
+    of a molecule it is not the mass that a sum rule is of. Of a molecule no effective mass is above its weight. The
+    effective mass of several elements is no mean of their masses, and is not compared with it.
 
     Raises
     ------
     QuantityError
-        As for `resolve_mass`, or if the mass that is given differs from that of the file.
+        As for `resolve_mass`; if the mass that is given contradicts that of the file, or the weight in the file may be
+        that of a molecule and nothing else is known.
     """
     given = resolve_mass(mass, composition)
     weight = _number(said_of_sample(signal, "weight"))
     if given is None:
-        return (None, None) if weight is None else (weight, "weight in the file")
+        carried = said_of_sample(signal, "composition")
+        with contextlib.suppress(XbpError):
+            if isinstance(carried, str):
+                return resolve_mass(None, carried), "attrs['composition']"
+        if weight is None:
+            return None, None
+        if _is_of_one_element(signal, weight):
+            return weight, "weight in the file"
+        raise QuantityError(
+            f"weight={weight:.6g} g/mol of the data is not known to be the mass of one element",
+            reason="the f-sum rule has the effective mass, Σcσ/Σ(cσ/M): 2.49 u of D2O, whose weight is 20.03 g/mol",
+            fix="composition='D2O', or mass='2.49 u'",
+        )
     comparable = composition is None or len(numbers_of(composition)) == 1
-    if weight is not None and comparable and abs(given - weight) > _SAME * weight:
+    # So many atoms has a molecule of one element.
+    atoms = max(1.0, np.round(weight / given)) if weight is not None and composition is not None else 1.0
+    below = mass is not None and weight is not None and given < weight and not _is_of_one_element(signal, weight)
+    if weight is not None and comparable and not below and abs(atoms * given - weight) > _SAME * weight:
         raise QuantityError(
             f"{'mass' if composition is None else 'composition'}={mass if composition is None else composition!r} is "
             f"{given:.6g} u, and the data carry weight={weight:.6g} g/mol",
@@ -69,6 +92,24 @@ def sample_mass(
             fix="leave the argument out, or take the other off: del data.attrs['weight'], data.S.attrs['weight']",
         )
     return given, "mass=" if composition is None else "composition="
+
+
+def _is_of_one_element(signal: Signal, weight: float) -> bool:
+    """Tell whether a molar mass is that of an element, and the cross sections of the data are its own where known."""
+    sigma = [_number(said_of_sample(signal, name)) for name in ("sigma_coh", "sigma_inc")]
+    periodictable = require(
+        "periodictable", "whether the weight in the file is that of an atom is looked up in it", "neutron",
+        "mass='26.98 u' or composition='Al'",
+    )  # fmt: skip
+    for element in periodictable.elements:
+        if element.number < 1 or abs(element.mass - weight) > _DIGITS * weight:
+            continue
+        table = element.neutron
+        if None in sigma or table.coherent is None or table.incoherent is None:
+            return True
+        known = sum(map(float, filter(None, sigma)))
+        return bool(abs(known / (table.coherent + table.incoherent) - 1) < _SAME_SIGMA)
+    return False
 
 
 def sample_density(signal: Signal, number_density: Any) -> tuple[float, str]:
