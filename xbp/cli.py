@@ -14,6 +14,7 @@ from xbp.errors import XbpError
 __all__ = ["main"]
 
 
+_UNITS = ["real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"]
 #: What errors advise, as it is typed in a shell.
 _OPTIONS = {"overwrite=True": "--overwrite", "lj='argon'": "--argon", "units='metal'": "--units metal"}
 
@@ -66,8 +67,8 @@ def demo(out: Path, overwrite: bool) -> None:
 @main.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--units", type=click.Choice(["real", "metal", "lj"]), help="Units of a LAMMPS dump.")
-@click.option("--element", "elements", multiple=True, metavar="TYPE=SYMBOL", help="Element of an atom type; repeat it.")
+@click.option("--units", type=click.Choice(_UNITS), help="Units of a LAMMPS dump.")
+@click.option("--element", "elements", multiple=True, metavar="TYPE=SYMBOL", help="Of a type or name; repeat it.")
 @click.option("--timestep", metavar="TIME", help="MD time step of a dump, like '2 fs'.")
 @click.option("--time-between-frames", metavar="TIME", help="For files that tell no time, like '20 fs'.")
 @click.option("--argon", "lj", is_flag=True, help="With --units lj: take the values of argon.")
@@ -89,12 +90,12 @@ def convert(
     overwrite: bool,
 ) -> None:
     """Copy the trajectory SOURCE to TARGET, netCDF or (named *.zarr) Zarr, however large."""
-    by_type = {}
+    by_type: dict[int | str, str] = {}
     for given in elements:
         kind, _, symbol = given.partition("=")
-        if not kind.isdecimal() or not symbol:
+        if not kind or not symbol:
             raise click.BadParameter(f"{given!r} is not like 1=Zr", param_hint="--element")
-        by_type[int(kind)] = symbol
+        by_type[int(kind) if kind.isdecimal() else kind] = symbol
     xbp.md.convert(
         source,
         target,
