@@ -27,6 +27,8 @@ R = TypeVar("R")
 SOURCE = "source"
 #: Parts of a component that are tried where an answer to all of it is not known, as of a fit that fails there.
 _STEPS = (1.0, 0.1, 0.01)
+#: Of a variance, what a difference of two that are equal but for rounding leaves.
+_LOST = 1e-12
 #: A component below this part of the independent error is what rounding left.
 _ROUNDING = 1e-6
 
@@ -121,8 +123,9 @@ class _Split:
             common = data[key]
             if name not in data or f"{name}_std" not in data or SOURCE not in common.dims:
                 continue
-            left: Any = data[f"{name}_std"].variable ** 2 - (common.variable**2).sum(SOURCE)
-            std = (left.where(left > 0, left * 0.0) ** 0.5).transpose(*data[f"{name}_std"].dims)
+            total: Any = data[f"{name}_std"].variable ** 2
+            left = total - (common.variable**2).sum(SOURCE)
+            std = (left.where(left > _LOST * total, left * 0.0) ** 0.5).transpose(*data[f"{name}_std"].dims)
             std.attrs = data[f"{name}_std"].attrs
             self.bare = self.bare.assign({f"{name}_std": std})
             for i, source in enumerate(common[SOURCE].values.tolist() if SOURCE in common.coords else []):
