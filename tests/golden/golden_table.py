@@ -36,7 +36,9 @@ def flatten(result: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(result, xr.DataTree):
         result = {node.path: node.to_dataset() for node in result.subtree if node.has_data}
     if isinstance(result, xr.Dataset):
-        return {f"{prefix}{name}": variable for name, variable in sorted(result.variables.items(), key=str)}
+        # Factors of common errors are named after every digit of what they belong to.
+        own = {name: variable for name, variable in result.variables.items() if name != "source"}
+        return {f"{prefix}{name}": variable for name, variable in sorted(own.items(), key=str)}
     if isinstance(result, xr.DataArray):
         return {f"{prefix}{result.name or 'value'}": result.variable}
     if isinstance(result, Mapping):
