@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xbp
-from xbp.errors import FileFormatError, QuantityError, UnitsError
+from xbp.errors import CoordinateError, FileFormatError, QuantityError, UnitsError
 from xbp.md import LennardJones, open_trajectory
 from xbp.md.lj import ARGON
 
@@ -332,6 +332,18 @@ def test_what_mdanalysis_reads(tmp_path: Path) -> None:
     assert traj.element.values.tolist() == ["Zr", "Cu"] * 3
     with pytest.raises(FileFormatError, match="MDAnalysis"):
         open_trajectory(tmp_path / "a.trr", topology=tmp_path / "nowhere.pdb")
+    with mda.Writer(str(tmp_path / "a.xtc"), n_atoms=6) as writer:
+        for number in range(5):
+            universe.atoms.positions = SCALED[number]
+            universe.trajectory.ts.time = 1000 + 0.02 * number**2
+            writer.write(universe)
+    uneven = open_trajectory(tmp_path / "a.xtc", topology=tmp_path / "top.pdb")
+    np.testing.assert_allclose(uneven.time.values, 1000 + 0.02 * np.arange(5) ** 2, atol=1e-4)
+    np.testing.assert_allclose(uneven.position.values, SCALED, atol=6e-3)
+    with pytest.raises(CoordinateError, match="not equally spaced"):
+        uneven.bp.msd(window="0.1 ps")
+    with pytest.raises(QuantityError, match="contradicts"):
+        open_trajectory(tmp_path / "a.xtc", topology=tmp_path / "top.pdb", time_between_frames="20 fs")
 
 
 def test_shared_files(shared_data: Path) -> None:

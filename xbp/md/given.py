@@ -131,7 +131,7 @@ def frame_times(
     if marks is not None and step is not None:
         times = marks * step
         if own is not None:
-            _agree(path, np.diff(own), np.diff(times), f"timestep={step:g} ps")
+            _agree(path, own, np.diff(times), f"timestep={step:g} ps")
             times = own
     if between is not None:
         if times is None and marks is not None and n > 1:
@@ -143,7 +143,7 @@ def frame_times(
                     fix="timestep=, the time of one of these steps",
                 )
         if times is not None:
-            _agree(path, np.diff(times), np.full(n - 1, between), f"time_between_frames={between:g} ps")
+            _agree(path, times, np.full(n - 1, between), f"time_between_frames={between:g} ps")
         else:
             times = np.arange(n) * between
     if times is None:
@@ -159,9 +159,11 @@ def frame_times(
     return times
 
 
-def _agree(path: Path, own: np.ndarray, other: np.ndarray, what: str) -> None:
-    """Hold what is given to the file's own times, to rounding."""
-    wrong = np.abs(own - other) > _ROUNDING * np.abs(own) + 1e-9
+def _agree(path: Path, times: np.ndarray, other: np.ndarray, what: str) -> None:
+    """Hold the spacing that is given to that of the file's times, to rounding and to single precision."""
+    own = np.diff(times)
+    single = 2 * float(np.spacing(np.float32(np.abs(times).max(initial=0.0))))
+    wrong = np.abs(own - other) > _ROUNDING * np.abs(own) + single
     if wrong.any():
         at = int(np.argmax(wrong))
         raise QuantityError(
