@@ -76,6 +76,7 @@ class CorrectionMethods:
         composition: str | Mapping[str, float] | None = None,
         most_missing: float = 0.01,
         most_spread: float = 0.1,
+        reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.normalize_to_sum_rule`: the scale that ∫S dE or the f-sum gives."""
         return reduction.normalize_to_sum_rule(
@@ -89,6 +90,7 @@ class CorrectionMethods:
             composition=composition,
             most_missing=most_missing,
             most_spread=most_spread,
+            reversed_below=reversed_below,
         )
 
     def fold(

@@ -22,6 +22,7 @@ from xbp.reduction.integrate import mirrored, one_sided, require_elastic
 from xbp.reduction.multiphonon import energies, require_choice
 from xbp.reduction.recoil import spread_over_Q, with_recoil_inside
 from xbp.reduction.sample import another_sample, coherent_part, sample_mass
+from xbp.reduction.sign import REVERSED_BELOW, require_sign
 from xbp.signal import Signal, read
 from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
 
@@ -157,6 +158,7 @@ def normalize_to_sum_rule(
     composition: str | Mapping[str, float] | None = None,
     most_missing: float = 0.01,
     most_spread: float = 0.1,
+    reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     r"""Bring S(Q,E) to the scale that a sum rule gives it; one factor for all Q.
 
@@ -194,6 +196,8 @@ def normalize_to_sum_rule(
         (`xbp.reduction.recoil`); Q with more are left out.
     most_spread : float, optional
         Above this relative spread over Q, `diagnostics` lists it.
+    reversed_below : float, optional
+        As for `to_gdos`, of the f-sum: data whose E has the other sign are refused. None: not looked at.
 
     Returns
     -------
@@ -255,6 +259,8 @@ def normalize_to_sum_rule(
     factor_of_e: xr.DataArray | None = None
     if rule == "f-sum" or one_sided(signal.value):
         factor_of_e = _both_sides(signal, T, rule)
+    if rule == "f-sum" and signal.value.attrs.get("statistics") == "quantum":
+        require_sign(signal.value, signal.std, resolve_temperature(signal.value, T), reversed_below)
     if atomic is not None:
         right = xr.DataArray(constants.HBAR2_OVER_2U / atomic * q_in**2, dims="Q")
     if sq is not None:
