@@ -458,3 +458,26 @@ def test_every_fit_without_a_peak_says_what_to_do(fit: Callable[[], xr.Dataset],
         assert said in title
         assert mend not in title
     plt.close("all")
+
+
+def test_the_density_of_a_fit_is_over_all_modes_whatever_its_area() -> None:
+    """n_D + n_E is what the fit found; of energies that hold only a part of that C is not all there."""
+    fit = xbp.models.evaluate("debye_einstein", T, **(TRUE | {"gamma": 0})).bp.fit_heat_capacity(fixed={"gamma": 0})
+    g = fit.bp.fitted_dos(np.linspace(0, 40, 801))
+    n = float(fit.n_D + fit.n_E)
+    assert (g.g.attrs["area"], float(g.area)) == (1.0, pytest.approx(n))
+    high = np.array([3000.0])
+    assert float(g.bp.heat_capacity(high).C[0]) == pytest.approx(3 * 8.314463 * n, rel=2e-3)
+    assert float(g.bp.scale(3).bp.heat_capacity(high).C[0]) == pytest.approx(3 * 8.314463 * n, rel=2e-3)
+    with pytest.raises(RangeError, match="of its modes"):
+        g.sel(E=slice(0, 12)).bp.heat_capacity(high)
+    model = xbp.models.evaluate(
+        "debye_gaussian_dos",
+        np.linspace(0, 40, 801),
+        n_D=0.6,
+        energy_D="20 meV",
+        n_E=0.3,
+        energy_E="6 meV",
+        sigma_E="1 meV",
+    )
+    assert float(model.bp.heat_capacity(high).C[0]) == pytest.approx(0.9 * 3 * 8.314463, rel=5e-3)

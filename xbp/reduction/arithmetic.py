@@ -103,6 +103,7 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
         std,
         common=common,
         operation="subtract",
+        attrs={"area": None, "area_of": None},  # of a difference of g(E) it is not known
         arguments={"background": other.value.attrs.get("long_name", str(other.value.name))}
         | {name: _described(f) for name, f in (("scale", factor), ("scale_std", factor_std)) if f.any()},
     )
