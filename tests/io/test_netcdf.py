@@ -150,3 +150,14 @@ def test_cf_compliance(glass: xr.Dataset, model: xr.Dataset, tmp_path: Path) -> 
         assert not broken, text
         errors = text.split("Errors")[1].split("Warnings")[0] if "Errors" in text else ""
         assert "*" not in errors, f"{name}:\n{text}"
+
+
+def test_an_infinite_signal_is_neither_written_nor_read(glass: xr.Dataset, tmp_path: Path) -> None:
+    infinite = glass.copy(deep=True)
+    infinite.S[3, 4] = np.inf
+    with pytest.raises(QuantityError, match="'S' is infinite in 1 "):
+        infinite.bp.to_netcdf(tmp_path / "a.nc")
+    assert not list(tmp_path.iterdir())
+    infinite.to_netcdf(tmp_path / "b.nc", engine="netcdf4")
+    with pytest.raises(FileFormatError, match="infinite"):
+        xbp.open_dataset(tmp_path / "b.nc")

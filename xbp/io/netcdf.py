@@ -105,6 +105,13 @@ def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]
     ds = plain.copy()
     encoding: dict[Any, dict[str, Any]] = {}
     for name, variable in ds.variables.items():
+        # What dask holds is not computed to be looked at.
+        if variable.chunks is None and _is_measured(ds, str(name)) and (n := _n_infinite(variable.values)):
+            raise QuantityError(
+                f"'{name}' is infinite in {n} of {variable.size} bins",
+                reason="an infinity is no measured number, and the file would not open again",
+                fix=f"data['{name}'] = data['{name}'].where(np.isfinite(data['{name}']))",
+            )
         # What a variable was read with (chunks, packing, fill) is of the old file, not of the data.
         variable.encoding = {}
         compressed = {"zlib": True, "complevel": 4} if variable.ndim and variable.dtype.kind in "fiu" else {}
@@ -248,9 +255,18 @@ def _require_readable(ds: xr.Dataset) -> None:
         whole = variable.nbytes <= _READ_AT_ONCE
         part = variable if whole else variable[dict.fromkeys(variable.dims, slice(1))]
         read = part.copy(deep=False).load().values
-        measured = str(name).removesuffix("_std") in ds and "quantity" in ds[str(name).removesuffix("_std")].attrs
-        if measured and read.dtype.kind == "f" and np.isinf(read).any():
-            raise ValueError(f"'{name}' is infinite in {int(np.isinf(read).sum())} bins, which is no measured number")
+        if _is_measured(ds, str(name)) and (n := _n_infinite(read)):
+            raise ValueError(f"'{name}' is infinite in {n} bins, which is no measured number")
+
+
+def _is_measured(ds: xr.Dataset, name: str) -> bool:
+    """Tell whether a variable is a signal of the vocabulary, or its error."""
+    of = name.removesuffix("_std")
+    return of in ds.data_vars and ds[of].attrs.get("quantity") is not None
+
+
+def _n_infinite(values: np.ndarray) -> int:
+    return int(np.isinf(values).sum()) if values.dtype.kind == "f" else 0
 
 
 #: What a tree of Datasets may hold in all, uncompressed, to be read into memory.
