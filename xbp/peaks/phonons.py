@@ -157,7 +157,8 @@ def _fit(E: np.ndarray, C: np.ndarray, window: Window | None) -> tuple[list[floa
     energy, gamma = found.params["energy"], found.params["width"]
     if not found.success or not found.errorbars or energy.stderr is None or gamma.stderr is None:
         return nothing, FAILED
-    if not x[0] <= energy.value <= x[-1]:
+    # In the first or the last bin there is no line to be seen.
+    if not x[1] <= energy.value <= x[-2]:
         return nothing, AT_EDGE
     return [energy.value, energy.stderr, max(gamma.value, 0.0), gamma.stderr], OK
 
