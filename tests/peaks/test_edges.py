@@ -169,3 +169,35 @@ def test_the_first_maximum_is_no_ripple_and_not_the_highest() -> None:
     )
     np.testing.assert_allclose(first_maximum(sq), 1.5, atol=0.15)
     assert first_maximum(sq).dims == ("run",)
+
+
+STATUSES_OF_A_PEAK = {
+    "steep edge": lambda: through_filter(50, 4.0, 2.0, 20.0, "constant").bp.boson_peak(),
+    "maximum at edge": lambda: _lognormal_from(4.6).bp.boson_peak(E_range=(2, 15)),
+    "no maximum": lambda: _of(1 / np.arange(1.0, 25, 0.25)).bp.boson_peak(),
+    "no data": lambda: _of(np.full(96, np.nan)).bp.boson_peak(),
+    "box phonon": lambda: (
+        _lognormal_from(1.0).assign_coords(box_phonon=((), 5.0, {"units": "meV"})).bp.boson_peak(E_range=(2, 15))
+    ),
+}
+
+
+def _of(values: np.ndarray) -> xr.Dataset:
+    E = np.arange(1.0, 25, 0.25)
+    return xbp.new_dataset("reduced_dos", values, units="1", std=np.full(E.size, 1e-3), coords={"E": (E, "meV")})
+
+
+def _lognormal_from(first: float) -> xr.Dataset:
+    E = np.arange(first, 25, 0.05)
+    return xbp.new_dataset("reduced_dos", lognormal(E, 5.5, 1.0, 0.6), units="1", std=np.full(E.size, 1e-3),
+                           coords={"E": (E, "meV")})  # fmt: skip
+
+
+@pytest.mark.parametrize("status", list(STATUSES_OF_A_PEAK))
+def test_a_status_leaves_no_number(status: str) -> None:
+    table = STATUSES_OF_A_PEAK[status]()
+    assert str(table.status.values) == status
+    kept = {"E_low", "E_high", "n_points"}
+    for name, column in table.data_vars.items():
+        if column.dtype.kind == "f" and name not in kept:
+            assert np.isnan(column).all(), name
