@@ -123,9 +123,9 @@ def memory() -> tuple[int, int]:
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="memory is read as Linux gives it")
 def test_a_trajectory_ten_times_a_workers_memory(cluster: object) -> None:
     """What a worker needs does not grow with the trajectory: above what it holds at rest, a tenth of that would do."""
-    traj = vibrating(40_000, 700, 200)
-    first = traj.isel(time=slice(0, 2000))
-    few = spectra(first, 0.4)  # few wave vectors: it is the memory that is tried
+    traj = vibrating(80_000, 500, 300)
+    first = traj.isel(time=slice(0, 3000))
+    few = spectra(first, 0.25)  # few wave vectors: it is the memory that is tried
     before = cluster.run(memory)  # type: ignore[attr-defined]
     cluster.run(forget_peak)  # type: ignore[attr-defined]
     found = spectra(traj, 0.4)
