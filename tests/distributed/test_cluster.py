@@ -128,7 +128,7 @@ def test_a_trajectory_ten_times_a_workers_memory(cluster: object) -> None:
     few = spectra(first, 0.25)  # few wave vectors: it is the memory that is tried
     before = cluster.run(memory)  # type: ignore[attr-defined]
     cluster.run(forget_peak)  # type: ignore[attr-defined]
-    found = spectra(traj, 0.4)
+    found = spectra(traj, 0.25)
     after = cluster.run(memory)  # type: ignore[attr-defined]
     assert after.keys() == before.keys()  # none was killed
     for worker, (_, peak) in after.items():
