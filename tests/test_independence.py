@@ -208,3 +208,37 @@ def test_pulls_of_a_peak_in_bins_that_were_moved_and_broadened() -> None:
         pulls = (peak.energy - float(step(truth).bp.boson_peak(E_range=(3, 20)).energy[0])) / peak.energy_std
         assert abs(float(pulls.mean())) < 0.15
         assert 0.85 < float(pulls.std()) < 1.15
+
+
+def test_pulls_of_sums_after_folding_convolving_and_rebinning() -> None:
+    """Means and integrals scatter as they say, whether bins were folded between their mirror images or broadened."""
+    E, n = np.arange(-20, 20.1, 0.5), 300
+    rng = np.random.default_rng(7)
+    off = E + 0.1  # No bin is the mirror image of another.
+    made = {}
+    for name, e in (("even", E), ("off", off)):
+        values = np.exp(-(e**2) / 8) + 0.05 * rng.standard_normal((n, 2, e.size))
+        made[name] = xbp.new_dataset(
+            "dynamic_structure_factor", values, std=np.full(values.shape, 0.05), units="1/meV",
+            coords={"draw": [str(i) for i in range(n)], "Q": ([1.0, 2.0], "1/angstrom"), "E": (e, "meV")},
+            statistics="classical", temperature="300 K",
+        )  # fmt: skip
+    means = [
+        made[name].bp.rebin(E=width).bp.fold().bp.cut_E((1, 15)).S for name in made for width in ("0.2 meV", "0.5 meV")
+    ]
+    stds = [
+        made[name].bp.rebin(E=width).bp.fold().bp.cut_E((1, 15)).S_std
+        for name in made
+        for width in ("0.2 meV", "0.5 meV")
+    ]
+    for step in (
+        lambda d: d.bp.rebin(E="0.2 meV"),
+        lambda d: d.bp.rebin(E=np.arange(-20, 20, 0.7)),
+        lambda d: d.bp.convolve("2 meV").dropna("E"),
+    ):
+        data = step(made["even"])
+        sq, cut = data.bp.integrate_E((-14, 14)), data.bp.cut_E((-5, 5))
+        means += [sq.Sq, cut.S]
+        stds += [sq.Sq_std, cut.S_std]
+    for mean, std in zip(means, stds, strict=True):
+        assert 0.85 < float((mean.std("draw") / np.sqrt((std**2).mean("draw"))).mean()) < 1.15
