@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import scipy
 import xarray as xr
 
 from xbp import constants
+from xbp.diagnostic import Diagnostic, diagnosed
 from xbp.errors import QuantityError, SimulationError
 from xbp.md.labels import positive
 from xbp.md.lammps.configuration import read_configuration
@@ -44,6 +46,8 @@ def harmonic_vdos(
     potential: Any = None,
     dE: Any = "0.5 meV",
     method: Method | None = None,
+    step: Any = "0.01 angstrom",
+    agreement: float = 0.01,
     seed: int = 1,
 ) -> xr.Dataset:
     r"""Compute g(E) of the harmonic vibrations about the inherent structure of a glass.
@@ -62,15 +66,20 @@ def harmonic_vdos(
     method : {"modes", "kernel polynomial"}, optional
         All modes by an eigensolver, the choice up to 3000 atoms, or an expansion of g in Chebyshev
         polynomials by random vectors beyond.
+    step : scalar with units
+        By which atoms are moved (bare: angstrom), and half of it: see `dynamical_matrix`.
+    agreement : float
+        Part of the largest second derivative by which those of the two steps may differ without a diagnostic.
     seed : int
         Of the random vectors.
 
     Returns
     -------
     xarray.Dataset
-        ``g`` (1/meV) over E, of unit area, with ``_std`` (the counting error √n of the modes in a bin, or the
-        scatter of the random vectors). With the modes also ``mode_energy`` (meV; negative where the frequency
-        is imaginary) and ``participation_ratio`` over ``mode``.
+        ``g`` (1/meV) over E, of unit area if no mode is imaginary, with ``_std`` (the counting error √n of the modes in
+        a bin, or the scatter of the random vectors). Imaginary modes are no part of it; they, and second derivatives
+        that depend on the step, are listed by ``.bp.diagnostics()``. With the modes also ``mode_energy`` (meV; negative
+        where the frequency is imaginary) and ``participation_ratio`` over ``mode``.
 
     Raises
     ------
@@ -85,7 +94,8 @@ def harmonic_vdos(
     Phys. 78, 275 (2006), doi:10.1103/RevModPhys.78.275 (kernel polynomials, eqs. 25–42, Jackson's kernel 71).
     """
     width = positive(dE, "meV", "dE", energy=True)
-    matrix = dynamical_matrix(configuration, system, potential=potential)
+    matrix, apart = _two_steps(configuration, system, potential, step)
+    doubts = [] if apart.relative <= agreement else [apart.diagnostic()]
     n_atoms = matrix.shape[0] // 3
     chosen = method or ("modes" if n_atoms <= _ALL_MODES else "kernel polynomial")
     if chosen not in ("modes", "kernel polynomial"):
@@ -101,6 +111,13 @@ def harmonic_vdos(
         moving = np.sort(np.argsort(np.abs(energy))[3:])
         count = np.histogram(energy[moving], edges)[0]
         g, std = count / moving.size / width, np.sqrt(count) / moving.size / width
+        if (energy[moving] < 0).any():
+            count_, lowest = int((energy[moving] < 0).sum()), float(energy[moving].min())
+            doubts.append(Diagnostic(
+                "imaginary_modes", "warning",
+                f"{count_} of {moving.size} modes are imaginary, the lowest at {lowest:.3g} meV, and left out of g(E)",
+                "relax the configuration further, or change step=",
+            ))  # fmt: skip
         ds["mode_energy"] = ("mode", energy[moving], {"units": "meV", "long_name": "energy of the mode"})
         ds["participation_ratio"] = ("mode", ratio[moving], {"units": "1", "long_name": "participation ratio"})
     else:
@@ -108,12 +125,13 @@ def harmonic_vdos(
         fine = kernel_polynomial_vdos(matrix, inside.ravel(), top, seed)
         g, std = (values.reshape(inside.shape).mean(axis=1) for values in fine)
     history = extend_history(
-        configuration.attrs.get("history"), "harmonic_vdos", {"dE": f"{width:g} meV", "method": chosen}
+        configuration.attrs.get("history"), "harmonic_vdos", {"dE": f"{width:g} meV", "method": chosen, "step": step}
     )
     row = QUANTITIES["vibrational_dos"]
     ds["g"] = ("E", g, {"units": "1/meV", "quantity": row.name, "long_name": row.label, "statistics": "classical"})
     # Modes with an imaginary frequency are no part of g, nor of its area.
     ds.g.attrs |= {**area_attributes(float(g.sum() * width), "all modes"), "history": history}
+    ds.g.attrs |= diagnosed(ds.g.attrs, *doubts)
     ds["g_std"] = ("E", std)
     label_std(ds, "g")
     ds = ds.assign_coords(
@@ -124,13 +142,38 @@ def harmonic_vdos(
     return ds
 
 
-def dynamical_matrix(configuration: xr.Dataset, system: str | System, *, potential: Any = None) -> Any:
+@dataclass(frozen=True)
+class _Apart:
+    """How far second derivatives of two steps are apart: at most, eV/Å²/u, where, and relative to the largest."""
+
+    largest: float
+    atoms: tuple[int, int]
+    relative: float
+    steps: tuple[float, float]
+
+    def diagnostic(self) -> Diagnostic:
+        first, second = self.atoms
+        return Diagnostic(
+            "second_derivatives", "warning",
+            f"second derivatives from steps of {self.steps[0]:g} and {self.steps[1]:g} angstrom differ by up to "
+            f"{100 * self.relative:.2g} % of the largest, for atoms {first} and {second}: the force jumps",
+            "a larger step=, or a potential whose force ends smoothly",
+        )  # fmt: skip
+
+
+def dynamical_matrix(
+    configuration: xr.Dataset, system: str | System, *, potential: Any = None, step: Any = "0.01 angstrom"
+) -> Any:
     """Compute the dynamical matrix of the inherent structure, ∂²U/∂r_i∂r_j / √(m_i m_j), in eV/Å²/u.
 
     Parameters
     ----------
     configuration, system, potential
         As for `harmonic_vdos`.
+    step : scalar with units
+        By which atoms are moved to either side (bare: angstrom). Forces of a table jump at its cutoff, by 1e-4
+        eV/angstrom or so: over a step of 1e-4 angstrom that is a false stiffness of 0.5 eV/angstrom², over 0.01 one
+        that no mode shows.
 
     Returns
     -------
@@ -142,6 +185,13 @@ def dynamical_matrix(configuration: xr.Dataset, system: str | System, *, potenti
     XbpError
         As for `harmonic_vdos`.
     """
+    return _two_steps(configuration, system, potential, step)[0]
+
+
+def _two_steps(configuration: xr.Dataset, system: str | System, potential: Any, step: Any) -> tuple[Any, _Apart]:
+    """Compute the dynamical matrix from a step and from half of it: return the former, and how they differ."""
+    first_step = positive(step, "angstrom", "step")
+    steps = (first_step, first_step / 2)
     chosen = choose_system(system, None, potential)
     start = read_configuration(configuration, chosen)
     n = start.position.size
@@ -155,7 +205,7 @@ def dynamical_matrix(configuration: xr.Dataset, system: str | System, *, potenti
             "masses": [chosen.masses[s] for s in start.species],
             "pair": pair_lines(chosen, start.species),
             "potential": None if file is None else fingerprint(file),
-            "delta": 1e-4,
+            "steps": steps,
         }
         (folder / "job.json").write_text(json.dumps(job))
         if file is not None:
@@ -168,17 +218,26 @@ def dynamical_matrix(configuration: xr.Dataset, system: str | System, *, potenti
                 reason="modes are those about a minimum of the energy",
                 fix="pass a configuration of a glass, relaxed at low temperature",
             )
-        if (folder / "matrix.bin").stat().st_size != 8 * n * n:
+        files = [folder / f"matrix{number}.bin" for number in range(2)]
+        if any(file.stat().st_size != 8 * n * n for file in files):
             raise SimulationError(
-                f"disk full: the dynamical matrix needs {8e-9 * n * n:.3g} GB in {folder.parent}",
+                f"disk full: the dynamical matrix needs {16e-9 * n * n:.3g} GB in {folder.parent}",
                 fix="make room there, or set TMPDIR to another folder",
             )
-        dense = np.memmap(folder / "matrix.bin", dtype=float, mode="r", shape=(n, n))
+        dense, other = (np.memmap(file, dtype=float, mode="r", shape=(n, n)) for file in files)
         # A block of rows at a time: the file is dense, the matrix is not.
         rows = max(3, 2**25 // n)
-        parts = [scipy.sparse.csr_array(dense[first : first + rows]) for first in range(0, n, rows)]
+        parts, largest_apart, at, top = [], 0.0, (0, 0), 0.0
+        for first in range(0, n, rows):
+            part = np.asarray(dense[first : first + rows])
+            parts.append(scipy.sparse.csr_array(part))
+            apart = np.abs(part - other[first : first + rows])
+            top = max(top, float(np.abs(part).max()))
+            if apart.max() > largest_apart:
+                row, column = np.unravel_index(int(apart.argmax()), apart.shape)
+                largest_apart, at = float(apart.max()), ((first + int(row)) // 3, int(column) // 3)
     matrix = scipy.sparse.vstack(parts, format="csr")
-    return (matrix + matrix.T) / 2
+    return (matrix + matrix.T) / 2, _Apart(largest_apart, at, largest_apart / top if top else 0.0, steps)
 
 
 def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
 """The dynamical matrix of one configuration, in a process of its own.
 
 ``python -m xbp.md.lammps.harmonic_worker FOLDER`` reads ``job.json`` and ``positions.f64`` there, takes the
-atoms to the nearest minimum of their energy, and leaves ``matrix.bin`` and ``minimum.json``.
+atoms to the nearest minimum of their energy, and leaves ``matrix0.bin`` and ``matrix1.bin`` (of
+two steps) and ``minimum.json``.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def main(folder: Path) -> int:
             lmp.command("minimize 0 1e-9 20000 200000")
         largest = float(lmp.get_thermo("fmax"))
         with contextlib.chdir(folder):  # a path may hold blanks and quotes
-            lmp.command(f"dynamical_matrix all regular {job['delta']} file matrix.bin binary yes")
+            for number, step in enumerate(job["steps"]):
+                lmp.command(f"dynamical_matrix all regular {step!r} file matrix{number}.bin binary yes")
     except Exception as error:  # LAMMPS raises plain exceptions for whatever it meets
         print(json.dumps({"error": f"{error}"}), flush=True)
         return 1
