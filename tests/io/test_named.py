@@ -160,7 +160,16 @@ def test_a_structure_factor_is_one_and_no_interference_function(tmp_path: Path) 
 
 
 def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
-    for title in ("# Frequency[cm^-1] DOS PDOS", "Energy,Zr,Cu", "# E S Monitor", "# E S variance"):
+    for title in (
+        "# Frequency[cm^-1] DOS PDOS",
+        "Energy,Zr,Cu",
+        "# E S Monitor",
+        "# E S variance",
+        "# E S err(%)",
+        "# E S rel_err",
+        "# Sigma = 0.05",
+        "@ s1 legend",
+    ):
         mark = "," if "," in title else " "
         text = f"{title}\n" + ROWS_3.replace(" ", mark)
         options = {"quantity": "vibrational_dos", "units": "1", "coordinate_units": "1/cm"}
@@ -171,6 +180,7 @@ def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ds.g, [2.5, 3.5, 4.5])
     for title in (
         "# E S dS",
+        "@ s1 legend\n@TYPE xydy",
         "# X , Y , E",
         "# E (1/cm) S(Q,E) error",
         "# measured at ILL",
@@ -184,7 +194,7 @@ def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("title", "options"),
     [
-        ("Q ($\\AA^{-1}$)  F ($\\AA^{-1}$)", FQ), ("T (K)  C (mJ/mol/K)", HEAT), ("T (C)  C (J/mol/K)", HEAT), ("Wavelength (nm)  I", RAMAN), ("Raman shift (meV)  I (counts)", RAMAN),
+        ("Q ($\\AA^{-1}$)  F ($\\AA^{-1}$)", FQ), ("T (K)  C (mJ/mol/K)", HEAT), ("T/K\tC/mJ mol-1 K-1", HEAT), ("Wavelength\tIntensity", RAMAN), ("T (C)  C (J/mol/K)", HEAT), ("Wavelength (nm)  I", RAMAN), ("Raman shift (meV)  I (counts)", RAMAN),
         ("Q (nm-1)  S(Q)", SQ), ("r (nm)  g(r)", RDF),
     ],
 )  # fmt: skip

@@ -35,7 +35,13 @@ _ERROR: Final = re.compile(
     r"_e$|^e[_ ]",
     re.IGNORECASE,
 )
-_VARIANCE: Final = re.compile(r"var(?![a-z]*l)|σ\^?[2²]|sig\w*\^?[2²]", re.IGNORECASE)
+#: A variance, or an error in parts of the value.
+_VARIANCE: Final = re.compile(r"var(?![a-z]*l)|σ\^?[2²]|sig\w*\^?[2²]|%|\brel|percent|relative", re.IGNORECASE)
+#: Lines that say that a second column of values, and no error, stands in the third: of Grace, and of phonopy.
+_SECOND_CURVE: Final = re.compile(r"@\s*s1\s|#\s*(?:Tetrahedron method|Sigma\s*=)", re.IGNORECASE)
+_ERRORS_OF_GRACE: Final = re.compile(r"@\s*type\s+xydy\b", re.IGNORECASE)
+_WAVELENGTH: Final = re.compile(r"(?:wave ?length|lambda|λ)(?![a-z])", re.IGNORECASE)
+_SLASH: Final = re.compile(r"^[^/()\[\]]+/\s*([^()\[\]]+)$")
 _ALIKE: Final = 1e-6
 #: Rows of LabSpec's header that give the units of the axis.
 _LABSPEC_AXIS: Final = re.compile(r"#(?:Spectro \(([^)]+)\)|AxisUnit\[1\])=(?:\s*(\S+))?")
@@ -132,12 +138,19 @@ def require_units_of_titles(
     ------
     UnitsError
     """
+    if dim == "E" and titles is not None and _WAVELENGTH.match(titles[0]):
+        raise UnitsError(
+            f"{where}: coordinate_units={coordinate_units!r} of E, and the title of that column says {titles[0]!r}",
+            reason="a wavelength is no shift and no energy",
+            fix="coordinate='wavelength', coordinate_units='nm', then .bp.to_raman_shift(laser='532 nm')",
+        )
     rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
     stated = [(f"{dim} ({(row[1] or row[2]).translate(_SUPERSCRIPTS)})", coordinate_units) for row in rows[-1:]]
     stated += list(zip(titles or (), (coordinate_units, units), strict=False))
     for i, (title, given) in enumerate(stated):
         name = "units" if i == len(rows[-1:]) + 1 else "coordinate_units"
-        bracket = _BRACKET.search(title)
+        slash = _SLASH.search(title)
+        bracket = _BRACKET.search(title) or slash
         written = re.sub(r"[$\\{}]", "", bracket[1].replace("\u2212", "-")).replace("AA", "angstrom") if bracket else ""
         if not re.search(r"[A-Za-zµμÅ°]", written):
             continue
@@ -153,6 +166,8 @@ def require_units_of_titles(
             factor = convert_factor(str(unit), given, name=title, energy=energies)
             if abs(factor - 1) < _ALIKE:
                 continue
+        elif slash is not None:
+            continue  # a ratio, such as counts/s
         raise UnitsError(
             f"{where}: {name}={given!r}, and the title of that column says {title!r}",
             reason="one of them is wrong",
@@ -177,9 +192,13 @@ def used_columns(where: Path, lines: list[str], table: Table, titles: list[str] 
             fix="has_std=True if the third is the standard deviation; otherwise write a point for the decimals, and "
             "nothing between thousands",
         )
-    if has_std is None and not third_is_an_error(titles):
+    above = lines[: table.start]
+    second = next((line for line in above if _SECOND_CURVE.match(line)), None)
+    if second is not None and any(map(_ERRORS_OF_GRACE.match, above)):
+        second = None
+    if has_std is None and (second is not None or not third_is_an_error(titles)):
         raise QuantityError(
-            f"the third column of {where.name} has the title {(titles or [''])[-1]!r}",
+            f"the third column of {where.name} has the title {(titles[-1] if titles is not None else second)!r}",
             reason="a third column is read as standard deviation, and its title says something else",
             fix="has_std=True if it is the standard deviation, has_std=False to leave it out",
         )
