@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -512,3 +513,37 @@ def test_measured_ranges_inside_the_band(shared_data: Path) -> None:
     # The limit is the user's: g is half its maximum at 38 meV.
     options = {"T": "300 K", "E_range": ("4 meV", "37 meV"), "composition": "Al"}
     assert float(measured.bp.to_vibrational_dos(**options, end=0.9).u2) > 1.02 * float(whole.u2)
+
+
+@pytest.mark.parametrize("Q_range", [None, (2, 7)])
+def test_graphite_to_25_meV_has_no_u2(shared_data: Path, Q_range: tuple[float, float] | None) -> None:
+    """Its phonons reach to 200 meV: u2, 0.0042 Å², is not in data to 27 meV, whatever is said of T and range."""
+    graphite = xbp.open_dataset(shared_data / "doors" / "graphite-Ei_30-iqe.h5")
+    for E_range in ((3, 25), (5, 25), (8, 27)):
+        for T in ("300 K", "100 K"):
+            found = graphite.bp.to_vibrational_dos(T, E_range=E_range, Q_range=Q_range, composition="C")
+            assert np.isnan(found.u2), (E_range, T)
+            assert str(found.u2_status.values) != "ok"
+            assert found.g.attrs["area"] == "unknown"
+
+
+def test_measured_energies_are_stitched(shared_data: Path) -> None:
+    """20 meV of an alloy whose phonons reach to 36: with g(E) of 80 meV, which has u2 = 0.0160 Å², it is known."""
+    low = xbp.open_dataset(shared_data / "doors" / "XYZ2-iqe-Ei_20.h5")
+    options = {"T": "300 K", "E_range": (6, 18), "mass": "79.452 u"}
+    assert np.isnan(low.bp.to_vibrational_dos(**options).u2)
+    with h5py.File(shared_data / "doors" / "XYZ2-initdos-Ei_80.h5") as file:
+        edges, g = file["DOS/grid/E/bin boundaries"][1:], file["DOS/data"][1:]
+    high = xbp.new_dataset(
+        "vibrational_dos", g, units="1/meV", coords={"E": ((edges[1:] + edges[:-1]) / 2, "meV")}, edges={"E": edges}
+    )
+    assert float(high.bp.multiphonon_sqe([1.0], T="300 K", mass="79.452 u").u2) == pytest.approx(0.0160, abs=1e-4)
+    found = low.bp.to_vibrational_dos(**options, initial_dos=high)
+    assert (str(found.status.values), str(found.u2_status.values)) == ("ok", "ok")
+    assert found.g.attrs["area"] == 1
+    # Where the two are joined they have one area, and beyond they are one.
+    width = 0.2
+    joined = found.g.sel(E=slice(12, 18)).sum() * width
+    scale = float(found.g.sel(E=30, method="nearest") / high.g.sel(E=30, method="nearest"))
+    assert float(joined) == pytest.approx(scale * float(high.g.sel(E=slice(12, 18)).sum() * width), rel=0.03)
+    assert 0.012 < float(found.u2) < 0.03
