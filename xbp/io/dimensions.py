@@ -84,7 +84,7 @@ def _require_size(node: h5py.Dataset) -> None:
         return
     claimed, stored = node.size * size, node.id.get_storage_size()
     if claimed > max(_SMALL, MAX_COMPRESSION * stored):
-        raise ValueError(f"'{node.name}' claims the shape {node.shape}, and {stored} bytes of it are stored")
+        raise ValueError(f"'{node.name}' claims {claimed / 1e9:.3g} GB, and {stored} bytes of it are stored")
 
 
 def _text_of(node: h5py.HLObject, name: str) -> bytes | None:
