@@ -137,3 +137,20 @@ def test_sound_velocity_and_debye_energy() -> None:
     assert np.abs(np.mean(pulls, axis=0)).max() < 0.15
     assert (np.std(pulls, axis=0) > 0.8).all()
     assert (np.std(pulls, axis=0) < 1.15).all()
+
+
+@pytest.mark.slow
+def test_fit_heat_capacity() -> None:
+    T = np.geomspace(3, 200, 40)
+    truth = {"n_D": 0.8, "theta_D": 260.0, "n_E": 0.2, "theta_E": 71.95, "sigma_E": 15.0}
+    exact = xbp.models.evaluate("debye_einstein", T, gamma=0, **truth).C.values
+    std = np.broadcast_to(0.005 * exact, (N, T.size)).copy()
+    C = xbp.new_dataset(
+        "heat_capacity", exact + std * np.random.default_rng(3).standard_normal(std.shape), units="J/mol/K", std=std,
+        coords={"run": RUN, "temperature": (T, "K")},
+    )  # fmt: skip
+    table = C.bp.fit_heat_capacity(fixed={"gamma": 0}, start=truth)
+    k = 0.0861733
+    peak = k * (71.95 + np.sqrt(71.95**2 - 8 * 15**2)) / 2
+    level = 3 * 0.8 / (k * 260) ** 3
+    assert_pulls(table, {**truth, "energy_E": k * 71.95, "energy": peak, "debye_level": level})
