@@ -273,9 +273,8 @@ def resolve_fixed_energy(
     names = {*given, *carried} | ({FIXED_ENERGY[said]} if said in FIXED_ENERGY else set())
     if len(names) != 1 or not (given or carried):
         raise CoordinateError(
-            "the fixed energy of the instrument is "
-            + ("both the incident and the final one" if len(names) > 1 else "not known"),
-            reason=f"the data carry {' and '.join(carried) or 'neither incident_energy nor final_energy'}, "
+            "the fixed energy of the instrument is " + ("ambiguous" if len(names) > 1 else "unknown"),
+            reason=f"the data have {' and '.join(carried) or 'neither incident_energy nor final_energy'}, "
             f"their geometry is {said!r}, and the arguments give {' and '.join(given) or 'none'}",
             fix="incident_energy='60 meV' for direct geometry, final_energy='1.845 meV' for indirect geometry",
         )
@@ -289,7 +288,7 @@ def resolve_fixed_energy(
         argument = xr.DataArray(magnitude(given[name], "meV", name=name, energy=True))
         if carried and not np.allclose(energy, argument, rtol=1e-6, atol=0):
             raise CoordinateError(
-                f"{name}={given[name]!r}, and the data carry {float(energy.mean()):.10g} meV",
+                f"{name}={given[name]!r}, but the data have {float(energy.mean()):.10g} meV",
                 reason="two different energies are given",
                 fix=f"leave {name}= out, or data.drop_vars('{name}') if the data are wrong",
             )
@@ -297,7 +296,7 @@ def resolve_fixed_energy(
     if not (energy.dropna(energy.dims[0]) if energy.ndim == 1 else energy).pipe(lambda e: (e > 0).all() and e.size):
         raise CoordinateError(
             f"{name} is {float(energy.min()):g} meV",
-            reason="the energy of a neutron is positive",
-            fix=f"give it, {name}='60 meV'",
+            reason="the energy of a neutron must be positive",
+            fix=f"pass {name}='60 meV'",
         )
     return next(kind for kind, coordinate in FIXED_ENERGY.items() if coordinate == name), energy

@@ -1,4 +1,4 @@
-"""The one family of errors xbp raises: what is wrong, why, and how to mend it."""
+"""The one family of errors xbp raises: what is wrong, why, and how to fix it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class XbpError(ValueError):
     reason : str, optional
         Why it is wrong, where that helps.
     fix : str, optional
-        What the user can type to mend it. Of long rows of numbers in any of these the ends are kept.
+        What the user can type to fix it. Long runs of numbers in any of these are shortened to their ends.
 
     Examples
     --------

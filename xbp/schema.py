@@ -294,7 +294,7 @@ def _require_per_axis(name: str, units: str, axis: str) -> None:
         per_axis = format_unit(parse_unit(scale) / parse_unit(axis))
         raise UnitsError(
             f"{name} is in '{units}' over E in '{axis}'",
-            reason="a density in E is per unit of its axis, or its integral is no number",
+            reason="a density in E must be per unit of its axis or its integral is meaningless",
             fix=f"values * {factor:.6g} in '{per_axis}', or E * {factor:.6g} in '{format_unit(own)}'; where the "
             f"numbers are per {axis} as they stand, units='{per_axis}'",
         )

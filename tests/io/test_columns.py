@@ -191,7 +191,7 @@ def test_other_tables(shared_data: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("1,5 2\n2,5 3\n", "point for the decimals"), ("1,000 5\n2,000 6\n", "point for the decimals"), ("1,5;2,5\n2,5;3,5\n", "decimals"),
+        ("1,5 2\n2,5 3\n", "decimal points"), ("1,000 5\n2,000 6\n", "decimal points"), ("1,5;2,5\n2,5;3,5\n", "decimal points"),
         ("1 2 3\n2 3\n3 4 5\n4 5 6\n", "3 tables"), ("1 2 .1\n2 3 .1\n3 4", "2 tables"), ("1 2\n2 3\nother\n3 4\n5 6\n", "2 tables"),
         ("1 2.55\n2 3.75\n3 412.2", "'3 412.2' has no end"), ("1 1_000\n2 3\n", "line 1: '1 1_000'"), ("1 1e999\n2 3\n", "too large"),
     ],
@@ -203,7 +203,7 @@ def test_what_could_be_read_wrongly_is_not_read(tmp_path: Path, text: str, says:
 
 # Each once lost rows at an end of the table without a word; after it, the line that is named.
 CUT = [
-    ("1 10\n2 20\n3 30\n4 40 x\n5 50 x\n", "line 4: '4 40 x'"), ("0 5 1\n1 10\n2 20\n3 30\n", "2 tables.* from lines 1 and 2"),
+    ("1 10\n2 20\n3 30\n4 40 x\n5 50 x\n", "line 4: '4 40 x'"), ("0 5 1\n1 10\n2 20\n3 30\n", "2 tables.* starting at lines 1 and 2"),
     ("1 10\n2 20\n3 30\n4 1,5\n5 2,5\n", "line 4: '4 1,5'"), ("1 10\n2 20\n3 30\n4 ", "line 4: '4'"), ("1 10\n2 20\n3 30\n4", "line 4: '4'"),
     ("1 10.5\n2 20.5\n3.0 3.5e", "line 3: '3.0 3.5e'"), ("1 10\n2 20\n3 30\n-", "'-' has no end, and is no row"),
     ("1 10\n2 20\n3.5e", "'3.5e' has no end"), ("\u2013 1\n\u20131 10\n1 20\n2 30\n", "line 2"), ("\x965 1\n1 20\n2 30\n", "line 1"),

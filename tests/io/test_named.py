@@ -122,7 +122,7 @@ def test_a_reduced_distribution_is_no_g_of_r(tmp_path: Path) -> None:
     """G(r) = 4πρr[g(r) − 1] in 1/Å², told by its header or by its numbers."""
     bare = curve(lambda r: 4 * np.pi * 0.05 * r * (g(r) - 1))
     refused(tmp_path / "a.gr", PDFGETX + bare, RDF, FileFormatError)
-    assert "on average" in str(refused(tmp_path / "b.gr", bare, RDF, RangeError))
+    assert "has a mean of -0.003" in str(refused(tmp_path / "b.gr", bare, RDF, RangeError))
     for other in (lambda r: g(r) - 1, lambda r: 4 * np.pi * 0.05 * r * g(r), lambda r: 4 * np.pi * 0.05 * r**2 * g(r)):
         refused(tmp_path / "c.gr", curve(other), RDF, RangeError)
     (tmp_path / "d.gr").write_text("# r(A) g(r)\n" + curve(g))
@@ -274,7 +274,7 @@ def test_columns_by_the_header_of_mcstas(tmp_path: Path) -> None:
     ds = xbp.open_dataset(tmp_path / "a.qSq")
     np.testing.assert_array_equal([ds.Q, ds.Sq], [[1, 2], [0.5, 1.5]])
     (tmp_path / "a.qSq").write_text("# column_Sq 1\n# column_q 4\n0.5 9 1\n1.5 9 2\n")
-    with pytest.raises(FileFormatError, match="column 4 of 3"):
+    with pytest.raises(FileFormatError, match="column 4, but there are 3"):
         xbp.open_dataset(tmp_path / "a.qSq")
 
 

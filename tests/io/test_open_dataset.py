@@ -42,8 +42,8 @@ def test_each_format_says_why_it_declined(tmp_path: Path) -> None:
         file["numbers"] = [1, 2, 3]
     with pytest.raises(FileFormatError) as caught:
         xbp.open_dataset(tmp_path / "foreign.h5")
-    assert "netCDF: it is HDF5 without netCDF's dimensions" in str(caught.value)
-    assert "histogram HDF5: it holds no group" in str(caught.value)
+    assert "netCDF: it is HDF5 without netCDF dimensions" in str(caught.value)
+    assert "histogram HDF5: it has no group" in str(caught.value)
 
 
 def test_no_such_file_and_folders(tmp_path: Path) -> None:
@@ -125,13 +125,13 @@ def test_options_go_to_the_reader_that_the_content_names(tmp_path: Path) -> None
     said = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
     xr.testing.assert_identical(xbp.open_dataset(path, **said), xr.open_dataset(path, engine="columns", **said))
     assert float(xbp.open_dataset(path, **said, T="295 K").temperature) == 295
-    with pytest.raises(QuantityError, match=r"composition= is no option of the reader of columns(.|\n)*quantity="):
+    with pytest.raises(QuantityError, match=r"composition= is not an option of the reader for columns(.|\n)*quantity="):
         xbp.open_dataset(path, **said, composition="SiO2")
 
 
 def test_netcdf_has_no_options(glass: xr.Dataset, tmp_path: Path) -> None:
     glass.bp.to_netcdf(tmp_path / "glass.nc")
-    with pytest.raises(QuantityError, match=r"mass= is no option of the reader of netCDF(.|\n)*it has none"):
+    with pytest.raises(QuantityError, match=r"mass= is not an option of the reader for netCDF(.|\n)*this reader: none"):
         xbp.open_dataset(tmp_path / "glass.nc", mass="1 g")
 
 
@@ -141,5 +141,5 @@ def test_readers_that_are_none(tmp_path: Path, engine: object) -> None:
     path.write_text("50 2.0\n60 4.0\n70 3.0\n")
     with pytest.raises(FileFormatError, match=r"cannot be read with engine=(.|\n)*total_scattering"):
         xbp.open_dataset(path, engine=engine)
-    with pytest.raises(QuantityError, match="foo= is no option of the reader of columns"):
+    with pytest.raises(QuantityError, match="foo= is not an option of the reader for columns"):
         xbp.open_dataset(path, engine="columns", foo=1)

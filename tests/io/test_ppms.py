@@ -330,7 +330,7 @@ def test_files_of_a_superconductor_and_of_its_addenda(shared_data: Path) -> None
 def test_a_measured_file_without_its_micro(shared_data: Path, tmp_path: Path, mangled: bytes) -> None:
     whole = (shared_data / "cp" / "HC_test_data.Dat").read_bytes()
     (tmp_path / "a.dat").write_bytes(whole.replace(b"\xb5", mangled))
-    with pytest.raises(FileFormatError, match="without a readable prefix"):
+    with pytest.raises(FileFormatError, match="with an unreadable prefix"):
         xbp.open_dataset(tmp_path / "a.dat")
     ds = xbp.open_dataset(tmp_path / "a.dat", units="uJ/K")
     np.testing.assert_array_equal(ds.C, xbp.open_dataset(shared_data / "cp" / "HC_test_data.Dat").C)

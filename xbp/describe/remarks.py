@@ -252,8 +252,8 @@ def _of_the_errors(value: xr.DataArray, source: xr.Dataset) -> list[str]:
             if '"rebin"' in str(value.attrs.get("history")):
                 mend = f"wider bins hold more, or leave them out, data.where(data.{value.name}_std > 0)"
             lines.append(
-                f"  standard deviation 0 in {100 * sure / max(int(value.count()), 1):.3g} % of the bins that hold "
-                f"numbers, as where nothing was counted: means and fits take them with the error of one count; {mend}"
+                f"  standard deviation 0 in {100 * sure / max(int(value.count()), 1):.3g} % of the bins with "
+                f"values, as for zero counts: means and fits assign them the error of one count; {mend}"
             )
     part = source.get("coverage")
     # Points of which nothing was measured hold no number, and are means of nothing.

@@ -90,7 +90,7 @@ def open_dataset(
         Temperature of the sample (bare: K), instead of that of the file.
     engine : str, optional
         "histogram", "nxspe", "mantid", "dave", "sqw", "total_scattering", "jcamp", "labspec", "ppms" or "columns":
-        the reader itself, as in ``xarray.open_dataset``, where the content must not decide.
+        name the reader explicitly, as in ``xarray.open_dataset``, instead of detecting the format.
     **options
         Of the reader, which is told by the content all the same: ``composition="SiO2"`` of total scattering,
         ``quantity="raman_intensity", units="1", coordinate_units="1/cm"`` of columns.
@@ -163,8 +163,8 @@ def open_dataset(
     if reasons["columns"].startswith("it is "):
         raise FileFormatError(
             f"{where}: {reasons['columns']}",
-            reason="xbp does not read that format, or this file of it",
-            fix="export columns, or read it by hand and label it with xbp.new_dataset(...)",
+            reason="xbp does not read this format, or this file does not follow it",
+            fix="export columns, or read the file yourself and label it with xbp.new_dataset(...)",
         )
     raise FileFormatError(
         f"{where} is of no format that xbp knows",
@@ -174,7 +174,7 @@ def open_dataset(
 
 
 def _by_engine(where: Path, engine: Any, options: dict[str, Any]) -> xr.Dataset:
-    """Open a file by a reader that is named, one of xbp's or of another package's."""
+    """Open a file with a named reader of xbp or of another package."""
     own = {entry.open.__module__.rpartition(".")[2]: entry for entry in FORMATS}
     if isinstance(engine, str) and engine in own and engine != "netcdf":
         return _with_options(own[engine], where, options)
@@ -200,24 +200,24 @@ def _with_options(format_: Format, where: Path, options: dict[str, Any]) -> xr.D
     taken = [name for name, p in inspect.signature(format_.open).parameters.items() if p.kind is p.KEYWORD_ONLY]
     unknown = [name for name in options if name not in taken]
     if unknown:
-        others = f"it has {', '.join(f'{name}=' for name in taken)}" if taken else "it has none"
+        others = ", ".join(f"{name}=" for name in taken) if taken else "none"
         raise QuantityError(
-            f"{', '.join(f'{name}=' for name in unknown)} is no option of the reader of {format_.name}",
-            reason=f"{where} is such a file by its content; {others}",
-            fix="leave it out, or name another reader, engine=",
+            f"{', '.join(f'{name}=' for name in unknown)} is not an option of the reader for {format_.name}",
+            reason=f"the content of {where} identifies it as such a file; options of this reader: {others}",
+            fix="leave it out, or choose another reader with engine=",
         )
     return format_.open(where, **options)
 
 
 def _at(ds: xr.Dataset, temperature: xr.Variable | None) -> xr.Dataset:
-    """Say of data at which temperature they were taken."""
+    """Record the temperature at which the data were taken."""
     if temperature is None:
         return ds
     if "temperature" in ds.dims:
         ds.close()
         raise CoordinateError(
             f"T={float(temperature.values):g} K beside a coordinate 'temperature' of {ds.sizes['temperature']} points",
-            reason="the data have the temperatures of their axis",
+            reason="the temperature axis already gives the temperatures",
             fix="leave T= out",
         )
     return ds.assign_coords(temperature=temperature)

@@ -1,4 +1,4 @@
-"""The header of a classic netCDF file, looked through before the netCDF library sees it: damaged ones crash it."""
+"""Check the header of a classic netCDF file before the netCDF library opens it: a damaged header crashes it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Header:
         """Return a length; it is not more than the bytes that are left, each part taking one at least."""
         number = self.whole(8 if self._version == 5 else 4)
         if number > len(self._content):
-            raise ValueError(f"its header claims {number} parts of a list")
+            raise ValueError(f"its header declares a list of {number} entries")
         return number
 
     def size(self) -> int:
@@ -51,14 +51,14 @@ class _Header:
     def name(self) -> bytes:
         name = self.skip(self.count())
         if not name or b"\x00" in name:
-            raise ValueError("its header has a name that is none")
+            raise ValueError("its header contains an invalid name")
         name.decode("utf-8")
         return name
 
     def kind(self) -> int:
         kind = self.whole(4)
         if kind not in _BYTES or (kind > 6 and self._version != 5):
-            raise ValueError(f"its header has numbers of an unknown type {kind}")
+            raise ValueError(f"its header contains numbers of the unknown type {kind}")
         return kind
 
     def entries(self, tag: int) -> int:
@@ -81,7 +81,7 @@ class _Header:
 
 
 def require_classic(path: Path) -> None:
-    """Hold the header of a classic netCDF file to what the file is long enough for.
+    """Check the header of a classic netCDF file against the length of the file.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def require_classic(path: Path) -> None:
         names.add(header.name())
         sizes.append(header.size())
     if len(names) < len(sizes) or sizes.count(0) > 1:
-        raise ValueError("two of its dimensions have one name, or no end")
+        raise ValueError("two of its dimensions have the same name, or are both unlimited")
     header.attributes()
     variables, record = set(), 0
     n_variables = header.entries(_VARIABLES)
@@ -111,7 +111,7 @@ def require_classic(path: Path) -> None:
         variables.add(header.name())
         dims = [header.size() for _ in range(header.count())]
         if any(dim >= len(sizes) for dim in dims) or any(sizes[dim] == 0 for dim in dims[1:]):
-            raise ValueError("one of its variables is over a dimension that is not there")
+            raise ValueError("one of its variables has a dimension that does not exist")
         header.attributes()
         width = _BYTES[header.kind()]
         header.size()  # of the variable, which follows from its dimensions
@@ -120,9 +120,9 @@ def require_classic(path: Path) -> None:
         n_bytes = math.prod(sizes[dim] for dim in dims[of_records:]) * width
         record += n_bytes if of_records else 0
         if begin > length or (not of_records and begin + n_bytes > length):
-            raise ValueError("one of its variables claims more than the file holds")
+            raise ValueError("one of its variables is declared larger than the file")
     if len(variables) < n_variables:
-        raise ValueError("two of its variables have one name")
+        raise ValueError("two of its variables have the same name")
     streaming = 2 ** (64 if content[3] == 5 else 32) - 1
     if n_records != streaming and n_records * record > length:
-        raise ValueError(f"it claims {n_records} records, more than the file holds")
+        raise ValueError(f"it declares {n_records} records, more than the file contains")

@@ -69,16 +69,16 @@ def open_columns(
 ) -> xr.Dataset:
     """Read a table of a coordinate, a value and, in a third column, its standard deviation.
 
-    The table is the run of lines with two or three numbers each; numbers are parted by commas, by semicolons, or by
-    blanks: decimal commas are not read, and ``1,10,5``, which may be two numbers, is asked for (`has_std`). A value may
-    be NA, N/A, null, -- or NaN, which are NaN; U+2212 is a minus; an infinite number is refused. Comments and empty
-    lines may stand within, before and after any other text whose lines do not begin with a number: such a line, which
-    may be a measurement, is refused, save a number of rows at the head. Rows that descend are turned around;
-    temperatures are sorted. A text that names or shows another format (JCAMP-DX, INX, SPE, CIF, HTML, LAMMPS ...) is
+    The table is the run of lines with two or three numbers each, separated by commas, by semicolons, or by
+    blanks. Decimal commas are not read; ``1,10,5`` is ambiguous and needs `has_std`. A value may
+    be NA, N/A, null, -- or NaN, all read as NaN; U+2212 is a minus sign; infinite numbers are refused. Comments and
+    empty lines may occur within the table. Text before and after it must not begin with a number: such a line, which
+    may be a measurement, is refused, except for the number of rows at the top. Descending rows are reversed;
+    temperatures are sorted. A text that is recognised as another format (JCAMP-DX, INX, SPE, CIF, HTML, LAMMPS ...) is
     refused; so is one whose column titles contradict the arguments. Header rows of RRUFF, ``##NAMES=``, are kept.
 
-    A text that was cut within its last line is told by a last line without an end that is no row, or whose number has
-    fewer decimals than every other. Whole numbers tell nothing: ``100 1000``, ``200 2000``, ``300 30`` may be cut.
+    A text cut off within its last line is recognised if that line has no line end and is not a row, or has fewer
+    decimals than all others. Integers give no clue: ``100 1000``, ``200 2000``, ``300 30`` may be cut off.
 
     Parameters
     ----------
@@ -98,15 +98,15 @@ def open_columns(
     statistics : {"quantum", "classical"}, optional
         As for `new_dataset`.
     amount : {"atoms", "formula units"}, optional
-        What a mole is of, of a heat capacity per mole; kept in ``attrs["amount"]``, which `to_molar` reads.
+        For a heat capacity per mole: a mole of what; kept in ``attrs["amount"]``, which `to_molar` reads.
     has_std : bool, optional
-        Whether the third column is the standard deviation; False leaves it out. By default it is, unless its title
-        says something else, or the three numbers may be two with decimal commas or thousands: then it is asked.
+        Whether the third column is the standard deviation; False ignores it. By default it is, unless its title
+        names something else, or the three numbers may be two with decimal commas or thousands: then pass it.
     lowest : float, optional
         An S(Q) that falls below it by more than five standard deviations is refused: it is S(Q) - 1, F(Q) or the
         like. Lower it for partial S(Q) and scattering lengths of both signs; None: no limit.
     tail : pair of float, optional
-        What the mean of g(r) over the upper third of r lies between; otherwise it is G(r), or another function, and
+        Bounds on the mean of g(r) over the upper third of r; outside them it is G(r), or another function, and
         refused. None: no limit.
 
     Returns
@@ -121,8 +121,8 @@ def open_columns(
         If the quantity or the units are not given, unknown, or of a dimension that the quantity or the coordinate
         cannot have; if `amount` is of something that is not per mole.
     FileFormatError
-        If the text is of a format of its own; if there is no table, more than one, or rows of different length; if a
-        line outside it begins with a number, a number is infinite, or the last line was cut.
+        If the text has a format of its own; if there is no table, more than one, or rows of different length; if a
+        line outside it begins with a number, a number is infinite, or the last line is cut off.
     CoordinateError
         If the coordinate has duplicates, or is not ascending or descending.
     RangeError

@@ -54,8 +54,8 @@ def open_dave(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     -------
     xarray.Dataset
         ``S(Q, E)`` with ``S_std``, on an arbitrary scale; Q in 1/angstrom, E in meV, as points. If
-        the second axis is in degrees, ``S(detector, E)`` as `open_nxspe` gives it. The values are taken
-        per unit of the energies, so that ∫S dE is the same of a file in µeV. Bins that are -1e30,
+        the second axis is in degrees, ``S(detector, E)`` as returned by `open_nxspe`. The values are taken
+        per unit of the energy axis, so that ∫S dE is the same for a file in µeV or meV. Bins that are -1e30,
         infinite or NaN, or have negative errors, are NaN.
 
     Raises

@@ -1,4 +1,4 @@
-"""HDF5 that the netCDF library can be given: it ends the whole process on some files that are valid HDF5."""
+"""Checks on HDF5 files before the netCDF library opens them: some valid HDF5 files crash it."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def require_netcdf(file: h5py.File) -> None:
     datasets = list(_datasets(file))
     ids = [number for node in datasets if (number := _dimension_id(node)) is not None]
     if len(set(ids)) < len(ids):
-        raise ValueError("two of its dimensions have the same number")
+        raise ValueError("two of its dimensions have the same id")
     for node in datasets:
         _require_size(node)
         _require_dimensions(file, node)
         if not set(_dimension_ids(node)) <= set(ids):
-            raise ValueError(f"'{node.name}' is over dimensions that are not in the file: a scale was replaced or lost")
+            raise ValueError(f"'{node.name}' has dimensions that are not in the file: a scale was replaced or lost")
 
 
 def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
@@ -58,11 +58,11 @@ def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
         group = waiting.pop()
         here = h5py.h5o.get_info(group.id).addr
         if here in seen:
-            raise ValueError(f"its group {group.name} is in several places")
+            raise ValueError(f"its group {group.name} occurs in several places")
         seen.add(here)
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ValueError(f"'{name}' in {group.name} is a link to another place, which netCDF does not know")
+                raise ValueError(f"'{name}' in {group.name} is a link to another object, which netCDF does not support")
             item = group[name]
             if isinstance(item, h5py.Group):
                 waiting.append(item)
@@ -77,14 +77,14 @@ def _require_size(node: h5py.Dataset) -> None:
     if (isinstance(kind, h5py.h5t.TypeFloatID) and size not in _FLOATS) or (
         isinstance(kind, h5py.h5t.TypeIntegerID) and size not in _INTEGERS
     ):
-        raise ValueError(f"'{node.name}' holds numbers of {size} bytes, which netCDF does not know")
+        raise ValueError(f"'{node.name}' contains numbers of {size} bytes, which netCDF does not support")
     if node.is_virtual or node.external:
         raise ValueError(f"'{node.name}' is stored in other files")
     if node.shape is None or (_text_of(node, "NAME") or b"").startswith(_NO_VARIABLE):
         return
     claimed, stored = node.size * size, node.id.get_storage_size()
     if claimed > max(_SMALL, MAX_COMPRESSION * stored):
-        raise ValueError(f"'{node.name}' claims {claimed / 1e9:.3g} GB, and {stored} bytes of it are stored")
+        raise ValueError(f"'{node.name}' declares {claimed / 1e9:.3g} GB, but only {stored} bytes of it are stored")
 
 
 def _text_of(node: h5py.HLObject, name: str) -> bytes | None:
@@ -101,7 +101,7 @@ def _require_dimensions(file: h5py.File, node: h5py.Dataset) -> None:
     kind = found.get_type()
     references = isinstance(kind, h5py.h5t.TypeVlenID) and isinstance(kind.get_super(), h5py.h5t.TypeReferenceID)
     if not references or found.shape != (node.ndim,):
-        raise ValueError(f"the list of dimensions of '{node.name}' is not one scale for each of {node.ndim}")
+        raise ValueError(f"'{node.name}' does not have one scale for each of its {node.ndim} dimensions")
     for axis, scales in enumerate(np.asarray(node.attrs["DIMENSION_LIST"], dtype=object)):
         for scale in scales:
             target: Any = None
@@ -110,7 +110,7 @@ def _require_dimensions(file: h5py.File, node: h5py.Dataset) -> None:
             except (KeyError, ValueError, RuntimeError, OSError):
                 target = None
             if not isinstance(target, h5py.Dataset) or _text_of(target, "CLASS") != _SCALE or not target.shape:
-                raise ValueError(f"dimension {axis} of '{node.name}' leads to no scale: it was replaced or lost")
+                raise ValueError(f"dimension {axis} of '{node.name}' has no scale: it was replaced or lost")
             fixed = node.maxshape[axis] is not None and target.maxshape[0] is not None
             if fixed and node.shape[axis] != target.shape[0]:
                 raise ValueError(
@@ -123,7 +123,7 @@ def _dimension_id(node: h5py.Dataset) -> int | None:
     if value is None or _text_of(node, "CLASS") != _SCALE:
         return None
     if not isinstance(value, int | np.integer):
-        raise ValueError(f"the number of the dimension '{node.name}' is no number")
+        raise ValueError(f"the id of the dimension '{node.name}' is not a number")
     return int(value)
 
 
@@ -132,5 +132,5 @@ def _dimension_ids(node: h5py.Dataset) -> list[int]:
         return []
     found = node.attrs.get_id("_Netcdf4Coordinates")
     if not isinstance(found.get_type(), h5py.h5t.TypeIntegerID) or found.shape != (node.ndim,):
-        raise ValueError(f"the dimensions of '{node.name}' are not {node.ndim} numbers")
+        raise ValueError(f"the dimension ids of '{node.name}' are not {node.ndim} numbers")
     return [int(number) for number in node.attrs["_Netcdf4Coordinates"]]

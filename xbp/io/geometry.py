@@ -1,4 +1,4 @@
-"""Which energy an instrument fixes: that of the incident neutrons (direct geometry) or of the scattered ones."""
+"""Scattering geometry: the instrument fixes the incident (direct) or the final (indirect) neutron energy."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ INDIRECT: Final = frozenset(
 
 @dataclass(frozen=True)
 class Asked:
-    """What the caller of a reader says of the geometry.
+    """Geometry arguments given to a reader.
 
     Attributes
     ----------
     geometry : {"direct", "indirect"} or None
         Which energy is fixed.
     incident_energy, final_energy : scalar with units or None
-        The fixed energy itself (bare: meV), instead of that of the file.
+        The fixed energy (bare: meV), overriding that in the file.
     direct_above : scalar with units
-        No analyser fixes a final energy above this (bare: meV).
+        A fixed energy above this is taken as incident: no analyser selects it (bare: meV).
     """
 
     geometry: str | None = None
@@ -55,17 +55,17 @@ class Asked:
     direct_above: Any = "30 meV"
 
     def kind(self) -> str | None:
-        """Return the geometry that the arguments say; None where they do not.
+        """Return the geometry implied by the arguments; None if they imply none.
 
         Raises
         ------
         QuantityError
-            If they are not known, or contradict one another.
+            If they are not valid, or contradict one another.
         """
         if self.geometry not in (None, *FIXED_ENERGY):
             raise QuantityError(
-                f"geometry={self.geometry!r} is not known",
-                reason="it is one of two",
+                f"geometry={self.geometry!r} is not valid",
+                reason="a spectrometer has direct or indirect geometry",
                 fix="geometry='direct' (fixed incident energy) or 'indirect' (fixed final energy)",
             )
         said = {self.geometry} | {kind for kind, name in FIXED_ENERGY.items() if getattr(self, name) is not None}
@@ -82,12 +82,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Bins:
-    """The bins of energy of spectra, and which were measured.
+    """Energy bins of the spectra, and which of them were measured.
 
     Attributes
     ----------
     lower, upper : numpy.ndarray, shape (n_E,)
-        Limits in meV; both the point where there are no edges.
+        Limits in meV; both equal the point if there are no edges.
     seen : numpy.ndarray of bool, shape (n_spectra, n_E)
         Bins with a value other than 0, or with an error.
     """
@@ -98,14 +98,14 @@ class Bins:
 
     @classmethod
     def of(cls, values: np.ndarray, std: np.ndarray | None, energy: np.ndarray) -> Bins:
-        """Make them of arrays (n_spectra, n_E), NaN where not measured, and of edges or points of energy."""
+        """Build from arrays (n_spectra, n_E), NaN where not measured, and energy edges or points."""
         edges = energy.size == values.shape[-1] + 1
         seen = np.isfinite(values) & ((values != 0) | (np.nan_to_num(0.0 if std is None else std) > 0))
         return cls(energy[:-1] if edges else energy, energy[1:] if edges else energy, seen)
 
 
 def geometry_of_instrument(name: str | None) -> str | None:
-    """Return the geometry of an instrument by its name; None where it is not in the table.
+    """Return the geometry of a named instrument; None if it is not in the table.
 
     Examples
     --------
@@ -130,27 +130,27 @@ def find_geometry(
     energy: float | np.ndarray | None,
     bins: Bins,
 ) -> dict[str, Any]:
-    """Decide which energy is fixed, from the first of: the file, the caller, the instrument's name, the energies.
+    """Decide which energy is fixed: from the file, else the caller, the instrument's name, or the energies.
 
     Parameters
     ----------
     where : path
-        Of the file, for messages.
+        Path of the file, for messages.
     asked : Asked
-        What the caller says.
+        Arguments of the caller.
     stated : {"direct", "indirect"} or None
-        What the file says in so many words.
+        Geometry stated explicitly in the file.
     instrument : str or None
         Name of the instrument.
     energy : float or numpy.ndarray, shape (n_spectra,), or None
         Fixed energy of the file in meV.
     bins : Bins
-        Energies that were measured.
+        Measured energies.
 
     Returns
     -------
     dict
-        ``{"geometry": ...}``, empty where neither it nor an energy is known, and ``incident_energy`` or
+        ``{"geometry": ...}``, empty if neither the geometry nor an energy is known, and ``incident_energy`` or
         ``final_energy`` in meV.
 
     Raises
@@ -161,8 +161,8 @@ def find_geometry(
     said = asked.kind()
     if said is not None and stated is not None and said != stated:
         raise FileFormatError(
-            f"{where} says that its geometry is {stated}, the arguments say {said}",
-            reason="Q would be that of another instrument",
+            f"{where} has {stated} geometry, but the arguments imply {said} geometry",
+            reason="Q would be computed for the wrong geometry",
             fix="leave geometry=, incident_energy= and final_energy= out",
         )
     kind = stated or said or geometry_of_instrument(instrument)
@@ -173,7 +173,9 @@ def find_geometry(
         return {} if kind is None else {"geometry": kind}
     each = np.broadcast_to(np.asarray(energy, dtype=float).reshape(-1, 1), (bins.seen.shape[0], 1))
     if not (each[np.isfinite(each)] > 0).all() or not np.isfinite(each).any():
-        raise FileFormatError(f"{where} has a fixed energy of {np.nanmin(each):g} meV", reason="neutrons move")
+        raise FileFormatError(
+            f"{where} has a fixed energy of {np.nanmin(each):g} meV", reason="a neutron has a positive energy"
+        )
     limit = magnitude(asked.direct_above, "meV", name="direct_above", energy=True)
     if kind is None and (bins.seen & (bins.lower > each * (1 + 1e-9))).any():
         kind = "indirect"
@@ -181,9 +183,9 @@ def find_geometry(
         kind = "direct"
     if kind is None:
         raise FileFormatError(
-            f"{where} does not say whether its fixed energy of {_text(each)} meV is the incident or the final one",
-            reason=f"the instrument {instrument!r} is not known, no energy transfer is above the fixed energy, and "
-            f"that is not above direct_above={limit:g} meV; Q follows from it",
+            f"{where} does not state whether its fixed energy of {_text(each)} meV is the incident or the final energy",
+            reason=f"Q depends on it; instrument {instrument!r} is unknown, no energy transfer is above the fixed one, "
+            f"and that is not above direct_above={limit:g} meV",
             fix="geometry='direct' (chopper spectrometers) or geometry='indirect' (crystal analysers, backscattering)",
         )
     edge = bins.upper if said is None else bins.lower
@@ -194,7 +196,7 @@ def find_geometry(
             f"{where} has energy transfers from {extreme[0]:g} to {extreme[-1]:g} meV "
             f"with a fixed energy of {_text(each)} meV",
             reason=f"neutrons of {kind} geometry cannot {'lose' if kind == 'direct' else 'gain'} more than that",
-            fix="see that the energies are of this sample, or give final_energy= or incident_energy=",
+            fix="check the energies, or pass final_energy= or incident_energy=",
         )
     return {"geometry": kind, FIXED_ENERGY[kind]: energy}
 

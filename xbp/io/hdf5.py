@@ -44,12 +44,12 @@ _LARGE, _MAX_COMPRESSION_LARGE = 2**26, 50
 
 @contextlib.contextmanager
 def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Open a file to read it, if all of it is its own.
+    """Open a file for reading if it links to no other file.
 
     Raises
     ------
     ValueError
-        If it links to other files: what those are, nobody can tell, and a pipe among them is never read to its end.
+        If it links to other files: these are unchecked, and one that is a pipe would block.
     """
     with h5py.File(path, "r") as file:
         outside: list[str] = []
@@ -142,7 +142,7 @@ def number(group: h5py.Group, name: str) -> float | None:
 
 
 def flag(group: h5py.Group, name: str) -> bool | None:
-    """Read a dataset of one truth value, a boolean or a number; None where there is none.
+    """Read a dataset with one truth value, a boolean or a number; None if there is none.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def flag(group: h5py.Group, name: str) -> bool | None:
         return bool(np.asarray(node[()]).reshape(()))
     value = number(group, name)
     if value not in (None, 0.0, 1.0):
-        raise ValueError(f"'{name}' is {value:g}, neither true nor false")
+        raise ValueError(f"'{name}' is {value:g}, not 0 or 1 (false or true)")
     return None if value is None else bool(value)
 
 

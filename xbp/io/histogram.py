@@ -30,10 +30,10 @@ __all__ = ["HistogramBackend", "decline", "open_histogram"]
 
 # No instrument has more bins than this along one axis; a file that claims so is damaged.
 _MAX_BINS = 1_000_000
-_LACKS = "it holds no group with 'data' and 'grid/Q', 'grid/energy' (or 'grid/E')"
-#: What programs call the axes: histogram's own names, and multiphonon's.
+_LACKS = "it has no group with 'data' and 'grid/Q', 'grid/energy' (or 'grid/E')"
+#: Names of the axes in histogram and in multiphonon.
 _AXES = {"Q": ("Q",), "E": ("energy", "E")}
-#: Of the width of a bin: what is smaller is the rounding of a sum of steps, and means 0.
+#: Fraction of a bin width below which a value is rounding of accumulated steps, and is set to 0.
 _ROUNDING = 1e-9
 
 
@@ -63,7 +63,7 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
     xarray.Dataset
         ``S(Q,E)`` with ``S_std``, statistics "quantum"; bin boundaries as CF bounds, in 1/angstrom
         and meV; NaN where not measured: NaN, infinities, sentinels and negative errors. Bins without any
-        count have the std 0, as in the file; no fit uses them. Errors that are 0 throughout are none.
+        count have std 0, as in the file; no fit uses them. If all errors are 0, the file has none.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def _centres(edges: np.ndarray) -> np.ndarray:
 
 
 def _without_rounding(values: np.ndarray, width: float) -> np.ndarray:
-    """Return values with 0 for what is 0 but for rounding, such as -6.9e-14 meV."""
+    """Set values to 0 that differ from it by rounding alone, such as -6.9e-14 meV."""
     return np.where(np.abs(values) < _ROUNDING * width, 0.0, values)
 
 

@@ -1,4 +1,4 @@
-"""JCAMP-DX: Raman spectra in plain (AFFN) numbers, with their factors and however many stand in a line."""
+"""JCAMP-DX: Raman spectra in plain (AFFN) numbers, with factors and any number of values per line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
 __all__ = ["JcampBackend", "decline", "open_jcamp"]
 
 _ROW: Final = re.compile(r"##(.*?)=(.*)")
-#: Units of a Raman shift, as the format writes them without regard to case and blanks.
+#: Units of a Raman shift in this format, ignoring case and blanks.
 _SHIFTS: Final = {
     "1/CM": "1/cm",
     "CM-1": "1/cm",
@@ -32,7 +32,7 @@ _MISSING: Final = "?"
 
 
 def decline(path: Path) -> str | None:
-    """Say why a file is no JCAMP-DX, or None where it is."""
+    """Return why a file is not JCAMP-DX, or None if it is."""
     rows = [_ROW.match(line.strip()) for line in head(path)]
     if any(row is not None and _label(row[1]) in ("JCAMPDX", "JCAMPCS") for row in rows):
         return None
@@ -56,12 +56,12 @@ def open_jcamp(
         One spectrum, ``##XYDATA=(X++(Y..Y))`` or ``##XYPOINTS=(XY..XY)``, in AFFN: plain numbers.
     T : scalar with units, optional
         Temperature of the sample (bare: K). ``##TEMPERATURE=``, which is in °C by the format and in K in some files,
-        is kept as an attribute and not believed.
+        is kept as an attribute but not used.
     x_tolerance : float
-        By which part of a step the X at the beginning of a line may differ from the X of its first value counted from
-        FIRSTX, where its digits do not allow more; beyond it values were lost.
+        Fraction of a step by which the X at the beginning of a line may differ from the X counted from FIRSTX,
+        unless its digits allow more; a larger difference means that values were lost.
     quantity, units, coordinate_units : str
-        What is read; as columns have to be labelled. They contradict the file if they are anything else.
+        Fixed by the format; accepted because columns need these labels. Other values contradict the file.
 
     Returns
     -------
@@ -72,8 +72,8 @@ def open_jcamp(
     Raises
     ------
     FileFormatError
-        If it is compressed (PAC, SQZ, DIF, DUP), no Raman spectrum, of several blocks, its axis is no shift in 1/cm,
-        or its numbers contradict NPOINTS, FIRSTX, LASTX, FIRSTY or the X of a line.
+        If it is compressed (PAC, SQZ, DIF, DUP), is not a Raman spectrum, has several blocks, its axis is not a shift
+        in 1/cm, or its numbers contradict NPOINTS, FIRSTX, LASTX, FIRSTY or the X of a line.
 
     References
     ----------
@@ -95,8 +95,8 @@ def open_jcamp(
     where = to_path(path)
     if quantity != "raman_intensity" or axis_units(coordinate_units, "E", name="coordinate_units") != "1/cm":
         raise FileFormatError(
-            f"quantity={quantity!r}, coordinate_units={coordinate_units!r} of {where}",
-            reason="from JCAMP-DX xbp reads Raman spectra over a shift in 1/cm",
+            f"quantity={quantity!r}, coordinate_units={coordinate_units!r} contradict {where}",
+            reason="xbp reads only Raman spectra over a shift in 1/cm from JCAMP-DX",
             fix="leave them out",
         )
     value_units(units, quantity, name="units")
@@ -109,7 +109,7 @@ def open_jcamp(
 
 
 def _label(text: str) -> str:
-    """Return a label without what the format does not regard: case, blanks, hyphens, slashes, underlines."""
+    """Normalise a label: the format ignores case, blanks, hyphens, slashes and underscores."""
     return re.sub(r"[\s\-/_]", "", text).upper()
 
 
@@ -120,12 +120,12 @@ def _read(where: Path, T: Any, x_tolerance: float) -> xr.Dataset:
     header, form, data = _parts(where, read_lines(where))
     said = _label(header.get("DATATYPE", ""))
     if "RAMAN" not in said:
-        raise _refused(where, f"##DATA TYPE={header.get('DATATYPE', '')}", "xbp reads Raman spectra from JCAMP-DX")
+        raise _refused(where, f"##DATA TYPE={header.get('DATATYPE', '')}", "xbp reads only Raman spectra from JCAMP-DX")
     units = _SHIFTS.get(re.sub(r"\s", "", header.get("XUNITS", "")).upper())
     if units is None:
         raise _refused(where, f"##XUNITS={header.get('XUNITS', '')}", "the axis must be a shift in 1/cm")
     if _label(header.get("YUNITS", "")) in ("TRANSMITTANCE", "ABSORBANCE", "REFLECTANCE", "KUBELKAMUNK"):
-        raise _refused(where, f"##YUNITS={header['YUNITS']}", "that is no Raman intensity")
+        raise _refused(where, f"##YUNITS={header['YUNITS']}", "this is not a Raman intensity")
     E, intensity = _points(where, header, form, data, x_tolerance)
     if E.size > 1 and E[0] > E[-1]:
         E, intensity = E[::-1], intensity[::-1]
@@ -153,21 +153,21 @@ def _parts(where: Path, lines: list[str]) -> tuple[dict[str, str], str, list[str
             if within and bare:
                 data.append(bare)
             elif ended and bare:
-                raise _refused(where, bare[:60], "nothing may stand after ##END=")
+                raise _refused(where, bare[:60], "nothing may follow ##END=")
             continue
         label, value, within = _label(row[1]), row[2].strip(), False
         if ended:
-            raise _refused(where, bare[:60], "it holds several blocks; xbp reads one spectrum")
+            raise _refused(where, bare[:60], "the file contains several blocks; xbp reads one spectrum")
         if label in ("XYDATA", "XYPOINTS"):
             if form:
-                raise _refused(where, bare[:60], "it holds two tables; xbp reads one spectrum")
+                raise _refused(where, bare[:60], "the file contains two tables; xbp reads one spectrum")
             form, within = re.sub(r"\s", "", value).upper(), True
         elif label in ("NTUPLES", "PEAKTABLE", "PEAKASSIGNMENTS", "BLOCKS", "RADATA"):
-            raise _refused(where, bare[:60], "xbp reads one spectrum, ##XYDATA= or ##XYPOINTS=")
+            raise _refused(where, bare[:60], "xbp reads one spectrum, given by ##XYDATA= or ##XYPOINTS=")
         elif label == "END":
             ended = True
         elif header.setdefault(label, value) != value and label not in ("", "COMMENT"):
-            raise _refused(where, f"##{row[1]}={header[label]} and {value}", "a row stands once")
+            raise _refused(where, f"##{row[1]}={header[label]} and {value}", "a header row may occur only once")
     if not form or not ended:
         raise ValueError("it has no ##XYDATA= or ##XYPOINTS=, or no ##END=: it is truncated")
     return header, form, data
@@ -176,14 +176,14 @@ def _parts(where: Path, lines: list[str]) -> tuple[dict[str, str], str, list[str
 def _points(
     where: Path, header: dict[str, str], form: str, data: list[str], x_tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return X and Y, factors applied, held to what the header says of them."""
+    """Return X and Y with their factors applied, after checking them against the header."""
     x_factor, y_factor = (_positive(where, header, name) for name in ("XFACTOR", "YFACTOR"))
     n = _optional(header, "NPOINTS")
     first, last = (_optional(header, name) for name in ("FIRSTX", "LASTX"))
     if form == "(XY..XY)":
         numbers = _affn(where, re.sub(r"[;,]", " ", " ".join(data)).split())
         if numbers.size % 2:
-            raise _refused(where, f"{numbers.size} numbers after (XY..XY)", "they are pairs")
+            raise _refused(where, f"{numbers.size} numbers after (XY..XY)", "pairs need an even number")
         x, y = numbers[::2] * x_factor, numbers[1::2] * y_factor
     elif form == "(X++(Y..Y))":
         # Of packed numbers the signs part them; an exponent has a sign of its own.
@@ -191,7 +191,9 @@ def _points(
         rows = [_affn(where, line) for line in words]
         y = np.concatenate([row[1:] for row in rows]) * y_factor if rows else np.empty(0)
         if first is None or last is None or y.size < 2:
-            raise _refused(where, f"{y.size} values, FIRSTX={first}, LASTX={last}", "FIRSTX and LASTX place the values")
+            raise _refused(
+                where, f"{y.size} values, FIRSTX={first}, LASTX={last}", "FIRSTX and LASTX define the X axis"
+            )
         x = np.linspace(first, last, y.size)
         step = (last - first) / (y.size - 1)
         delta = _optional(header, "DELTAX")
@@ -204,7 +206,7 @@ def _points(
             at = int(np.argmax(abs(off)))
             raise _refused(
                 where,
-                f"a line begins with X = {rows[at][0] * x_factor:g}, and counted from FIRSTX it is {x[starts[at]]:g}",
+                f"a line begins with X = {rows[at][0] * x_factor:g}, but counting from FIRSTX gives {x[starts[at]]:g}",
                 "values were lost, or XFACTOR, FIRSTX or LASTX are wrong",
             )
     else:
@@ -216,7 +218,7 @@ def _points(
         ("FIRSTY", _optional(header, "FIRSTY"), y[:1], np.array([max(y_factor, 1e-3 * np.nanmax(abs(y)))])),
     ):  # fmt: skip
         if wanted is not None and found.size and slack.size and abs(found - wanted) > slack:
-            raise _refused(where, f"##{name}={wanted:g}", f"with its factor the number is {found[0]:g}")
+            raise _refused(where, f"##{name}={wanted:g}", f"with its factor the value in the table is {found[0]:g}")
     return x, y
 
 
@@ -224,12 +226,12 @@ def _affn(where: Path, words: list[str]) -> np.ndarray:
     """Return plain numbers; letters are the compressed forms."""
     wrong = next((word for word in words if re.search(r"[^0-9.eE?+-]", word)), None)
     if wrong is not None:
-        raise _refused(where, wrong[:60], "its numbers are compressed (SQZ, DIF or DUP), which xbp does not read")
+        raise _refused(where, wrong[:60], "the numbers are compressed (SQZ, DIF or DUP), which xbp does not read")
     return to_numbers(("nan" if word == _MISSING else word for word in words), "its data")
 
 
 def _optional(header: dict[str, str], label: str) -> float | None:
-    """Return the number of a row, if it is there."""
+    """Return the number in a header row, if present."""
     text = header.get(label, "")
     return float(to_numbers([text], f"##{label}=", size=1)[0]) if text else None
 
@@ -238,7 +240,7 @@ def _positive(where: Path, header: dict[str, str], label: str) -> float:
     value = _optional(header, label)
     if value is None or value > 0:
         return 1.0 if value is None else value
-    raise _refused(where, f"##{label}={value:g}", "a factor is positive")
+    raise _refused(where, f"##{label}={value:g}", "a factor must be positive")
 
 
 def _refused(where: Path, what: str, reason: str) -> FileFormatError:
@@ -267,5 +269,5 @@ class JcampBackend(BackendEntrypoint):
         return without(open_jcamp(filename_or_obj, T=T, x_tolerance=x_tolerance), drop_variables)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Tell by the row ##JCAMP-DX=."""
+        """Recognise the file by the row ##JCAMP-DX=."""
         return can_open(filename_or_obj, decline)

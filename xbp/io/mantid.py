@@ -78,10 +78,10 @@ def open_mantid(
         The log that holds the temperature of the sample in K (or in the units it names). By default
         the one with a common name, such as ``sample_temp``, ``T_sample`` or ``sample.temperature``.
     geometry : {"direct", "indirect"}, optional
-        Whether the fixed energy is the incident or the final one, where ``deltaE-mode``, the name of the
-        instrument and the energies do not say it.
+        Whether the fixed energy is the incident or the final one; needed if ``deltaE-mode``, the name of the
+        instrument and the energies do not decide it.
     incident_energy, final_energy : scalar with units, optional
-        The fixed energy itself, instead of that of the file; it says the geometry too (bare: meV).
+        The fixed energy, overriding that in the file; it also sets the geometry (bare: meV).
     direct_above : scalar with units
         A fixed energy above this is an incident one: no analyser selects it (bare: meV).
 
@@ -93,7 +93,7 @@ def open_mantid(
         where Mantid writes zeros. The temperature is the median of its log during the run. The incident
         energy is that of the log ``Ei``; the final energy is that of the recorded ConvertUnits, else of the
         logs, else of the parameters of instrument and detectors. ``S.attrs["ki_over_kf"]`` is there where
-        the recorded algorithms tell. Where Q was computed for E = 0 alone, a diagnostic says so.
+        the recorded algorithms show it. A diagnostic reports Q that was computed for E = 0 alone.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def _fixed(
 
 
 def _elastic_Q(ds: xr.Dataset, geometry: str, **fixed: Any) -> list[Diagnostic]:
-    """Say how far Q is off at the ends of E where it was computed for E = 0."""
+    """Report the error in Q at the ends of E if it was computed for E = 0."""
     energy = fixed.get(FIXED_ENERGY[geometry])
     if energy is None or np.ndim(energy):
         return []
@@ -253,8 +253,8 @@ def _elastic_Q(ds: xr.Dataset, geometry: str, **fixed: Any) -> list[Diagnostic]:
         Diagnostic(
             "elastic_Q",
             "warning",
-            f"Q was computed for E = 0; at {ends[0, 0]:.3g} and {ends[1, 0]:.3g} meV it is off by up to {off:.1%}",
-            "open the spectra over angle and use angle_to_Q, where that matters",
+            f"Q was computed for E = 0; at {ends[0, 0]:.3g} and {ends[1, 0]:.3g} meV it is wrong by up to {off:.1%}",
+            "if that matters, open the spectra as a function of angle and use angle_to_Q",
         )
     ]
 

@@ -1,4 +1,4 @@
-"""What a Mantid workspace says of its instrument: geometry, fixed energy, masked detectors, k_i/k_f."""
+"""Instrument of a Mantid workspace: geometry, fixed energy, masked detectors, k_i/k_f."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ else:
 
 __all__ = ["Instrument", "logs_of", "read_instrument"]
 
-#: Energies that differ by less are one, written with two digits or with four (1.84 and 1.845 meV).
+#: Energies that differ by less are the same one, rounded differently (1.84 and 1.845 meV).
 _SAME_ENERGY: Final = 0.01
 _XML_MODE = re.compile(r'<parameter\s[^>]*name="deltaE-mode"[^>]*>\s*<value\s[^>]*val="(\w+)"', re.IGNORECASE)
 _XML_ENERGY = re.compile(r'<parameter\s[^>]*name="Efixed"[^>]*>\s*<value\s[^>]*val="([^"]+)"', re.IGNORECASE)
@@ -31,7 +31,7 @@ _ARGUMENT = re.compile(r"Name: (\w+), Value: ([^,\n]*)")
 
 @dataclass(frozen=True)
 class Instrument:
-    """What is said of the instrument.
+    """Properties of the instrument recorded in the workspace.
 
     Attributes
     ----------
@@ -148,8 +148,8 @@ def _final_energy(
 
 def _several(energies: list[float]) -> FileFormatError:
     return FileFormatError(
-        f"the parameters of the instrument name the final energies {energies} meV",
-        reason="Q follows from the one of the analyser that was used",
+        f"the instrument parameters give several final energies: {energies} meV",
+        reason="Q depends on the analyser that was used",
         fix="final_energy='1.845 meV'",
     )
 
@@ -215,7 +215,7 @@ def _number(value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise ValueError(f"its parameters hold the energy {value!r}, which is no number") from None
+        raise ValueError(f"its parameters contain the energy {value!r}, which is not a number") from None
 
 
 def _texts(logs: Mapping[str, h5py.Group], name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What every reader does to the numbers of a file: bins that were not measured, and densities on a converted axis."""
+"""Steps common to all readers: mark bins that were not measured, and convert densities with their axis."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from xbp.units import convert_factor, format_unit, is_energy_like, parse_unit
 
 __all__ = ["SENTINEL", "density_per_mev", "measured"]
 
-#: Bins that were not measured are written as ±1e30 or the like by programs that have no NaN; nothing measured is near.
+#: Programs without NaN write ±1e30 or the like for bins that were not measured; no measured value is that large.
 SENTINEL = 1e29
 
 
 def measured(
     values: np.ndarray, std: np.ndarray | None = None, *, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Make NaN what was not measured.
+    """Set bins that were not measured to NaN.
 
     Parameters
     ----------
     values, std : numpy.ndarray
-        As they stand in a file, in any units.
+        As in the file, in any units.
     mask : numpy.ndarray of bool, optional
         True where the file itself says that a bin is masked; broadcast against `values`.
 
     Returns
     -------
     values, std : numpy.ndarray
-        NaN, both, where either is not finite or beyond ±1e29, where the error is negative, and where masked.
-        An error of 0 stays. Errors that are 0 throughout are none: then `std` is None.
+        Both are NaN where either is not finite or beyond ±1e29, where the error is negative, and where masked.
+        An error of 0 stays. If all errors are 0, there are none and `std` is None.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def measured(
     if std is not None:
         hidden = hidden | ~((std >= 0) & (std < SENTINEL))
     if np.all(hidden):
-        raise ValueError("none of its bins was measured: all are NaN, infinite, masked or without a valid error")
+        raise ValueError("no bin was measured: all are NaN, infinite, masked or without a valid error")
     seen = np.where(hidden, np.nan, values)
     if std is None or not (std[~hidden] > 0).any():
         return seen, None
@@ -58,23 +58,23 @@ def measured(
 def density_per_mev(
     values: np.ndarray, std: np.ndarray | None, *, axis: float, units: str = "1"
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Convert a density in E with its axis to meV, so that ∫S dE stays.
+    """Convert a density in E together with its axis to meV, preserving ∫S dE.
 
     Parameters
     ----------
     values, std : numpy.ndarray
         The density and its error.
     axis : float
-        What one unit of the energies in the file is in meV.
+        One energy unit of the file in meV.
     units : str
-        Units of the density. Where they hold no energy it is per unit of the axis, on an arbitrary scale.
+        Units of the density. If they contain no energy it is per unit of the axis, on an arbitrary scale.
 
     Returns
     -------
     values, std : numpy.ndarray
         Per meV.
     units : str
-        Of the density now: "1/meV", "barn/meV", ...; as they were where they hold no energy.
+        Units of the converted density: "1/meV", "barn/meV", ...; unchanged if they contain no energy.
 
     Raises
     ------

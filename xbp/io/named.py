@@ -1,4 +1,4 @@
-"""Texts that say, or show by their shape, that they are of a format which is no plain table of columns."""
+"""Recognise text formats that are not plain tables of columns, by their keywords or their layout."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from xbp.errors import FileFormatError
 
 __all__ = ["named_format", "require_plain_table"]
 
-#: How many lines are looked at: headers of instruments have up to some hundred.
+#: Number of lines examined: instrument headers have up to some hundred.
 _LOOKED_AT: Final = 400
 _INTEGER: Final = re.compile(r"\d+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?")
 
-#: The first line that is not blank begins so.
+#: Patterns for the first line that is not blank.
 _BEGINS: Final = (
     ("HTML or XML", r"<(?:\?xml|!doctype|!--|html)"),
     ("RTF", r"\{\\rtf"),
@@ -25,7 +25,7 @@ _BEGINS: Final = (
     ("LAMMPS output", r"LAMMPS \("),
     ("a LAMMPS dump", r"ITEM: "),
 )
-#: Some line begins so.
+#: Patterns for the beginning of any line.
 _HOLDS: Final = (
     ("JCAMP-DX", r"##\s*JCAMP.?DX\s*="),
     ("LAMMPS output", r"Loop time of |Per MPI rank memory|Memory usage per processor"),
@@ -43,7 +43,7 @@ _HOLDS: Final = (
 
 
 def named_format(lines: Sequence[str]) -> str | None:
-    """Name the format of a text, from what its lines say or from their shape; None for a plain table.
+    """Name the format of a text from its keywords or layout; None for a plain table.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def named_format(lines: Sequence[str]) -> str | None:
 
 
 def require_plain_table(where: Path, lines: Sequence[str]) -> None:
-    """Refuse a text that is of a format of its own: its numbers are not, or not only, columns.
+    """Refuse a text in a known format that is not, or not only, columns of numbers.
 
     Raises
     ------
@@ -83,9 +83,9 @@ def require_plain_table(where: Path, lines: Sequence[str]) -> None:
     if known is not None:
         raise FileFormatError(
             f"{where} is {known}",
-            reason="such a text is no plain table of columns: factors, blocks and units would be lost",
-            fix="xbp.open_dataset(path) opens it where xbp reads that format; otherwise export columns, or read it by "
-            "hand and label it with xbp.new_dataset(...)",
+            reason="this is not a plain table of columns: factors, blocks and units would be lost",
+            fix="use xbp.open_dataset(path) if xbp reads that format; otherwise export columns, or read the file "
+            "yourself and label it with xbp.new_dataset(...)",
         )
 
 

@@ -109,7 +109,7 @@ def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]
         if variable.chunks is None and _is_measured(ds, str(name)) and (n := _n_infinite(variable.values)):
             raise QuantityError(
                 f"'{name}' is infinite in {n} of {variable.size} bins",
-                reason="an infinity is no measured number, and the file would not open again",
+                reason="an infinity is not a measured value, and the file could not be opened again",
                 fix=f"data['{name}'] = data['{name}'].where(np.isfinite(data['{name}']))",
             )
         # What a variable was read with (chunks, packing, fill) is of the old file, not of the data.
@@ -131,7 +131,7 @@ def _refusal(target: Path) -> Iterator[None]:
         raise FileFormatError(
             f"cannot write {target}",
             reason=f"{type(error).__name__}: {error}",
-            fix="keep names and attributes to plain text and numbers",
+            fix="use only plain text and numbers in names and attributes",
         ) from error
 
 
@@ -197,11 +197,11 @@ def decline(path: Path) -> str | None:
     try:
         with open_hdf5(path) as file:
             if "_NCProperties" not in file.attrs and "xbp_schema" not in file.attrs and not _has_scales(file):
-                return "it is HDF5 without netCDF's dimensions"
+                return "it is HDF5 without netCDF dimensions"
             require_netcdf(file)
             return None
     except HDF5_ERRORS as error:
-        return f"the netCDF library cannot be given it ({error})"
+        return f"the netCDF library cannot read it safely ({error})"
 
 
 def open_netcdf(path: Path) -> xr.Dataset:
@@ -256,7 +256,7 @@ def _require_readable(ds: xr.Dataset) -> None:
         part = variable if whole else variable[dict.fromkeys(variable.dims, slice(1))]
         read = part.copy(deep=False).load().values
         if _is_measured(ds, str(name)) and (n := _n_infinite(read)):
-            raise ValueError(f"'{name}' is infinite in {n} bins, which is no measured number")
+            raise ValueError(f"'{name}' is infinite in {n} bins, which is not a measured value")
 
 
 def _is_measured(ds: xr.Dataset, name: str) -> bool:

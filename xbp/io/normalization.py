@@ -1,4 +1,4 @@
-"""Which of the functions of total scattering numbers can be: S(Q), F(Q) or g(r)."""
+"""Check that total-scattering data can be the function they are labelled as: S(Q), F(Q) or g(r)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xbp.errors import RangeError
 
 __all__ = ["require_normalization"]
 
-#: An S(Q) below its limit by more standard deviations is no noise.
+#: An S(Q) below its limit by more standard deviations than this is not noise.
 _SIGMAS = 5.0
 
 
@@ -21,29 +21,29 @@ def require_normalization(
     lowest: float | None = -0.05,
     tail: tuple[float, float] | None = (0.5, 2.0),
 ) -> None:
-    r"""Refuse numbers that are another function than they are said to be.
+    r"""Refuse values that cannot be the labelled function.
 
-    S(Q) is an intensity over a positive number: it is not negative, where S(Q) − 1, F(Q) and Q[S(Q) − 1] are. g(r)
-    tends to 1, where g(r) − 1 and G(r) tend to 0 and T(r) and the radial distribution function grow. F(Q) oscillates
+    S(Q) is a normalised intensity and never negative, whereas S(Q) − 1, F(Q) and Q[S(Q) − 1] are. g(r) tends
+    to 1, whereas g(r) − 1 and G(r) tend to 0, and T(r) and the radial distribution function grow. F(Q) oscillates
     about 0.
 
     Parameters
     ----------
     name : str
-        Of the file, for the error.
+        Name of the file, for the message.
     quantity : str
-        Of the vocabulary; others than these three are not looked at.
+        Name in the vocabulary; only these three are checked.
     values, std : numpy.ndarray
         Over an ascending axis; NaN are left out.
     lowest : float, optional
-        S(Q) may fall to it, and below it by five of its standard deviations. None: no limit.
+        S(Q) may fall to it, or below it by up to five standard deviations. None: no limit.
     tail : pair of float, optional
-        The mean of g(r) over the upper third of its points lies between them. None: no limit.
+        Bounds on the mean of g(r) over the upper third of its points. None: no limit.
 
     Raises
     ------
     RangeError
-        Naming the number that cannot be.
+        If a value is impossible for the function.
 
     Examples
     --------
@@ -61,22 +61,22 @@ def require_normalization(
         error = np.zeros_like(numbers) if std is None else np.nan_to_num(std[known])
         if (numbers + _SIGMAS * error < lowest).any():
             raise RangeError(
-                f"{name}: S(Q) falls to {numbers.min():.4g}",
-                reason="S(Q) is an intensity over a positive number; S(Q) - 1, F(Q) and Q[S(Q) - 1] reach below 0",
-                fix="convert it to S(Q); quantity='interference_function' for an F(Q) that tends to 0; "
+                f"{name}: S(Q) falls to {numbers.min():.4g}, but cannot be negative",
+                reason="S(Q) is a normalised intensity; the data may be S(Q) - 1, F(Q) or Q[S(Q) - 1]",
+                fix="convert the data to S(Q); quantity='interference_function' for an F(Q) that tends to 0; "
                 f"lowest={np.floor(numbers.min() * 10) / 10:.1f} for a partial S(Q), or for scattering lengths of "
                 "both signs",
             )
     mean = float(upper.mean())
     if quantity == "radial_distribution" and tail is not None and not tail[0] <= mean <= tail[1]:
         raise RangeError(
-            f"{name}: over the upper third of r, g(r) is {mean:.4g} on average",
-            reason="g(r) tends to 1; g(r) - 1 and G(r) = 4πρr[g(r) - 1] tend to 0, the radial distribution grows",
-            fix="convert it to g(r); tail=None where r ends before g(r) is 1",
+            f"{name}: g(r) has a mean of {mean:.4g} over the upper third of r",
+            reason="g(r) tends to 1; g(r) - 1 and G(r) = 4πρr[g(r) - 1] tend to 0; the RDF 4πρr²g(r) grows",
+            fix="convert the data to g(r); tail=None if r ends before g(r) reaches 1",
         )
     if quantity == "interference_function" and numbers.min() >= 0 and float(upper.std()) < mean / 4:
         raise RangeError(
-            f"{name}: F(Q) is nowhere negative, and {mean:.4g} over the upper third of Q",
+            f"{name}: F(Q) is nowhere negative, and has a mean of {mean:.4g} over the upper third of Q",
             reason="F(Q) oscillates about 0; S(Q) tends to 1",
             fix="quantity='static_structure_factor', or subtract the level at high Q",
         )

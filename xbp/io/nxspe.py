@@ -69,26 +69,26 @@ def open_nxspe(
         Temperature of the sample, instead of that of the file (Mantid writes none); a bare number
         is in K.
     geometry : {"direct", "indirect"}, optional
-        Whether ``fixed_energy`` is the incident or the final energy, which the format does not say. It
+        Whether ``fixed_energy`` is the incident or the final energy, which the format does not record. It
         is found from what xbp wrote, from the name of the instrument, from energy transfers above the
-        fixed energy (indirect), or from a fixed energy above `direct_above`; else it is asked for.
+        fixed energy (indirect), or from a fixed energy above `direct_above`; otherwise it is required.
     incident_energy, final_energy : scalar with units, optional
-        The fixed energy itself, instead of that of the file; it says the geometry too (bare: meV).
+        The fixed energy, overriding that in the file; it also sets the geometry (bare: meV).
     direct_above : scalar with units
         A fixed energy above this is an incident one: no analyser selects it (bare: meV).
 
     Returns
     -------
     xarray.Dataset
-        ``S(detector, E)`` per meV on an arbitrary scale (unless the file says its units), with
+        ``S(detector, E)`` per meV on an arbitrary scale (unless the file states its units), with
         ``S_std`` where the file has errors other than 0; ``two_theta`` and the other angles in
         degrees, ``distance`` in m and ``masked`` over
         the detectors; ``incident_energy`` (direct geometry) or ``final_energy`` (indirect) in meV, a scalar
         or over the detectors, ``temperature`` and ``psi`` (degrees) where they are known.
         ``S.attrs["geometry"]`` is "direct" or "indirect", ``S.attrs["ki_over_kf"]`` "applied" or "not
-        applied". What was not measured is NaN: infinities, sentinels, negative errors. Masked are
-        detectors whose bins are all NaN, -1e30 or zero without an error. Where a file has fewer angles
-        than spectra, the spectra that are zero throughout are those without angles, as Mantid writes them.
+        applied". Bins that were not measured are NaN: infinities, sentinels, negative errors. Detectors
+        whose bins are all NaN, -1e30 or zero without an error are masked. If a file has fewer angles
+        than spectra, the spectra that are zero throughout have no angle, as Mantid writes them.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
 
 
 def _angles(data: h5py.Group, *may_lack: np.ndarray) -> dict[str, np.ndarray]:
-    """Read the angles, each to its spectrum."""
+    """Read the angles and assign each to its spectrum."""
     angles = {
         name: _per_detector(numbers(data, column, ndim=1), column, *may_lack)
         for column, name in _COLUMNS.items()
@@ -204,7 +204,7 @@ def _angles(data: h5py.Group, *may_lack: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _per_detector(given: np.ndarray, column: str, *may_lack: np.ndarray) -> np.ndarray:
-    """Return numbers each to its spectrum; where there are too few, one of the masks says whose they lack."""
+    """Assign numbers to spectra; if there are too few, one of the masks marks the spectra without one."""
     none = np.zeros_like(may_lack[0])
     lacking = next((mask for mask in (none, *may_lack) if given.size == (~mask).sum()), None)
     if lacking is None:
@@ -227,7 +227,7 @@ def _fixed_energy(info: h5py.Group, *may_lack: np.ndarray) -> float | np.ndarray
 
 
 def _stated_geometry(info: h5py.Group) -> str | None:
-    """Return the geometry that a file says, as xbp writes it; the format has no place for it."""
+    """Return the geometry as xbp writes it; the format itself has no field for it."""
     said = (text(info, "geometry") or text(info, "deltaE-mode") or "").strip().lower()
     return said if said in FIXED_ENERGY else None
 
@@ -242,8 +242,8 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
 
     As Mantid writes it: NaN with the error 0 for masked detectors, zeros for those without angles,
     whose places in the lists of angles are left out. `open_nxspe` gives the Dataset back: values,
-    errors, angles, masks, geometry and fixed energy, temperature, psi, title, instrument and run. History has
-    no place in the format. Geometry stands in ``NXSPE_info/geometry``, which is xbp's own.
+    errors, angles, masks, geometry and fixed energy, temperature, psi, title, instrument and run. The format
+    has no field for the history. The geometry is in ``NXSPE_info/geometry``, an extension of xbp.
 
     Parameters
     ----------
@@ -291,7 +291,7 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
     if "two_theta" not in value.coords:
         raise CoordinateError(
             "the data have no coordinate 'two_theta'",
-            reason="NXSPE cannot do without it",
+            reason="NXSPE requires it",
             fix="data = data.assign_coords(two_theta=('detector', angles, {'units': 'degree'}))",
         )
     geometry, fixed = resolve_fixed_energy(value)
@@ -338,7 +338,7 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
             raise FileFormatError(
                 f"cannot write {target}",
                 reason=f"{type(error).__name__}: {error}",
-                fix="keep attributes to plain text and whole run numbers",
+                fix="use only plain text and integer run numbers in attributes",
             ) from error
 
 

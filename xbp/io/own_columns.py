@@ -1,4 +1,4 @@
-"""Columns that xbp itself writes and reads back identically: a comment holds units, attributes and coordinates."""
+"""Columns that xbp writes and reads back identically: a comment contains units, attributes and coordinates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _END = "# end"
 def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write a spectrum as three-column text: coordinate, value, standard deviation.
 
-    Every number has all its digits, and the first comment holds units, attributes and the other
+    Every number is written in full precision, and the first comment contains units, attributes and the other
     coordinates, so that ``xbp.open_dataset`` gives back the identical Dataset. Programs that draw
     columns skip the comments.
 
@@ -60,15 +60,15 @@ def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *,
     signal = read(data)
     if np.isinf(signal.value).any() or (signal.std is not None and np.isinf(signal.std).any()):
         raise QuantityError(
-            f"'{signal.value.name}' holds infinite numbers",
-            reason="text of measurements holds none, and they would not be read back",
+            f"'{signal.value.name}' contains infinite values",
+            reason="an infinity is not a measured value and would not be read back",
             fix="data.where(abs(data) < float('inf')) makes them NaN",
         )
     if signal.value.ndim != 1:
         raise QuantityError(
-            f"'{signal.value.name}' is over {tuple(signal.value.dims)}",
-            reason="columns hold one dimension",
-            fix="cut it first, such as data.bp.cut_Q((2, 8)), or write netCDF: data.bp.to_netcdf(path)",
+            f"'{signal.value.name}' has the dimensions {tuple(signal.value.dims)}",
+            reason="columns can represent only one dimension",
+            fix="cut it first, for example data.bp.cut_Q((2, 8)), or write netCDF: data.bp.to_netcdf(path)",
         )
     (dim,) = map(str, signal.value.dims)
     name = str(signal.value.name or signal.quantity.variable)
@@ -142,12 +142,12 @@ def as_told(
     statistics: Any,
     amount: Any,
 ) -> xr.Dataset:
-    """Hold what a caller says to what the file of xbp itself says; a temperature is that of the caller.
+    """Check the arguments against a file written by xbp; the caller may set the temperature.
 
     Raises
     ------
     QuantityError
-        Naming the argument that contradicts the file.
+        If an argument contradicts the file.
     """
     value = next(iter(ds.data_vars.values()))
     (dim,) = map(str, value.dims)
@@ -160,8 +160,8 @@ def as_told(
         )
         if given is not None and given != own.get(name) and not alike:
             raise QuantityError(
-                f"{name}={given!r}, and the file says {own.get(name)!r}",
-                reason="xbp wrote it, with its labels",
-                fix=f"leave {name}= out, or change it once it is open",
+                f"{name}={given!r} contradicts the file, which has {own.get(name)!r}",
+                reason="the file was written by xbp and contains its own labels",
+                fix=f"leave {name}= out, or change it after opening",
             )
     return ds if T is None else ds.assign_coords(temperature=temperature_coordinate(T))

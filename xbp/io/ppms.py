@@ -68,17 +68,17 @@ def open_ppms(
     path : path-like
         A ``.dat`` file of its heat-capacity option; UTF-8 or Latin-1.
     mass : scalar with units, optional
-        Sample mass (bare: mg), where the header's is missing, wrong or said twice. It does not change a heat capacity
-        that the program wrote per mole or per gram, and is refused there unless the header has it.
+        Sample mass (bare: mg), if the header mass is missing, wrong or given twice. It does not change heat capacities
+        that the program wrote per mole or per gram, and is refused there unless the header has the same.
     units : str, optional
-        Units of the heat capacities whose title has J/K without a prefix that can be read, such as ``"uJ/K"``; needed
-        where Total HC − Addenda HC does not show them.
+        Units of heat capacities in J/K whose prefix cannot be read from the title, such as ``"uJ/K"``; needed
+        if they do not follow from Total HC − Addenda HC.
     amount : {"atoms", "formula units"}, optional
-        What a mole is of, of a heat capacity per mole; by default as Total HC − Addenda HC shows with the mass and the
-        molar mass of the header, and unknown where they are not there.
+        For a heat capacity per mole: a mole of what. By default it follows from Total HC − Addenda HC with the mass
+        and molar mass in the header; it is unknown without them.
     consistency : float, optional
-        By which part the heat capacity of the sample may differ from Total HC − Addenda HC, in the middle over all
-        rows, before the file is refused. None: not compared.
+        Largest relative difference between the heat capacity of the sample and Total HC − Addenda HC (median over
+        all rows). None: not compared.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def _read(
         ds["addenda"].attrs["ancillary_variables"] = "addenda_std"
     ds["C"].attrs |= sample | ({} if amount is None else {"amount": amount})
     if decided is not None:
-        told = f"the prefix of the heat capacities was lost; Total HC - Addenda HC shows that it is {decided}"
+        told = f"the unit prefix of the heat capacities was lost; Total HC - Addenda HC implies {decided}"
         ds["C"].attrs |= diagnosed({}, Diagnostic("lost_prefix", "info", told, f"units='{decided}' confirms it"))
     if comments:
         ds["C"].attrs["comments"] = _told_once(comments)
@@ -186,32 +186,32 @@ def _read(
 
 
 def _amount(where: Path, units: str, given: Any, shown: str | None) -> Any:
-    """Return what a mole is of: what Total − Addenda shows, or what was given; they must not contradict one another."""
+    """Return what a mole refers to, from Total − Addenda or the argument; the two must agree."""
     if given is None:
         return shown
     if not is_one_of(given, "atoms", "formula units") or not parse_unit(units).is_compatible_with("J/mol/K"):
         raise QuantityError(
-            f"amount={given!r} of a heat capacity in '{units}'",
-            reason="it says what a mole is of, of a heat capacity per mole",
-            fix="amount='atoms' or amount='formula units' of one per mole; otherwise leave it out",
+            f"amount={given!r} does not apply to a heat capacity in '{units}'",
+            reason="amount= applies only to a heat capacity per mole",
+            fix="leave amount= out",
         )
     if shown not in (None, given):
         raise QuantityError(
-            f"amount={given!r}, and {where} is per mole of {shown}",
-            reason="Total HC - Addenda HC, times the molar mass over the mass, shows it",
+            f"amount={given!r}, but {where} is per mole of {shown}",
+            reason="this follows from Total HC - Addenda HC, times molar mass over mass",
             fix="leave amount= out",
         )
     return given
 
 
 def _require_own_mass(where: Path, lines: list[str], mass: float, units: str) -> None:
-    """Refuse another mass than the header's for numbers that the program divided by the header's."""
+    """Refuse a mass other than that in the header if the data were divided by the header mass."""
     rows = (re.match(r"INFO,([^,]+),MASS:.*\((\w+)\)", line) for line in lines)
     header = [magnitude(f"{row[1]} {row[2]}", "mg", name="mass") for row in rows if row and number(row[1]) is not None]
     if header and not any(np.isclose(mass, one, rtol=1e-6) for one in header):
         raise QuantityError(
-            f"mass={mass:g} mg, and {where} has {' and '.join(f'{one:g} mg' for one in header)}",
-            reason=f"its heat capacity is in '{units}': the program divided it by the mass of the header",
+            f"mass={mass:g} mg, but {where} has {' and '.join(f'{one:g} mg' for one in header)}",
+            reason=f"its heat capacity is in '{units}': the program divided it by the mass in the header",
             fix="scale it, ds.C * (old mass / new mass), and set ds.C.attrs['sample_mass']",
         )
 
@@ -289,8 +289,8 @@ def _refuse_addenda(path: Path, lines: list[str], titles: list[str], columns: di
     if rows and "Addenda HC" in columns and all(not row[columns["Samp HC"]].strip() for row in rows):
         raise FileFormatError(
             f"{path} is an addenda file: its column 'Samp HC' is empty",
-            reason="the platform and the grease were measured, without a sample",
-            fix="open the file of the sample, which has its addenda beside it",
+            reason="it contains a measurement of the platform and grease without a sample",
+            fix="open the file measured with the sample, which includes the addenda",
         )
 
 

@@ -1,4 +1,4 @@
-"""Units of a PPMS heat capacity: read from its titles, and held to Total − Addenda, which shows a lost prefix."""
+"""Units of a PPMS heat capacity, read from the titles and checked against Total − Addenda."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEAT: Final = ("Samp HC", "Samp HC Err", "Addenda HC", "Addenda HC Err", "Total
 
 
 def title_units(path: Path, title: str, text: str) -> str | None:
-    """Return units such as ``µJ/K``, ``Kelvin`` or ``mJ/mole-K`` in words that `parse_unit` reads.
+    """Return units such as ``µJ/K``, ``Kelvin`` or ``mJ/mole-K`` in a form that `parse_unit` reads.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def title_units(path: Path, title: str, text: str) -> str | None:
     Raises
     ------
     FileFormatError
-        If they are no units.
+        If they are not valid units.
 
     Examples
     --------
@@ -66,12 +66,12 @@ def with_lost_prefix(
     given: str | None,
     tolerance: float,
 ) -> tuple[dict[str, str], str | None]:
-    """Return the units of every column, those without a prefix from Total − Addenda = Sample, or as given.
+    """Return the units of every column; a lost prefix follows from Total − Addenda = Sample, or is given.
 
     Parameters
     ----------
     path : path-like
-        For the error.
+        For the message.
     units : mapping of str to str or None
         Of the columns; None where the prefix was lost.
     numbers : mapping of str to numpy.ndarray
@@ -79,9 +79,9 @@ def with_lost_prefix(
     sample : mapping of str to str
         Mass, molar mass and atoms per formula of the header, where it has them.
     given : str, optional
-        Units that stand for the lost ones.
+        Units to use in place of lost ones.
     tolerance : float
-        By which part Total − Addenda may differ from Sample.
+        Largest relative difference between Total − Addenda and Sample.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def with_lost_prefix(
     Raises
     ------
     FileFormatError
-        If nothing shows them.
+        If nothing determines them.
     """
     lost = [name for name in _HEAT if name in units and units[name] is None]
     known = {name: unit for name, unit in units.items() if unit is not None}
@@ -102,11 +102,13 @@ def with_lost_prefix(
         unit = parse_unit(given, name="units=")
         if not unit.is_compatible_with("J/K"):
             raise UnitsError(
-                f"units={given!r}", reason="they stand for a heat capacity whose prefix was lost", fix="units='uJ/K'"
+                f"units={given!r}",
+                reason="units= replaces the units of a heat capacity whose prefix was lost",
+                fix="units='uJ/K'",
             )
         return known | dict.fromkeys(lost, format_unit(unit)), None
     fits = []
-    # Where all of them were lost together every prefix fits.
+    # If every prefix was lost, any choice is consistent.
     if {"Samp HC", "Addenda HC", "Total HC"} - set(lost):
         for prefix in _PREFIXES:
             ratio = _ratio(known | dict.fromkeys(lost, prefix), numbers, sample)
@@ -114,17 +116,17 @@ def with_lost_prefix(
     if len(fits) == 1:
         return known | dict.fromkeys(lost, fits[0]), fits[0]
     raise FileFormatError(
-        f"{path}: the units of {', '.join(map(repr, lost))} are J/K without a readable prefix",
-        reason="the program writes µJ/K, and a µ is lost where a file is stored in another encoding; nothing else in "
-        "the file shows which prefix it was",
-        fix="units='uJ/K', or units='J/K' if they are",
+        f"{path}: the units of {', '.join(map(repr, lost))} are J/K with an unreadable prefix",
+        reason="the program writes µJ/K, and µ is lost when a file is saved in another encoding; nothing else in "
+        "the file determines the prefix",
+        fix="units='uJ/K', or units='J/K' if the values are in J/K",
     )
 
 
 def require_consistent(
     path: Path, units: Mapping[str, str], numbers: Mapping[str, np.ndarray], sample: Mapping[str, str], tolerance: float
 ) -> str | None:
-    """Hold the heat capacity of the sample to Total − Addenda, and tell what a mole is of.
+    """Check the heat capacity of the sample against Total − Addenda, and find what a mole refers to.
 
     Returns
     -------
@@ -147,11 +149,11 @@ def require_consistent(
     if per_mole and abs(ratio * atoms - 1) <= tolerance:
         return "atoms"
     raise FileFormatError(
-        f"{path}: its heat capacity of the sample is {ratio:.4g} times Total HC - Addenda HC",
-        reason="they are the same"
-        + (", times the molar mass over the mass of the header" if "mol" in units["Samp HC"] else "")
-        + f"; a factor of 1000 or 10⁶ is a prefix that was lost from {units['Samp HC']!r}",
-        fix="correct the header; consistency=None if the numbers of the sample are right all the same",
+        f"{path}: the heat capacity of the sample is {ratio:.4g} times Total HC - Addenda HC",
+        reason="the two must agree"
+        + (", after multiplying by molar mass over mass from the header" if "mol" in units["Samp HC"] else "")
+        + f"; a factor of 1000 or 10⁶ indicates a prefix lost from {units['Samp HC']!r}",
+        fix="correct the header; consistency=None if the sample values are nevertheless right",
     )
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear when they are complete: an interrupted write leaves no half and loses no old one."""
+"""Atomic writing of files and folders: an interrupted write leaves no partial file and keeps the old one."""
 
 from __future__ import annotations
 
@@ -143,7 +143,9 @@ def check_target(
     except OSError as error:
         raise _unwritable(path, error) from error
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
-        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a file's path as text") from error
+        raise FileFormatError(
+            f"{path!r} is not a valid path", reason=str(error), fix="give a file's path as text"
+        ) from error
     if not has_place:
         raise FileFormatError(
             f"cannot write {target}",
@@ -182,10 +184,12 @@ def make_folder(path: str | bytes | os.PathLike[str]) -> Path:
         raise FileFormatError(
             f"{error.strerror or error}: {os.fsdecode(path)}",
             reason="the folder cannot be made",
-            fix="name another folder, or see that you may write there",
+            fix="choose another folder, or check its write permissions",
         ) from error
     except (TypeError, ValueError) as error:
-        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a folder's path as text") from error
+        raise FileFormatError(
+            f"{path!r} is not a valid path", reason=str(error), fix="give the path of a folder as text"
+        ) from error
     return folder
 
 
@@ -267,18 +271,18 @@ def _unwritable(path: object, error: OSError) -> FileFormatError:
         return FileFormatError(
             f"disk full: cannot write {path}",
             reason=error.strerror or str(error),
-            fix="make room on the disk, or name another folder",
+            fix="free some disk space, or choose another folder",
         )
     return FileFormatError(
         f"cannot write {path}",
         reason=error.strerror or str(error),
-        fix="see that you may write there, and that the name is not too long",
+        fix="check the write permissions there, and that the name is not too long",
     )
 
 
 def _exists(target: Path) -> FileFormatError:
     return FileFormatError(
-        f"{target} exists", reason="it would be replaced", fix="choose another name, or say overwrite=True"
+        f"{target} exists", reason="it would be replaced", fix="choose another name, or pass overwrite=True"
     )
 
 

@@ -143,7 +143,7 @@ def from_scipp(
     -------
     xarray.Dataset or xarray.DataArray
         A Dataset; a DataArray where `to_scipp` was given one. Values that were converted in scipp have their new units.
-        Of data that others made, what is infinite, a sentinel or of negative variance is NaN.
+        In data from other programs, infinities, sentinels and values with negative variance become NaN.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def from_scipp(
         try:
             values, std = measured(values.astype(float), None if variances is None else _roots(variances))
         except ValueError as error:
-            raise QuantityError(f"'{name}' holds no measured number", reason=str(error)) from None
+            raise QuantityError(f"'{name}' contains no measured value", reason=str(error)) from None
         variances = None if std is None else std**2
     coords: dict[str, xr.Variable] = {}
     for key, variable in data.coords.items():

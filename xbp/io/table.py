@@ -113,7 +113,7 @@ def read_table(path: Path, lines: list[str]) -> Table:
         ends = i if numbers is not None else ends
         within, broken = numbers is not None, False
     if not runs:
-        raise ValueError("it has no rows of two or three numbers, written with a point for the decimals")
+        raise ValueError("it has no rows of two or three numbers with decimal points")
     # Some programs begin with the number of rows.
     first, table = runs[0]
     if len(runs) == 1:
@@ -123,14 +123,14 @@ def read_table(path: Path, lines: list[str]) -> Table:
     if strays:
         raise FileFormatError(
             f"{path}, line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r}",
-            reason="it may be a row, and is none of two or three finite numbers: what it holds would be lost",
-            fix="put # before it where it is a remark; write a point for the decimals, NaN for what is missing; copy "
-            "the file again where it was cut",
+            reason="this may be a data row, but it is not two or three finite numbers and would be lost",
+            fix="put # before a remark; use decimal points, and NaN for missing values; copy the file again if it "
+            "was cut off",
         )
     if len(runs) > 1:
         sizes, starts = (" and ".join(map(str, part[:3])) for part in zip(*((len(r), i) for i, r in runs), strict=True))
         raise ValueError(
-            f"its rows of numbers are {len(runs)} tables, of {sizes} rows, from lines {starts}, or one is cut short"
+            f"its rows form {len(runs)} tables of {sizes} rows, starting at lines {starts}, or a row is incomplete"
         )
     if len(table) < 2:
         raise ValueError("it has no rows of two or three numbers, written with a point for the decimals, but one")
@@ -215,7 +215,7 @@ def require_one_run(where: Path, temperature: np.ndarray, breaks: list[int]) -> 
         common = min(one.max(), other.max()) - max(one.min(), other.min())
         if common > 0.5 * min(np.ptp(one), np.ptp(other)) > 0:
             raise FileFormatError(
-                f"{where} holds two runs, from {one[0]:g} to {one[-1]:g} and from {other[0]:g} to {other[-1]:g}",
-                reason="they cover the same temperatures and are parted by a comment or an empty line",
-                fix="take the file apart; remove the line between them if they are one measurement",
+                f"{where} contains two runs, from {one[0]:g} to {one[-1]:g} and from {other[0]:g} to {other[-1]:g}",
+                reason="they cover the same temperatures and are separated by a comment or an empty line",
+                fix="split the file; if it is one measurement, remove the line between the runs",
             )

@@ -114,12 +114,12 @@ def to_numbers(
     infinite : bool
         Whether ``inf`` may stand in them, as a mark of what was not measured.
     largest : float
-        A magnitude above it is no measurement; its square is not a number.
+        Magnitudes above this are not measurements; their squares overflow.
 
     Raises
     ------
     ValueError
-        If something is no number, infinite or too large, or there are not `size` of them.
+        If a word is not a number, or is infinite or too large, or there are not `size` numbers.
     """
     words = " ".join(lines).split()
     try:
@@ -134,7 +134,7 @@ def to_numbers(
         raise ValueError(f"{what} holds a number too large to be one")
     if words_of_infinity and not infinite:
         raise ValueError(
-            f"{what} holds {words_of_infinity[0]!r}, which is no measured number; write NaN where one is missing"
+            f"{what} contains {words_of_infinity[0]!r}, which is not a measured value; write NaN for missing values"
         )
     if size is not None and values.size != size:
         raise ValueError(f"{what} has {values.size} numbers where {size} are needed")

@@ -1,4 +1,4 @@
-"""What the titles of a table say: which columns they are, and in which units."""
+"""Titles of the columns of a table: what the columns are, and their units."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
 
 
 def third_is_an_error(titles: Sequence[str] | None) -> bool:
-    """Tell whether a third column may be a standard deviation: it has no title, or one that says so.
+    """Return whether a third column may be a standard deviation: it has no title, or that of an error.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def third_is_an_error(titles: Sequence[str] | None) -> bool:
 
 
 def require_quantity_of_titles(where: str, lines: Sequence[str], titles: Sequence[str] | None, quantity: str) -> None:
-    """Refuse a second column that is called by the name of something else.
+    """Refuse a second column whose title names another quantity.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def require_quantity_of_titles(where: str, lines: Sequence[str], titles: Sequenc
     bare = _BRACKET.sub("", named).strip() if not re.fullmatch(r"\w\(\w\)", named) else named
     if other or (named and (others.search(named) or others.search(bare))):
         raise FileFormatError(
-            f"{where}: its header says {(other or named).strip()[:80]!r}, which is no {quantity}",
+            f"{where}: the header {(other or named).strip()[:80]!r} is not that of {quantity}",
             reason="S(Q) and g(r) tend to 1 and are not negative; S(Q) - 1, F(Q) and G(r) are other functions",
             fix="convert it, or correct the header: S(Q) = 1 + [S(Q) - 1]; g(r) = 1 + G(r)/4πρr",
         )
@@ -140,8 +140,8 @@ def require_units_of_titles(
     """
     if dim == "E" and titles is not None and _WAVELENGTH.match(titles[0]):
         raise UnitsError(
-            f"{where}: coordinate_units={coordinate_units!r} of E, and the title of that column says {titles[0]!r}",
-            reason="a wavelength is no shift and no energy",
+            f"{where}: coordinate_units={coordinate_units!r} contradicts the title of the E column, {titles[0]!r}",
+            reason="a wavelength is neither a shift nor an energy",
             fix="coordinate='wavelength', coordinate_units='nm', then .bp.to_raman_shift(laser='532 nm')",
         )
     rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
@@ -169,28 +169,28 @@ def require_units_of_titles(
         elif slash is not None:
             continue  # a ratio, such as counts/s
         raise UnitsError(
-            f"{where}: {name}={given!r}, and the title of that column says {title!r}",
-            reason="one of them is wrong",
+            f"{where}: {name}={given!r} contradicts the column title {title!r}",
+            reason="the units must agree",
             fix=f"{name}={written!r}, or correct the title",
         )
 
 
 def used_columns(where: Path, lines: list[str], table: Table, titles: list[str] | None, has_std: bool | None) -> int:
-    """Return how many columns are read: three, or two where the third is no standard deviation.
+    """Return how many columns are read: three, or two if the third is not a standard deviation.
 
     Raises
     ------
     FileFormatError, QuantityError
-        If that is not clear and has to be said, `has_std`.
+        If this is ambiguous and `has_std` is needed.
     """
     if has_std is False or table.values.shape[1] == 2:
         return 2
     if has_std is None and is_ambiguous(table, lines):
         raise FileFormatError(
             f"{where}, line {table.start + 1}: {lines[table.start].strip()[:60]!r}",
-            reason="whole numbers in three columns may be two numbers, with decimal commas or separated thousands",
-            fix="has_std=True if the third is the standard deviation; otherwise write a point for the decimals, and "
-            "nothing between thousands",
+            reason="three columns of integers may be two numbers with decimal commas or thousands separators",
+            fix="has_std=True if the third is the standard deviation; otherwise use decimal points and no "
+            "thousands separators",
         )
     above = lines[: table.start]
     second = next((line for line in above if _SECOND_CURVE.match(line)), None)
@@ -199,8 +199,8 @@ def used_columns(where: Path, lines: list[str], table: Table, titles: list[str] 
     if has_std is None and (second is not None or not third_is_an_error(titles)):
         raise QuantityError(
             f"the third column of {where.name} has the title {(titles[-1] if titles is not None else second)!r}",
-            reason="a third column is read as standard deviation, and its title says something else",
-            fix="has_std=True if it is the standard deviation, has_std=False to leave it out",
+            reason="a third column is read as the standard deviation, but its title names something else",
+            fix="has_std=True if it is the standard deviation, has_std=False to ignore it",
         )
     return 3
 

@@ -29,7 +29,7 @@ __all__ = ["TotalScatteringBackend", "decline", "open_total_scattering"]
 # Gudrun's first comment is the name of the file it wrote; NOMAD's files name the column.
 _GUDRUN = re.compile(r"#\s*\S+\.(?:mint|mdor)\d\d\s*$", re.IGNORECASE)
 _NOMAD = re.compile(r"#\s*L?\s*Q\W.*(?<![a-z\[(])S\(Q\)(?!\s*-\s*1)", re.IGNORECASE)
-# McStas says which column is which, counted from 1.
+# McStas states which column is which, counting from 1.
 _MCSTAS = re.compile(r"#\s*column_(q|Sq)\s+(\d)\b", re.IGNORECASE)
 #: S(Q) below 0 by more than so many standard deviations, and than so much, is no noise: F(Q) is hardly ever on a
 #: better scale, and its standard deviations tell of the counts alone.
@@ -38,7 +38,7 @@ _N_ROWS = re.compile(r"#\s*\d+\s+(\d+)\s*$")
 
 
 def decline(path: Path) -> str | None:
-    """Say why a file is no total scattering of Gudrun, NOMAD or McStas, or None where it is."""
+    """Return why a file is not total scattering from Gudrun, NOMAD or McStas, or None if it is."""
     lines = head(path)
     if _is_gudrun(lines) or _is_nomad(lines) or _mcstas_columns(lines) is not None:
         return None
@@ -165,13 +165,13 @@ def _read(
         titles = column_titles(lines, first, n_columns)
         require_quantity_of_titles(path.name, lines[:first], titles, "static_structure_factor")
         if n_columns == 3 and not third_is_an_error(titles):
-            raise ValueError(f"its third column has the title {(titles or [''])[-1]!r}, which is no standard deviation")
+            raise ValueError(f"its third column has the title {(titles or [''])[-1]!r}, not that of an error")
     if n_columns not in (2, 3) or any(len(row.split()) != n_columns for row in rows):
         raise ValueError("its rows do not all have two or all have three columns")
     table = to_numbers(rows, "the table").reshape(-1, n_columns)
     if columns is not None:
         if max(columns) >= n_columns:
-            raise ValueError(f"its header names column {max(columns) + 1} of {n_columns}")
+            raise ValueError(f"its header refers to column {max(columns) + 1}, but there are {n_columns}")
         table, n_columns = table[:, columns], 2
     Q, values = table[:, 0], table[:, 1].copy()
     std = table[:, 2].copy() if n_columns == 3 else None

@@ -72,7 +72,7 @@ def masses_of(
         raise QuantityError(
             f"masses= names {unknown[0]!r}",
             reason=f"the elements of {path} are {', '.join(symbols)}",
-            fix="name those, as in elements=",
+            fix="use these names, as in elements=",
         )
     by_symbol = {s: positive(given[s], "u", f"mass of {s}") for s in symbols.tolist() if given and s in given}
     own = np.full(element.size, np.nan) if known is None else np.asarray(known, dtype=float)
@@ -89,7 +89,7 @@ def masses_of(
             # A name of the user's own; its mass must be in the file.
             if np.isnan(own[atoms]).any():
                 raise QuantityError(
-                    error.summary, reason=f"{path} calls an atom so, and has no mass of it", fix=error.fix
+                    error.summary, reason=f"{path} uses this name for an atom, and gives no mass for it", fix=error.fix
                 ) from None
             standard = None
         here = own[atoms]
@@ -97,9 +97,9 @@ def masses_of(
             wrong = np.abs(here - standard) > tolerance * standard
             if wrong.any():
                 raise QuantityError(
-                    f"the mass of {symbol} in {path} is {here[wrong][0]:g} u, the element's {standard:g}",
+                    f"the mass of {symbol} in {path} is {here[wrong][0]:g} u, but the element has {standard:g} u",
                     reason="elements and masses contradict each other",
-                    fix=f"correct elements=, or masses={{'{symbol}': '{here[wrong][0]:g} u'}} where it is right",
+                    fix=f"correct elements=, or masses={{'{symbol}': '{here[wrong][0]:g} u'}} if it is right",
                 )
             here = np.where(np.isnan(here), standard, here)
         mass[atoms] = here

@@ -162,6 +162,6 @@ def _require_finite(values: np.ndarray, name: str, first: int) -> None:
             frame, atom, axis = (int(i[0]) for i in np.nonzero(bad))
             raise QuantityError(
                 f"the {name} of atom {atom} in frame {first + frame} is {values[frame, atom, axis]}",
-                reason="an atom without a place was lost from the simulation, or the file is damaged",
+                reason="the simulation lost this atom, or the file is damaged",
                 fix=f"leave those frames out: traj.isel(time=slice(0, {first + frame}))",
             )

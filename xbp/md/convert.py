@@ -90,13 +90,13 @@ def _why_kept(folder: Path) -> str | None:
         if name not in _ZARR_FILES and not _ZARR_CHUNK.fullmatch(name)
     ]
     if foreign:
-        return f"it is a folder, and no Zarr store: it holds {foreign[0].relative_to(folder)}"
+        return f"it is a folder but not a Zarr store: it contains {foreign[0].relative_to(folder)}"
     try:
         with xr.open_zarr(folder, chunks=None) as ds:
             if "position" in ds and "time" in ds.dims:
                 return None
     except Exception as error:  # zarr and xarray raise a dozen kinds
-        return f"it is a folder, and no Zarr store ({type(error).__name__})"
+        return f"it is a folder but not a Zarr store ({type(error).__name__})"
     return "it is a Zarr store without a trajectory"
 
 
@@ -108,7 +108,9 @@ def _require_another(source: str | os.PathLike[str] | None, target: Path) -> Non
     same = target.exists() and read.exists() and target.samefile(read)
     if same or read in target.parents or target in read.parents:
         raise FileFormatError(
-            f"cannot write {target}", reason=f"{read} is read while it is written", fix="choose another name"
+            f"cannot write {target}",
+            reason=f"its source {read} would be overwritten while it is read",
+            fix="choose another name",
         )
 
 

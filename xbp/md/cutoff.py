@@ -121,8 +121,8 @@ def _found(data: xr.Dataset, trajectory: Trajectory, pairs: list[str] | None) ->
     periodic = trajectory.repeats
     if trajectory.dimension == 3 and not periodic.all():
         raise RangeError(
-            "the sides of the box are not all periodic",
-            reason="g(r), whose first minimum would be the cutoff, needs a box that repeats",
+            "the box is not periodic along all sides",
+            reason="g(r), whose first minimum would be the cutoff, needs a periodic box",
             fix="cutoff='3.8 angstrom'",
         )
     across = heights(trajectory.mean_cell)

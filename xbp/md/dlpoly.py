@@ -62,7 +62,7 @@ def open_history(source: Source, given: Given, frames: slice | None) -> Found:
     if given.step is not None and any(abs(given.step - f.tstep) > 1e-3 * f.tstep for f in picked):
         raise QuantityError(
             f"timestep={given.step:g} ps contradicts {path}",
-            reason=f"its MD steps are of {picked[0].tstep:g} ps",
+            reason=f"its MD time step is {picked[0].tstep:g} ps",
             fix="leave timestep= out",
         )
     read = _Reader(source, tuple(table), level, n_atoms)
@@ -83,9 +83,9 @@ def _times(picked: list[_Frame]) -> np.ndarray:
         return np.array([frame.time for frame in picked], dtype=float)
     if np.ptp(tsteps) > 1e-6 * tsteps[0]:
         raise FileFormatError(
-            f"the MD step changes from {tsteps.min():g} to {tsteps.max():g} ps, and no times are written",
+            f"the MD time step varies from {tsteps.min():g} to {tsteps.max():g} ps, and the file has no times",
             reason="the times of its frames are not known",
-            fix="run DL_POLY 4, which writes them",
+            fix="use DL_POLY 4, which writes the times",
         )
     return np.asarray([frame.step for frame in picked], dtype=float) * float(tsteps[0])
 
@@ -113,14 +113,14 @@ def _index(source: Source) -> tuple[list[_Frame], int, str, int]:
         except ValueError:
             raise FileFormatError(
                 f"{where} begins with '{line[:40].decode('ascii', 'replace').strip()}'",
-                reason="a frame of a HISTORY begins with timestep and its numbers",
+                reason="a frame of a HISTORY begins with 'timestep' and its numbers",
                 fix="the file is damaged there: copy it again",
             ) from None
         if imcon not in _CELLS:
             raise FileFormatError(
                 f"{where} has the boundaries imcon = {imcon}",
-                reason="only those of cells (1, 2, 3) and slabs (6) have wave vectors of three cell vectors",
-                fix="simulate in a cell",
+                reason="only cells (1, 2, 3) and slabs (6) have three cell vectors, which define the wave vectors",
+                fix="use a simulation in a cell",
             )
         if n_atoms < 1 or level not in (0, 1, 2) or not tstep > 0:
             raise FileFormatError(f"{where}: {n_atoms} atoms, levels {level}, step {tstep:g} ps", fix="copy it again")
@@ -129,8 +129,8 @@ def _index(source: Source) -> tuple[list[_Frame], int, str, int]:
         elif first != (n_atoms, level, imcon):
             raise FileFormatError(
                 f"{where} has {n_atoms} atoms, levels {level}, imcon {imcon}",
-                reason=f"the first has {first[0]}, {first[1]}, {first[2]}",
-                fix="one trajectory holds the same atoms throughout: split the file",
+                reason=f"the first frame has {first[0]}, {first[1]}, {first[2]}",
+                fix="split the file: all frames of a trajectory must contain the same atoms",
             )
         require_modest(source, 8 * n_atoms)
         rows = [lines.next() for _ in range(3)]
@@ -158,8 +158,8 @@ def _cell(rows: list[bytes], where: str) -> np.ndarray:
     volume = cell_volume(cell)
     if not volume > 0:
         raise FileFormatError(
-            f"{where}: the cell has the volume {volume:g}",
-            reason="three vectors that span one are needed",
+            f"{where}: the cell has a volume of {volume:g}",
+            reason="the three cell vectors must span a positive volume",
             fix="the file is damaged there: copy it again",
         )
     return cell
@@ -199,7 +199,7 @@ class _Reader:
         require_finite(mass, where)
         order = np.argsort(index, kind="stable")
         if np.unique(index).size != self.n_atoms:
-            raise FileFormatError(f"{where}: atoms have the same number", reason="numbers tell atoms apart")
+            raise FileFormatError(f"{where}: several atoms have the same number", reason="atom numbers must be unique")
         names = np.array([words[0].decode("ascii", "replace") for words in heads], dtype=str)
         return names[order], mass[order], vectors[order]
 

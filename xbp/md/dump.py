@@ -111,7 +111,7 @@ def index_dump(source: Source, *, drop_truncated: bool, expansion: float = 50.0)
     marker = first_item(head)
     if marker is None:
         raise FileFormatError(
-            f"{path} is no LAMMPS text dump",
+            f"{path} is not a LAMMPS text dump",
             reason="it does not begin with ITEM: TIMESTEP",
             fix="name another file",
         )
@@ -143,7 +143,7 @@ def index_dump(source: Source, *, drop_truncated: bool, expansion: float = 50.0)
     elif not drop_truncated or not frames:
         raise FileFormatError(
             f"{path} is cut short: {truncated}",
-            reason="the simulation was stopped while writing, or the copy is not complete",
+            reason="the simulation stopped while writing, or the copy is incomplete",
             fix=f"truncated='drop' opens the {len(frames)} whole frames before it"
             if frames
             else "copy it again; there is no whole frame in it",
@@ -178,13 +178,13 @@ class _Begun:
         require_modest(source, max(self.size, least), expansion)
         whole = len(text) >= BLOCK
         if whole and b"\n" not in text:
-            wrong = f"{len(text)} bytes without an end of line"
+            wrong = f"{len(text)} bytes without a line end"
         elif whole and self.header is not None and self.lines > self.header.n_atoms + MAX_HEADER:
-            wrong = f"{self.lines} lines, its header says {self.header.n_atoms} atoms"
+            wrong = f"{self.lines} lines, but its header gives {self.header.n_atoms} atoms"
         else:
             return
         raise FileFormatError(
-            f"{source.path}: the frame at byte {self.start} holds {wrong}",
+            f"{source.path}: the frame at byte {self.start} has {wrong}",
             reason="it is damaged",
             fix="copy it again",
         )
@@ -194,7 +194,7 @@ class _Begun:
         header, number = self.header, len(before)
         # An atom takes two bytes for each column at least: what the header claims must be there.
         if header is not None and header.n_atoms * 2 * max(1, len(header.columns)) > end - self.start + 1:
-            self.problem = f"it claims {header.n_atoms} atoms in {end - self.start} bytes"
+            self.problem = f"it declares {header.n_atoms} atoms in {end - self.start} bytes"
             header = None
         if header is None or first is None:
             raise FileFormatError(
@@ -202,25 +202,25 @@ class _Begun:
             )
         if (first.n_atoms, first.columns) != (header.n_atoms, header.columns):
             what = (
-                f"{header.n_atoms} atoms, the first has {first.n_atoms}"
+                f"{header.n_atoms} atoms, the first frame has {first.n_atoms}"
                 if header.n_atoms != first.n_atoms
-                else f"the columns {' '.join(header.columns)}, the first has {' '.join(first.columns)}"
+                else f"the columns {' '.join(header.columns)}, the first frame has {' '.join(first.columns)}"
             )
             raise FileFormatError(
                 f"{path}, frame {number} (step {header.step}) has {what}",
-                reason="one trajectory holds the same atoms throughout",
-                fix="dump a fixed group of atoms; lost atoms are a simulation that went wrong",
+                reason="all frames of a trajectory must contain the same atoms",
+                fix="dump a fixed group of atoms; if atoms were lost, the simulation failed",
             )
         if header.periodic != first.periodic:
             raise FileFormatError(
-                f"{path}, frame {number} (step {header.step}): sides {header.periodic}, in the first {first.periodic}",
-                reason="the wave vectors that the cell allows are those of all frames",
+                f"{path}, frame {number} (step {header.step}): periodic {header.periodic}, at first {first.periodic}",
+                reason="the allowed wave vectors must be the same in all frames",
                 fix="split the file there",
             )
         if before and header.step <= before[-1].step:
             raise FileFormatError(
                 f"{path}: step {header.step} (frame {number}) follows step {before[-1].step}",
-                reason="the dump repeats itself, as after a restart that appended to it, or holds two runs",
+                reason="the dump overlaps itself, as after a restart that appended to it, or contains two runs",
                 fix=f"open one part of it: frames=slice(0, {number}), or split the file",
             )
         begin = self.start + header.size
@@ -236,7 +236,7 @@ class _Begun:
                 )
             return f"the header of its last frame: {self.problem}"
         if header.n_atoms * 2 * max(1, len(header.columns)) > end - self.start + 1:
-            return f"the header of its last frame: it claims {header.n_atoms} atoms in {end - self.start} bytes"
+            return f"the header of its last frame: it declares {header.n_atoms} atoms in {end - self.start} bytes"
         text = source.read(self.start + header.size, end)
         whole = text.rstrip()
         lines = whole.count(b"\n") + bool(whole)
@@ -244,7 +244,7 @@ class _Begun:
         if lines < header.n_atoms or len(last.split()) < len(header.columns):
             return f"its last frame has {lines} of {header.n_atoms} atoms"
         # A number may be cut short: every other frame ends its last line.
-        return None if alone or b"\n" in text[len(whole) :] else "its last line does not end"
+        return None if alone or b"\n" in text[len(whole) :] else "its last line is incomplete"
 
 
 def read_table(index: DumpIndex, number: int, columns: Sequence[str]) -> pd.DataFrame:
@@ -307,7 +307,7 @@ def read_frames(
             odd = found[~np.isin(found, ids)] if (times == 1).all() else np.unique(found)[times > 1]
             raise FileFormatError(
                 f"{index.path}, frame {number} (step {frame.step}) holds other atoms: id {odd[0]} is new or doubled",
-                reason="one trajectory holds the same atoms throughout",
+                reason="all frames of a trajectory must contain the same atoms",
                 fix="dump a fixed group of atoms",
             )
         if kind and not np.array_equal(table[kind[0]].to_numpy(), kinds):

@@ -13,7 +13,7 @@ __all__ = ["INCOMPLETE", "MAX_HEADER", "Header", "HeaderError", "first_item", "r
 #: Bytes: a header holds some numbers and the names of columns; no dump of MD has more than this of it.
 MAX_HEADER = 16384
 #: What is wrong with the header of a frame at which the file ends.
-INCOMPLETE = "it is not complete"
+INCOMPLETE = "it is incomplete"
 
 
 @dataclass(frozen=True)

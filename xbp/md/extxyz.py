@@ -100,7 +100,7 @@ def _index(source: Source) -> tuple[list[_Frame], dict[str, tuple[int, str, int]
         if not count.isdigit() or len(count) > 12 or int(count) == 0:
             raise FileFormatError(
                 f"{path}, frame {len(found)} begins with '{line[:20].decode('ascii', 'replace').strip()}'",
-                reason="a frame of XYZ begins with the number of its atoms",
+                reason="an XYZ frame begins with its number of atoms",
                 fix="the file is damaged there: copy it again",
             )
         require_modest(source, 8 * int(count))
@@ -121,9 +121,9 @@ def _index(source: Source) -> tuple[list[_Frame], dict[str, tuple[int, str, int]
             columns, width, n_atoms = these, n_columns, int(count)
         elif (these, int(count)) != (columns, n_atoms):
             raise FileFormatError(
-                f"{where} holds other atoms than the first frame",
-                reason=f"{int(count)} atoms against {n_atoms}, or other columns",
-                fix="one trajectory holds the same atoms in the same order throughout",
+                f"{where} does not contain the atoms of the first frame",
+                reason=f"{int(count)} atoms instead of {n_atoms}, or other columns",
+                fix="all frames of a trajectory must contain the same atoms in the same order",
             )
         found.append(_frame(begin, lines.at, comment, info, where))
     return found, columns, width, n_atoms
@@ -156,12 +156,12 @@ def _frame(begin: int, end: int, comment: str, info: dict[str, str], where: str)
     volume = cell_volume(cell) if np.isfinite(origin).all() else np.nan
     if not (np.isfinite(volume) and volume > 1e-9 * np.abs(cell).max() ** 3):
         raise FileFormatError(
-            f"{where}: Lattice={info['lattice']!r} has the volume {volume:g}", reason="a cell spans a volume"
+            f"{where}: Lattice={info['lattice']!r} has a volume of {volume:g}", reason="it must be positive"
         )
     sides = [word.upper() for word in info.get("pbc", "T T T").replace(",", " ").split()]
     periodic = "".join("1" if side in ("T", "TRUE", "1") else "0" for side in sides)
     if len(sides) != 3:
-        raise FileFormatError(f"{where}: pbc={info['pbc']!r}", reason="three of T and F are needed")
+        raise FileFormatError(f"{where}: pbc={info['pbc']!r}", reason="three values, T or F, are needed")
     return _Frame(begin, end, cell, origin, periodic, info, comment.lstrip().startswith("Time="))
 
 
@@ -174,13 +174,13 @@ def _require_motion(path: Path, picked: list[_Frame]) -> None:
     timed = all("time" in f.info or any(step in f.info for step in _STEPS) for f in picked)
     if labels and not timed:
         raise FileFormatError(
-            f"{path} is a set of configurations, not a trajectory: its frames carry {labels[0]}= and no time",
-            reason="spectra and displacements need frames of one motion",
+            f"{path} is a set of configurations, not a trajectory: its frames have {labels[0]}= but no time",
+            reason="spectra and displacements need consecutive frames of one simulation",
             fix="open one configuration at a time: frames=slice(0, 1)",
         )
     if any(frame.periodic != picked[0].periodic for frame in picked):
         raise FileFormatError(
-            f"{path}: the periodic sides (pbc) change", reason=f"in the first frame {info.get('pbc')}"
+            f"{path}: the periodic sides (pbc) change", reason=f"in the first frame they are {info.get('pbc')}"
         )
 
 
@@ -189,14 +189,16 @@ def _style(path: Path, given: Given, first: _Frame, columns: dict[str, Any]) -> 
     if first.by_gpumd:
         if given.units not in (None, "real"):
             raise UnitsError(
-                f"units={given.units!r} contradicts {path}", reason="it is GPUMD's: Å, fs and Å/fs", fix="leave it out"
+                f"units={given.units!r} contradicts {path}",
+                reason="it was written by GPUMD, in Å, fs and Å/fs",
+                fix="leave it out",
             )
         return style_of(path, "real", None, given.lj)
     if given.units is not None or given.lj is not None:
         if "momenta" in columns:
             raise UnitsError(
                 f"units={given.units!r} contradicts {path}",
-                reason="its column momenta is ASE's, in ASE's units",
+                reason="its column momenta is in the units of ASE",
                 fix="leave it out",
             )
         return style_of(path, given.units, None, given.lj)
@@ -216,7 +218,7 @@ def _velocities(
     if style is None:
         raise UnitsError(
             f"the units of the column {there[0]} of {path} are not known",
-            reason="programs write Å/fs, Å/ps, ASE's or LAMMPS's units by this name",
+            reason="programs use this name for Å/fs, Å/ps, ASE units or LAMMPS units",
             fix="units='real' (Å/fs), 'metal' (Å/ps), …, as LAMMPS calls them",
         )
     return style.speed, there[0]
@@ -253,7 +255,9 @@ def _names(
     path = source.path
     label = next((name for name in ("species", "element", "z", "type") if name in columns), None)
     if label is None:
-        raise QuantityError(f"{path} does not say its elements", reason="there is no column species", fix="write it")
+        raise QuantityError(
+            f"{path} does not give the elements", reason="it has no column species", fix="write that column"
+        )
     mass = next((name for name in ("mass", "masses") if columns.get(name, (0, "", 0))[1:] == ("R", 1)), None)
     ids = "id" if columns.get("id", (0, "", 0))[1:] == ("I", 1) else None
     wanted = {columns[name][0]: _KINDS[columns[name][1]] for name in (label, mass, ids) if name is not None}
@@ -311,7 +315,9 @@ class _Reader:
                 ids = found[self.columns["id"][0]]
                 order = np.argsort(ids, kind="stable")
                 if not np.array_equal(ids[order], self.ids):
-                    raise FileFormatError(f"{where} holds other atoms", reason="their ids are not those of the first")
+                    raise FileFormatError(
+                        f"{where} contains other atoms", reason="their ids differ from those in the first frame"
+                    )
             require_same(found[self.columns[label][0]].astype(str)[order], self.names, where)
             for out, name, factor in ((position, "pos", self.length), (velocity, self.velocity, self.factor)):
                 if out is not None and name is not None:

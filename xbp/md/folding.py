@@ -85,13 +85,13 @@ def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | N
     seen = (
         f"{name} at {constants.PLANCK / (2 * step):.4g} meV (h/2Δt) is {level:.2g} of its maximum"
         if level > limit
-        else f"{name}: between frames atoms move by {np.sqrt(moved or 0.0):.2g} of where velocities would take them"
+        else f"{name}: displacements between frames are {np.sqrt(moved or 0.0):.2g} of those the velocities imply"
     )
     raise RangeError(
         f"the frames are {1000 * step:.4g} fs apart, too far for the fastest motion: {seen}",
-        reason="what is faster is folded back to lower energies, where it looks like slow motion",
-        fix=f"write frames at most {1000 * sufficient_step(trajectory):.3g} fs apart, or pass folding=None if the "
-        "spectrum may end like that",
+        reason="faster motion is folded back (aliased) to lower energies",
+        fix=f"write frames at most {1000 * sufficient_step(trajectory):.3g} fs apart, or pass folding=None to "
+        "accept the spectrum as it is",
     )
 
 
@@ -143,7 +143,7 @@ def folding_limit(folding: Any) -> float | None:
     if isinstance(folding, bool) or not isinstance(folding, int | float | np.number) or not folding > 0:
         raise RangeError(
             f"folding={folding!r}",
-            reason="it is the largest level of the spectrum at h/2Δt, relative to its maximum",
+            reason="it is the highest allowed level of the spectrum at h/2Δt, relative to its maximum",
             fix="folding=0.1, or None for no check",
         )
     return float(folding)

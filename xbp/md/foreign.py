@@ -54,8 +54,8 @@ def open_with_ase(path: Path, given: Given, frames: slice | None) -> Found:
         kind = str(require("ase.io.formats", "it reads what xbp does not", "md").filetype(str(path)))
         if kind in _ASE_WRONG:
             raise FileFormatError(
-                f"{path} is not read by ASE as {kind}",
-                reason="its frames, units or elements would not be those of the file",
+                f"{path} is not read: ASE recognises it as {kind}",
+                reason="ASE could return frames, units or elements that are not those in the file",
                 fix=_ASE_WRONG[kind],
             )
         images = ase_io.read(path, index=":", format=kind)
@@ -64,28 +64,28 @@ def open_with_ase(path: Path, given: Given, frames: slice | None) -> Found:
     except Exception as error:  # ASE raises whatever its many readers raise
         raise _unreadable(path, "ASE", error) from error
     if not images or not len(images[0]):
-        raise FileFormatError(f"{path} has no atoms", reason=f"ASE reads {len(images)} frames of it as {kind}")
+        raise FileFormatError(f"{path} has no atoms", reason=f"ASE reads it as {kind} with {len(images)} frames")
     given.allow(f"read by ASE as {kind}", "elements", "masses", "time_between_frames", why="in units that it states")
     chosen = choose(len(images), frames, path)
     first = images[chosen[0]]
     labels = [key for i in chosen for key in images[i].info if key == "config_type" or "weight" in key]
     if labels and len(chosen) > 1:
         raise FileFormatError(
-            f"{path} is a set of configurations, not a trajectory: its frames carry {labels[0]} and no time",
-            reason="spectra and displacements need frames of one motion",
+            f"{path} is a set of configurations, not a trajectory: its frames have {labels[0]} but no time",
+            reason="spectra and displacements need consecutive frames of one simulation",
             fix="open one configuration at a time: frames=slice(0, 1)",
         )
     moving = bool(first.has("momenta"))
     if kind not in _ASE_MOVING and (len(images) > 1 or moving):
         raise FileFormatError(
             f"{path} is read by ASE as {kind}, of which only one frame without velocities is taken",
-            reason="what ASE makes of the others is not held against the file",
+            reason="the other frames and velocities that ASE returns for this format are unverified",
             fix="write extended XYZ, or pass arrays: xbp.md.new_trajectory(position, time=…, cell=…)",
         )
     symbols = np.array(first.get_chemical_symbols(), dtype=str)
     if "X" in symbols.tolist() and "X" not in (given.elements or ()):
         raise QuantityError(
-            f"the elements of {path} are not known", reason="ASE calls atoms X", fix="elements={'X': 'Cu'}"
+            f"the elements of {path} are not known", reason="ASE names some atoms X", fix="elements={'X': 'Cu'}"
         )
     # ASE's unit of time is Å √(u/eV).
     per_ps = 1000 * float(require("ase.units", "it reads what xbp does not", "md").fs)
@@ -116,7 +116,9 @@ class _Held:
             position[place] = atoms.get_positions()
             if velocity is not None:
                 if not atoms.has("momenta"):
-                    raise FileFormatError(f"{where} has no velocities", reason="the first frame has", fix="frames=")
+                    raise FileFormatError(
+                        f"{where} has no velocities", reason="the first frame has", fix="select frames with frames="
+                    )
                 velocity[place] = atoms.get_velocities() * self.per_ps
         return position, velocity
 
@@ -148,8 +150,8 @@ def open_with_mdanalysis(path: Path, given: Given, frames: slice | None) -> Foun
         raise _unreadable(path, "MDAnalysis", error) from error
     if not cells:
         raise FileFormatError(
-            f"{path} is read by MDAnalysis as {kind}, which is not taken",
-            reason=f"times and units of {', '.join((*_MDA_TIMED, *_MDA_UNTIMED))} are held against the files",
+            f"{path} is read by MDAnalysis as {kind}, a format that xbp does not accept",
+            reason=f"times and units are verified only for {', '.join((*_MDA_TIMED, *_MDA_UNTIMED))}",
             fix="pass arrays: xbp.md.new_trajectory(position, time=…, cell=…)",
         )
     own = np.array(times) if kind in _MDA_TIMED and np.ptp(times) > 0 and opened.has_times() else None

@@ -117,9 +117,9 @@ def frame_times(
     """
     if marks is not None and (~np.isfinite(marks).all() or (np.diff(marks) <= 0).any()):
         raise QuantityError(
-            f"{path}: frame {int(np.argmax(np.diff(marks) <= 0)) + 1} does not come after the one before it",
-            reason="the numbers of its frames do not grow, so they are no motion",
-            fix="sort them, or open one at a time: frames=slice(0, 1)",
+            f"{path}: frame {int(np.argmax(np.diff(marks) <= 0)) + 1} does not follow the frame before it",
+            reason="the frame numbers do not increase, so the frames are not in order of time",
+            fix="sort the frames, or open one at a time: frames=slice(0, 1)",
         )
     if marks is None and step is not None and n > 1:
         raise QuantityError(
@@ -149,10 +149,10 @@ def frame_times(
     if times is None:
         if n > 1:
             raise UnitsError(
-                f"{path} does not tell the time between its frames"
+                f"{path} does not give the time between its frames"
                 if marks is None
-                else f"the time step of {path} is not known",
-                reason="spectra need it" if marks is None else "its frames have the numbers of steps, not times",
+                else f"the time step of {path} is unknown",
+                reason="spectra need it" if marks is None else "its frames have step numbers, not times",
                 fix=ask,
             )
         times = np.zeros(n)
@@ -168,8 +168,8 @@ def _agree(path: Path, times: np.ndarray, other: np.ndarray, what: str) -> None:
         at = int(np.argmax(wrong))
         raise QuantityError(
             f"{what} contradicts {path}",
-            reason=f"by it frame {at + 1} follows after {other[at]:.6g} ps, by the file's times after {own[at]:.6g}",
-            fix="leave it out, and the times of the file are taken; or correct the file",
+            reason=f"it puts frame {at + 1} {other[at]:.6g} ps after the one before, the file {own[at]:.6g} ps",
+            fix="leave it out to use the times in the file, or correct the file",
         )
 
 
@@ -207,16 +207,14 @@ def named(path: Path, names: np.ndarray, given: Mapping[Any, str] | Sequence[str
         mapping = {str(number): symbol for number, symbol in enumerate(given, start=1)}
     else:
         raise QuantityError(
-            f"elements={given} are symbols of types 1, 2, …",
-            reason=f"{path} names its atoms: {', '.join(there)}",
+            f"elements={given} is a list, for types numbered 1, 2, …",
+            reason=f"the atoms of {path} have names: {', '.join(there)}",
             fix=f"elements={{{there[0]!r}: 'Zr'}}",
         )
     missing = [name for name in there if types and name not in mapping]
     if missing:
         raise QuantityError(
-            f"the elements of {path} are not known"
-            if given is None
-            else f"elements={given} does not name {missing[0]}",
+            f"the elements of {path} are unknown" if given is None else f"elements={given} does not name {missing[0]}",
             reason=f"its atoms are called {', '.join(there)}",
             fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the types",
         )

@@ -133,13 +133,13 @@ def _parse(path: Path, text: str) -> _Parsed:
                 raise FileFormatError(f"{path}: '{bare[:60]}'", reason=str(error), fix="copy it again") from None
     if set(bounds) != {0, 1, 2} or parsed.n_atoms < 1 or "Atoms" not in parsed.sections:
         raise FileFormatError(
-            f"{path} is no whole data file", reason="bounds, the number of atoms or the section Atoms is missing"
+            f"{path} is not a complete data file", reason="bounds, number of atoms or section Atoms missing"
         )
     parsed.low = np.array([bounds[axis][0] for axis in range(3)])
     parsed.cell = np.diag([bounds[axis][1] - bounds[axis][0] for axis in range(3)])
     parsed.cell[1, 0], parsed.cell[2, 0], parsed.cell[2, 1] = tilt
     if not (np.diag(parsed.cell) > 0).all() or not cell_volume(parsed.cell) > 0:
-        raise FileFormatError(f"{path}: the cell has the sides {np.diag(parsed.cell)}", reason="they are positive")
+        raise FileFormatError(f"{path}: the cell has the sides {np.diag(parsed.cell)}", reason="they must be positive")
     return parsed
 
 
@@ -147,8 +147,8 @@ def _table(path: Path, rows: list[str], n: int, name: str) -> list[list[str]]:
     table = [row.partition("#")[0].split() for row in rows]
     if len(table) != n or len({len(row) for row in table}) > 1:
         raise FileFormatError(
-            f"{path} has {len(table)} rows in {name}, or some that are cut short",
-            reason=f"its header says {n} atoms",
+            f"{path} has {len(table)} rows in {name}, or incomplete rows",
+            reason=f"its header gives {n} atoms",
             fix="copy it again",
         )
     return table
@@ -161,9 +161,9 @@ def _atoms(path: Path, parsed: _Parsed) -> tuple[np.ndarray, np.ndarray, np.ndar
     style = parsed.style or {5: "atomic", 8: "atomic"}.get(width, "")
     if style not in _LAYOUTS or width not in (_LAYOUTS[style][2], _LAYOUTS[style][2] + 3):
         raise FileFormatError(
-            f"{path}: the columns of Atoms are not known ({width} of style '{style or 'not stated'}')",
-            reason=f"the styles {', '.join(_LAYOUTS)} are read",
-            fix="write 'Atoms # atomic', or the style it has, in the file",
+            f"{path}: the columns of Atoms are unknown ({width} of style '{style or 'not stated'}')",
+            reason=f"xbp reads the styles {', '.join(_LAYOUTS)}",
+            fix="write 'Atoms # atomic', or the actual style, in the file",
         )
     kind, x, plain = _LAYOUTS[style]
     try:
@@ -174,7 +174,7 @@ def _atoms(path: Path, parsed: _Parsed) -> tuple[np.ndarray, np.ndarray, np.ndar
     except ValueError as error:
         raise FileFormatError(f"{path}: Atoms cannot be read", reason=str(error), fix="copy it again") from None
     if np.unique(ids).size != ids.size:
-        raise FileFormatError(f"{path}: an id is there twice", reason="ids tell atoms apart")
+        raise FileFormatError(f"{path}: an atom id occurs twice", reason="ids must be unique")
     return ids, np.array([row[kind] for row in table], dtype=str), position, style
 
 
@@ -200,7 +200,7 @@ def _elements(path: Path, given: Given, parsed: _Parsed, kinds: np.ndarray, mass
     missing = [kind for kind, symbol in found.items() if not symbol]
     if missing:
         raise QuantityError(
-            f"the elements of {path} are not known",
+            f"the elements of {path} are unknown",
             reason=f"type {missing[0]} has "
             + (f"the mass {masses[missing[0]]:g}" if missing[0] in masses else "no mass"),
             fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the types",
@@ -219,5 +219,5 @@ def _velocities(path: Path, parsed: _Parsed, ids: np.ndarray, style: str) -> np.
         raise FileFormatError(f"{path}: Velocities cannot be read", reason=str(error), fix="copy it again") from None
     place = np.argsort(own, kind="stable")
     if not np.array_equal(own[place], np.sort(ids)) or values.shape[1] != 3:
-        raise FileFormatError(f"{path}: the velocities are of other atoms ({style})", reason="their ids differ")
+        raise FileFormatError(f"{path}: the velocities are those of other atoms ({style})", reason="the ids differ")
     return np.asarray(values[place][np.argsort(np.argsort(ids, kind="stable"), kind="stable")])

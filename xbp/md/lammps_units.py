@@ -72,15 +72,15 @@ def style_of(path: Path, given: str | None, stated: str | None, lj: Any) -> Styl
     name = given or stated
     if name not in (*_STYLES, "lj") or (stated is not None and name != stated):
         raise UnitsError(
-            f"the units of {path} are {'not known' if name is None else repr(name)}",
-            reason=f"the file says units {stated}" if stated is not None else "it does not say them",
-            fix="say units='metal' (Å, ps), 'real' (Å, fs) or 'lj', as in the LAMMPS input",
+            f"the units of {path} are {'unknown' if name is None else repr(name)}",
+            reason=f"the file gives units {stated}" if stated is not None else "the file does not state them",
+            fix="pass units='metal' (Å, ps), 'real' (Å, fs) or 'lj', as in the LAMMPS input",
         )
     if name == "lj":
         mapping = lennard_jones(lj)
         return Style("lj", mapping.length, mapping.time, mapping.length / mapping.time, mapping.atomic_mass)
     if lj is not None:
         raise UnitsError(
-            f"lj={lj!r} is given with units='{name}'", reason="σ, ε and m belong to units='lj'", fix="leave one out"
+            f"lj={lj!r} is given with units='{name}'", reason="σ, ε and m apply to units='lj' only", fix="leave one out"
         )
     return Style(str(name), *_STYLES[str(name)])

@@ -94,7 +94,7 @@ def choose(n: int, frames: slice | None, path: Path) -> range:
     """Return the numbers of the frames that are to be opened."""
     chosen = range(n)[frames or slice(None)]
     if len(chosen) == 0:
-        raise FileFormatError(f"frames={frames} leaves nothing", reason=f"{path} has {n} frames", fix="widen it")
+        raise FileFormatError(f"frames={frames} selects no frame", reason=f"{path} has {n} frames", fix="widen it")
     return chosen
 
 
@@ -136,7 +136,7 @@ def read_columns(
     if len(table) != n_rows:
         raise FileFormatError(
             f"{where} holds {len(table)} atoms",
-            reason=f"its header says {n_rows}",
+            reason=f"its header gives {n_rows}",
             fix="the file is damaged there: copy it again",
         )
     columns = {column: table[column].to_numpy() for column in kinds}
@@ -157,8 +157,8 @@ def require_finite(values: np.ndarray, where: str) -> None:
     wrong = ~(np.abs(values) < _LARGEST)
     if wrong.any():
         raise FileFormatError(
-            f"{where} holds the number {values[wrong][0]:g}",
-            reason="an atom was lost from the simulation, or the file is damaged",
+            f"{where} contains the value {values[wrong][0]:g}",
+            reason="the simulation lost an atom, or the file is damaged",
             fix="leave that frame out: frames=",
         )
 
@@ -178,7 +178,7 @@ def require_same(names: np.ndarray, first: Sequence[str] | np.ndarray, where: st
     """Hold the names of the atoms of a frame to those of the first frame."""
     if len(names) != len(first) or (names != first).any():
         raise FileFormatError(
-            f"{where} holds other atoms than the first frame",
-            reason=f"{len(names)} atoms against {len(first)}, or other elements",
-            fix="one trajectory holds the same atoms in the same order throughout",
+            f"{where} does not contain the atoms of the first frame",
+            reason=f"{len(names)} atoms instead of {len(first)}, or other elements",
+            fix="all frames of a trajectory must contain the same atoms in the same order",
         )

@@ -135,17 +135,17 @@ def motion_attrs(
     if not known:
         doubts.append(Diagnostic(
             "drift_unknown", "warning",
-            "atoms move by half of the cell between frames: the motion of the centre of mass is unknown and stays in",
+            "atoms move by half the cell between frames: the centre-of-mass motion is unknown and was not removed",
             "write frames more often",
         ))  # fmt: skip
     elif way > least:
         doubts.append(Diagnostic(
-            "drift", "info", f"the centre of mass moves by {way:.3g} angstrom in {window:.4g} ps; this was taken off"
+            "drift", "info", f"the centre of mass moves {way:.3g} angstrom in {window:.4g} ps; the drift was removed"
         ))  # fmt: skip
     if affine == AFFINE[None]:
         doubts.append(Diagnostic(
             "affine_motion", "warning",
-            "the cell changes, and whether the velocities contain its motion is hidden by thermal motion; it stays in",
+            "the cell changes; thermal motion hides whether the velocities include this, so it was not removed",
             "simulate at constant volume",
         ))  # fmt: skip
     found = {} if affine is None else {"affine_motion": affine}

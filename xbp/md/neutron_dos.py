@@ -102,7 +102,7 @@ def neutron_weighted_dos(
     if each.chunks is None and not np.allclose(each, unit):
         raise QuantityError(
             f"the partials have areas of {', '.join(f'{area:g}' for area in each.values.flat)}",
-            reason="they must be on one scale, to be added by their concentrations",
+            reason="they must have the same scale to be added with the concentrations as weights",
             fix="g / g.integrate('E')",
         )
     symbols = value["element"].values

@@ -187,7 +187,9 @@ def _require_temperature(path: Path, ds: xr.Dataset, temperature: Any) -> None:
     own = float(to_kelvin(float(ds.temperature), ds.temperature.attrs.get("units", "K"), name="temperature"))
     if not np.isclose(own, positive(temperature, "K", "temperature"), rtol=1e-6, atol=0):
         raise TemperatureError(
-            f"temperature={temperature} contradicts {path}", reason=f"it says {own:g} K", fix="leave temperature= out"
+            f"temperature={temperature} contradicts {path}",
+            reason=f"the file gives {own:g} K",
+            fix="leave temperature= out",
         )
 
 
@@ -255,7 +257,7 @@ def _require_stored(path: Path, *, expansion: float = 1100.0) -> None:
         if declared > expansion * size + 2**26:
             raise FileFormatError(
                 f"{path}: '{name}' has the shape {shape}",
-                reason=f"that is {declared:.3g} bytes, and the file has {size}",
+                reason=f"this needs {declared:.3g} bytes, but the file has {size}",
                 fix="it is damaged: copy it again",
             )
 
@@ -263,7 +265,7 @@ def _require_stored(path: Path, *, expansion: float = 1100.0) -> None:
 def _open_text(source: Source, head: bytes, given: Given, frames: slice | None, truncated: str) -> Found:
     """Give a file to the reader of its kind, told by content where it can be."""
     if source.packing and not head.strip():
-        raise FileFormatError(f"{source.path} is empty", reason=f"nothing is unpacked from it ({source.packing})")
+        raise FileFormatError(f"{source.path} is empty", reason=f"the {source.packing} archive contains no data")
     if head.startswith(b"ITEM: "):
         return open_dump(source, given, frames, drop_truncated=truncated == "drop")
     for is_kind, reader in (
@@ -276,8 +278,8 @@ def _open_text(source: Source, head: bytes, given: Given, frames: slice | None, 
             return reader(source, given, frames)
     if source.packing:
         raise FileFormatError(
-            f"{source.path} ({source.packing}) holds no trajectory that is read compressed",
-            reason="dumps and data files of LAMMPS, extended XYZ, HISTORY and XDATCAR are",
+            f"{source.path} ({source.packing}) is not a trajectory format that xbp reads compressed",
+            reason="xbp reads compressed LAMMPS dumps and data files, extended XYZ, HISTORY and XDATCAR",
             fix="unpack it",
         )
     return (open_with_ase if given.topology is None else open_with_mdanalysis)(source.path, given, frames)

@@ -99,13 +99,13 @@ def _elements(index: DumpIndex, table: Any, given: Mapping[int, str] | Sequence[
             own = np.asarray(table["element"], dtype=str)
             if set(own.tolist()) == {"C"} and "type" in index.columns and len(set(table["type"].tolist())) > 1:
                 raise QuantityError(
-                    f"the elements of {index.path} are not known",
-                    reason="its column element is C for all types, as LAMMPS writes where its input names none",
+                    f"the elements of {index.path} are unknown",
+                    reason="its column element is C for all types, which LAMMPS writes if the input names no elements",
                     fix="elements={1: 'Zr', 2: 'Cu'}, or ['C', 'C'] if it is carbon",
                 )
             return own
         raise QuantityError(
-            f"the elements of {index.path} are not known",
+            f"the elements of {index.path} are unknown",
             reason=f"its columns are {' '.join(index.columns)}",
             fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the types",
         )

@@ -92,9 +92,9 @@ def radial_distribution(
     periodic = trajectory.repeats
     if trajectory.dimension == 3 and not periodic.all():
         raise QuantityError(
-            "g(r) needs a box that repeats: its sides are " + ", ".join("periodic" if p else "open" for p in periodic),
-            reason="near an open side an atom has fewer neighbors, and the box may be empty in part",
-            fix="traj.attrs['periodic'] = '111' if the box does repeat; else give cutoff= where neighbors are counted",
+            "g(r) needs a periodic box; its sides are " + ", ".join("periodic" if p else "open" for p in periodic),
+            reason="atoms near an open side have fewer neighbors, and part of the box may be empty",
+            fix="traj.attrs['periodic'] = '111' if the box is periodic; otherwise pass cutoff= to count neighbors",
         )
     across = heights(cell)
     highest = float(across[periodic].min()) / 2 if r_max is None else positive(r_max, "angstrom", "r_max")

@@ -76,9 +76,9 @@ def require_motion(
             kelvin = float(np.einsum("tjc,tjc,j->", rest, rest, mass)) / len(pair) / degrees
             if kelvin > hottest:
                 raise QuantityError(
-                    f"the velocities of {path} are those of {kelvin:.3g} K",
-                    reason=f"they are taken for angstrom/ps, and hottest= is {hottest:g} K",
-                    fix="correct units= (or elements=, masses=); raise hottest= if it is that hot",
+                    f"the velocities in {path} correspond to {kelvin:.3g} K",
+                    reason=f"this is above hottest={hottest:g} K, so the units may be wrong (read as angstrom/ps)",
+                    fix="correct units= (or elements=, masses=); raise hottest= if it really is that hot",
                 )
         if len(pair) < 2 or not np.isfinite(position).all():
             continue
@@ -93,12 +93,12 @@ def require_motion(
             reach = _reach(limit, mass, free, step) + 3 * rounding**2 * float(mass.sum())
             if jump > reach:
                 way, most = (np.sqrt(square / mass.sum()) for square in (jump, reach))
-                known = f"its velocities are those of {kelvin:.3g} K" if kelvin > 0 else f"hottest= is {hottest:g} K"
+                known = f"its velocities correspond to {kelvin:.3g} K" if kelvin > 0 else f"hottest= is {hottest:g} K"
                 raise QuantityError(
                     f"from frame {first} to frame {first + 1} of {path} "
                     f"atoms move by {way:.3g} angstrom in {step:.4g} ps",
                     reason=f"{known}, at which they move by {most:.3g} at most: the time or the units are wrong, "
-                    "or the frames are no motion of the same atoms",
+                    "or the frames are not consecutive",
                     fix="correct units=, timestep= or time_between_frames=; a set of configurations opens one at a "
                     "time: frames=slice(0, 1)",
                 )

@@ -70,7 +70,7 @@ class Source:
             raise FileFormatError(
                 f"{self.path} {packed}",
                 reason=str(error) or type(error).__name__,
-                fix="it is damaged, or cut short (truncated='drop' reads what is whole): copy it again",
+                fix="it is damaged or cut short: copy it again, or truncated='drop' to read the complete part",
             ) from error
 
     def blocks(self) -> Iterator[bytes]:
@@ -109,7 +109,9 @@ def open_source(path: Path, *, keep_part: bool = False) -> Source:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             kind = "FIFO" if stat.S_ISFIFO(mode) else "folder" if stat.S_ISDIR(mode) else "device or socket"
-            raise FileFormatError(f"{path} is a {kind}", reason="a trajectory is a file that can be read again")
+            raise FileFormatError(
+                f"{path} is a {kind}", reason="a trajectory must be a regular file, which can be read repeatedly"
+            )
         with path.open("rb") as stream:
             head = stream.read(8)
     except OSError as error:
@@ -133,9 +135,9 @@ def require_modest(source: Source, size: int, expansion: float = 50.0) -> None:
     """
     if source.packing and size > max(_BLOCKS_FREE * BLOCK, expansion * source.packed_size):
         raise FileFormatError(
-            f"{source.path}: one frame is {size} bytes or more, the compressed file {source.packed_size}",
-            reason="it is damaged, or was made to fill the memory",
-            fix="unpack it yourself if it is right",
+            f"{source.path}: one frame is {size} bytes or more, but the compressed file only {source.packed_size}",
+            reason="the file is damaged, or is a decompression bomb",
+            fix="if the file is valid, decompress it yourself first",
         )
 
 
@@ -153,9 +155,9 @@ def _zstd(path: Path) -> Any:
         except ImportError:
             continue
     raise MissingDependencyError(
-        f"{path} is compressed by zstd",
-        reason="this Python has no module for it (compression.zstd from 3.14, or backports.zstd)",
-        fix="pip install backports.zstd; or unzstd the file, or compress it by gzip",
+        f"{path} is compressed with zstd",
+        reason="this Python cannot read it (needs compression.zstd, from 3.14, or backports.zstd)",
+        fix="pip install backports.zstd; or unpack it with unzstd, or use gzip",
     )
 
 
@@ -256,7 +258,7 @@ class _Stream:
                     if not place.waiting:
                         if self._source.keep_part:
                             break
-                        raise EOFError("the compressed data end before their end mark")
+                        raise EOFError("the compressed data are cut off")
                 try:
                     part = place.unpacker.decompress(place.waiting if wants else b"", BLOCK - len(out))
                 except Exception as error:
@@ -370,7 +372,7 @@ class Lines:
         if length > self._longest:
             raise FileFormatError(
                 f"{self._source.path}: the line at byte {self.at} is longer than {self._longest} bytes",
-                reason="it is no text, or damaged",
+                reason="the file is not text, or is damaged",
             )
 
     def begin_frame(self) -> None:

@@ -338,7 +338,9 @@ def current_spectra(
     )  # fmt: skip
     if np.iscomplexobj(plan.weighting.factors):
         raise QuantityError(
-            "a scattering length is complex", reason="currents have real weights", fix="weights='unit' or 'mass'"
+            "a scattering length is complex",
+            reason="the weights of currents must be real",
+            fix="weights='unit' or 'mass'",
         )
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)

@@ -149,9 +149,9 @@ class Trajectory:
         """Refuse what is made for three dimensions where there are two."""
         if self.dimension == 2:
             raise QuantityError(
-                f"the trajectory is a plane of atoms, and {what} is that of three dimensions",
-                reason="degrees of freedom, directions and densities differ in a plane",
-                fix="structure_factor(), radial_distribution(), msd() and local_fields() hold in a plane",
+                f"the trajectory is a plane of atoms, but {what} is defined in three dimensions",
+                reason="degrees of freedom, directions and densities are different in two dimensions",
+                fix="structure_factor(), radial_distribution(), msd() and local_fields() work in two dimensions",
             )
 
     @cached_property

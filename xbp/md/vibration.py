@@ -115,9 +115,9 @@ def vdos(
     moments = summarize(trajectory, cut, finish, position=not moving, velocity=moving, T=T, progress=progress)
     if not np.isfinite(moments.mean["g"]).all():
         raise QuantityError(
-            "atoms move by half of the cell from one frame to the next",
-            reason="which image they went to, and so their velocities, are not known",
-            fix="write velocities, or frames more often",
+            "atoms move by half the cell from one frame to the next",
+            reason="their periodic images, and hence their velocities, are ambiguous",
+            fix="write velocities, or write frames more often",
         )
     require_resolved(moments.mean["bands"], trajectory, limit, "g(E)")
     value, std = moments.mean["g"], moments.std("g", cut.correlation)

@@ -89,8 +89,8 @@ def allowed_wavevectors(
     if not along.any():
         raise RangeError(
             "no side of the box is periodic",
-            reason="only a box that repeats has allowed wave vectors",
-            fix="simulate with periodic sides; g(E), msd and local fields need none",
+            reason="only a periodic box has allowed wave vectors",
+            fix="use a periodic simulation; g(E), msd and local fields do not need one",
         )
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
     highest = np.floor(Q_max * np.linalg.norm(cell, axis=1) / (2 * np.pi) + 1e-9)

@@ -97,7 +97,7 @@ def require_neutrons(weights: Any, b: Mapping[str, Any] | None) -> None:
     if b is not None and not (isinstance(weights, str) and weights == "neutron"):
         raise QuantityError(
             f"b= is given with weights={weights if isinstance(weights, str) else 'array'!r}",
-            reason="scattering lengths are the weights of neutrons",
+            reason="scattering lengths apply only to neutron weights",
             fix="weights='neutron', or leave b= out",
         )
 

@@ -58,7 +58,7 @@ def open_xdatcar(source: Source, given: Given, frames: slice | None) -> Found:
     path = source.path
     header, table = _index(source)
     chosen = choose(len(table), frames, path)
-    why = "in Å; its frames are numbered, and not by MD steps"
+    why = "in Å, whose frame numbers are not MD steps"
     given.allow("an XDATCAR of VASP", "elements", "masses", "time_between_frames", why=why)
     time = frame_times(
         path, len(chosen), between=given.between, ask="time_between_frames='2 fs', VASP's POTIM times NBLOCK"
@@ -133,8 +133,8 @@ def _index(source: Source) -> tuple[_Header, list[_Frame]]:
             header = _header(head, where)
             if (header.names, header.counts) != (first.names, first.counts):
                 raise FileFormatError(
-                    f"{where} has {header.counts} atoms of {header.names}, the first {first.counts} of {first.names}",
-                    reason="one trajectory holds the same atoms throughout",
+                    f"{where} has {header.counts} atoms of {header.names}, frame 0 has {first.counts} of {first.names}",
+                    reason="all frames of a trajectory must contain the same atoms",
                 )
             blank = False
             continue

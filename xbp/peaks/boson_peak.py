@@ -156,7 +156,7 @@ def fit_peaks(
             fix="choose one of them",
         )
     if not isinstance(edge_width, int | float | np.number) or not edge_width >= 0:
-        raise QuantityError(f"edge_width={edge_width!r}", reason="it is a number of 0 or more", fix="edge_width=0.25")
+        raise QuantityError(f"edge_width={edge_width!r}", reason="it must be a number ≥ 0", fix="edge_width=0.25")
     signal = read(data, *_SIGNALS)
     value = signal.value
     if "E" not in value.dims:
@@ -295,13 +295,13 @@ def _sound_below(signal: Signal, sq: Any) -> tuple[xr.DataArray | None, list[Dia
         # Of one that dask has not computed this is not known yet; below NaN there is nothing.
         if place.chunks is not None or bool(place.notnull().any()):
             return place / 2, []
-    why = "the data carry no S(Q)" if given is None else "S(Q) does not hold its first maximum"
+    why = "the data have no S(Q)" if given is None else "S(Q) does not include its first maximum"
     return None, [
         Diagnostic(
             "longitudinal_phonon_unchecked",
             "info",
-            f"{why}: at small Q the longitudinal phonon is not told from the boson peak",
-            "boson_peak(sq=...), with an S(Q) that holds its first maximum",
+            f"{why}: at small Q the longitudinal phonon cannot be distinguished from the boson peak",
+            "boson_peak(sq=...), with an S(Q) that includes its first maximum",
         )
     ]
 

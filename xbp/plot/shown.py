@@ -68,14 +68,14 @@ def require_same(axes: Axes, x: tuple[str, str], y: tuple[str, str]) -> None:
         if old.what not in (None, what):
             raise QuantityError(
                 f"the {name} axis shows {_called(old.what)} in '{old.units}', not {_called(what)} in '{units}'",
-                reason="one label would stand for both",
-                fix="draw it on axes of its own, ax=plt.subplots()[1] or ax=axes.twinx()",
+                reason="one axis label cannot describe both",
+                fix="draw it on separate axes, ax=plt.subplots()[1] or ax=axes.twinx()",
             )
         if not same:
             raise UnitsError(
-                f"the {name} axis is in '{old.units}', the {_called(what)} to draw in '{units}'",
-                reason="drawn together they would not fit",
-                fix="convert the data first, data.bp.convert(...), or draw on axes of their own",
+                f"the {name} axis is in '{old.units}', but the {_called(what)} to draw is in '{units}'",
+                reason="curves on one axis need the same units",
+                fix="convert the data first, data.bp.convert(...), or use separate axes",
             )
     before, mine = _own(axes), {}
     for name, (what, units) in {"x": x, "y": y}.items():

@@ -83,7 +83,7 @@ def subtract(data: Data, background: xr.DataArray | xr.Dataset, scale: Any = 1.0
     factor, factor_std = (_factor(signal.value, f, n) for f, n in ((scale, "scale"), (scale_std, "scale_std")))
     if (factor_std < 0).any():
         raise QuantityError(
-            f"scale_std={scale_std!r} is negative", reason="a standard deviation is not", fix="give its magnitude"
+            f"scale_std={scale_std!r} is negative", reason="a standard deviation cannot be", fix="give its magnitude"
         )
     in_units = other.value.variable * convert_factor(other.units, signal.units, name="the background")
     value = signal.value.copy(data=(signal.value.variable - factor * in_units).transpose(*signal.value.dims).data)
@@ -183,7 +183,7 @@ def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     error = magnitude(factor_std, units, name="factor_std", default=units)
     if error < 0:
         raise QuantityError(
-            f"factor_std={factor_std!r} is negative", reason="a standard deviation is not", fix="give its magnitude"
+            f"factor_std={factor_std!r} is negative", reason="a standard deviation cannot be", fix="give its magnitude"
         )
     std = None if signal.std is None else signal.std * abs(number)
     common = {}

@@ -74,8 +74,8 @@ def require_known_area(g: xr.DataArray, name: str) -> None:
     if stated is not None and stated[0].chunks is None and bool(stated[0].isnull().all()):
         raise QuantityError(
             f"the area of {name} is unknown",
-            reason="the range in which it was found ended inside the band of phonons",
-            fix="find it over a range that holds all modes, or with initial_dos=; area=1 if it does hold them all",
+            reason="g(E) was determined over a range that ends inside the phonon band",
+            fix="determine it over a range with all modes, or with initial_dos=; area=1 if it contains all modes",
         )
 
 
@@ -135,7 +135,7 @@ def modes_of(signal: Signal, *, n_atoms: Any = None, tolerance: float = 0.01, we
     if n_atoms is not None:
         atoms = magnitude(n_atoms, "1", name="n_atoms")
         if not atoms > 0:
-            raise QuantityError(f"n_atoms={n_atoms!r}", reason="a cell has atoms", fix="n_atoms=2")
+            raise QuantityError(f"n_atoms={n_atoms!r}", reason="a cell has at least one atom", fix="n_atoms=2")
         return _recognised(g, held.areas, (3 * atoms,), tolerance)
     stated = _stated(g)
     if stated is None:
@@ -143,9 +143,9 @@ def modes_of(signal: Signal, *, n_atoms: Any = None, tolerance: float = 0.01, we
     require_known_area(g, f"'{g.name}'")
     if g.attrs.get("area_of") == "weighted modes" and not weighted:
         raise QuantityError(
-            f"'{g.name}' is a density of modes weighed by {g.attrs.get('weighting', 'neutron')!r}",
-            reason="modes of light or strongly scattering atoms count more in it than others",
-            fix="traj.bp.vdos(weights='mass'), g.bp.correct_neutron_weighting(partials); area=1 takes it as it is",
+            f"'{g.name}' is a density of modes weighted by {g.attrs.get('weighting', 'neutron')!r}",
+            reason="modes of light or strongly scattering atoms have more weight in it",
+            fix="traj.bp.vdos(weights='mass'), g.bp.correct_neutron_weighting(partials); area=1 uses it as it is",
         )
     unit, total = stated
     near = _nearest(held.areas, total)
@@ -153,10 +153,10 @@ def modes_of(signal: Signal, *, n_atoms: Any = None, tolerance: float = 0.01, we
     wrong = (near > total * (1 + tolerance)) | ((missing > tolerance) & ~(held.last > _CUT_OFF))
     if wrong.chunks is None and bool(wrong.any()):
         raise QuantityError(
-            f"the energies of '{g.name}' hold an area of {float(near.where(wrong).max()):.4g}, and its area is "
+            f"the integral of '{g.name}' over E is {float(near.where(wrong).max()):.4g}, but its recorded area is "
             f"{float(total.where(wrong).max()):.4g}",
-            reason="it was changed after xbp made it, or its bins are too wide for it",
-            fix=f"g.bp.scale(factor) keeps count of the area; or say {_ASK}",
+            reason="it was changed after xbp computed it, or its bins are too wide",
+            fix=f"g.bp.scale(factor) updates the area; or pass {_ASK}",
         )
     # Below the lowest energy Debye's law stands in: of much of it nothing is known.
     return Modes(unit.where(~wrong), missing, held.below < tolerance)
@@ -200,7 +200,7 @@ def _recognised(
         said = " or ".join(f"{area:g}" for area in areas)
         raise QuantityError(
             f"the area of '{g.name}' is {odd:.4g}, which is not {said} within {100 * tolerance:.2g} %",
-            reason="1 is all modes, 3 those of an atom, 3N those of a cell: the scale is not known",
+            reason="the scale is unknown: the area should be 1 (normalised), 3 (per atom) or 3N (per cell)",
             fix=_ASK,
         )
     return Modes(unit, xr.zeros_like(unit), xr.ones_like(unit, dtype=bool))

@@ -95,7 +95,7 @@ def heat_capacity(
     if "E" not in value.dims or "temperature" in value.dims:
         raise CoordinateError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}",
-            reason="g is over E, and C over a temperature of its own: the modes are taken as harmonic",
+            reason="g must depend on E alone; the modes are harmonic, so the temperature of C is separate",
             fix="pass g(E) of one temperature, g.isel(temperature=0, drop=True)",
         )
     kelvin = _temperatures(temperature)
@@ -103,7 +103,7 @@ def heat_capacity(
     positive = value["E"].values > 0
     if not positive.any():
         raise CoordinateError(
-            "g(E) has no positive energies", reason="its modes have none", fix="fold it onto E > 0 first"
+            "g(E) has no positive energies", reason="modes have positive energies", fix="fold it onto E > 0 first"
         )
     positive &= _numbers(value.isel(E=positive), positive, below)
     E = value["E"].values[positive].astype(float) * to_mev
@@ -113,21 +113,21 @@ def heat_capacity(
         if n_atoms is None and not known_area(value) and parse_unit(signal.units).is_compatible_with("1"):
             raise UnitsError(
                 f"'{value.name}' is in arbitrary units",
-                reason="the number of its modes is not known",
-                fix="say area=1: g is of all the modes, and C per mole of atoms",
+                reason="the number of its modes is unknown",
+                fix="pass area=1 if g contains all modes: C is then per mole of atoms",
             )
         per_mev = to_pure_number(signal, free=n_atoms is not None or known_area(value)) / to_mev
         modes = modes_of(signal, n_atoms=n_atoms, tolerance=area_tolerance)
     elif n_atoms is not None:
         raise QuantityError(
             f"area={area!r} and n_atoms={n_atoms!r} are both given",
-            reason="the one is what g is scaled to, the other says what its own area is",
+            reason="area= rescales g, whereas n_atoms= states the area that it has",
             fix="leave one of them out",
         )
     else:
         area = magnitude(area, "1", name="area")
         if area <= 0:
-            raise QuantityError(f"area={area:g}", reason="it is positive", fix="area=1 for a mole of atoms")
+            raise QuantityError(f"area={area:g}", reason="it must be positive", fix="area=1 for a mole of atoms")
     label = xr.DataArray(weights[:-1], dims=("temperature", "E"))
     norm = xr.DataArray(weights[-1], dims="E")
     not_of_C = [c for c in value.coords if c in ("temperature", "area") or "E" in value[c].dims]
@@ -170,9 +170,9 @@ def _without_missing(
         part = float(modes.missing.max())
         fine = kelvin[~lost.any([d for d in lost.dims if d != "temperature"]).values]
         raise RangeError(
-            f"g(E) holds {100 * (1 - part):.3g} % of its modes, to {highest:.4g} meV: C at {kelvin[-1]:g} K lacks more "
-            f"than {100 * tolerance:.2g} %",
-            reason="it was computed, or selected, over a part of the energies of its modes",
+            f"g(E) has {100 * (1 - part):.3g} % of its modes, to {highest:.4g} meV: C at {kelvin[-1]:g} K lacks "
+            f"more than {100 * tolerance:.2g} %",
+            reason="g was computed or selected over only part of the band",
             fix=(f"temperatures to {fine[-1]:g} K; or " if fine.size else "") + "g over all energies",
         )
     return C.where(~lost)
@@ -188,8 +188,8 @@ def _area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
         if wrong.size:
             raise QuantityError(
                 f"the area of g(E) is {wrong[0]:g}",
-                reason="it is scaled to `area`, so it is positive and finite",
-                fix="look at g: it has modes at some energy, and no infinite number of them",
+                reason="to scale g to `area`, its own area must be positive and finite",
+                fix="check the values of g(E)",
             )
     return area
 
@@ -197,18 +197,18 @@ def _area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
 def _numbers(g: xr.DataArray, positive: np.ndarray, below: str | None) -> np.ndarray:
     """Return the mask without the bins before the first and after the last number of any g."""
     if below is not None and not is_one_of(below, "debye"):
-        raise QuantityError(f"below={below!r} is not known", reason="it is 'debye' or left out", fix="below='debye'")
+        raise QuantityError(f"below={below!r} is not valid", reason="only 'debye' is", fix="below='debye'")
     known = g.notnull()
     some = known.any([d for d in g.dims if d != "E"]).values
     if not some.any():
-        raise RangeError("g(E) holds no number", reason="all of it is NaN", fix="look at the status it came with")
+        raise RangeError("g(E) contains no values", reason="all of it is NaN", fix="check the status of g(E)")
     first, last = np.flatnonzero(some)[[0, -1]]
     if first > 0 and below is None:
         at = g["E"].values
         raise RangeError(
             f"g(E) is NaN from {at[0]:g} to {at[first - 1]:g} {g['E'].attrs['units']}",
-            reason="its lowest modes are what heat capacity at low temperature is of",
-            fix="below='debye' puts Debye's law there, and says so in the history",
+            reason="the lowest modes determine the heat capacity at low temperature",
+            fix="below='debye' uses Debye's law there, and records this in the history",
         )
     kept = positive.copy()
     kept[np.flatnonzero(positive)[(np.arange(some.size) < first) | (np.arange(some.size) > last)]] = False
@@ -222,7 +222,7 @@ def _temperatures(temperature: Any) -> np.ndarray:
     low, high = TEMPERATURES
     if not (low < kelvin[0] and kelvin[-1] < high):
         raise TemperatureError(
-            f"temperature reaches from {kelvin[0]:g} to {kelvin[-1]:g} K",
+            f"temperature ranges from {kelvin[0]:g} to {kelvin[-1]:g} K",
             reason=f"a solid has a positive temperature, between {low:g} and {high:g} K",
             fix="leave 0 out; temperature=np.linspace(2, 300, 150), in K",
         )

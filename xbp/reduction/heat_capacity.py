@@ -91,9 +91,9 @@ def to_molar(
         own = _own_amount(signal, amount)
     elif amount is not None:
         raise QuantityError(
-            f"amount={amount!r} of a heat capacity in '{signal.units}'",
-            reason="it says what data per mole are a mole of",
-            fix=f"leave amount= out; per={per!r} is what the answer is a mole of",
+            f"amount={amount!r} does not apply to a heat capacity in '{signal.units}'",
+            reason="amount= applies only to data per mole",
+            fix=f"leave amount= out; per={per!r} sets what a mole of the result refers to",
         )
     elif unit.is_compatible_with("J/g/K") or unit.is_compatible_with("J/K"):
         own = "formula units"
@@ -132,11 +132,11 @@ def _own_amount(signal: Signal, given: Any) -> str:
         return str(given)
     name = signal.value.name
     raise QuantityError(
-        f"'{name}' is per mole, and of what is not known"
+        f"'{name}' is per mole, but of atoms or formula units is unknown"
         if said is None and given is None
-        else f"'{name}' has amount {said!r}, and amount={given!r} is given",
+        else f"'{name}' has amount {said!r}, but amount={given!r} was passed",
         reason="a mole of atoms and a mole of formula units differ by the number of atoms",
-        fix="amount='atoms' or amount='formula units', as the data are",
+        fix="amount='atoms' or amount='formula units', whichever describes the data",
     )
 
 

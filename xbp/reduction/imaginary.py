@@ -57,7 +57,7 @@ def imaginary_modes(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> D
         "imaginary_modes",
         "warning",
         f"{told} and left out",
-        "relax the structure, or converge the force constants: the rest is not all modes of a stable solid",
+        "relax the structure, or converge the force constants: the remaining modes are not all those of a stable solid",
     )
 
 

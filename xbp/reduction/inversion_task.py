@@ -49,8 +49,8 @@ class Task:
         if "Q" not in value.dims:
             raise CoordinateError(
                 f"'{value.name}' has no dimension 'Q' (it has {tuple(value.dims)})",
-                reason="one phonon is told from several by how they grow with Q",
-                fix="pass S(Q,E) before it was cut",
+                reason="one-phonon and multiphonon scattering are separated by their Q dependence",
+                fix="pass S(Q,E) before cutting it",
             )
         if check_statistics(value.attrs.get("statistics")) != "quantum":
             raise QuantityError(
@@ -64,22 +64,22 @@ class Task:
         if constant < 0 or not 0 < tolerance < 1:
             raise RangeError(
                 f"multiple_scattering={C!r}, tolerance={tolerance!r}",
-                reason="the one is not negative, the other a part of the maximum of g",
+                reason="multiple_scattering must not be negative; tolerance is a fraction of the maximum of g",
                 fix="multiple_scattering=0.2 or 'fit', tolerance=1e-4",
             )
         end = magnitude(end, "1", name="end")
         if not 0 < end < 1:
-            raise RangeError(f"end={end:g}", reason="it is a part of the maximum of g", fix="end=0.25")
+            raise RangeError(f"end={end:g}", reason="it is a fraction of the maximum of g", fix="end=0.25")
         temperature = resolve_temperature(value, T)
         require_sign(value, signal.std, temperature, reversed_below)
         per_gamma, displacement = scatterer(value, mass=mass, composition=composition, u2=u2)
         if bool((displacement == 0).any()):
             raise QuantityError(
                 "u2 is 0 angstrom^2",
-                reason="g(E) is told by how phonons move the atoms, and where nothing moves, or as in a liquid nothing "
-                "stays, it is not",
-                fix="g(E)/E^2 of a liquid is data.bp.to_bqe(u2='0 angstrom^2').bp.cut_Q(...), multiphonons in it; of a "
-                "solid give its u2=, mass= or composition=",
+                reason="g(E) follows from vibrations about fixed positions; with u2 = 0, or in a liquid, it "
+                "cannot be determined",
+                fix="in a liquid, g(E)/E^2 is data.bp.to_bqe(u2='0 angstrom^2').bp.cut_Q(...), with multiphonons; for "
+                "a solid, pass u2=, mass= or composition=",
             )
         E = value["E"].values * to_mev
         lower, upper = bin_limits(signal.source, "E")
@@ -89,16 +89,16 @@ class Task:
         in_Q = select_range(signal.source, "Q", Q_range, name="Q_range")
         if not in_E.any():
             raise RangeError(
-                "there are no bins of E > 0 to find g(E) in",
+                "there are no bins at E > 0 from which to determine g(E)",
                 reason=f"the data reach from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}",
-                fix="give an E_range of positive energies (neutron energy loss)",
+                fix="pass an E_range of positive energies (neutron energy loss)",
             )
         beyond = fitted & (E[in_E][-1] < E)
         if fitted and not beyond.any():
             units, low, high = value["E"].attrs["units"], float(lower[in_E][0]), float(upper[in_E][-1])
             raise RangeError(
-                f"there is nothing beyond E_range, {low:.4g} to {high:.4g} {units}, to fit the multiple scattering in",
-                reason="it is told from phonons where there are none, from the end of E_range to that of the data",
+                f"there are no data beyond E_range, {low:.4g} to {high:.4g} {units}, to fit the multiple scattering",
+                reason="it is fitted where there are no phonons, between the end of E_range and that of the data",
                 fix="end E_range at the highest phonon, as in "
                 f"E_range=('{low:.4g} {units}', '{high * 0.7:.4g} {units}'), or give it: multiple_scattering=0.2",
             )

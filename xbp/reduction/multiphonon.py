@@ -215,7 +215,7 @@ def _require_all_modes(signal: Signal, area: float | None, n_atoms: float | None
     """Refuse a g(E) that is not known to be of all modes, of which 2W and the multiphonons are."""
     if area is not None:
         if not magnitude(area, "1", name="area") > 0:
-            raise QuantityError(f"area={area!r}", reason="it is positive", fix="area=1: g is of all modes")
+            raise QuantityError(f"area={area!r}", reason="it must be positive", fix="area=1 if g contains all modes")
         return
     require_known_area(signal.value, f"'{signal.value.name}'")
     if n_atoms is None and not is_absolute(signal) and not known_area(signal.value):
@@ -223,9 +223,9 @@ def _require_all_modes(signal: Signal, area: float | None, n_atoms: float | None
     modes = modes_of(signal, n_atoms=n_atoms, tolerance=tolerance, weighted=True)
     if modes.missing.chunks is None and bool((modes.missing > tolerance).any()):
         raise QuantityError(
-            f"'{signal.value.name}' holds {100 * (1 - float(modes.missing.max())):.3g} % of its modes",
-            reason="the others are at energies that were not computed, or not selected",
-            fix="pass g over all energies; area=1 takes it as it is",
+            f"'{signal.value.name}' contains only {100 * (1 - float(modes.missing.max())):.3g} % of its modes",
+            reason="the others are at energies that were not computed or not selected",
+            fix="pass g over all energies; area=1 uses it as it is",
         )
 
 

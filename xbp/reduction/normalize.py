@@ -318,8 +318,8 @@ def normalize_to_sum_rule(
             signal.value.attrs,
             Diagnostic(
                 "sum_rule_spread", "warning",
-                f"the factors that single Q give by the {rule} rule spread by {100 * spread:.3g} % about that of all",
-                "look at background, multiple scattering and E_range, or narrow Q_range",
+                f"the {rule} factors of single Q scatter by {100 * spread:.3g} % about the common factor",
+                "check background, multiple scattering and E_range, or narrow Q_range",
             ),
         )  # fmt: skip
     units = format_unit(parse_unit(signal.value["E"].attrs["units"]) ** -1)

@@ -273,9 +273,9 @@ def _require_shift(E: np.ndarray, units: str) -> None:
     nearest = float(abs(E).min()) * convert_factor(units, "1/cm", name="coordinate 'E'", energy=True)
     if nearest > _HIGHEST_SHIFT:
         raise RangeError(
-            f"E reaches from {E[0]:g} to {E[-1]:g} {units}, with nothing nearer to 0 than {nearest:.5g} 1/cm",
+            f"E ranges from {E[0]:g} to {E[-1]:g} {units}, with nothing nearer to 0 than {nearest:.5g} 1/cm",
             reason="no vibration is above 4161 1/cm (hydrogen): these are wavenumbers of the light, or in other units",
-            fix="the shift is the laser's wavenumber minus that of the light; of wavelengths "
+            fix="subtract the wavenumbers from that of the laser; for wavelengths use "
             "data.bp.to_raman_shift(laser='532 nm')",
         )
 

@@ -91,7 +91,7 @@ def with_recoil_inside(
         raise RangeError(
             f"{100 * float(missing.isel(Q=at).max()):.3g} % of the f-sum lie beyond {highest:.4g} {units} at the "
             f"lowest Q, {Q[at]:.4g} 1/angstrom",
-            reason=f"recoil and width of atoms of {mass:.4g} u must fit into the energies, up to {100 * most:.3g} %",
+            reason=f"recoil and width of atoms of {mass:.4g} u must fit into E_range, except for {100 * most:.3g} %",
             fix="lower Q, a wider E_range, or most_missing=0.1; check mass= or composition=",
         )
     return left

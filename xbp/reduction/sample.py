@@ -76,8 +76,8 @@ def sample_mass(
         if _is_of_one_element(signal, weight):
             return weight, "weight in the file"
         raise QuantityError(
-            f"weight={weight:.6g} g/mol of the data is not known to be the mass of one element",
-            reason="the f-sum rule has the effective mass, Σcσ/Σ(cσ/M): 2.49 u of D2O, whose weight is 20.03 g/mol",
+            f"weight={weight:.6g} g/mol of the data is not recognised as the mass of one element",
+            reason="the f-sum rule needs the effective mass, Σcσ/Σ(cσ/M): 2.49 u of D2O, whose weight is 20.03 g/mol",
             fix="composition='D2O', or mass='2.49 u'",
         )
     comparable = composition is None or len(numbers_of(composition)) == 1

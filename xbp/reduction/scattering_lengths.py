@@ -86,11 +86,11 @@ def scatterer(
         if incoherent is None and not known:
             raise QuantityError(
                 f"there is no incoherent cross section for '{symbol}'",
-                reason="b= holds the coherent scattering length only",
+                reason="b= contains only the coherent scattering length",
                 fix=f"b={{'{symbol}': (b in fm, incoherent cross section in barn)}}",
             )
         return Scatterer(value, float(neutron.incoherent) if incoherent is None else incoherent, float(entry.mass))
-    ask = f"b={{'{symbol}': ...}} in fm, complex where it is" + (f", or {instead}" if instead else "")
+    ask = f"b={{'{symbol}': ...}} in fm, complex if needed" + (f", or {instead}" if instead else "")
     if not known:
         raise QuantityError(
             f"there is no neutron scattering length for '{symbol}'",
@@ -103,7 +103,7 @@ def scatterer(
         raise QuantityError(
             f"the scattering length of '{symbol}' depends on the neutron energy or is complex "
             f"({length.real:.4g}{length.imag:+.4g}i fm at 25 meV)",
-            reason="one real number does not describe a resonance or a strong absorber",
+            reason="one real number cannot describe a resonance or a strong absorber",
             fix=ask,
         )
     return Scatterer(float(np.real(neutron.b_c)), float(neutron.incoherent), float(entry.mass))
@@ -120,7 +120,7 @@ def _given(symbol: str, value: Any) -> tuple[complex, float | None]:
     if not np.isfinite(length) or (incoherent is not None and not incoherent >= 0):
         raise QuantityError(
             f"b of '{symbol}' is {value!r}",
-            reason="it is a finite number, or a pair of one and a cross section that is not negative",
+            reason="it must be a finite number, or a pair (finite number, cross section ≥ 0)",
             fix=f"b={{'{symbol}': 9.5 - 13.8j}} in fm",
         )
     # A number without imaginary part is real, whatever its type.
@@ -150,7 +150,7 @@ def table_entry(symbol: str, instead: str = "") -> Any:
         return periodictable.elements.isotope(symbol)
     except ValueError:
         raise QuantityError(
-            f"'{symbol}' is no element",
+            f"'{symbol}' is not an element",
             reason="masses, scattering lengths and form factors are tabulated for elements and isotopes",
-            fix="name elements: elements={1: 'Zr', …} or masses={'A': '40 u'} when opening, weights='unit' after",
+            fix="specify elements: elements={1: 'Zr', …} or masses={'A': '40 u'} when opening, weights='unit' after",
         ) from None

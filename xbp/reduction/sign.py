@@ -181,7 +181,7 @@ def require_sign(
     if wrong.any():
         at = np.flatnonzero(wrong)[0]
         raise CoordinateError(
-            f"the sign of E is reversed: the side of -E is the stronger one "
+            f"the sign of E is reversed: the side at -E is stronger "
             f"({k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} of the asymmetry that detailed balance gives at "
             f"{float(kelvin.values.ravel()[0]):.4g} K)",
             reason=means,

@@ -65,7 +65,7 @@ class Continuation:
         foreign = [d for d in other.value.dims if d != "E" and d not in signal.value.dims]
         if foreign:
             raise QuantityError(
-                f"initial_dos has a dimension {foreign[0]!r} that the data have not",
+                f"initial_dos has a dimension {foreign[0]!r} that the data do not have",
                 fix=f"initial_dos=dos.isel({foreign[0]}=0)",
             )
         per_unit = energies(other.value)
@@ -78,8 +78,8 @@ class Continuation:
         low, end = float(edges[0][in_E][0]), float(edges[1][in_E][-1])
         if not known.any() or not upper[known][-1] > end:
             raise RangeError(
-                f"initial_dos ends at {upper[known].max(initial=0):.4g} meV, the range of the data at {end:.4g} meV",
-                reason="it stands for g(E) above that range",
+                f"initial_dos ends at {upper[known].max(initial=0):.4g} meV, but the data reach {end:.4g} meV",
+                reason="it must provide g(E) above that range",
                 fix="initial_dos=g of a higher incident energy, or leave it out",
             )
         if join_range is None:
@@ -93,8 +93,8 @@ class Continuation:
         if not joined.any():
             raise RangeError(
                 f"the data and initial_dos have no bin in common from {join[0]:.4g} to {join[1]:.4g} meV",
-                reason="there the two are scaled to have one area",
-                fix="join_range=('10 meV', '20 meV'), where both are known",
+                reason="the two are scaled to equal area in that range",
+                fix="join_range=('10 meV', '20 meV'), a range where both have values",
             )
         bare = [c for c in other.value.coords if "E" in other.value[c].dims or not other.value[c].dims]
         value = other.value.drop_vars(bare).isel(E=known).rename(E="_i")

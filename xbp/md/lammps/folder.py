@@ -60,10 +60,10 @@ def begin(
             remove(folder)
         elif begun != job:
             raise SimulationError(
-                f"{folder.name} holds an unfinished run with another "
+                f"{folder.name} contains an unfinished run with another "
                 + ", ".join(key for key in job if begun.get(key) != job[key]),
-                reason="it would be continued as something else",
-                fix="make the call that began it, or say overwrite=True",
+                reason="continuing it would mix two different runs",
+                fix="repeat the call that started it, or pass overwrite=True",
             )
     if not folder.exists():
         with new_folder(folder, overwrite=False, replaceable=lambda _: "it exists") as (temporary, _):
@@ -102,7 +102,9 @@ def _require_run(folder: Path) -> None:
         if foreign is None:
             return
     raise FileFormatError(
-        f"{folder} is in the way", reason=f"it holds {foreign}, which is of no run", fix="move it, or name another out="
+        f"{folder} is in the way",
+        reason=f"it contains {foreign}, which belongs to no run",
+        fix="move it, or choose another out=",
     )
 
 
@@ -122,7 +124,7 @@ def _at_rest(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SimulationError(
-                f"another process is at work on {folder.name}", fix="wait, stop it, or name another out="
+                f"another process is using {folder.name}", fix="wait, stop it, or choose another out="
             ) from None
         yield
 

@@ -156,8 +156,8 @@ class _Apart:
         return Diagnostic(
             "second_derivatives", "warning",
             f"second derivatives from steps of {self.steps[0]:g} and {self.steps[1]:g} angstrom differ by up to "
-            f"{100 * self.relative:.2g} % of the largest, for atoms {first} and {second}: the force jumps",
-            "a larger step=, or a potential whose force ends smoothly",
+            f"{100 * self.relative:.2g} % of the largest, for atoms {first} and {second}: the force is discontinuous",
+            "use a larger step=, or a potential whose force vanishes smoothly at the cutoff",
         )  # fmt: skip
 
 
@@ -222,7 +222,7 @@ def _two_steps(configuration: xr.Dataset, system: str | System, potential: Any, 
         if any(file.stat().st_size != 8 * n * n for file in files):
             raise SimulationError(
                 f"disk full: the dynamical matrix needs {16e-9 * n * n:.3g} GB in {folder.parent}",
-                fix="make room there, or set TMPDIR to another folder",
+                fix="free some space there, or set TMPDIR to another folder",
             )
         dense, other = (np.memmap(file, dtype=float, mode="r", shape=(n, n)) for file in files)
         # A block of rows at a time: the file is dense, the matrix is not.

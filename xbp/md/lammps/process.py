@@ -77,9 +77,9 @@ def run_worker(module: str, folder: Path, processes: int, name: str, hear: Calla
         raise SimulationError(
             f"LAMMPS did not finish {name}",
             reason=failure or f"it ended with code {process.returncode}{said and ': '}{said[-400:]}",
-            fix="make room on the disk, and make the same call again: it goes on"
+            fix="free some disk space and repeat the call: the run continues"
             if failure.startswith("disk full")
-            else "where it exploded, a shorter timestep= or a cooler melt=; where it was killed, the same call again",
+            else "if it became unstable, use a shorter timestep= or a cooler melt=; if it was killed, repeat the call",
         )
 
 
