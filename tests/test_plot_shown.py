@@ -74,7 +74,7 @@ def test_another_quantity_is_refused_and_nothing_is_drawn(b: xr.Dataset, glass: 
     assert (len(ax.get_children()), ax.get_xlabel(), ax.get_ylabel(), ax.get_xlim()) == before
     # What is no cut is not converted, as its title and limits would not be.
     other = over_E.bp.convert(E="THz")
-    with pytest.raises(UnitsError, match="is in 'meV', the E to draw in 'THz'"):
+    with pytest.raises(UnitsError, match="is in 'meV', but the E to draw is in 'THz'"):
         other.bp.plot.peak(other.bp.boson_peak(E_range=(0.3, 2.9)), ax=ax)
     with pytest.raises(UnitsError, match="is in 'meV'"):
         other.bp.plot.fit(other.bp.fit("lognormal", x_range=(0.3, 2.9)), ax=ax)
@@ -146,7 +146,7 @@ def test_the_users_other_units_are_refused(b: xr.Dataset) -> None:
         _, ax = plt.subplots()
         ax.plot([1, 2], [1, 2])
         ax.set(xlabel=x, ylabel=y)
-        with pytest.raises(UnitsError, match="to draw in"):
+        with pytest.raises(UnitsError, match="to draw is in"):
             cut.bp.plot.cut(ax=ax)
         assert not ax.containers
 

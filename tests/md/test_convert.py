@@ -124,7 +124,7 @@ def test_no_folder_but_a_store_of_a_trajectory_is_replaced(name: str, tmp_path: 
     # A store with a file of the user's in it is not the user's to lose.
     kept = stored(tmp_path, "c.zarr")
     (kept / "position" / "notes.md").write_text("mine")
-    with pytest.raises(FileFormatError, match=r"holds position/notes\.md"):
+    with pytest.raises(FileFormatError, match=r"contains position/notes\.md"):
         convert(source, kept, overwrite=True)
     assert (kept / "position" / "notes.md").read_text() == "mine"
     (tmp_path / "link.zarr").symlink_to(target)
@@ -148,7 +148,7 @@ def test_the_source_is_not_replaced(name: str, tmp_path: Path) -> None:
     else:
         targets.append(source / "copy.nc")
     for target in targets:
-        with pytest.raises(FileFormatError, match="read while it is written"):
+        with pytest.raises(FileFormatError, match="overwritten while it is read"):
             convert(source, target, overwrite=True)
     xr.testing.assert_identical(open_trajectory(source).load(), before)
 

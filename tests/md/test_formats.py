@@ -86,8 +86,8 @@ def test_what_contradicts_a_history_is_refused(tmp_path: Path, options: dict[str
     [
         ("timestep        11", "timestep        xx", "frame 1 begins with"),
         ("timestep        11         2", "timestep        11         3", "3 atoms"),
-        ("9.9980", "0.0000", "volume 0"),
-        ("9.9980", "   nan", "volume nan"),
+        ("9.9980", "0.0000", "volume of 0"),
+        ("9.9980", "   nan", "volume of nan"),
     ],
 )
 def test_damaged_history(tmp_path: Path, old: str, new: str, says: str) -> None:
@@ -156,7 +156,7 @@ def test_xdatcar_whose_cell_changes_or_that_has_no_names(tmp_path: Path) -> None
     named = open_trajectory(written(tmp_path, bare), time_between_frames="2 fs", elements=["Al", "Ni"])
     assert named.element.values.tolist() == ["Al", "Ni"]
     for options, says in (
-        ({}, "elements .* are not known"),
+        ({}, "elements .* are unknown"),
         ({"elements": ["Al"]}, "does not name 2"),
         ({"elements": ["Al", "Ni"], "timestep": 1}, "timestep=1 does not apply"),
         ({"elements": ["Al", "Ni"], "units": "real"}, "units='real' does not apply"),
@@ -234,14 +234,14 @@ def test_velocities_of_extended_xyz_are_those_of_their_producer(
         (xyz("", "momenta"), {"units": "metal", "time_between_frames": 1}, UnitsError, "units='metal' contradicts"),
         (xyz("step={log}"), {"time_between_frames": "20 fs"}, QuantityError, "not equally spaced: steps 1, 2, 4"),
         (xyz("time={log}"), {"time_between_frames": "20 fs"}, QuantityError, "not equally spaced"),
-        (xyz("config_type=liquid"), {"time_between_frames": "1 ps"}, FileFormatError, "config_type= and no time"),
-        (xyz("energy_weight=2"), {"time_between_frames": "1 ps"}, FileFormatError, "energy_weight= and no time"),
+        (xyz("config_type=liquid"), {"time_between_frames": "1 ps"}, FileFormatError, "config_type= but no time"),
+        (xyz("energy_weight=2"), {"time_between_frames": "1 ps"}, FileFormatError, "energy_weight= but no time"),
         (xyz("weight=2 config_type=a"), {"timestep": "1 fs"}, FileFormatError, "set of configurations"),
         (xyz("").replace("1.02 2", "6.0 7"), {"time_between_frames": "1 fs"}, QuantityError, "atoms move by"),
-        (xyz("").replace("Cu", "A"), {"time_between_frames": "1 fs"}, QuantityError, "'A' is no element"),
+        (xyz("").replace("Cu", "A"), {"time_between_frames": "1 fs"}, QuantityError, "'A' is not an element"),
         (xyz("", masses=True), {"time_between_frames": 1, "elements": {"Cu": "Al"}}, QuantityError, "mass of Al"),
-        (xyz("", n=2) + xyz("").replace("10 0 0 0 10", "10 0 0 10 0"), {}, FileFormatError, "frame 2.*volume 0"),
-        (xyz("").replace("10 0 0 0 10", "nan 0 0 0 10"), {}, FileFormatError, "volume nan"),
+        (xyz("", n=2) + xyz("").replace("10 0 0 0 10", "10 0 0 10 0"), {}, FileFormatError, "frame 2.*volume of 0"),
+        (xyz("").replace("10 0 0 0 10", "nan 0 0 0 10"), {}, FileFormatError, "volume of nan"),
         (xyz("").replace("10 0 0 0 10", "10 0 0 10"), {}, FileFormatError, "nine numbers"),
         (xyz("") + "0\n\n", {}, FileFormatError, "frame 3 begins with '0'"),
         (xyz("").replace("pos:R:3", "pos:R:2"), {}, FileFormatError, "no positions"),
@@ -331,7 +331,7 @@ def test_a_data_file_and_a_dump_have_one_origin(tmp_path: Path) -> None:
     np.testing.assert_allclose(traj.position.values[0], [[8, 4, 3.5], [5 + 10 - 0.5, 1 + 2, 0.5 - 10]])
     np.testing.assert_allclose(traj.velocity.values[0], [[1, 0, 0], [0, 2, 0]])
     for options, error, says in (
-        ({"units": "metal"}, UnitsError, "file says units real"),
+        ({"units": "metal"}, UnitsError, "file gives units real"),
         ({"timestep": "1 fs"}, QuantityError, "timestep='1 fs' does not apply"),
         ({"time_between_frames": "1 fs"}, QuantityError, "time_between_frames='1 fs' does not apply"),
         ({"elements": ["Zr", "Cu"]}, QuantityError, "mass of"),
@@ -479,7 +479,7 @@ def test_names_that_are_no_elements_are_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, pdb + "END\n", "a.pdb")
     with pytest.raises(UnitsError, match="time_between_frames"):
         open_trajectory(path, topology=path)
-    with pytest.raises(QuantityError, match=r"'C[AB]' is no element"):
+    with pytest.raises(QuantityError, match=r"'C[AB]' is not an element"):
         open_trajectory(path, topology=path, time_between_frames="20 fs")
     traj = open_trajectory(path, topology=path, time_between_frames="20 fs", elements={"CA": "C", "CB": "C"})
     np.testing.assert_allclose(traj.position.values[:, 0, 0], [1.01, 1.02], atol=1e-6)
@@ -658,7 +658,7 @@ def test_elements_that_contradict_the_dump_are_refused(tmp_path: Path) -> None:
     assert open_trajectory(tmp_path / "a.lammpstrj", elements=["Zr", "Cu"], **METAL).element.values[0] == "Zr"
     # LAMMPS writes C where its input names no elements.
     unnamed = text.replace(" Zr ", " C ").replace(" Cu ", " C ")
-    with pytest.raises(QuantityError, match=r"elements .* are not known"):
+    with pytest.raises(QuantityError, match=r"elements .* are unknown"):
         open_trajectory(written(tmp_path, unnamed), **METAL)
     assert open_trajectory(tmp_path / "a.lammpstrj", elements=["Zr", "Cu"], **METAL).element.values[1] == "Cu"
     heavy = (

@@ -82,7 +82,7 @@ def test_partials_of_a_trajectory() -> None:
     # All atoms swing alike: no weighting changes that.
     near = table.sel(E=slice(7.5, 8.5))
     np.testing.assert_allclose(near.correction, 1, atol=0.15)
-    with pytest.raises(QuantityError, match="weighed by 'neutron'"):
+    with pytest.raises(QuantityError, match="weighted by 'neutron'"):
         traj.bp.vdos(window="10 ps", partials=True, weights="neutron").bp.neutron_weighted_dos()
     with pytest.raises(QuantityError, match="partials of the elements are needed"):
         traj.bp.vdos(window="10 ps").bp.neutron_weighted_dos()

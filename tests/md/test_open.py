@@ -201,25 +201,25 @@ TWO = dump(SCALED[:2], VELOCITY[:2], STYLES["element"])
     ("text", "options", "error", "says"),
     [
         ("", {}, FileFormatError, "is empty|ASE"),
-        (TWO, {"units": None}, UnitsError, "units .* are not known"),
-        ("ITEM: UNITS\nreal\n" + TWO, {}, UnitsError, "file says units real"),
-        ("ITEM: UNITS\nreal\n" + TWO.replace("TIMESTEP", "STEP"), {}, FileFormatError, "no LAMMPS text dump"),
-        (TWO, {"timestep": None}, UnitsError, "time step .* is not known"),
+        (TWO, {"units": None}, UnitsError, "units .* are unknown"),
+        ("ITEM: UNITS\nreal\n" + TWO, {}, UnitsError, "file gives units real"),
+        ("ITEM: UNITS\nreal\n" + TWO.replace("TIMESTEP", "STEP"), {}, FileFormatError, "not a LAMMPS text dump"),
+        (TWO, {"timestep": None}, UnitsError, "time step .* is unknown"),
         (TWO, {"units": "lj"}, UnitsError, "σ, ε and m"),
         (TWO, {"elements": ["Zr"]}, QuantityError, "no column type"),
-        (dump(SCALED, VELOCITY, STYLES["xu"]), {}, QuantityError, "elements .* are not known"),
+        (dump(SCALED, VELOCITY, STYLES["xu"]), {}, QuantityError, "elements .* are unknown"),
         (dump(SCALED, VELOCITY, STYLES["xu"]), {"elements": {1: "Zr"}}, QuantityError, "does not name type 2"),
-        (dump(SCALED, VELOCITY, STYLES["xu"]), {"elements": ["Zr", "Qq"]}, QuantityError, "'Qq' is no element"),
+        (dump(SCALED, VELOCITY, STYLES["xu"]), {"elements": ["Zr", "Qq"]}, QuantityError, "'Qq' is not an element"),
         (TWO[:-60], {}, FileFormatError, "cut short: its last frame has 5 of 6 atoms|cut short"),
         (TWO[: TWO.rindex("BOX")], {}, FileFormatError, "cut short: the header"),
         (TWO.rstrip()[:-3], {}, FileFormatError, "cut short"),
-        (TWO.replace("ATOMS\n6", "ATOMS\n5", 1), {}, FileFormatError, "6 atoms, the first has 5"),
+        (TWO.replace("ATOMS\n6", "ATOMS\n5", 1), {}, FileFormatError, "6 atoms, the first frame has 5"),
         (TWO + ONE, {}, FileFormatError, "step 0 .* follows step 10"),
         (TWO.replace("xu yu zu vx", "xu yu zu vw", 1), {}, FileFormatError, "the columns"),
         (ONE.replace("xu yu zu", "fx fy fz"), {}, FileFormatError, "has the columns"),
-        (ONE.replace("ATOMS\n6", f"ATOMS\n{10**12}"), {}, FileFormatError, "claims 1000000000000 atoms"),
+        (ONE.replace("ATOMS\n6", f"ATOMS\n{10**12}"), {}, FileFormatError, "declares 1000000000000 atoms"),
         (ONE.replace("ATOMS id", "ATOMS xu", 1), {}, FileFormatError, "columns repeat"),
-        (TWO, {"frames": slice(5, 9)}, FileFormatError, "leaves nothing"),
+        (TWO, {"frames": slice(5, 9)}, FileFormatError, "selects no frame"),
         (TWO, {"truncated": "keep"}, FileFormatError, "truncated='keep'"),
         (TWO, {"chunk_frames": 0}, QuantityError, "chunk_frames=0"),
         ("just some text\n", {}, FileFormatError, "no trajectory"),
@@ -305,7 +305,7 @@ def test_extended_xyz_through_ase(tmp_path: Path) -> None:
     np.testing.assert_allclose(other.position.values, traj.position.values, atol=1e-6)
     mixed = [*images[:2], images[2][:4]]
     ase_io.write(tmp_path / "mixed.xyz", mixed, format="extxyz")
-    with pytest.raises(FileFormatError, match="holds other atoms"):
+    with pytest.raises(FileFormatError, match="does not contain the atoms"):
         open_trajectory(tmp_path / "mixed.xyz", time_between_frames=1).compute()
 
 
@@ -407,7 +407,7 @@ Velocities
     named = open_trajectory(path, units="metal", elements=["Al", "Si"], masses={"Al": "91 u", "Si": "63 u"})
     assert named.element.values.tolist() == ["Al", "Si", "Al"]
     assert named.mass.values.tolist() == [91, 63, 91]
-    with pytest.raises(UnitsError, match="not known"):
+    with pytest.raises(UnitsError, match="are unknown"):
         open_trajectory(path)
     with pytest.raises(QuantityError, match="'A'"):
         open_trajectory(path, units="metal", elements=["A", "B"])

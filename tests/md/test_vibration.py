@@ -146,7 +146,7 @@ def test_a_density_of_states_says_what_its_area_is_of() -> None:
     assert two.bp.vdos(window="10 ps").g.attrs["area_of"] == "all modes"
     weighted = two.bp.vdos(window="10 ps", weights="unit")
     assert weighted.g.attrs["area_of"] == "weighted modes"
-    with pytest.raises(QuantityError, match="weighed by 'unit'"):
+    with pytest.raises(QuantityError, match="weighted by 'unit'"):
         weighted.bp.heat_capacity([300.0])
     C = g.bp.heat_capacity([300.0])
     x = 8 / (8.617333e-2 * 300)

@@ -189,7 +189,7 @@ def test_a_masked_elastic_line_is_not_overlooked(glass: xr.Dataset) -> None:
     np.testing.assert_allclose(
         ends.bp.heat_capacity([50.0], area=1), glass.g.sel(E=slice(0, 40)).bp.heat_capacity([50.0], area=1)
     )
-    with pytest.raises(RangeError, match="holds no number"):
+    with pytest.raises(RangeError, match="contains no values"):
         (glass.g * np.nan).assign_attrs(glass.g.attrs).bp.heat_capacity([50.0], area=1)
     with pytest.raises(QuantityError, match="below='nothing'"):
         glass.g.bp.heat_capacity([50.0], area=1, below="nothing")
@@ -307,6 +307,6 @@ def test_a_part_of_the_modes_gives_only_what_they_decide() -> None:
 def test_modes_that_are_weighed_are_no_modes() -> None:
     ds = einstein(1.0)
     ds.g.attrs |= {"area": 1.0, "area_of": "weighted modes", "weighting": "neutron"}
-    with pytest.raises(QuantityError, match="weighed by 'neutron'"):
+    with pytest.raises(QuantityError, match="weighted by 'neutron'"):
         ds.bp.heat_capacity(T)
     np.testing.assert_allclose(ds.bp.heat_capacity(T[1:], area=1).C, einstein_heat(T[1:]), rtol=1e-3)
