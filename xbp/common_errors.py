@@ -1,6 +1,6 @@
-"""Errors that many bins share: of a factor, of vanadium, of T or u². They do not average away, and are carried apart.
+"""Errors common to many bins: of a factor, of vanadium, of T or u². They do not average out and are kept separately.
 
-Beside ``<name>_std``, the total, ``<name>_std_common`` holds one signed component for each common factor over the
+Beside ``<name>_std``, the total, ``<name>_std_common`` contains one signed component for each common factor along the
 dimension ``source``, ∂value/∂factor times the factor's standard deviation. std² = independent² + Σ common².
 """
 
@@ -23,30 +23,30 @@ __all__ = ["SOURCE", "carries_common_errors", "common_name", "fingerprint", "wit
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: The dimension of components, and the coordinate that names the factors.
+#: Dimension of the components, and coordinate with the names of the factors.
 SOURCE = "source"
-#: Parts of a component that are tried where an answer to all of it is not known, as of a fit that fails there.
+#: Fractions of a component to try if the full step gives no result, for example because a fit fails.
 _STEPS = (1.0, 0.1, 0.01)
-#: Of a variance, what a difference of two that are equal but for rounding leaves.
+#: Relative remainder of a difference of two variances that are equal up to rounding.
 _LOST = 1e-12
-#: A component below this part of the independent error is what rounding left.
+#: A component below this fraction of the independent error is rounding.
 _ROUNDING = 1e-6
 
 
 def common_name(name: object) -> str:
-    """Return the name of the variable that holds the common errors of another."""
+    """Return the name of the variable with the common errors of another."""
     return f"{name}_std_common"
 
 
 def fingerprint(label: str, *parts: Any) -> str:
-    """Name a factor after what it belongs to, so that one factor has one name wherever it was used.
+    """Name a factor after its origin and value, so that it has the same name wherever it is used.
 
     Parameters
     ----------
     label : str
         What the factor is.
     *parts : xarray.DataArray, xarray.Variable or anything that prints itself
-        What it belongs to, and its value. Of dask arrays the name stands for the numbers.
+        Origin and value. For dask arrays their name is used instead of the values.
 
     Examples
     --------
@@ -144,17 +144,17 @@ class _Split:
 
 
 def carries_common_errors(*, linear: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Have an operation carry the common errors of what it is given into its answer.
+    """Propagate common errors through an operation.
 
-    The operation sees the independent part of the errors alone. Its answer to data in which one factor is a standard
-    deviation larger, less that to the data as they are, is the component of that factor in the answer: signed, so that
-    one factor in two data sets is one. Of data without common errors nothing is computed.
+    The operation itself receives only the independent errors. The component of a factor is the result for data with
+    that factor one standard deviation larger, minus the result for the data as they are. It is signed, so that a factor
+    common to two data sets remains correlated. Data without common errors need no extra computation.
 
     Parameters
     ----------
     linear : bool
-        Whether values of the answer are linear in the values given: then one step is exact. Otherwise half the
-        difference of steps to both sides is taken.
+        Whether values of the answer are linear in the input values: one step is then exact. Otherwise half the
+        difference between steps to both sides is used.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -221,14 +221,14 @@ def _carried(function: Callable[..., Any], linear: bool, args: Iterable[Any], kw
 
 
 def _is_felt(part: Any, std: Any) -> bool:
-    """Tell a component from what rounding leaves of one that cancels; what dask holds is not looked at."""
+    """Return whether a component is more than rounding; dask arrays are not computed."""
     return part.chunks is not None or bool((abs(part) > _ROUNDING * std.transpose(*part.dims)).any())
 
 
 def _response(
     call: Callable[[Callable[[_Split], xr.Dataset]], Any], base: xr.Dataset, source: str, names: list[str], linear: bool
 ) -> tuple[dict[str, xr.Variable], Any]:
-    """Return what one standard deviation of a factor makes of the answer, and where that is not known."""
+    """Return the effect of one standard deviation of a factor on the result, and where it is unknown."""
     found: dict[str, Any] = {}
     unknown: Any = False
     for step in _STEPS:
@@ -238,7 +238,7 @@ def _response(
         for by in steps:
             try:
                 sides.append((by, call(functools.partial(_Split.moved, source=source, by=by))[0]))
-            except XbpError as error:  # data so far off are refused: a smaller step is taken
+            except XbpError as error:  # such data are refused: try a smaller step
                 refused = error
         if not sides and step == _STEPS[-1] and refused is not None:
             raise refused
@@ -265,5 +265,5 @@ def _response(
                 unknown = unknown | xr.DataArray(lost)
         if isinstance(unknown, bool) or not bool(unknown.any()):
             break
-    # What is not known of bins without a number is nothing.
+    # Bins that are NaN have no component.
     return {name: part.fillna(0.0).where(base[name].variable.notnull()) for name, part in found.items()}, unknown

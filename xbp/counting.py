@@ -1,4 +1,4 @@
-"""Bins in which nothing was counted: their standard deviation is 0, and means no certainty."""
+"""Bins with zero counts: their standard deviation is 0, but their values are not exact."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["one_count_std", "with_one_count"]
 
 
 def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | None:
-    """Give bins of σ = 0 beside bins of σ > 0 the error of one count (`one_count_std`), along E where the data have it.
+    """Give bins with σ = 0 among bins with σ > 0 the error of one count (`one_count_std`), along E if the data have it.
 
-    √N of no counts is 0, but such a bin is a measured zero, and one count more or less would not surprise.
+    For zero counts √N is 0, but such a bin is a measured zero with an uncertainty of about one count.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
     Returns
     -------
     xarray.DataArray or None
-        None where σ is 0 throughout: the data have no errors. What dask holds is worked on chunk by chunk, and a chunk
-        of zeros stays as it is.
+        None if σ is 0 throughout: the data have no errors. Dask arrays are processed chunk by chunk, and a chunk
+        of zeros is left unchanged.
     """
     along = std.get_axis_num("E" if "E" in std.dims else std.dims[-1]) if std.ndim else 0
     if std.chunks is not None or value.chunks is not None:
@@ -39,10 +39,10 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
 
 
 def one_count_std(value: np.ndarray, std: np.ndarray, axis: int = -1) -> np.ndarray:
-    r"""Return standard deviations in which those that are 0 are that of one count.
+    r"""Replace standard deviations of 0 by that of one count.
 
-    Counting gives σ = √(k y), k being what one count adds to y. Of a bin with σ > 0 it is k = σ²/max(\|y\|, σ): the
-    bound is for what a background was taken off. A bin with σ = 0 takes the k between those of the nearest bins with
+    Counting gives σ = √(k y), where one count adds k to y. For a bin with σ > 0, k = σ²/max(\|y\|, σ); the
+    bound is for data after background subtraction. A bin with σ = 0 takes the k between those of the nearest bins with
     σ > 0 on both sides along `axis` (of the nearest where one side has none; where a whole row has none, the median of
     the other rows there, or of all), and has
 
@@ -53,9 +53,9 @@ def one_count_std(value: np.ndarray, std: np.ndarray, axis: int = -1) -> np.ndar
     Parameters
     ----------
     value, std : numpy.ndarray, same shape
-        Numbers and their standard deviations. Bins without a number stay as they are.
+        Values and their standard deviations. NaN stays NaN.
     axis : int
-        Along which neighbours are sought.
+        Axis along which neighbours are found.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Doubts as data: what was found doubtful travels with the numbers, through operations and files."""
+"""Diagnostics: doubts about results, stored with the data and kept through operations and files."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ATTRIBUTE: Final = "diagnostics"
 class Diagnostic:
     """One doubt about a result, recorded where it was made.
 
-    A doubt that makes a number wrong is not a diagnostic but a status, and the number NaN.
+    If a value would be wrong, it gets a status and is NaN instead.
 
     Attributes
     ----------
     code : str
-        Stable name, such as ``"moving_frame"``: what a script asks for.
+        Stable name for use in scripts, such as ``"moving_frame"``.
     severity : {"info", "warning"}
-        Whether a reader should know it, or act on it.
+        Whether the user should know about it, or act on it.
     message : str
         One sentence, with the values that matter and their units.
     fix : str
-        What to do about it; empty where nothing can be done.
+        What to do about it; empty if nothing can be done.
     """
 
     code: str
@@ -43,19 +43,19 @@ class Diagnostic:
 
 
 def diagnosed(attrs: Mapping[Any, Any], *found: Diagnostic) -> dict[str, str]:
-    """Add diagnostics to those that attributes already hold.
+    """Add diagnostics to those already in the attributes.
 
     Parameters
     ----------
     attrs : mapping
         Attributes of a variable or table.
     *found : Diagnostic
-        What is added; one that is held already is not repeated, and one of the same code is replaced.
+        Diagnostics to add; duplicates are skipped, and one with the same code is replaced.
 
     Returns
     -------
     dict
-        The attribute to set, ``{"diagnostics": ...}``; empty if there is nothing to say.
+        The attribute to set, ``{"diagnostics": ...}``; empty if there are none.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def diagnosed(attrs: Mapping[Any, Any], *found: Diagnostic) -> dict[str, str]:
 
 
 def diagnostics(data: xr.DataArray | xr.Dataset) -> list[Diagnostic]:
-    """List what was found doubtful about data, and what to do about it.
+    """List the diagnostics of data: what is doubtful, and what to do about it.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def diagnostics(data: xr.DataArray | xr.Dataset) -> list[Diagnostic]:
     Returns
     -------
     list of Diagnostic
-        In the order in which they were found; empty if nothing was.
+        In the order in which they were found; empty if there are none.
 
     Examples
     --------

@@ -266,8 +266,8 @@ def mean_over(
 ) -> tuple[xr.Variable, xr.Variable | None]:
     """Average along a dimension with weights, leaving NaN bins out.
 
-    m = Σ wᵢ xᵢ / Σ wᵢ over the bins that hold a number, σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², fᵢ being the part of an
-    independent bin that each holds (`xbp.independence`), and at most that of one number, σ = Σ wᵢ σᵢ / Σ wᵢ.
+    m = Σ wᵢ xᵢ / Σ wᵢ over the bins that are not NaN, and σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², where fᵢ is the fraction of an
+    independent bin (`xbp.independence`); σ is at most that of fully correlated bins, Σ wᵢ σᵢ / Σ wᵢ.
 
     Parameters
     ----------
@@ -303,8 +303,8 @@ def interpolate(
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
     """Interpolate linearly along a dimension, the standard deviation with it.
 
-    y = (1−t) y₀ + t y₁ and σ² = (1−t)² σ₀² + t² σ₁², the points being taken as independent. Where the new points are
-    closer than the old, or between them, neighbours share what was measured, which ``<dim>_independence`` says.
+    y = (1−t) y₀ + t y₁ and σ² = (1−t)² σ₀² + t² σ₁², with the points taken as independent. If the new points are
+    closer than the old, or lie between them, neighbours share measured points, recorded in ``<dim>_independence``.
 
     Parameters
     ----------

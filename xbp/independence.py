@@ -1,10 +1,10 @@
-"""Bins that share what was counted: how much of an independent bin each of them holds.
+"""Bins that share counts: the fraction of an independent bin that each of them represents.
 
-Finer bins than those that were counted hold the same numbers several times, and each has the error of the whole. So
-that sums over them do not come out too certain, the coordinate ``E_independence`` (``Q_independence``) says which part
-f of an independent bin each bin holds; where it is absent, bins are independent. It is defined by what is kept when
-bins change, the variance that an interval contributes to an integral: a mean over bins of the widths wᵢ has the
-variance Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)². A bin that is cut into four gives four of f = 1/4; bins moved by half have f = 1/2.
+If a measured bin is split, each part has the value and the error of the whole. So that sums over such bins do not
+underestimate the error, the coordinate ``E_independence`` (``Q_independence``) gives the fraction f of an independent
+bin that each bin represents; without it, bins are independent. f is defined such that rebinning preserves the
+variance that an interval contributes to an integral: a mean over bins of the widths wᵢ has the
+variance Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)². A bin split into four gives four with f = 1/4; bins shifted by half have f = 1/2.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def independence_name(dim: str) -> str:
 
 
 def independence(data: xr.DataArray | None, dim: str) -> xr.Variable | None:
-    """Return which part of an independent bin each bin holds along a dimension; None where bins are independent.
+    """Return the fraction of an independent bin that each bin represents; None if bins are independent.
 
     Examples
     --------
@@ -111,12 +111,12 @@ def mixed_independence(
         single = np.minimum(single, xr.dot(variance**0.5, shares, dim=dim) ** 2)
     part_held: Any = (single / over.where(over > 0)).fillna(1.0)
     held = independence_variable(part_held.dims, np.minimum(part_held.data, 1.0), dim)
-    # What dask holds is not computed to be looked at.
+    # Dask arrays are not computed for this check.
     return None if held.chunks is None and bool((held > 1 - _ROUNDING).all()) else held
 
 
 def independence_variable(dims: Any, held: Any, dim: str) -> xr.Variable:
-    """Return the coordinate that says which part of an independent bin each bin holds along a dimension."""
+    """Return the coordinate for the fraction of an independent bin that each bin represents along a dimension."""
     labels = {"units": "1", "long_name": f"part of an independent bin that each bin holds, along {dim}"}
     return xr.Variable(dims, held, labels)
 
@@ -168,12 +168,12 @@ def collapsed(value: xr.DataArray, dim: str) -> dict[str, xr.Variable]:
 
 
 def times_held(f: xr.Variable, used: xr.DataArray, dim: str, n_parameters: int) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return what χ²/(n − p) of a fit is to be multiplied by, and whether independent bins are enough for it.
+    """Return the factor that corrects χ²/(n − p) of a fit, and whether there are enough independent bins.
 
     Parameters
     ----------
     f : xarray.Variable
-        Part of an independent bin that each bin holds.
+        Fraction of an independent bin that each bin represents.
     used : xarray.DataArray of bool
         Which bins were used.
     dim : str

@@ -346,7 +346,7 @@ def test_a_data_file_and_a_dump_have_one_origin(tmp_path: Path) -> None:
         ("2 1 0.3 1", "1 1 0.3 1", "twice"),
         ("2.5 12.5 zlo", "2.5 x zlo", "2.5 x zlo"),
         ("2.5 12.5 zlo", "2.5 2.5 zlo", "the cell has the sides"),
-        ("1 0.001", "3 0.001", "velocities are of other atoms"),
+        ("1 0.001", "3 0.001", "velocities are those of other atoms"),
     ):
         assert old in text
         damaged = written(tmp_path, text.replace(old, new))

@@ -55,7 +55,7 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         return describe_html(self._data)
 
     def diagnostics(self) -> list[Diagnostic]:
-        """See `xbp.diagnostics`: what was found doubtful about these data."""
+        """List the diagnostics recorded with these data; see `xbp.diagnostics`."""
         return diagnostics(self._data)
 
     def to_gdos(

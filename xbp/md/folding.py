@@ -1,4 +1,4 @@
-"""Frames too far apart for the fastest motion fold its spectrum back: how that is seen, and refused."""
+"""Detect and refuse aliasing: frames too far apart fold the spectrum of the fastest motion back."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def band_matrix(length: int, step: float, power: int, response: np.ndarray | Non
 
 
 def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | None, name: str) -> None:
-    """Refuse spectra that have not fallen at h/2Δt, where what lies beyond is folded back.
+    """Refuse spectra that have not decayed at h/2Δt, since higher energies are folded back.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | N
         Spectra in bands, from `band_matrix`.
     trajectory : Trajectory
     limit : float or None
-        Largest level near h/2Δt relative to the maximum; None: anything goes.
+        Largest level near h/2Δt relative to the maximum; None: no limit.
     name : str
         Of the spectrum, for messages.
 

@@ -1,4 +1,4 @@
-"""What a user says of a file, held against what the file says itself."""
+"""Arguments for opening a trajectory, checked against the contents of the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROUNDING = 1e-3
 
 @dataclass(frozen=True)
 class Given:
-    """Arguments of `open_trajectory` that say what a file may not; None where they are not given."""
+    """Arguments of `open_trajectory` that supply what a file may lack; None if not given."""
 
     path: Path
     units: str | None = None
@@ -32,7 +32,7 @@ class Given:
     topology: Any = None
 
     def allow(self, kind: str, *names: str, why: str = "") -> None:
-        """Refuse, by name, what does not apply to files of a kind.
+        """Refuse arguments that do not apply to this kind of file.
 
         Parameters
         ----------
@@ -41,7 +41,7 @@ class Given:
         *names : str
             Arguments that apply.
         why : str
-            What the file says itself.
+            What the file itself states.
 
         Raises
         ------
@@ -80,7 +80,7 @@ def frame_times(
     between: float | None = None,
     ask: str = "time_between_frames='20 fs'",
 ) -> np.ndarray:
-    """Return the times of frames, from the file or as given; never from both where they differ.
+    """Return the times of frames, from the file or the arguments, which must agree.
 
     Parameters
     ----------
@@ -90,13 +90,13 @@ def frame_times(
     own : numpy.ndarray, shape (n,), optional
         Times in the file, ps.
     marks : numpy.ndarray, shape (n,), optional
-        Numbers in the file that grow as time does: MD steps.
+        Numbers in the file proportional to time: MD steps.
     step : float, optional
         ps, for each unit of the marks.
     between : float, optional
         ps, from each frame to the next.
     ask : str
-        What to give where the time is not known.
+        Argument to suggest if the time is unknown.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def frame_times(
 
 
 def _agree(path: Path, times: np.ndarray, other: np.ndarray, what: str) -> None:
-    """Hold the spacing that is given to that of the file's times, to rounding and to single precision."""
+    """Check a given spacing against the times in the file, to rounding and single precision."""
     own = np.diff(times)
     single = 2 * float(np.spacing(np.float32(np.abs(times).max(initial=0.0))))
     wrong = np.abs(own - other) > _ROUNDING * np.abs(own) + single
@@ -178,7 +178,7 @@ def _listed(marks: np.ndarray) -> str:
 
 
 def named(path: Path, names: np.ndarray, given: Mapping[Any, str] | Sequence[str] | None) -> np.ndarray:
-    """Return the elements of atoms that a file calls by names, or by numbers of types.
+    """Return the elements of atoms that a file identifies by names or type numbers.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def named(path: Path, names: np.ndarray, given: Mapping[Any, str] | Sequence[str
     Raises
     ------
     QuantityError
-        If an argument names what is not there, or types stay without an element.
+        If an argument names an unknown type, or a type has no element.
 
     Examples
     --------

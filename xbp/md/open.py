@@ -65,13 +65,13 @@ def open_trajectory(
     path : path-like
         LAMMPS text dump or data file, extended XYZ, DL_POLY's HISTORY, VASP's XDATCAR (each also ``.gz``, ``.bz2``,
         ``.xz`` and, where Python can unpack it, ``.zst``, read in place); netCDF or Zarr as `convert` writes them;
-        with `topology`, what MDAnalysis reads; otherwise what ASE reads. Told by content where it can be.
-        What is given below holds, or is refused by name, for every format; so is what contradicts the file.
+        with `topology`, what MDAnalysis reads; otherwise what ASE reads. Recognised by content where possible.
+        Arguments below that do not apply to the format, or contradict the file, are refused.
     units : {"real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"}, optional
-        LAMMPS's units of a dump or data file, which do not say them (unless by ``dump_modify units yes``), of
+        LAMMPS units of a dump or data file, which do not state them (except with ``dump_modify units yes``), of
         velocities and times in extended XYZ, or of a DCD.
     elements : mapping of type or name to symbol, or sequence of symbols of types 1, 2, …, optional
-        Where the file has types, or names that are no elements.
+        Needed if the file has types, or names that are not elements.
     masses : mapping of symbol to scalar with units, optional
         Masses (bare: u), where they are not those of the elements.
     timestep : scalar with units, optional
@@ -92,8 +92,8 @@ def open_trajectory(
     truncated : {"error", "drop"}
         What to do about a last frame that is cut short.
     hottest : scalar with units
-        Kinetic temperature (bare: K) above which velocities, or displacements in the time between two frames, are
-        those of no motion: units or times are wrong, or the frames are a set of configurations.
+        Highest plausible kinetic temperature (bare: K). If velocities, or displacements between two frames, exceed
+        it, units or times are wrong, or the frames are a set of configurations.
 
     Returns
     -------
@@ -101,9 +101,9 @@ def open_trajectory(
         ``position`` (angstrom, from the cell's origin; unwrapped where the file tells how), ``velocity``
         (angstrom/ps) if written, over time, atom and xyz, as dask arrays; ``mass``, ``element``, and
         ``cell`` with the cell vectors in rows, over time where it changes. Atoms are sorted by id.
-        ``attrs["periodic"]`` has a digit for each cell vector, "1" where the box repeats, where the file says it;
-        ``attrs["dimension"]`` is 2 where all atoms share one z in the first and the last frame.
-        Frames may be irregular in time; what needs one time step says so.
+        ``attrs["periodic"]`` has a digit for each cell vector, "1" where the box is periodic, if the file states it;
+        ``attrs["dimension"]`` is 2 if all atoms have the same z in the first and the last frame.
+        Frames may be irregular in time; operations that need a constant time step refuse them.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def open_trajectory(
         If there is no such file, no format takes it, it is cut short or damaged (on computing, with
         the frame named), or its atoms or columns change.
     QuantityError, UnitsError
-        If elements, units or times are neither in the file nor given, contradict it, or make no motion of it.
+        If elements, units or times are missing, contradict the file, or are implausible for its motion.
 
     Examples
     --------
@@ -194,7 +194,7 @@ def _require_temperature(path: Path, ds: xr.Dataset, temperature: Any) -> None:
 
 
 def _is_plane(ds: xr.Dataset) -> bool:
-    """Tell whether all atoms of the first and the last frame share one z, and spread in x and y."""
+    """Return whether all atoms of the first and the last frame have the same z, and spread in x and y."""
 
     def flat(frame: int) -> bool:
         spread = np.ptp(np.asarray(ds.position.isel(time=frame).transpose("atom", "xyz").values, dtype=float), axis=0)
@@ -239,7 +239,7 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
 
 
 def _require_stored(path: Path, *, expansion: float = 1100.0) -> None:
-    """Refuse a file whose arrays are larger than its bytes can stand for; deflate packs 1032 into one."""
+    """Refuse a file whose arrays are too large for its size; deflate compresses by 1032 at most."""
     if path.is_dir():
         arrays = require("zarr", "it reads Zarr folders", "md").open_group(path, mode="r")
         size = sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
@@ -263,7 +263,7 @@ def _require_stored(path: Path, *, expansion: float = 1100.0) -> None:
 
 
 def _open_text(source: Source, head: bytes, given: Given, frames: slice | None, truncated: str) -> Found:
-    """Give a file to the reader of its kind, told by content where it can be."""
+    """Open a file with the reader for its format, recognised by content where possible."""
     if source.packing and not head.strip():
         raise FileFormatError(f"{source.path} is empty", reason=f"the {source.packing} archive contains no data")
     if head.startswith(b"ITEM: "):

@@ -1,4 +1,4 @@
-"""Whether frames can be those of one motion, in the time that lies between them."""
+"""Check that frames can be consecutive, given the time between them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def require_motion(
     rounding: float = 0.002,
     diameter: float = 2.0,
 ) -> None:
-    r"""Refuse frames that no motion connects in the time between them.
+    r"""Refuse frames whose displacements are impossible in the time between them.
 
-    Atoms of a kinetic temperature T that collide on the way get no further than
+    Colliding atoms at a kinetic temperature T move no further than
 
     .. math:: \langle\Delta r^2\rangle \le 2 \ell^2 \left(\frac{v t}{\ell} - 1 + e^{-v t/\ell}\right), \quad
               v^2 = \frac{3 k_B T}{m}, \quad \ell = \frac{1}{\sqrt 2\, n \pi d^2}
@@ -41,7 +41,7 @@ def require_motion(
     mass : numpy.ndarray, shape (n_atoms,)
         u.
     hottest : float
-        K; no motion has a higher kinetic temperature.
+        Highest kinetic temperature allowed, K.
     factor : float
         Nor one this much (and 10/√N, as few atoms scatter) above that of the velocities in the file.
     rounding : float
@@ -52,7 +52,7 @@ def require_motion(
     Raises
     ------
     QuantityError
-        If the velocities, or the displacements, are those of a higher temperature.
+        If velocities or displacements correspond to a higher temperature.
 
     References
     ----------
