@@ -118,7 +118,7 @@ def test_errors_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
     assert result.exit_code == 1
     assert "no room" in result.output
-    assert "mend: make some" in result.output
+    assert "fix:  make some" in result.output
     assert "Traceback" not in result.output
 
 

@@ -120,7 +120,7 @@ def test_bad_scalars_name_the_argument(value: object, says: str) -> None:
     with pytest.raises(UnitsError, match=says) as caught:
         magnitude(value, "meV", name="E_BP")
     assert "E_BP" in str(caught.value)
-    assert "mend:" in str(caught.value)
+    assert "fix:" in str(caught.value)
 
 
 def test_swap_unit_touches_only_its_own_token() -> None:

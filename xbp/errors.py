@@ -59,12 +59,12 @@ class XbpError(ValueError):
     >>> print(XbpError("Q is empty", reason="there is nothing to average", fix="widen the range"))
     Q is empty
       why:  there is nothing to average
-      mend: widen the range
+      fix:  widen the range
     """
 
     def __init__(self, summary: str, *, reason: str = "", fix: str = "") -> None:
         self.summary, self.reason, self.fix = (shortened(text) for text in (summary, reason, fix))
-        lines = [f"  why:  {self.reason}"] * bool(reason) + [f"  mend: {self.fix}"] * bool(fix)
+        lines = [f"  why:  {self.reason}"] * bool(reason) + [f"  fix:  {self.fix}"] * bool(fix)
         super().__init__("\n".join([self.summary, *lines]))
 
     def __reduce__(self) -> tuple[object, ...]:

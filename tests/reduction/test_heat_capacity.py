@@ -280,7 +280,7 @@ def test_the_area_that_a_density_states_is_used(tmp_path: Path) -> None:
     with xbp.open_dataset(tmp_path / "g.nc") as back:
         np.testing.assert_allclose(back.bp.heat_capacity(T[1:]).C, expected, rtol=1e-3)
     for factor in (2.0, 0.5):
-        with pytest.raises(QuantityError, match="its area is 6"):
+        with pytest.raises(QuantityError, match="its recorded area is 6"):
             (cell.g * factor).bp.heat_capacity(T)
     unknown = cell.copy()
     unknown.g.attrs["area"] = "unknown"

@@ -369,7 +369,7 @@ def test_what_is_not_whole_says_how_much_is_known(sqe: xr.Dataset) -> None:
     ],
 )
 def test_cuts_say_what_to_do(sqe: xr.Dataset, method: Callable[[xr.Dataset], object]) -> None:
-    with pytest.raises(XbpError, match=r"(no dimension 'E'|both signs of E)[\s\S]*mend: .*before"):
+    with pytest.raises(XbpError, match=r"(no dimension 'E'|both signs of E)[\s\S]*fix: .*before"):
         method(sqe.bp.cut_E((1, 3)))
     with pytest.raises(RangeError, match=r"'Sq' has no dimension 'E'"):
         sqe.bp.integrate_E().bp.shift_E("0.1 meV")

@@ -295,7 +295,7 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     assert "is a study" in str(caught.value)
     with pytest.raises(FileFormatError, match="there is no file") as caught:
         xbp.open_study(tmp_path / "none.nc")
-    assert str(caught.value).count("mend:") == 1
+    assert str(caught.value).count("fix:") == 1
     back = xbp.open_study(tmp_path / "s.nc")
     (tmp_path / "s.nc").unlink()  # what was opened is in memory
     assert float(back["ins"].energy) == 5.5

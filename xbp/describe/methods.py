@@ -80,7 +80,7 @@ def require_kind(data: xr.DataArray | xr.Dataset, method: str) -> None:
         ...
     xbp.errors.QuantityError: .bp.structure_factor(…) is for a trajectory, and these data hold S(Q,E)
       why:  it is made of the positions of atoms
-      mend: data.bp.integrate_E() gives a 'static_structure_factor'
+      fix:  data.bp.integrate_E() gives a 'static_structure_factor'
     """
     needed, made = NEEDS[method]
     kinds = _kinds(data)

@@ -55,7 +55,7 @@ def neutron_weighted_dos(
     Raises
     ------
     QuantityError
-        If the partials have no ``element``, are not weighed by mass or not on one scale, or an element has no cross
+        If the partials have no ``element``, are not weighted by mass or not on one scale, or an element has no cross
         section.
     RangeError
         If one of Q and u2 is missing.
@@ -88,8 +88,8 @@ def neutron_weighted_dos(
     weighting = value.attrs.get("weighting", "mass")
     if weighting != "mass":
         raise QuantityError(
-            f"the shares of the elements are weighed by {weighting!r}",
-            reason="weighed by mass they are concentrations",
+            f"the shares of the elements are weighted by {weighting!r}",
+            reason="weighted by mass they are concentrations",
             fix="traj.bp.vdos(partials=True, weights='mass')",
         )
     share = value.coords["weight"].values.astype(float)

@@ -166,7 +166,7 @@ def _power_weights(trajectory: Trajectory, weights: Any, b: Any) -> np.ndarray:
         return neutron_cross_sections(trajectory.elements(), b)
     raise QuantityError(
         f"weights={weights!r} are not known",
-        reason="a density of states is weighed by 'mass', 'unit', 'neutron', or one number for each atom",
+        reason="a density of states is weighted by 'mass', 'unit', 'neutron', or one number for each atom",
         fix="weights='mass'",
     )
 

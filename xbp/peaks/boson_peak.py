@@ -77,17 +77,17 @@ def boson_peak(
         the scale of the errors; without one, the scatter about the fit sets it.
     method : {"lognormal", "quadratic", "gaussian"}
         ``lognormal``: height · exp(−ln²(E/E_BP)/2σ²); ``quadratic``: a parabola through the top
-        (bins above 0.8 of the maximum and their neighbours), of a log-normal of σ = 0.6 some 8 % too high: how far a
-        parabola in ln E lies from it, as far as the points prefer that, is a part of its std; ``gaussian``: a Gaussian
+        (bins above 0.8 of the maximum and their neighbours), some 8 % too high for a log-normal with σ = 0.6; its std
+        includes the difference from a parabola in ln E, as far as the points prefer that; ``gaussian``: a Gaussian
         on a straight background.
     E_range : pair of scalars with units, optional
         Energies to fit. By default the most prominent interior maximum below 30 meV, half way down both its sides
         (of ``quadratic`` a quarter of the way, of ``gaussian`` four fifths, so that its background is seen), found in
-        each spectrum. The result depends on this choice and on the
-        shape where the peak has another: both belong to every quoted number, and `scan_boson_peak` tells by how much.
+        each spectrum. The result depends on this range, and on the shape if it
+        does not match that of the peak: quote both with every value. `scan_boson_peak` quantifies this.
     sq : xarray.DataArray or xarray.Dataset, optional
         S(Q), for B(Q,E) and G(Q,E): below half of its first maximum a spectrum shows the longitudinal phonon. By
-        default the S(Q) that the data carry; without one this is not checked, and a diagnostic says so.
+        default the S(Q) in the data; without one this is not checked, and a diagnostic reports it.
     edge_width : float
         Least extent in ln E of the low side of a peak of B (see ``status``); 0 turns these checks off.
 
@@ -105,23 +105,23 @@ def boson_peak(
         them, and means over Q of less than half the interval, are left out); the range fitted, ``E_low``, ``E_high``,
         ``n_points``;
         ``status``, which is "ok", "no data", "too few points", "no maximum", "maximum at edge", "fit failed",
-        "box phonon", "steep edge" or "longitudinal phonon", the numbers being NaN wherever it is not "ok"; without a
-        range "no data" is said where there are none below 30 meV. A "steep edge", as filters before the laser line
-        make, is a low side that rises from 0.2 to 0.8 of its height within less than `edge_width`, from a level below
+        "box phonon", "steep edge" or "longitudinal phonon", with values NaN wherever it is not "ok"; without a
+        range, "no data" means none below 30 meV. A "steep edge", as caused by filters near the laser line,
+        is a low side that rises from 0.2 to 0.8 of its height within less than `edge_width`, from a level below
         half of the top or from the first bins, and is more than twice as steep as the high side. Data that begin less
-        than `edge_width` below a maximum do not hold it, "maximum at edge", in whatever range it is fitted. In data
+        than `edge_width` below a maximum give "maximum at edge", whatever the fit range. In data
         that `mark_box_phonon` has marked, a maximum that is not 15 % above that phonon is not reported as the boson
-        peak, and without a range it is sought above it; a range that is given is fitted as it is.
-        Bins are taken as independent, and those that share what was counted (``E_independence``, as after `rebin`) as
-        the part of an independent bin that each holds. Where ``chi2_reduced`` is well above 1 the peak
-        has not the shape fitted, and the choice of range matters more than the std.
+        peak; without `E_range` the peak is searched above that phonon, whereas a given range is fitted as it is.
+        Bins are taken as independent, and those that share counts (``E_independence``, as after `rebin`) as
+        fractions of an independent bin. If ``chi2_reduced`` is well above 1, the peak
+        does not have the fitted shape, and the result depends more on the range than on the std.
 
     Raises
     ------
     RangeError
         If `E_range` holds no data, or the data have no dimension E.
     QuantityError
-        If the method is not known, `sq` is no S(Q), or `edge_width` is no number from 0 on.
+        If the method is unknown, `sq` is not an S(Q), or `edge_width` is not a number ≥ 0.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Maxima that a filter, or the beginning of the data, makes: they are no peaks. On plain arrays."""
+"""Recognise maxima caused by a filter edge or the beginning of the data, which are not peaks. On plain arrays."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Side:
 def judge_sides(
     E: np.ndarray, B: np.ndarray, std: np.ndarray | None, energy: float, low: float, high: float, edge_width: float
 ) -> str:
-    """Tell whether the sides of a maximum are those of a peak.
+    """Return whether the sides of a maximum are those of a peak.
 
     Parameters
     ----------

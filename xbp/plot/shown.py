@@ -1,4 +1,4 @@
-"""What the axes of a figure show, so that a curve in other units or of another quantity is not laid over it."""
+"""Quantity and units shown on the axes of a figure, to refuse curves with others."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _POWER = re.compile(r"10\s*(?:\^|\*\*|e)|\d\s*e[-+]?\d")
 
 
 def require_same(axes: Axes, x: tuple[str, str], y: tuple[str, str]) -> None:
-    """Refuse to draw on axes that show something else, or the same in other units; else remember what they show.
+    """Refuse to draw on axes that show another quantity or other units; otherwise record what they show.
 
-    Axes on which the user has drawn are held to the units in their labels, where these can be read.
+    For axes on which the user has drawn, the units are read from their labels if possible.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def require_same(axes: Axes, x: tuple[str, str], y: tuple[str, str]) -> None:
     Raises
     ------
     UnitsError
-        If it is there in other units.
+        If the axes have other units.
     QuantityError
-        If something else is there.
+        If the axes show another quantity.
     """
     there = _there(axes)
     for name, (what, units) in {"x": x, "y": y}.items():

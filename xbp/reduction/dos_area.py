@@ -1,9 +1,9 @@
-"""The area of a density of states, and what it is of: nothing absolute is computed from an area that was assumed.
+"""The area of a density of states, and which modes it counts. No absolute value is computed from an assumed area.
 
-``attrs["area"]`` of a g(E) is what ∫g dE of all its modes is on its scale: 1, 3 (per atom) or 3N (of a cell), in the
-units of g times those of E; or "unknown", as where the range in which it was found ended inside the band.
-``attrs["area_of"]`` says which modes. The coordinate ``area`` is ∫g dE of each of several maps, NaN where it is
-unknown; of a fit it may be other than that of all modes.
+``attrs["area"]`` of a g(E) is ∫g dE over all its modes: 1, 3 (per atom) or 3N (for a cell), in the units
+of g times those of E; or "unknown", for example if g was determined over a range that ends inside the band.
+``attrs["area_of"]`` states which modes. The coordinate ``area`` is ∫g dE of each of several maps, NaN if
+unknown; for a fit it may differ from that of all modes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 AreaOf = Literal["all modes", "modes of an element", "weighted modes"]
 #: Areas of a density of states of all modes: normalised, and per atom.
 _RECOGNISED: Final = (1.0, 3.0)
-_ASK: Final = "area=1 if these are all the modes; n_atoms= if g is of a cell of so many atoms, whose area is 3N"
+_ASK: Final = "area=1 if these are all the modes; n_atoms= if g is that of a cell with that many atoms (area 3N)"
 #: A g that was cut off is no smaller, where it ends, than this part of its maximum.
 _CUT_OFF: Final = 0.05
 
@@ -63,12 +63,12 @@ def scaled_area(g: xr.DataArray, factor: float) -> tuple[dict[str, Any], dict[st
 
 
 def require_known_area(g: xr.DataArray, name: str) -> None:
-    """Refuse a g(E) that says that its area is unknown.
+    """Refuse a g(E) whose area is recorded as unknown.
 
     Raises
     ------
     QuantityError
-        Naming it.
+        If the area is unknown.
     """
     stated = _stated(g)
     if stated is not None and stated[0].chunks is None and bool(stated[0].isnull().all()):
@@ -94,7 +94,7 @@ def area_of_all_modes(signal: Signal, tolerance: float = 0.01) -> float:
 
 @dataclass(frozen=True)
 class Modes:
-    """How many modes a g(E) is of.
+    """Number of modes in a g(E).
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Modes:
 
 
 def modes_of(signal: Signal, *, n_atoms: Any = None, tolerance: float = 0.01, weighted: bool = False) -> Modes:
-    """Find how many modes a g(E) is of: from what it says of itself, from `n_atoms`, or from an area of 1 or 3.
+    """Find how many modes a g(E) contains: from its attributes, from `n_atoms`, or from an area of 1 or 3.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def modes_of(signal: Signal, *, n_atoms: Any = None, tolerance: float = 0.01, we
     Raises
     ------
     QuantityError
-        If the area is unknown, is none that is recognised, or is not what g says of itself.
+        If the area is unknown, not recognised, or contradicts the attributes of g.
     """
     g = signal.value
     held = _held(signal)

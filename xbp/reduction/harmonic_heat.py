@@ -43,28 +43,28 @@ def heat_capacity(
     ----------
     data : xarray.DataArray or xarray.Dataset
         ``vibrational_dos`` g(E), measured, simulated or fitted, over E and any further dimensions. Energies E < 0,
-        imaginary modes, are left out, which `diagnostics` lists. g/E² is taken as
-        linear between the points and as constant below the first positive energy (Debye's law); beyond the last one
-        there is nothing.
+        imaginary modes, are left out and listed by `diagnostics`. g/E² is taken as
+        linear between the points and as constant below the first positive energy (Debye's law); g is 0 beyond
+        the last one.
     temperature : array, or DataArray with units
         Temperatures; bare ones are in K.
     area : float, optional
-        ∫ g dE to scale g to: 1 is the 3 N_A modes of a mole of atoms. By default g says which area it has
-        (``attrs["area"]``, as what xbp makes does), or has one of 1 (all modes) or 3 (per atom).
+        ∫ g dE to scale g to: 1 is the 3 N_A modes of a mole of atoms. By default the area is taken from
+        ``attrs["area"]``, which xbp sets, or must be 1 (all modes) or 3 (per atom).
     n_atoms : number, optional
-        Atoms N of the cell that g is of, whose area is 3N. C is per mole of atoms.
+        Number N of atoms in the cell described by g, whose area is 3N. C is per mole of atoms.
     below : {"debye"}, optional
-        What stands below the first number of a g that begins with NaN, as under an elastic line: Debye's law through
-        that number. By default such a g is refused. NaN after the last number mean nothing there.
+        How to continue a g that begins with NaN, as under an elastic line: by Debye's law through its first
+        value. By default such a g is refused. NaN after the last value count as 0.
     area_tolerance : float, optional
-        How far an area may be from the one that it is taken for, and how much of C may be missing at any temperature
-        where the energies of g hold only a part of its modes.
+        Relative tolerance for recognising an area, and the largest fraction of C that may be missing at any temperature
+        if g contains only part of its modes.
 
     Returns
     -------
     same type as `data`
-        ``heat_capacity`` C(temperature) in J/mol/K; a Dataset with its std, in which the bins of g are independent
-        and its area is exact. NaN wherever g holds one.
+        ``heat_capacity`` C(temperature) in J/mol/K; a Dataset with its std, assuming that the bins of g are independent
+        and its area is exact. NaN wherever g contains NaN.
 
     Raises
     ------
@@ -75,8 +75,8 @@ def heat_capacity(
     CoordinateError, TemperatureError
         If the temperatures are not ascending and positive, or g has no positive energies.
     RangeError
-        If g begins with NaN and `below` is not given, or holds no number at all; or if modes above its energies are
-        missing that count at the temperatures.
+        If g begins with NaN and `below` is not given, if all of g is NaN, or if missing modes above its energies
+        contribute at the temperatures.
 
     References
     ----------

@@ -16,7 +16,7 @@ __all__ = ["imaginary_modes", "real_modes"]
 
 
 def imaginary_modes(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> Diagnostic | None:
-    """Say which part of a g(E) lies at E < 0, where lattice dynamics puts imaginary modes; None where nothing does.
+    """Report the fraction of a g(E) at E < 0, where lattice dynamics puts imaginary modes; None if there is none.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def imaginary_modes(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> D
 
 
 def real_modes(signal: Signal) -> Signal:
-    """Return a g(E) without its energies below zero, with a diagnostic that says so; anything else as it is.
+    """Return a g(E) without its energies below zero, with a diagnostic; any other quantity unchanged.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which Q a sum rule of a moment can be taken at: where recoil and width fit into the energies that were measured."""
+"""Q at which the sum rule of a moment can be used: recoil and width must fit into the measured energy range."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["beyond_range", "spread_over_Q", "with_recoil_inside"]
 
 
 def beyond_range(Q: np.ndarray, highest: float, mass: float, kelvin: xr.DataArray, *, classical: bool) -> xr.DataArray:
-    r"""Return which part of the f-sum of an ideal gas lies beyond an energy.
+    r"""Return the fraction of the f-sum of an ideal gas beyond an energy.
 
     .. math:: S = \frac{e^{-(E-E_r)^2/2\sigma^2}}{\sigma\sqrt{2\pi}},\quad
               E_r = \frac{\hbar^2Q^2}{2M},\quad \sigma^2 = 2E_rk_BT
 
-    That is the impulse approximation, to which every S(Q,E) tends at high Q. Classical data are without recoil, and
-    their sum is the second moment.
+    This is the impulse approximation, the limit of any S(Q,E) at high Q. Classical data have no recoil, and
+    their sum rule is that of the second moment.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def with_recoil_inside(
         raise RangeError(
             f"{100 * float(missing.isel(Q=at).max()):.3g} % of the f-sum lie beyond {highest:.4g} {units} at the "
             f"lowest Q, {Q[at]:.4g} 1/angstrom",
-            reason=f"recoil and width of atoms of {mass:.4g} u must fit into E_range, except for {100 * most:.3g} %",
+            reason=f"recoil and width for {mass:.4g} u must fit into the energy range, except for {100 * most:.3g} %",
             fix="lower Q, a wider E_range, or most_missing=0.1; check mass= or composition=",
         )
     return left
