@@ -72,7 +72,7 @@ CELL = np.diag([7.0, 8, 9])
         ),
         (lambda t: t.drop_vars("time"), CoordinateError, "no coordinate"),
         (lambda t: t.drop_vars("element"), QuantityError, "which elements"),
-        (lambda t: t.assign_coords(element=("atom", ["Xx"] * 40)), QuantityError, "'Xx' is no element"),
+        (lambda t: t.assign_coords(element=("atom", ["Xx"] * 40)), QuantityError, "'Xx' is not an element"),
         (
             lambda t: t.assign_coords(element=("atom", ["Po"] * 40)),
             QuantityError,
