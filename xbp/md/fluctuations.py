@@ -137,7 +137,7 @@ def fluctuation_spectrum(
         progress=progress,
     )
     for row, name in enumerate(fields.units):
-        require_resolved(moments.mean["bands"][row], trajectory, limit, f"the spectrum of '{name}'")
+        require_resolved(moments.mean["bands"][row], trajectory, limit, f"the spectrum of '{name}'", T)
     arguments = {
         "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} ps", "taper": taper,
         "resolution_fwhm": resolution, "segments": moments.n, "subtract_mean": subtract_mean,

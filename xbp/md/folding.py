@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import scipy
 
 from xbp import constants
+from xbp.conditions import temperature_coordinate
 from xbp.errors import RangeError
+from xbp.md.block import Block
 from xbp.md.motion import resting_hops
 from xbp.md.trajectory import Trajectory
+from xbp.optional import require
 
 __all__ = ["band_matrix", "folding_limit", "require_resolved", "sufficient_step"]
 
@@ -53,7 +57,7 @@ def band_matrix(length: int, step: float, power: int, response: np.ndarray | Non
     return np.asarray(np.add.reduceat(matrix, edges, axis=1) / np.diff(np.append(edges, energies.size)))
 
 
-def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | None, name: str) -> None:
+def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | None, name: str, T: Any = None) -> None:
     """Refuse spectra that have not decayed at h/2Δt, since higher energies are folded back.
 
     Parameters
@@ -65,6 +69,8 @@ def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | N
         Largest level near h/2Δt relative to the maximum; None: no limit.
     name : str
         Of the spectrum, for messages.
+    T : scalar with units, optional
+        Temperature where neither velocities nor the trajectory have it.
 
     Raises
     ------
@@ -78,7 +84,8 @@ def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | N
     last = bands[..., -max(1, round(_LAST * bands.shape[-1] / _BANDS)) :].mean(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         level = float(np.nanmax(np.where(top > 0, last / top, 0.0)))
-    moved = _moved(trajectory)
+    kelvin = trajectory.temperature() if T is None else float(temperature_coordinate(T).values)
+    moved = _moved(trajectory, kelvin)
     if level <= limit and not (moved is not None and moved < _SLOWEST * 0.95):
         return
     step = trajectory.time_step
@@ -90,19 +97,18 @@ def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | N
     raise RangeError(
         f"the frames are {1000 * step:.4g} fs apart, too far for the fastest motion: {seen}",
         reason="faster motion is folded back (aliased) to lower energies",
-        fix=f"write frames at most {1000 * sufficient_step(trajectory):.3g} fs apart, or pass folding=None to "
+        fix=f"write frames at most {1000 * sufficient_step(trajectory, moved):.3g} fs apart, or pass folding=None to "
         "accept the spectrum as it is",
     )
 
 
-def sufficient_step(trajectory: Trajectory) -> float:
+def sufficient_step(trajectory: Trajectory, moved: float | None) -> float:
     """Return the time between frames, in ps, that resolves the fastest vibrations.
 
     From how far atoms move between frames relative to their velocities, ⟨sin²(x/2)/(x/2)²⟩ with x = EΔt/ħ, that of
     vibrations g ∝ E² up to E_D: h/2Δt is to be 2 E_D. It holds for folded motion too. Half of the present time at most.
     """
     step = trajectory.time_step
-    moved = _moved(trajectory)
     if moved is None or not 0 < moved < 1:
         return step / 2
 
@@ -114,26 +120,44 @@ def sufficient_step(trajectory: Trajectory) -> float:
     return min(step / 2, np.pi * step / (2 * x)) if x else step / 2
 
 
-def _moved(trajectory: Trajectory) -> float | None:
-    """Return ⟨m|Δr|²⟩/⟨m v²⟩Δt² of pairs of neighbouring frames; None where it is not known."""
-    kelvin = trajectory.temperature()
+def _moved(trajectory: Trajectory, kelvin: float | None) -> float | None:
+    """Return ⟨m|Δr|²⟩/⟨m v²⟩Δt² of pairs of neighbouring frames, of the element with the least; None if not known.
+
+    Light atoms that are folded would be lost in a mean over slow and heavy ones.
+    """
     measured = trajectory.velocity is not None
     if not measured and (kelvin is None or trajectory.mass is None):
         return None
-    moved = fast = 0.0
-    for first in np.unique(np.linspace(0, trajectory.n_frames - 2, _PAIRS).astype(int)).tolist():
-        block = trajectory.block(first, first + 2, velocity=measured)
+    moved, fast = np.zeros(trajectory.n_atoms), np.zeros(trajectory.n_atoms)
+    for block in _pairs(trajectory, measured):
         hops, centre = resting_hops(np.diff(block.scaled(), axis=0), trajectory.share)
         if not np.isfinite(centre).all() or (measured and not np.isfinite(np.asarray(block.velocity)).all()):
             return None
         way = (block.cell if block.cell.ndim == 2 else block.cell.mean(axis=0)).T @ hops[0]
-        moved += float((way**2).sum(axis=0) @ trajectory.share)
+        moved += (way**2).sum(axis=0)
         if trajectory.mass is not None and not measured:
-            # Equipartition: ⟨Σ m v²⟩ = 3 (N − 1) k_BT.
-            fast += 3 * (trajectory.n_atoms - 1) * constants.BOLTZMANN * (kelvin or 0.0) / float(trajectory.mass.sum())
+            # Equipartition, less the centre of mass: ⟨v²⟩ = 3 (1 − 1/N) k_BT/m.
+            fast += 3 * (1 - 1 / trajectory.n_atoms) * constants.BOLTZMANN * (kelvin or 0.0) / trajectory.mass
             continue
-        fast += float((block.thermal_velocities() ** 2).sum(axis=1).mean(axis=0) @ trajectory.share)
-    return moved / (fast * trajectory.time_step**2) if fast > 0 else None
+        fast += (block.thermal_velocities() ** 2).sum(axis=1).mean(axis=0)
+    species = np.zeros(trajectory.n_atoms) if trajectory.element is None else trajectory.element
+    ratios = []
+    for name in np.unique(species):
+        share = np.where(species == name, trajectory.share, 0.0)
+        if fast @ share > 0:
+            ratios.append(float(moved @ share) / (float(fast @ share) * trajectory.time_step**2))
+    return min(ratios, default=None)
+
+
+def _pairs(trajectory: Trajectory, velocity: bool) -> list[Block]:
+    """Return pairs of neighbouring frames from all of the trajectory, read at one go."""
+    firsts = np.unique(np.linspace(0, trajectory.n_frames - 2, _PAIRS).astype(int)).tolist()
+    blocks = [trajectory.block(first, first + 2, velocity=velocity) for first in firsts]
+    if not hasattr(trajectory.position, "dask"):
+        return blocks
+    arrays = [(block.position, block.velocity) for block in blocks]
+    (read,) = require("dask", "trajectories in chunks are read by it", "md").compute(arrays)
+    return [dataclasses.replace(b, position=r, velocity=v) for b, (r, v) in zip(blocks, read, strict=True)]
 
 
 def folding_limit(folding: Any) -> float | None:

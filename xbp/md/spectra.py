@@ -151,7 +151,7 @@ def dynamic_structure_factor(
     finish = ToSpectra(plan.mixing.mix, shape, waves, band_matrix(length, step, power=2))
     cut = segments(trajectory, length, shape)
     moments = plan.run(cut, shape, finish, T, progress)
-    require_resolved(moments.mean["bands"][plan.alike], trajectory, limit, "E² S(Q,E)")
+    require_resolved(moments.mean["bands"][plan.alike], trajectory, limit, "E² S(Q,E)", T)
     dims = plan.dims
     columns = {
         "S": plan.column(moments, cut, "S", (*dims, "Q", "E"), "1/meV", "dynamic_structure_factor"),
@@ -354,7 +354,7 @@ def current_spectra(
     moments = summarize(
         trajectory, cut, coherent, plan.delayed_shells(), task, finish, velocity=True, T=T, progress=progress
     )
-    require_resolved(moments.mean["bands"], trajectory, limit, "the current spectrum")
+    require_resolved(moments.mean["bands"], trajectory, limit, "the current spectrum", T)
     std = moments.std("S", cut.correlation)
     columns = {
         name: Column(

@@ -119,7 +119,7 @@ def vdos(
             reason="their periodic images, and hence their velocities, are ambiguous",
             fix="write velocities, or write frames more often",
         )
-    require_resolved(moments.mean["bands"], trajectory, limit, "g(E)")
+    require_resolved(moments.mean["bands"], trajectory, limit, "g(E)", T)
     value, std = moments.mean["g"], moments.std("g", cut.correlation)
     dims: tuple[str, ...] = ("element", "E") if partials else ("E",)
     if not partials:
