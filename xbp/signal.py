@@ -6,6 +6,7 @@ deviations, companions, units and history are dealt with once.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
 import json
@@ -232,6 +233,13 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     quantity = validate(value, *expected)
     std = std_of(plain, value)
     return Signal(value, None if std is None else with_one_count(value, std), quantity, plain, rewrap)
+
+
+def as_stored(signal: Signal) -> Signal:
+    """Return a signal with its errors as they stand, for a file: a bin without counts keeps its 0."""
+    if not isinstance(signal.source, xr.Dataset):
+        return signal
+    return dataclasses.replace(signal, std=std_of(signal.source, signal.value))
 
 
 def _in_double(value: xr.DataArray) -> xr.DataArray:

@@ -113,3 +113,17 @@ def test_the_limit_is_an_argument() -> None:
         with pytest.raises(RangeError, match="h/2Δt"):
             call(glass(1), folding=1e-6)
         call(glass(2), folding=0.9)
+
+
+def test_light_atoms_that_fold_are_seen_among_heavy_ones() -> None:
+    """A tenth of the atoms at 101 meV, beyond h/2Δt = 51.7 meV, beside slow ones."""
+    common = {"cell": 12, "T": 300, "time_step": "40 fs"}
+    slow = models.einstein_solid(36, 400, energy="8 meV", mass=40, seed=1, **common)
+    fast = models.einstein_solid(6, 400, energy="101 meV", mass=6.94, seed=2, element="Li", **common)
+    mixed = xr.concat([slow.drop_vars("cell"), fast.drop_vars("cell")], "atom").assign(cell=slow.cell)
+    slow.bp.vdos()
+    with pytest.raises(RangeError, match="40 fs apart"):
+        mixed.bp.vdos()
+    # Positions alone do, where the temperature is known.
+    with pytest.raises(RangeError, match="40 fs apart"):
+        mixed.drop_vars(["velocity", "temperature"]).bp.vdos(T=300)

@@ -22,7 +22,7 @@ from xbp.io.hdf5 import HDF5_ERRORS, attribute, flag, number, numbers, open_hdf5
 from xbp.io.measured import density_per_mev, measured
 from xbp.io.publish import new_file
 from xbp.reduction import convert
-from xbp.signal import read
+from xbp.signal import as_stored, read
 from xbp.units import convert_factor, magnitude
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
     >>> bool((back.S == ds.S).all()), back.two_theta.values
     (True, array([30., 60.]))
     """
-    signal = read(convert(data, E="meV"), "detector_spectra")
+    signal = as_stored(read(convert(data, E="meV"), "detector_spectra"))
     value, std = signal.value, signal.std
     if set(value.dims) != {"detector", "E"} or std is None:
         raise QuantityError(

@@ -14,7 +14,7 @@ from xbp.conditions import temperature_coordinate
 from xbp.errors import QuantityError
 from xbp.io.text import to_numbers, write_text
 from xbp.schema import validate
-from xbp.signal import read, std_of
+from xbp.signal import as_stored, read, std_of
 from xbp.units import parse_unit
 
 __all__ = ["MARK", "as_told", "read_own", "to_columns"]
@@ -57,7 +57,7 @@ def to_columns(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *,
     ...     xbp.open_dataset(f"{folder}/cut.txt").identical(cut)
     True
     """
-    signal = read(data)
+    signal = as_stored(read(data))
     if np.isinf(signal.value).any() or (signal.std is not None and np.isinf(signal.std).any()):
         raise QuantityError(
             f"'{signal.value.name}' contains infinite values",

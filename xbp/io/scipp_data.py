@@ -14,7 +14,7 @@ from xbp.errors import QuantityError, UnitsError
 from xbp.io.measured import measured
 from xbp.optional import require
 from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, validate
-from xbp.signal import label_std, read, std_of
+from xbp.signal import as_stored, label_std, read, std_of
 from xbp.units import format_unit, parse_unit
 
 __all__ = ["from_scipp", "to_scipp"]
@@ -58,7 +58,7 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     True
     """
     scipp = require("scipp", "the data are handed to it", "scipp")
-    signal = read(data)
+    signal = as_stored(read(data))
     value = signal.value
     coords = signal.source.coords if isinstance(signal.source, xr.Dataset) else value.coords
     labels: dict[str, Any] = {"name": str(value.name or signal.quantity.variable), "attrs": {}}

@@ -13,7 +13,7 @@ from xbp.errors import QuantityError
 from xbp.io.text import write_text
 from xbp.pint_data import unwrap
 from xbp.schema import QUANTITIES, quantity_name
-from xbp.signal import read
+from xbp.signal import as_stored, read
 
 __all__ = ["Layout", "to_csv", "to_dataframe"]
 
@@ -59,7 +59,7 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     if isinstance(data, xr.Dataset) and "xbp_schema" in data.attrs and kind not in (None, *QUANTITIES):
         plain: Any = unwrap(data)[0]
         return _rows(plain, layout)
-    signal = read(data)
+    signal = as_stored(read(data))
     value, name = signal.value, str(signal.value.name or signal.quantity.variable)
     dims = [str(d) for d in value.dims]
     if layout not in ("long", "wide") or not dims or (layout == "wide" and len(dims) > 2):

@@ -168,7 +168,7 @@ def cell_volume(cell: np.ndarray) -> float:
 
     Examples
     --------
-    >>> cell_volume(np.diag([2.0, 3.0, -4.0])), cell_volume(np.diag([2.0, 3.0, np.inf]))
+    >>> round(cell_volume(np.diag([2.0, 3.0, -4.0])), 9), cell_volume(np.diag([2.0, 3.0, np.inf]))
     (24.0, nan)
     """
     return float(abs(np.linalg.det(cell))) if (np.abs(cell) < _LARGEST).all() else float("nan")

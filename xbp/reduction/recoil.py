@@ -51,7 +51,7 @@ def beyond_range(Q: np.ndarray, highest: float, mass: float, kelvin: xr.DataArra
     --------
     >>> T = xr.DataArray(300.0)
     >>> beyond_range(np.array([1.0, 10.0]), 100.0, 2.49, T, classical=False).values.round(3)
-    array([0.   , 0.655])
+    array([0.   , 0.704])
     """
     recoil = xr.DataArray(constants.HBAR2_OVER_2U / mass * Q**2, dims="Q")
     width = (2 * recoil * constants.BOLTZMANN_MEV * kelvin) ** 0.5
