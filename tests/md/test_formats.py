@@ -167,6 +167,26 @@ def test_xdatcar_whose_cell_changes_or_that_has_no_names(tmp_path: Path) -> None
         open_trajectory(written(tmp_path, bare[:-40]), time_between_frames="2 fs", elements=["Al", "Ni"])
 
 
+def numbered(*numbers: object) -> str:
+    return HEADER + "".join(f"Direct configuration= {n}\n" + rows(i % 2) for i, n in enumerate(numbers))
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 4, 8), (1, 2, 1, 2), (1, 1), (3, 2), (1, 2, "******", 5)])
+def test_xdatcar_whose_frames_are_not_equally_spaced(tmp_path: Path, numbers: tuple[object, ...]) -> None:
+    path = written(tmp_path, numbered(*numbers))
+    with pytest.raises(QuantityError, match=r"time_between_frames= contradicts .*: frame \d follows frame \d"):
+        open_trajectory(path, time_between_frames="2 fs")
+    assert open_trajectory(path, time_between_frames="2 fs", frames=slice(0, 1)).sizes["time"] == 1
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (10, 20, 30), (999999, "******", "******"), ("", "", ""), (4, "", 6)])
+def test_xdatcar_whose_frames_are_equally_spaced(tmp_path: Path, numbers: tuple[object, ...]) -> None:
+    traj = open_trajectory(written(tmp_path, numbered(*numbers)), time_between_frames="2 fs")
+    np.testing.assert_allclose(traj.time.values, [0, 0.002, 0.004])
+    part = open_trajectory(written(tmp_path, numbered(1, 2, 4)), time_between_frames="2 fs", frames=slice(0, 2))
+    assert part.sizes["time"] == 2
+
+
 def test_the_shared_xdatcar(shared_data: Path) -> None:
     traj = open_trajectory(shared_data / "doors" / "XDATCAR_blank_lines", time_between_frames="20 fs")
     assert traj.sizes["time"] == 57

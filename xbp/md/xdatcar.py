@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from xbp.errors import FileFormatError
+from xbp.errors import FileFormatError, QuantityError
 from xbp.md.given import Given, frame_times, named
 from xbp.md.lazy import Found, LazyFrames, cell_volume, choose, require_finite
 from xbp.md.source import Lines, Source, require_modest
@@ -15,6 +16,8 @@ from xbp.md.source import Lines, Source, require_modest
 __all__ = ["is_xdatcar", "open_xdatcar"]
 
 _TITLE = re.compile(rb"\s*(direct|cartesian)?\s*(configuration|konfig)\s*=", re.IGNORECASE)
+#: The number in a title; VASP writes asterisks where it has too many digits.
+_NUMBER = re.compile(rb"\s*([-+]?\d{1,15})\s*$")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class _Frame:
     end: int
     cell: np.ndarray
     factor: float | None
+    mark: int | None
 
 
 def is_xdatcar(head: bytes) -> bool:
@@ -54,12 +58,16 @@ def open_xdatcar(source: Source, given: Given, frames: slice | None) -> Found:
         If it is damaged or cut short, or the atoms change.
     UnitsError
         If the time between frames is not given.
+    QuantityError
+        If the numbers in the titles of the frames are not equally spaced.
     """
     path = source.path
     header, table = _index(source)
     chosen = choose(len(table), frames, path)
     why = "in Å, whose frame numbers are not MD steps"
     given.allow("an XDATCAR of VASP", "elements", "masses", "time_between_frames", why=why)
+    if given.between is not None:
+        _require_equal_spacing(path, [table[i].mark for i in chosen])
     time = frame_times(
         path, len(chosen), between=given.between, ask="time_between_frames='2 fs', VASP's POTIM times NBLOCK"
     )
@@ -69,6 +77,21 @@ def open_xdatcar(source: Source, given: Given, frames: slice | None) -> Found:
     return Found(
         LazyFrames(chosen, n_atoms, False, _Reader(source, tuple(table), n_atoms)), cells, element, None, time, "111"
     )
+
+
+def _require_equal_spacing(path: Path, marks: list[int | None]) -> None:
+    """Refuse frames whose numbers, where they are written, do not increase by the same from frame to frame."""
+    places = np.array([place for place, mark in enumerate(marks) if mark is not None], dtype=float)
+    known = np.array([mark for mark in marks if mark is not None], dtype=float)
+    hops = np.diff(known) / np.diff(places)
+    wrong = (hops <= 0) | (hops != hops[:1])
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise QuantityError(
+            f"time_between_frames= contradicts {path}: frame {known[at + 1]:.0f} follows frame {known[at]:.0f}",
+            reason="its titles number the frames, and the numbers must increase by the same from frame to frame",
+            fix="open an equally spaced part of it with frames=slice(...), or split the file",
+        )
 
 
 def _header(lines: list[bytes], where: str) -> _Header:
@@ -121,8 +144,11 @@ def _index(source: Source) -> tuple[_Header, list[_Frame]]:
             continue
         rest = n_atoms
         factor: float | None = None
+        mark: int | None = None
         if title is not None:
             factor = header.scale if (title[1] or b"").lower() == b"cartesian" else None
+            number = _NUMBER.match(line, title.end())
+            mark = None if number is None else int(number[1])
             at = lines.at
         elif blank and _numbers(words) == 3:
             rest -= 1
@@ -147,7 +173,7 @@ def _index(source: Source) -> tuple[_Header, list[_Frame]]:
                 reason=f"the frame should have {n_atoms} atoms",
                 fix=f"truncated='drop' opens the {len(found)} whole frames before it" if found else "copy it again",
             )
-        found.append(_Frame(at, lines.at, header.cell, factor))
+        found.append(_Frame(at, lines.at, header.cell, factor, mark))
     if not found:
         raise FileFormatError(f"{path} has no frames", reason="it ends after its header")
     return first, found
