@@ -148,6 +148,12 @@ def _box(item: str, rows: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
     high[0] -= max(0.0, xy, xz, xy + xz)
     low[1] -= min(0.0, yz)
     high[1] -= max(0.0, yz)
+    if (high <= low).any():
+        side = int(np.argmax(high <= low))
+        begin, end = bounds[side, :2]
+        raise ValueError(
+            f"the bounds {begin:g} {end:g} along {'xyz'[side]} give the cell a side of {high[side] - low[side]:g}"
+        )
     cell = np.diag(high - low)
     cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
     return cell, low
