@@ -194,6 +194,11 @@ BOX = TEXT[TEXT.index(b"pp pp pp\n") + 9 :].split(b"\n", 1)[0]
         (last(BOX, b"10 0 0"), "the bounds 10 0 along x"),
         (lambda: TEXT.replace(BOX, b"10 0 0"), r"frame 0: .*the bounds 10 0 along x"),
         (lambda: TEXT.replace(b"ATOMS\n6", b"ATOMS\n" + b"9" * 6000), "NUMBER OF ATOMS"),
+        (last(b"TIMESTEP\n40", b"TIMESTEP\n" + b"9" * 400), r"a\.lammpstrj(.|\n)*TIMESTEP: 9{20}… is beyond"),
+        (
+            lambda: TEXT.replace(b"TIMESTEP\n10\n", b"TIMESTEP\n" + b"9" * 400 + b"\n"),
+            r"a\.lammpstrj, frame 1: TIMESTEP",
+        ),
         (lambda: TEXT.replace(b"TIMESTEP\n0\n", b"TIMESTEP\n0\n" + b"x" * 2**17), "a.lammpstrj"),
     ],
 )

@@ -69,7 +69,7 @@ def read_header(text: bytes) -> Header:
         try:
             if item == "TIMESTEP":
                 value, at = _line(text, at)
-                step = int(value)
+                step = _step(value)
             elif item == "TIME":
                 value, at = _line(text, at)
                 time = float(value)
@@ -118,6 +118,13 @@ def _line(text: bytes, at: int) -> tuple[str, int]:
     if stop < 0:
         raise HeaderError(INCOMPLETE)
     return text[at:stop].decode("ascii", "replace").strip(), stop + 1
+
+
+def _step(value: str) -> int:
+    try:
+        return int(np.int64(int(value)))
+    except OverflowError:
+        raise ValueError(f"{value[:20]}… is beyond the 64 bits of LAMMPS's steps") from None
 
 
 def _periodic(item: str) -> str | None:
