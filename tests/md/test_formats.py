@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import warnings
 from pathlib import Path
 
 import netCDF4
@@ -569,6 +570,16 @@ def test_the_time_in_the_header_of_a_dcd_is_not_believed(tmp_path: Path, title: 
     scaled = open_trajectory(path, time_between_frames="20 fs", **reduced)
     assert scaled.position.values[0, 0, 0] == pytest.approx(3.4)
     assert scaled.cell.values[0, 0] == pytest.approx(34)
+
+
+def test_a_dcd_opens_and_reads_without_warnings(tmp_path: Path) -> None:
+    pytest.importorskip("MDAnalysis")
+    path, top = written(tmp_path, dcd(b"REMARKS CHARMM"), "a.dcd"), written(tmp_path, DATA, "top.data")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        traj = open_trajectory(path, topology=top, elements=["Cu", "Zr"], timestep="2 fs", chunk_frames=1)
+        assert traj.position.compute().shape == (3, 2, 3)
+    assert [str(one.message) for one in said] == []
 
 
 @pytest.mark.filterwarnings("ignore")

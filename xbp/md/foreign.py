@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +39,7 @@ _ASE_WRONG: Final = {
 #: MDAnalysis's formats that state times, in ps, and those that do not.
 _MDA_TIMED: Final = ("XTC", "TRR", "NCDF")
 _MDA_UNTIMED: Final = ("DCD", "TRJ", "MDCRD", "CRDBOX", "XYZ", "PDB", "GRO")
+_opening: Final = threading.Lock()
 
 
 def _unreadable(path: Path, package: str, error: Exception) -> FileFormatError:
@@ -216,6 +219,13 @@ class _Universe:
 
     def universe(self) -> Any:
         mda = require("MDAnalysis", "it reads what xbp does not", "md")
+        # Tasks open files in several threads, and filters of warnings belong to the process.
+        with _opening, warnings.catch_warnings():
+            # MDAnalysis announces a change of its own interface whenever it opens a DCD.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return self._open(mda)
+
+    def _open(self, mda: Any) -> Any:
         if self.n_atoms is not None:
             return mda.Universe.empty(self.n_atoms).load_new(self.path)
         # Elements and masses that are not in the file are not guessed.
