@@ -235,6 +235,36 @@ def test_what_cannot_be_opened_is_refused(
         open_trajectory(path, **{**METAL, **options})
 
 
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("frames", 20, "frames=20"), ("frames", [0, 1], r"frames=\[0, 1\]"), ("frames", 0, "frames=0"),
+        ("frames", slice("a"), r"frames=slice\(None, 'a', None\)"), ("frames", slice(0, 2, 0), "zero"),
+        ("chunk_frames", "a", "chunk_frames='a'"), ("chunk_frames", 1.5, "chunk_frames=1.5"),
+        ("chunk_frames", -1, "chunk_frames=-1"), ("chunk_frames", True, "chunk_frames=True"),
+        ("masses", 3, "masses=3"), ("masses", [3], r"masses=\[3\]"), ("elements", 3, "elements=3"),
+    ],
+)  # fmt: skip
+def test_arguments_of_another_kind_are_refused(
+    tmp_path: Path, name: str, value: object, says: str, labelled: bool
+) -> None:
+    path = written(tmp_path, TWO)
+    told: dict[str, object] = METAL
+    if labelled:
+        open_trajectory(path, **METAL).compute().to_netcdf(tmp_path / "a.nc")
+        path, told = tmp_path / "a.nc", {}
+    with pytest.raises(QuantityError, match=says):
+        open_trajectory(path, **{**told, name: value})
+    assert open_trajectory(path, frames=slice(np.int64(1)), chunk_frames=np.int64(1), **told).sizes["time"] == 1
+
+
+@pytest.mark.parametrize("path", [3, None, b"a.lammpstrj"])
+def test_what_is_no_path_is_refused(path: object) -> None:
+    with pytest.raises(FileFormatError, match=f"{path!r} is no path"):
+        open_trajectory(path)
+
+
 def test_all_that_a_dump_does_not_tell_is_asked_for_at_once(tmp_path: Path) -> None:
     path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
     with pytest.raises(UnitsError, match="its units, elements, time step") as caught:

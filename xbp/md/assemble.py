@@ -109,8 +109,6 @@ def masses_of(
 def assemble(found: Found, mass: np.ndarray, chunk_frames: int | None) -> xr.Dataset:
     """Put lazily read frames in the data model."""
     lazy, cells = found.lazy, found.cells
-    if chunk_frames is not None and chunk_frames < 1:
-        raise QuantityError(f"chunk_frames={chunk_frames}", reason="it is a count", fix="give a positive integer")
     per_frame = lazy.n_atoms * 24 * (2 if lazy.has_velocity else 1)
     position, velocity = lazy.arrays(chunk_frames or max(1, CHUNK_BYTES // per_frame))
     constant = np.allclose(cells, cells[0], rtol=1e-9, atol=0)

@@ -92,7 +92,7 @@ class Found:
 
 def choose(n: int, frames: slice | None, path: Path) -> range:
     """Return the numbers of the frames that are to be opened."""
-    chosen = range(n)[frames or slice(None)]
+    chosen = range(n)[slice(None) if frames is None else frames]
     if len(chosen) == 0:
         raise FileFormatError(f"frames={frames} selects no frame", reason=f"{path} has {n} frames", fix="widen it")
     return chosen

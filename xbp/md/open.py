@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +15,9 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-from xbp.errors import FileFormatError, TemperatureError, XbpError
+from xbp.errors import FileFormatError, QuantityError, TemperatureError, XbpError
 from xbp.io import netcdf
+from xbp.io.arguments import to_path
 from xbp.io.hdf5 import HDF5_SIGNATURE
 from xbp.md.assemble import CHUNK_BYTES, assemble, masses_of
 from xbp.md.dlpoly import is_history, open_history
@@ -111,7 +113,8 @@ def open_trajectory(
         If there is no such file, no format takes it, it is cut short or damaged (on computing, with
         the frame named), or its atoms or columns change.
     QuantityError, UnitsError
-        If elements, units or times are missing, contradict the file, or are implausible for its motion.
+        If elements, units or times are missing, contradict the file, or are implausible for its motion; if `frames` is
+        no slice, `chunk_frames` no positive integer, or `masses` no mapping.
 
     Examples
     --------
@@ -135,7 +138,8 @@ def open_trajectory(
     >>> traj.element.values.tolist(), traj.position.values[0, 0].tolist()
     (['Zr', 'Cu'], [1.0, 2.0, 3.0])
     """
-    where = Path(path)
+    where = to_path(path)
+    _require_arguments(frames, chunk_frames, elements, masses)
     if not where.exists():
         raise FileFormatError(
             f"there is no file {where}", reason="it does not exist", fix="check the spelling and the working directory"
@@ -167,7 +171,7 @@ def open_trajectory(
         ds = ds.assign_coords(temperature=positive(temperature, "K", "temperature"))
         ds.temperature.attrs = {"units": "K", "long_name": "temperature"}
     arguments = {
-        "file": Path(path).name, "units": units, "elements": _plain(elements), "masses": _plain(masses),
+        "file": where.name, "units": units, "elements": _plain(elements), "masses": _plain(masses),
         "timestep": timestep, "time_between_frames": time_between_frames, "lj": lj, "frames": frames,
     }  # fmt: skip
     ds.attrs["history"] = extend_history(history, "open_trajectory", arguments)
@@ -178,6 +182,36 @@ def open_trajectory(
     if "dimension" not in ds.attrs and _is_plane(ds):
         ds.attrs["dimension"] = 2
     return ds
+
+
+def _require_arguments(frames: Any, chunk_frames: Any, elements: Any, masses: Any) -> None:
+    """Refuse arguments of another kind than they must be."""
+    if frames is not None:
+        try:
+            if not isinstance(frames, slice):
+                raise TypeError("it must be a slice, or None for all frames")
+            frames.indices(1)
+        except (TypeError, ValueError) as error:
+            raise QuantityError(
+                f"frames={frames!r} selects no frames", reason=str(error), fix="frames=slice(0, 100, 2)"
+            ) from None
+    if chunk_frames is not None:
+        try:
+            count = operator.index(chunk_frames)
+        except TypeError:
+            count = 0
+        if count < 1 or isinstance(chunk_frames, bool):
+            raise QuantityError(
+                f"chunk_frames={chunk_frames!r}", reason="it is a count", fix="give a positive integer, or leave it out"
+            )
+    if masses is not None and not isinstance(masses, Mapping):
+        raise QuantityError(
+            f"masses={masses!r}", reason="it must give a mass for each element", fix="masses={'Cu': '62.93 u'}"
+        )
+    if elements is not None and not isinstance(elements, Iterable):
+        raise QuantityError(
+            f"elements={elements!r}", reason="it must give an element for each type", fix="elements=['Zr', 'Cu']"
+        )
 
 
 def _require_temperature(path: Path, ds: xr.Dataset, temperature: Any) -> None:
