@@ -253,6 +253,18 @@ def test_a_prefix_that_was_lost(tmp_path: Path, lost: str) -> None:
     np.testing.assert_allclose(molar.C[0], 0.5e-6 * 60 / 7.76e-3)
 
 
+@pytest.mark.parametrize(("written", "own"), [("µJ/K", "uJ/K"), ("mJ/mole-K", "mJ/K/mol")])
+def test_units_that_contradict_the_header(tmp_path: Path, written: str, own: str) -> None:
+    path = write(tmp_path / "a.dat", units=written)
+    for units in ("mJ/K", "kg"):
+        with pytest.raises(UnitsError, match=f"units='{units}' contradicts") as caught:
+            xbp.open_dataset(path, units=units)
+        assert f"in '{own}'" in caught.value.reason
+    with pytest.raises(UnitsError, match="not a unit"):
+        xbp.open_dataset(path, units="nonsense")
+    assert xbp.open_dataset(path, units=own).C.attrs["units"] == own
+
+
 def test_lost_prefixes_of_the_addenda_follow_from_a_sample_per_mole(tmp_path: Path) -> None:
     per_mole = 60 / 7.76  # mJ/mol/K of 1 µJ/K
     rows = [f"{i},,{i}.0,{n * per_mole:.6f},0.1,1.0,0.01,{1.0 + n},0.01\n" for i, n in ((2, 0.5), (3, 1.5), (4, 4.0))]

@@ -72,7 +72,7 @@ def open_ppms(
         that the program wrote per mole or per gram, and is refused there unless the header has the same.
     units : str, optional
         Units of heat capacities in J/K whose prefix cannot be read from the title, such as ``"uJ/K"``; needed
-        if they do not follow from Total HC − Addenda HC.
+        if they do not follow from Total HC − Addenda HC, and refused if the file has others.
     amount : {"atoms", "formula units"}, optional
         For a heat capacity per mole: a mole of what. By default it follows from Total HC − Addenda HC with the mass
         and molar mass in the header; it is unknown without them.
@@ -93,7 +93,8 @@ def open_ppms(
     ------
     QuantityError, UnitsError
         If `mass` is not positive, no mass, or given for data that are per mole or per gram by another; if `units` are
-        of no heat capacity; if `amount` is given for data that are not per mole, or contradicts the file.
+        of no heat capacity, or contradict the file; if `amount` is given for data that are not per mole, or
+        contradicts the file.
     FileFormatError
         If it is no such file, an addenda file, is truncated, a row has not the columns of the header, naming the line,
         its header gives the mass, the molar mass or the atoms twice and differently, the prefix of its units was lost,

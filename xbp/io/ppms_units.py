@@ -93,10 +93,19 @@ def with_lost_prefix(
     ------
     FileFormatError
         If nothing determines them.
+    UnitsError
+        If the given ones are of no heat capacity, or none were lost and the file has others.
     """
     lost = [name for name in _HEAT if name in units and units[name] is None]
     known = {name: unit for name, unit in units.items() if unit is not None}
     if not lost:
+        if given is not None and parse_unit(given, name="units=") != parse_unit(known["Samp HC"]):
+            raise UnitsError(
+                f"units={given!r} contradicts {path}",
+                reason=f"its header gives the heat capacity of the sample in '{known['Samp HC']}', and units= stands "
+                "only for units that cannot be read",
+                fix="leave units= out; if the header is wrong, correct it",
+            )
         return known, None
     if given is not None:
         unit = parse_unit(given, name="units=")
