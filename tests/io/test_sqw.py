@@ -67,6 +67,36 @@ def test_statistics_come_from_the_header_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "kelvin"),
+    [
+        ("Temperature 77 in [degC]", 350.15), ("Temperature 77 [K]", 77), ("T: 77 K", 77), ("Temperature 77", 77), ("Temperature 77 K of the sample", 77),
+        ("Temperature 77 degrees Celsius of the sample", 350.15), ("Temperature 77 Celsius", 350.15),
+        ("Temperature 350 in K", 350), ("Temperature 350 of the sample in the furnace", 350), ("T 77 [ °C ] at the sample", 350.15),
+        ("Temperature 350 in [K]\n# T 350 [K]", 350), ("Temperature 77 [degC]\n# T 350.15", 350.15),
+    ],
+)  # fmt: skip
+def test_the_units_of_the_temperature_are_read(tmp_path: Path, line: str, kelvin: float) -> None:
+    text = TEXT.replace("Temperature 350    in [K]", line)
+    assert float(opened(tmp_path, text).temperature) == pytest.approx(kelvin)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("Temperature 77 in [C]", r"says 'Temperature 77 in \[C\]'"), ("Temperature 77 meV", "says 'Temperature 77 meV'"),
+        ("Temperature 77 deg C", "'C'"), ("Temperature 77 in C at the sample", "'C'"),
+        ("Temperature 77 [warm]", "warm"), ("Temperature 350 [K]\n# Temperature 77 [K]", r"these are 350 K and 77 K"),
+        ("Temperature 350 [K]\n# T 350 [degC]", r"these are 350 K and 623.15 K"),
+    ],
+)  # fmt: skip
+def test_a_temperature_that_is_in_doubt_is_refused(tmp_path: Path, line: str, says: str) -> None:
+    text = TEXT.replace("Temperature 350    in [K]", line)
+    with pytest.raises(FileFormatError, match=says):
+        opened(tmp_path, text)
+    assert float(opened(tmp_path, text, T="77 degC").temperature) == pytest.approx(350.15)
+
+
+@pytest.mark.parametrize(
     ("old", "new"),
     [
         (" 4 5 6\n", ""), (" 4 5 6", " 4 5 six"), ("# vector of n values in meV\n", "#\n1\n#\n"), ("0.5 1.0", "1.0 0.5"),

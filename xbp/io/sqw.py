@@ -13,13 +13,13 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xbp.construct import new_dataset
-from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
+from xbp.errors import FileFormatError, QuantityError, RangeError, UnitsError, XbpError
 from xbp.io.arguments import can_open, to_path, without
 from xbp.io.measured import density_per_mev, measured
 from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable, write_text
 from xbp.reduction import convert
 from xbp.signal import extend_history, read
-from xbp.units import convert_factor, magnitude, parse_unit
+from xbp.units import convert_factor, magnitude, parse_unit, to_kelvin
 
 __all__ = ["SqwBackend", "decline", "open_sqw", "to_sqw"]
 
@@ -54,7 +54,8 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None)
         line per q. Units that the comment above a vector names, such as THz or 1/nm, are converted,
         and S with them.
     T : scalar with units, optional
-        Temperature of the sample, instead of that of the header; a bare number is in K.
+        Temperature of the sample, instead of that of the header; a bare number is in K. In the header it is in K
+        unless it names other units there, such as [degC].
     filler : scalar with units, optional
         The number that stands in the file for what was not measured (bare: per meV). Bins that hold it, to a part in a
         million, are NaN; others are kept, however small. The format has no other way to say so, and nothing is taken
@@ -66,7 +67,7 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None)
         ``S(Q, E)`` per meV, NaN where it is infinite or a sentinel, without standard deviations, at the
         energies of the file (often E ≥ 0 alone, energy loss). Its statistics are "classical" or "quantum"
         as ``classical`` is 1 or 0 in the header, and left out where the header does not say. If a physical
-        parameter is given twice, the first is kept. Parameters are attributes, of the variable too,
+        parameter other than the temperature is given twice, the first is kept. Parameters are attributes, of the variable too,
         under the names of the format: ``V_rho`` (atoms per angstrom³), ``density`` (g/cm³), ``weight``
         (g/mol), ``sigma_abs``, ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header
         says before is ``comment``.
@@ -74,7 +75,7 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None)
     Raises
     ------
     FileFormatError
-        If the file is truncated or of another kind.
+        If the file is truncated or of another kind, or its header gives two temperatures, or one in other units.
     RangeError
         If no bin holds the filler, or all do.
 
@@ -131,7 +132,7 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     for match in filter(None, map(_PARAMETER.match, comments)):
         found.setdefault(match[1].lower(), float(match[2]))
     if T is None:
-        T = found.get("temperature", found.get("t"))
+        T = _temperature(path, comments)
     classical = found.get("classical")
     if classical not in (None, 0.0, 1.0):
         raise ValueError(f"its header says classical {classical:g}, which is neither 0 nor 1")
@@ -150,6 +151,46 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     # A DataArray goes on without the attributes of its Dataset.
     ds.S.attrs.update(known | history)
     return ds
+
+
+def _temperature(path: Path, comments: list[str]) -> float | None:
+    """Return the temperature of the header in K; None where it has none.
+
+    Raises
+    ------
+    FileFormatError
+        If it is in units of something else, or is there twice and differently.
+    """
+    found: dict[str, float] = {}
+    for line, match in ((line, _PARAMETER.match(line)) for line in comments):
+        if match is None or match[1].lower() not in ("temperature", "t"):
+            continue
+        said, rest = line.lstrip("# "), line[match.end() :].strip()
+        # A unit stands in brackets, is spelled out, or follows the number; other words need not be one.
+        unit = (
+            re.search(r"\[\s*([^\]]*?)\s*\]", rest)
+            or re.search(r"\b(celsius|fahrenheit)\b", rest.lower())
+            or re.fullmatch(r"(?:in\s+)?(\S+)", rest)
+            or re.match(r"(?:in\s+)?(?:deg\s+)?([KCF])\b", rest)
+        )
+        try:
+            kelvin = float(to_kelvin(float(match[2]), unit[1] if unit else "K", name="Temperature"))
+        except UnitsError as error:
+            raise FileFormatError(
+                f"{path} says '{said}', whose units are not those of a temperature",
+                reason=error.summary,
+                fix=f"T='{match[2]} degC', or T= with the units that are meant",
+            ) from None
+        found[said] = kelvin
+    first = next(iter(found), None)
+    for said in found:
+        if first is not None and not np.isclose(found[said], found[first], rtol=_SAME_NUMBER, atol=0.0):
+            raise FileFormatError(
+                f"{path} says '{first}' and '{said}'",
+                reason=f"these are {found[first]:g} K and {found[said]:g} K",
+                fix=f"T='{found[first]:g} K', or whichever of them is right",
+            )
+    return None if first is None else found[first]
 
 
 def _factor(comments: list[str], canonical: str) -> float:
