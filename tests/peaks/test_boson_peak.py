@@ -421,3 +421,25 @@ def test_the_maximum_of_g_is_not_called_the_boson_peak() -> None:
     reduced = repr(G.bp.to_bqe().bp.boson_peak(E_range=("1.2 meV", "12 meV")).bp)
     assert reduced.startswith("boson peak ")
     assert "to_bqe" not in reduced
+
+
+def test_one_spectrum_at_small_Q_shows_the_longitudinal_phonon() -> None:
+    glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    b = glass.bp.to_bqe()
+    row, cut = b.isel(Q=10), b.bp.cut_Q((0.6, 0.75))
+    for one in (row, cut):
+        for data in (one, one.B, one.drop_vars("Q_bnds"), one.bp.convert(Q="1/nm")):
+            peak = data.bp.boson_peak(sq=glass.Sq)
+            assert str(peak.status.values) == "longitudinal phonon"
+            assert np.isnan(peak.energy)
+            assert "diagnostics" not in peak.attrs
+        unchecked = one.bp.boson_peak()
+        assert str(unchecked.status.values) == "ok"
+        assert "longitudinal_phonon_unchecked" in unchecked.attrs["diagnostics"]
+    # A mean over an interval is of more than sound where it reaches above half the first maximum, at 1.35.
+    for wide in (b.bp.cut_Q((0.6, 1.7)), b.bp.cut_Q((0.6, 1.7)).B, b.bp.cut_Q((2.1, 8.5))):
+        peak = wide.bp.boson_peak(E_range=("1.2 meV", "12 meV"), sq=glass.Sq)
+        assert str(peak.status.values) != "longitudinal phonon"
+    assert "diagnostics" not in b.bp.cut_Q((2.1, 8.5)).bp.boson_peak().attrs
+    with pytest.raises(QuantityError, match="no dimension 'Q'"):
+        row.bp.boson_peak(sq=glass.Sq.isel(Q=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
 import numpy as np
@@ -19,7 +20,7 @@ from xbp.peaks.search import peak_range
 from xbp.schema import quantity_name, require_units
 from xbp.signal import Signal, read, result_table
 from xbp.status import BOX_PHONON, LONGITUDINAL, NO_DATA, NO_MAXIMUM, OK, STATUSES, TOO_FEW
-from xbp.units import convert_factor, format_unit, parse_unit
+from xbp.units import convert_factor, format_unit, magnitude, parse_unit
 
 __all__ = ["boson_peak", "fit_peaks"]
 
@@ -86,8 +87,9 @@ def boson_peak(
         each spectrum. The result depends on this range, and on the shape if it
         does not match that of the peak: quote both with every value. `scan_boson_peak` quantifies this.
     sq : xarray.DataArray or xarray.Dataset, optional
-        S(Q), for B(Q,E) and G(Q,E): below half of its first maximum a spectrum shows the longitudinal phonon. By
-        default the S(Q) in the data; without one this is not checked, and a diagnostic reports it.
+        S(Q), for B(Q,E) and G(Q,E), and cuts of them: below half of its first maximum a spectrum shows the
+        longitudinal phonon (a cut over an interval where all of it lies below). By default the S(Q) in the data;
+        without one this is not checked, and a diagnostic reports it (of a cut that ends below 2 1/angstrom).
     edge_width : float
         Least extent in ln E of the low side of a peak of B (see ``status``); 0 turns these checks off.
 
@@ -187,13 +189,14 @@ def fit_peaks(
     has_std = stds is not None
     to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
     highest = None if E_range is not None else _HIGHEST / to_mev
-    sound_below, doubts = _sound_below(signal, sq)
+    at_Q = _highest_Q(signal)
+    sound_below, doubts = _sound_below(signal, sq, at_Q)
     numbers, code = xr.apply_ufunc(
         _fit_one,
         spectra,
         stds if has_std else np.nan,
         box,
-        False if sound_below is None else value["Q"] < sound_below,
+        False if sound_below is None or at_Q is None else at_Q < sound_below,
         kwargs={
             "E": E,
             "inside": in_range[positive],
@@ -284,9 +287,34 @@ def _of_independent_bins(
     return found.where(~refused | kept), code.where(~refused, STATUSES.index(TOO_FEW)).astype(code.dtype)
 
 
-def _sound_below(signal: Signal, sq: Any) -> tuple[xr.DataArray | None, list[Diagnostic]]:
-    """Return half the Q of the first maximum of S(Q), below which the longitudinal phonon is seen, or a doubt."""
-    if signal.quantity.name not in _OF_DENSITY or "Q" not in signal.value.dims:
+def _highest_Q(signal: Signal) -> xr.DataArray | None:
+    """Return Q of each spectrum of B(Q,E) or G(Q,E), of a cut over an interval its upper limit."""
+    value = signal.value
+    if signal.quantity.name not in _OF_DENSITY or "Q" not in value.coords or "units" not in value["Q"].attrs:
+        return None
+    Q: xr.DataArray = value["Q"].drop_vars([name for name in value["Q"].coords if name not in value["Q"].dims])
+    history = str(value.attrs.get("history", ""))
+    if "Q" in Q.dims or (history and '"cut_Q"' not in history):
+        return Q  # a bin of a map is where its centre is
+    bounds = signal.source.get("Q_bnds") if isinstance(signal.source, xr.Dataset) else None
+    if bounds is not None and set(bounds.dims) == {*Q.dims, "bnds"}:
+        return Q.copy(data=bounds.max("bnds").transpose(*Q.dims).data)
+    cuts = [line for line in history.splitlines() if line.startswith('{"operation": "cut_Q"')]
+    if not cuts:
+        return Q
+    upper = magnitude(json.loads(cuts[-1])["arguments"]["Q"][-1], str(value["Q"].attrs["units"]), name="Q of the cut")
+    return Q.copy(data=np.full(Q.shape, upper))
+
+
+def _sound_below(
+    signal: Signal, sq: Any, at_Q: xr.DataArray | None, *, highest: float = 2.0
+) -> tuple[xr.DataArray | None, list[Diagnostic]]:
+    """Return half the Q of the first maximum of S(Q), below which the longitudinal phonon is seen, or a doubt.
+
+    One spectrum that reaches above `highest`, in 1/angstrom, is not doubted: the first maximum of no solid is above
+    4 1/angstrom, which would take atoms less than 2 angstrom apart.
+    """
+    if at_Q is None:
         return None, []
     units = signal.value["Q"].attrs["units"]
     given = _carried(signal.source) if sq is None else sq
@@ -295,6 +323,8 @@ def _sound_below(signal: Signal, sq: Any) -> tuple[xr.DataArray | None, list[Dia
         # Of one that dask has not computed this is not known yet; below NaN there is nothing.
         if place.chunks is not None or bool(place.notnull().any()):
             return place / 2, []
+    if "Q" not in at_Q.dims and float(at_Q.max()) * convert_factor(units, "1/angstrom", name="'Q'") > highest:
+        return None, []
     why = "the data have no S(Q)" if given is None else "S(Q) does not include its first maximum"
     return None, [
         Diagnostic(
@@ -313,7 +343,9 @@ def _carried(source: xr.DataArray | xr.Dataset) -> xr.DataArray | None:
     found = [
         variable
         for name, variable in source.data_vars.items()
-        if quantity_name(variable) == "static_structure_factor" and not str(name).endswith("_std")
+        if quantity_name(variable) == "static_structure_factor"
+        and not str(name).endswith("_std")
+        and "Q" in variable.dims
     ]
     return found[0] if len(found) == 1 else None
 

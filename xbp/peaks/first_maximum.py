@@ -6,6 +6,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
+from xbp.errors import QuantityError
 from xbp.peaks.search import smoothed
 from xbp.signal import read
 from xbp.units import convert_factor
@@ -37,7 +38,7 @@ def first_maximum(sq: xr.DataArray | xr.Dataset, units: str = "1/angstrom") -> x
     Raises
     ------
     QuantityError
-        If `sq` is no S(Q).
+        If `sq` is no S(Q), or has no dimension Q.
 
     Examples
     --------
@@ -46,6 +47,12 @@ def first_maximum(sq: xr.DataArray | xr.Dataset, units: str = "1/angstrom") -> x
     2.7
     """
     value = read(sq, "static_structure_factor").value
+    if "Q" not in value.dims:
+        raise QuantityError(
+            f"'{value.name}' has no dimension 'Q' (it has {tuple(value.dims)})",
+            reason="its first maximum is sought along Q",
+            fix="pass S(Q), before any cut",
+        )
     Q = value["Q"].values * convert_factor(value["Q"].attrs["units"], units, name="Q of S(Q)")
     found: xr.DataArray = xr.apply_ufunc(
         _first,
