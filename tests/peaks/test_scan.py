@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -256,3 +258,38 @@ def test_of_a_gamma_below_zero_what_it_takes_off_is_said() -> None:
 def test_bad_calls(call: object, named: str) -> None:
     with pytest.raises(QuantityError, match=named):
         call(spectrum())  # type: ignore[operator]
+
+
+def test_few_fits_among_many_are_no_peak() -> None:
+    b = spectrum()
+    bad = [("12 meV", "28 meV"), ("14 meV", "28 meV"), ("16 meV", "28 meV")]
+    scan = b.bp.scan_boson_peak([*bad, None], ["lognormal"])
+    assert int((scan.scan_status == "ok").sum()) == 1
+    assert str(scan.status.values) == "undetermined"
+    for name in ("energy", "energy_std", "height", "width", "systematic"):
+        assert np.isnan(scan[name]), name
+    assert np.isfinite(scan.scan_energy).sum() == 1
+    assert "no boson peak: undetermined" in repr(scan.bp)
+    assert scan.energy.attrs["units"] == "meV"
+    one = b.bp.scan_boson_peak([*bad, None], ["lognormal"], least=0.25)
+    assert one.status == "ok"
+    assert float(one.energy) == float(b.bp.boson_peak().energy)
+    two = b.bp.scan_boson_peak([*bad, None, ("2 meV", "14 meV")], ["lognormal"])
+    assert str(two.status.values) == "undetermined"
+    assert "2 of 5 fits alone found a peak" in repr(two.bp)
+    # Each spectrum is judged by its own fits.
+    both = xr.concat([b, spectrum(1 + 0 * E)], "sample").bp.scan_boson_peak()
+    assert both.status.values[0] == "ok"
+    for wrong in (-0.1, 1.5, np.nan, "half"):
+        with pytest.raises(QuantityError, match="least"):
+            b.bp.scan_boson_peak(least=wrong)  # type: ignore[arg-type]
+
+
+def test_one_fit_of_nine_is_no_boson_peak(shared_data: Path) -> None:
+    data = xbp.open_dataset(
+        shared_data / "doors" / "ac9025.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm"
+    )
+    scan = data.bp.to_reduced_raman(T="295 K", coupling="linear").bp.scan_boson_peak()
+    assert int((scan.scan_status == "ok").sum()) == 1
+    assert str(scan.status.values) == "undetermined"
+    assert np.isnan(scan.energy)

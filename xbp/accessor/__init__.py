@@ -275,9 +275,10 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         *,
         sq: xr.DataArray | xr.Dataset | None = None,
         edge_width: float = peaks.EDGE_WIDTH,
+        least: float = 0.5,
     ) -> xr.Dataset:
         """See `xbp.scan_boson_peak`: the peak over several ranges and shapes, and its systematic error."""
-        return peaks.scan_boson_peak(self._data, E_ranges, methods, sq=sq, edge_width=edge_width)
+        return peaks.scan_boson_peak(self._data, E_ranges, methods, sq=sq, edge_width=edge_width, least=least)
 
     def fit(
         self,

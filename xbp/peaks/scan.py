@@ -18,7 +18,7 @@ from xbp.peaks.heat_capacity_fit import fit_heat_capacity
 from xbp.pint_data import unwrap
 from xbp.reduction.heat_capacity import in_kelvin, kelvins
 from xbp.signal import extend_history, read
-from xbp.status import NO_MAXIMUM, OK, POOR_CHI2, POOR_RESIDUAL
+from xbp.status import NO_MAXIMUM, OK, POOR_CHI2, POOR_RESIDUAL, UNDETERMINED
 
 __all__ = ["scan_boson_peak", "scan_heat_capacity"]
 
@@ -44,6 +44,7 @@ def scan_boson_peak(
     *,
     sq: xr.DataArray | xr.Dataset | None = None,
     edge_width: float = EDGE_WIDTH,
+    least: float = 0.5,
 ) -> xr.Dataset:
     r"""Fit the boson peak over several ranges with several shapes, and tell how far these move it.
 
@@ -61,6 +62,9 @@ def scan_boson_peak(
         Shapes to fit, the one preferred first.
     sq, edge_width
         As for `boson_peak`.
+    least : float
+        Part of the fits, from 0 to 1, that must be ok. Of a spectrum with fewer the status is "undetermined" and all
+        numbers are NaN, though what the single fits found remains in ``scan_energy``.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def scan_boson_peak(
     Raises
     ------
     QuantityError
-        If a method is not known, or there are no methods or ranges.
+        If a method is not known, there are no methods or ranges, or `least` is not a number from 0 to 1.
     RangeError
         If a range holds no data, or the data have no dimension E.
 
@@ -91,6 +95,10 @@ def scan_boson_peak(
     (2.28, 0.74, 6)
     """
     plain, rewrap = unwrap(data)
+    if not isinstance(least, int | float | np.number) or not 0 <= least <= 1:
+        raise QuantityError(
+            f"least={least!r}", reason="it is the part of the fits that must be ok, from 0 to 1", fix="least=0.5"
+        )
     shapes = _several(methods, "methods", "'lognormal', 'quadratic', 'gaussian'")
     ranges: dict[str, tuple[Any, float]]
     if E_ranges is None:
@@ -125,7 +133,9 @@ def scan_boson_peak(
         rows = [xr.concat([table[name] for table in row], axes["range"]) for row in tables]
         columns[f"scan_{name}"] = xr.concat(rows, axes["method"])
     columns["systematic"] = _half_spread(columns["scan_energy"], columns["scan_status"] == OK)
-    said = {"methods": shapes, "E_ranges": None if E_ranges is None else list(ranges)}
+    best, columns["systematic"] = _undetermined(best, columns["systematic"], columns["scan_status"], float(least))
+    said: dict[str, Any] = {"methods": shapes, "E_ranges": None if E_ranges is None else list(ranges)}
+    said |= {} if least == 0.5 else {"least": least}
     return _assembled(best, columns, plain, "scan_boson_peak", said, rewrap)
 
 
@@ -296,6 +306,24 @@ def _half_spread(energy: xr.DataArray, ok: xr.DataArray) -> xr.DataArray:
     over = [dim for dim in ("method", "range") if dim in good.dims]
     spread = (good.max(over) - good.min(over)) / 2
     return spread.where(good.count(over) > 1)
+
+
+def _undetermined(
+    best: xr.Dataset, systematic: xr.DataArray, status: xr.DataArray, least: float
+) -> tuple[xr.Dataset, xr.DataArray]:
+    """Take the numbers of spectra away in which less than a part of the fits is ok."""
+    over = ("method", "range")
+    n_fits = status.sizes["method"] * status.sizes["range"]
+    enough = ((status == OK).sum(over) >= least * n_fits).reset_coords(drop=True)
+    refused = (best["status"] == OK).reset_coords(drop=True) & ~enough
+    if not bool(refused.any()):
+        return best, systematic
+    with xr.set_options(keep_attrs=True):
+        kept = ("status", "E_low", "E_high", "n_points")
+        found = {str(name): column.where(~refused) for name, column in best.data_vars.items() if name not in kept}
+        width = max(best["status"].astype(str).str.len().max().item(), len(UNDETERMINED))
+        found["status"] = best["status"].astype(f"<U{width}").where(~refused, UNDETERMINED)
+        return best.assign(found), systematic.where(~refused)
 
 
 def _assembled(
