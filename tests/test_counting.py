@@ -91,3 +91,15 @@ def test_measured_means_where_little_was_counted(shared_data: Path) -> None:
     cut = glass.bp.cut_E(E_range)
     assert float(cut.S.mean()) == pytest.approx(mean, rel=0.05)
     assert (cut.S_std > 0).sum() == cut.S.notnull().sum()
+
+
+def test_whole_numbers_are_errors_too() -> None:
+    axis = {"E": ([1.0, 2, 3], "1/cm")}
+    for std in (np.array([2, 3, 4]), np.array([2, 0, 4], dtype=np.int16)):
+        whole, real = (
+            xbp.new_dataset("raman_intensity", np.array([4, 9, 16]), coords=axis, units="1", std=numbers)
+            for numbers in (std, std.astype(float))
+        )
+        for data in (whole, whole.chunk()):
+            cut, expected = data.bp.cut_E((1, 3)), real.bp.cut_E((1, 3))
+            np.testing.assert_allclose([cut.I, cut.I_std], [expected.I, expected.I_std])

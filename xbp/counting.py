@@ -27,11 +27,16 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
     along = std.get_axis_num("E" if "E" in std.dims else std.dims[-1]) if std.ndim else 0
     if std.chunks is not None or value.chunks is not None:
         filled: xr.DataArray = xr.apply_ufunc(
-            one_count_std, value, std, kwargs={"axis": along}, dask="parallelized", output_dtypes=[std.dtype]
+            one_count_std,
+            value,
+            std,
+            kwargs={"axis": along},
+            dask="parallelized",
+            output_dtypes=[_of_numbers(std.dtype)],
         )
         return filled.assign_attrs(std.attrs)
     with np.errstate(invalid="ignore"):
-        if std.values.min(initial=np.inf) > 0 or not (std.values == 0).any():
+        if (std.values > 0).all() or not (std.values == 0).any():
             return std
     if not (std.values > 0).any():
         return None
@@ -88,7 +93,12 @@ def one_count_std(value: np.ndarray, std: np.ndarray, axis: int = -1) -> np.ndar
                 elsewhere = _medians(k)
             one = elsewhere[none]
         s[row, none] = np.sqrt(one * np.maximum(y[row, none], one))
-    return np.moveaxis(s.reshape(shape), -1, axis).astype(std.dtype)
+    return np.moveaxis(s.reshape(shape), -1, axis).astype(_of_numbers(std.dtype))
+
+
+def _of_numbers(dtype: np.dtype) -> np.dtype:
+    """Return the type of an error: that of one count is no whole number, whatever the others are."""
+    return dtype if dtype.kind == "f" else np.dtype(float)
 
 
 def _medians(k: np.ndarray) -> np.ndarray:
