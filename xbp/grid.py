@@ -264,9 +264,9 @@ def overlap(lower: np.ndarray, upper: np.ndarray, low: Any, high: Any) -> np.nda
 def mean_over(
     value: xr.DataArray, std: xr.DataArray | None, weights: xr.Variable, dim: str
 ) -> tuple[xr.Variable, xr.Variable | None]:
-    """Average along a dimension with weights, leaving NaN bins out.
+    """Average along a dimension with weights, leaving out bins that hold no finite number.
 
-    m = Σ wᵢ xᵢ / Σ wᵢ over the bins that are not NaN, and σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², where fᵢ is the fraction of an
+    m = Σ wᵢ xᵢ / Σ wᵢ over these bins, and σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², where fᵢ is the fraction of an
     independent bin (`xbp.independence`); σ is at most that of fully correlated bins, Σ wᵢ σᵢ / Σ wᵢ.
 
     Parameters
@@ -283,7 +283,7 @@ def mean_over(
     mean, std : xarray.Variable
         NaN where no bin with weight holds a number.
     """
-    valid = value.variable.notnull()
+    valid: xr.Variable = np.isfinite(value.variable)
     total = xr.dot(valid.astype(float), weights, dim=dim)
     total = total.where(total > 0)
     filled = value.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]

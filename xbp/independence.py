@@ -103,7 +103,7 @@ def mixed_independence(
     if std is None:
         variance: Any = xr.Variable(dim, np.ones(widths.size))
     else:
-        variance = std.variable.where(value.variable.notnull(), 0.0) ** 2  # type: ignore[no-untyped-call]
+        variance = std.variable.where(np.isfinite(value.variable), 0.0) ** 2  # type: ignore[no-untyped-call]
     density = variance if f is None else variance / f
     over = xr.dot(density, shares * xr.Variable(dim, widths), dim=dim)
     single = xr.dot(density, shares**2, dim=dim)

@@ -171,3 +171,13 @@ def test_a_mean_over_a_part_says_over_which(ramp: xr.Dataset) -> None:
     xr.testing.assert_allclose(lazy.compute(), cut)
     holes.B[:] = holes.B.where(holes.E > 2)
     assert "means of 50 to 100 %" in repr(holes.bp.cut_Q((1, 4)).bp)
+
+
+def test_what_is_infinite_was_not_measured(ramp: xr.Dataset) -> None:
+    missing, infinite = ramp.copy(deep=True), ramp.copy(deep=True)
+    missing.B[:2, 5:] = np.nan
+    infinite.B[0, 5:], infinite.B[1, 5:] = np.inf, -np.inf
+    for data in (infinite, infinite.chunk({"E": 4})):
+        xr.testing.assert_allclose(data.bp.cut_Q((1, 4)).compute(), missing.bp.cut_Q((1, 4)))
+        xr.testing.assert_allclose(data.bp.cut_E((3, 8)).compute(), missing.bp.cut_E((3, 8)))
+        xr.testing.assert_allclose(data.bp.rebin(E="2 meV").compute(), missing.bp.rebin(E="2 meV"))

@@ -126,7 +126,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     )
     if isinstance(answer, xr.Dataset):
         answer = answer.drop_vars("coverage", errors="ignore")
-        part = xr.dot(value.variable.notnull().astype(float), weights, dim=dim) / weights.sum(dim)
+        part = xr.dot(np.isfinite(value.variable).astype(float), weights, dim=dim) / weights.sum(dim)
         # What dask holds is not computed to be looked at.
         if part.chunks is not None or float(part.min()) < 1 - _ROUNDING:
             answer["coverage"] = part.transpose(*order)

@@ -251,7 +251,7 @@ def _over_Q(
 ) -> tuple[xr.Variable, xr.Variable | None, dict[Any, xr.Variable]]:
     """Average over new bins of Q, NaN where the old cover them by less than half; and what bins share."""
     shared = xr.Variable(("_new", "Q"), overlap(*bins, *(edge[:, np.newaxis] for edge in new)))
-    covered = xr.dot(value.variable.notnull().astype(float), shared, dim="Q")
+    covered = xr.dot(np.isfinite(value.variable).astype(float), shared, dim="Q")
     enough = covered >= _COVERED * xr.Variable("_new", new[1] - new[0])
     mean, spread = mean_over(value, std, shared, "Q")
     alike: dict[Any, xr.Variable] = {n: value.coords[n].variable for n in value.coords if n == independence_name("E")}
