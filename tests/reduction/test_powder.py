@@ -434,3 +434,19 @@ def test_contradictory_geometries() -> None:
             bad()
     given = ds.drop_vars("final_energy").bp.angle_to_Q(1, final_energy=f"{EF} meV")
     xr.testing.assert_allclose(given, ds.bp.angle_to_Q(1))
+
+
+def test_limits_of_one_angle() -> None:
+    ds, _ = everything(12, 8)
+    expected = momentum_transfer(ds.E.values, EI, 100.0)
+    for angle in ("100 degree", 100, (100, "100 degree"), xr.DataArray(100.0, attrs={"units": "degree"})):
+        limits = ds.bp.kinematic_limits(angle)
+        np.testing.assert_allclose(limits.Q_min, expected)
+        np.testing.assert_allclose(limits.Q_max, expected)
+    one = ds.isel(detector=[3])
+    own = one.bp.kinematic_limits()
+    np.testing.assert_allclose(own.Q_min, momentum_transfer(ds.E.values, EI, float(one.two_theta[0])))
+    np.testing.assert_array_equal(own.Q_min, own.Q_max)
+    for bad in ("181 degree", (1, 2, 3), [50], "left"):
+        with pytest.raises(XbpError):
+            ds.bp.kinematic_limits(bad)

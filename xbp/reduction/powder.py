@@ -10,7 +10,7 @@ import xarray as xr
 from xbp.common_errors import carries_common_errors
 from xbp.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.errors import CoordinateError, QuantityError, RangeError
-from xbp.grid import bin_limits
+from xbp.grid import bin_limits, is_pair
 from xbp.independence import collapsed, independence_name, independence_variable
 from xbp.pint_data import Data
 from xbp.reduction.bins import new_edges
@@ -195,8 +195,8 @@ def kinematic_limits(
     ----------
     data : xarray.DataArray or xarray.Dataset
         Any signal over E.
-    two_theta : pair of scalars with units, optional
-        Smallest and largest scattering angle (bare: degrees); by default those of the data's
+    two_theta : scalar or pair of scalars with units, optional
+        Smallest and largest scattering angle (bare: degrees), or one angle; by default those of the data's
         detectors, or 0 and 180 degrees.
     incident_energy, final_energy : scalar with units, optional
         As for `angle_to_Q`.
@@ -212,7 +212,7 @@ def kinematic_limits(
     CoordinateError
         If the fixed energy is missing or contradictory.
     RangeError
-        If the angles are not ascending between 0 and 180 degrees.
+        If there are more than two angles, or they do not ascend between 0 and 180 degrees.
 
     Examples
     --------
@@ -233,8 +233,17 @@ def kinematic_limits(
     if two_theta is None and "two_theta" in value.coords:
         angles = _degrees(value, "two_theta")
         two_theta = (np.nanmin(angles), np.nanmax(angles))
-    low, high = (magnitude(a, "degree", name="two_theta") for a in (two_theta or (0.0, 180.0)))
-    if not 0 <= low < high <= 180:
+    given = (0.0, 180.0) if two_theta is None else two_theta
+    if not is_pair(given) and not isinstance(given, str) and np.ndim(getattr(given, "magnitude", given)):
+        raise RangeError(
+            f"two_theta={two_theta!r} is no pair of angles",
+            reason="the limits are those of the smallest and the largest",
+            fix="two_theta=('3 degree', '135 degree')",
+        )
+    low, high = (
+        magnitude(angle, "degree", name="two_theta") for angle in (given if is_pair(given) else (given, given))
+    )
+    if not 0 <= low <= high <= 180:
         raise RangeError(
             f"two_theta runs from {low:g} to {high:g} degrees",
             reason="scattering angles ascend between 0 and 180 degrees",
