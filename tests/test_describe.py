@@ -313,7 +313,11 @@ def test_a_trajectory_names_what_it_is_enough_for() -> None:
     one = repr(traj.isel(time=[0]).bp)
     assert one.startswith("trajectory: 400 atoms, 1 frame\n")
     assert ".bp.structure_factor(…) .bp.radial_distribution() .bp.local_fields(…)\n" in one
-    assert "vdos" not in repr(traj.drop_vars("velocity").bp).split("missing")[0]
+    still = repr(traj.drop_vars("velocity").bp)
+    # The density of states follows from positions too.
+    assert ".bp.vdos()" in still.split("missing")[0]
+    assert "current_spectra" not in still.split("missing")[0]
+    assert "no current_spectra and box_phonon, and vdos takes differences of positions" in still
     g = traj.bp.vdos(window="2 ps")
     assert ".bp.mark_box_phonon(traj.bp.box_phonon())" in repr(g.bp)
     assert "mark_box_phonon" not in repr(g.bp.mark_box_phonon("1.7 meV").bp)

@@ -66,7 +66,7 @@ ASKS: Final = frozenset(
 )  # fmt: skip
 #: What one frame is enough for, and what needs velocities.
 _OF_ONE_FRAME: Final = frozenset({"structure_factor", "radial_distribution", "local_fields"})
-_OF_VELOCITIES: Final = frozenset({"vdos", "box_phonon", "current_spectra"})
+_OF_VELOCITIES: Final = frozenset({"box_phonon", "current_spectra"})
 #: Quantities of a simulation in which the first phonon of its box makes a peak.
 _WITH_A_BOX: Final = ("dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")
 #: Quantities whose reduction needs the Bose factor.
@@ -202,7 +202,10 @@ def trajectory_lines(traj: xr.Dataset) -> str:
     if frames == 1:
         return "\n".join([*lines, "  one frame: what is made of motion, spectra and displacements, needs more"])
     if not has:
-        lines.append("  missing: velocities, without which there are no vdos, current_spectra, box_phonon")
+        lines.append(
+            "  missing: velocities, without which there are no current_spectra and box_phonon, and vdos takes "
+            "differences of positions"
+        )
     if "temperature" not in traj.coords:
         told = ", or what the velocities tell" if has else ""
         lines.append(f"  missing: the temperature (T= of the next call{told})")
