@@ -404,7 +404,7 @@ def test_a_range_that_ends_inside_the_band_has_no_u2(dos: xr.Dataset, sqe: xr.Da
     # The shape of g stays, but for the multiphonons, which are not well known.
     shape = back.g.sel(E=slice(4, stop))
     assert np.corrcoef(shape, dos.g.sel(E=shape.E))[0, 1] > 0.98
-    assert "u2_status: range truncated" in repr(back.bp)
+    assert "u2_status: range truncated, so u2 and the area are unknown" in repr(back.bp)
     assert "initial_dos=" in repr(back.bp)
     left = data.bp.correct_multiphonon(E_range=(0.5, stop + 0.5), composition="V")
     assert str(left.status.values) == "range truncated"
@@ -412,6 +412,7 @@ def test_a_range_that_ends_inside_the_band_has_no_u2(dos: xr.Dataset, sqe: xr.Da
     given = data.bp.to_vibrational_dos(E_range=(0.5, stop + 0.5), u2=f"{true} angstrom^2")
     assert float(given.u2) == true
     assert str(given.u2_status.values) == "range truncated"
+    assert "u2_status: range truncated, so the area is unknown" in repr(given.bp)
 
 
 def test_a_u2_that_the_fall_with_Q_contradicts() -> None:

@@ -112,7 +112,11 @@ def _of_the_inversion(value: xr.DataArray, source: xr.DataArray | xr.Dataset) ->
     if unknown is not None and unknown.chunks is None and status is not None:
         for said in np.unique(unknown.values.astype(str)[status.values.astype(str) == OK]):
             if said != OK:
-                lines.append(f"  u2_status: {said}, so u2 and the area are unknown: {_MENDS.get(str(said), '')}")
+                # A u2 that was given stays, whatever the range holds.
+                u2 = value.coords.get("u2")
+                known = u2 is not None and u2.chunks is None and bool(u2.where(unknown == said).notnull().any())
+                lost = "the area is" if known else "u2 and the area are"
+                lines.append(f"  u2_status: {said}, so {lost} unknown: {_MENDS.get(str(said), '')}")
     if not isinstance(source, xr.Dataset) or "extended" not in source or source["extended"].chunks is not None:
         return lines
     part = source["extended"]
