@@ -9,6 +9,7 @@ from fuzz_files import SECONDS, run
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # HDF5 on closing what was damaged
 def test_damaged_files_are_refused_or_follow_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """No crash, no hang, no raw error, no infinity; XBP_FUZZ is the number of files."""
     monkeypatch.delenv("XBP_SHARED_DATA", raising=False)

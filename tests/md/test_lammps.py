@@ -363,7 +363,7 @@ def test_a_folder_in_the_way_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         folder = tmp_path / f"{overwrite}.nc.run"
         folder.mkdir()
         (folder / "thesis.txt").write_text("all of it")
-        with pytest.raises(FileFormatError, match=r"holds thesis\.txt"):
+        with pytest.raises(FileFormatError, match=r"contains thesis\.txt"):
             make_glass("kob_andersen", tmp_path / f"{overwrite}.nc", overwrite=overwrite, **BRIEF)
         assert (folder / "thesis.txt").read_text() == "all of it"
     (tmp_path / "f.nc.run").write_text("a file")
@@ -384,7 +384,7 @@ def test_a_run_that_a_process_is_at_work_on_is_not_removed(tmp_path: Path, monke
     with (folder / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for overwrite in (False, True):
-            with pytest.raises(SimulationError, match="another process is at work"):
+            with pytest.raises(SimulationError, match="another process is using"):
                 make_glass("kob_andersen", out, overwrite=overwrite, **BRIEF)
     assert (folder / "job.json").is_file()
 

@@ -133,7 +133,9 @@ def lmfit_parameters(model: Any, chosen: Choices, start: dict[str, float]) -> An
 def require_columns(names: list[str], along: str, value: xr.DataArray) -> None:
     """Refuse parameters that would stand where something else of the table stands."""
     taken = {"correlation", "chi2_reduced", "relative_residual", "n_points", "status", "parameter", "other_parameter"}
-    taken |= {f"{along}_low", f"{along}_high", *(f"{name}_std" for name in names), *map(str, value.coords)}
+    # The area that a g(E) carries gives way to a parameter of that name.
+    carried = {str(name) for name in value.coords} - {"area"}
+    taken |= {f"{along}_low", f"{along}_high", *(f"{name}_std" for name in names), *carried}
     for name in names:
         if name in taken | set(map(str, value.dims)):
             raise QuantityError(
