@@ -283,7 +283,7 @@ def mean_over(
     mean, std : xarray.Variable
         NaN where no bin with weight holds a number.
     """
-    valid: xr.Variable = np.isfinite(value.variable)
+    valid = np.isfinite(value.variable)
     total = xr.dot(valid.astype(float), weights, dim=dim)
     total = total.where(total > 0)
     filled = value.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]

@@ -67,8 +67,8 @@ def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None)
         ``S(Q, E)`` per meV, NaN where it is infinite or a sentinel, without standard deviations, at the
         energies of the file (often E ≥ 0 alone, energy loss). Its statistics are "classical" or "quantum"
         as ``classical`` is 1 or 0 in the header, and left out where the header does not say. If a physical
-        parameter other than the temperature is given twice, the first is kept. Parameters are attributes, of the variable too,
-        under the names of the format: ``V_rho`` (atoms per angstrom³), ``density`` (g/cm³), ``weight``
+        parameter other than the temperature is given twice, the first is kept. Parameters are attributes, of the
+        variable too, under the names of the format: ``V_rho`` (atoms per angstrom³), ``density`` (g/cm³), ``weight``
         (g/mol), ``sigma_abs``, ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header
         says before is ``comment``.
 

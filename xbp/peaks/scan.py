@@ -318,12 +318,11 @@ def _undetermined(
     refused = (best["status"] == OK).reset_coords(drop=True) & ~enough
     if not bool(refused.any()):
         return best, systematic
-    with xr.set_options(keep_attrs=True):
-        kept = ("status", "E_low", "E_high", "n_points")
-        found = {str(name): column.where(~refused) for name, column in best.data_vars.items() if name not in kept}
-        width = max(best["status"].astype(str).str.len().max().item(), len(UNDETERMINED))
-        found["status"] = best["status"].astype(f"<U{width}").where(~refused, UNDETERMINED)
-        return best.assign(found), systematic.where(~refused)
+    kept = ("status", "E_low", "E_high", "n_points")
+    found = {str(name): column.where(~refused) for name, column in best.data_vars.items() if name not in kept}
+    width = max(best["status"].astype(str).str.len().max().item(), len(UNDETERMINED))
+    found["status"] = best["status"].astype(f"<U{width}").where(~refused, UNDETERMINED)
+    return best.assign(found), systematic.where(~refused)
 
 
 def _assembled(
