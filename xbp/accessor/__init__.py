@@ -55,7 +55,7 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         return describe_html(self._data)
 
     def diagnostics(self) -> list[Diagnostic]:
-        """List the diagnostics recorded with these data; see `xbp.diagnostics`."""
+        """See `xbp.diagnostics`: the diagnostics recorded with these data."""
         return diagnostics(self._data)
 
     def to_gdos(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, get_args
 
 import numpy as np
@@ -20,7 +19,7 @@ from xbp.peaks.search import peak_range
 from xbp.schema import quantity_name, require_units
 from xbp.signal import Signal, read, result_table
 from xbp.status import BOX_PHONON, LONGITUDINAL, NO_DATA, NO_MAXIMUM, OK, STATUSES, TOO_FEW
-from xbp.units import convert_factor, format_unit, magnitude, parse_unit
+from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["boson_peak", "fit_peaks"]
 
@@ -293,17 +292,12 @@ def _highest_Q(signal: Signal) -> xr.DataArray | None:
     if signal.quantity.name not in _OF_DENSITY or "Q" not in value.coords or "units" not in value["Q"].attrs:
         return None
     Q: xr.DataArray = value["Q"].drop_vars([name for name in value["Q"].coords if name not in value["Q"].dims])
-    history = str(value.attrs.get("history", ""))
-    if "Q" in Q.dims or (history and '"cut_Q"' not in history):
+    if "Q" in Q.dims:
         return Q  # a bin of a map is where its centre is
     bounds = signal.source.get("Q_bnds") if isinstance(signal.source, xr.Dataset) else None
     if bounds is not None and set(bounds.dims) == {*Q.dims, "bnds"}:
         return Q.copy(data=bounds.max("bnds").transpose(*Q.dims).data)
-    cuts = [line for line in history.splitlines() if line.startswith('{"operation": "cut_Q"')]
-    if not cuts:
-        return Q
-    upper = magnitude(json.loads(cuts[-1])["arguments"]["Q"][-1], str(value["Q"].attrs["units"]), name="Q of the cut")
-    return Q.copy(data=np.full(Q.shape, upper))
+    return Q
 
 
 def _sound_below(
