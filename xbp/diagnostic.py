@@ -25,8 +25,8 @@ class Diagnostic:
     ----------
     code : str
         Stable name for use in scripts, such as ``"moving_frame"``.
-    severity : {"info", "warning"}
-        Whether the user should know about it, or act on it.
+    severity : str
+        "info" or "warning": whether the user should know about it, or act on it.
     message : str
         One sentence, with the values that matter and their units.
     fix : str

@@ -364,22 +364,22 @@ def run(numbers: range, seed: int, batch: int = 50, seconds: float = 600) -> lis
     while first < numbers.stop:
         last = min(first + batch, numbers.stop)
         command = [sys.executable, __file__, "--child", str(first), str(last), "--seed", str(seed)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        begun, ended = first - 1, first - 1
-        timer = time.monotonic()
-        signal.signal(signal.SIGALRM, lambda *_: process.kill())  # noqa: B023
-        signal.alarm(int(seconds))
-        for line in process.stdout:
-            row = json.loads(line) if line.startswith("{") else {}
-            if "begin" in row:
-                begun = row["begin"]
-            if "end" in row:
-                ended = row["end"]
-                rows.append(row)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            begun, ended = first - 1, first - 1
+            timer = time.monotonic()
+            signal.signal(signal.SIGALRM, lambda *_: process.kill())
             signal.alarm(int(seconds))
-        signal.alarm(0)
-        process.wait()
+            for line in process.stdout:
+                row = json.loads(line) if line.startswith("{") else {}
+                if "begin" in row:
+                    begun = row["begin"]
+                if "end" in row:
+                    ended = row["end"]
+                    rows.append(row)
+                signal.alarm(int(seconds))
+            signal.alarm(0)
+            process.wait()
         if ended < last - 1:
             said = "hang" if process.returncode == -signal.SIGKILL else "crash"
             name = list(all_seeds())[begun % len(all_seeds())]

@@ -103,7 +103,7 @@ def numbers(
         If it is missing, holds no numbers (no whole ones), has another shape, or claims more than
         the file stores.
     """
-    node = group.get(name)
+    node = group.get(name) if isinstance(group, h5py.Group) else None
     if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu" or h5py.check_enum_dtype(node.dtype):
         raise ValueError(f"'{name}' is missing or holds no numbers")
     if node.is_virtual or node.external:
@@ -149,7 +149,7 @@ def flag(group: h5py.Group, name: str) -> bool | None:
     ValueError
         If it is anything else. NeXus prescribes booleans (NX_BOOLEAN); Mantid writes 0 and 1.
     """
-    node = group.get(name)
+    node = group.get(name) if isinstance(group, h5py.Group) else None
     if isinstance(node, h5py.Dataset) and node.dtype.kind == "b" and node.size == 1:
         return bool(np.asarray(node[()]).reshape(()))
     value = number(group, name)
@@ -166,7 +166,7 @@ def text(group: h5py.Group, name: str) -> str | None:
     ValueError
         If it claims to be absurdly long.
     """
-    node = group.get(name)
+    node = group.get(name) if isinstance(group, h5py.Group) else None
     if (
         not isinstance(node, h5py.Dataset)
         or node.size != 1

@@ -193,7 +193,7 @@ def normalize_to_sum_rule(
         file, where it is the mass of one element (to 0.1 %, and the cross sections of the file its own to 10 %).
     most_missing : float, optional
         How much of the f-sum of an ideal gas of mass M may lie beyond E_range at a Q, as a part of it
-        (`xbp.reduction.recoil`); Q with more are left out.
+        (``xbp.reduction.recoil``); Q with more are left out.
     most_spread : float, optional
         Above this relative spread over Q, `diagnostics` lists it.
     reversed_below : float, optional
