@@ -167,6 +167,9 @@ def test_a_full_disk_is_called_that_and_the_old_file_stays(kind: str, small_disk
         gas.to_netcdf(tmp_path / "gas.nc")
         target = small_disk / ("old.zarr" if kind.endswith("zarr") else "old.nc")
     target.write_text("old")
+    filler = small_disk / "filler"
+    # A page is small: it is to find next to nothing free.
+    filler.write_bytes(bytes(48_000 if kind == "report" else 0))
 
     def write_it() -> None:
         match kind:
@@ -195,6 +198,7 @@ def test_a_full_disk_is_called_that_and_the_old_file_stays(kind: str, small_disk
     with pytest.raises(FileFormatError, match=r"disk full: cannot write .*old"):
         write_it()
     assert target.read_text() == "old"
+    filler.unlink()
     assert names(small_disk) == [target.name]
 
 
