@@ -256,7 +256,7 @@ def resolve_fixed_energy(
     Raises
     ------
     CoordinateError
-        If there is none, two that contradict each other, or one that is not positive.
+        If it is missing, not positive, or given twice with different values.
 
     Examples
     --------

@@ -97,7 +97,7 @@ def one_count_std(value: np.ndarray, std: np.ndarray, axis: int = -1) -> np.ndar
 
 
 def _of_numbers(dtype: np.dtype) -> np.dtype:
-    """Return the type of an error: that of one count is no whole number, whatever the others are."""
+    """Return the dtype of standard deviations: floating point, even where those given are integers."""
     return dtype if dtype.kind == "f" else np.dtype(float)
 
 

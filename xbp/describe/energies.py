@@ -140,7 +140,7 @@ def _of_the_scan(table: xr.Dataset, ok: str) -> str:
         n = "one fit alone tells" if good.count() else f"{good.size} fits without a peak tell"
         return f"{said}\n  beware: {n} no systematic error: name other ranges that hold the whole peak"
     if not np.isfinite(float(table.energy)):
-        return f"{said}\n  beware: {int(good.count())} of {good.size} fits alone found a peak: name the ranges to fit"
+        return f"{said}\n  beware: only {int(good.count())} of {good.size} fits found a peak: name the ranges to fit"
     said += _farthest(table, good)
     if float(good.max()) > _FAR_APART * float(good.min()):
         return f"{said}\n  beware: so far apart the fits are not of one peak: name the ranges to fit"

@@ -112,7 +112,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
 
     order = [d for d in value.dims if d != dim]
     carried = {name: c.variable for name, c in value.coords.items() if dim not in c.dims}
-    carried |= carried_independence(value, signal.std, dim, lambda apart: mean_over(value, apart, weights, dim)[1], std)
+    carried |= carried_independence(value, signal.std, dim, functools.partial(_std_of_mean, value, weights, dim), std)
     centre = xr.Variable(leftover, (low + high) / 2, value[dim].attrs)
     cut = xr.DataArray(mean.transpose(*order), coords={**carried, dim: centre}, name=value.name)
     units = value[dim].attrs["units"]
