@@ -8,7 +8,9 @@ import zipfile
 from pathlib import Path
 
 folder = Path(sys.argv[1])
-data = {f"xbp/data/{path.name}" for path in Path("xbp/data").glob("*.nc")} | {"xbp/py.typed"}
+data = {f"xbp/data/{path.name}" for path in Path("xbp/data").glob("*.nc")} | {
+    "xbp/py.typed"
+}
 (sdist,) = folder.glob("*.tar.gz")
 (wheel,) = folder.glob("*.whl")
 with tarfile.open(sdist) as file:

@@ -1,1 +1,4 @@
-"""Speed and memory beside the plain alternative, measured in one run: ``python -m benchmarks``."""
+"""Speed and memory beside the plain alternative, measured in one run.
+
+``python -m benchmarks``.
+"""

@@ -55,40 +55,104 @@ def row(what: str, value: str, peer: str, ratio: str, bar: str) -> None:
 def main() -> None:
     """Run everything."""
     packages = ("numpy", "scipy", "xarray", "pint", "lmfit", "xbp")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in packages
+    )
     print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores\n")
     row("", "xbp", "plain", "ratio", "bar")
     large = LargeReduction()
     large.setup()
-    peer_time, peer_memory = seconds(large.time_plain_xarray, 5), megabytes(large.time_plain_xarray)
-    for name, function in (("S -> B in one step", large.time_one_step), ("S -> G -> B chained", large.time_two_steps)):
+    peer_time, peer_memory = (
+        seconds(large.time_plain_xarray, 5),
+        megabytes(large.time_plain_xarray),
+    )
+    for name, function in (
+        ("S -> B in one step", large.time_one_step),
+        ("S -> G -> B chained", large.time_two_steps),
+    ):
         t, m = seconds(function, 5), megabytes(function)
-        row(f"36 M points, {name}", f"{t:.3f} s", f"{peer_time:.3f} s", f"{t / peer_time:.2f}", "<= 0.7 in time")
-        row("", f"{m:.0f} MB", f"{peer_memory:.0f} MB", f"{m / peer_memory:.2f}", "<= 0.6 in memory")
+        row(
+            f"36 M points, {name}",
+            f"{t:.3f} s",
+            f"{peer_time:.3f} s",
+            f"{t / peer_time:.2f}",
+            "<= 0.7 in time",
+        )
+        row(
+            "",
+            f"{m:.0f} MB",
+            f"{peer_memory:.0f} MB",
+            f"{m / peer_memory:.2f}",
+            "<= 0.6 in memory",
+        )
     del large
     chain = Chain()
     chain.setup()
-    row("chain on 300 x 150", f"{1e3 * seconds(chain.time_chain, 20):.1f} ms", "", "", "<= 30 ms")
-    row("300 peak fits", f"{1e3 * seconds(chain.time_peak_at_every_q, 3):.0f} ms", "", "", "")
+    row(
+        "chain on 300 x 150",
+        f"{1e3 * seconds(chain.time_chain, 20):.1f} ms",
+        "",
+        "",
+        "<= 30 ms",
+    )
+    row(
+        "300 peak fits",
+        f"{1e3 * seconds(chain.time_peak_at_every_q, 3):.0f} ms",
+        "",
+        "",
+        "",
+    )
     powder, streamed = Powder(), Streamed()
     powder.setup()
     streamed.setup()
-    row("400 detectors x 2000 energies to Q", f"{seconds(powder.time_angle_to_q, 7):.3f} s", "", "", "<= 0.2 s")
+    row(
+        "400 detectors x 2000 energies to Q",
+        f"{seconds(powder.time_angle_to_q, 7):.3f} s",
+        "",
+        "",
+        "<= 0.2 s",
+    )
     start = time.perf_counter()
     streamed.time_angle_to_q()
-    row("10^5 detectors x 200 through dask", f"{time.perf_counter() - start:.1f} s", "", "", "")
-    peak, whole = megabytes(streamed.peakmem_angle_to_q), 2 * streamed.data.S.nbytes / 1e6
-    row("", f"{peak:.0f} MB", f"{whole:.0f} MB", f"{peak / whole:.2f}", "of the spectra themselves")
+    row(
+        "10^5 detectors x 200 through dask",
+        f"{time.perf_counter() - start:.1f} s",
+        "",
+        "",
+        "",
+    )
+    peak, whole = (
+        megabytes(streamed.peakmem_angle_to_q),
+        2 * streamed.data.S.nbytes / 1e6,
+    )
+    row(
+        "",
+        f"{peak:.0f} MB",
+        f"{whole:.0f} MB",
+        f"{peak / whole:.2f}",
+        "of the spectra themselves",
+    )
     own, peer = import_seconds("xbp"), import_seconds("xarray, pint")
-    row("import xbp; import xarray, pint", f"{own:.2f} s", f"{peer:.2f} s", f"{own / peer:.2f}", "<= 1.5")
+    row(
+        "import xbp; import xarray, pint",
+        f"{own:.2f} s",
+        f"{peer:.2f} s",
+        f"{own / peer:.2f}",
+        "<= 1.5",
+    )
 
 
-# Memory freed stays with the process: the cost of having it backed anew by a virtual machine's host comes
-# and goes, and would be charged to whoever happens to allocate first.
+# Memory freed stays with the process: the cost of having it backed anew by a virtual
+# machine's host comes and goes, and would be charged to whoever happens to allocate
+# first.
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34)}
 
 if __name__ == "__main__":
     if os.environ.keys() >= _KEEP_MEMORY.keys():
         main()
     else:
-        subprocess.run([sys.executable, "-m", "benchmarks"], env=os.environ | _KEEP_MEMORY, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks"],
+            env=os.environ | _KEEP_MEMORY,
+            check=True,
+        )

@@ -14,16 +14,32 @@ Q_RANGE = (2.1, 8.4)
 
 def large_map() -> xr.DataArray:
     """Return S over temperature × Q × E, 10 × 1200 × 3000 = 36 million points."""
-    T, Q, E = np.linspace(50, 500, 10), np.linspace(0.5, 12, 1200), np.arange(0.05, 150, 0.05)[:3000]
+    T, Q, E = (
+        np.linspace(50, 500, 10),
+        np.linspace(0.5, 12, 1200),
+        np.arange(0.05, 150, 0.05)[:3000],
+    )
     values = np.random.default_rng(0).random((T.size, Q.size, E.size))
     coords = {"temperature": (T, "K"), "Q": (Q, "1/angstrom"), "E": (E, "meV")}
-    ds = xbp.new_dataset("dynamic_structure_factor", values, units="1/meV", coords=coords, statistics="quantum")
+    ds = xbp.new_dataset(
+        "dynamic_structure_factor",
+        values,
+        units="1/meV",
+        coords=coords,
+        statistics="quantum",
+    )
     return ds.S.assign_coords(u2=((), 0.01, {"units": "angstrom**2"}))
 
 
 def plain_xarray(S: xr.DataArray) -> xr.DataArray:
     """Reduce as a scientist would write Eq. 1 down, G first, then B = G/E²."""
-    G = np.exp(S.Q**2 * S.u2) * S.E / S.Q**2 * (1 - np.exp(-S.E / (K_B * S.temperature))) * S
+    G = (
+        np.exp(S.Q**2 * S.u2)
+        * S.E
+        / S.Q**2
+        * (1 - np.exp(-S.E / (K_B * S.temperature)))
+        * S
+    )
     return G / S.E**2
 
 
@@ -67,7 +83,12 @@ class Chain:
     def setup(self) -> None:
         """Make the map."""
         S = xbp.models.dynamic_structure_factor(
-            np.linspace(1, 9, 300), np.linspace(0.2, 30, 150), energy=5.5, width=6, T=300, u2=0.012
+            np.linspace(1, 9, 300),
+            np.linspace(0.2, 30, 150),
+            energy=5.5,
+            width=6,
+            T=300,
+            u2=0.012,
         )
         self.S = xbp.models.with_counting_noise(S, counts=1e4, seed=0)
         self.sq = xbp.models.hard_sphere_structure_factor(np.linspace(0.5, 10, 200))

@@ -1,4 +1,7 @@
-"""The MD engine beside dynasor, and how its cost grows: ``python -m benchmarks.md [folder for the figure]``."""
+"""The MD engine beside dynasor, and how its cost grows.
+
+``python -m benchmarks.md [folder for the figure]``.
+"""
 
 from __future__ import annotations
 
@@ -40,21 +43,37 @@ def vibrating(n_frames: int, n_atoms: int, chunk: int = 50) -> xr.Dataset:
 
     rng = np.random.default_rng(0)
     side = (n_atoms / DENSITY) ** (1 / 3)
-    place, omega, phase = side * rng.random((n_atoms, 3)), rng.uniform(5, 40, n_atoms), rng.uniform(0, 7, (n_atoms, 3))
+    place, omega, phase = (
+        side * rng.random((n_atoms, 3)),
+        rng.uniform(5, 40, n_atoms),
+        rng.uniform(0, 7, (n_atoms, 3)),
+    )
 
     def frames(block_info: dict | None = None) -> np.ndarray:
         start, stop = block_info[None]["array-location"][0]
-        return place + 0.1 * np.sin(omega[:, None] * 0.02 * np.arange(start, stop)[:, None, None] + phase)
+        return place + 0.1 * np.sin(
+            omega[:, None] * 0.02 * np.arange(start, stop)[:, None, None] + phase
+        )
 
     sizes = tuple(min(chunk, n_frames - i) for i in range(0, n_frames, chunk))
-    position = da.map_blocks(frames, chunks=(sizes, (n_atoms,), (3,)), dtype=float, meta=np.empty((0, 0, 0)))
-    return xbp.md.new_trajectory(position, time=0.02 * np.arange(n_frames), cell=side * np.eye(3), temperature=300)
+    position = da.map_blocks(
+        frames, chunks=(sizes, (n_atoms,), (3,)), dtype=float, meta=np.empty((0, 0, 0))
+    )
+    return xbp.md.new_trajectory(
+        position,
+        time=0.02 * np.arange(n_frames),
+        cell=side * np.eye(3),
+        temperature=300,
+    )
 
 
 def density_seconds(precision: Precision, n_frames: int = 8) -> tuple[float, float]:
     """Return seconds per frame on one core for every allowed wave vector, and the largest relative error."""
     shells = allowed_wavevectors(SIDE * np.eye(3), Q_MAX, 0.05)
-    scaled, weights = np.random.default_rng(1).random((3, N_ATOMS)), np.ones((1, N_ATOMS))
+    scaled, weights = (
+        np.random.default_rng(1).random((3, N_ATOMS)),
+        np.ones((1, N_ATOMS)),
+    )
     parts = slabs(shells.hkl, N_ATOMS, 1, 500, precision)
 
     def run() -> None:
@@ -81,7 +100,10 @@ def dynasor_density_seconds() -> float:
 
 
 def whole_seconds(n_frames: int = 240, window: int = 60) -> tuple[float, float]:
-    """Return seconds from a dump on disk to S(Q,E) at every allowed wave vector: xbp, dynasor."""
+    """Return seconds from a dump on disk to S(Q,E) at every allowed wave vector.
+
+    Xbp, dynasor.
+    """
     import dynasor
     from dynasor.post_processing import get_spherically_averaged_sample_binned
 
@@ -92,18 +114,30 @@ def whole_seconds(n_frames: int = 240, window: int = 60) -> tuple[float, float]:
         path = Path(folder, "a.lammpstrj")
         with path.open("w") as file:
             for number, frame in enumerate(traj.position.values):
-                file.write(f"ITEM: TIMESTEP\n{number}\nITEM: NUMBER OF ATOMS\n{N_ATOMS}\nITEM: BOX BOUNDS pp pp pp\n")
+                file.write(
+                    f"ITEM: TIMESTEP\n{number}\nITEM: NUMBER OF "
+                    f"ATOMS\n{N_ATOMS}\nITEM: BOX BOUNDS pp pp pp\n"
+                )
                 file.writelines(f"0 {side}\n" for side in np.diag(traj.cell.values))
                 file.write("ITEM: ATOMS id type xu yu zu\n")
-                file.writelines(f"{j + 1} 1 {x:.7g} {y:.7g} {z:.7g}\n" for j, (x, y, z) in enumerate(frame))
+                file.writelines(
+                    f"{j + 1} 1 {x:.7g} {y:.7g} {z:.7g}\n"
+                    for j, (x, y, z) in enumerate(frame)
+                )
 
         start = time.perf_counter()
-        opened = xbp.md.open_trajectory(path, units="metal", timestep="20 fs", elements=["Cu"])
-        opened.bp.dynamic_structure_factor(Q_MAX, 0.05, window=f"{0.02 * window} ps", weights="unit")
+        opened = xbp.md.open_trajectory(
+            path, units="metal", timestep="20 fs", elements=["Cu"]
+        )
+        opened.bp.dynamic_structure_factor(
+            Q_MAX, 0.05, window=f"{0.02 * window} ps", weights="unit"
+        )
         own = time.perf_counter() - start
 
         start = time.perf_counter()
-        peer_traj = dynasor.Trajectory(str(path), "lammps_internal", length_unit="Angstrom", time_unit="fs")
+        peer_traj = dynasor.Trajectory(
+            str(path), "lammps_internal", length_unit="Angstrom", time_unit="fs"
+        )
         sample = dynasor.compute_dynamic_structure_factors(
             peer_traj, Q, dt=20, window_size=window - 1, window_step=window // 2
         )
@@ -118,20 +152,30 @@ def cost(n_frames: int, n_atoms: int, q_max: float) -> tuple[float, float]:
         "import time, benchmarks.md as m\n"
         f"traj = m.vibrating({n_frames}, {n_atoms})\n"
         "start = time.perf_counter()\n"
-        f"traj.bp.dynamic_structure_factor({q_max}, 0.05, window='4 ps', weights='unit')\n"
+        f"traj.bp.dynamic_structure_factor({q_max}, 0.05, window='4 ps', "
+        "weights='unit')\n"
         "seconds = time.perf_counter() - start\n"
         # Not ru_maxrss, which a child inherits of its parent.
-        "high = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+        "high = next(line for line in open('/proc/self/status') if "
+        "line.startswith('VmHWM'))\n"
         "print(seconds, int(high.split()[1]) / 1e6)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
     seconds, memory = done.stdout.split()
     return float(seconds), float(memory)
 
 
 #: What varies, the values it takes, and the arguments of `cost` with it.
-SERIES: dict[str, tuple[str, tuple[float, ...], Callable[[float], tuple[int, int, float]]]] = {
-    "frames": ("frames", (1000, 2000, 4000, 8000, 16_000), lambda x: (int(x), 1000, 4.0)),
+SERIES: dict[
+    str, tuple[str, tuple[float, ...], Callable[[float], tuple[int, int, float]]]
+] = {
+    "frames": (
+        "frames",
+        (1000, 2000, 4000, 8000, 16_000),
+        lambda x: (int(x), 1000, 4.0),
+    ),
     "atoms": ("atoms", (1000, 4000, 16000, 100_000), lambda x: (400, int(x), 2.0)),
     "Q_max": ("$Q_\\mathrm{max}$ (Å$^{-1}$)", (2, 4, 6, 8), lambda x: (400, 4000, x)),
 }
@@ -148,12 +192,22 @@ def draw(results: dict[str, list[tuple[float, float, float]]], path: Path) -> No
     axes = figure.subplots(2, 3, sharex="col")
     for column, (name, rows) in enumerate(results.items()):
         x, seconds, memory = np.array(rows).T
-        for ax, values, colour in ((axes[0, column], seconds, "#0072B2"), (axes[1, column], memory, "#D55E00")):
+        for ax, values, colour in (
+            (axes[0, column], seconds, "#0072B2"),
+            (axes[1, column], memory, "#D55E00"),
+        ):
             ax.plot(x, values, "o-", color=colour)
             ax.set_xscale("log")
             ax.set_xticks(x, [f"{v:g}" for v in x], fontsize="small")
         if name != "Q_max":
-            axes[0, column].plot(x, seconds[-1] * x / x[-1], "--", color="0.5", lw=1, label="proportional")
+            axes[0, column].plot(
+                x,
+                seconds[-1] * x / x[-1],
+                "--",
+                color="0.5",
+                lw=1,
+                label="proportional",
+            )
             axes[0, column].legend(frameon=False)
         axes[0, column].set_yscale("log")
         axes[0, column].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -169,8 +223,19 @@ def draw(results: dict[str, list[tuple[float, float, float]]], path: Path) -> No
 
 def main() -> None:
     """Run everything and print one table."""
-    packages = ("numpy", "scipy", "xarray", "dask", "finufft", "dynasor", "numba", "xbp")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    packages = (
+        "numpy",
+        "scipy",
+        "xarray",
+        "dask",
+        "finufft",
+        "dynasor",
+        "numba",
+        "xbp",
+    )
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in packages
+    )
     print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores\n")
     import numba
 
@@ -182,11 +247,16 @@ def main() -> None:
     for precision, bar in precisions:
         own, error = density_seconds(precision)
         print(
-            f"density of {N_ATOMS} atoms, every Q <= {Q_MAX}, one core, {precision} (error {error:.0e}): "
-            f"{1e3 * own:.1f} ms, dynasor {1e3 * peer:.0f} ms: {peer / own:.0f}x (bar {bar}x)"
+            f"density of {N_ATOMS} atoms, every Q <= {Q_MAX}, one core, {precision} "
+            f"(error {error:.0e}): "
+            f"{1e3 * own:.1f} ms, dynasor {1e3 * peer:.0f} ms: {peer / own:.0f}x (bar "
+            f"{bar}x)"
         )
     own, peer = whole_seconds()
-    print(f"dump on disk -> S(Q,E), all cores: {own:.1f} s, dynasor {peer:.1f} s: {peer / own:.0f}x (bar 15x)")
+    print(
+        f"dump on disk -> S(Q,E), all cores: {own:.1f} s, dynasor {peer:.1f} s: "
+        f"{peer / own:.0f}x (bar 15x)"
+    )
     results: dict[str, list[tuple[float, float, float]]] = {}
     for name, (_, values, arguments) in SERIES.items():
         results[name] = []

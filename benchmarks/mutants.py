@@ -1,12 +1,17 @@
-"""Random mutants of the numerical code, each run against its tests: ``python benchmarks/mutants.py --out FOLDER``.
+"""Random mutants of the numerical code, each run against its tests.
 
-A mutant is one small change in a copy of the package: an operator or a comparison swapped, a constant moved by one or
-doubled, a sign or a factor dropped, ``and`` for ``or``, returned values swapped. It is killed if the module's own tests
-(doctests, mirror tests, then tests/properties) fail on it, or take ten times their usual time. Which mutants are drawn
-follows from the seed; what was run stands in FOLDER/results.jsonl, and the same call goes on from there.
+``python benchmarks/mutants.py --out FOLDER``.
 
-Mutants that compute the same, which no test can see, are listed with the reason in ``equivalent_mutants.txt``.
-``--again`` runs the survivors once more, with the tests and the code as they are now.
+A mutant is one small change in a copy of the package: an operator or a comparison
+swapped, a constant moved by one or doubled, a sign or a factor dropped, ``and`` for
+``or``, returned values swapped. It is killed if the module's own tests (doctests,
+mirror tests, then tests/properties) fail on it, or take ten times their usual time.
+Which mutants are drawn follows from the seed; what was run stands in
+FOLDER/results.jsonl, and the same call goes on from there.
+
+Mutants that compute the same, which no test can see, are listed with the reason in
+``equivalent_mutants.txt``. ``--again`` runs the survivors once more, with the tests and
+the code as they are now.
 
 Needs a system with fork, and a Python in which xbp's test dependencies are installed.
 """
@@ -61,7 +66,9 @@ class Mutant:
     @property
     def key(self) -> str:
         """A name that stays the same where lines move."""
-        return f"{self.file}::{self.function}::{self.before} -> {self.after} #{self.count}"
+        return (
+            f"{self.file}::{self.function}::{self.before} -> {self.after} #{self.count}"
+        )
 
 
 def mutants_of(path: Path, file: str) -> list[Mutant]:
@@ -75,18 +82,27 @@ def mutants_of(path: Path, file: str) -> list[Mutant]:
     for function, node, changed in _changes(ast.parse(text), "module"):
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
-        span = (starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset)
+        span = (
+            starts[node.lineno - 1] + node.col_offset,
+            starts[node.end_lineno - 1] + node.end_col_offset,
+        )
         before, after = ast.unparse(node), f"({ast.unparse(changed)})"
         if isinstance(node, ast.Return):
             after = ast.unparse(changed)
         seen[function, before, after] += 1
-        found.append(Mutant(file, function, before, after, seen[function, before, after], span))
+        found.append(
+            Mutant(file, function, before, after, seen[function, before, after], span)
+        )
     return found
 
 
-def _changes(node: ast.AST, function: str) -> Iterator[tuple[str, ast.expr | ast.Return, ast.AST]]:
+def _changes(
+    node: ast.AST, function: str
+) -> Iterator[tuple[str, ast.expr | ast.Return, ast.AST]]:
     """Walk the code that computes: not its messages, types, docstrings and imports."""
-    if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom):
+    if isinstance(
+        node, ast.Raise | ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom
+    ):
         return
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         function = node.name if function == "module" else f"{function}.{node.name}"
@@ -125,7 +141,9 @@ def _changed(node: ast.expr | ast.Return) -> Iterator[ast.AST]:
         case ast.UnaryOp(op=ast.USub() | ast.Not()):
             yield node.operand
         case ast.BoolOp():
-            yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
+            yield ast.BoolOp(
+                ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values
+            )
         case ast.Return(value=ast.Tuple(elts=[first, second, *rest])):
             yield ast.Return(ast.Tuple([second, first, *rest], ast.Load()))
         case ast.IfExp():
@@ -133,7 +151,10 @@ def _changed(node: ast.expr | ast.Return) -> Iterator[ast.AST]:
 
 
 def tests_of(file: str, root: Path) -> list[str]:
-    """Return the mirror tests of a module; of one that has none, those of the modules that import it."""
+    """Return the mirror tests of a module.
+
+    Of one that has none, those of the modules that import it.
+    """
     found: dict[str, None] = {}
     waiting, seen = [file], {file}
     while waiting:
@@ -146,7 +167,11 @@ def tests_of(file: str, root: Path) -> list[str]:
         for part in PACKAGES:
             for path in sorted((root / "xbp" / part).glob("*.py")):
                 other = f"xbp/{part}/{path.name}"
-                if other not in seen and path.name != "__init__.py" and f"from {module} import" in path.read_text():
+                if (
+                    other not in seen
+                    and path.name != "__init__.py"
+                    and f"from {module} import" in path.read_text()
+                ):
                     seen.add(other)
                     waiting.append(other)
     return list(found)
@@ -172,8 +197,18 @@ def run_tests(tree: Path, arguments: list[str], limit: float) -> tuple[str, str]
             os.environ["PYTHONPATH"] = str(tree)
             import pytest
 
-            with log.open("w") as stream, redirect_stdout(stream), redirect_stderr(stream):
-                quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:cacheprovider", "--timeout=0"]
+            with (
+                log.open("w") as stream,
+                redirect_stdout(stream),
+                redirect_stderr(stream),
+            ):
+                quiet = [
+                    "-W",
+                    "ignore::pytest.PytestAssertRewriteWarning",
+                    "-p",
+                    "no:cacheprovider",
+                    "--timeout=0",
+                ]
                 code = pytest.main([*arguments, "-x", "-q", "-n", "0", *quiet])
         except BaseException:
             log.write_text(traceback.format_exc())
@@ -185,8 +220,14 @@ def run_tests(tree: Path, arguments: list[str], limit: float) -> tuple[str, str]
         if ended:
             if os.waitstatus_to_exitcode(status) == 0:
                 return "passed", ""
-            lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith(_FAILED)]
-            return "failed", lines[0][:200] if lines else f"ended with {os.waitstatus_to_exitcode(status)}"
+            lines = [
+                line
+                for line in log.read_text(errors="replace").splitlines()
+                if line.startswith(_FAILED)
+            ]
+            return "failed", lines[0][
+                :200
+            ] if lines else f"ended with {os.waitstatus_to_exitcode(status)}"
         time.sleep(0.05)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -208,31 +249,56 @@ def preload() -> None:
     import scipy.stats
     import xarray
 
-    assert all((dask, hypothesis, lmfit, matplotlib, netCDF4, pint, pytest, scipy, xarray))
+    assert all(
+        (dask, hypothesis, lmfit, matplotlib, netCDF4, pint, pytest, scipy, xarray)
+    )
     assert "xbp" not in sys.modules
 
 
 def copy_tree(tree: Path) -> None:
     shutil.rmtree(tree, ignore_errors=True)
     for part in ("xbp", "tests", "benchmarks"):
-        shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__", ".part"))
+        shutil.copytree(
+            ROOT / part,
+            tree / part,
+            ignore=shutil.ignore_patterns("__pycache__", ".part"),
+        )
     shutil.copy(ROOT / "pyproject.toml", tree)
 
 
 def equivalent() -> dict[str, str]:
     """Return the mutants that compute the same, with the reason."""
-    lines = EQUIVALENT.read_text(encoding="utf-8").splitlines() if EQUIVALENT.is_file() else []
-    pairs = [line.split("  # ", 1) for line in lines if line and not line.startswith("#")]
+    lines = (
+        EQUIVALENT.read_text(encoding="utf-8").splitlines()
+        if EQUIVALENT.is_file()
+        else []
+    )
+    pairs = [
+        line.split("  # ", 1) for line in lines if line and not line.startswith("#")
+    ]
     return {key.strip(): reason for key, reason in pairs}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Mutants of the numerical code against its tests.")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the results; the same folder goes on")
+    parser = argparse.ArgumentParser(
+        description="Mutants of the numerical code against its tests."
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder of the results; the same folder goes on",
+    )
     parser.add_argument("--n", type=int, default=300, help="number of mutants")
     parser.add_argument("--seed", type=int, default=18)
-    parser.add_argument("--packages", nargs="*", default=list(PACKAGES), help="in this order")
-    parser.add_argument("--again", action="store_true", help="run the survivors once more, with today's tests")
+    parser.add_argument(
+        "--packages", nargs="*", default=list(PACKAGES), help="in this order"
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="run the survivors once more, with today's tests",
+    )
     parser.add_argument("--list", action="store_true", help="only print what was found")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -249,14 +315,22 @@ def main() -> None:
     set_aside = [key for key in survivors if key in same]
     killed = sum(row["status"] == "killed" for row in results.values())
     counted = len(results) - len(set_aside)
-    print(f"{len(results)} run, {killed} killed ({100 * killed / max(1, counted):.1f} % of those that differ), "
-          f"{len(set_aside)} equivalent, {len(survivors) - len(set_aside)} survived:")  # fmt: skip
+    print(
+        f"{len(results)} run, {killed} killed ({100 * killed / max(1, counted):.1f} "
+        "% of those that differ), "
+        f"{len(set_aside)} equivalent, {len(survivors) - len(set_aside)} survived:"
+    )
     for key in survivors:
         if key not in same:
             print(" ", key)
 
 
-def _run_all(options: argparse.Namespace, tree: Path, results: dict[str, dict[str, str]], record: Path) -> None:
+def _run_all(
+    options: argparse.Namespace,
+    tree: Path,
+    results: dict[str, dict[str, str]],
+    record: Path,
+) -> None:
     kept = options.out / "original.json"
     if kept.is_file():
         name, text = json.loads(kept.read_text())
@@ -286,7 +360,9 @@ def _run_all(options: argparse.Namespace, tree: Path, results: dict[str, dict[st
                 begin = time.monotonic()
                 status, failed = run_tests(tree, stage, 1800)
                 if status != "passed":
-                    raise SystemExit(f"without a mutant, {stage} does not pass: {failed}")
+                    raise SystemExit(
+                        f"without a mutant, {stage} does not pass: {failed}"
+                    )
                 usual[" ".join(stage)] = time.monotonic() - begin
         path = tree / mutant.file
         original = path.read_bytes()
@@ -294,10 +370,16 @@ def _run_all(options: argparse.Namespace, tree: Path, results: dict[str, dict[st
         try:
             # Kept aside: where this process is killed, the next one restores it.
             kept.write_text(json.dumps([mutant.file, original.decode()]))
-            path.write_bytes(original[: mutant.span[0]] + mutant.after.encode() + original[mutant.span[1] :])
+            path.write_bytes(
+                original[: mutant.span[0]]
+                + mutant.after.encode()
+                + original[mutant.span[1] :]
+            )
             status, failed = "passed", ""
             for stage in stages:
-                status, failed = run_tests(tree, stage, 30 + 10 * usual[" ".join(stage)])
+                status, failed = run_tests(
+                    tree, stage, 30 + 10 * usual[" ".join(stage)]
+                )
                 if status != "passed":
                     break
         finally:
@@ -310,7 +392,11 @@ def _run_all(options: argparse.Namespace, tree: Path, results: dict[str, dict[st
         results[mutant.key] = row
         with record.open("a") as stream:
             stream.write(json.dumps(row) + "\n")
-        print(f"{number}/{len(drawn)} {row['status']} {row['seconds']} s  {mutant.key}  {failed[:90]}", flush=True)
+        print(
+            f"{number}/{len(drawn)} {row['status']} {row['seconds']} s  {mutant.key}  "
+            f"{failed[:90]}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -10,18 +10,27 @@ import xbp  # noqa: F401  # registers .bp
 
 
 def spectra(n_detector: int, n_energy: int, chunk: int | None = None) -> xr.Dataset:
-    """Return noise over detectors from 3 to 135 degrees; of dask chunks of detectors where `chunk` says so."""
+    """Return noise over detectors from 3 to 135 degrees.
+
+    Of dask chunks of detectors where `chunk` says so.
+    """
     values = (
         np.random.default_rng(0).random((n_detector, n_energy))
         if chunk is None
-        else dask.array.random.default_rng(0).random((n_detector, n_energy), chunks=(chunk, -1))
+        else dask.array.random.default_rng(0).random(
+            (n_detector, n_energy), chunks=(chunk, -1)
+        )
     )
     attrs = {"units": "1/meV", "quantity": "detector_spectra", "ki_over_kf": "applied"}
     return xr.Dataset(
         dict.fromkeys(("S", "S_std"), (("detector", "E"), values, attrs)),
         coords={
             "E": ("E", np.linspace(-60, 55, n_energy), {"units": "meV"}),
-            "two_theta": ("detector", np.linspace(3, 135, n_detector), {"units": "degree"}),
+            "two_theta": (
+                "detector",
+                np.linspace(3, 135, n_detector),
+                {"units": "degree"},
+            ),
             "incident_energy": ((), 60.0, {"units": "meV"}),
         },
     )

@@ -19,11 +19,25 @@ from xbp.md.local_fields import FieldMaker
 from xbp.md.trajectory import read_trajectory
 
 CUTOFF = 3.8
-NAMES = ("deformation_gradient", "volumetric_strain", "shear_strain", "von_mises_strain")
-SIX = ["coordination", "neighbor_distance", "d2min", "volumetric_strain", "shear_strain", "von_mises_strain"]
+NAMES = (
+    "deformation_gradient",
+    "volumetric_strain",
+    "shear_strain",
+    "von_mises_strain",
+)
+SIX = [
+    "coordination",
+    "neighbor_distance",
+    "d2min",
+    "volumetric_strain",
+    "shear_strain",
+    "von_mises_strain",
+]
 
 
-def own_seconds(traj: xr.Dataset, names: tuple[str, ...]) -> tuple[float, dict[str, np.ndarray]]:
+def own_seconds(
+    traj: xr.Dataset, names: tuple[str, ...]
+) -> tuple[float, dict[str, np.ndarray]]:
     """Return seconds per frame of the strain tensor, and the answer for the last frame."""
     trajectory = read_trajectory(traj)
     maker = FieldMaker.make(traj, trajectory, names, CUTOFF, "first")
@@ -65,7 +79,9 @@ def peer_seconds(traj: xr.Dataset, *, nonaffine: bool) -> tuple[float, np.ndarra
 def main() -> None:
     """Print both."""
     packages = ("numpy", "scipy", "finufft", "vesin", "ovito", "xbp")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in packages
+    )
     print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores\n")
     traj = vibrating(20, N_ATOMS).compute()
     for names, nonaffine in ((NAMES, False), ((*NAMES, "d2min"), True)):
@@ -73,8 +89,10 @@ def main() -> None:
         peer, theirs = peer_seconds(traj, nonaffine=nonaffine)
         error = float(np.abs(fields["von_mises_strain"] - theirs).max())
         print(
-            f"strain{' and D2min' if nonaffine else ''} of {N_ATOMS} atoms: {1e3 * own:.2f} ms per frame, "
-            f"OVITO {1e3 * peer:.1f} ms, one core each: {peer / own:.0f}x (bar 15x), largest difference {error:.0e}"
+            f"strain{' and D2min' if nonaffine else ''} of {N_ATOMS} atoms: "
+            f"{1e3 * own:.2f} ms per frame, "
+            f"OVITO {1e3 * peer:.1f} ms, one core each: {peer / own:.0f}x (bar 15x), "
+            f"largest difference {error:.0e}"
         )
     traj = vibrating(1000, N_ATOMS)
     start = time.perf_counter()
@@ -83,7 +101,10 @@ def main() -> None:
     start = time.perf_counter()
     traj.bp.fluctuation_spectrum(SIX, 4, 0.05, window="5 ps", cutoff=CUTOFF)
     six = time.perf_counter() - start
-    print(f"six fields' spectra, ten components, Q <= 4: {six:.1f} s; one S(Q,E): {one:.1f} s; {six / one:.1f}x")
+    print(
+        f"six fields' spectra, ten components, Q <= 4: {six:.1f} s; one S(Q,E): "
+        f"{one:.1f} s; {six / one:.1f}x"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Checks a built site: every public name has a page, and every link and picture within the site leads somewhere."""
+"""Checks a built site.
+
+Every public name has a page, and every link and picture within the site leads
+somewhere.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +38,21 @@ def main(site: Path) -> None:
     """Check, and say what is missing."""
     wrong: list[str] = []
     # Four lines of text, then compressed lines: name, kind, priority, place, title.
-    inventory = zlib.decompress((site / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
-    documented = {line.split(" ")[0] for line in inventory.splitlines() if line.split(" ")[1].startswith("py:")}
+    inventory = zlib.decompress(
+        (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    ).decode()
+    documented = {
+        line.split(" ")[0]
+        for line in inventory.splitlines()
+        if line.split(" ")[1].startswith("py:")
+    }
     wanted = {
         *pages.public_names(),
-        *(f"xarray.Dataset.bp.{name}" for name in pages.accessor_methods() if name != "plot"),
+        *(
+            f"xarray.Dataset.bp.{name}"
+            for name in pages.accessor_methods()
+            if name != "plot"
+        ),
     }
     wrong += [f"{name} is not in the reference" for name in sorted(wanted - documented)]
     parsed = {path: Page(path) for path in site.rglob("*.html")}
@@ -47,14 +61,23 @@ def main(site: Path) -> None:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = (
+                (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            )
             if not target.exists():
                 wrong.append(f"{path.relative_to(site)}: {link} leads nowhere")
-            elif target in parsed and parts.fragment and parts.fragment not in parsed[target].anchors:
+            elif (
+                target in parsed
+                and parts.fragment
+                and parts.fragment not in parsed[target].anchors
+            ):
                 wrong.append(f"{path.relative_to(site)}: {link} has no such place")
     if wrong:
         sys.exit("\n".join(wrong))
-    print(f"{len(wanted)} public names, {len(parsed)} pages, {sum(len(p.links) for p in parsed.values())} links")
+    print(
+        f"{len(wanted)} public names, {len(parsed)} pages, "
+        f"{sum(len(p.links) for p in parsed.values())} links"
+    )
 
 
 if __name__ == "__main__":

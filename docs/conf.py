@@ -1,4 +1,7 @@
-"""Sphinx builds the documentation from this: `python -m sphinx -W -n -b html docs docs/_build/html`."""
+"""Sphinx builds the documentation from this.
+
+`python -m sphinx -W -n -b html docs docs/_build/html`.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ html_theme_options = {"light_css_variables": {"font-stack": "system-ui, sans-ser
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-# A notebook names pages of docs/ as text; its code cells are colored by the lexer that is always there.
+# A notebook names pages of docs/ as text; its code cells are colored by the lexer that
+# is always there.
 nb_execution_mode = "off"  # they have their output when they get here
 # Progress bars and dask's notes on its workers are not part of a page.
 nb_output_stderr = "remove"
@@ -53,12 +57,18 @@ napoleon_use_param = False
 napoleon_use_ivar = True
 default_role = "py:obj"
 nitpicky = True
-# In docstrings a name in backticks may be that of an argument, or of another library's function.
-nitpick_ignore_regex = [("py:obj", r"[^.]+|(matplotlib|lmfit|holoviews|xarray|pint|dask)\..*")]
+# In docstrings a name in backticks may be that of an argument, or of another library's
+# function.
+nitpick_ignore_regex = [
+    ("py:obj", r"[^.]+|(matplotlib|lmfit|holoviews|xarray|pint|dask)\..*")
+]
 
-# The tests run every notebook once; with their output in this folder, nothing is run a second time.
+# The tests run every notebook once; with their output in this folder, nothing is run a
+# second time.
 executed = os.environ.get("XBP_EXECUTED_NOTEBOOKS")
-pages.copy_notebooks(Path(executed or HERE.parent / "notebooks"), HERE / "tutorial", run=not executed)
+pages.copy_notebooks(
+    Path(executed or HERE.parent / "notebooks"), HERE / "tutorial", run=not executed
+)
 pages.write_reference(HERE / "reference" / "api")
 pages.write_gallery(HERE, HERE / "gallery")
 

@@ -22,15 +22,22 @@ FWHM, ZERO = 4.0, 0.5  # of the elastic line in the vanadium data, meV
 
 
 def broadened(reference: xr.DataArray, at: xr.DataArray) -> np.ndarray:
-    """Return a density of states as the instrument would see it: its resolution and its zero of E."""
+    """Return a density of states as the instrument would see it.
+
+    Its resolution and its zero of E.
+    """
     E = np.arange(-80, 80.05, 0.1)
-    density = gaussian_filter1d(np.interp(np.abs(E), reference.E, reference, right=0.0), FWHM / 2.3548 / 0.1)
+    density = gaussian_filter1d(
+        np.interp(np.abs(E), reference.E, reference, right=0.0), FWHM / 2.3548 / 0.1
+    )
     return np.interp(at - ZERO, E, density / (density[E > 0].sum() * 0.1))
 
 
 def main(folder: Path) -> None:
     """Draw and print."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
+    figure, (left, middle, right) = plt.subplots(
+        1, 3, figsize=(13, 3.8), layout="constrained"
+    )
     vanadium = xbp.open_dataset(folder / "V_ARCS_Ei120_iqe.h5")
     table = xr.open_dataset(
         folder / "V-dos.dat", engine="columns",
@@ -40,37 +47,86 @@ def main(folder: Path) -> None:
     for C, color in ((0.0, GREY), (0.2, BLUE)):
         found = vanadium.bp.to_vibrational_dos(multiple_scattering=C, **options)
         g, std = found.g.dropna("E"), found.g_std.dropna("E")
-        left.errorbar(g.E, 1e3 * g, 1e3 * std, color=color, fmt=".-", lw=1, label=f"measured, C = {C:g}")
+        left.errorbar(
+            g.E,
+            1e3 * g,
+            1e3 * std,
+            color=color,
+            fmt=".-",
+            lw=1,
+            label=f"measured, C = {C:g}",
+        )
     for C in (0.0, 0.2, 0.3, 0.4):
         found = vanadium.bp.to_vibrational_dos(multiple_scattering=C, **options)
         g = found.g.sel(E=slice(7, 40))
         expected = broadened(table.g, g.E)
         rms = np.sqrt(((g - expected) ** 2).mean()) / expected.max()
-        print(f"C = {C}: u2 = {float(found.u2):.5f}, {int(found.iterations)} iterations, {int(found.orders)} orders, "
-              f"rms residual {100 * rms:.1f} % of the maximum, r = {np.corrcoef(g, expected)[0, 1]:.3f}, "
-              f"beyond 38 meV {100 * float(found.g.sel(E=slice(38, 55)).mean()) / expected.max():.1f} %")  # fmt: skip
+        print(
+            f"C = {C}: u2 = {float(found.u2):.5f}, {int(found.iterations)} "
+            f"iterations, {int(found.orders)} orders, "
+            f"rms residual {100 * rms:.1f} % of the maximum, r = "
+            f"{np.corrcoef(g, expected)[0, 1]:.3f}, "
+            "beyond 38 meV "
+            f"{100 * float(found.g.sel(E=slice(38, 55)).mean()) / expected.max():.1f} "
+            "%"
+        )
     E = xr.DataArray(np.arange(0.5, 55, 0.5), dims="E")
-    left.plot(E, 1e3 * broadened(table.g, E), color=ORANGE, label="V-dos.dat, 4 meV resolution")
-    left.set(title="vanadium, 300 K", xlabel="$E$ (meV)", ylabel="$g(E)$ (10$^{-3}$ meV$^{-1}$)", ylim=(-5, 105))
+    left.plot(
+        E,
+        1e3 * broadened(table.g, E),
+        color=ORANGE,
+        label="V-dos.dat, 4 meV resolution",
+    )
+    left.set(
+        title="vanadium, 300 K",
+        xlabel="$E$ (meV)",
+        ylabel="$g(E)$ (10$^{-3}$ meV$^{-1}$)",
+        ylim=(-5, 105),
+    )
 
-    sqe = xbp.open_dataset(folder / "MAR21335_Ei60meV.nxs").bp.angle_to_Q("0.05 1/angstrom")
+    sqe = xbp.open_dataset(folder / "MAR21335_Ei60meV.nxs").bp.angle_to_Q(
+        "0.05 1/angstrom"
+    )
     found = sqe.bp.mask_elastic("3.6 meV", widths=1.2).bp.to_vibrational_dos(
         E_range=("4 meV", "42 meV"), composition="Al"
     )
     g, std = found.g.dropna("E"), found.g_std.dropna("E")
     middle.errorbar(g.E, 1e3 * g, 1e3 * std, color=BLUE, fmt=".", ms=3, lw=1)
-    middle.set(title="aluminium, 5 K", xlabel="$E$ (meV)", ylabel="$g(E)$ (10$^{-3}$ meV$^{-1}$)", ylim=(0, None))
-    print(f"Al: u2 = {float(found.u2):.5f}, {int(found.iterations)} iterations, {int(found.orders)} orders")
+    middle.set(
+        title="aluminium, 5 K",
+        xlabel="$E$ (meV)",
+        ylabel="$g(E)$ (10$^{-3}$ meV$^{-1}$)",
+        ylim=(0, None),
+    )
+    print(
+        f"Al: u2 = {float(found.u2):.5f}, {int(found.iterations)} iterations, "
+        f"{int(found.orders)} orders"
+    )
 
-    sample, can = (xbp.open_dataset(folder / f"{name}_360_inc.nxspe") for name in ("benzene_290", "empty"))
+    sample, can = (
+        xbp.open_dataset(folder / f"{name}_360_inc.nxspe")
+        for name in ("benzene_290", "empty")
+    )
     for data, label, color in (
         (sample, "benzene in its can", GREY),
         (can, "empty can", ORANGE),
         (sample.bp.subtract(can, scale=0.92, scale_std=0.03), "benzene", BLUE),
     ):
         spectrum = data.S.mean("detector")
-        right.plot(spectrum.E, spectrum, color=color, label=label, ls="--" if color == GREY else "-")
-    right.set(title="benzene, 290 K", xlabel="$E$ (meV)", ylabel="$S(E)$ (meV$^{-1}$)", yscale="log", xlim=(-2, 2))
+        right.plot(
+            spectrum.E,
+            spectrum,
+            color=color,
+            label=label,
+            ls="--" if color == GREY else "-",
+        )
+    right.set(
+        title="benzene, 290 K",
+        xlabel="$E$ (meV)",
+        ylabel="$S(E)$ (meV$^{-1}$)",
+        yscale="log",
+        xlim=(-2, 2),
+    )
     for ax, place in ((left, "upper right"), (right, "center left")):
         ax.legend(frameon=False, fontsize="small", loc=place)
     figure.savefig(Path(__file__).parent / "images" / "corrections.png", dpi=110)

@@ -17,7 +17,9 @@ mpl.use("Agg")
 
 def main() -> None:
     """Draw and print."""
-    figure, axes = plt.subplots(len(GLASSES), 4, figsize=(13, 2.5 * len(GLASSES)), layout="constrained")
+    figure, axes = plt.subplots(
+        len(GLASSES), 4, figsize=(13, 2.5 * len(GLASSES)), layout="constrained"
+    )
     for row, name in zip(axes, GLASSES, strict=True):
         tree = xbp.tutorial.open_datatree(name)
         s = tree["spectra"].to_dataset()
@@ -33,24 +35,42 @@ def main() -> None:
         ax = row[1]
         g = s.sel(E=slice(0.15 * at, top))
         scale = 1e3
-        ax.errorbar(g.E, scale * g.g / g.E**2, scale * g.g_std / g.E**2, color=BLUE, lw=1.2, label="MD", zorder=3)
+        ax.errorbar(
+            g.E,
+            scale * g.g / g.E**2,
+            scale * g.g_std / g.E**2,
+            color=BLUE,
+            lw=1.2,
+            label="MD",
+            zorder=3,
+        )
         h = tree["harmonic"].to_dataset().sel(E=slice(0.15 * at, top))
         # A box has few modes at each of these energies: the band is wide.
         low, high = (scale * (h.g + sign * h.g_std) / h.E**2 for sign in (-1, 1))
         ax.fill_between(h.E, low, high, color=ORANGE, alpha=0.3, lw=0)
         ax.plot(h.E, scale * h.g / h.E**2, color=ORANGE, lw=0.8, label="harmonic")
-        ax.set(ylabel="$g(E)/E^2$ (10$^{-3}$ meV$^{-3}$)", xlabel="$E$ (meV)", ylim=(0, None))
+        ax.set(
+            ylabel="$g(E)/E^2$ (10$^{-3}$ meV$^{-3}$)",
+            xlabel="$E$ (meV)",
+            ylim=(0, None),
+        )
         ax.legend(frameon=False, fontsize="x-small")
         ax = row[2]
         w = whole.sel(E=slice(0.15 * at, top))
         power = int(np.floor(np.log10(float(w.B.max()))))
         ax.errorbar(w.E, w.B / 10.0**power, w.B_std / 10.0**power, color=BLUE, lw=1)
-        ax.set(ylabel=f"$B(E)$ (10$^{{{power}}}$ Å$^2$ meV$^{{-2}}$)", xlabel="$E$ (meV)", ylim=(0, None))
+        ax.set(
+            ylabel=f"$B(E)$ (10$^{{{power}}}$ Å$^2$ meV$^{{-2}}$)",
+            xlabel="$E$ (meV)",
+            ylim=(0, None),
+        )
         ax = row[3]
         shown = r.pearson_r.sel(E=slice(0.1 * at, 4 * top))
         ax.axhline(0, color=GREY, lw=0.6)
         ax.plot(shown.E, shown, color="black", label="$B(Q,E)$")
-        field = tree["fluctuations"].pearson_r.sel(field="shear_strain", E=slice(0.1 * at, 4 * top))
+        field = tree["fluctuations"].pearson_r.sel(
+            field="shear_strain", E=slice(0.1 * at, 4 * top)
+        )
         ax.plot(field.E, field, color=ORANGE, lw=1, label="shear strain")
         ax.set(ylabel="$r$ with $S(Q)$", xlabel="$E$ (meV)", ylim=(-1.02, 1.02))
         ax.legend(frameon=False, fontsize="x-small")
@@ -61,17 +81,25 @@ def main() -> None:
         flat = peaks.bp.dispersion(Q_range)
         tg = tree["transition"]
         f = tree["fluctuations"].to_dataset()
-        peak = whole.drop_vars("box_phonon", errors="ignore").bp.boson_peak(E_range=E_range)
+        peak = whole.drop_vars("box_phonon", errors="ignore").bp.boson_peak(
+            E_range=E_range
+        )
         print(
-            f"| {name} | {float(tg.Tg):.0f} ± {float(tg.Tg_std):.0f} | {float(s.Q[np.nanargmax(s.Sq)]):.2f} | "
+            f"| {name} | {float(tg.Tg):.0f} ± {float(tg.Tg_std):.0f} | "
+            f"{float(s.Q[np.nanargmax(s.Sq)]):.2f} | "
             f"{float(s.coords.get('box_phonon', np.nan)):.2f} | "
             f"{float(peak.energy):.2f} ± {float(peak.energy_std):.2f} "
-            f"({peak.status.values}; {s.status.values}) | {float(flat.mean_energy):.2f}, {float(flat.scatter):.2f}, "
-            f"{float(flat.slope):.3f} ± {float(flat.slope_std):.3f} ({int(flat.n_points)}) | "
-            + ", ".join(f"{float(r.pearson_r.interp(E=k * at)):.2f}" for k in (1, 2, 4, 6))
+            f"({peak.status.values}; {s.status.values}) | "
+            f"{float(flat.mean_energy):.2f}, {float(flat.scatter):.2f}, "
+            f"{float(flat.slope):.3f} ± {float(flat.slope_std):.3f} "
+            f"({int(flat.n_points)}) | "
+            + ", ".join(
+                f"{float(r.pearson_r.interp(E=k * at)):.2f}" for k in (1, 2, 4, 6)
+            )
             + " | "
             + ", ".join(
-                f"{n.split('_')[0]} {float(v):.2f}" for n, v in zip(f.field.values, f.r_at_boson_peak, strict=True)
+                f"{n.split('_')[0]} {float(v):.2f}"
+                for n, v in zip(f.field.values, f.r_at_boson_peak, strict=True)
             )
             + f" | at {at:.2f} |"
         )

@@ -1,4 +1,7 @@
-"""Pages of the documentation that are made from the package: reference, gallery, the notebooks of the tutorial."""
+"""Pages of the documentation that are made from the package.
+
+Reference, gallery, the notebooks of the tutorial.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,25 @@ from xbp.accessor import BosonPeakAccessor, PlotAccessor
 
 #: Title of a page, and the packages whose functions stand on it.
 GROUPS = (
-    ("Reduction", "reduction", ("xbp.reduction",), "From what was measured or simulated to G(Q,E), B(Q,E) and cuts."),
     (
-        "Peaks",
-        "peaks",
-        ("xbp.peaks",),
-        "Positions, dispersion, scaling with S(Q), phonons, heat capacities, fields compared.",
+        "Reduction",
+        "reduction",
+        ("xbp.reduction",),
+        "From what was measured or simulated to G(Q,E), B(Q,E) and cuts.",
     ),
-    ("Files and data", "files", ("xbp.io", "xbp.construct", "xbp.tutorial"), "Opening, making and archiving."),
+    (
+        "Analysis",
+        "analysis",
+        ("xbp.analysis", "xbp.fitting", "xbp.study.series"),
+        "Positions, dispersion, scaling with S(Q), phonons, heat capacities, fields "
+        "compared.",
+    ),
+    (
+        "Files and data",
+        "files",
+        ("xbp.io", "xbp.core.construct", "xbp.tutorial"),
+        "Opening, making and archiving.",
+    ),
 )
 #: Modules listed with all that they export.
 MODULES = (
@@ -44,38 +58,77 @@ def public_names() -> dict[str, object]:
     """Return every public object of xbp by its full name."""
     modules = (xbp, *(module for _, module in MODULES))
     names = {f"{m.__name__}.{n}": getattr(m, n) for m in modules for n in m.__all__}
-    return {name: thing for name, thing in names.items() if not isinstance(thing, ModuleType)}
+    return {
+        name: thing
+        for name, thing in names.items()
+        if not isinstance(thing, ModuleType)
+    }
 
 
 def accessor_methods() -> list[str]:
     """Return the names of the methods and properties of ``.bp``."""
-    return [name for name, _ in inspect.getmembers(BosonPeakAccessor) if not name.startswith("_")]
+    return [
+        name
+        for name, _ in inspect.getmembers(BosonPeakAccessor)
+        if not name.startswith("_")
+    ]
 
 
 def reference_pages() -> dict[str, str]:
     """Return the text of each page of the reference, by its name."""
-    here = {n: getattr(xbp, n) for n in xbp.__all__ if not isinstance(getattr(xbp, n), ModuleType)}
+    here = {
+        n: getattr(xbp, n)
+        for n in xbp.__all__
+        if not isinstance(getattr(xbp, n), ModuleType)
+    }
     pages: dict[str, str] = {}
     for title, page, packages, says in GROUPS:
         names = [n for n, f in here.items() if f.__module__.startswith(packages)]
         pages[page] = _page(title, says, [("xbp", names)])
-    placed = {n for n, f in here.items() if any(f.__module__.startswith(p) for _, _, p, _ in GROUPS)}
-    pages["others"] = _page("Others", "What belongs to none of these.", [("xbp", sorted(set(here) - placed))])
+    placed = {
+        n
+        for n, f in here.items()
+        if any(f.__module__.startswith(p) for _, _, p, _ in GROUPS)
+    }
+    pages["others"] = _page(
+        "Others",
+        "What belongs to none of these.",
+        [("xbp", sorted(set(here) - placed))],
+    )
     for title, module in MODULES:
-        names = [n for n in module.__all__ if not isinstance(getattr(module, n), ModuleType)]
+        names = [
+            n for n in module.__all__ if not isinstance(getattr(module, n), ModuleType)
+        ]
         constants = [n for n in names if not callable(getattr(module, n))]
-        text = _page(title, inspect.getdoc(module) or "", [(module.__name__, [n for n in names if n not in constants])])
-        pages[module.__name__] = text + "".join(_constant(module.__name__, n, getattr(module, n)) for n in constants)
+        text = _page(
+            title,
+            inspect.getdoc(module) or "",
+            [(module.__name__, [n for n in names if n not in constants])],
+        )
+        pages[module.__name__] = text + "".join(
+            _constant(module.__name__, n, getattr(module, n)) for n in constants
+        )
     methods = [n for n in accessor_methods() if n != "plot"]
-    figures = [n for n, _ in inspect.getmembers(PlotAccessor, inspect.isfunction) if not n.startswith("_")]
+    figures = [
+        n
+        for n, _ in inspect.getmembers(PlotAccessor, inspect.isfunction)
+        if not n.startswith("_")
+    ]
     pages["accessor"] = (
         _title("The accessor .bp")
-        + "``import xbp`` puts ``.bp`` on every DataArray and Dataset. Each method is the function of the same name,\n"
-        "the data being its first argument; a Dataset carries standard deviations along, a DataArray values alone.\n"
+        + "``import xbp`` puts ``.bp`` on every DataArray and Dataset. Each method is "
+        "the function of the same name,\n"
+        "the data being its first argument; a Dataset carries standard deviations "
+        "along, a DataArray values alone.\n"
         "Methods of a Dataset are listed; those of a DataArray are the same.\n\n"
-        + _table("xarray", [f"Dataset.bp.{n}" for n in methods], template="autosummary/accessor_method.rst")
+        + _table(
+            "xarray",
+            [f"Dataset.bp.{n}" for n in methods],
+            template="autosummary/accessor_method.rst",
+        )
         + _title("Figures: .bp.plot", "-")
-        + "Each method of ``.bp.plot`` is the function of the same name in ``xbp.plot``.\n\n"
+        + "Each method of ``.bp.plot`` is the function of the same name in "
+        "``xbp.plot``.\n\n"
         + _table("xbp.accessor", [f"PlotAccessor.{n}" for n in figures])
     )
     return pages
@@ -93,21 +146,36 @@ def write_gallery(docs: Path, folder: Path) -> None:
     """Write the page of every figure, of the notebooks that have been run and of the guides, with links to them."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    parts = ["# Gallery\n\nEvery figure of the tutorial and the guides, with a link to where it is made.\n"]
+    parts = [
+        "# Gallery\n\nEvery figure of the tutorial and the guides, with a link to "
+        "where it is made.\n"
+    ]
     for path in sorted((docs / "tutorial").glob("*.ipynb")):
         figures = list(_figures(path))
         if figures:
             first = nbformat.read(path, as_version=4).cells[0].source
-            parts.append(f"## {first.splitlines()[0].lstrip('# ')}\n\n:::{{container}} gallery\n")
+            parts.append(
+                f"## {first.splitlines()[0].lstrip('# ')}\n\n:::{{container}} gallery\n"
+            )
             for i, (title, says, image) in enumerate(figures):
                 name = f"{path.stem}_{i}.png"
                 (folder / name).write_bytes(image)
-                parts.append(_figure(name, title if says is None else f"`{says}`", f"../tutorial/{path.stem}.html"))
+                parts.append(
+                    _figure(
+                        name,
+                        title if says is None else f"`{says}`",
+                        f"../tutorial/{path.stem}.html",
+                    )
+                )
             parts.append(":::\n")
     parts.append("## The guides\n\n:::{container} gallery\n")
     shown: set[str] = set()
-    for page in sorted(docs.glob("*.md"), key=lambda p: (p.name == "benchmarks.md", p.name)):
-        for alt, image in re.findall(r"!\[([^\]]*)\]\((images/[^)]+)\)", page.read_text()):
+    for page in sorted(
+        docs.glob("*.md"), key=lambda p: (p.name == "benchmarks.md", p.name)
+    ):
+        for alt, image in re.findall(
+            r"!\[([^\]]*)\]\((images/[^)]+)\)", page.read_text()
+        ):
             if image not in shown:
                 shown.add(image)
                 parts.append(_figure(f"../{image}", alt, f"../{page.stem}.html"))
@@ -116,24 +184,46 @@ def write_gallery(docs: Path, folder: Path) -> None:
 
 
 def _figures(path: Path) -> Iterator[tuple[str, str | None, bytes]]:
-    """Give the figures of a notebook: the title above each, the line that drew it, and its PNG."""
+    """Give the figures of a notebook.
+
+    The title above each, the line that drew it, and its PNG.
+    """
     title = path.stem
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "markdown":
-            title = next((line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("#")), title)
+            title = next(
+                (
+                    line.lstrip("# ")
+                    for line in cell.source.splitlines()
+                    if line.startswith("#")
+                ),
+                title,
+            )
             continue
-        drawn = [line.strip() for line in cell.source.splitlines() if ".bp.plot" in line]
+        drawn = [
+            line.strip() for line in cell.source.splitlines() if ".bp.plot" in line
+        ]
         for output in cell.get("outputs", ()):
             if "image/png" in output.get("data", {}):
-                yield title, drawn[0] if len(drawn) == 1 else None, base64.b64decode(output.data["image/png"])
+                yield (
+                    title,
+                    drawn[0] if len(drawn) == 1 else None,
+                    base64.b64decode(output.data["image/png"]),
+                )
 
 
 def _figure(image: str, caption: str, target: str) -> str:
-    return f"```{{figure}} {image}\n:target: {target}\n:alt: {caption.strip('`')}\n\n{caption}\n```\n"
+    return (
+        f"```{{figure}} {image}\n:target: {target}\n:alt: "
+        f"{caption.strip('`')}\n\n{caption}\n```\n"
+    )
 
 
 def copy_notebooks(source: Path, folder: Path, *, run: bool) -> None:
-    """Copy notebooks into the tutorial with their output: that of the tests where they left it, or run here."""
+    """Copy notebooks into the tutorial with their output.
+
+    That of the tests where they left it, or run here.
+    """
     for old in folder.glob("*.ipynb"):
         old.unlink()
     found = sorted(source.glob("*.ipynb"))
@@ -143,7 +233,9 @@ def copy_notebooks(source: Path, folder: Path, *, run: bool) -> None:
         notebook = nbformat.read(path, as_version=4)
         if run:
             with tempfile.TemporaryDirectory() as elsewhere:
-                NotebookClient(notebook, timeout=300, resources={"metadata": {"path": elsewhere}}).execute()
+                NotebookClient(
+                    notebook, timeout=300, resources={"metadata": {"path": elsewhere}}
+                ).execute()
         nbformat.write(notebook, folder / path.name)
 
 
@@ -165,11 +257,16 @@ def _table(module: str, names: list[str], template: str = "") -> str:
 
 def _constant(module: str, name: str, value: object) -> str:
     """Describe a dictionary: its keys are what a user needs to know."""
-    keys = ", ".join(f"``{key}``" for key in value) if isinstance(value, dict) else repr(value)
+    keys = (
+        ", ".join(f"``{key}``" for key in value)
+        if isinstance(value, dict)
+        else repr(value)
+    )
     return f".. py:data:: {name}\n   :module: {module}\n\n   {keys}\n\n"
 
 
 def _write(path: Path, text: str) -> None:
-    # Sphinx reads again what is newer than its pickle: an unchanged page keeps its time.
+    # Sphinx reads again what is newer than its pickle: an unchanged page keeps its
+    # time.
     if not path.exists() or path.read_text() != text:
         path.write_text(text)

@@ -18,7 +18,11 @@ import xbp
 mpl.use("Agg")
 # On a server the same examples each time: a find there would be of the day, not of the change.
 settings.register_profile(
-    "xbp", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+    "xbp",
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
 )
 settings.load_profile("xbp")
 
@@ -41,7 +45,9 @@ def glass() -> xr.Dataset:
 @pytest.fixture
 def model() -> xr.Dataset:
     """S(Q,E) of Eq. 3 with `KNOWN` answers, on both sides of E = 0 and without E = 0 itself."""
-    return xbp.models.dynamic_structure_factor(np.linspace(1.5, 8.5, 36), np.arange(-19.75, 20, 0.5), **KNOWN)
+    return xbp.models.dynamic_structure_factor(
+        np.linspace(1.5, 8.5, 36), np.arange(-19.75, 20, 0.5), **KNOWN
+    )
 
 
 @pytest.fixture

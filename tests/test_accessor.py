@@ -9,25 +9,43 @@ import xarray as xr
 
 import xbp
 from xbp.accessor import BosonPeakAccessor, PlotAccessor, StudyAccessor
-from xbp.describe.methods import NEEDS
 from xbp.errors import ArgumentsError, QuantityError, XbpError
+from xbp.summary.methods import NEEDS
 
-METHODS = [n for n, m in inspect.getmembers(BosonPeakAccessor, inspect.isfunction) if not n.startswith("_")]
+METHODS = [
+    n
+    for n, m in inspect.getmembers(BosonPeakAccessor, inspect.isfunction)
+    if not n.startswith("_")
+]
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_a_function_of_the_same_name_and_arguments(name: str) -> None:
-    method = list(inspect.signature(getattr(BosonPeakAccessor, name)).parameters.values())[1:]
-    function = list(inspect.signature(getattr(xbp if hasattr(xbp, name) else xbp.md, name)).parameters.values())[1:]
-    assert [(p.name, p.default, p.kind) for p in method] == [(p.name, p.default, p.kind) for p in function]
+    method = list(
+        inspect.signature(getattr(BosonPeakAccessor, name)).parameters.values()
+    )[1:]
+    function = list(
+        inspect.signature(
+            getattr(xbp if hasattr(xbp, name) else xbp.md, name)
+        ).parameters.values()
+    )[1:]
+    assert [(p.name, p.default, p.kind) for p in method] == [
+        (p.name, p.default, p.kind) for p in function
+    ]
 
 
-@pytest.mark.parametrize("name", [n for n in dir(PlotAccessor) if not n.startswith("_")])
+@pytest.mark.parametrize(
+    "name", [n for n in dir(PlotAccessor) if not n.startswith("_")]
+)
 def test_every_figure_too(name: str) -> None:
-    method = list(inspect.signature(getattr(PlotAccessor, name)).parameters.values())[1:]
+    method = list(inspect.signature(getattr(PlotAccessor, name)).parameters.values())[
+        1:
+    ]
     function = list(inspect.signature(getattr(xbp.plot, name)).parameters.values())[1:]
     passed_on = {"E_range", "peak", "add_colorbar"} if name == "map" else set()
-    assert [p.name for p in method] == [p.name for p in function if p.name not in passed_on]
+    assert [p.name for p in method] == [
+        p.name for p in function if p.name not in passed_on
+    ]
 
 
 @pytest.mark.parametrize("accessor", [BosonPeakAccessor, PlotAccessor, StudyAccessor])
@@ -38,7 +56,10 @@ def test_help_on_a_method_explains_every_argument_of_it(accessor: type) -> None:
         text = inspect.getdoc(method) or ""
         assert "Same as `xbp." in text, name
         for argument in list(inspect.signature(method).parameters.values())[1:]:
-            assert re.search(rf"^[\w, *]*\b{argument.name}\b", text, re.MULTILINE), (name, argument.name)
+            assert re.search(rf"^[\w, *]*\b{argument.name}\b", text, re.MULTILINE), (
+                name,
+                argument.name,
+            )
         assert not re.search(r"^(data|trajectory|study) : ", text, re.MULTILINE), name
         assert ">>>" not in text  # tested where they stand
 
@@ -50,13 +71,19 @@ def test_what_goes_in_comes_out(glass: xr.Dataset) -> None:
     assert {"to_gdos", "boson_peak", "cut_E", "scale_to_sq"} <= set(METHODS)
 
 
-OF_TRAJECTORIES = [name for name, (needed, _) in NEEDS.items() if needed == "trajectory"]
+OF_TRAJECTORIES = [
+    name for name, (needed, _) in NEEDS.items() if needed == "trajectory"
+]
 
 
 @pytest.mark.parametrize("name", OF_TRAJECTORIES)
-def test_methods_of_trajectories_say_so_without_arguments(name: str, glass: xr.Dataset) -> None:
+def test_methods_of_trajectories_say_so_without_arguments(
+    name: str, glass: xr.Dataset
+) -> None:
     for data in (glass, glass.S, glass.S.drop_attrs()):
-        with pytest.raises(QuantityError, match=rf"\.bp\.{name}\(…\) is for a trajectory"):
+        with pytest.raises(
+            QuantityError, match=rf"\.bp\.{name}\(…\) is for a trajectory"
+        ):
             getattr(data.bp, name)()
 
 
@@ -81,7 +108,9 @@ def test_dir_lists_what_is_for_the_data(glass: xr.Dataset) -> None:
     assert not listed & NEEDS.keys()
     assert "to_radial_distribution" in dir(glass.Sq.bp)
     assert "neutron_weighted_dos" in dir(glass.g.bp)
-    trajectory = xbp.md.models.ideal_gas(4, 3, cell=12, T=300, mass=40, time_step=0.05, seed=1)
+    trajectory = xbp.md.models.ideal_gas(
+        4, 3, cell=12, T=300, mass=40, time_step=0.05, seed=1
+    )
     public = {name for name in dir(trajectory.bp) if not name.startswith("_")}
     assert public == {*OF_TRAJECTORIES, "to_netcdf", "diagnostics"}
 
@@ -105,7 +134,9 @@ def test_a_call_that_does_not_fit_is_told_how_to_call(
     assert isinstance(caught.value, XbpError)
 
 
-def test_an_error_of_types_within_a_method_is_its_own(glass: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_types_within_a_method_is_its_own(
+    glass: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise TypeError("of the function")
 

@@ -11,7 +11,14 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, FileFormatError, QuantityError, RangeError, UnitsError, XbpError
+from xbp.errors import (
+    CoordinateError,
+    FileFormatError,
+    QuantityError,
+    RangeError,
+    UnitsError,
+    XbpError,
+)
 
 K = {"units": "K"}
 
@@ -25,7 +32,9 @@ def test_celsius_in_every_spelling(model: xr.Dataset, units: str) -> None:
 
 def test_fahrenheit(model: xr.Dataset) -> None:
     bare = model.drop_vars("temperature")
-    np.testing.assert_allclose(bare.bp.to_bqe(T="80.33 degF").B, model.bp.to_bqe().B, rtol=1e-9)
+    np.testing.assert_allclose(
+        bare.bp.to_bqe(T="80.33 degF").B, model.bp.to_bqe().B, rtol=1e-9
+    )
 
 
 def test_a_scale_with_an_offset_is_no_target(model: xr.Dataset) -> None:
@@ -57,12 +66,16 @@ def test_sq_in_percent(glass: xr.Dataset) -> None:
     assert float(cut.bp.scale_to_sq(percent).scale) == pytest.approx(
         float(cut.B.bp.scale_to_sq(glass.Sq).scale), rel=0.5
     )
-    xr.testing.assert_allclose(cut.bp.scale_to_sq(percent).scale, cut.bp.scale_to_sq(glass.Sq[:]).scale)
+    xr.testing.assert_allclose(
+        cut.bp.scale_to_sq(percent).scale, cut.bp.scale_to_sq(glass.Sq[:]).scale
+    )
 
 
 def test_one_point_of_sq_is_not_spread_over_its_neighbours(glass: xr.Dataset) -> None:
     cut = glass.bp.to_bqe().bp.cut_E(3, width=0.5)
-    one = xbp.new_dataset("static_structure_factor", [1.0], units="1", coords={"Q": ([3.0], "1/angstrom")})
+    one = xbp.new_dataset(
+        "static_structure_factor", [1.0], units="1", coords={"Q": ([3.0], "1/angstrom")}
+    )
     with pytest.raises(RangeError):
         cut.bp.scale_to_sq(one)
 
@@ -115,7 +128,9 @@ def test_unfaithful_values_are_noticed(glass: xr.Dataset, tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-def test_a_replaced_file_keeps_its_mode_and_a_link_stays_one(glass: xr.Dataset, tmp_path: Path) -> None:
+def test_a_replaced_file_keeps_its_mode_and_a_link_stays_one(
+    glass: xr.Dataset, tmp_path: Path
+) -> None:
     path, link = tmp_path / "glass.nc", tmp_path / "link.nc"
     glass.bp.to_netcdf(path)
     path.chmod(0o600)
@@ -127,7 +142,9 @@ def test_a_replaced_file_keeps_its_mode_and_a_link_stays_one(glass: xr.Dataset, 
         np.testing.assert_array_equal(back.S, 2 * glass.S)
 
 
-@pytest.mark.parametrize("path", [None, 5, "x" * 5000, "a\0b"], ids=["none", "number", "long", "nul"])
+@pytest.mark.parametrize(
+    "path", [None, 5, "x" * 5000, "a\0b"], ids=["none", "number", "long", "nul"]
+)
 def test_paths_that_are_none(path: object) -> None:
     with pytest.raises(FileFormatError):
         xbp.open_dataset(path)  # type: ignore[arg-type]
@@ -136,10 +153,12 @@ def test_paths_that_are_none(path: object) -> None:
 def test_new_dataset_strips_nothing_silently() -> None:
     coords = {"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0], "meV")}
     masked = np.ma.MaskedArray(np.ones((2, 2)), mask=[[True, False], [False, False]])
-    assert np.isnan(xbp.new_dataset("reduced_dos", masked, units="1", coords=coords).B[0, 0])
+    assert np.isnan(
+        xbp.new_dataset("reduced_dos", masked, units="1", coords=coords).B[0, 0]
+    )
     for values in (
         xr.DataArray(np.ones((2, 2)), dims=("E", "Q")),
-        xbp.units.registry().Quantity(np.ones((2, 2)), "1/eV"),
+        xbp.core.units.registry().Quantity(np.ones((2, 2)), "1/eV"),
     ):
         with pytest.raises(QuantityError, match="of its own"):
             xbp.new_dataset("reduced_dos", values, units="1", coords=coords)
@@ -152,7 +171,9 @@ def test_new_dataset_strips_nothing_silently() -> None:
         {"dims": ("Q",)},
     ):
         with pytest.raises(XbpError):
-            xbp.new_dataset("reduced_dos", np.ones((2, 2)), units="1", coords=coords, **bad)  # type: ignore[arg-type]
+            xbp.new_dataset(
+                "reduced_dos", np.ones((2, 2)), units="1", coords=coords, **bad
+            )  # type: ignore[arg-type]
     with pytest.raises(QuantityError, match="no array of numbers"):
         xbp.new_dataset("reduced_dos", [[1.0], [1.0, 2.0]], units="1", coords=coords)
 
@@ -162,7 +183,9 @@ def test_new_dataset_strips_nothing_silently() -> None:
 )  # fmt: skip
 def test_points_that_are_none(points: object) -> None:
     with pytest.raises(CoordinateError, match="coordinate 'E' has the shape"):
-        xbp.new_dataset("vibrational_dos", np.ones(3), units="1/meV", coords={"E": (points, "meV")})
+        xbp.new_dataset(
+            "vibrational_dos", np.ones(3), units="1/meV", coords={"E": (points, "meV")}
+        )
 
 
 def test_negative_std_is_refused(glass: xr.Dataset) -> None:
@@ -189,11 +212,18 @@ def test_u2_over_other_dimensions(model: xr.Dataset) -> None:
         size = bare.sizes.get(dims[0], 2)
         with pytest.raises(QuantityError, match="array over"):
             bare.bp.to_bqe(
-                u2=xr.DataArray(np.full(size, 0.01), dims=dims, coords=coords, attrs={"units": "angstrom**2"})
+                u2=xr.DataArray(
+                    np.full(size, 0.01),
+                    dims=dims,
+                    coords=coords,
+                    attrs={"units": "angstrom**2"},
+                )
             )
     two = xr.concat([bare, bare], dim="sample")
     u2 = xr.DataArray([0.0, 0.012], dims="sample", attrs={"units": "angstrom**2"})
-    np.testing.assert_allclose(two.bp.to_bqe(u2=u2).isel(sample=1), model.S.bp.to_bqe(), rtol=1e-12)
+    np.testing.assert_allclose(
+        two.bp.to_bqe(u2=u2).isel(sample=1), model.S.bp.to_bqe(), rtol=1e-12
+    )
 
 
 def test_inputs_stay_as_they_are(model: xr.Dataset, glass: xr.Dataset) -> None:
@@ -237,7 +267,9 @@ def test_pint_datasets_carry_no_second_unit(glass: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    "bounds", [np.array([["a", "b"]] * 80), np.ones(80), np.ones((80, 3))], ids=["text", "flat", "triple"]
+    "bounds",
+    [np.array([["a", "b"]] * 80), np.ones(80), np.ones((80, 3))],
+    ids=["text", "flat", "triple"],
 )
 def test_odd_bounds(model: xr.Dataset, bounds: np.ndarray) -> None:
     dims = ("E", "bnds")[: bounds.ndim]
@@ -289,7 +321,13 @@ def test_infinities_and_huge_numbers_do_not_warn(model: xr.Dataset) -> None:
 
 def test_a_seed_that_once_broke_the_fit() -> None:
     y = np.random.default_rng(1934).normal(0, 1, 20)
-    ds = xbp.new_dataset("reduced_dos", y, units="1", std=np.ones(20), coords={"E": (np.linspace(0.25, 20, 20), "meV")})
+    ds = xbp.new_dataset(
+        "reduced_dos",
+        y,
+        units="1",
+        std=np.ones(20),
+        coords={"E": (np.linspace(0.25, 20, 20), "meV")},
+    )
     for method in ("lognormal", "gaussian", "quadratic"):
         assert str(ds.bp.boson_peak(method, E_range=(1, 15)).status.values) != "ok"
 
@@ -305,7 +343,12 @@ def test_peaks_in_other_units_are_not_drawn(model: xr.Dataset) -> None:
 
 def test_models_refuse_nonsense() -> None:
     Q, E = [1.0, 2.0], np.linspace(-2, 2, 9)
-    for bad in ({"resolution": "-1 meV"}, {"resolution": "1 1/angstrom"}, {"u2": -1}, {"scale": float("nan")}):
+    for bad in (
+        {"resolution": "-1 meV"},
+        {"resolution": "1 1/angstrom"},
+        {"u2": -1},
+        {"scale": float("nan")},
+    ):
         with pytest.raises(XbpError):
             xbp.models.elastic_line(Q, E, **({"u2": 0.01, "resolution": "1 meV"} | bad))  # type: ignore[arg-type]
     line = xbp.models.elastic_line(Q, E, u2=0.01, resolution="1 meV")
@@ -319,21 +362,35 @@ def test_models_refuse_nonsense() -> None:
 def test_samples_have_names() -> None:
     E, values = (np.arange(1.0, 10.0), "meV"), np.ones((2, 9))
     for names in (["A", "B"], ("A", "B"), np.array(["A", "B"])):
-        ds = xbp.new_dataset("reduced_dos", values, units="1", coords={"sample": names, "E": E})
+        ds = xbp.new_dataset(
+            "reduced_dos", values, units="1", coords={"sample": names, "E": E}
+        )
         assert ds.sample.values.tolist() == ["A", "B"]
         assert "units" not in ds.sample.attrs
         assert ds.bp.boson_peak().sample.values.tolist() == ["A", "B"]
     for wrong in ([1, 2], "AB", None, [["A", "B"]], 5):
         with pytest.raises(CoordinateError, match="a list of names"):
-            xbp.new_dataset("reduced_dos", values, units="1", coords={"sample": wrong, "E": E})
+            xbp.new_dataset(
+                "reduced_dos", values, units="1", coords={"sample": wrong, "E": E}
+            )
     with pytest.raises(CoordinateError):
-        xbp.new_dataset("reduced_dos", np.ones((2, 9)), units="1", coords={"temperature": ["A", "B"], "E": E})
+        xbp.new_dataset(
+            "reduced_dos",
+            np.ones((2, 9)),
+            units="1",
+            coords={"temperature": ["A", "B"], "E": E},
+        )
 
 
 def test_long_rows_of_numbers_are_shortened_and_the_wrong_one_is_named() -> None:
     sq = xbp.tutorial.open_dataset("zr46cu46al8_md").Sq
     r = np.linspace(0, 8, 401)
-    for given in (r, list(r), r.tolist(), xr.DataArray(r, dims="r", attrs={"units": "angstrom"})):
+    for given in (
+        r,
+        list(r),
+        r.tolist(),
+        xr.DataArray(r, dims="r", attrs={"units": "angstrom"}),
+    ):
         with pytest.raises(RangeError, match="are no points of a curve") as told:
             sq.bp.to_radial_distribution(given, number_density=0.057)
         assert len(told.value.summary) < 200

@@ -26,7 +26,10 @@ def test_demo_leaves_table_archive_and_figure(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
     assert "E_BP                2.60 meV" in result.output
-    assert re.search(r"Pearson +0\.98 +0\.97 +0\.93 +0\.79 +0\.63 +-0\.05 +-0\.36 +-0\.40 +-0\.18", result.output)
+    assert re.search(
+        r"Pearson +0\.98 +0\.97 +0\.93 +0\.79 +0\.63 +-0\.05 +-0\.36 +-0\.40 +-0\.18",
+        result.output,
+    )
     assert "no maximum (0/112)" in result.output
     with xr.open_dataset(tmp_path / "new" / "zr46cu46al8.nc") as archive:
         assert {"G", "B", "B_std", "Sq", "g"} <= set(archive.data_vars)
@@ -95,7 +98,9 @@ def test_a_demo_replaces_nothing_of_others(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_name_is_not_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     refused = CliRunner().invoke(main, ["demo", "--out", ""])
     assert refused.exit_code == 2
@@ -105,7 +110,9 @@ def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: py
 
 def test_an_element_is_given_to_a_type_or_a_name(tmp_path: Path) -> None:
     for given in ("=Zr", "x=", "1"):
-        refused = CliRunner().invoke(main, ["convert", "f", str(tmp_path / "x.nc"), "--element", given])
+        refused = CliRunner().invoke(
+            main, ["convert", "f", str(tmp_path / "x.nc"), "--element", given]
+        )
         assert refused.exit_code == 2
         assert f"'{given}' is not like 1=Zr" in refused.output
 
@@ -128,12 +135,18 @@ def test_the_shell_is_told_what_to_type_in_a_shell(tmp_path: Path) -> None:
     refused = shell.invoke(main, ["demo", "--out", str(tmp_path / "file" / "deeper")])
     assert refused.exit_code == 1
     assert "Error: Not a directory" in refused.output
-    missing = shell.invoke(main, ["report", str(tmp_path / "none.nc"), "-o", str(tmp_path / "r.html")])
+    missing = shell.invoke(
+        main, ["report", str(tmp_path / "none.nc"), "-o", str(tmp_path / "r.html")]
+    )
     assert "there is no file" in missing.output
     assert "PosixPath" not in missing.output
-    xbp.new_study({"ins": xbp.stated_energy("5.5 meV", reference="mine")}).bp.to_netcdf(tmp_path / "study.nc")
+    xbp.new_study({"ins": xbp.stated_energy("5.5 meV", reference="mine")}).bp.to_netcdf(
+        tmp_path / "study.nc"
+    )
     (tmp_path / "r.html").write_text("kept")
-    exists = shell.invoke(main, ["report", str(tmp_path / "study.nc"), "-o", str(tmp_path / "r.html")])
+    exists = shell.invoke(
+        main, ["report", str(tmp_path / "study.nc"), "-o", str(tmp_path / "r.html")]
+    )
     assert "--overwrite" in exists.output
     assert (tmp_path / "r.html").read_text() == "kept"
 
@@ -143,15 +156,22 @@ def test_version() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*non-interactive")
-def test_every_block_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     # What "From a simulation" opens: twelve atoms that vibrate for 22 ps.
-    solid = xbp.md.models.einstein_solid(12, 1100, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", seed=1)
+    solid = xbp.md.models.einstein_solid(
+        12, 1100, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", seed=1
+    )
     with Path("dump.lammpstrj").open("w") as file:
-        for n, (r, v) in enumerate(zip(solid.position.values, solid.velocity.values, strict=True)):
+        for n, (r, v) in enumerate(
+            zip(solid.position.values, solid.velocity.values, strict=True)
+        ):
             file.write(
-                f"ITEM: TIMESTEP\n{10 * n}\nITEM: NUMBER OF ATOMS\n12\nITEM: BOX BOUNDS pp pp pp\n" + "0 8\n" * 3
+                f"ITEM: TIMESTEP\n{10 * n}\nITEM: NUMBER OF ATOMS\n12\nITEM: BOX BOUNDS pp pp pp\n"
+                + "0 8\n" * 3
             )
             file.write("ITEM: ATOMS id type xu yu zu vx vy vz\n")
             for j, row in enumerate(np.concatenate([r, v], axis=1).tolist()):
@@ -166,7 +186,9 @@ def test_every_block_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_import_loads_nothing_heavy() -> None:
     code = "import sys, xbp; print([m for m in ('matplotlib', 'lmfit', 'dask.array', 'scipy.optimize', 'scipy.stats') if type(sys.modules.get(m)).__name__ == 'module'])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert out.strip() == "[]"
 
 

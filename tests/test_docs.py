@@ -14,16 +14,28 @@ import numpy as np
 import pytest
 
 import xbp
-from xbp.schema import QUANTITIES
+from xbp.core.schema import QUANTITIES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(p for p in DOCS.rglob("*.md") if not {"_build", "gallery"} & set(p.parts))
-OTHER_TESTS = "".join(p.read_text() for p in Path(__file__).parent.rglob("test_*.py") if p != Path(__file__))
+PAGES = sorted(
+    p for p in DOCS.rglob("*.md") if not {"_build", "gallery"} & set(p.parts)
+)
+OTHER_TESTS = "".join(
+    p.read_text()
+    for p in Path(__file__).parent.rglob("test_*.py")
+    if p != Path(__file__)
+)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.S | re.M)
 #: Pages whose code another test runs with the files it needs.
-RUN_ELSEWHERE = {page.name for page in PAGES if re.search(rf'\(?.*/ "{page.name}"\)?\.read_text', OTHER_TESTS)}
-WITH_CODE = [p for p in PAGES if BLOCK.search(p.read_text()) and p.name not in RUN_ELSEWHERE]
+RUN_ELSEWHERE = {
+    page.name
+    for page in PAGES
+    if re.search(rf'\(?.*/ "{page.name}"\)?\.read_text', OTHER_TESTS)
+}
+WITH_CODE = [
+    p for p in PAGES if BLOCK.search(p.read_text()) and p.name not in RUN_ELSEWHERE
+]
 #: What a page asks for that would take minutes, and what the test asks for in its place.
 SMALLER = {
     "n_atoms=4000": "n_atoms=200",
@@ -39,7 +51,9 @@ TRAJECTORY_PAGES = {"md.md", "fluctuations.md", "glasses.md", "resolution.md"}
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*non-interactive")
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda p: p.stem)
-def test_every_block_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_of_a_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"xbp": xbp, "np": np, "__name__": "page"}
     if page.name in TRAJECTORY_PAGES:
@@ -60,7 +74,9 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyt
             "-c",
             "\n".join(blocks),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=600, check=False
+        )
         assert done.returncode == 0, done.stderr
         return
     for block in blocks:
@@ -71,7 +87,9 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyt
     plt.close("all")
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda p: p.stem
+)
 def test_figures_and_links_lead_somewhere(page: Path) -> None:
     made = {"figures", "api"}  # pages that docs/conf.py makes
     for link in re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", page.read_text())):
@@ -79,7 +97,9 @@ def test_figures_and_links_lead_somewhere(page: Path) -> None:
         if not path or "://" in link or made & set(Path(path).with_suffix("").parts):
             continue
         in_tutorial = ROOT / "notebooks" / Path(path).name
-        assert (page.parent / path).exists() or ("tutorial" in path and in_tutorial.exists()), link
+        assert (page.parent / path).exists() or (
+            "tutorial" in path and in_tutorial.exists()
+        ), link
 
 
 def pages_module() -> ModuleType:
@@ -101,17 +121,37 @@ def test_every_public_name_is_in_the_reference() -> None:
             module = found[1]
         elif found := re.match(r"   ([\w.]+)$|\.\. py:data:: ([\w.]+)$", line):
             listed.add(f"{module}.{found[1] or found[2]}")
-    for package in (xbp, xbp.md, xbp.md.lammps, xbp.md.models, xbp.models, xbp.plot, xbp.tutorial, xbp.errors):
+    for package in (
+        xbp,
+        xbp.md,
+        xbp.md.lammps,
+        xbp.md.models,
+        xbp.models,
+        xbp.plot,
+        xbp.tutorial,
+        xbp.errors,
+    ):
         for name in package.__all__:
             if not isinstance(getattr(package, name), ModuleType):
                 assert f"{package.__name__}.{name}" in listed
-    methods = [n for n in dir(xbp.accessor.BosonPeakAccessor) if not n.startswith("_") and n != "plot"]
+    methods = [
+        n
+        for n in dir(xbp.accessor.BosonPeakAccessor)
+        if not n.startswith("_") and n != "plot"
+    ]
     assert {f"xarray.Dataset.bp.{n}" for n in methods} <= listed
 
 
 def test_every_equation_of_a_docstring_is_on_the_page_of_equations() -> None:
-    rows = [line.split(" | ") for line in (DOCS / "reference" / "equations.md").read_text().splitlines()]
-    named = set(re.findall(r"`([^`]+)`", " ".join(cells[-2] for cells in rows if len(cells) > 2)))
+    rows = [
+        line.split(" | ")
+        for line in (DOCS / "reference" / "equations.md").read_text().splitlines()
+    ]
+    named = set(
+        re.findall(
+            r"`([^`]+)`", " ".join(cells[-2] for cells in rows if len(cells) > 2)
+        )
+    )
     public = {**vars(xbp), **{f"{m}.{n}": f for m, module in (("md", xbp.md), ("models", xbp.models))
                               for n, f in vars(module).items()}}  # fmt: skip
     missing = [
@@ -132,7 +172,9 @@ def test_every_figure_is_shown_somewhere() -> None:
 
 def test_the_table_of_the_data_model_is_that_of_the_code() -> None:
     text = (DOCS / "reference" / "data_model.md").read_text()
-    rows = re.findall(r"^\| `(\w+)`[^|]* \| ([^|]*) \| ([^|]*) \| `([^`]*)`[^|]*\|$", text, re.M)
+    rows = re.findall(
+        r"^\| `(\w+)`[^|]* \| ([^|]*) \| ([^|]*) \| `([^`]*)`[^|]*\|$", text, re.M
+    )
     assert [name for name, *_ in rows] == list(QUANTITIES)
     for name, symbol, dims, units in rows:
         row = QUANTITIES[name]
@@ -143,7 +185,15 @@ def test_the_table_of_the_data_model_is_that_of_the_code() -> None:
 
 def test_the_table_of_the_data_model_is_what_trajectories_give() -> None:
     traj = xbp.md.models.einstein_solid(
-        32, 40, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", seed=1, element="Cu"
+        32,
+        40,
+        cell=8,
+        energy="6 meV",
+        T=300,
+        mass=60,
+        time_step="20 fs",
+        seed=1,
+        element="Cu",
     )
     made = [
         traj.bp.dynamic_structure_factor(2, 1, window="0.2 ps"),
@@ -154,8 +204,12 @@ def test_the_table_of_the_data_model_is_what_trajectories_give() -> None:
         traj.bp.radial_distribution(3),
         traj.bp.fluctuation_spectrum("shear_strain", 2, 1, window="0.2 ps", cutoff=4.5),
     ]
-    for variable in (v for ds in made for v in ds.data_vars.values() if "quantity" in v.attrs):
-        assert variable.attrs["units"] == QUANTITIES[variable.attrs["quantity"]].units, variable.name
+    for variable in (
+        v for ds in made for v in ds.data_vars.values() if "quantity" in v.attrs
+    ):
+        assert (
+            variable.attrs["units"] == QUANTITIES[variable.attrs["quantity"]].units
+        ), variable.name
 
 
 def test_no_link_is_without_words() -> None:

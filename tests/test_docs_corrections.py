@@ -11,7 +11,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def test_every_block_runs(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "corrections.md").read_text(), flags=re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (DOCS / "corrections.md").read_text(), flags=re.DOTALL
+    )
     assert len(blocks) == 4
     monkeypatch.chdir(shared_data / "ins")
     names: dict[str, object] = {}
@@ -22,15 +24,22 @@ def test_every_block_runs(shared_data: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert names["b"].B.notnull().any()  # type: ignore[attr-defined]
 
 
-def test_the_table_is_what_comes_out(shared_data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_table_is_what_comes_out(
+    shared_data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     text = (DOCS / "corrections.md").read_text()
-    source = (DOCS / "make_corrections.py").read_text().replace('Path(__file__).parent / "images"', "Path(FOLDER)")
+    source = (
+        (DOCS / "make_corrections.py")
+        .read_text()
+        .replace('Path(__file__).parent / "images"', "Path(FOLDER)")
+    )
     names = {"__name__": "made", "FOLDER": str(tmp_path)}
     exec(source, names)
     names["main"](shared_data / "ins")  # type: ignore[operator]
     printed = capsys.readouterr().out
     found = re.findall(
-        r"C = ([\d.]+): u2 = ([\d.]+), .* residual ([\d.]+) %.* r = ([\d.]+), beyond 38 meV (-?[\d.]+) %", printed
+        r"C = ([\d.]+): u2 = ([\d.]+), .* residual ([\d.]+) %.* r = ([\d.]+), beyond 38 meV (-?[\d.]+) %",
+        printed,
     )
     assert len(found) == 4
     for row in zip(*found, strict=True):

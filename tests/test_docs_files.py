@@ -16,7 +16,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "files.md").read_text(), flags=re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (DOCS / "files.md").read_text(), flags=re.DOTALL
+    )
     assert len(blocks) == 4
     names: dict[str, object] = {}
     for block in blocks:
@@ -40,4 +42,6 @@ def test_every_engine_is_in_the_table() -> None:
     reading = (DOCS / "files.md").read_text().partition("## Writing")[0]
     listed = set(re.findall(r"\| `(\w+)` \|", reading))
     pyproject = (DOCS.parent / "pyproject.toml").read_text()
-    assert listed == set(re.findall(r'^(\w+) = "xbp\.io\.', pyproject, flags=re.MULTILINE))
+    assert listed == set(
+        re.findall(r'^(\w+) = "xbp\.io\.', pyproject, flags=re.MULTILINE)
+    )

@@ -19,7 +19,9 @@ Q, E = np.linspace(0.5, 8, 16), np.linspace(-20, 20, 81)
 
 @pytest.fixture(scope="module")
 def measured() -> xr.Dataset:
-    phonons = xbp.models.dynamic_structure_factor(Q, E, energy="5 meV", width="4 meV", T="280 K", u2="0.01 angstrom^2")
+    phonons = xbp.models.dynamic_structure_factor(
+        Q, E, energy="5 meV", width="4 meV", T="280 K", u2="0.01 angstrom^2"
+    )
     line = xbp.models.elastic_line(Q, E, u2="0.01 angstrom^2", resolution="2 meV")
     both = phonons.assign(S=(phonons.S + line.S.values).assign_attrs(phonons.S.attrs))
     return xbp.models.with_counting_noise(both, counts=1e4, seed=1)
@@ -33,14 +35,25 @@ def spectrum(measured: xr.Dataset) -> xr.Dataset:
 @pytest.fixture(scope="module")
 def heat_capacity() -> xr.Dataset:
     C = xbp.models.evaluate(
-        "debye_einstein", np.geomspace(2, 300, 80), gamma=0, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15
+        "debye_einstein",
+        np.geomspace(2, 300, 80),
+        gamma=0,
+        n_D=0.8,
+        theta_D=260,
+        n_E=0.2,
+        theta_E=72,
+        sigma_E=15,
     )
     return C.assign(C_std=(0.01 * C.C).assign_attrs(units=C.C.attrs["units"]))
 
 
-def changed(data: xr.Dataset, name: str, how: Callable[[xr.DataArray], Any]) -> xr.Dataset:
+def changed(
+    data: xr.Dataset, name: str, how: Callable[[xr.DataArray], Any]
+) -> xr.Dataset:
     with np.errstate(all="ignore"):
-        return data.assign({name: (data[name] * 0 + how(data[name])).assign_attrs(data[name].attrs)})
+        return data.assign(
+            {name: (data[name] * 0 + how(data[name])).assign_attrs(data[name].attrs)}
+        )
 
 
 def with_numbers(data: xr.Dataset, name: str, at: int, *numbers: float) -> xr.Dataset:
@@ -58,24 +71,38 @@ def test_two_infinities_in_a_spectrum(spectrum: xr.Dataset) -> None:
 
 def test_single_precision_is_fitted_as_double(spectrum: xr.Dataset) -> None:
     single = spectrum.B.astype("f4").assign_attrs(spectrum.B.attrs).bp.boson_peak()
-    assert float(single.energy) == pytest.approx(float(spectrum.B.bp.boson_peak().energy), abs=1e-3)
+    assert float(single.energy) == pytest.approx(
+        float(spectrum.B.bp.boson_peak().energy), abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("factor", [-1.0, 1e-290, 1e140])
-def test_spectra_of_any_sign_and_size_are_scanned(measured: xr.Dataset, factor: float) -> None:
+def test_spectra_of_any_sign_and_size_are_scanned(
+    measured: xr.Dataset, factor: float
+) -> None:
     b = measured.bp.to_bqe()[["B"]].isel(Q=slice(5, 8))
     odd = changed(b, "B", lambda B: B * factor)
-    scan = odd.bp.scan_boson_peak([("2 meV", "12 meV"), ("1 meV", "15 meV")], ["lognormal", "quadratic"])
+    scan = odd.bp.scan_boson_peak(
+        [("2 meV", "12 meV"), ("1 meV", "15 meV")], ["lognormal", "quadratic"]
+    )
     assert ((scan.status == "ok") == (factor > 0)).all()
 
 
 def test_numbers_of_any_power_of_ten_have_a_status(measured: xr.Dataset) -> None:
     wild = 10 ** np.random.default_rng(1).uniform(-300, 300, measured.S.shape)
     b = changed(measured.bp.to_bqe()[["B"]], "B", lambda B: wild)
-    assert set(np.unique(b.bp.boson_peak().status)) <= {"ok", "fit failed", "no maximum", "too few points", "no data"}
+    assert set(np.unique(b.bp.boson_peak().status)) <= {
+        "ok",
+        "fit failed",
+        "no maximum",
+        "too few points",
+        "no data",
+    }
 
 
-def test_figures_leave_out_what_is_infinite(spectrum: xr.Dataset, heat_capacity: xr.Dataset) -> None:
+def test_figures_leave_out_what_is_infinite(
+    spectrum: xr.Dataset, heat_capacity: xr.Dataset
+) -> None:
     with_numbers(heat_capacity, "C", 5, -np.inf).bp.plot.heat_capacity()
     nothing = changed(spectrum[["B"]], "B", lambda B: np.inf)
     nothing.bp.plot.cut()
@@ -86,14 +113,20 @@ def test_figures_of_tables_of_nothing(measured: xr.Dataset) -> None:
     unknown = measured.assign_coords(temperature=((), np.nan, {"units": "K"}))
     unknown.bp.detailed_balance().bp.plot.detailed_balance()
     for factor in (0.0, -1.0):
-        table = changed(measured.drop_vars("u2"), "S", lambda S, factor=factor: S * factor).bp.debye_waller()
+        table = changed(
+            measured.drop_vars("u2"), "S", lambda S, factor=factor: S * factor
+        ).bp.debye_waller()
         assert str(table.status.values) != "ok"
         table.bp.plot.debye_waller()
 
 
 @pytest.mark.parametrize("factor", [1e-300, 1e305])
-def test_a_map_of_numbers_that_have_no_colours(measured: xr.Dataset, factor: float) -> None:
-    odd = changed(measured.bp.to_bqe()[["B"]], "B", lambda B: B / float(B.max()) * factor)
+def test_a_map_of_numbers_that_have_no_colours(
+    measured: xr.Dataset, factor: float
+) -> None:
+    odd = changed(
+        measured.bp.to_bqe()[["B"]], "B", lambda B: B / float(B.max()) * factor
+    )
     with pytest.raises(RangeError, match="no scale of colours"):
         odd.bp.plot.map()
 
@@ -104,8 +137,12 @@ def test_keywords_of_other_figures(spectrum: xr.Dataset) -> None:
 
 
 def test_errors_that_overflow(measured: xr.Dataset, heat_capacity: xr.Dataset) -> None:
-    table = changed(measured, "S_std", lambda std: 1e300).bp.fit_elastic_line(Q_range=(1, 6))
-    assert float(table.energy) == float(measured.bp.fit_elastic_line(Q_range=(1, 6)).energy)
+    table = changed(measured, "S_std", lambda std: 1e300).bp.fit_elastic_line(
+        Q_range=(1, 6)
+    )
+    assert float(table.energy) == float(
+        measured.bp.fit_elastic_line(Q_range=(1, 6)).energy
+    )
     nothing = changed(heat_capacity, "C", lambda C: C / float(C.max()) * 5e-324)
     assert str(nothing.bp.fit_heat_capacity().status.values) != "ok"
 
@@ -114,7 +151,9 @@ def test_sums_that_overflow(measured: xr.Dataset) -> None:
     huge = changed(measured[["S"]], "S", lambda S: S / float(S.max()) * 1.7e308)
     for call in (
         lambda: huge.bp.detailed_balance(),
-        lambda: huge.drop_vars("u2").bp.to_vibrational_dos(E_range=(3, 18), composition="V"),
+        lambda: huge.drop_vars("u2").bp.to_vibrational_dos(
+            E_range=(3, 18), composition="V"
+        ),
     ):
         assert isinstance(call(), xr.Dataset)
     with pytest.raises(XbpError):
@@ -124,12 +163,22 @@ def test_sums_that_overflow(measured: xr.Dataset) -> None:
 def test_heat_capacities_of_pint_and_of_degrees(heat_capacity: xr.Dataset) -> None:
     expected = heat_capacity.bp.fit_heat_capacity()
     wrapped = heat_capacity.pint.quantify().bp.fit_heat_capacity()
-    assert float(wrapped.pint.dequantify().theta_E) == pytest.approx(float(expected.theta_E))
-    rippled = changed(heat_capacity[["C"]], "C", lambda C: C * (1 + 0.03 * np.sin(3 * np.log(C.temperature))))
+    assert float(wrapped.pint.dequantify().theta_E) == pytest.approx(
+        float(expected.theta_E)
+    )
+    rippled = changed(
+        heat_capacity[["C"]],
+        "C",
+        lambda C: C * (1 + 0.03 * np.sin(3 * np.log(C.temperature))),
+    )
     T = rippled.temperature.values - 273.15
     celsius = rippled.assign_coords(temperature=("temperature", T, {"units": "degC"}))
-    in_kelvin, in_degrees = (data.bp.scan_heat_capacity() for data in (rippled, celsius))
-    assert float(in_degrees.systematic) == pytest.approx(float(in_kelvin.systematic), rel=1e-6)
+    in_kelvin, in_degrees = (
+        data.bp.scan_heat_capacity() for data in (rippled, celsius)
+    )
+    assert float(in_degrees.systematic) == pytest.approx(
+        float(in_kelvin.systematic), rel=1e-6
+    )
     assert list(in_degrees.range.values) == list(in_kelvin.range.values)
     celsius.bp.plot.heat_capacity(celsius.bp.fit_heat_capacity())
 
@@ -137,7 +186,9 @@ def test_heat_capacities_of_pint_and_of_degrees(heat_capacity: xr.Dataset) -> No
 def test_a_few_kelvin_are_too_few_to_scan_over(heat_capacity: xr.Dataset) -> None:
     scan = heat_capacity.sel(temperature=slice(2, 8)).bp.scan_heat_capacity()
     assert (scan.scan_temperature_high.max() - 8) < 0.5
-    assert all(float(name.split()[0]) < float(name.split()[3]) for name in scan.range.values)
+    assert all(
+        float(name.split()[0]) < float(name.split()[3]) for name in scan.range.values
+    )
 
 
 def test_one_range_in_two_units_is_one(spectrum: xr.Dataset) -> None:

@@ -1,37 +1,45 @@
 """xbp: boson-peak analysis of glasses as one chain of unit-checked calls on xarray data.
 
-``import xbp`` registers the accessor ``.bp`` on DataArray and Dataset, whose methods are functions of the same name
-here, and on DataTree, whose methods are those of `xbp.study`.
+``import xbp`` registers the accessor ``.bp`` on DataArray and Dataset, whose methods
+are functions of the same name here, and on DataTree, whose methods are those of
+`xbp.study`.
 """
 
 import sys as _sys
 from importlib.metadata import version as _version
 
-from xbp import accessor, errors, md, models, plot, study, tutorial
-from xbp.construct import new_dataset
-from xbp.describe import describe
-from xbp.diagnostic import Diagnostic, diagnostics
-from xbp.io import from_scipp, open_dataset, to_columns, to_csv, to_dataframe, to_netcdf, to_nxspe, to_scipp, to_sqw
-from xbp.peaks import (
+from xbp import accessor, md, models, plot, study, tutorial
+from xbp.analysis import (
     boson_peak,
     box_phonon,
     compare_fluctuations,
-    cooling_series,
     correlation_map,
     dispersion,
-    fit,
     fit_elastic_line,
     fit_heat_capacity,
     fitted_dos,
-    glass_spectra,
     ioffe_regel,
     mark_box_phonon,
     phonon_dispersion,
     scale_to_sq,
     scan_boson_peak,
     scan_heat_capacity,
-    size_series,
     sound_velocity,
+)
+from xbp.core import errors
+from xbp.core.construct import new_dataset
+from xbp.core.diagnostic import Diagnostic, diagnostics
+from xbp.fitting import fit
+from xbp.io import (
+    from_scipp,
+    open_dataset,
+    to_columns,
+    to_csv,
+    to_dataframe,
+    to_netcdf,
+    to_nxspe,
+    to_scipp,
+    to_sqw,
 )
 from xbp.reduction import (
     angle_to_Q,
@@ -69,14 +77,21 @@ from xbp.reduction import (
     to_sqe,
     to_vibrational_dos,
 )
-from xbp.study import new_study, open_study, stated_energy
-
-# These stand above the engine, whose answers they compare, and are found among its functions all the same.
-md.compare_fluctuations = compare_fluctuations
-md.lammps.cooling_series, md.lammps.size_series = cooling_series, size_series
+from xbp.study import (
+    cooling_series,
+    glass_spectra,
+    new_study,
+    open_study,
+    size_series,
+    stated_energy,
+)
+from xbp.summary import describe
 
 accessor.adopt_docstrings(
-    _sys.modules[__name__], accessor.BosonPeakAccessor, accessor.PlotAccessor, accessor.StudyAccessor
+    _sys.modules[__name__],
+    accessor.BosonPeakAccessor,
+    accessor.PlotAccessor,
+    accessor.StudyAccessor,
 )
 
 __version__ = _version("xbp")

@@ -8,12 +8,12 @@ from pathlib import Path
 import xarray as xr
 
 from xbp import plot
-from xbp.errors import FileFormatError, MissingDependencyError
+from xbp.analysis import boson_peak, correlation_map, dispersion, scale_to_sq
+from xbp.core.errors import FileFormatError, MissingDependencyError
+from xbp.core.optional import require
 from xbp.io import to_netcdf
 from xbp.io.netcdf import decline, open_netcdf
 from xbp.io.publish import make_folder, new_file
-from xbp.optional import require
-from xbp.peaks import boson_peak, correlation_map, dispersion, scale_to_sq
 from xbp.plot.axes import ORANGE
 from xbp.reduction import cut_E, cut_Q, to_bqe, to_gdos
 from xbp.tutorial import open_dataset
@@ -64,7 +64,8 @@ def analyse() -> Study:
     glass = open_dataset("zr46cu46al8_md")
     b = to_bqe(glass)
     spectrum = cut_Q(b, Q_RANGE)
-    # The shape is not quite log-normal, and errors of a simulation are small: weighted by them the tail alone decides.
+    # The shape is not quite log-normal, and errors of a simulation are small: weighted
+    # by them the tail alone decides.
     peaks = boson_peak(b.B, E_range=FIT_RANGE)
     return Study(
         glass=glass,
@@ -73,7 +74,9 @@ def analyse() -> Study:
         peak=boson_peak(spectrum.B, E_range=FIT_RANGE),
         peaks=peaks,
         dispersion=dispersion(peaks, PEAK_Q_RANGE),
-        cuts={E: scale_to_sq(cut_E(b, E, CUT_WIDTH), glass.Sq, Q_RANGE) for E in ENERGIES},
+        cuts={
+            E: scale_to_sq(cut_E(b, E, CUT_WIDTH), glass.Sq, Q_RANGE) for E in ENERGIES
+        },
         correlation=correlation_map(b, glass.Sq, Q_RANGE),
     )
 
@@ -84,30 +87,42 @@ def table(study: Study) -> str:
     lines = [
         "Zr46Cu46Al8 metallic glass, 4000 atoms, classical MD at 300 K",
         "",
-        f"Boson peak: log-normal fit of B(Q,E) over {FIT_RANGE[0]} to {FIT_RANGE[1]}, at every Q from "
-        f"{PEAK_Q_RANGE[0].split()[0]} to {PEAK_Q_RANGE[1].split()[0]} 1/angstrom, every bin weighing alike",
-        f"  E_BP                {float(flat.mean_energy):.2f} meV, scatter {float(flat.scatter):.2f} meV "
+        f"Boson peak: log-normal fit of B(Q,E) over {FIT_RANGE[0]} to {FIT_RANGE[1]}, "
+        "at every Q from "
+        f"{PEAK_Q_RANGE[0].split()[0]} to {PEAK_Q_RANGE[1].split()[0]} 1/angstrom, "
+        "every bin weighing alike",
+        f"  E_BP                {float(flat.mean_energy):.2f} meV, scatter "
+        f"{float(flat.scatter):.2f} meV "
         f"({int(flat.n_points)} values of Q)",
-        f"  dispersion          {float(flat.slope):+.4f} ± {float(flat.slope_std):.4f} meV angstrom, "
+        f"  dispersion          {float(flat.slope):+.4f} ± "
+        f"{float(flat.slope_std):.4f} meV angstrom, "
         f"chi2/n of one energy {float(flat.chi2_reduced):.2f}",
         "",
         "Intensity: correlation r of B(Q,E) with S(Q), Q from "
-        f"{Q_RANGE[0].split()[0]} to {Q_RANGE[1].split()[0]} 1/angstrom, cuts {CUT_WIDTH} wide",
+        f"{Q_RANGE[0].split()[0]} to {Q_RANGE[1].split()[0]} 1/angstrom, cuts "
+        f"{CUT_WIDTH} wide",
         "  E (meV)    " + "".join(f"{E:>7g}" for E in ENERGIES),
-        "  Pearson    " + "".join(f"{float(study.cuts[E].pearson_r):>7.2f}" for E in ENERGIES),
-        "  Spearman   " + "".join(f"{float(study.cuts[E].spearman_r):>7.2f}" for E in ENERGIES),
+        "  Pearson    "
+        + "".join(f"{float(study.cuts[E].pearson_r):>7.2f}" for E in ENERGIES),
+        "  Spearman   "
+        + "".join(f"{float(study.cuts[E].spearman_r):>7.2f}" for E in ENERGIES),
         "",
         "How E_BP depends on the fit (mean and scatter over Q, in meV):",
         "  range (meV)       weighted by std          every bin alike",
     ]
     for limits in RANGES:
         cells = [_mean_energy(data, limits) for data in (study.b, study.b.B)]
-        lines.append(f"  {limits[0]:>4g} to {limits[1]:<4g}      {cells[0]:<24} {cells[1]}")
+        lines.append(
+            f"  {limits[0]:>4g} to {limits[1]:<4g}      {cells[0]:<24} {cells[1]}"
+        )
     lines += [
         "",
-        f"The first transverse phonon of the box of 41.1 angstrom, at {float(study.glass.box_phonon):.2f} meV,",
-        "sits on the low side of this peak: above 2.2 meV no maximum is left at any Q, so this box is too",
-        "small to tell E_BP apart from it. A box of 10 000 atoms gave 3.5 meV (Li et al. 2025).",
+        "The first transverse phonon of the box of 41.1 angstrom, at "
+        f"{float(study.glass.box_phonon):.2f} meV,",
+        "sits on the low side of this peak: above 2.2 meV no maximum is left at any "
+        "Q, so this box is too",
+        "small to tell E_BP apart from it. A box of 10 000 atoms gave 3.5 meV (Li et "
+        "al. 2025).",
     ]
     return "\n".join(lines)
 
@@ -119,7 +134,10 @@ def _mean_energy(data: xr.Dataset | xr.DataArray, limits: tuple[float, float]) -
     found = int(flat.n_points)
     if found < 3:
         return f"no maximum ({found}/{in_range})"
-    return f"{float(flat.mean_energy):.2f} ± {float(flat.scatter):.2f} ({found}/{in_range})"
+    return (
+        f"{float(flat.mean_energy):.2f} ± {float(flat.scatter):.2f} "
+        f"({found}/{in_range})"
+    )
 
 
 def draw(study: Study, path: str | Path) -> None:
@@ -147,7 +165,10 @@ def draw(study: Study, path: str | Path) -> None:
     mean = float(study.dispersion.mean_energy)
     axes[0, 2].axhline(mean, color=ORANGE, lw=1.4, zorder=3)
     axes[0, 2].set_ylim(0, 2 * mean)
-    axes[0, 2].set_title(f"mean {mean:.2f} meV, scatter {float(study.dispersion.scatter):.2f} meV", fontsize="small")
+    axes[0, 2].set_title(
+        f"mean {mean:.2f} meV, scatter {float(study.dispersion.scatter):.2f} meV",
+        fontsize="small",
+    )
 
     plot.scaling(study.cuts[3.0], axes[1, 0])
     plot.scaling(study.cuts[20.0], axes[1, 1])
@@ -163,7 +184,8 @@ def run(folder: Path, *, overwrite: bool = False) -> str:
     Parameters
     ----------
     folder : pathlib.Path
-        Made where it does not exist. Files of these names in it that an earlier run wrote are replaced.
+        Made where it does not exist. Files of these names in it that an earlier run
+        wrote are replaced.
     overwrite : bool
         Replace files of these names that are not the demo's, too.
 
@@ -175,7 +197,8 @@ def run(folder: Path, *, overwrite: bool = False) -> str:
     Raises
     ------
     FileFormatError
-        If a file of such a name is not the demo's and `overwrite` is not given, or cannot be written.
+        If a file of such a name is not the demo's and `overwrite` is not given, or
+        cannot be written.
     """
     folder = make_folder(folder)
     archive, picture = folder / "zr46cu46al8.nc", folder / "demo.png"
@@ -200,7 +223,10 @@ def run(folder: Path, *, overwrite: bool = False) -> str:
 
 
 def _is_own(path: Path) -> bool:
-    """Tell whether a file says that the demo wrote it: an attribute of netCDF, the software of a PNG."""
+    """Tell whether a file says that the demo wrote it.
+
+    An attribute of netCDF, the software of a PNG.
+    """
     try:
         if path.suffix == ".png":
             with path.open("rb") as stream:

@@ -6,13 +6,16 @@ from importlib.resources import as_file, files
 
 import xarray as xr
 
-from xbp.errors import FileFormatError
+from xbp.core.errors import FileFormatError
 
 __all__ = ["open_dataset", "open_datatree"]
 
 NAMES = ("zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory")
 GLASSES = ("kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl")
-TREES = {**{name: f"glass_{name}" for name in GLASSES}, "kob_andersen_series": "kob_andersen_series"}
+TREES = {
+    **{name: f"glass_{name}" for name in GLASSES},
+    "kob_andersen_series": "kob_andersen_series",
+}
 
 
 def open_dataset(name: str) -> xr.Dataset:
@@ -21,10 +24,11 @@ def open_dataset(name: str) -> xr.Dataset:
     Parameters
     ----------
     name : {"zr46cu46al8_md", "zr46cu46al8_fluctuations", "kob_andersen_trajectory"}
-        ``zr46cu46al8_md``: S(Q,E), S(Q) and g(E), with standard deviations, of a Zr46Cu46Al8
-        metallic glass of 4000 atoms from classical MD at 300 K. ``zr46cu46al8_fluctuations``: what
-        `compare_fluctuations` finds of six local fields in it. ``kob_andersen_trajectory``: 40 ps of 400 atoms of a
-        Kob-Andersen glass at 6 K, as `make_glass` made it.
+        ``zr46cu46al8_md``: S(Q,E), S(Q) and g(E), with standard deviations, of a
+        Zr46Cu46Al8 metallic glass of 4000 atoms from classical MD at 300 K.
+        ``zr46cu46al8_fluctuations``: what `compare_fluctuations` finds of six local
+        fields in it. ``kob_andersen_trajectory``: 40 ps of 400 atoms of a Kob-Andersen
+        glass at 6 K, as `make_glass` made it.
 
     Returns
     -------
@@ -42,7 +46,9 @@ def open_dataset(name: str) -> xr.Dataset:
     """
     if name not in NAMES:
         raise FileFormatError(
-            f"there is no embedded data set {name!r}", reason=f"xbp comes with {', '.join(NAMES)}", fix="name one"
+            f"there is no embedded data set {name!r}",
+            reason=f"xbp comes with {', '.join(NAMES)}",
+            fix="name one",
         )
     with as_file(files("xbp.data") / f"{name}.nc") as path:
         return xr.load_dataset(path, engine="netcdf4")
@@ -53,17 +59,20 @@ def open_datatree(name: str) -> xr.DataTree:
 
     Parameters
     ----------
-    name : {"kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl", "kob_andersen_series"}
-        A system of `xbp.md.lammps.make_glass`; the glasses were made by ``xbp/data/make_model_glasses.py``. Or the
-        series of ``xbp/data/make_kob_andersen_series.py``.
+    name : {"kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl",
+    "kob_andersen_series"}
+        A system of `xbp.md.lammps.make_glass`; the glasses were made by
+        ``xbp/data/make_model_glasses.py``. Or the series of
+        ``xbp/data/make_kob_andersen_series.py``.
 
     Returns
     -------
     xarray.DataTree
-        ``spectra``: S(Q,E), S(Q), g(E) and the boson peak, as from `glass_spectra`; ``fluctuations``: as from
-        `compare_fluctuations`; ``harmonic``: g(E) and modes about the inherent structure;
-        ``thermodynamics`` of the run and the glass ``transition``. Of the series: ``cooling_rate`` and ``n_atoms``, as
-        from `cooling_series` and `size_series`.
+        ``spectra``: S(Q,E), S(Q), g(E) and the boson peak, as from `glass_spectra`;
+        ``fluctuations``: as from `compare_fluctuations`; ``harmonic``: g(E) and modes
+        about the inherent structure; ``thermodynamics`` of the run and the glass
+        ``transition``. Of the series: ``cooling_rate`` and ``n_atoms``, as from
+        `cooling_series` and `size_series`.
 
     Raises
     ------
@@ -77,7 +86,12 @@ def open_datatree(name: str) -> xr.DataTree:
     """
     if name not in TREES:
         raise FileFormatError(
-            f"there is no embedded glass {name!r}", reason=f"xbp comes with {', '.join(TREES)}", fix="name one"
+            f"there is no embedded glass {name!r}",
+            reason=f"xbp comes with {', '.join(TREES)}",
+            fix="name one",
         )
-    with as_file(files("xbp.data") / f"{TREES[name]}.nc") as path, xr.open_datatree(path, engine="netcdf4") as tree:
+    with (
+        as_file(files("xbp.data") / f"{TREES[name]}.nc") as path,
+        xr.open_datatree(path, engine="netcdf4") as tree,
+    ):
         return tree.load()

@@ -18,13 +18,21 @@ dask = pytest.importorskip("dask")
 array = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*:ResourceWarning", "ignore:Port .* is already in use")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*:ResourceWarning", "ignore:Port .* is already in use"
+)
 
 
-def vibrating(n_frames: int, n_atoms: int, chunk: int, dtype: type = np.float64) -> xr.Dataset:
+def vibrating(
+    n_frames: int, n_atoms: int, chunk: int, dtype: type = np.float64
+) -> xr.Dataset:
     """Atoms on oscillations of their own, computed chunk by chunk when asked for."""
     rng = np.random.default_rng(0)
-    place, omega, phase = 30 * rng.random((n_atoms, 3)), rng.uniform(5, 40, n_atoms), rng.uniform(0, 7, (n_atoms, 3))
+    place, omega, phase = (
+        30 * rng.random((n_atoms, 3)),
+        rng.uniform(5, 40, n_atoms),
+        rng.uniform(0, 7, (n_atoms, 3)),
+    )
 
     def frames(block_info: dict | None = None) -> np.ndarray:
         start, stop = block_info[None]["array-location"][0]
@@ -32,8 +40,18 @@ def vibrating(n_frames: int, n_atoms: int, chunk: int, dtype: type = np.float64)
         return (place + 0.2 * np.sin(omega[:, None] * t + phase)).astype(dtype)
 
     sizes = [min(chunk, n_frames - i) for i in range(0, n_frames, chunk)]
-    position = array.map_blocks(frames, chunks=(tuple(sizes), (n_atoms,), (3,)), dtype=dtype, meta=np.empty((0, 0, 0)))
-    return new_trajectory(position, time=0.02 * np.arange(n_frames), cell=30 * np.eye(3), element=["Cu"] * n_atoms)
+    position = array.map_blocks(
+        frames,
+        chunks=(tuple(sizes), (n_atoms,), (3,)),
+        dtype=dtype,
+        meta=np.empty((0, 0, 0)),
+    )
+    return new_trajectory(
+        position,
+        time=0.02 * np.arange(n_frames),
+        cell=30 * np.eye(3),
+        element=["Cu"] * n_atoms,
+    )
 
 
 def spectra(traj: xr.Dataset, Q_max: float = 1.5) -> xr.Dataset:
@@ -45,7 +63,11 @@ def spectra(traj: xr.Dataset, Q_max: float = 1.5) -> xr.Dataset:
 @pytest.fixture
 def cluster() -> Iterator[object]:
     made = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, memory_limit="500MB", dashboard_address=None
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit="500MB",
+        dashboard_address=None,
     )
     client = distributed.Client(made)
     try:
@@ -88,7 +110,11 @@ def test_a_worker_killed_midway_is_made_up_for(cluster: object) -> None:
     def kill() -> None:
         # Once some tasks are done, and before all are.
         while not killed.is_set():
-            done = sum(cluster.run(lambda dask_worker: dask_worker.state.executed_count).values())  # type: ignore[attr-defined]
+            done = sum(
+                cluster.run(
+                    lambda dask_worker: dask_worker.state.executed_count
+                ).values()
+            )  # type: ignore[attr-defined]
             if done > 20:
                 os.kill(pids[0], signal.SIGKILL)
                 killed.set()
@@ -120,7 +146,10 @@ def memory() -> tuple[int, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="memory is read as Linux gives it")
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/clear_refs"),
+    reason="memory is read as Linux gives it",
+)
 def test_a_trajectory_ten_times_a_workers_memory(cluster: object) -> None:
     """What a worker needs does not grow with the trajectory: above what it holds at rest, a tenth of that would do."""
     traj = vibrating(80_000, 500, 300)

@@ -14,7 +14,9 @@ import xarray as xr
 
 import xbp
 
-SHARED = Path(os.environ.get("XBP_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SHARED = Path(
+    os.environ.get("XBP_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")
+)
 Q_PAPER = ("2.1 1/angstrom", "8.5 1/angstrom")
 
 
@@ -31,7 +33,9 @@ class Case:
 CASES: dict[str, Case] = {}
 
 
-def case(kind: str = "double", needs: str | None = None) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+def case(
+    kind: str = "double", needs: str | None = None
+) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
     """Register a case; of measured data by the file that it needs."""
 
     def register(make: Callable[[], Any]) -> Callable[[], Any]:
@@ -47,8 +51,15 @@ def glass() -> xr.Dataset:
 
 
 def model(**changed: Any) -> xr.Dataset:
-    known = {"energy": "5.5 meV", "width": "6 meV", "T": "300 K", "u2": "0.012 angstrom^2"} | changed
-    return xbp.models.dynamic_structure_factor(np.linspace(1.5, 8.5, 36), np.arange(-19.75, 20, 0.5), **known)
+    known = {
+        "energy": "5.5 meV",
+        "width": "6 meV",
+        "T": "300 K",
+        "u2": "0.012 angstrom^2",
+    } | changed
+    return xbp.models.dynamic_structure_factor(
+        np.linspace(1.5, 8.5, 36), np.arange(-19.75, 20, 0.5), **known
+    )
 
 
 def counted(counts: float = 1e6, **changed: Any) -> xr.Dataset:
@@ -57,7 +68,9 @@ def counted(counts: float = 1e6, **changed: Any) -> xr.Dataset:
 
 @functools.cache
 def solid(n_frames: int = 1100) -> xr.Dataset:
-    traj = xbp.md.models.einstein_solid(32, n_frames, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", seed=1)
+    traj = xbp.md.models.einstein_solid(
+        32, n_frames, cell=8, energy="6 meV", T=300, mass=60, time_step="20 fs", seed=1
+    )
     return traj.assign_coords(element=("atom", ["Cu"] * 16 + ["Zr"] * 16))
 
 
@@ -87,14 +100,22 @@ def chain_on_the_glass() -> Any:
 @case()
 def chain_on_both_sides_of_zero() -> Any:
     data = counted()
-    return {"G": data.bp.to_gdos(), "B": data.bp.to_bqe(), "fold": xbp.fold(data), "quantum": xbp.to_quantum(glass())}
+    return {
+        "G": data.bp.to_gdos(),
+        "B": data.bp.to_bqe(),
+        "fold": xbp.fold(data),
+        "quantum": xbp.to_quantum(glass()),
+    }
 
 
 @case()
 def displacement_conventions() -> Any:
     data = model().drop_vars("u2")
     given = {"u2": 0.012, "u2_total": 0.036, "msd": 0.072, "B_iso": 0.9474820225}
-    return {name: data.bp.to_bqe(**{name: f"{value} angstrom^2"}).B for name, value in given.items()}
+    return {
+        name: data.bp.to_bqe(**{name: f"{value} angstrom^2"}).B
+        for name, value in given.items()
+    }
 
 
 @case()
@@ -115,12 +136,18 @@ def cuts_and_bins() -> Any:
 @case()
 def background() -> Any:
     data, can = counted(), counted(counts=1e5, width="9 meV")
-    return {"plain": xbp.subtract(data, can, scale=0.3), "uncertain": xbp.subtract(data, can, 0.3, scale_std=0.02)}
+    return {
+        "plain": xbp.subtract(data, can, scale=0.3),
+        "uncertain": xbp.subtract(data, can, 0.3, scale_std=0.02),
+    }
 
 
 @case()
 def integral_over_energy() -> Any:
-    return {"glass": xbp.integrate_E(glass()), "part": xbp.integrate_E(counted(), ("-15 meV", "15 meV"))}
+    return {
+        "glass": xbp.integrate_E(glass()),
+        "part": xbp.integrate_E(counted(), ("-15 meV", "15 meV")),
+    }
 
 
 @case("fitted")
@@ -131,7 +158,10 @@ def boson_peak_of_the_glass() -> Any:
     return {
         "peaks": peaks,
         "flat": xbp.dispersion(peaks, Q_range=("2.6 1/angstrom", "8.2 1/angstrom")),
-        **{method: cut.bp.boson_peak(method, E_range=(1.2, 12)) for method in ("lognormal", "quadratic", "gaussian")},
+        **{
+            method: cut.bp.boson_peak(method, E_range=(1.2, 12))
+            for method in ("lognormal", "quadratic", "gaussian")
+        },
         "alike": cut.B.bp.boson_peak(E_range=(1.2, 12)),
         "scan": xbp.scan_boson_peak(cut, E_ranges=[(1.2, 8), (1.2, 12), (1.5, 10)]),
     }
@@ -140,8 +170,15 @@ def boson_peak_of_the_glass() -> Any:
 @case("fitted")
 def boson_peak_of_the_model() -> Any:
     b = counted().sel(E=slice(0, None)).bp.to_bqe()
-    named = {method: b.bp.boson_peak(method) for method in ("lognormal", "quadratic", "gaussian")}
-    return {**named, "flat": named["lognormal"].bp.dispersion(), "cut": b.bp.cut_Q((2, 8)).bp.boson_peak()}
+    named = {
+        method: b.bp.boson_peak(method)
+        for method in ("lognormal", "quadratic", "gaussian")
+    }
+    return {
+        **named,
+        "flat": named["lognormal"].bp.dispersion(),
+        "cut": b.bp.cut_Q((2, 8)).bp.boson_peak(),
+    }
 
 
 @case("fitted")
@@ -149,8 +186,13 @@ def scaling_with_the_structure_factor() -> Any:
     data = glass()
     b = data.bp.to_bqe()
     return {
-        f"{energy:g} meV": xbp.scale_to_sq(b.bp.cut_E(energy, width=0.5), data.Sq, Q_PAPER) for energy in (3, 5, 10, 20)
-    } | {"offset": b.bp.cut_E(3, width=0.5).bp.scale_to_sq(data.Sq, Q_PAPER, offset=True)}
+        f"{energy:g} meV": xbp.scale_to_sq(
+            b.bp.cut_E(energy, width=0.5), data.Sq, Q_PAPER
+        )
+        for energy in (3, 5, 10, 20)
+    } | {
+        "offset": b.bp.cut_E(3, width=0.5).bp.scale_to_sq(data.Sq, Q_PAPER, offset=True)
+    }
 
 
 @case()
@@ -204,33 +246,53 @@ def dos() -> xr.Dataset:
     E = np.linspace(0.125, 39.875, 160)
     g = E**2 * np.exp(-((E / 18) ** 4))
     return xbp.new_dataset(
-        "vibrational_dos", g / (g.sum() * 0.25), units="1/meV", coords={"E": (E, "meV")}, temperature="300 K"
+        "vibrational_dos",
+        g / (g.sum() * 0.25),
+        units="1/meV",
+        coords={"E": (E, "meV")},
+        temperature="300 K",
     )
 
 
 @case()
 def multiphonon() -> Any:
-    forward = xbp.multiphonon_sqe(dos(), np.linspace(1, 10, 19), np.arange(-39.5, 40, 1.0), mass="63.5 u")
-    one = xbp.multiphonon_sqe(dos(), [4.0], np.arange(0.5, 40, 1.0), mass="63.5 u", part="one")
+    forward = xbp.multiphonon_sqe(
+        dos(), np.linspace(1, 10, 19), np.arange(-39.5, 40, 1.0), mass="63.5 u"
+    )
+    one = xbp.multiphonon_sqe(
+        dos(), [4.0], np.arange(0.5, 40, 1.0), mass="63.5 u", part="one"
+    )
     return {"forward": forward, "one": one, "mass": xbp.effective_mass("Zr46Cu46Al8")}
 
 
 @case("fitted")
 def multiphonon_inverse() -> Any:
-    forward = xbp.multiphonon_sqe(dos(), np.linspace(1, 10, 37), np.arange(-44.75, 45, 0.5), mass="63.5 u")
-    inverse = xbp.to_vibrational_dos(forward, E_range=("1 meV", "40 meV"), mass="63.5 u")
-    corrected = xbp.correct_multiphonon(forward, E_range=("1 meV", "40 meV"), mass="63.5 u")
+    forward = xbp.multiphonon_sqe(
+        dos(), np.linspace(1, 10, 37), np.arange(-44.75, 45, 0.5), mass="63.5 u"
+    )
+    inverse = xbp.to_vibrational_dos(
+        forward, E_range=("1 meV", "40 meV"), mass="63.5 u"
+    )
+    corrected = xbp.correct_multiphonon(
+        forward, E_range=("1 meV", "40 meV"), mass="63.5 u"
+    )
     return {"inverse": inverse, "corrected": corrected}
 
 
 @case()
 def normalizations() -> Any:
     data = elastic()
-    forward = xbp.multiphonon_sqe(dos(), np.linspace(1, 10, 19), np.arange(-79.5, 80, 1.0), mass="50.94 u")
+    forward = xbp.multiphonon_sqe(
+        dos(), np.linspace(1, 10, 19), np.arange(-79.5, 80, 1.0), mass="50.94 u"
+    )
     return {
         "incoherent": xbp.normalize_to_sum_rule(data, "incoherent"),
-        "f-sum": xbp.normalize_to_sum_rule(forward.bp.scale(7.0), "f-sum", mass="50.94 u", Q_range=(2, 6)),
-        "structure factor": xbp.normalize_to_sum_rule(glass().bp.scale(0.01), "structure factor", glass().Sq),
+        "f-sum": xbp.normalize_to_sum_rule(
+            forward.bp.scale(7.0), "f-sum", mass="50.94 u", Q_range=(2, 6)
+        ),
+        "structure factor": xbp.normalize_to_sum_rule(
+            glass().bp.scale(0.01), "structure factor", glass().Sq
+        ),
         "vanadium": xbp.normalize_to_vanadium(
             data,
             data.bp.scale(2.0),
@@ -253,10 +315,17 @@ def angles() -> Any:
         std=np.sqrt(counts),
         units="1",
         dims=("detector", "E"),
-        coords={"detector": np.arange(angle.size).astype(str).tolist(), "E": (E, "meV")},
+        coords={
+            "detector": np.arange(angle.size).astype(str).tolist(),
+            "E": (E, "meV"),
+        },
     )
     data = data.assign_coords(two_theta=("detector", angle, {"units": "degree"}))
-    given = {"incident_energy": "50 meV", "angle_width": "1 deg", "ki_over_kf": "applied"}
+    given = {
+        "incident_energy": "50 meV",
+        "angle_width": "1 deg",
+        "ki_over_kf": "applied",
+    }
     return {
         "map": xbp.angle_to_Q(data, "0.2 1/angstrom", **given),  # type: ignore[arg-type]
         "limits": xbp.kinematic_limits(data, incident_energy="50 meV"),
@@ -271,12 +340,23 @@ def raman() -> Any:
     shift = np.linspace(15, 500, 300)
     boson = np.exp(-(np.log(shift / 60.0) ** 2) / 0.5)
     data = xbp.new_dataset(
-        "raman_intensity", boson * shift / -np.expm1(-shift * 0.12398 / 25.4), units="1", coords={"E": (shift, "1/cm")}
+        "raman_intensity",
+        boson * shift / -np.expm1(-shift * 0.12398 / 25.4),
+        units="1",
+        coords={"E": (shift, "1/cm")},
     )
-    reduced = {c: xbp.to_reduced_raman(data, "295 K", c) for c in ("constant", "linear")}  # type: ignore[arg-type]
+    reduced = {
+        c: xbp.to_reduced_raman(data, "295 K", c) for c in ("constant", "linear")
+    }  # type: ignore[arg-type]
     lines = np.array([530.0, 532.5, 533.0, 535.0, 540.0])
     light = xr.Dataset(
-        {"I": ("wavelength", [1.0, 9.0, 4.0, 2.0, 1.0], {"units": "1", "quantity": "raman_intensity"})},
+        {
+            "I": (
+                "wavelength",
+                [1.0, 9.0, 4.0, 2.0, 1.0],
+                {"units": "1", "quantity": "raman_intensity"},
+            )
+        },
         coords={"wavelength": ("wavelength", lines, {"units": "nm"})},
     )
     return {
@@ -289,7 +369,14 @@ def raman() -> Any:
 @case("fitted")
 def heat() -> Any:
     T = np.geomspace(2, 200, 60)
-    parameters = {"gamma": 4e-3, "n_D": 0.8, "theta_D": 260.0, "n_E": 0.2, "theta_E": 72.0, "sigma_E": 15.0}
+    parameters = {
+        "gamma": 4e-3,
+        "n_D": 0.8,
+        "theta_D": 260.0,
+        "n_E": 0.2,
+        "theta_E": 72.0,
+        "sigma_E": 15.0,
+    }
     made = xbp.models.evaluate("debye_einstein", T, **parameters)
     values = made.C if isinstance(made, xr.Dataset) else made
     noise = 1 + 0.005 * np.random.default_rng(1).normal(size=T.size)
@@ -313,8 +400,12 @@ def heat() -> Any:
 def formulas() -> Any:
     x = np.linspace(0.5, 30, 60)
     made: dict[str, Any] = {
-        "lognormal": xbp.models.evaluate("lognormal", x, energy="5 meV", height=1, sigma=0.5),
-        "hard spheres": xbp.models.hard_sphere_structure_factor(np.linspace(0.5, 12, 50)),
+        "lognormal": xbp.models.evaluate(
+            "lognormal", x, energy="5 meV", height=1, sigma=0.5
+        ),
+        "hard spheres": xbp.models.hard_sphere_structure_factor(
+            np.linspace(0.5, 12, 50)
+        ),
         "B": xbp.models.reduced_dos([2.0, 4.0], x, energy="5 meV", width="4 meV"),
     }
     return made
@@ -328,11 +419,15 @@ def spectra_of_a_solid() -> Any:
     traj = solid()
     return {
         "sqe": traj.bp.dynamic_structure_factor(3, 0.5, E_max="20 meV", window="4 ps"),
-        "self": traj.bp.dynamic_structure_factor(2, 0.5, E_max="20 meV", window="4 ps", part="incoherent"),
+        "self": traj.bp.dynamic_structure_factor(
+            2, 0.5, E_max="20 meV", window="4 ps", part="incoherent"
+        ),
         "sq": traj.bp.structure_factor(3, 0.5),
         "F": traj.bp.intermediate_scattering_function(2, 0.5, window="2 ps"),
         "currents": traj.bp.current_spectra(1.7, 0.5, E_max="20 meV", window="4 ps"),
-        "partials": traj.bp.dynamic_structure_factor(2, 0.5, E_max="20 meV", window="4 ps", partials=True),
+        "partials": traj.bp.dynamic_structure_factor(
+            2, 0.5, E_max="20 meV", window="4 ps", partials=True
+        ),
     }
 
 
@@ -343,15 +438,25 @@ def vibrations_of_a_solid() -> Any:
         "g": traj.bp.vdos(window="4 ps", partials=True),
         "msd": traj.bp.msd(time_max="2 ps"),
         "rdf": traj.bp.radial_distribution(dr="0.1 angstrom"),
-        "neutron": xbp.md.neutron_weighted_dos(traj.bp.vdos(window="4 ps", partials=True)),
+        "neutron": xbp.md.neutron_weighted_dos(
+            traj.bp.vdos(window="4 ps", partials=True)
+        ),
     }
 
 
 @case()
 def real_space() -> Any:
-    rdf = kob_andersen().isel(time=slice(None, None, 100)).bp.radial_distribution(dr="0.1 angstrom")
+    rdf = (
+        kob_andersen()
+        .isel(time=slice(None, None, 100))
+        .bp.radial_distribution(dr="0.1 angstrom")
+    )
     sq = rdf.bp.to_structure_factor(np.linspace(0.5, 5, 40))
-    return {"rdf": rdf, "sq": sq, "back": sq.bp.to_radial_distribution(np.linspace(2, 8, 30))}
+    return {
+        "rdf": rdf,
+        "sq": sq,
+        "back": sq.bp.to_radial_distribution(np.linspace(2, 8, 30)),
+    }
 
 
 @case("single")
@@ -364,7 +469,9 @@ def spectra_of_kob_andersen() -> Any:
 @case("fitted")
 def phonons_of_kob_andersen() -> Any:
     traj = kob_andersen()
-    branches = xbp.phonon_dispersion(traj.bp.current_spectra("1.2 1/angstrom", E_max="10 meV", window="10 ps"))
+    branches = xbp.phonon_dispersion(
+        traj.bp.current_spectra("1.2 1/angstrom", E_max="10 meV", window="10 ps")
+    )
     return {
         "branches": branches,
         "sound": xbp.sound_velocity(branches, "0.8 1/angstrom"),
@@ -379,8 +486,12 @@ def fields_of_kob_andersen() -> Any:
     traj = kob_andersen().isel(time=slice(0, 400))
     few = {"window": "2 ps", "E_max": "10 meV"}
     return {
-        "fields": traj.bp.local_fields(["coordination", "d2min", "shear_strain"], cutoff="4.6 angstrom"),
-        "shear": traj.bp.fluctuation_spectrum("shear_strain", 2, 0.2, cutoff="4.6 angstrom", **few),
+        "fields": traj.bp.local_fields(
+            ["coordination", "d2min", "shear_strain"], cutoff="4.6 angstrom"
+        ),
+        "shear": traj.bp.fluctuation_spectrum(
+            "shear_strain", 2, 0.2, cutoff="4.6 angstrom", **few
+        ),
     }
 
 
@@ -402,7 +513,14 @@ def which_fluctuation() -> Any:
 
 @case()
 def embedded() -> Any:
-    trees = ("kob_andersen", "CuZr", "SiO2", "ZrCuAl", "inverse_power", "kob_andersen_series")
+    trees = (
+        "kob_andersen",
+        "CuZr",
+        "SiO2",
+        "ZrCuAl",
+        "inverse_power",
+        "kob_andersen_series",
+    )
     return {"fluctuations": xbp.tutorial.open_dataset("zr46cu46al8_fluctuations")} | {
         name: xbp.tutorial.open_datatree(name) for name in trees
     }
@@ -415,7 +533,11 @@ def stated(energy: str, std: str) -> xr.Dataset:
 @case("fitted")
 def a_study() -> Any:
     tree = xbp.new_study(
-        {"md": glass(), "ins": stated("5.5 meV", "0.4 meV"), "raman": stated("6 meV", "0.3 meV")},
+        {
+            "md": glass(),
+            "ins": stated("5.5 meV", "0.4 meV"),
+            "raman": stated("6 meV", "0.3 meV"),
+        },
         E_range={"md": ("1.2 meV", "12 meV")},
         Q_range={"md": Q_PAPER},
     )
@@ -428,7 +550,9 @@ def a_study() -> Any:
 @case("fitted", "ins/V_ARCS_Ei120_iqe.h5")
 def vanadium_arcs() -> Any:
     data = shared("ins/V_ARCS_Ei120_iqe.h5")
-    g = data.bp.to_vibrational_dos("300 K", ("10 meV", "45 meV"), composition="V", multiple_scattering=0.2)
+    g = data.bp.to_vibrational_dos(
+        "300 K", ("10 meV", "45 meV"), composition="V", multiple_scattering=0.2
+    )
     return {
         "file": data,
         "u2": data.bp.debye_waller(),
@@ -445,7 +569,9 @@ def aluminium_arcs() -> Any:
     data = shared("ins/Al_ARCS_Ei80_iqe.h5")
     return {
         "file": data,
-        "balance": data.bp.detailed_balance(E_range=("16 meV", "30 meV"), Q_range=(4, 10)),
+        "balance": data.bp.detailed_balance(
+            E_range=("16 meV", "30 meV"), Q_range=(4, 10)
+        ),
         "line": data.bp.fit_elastic_line(Q_range=(3, 6)),
     }
 
@@ -453,19 +579,29 @@ def aluminium_arcs() -> Any:
 @case("double", "ins/MAR21335_Ei60meV.nxs")
 def aluminium_mari() -> Any:
     data = shared("ins/MAR21335_Ei60meV.nxs")
-    return {"file": data, "map": data.bp.angle_to_Q("0.1 1/angstrom"), "limits": data.bp.kinematic_limits()}
+    return {
+        "file": data,
+        "map": data.bp.angle_to_Q("0.1 1/angstrom"),
+        "limits": data.bp.kinematic_limits(),
+    }
 
 
 @case("double", "ins/benzene_290_360_inc.nxspe")
 def benzene() -> Any:
-    sample, can = shared("ins/benzene_290_360_inc.nxspe", T="290 K"), shared("ins/empty_360_inc.nxspe", T="290 K")
+    sample, can = (
+        shared("ins/benzene_290_360_inc.nxspe", T="290 K"),
+        shared("ins/empty_360_inc.nxspe", T="290 K"),
+    )
     less = sample.bp.subtract(can, scale=0.92, scale_std=0.03)
     return {"file": sample, "less": less, "map": less.bp.angle_to_Q("0.05 1/angstrom")}
 
 
 @case("double", "ins/MAR11001_test.nxspe")
 def nxspe_variants() -> Any:
-    return {name: shared(f"ins/{name}.nxspe") for name in ("MAR11001_test", "nxspe_version1_0")}
+    return {
+        name: shared(f"ins/{name}.nxspe")
+        for name in ("MAR11001_test", "nxspe_version1_0")
+    }
 
 
 @case("double", "sqw/Rb_liq_tot.sqw")
@@ -484,9 +620,16 @@ def raman_files() -> Any:
     of = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
     found = {}
     for name in ("ae0202", "BD1469"):
-        found[name] = shared(f"raman/{name}.txt", **of).bp.to_reduced_raman(T="295 K").bp.boson_peak()
+        found[name] = (
+            shared(f"raman/{name}.txt", **of)
+            .bp.to_reduced_raman(T="295 K")
+            .bp.boson_peak()
+        )
     data = shared("raman/labram_wn.txt")
-    return found | {c: data.bp.to_reduced_raman(T="295 K", coupling=c).bp.boson_peak() for c in ("constant", "linear")}
+    return found | {
+        c: data.bp.to_reduced_raman(T="295 K", coupling=c).bp.boson_peak()
+        for c in ("constant", "linear")
+    }
 
 
 @case("fitted", "cp/HC_test_data.Dat")
@@ -494,17 +637,25 @@ def heat_capacity_files() -> Any:
     data = shared("cp/HC_test_data.Dat")
     molar = xbp.to_molar(data, "atoms", mass="7.76 mg", molar_mass="100 g/mol", atoms=1)
     table = shared(
-        "cp/example_data.csv", quantity="heat_capacity", units="J/mol/K", coordinate_units="K", amount="formula units"
+        "cp/example_data.csv",
+        quantity="heat_capacity",
+        units="J/mol/K",
+        coordinate_units="K",
+        amount="formula units",
     )
     return {"file": data, "molar": molar, "csv": table}
 
 
 @case("single", "md/zr46cu46al8_trajectory.nc")
 def the_shared_trajectory() -> Any:
-    traj = xbp.md.open_trajectory(SHARED / "md" / "zr46cu46al8_trajectory.nc").isel(time=slice(0, 600))
+    traj = xbp.md.open_trajectory(SHARED / "md" / "zr46cu46al8_trajectory.nc").isel(
+        time=slice(0, 600)
+    )
     return {
         "g": traj.bp.vdos(window="4 ps"),
-        "sqe": traj.bp.dynamic_structure_factor("1.2 1/angstrom", E_max="30 meV", window="4 ps"),
+        "sqe": traj.bp.dynamic_structure_factor(
+            "1.2 1/angstrom", E_max="30 meV", window="4 ps"
+        ),
         "frames": traj.isel(time=[0, -1], atom=slice(0, 5)),
     }
 

@@ -34,15 +34,28 @@ Entry = dict[str, Any]
 def flatten(result: Any, prefix: str = "") -> dict[str, Any]:
     """Take a result apart into arrays by name."""
     if isinstance(result, xr.DataTree):
-        result = {node.path: node.to_dataset() for node in result.subtree if node.has_data}
+        result = {
+            node.path: node.to_dataset() for node in result.subtree if node.has_data
+        }
     if isinstance(result, xr.Dataset):
         # Factors of common errors are named after every digit of what they belong to.
-        own = {name: variable for name, variable in result.variables.items() if name != "source"}
-        return {f"{prefix}{name}": variable for name, variable in sorted(own.items(), key=str)}
+        own = {
+            name: variable
+            for name, variable in result.variables.items()
+            if name != "source"
+        }
+        return {
+            f"{prefix}{name}": variable
+            for name, variable in sorted(own.items(), key=str)
+        }
     if isinstance(result, xr.DataArray):
         return {f"{prefix}{result.name or 'value'}": result.variable}
     if isinstance(result, Mapping):
-        return {key: value for name, part in result.items() for key, value in flatten(part, f"{prefix}{name}/").items()}
+        return {
+            key: value
+            for name, part in result.items()
+            for key, value in flatten(part, f"{prefix}{name}/").items()
+        }
     return {prefix.rstrip("/") or "value": result}
 
 
@@ -52,17 +65,27 @@ def entry(value: Any) -> Entry | str:
     array = np.asarray(value)
     if array.dtype.kind in "OUSTMm":
         words = [str(word) for word in array.ravel()]
-        return {"shape": list(array.shape), "words": sorted(set(words))[:SHOWN], "first": words[:SHOWN]}
+        return {
+            "shape": list(array.shape),
+            "words": sorted(set(words))[:SHOWN],
+            "first": words[:SHOWN],
+        }
     flat = array.astype(float).ravel()
     known = flat[np.isfinite(flat)]
-    shown = flat[np.unique(np.linspace(0, flat.size - 1, SHOWN).astype(int))] if flat.size else flat
+    shown = (
+        flat[np.unique(np.linspace(0, flat.size - 1, SHOWN).astype(int))]
+        if flat.size
+        else flat
+    )
     return {
         "shape": list(array.shape),
         "units": str(units),
         "finite": int(known.size),
         "mean": float(known.mean()) if known.size else None,
         "rms": float(np.sqrt((known**2).mean())) if known.size else None,
-        "values": [float(number) if math.isfinite(number) else None for number in shown],
+        "values": [
+            float(number) if math.isfinite(number) else None for number in shown
+        ],
     }
 
 
@@ -73,12 +96,18 @@ def write_down(result: Any) -> dict[str, Entry | str]:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str) -> list[str]:
     """Say in what a result differs from the one written down."""
-    said = [f"{name}: gone" for name in old if name not in new] + [f"{name}: new" for name in new if name not in old]
+    said = [f"{name}: gone" for name in old if name not in new] + [
+        f"{name}: new" for name in new if name not in old
+    ]
     for name in old:
         if name not in new:
             continue
         mine, its = old[name], new[name]
-        fixed = {key: value for key, value in mine.items() if key not in ("mean", "rms", "values")}
+        fixed = {
+            key: value
+            for key, value in mine.items()
+            if key not in ("mean", "rms", "values")
+        }
         other = {key: its.get(key) for key in fixed}
         if fixed != other:
             said.append(f"{name}: {fixed} became {other}")
@@ -88,10 +117,17 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: str) -> li
     return said
 
 
-def _numbers(name: str, old: Mapping[str, Any], new: Mapping[str, Any], kind: str) -> list[str]:
-    mine, its = (np.array([*one[name]["values"], one[name]["mean"], one[name]["rms"]], float) for one in (old, new))
+def _numbers(
+    name: str, old: Mapping[str, Any], new: Mapping[str, Any], kind: str
+) -> list[str]:
+    mine, its = (
+        np.array([*one[name]["values"], one[name]["mean"], one[name]["rms"]], float)
+        for one in (old, new)
+    )
     size = max(old[name]["rms"] or 0.0, 1e-300)
-    allowed = TOLERANCES.get(kind, 1e-10) * np.maximum(abs(mine), 1e-3 * size if kind == "single" else 1e-6 * size)
+    allowed = TOLERANCES.get(kind, 1e-10) * np.maximum(
+        abs(mine), 1e-3 * size if kind == "single" else 1e-6 * size
+    )
     if kind == "fitted" and f"{name}_std" in old:
         error = old[f"{name}_std"]
         std = np.array([*error["values"], error["rms"], error["rms"]], float)
@@ -102,16 +138,23 @@ def _numbers(name: str, old: Mapping[str, Any], new: Mapping[str, Any], kind: st
     if not apart.any():
         return []
     at = int(np.argmax(np.where(apart, abs(mine - its), -1)))
-    return [f"{name}: {mine[at]:.8g} became {its[at]:.8g} ({int(apart.sum())} of {apart.size} numbers)"]
+    return [
+        f"{name}: {mine[at]:.8g} became {its[at]:.8g} ({int(apart.sum())} of {apart.size} numbers)"
+    ]
 
 
 def _a_line_each(table: Mapping[str, Any]) -> str:
     """Write the table with a line for every variable, so that a diff shows which changed."""
     blocks = []
     for name, one in table.items():
-        lines = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in one["result"].items()]
+        lines = [
+            f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+            for key, value in one["result"].items()
+        ]
         blocks.append(
-            f'{json.dumps(name)}: {{"kind": {json.dumps(one["kind"])}, "result": {{\n' + ",\n".join(lines) + "}}"
+            f'{json.dumps(name)}: {{"kind": {json.dumps(one["kind"])}, "result": {{\n'
+            + ",\n".join(lines)
+            + "}}"
         )
     return "{" + ",\n".join(blocks) + "}\n"
 
@@ -133,13 +176,18 @@ def main() -> None:
                 warnings.simplefilter("ignore")
                 now = {"kind": case.kind, "result": write_down(case.make())}
         except Exception as error:  # a case that is refused now is a difference to be read, not the end
-            now = {"kind": case.kind, "refused": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+            now = {
+                "kind": case.kind,
+                "refused": f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            }
         before = table.get(name)
         if before is None:
             print(f"{name}: new")
         elif "refused" in before or "refused" in now:
             if before.get("refused") != now.get("refused"):
-                print(f"{name}: {before.get('refused', 'a result')} became {now.get('refused', 'a result')}")
+                print(
+                    f"{name}: {before.get('refused', 'a result')} became {now.get('refused', 'a result')}"
+                )
         else:
             for line in differences(before["result"], now["result"], case.kind):
                 print(f"{name}: {line}")

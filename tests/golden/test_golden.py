@@ -34,7 +34,9 @@ def test_the_numbers_are_those_written_down(case: Case) -> None:
 
 def test_every_public_function_of_data_has_a_case() -> None:
     used = Path(golden_cases.__file__).read_text()
-    missing = [name for name in xbp.__all__ if name not in ELSEWHERE and f"{name}(" not in used]
+    missing = [
+        name for name in xbp.__all__ if name not in ELSEWHERE and f"{name}(" not in used
+    ]
     assert not missing
 
 

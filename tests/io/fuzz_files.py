@@ -41,7 +41,11 @@ from test_fuzz import FORMATS, map_
 import xbp
 from xbp.errors import XbpError
 
-METAL: dict[str, Any] = {"units": "metal", "timestep": "2 fs", "elements": {1: "Cu", 2: "Zr"}}
+METAL: dict[str, Any] = {
+    "units": "metal",
+    "timestep": "2 fs",
+    "elements": {1: "Cu", 2: "Zr"},
+}
 LARGEST_SEED = 400_000
 #: What a file may take: seconds of the processor, and bytes of address space beyond those of the libraries.
 SECONDS, BYTES = 60, 6 * 2**30
@@ -50,13 +54,20 @@ SECONDS, BYTES = 60, 6 * 2**30
 def walk() -> np.ndarray:
     """Return positions of six atoms in four frames that move by little: (4, 6, 3)."""
     rng = np.random.default_rng(0)
-    return 1 + 7 * rng.random((6, 3)) + 0.02 * rng.standard_normal((4, 6, 3)).cumsum(axis=0)
+    return (
+        1
+        + 7 * rng.random((6, 3))
+        + 0.02 * rng.standard_normal((4, 6, 3)).cumsum(axis=0)
+    )
 
 
 def dump() -> str:
     frames = []
     for step, atoms in enumerate(walk()):
-        rows = [f"{i + 1} {i % 2 + 1} {x:.4f} {y:.4f} {z:.4f}" for i, (x, y, z) in enumerate(atoms)]
+        rows = [
+            f"{i + 1} {i % 2 + 1} {x:.4f} {y:.4f} {z:.4f}"
+            for i, (x, y, z) in enumerate(atoms)
+        ]
         frames += [
             "ITEM: TIMESTEP", str(10 * step), "ITEM: NUMBER OF ATOMS", "6", "ITEM: BOX BOUNDS pp pp pp",
             *["0.0 9.0"] * 3, "ITEM: ATOMS id type x y z", *rows,
@@ -67,13 +78,22 @@ def dump() -> str:
 def extxyz() -> str:
     frames = []
     for step, atoms in enumerate(walk()):
-        rows = [f"{'CuZr'[2 * (i % 2) :][:2]} {x:.4f} {y:.4f} {z:.4f}" for i, (x, y, z) in enumerate(atoms)]
-        frames += ["6", f'Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3 frame={step}', *rows]
+        rows = [
+            f"{'CuZr'[2 * (i % 2) :][:2]} {x:.4f} {y:.4f} {z:.4f}"
+            for i, (x, y, z) in enumerate(atoms)
+        ]
+        frames += [
+            "6",
+            f'Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3 frame={step}',
+            *rows,
+        ]
     return "\n".join(frames) + "\n"
 
 
 def gas() -> xr.Dataset:
-    return xbp.md.models.ideal_gas(6, 5, cell=10, T=300, mass=40, time_step=0.02, seed=1)
+    return xbp.md.models.ideal_gas(
+        6, 5, cell=10, T=300, mass=40, time_step=0.02, seed=1
+    )
 
 
 def text(content: Callable[[], str]) -> Callable[[Path], None]:
@@ -94,12 +114,19 @@ INFO,3,ATOMS:Atoms per Formula Unit
 [Data]
 Time Stamp (Seconds),Comment (),System Status (Code),Sample Temp (Kelvin),Samp HC (µJ/K),Samp HC Err (µJ/K),"""
     columns = "Addenda HC (µJ/K),Addenda HC Err (µJ/K),Field (Oersted)"
-    rows = [f"{T},,1857,{T},{0.01 * T**2},{0.001 * T**2},{0.002 * T},0.01,1000" for T in range(2, 40)]
+    rows = [
+        f"{T},,1857,{T},{0.01 * T**2},{0.001 * T**2},{0.002 * T},0.01,1000"
+        for T in range(2, 40)
+    ]
     return header + "\n".join([columns, *rows]) + "\n"
 
 
 def jcamp() -> str:
-    rows = [f"{20 + 10 * i} " + " ".join(str(1000 + 37 * (5 * i + k) % 900) for k in range(5)) for i in range(20)]
+    rows = [
+        f"{20 + 10 * i} "
+        + " ".join(str(1000 + 37 * (5 * i + k) % 900) for k in range(5))
+        for i in range(20)
+    ]
     return "\n".join(
         [
             "##TITLE=glass", "##JCAMP-DX=4.24", "##DATA TYPE=RAMAN SPECTRUM", "##XUNITS=1/CM", "##YUNITS=ARBITRARY UNITS",
@@ -111,7 +138,9 @@ def jcamp() -> str:
 
 def study(path: Path) -> None:
     cut = map_().isel(Q=1)
-    xbp.new_study({"one": cut, "two": xbp.stated_energy("5.5 meV", "0.4 meV", reference="x")}).bp.to_netcdf(path)
+    xbp.new_study(
+        {"one": cut, "two": xbp.stated_energy("5.5 meV", "0.4 meV", reference="x")}
+    ).bp.to_netcdf(path)
 
 
 def netcdf(path: Path) -> None:
@@ -152,7 +181,11 @@ def all_seeds() -> dict[str, tuple[Callable[[Path], None], str, dict[str, Any]]]
     shared = os.environ.get("XBP_SHARED_DATA")
     for folder in _MEASURED if shared else ():
         for path in sorted(Path(str(shared), folder).glob("*")):
-            if path.is_file() and path.suffix != ".md" and path.stat().st_size <= LARGEST_SEED:
+            if (
+                path.is_file()
+                and path.suffix != ".md"
+                and path.stat().st_size <= LARGEST_SEED
+            ):
                 options = dict(_TRAJECTORIES.get(path.name, {}))
                 if "topology" in options:
                     options["topology"] = str(path.with_name(options["topology"]))
@@ -186,7 +219,9 @@ def damage_bytes(content: bytes, rng: random.Random) -> bytes:
                 del out[rng.randrange(len(out)) :]
             case 2:
                 at = rng.randrange(len(out))
-                out[at:at] = bytes(rng.randrange(256) for _ in range(rng.choice((1, 4, 300))))
+                out[at:at] = bytes(
+                    rng.randrange(256) for _ in range(rng.choice((1, 4, 300)))
+                )
             case 3:
                 at = rng.randrange(len(out))
                 del out[at : at + rng.choice((1, 8, 100))]
@@ -198,10 +233,19 @@ def damage_bytes(content: bytes, rng: random.Random) -> bytes:
             case 6:
                 lines = bytes(out).split(b"\n")
                 i, k = rng.randrange(len(lines)), rng.randrange(len(lines))
-                lines[i] = rng.choice((lines[k], b"", lines[i] + b" " + lines[k], lines[i][: len(lines[i]) // 2]))
+                lines[i] = rng.choice(
+                    (
+                        lines[k],
+                        b"",
+                        lines[i] + b" " + lines[k],
+                        lines[i][: len(lines[i]) // 2],
+                    )
+                )
                 out = bytearray(b"\n".join(lines))
             case 7:
-                out = bytearray(bytes(out).replace(b"\n", rng.choice((b"\r", b"\r\n", b"\n\n"))))
+                out = bytearray(
+                    bytes(out).replace(b"\n", rng.choice((b"\r", b"\r\n", b"\n\n")))
+                )
     return bytes(out)
 
 
@@ -234,20 +278,28 @@ def _damage_attribute(item: Any, rng: random.Random) -> None:
 
 def _damage_item(file: Any, name: str, names: list[str], rng: random.Random) -> None:
     item = file[name]
-    old = item[()] if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu" else None
+    old = (
+        item[()]
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu"
+        else None
+    )
     kind = rng.randrange(10)
     if kind < 4 and old is not None and np.size(old):
         # In place, so that scales and attributes stay.
         new = np.array(old, dtype=item.dtype)
         extreme = (
-            (np.inf, -np.inf, np.nan, 1e300, -1.0, 0.0) if item.dtype.kind == "f" else (0, 1, np.iinfo(item.dtype).max)
+            (np.inf, -np.inf, np.nan, 1e300, -1.0, 0.0)
+            if item.dtype.kind == "f"
+            else (0, 1, np.iinfo(item.dtype).max)
         )
         flat = new.reshape(-1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            flat[rng.randrange(flat.size) : None if rng.random() < 0.2 else rng.randrange(flat.size) + 1] = rng.choice(
-                extreme
-            )
+            flat[
+                rng.randrange(flat.size) : None
+                if rng.random() < 0.2
+                else rng.randrange(flat.size) + 1
+            ] = rng.choice(extreme)
         item[...] = new
         return
     attrs = dict(item.attrs) if isinstance(item, h5py.Dataset) else {}
@@ -259,7 +311,9 @@ def _damage_item(file: Any, name: str, names: list[str], rng: random.Random) -> 
         case 1:
             file[name] = h5py.SoftLink(rng.choice((other, f"/{name}", "/nowhere")))
         case 2:
-            file[name] = h5py.ExternalLink(rng.choice(("missing.h5", "/dev/zero", "/etc/passwd")), "/")
+            file[name] = h5py.ExternalLink(
+                rng.choice(("missing.h5", "/dev/zero", "/etc/passwd")), "/"
+            )
         case 3:
             file.create_group(name)
         case 4:
@@ -273,11 +327,19 @@ def _damage_item(file: Any, name: str, names: list[str], rng: random.Random) -> 
             file[name] = np.zeros(3, dtype=[("a", "f8"), ("b", "i4")])
         case 8:
             shape = rng.choice(((10**9,), (10**6, 10**6), (0,), (1, 1, 1, 1)))
-            file.create_dataset(name, shape=shape, dtype="f8", chunks=tuple(min(n, 64) or 1 for n in shape))
+            file.create_dataset(
+                name,
+                shape=shape,
+                dtype="f8",
+                chunks=tuple(min(n, 64) or 1 for n in shape),
+            )
         case 9:
             file.create_dataset(name, data=h5py.Empty("f8"))
         case 10:
-            file.create_dataset(name, data=np.arange(7.0) if old is None else np.asarray(old, dtype="f4").T)
+            file.create_dataset(
+                name,
+                data=np.arange(7.0) if old is None else np.asarray(old, dtype="f4").T,
+            )
     if rng.random() < 0.5 and isinstance(file.get(name), h5py.Dataset):
         for key, value in attrs.items():
             try:
@@ -304,7 +366,9 @@ def make(number: int, seed: int, folder: Path) -> tuple[str, str, dict[str, Any]
 def wrong_with(ds: Any) -> str | None:
     """Say what no reader may give: infinities, coordinates without a place, errors of what is not known."""
     if isinstance(ds, xr.DataTree):
-        return next(filter(None, (wrong_with(node.to_dataset()) for node in ds.leaves)), None)
+        return next(
+            filter(None, (wrong_with(node.to_dataset()) for node in ds.leaves)), None
+        )
     for name, variable in ds.variables.items():
         if variable.dtype.kind != "f":
             continue
@@ -315,7 +379,13 @@ def wrong_with(ds: Any) -> str | None:
         if str(name).endswith("_std"):
             value = ds.get(str(name).removesuffix("_std"))
             if value is not None and value.shape == variable.shape:
-                if bool((np.isnan(value.values) & np.isfinite(variable.values) & (variable.values != 0)).any()):
+                if bool(
+                    (
+                        np.isnan(value.values)
+                        & np.isfinite(variable.values)
+                        & (variable.values != 0)
+                    ).any()
+                ):
                     return f"'{name}' is known where the value is not"
                 if bool((variable.values < 0).any()):
                     return f"'{name}' is negative"
@@ -334,7 +404,14 @@ def child(first: int, last: int, seed: int) -> None:
                 row["file"] = name
             except Exception as error:
                 print(
-                    json.dumps(row | {"said": "not made", "why": f"{type(error).__name__}: {error}"[:200]}), flush=True
+                    json.dumps(
+                        row
+                        | {
+                            "said": "not made",
+                            "why": f"{type(error).__name__}: {error}"[:200],
+                        }
+                    ),
+                    flush=True,
                 )
                 continue
             begin = time.process_time()
@@ -343,27 +420,43 @@ def child(first: int, last: int, seed: int) -> None:
                     warnings.simplefilter("ignore")
                     found = OPENERS[kind](path, options)
                 fault = wrong_with(found)
-                row |= {"said": "opened"} if fault is None else {"said": "wrong", "why": fault}
+                row |= (
+                    {"said": "opened"}
+                    if fault is None
+                    else {"said": "wrong", "why": fault}
+                )
             except XbpError as error:
                 row |= {"said": "refused", "why": error.summary[:100]}
             except BaseException as error:
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 row |= {
                     "said": "raw error",
-                    "why": f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"[:300],
+                    "why": f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"[
+                        :300
+                    ],
                 }
             row["seconds"] = round(time.process_time() - begin, 1)
             path.unlink(missing_ok=True)
             print(json.dumps(row), flush=True)
 
 
-def run(numbers: range, seed: int, batch: int = 50, seconds: float = 600) -> list[dict[str, Any]]:
+def run(
+    numbers: range, seed: int, batch: int = 50, seconds: float = 600
+) -> list[dict[str, Any]]:
     """Open the files of these numbers in batches, and return a row for each: what became of it."""
     rows: list[dict[str, Any]] = []
     first = numbers.start
     while first < numbers.stop:
         last = min(first + batch, numbers.stop)
-        command = [sys.executable, __file__, "--child", str(first), str(last), "--seed", str(seed)]
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            str(first),
+            str(last),
+            "--seed",
+            str(seed),
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             begun, ended = first - 1, first - 1

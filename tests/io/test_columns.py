@@ -7,7 +7,14 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, FileFormatError, QuantityError, TemperatureError, UnitsError, XbpError
+from xbp.errors import (
+    CoordinateError,
+    FileFormatError,
+    QuantityError,
+    TemperatureError,
+    UnitsError,
+    XbpError,
+)
 
 DOS = {"quantity": "vibrational_dos", "units": "1/THz", "coordinate_units": "THz"}
 
@@ -32,7 +39,11 @@ def test_every_way_to_write_a_table(tmp_path: Path, text: str | bytes) -> None:
     np.testing.assert_array_equal(ds.E, [1, 2, 4])
     np.testing.assert_array_equal(ds.g, [0.5, 0.25, 0])
     np.testing.assert_array_equal(ds.g_std, [0.1, 0.2, 0.3])
-    assert (ds.g.attrs["units"], ds.E.attrs["units"], ds.g.attrs["quantity"]) == ("1/THz", "THz", "vibrational_dos")
+    assert (ds.g.attrs["units"], ds.E.attrs["units"], ds.g.attrs["quantity"]) == (
+        "1/THz",
+        "THz",
+        "vibrational_dos",
+    )
 
 
 def test_two_columns_and_other_coordinates(tmp_path: Path) -> None:
@@ -42,7 +53,11 @@ def test_two_columns_and_other_coordinates(tmp_path: Path) -> None:
     assert list(ds.data_vars) == ["C"]
     cut = opened(tmp_path, "1 2\n3 4\n", quantity="dynamic_structure_factor", units="1", coordinate="Q",
                  coordinate_units="1/nm", T=5, statistics="quantum")  # fmt: skip
-    assert (cut.S.dims, cut.Q.attrs["units"], float(cut.temperature)) == (("Q",), "1/nm", 5)
+    assert (cut.S.dims, cut.Q.attrs["units"], float(cut.temperature)) == (
+        ("Q",),
+        "1/nm",
+        5,
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,18 +69,24 @@ def test_two_columns_and_other_coordinates(tmp_path: Path) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_not_said_is_not_guessed(tmp_path: Path, options: dict[str, object], kind: type[XbpError]) -> None:
+def test_what_is_not_said_is_not_guessed(
+    tmp_path: Path, options: dict[str, object], kind: type[XbpError]
+) -> None:
     with pytest.raises(kind):
         opened(tmp_path, "1 2\n3 4\n", **options)
 
 
-@pytest.mark.parametrize("text", ["", "a b\n", "1 2\n", "1 2 3 4\n5 6 7 8\n", "1\n2\n3\n"])
+@pytest.mark.parametrize(
+    "text", ["", "a b\n", "1 2\n", "1 2 3 4\n5 6 7 8\n", "1\n2\n3\n"]
+)
 def test_no_table(tmp_path: Path, text: str) -> None:
     with pytest.raises(FileFormatError, match="no rows"):
         opened(tmp_path, text)
 
 
-@pytest.mark.parametrize("text", ["1 2\n1 3\n", "1 2\n3 4\n2 5\n", "nan 1\n2 3\n", "1 2 -1\n2 3 1\n"])
+@pytest.mark.parametrize(
+    "text", ["1 2\n1 3\n", "1 2\n3 4\n2 5\n", "nan 1\n2 3\n", "1 2 -1\n2 3 1\n"]
+)
 def test_no_coordinate(tmp_path: Path, text: str) -> None:
     with pytest.raises((CoordinateError, QuantityError)):
         opened(tmp_path, text)
@@ -77,9 +98,13 @@ def test_open_dataset_says_what_to_add(tmp_path: Path) -> None:
         xbp.open_dataset(tmp_path / "a.txt")
 
 
-def test_what_is_written_reads_back_identical(tmp_path: Path, glass: xr.Dataset, model: xr.Dataset) -> None:
+def test_what_is_written_reads_back_identical(
+    tmp_path: Path, glass: xr.Dataset, model: xr.Dataset
+) -> None:
     b = glass.bp.to_bqe()
-    noisy = xbp.models.with_counting_noise(model, counts=1e3, seed=0).bp.rebin(E="2 meV")
+    noisy = xbp.models.with_counting_noise(model, counts=1e3, seed=0).bp.rebin(
+        E="2 meV"
+    )
     noisy.S.attrs["number"] = np.float64(0.1)
     cuts = {
         "B": b.bp.cut_Q((2, 8)), "B at E": b.bp.cut_E(3, width=0.5), "S": noisy.bp.cut_Q((2, 8)),
@@ -90,13 +115,18 @@ def test_what_is_written_reads_back_identical(tmp_path: Path, glass: xr.Dataset,
         alone = cut[[n for n in cut.data_vars if str(n).removesuffix("_std") == name]]
         alone.bp.to_columns(tmp_path / f"{i}.txt")
         xr.testing.assert_identical(xbp.open_dataset(tmp_path / f"{i}.txt"), alone)
-        assert np.loadtxt(tmp_path / f"{i}.txt").shape == (cut.sizes[next(iter(alone.dims))], len(alone.data_vars) + 1)
+        assert np.loadtxt(tmp_path / f"{i}.txt").shape == (
+            cut.sizes[next(iter(alone.dims))],
+            len(alone.data_vars) + 1,
+        )
     some = b.B.bp.cut_Q((2, 8)).where(b.E > 1)
     some.bp.to_columns(tmp_path / "array.txt")
     xr.testing.assert_identical(xr.open_dataset(tmp_path / "array.txt").B, some)
 
 
-def test_words_that_contradict_a_file_of_xbp_are_refused(tmp_path: Path, glass: xr.Dataset) -> None:
+def test_words_that_contradict_a_file_of_xbp_are_refused(
+    tmp_path: Path, glass: xr.Dataset
+) -> None:
     cut = glass.bp.to_bqe().bp.cut_Q((2, 8))[["B", "B_std"]]
     cut.bp.to_columns(tmp_path / "a.txt")
     for told in (
@@ -109,20 +139,30 @@ def test_words_that_contradict_a_file_of_xbp_are_refused(tmp_path: Path, glass: 
         with pytest.raises(QuantityError, match=next(iter(told))):
             xbp.open_dataset(tmp_path / "a.txt", **told)
     xr.testing.assert_identical(
-        xbp.open_dataset(tmp_path / "a.txt", quantity="reduced_dos", coordinate_units="meV"), cut
+        xbp.open_dataset(
+            tmp_path / "a.txt", quantity="reduced_dos", coordinate_units="meV"
+        ),
+        cut,
     )
-    assert float(xr.open_dataset(tmp_path / "a.txt", engine="columns", T=5).temperature) == 5
+    assert (
+        float(xr.open_dataset(tmp_path / "a.txt", engine="columns", T=5).temperature)
+        == 5
+    )
 
 
 def test_errors_that_bins_share_are_kept(tmp_path: Path, glass: xr.Dataset) -> None:
-    cut = glass.bp.subtract(glass, scale=0.1, scale_std=0.05).bp.to_bqe().bp.cut_Q((2, 8))
+    cut = (
+        glass.bp.subtract(glass, scale=0.1, scale_std=0.05).bp.to_bqe().bp.cut_Q((2, 8))
+    )
     alone = cut.drop_vars(["g", "g_std"])
     assert alone.B_std_common.dims == ("source", "E")
     cut.bp.to_columns(tmp_path / "a.txt")
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.txt"), alone)
 
 
-def test_what_has_no_place_in_columns_is_refused(tmp_path: Path, glass: xr.Dataset) -> None:
+def test_what_has_no_place_in_columns_is_refused(
+    tmp_path: Path, glass: xr.Dataset
+) -> None:
     with pytest.raises(QuantityError, match="one dimension"):
         glass.bp.to_columns(tmp_path / "a.txt")
     glass.Sq.bp.to_columns(tmp_path / "a.txt")
@@ -145,12 +185,16 @@ def test_damaged_headers_are_named(tmp_path: Path, glass: xr.Dataset) -> None:
 
 
 def test_the_dos_of_vanadium(shared_data: Path) -> None:
-    ds = xr.open_dataset(shared_data / "ins" / "V-dos.dat", engine="columns", **(DOS | {"units": "1"}))
+    ds = xr.open_dataset(
+        shared_data / "ins" / "V-dos.dat", engine="columns", **(DOS | {"units": "1"})
+    )
     table = np.loadtxt(shared_data / "ins" / "V-dos.dat")
     np.testing.assert_array_equal(ds.E, table[:, 0])
     np.testing.assert_array_equal(ds.g, table[:, 1])
     in_mev = ds.bp.convert(E="meV").g
-    peaks = [float(in_mev.sel(E=slice(*limits)).idxmax()) for limits in ((15, 23), (24, 32))]
+    peaks = [
+        float(in_mev.sel(E=slice(*limits)).idxmax()) for limits in ((15, 23), (24, 32))
+    ]
     assert peaks == pytest.approx([19.2, 27.2], abs=0.5)
 
 
@@ -176,15 +220,23 @@ def test_other_tables(shared_data: Path, name: str) -> None:
             continue
         rows.append((x, y))
     try:
-        ds = xr.open_dataset(path, engine="columns", quantity=quantity, units="1", coordinate_units=units)
+        ds = xr.open_dataset(
+            path, engine="columns", quantity=quantity, units="1", coordinate_units=units
+        )
     except CoordinateError:
         steps = np.diff([x for x, _ in rows])
         assert (steps <= 0).any()
         assert (steps >= 0).any()
         return
-    assert len(rows) - ds[(quantity == "raman_intensity" and "I") or "C"].size in (0, 1, 2)
+    assert len(rows) - ds[(quantity == "raman_intensity" and "I") or "C"].size in (
+        0,
+        1,
+        2,
+    )
     by_x = dict(rows)
-    for x, y in zip(ds[next(iter(ds.dims))].values, ds[next(iter(ds.data_vars))].values, strict=True):
+    for x, y in zip(
+        ds[next(iter(ds.dims))].values, ds[next(iter(ds.data_vars))].values, strict=True
+    ):
         assert by_x[x] == y
 
 
@@ -196,7 +248,9 @@ def test_other_tables(shared_data: Path, name: str) -> None:
         ("1 2.55\n2 3.75\n3 412.2", "'3 412.2' has no end"), ("1 1_000\n2 3\n", "line 1: '1 1_000'"), ("1 1e999\n2 3\n", "too large"),
     ],
 )  # fmt: skip
-def test_what_could_be_read_wrongly_is_not_read(tmp_path: Path, text: str, says: str) -> None:
+def test_what_could_be_read_wrongly_is_not_read(
+    tmp_path: Path, text: str, says: str
+) -> None:
     with pytest.raises(FileFormatError, match=says):
         opened(tmp_path, text)
 
@@ -213,7 +267,9 @@ CUT = [
 
 
 @pytest.mark.parametrize(("text", "says"), CUT)
-def test_no_row_is_lost_at_an_end_of_the_table(tmp_path: Path, text: str, says: str) -> None:
+def test_no_row_is_lost_at_an_end_of_the_table(
+    tmp_path: Path, text: str, says: str
+) -> None:
     with pytest.raises(FileFormatError, match=says):
         opened(tmp_path, text)
 
@@ -226,7 +282,10 @@ def test_the_minus_sign_of_typography(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["NA", "--", "NaN", "n/a", "null", "#N/A"])
 def test_a_value_that_is_missing_is_nan(tmp_path: Path, word: str) -> None:
-    for text in (f"0 {word}\n1 10\n2 20\n3 30\n4 {word}\n", f"0 {word}\n1 10.5\n2 20.5\n3 30.5\n4 {word}"):
+    for text in (
+        f"0 {word}\n1 10\n2 20\n3 30\n4 {word}\n",
+        f"0 {word}\n1 10.5\n2 20.5\n3 30.5\n4 {word}",
+    ):
         ds = opened(tmp_path, text)
         np.testing.assert_array_equal(ds.E, [0, 1, 2, 3, 4])
         np.testing.assert_array_equal(np.isnan(ds.g), [True, False, False, False, True])
@@ -268,13 +327,17 @@ RAMAN = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"
         (HEAT | {"amount": "atom"}, "amount='atoms' or amount='formula units'"),
     ],
 )  # fmt: skip
-def test_the_mend_names_the_argument_and_nothing_else(tmp_path: Path, options: dict[str, object], mend: str) -> None:
+def test_the_mend_names_the_argument_and_nothing_else(
+    tmp_path: Path, options: dict[str, object], mend: str
+) -> None:
     with pytest.raises(XbpError) as caught:
         opened(tmp_path, "1 2\n3 4\n", **options)
     assert caught.value.fix == mend
 
 
-@pytest.mark.parametrize("units", ["J/mol/K", "mJ/g/K", "uJ/K", "cal/mol/K", "1", "J mol-1 K-1"])
+@pytest.mark.parametrize(
+    "units", ["J/mol/K", "mJ/g/K", "uJ/K", "cal/mol/K", "1", "J mol-1 K-1"]
+)
 def test_units_of_a_heat_capacity(tmp_path: Path, units: str) -> None:
     opened(tmp_path, "1 2\n3 4\n", **(HEAT | {"units": units}))
 
@@ -296,7 +359,11 @@ def test_what_a_mole_is_of(tmp_path: Path) -> None:
 
 
 def test_what_stands_within_a_table(tmp_path: Path) -> None:
-    for text in ("1 2\n# half\n\n2 3\n4 5.25\n", "1 2.0\n2 3\n4 5.25", "1, 2\n2, 3,\n4, 5.25\n"):
+    for text in (
+        "1 2\n# half\n\n2 3\n4 5.25\n",
+        "1 2.0\n2 3\n4 5.25",
+        "1, 2\n2, 3,\n4, 5.25\n",
+    ):
         ds = opened(tmp_path, text)
         np.testing.assert_array_equal(ds.E, [1, 2, 4])
         np.testing.assert_array_equal(ds.g, [2, 3, 5.25])

@@ -20,7 +20,13 @@ E, Q = [-20.0, -5.0, 1.5, 10.0], [0.25, 1.75]
 S = np.array([[1.0, 2.5, 3.0, 4.0], [5.0, 6.0, -1e30, 8.0]])
 
 
-def text(kind: str = "DAVE", e: list[float] = E, q: list[float] = Q, s: np.ndarray = S, errors: object = None) -> str:
+def text(
+    kind: str = "DAVE",
+    e: list[float] = E,
+    q: list[float] = Q,
+    s: np.ndarray = S,
+    errors: object = None,
+) -> str:
     std = np.abs(s) / 10 if errors is None else errors * np.ones_like(s)  # type: ignore[operator]
     first, second, third, fourth = HEADERS[kind]
     rows = [
@@ -34,7 +40,10 @@ def text(kind: str = "DAVE", e: list[float] = E, q: list[float] = Q, s: np.ndarr
         *map(str, q),
     ]
     for i, row in enumerate(s):
-        rows += [f"# Group {i}", *(f"{value} {error}" for value, error in zip(row, std[i], strict=True))]
+        rows += [
+            f"# Group {i}",
+            *(f"{value} {error}" for value, error in zip(row, std[i], strict=True)),
+        ]
     return "\n".join(rows) + "\n"
 
 
@@ -50,14 +59,22 @@ def test_every_wording_opens(tmp_path: Path, kind: str) -> None:
     expected = np.where(S < -1e29, np.nan, S) / factor
     np.testing.assert_allclose(ds.S, expected, rtol=1e-15)
     np.testing.assert_allclose(ds.S_std, np.abs(expected) / 10, rtol=1e-15)
-    assert (ds.E.attrs["units"], ds.Q.attrs["units"], ds.S.attrs["units"]) == ("meV", "1/angstrom", "1")
+    assert (ds.E.attrs["units"], ds.Q.attrs["units"], ds.S.attrs["units"]) == (
+        "meV",
+        "1/angstrom",
+        "1",
+    )
     xr.testing.assert_identical(xr.open_dataset(path), ds)
     assert float(xr.open_dataset(path, engine="dave", T="100 K").temperature) == 100
 
 
 def test_angles_are_angles(tmp_path: Path) -> None:
     path = tmp_path / "a.grp"
-    path.write_text(text().replace("Q transfer (1/Angstroms)", "angle (degrees)").replace("0.25", "25.0"))
+    path.write_text(
+        text()
+        .replace("Q transfer (1/Angstroms)", "angle (degrees)")
+        .replace("0.25", "25.0")
+    )
     ds = xbp.open_dataset(path)
     assert ds.S.attrs["quantity"] == "detector_spectra"
     np.testing.assert_array_equal(ds.two_theta, [25, 1.75])

@@ -16,9 +16,9 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.core.schema import validate
 from xbp.errors import FileFormatError, XbpError
 from xbp.io.angles import angle_dataset
-from xbp.schema import validate
 
 E_EDGES = np.linspace(-4, 6, 6)
 
@@ -54,8 +54,12 @@ def mantid(path: Path) -> None:
         for name, part in parts.items():
             file[f"mantid_workspace_1/{name}"] = part
         for axis, units in (("axis1", b"DeltaE"), ("axis2", b"spectraNumber")):
-            file[f"mantid_workspace_1/workspace/{axis}"].attrs["units"] = np.bytes_(units)
-        file["mantid_workspace_1/workspace/axis1"].attrs["distribution"] = np.bytes_(b"1")
+            file[f"mantid_workspace_1/workspace/{axis}"].attrs["units"] = np.bytes_(
+                units
+            )
+        file["mantid_workspace_1/workspace/axis1"].attrs["distribution"] = np.bytes_(
+            b"1"
+        )
 
 
 def histogram(path: Path) -> None:
@@ -63,7 +67,9 @@ def histogram(path: Path) -> None:
     with h5py.File(path, "w") as file:
         group = file.create_group("iqe")
         group["data"], group["errors"] = values, values / 100
-        for i, (axis, edges, unit) in enumerate((("Q", np.arange(4.0), b"angstrom**-1"), ("energy", E_EDGES, b"meV"))):
+        for i, (axis, edges, unit) in enumerate(
+            (("Q", np.arange(4.0), b"angstrom**-1"), ("energy", E_EDGES, b"meV"))
+        ):
             node = group.create_group(f"grid/{axis}")
             node["bin boundaries"] = edges
             node.attrs["unit"] = np.bytes_(unit)
@@ -142,7 +148,9 @@ def test_truncated_at_every_tenth(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.usefixtures("_small_and_quick")
-@pytest.mark.parametrize("kind", [k for k in FORMATS if k not in ("nxspe", "mantid", "histogram")])
+@pytest.mark.parametrize(
+    "kind", [k for k in FORMATS if k not in ("nxspe", "mantid", "histogram")]
+)
 def test_text_truncated_anywhere(tmp_path: Path, kind: str) -> None:
     """A number that is cut short is a number all the same, and must not pass for one."""
     FORMATS[kind](tmp_path / "whole")
@@ -154,7 +162,9 @@ def test_text_truncated_anywhere(tmp_path: Path, kind: str) -> None:
             ds = xr.open_dataset(tmp_path / "whole", engine=kind)
         except XbpError:
             continue
-        xr.testing.assert_identical(ds, reference)  # nothing but the last comment was lost
+        xr.testing.assert_identical(
+            ds, reference
+        )  # nothing but the last comment was lost
 
 
 @pytest.mark.usefixtures("_small_and_quick")
@@ -193,7 +203,9 @@ def test_the_name_does_not_matter(tmp_path: Path, kind: str, name: str) -> None:
 def test_no_reader_takes_the_files_of_another(tmp_path: Path, kind: str) -> None:
     FORMATS[kind](tmp_path / "file")
     for other in FORMATS:
-        if other == kind or other == "columns":  # a table of columns is one, whoever wrote it
+        if (
+            other == kind or other == "columns"
+        ):  # a table of columns is one, whoever wrote it
             continue
         with pytest.raises((XbpError, OSError)):
             xr.open_dataset(tmp_path / "file", engine=other)
@@ -201,10 +213,13 @@ def test_no_reader_takes_the_files_of_another(tmp_path: Path, kind: str) -> None
 
 @pytest.mark.usefixtures("_small_and_quick")
 @pytest.mark.parametrize(
-    ("kind", "name"), [("nxspe", "data/data"), ("mantid", "workspace/values"), ("histogram", "data")]
+    ("kind", "name"),
+    [("nxspe", "data/data"), ("mantid", "workspace/values"), ("histogram", "data")],
 )
 @pytest.mark.parametrize("chunks", [None, (1000, 1000)], ids=["contiguous", "chunked"])
-def test_absurd_shapes(tmp_path: Path, kind: str, name: str, chunks: tuple[int, int] | None) -> None:
+def test_absurd_shapes(
+    tmp_path: Path, kind: str, name: str, chunks: tuple[int, int] | None
+) -> None:
     FORMATS[kind](tmp_path / "file")
     with h5py.File(tmp_path / "file", "a") as file:
         (group,) = file.values()
@@ -222,7 +237,11 @@ def test_a_bomb_of_zeros(tmp_path: Path) -> None:
         for name in ("data", "error"):
             del data[name]
             node = data.create_dataset(
-                name, shape=(2**14, 2**13), dtype="f8", chunks=(2**10, 2**10), compression="gzip"
+                name,
+                shape=(2**14, 2**13),
+                dtype="f8",
+                chunks=(2**10, 2**10),
+                compression="gzip",
             )
             for i in range(2):  # two chunks of the 128, the rest to be filled in
                 node[i * 2**10 : (i + 1) * 2**10, : 2**10] = 0.0
@@ -258,7 +277,9 @@ def test_measured_files_damaged(shared_data: Path, tmp_path: Path, name: str) ->
         damaged = bytearray(whole)
         for _ in range(20):
             # Half of them where the structure is, at the beginning.
-            at = rng.randrange(len(whole) if rng.random() < 0.5 else min(len(whole), 20000))
+            at = rng.randrange(
+                len(whole) if rng.random() < 0.5 else min(len(whole), 20000)
+            )
             damaged[at] ^= rng.randrange(1, 256)
         (tmp_path / "part").write_bytes(damaged)
         try:
@@ -271,7 +292,10 @@ def test_measured_files_damaged(shared_data: Path, tmp_path: Path, name: str) ->
 def jcamp(path: Path) -> None:
     rows = ["##TITLE=t", "##JCAMP-DX=4.24", "##DATA TYPE=RAMAN SPECTRUM", "##XUNITS=1/CM", "##YUNITS=COUNTS", "##XFACTOR=0.5",
             "##YFACTOR=2.0", "##FIRSTX=20", "##LASTX=42", "##NPOINTS=12", "##FIRSTY=20", "##XYDATA=(X++(Y..Y))"]  # fmt: skip
-    rows += [f"{40 + 12 * i} " + " ".join(str(10 + 3 * i + j) for j in range(3)) for i in range(4)]
+    rows += [
+        f"{40 + 12 * i} " + " ".join(str(10 + 3 * i + j) for j in range(3))
+        for i in range(4)
+    ]
     path.write_text("\n".join([*rows, "##END="]) + "\n")
 
 
@@ -279,7 +303,9 @@ def ppms(path: Path) -> None:
     rows = ["[Header]", "BYAPP,HeatCapacity,3.9.11,1.7", "INFO,7.76,MASS:Sample Mass (mg)", "INFO,60,MOLWGHT:Formula Weight (g/mole)",
             "INFO,3,ATOMS:Atoms per Formula Unit", "[Data]",
             "Sample Temp (Kelvin),Samp HC (µJ/K),Samp HC Err (µJ/K),Addenda HC (µJ/K),Total HC (µJ/K),Field (Oersted)"]  # fmt: skip
-    rows += [f"{2 + i}.5,{0.5 + i},0.01,{1 + i}.25,{1.75 + 2 * i},0.5" for i in range(8)]
+    rows += [
+        f"{2 + i}.5,{0.5 + i},0.01,{1 + i}.25,{1.75 + 2 * i},0.5" for i in range(8)
+    ]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
@@ -294,12 +320,18 @@ def labspec(path: Path) -> None:
 
 
 def table(path: Path) -> None:
-    rows = ["# E (meV)  S (1/meV)  error", *(f"{0.5 + i} {2.5 + i * i} 0.{i + 1}" for i in range(9))]
+    rows = [
+        "# E (meV)  S (1/meV)  error",
+        *(f"{0.5 + i} {2.5 + i * i} 0.{i + 1}" for i in range(9)),
+    ]
     path.write_text("\n".join(rows) + "\n")
 
 
 def phonons(path: Path) -> None:
-    path.write_text("# Tetrahedron method\n" + "".join(f"{-0.5 + i:.2f},{0.1 * i + 0.2:.3f}\n" for i in range(9)))
+    path.write_text(
+        "# Tetrahedron method\n"
+        + "".join(f"{-0.5 + i:.2f},{0.1 * i + 0.2:.3f}\n" for i in range(9))
+    )
 
 
 TEXTS: dict[str, tuple[Callable[[Path], None], dict[str, str]]] = {
@@ -332,7 +364,9 @@ def test_tokens_in_text(tmp_path: Path, kind: str) -> None:
         word, token = rng.choice(words), rng.choice(TOKENS)
         if token == "##" and options:
             continue  # a row of a table may be commented out
-        (tmp_path / "part").write_text(whole[: word.start()] + token + whole[word.end() :], encoding="utf-8")
+        (tmp_path / "part").write_text(
+            whole[: word.start()] + token + whole[word.end() :], encoding="utf-8"
+        )
         try:
             ds = xbp.open_dataset(tmp_path / "part", **options).load()
         except XbpError:
@@ -348,7 +382,9 @@ def same_but_for_one_number(ds: xr.Dataset, reference: xr.Dataset) -> bool:
 
     A column whose title was changed may be missing, but for the first.
     """
-    if set(ds.sizes.items()) != set(reference.sizes.items()) or next(iter(ds)) != next(iter(reference)):
+    if set(ds.sizes.items()) != set(reference.sizes.items()) or next(iter(ds)) != next(
+        iter(reference)
+    ):
         return False
     new = 0
     for name, found in ds.variables.items():
@@ -356,5 +392,9 @@ def same_but_for_one_number(ds: xr.Dataset, reference: xr.Dataset) -> bool:
             return False
         if found.dtype.kind in "fiu":
             known = Counter(reference[name].values.ravel().tolist())
-            new += sum((Counter(v for v in found.values.ravel().tolist() if v == v) - known).values())
+            new += sum(
+                (
+                    Counter(v for v in found.values.ravel().tolist() if v == v) - known
+                ).values()
+            )
     return new <= 1

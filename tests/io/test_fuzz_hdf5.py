@@ -17,8 +17,8 @@ import pytest
 from test_fuzz import histogram, mantid, map_, spectra
 
 import xbp
+from xbp.core.schema import validate
 from xbp.errors import FileFormatError, XbpError
-from xbp.schema import validate
 
 # Opens and reads every file that it is given; what is refused is refused by an error of xbp.
 READ_ALL = """
@@ -45,7 +45,11 @@ for path in sys.argv[1:]:
 def read_all(paths: list[Path]) -> dict[str, list[str]]:
     """Open files in a process of their own, which may crash: what became of each, by its name."""
     done = subprocess.run(
-        [sys.executable, "-c", READ_ALL, *map(str, paths)], capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, "-c", READ_ALL, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     result = {}
     for line in done.stdout.splitlines():
@@ -66,8 +70,13 @@ def references(file: h5py.File, name: str, targets: list[list[Any]]) -> None:
     del file[name].attrs["DIMENSION_LIST"]
     lists = np.empty(len(targets), dtype=object)
     for i, scales in enumerate(targets):
-        lists[i] = np.array([s if isinstance(s, h5py.Reference) else s.ref for s in scales], dtype=h5py.ref_dtype)
-    file[name].attrs.create("DIMENSION_LIST", lists, dtype=h5py.vlen_dtype(h5py.ref_dtype))
+        lists[i] = np.array(
+            [s if isinstance(s, h5py.Reference) else s.ref for s in scales],
+            dtype=h5py.ref_dtype,
+        )
+    file[name].attrs.create(
+        "DIMENSION_LIST", lists, dtype=h5py.vlen_dtype(h5py.ref_dtype)
+    )
 
 
 def swap(new: Any, name: str = "E") -> Callable[[h5py.File], None]:
@@ -81,7 +90,9 @@ def swap(new: Any, name: str = "E") -> Callable[[h5py.File], None]:
     return change
 
 
-def attribute(name: str, value: Any, of: str = "S", **kind: Any) -> Callable[[h5py.File], None]:
+def attribute(
+    name: str, value: Any, of: str = "S", **kind: Any
+) -> Callable[[h5py.File], None]:
     def change(file: h5py.File) -> None:
         if name in file[of].attrs:
             del file[of].attrs[name]
@@ -121,7 +132,9 @@ def stored_elsewhere(file: h5py.File) -> None:
 
 
 def of_type(dtype: Any, **options: Any) -> Callable[[h5py.File], None]:
-    return lambda file: file.create_dataset("further", (3,), dtype=dtype, **options) and None
+    return lambda file: (
+        file.create_dataset("further", (3,), dtype=dtype, **options) and None
+    )
 
 
 ENUM = h5py.enum_dtype({"A": 0, "B": 1}, "i4")
@@ -133,7 +146,10 @@ BROKEN: dict[str, Callable[[h5py.File], None]] = {
     "scale replaced by a longer one": swap(np.arange(9.0)),
     "scale replaced by a number": swap(3.0),
     "scale lost": swap(None),
-    "scale replaced by a group": lambda file: (swap(None)(file), file.create_group("E"))[0],
+    "scale replaced by a group": lambda file: (
+        swap(None)(file),
+        file.create_group("E"),
+    )[0],
     "scale attached anew": attached,
     "scale that is a link": swap(h5py.SoftLink("/Q")),
     "link to nowhere": swap(h5py.SoftLink("/nowhere")),
@@ -144,16 +160,28 @@ BROKEN: dict[str, Callable[[h5py.File], None]] = {
     "two scales of one number": attribute("_Netcdf4Dimid", 0, "E"),
     "scale of an unknown number": attribute("_Netcdf4Dimid", 77, "E"),
     "scale numbered by a word": attribute("_Netcdf4Dimid", "x", "E"),
-    "dimensions of unknown numbers": attribute("_Netcdf4Coordinates", np.array([9, 9], "i4")),
+    "dimensions of unknown numbers": attribute(
+        "_Netcdf4Coordinates", np.array([9, 9], "i4")
+    ),
     "dimensions too few": attribute("_Netcdf4Coordinates", np.array([0], "i4")),
     "dimensions too many": attribute("_Netcdf4Coordinates", np.array([0, 1, 2], "i4")),
     "list of dimensions that is numbers": attribute("DIMENSION_LIST", np.array([1, 2])),
     "list of dimensions too short": lambda file: references(file, "S", [[file["Q"]]]),
-    "list of dimensions with a null": lambda file: references(file, "S", [[file["Q"]], [h5py.Reference()]]),
-    "list of dimensions with the variable": lambda file: references(file, "S", [[file["Q"]], [file["S"]]]),
-    "list of dimensions with a group": lambda file: references(file, "S", [[file["Q"]], [file.create_group("g")]]),
-    "list of dimensions the wrong way round": lambda file: references(file, "S", [[file["E"]], [file["Q"]]]),
-    "group within itself": lambda file: file.create_group("g").__setitem__("up", file["/"]),
+    "list of dimensions with a null": lambda file: references(
+        file, "S", [[file["Q"]], [h5py.Reference()]]
+    ),
+    "list of dimensions with the variable": lambda file: references(
+        file, "S", [[file["Q"]], [file["S"]]]
+    ),
+    "list of dimensions with a group": lambda file: references(
+        file, "S", [[file["Q"]], [file.create_group("g")]]
+    ),
+    "list of dimensions the wrong way round": lambda file: references(
+        file, "S", [[file["E"]], [file["Q"]]]
+    ),
+    "group within itself": lambda file: file.create_group("g").__setitem__(
+        "up", file["/"]
+    ),
     "half precision": of_type("f2"),
     "extended precision": of_type(np.longdouble),
     "absurd shape": absurd,
@@ -191,9 +219,17 @@ def test_netcdf_is_looked_through_before_the_library_sees_it(tmp_path: Path) -> 
             change(file)
     result = read_all([tmp_path / "whole.nc", *paths.values()])
     assert result["whole.nc"] == ["opened", "refused"]  # it is no study
-    wrong = {name: said for name in BROKEN if (said := result[paths[name].name]) != ["refused", "refused"]}
+    wrong = {
+        name: said
+        for name in BROKEN
+        if (said := result[paths[name].name]) != ["refused", "refused"]
+    }
     assert not wrong
-    wrong = {name: said for name in ODD if (said := result[paths[name].name]) != ["opened", "refused"]}
+    wrong = {
+        name: said
+        for name in ODD
+        if (said := result[paths[name].name]) != ["opened", "refused"]
+    }
     assert not wrong
 
 
@@ -214,7 +250,11 @@ TEXTS = [b"inf", b"furlong", b"", b"\xff\xfe", b"meV" * 90]
 def mutate(file: h5py.File, rng: random.Random) -> None:
     """Change one thing: a number, a type, a shape, a link, an attribute."""
     names: list[str] = []
-    file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+    file.visititems(
+        lambda name, node: (
+            names.append(name) if isinstance(node, h5py.Dataset) else None
+        )
+    )
     name = rng.choice(names)
     node = file[name]
     kind = rng.choice(["number", "type", "shape", "link", "attribute", "lost"])
@@ -228,12 +268,33 @@ def mutate(file: h5py.File, rng: random.Random) -> None:
         del file[name]
         file[name] = changed
     elif kind == "type":
-        dtype = rng.choice([ENUM, "S3", h5py.string_dtype(), "f2", "c16", bool, "u8", [("a", "f8")], h5py.ref_dtype])
+        dtype = rng.choice(
+            [
+                ENUM,
+                "S3",
+                h5py.string_dtype(),
+                "f2",
+                "c16",
+                bool,
+                "u8",
+                [("a", "f8")],
+                h5py.ref_dtype,
+            ]
+        )
         del file[name]
         file.create_dataset(name, shape=values.shape, dtype=dtype)
     elif kind == "shape":
         shape = rng.choice(
-            [(), (0,), (1,), (2, 2, 2), values.shape[::-1], (*values.shape, 1), (10**15,), (10**8, 10**7)]
+            [
+                (),
+                (0,),
+                (1,),
+                (2, 2, 2),
+                values.shape[::-1],
+                (*values.shape, 1),
+                (10**15,),
+                (10**8, 10**7),
+            ]
         )
         del file[name]
         chunks = (1000,) * len(shape) if np.prod(shape, dtype=float) > 1e9 else None
@@ -284,7 +345,14 @@ def test_mutated_files(tmp_path: Path, kind: str) -> None:
             for _ in range(rng.choice([1, 1, 2])):
                 try:
                     mutate(file, rng)
-                except (KeyError, OSError, ValueError, TypeError, RuntimeError, MemoryError):
+                except (
+                    KeyError,
+                    OSError,
+                    ValueError,
+                    TypeError,
+                    RuntimeError,
+                    MemoryError,
+                ):
                     break  # what was changed before cannot be changed again
         try:
             ds = xbp.open_dataset(path)
@@ -309,10 +377,19 @@ def test_mutated_netcdf(tmp_path: Path) -> None:
         with h5py.File(paths[-1], "a") as file:
             try:
                 mutate(file, rng)
-            except (KeyError, OSError, ValueError, TypeError, RuntimeError, MemoryError):
+            except (
+                KeyError,
+                OSError,
+                ValueError,
+                TypeError,
+                RuntimeError,
+                MemoryError,
+            ):
                 continue
     result = read_all(paths)
-    odd = {name: said for name, said in result.items() if set(said) - {"opened", "refused"}}
+    odd = {
+        name: said for name, said in result.items() if set(said) - {"opened", "refused"}
+    }
     assert not odd
     assert any(said[0] == "opened" for said in result.values())
 
@@ -329,7 +406,9 @@ def test_mutated_classic_netcdf(tmp_path: Path) -> None:
         paths.append(tmp_path / f"{i}.nc")
         paths[-1].write_bytes(damaged)
     result = read_all(paths)
-    odd = {name: said for name, said in result.items() if set(said) - {"opened", "refused"}}
+    odd = {
+        name: said for name, said in result.items() if set(said) - {"opened", "refused"}
+    }
     assert not odd
 
 
@@ -339,7 +418,11 @@ def test_a_link_to_a_pipe_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     with h5py.File(tmp_path / "file", "a") as file:
         (group,) = file.values()
-        name = {"nxspe": "data/error", "mantid": "workspace/errors", "histogram": "errors"}[kind]
+        name = {
+            "nxspe": "data/error",
+            "mantid": "workspace/errors",
+            "histogram": "errors",
+        }[kind]
         del group[name]
         group[name] = h5py.ExternalLink(str(tmp_path / "pipe"), "/x")
     begin = time.perf_counter()

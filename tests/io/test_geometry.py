@@ -16,7 +16,14 @@ from xbp.io.geometry import DIRECT, INDIRECT, geometry_of_instrument
 C = 2.0721248  # ħ²/2m in meV Å²
 
 
-def nxspe(path: Path, *, top: float = 1.6, fixed: object = 1.845, name: object = b"", **changes: object) -> Path:
+def nxspe(
+    path: Path,
+    *,
+    top: float = 1.6,
+    fixed: object = 1.845,
+    name: object = b"",
+    **changes: object,
+) -> Path:
     values = np.random.default_rng(0).random((4, 8)) + 0.5
     parts: dict[str, object] = {
         "data/data": values, "data/error": values / 10, "data/energy": np.linspace(-0.8, top, 9),
@@ -30,7 +37,9 @@ def nxspe(path: Path, *, top: float = 1.6, fixed: object = 1.845, name: object =
     return path
 
 
-def mantid(path: Path, *, name: bytes = b"NEW", map_: bool = False, **changes: object) -> Path:
+def mantid(
+    path: Path, *, name: bytes = b"NEW", map_: bool = False, **changes: object
+) -> Path:
     """Spectra 1 to 4 of detectors 11, 12, 13 and 14 with 15; or a map of four Q."""
     values = np.random.default_rng(1).random((4, 8)) + 0.5
     parts: dict[str, object] = {
@@ -45,8 +54,12 @@ def mantid(path: Path, *, name: bytes = b"NEW", map_: bool = False, **changes: o
         for key, value in parts.items():
             if value is not None:
                 entry[key] = value
-        entry["workspace/axis1"].attrs.update({"units": np.bytes_(b"DeltaE"), "distribution": np.bytes_(b"1")})
-        entry["workspace/axis2"].attrs["units"] = np.bytes_(b"MomentumTransfer" if map_ else b"spectraNumber")
+        entry["workspace/axis1"].attrs.update(
+            {"units": np.bytes_(b"DeltaE"), "distribution": np.bytes_(b"1")}
+        )
+        entry["workspace/axis2"].attrs["units"] = np.bytes_(
+            b"MomentumTransfer" if map_ else b"spectraNumber"
+        )
     return path
 
 
@@ -66,23 +79,51 @@ def q_at(ds: xr.Dataset, energy: float, two_theta: float) -> float:
 
 
 # What files of an instrument that fixes E_f say, and what follows.
-@pytest.mark.parametrize("name", [b"OSIRIS", b"Osiris", b"IRIS", b"TOSCA", b"BASIS", b"IN16B", b"VISION", b"BIFROST"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"OSIRIS",
+        b"Osiris",
+        b"IRIS",
+        b"TOSCA",
+        b"BASIS",
+        b"IN16B",
+        b"VISION",
+        b"BIFROST",
+    ],
+)
 def test_indirect_by_the_name_of_the_instrument(tmp_path: Path, name: bytes) -> None:
     ds = xbp.open_dataset(nxspe(tmp_path / "a.nxspe", name=name))
     assert ds.S.attrs["geometry"] == "indirect"
     assert (float(ds.final_energy), ds.final_energy.attrs["units"]) == (1.845, "meV")
     assert "incident_energy" not in ds.coords
-    assert q_at(ds, 1.2, 100) == pytest.approx(by_hand(1.2, 1.845, 100, "indirect"), abs=1e-3)
+    assert q_at(ds, 1.2, 100) == pytest.approx(
+        by_hand(1.2, 1.845, 100, "indirect"), abs=1e-3
+    )
     assert by_hand(1.2, 1.845, 100, "indirect") == pytest.approx(1.66, abs=0.005)
 
 
-@pytest.mark.parametrize("name", [b"LET", b"MARI", b"TOFTOF", b"IN5", b"SEQUOIA", b"T-REX", b"4SEASONS", b"AMATERAS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"LET",
+        b"MARI",
+        b"TOFTOF",
+        b"IN5",
+        b"SEQUOIA",
+        b"T-REX",
+        b"4SEASONS",
+        b"AMATERAS",
+    ],
+)
 def test_direct_by_the_name_of_the_instrument(tmp_path: Path, name: bytes) -> None:
     ds = xbp.open_dataset(nxspe(tmp_path / "a.nxspe", name=name, fixed=3.6))
     assert ds.S.attrs["geometry"] == "direct"
     assert float(ds.incident_energy) == 3.6
     assert "final_energy" not in ds.coords
-    assert q_at(ds, 1.2, 100) == pytest.approx(by_hand(1.2, 3.6, 100, "direct"), abs=1e-3)
+    assert q_at(ds, 1.2, 100) == pytest.approx(
+        by_hand(1.2, 3.6, 100, "direct"), abs=1e-3
+    )
 
 
 def test_no_instrument_is_in_both_tables() -> None:
@@ -107,7 +148,14 @@ def test_direct_by_a_high_fixed_energy(tmp_path: Path) -> None:
     assert float(xbp.open_dataset(path).incident_energy) == 40
     with pytest.raises(FileFormatError, match="geometry="):
         xbp.open_dataset(path, direct_above="50 meV")
-    assert float(xbp.open_dataset(nxspe(tmp_path / "b.nxspe", fixed=20.0), direct_above=15).incident_energy) == 20
+    assert (
+        float(
+            xbp.open_dataset(
+                nxspe(tmp_path / "b.nxspe", fixed=20.0), direct_above=15
+            ).incident_energy
+        )
+        == 20
+    )
 
 
 def test_the_rest_is_asked(tmp_path: Path) -> None:
@@ -124,8 +172,12 @@ def test_the_rest_is_asked(tmp_path: Path) -> None:
     ):
         ds = xbp.open_dataset(path, **options)
         assert ds.S.attrs["geometry"] == geometry
-        assert float(ds[{"direct": "incident_energy", "indirect": "final_energy"}[geometry]]) == pytest.approx(energy)
-        xr.testing.assert_identical(xr.open_dataset(path, engine="nxspe", **options), ds)
+        assert float(
+            ds[{"direct": "incident_energy", "indirect": "final_energy"}[geometry]]
+        ) == pytest.approx(energy)
+        xr.testing.assert_identical(
+            xr.open_dataset(path, engine="nxspe", **options), ds
+        )
     for bad, kind in (
         ({"geometry": "inverse"}, QuantityError),
         ({"geometry": "direct", "final_energy": 1.8}, QuantityError),
@@ -143,7 +195,13 @@ def test_a_direct_spectrometer_cannot_take_more_than_it_gives(tmp_path: Path) ->
     with pytest.raises(FileFormatError, match="direct"):
         xbp.open_dataset(nxspe(tmp_path / "b.nxspe", top=4.0), geometry="direct")
     with pytest.raises(FileFormatError, match="indirect"):
-        xbp.open_dataset(nxspe(tmp_path / "c.nxspe", name=b"IRIS", **{"data/energy": np.linspace(-8, 1, 9)}))
+        xbp.open_dataset(
+            nxspe(
+                tmp_path / "c.nxspe",
+                name=b"IRIS",
+                **{"data/energy": np.linspace(-8, 1, 9)},
+            )
+        )
 
 
 def test_no_fixed_energy_is_no_geometry(tmp_path: Path) -> None:
@@ -156,7 +214,9 @@ def test_no_fixed_energy_is_no_geometry(tmp_path: Path) -> None:
     assert named.S.attrs["geometry"] == "indirect"
     with pytest.raises(CoordinateError):
         named.bp.angle_to_Q(0.1, incident_energy=5)
-    assert named.bp.angle_to_Q(0.1, final_energy=1.845).S.attrs["geometry"] == "indirect"
+    assert (
+        named.bp.angle_to_Q(0.1, final_energy=1.845).S.attrs["geometry"] == "indirect"
+    )
 
 
 def test_an_energy_for_each_detector(tmp_path: Path) -> None:
@@ -169,9 +229,14 @@ def test_an_energy_for_each_detector(tmp_path: Path) -> None:
     # One more spectrum without a detector: its place has no angle and no energy.
     values = np.vstack([np.ones((2, 8)), np.zeros((1, 8)), np.ones((2, 8))])
     more = nxspe(
-        tmp_path / "c.nxspe", name=b"TOSCA", fixed=energies, **{"data/data": values, "data/error": values / 10}
+        tmp_path / "c.nxspe",
+        name=b"TOSCA",
+        fixed=energies,
+        **{"data/data": values, "data/error": values / 10},
     )
-    np.testing.assert_array_equal(xbp.open_dataset(more).final_energy, [3.2, 3.3, np.nan, 3.4, 3.5])
+    np.testing.assert_array_equal(
+        xbp.open_dataset(more).final_energy, [3.2, 3.3, np.nan, 3.4, 3.5]
+    )
     with pytest.raises(FileFormatError, match="fixed_energy"):
         xbp.open_dataset(nxspe(tmp_path / "d.nxspe", name=b"TOSCA", fixed=energies[:2]))
     for detector, energy in enumerate(energies):
@@ -183,16 +248,25 @@ def test_an_energy_for_each_detector(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fixed", [1.845, [1.8, 1.85, 1.9, 1.95]])
 @pytest.mark.parametrize("geometry", ["direct", "indirect"])
-def test_what_is_written_reads_back_without_a_word(tmp_path: Path, geometry: str, fixed: object) -> None:
+def test_what_is_written_reads_back_without_a_word(
+    tmp_path: Path, geometry: str, fixed: object
+) -> None:
     ds = xbp.open_dataset(nxspe(tmp_path / "a.nxspe", fixed=fixed), geometry=geometry)
     ds.bp.to_nxspe(tmp_path / "again.nxspe")
     back = xbp.open_dataset(tmp_path / "again.nxspe")
-    xr.testing.assert_identical(back.assign_attrs(source=""), ds.assign_attrs(source=""))
+    xr.testing.assert_identical(
+        back.assign_attrs(source=""), ds.assign_attrs(source="")
+    )
     with h5py.File(tmp_path / "again.nxspe") as file:
         (entry,) = file.values()
-        assert ("instrument/fermi" in entry) == (geometry == "direct" and np.ndim(fixed) == 0)
+        assert ("instrument/fermi" in entry) == (
+            geometry == "direct" and np.ndim(fixed) == 0
+        )
     with pytest.raises(FileFormatError, match=geometry):
-        xbp.open_dataset(tmp_path / "again.nxspe", geometry={"direct": "indirect", "indirect": "direct"}[geometry])
+        xbp.open_dataset(
+            tmp_path / "again.nxspe",
+            geometry={"direct": "indirect", "indirect": "direct"}[geometry],
+        )
     ds.bp.to_netcdf(tmp_path / "a.nc")
     with xbp.open_dataset(tmp_path / "a.nc") as archived:
         assert archived.S.attrs["geometry"] == geometry
@@ -219,20 +293,28 @@ XML = b'<instrument><parameter name="deltaE-mode" type="string">\n <value val="i
     ids=range(8),
 )  # fmt: skip
 @pytest.mark.parametrize("map_", [False, True])
-def test_mantid_says_it_in_many_places(tmp_path: Path, changes: dict[str, object], energy: float, map_: bool) -> None:
+def test_mantid_says_it_in_many_places(
+    tmp_path: Path, changes: dict[str, object], energy: float, map_: bool
+) -> None:
     ds = xbp.open_dataset(mantid(tmp_path / "a.nxs", map_=map_, **changes))
     assert (ds.S.attrs["geometry"], float(ds.final_energy)) == ("indirect", energy)
     assert "incident_energy" not in ds.coords
     with pytest.raises(FileFormatError, match="indirect"):
         xbp.open_dataset(tmp_path / "a.nxs", geometry="direct")
-    assert float(xbp.open_dataset(tmp_path / "a.nxs", final_energy="1.9 meV").final_energy) == 1.9
+    assert (
+        float(xbp.open_dataset(tmp_path / "a.nxs", final_energy="1.9 meV").final_energy)
+        == 1.9
+    )
 
 
 def test_mantid_has_an_energy_for_each_detector(tmp_path: Path) -> None:
     parameters = PARAMETERS + b"".join(
-        b"detID:%d;double;Efixed;%.2f|" % pair for pair in ((11, 1.80), (12, 1.85), (14, 1.90), (15, 1.92))
+        b"detID:%d;double;Efixed;%.2f|" % pair
+        for pair in ((11, 1.80), (12, 1.85), (14, 1.90), (15, 1.92))
     )
-    ds = xbp.open_dataset(mantid(tmp_path / "a.nxs", **{"instrument_parameter_map/data": [parameters]}))
+    ds = xbp.open_dataset(
+        mantid(tmp_path / "a.nxs", **{"instrument_parameter_map/data": [parameters]})
+    )
     # Detector 13 has that of the instrument, spectrum 4 the mean of its two.
     np.testing.assert_allclose(ds.final_energy, [1.80, 1.85, 1.845, 1.91])
 
@@ -250,16 +332,36 @@ def test_the_energy_of_the_conversion_made_the_axis(tmp_path: Path) -> None:
         b"Algorithm: ConvertUnits v1\nParameters:\n  Name: Target, Value: DeltaE, Default?: No, Direction: Input\n"
         b"  Name: EMode, Value: Indirect, Default?: No\n  Name: EFixed, Value: 1.8463, Default?: No\n"
     )
-    changes = {"instrument_parameter_map/data": [PARAMETERS], "process/MantidAlgorithm_12/data": [record]}
-    assert float(xbp.open_dataset(mantid(tmp_path / "a.nxs", **changes)).final_energy) == 1.8463
-    changes["process/MantidAlgorithm_12/data"] = [record.replace(b"1.8463", b"8.9884656743115785e+307")]
-    assert float(xbp.open_dataset(mantid(tmp_path / "b.nxs", **changes)).final_energy) == 1.845
+    changes = {
+        "instrument_parameter_map/data": [PARAMETERS],
+        "process/MantidAlgorithm_12/data": [record],
+    }
+    assert (
+        float(xbp.open_dataset(mantid(tmp_path / "a.nxs", **changes)).final_energy)
+        == 1.8463
+    )
+    changes["process/MantidAlgorithm_12/data"] = [
+        record.replace(b"1.8463", b"8.9884656743115785e+307")
+    ]
+    assert (
+        float(xbp.open_dataset(mantid(tmp_path / "b.nxs", **changes)).final_energy)
+        == 1.845
+    )
 
 
 @pytest.mark.parametrize(("mode", "known"), [(b"Indirect", True), (b"Direct", False)])
-def test_k_i_over_k_f_of_the_same_geometry(tmp_path: Path, mode: bytes, known: bool) -> None:
-    record = b"Algorithm: CorrectKiKf v1\nParameters:\n  Name: EMode, Value: " + mode + b", Default?: Yes\n"
-    changes = {"instrument_parameter_map/data": [PARAMETERS], "process/MantidAlgorithm_3/data": [record]}
+def test_k_i_over_k_f_of_the_same_geometry(
+    tmp_path: Path, mode: bytes, known: bool
+) -> None:
+    record = (
+        b"Algorithm: CorrectKiKf v1\nParameters:\n  Name: EMode, Value: "
+        + mode
+        + b", Default?: Yes\n"
+    )
+    changes = {
+        "instrument_parameter_map/data": [PARAMETERS],
+        "process/MantidAlgorithm_3/data": [record],
+    }
     ds = xbp.open_dataset(mantid(tmp_path / "a.nxs", **changes))
     assert ("ki_over_kf" in ds.S.attrs) == known
 
@@ -277,7 +379,9 @@ def test_mantid_without_a_mode(tmp_path: Path) -> None:
 
 def test_masked_detectors_of_mantid(tmp_path: Path) -> None:
     masked = PARAMETERS + b"detID:12;bool;masked;1|detID:14;bool;masked;1|"
-    ds = xbp.open_dataset(mantid(tmp_path / "a.nxs", **{"instrument_parameter_map/data": [masked]}))
+    ds = xbp.open_dataset(
+        mantid(tmp_path / "a.nxs", **{"instrument_parameter_map/data": [masked]})
+    )
     # Spectrum 4 has another detector beside the masked one.
     assert ds.masked.values.tolist() == [False, True, False, False]
     assert ds.S.isnull().all("E").values.tolist() == [False, True, False, False]
@@ -288,11 +392,18 @@ def test_an_elastic_q_is_said_to_be_one(tmp_path: Path) -> None:
         b"Algorithm: ConvertSpectrumAxis v2\nParameters:\n  Name: Target, Value: ElasticQ, Default?: No\n"
         b"  Name: EMode, Value: Indirect, Default?: No\n  Name: EFixed, Value: 1.845, Default?: No\n"
     )
-    changes = {"instrument_parameter_map/data": [PARAMETERS], "process/MantidAlgorithm_3/data": [record]}
+    changes = {
+        "instrument_parameter_map/data": [PARAMETERS],
+        "process/MantidAlgorithm_3/data": [record],
+    }
     ds = xbp.open_dataset(mantid(tmp_path / "a.nxs", map_=True, **changes))
     assert [d.code for d in ds.bp.diagnostics()] == ["elastic_Q"]
     assert not xbp.open_dataset(
-        mantid(tmp_path / "b.nxs", map_=True, **{"instrument_parameter_map/data": [PARAMETERS]})
+        mantid(
+            tmp_path / "b.nxs",
+            map_=True,
+            **{"instrument_parameter_map/data": [PARAMETERS]},
+        )
     ).bp.diagnostics()
 
 

@@ -45,7 +45,9 @@ def test_values_axes_errors_and_bounds(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ds.S, file["iqe/data"])
         np.testing.assert_array_equal(ds.S_std, np.sqrt(file["iqe/errors"]))
     np.testing.assert_allclose(ds.E, (E_EDGES[1:] + E_EDGES[:-1]) / 2)
-    np.testing.assert_array_equal(ds.Q_bnds, np.stack([Q_EDGES[:-1], Q_EDGES[1:]], axis=1))
+    np.testing.assert_array_equal(
+        ds.Q_bnds, np.stack([Q_EDGES[:-1], Q_EDGES[1:]], axis=1)
+    )
     assert (ds.Q.attrs["units"], ds.E.attrs["units"]) == ("1/angstrom", "meV")
     assert ds.S.attrs["statistics"] == "quantum"
     xr.testing.assert_identical(xr.open_dataset(path, engine="histogram"), ds)
@@ -53,7 +55,9 @@ def test_values_axes_errors_and_bounds(tmp_path: Path) -> None:
 
 def test_the_energy_may_be_called_E(tmp_path: Path) -> None:
     """multiphonon calls the axis E; sums of steps leave -6.9e-14 where 0 is meant."""
-    path = write(tmp_path / "v.h5", E=np.array([-3.0, -1.0, 1.0 - 1.4e-13, 3.0, 5.0, 7.0]))
+    path = write(
+        tmp_path / "v.h5", E=np.array([-3.0, -1.0, 1.0 - 1.4e-13, 3.0, 5.0, 7.0])
+    )
     expected = xbp.open_dataset(path)
     assert expected.E.values[1] == 0
     with h5py.File(path, "a") as file:
@@ -62,9 +66,15 @@ def test_the_energy_may_be_called_E(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "lowest"), [("XYZ2-iqe-Ei_20.h5", (140, 191), -19.0), ("graphite-Ei_30-iqe.h5", (71, 57), -29.0)]
+    ("name", "shape", "lowest"),
+    [
+        ("XYZ2-iqe-Ei_20.h5", (140, 191), -19.0),
+        ("graphite-Ei_30-iqe.h5", (71, 57), -29.0),
+    ],
 )
-def test_files_of_multiphonon(shared_data: Path, name: str, shape: tuple[int, int], lowest: float) -> None:
+def test_files_of_multiphonon(
+    shared_data: Path, name: str, shape: tuple[int, int], lowest: float
+) -> None:
     ds = xbp.open_dataset(shared_data / "doors" / name)
     assert ds.S.shape == shape
     assert float(ds.E[0]) == pytest.approx(lowest, abs=1e-9)
@@ -82,7 +92,13 @@ def test_errors_may_be_standard_deviations(tmp_path: Path) -> None:
 
 def test_other_units_are_converted(tmp_path: Path) -> None:
     ds = xbp.open_dataset(
-        write(tmp_path / "v.h5", Q_unit=b"m**-1", E_unit=b"joule", Q=Q_EDGES * 1e10, E=E_EDGES * 1.602176634e-22)
+        write(
+            tmp_path / "v.h5",
+            Q_unit=b"m**-1",
+            E_unit=b"joule",
+            Q=Q_EDGES * 1e10,
+            E=E_EDGES * 1.602176634e-22,
+        )
     )
     np.testing.assert_allclose(ds.E, (E_EDGES[1:] + E_EDGES[:-1]) / 2, rtol=1e-12)
     np.testing.assert_allclose(ds.Q, (Q_EDGES[1:] + Q_EDGES[:-1]) / 2, rtol=1e-12)
@@ -106,7 +122,9 @@ def test_damaged_files_are_named(tmp_path: Path, changes: dict[str, object]) -> 
 def test_absurd_shapes_are_refused_before_they_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "v.h5", data=None)
     with h5py.File(path, "a") as file:
-        file["iqe"].create_dataset("data", shape=(10**6, 10**6), dtype="f8", chunks=(1000, 1000))
+        file["iqe"].create_dataset(
+            "data", shape=(10**6, 10**6), dtype="f8", chunks=(1000, 1000)
+        )
     with pytest.raises(FileFormatError, match="shape"):
         xbp.open_dataset(path)
     path = write(tmp_path / "w.h5", errors=None)
@@ -117,7 +135,9 @@ def test_absurd_shapes_are_refused_before_they_are_read(tmp_path: Path) -> None:
 
 
 def test_truncated_at_every_tenth(tmp_path: Path) -> None:
-    whole = write(tmp_path / "v.h5", data=np.random.default_rng(0).random((3, 5))).read_bytes()
+    whole = write(
+        tmp_path / "v.h5", data=np.random.default_rng(0).random((3, 5))
+    ).read_bytes()
     for part in range(10):
         path = tmp_path / f"{part}.h5"
         path.write_bytes(whole[: len(whole) * part // 10])

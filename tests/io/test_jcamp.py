@@ -16,7 +16,9 @@ HEADER = {
 FORM, LINES = "(X++(Y..Y))", ["40 5 6 7 8", "56 9 ?"]
 
 
-def write(path: Path, lines: list[str] = LINES, form: str = FORM, **header: str | None) -> Path:
+def write(
+    path: Path, lines: list[str] = LINES, form: str = FORM, **header: str | None
+) -> Path:
     given = HEADER | {name.replace("_", " "): value for name, value in header.items()}
     rows = [f"##{name}={value}" for name, value in given.items() if value is not None]
     table = "XYPOINTS" if form == "(XY..XY)" else "XYDATA"
@@ -29,7 +31,11 @@ def test_factors_and_many_values_a_line(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ds.E, [20, 22, 24, 26, 28, 30])
     np.testing.assert_array_equal(ds.I, [10, 12, 14, 16, 18, np.nan])
     assert list(ds.data_vars) == ["I"]
-    assert (ds.E.attrs["units"], ds.I.attrs["quantity"], ds.attrs["title"]) == ("1/cm", "raman_intensity", "glass")
+    assert (ds.E.attrs["units"], ds.I.attrs["quantity"], ds.attrs["title"]) == (
+        "1/cm",
+        "raman_intensity",
+        "glass",
+    )
     xr.testing.assert_identical(xr.open_dataset(tmp_path / "a.jdx", engine="jcamp"), ds)
     labels = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.jdx", **labels), ds)
@@ -37,10 +43,14 @@ def test_factors_and_many_values_a_line(tmp_path: Path) -> None:
 
 
 def test_descending_packed_and_pairs(tmp_path: Path) -> None:
-    ds = xbp.open_dataset(write(tmp_path / "a.jdx", ["60+5+6+7", "48+8+9+10"], FIRSTX="30", LASTX="20"))
+    ds = xbp.open_dataset(
+        write(tmp_path / "a.jdx", ["60+5+6+7", "48+8+9+10"], FIRSTX="30", LASTX="20")
+    )
     np.testing.assert_array_equal(ds.E, [20, 22, 24, 26, 28, 30])
     np.testing.assert_array_equal(ds.I, [20, 18, 16, 14, 12, 10])
-    pairs = write(tmp_path / "b.jdx", ["40,5; 44,6", "50,7 60,8"], "(XY..XY)", NPOINTS="4")
+    pairs = write(
+        tmp_path / "b.jdx", ["40,5; 44,6", "50,7 60,8"], "(XY..XY)", NPOINTS="4"
+    )
     ds = xbp.open_dataset(pairs)
     np.testing.assert_array_equal(ds.E, [20, 22, 25, 30])
     np.testing.assert_array_equal(ds.I, [10, 12, 14, 16])
@@ -63,7 +73,9 @@ def test_the_temperature_of_the_file_is_not_believed(tmp_path: Path) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_headers_that_do_not_fit(tmp_path: Path, change: dict[str, str | None], says: str) -> None:
+def test_headers_that_do_not_fit(
+    tmp_path: Path, change: dict[str, str | None], says: str
+) -> None:
     with pytest.raises(FileFormatError, match=says):
         xbp.open_dataset(write(tmp_path / "a.jdx", **change))
 

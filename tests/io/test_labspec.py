@@ -19,7 +19,9 @@ HEADER = (
 ROWS = "30\t3\n20\t2\n10\t1\n"
 
 
-def write(path: Path, header: str = HEADER, rows: str = ROWS, encoding: str = "latin-1") -> Path:
+def write(
+    path: Path, header: str = HEADER, rows: str = ROWS, encoding: str = "latin-1"
+) -> Path:
     path.write_bytes((header + rows).encode(encoding))
     return path
 
@@ -32,7 +34,10 @@ def test_header_and_columns(tmp_path: Path, encoding: str) -> None:
     np.testing.assert_array_equal(ds.I, [1, 2, 3])
     assert ds.E.attrs["units"] == "1/cm"
     assert ds.attrs["labspec_laser_nm"] == "532"
-    assert (ds.attrs["labspec_range"], ds.attrs["labspec_range_2"]) == ("Off", "Visible")
+    assert (ds.attrs["labspec_range"], ds.attrs["labspec_range_2"]) == (
+        "Off",
+        "Visible",
+    )
     assert "labspec_project" not in ds.attrs
     assert "temperature" not in ds.coords
     xr.testing.assert_identical(xr.open_dataset(path, engine=LabspecBackend), ds)
@@ -45,7 +50,9 @@ def test_axis_in_wavelengths(tmp_path: Path) -> None:
     rows = "532\t1\n533\t2\n534\t3\n"
     path = write(tmp_path / "a.txt", HEADER.replace("cm-¹", "nm"), rows)
     ds = open_labspec(path, temperature="300 K")
-    np.testing.assert_allclose(ds.E, 1e7 / 532 - 1e7 / np.array([532.0, 533, 534]), atol=1e-9)
+    np.testing.assert_allclose(
+        ds.E, 1e7 / 532 - 1e7 / np.array([532.0, 533, 534]), atol=1e-9
+    )
     assert float(open_labspec(path, laser="531 nm").E[0]) > 30
     other = write(tmp_path / "b.txt", HEADER + "#AxisUnit[1]=\t1/cm\n")
     np.testing.assert_array_equal(open_labspec(other).E, [10, 20, 30])
@@ -58,7 +65,9 @@ def test_units_that_the_header_does_not_tell(tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_labspec(path, units="1/cm").E, [10, 20, 30])
 
 
-@pytest.mark.parametrize("rows", ["", "10\t1\n20\n", "10\t1\t2\n20\t1\t2\n", "10\t1\nx\n20\t2\n"], ids=repr)
+@pytest.mark.parametrize(
+    "rows", ["", "10\t1\n20\n", "10\t1\t2\n20\t1\t2\n", "10\t1\nx\n20\t2\n"], ids=repr
+)
 def test_truncated_and_maps(tmp_path: Path, rows: str) -> None:
     with pytest.raises(FileFormatError):
         xbp.open_dataset(write(tmp_path / "a.txt", rows=rows))
@@ -91,7 +100,9 @@ def test_what_could_be_read_wrongly_is_not_read(tmp_path: Path, rows: str) -> No
 def test_long_headers_take_no_time(tmp_path: Path) -> None:
     """A header of blanks or of one key must not take the square of its length: it would outlive the time limit."""
     header = HEADER + "#" + " " * 300_000 + "x\n" + "#a=1\n" * 100_000
-    assert open_labspec(write(tmp_path / "a.txt", header)).attrs["labspec_a_100000"] == "1"
+    assert (
+        open_labspec(write(tmp_path / "a.txt", header)).attrs["labspec_a_100000"] == "1"
+    )
 
 
 @pytest.mark.parametrize("laser", ["1e308", "1e-308", "0.532", "200"])

@@ -11,9 +11,7 @@ import xbp
 from xbp.errors import FileFormatError
 
 E_EDGES, Q_EDGES = np.linspace(-4, 6, 6), np.linspace(0, 2, 5)
-KIKF = (
-    b"Algorithm: CorrectKiKf v1\nParameters:\n  Name: EMode, Value: Direct, Default?: Yes\n  Name: EFixed, Value: 12\n"
-)
+KIKF = b"Algorithm: CorrectKiKf v1\nParameters:\n  Name: EMode, Value: Direct, Default?: Yes\n  Name: EFixed, Value: 12\n"
 
 
 def write(path: Path, kind: str = "angle", **changes: object) -> Path:
@@ -41,16 +39,26 @@ def write(path: Path, kind: str = "angle", **changes: object) -> Path:
         for name, value in parts.items():
             if value is not None:
                 entry[name] = value
-        axes = {"axis1": (b"DeltaE", {"distribution": b"1"}), "axis2": (b"spectraNumber", {})}
+        axes = {
+            "axis1": (b"DeltaE", {"distribution": b"1"}),
+            "axis2": (b"spectraNumber", {}),
+        }
         if kind == "map":
             axes["axis2"] = (b"MomentumTransfer", {})
         if kind == "turned":
-            axes = {"axis1": (b"MomentumTransfer", {"distribution": b"1"}), "axis2": (b"DeltaE", {})}
+            axes = {
+                "axis1": (b"MomentumTransfer", {"distribution": b"1"}),
+                "axis2": (b"DeltaE", {}),
+            }
         for name, (units, attrs) in axes.items():
             if f"workspace/{name}" in entry:
-                entry[f"workspace/{name}"].attrs.update({"units": np.bytes_(units)} | attrs)
+                entry[f"workspace/{name}"].attrs.update(
+                    {"units": np.bytes_(units)} | attrs
+                )
         if "logs/T_sample/time" in entry:
-            entry["logs/T_sample/time"].attrs["start"] = np.bytes_(b"2016-04-11T14:00:00")
+            entry["logs/T_sample/time"].attrs["start"] = np.bytes_(
+                b"2016-04-11T14:00:00"
+            )
     return path
 
 
@@ -79,10 +87,18 @@ def test_spectra_over_angle(tmp_path: Path) -> None:
 @pytest.mark.parametrize("edges", [True, False])
 def test_maps_over_q(tmp_path: Path, edges: bool) -> None:
     values = np.random.default_rng(0).random((4, 5)) + 0.1
-    values[0, :3], values[2, 3], values[3, 4] = 0, 0, np.nan  # not covered; nothing counted; not covered
+    values[0, :3], values[2, 3], values[3, 4] = (
+        0,
+        0,
+        np.nan,
+    )  # not covered; nothing counted; not covered
     errors = np.nan_to_num(values / 10)
     axis = Q_EDGES if edges else (Q_EDGES[1:] + Q_EDGES[:-1]) / 2
-    parts = {"workspace/values": values, "workspace/errors": errors, "workspace/axis2": axis}
+    parts = {
+        "workspace/values": values,
+        "workspace/errors": errors,
+        "workspace/axis2": axis,
+    }
     ds = xbp.open_dataset(write(tmp_path / "a.nxs", "map", **parts))
     expected = values.copy()
     expected[0, :3] = np.nan
@@ -90,22 +106,37 @@ def test_maps_over_q(tmp_path: Path, edges: bool) -> None:
     assert ds.S[2, 3] == 0
     assert ds.S.dims == ("Q", "E")
     np.testing.assert_allclose(ds.Q, (Q_EDGES[1:] + Q_EDGES[:-1]) / 2)
-    assert (ds.S.attrs["quantity"], ds.Q.attrs["units"]) == ("dynamic_structure_factor", "1/angstrom")
+    assert (ds.S.attrs["quantity"], ds.Q.attrs["units"]) == (
+        "dynamic_structure_factor",
+        "1/angstrom",
+    )
     assert ("Q_bnds" in ds.coords) == edges
     assert (float(ds.temperature), float(ds.incident_energy)) == (5, 12)
-    turned = {name: value.T for name, value in parts.items() if name != "workspace/axis2"}
+    turned = {
+        name: value.T for name, value in parts.items() if name != "workspace/axis2"
+    }
     turned |= {"workspace/axis1": axis, "workspace/axis2": E_EDGES}
-    xr.testing.assert_identical(xbp.open_dataset(write(tmp_path / "a.nxs", "turned", **turned)), ds)
+    xr.testing.assert_identical(
+        xbp.open_dataset(write(tmp_path / "a.nxs", "turned", **turned)), ds
+    )
 
 
 def test_older_and_newer_files(tmp_path: Path) -> None:
     positions = [[7.0, 5.0, 0.0], [4.0, 10.0, 90.0], [5.0, 14.0, 0.0], [6.0, 90.0, 0.0]]
-    bare = {f"instrument/physical_detectors/{n}": None for n in ("detector_number", "polar_angle", "distance")}
-    path = write(tmp_path / "a.nxs", **bare, **{"instrument/detector/detector_positions": positions})
+    bare = {
+        f"instrument/physical_detectors/{n}": None
+        for n in ("detector_number", "polar_angle", "distance")
+    }
+    path = write(
+        tmp_path / "a.nxs",
+        **bare,
+        **{"instrument/detector/detector_positions": positions},
+    )
     np.testing.assert_array_equal(xbp.open_dataset(path).two_theta, [5, 12, np.nan, 90])
     own_bins = np.tile(E_EDGES, (4, 1))
     xr.testing.assert_equal(
-        xbp.open_dataset(write(tmp_path / "b.nxs", **{"workspace/axis1": own_bins})), xbp.open_dataset(path)
+        xbp.open_dataset(write(tmp_path / "b.nxs", **{"workspace/axis1": own_bins})),
+        xbp.open_dataset(path),
     )
 
 
@@ -119,15 +150,34 @@ def test_counts_are_divided_by_their_bins(tmp_path: Path) -> None:
 
 
 def test_temperatures(tmp_path: Path) -> None:
-    other = write(tmp_path / "a.nxs", **{"logs/Sensor3/value": [4.0], "logs/T_sample/value": [0.0] * 5})
+    other = write(
+        tmp_path / "a.nxs",
+        **{"logs/Sensor3/value": [4.0], "logs/T_sample/value": [0.0] * 5},
+    )
     assert "temperature" not in xbp.open_dataset(other).coords
     assert float(xr.open_dataset(other, engine="mantid", T="80 K").temperature) == 80
-    assert float(xr.open_dataset(other, engine="mantid", temperature_log="Sensor3").temperature) == 4
+    assert (
+        float(
+            xr.open_dataset(
+                other, engine="mantid", temperature_log="Sensor3"
+            ).temperature
+        )
+        == 4
+    )
     with pytest.raises(FileFormatError, match="no log 'nowhere'"):
         xr.open_dataset(other, engine="mantid", temperature_log="nowhere")
     with h5py.File(other, "a") as file:
-        file["mantid_workspace_1/logs/Sensor3/value"].attrs["units"] = np.bytes_(b"degC")
-    assert float(xr.open_dataset(other, engine="mantid", temperature_log="Sensor3").temperature) == 277.15
+        file["mantid_workspace_1/logs/Sensor3/value"].attrs["units"] = np.bytes_(
+            b"degC"
+        )
+    assert (
+        float(
+            xr.open_dataset(
+                other, engine="mantid", temperature_log="Sensor3"
+            ).temperature
+        )
+        == 277.15
+    )
     two = write(tmp_path / "b.nxs", **{"logs/SampleTemp/value": [4.0]})
     assert "temperature" not in xbp.open_dataset(two).coords
 
@@ -135,7 +185,9 @@ def test_temperatures(tmp_path: Path) -> None:
 def test_without_a_record_nothing_is_known_of_the_scale(tmp_path: Path) -> None:
     assert (
         "ki_over_kf"
-        not in xbp.open_dataset(write(tmp_path / "a.nxs", **{"process/MantidAlgorithm_3/data": None})).S.attrs
+        not in xbp.open_dataset(
+            write(tmp_path / "a.nxs", **{"process/MantidAlgorithm_3/data": None})
+        ).S.attrs
     )
 
 
@@ -184,6 +236,8 @@ def test_aluminium_on_mari(shared_data: Path) -> None:
     assert ds.sizes["detector"] == 285
     assert float(ds.incident_energy) == pytest.approx(59.37064727)
     assert float(ds.temperature) == pytest.approx(np.median(log), abs=0.02)
-    assert (float(ds.E_bnds[0, 0]), float(ds.E_bnds[-1, 1])) == pytest.approx((-30, 58.2))
+    assert (float(ds.E_bnds[0, 0]), float(ds.E_bnds[-1, 1])) == pytest.approx(
+        (-30, 58.2)
+    )
     assert ds.S.attrs["ki_over_kf"] == "applied"
     assert ds.attrs["run_number"] == 21335

@@ -14,9 +14,17 @@ from xbp.errors import FileFormatError, QuantityError, RangeError, UnitsError, X
 ROWS = "1.0 2.5\n2.0 3.5\n3.0 4.5\n"
 ROWS_3 = "1.0 2.5 0.1\n2.0 3.5 0.2\n3.0 4.5 0.3\n"
 RAMAN = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
-SQ = {"quantity": "static_structure_factor", "units": "1", "coordinate_units": "1/angstrom"}
+SQ = {
+    "quantity": "static_structure_factor",
+    "units": "1",
+    "coordinate_units": "1/angstrom",
+}
 RDF = {"quantity": "radial_distribution", "units": "1", "coordinate_units": "angstrom"}
-FQ = {"quantity": "interference_function", "units": "barn", "coordinate_units": "1/angstrom"}
+FQ = {
+    "quantity": "interference_function",
+    "units": "barn",
+    "coordinate_units": "1/angstrom",
+}
 HEAT = {"quantity": "heat_capacity", "units": "J/mol/K", "coordinate_units": "K"}
 
 TEXTS = {
@@ -45,7 +53,9 @@ TEXTS = {
 }  # fmt: skip
 
 
-def refused(path: Path, text: str, options: dict[str, object], kind: type[XbpError]) -> XbpError:
+def refused(
+    path: Path, text: str, options: dict[str, object], kind: type[XbpError]
+) -> XbpError:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(kind):
         xbp.open_dataset(path, **options)
@@ -78,19 +88,32 @@ def test_a_known_format_is_never_columns(tmp_path: Path, name: str) -> None:
 )
 def test_a_table_below_words_of_other_formats(tmp_path: Path, head: str) -> None:
     (tmp_path / "a.txt").write_text(f"{head}\n{ROWS}")
-    np.testing.assert_array_equal(xr.open_dataset(tmp_path / "a.txt", engine="columns", **RAMAN).I, [2.5, 3.5, 4.5])
+    np.testing.assert_array_equal(
+        xr.open_dataset(tmp_path / "a.txt", engine="columns", **RAMAN).I,
+        [2.5, 3.5, 4.5],
+    )
 
 
-def test_the_interference_function_of_gudrun_is_no_structure_factor(tmp_path: Path) -> None:
+def test_the_interference_function_of_gudrun_is_no_structure_factor(
+    tmp_path: Path,
+) -> None:
     text = "# A0001.mint01\n# glass\n" + curve(lambda Q: 0.02 * (s(Q) - 1))
     refused(tmp_path / "a.txt", text, SQ, XbpError)
     np.testing.assert_allclose(
-        xr.open_dataset(tmp_path / "a.txt", engine="columns", **FQ).FQ[0], 0.02 * (s(np.array(0.5)) - 1), atol=1e-6
+        xr.open_dataset(tmp_path / "a.txt", engine="columns", **FQ).FQ[0],
+        0.02 * (s(np.array(0.5)) - 1),
+        atol=1e-6,
     )
 
 
 def test_measured_files_of_known_formats(shared_data: Path) -> None:
-    for name in ("Fe4_2K.spe", "In20_2p5_350K__tt_cr.txt", "xyy_two_per_line.jdx", "Well_Ar.xml", "euphonic_dos.json"):
+    for name in (
+        "Fe4_2K.spe",
+        "In20_2p5_350K__tt_cr.txt",
+        "xyy_two_per_line.jdx",
+        "Well_Ar.xml",
+        "euphonic_dos.json",
+    ):
         with pytest.raises(FileFormatError):
             xr.open_dataset(shared_data / "doors" / name, engine="columns", **RAMAN)
     with pytest.raises(FileFormatError, match="INX"):
@@ -101,9 +124,15 @@ def test_measured_files_of_known_formats(shared_data: Path) -> None:
 
 def test_header_rows_of_rruff_are_kept(shared_data: Path) -> None:
     ds = xbp.open_dataset(shared_data / "doors" / "rruff.txt", **RAMAN)
-    assert (ds.attrs["names"], ds.attrs["rruffid"], ds.attrs["ideal_chemistry"]) == ("Coesite", "R070565", "SiO_2_")
+    assert (ds.attrs["names"], ds.attrs["rruffid"], ds.attrs["ideal_chemistry"]) == (
+        "Coesite",
+        "R070565",
+        "SiO_2_",
+    )
     assert ds.sizes["E"] == 2360
-    np.testing.assert_array_equal([ds.E[0], ds.I[0], ds.E[-1], ds.I[-1]], [20, 63.534, 1199.5, 0.834])
+    np.testing.assert_array_equal(
+        [ds.E[0], ds.I[0], ds.E[-1], ds.I[-1]], [20, 63.534, 1199.5, 0.834]
+    )
 
 
 PDFGETX = "[DEFAULT]\n\nversion = pdfgetx3 2.1.1\n\n#### start data\n\n#S 1\n#L r($\\AA$)  G($\\AA^{-2}$)\n"
@@ -122,8 +151,14 @@ def test_a_reduced_distribution_is_no_g_of_r(tmp_path: Path) -> None:
     """G(r) = 4πρr[g(r) − 1] in 1/Å², told by its header or by its numbers."""
     bare = curve(lambda r: 4 * np.pi * 0.05 * r * (g(r) - 1))
     refused(tmp_path / "a.gr", PDFGETX + bare, RDF, FileFormatError)
-    assert "has a mean of -0.003" in str(refused(tmp_path / "b.gr", bare, RDF, RangeError))
-    for other in (lambda r: g(r) - 1, lambda r: 4 * np.pi * 0.05 * r * g(r), lambda r: 4 * np.pi * 0.05 * r**2 * g(r)):
+    assert "has a mean of -0.003" in str(
+        refused(tmp_path / "b.gr", bare, RDF, RangeError)
+    )
+    for other in (
+        lambda r: g(r) - 1,
+        lambda r: 4 * np.pi * 0.05 * r * g(r),
+        lambda r: 4 * np.pi * 0.05 * r**2 * g(r),
+    ):
         refused(tmp_path / "c.gr", curve(other), RDF, RangeError)
     (tmp_path / "d.gr").write_text("# r(A) g(r)\n" + curve(g))
     ds = xbp.open_dataset(tmp_path / "d.gr", **RDF)
@@ -136,9 +171,13 @@ def s(Q: np.ndarray) -> np.ndarray:
     return 1 + np.sin(3 * Q) / (3 * Q) * (1 - np.exp(-Q)) - np.exp(-(Q**2))
 
 
-@pytest.mark.parametrize("other", [lambda Q: s(Q) - 1, lambda Q: Q * (s(Q) - 1), lambda Q: 0.3 * (s(Q) - 1)])
+@pytest.mark.parametrize(
+    "other", [lambda Q: s(Q) - 1, lambda Q: Q * (s(Q) - 1), lambda Q: 0.3 * (s(Q) - 1)]
+)
 def test_another_function_is_no_structure_factor(tmp_path: Path, other: object) -> None:
-    assert "S(Q) falls to" in str(refused(tmp_path / "a.txt", curve(other), SQ, RangeError))
+    assert "S(Q) falls to" in str(
+        refused(tmp_path / "a.txt", curve(other), SQ, RangeError)
+    )
     (tmp_path / "b.txt").write_text(curve(other))
     assert float(xbp.open_dataset(tmp_path / "b.txt", **SQ, lowest=-2).Sq.min()) < -0.05
     assert float(xbp.open_dataset(tmp_path / "b.txt", **FQ).FQ.min()) < -0.05
@@ -151,7 +190,12 @@ def test_a_structure_factor_is_one_and_no_interference_function(tmp_path: Path) 
     refused(tmp_path / "b.txt", curve(s), FQ, RangeError)
     for title in ("# Q (1/A)  S(Q)-1", "# Q Q[S(Q)-1]", "# Q F(Q)"):
         # Positive throughout, so that the title alone shows it.
-        refused(tmp_path / "c.txt", f"{title}\n" + curve(lambda Q: s(Q) + 1), SQ, FileFormatError)
+        refused(
+            tmp_path / "c.txt",
+            f"{title}\n" + curve(lambda Q: s(Q) + 1),
+            SQ,
+            FileFormatError,
+        )
         with pytest.raises(FileFormatError):
             xbp.open_dataset(tmp_path / "c.txt")
     (tmp_path / "d.txt").write_text("# Q S(Q)\n" + curve(lambda Q: s(Q) - 1))
@@ -172,7 +216,11 @@ def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
     ):
         mark = "," if "," in title else " "
         text = f"{title}\n" + ROWS_3.replace(" ", mark)
-        options = {"quantity": "vibrational_dos", "units": "1", "coordinate_units": "1/cm"}
+        options = {
+            "quantity": "vibrational_dos",
+            "units": "1",
+            "coordinate_units": "1/cm",
+        }
         refused(tmp_path / "a.txt", text, options, QuantityError)
         (tmp_path / "b.txt").write_text(text)
         ds = xbp.open_dataset(tmp_path / "b.txt", **options, has_std=False)
@@ -188,7 +236,9 @@ def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
         "# E S esd",
     ):
         (tmp_path / "c.txt").write_text(f"{title}\n" + ROWS_3)
-        np.testing.assert_array_equal(xbp.open_dataset(tmp_path / "c.txt", **options).g_std, [0.1, 0.2, 0.3])
+        np.testing.assert_array_equal(
+            xbp.open_dataset(tmp_path / "c.txt", **options).g_std, [0.1, 0.2, 0.3]
+        )
 
 
 @pytest.mark.parametrize(
@@ -198,7 +248,9 @@ def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
         ("Q (nm-1)  S(Q)", SQ), ("r (nm)  g(r)", RDF),
     ],
 )  # fmt: skip
-def test_titles_in_other_units_than_given(tmp_path: Path, title: str, options: dict[str, object]) -> None:
+def test_titles_in_other_units_than_given(
+    tmp_path: Path, title: str, options: dict[str, object]
+) -> None:
     refused(tmp_path / "a.txt", f"# {title}\n{ROWS}", options, UnitsError)
 
 
@@ -222,7 +274,10 @@ def test_a_labspec_axis_in_wavelengths_is_no_shift(tmp_path: Path) -> None:
     head = "#Acq. time (s)=\t30\n#Instrument=\tLabRAM\n#AxisUnit[1]=\tnm\n"
     refused(tmp_path / "a.txt", head + ROWS.replace(" ", "\t"), RAMAN, UnitsError)
     (tmp_path / "b.txt").write_text(head.replace("\tnm", "\t1/cm") + ROWS)
-    np.testing.assert_array_equal(xr.open_dataset(tmp_path / "b.txt", engine="columns", **RAMAN).I, [2.5, 3.5, 4.5])
+    np.testing.assert_array_equal(
+        xr.open_dataset(tmp_path / "b.txt", engine="columns", **RAMAN).I,
+        [2.5, 3.5, 4.5],
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,7 +289,9 @@ def test_a_labspec_axis_in_wavelengths_is_no_shift(tmp_path: Path) -> None:
 def test_three_whole_numbers_that_may_be_two(tmp_path: Path, text: str) -> None:
     assert "has_std" in str(refused(tmp_path / "a.txt", text, RAMAN, FileFormatError))
     ds = xbp.open_dataset(tmp_path / "a.txt", **RAMAN, has_std=True)
-    assert float(ds.I_std[0]) == float(text.replace(" ", ",").split("\n")[0].split(",")[2])
+    assert float(ds.I_std[0]) == float(
+        text.replace(" ", ",").split("\n")[0].split(",")[2]
+    )
 
 
 @pytest.mark.parametrize(
@@ -251,22 +308,39 @@ def test_no_row_is_dropped_and_none_is_infinite(tmp_path: Path, text: str) -> No
 
 
 def test_two_runs_over_the_same_temperatures(tmp_path: Path) -> None:
-    refused(tmp_path / "a.txt", "1 5\n2 6\n3 7\n# second sample\n1.5 50\n2.5 60\n3.5 70\n", HEAT, FileFormatError)
+    refused(
+        tmp_path / "a.txt",
+        "1 5\n2 6\n3 7\n# second sample\n1.5 50\n2.5 60\n3.5 70\n",
+        HEAT,
+        FileFormatError,
+    )
     (tmp_path / "b.txt").write_text("3 7\n2 6\n1 5\n# further down\n0.9 4\n0.5 3\n")
-    np.testing.assert_array_equal(xbp.open_dataset(tmp_path / "b.txt", **HEAT).C, [3, 4, 5, 6, 7])
+    np.testing.assert_array_equal(
+        xbp.open_dataset(tmp_path / "b.txt", **HEAT).C, [3, 4, 5, 6, 7]
+    )
 
 
 def test_infinite_numbers_are_not_written(tmp_path: Path) -> None:
-    ds = xbp.new_dataset("raman_intensity", [1.0, np.inf], units="1", coords={"E": ([1.0, 2.0], "1/cm")})
+    ds = xbp.new_dataset(
+        "raman_intensity", [1.0, np.inf], units="1", coords={"E": ([1.0, 2.0], "1/cm")}
+    )
     with pytest.raises(QuantityError, match="infinite"):
         ds.bp.to_columns(tmp_path / "a.txt")
 
 
 def test_the_structure_factor_of_silica_opens_by_its_header(shared_data: Path) -> None:
     ds = xbp.open_dataset(shared_data / "doors" / "SiO2_liq.qSq")
-    assert (list(ds.data_vars), ds.Q.attrs["units"], ds.sizes["Q"]) == (["Sq"], "1/angstrom", 2467)
-    np.testing.assert_array_equal([ds.Q[0], ds.Sq[0], ds.Q[-1], ds.Sq[-1]], [0.65, 0.183653, 49.97096, 0.999222])
-    xr.testing.assert_equal(xbp.open_dataset(shared_data / "doors" / "SiO2_liq.qSq", **SQ).Sq, ds.Sq)
+    assert (list(ds.data_vars), ds.Q.attrs["units"], ds.sizes["Q"]) == (
+        ["Sq"],
+        "1/angstrom",
+        2467,
+    )
+    np.testing.assert_array_equal(
+        [ds.Q[0], ds.Sq[0], ds.Q[-1], ds.Sq[-1]], [0.65, 0.183653, 49.97096, 0.999222]
+    )
+    xr.testing.assert_equal(
+        xbp.open_dataset(shared_data / "doors" / "SiO2_liq.qSq", **SQ).Sq, ds.Sq
+    )
 
 
 def test_columns_by_the_header_of_mcstas(tmp_path: Path) -> None:
@@ -278,7 +352,9 @@ def test_columns_by_the_header_of_mcstas(tmp_path: Path) -> None:
         xbp.open_dataset(tmp_path / "a.qSq")
 
 
-def test_total_scattering_on_another_scale_is_no_structure_factor(shared_data: Path) -> None:
+def test_total_scattering_on_another_scale_is_no_structure_factor(
+    shared_data: Path,
+) -> None:
     path = shared_data / "doors" / "SofQ_NaNO3_230C.dat"
     with pytest.raises(FileFormatError):
         xbp.open_dataset(path)

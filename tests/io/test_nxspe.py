@@ -47,11 +47,24 @@ def test_values_axes_and_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ds.two_theta, [10, 20, np.nan, 40])
     np.testing.assert_array_equal(ds.two_theta_width, [1, 2, np.nan, 4])
     np.testing.assert_array_equal(ds.distance, [4, 4, np.nan, 4.5])
-    np.testing.assert_array_equal(ds.E_bnds, np.stack([E_EDGES[:-1], E_EDGES[1:]], axis=1))
-    assert (ds.E.attrs["units"], ds.two_theta.attrs["units"], ds.S.attrs["units"]) == ("meV", "degree", "1/meV")
-    assert (float(ds.incident_energy), ds.incident_energy.attrs["units"]) == (12.0, "meV")
+    np.testing.assert_array_equal(
+        ds.E_bnds, np.stack([E_EDGES[:-1], E_EDGES[1:]], axis=1)
+    )
+    assert (ds.E.attrs["units"], ds.two_theta.attrs["units"], ds.S.attrs["units"]) == (
+        "meV",
+        "degree",
+        "1/meV",
+    )
+    assert (float(ds.incident_energy), ds.incident_energy.attrs["units"]) == (
+        12.0,
+        "meV",
+    )
     assert ds.S.attrs["ki_over_kf"] == "applied"
-    assert (ds.attrs["instrument"], ds.attrs["run_number"], ds.attrs["title"]) == ("MARI", 77, "aluminium")
+    assert (ds.attrs["instrument"], ds.attrs["run_number"], ds.attrs["title"]) == (
+        "MARI",
+        77,
+        "aluminium",
+    )
     assert "psi" not in ds.coords
     assert "temperature" not in ds.coords
     xr.testing.assert_identical(xr.open_dataset(path, engine="nxspe"), ds)
@@ -60,7 +73,9 @@ def test_values_axes_and_masks(tmp_path: Path) -> None:
 def test_what_the_file_does_not_say_is_said_by_the_caller(tmp_path: Path) -> None:
     path = write(tmp_path / "a.nxspe")
     assert float(xr.open_dataset(path, engine="nxspe", T="290 K").temperature) == 290
-    warm = write(tmp_path / "b.nxspe", **{"sample/temperature": [5.0], "NXSPE_info/psi": [30.0]})
+    warm = write(
+        tmp_path / "b.nxspe", **{"sample/temperature": [5.0], "NXSPE_info/psi": [30.0]}
+    )
     assert float(xbp.open_dataset(warm).temperature) == 5
     assert float(xbp.open_dataset(warm).psi) == 30
     with pytest.raises(TemperatureError):
@@ -69,7 +84,10 @@ def test_what_the_file_does_not_say_is_said_by_the_caller(tmp_path: Path) -> Non
 
 def test_the_scale_of_the_cross_section_is_recorded(tmp_path: Path) -> None:
     for number, path in ((0, tmp_path / "a.nxspe"), (None, tmp_path / "b.nxspe")):
-        write(path, **{"NXSPE_info/ki_over_kf_scaling": None if number is None else [number]})
+        write(
+            path,
+            **{"NXSPE_info/ki_over_kf_scaling": None if number is None else [number]},
+        )
     assert xbp.open_dataset(tmp_path / "a.nxspe").S.attrs["ki_over_kf"] == "not applied"
     assert "ki_over_kf" not in xbp.open_dataset(tmp_path / "b.nxspe").S.attrs
 
@@ -91,7 +109,9 @@ def test_a_file_of_horace(shared_data: Path) -> None:
 
 
 def test_energies_may_be_centres_in_other_units(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.nxspe", **{"data/energy": (E_EDGES[1:] + E_EDGES[:-1]) / 2e3})
+    path = write(
+        tmp_path / "a.nxspe", **{"data/energy": (E_EDGES[1:] + E_EDGES[:-1]) / 2e3}
+    )
     with h5py.File(path, "a") as file:
         file["aluminium/data/energy"].attrs["units"] = np.bytes_(b"eV")
     ds = xbp.open_dataset(path)
@@ -101,7 +121,9 @@ def test_energies_may_be_centres_in_other_units(tmp_path: Path) -> None:
 
 def test_a_zero_that_was_measured_is_a_zero(tmp_path: Path) -> None:
     data = np.zeros((3, 5))
-    ds = xbp.open_dataset(write(tmp_path / "a.nxspe", **{"data/data": data, "data/error": data + 0.5}))
+    ds = xbp.open_dataset(
+        write(tmp_path / "a.nxspe", **{"data/data": data, "data/error": data + 0.5})
+    )
     assert not ds.masked.any()
     assert (ds.S == 0).all()
 
@@ -132,7 +154,9 @@ def test_damaged_files_are_named(tmp_path: Path, changes: dict[str, object]) -> 
 def test_absurd_shapes_are_refused_before_they_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.nxspe", **{"data/data": None})
     with h5py.File(path, "a") as file:
-        file["aluminium/data"].create_dataset("data", shape=(10**6, 10**6), dtype="f8", chunks=(1000, 1000))
+        file["aluminium/data"].create_dataset(
+            "data", shape=(10**6, 10**6), dtype="f8", chunks=(1000, 1000)
+        )
     with pytest.raises(FileFormatError, match="claims the shape"):
         xbp.open_dataset(path)
 
@@ -153,7 +177,9 @@ def test_measured_files(shared_data: Path, name: str) -> None:
     ds = xbp.open_dataset(path)
     with h5py.File(path) as file:
         (entry,) = file.values()
-        data, error, polar = (entry["data"][part][()] for part in ("data", "error", "polar"))
+        data, error, polar = (
+            entry["data"][part][()] for part in ("data", "error", "polar")
+        )
     assert int(ds.two_theta.isnull().sum()) == without_angles
     assert int(ds.masked.sum()) == masked
     assert float(ds.incident_energy) == pytest.approx(incident, abs=1e-8)
@@ -161,14 +187,20 @@ def test_measured_files(shared_data: Path, name: str) -> None:
     assert ds.S.attrs["ki_over_kf"] == "applied"
     np.testing.assert_array_equal(ds.two_theta.dropna("detector"), polar)
     seen = ~ds.masked.values
-    np.testing.assert_array_equal(ds.S[seen], np.where(data[seen] == -1e30, np.nan, data[seen]))
-    np.testing.assert_array_equal(ds.S_std[seen], np.where(data[seen] == -1e30, np.nan, error[seen]))
+    np.testing.assert_array_equal(
+        ds.S[seen], np.where(data[seen] == -1e30, np.nan, data[seen])
+    )
+    np.testing.assert_array_equal(
+        ds.S_std[seen], np.where(data[seen] == -1e30, np.nan, error[seen])
+    )
     assert float(ds.S.min()) > -1e29
 
 
 def test_the_angles_of_let_are_those_of_its_energy_window(shared_data: Path) -> None:
     """Fewer angles than spectra: bins beyond the window move steadily with angle if they are matched rightly."""
-    ds = xbp.open_dataset(shared_data / "ins" / "benzene_290_360_inc.nxspe").isel(detector=slice(31, 243))
+    ds = xbp.open_dataset(shared_data / "ins" / "benzene_290_360_inc.nxspe").isel(
+        detector=slice(31, 243)
+    )
     assert (ds.two_theta.diff("detector") > 0).all()
     assert not ds.masked.any()
     measured = ds.S.notnull().sum("E")
@@ -183,7 +215,12 @@ def again(ds: xr.Dataset, folder: Path) -> xr.Dataset:
 
 
 def test_what_is_written_reads_back_identical(tmp_path: Path) -> None:
-    ds = xbp.open_dataset(write(tmp_path / "a.nxspe", **{"sample/temperature": [5.0], "NXSPE_info/psi": [30.0]}))
+    ds = xbp.open_dataset(
+        write(
+            tmp_path / "a.nxspe",
+            **{"sample/temperature": [5.0], "NXSPE_info/psi": [30.0]},
+        )
+    )
     xr.testing.assert_identical(again(ds, tmp_path / "b"), ds)
     ds.S.attrs["ki_over_kf"] = "not applied"
     ds.S.attrs["units"] = ds.S_std.attrs["units"] = "b/meV"
@@ -214,14 +251,20 @@ def test_mantid_finds_its_way(tmp_path: Path) -> None:
         assert entry["NXSPE_info/ki_over_kf_scaling"][0] == 1
 
 
-def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, glass: xr.Dataset) -> None:
+def test_what_the_format_cannot_hold_is_refused(
+    tmp_path: Path, glass: xr.Dataset
+) -> None:
     ds = xbp.open_dataset(write(tmp_path / "a.nxspe"))
     with pytest.raises(QuantityError):
         glass.bp.to_nxspe(tmp_path / "b.nxspe")
     for bad in (ds.S, ds[["S"]], ds.expand_dims(sample=2)):
         with pytest.raises(QuantityError):
             bad.bp.to_nxspe(tmp_path / "b.nxspe")
-    for bad in (ds.drop_vars("incident_energy"), ds.drop_vars("two_theta"), ds.assign(S=ds.S.fillna(1.0))):
+    for bad in (
+        ds.drop_vars("incident_energy"),
+        ds.drop_vars("two_theta"),
+        ds.assign(S=ds.S.fillna(1.0)),
+    ):
         with pytest.raises(CoordinateError):
             bad.bp.to_nxspe(tmp_path / "b.nxspe")
     with pytest.raises(FileFormatError, match="exists"):
@@ -230,7 +273,9 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, glass: xr.Datase
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_measured_files_are_written_back(shared_data: Path, tmp_path: Path, name: str) -> None:
+def test_measured_files_are_written_back(
+    shared_data: Path, tmp_path: Path, name: str
+) -> None:
     ds = xbp.open_dataset(shared_data / "ins" / f"{name}.nxspe")
     xr.testing.assert_identical(again(ds, tmp_path / "b"), ds)
 

@@ -28,7 +28,11 @@ def test_classic_netcdf_opens(tmp_path: Path) -> None:
         np.testing.assert_array_equal(back.E, [1, 2])
 
 
-@pytest.mark.parametrize("content", [b"", b"Q E S\n1 2 3\n", b"\x89HDF\r\n\x1a\n", b"CDF\x01 and no more"], ids=str)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"Q E S\n1 2 3\n", b"\x89HDF\r\n\x1a\n", b"CDF\x01 and no more"],
+    ids=str,
+)
 def test_files_of_no_known_kind(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "data.h5"
     path.write_bytes(content)
@@ -71,18 +75,34 @@ def test_truncated_netcdf(glass: xr.Dataset, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_trajectory_is_pointed_to_what_opens_it(text: str, packed: bool, tmp_path: Path) -> None:
+def test_a_trajectory_is_pointed_to_what_opens_it(
+    text: str, packed: bool, tmp_path: Path
+) -> None:
     path = tmp_path / "run"
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     with pytest.raises(FileFormatError, match=r"xbp\.md\.open_trajectory\(path"):
         xbp.open_dataset(path)
 
 
-ENGINES = ("columns", "dave", "histogram", "labspec", "mantid", "nxspe", "ppms", "sqw", "total_scattering")
+ENGINES = (
+    "columns",
+    "dave",
+    "histogram",
+    "labspec",
+    "mantid",
+    "nxspe",
+    "ppms",
+    "sqw",
+    "total_scattering",
+)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("path", [None, 5, b"x", [], object()], ids=["none", "number", "bytes", "list", "object"])
+@pytest.mark.parametrize(
+    "path",
+    [None, 5, b"x", [], object()],
+    ids=["none", "number", "bytes", "list", "object"],
+)
 def test_what_is_no_path(engine: str, path: object) -> None:
     module = importlib.import_module(f"xbp.io.{engine}")
     with pytest.raises(FileFormatError, match="is no path"):
@@ -110,8 +130,15 @@ def test_a_file_that_the_system_does_not_let_read() -> None:
 @pytest.mark.parametrize("names", [5, "other", ["g", "other"], [["g"]]], ids=str)
 def test_names_to_drop(tmp_path: Path, names: object) -> None:
     (tmp_path / "a.txt").write_text("1 2\n3 4\n")
-    options = {"engine": "columns", "quantity": "vibrational_dos", "units": "1", "coordinate_units": "meV"}
-    assert not xr.open_dataset(tmp_path / "a.txt", drop_variables=["g"], **options).data_vars
+    options = {
+        "engine": "columns",
+        "quantity": "vibrational_dos",
+        "units": "1",
+        "coordinate_units": "meV",
+    }
+    assert not xr.open_dataset(
+        tmp_path / "a.txt", drop_variables=["g"], **options
+    ).data_vars
     with pytest.raises(QuantityError, match="drop_variables="):
         xr.open_dataset(tmp_path / "a.txt", drop_variables=names, **options)
 
@@ -120,18 +147,28 @@ def test_options_go_to_the_reader_that_the_content_names(tmp_path: Path) -> None
     """What a format leaves open is said without naming it; an option of another reader is told what this one takes."""
     path = tmp_path / "glass.dat"
     path.write_text("50 2.0\n60 4.0\n70 3.0\n")
-    with pytest.raises(FileFormatError, match=r"is a table of numbers(.|\n)*quantity='raman_intensity'"):
+    with pytest.raises(
+        FileFormatError, match=r"is a table of numbers(.|\n)*quantity='raman_intensity'"
+    ):
         xbp.open_dataset(path)
     said = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
-    xr.testing.assert_identical(xbp.open_dataset(path, **said), xr.open_dataset(path, engine="columns", **said))
+    xr.testing.assert_identical(
+        xbp.open_dataset(path, **said), xr.open_dataset(path, engine="columns", **said)
+    )
     assert float(xbp.open_dataset(path, **said, T="295 K").temperature) == 295
-    with pytest.raises(QuantityError, match=r"composition= is not an option of the reader for columns(.|\n)*quantity="):
+    with pytest.raises(
+        QuantityError,
+        match=r"composition= is not an option of the reader for columns(.|\n)*quantity=",
+    ):
         xbp.open_dataset(path, **said, composition="SiO2")
 
 
 def test_netcdf_has_no_options(glass: xr.Dataset, tmp_path: Path) -> None:
     glass.bp.to_netcdf(tmp_path / "glass.nc")
-    with pytest.raises(QuantityError, match=r"mass= is not an option of the reader for netCDF(.|\n)*this reader: none"):
+    with pytest.raises(
+        QuantityError,
+        match=r"mass= is not an option of the reader for netCDF(.|\n)*this reader: none",
+    ):
         xbp.open_dataset(tmp_path / "glass.nc", mass="1 g")
 
 
@@ -139,7 +176,11 @@ def test_netcdf_has_no_options(glass: xr.Dataset, tmp_path: Path) -> None:
 def test_readers_that_are_none(tmp_path: Path, engine: object) -> None:
     path = tmp_path / "glass.dat"
     path.write_text("50 2.0\n60 4.0\n70 3.0\n")
-    with pytest.raises(FileFormatError, match=r"cannot be read with engine=(.|\n)*total_scattering"):
+    with pytest.raises(
+        FileFormatError, match=r"cannot be read with engine=(.|\n)*total_scattering"
+    ):
         xbp.open_dataset(path, engine=engine)
-    with pytest.raises(QuantityError, match="foo= is not an option of the reader for columns"):
+    with pytest.raises(
+        QuantityError, match="foo= is not an option of the reader for columns"
+    ):
         xbp.open_dataset(path, engine="columns", foo=1)

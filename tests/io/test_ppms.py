@@ -31,8 +31,18 @@ ROWS = [
 ]
 
 
-def write(path: Path, rows: list[str] = ROWS, units: str = "µJ/K", molar: str = "", columns: str = COLUMNS) -> Path:
-    path.write_bytes((HEADER.format(molar=molar) + columns.format(u=units) + "".join(rows)).encode("latin-1"))
+def write(
+    path: Path,
+    rows: list[str] = ROWS,
+    units: str = "µJ/K",
+    molar: str = "",
+    columns: str = COLUMNS,
+) -> Path:
+    path.write_bytes(
+        (HEADER.format(molar=molar) + columns.format(u=units) + "".join(rows)).encode(
+            "latin-1"
+        )
+    )
     return path
 
 
@@ -44,7 +54,11 @@ def test_values_and_units(tmp_path: Path) -> None:
     np.testing.assert_allclose(ds.C, [2, 30])
     np.testing.assert_allclose(ds.C_std, [np.hypot(0.3, 0.4) / 2, 3])
     np.testing.assert_allclose(ds.addenda, [6, 9])
-    assert (ds.C.attrs["units"], ds.temperature.attrs["units"], ds.field.attrs["units"]) == ("uJ/K", "K", "Oe")
+    assert (
+        ds.C.attrs["units"],
+        ds.temperature.attrs["units"],
+        ds.field.attrs["units"],
+    ) == ("uJ/K", "K", "Oe")
     assert ds.C.attrs["sample_mass"] == "7.76 mg"
     xr.testing.assert_identical(xr.open_dataset(path, engine=PpmsBackend), ds)
     ds.bp.to_netcdf(tmp_path / "a.nc")
@@ -57,7 +71,9 @@ def test_per_mole(tmp_path: Path) -> None:
         xbp.open_dataset(write(tmp_path / "a.dat")).bp.to_molar("atoms")
     ds = xbp.open_dataset(write(tmp_path / "b.dat", molar="60")).bp.to_molar("atoms")
     np.testing.assert_allclose(ds.C, np.array([2, 30]) * 1e-6 / 7.76e-3 * 60 / 3)
-    other = open_ppms(write(tmp_path / "b.dat", molar="60"), mass="15.52 mg").bp.to_molar("atoms")
+    other = open_ppms(
+        write(tmp_path / "b.dat", molar="60"), mass="15.52 mg"
+    ).bp.to_molar("atoms")
     np.testing.assert_allclose(other.C, ds.C / 2)
 
 
@@ -65,7 +81,9 @@ def test_per_mole(tmp_path: Path) -> None:
     ("written", "read"),
     [("mJ/mole-K", "mJ/K/mol"), ("J/mole-K", "J/K/mol"), ("mJ/gm-K", "mJ/K/g"), ("mJ/K", "mJ/K"), ("mJ/mole/K", "mJ/K/mol")],
 )  # fmt: skip
-def test_units_as_the_program_writes_them(tmp_path: Path, written: str, read: str) -> None:
+def test_units_as_the_program_writes_them(
+    tmp_path: Path, written: str, read: str
+) -> None:
     ds = xbp.open_dataset(write(tmp_path / "a.dat", units=written))
     assert ds.C.attrs["units"].replace("/g/K", "/K/g") == read
 
@@ -126,7 +144,12 @@ def test_measured_file(shared_data: Path) -> None:
 
 
 def test_values_that_no_instrument_writes(tmp_path: Path) -> None:
-    for row in ("2.5,,1857,-3.5,4,0.1", "2.5,,1857,3.5,1e300,0.1", "2.5,,1857,3.5,4,1e200", "2.5,,1857,3.5,1_0,0.1"):
+    for row in (
+        "2.5,,1857,-3.5,4,0.1",
+        "2.5,,1857,3.5,1e300,0.1",
+        "2.5,,1857,3.5,4,1e200",
+        "2.5,,1857,3.5,1_0,0.1",
+    ):
         with pytest.raises(FileFormatError):
             open_ppms(write(tmp_path / "a.dat", [row + ",5,0.5,1000,0\n"]))
     with pytest.raises(FileFormatError, match="field larger"):
@@ -140,7 +163,8 @@ def test_a_short_row_where_there_are_no_comments(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("Samp HC ({u})", "Samp HC"), ("Samp HC ({u})", "Samp HC (J)"), ("Kelvin", "meV")]
+    ("old", "new"),
+    [("Samp HC ({u})", "Samp HC"), ("Samp HC ({u})", "Samp HC (J)"), ("Kelvin", "meV")],
 )
 def test_columns_in_units_of_something_else(tmp_path: Path, old: str, new: str) -> None:
     with pytest.raises(FileFormatError, match="is not in units of"):
@@ -171,7 +195,9 @@ def test_a_header_that_contradicts_itself(tmp_path: Path) -> None:
     path.write_bytes(once.replace(row, row + row + b"INFO,,MASS:Sample Mass (mg)\n"))
     assert open_ppms(path).C.attrs["sample_mass"] == "7.76 mg"
     path.write_bytes(once.replace(row, row + b"INFO,8.1,MASS:Sample Mass (mg)\n"))
-    with pytest.raises(FileFormatError, match=r"sample mass as 7\.76 mg and as 8\.1 mg") as caught:
+    with pytest.raises(
+        FileFormatError, match=r"sample mass as 7\.76 mg and as 8\.1 mg"
+    ) as caught:
         xbp.open_dataset(path)
     assert "mass='8.1 mg'" in caught.value.fix
     assert open_ppms(path, mass=8.1).C.attrs["sample_mass"] == "8.1 mg"
@@ -195,7 +221,9 @@ def test_what_the_program_said_is_kept(tmp_path: Path) -> None:
     said = repr(ds.bp)
     assert "\n  the file says: Error: no helium;\n" in said
     assert "more in attrs" not in said
-    assert "comments" not in xbp.open_dataset(write(tmp_path / "b.dat", ROWS[1:2])).C.attrs
+    assert (
+        "comments" not in xbp.open_dataset(write(tmp_path / "b.dat", ROWS[1:2])).C.attrs
+    )
     many = [f"1.5,{'x' * i},\n" for i in range(1, 500)]
     ds = xbp.open_dataset(write(tmp_path / "c.dat", many + ROWS))
     assert ds.C.attrs["comments"].endswith("... and 471 more kinds")
@@ -212,7 +240,9 @@ def test_warnings_of_the_measured_file(shared_data: Path) -> None:
         "Error: but addenda was obtained at -0.34084937 Oe. (3 rows)",
     ]
     assert "Current field is 999.96234 Oe" in repr(ds.bp)
-    assert "Current field is 999.96234 Oe" in repr(ds.bp.to_molar("formula units", molar_mass="100 g/mol").bp)
+    assert "Current field is 999.96234 Oe" in repr(
+        ds.bp.to_molar("formula units", molar_mass="100 g/mol").bp
+    )
 
 
 FULL = "Time Stamp (Seconds),Comment (),Sample Temp (Kelvin),Samp HC ({s}),Samp HC Err ({s}),Addenda HC ({a}),Addenda HC Err ({a}),Total HC ({t}),Total HC Err ({t})\n"
@@ -227,7 +257,13 @@ UJ = "µJ/K"
 
 
 def full(
-    path: Path, s: str, a: str = UJ, t: str = UJ, rows: list[str] = MICRO, molar: str = "60", encoding: str = "utf-8"
+    path: Path,
+    s: str,
+    a: str = UJ,
+    t: str = UJ,
+    rows: list[str] = MICRO,
+    molar: str = "60",
+    encoding: str = "utf-8",
 ) -> Path:
     text = HEADER.format(molar=molar) + FULL.format(s=s, a=a, t=t) + "".join(rows)
     path.write_bytes(text.encode(encoding))
@@ -241,7 +277,9 @@ def test_a_prefix_that_was_lost(tmp_path: Path, lost: str) -> None:
     assert ds.C.attrs["units"] == "uJ/K"
     np.testing.assert_array_equal(ds.C, [0.5, 1.5, 4, 5])
     readable = lost in ("ÂµJ/K", "Î¼J/K")
-    assert [d.code for d in ds.bp.diagnostics()] == ([] if readable else ["lost_prefix"])
+    assert [d.code for d in ds.bp.diagnostics()] == (
+        [] if readable else ["lost_prefix"]
+    )
     path = full(tmp_path / "b.dat", lost, lost, lost)
     if not readable:
         with pytest.raises(FileFormatError, match="units of 'Samp HC'") as caught:
@@ -253,8 +291,12 @@ def test_a_prefix_that_was_lost(tmp_path: Path, lost: str) -> None:
     np.testing.assert_allclose(molar.C[0], 0.5e-6 * 60 / 7.76e-3)
 
 
-@pytest.mark.parametrize(("written", "own"), [("µJ/K", "uJ/K"), ("mJ/mole-K", "mJ/K/mol")])
-def test_units_that_contradict_the_header(tmp_path: Path, written: str, own: str) -> None:
+@pytest.mark.parametrize(
+    ("written", "own"), [("µJ/K", "uJ/K"), ("mJ/mole-K", "mJ/K/mol")]
+)
+def test_units_that_contradict_the_header(
+    tmp_path: Path, written: str, own: str
+) -> None:
     path = write(tmp_path / "a.dat", units=written)
     for units in ("mJ/K", "kg"):
         with pytest.raises(UnitsError, match=f"units='{units}' contradicts") as caught:
@@ -265,26 +307,43 @@ def test_units_that_contradict_the_header(tmp_path: Path, written: str, own: str
     assert xbp.open_dataset(path, units=own).C.attrs["units"] == own
 
 
-def test_lost_prefixes_of_the_addenda_follow_from_a_sample_per_mole(tmp_path: Path) -> None:
+def test_lost_prefixes_of_the_addenda_follow_from_a_sample_per_mole(
+    tmp_path: Path,
+) -> None:
     per_mole = 60 / 7.76  # mJ/mol/K of 1 µJ/K
-    rows = [f"{i},,{i}.0,{n * per_mole:.6f},0.1,1.0,0.01,{1.0 + n},0.01\n" for i, n in ((2, 0.5), (3, 1.5), (4, 4.0))]
+    rows = [
+        f"{i},,{i}.0,{n * per_mole:.6f},0.1,1.0,0.01,{1.0 + n},0.01\n"
+        for i, n in ((2, 0.5), (3, 1.5), (4, 4.0))
+    ]
     ds = xbp.open_dataset(full(tmp_path / "a.dat", "mJ/mole-K", "?J/K", "?J/K", rows))
     assert (ds.C.attrs["units"], ds.addenda.attrs["units"], ds.C.attrs["amount"]) == (
         "mJ/K/mol",
         "uJ/K",
         "formula units",
     )
-    np.testing.assert_allclose(ds.bp.to_molar("atoms").C, np.array([0.5, 1.5, 4.0]) * per_mole * 1e-3 / 3, rtol=1e-5)
+    np.testing.assert_allclose(
+        ds.bp.to_molar("atoms").C,
+        np.array([0.5, 1.5, 4.0]) * per_mole * 1e-3 / 3,
+        rtol=1e-5,
+    )
     of_atoms = [
         row.replace(f"{n * per_mole:.6f}", f"{n * per_mole / 3:.6f}")
         for row, n in zip(rows, (0.5, 1.5, 4.0), strict=True)
     ]
-    assert xbp.open_dataset(full(tmp_path / "b.dat", "mJ/mole-K", rows=of_atoms)).C.attrs["amount"] == "atoms"
+    assert (
+        xbp.open_dataset(full(tmp_path / "b.dat", "mJ/mole-K", rows=of_atoms)).C.attrs[
+            "amount"
+        ]
+        == "atoms"
+    )
     without_mass = full(tmp_path / "c.dat", "mJ/mole-K", "?J/K", "?J/K", rows, molar="")
     with pytest.raises(FileFormatError, match="Addenda HC"):
         xbp.open_dataset(without_mass)
     assert "amount" not in xbp.open_dataset(without_mass, units="uJ/K").C.attrs
-    assert xbp.open_dataset(without_mass, units="uJ/K", amount="atoms").C.attrs["amount"] == "atoms"
+    assert (
+        xbp.open_dataset(without_mass, units="uJ/K", amount="atoms").C.attrs["amount"]
+        == "atoms"
+    )
     with pytest.raises(QuantityError, match="amount='atoms'"):
         xbp.open_dataset(tmp_path / "a.dat", amount="atoms")
 
@@ -293,8 +352,16 @@ def test_a_sample_that_is_not_total_less_addenda(tmp_path: Path) -> None:
     for units in ("mJ/K", "nJ/K", "mJ/mole-K", "mJ/gm-K"):
         with pytest.raises(FileFormatError, match="times Total HC"):
             xbp.open_dataset(full(tmp_path / "a.dat", units))
-    assert xbp.open_dataset(tmp_path / "a.dat", consistency=None).C.attrs["units"] == "mJ/g/K"
-    assert xbp.open_dataset(full(tmp_path / "a.dat", UJ, encoding="latin-1")).C.attrs["units"] == "uJ/K"
+    assert (
+        xbp.open_dataset(tmp_path / "a.dat", consistency=None).C.attrs["units"]
+        == "mJ/g/K"
+    )
+    assert (
+        xbp.open_dataset(full(tmp_path / "a.dat", UJ, encoding="latin-1")).C.attrs[
+            "units"
+        ]
+        == "uJ/K"
+    )
 
 
 def test_the_mass_of_data_per_mole_is_the_headers(tmp_path: Path) -> None:
@@ -306,7 +373,11 @@ def test_the_mass_of_data_per_mole_is_the_headers(tmp_path: Path) -> None:
 
 def test_a_mass_without_units_is_not_taken_for_milligrams(tmp_path: Path) -> None:
     path = write(tmp_path / "a.dat", molar="60")
-    path.write_bytes(path.read_bytes().replace(b"Mass (mg)", b"Mass").replace(b"Weight (g/mole)", b"Weight"))
+    path.write_bytes(
+        path.read_bytes()
+        .replace(b"Mass (mg)", b"Mass")
+        .replace(b"Weight (g/mole)", b"Weight")
+    )
     ds = open_ppms(path)
     assert "sample_mass" not in ds.C.attrs
     assert "molar_mass" not in ds.C.attrs
@@ -319,33 +390,51 @@ def test_of_what_a_mole_is_has_to_be_said(tmp_path: Path) -> None:
     with pytest.raises(QuantityError, match="formula units is unknown") as caught:
         ds.bp.to_molar("atoms")
     assert "amount='formula units'" in caught.value.fix
-    np.testing.assert_allclose(ds.bp.to_molar("atoms", amount="formula units").C, [2e-3 / 3, 30e-3 / 3])
+    np.testing.assert_allclose(
+        ds.bp.to_molar("atoms", amount="formula units").C, [2e-3 / 3, 30e-3 / 3]
+    )
     np.testing.assert_allclose(ds.bp.to_molar("atoms", amount="atoms").C, [2e-3, 30e-3])
     said = ds.bp.to_molar("atoms", amount="atoms")
     with pytest.raises(QuantityError, match="amount='formula units' was passed"):
         said.bp.to_molar("atoms", amount="formula units")
-    with pytest.raises(QuantityError, match="amount='atoms' does not apply to a heat capacity in"):
-        open_ppms(write(tmp_path / "b.dat", molar="60")).bp.to_molar("atoms", amount="atoms")
+    with pytest.raises(
+        QuantityError, match="amount='atoms' does not apply to a heat capacity in"
+    ):
+        open_ppms(write(tmp_path / "b.dat", molar="60")).bp.to_molar(
+            "atoms", amount="atoms"
+        )
 
 
 def test_files_of_a_superconductor_and_of_its_addenda(shared_data: Path) -> None:
     ds = xbp.open_dataset(shared_data / "doors" / "ybco.dat")
     row = ds.C.sel(temperature=1.9923649)
-    assert (float(row), ds.C.attrs["units"], ds.C.attrs["amount"]) == (34.165258, "mJ/K/mol", "formula units")
-    assert pytest.approx(34.165258, rel=1e-4) == (0.62740355 - 0.19406856) * 666.22 / 8.45
-    assert float(ds.bp.to_molar("atoms").C.sel(temperature=1.9923649)) == pytest.approx(34.165258e-3 / 13)
+    assert (float(row), ds.C.attrs["units"], ds.C.attrs["amount"]) == (
+        34.165258,
+        "mJ/K/mol",
+        "formula units",
+    )
+    assert (
+        pytest.approx(34.165258, rel=1e-4) == (0.62740355 - 0.19406856) * 666.22 / 8.45
+    )
+    assert float(ds.bp.to_molar("atoms").C.sel(temperature=1.9923649)) == pytest.approx(
+        34.165258e-3 / 13
+    )
     with pytest.raises(FileFormatError, match="is an addenda file"):
         xbp.open_dataset(shared_data / "doors" / "addenda.dat")
 
 
 @pytest.mark.parametrize("mangled", [b"?", b"\xef\xbf\xbd", b""])
-def test_a_measured_file_without_its_micro(shared_data: Path, tmp_path: Path, mangled: bytes) -> None:
+def test_a_measured_file_without_its_micro(
+    shared_data: Path, tmp_path: Path, mangled: bytes
+) -> None:
     whole = (shared_data / "cp" / "HC_test_data.Dat").read_bytes()
     (tmp_path / "a.dat").write_bytes(whole.replace(b"\xb5", mangled))
     with pytest.raises(FileFormatError, match="with an unreadable prefix"):
         xbp.open_dataset(tmp_path / "a.dat")
     ds = xbp.open_dataset(tmp_path / "a.dat", units="uJ/K")
-    np.testing.assert_array_equal(ds.C, xbp.open_dataset(shared_data / "cp" / "HC_test_data.Dat").C)
+    np.testing.assert_array_equal(
+        ds.C, xbp.open_dataset(shared_data / "cp" / "HC_test_data.Dat").C
+    )
     (tmp_path / "a.dat").write_bytes(
         whole.replace(b"Samp HC (\xb5", b"Samp HC (" + mangled).replace(
             b"Samp HC Err (\xb5", b"Samp HC Err (" + mangled

@@ -27,7 +27,10 @@ def cut(E: np.ndarray | None = None) -> xr.Dataset:
     """B(E) with its errors."""
     E = np.arange(0.5, 20) if E is None else E
     ds = xr.Dataset(
-        {"B": ("E", np.exp(-((E - 5) ** 2) / 8) + 1), "B_std": ("E", 0.01 + 0 * E, {"units": "1/meV**3"})},
+        {
+            "B": ("E", np.exp(-((E - 5) ** 2) / 8) + 1),
+            "B_std": ("E", 0.01 + 0 * E, {"units": "1/meV**3"}),
+        },
         coords={"E": ("E", E, {"units": "meV"})},
     )
     ds.B.attrs = {
@@ -54,7 +57,9 @@ def names(folder: Path) -> list[str]:
 
 def kill_while_writing(folder: Path, code: str) -> None:
     """Run a writer in a process that is killed in the middle of its work."""
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "writing\n"
     os.kill(process.pid, signal.SIGKILL)
@@ -80,7 +85,9 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> Non
 
 
 def test_the_file_of_a_writer_at_work_stays(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", WRITING], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITING], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == "writing\n"
@@ -88,7 +95,11 @@ def test_the_file_of_a_writer_at_work_stays(tmp_path: Path) -> None:
             write(tmp_path / "c.txt")
             assert len(names(tmp_path)) == 3
             Path(temporary).write_text("b")
-        assert [name.endswith(".part") for name in names(tmp_path)] == [True, False, False]
+        assert [name.endswith(".part") for name in names(tmp_path)] == [
+            True,
+            False,
+            False,
+        ]
     finally:
         process.kill()
         process.stdout.close()
@@ -97,7 +108,12 @@ def test_the_file_of_a_writer_at_work_stays(tmp_path: Path) -> None:
 
 def test_files_of_other_machines_and_of_others_stay(tmp_path: Path) -> None:
     host = publish._host()
-    kept = [f".xbp-other.{host}-1-5-0123abcd.part", ".a.txt.part", ".xbp.abcdef.part", "download.part"]
+    kept = [
+        f".xbp-other.{host}-1-5-0123abcd.part",
+        ".a.txt.part",
+        ".xbp.abcdef.part",
+        "download.part",
+    ]
     # This process began at another time, so its number had another owner before.
     gone = f".xbp-{host}-{os.getpid()}-1-0123abcd.part"
     for name in [*kept, gone]:
@@ -141,7 +157,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("no file system can be mounted here")
@@ -151,9 +169,26 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=False)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it mounts a file system as Linux does")
-@pytest.mark.parametrize("kind", ["nc", "csv", "dat", "study", "report", "nxspe", "sqw", "convert.nc", "convert.zarr"])
-def test_a_full_disk_is_called_that_and_the_old_file_stays(kind: str, small_disk: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="it mounts a file system as Linux does"
+)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "nc",
+        "csv",
+        "dat",
+        "study",
+        "report",
+        "nxspe",
+        "sqw",
+        "convert.nc",
+        "convert.zarr",
+    ],
+)
+def test_a_full_disk_is_called_that_and_the_old_file_stays(
+    kind: str, small_disk: Path, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(0)
     many = cut(np.sort(rng.random(40_000)) * 40 + 1)
     S = xbp.models.dynamic_structure_factor(
@@ -163,7 +198,9 @@ def test_a_full_disk_is_called_that_and_the_old_file_stays(kind: str, small_disk
     S["S"] = S.S * (1 + 1e-9 * rng.random(S.S.shape))
     target = small_disk / "old"
     if kind.startswith("convert"):
-        gas = xbp.md.models.ideal_gas(500, 80, cell=10, T=300, mass=40, time_step=0.02, seed=1)
+        gas = xbp.md.models.ideal_gas(
+            500, 80, cell=10, T=300, mass=40, time_step=0.02, seed=1
+        )
         gas.to_netcdf(tmp_path / "gas.nc")
         target = small_disk / ("old.zarr" if kind.endswith("zarr") else "old.nc")
     target.write_text("old")
@@ -203,7 +240,9 @@ def test_a_full_disk_is_called_that_and_the_old_file_stays(kind: str, small_disk
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_as_the_system_says_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_as_the_system_says_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -234,7 +273,14 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", WRITERS)
 def test_invalid_paths(name: str, tmp_path: Path) -> None:
     (tmp_path / "circle").symlink_to("circle")
-    for bad in (tmp_path / ("n" * 300), tmp_path / "nowhere" / "a", f"{tmp_path}/a\0b", tmp_path / "circle", 7, None):
+    for bad in (
+        tmp_path / ("n" * 300),
+        tmp_path / "nowhere" / "a",
+        f"{tmp_path}/a\0b",
+        tmp_path / "circle",
+        7,
+        None,
+    ):
         with pytest.raises(FileFormatError):
             WRITERS[name](bad, True)  # type: ignore[arg-type]
     assert names(tmp_path) == ["circle"]
@@ -242,16 +288,23 @@ def test_invalid_paths(name: str, tmp_path: Path) -> None:
 
 def test_names_as_long_as_the_system_takes_and_as_bytes(tmp_path: Path) -> None:
     write(tmp_path / ("n" * 255))
-    with new_file(os.fsencode(tmp_path / "ü$ \"'#.txt"), overwrite=False) as (temporary, target):
+    with new_file(os.fsencode(tmp_path / "ü$ \"'#.txt"), overwrite=False) as (
+        temporary,
+        target,
+    ):
         Path(temporary).write_text("x")
     assert target.read_text() == "x"
 
 
-def test_a_folder_or_file_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_or_file_that_may_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "a", "old")
     (tmp_path / "a").chmod(0o444)
     # A superuser may write anything.
-    monkeypatch.setattr(os, "access", lambda path, mode: bool(os.stat(path).st_mode & 0o222))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: bool(os.stat(path).st_mode & 0o222)
+    )
     with pytest.raises(FileFormatError, match="write-protected"):
         write(tmp_path / "a")
     assert (tmp_path / "a").read_text() == "old"
@@ -264,7 +317,9 @@ def test_a_folder_or_file_that_may_not_be_written(tmp_path: Path, monkeypatch: p
         write(tmp_path / "b")
 
 
-def test_a_new_file_has_the_mode_of_any_other_and_a_replaced_one_its_own(tmp_path: Path) -> None:
+def test_a_new_file_has_the_mode_of_any_other_and_a_replaced_one_its_own(
+    tmp_path: Path,
+) -> None:
     write(tmp_path / "a")
     (tmp_path / "b").touch()
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
@@ -297,7 +352,9 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
     assert names(tmp_path) == ["False", "True"]
 
 
-def test_without_what_linux_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_what_linux_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On file systems without hard links and systems without flags of rename, nothing is replaced unasked either."""
 
     def no_links(*args: object) -> None:
@@ -326,7 +383,10 @@ def steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 
 def replace_folder(place: Path) -> None:
-    with new_folder(place, overwrite=True, replaceable=lambda folder: None) as (temporary, _):
+    with new_folder(place, overwrite=True, replaceable=lambda folder: None) as (
+        temporary,
+        _,
+    ):
         temporary.mkdir()
         (temporary / "new").write_text("new")
 
@@ -339,7 +399,11 @@ def test_a_folder_takes_the_place_of_another(steps: str, tmp_path: Path) -> None
     assert names(tmp_path) == ["store"]
     with (
         pytest.raises(FileFormatError, match="it is precious"),
-        new_folder(tmp_path / "store", overwrite=True, replaceable=lambda folder: "it is precious"),
+        new_folder(
+            tmp_path / "store",
+            overwrite=True,
+            replaceable=lambda folder: "it is precious",
+        ),
     ):
         pass
     assert names(tmp_path / "store") == ["new"]
@@ -409,13 +473,21 @@ def test_text_that_no_encoding_has(tmp_path: Path) -> None:
     """Half of a character pair, as a title of a damaged file may hold, stops no writer."""
     data = cut().assign_attrs(title="\ud800 glass")
     data.bp.to_columns(tmp_path / "a.dat")
-    np.testing.assert_allclose(xbp.open_dataset(tmp_path / "a.dat").B.values, cut().B.values)
+    np.testing.assert_allclose(
+        xbp.open_dataset(tmp_path / "a.dat").B.values, cut().B.values
+    )
 
 
 def test_make_folder(tmp_path: Path) -> None:
     assert make_folder(tmp_path / "a" / "b").is_dir()
     assert make_folder(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    for bad in (tmp_path / "file", tmp_path / "file" / "a", tmp_path / ("n" * 300), None, "a\0b"):
+    for bad in (
+        tmp_path / "file",
+        tmp_path / "file" / "a",
+        tmp_path / ("n" * 300),
+        None,
+        "a\0b",
+    ):
         with pytest.raises(FileFormatError):
             make_folder(bad)  # type: ignore[arg-type]

@@ -20,7 +20,9 @@ def sc() -> object:
     return pytest.importorskip("scipp")
 
 
-def test_there_and_back_is_identical(sc: object, glass: xr.Dataset, model: xr.Dataset) -> None:
+def test_there_and_back_is_identical(
+    sc: object, glass: xr.Dataset, model: xr.Dataset
+) -> None:
     signals = [
         glass[["S", "S_std"]], glass.bp.to_bqe()[["B", "B_std"]], glass.S, glass[["g", "g_std"]],
         model[["S"]], glass.bp.convert(E="THz", Q="1/nm")[["S", "S_std"]],
@@ -37,7 +39,9 @@ def test_variances_edges_and_units(sc: object, glass: xr.Dataset) -> None:
     assert there.sizes == {"Q": 169, "E": 146}
     assert there.coords.is_edges("Q")
     assert str(there.unit) == "1/meV"
-    np.testing.assert_array_equal(there.coords["Q"].values, np.append(glass.Q_bnds[:, 0], glass.Q_bnds[-1, 1]))
+    np.testing.assert_array_equal(
+        there.coords["Q"].values, np.append(glass.Q_bnds[:, 0], glass.Q_bnds[-1, 1])
+    )
     assert float(there.coords["temperature"].value) == 300
 
 
@@ -46,7 +50,9 @@ def test_what_was_done_in_scipp_is_seen(sc: object, glass: xr.Dataset) -> None:
     per_ev = xbp.from_scipp(there.to(unit="1/eV"))
     assert per_ev.S.attrs["units"] == "1/eV"
     np.testing.assert_allclose(per_ev.S, glass.S * 1000, rtol=1e-12)
-    np.testing.assert_allclose(xbp.from_scipp(there * 2.0).S_std, 2 * glass.S_std, rtol=1e-12)
+    np.testing.assert_allclose(
+        xbp.from_scipp(there * 2.0).S_std, 2 * glass.S_std, rtol=1e-12
+    )
     there.masks["bad"] = there.coords["E"] > sc.scalar(30.0, unit="meV")  # type: ignore[attr-defined]
     back = xbp.from_scipp(there)
     assert back.S.sel(E=slice(31, None)).isnull().all()
@@ -55,16 +61,29 @@ def test_what_was_done_in_scipp_is_seen(sc: object, glass: xr.Dataset) -> None:
 
 def test_of_others(sc: object) -> None:
     there = sc.DataArray(  # type: ignore[attr-defined]
-        sc.ones(dims=["Q", "energy_transfer"], shape=[2, 3], with_variances=True, unit="counts"),  # type: ignore[attr-defined]
+        sc.ones(
+            dims=["Q", "energy_transfer"],
+            shape=[2, 3],
+            with_variances=True,
+            unit="counts",
+        ),  # type: ignore[attr-defined]
         coords={
             "Q": sc.array(dims=["Q"], values=[1.0, 2.0], unit="1/angstrom"),  # type: ignore[attr-defined]
-            "energy_transfer": sc.array(dims=["energy_transfer"], values=[0.0, 1, 3, 4], unit="meV"),  # type: ignore[attr-defined]
+            "energy_transfer": sc.array(
+                dims=["energy_transfer"], values=[0.0, 1, 3, 4], unit="meV"
+            ),  # type: ignore[attr-defined]
         },
     )
-    ds = xbp.from_scipp(there, "dynamic_structure_factor", T="10 K", statistics="quantum")
+    ds = xbp.from_scipp(
+        there, "dynamic_structure_factor", T="10 K", statistics="quantum"
+    )
     np.testing.assert_array_equal(ds.E, [0.5, 2.0, 3.5])
     np.testing.assert_array_equal(ds.E_bnds[1], [1, 3])
-    assert (float(ds.temperature), ds.S.attrs["statistics"], ds.Q.attrs["units"]) == (10, "quantum", "1/angstrom")
+    assert (float(ds.temperature), ds.S.attrs["statistics"], ds.Q.attrs["units"]) == (
+        10,
+        "quantum",
+        "1/angstrom",
+    )
     ds.bp.cut_E((0, 3))
     with pytest.raises(QuantityError, match="quantity"):
         xbp.from_scipp(there)
@@ -78,4 +97,7 @@ def test_of_others(sc: object) -> None:
 
 
 def test_dask_is_computed(sc: object, glass: xr.Dataset) -> None:
-    xr.testing.assert_identical(xbp.from_scipp(glass[["S", "S_std"]].chunk().bp.to_scipp()), glass[["S", "S_std"]])
+    xr.testing.assert_identical(
+        xbp.from_scipp(glass[["S", "S_std"]].chunk().bp.to_scipp()),
+        glass[["S", "S_std"]],
+    )

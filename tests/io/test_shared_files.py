@@ -31,7 +31,9 @@ REFUSED = {"ins/V-dos.dat": "units"}
 
 def test_no_file_is_left_out(shared_data: Path) -> None:
     found = {
-        f"{folder}/{path.name}" for folder in ("ins", "sqw", "static") for path in (shared_data / folder).iterdir()
+        f"{folder}/{path.name}"
+        for folder in ("ins", "sqw", "static")
+        for path in (shared_data / folder).iterdir()
     }
     assert found == set(FILES) | set(REFUSED)
 

@@ -13,10 +13,20 @@ from xbp.errors import FileFormatError, QuantityError
 
 def test_one_row_for_each_value(glass: xr.Dataset) -> None:
     table = glass.bp.to_dataframe()
-    assert list(table.columns) == ["Q (1/angstrom)", "E (meV)", "S (1/meV)", "S_std (1/meV)"]
+    assert list(table.columns) == [
+        "Q (1/angstrom)",
+        "E (meV)",
+        "S (1/meV)",
+        "S_std (1/meV)",
+    ]
     assert len(table) == glass.S.size
     row = table.iloc[3 * glass.sizes["E"] + 5]
-    assert row.tolist() == [float(glass.Q[3]), float(glass.E[5]), float(glass.S[3, 5]), float(glass.S_std[3, 5])]
+    assert row.tolist() == [
+        float(glass.Q[3]),
+        float(glass.E[5]),
+        float(glass.S[3, 5]),
+        float(glass.S_std[3, 5]),
+    ]
 
 
 def test_one_column_for_each_curve(glass: xr.Dataset) -> None:
@@ -39,7 +49,9 @@ def test_every_digit_is_written(tmp_path: Path, glass: xr.Dataset, layout: str) 
         titles, *rows = csv.reader(stream)
     table = data.bp.to_dataframe(layout)
     assert titles == list(table.columns)
-    np.testing.assert_array_equal([[float(cell or "nan") for cell in row] for row in rows], table.values)
+    np.testing.assert_array_equal(
+        [[float(cell or "nan") for cell in row] for row in rows], table.values
+    )
     with pytest.raises(FileFormatError, match="exists"):
         data.bp.to_csv(tmp_path / "b.csv")
     data.bp.to_csv(tmp_path / "b.csv", overwrite=True)
@@ -61,7 +73,11 @@ def test_a_cut_is_read_back_as_columns(tmp_path: Path, glass: xr.Dataset) -> Non
 
 def test_what_makes_no_table(tmp_path: Path, glass: xr.Dataset) -> None:
     three = xr.concat([glass.S, glass.S], dim="sample")
-    assert len(three.bp.to_dataframe()) == 2 * glass.S.size if "sample" in three.coords else True
+    assert (
+        len(three.bp.to_dataframe()) == 2 * glass.S.size
+        if "sample" in three.coords
+        else True
+    )
     with pytest.raises(QuantityError, match="wide"):
         three.assign_coords(sample=[1, 2]).bp.to_dataframe("wide")
     with pytest.raises(QuantityError, match="layout"):
@@ -73,7 +89,9 @@ def test_what_makes_no_table(tmp_path: Path, glass: xr.Dataset) -> None:
     assert list(long.columns)[:2] == ["sample", "Q (1/angstrom)"]
 
 
-def test_tables_of_results_have_a_row_for_each_fit(glass: xr.Dataset, tmp_path: Path) -> None:
+def test_tables_of_results_have_a_row_for_each_fit(
+    glass: xr.Dataset, tmp_path: Path
+) -> None:
     """Whatever is not of one row, such as bounds, correlations and totals, stays behind."""
     peaks = glass.bp.to_bqe().isel(Q=slice(60, 64)).bp.boson_peak(E_range=(1.2, 12))
     frame = peaks.bp.to_dataframe()
@@ -86,7 +104,10 @@ def test_tables_of_results_have_a_row_for_each_fit(glass: xr.Dataset, tmp_path: 
     assert len(lines) == 5
     one = glass.bp.to_bqe().bp.cut_Q((2, 8)).bp.fit("lognormal", x_range=(1.2, 12))
     assert one.bp.to_dataframe()["sigma"].tolist() == [float(one.sigma)]
-    energies = {name: xbp.stated_energy(E, "0.4 meV", reference="doi") for name, E in (("a", "5 meV"), ("b", "6 meV"))}
+    energies = {
+        name: xbp.stated_energy(E, "0.4 meV", reference="doi")
+        for name, E in (("a", "5 meV"), ("b", "6 meV"))
+    }
     table = xbp.new_study(energies).bp.compare().bp.to_dataframe()
     assert table[["leaf", "energy (meV)"]].values.tolist() == [["a", 5.0], ["b", 6.0]]
     assert not {"chi2", "mean_energy (meV)"} & set(table.columns)

@@ -48,7 +48,11 @@ def test_values_axes_and_header(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ds.S, [[1, 2, 3], [4, 5, 6]])
     np.testing.assert_array_equal(ds.Q, [0.5, 1])
     np.testing.assert_array_equal(ds.E, [0, 1, 2.5])
-    assert (ds.Q.attrs["units"], ds.E.attrs["units"], ds.S.attrs["units"]) == ("1/angstrom", "meV", "1/meV")
+    assert (ds.Q.attrs["units"], ds.E.attrs["units"], ds.S.attrs["units"]) == (
+        "1/angstrom",
+        "meV",
+        "1/meV",
+    )
     assert (float(ds.temperature), ds.S.attrs["statistics"]) == (350, "quantum")
     assert {k: ds.attrs.get(k) for k in ("V_rho", "weight", "sigma_coh", "v_sound", "density")} == {
         "V_rho": 0.0103, "weight": 85.47, "sigma_coh": 6.32, "v_sound": 1300, "density": None}  # fmt: skip
@@ -58,8 +62,17 @@ def test_values_axes_and_header(tmp_path: Path) -> None:
 
 
 def test_statistics_come_from_the_header_alone(tmp_path: Path) -> None:
-    assert opened(tmp_path, TEXT.replace("classical   0", "classical   1")).S.attrs["statistics"] == "classical"
-    bare = "".join(line for line in TEXT.splitlines(True) if "classical" not in line and "Temp" not in line)
+    assert (
+        opened(tmp_path, TEXT.replace("classical   0", "classical   1")).S.attrs[
+            "statistics"
+        ]
+        == "classical"
+    )
+    bare = "".join(
+        line
+        for line in TEXT.splitlines(True)
+        if "classical" not in line and "Temp" not in line
+    )
     ds = opened(tmp_path, bare)
     assert "statistics" not in ds.S.attrs
     assert "temperature" not in ds.coords
@@ -75,7 +88,9 @@ def test_statistics_come_from_the_header_alone(tmp_path: Path) -> None:
         ("Temperature 350 in [K]\n# T 350 [K]", 350), ("Temperature 77 [degC]\n# T 350.15", 350.15),
     ],
 )  # fmt: skip
-def test_the_units_of_the_temperature_are_read(tmp_path: Path, line: str, kelvin: float) -> None:
+def test_the_units_of_the_temperature_are_read(
+    tmp_path: Path, line: str, kelvin: float
+) -> None:
     text = TEXT.replace("Temperature 350    in [K]", line)
     assert float(opened(tmp_path, text).temperature) == pytest.approx(kelvin)
 
@@ -89,11 +104,15 @@ def test_the_units_of_the_temperature_are_read(tmp_path: Path, line: str, kelvin
         ("Temperature 350 [K]\n# T 350 [degC]", r"these are 350 K and 623.15 K"),
     ],
 )  # fmt: skip
-def test_a_temperature_that_is_in_doubt_is_refused(tmp_path: Path, line: str, says: str) -> None:
+def test_a_temperature_that_is_in_doubt_is_refused(
+    tmp_path: Path, line: str, says: str
+) -> None:
     text = TEXT.replace("Temperature 350    in [K]", line)
     with pytest.raises(FileFormatError, match=says):
         opened(tmp_path, text)
-    assert float(opened(tmp_path, text, T="77 degC").temperature) == pytest.approx(350.15)
+    assert float(opened(tmp_path, text, T="77 degC").temperature) == pytest.approx(
+        350.15
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,17 +142,26 @@ def test_what_is_written_reads_back_exactly(tmp_path: Path, glass: xr.Dataset) -
 
 
 def test_other_units_are_converted(tmp_path: Path, glass: xr.Dataset) -> None:
-    glass.S.bp.convert(E="THz", Q="1/nm").transpose("E", "Q").bp.to_sqw(tmp_path / "a.sqw")
+    glass.S.bp.convert(E="THz", Q="1/nm").transpose("E", "Q").bp.to_sqw(
+        tmp_path / "a.sqw"
+    )
     back = xbp.open_dataset(tmp_path / "a.sqw")
     np.testing.assert_allclose(back.S, glass.S, rtol=1e-12)
     np.testing.assert_allclose(back.E, glass.E, rtol=1e-12)
     np.testing.assert_allclose(back.Q, glass.Q, rtol=1e-12)
 
 
-def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, glass: xr.Dataset) -> None:
+def test_what_the_format_cannot_hold_is_refused(
+    tmp_path: Path, glass: xr.Dataset
+) -> None:
     silent = glass.copy(deep=True)
     del silent.S.attrs["statistics"]
-    for bad in (glass.S.where(glass.Q > 1), glass.S.expand_dims(sample=2), silent.S, glass.bp.to_bqe()):
+    for bad in (
+        glass.S.where(glass.Q > 1),
+        glass.S.expand_dims(sample=2),
+        silent.S,
+        glass.bp.to_bqe(),
+    ):
         with pytest.raises(QuantityError):
             bad.bp.to_sqw(tmp_path / "a.sqw")
     assert list(tmp_path.iterdir()) == []
@@ -143,7 +171,10 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, glass: xr.Datase
 
 
 # Shape, last Q and E, temperature, statistics, S at [20, 30].
-SHARED = {"Rb_liq_tot": ((100, 100), 350.0, "quantum"), "Ge_liq_coh": ((100, 1209), 1350.0, "classical")}
+SHARED = {
+    "Rb_liq_tot": ((100, 100), 350.0, "quantum"),
+    "Ge_liq_coh": ((100, 1209), 1350.0, "classical"),
+}
 
 
 @pytest.mark.parametrize("name", SHARED)
@@ -151,12 +182,19 @@ def test_liquids(shared_data: Path, tmp_path: Path, name: str) -> None:
     shape, temperature, statistics = SHARED[name]
     path = shared_data / "sqw" / f"{name}.sqw"
     ds = xbp.open_dataset(path)
-    rows = [line.split() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    rows = [
+        line.split()
+        for line in path.read_text().splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
     assert ds.S.shape == shape == (len(rows[0]), len(rows[1]))
     np.testing.assert_array_equal(ds.Q, np.array(rows[0], dtype=float))
     np.testing.assert_array_equal(ds.E, np.array(rows[1], dtype=float))
     np.testing.assert_array_equal(ds.S[20], np.array(rows[22], dtype=float))
-    assert (float(ds.temperature), ds.S.attrs["statistics"]) == (temperature, statistics)
+    assert (float(ds.temperature), ds.S.attrs["statistics"]) == (
+        temperature,
+        statistics,
+    )
     ds.bp.to_sqw(tmp_path / path.name)
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / path.name), ds)
 
@@ -166,7 +204,9 @@ def test_sound_in_liquid_rubidium(shared_data: Path) -> None:
     ds = xbp.open_dataset(shared_data / "sqw" / "Rb_liq_tot.sqw")
     assert ds.attrs["v_sound"] == 1300
     ridge = (ds.S * ds.E**2 / ds.Q**2).sel(Q=slice(0.3, 1.0)).idxmax("E")
-    velocity = 151.9267 * ridge / ridge.Q  # m/s from meV and 1/angstrom: 1 meV angstrom / hbar
+    velocity = (
+        151.9267 * ridge / ridge.Q
+    )  # m/s from meV and 1/angstrom: 1 meV angstrom / hbar
     low = velocity.sel(Q=slice(0.3, 0.7))
     assert low.size == 8
     # Sound in liquid metals is faster there than in the hydrodynamic limit.
@@ -175,22 +215,30 @@ def test_sound_in_liquid_rubidium(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "T"), [("Rb_liq_tot", 350.0), ("Ge_liq_coh", 1350.0)])
-def test_the_flag_chooses_the_thermal_factor(shared_data: Path, name: str, T: float) -> None:
+def test_the_flag_chooses_the_thermal_factor(
+    shared_data: Path, name: str, T: float
+) -> None:
     """B = ⟨n⟩S/(E Q²) with ⟨n⟩ = 1 − e^{−x} of the measured liquid, x of the simulated one."""
     ds = xbp.open_dataset(shared_data / "sqw" / f"{name}.sqw")
     b = ds.bp.to_bqe(u2=0).B.isel(E=slice(1, None))
     E = b.E
     x = E / (8.617333262e-2 * T)
     n = x if name.startswith("Ge") else 1 - np.exp(-x)
-    np.testing.assert_allclose(b, (n * ds.S / (E * ds.Q**2)).transpose("Q", "E"), rtol=1e-9)
+    np.testing.assert_allclose(
+        b, (n * ds.S / (E * ds.Q**2)).transpose("Q", "E"), rtol=1e-9
+    )
     if name.startswith("Rb"):
         with pytest.raises(XbpError, match="quantum"):
             ds.bp.to_quantum()
     else:
         both = ds.bp.to_quantum().S
         assert both.sizes["E"] == 2 * ds.sizes["E"] - 1
-        ratio = (both.sel(E=both.E < 0)[:, ::-1].values / both.sel(E=both.E > 0)).where(ds.S.isel(E=slice(1, None)) > 0)
-        np.testing.assert_allclose(ratio, np.broadcast_to(np.exp(-x), ratio.shape), rtol=1e-9)
+        ratio = (both.sel(E=both.E < 0)[:, ::-1].values / both.sel(E=both.E > 0)).where(
+            ds.S.isel(E=slice(1, None)) > 0
+        )
+        np.testing.assert_allclose(
+            ratio, np.broadcast_to(np.exp(-x), ratio.shape), rtol=1e-9
+        )
 
 
 FILLED = TEXT.replace(" 1 2 3\n 4 5 6", " 1 2 7.4999997e-07\n 4 7.4999997e-07 6e-7")
@@ -209,13 +257,18 @@ def test_a_filler_is_told_of_and_data_until_it_is_named(tmp_path: Path) -> None:
     said = json.loads(ds.S.attrs["history"])["arguments"]
     assert said == {"filler": "7.5e-07 1/meV", "bins": "2 of 6 made NaN"}
     assert "beware" not in repr(ds.bp)
-    xr.testing.assert_identical(ds, xbp.open_dataset(tmp_path / "a.txt", engine="sqw", filler="7.5e-7 1/meV"))
+    xr.testing.assert_identical(
+        ds, xbp.open_dataset(tmp_path / "a.txt", engine="sqw", filler="7.5e-7 1/meV")
+    )
 
 
 def test_what_is_smaller_than_the_filler_is_kept(tmp_path: Path) -> None:
-    np.testing.assert_array_equal(opened(tmp_path, FILLED, filler=7.5e-7).S[1], [4, np.nan, 6e-7])
+    np.testing.assert_array_equal(
+        opened(tmp_path, FILLED, filler=7.5e-7).S[1], [4, np.nan, 6e-7]
+    )
     with pytest.raises(
-        RangeError, match=r"filler=1e-06 is in none(.|\n)*lowest number of the file is 6e-07, in 1 bins"
+        RangeError,
+        match=r"filler=1e-06 is in none(.|\n)*lowest number of the file is 6e-07, in 1 bins",
     ):
         opened(tmp_path, FILLED, filler=1e-6)
     with pytest.raises(XbpError):
@@ -228,12 +281,18 @@ def test_the_filler_of_liquid_rubidium(shared_data: Path) -> None:
     ds = xbp.open_dataset(path, engine="sqw", filler=7.5e-7)
     assert int(ds.S.isnull().sum()) == 3023
     assert float(ds.S.min()) > 3e-4
-    for other in ("sqw/Ge_liq_coh.sqw", "md/zr46cu46al8_sqe.nc", "ins/V_ARCS_Ei120_iqe.h5"):
+    for other in (
+        "sqw/Ge_liq_coh.sqw",
+        "md/zr46cu46al8_sqe.nc",
+        "ins/V_ARCS_Ei120_iqe.h5",
+    ):
         assert "one number" not in repr(xbp.open_dataset(shared_data / other).bp)
 
 
 @pytest.mark.parametrize("word", ["inf", "-Infinity", "1e200"])
-def test_an_infinite_number_is_refused(tmp_path: Path, glass: xr.Dataset, word: str) -> None:
+def test_an_infinite_number_is_refused(
+    tmp_path: Path, glass: xr.Dataset, word: str
+) -> None:
     glass[["S"]].bp.to_sqw(tmp_path / "a.sqw")
     lines = (tmp_path / "a.sqw").read_text().splitlines()
     lines[-2] = f"{word} {lines[-2].partition(' ')[2]}"

@@ -12,7 +12,9 @@ import xbp
 from xbp.errors import CoordinateError, TemperatureError
 
 
-def test_the_temperature_of_a_file_is_overruled(tmp_path: Path, model: xr.Dataset) -> None:
+def test_the_temperature_of_a_file_is_overruled(
+    tmp_path: Path, model: xr.Dataset
+) -> None:
     for data in (model, model.drop_vars("temperature")):
         data.bp.to_netcdf(tmp_path / "data.nc", overwrite=True)
         with xbp.open_dataset(tmp_path / "data.nc", T="17 degC") as opened:
@@ -23,7 +25,12 @@ def test_the_temperature_of_a_file_is_overruled(tmp_path: Path, model: xr.Datase
 
 
 def test_an_axis_of_temperatures_is_not(tmp_path: Path) -> None:
-    C = xbp.new_dataset("heat_capacity", np.ones(3), units="J/mol/K", coords={"temperature": ([1.0, 2.0, 3.0], "K")})
+    C = xbp.new_dataset(
+        "heat_capacity",
+        np.ones(3),
+        units="J/mol/K",
+        coords={"temperature": ([1.0, 2.0, 3.0], "K")},
+    )
     C.bp.to_netcdf(tmp_path / "data.nc")
     with pytest.raises(CoordinateError, match="T=5 K beside"):
         xbp.open_dataset(tmp_path / "data.nc", T="5 K")

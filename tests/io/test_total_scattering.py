@@ -35,7 +35,10 @@ def test_gudrun_is_an_interference_function(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ds.Q, [0, 0.025, 0.075, 0.125, 0.175])
     np.testing.assert_array_equal(ds.FQ, [nan, -0.2, 0, 0.1, nan])
     np.testing.assert_array_equal(ds.FQ_std, [nan, 3e-4, 2e-4, 1e-4, nan])
-    assert (ds.FQ.attrs["quantity"], ds.FQ.attrs["units"]) == ("interference_function", "b")
+    assert (ds.FQ.attrs["quantity"], ds.FQ.attrs["units"]) == (
+        "interference_function",
+        "b",
+    )
     assert ds.attrs["title"] == "3mm SiO2 flat plate"
     xr.testing.assert_identical(xbp.open_dataset(tmp_path / "a.txt"), ds)
     xr.testing.assert_identical(xr.open_dataset(tmp_path / "a.txt"), ds)
@@ -50,7 +53,9 @@ def test_it_becomes_sq_with_the_mean_scattering_length(tmp_path: Path) -> None:
         "1",
         300,
     )
-    np.testing.assert_allclose(opened(tmp_path, GUDRUN, units="1", b_mean_squared=0.4).Sq, ds.Sq)
+    np.testing.assert_allclose(
+        opened(tmp_path, GUDRUN, units="1", b_mean_squared=0.4).Sq, ds.Sq
+    )
     for bad in (0, "-1 barn", "nan"):
         with pytest.raises((RangeError, UnitsError)):
             opened(tmp_path, GUDRUN, b_mean_squared=bad)
@@ -82,7 +87,10 @@ def test_damaged_files_are_named(tmp_path: Path, text: str) -> None:
         opened(tmp_path, text)
 
 
-@pytest.mark.parametrize(("old", "new"), [("1.2 0.02", "1.2 -1"), ("1.2 0.02", "nan 0.02"), ("1.2 0.02", "-1e30 0")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("1.2 0.02", "1.2 -1"), ("1.2 0.02", "nan 0.02"), ("1.2 0.02", "-1e30 0")],
+)
 def test_what_was_not_measured_is_nan(tmp_path: Path, old: str, new: str) -> None:
     assert old in NOMAD
     ds = opened(tmp_path, NOMAD.replace(old, new))
@@ -91,7 +99,9 @@ def test_what_was_not_measured_is_nan(tmp_path: Path, old: str, new: str) -> Non
 
 
 def test_errors_that_are_0_throughout_are_none(tmp_path: Path) -> None:
-    ds = opened(tmp_path, NOMAD.replace("0.01", "0").replace("0.02", "0").replace("0.03", "0"))
+    ds = opened(
+        tmp_path, NOMAD.replace("0.01", "0").replace("0.02", "0").replace("0.03", "0")
+    )
     np.testing.assert_array_equal(ds.Sq, [0.1, 1.2, 0.9])
     assert "Sq_std" not in ds
 
@@ -117,7 +127,11 @@ def test_silica(shared_data: Path) -> None:
     with pytest.raises(RangeError, match=r"falls to -7.5(.|\n)*at least 0.2556 b"):
         xbp.open_dataset(path, engine="total_scattering", b_mean_squared="0.03 barn")
     # b of Si and O in fm (Sears 1992): S(0) is positive and S(Q) has the glass's first sharp peak near 1.5.
-    sq = xr.open_dataset(path, engine="total_scattering", b_mean_squared=f"{((4.1491 + 2 * 5.803) / 3) ** 2} fm^2").Sq
+    sq = xr.open_dataset(
+        path,
+        engine="total_scattering",
+        b_mean_squared=f"{((4.1491 + 2 * 5.803) / 3) ** 2} fm^2",
+    ).Sq
     assert float(sq.min()) > 0
     assert float(sq.sel(Q=slice(0.5, 2)).idxmax()) == pytest.approx(1.53, abs=0.08)
 
@@ -130,14 +144,28 @@ def test_units_of_no_interference_function(tmp_path: Path) -> None:
 def test_the_composition_gives_the_mean_scattering_length(tmp_path: Path) -> None:
     b_mean = (4.1491 + 2 * 5.803) / 3  # Si, O in fm (Sears 1992)
     ds = opened(tmp_path, GUDRUN, composition="SiO2")
-    np.testing.assert_allclose(ds.Sq, opened(tmp_path, GUDRUN, b_mean_squared=f"{b_mean**2} fm^2").Sq, rtol=3e-3)
+    np.testing.assert_allclose(
+        ds.Sq,
+        opened(tmp_path, GUDRUN, b_mean_squared=f"{b_mean**2} fm^2").Sq,
+        rtol=3e-3,
+    )
     xr.testing.assert_equal(ds, opened(tmp_path, GUDRUN, composition={"O": 4, "Si": 2}))
-    xr.testing.assert_identical(ds, xbp.open_dataset(tmp_path / "a.txt", engine="total_scattering", composition="SiO2"))
+    xr.testing.assert_identical(
+        ds,
+        xbp.open_dataset(
+            tmp_path / "a.txt", engine="total_scattering", composition="SiO2"
+        ),
+    )
     said = json.loads(ds.Sq.attrs["history"])
-    assert (said["operation"], said["arguments"]["composition"]) == ("open_total_scattering", "SiO2")
+    assert (said["operation"], said["arguments"]["composition"]) == (
+        "open_total_scattering",
+        "SiO2",
+    )
     assert said["arguments"]["b_mean_squared"].startswith("0.2759")
     assert ds.attrs["composition"] == "SiO2"
-    assert "Sq" in opened(tmp_path, GUDRUN.replace("-0.2", "-20.0"), units="fm^2", composition="SiO2")
+    assert "Sq" in opened(
+        tmp_path, GUDRUN.replace("-0.2", "-20.0"), units="fm^2", composition="SiO2"
+    )
     for wrong in ({"b_mean_squared": 1}, {"units": "1"}):
         with pytest.raises(QuantityError, match="composition='SiO2'"):
             opened(tmp_path, GUDRUN, composition="SiO2", **wrong)
@@ -147,19 +175,38 @@ def test_the_composition_gives_the_mean_scattering_length(tmp_path: Path) -> Non
 
 def test_a_mean_scattering_length_that_is_too_small_is_refused(tmp_path: Path) -> None:
     # F(Q) falls to -0.2 barn, with a standard deviation of 3e-4.
-    with pytest.raises(RangeError, match=r"b_mean_squared=0.05 b is too small(.|\n)*at least 0.2 b"):
+    with pytest.raises(
+        RangeError, match=r"b_mean_squared=0.05 b is too small(.|\n)*at least 0.2 b"
+    ):
         opened(tmp_path, GUDRUN, b_mean_squared="0.05 barn")
     assert float(opened(tmp_path, GUDRUN, b_mean_squared="0.2 barn").Sq.min()) == 0
     # Noise, and the few percent to which scales are known, are let pass.
     assert float(opened(tmp_path, GUDRUN, b_mean_squared="0.195 barn").Sq.min()) < 0
-    assert float(opened(tmp_path, GUDRUN.replace("0.3000000E-03", "0.3"), b_mean_squared="0.1 barn").Sq.min()) == -1
+    assert (
+        float(
+            opened(
+                tmp_path,
+                GUDRUN.replace("0.3000000E-03", "0.3"),
+                b_mean_squared="0.1 barn",
+            ).Sq.min()
+        )
+        == -1
+    )
 
 
-def test_faber_and_ziman_may_be_negative_where_scattering_lengths_differ(tmp_path: Path) -> None:
+def test_faber_and_ziman_may_be_negative_where_scattering_lengths_differ(
+    tmp_path: Path,
+) -> None:
     # TiZr: b of -3.438 and 7.16 fm give 1 - <b^2>/<b>^2 = -7.7; F(Q) may fall to -31.3 fm^2.
     ok = GUDRUN.replace("-0.2000000E+00", "-0.3000000E+00")
-    assert float(opened(tmp_path, ok, composition="TiZr").Sq.min()) == pytest.approx(1 - 30 / 3.591, abs=1e-3)
+    assert float(opened(tmp_path, ok, composition="TiZr").Sq.min()) == pytest.approx(
+        1 - 30 / 3.591, abs=1e-3
+    )
     with pytest.raises(RangeError, match=r"composition='TiZr'(.|\n)*at least 0.4 b"):
-        opened(tmp_path, GUDRUN.replace("-0.2000000E+00", "-0.4000000E+00"), composition="TiZr")
+        opened(
+            tmp_path,
+            GUDRUN.replace("-0.2000000E+00", "-0.4000000E+00"),
+            composition="TiZr",
+        )
     with pytest.raises(RangeError, match="composition="):
         opened(tmp_path, ok, b_mean_squared="0.0359 barn")

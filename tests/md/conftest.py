@@ -9,7 +9,9 @@ from xbp.md import new_trajectory
 pytest.importorskip("finufft")
 
 
-def walk(n_frames: int = 24, n_atoms: int = 40, *, cell: np.ndarray, seed: int = 7) -> xr.Dataset:
+def walk(
+    n_frames: int = 24, n_atoms: int = 40, *, cell: np.ndarray, seed: int = 7
+) -> xr.Dataset:
     """Random atoms of two kinds on random smooth ways, slow enough for the frames; their centre of mass is at rest."""
     rng = np.random.default_rng(seed)
     time = 0.05 * np.arange(n_frames)

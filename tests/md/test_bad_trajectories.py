@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError, XbpError
+from xbp.errors import (
+    CoordinateError,
+    QuantityError,
+    RangeError,
+    TemperatureError,
+    UnitsError,
+    XbpError,
+)
 
 
 def with_value(name: str, value: float) -> Callable[[xr.Dataset], xr.Dataset]:
@@ -39,15 +46,39 @@ CELL = np.diag([7.0, 8, 9])
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        (with_value("position", np.nan), QuantityError, "position of atom 3 in frame 7 is nan"),
-        (with_value("position", np.inf), QuantityError, "position of atom 3 in frame 7 is inf"),
+        (
+            with_value("position", np.nan),
+            QuantityError,
+            "position of atom 3 in frame 7 is nan",
+        ),
+        (
+            with_value("position", np.inf),
+            QuantityError,
+            "position of atom 3 in frame 7 is inf",
+        ),
         (lambda t: t.drop_vars("position"), QuantityError, "without positions"),
         (lambda t: t.position, QuantityError, "got DataArray|'trajectory'|trajectory"),
         (lambda t: t.drop_vars("cell"), QuantityError, "has no 'cell'"),
-        (lambda t: t.assign(cell=t.cell * 0), (RangeError, UnitsError), "volume 0|no units"),
-        (lambda t: t.assign(cell=t.cell.copy(data=np.zeros((3, 3)))), RangeError, "volume 0"),
-        (lambda t: t.assign(cell=t.cell.copy(data=np.full((3, 3), np.nan))), RangeError, "volume nan"),
-        (lambda t: t.assign(cell=t.cell.copy(data=CELL[[0, 0, 1]])), RangeError, "volume 0"),
+        (
+            lambda t: t.assign(cell=t.cell * 0),
+            (RangeError, UnitsError),
+            "volume 0|no units",
+        ),
+        (
+            lambda t: t.assign(cell=t.cell.copy(data=np.zeros((3, 3)))),
+            RangeError,
+            "volume 0",
+        ),
+        (
+            lambda t: t.assign(cell=t.cell.copy(data=np.full((3, 3), np.nan))),
+            RangeError,
+            "volume nan",
+        ),
+        (
+            lambda t: t.assign(cell=t.cell.copy(data=CELL[[0, 0, 1]])),
+            RangeError,
+            "volume 0",
+        ),
         (
             lambda t: t.drop_vars("cell").assign(cell=t.cell.isel(vector=slice(0, 2))),
             QuantityError,
@@ -63,8 +94,16 @@ CELL = np.diag([7.0, 8, 9])
         (lambda t: t.isel(time=[0]), CoordinateError, "one frame"),
         (lambda t: t.isel(time=[]), QuantityError, "empty"),
         (lambda t: t.isel(atom=[]), QuantityError, "empty"),
-        (lambda t: t.isel(time=slice(None, None, -1)), CoordinateError, "not ascending"),
-        (lambda t: t.isel(time=[0, 1, 1, 2, 3, 4, 5, 6, 7, 8]), CoordinateError, "has duplicates"),
+        (
+            lambda t: t.isel(time=slice(None, None, -1)),
+            CoordinateError,
+            "not ascending",
+        ),
+        (
+            lambda t: t.isel(time=[0, 1, 1, 2, 3, 4, 5, 6, 7, 8]),
+            CoordinateError,
+            "has duplicates",
+        ),
         (
             lambda t: t.isel(time=[*range(9), 12, *range(13, 24)]),
             CoordinateError,
@@ -72,20 +111,43 @@ CELL = np.diag([7.0, 8, 9])
         ),
         (lambda t: t.drop_vars("time"), CoordinateError, "no coordinate"),
         (lambda t: t.drop_vars("element"), QuantityError, "which elements"),
-        (lambda t: t.assign_coords(element=("atom", ["Xx"] * 40)), QuantityError, "'Xx' is not an element"),
+        (
+            lambda t: t.assign_coords(element=("atom", ["Xx"] * 40)),
+            QuantityError,
+            "'Xx' is not an element",
+        ),
         (
             lambda t: t.assign_coords(element=("atom", ["Po"] * 40)),
             QuantityError,
             "no neutron scattering length for 'Po'",
         ),
-        (lambda t: t.assign(mass=("atom", np.zeros(40), {"units": "u"})), QuantityError, "'mass' holds 0 u"),
-        (lambda t: t.assign(mass=((), 3.0, {"units": "u"})), QuantityError, "'mass' has the shape"),
-        (lambda t: t.assign_coords(temperature=-5.0), (UnitsError, TemperatureError), "temperature"),
-        (lambda t: t.assign(position=t.position.astype(complex)), QuantityError, "type complex128"),
+        (
+            lambda t: t.assign(mass=("atom", np.zeros(40), {"units": "u"})),
+            QuantityError,
+            "'mass' holds 0 u",
+        ),
+        (
+            lambda t: t.assign(mass=((), 3.0, {"units": "u"})),
+            QuantityError,
+            "'mass' has the shape",
+        ),
+        (
+            lambda t: t.assign_coords(temperature=-5.0),
+            (UnitsError, TemperatureError),
+            "temperature",
+        ),
+        (
+            lambda t: t.assign(position=t.position.astype(complex)),
+            QuantityError,
+            "type complex128",
+        ),
     ],
 )
 def test_a_bad_trajectory_is_refused(
-    small: xr.Dataset, change: Callable[[xr.Dataset], xr.Dataset], error: type[XbpError], says: str
+    small: xr.Dataset,
+    change: Callable[[xr.Dataset], xr.Dataset],
+    error: type[XbpError],
+    says: str,
 ) -> None:
     with pytest.raises(error, match=says):
         change(small).bp.dynamic_structure_factor(3, 0.5, window="0.4 ps")
@@ -106,7 +168,11 @@ def test_nan_velocities_are_refused_where_they_count(small: xr.Dataset) -> None:
         ({"Q_max": -3}, RangeError, "Q_max=-3"),
         ({"Q_max": np.nan}, UnitsError, "Q_max is nan"),
         ({"dQ": 0}, RangeError, "dQ=0"),
-        ({"window": "20 ps"}, RangeError, "window of 20 ps .* longer than the trajectory"),
+        (
+            {"window": "20 ps"},
+            RangeError,
+            "window of 20 ps .* longer than the trajectory",
+        ),
         ({"window": "0.1 ps"}, RangeError, "holds 2 frames"),
         ({"window": "10 meV"}, UnitsError, "window"),
         ({"window": None, "dE": "0.01 meV"}, RangeError, "longer than the trajectory"),
@@ -119,15 +185,27 @@ def test_nan_velocities_are_refused_where_they_count(small: xr.Dataset) -> None:
         ({"weights": np.zeros(40)}, QuantityError, "all weights are zero"),
         ({"weights": np.full(40, np.nan)}, QuantityError, "finite"),
         ({"part": "self"}, QuantityError, "part='self'"),
-        ({"partials": True, "normalization": "bhatia"}, QuantityError, "normalization='bhatia'"),
-        ({"partials": True, "normalization": "faber-ziman"}, QuantityError, "no dynamic form"),
+        (
+            {"partials": True, "normalization": "bhatia"},
+            QuantityError,
+            "normalization='bhatia'",
+        ),
+        (
+            {"partials": True, "normalization": "faber-ziman"},
+            QuantityError,
+            "no dynamic form",
+        ),
         ({"normalization": "number"}, QuantityError, "of partials"),
         ({"taper": "welch"}, RangeError, "taper='welch'"),
         ({"precision": "half"}, RangeError, "precision='half'"),
         ({"T": "-3 K"}, TemperatureError, "T=-3 K"),
         ({"T": "200 K"}, TemperatureError, "contradicts"),
         ({"max_wavevectors_per_shell": 0}, RangeError, "max_wavevectors_per_shell=0"),
-        ({"max_wavevectors_per_shell": 2.5}, RangeError, "max_wavevectors_per_shell=2.5"),
+        (
+            {"max_wavevectors_per_shell": 2.5},
+            RangeError,
+            "max_wavevectors_per_shell=2.5",
+        ),
         ({"origin_step": 2}, QuantityError, "origin_step"),
     ],
 )
@@ -157,7 +235,11 @@ def test_a_spectrum_is_no_trajectory(glass: xr.Dataset) -> None:
 
 def test_other_units_convert(small: xr.Dataset) -> None:
     quantified = small.copy()
-    quantified["position"] = (small.position.dims, small.position.values / 10, {"units": "nm"})
+    quantified["position"] = (
+        small.position.dims,
+        small.position.values / 10,
+        {"units": "nm"},
+    )
     a = small.bp.structure_factor(3, 0.5)
     b = quantified.bp.structure_factor(3, 0.5)
     np.testing.assert_allclose(a.Sq.values, b.Sq.values, rtol=1e-3)
@@ -186,9 +268,13 @@ def test_a_temperature_of_velocities_is_told_as_such(small: xr.Dataset) -> None:
     moving = small.drop_vars("temperature")
     found = moving.bp.msd(window="0.4 ps")
     assert found.temperature.attrs["source"] == "velocities"
-    assert f"temperature {float(found.temperature):.3g} K from velocities" in repr(found.bp)
+    assert f"temperature {float(found.temperature):.3g} K from velocities" in repr(
+        found.bp
+    )
     assert "source" not in small.bp.msd(window="0.4 ps").temperature.attrs
     assert "temperature" not in moving.isel(time=[0]).bp.structure_factor(3).coords
     for wrong in (1e5, 0.0):
-        odd = moving.assign(velocity=(moving.velocity * wrong).assign_attrs(moving.velocity.attrs))
+        odd = moving.assign(
+            velocity=(moving.velocity * wrong).assign_attrs(moving.velocity.attrs)
+        )
         assert "temperature" not in odd.bp.msd(window="0.4 ps").coords

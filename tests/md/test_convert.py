@@ -20,15 +20,26 @@ from .test_open import METAL, SCALED, STYLES, VELOCITY, dump, written
 
 
 @pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
-def test_a_copy_is_the_trajectory_in_single_precision(tmp_path: Path, name: str) -> None:
+def test_a_copy_is_the_trajectory_in_single_precision(
+    tmp_path: Path, name: str
+) -> None:
     source = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
     convert(source, tmp_path / name, chunk_frames=2, temperature="300 K", **METAL)
-    first, second = open_trajectory(source, temperature="300 K", **METAL), open_trajectory(tmp_path / name)
-    np.testing.assert_allclose(second.position.values, first.position.values, rtol=1e-6, atol=1e-5)
+    first, second = (
+        open_trajectory(source, temperature="300 K", **METAL),
+        open_trajectory(tmp_path / name),
+    )
+    np.testing.assert_allclose(
+        second.position.values, first.position.values, rtol=1e-6, atol=1e-5
+    )
     for quantity in ("cell", "mass", "time", "element", "temperature"):
         xr.testing.assert_identical(first[quantity].variable, second[quantity].variable)
-    with (xr.open_zarr if name.endswith("zarr") else xr.open_dataset)(tmp_path / name) as plain:
-        assert plain.position.encoding.get("chunksizes", plain.position.encoding.get("chunks")) == (2, 6, 3)
+    with (xr.open_zarr if name.endswith("zarr") else xr.open_dataset)(
+        tmp_path / name
+    ) as plain:
+        assert plain.position.encoding.get(
+            "chunksizes", plain.position.encoding.get("chunks")
+        ) == (2, 6, 3)
         assert plain.position.dtype == np.float32
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["a.lammpstrj", name])
     with pytest.raises(FileFormatError, match="exists"):
@@ -36,10 +47,15 @@ def test_a_copy_is_the_trajectory_in_single_precision(tmp_path: Path, name: str)
     convert(source, tmp_path / name, overwrite=True, **METAL)
 
 
-def test_an_interrupted_copy_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_an_interrupted_copy_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path,
+) -> None:
     text = dump(SCALED, VELOCITY, STYLES["element"])
     at = text.rindex("\n8 Cu")
-    good, bad = written(tmp_path, text, "good"), written(tmp_path, text[:at] + "\n8 Zr" + text[at + 5 :], "bad")
+    good, bad = (
+        written(tmp_path, text, "good"),
+        written(tmp_path, text[:at] + "\n8 Zr" + text[at + 5 :], "bad"),
+    )
     convert(good, tmp_path / "a.nc", **METAL)
     before = (tmp_path / "a.nc").read_bytes()
     with pytest.raises(FileFormatError, match="changed their element"):
@@ -71,7 +87,14 @@ def test_a_killed_copy_leaves_no_file_that_opens(tmp_path: Path) -> None:
 def test_memory_is_that_of_chunks_and_not_of_the_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frames = rng.random((1, 1500, 3)) + 0.001 * rng.random((400, 1500, 3))
-    source = written(tmp_path, dump(frames, np.random.default_rng(1).normal(size=frames.shape), STYLES["element"]))
+    source = written(
+        tmp_path,
+        dump(
+            frames,
+            np.random.default_rng(1).normal(size=frames.shape),
+            STYLES["element"],
+        ),
+    )
     tracemalloc.start()
     convert(source, tmp_path / "a.nc", chunk_frames=5, **METAL)
     peak = tracemalloc.get_traced_memory()[1]
@@ -84,12 +107,26 @@ def test_memory_is_that_of_chunks_and_not_of_the_file(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
-    arguments = ["convert", "a.lammpstrj", "a.nc", "--units", "metal", "--timestep", "2 fs", "--temperature", "300 K"]
+    arguments = [
+        "convert",
+        "a.lammpstrj",
+        "a.nc",
+        "--units",
+        "metal",
+        "--timestep",
+        "2 fs",
+        "--temperature",
+        "300 K",
+    ]
     refused = CliRunner().invoke(main, arguments)
     assert refused.exit_code == 1
     assert "elements={1: 'Zr'" in refused.output
-    assert "--element" in CliRunner().invoke(main, [*arguments, "--element", "Zr"]).output
-    done = CliRunner().invoke(main, [*arguments, "--element", "1=Zr", "--element", "2=Cu"])
+    assert (
+        "--element" in CliRunner().invoke(main, [*arguments, "--element", "Zr"]).output
+    )
+    done = CliRunner().invoke(
+        main, [*arguments, "--element", "1=Zr", "--element", "2=Cu"]
+    )
     assert done.exit_code == 0, done.output
     assert "a.lammpstrj → a.nc" in done.output
     with xbp.md.open_trajectory("a.nc") as traj:
@@ -103,7 +140,9 @@ def stored(tmp_path: Path, name: str = "a.zarr") -> Path:
 
 
 @pytest.mark.parametrize("name", ["b.nc", "b.zarr"])
-def test_no_folder_but_a_store_of_a_trajectory_is_replaced(name: str, tmp_path: Path) -> None:
+def test_no_folder_but_a_store_of_a_trajectory_is_replaced(
+    name: str, tmp_path: Path
+) -> None:
     """A folder of results was deleted by overwrite=True, with the source in it."""
     source = stored(tmp_path)
     target = tmp_path / name
@@ -155,12 +194,18 @@ def test_the_source_is_not_replaced(name: str, tmp_path: Path) -> None:
 
 def test_a_store_is_replaced_as_a_whole(tmp_path: Path) -> None:
     store = stored(tmp_path)
-    convert(tmp_path / "a.lammpstrj", store, overwrite=True, frames=slice(0, 2), **METAL)
+    convert(
+        tmp_path / "a.lammpstrj", store, overwrite=True, frames=slice(0, 2), **METAL
+    )
     assert open_trajectory(store).sizes["time"] == 2
     (tmp_path / "file.zarr").write_text("a file")
     convert(tmp_path / "a.lammpstrj", tmp_path / "file.zarr", overwrite=True, **METAL)
     assert open_trajectory(tmp_path / "file.zarr").sizes["time"] > 2
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.lammpstrj", "a.zarr", "file.zarr"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "a.lammpstrj",
+        "a.zarr",
+        "file.zarr",
+    ]
 
 
 def test_a_killed_overwrite_of_a_store_leaves_one_whole(tmp_path: Path) -> None:

@@ -21,7 +21,15 @@ SEEDS = {
     "dump": (TEXT, METAL),
     "times": (timed([0, 10, 20], [0.0, 0.02, 0.04]), {"units": "metal"}),
     "history": (history(), {}),
-    "xdatcar": (HEADER + "Direct configuration= 1\n" + rows(0) + HEADER + "Direct configuration= 2\n" + rows(1), {}),
+    "xdatcar": (
+        HEADER
+        + "Direct configuration= 1\n"
+        + rows(0)
+        + HEADER
+        + "Direct configuration= 2\n"
+        + rows(1),
+        {},
+    ),
     "blank": (HEADER + "\n" + rows(0) + "\n" + rows(1), {}),
     "gpumd": (xyz('Time={fs} pbc="T T T"', "vel", 1e-3, masses=True), {}),
     "momenta": (xyz("step={n}", "momenta", 0.01), {"timestep": "20 fs"}),
@@ -63,9 +71,17 @@ def changed(raw: bytes, rng: np.random.Generator) -> bytes:
 def test_damaged_files_open_or_are_refused(tmp_path: Path, name: str) -> None:
     raw, options = SEEDS[name]
     raw = raw if isinstance(raw, bytes) else raw.encode()
-    options = {"time_between_frames": "2 fs", **options} if name in ("xdatcar", "blank") else options
+    options = (
+        {"time_between_frames": "2 fs", **options}
+        if name in ("xdatcar", "blank")
+        else options
+    )
     rng = np.random.default_rng(list(SEEDS).index(name))
-    assert open_trajectory(written(tmp_path, raw, "user"), **options).position.notnull().all()
+    assert (
+        open_trajectory(written(tmp_path, raw, "user"), **options)
+        .position.notnull()
+        .all()
+    )
     for _ in range(40):
         path = written(tmp_path, changed(raw, rng), "user")
         try:
@@ -73,5 +89,9 @@ def test_damaged_files_open_or_are_refused(tmp_path: Path, name: str) -> None:
         except XbpError as error:
             assert "user" in str(error)  # noqa: PT017
         else:
-            for values in (traj[v].values for v in ("position", "velocity", "cell", "mass", "time") if v in traj):
+            for values in (
+                traj[v].values
+                for v in ("position", "velocity", "cell", "mass", "time")
+                if v in traj
+            ):
                 assert np.isfinite(values).all()

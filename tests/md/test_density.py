@@ -8,29 +8,41 @@ from xbp.md import density
 from xbp.md.density import Slab, check_precision, slabs
 from xbp.md.wavevectors import allowed_wavevectors
 
-HKL = allowed_wavevectors(np.array([[9.0, 0, 0], [2.0, 8.0, 0], [-1.5, 1.0, 12.0]]), 4.0, 0.5).hkl
+HKL = allowed_wavevectors(
+    np.array([[9.0, 0, 0], [2.0, 8.0, 0], [-1.5, 1.0, 12.0]]), 4.0, 0.5
+).hkl
 RNG = np.random.default_rng(3)
 SCALED = RNG.uniform(-2, 3, (4, 3, 60))  # wrapped or not
 WEIGHTS = RNG.standard_normal((4, 2, 60))
-EXACT = np.stack([w @ np.exp(2j * np.pi * (HKL @ s)).T for s, w in zip(SCALED, WEIGHTS, strict=True)])
+EXACT = np.stack(
+    [w @ np.exp(2j * np.pi * (HKL @ s)).T for s, w in zip(SCALED, WEIGHTS, strict=True)]
+)
 
 
 @pytest.mark.parametrize("direct", [True, False])
-@pytest.mark.parametrize(("precision", "tolerance"), [("single", 3e-3), ("double", 1e-7)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("single", 3e-3), ("double", 1e-7)]
+)
 def test_densities_are_the_sums(direct: bool, precision: str, tolerance: float) -> None:
     found = np.full(EXACT.shape, np.nan, dtype=complex)
     # Slabs that begin above h = 0, too.
     for index in np.array_split(np.arange(len(HKL)), 3):
         slab = Slab(index, HKL[index], direct, check_precision(precision))
         found[:, :, index] = slab.densities(4, zip(SCALED, WEIGHTS, strict=True))
-    assert np.abs(found - EXACT).max() < tolerance * np.sqrt((WEIGHTS**2).sum(axis=-1).max())
+    assert np.abs(found - EXACT).max() < tolerance * np.sqrt(
+        (WEIGHTS**2).sum(axis=-1).max()
+    )
 
 
 @pytest.mark.parametrize("n_frames", [1, 500])
-def test_slabs_hold_every_vector_once_and_fit_in_memory(n_frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slabs_hold_every_vector_once_and_fit_in_memory(
+    n_frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(density, "_SLAB_VALUES", 2**16)
     found = slabs(HKL, 4000, 1, n_frames, "double")
-    np.testing.assert_array_equal(np.sort(np.concatenate([s.index for s in found])), np.arange(len(HKL)))
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([s.index for s in found])), np.arange(len(HKL))
+    )
     for slab in found:
         assert (np.diff(slab.index) > 0).all()
         np.testing.assert_array_equal(slab.hkl, HKL[slab.index])

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp import constants
+from xbp.core import constants
 from xbp.errors import CoordinateError, QuantityError, UnitsError
 from xbp.md import new_trajectory
 
@@ -23,19 +23,30 @@ def field(values: np.ndarray, units: str = "1", name: str = "X") -> xr.DataArray
 def test_a_planted_wave_has_its_peak_and_nothing_else() -> None:
     side, n_frames, step = 12.0, 256, 0.02
     n = np.arange(6)
-    sites = 2.0 * np.stack(np.meshgrid(n, n, n, indexing="ij"), axis=-1).reshape(-1, 3) + 0.3
+    sites = (
+        2.0 * np.stack(np.meshgrid(n, n, n, indexing="ij"), axis=-1).reshape(-1, 3)
+        + 0.3
+    )
     time = step * np.arange(n_frames)
     k = 2 * np.pi / side * np.array([2, 1, 0])
     window = 64 * step
     energy = 9 * constants.PLANCK / window
     wave = np.cos(sites @ k - 2 * np.pi * energy / constants.PLANCK * time[:, None])
-    traj = new_trajectory(np.broadcast_to(sites, (n_frames, *sites.shape)), time=time, cell=side * np.eye(3))
-    found = traj.bp.fluctuation_spectrum(field(wave), 1.5, 0.1, window=f"{window} ps", precision="double")
+    traj = new_trajectory(
+        np.broadcast_to(sites, (n_frames, *sites.shape)),
+        time=time,
+        cell=side * np.eye(3),
+    )
+    found = traj.bp.fluctuation_spectrum(
+        field(wave), 1.5, 0.1, window=f"{window} ps", precision="double"
+    )
     q, e = np.unravel_index(np.argmax(found.phi.values), found.phi.shape)
     assert found.Q_bnds[q, 0] < np.linalg.norm(k) <= found.Q_bnds[q, 1]
     assert float(found.E[e]) == pytest.approx(energy)
     # The shell holds 24 vectors, of which ±k carry N/4 each.
-    assert float(found.phi_Q[q]) == pytest.approx(216 / 4 * 2 / float(found.n_wavevectors[q]))
+    assert float(found.phi_Q[q]) == pytest.approx(
+        216 / 4 * 2 / float(found.n_wavevectors[q])
+    )
     assert float(found.phi_Q.drop_isel(Q=q).max()) < 1e-12
     outside = np.abs(found.E - energy) > 2.5 * constants.PLANCK / window
     assert float(found.phi.isel(Q=q)[outside].max()) < 1e-6 * float(found.phi.max())
@@ -46,7 +57,9 @@ def test_a_planted_wave_has_its_peak_and_nothing_else() -> None:
 
 def test_a_field_of_ones_is_the_dynamic_structure_factor(small: xr.Dataset) -> None:
     ones = field(np.ones((24, 40)))
-    found = small.bp.fluctuation_spectrum(ones, 4, 0.5, subtract_mean=False, **ARGUMENTS)
+    found = small.bp.fluctuation_spectrum(
+        ones, 4, 0.5, subtract_mean=False, **ARGUMENTS
+    )
     sqe = small.bp.dynamic_structure_factor(4, 0.5, weights="unit", **ARGUMENTS)
     np.testing.assert_allclose(found.phi, sqe.S, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(found.phi_std, sqe.S_std, rtol=1e-9, atol=1e-15)
@@ -59,7 +72,9 @@ def test_a_field_of_ones_is_the_dynamic_structure_factor(small: xr.Dataset) -> N
 
 def test_the_integral_over_energy_is_the_value_at_time_zero(small: xr.Dataset) -> None:
     values = np.random.default_rng(1).standard_normal((24, 40))
-    found = small.bp.fluctuation_spectrum(field(values, "angstrom"), 4, 0.5, **ARGUMENTS)
+    found = small.bp.fluctuation_spectrum(
+        field(values, "angstrom"), 4, 0.5, **ARGUMENTS
+    )
     weight = np.full(found.E.size, 2.0)
     weight[[0, -1]] = 1  # E = 0, and the last, h/2Δt, which both signs share
     dE = float(found.E[1] - found.E[0])
@@ -74,7 +89,13 @@ def test_the_integral_over_energy_is_the_value_at_time_zero(small: xr.Dataset) -
 def test_phi_by_the_double_sum(small: xr.Dataset) -> None:
     values = np.random.default_rng(2).standard_normal((24, 40, 3))
     found = small.bp.fluctuation_spectrum(
-        field(values), 2, 2, window="1.2 ps", taper="boxcar", precision="double", folding=None
+        field(values),
+        2,
+        2,
+        window="1.2 ps",
+        taper="boxcar",
+        precision="double",
+        folding=None,
     )
     deviation = values - values.mean(axis=0)
     inverse = 2 * np.pi * np.linalg.inv(small.cell.values).T
@@ -89,27 +110,40 @@ def test_phi_by_the_double_sum(small: xr.Dataset) -> None:
         phase = np.exp(1j * (r[:, None] - r) @ Q.T).real.mean(axis=-1)
         total += np.einsum("ja,ka,jk->", deviation[t], deviation[t], phase) / 40 / 24
     assert found.phi_Q.item() == pytest.approx(total, rel=1e-8)
-    assert found.variance.item() == pytest.approx((deviation**2).sum() / 24 / 40, rel=1e-12)
+    assert found.variance.item() == pytest.approx(
+        (deviation**2).sum() / 24 / 40, rel=1e-12
+    )
 
 
 def test_names_and_arrays_agree_and_share_a_pass(small: xr.Dataset) -> None:
-    solid = small.assign(position=small.position.isel(time=0) + 0.1 * (small.position - small.position.isel(time=0)))
+    solid = small.assign(
+        position=small.position.isel(time=0)
+        + 0.1 * (small.position - small.position.isel(time=0))
+    )
     names = ["coordination", "d2min", "shear_strain", "von_mises_strain"]
     local = solid.bp.local_fields(names, cutoff=4)
     tree = solid.bp.fluctuation_spectrum(
-        [*names, *(local[n].rename(f"{n}_array") for n in names)], 4, 0.5, cutoff=4, **ARGUMENTS
+        [*names, *(local[n].rename(f"{n}_array") for n in names)],
+        4,
+        0.5,
+        cutoff=4,
+        **ARGUMENTS,
     )
     assert list(tree.children) == [*names, *(f"{n}_array" for n in names)]
     for name in names:
         one, other = tree[name].to_dataset(), tree[f"{name}_array"].to_dataset()
         for variable in one.data_vars:
-            np.testing.assert_allclose(one[variable], other[variable], rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(
+                one[variable], other[variable], rtol=1e-9, atol=1e-12
+            )
         alone = solid.bp.fluctuation_spectrum(name, 4, 0.5, cutoff=4, **ARGUMENTS)
         np.testing.assert_allclose(alone.phi, one.phi, rtol=1e-9)
         assert '"cutoff": "4 angstrom"' in one.attrs["history"]
     assert tree["d2min"].phi.attrs["units"] == "angstrom**4/meV"
     # The shear tensor's five components are not the scalar's one.
-    assert not np.allclose(tree["shear_strain"].Omega, tree["von_mises_strain"].Omega, rtol=0.05)
+    assert not np.allclose(
+        tree["shear_strain"].Omega, tree["von_mises_strain"].Omega, rtol=0.05
+    )
 
 
 def test_dask_equals_numpy_and_reduced_dos_methods_apply(small: xr.Dataset) -> None:
@@ -160,20 +194,38 @@ def test_what_is_no_field_is_refused(small: xr.Dataset) -> None:
 
 
 def test_xarray_draws_a_local_field_and_no_other_quantity_is_offered_for_it() -> None:
-    traj = xbp.md.models.einstein_solid(60, 4, cell=8, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1)
+    traj = xbp.md.models.einstein_solid(
+        60, 4, cell=8, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1
+    )
     fields = traj.bp.local_fields("coordination", cutoff=4)
-    for field in (fields, fields.coordination, fields.coordination.mean("atom", keep_attrs=True)):
-        for tried in (field.bp.plot.cut, field.bp.boson_peak, lambda of=field: of.bp.cut_Q((1, 2))):
-            with pytest.raises(QuantityError, match="'coordination' is a local field of the atoms") as told:
+    for field in (
+        fields,
+        fields.coordination,
+        fields.coordination.mean("atom", keep_attrs=True),
+    ):
+        for tried in (
+            field.bp.plot.cut,
+            field.bp.boson_peak,
+            lambda of=field: of.bp.cut_Q((1, 2)),
+        ):
+            with pytest.raises(
+                QuantityError, match="'coordination' is a local field of the atoms"
+            ) as told:
                 tried()
             assert "attrs" not in told.value.fix
             assert "data.plot.hist()" in told.value.fix
-    for draw in (fields.coordination.plot.hist, fields.coordination.plot, fields.coordination.mean("atom").plot):
+    for draw in (
+        fields.coordination.plot.hist,
+        fields.coordination.plot,
+        fields.coordination.mean("atom").plot,
+    ):
         plt.figure()
         draw()
     plt.close("all")
     # Nor is what is known to be a result to be called something else.
-    energy = xr.DataArray([1.0], dims="E", attrs={"quantity": "boson_peak", "units": "meV"})
+    energy = xr.DataArray(
+        [1.0], dims="E", attrs={"quantity": "boson_peak", "units": "meV"}
+    )
     with pytest.raises(QuantityError, match="'boson_peak'") as told:
         energy.bp.plot.cut()
     assert "attrs" not in told.value.fix

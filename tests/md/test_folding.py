@@ -17,17 +17,29 @@ H = 4.135667696
 
 CALLS = {
     "vdos": lambda t, **more: t.bp.vdos(window="6 ps", **more).g,
-    "S": lambda t, **more: t.bp.dynamic_structure_factor(3, 1, window="6 ps", weights="unit", **more).S,
+    "S": lambda t, **more: (
+        t.bp.dynamic_structure_factor(3, 1, window="6 ps", weights="unit", **more).S
+    ),
     "self": lambda t, **more: (
-        t.bp.dynamic_structure_factor(3, 1, window="6 ps", weights="unit", part="incoherent", **more).S
+        t.bp.dynamic_structure_factor(
+            3, 1, window="6 ps", weights="unit", part="incoherent", **more
+        ).S
     ),
     "currents": lambda t, **more: t.bp.current_spectra(3, 1, window="6 ps", **more).C_T,
-    "strain": lambda t, **more: t.bp.fluctuation_spectrum("shear_strain", 3, 1, cutoff=4.6, window="6 ps", **more).phi,
+    "strain": lambda t, **more: (
+        t.bp.fluctuation_spectrum(
+            "shear_strain", 3, 1, cutoff=4.6, window="6 ps", **more
+        ).phi
+    ),
 }
 
 
 def glass(every: int) -> xr.Dataset:
-    return tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(None, None, every)).load()
+    return (
+        tutorial.open_dataset("kob_andersen_trajectory")
+        .isel(time=slice(None, None, every))
+        .load()
+    )
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -51,13 +63,29 @@ def test_a_line_beyond_the_frames_is_refused_though_nothing_is_left_at_the_end(
     name: str, energy: float, femtoseconds: float
 ) -> None:
     solid = models.einstein_solid(
-        60, 400, cell=12, energy=energy, T=300, mass=40, time_step=f"{femtoseconds} fs", seed=1
+        60,
+        400,
+        cell=12,
+        energy=energy,
+        T=300,
+        mass=40,
+        time_step=f"{femtoseconds} fs",
+        seed=1,
     )
     with pytest.raises(RangeError, match=f"{femtoseconds} fs") as refused:
         CALLS[name](solid)
     suffices = float(re.search(r"at most ([\d.]+) fs", str(refused.value)).group(1))
     assert suffices < 1000 * H / (2 * energy)
-    again = models.einstein_solid(60, 1200, cell=12, energy=energy, T=300, mass=40, time_step=f"{suffices} fs", seed=1)
+    again = models.einstein_solid(
+        60,
+        1200,
+        cell=12,
+        energy=energy,
+        T=300,
+        mass=40,
+        time_step=f"{suffices} fs",
+        seed=1,
+    )
     CALLS[name](again)
     # Without velocities the temperature shows it.
     with pytest.raises(RangeError, match=f"{femtoseconds} fs"):
@@ -68,26 +96,40 @@ def test_a_line_beyond_the_frames_is_refused_though_nothing_is_left_at_the_end(
 def test_what_falls_in_time_is_not_refused(name: str) -> None:
     gas = models.ideal_gas(100, 200, cell=12, T=300, mass=40, time_step="50 fs", seed=1)
     CALLS[name](gas)
-    CALLS[name](models.einstein_solid(60, 300, cell=12, energy=38, T=300, mass=40, time_step="40 fs", seed=1))
+    CALLS[name](
+        models.einstein_solid(
+            60, 300, cell=12, energy=38, T=300, mass=40, time_step="40 fs", seed=1
+        )
+    )
 
 
 @pytest.mark.parametrize("energy", [3.0, 12.0, 33.0])
 def test_velocities_of_positions_give_the_density_of_states(energy: float) -> None:
     """Two lines, whose ratio Δr/Δt alone would change: at 33 of 41 meV it has lost half of the power."""
     parts = [
-        models.einstein_solid(80, 500, cell=12, energy=e, T=300, mass=40, time_step="50 fs", seed=s)
+        models.einstein_solid(
+            80, 500, cell=12, energy=e, T=300, mass=40, time_step="50 fs", seed=s
+        )
         for e, s in ((6.0, 1), (energy, 2))
     ]
-    both = xr.concat(parts, "atom", data_vars="minimal", coords="minimal", compat="override")
+    both = xr.concat(
+        parts, "atom", data_vars="minimal", coords="minimal", compat="override"
+    )
     both["velocity"] = xr.concat([p.velocity for p in parts], "atom")
     both["position"] = xr.concat([p.position for p in parts], "atom")
     both = both.drop_vars("temperature")
-    wrapped = both.drop_vars("velocity").assign(position=both.position.copy(data=both.position.values % 12))
+    wrapped = both.drop_vars("velocity").assign(
+        position=both.position.copy(data=both.position.values % 12)
+    )
     exact, found = both.bp.vdos(window="10 ps").g, wrapped.bp.vdos(window="10 ps").g
     dE = float(exact.E[1])
-    assert float(found.sum() - (found[0] + found[-1]) / 2) * dE == pytest.approx(1, abs=1e-9)
+    assert float(found.sum() - (found[0] + found[-1]) / 2) * dE == pytest.approx(
+        1, abs=1e-9
+    )
     near = found.sel(E=slice(energy - 1, energy + 1)).sum() * dE
-    assert float(near) == pytest.approx(float(exact.sel(E=slice(energy - 1, energy + 1)).sum() * dE), abs=0.003)
+    assert float(near) == pytest.approx(
+        float(exact.sel(E=slice(energy - 1, energy + 1)).sum() * dE), abs=0.003
+    )
     np.testing.assert_allclose(found, exact, atol=0.01 * float(exact.max()))
 
 
@@ -102,13 +144,18 @@ def test_velocities_of_positions_in_chunks_and_by_element() -> None:
 
 
 def test_steps_by_half_of_the_cell_give_no_velocities() -> None:
-    gas = models.ideal_gas(300, 40, cell=4, T=300, mass=40, time_step="0.7 ps", seed=1).drop_vars("velocity")
+    gas = models.ideal_gas(
+        300, 40, cell=4, T=300, mass=40, time_step="0.7 ps", seed=1
+    ).drop_vars("velocity")
     with pytest.raises(QuantityError, match="half the cell"):
         gas.bp.vdos(window="7 ps")
 
 
 def test_the_limit_is_an_argument() -> None:
-    limits: dict[str, Callable[..., xr.DataArray]] = {"vdos": CALLS["vdos"], "S": CALLS["S"]}
+    limits: dict[str, Callable[..., xr.DataArray]] = {
+        "vdos": CALLS["vdos"],
+        "S": CALLS["S"],
+    }
     for call in limits.values():
         with pytest.raises(RangeError, match="h/2Δt"):
             call(glass(1), folding=1e-6)
@@ -119,8 +166,12 @@ def test_light_atoms_that_fold_are_seen_among_heavy_ones() -> None:
     """A tenth of the atoms at 101 meV, beyond h/2Δt = 51.7 meV, beside slow ones."""
     common = {"cell": 12, "T": 300, "time_step": "40 fs"}
     slow = models.einstein_solid(36, 400, energy="8 meV", mass=40, seed=1, **common)
-    fast = models.einstein_solid(6, 400, energy="101 meV", mass=6.94, seed=2, element="Li", **common)
-    mixed = xr.concat([slow.drop_vars("cell"), fast.drop_vars("cell")], "atom").assign(cell=slow.cell)
+    fast = models.einstein_solid(
+        6, 400, energy="101 meV", mass=6.94, seed=2, element="Li", **common
+    )
+    mixed = xr.concat([slow.drop_vars("cell"), fast.drop_vars("cell")], "atom").assign(
+        cell=slow.cell
+    )
     slow.bp.vdos()
     with pytest.raises(RangeError, match="40 fs apart"):
         mixed.bp.vdos()

@@ -22,7 +22,12 @@ ASE = np.sqrt(1.602176634e-19 / 1.66053906660e-27) * 1e-2
 # --- DL_POLY's HISTORY ------------------------------------------------------------------------------------------------
 
 
-def history(level: int = 2, times: bool = True, steps: tuple[int, ...] = (1, 11, 21), imcon: int = 2) -> str:
+def history(
+    level: int = 2,
+    times: bool = True,
+    steps: tuple[int, ...] = (1, 11, 21),
+    imcon: int = 2,
+) -> str:
     text = f"title of it\n{level:10d}{imcon:10d}{2:10d}\n"
     for frame, step in enumerate(steps):
         last = f"{0.005 * step:12.6f}" if times else ""
@@ -31,7 +36,9 @@ def history(level: int = 2, times: bool = True, steps: tuple[int, ...] = (1, 11,
         for name, mass, atom in (("Cl-", 35.453, 2), ("K+", 39.0983, 1)):
             text += f"{name:8s}{atom:10d}{mass:12.6f}{0:12.6f}{0:12.6f}\n"
             rows = [(atom, 0.01 * frame, -2.5), (1.5, -2.25, atom), (99.0, 98.0, 97.0)]
-            text += "".join("".join(f"{x:20.8E}" for x in row) + "\n" for row in rows[: 1 + level])
+            text += "".join(
+                "".join(f"{x:20.8E}" for x in row) + "\n" for row in rows[: 1 + level]
+            )
     return text
 
 
@@ -39,12 +46,19 @@ def history(level: int = 2, times: bool = True, steps: tuple[int, ...] = (1, 11,
 @pytest.mark.parametrize("packed", [True, False])
 def test_history(tmp_path: Path, times: bool, packed: bool) -> None:
     raw = history(times=times).encode()
-    traj = open_trajectory(written(tmp_path, gzip.compress(raw) if packed else raw, "HISTORY"), chunk_frames=1)
+    traj = open_trajectory(
+        written(tmp_path, gzip.compress(raw) if packed else raw, "HISTORY"),
+        chunk_frames=1,
+    )
     np.testing.assert_allclose(traj.time.values, [0.005, 0.055, 0.105])
     assert traj.element.values.tolist() == ["K", "Cl"]
     assert traj.mass.values.tolist() == [39.0983, 35.453]
-    np.testing.assert_allclose(traj.position.values[1], [[1, 0.01, -2.5], [2, 0.01, -2.5]])
-    np.testing.assert_allclose(traj.velocity.values[2], [[1.5, -2.25, 1], [1.5, -2.25, 2]])
+    np.testing.assert_allclose(
+        traj.position.values[1], [[1, 0.01, -2.5], [2, 0.01, -2.5]]
+    )
+    np.testing.assert_allclose(
+        traj.velocity.values[2], [[1.5, -2.25, 1], [1.5, -2.25, 2]]
+    )
     np.testing.assert_allclose(traj.cell.values[:, 0, 0], [10, 9.999, 9.998])
     assert traj.attrs["periodic"] == "111"
 
@@ -75,11 +89,19 @@ def test_history_keeps_uneven_times(tmp_path: Path) -> None:
         ({"topology": "x.pdb"}, "topology='x.pdb' does not apply"),
     ],
 )
-def test_what_contradicts_a_history_is_refused(tmp_path: Path, options: dict[str, object], says: str) -> None:
+def test_what_contradicts_a_history_is_refused(
+    tmp_path: Path, options: dict[str, object], says: str
+) -> None:
     with pytest.raises(QuantityError, match=says):
         open_trajectory(written(tmp_path, history()), **options)
-    same = {"timestep": "5 fs", "time_between_frames": "0.05 ps", "elements": {"K+": "K", "Cl-": "Cl"}}
-    assert open_trajectory(tmp_path / "a.lammpstrj", **same).element.values.tolist() == ["K", "Cl"]
+    same = {
+        "timestep": "5 fs",
+        "time_between_frames": "0.05 ps",
+        "elements": {"K+": "K", "Cl-": "Cl"},
+    }
+    assert open_trajectory(
+        tmp_path / "a.lammpstrj", **same
+    ).element.values.tolist() == ["K", "Cl"]
 
 
 @pytest.mark.parametrize(
@@ -98,15 +120,24 @@ def test_damaged_history(tmp_path: Path, old: str, new: str, says: str) -> None:
         open_trajectory(written(tmp_path, text.replace(old, new)))
     with pytest.raises(FileFormatError, match="cut short in frame 2"):
         open_trajectory(written(tmp_path, text[:-80]))
-    assert open_trajectory(written(tmp_path, text[:-80]), truncated="drop").sizes["time"] == 2
+    assert (
+        open_trajectory(written(tmp_path, text[:-80]), truncated="drop").sizes["time"]
+        == 2
+    )
 
 
 def test_the_shared_history(shared_data: Path) -> None:
     traj = open_trajectory(shared_data / "doors" / "HISTORY")
     np.testing.assert_allclose(traj.time.values, [0.005, 0.055, 0.105])
-    np.testing.assert_allclose(traj.velocity.values[0, 0], [1.109901682, -1.500264697, 4.752251711])
-    np.testing.assert_allclose(traj.position.values[0, 0], [-7.595541651, -7.898808509, -7.861763110])
-    np.testing.assert_allclose(traj.cell.values[[0, -1], 0, 0], [18.680, 16.544], atol=5e-4)
+    np.testing.assert_allclose(
+        traj.velocity.values[0, 0], [1.109901682, -1.500264697, 4.752251711]
+    )
+    np.testing.assert_allclose(
+        traj.position.values[0, 0], [-7.595541651, -7.898808509, -7.861763110]
+    )
+    np.testing.assert_allclose(
+        traj.cell.values[[0, -1], 0, 0], [18.680, 16.544], atol=5e-4
+    )
     kinetic = float((traj.mass.values[:, None] * traj.velocity.values[0] ** 2).sum())
     assert kinetic / (3 * 216 * 0.83144626) == pytest.approx(292.4, abs=0.1)
     assert sorted(set(traj.element.values.tolist())) == ["Cl", "K"]
@@ -115,11 +146,15 @@ def test_the_shared_history(shared_data: Path) -> None:
 # --- VASP's XDATCAR ---------------------------------------------------------------------------------------------------
 
 HEADER = "  a system\n  2.0\n 5 0 0\n 0 5 0\n 0 1 5\n  Cu Zr\n  1 1\n"
-FRACTIONS = np.array([[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], [[0.101, 0.2, 0.3], [0.4, 0.5, 0.6]]])
+FRACTIONS = np.array(
+    [[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], [[0.101, 0.2, 0.3], [0.4, 0.5, 0.6]]]
+)
 
 
 def rows(frame: int) -> str:
-    return "".join("".join(f"{x:12.8f}" for x in row) + "\n" for row in FRACTIONS[frame])
+    return "".join(
+        "".join(f"{x:12.8f}" for x in row) + "\n" for row in FRACTIONS[frame]
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +172,9 @@ def rows(frame: int) -> str:
     ],
 )  # fmt: skip
 def test_xdatcar(tmp_path: Path, text: str) -> None:
-    traj = open_trajectory(written(tmp_path, text, "any name"), time_between_frames="2 fs")
+    traj = open_trajectory(
+        written(tmp_path, text, "any name"), time_between_frames="2 fs"
+    )
     cell = 2 * np.array([[5.0, 0, 0], [0, 5, 0], [0, 1, 5]])
     np.testing.assert_allclose(traj.position.values, FRACTIONS @ cell, atol=1e-12)
     np.testing.assert_allclose(traj.cell.values, cell, atol=1e-12)
@@ -149,12 +186,23 @@ def test_xdatcar(tmp_path: Path, text: str) -> None:
 
 def test_xdatcar_whose_cell_changes_or_that_has_no_names(tmp_path: Path) -> None:
     second = HEADER.replace("2.0", "2.002")
-    text = HEADER + "Direct configuration= 1\n" + rows(0) + second + "Direct configuration= 2\n" + rows(1)
+    text = (
+        HEADER
+        + "Direct configuration= 1\n"
+        + rows(0)
+        + second
+        + "Direct configuration= 2\n"
+        + rows(1)
+    )
     traj = open_trajectory(written(tmp_path, text), time_between_frames="2 fs")
     np.testing.assert_allclose(traj.cell.values[:, 0, 0], [10, 10.01])
-    np.testing.assert_allclose(traj.position.values[1, 0], 1.001 * np.array([1.01, 2.6, 3]))
+    np.testing.assert_allclose(
+        traj.position.values[1, 0], 1.001 * np.array([1.01, 2.6, 3])
+    )
     bare = HEADER.replace("  Cu Zr\n", "") + "\n" + rows(0) + "\n" + rows(1)
-    named = open_trajectory(written(tmp_path, bare), time_between_frames="2 fs", elements=["Al", "Ni"])
+    named = open_trajectory(
+        written(tmp_path, bare), time_between_frames="2 fs", elements=["Al", "Ni"]
+    )
     assert named.element.values.tolist() == ["Al", "Ni"]
     for options, says in (
         ({}, "elements .* are unknown"),
@@ -163,36 +211,73 @@ def test_xdatcar_whose_cell_changes_or_that_has_no_names(tmp_path: Path) -> None
         ({"elements": ["Al", "Ni"], "units": "real"}, "units='real' does not apply"),
     ):
         with pytest.raises(QuantityError, match=says):
-            open_trajectory(written(tmp_path, bare), time_between_frames="2 fs", **options)
+            open_trajectory(
+                written(tmp_path, bare), time_between_frames="2 fs", **options
+            )
     with pytest.raises(FileFormatError, match="cut short in frame 1"):
-        open_trajectory(written(tmp_path, bare[:-40]), time_between_frames="2 fs", elements=["Al", "Ni"])
+        open_trajectory(
+            written(tmp_path, bare[:-40]),
+            time_between_frames="2 fs",
+            elements=["Al", "Ni"],
+        )
 
 
 def numbered(*numbers: object) -> str:
-    return HEADER + "".join(f"Direct configuration= {n}\n" + rows(i % 2) for i, n in enumerate(numbers))
+    return HEADER + "".join(
+        f"Direct configuration= {n}\n" + rows(i % 2) for i, n in enumerate(numbers)
+    )
 
 
-@pytest.mark.parametrize("numbers", [(1, 2, 4, 8), (1, 2, 1, 2), (1, 1), (3, 2), (1, 2, "******", 5)])
-def test_xdatcar_whose_frames_are_not_equally_spaced(tmp_path: Path, numbers: tuple[object, ...]) -> None:
+@pytest.mark.parametrize(
+    "numbers", [(1, 2, 4, 8), (1, 2, 1, 2), (1, 1), (3, 2), (1, 2, "******", 5)]
+)
+def test_xdatcar_whose_frames_are_not_equally_spaced(
+    tmp_path: Path, numbers: tuple[object, ...]
+) -> None:
     path = written(tmp_path, numbered(*numbers))
-    with pytest.raises(QuantityError, match=r"time_between_frames= contradicts .*: frame \d follows frame \d"):
+    with pytest.raises(
+        QuantityError,
+        match=r"time_between_frames= contradicts .*: frame \d follows frame \d",
+    ):
         open_trajectory(path, time_between_frames="2 fs")
-    assert open_trajectory(path, time_between_frames="2 fs", frames=slice(0, 1)).sizes["time"] == 1
+    assert (
+        open_trajectory(path, time_between_frames="2 fs", frames=slice(0, 1)).sizes[
+            "time"
+        ]
+        == 1
+    )
 
 
-@pytest.mark.parametrize("numbers", [(1, 2, 3), (10, 20, 30), (999999, "******", "******"), ("", "", ""), (4, "", 6)])
-def test_xdatcar_whose_frames_are_equally_spaced(tmp_path: Path, numbers: tuple[object, ...]) -> None:
-    traj = open_trajectory(written(tmp_path, numbered(*numbers)), time_between_frames="2 fs")
+@pytest.mark.parametrize(
+    "numbers",
+    [(1, 2, 3), (10, 20, 30), (999999, "******", "******"), ("", "", ""), (4, "", 6)],
+)
+def test_xdatcar_whose_frames_are_equally_spaced(
+    tmp_path: Path, numbers: tuple[object, ...]
+) -> None:
+    traj = open_trajectory(
+        written(tmp_path, numbered(*numbers)), time_between_frames="2 fs"
+    )
     np.testing.assert_allclose(traj.time.values, [0, 0.002, 0.004])
-    part = open_trajectory(written(tmp_path, numbered(1, 2, 4)), time_between_frames="2 fs", frames=slice(0, 2))
+    part = open_trajectory(
+        written(tmp_path, numbered(1, 2, 4)),
+        time_between_frames="2 fs",
+        frames=slice(0, 2),
+    )
     assert part.sizes["time"] == 2
 
 
 def test_the_shared_xdatcar(shared_data: Path) -> None:
-    traj = open_trajectory(shared_data / "doors" / "XDATCAR_blank_lines", time_between_frames="20 fs")
+    traj = open_trajectory(
+        shared_data / "doors" / "XDATCAR_blank_lines", time_between_frames="20 fs"
+    )
     assert traj.sizes["time"] == 57
     element, count = np.unique(traj.element.values, return_counts=True)
-    assert dict(zip(element.tolist(), count.tolist(), strict=True)) == {"Bi": 52, "Mo": 20, "O": 138}
+    assert dict(zip(element.tolist(), count.tolist(), strict=True)) == {
+        "Bi": 52,
+        "Mo": 20,
+        "O": 138,
+    }
     first = traj.position.values[0, 0] @ np.linalg.inv(traj.cell.values)
     np.testing.assert_allclose(first, [0.97394282, 0.18250263, 0.47413241])
     second = traj.position.values[1, 1] @ np.linalg.inv(traj.cell.values)
@@ -202,19 +287,37 @@ def test_the_shared_xdatcar(shared_data: Path) -> None:
 # --- extended XYZ -----------------------------------------------------------------------------------------------------
 
 LATTICE = 'Lattice="10 0 0 0 10 0 0 0 10"'
-POSITIONS = [[[1, 2, 3], [4, 5, 6]], [[1.01, 2, 3], [4, 5, 6]], [[1.02, 2, 3], [4, 5, 6]]]
+POSITIONS = [
+    [[1, 2, 3], [4, 5, 6]],
+    [[1.01, 2, 3], [4, 5, 6]],
+    [[1.02, 2, 3], [4, 5, 6]],
+]
 SPEED = [[0.5, 0, 0], [0, -0.25, 0]]
 
 
-def xyz(comment: str, column: str = "", factor: float = 1.0, masses: bool = False, n: int = 3) -> str:
+def xyz(
+    comment: str,
+    column: str = "",
+    factor: float = 1.0,
+    masses: bool = False,
+    n: int = 3,
+) -> str:
     text = ""
     for frame in range(n):
-        properties = "Properties=species:S:1:pos:R:3" + ":mass:R:1" * masses + (f":{column}:R:3" if column else "")
+        properties = (
+            "Properties=species:S:1:pos:R:3"
+            + ":mass:R:1" * masses
+            + (f":{column}:R:3" if column else "")
+        )
         text += f"2\n{comment.format(n=frame, fs=20.0 * frame, log=2**frame)} {LATTICE} {properties}\n"
-        for name, mass, r, v in zip(("Cu", "Zr"), (63.546, 91.224), POSITIONS[frame], SPEED, strict=True):
+        for name, mass, r, v in zip(
+            ("Cu", "Zr"), (63.546, 91.224), POSITIONS[frame], SPEED, strict=True
+        ):
             scale = factor * (mass if column == "momenta" else 1)
             text += " ".join([name, *map(str, r), *([str(mass)] * masses)])
-            text += (" " + " ".join(repr(float(x * scale)) for x in v) if column else "") + "\n"
+            text += (
+                " " + " ".join(repr(float(x * scale)) for x in v) if column else ""
+            ) + "\n"
     return text
 
 
@@ -222,7 +325,10 @@ def xyz(comment: str, column: str = "", factor: float = 1.0, masses: bool = Fals
     ("text", "options"),
     [
         (xyz('Time={fs} pbc="T T T"', "vel", 1e-3, masses=True), {}),
-        (xyz('Time={fs} pbc="T T T"', "vel", 1e-3), {"units": "real", "time_between_frames": "20 fs"}),
+        (
+            xyz('Time={fs} pbc="T T T"', "vel", 1e-3),
+            {"units": "real", "time_between_frames": "20 fs"},
+        ),
         (xyz("Timestep={n} Time={fs}", "vel", 1e-3), {"units": "real"}),
         (xyz("Timestep={n}", "velo"), {"units": "metal", "timestep": "20 fs"}),
         (xyz("", "velocities"), {"units": "metal", "time_between_frames": "20 fs"}),
@@ -238,38 +344,124 @@ def test_velocities_of_extended_xyz_are_those_of_their_producer(
     np.testing.assert_allclose(traj.velocity.values, [SPEED] * 3, rtol=1e-5)
     np.testing.assert_allclose(traj.time.values, [0, 0.02, 0.04])
     assert traj.element.values.tolist() == ["Cu", "Zr"]
-    packed = open_trajectory(written(tmp_path, gzip.compress(text.encode()), "b"), **options)
+    packed = open_trajectory(
+        written(tmp_path, gzip.compress(text.encode()), "b"), **options
+    )
     np.testing.assert_array_equal(packed.velocity.values, traj.velocity.values)
 
 
 @pytest.mark.parametrize(
     ("text", "options", "error", "says"),
     [
-        (xyz("", "vel"), {"time_between_frames": "20 fs"}, UnitsError, "units of the column vel"),
-        (xyz("Time={fs}", "vel", 1e-3), {"units": "metal"}, UnitsError, "units='metal' contradicts"),
-        (xyz("Time={fs}", "vel", 1e-3), {"time_between_frames": "1 ps"}, QuantityError, "contradicts"),
-        (xyz("Time={fs}", "vel", 1e-3), {"timestep": "1 fs"}, QuantityError, "timestep=0.001 ps does not apply"),
+        (
+            xyz("", "vel"),
+            {"time_between_frames": "20 fs"},
+            UnitsError,
+            "units of the column vel",
+        ),
+        (
+            xyz("Time={fs}", "vel", 1e-3),
+            {"units": "metal"},
+            UnitsError,
+            "units='metal' contradicts",
+        ),
+        (
+            xyz("Time={fs}", "vel", 1e-3),
+            {"time_between_frames": "1 ps"},
+            QuantityError,
+            "contradicts",
+        ),
+        (
+            xyz("Time={fs}", "vel", 1e-3),
+            {"timestep": "1 fs"},
+            QuantityError,
+            "timestep=0.001 ps does not apply",
+        ),
         (xyz("Time={fs}", "vel", 1.0), {}, QuantityError, "velocities .* K"),
         (xyz("time={fs}"), {}, UnitsError, "time"),
         (xyz(""), {}, UnitsError, "time between its frames"),
-        (xyz("", "momenta"), {"units": "metal", "time_between_frames": 1}, UnitsError, "units='metal' contradicts"),
-        (xyz("step={log}"), {"time_between_frames": "20 fs"}, QuantityError, "not equally spaced: steps 1, 2, 4"),
-        (xyz("time={log}"), {"time_between_frames": "20 fs"}, QuantityError, "not equally spaced"),
-        (xyz("config_type=liquid"), {"time_between_frames": "1 ps"}, FileFormatError, "config_type= but no time"),
-        (xyz("energy_weight=2"), {"time_between_frames": "1 ps"}, FileFormatError, "energy_weight= but no time"),
-        (xyz("weight=2 config_type=a"), {"timestep": "1 fs"}, FileFormatError, "set of configurations"),
-        (xyz("").replace("1.02 2", "6.0 7"), {"time_between_frames": "1 fs"}, QuantityError, "atoms move by"),
-        (xyz("").replace("Cu", "A"), {"time_between_frames": "1 fs"}, QuantityError, "'A' is not an element"),
-        (xyz("", masses=True), {"time_between_frames": 1, "elements": {"Cu": "Al"}}, QuantityError, "mass of Al"),
-        (xyz("", n=2) + xyz("").replace("10 0 0 0 10", "10 0 0 10 0"), {}, FileFormatError, "frame 2.*volume of 0"),
-        (xyz("").replace("10 0 0 0 10", "nan 0 0 0 10"), {}, FileFormatError, "volume of nan"),
-        (xyz("").replace("10 0 0 0 10", "10 0 0 10"), {}, FileFormatError, "nine numbers"),
+        (
+            xyz("", "momenta"),
+            {"units": "metal", "time_between_frames": 1},
+            UnitsError,
+            "units='metal' contradicts",
+        ),
+        (
+            xyz("step={log}"),
+            {"time_between_frames": "20 fs"},
+            QuantityError,
+            "not equally spaced: steps 1, 2, 4",
+        ),
+        (
+            xyz("time={log}"),
+            {"time_between_frames": "20 fs"},
+            QuantityError,
+            "not equally spaced",
+        ),
+        (
+            xyz("config_type=liquid"),
+            {"time_between_frames": "1 ps"},
+            FileFormatError,
+            "config_type= but no time",
+        ),
+        (
+            xyz("energy_weight=2"),
+            {"time_between_frames": "1 ps"},
+            FileFormatError,
+            "energy_weight= but no time",
+        ),
+        (
+            xyz("weight=2 config_type=a"),
+            {"timestep": "1 fs"},
+            FileFormatError,
+            "set of configurations",
+        ),
+        (
+            xyz("").replace("1.02 2", "6.0 7"),
+            {"time_between_frames": "1 fs"},
+            QuantityError,
+            "atoms move by",
+        ),
+        (
+            xyz("").replace("Cu", "A"),
+            {"time_between_frames": "1 fs"},
+            QuantityError,
+            "'A' is not an element",
+        ),
+        (
+            xyz("", masses=True),
+            {"time_between_frames": 1, "elements": {"Cu": "Al"}},
+            QuantityError,
+            "mass of Al",
+        ),
+        (
+            xyz("", n=2) + xyz("").replace("10 0 0 0 10", "10 0 0 10 0"),
+            {},
+            FileFormatError,
+            "frame 2.*volume of 0",
+        ),
+        (
+            xyz("").replace("10 0 0 0 10", "nan 0 0 0 10"),
+            {},
+            FileFormatError,
+            "volume of nan",
+        ),
+        (
+            xyz("").replace("10 0 0 0 10", "10 0 0 10"),
+            {},
+            FileFormatError,
+            "nine numbers",
+        ),
         (xyz("") + "0\n\n", {}, FileFormatError, "frame 3 begins with '0'"),
         (xyz("").replace("pos:R:3", "pos:R:2"), {}, FileFormatError, "no positions"),
     ],
 )
 def test_extended_xyz_that_is_not_known_is_asked_or_refused(
-    tmp_path: Path, text: str, options: dict[str, object], error: type[XbpError], says: str
+    tmp_path: Path,
+    text: str,
+    options: dict[str, object],
+    error: type[XbpError],
+    says: str,
 ) -> None:
     with pytest.raises(error, match=says):
         open_trajectory(written(tmp_path, text), **options)
@@ -287,7 +479,9 @@ def test_ids_of_extended_xyz_sort_its_atoms(tmp_path: Path) -> None:
         head = f'2\nStep={n} Origin="1 1 1" pbc="T T F" {LATTICE} Properties=species:S:1:pos:R:3:id:I:1\n'
         return head + "".join(f"{name} {x} 2 3 {i}\n" for name, x, i in atoms)
 
-    text = frame([("Cu", 1, 1), ("Zr", 5, 2)], 0) + frame([("Zr", 5.01, 2), ("Cu", 1.01, 1)], 1)
+    text = frame([("Cu", 1, 1), ("Zr", 5, 2)], 0) + frame(
+        [("Zr", 5.01, 2), ("Cu", 1.01, 1)], 1
+    )
     traj = open_trajectory(written(tmp_path, text), timestep="20 fs")
     np.testing.assert_allclose(traj.position.values[..., 0], [[0, 4], [0.01, 4.01]])
     assert traj.element.values.tolist() == ["Cu", "Zr"]
@@ -297,9 +491,9 @@ def test_ids_of_extended_xyz_sort_its_atoms(tmp_path: Path) -> None:
 def test_the_shared_gpumd_file(shared_data: Path) -> None:
     traj = open_trajectory(shared_data / "doors" / "cuzr_256_5frames_gpumd.xyz")
     arguments = {"units": "metal", "elements": ["Cu", "Zr"], "timestep": "2 fs"}
-    lammps = open_trajectory(shared_data / "doors" / "cuzr_256_20frames.lammpstrj.xz", **arguments).isel(
-        time=slice(0, 5)
-    )
+    lammps = open_trajectory(
+        shared_data / "doors" / "cuzr_256_20frames.lammpstrj.xz", **arguments
+    ).isel(time=slice(0, 5))
     for name, off in (("position", 2e-7), ("velocity", 1e-6), ("time", 1e-9)):
         np.testing.assert_allclose(traj[name].values, lammps[name].values, atol=off)
     assert traj.element.values.tolist() == lammps.element.values.tolist()
@@ -320,7 +514,9 @@ def test_the_shared_gpumd_file(shared_data: Path) -> None:
         ("metal", 1.0, 1.0, 1.0),
     ],
 )
-def test_every_style_of_units(tmp_path: Path, units: str, length: float, time: float, speed: float) -> None:
+def test_every_style_of_units(
+    tmp_path: Path, units: str, length: float, time: float, speed: float
+) -> None:
     """What one Å, ps and Å/ps is in each, from LAMMPS's page of units."""
     origin = np.array([-4.0, 1.0, 2.5])
     text = ""
@@ -334,7 +530,9 @@ def test_every_style_of_units(tmp_path: Path, units: str, length: float, time: f
             r, v = (SCALED[n, i] @ CELL + origin) * length, VELOCITY[n, i] * speed
             text += f"{i + 1} Cu " + " ".join(repr(float(x)) for x in (*r, *v)) + "\n"
     traj = open_trajectory(written(tmp_path, text), units=units)
-    np.testing.assert_allclose(traj.position.values, SCALED[:2] @ CELL, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        traj.position.values, SCALED[:2] @ CELL, rtol=1e-6, atol=1e-9
+    )
     np.testing.assert_allclose(traj.velocity.values, VELOCITY[:2], rtol=1e-6)
     np.testing.assert_allclose(traj.time.values, [0, 0.02])
     np.testing.assert_allclose(traj.cell.values, 10 * np.eye(3), rtol=1e-9)
@@ -348,13 +546,21 @@ def test_a_data_file_and_a_dump_have_one_origin(tmp_path: Path) -> None:
     )
     traj = open_trajectory(written(tmp_path, text, "a.data"))
     assert traj.element.values.tolist() == ["Zr", "Cu"]
-    np.testing.assert_allclose(traj.cell.values, [[10, 0, 0], [1, 10, 0], [0.5, -2, 10]])
-    np.testing.assert_allclose(traj.position.values[0], [[8, 4, 3.5], [5 + 10 - 0.5, 1 + 2, 0.5 - 10]])
+    np.testing.assert_allclose(
+        traj.cell.values, [[10, 0, 0], [1, 10, 0], [0.5, -2, 10]]
+    )
+    np.testing.assert_allclose(
+        traj.position.values[0], [[8, 4, 3.5], [5 + 10 - 0.5, 1 + 2, 0.5 - 10]]
+    )
     np.testing.assert_allclose(traj.velocity.values[0], [[1, 0, 0], [0, 2, 0]])
     for options, error, says in (
         ({"units": "metal"}, UnitsError, "file gives units real"),
         ({"timestep": "1 fs"}, QuantityError, "timestep='1 fs' does not apply"),
-        ({"time_between_frames": "1 fs"}, QuantityError, "time_between_frames='1 fs' does not apply"),
+        (
+            {"time_between_frames": "1 fs"},
+            QuantityError,
+            "time_between_frames='1 fs' does not apply",
+        ),
         ({"elements": ["Zr", "Cu"]}, QuantityError, "mass of"),
         ({"lj": "argon"}, UnitsError, "lj='argon' is given with units='real'"),
     ):
@@ -394,11 +600,24 @@ def castep(n: int) -> str:
     text = " BEGIN header\n\n END header\n\n"
     for frame in range(n):
         text += f"   {41.341373336 * frame:22.16E}\n   -1.0 -1.0 1.0E-03  <-- E\n   9.5E-04  <-- T\n"
-        text += "".join("   " + " ".join(f"{20.0 * (i == j):.8E}" for j in range(3)) + "  <-- h\n" for i in range(3))
-        for tag, vectors in (("R", [[1 + 1e-3 * frame, 2, 3], [4, 5, 6]]), ("V", [[1e-4, 0, 0], [0, 2e-4, 0]])):
+        text += "".join(
+            "   " + " ".join(f"{20.0 * (i == j):.8E}" for j in range(3)) + "  <-- h\n"
+            for i in range(3)
+        )
+        for tag, vectors in (
+            ("R", [[1 + 1e-3 * frame, 2, 3], [4, 5, 6]]),
+            ("V", [[1e-4, 0, 0], [0, 2e-4, 0]]),
+        ):
             for atom, row in enumerate(vectors):
-                text += f" Cu {atom + 1:8d}   " + " ".join(f"{x:.8E}" for x in row) + f"  <-- {tag}\n"
-        text += "".join(f" Cu {atom + 1:8d}   0.0 0.0 0.0  <-- F\n" for atom in range(2)) + "\n"
+                text += (
+                    f" Cu {atom + 1:8d}   "
+                    + " ".join(f"{x:.8E}" for x in row)
+                    + f"  <-- {tag}\n"
+                )
+        text += (
+            "".join(f" Cu {atom + 1:8d}   0.0 0.0 0.0  <-- F\n" for atom in range(2))
+            + "\n"
+        )
     return text
 
 
@@ -406,8 +625,12 @@ def test_castep_md_states_its_times(tmp_path: Path) -> None:
     pytest.importorskip("ase")
     traj = open_trajectory(written(tmp_path, castep(3), "a.md"))
     np.testing.assert_allclose(traj.time.values, [0, 1e-3, 2e-3], rtol=1e-4)
-    np.testing.assert_allclose(traj.velocity.values[1], [[2.1876913, 0, 0], [0, 4.3753826, 0]], rtol=1e-5)
-    np.testing.assert_allclose(traj.position.values[0, 0], 0.52917721 * np.array([1, 2, 3]), rtol=1e-6)
+    np.testing.assert_allclose(
+        traj.velocity.values[1], [[2.1876913, 0, 0], [0, 4.3753826, 0]], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        traj.position.values[0, 0], 0.52917721 * np.array([1, 2, 3]), rtol=1e-6
+    )
     with pytest.raises(QuantityError, match=r"time_between_frames=0.02 ps contradicts"):
         open_trajectory(tmp_path / "a.md", time_between_frames="20 fs")
 
@@ -457,11 +680,15 @@ OUTCAR_STEP = (
 def test_vasp_through_ase(tmp_path: Path, name: str, text: str) -> None:
     pytest.importorskip("ase")
     traj = open_trajectory(written(tmp_path, text, name), time_between_frames="2 fs")
-    np.testing.assert_allclose(traj.position.values[..., 0], [[1, 4], [1.01, 4], [1.02, 4]])
+    np.testing.assert_allclose(
+        traj.position.values[..., 0], [[1, 4], [1.01, 4], [1.02, 4]]
+    )
     assert traj.element.values.tolist() == ["Cu", "Zr"]
     np.testing.assert_allclose(traj.cell.values, 10 * np.eye(3))
     for given in ({"timestep": "2 fs"}, {"units": "real"}, {"lj": "argon"}):
-        with pytest.raises(QuantityError, match=rf"{next(iter(given))}=.* does not apply"):
+        with pytest.raises(
+            QuantityError, match=rf"{next(iter(given))}=.* does not apply"
+        ):
             open_trajectory(tmp_path / name, time_between_frames="2 fs", **given)
     with pytest.raises(UnitsError, match="time_between_frames"):
         open_trajectory(tmp_path / name)
@@ -471,7 +698,9 @@ def test_a_poscar_and_what_ase_makes_wrong(tmp_path: Path) -> None:
     pytest.importorskip("ase")
     poscar = "x\n1.0\n10 0 0\n0 10 0\n0 0 10\nCu\n2\nDirect\n0.1 0.2 0.3\n0.4 0.5 0.6\n\n0.001 0 0\n0 0.002 0\n"
     traj = open_trajectory(written(tmp_path, poscar, "POSCAR"))
-    np.testing.assert_allclose(traj.velocity.values[0], [[1, 0, 0], [0, 2, 0]], rtol=1e-6)
+    np.testing.assert_allclose(
+        traj.velocity.values[0], [[1, 0, 0], [0, 2, 0]], rtol=1e-6
+    )
     config = "title\n 1 1 1\n 10 0 0\n 0 10 0\n 0 0 10\nK+ 1\n 1 2 3\n 1 0.5 0.25\n"
     gro = "t= 1.5\n 1\n    1CU      CU    1   0.126   1.624   1.679  0.1227 -0.0580  0.0434\n   1.8   1.8   1.8\n"
     pdb = "CRYST1   10.000   11.000   12.000  90.00  90.00  90.00 P 1\n" + "".join(
@@ -502,17 +731,27 @@ def test_names_that_are_no_elements_are_asked_for(tmp_path: Path) -> None:
         open_trajectory(path, topology=path)
     with pytest.raises(QuantityError, match=r"'C[AB]' is not an element"):
         open_trajectory(path, topology=path, time_between_frames="20 fs")
-    traj = open_trajectory(path, topology=path, time_between_frames="20 fs", elements={"CA": "C", "CB": "C"})
+    traj = open_trajectory(
+        path,
+        topology=path,
+        time_between_frames="20 fs",
+        elements={"CA": "C", "CB": "C"},
+    )
     np.testing.assert_allclose(traj.position.values[:, 0, 0], [1.01, 1.02], atol=1e-6)
     np.testing.assert_allclose(traj.cell.values, np.diag([10, 11, 12]))
     gro = "t= 1.5\n 2\n" + "".join(
-        f"    1MOL     {n}    {i}   0.126   1.624   1.679  0.1227 -0.0580  0.0434\n" for i, n in ((1, "Cu"), (2, "Zr"))
+        f"    1MOL     {n}    {i}   0.126   1.624   1.679  0.1227 -0.0580  0.0434\n"
+        for i, n in ((1, "Cu"), (2, "Zr"))
     )
     path = written(tmp_path, gro + "   1.8   1.8   1.8\n", "a.gro")
     one = open_trajectory(path, topology=path)
     assert one.element.values.tolist() == ["Cu", "Zr"]
-    np.testing.assert_allclose(one.velocity.values[0, 0], [1.227, -0.58, 0.434], rtol=1e-4)
-    np.testing.assert_allclose(one.position.values[0, 0], [1.26, 16.24, 16.79], rtol=1e-5)
+    np.testing.assert_allclose(
+        one.velocity.values[0, 0], [1.227, -0.58, 0.434], rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        one.position.values[0, 0], [1.26, 16.24, 16.79], rtol=1e-5
+    )
 
 
 def dcd(title: bytes, every: int = 10, delta: float = 0.002) -> bytes:
@@ -523,13 +762,18 @@ def dcd(title: bytes, every: int = 10, delta: float = 0.002) -> bytes:
 
     control = [3, 5 * every, every, 3 * every, 0, 0, 0, 0, 0]
     out = record(
-        b"CORD" + struct.pack("<9i", *control) + struct.pack("<f", delta) + struct.pack("<10i", 1, *[0] * 8, 24)
+        b"CORD"
+        + struct.pack("<9i", *control)
+        + struct.pack("<f", delta)
+        + struct.pack("<10i", 1, *[0] * 8, 24)
     )
     out += record(struct.pack("<i", 1) + title.ljust(80)) + record(struct.pack("<i", 2))
     for frame in range(3):
         out += record(struct.pack("<6d", 10, 90, 10, 90, 90, 10))
         for axis in range(3):
-            out += record(struct.pack("<2f", (1 + 0.01 * frame, 2, 3)[axis], (4, 5, 6)[axis]))
+            out += record(
+                struct.pack("<2f", (1 + 0.01 * frame, 2, 3)[axis], (4, 5, 6)[axis])
+            )
     return out
 
 
@@ -540,11 +784,22 @@ DATA = (
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("title", [b"Written by LAMMPS", b"REMARKS CHARMM", b"Created by another program"])
-def test_the_time_in_the_header_of_a_dcd_is_not_believed(tmp_path: Path, title: bytes) -> None:
+@pytest.mark.parametrize(
+    "title", [b"Written by LAMMPS", b"REMARKS CHARMM", b"Created by another program"]
+)
+def test_the_time_in_the_header_of_a_dcd_is_not_believed(
+    tmp_path: Path, title: bytes
+) -> None:
     pytest.importorskip("MDAnalysis")
-    path, top = written(tmp_path, dcd(title), "a.dcd"), written(tmp_path, DATA, "top.data")
-    told = {"topology": top, "elements": ["Cu", "Zr"], **({"units": "metal"} if b"LAMMPS" in title else {})}
+    path, top = (
+        written(tmp_path, dcd(title), "a.dcd"),
+        written(tmp_path, DATA, "top.data"),
+    )
+    told = {
+        "topology": top,
+        "elements": ["Cu", "Zr"],
+        **({"units": "metal"} if b"LAMMPS" in title else {}),
+    }
     with pytest.raises(UnitsError, match="time"):
         open_trajectory(path, **told)
     if b"another" in title:
@@ -553,11 +808,15 @@ def test_the_time_in_the_header_of_a_dcd_is_not_believed(tmp_path: Path, title: 
     else:
         counted = open_trajectory(path, timestep="2 fs", **told)
         np.testing.assert_allclose(counted.time.values, [0.1, 0.12, 0.14])
-        with pytest.raises(QuantityError, match=r"time_between_frames=0.03 ps contradicts"):
+        with pytest.raises(
+            QuantityError, match=r"time_between_frames=0.03 ps contradicts"
+        ):
             open_trajectory(path, timestep="2 fs", time_between_frames="30 fs", **told)
     traj = open_trajectory(path, time_between_frames="20 fs", **told)
     np.testing.assert_allclose(np.diff(traj.time.values), 0.02)
-    np.testing.assert_allclose(traj.position.values[..., 0], [[1, 4], [1.01, 4], [1.02, 4]], rtol=1e-6)
+    np.testing.assert_allclose(
+        traj.position.values[..., 0], [[1, 4], [1.01, 4], [1.02, 4]], rtol=1e-6
+    )
     assert traj.element.values.tolist() == ["Cu", "Zr"]
     for changed, error, says in (
         ({"elements": None}, QuantityError, "elements"),
@@ -574,10 +833,15 @@ def test_the_time_in_the_header_of_a_dcd_is_not_believed(tmp_path: Path, title: 
 
 def test_a_dcd_opens_and_reads_without_warnings(tmp_path: Path) -> None:
     pytest.importorskip("MDAnalysis")
-    path, top = written(tmp_path, dcd(b"REMARKS CHARMM"), "a.dcd"), written(tmp_path, DATA, "top.data")
+    path, top = (
+        written(tmp_path, dcd(b"REMARKS CHARMM"), "a.dcd"),
+        written(tmp_path, DATA, "top.data"),
+    )
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        traj = open_trajectory(path, topology=top, elements=["Cu", "Zr"], timestep="2 fs", chunk_frames=1)
+        traj = open_trajectory(
+            path, topology=top, elements=["Cu", "Zr"], timestep="2 fs", chunk_frames=1
+        )
         assert traj.position.compute().shape == (3, 2, 3)
     assert [str(one.message) for one in said] == []
 
@@ -586,11 +850,24 @@ def test_a_dcd_opens_and_reads_without_warnings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("timed", [True, False])
 def test_ambers_netcdf(tmp_path: Path, timed: bool) -> None:
     pytest.importorskip("MDAnalysis")
-    with netCDF4.Dataset(tmp_path / "a.ncdf", "w", format="NETCDF3_64BIT_OFFSET") as file:
+    with netCDF4.Dataset(
+        tmp_path / "a.ncdf", "w", format="NETCDF3_64BIT_OFFSET"
+    ) as file:
         file.setncatts(
-            {"Conventions": "AMBER", "ConventionVersion": "1.0", "program": "by hand", "programVersion": "1"}
+            {
+                "Conventions": "AMBER",
+                "ConventionVersion": "1.0",
+                "program": "by hand",
+                "programVersion": "1",
+            }
         )
-        for name, size in (("frame", None), ("spatial", 3), ("atom", 2), ("cell_spatial", 3), ("cell_angular", 3)):
+        for name, size in (
+            ("frame", None),
+            ("spatial", 3),
+            ("atom", 2),
+            ("cell_spatial", 3),
+            ("cell_angular", 3),
+        ):
             file.createDimension(name, size)
         file.createDimension("label", 5)
         shapes = {"coordinates": ("angstrom", "atom", "spatial"), "velocities": ("angstrom/picosecond", "atom", "spatial"),
@@ -599,7 +876,9 @@ def test_ambers_netcdf(tmp_path: Path, timed: bool) -> None:
                   "cell_lengths": [[10, 11, 12]] * 3, "cell_angles": [[90] * 3] * 3}  # fmt: skip
         for name, (units, *dims) in shapes.items():
             variable = file.createVariable(
-                name, "f4" if name in ("coordinates", "velocities") else "f8", ("frame", *dims)
+                name,
+                "f4" if name in ("coordinates", "velocities") else "f8",
+                ("frame", *dims),
             )
             variable.units = units
             if name == "velocities":
@@ -626,7 +905,12 @@ def test_ambers_text_has_no_time(tmp_path: Path) -> None:
     pytest.importorskip("MDAnalysis")
     text = "title\n"
     for frame in POSITIONS:
-        text += "".join(f"{x:8.3f}" for x in np.ravel(frame)) + "\n" + "".join(f"{x:8.3f}" for x in (10, 11, 12)) + "\n"
+        text += (
+            "".join(f"{x:8.3f}" for x in np.ravel(frame))
+            + "\n"
+            + "".join(f"{x:8.3f}" for x in (10, 11, 12))
+            + "\n"
+        )
     path = written(tmp_path, text, "a.mdcrd")
     told = {"topology": written(tmp_path, DATA, "top.data"), "elements": ["Cu", "Zr"]}
     with pytest.raises(UnitsError, match="time"):
@@ -643,10 +927,20 @@ def test_one_atom_of_mass_0_does_not_discard_the_others(tmp_path: Path) -> None:
         written(tmp_path, dcd(b"REMARKS CHARMM"), "a.dcd"),
         written(tmp_path, DATA.replace("63.546", "0"), "t.data"),
     )
-    traj = open_trajectory(path, topology=top, elements=["Cu", "Zr"], time_between_frames="20 fs", masses=None)
+    traj = open_trajectory(
+        path,
+        topology=top,
+        elements=["Cu", "Zr"],
+        time_between_frames="20 fs",
+        masses=None,
+    )
     np.testing.assert_allclose(traj.mass.values, [63.546, 91.224], atol=1e-3)
-    heavy = written(tmp_path, DATA.replace("63.546", "0").replace("91.224", "96"), "h.data")
-    traj = open_trajectory(path, topology=heavy, elements=["Cu", "Zr"], time_between_frames="20 fs")
+    heavy = written(
+        tmp_path, DATA.replace("63.546", "0").replace("91.224", "96"), "h.data"
+    )
+    traj = open_trajectory(
+        path, topology=heavy, elements=["Cu", "Zr"], time_between_frames="20 fs"
+    )
     np.testing.assert_allclose(traj.mass.values, [63.546, 96.0], atol=1e-3)
 
 
@@ -654,11 +948,18 @@ def test_one_atom_of_mass_0_does_not_discard_the_others(tmp_path: Path) -> None:
 
 
 def timed(steps: list[int], times: list[float], **columns: str) -> str:
-    text = dump(SCALED[: len(steps)], VELOCITY, columns.get("columns", STYLES["element"]), steps=1)
+    text = dump(
+        SCALED[: len(steps)],
+        VELOCITY,
+        columns.get("columns", STYLES["element"]),
+        steps=1,
+    )
     parts = text.split("ITEM: TIMESTEP\n")[1:]
     out = ""
     for part, step, time in zip(parts, steps, times, strict=True):
-        out += f"ITEM: TIME\n{time!r}\nITEM: TIMESTEP\n{step}\n" + part.split("\n", 1)[1]
+        out += (
+            f"ITEM: TIME\n{time!r}\nITEM: TIMESTEP\n{step}\n" + part.split("\n", 1)[1]
+        )
     return out
 
 
@@ -673,11 +974,15 @@ def timed(steps: list[int], times: list[float], **columns: str) -> str:
         ({"masses": {"Al": 27}}, "masses= names 'Al'"),
     ],
 )  # fmt: skip
-def test_what_contradicts_a_dump_is_refused(tmp_path: Path, options: dict[str, object], says: str) -> None:
+def test_what_contradicts_a_dump_is_refused(
+    tmp_path: Path, options: dict[str, object], says: str
+) -> None:
     path = written(tmp_path, timed([0, 10, 20], [0.0, 0.02, 0.04]))
     with pytest.raises(XbpError, match=says):
         open_trajectory(path, **{"units": "metal", **options})
-    agreed = open_trajectory(path, units="metal", timestep="2 fs", time_between_frames="20 fs")
+    agreed = open_trajectory(
+        path, units="metal", timestep="2 fs", time_between_frames="20 fs"
+    )
     np.testing.assert_allclose(agreed.time.values, [0, 0.02, 0.04])
 
 
@@ -686,12 +991,22 @@ def test_elements_that_contradict_the_dump_are_refused(tmp_path: Path) -> None:
     text = dump(SCALED, VELOCITY, "id type element xu yu zu vx vy vz")
     with pytest.raises(QuantityError, match=r"elements=.* contradicts"):
         open_trajectory(written(tmp_path, text), elements=["Cu", "Zr"], **METAL)
-    assert open_trajectory(tmp_path / "a.lammpstrj", elements=["Zr", "Cu"], **METAL).element.values[0] == "Zr"
+    assert (
+        open_trajectory(
+            tmp_path / "a.lammpstrj", elements=["Zr", "Cu"], **METAL
+        ).element.values[0]
+        == "Zr"
+    )
     # LAMMPS writes C where its input names no elements.
     unnamed = text.replace(" Zr ", " C ").replace(" Cu ", " C ")
     with pytest.raises(QuantityError, match=r"elements .* are unknown"):
         open_trajectory(written(tmp_path, unnamed), **METAL)
-    assert open_trajectory(tmp_path / "a.lammpstrj", elements=["Zr", "Cu"], **METAL).element.values[1] == "Cu"
+    assert (
+        open_trajectory(
+            tmp_path / "a.lammpstrj", elements=["Zr", "Cu"], **METAL
+        ).element.values[1]
+        == "Cu"
+    )
     heavy = (
         text.replace("type element xu", "type element mass xu")
         .replace(" Zr ", " Zr 91.2 ")
@@ -702,8 +1017,13 @@ def test_elements_that_contradict_the_dump_are_refused(tmp_path: Path) -> None:
         open_trajectory(written(tmp_path, heavy), **METAL)
 
 
-@pytest.mark.parametrize(("options", "says"), [({"units": "real"}, "K"), ({"timestep": "0.02 fs"}, "atoms move by")])
-def test_units_and_steps_that_no_motion_fits_are_refused(tmp_path: Path, options: dict[str, str], says: str) -> None:
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"units": "real"}, "K"), ({"timestep": "0.02 fs"}, "atoms move by")],
+)
+def test_units_and_steps_that_no_motion_fits_are_refused(
+    tmp_path: Path, options: dict[str, str], says: str
+) -> None:
     path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
     with pytest.raises(QuantityError, match=says):
         open_trajectory(path, **{**METAL, **options})
@@ -712,7 +1032,9 @@ def test_units_and_steps_that_no_motion_fits_are_refused(tmp_path: Path, options
 def test_frames_of_no_motion_are_refused_and_open_one_by_one(tmp_path: Path) -> None:
     jumps = np.random.default_rng(8).random((4, 6, 3))
     path = written(tmp_path, dump(jumps, VELOCITY, "id element xu yu zu"))
-    with pytest.raises(QuantityError, match=r"from frame 0 to frame 1 .* atoms move by"):
+    with pytest.raises(
+        QuantityError, match=r"from frame 0 to frame 1 .* atoms move by"
+    ):
         open_trajectory(path, **METAL)
     assert open_trajectory(path, frames=slice(2, 3), **METAL).sizes["time"] == 1
     assert open_trajectory(path, hottest="1e9 K", **METAL).sizes["time"] == 4
@@ -724,18 +1046,28 @@ def test_glasses_that_have_nothing_in_common_are_no_motion(tmp_path: Path) -> No
     text = ""
     for frame in range(3):
         text += f"200\n{LATTICE.replace('10', '16')} Properties=species:S:1:pos:R:3 number={frame}\n"
-        text += "".join(f"Cu {x:.4f} {y:.4f} {z:.4f}\n" for x, y, z in 16 * rng.random((200, 3)))
+        text += "".join(
+            f"Cu {x:.4f} {y:.4f} {z:.4f}\n" for x, y, z in 16 * rng.random((200, 3))
+        )
     path = written(tmp_path, text)
-    with pytest.raises(QuantityError, match=r"frame 0 to frame 1 .* atoms move by \d.\d+ angstrom in 1 ps"):
+    with pytest.raises(
+        QuantityError,
+        match=r"frame 0 to frame 1 .* atoms move by \d.\d+ angstrom in 1 ps",
+    ):
         open_trajectory(path, time_between_frames="1 ps")
     assert open_trajectory(path, time_between_frames="1 ns").sizes["time"] == 3
 
 
 def test_labels_of_training_data_in_a_file_of_ase(tmp_path: Path) -> None:
     ase, ase_io = pytest.importorskip("ase"), pytest.importorskip("ase.io")
-    images = [ase.Atoms("CuZr", positions=r, cell=10 * np.eye(3), pbc=True) for r in POSITIONS]
+    images = [
+        ase.Atoms("CuZr", positions=r, cell=10 * np.eye(3), pbc=True) for r in POSITIONS
+    ]
     ase_io.write(tmp_path / "a.traj", images)
-    assert open_trajectory(tmp_path / "a.traj", time_between_frames="20 fs").sizes["time"] == 3
+    assert (
+        open_trajectory(tmp_path / "a.traj", time_between_frames="20 fs").sizes["time"]
+        == 3
+    )
     for image in images:
         image.info["config_type"] = "liquid"
     ase_io.write(tmp_path / "b.traj", images)
@@ -748,18 +1080,27 @@ def test_log_spaced_steps_stay_so(tmp_path: Path) -> None:
     for old, new in ((4, 8), (3, 4)):
         text = text.replace(f"TIMESTEP\n{old}\n", f"TIMESTEP\n{new}\n")
     path = written(tmp_path, text)
-    assert open_trajectory(path, **{**METAL, "timestep": "20 fs"}).time.values.tolist() == [0, 0.02, 0.04, 0.08, 0.16]
+    assert open_trajectory(
+        path, **{**METAL, "timestep": "20 fs"}
+    ).time.values.tolist() == [0, 0.02, 0.04, 0.08, 0.16]
     with pytest.raises(QuantityError, match="not equally spaced: steps 0, 1, 2, 4"):
         open_trajectory(path, units="metal", time_between_frames="20 fs")
 
 
 def test_a_trajectory_with_labels_takes_nothing_else(tmp_path: Path) -> None:
     source = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]))
-    open_trajectory(source, temperature="300 K", **METAL).compute().to_netcdf(tmp_path / "a.nc")
+    open_trajectory(source, temperature="300 K", **METAL).compute().to_netcdf(
+        tmp_path / "a.nc"
+    )
     for given in ({"units": "metal"}, {"elements": ["Zr"]}, {"masses": {"Zr": 90}}, {"timestep": "2 fs"}, {"lj": "argon"},
                   {"time_between_frames": "20 fs"}, {"topology": "a.pdb"}):  # fmt: skip
-        with pytest.raises(QuantityError, match=rf"{next(iter(given))}=.* does not apply"):
+        with pytest.raises(
+            QuantityError, match=rf"{next(iter(given))}=.* does not apply"
+        ):
             open_trajectory(tmp_path / "a.nc", **given)
     with pytest.raises(XbpError, match="temperature=310 K contradicts"):
         open_trajectory(tmp_path / "a.nc", temperature="310 K")
-    assert float(open_trajectory(tmp_path / "a.nc", temperature="300 K").temperature) == 300
+    assert (
+        float(open_trajectory(tmp_path / "a.nc", temperature="300 K").temperature)
+        == 300
+    )

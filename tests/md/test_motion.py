@@ -14,7 +14,9 @@ V = np.array([1.0, 0.5, 0.2])
 
 @pytest.fixture(scope="module")
 def solid() -> xr.Dataset:
-    made = models.einstein_solid(40, 800, cell=12, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1)
+    made = models.einstein_solid(
+        40, 800, cell=12, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1
+    )
     made["mass"] = ("atom", np.linspace(20, 60, 40), {"units": "u"})
     return made
 
@@ -35,7 +37,9 @@ def breathing(traj: xr.Dataset, carried: bool) -> xr.Dataset:
     rate = 0.01 * np.cos(phase)[:, None, None] * strain * 2 * np.pi / 1.3
     made = traj.assign(
         position=traj.position.copy(data=traj.position.values @ stretch),
-        velocity=traj.velocity.copy(data=traj.velocity.values + carried * (traj.position.values @ rate)),
+        velocity=traj.velocity.copy(
+            data=traj.velocity.values + carried * (traj.position.values @ rate)
+        ),
     )
     made["cell"] = (("time", "vector", "xyz"), 12 * stretch, {"units": "angstrom"})
     return made
@@ -47,13 +51,24 @@ def codes(ds: xr.Dataset) -> set[str]:
 
 def spectra(traj: xr.Dataset) -> dict[str, xr.DataArray]:
     traj = traj.isel(time=slice(0, 200))
-    S = traj.bp.dynamic_structure_factor(1, 0.5, window="5 ps", weights="unit", precision="double")
+    S = traj.bp.dynamic_structure_factor(
+        1, 0.5, window="5 ps", weights="unit", precision="double"
+    )
     self_part = traj.bp.dynamic_structure_factor(
         1, 0.5, window="5 ps", weights="unit", part="incoherent", precision="double"
     )
     C = traj.bp.current_spectra(1, 0.5, window="5 ps", precision="double")
-    F = traj.bp.intermediate_scattering_function(1, 0.5, window="5 ps", weights="unit", precision="double")
-    return {"S": S.S, "u2": S.u2, "self": self_part.S, "C_L": C.C_L, "C_T": C.C_T, "F": F.F}
+    F = traj.bp.intermediate_scattering_function(
+        1, 0.5, window="5 ps", weights="unit", precision="double"
+    )
+    return {
+        "S": S.S,
+        "u2": S.u2,
+        "self": self_part.S,
+        "C_L": C.C_L,
+        "C_T": C.C_T,
+        "F": F.F,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +78,31 @@ def at_rest(solid: xr.Dataset) -> dict[str, xr.DataArray]:
 
 @pytest.mark.parametrize(("velocity", "wrapped"), [(V, False), (130 * V, True)])
 def test_a_drift_changes_no_spectrum(
-    solid: xr.Dataset, at_rest: dict[str, xr.DataArray], velocity: np.ndarray, wrapped: bool
+    solid: xr.Dataset,
+    at_rest: dict[str, xr.DataArray],
+    velocity: np.ndarray,
+    wrapped: bool,
 ) -> None:
     traj = moving(solid, velocity)
     if wrapped:
         traj = traj.assign(position=traj.position.copy(data=traj.position.values % 12))
     found = spectra(traj)
     for name, still in at_rest.items():
-        np.testing.assert_allclose(found[name].values, still.values, rtol=1e-6, atol=1e-9 * float(abs(still).max()))
+        np.testing.assert_allclose(
+            found[name].values,
+            still.values,
+            rtol=1e-6,
+            atol=1e-9 * float(abs(still).max()),
+        )
     assert "drift" in codes(found["S"].to_dataset())
     assert "drift" in codes(found["C_T"].to_dataset())
 
 
 def test_a_drift_is_no_vibration(solid: xr.Dataset) -> None:
-    still, found = (t.drop_vars("temperature").bp.vdos(window="10 ps") for t in (solid, moving(solid, V)))
+    still, found = (
+        t.drop_vars("temperature").bp.vdos(window="10 ps")
+        for t in (solid, moving(solid, V))
+    )
     assert float(found.g[0] / found.g.max()) < 1e-6  # 0.19 with the drift
     np.testing.assert_allclose(found.g, still.g, rtol=1e-6, atol=1e-9)
     assert float(found.temperature) == pytest.approx(float(still.temperature), rel=1e-9)
@@ -84,7 +110,10 @@ def test_a_drift_is_no_vibration(solid: xr.Dataset) -> None:
     assert codes(still) == set()
     assert found.attrs["center_of_mass"] == still.g.attrs["center_of_mass"] == "at rest"
     np.testing.assert_allclose(
-        moving(solid, V).bp.msd(window="10 ps").msd, solid.bp.msd(window="10 ps").msd, rtol=1e-7, atol=1e-9
+        moving(solid, V).bp.msd(window="10 ps").msd,
+        solid.bp.msd(window="10 ps").msd,
+        rtol=1e-7,
+        atol=1e-9,
     )
 
 
@@ -100,22 +129,34 @@ def test_a_drift_in_chunks_of_dask_is_taken_off(solid: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize("carried", [False, True])
-def test_a_cell_that_breathes_makes_no_current(solid: xr.Dataset, carried: bool) -> None:
+def test_a_cell_that_breathes_makes_no_current(
+    solid: xr.Dataset, carried: bool
+) -> None:
     traj = breathing(solid, carried)
     found = traj.bp.current_spectra(1, 0.2, window="10 ps", precision="double")
     # Q changes with the cell, and so does what is along it, by about a hundredth.
     for name in ("C_L", "C_T"):
-        still = solid.bp.current_spectra(1, 0.2, window="10 ps", precision="double")[name].sum("E")
+        still = solid.bp.current_spectra(1, 0.2, window="10 ps", precision="double")[
+            name
+        ].sum("E")
         np.testing.assert_allclose(found[name].sum("E").values, still.values, rtol=0.02)
-    assert found.attrs["affine_motion"] == ("taken off" if carried else "not in the velocities")
+    assert found.attrs["affine_motion"] == (
+        "taken off" if carried else "not in the velocities"
+    )
     g = traj.bp.vdos(window="10 ps").g
     np.testing.assert_allclose(g, solid.bp.vdos(window="10 ps").g, rtol=1e-6, atol=1e-9)
 
 
-def test_an_affine_motion_that_thermal_motion_hides_is_said_to_stay(solid: xr.Dataset) -> None:
+def test_an_affine_motion_that_thermal_motion_hides_is_said_to_stay(
+    solid: xr.Dataset,
+) -> None:
     slow = solid.copy()
     stretch = 1 + 1e-6 * np.sin(solid.time.values)
-    slow["cell"] = (("time", "vector", "xyz"), 12 * np.eye(3) * stretch[:, None, None], {"units": "angstrom"})
+    slow["cell"] = (
+        ("time", "vector", "xyz"),
+        12 * np.eye(3) * stretch[:, None, None],
+        {"units": "angstrom"},
+    )
     found = slow.bp.vdos(window="10 ps")
     assert found.attrs["affine_motion"] == "unknown"
     assert "affine_motion" in codes(found)
@@ -123,9 +164,13 @@ def test_an_affine_motion_that_thermal_motion_hides_is_said_to_stay(solid: xr.Da
 
 def test_atoms_that_jump_by_half_of_the_cell_hide_how_the_whole_moves() -> None:
     gas = models.ideal_gas(300, 40, cell=4, T=300, mass=40, time_step="0.7 ps", seed=1)
-    hops, centre = resting_hops(np.diff(gas.position.values, axis=0).swapaxes(1, 2) / 4, np.full(300, 1 / 300))
+    hops, centre = resting_hops(
+        np.diff(gas.position.values, axis=0).swapaxes(1, 2) / 4, np.full(300, 1 / 300)
+    )
     assert np.isnan(centre).all()
     assert hops.shape == (39, 3, 300)
-    found = gas.bp.dynamic_structure_factor(1.6, 0.5, window="7 ps", weights="unit", folding=None)
+    found = gas.bp.dynamic_structure_factor(
+        1.6, 0.5, window="7 ps", weights="unit", folding=None
+    )
     assert found.attrs["center_of_mass"] == "as in the trajectory"
     assert "drift_unknown" in codes(found)

@@ -14,11 +14,18 @@ pytest.importorskip("periodictable")
 
 
 def partials(std: float = 0.01) -> xr.Dataset:
-    g = np.stack([np.exp(-((E - c) ** 2) / 50) / np.sqrt(50 * np.pi) for c in (18.0, 22.0, 34.0)])
+    g = np.stack(
+        [np.exp(-((E - c) ** 2) / 50) / np.sqrt(50 * np.pi) for c in (18.0, 22.0, 34.0)]
+    )
     coords = {
         "element": ["Cu", "Zr", "Al"], "E": ("E", E, {"units": "meV"}), "weight": ("element", [0.46, 0.46, 0.08]),
     }  # fmt: skip
-    attrs = {"quantity": "vibrational_dos", "units": "1/meV", "ancillary_variables": "g_std", "weighting": "mass"}
+    attrs = {
+        "quantity": "vibrational_dos",
+        "units": "1/meV",
+        "ancillary_variables": "g_std",
+        "weighting": "mass",
+    }
     ds = xr.Dataset({"g": (("element", "E"), g, attrs)}, coords)
     ds["g_std"] = (("element", "E"), std * g, {"units": "1/meV"})
     return ds
@@ -30,10 +37,14 @@ def test_the_weights_are_those_of_the_tables() -> None:
     w = np.array([0.46 * 8.03 / 63.546, 0.46 * 6.46 / 91.224, 0.08 * 1.503 / 26.982])
     want = (w / w.sum()) @ p.g.values
     np.testing.assert_allclose(p.bp.neutron_weighted_dos().g, want, rtol=2e-3)
-    u2 = xr.DataArray([0.01, 0.02, 0.03], {"element": p.element}, attrs={"units": "angstrom**2"})
+    u2 = xr.DataArray(
+        [0.01, 0.02, 0.03], {"element": p.element}, attrs={"units": "angstrom**2"}
+    )
     w = w * np.exp(-25 * u2.values)
     np.testing.assert_allclose(
-        p.bp.neutron_weighted_dos(Q="5 1/angstrom", u2=u2).g, (w / w.sum()) @ p.g.values, rtol=2e-3
+        p.bp.neutron_weighted_dos(Q="5 1/angstrom", u2=u2).g,
+        (w / w.sum()) @ p.g.values,
+        rtol=2e-3,
     )
 
 
@@ -48,10 +59,20 @@ def test_there_and_back_in_other_units_and_on_another_grid() -> None:
         np.testing.assert_allclose(back, true, rtol=1e-9)
     half = measured.g.interp(E=np.arange(1.0, 44)).assign_attrs(measured.g.attrs)
     half.E.attrs["units"] = "meV"
-    np.testing.assert_allclose(half.bp.correct_neutron_weighting(p), true.interp(E=np.arange(1.0, 44)), rtol=0.02)
+    np.testing.assert_allclose(
+        half.bp.correct_neutron_weighting(p),
+        true.interp(E=np.arange(1.0, 44)),
+        rtol=0.02,
+    )
     wide = half.reindex(E=np.arange(1.0, 60))
     wide.E.attrs["units"] = "meV"
-    assert wide.fillna(1.0).bp.correct_neutron_weighting(p).sel(E=slice(46, None)).isnull().all()
+    assert (
+        wide.fillna(1.0)
+        .bp.correct_neutron_weighting(p)
+        .sel(E=slice(46, None))
+        .isnull()
+        .all()
+    )
 
 
 def test_errors_are_those_of_many_simulations() -> None:
@@ -61,11 +82,19 @@ def test_errors_are_those_of_many_simulations() -> None:
     drawn = []
     for _ in range(3000):
         one = p.g + rng.normal(0, 1, p.g.shape) * p.g_std
-        drawn.append(one.assign_attrs(p.g.attrs).bp.neutron_weighted_dos()[["g", "correction"]])
+        drawn.append(
+            one.assign_attrs(p.g.attrs).bp.neutron_weighted_dos()[["g", "correction"]]
+        )
     many = xr.concat(drawn, "draw")
     inner = slice(5, 40)
-    np.testing.assert_allclose(many.g.std("draw").sel(E=inner), said.g_std.sel(E=inner), rtol=0.06)
-    np.testing.assert_allclose(many.correction.std("draw").sel(E=inner), said.correction_std.sel(E=inner), rtol=0.08)
+    np.testing.assert_allclose(
+        many.g.std("draw").sel(E=inner), said.g_std.sel(E=inner), rtol=0.06
+    )
+    np.testing.assert_allclose(
+        many.correction.std("draw").sel(E=inner),
+        said.correction_std.sel(E=inner),
+        rtol=0.08,
+    )
     data = xr.Dataset({"g": said.g, "g_std": 0.1 * said.g})
     data.g_std.attrs["units"] = "1/meV"
     back = data.bp.correct_neutron_weighting(p).sel(E=inner)
@@ -75,15 +104,27 @@ def test_errors_are_those_of_many_simulations() -> None:
 
 def test_partials_of_a_trajectory() -> None:
     solid = xbp.md.models.einstein_solid(
-        60, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1, element="Cu"
+        60,
+        400,
+        cell=10,
+        energy="8 meV",
+        T=300,
+        mass=40,
+        time_step="50 fs",
+        seed=1,
+        element="Cu",
     )
-    traj = solid.assign_coords(element=("atom", np.where(np.arange(60) % 3 == 0, "Zr", "Cu")))
+    traj = solid.assign_coords(
+        element=("atom", np.where(np.arange(60) % 3 == 0, "Zr", "Cu"))
+    )
     table = traj.bp.vdos(window="10 ps", partials=True).bp.neutron_weighted_dos()
     # All atoms swing alike: no weighting changes that.
     near = table.sel(E=slice(7.5, 8.5))
     np.testing.assert_allclose(near.correction, 1, atol=0.15)
     with pytest.raises(QuantityError, match="weighted by 'neutron'"):
-        traj.bp.vdos(window="10 ps", partials=True, weights="neutron").bp.neutron_weighted_dos()
+        traj.bp.vdos(
+            window="10 ps", partials=True, weights="neutron"
+        ).bp.neutron_weighted_dos()
     with pytest.raises(QuantityError, match="partials of the elements are needed"):
         traj.bp.vdos(window="10 ps").bp.neutron_weighted_dos()
 

@@ -30,7 +30,13 @@ STYLES = {
 
 
 def dump(
-    scaled: np.ndarray, velocity: np.ndarray, columns: str, *, cell: np.ndarray = CELL, seed: int = 0, steps: int = 10
+    scaled: np.ndarray,
+    velocity: np.ndarray,
+    columns: str,
+    *,
+    cell: np.ndarray = CELL,
+    seed: int = 0,
+    steps: int = 10,
 ) -> str:
     """Write frames as LAMMPS does, atoms shuffled; `scaled` are unwrapped."""
     rng, out = np.random.default_rng(seed), io.StringIO()
@@ -58,10 +64,15 @@ def dump(
                 f"i{axis}": image[:, c].astype(int),
                 f"v{axis}": velocity[frame][:, c],
             }
-        out.write(f"ITEM: TIMESTEP\n{frame * steps}\nITEM: NUMBER OF ATOMS\n{scaled.shape[1]}\n")
+        out.write(
+            f"ITEM: TIMESTEP\n{frame * steps}\nITEM: NUMBER OF ATOMS\n{scaled.shape[1]}\n"
+        )
         out.write(
             "ITEM: BOX BOUNDS xy xz yz pp pp pp\n"
-            + "".join(f"{a!r} {b!r} {t!r}\n" for a, b, t in map(tuple, np.array(bounds).tolist()))
+            + "".join(
+                f"{a!r} {b!r} {t!r}\n"
+                for a, b, t in map(tuple, np.array(bounds).tolist())
+            )
         )
         out.write(f"ITEM: ATOMS {columns}\n")
         for j in rng.permutation(scaled.shape[1]):
@@ -69,11 +80,15 @@ def dump(
     return out.getvalue()
 
 
-def motion(rng: np.random.Generator, n: int, atoms: int) -> tuple[np.ndarray, np.ndarray]:
+def motion(
+    rng: np.random.Generator, n: int, atoms: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Unwrapped positions in units of the cell, and velocities in Å/ps, of atoms that fly for n frames of 20 fs."""
     velocity = 3 * rng.standard_normal((1, atoms, 3)) * np.ones((n, 1, 1))
     start = rng.uniform(-1.5, 2.5, (1, atoms, 3))
-    return start + 0.02 * np.arange(n)[:, None, None] * velocity @ np.linalg.inv(CELL), velocity
+    return start + 0.02 * np.arange(n)[:, None, None] * velocity @ np.linalg.inv(
+        CELL
+    ), velocity
 
 
 RNG = np.random.default_rng(1)
@@ -89,10 +104,14 @@ def written(folder: Path, text: str | bytes, name: str = "a.lammpstrj") -> Path:
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("chunk", [1, 2, 100])
-def test_every_style_of_columns_reads_back(tmp_path: Path, style: str, chunk: int) -> None:
+def test_every_style_of_columns_reads_back(
+    tmp_path: Path, style: str, chunk: int
+) -> None:
     elements = None if style == "element" else ["Zr", "Cu"]
     path = written(tmp_path, dump(SCALED, VELOCITY, STYLES[style]))
-    traj = open_trajectory(path, elements=elements, chunk_frames=chunk, temperature="300 K", **METAL)
+    traj = open_trajectory(
+        path, elements=elements, chunk_frames=chunk, temperature="300 K", **METAL
+    )
     assert traj.position.chunks is not None
     np.testing.assert_allclose(traj.position.values, SCALED @ CELL, atol=1e-12)
     np.testing.assert_allclose(traj.velocity.values, VELOCITY, atol=1e-15)
@@ -105,8 +124,12 @@ def test_every_style_of_columns_reads_back(tmp_path: Path, style: str, chunk: in
 
 def test_tasks_do_not_each_carry_the_index_of_the_file(tmp_path: Path) -> None:
     def largest(n: int) -> int:
-        text = dump(np.tile(SCALED, (n, 1, 1)), np.tile(VELOCITY, (n, 1, 1)), STYLES["xu"])
-        traj = open_trajectory(written(tmp_path, text), elements=["Zr", "Cu"], chunk_frames=5, **METAL)
+        text = dump(
+            np.tile(SCALED, (n, 1, 1)), np.tile(VELOCITY, (n, 1, 1)), STYLES["xu"]
+        )
+        traj = open_trajectory(
+            written(tmp_path, text), elements=["Zr", "Cu"], chunk_frames=5, **METAL
+        )
         graph = dict(traj.position.__dask_graph__())
         # One node may hold the index; the next largest is what grows with the number of tasks.
         return sorted(len(cloudpickle.dumps(node)) for node in graph.values())[-2]
@@ -114,13 +137,21 @@ def test_tasks_do_not_each_carry_the_index_of_the_file(tmp_path: Path) -> None:
     assert largest(40) < largest(4) + 100
 
 
-@given(st.integers(1, 4), st.integers(1, 5), st.sampled_from(sorted(STYLES)), st.integers(0, 99))
+@given(
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.sampled_from(sorted(STYLES)),
+    st.integers(0, 99),
+)
 def test_any_frames_read_back(
     tmp_path_factory: pytest.TempPathFactory, n: int, atoms: int, style: str, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     scaled, velocity = motion(rng, n, atoms)
-    path = written(tmp_path_factory.mktemp("dump"), dump(scaled, velocity, STYLES[style], seed=seed))
+    path = written(
+        tmp_path_factory.mktemp("dump"),
+        dump(scaled, velocity, STYLES[style], seed=seed),
+    )
     elements = None if style == "element" else {1: "Zr", 2: "Cu"}
     traj = open_trajectory(path, elements=elements, **METAL)
     np.testing.assert_allclose(traj.position.values, scaled @ CELL, atol=1e-11)
@@ -128,10 +159,20 @@ def test_any_frames_read_back(
 
 
 def test_wrapped_positions_without_images_have_the_same_spectra(tmp_path: Path) -> None:
-    scaled = RNG.random((1, 6, 3)) + 0.01 * np.cumsum(RNG.standard_normal((30, 6, 3)), axis=0)
+    scaled = RNG.random((1, 6, 3)) + 0.01 * np.cumsum(
+        RNG.standard_normal((30, 6, 3)), axis=0
+    )
     still = np.zeros_like(scaled)
-    a = open_trajectory(written(tmp_path, dump(scaled, still, "id type xu yu zu")), elements=["Zr", "Cu"], **METAL)
-    b = open_trajectory(written(tmp_path, dump(scaled, still, "id type x y z"), "b"), elements=["Zr", "Cu"], **METAL)
+    a = open_trajectory(
+        written(tmp_path, dump(scaled, still, "id type xu yu zu")),
+        elements=["Zr", "Cu"],
+        **METAL,
+    )
+    b = open_trajectory(
+        written(tmp_path, dump(scaled, still, "id type x y z"), "b"),
+        elements=["Zr", "Cu"],
+        **METAL,
+    )
     assert "velocity" not in a
     arguments = {"window": "0.2 ps", "precision": "double"}
     one, two = (t.bp.dynamic_structure_factor(3, 0.5, **arguments) for t in (a, b))
@@ -139,11 +180,18 @@ def test_wrapped_positions_without_images_have_the_same_spectra(tmp_path: Path) 
     assert float(one.u2) == pytest.approx(float(two.u2))
 
 
-@pytest.mark.parametrize(("units", "speed", "time"), [("metal", 1.0, 1.0), ("real", 1e3, 1e-3)])
-def test_lammps_units_and_times_that_the_dump_writes(tmp_path: Path, units: str, speed: float, time: float) -> None:
+@pytest.mark.parametrize(
+    ("units", "speed", "time"), [("metal", 1.0, 1.0), ("real", 1e3, 1e-3)]
+)
+def test_lammps_units_and_times_that_the_dump_writes(
+    tmp_path: Path, units: str, speed: float, time: float
+) -> None:
     text = dump(SCALED, VELOCITY / speed, STYLES["element"])
     parts = text.split("ITEM: TIMESTEP\n")[1:]
-    timed = "".join(f"ITEM: TIME\n{0.02 / time * n}\nITEM: TIMESTEP\n{part}" for n, part in enumerate(parts))
+    timed = "".join(
+        f"ITEM: TIME\n{0.02 / time * n}\nITEM: TIMESTEP\n{part}"
+        for n, part in enumerate(parts)
+    )
     traj = open_trajectory(written(tmp_path, f"ITEM: UNITS\n{units}\n" + timed))
     np.testing.assert_allclose(traj.position.values, SCALED @ CELL, atol=1e-12)
     np.testing.assert_allclose(traj.velocity.values, VELOCITY)
@@ -152,17 +200,28 @@ def test_lammps_units_and_times_that_the_dump_writes(tmp_path: Path, units: str,
 
 def test_reduced_units_become_those_of_argon(tmp_path: Path) -> None:
     path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
-    traj = open_trajectory(path, units="lj", lj="argon", timestep=0.005, elements=["A", "B"])
+    traj = open_trajectory(
+        path, units="lj", lj="argon", timestep=0.005, elements=["A", "B"]
+    )
     np.testing.assert_allclose(traj.position.values, SCALED @ CELL * 3.4, atol=1e-12)
     # τ = σ √(m/ε) = 2.15 ps: A. Rahman's, with k_B/u = 8314.46 m²/s²/K.
     tau = 3.4e-10 * np.sqrt(39.948 / (8314.46 * 120)) * 1e12
     assert ARGON.time == pytest.approx(tau, rel=1e-5)
     np.testing.assert_allclose(traj.velocity.values, VELOCITY * 3.4 / tau, rtol=1e-5)
-    np.testing.assert_allclose(traj.time.values, np.arange(5) * 10 * 0.005 * tau, rtol=1e-5)
+    np.testing.assert_allclose(
+        traj.time.values, np.arange(5) * 10 * 0.005 * tau, rtol=1e-5
+    )
     assert set(traj.mass.values) == {39.948}
     same = LennardJones(sigma="0.34 nm", epsilon="10.34 meV", mass="39.948 u")
     assert same.time == pytest.approx(ARGON.time, rel=1e-3)
-    explicit = open_trajectory(path, units="lj", lj=same, timestep="10 fs", elements=["A", "B"], masses={"B": "20 u"})
+    explicit = open_trajectory(
+        path,
+        units="lj",
+        lj=same,
+        timestep="10 fs",
+        elements=["A", "B"],
+        masses={"B": "20 u"},
+    )
     np.testing.assert_allclose(explicit.time.values, np.arange(5) * 0.1)
     assert explicit.mass.values[:2].tolist() == [39.948, 20.0]
 
@@ -170,8 +229,12 @@ def test_reduced_units_become_those_of_argon(tmp_path: Path) -> None:
 def test_gzip_and_windows_line_ends(tmp_path: Path) -> None:
     text = dump(SCALED, VELOCITY, STYLES["element"])
     plain = open_trajectory(written(tmp_path, text), **METAL)
-    packed = open_trajectory(written(tmp_path, gzip.compress(text.encode()), "a.gz"), **METAL)
-    windows = open_trajectory(written(tmp_path, text.replace("\n", "\r\n"), "w"), **METAL)
+    packed = open_trajectory(
+        written(tmp_path, gzip.compress(text.encode()), "a.gz"), **METAL
+    )
+    windows = open_trajectory(
+        written(tmp_path, text.replace("\n", "\r\n"), "w"), **METAL
+    )
     for other in (packed, windows):
         np.testing.assert_array_equal(plain.position.values, other.position.values)
 
@@ -179,9 +242,16 @@ def test_gzip_and_windows_line_ends(tmp_path: Path) -> None:
 def test_a_general_cell_with_its_origin(tmp_path: Path) -> None:
     text = dump(SCALED[:1], VELOCITY[:1], STYLES["element"])
     start, stop = text.index("ITEM: BOX"), text.index("ITEM: ATOMS")
-    rows = "".join(" ".join(map(str, [*row, o])) + "\n" for row, o in zip(CELL.tolist(), ORIGIN.tolist(), strict=True))
+    rows = "".join(
+        " ".join(map(str, [*row, o])) + "\n"
+        for row, o in zip(CELL.tolist(), ORIGIN.tolist(), strict=True)
+    )
     traj = open_trajectory(
-        written(tmp_path, text[:start] + "ITEM: BOX BOUNDS abc origin\n" + rows + text[stop:]), **METAL
+        written(
+            tmp_path,
+            text[:start] + "ITEM: BOX BOUNDS abc origin\n" + rows + text[stop:],
+        ),
+        **METAL,
     )
     np.testing.assert_allclose(traj.position.values, SCALED[:1] @ CELL, atol=1e-12)
 
@@ -203,21 +273,61 @@ TWO = dump(SCALED[:2], VELOCITY[:2], STYLES["element"])
         ("", {}, FileFormatError, "is empty|ASE"),
         (TWO, {"units": None}, UnitsError, "units .* are unknown"),
         ("ITEM: UNITS\nreal\n" + TWO, {}, UnitsError, "file gives units real"),
-        ("ITEM: UNITS\nreal\n" + TWO.replace("TIMESTEP", "STEP"), {}, FileFormatError, "not a LAMMPS text dump"),
+        (
+            "ITEM: UNITS\nreal\n" + TWO.replace("TIMESTEP", "STEP"),
+            {},
+            FileFormatError,
+            "not a LAMMPS text dump",
+        ),
         (TWO, {"timestep": None}, UnitsError, "time step .* is unknown"),
         (TWO, {"units": "lj"}, UnitsError, "σ, ε and m"),
         (TWO, {"elements": ["Zr"]}, QuantityError, "no column type"),
-        (dump(SCALED, VELOCITY, STYLES["xu"]), {}, QuantityError, "elements .* are unknown"),
-        (dump(SCALED, VELOCITY, STYLES["xu"]), {"elements": {1: "Zr"}}, QuantityError, "does not name type 2"),
-        (dump(SCALED, VELOCITY, STYLES["xu"]), {"elements": ["Zr", "Qq"]}, QuantityError, "'Qq' is not an element"),
-        (TWO[:-60], {}, FileFormatError, "cut short: its last frame has 5 of 6 atoms|cut short"),
+        (
+            dump(SCALED, VELOCITY, STYLES["xu"]),
+            {},
+            QuantityError,
+            "elements .* are unknown",
+        ),
+        (
+            dump(SCALED, VELOCITY, STYLES["xu"]),
+            {"elements": {1: "Zr"}},
+            QuantityError,
+            "does not name type 2",
+        ),
+        (
+            dump(SCALED, VELOCITY, STYLES["xu"]),
+            {"elements": ["Zr", "Qq"]},
+            QuantityError,
+            "'Qq' is not an element",
+        ),
+        (
+            TWO[:-60],
+            {},
+            FileFormatError,
+            "cut short: its last frame has 5 of 6 atoms|cut short",
+        ),
         (TWO[: TWO.rindex("BOX")], {}, FileFormatError, "cut short: the header"),
         (TWO.rstrip()[:-3], {}, FileFormatError, "cut short"),
-        (TWO.replace("ATOMS\n6", "ATOMS\n5", 1), {}, FileFormatError, "6 atoms, the first frame has 5"),
+        (
+            TWO.replace("ATOMS\n6", "ATOMS\n5", 1),
+            {},
+            FileFormatError,
+            "6 atoms, the first frame has 5",
+        ),
         (TWO + ONE, {}, FileFormatError, "step 0 .* follows step 10"),
-        (TWO.replace("xu yu zu vx", "xu yu zu vw", 1), {}, FileFormatError, "the columns"),
+        (
+            TWO.replace("xu yu zu vx", "xu yu zu vw", 1),
+            {},
+            FileFormatError,
+            "the columns",
+        ),
         (ONE.replace("xu yu zu", "fx fy fz"), {}, FileFormatError, "has the columns"),
-        (ONE.replace("ATOMS\n6", f"ATOMS\n{10**12}"), {}, FileFormatError, "declares 1000000000000 atoms"),
+        (
+            ONE.replace("ATOMS\n6", f"ATOMS\n{10**12}"),
+            {},
+            FileFormatError,
+            "declares 1000000000000 atoms",
+        ),
         (ONE.replace("ATOMS id", "ATOMS xu", 1), {}, FileFormatError, "columns repeat"),
         (TWO, {"frames": slice(5, 9)}, FileFormatError, "selects no frame"),
         (TWO, {"truncated": "keep"}, FileFormatError, "truncated='keep'"),
@@ -228,7 +338,11 @@ TWO = dump(SCALED[:2], VELOCITY[:2], STYLES["element"])
     ],
 )
 def test_what_cannot_be_opened_is_refused(
-    tmp_path: Path, text: str | bytes, options: dict[str, object], error: type[Exception], says: str
+    tmp_path: Path,
+    text: str | bytes,
+    options: dict[str, object],
+    error: type[Exception],
+    says: str,
 ) -> None:
     path = written(tmp_path, text)
     with pytest.raises(error, match=says):
@@ -256,7 +370,12 @@ def test_arguments_of_another_kind_are_refused(
         path, told = tmp_path / "a.nc", {}
     with pytest.raises(QuantityError, match=says):
         open_trajectory(path, **{**told, name: value})
-    assert open_trajectory(path, frames=slice(np.int64(1)), chunk_frames=np.int64(1), **told).sizes["time"] == 1
+    assert (
+        open_trajectory(
+            path, frames=slice(np.int64(1)), chunk_frames=np.int64(1), **told
+        ).sizes["time"]
+        == 1
+    )
 
 
 @pytest.mark.parametrize("path", [3, None, b"a.lammpstrj"])
@@ -269,7 +388,9 @@ def test_all_that_a_dump_does_not_tell_is_asked_for_at_once(tmp_path: Path) -> N
     path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
     with pytest.raises(UnitsError, match="its units, elements, time step") as caught:
         open_trajectory(path)
-    assert caught.value.fix.endswith("units='metal', elements=['Zr', 'Cu'], timestep='2 fs'")
+    assert caught.value.fix.endswith(
+        "units='metal', elements=['Zr', 'Cu'], timestep='2 fs'"
+    )
     with pytest.raises(UnitsError, match="its σ, ε and m, elements, time step"):
         open_trajectory(path, units="lj")
 
@@ -285,11 +406,17 @@ def test_all_that_a_dump_does_not_tell_is_asked_for_at_once(tmp_path: Path) -> N
         ("\n8 Cu", "\n\n8 Cu 1 2 3 4 5 6\n8 Cu", "holds 7 atoms"),
     ],
 )
-def test_a_damaged_frame_is_named_when_it_is_read(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_a_damaged_frame_is_named_when_it_is_read(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
     second = TWO[len(ONE) :]
     assert old in second
-    traj = open_trajectory(written(tmp_path, ONE + second.replace(old, new, 1)), chunk_frames=1, **METAL)
-    np.testing.assert_allclose(traj.position.isel(time=0).values, SCALED[0] @ CELL, atol=1e-12)
+    traj = open_trajectory(
+        written(tmp_path, ONE + second.replace(old, new, 1)), chunk_frames=1, **METAL
+    )
+    np.testing.assert_allclose(
+        traj.position.isel(time=0).values, SCALED[0] @ CELL, atol=1e-12
+    )
     with pytest.raises(FileFormatError, match=rf"frame 1 \(step 10\).*{says}"):
         traj.position.compute()
 
@@ -321,7 +448,9 @@ def test_extended_xyz_through_ase(tmp_path: Path) -> None:
         atoms.set_velocities(v / (1000 * ase.units.fs))
         images.append(atoms)
     ase_io.write(tmp_path / "a.xyz", images, format="extxyz")
-    traj = open_trajectory(tmp_path / "a.xyz", time_between_frames="20 fs", chunk_frames=2)
+    traj = open_trajectory(
+        tmp_path / "a.xyz", time_between_frames="20 fs", chunk_frames=2
+    )
     np.testing.assert_allclose(traj.position.values, SCALED @ CELL, atol=1e-6)
     np.testing.assert_allclose(traj.velocity.values, VELOCITY, atol=1e-6)
     np.testing.assert_allclose(traj.time.values, 0.02 * np.arange(5))
@@ -329,7 +458,10 @@ def test_extended_xyz_through_ase(tmp_path: Path) -> None:
         open_trajectory(tmp_path / "a.xyz")
     text = (tmp_path / "a.xyz").read_text()
     with pytest.raises(FileFormatError, match="cut short in frame 4"):
-        open_trajectory(written(tmp_path, text[: text.rindex("Cu")], "cut.xyz"), time_between_frames=1)
+        open_trajectory(
+            written(tmp_path, text[: text.rindex("Cu")], "cut.xyz"),
+            time_between_frames=1,
+        )
     ase_io.write(tmp_path / "a.traj", images)
     other = open_trajectory(tmp_path / "a.traj", time_between_frames="20 fs")
     np.testing.assert_allclose(other.position.values, traj.position.values, atol=1e-6)
@@ -354,7 +486,9 @@ def test_what_mdanalysis_reads(tmp_path: Path) -> None:
             universe.atoms.velocities = VELOCITY[number]
             universe.trajectory.ts.time = 0.02 * number
             writer.write(universe)
-    traj = open_trajectory(tmp_path / "a.trr", topology=tmp_path / "top.pdb", chunk_frames=2)
+    traj = open_trajectory(
+        tmp_path / "a.trr", topology=tmp_path / "top.pdb", chunk_frames=2
+    )
     np.testing.assert_allclose(traj.position.values, SCALED, atol=1e-4)
     np.testing.assert_allclose(traj.velocity.values, VELOCITY, atol=1e-4)
     np.testing.assert_allclose(traj.time.values, 0.02 * np.arange(5), atol=1e-6)
@@ -368,29 +502,52 @@ def test_what_mdanalysis_reads(tmp_path: Path) -> None:
             universe.trajectory.ts.time = 1000 + 0.02 * number**2
             writer.write(universe)
     uneven = open_trajectory(tmp_path / "a.xtc", topology=tmp_path / "top.pdb")
-    np.testing.assert_allclose(uneven.time.values, 1000 + 0.02 * np.arange(5) ** 2, atol=1e-4)
+    np.testing.assert_allclose(
+        uneven.time.values, 1000 + 0.02 * np.arange(5) ** 2, atol=1e-4
+    )
     np.testing.assert_allclose(uneven.position.values, SCALED, atol=6e-3)
     with pytest.raises(CoordinateError, match="not equally spaced"):
         uneven.bp.msd(window="0.1 ps")
     with pytest.raises(QuantityError, match="contradicts"):
-        open_trajectory(tmp_path / "a.xtc", topology=tmp_path / "top.pdb", time_between_frames="20 fs")
+        open_trajectory(
+            tmp_path / "a.xtc",
+            topology=tmp_path / "top.pdb",
+            time_between_frames="20 fs",
+        )
 
 
 def test_shared_files(shared_data: Path) -> None:
     folder = shared_data / "md"
-    glass = open_trajectory(folder / "KA_LJ.dump", units="lj", lj="argon", elements=["A", "B"], timestep=0.005)
+    glass = open_trajectory(
+        folder / "KA_LJ.dump",
+        units="lj",
+        lj="argon",
+        elements=["A", "B"],
+        timestep=0.005,
+    )
     assert glass.sizes["atom"] == 1000
     assert glass.cell.values[0, 0] == pytest.approx(9.41036 * 3.4)
     density = 1000 / 9.41036**3
     assert density == pytest.approx(1.2, abs=0.01)
-    sheared = open_trajectory(folder / "affine_shear_2d_0.01.lammpstrj", units="metal", elements={1: "Cu", 2: "Zr"})
-    assert sheared.cell.values[1, 0] / sheared.cell.values[1, 1] == pytest.approx(0.01, rel=1e-6)
+    sheared = open_trajectory(
+        folder / "affine_shear_2d_0.01.lammpstrj",
+        units="metal",
+        elements={1: "Cu", 2: "Zr"},
+    )
+    assert sheared.cell.values[1, 0] / sheared.cell.values[1, 1] == pytest.approx(
+        0.01, rel=1e-6
+    )
     silica = open_trajectory(folder / "SiO2_glass_3000_atoms.xyz")
     peak = silica.bp.radial_distribution(4, 0.05, partials=True).rdf.sel(pair="O-Si")
     assert float(peak.r[peak.argmax("r")]) == pytest.approx(1.62, abs=0.03)
     own = open_trajectory(folder / "zr46cu46al8_trajectory.nc")
     assert own.position.chunks[0][0] == 100
-    assert xbp.md.open_trajectory(folder / "zr46cu46al8_trajectory.nc", frames=slice(0, 10)).sizes["time"] == 10
+    assert (
+        xbp.md.open_trajectory(
+            folder / "zr46cu46al8_trajectory.nc", frames=slice(0, 10)
+        ).sizes["time"]
+        == 10
+    )
 
 
 def test_a_spectrum_is_no_trajectory(tmp_path: Path, glass: xr.Dataset) -> None:
@@ -429,12 +586,18 @@ Velocities
     path = written(tmp_path, text, "glass.data")
     traj = open_trajectory(path, units="metal").compute()
     assert traj.element.values.tolist() == ["Zr", "Cu", "Zr"]
-    np.testing.assert_allclose(traj.position.values[0], [[4, 5, 6], [1, 2, 15], [7, 8, 9]])
-    np.testing.assert_allclose(traj.velocity.values[0], [[0.5, 0, 0], [0, -1, 0], [0, 0, 2]], rtol=1e-6)
+    np.testing.assert_allclose(
+        traj.position.values[0], [[4, 5, 6], [1, 2, 15], [7, 8, 9]]
+    )
+    np.testing.assert_allclose(
+        traj.velocity.values[0], [[0.5, 0, 0], [0, -1, 0], [0, 0, 2]], rtol=1e-6
+    )
     np.testing.assert_allclose(traj.cell.values, np.diag([10, 11, 12]))
     with pytest.raises(QuantityError, match=r"mass of Al .* 91.224 u"):
         open_trajectory(path, units="metal", elements=["Al", "Si"])
-    named = open_trajectory(path, units="metal", elements=["Al", "Si"], masses={"Al": "91 u", "Si": "63 u"})
+    named = open_trajectory(
+        path, units="metal", elements=["Al", "Si"], masses={"Al": "91 u", "Si": "63 u"}
+    )
     assert named.element.values.tolist() == ["Al", "Si", "Al"]
     assert named.mass.values.tolist() == [91, 63, 91]
     with pytest.raises(UnitsError, match="are unknown"):
@@ -443,12 +606,22 @@ Velocities
         open_trajectory(path, units="metal", elements=["A", "B"])
 
 
-@pytest.mark.parametrize(("sides", "periodic"), [("pp pp pp", "111"), ("pp pp ss", "110"), ("ff mm pp", "001")])
-def test_which_sides_repeat_is_recorded(tmp_path: Path, sides: str, periodic: str) -> None:
-    path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["element"]).replace("pp pp pp", sides))
+@pytest.mark.parametrize(
+    ("sides", "periodic"),
+    [("pp pp pp", "111"), ("pp pp ss", "110"), ("ff mm pp", "001")],
+)
+def test_which_sides_repeat_is_recorded(
+    tmp_path: Path, sides: str, periodic: str
+) -> None:
+    path = written(
+        tmp_path, dump(SCALED, VELOCITY, STYLES["element"]).replace("pp pp pp", sides)
+    )
     assert open_trajectory(path, **METAL).attrs["periodic"] == periodic
     assert (
-        "periodic" not in open_trajectory(written(tmp_path, path.read_text().replace(" " + sides, "")), **METAL).attrs
+        "periodic"
+        not in open_trajectory(
+            written(tmp_path, path.read_text().replace(" " + sides, "")), **METAL
+        ).attrs
     )
 
 
@@ -456,20 +629,26 @@ def test_boundaries_that_change_are_refused(tmp_path: Path) -> None:
     text = dump(SCALED, VELOCITY, STYLES["element"])
     at = text.rindex("pp pp pp")
     with pytest.raises(FileFormatError, match=r"frame 4 .*110"):
-        open_trajectory(written(tmp_path, text[:at] + "pp pp ss" + text[at + 8 :]), **METAL)
+        open_trajectory(
+            written(tmp_path, text[:at] + "pp pp ss" + text[at + 8 :]), **METAL
+        )
 
 
 def test_a_plane_of_atoms_has_two_dimensions(tmp_path: Path, shared_data: Path) -> None:
     flat = SCALED * [1, 1, 0]
     cell = np.diag([10.0, 9, 3])
     VELOCITY = np.zeros_like(flat)
-    plane = open_trajectory(written(tmp_path, dump(flat, VELOCITY, STYLES["element"], cell=cell)), **METAL)
+    plane = open_trajectory(
+        written(tmp_path, dump(flat, VELOCITY, STYLES["element"], cell=cell)), **METAL
+    )
     assert plane.attrs["dimension"] == 2
     flat[-1, 2, 2] = 0.01
     bent = written(tmp_path, dump(flat, VELOCITY, STYLES["element"], cell=cell), "bent")
     assert "dimension" not in open_trajectory(bent, **METAL).attrs
     slab = shared_data / "doors" / "lj_2d_slab_20frames.lammpstrj.gz"
-    opened = open_trajectory(slab, units="lj", lj="argon", timestep=0.005, elements=["A", "B"])
+    opened = open_trajectory(
+        slab, units="lj", lj="argon", timestep=0.005, elements=["A", "B"]
+    )
     assert (opened.attrs["dimension"], opened.attrs["periodic"]) == (2, "111")
     plane.compute().to_netcdf(tmp_path / "plane.nc")
     assert open_trajectory(tmp_path / "plane.nc").attrs["dimension"] == 2

@@ -61,24 +61,34 @@ def test_compressed_dumps_are_dumps(tmp_path: Path, scratch: Path, kind: str) ->
     assert not list(scratch.iterdir())
 
 
-def test_the_shared_dump_opens_as_the_plain_one(shared_data: Path, tmp_path: Path) -> None:
+def test_the_shared_dump_opens_as_the_plain_one(
+    shared_data: Path, tmp_path: Path
+) -> None:
     folder = shared_data / "doors"
     plain = bz2.decompress((folder / "cuzr_256_20frames.lammpstrj.bz2").read_bytes())
     arguments = {"units": "metal", "elements": ["Cu", "Zr"], "timestep": "2 fs"}
     expected = open_trajectory(written(tmp_path, plain), **arguments).compute()
     for kind in ("bz2", "xz"):
-        found = open_trajectory(folder / f"cuzr_256_20frames.lammpstrj.{kind}", **arguments).compute()
+        found = open_trajectory(
+            folder / f"cuzr_256_20frames.lammpstrj.{kind}", **arguments
+        ).compute()
         for name in ("position", "velocity", "time", "element", "mass", "cell"):
             np.testing.assert_array_equal(found[name].values, expected[name].values)
     assert expected.time.values[1] == pytest.approx(0.02)
     data = open_trajectory(folder / "cuzr_256.data").compute()
-    np.testing.assert_allclose(data.position.values[0], expected.position.values[0], atol=1e-7)
-    np.testing.assert_allclose(data.velocity.values[0], expected.velocity.values[0], atol=1e-8)
+    np.testing.assert_allclose(
+        data.position.values[0], expected.position.values[0], atol=1e-7
+    )
+    np.testing.assert_allclose(
+        data.velocity.values[0], expected.velocity.values[0], atol=1e-8
+    )
     assert data.element.values.tolist() == expected.element.values.tolist()
 
 
 @pytest.mark.parametrize("kind", PACKERS)
-def test_parts_are_read_in_any_order(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_read_in_any_order(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Blocks of a file of several are kept, unpacked again, or found from a mark."""
     BLOCK = 2**13
     monkeypatch.setattr("xbp.md.source.BLOCK", BLOCK)
@@ -93,10 +103,14 @@ def test_parts_are_read_in_any_order(tmp_path: Path, kind: str, monkeypatch: pyt
     assert b"".join(source.blocks()) == raw
 
 
-def test_many_blocks_are_not_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_blocks_are_not_all_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     BLOCK = 2**16
     monkeypatch.setattr("xbp.md.source.BLOCK", BLOCK)
-    raw = np.random.default_rng(3).integers(97, 101, 60 * BLOCK, dtype=np.uint8).tobytes()
+    raw = (
+        np.random.default_rng(3).integers(97, 101, 60 * BLOCK, dtype=np.uint8).tobytes()
+    )
     source = open_source(written(tmp_path, gzip.compress(raw, 1)))
     tracemalloc.start()
     n = sum(len(block) for block in source.blocks())
@@ -114,7 +128,13 @@ def test_damage_is_named(tmp_path: Path, scratch: Path, kind: str, damage: str) 
     packed = bytearray(PACKERS[kind](TEXT))
     if damage == "flipped":
         packed[len(packed) // 2] ^= 0x55
-    packed = packed[:-30] if damage == "cut" else packed + b"garbage" if damage == "garbage" else packed
+    packed = (
+        packed[:-30]
+        if damage == "cut"
+        else packed + b"garbage"
+        if damage == "garbage"
+        else packed
+    )
     path = written(tmp_path, bytes(packed), "user's file")
     begun = time.perf_counter()
     with pytest.raises(FileFormatError, match="user's file"):
@@ -163,8 +183,13 @@ def test_a_bomb_fills_neither_disk_nor_memory(
 
 def test_zstd_is_read_or_refused_by_name(tmp_path: Path) -> None:
     path = written(tmp_path, b"\x28\xb5\x2f\xfd and what follows")
-    there = any(importlib.util.find_spec(name.split(".")[0]) for name in ("compression", "backports"))
-    with pytest.raises(FileFormatError if there else MissingDependencyError, match=r"zstd"):
+    there = any(
+        importlib.util.find_spec(name.split(".")[0])
+        for name in ("compression", "backports")
+    )
+    with pytest.raises(
+        FileFormatError if there else MissingDependencyError, match=r"zstd"
+    ):
         open_trajectory(path, **METAL)
 
 
@@ -193,16 +218,27 @@ BOX = TEXT[TEXT.index(b"pp pp pp\n") + 9 :].split(b"\n", 1)[0]
         (last(BOX, b"1 1 0"), "the bounds 1 1 along x"),
         (last(BOX, b"10 0 0"), "the bounds 10 0 along x"),
         (lambda: TEXT.replace(BOX, b"10 0 0"), r"frame 0: .*the bounds 10 0 along x"),
-        (lambda: TEXT.replace(b"ATOMS\n6", b"ATOMS\n" + b"9" * 6000), "NUMBER OF ATOMS"),
-        (last(b"TIMESTEP\n40", b"TIMESTEP\n" + b"9" * 400), r"a\.lammpstrj(.|\n)*TIMESTEP: 9{20}… is beyond"),
+        (
+            lambda: TEXT.replace(b"ATOMS\n6", b"ATOMS\n" + b"9" * 6000),
+            "NUMBER OF ATOMS",
+        ),
+        (
+            last(b"TIMESTEP\n40", b"TIMESTEP\n" + b"9" * 400),
+            r"a\.lammpstrj(.|\n)*TIMESTEP: 9{20}… is beyond",
+        ),
         (
             lambda: TEXT.replace(b"TIMESTEP\n10\n", b"TIMESTEP\n" + b"9" * 400 + b"\n"),
             r"a\.lammpstrj, frame 1: TIMESTEP",
         ),
-        (lambda: TEXT.replace(b"TIMESTEP\n0\n", b"TIMESTEP\n0\n" + b"x" * 2**17), "a.lammpstrj"),
+        (
+            lambda: TEXT.replace(b"TIMESTEP\n0\n", b"TIMESTEP\n0\n" + b"x" * 2**17),
+            "a.lammpstrj",
+        ),
     ],
 )
-def test_headers_that_cannot_be_are_refused(tmp_path: Path, change: Callable[[], bytes], says: str) -> None:
+def test_headers_that_cannot_be_are_refused(
+    tmp_path: Path, change: Callable[[], bytes], says: str
+) -> None:
     with pytest.raises((FileFormatError, QuantityError), match=says):
         open_trajectory(written(tmp_path, change()), **METAL)
 
@@ -220,15 +256,23 @@ def test_shapes_that_the_bytes_cannot_hold_are_refused(tmp_path: Path) -> None:
 
 
 def test_long_lines_are_no_text(tmp_path: Path) -> None:
-    lines = Lines(open_source(written(tmp_path, b"short\n" + b"y" * 2**17 + b"\nend\n")))
+    lines = Lines(
+        open_source(written(tmp_path, b"short\n" + b"y" * 2**17 + b"\nend\n"))
+    )
     assert lines.next() == b"short\n"
     with pytest.raises(FileFormatError, match="longer"):
         lines.next()
 
 
-def test_a_compressed_file_of_several_blocks_reads_as_the_plain_one(tmp_path: Path) -> None:
+def test_a_compressed_file_of_several_blocks_reads_as_the_plain_one(
+    tmp_path: Path,
+) -> None:
     scaled, velocity = motion(np.random.default_rng(2), 3, 25000)
     text = dump(scaled, velocity, STYLES["element"]).encode()
     assert len(text) > 2 * BLOCK
-    traj = open_trajectory(written(tmp_path, gzip.compress(text, 1)), chunk_frames=1, **METAL)
-    np.testing.assert_allclose(traj.position[::-1].values, scaled[::-1] @ CELL, atol=1e-11)
+    traj = open_trajectory(
+        written(tmp_path, gzip.compress(text, 1)), chunk_frames=1, **METAL
+    )
+    np.testing.assert_allclose(
+        traj.position[::-1].values, scaled[::-1] @ CELL, atol=1e-11
+    )

@@ -14,7 +14,9 @@ from xbp.md.wavevectors import allowed_wavevectors
 B = {"Zr": 7.16, "Cu": 7.718}
 
 
-def partial_sums(traj: xr.Dataset, Q_max: float, dQ: float) -> tuple[dict[tuple[str, str], np.ndarray], dict[str, int]]:
+def partial_sums(
+    traj: xr.Dataset, Q_max: float, dQ: float
+) -> tuple[dict[tuple[str, str], np.ndarray], dict[str, int]]:
     shells = allowed_wavevectors(traj.cell.values, Q_max, dQ)
     Q = shells.hkl @ (2 * np.pi * np.linalg.inv(traj.cell.values).T)
     phase = np.exp(1j * traj.position.values @ Q.T)
@@ -22,16 +24,22 @@ def partial_sums(traj: xr.Dataset, Q_max: float, dQ: float) -> tuple[dict[tuple[
     found = {}
     for pair in (("Cu", "Cu"), ("Cu", "Zr"), ("Zr", "Zr")):
         product = (rho[pair[0]] * rho[pair[1]].conj()).real.mean(axis=0)
-        found[pair] = np.array([product[shells.shell == i].mean() for i in range(shells.Q.size)])
+        found[pair] = np.array(
+            [product[shells.shell == i].mean() for i in range(shells.Q.size)]
+        )
     return found, {s: int((traj.element.values == s).sum()) for s in rho}
 
 
-@pytest.mark.parametrize("normalization", ["number", "ashcroft-langreth", "faber-ziman"])
+@pytest.mark.parametrize(
+    "normalization", ["number", "ashcroft-langreth", "faber-ziman"]
+)
 def test_partials_in_every_normalization(small: xr.Dataset, normalization: str) -> None:
     sums, n = partial_sums(small, 4, 0.5)
     total_n = sum(n.values())
     c = {s: n[s] / total_n for s in n}
-    found = small.bp.structure_factor(4, 0.5, partials=True, normalization=normalization, precision="double").Sq
+    found = small.bp.structure_factor(
+        4, 0.5, partials=True, normalization=normalization, precision="double"
+    ).Sq
     for (a, b), value in sums.items():
         al = value / np.sqrt(n[a] * n[b])
         exact = {
@@ -39,19 +47,31 @@ def test_partials_in_every_normalization(small: xr.Dataset, normalization: str) 
             "ashcroft-langreth": al,
             "faber-ziman": 1 + (al - (a == b)) / np.sqrt(c[a] * c[b]),
         }[normalization]
-        np.testing.assert_allclose(found.sel(pair=f"{a}-{b}").values, exact, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(
+            found.sel(pair=f"{a}-{b}").values, exact, rtol=1e-6, atol=1e-8
+        )
 
 
 @pytest.mark.parametrize("normalization", ["ashcroft-langreth", "faber-ziman"])
 @pytest.mark.parametrize("weights", ["neutron", "unit", "xray"])
-def test_partials_add_up_to_the_total(small: xr.Dataset, normalization: str, weights: str) -> None:
-    arguments = {"weights": weights, "normalization": normalization, "precision": "double"}
+def test_partials_add_up_to_the_total(
+    small: xr.Dataset, normalization: str, weights: str
+) -> None:
+    arguments = {
+        "weights": weights,
+        "normalization": normalization,
+        "precision": "double",
+    }
     parts = small.bp.structure_factor(4, 0.5, partials=True, **arguments).Sq
     total = small.bp.structure_factor(4, 0.5, **arguments).Sq
-    np.testing.assert_allclose((parts * parts.weight).sum("pair").values, total.values, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(
+        (parts * parts.weight).sum("pair").values, total.values, rtol=1e-6, atol=1e-8
+    )
     if normalization == "faber-ziman":
         np.testing.assert_allclose(parts.weight.sum("pair").values, 1, rtol=1e-12)
-        al = small.bp.structure_factor(4, 0.5, **{**arguments, "normalization": "ashcroft-langreth"}).Sq
+        al = small.bp.structure_factor(
+            4, 0.5, **{**arguments, "normalization": "ashcroft-langreth"}
+        ).Sq
         if weights == "neutron":
             b = np.array([B[e] for e in small.element.values])
             affine = (al - 1) * (b**2).mean() / b.mean() ** 2 + 1
@@ -59,7 +79,9 @@ def test_partials_add_up_to_the_total(small: xr.Dataset, normalization: str, wei
 
 
 def test_S_of_Q_is_F_at_time_zero(small: xr.Dataset) -> None:
-    F = small.bp.intermediate_scattering_function(4, 0.5, window="1.2 ps", precision="double").F
+    F = small.bp.intermediate_scattering_function(
+        4, 0.5, window="1.2 ps", precision="double"
+    ).F
     Sq = small.bp.structure_factor(4, 0.5, precision="double").Sq
     np.testing.assert_allclose(Sq.values, F.isel(time=0).values, rtol=1e-7)
 
@@ -67,7 +89,9 @@ def test_S_of_Q_is_F_at_time_zero(small: xr.Dataset) -> None:
 def test_the_std_of_independent_frames_is_right() -> None:
     """Frames that know nothing of each other: pulls of S(Q) = 1 have mean 0 and variance 1."""
     rng = np.random.default_rng(0)
-    traj = new_trajectory(12 * rng.random((200, 60, 3)), time=np.arange(200), cell=12 * np.eye(3))
+    traj = new_trajectory(
+        12 * rng.random((200, 60, 3)), time=np.arange(200), cell=12 * np.eye(3)
+    )
     s = traj.bp.structure_factor(4, 0.1, weights="unit")
     pull = (s.Sq - 1) / s.Sq_std
     assert abs(float(pull.mean())) < 0.5
@@ -80,7 +104,9 @@ def test_one_frame_has_a_structure_and_no_std(small: xr.Dataset) -> None:
     assert list(one.bp.radial_distribution(3, 0.5).data_vars) == ["rdf"]
 
 
-def brute_force_pairs(traj: xr.Dataset, edges: np.ndarray, a: str, b: str) -> np.ndarray:
+def brute_force_pairs(
+    traj: xr.Dataset, edges: np.ndarray, a: str, b: str
+) -> np.ndarray:
     cell, n = traj.cell.values, np.arange(-2, 3)
     images = np.stack(np.meshgrid(n, n, n, indexing="ij"), -1).reshape(-1, 3) @ cell
     counts = np.zeros(edges.size - 1)
@@ -102,10 +128,16 @@ def test_radial_distribution_is_a_count_of_pairs(small: xr.Dataset) -> None:
     for pair in found.pair.values.tolist():
         a, b = pair.split("-")
         others = n[b] - (a == b)
-        exact = brute_force_pairs(traj, edges, a, b) * volume / (n[a] * others * 4 / 3 * np.pi * np.diff(edges**3))
+        exact = (
+            brute_force_pairs(traj, edges, a, b)
+            * volume
+            / (n[a] * others * 4 / 3 * np.pi * np.diff(edges**3))
+        )
         np.testing.assert_allclose(found.rdf.sel(pair=pair).values, exact, rtol=1e-9)
     total = traj.bp.radial_distribution("6 angstrom", "0.3 angstrom").rdf
-    assert float(abs((found.rdf * found.weight).sum("pair") - total).max()) < 0.1  # N² against N(N−1)
+    assert (
+        float(abs((found.rdf * found.weight).sum("pair") - total).max()) < 0.1
+    )  # N² against N(N−1)
     assert found.attrs["number_density"] == pytest.approx(40 / volume)
 
 
@@ -120,18 +152,27 @@ def test_transforms_undo_each_other() -> None:
         attrs={"units": "1", "quantity": "radial_distribution"},
     )
     Q = np.arange(0.01, 25, 0.02)
-    sq = data.bp.to_structure_factor(Q, number_density="0.05 1/angstrom^3", window="none")
+    sq = data.bp.to_structure_factor(
+        Q, number_density="0.05 1/angstrom^3", window="none"
+    )
     # The transform of the second Gaussian alone is one in closed form.
-    hole = data.copy(data=1 - np.exp(-((r / 1.5) ** 2))).bp.to_structure_factor(Q, number_density=0.05, window="none")
+    hole = data.copy(data=1 - np.exp(-((r / 1.5) ** 2))).bp.to_structure_factor(
+        Q, number_density=0.05, window="none"
+    )
     exact = 1 - 0.05 * (np.sqrt(np.pi) * 1.5) ** 3 * np.exp(-((Q * 1.5 / 2) ** 2))
     np.testing.assert_allclose(hole.values, exact, atol=5e-5)
-    back = sq.bp.to_radial_distribution(r[100:300], number_density="50 1/nm^3", window="none")
+    back = sq.bp.to_radial_distribution(
+        r[100:300], number_density="50 1/nm^3", window="none"
+    )
     np.testing.assert_allclose(back.values, g[100:300], atol=2e-3)
     faded = data.bp.to_structure_factor(Q, number_density=0.05)
     assert float(abs(faded - sq).max()) < 0.1
     assert float(abs(faded - sq).max()) > 1e-4
     in_nm = data.assign_coords(r=("r", r / 10, {"units": "nm"}))
-    np.testing.assert_allclose(in_nm.bp.to_structure_factor(Q, number_density=0.05, window="none").values, sq.values)
+    np.testing.assert_allclose(
+        in_nm.bp.to_structure_factor(Q, number_density=0.05, window="none").values,
+        sq.values,
+    )
 
 
 def test_transform_of_a_trajectory_is_its_structure_factor() -> None:
@@ -150,7 +191,9 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="window='hann'"):
         glass.Sq.bp.to_radial_distribution([1.0], number_density=0.05, window="hann")
     with pytest.raises(QuantityError, match="holds NaN"):
-        glass.Sq.where(abs(glass.Q - 3) > 1).bp.to_radial_distribution([1.0], number_density=0.05)
+        glass.Sq.where(abs(glass.Q - 3) > 1).bp.to_radial_distribution(
+            [1.0], number_density=0.05
+        )
     for bad in ([], [0.0, 1.0], [2.0, 1.0]):
         with pytest.raises(RangeError, match="ascending positive"):
             glass.Sq.bp.to_radial_distribution(bad, number_density=0.05)
@@ -169,10 +212,14 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
     with pytest.raises(RangeError, match="positive"):
         g.bp.to_structure_factor([1.0], number_density=-1)
     scaled = glass.Sq.bp.scale(2.1)
-    with pytest.raises(QuantityError, match=r"does not tend to 1[\s\S]*sq\.bp\.scale\(0\.4"):
+    with pytest.raises(
+        QuantityError, match=r"does not tend to 1[\s\S]*sq\.bp\.scale\(0\.4"
+    ):
         scaled.bp.to_radial_distribution([1.0], number_density=0.05)
     with pytest.raises(QuantityError, match=r"F\(Q\)[\s\S]*add 1"):
-        (glass.Sq - 1).assign_attrs(glass.Sq.attrs).bp.to_radial_distribution([1.0], number_density=0.05)
+        (glass.Sq - 1).assign_attrs(glass.Sq.attrs).bp.to_radial_distribution(
+            [1.0], number_density=0.05
+        )
     carried = glass.Sq.assign_attrs(V_rho=0.05).bp.to_radial_distribution([1.0, 2.0])
     np.testing.assert_array_equal(carried, g)
     del g.attrs["number_density"]
@@ -181,7 +228,9 @@ def test_transforms_refuse_what_has_none(glass: xr.Dataset) -> None:
 
 
 def test_shared_glass_has_its_first_maximum(shared_data: object) -> None:
-    traj = xbp.md.open_trajectory(f"{shared_data}/md/zr46cu46al8_trajectory.nc").isel(time=slice(None, None, 100))
+    traj = xbp.md.open_trajectory(f"{shared_data}/md/zr46cu46al8_trajectory.nc").isel(
+        time=slice(None, None, 100)
+    )
     Sq = traj.bp.structure_factor(4.0).Sq
     assert float(Sq.Q[Sq.argmax("Q")]) == pytest.approx(2.75, abs=0.06)
 
@@ -189,22 +238,30 @@ def test_shared_glass_has_its_first_maximum(shared_data: object) -> None:
 def test_a_wrong_density_or_scale_is_seen_below_the_first_shell() -> None:
     """g(r) is 0 where no two atoms are; with another density it is 1 - ρ_true/ρ there, which tells the true one."""
     Q = np.arange(0.05, 30, 0.05)
-    sq = xbp.models.hard_sphere_structure_factor(Q, diameter="2.8 angstrom", packing_fraction=0.4).Sq
+    sq = xbp.models.hard_sphere_structure_factor(
+        Q, diameter="2.8 angstrom", packing_fraction=0.4
+    ).Sq
     density = 6 * 0.4 / np.pi / 2.8**3
     right = sq.bp.to_radial_distribution("10 angstrom", number_density=density)
     assert "beware" not in right.attrs
     for factor in (0.5, 3.0):
-        said = sq.bp.to_radial_distribution("10 angstrom", number_density=factor * density).attrs["beware"]
+        said = sq.bp.to_radial_distribution(
+            "10 angstrom", number_density=factor * density
+        ).attrs["beware"]
         assert float(said.split()[2]) == pytest.approx(1 - 1 / factor, abs=0.05)
         assert float(said.rsplit(" ", 1)[-1]) == pytest.approx(density, rel=0.05)
-    assert "below the first shell" in repr(sq.bp.to_radial_distribution(10, number_density=3 * density).bp)
+    assert "below the first shell" in repr(
+        sq.bp.to_radial_distribution(10, number_density=3 * density).bp
+    )
 
 
 def test_ends_that_were_not_measured_are_left_out_and_gaps_are_not() -> None:
     Q = np.arange(0.05, 20, 0.05)
     sq = xbp.models.hard_sphere_structure_factor(Q).Sq
     whole = sq.isel(Q=slice(3, -5)).bp.to_radial_distribution(8, number_density=0.05)
-    ends = sq.where((Q[2] < sq.Q) & (Q[-5] > sq.Q)).bp.to_radial_distribution(8, number_density=0.05)
+    ends = sq.where((Q[2] < sq.Q) & (Q[-5] > sq.Q)).bp.to_radial_distribution(
+        8, number_density=0.05
+    )
     np.testing.assert_array_equal(ends, whole)
     with pytest.raises(QuantityError, match="holds NaN"):
         sq.where(abs(sq.Q - 5) > 0.2).bp.to_radial_distribution(8, number_density=0.05)

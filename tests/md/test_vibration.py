@@ -5,7 +5,7 @@ import pytest
 import scipy
 import xarray as xr
 
-from xbp import constants
+from xbp.core import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md import models, new_trajectory
 from xbp.md.trajectory import read_trajectory
@@ -14,20 +14,32 @@ H = scipy.constants.h / scipy.constants.e * 1e15
 
 
 def test_vdos_is_the_transform_of_the_autocorrelation(small: xr.Dataset) -> None:
-    for weights, w in (("mass", small.mass.values), ("unit", np.ones(40)), ("array", np.linspace(0, 2, 40))):
+    for weights, w in (
+        ("mass", small.mass.values),
+        ("unit", np.ones(40)),
+        ("array", np.linspace(0, 2, 40)),
+    ):
         given = w if weights == "array" else weights
-        g = small.bp.vdos(window="1.2 ps", weights=given, taper="boxcar", resolution="2 meV").g
+        g = small.bp.vdos(
+            window="1.2 ps", weights=given, taper="boxcar", resolution="2 meV"
+        ).g
         v = small.velocity.values
-        acf = np.array([np.einsum("j,tjc,tjc", w, v[n:], v[: 24 - n]) for n in range(24)])
+        acf = np.array(
+            [np.einsum("j,tjc,tjc", w, v[n:], v[: 24 - n]) for n in range(24)]
+        )
         sigma = 2 / np.sqrt(8 * np.log(2)) * 2 * np.pi / H
         acf *= np.exp(-((0.05 * np.arange(24) * sigma) ** 2) / 2) / acf[0]
         kernel = 2 * np.cos(2 * np.pi * np.outer(g.E.values, 0.05 * np.arange(24)) / H)
         kernel[:, 0] = 1
-        np.testing.assert_allclose(g.values, 2 * 0.05 / H * kernel @ acf, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            g.values, 2 * 0.05 / H * kernel @ acf, rtol=1e-9, atol=1e-12
+        )
 
 
 def test_vdos_has_unit_area_and_its_line_where_it_is() -> None:
-    solid = models.einstein_solid(100, 2000, cell=12, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1)
+    solid = models.einstein_solid(
+        100, 2000, cell=12, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1
+    )
     g = solid.bp.vdos(window="10 ps")
     dE = float(g.E[1])
     area = float(g.g.sum() - (g.g[0] + g.g[-1]) / 2) * dE
@@ -46,10 +58,16 @@ def test_partials_have_unit_area_and_add_up(small: xr.Dataset) -> None:
         g = parts.sel(element=symbol)
         assert float(g.sum() - (g[0] + g[-1]) / 2) * float(g.E[1]) == pytest.approx(1)
     v2 = (small.velocity**2).sum("xyz")
-    sigma = xr.where(small.element == "Zr", 4 * np.pi * 7.16**2 + 2, 4 * np.pi * 7.718**2 + 55)
-    share = (v2 * sigma).where(small.element == "Zr", drop=True).sum() / (v2 * sigma).sum()
+    sigma = xr.where(
+        small.element == "Zr", 4 * np.pi * 7.16**2 + 2, 4 * np.pi * 7.718**2 + 55
+    )
+    share = (v2 * sigma).where(small.element == "Zr", drop=True).sum() / (
+        v2 * sigma
+    ).sum()
     assert float(parts.weight.sel(element="Zr")) == pytest.approx(float(share), rel=0.1)
-    np.testing.assert_allclose((parts * parts.weight).sum("element").values, total.values, rtol=0.05)
+    np.testing.assert_allclose(
+        (parts * parts.weight).sum("element").values, total.values, rtol=0.05
+    )
 
 
 def test_msd_is_its_sum(small: xr.Dataset) -> None:
@@ -57,16 +75,25 @@ def test_msd_is_its_sum(small: xr.Dataset) -> None:
     r = small.position.values
     for symbol in ("Cu", "Zr"):
         own = r[:, small.element.values == symbol]
-        exact = [((own[n:] - own[: 24 - n]) ** 2).sum(axis=-1).mean() for n in range(23)]
-        np.testing.assert_allclose(found.msd.sel(element=symbol).values, exact, rtol=1e-9, atol=1e-12)
+        exact = [
+            ((own[n:] - own[: 24 - n]) ** 2).sum(axis=-1).mean() for n in range(23)
+        ]
+        np.testing.assert_allclose(
+            found.msd.sel(element=symbol).values, exact, rtol=1e-9, atol=1e-12
+        )
     total = small.bp.msd(window="1.2 ps", time_max="1.1 ps")
     np.testing.assert_allclose(
-        (found.msd * found.weight).sum("element").values, total.msd.values, rtol=1e-9, atol=1e-12
+        (found.msd * found.weight).sum("element").values,
+        total.msd.values,
+        rtol=1e-9,
+        atol=1e-12,
     )
 
 
 def test_u2_of_oscillators_is_theirs() -> None:
-    solid = models.einstein_solid(1500, 800, cell=30, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1)
+    solid = models.einstein_solid(
+        1500, 800, cell=30, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1
+    )
     exact = constants.BOLTZMANN * 300 / 40 / (2 * np.pi * 8 / H) ** 2
     found = solid.bp.msd(window="8 ps")
     assert float(found.u2) == pytest.approx(exact, rel=0.05)
@@ -92,33 +119,49 @@ def test_what_has_no_density_of_states(small: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="negative"):
         small.bp.vdos(window="0.6 ps", weights=-np.ones(40))
     with pytest.raises(QuantityError, match="weights of 'Zr' are zero"):
-        small.bp.vdos(window="0.6 ps", weights=(small.element == "Cu").astype(float), partials=True)
+        small.bp.vdos(
+            window="0.6 ps",
+            weights=(small.element == "Cu").astype(float),
+            partials=True,
+        )
     with pytest.raises(QuantityError, match="no masses"):
         small.drop_vars("mass").bp.vdos(window="0.6 ps")
     with pytest.raises(RangeError, match="beyond the window"):
         small.bp.msd(window="0.6 ps", time_max="0.7 ps")
 
 
-def test_the_temperature_is_that_of_all_frames_that_were_read(small: xr.Dataset) -> None:
+def test_the_temperature_is_that_of_all_frames_that_were_read(
+    small: xr.Dataset,
+) -> None:
     """Every sixteenth frame is hot: a few frames picked out of all would tell another temperature."""
     n, rng = 256, np.random.default_rng(5)
-    velocity = rng.standard_normal((n, 40, 3)) * (1 + 2 * (np.arange(n) % 16 == 0))[:, None, None]
+    velocity = (
+        rng.standard_normal((n, 40, 3))
+        * (1 + 2 * (np.arange(n) % 16 == 0))[:, None, None]
+    )
     traj = new_trajectory(
         rng.random((1, 40, 3)) * 7 + np.zeros((n, 1, 1)), time=0.05 * np.arange(n), cell=10 * np.eye(3),
         velocity=velocity + np.array([0.5, 1, 2]), element=["Cu"] * 40, mass=np.full(40, 63.5),
     )  # fmt: skip
     rest = velocity - velocity.mean(axis=1, keepdims=True)
     each = 63.5 * (rest**2).sum(axis=(1, 2)) / (3 * 39 * 0.83144626)
-    segments = np.array([each[start : start + 64].mean() for start in range(0, n - 63, 32)])
+    segments = np.array(
+        [each[start : start + 64].mean() for start in range(0, n - 63, 32)]
+    )
     answers = {
         "overlapping": traj.bp.vdos(window="3.2 ps", folding=None),
         "whole": traj.bp.vdos(window="12.8 ps", folding=None),
-        "positions": traj.bp.dynamic_structure_factor(3, 1, window="3.2 ps", weights="unit", folding=None),
+        "positions": traj.bp.dynamic_structure_factor(
+            3, 1, window="3.2 ps", weights="unit", folding=None
+        ),
         "adjacent": traj.bp.msd(window="3.2 ps"),
     }
     quarters = each.reshape(4, -1).mean(axis=1)
     expected = {
-        "overlapping": (segments.mean(), segments.std(ddof=1) * np.sqrt((1 + 6 / 7) / 7)),
+        "overlapping": (
+            segments.mean(),
+            segments.std(ddof=1) * np.sqrt((1 + 6 / 7) / 7),
+        ),
         "whole": (each.mean(), quarters.std(ddof=1) / 2),
         "adjacent": (each.mean(), quarters.std(ddof=1) / 2),
     }
@@ -127,7 +170,10 @@ def test_the_temperature_is_that_of_all_frames_that_were_read(small: xr.Dataset)
         found = answers[name].temperature
         assert float(found) == pytest.approx(kelvin, rel=1e-6), name
         assert found.attrs["std"] == pytest.approx(std, rel=1e-6), name
-    assert "source" not in traj.bp.vdos(window="3.2 ps", T="300 K", folding=None).temperature.attrs
+    assert (
+        "source"
+        not in traj.bp.vdos(window="3.2 ps", T="300 K", folding=None).temperature.attrs
+    )
 
 
 def test_a_plane_has_two_degrees_of_freedom_for_each_atom(small: xr.Dataset) -> None:
@@ -136,13 +182,19 @@ def test_a_plane_has_two_degrees_of_freedom_for_each_atom(small: xr.Dataset) -> 
 
 
 def test_a_density_of_states_says_what_its_area_is_of() -> None:
-    solid = models.einstein_solid(20, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1)
+    solid = models.einstein_solid(
+        20, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1
+    )
     g = solid.bp.vdos(window="10 ps")
     assert (g.g.attrs["area"], g.g.attrs["area_of"]) == (1.0, "all modes")
     assert float(g.g.integrate("E")) == pytest.approx(1, abs=0.01)
     # Atoms of one mass weigh alike either way; of two masses they do not.
-    assert solid.bp.vdos(window="10 ps", weights="unit").g.attrs["area_of"] == "all modes"
-    two = solid.assign(mass=("atom", np.where(np.arange(20) < 10, 40.0, 80.0), {"units": "u"}))
+    assert (
+        solid.bp.vdos(window="10 ps", weights="unit").g.attrs["area_of"] == "all modes"
+    )
+    two = solid.assign(
+        mass=("atom", np.where(np.arange(20) < 10, 40.0, 80.0), {"units": "u"})
+    )
     assert two.bp.vdos(window="10 ps").g.attrs["area_of"] == "all modes"
     weighted = two.bp.vdos(window="10 ps", weights="unit")
     assert weighted.g.attrs["area_of"] == "weighted modes"
@@ -150,6 +202,8 @@ def test_a_density_of_states_says_what_its_area_is_of() -> None:
         weighted.bp.heat_capacity([300.0])
     C = g.bp.heat_capacity([300.0])
     x = 8 / (8.617333e-2 * 300)
-    assert float(C.C[0]) == pytest.approx(3 * 8.314463 * x**2 * np.exp(x) / np.expm1(x) ** 2, rel=0.01)
+    assert float(C.C[0]) == pytest.approx(
+        3 * 8.314463 * x**2 * np.exp(x) / np.expm1(x) ** 2, rel=0.01
+    )
     with pytest.raises(RangeError, match="of its modes"):
         solid.bp.vdos(window="10 ps", E_max="8 meV").bp.heat_capacity([300.0])

@@ -18,7 +18,9 @@ def brute_force(cell: np.ndarray, Q_max: float) -> np.ndarray:
     return hkl[(Q > 0) & (Q_max >= Q)]
 
 
-@pytest.mark.parametrize("cell", [7.0 * np.eye(3), np.diag([5.0, 9.0, 12.0]), TRICLINIC])
+@pytest.mark.parametrize(
+    "cell", [7.0 * np.eye(3), np.diag([5.0, 9.0, 12.0]), TRICLINIC]
+)
 def test_every_allowed_vector_is_there_once_up_to_inversion(cell: np.ndarray) -> None:
     shells = allowed_wavevectors(cell, 3.0, 0.3)
     both = {tuple(v) for v in np.concatenate([shells.hkl, -shells.hkl]).tolist()}
@@ -42,9 +44,13 @@ def test_shells_hold_what_their_limits_say() -> None:
 @given(st.integers(2, 40), st.integers(0, 5))
 def test_a_limit_is_kept_and_drawn_from_what_there_is(limit: int, seed: int) -> None:
     whole = allowed_wavevectors(7.0 * np.eye(3), 4.0, 0.5)
-    some = allowed_wavevectors(7.0 * np.eye(3), 4.0, 0.5, max_per_shell=limit, seed=seed)
+    some = allowed_wavevectors(
+        7.0 * np.eye(3), 4.0, 0.5, max_per_shell=limit, seed=seed
+    )
     assert (some.n_wavevectors <= np.maximum(2, limit)).all()
-    np.testing.assert_array_equal(some.n_wavevectors, np.minimum(whole.n_wavevectors, 2 * (limit // 2)))
+    np.testing.assert_array_equal(
+        some.n_wavevectors, np.minimum(whole.n_wavevectors, 2 * (limit // 2))
+    )
     assert {tuple(v) for v in some.hkl} <= {tuple(v) for v in whole.hkl}
 
 

@@ -6,7 +6,7 @@ import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xbp import constants
+from xbp.core import constants
 from xbp.models.debye_einstein import (
     EINSTEIN_MAXIMUM,
     debye_dos,
@@ -37,15 +37,21 @@ def test_dulong_and_petit(theta: float) -> None:
         gaussian_einstein_heat_capacity(T, theta, theta / 3),
     ):  # fmt: skip
         np.testing.assert_allclose(C, 3 * R, rtol=1e-5)
-    np.testing.assert_allclose(debye_einstein(T, 0, 0.6, theta, 0.7, theta, theta / 4), 3 * R * 1.3, rtol=1e-5)
     np.testing.assert_allclose(
-        debye_einstein(T, 0.5, 0.6, theta, 0.7, theta, theta / 4), 3 * R * 1.3 + 0.5 * T, rtol=1e-5
+        debye_einstein(T, 0, 0.6, theta, 0.7, theta, theta / 4), 3 * R * 1.3, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        debye_einstein(T, 0.5, 0.6, theta, 0.7, theta, theta / 4),
+        3 * R * 1.3 + 0.5 * T,
+        rtol=1e-5,
     )
 
 
 def test_debye_function_against_quadrature() -> None:
     for x in (0.01, 0.5, 3.0, 20.0, 59.0, 61.0, 170.0):
-        expected, _ = scipy.integrate.quad(lambda z: z**2 * float(mode_heat_capacity(z)), 0, min(x, 80), epsrel=1e-13)
+        expected, _ = scipy.integrate.quad(
+            lambda z: z**2 * float(mode_heat_capacity(z)), 0, min(x, 80), epsrel=1e-13
+        )
         C = debye_heat_capacity(np.array([300 / x]), 300.0)
         np.testing.assert_allclose(C, 9 * R * expected / x**3, rtol=1e-11)
 
@@ -78,7 +84,9 @@ def test_where_einstein_over_t_cubed_is_largest() -> None:
 def test_where_a_gaussian_over_e_squared_is_largest(mean: float, ratio: float) -> None:
     E = np.linspace(mean / 2, mean, 200_001)
     reduced = np.exp(-((E - mean) ** 2) / (2 * (ratio * mean) ** 2)) / E**2
-    assert dos_maximum(mean, ratio * mean) == pytest.approx(E[1:-1][reduced[1:-1].argmax()], rel=1e-4)
+    assert dos_maximum(mean, ratio * mean) == pytest.approx(
+        E[1:-1][reduced[1:-1].argmax()], rel=1e-4
+    )
 
 
 def test_a_broad_gaussian_has_no_maximum_over_e_squared() -> None:
@@ -91,13 +99,19 @@ def test_a_broad_gaussian_has_no_maximum_over_e_squared() -> None:
 
 def test_densities_of_states_have_unit_area() -> None:
     E = np.linspace(0, 200, 2_000_001)
-    for g in (debye_dos(E, 300.0), gaussian_dos(E, 72.0, 20.0), gaussian_dos(E, 40.0, 100.0)):
+    for g in (
+        debye_dos(E, 300.0),
+        gaussian_dos(E, 72.0, 20.0),
+        gaussian_dos(E, 40.0, 100.0),
+    ):
         assert np.trapezoid(g, E) == pytest.approx(1, abs=1e-4)
     assert debye_dos(np.array([-1.0, 1e3]), 300.0).tolist() == [0, 0]
 
 
 @given(T=st.floats(3, 400), n=st.integers(40, 120))
-def test_a_debye_density_of_states_is_integrated_exactly_up_to_its_edge(T: float, n: int) -> None:
+def test_a_debye_density_of_states_is_integrated_exactly_up_to_its_edge(
+    T: float, n: int
+) -> None:
     cutoff = constants.BOLTZMANN_MEV * 300
     E = np.linspace(0.5, cutoff, n)
     C = 3 * R * dos_weights(E, np.array([T])) @ debye_dos(E * (1 - 1e-15), 300.0)
@@ -108,6 +122,12 @@ def test_a_debye_density_of_states_is_integrated_exactly_up_to_its_edge(T: float
 def test_weights_close_the_loop_with_the_gaussian() -> None:
     E, T = np.linspace(0.05, 40, 800), np.array([2.0, 5.0, 10.0, 50.0, 300.0])
     C = 3 * R * dos_weights(E, T) @ gaussian_dos(E, 72.0, 15.0)
-    np.testing.assert_allclose(C, gaussian_einstein_heat_capacity(T, 72.0, 15.0), rtol=2e-3)
-    np.testing.assert_allclose(C[1:], gaussian_einstein_heat_capacity(T[1:], 72.0, 15.0), rtol=2e-4)
-    np.testing.assert_allclose(dos_weights(E, np.array([np.inf])) @ gaussian_dos(E, 72.0, 15.0), 1, rtol=1e-4)
+    np.testing.assert_allclose(
+        C, gaussian_einstein_heat_capacity(T, 72.0, 15.0), rtol=2e-3
+    )
+    np.testing.assert_allclose(
+        C[1:], gaussian_einstein_heat_capacity(T[1:], 72.0, 15.0), rtol=2e-4
+    )
+    np.testing.assert_allclose(
+        dos_weights(E, np.array([np.inf])) @ gaussian_dos(E, 72.0, 15.0), 1, rtol=1e-4
+    )

@@ -10,13 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xbp
-from xbp.models.disorder import fluctuating_elasticity, fluctuating_elasticity_dos, soft_potential_dos
+from xbp.models.disorder import (
+    fluctuating_elasticity,
+    fluctuating_elasticity_dos,
+    soft_potential_dos,
+)
 
 
 @pytest.mark.parametrize("x", [0.1, 0.9, 2.0, 8.0])
 def test_soft_potential_is_its_integral(x: float) -> None:
     integral, _ = scipy.integrate.quad(
-        lambda t: 1 / (1 + x**6 * t**2 * (3 - 2 * t**2) ** 2), 0, 1, points=[min(x**-3, 0.5)], limit=500
+        lambda t: 1 / (1 + x**6 * t**2 * (3 - 2 * t**2) ** 2),
+        0,
+        1,
+        points=[min(x**-3, 0.5)],
+        limit=500,
     )
     found = soft_potential_dos(np.array([3 * x]), 2.0, 3.0)[0]
     assert found == pytest.approx(2.0 * 3 * x * 6 / np.pi * x**3 * integral, rel=1e-9)
@@ -27,7 +35,9 @@ def test_soft_potential_limits() -> None:
     g = soft_potential_dos(E, 2.0, 1.0)
     np.testing.assert_allclose(g, [0, 0, 12 / np.pi * 1e-12, 2e3], rtol=1e-6)
     fine = np.linspace(0.5, 2, 15001)
-    assert fine[np.argmax(soft_potential_dos(fine, 1.0, 1.0) / fine**2)] == pytest.approx(0.935, abs=1e-3)
+    assert fine[
+        np.argmax(soft_potential_dos(fine, 1.0, 1.0) / fine**2)
+    ] == pytest.approx(0.935, abs=1e-3)
 
 
 def test_soft_potential_is_what_random_forces_make_of_oscillators() -> None:
@@ -44,7 +54,11 @@ def test_soft_potential_is_what_random_forces_make_of_oscillators() -> None:
     counts, _ = np.histogram(omega, edges)
     # n/top oscillators per stiffness are 2ω n/top per frequency: C = 2n/top.
     fine = np.linspace(edges[0], edges[-1], 28 * 50 + 1)
-    per_bin = soft_potential_dos((fine[1:] + fine[:-1]) / 2, 2 * n / top, energy_b).reshape(28, 50).mean(1)
+    per_bin = (
+        soft_potential_dos((fine[1:] + fine[:-1]) / 2, 2 * n / top, energy_b)
+        .reshape(28, 50)
+        .mean(1)
+    )
     expected = per_bin * np.diff(edges)
     pulls = (counts - expected) / np.sqrt(expected)
     assert abs(pulls).max() < 4.5
@@ -66,11 +80,15 @@ def test_fluctuating_elasticity_solves_its_equation(disorder: float) -> None:
             )[0]
             for part in ("real", "imag")
         ]  # fmt: skip
-        assert found == pytest.approx(1 - disorder * (parts[0] + 1j * parts[1]), abs=1e-6)
+        assert found == pytest.approx(
+            1 - disorder * (parts[0] + 1j * parts[1]), abs=1e-6
+        )
 
 
 @given(st.floats(0, 0.24), st.floats(0.5, 80), st.floats(0.1, 10))
-def test_fluctuating_elasticity_keeps_the_modes_and_debyes_law(disorder: float, energy_D: float, area: float) -> None:
+def test_fluctuating_elasticity_keeps_the_modes_and_debyes_law(
+    disorder: float, energy_D: float, area: float
+) -> None:
     E = np.linspace(0, 1.7, 3401) * energy_D
     g = fluctuating_elasticity_dos(E, area, energy_D, disorder)
     assert (g >= 0).all()
@@ -78,7 +96,10 @@ def test_fluctuating_elasticity_keeps_the_modes_and_debyes_law(disorder: float, 
     assert np.trapezoid(g, E) == pytest.approx(area, rel=1e-3)
     low = 1e-3 * energy_D * np.sqrt(1 - 4 * disorder)
     s0 = (1 + np.sqrt(1 - 4 * disorder)) / 2
-    level = fluctuating_elasticity_dos(np.array([low]), area, energy_D, disorder)[0] / low**2
+    level = (
+        fluctuating_elasticity_dos(np.array([low]), area, energy_D, disorder)[0]
+        / low**2
+    )
     assert level == pytest.approx(3 * area / energy_D**3 / s0**1.5, rel=1e-3)
 
 
@@ -88,7 +109,10 @@ def test_rayleighs_law_and_a_boson_peak() -> None:
     width = -E * s.imag / s.real
     np.testing.assert_allclose(np.diff(np.log(width)) / np.log(2), 4, atol=1e-2)
     fine = np.linspace(0.01, 1.2, 2000)
-    tops = [fine[np.argmax(fluctuating_elasticity_dos(fine, 1, 1, d) / fine**2)] for d in (0.1, 0.2, 0.24)]
+    tops = [
+        fine[np.argmax(fluctuating_elasticity_dos(fine, 1, 1, d) / fine**2)]
+        for d in (0.1, 0.2, 0.24)
+    ]
     assert tops[0] > tops[1] > tops[2]
     assert 0.1 < tops[2] < 0.15
     assert np.isnan(fluctuating_elasticity(E, 1.0, 0.25)).all()
@@ -116,7 +140,9 @@ def test_without_fluctuations_it_is_debyes() -> None:
         ),
     ],
 )
-def test_they_are_fitted_by_name(name: str, parameters: dict[str, object], units: dict[str, str]) -> None:
+def test_they_are_fitted_by_name(
+    name: str, parameters: dict[str, object], units: dict[str, str]
+) -> None:
     g = xbp.models.evaluate(name, np.linspace(0.3, 30, 120), **parameters)
     noisy = g.copy()
     std = 0.01 * float(g.g.max())
@@ -128,7 +154,9 @@ def test_they_are_fitted_by_name(name: str, parameters: dict[str, object], units
         if name == "fluctuating_elasticity_dos" and key == "energy_D":
             value = 6 * 4.135667696
         number = float(str(value).split()[0])
-        assert float(result[key]) == pytest.approx(number, abs=4 * float(result[f"{key}_std"]))
+        assert float(result[key]) == pytest.approx(
+            number, abs=4 * float(result[f"{key}_std"])
+        )
         assert result[key].attrs["units"] == units[key]
     assert 0.6 < float(result.chi2_reduced) < 1.5
     in_thz = noisy.bp.convert(E="THz").bp.fit(name)

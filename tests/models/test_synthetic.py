@@ -14,7 +14,13 @@ Q, E = np.linspace(1.5, 8.5, 36), np.arange(-19.75, 20, 0.5)
 def test_eq_2() -> None:
     sq = xbp.models.hard_sphere_structure_factor(Q)
     B = xbp.models.reduced_dos(
-        Q, E, energy="5 meV", width="4 meV", scale="2 angstrom^2/meV^2", shape="gaussian", structure_factor=sq
+        Q,
+        E,
+        energy="5 meV",
+        width="4 meV",
+        scale="2 angstrom^2/meV^2",
+        shape="gaussian",
+        structure_factor=sq,
     ).B
     f = np.exp(-((np.abs(E) - 5) ** 2) * 4 * np.log(2) / 4**2)
     np.testing.assert_allclose(B.values, 2 * sq.Sq.values[:, None] * f, rtol=1e-12)
@@ -23,7 +29,9 @@ def test_eq_2() -> None:
 @pytest.mark.parametrize("shape", ["lognormal", "gaussian"])
 def test_width_is_the_full_width_at_half_maximum(shape: str) -> None:
     fine = np.linspace(0.001, 30, 300001)
-    B = xbp.models.reduced_dos([3.0, 4.0], fine, energy=6, width=5, shape=shape).B.isel(Q=0)
+    B = xbp.models.reduced_dos([3.0, 4.0], fine, energy=6, width=5, shape=shape).B.isel(
+        Q=0
+    )
     above = fine[B.values >= B.values.max() / 2]
     assert above[-1] - above[0] == pytest.approx(5, abs=1e-3)
     assert fine[int(B.values.argmax())] == pytest.approx(6, abs=1e-3)
@@ -34,13 +42,21 @@ def test_eq_3_is_the_inverse_of_the_reduction() -> None:
     B = xbp.models.reduced_dos(Q, E, energy=5, width=4).B
     np.testing.assert_allclose(S.bp.to_bqe().B.values, B.values, rtol=1e-12)
     kT = 0.08617333262 * 300
-    by_hand = E * Q[:, None] ** 2 * np.exp(-(Q[:, None] ** 2) * 0.01) / (1 - np.exp(-E / kT)) * B.values
+    by_hand = (
+        E
+        * Q[:, None] ** 2
+        * np.exp(-(Q[:, None] ** 2) * 0.01)
+        / (1 - np.exp(-E / kT))
+        * B.values
+    )
     np.testing.assert_allclose(S.S.values, by_hand, rtol=1e-9)
 
 
 @pytest.mark.parametrize("statistics", ["quantum", "classical"])
 def test_detailed_balance_or_evenness(statistics: str) -> None:
-    S = xbp.models.dynamic_structure_factor(Q, E, energy=5, width=4, T=100, u2=0.01, statistics=statistics).S
+    S = xbp.models.dynamic_structure_factor(
+        Q, E, energy=5, width=4, T=100, u2=0.01, statistics=statistics
+    ).S
     kT = 0.08617333262 * 100
     ratio = S.values[:, ::-1] / S.values
     expected = np.exp(-E / kT) if statistics == "quantum" else np.ones(E.size)
@@ -48,14 +64,18 @@ def test_detailed_balance_or_evenness(statistics: str) -> None:
 
 
 def test_other_axes_give_the_same_density() -> None:
-    reference = xbp.models.dynamic_structure_factor(Q, E, energy="5 meV", width="4 meV", T=300, u2="0.01 angstrom^2")
+    reference = xbp.models.dynamic_structure_factor(
+        Q, E, energy="5 meV", width="4 meV", T=300, u2="0.01 angstrom^2"
+    )
     thz = 0.2417989242084918
     other = xbp.models.dynamic_structure_factor(
         xr.DataArray(Q * 10, dims="Q", attrs={"units": "1/nm"}), xr.DataArray(E * thz, dims="E", attrs={"units": "THz"}),
         energy="5 meV", width="4 meV", T="26.85 degC", u2="1e-4 nm^2",
     )  # fmt: skip
     assert other.S.attrs["units"] == "1/THz"
-    np.testing.assert_allclose(other.S.values, reference.bp.convert(E="THz").S.values, rtol=1e-9)
+    np.testing.assert_allclose(
+        other.S.values, reference.bp.convert(E="THz").S.values, rtol=1e-9
+    )
 
 
 def test_percus_yevick() -> None:
@@ -64,20 +84,33 @@ def test_percus_yevick() -> None:
         sq = xbp.models.hard_sphere_structure_factor(
             [1e-6, 3.0, 500.0], diameter="2.6 angstrom", packing_fraction=eta
         ).Sq
-        assert float(sq[0]) == pytest.approx((1 - eta) ** 4 / (1 + 2 * eta) ** 2, rel=1e-6)
-        a, b = (1 + 2 * eta) ** 2 / (1 - eta) ** 4, -6 * eta * (1 + eta / 2) ** 2 / (1 - eta) ** 4
+        assert float(sq[0]) == pytest.approx(
+            (1 - eta) ** 4 / (1 + 2 * eta) ** 2, rel=1e-6
+        )
+        a, b = (
+            (1 + 2 * eta) ** 2 / (1 - eta) ** 4,
+            -6 * eta * (1 + eta / 2) ** 2 / (1 - eta) ** 4,
+        )
         x = 3.0 * 2.6
-        c = scipy.integrate.quad(lambda s: -(a + b * s + eta * a / 2 * s**3) * s * np.sin(x * s) / x, 0, 1)[0]  # noqa: B023
+
+        def integrand(s, a=a, b=b, eta=eta, x=x):
+            return -(a + b * s + eta * a / 2 * s**3) * s * np.sin(x * s) / x
+
+        c = scipy.integrate.quad(integrand, 0, 1)[0]
         assert float(sq[1]) == pytest.approx(1 / (1 - 24 * eta * c), rel=1e-9)
         assert float(sq[2]) == pytest.approx(1, abs=5e-3)
 
 
 def test_elastic_line_has_the_fwhm_and_decay_it_says() -> None:
     fine = np.linspace(-5, 5, 10001)
-    line = xbp.models.elastic_line([1.0, 3.0], fine, u2="0.01 angstrom^2", resolution="1 meV", scale=2).S
+    line = xbp.models.elastic_line(
+        [1.0, 3.0], fine, u2="0.01 angstrom^2", resolution="1 meV", scale=2
+    ).S
     above = fine[line.isel(Q=0).values >= float(line.isel(Q=0).max()) / 2]
     assert above[-1] - above[0] == pytest.approx(1, abs=2e-3)
-    np.testing.assert_allclose(line.integrate("E"), 2 * np.exp(-np.array([1, 9]) * 0.01), rtol=1e-6)
+    np.testing.assert_allclose(
+        line.integrate("E"), 2 * np.exp(-np.array([1, 9]) * 0.01), rtol=1e-6
+    )
 
 
 def test_counting_noise_is_poisson() -> None:
@@ -87,11 +120,15 @@ def test_counting_noise_is_poisson() -> None:
     # The mean of N draws is off by std/√N; in a few thousand bins up to 5 of these.
     pull = (stack.mean(0) - S.S.values) / (draws[0].S_std.values / np.sqrt(300))
     assert np.abs(pull).max() < 5
-    np.testing.assert_allclose(stack.std(0).mean() / draws[0].S_std.values.mean(), 1, rtol=0.01)
+    np.testing.assert_allclose(
+        stack.std(0).mean() / draws[0].S_std.values.mean(), 1, rtol=0.01
+    )
     at = np.unravel_index(S.S.values.argmax(), S.S.shape)
     assert (S.S.values / draws[0].S_std.values)[at] ** 2 == pytest.approx(400)
     assert not np.array_equal(stack[0], stack[1])
-    np.testing.assert_array_equal(xbp.models.with_counting_noise(S, counts=400, seed=0).S.values, stack[0])
+    np.testing.assert_array_equal(
+        xbp.models.with_counting_noise(S, counts=400, seed=0).S.values, stack[0]
+    )
 
 
 def test_bad_calls() -> None:
@@ -104,7 +141,13 @@ def test_bad_calls() -> None:
     with pytest.raises(QuantityError, match="shape="):
         xbp.models.reduced_dos(Q, E, energy=5, width=4, shape="voigt")
     with pytest.raises(RangeError, match="another Q grid"):
-        xbp.models.reduced_dos(Q, E, energy=5, width=4, structure_factor=xbp.models.hard_sphere_structure_factor(Q[1:]))
+        xbp.models.reduced_dos(
+            Q,
+            E,
+            energy=5,
+            width=4,
+            structure_factor=xbp.models.hard_sphere_structure_factor(Q[1:]),
+        )
     S = xbp.models.dynamic_structure_factor(Q, E, energy=5, width=4, T=300, u2=0.01)
     with pytest.raises(QuantityError, match="not negative"):
         xbp.models.with_counting_noise(S.bp.scale(-1), counts=10, seed=0)

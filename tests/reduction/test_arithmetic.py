@@ -16,10 +16,19 @@ def test_convert_is_the_jacobian_and_keeps_the_integral(glass: xr.Dataset) -> No
     new = glass.bp.convert(E="THz", Q="1/nm")
     np.testing.assert_allclose(new.E, glass.E * THZ, rtol=1e-12)
     np.testing.assert_allclose(new.Q, glass.Q * 10, rtol=1e-12)
-    for name, units in {"S": "1/THz", "S_std": "1/THz", "g": "1/THz", "g_std": "1/THz"}.items():
-        np.testing.assert_allclose(new[name].values, glass[name].values / THZ, rtol=1e-12)
+    for name, units in {
+        "S": "1/THz",
+        "S_std": "1/THz",
+        "g": "1/THz",
+        "g_std": "1/THz",
+    }.items():
+        np.testing.assert_allclose(
+            new[name].values, glass[name].values / THZ, rtol=1e-12
+        )
         assert new[name].attrs["units"] == units
-    np.testing.assert_allclose(new.S.integrate("E").values, glass.S.integrate("E").values, rtol=1e-12)
+    np.testing.assert_allclose(
+        new.S.integrate("E").values, glass.S.integrate("E").values, rtol=1e-12
+    )
     np.testing.assert_array_equal(new.Sq.values, glass.Sq.values)
     assert new.Q.attrs["units"] == "1/nm"
 
@@ -27,14 +36,18 @@ def test_convert_is_the_jacobian_and_keeps_the_integral(glass: xr.Dataset) -> No
 def test_convert_rescales_arbitrary_units_too(glass: xr.Dataset) -> None:
     S = glass.S.assign_attrs(units="1")
     new = S.bp.convert(E="1/cm")
-    np.testing.assert_allclose(new.integrate("E").values, S.integrate("E").values, rtol=1e-12)
+    np.testing.assert_allclose(
+        new.integrate("E").values, S.integrate("E").values, rtol=1e-12
+    )
     assert new.bp.convert(E="meV").attrs["units"] == "1"
     np.testing.assert_allclose(new.bp.convert(E="meV").values, S.values, rtol=1e-12)
 
 
 def test_convert_rewrites_b_but_not_g(glass: xr.Dataset) -> None:
     B = glass.bp.to_bqe().bp.convert(E="THz")
-    np.testing.assert_allclose(B.B.values, glass.bp.to_bqe().B.values / THZ**2, rtol=1e-12)
+    np.testing.assert_allclose(
+        B.B.values, glass.bp.to_bqe().B.values / THZ**2, rtol=1e-12
+    )
     assert B.B.attrs["units"] == B.B_std.attrs["units"] == "angstrom**2/THz**2"
     G = glass.bp.to_gdos().bp.convert(E="THz")
     np.testing.assert_array_equal(G.G.values, glass.bp.to_gdos().G.values)
@@ -51,14 +64,28 @@ def test_convert_carries_bounds() -> None:
 
 
 def test_angular_frequency_is_named() -> None:
-    S = xbp.new_dataset("dynamic_structure_factor", np.ones(3), units="1", coords={"E": ([1.0, 2.0, 3.0], "rad/ps")})
+    S = xbp.new_dataset(
+        "dynamic_structure_factor",
+        np.ones(3),
+        units="1",
+        coords={"E": ([1.0, 2.0, 3.0], "rad/ps")},
+    )
     with pytest.raises(UnitsError, match="ambiguous"):
         S.bp.convert(E="meV")
-    np.testing.assert_allclose(S.bp.convert(E="THz", frequency="angular").E, np.array([1, 2, 3]) / (2 * np.pi))
+    np.testing.assert_allclose(
+        S.bp.convert(E="THz", frequency="angular").E, np.array([1, 2, 3]) / (2 * np.pi)
+    )
 
 
 @pytest.mark.parametrize(
-    ("kwargs"), [{"E": "K"}, {"E": "1/angstrom**2"}, {"Q": "meV"}, {"E": "nonsense"}, {"temperature": "K"}]
+    ("kwargs"),
+    [
+        {"E": "K"},
+        {"E": "1/angstrom**2"},
+        {"Q": "meV"},
+        {"E": "nonsense"},
+        {"temperature": "K"},
+    ],
 )
 def test_bad_conversions(kwargs: dict[str, str]) -> None:
     S = xbp.new_dataset(
@@ -100,29 +127,43 @@ def test_subtract_converts_the_background(glass: xr.Dataset) -> None:
 
 def test_a_factor_over_energy_or_momentum(glass: xr.Dataset) -> None:
     can = glass.bp.scale(0.3)
-    transmission = xr.DataArray(np.linspace(0.9, 1, glass.sizes["E"]), dims="E", coords={"E": glass.E})
-    shielding = xr.DataArray(np.linspace(0.8, 1, glass.sizes["Q"]), dims="Q", coords={"Q": glass.Q})
+    transmission = xr.DataArray(
+        np.linspace(0.9, 1, glass.sizes["E"]), dims="E", coords={"E": glass.E}
+    )
+    shielding = xr.DataArray(
+        np.linspace(0.8, 1, glass.sizes["Q"]), dims="Q", coords={"Q": glass.Q}
+    )
     for factor in (transmission, shielding, transmission * shielding):
         new = glass.bp.subtract(can, scale=factor)
         assert new.S.dims == glass.S.dims
-        np.testing.assert_allclose(new.S, (glass.S - 0.3 * factor * glass.S).transpose(*new.S.dims), atol=1e-15)
+        np.testing.assert_allclose(
+            new.S, (glass.S - 0.3 * factor * glass.S).transpose(*new.S.dims), atol=1e-15
+        )
         expected = (glass.S_std**2 + (0.3 * factor * glass.S_std) ** 2) ** 0.5
         np.testing.assert_allclose(new.S_std, expected.transpose(*new.S.dims))
     percent = (transmission * 100).assign_attrs(units="percent")
-    xr.testing.assert_allclose(glass.bp.subtract(can, percent).S, glass.bp.subtract(can, transmission).S)
+    xr.testing.assert_allclose(
+        glass.bp.subtract(can, percent).S, glass.bp.subtract(can, transmission).S
+    )
     assert "0.9...1 over E" in glass.bp.subtract(can, transmission).S.attrs["history"]
     lazy = glass.chunk({"Q": 50}).bp.subtract(can.chunk({"Q": 50}), transmission)
     assert lazy.S.chunks is not None
-    xr.testing.assert_allclose(lazy.compute().S_std, glass.bp.subtract(can, transmission).S_std)
+    xr.testing.assert_allclose(
+        lazy.compute().S_std, glass.bp.subtract(can, transmission).S_std
+    )
 
 
 def test_the_error_of_the_factor_counts(glass: xr.Dataset) -> None:
     can = glass.bp.scale(0.3)
     new = glass.bp.subtract(can, scale=0.92, scale_std=0.05)
-    expected = np.sqrt(glass.S_std**2 + (0.92 * 0.3 * glass.S_std) ** 2 + (0.05 * 0.3 * glass.S) ** 2)
+    expected = np.sqrt(
+        glass.S_std**2 + (0.92 * 0.3 * glass.S_std) ** 2 + (0.05 * 0.3 * glass.S) ** 2
+    )
     np.testing.assert_allclose(new.S_std, expected)
     exact = glass.bp.subtract(can.S, scale=0.92, scale_std=0.05)  # a can without std
-    np.testing.assert_allclose(exact.S_std, np.sqrt(glass.S_std**2 + (0.05 * 0.3 * glass.S) ** 2))
+    np.testing.assert_allclose(
+        exact.S_std, np.sqrt(glass.S_std**2 + (0.05 * 0.3 * glass.S) ** 2)
+    )
 
 
 def test_errors_of_a_difference_are_those_of_its_counts(model: xr.Dataset) -> None:
@@ -143,13 +184,24 @@ def test_flux_factors_are_compared(glass: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="ki_over_kf 'not applied'"):
         mine.bp.subtract(its)
     assert float(abs(mine.bp.subtract(mine)).max()) == 0
-    assert float(abs(mine.bp.subtract(glass.S)).max()) == 0  # one that does not say is taken as alike
+    assert (
+        float(abs(mine.bp.subtract(glass.S)).max()) == 0
+    )  # one that does not say is taken as alike
 
 
 @pytest.mark.parametrize("which", ["scale", "scale_std"])
 def test_factors_that_are_none(glass: xr.Dataset, which: str) -> None:
     E = xr.DataArray(np.ones(glass.sizes["E"]), dims="E", coords={"E": glass.E + 1})
-    for wrong in (E, E.rename(E="x"), E.astype(str), np.ones(3), np.nan, "0.9 meV", "a", E.assign_attrs(units="K")):
+    for wrong in (
+        E,
+        E.rename(E="x"),
+        E.astype(str),
+        np.ones(3),
+        np.nan,
+        "0.9 meV",
+        "a",
+        E.assign_attrs(units="K"),
+    ):
         with pytest.raises(XbpError):
             glass.bp.subtract(glass, **{which: wrong})
     with pytest.raises(QuantityError, match="negative"):
@@ -158,7 +210,9 @@ def test_factors_that_are_none(glass: xr.Dataset, which: str) -> None:
 
 def test_grids_off_by_a_rounding_are_refused_with_both_named(glass: xr.Dataset) -> None:
     other = glass.assign_coords(E=("E", glass.E.values + 1e-7, glass.E.attrs))
-    with pytest.raises(CoordinateError, match=r"146 points from 0 .* 146 points from 1e-07") as caught:
+    with pytest.raises(
+        CoordinateError, match=r"146 points from 0 .* 146 points from 1e-07"
+    ) as caught:
         glass.bp.subtract(other)
     assert "1e-07" in str(caught.value)
     with pytest.raises(CoordinateError, match="lengths differ"):
@@ -182,7 +236,11 @@ def test_no_stale_unit_survives_the_chain(glass: xr.Dataset) -> None:
     ]
     assert B.bp.cut_E(3, width=1).bp.scale(2).attrs["units"] == "angstrom**2/meV**2"
     peak = B.bp.cut_Q((2, 8)).bp.boson_peak(E_range=(1.2, 12))
-    assert [peak[n].attrs["units"] for n in ("energy", "height", "width")] == ["meV", "angstrom**2/meV**2", "meV"]
+    assert [peak[n].attrs["units"] for n in ("energy", "height", "width")] == [
+        "meV",
+        "angstrom**2/meV**2",
+        "meV",
+    ]
 
 
 @given(
@@ -191,13 +249,21 @@ def test_no_stale_unit_survives_the_chain(glass: xr.Dataset) -> None:
     error=st.floats(0, 0.5),
     percent=st.booleans(),
 )
-def test_a_difference_is_the_same_in_any_units(unit: str, factor: float, error: float, percent: bool) -> None:
-    line = xbp.models.elastic_line([1.0, 2.0], np.arange(-5.0, 6), u2=0.01, resolution="2 meV")
+def test_a_difference_is_the_same_in_any_units(
+    unit: str, factor: float, error: float, percent: bool
+) -> None:
+    line = xbp.models.elastic_line(
+        [1.0, 2.0], np.arange(-5.0, 6), u2=0.01, resolution="2 meV"
+    )
     data = xbp.models.with_counting_noise(line, counts=100, seed=1)
     can = xbp.models.with_counting_noise(line, counts=50, seed=2)
     here = data.bp.subtract(can, factor, scale_std=error)
-    written = [f"{100 * number} percent" if percent else number for number in (factor, error)]
-    there = data.bp.convert(E=unit).bp.subtract(can.bp.convert(E=unit, Q="1/nm"), written[0], scale_std=written[1])
+    written = [
+        f"{100 * number} percent" if percent else number for number in (factor, error)
+    ]
+    there = data.bp.convert(E=unit).bp.subtract(
+        can.bp.convert(E=unit, Q="1/nm"), written[0], scale_std=written[1]
+    )
     back = there.bp.convert(E="meV")
     np.testing.assert_allclose(back.S, here.S, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(back.S_std, here.S_std, rtol=1e-9, atol=1e-12)
@@ -207,7 +273,13 @@ def test_a_table_of_peaks_in_other_units() -> None:
     """The same as the peaks found in converted data."""
     E = np.linspace(10, 200, 120)
     values = 3 * np.exp(-(np.log(E / 45) ** 2) / 0.7)
-    b = xbp.new_dataset("reduced_dos", values, std=0.01 + 0 * E, units="angstrom^2*cm^2", coords={"E": (E, "1/cm")})
+    b = xbp.new_dataset(
+        "reduced_dos",
+        values,
+        std=0.01 + 0 * E,
+        units="angstrom^2*cm^2",
+        coords={"E": (E, "1/cm")},
+    )
     there = b.bp.boson_peak().bp.convert(E="meV")
     here = b.bp.convert(E="meV").bp.boson_peak()
     for name in ("energy", "energy_std", "height", "width", "E_low", "E_high"):

@@ -22,7 +22,9 @@ def ramp() -> xr.Dataset:
 def test_cut_weighs_by_overlap(ramp: xr.Dataset) -> None:
     cut = ramp.bp.cut_E(("2 meV", "4.25 meV"))
     weights = np.array([0.5, 1.0, 0.75])
-    np.testing.assert_allclose(cut.B, ramp.Q + 10 * (weights @ [2, 3, 4]) / weights.sum())
+    np.testing.assert_allclose(
+        cut.B, ramp.Q + 10 * (weights @ [2, 3, 4]) / weights.sum()
+    )
     np.testing.assert_allclose(cut.B_std, np.sqrt((weights**2).sum()) / weights.sum())
     assert float(cut.E) == 3.125
     np.testing.assert_allclose(cut.E_bnds, [2, 4.25])
@@ -31,7 +33,11 @@ def test_cut_weighs_by_overlap(ramp: xr.Dataset) -> None:
 def test_cut_in_other_units_and_forms_is_the_same(ramp: xr.Dataset) -> None:
     reference = ramp.bp.cut_E("3 meV", width="1.5 meV")
     thz = 0.2417989242084918
-    for E, width in ((3, 1.5), (f"{3 * thz} THz", "1500 ueV"), (xr.DataArray(3.0, attrs={"units": "meV"}), 1.5)):
+    for E, width in (
+        (3, 1.5),
+        (f"{3 * thz} THz", "1500 ueV"),
+        (xr.DataArray(3.0, attrs={"units": "meV"}), 1.5),
+    ):
         xr.testing.assert_allclose(ramp.bp.cut_E(E, width=width), reference)
     xr.testing.assert_allclose(ramp.bp.cut_E((2.25, "3.75 meV")), reference)
     xr.testing.assert_allclose(ramp.bp.cut_E(slice(2.25, 3.75)), reference)
@@ -58,7 +64,9 @@ def test_nan_bins_are_left_out(ramp: xr.Dataset) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_bad_intervals(ramp: xr.Dataset, E: object, width: object, error: type, says: str) -> None:
+def test_bad_intervals(
+    ramp: xr.Dataset, E: object, width: object, error: type, says: str
+) -> None:
     with pytest.raises(error, match=says):
         ramp.bp.cut_E(E, width=width)
 
@@ -85,9 +93,26 @@ def test_every_sample_at_its_own_energy(ramp: xr.Dataset) -> None:
 
 
 def test_companions_on_the_same_grid_stay(glass: xr.Dataset) -> None:
-    assert set(glass.bp.to_bqe().data_vars) == {"B", "B_std", "Sq", "Sq_std", "g", "g_std"}
-    assert set(glass.bp.to_bqe().bp.cut_E(3, width=1).data_vars) == {"B", "B_std", "Sq", "Sq_std"}
-    assert set(glass.bp.to_bqe().bp.cut_Q((2, 4)).data_vars) == {"B", "B_std", "g", "g_std"}
+    assert set(glass.bp.to_bqe().data_vars) == {
+        "B",
+        "B_std",
+        "Sq",
+        "Sq_std",
+        "g",
+        "g_std",
+    }
+    assert set(glass.bp.to_bqe().bp.cut_E(3, width=1).data_vars) == {
+        "B",
+        "B_std",
+        "Sq",
+        "Sq_std",
+    }
+    assert set(glass.bp.to_bqe().bp.cut_Q((2, 4)).data_vars) == {
+        "B",
+        "B_std",
+        "g",
+        "g_std",
+    }
 
 
 def integral(data: xr.DataArray, bounds: xr.DataArray) -> xr.DataArray:
@@ -97,7 +122,9 @@ def integral(data: xr.DataArray, bounds: xr.DataArray) -> xr.DataArray:
 def test_rebin_keeps_the_integral(ramp: xr.Dataset) -> None:
     edges = np.array([0.5, 1.25, 2.0, 4.75, 10.5])
     new = ramp.bp.rebin(E=edges)
-    np.testing.assert_allclose(integral(new.B, new.E_bnds), integral(ramp.B, ramp.E_bnds), rtol=1e-12)
+    np.testing.assert_allclose(
+        integral(new.B, new.E_bnds), integral(ramp.B, ramp.E_bnds), rtol=1e-12
+    )
     np.testing.assert_allclose(new.E_bnds, np.stack([edges[:-1], edges[1:]], axis=1))
 
 
@@ -109,13 +136,29 @@ def test_rebin_variance_is_that_of_the_weighted_mean(ramp: xr.Dataset) -> None:
 def test_rebin_by_width_by_centres_and_in_other_units(ramp: xr.Dataset) -> None:
     by_width = ramp.bp.rebin(E="2 meV", Q=2.5)
     assert dict(by_width.B.sizes) == {"Q": 2, "E": 5}
-    xr.testing.assert_allclose(ramp.bp.rebin(E=[1.5, 3.5, 5.5, 7.5, 9.5], Q=2.5, given="centres"), by_width)
-    in_thz = xr.DataArray(np.arange(0.5, 11, 2) * 0.2417989242084918, dims="x", attrs={"units": "THz"})
+    xr.testing.assert_allclose(
+        ramp.bp.rebin(E=[1.5, 3.5, 5.5, 7.5, 9.5], Q=2.5, given="centres"), by_width
+    )
+    in_thz = xr.DataArray(
+        np.arange(0.5, 11, 2) * 0.2417989242084918, dims="x", attrs={"units": "THz"}
+    )
     xr.testing.assert_allclose(ramp.bp.rebin(E=in_thz, Q=2.5), by_width)
 
 
 @pytest.mark.parametrize(
-    "E", [[1, 0.5, 2], [1, 1, 2], [0.0, 5.0], [5, 20], 0, -1, 50, [1], ["a", "b"], [[1, 2], [3, 4]]]
+    "E",
+    [
+        [1, 0.5, 2],
+        [1, 1, 2],
+        [0.0, 5.0],
+        [5, 20],
+        0,
+        -1,
+        50,
+        [1],
+        ["a", "b"],
+        [[1, 2], [3, 4]],
+    ],
 )
 def test_bad_new_bins(ramp: xr.Dataset, E: object) -> None:
     with pytest.raises((RangeError, UnitsError)):
@@ -130,18 +173,24 @@ def test_new_bins_over_nan_are_nan(ramp: xr.Dataset) -> None:
 
 def test_stale_bounds_are_noticed(ramp: xr.Dataset) -> None:
     with pytest.raises(CoordinateError, match="do not enclose"):
-        ramp.assign_coords(E=("E", ramp.E.values * 2, ramp.E.attrs)).bp.cut_E(4, width=1)
+        ramp.assign_coords(E=("E", ramp.E.values * 2, ramp.E.attrs)).bp.cut_E(
+            4, width=1
+        )
 
 
 def test_uneven_bins_have_their_edges_halfway() -> None:
     E = np.array([1.0, 2.0, 4.0, 8.0])
-    B = xbp.new_dataset("reduced_dos", [1.0, 2.0, 3.0, 4.0], units="1", coords={"E": (E, "meV")})
+    B = xbp.new_dataset(
+        "reduced_dos", [1.0, 2.0, 3.0, 4.0], units="1", coords={"E": (E, "meV")}
+    )
     # Bins reach 0.5–1.5–3–6–10: of 3..6 all is the third.
     assert float(B.bp.cut_E((3, 6)).B) == 3.0
     assert float(B.bp.cut_E((1.5, 6)).B) == pytest.approx((1.5 * 2 + 3 * 3) / 4.5)
 
 
-def test_points_that_were_not_reached_at_all_are_no_means_of_a_part(ramp: xr.Dataset) -> None:
+def test_points_that_were_not_reached_at_all_are_no_means_of_a_part(
+    ramp: xr.Dataset,
+) -> None:
     ramp.B[:2] = np.nan
     cut = ramp.bp.cut_E((3, 8))
     np.testing.assert_allclose(cut.coverage, [0, 0, 1, 1, 1])
@@ -178,6 +227,12 @@ def test_what_is_infinite_was_not_measured(ramp: xr.Dataset) -> None:
     missing.B[:2, 5:] = np.nan
     infinite.B[0, 5:], infinite.B[1, 5:] = np.inf, -np.inf
     for data in (infinite, infinite.chunk({"E": 4})):
-        xr.testing.assert_allclose(data.bp.cut_Q((1, 4)).compute(), missing.bp.cut_Q((1, 4)))
-        xr.testing.assert_allclose(data.bp.cut_E((3, 8)).compute(), missing.bp.cut_E((3, 8)))
-        xr.testing.assert_allclose(data.bp.rebin(E="2 meV").compute(), missing.bp.rebin(E="2 meV"))
+        xr.testing.assert_allclose(
+            data.bp.cut_Q((1, 4)).compute(), missing.bp.cut_Q((1, 4))
+        )
+        xr.testing.assert_allclose(
+            data.bp.cut_E((3, 8)).compute(), missing.bp.cut_E((3, 8))
+        )
+        xr.testing.assert_allclose(
+            data.bp.rebin(E="2 meV").compute(), missing.bp.rebin(E="2 meV")
+        )

@@ -13,25 +13,34 @@ from xbp.errors import QuantityError, RangeError
 @pytest.fixture
 def line() -> xr.Dataset:
     return xbp.models.elastic_line(
-        np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2="0.008 angstrom^2", resolution="1 meV"
+        np.linspace(1, 8, 40),
+        np.linspace(-4, 4, 41),
+        u2="0.008 angstrom^2",
+        resolution="1 meV",
     )
 
 
 def test_u2_pulls(line: xr.Dataset) -> None:
     pulls = []
     for seed in range(200):
-        result = xbp.models.with_counting_noise(line, counts=2e4, seed=seed).bp.debye_waller()
+        result = xbp.models.with_counting_noise(
+            line, counts=2e4, seed=seed
+        ).bp.debye_waller()
         assert result.status == "ok"
         pulls.append(float((result.u2 - 0.008) / result.u2_std))
     assert abs(np.mean(pulls)) < 0.2
     assert abs(np.std(pulls) - 1) < 0.2
 
 
-def test_u2_goes_straight_into_the_reduction(line: xr.Dataset, model: xr.Dataset) -> None:
+def test_u2_goes_straight_into_the_reduction(
+    line: xr.Dataset, model: xr.Dataset
+) -> None:
     u2 = line.bp.debye_waller().u2
     assert u2.attrs["units"] == "angstrom**2"
     reduced = model.S.drop_vars("u2").bp.to_bqe(u2=u2)
-    xr.testing.assert_allclose(reduced, model.S.drop_vars("u2").bp.to_bqe(u2="0.008 angstrom^2"))
+    xr.testing.assert_allclose(
+        reduced, model.S.drop_vars("u2").bp.to_bqe(u2="0.008 angstrom^2")
+    )
 
 
 def test_units_of_q_do_not_matter(line: xr.Dataset) -> None:
@@ -53,7 +62,9 @@ def test_bragg_peaks_are_no_decay(line: xr.Dataset) -> None:
 def test_a_line_that_rises_is_no_decay() -> None:
     Q, E = np.linspace(1, 8, 40), np.linspace(-4, 4, 41)
     rising = xbp.models.elastic_line(Q, E, u2="0 angstrom^2", resolution="1 meV")
-    rising = rising.assign(S=(rising.S * np.exp(0.01 * rising.Q**2)).assign_attrs(rising.S.attrs))
+    rising = rising.assign(
+        S=(rising.S * np.exp(0.01 * rising.Q**2)).assign_attrs(rising.S.attrs)
+    )
     assert rising.bp.debye_waller().status == "not a Debye-Waller decay"
 
 
@@ -74,10 +85,14 @@ def test_a_line_that_widens_is_no_decay() -> None:
 
 
 def test_vanadium_is_a_decay_and_a_liquid_is_none(shared_data: Path) -> None:
-    vanadium = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5").bp.debye_waller()
+    vanadium = xbp.open_dataset(
+        shared_data / "ins" / "V_ARCS_Ei120_iqe.h5"
+    ).bp.debye_waller()
     assert str(vanadium.status.values) == "ok"
     assert float(vanadium.u2) == pytest.approx(0.0071, abs=1e-4)
-    benzene = xbp.open_dataset(shared_data / "ins" / "benzene_290_360_inc.nxspe").bp.angle_to_Q("0.05 1/angstrom")
+    benzene = xbp.open_dataset(
+        shared_data / "ins" / "benzene_290_360_inc.nxspe"
+    ).bp.angle_to_Q("0.05 1/angstrom")
     assert str(benzene.bp.debye_waller().status.values) == "not a Debye-Waller decay"
 
 
@@ -93,7 +108,10 @@ def test_too_few_points_and_samples(line: xr.Dataset) -> None:
 
 def test_the_window_is_chosen_or_given(line: xr.Dataset) -> None:
     assert line.bp.debye_waller().attrs["elastic_line"] == "-0.5 to 0.5 meV"
-    assert line.bp.debye_waller(E_range=(-1.1, 1.1)).attrs["elastic_line"] == "-1.1 to 1.1 meV"
+    assert (
+        line.bp.debye_waller(E_range=(-1.1, 1.1)).attrs["elastic_line"]
+        == "-1.1 to 1.1 meV"
+    )
     with pytest.raises(RangeError, match="no elastic line"):
         line.sel(E=slice(1, None)).bp.debye_waller()
     with pytest.raises(RangeError, match="before it was cut"):
@@ -127,14 +145,25 @@ def test_the_error_of_the_window_is_what_other_windows_say(line: xr.Dataset) -> 
     phonons = 0.0005 * line.Q**2 * np.exp(-0.008 * line.Q**2) * (1 + 0 * line.E)
     spoiled = line.assign(S=(line.S + phonons).assign_attrs(line.S.attrs))
     found = spoiled.bp.debye_waller(E_range=(-1.05, 1.05))
-    by_window = dict(zip(found.window.values.tolist(), found.u2_by_window.values.tolist(), strict=True))
+    by_window = dict(
+        zip(
+            found.window.values.tolist(),
+            found.u2_by_window.values.tolist(),
+            strict=True,
+        )
+    )
     half = spoiled.bp.debye_waller(E_range=(-0.525, 0.525))
     twice = spoiled.bp.debye_waller(E_range=(-2.25, 2.25))
-    lower, upper = (spoiled.bp.debye_waller(E_range=(-1.05, 1.05), Q_range=Q) for Q in ((1, 4.5), (4.5, 8)))
+    lower, upper = (
+        spoiled.bp.debye_waller(E_range=(-1.05, 1.05), Q_range=Q)
+        for Q in ((1, 4.5), (4.5, 8))
+    )
     expected = [float(other.u2) for other in (found, half, twice, lower, upper)]
     np.testing.assert_allclose(list(by_window.values()), expected, rtol=1e-9)
     assert expected[2] < expected[0] < expected[1] < 0.008
-    assert float(found.u2_systematic) == pytest.approx((max(expected) - min(expected)) / 2)
+    assert float(found.u2_systematic) == pytest.approx(
+        (max(expected) - min(expected)) / 2
+    )
     assert abs(float(half.u2) - float(found.u2)) < 2 * float(found.u2_systematic)
 
 
@@ -142,7 +171,10 @@ def test_the_larger_error_is_printed(line: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(line, counts=2e6, seed=0)
     table = noisy.bp.debye_waller()
     spoiled = table.assign(u2_systematic=table.u2_systematic.copy(data=0.0011))
-    assert f"0.0080 ± 0.0011 angstrom**2 (by the window; by counting {float(table.u2_std):.2g})" in repr(spoiled.bp)
+    assert (
+        f"0.0080 ± 0.0011 angstrom**2 (by the window; by counting {float(table.u2_std):.2g})"
+        in repr(spoiled.bp)
+    )
     sure = table.assign(u2_systematic=table.u2_systematic.copy(data=1e-9))
     assert "angstrom**2 (by counting; by the window 1e-09)" in repr(sure.bp)
 
@@ -168,7 +200,11 @@ def test_a_liquid_is_told_what_to_give(line: xr.Dataset, shared_data: Path) -> N
     assert "or in a liquid, whose quasi-elastic line is no phonons" in repr(lost.bp)
     with pytest.raises(QuantityError, match="as of a liquid, which has none"):
         rubidium.bp.to_bqe()
-    bragg = line.assign(S=(line.S * (1 + 30 * (np.arange(40) % 7 == 0))[:, None]).assign_attrs(line.S.attrs))
+    bragg = line.assign(
+        S=(line.S * (1 + 30 * (np.arange(40) % 7 == 0))[:, None]).assign_attrs(
+            line.S.attrs
+        )
+    )
     said = repr(bragg.bp.debye_waller().bp)
     assert "coherent, as of Bragg peaks" in said
     assert "liquid" not in said
@@ -176,7 +212,9 @@ def test_a_liquid_is_told_what_to_give(line: xr.Dataset, shared_data: Path) -> N
 
 def test_no_density_of_states_without_a_displacement(line: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="u2 is 0"):
-        line.drop_vars("u2", errors="ignore").bp.to_vibrational_dos("300 K", u2="0 angstrom^2")
+        line.drop_vars("u2", errors="ignore").bp.to_vibrational_dos(
+            "300 K", u2="0 angstrom^2"
+        )
 
 
 def test_one_window_says_nothing_of_others() -> None:
@@ -198,8 +236,14 @@ def test_the_weighted_line_is_that_of_polyfit(line: xr.Dataset, known: bool) -> 
     noisy = xbp.models.with_counting_noise(line, counts=1e4, seed=2)
     result = (noisy if known else noisy[["S"]]).bp.debye_waller()
     x, y = line.Q.values**2, np.log(result.elastic_intensity.values)
-    weight = result.elastic_intensity / result.elastic_intensity_std if known else np.ones(x.size)
-    (slope, _), covariance = np.polyfit(x, y, 1, w=weight, cov="unscaled" if known else True)
+    weight = (
+        result.elastic_intensity / result.elastic_intensity_std
+        if known
+        else np.ones(x.size)
+    )
+    (slope, _), covariance = np.polyfit(
+        x, y, 1, w=weight, cov="unscaled" if known else True
+    )
     assert float(result.u2) == pytest.approx(-slope, rel=1e-9)
     assert float(result.u2_std) == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-9)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xbp
-from xbp import constants
+from xbp.core import constants
 from xbp.errors import QuantityError, RangeError, XbpError
 
 
@@ -18,14 +18,22 @@ def test_the_error_grows_with_what_energies_disagree_by(model: xr.Dataset) -> No
     noisy = xbp.models.with_counting_noise(model, counts=1e6, seed=3)
     ripple = 1 + 0.1 * np.sin(noisy.E) * (noisy.E > 0)
     rippled = noisy.assign(S=(noisy.S * ripple).assign_attrs(noisy.S.attrs))
-    good, poor = (data.bp.detailed_balance(E_range=(2, 18)) for data in (noisy, rippled))
+    good, poor = (
+        data.bp.detailed_balance(E_range=(2, 18)) for data in (noisy, rippled)
+    )
     assert float(poor.chi2_reduced) > 10 > float(good.chi2_reduced)
     for table in (poor, good):
         each = table.E * table.ratio / table.ratio_std
-        by_counting = float(table.implied_temperature) ** 2 * constants.BOLTZMANN_MEV / float((each**2).sum()) ** 0.5
+        by_counting = (
+            float(table.implied_temperature) ** 2
+            * constants.BOLTZMANN_MEV
+            / float((each**2).sum()) ** 0.5
+        )
         error = by_counting * max(1.0, float(table.chi2_reduced)) ** 0.5
         if table is poor:
-            first, last = np.quantile(table.temperature_at_E.dropna("E"), [1 / 6, 5 / 6])
+            first, last = np.quantile(
+                table.temperature_at_E.dropna("E"), [1 / 6, 5 / 6]
+            )
             assert (last - first) / 2 > 2 * error
             error = (last - first) / 2
         assert float(table.implied_temperature_std) == pytest.approx(error, rel=1e-9)
@@ -34,8 +42,13 @@ def test_the_error_grows_with_what_energies_disagree_by(model: xr.Dataset) -> No
         max(1, float(good.chi2_reduced)) ** 0.5, rel=0.1
     )
     said = repr(poor.bp)
-    assert re.match(r"detailed balance: 30\d ± \d+ K on average, each energy saying", said)
-    assert f" {float(poor.temperature_at_E.min()):.0f} to {float(poor.temperature_at_E.max()):.0f} K" in said
+    assert re.match(
+        r"detailed balance: 30\d ± \d+ K on average, each energy saying", said
+    )
+    assert (
+        f" {float(poor.temperature_at_E.min()):.0f} to {float(poor.temperature_at_E.max()):.0f} K"
+        in said
+    )
     assert repr(good.bp).startswith("detailed balance: the data say")
 
 
@@ -50,7 +63,12 @@ def test_the_temperature_comes_back_with_its_error(model: xr.Dataset) -> None:
 
 def test_temperature_pulls() -> None:
     S = xbp.models.dynamic_structure_factor(
-        np.linspace(2, 6, 9), np.arange(-14.75, 15, 0.5), energy=5, width=6, T="150 K", u2="0.01 angstrom^2"
+        np.linspace(2, 6, 9),
+        np.arange(-14.75, 15, 0.5),
+        energy=5,
+        width=6,
+        T="150 K",
+        u2="0.01 angstrom^2",
     )
     pulls = []
     for seed in range(200):
@@ -71,7 +89,9 @@ def test_ratio_is_boltzmann_on_an_uneven_grid(model: xr.Dataset) -> None:
 
 def test_a_background_shows(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(model, counts=1e6, seed=1)
-    spoiled = noisy.assign(S=(noisy.S + 0.2 * noisy.S.max()).assign_attrs(noisy.S.attrs))
+    spoiled = noisy.assign(
+        S=(noisy.S + 0.2 * noisy.S.max()).assign_attrs(noisy.S.attrs)
+    )
     result = spoiled.bp.detailed_balance(E_range=("2 meV", "18 meV"))
     assert float(result.chi2_reduced) > 20
     assert float(result.implied_temperature) > 400
@@ -80,12 +100,16 @@ def test_a_background_shows(model: xr.Dataset) -> None:
 def test_q_bins_missing_on_one_side_are_left_out(model: xr.Dataset) -> None:
     holes = model.copy(deep=True)
     holes.S[:18, :40] = np.nan  # the lower half of Q was not measured in energy gain
-    assert float(holes.bp.detailed_balance(E_range=(2, 18)).implied_temperature) == pytest.approx(300, rel=1e-9)
+    assert float(
+        holes.bp.detailed_balance(E_range=(2, 18)).implied_temperature
+    ) == pytest.approx(300, rel=1e-9)
 
 
 def test_leftover_dimensions(model: xr.Dataset) -> None:
     bare = model.drop_vars("temperature")
-    cold = xbp.models.dynamic_structure_factor(model.Q.values, model.E.values, energy=5.5, width=6, T=150, u2=0.012)
+    cold = xbp.models.dynamic_structure_factor(
+        model.Q.values, model.E.values, energy=5.5, width=6, T=150, u2=0.012
+    )
     both = xr.concat([bare, cold.drop_vars("temperature")], dim="sample")
     result = both.bp.detailed_balance(E_range=(2, 18))
     np.testing.assert_allclose(result.implied_temperature, [300, 150], rtol=1e-9)
@@ -106,7 +130,9 @@ def test_folding_what_obeys_detailed_balance_changes_nothing(model: xr.Dataset) 
     folded = model.bp.fold()
     assert folded.E.min() > 0
     np.testing.assert_allclose(folded.S, model.S.sel(E=slice(0, None)), rtol=1e-12)
-    np.testing.assert_allclose(model.drop_vars("temperature").bp.fold("300 K").S, folded.S)
+    np.testing.assert_allclose(
+        model.drop_vars("temperature").bp.fold("300 K").S, folded.S
+    )
     assert float(model.drop_vars("temperature").bp.fold("300 K").temperature) == 300
 
 
@@ -133,9 +159,15 @@ def test_weights_of_counts_are_without_bias(model: xr.Dataset) -> None:
     for seed in range(10):
         noisy = xbp.models.with_counting_noise(model, counts=100, seed=seed)
         per_count = (noisy.S_std**2 / model.S).max()
-        own = noisy.assign(S_std=((noisy.S * per_count) ** 0.5).assign_attrs(noisy.S_std.attrs))
+        own = noisy.assign(
+            S_std=((noisy.S * per_count) ** 0.5).assign_attrs(noisy.S_std.attrs)
+        )
         for weights, values in ratio.items():
-            values.append(float(own.bp.fold(weights=weights).S.sel(E=slice(2, 8)).sum() / true.sum()))
+            values.append(
+                float(
+                    own.bp.fold(weights=weights).S.sel(E=slice(2, 8)).sum() / true.sum()
+                )
+            )
     assert np.mean(ratio["counts"]) == pytest.approx(1, abs=3e-3)
     assert 0.97 < np.mean(ratio["variance"]) < 0.99
     xr.testing.assert_allclose(noisy.S.bp.fold(), noisy.bp.fold(weights="counts").S)
@@ -145,34 +177,62 @@ def test_one_side_stands_in_for_the_other(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=2)
 
     def masked(hole: xr.DataArray, fill: float = np.nan) -> xr.Dataset:
-        return noisy.assign({n: noisy[n].where(~hole, fill).assign_attrs(noisy[n].attrs) for n in ("S", "S_std")})
+        return noisy.assign(
+            {
+                n: noisy[n].where(~hole, fill).assign_attrs(noisy[n].attrs)
+                for n in ("S", "S_std")
+            }
+        )
 
     E = noisy.E
     loss = noisy.sel(E=slice(10, None))
     gain = noisy.sel(E=slice(None, -10)).isel(E=slice(None, None, -1))
     boltz = np.exp(-gain.E.values / constants.BOLTZMANN_MEV / 300)
     for name in ("S", "S_std"):
-        np.testing.assert_allclose(masked(E < -10).bp.fold()[name].sel(E=slice(10, None)), loss[name])
-        np.testing.assert_allclose(masked(E > 10).bp.fold()[name].sel(E=slice(10, None)), gain[name] * boltz)
+        np.testing.assert_allclose(
+            masked(E < -10).bp.fold()[name].sel(E=slice(10, None)), loss[name]
+        )
+        np.testing.assert_allclose(
+            masked(E > 10).bp.fold()[name].sel(E=slice(10, None)), gain[name] * boltz
+        )
     assert masked(abs(E) < 3).bp.fold().S.sel(E=slice(0, 3)).isnull().all()
     # A side with neither counts nor error, as of a detector that was off, is not averaged in.
-    np.testing.assert_allclose(masked(E < 0, 0.0).bp.fold().S, noisy.S.sel(E=slice(0, None)))
+    np.testing.assert_allclose(
+        masked(E < 0, 0.0).bp.fold().S, noisy.S.sel(E=slice(0, None))
+    )
 
 
 def test_fold_over_zero_classical_uneven_and_cold() -> None:
-    line = xbp.models.elastic_line([1.0, 2.0], np.arange(-5.0, 9.0), u2=0.01, resolution="2 meV", T="1 K")
+    line = xbp.models.elastic_line(
+        [1.0, 2.0], np.arange(-5.0, 9.0), u2=0.01, resolution="2 meV", T="1 K"
+    )
     folded = line.S.assign_attrs(statistics="classical").bp.fold()
     np.testing.assert_allclose(folded, line.S.sel(E=slice(0, None)))
     np.testing.assert_allclose(line.bp.fold().S.sel(E=0), line.S.sel(E=0))
-    cold = xbp.models.dynamic_structure_factor([2.0], np.arange(-19.5, 20), energy=5, width=6, T="2 K", u2=0.01)
-    np.testing.assert_allclose(cold.bp.fold().S, cold.S.sel(E=slice(0, None)), rtol=1e-9)  # x to 113
-    frozen = cold.where(cold.E > 0, 0.0).assign_coords(temperature=((), 0.01, {"units": "K"}))  # x to 22 000
-    frozen.S.attrs = cold.S.attrs
-    np.testing.assert_allclose(frozen.bp.fold().S, cold.S.sel(E=slice(0, None)), rtol=1e-9)
-    fine = xbp.models.dynamic_structure_factor(
-        [2.0, 3.0], np.linspace(-20, 22, 421) + 0.037, energy=5, width=6, T="150 K", u2="0.01 angstrom^2"
+    cold = xbp.models.dynamic_structure_factor(
+        [2.0], np.arange(-19.5, 20), energy=5, width=6, T="2 K", u2=0.01
     )
-    np.testing.assert_allclose(fine.bp.fold().S.sel(E=slice(2, None)), fine.S.sel(E=slice(2, None)), rtol=5e-3)
+    np.testing.assert_allclose(
+        cold.bp.fold().S, cold.S.sel(E=slice(0, None)), rtol=1e-9
+    )  # x to 113
+    frozen = cold.where(cold.E > 0, 0.0).assign_coords(
+        temperature=((), 0.01, {"units": "K"})
+    )  # x to 22 000
+    frozen.S.attrs = cold.S.attrs
+    np.testing.assert_allclose(
+        frozen.bp.fold().S, cold.S.sel(E=slice(0, None)), rtol=1e-9
+    )
+    fine = xbp.models.dynamic_structure_factor(
+        [2.0, 3.0],
+        np.linspace(-20, 22, 421) + 0.037,
+        energy=5,
+        width=6,
+        T="150 K",
+        u2="0.01 angstrom^2",
+    )
+    np.testing.assert_allclose(
+        fine.bp.fold().S.sel(E=slice(2, None)), fine.S.sel(E=slice(2, None)), rtol=5e-3
+    )
     assert "E_bnds" in fine.bp.fold().coords
 
 
@@ -185,7 +245,10 @@ def test_fold_in_other_units_lazily_and_over_temperatures(model: xr.Dataset) -> 
     lazy = noisy.chunk({"Q": 10}).bp.fold()
     assert lazy.S.chunks is not None
     xr.testing.assert_allclose(lazy.compute(), folded)
-    two = xr.concat([noisy, noisy.assign_coords(temperature=((), 400.0, {"units": "K"}))], dim="temperature")
+    two = xr.concat(
+        [noisy, noisy.assign_coords(temperature=((), 400.0, {"units": "K"}))],
+        dim="temperature",
+    )
     two = two.transpose("E", "temperature", "Q", ...)
     both = two.bp.fold()
     assert both.S.dims == ("E", "temperature", "Q")
@@ -199,7 +262,12 @@ def test_folds_that_cannot_be(glass: xr.Dataset, model: xr.Dataset) -> None:
         (model, {"T": "5 K"}),
         (model.drop_vars("temperature"), {}),
         (model.bp.to_bqe(), {}),
-        (model.S.drop_attrs().assign_attrs(units="1/meV", quantity="dynamic_structure_factor"), {}),
+        (
+            model.S.drop_attrs().assign_attrs(
+                units="1/meV", quantity="dynamic_structure_factor"
+            ),
+            {},
+        ),
     ):
         with pytest.raises(XbpError):
             data.bp.fold(**arguments)
@@ -209,7 +277,12 @@ def test_folds_that_cannot_be(glass: xr.Dataset, model: xr.Dataset) -> None:
 def test_a_background_in_energy_gain_of_a_cold_sample_stays_there(weights: str) -> None:
     """At 5 K exp(E/kT) makes 10³⁰ of it, where loss has no counts or was not measured."""
     cold = xbp.models.dynamic_structure_factor(
-        [2.0, 3.0, 4.0], np.arange(-29.85, 30, 0.3), energy=5, width=6, T="5 K", u2="0.01 angstrom^2"
+        [2.0, 3.0, 4.0],
+        np.arange(-29.85, 30, 0.3),
+        energy=5,
+        width=6,
+        T="5 K",
+        u2="0.01 angstrom^2",
     )
     S = cold.S.where(cold.E > 0, 0.02 * cold.S.max()).assign_attrs(cold.S.attrs)
     S[1, -20:] = 0.0  # nothing was counted
@@ -217,7 +290,9 @@ def test_a_background_in_energy_gain_of_a_cold_sample_stays_there(weights: str) 
     std = (abs(S) ** 0.5 * 0.01).assign_attrs(units=S.attrs["units"])
     folded = xr.Dataset({"S": S, "S_std": std}).bp.fold(weights=weights)
     E = folded.E
-    np.testing.assert_allclose(folded.S[0].where(E > 4), S[0].sel(E=slice(0, None)).where(E > 4), rtol=1e-3)
+    np.testing.assert_allclose(
+        folded.S[0].where(E > 4), S[0].sel(E=slice(0, None)).where(E > 4), rtol=1e-3
+    )
     assert (folded.S[1, -20:] == 0).all()
     assert folded.S[2, -20:].isnull().all()
     assert float(folded.S.max()) < 1.2 * float(cold.S.max())
@@ -226,13 +301,20 @@ def test_a_background_in_energy_gain_of_a_cold_sample_stays_there(weights: str) 
 @pytest.mark.parametrize("weights", ["variance", "counts"])
 def test_loss_is_left_as_it_is_where_gain_is_left_out(weights: str) -> None:
     cold = xbp.models.dynamic_structure_factor(
-        [2.0, 3.0, 4.0], np.arange(-29.85, 30, 0.3), energy=5, width=6, T="5 K", u2="0.01 angstrom^2"
+        [2.0, 3.0, 4.0],
+        np.arange(-29.85, 30, 0.3),
+        energy=5,
+        width=6,
+        T="5 K",
+        u2="0.01 angstrom^2",
     )
     noisy = xbp.models.with_counting_noise(cold + 0.01 * cold.max(), counts=50, seed=1)
     for name in ("S", "S_std"):
         noisy[name].attrs = cold.S.attrs
     # σ of loss may be so large that 1/σ² would let gain in, e^x or not.
-    noisy["S_std"] = noisy.S_std.where(noisy.E < 0, 1e3 * noisy.S_std).assign_attrs(noisy.S_std.attrs)
+    noisy["S_std"] = noisy.S_std.where(noisy.E < 0, 1e3 * noisy.S_std).assign_attrs(
+        noisy.S_std.attrs
+    )
     masked = noisy.bp.mask_elastic("1 meV", widths=1.5)
     folded, loss = masked.bp.fold(weights=weights), masked.sel(E=slice(0, None))
     for name in ("S", "S_std"):
@@ -252,7 +334,9 @@ def test_gain_stands_in_as_far_as_it_informs(model: xr.Dataset) -> None:
     for data in (alone, alone.S):
         kept = data.bp.fold()
         kept = kept.S if isinstance(kept, xr.Dataset) else kept
-        np.testing.assert_array_equal(kept.notnull().all("Q"), kept.E <= 3 * constants.BOLTZMANN_MEV * 60)
+        np.testing.assert_array_equal(
+            kept.notnull().all("Q"), kept.E <= 3 * constants.BOLTZMANN_MEV * 60
+        )
 
 
 def test_no_counts_are_averaged_in(model: xr.Dataset) -> None:
@@ -262,30 +346,47 @@ def test_no_counts_are_averaged_in(model: xr.Dataset) -> None:
     folded = noisy.bp.fold()
     E = float(noisy.E[50])
     boltz = np.exp(-E / constants.BOLTZMANN_MEV / 300)
-    assert float(folded.S.sel(E=E)[4]) == pytest.approx(float(noisy.S.sel(E=-E)[4]) / (1 + boltz), rel=1e-9)
+    assert float(folded.S.sel(E=E)[4]) == pytest.approx(
+        float(noisy.S.sel(E=-E)[4]) / (1 + boltz), rel=1e-9
+    )
     one_count = float((noisy.S_std**2 / noisy.S)[4, [49, 51]].mean())
     both = np.hypot(float(noisy.S_std.sel(E=-E)[4]), one_count)
-    assert float(folded.S_std.sel(E=E)[4]) == pytest.approx(both / (1 + boltz), rel=1e-9)
+    assert float(folded.S_std.sel(E=E)[4]) == pytest.approx(
+        both / (1 + boltz), rel=1e-9
+    )
 
 
 def test_sides_that_disagree_are_told(model: xr.Dataset) -> None:
-    agree = [xbp.models.with_counting_noise(model, counts=400, seed=s).bp.fold() for s in range(5)]
+    agree = [
+        xbp.models.with_counting_noise(model, counts=400, seed=s).bp.fold()
+        for s in range(5)
+    ]
     assert np.mean([float(f.fold_chi2) for f in agree]) == pytest.approx(1, abs=0.03)
     assert "disagree" not in repr(agree[0].bp)
     noisy = xbp.models.with_counting_noise(model, counts=400, seed=0)
-    spoiled = noisy.assign(S=(noisy.S + 0.1 * noisy.S.max()).assign_attrs(noisy.S.attrs))
+    spoiled = noisy.assign(
+        S=(noisy.S + 0.1 * noisy.S.max()).assign_attrs(noisy.S.attrs)
+    )
     for data in (spoiled, spoiled.chunk({"Q": 10})):
         folded = data.bp.fold().compute()
         assert float(folded.fold_chi2) > 3
     assert "gain and loss, folded, disagree" in repr(folded.bp)
     assert "disagree" in repr(folded.bp.to_bqe().bp)
     two = xr.concat([noisy, spoiled], dim="sample").bp.fold()
-    np.testing.assert_allclose(two.fold_chi2, [float(agree[0].fold_chi2), float(folded.fold_chi2)])
+    np.testing.assert_allclose(
+        two.fold_chi2, [float(agree[0].fold_chi2), float(folded.fold_chi2)]
+    )
 
 
 def test_the_elastic_line_is_left_out_by_default(model: xr.Dataset) -> None:
-    line = xbp.models.elastic_line(model.Q.values, model.E.values, u2=0.01, resolution="1.5 meV")
-    off = line.S.interp(E=model.E - 0.3, kwargs={"fill_value": 0.0}).values * 30 * float(model.S.max())
+    line = xbp.models.elastic_line(
+        model.Q.values, model.E.values, u2=0.01, resolution="1.5 meV"
+    )
+    off = (
+        line.S.interp(E=model.E - 0.3, kwargs={"fill_value": 0.0}).values
+        * 30
+        * float(model.S.max())
+    )
     measured = xbp.models.with_counting_noise(
         model.assign(S=(model.S + off).assign_attrs(model.S.attrs)), counts=1e6, seed=0
     )
@@ -307,7 +408,9 @@ def test_another_temperature_than_the_data_carry_is_told(model: xr.Dataset) -> N
     assert str(result.status.values) == "ok"
     assert "over 32 energies of 2 to 18 meV, reduced chi2 " in repr(result.bp)
     assert "beware" not in repr(result.bp)
-    warm = noisy.assign_coords(temperature=((), 360.0, {"units": "K"})).bp.detailed_balance(E_range=(2, 18))
+    warm = noisy.assign_coords(
+        temperature=((), 360.0, {"units": "K"})
+    ).bp.detailed_balance(E_range=(2, 18))
     assert "beware: the data carry 360 K" in repr(warm.bp)
 
 
@@ -316,8 +419,14 @@ def test_no_temperature_has_a_status(model: xr.Dataset) -> None:
     result = upside_down.bp.detailed_balance(E_range=(2, 18))
     assert str(result.status.values) == "no temperature"
     assert np.isnan(result.implied_temperature)
-    assert repr(result.bp).startswith("detailed balance: no temperature (over 32 energies")
-    nothing = model.S.where(model.E > 0).assign_attrs(model.S.attrs).bp.detailed_balance(E_range=(2, 18))
+    assert repr(result.bp).startswith(
+        "detailed balance: no temperature (over 32 energies"
+    )
+    nothing = (
+        model.S.where(model.E > 0)
+        .assign_attrs(model.S.attrs)
+        .bp.detailed_balance(E_range=(2, 18))
+    )
     assert str(nothing.status.values) == "no data"
 
 
@@ -327,23 +436,43 @@ def test_no_temperature_has_a_status(model: xr.Dataset) -> None:
     scale=st.floats(1e-6, 1e6),
     weights=st.sampled_from(["variance", "counts"]),
 )
-def test_folding_is_the_identity_in_any_units(unit: str, T: float, scale: float, weights: str) -> None:
+def test_folding_is_the_identity_in_any_units(
+    unit: str, T: float, scale: float, weights: str
+) -> None:
     S = xbp.models.dynamic_structure_factor(
-        [2.0, 3.0], np.arange(-9.5, 10), energy=5, width=6, T=f"{T} K", u2="0.01 angstrom^2"
+        [2.0, 3.0],
+        np.arange(-9.5, 10),
+        energy=5,
+        width=6,
+        T=f"{T} K",
+        u2="0.01 angstrom^2",
     )
-    sure = S.assign(S_std=(0.1 * S.S).assign_attrs(units=S.S.attrs["units"])).bp.scale(scale).bp.convert(E=unit)
+    sure = (
+        S.assign(S_std=(0.1 * S.S).assign_attrs(units=S.S.attrs["units"]))
+        .bp.scale(scale)
+        .bp.convert(E=unit)
+    )
     folded = sure.bp.fold(weights=weights)
     np.testing.assert_allclose(folded.S, sure.S.sel(E=slice(0, None)), rtol=1e-9)
     # Two errors of a tenth make one of a fourteenth, as far as energy gain counts.
     if weights == "variance":
         counts = np.arange(0.5, 10) <= 3 * constants.BOLTZMANN_MEV * T
         expected = np.where(counts, 0.1 / np.sqrt(2), 0.1)
-        np.testing.assert_allclose(folded.S_std / folded.S, np.broadcast_to(expected, folded.S.shape), rtol=1e-9)
+        np.testing.assert_allclose(
+            folded.S_std / folded.S,
+            np.broadcast_to(expected, folded.S.shape),
+            rtol=1e-9,
+        )
 
 
 def test_classical_data_tell_no_temperature(glass: xr.Dataset) -> None:
     both = xr.concat(
-        [glass[["S"]].isel(E=slice(1, None)).assign_coords(E=-glass.E[1:])[{"E": slice(None, None, -1)}], glass[["S"]]],
+        [
+            glass[["S"]]
+            .isel(E=slice(1, None))
+            .assign_coords(E=-glass.E[1:])[{"E": slice(None, None, -1)}],
+            glass[["S"]],
+        ],
         "E",
     )
     both.E.attrs["units"] = "meV"
@@ -354,4 +483,7 @@ def test_classical_data_tell_no_temperature(glass: xr.Dataset) -> None:
 def test_nothing_in_chunks_tells_nothing_and_does_not_warn(model: xr.Dataset) -> None:
     table = (model * np.nan).assign_attrs(model.attrs)
     table["S"].attrs = model.S.attrs
-    assert str(table.chunk().bp.detailed_balance(E_range=(2, 18)).compute().status.values) == "no data"
+    assert (
+        str(table.chunk().bp.detailed_balance(E_range=(2, 18)).compute().status.values)
+        == "no data"
+    )

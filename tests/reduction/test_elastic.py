@@ -15,20 +15,30 @@ from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
 @pytest.fixture
 def sqe_with_line() -> xr.Dataset:
     Q, E = np.linspace(0.5, 8, 16), np.linspace(-20, 20, 81)
-    data = xbp.models.dynamic_structure_factor(Q, E, energy="5 meV", width="4 meV", T="280 K", u2="0.01 angstrom^2")
+    data = xbp.models.dynamic_structure_factor(
+        Q, E, energy="5 meV", width="4 meV", T="280 K", u2="0.01 angstrom^2"
+    )
     line = xbp.models.elastic_line(Q, E, u2="0.01 angstrom^2", resolution="2 meV")
     return data.assign(S=(data.S + line.S.values).assign_attrs(data.S.attrs))
 
 
 def test_bins_that_reach_into_the_mask(model: xr.Dataset) -> None:
-    noisy = xbp.models.with_counting_noise(model, counts=100, seed=0)  # bins of 0.5 meV, edges at multiples of it
+    noisy = xbp.models.with_counting_noise(
+        model, counts=100, seed=0
+    )  # bins of 0.5 meV, edges at multiples of it
     masked = noisy.bp.mask_elastic("0.6 meV", widths=2)
     gone = masked.S.isnull().all("Q")
-    np.testing.assert_array_equal(masked.E[gone], [-1.25, -0.75, -0.25, 0.25, 0.75, 1.25])
+    np.testing.assert_array_equal(
+        masked.E[gone], [-1.25, -0.75, -0.25, 0.25, 0.75, 1.25]
+    )
     assert (masked.S_std.isnull() == masked.S.isnull()).all()
     np.testing.assert_array_equal(masked.S.where(~gone), noisy.S.where(~gone))
-    exact = noisy.bp.mask_elastic("0.5 meV", widths=2)  # edges on the mask's own do not reach in
-    np.testing.assert_array_equal(exact.E[exact.S.isnull().all("Q")], [-0.75, -0.25, 0.25, 0.75])
+    exact = noisy.bp.mask_elastic(
+        "0.5 meV", widths=2
+    )  # edges on the mask's own do not reach in
+    np.testing.assert_array_equal(
+        exact.E[exact.S.isnull().all("Q")], [-0.75, -0.25, 0.25, 0.75]
+    )
     off = noisy.bp.mask_elastic("0.5 meV", widths=1, centre="1 meV")
     np.testing.assert_array_equal(off.E[off.S.isnull().all("Q")], [0.75, 1.25])
     assert "0.6 meV FWHM" in masked.S.attrs["history"]
@@ -38,11 +48,18 @@ def test_nothing_fills_it_again(model: xr.Dataset) -> None:
     b = model.bp.mask_elastic("1 meV").bp.to_bqe()
     assert b.B.sel(E=slice(-2, 2)).isnull().all()
     assert b.bp.cut_Q((2, 8)).B.sel(E=slice(-2, 2)).isnull().all()
-    assert float(b.bp.cut_Q((2, 8)).bp.boson_peak(E_range=(2, 15)).energy) == pytest.approx(5.5, rel=0.02)
+    assert float(
+        b.bp.cut_Q((2, 8)).bp.boson_peak(E_range=(2, 15)).energy
+    ) == pytest.approx(5.5, rel=0.02)
 
 
 def test_a_resolution_for_every_detector_or_energy(model: xr.Dataset) -> None:
-    by_q = xr.DataArray(np.linspace(0.3, 3, model.sizes["Q"]), dims="Q", coords={"Q": model.Q}, attrs={"units": "meV"})
+    by_q = xr.DataArray(
+        np.linspace(0.3, 3, model.sizes["Q"]),
+        dims="Q",
+        coords={"Q": model.Q},
+        attrs={"units": "meV"},
+    )
     masked = model.bp.mask_elastic(by_q, widths=1)
     assert masked.S.dims == model.S.dims
     count = masked.S.isnull().sum("E")
@@ -52,16 +69,23 @@ def test_a_resolution_for_every_detector_or_energy(model: xr.Dataset) -> None:
     # FWHM falls with E, as of a chopper spectrometer: the mask ends where |E| meets it.
     by_e = (1.5 - 0.05 * abs(model.E)).assign_attrs(units="meV")
     np.testing.assert_array_equal(
-        model.E[model.bp.mask_elastic(by_e, 1).S.isnull().all("Q")], model.E[abs(model.E) - 0.25 < by_e]
+        model.E[model.bp.mask_elastic(by_e, 1).S.isnull().all("Q")],
+        model.E[abs(model.E) - 0.25 < by_e],
     )
     lazy = model.chunk({"Q": 5}).bp.mask_elastic(by_q, widths=1)
     assert lazy.S.chunks is not None
     xr.testing.assert_identical(lazy.S.compute(), masked.S)
 
 
-@given(unit=st.sampled_from(["THz", "1/cm", "eV"]), widths=st.floats(0.3, 5), fwhm=st.floats(0.3, 2))
+@given(
+    unit=st.sampled_from(["THz", "1/cm", "eV"]),
+    widths=st.floats(0.3, 5),
+    fwhm=st.floats(0.3, 2),
+)
 def test_units_do_not_matter(unit: str, widths: float, fwhm: float) -> None:
-    line = xbp.models.elastic_line([1.0], np.linspace(-12, 12, 97), u2=0.01, resolution="1 meV")
+    line = xbp.models.elastic_line(
+        [1.0], np.linspace(-12, 12, 97), u2=0.01, resolution="1 meV"
+    )
     here = line.bp.mask_elastic(f"{fwhm} meV", widths)
     there = line.bp.convert(E=unit).bp.mask_elastic(f"{fwhm} meV", widths)
     np.testing.assert_array_equal(here.S.isnull(), there.S.isnull())
@@ -101,5 +125,7 @@ def test_lines_of_dask_and_pint_move_and_mask(sqe_with_line: xr.Dataset) -> None
 
 def test_a_scale_found_with_energies_does_not_move(sqe_with_line: xr.Dataset) -> None:
     scaled = sqe_with_line.bp.normalize_to_sum_rule("f-sum", composition="V")
-    with pytest.raises(QuantityError, match=r"been through \.bp\.normalize_to_sum_rule"):
+    with pytest.raises(
+        QuantityError, match=r"been through \.bp\.normalize_to_sum_rule"
+    ):
         scaled.bp.shift_E("0.5 meV")

@@ -26,8 +26,12 @@ def test_gdos_is_eq_1(model: xr.Dataset) -> None:
 
 def test_bqe_is_eq_1_over_e_squared(model: xr.Dataset) -> None:
     B = model.S.bp.to_bqe()
-    np.testing.assert_allclose(B.values, by_hand(model.S, 300.0, 0.012) / model.E.values**2, rtol=1e-12)
-    np.testing.assert_allclose(B.values, model.S.bp.to_gdos().bp.to_bqe().values, rtol=1e-12)
+    np.testing.assert_allclose(
+        B.values, by_hand(model.S, 300.0, 0.012) / model.E.values**2, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        B.values, model.S.bp.to_gdos().bp.to_bqe().values, rtol=1e-12
+    )
     assert B.attrs["units"] == "angstrom**2/meV**2"
 
 
@@ -35,12 +39,20 @@ def test_classical_data_take_the_classical_factor(model: xr.Dataset) -> None:
     classical = model.S.assign_attrs(statistics="classical")
     x = model.E.values / (K_B * 300.0)
     ratio = (model.S.bp.to_gdos() / classical.bp.to_gdos()).values
-    np.testing.assert_allclose(ratio, np.broadcast_to((1 - np.exp(-x)) / x, ratio.shape), rtol=1e-12)
+    np.testing.assert_allclose(
+        ratio, np.broadcast_to((1 - np.exp(-x)) / x, ratio.shape), rtol=1e-12
+    )
 
 
 def test_quantum_factor_on_classical_data_is_off_as_the_design_says() -> None:
     S = xbp.models.dynamic_structure_factor(
-        [2.0, 3.0], [3.5, 40.0], energy=5, width=6, T="300 K", u2="0 angstrom^2", statistics="classical"
+        [2.0, 3.0],
+        [3.5, 40.0],
+        energy=5,
+        width=6,
+        T="300 K",
+        u2="0 angstrom^2",
+        statistics="classical",
     ).S
     wrong = S.assign_attrs(statistics="quantum").bp.to_gdos() / S.bp.to_gdos()
     np.testing.assert_allclose(wrong.isel(Q=0), [0.935, 0.509], atol=5e-4)
@@ -48,7 +60,13 @@ def test_quantum_factor_on_classical_data_is_off_as_the_design_says() -> None:
 
 def test_b_is_finite_at_zero_and_has_its_limit() -> None:
     S = xbp.models.dynamic_structure_factor(
-        [2.0, 3.0], [-0.5, 0.0, 0.5], energy=0.4, width=0.5, T="300 K", u2="0.01 angstrom^2", shape="gaussian"
+        [2.0, 3.0],
+        [-0.5, 0.0, 0.5],
+        energy=0.4,
+        width=0.5,
+        T="300 K",
+        u2="0.01 angstrom^2",
+        shape="gaussian",
     ).S
     B = S.bp.to_bqe()
     limit = np.exp(S.Q**2 * 0.01) * S.sel(E=0) / (S.Q**2 * K_B * 300.0)
@@ -57,8 +75,13 @@ def test_b_is_finite_at_zero_and_has_its_limit() -> None:
 
 
 @pytest.mark.parametrize("statistics", ["quantum", "classical"])
-@pytest.mark.parametrize("through", [["to_bqe"], ["to_gdos"], ["to_gdos", "to_bqe"], ["to_bqe", "to_gdos", "to_bqe"]])
-def test_there_and_back_is_the_identity(model: xr.Dataset, statistics: str, through: list[str]) -> None:
+@pytest.mark.parametrize(
+    "through",
+    [["to_bqe"], ["to_gdos"], ["to_gdos", "to_bqe"], ["to_bqe", "to_gdos", "to_bqe"]],
+)
+def test_there_and_back_is_the_identity(
+    model: xr.Dataset, statistics: str, through: list[str]
+) -> None:
     S = model.S.assign_attrs(statistics=statistics)
     data = S
     for step in through:
@@ -72,7 +95,9 @@ def test_gdos_is_even_under_detailed_balance(model: xr.Dataset) -> None:
     np.testing.assert_allclose(G.values, G.values[:, ::-1], rtol=1e-12)
 
 
-@pytest.mark.parametrize("convention", ["S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"])
+@pytest.mark.parametrize(
+    "convention", ["S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"]
+)
 def test_every_convention_and_its_inverse(model: xr.Dataset, convention: str) -> None:
     E, Q = model.E, model.Q
     n = 1 - np.exp(-E / (K_B * 300.0))
@@ -85,10 +110,14 @@ def test_every_convention_and_its_inverse(model: xr.Dataset, convention: str) ->
     }[convention]
     reduced = model.bp.to_convention(convention)
     name = "G" if convention.startswith(("S*E", "E*n")) else "B"
-    np.testing.assert_allclose(reduced[name].values, expected.transpose(*model.S.dims).values, rtol=1e-12)
+    np.testing.assert_allclose(
+        reduced[name].values, expected.transpose(*model.S.dims).values, rtol=1e-12
+    )
     assert reduced[name].attrs["convention"] == convention
     np.testing.assert_allclose(reduced.bp.to_sqe().S.values, model.S.values, rtol=1e-12)
-    np.testing.assert_allclose(reduced.bp.to_bqe().B.values, model.bp.to_bqe().B.values, rtol=1e-12)
+    np.testing.assert_allclose(
+        reduced.bp.to_bqe().B.values, model.bp.to_bqe().B.values, rtol=1e-12
+    )
 
 
 def test_conventions_ask_only_for_what_they_need(model: xr.Dataset) -> None:
@@ -115,16 +144,26 @@ def test_u2_in_every_convention(model: xr.Dataset, u2: dict[str, object]) -> Non
 
 def test_bare_u2_is_in_the_unit_of_q(model: xr.Dataset) -> None:
     in_nm = model.S.drop_vars("u2").bp.convert(Q="1/nm")
-    np.testing.assert_allclose(in_nm.bp.to_gdos(u2=1.2e-4).values * 100, model.S.bp.to_gdos().values, rtol=1e-12)
+    np.testing.assert_allclose(
+        in_nm.bp.to_gdos(u2=1.2e-4).values * 100,
+        model.S.bp.to_gdos().values,
+        rtol=1e-12,
+    )
 
 
 def test_std_takes_the_same_factor_and_is_never_negative(model: xr.Dataset) -> None:
     noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=0)
-    for reduced in (noisy.bp.to_gdos(), noisy.bp.to_bqe(), noisy.bp.to_convention("S*E/Q")):
+    for reduced in (
+        noisy.bp.to_gdos(),
+        noisy.bp.to_bqe(),
+        noisy.bp.to_convention("S*E/Q"),
+    ):
         name = "B" if "B" in reduced else "G"
         ok = noisy.S > 0
         np.testing.assert_allclose(
-            (reduced[f"{name}_std"] / abs(reduced[name])).where(ok), (noisy.S_std / noisy.S).where(ok), rtol=1e-12
+            (reduced[f"{name}_std"] / abs(reduced[name])).where(ok),
+            (noisy.S_std / noisy.S).where(ok),
+            rtol=1e-12,
         )
         assert (reduced[f"{name}_std"] >= 0).all()
         assert reduced[f"{name}_std"].attrs["units"] == reduced[name].attrs["units"]
@@ -136,11 +175,17 @@ def test_std_takes_the_same_factor_and_is_never_negative(model: xr.Dataset) -> N
 def test_temperature_from_coordinate_argument_or_scan(model: xr.Dataset) -> None:
     bare = model.S.drop_vars("temperature")
     xr.testing.assert_allclose(bare.bp.to_gdos(T="300 K"), model.S.bp.to_gdos())
-    scan = xr.concat([bare, bare], dim=xr.Variable("temperature", [150.0, 300.0], {"units": "K"}))
+    scan = xr.concat(
+        [bare, bare], dim=xr.Variable("temperature", [150.0, 300.0], {"units": "K"})
+    )
     G = scan.bp.to_gdos()
     assert set(G.dims) == {"temperature", "Q", "E"}
     for T in (150.0, 300.0):
-        np.testing.assert_allclose(G.sel(temperature=T).transpose("Q", "E").values, by_hand(bare, T, 0.012), rtol=1e-12)
+        np.testing.assert_allclose(
+            G.sel(temperature=T).transpose("Q", "E").values,
+            by_hand(bare, T, 0.012),
+            rtol=1e-12,
+        )
 
 
 @pytest.mark.parametrize("T", ["0 K", -5, "-300 K", float("nan"), "300 meV", "hot"])
@@ -177,7 +222,9 @@ def test_a_mean_over_q_is_not_reduced_afterwards(model: xr.Dataset) -> None:
 
 def test_g_of_e_gives_g_over_e_squared(glass: xr.Dataset) -> None:
     reduced = glass.g.bp.to_bqe()
-    np.testing.assert_allclose(reduced.values[1:], glass.g.values[1:] / glass.E.values[1:] ** 2, rtol=1e-14)
+    np.testing.assert_allclose(
+        reduced.values[1:], glass.g.values[1:] / glass.E.values[1:] ** 2, rtol=1e-14
+    )
     assert reduced.attrs["units"] == "1/meV**3"
     with pytest.raises(QuantityError, match="vibrational density of states"):
         glass.g.bp.to_gdos()
@@ -191,7 +238,9 @@ def test_q_zero_is_nan_and_nothing_else(model: xr.Dataset) -> None:
     ).S  # fmt: skip
     G = S.bp.to_gdos(u2="0.012 angstrom^2")
     assert G.isel(Q=0).isnull().all()
-    np.testing.assert_allclose(G.isel(Q=slice(1, None)), model.S.bp.to_gdos(), rtol=1e-12)
+    np.testing.assert_allclose(
+        G.isel(Q=slice(1, None)), model.S.bp.to_gdos(), rtol=1e-12
+    )
 
 
 def test_input_is_left_alone(model: xr.Dataset) -> None:
@@ -211,10 +260,16 @@ def test_nan_stays_nan(model: xr.Dataset) -> None:
 def test_energy_gain_of_a_cold_sample_is_no_part_of_g(unit: str) -> None:
     """At 5 K 1 − e^(−x) makes 10³⁰ of a background at −30 meV; up to 3 k_BT G is even as it was."""
     E = np.arange(-29.9, 30, 0.2)
-    S = xbp.models.dynamic_structure_factor([2.0, 3.0], E, energy=5, width=6, T="5 K", u2="0.01 angstrom^2")
+    S = xbp.models.dynamic_structure_factor(
+        [2.0, 3.0], E, energy=5, width=6, T="5 K", u2="0.01 angstrom^2"
+    )
     spoiled = (S.S + 0.01 * S.S.max()).assign_attrs(S.S.attrs).bp.convert(E=unit)
     left = np.arange(E.size) >= np.searchsorted(E, -3 * const.k * 5 / const.e * 1e3)
-    for B in (spoiled.bp.to_gdos(), spoiled.bp.to_bqe(), spoiled.bp.to_convention("S*n/(E*Q)")):
+    for B in (
+        spoiled.bp.to_gdos(),
+        spoiled.bp.to_bqe(),
+        spoiled.bp.to_convention("S*n/(E*Q)"),
+    ):
         np.testing.assert_array_equal(B.notnull().all("Q"), left)
         assert "(3 k_BT)" in B.attrs["energy_gain"]
         assert B.attrs["energy_gain"] in B.attrs["history"].splitlines()[-1]
@@ -222,8 +277,12 @@ def test_energy_gain_of_a_cold_sample_is_no_part_of_g(unit: str) -> None:
         assert ".sel(E=slice(0, None))" in repr(B.bp)
         assert "energy gain" not in repr(B.sel(E=slice(0, None)).bp)
     G = S.bp.to_gdos().G.isel(Q=0)
-    np.testing.assert_allclose(G.sel(E=slice(-1.2, 0))[::-1], G.sel(E=slice(0, 1.2)), rtol=1e-9)
-    assert "energy gain: NaN below -1.29 meV (3 k_BT)" in repr(S.bp.to_gdos().bp.to_bqe().bp.cut_Q((1.5, 3.5)).bp)
+    np.testing.assert_allclose(
+        G.sel(E=slice(-1.2, 0))[::-1], G.sel(E=slice(0, 1.2)), rtol=1e-9
+    )
+    assert "energy gain: NaN below -1.29 meV (3 k_BT)" in repr(
+        S.bp.to_gdos().bp.to_bqe().bp.cut_Q((1.5, 3.5)).bp
+    )
     # Nothing is left out where nothing is multiplied, of classical data, or where the data do not reach there.
     assert spoiled.bp.to_convention("S*E/Q").notnull().all()
     assert "energy_gain" not in spoiled.bp.to_convention("S*E/Q").attrs
@@ -231,7 +290,10 @@ def test_energy_gain_of_a_cold_sample_is_no_part_of_g(unit: str) -> None:
     warm = spoiled.assign_coords(temperature=((), 300.0, {"units": "K"})).bp.to_gdos()
     assert warm.notnull().all()
     assert "energy_gain" not in warm.attrs
-    scan = xr.concat([spoiled, spoiled.assign_coords(temperature=((), 300.0, {"units": "K"}))], dim="temperature")
+    scan = xr.concat(
+        [spoiled, spoiled.assign_coords(temperature=((), 300.0, {"units": "K"}))],
+        dim="temperature",
+    )
     both = scan.bp.to_gdos()
     assert both.notnull().all(("E", "Q")).values.tolist() == [False, True]
     assert "..." in both.attrs["energy_gain"]

@@ -8,29 +8,49 @@ import scipy
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
-from xbp.models.debye_einstein import debye_dos, debye_heat_capacity, gaussian_dos, gaussian_einstein_heat_capacity
+from xbp.errors import (
+    CoordinateError,
+    QuantityError,
+    RangeError,
+    TemperatureError,
+    UnitsError,
+)
+from xbp.models.debye_einstein import (
+    debye_dos,
+    debye_heat_capacity,
+    gaussian_dos,
+    gaussian_einstein_heat_capacity,
+)
 
 T = np.array([2.0, 10.0, 50.0, 300.0])
 
 
 def sample(units: str = "uJ/K", **attrs: str) -> xr.Dataset:
     ds = xbp.new_dataset(
-        "heat_capacity", [1.0, 2.0, 3.0, 4.0], std=[0.1] * 4, units=units, coords={"temperature": (T, "K")}
+        "heat_capacity",
+        [1.0, 2.0, 3.0, 4.0],
+        std=[0.1] * 4,
+        units=units,
+        coords={"temperature": (T, "K")},
     )
     ds.C.attrs |= attrs
     return ds
 
 
 def dos(e: np.ndarray, g: np.ndarray, units: str = "1/meV", **kw: object) -> xr.Dataset:
-    return xbp.new_dataset("vibrational_dos", g, units=units, coords={"E": (e, "meV")}, **kw)
+    return xbp.new_dataset(
+        "vibrational_dos", g, units=units, coords={"E": (e, "meV")}, **kw
+    )
 
 
 def test_of_a_sample_per_mole() -> None:
     molar = sample().bp.to_molar("formula units", mass="2 mg", molar_mass="100 g/mol")
     np.testing.assert_allclose(molar.C, np.array([1, 2, 3, 4]) * 1e-6 / 2e-3 * 100)
     np.testing.assert_allclose(molar.C_std, 0.1e-6 / 2e-3 * 100)
-    assert (molar.C.attrs["units"], molar.C.attrs["amount"]) == ("J/K/mol", "formula units")
+    assert (molar.C.attrs["units"], molar.C.attrs["amount"]) == (
+        "J/K/mol",
+        "formula units",
+    )
     atoms = sample().bp.to_molar("atoms", mass="2 mg", molar_mass="100 g/mol", atoms=4)
     np.testing.assert_allclose(atoms.C, molar.C / 4)
     xr.testing.assert_allclose(molar.bp.to_molar("atoms", atoms=4).C, atoms.C)
@@ -38,11 +58,17 @@ def test_of_a_sample_per_mole() -> None:
     xr.testing.assert_allclose(atoms.bp.to_molar("atoms").C, atoms.C)
 
 
-@pytest.mark.parametrize(("units", "mass"), [("mJ/K", "2e3 mg"), ("nJ/K", "2 ug"), ("uJ/K", 2), ("uJ/K", "2e-6 kg")])
+@pytest.mark.parametrize(
+    ("units", "mass"),
+    [("mJ/K", "2e3 mg"), ("nJ/K", "2 ug"), ("uJ/K", 2), ("uJ/K", "2e-6 kg")],
+)
 def test_in_any_units(units: str, mass: object) -> None:
     expected = sample().C.bp.to_molar("formula units", mass="2 mg", molar_mass=100)
     np.testing.assert_allclose(
-        sample(units).C.bp.to_molar("formula units", mass=mass, molar_mass="0.1 kg/mol"), expected
+        sample(units).C.bp.to_molar(
+            "formula units", mass=mass, molar_mass="0.1 kg/mol"
+        ),
+        expected,
     )
 
 
@@ -54,18 +80,23 @@ def test_of_a_mass() -> None:
 def test_what_the_file_says_is_used_and_not_contradicted() -> None:
     ds = sample(sample_mass="2 mg", molar_mass="100 g/mol", atoms_per_formula="4")
     xr.testing.assert_allclose(
-        ds.bp.to_molar("atoms").C, sample().bp.to_molar("atoms", mass=2, molar_mass=100, atoms=4).C
+        ds.bp.to_molar("atoms").C,
+        sample().bp.to_molar("atoms", mass=2, molar_mass=100, atoms=4).C,
     )
     with pytest.raises(QuantityError, match="against"):
         ds.bp.to_molar("atoms", mass="3 mg")
 
 
 def test_what_is_missing_is_asked_for() -> None:
-    with pytest.raises(QuantityError, match="molar mass of a formula unit is not known"):
+    with pytest.raises(
+        QuantityError, match="molar mass of a formula unit is not known"
+    ):
         sample().bp.to_molar("formula units", mass="2 mg")
     with pytest.raises(QuantityError, match="sample mass"):
         sample().bp.to_molar("formula units", molar_mass=60)
-    with pytest.raises(QuantityError, match="the number of atoms in a formula unit is not known"):
+    with pytest.raises(
+        QuantityError, match="the number of atoms in a formula unit is not known"
+    ):
         sample().bp.to_molar("atoms", mass=2, molar_mass=60)
     with pytest.raises(QuantityError, match="per='mole'"):
         sample().bp.to_molar("mole", mass=2, molar_mass=60)
@@ -76,7 +107,9 @@ def test_what_is_missing_is_asked_for() -> None:
             sample().bp.to_molar("formula units", mass=bad, molar_mass=60)
     for kw in ({"mass": "2 meV"}, {"mass": np.nan}, {"molar_mass": "60 mg"}):
         with pytest.raises(UnitsError):
-            sample().bp.to_molar("formula units", **({"mass": 2, "molar_mass": 60} | kw))
+            sample().bp.to_molar(
+                "formula units", **({"mass": 2, "molar_mass": 60} | kw)
+            )
     with pytest.raises(UnitsError, match="heat capacity is in"):
         sample("J").bp.to_molar("atoms", mass=2, molar_mass=60, atoms=1)
 
@@ -89,11 +122,15 @@ def test_over_t_cubed() -> None:
     assert out.C_T3.attrs["units"] == "J/K**4/mol"
     assert out.C_T3.attrs["quantity"] == "reduced_heat_capacity"
     in_mk = ds.assign_coords(temperature=("temperature", T * 1e3, {"units": "mK"}))
-    np.testing.assert_allclose(in_mk.bp.reduced_heat_capacity("100 mJ/mol/K^2").C_T3, out.C_T3)
+    np.testing.assert_allclose(
+        in_mk.bp.reduced_heat_capacity("100 mJ/mol/K^2").C_T3, out.C_T3
+    )
     with pytest.raises(UnitsError):
         ds.bp.reduced_heat_capacity("1 J/K")
     with pytest.raises(TemperatureError):
-        ds.assign_coords(temperature=("temperature", T - 5, {"units": "K"})).bp.reduced_heat_capacity()
+        ds.assign_coords(
+            temperature=("temperature", T - 5, {"units": "K"})
+        ).bp.reduced_heat_capacity()
     with pytest.raises(CoordinateError, match="no dimension 'temperature'"):
         ds.isel(temperature=0).bp.reduced_heat_capacity()
 
@@ -101,15 +138,21 @@ def test_over_t_cubed() -> None:
 def test_einstein_over_t_cubed_is_largest_where_it_must() -> None:
     grid = np.linspace(10, 20, 20_001)
     C = gaussian_einstein_heat_capacity(grid, 71.95, 1e-6)
-    ds = xbp.new_dataset("heat_capacity", C, units="J/mol/K", coords={"temperature": (grid, "K")})
-    assert 71.95 / float(ds.bp.reduced_heat_capacity().C_T3.idxmax()) == pytest.approx(4.92812, abs=5e-4)
+    ds = xbp.new_dataset(
+        "heat_capacity", C, units="J/mol/K", coords={"temperature": (grid, "K")}
+    )
+    assert 71.95 / float(ds.bp.reduced_heat_capacity().C_T3.idxmax()) == pytest.approx(
+        4.92812, abs=5e-4
+    )
 
 
 def test_from_a_density_of_states() -> None:
     E = np.linspace(0, 40, 1601)
     mixed = 0.7 * debye_dos(E, 250.0) + 0.4 * gaussian_dos(E, 72.0, 15.0)
     C = dos(E, mixed).bp.heat_capacity(T, area=1.1)
-    expected = 0.7 * debye_heat_capacity(T, 250.0) + 0.4 * gaussian_einstein_heat_capacity(T, 72.0, 15.0)
+    expected = 0.7 * debye_heat_capacity(
+        T, 250.0
+    ) + 0.4 * gaussian_einstein_heat_capacity(T, 72.0, 15.0)
     np.testing.assert_allclose(C.C, expected, rtol=2e-3)
     assert "amount" not in C.C.attrs
     unit = dos(E, mixed * 17, units="1").bp.heat_capacity(T, area=1)
@@ -124,7 +167,10 @@ def test_the_same_on_any_axis(units: str) -> None:
     E = np.linspace(0.5, 30, 60)
     ds = dos(E, debye_dos(E, 250.0), std=np.full(60, 1e-3))
     wide = {"area_tolerance": 0.05}  # the edge lies within one of few bins
-    one, other = ds.bp.heat_capacity(T, **wide), ds.bp.convert(E=units).bp.heat_capacity(T, **wide)
+    one, other = (
+        ds.bp.heat_capacity(T, **wide),
+        ds.bp.convert(E=units).bp.heat_capacity(T, **wide),
+    )
     np.testing.assert_allclose(one.C, other.C, rtol=1e-10)
     np.testing.assert_allclose(one.C_std, other.C_std, rtol=1e-10)
     kelvins = xr.DataArray(T * 1e3, dims="temperature", attrs={"units": "mK"})
@@ -141,8 +187,12 @@ def test_std_is_that_of_many_draws() -> None:
     wide = {"area_tolerance": 0.1}
     C = draws.bp.heat_capacity(T, **wide)
     assert C.C.dims == ("run", "temperature")
-    np.testing.assert_allclose(C.C.std("run"), dos(E, g, std=s).bp.heat_capacity(T, **wide).C_std, rtol=0.08)
-    xr.testing.assert_allclose(draws.chunk(run=100).bp.heat_capacity(T, **wide).compute(), C)
+    np.testing.assert_allclose(
+        C.C.std("run"), dos(E, g, std=s).bp.heat_capacity(T, **wide).C_std, rtol=0.08
+    )
+    xr.testing.assert_allclose(
+        draws.chunk(run=100).bp.heat_capacity(T, **wide).compute(), C
+    )
 
 
 def test_of_the_simulated_glass(glass: xr.Dataset, tmp_path: Path) -> None:
@@ -187,7 +237,8 @@ def test_a_masked_elastic_line_is_not_overlooked(glass: xr.Dataset) -> None:
     assert '"below": "debye"' in told.C.attrs["history"]
     ends = glass.g.where(glass.E < 40).assign_attrs(glass.g.attrs)
     np.testing.assert_allclose(
-        ends.bp.heat_capacity([50.0], area=1), glass.g.sel(E=slice(0, 40)).bp.heat_capacity([50.0], area=1)
+        ends.bp.heat_capacity([50.0], area=1),
+        glass.g.sel(E=slice(0, 40)).bp.heat_capacity([50.0], area=1),
     )
     with pytest.raises(RangeError, match="contains no values"):
         (glass.g * np.nan).assign_attrs(glass.g.attrs).bp.heat_capacity([50.0], area=1)
@@ -246,23 +297,35 @@ def test_an_area_of_1_or_3_is_recognised_and_others_are_asked_for() -> None:
         C = einstein(area).bp.heat_capacity(T[1:])
         np.testing.assert_allclose(C.C, area * expected, rtol=1e-3)
         assert C.C.attrs["amount"] == "atoms"
-    np.testing.assert_allclose(einstein(3.0).bp.heat_capacity(T[1:]).C, expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        einstein(3.0).bp.heat_capacity(T[1:]).C, expected, rtol=1e-3
+    )
     # phonopy's total_dos.dat is of a cell: 3N, of two atoms 6.
     for area in (0.5, 0.98, 1.02, 2.0, 6.0, 12.0):
-        with pytest.raises(QuantityError, match=f"area of 'g' is {area:.4g}.*\n.*\n.*n_atoms="):
+        with pytest.raises(
+            QuantityError, match=f"area of 'g' is {area:.4g}.*\n.*\n.*n_atoms="
+        ):
             einstein(area).bp.heat_capacity(T)
-        np.testing.assert_allclose(einstein(area).bp.heat_capacity(T[1:], area=1).C, expected, rtol=1e-3)
-    np.testing.assert_allclose(einstein(6.0).bp.heat_capacity(T[1:], n_atoms=2).C, expected, rtol=1e-3)
-    np.testing.assert_allclose(einstein(6.0, units="1").bp.heat_capacity(T[1:], n_atoms=2).C, expected, rtol=1e-3)
+        np.testing.assert_allclose(
+            einstein(area).bp.heat_capacity(T[1:], area=1).C, expected, rtol=1e-3
+        )
+    np.testing.assert_allclose(
+        einstein(6.0).bp.heat_capacity(T[1:], n_atoms=2).C, expected, rtol=1e-3
+    )
+    np.testing.assert_allclose(
+        einstein(6.0, units="1").bp.heat_capacity(T[1:], n_atoms=2).C,
+        expected,
+        rtol=1e-3,
+    )
     with pytest.raises(QuantityError, match="6, which is not 9"):
         einstein(6.0).bp.heat_capacity(T, n_atoms=3)
     with pytest.raises(QuantityError, match="n_atoms=2"):
         einstein(6.0).bp.heat_capacity(T, n_atoms=2, area=1)
     with pytest.raises(QuantityError, match="n_atoms=0"):
         einstein(6.0).bp.heat_capacity(T, n_atoms=0)
-    assert float(einstein(0.9).bp.heat_capacity([3000.0], area_tolerance=0.2).C[0]) == pytest.approx(
-        0.9 * float(einstein_heat(np.array([3000.0]))[0]), rel=1e-3
-    )
+    assert float(
+        einstein(0.9).bp.heat_capacity([3000.0], area_tolerance=0.2).C[0]
+    ) == pytest.approx(0.9 * float(einstein_heat(np.array([3000.0]))[0]), rel=1e-3)
     lazy = einstein(6.0).chunk(E=10).bp.heat_capacity(T)
     assert lazy.C.compute().isnull().all()
 
@@ -273,7 +336,12 @@ def test_the_area_that_a_density_states_is_used(tmp_path: Path) -> None:
     cell.g.attrs |= {"area": 6.0, "area_of": "all modes"}
     np.testing.assert_allclose(cell.bp.heat_capacity(T[1:]).C, expected, rtol=1e-3)
     # It follows what xbp does with g, and is not believed where something else was done.
-    for same in (cell.bp.scale(7), cell.bp.convert(E="THz"), cell.bp.rebin(E="0.2 meV"), cell.bp.scale(1 / 6)):
+    for same in (
+        cell.bp.scale(7),
+        cell.bp.convert(E="THz"),
+        cell.bp.rebin(E="0.2 meV"),
+        cell.bp.scale(1 / 6),
+    ):
         np.testing.assert_allclose(same.bp.heat_capacity(T[1:]).C, expected, rtol=5e-3)
     assert cell.bp.scale(0.5).g.attrs["area"] == 3.0
     cell.bp.to_netcdf(tmp_path / "g.nc")
@@ -286,7 +354,9 @@ def test_the_area_that_a_density_states_is_used(tmp_path: Path) -> None:
     unknown.g.attrs["area"] = "unknown"
     with pytest.raises(QuantityError, match="area of 'g' is unknown"):
         unknown.bp.heat_capacity(T)
-    np.testing.assert_allclose(unknown.bp.heat_capacity(T[1:], area=1).C, expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        unknown.bp.heat_capacity(T[1:], area=1).C, expected, rtol=1e-3
+    )
     C = cell.bp.heat_capacity(T[1:])
     assert not {"area", "area_of"} & set(C.C.attrs)
 
@@ -297,9 +367,13 @@ def test_a_part_of_the_modes_gives_only_what_they_decide() -> None:
     whole = dos(E, debye_dos(E, 400.0) / (debye_dos(E, 400.0).sum() * 0.1))
     whole.g.attrs |= {"area": 1.0, "area_of": "all modes"}
     part = whole.sel(E=slice(0, 20))
-    with pytest.raises(RangeError, match=r"19\.95 meV: C at 300 K.*\n.*\n.*temperatures to 10 K"):
+    with pytest.raises(
+        RangeError, match=r"19\.95 meV: C at 300 K.*\n.*\n.*temperatures to 10 K"
+    ):
         part.bp.heat_capacity(T)
-    np.testing.assert_allclose(part.bp.heat_capacity(T[:2]).C, whole.bp.heat_capacity(T[:2]).C, rtol=1e-3)
+    np.testing.assert_allclose(
+        part.bp.heat_capacity(T[:2]).C, whole.bp.heat_capacity(T[:2]).C, rtol=1e-3
+    )
     lazy = part.chunk(E=50).bp.heat_capacity(T).compute()
     assert lazy.C.isnull().values.tolist() == [False, False, True, True]
 
@@ -309,4 +383,6 @@ def test_modes_that_are_weighed_are_no_modes() -> None:
     ds.g.attrs |= {"area": 1.0, "area_of": "weighted modes", "weighting": "neutron"}
     with pytest.raises(QuantityError, match="weighted by 'neutron'"):
         ds.bp.heat_capacity(T)
-    np.testing.assert_allclose(ds.bp.heat_capacity(T[1:], area=1).C, einstein_heat(T[1:]), rtol=1e-3)
+    np.testing.assert_allclose(
+        ds.bp.heat_capacity(T[1:], area=1).C, einstein_heat(T[1:]), rtol=1e-3
+    )

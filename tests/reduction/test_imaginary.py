@@ -56,7 +56,12 @@ def test_empty_bins_below_zero_are_no_modes() -> None:
 def test_a_file_of_lattice_dynamics(tmp_path: Path) -> None:
     rows = "".join(f"{e:.4f} {g:.8f}\n" for e, g in zip(E, G, strict=True))
     (tmp_path / "total_dos.dat").write_text("# Tetrahedron method\n" + rows)
-    g = xbp.open_dataset(tmp_path / "total_dos.dat", quantity="vibrational_dos", units="1/THz", coordinate_units="THz")
+    g = xbp.open_dataset(
+        tmp_path / "total_dos.dat",
+        quantity="vibrational_dos",
+        units="1/THz",
+        coordinate_units="THz",
+    )
     assert [d.code for d in g.bp.diagnostics()] == ["imaginary_modes"]
     B = g.bp.to_bqe()
     assert float(B.E[0]) == 0.5

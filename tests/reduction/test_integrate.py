@@ -22,17 +22,29 @@ def gas(E: np.ndarray, **options: object) -> xr.Dataset:
     """Ideal gas: ∫S dE = 1, and detailed balance holds exactly."""
     er = RECOIL * Q[:, None] ** 2
     S = np.exp(-((E - er) ** 2) / (4 * er * KT)) / np.sqrt(4 * np.pi * er * KT)
-    given = {"units": "1/meV", "temperature": "300 K", "statistics": "quantum"} | options
+    given = {
+        "units": "1/meV",
+        "temperature": "300 K",
+        "statistics": "quantum",
+    } | options
     axes = {"Q": (Q, "1/angstrom"), "E": (E, "meV")}
-    return xbp.new_dataset("dynamic_structure_factor", S, std=0.1 * S, coords=axes, **given)  # type: ignore[arg-type]
+    return xbp.new_dataset(
+        "dynamic_structure_factor", S, std=0.1 * S, coords=axes, **given
+    )  # type: ignore[arg-type]
 
 
 def test_ideal_gas_over_both_signs() -> None:
     E = np.linspace(-120, 120, 1201)
     ds = gas(E).bp.integrate_E()
     np.testing.assert_allclose(ds.Sq, 1, rtol=1e-9)
-    np.testing.assert_allclose(ds.Sq_std, np.sqrt(((0.1 * gas(E).S * 0.2) ** 2).sum("E")), rtol=1e-12)
-    assert (ds.Sq.attrs["quantity"], ds.Sq.attrs["units"], ds.Sq.dims) == ("static_structure_factor", "1", ("Q",))
+    np.testing.assert_allclose(
+        ds.Sq_std, np.sqrt(((0.1 * gas(E).S * 0.2) ** 2).sum("E")), rtol=1e-12
+    )
+    assert (ds.Sq.attrs["quantity"], ds.Sq.attrs["units"], ds.Sq.dims) == (
+        "static_structure_factor",
+        "1",
+        ("Q",),
+    )
     assert float(ds.temperature) == 300
     assert "E" not in ds.coords
     assert json.loads(ds.Sq.attrs["history"])["operation"] == "integrate_E"
@@ -42,10 +54,14 @@ def test_ideal_gas_over_both_signs() -> None:
 def test_energy_gain_is_added_by_detailed_balance() -> None:
     E = np.linspace(0, 120, 601)
     ds = gas(E).bp.integrate_E()
-    np.testing.assert_allclose(ds.Sq, 1, rtol=2e-5)  # the bin at 0 counts once, or 0.02 too much
+    np.testing.assert_allclose(
+        ds.Sq, 1, rtol=2e-5
+    )  # the bin at 0 counts once, or 0.02 too much
     # A bin on both sides is one datum: its errors add up, not their squares.
     factor = np.where(E > 0, 1 + np.exp(-E / KT), 1)
-    np.testing.assert_allclose(ds.Sq_std, np.sqrt(((0.1 * gas(E).S * 0.2 * factor) ** 2).sum("E")), rtol=1e-9)
+    np.testing.assert_allclose(
+        ds.Sq_std, np.sqrt(((0.1 * gas(E).S * 0.2 * factor) ** 2).sum("E")), rtol=1e-9
+    )
     cold = gas(E, temperature=None)
     with pytest.raises(TemperatureError):
         cold.bp.integrate_E()
@@ -55,7 +71,9 @@ def test_energy_gain_is_added_by_detailed_balance() -> None:
     with pytest.raises(QuantityError, match="statistics"):
         gas(E, statistics=None).bp.integrate_E()
     # No energy gain is asked for, and no temperature needed.
-    np.testing.assert_allclose(cold.bp.integrate_E((0.1, 120)).Sq, (cold.S[:, 1:] * 0.2).sum("E"), rtol=1e-6)
+    np.testing.assert_allclose(
+        cold.bp.integrate_E((0.1, 120)).Sq, (cold.S[:, 1:] * 0.2).sum("E"), rtol=1e-6
+    )
 
 
 def test_classical_data_are_even() -> None:
@@ -135,15 +153,25 @@ def test_the_glass_has_its_own_sq_again(shared_data: Path) -> None:
     glass = xbp.open_dataset(shared_data / "md" / "zr46cu46al8_sqe.nc")
     ours = glass.bp.integrate_E()
     np.testing.assert_allclose(ours.Sq, glass.Sq, rtol=2e-3)
-    with pytest.raises(AssertionError):  # what stands in the file is not passed on for it
+    with pytest.raises(
+        AssertionError
+    ):  # what stands in the file is not passed on for it
         np.testing.assert_array_equal(ours.Sq, glass.Sq)
 
 
 @pytest.mark.parametrize(("name", "peak"), [("Rb_liq_tot", 1.5), ("Ge_liq_coh", 2.6)])
-def test_liquids_have_their_first_maximum(shared_data: Path, name: str, peak: float) -> None:
+def test_liquids_have_their_first_maximum(
+    shared_data: Path, name: str, peak: float
+) -> None:
     data = xbp.open_dataset(shared_data / "sqw" / f"{name}.sqw")
     sq = data.bp.integrate_E().Sq
     assert float(sq.idxmax()) == pytest.approx(peak, abs=0.06)
-    x = data.E / (const.k / const.e * 1e3 * data.temperature) if name.startswith("Rb") else 0 * data.E
+    x = (
+        data.E / (const.k / const.e * 1e3 * data.temperature)
+        if name.startswith("Rb")
+        else 0 * data.E
+    )
     step = float(data.E[1])
-    np.testing.assert_allclose(sq, (data.S * (1 + np.exp(-x)).where(data.E > 0, 1)).sum("E") * step, rtol=1e-5)
+    np.testing.assert_allclose(
+        sq, (data.S * (1 + np.exp(-x)).where(data.E > 0, 1)).sum("E") * step, rtol=1e-5
+    )

@@ -24,19 +24,31 @@ def experiment() -> xr.Dataset:
     return data
 
 
-def test_detailed_balance_is_given_and_the_reduction_left_as_it_is(glass: xr.Dataset) -> None:
+def test_detailed_balance_is_given_and_the_reduction_left_as_it_is(
+    glass: xr.Dataset,
+) -> None:
     quantum = glass.bp.to_quantum()
     assert quantum.S.attrs["statistics"] == "quantum"
     assert quantum.sizes["E"] == 2 * glass.sizes["E"] - 1
-    gain, loss = quantum.S.sel(E=slice(None, -0.1))[:, ::-1], quantum.S.sel(E=slice(0.1, None))
-    np.testing.assert_allclose(
-        gain.values / loss.values, np.exp(-loss.E.values / KT)[None] * np.ones((169, 1)), rtol=1e-4
+    gain, loss = (
+        quantum.S.sel(E=slice(None, -0.1))[:, ::-1],
+        quantum.S.sel(E=slice(0.1, None)),
     )
     np.testing.assert_allclose(
-        quantum.bp.to_bqe().B.sel(E=slice(0, None)), glass.bp.to_bqe().B, rtol=1e-9, equal_nan=True
+        gain.values / loss.values,
+        np.exp(-loss.E.values / KT)[None] * np.ones((169, 1)),
+        rtol=1e-4,
+    )
+    np.testing.assert_allclose(
+        quantum.bp.to_bqe().B.sel(E=slice(0, None)),
+        glass.bp.to_bqe().B,
+        rtol=1e-9,
+        equal_nan=True,
     )
     np.testing.assert_allclose(quantum.S_std.sel(E=0), glass.S_std.sel(E=0))
-    implied = quantum.bp.detailed_balance(E_range=(1, 20), Q_range=(2, 8)).implied_temperature
+    implied = quantum.bp.detailed_balance(
+        E_range=(1, 20), Q_range=(2, 8)
+    ).implied_temperature
     assert float(implied) == pytest.approx(300, rel=1e-3)
     np.testing.assert_allclose(quantum.E_bnds[0], -quantum.E_bnds[-1, ::-1])
 
@@ -49,29 +61,48 @@ def test_half_bins_at_zero_are_mirrored_whole() -> None:
     )  # fmt: skip
     both = data.bp.to_quantum()
     assert both.E.values.tolist() == [*(-E[::-1]), *E]
-    np.testing.assert_allclose(both.bp.to_gdos(u2=0).G.sel(E=slice(0, None)), data.bp.to_gdos(u2=0).G)
-    np.testing.assert_allclose(data.bp.to_quantum().S.sel(E=-0.25), 1 - 0.25 / KT / 2, rtol=1e-4)
+    np.testing.assert_allclose(
+        both.bp.to_gdos(u2=0).G.sel(E=slice(0, None)), data.bp.to_gdos(u2=0).G
+    )
+    np.testing.assert_allclose(
+        data.bp.to_quantum().S.sel(E=-0.25), 1 - 0.25 / KT / 2, rtol=1e-4
+    )
 
 
-def test_on_the_grid_and_in_the_mask_of_the_experiment(glass: xr.Dataset, experiment: xr.Dataset) -> None:
+def test_on_the_grid_and_in_the_mask_of_the_experiment(
+    glass: xr.Dataset, experiment: xr.Dataset
+) -> None:
     md = glass.bp.like(experiment, "1.5 meV")
     np.testing.assert_array_equal(md.Q, experiment.Q)
     np.testing.assert_array_equal(md.E, experiment.E)
     assert not (md.S.notnull() & experiment.S.isnull()).any()
-    assert md.S.where(experiment.S.notnull()).notnull().sum() == experiment.S.notnull().sum()
+    assert (
+        md.S.where(experiment.S.notnull()).notnull().sum()
+        == experiment.S.notnull().sum()
+    )
     assert md.S_std.notnull().equals(md.S.notnull())
     difference = experiment.bp.subtract(experiment.bp.scale(0.5))
     assert difference.S.shape == md.S.shape
 
 
-def test_it_is_the_chain_of_its_steps(glass: xr.Dataset, experiment: xr.Dataset) -> None:
+def test_it_is_the_chain_of_its_steps(
+    glass: xr.Dataset, experiment: xr.Dataset
+) -> None:
     md = glass.bp.like(experiment, "1.5 meV").S
     E_edges = np.append(experiment.E - 0.25, 20.25)
-    by_hand = glass.bp.to_quantum().bp.convolve("1.5 meV").bp.rebin(E=E_edges).bp.rebin(Q=np.arange(2.375, 8.2, 0.25)).S
+    by_hand = (
+        glass.bp.to_quantum()
+        .bp.convolve("1.5 meV")
+        .bp.rebin(E=E_edges)
+        .bp.rebin(Q=np.arange(2.375, 8.2, 0.25))
+        .S
+    )
     # Bins are broadened into bins at once, which saves one averaging over bins: it matters on the elastic line's flanks.
     near = (abs(md.E) < 18) & (abs(md.E) > 6)
     np.testing.assert_allclose(
-        md.where(near, drop=True), by_hand.where(experiment.S.notnull()).where(near, drop=True), rtol=0.03
+        md.where(near, drop=True),
+        by_hand.where(experiment.S.notnull()).where(near, drop=True),
+        rtol=0.03,
     )
 
 
@@ -87,11 +118,17 @@ def test_a_model_is_seen_with_its_own_answer() -> None:
     np.testing.assert_allclose(twice, 2 * seen, rtol=1e-9)
 
 
-def test_one_bin_of_few_counts_does_not_set_the_scale(glass: xr.Dataset, experiment: xr.Dataset) -> None:
+def test_one_bin_of_few_counts_does_not_set_the_scale(
+    glass: xr.Dataset, experiment: xr.Dataset
+) -> None:
     rng = np.random.default_rng(4)
     exact = glass.bp.like(experiment, "1.5 meV").S
-    counts = xr.DataArray(rng.poisson((3000 * exact).fillna(0)), exact.coords, exact.dims).where(exact.notnull())
-    measured = experiment.assign(S=experiment.S.copy(data=counts), S_std=np.sqrt(counts).clip(1e-9))
+    counts = xr.DataArray(
+        rng.poisson((3000 * exact).fillna(0)), exact.coords, exact.dims
+    ).where(exact.notnull())
+    measured = experiment.assign(
+        S=experiment.S.copy(data=counts), S_std=np.sqrt(counts).clip(1e-9)
+    )
     measured["S_std"].attrs["units"] = measured.S.attrs["units"]
     fitted = glass.bp.like(measured, "1.5 meV", scale="fit").S
     assert fitted.attrs["scale_factor"] == pytest.approx(3000, rel=0.02)
@@ -99,18 +136,29 @@ def test_one_bin_of_few_counts_does_not_set_the_scale(glass: xr.Dataset, experim
 
 
 @pytest.mark.parametrize(("E", "Q"), [("THz", "1/nm"), ("1/cm", "1/angstrom")])
-def test_units_of_either_side_do_not_matter(glass: xr.Dataset, experiment: xr.Dataset, E: str, Q: str) -> None:
+def test_units_of_either_side_do_not_matter(
+    glass: xr.Dataset, experiment: xr.Dataset, E: str, Q: str
+) -> None:
     want = glass.bp.like(experiment, "1.5 meV").S
     other = glass.bp.like(experiment.bp.convert(E=E, Q=Q), "1.5 meV")
-    np.testing.assert_allclose(other.bp.convert(E="meV", Q="1/angstrom").S, want, rtol=1e-9)
+    np.testing.assert_allclose(
+        other.bp.convert(E="meV", Q="1/angstrom").S, want, rtol=1e-9
+    )
     again = glass.bp.convert(E=E, Q=Q).bp.like(experiment, "1.5 meV").S
     np.testing.assert_allclose(again, want, rtol=1e-9)
     assert other.Q.attrs["units"] == Q
 
 
-def test_what_does_not_fit_together_is_refused(glass: xr.Dataset, experiment: xr.Dataset) -> None:
-    with pytest.raises(TemperatureError, match="the simulation is at 300 K, the experiment at 200 K"):
-        glass.bp.like(experiment.assign_coords(temperature=experiment.temperature * 0 + 200), "1.5 meV")
+def test_what_does_not_fit_together_is_refused(
+    glass: xr.Dataset, experiment: xr.Dataset
+) -> None:
+    with pytest.raises(
+        TemperatureError, match="the simulation is at 300 K, the experiment at 200 K"
+    ):
+        glass.bp.like(
+            experiment.assign_coords(temperature=experiment.temperature * 0 + 200),
+            "1.5 meV",
+        )
     with pytest.raises(TemperatureError, match="not known"):
         glass.drop_vars("temperature").bp.like(experiment, "1.5 meV")
     with pytest.raises(QuantityError, match="lacks detailed balance"):
@@ -123,7 +171,9 @@ def test_what_does_not_fit_together_is_refused(glass: xr.Dataset, experiment: xr
         glass.bp.like(experiment, "1.5 meV", scale="best")
     with pytest.raises(RangeError, match="no factor can be fitted"):
         glass.bp.like(experiment.where(abs(experiment.E) < 1), "1.5 meV", scale="fit")
-    with pytest.raises(QuantityError, match="no variables that 'dynamic_structure_factor'"):
+    with pytest.raises(
+        QuantityError, match="no variables that 'dynamic_structure_factor'"
+    ):
         glass.bp.to_bqe().bp.like(experiment, "1.5 meV")
 
 
@@ -134,7 +184,11 @@ def test_on_the_grid_of_a_measured_file(glass: xr.Dataset, shared_data: Path) ->
         sample_to_detector="3 m", moderator_time="7 us", chopper_time="4 us",
     )  # fmt: skip
     md = glass.bp.like(vanadium.drop_vars("temperature", errors="ignore"), curve)
-    name = next(str(n) for n, v in vanadium.data_vars.items() if v.attrs.get("quantity") == "dynamic_structure_factor")
+    name = next(
+        str(n)
+        for n, v in vanadium.data_vars.items()
+        if v.attrs.get("quantity") == "dynamic_structure_factor"
+    )
     known = md.S.notnull()
     assert not (known & vanadium[name].isnull()).any()
     assert int(known.sum()) > 1000

@@ -18,10 +18,19 @@ EI = 60.0
 
 
 def spectra(
-    values: np.ndarray, two_theta: np.ndarray, edges: np.ndarray, std: np.ndarray | None = None, **options: object
+    values: np.ndarray,
+    two_theta: np.ndarray,
+    edges: np.ndarray,
+    std: np.ndarray | None = None,
+    **options: object,
 ) -> xr.Dataset:
     detector = np.arange(two_theta.size)
-    options = {"incident_energy": EI, "ki_over_kf": True, "angles": {"two_theta": two_theta}, "attrs": {}} | options
+    options = {
+        "incident_energy": EI,
+        "ki_over_kf": True,
+        "angles": {"two_theta": two_theta},
+        "attrs": {},
+    } | options
     std = np.ones_like(values) if std is None else std
     return angle_dataset(values, std, detector=detector, E_edges=edges, **options)  # type: ignore[arg-type]
 
@@ -33,11 +42,17 @@ def cells(ds: xr.Dataset, limits: np.ndarray) -> np.ndarray:
     return whole[1] - whole[0]
 
 
-def everything(n_detector: int = 40, n_energy: int = 60, seed: int = 0) -> tuple[xr.Dataset, np.ndarray]:
+def everything(
+    n_detector: int = 40, n_energy: int = 60, seed: int = 0
+) -> tuple[xr.Dataset, np.ndarray]:
     """Detectors from 0 to 180 degrees, so that their cells fill all that a neutron can reach."""
     angle_edges = np.linspace(0, 180, n_detector + 1)
     values = np.random.default_rng(seed).random((n_detector, n_energy)) + 0.5
-    ds = spectra(values, (angle_edges[1:] + angle_edges[:-1]) / 2, np.linspace(-45, 59, n_energy + 1))
+    ds = spectra(
+        values,
+        (angle_edges[1:] + angle_edges[:-1]) / 2,
+        np.linspace(-45, 59, n_energy + 1),
+    )
     return ds, np.stack([angle_edges[:-1], angle_edges[1:]])
 
 
@@ -49,7 +64,10 @@ def covered(ds: xr.Dataset, dQ: float) -> np.ndarray:
     areas = np.zeros((q_edges.size - 1, edges.size - 1))
     for e in range(edges.size - 1):
         at = np.array([e])
-        below = [[curves.below(np.array([q]), at + i * (edges.size - 1))[0] for q in q_edges] for i in (0, 1)]
+        below = [
+            [curves.below(np.array([q]), at + i * (edges.size - 1))[0] for q in q_edges]
+            for i in (0, 1)
+        ]
         areas[:, e] = np.diff(np.subtract(below[1], below[0]))
     return areas
 
@@ -62,7 +80,9 @@ def test_the_integral_is_kept() -> None:
     assert float(np.nansum(out.S.values * areas)) == pytest.approx(total, rel=1e-12)
     # Energy by energy too.
     each = (cells(ds, limits) * ds.S.values).sum(axis=0)
-    np.testing.assert_allclose(np.nansum(out.S.values * areas, axis=0), each, rtol=1e-10)
+    np.testing.assert_allclose(
+        np.nansum(out.S.values * areas, axis=0), each, rtol=1e-10
+    )
 
 
 def test_the_variance_is_kept_where_it_is_shared() -> None:
@@ -71,9 +91,13 @@ def test_the_variance_is_kept_where_it_is_shared() -> None:
     shared = ds.bp.angle_to_Q(np.arange(0, 13.1, 0.1), variance="shared")
     areas = covered(ds, 0.1)[: shared.sizes["Q"]]
     total = float(((cells(ds, limits) * ds.S_std.values) ** 2).sum())
-    assert float(np.nansum((shared.S_std.values * areas) ** 2)) == pytest.approx(total, rel=1e-12)
+    assert float(np.nansum((shared.S_std.values * areas) ** 2)) == pytest.approx(
+        total, rel=1e-12
+    )
     exact = ds.bp.angle_to_Q(np.arange(0, 13.1, 0.1))
-    assert (exact.S_std <= shared.S_std * (1 + 1e-9)).sum() == exact.S_std.notnull().sum()
+    assert (
+        exact.S_std <= shared.S_std * (1 + 1e-9)
+    ).sum() == exact.S_std.notnull().sum()
     xr.testing.assert_equal(exact.S.drop_vars("Q_independence"), shared.S)
 
 
@@ -84,14 +108,20 @@ def test_what_is_flat_stays_flat() -> None:
     np.testing.assert_allclose(out.S.values[seen], 3, rtol=1e-9)
     reach = momentum_transfer(ds.E_bnds.values, EI, 180.0).max(axis=1)
     least = np.where(
-        ds.E > 0, momentum_transfer(ds.E_bnds.values[:, 0], EI, 0.0), momentum_transfer(ds.E_bnds.values[:, 1], EI, 0.0)
+        ds.E > 0,
+        momentum_transfer(ds.E_bnds.values[:, 0], EI, 0.0),
+        momentum_transfer(ds.E_bnds.values[:, 1], EI, 0.0),
     )
-    inside = (out.Q_bnds[:, 0] < xr.DataArray(reach, dims="E")) & (out.Q_bnds[:, 1] > xr.DataArray(least, dims="E"))
+    inside = (out.Q_bnds[:, 0] < xr.DataArray(reach, dims="E")) & (
+        out.Q_bnds[:, 1] > xr.DataArray(least, dims="E")
+    )
     assert (seen & ~inside).sum() == 0
     assert (~seen & inside).sum() <= 3  # slivers of rounding
 
 
-def clip(polygon: list[tuple[float, float]], axis: int, limit: float, sign: int) -> list[tuple[float, float]]:
+def clip(
+    polygon: list[tuple[float, float]], axis: int, limit: float, sign: int
+) -> list[tuple[float, float]]:
     """Cut a polygon at a line, Sutherland-Hodgman."""
     out = []
     for a, b in zip(polygon, polygon[1:] + polygon[:1], strict=True):
@@ -110,7 +140,10 @@ def area(polygon: list[tuple[float, float]]) -> float:
 
 
 def test_brute_force_polygons() -> None:
-    angles, edges = np.array([5.0, 25.0, 32.0, 80.0]), np.array([-30.0, -12.0, 5.0, 31.0, 58.0])
+    angles, edges = (
+        np.array([5.0, 25.0, 32.0, 80.0]),
+        np.array([-30.0, -12.0, 5.0, 31.0, 58.0]),
+    )
     values = np.random.default_rng(1).random((4, 4))
     ds = spectra(values, angles, edges)
     q_edges = np.linspace(0.5, 8, 12)
@@ -120,13 +153,28 @@ def test_brute_force_polygons() -> None:
         for q in range(11):
             shares = []
             for angle in angles:
-                sides = [momentum_transfer(energy, EI, angle + side) for side in (-4, 4)]
-                outline = [*zip(sides[0], energy, strict=True), *zip(sides[1][::-1], energy[::-1], strict=True)]
-                shares.append(area(clip(clip(outline, 0, q_edges[q], 1), 0, q_edges[q + 1], -1)))
-            expected = np.dot(shares, values[:, e]) / sum(shares) if sum(shares) > 1e-6 else np.nan
+                sides = [
+                    momentum_transfer(energy, EI, angle + side) for side in (-4, 4)
+                ]
+                outline = [
+                    *zip(sides[0], energy, strict=True),
+                    *zip(sides[1][::-1], energy[::-1], strict=True),
+                ]
+                shares.append(
+                    area(clip(clip(outline, 0, q_edges[q], 1), 0, q_edges[q + 1], -1))
+                )
+            expected = (
+                np.dot(shares, values[:, e]) / sum(shares)
+                if sum(shares) > 1e-6
+                else np.nan
+            )
             assert float(out.S[q, e]) == pytest.approx(expected, rel=1e-5, nan_ok=True)
-            spread = np.linalg.norm(shares) / sum(shares) if sum(shares) > 1e-6 else np.nan
-            assert float(out.S_std[q, e]) == pytest.approx(spread, rel=1e-5, nan_ok=True)
+            spread = (
+                np.linalg.norm(shares) / sum(shares) if sum(shares) > 1e-6 else np.nan
+            )
+            assert float(out.S_std[q, e]) == pytest.approx(
+                spread, rel=1e-5, nan_ok=True
+            )
 
 
 def test_pulls_are_one_under_poisson_counts() -> None:
@@ -137,7 +185,9 @@ def test_pulls_are_one_under_poisson_counts() -> None:
     pulls = []
     for _ in range(300):
         counts = rng.poisson(truth).astype(float)
-        noisy = ds.assign(S=ds.S.copy(data=counts), S_std=ds.S_std.copy(data=np.sqrt(truth)))
+        noisy = ds.assign(
+            S=ds.S.copy(data=counts), S_std=ds.S_std.copy(data=np.sqrt(truth))
+        )
         out = noisy.bp.angle_to_Q("0.3 1/angstrom")
         pulls.append(((out.S - expected) / out.S_std).values)
     spread = np.std(np.array(pulls)[:, expected.notnull().values], axis=0)
@@ -156,22 +206,41 @@ def test_masked_cells_are_left_out() -> None:
     assert out.S.isnull().sum() > full.S.isnull().sum()
     np.testing.assert_allclose(out.S.values[out.S.notnull()], 2, rtol=1e-9)
     unknown = ds.assign_coords(two_theta=ds.two_theta.where(ds.detector != 3))
-    assert unknown.bp.angle_to_Q("0.1 1/angstrom", angle_width="6 degree").S.notnull().any()
+    assert (
+        unknown.bp.angle_to_Q("0.1 1/angstrom", angle_width="6 degree")
+        .S.notnull()
+        .any()
+    )
 
 
 def test_widths_of_detectors() -> None:
-    angles = {"two_theta": np.array([30.0, 60.0]), "two_theta_width": np.array([1.0, 20.0])}
-    ds = spectra(np.array([[1.0], [2.0]]), angles["two_theta"], np.array([-0.5, 0.5]), angles=angles)
+    angles = {
+        "two_theta": np.array([30.0, 60.0]),
+        "two_theta_width": np.array([1.0, 20.0]),
+    }
+    ds = spectra(
+        np.array([[1.0], [2.0]]),
+        angles["two_theta"],
+        np.array([-0.5, 0.5]),
+        angles=angles,
+    )
     own = ds.bp.angle_to_Q("0.01 1/angstrom", angle_width="detector").S
     ki = 2 * np.pi / np.sqrt(81.8042 / EI)
     for value, angle, width in ((1, 30, 1), (2, 60, 20)):
         at = own.Q[(own == value).squeeze()]
-        expected = [2 * ki * np.sin(np.radians(angle + side * width / 2) / 2) for side in (-1, 1)]
+        expected = [
+            2 * ki * np.sin(np.radians(angle + side * width / 2) / 2)
+            for side in (-1, 1)
+        ]
         np.testing.assert_allclose([at.min(), at.max()], expected, atol=0.05)
     meeting = ds.bp.angle_to_Q("0.01 1/angstrom").S
     middle = 2 * ki * np.sin(np.radians(45) / 2)
-    assert float(meeting.Q[(meeting == 1).squeeze()].max()) == pytest.approx(middle, abs=0.03)
-    assert float(meeting.Q[(meeting == 2).squeeze()].min()) == pytest.approx(middle, abs=0.03)
+    assert float(meeting.Q[(meeting == 1).squeeze()].max()) == pytest.approx(
+        middle, abs=0.03
+    )
+    assert float(meeting.Q[(meeting == 2).squeeze()].min()) == pytest.approx(
+        middle, abs=0.03
+    )
 
 
 def test_the_cross_section_becomes_s() -> None:
@@ -179,25 +248,36 @@ def test_the_cross_section_becomes_s() -> None:
     done = ds.bp.angle_to_Q("0.2 1/angstrom")
     kf_over_ki = np.sqrt(1 - ds.E / EI)
     raw = ds.assign(
-        S=(ds.S * kf_over_ki).assign_attrs(ds.S.attrs), S_std=(ds.S_std * kf_over_ki).assign_attrs(ds.S_std.attrs)
+        S=(ds.S * kf_over_ki).assign_attrs(ds.S.attrs),
+        S_std=(ds.S_std * kf_over_ki).assign_attrs(ds.S_std.attrs),
     )
     raw.S.attrs["ki_over_kf"] = "not applied"
-    xr.testing.assert_allclose(raw.bp.angle_to_Q("0.2 1/angstrom").S, done.S, rtol=1e-12)
+    xr.testing.assert_allclose(
+        raw.bp.angle_to_Q("0.2 1/angstrom").S, done.S, rtol=1e-12
+    )
     assert raw.bp.angle_to_Q("0.2 1/angstrom").S.attrs["ki_over_kf"] == "applied"
     del raw.S.attrs["ki_over_kf"]
     with pytest.raises(QuantityError, match="cross section"):
         raw.bp.angle_to_Q("0.2 1/angstrom")
-    xr.testing.assert_allclose(raw.bp.angle_to_Q("0.2 1/angstrom", ki_over_kf="not applied").S, done.S, rtol=1e-12)
+    xr.testing.assert_allclose(
+        raw.bp.angle_to_Q("0.2 1/angstrom", ki_over_kf="not applied").S,
+        done.S,
+        rtol=1e-12,
+    )
     with pytest.raises(QuantityError):
         ds.bp.angle_to_Q("0.2 1/angstrom", ki_over_kf="not applied")
 
 
-@given(st.sampled_from(["meV", "THz", "1/cm", "ueV"]), st.sampled_from(["degree", "rad"]))
+@given(
+    st.sampled_from(["meV", "THz", "1/cm", "ueV"]), st.sampled_from(["degree", "rad"])
+)
 def test_units_do_not_matter(energy: str, angle: str) -> None:
     ds, _ = everything(12, 8)
     other = ds.bp.convert(E=energy)
     factor = {"degree": 1.0, "rad": np.pi / 180}[angle]
-    other = other.assign_coords(two_theta=("detector", ds.two_theta.values * factor, {"units": angle}))
+    other = other.assign_coords(
+        two_theta=("detector", ds.two_theta.values * factor, {"units": angle})
+    )
     reference = ds.bp.angle_to_Q("0.5 1/angstrom")
     back = other.bp.angle_to_Q("5 1/nm").bp.convert(E="meV")
     np.testing.assert_allclose(back.S, reference.S, rtol=1e-9)
@@ -220,8 +300,13 @@ def test_dask_and_further_dimensions_give_the_same() -> None:
 
 def test_answers_are_labelled_and_kept() -> None:
     ds, _ = everything(12, 8)
-    out = ds.assign_coords(temperature=((), 5.0, {"units": "K"})).bp.angle_to_Q("0.5 1/angstrom")
-    assert (out.S.attrs["quantity"], out.S.attrs["units"]) == ("dynamic_structure_factor", "1/meV")
+    out = ds.assign_coords(temperature=((), 5.0, {"units": "K"})).bp.angle_to_Q(
+        "0.5 1/angstrom"
+    )
+    assert (out.S.attrs["quantity"], out.S.attrs["units"]) == (
+        "dynamic_structure_factor",
+        "1/meV",
+    )
     assert '"operation": "angle_to_Q"' in out.S.attrs["history"]
     assert (float(out.temperature), float(out.incident_energy)) == (5, EI)
     assert "two_theta" not in out.coords
@@ -254,7 +339,12 @@ def test_bad_data(glass: xr.Dataset) -> None:
         ds.assign_coords(incident_energy=-ds.incident_energy), glass, ds.bp.cut_E(5, width=8),
     ):  # fmt: skip
         for array in bad.coords.values():
-            array.attrs.setdefault("units", {"two_theta": "degree", "incident_energy": "meV"}.get(str(array.name), "1"))
+            array.attrs.setdefault(
+                "units",
+                {"two_theta": "degree", "incident_energy": "meV"}.get(
+                    str(array.name), "1"
+                ),
+            )
         with pytest.raises(XbpError):
             bad.bp.angle_to_Q(1)
 
@@ -266,7 +356,9 @@ def test_limits_of_an_instrument() -> None:
     np.testing.assert_allclose(limits.Q_max, momentum_transfer(ds.E.values, EI, 172.5))
     wide = ds.S.bp.angle_to_Q(0.5).bp.kinematic_limits((0, "3.141592653589793 rad"))
     np.testing.assert_allclose(wide.Q_max, momentum_transfer(ds.E.values, EI, 180.0))
-    beyond = ds.drop_vars("incident_energy").bp.kinematic_limits(incident_energy="20 meV")
+    beyond = ds.drop_vars("incident_energy").bp.kinematic_limits(
+        incident_energy="20 meV"
+    )
     np.testing.assert_array_equal(beyond.Q_min.isnull(), ds.E > 20)
     for bad in ((10, 5), (0, 181), (-1, 5)):
         with pytest.raises(RangeError):
@@ -294,21 +386,29 @@ def test_aluminium_on_mari(shared_data: Path) -> None:
 
 def test_benzene_less_its_can(shared_data: Path) -> None:
     sample, can = (
-        xr.open_dataset(shared_data / "ins" / f"{name}.nxspe", engine="nxspe", T="290 K")
+        xr.open_dataset(
+            shared_data / "ins" / f"{name}.nxspe", engine="nxspe", T="290 K"
+        )
         for name in ("benzene_290_360_inc", "empty_360_inc")
     )
     difference = sample.bp.subtract(can)
     out = difference.bp.angle_to_Q("0.1 1/angstrom")
     assert float(out.bp.cut_E(0, width="0.1 meV").S.median()) > 0
-    apart = sample.bp.angle_to_Q("0.1 1/angstrom").bp.subtract(can.bp.angle_to_Q("0.1 1/angstrom"))
+    apart = sample.bp.angle_to_Q("0.1 1/angstrom").bp.subtract(
+        can.bp.angle_to_Q("0.1 1/angstrom")
+    )
     both = out.S.notnull() & apart.S.notnull()
-    np.testing.assert_allclose(out.S.values[both], apart.S.values[both], atol=1e-9 * float(abs(sample.S).max()))
+    np.testing.assert_allclose(
+        out.S.values[both], apart.S.values[both], atol=1e-9 * float(abs(sample.S).max())
+    )
     # The can's Bragg line hides behind the sample: a transmission below one, known to 5 %, leaves more, less certainly.
     shielded = sample.bp.subtract(can, scale=0.9, scale_std=0.05)
     np.testing.assert_allclose(shielded.S, sample.S - 0.9 * can.S)
     elastic = abs(can.E) < 0.05
     more = (shielded.S - difference.S).where(elastic)
-    assert float(more.mean()) == pytest.approx(0.1 * float(can.S.where(elastic & sample.S.notnull()).mean()), rel=1e-6)
+    assert float(more.mean()) == pytest.approx(
+        0.1 * float(can.S.where(elastic & sample.S.notnull()).mean()), rel=1e-6
+    )
     # Of the line the can is a fifteenth, of what lies beyond 0.5 meV a hundredth.
     share = can.S.sum("detector") / sample.S.sum("detector")
     assert 0.05 < float(share.sel(E=slice(-0.05, 0.05)).mean()) < 0.1
@@ -326,7 +426,9 @@ def indirect(energies: object = EF, n: int = 12, **options: object) -> xr.Datase
     values = np.random.default_rng(3).random((n, 40)) + 0.5
     edges = np.linspace(-1.0, 3.0, 41)
     options = {"incident_energy": None, "final_energy": energies} | options
-    return spectra(values, (angle_edges[1:] + angle_edges[:-1]) / 2, edges, values / 10, **options)
+    return spectra(
+        values, (angle_edges[1:] + angle_edges[:-1]) / 2, edges, values / 10, **options
+    )
 
 
 def by_hand(energy: float, final: float, two_theta: float) -> float:
@@ -343,10 +445,20 @@ def test_indirect_geometry_has_its_own_q() -> None:
     for energy, expected in ((1.2, 1.66), (0.4, 1.521), (-0.4, 1.364)):
         assert by_hand(energy, EF, 100) == pytest.approx(expected, abs=0.005)
         row = ds.S.sel(E=energy, method="nearest")
-        limits = ds.S.bp.kinematic_limits(("99.9 degree", "100.1 degree")).sel(E=float(row.E))
-        assert float(limits.Q_max + limits.Q_min) / 2 == pytest.approx(by_hand(float(row.E), EF, 100), abs=1e-5)
+        limits = ds.S.bp.kinematic_limits(("99.9 degree", "100.1 degree")).sel(
+            E=float(row.E)
+        )
+        assert float(limits.Q_max + limits.Q_min) / 2 == pytest.approx(
+            by_hand(float(row.E), EF, 100), abs=1e-5
+        )
     # One narrow detector: what it counted lies at its Q.
-    narrow = spectra(np.ones((1, 40)), np.array([100.0]), np.linspace(-1, 3, 41), incident_energy=None, final_energy=EF)
+    narrow = spectra(
+        np.ones((1, 40)),
+        np.array([100.0]),
+        np.linspace(-1, 3, 41),
+        incident_energy=None,
+        final_energy=EF,
+    )
     out = narrow.bp.angle_to_Q("0.002 1/angstrom", angle_width="0.01 degree")
     for energy in out.E.values:
         here = out.S.sel(E=energy)
@@ -374,7 +486,9 @@ def test_indirect_geometry_keeps_the_integral(lazy: bool) -> None:
         fine = np.linspace(edges[e], edges[e + 1], 401)
         q = np.array([[by_hand(x, EF, a) for x in fine] for a in angles])
         area = np.trapezoid(np.diff(q, axis=0), fine, axis=1)
-        assert float(wide.S[0, e]) == pytest.approx(float((area * ds.S[:, e]).sum() / area.sum()), rel=1e-5)
+        assert float(wide.S[0, e]) == pytest.approx(
+            float((area * ds.S[:, e]).sum() / area.sum()), rel=1e-5
+        )
     assert float(out.final_energy) == EF
     assert out.S.attrs["geometry"] == "indirect"
 
@@ -386,7 +500,9 @@ def test_k_i_over_k_f_in_indirect_geometry() -> None:
     np.testing.assert_allclose(out.S[0], np.sqrt((EF + ds.E) / EF), rtol=1e-12)
     direct = indirect(final_energy=None, incident_energy=10.0, ki_over_kf=False)
     direct["S"] = xr.ones_like(direct.S)
-    np.testing.assert_allclose(direct.bp.angle_to_Q([0, 10]).S[0], np.sqrt(10 / (10 - ds.E)), rtol=1e-12)
+    np.testing.assert_allclose(
+        direct.bp.angle_to_Q([0, 10]).S[0], np.sqrt(10 / (10 - ds.E)), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -396,7 +512,9 @@ def test_an_energy_for_each_detector(kind: str, lazy: bool) -> None:
     options = {"final_energy": None, "incident_energy": None, kind: energies}
     ds = indirect(**options)
     assert ds[kind].dims == ("detector",)
-    out = (ds.chunk(detector=4) if lazy else ds).bp.angle_to_Q("0.05 1/angstrom", angle_width="12.5 degree")
+    out = (ds.chunk(detector=4) if lazy else ds).bp.angle_to_Q(
+        "0.05 1/angstrom", angle_width="12.5 degree"
+    )
     weights, sums = [], []
     for energy in (3.2, 3.9):
         part = ds.isel(detector=energies == energy).drop_vars(kind)
@@ -415,7 +533,10 @@ def test_an_energy_for_each_detector(kind: str, lazy: bool) -> None:
     assert bool((out.S - low).where(both, 0).min() > -1e-9)
     assert bool((high - out.S).where(both, 0).min() > -1e-9)
     limits = ds.bp.kinematic_limits()
-    q = [momentum_transfer(ds.E.values, e, 16.25, ds.S.attrs["geometry"]) for e in (3.2, 3.9)]
+    q = [
+        momentum_transfer(ds.E.values, e, 16.25, ds.S.attrs["geometry"])
+        for e in (3.2, 3.9)
+    ]
     np.testing.assert_allclose(limits.Q_min, np.fmin(*q))
 
 
@@ -428,7 +549,9 @@ def test_contradictory_geometries() -> None:
         lambda: ds.drop_vars("final_energy").bp.angle_to_Q(1),
         lambda: ds.drop_vars("final_energy").bp.angle_to_Q(1, incident_energy="5 meV"),
         lambda: ds.drop_vars("final_energy").bp.angle_to_Q(1, final_energy="-5 meV"),
-        lambda: ds.assign_coords(incident_energy=((), 5.0, {"units": "meV"})).bp.angle_to_Q(1),
+        lambda: ds.assign_coords(
+            incident_energy=((), 5.0, {"units": "meV"})
+        ).bp.angle_to_Q(1),
     ):
         with pytest.raises(CoordinateError):
             bad()
@@ -439,13 +562,20 @@ def test_contradictory_geometries() -> None:
 def test_limits_of_one_angle() -> None:
     ds, _ = everything(12, 8)
     expected = momentum_transfer(ds.E.values, EI, 100.0)
-    for angle in ("100 degree", 100, (100, "100 degree"), xr.DataArray(100.0, attrs={"units": "degree"})):
+    for angle in (
+        "100 degree",
+        100,
+        (100, "100 degree"),
+        xr.DataArray(100.0, attrs={"units": "degree"}),
+    ):
         limits = ds.bp.kinematic_limits(angle)
         np.testing.assert_allclose(limits.Q_min, expected)
         np.testing.assert_allclose(limits.Q_max, expected)
     one = ds.isel(detector=[3])
     own = one.bp.kinematic_limits()
-    np.testing.assert_allclose(own.Q_min, momentum_transfer(ds.E.values, EI, float(one.two_theta[0])))
+    np.testing.assert_allclose(
+        own.Q_min, momentum_transfer(ds.E.values, EI, float(one.two_theta[0]))
+    )
     np.testing.assert_array_equal(own.Q_min, own.Q_max)
     for bad in ("181 degree", (1, 2, 3), [50], "left"):
         with pytest.raises(XbpError):

@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xbp
-from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError, UnitsError
+from xbp.errors import (
+    CoordinateError,
+    QuantityError,
+    RangeError,
+    TemperatureError,
+    UnitsError,
+)
 from xbp.io.columns import open_columns
 from xbp.io.labspec import open_labspec
 
@@ -21,11 +27,17 @@ E = np.linspace(0.5, 60, 400)
 TRUE = np.exp(-(np.log(E / 6.0) ** 2) / (2 * 0.5**2))
 
 
-def spectrum(e: np.ndarray, intensity: np.ndarray, units: str = "meV", **kw: object) -> xr.Dataset:
-    return xbp.new_dataset("raman_intensity", intensity, units="1", coords={"E": (e, units)}, **kw)
+def spectrum(
+    e: np.ndarray, intensity: np.ndarray, units: str = "meV", **kw: object
+) -> xr.Dataset:
+    return xbp.new_dataset(
+        "raman_intensity", intensity, units="1", coords={"E": (e, units)}, **kw
+    )
 
 
-def scattered(T: float, coupling: Callable[[np.ndarray], np.ndarray] = np.ones_like) -> np.ndarray:
+def scattered(
+    T: float, coupling: Callable[[np.ndarray], np.ndarray] = np.ones_like
+) -> np.ndarray:
     """I = C(E) g/E² E (n+1) of a log-normal g/E² with its maximum at 6 meV."""
     return TRUE * coupling(E) * E * (1 / np.expm1(E / (KB * T)) + 1)
 
@@ -43,7 +55,11 @@ def test_the_density_of_states_that_made_the_spectrum_comes_back(T: float) -> No
     def given(e: np.ndarray) -> np.ndarray:
         return 1 + (e / 7) ** 2
 
-    np.testing.assert_allclose(spectrum(E, scattered(T, given)).bp.to_reduced_raman(T, given).B, TRUE, rtol=1e-12)
+    np.testing.assert_allclose(
+        spectrum(E, scattered(T, given)).bp.to_reduced_raman(T, given).B,
+        TRUE,
+        rtol=1e-12,
+    )
     assert float(B.bp.boson_peak().energy) == pytest.approx(6.0, rel=1e-6)
 
 
@@ -55,7 +71,9 @@ def test_the_density_of_states_that_made_the_spectrum_comes_back(T: float) -> No
 def test_the_same_in_any_units(units: str, coupling: str, T: float) -> None:
     small = spectrum(E[:50], scattered(300.0)[:50])
     one = small.bp.to_reduced_raman(T, coupling, laser_line="1 meV").bp.convert(E=units)
-    other = small.bp.convert(E=units).bp.to_reduced_raman(T, coupling, laser_line="1 meV")
+    other = small.bp.convert(E=units).bp.to_reduced_raman(
+        T, coupling, laser_line="1 meV"
+    )
     xr.testing.assert_allclose(one.B, other.B, rtol=1e-10)
     assert one.B.attrs["units"] == other.B.attrs["units"]
 
@@ -65,15 +83,23 @@ def test_both_sides_tell_the_same() -> None:
     n = 1 / np.expm1(E / (KB * T))
     intensity = np.concatenate([(TRUE * E * n)[::-1], TRUE * E * (n + 1)])
     ds = spectrum(both, intensity, std=intensity / 10)
-    stokes, anti = (ds.bp.to_reduced_raman(T, side=side) for side in ("stokes", "anti-stokes"))
+    stokes, anti = (
+        ds.bp.to_reduced_raman(T, side=side) for side in ("stokes", "anti-stokes")
+    )
     xr.testing.assert_allclose(stokes[["B", "B_std"]], anti[["B", "B_std"]], rtol=1e-10)
     np.testing.assert_allclose(anti.B_std, anti.B / 10)
 
 
 def test_a_spectrum_that_descends_is_turned_and_one_across_zero_is_cut() -> None:
-    ds = spectrum(np.concatenate([[-1.0, 0.0], E]), np.concatenate([[9e9, 9e9], scattered(300)]), std=np.ones(402))
+    ds = spectrum(
+        np.concatenate([[-1.0, 0.0], E]),
+        np.concatenate([[9e9, 9e9], scattered(300)]),
+        std=np.ones(402),
+    )
     turned = ds.isel(E=slice(None, None, -1))
-    xr.testing.assert_identical(turned.bp.to_reduced_raman("300 K"), ds.bp.to_reduced_raman("300 K"))
+    xr.testing.assert_identical(
+        turned.bp.to_reduced_raman("300 K"), ds.bp.to_reduced_raman("300 K")
+    )
     np.testing.assert_allclose(turned.I.bp.to_reduced_raman("300 K"), TRUE, rtol=1e-12)
     with pytest.raises(CoordinateError, match="not ascending"):
         ds.isel(E=[0, 2, 1]).bp.to_reduced_raman("300 K")
@@ -84,7 +110,9 @@ def test_bounds_follow_the_side() -> None:
     centres = (edges[1:] + edges[:-1]) / 2
     ds = spectrum(centres, np.ones(4), edges={"E": edges}, temperature="300 K")
     np.testing.assert_array_equal(ds.bp.to_reduced_raman().E_bnds, [[0, 1], [1, 5]])
-    np.testing.assert_array_equal(ds.bp.to_reduced_raman(side="anti-stokes").E_bnds, [[0, 1], [1, 3]])
+    np.testing.assert_array_equal(
+        ds.bp.to_reduced_raman(side="anti-stokes").E_bnds, [[0, 1], [1, 3]]
+    )
 
 
 def test_the_laser_line_is_left_out() -> None:
@@ -101,13 +129,21 @@ def test_baselines() -> None:
     flat, sloped = 0.3 + 0 * E, 0.3 - 0.004 * E
     zero = np.where(E < 40, scattered(300), 0.0)
     truth = spectrum(E, zero, temperature="300 K").bp.to_reduced_raman().B
-    one = spectrum(E, zero + flat, temperature="300 K").bp.to_reduced_raman(baseline=("41 meV", "59 meV"))
+    one = spectrum(E, zero + flat, temperature="300 K").bp.to_reduced_raman(
+        baseline=("41 meV", "59 meV")
+    )
     np.testing.assert_allclose(one.B, truth, atol=1e-12)
     two = spectrum(E, zero + sloped, temperature="300 K").bp.to_reduced_raman(
         baseline=[("41 meV", "45 meV"), ("52 meV", 59)]
     )
     np.testing.assert_allclose(two.B, truth, atol=1e-12)
-    for bad in ("40 meV", [], ("41 meV", "41.01 meV"), ("70 meV", "80 meV"), [("41 meV", "42 meV")] * 20):
+    for bad in (
+        "40 meV",
+        [],
+        ("41 meV", "41.01 meV"),
+        ("70 meV", "80 meV"),
+        [("41 meV", "42 meV")] * 20,
+    ):
         with pytest.raises((RangeError, UnitsError)):
             spectrum(E, zero, temperature="300 K").bp.to_reduced_raman(baseline=bad)
 
@@ -116,12 +152,19 @@ def test_the_error_of_the_baseline_is_that_of_a_mean() -> None:
     rng = np.random.default_rng(1)
     levels, stds = [], None
     for _ in range(400):
-        ds = spectrum(E, rng.normal(5.0, 0.2, E.size), std=np.full(E.size, 0.2), temperature="300 K")
+        ds = spectrum(
+            E,
+            rng.normal(5.0, 0.2, E.size),
+            std=np.full(E.size, 0.2),
+            temperature="300 K",
+        )
         B = ds.bp.to_reduced_raman(baseline=("50 meV", "52 meV"))
         levels.append(B.B.values[10])
         stds = B.B_std.values[10]
     assert stds == pytest.approx(np.std(levels), rel=0.15)
-    bare = spectrum(E, np.full(E.size, 5.0), std=np.full(E.size, 0.2), temperature="300 K").bp.to_reduced_raman()
+    bare = spectrum(
+        E, np.full(E.size, 5.0), std=np.full(E.size, 0.2), temperature="300 K"
+    ).bp.to_reduced_raman()
     assert stds > 1.02 * bare.B_std.values[10]
 
 
@@ -129,7 +172,10 @@ def test_leftover_dimensions_and_dask() -> None:
     I = np.stack([scattered(T) for T in (100.0, 200.0, 300.0)])  # noqa: E741
     scan = xr.Dataset(
         {"I": (("temperature", "E"), I, {"units": "1", "quantity": "raman_intensity"})},
-        coords={"temperature": ("temperature", [100.0, 200, 300], {"units": "K"}), "E": ("E", E, {"units": "meV"})},
+        coords={
+            "temperature": ("temperature", [100.0, 200, 300], {"units": "K"}),
+            "E": ("E", E, {"units": "meV"}),
+        },
     )
     scan["I_std"] = (scan.I / 100).assign_attrs(units="1")
     B = scan.bp.to_reduced_raman()
@@ -138,11 +184,15 @@ def test_leftover_dimensions_and_dask() -> None:
     assert lazy.B.chunks is not None
     direct = scan.bp.to_reduced_raman(baseline=("50 meV", "55 meV"))
     # Factors of what dask holds have names of their own.
-    xr.testing.assert_allclose(lazy.compute().drop_vars("source"), direct.drop_vars("source"))
+    xr.testing.assert_allclose(
+        lazy.compute().drop_vars("source"), direct.drop_vars("source")
+    )
 
 
 def test_round_trip_and_history(tmp_path: Path) -> None:
-    B = spectrum(E, scattered(300)).bp.to_reduced_raman("300 K", baseline=("50 meV", "55 meV"))
+    B = spectrum(E, scattered(300)).bp.to_reduced_raman(
+        "300 K", baseline=("50 meV", "55 meV")
+    )
     assert '"coupling": "constant"' in B.B.attrs["history"]
     B.bp.to_netcdf(tmp_path / "raman.nc")
     with xbp.open_dataset(tmp_path / "raman.nc") as back:
@@ -155,7 +205,14 @@ def test_bad_input(glass: xr.Dataset) -> None:
         ds.bp.to_reduced_raman()
     with pytest.raises(TemperatureError):
         ds.bp.to_reduced_raman("-3 K")
-    for coupling in ("quadratic", 3, lambda e: -e, lambda e: np.nan * e, lambda e: e[:3], lambda: 1):
+    for coupling in (
+        "quadratic",
+        3,
+        lambda e: -e,
+        lambda e: np.nan * e,
+        lambda e: e[:3],
+        lambda: 1,
+    ):
         with pytest.raises(QuantityError, match="coupling"):
             ds.bp.to_reduced_raman(300, coupling)
     with pytest.raises(QuantityError, match="side"):
@@ -176,7 +233,13 @@ def test_bad_input(glass: xr.Dataset) -> None:
 
 def wavelengths(nm: np.ndarray, units: str = "nm") -> xr.Dataset:
     ds = xr.Dataset(
-        {"I": ("wavelength", np.arange(nm.size, dtype=float), {"units": "1", "quantity": "raman_intensity"})},
+        {
+            "I": (
+                "wavelength",
+                np.arange(nm.size, dtype=float),
+                {"units": "1", "quantity": "raman_intensity"},
+            )
+        },
         coords={"wavelength": ("wavelength", nm, {"units": units})},
     )
     return ds.assign(I_std=("wavelength", np.arange(nm.size) / 10, {"units": "1"}))
@@ -193,7 +256,9 @@ def test_shift_from_the_wavelength() -> None:
     assert ds.E.attrs["units"] == "1/cm"
     backwards = wavelengths(nm).isel(wavelength=slice(None, None, -1))
     xr.testing.assert_identical(backwards.bp.to_raman_shift("532 nm"), ds)
-    np.testing.assert_allclose(wavelengths(nm / 1000, "um").bp.to_raman_shift(0.532).E, shift, atol=1e-9)
+    np.testing.assert_allclose(
+        wavelengths(nm / 1000, "um").bp.to_raman_shift(0.532).E, shift, atol=1e-9
+    )
 
 
 def test_shift_of_no_wavelength() -> None:
@@ -222,7 +287,9 @@ def test_measured_glasses(shared_data: Path, name: str) -> None:
     ds = (
         open_labspec(path)
         if name.startswith("labram")
-        else open_columns(path, quantity="raman_intensity", units="1", coordinate_units="1/cm")
+        else open_columns(
+            path, quantity="raman_intensity", units="1", coordinate_units="1/cm"
+        )
     ).bp.convert(E="meV")
     B = ds.bp.to_reduced_raman("295 K")
     peak = B.bp.boson_peak(E_range=FIT)
@@ -231,7 +298,9 @@ def test_measured_glasses(shared_data: Path, name: str) -> None:
     assert 0 < float(peak.energy_std) < 0.15
     # The linear coupling moves the maximum down, in one of them out of the range measured.
     linear = ds.bp.to_reduced_raman("295 K", "linear").bp.boson_peak(E_range=FIT)
-    assert str(linear.status.values) == ("maximum at edge" if name == "BD1469.txt" else "ok")
+    assert str(linear.status.values) == (
+        "maximum at edge" if name == "BD1469.txt" else "ok"
+    )
     if name != "BD1469.txt":
         assert float(linear.energy) < float(peak.energy) - 5 * float(peak.energy_std)
     # The maximum of the raw spectrum is another number.
@@ -239,12 +308,21 @@ def test_measured_glasses(shared_data: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ae0202.txt", "BD1469.txt"])
-def test_agrees_with_the_published_correction_up_to_its_prefactor(shared_data: Path, name: str) -> None:
+def test_agrees_with_the_published_correction_up_to_its_prefactor(
+    shared_data: Path, name: str
+) -> None:
     """Galeener & Sen (1978), which rampy's ``tlcorrection(correction="long")`` has: I ν₀³ν(1 − e^{−hcν/kT})/(ν₀ − ν)⁴."""
-    ds = open_columns(shared_data / "raman" / name, quantity="raman_intensity", units="1", coordinate_units="1/cm")
+    ds = open_columns(
+        shared_data / "raman" / name,
+        quantity="raman_intensity",
+        units="1",
+        coordinate_units="1/cm",
+    )
     nu, nu0, T = ds.E.values, 1e7 / 514.532, 296.15
     hc_k = scipy.constants.h * scipy.constants.c / scipy.constants.k * 100
-    published = ds.I.values * nu0**3 * nu / (nu0 - nu) ** 4 * (1 - np.exp(-hc_k * nu / T))
+    published = (
+        ds.I.values * nu0**3 * nu / (nu0 - nu) ** 4 * (1 - np.exp(-hc_k * nu / T))
+    )
     B = ds.bp.to_reduced_raman(T).B
     # Theirs is E² B, times the frequency factor that xbp leaves out and says so.
     ratio = published / (B * nu**2) / (nu0**3 / (nu0 - nu) ** 4)
@@ -254,8 +332,15 @@ def test_agrees_with_the_published_correction_up_to_its_prefactor(shared_data: P
 
 
 @pytest.mark.parametrize("name", ["ae0202.txt", "BD1469.txt"])
-def test_the_peak_of_measured_glasses_is_found_without_a_range(shared_data: Path, name: str) -> None:
-    ds = open_columns(shared_data / "raman" / name, quantity="raman_intensity", units="1", coordinate_units="1/cm")
+def test_the_peak_of_measured_glasses_is_found_without_a_range(
+    shared_data: Path, name: str
+) -> None:
+    ds = open_columns(
+        shared_data / "raman" / name,
+        quantity="raman_intensity",
+        units="1",
+        coordinate_units="1/cm",
+    )
     B = ds.bp.to_reduced_raman("295 K")
     found, ranged = B.bp.boson_peak(), B.bp.boson_peak(E_range=("25 1/cm", "150 1/cm"))
     assert str(found.status.values) == "ok"
@@ -269,15 +354,25 @@ def test_the_peak_of_measured_glasses_is_found_without_a_range(shared_data: Path
 def test_a_split_peak_is_found_without_a_range(shared_data: Path) -> None:
     """Two lines 13 1/cm apart make one boson peak, on which a dip of half a percent is no valley."""
     ds = open_labspec(shared_data / "raman" / "labram_wn.txt", temperature="295 K")
-    constant, linear = (ds.bp.to_reduced_raman(coupling=c).bp.boson_peak() for c in ("constant", "linear"))
+    constant, linear = (
+        ds.bp.to_reduced_raman(coupling=c).bp.boson_peak()
+        for c in ("constant", "linear")
+    )
     assert (str(constant.status.values), str(linear.status.values)) == ("ok", "ok")
-    assert (float(constant.energy), float(linear.energy)) == pytest.approx((65.7, 62.7), abs=0.5)
+    assert (float(constant.energy), float(linear.energy)) == pytest.approx(
+        (65.7, 62.7), abs=0.5
+    )
     assert "beware" in repr(constant.bp)
 
 
 def test_a_band_is_no_boson_peak(shared_data: Path) -> None:
     """A spectrum that begins at 580 1/cm has none, and its bands are not taken for one."""
-    ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm")
+    ds = open_columns(
+        shared_data / "raman" / "LS4.txt",
+        quantity="raman_intensity",
+        units="1",
+        coordinate_units="1/cm",
+    )
     peak = ds.bp.to_reduced_raman("295 K").bp.boson_peak()
     assert str(peak.status.values) == "no data"  # below 30 meV
     assert np.isnan(peak.energy)
@@ -288,7 +383,11 @@ def test_finely_stepped_noise_does_not_hide_the_peak() -> None:
     e = np.arange(2.0, 190, 0.09)
     true = np.exp(-(np.log(e / 8) ** 2) / (2 * 0.9**2))
     for seed in range(5):
-        noisy = true * (1 + np.random.default_rng(seed).normal(0, 0.02, e.size)) / (1 + e / 8)
+        noisy = (
+            true
+            * (1 + np.random.default_rng(seed).normal(0, 0.02, e.size))
+            / (1 + e / 8)
+        )
         B = xbp.new_dataset("reduced_dos", noisy, units="1", coords={"E": (e, "meV")})
         peak = B.bp.boson_peak()
         top = float(e[np.argmax(true / (1 + e / 8))])
@@ -301,7 +400,9 @@ def test_columns_of_wavelengths(tmp_path: Path) -> None:
     path = tmp_path / "spectrum.txt"
     np.savetxt(path, np.stack([nm, nm - 500], axis=1))
     said = {"quantity": "raman_intensity", "units": "1", "coordinate": "wavelength"}
-    ds = xr.open_dataset(path, engine="columns", coordinate_units="nm", **said).bp.to_raman_shift("532 nm")
+    ds = xr.open_dataset(
+        path, engine="columns", coordinate_units="nm", **said
+    ).bp.to_raman_shift("532 nm")
     np.testing.assert_allclose(ds.E, np.sort(1e7 / 532 - 1e7 / nm), rtol=1e-9)
     np.testing.assert_allclose(ds.I, np.sort(nm) - 500)
     assert ds.bp.to_reduced_raman("295 K").B.attrs["quantity"] == "reduced_dos"
@@ -313,7 +414,9 @@ def test_columns_of_wavelengths(tmp_path: Path) -> None:
 def test_agrees_with_rampy_where_it_is_installed(correction: str) -> None:
     tlcorrection = pytest.importorskip("rampy").tlcorrection
     nu, nu0 = E * 8.065543937, 1e7 / 514.532
-    _, theirs, _ = tlcorrection(nu, scattered(300.0), 26.85, 514.532, correction=correction, normalisation="no")
+    _, theirs, _ = tlcorrection(
+        nu, scattered(300.0), 26.85, 514.532, correction=correction, normalisation="no"
+    )
     stated = 1.0 if correction == "hehlen" else (nu0 - nu) ** 4
     B = spectrum(nu, scattered(300.0), "1/cm").bp.to_reduced_raman(300.0).B.values
     ratio = theirs * stated / (B * nu**2)
@@ -321,7 +424,12 @@ def test_agrees_with_rampy_where_it_is_installed(correction: str) -> None:
 
 
 def test_a_spectrum_without_a_boson_peak(shared_data: Path) -> None:
-    ds = open_columns(shared_data / "raman" / "LS4.txt", quantity="raman_intensity", units="1", coordinate_units="1/cm")
+    ds = open_columns(
+        shared_data / "raman" / "LS4.txt",
+        quantity="raman_intensity",
+        units="1",
+        coordinate_units="1/cm",
+    )
     with pytest.raises(RangeError, match="holds no data"):
         ds.bp.to_reduced_raman("295 K").bp.boson_peak(E_range=("3 meV", "20 meV"))
 
@@ -348,7 +456,9 @@ def test_every_way_to_write_a_range() -> None:
     ]  # fmt: skip
     expected = data.bp.to_reduced_raman(300, baseline=(40, 60)).B
     for given_range in ranges:
-        np.testing.assert_array_equal(data.bp.to_reduced_raman(300, baseline=given_range).B, expected)
+        np.testing.assert_array_equal(
+            data.bp.to_reduced_raman(300, baseline=given_range).B, expected
+        )
     two = data.bp.to_reduced_raman(300, baseline=[(40, 50), (55, 60)]).B
     pairs = [(40 * unit, 50 * unit), (55 * unit, 60 * unit)]
     np.testing.assert_array_equal(data.bp.to_reduced_raman(300, baseline=pairs).B, two)
@@ -376,9 +486,15 @@ def test_shift_beside_an_energy() -> None:
 
 def test_what_is_said_of_the_factor_of_light_scattering() -> None:
     """The page and help() once contradicted one another."""
-    third, fourth = (f"{100 * (1 - (1 - 100 / (1e7 / 532)) ** power):.1f}" for power in (3, 4))
-    page = (Path(__file__).parents[2] / "docs" / "raman_and_heat_capacity.md").read_text()
-    assert f"by {third} or {fourth} % from 0 to 100" in (xbp.to_reduced_raman.__doc__ or "")
+    third, fourth = (
+        f"{100 * (1 - (1 - 100 / (1e7 / 532)) ** power):.1f}" for power in (3, 4)
+    )
+    page = (
+        Path(__file__).parents[2] / "docs" / "raman_and_heat_capacity.md"
+    ).read_text()
+    assert f"by {third} or {fourth} % from 0 to 100" in (
+        xbp.to_reduced_raman.__doc__ or ""
+    )
     assert f"changes by {fourth} % from 0 to 100" in page
     assert f"by {third} %)" in page
 
@@ -392,17 +508,29 @@ def test_a_baseline_of_nothing() -> None:
     with pytest.raises(RangeError, match="too few points"):
         empty.bp.to_reduced_raman(300, baseline=(42, 60))
     both = xr.concat([data, empty], dim="sample")
-    assert both.bp.to_reduced_raman(300, baseline=(42, 60)).B.isnull().all("E").values.tolist() == [False, True]
+    assert both.bp.to_reduced_raman(300, baseline=(42, 60)).B.isnull().all(
+        "E"
+    ).values.tolist() == [False, True]
     for argument in ("side", "coupling"):
         with pytest.raises(QuantityError, match=argument):
             data.bp.to_reduced_raman(300, **{argument: np.array(["stokes", "linear"])})
 
 
 @pytest.mark.parametrize("name", ["ae0202.txt", "BD1469.txt"])
-def test_a_parabola_finds_the_top_of_measured_glasses_too(shared_data: Path, name: str) -> None:
-    ds = open_columns(shared_data / "raman" / name, quantity="raman_intensity", units="1", coordinate_units="1/cm")
+def test_a_parabola_finds_the_top_of_measured_glasses_too(
+    shared_data: Path, name: str
+) -> None:
+    ds = open_columns(
+        shared_data / "raman" / name,
+        quantity="raman_intensity",
+        units="1",
+        coordinate_units="1/cm",
+    )
     B = ds.bp.to_reduced_raman("295 K")
-    found, ranged = (B.bp.boson_peak("quadratic", limits) for limits in (None, ("45 1/cm", "90 1/cm")))
+    found, ranged = (
+        B.bp.boson_peak("quadratic", limits)
+        for limits in (None, ("45 1/cm", "90 1/cm"))
+    )
     assert (str(found.status.values), str(ranged.status.values)) == ("ok", "ok")
     assert abs(float(found.energy - ranged.energy)) < 3.5
 
@@ -412,7 +540,9 @@ def two_sided(sign: float = 1.0) -> xr.Dataset:
     nu = np.arange(-300.0, 301.0, 5.0)
     mev = nu / 8.065544
     with np.errstate(all="ignore"):
-        counts = np.where(nu == 0, 1e5, 100 * mev / (1 - np.exp(-mev / (0.0861733 * 300))))
+        counts = np.where(
+            nu == 0, 1e5, 100 * mev / (1 - np.exp(-mev / (0.0861733 * 300)))
+        )
     counts = np.where((nu > -20) & (nu < 45) & (nu != 0), 0.5, counts)
     E = sign * nu
     order = np.argsort(E)
@@ -431,13 +561,23 @@ def test_a_reversed_shift_is_refused() -> None:
     np.testing.assert_allclose(B.B / B.B[0], 1, rtol=1e-5)
     with pytest.raises(CoordinateError, match="sign of E is reversed"):
         two_sided(-1.0).bp.to_reduced_raman(laser_line="60 1/cm")
-    two_sided(-1.0).bp.to_reduced_raman(laser_line="60 1/cm", side="anti-stokes", reversed_below=None)
-    two_sided(-1.0).sel(E=slice(0, None)).bp.to_reduced_raman()  # one side shows nothing
+    two_sided(-1.0).bp.to_reduced_raman(
+        laser_line="60 1/cm", side="anti-stokes", reversed_below=None
+    )
+    two_sided(-1.0).sel(
+        E=slice(0, None)
+    ).bp.to_reduced_raman()  # one side shows nothing
 
 
 def test_wavenumbers_of_the_light_are_no_shift() -> None:
     nu = np.linspace(18000, 18796, 50)
     for E, units in ((nu, "1/cm"), (nu / 8065.5, "eV")):
-        ds = xbp.new_dataset("raman_intensity", np.ones(50), units="1", coords={"E": (E, units)}, temperature="300 K")
+        ds = xbp.new_dataset(
+            "raman_intensity",
+            np.ones(50),
+            units="1",
+            coords={"E": (E, units)},
+            temperature="300 K",
+        )
         with pytest.raises(RangeError, match="nearer to 0"):
             ds.bp.to_reduced_raman()

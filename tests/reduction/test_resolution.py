@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xbp
-from xbp.errors import CoordinateError, MissingDependencyError, QuantityError, RangeError, UnitsError
+from xbp.errors import (
+    CoordinateError,
+    MissingDependencyError,
+    QuantityError,
+    RangeError,
+    UnitsError,
+)
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 
 ARCS: dict[str, Any] = {
@@ -25,7 +31,9 @@ def gaussian(E: np.ndarray, fwhm: float, centre: float = 0.0) -> np.ndarray:
     return scipy.stats.norm.pdf(E, centre, fwhm / FWHM_PER_SIGMA)
 
 
-def spectrum(E: np.ndarray, values: np.ndarray, std: np.ndarray | None = None, units: str = "meV") -> xr.Dataset:
+def spectrum(
+    E: np.ndarray, values: np.ndarray, std: np.ndarray | None = None, units: str = "meV"
+) -> xr.Dataset:
     return xbp.new_dataset(
         "dynamic_structure_factor", values[np.newaxis], std=None if std is None else std[np.newaxis],
         units=f"1/{units}", coords={"Q": ([2.0], "1/angstrom"), "E": (E, units)}, temperature="300 K",
@@ -37,14 +45,25 @@ def spectrum(E: np.ndarray, values: np.ndarray, std: np.ndarray | None = None, u
     st.floats(0.3, 2.0), st.floats(0.3, 2.0), st.floats(-3, 3), st.sampled_from(["meV", "THz", "1/cm", "ueV"]),
     st.sampled_from(["fwhm", "sigma"]),
 )  # fmt: skip
-def test_a_gaussian_stays_one_in_any_units(first: float, second: float, centre: float, units: str, width: str) -> None:
+def test_a_gaussian_stays_one_in_any_units(
+    first: float, second: float, centre: float, units: str, width: str
+) -> None:
     E = np.arange(-20, 20.001, 0.05)
     line = spectrum(E, gaussian(E, first, centre)).S.bp.convert(E=units)
     given_width = second if width == "fwhm" else second / FWHM_PER_SIGMA
-    broad = line.bp.convolve(f"{given_width} meV", width=width).bp.convert(E="meV").isel(Q=0)
+    broad = (
+        line.bp.convolve(f"{given_width} meV", width=width)
+        .bp.convert(E="meV")
+        .isel(Q=0)
+    )
     # Each bin holds the mean over it.
     sigma = np.hypot(first, second) / FWHM_PER_SIGMA
-    want = np.diff(scipy.stats.norm.cdf(np.append(E - 0.025, E[-1] + 0.025), centre, sigma)) / 0.05
+    want = (
+        np.diff(
+            scipy.stats.norm.cdf(np.append(E - 0.025, E[-1] + 0.025), centre, sigma)
+        )
+        / 0.05
+    )
     known = broad.notnull()
     np.testing.assert_allclose(broad.values[known], want[known], atol=1e-6 * want.max())
 
@@ -57,20 +76,32 @@ def test_the_integral_is_kept_on_any_bins_and_any_curve(seed: int) -> None:
     E = (edges[1:] + edges[:-1]) / 2
     values = np.where(abs(E) < 12, rng.uniform(0, 1, E.size), 0.0)
     data = spectrum(E, values)
-    data = data.assign_coords(E_bnds=(("E", "bnds"), np.stack([edges[:-1], edges[1:]], -1)))
+    data = data.assign_coords(
+        E_bnds=(("E", "bnds"), np.stack([edges[:-1], edges[1:]], -1))
+    )
     data.E.attrs["bounds"] = "E_bnds"
     grid = np.linspace(-31, 31, 9)
-    curve = xr.DataArray(rng.uniform(0.1, 2.0, 9), {"E": ("E", grid, {"units": "meV"})}, attrs={"units": "meV"})
+    curve = xr.DataArray(
+        rng.uniform(0.1, 2.0, 9),
+        {"E": ("E", grid, {"units": "meV"})},
+        attrs={"units": "meV"},
+    )
     broad = data.bp.convolve(curve).S.isel(Q=0)
     widths = np.diff(edges)
-    assert float((broad * widths).sum()) == pytest.approx(float((values * widths).sum()), rel=1e-12)
+    assert float((broad * widths).sum()) == pytest.approx(
+        float((values * widths).sum()), rel=1e-12
+    )
 
 
 def test_each_energy_is_spread_by_its_own_width() -> None:
     E = np.arange(-20, 20.001, 0.05)
     values = np.zeros_like(E)
     values[[np.argmin(abs(E + 8)), np.argmin(abs(E - 8))]] = 20.0
-    curve = xr.DataArray([2.0, 0.5], {"E": ("E", [-20.0, 20.0], {"units": "meV"})}, attrs={"units": "meV"})
+    curve = xr.DataArray(
+        [2.0, 0.5],
+        {"E": ("E", [-20.0, 20.0], {"units": "meV"})},
+        attrs={"units": "meV"},
+    )
     broad = spectrum(E, values).S.bp.convolve(curve).isel(Q=0)
     for centre, fwhm in ((-8, 1.55), (8, 0.95)):
         part = broad.where(abs(broad.E - centre) < 6, drop=True)
@@ -91,7 +122,11 @@ def test_errors_follow() -> None:
     rng = np.random.default_rng(5)
     E = np.arange(-8, 8.01, 0.4)
     std = rng.uniform(0.1, 0.3, E.size)
-    many = spectrum(E, np.ones(E.size)).isel(Q=[0] * 4000).assign_coords(Q=("Q", np.arange(1, 4001.0)))
+    many = (
+        spectrum(E, np.ones(E.size))
+        .isel(Q=[0] * 4000)
+        .assign_coords(Q=("Q", np.arange(1, 4001.0)))
+    )
     many.Q.attrs["units"] = "1/angstrom"
     many["S"] = many.S + rng.normal(0, std, many.S.shape)
     scatter = many.bp.convolve("1.2 meV").S.std("Q", skipna=False)
@@ -126,8 +161,14 @@ def test_the_formula_is_the_spread_of_neutrons() -> None:
     """Neutrons of random start, chopper time and path, taken for those of the nominal instrument."""
     rng = np.random.default_rng(1)
     n, ei, E, l1, l2, l3 = 400_000, 80.0, 30.0, 11.6, 2.0, 3.0
-    per_meV = np.sqrt(2 * 1e-3 * scipy.constants.e / scipy.constants.m_n)  # m/s of 1 meV, over √meV
-    sigma = {"m": 8e-7 / FWHM_PER_SIGMA, "c": 5e-7 / FWHM_PER_SIGMA, "L": 2e-3 / FWHM_PER_SIGMA}
+    per_meV = np.sqrt(
+        2 * 1e-3 * scipy.constants.e / scipy.constants.m_n
+    )  # m/s of 1 meV, over √meV
+    sigma = {
+        "m": 8e-7 / FWHM_PER_SIGMA,
+        "c": 5e-7 / FWHM_PER_SIGMA,
+        "L": 2e-3 / FWHM_PER_SIGMA,
+    }
     dm, dc, dl = (rng.normal(0, s, n) for s in sigma.values())
     t1 = l1 / (per_meV * np.sqrt(ei))
     true_vi = l1 / (t1 + dc - dm)
@@ -135,7 +176,11 @@ def test_the_formula_is_the_spread_of_neutrons() -> None:
     arrival = t1 + dc + l2 / true_vi + (l3 + dl) / true_vf
     vf = l3 / (arrival - t1 - l2 / (per_meV * np.sqrt(ei)))
     seen = ei - (vf / per_meV) ** 2
-    times = {"moderator_time": "0.8 us", "chopper_time": "0.5 us", "path_spread": "2 mm"}
+    times = {
+        "moderator_time": "0.8 us",
+        "chopper_time": "0.5 us",
+        "path_spread": "2 mm",
+    }
     fwhm = xbp.direct_geometry_resolution([E], ei, **(ARCS | times))
     assert FWHM_PER_SIGMA * seen.std() == pytest.approx(float(fwhm[0]), rel=0.01)
 
@@ -151,7 +196,9 @@ def test_curves_come_in_the_units_of_their_energies() -> None:
 
 def test_an_instrument_of_resins() -> None:
     pytest.importorskip("resins")
-    curve = xbp.instrument_resolution([0.0, 30.0, 60.0], "ARCS", e_init=120, chopper_frequency=600)
+    curve = xbp.instrument_resolution(
+        [0.0, 30.0, 60.0], "ARCS", e_init=120, chopper_frequency=600
+    )
     assert (np.diff(curve) < 0).all()
     assert 1 < float(curve[0]) < 8
     with pytest.raises(QuantityError, match="no resolution for 'NOWHERE'"):
@@ -191,7 +238,9 @@ CURVE = {"E": ("E", [-6.0, 6.0], {"units": "meV"})}
         (xr.DataArray([1.0, 1.0], dims="E", attrs={"units": "meV"}), QuantityError, "with a coordinate"),
     ],
 )  # fmt: skip
-def test_a_resolution_that_cannot_be_used_is_refused(resolution: Any, kind: type[Exception], says: str) -> None:
+def test_a_resolution_that_cannot_be_used_is_refused(
+    resolution: Any, kind: type[Exception], says: str
+) -> None:
     with pytest.raises(kind, match=says):
         spectrum(E_, gaussian(E_, 1.0)).bp.convolve(resolution)
 
@@ -207,7 +256,9 @@ def test_what_cannot_be_broadened_is_refused() -> None:
     with pytest.raises(RangeError, match="incident energy is 80 meV"):
         xbp.direct_geometry_resolution([90.0], 80, **ARCS)
     with pytest.raises(RangeError, match="chopper_to_sample"):
-        xbp.direct_geometry_resolution([0.0], 80, **(ARCS | {"chopper_to_sample": "-1 m"}))
+        xbp.direct_geometry_resolution(
+            [0.0], 80, **(ARCS | {"chopper_to_sample": "-1 m"})
+        )
     with pytest.raises(UnitsError, match="no array of energies"):
         xbp.direct_geometry_resolution(["abc"], 80, **ARCS)
     with pytest.raises(CoordinateError, match="not ascending"):

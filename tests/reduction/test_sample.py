@@ -69,9 +69,14 @@ def test_an_sq_of_another_sample_is_told(
 
 
 def test_files_tell_of_themselves_through_the_reduction(shared_data: Path) -> None:
-    rb, ge = (xbp.open_dataset(shared_data / "sqw" / f"{n}.sqw") for n in ("Rb_liq_tot", "Ge_liq_coh"))
+    rb, ge = (
+        xbp.open_dataset(shared_data / "sqw" / f"{n}.sqw")
+        for n in ("Rb_liq_tot", "Ge_liq_coh")
+    )
     glass = xbp.open_dataset(
-        shared_data / "static" / "SiO2_NIMROD.mint01", engine="total_scattering", composition="SiO2"
+        shared_data / "static" / "SiO2_NIMROD.mint01",
+        engine="total_scattering",
+        composition="SiO2",
     )
     b = rb.bp.to_bqe(u2="0.1 angstrom^2")
     for data in (b, b.B):
@@ -80,16 +85,28 @@ def test_files_tell_of_themselves_through_the_reduction(shared_data: Path) -> No
         own = cut.bp.scale_to_sq(rb.bp.integrate_E().Sq).attrs["beware"]
         assert "source" not in own
         assert "does not tend to 1" in own
-        assert "Ge_liq_coh.sqw" in cut.bp.scale_to_sq(ge.bp.integrate_E().Sq).attrs["beware"]
+        assert (
+            "Ge_liq_coh.sqw"
+            in cut.bp.scale_to_sq(ge.bp.integrate_E().Sq).attrs["beware"]
+        )
         assert "SiO2_NIMROD" in cut.bp.scale_to_sq(glass.Sq).attrs["beware"]
-    assert "composition SiO2" in b.assign_attrs(composition="Rb").bp.correlation_map(glass.Sq).attrs["beware"]
+    assert (
+        "composition SiO2"
+        in b.assign_attrs(composition="Rb").bp.correlation_map(glass.Sq).attrs["beware"]
+    )
 
 
 def test_a_column_file_of_sq_tells_of_itself(tmp_path: Path, glass: xr.Dataset) -> None:
     path = tmp_path / "other.txt"
-    path.write_text("".join(f"{q} {1 + 0.1 * np.sin(q)}\n" for q in np.linspace(0.1, 9, 50)))
+    path.write_text(
+        "".join(f"{q} {1 + 0.1 * np.sin(q)}\n" for q in np.linspace(0.1, 9, 50))
+    )
     sq = xbp.open_dataset(
-        path, engine="columns", quantity="static_structure_factor", units="1", coordinate_units="1/angstrom"
+        path,
+        engine="columns",
+        quantity="static_structure_factor",
+        units="1",
+        coordinate_units="1/angstrom",
     ).Sq
     table = glass.assign_attrs(source="simulation").bp.to_bqe().bp.correlation_map(sq)
     assert "text file other.txt" in table.attrs["beware"]
@@ -117,7 +134,9 @@ def test_fq_is_no_sq(glass: xr.Dataset) -> None:
 def test_a_structure_factor_on_another_scale_is_told(glass: xr.Dataset) -> None:
     """One that tends to 8 is of an arbitrary scale; the embedded one, and one in percent, are not."""
     assert "beware" not in repr(glass.Sq.bp)
-    assert "does not tend to 1" not in repr((100 * glass.Sq).assign_attrs(glass.Sq.attrs | {"units": "percent"}).bp)
+    assert "does not tend to 1" not in repr(
+        (100 * glass.Sq).assign_attrs(glass.Sq.attrs | {"units": "percent"}).bp
+    )
     large = glass.Sq.copy(data=8 * glass.Sq.values)
     assert "on average over its upper half, and does not tend to 1" in repr(large.bp)
     fit = glass.bp.to_bqe().bp.cut_E("3 meV", width="0.5 meV").bp.scale_to_sq(large)
@@ -128,6 +147,8 @@ def test_a_simulation_tells_its_composition(glass: xr.Dataset) -> None:
     traj = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=slice(0, 2))
     sq = traj.bp.structure_factor("4 1/angstrom", weights="unit").Sq
     cut = glass.bp.to_bqe().bp.cut_E(("2 meV", "4 meV"))
-    said = cut.assign_attrs(composition="Zr46Cu46Al8").bp.scale_to_sq(sq).attrs["beware"]
+    said = (
+        cut.assign_attrs(composition="Zr46Cu46Al8").bp.scale_to_sq(sq).attrs["beware"]
+    )
     assert said.startswith("S(Q) is of the composition A4B, the data of Zr46Cu46Al8")
     assert "beware" not in cut.assign_attrs(composition="A8B2").bp.scale_to_sq(sq).attrs

@@ -12,13 +12,31 @@ pytest.importorskip("periodictable")
 
 
 @pytest.mark.parametrize(
-    "symbol", ["Gd", "157-Gd", "Sm", "149-Sm", "Eu", "Cd", "113-Cd", "10-B", "6-Li", "3-He", "176-Lu", "167-Er"]
+    "symbol",
+    [
+        "Gd",
+        "157-Gd",
+        "Sm",
+        "149-Sm",
+        "Eu",
+        "Cd",
+        "113-Cd",
+        "10-B",
+        "6-Li",
+        "3-He",
+        "176-Lu",
+        "167-Er",
+    ],
 )
-def test_a_resonance_or_strong_absorber_is_refused_unless_its_b_is_given(symbol: str) -> None:
+def test_a_resonance_or_strong_absorber_is_refused_unless_its_b_is_given(
+    symbol: str,
+) -> None:
     with pytest.raises(QuantityError, match=f"'{symbol}'") as refused:
         scatterer(symbol)
     assert "b=" in str(refused.value)
-    assert scatterer(symbol, {symbol: (3 - 4j, 2.0)}).sigma == pytest.approx(4 * np.pi * 25 / 100 + 2)
+    assert scatterer(symbol, {symbol: (3 - 4j, 2.0)}).sigma == pytest.approx(
+        4 * np.pi * 25 / 100 + 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +54,10 @@ def test_a_complex_b_enters_means_and_masses_by_its_absolute_value() -> None:
     mean, square = mean_scattering_lengths("GdAl", b)
     assert square == pytest.approx((9.5**2 + 13.82**2 + 3.449**2) / 2)
     assert mean == pytest.approx(((9.5 + 3.449) ** 2 + 13.82**2) / 4)
-    sigma = {"Gd": 4 * np.pi * (9.5**2 + 13.82**2) / 100 + 151, "Al": 4 * np.pi * 3.449**2 / 100 + 0.0082}
+    sigma = {
+        "Gd": 4 * np.pi * (9.5**2 + 13.82**2) / 100 + 151,
+        "Al": 4 * np.pi * 3.449**2 / 100 + 0.0082,
+    }
     exact = sum(sigma.values()) / (sigma["Gd"] / 157.25 + sigma["Al"] / 26.98)
     assert float(xbp.effective_mass("GdAl", b=b)) == pytest.approx(exact, rel=1e-3)
     with pytest.raises(QuantityError, match="Gd"):

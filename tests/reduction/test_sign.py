@@ -75,7 +75,12 @@ def test_spectra_of_which_nothing_is_known(model: xr.Dataset) -> None:
     """Without energies between the line and 3 k_BT, of one sign, of classical data or of dask nothing is looked at."""
     cold = turned(model).assign_coords(temperature=((), 2.0, model.temperature.attrs))
     narrow = turned(model).sel(E=slice(-1.0, 1.0))
-    for ds in (cold.sel(E=abs(model.E) > 1), narrow, turned(model).sel(E=slice(0, None)), turned(model).chunk()):
+    for ds in (
+        cold.sel(E=abs(model.E) > 1),
+        narrow,
+        turned(model).sel(E=slice(0, None)),
+        turned(model).chunk(),
+    ):
         ds.bp.to_bqe()
     classical = turned(model)
     classical.S.attrs["statistics"] = "classical"
@@ -96,24 +101,39 @@ def test_detailed_balance_ends_at_three_times_the_temperature() -> None:
     """A background of a tenth at 3 k_BT raises the temperature that all energies imply."""
     E = np.arange(-59.5, 60, 1.0)
     S = xbp.models.dynamic_structure_factor(
-        np.linspace(1, 5, 9), E, energy="20 meV", width="25 meV", T="100 K", u2="0.01 angstrom^2"
+        np.linspace(1, 5, 9),
+        E,
+        energy="20 meV",
+        width="25 meV",
+        T="100 K",
+        u2="0.01 angstrom^2",
     )
     for carried in (True, False):
         data = S if carried else S.drop_vars("temperature")
         table = data.bp.detailed_balance()
         assert float(table.implied_temperature) == pytest.approx(100, rel=1e-6)
-        assert table.attrs["E_range"] == "0 to 26 meV"  # 3 k_BT is 25.85 meV, the bin's centre 25.5
+        assert (
+            table.attrs["E_range"] == "0 to 26 meV"
+        )  # 3 k_BT is 25.85 meV, the bin's centre 25.5
         assert int(table.n_points) == 26
     spoiled = S.copy()
     spoiled["S"] = (S.S + 0.02 * float(S.S.max())).assign_attrs(S.S.attrs)
-    by_default, by_all = spoiled.bp.detailed_balance(), spoiled.bp.detailed_balance(E_range=(0, 60))
+    by_default, by_all = (
+        spoiled.bp.detailed_balance(),
+        spoiled.bp.detailed_balance(E_range=(0, 60)),
+    )
     assert by_default.implied_temperature < by_all.implied_temperature
     assert int(by_all.n_points) == 60
 
 
 def test_a_cold_sample_implies_no_temperature() -> None:
     S = xbp.models.dynamic_structure_factor(
-        np.linspace(1, 5, 9), np.arange(-9.5, 10), energy="5 meV", width="5 meV", T="1 K", u2="0.01 angstrom^2"
+        np.linspace(1, 5, 9),
+        np.arange(-9.5, 10),
+        energy="5 meV",
+        width="5 meV",
+        T="1 K",
+        u2="0.01 angstrom^2",
     )
     spoiled = S.copy()
     spoiled["S"] = (S.S + 0.02 * float(S.S.max())).assign_attrs(S.S.attrs)

@@ -22,21 +22,35 @@ E_BINS = np.arange(-40.0, 61.0)
 def dos() -> xr.Dataset:
     E = np.arange(1.0, 31.0)
     g = E**2 * (1 + 2 * np.exp(-((E - 12) ** 2) / 8))
-    return xbp.new_dataset("vibrational_dos", g / g.sum(), units="1/meV", coords={"E": (E, "meV")}, temperature="300 K")
+    return xbp.new_dataset(
+        "vibrational_dos",
+        g / g.sum(),
+        units="1/meV",
+        coords={"E": (E, "meV")},
+        temperature="300 K",
+    )
 
 
 @pytest.fixture
 def sqe(dos: xr.Dataset) -> xr.Dataset:
     """All phonons of `dos`, in vanadium, on a scale of its own, elastic line and all."""
-    return dos.bp.multiphonon_sqe(Q, E_BINS, composition="V", tolerance=1e-9).drop_vars("u2").bp.scale(170)
+    return (
+        dos.bp.multiphonon_sqe(Q, E_BINS, composition="V", tolerance=1e-9)
+        .drop_vars("u2")
+        .bp.scale(170)
+    )
 
 
 def test_g_comes_back(dos: xr.Dataset, sqe: xr.Dataset) -> None:
-    back = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", tolerance=1e-9)
+    back = sqe.bp.to_vibrational_dos(
+        E_range=(0.5, 30.5), composition="V", tolerance=1e-9
+    )
     np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-5)
     assert back.g[30:].isnull().all()
     assert str(back.status.values) == "ok"
-    assert float(back.u2) == pytest.approx(float(dos.bp.multiphonon_sqe([1.0], composition="V").u2), rel=1e-6)
+    assert float(back.u2) == pytest.approx(
+        float(dos.bp.multiphonon_sqe([1.0], composition="V").u2), rel=1e-6
+    )
     assert float(back.scale) == pytest.approx(170, rel=1e-5)
     assert float(back.extended) == pytest.approx(0, abs=1e-12)
     assert back.g.attrs["units"] == "1/meV"
@@ -47,7 +61,11 @@ def test_g_comes_back(dos: xr.Dataset, sqe: xr.Dataset) -> None:
 
 def test_without_the_correction_it_would_not(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     """The test of the tests: one iteration without multiphonons is wrong by far more than the answer is."""
-    G = sqe.bp.to_gdos(u2="0.007 angstrom^2").bp.cut_Q((1.5, 11.5)).G.sel(E=slice(1, 30))
+    G = (
+        sqe.bp.to_gdos(u2="0.007 angstrom^2")
+        .bp.cut_Q((1.5, 11.5))
+        .G.sel(E=slice(1, 30))
+    )
     naive = G / G.sum()
     assert float(abs(naive / dos.g - 1).max()) > 0.1
     corrected = sqe.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V")
@@ -55,10 +73,16 @@ def test_without_the_correction_it_would_not(dos: xr.Dataset, sqe: xr.Dataset) -
     np.testing.assert_allclose(G / G.sum(), dos.g, rtol=2e-3)
 
 
-def test_what_is_left_is_one_phonon_and_the_line(dos: xr.Dataset, sqe: xr.Dataset) -> None:
-    left = sqe.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V", tolerance=1e-9)
+def test_what_is_left_is_one_phonon_and_the_line(
+    dos: xr.Dataset, sqe: xr.Dataset
+) -> None:
+    left = sqe.bp.correct_multiphonon(
+        E_range=(0.5, 30.5), composition="V", tolerance=1e-9
+    )
     parts = [
-        dos.bp.multiphonon_sqe(Q, E_BINS, composition="V", part=p, tolerance=1e-9).S * 170 for p in ("elastic", "one")
+        dos.bp.multiphonon_sqe(Q, E_BINS, composition="V", part=p, tolerance=1e-9).S
+        * 170
+        for p in ("elastic", "one")
     ]
     np.testing.assert_allclose(left.S, sum(parts), atol=1e-4)
     assert left.S.dims == sqe.S.dims
@@ -66,23 +90,40 @@ def test_what_is_left_is_one_phonon_and_the_line(dos: xr.Dataset, sqe: xr.Datase
     assert str(left.status.values) == "ok"
 
 
-def test_multiple_scattering_is_a_multiple_of_the_multiphonons(dos: xr.Dataset, sqe: xr.Dataset) -> None:
-    many = dos.bp.multiphonon_sqe(Q, E_BINS, composition="V", part="many", tolerance=1e-9).S * 170
+def test_multiple_scattering_is_a_multiple_of_the_multiphonons(
+    dos: xr.Dataset, sqe: xr.Dataset
+) -> None:
+    many = (
+        dos.bp.multiphonon_sqe(
+            Q, E_BINS, composition="V", part="many", tolerance=1e-9
+        ).S
+        * 170
+    )
     more = sqe.assign(S=(sqe.S + 0.3 * many).assign_attrs(sqe.S.attrs))
-    back = more.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering=0.3, tolerance=1e-9)
+    back = more.bp.to_vibrational_dos(
+        E_range=(0.5, 30.5), composition="V", multiple_scattering=0.3, tolerance=1e-9
+    )
     np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-4)
-    fitted = more.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering="fit", tolerance=1e-9)
+    fitted = more.bp.to_vibrational_dos(
+        E_range=(0.5, 30.5), composition="V", multiple_scattering="fit", tolerance=1e-9
+    )
     assert float(fitted.multiple_scattering) == pytest.approx(0.3, abs=1e-4)
     np.testing.assert_allclose(fitted.g[:30], dos.g, rtol=1e-4)
-    none = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering="fit", tolerance=1e-9)
+    none = sqe.bp.to_vibrational_dos(
+        E_range=(0.5, 30.5), composition="V", multiple_scattering="fit", tolerance=1e-9
+    )
     assert float(none.multiple_scattering) == pytest.approx(0, abs=1e-4)
-    left = more.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V", multiple_scattering="fit", tolerance=1e-9)
+    left = more.bp.correct_multiphonon(
+        E_range=(0.5, 30.5), composition="V", multiple_scattering="fit", tolerance=1e-9
+    )
     np.testing.assert_allclose(left.S, sqe.S - many, atol=1e-3)
     with pytest.raises(RangeError, match="no data beyond"):
         more.bp.to_vibrational_dos(composition="V", multiple_scattering="fit")
     blind = more.where(more.E < 31)
     blind.S.attrs = more.S.attrs
-    found = blind.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering="fit")
+    found = blind.bp.to_vibrational_dos(
+        E_range=(0.5, 30.5), composition="V", multiple_scattering="fit"
+    )
     assert str(found.status.values) == "no data"
 
 
@@ -91,7 +132,9 @@ def test_a_background_taken_for_multiple_scattering_says_where_the_phonons_end(
 ) -> None:
     """Beyond 30 meV there is next to nothing but the background, of which C makes more than there is below."""
     flat = sqe.assign(S=(sqe.S + 0.02 * (sqe.E > 32)).assign_attrs(sqe.S.attrs))
-    lost = flat.bp.to_vibrational_dos(E_range=(4.5, 45.5), composition="V", multiple_scattering="fit")
+    lost = flat.bp.to_vibrational_dos(
+        E_range=(4.5, 45.5), composition="V", multiple_scattering="fit"
+    )
     assert str(lost.status.values) == "no multiple scattering"
     assert np.isnan(float(lost.multiple_scattering))
     assert float(lost.highest_phonon) == pytest.approx(30.5)
@@ -100,31 +143,58 @@ def test_a_background_taken_for_multiple_scattering_says_where_the_phonons_end(
     assert "E_range=('4.5 meV', '30.5 meV'), and cut the data" in repr(lost.bp)
     assert "end E_range= at the highest phonon" in repr(lost.g.bp)
     # Without C to be found the same data are no such case, and C that is found says where the phonons ended.
-    assert str(flat.bp.to_vibrational_dos(E_range=(4.5, 45.5), composition="V").status.values) == "ok"
-    found = sqe.bp.to_vibrational_dos(E_range=(4.5, 35.5), composition="V", multiple_scattering="fit")
+    assert (
+        str(
+            flat.bp.to_vibrational_dos(
+                E_range=(4.5, 45.5), composition="V"
+            ).status.values
+        )
+        == "ok"
+    )
+    found = sqe.bp.to_vibrational_dos(
+        E_range=(4.5, 35.5), composition="V", multiple_scattering="fit"
+    )
     assert float(found.highest_phonon) == pytest.approx(30.5)
     # A g that does not fall tells no end.
-    short = sqe.bp.to_vibrational_dos(E_range=(4.5, 30.5), composition="V", multiple_scattering="fit")
+    short = sqe.bp.to_vibrational_dos(
+        E_range=(4.5, 30.5), composition="V", multiple_scattering="fit"
+    )
     assert np.isnan(float(short.highest_phonon))
     higher = sqe.assign(S=(sqe.S + 0.1 * (sqe.E > 32)).assign_attrs(sqe.S.attrs))
-    lost = higher.bp.to_vibrational_dos(E_range=(4.5, 45.5), composition="V", multiple_scattering="fit")
-    assert "highest phonon, and cut the data where background takes over; or" in repr(lost.bp)
-    with pytest.raises(RangeError, match=r"4.5 to 60.5 meV.*\n*.*\n*.*E_range=\('4.5 meV'"):
-        flat.bp.to_vibrational_dos(E_range=(4.5, 90), composition="V", multiple_scattering="fit")
+    lost = higher.bp.to_vibrational_dos(
+        E_range=(4.5, 45.5), composition="V", multiple_scattering="fit"
+    )
+    assert "highest phonon, and cut the data where background takes over; or" in repr(
+        lost.bp
+    )
+    with pytest.raises(
+        RangeError, match=r"4.5 to 60.5 meV.*\n*.*\n*.*E_range=\('4.5 meV'"
+    ):
+        flat.bp.to_vibrational_dos(
+            E_range=(4.5, 90), composition="V", multiple_scattering="fit"
+        )
 
 
-def test_the_elastic_line_is_left_out_and_nothing_filled_in(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+def test_the_elastic_line_is_left_out_and_nothing_filled_in(
+    dos: xr.Dataset, sqe: xr.Dataset
+) -> None:
     masked = sqe.where(abs(sqe.E) > 4.5)
     masked.S.attrs = sqe.S.attrs
     back = masked.bp.to_vibrational_dos(E_range=(0, 30.5), composition="V")
     assert back.g.sel(E=slice(0, 4.5)).isnull().all()
     assert back.g.sel(E=slice(5, 30)).notnull().all()
     # Below 5 meV this g is not quite E²: what stands in for it is told, and nearly right.
-    np.testing.assert_allclose(back.g.sel(E=slice(5, 30)), dos.g.sel(E=slice(5, 30)), rtol=0.01)
-    assert float(back.extended) == pytest.approx(float(dos.g.sel(E=slice(0, 4.5)).sum()), rel=0.2)
+    np.testing.assert_allclose(
+        back.g.sel(E=slice(5, 30)), dos.g.sel(E=slice(5, 30)), rtol=0.01
+    )
+    assert float(back.extended) == pytest.approx(
+        float(dos.g.sel(E=slice(0, 4.5)).sum()), rel=0.2
+    )
     left = masked.bp.correct_multiphonon(E_range=(0, 30.5), composition="V")
     assert (left.S.isnull() == masked.S.isnull()).all()
-    cut = masked.bp.to_vibrational_dos(E_range=(0, 30.5), composition="V", below="nothing")
+    cut = masked.bp.to_vibrational_dos(
+        E_range=(0, 30.5), composition="V", below="nothing"
+    )
     assert float(cut.extended) == 0
     assert float(cut.u2) < float(back.u2)
     assert '"below": "nothing"' in cut.g.attrs["history"]
@@ -135,7 +205,9 @@ def test_u2_that_is_given_stays(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     back = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), u2=true, tolerance=1e-9)
     np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-4)
     assert float(back.u2) == float(true)
-    carried = sqe.assign_coords(u2=true).bp.to_vibrational_dos(E_range=(0.5, 30.5), tolerance=1e-9)
+    carried = sqe.assign_coords(u2=true).bp.to_vibrational_dos(
+        E_range=(0.5, 30.5), tolerance=1e-9
+    )
     np.testing.assert_allclose(carried.g, back.g)
 
 
@@ -156,20 +228,34 @@ def test_holes_are_left_out(dos: xr.Dataset, sqe: xr.Dataset) -> None:
     holes = sqe.copy(deep=True)
     holes.S[:7, 60:] = np.nan
     holes.S[15:, :55] = np.nan
-    back = holes.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", tolerance=1e-9)
+    back = holes.bp.to_vibrational_dos(
+        E_range=(0.5, 30.5), composition="V", tolerance=1e-9
+    )
     np.testing.assert_allclose(back.g[:30], dos.g, rtol=1e-5)
 
 
 @given(
-    unit=st.sampled_from(["THz", "1/cm"]), q_unit=st.sampled_from(["1/nm", "1/angstrom"]), scale=st.floats(1e-6, 1e6)
+    unit=st.sampled_from(["THz", "1/cm"]),
+    q_unit=st.sampled_from(["1/nm", "1/angstrom"]),
+    scale=st.floats(1e-6, 1e6),
 )
 def test_units_and_scale_do_not_matter(unit: str, q_unit: str, scale: float) -> None:
     E = np.arange(1.0, 21.0)
-    g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="200 K")
-    S = g.bp.multiphonon_sqe(np.arange(1.0, 8.0), np.arange(-20.0, 31.0), mass=30).drop_vars("u2")
+    g = xbp.new_dataset(
+        "vibrational_dos",
+        E**2,
+        units="1",
+        coords={"E": (E, "meV")},
+        temperature="200 K",
+    )
+    S = g.bp.multiphonon_sqe(
+        np.arange(1.0, 8.0), np.arange(-20.0, 31.0), mass=30
+    ).drop_vars("u2")
     options = {"E_range": ("0.5 meV", "20.5 meV"), "mass": "30 u"}
     here = S.bp.to_vibrational_dos(**options)
-    there = S.bp.scale(scale).bp.convert(E=unit, Q=q_unit).bp.to_vibrational_dos(**options)
+    there = (
+        S.bp.scale(scale).bp.convert(E=unit, Q=q_unit).bp.to_vibrational_dos(**options)
+    )
     np.testing.assert_allclose(there.bp.convert(E="meV").g, here.g, rtol=1e-7)
     assert float(there.u2) == pytest.approx(float(here.u2), rel=1e-7)
     assert there.scale.attrs["units"] == "1"
@@ -189,8 +275,12 @@ def test_further_dimensions_dask_and_kind(sqe: xr.Dataset) -> None:
     assert lazy.g.chunks is not None
     xr.testing.assert_allclose(lazy.compute().drop_attrs(), back.drop_attrs())
     left = noisy.chunk({"sample": 1}).bp.correct_multiphonon(**options)
-    xr.testing.assert_allclose(left.compute().S, noisy.bp.correct_multiphonon(**options).S)
-    xr.testing.assert_allclose(sqe.S.bp.to_vibrational_dos(**options), sqe.bp.to_vibrational_dos(**options).g)
+    xr.testing.assert_allclose(
+        left.compute().S, noisy.bp.correct_multiphonon(**options).S
+    )
+    xr.testing.assert_allclose(
+        sqe.S.bp.to_vibrational_dos(**options), sqe.bp.to_vibrational_dos(**options).g
+    )
 
 
 def test_archive(sqe: xr.Dataset, tmp_path: Path) -> None:
@@ -211,7 +301,9 @@ def test_status_instead_of_numbers(sqe: xr.Dataset) -> None:
     left = three.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V")
     assert left.S[1:].isnull().all()
     # More multiple scattering than there is scattering: no g explains it.
-    too_much = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V", multiple_scattering=50)
+    too_much = sqe.bp.to_vibrational_dos(
+        E_range=(0.5, 30.5), composition="V", multiple_scattering=50
+    )
     assert str(too_much.status.values) in ("fit failed", "not converged")
     assert too_much.g.isnull().all()
 
@@ -237,7 +329,9 @@ def test_data_it_cannot_work_on(sqe: xr.Dataset) -> None:
     with pytest.raises(TemperatureError):
         sqe.drop_vars("temperature").bp.to_vibrational_dos(composition="V")
     with pytest.raises(QuantityError, match="classical"):
-        sqe.S.assign_attrs(statistics="classical").bp.to_vibrational_dos(composition="V")
+        sqe.S.assign_attrs(statistics="classical").bp.to_vibrational_dos(
+            composition="V"
+        )
     with pytest.raises(XbpError, match="no dimension 'Q'"):
         sqe.bp.cut_Q((2, 8)).bp.to_vibrational_dos(composition="V")
     with pytest.raises(RangeError, match="E > 0"):
@@ -248,7 +342,9 @@ def test_the_range_told_is_the_one_that_holds_numbers(sqe: xr.Dataset) -> None:
     masked = sqe.where(abs(sqe.E) > 4.5)
     masked.S.attrs = sqe.S.attrs
     for E_range in (None, (0, 40)):
-        found = masked.sel(E=slice(None, 34)).bp.to_vibrational_dos(E_range=E_range, composition="V")
+        found = masked.sel(E=slice(None, 34)).bp.to_vibrational_dos(
+            E_range=E_range, composition="V"
+        )
         assert (float(found.E_low), float(found.E_high)) == (4.5, 34.5)
         assert "found over 4.5 to 34.5 meV" in repr(found.bp)
         assert "  below 4.5 meV a Debye law" in repr(found.bp)
@@ -266,11 +362,17 @@ def test_the_range_told_is_the_one_that_holds_numbers(sqe: xr.Dataset) -> None:
 
 
 def test_a_density_that_rises_to_its_end_is_told(sqe: xr.Dataset) -> None:
-    rising = sqe.assign(S=(sqe.S + 1e-2 * np.exp((sqe.E - 30) / 6).where(sqe.E > 30, 0.0)).assign_attrs(sqe.S.attrs))
+    rising = sqe.assign(
+        S=(sqe.S + 1e-2 * np.exp((sqe.E - 30) / 6).where(sqe.E > 30, 0.0)).assign_attrs(
+            sqe.S.attrs
+        )
+    )
     found = rising.bp.to_vibrational_dos(E_range=(0, 55.5), composition="V")
     assert "beware: it rises again to its end, 55.5 meV" in repr(found.bp)
     assert "E_range=('0.5 meV', …) that ends at the highest phonon" in repr(found.bp)
-    assert "rises again" not in repr(rising.bp.to_vibrational_dos(E_range=(0, 35.5), composition="V").bp)
+    assert "rises again" not in repr(
+        rising.bp.to_vibrational_dos(E_range=(0, 35.5), composition="V").bp
+    )
 
 
 def test_vanadium(shared_data: Path) -> None:
@@ -298,24 +400,33 @@ def test_vanadium(shared_data: Path) -> None:
     assert np.sqrt((residual**2).mean()) / expected.max() < 0.12
     assert np.corrcoef(g, expected)[0, 1] > 0.95
     for low, high, at in ((15, 24, 19.2), (25, 32, 27.2)):
-        assert float(found.g.sel(E=slice(low, high)).idxmax()) == pytest.approx(at + 0.5, abs=1.5)  # bins of 1.2
+        assert float(found.g.sel(E=slice(low, high)).idxmax()) == pytest.approx(
+            at + 0.5, abs=1.5
+        )  # bins of 1.2
     # Beyond the highest phonon, where it should be 0, it is small; without the correction it is not.
     beyond = found.g.sel(E=slice(38, 55)).mean() / found.g.max()
     plain = measured.bp.to_gdos(T="300 K", u2="0.0066 angstrom^2").bp.cut_Q((6, 10)).G
     assert float(beyond) < 0.05
-    assert float(plain.sel(E=slice(38, 55)).mean() / plain.sel(E=slice(15, 32)).max()) > 0.2
+    assert (
+        float(plain.sel(E=slice(38, 55)).mean() / plain.sel(E=slice(15, 32)).max())
+        > 0.2
+    )
 
 
 def test_the_multiple_scattering_of_the_whole_vanadium(shared_data: Path) -> None:
     """What is printed where C is not found leads to where it is."""
     measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")
     options = {"composition": "V", "multiple_scattering": "fit"}
-    lost = measured.bp.to_vibrational_dos("300 K", E_range=("6.7 meV", "55 meV"), **options)
+    lost = measured.bp.to_vibrational_dos(
+        "300 K", E_range=("6.7 meV", "55 meV"), **options
+    )
     assert (
         "E_range=('7.2 meV', '39.6 meV'), and cut the data where background takes over, as data.sel(E=slice(None, 55.4))"
         in repr(lost.bp)
     )
-    found = measured.sel(E=slice(None, 55.4)).bp.to_vibrational_dos("300 K", E_range=("7.2 meV", "39.6 meV"), **options)
+    found = measured.sel(E=slice(None, 55.4)).bp.to_vibrational_dos(
+        "300 K", E_range=("7.2 meV", "39.6 meV"), **options
+    )
     assert str(found.status.values) == "ok"
     assert 0.2 < float(found.multiple_scattering) < 0.4
 
@@ -323,7 +434,9 @@ def test_the_multiple_scattering_of_the_whole_vanadium(shared_data: Path) -> Non
 def test_aluminium_at_five_kelvin(shared_data: Path) -> None:
     """MARI, 60 meV: aluminium's transverse band about 20 meV and its longitudinal peak near 36, from angles to g(E)."""
     spectra = xbp.open_dataset(shared_data / "ins" / "MAR21335_Ei60meV.nxs")
-    sqe = spectra.bp.angle_to_Q("0.05 1/angstrom").bp.mask_elastic("3.6 meV", widths=1.2)
+    sqe = spectra.bp.angle_to_Q("0.05 1/angstrom").bp.mask_elastic(
+        "3.6 meV", widths=1.2
+    )
     options = {"E_range": ("4 meV", "42 meV"), "composition": "Al"}
     found = sqe.bp.to_vibrational_dos(**options)
     assert str(found.status.values) == "ok"
@@ -351,29 +464,47 @@ def test_aluminium_at_five_kelvin(shared_data: Path) -> None:
 def test_the_error_of_u2_is_the_scatter_of_many_measurements() -> None:
     E = np.arange(0.5, 36, 0.5)
     g = xbp.new_dataset(
-        "vibrational_dos", E**2 / (1 + np.exp((E - 28) / 1.5)), units="1", coords={"E": (E, "meV")}, temperature="300 K"
+        "vibrational_dos",
+        E**2 / (1 + np.exp((E - 28) / 1.5)),
+        units="1",
+        coords={"E": (E, "meV")},
+        temperature="300 K",
     )
-    S = g.bp.multiphonon_sqe(np.arange(2, 8, 0.25), np.arange(-35.5, 36, 0.5), composition="V")
+    S = g.bp.multiphonon_sqe(
+        np.arange(2, 8, 0.25), np.arange(-35.5, 36, 0.5), composition="V"
+    )
     S = S.drop_vars("u2")
     found = []
     for seed in range(40):
         noisy = xbp.models.with_counting_noise(S, counts=300, seed=seed)
-        found.append(noisy.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), composition="V"))
+        found.append(
+            noisy.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), composition="V")
+        )
     assert all(str(one.status.values) == "ok" for one in found)
     scatter = np.std([float(one.u2) for one in found], ddof=1)
     told = np.mean([float(one.u2_std) for one in found])
     assert told == pytest.approx(scatter, rel=0.35)
     assert found[0].u2_std.attrs["units"] == "angstrom**2"
-    assert np.isnan(noisy.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), u2="0.007 angstrom^2").u2_std)
-    assert "u2_std" not in S.bp.to_vibrational_dos(E_range=("3 meV", "34 meV"), composition="V")
+    assert np.isnan(
+        noisy.bp.to_vibrational_dos(
+            E_range=("3 meV", "34 meV"), u2="0.007 angstrom^2"
+        ).u2_std
+    )
+    assert "u2_std" not in S.bp.to_vibrational_dos(
+        E_range=("3 meV", "34 meV"), composition="V"
+    )
 
 
 def loose(u2_at_least: float) -> tuple[xr.Dataset, xr.Dataset]:
     """A density of states that moves atoms of 50 u so much that the plain iteration runs away, and its S(Q,E)."""
     E = np.arange(0.5, 40, 0.5)
     g = E**2 * np.exp(-((E / 18) ** 4))
-    dos = xbp.new_dataset("vibrational_dos", g / g.sum() / 0.5, units="1/meV", coords={"E": (E, "meV")})
-    S = dos.bp.multiphonon_sqe(np.arange(0.5, 8.1, 0.25), np.arange(-40, 80.1, 0.5), T="300 K", mass="50 u")
+    dos = xbp.new_dataset(
+        "vibrational_dos", g / g.sum() / 0.5, units="1/meV", coords={"E": (E, "meV")}
+    )
+    S = dos.bp.multiphonon_sqe(
+        np.arange(0.5, 8.1, 0.25), np.arange(-40, 80.1, 0.5), T="300 K", mass="50 u"
+    )
     assert float(S.u2) > u2_at_least
     return dos, S
 
@@ -381,17 +512,23 @@ def loose(u2_at_least: float) -> tuple[xr.Dataset, xr.Dataset]:
 def test_it_converges_where_the_multiphonons_are_strong() -> None:
     """2W reaches 1.4 at the highest Q: the iteration alone oscillates until no positive area is left."""
     dos, S = loose(0.0195)
-    back = S.drop_vars("u2").bp.to_vibrational_dos(E_range=(0.5, 40), mass="50 u", tolerance=1e-7)
+    back = S.drop_vars("u2").bp.to_vibrational_dos(
+        E_range=(0.5, 40), mass="50 u", tolerance=1e-7
+    )
     assert str(back.status.values) == "ok"
     assert str(back.u2_status.values) == "ok"
     assert int(back.iterations) < 40
     assert float(back.u2) == pytest.approx(float(S.u2), rel=1e-4)
-    np.testing.assert_allclose(back.g.sel(E=dos.E), dos.g, atol=1e-4 * float(dos.g.max()))
+    np.testing.assert_allclose(
+        back.g.sel(E=dos.E), dos.g, atol=1e-4 * float(dos.g.max())
+    )
 
 
 @pytest.mark.parametrize("stop", [16, 21, 26])
 @pytest.mark.parametrize("beyond", [True, False])
-def test_a_range_that_ends_inside_the_band_has_no_u2(dos: xr.Dataset, sqe: xr.Dataset, stop: int, beyond: bool) -> None:
+def test_a_range_that_ends_inside_the_band_has_no_u2(
+    dos: xr.Dataset, sqe: xr.Dataset, stop: int, beyond: bool
+) -> None:
     """Whether the data go on beyond E_range or end there: the modes to 30 meV are missing."""
     true = float(dos.bp.multiphonon_sqe([1.0], composition="V").u2)
     data = sqe if beyond else sqe.sel(E=slice(None, stop + 0.5))
@@ -409,7 +546,9 @@ def test_a_range_that_ends_inside_the_band_has_no_u2(dos: xr.Dataset, sqe: xr.Da
     left = data.bp.correct_multiphonon(E_range=(0.5, stop + 0.5), composition="V")
     assert str(left.status.values) == "range truncated"
     assert left.S.isnull().all()
-    given = data.bp.to_vibrational_dos(E_range=(0.5, stop + 0.5), u2=f"{true} angstrom^2")
+    given = data.bp.to_vibrational_dos(
+        E_range=(0.5, stop + 0.5), u2=f"{true} angstrom^2"
+    )
     assert float(given.u2) == true
     assert str(given.u2_status.values) == "range truncated"
     assert "u2_status: range truncated, so the area is unknown" in repr(given.bp)
@@ -419,8 +558,12 @@ def test_a_u2_that_the_fall_with_Q_contradicts() -> None:
     """Modes of light atoms far above the range: a g of 5 to 25 meV alone moves them 50 times too much."""
     E = np.arange(1.0, 200.0)
     g = E**2 / (1 + (E / 60) ** 4)
-    dos = xbp.new_dataset("vibrational_dos", g, units="1", coords={"E": (E, "meV")}, temperature="300 K")
-    S = dos.bp.multiphonon_sqe(np.arange(0.5, 7.1, 0.1), np.arange(-28.0, 28.0), mass="12 u").drop_vars("u2")
+    dos = xbp.new_dataset(
+        "vibrational_dos", g, units="1", coords={"E": (E, "meV")}, temperature="300 K"
+    )
+    S = dos.bp.multiphonon_sqe(
+        np.arange(0.5, 7.1, 0.1), np.arange(-28.0, 28.0), mass="12 u"
+    ).drop_vars("u2")
     for E_range in ((3, 25), (5, 25), (8, 27), (5, 20)):
         back = S.bp.to_vibrational_dos(E_range=E_range, mass="12 u")
         assert str(back.u2_status.values) != "ok", E_range
@@ -429,16 +572,22 @@ def test_a_u2_that_the_fall_with_Q_contradicts() -> None:
 
 
 @pytest.mark.parametrize("scale", [1.0, 7.0])
-def test_two_incident_energies_are_stitched(dos: xr.Dataset, sqe: xr.Dataset, scale: float) -> None:
+def test_two_incident_energies_are_stitched(
+    dos: xr.Dataset, sqe: xr.Dataset, scale: float
+) -> None:
     """A fine measurement to 15 meV, a coarse one above: together they have all modes."""
-    fine = dos.bp.multiphonon_sqe(Q, np.arange(-16.0, 16.0, 0.5), composition="V", tolerance=1e-9).drop_vars("u2")
+    fine = dos.bp.multiphonon_sqe(
+        Q, np.arange(-16.0, 16.0, 0.5), composition="V", tolerance=1e-9
+    ).drop_vars("u2")
     E_range = (0.9, 15.5)  # the elastic line is as wide as a step of g
     alone = fine.bp.to_vibrational_dos(E_range=E_range, composition="V")
     assert np.isnan(alone.u2)
     coarse = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
     other = coarse.g.fillna(0) * scale
     other.attrs = {"quantity": "vibrational_dos", "units": "1"}
-    back = fine.bp.to_vibrational_dos(E_range=E_range, composition="V", initial_dos=other, tolerance=1e-8)
+    back = fine.bp.to_vibrational_dos(
+        E_range=E_range, composition="V", initial_dos=other, tolerance=1e-8
+    )
     assert (str(back.status.values), str(back.u2_status.values)) == ("ok", "ok")
     assert float(back.u2) == pytest.approx(float(coarse.u2), rel=2e-3)
     assert back.g.attrs["area"] == 1
@@ -448,20 +597,30 @@ def test_two_incident_energies_are_stitched(dos: xr.Dataset, sqe: xr.Dataset, sc
     expected = np.interp(back.E[1:], dos.E, dos.g, right=0.0)
     np.testing.assert_allclose(back.g[1:], expected, atol=0.02 * float(dos.g.max()))
     # What follows from all modes can be computed of both, and of neither alone.
-    left = fine.bp.correct_multiphonon(E_range=E_range, composition="V", initial_dos=other)
+    left = fine.bp.correct_multiphonon(
+        E_range=E_range, composition="V", initial_dos=other
+    )
     one = dos.bp.multiphonon_sqe(Q, fine.E.values, composition="V", part="one")
     inside = left.S.sel(E=slice(1, 15))
-    np.testing.assert_allclose(inside, one.S.sel(E=slice(1, 15)), atol=2e-3 * float(one.S.max()))
+    np.testing.assert_allclose(
+        inside, one.S.sel(E=slice(1, 15)), atol=2e-3 * float(one.S.max())
+    )
 
 
-def test_a_third_incident_energy_joins_the_two(dos: xr.Dataset, sqe: xr.Dataset) -> None:
+def test_a_third_incident_energy_joins_the_two(
+    dos: xr.Dataset, sqe: xr.Dataset
+) -> None:
     coarse = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
     found = coarse
     for stop in (15.5, 8.5):
-        found = sqe.bp.to_vibrational_dos(E_range=(0.5, stop), composition="V", initial_dos=found)
+        found = sqe.bp.to_vibrational_dos(
+            E_range=(0.5, stop), composition="V", initial_dos=found
+        )
     assert float(found.u2) == pytest.approx(float(coarse.u2), rel=2e-3)
     two = xr.concat([sqe, sqe.bp.scale(2)], dim="sample").chunk(sample=1)
-    lazy = two.bp.to_vibrational_dos(E_range=(0.5, 15.5), composition="V", initial_dos=coarse, join_range=(5, 15))
+    lazy = two.bp.to_vibrational_dos(
+        E_range=(0.5, 15.5), composition="V", initial_dos=coarse, join_range=(5, 15)
+    )
     assert lazy.u2_status.values.tolist() == ["ok", "ok"]
     np.testing.assert_allclose(lazy.u2, coarse.u2, rtol=2e-3)
 
@@ -497,32 +656,47 @@ def test_measured_ranges_inside_the_band(shared_data: Path) -> None:
     """Vanadium's upper band is at 27 meV, aluminium's at 36: u2 comes of neither without it."""
     measured = xbp.open_dataset(shared_data / "ins" / "V_ARCS_Ei120_iqe.h5")
     for stop in (20, 25, 29):
-        found = measured.bp.to_vibrational_dos("300 K", E_range=("6.7 meV", f"{stop} meV"), composition="V")
+        found = measured.bp.to_vibrational_dos(
+            "300 K", E_range=("6.7 meV", f"{stop} meV"), composition="V"
+        )
         assert str(found.u2_status.values) != "ok"
         assert np.isnan(found.u2)
     measured = xbp.open_dataset(shared_data / "ins" / "Al_ARCS_Ei80_iqe.h5")
-    whole = measured.bp.to_vibrational_dos("300 K", E_range=("4 meV", "42 meV"), composition="Al")
+    whole = measured.bp.to_vibrational_dos(
+        "300 K", E_range=("4 meV", "42 meV"), composition="Al"
+    )
     assert float(whole.u2) == pytest.approx(0.0118, abs=1e-4)
     for stop in (25, 30, 37):
-        found = measured.bp.to_vibrational_dos("300 K", E_range=("4 meV", f"{stop} meV"), composition="Al")
+        found = measured.bp.to_vibrational_dos(
+            "300 K", E_range=("4 meV", f"{stop} meV"), composition="Al"
+        )
         assert np.isnan(found.u2)
         assert str(found.u2_status.values) != "ok"
         again = measured.bp.to_vibrational_dos(
-            "300 K", E_range=("4 meV", f"{stop} meV"), composition="Al", initial_dos=whole
+            "300 K",
+            E_range=("4 meV", f"{stop} meV"),
+            composition="Al",
+            initial_dos=whole,
         )
         assert float(again.u2) == pytest.approx(float(whole.u2), rel=0.02)
     # The limit is the user's: g is half its maximum at 38 meV.
     options = {"T": "300 K", "E_range": ("4 meV", "37 meV"), "composition": "Al"}
-    assert float(measured.bp.to_vibrational_dos(**options, end=0.9).u2) > 1.02 * float(whole.u2)
+    assert float(measured.bp.to_vibrational_dos(**options, end=0.9).u2) > 1.02 * float(
+        whole.u2
+    )
 
 
 @pytest.mark.parametrize("Q_range", [None, (2, 7)])
-def test_graphite_to_25_meV_has_no_u2(shared_data: Path, Q_range: tuple[float, float] | None) -> None:
+def test_graphite_to_25_meV_has_no_u2(
+    shared_data: Path, Q_range: tuple[float, float] | None
+) -> None:
     """Its phonons reach to 200 meV: u2, 0.0042 Å², is not in data to 27 meV, whatever is said of T and range."""
     graphite = xbp.open_dataset(shared_data / "doors" / "graphite-Ei_30-iqe.h5")
     for E_range in ((3, 25), (5, 25), (8, 27)):
         for T in ("300 K", "100 K"):
-            found = graphite.bp.to_vibrational_dos(T, E_range=E_range, Q_range=Q_range, composition="C")
+            found = graphite.bp.to_vibrational_dos(
+                T, E_range=E_range, Q_range=Q_range, composition="C"
+            )
             assert np.isnan(found.u2), (E_range, T)
             assert str(found.u2_status.values) != "ok"
             assert found.g.attrs["area"] == "unknown"
@@ -536,15 +710,25 @@ def test_measured_energies_are_stitched(shared_data: Path) -> None:
     with h5py.File(shared_data / "doors" / "XYZ2-initdos-Ei_80.h5") as file:
         edges, g = file["DOS/grid/E/bin boundaries"][1:], file["DOS/data"][1:]
     high = xbp.new_dataset(
-        "vibrational_dos", g, units="1/meV", coords={"E": ((edges[1:] + edges[:-1]) / 2, "meV")}, edges={"E": edges}
+        "vibrational_dos",
+        g,
+        units="1/meV",
+        coords={"E": ((edges[1:] + edges[:-1]) / 2, "meV")},
+        edges={"E": edges},
     )
-    assert float(high.bp.multiphonon_sqe([1.0], T="300 K", mass="79.452 u").u2) == pytest.approx(0.0160, abs=1e-4)
+    assert float(
+        high.bp.multiphonon_sqe([1.0], T="300 K", mass="79.452 u").u2
+    ) == pytest.approx(0.0160, abs=1e-4)
     found = low.bp.to_vibrational_dos(**options, initial_dos=high)
     assert (str(found.status.values), str(found.u2_status.values)) == ("ok", "ok")
     assert found.g.attrs["area"] == 1
     # Where the two are joined they have one area, and beyond they are one.
     width = 0.2
     joined = found.g.sel(E=slice(12, 18)).sum() * width
-    scale = float(found.g.sel(E=30, method="nearest") / high.g.sel(E=30, method="nearest"))
-    assert float(joined) == pytest.approx(scale * float(high.g.sel(E=slice(12, 18)).sum() * width), rel=0.03)
+    scale = float(
+        found.g.sel(E=30, method="nearest") / high.g.sel(E=30, method="nearest")
+    )
+    assert float(joined) == pytest.approx(
+        scale * float(high.g.sel(E=slice(12, 18)).sum() * width), rel=0.03
+    )
     assert 0.012 < float(found.u2) < 0.03

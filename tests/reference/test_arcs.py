@@ -30,13 +30,21 @@ def test_the_file_is_read_as_it_stands(shared_data: Path, name: str) -> None:
         (group,) = file.values()
         np.testing.assert_array_equal(ds.S, group["data"])
         np.testing.assert_array_equal(ds.S_std, np.sqrt(group["errors"]))
-        np.testing.assert_allclose(ds.E, group["grid/energy/bin centers"], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            ds.E, group["grid/energy/bin centers"], rtol=1e-12, atol=1e-12
+        )
         np.testing.assert_allclose(ds.Q, group["grid/Q/bin centers"], rtol=1e-12)
-    assert (ds.E.attrs["units"], ds.Q.attrs["units"], ds.S.attrs["statistics"]) == ("meV", "1/angstrom", "quantum")
+    assert (ds.E.attrs["units"], ds.Q.attrs["units"], ds.S.attrs["statistics"]) == (
+        "meV",
+        "1/angstrom",
+        "quantum",
+    )
     assert "temperature" not in ds.coords
 
 
-def test_errors_in_the_file_are_variances(vanadium: xr.Dataset, aluminium: xr.Dataset) -> None:
+def test_errors_in_the_file_are_variances(
+    vanadium: xr.Dataset, aluminium: xr.Dataset
+) -> None:
     """The scatter of neighbouring points agrees with the square root, not with the number itself."""
     for data, E in ((vanadium, (45, 100)), (aluminium, (45, 75))):
         part = data.sel(E=slice(*E), Q=slice(5, 11))
@@ -46,7 +54,9 @@ def test_errors_in_the_file_are_variances(vanadium: xr.Dataset, aluminium: xr.Da
         assert 0.8 < scatter / rms < 1.25
 
 
-def bands(data: xr.Dataset, u2: str, Q: tuple[float, float], ranges: list[tuple[float, float]]) -> list[xr.Dataset]:
+def bands(
+    data: xr.Dataset, u2: str, Q: tuple[float, float], ranges: list[tuple[float, float]]
+) -> list[xr.Dataset]:
     G = data.bp.to_gdos(T="300 K", u2=u2).bp.cut_Q(Q)
     return [G.bp.boson_peak("quadratic", E_range=r) for r in ranges]
 
@@ -67,12 +77,16 @@ def test_aluminium_shows_its_two_bands(aluminium: xr.Dataset) -> None:
 
 
 def test_aluminium_tells_its_temperature(aluminium: xr.Dataset) -> None:
-    result = aluminium.bp.detailed_balance(E_range=("16 meV", "30 meV"), Q_range=("4 1/angstrom", "10 1/angstrom"))
+    result = aluminium.bp.detailed_balance(
+        E_range=("16 meV", "30 meV"), Q_range=("4 1/angstrom", "10 1/angstrom")
+    )
     assert float(result.temperature_at_E.median()) == pytest.approx(285, abs=8)
     assert float(result.implied_temperature) == pytest.approx(290, abs=8)
 
 
-def test_vanadium_shows_the_background(vanadium: xr.Dataset, aluminium: xr.Dataset) -> None:
+def test_vanadium_shows_the_background(
+    vanadium: xr.Dataset, aluminium: xr.Dataset
+) -> None:
     result = vanadium.bp.detailed_balance(E_range=("16 meV", "30 meV"))
     assert float(result.chi2_reduced) > 100
     assert float(result.implied_temperature) > 350
@@ -81,7 +95,9 @@ def test_vanadium_shows_the_background(vanadium: xr.Dataset, aluminium: xr.Datas
     assert float(result.chi2_reduced) > 10 * float(good.chi2_reduced)
 
 
-def test_u2_of_vanadium_and_none_of_aluminium(vanadium: xr.Dataset, aluminium: xr.Dataset) -> None:
+def test_u2_of_vanadium_and_none_of_aluminium(
+    vanadium: xr.Dataset, aluminium: xr.Dataset
+) -> None:
     result = vanadium.bp.debye_waller()
     assert result.status == "ok"
     assert 0.0065 < float(result.u2) < 0.0085
@@ -102,7 +118,11 @@ def test_nan_stays_nan_and_errors_are_carried(vanadium: xr.Dataset) -> None:
     b = vanadium.bp.to_bqe(T="300 K", u2="0.0066 angstrom^2")
     np.testing.assert_array_equal(b.B.isnull(), vanadium.S.isnull())
     ok = vanadium.S_std > 0
-    np.testing.assert_allclose((b.B_std / abs(b.B)).where(ok), (vanadium.S_std / abs(vanadium.S)).where(ok), rtol=1e-9)
+    np.testing.assert_allclose(
+        (b.B_std / abs(b.B)).where(ok),
+        (vanadium.S_std / abs(vanadium.S)).where(ok),
+        rtol=1e-9,
+    )
     cut = b.bp.cut_Q((4, 10))
     assert (cut.B_std.where(cut.B.notnull(), 1) > 0).all()
 

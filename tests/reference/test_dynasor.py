@@ -25,7 +25,10 @@ def traj() -> xr.Dataset:
     n = 60
     cell = np.diag([11.0, 10.0, 9.5])
     # The centre of mass is at rest: xbp takes its motion off, dynasor does not.
-    steps, velocity = 0.08 * rng.standard_normal((N_FRAMES, n, 3)), rng.standard_normal((N_FRAMES, n, 3))
+    steps, velocity = (
+        0.08 * rng.standard_normal((N_FRAMES, n, 3)),
+        rng.standard_normal((N_FRAMES, n, 3)),
+    )
     steps -= steps.mean(axis=1, keepdims=True)
     velocity -= velocity.mean(axis=1, keepdims=True)
     return xbp.md.new_trajectory(
@@ -44,33 +47,59 @@ def sample(traj: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> object
     path = Path(tmp_path_factory.mktemp("dynasor"), "a.lammpstrj")
     lines = []
     for frame in range(N_FRAMES):
-        lines += ["ITEM: TIMESTEP", str(frame), "ITEM: NUMBER OF ATOMS", str(traj.sizes["atom"])]
-        lines += ["ITEM: BOX BOUNDS pp pp pp", *(f"0.0 {side}" for side in np.diag(traj.cell.values))]
+        lines += [
+            "ITEM: TIMESTEP",
+            str(frame),
+            "ITEM: NUMBER OF ATOMS",
+            str(traj.sizes["atom"]),
+        ]
+        lines += [
+            "ITEM: BOX BOUNDS pp pp pp",
+            *(f"0.0 {side}" for side in np.diag(traj.cell.values)),
+        ]
         lines += ["ITEM: ATOMS id xu yu zu vx vy vz"]
-        table = np.concatenate([traj.position.values[frame], traj.velocity.values[frame] / 1000], axis=1)
+        table = np.concatenate(
+            [traj.position.values[frame], traj.velocity.values[frame] / 1000], axis=1
+        )
         # Sixteen digits: the file must not decide the comparison.
-        lines += [f"{j + 1} " + " ".join(f"{x:.16g}" for x in row) for j, row in enumerate(table)]
+        lines += [
+            f"{j + 1} " + " ".join(f"{x:.16g}" for x in row)
+            for j, row in enumerate(table)
+        ]
     path.write_text("\n".join(lines) + "\n")
     opened = dynasor.Trajectory(
         str(path),
         trajectory_format="lammps_internal",
-        atomic_indices={s: np.flatnonzero(traj.element.values == s) for s in ("Cu", "Zr")},
+        atomic_indices={
+            s: np.flatnonzero(traj.element.values == s) for s in ("Cu", "Zr")
+        },
         length_unit="Angstrom",
         time_unit="fs",
     )
     shells = allowed_wavevectors(traj.cell.values, Q_MAX, DQ)
     Q = shells.hkl @ (2 * np.pi * np.linalg.inv(traj.cell.values).T)
     return dynasor.compute_dynamic_structure_factors(
-        opened, Q, dt=1000 * STEP, window_size=N_FRAMES - 1, calculate_currents=True, calculate_incoherent=True
+        opened,
+        Q,
+        dt=1000 * STEP,
+        window_size=N_FRAMES - 1,
+        calculate_currents=True,
+        calculate_incoherent=True,
     )
 
 
 def in_shells(values: np.ndarray, traj: xr.Dataset) -> np.ndarray:
     shells = allowed_wavevectors(traj.cell.values, Q_MAX, DQ)
-    return np.stack([values[shells.shell == i].mean(axis=0) for i in range(shells.Q.size)])
+    return np.stack(
+        [values[shells.shell == i].mean(axis=0) for i in range(shells.Q.size)]
+    )
 
 
-ARGUMENTS = {"window": f"{N_FRAMES * STEP} ps", "precision": "double", "time_max": f"{(N_FRAMES - 1) * STEP} ps"}
+ARGUMENTS = {
+    "window": f"{N_FRAMES * STEP} ps",
+    "precision": "double",
+    "time_max": f"{(N_FRAMES - 1) * STEP} ps",
+}
 
 
 def agree(own: np.ndarray, peer: np.ndarray) -> None:
@@ -79,7 +108,9 @@ def agree(own: np.ndarray, peer: np.ndarray) -> None:
 
 
 def test_total(traj: xr.Dataset, sample: object) -> None:
-    F = traj.bp.intermediate_scattering_function(Q_MAX, DQ, weights="unit", **ARGUMENTS).F
+    F = traj.bp.intermediate_scattering_function(
+        Q_MAX, DQ, weights="unit", **ARGUMENTS
+    ).F
     agree(F.values, in_shells(sample["Fqt_coh"], traj))  # type: ignore[index]
 
 
@@ -103,7 +134,12 @@ def test_self_part(traj: xr.Dataset, sample: object) -> None:
 @pytest.mark.parametrize("name", ["C_L", "C_T"])
 def test_currents(traj: xr.Dataset, sample: object, name: str) -> None:
     found = traj.bp.current_spectra(
-        Q_MAX, DQ, taper="boxcar", window=ARGUMENTS["window"], precision="double", folding=None
+        Q_MAX,
+        DQ,
+        taper="boxcar",
+        window=ARGUMENTS["window"],
+        precision="double",
+        folding=None,
     )[name]
     peer = in_shells(sample[{"C_L": "Clqt", "C_T": "Ctqt"}[name]], traj) * 1e6  # type: ignore[index]
     lag = np.arange(N_FRAMES)
@@ -116,7 +152,10 @@ def test_density_of_states_is_that_of_its_autocorrelations(traj: xr.Dataset) -> 
     mass = np.where(traj.element.values == "Zr", 91.22, 63.55)
     weighted = traj.assign(mass=("atom", mass, {"units": "u"}))
     g = weighted.bp.vdos(window=ARGUMENTS["window"], taper="boxcar", folding=None).g
-    v = traj.velocity.values - np.einsum("tjc,j->tc", traj.velocity.values, mass)[:, None] / mass.sum()
+    v = (
+        traj.velocity.values
+        - np.einsum("tjc,j->tc", traj.velocity.values, mass)[:, None] / mass.sum()
+    )
     v = v.transpose(1, 2, 0)
     acf = np.zeros(N_FRAMES)
     for m, atom in zip(mass, v, strict=True):

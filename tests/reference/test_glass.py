@@ -29,7 +29,9 @@ PEAK_Q_RANGE = ("2.6 1/angstrom", "8.2 1/angstrom")
     ],
 )
 def test_correlation_with_sq(glass: xr.Dataset, E: float, r: float) -> None:
-    fit = glass.bp.to_bqe().bp.cut_E(E, width="0.5 meV").bp.scale_to_sq(glass.Sq, Q_RANGE)
+    fit = (
+        glass.bp.to_bqe().bp.cut_E(E, width="0.5 meV").bp.scale_to_sq(glass.Sq, Q_RANGE)
+    )
     # By other code from these frames and as many more, with u² = 0.01416 Å² where this has 0.01345: in the
     # foot of the peak, where r falls steeply, it shows.
     assert float(fit.pearson_r) == pytest.approx(r, abs=0.06 if E in (8, 10) else 0.025)
@@ -91,10 +93,15 @@ def test_the_readme_says_these_numbers(glass: xr.Dataset) -> None:
         (b.B, "**E_BP = {:.2f} meV with a scatter of {:.2f} meV**"),
         (b, "{:.2f} ± {:.2f} meV weighted"),
     ):
-        flat = data.bp.boson_peak(E_range=("1.2 meV", "12 meV")).bp.dispersion(PEAK_Q_RANGE)
-        assert form.format(float(flat.mean_energy), float(flat.scatter)) in " ".join(text.split())
+        flat = data.bp.boson_peak(E_range=("1.2 meV", "12 meV")).bp.dispersion(
+            PEAK_Q_RANGE
+        )
+        assert form.format(float(flat.mean_energy), float(flat.scatter)) in " ".join(
+            text.split()
+        )
     r = {
-        E: float(b.bp.cut_E(E, 0.5).bp.scale_to_sq(glass.Sq, Q_RANGE).pearson_r) for E in (3, 5, 8, 10, 15, 20, 25, 40)
+        E: float(b.bp.cut_E(E, 0.5).bp.scale_to_sq(glass.Sq, Q_RANGE).pearson_r)
+        for E in (3, 5, 8, 10, 15, 20, 25, 40)
     }
     said = (
         f"**{r[3]:.2f} at 3 meV**, {r[5]:.2f} at 5, {r[8]:.2f} at 8, {r[10]:.2f} at 10, {r[15]:.2f} at 15, "

@@ -26,7 +26,10 @@ def test_intensity_follows_the_structure_factor_at_low_energy_only(name: str) ->
 @pytest.mark.parametrize("name", CLOSE_PACKED)
 def test_shear_strain_follows_it_too_and_coordination_does_not(name: str) -> None:
     fields = xbp.tutorial.open_datatree(name)["fluctuations"]
-    r = {str(f): float(v) for f, v in zip(fields.field.values, fields.r_at_boson_peak.values, strict=True)}
+    r = {
+        str(f): float(v)
+        for f, v in zip(fields.field.values, fields.r_at_boson_peak.values, strict=True)
+    }
     assert r["shear_strain"] > 0.65
     assert abs(r["coordination"]) < 0.15
 
@@ -40,7 +43,9 @@ def test_the_maximum_is_the_phonon_of_the_box(name: str) -> None:
     assert str(peak.status.values) == "box phonon"
     assert np.isnan(float(peak.energy))
     inside = average.B.sel(E=slice(*E_range))
-    assert float(inside.E[inside.argmax("E")]) == pytest.approx(float(spectra.box_phonon), rel=0.25)
+    assert float(inside.E[inside.argmax("E")]) == pytest.approx(
+        float(spectra.box_phonon), rel=0.25
+    )
 
 
 @pytest.mark.parametrize("name", [*CLOSE_PACKED, "SiO2"])
@@ -55,7 +60,9 @@ def test_harmonic_and_moving_agree_around_it(name: str) -> None:
 
 
 def test_a_slower_quench_takes_soft_modes_away_and_raises_the_peak() -> None:
-    series = xbp.tutorial.open_datatree("kob_andersen_series")["cooling_rate"].to_dataset()
+    series = xbp.tutorial.open_datatree("kob_andersen_series")[
+        "cooling_rate"
+    ].to_dataset()
     assert series.cooling_rate.values.tolist() == [1e10, 1e11, 1e12]
     assert series.status.values.tolist() == ["ok", "ok", "maximum at edge"]
     slow, fast, fastest = series.E_BP.values
@@ -63,7 +70,13 @@ def test_a_slower_quench_takes_soft_modes_away_and_raises_the_peak() -> None:
     assert np.isnan(fastest)
     level = series.g / series.E**2
     assert (np.diff(level.sel(E=0.4, method="nearest")) > 5e-3).all()
-    assert float(level.sel(E=1.5, method="nearest").std() / level.sel(E=1.5, method="nearest").mean()) < 0.03
+    assert (
+        float(
+            level.sel(E=1.5, method="nearest").std()
+            / level.sel(E=1.5, method="nearest").mean()
+        )
+        < 0.03
+    )
     # The same again from the embedded S(Q,E), whose numbers are single.
     again = series.bp.to_bqe().bp.cut_Q((1.4, 4.2)).bp.boson_peak(E_range=(0.25, 1.5))
     np.testing.assert_allclose(again.energy, series.E_BP, rtol=1e-3)

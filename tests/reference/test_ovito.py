@@ -48,19 +48,39 @@ def test_strain_and_d2min(kind: str) -> None:
     peer = collection(after, cell)
     peer.apply(modifier)
     traj = new_trajectory(np.stack([before, after]), time=[0.0, 1.0], cell=cell)
-    names = ["volumetric_strain", "shear_strain", "von_mises_strain", "d2min", "deformation_gradient"]
-    own = traj.bp.local_fields(names, cutoff=CUTOFF, reference="first").isel(time=1).compute()
+    names = [
+        "volumetric_strain",
+        "shear_strain",
+        "von_mises_strain",
+        "d2min",
+        "deformation_gradient",
+    ]
+    own = (
+        traj.bp.local_fields(names, cutoff=CUTOFF, reference="first")
+        .isel(time=1)
+        .compute()
+    )
     particles = peer.particles
     tensor = np.asarray(particles["Strain Tensor"])  # xx, yy, zz, xy, xz, yz
     places = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
-    strain = own.shear_strain.values + own.volumetric_strain.values[:, None, None] * np.eye(3)
+    strain = own.shear_strain.values + own.volumetric_strain.values[
+        :, None, None
+    ] * np.eye(3)
     for column, (a, b) in enumerate(places):
         np.testing.assert_allclose(strain[:, a, b], tensor[:, column], atol=1e-12)
-    np.testing.assert_allclose(own.von_mises_strain, np.asarray(particles["Shear Strain"]), atol=1e-12)
-    np.testing.assert_allclose(own.volumetric_strain, np.asarray(particles["Volumetric Strain"]), atol=1e-12)
-    np.testing.assert_allclose(own.d2min, np.asarray(particles["Nonaffine Squared Displacement"]), rtol=1e-11)
+    np.testing.assert_allclose(
+        own.von_mises_strain, np.asarray(particles["Shear Strain"]), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        own.volumetric_strain, np.asarray(particles["Volumetric Strain"]), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        own.d2min, np.asarray(particles["Nonaffine Squared Displacement"]), rtol=1e-11
+    )
     # OVITO keeps matrices by columns.
-    gradient = np.asarray(particles["Deformation Gradient"]).reshape(-1, 3, 3).swapaxes(1, 2)
+    gradient = (
+        np.asarray(particles["Deformation Gradient"]).reshape(-1, 3, 3).swapaxes(1, 2)
+    )
     np.testing.assert_allclose(own.deformation_gradient, gradient, atol=1e-12)
 
 

@@ -20,7 +20,12 @@ PAPER = {"ins": "5.5 meV", "raman": "6.0 meV", "heat_capacity": "6.2 meV"}
 
 
 def stated(**energies: tuple[str, str | None]) -> xr.DataTree:
-    return xbp.new_study({k: xbp.stated_energy(e, s, reference="doi:...") for k, (e, s) in energies.items()})
+    return xbp.new_study(
+        {
+            k: xbp.stated_energy(e, s, reference="doi:...")
+            for k, (e, s) in energies.items()
+        }
+    )
 
 
 def test_the_paper_s_table() -> None:
@@ -28,7 +33,9 @@ def test_the_paper_s_table() -> None:
     assert table.energy.values.tolist() == [5.5, 6.0, 6.2]
     assert float(table.discrepancy) == pytest.approx(0.7 / 6.2)
     assert round(100 * float(table.discrepancy)) == 11
-    assert float(table.discrepancy_std) == pytest.approx(5.5 / 6.2 * np.hypot(0.4 / 5.5, 0.4 / 6.2))
+    assert float(table.discrepancy_std) == pytest.approx(
+        5.5 / 6.2 * np.hypot(0.4 / 5.5, 0.4 / 6.2)
+    )
     assert float(table.spread) == pytest.approx(0.7)
     assert float(table.mean_energy) == pytest.approx(5.9)
     assert float(table.mean_energy_std) == pytest.approx(0.4 / np.sqrt(3))
@@ -42,25 +49,40 @@ def test_the_paper_s_table() -> None:
     st.lists(st.tuples(st.floats(1, 20), st.floats(0.01, 2)), min_size=2, max_size=6),
     st.sampled_from([("meV", 1.0), ("THz", 0.2417989242), ("1/cm", 8.065543937)]),
 )
-def test_any_energies_in_any_units(given_: list[tuple[float, float]], unit: tuple[str, float]) -> None:
+def test_any_energies_in_any_units(
+    given_: list[tuple[float, float]], unit: tuple[str, float]
+) -> None:
     name, factor = unit
     e, s = np.array(given_).T
     table = stated(
-        **{f"leaf{i}": (f"{x * factor!r} {name}", f"{d * factor!r} {name}") for i, (x, d) in enumerate(given_)}
+        **{
+            f"leaf{i}": (f"{x * factor!r} {name}", f"{d * factor!r} {name}")
+            for i, (x, d) in enumerate(given_)
+        }
     ).bp.compare()
     np.testing.assert_allclose(table.energy, e, rtol=1e-8)
     np.testing.assert_allclose(table.energy_std, s, rtol=1e-8)
     mean = np.average(e, weights=s**-2.0)
     np.testing.assert_allclose(table.mean_energy, mean, rtol=1e-8)
-    np.testing.assert_allclose(table.chi2, (((e - mean) / s) ** 2).sum(), rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(table.discrepancy, np.ptp(e) / e.max(), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        table.chi2, (((e - mean) / s) ** 2).sum(), rtol=1e-6, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        table.discrepancy, np.ptp(e) / e.max(), rtol=1e-6, atol=1e-9
+    )
 
 
 def test_leaves_without_an_error_take_no_part_in_chi2() -> None:
-    table = stated(a=("5 meV", None), b=("6 meV", "0.5 meV"), c=("7 meV", "0.5 meV")).bp.compare()
+    table = stated(
+        a=("5 meV", None), b=("6 meV", "0.5 meV"), c=("7 meV", "0.5 meV")
+    ).bp.compare()
     assert np.isnan(table.energy_std[0])
     assert float(table.discrepancy) == pytest.approx(2 / 7)
-    assert (float(table.mean_energy), float(table.chi2), int(table.degrees_of_freedom)) == (6.5, pytest.approx(2.0), 1)
+    assert (
+        float(table.mean_energy),
+        float(table.chi2),
+        int(table.degrees_of_freedom),
+    ) == (6.5, pytest.approx(2.0), 1)
     alone = stated(a=("5 meV", None), b=("6 meV", "0.5 meV")).bp.compare()
     assert np.isnan(alone.chi2)
     assert np.isnan(alone.p_value)
@@ -86,7 +108,12 @@ def test_spectra_give_their_own_peaks(glass: xr.Dataset) -> None:
     peak = b.bp.boson_peak("quadratic", E_range=(1.2, 20))
     birge = float(peak.chi2_reduced) ** 0.5
     assert birge > 2
-    for data in (glass, glass.bp.convert(E="1/cm", Q="1/nm"), glass.bp.to_gdos(), glass.bp.to_bqe()):
+    for data in (
+        glass,
+        glass.bp.convert(E="1/cm", Q="1/nm"),
+        glass.bp.to_gdos(),
+        glass.bp.to_bqe(),
+    ):
         table = xbp.new_study(
             {"md": data},
             Q_range={"md": ("2.1 1/angstrom", "8.5 1/angstrom")},
@@ -95,8 +122,12 @@ def test_spectra_give_their_own_peaks(glass: xr.Dataset) -> None:
             systematic={"md": "0.3 meV"},
         ).bp.compare()
         assert float(table.energy[0]) == pytest.approx(float(peak.energy), rel=1e-6)
-        assert float(table.statistical_std[0]) == pytest.approx(float(peak.energy_std), rel=1e-3)
-        assert float(table.energy_std[0]) == pytest.approx(float(np.hypot(birge * peak.energy_std, 0.3)), rel=1e-5)
+        assert float(table.statistical_std[0]) == pytest.approx(
+            float(peak.energy_std), rel=1e-3
+        )
+        assert float(table.energy_std[0]) == pytest.approx(
+            float(np.hypot(birge * peak.energy_std, 0.3)), rel=1e-5
+        )
         assert float(table.box_phonon[0]) == pytest.approx(float(glass.box_phonon))
 
 
@@ -118,20 +149,33 @@ def test_a_status_is_carried_not_hidden(glass: xr.Dataset) -> None:
         assert status in repr(table.bp)
     # A table of results that has no peak is a leaf too, with its status.
     none = glass.bp.to_bqe().bp.cut_Q((2.1, 8.5)).bp.boson_peak(E_range=(2.2, 12))
-    assert xbp.new_study({"md": none}).bp.compare().status.values.tolist() == ["maximum at edge"]
+    assert xbp.new_study({"md": none}).bp.compare().status.values.tolist() == [
+        "maximum at edge"
+    ]
 
 
 def test_both_energies_of_a_heat_capacity() -> None:
-    T, modes = np.geomspace(2, 300, 60), {"gamma": 0, "n_D": 0.8, "theta_D": 260, "n_E": 0.2, "theta_E": 71.95}
-    fit = xbp.models.evaluate("debye_einstein", T, sigma_E=15, **modes).bp.fit_heat_capacity(fixed={"gamma": 0})
+    T, modes = (
+        np.geomspace(2, 300, 60),
+        {"gamma": 0, "n_D": 0.8, "theta_D": 260, "n_E": 0.2, "theta_E": 71.95},
+    )
+    fit = xbp.models.evaluate(
+        "debye_einstein", T, sigma_E=15, **modes
+    ).bp.fit_heat_capacity(fixed={"gamma": 0})
     study = xbp.new_study({"heat_capacity": fit})
     peak, einstein = study.bp.compare(), study.bp.compare(heat_capacity="einstein")
     assert float(einstein.energy[0]) == pytest.approx(6.2, abs=1e-3)
     assert float(peak.energy[0]) == pytest.approx(float(fit.energy))
     assert float(peak.energy[0]) < float(einstein.energy[0])
-    assert float(peak.einstein_energy[0]) == float(einstein.einstein_energy[0]) == float(einstein.energy[0])
+    assert (
+        float(peak.einstein_energy[0])
+        == float(einstein.einstein_energy[0])
+        == float(einstein.energy[0])
+    )
     # Modes spread so wide that g/E² falls everywhere: the one energy has no number, the other has.
-    wide = xbp.models.evaluate("debye_einstein", T, sigma_E=30, **modes).bp.fit_heat_capacity(fixed={"gamma": 0})
+    wide = xbp.models.evaluate(
+        "debye_einstein", T, sigma_E=30, **modes
+    ).bp.fit_heat_capacity(fixed={"gamma": 0})
     table = xbp.new_study({"heat_capacity": wide}).bp.compare()
     assert table.status.values.tolist() == ["no maximum"]
     assert np.isnan(table.energy[0])
@@ -141,25 +185,37 @@ def test_both_energies_of_a_heat_capacity() -> None:
 def test_a_model_has_no_error_of_its_own() -> None:
     """How far a log-normal misses a formula is no error of the energy, and takes no weight of the measured ones."""
     E = np.linspace(0.2, 30, 300)
-    model = xbp.models.evaluate("debye_gaussian_dos", E, n_D=0.8, energy_D=25, n_E=0.2, energy_E=8, sigma_E=1.6)
+    model = xbp.models.evaluate(
+        "debye_gaussian_dos", E, n_D=0.8, energy_D=25, n_E=0.2, energy_E=8, sigma_E=1.6
+    )
     said = xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")
     table = xbp.new_study({"model": model, "said": said}).bp.compare()
     assert np.isnan(table.energy_std.sel(leaf="model"))
     assert float(table.mean_energy) == pytest.approx(5.5)
-    table = xbp.new_study({"model": model, "said": said}, systematic={"model": "0.3 meV"}).bp.compare()
+    table = xbp.new_study(
+        {"model": model, "said": said}, systematic={"model": "0.3 meV"}
+    ).bp.compare()
     assert float(table.energy_std.sel(leaf="model")) == pytest.approx(0.3)
 
 
 def test_the_mean_of_what_disagrees_has_the_error_of_the_disagreement() -> None:
-    said = {str(i): xbp.stated_energy(e, 0.1, reference="a") for i, e in enumerate((5.0, 6.0, 7.0))}
+    said = {
+        str(i): xbp.stated_energy(e, 0.1, reference="a")
+        for i, e in enumerate((5.0, 6.0, 7.0))
+    }
     table = xbp.new_study(said).bp.compare()
     assert float(table.chi2) == pytest.approx(200)
-    assert float(table.mean_energy_std) == pytest.approx(0.1 / np.sqrt(3) * np.sqrt(200 / 2))
+    assert float(table.mean_energy_std) == pytest.approx(
+        0.1 / np.sqrt(3) * np.sqrt(200 / 2)
+    )
     assert "not one energy" in repr(table.bp)
     assert "degrees of freedom" in repr(table.bp)
     figure = xbp.new_study(said).bp.plot()
     assert any("not one energy" in ax.get_title() for ax in figure.axes)
-    alike = {str(i): xbp.stated_energy(e, 0.5, reference="a") for i, e in enumerate((5.9, 6.0))}
+    alike = {
+        str(i): xbp.stated_energy(e, 0.5, reference="a")
+        for i, e in enumerate((5.9, 6.0))
+    }
     table = xbp.new_study(alike).bp.compare()
     assert float(table.mean_energy_std) == pytest.approx(0.5 / np.sqrt(2))
     assert "1 degree of freedom" in repr(table.bp)
@@ -179,13 +235,21 @@ def test_einstein_modes_that_mean_nothing_are_compared_by_neither_energy() -> No
     ).C.values  # fmt: skip
     for seed in range(12):
         noisy = exact * (1 + np.random.default_rng(seed).normal(0, 0.01, T.size))
-        C = xbp.new_dataset("heat_capacity", noisy, std=0.01 * exact, units="J/mol/K", coords={"temperature": (T, "K")})
+        C = xbp.new_dataset(
+            "heat_capacity",
+            noisy,
+            std=0.01 * exact,
+            units="J/mol/K",
+            coords={"temperature": (T, "K")},
+        )
         fit = C.bp.fit_heat_capacity(fixed={"gamma": 0})
         if str(fit.peak_status.values) == "no excess":
             break
     else:
         pytest.fail("none of the draws was described by Debye phonons alone")
-    study = xbp.new_study({"cp": fit, "said": xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")})
+    study = xbp.new_study(
+        {"cp": fit, "said": xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")}
+    )
     for which in ("peak", "einstein"):
         table = study.bp.compare(heat_capacity=which)
         assert str(table.status.sel(leaf="cp").values) == "no excess"
@@ -199,23 +263,40 @@ def test_a_poor_fit_is_told_beside_its_energy() -> None:
     b = xbp.new_dataset("reduced_dos", twice, units="1", coords={"E": (E, "meV")})
     said = repr(xbp.new_study({"b": b}, E_range={"b": (1.5, 13)}).bp.compare().bp)
     assert "(poor fit)" in said
-    stated = xbp.new_study({"said": xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")})
+    stated = xbp.new_study(
+        {"said": xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")}
+    )
     assert "poor" not in repr(stated.bp.compare().bp)
 
 
 def _raman(noise: float = 0.01) -> xr.Dataset:
     energies = np.linspace(1.5, 25, 150)
-    values = lognormal(energies, 6.0, 1.0, 0.6) + 0.2 * lognormal(energies, 11.0, 1.0, 0.3)
+    values = lognormal(energies, 6.0, 1.0, 0.6) + 0.2 * lognormal(
+        energies, 11.0, 1.0, 0.3
+    )
     values += noise * np.random.default_rng(2).normal(size=energies.size)
     return xbp.new_dataset(
-        "reduced_dos", values, units="1", coords={"E": (energies, "meV")}, std=np.full(energies.size, noise)
+        "reduced_dos",
+        values,
+        units="1",
+        coords={"E": (energies, "meV")},
+        std=np.full(energies.size, noise),
     )
 
 
 def test_a_scan_is_a_leaf_with_its_systematic_error(tmp_path: Path) -> None:
     scan = _raman().bp.convert(E="1/cm").bp.scan_boson_peak()
     T = np.geomspace(2, 300, 80)
-    C = xbp.models.evaluate("debye_einstein", T, gamma=0, n_D=0.8, theta_D=260, n_E=0.2, theta_E=72, sigma_E=15)
+    C = xbp.models.evaluate(
+        "debye_einstein",
+        T,
+        gamma=0,
+        n_D=0.8,
+        theta_D=260,
+        n_E=0.2,
+        theta_E=72,
+        sigma_E=15,
+    )
     C["C"] *= 1 + 3e-4 * C.temperature.values
     heat = C.drop_attrs(deep=False).bp.scan_heat_capacity(fixed={"gamma": 0})
     ins = xbp.stated_energy("5.5 meV", "0.4 meV", reference="a")
@@ -226,7 +307,9 @@ def test_a_scan_is_a_leaf_with_its_systematic_error(tmp_path: Path) -> None:
     factor = 8.0655439
     systematic = float(scan.systematic) / factor
     assert systematic > 0.1
-    np.testing.assert_allclose(table.systematic_std, [systematic, float(heat.systematic), 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        table.systematic_std, [systematic, float(heat.systematic), 0], rtol=1e-6
+    )
     birge = max(float(scan.chi2_reduced), 1.0) ** 0.5
     expected = np.hypot(birge * float(scan.energy_std) / factor, systematic)
     assert float(table.energy_std[0]) == pytest.approx(expected, rel=1e-6)
@@ -242,7 +325,10 @@ def test_a_scan_is_a_leaf_with_its_systematic_error(tmp_path: Path) -> None:
 
 
 def test_it_says_whose_errors_are_too_small_or_missing() -> None:
-    leaves = {"raman": _raman(), "ins": xbp.stated_energy("5.5 meV", None, reference="a")}
+    leaves = {
+        "raman": _raman(),
+        "ins": xbp.stated_energy("5.5 meV", None, reference="a"),
+    }
     said = repr(xbp.new_study(leaves).bp.compare().bp)
     assert "no systematic error: raman. " in said
     assert "; .bp.scan_boson_peak() finds it" in said
@@ -254,8 +340,13 @@ def test_it_says_whose_errors_are_too_small_or_missing() -> None:
 
 
 def test_a_table_of_a_model_s_peak_has_no_statistical_error_either() -> None:
-    formula = xbp.models.evaluate("lognormal", np.linspace(1.5, 25, 150), energy="6 meV", height=1.0, sigma=0.6)
-    tables = {"formula": formula.bp.boson_peak("quadratic"), "measured": _raman().bp.boson_peak("quadratic")}
+    formula = xbp.models.evaluate(
+        "lognormal", np.linspace(1.5, 25, 150), energy="6 meV", height=1.0, sigma=0.6
+    )
+    tables = {
+        "formula": formula.bp.boson_peak("quadratic"),
+        "measured": _raman().bp.boson_peak("quadratic"),
+    }
     assert float(tables["formula"].energy_std) > 0
     compared = xbp.new_study(tables).bp.compare()
     assert np.isnan(compared.statistical_std[0])
@@ -266,12 +357,20 @@ def test_a_van_hove_singularity_is_told_of_its_leaf() -> None:
     energies = np.arange(0.4, 60, 0.8)
     g = energies**2 * (1 / (1 + np.exp(energies - 19)) + 0.25 * (energies < 36))
     B = (g + 200 * np.exp(-(((energies - 18) / 2) ** 2))) / energies**2
-    crystal = xbp.new_dataset("reduced_dos", B, units="1", coords={"E": (energies, "meV")}, std=0.01 * B)
-    leaves = {"spectrum": crystal, "table": crystal.bp.boson_peak(), "scan": crystal.bp.scan_boson_peak()}
+    crystal = xbp.new_dataset(
+        "reduced_dos", B, units="1", coords={"E": (energies, "meV")}, std=0.01 * B
+    )
+    leaves = {
+        "spectrum": crystal,
+        "table": crystal.bp.boson_peak(),
+        "scan": crystal.bp.scan_boson_peak(),
+    }
     table = xbp.new_study(leaves | {"raman": _raman()}).bp.compare()
     assert (table.modes_below[:3] > 0.1).all()
     assert repr(table.bp).count("of all modes are below it") == 3
-    assert "of all modes are below it" not in repr(xbp.new_study({"raman": _raman()}).bp.compare().bp)
+    assert "of all modes are below it" not in repr(
+        xbp.new_study({"raman": _raman()}).bp.compare().bp
+    )
 
 
 def test_a_line_and_one_source_are_told_in_the_comparison() -> None:
@@ -284,10 +383,16 @@ def test_a_line_and_one_source_are_told_in_the_comparison() -> None:
         attrs={"source": "one.txt"},
     )
     peak = line.bp.boson_peak(E_range=(6, 10))
-    leaves = {"line": line, "table": peak, "other": xbp.stated_energy("5 meV", "1 meV", reference="doi")}
+    leaves = {
+        "line": line,
+        "table": peak,
+        "other": xbp.stated_energy("5 meV", "1 meV", reference="doi"),
+    }
     study = xbp.new_study(leaves, E_range={"line": (6, 10)})
     said = repr(study.bp.compare().bp)
     assert said.count("narrower than 0.3 of its energy") == 2
-    assert "line, table are of one source (one.txt): one measurement counts as 2" in said
+    assert (
+        "line, table are of one source (one.txt): one measurement counts as 2" in said
+    )
     assert "of one source" not in repr(study.bp.compare(["line", "other"]).bp)
     assert list(study.bp.compare().source.values) == ["one.txt", "one.txt", ""]

@@ -32,7 +32,9 @@ def fit() -> xr.Dataset:
 
 @pytest.fixture
 def b() -> xr.Dataset:
-    return xbp.models.evaluate("lognormal", np.linspace(1, 20, 80), energy="6 meV", height=2, sigma=0.6)
+    return xbp.models.evaluate(
+        "lognormal", np.linspace(1, 20, 80), energy="6 meV", height=2, sigma=0.6
+    )
 
 
 @pytest.fixture
@@ -58,7 +60,9 @@ def test_the_leaves_are_what_was_given(study: xr.DataTree, glass: xr.Dataset) ->
     assert study["md"].S.identical(glass.S)
     assert study["md"].attrs["study_E_range"] == ["1.2 meV", "20 meV"]
     assert study["md"].attrs["study_systematic"] == pytest.approx(0.41357, rel=1e-4)
-    assert {line.split(":")[0].strip() for line in repr(study.bp).splitlines()[1:6]} == {
+    assert {
+        line.split(":")[0].strip() for line in repr(study.bp).splitlines()[1:6]
+    } == {
         "raman/532 nm",
         "heat_capacity",
         "md",
@@ -69,7 +73,9 @@ def test_the_leaves_are_what_was_given(study: xr.DataTree, glass: xr.Dataset) ->
     assert "no study" in repr(xr.DataTree().bp)
 
 
-def test_a_file_gives_back_the_identical_tree(study: xr.DataTree, tmp_path: Path) -> None:
+def test_a_file_gives_back_the_identical_tree(
+    study: xr.DataTree, tmp_path: Path
+) -> None:
     path = tmp_path / "study.nc"
     study.bp.to_netcdf(path)
     assert xbp.open_study(path).identical(study)
@@ -82,7 +88,9 @@ def test_a_file_gives_back_the_identical_tree(study: xr.DataTree, tmp_path: Path
     xr.testing.assert_identical(xbp.open_study(path).bp.compare(), study.bp.compare())
 
 
-def test_a_study_that_netcdf_cannot_keep_is_not_written(study: xr.DataTree, tmp_path: Path) -> None:
+def test_a_study_that_netcdf_cannot_keep_is_not_written(
+    study: xr.DataTree, tmp_path: Path
+) -> None:
     study["md"].attrs["note"] = {"a": 1}
     with pytest.raises(QuantityError, match="netCDF"):
         study.bp.to_netcdf(tmp_path / "study.nc")
@@ -94,7 +102,9 @@ def test_pint_and_dask_come_in(glass: xr.Dataset) -> None:
     plain = xbp.new_study({"md": glass}, **said)  # type: ignore[arg-type]
     for data in (glass.pint.quantify(), glass.chunk({"Q": 50})):
         other = xbp.new_study({"md": data}, **said)  # type: ignore[arg-type]
-        np.testing.assert_allclose(other.bp.compare().energy, plain.bp.compare().energy, rtol=1e-12)
+        np.testing.assert_allclose(
+            other.bp.compare().energy, plain.bp.compare().energy, rtol=1e-12
+        )
 
 
 def test_a_dask_study_is_written(glass: xr.Dataset, tmp_path: Path) -> None:
@@ -120,7 +130,9 @@ def test_a_leaf_on_a_leaf(b: xr.Dataset) -> None:
         xbp.new_study({"raman": b, "raman/2": b})
 
 
-def test_leaves_that_are_none(glass: xr.Dataset, b: xr.Dataset, fit: xr.Dataset) -> None:
+def test_leaves_that_are_none(
+    glass: xr.Dataset, b: xr.Dataset, fit: xr.Dataset
+) -> None:
     bare = b.copy(deep=True)
     del bare.B.attrs["units"]
     two = xr.concat([b, b], dim="sample")
@@ -135,7 +147,11 @@ def test_leaves_that_are_none(glass: xr.Dataset, b: xr.Dataset, fit: xr.Dataset)
         (b.isel(E=slice(0, 0)), XbpError, "empty"),
         (glass, RangeError, "Q_range"),
         (glass.Sq, QuantityError, "leaf 'x'"),
-        (glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12)), QuantityError, "one energy"),
+        (
+            glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12)),
+            QuantityError,
+            "one energy",
+        ),
         (fit.drop_vars("peak_status"), QuantityError, "missing"),
         (
             fit.assign(energy_std=((), -1.0, {"units": "meV"})),
@@ -149,13 +165,19 @@ def test_leaves_that_are_none(glass: xr.Dataset, b: xr.Dataset, fit: xr.Dataset)
         (fit.isel(parameter=slice(0, 3)), QuantityError, "correlation"),
         (fit.assign(debye_level=("x", [1.0, 2.0])), QuantityError, "debye_level"),
         (fit.assign(status=((), "fine")), QuantityError, "none that a fit has"),
-        (glass.bp.to_bqe().bp.cut_E(3, width=0.5).bp.scale_to_sq(glass.Sq), QuantityError, "table of results"),
+        (
+            glass.bp.to_bqe().bp.cut_E(3, width=0.5).bp.scale_to_sq(glass.Sq),
+            QuantityError,
+            "table of results",
+        ),
     ):
         with pytest.raises(kind, match=said):
             xbp.new_study({"x": leaf})
 
 
-def test_options_that_are_none(b: xr.Dataset, glass: xr.Dataset, fit: xr.Dataset) -> None:
+def test_options_that_are_none(
+    b: xr.Dataset, glass: xr.Dataset, fit: xr.Dataset
+) -> None:
     for options in (
         {"E_range": {"y": (1, 2)}},
         {"E_range": (1, 2)},
@@ -182,7 +204,9 @@ def test_options_that_are_none(b: xr.Dataset, glass: xr.Dataset, fit: xr.Dataset
     [("0 meV", None, "a"), ("-1 meV", None, "a"), ("nan meV", None, "a"), ("5 meV", "-1 meV", "a"), ("5 meV", None, ""),
      ("5 K", None, "a"), ("5 meV", None, None), ("5 meV", "1 K", "a")],
 )  # fmt: skip
-def test_energies_that_are_none(energy: str, std: str | None, reference: object) -> None:
+def test_energies_that_are_none(
+    energy: str, std: str | None, reference: object
+) -> None:
     with pytest.raises(XbpError):
         xbp.stated_energy(energy, std, reference=reference)  # type: ignore[arg-type]
 
@@ -201,11 +225,19 @@ def test_methods_of_a_study_refuse_other_trees(tmp_path: Path) -> None:
         xbp.study.compare(xr.Dataset())  # type: ignore[arg-type]
 
 
-def test_files_that_hold_no_study(study: xr.DataTree, glass: xr.Dataset, tmp_path: Path) -> None:
+def test_files_that_hold_no_study(
+    study: xr.DataTree, glass: xr.Dataset, tmp_path: Path
+) -> None:
     whole, broken = tmp_path / "study.nc", tmp_path / "broken.nc"
     study.bp.to_netcdf(whole)
     content = whole.read_bytes()
-    for damaged in (b"", b"text", content[:-100], content[:3000], content[: len(content) // 2]):
+    for damaged in (
+        b"",
+        b"text",
+        content[:-100],
+        content[:3000],
+        content[: len(content) // 2],
+    ):
         broken.write_bytes(damaged)
         with pytest.raises(FileFormatError):
             xbp.open_study(broken)
@@ -226,7 +258,9 @@ def test_a_file_that_claims_to_be_huge(study: xr.DataTree, tmp_path: Path) -> No
         xbp.open_study(path)
 
 
-def test_a_changed_file_is_held_to_the_data_model(study: xr.DataTree, tmp_path: Path) -> None:
+def test_a_changed_file_is_held_to_the_data_model(
+    study: xr.DataTree, tmp_path: Path
+) -> None:
     path = tmp_path / "study.nc"
     for group, attribute, value in (
         ("md", "study_E_range", ["1 meV", "x"]),
@@ -266,15 +300,25 @@ def test_errors_name_their_leaf(glass: xr.Dataset, b: xr.Dataset) -> None:
                 call()
 
 
-@pytest.mark.parametrize("values", [np.full(80, np.nan), np.zeros(80), -np.ones(80), np.arange(80.0)], ids=str)
-def test_a_leaf_without_a_peak_is_drawn_and_reported(values: np.ndarray, b: xr.Dataset, tmp_path: Path) -> None:
-    study = xbp.new_study({"x": b.assign(B=b.B.copy(data=values)), "one": b.isel(E=[3])})
+@pytest.mark.parametrize(
+    "values",
+    [np.full(80, np.nan), np.zeros(80), -np.ones(80), np.arange(80.0)],
+    ids=str,
+)
+def test_a_leaf_without_a_peak_is_drawn_and_reported(
+    values: np.ndarray, b: xr.Dataset, tmp_path: Path
+) -> None:
+    study = xbp.new_study(
+        {"x": b.assign(B=b.B.copy(data=values)), "one": b.isel(E=[3])}
+    )
     table = study.bp.compare()
     assert "ok" not in table.status.values
     assert table.energy.isnull().all()
     assert "a comparison needs two" in repr(table.bp)
     study.bp.report(tmp_path / "report.html")
-    assert str(table.status.values[0]) in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert str(table.status.values[0]) in (tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_too_many_leaves_for_a_figure() -> None:
@@ -288,7 +332,9 @@ def test_too_many_leaves_for_a_figure() -> None:
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
-    study = xbp.new_study({"ins": xbp.stated_energy("5.5 meV", "0.4 meV", reference="doi:...")})
+    study = xbp.new_study(
+        {"ins": xbp.stated_energy("5.5 meV", "0.4 meV", reference="doi:...")}
+    )
     study.bp.to_netcdf(tmp_path / "s.nc")
     with pytest.raises(FileFormatError, match=r"xbp\.open_study") as caught:
         xbp.open_dataset(tmp_path / "s.nc")
@@ -306,7 +352,12 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
         xbp.open_study(tmp_path / "s.nc")
     os.symlink(tmp_path / "circle", tmp_path / "circle")
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "circle", tmp_path / "pipe", tmp_path / ("a" * 300), "/proc/none.nc"):
+    for path in (
+        tmp_path / "circle",
+        tmp_path / "pipe",
+        tmp_path / ("a" * 300),
+        "/proc/none.nc",
+    ):
         with pytest.raises(FileFormatError):
             study.bp.to_netcdf(path, overwrite=True)
     study.bp.to_netcdf(tmp_path / ("a" * 250))
@@ -315,19 +366,25 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["E_range", "systematic"])
 def test_options_are_by_leaf(option: str) -> None:
-    b = xbp.models.evaluate("lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6)
+    b = xbp.models.evaluate(
+        "lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6
+    )
     for given in ([1, 2], slice(1, 2), np.array([1, 2]), "a"):
         with pytest.raises(QuantityError, match="by leaf"):
             xbp.new_study({"ins": b}, **{option: given})
 
 
 def test_quantities_that_are_no_text() -> None:
-    b = xbp.models.evaluate("lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6)
+    b = xbp.models.evaluate(
+        "lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6
+    )
     peak = b.bp.boson_peak()
     for data in (peak, b.B):
         data = data.assign_attrs(quantity=np.array(["a", "b"]))
         with pytest.raises(QuantityError):
-            xbp.new_study({"ins": data.to_dataset() if isinstance(data, xr.DataArray) else data}).bp.compare()
+            xbp.new_study(
+                {"ins": data.to_dataset() if isinstance(data, xr.DataArray) else data}
+            ).bp.compare()
     with pytest.raises(QuantityError, match="its energy is none"):
         xbp.new_study({"ins": peak.assign(energy=peak.energy * np.nan)})
     with pytest.raises(QuantityError, match="up to 60 letters"):

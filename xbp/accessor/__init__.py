@@ -1,7 +1,7 @@
 """The accessor ``.bp`` on DataArray and Dataset: one-line delegates, no science.
 
-The functions accept both, so one class serves both: a DataArray gives values alone, a Dataset
-carries the standard deviations along.
+The functions accept both, so one class serves both: a DataArray gives values alone, a
+Dataset carries the standard deviations along.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from xbp import io, peaks, reduction
+from xbp import analysis, fitting, io, reduction
 from xbp.accessor.corrections import CorrectionMethods
 from xbp.accessor.docstrings import adopt_docstrings
 from xbp.accessor.figures import PlotAccessor
 from xbp.accessor.kinds import held_to_their_calls
 from xbp.accessor.study import StudyAccessor
 from xbp.accessor.trajectory import TrajectoryMethods
-from xbp.describe import describe, describe_html
-from xbp.describe.methods import applicable
-from xbp.diagnostic import Diagnostic, diagnostics
+from xbp.core.diagnostic import Diagnostic, diagnostics
+from xbp.core.units import Frequency
+from xbp.fitting.peak import Method
 from xbp.io.spreadsheet import Layout
 from xbp.models.factors import Convention
 from xbp.models.raman import Coupling, Side
-from xbp.peaks.fits import Method
 from xbp.reduction.heat_capacity import Amount
 from xbp.reduction.powder import KiOverKf, Variance
 from xbp.reduction.sign import REVERSED_BELOW
-from xbp.units import Frequency
+from xbp.summary import describe, describe_html
+from xbp.summary.methods import applicable
 
 __all__ = ["BosonPeakAccessor", "PlotAccessor", "StudyAccessor", "adopt_docstrings"]
 
@@ -40,7 +40,10 @@ Data = Any  # what goes in comes out: a DataArray or a Dataset
 @xr.register_dataset_accessor("bp")  # type: ignore[no-untyped-call]
 @held_to_their_calls
 class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
-    """Boson-peak analysis of labelled data; every method is a function of the same name in xbp."""
+    """Boson-peak analysis of labelled data.
+
+    Every method is a function of the same name in xbp.
+    """
 
     def __init__(self, data: xr.DataArray | xr.Dataset) -> None:
         self._data: Any = data
@@ -113,7 +116,16 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         T_std: Any = None, u2_std: Any = None,
     ) -> Data:  # fmt: skip
         """See `xbp.to_sqe`: S(Q,E) from G(Q,E) or B(Q,E)."""
-        return reduction.to_sqe(self._data, T, u2, u2_total=u2_total, msd=msd, B_iso=B_iso, T_std=T_std, u2_std=u2_std)
+        return reduction.to_sqe(
+            self._data,
+            T,
+            u2,
+            u2_total=u2_total,
+            msd=msd,
+            B_iso=B_iso,
+            T_std=T_std,
+            u2_std=u2_std,
+        )
 
     def to_convention(
         self,
@@ -177,7 +189,14 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         amount: Amount | None = None,
     ) -> Data:
         """See `xbp.to_molar`: heat capacity per mole of atoms or formula units."""
-        return reduction.to_molar(self._data, per, mass=mass, molar_mass=molar_mass, atoms=atoms, amount=amount)
+        return reduction.to_molar(
+            self._data,
+            per,
+            mass=mass,
+            molar_mass=molar_mass,
+            atoms=atoms,
+            amount=amount,
+        )
 
     def reduced_heat_capacity(self, gamma: Any = 0.0) -> Data:
         """See `xbp.reduced_heat_capacity`: (C − γT)/T³."""
@@ -194,7 +213,12 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
     ) -> Data:
         """See `xbp.heat_capacity`: the heat capacity of a density of states."""
         return reduction.heat_capacity(
-            self._data, temperature, area=area, n_atoms=n_atoms, below=below, area_tolerance=area_tolerance
+            self._data,
+            temperature,
+            area=area,
+            n_atoms=n_atoms,
+            below=below,
+            area_tolerance=area_tolerance,
         )
 
     def cut_E(self, E: Any, width: Any = None) -> Data:
@@ -209,7 +233,13 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         """See `xbp.integrate_E`: S(Q), the integral of S(Q,E) over energy."""
         return reduction.integrate_E(self._data, E_range, T)
 
-    def rebin(self, E: Any = None, Q: Any = None, *, given: Literal["edges", "centres"] = "edges") -> Data:
+    def rebin(
+        self,
+        E: Any = None,
+        Q: Any = None,
+        *,
+        given: Literal["edges", "centres"] = "edges",
+    ) -> Data:
         """See `xbp.rebin`: other bins, the same integral."""
         return reduction.rebin(self._data, E, Q, given=given)
 
@@ -235,11 +265,18 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         )
 
     def kinematic_limits(
-        self, two_theta: Any = None, *, incident_energy: Any = None, final_energy: Any = None
+        self,
+        two_theta: Any = None,
+        *,
+        incident_energy: Any = None,
+        final_energy: Any = None,
     ) -> xr.Dataset:
         """See `xbp.kinematic_limits`: the range of Q that an instrument reaches."""
         return reduction.kinematic_limits(
-            self._data, two_theta, incident_energy=incident_energy, final_energy=final_energy
+            self._data,
+            two_theta,
+            incident_energy=incident_energy,
+            final_energy=final_energy,
         )
 
     def convert(
@@ -263,10 +300,12 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         E_range: Any = None,
         *,
         sq: xr.DataArray | xr.Dataset | None = None,
-        edge_width: float = peaks.EDGE_WIDTH,
+        edge_width: float = analysis.EDGE_WIDTH,
     ) -> xr.Dataset:
         """See `xbp.boson_peak`: position, height and width of the peak."""
-        return peaks.boson_peak(self._data, method, E_range, sq=sq, edge_width=edge_width)
+        return analysis.boson_peak(
+            self._data, method, E_range, sq=sq, edge_width=edge_width
+        )
 
     def scan_boson_peak(
         self,
@@ -274,11 +313,16 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         methods: Sequence[Method] = ("lognormal", "quadratic", "gaussian"),
         *,
         sq: xr.DataArray | xr.Dataset | None = None,
-        edge_width: float = peaks.EDGE_WIDTH,
+        edge_width: float = analysis.EDGE_WIDTH,
         least: float = 0.5,
     ) -> xr.Dataset:
-        """See `xbp.scan_boson_peak`: the peak over several ranges and shapes, and its systematic error."""
-        return peaks.scan_boson_peak(self._data, E_ranges, methods, sq=sq, edge_width=edge_width, least=least)
+        """See `xbp.scan_boson_peak`.
+
+        The peak over several ranges and shapes, and its systematic error.
+        """
+        return analysis.scan_boson_peak(
+            self._data, E_ranges, methods, sq=sq, edge_width=edge_width, least=least
+        )
 
     def fit(
         self,
@@ -291,7 +335,15 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         bounds: Mapping[str, Any] | None = None,
     ) -> xr.Dataset:
         """See `xbp.fit`: any model along one dimension."""
-        return peaks.fit(self._data, model, dim, x_range=x_range, start=start, fixed=fixed, bounds=bounds)
+        return fitting.fit(
+            self._data,
+            model,
+            dim,
+            x_range=x_range,
+            start=start,
+            fixed=fixed,
+            bounds=bounds,
+        )
 
     def fit_heat_capacity(
         self,
@@ -302,7 +354,9 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         bounds: Mapping[str, Any] | None = None,
     ) -> xr.Dataset:
         """See `xbp.fit_heat_capacity`: γT, Debye phonons and Einstein modes."""
-        return peaks.fit_heat_capacity(self._data, T_range, start=start, fixed=fixed, bounds=bounds)
+        return analysis.fit_heat_capacity(
+            self._data, T_range, start=start, fixed=fixed, bounds=bounds
+        )
 
     def scan_heat_capacity(
         self,
@@ -312,52 +366,76 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         fixed: Mapping[str, Any] | None = None,
         bounds: Mapping[str, Any] | None = None,
     ) -> xr.Dataset:
-        """See `xbp.scan_heat_capacity`: the same over several ranges of temperature, and its systematic error."""
-        return peaks.scan_heat_capacity(self._data, T_ranges, start=start, fixed=fixed, bounds=bounds)
+        """See `xbp.scan_heat_capacity`.
+
+        The same over several ranges of temperature, and its systematic error.
+        """
+        return analysis.scan_heat_capacity(
+            self._data, T_ranges, start=start, fixed=fixed, bounds=bounds
+        )
 
     def fitted_dos(self, E: Any) -> xr.Dataset:
         """See `xbp.fitted_dos`: the g(E) that a fit of the heat capacity means."""
-        return peaks.fitted_dos(self._data, E)
+        return analysis.fitted_dos(self._data, E)
 
     def dispersion(self, Q_range: Any = None) -> xr.Dataset:
         """See `xbp.dispersion`: whether the peak energy depends on Q."""
-        return peaks.dispersion(self._data, Q_range)
+        return analysis.dispersion(self._data, Q_range)
 
     def scale_to_sq(
-        self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, offset: bool = False, box: Any = None
+        self,
+        sq: xr.DataArray | xr.Dataset,
+        Q_range: Any = None,
+        *,
+        offset: bool = False,
+        box: Any = None,
     ) -> xr.Dataset:
         """See `xbp.scale_to_sq`: S(Q) scaled to a cut, and their correlation."""
-        return peaks.scale_to_sq(self._data, sq, Q_range, offset=offset, box=box)
+        return analysis.scale_to_sq(self._data, sq, Q_range, offset=offset, box=box)
 
-    def correlation_map(self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, box: Any = None) -> xr.Dataset:
+    def correlation_map(
+        self, sq: xr.DataArray | xr.Dataset, Q_range: Any = None, *, box: Any = None
+    ) -> xr.Dataset:
         """See `xbp.correlation_map`: the correlation with S(Q) at every energy."""
-        return peaks.correlation_map(self._data, sq, Q_range, box=box)
+        return analysis.correlation_map(self._data, sq, Q_range, box=box)
 
     def phonon_dispersion(self, E_range: Any = None) -> xr.Dataset:
         """See `xbp.phonon_dispersion`: phonon branches in current spectra."""
-        return peaks.phonon_dispersion(self._data, E_range)
+        return analysis.phonon_dispersion(self._data, E_range)
 
     def sound_velocity(self, Q_max: Any = "0.5 1/angstrom") -> xr.Dataset:
-        """See `xbp.sound_velocity`: sound velocities and the Debye energy from phonon branches."""
-        return peaks.sound_velocity(self._data, Q_max)
+        """See `xbp.sound_velocity`.
+
+        Sound velocities and the Debye energy from phonon branches.
+        """
+        return analysis.sound_velocity(self._data, Q_max)
 
     def ioffe_regel(self) -> xr.Dataset:
         """See `xbp.ioffe_regel`: where phonons are as wide as their energy over π."""
-        return peaks.ioffe_regel(self._data)
+        return analysis.ioffe_regel(self._data)
 
     def mark_box_phonon(self, phonon: Any) -> Data:
-        """See `xbp.mark_box_phonon`: mark spectra with the first phonon of the simulated box."""
-        return peaks.mark_box_phonon(self._data, phonon)
+        """See `xbp.mark_box_phonon`.
 
-    def to_netcdf(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        Mark spectra with the first phonon of the simulated box.
+        """
+        return analysis.mark_box_phonon(self._data, phonon)
+
+    def to_netcdf(
+        self, path: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> None:
         """See `xbp.to_netcdf`: archive to a file that reads back identical."""
         io.to_netcdf(self._data, path, overwrite=overwrite)
 
-    def to_nxspe(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    def to_nxspe(
+        self, path: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> None:
         """See `xbp.to_nxspe`: write S(2θ,E) for Mantid, Horace and PACE."""
         io.to_nxspe(self._data, path, overwrite=overwrite)
 
-    def to_columns(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    def to_columns(
+        self, path: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> None:
         """See `xbp.to_columns`: write a spectrum as three-column text."""
         io.to_columns(self._data, path, overwrite=overwrite)
 
@@ -365,7 +443,13 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         """See `xbp.to_sqw`: write S(q,ω) text for McStas and iFit."""
         io.to_sqw(self._data, path, overwrite=overwrite)
 
-    def to_csv(self, path: str | os.PathLike[str], layout: Layout = "long", *, overwrite: bool = False) -> None:
+    def to_csv(
+        self,
+        path: str | os.PathLike[str],
+        layout: Layout = "long",
+        *,
+        overwrite: bool = False,
+    ) -> None:
         """See `xbp.to_csv`: write a table for Origin or Excel."""
         io.to_csv(self._data, path, layout, overwrite=overwrite)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from xbp import peaks, reduction
+from xbp import analysis, reduction
 from xbp.models.multiphonon import Below
 from xbp.reduction.detailed_balance import Weights
 from xbp.reduction.multiphonon import Part
@@ -21,21 +21,35 @@ Data = Any  # what goes in comes out: a DataArray or a Dataset
 
 
 class CorrectionMethods:
-    """Corrections of measured spectra; every method is a function of the same name in xbp."""
+    """Corrections of measured spectra.
+
+    Every method is a function of the same name in xbp.
+    """
 
     _data: Any
 
-    def subtract(self, background: xr.DataArray | xr.Dataset, scale: Any = 1.0, *, scale_std: Any = 0.0) -> Data:
+    def subtract(
+        self,
+        background: xr.DataArray | xr.Dataset,
+        scale: Any = 1.0,
+        *,
+        scale_std: Any = 0.0,
+    ) -> Data:
         """See `xbp.subtract`: data − scale · background."""
         return reduction.subtract(self._data, background, scale, scale_std=scale_std)
 
-    def mask_elastic(self, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
+    def mask_elastic(
+        self, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0
+    ) -> Data:
         """See `xbp.mask_elastic`: the elastic line, by its resolution, made NaN."""
         return reduction.mask_elastic(self._data, resolution, widths, centre=centre)
 
     def fit_elastic_line(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
-        """See `xbp.fit_elastic_line`: where the elastic line stands, and how wide it is."""
-        return peaks.fit_elastic_line(self._data, E_range, Q_range)
+        """See `xbp.fit_elastic_line`.
+
+        Where the elastic line stands, and how wide it is.
+        """
+        return analysis.fit_elastic_line(self._data, E_range, Q_range)
 
     def shift_E(self, by: Any) -> Data:
         """See `xbp.shift_E`: E = 0 moved to where the elastic line stands."""
@@ -94,10 +108,16 @@ class CorrectionMethods:
         )
 
     def fold(
-        self, T: Any = None, *, weights: Weights = "variance", reversed_below: float | None = REVERSED_BELOW
+        self,
+        T: Any = None,
+        *,
+        weights: Weights = "variance",
+        reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
         """See `xbp.fold`: energy gain folded onto energy loss."""
-        return reduction.fold(self._data, T, weights=weights, reversed_below=reversed_below)
+        return reduction.fold(
+            self._data, T, weights=weights, reversed_below=reversed_below
+        )
 
     def detailed_balance(self, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
         """See `xbp.detailed_balance`: S(−E)/S(E), and the temperature it implies."""
@@ -155,7 +175,10 @@ class CorrectionMethods:
         end: float = 0.25,
         reversed_below: float | None = REVERSED_BELOW,
     ) -> Data:
-        """See `xbp.to_vibrational_dos`: g(E) from S(Q,E), multiphonons taken off self-consistently."""
+        """See `xbp.to_vibrational_dos`.
+
+        g(E) from S(Q,E), multiphonons taken off self-consistently.
+        """
         return reduction.to_vibrational_dos(
             self._data,
             T,
@@ -230,4 +253,6 @@ class CorrectionMethods:
         scale: Literal["fit"] | None = None,
     ) -> Data:
         """See `xbp.like`: a simulation on the grid of an experiment."""
-        return reduction.like(self._data, experiment, resolution, width=width, T=T, scale=scale)
+        return reduction.like(
+            self._data, experiment, resolution, width=width, T=T, scale=scale
+        )

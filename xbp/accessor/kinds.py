@@ -8,8 +8,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from xbp.describe.methods import NEEDS, require_kind
-from xbp.errors import ArgumentsError
+from xbp.core.errors import ArgumentsError
+from xbp.summary.methods import NEEDS, require_kind
 
 __all__ = ["held_to_their_calls"]
 
@@ -44,14 +44,26 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def _explained(name: str, signature: inspect.Signature, misfit: str, given: dict[str, Any]) -> ArgumentsError:
+def _explained(
+    name: str, signature: inspect.Signature, misfit: str, given: dict[str, Any]
+) -> ArgumentsError:
     """Return an error that says how a method is called."""
-    own = [p.replace(annotation=inspect.Parameter.empty) for p in list(signature.parameters.values())[1:]]
+    own = [
+        p.replace(annotation=inspect.Parameter.empty)
+        for p in list(signature.parameters.values())[1:]
+    ]
     names = [p.name for p in own]
-    meant = [near[0] for key in given if key not in names and (near := difflib.get_close_matches(key, names, 1))]
-    called = signature.replace(parameters=own, return_annotation=inspect.Signature.empty)
+    meant = [
+        near[0]
+        for key in given
+        if key not in names and (near := difflib.get_close_matches(key, names, 1))
+    ]
+    called = signature.replace(
+        parameters=own, return_annotation=inspect.Signature.empty
+    )
     return ArgumentsError(
         f".bp.{name}(): {misfit}",
         reason=f"it is called as .bp.{name}{called}",
-        fix=(f"{meant[0]}= may be meant; " if meant else "") + f"help(data.bp.{name}) says what each is",
+        fix=(f"{meant[0]}= may be meant; " if meant else "")
+        + f"help(data.bp.{name}) says what each is",
     )

@@ -30,14 +30,23 @@ class StudyAccessor:
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
-    def compare(self, among: Sequence[str] | None = None, *, heat_capacity: EinsteinOr = "peak") -> xr.Dataset:
+    def compare(
+        self, among: Sequence[str] | None = None, *, heat_capacity: EinsteinOr = "peak"
+    ) -> xr.Dataset:
         """See `xbp.study.compare`: the boson-peak energies side by side."""
         return study.compare(self._tree, among, heat_capacity=heat_capacity)
 
     def plot(
-        self, among: Sequence[str] | None = None, *, heat_capacity: EinsteinOr = "peak", figure: Any = None
+        self,
+        among: Sequence[str] | None = None,
+        *,
+        heat_capacity: EinsteinOr = "peak",
+        figure: Any = None,
     ) -> Any:
-        """See `xbp.study.plot`: every leaf with its peak, and all on one reduced axis."""
+        """See `xbp.study.plot`.
+
+        Every leaf with its peak, and all on one reduced axis.
+        """
         return study.plot(self._tree, among, heat_capacity=heat_capacity, figure=figure)
 
     def report(
@@ -49,8 +58,16 @@ class StudyAccessor:
         overwrite: bool = False,
     ) -> None:
         """See `xbp.study.report`: one self-contained HTML page."""
-        study.report(self._tree, path, among=among, heat_capacity=heat_capacity, overwrite=overwrite)
+        study.report(
+            self._tree,
+            path,
+            among=among,
+            heat_capacity=heat_capacity,
+            overwrite=overwrite,
+        )
 
-    def to_netcdf(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    def to_netcdf(
+        self, path: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> None:
         """See `xbp.study.to_netcdf`: archive to a file that reads back identical."""
         study.to_netcdf(self._tree, path, overwrite=overwrite)

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from xbp import md, peaks
+from xbp import analysis, md
+from xbp.analysis.fluctuations import PAPER_FIELDS
 from xbp.md.density import Precision
 from xbp.md.mixing import Normalization
 from xbp.md.pair_distribution import Window
 from xbp.md.plan import Taper
 from xbp.md.spectra import Part
-from xbp.peaks.fluctuations import PAPER_FIELDS
 
 __all__ = ["TrajectoryMethods"]
 
@@ -207,22 +207,53 @@ class TrajectoryMethods:
         )
 
     def neutron_weighted_dos(
-        self, *, Q: Any = None, u2: Any = None, b: Any = None, area_tolerance: float = 0.1
+        self,
+        *,
+        Q: Any = None,
+        u2: Any = None,
+        b: Any = None,
+        area_tolerance: float = 0.1,
     ) -> xr.Dataset:
-        """See `xbp.md.neutron_weighted_dos`: partial densities of states as neutrons weigh them."""
-        return md.neutron_weighted_dos(self._data, Q=Q, u2=u2, b=b, area_tolerance=area_tolerance)
+        """See `xbp.md.neutron_weighted_dos`.
+
+        Partial densities of states as neutrons weigh them.
+        """
+        return md.neutron_weighted_dos(
+            self._data, Q=Q, u2=u2, b=b, area_tolerance=area_tolerance
+        )
 
     def correct_neutron_weighting(
-        self, partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None
+        self,
+        partials: xr.Dataset | xr.DataArray,
+        *,
+        Q: Any = None,
+        u2: Any = None,
+        b: Any = None,
     ) -> Data:
-        """See `xbp.md.correct_neutron_weighting`: a measured density of states, every element counted alike."""
+        """See `xbp.md.correct_neutron_weighting`.
+
+        a measured density of states, every element counted alike.
+        """
         return md.correct_neutron_weighting(self._data, partials, Q=Q, u2=u2, b=b)
 
     def msd(
-        self, *, time_max: Any = None, window: Any = None, partials: bool = False, T: Any = None, progress: bool = False
+        self,
+        *,
+        time_max: Any = None,
+        window: Any = None,
+        partials: bool = False,
+        T: Any = None,
+        progress: bool = False,
     ) -> xr.Dataset:
         """See `xbp.md.msd`: the mean-square displacement in a trajectory, and u²."""
-        return md.msd(self._data, time_max=time_max, window=window, partials=partials, T=T, progress=progress)
+        return md.msd(
+            self._data,
+            time_max=time_max,
+            window=window,
+            partials=partials,
+            T=T,
+            progress=progress,
+        )
 
     def radial_distribution(
         self,
@@ -234,21 +265,39 @@ class TrajectoryMethods:
         progress: bool = False,
     ) -> xr.Dataset:
         """See `xbp.md.radial_distribution`: g(r) of a trajectory."""
-        return md.radial_distribution(self._data, r_max, dr, partials=partials, T=T, progress=progress)
+        return md.radial_distribution(
+            self._data, r_max, dr, partials=partials, T=T, progress=progress
+        )
 
-    def to_structure_factor(self, Q: Any, *, number_density: Any = None, window: Window = "lorch") -> Data:
+    def to_structure_factor(
+        self, Q: Any, *, number_density: Any = None, window: Window = "lorch"
+    ) -> Data:
         """See `xbp.md.to_structure_factor`: S(Q) from g(r)."""
-        return md.to_structure_factor(self._data, Q, number_density=number_density, window=window)
+        return md.to_structure_factor(
+            self._data, Q, number_density=number_density, window=window
+        )
 
-    def to_radial_distribution(self, r: Any, *, number_density: Any = None, window: Window = "lorch") -> Data:
+    def to_radial_distribution(
+        self, r: Any, *, number_density: Any = None, window: Window = "lorch"
+    ) -> Data:
         """See `xbp.md.to_radial_distribution`: g(r) from S(Q)."""
-        return md.to_radial_distribution(self._data, r, number_density=number_density, window=window)
+        return md.to_radial_distribution(
+            self._data, r, number_density=number_density, window=window
+        )
 
-    def box_phonon(self, window: Any = "20 ps", *, progress: bool = False) -> xr.Dataset:
+    def box_phonon(
+        self, window: Any = "20 ps", *, progress: bool = False
+    ) -> xr.Dataset:
         """See `xbp.box_phonon`: the first transverse phonon of a simulated box."""
-        return peaks.box_phonon(self._data, window, progress=progress)
+        return analysis.box_phonon(self._data, window, progress=progress)
 
-    def local_fields(self, fields: str | Sequence[str], *, cutoff: Any = None, reference: Any = "mean") -> xr.Dataset:
+    def local_fields(
+        self,
+        fields: str | Sequence[str],
+        *,
+        cutoff: Any = None,
+        reference: Any = "mean",
+    ) -> xr.Dataset:
         """See `xbp.md.local_fields`: what every atom sees of its neighbors."""
         return md.local_fields(self._data, fields, cutoff=cutoff, reference=reference)
 
@@ -272,7 +321,10 @@ class TrajectoryMethods:
         folding: float | None = 0.2,
         progress: bool = False,
     ) -> Any:
-        """See `xbp.md.fluctuation_spectrum`: φ(Q,E), Ω(Q,E) and χ(E) of a local field."""
+        """See `xbp.md.fluctuation_spectrum`.
+
+        φ(Q,E), Ω(Q,E) and χ(E) of a local field.
+        """
         return md.fluctuation_spectrum(
             self._data,
             field,
@@ -311,8 +363,11 @@ class TrajectoryMethods:
         max_wavevectors_per_shell: int | None = None,
         progress: bool = False,
     ) -> xr.Dataset:
-        """See `xbp.compare_fluctuations`: which local field has the fingerprints of the boson peak."""
-        return peaks.compare_fluctuations(
+        """See `xbp.compare_fluctuations`.
+
+        Which local field has the fingerprints of the boson peak.
+        """
+        return analysis.compare_fluctuations(
             self._data,
             Q_max,
             dQ,

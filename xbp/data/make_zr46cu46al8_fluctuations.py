@@ -1,6 +1,7 @@
 """Make the embedded ``zr46cu46al8_fluctuations.nc`` from the trajectory.
 
-Run it as ``python -m xbp.data.make_zr46cu46al8_fluctuations zr46cu46al8_trajectory.nc``.
+Run it as ``python -m xbp.data.make_zr46cu46al8_fluctuations
+zr46cu46al8_trajectory.nc``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 import xbp
-from xbp.peaks.fluctuations import PAPER_FIELDS
+from xbp.analysis.fluctuations import PAPER_FIELDS
 
 
 def main(source: str) -> None:
@@ -24,10 +25,16 @@ def main(source: str) -> None:
         window="10 ps",
         progress=True,
     )
-    table.attrs["title"] = "Zr46Cu46Al8 metallic glass, classical MD: local fluctuations"
+    table.attrs["title"] = (
+        "Zr46Cu46Al8 metallic glass, classical MD: local fluctuations"
+    )
     # Maps in single precision: their errors are in the third digit.
-    small = table.assign({name: table[name].astype("float32") for name in ("Omega", "B")})
-    xbp.to_netcdf(small, Path(__file__).with_name("zr46cu46al8_fluctuations.nc"), overwrite=True)
+    small = table.assign(
+        {name: table[name].astype("float32") for name in ("Omega", "B")}
+    )
+    xbp.to_netcdf(
+        small, Path(__file__).with_name("zr46cu46al8_fluctuations.nc"), overwrite=True
+    )
 
 
 if __name__ == "__main__":

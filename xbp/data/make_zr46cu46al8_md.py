@@ -14,9 +14,13 @@ import xbp
 def main(source: str) -> None:
     """Compute S(Q,E), S(Q) and g(E), mark the first phonon of the box, and write them beside this file."""
     traj = xbp.md.open_trajectory(source)
-    sqe = traj.bp.dynamic_structure_factor("8.6 1/angstrom", E_max="60 meV", window="10 ps", progress=True)
+    sqe = traj.bp.dynamic_structure_factor(
+        "8.6 1/angstrom", E_max="60 meV", window="10 ps", progress=True
+    )
     g = traj.bp.vdos(E_max="60 meV", window="10 ps")
-    ds = sqe.bp.mark_box_phonon(traj.bp.box_phonon()).assign(g=g.g.variable, g_std=g.g_std.variable)
+    ds = sqe.bp.mark_box_phonon(traj.bp.box_phonon()).assign(
+        g=g.g.variable, g_std=g.g_std.variable
+    )
     ds.attrs["title"] = "Zr46Cu46Al8 metallic glass, classical MD"
     xbp.to_netcdf(ds, Path(__file__).with_name("zr46cu46al8_md.nc"), overwrite=True)
 

@@ -12,9 +12,21 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
-from xbp.conditions import temperature_coordinate
-from xbp.errors import CoordinateError, FileFormatError, QuantityError
-from xbp.io import columns, dave, histogram, jcamp, labspec, mantid, netcdf, nxspe, ppms, sqw, total_scattering
+from xbp.core.conditions import temperature_coordinate
+from xbp.core.errors import CoordinateError, FileFormatError, QuantityError
+from xbp.io import (
+    columns,
+    dave,
+    histogram,
+    jcamp,
+    labspec,
+    mantid,
+    netcdf,
+    nxspe,
+    ppms,
+    sqw,
+    total_scattering,
+)
 from xbp.io.columns import to_columns
 from xbp.io.netcdf import to_netcdf
 from xbp.io.nxspe import to_nxspe
@@ -56,7 +68,11 @@ FORMATS = (
     _COLUMNS,
     Format("DAVE ASCII", dave.decline, dave.open_dave),
     Format("S(q,ω) text", sqw.decline, sqw.open_sqw),
-    Format("total scattering text", total_scattering.decline, total_scattering.open_total_scattering),
+    Format(
+        "total scattering text",
+        total_scattering.decline,
+        total_scattering.open_total_scattering,
+    ),
 )
 
 
@@ -71,29 +87,40 @@ def _is_trajectory(path: Path) -> bool:
         return False
     first, _, rest = head.partition(b"\n")
     xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
-    return head.startswith(b"ITEM: ") or (b"xlo xhi" in head and b"atom types" in head) or xyz
+    return (
+        head.startswith(b"ITEM: ")
+        or (b"xlo xhi" in head and b"atom types" in head)
+        or xyz
+    )
 
 
 def open_dataset(
-    path: str | os.PathLike[str], *, T: Any = None, engine: str | None = None, **options: Any
+    path: str | os.PathLike[str],
+    *,
+    T: Any = None,
+    engine: str | None = None,
+    **options: Any,
 ) -> xr.Dataset:
     """Open a file of any format xbp knows, told by its content and not by its name.
 
     Parameters
     ----------
     path : path-like
-        netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE, Mantid processed
-        NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's total scattering, a Raman spectrum
-        exported by Horiba LabSpec, a heat capacity measured by a Quantum Design PPMS, columns that xbp
-        wrote, and, where `options` say what they are, any columns of numbers.
+        netCDF (written by xbp or not), histogram HDF5 as multiphonon stores it, NXSPE,
+        Mantid processed NeXus, DAVE ASCII, McStas or iFit S(q,ω), Gudrun's or NOMAD's
+        total scattering, a Raman spectrum exported by Horiba LabSpec, a heat capacity
+        measured by a Quantum Design PPMS, columns that xbp wrote, and, where `options`
+        say what they are, any columns of numbers.
     T : scalar with units, optional
         Temperature of the sample (bare: K), instead of that of the file.
     engine : str, optional
-        "histogram", "nxspe", "mantid", "dave", "sqw", "total_scattering", "jcamp", "labspec", "ppms" or "columns":
-        name the reader explicitly, as in ``xarray.open_dataset``, instead of detecting the format.
+        "histogram", "nxspe", "mantid", "dave", "sqw", "total_scattering", "jcamp",
+        "labspec", "ppms" or "columns": name the reader explicitly, as in
+        ``xarray.open_dataset``, instead of detecting the format.
     **options
-        Of the reader, which is told by the content all the same: ``composition="SiO2"`` of total scattering,
-        ``quantity="raman_intensity", units="1", coordinate_units="1/cm"`` of columns.
+        Of the reader, which is told by the content all the same: ``composition="SiO2"``
+        of total scattering, ``quantity="raman_intensity", units="1",
+        coordinate_units="1/cm"`` of columns.
 
     Returns
     -------
@@ -103,7 +130,8 @@ def open_dataset(
     Raises
     ------
     FileFormatError
-        If there is no such file, it cannot be read, or no format takes it: which were tried, and why each declined.
+        If there is no such file, it cannot be read, or no format takes it: which were
+        tried, and why each declined.
     CoordinateError
         If T is given and the data are over temperature.
     QuantityError
@@ -115,14 +143,16 @@ def open_dataset(
     >>> xbp.open_dataset(pathlib.Path(xbp.__file__).with_name("__init__.py"))
     Traceback (most recent call last):
         ...
-    xbp.errors.FileFormatError: ...
+    xbp.core.errors.FileFormatError: ...
     """
     temperature = None if T is None else temperature_coordinate(T)
     try:
         where = Path(path)
         exists = where.is_file()
     except (TypeError, ValueError, OSError) as error:
-        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a file's path as text") from error
+        raise FileFormatError(
+            f"{path!r} is no path", reason=str(error), fix="give a file's path as text"
+        ) from error
     if not exists:
         raise FileFormatError(
             f"there is no file {where}",
@@ -139,16 +169,21 @@ def open_dataset(
             raise FileFormatError(
                 f"{where} cannot be read",
                 reason=error.strerror or str(error),
-                fix="see that you may read it, and that it is a file of data and no device",
+                fix="see that you may read it, and that it is a file of data and no "
+                "device",
             ) from error
         if reason is None:
-            return _at(_with_options(_labelled(format_, where, options), where, options), temperature)
+            return _at(
+                _with_options(_labelled(format_, where, options), where, options),
+                temperature,
+            )
         reasons[format_.name] = reason
     if _is_trajectory(where):
         raise FileFormatError(
             f"{where} is a configuration or trajectory of atoms",
             reason="this opens spectra",
-            fix="xbp.md.open_trajectory(path, ...) opens it; it asks for what the file does not tell, such as units, "
+            fix="xbp.md.open_trajectory(path, ...) opens it; it asks for what the "
+            "file does not tell, such as units, "
             "elements and the time step",
         )
     if "table" in reasons["columns"] and options:
@@ -157,19 +192,23 @@ def open_dataset(
         raise FileFormatError(
             f"{where} is a table of numbers",
             reason="it does not say what they are and in which units",
-            fix="say so: xbp.open_dataset(path, quantity='raman_intensity', units='1', coordinate_units='1/cm'), or "
-            "'heat_capacity', 'vibrational_dos', 'static_structure_factor', ... with their units",
+            fix="say so: xbp.open_dataset(path, quantity='raman_intensity', "
+            "units='1', coordinate_units='1/cm'), or "
+            "'heat_capacity', 'vibrational_dos', 'static_structure_factor', ... with "
+            "their units",
         )
     if reasons["columns"].startswith("it is "):
         raise FileFormatError(
             f"{where}: {reasons['columns']}",
             reason="xbp does not read this format, or this file does not follow it",
-            fix="export columns, or read the file yourself and label it with xbp.new_dataset(...)",
+            fix="export columns, or read the file yourself and label it with "
+            "xbp.new_dataset(...)",
         )
     raise FileFormatError(
         f"{where} is of no format that xbp knows",
         reason="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
-        fix="if the file is whole, read it by hand and label it with xbp.new_dataset(...)",
+        fix="if the file is whole, read it by hand and label it with "
+        "xbp.new_dataset(...)",
     )
 
 
@@ -184,7 +223,8 @@ def _by_engine(where: Path, engine: Any, options: dict[str, Any]) -> xr.Dataset:
         raise FileFormatError(
             f"{where} cannot be read with engine={engine!r}",
             reason=str(error).splitlines()[0],
-            fix=f"leave engine= out, or name another: {', '.join(name for name in own if name != 'netcdf')}, or one of "
+            fix="leave engine= out, or name another: "
+            f"{', '.join(name for name in own if name != 'netcdf')}, or one of "
             "xarray's",
         ) from error
 
@@ -192,18 +232,28 @@ def _by_engine(where: Path, engine: Any, options: dict[str, Any]) -> xr.Dataset:
 def _labelled(format_: Format, where: Path, options: dict[str, Any]) -> Format:
     """Return the reader of columns for a plain table that the caller labels, whatever wrote it."""
     plain = "quantity" in options and "table" in str(columns.decline(where))
-    return _COLUMNS if plain and "quantity" not in inspect.signature(format_.open).parameters else format_
+    return (
+        _COLUMNS
+        if plain and "quantity" not in inspect.signature(format_.open).parameters
+        else format_
+    )
 
 
 def _with_options(format_: Format, where: Path, options: dict[str, Any]) -> xr.Dataset:
     """Open a file by its reader, which may be told what its format leaves open."""
-    taken = [name for name, p in inspect.signature(format_.open).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    taken = [
+        name
+        for name, p in inspect.signature(format_.open).parameters.items()
+        if p.kind is p.KEYWORD_ONLY
+    ]
     unknown = [name for name in options if name not in taken]
     if unknown:
         others = ", ".join(f"{name}=" for name in taken) if taken else "none"
         raise QuantityError(
-            f"{', '.join(f'{name}=' for name in unknown)} is not an option of the reader for {format_.name}",
-            reason=f"the content of {where} identifies it as such a file; options of this reader: {others}",
+            f"{', '.join(f'{name}=' for name in unknown)} is not an option of the "
+            f"reader for {format_.name}",
+            reason=f"the content of {where} identifies it as such a file; options of "
+            f"this reader: {others}",
             fix="leave it out, or choose another reader with engine=",
         )
     return format_.open(where, **options)
@@ -216,7 +266,8 @@ def _at(ds: xr.Dataset, temperature: xr.Variable | None) -> xr.Dataset:
     if "temperature" in ds.dims:
         ds.close()
         raise CoordinateError(
-            f"T={float(temperature.values):g} K beside a coordinate 'temperature' of {ds.sizes['temperature']} points",
+            f"T={float(temperature.values):g} K beside a coordinate 'temperature' of "
+            f"{ds.sizes['temperature']} points",
             reason="the temperature axis already gives the temperatures",
             fix="leave T= out",
         )

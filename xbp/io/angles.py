@@ -1,4 +1,7 @@
-"""Spectra of detectors at their angles: S(2θ,E) as reductions of direct and indirect geometry leave it."""
+"""Spectra of detectors at their angles.
+
+S(2θ,E) as reductions of direct and indirect geometry leave it.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.conditions import FIXED_ENERGY
-from xbp.construct import new_dataset
+from xbp.core.conditions import FIXED_ENERGY
+from xbp.core.construct import new_dataset
+from xbp.core.schema import COORDINATES
 from xbp.io.measured import measured
-from xbp.schema import COORDINATES
 
 __all__ = ["KI_OVER_KF", "angle_dataset", "with_fixed_energy"]
 
-#: Whether the spectra were multiplied by k_i/k_f, so that S is left of the cross section.
+#: Whether the spectra were multiplied by k_i/k_f, so that S is left of the cross
+#: section.
 KI_OVER_KF: Final = {True: "applied", False: "not applied"}
 
 _ANGLES = {
@@ -28,7 +32,10 @@ _ANGLES = {
 
 
 def masked_rows(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:
-    """Tell which detectors hold nothing: zeros without an error, NaN or sentinels in every bin."""
+    """Tell which detectors hold nothing.
+
+    Zeros without an error, NaN or sentinels in every bin.
+    """
     seen, errors = measured(values, std)
     empty = np.isnan(seen) | (seen == 0)
     if errors is not None:
@@ -61,11 +68,12 @@ def angle_dataset(
     detector : numpy.ndarray of int, shape (n_detector,)
         What the detectors are called.
     angles : mapping of str to numpy.ndarray, shape (n_detector,)
-        ``two_theta`` (degrees, NaN where not known) and any of ``two_theta_width``, ``azimuth``,
-        ``azimuth_width`` (degrees) and ``distance`` (m).
+        ``two_theta`` (degrees, NaN where not known) and any of ``two_theta_width``,
+        ``azimuth``, ``azimuth_width`` (degrees) and ``distance`` (m).
     E_edges, E : numpy.ndarray, shape (n_E + 1,) or (n_E,)
         Bin edges or centres in meV.
-    incident_energy, final_energy : float or numpy.ndarray, shape (n_detector,), optional
+    incident_energy, final_energy : float or numpy.ndarray, shape (n_detector,),
+    optional
         The fixed energy in meV, of direct or of indirect geometry.
     geometry : {"direct", "indirect"}, optional
         Where it is known without the energy.
@@ -81,8 +89,8 @@ def angle_dataset(
     Returns
     -------
     xarray.Dataset
-        ``S(detector, E)``, with the angles and ``masked`` as coordinates of the detectors. Masked
-        detectors, and bins that were not measured, are NaN.
+        ``S(detector, E)``, with the angles and ``masked`` as coordinates of the
+        detectors. Masked detectors, and bins that were not measured, are NaN.
     """
     masked = masked_rows(values, std) | np.isnan(angles["two_theta"])
     values, std = measured(values, std, mask=masked[:, np.newaxis])
@@ -105,9 +113,18 @@ def angle_dataset(
     for name, (units, long_name) in _ANGLES.items():
         if name in angles:
             labels = {"units": units, "long_name": long_name}
-            ds = ds.assign_coords({name: ("detector", np.asarray(angles[name], dtype=float), labels)})
-    ds = ds.assign_coords(masked=("detector", masked, {"long_name": "detectors without data"}))
-    return with_fixed_energy(ds, incident_energy=incident_energy, final_energy=final_energy, geometry=geometry)
+            ds = ds.assign_coords(
+                {name: ("detector", np.asarray(angles[name], dtype=float), labels)}
+            )
+    ds = ds.assign_coords(
+        masked=("detector", masked, {"long_name": "detectors without data"})
+    )
+    return with_fixed_energy(
+        ds,
+        incident_energy=incident_energy,
+        final_energy=final_energy,
+        geometry=geometry,
+    )
 
 
 def with_fixed_energy(
@@ -129,7 +146,9 @@ def with_fixed_energy(
         one = values.size == 1
         units, long_name = COORDINATES[FIXED_ENERGY[kind]]
         own = ((), values[0]) if one else ("detector", np.asarray(energy, dtype=float))
-        ds = ds.assign_coords({FIXED_ENERGY[kind]: (*own, {"units": units, "long_name": long_name})})
+        ds = ds.assign_coords(
+            {FIXED_ENERGY[kind]: (*own, {"units": units, "long_name": long_name})}
+        )
     if geometry is not None:
         ds.S.attrs["geometry"] = geometry
     return ds

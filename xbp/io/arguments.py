@@ -1,4 +1,7 @@
-"""What every reader is given by a caller: a path, names to drop; and xarray's question whether it takes a file."""
+"""What every reader is given by a caller: a path, names to drop.
+
+And xarray's question whether it takes a file.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from typing import Any
 
 import xarray as xr
 
-from xbp.errors import FileFormatError, QuantityError, UnitsError
-from xbp.schema import COORDINATES, QUANTITIES
-from xbp.units import format_unit, is_energy_like, parse_unit
+from xbp.core.errors import FileFormatError, QuantityError, UnitsError
+from xbp.core.schema import COORDINATES, QUANTITIES
+from xbp.core.units import format_unit, is_energy_like, parse_unit
 
 __all__ = ["axis_units", "can_open", "to_path", "value_units", "without"]
 
@@ -32,11 +35,15 @@ def to_path(path: str | os.PathLike[str]) -> Path:
     try:
         return Path(path)
     except TypeError as error:
-        raise FileFormatError(f"{path!r} is no path", reason=str(error), fix="give a file's path as text") from error
+        raise FileFormatError(
+            f"{path!r} is no path", reason=str(error), fix="give a file's path as text"
+        ) from error
 
 
 def without(ds: xr.Dataset, drop_variables: str | Iterable[str] | None) -> xr.Dataset:
-    """Return a Dataset without some of its variables: what ``drop_variables=`` of xarray names.
+    """Return a Dataset without some of its variables.
+
+    What ``drop_variables=`` of xarray names.
 
     Raises
     ------
@@ -87,7 +94,8 @@ def value_units(units: str, quantity: str, *, name: str) -> str:
     if row.also is not None and not any(unit.is_compatible_with(fit) for fit in fits):
         raise UnitsError(
             f"{name}={units!r} of a {quantity}",
-            reason=f"it is in {', '.join(fits[:-1])} or the like; '1' where it is arbitrary",
+            reason=f"it is in {', '.join(fits[:-1])} or the like; '1' where it is "
+            "arbitrary",
             fix=f"{name}='{row.units}'",
         )
     return format_unit(unit)
@@ -108,7 +116,11 @@ def axis_units(units: str, dim: str, *, name: str, example: str | None = None) -
     """
     example = example or COORDINATES[dim][0]
     unit = parse_unit(units, like=COORDINATES[dim][0], name=f"{name}=")
-    if not (is_energy_like(unit) if dim == "E" else unit.is_compatible_with(COORDINATES[dim][0])):
+    if not (
+        is_energy_like(unit)
+        if dim == "E"
+        else unit.is_compatible_with(COORDINATES[dim][0])
+    ):
         raise UnitsError(
             f"{name}={units!r} for the coordinate '{dim}'",
             reason=f"'{dim}' must convert to '{example}'",

@@ -1,4 +1,7 @@
-"""Check the header of a classic netCDF file before the netCDF library opens it: a damaged header crashes it."""
+"""Check the header of a classic netCDF file before the netCDF library opens it.
+
+a damaged header crashes it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from typing import Final
 
 __all__ = ["MAGIC", "require_classic"]
 
-#: How the three kinds begin: with 32-bit places, with 64-bit places, and with 64-bit sizes too.
+#: How the three kinds begin: with 32-bit places, with 64-bit places, and with 64-bit
+#: sizes too.
 MAGIC: Final = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
-#: Bytes of a number of each type: byte, char, short, int, float, double; the last five of the third kind alone.
+#: Bytes of a number of each type: byte, char, short, int, float, double; the last five
+#: of the third kind alone.
 _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
 _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
 #: No header of data is longer.
@@ -65,7 +70,9 @@ class _Header:
         """Return how many entries a list has."""
         found, number = self.whole(4), self.count()
         if (found, number) != (0, 0) and found != tag:
-            raise ValueError("its header is not a list of dimensions, attributes and variables")
+            raise ValueError(
+                "its header is not a list of dimensions, attributes and variables"
+            )
         return number
 
     def attributes(self) -> None:
@@ -103,14 +110,18 @@ def require_classic(path: Path) -> None:
         names.add(header.name())
         sizes.append(header.size())
     if len(names) < len(sizes) or sizes.count(0) > 1:
-        raise ValueError("two of its dimensions have the same name, or are both unlimited")
+        raise ValueError(
+            "two of its dimensions have the same name, or are both unlimited"
+        )
     header.attributes()
     variables, record = set(), 0
     n_variables = header.entries(_VARIABLES)
     for _ in range(n_variables):
         variables.add(header.name())
         dims = [header.size() for _ in range(header.count())]
-        if any(dim >= len(sizes) for dim in dims) or any(sizes[dim] == 0 for dim in dims[1:]):
+        if any(dim >= len(sizes) for dim in dims) or any(
+            sizes[dim] == 0 for dim in dims[1:]
+        ):
             raise ValueError("one of its variables has a dimension that does not exist")
         header.attributes()
         width = _BYTES[header.kind()]
@@ -125,4 +136,6 @@ def require_classic(path: Path) -> None:
         raise ValueError("two of its variables have the same name")
     streaming = 2 ** (64 if content[3] == 5 else 32) - 1
     if n_records != streaming and n_records * record > length:
-        raise ValueError(f"it declares {n_records} records, more than the file contains")
+        raise ValueError(
+            f"it declares {n_records} records, more than the file contains"
+        )

@@ -1,4 +1,7 @@
-"""Two- and three-column text: units given by the caller, or by the header that xbp writes."""
+"""Two- and three-column text.
+
+Units given by the caller, or by the header that xbp writes.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,12 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.construct import new_dataset
-from xbp.diagnostic import diagnosed
-from xbp.errors import CoordinateError, QuantityError, XbpError
+from xbp.core.construct import new_dataset
+from xbp.core.diagnostic import diagnosed
+from xbp.core.errors import CoordinateError, QuantityError, XbpError
+from xbp.core.schema import COORDINATES, QUANTITIES
+from xbp.core.signal import extend_history
+from xbp.core.units import is_one_of, parse_unit
 from xbp.io.arguments import axis_units, can_open, to_path, value_units, without
 from xbp.io.named import named_format, require_plain_table
 from xbp.io.normalization import require_normalization
@@ -29,13 +35,11 @@ from xbp.io.titles import (
 )
 from xbp.reduction.heat_capacity import Amount
 from xbp.reduction.imaginary import imaginary_modes
-from xbp.schema import COORDINATES, QUANTITIES
-from xbp.signal import extend_history
-from xbp.units import is_one_of, parse_unit
 
 __all__ = ["ColumnsBackend", "decline", "open_columns", "to_columns"]
 
-#: What spectroscopists of the quantity write their axis in, where it is not the canonical unit.
+#: What spectroscopists of the quantity write their axis in, where it is not the
+#: canonical unit.
 _USUAL = {("raman_intensity", "E"): "1/cm"}
 _AMOUNTS = get_args(Amount)
 
@@ -69,16 +73,20 @@ def open_columns(
 ) -> xr.Dataset:
     """Read a table of a coordinate, a value and, in a third column, its standard deviation.
 
-    The table is the run of lines with two or three numbers each, separated by commas, by semicolons, or by
-    blanks. Decimal commas are not read; ``1,10,5`` is ambiguous and needs `has_std`. A value may
-    be NA, N/A, null, -- or NaN, all read as NaN; U+2212 is a minus sign; infinite numbers are refused. Comments and
-    empty lines may occur within the table. Text before and after it must not begin with a number: such a line, which
-    may be a measurement, is refused, except for the number of rows at the top. Descending rows are reversed;
-    temperatures are sorted. A text that is recognised as another format (JCAMP-DX, INX, SPE, CIF, HTML, LAMMPS ...) is
-    refused; so is one whose column titles contradict the arguments. Header rows of RRUFF, ``##NAMES=``, are kept.
+    The table is the run of lines with two or three numbers each, separated by commas,
+    by semicolons, or by blanks. Decimal commas are not read; ``1,10,5`` is ambiguous
+    and needs `has_std`. A value may be NA, N/A, null, -- or NaN, all read as NaN;
+    U+2212 is a minus sign; infinite numbers are refused. Comments and empty lines may
+    occur within the table. Text before and after it must not begin with a number: such
+    a line, which may be a measurement, is refused, except for the number of rows at the
+    top. Descending rows are reversed; temperatures are sorted. A text that is
+    recognised as another format (JCAMP-DX, INX, SPE, CIF, HTML, LAMMPS ...) is refused;
+    so is one whose column titles contradict the arguments. Header rows of RRUFF,
+    ``##NAMES=``, are kept.
 
-    A text cut off within its last line is recognised if that line has no line end and is not a row, or has fewer
-    decimals than all others. Integers give no clue: ``100 1000``, ``200 2000``, ``300 30`` may be cut off.
+    A text cut off within its last line is recognised if that line has no line end and
+    is not a row, or has fewer decimals than all others. Integers give no clue: ``100
+    1000``, ``200 2000``, ``300 30`` may be cut off.
 
     Parameters
     ----------
@@ -89,8 +97,9 @@ def open_columns(
     units : str
         Of the values; "1" where they are arbitrary.
     coordinate : str, optional
-        What the first column is: "E", "Q", "temperature", "time", "r", or "wavelength" of a Raman spectrum, which
-        `to_raman_shift` turns into the shift. By default the last dimension of the quantity.
+        What the first column is: "E", "Q", "temperature", "time", "r", or "wavelength"
+        of a Raman spectrum, which `to_raman_shift` turns into the shift. By default the
+        last dimension of the quantity.
     coordinate_units : str
         Its units; it stays in them, and ``.bp.convert`` changes them.
     T : scalar with units, optional
@@ -98,31 +107,36 @@ def open_columns(
     statistics : {"quantum", "classical"}, optional
         As for `new_dataset`.
     amount : {"atoms", "formula units"}, optional
-        For a heat capacity per mole: a mole of what; kept in ``attrs["amount"]``, which `to_molar` reads.
+        For a heat capacity per mole: a mole of what; kept in ``attrs["amount"]``, which
+        `to_molar` reads.
     has_std : bool, optional
-        Whether the third column is the standard deviation; False ignores it. By default it is, unless its title
-        names something else, or the three numbers may be two with decimal commas or thousands: then pass it.
+        Whether the third column is the standard deviation; False ignores it. By default
+        it is, unless its title names something else, or the three numbers may be two
+        with decimal commas or thousands: then pass it.
     lowest : float, optional
-        An S(Q) that falls below it by more than five standard deviations is refused: it is S(Q) - 1, F(Q) or the
-        like. Lower it for partial S(Q) and scattering lengths of both signs; None: no limit.
+        An S(Q) that falls below it by more than five standard deviations is refused: it
+        is S(Q) - 1, F(Q) or the like. Lower it for partial S(Q) and scattering lengths
+        of both signs; None: no limit.
     tail : pair of float, optional
-        Bounds on the mean of g(r) over the upper third of r; outside them it is G(r), or another function, and
-        refused. None: no limit.
+        Bounds on the mean of g(r) over the upper third of r; outside them it is G(r),
+        or another function, and refused. None: no limit.
 
     Returns
     -------
     xarray.Dataset
-        The variable named as the vocabulary has it, with ``<name>_std`` where there is a third
-        column. Of a file that `to_columns` wrote nothing has to be said.
+        The variable named as the vocabulary has it, with ``<name>_std`` where there is
+        a third column. Of a file that `to_columns` wrote nothing has to be said.
 
     Raises
     ------
     QuantityError, UnitsError
-        If the quantity or the units are not given, unknown, or of a dimension that the quantity or the coordinate
-        cannot have; if `amount` is of something that is not per mole.
+        If the quantity or the units are not given, unknown, or of a dimension that the
+        quantity or the coordinate cannot have; if `amount` is of something that is not
+        per mole.
     FileFormatError
-        If the text has a format of its own; if there is no table, more than one, or rows of different length; if a
-        line outside it begins with a number, a number is infinite, or the last line is cut off.
+        If the text has a format of its own; if there is no table, more than one, or
+        rows of different length; if a line outside it begins with a number, a number is
+        infinite, or the last line is cut off.
     CoordinateError
         If the coordinate has duplicates, or is not ascending or descending.
     RangeError
@@ -142,26 +156,51 @@ def open_columns(
     try:
         lines = read_lines(where, complete=False)
         if lines and lines[0].startswith(MARK):
-            return as_told(read_own(lines), quantity, units, coordinate, coordinate_units, T, statistics, amount)
+            return as_told(
+                read_own(lines),
+                quantity,
+                units,
+                coordinate,
+                coordinate_units,
+                T,
+                statistics,
+                amount,
+            )
         require_plain_table(where, lines)
         table = read_table(where, lines)
         if not is_ended(where):
             require_whole(lines)
     except XbpError:
         raise
-    except (*TEXT_ERRORS, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        *TEXT_ERRORS,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise unreadable(where, "columns", error) from error
     labels = _labels(where, quantity, units, coordinate, coordinate_units)
     if amount is not None:
         _require_molar(amount, labels)
     dim = labels.dim
     titles = column_titles(lines, table.start, table.values.shape[1])
-    require_quantity_of_titles(where.name, lines[: table.start], titles, labels.quantity)
-    require_units_of_titles(where.name, lines[: table.start], titles, labels.units, labels.coordinate_units, labels.dim)
+    require_quantity_of_titles(
+        where.name, lines[: table.start], titles, labels.quantity
+    )
+    require_units_of_titles(
+        where.name,
+        lines[: table.start],
+        titles,
+        labels.units,
+        labels.coordinate_units,
+        labels.dim,
+    )
     x, *columns = table.values.T[: used_columns(where, lines, table, titles, has_std)]
     if dim == "temperature":
         require_one_run(where, x, table.breaks)
-        # A thermometer scatters, and a sample is cooled and heated: points come in an order of their own.
+        # A thermometer scatters, and a sample is cooled and heated: points come in an
+        # order of their own.
         order = np.argsort(x, kind="stable")
         x, columns = x[order], [column[order] for column in columns]
     steps = np.diff(x)
@@ -171,11 +210,17 @@ def open_columns(
         raise CoordinateError(
             f"the first column of {where.name} is neither ascending nor descending "
             f"({int((steps <= 0).sum())} of {steps.size} steps)",
-            reason="it is no coordinate, or the rows of several tables follow one another",
+            reason="it is no coordinate, or the rows of several tables follow one "
+            "another",
             fix="take the file apart, or drop the duplicates",
         )
     require_normalization(
-        where.name, labels.quantity, columns[0], columns[1] if columns[1:] else None, lowest=lowest, tail=tail
+        where.name,
+        labels.quantity,
+        columns[0],
+        columns[1] if columns[1:] else None,
+        lowest=lowest,
+        tail=tail,
     )
     ds = new_dataset(
         labels.quantity,
@@ -185,7 +230,8 @@ def open_columns(
         coords={dim: (x, labels.coordinate_units)},
         temperature=T,
         statistics=statistics,
-        attrs={"source": f"text file {where.name}"} | labelled_rows(lines[: table.start]),
+        attrs={"source": f"text file {where.name}"}
+        | labelled_rows(lines[: table.start]),
     )
     said = {
         "file": where.name,
@@ -199,12 +245,17 @@ def open_columns(
         "has_std": has_std,
     }
     variable = ds[QUANTITIES[labels.quantity].variable]
-    if labels.quantity == "vibrational_dos" and (found := imaginary_modes(variable, ds)) is not None:
+    if (
+        labels.quantity == "vibrational_dos"
+        and (found := imaginary_modes(variable, ds)) is not None
+    ):
         variable.attrs |= diagnosed({}, found)
     # It is passed on as a DataArray, without the attributes of its Dataset.
     if labels.quantity == "static_structure_factor":
         variable.attrs["source"] = ds.attrs["source"]
-    variable.attrs["history"] = ds.attrs["history"] = extend_history(None, "open_columns", said)
+    variable.attrs["history"] = ds.attrs["history"] = extend_history(
+        None, "open_columns", said
+    )
     if amount is not None:
         variable.attrs["amount"] = amount
     return ds
@@ -220,29 +271,59 @@ class _Labels(NamedTuple):
 
 
 def _labels(
-    where: Path, quantity: str | None, units: str | None, coordinate: str | None, coordinate_units: str | None
+    where: Path,
+    quantity: str | None,
+    units: str | None,
+    coordinate: str | None,
+    coordinate_units: str | None,
 ) -> _Labels:
-    """Hold the arguments to the vocabulary; what is missing is named, and nothing else."""
+    """Hold the arguments to the vocabulary.
+
+    What is missing is named, and nothing else.
+    """
     known = quantity if is_one_of(quantity, *QUANTITIES) else None
     row_ = None if known is None else QUANTITIES[known]
-    dim = coordinate if coordinate is not None else row_.dims[-1] if row_ is not None else None
+    dim = (
+        coordinate
+        if coordinate is not None
+        else row_.dims[-1]
+        if row_ is not None
+        else None
+    )
     if dim is not None and not is_one_of(dim, *COORDINATES):
         raise CoordinateError(
             f"coordinate={dim!r} is not known",
             reason="its units cannot be checked",
             fix=f"coordinate= one of {', '.join(COORDINATES)}",
         )
-    example = "meV" if dim is None else _USUAL.get((str(known), dim), COORDINATES[dim][0])
+    example = (
+        "meV" if dim is None else _USUAL.get((str(known), dim), COORDINATES[dim][0])
+    )
     mends = {
         "quantity": None if known else f"quantity= one of {', '.join(QUANTITIES)}",
-        "units": None if units is not None else f"units='{'1' if row_ is None else row_.units}'; '1' if arbitrary",
-        "coordinate_units": None if coordinate_units is not None else f"coordinate_units='{example}'",
+        "units": None
+        if units is not None
+        else f"units='{'1' if row_ is None else row_.units}'; '1' if arbitrary",
+        "coordinate_units": None
+        if coordinate_units is not None
+        else f"coordinate_units='{example}'",
     }
     missing = {name: mend for name, mend in mends.items() if mend is not None}
-    if known is None or row_ is None or dim is None or units is None or coordinate_units is None:
-        given = {"quantity": quantity, "units": units, "coordinate_units": coordinate_units}
+    if (
+        known is None
+        or row_ is None
+        or dim is None
+        or units is None
+        or coordinate_units is None
+    ):
+        given = {
+            "quantity": quantity,
+            "units": units,
+            "coordinate_units": coordinate_units,
+        }
         raise QuantityError(
-            f"{where.name} is a table, opened with {', '.join(f'{name}={given[name]!r}' for name in missing)}",
+            f"{where.name} is a table, opened with "
+            f"{', '.join(f'{name}={given[name]!r}' for name in missing)}",
             reason="text does not say what its numbers are",
             fix="; ".join(missing.values()),
         )
@@ -259,14 +340,18 @@ def _require_molar(amount: Any, labels: _Labels) -> None:
     if not is_one_of(amount, *_AMOUNTS):
         raise QuantityError(
             f"amount={amount!r} is not known",
-            reason="a mole is of atoms or of formula units, and they differ by a factor",
+            reason="a mole is of atoms or of formula units, and they differ by a "
+            "factor",
             fix="amount='atoms' or amount='formula units'",
         )
-    if labels.quantity != "heat_capacity" or not parse_unit(labels.units).is_compatible_with("J/mol/K"):
+    if labels.quantity != "heat_capacity" or not parse_unit(
+        labels.units
+    ).is_compatible_with("J/mol/K"):
         raise QuantityError(
             f"amount={amount!r} of a {labels.quantity} in '{labels.units}'",
             reason="it says what a mole is of, of a heat capacity per mole",
-            fix="leave amount= out; .bp.to_molar(...) makes a heat capacity of the sample or per gram one per mole",
+            fix="leave amount= out; .bp.to_molar(...) makes a heat capacity of the "
+            "sample or per gram one per mole",
         )
 
 

@@ -1,4 +1,7 @@
-"""DAVE's grouped ASCII (``.grp``): spectra at several Q, as DAVE and Mantid's SaveDaveGrp write them."""
+"""DAVE's grouped ASCII (``.grp``).
+
+Spectra at several Q, as DAVE and Mantid's SaveDaveGrp write them.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.construct import new_dataset
-from xbp.errors import XbpError
+from xbp.core.construct import new_dataset
+from xbp.core.errors import XbpError
 from xbp.io.angles import angle_dataset
 from xbp.io.arguments import can_open, to_path, without
 from xbp.io.measured import density_per_mev, measured
@@ -22,13 +25,32 @@ from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
 __all__ = ["DaveBackend", "decline", "open_dave"]
 
 # What stands in the brackets of the headers, without case, blanks and hyphens.
-_E_UNITS = {"mev": 1.0, "milliev": 1.0, "microev": 1e-3, "uev": 1e-3, "µev": 1e-3, "μev": 1e-3}
-_Q_UNITS = ("1/angstroms", "1/angstrom", "angstrom^1", "angstroms^1", "1/a", "a^1", "1/å", "å^1")
+_E_UNITS = {
+    "mev": 1.0,
+    "milliev": 1.0,
+    "microev": 1e-3,
+    "uev": 1e-3,
+    "µev": 1e-3,
+    "μev": 1e-3,
+}
+_Q_UNITS = (
+    "1/angstroms",
+    "1/angstrom",
+    "angstrom^1",
+    "angstroms^1",
+    "1/a",
+    "a^1",
+    "1/å",
+    "å^1",
+)
 _ANGLE_UNITS = ("degrees", "degree", "deg", "°")
 
 
 def decline(path: Path) -> str | None:
-    """Say why a file is not DAVE ASCII, or None where it is: the words differ, the places of the numbers do not."""
+    """Say why a file is not DAVE ASCII, or None where it is.
+
+    The words differ, the places of the numbers do not.
+    """
     start = [line.strip() for line in head(path)[:6]]
     fits = len(start) == 6 and all(line.startswith("#") for line in start[::2][:3])
     if fits and all(line.isdigit() for line in start[1:4:2]):
@@ -39,9 +61,10 @@ def decline(path: Path) -> str | None:
 def open_dave(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     """Read a DAVE ASCII group file.
 
-    The parts are found by their places: the numbers of energies and of groups, the energies, the Q
-    values (or angles), and a block of values with their errors for each, every part below one
-    comment. The words of the comments do not matter, but for the units in brackets.
+    The parts are found by their places: the numbers of energies and of groups, the
+    energies, the Q values (or angles), and a block of values with their errors for
+    each, every part below one comment. The words of the comments do not matter, but for
+    the units in brackets.
 
     Parameters
     ----------
@@ -53,20 +76,22 @@ def open_dave(path: str | os.PathLike[str], *, T: Any = None) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``S(Q, E)`` with ``S_std``, on an arbitrary scale; Q in 1/angstrom, E in meV, as points. If
-        the second axis is in degrees, ``S(detector, E)`` as returned by `open_nxspe`. The values are taken
-        per unit of the energy axis, so that ∫S dE is the same for a file in µeV or meV. Bins that are -1e30,
-        infinite or NaN, or have negative errors, are NaN.
+        ``S(Q, E)`` with ``S_std``, on an arbitrary scale; Q in 1/angstrom, E in meV, as
+        points. If the second axis is in degrees, ``S(detector, E)`` as returned by
+        `open_nxspe`. The values are taken per unit of the energy axis, so that ∫S dE is
+        the same for a file in µeV or meV. Bins that are -1e30, infinite or NaN, or have
+        negative errors, are NaN.
 
     Raises
     ------
     FileFormatError
-        If the file is truncated, of another kind, or the units of an axis are not among µeV, meV,
-        1/angstrom and degrees.
+        If the file is truncated, of another kind, or the units of an axis are not among
+        µeV, meV, 1/angstrom and degrees.
 
     References
     ----------
-    R. T. Azuah et al., J. Res. Natl. Inst. Stan. Technol. 114, 341 (2009), doi:10.6028/jres.114.025.
+    R. T. Azuah et al., J. Res. Natl. Inst. Stan. Technol. 114, 341 (2009),
+    doi:10.6028/jres.114.025.
 
     Examples
     --------
@@ -101,17 +126,29 @@ def _read(path: Path, T: Any) -> xr.Dataset:
                 raise ValueError("it does not begin with a comment")
             parts[-1].append(line)
     if len(parts) < 5:
-        raise ValueError(f"it has {len(parts)} parts, where two numbers, two axes and a group are the least")
-    n_energy, n_group = (int(to_numbers(parts[i], headers[i], size=1)[0]) for i in (0, 1))
+        raise ValueError(
+            f"it has {len(parts)} parts, where two numbers, two axes and a group are "
+            "the least"
+        )
+    n_energy, n_group = (
+        int(to_numbers(parts[i], headers[i], size=1)[0]) for i in (0, 1)
+    )
     if len(parts) != n_group + 4:
-        raise ValueError(f"it has {len(parts) - 4} groups where {n_group} are announced")
+        raise ValueError(
+            f"it has {len(parts) - 4} groups where {n_group} are announced"
+        )
     to_mev = _in_mev(headers[2])
     energy = to_numbers(parts[2], headers[2], size=n_energy) * to_mev
     other = to_numbers(parts[3], headers[3], size=n_group)
     both = np.stack(
-        [to_numbers(parts[i + 4], headers[i + 4], size=2 * n_energy, infinite=True) for i in range(n_group)]
+        [
+            to_numbers(parts[i + 4], headers[i + 4], size=2 * n_energy, infinite=True)
+            for i in range(n_group)
+        ]
     )
-    values, std, _ = density_per_mev(*measured(both[:, ::2], both[:, 1::2]), axis=to_mev)
+    values, std, _ = density_per_mev(
+        *measured(both[:, ::2], both[:, 1::2]), axis=to_mev
+    )
     attrs = {"source": f"DAVE ASCII file {path.name}"}
     if _units(headers[3]) in _ANGLE_UNITS:
         detectors = np.arange(n_group)
@@ -126,7 +163,10 @@ def _read(path: Path, T: Any) -> xr.Dataset:
             attrs=attrs,
         )
     if _units(headers[3]) not in _Q_UNITS:
-        raise ValueError(f"the units of its second axis, '{headers[3].strip()}', are neither 1/Angstrom nor degrees")
+        raise ValueError(
+            f"the units of its second axis, '{headers[3].strip()}', are neither "
+            "1/Angstrom nor degrees"
+        )
     return new_dataset(
         "dynamic_structure_factor",
         values,
@@ -146,7 +186,10 @@ def _units(header: str) -> str:
 
 def _in_mev(header: str) -> float:
     if _units(header) not in _E_UNITS:
-        raise ValueError(f"the units of its energies, '{header.strip()}', are neither meV nor micro eV")
+        raise ValueError(
+            f"the units of its energies, '{header.strip()}', are neither meV nor "
+            "micro eV"
+        )
     return _E_UNITS[_units(header)]
 
 

@@ -1,4 +1,7 @@
-"""Scattering geometry: the instrument fixes the incident (direct) or the final (indirect) neutron energy."""
+"""Scattering geometry.
+
+The instrument fixes the incident (direct) or the final (indirect) neutron energy.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,21 @@ from typing import Any, Final
 
 import numpy as np
 
-from xbp.conditions import FIXED_ENERGY
-from xbp.errors import FileFormatError, QuantityError
-from xbp.units import magnitude
+from xbp.core.conditions import FIXED_ENERGY
+from xbp.core.errors import FileFormatError, QuantityError
+from xbp.core.units import magnitude
 
-__all__ = ["DIRECT", "INDIRECT", "Asked", "Bins", "find_geometry", "geometry_of_instrument"]
+__all__ = [
+    "DIRECT",
+    "INDIRECT",
+    "Asked",
+    "Bins",
+    "find_geometry",
+    "geometry_of_instrument",
+]
 
-#: Chopper spectrometers: they fix the incident energy. Names and the short names that files carry.
+#: Chopper spectrometers: they fix the incident energy. Names and the short names that
+#: files carry.
 DIRECT: Final = frozenset(
     (
         "4SEASONS", "4SEASON", "AMATERAS", "ARCS", "BRISP", "CNCS", "CSPEC", "DCS", "DCTOF",
@@ -46,7 +57,8 @@ class Asked:
     incident_energy, final_energy : scalar with units or None
         The fixed energy (bare: meV), overriding that in the file.
     direct_above : scalar with units
-        A fixed energy above this is taken as incident: no analyser selects it (bare: meV).
+        A fixed energy above this is taken as incident: no analyser selects it (bare:
+        meV).
     """
 
     geometry: str | None = None
@@ -66,13 +78,19 @@ class Asked:
             raise QuantityError(
                 f"geometry={self.geometry!r} is not valid",
                 reason="a spectrometer has direct or indirect geometry",
-                fix="geometry='direct' (fixed incident energy) or 'indirect' (fixed final energy)",
+                fix="geometry='direct' (fixed incident energy) or 'indirect' (fixed "
+                "final energy)",
             )
-        said = {self.geometry} | {kind for kind, name in FIXED_ENERGY.items() if getattr(self, name) is not None}
+        said = {self.geometry} | {
+            kind
+            for kind, name in FIXED_ENERGY.items()
+            if getattr(self, name) is not None
+        }
         said -= {None}
         if len(said) > 1:
             raise QuantityError(
-                f"geometry={self.geometry!r}, incident_energy={self.incident_energy!r} and "
+                f"geometry={self.geometry!r}, "
+                f"incident_energy={self.incident_energy!r} and "
                 f"final_energy={self.final_energy!r} contradict one another",
                 reason="an instrument fixes one of the two energies",
                 fix="give incident_energy= (direct) or final_energy= (indirect)",
@@ -100,8 +118,12 @@ class Bins:
     def of(cls, values: np.ndarray, std: np.ndarray | None, energy: np.ndarray) -> Bins:
         """Build from arrays (n_spectra, n_E), NaN where not measured, and energy edges or points."""
         edges = energy.size == values.shape[-1] + 1
-        seen = np.isfinite(values) & ((values != 0) | (np.nan_to_num(0.0 if std is None else std) > 0))
-        return cls(energy[:-1] if edges else energy, energy[1:] if edges else energy, seen)
+        seen = np.isfinite(values) & (
+            (values != 0) | (np.nan_to_num(0.0 if std is None else std) > 0)
+        )
+        return cls(
+            energy[:-1] if edges else energy, energy[1:] if edges else energy, seen
+        )
 
 
 def geometry_of_instrument(name: str | None) -> str | None:
@@ -130,7 +152,9 @@ def find_geometry(
     energy: float | np.ndarray | None,
     bins: Bins,
 ) -> dict[str, Any]:
-    """Decide which energy is fixed: from the file, else the caller, the instrument's name, or the energies.
+    """Decide which energy is fixed.
+
+    From the file, else the caller, the instrument's name, or the energies.
 
     Parameters
     ----------
@@ -150,13 +174,14 @@ def find_geometry(
     Returns
     -------
     dict
-        ``{"geometry": ...}``, empty if neither the geometry nor an energy is known, and ``incident_energy`` or
-        ``final_energy`` in meV.
+        ``{"geometry": ...}``, empty if neither the geometry nor an energy is known, and
+        ``incident_energy`` or ``final_energy`` in meV.
 
     Raises
     ------
     FileFormatError
-        If the geometry of a fixed energy is not known, or file, caller and energies contradict one another.
+        If the geometry of a fixed energy is not known, or file, caller and energies
+        contradict one another.
     """
     said = asked.kind()
     if said is not None and stated is not None and said != stated:
@@ -171,10 +196,13 @@ def find_geometry(
         energy = magnitude(given, "meV", name=FIXED_ENERGY[str(said)], energy=True)
     if energy is None:
         return {} if kind is None else {"geometry": kind}
-    each = np.broadcast_to(np.asarray(energy, dtype=float).reshape(-1, 1), (bins.seen.shape[0], 1))
+    each = np.broadcast_to(
+        np.asarray(energy, dtype=float).reshape(-1, 1), (bins.seen.shape[0], 1)
+    )
     if not (each[np.isfinite(each)] > 0).all() or not np.isfinite(each).any():
         raise FileFormatError(
-            f"{where} has a fixed energy of {np.nanmin(each):g} meV", reason="a neutron has a positive energy"
+            f"{where} has a fixed energy of {np.nanmin(each):g} meV",
+            reason="a neutron has a positive energy",
         )
     limit = magnitude(asked.direct_above, "meV", name="direct_above", energy=True)
     if kind is None and (bins.seen & (bins.lower > each * (1 + 1e-9))).any():
@@ -183,19 +211,27 @@ def find_geometry(
         kind = "direct"
     if kind is None:
         raise FileFormatError(
-            f"{where} does not state whether its fixed energy of {_text(each)} meV is the incident or the final energy",
-            reason=f"Q depends on it; instrument {instrument!r} is unknown, no energy transfer is above the fixed one, "
+            f"{where} does not state whether its fixed energy of {_text(each)} meV is "
+            "the incident or the final energy",
+            reason=f"Q depends on it; instrument {instrument!r} is unknown, no energy "
+            "transfer is above the fixed one, "
             f"and that is not above direct_above={limit:g} meV",
-            fix="geometry='direct' (chopper spectrometers) or geometry='indirect' (crystal analysers, backscattering)",
+            fix="geometry='direct' (chopper spectrometers) or geometry='indirect' "
+            "(crystal analysers, backscattering)",
         )
     edge = bins.upper if said is None else bins.lower
-    impossible = (edge > each * (1 + 1e-9)) if kind == "direct" else (bins.upper < -each * (1 + 1e-9))
+    impossible = (
+        (edge > each * (1 + 1e-9))
+        if kind == "direct"
+        else (bins.upper < -each * (1 + 1e-9))
+    )
     if (bins.seen & impossible).any():
         extreme = edge[impossible.any(axis=0)]
         raise FileFormatError(
             f"{where} has energy transfers from {extreme[0]:g} to {extreme[-1]:g} meV "
             f"with a fixed energy of {_text(each)} meV",
-            reason=f"neutrons of {kind} geometry cannot {'lose' if kind == 'direct' else 'gain'} more than that",
+            reason=f"neutrons of {kind} geometry cannot "
+            f"{'lose' if kind == 'direct' else 'gain'} more than that",
             fix="check the energies, or pass final_energy= or incident_energy=",
         )
     return {"geometry": kind, FIXED_ENERGY[kind]: energy}

@@ -30,14 +30,24 @@ __all__ = [
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 #: Everything h5py raises on a damaged file, depending on where the damage is.
-HDF5_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError, OverflowError)
+HDF5_ERRORS = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    MemoryError,
+    OverflowError,
+)
 
 _MAX_TEXT = 256
 _MAX_LONG_TEXT = 2**24
 
-# 10^5 detectors of 2000 energies fit; what claims to be larger would not fit into memory twice.
+# 10^5 detectors of 2000 energies fit; what claims to be larger would not fit into
+# memory twice.
 _MAX_NUMBERS = 2**28
-# The best ratio that deflate can reach, and the best that large arrays of measured numbers do.
+# The best ratio that deflate can reach, and the best that large arrays of measured
+# numbers do.
 MAX_COMPRESSION = 1032
 _LARGE, _MAX_COMPRESSION_LARGE = 2**26, 50
 
@@ -49,7 +59,8 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     Raises
     ------
     ValueError
-        If it links to other files: these are unchecked, and one that is a pipe would block.
+        If it links to other files: these are unchecked, and one that is a pipe would
+        block.
     """
     with h5py.File(path, "r") as file:
         outside: list[str] = []
@@ -67,8 +78,8 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 def attribute(node: h5py.HLObject, name: str) -> Any:
     """Read a small text or integer attribute; None where there is none.
 
-    Its type is checked before its value is read: libhdf5 follows the pointers of a damaged one
-    wherever they lead.
+    Its type is checked before its value is read: libhdf5 follows the pointers of a
+    damaged one wherever they lead.
 
     Raises
     ------
@@ -80,10 +91,14 @@ def attribute(node: h5py.HLObject, name: str) -> Any:
     found = node.attrs.get_id(name)
     kind = found.get_type()
     text = isinstance(kind, h5py.h5t.TypeStringID)
-    whole = found.get_storage_size() == kind.get_size() or (text and kind.is_variable_str())
+    whole = found.get_storage_size() == kind.get_size() or (
+        text and kind.is_variable_str()
+    )
     short = found.shape == () and kind.get_size() <= _MAX_TEXT and whole
     if not short or not (text or isinstance(kind, h5py.h5t.TypeIntegerID)):
-        raise ValueError(f"attribute '{name}' of {node.name} is neither a short text nor an integer")
+        raise ValueError(
+            f"attribute '{name}' of {node.name} is neither a short text nor an integer"
+        )
     return node.attrs[name]
 
 
@@ -100,22 +115,31 @@ def numbers(
     Raises
     ------
     ValueError
-        If it is missing, holds no numbers (no whole ones), has another shape, or claims more than
-        the file stores.
+        If it is missing, holds no numbers (no whole ones), has another shape, or claims
+        more than the file stores.
     """
     node = group.get(name) if isinstance(group, h5py.Group) else None
-    if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiu" or h5py.check_enum_dtype(node.dtype):
+    if (
+        not isinstance(node, h5py.Dataset)
+        or node.dtype.kind not in "fiu"
+        or h5py.check_enum_dtype(node.dtype)
+    ):
         raise ValueError(f"'{name}' is missing or holds no numbers")
     if node.is_virtual or node.external:
         raise ValueError(f"'{name}' is stored in other files")
-    if (shape is not None and node.shape != shape) or (ndim is not None and node.ndim != ndim):
+    if (shape is not None and node.shape != shape) or (
+        ndim is not None and node.ndim != ndim
+    ):
         wanted = f"{ndim} dimensions are" if shape is None else f"{shape} is"
         raise ValueError(f"'{name}' has the shape {node.shape}, where {wanted} needed")
     stored = node.id.get_storage_size()
     claimed = node.size * node.dtype.itemsize
     ratio = MAX_COMPRESSION if claimed <= _LARGE else _MAX_COMPRESSION_LARGE
     if node.size == 0 or node.size > _MAX_NUMBERS or claimed > ratio * stored:
-        raise ValueError(f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are stored")
+        raise ValueError(
+            f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are "
+            "stored"
+        )
     values = np.asarray(node[()], dtype=float)
     if not whole:
         return values
@@ -142,12 +166,15 @@ def number(group: h5py.Group, name: str) -> float | None:
 
 
 def flag(group: h5py.Group, name: str) -> bool | None:
-    """Read a dataset with one truth value, a boolean or a number; None if there is none.
+    """Read a dataset with one truth value, a boolean or a number.
+
+    None if there is none.
 
     Raises
     ------
     ValueError
-        If it is anything else. NeXus prescribes booleans (NX_BOOLEAN); Mantid writes 0 and 1.
+        If it is anything else. NeXus prescribes booleans (NX_BOOLEAN); Mantid writes 0
+        and 1.
     """
     node = group.get(name) if isinstance(group, h5py.Group) else None
     if isinstance(node, h5py.Dataset) and node.dtype.kind == "b" and node.size == 1:
@@ -174,6 +201,10 @@ def text(group: h5py.Group, name: str) -> str | None:
     ):
         return None
     if node.id.get_type().get_size() > _MAX_LONG_TEXT:
-        raise ValueError(f"'{name}' claims to be a text of {node.id.get_type().get_size()} bytes")
+        raise ValueError(
+            f"'{name}' claims to be a text of {node.id.get_type().get_size()} bytes"
+        )
     value = np.asarray(node[()]).reshape(-1)[0]
-    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip("\x00 \n")
+    return (
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    ).strip("\x00 \n")

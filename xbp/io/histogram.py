@@ -13,13 +13,13 @@ import pint
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.construct import new_dataset
-from xbp.errors import FileFormatError, UnitsError, XbpError
+from xbp.core.construct import new_dataset
+from xbp.core.errors import FileFormatError, UnitsError, XbpError
+from xbp.core.schema import COORDINATES
+from xbp.core.units import parse_unit, registry
 from xbp.io.arguments import to_path, without
 from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers, open_hdf5
 from xbp.io.measured import density_per_mev, measured
-from xbp.schema import COORDINATES
-from xbp.units import parse_unit, registry
 
 if TYPE_CHECKING:
     import h5py
@@ -28,12 +28,14 @@ else:
 
 __all__ = ["HistogramBackend", "decline", "open_histogram"]
 
-# No instrument has more bins than this along one axis; a file that claims so is damaged.
+# No instrument has more bins than this along one axis; a file that claims so is
+# damaged.
 _MAX_BINS = 1_000_000
 _LACKS = "it has no group with 'data' and 'grid/Q', 'grid/energy' (or 'grid/E')"
 #: Names of the axes in histogram and in multiphonon.
 _AXES = {"Q": ("Q",), "E": ("energy", "E")}
-#: Fraction of a bin width below which a value is rounding of accumulated steps, and is set to 0.
+#: Fraction of a bin width below which a value is rounding of accumulated steps, and is
+#: set to 0.
 _ROUNDING = 1e-9
 
 
@@ -46,24 +48,27 @@ def decline(path: Path) -> str | None:
         return f"HDF5 cannot read it ({error})"
 
 
-def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", "std"] = "variance") -> xr.Dataset:
+def open_histogram(
+    path: str | os.PathLike[str], *, errors: Literal["variance", "std"] = "variance"
+) -> xr.Dataset:
     """Read a histogram HDF5 file.
 
     Parameters
     ----------
     path : path-like
-        File with a group that holds ``data``, ``errors`` and ``grid/Q``, ``grid/energy`` (or ``grid/E``)
-        with their bin boundaries and units.
+        File with a group that holds ``data``, ``errors`` and ``grid/Q``,
+        ``grid/energy`` (or ``grid/E``) with their bin boundaries and units.
     errors : {"variance", "std"}
-        What ``errors`` holds. The histogram package stores squared error bars; the scatter of the
-        points of the public ARCS files agrees.
+        What ``errors`` holds. The histogram package stores squared error bars; the
+        scatter of the points of the public ARCS files agrees.
 
     Returns
     -------
     xarray.Dataset
-        ``S(Q,E)`` with ``S_std``, statistics "quantum"; bin boundaries as CF bounds, in 1/angstrom
-        and meV; NaN where not measured: NaN, infinities, sentinels and negative errors. Bins without any
-        count have std 0, as in the file; no fit uses them. If all errors are 0, the file has none.
+        ``S(Q,E)`` with ``S_std``, statistics "quantum"; bin boundaries as CF bounds, in
+        1/angstrom and meV; NaN where not measured: NaN, infinities, sentinels and
+        negative errors. Bins without any count have std 0, as in the file; no fit uses
+        them. If all errors are 0, the file has none.
 
     Raises
     ------
@@ -72,7 +77,8 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
 
     References
     ----------
-    J. Y. Y. Lin et al., J. Open Source Softw. 3(21), 440 (2018), doi:10.21105/joss.00440 (multiphonon).
+    J. Y. Y. Lin et al., J. Open Source Softw. 3(21), 440 (2018),
+    doi:10.21105/joss.00440 (multiphonon).
 
     Examples
     --------
@@ -88,7 +94,11 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
     (array([1., 3.]), array([[0.2, 0.3]]))
     """
     if errors not in ("variance", "std"):
-        raise FileFormatError(f"errors={errors!r} is not known", reason="it is one of two", fix="'variance' or 'std'")
+        raise FileFormatError(
+            f"errors={errors!r} is not known",
+            reason="it is one of two",
+            fix="'variance' or 'std'",
+        )
     where = to_path(path)
     try:
         with open_hdf5(where) as file:
@@ -111,9 +121,14 @@ def open_histogram(path: str | os.PathLike[str], *, errors: Literal["variance", 
 
 
 def _find(file: h5py.File) -> h5py.Group | None:
-    """Return the group that looks like a histogram: the file itself or one level below."""
+    """Return the group that looks like a histogram.
+
+    The file itself or one level below.
+    """
     for candidate in (file, *file.values()):
-        if not isinstance(candidate, h5py.Group) or not isinstance(candidate.get("data"), h5py.Dataset):
+        if not isinstance(candidate, h5py.Group) or not isinstance(
+            candidate.get("data"), h5py.Dataset
+        ):
             continue
         grid = candidate.get("grid")
         if isinstance(grid, h5py.Group) and all(_axis_name(grid, dim) for dim in _AXES):
@@ -123,7 +138,9 @@ def _find(file: h5py.File) -> h5py.Group | None:
 
 def _axis_name(grid: h5py.Group, dim: str) -> str | None:
     """Return what the file calls an axis; None where it has none."""
-    return next((name for name in _AXES[dim] if isinstance(grid.get(name), h5py.Group)), None)
+    return next(
+        (name for name in _AXES[dim] if isinstance(grid.get(name), h5py.Group)), None
+    )
 
 
 def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
@@ -152,7 +169,11 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
     std = None
     if "errors" in group:
         raw = _numbers(group, "errors", path, shape=shape)
-        std = np.where(raw < 0, -1.0, np.sqrt(np.abs(raw))) if errors == "variance" else raw
+        std = (
+            np.where(raw < 0, -1.0, np.sqrt(np.abs(raw)))
+            if errors == "variance"
+            else raw
+        )
     data, std = measured(data, std)
     written = _text(attribute(group["data"], "unit") or "1")
     data, std, units = density_per_mev(data, std, axis=to_mev, units=written)
@@ -165,7 +186,10 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
         coords={dim: (_centres(edges[dim]), COORDINATES[dim][0]) for dim in dims},
         edges=edges,
         statistics="quantum",
-        attrs={"title": str(group.name).strip("/") or path.stem, "source": f"histogram HDF5 file {path.name}"},
+        attrs={
+            "title": str(group.name).strip("/") or path.stem,
+            "source": f"histogram HDF5 file {path.name}",
+        },
     )
 
 
@@ -179,7 +203,12 @@ def _without_rounding(values: np.ndarray, width: float) -> np.ndarray:
 
 
 def _numbers(
-    group: h5py.Group, name: str, path: Path, *, ndim: int | None = None, shape: tuple[int, ...] | None = None
+    group: h5py.Group,
+    name: str,
+    path: Path,
+    *,
+    ndim: int | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> np.ndarray:
     """Read a dataset of numbers, its shape checked before a byte of it is read."""
     node = group.get(name)
@@ -205,10 +234,15 @@ def _unit_factor(unit: Any, canonical: str, axis: str, path: Path) -> float:
     except ValueError:
         scale, unit_text = 1.0, _text(unit)
     try:
-        factor = float(registry().Quantity(scale, parse_unit(unit_text)).m_as(canonical))
+        factor = float(
+            registry().Quantity(scale, parse_unit(unit_text)).m_as(canonical)
+        )
     except (UnitsError, ValueError, pint.PintError) as error:
-        raise _damaged(path, f"the unit {_text(unit)!r} of axis '{axis}' is not one of {canonical}") from error
-    # Units are written with six digits (1.60218e-22 J for 1 meV): a factor that is 1 within them is 1.
+        raise _damaged(
+            path, f"the unit {_text(unit)!r} of axis '{axis}' is not one of {canonical}"
+        ) from error
+    # Units are written with six digits (1.60218e-22 J for 1 meV): a factor that is 1
+    # within them is 1.
     return 1.0 if abs(factor - 1) < 1e-5 else factor
 
 
@@ -219,7 +253,8 @@ def _text(value: Any) -> str:
 def _damaged(path: Path, what: str) -> FileFormatError:
     return FileFormatError(
         f"{path} is damaged: {what}",
-        reason="a histogram HDF5 holds 'data', 'errors' and ascending 'bin boundaries' with units that fit together",
+        reason="a histogram HDF5 holds 'data', 'errors' and ascending 'bin "
+        "boundaries' with units that fit together",
         fix="copy it again from its source, or write it anew",
     )
 

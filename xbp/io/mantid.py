@@ -13,10 +13,11 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.conditions import FIXED_ENERGY
-from xbp.construct import new_dataset
-from xbp.diagnostic import Diagnostic, diagnosed
-from xbp.errors import FileFormatError, UnitsError, XbpError
+from xbp.core.conditions import FIXED_ENERGY
+from xbp.core.construct import new_dataset
+from xbp.core.diagnostic import Diagnostic, diagnosed
+from xbp.core.errors import FileFormatError, UnitsError, XbpError
+from xbp.core.units import convert_factor, to_kelvin
 from xbp.io.angles import KI_OVER_KF, angle_dataset, with_fixed_energy
 from xbp.io.arguments import to_path, without
 from xbp.io.geometry import Asked, Bins, find_geometry, geometry_of_instrument
@@ -24,7 +25,6 @@ from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers, open_hdf5, text
 from xbp.io.mantid_instrument import Instrument, logs_of, read_instrument
 from xbp.io.measured import density_per_mev, measured
 from xbp.reduction.kinematics import momentum_transfer, wave_number
-from xbp.units import convert_factor, to_kelvin
 
 if TYPE_CHECKING:
     import h5py
@@ -42,15 +42,28 @@ _AXES = {
     "spectraNumber": ("detector", "1"),
 }
 
-#: Names that instruments give to the log of the sample's temperature, without case, underscores and dots.
-_TEMPERATURE_LOGS = ("sampletemp", "sampletemperature", "tempsample", "tsample", "samplet", "samptemp", "temperature")
+#: Names that instruments give to the log of the sample's temperature, without case,
+#: underscores and dots.
+_TEMPERATURE_LOGS = (
+    "sampletemp",
+    "sampletemperature",
+    "tempsample",
+    "tsample",
+    "samplet",
+    "samptemp",
+    "temperature",
+)
 
 
 def decline(path: Path) -> str | None:
     """Say why a file is not a Mantid processed workspace, or None where it is."""
     try:
         with open_hdf5(path) as file:
-            return None if _find(file) is not None else "it holds no 'mantid_workspace_1' with 'workspace/values'"
+            return (
+                None
+                if _find(file) is not None
+                else "it holds no 'mantid_workspace_1' with 'workspace/values'"
+            )
     except HDF5_ERRORS as error:
         return f"HDF5 cannot read it ({error})"
 
@@ -70,40 +83,47 @@ def open_mantid(
     Parameters
     ----------
     path : path-like
-        A file of SaveNexus or SaveNexusProcessed with one workspace: spectra over energy transfer,
-        or a map over Q and energy transfer, in bins that are common to all.
+        A file of SaveNexus or SaveNexusProcessed with one workspace: spectra over
+        energy transfer, or a map over Q and energy transfer, in bins that are common to
+        all.
     T : scalar with units, optional
         Temperature of the sample, instead of that of the logs; a bare number is in K.
     temperature_log : str, optional
-        The log that holds the temperature of the sample in K (or in the units it names). By default
-        the one with a common name, such as ``sample_temp``, ``T_sample`` or ``sample.temperature``.
+        The log that holds the temperature of the sample in K (or in the units it
+        names). By default the one with a common name, such as ``sample_temp``,
+        ``T_sample`` or ``sample.temperature``.
     geometry : {"direct", "indirect"}, optional
-        Whether the fixed energy is the incident or the final one; needed if ``deltaE-mode``, the name of the
-        instrument and the energies do not decide it.
+        Whether the fixed energy is the incident or the final one; needed if
+        ``deltaE-mode``, the name of the instrument and the energies do not decide it.
     incident_energy, final_energy : scalar with units, optional
-        The fixed energy, overriding that in the file; it also sets the geometry (bare: meV).
+        The fixed energy, overriding that in the file; it also sets the geometry (bare:
+        meV).
     direct_above : scalar with units
-        A fixed energy above this is an incident one: no analyser selects it (bare: meV).
+        A fixed energy above this is an incident one: no analyser selects it (bare:
+        meV).
 
     Returns
     -------
     xarray.Dataset
-        ``S(detector, E)`` per meV as `open_nxspe` gives it, with the mean angle of the detectors of each
-        spectrum; or ``S(Q, E)``, NaN below the first and above the last count in Q at each energy,
-        where Mantid writes zeros. The temperature is the median of its log during the run. The incident
-        energy is that of the log ``Ei``; the final energy is that of the recorded ConvertUnits, else of the
-        logs, else of the parameters of instrument and detectors. ``S.attrs["ki_over_kf"]`` is there where
-        the recorded algorithms show it. A diagnostic reports Q that was computed for E = 0 alone.
+        ``S(detector, E)`` per meV as `open_nxspe` gives it, with the mean angle of the
+        detectors of each spectrum; or ``S(Q, E)``, NaN below the first and above the
+        last count in Q at each energy, where Mantid writes zeros. The temperature is
+        the median of its log during the run. The incident energy is that of the log
+        ``Ei``; the final energy is that of the recorded ConvertUnits, else of the logs,
+        else of the parameters of instrument and detectors. ``S.attrs["ki_over_kf"]`` is
+        there where the recorded algorithms show it. A diagnostic reports Q that was
+        computed for E = 0 alone.
 
     Raises
     ------
     FileFormatError
-        If the file is truncated, of another kind, its parts do not fit together, its axes are not energy
-        transfer and spectra or Q, or its geometry is not known.
+        If the file is truncated, of another kind, its parts do not fit together, its
+        axes are not energy transfer and spectra or Q, or its geometry is not known.
 
     References
     ----------
-    O. Arnold et al., Nucl. Instrum. Methods A 764, 156 (2014), doi:10.1016/j.nima.2014.07.029.
+    O. Arnold et al., Nucl. Instrum. Methods A 764, 156 (2014),
+    doi:10.1016/j.nima.2014.07.029.
 
     Examples
     --------
@@ -125,9 +145,13 @@ def open_mantid(
         with open_hdf5(where) as file:
             entry = _find(file)
             if entry is None:
-                raise ValueError("it holds no 'mantid_workspace_1' with 'workspace/values'")
+                raise ValueError(
+                    "it holds no 'mantid_workspace_1' with 'workspace/values'"
+                )
             if "mantid_workspace_2" in file:
-                raise ValueError("it holds several workspaces: save the one that is meant by itself")
+                raise ValueError(
+                    "it holds several workspaces: save the one that is meant by itself"
+                )
             return _read(entry, where, T, temperature_log, asked)
     except XbpError:
         raise
@@ -135,7 +159,8 @@ def open_mantid(
         raise FileFormatError(
             f"{where} cannot be read as a Mantid workspace",
             reason=str(error) or type(error).__name__,
-            fix="it may be truncated, or of another kind: copy it again, or see what xbp.open_dataset(path) says",
+            fix="it may be truncated, or of another kind: copy it again, or see what "
+            "xbp.open_dataset(path) says",
         ) from error
 
 
@@ -146,35 +171,53 @@ def _find(file: h5py.File) -> h5py.Group | None:
     return None
 
 
-def _read(entry: h5py.Group, path: Path, T: Any, temperature_log: str | None, asked: Asked) -> xr.Dataset:
+def _read(
+    entry: h5py.Group, path: Path, T: Any, temperature_log: str | None, asked: Asked
+) -> xr.Dataset:
     workspace = entry["workspace"]
     values = numbers(workspace, "values", ndim=2)
     std = numbers(workspace, "errors", shape=values.shape)
     columns, column_dim, column_factor = _axis(workspace, "axis1")
     if columns.ndim == 2:
         if not (columns == columns[0]).all():
-            raise ValueError("its spectra have bins of their own: Rebin them to common bins before saving")
+            raise ValueError(
+                "its spectra have bins of their own: Rebin them to common bins before "
+                "saving"
+            )
         columns = columns[0]
     rows, row_dim, row_factor = _axis(workspace, "axis2")
-    if {column_dim, row_dim} == {"Q", "E"} or (column_dim, row_dim) == ("E", "detector"):
+    if {column_dim, row_dim} == {"Q", "E"} or (column_dim, row_dim) == (
+        "E",
+        "detector",
+    ):
         axes = {row_dim: rows, column_dim: columns}
     else:
-        raise ValueError(f"its axes are {row_dim} and {column_dim}, not spectra or Q and energy transfer")
+        raise ValueError(
+            f"its axes are {row_dim} and {column_dim}, not spectra or Q and energy "
+            "transfer"
+        )
     for (dim, points), size in zip(axes.items(), values.shape, strict=True):
         if points.ndim != 1 or points.size not in (size, size + (dim != "detector")):
-            raise ValueError(f"its axis '{dim}' has the shape {points.shape} for {size} bins")
-        if dim != "detector" and not (np.isfinite(points).all() and (np.diff(points) > 0).all()):
+            raise ValueError(
+                f"its axis '{dim}' has the shape {points.shape} for {size} bins"
+            )
+        if dim != "detector" and not (
+            np.isfinite(points).all() and (np.diff(points) > 0).all()
+        ):
             raise ValueError(f"its axis '{dim}' is not ascending")
     logs = logs_of(entry)
     temperature = T if T is not None else _temperature(logs, temperature_log)
-    # A distribution is divided by the width of its bins, in the units of the file; counts are not.
+    # A distribution is divided by the width of its bins, in the units of the file;
+    # counts are not.
     if attribute(workspace["axis1"], "distribution") in (b"1", "1", 1):
         E_factor = column_factor if column_dim == "E" else row_factor
         values, std, _ = density_per_mev(values, std, axis=E_factor)
     else:
         widths = np.diff(columns) if columns.size == values.shape[1] + 1 else None
         if widths is None or column_dim != "E":
-            raise ValueError("it is no distribution: ConvertToDistribution before saving")
+            raise ValueError(
+                "it is no distribution: ConvertToDistribution before saving"
+            )
         values, std = values / widths, std / widths
     attrs = _attributes(entry, logs, path)
     energies = columns if column_dim == "E" else rows
@@ -183,7 +226,9 @@ def _read(entry: h5py.Group, path: Path, T: Any, temperature_log: str | None, as
         said = read_instrument(entry, logs, detectors[member])
         masked = _of_spectra(said.masked.astype(float), spectrum, values.shape[0]) == 1
         seen, errors = measured(values, std, mask=masked[:, np.newaxis])
-        fixed = _fixed(path, asked, said, attrs, Bins.of(seen, errors, energies), spectrum)
+        fixed = _fixed(
+            path, asked, said, attrs, Bins.of(seen, errors, energies), spectrum
+        )
         return angle_dataset(
             np.where(masked[:, np.newaxis], np.nan, values),
             std,
@@ -192,15 +237,28 @@ def _read(entry: h5py.Group, path: Path, T: Any, temperature_log: str | None, as
             E_edges=columns if columns.size == values.shape[1] + 1 else None,
             E=None if columns.size == values.shape[1] + 1 else columns,
             temperature=temperature,
-            ki_over_kf=True if said.ki_over_kf in FIXED_ENERGY and said.ki_over_kf == fixed.get("geometry") else None,
+            ki_over_kf=True
+            if said.ki_over_kf in FIXED_ENERGY
+            and said.ki_over_kf == fixed.get("geometry")
+            else None,
             attrs=attrs,
             **fixed,
         )
     said = read_instrument(entry, logs, np.zeros(0, dtype=int))
-    edges = {dim: p for (dim, p), n in zip(axes.items(), values.shape, strict=True) if p.size == n + 1}
-    values, std = measured(values, std, mask=_uncovered(values, std, list(axes).index("Q")))
+    edges = {
+        dim: p
+        for (dim, p), n in zip(axes.items(), values.shape, strict=True)
+        if p.size == n + 1
+    }
+    values, std = measured(
+        values, std, mask=_uncovered(values, std, list(axes).index("Q"))
+    )
     Q_first = row_dim == "Q"
-    bins = Bins.of(values if Q_first else values.T, std if Q_first or std is None else std.T, energies)
+    bins = Bins.of(
+        values if Q_first else values.T,
+        std if Q_first or std is None else std.T,
+        energies,
+    )
     fixed = _fixed(path, asked, said, attrs, bins, None)
     ds = new_dataset(
         "dynamic_structure_factor",
@@ -208,7 +266,10 @@ def _read(entry: h5py.Group, path: Path, T: Any, temperature_log: str | None, as
         std=std,
         units="1/meV",
         coords={
-            dim: ((p[1:] + p[:-1]) / 2 if dim in edges else p, {"Q": "1/angstrom", "E": "meV"}[dim])
+            dim: (
+                (p[1:] + p[:-1]) / 2 if dim in edges else p,
+                {"Q": "1/angstrom", "E": "meV"}[dim],
+            )
             for dim, p in axes.items()
         },
         edges=edges,
@@ -225,18 +286,31 @@ def _read(entry: h5py.Group, path: Path, T: Any, temperature_log: str | None, as
 
 
 def _fixed(
-    path: Path, asked: Asked, said: Instrument, attrs: dict[str, str | int], bins: Bins, spectrum: np.ndarray | None
+    path: Path,
+    asked: Asked,
+    said: Instrument,
+    attrs: dict[str, str | int],
+    bins: Bins,
+    spectrum: np.ndarray | None,
 ) -> dict[str, Any]:
     """Decide on the geometry, and on which of the energies of the file is the fixed one."""
     name = str(attrs.get("instrument", ""))
     kind = said.geometry or asked.kind() or geometry_of_instrument(name)
-    energy: float | np.ndarray | None = said.incident_energy if kind != "indirect" else None
+    energy: float | np.ndarray | None = (
+        said.incident_energy if kind != "indirect" else None
+    )
     if energy is None and kind != "direct" and asked.final_energy is None:
         energy = said.final_energy()
     if isinstance(energy, np.ndarray):
         # A map over Q has no detectors any more.
-        energy = None if spectrum is None else _of_spectra(energy, spectrum, bins.seen.shape[0])
-    return find_geometry(path, asked, stated=said.geometry, instrument=name, energy=energy, bins=bins)
+        energy = (
+            None
+            if spectrum is None
+            else _of_spectra(energy, spectrum, bins.seen.shape[0])
+        )
+    return find_geometry(
+        path, asked, stated=said.geometry, instrument=name, energy=energy, bins=bins
+    )
 
 
 def _elastic_Q(ds: xr.Dataset, geometry: str, **fixed: Any) -> list[Diagnostic]:
@@ -248,22 +322,34 @@ def _elastic_Q(ds: xr.Dataset, geometry: str, **fixed: Any) -> list[Diagnostic]:
     Q = ds.Q.values[(ds.Q.values > 0) & (ds.Q.values <= 2 * k)]
     angle = 2 * np.degrees(np.arcsin(Q / (2 * k)))
     ends = np.array([[float(ds.E[0])], [float(ds.E[-1])]])
-    off = float(np.nanmax(np.abs(momentum_transfer(ends, energy, angle, geometry) / Q - 1), initial=0.0))
+    off = float(
+        np.nanmax(
+            np.abs(momentum_transfer(ends, energy, angle, geometry) / Q - 1),
+            initial=0.0,
+        )
+    )
     return [
         Diagnostic(
             "elastic_Q",
             "warning",
-            f"Q was computed for E = 0; at {ends[0, 0]:.3g} and {ends[1, 0]:.3g} meV it is wrong by up to {off:.1%}",
-            "if that matters, open the spectra as a function of angle and use angle_to_Q",
+            f"Q was computed for E = 0; at {ends[0, 0]:.3g} and {ends[1, 0]:.3g} meV "
+            f"it is wrong by up to {off:.1%}",
+            "if that matters, open the spectra as a function of angle and use "
+            "angle_to_Q",
         )
     ]
 
 
 def _uncovered(values: np.ndarray, std: np.ndarray, Q_axis: int) -> np.ndarray:
-    """Tell the bins that no detector reached: at each energy those below the first and above the last count in Q."""
+    """Tell the bins that no detector reached.
+
+    At each energy those below the first and above the last count in Q.
+    """
     counted = (values != 0) | (std != 0)
     below = np.logical_or.accumulate(counted, axis=Q_axis)
-    above = np.flip(np.logical_or.accumulate(np.flip(counted, Q_axis), axis=Q_axis), Q_axis)
+    above = np.flip(
+        np.logical_or.accumulate(np.flip(counted, Q_axis), axis=Q_axis), Q_axis
+    )
     return ~(below & above)
 
 
@@ -273,45 +359,73 @@ def _axis(workspace: h5py.Group, name: str) -> tuple[np.ndarray, str, float]:
     label = attribute(workspace[name], "units")
     label = label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)
     if label not in _AXES:
-        raise ValueError(f"its '{name}' is in {label!r}, not energy transfer, Q or spectra")
+        raise ValueError(
+            f"its '{name}' is in {label!r}, not energy transfer, Q or spectra"
+        )
     dim, units = _AXES[label]
     factor = convert_factor(units, "meV", energy=True) if dim == "E" else 1.0
     return points * factor, dim, factor
 
 
-def _members(entry: h5py.Group, n_spectra: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each detector of each spectrum: the spectrum, its place in the list, and the list of names."""
+def _members(
+    entry: h5py.Group, n_spectra: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each detector of each spectrum.
+
+    The spectrum, its place in the list, and the list of names.
+    """
     detector = entry["instrument/detector"]
     count = numbers(detector, "detector_count", shape=(n_spectra,), whole=True)
     first = numbers(detector, "detector_index", shape=(n_spectra,), whole=True)
     listed = numbers(detector, "detector_list", ndim=1)
-    if min(count.min(), first.min()) < 0 or (first + count).max() > listed.size or count.sum() > listed.size:
+    if (
+        min(count.min(), first.min()) < 0
+        or (first + count).max() > listed.size
+        or count.sum() > listed.size
+    ):
         raise ValueError("its spectra name detectors that are not listed")
     spectrum = np.repeat(np.arange(n_spectra), count)
-    member = np.arange(count.sum()) + np.repeat(first - (np.cumsum(count) - count), count)
+    member = np.arange(count.sum()) + np.repeat(
+        first - (np.cumsum(count) - count), count
+    )
     return spectrum, member, listed
 
 
 def _angles(
-    entry: h5py.Group, spectrum: np.ndarray, member: np.ndarray, listed: np.ndarray, n_spectra: int
+    entry: h5py.Group,
+    spectrum: np.ndarray,
+    member: np.ndarray,
+    listed: np.ndarray,
+    n_spectra: int,
 ) -> dict[str, np.ndarray]:
-    """Return the mean angle and distance of the detectors of each spectrum; NaN without a detector."""
+    """Return the mean angle and distance of the detectors of each spectrum.
+
+    NaN without a detector.
+    """
     if "physical_detectors" in entry["instrument"]:
         physical = entry["instrument/physical_detectors"]
         identity = numbers(physical, "detector_number", ndim=1)
         order = np.argsort(identity)
-        at = order[np.minimum(np.searchsorted(identity, listed, sorter=order), identity.size - 1)]
+        at = order[
+            np.minimum(
+                np.searchsorted(identity, listed, sorter=order), identity.size - 1
+            )
+        ]
         known = identity[at] == listed
         each = {
             "two_theta": numbers(physical, "polar_angle", shape=identity.shape)[at],
             "distance": numbers(physical, "distance", shape=identity.shape)[at],
         }
     else:
-        positions = numbers(entry["instrument/detector"], "detector_positions", shape=(listed.size, 3))
+        positions = numbers(
+            entry["instrument/detector"], "detector_positions", shape=(listed.size, 3)
+        )
         known = np.ones(listed.size, dtype=bool)
         each = {"two_theta": positions[:, 1], "distance": positions[:, 0]}
     angles = {
-        name: _of_spectra(np.where(known[member], column[member], np.nan), spectrum, n_spectra)
+        name: _of_spectra(
+            np.where(known[member], column[member], np.nan), spectrum, n_spectra
+        )
         for name, column in each.items()
     }
     if (angles["two_theta"] < 0).any() or (angles["two_theta"] > 180).any():
@@ -320,7 +434,10 @@ def _angles(
 
 
 def _of_spectra(each: np.ndarray, spectrum: np.ndarray, n_spectra: int) -> np.ndarray:
-    """Return the mean over the detectors of each spectrum; NaN without a detector that is known."""
+    """Return the mean over the detectors of each spectrum.
+
+    NaN without a detector that is known.
+    """
     known = np.isfinite(each)
     n_known = np.bincount(spectrum[known], minlength=n_spectra)
     total = np.bincount(spectrum[known], each[known], n_spectra)
@@ -330,7 +447,9 @@ def _of_spectra(each: np.ndarray, spectrum: np.ndarray, n_spectra: int) -> np.nd
 def _temperature(logs: Any, name: str | None) -> float | None:
     """Return the median of the temperature's log between start and end of the run, in K."""
     if name is None:
-        found = [n for n in logs if re.sub(r"[\W_]", "", n.lower()) in _TEMPERATURE_LOGS]
+        found = [
+            n for n in logs if re.sub(r"[\W_]", "", n.lower()) in _TEMPERATURE_LOGS
+        ]
         if len(found) != 1:
             return None
         name = str(found[0])
@@ -343,8 +462,13 @@ def _temperature(logs: Any, name: str | None) -> float | None:
     if "time" in log and start and end:
         seconds = numbers(log, "time", shape=values.shape)
         begin = attribute(log["time"], "start")
-        zero = np.datetime64(begin.decode()[:19] if isinstance(begin, bytes) else str(begin)[:19])
-        limits = [(np.datetime64(part[:19]) - zero) / np.timedelta64(1, "s") for part in (start, end)]
+        zero = np.datetime64(
+            begin.decode()[:19] if isinstance(begin, bytes) else str(begin)[:19]
+        )
+        limits = [
+            (np.datetime64(part[:19]) - zero) / np.timedelta64(1, "s")
+            for part in (start, end)
+        ]
         during = (seconds >= limits[0]) & (seconds <= limits[1])
         if not during.any():
             # A log writes changes only: the last one before the run holds.
@@ -356,7 +480,9 @@ def _temperature(logs: Any, name: str | None) -> float | None:
         return None
     median = float(np.median(values[during]))
     try:
-        kelvin = float(to_kelvin(median, units, name=f"log '{name}'")) if units else median
+        kelvin = (
+            float(to_kelvin(median, units, name=f"log '{name}'")) if units else median
+        )
     except UnitsError:
         return None
     # A sensor that is not connected writes zeros.
@@ -364,7 +490,11 @@ def _temperature(logs: Any, name: str | None) -> float | None:
 
 
 def _log_text(logs: Any, name: str) -> str | None:
-    return text(logs[name], "value") if name in logs and isinstance(logs[name], h5py.Group) else None
+    return (
+        text(logs[name], "value")
+        if name in logs and isinstance(logs[name], h5py.Group)
+        else None
+    )
 
 
 def _attributes(entry: h5py.Group, logs: Any, path: Path) -> dict[str, str | int]:
@@ -372,12 +502,16 @@ def _attributes(entry: h5py.Group, logs: Any, path: Path) -> dict[str, str | int
     sample = entry.get("sample")
     found = {
         "title": text(entry, "title") or text(entry, "workspace_name"),
-        "instrument": text(instrument, "name") if isinstance(instrument, h5py.Group) else None,
+        "instrument": text(instrument, "name")
+        if isinstance(instrument, h5py.Group)
+        else None,
         "sample": text(sample, "name") if isinstance(sample, h5py.Group) else None,
         "run_number": _log_text(logs, "run_number"),
         "source": f"Mantid processed NeXus file {path.name}",
     }
-    attrs: dict[str, str | int] = {name: value.strip() for name, value in found.items() if value and value.strip()}
+    attrs: dict[str, str | int] = {
+        name: value.strip() for name, value in found.items() if value and value.strip()
+    }
     if str(attrs.get("run_number", "")).isdigit():
         attrs["run_number"] = int(attrs["run_number"])
     return attrs

@@ -1,4 +1,7 @@
-"""Instrument of a Mantid workspace: geometry, fixed energy, masked detectors, k_i/k_f."""
+"""Instrument of a Mantid workspace.
+
+Geometry, fixed energy, masked detectors, k_i/k_f.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import lazy_loader
 import numpy as np
 
-from xbp.conditions import FIXED_ENERGY
-from xbp.errors import FileFormatError
+from xbp.core.conditions import FIXED_ENERGY
+from xbp.core.errors import FileFormatError
 from xbp.io.hdf5 import number, text
 
 if TYPE_CHECKING:
@@ -21,10 +24,16 @@ else:
 
 __all__ = ["Instrument", "logs_of", "read_instrument"]
 
-#: Energies that differ by less are the same one, rounded differently (1.84 and 1.845 meV).
+#: Energies that differ by less are the same one, rounded differently (1.84 and 1.845
+#: meV).
 _SAME_ENERGY: Final = 0.01
-_XML_MODE = re.compile(r'<parameter\s[^>]*name="deltaE-mode"[^>]*>\s*<value\s[^>]*val="(\w+)"', re.IGNORECASE)
-_XML_ENERGY = re.compile(r'<parameter\s[^>]*name="Efixed"[^>]*>\s*<value\s[^>]*val="([^"]+)"', re.IGNORECASE)
+_XML_MODE = re.compile(
+    r'<parameter\s[^>]*name="deltaE-mode"[^>]*>\s*<value\s[^>]*val="(\w+)"',
+    re.IGNORECASE,
+)
+_XML_ENERGY = re.compile(
+    r'<parameter\s[^>]*name="Efixed"[^>]*>\s*<value\s[^>]*val="([^"]+)"', re.IGNORECASE
+)
 _STEP = re.compile(r"MantidAlgorithm_(\d+)")
 _ARGUMENT = re.compile(r"Name: (\w+), Value: ([^,\n]*)")
 
@@ -36,15 +45,18 @@ class Instrument:
     Attributes
     ----------
     geometry : {"direct", "indirect"} or None
-        ``deltaE-mode`` of the logs, else of the parameters, else of the definition of the instrument.
+        ``deltaE-mode`` of the logs, else of the parameters, else of the definition of
+        the instrument.
     incident_energy : float or None
         In meV.
     final_energy : callable
-        Returns the final energy in meV, one, or one for each of the detectors that were asked for, or None.
+        Returns the final energy in meV, one, or one for each of the detectors that were
+        asked for, or None.
     masked : numpy.ndarray of bool
         Detectors, of those that were asked for, that are masked.
     ki_over_kf : {"direct", "indirect"} or None
-        Geometry with which the last correction by k_i/k_f was made; None where there was none.
+        Geometry with which the last correction by k_i/k_f was made; None where there
+        was none.
     elastic_Q : {"direct", "indirect"} or None
         Geometry with which Q was computed for E = 0 alone; None where it was not.
     """
@@ -63,11 +75,17 @@ def logs_of(entry: h5py.Group) -> dict[str, h5py.Group]:
     for place in ("sample", "logs"):
         node = entry.get(place)
         if isinstance(node, h5py.Group):
-            found |= {n: log for n in node if isinstance(log := node.get(n), h5py.Group) and "value" in log}
+            found |= {
+                n: log
+                for n in node
+                if isinstance(log := node.get(n), h5py.Group) and "value" in log
+            }
     return found
 
 
-def read_instrument(entry: h5py.Group, logs: Mapping[str, h5py.Group], detectors: np.ndarray) -> Instrument:
+def read_instrument(
+    entry: h5py.Group, logs: Mapping[str, h5py.Group], detectors: np.ndarray
+) -> Instrument:
     """Read logs, parameters and recorded algorithms of a workspace.
 
     Parameters
@@ -89,11 +107,22 @@ def read_instrument(entry: h5py.Group, logs: Mapping[str, h5py.Group], detectors
     converted = _converted(entry)
     modes = [
         *_texts(logs, "deltaE-mode"),
-        *(value for who, name, value in parameters if name == "deltaE-mode" and not who.startswith("detID")),
+        *(
+            value
+            for who, name, value in parameters
+            if name == "deltaE-mode" and not who.startswith("detID")
+        ),
         *_XML_MODE.findall(xml),
     ]
-    geometry = next((mode for mode in (m.strip().lower() for m in modes) if mode in FIXED_ENERGY), None)
-    masked_numbers = [_detector(who) for who, name, value in parameters if name == "masked" and value in ("1", "true")]
+    geometry = next(
+        (mode for mode in (m.strip().lower() for m in modes) if mode in FIXED_ENERGY),
+        None,
+    )
+    masked_numbers = [
+        _detector(who)
+        for who, name, value in parameters
+        if name == "masked" and value in ("1", "true")
+    ]
     return Instrument(
         geometry=geometry,
         incident_energy=_log_number(logs, "Ei") or converted.get("direct"),
@@ -111,7 +140,9 @@ def _final_energy(
     logs: Mapping[str, h5py.Group],
     detectors: np.ndarray,
 ) -> float | np.ndarray | None:
-    """Return the final energy: with which the axis was made, else of the logs, else of the parameters.
+    """Return the final energy.
+
+    With which the axis was made, else of the logs, else of the parameters.
 
     Raises
     ------
@@ -123,13 +154,23 @@ def _final_energy(
     for name in logs:
         if name.lower() in ("efixed", "ef") and (logged := _log_number(logs, name)):
             return logged
-    energies = [(who, _number(value)) for who, name, value in parameters if name.lower() in ("efixed", "efixed-val")]
-    of_detectors = {n: energy for who, energy in energies if (n := _detector(who)) is not None}
+    energies = [
+        (who, _number(value))
+        for who, name, value in parameters
+        if name.lower() in ("efixed", "efixed-val")
+    ]
+    of_detectors = {
+        n: energy for who, energy in energies if (n := _detector(who)) is not None
+    }
     others = {energy for who, energy in energies if _detector(who) is None}
     others = others or set(map(_number, _XML_ENERGY.findall(xml)))
     each = np.array([of_detectors.get(int(n), np.nan) for n in detectors], dtype=float)
     known = each[np.isfinite(each)]
-    one = min(others) if others and max(others) - min(others) <= _SAME_ENERGY * max(others) else None
+    one = (
+        min(others)
+        if others and max(others) - min(others) <= _SAME_ENERGY * max(others)
+        else None
+    )
     if one is not None:
         # Of energies that are one, that with the most digits: 1.845 rather than 1.84.
         one = max(others, key=lambda energy: len(repr(energy)))
@@ -155,10 +196,15 @@ def _several(energies: list[float]) -> FileFormatError:
 
 
 def _parameters(entry: h5py.Group) -> Iterator[tuple[str, str, str]]:
-    """Yield component, name and value of the parameter map: ``|IRIS;double;efixed-val;1.845|detID:3;...``."""
+    """Yield component, name and value of the parameter map.
+
+    ``|IRIS;double;efixed-val;1.845|detID:3;...``.
+    """
     for place in ("instrument/instrument_parameter_map", "instrument_parameter_map"):
         node = entry.get(place)
-        for part in ((text(node, "data") if isinstance(node, h5py.Group) else None) or "").split("|"):
+        for part in (
+            (text(node, "data") if isinstance(node, h5py.Group) else None) or ""
+        ).split("|"):
             fields = part.split(";", 3)
             if len(fields) == 4:
                 yield fields[0].strip(), fields[2].strip(), fields[3].strip()
@@ -174,13 +220,18 @@ def _steps(entry: h5py.Group) -> Iterator[tuple[str, dict[str, str]]]:
     process = entry.get("process")
     if not isinstance(process, h5py.Group):
         return
-    numbered = sorted((int(step[1]), name) for name in process if (step := _STEP.fullmatch(name)))
+    numbered = sorted(
+        (int(step[1]), name) for name in process if (step := _STEP.fullmatch(name))
+    )
     for _, name in numbered:
         node = process.get(name)
         record = text(node, "data") if isinstance(node, h5py.Group) else None
         if record:
             first, _, rest = record.partition("\n")
-            yield first.removeprefix("Algorithm: ").split(" v")[0].strip(), dict(_ARGUMENT.findall(rest))
+            yield (
+                first.removeprefix("Algorithm: ").split(" v")[0].strip(),
+                dict(_ARGUMENT.findall(rest)),
+            )
 
 
 def _converted(entry: h5py.Group) -> dict[str, float]:
@@ -188,7 +239,11 @@ def _converted(entry: h5py.Group) -> dict[str, float]:
     found = {}
     for algorithm, arguments in _steps(entry):
         mode = arguments.get("EMode", "").lower()
-        if algorithm == "ConvertUnits" and arguments.get("Target", "").startswith("DeltaE") and mode in FIXED_ENERGY:
+        if (
+            algorithm == "ConvertUnits"
+            and arguments.get("Target", "").startswith("DeltaE")
+            and mode in FIXED_ENERGY
+        ):
             energy = _number(arguments.get("EFixed", "nan"))
             # Mantid writes its largest number, or 0, for what was not given.
             if 0 < energy < 1e30:
@@ -197,11 +252,15 @@ def _converted(entry: h5py.Group) -> dict[str, float]:
 
 
 def _mode_of_last(entry: h5py.Group, algorithm: str, **needed: str) -> str | None:
-    """Return the geometry that the last run of an algorithm was given; None where it was not run."""
+    """Return the geometry that the last run of an algorithm was given.
+
+    None where it was not run.
+    """
     modes = [
         arguments.get("EMode", "").lower()
         for name, arguments in _steps(entry)
-        if name == algorithm and all(arguments.get(key) == value for key, value in needed.items())
+        if name == algorithm
+        and all(arguments.get(key) == value for key, value in needed.items())
     ]
     return modes[-1] if modes else None
 
@@ -215,7 +274,9 @@ def _number(value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise ValueError(f"its parameters contain the energy {value!r}, which is not a number") from None
+        raise ValueError(
+            f"its parameters contain the energy {value!r}, which is not a number"
+        ) from None
 
 
 def _texts(logs: Mapping[str, h5py.Group], name: str) -> list[str]:

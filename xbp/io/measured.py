@@ -1,14 +1,18 @@
-"""Steps common to all readers: mark bins that were not measured, and convert densities with their axis."""
+"""Steps common to all readers.
+
+Mark bins that were not measured, and convert densities with their axis.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from xbp.units import convert_factor, format_unit, is_energy_like, parse_unit
+from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
 
 __all__ = ["SENTINEL", "density_per_mev", "measured"]
 
-#: Programs without NaN write ±1e30 or the like for bins that were not measured; no measured value is that large.
+#: Programs without NaN write ±1e30 or the like for bins that were not measured; no
+#: measured value is that large.
 SENTINEL = 1e29
 
 
@@ -22,13 +26,15 @@ def measured(
     values, std : numpy.ndarray
         As in the file, in any units.
     mask : numpy.ndarray of bool, optional
-        True where the file itself says that a bin is masked; broadcast against `values`.
+        True where the file itself says that a bin is masked; broadcast against
+        `values`.
 
     Returns
     -------
     values, std : numpy.ndarray
-        Both are NaN where either is not finite or beyond ±1e29, where the error is negative, and where masked.
-        An error of 0 stays. If all errors are 0, there are none and `std` is None.
+        Both are NaN where either is not finite or beyond ±1e29, where the error is
+        negative, and where masked. An error of 0 stays. If all errors are 0, there are
+        none and `std` is None.
 
     Raises
     ------
@@ -48,7 +54,10 @@ def measured(
     if std is not None:
         hidden = hidden | ~((std >= 0) & (std < SENTINEL))
     if np.all(hidden):
-        raise ValueError("no bin was measured: all are NaN, infinite, masked or without a valid error")
+        raise ValueError(
+            "no bin was measured: all are NaN, infinite, masked or without a valid "
+            "error"
+        )
     seen = np.where(hidden, np.nan, values)
     if std is None or not (std[~hidden] > 0).any():
         return seen, None
@@ -67,14 +76,16 @@ def density_per_mev(
     axis : float
         One energy unit of the file in meV.
     units : str
-        Units of the density. If they contain no energy it is per unit of the axis, on an arbitrary scale.
+        Units of the density. If they contain no energy it is per unit of the axis, on
+        an arbitrary scale.
 
     Returns
     -------
     values, std : numpy.ndarray
         Per meV.
     units : str
-        Units of the converted density: "1/meV", "barn/meV", ...; unchanged if they contain no energy.
+        Units of the converted density: "1/meV", "barn/meV", ...; unchanged if they
+        contain no energy.
 
     Raises
     ------
@@ -93,7 +104,9 @@ def density_per_mev(
     parsed, factor = parse_unit(units, like="1/meV", name="the density"), axis
     # A cross section per steradian, or without one; pint takes steradians for 1.
     scales = ("1", "barn/sr" if "sr" in format_unit(parsed) else "barn")
-    scale = next((s for s in map(parse_unit, scales) if is_energy_like((parsed / s) ** -1)), None)
+    scale = next(
+        (s for s in map(parse_unit, scales) if is_energy_like((parsed / s) ** -1)), None
+    )
     if scale is not None:
         own = format_unit((parsed / scale) ** -1)
         factor = convert_factor(own, "meV", name="the density", energy=True)

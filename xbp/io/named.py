@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from xbp.errors import FileFormatError
+from xbp.core.errors import FileFormatError
 
 __all__ = ["named_format", "require_plain_table"]
 
@@ -30,12 +30,15 @@ _HOLDS: Final = (
     ("JCAMP-DX", r"##\s*JCAMP.?DX\s*="),
     ("LAMMPS output", r"Loop time of |Per MPI rank memory|Memory usage per processor"),
     ("LAMMPS output", r"\s*Step\s+(?:\S+\s+)?(?:Temp|PotEng|TotEng|Press)\b"),
-    ("the output of a LAMMPS fix", r"#\s*(?:(?:Time|Spatial|Chunk)-averaged|Histogrammed|Time-correlated) data "),
+    ("the output of a LAMMPS "
+     "fix", r"#\s*(?:(?:Time|Spatial|Chunk)-averaged|Histogrammed|Time-correlated) "
+                                   r"data "),
     ("a LAMMPS data file", r"\s*\S+\s+\S+\s+xlo\s+xhi\b"),
     ("GSAS powder data", r"BANK\s+\d+\s+\d+\s+\d+"),
     ("a file of the Quantum Design PPMS", r"BYAPP\s*,"),
     ("a gnuplot script", r"\s*(?:s?plot\s+['\"$\[]|\$\w+\s*<<)"),
-    ("a gnuplot script", r"\s*set\s+(?:term\w*|output|[xy]label|[xy]range|multiplot)\b"),
+    ("a gnuplot "
+     "script", r"\s*set\s+(?:term\w*|output|[xy]label|[xy]range|multiplot)\b"),
     ("PDB", r"(?:CRYST1|HETATM|ATOM  )[\s\d]"),
     ("VASP's XDATCAR", r"Direct configuration="),
     ("a McStas reflection list", r"#\s*column_[hkjd]\b"),
@@ -83,8 +86,10 @@ def require_plain_table(where: Path, lines: Sequence[str]) -> None:
     if known is not None:
         raise FileFormatError(
             f"{where} is {known}",
-            reason="this is not a plain table of columns: factors, blocks and units would be lost",
-            fix="use xbp.open_dataset(path) if xbp reads that format; otherwise export columns, or read the file "
+            reason="this is not a plain table of columns: factors, blocks and units "
+            "would be lost",
+            fix="use xbp.open_dataset(path) if xbp reads that format; otherwise "
+            "export columns, or read the file "
             "yourself and label it with xbp.new_dataset(...)",
         )
 
@@ -95,11 +100,16 @@ def _are(words: Sequence[str], kind: re.Pattern[str]) -> bool:
 
 def _is_cif(lines: Sequence[str]) -> bool:
     bare = [line.strip() for line in lines]
-    return any(re.match(r"data_\S*$", line) for line in bare) and any(re.match(r"loop_$|_\w+", line) for line in bare)
+    return any(re.match(r"data_\S*$", line) for line in bare) and any(
+        re.match(r"loop_$|_\w+", line) for line in bare
+    )
 
 
 def _is_inx(lines: Sequence[str]) -> bool:
-    """Tell blocks of four lines before the numbers: eight whole numbers, a title, the values of the block."""
+    """Tell blocks of four lines before the numbers.
+
+    Eight whole numbers, a title, the values of the block.
+    """
     if len(lines) < 5:
         return False
     first, block, next_ = lines[0].split(), lines[2].split(), lines[3].split()
@@ -116,11 +126,19 @@ def _is_inx(lines: Sequence[str]) -> bool:
 def _is_spe(lines: Sequence[str]) -> bool:
     """Tell a text of ``ndet ne`` and grids below lines of ###."""
     first = lines[0].split()
-    return len(lines) > 1 and len(first) == 2 and _are(first, _INTEGER) and lines[1].startswith("###")
+    return (
+        len(lines) > 1
+        and len(first) == 2
+        and _are(first, _INTEGER)
+        and lines[1].startswith("###")
+    )
 
 
 def _is_detectors(lines: Sequence[str]) -> bool:
-    """Tell a list of detectors (.phx, .par): their number, then five or more numbers each."""
+    """Tell a list of detectors (.phx, .par).
+
+    Their number, then five or more numbers each.
+    """
     rows = [line.split() for line in lines[1:4]]
     return (
         _INTEGER.fullmatch(lines[0].strip()) is not None
@@ -142,7 +160,11 @@ def _is_xyz(lines: Sequence[str]) -> bool:
     if len(lines) < 3 or _INTEGER.fullmatch(lines[0].strip()) is None:
         return False
     words = lines[2].split()
-    return len(words) >= 4 and re.fullmatch(r"[A-Z][a-z]?\d*", words[0]) is not None and _are(words[1:4], _FLOAT)
+    return (
+        len(words) >= 4
+        and re.fullmatch(r"[A-Z][a-z]?\d*", words[0]) is not None
+        and _are(words[1:4], _FLOAT)
+    )
 
 
 def _is_poscar(lines: Sequence[str]) -> bool:
@@ -150,13 +172,16 @@ def _is_poscar(lines: Sequence[str]) -> bool:
         return False
     cell = [line.split() for line in lines[2:5]]
     return all(len(row) == 3 and _are(row, _FLOAT) for row in cell) and any(
-        re.match(r"\s*(?:selective|direct|cartesian)", line, re.IGNORECASE) for line in lines[5:9]
+        re.match(r"\s*(?:selective|direct|cartesian)", line, re.IGNORECASE)
+        for line in lines[5:9]
     )
 
 
 def _is_markup(lines: Sequence[str]) -> bool:
     first = next(line.lstrip() for line in lines if line.strip())
-    return re.match(r"<\w", first) is not None and any("</" in line or "/>" in line for line in lines)
+    return re.match(r"<\w", first) is not None and any(
+        "</" in line or "/>" in line for line in lines
+    )
 
 
 _SHAPES: Final[tuple[tuple[str, Callable[[Sequence[str]], bool]], ...]] = (

@@ -12,13 +12,13 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
-from xbp.errors import FileFormatError, QuantityError, XbpError
+from xbp.core.errors import FileFormatError, QuantityError, XbpError
+from xbp.core.pint_data import unwrap
+from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.io.classic import MAGIC, require_classic
 from xbp.io.dimensions import require_netcdf
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, attribute, open_hdf5
 from xbp.io.publish import new_file
-from xbp.pint_data import unwrap
-from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import h5py
@@ -28,18 +28,25 @@ else:
 __all__ = ["decline", "open_netcdf", "open_tree", "to_netcdf", "tree_to_netcdf"]
 
 
-def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def to_netcdf(
+    data: xr.DataArray | xr.Dataset,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> None:
     """Archive data to netCDF-4, following CF-1.11.
 
-    ``xarray.open_dataset(path)`` gives back the identical object: values, standard deviations,
-    units, attributes and history. The file is written beside its place and renamed once complete,
-    so that an interrupted write leaves no half file and loses no old one.
+    ``xarray.open_dataset(path)`` gives back the identical object: values, standard
+    deviations, units, attributes and history. The file is written beside its place and
+    renamed once complete, so that an interrupted write leaves no half file and loses no
+    old one.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Anything that carries units; pint is taken off, dask arrays are computed. A Dataset that
-        lacks the global attributes ``Conventions`` and ``xbp_schema`` gets them in the file.
+        Anything that carries units; pint is taken off, dask arrays are computed. A
+        Dataset that lacks the global attributes ``Conventions`` and ``xbp_schema`` gets
+        them in the file.
     path : path-like
         Where to.
     overwrite : bool
@@ -48,8 +55,8 @@ def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, 
     Raises
     ------
     FileFormatError
-        If the file exists and `overwrite` is not given, its folder does not exist, or it cannot be
-        written so that it reads back identical.
+        If the file exists and `overwrite` is not given, its folder does not exist, or
+        it cannot be written so that it reads back identical.
     QuantityError
         If an attribute cannot be stored in netCDF.
 
@@ -74,14 +81,21 @@ def to_netcdf(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, 
         ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
         with xr.open_dataset(temporary, engine="netcdf4") as back:
             # dask arrays would be computed a second time for it; their labels must do.
-            lazy = [name for name, variable in ds.variables.items() if variable.chunks is not None]
+            lazy = [
+                name
+                for name, variable in ds.variables.items()
+                if variable.chunks is not None
+            ]
             faithful = back.drop_vars(lazy).identical(ds.drop_vars(lazy)) and all(
-                back[name].attrs == ds[name].attrs and back[name].dims == ds[name].dims for name in lazy
+                back[name].attrs == ds[name].attrs and back[name].dims == ds[name].dims
+                for name in lazy
             )
         _require_faithful(faithful, target)
 
 
-def tree_to_netcdf(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def tree_to_netcdf(
+    tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
     """Archive a tree of Datasets, one group each, as `to_netcdf` does a single one.
 
     Raises
@@ -91,10 +105,14 @@ def tree_to_netcdf(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite
     """
     nodes, encoding = dict[str, xr.Dataset](), dict[str, Any]()
     for node in tree.subtree:
-        nodes[node.path], encoding[node.path] = _prepared(unwrap(node.to_dataset(inherit=False).compute())[0])
+        nodes[node.path], encoding[node.path] = _prepared(
+            unwrap(node.to_dataset(inherit=False).compute())[0]
+        )
     plain = xr.DataTree.from_dict(nodes, name=tree.name)
     with new_file(path, overwrite=overwrite) as (temporary, target), _refusal(target):
-        plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        plain.to_netcdf(
+            temporary, engine="netcdf4", format="NETCDF4", encoding=encoding
+        )
         with xr.open_datatree(temporary, engine="netcdf4") as back:
             _require_faithful(back.identical(plain), target)
 
@@ -106,15 +124,26 @@ def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]
     encoding: dict[Any, dict[str, Any]] = {}
     for name, variable in ds.variables.items():
         # What dask holds is not computed to be looked at.
-        if variable.chunks is None and _is_measured(ds, str(name)) and (n := _n_infinite(variable.values)):
+        if (
+            variable.chunks is None
+            and _is_measured(ds, str(name))
+            and (n := _n_infinite(variable.values))
+        ):
             raise QuantityError(
                 f"'{name}' is infinite in {n} of {variable.size} bins",
-                reason="an infinity is not a measured value, and the file could not be opened again",
-                fix=f"data['{name}'] = data['{name}'].where(np.isfinite(data['{name}']))",
+                reason="an infinity is not a measured value, and the file could not "
+                "be opened again",
+                fix=f"data['{name}'] = "
+                f"data['{name}'].where(np.isfinite(data['{name}']))",
             )
-        # What a variable was read with (chunks, packing, fill) is of the old file, not of the data.
+        # What a variable was read with (chunks, packing, fill) is of the old file, not
+        # of the data.
         variable.encoding = {}
-        compressed = {"zlib": True, "complevel": 4} if variable.ndim and variable.dtype.kind in "fiu" else {}
+        compressed = (
+            {"zlib": True, "complevel": 4}
+            if variable.ndim and variable.dtype.kind in "fiu"
+            else {}
+        )
         no_fill = {"_FillValue": None} if name in ds.coords else {}
         encoding[name] = compressed | no_fill
     return ds, encoding
@@ -140,12 +169,15 @@ def _require_faithful(faithful: bool, target: Path) -> None:
     if not faithful:
         raise FileFormatError(
             f"cannot write {target}",
-            reason="it would not read back identical: some values, names or attributes have no place in netCDF",
-            fix="keep to float32, float64 and integers, and remove attributes that netCDF has a meaning of its own for",
+            reason="it would not read back identical: some values, names or "
+            "attributes have no place in netCDF",
+            fix="keep to float32, float64 and integers, and remove attributes that "
+            "netCDF has a meaning of its own for",
         )
 
 
-#: Attributes by which xarray and netCDF decode values: in attrs they would change the numbers.
+#: Attributes by which xarray and netCDF decode values: in attrs they would change the
+#: numbers.
 _RESERVED = {
     "scale_factor",
     "add_offset",
@@ -159,26 +191,34 @@ _RESERVED = {
 
 
 def _check_attributes(ds: xr.Dataset) -> None:
-    holders = {"the Dataset": ds.attrs} | {f"'{name}'": v.attrs for name, v in ds.variables.items()}
+    holders = {"the Dataset": ds.attrs} | {
+        f"'{name}'": v.attrs for name, v in ds.variables.items()
+    }
     for holder, attrs in holders.items():
         for key, value in attrs.items():
             plain_list = isinstance(value, list | tuple) and any(
-                value and all(isinstance(v, kinds) and not isinstance(v, bool) for v in value)
+                value
+                and all(isinstance(v, kinds) and not isinstance(v, bool) for v in value)
                 for kinds in (str, (int, float))
             )
             if key in _RESERVED:
                 raise QuantityError(
                     f"attribute '{key}' of {holder} is {value!r}",
-                    reason="netCDF has a meaning of its own for it, and the file would read back changed",
-                    fix=f"apply it to the numbers, then remove it: del data.attrs['{key}']",
+                    reason="netCDF has a meaning of its own for it, and the file "
+                    "would read back changed",
+                    fix="apply it to the numbers, then remove it: del "
+                    f"data.attrs['{key}']",
                 )
             if isinstance(value, bool | np.bool_) or not (
-                isinstance(value, str | int | float | np.number | np.ndarray) or plain_list
+                isinstance(value, str | int | float | np.number | np.ndarray)
+                or plain_list
             ):
                 raise QuantityError(
-                    f"attribute '{key}' of {holder} is {value!r} ({type(value).__name__})",
+                    f"attribute '{key}' of {holder} is {value!r} "
+                    f"({type(value).__name__})",
                     reason="netCDF stores text and numbers only",
-                    fix=f"make it text or a number, or remove it: del data.attrs['{key}']",
+                    fix="make it text or a number, or remove it: del "
+                    f"data.attrs['{key}']",
                 )
 
 
@@ -196,7 +236,11 @@ def decline(path: Path) -> str | None:
         return "it begins with neither the netCDF nor the HDF5 signature"
     try:
         with open_hdf5(path) as file:
-            if "_NCProperties" not in file.attrs and "xbp_schema" not in file.attrs and not _has_scales(file):
+            if (
+                "_NCProperties" not in file.attrs
+                and "xbp_schema" not in file.attrs
+                and not _has_scales(file)
+            ):
                 return "it is HDF5 without netCDF dimensions"
             require_netcdf(file)
             return None
@@ -205,7 +249,10 @@ def decline(path: Path) -> str | None:
 
 
 def open_netcdf(path: Path) -> xr.Dataset:
-    """Open a netCDF file as xarray does; lazily, so close it or use it in a ``with``."""
+    """Open a netCDF file as xarray does.
+
+    Lazily, so close it or use it in a ``with``.
+    """
     ds = None
     try:
         ds = xr.open_dataset(path, engine="netcdf4", cache=False)
@@ -215,7 +262,9 @@ def open_netcdf(path: Path) -> xr.Dataset:
         if not ds.variables:
             if ds.attrs.get("quantity") == "study":
                 raise FileFormatError(
-                    f"{path} is a study", reason="it has a Dataset for each leaf", fix="xbp.open_study(path)"
+                    f"{path} is a study",
+                    reason="it has a Dataset for each leaf",
+                    fix="xbp.open_study(path)",
                 )
             raise ValueError("it holds no variables")
         return ds
@@ -234,12 +283,14 @@ def open_netcdf(path: Path) -> xr.Dataset:
 def _has_scales(file: h5py.File) -> bool:
     items = [file.get(name) for name in file]
     return any(
-        isinstance(item, h5py.Dataset) and attribute(item, "CLASS") in (b"DIMENSION_SCALE", "DIMENSION_SCALE")
+        isinstance(item, h5py.Dataset)
+        and attribute(item, "CLASS") in (b"DIMENSION_SCALE", "DIMENSION_SCALE")
         for item in items
     )
 
 
-#: Variables up to this size are read once when a file opens, to see that they can be; of larger ones the first bin.
+#: Variables up to this size are read once when a file opens, to see that they can be;
+#: of larger ones the first bin.
 _READ_AT_ONCE = 2**24
 
 
@@ -256,7 +307,9 @@ def _require_readable(ds: xr.Dataset) -> None:
         part = variable if whole else variable[dict.fromkeys(variable.dims, slice(1))]
         read = part.copy(deep=False).load().values
         if _is_measured(ds, str(name)) and (n := _n_infinite(read)):
-            raise ValueError(f"'{name}' is infinite in {n} bins, which is not a measured value")
+            raise ValueError(
+                f"'{name}' is infinite in {n} bins, which is not a measured value"
+            )
 
 
 def _is_measured(ds: xr.Dataset, name: str) -> bool:
@@ -295,7 +348,10 @@ def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
                 if tree.nbytes > _MAX_BYTES:
                     raise ValueError(f"it claims to hold {tree.nbytes / 1e9:.3g} GB")
                 # tree.load() would leave in the file whatever is no dask array.
-                loaded = {node.path: node.to_dataset(inherit=False).load() for node in tree.subtree}
+                loaded = {
+                    node.path: node.to_dataset(inherit=False).load()
+                    for node in tree.subtree
+                }
                 return xr.DataTree.from_dict(loaded, name=tree.name)
     except XbpError:
         raise

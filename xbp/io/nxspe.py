@@ -12,9 +12,11 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.conditions import FIXED_ENERGY, resolve_fixed_energy
-from xbp.errors import CoordinateError, FileFormatError, QuantityError, XbpError
-from xbp.grid import bin_limits
+from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
+from xbp.core.errors import CoordinateError, FileFormatError, QuantityError, XbpError
+from xbp.core.grid import bin_limits
+from xbp.core.signal import as_stored, read
+from xbp.core.units import convert_factor, magnitude
 from xbp.io.angles import KI_OVER_KF, angle_dataset, masked_rows
 from xbp.io.arguments import to_path, without
 from xbp.io.geometry import Asked, Bins, find_geometry
@@ -22,8 +24,6 @@ from xbp.io.hdf5 import HDF5_ERRORS, attribute, flag, number, numbers, open_hdf5
 from xbp.io.measured import density_per_mev, measured
 from xbp.io.publish import new_file
 from xbp.reduction import convert
-from xbp.signal import as_stored, read
-from xbp.units import convert_factor, magnitude
 
 if TYPE_CHECKING:
     import h5py
@@ -45,7 +45,11 @@ def decline(path: Path) -> str | None:
     """Say why a file is not NXSPE, or None where it is."""
     try:
         with open_hdf5(path) as file:
-            return None if _find(file) is not None else "it holds no entry with 'NXSPE_info' and 'data/polar'"
+            return (
+                None
+                if _find(file) is not None
+                else "it holds no entry with 'NXSPE_info' and 'data/polar'"
+            )
     except HDF5_ERRORS as error:
         return f"HDF5 cannot read it ({error})"
 
@@ -66,39 +70,45 @@ def open_nxspe(
     path : path-like
         NXSPE 1.0 to 1.3.
     T : scalar with units, optional
-        Temperature of the sample, instead of that of the file (Mantid writes none); a bare number
-        is in K.
+        Temperature of the sample, instead of that of the file (Mantid writes none); a
+        bare number is in K.
     geometry : {"direct", "indirect"}, optional
-        Whether ``fixed_energy`` is the incident or the final energy, which the format does not record. It
-        is found from what xbp wrote, from the name of the instrument, from energy transfers above the
-        fixed energy (indirect), or from a fixed energy above `direct_above`; otherwise it is required.
+        Whether ``fixed_energy`` is the incident or the final energy, which the format
+        does not record. It is found from what xbp wrote, from the name of the
+        instrument, from energy transfers above the fixed energy (indirect), or from a
+        fixed energy above `direct_above`; otherwise it is required.
     incident_energy, final_energy : scalar with units, optional
-        The fixed energy, overriding that in the file; it also sets the geometry (bare: meV).
+        The fixed energy, overriding that in the file; it also sets the geometry (bare:
+        meV).
     direct_above : scalar with units
-        A fixed energy above this is an incident one: no analyser selects it (bare: meV).
+        A fixed energy above this is an incident one: no analyser selects it (bare:
+        meV).
 
     Returns
     -------
     xarray.Dataset
-        ``S(detector, E)`` per meV on an arbitrary scale (unless the file states its units), with
-        ``S_std`` where the file has errors other than 0; ``two_theta`` and the other angles in
-        degrees, ``distance`` in m and ``masked`` over
-        the detectors; ``incident_energy`` (direct geometry) or ``final_energy`` (indirect) in meV, a scalar
-        or over the detectors, ``temperature`` and ``psi`` (degrees) where they are known.
-        ``S.attrs["geometry"]`` is "direct" or "indirect", ``S.attrs["ki_over_kf"]`` "applied" or "not
-        applied". Bins that were not measured are NaN: infinities, sentinels, negative errors. Detectors
-        whose bins are all NaN, -1e30 or zero without an error are masked. If a file has fewer angles
-        than spectra, the spectra that are zero throughout have no angle, as Mantid writes them.
+        ``S(detector, E)`` per meV on an arbitrary scale (unless the file states its
+        units), with ``S_std`` where the file has errors other than 0; ``two_theta`` and
+        the other angles in degrees, ``distance`` in m and ``masked`` over the
+        detectors; ``incident_energy`` (direct geometry) or ``final_energy`` (indirect)
+        in meV, a scalar or over the detectors, ``temperature`` and ``psi`` (degrees)
+        where they are known. ``S.attrs["geometry"]`` is "direct" or "indirect",
+        ``S.attrs["ki_over_kf"]`` "applied" or "not applied". Bins that were not
+        measured are NaN: infinities, sentinels, negative errors. Detectors whose bins
+        are all NaN, -1e30 or zero without an error are masked. If a file has fewer
+        angles than spectra, the spectra that are zero throughout have no angle, as
+        Mantid writes them.
 
     Raises
     ------
     FileFormatError
-        If the file is truncated, of another kind, its parts do not fit together, or its geometry is not
-        known.
+        If the file is truncated, of another kind, its parts do not fit together, or its
+        geometry is not known.
 
     References
     ----------
-    NeXus application definition NXspe, https://manual.nexusformat.org/classes/applications/NXspe.html
+    NeXus application definition NXspe,
+    https://manual.nexusformat.org/classes/applications/NXspe.html
 
     Examples
     --------
@@ -129,15 +139,23 @@ def open_nxspe(
         raise FileFormatError(
             f"{where} cannot be read as NXSPE",
             reason=str(error) or type(error).__name__,
-            fix="it may be truncated, or of another kind: copy it again, or see what xbp.open_dataset(path) says",
+            fix="it may be truncated, or of another kind: copy it again, or see what "
+            "xbp.open_dataset(path) says",
         ) from error
 
 
 def _find(file: h5py.File) -> h5py.Group | None:
     for entry in file.values():
-        if isinstance(entry, h5py.Group) and isinstance(entry.get("NXSPE_info"), h5py.Group):
+        if isinstance(entry, h5py.Group) and isinstance(
+            entry.get("NXSPE_info"), h5py.Group
+        ):
             data = entry.get("data")
-            if isinstance(data, h5py.Group) and {"data", "error", "energy", "polar"} <= set(data):
+            if isinstance(data, h5py.Group) and {
+                "data",
+                "error",
+                "energy",
+                "polar",
+            } <= set(data):
                 return entry
     return None
 
@@ -150,13 +168,26 @@ def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
     axis = _units(data["energy"]) or "meV"
     to_mev = convert_factor(axis, "meV", name="'energy'", energy=True)
     energy = numbers(data, "energy", ndim=1) * to_mev
-    if energy.size not in (n_energy, n_energy + 1) or not (np.diff(energy) > 0).all() or not np.isfinite(energy).all():
-        raise ValueError(f"'energy' has {energy.size} values for {n_energy} bins, or is not ascending")
-    values, std, units = density_per_mev(values, std, axis=to_mev, units=_units(data["data"]) or f"1/({axis})")
-    # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN for both.
+    if (
+        energy.size not in (n_energy, n_energy + 1)
+        or not (np.diff(energy) > 0).all()
+        or not np.isfinite(energy).all()
+    ):
+        raise ValueError(
+            f"'energy' has {energy.size} values for {n_energy} bins, or is not "
+            "ascending"
+        )
+    values, std, units = density_per_mev(
+        values, std, axis=to_mev, units=_units(data["data"]) or f"1/({axis})"
+    )
+    # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN
+    # for both.
     may_lack = (((values == 0) & (std == 0)).all(axis=1), masked_rows(values, std))
     scaling = flag(info, "ki_over_kf_scaling")
-    attrs: dict[str, str | int] = {"title": entry.name.strip("/"), "source": f"NXSPE file {path.name}"}
+    attrs: dict[str, str | int] = {
+        "title": entry.name.strip("/"),
+        "source": f"NXSPE file {path.name}",
+    }
     instrument = entry.get("instrument")
     if isinstance(instrument, h5py.Group):
         if name := text(instrument, "name"):
@@ -165,7 +196,9 @@ def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
         if run := number(instrument, "run_number"):
             attrs["run_number"] = int(run)
     sample = entry.get("sample")
-    temperature = number(sample, "temperature") if isinstance(sample, h5py.Group) else None
+    temperature = (
+        number(sample, "temperature") if isinstance(sample, h5py.Group) else None
+    )
     ds = angle_dataset(
         values,
         std,
@@ -187,7 +220,9 @@ def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
     )
     psi = number(info, "psi")
     if psi is not None:
-        ds = ds.assign_coords(psi=((), psi, {"units": "degree", "long_name": "rotation of the sample"}))
+        ds = ds.assign_coords(
+            psi=((), psi, {"units": "degree", "long_name": "rotation of the sample"})
+        )
     return ds
 
 
@@ -204,23 +239,36 @@ def _angles(data: h5py.Group, *may_lack: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _per_detector(given: np.ndarray, column: str, *may_lack: np.ndarray) -> np.ndarray:
-    """Assign numbers to spectra; if there are too few, one of the masks marks the spectra without one."""
+    """Assign numbers to spectra.
+
+    If there are too few, one of the masks marks the spectra without one.
+    """
     none = np.zeros_like(may_lack[0])
-    lacking = next((mask for mask in (none, *may_lack) if given.size == (~mask).sum()), None)
+    lacking = next(
+        (mask for mask in (none, *may_lack) if given.size == (~mask).sum()), None
+    )
     if lacking is None:
         empty = " or ".join(str(int(mask.sum())) for mask in may_lack)
-        raise ValueError(f"'{column}' has {given.size} values for {none.size} spectra, {empty} of them empty")
+        raise ValueError(
+            f"'{column}' has {given.size} values for {none.size} spectra, {empty} of "
+            "them empty"
+        )
     each = np.full(none.size, np.nan)
     each[~lacking] = given
     return each
 
 
 def _fixed_energy(info: h5py.Group, *may_lack: np.ndarray) -> float | np.ndarray | None:
-    """Return the fixed energy in meV, one or one for each spectrum; None where there is none."""
+    """Return the fixed energy in meV, one or one for each spectrum.
+
+    None where there is none.
+    """
     if "fixed_energy" not in info:
         return None
     given = numbers(info, "fixed_energy").reshape(-1)
-    given = given * convert_factor(_units(info["fixed_energy"]) or "meV", "meV", name="'fixed_energy'", energy=True)
+    given = given * convert_factor(
+        _units(info["fixed_energy"]) or "meV", "meV", name="'fixed_energy'", energy=True
+    )
     if given.size > 1:
         return _per_detector(given, "fixed_energy", *may_lack)
     return float(given[0]) if np.isfinite(given[0]) else None
@@ -237,19 +285,23 @@ def _units(node: h5py.Dataset) -> str | None:
     return units.decode() if isinstance(units, bytes) else units
 
 
-def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def to_nxspe(
+    data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
     """Write S(2θ,E) as NXSPE 1.3, for Mantid, Horace, MSlice and PACE.
 
-    As Mantid writes it: NaN with the error 0 for masked detectors, zeros for those without angles,
-    whose places in the lists of angles are left out. `open_nxspe` gives the Dataset back: values,
-    errors, angles, masks, geometry and fixed energy, temperature, psi, title, instrument and run. The format
-    has no field for the history. The geometry is in ``NXSPE_info/geometry``, an extension of xbp.
+    As Mantid writes it: NaN with the error 0 for masked detectors, zeros for those
+    without angles, whose places in the lists of angles are left out. `open_nxspe` gives
+    the Dataset back: values, errors, angles, masks, geometry and fixed energy,
+    temperature, psi, title, instrument and run. The format has no field for the
+    history. The geometry is in ``NXSPE_info/geometry``, an extension of xbp.
 
     Parameters
     ----------
     data : xarray.Dataset
-        ``S(detector, E)`` with its standard deviation and the coordinates that `open_nxspe` sets,
-        ``two_theta`` and ``incident_energy`` or ``final_energy`` at least.
+        ``S(detector, E)`` with its standard deviation and the coordinates that
+        `open_nxspe` sets, ``two_theta`` and ``incident_energy`` or ``final_energy`` at
+        least.
     path : path-like
         Where to.
     overwrite : bool
@@ -284,42 +336,56 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
     value, std = signal.value, signal.std
     if set(value.dims) != {"detector", "E"} or std is None:
         raise QuantityError(
-            f"'{value.name}' over {tuple(value.dims)} {'without' if std is None else 'with'} standard deviation",
+            f"'{value.name}' over {tuple(value.dims)} "
+            f"{'without' if std is None else 'with'} standard deviation",
             reason="NXSPE holds one map over detectors and energy, with its errors",
-            fix="pass a Dataset with S and S_std; select one spectrum of further dimensions",
+            fix="pass a Dataset with S and S_std; select one spectrum of further "
+            "dimensions",
         )
     if "two_theta" not in value.coords:
         raise CoordinateError(
             "the data have no coordinate 'two_theta'",
             reason="NXSPE requires it",
-            fix="data = data.assign_coords(two_theta=('detector', angles, {'units': 'degree'}))",
+            fix="data = data.assign_coords(two_theta=('detector', angles, {'units': "
+            "'degree'}))",
         )
     geometry, fixed = resolve_fixed_energy(value)
-    S, errors = (array.transpose("detector", "E").values.astype(float) for array in (value, std))
+    S, errors = (
+        array.transpose("detector", "E").values.astype(float) for array in (value, std)
+    )
     lower, upper = bin_limits(signal.source, "E")
     known = value.two_theta.notnull().values
     measured, empty = np.isfinite(S), masked_rows(S, errors)
     if measured[~known].any():
         raise CoordinateError(
-            f"{int(measured[~known].any(axis=1).sum())} detectors with data have no angle",
+            f"{int(measured[~known].any(axis=1).sum())} detectors with data have no "
+            "angle",
             reason="NXSPE gives every spectrum with data its angle",
             fix="mask them: data.where(data.two_theta.notnull())",
         )
     parts: dict[str, object] = {
         "definition": [b"NXSPE"],
         "program_name": [b"xbp"],
-        "NXSPE_info/fixed_energy": fixed.values[known] if fixed.ndim else [float(fixed)],
+        "NXSPE_info/fixed_energy": fixed.values[known]
+        if fixed.ndim
+        else [float(fixed)],
         "NXSPE_info/geometry": [geometry.encode()],
-        "NXSPE_info/psi": [_number(value, "psi", "degree") if "psi" in value.coords else np.nan],
+        "NXSPE_info/psi": [
+            _number(value, "psi", "degree") if "psi" in value.coords else np.nan
+        ],
         "instrument/name": [str(signal.source.attrs.get("instrument", "")).encode()],
-        "data/data": np.where(known[:, np.newaxis], np.where(empty[:, np.newaxis], np.nan, S), 0.0),
+        "data/data": np.where(
+            known[:, np.newaxis], np.where(empty[:, np.newaxis], np.nan, S), 0.0
+        ),
         "data/error": np.where(measured, errors, 0.0),
         "data/energy": np.append(lower, upper[-1]),
     }
     if geometry == "direct" and not fixed.ndim:
         parts["instrument/fermi/energy"] = [float(fixed)]
     if "ki_over_kf" in value.attrs:
-        parts["NXSPE_info/ki_over_kf_scaling"] = [int(value.attrs["ki_over_kf"] == KI_OVER_KF[True])]
+        parts["NXSPE_info/ki_over_kf_scaling"] = [
+            int(value.attrs["ki_over_kf"] == KI_OVER_KF[True])
+        ]
     run = signal.source.attrs.get("run_number")
     if isinstance(run, int | np.integer):
         parts["instrument/run_number"] = [run]
@@ -328,7 +394,8 @@ def to_nxspe(data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
     for column, name in _COLUMNS.items():
         if name in value.coords:
             parts[f"data/{column}"] = value[name].values[known].astype(float)
-    # The name of the entry is the title; HDF5 has a meaning of its own for slashes and lone dots.
+    # The name of the entry is the title; HDF5 has a meaning of its own for slashes and
+    # lone dots.
     title = str(signal.source.attrs.get("title", "")).replace("/", "_")
     title = title if title.strip(".") else "xbp"
     with new_file(path, overwrite=overwrite) as (temporary, target):
@@ -367,14 +434,20 @@ def _write(path: str, title: str, parts: dict[str, object], units: str) -> None:
         "NXSPE_info/fixed_energy": {"units": np.bytes_(b"meV")},
         "NXSPE_info/psi": {"units": np.bytes_(b"degrees")},
         "data/energy": {"units": np.bytes_(b"meV")},
-        "data/data": {"signal": 1, "axes": np.bytes_(b"polar:energy"), "units": np.bytes_(units.encode())},
+        "data/data": {
+            "signal": 1,
+            "axes": np.bytes_(b"polar:energy"),
+            "units": np.bytes_(units.encode()),
+        },
     }
     with h5py.File(path, "w") as file:
         entry = file.create_group(title)
         for name, kind in classes.items():
             if name == "instrument/fermi" and f"{name}/energy" not in parts:
                 continue
-            (entry.require_group(name) if name else entry).attrs["NX_class"] = np.bytes_(kind.encode())
+            (entry.require_group(name) if name else entry).attrs["NX_class"] = (
+                np.bytes_(kind.encode())
+            )
         for name, values in parts.items():
             entry[name] = values
             entry[name].attrs.update(attrs.get(name, {}))

@@ -1,4 +1,7 @@
-"""Atomic writing of files and folders: an interrupted write leaves no partial file and keeps the old one."""
+"""Atomic writing of files and folders.
+
+An interrupted write leaves no partial file and keeps the old one.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from xbp.errors import FileFormatError, XbpError
+from xbp.core.errors import FileFormatError, XbpError
 
-__all__ = ["check_target", "make_folder", "new_file", "new_folder", "remove_leftovers", "reported"]
+__all__ = [
+    "check_target",
+    "make_folder",
+    "new_file",
+    "new_folder",
+    "remove_leftovers",
+    "reported",
+]
 
 #: Bytes that must still fit for a failed write not to be blamed on a full disk.
 _ROOM = 2**20
@@ -28,17 +38,21 @@ _PART = re.compile(r"\.xbp-(?P<host>.+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{8}\
 
 
 @contextlib.contextmanager
-def new_file(path: str | bytes | os.PathLike[str], *, overwrite: bool) -> Iterator[tuple[str, Path]]:
+def new_file(
+    path: str | bytes | os.PathLike[str], *, overwrite: bool
+) -> Iterator[tuple[str, Path]]:
     """Give a temporary file beside its place, which is renamed once the block has ended well.
 
-    Temporary files that killed processes of this machine left in the folder are removed.
+    Temporary files that killed processes of this machine left in the folder are
+    removed.
 
     Parameters
     ----------
     path : path-like
         Where to. A link stays a link to the new file.
     overwrite : bool
-        Replace an existing file; a folder, a device, a pipe and a write-protected file are never replaced.
+        Replace an existing file; a folder, a device, a pipe and a write-protected file
+        are never replaced.
 
     Yields
     ------
@@ -50,7 +64,8 @@ def new_file(path: str | bytes | os.PathLike[str], *, overwrite: bool) -> Iterat
     Raises
     ------
     FileFormatError
-        If the file exists and `overwrite` is not given, its folder does not exist, or it cannot be written.
+        If the file exists and `overwrite` is not given, its folder does not exist, or
+        it cannot be written.
     """
     target = check_target(path, overwrite=overwrite)
     with reported(target), _temporary(target) as temporary:
@@ -67,12 +82,16 @@ def new_file(path: str | bytes | os.PathLike[str], *, overwrite: bool) -> Iterat
 
 @contextlib.contextmanager
 def new_folder(
-    path: str | bytes | os.PathLike[str], *, overwrite: bool, replaceable: Callable[[Path], str | None]
+    path: str | bytes | os.PathLike[str],
+    *,
+    overwrite: bool,
+    replaceable: Callable[[Path], str | None],
 ) -> Iterator[tuple[Path, Path]]:
     """Give a temporary folder to write a file or a folder in, which takes its place once the block has ended well.
 
-    Old and new change places in one step where the system can do that, so that one whole of them is there whatever
-    interrupts. Where it cannot, the old one is put back on an error, and by the next writer after a kill.
+    Old and new change places in one step where the system can do that, so that one
+    whole of them is there whatever interrupts. Where it cannot, the old one is put back
+    on an error, and by the next writer after a kill.
 
     Parameters
     ----------
@@ -128,13 +147,14 @@ def check_target(
     overwrite : bool
         Whether a regular file there may be replaced.
     replaceable : callable, optional
-        Given a folder, says why it must not be replaced, or returns None; without it no folder may be.
+        Given a folder, says why it must not be replaced, or returns None; without it no
+        folder may be.
 
     Raises
     ------
     FileFormatError
-        If it is no valid path, its folder does not exist, something stands there that may not be replaced, or
-        `overwrite` is False and anything does.
+        If it is no valid path, its folder does not exist, something stands there that
+        may not be replaced, or `overwrite` is False and anything does.
     """
     try:
         target = Path(os.fsdecode(path)).resolve()
@@ -142,9 +162,15 @@ def check_target(
         has_place = target.parent.is_dir()
     except OSError as error:
         raise _unwritable(path, error) from error
-    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # RuntimeError: links in a circle
         raise FileFormatError(
-            f"{path!r} is not a valid path", reason=str(error), fix="give a file's path as text"
+            f"{path!r} is not a valid path",
+            reason=str(error),
+            fix="give a file's path as text",
         ) from error
     if not has_place:
         raise FileFormatError(
@@ -188,22 +214,34 @@ def make_folder(path: str | bytes | os.PathLike[str]) -> Path:
         ) from error
     except (TypeError, ValueError) as error:
         raise FileFormatError(
-            f"{path!r} is not a valid path", reason=str(error), fix="give the path of a folder as text"
+            f"{path!r} is not a valid path",
+            reason=str(error),
+            fix="give the path of a folder as text",
         ) from error
     return folder
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that no longer run on this machine; a store set aside is put back."""
+    """Remove the temporary files of writers that no longer run on this machine.
+
+    a store set aside is put back.
+    """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _PART.fullmatch(entry.name)
-            if found and found["host"] == _host() and not _is_running(int(found["pid"]), int(found["start"])):
+            if (
+                found
+                and found["host"] == _host()
+                and not _is_running(int(found["pid"]), int(found["start"]))
+            ):
                 _discard(Path(entry.path))
 
 
 def _discard(part: Path) -> None:
-    """Remove a temporary file or folder; an old store in it goes back to its place if that is empty."""
+    """Remove a temporary file or folder.
+
+    An old store in it goes back to its place if that is empty.
+    """
     with contextlib.suppress(OSError):
         if part.is_symlink() or not part.is_dir():
             part.unlink()
@@ -241,7 +279,8 @@ def _full_disk(error: BaseException, folder: Path) -> int:
         cause = cause.__cause__
     if isinstance(error, XbpError) and error.__cause__ is None:
         return 0  # it is about the data
-    # netCDF, HDF5 and numpy do not say that the disk is full: it is if no further file has room on it.
+    # netCDF, HDF5 and numpy do not say that the disk is full: it is if no further file
+    # has room on it.
     probe = _hidden_name(folder)
     try:
         handle = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -282,12 +321,16 @@ def _unwritable(path: object, error: OSError) -> FileFormatError:
 
 def _exists(target: Path) -> FileFormatError:
     return FileFormatError(
-        f"{target} exists", reason="it would be replaced", fix="choose another name, or pass overwrite=True"
+        f"{target} exists",
+        reason="it would be replaced",
+        fix="choose another name, or pass overwrite=True",
     )
 
 
 def _refused(target: Path, reason: str) -> FileFormatError:
-    return FileFormatError(f"cannot write {target}", reason=reason, fix="choose another name")
+    return FileFormatError(
+        f"cannot write {target}", reason=reason, fix="choose another name"
+    )
 
 
 def _publish(temporary: Path, target: Path) -> None:
@@ -330,7 +373,11 @@ def _exchange(temporary: Path, target: Path, hidden: Path) -> None:
 
 def _rename(source: Path, target: Path, flag: int) -> bool:
     """Rename with a flag of Linux; False where the system or the file system cannot."""
-    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    call = (
+        getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if sys.platform == "linux"
+        else None
+    )
     if call is None:
         return False
     done = call(_AT_CWD, os.fsencode(source), _AT_CWD, os.fsencode(target), flag)
@@ -349,7 +396,10 @@ def _hidden_name(folder: Path) -> Path:
 
 
 def _host() -> str:
-    """Name this machine, and the name space of its process numbers: containers count their own."""
+    """Name this machine, and the name space of its process numbers.
+
+    Containers count their own.
+    """
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -368,7 +418,10 @@ def _start_of(pid: int) -> int:
 
 
 def _is_running(pid: int, start: int) -> bool:
-    """Whether that process still runs: its number may have been given to another one, which started later."""
+    """Whether that process still runs.
+
+    Its number may have been given to another one, which started later.
+    """
     now = _start_of(pid)
     if now != 0:
         return now == start

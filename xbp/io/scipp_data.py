@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.conditions import check_statistics, temperature_coordinate
-from xbp.errors import QuantityError, UnitsError
+from xbp.core.conditions import check_statistics, temperature_coordinate
+from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.optional import require
+from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, validate
+from xbp.core.signal import as_stored, label_std, read, std_of
+from xbp.core.units import format_unit, parse_unit
 from xbp.io.measured import measured
-from xbp.optional import require
-from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, validate
-from xbp.signal import as_stored, label_std, read, std_of
-from xbp.units import format_unit, parse_unit
 
 __all__ = ["from_scipp", "to_scipp"]
 
@@ -25,10 +25,13 @@ _NAMES = {"energy_transfer": "E"}
 
 
 def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
-    """Make a scipp.DataArray of a signal: standard deviations as variances, bounds as bin edges.
+    """Make a scipp.DataArray of a signal.
 
-    Attributes, history included, travel as JSON in the scalar coordinate "xbp", because scipp has none; with them
-    `from_scipp` gives back the identical data. Companions of the signal, such as S(Q) beside S(Q,E), stay behind.
+    Standard deviations as variances, bounds as bin edges.
+
+    Attributes, history included, travel as JSON in the scalar coordinate "xbp", because
+    scipp has none; with them `from_scipp` gives back the identical data. Companions of
+    the signal, such as S(Q) beside S(Q,E), stay behind.
 
     Parameters
     ----------
@@ -38,8 +41,8 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     Returns
     -------
     scipp.DataArray
-        Centres that are not the middle of their bins travel as "<dim>_centres", edges with gaps between them as
-        "<dim>_lower" and "<dim>_upper".
+        Centres that are not the middle of their bins travel as "<dim>_centres", edges
+        with gaps between them as "<dim>_lower" and "<dim>_upper".
 
     Raises
     ------
@@ -60,17 +63,27 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     scipp = require("scipp", "the data are handed to it", "scipp")
     signal = as_stored(read(data))
     value = signal.value
-    coords = signal.source.coords if isinstance(signal.source, xr.Dataset) else value.coords
-    labels: dict[str, Any] = {"name": str(value.name or signal.quantity.variable), "attrs": {}}
-    labels["dataset"] = dict(signal.source.attrs) if isinstance(signal.source, xr.Dataset) else None
+    coords = (
+        signal.source.coords if isinstance(signal.source, xr.Dataset) else value.coords
+    )
+    labels: dict[str, Any] = {
+        "name": str(value.name or signal.quantity.variable),
+        "attrs": {},
+    }
+    labels["dataset"] = (
+        dict(signal.source.attrs) if isinstance(signal.source, xr.Dataset) else None
+    )
     out: dict[str, Any] = {}
     for name, coordinate in coords.items():
         labels["attrs"][str(name)] = dict(coordinate.attrs)
         if set(coordinate.dims) <= set(value.dims):
             out[str(name)] = _to_variable(scipp, coordinate.variable, str(name))
         elif coordinate.dims == ("bnds",):
-            # The interval that was averaged over has no dimension that scipp could keep it on.
-            labels["intervals"] = labels.get("intervals", {}) | {str(name): coordinate.values.tolist()}
+            # The interval that was averaged over has no dimension that scipp could keep
+            # it on.
+            labels["intervals"] = labels.get("intervals", {}) | {
+                str(name): coordinate.values.tolist()
+            }
     for dim in map(str, value.dims):
         bounds = coords.get(f"{dim}_bnds")
         if bounds is None or bounds.dims != (dim, "bnds"):
@@ -80,12 +93,16 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
         if (lower[1:] == upper[:-1]).all():
             centres = out.pop(dim)
             edges = np.append(lower, upper[-1])
-            out[dim] = _to_variable(scipp, xr.Variable(dim, edges, {"units": units}), dim)
+            out[dim] = _to_variable(
+                scipp, xr.Variable(dim, edges, {"units": units}), dim
+            )
             if not np.array_equal((lower + upper) / 2, value[dim].values):
                 out[f"{dim}_centres"] = centres
         else:
             for side, limit in (("lower", lower), ("upper", upper)):
-                out[f"{dim}_{side}"] = _to_variable(scipp, xr.Variable(dim, limit, {"units": units}), dim)
+                out[f"{dim}_{side}"] = _to_variable(
+                    scipp, xr.Variable(dim, limit, {"units": units}), dim
+                )
     labels["attrs"][labels["name"]] = dict(value.attrs)
     if signal.std is not None:
         labels["std"] = dict(signal.source[f"{labels['name']}_std"].attrs)
@@ -93,25 +110,41 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
         out[_LABELS] = scipp.scalar(json.dumps(labels, default=lambda v: v.tolist()))
     except (TypeError, AttributeError) as error:
         raise QuantityError(
-            "an attribute cannot be written", reason=str(error), fix="keep numbers and text in attrs"
+            "an attribute cannot be written",
+            reason=str(error),
+            fix="keep numbers and text in attrs",
         ) from None
-    variances = None if signal.std is None else np.asarray(signal.std.values, dtype=float) ** 2
+    variances = (
+        None if signal.std is None else np.asarray(signal.std.values, dtype=float) ** 2
+    )
     body = _to_variable(scipp, value.variable, labels["name"], variances)
     return scipp.DataArray(body, coords=out, name=labels["name"])
 
 
-def _to_variable(scipp: Any, variable: xr.Variable, name: str, variances: np.ndarray | None = None) -> Any:
+def _to_variable(
+    scipp: Any, variable: xr.Variable, name: str, variances: np.ndarray | None = None
+) -> Any:
     units = variable.attrs.get("units")
     try:
         unit = None if units is None else scipp.Unit(_spelled(units))
     except Exception as error:  # scipp raises kinds of its own
         raise UnitsError(
-            f"scipp does not know the unit '{units}' of '{name}'", reason=str(error), fix="convert it first"
+            f"scipp does not know the unit '{units}' of '{name}'",
+            reason=str(error),
+            fix="convert it first",
         ) from None
     values = variable.values.astype(float) if variances is not None else variable.values
-    options: dict[str, Any] = {} if variances is None else {"variances": variances if variable.ndim else variances[()]}
+    options: dict[str, Any] = (
+        {}
+        if variances is None
+        else {"variances": variances if variable.ndim else variances[()]}
+    )
     if values.dtype.kind in "OU":
-        return scipp.array(dims=variable.dims, values=values.tolist()) if variable.ndim else scipp.scalar(str(values))
+        return (
+            scipp.array(dims=variable.dims, values=values.tolist())
+            if variable.ndim
+            else scipp.scalar(str(values))
+        )
     if not variable.ndim:
         return scipp.scalar(values[()], unit=unit, **options)
     return scipp.array(dims=variable.dims, values=values, unit=unit, **options)
@@ -119,14 +152,22 @@ def _to_variable(scipp: Any, variable: xr.Variable, name: str, variances: np.nda
 
 def _spelled(units: str) -> str:
     """Write a unit as scipp reads it."""
-    text = re.sub(r"\bu\b", "Da", format_unit(parse_unit(units)))  # to scipp u is the prefix micro
+    text = re.sub(
+        r"\bu\b", "Da", format_unit(parse_unit(units))
+    )  # to scipp u is the prefix micro
     return "one" if text == "1" else text.replace("**", "^")
 
 
 def from_scipp(
-    data: Any, quantity: str | None = None, *, T: Any = None, statistics: str | None = None
+    data: Any,
+    quantity: str | None = None,
+    *,
+    T: Any = None,
+    statistics: str | None = None,
 ) -> xr.DataArray | xr.Dataset:
-    """Make labelled data of a scipp.DataArray: variances become standard deviations, bin edges bounds, masks NaN.
+    """Make labelled data of a scipp.DataArray.
+
+    Variances become standard deviations, bin edges bounds, masks NaN.
 
     Parameters
     ----------
@@ -135,15 +176,17 @@ def from_scipp(
     quantity : str, optional
         A name of the vocabulary; not for what `to_scipp` made.
     T : scalar with units, optional
-        Temperature of the sample (bare: K), where the data carry no coordinate ``temperature``.
+        Temperature of the sample (bare: K), where the data carry no coordinate
+        ``temperature``.
     statistics : {"quantum", "classical"}, optional
         As for `new_dataset`.
 
     Returns
     -------
     xarray.Dataset or xarray.DataArray
-        A Dataset; a DataArray where `to_scipp` was given one. Values that were converted in scipp have their new units.
-        In data from other programs, infinities, sentinels and values with negative variance become NaN.
+        A Dataset; a DataArray where `to_scipp` was given one. Values that were
+        converted in scipp have their new units. In data from other programs,
+        infinities, sentinels and values with negative variance become NaN.
 
     Raises
     ------
@@ -168,13 +211,16 @@ def from_scipp(
     scipp = require("scipp", "the data are its own", "scipp")
     if not isinstance(data, scipp.DataArray) or data.bins is not None:
         raise QuantityError(
-            f"got {'binned events' if isinstance(data, scipp.DataArray) else f'a {type(data).__name__}'}",
+            "got "
+            f"{'binned events' if isinstance(data, scipp.DataArray) else f'a {type(data).__name__}'}",
             reason="a dense scipp.DataArray is needed",
             fix="dataset['name'], or events.hist()",
         )
     labels = _labels(data)
     name_of = {str(n): _NAMES.get(str(n), str(n)) for n in (*data.dims, *data.coords)}
-    given = quantity or labels.get("attrs", {}).get(labels.get("name"), {}).get("quantity")
+    given = quantity or labels.get("attrs", {}).get(labels.get("name"), {}).get(
+        "quantity"
+    )
     if given not in QUANTITIES:
         raise QuantityError(
             f"quantity={given!r} is not in the vocabulary",
@@ -184,7 +230,10 @@ def from_scipp(
     name = labels.get("name") or QUANTITIES[given].variable
     attrs: dict[str, dict[str, Any]] = labels.get("attrs", {})
     dims = [name_of[d] for d in data.dims]
-    values, variances = np.array(data.values), None if data.variances is None else np.array(data.variances)
+    values, variances = (
+        np.array(data.values),
+        None if data.variances is None else np.array(data.variances),
+    )
     if len(data.masks):
         hidden = np.zeros(values.shape, dtype=bool)
         for mask in data.masks.values():
@@ -192,11 +241,16 @@ def from_scipp(
         values = np.where(hidden, np.nan, values)
         variances = None if variances is None else np.where(hidden, np.nan, variances)
     if not labels:
-        # What to_scipp made comes back as it was; of others' data infinities and the like are not measured.
+        # What to_scipp made comes back as it was; of others' data infinities and the
+        # like are not measured.
         try:
-            values, std = measured(values.astype(float), None if variances is None else _roots(variances))
+            values, std = measured(
+                values.astype(float), None if variances is None else _roots(variances)
+            )
         except ValueError as error:
-            raise QuantityError(f"'{name}' contains no measured value", reason=str(error)) from None
+            raise QuantityError(
+                f"'{name}' contains no measured value", reason=str(error)
+            ) from None
         variances = None if std is None else std**2
     coords: dict[str, xr.Variable] = {}
     for key, variable in data.coords.items():
@@ -208,33 +262,58 @@ def from_scipp(
         label = _relabelled(scipp, attrs.get(new, {}), variable.unit)
         if own == [new] and new in dims and variable.sizes[key] == data.sizes[key] + 1:
             edges = content.astype(float)
-            coords[f"{new}_bnds"] = xr.Variable((new, "bnds"), np.stack([edges[:-1], edges[1:]], axis=-1))
+            coords[f"{new}_bnds"] = xr.Variable(
+                (new, "bnds"), np.stack([edges[:-1], edges[1:]], axis=-1)
+            )
             coords[f"{new}_bnds"].attrs = attrs.get(f"{new}_bnds", {})
-            content, label = (edges[1:] + edges[:-1]) / 2, label | {"bounds": f"{new}_bnds"}
+            content, label = (
+                (edges[1:] + edges[:-1]) / 2,
+                label | {"bounds": f"{new}_bnds"},
+            )
         coords[new] = xr.Variable(own, content, label)
     for dim in dims:
         if f"{dim}_centres" in coords:
             coords[dim] = coords.pop(f"{dim}_centres").copy()
-            coords[dim].attrs = _relabelled(scipp, attrs.get(dim, {}), data.coords[f"{dim}_centres"].unit)
+            coords[dim].attrs = _relabelled(
+                scipp, attrs.get(dim, {}), data.coords[f"{dim}_centres"].unit
+            )
         if f"{dim}_lower" in coords and f"{dim}_upper" in coords:
             pair = [coords.pop(f"{dim}_{side}").values for side in ("lower", "upper")]
-            coords[f"{dim}_bnds"] = xr.Variable((dim, "bnds"), np.stack(pair, axis=-1), attrs.get(f"{dim}_bnds", {}))
-    label = _relabelled(scipp, attrs.get(name, {"quantity": given, "long_name": QUANTITIES[given].label}), data.unit)
-    label |= {"quantity": given} | ({} if statistics is None else {"statistics": check_statistics(statistics)})
+            coords[f"{dim}_bnds"] = xr.Variable(
+                (dim, "bnds"), np.stack(pair, axis=-1), attrs.get(f"{dim}_bnds", {})
+            )
+    label = _relabelled(
+        scipp,
+        attrs.get(name, {"quantity": given, "long_name": QUANTITIES[given].label}),
+        data.unit,
+    )
+    label |= {"quantity": given} | (
+        {} if statistics is None else {"statistics": check_statistics(statistics)}
+    )
     if T is not None:
         coords.setdefault("temperature", temperature_coordinate(T))
-    bounds = {key: coords.pop(key) for key in list(coords) if "bnds" in coords[key].dims}
+    bounds = {
+        key: coords.pop(key) for key in list(coords) if "bnds" in coords[key].dims
+    }
     out = xr.DataArray(xr.Variable(dims, values, label), coords=coords, name=name)
     if "dataset" in labels and labels["dataset"] is None:
         validate(out)
         return out
-    intervals = {key: ("bnds", pair, attrs.get(key, {})) for key, pair in labels.get("intervals", {}).items()}
+    intervals = {
+        key: ("bnds", pair, attrs.get(key, {}))
+        for key, pair in labels.get("intervals", {}).items()
+    }
     ds = out.to_dataset().assign_coords(bounds | intervals)
-    ds.attrs = labels.get("dataset") or {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
+    ds.attrs = labels.get("dataset") or {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+    }
     if variances is not None:
         ds[f"{name}_std"] = (dims, np.sqrt(variances))
         label_std(ds, name)
-        ds[f"{name}_std"].attrs |= {k: v for k, v in labels.get("std", {}).items() if k != "units"}
+        ds[f"{name}_std"].attrs |= {
+            k: v for k, v in labels.get("std", {}).items() if k != "units"
+        }
     validate(ds[name])
     std_of(ds, ds[name])
     return ds
@@ -255,7 +334,9 @@ def _labels(data: Any) -> dict[str, Any]:
             raise TypeError("it holds other things")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise QuantityError(
-            "the coordinate 'xbp' is not what to_scipp wrote", reason=str(error), fix="data.drop_coords('xbp')"
+            "the coordinate 'xbp' is not what to_scipp wrote",
+            reason=str(error),
+            fix="data.drop_coords('xbp')",
         ) from None
     return dict(labels)
 
@@ -268,4 +349,8 @@ def _relabelled(scipp: Any, attrs: dict[str, Any], unit: Any) -> dict[str, Any]:
     before = attrs.get("units")
     if isinstance(before, str) and scipp.Unit(_spelled(before)) == unit:
         return dict(attrs)
-    return kept | {"units": format_unit(parse_unit("1" if str(unit) in ("one", "dimensionless") else str(unit)))}
+    return kept | {
+        "units": format_unit(
+            parse_unit("1" if str(unit) in ("one", "dimensionless") else str(unit))
+        )
+    }

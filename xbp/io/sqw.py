@@ -12,18 +12,32 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from xbp.construct import new_dataset
-from xbp.errors import FileFormatError, QuantityError, RangeError, UnitsError, XbpError
+from xbp.core.construct import new_dataset
+from xbp.core.errors import (
+    FileFormatError,
+    QuantityError,
+    RangeError,
+    UnitsError,
+    XbpError,
+)
+from xbp.core.signal import extend_history, read
+from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin
 from xbp.io.arguments import can_open, to_path, without
 from xbp.io.measured import density_per_mev, measured
-from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable, write_text
+from xbp.io.text import (
+    TEXT_ERRORS,
+    head,
+    read_lines,
+    to_numbers,
+    unreadable,
+    write_text,
+)
 from xbp.reduction import convert
-from xbp.signal import extend_history, read
-from xbp.units import convert_factor, magnitude, parse_unit, to_kelvin
 
 __all__ = ["SqwBackend", "decline", "open_sqw", "to_sqw"]
 
-#: Physical parameters of the header that are kept as attributes, under the names the format gives them.
+#: Physical parameters of the header that are kept as attributes, under the names the
+#: format gives them.
 PARAMETERS: Final = {
     "V_rho": "atom density per Angs^3",
     "density": "in [g/cm^3]",
@@ -34,48 +48,60 @@ PARAMETERS: Final = {
     "v_sound": "in [m/s]",
 }
 _SAME_NUMBER: Final = 1e-6
-_PARAMETER = re.compile(r"#\s*([A-Za-z_]+)\s*[:=]?\s+([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\s|$)")
+_PARAMETER = re.compile(
+    r"#\s*([A-Za-z_]+)\s*[:=]?\s+([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\s|$)"
+)
 _FIRST_LINE = re.compile(r"#.*\bsqw\b", re.IGNORECASE)
 
 
 def decline(path: Path) -> str | None:
     """Say why a file is not McStas S(q,ω), or None where it is."""
     lines = head(path)
-    return None if lines and _FIRST_LINE.match(lines[0]) else "its first line is no comment that says Sqw"
+    return (
+        None
+        if lines and _FIRST_LINE.match(lines[0])
+        else "its first line is no comment that says Sqw"
+    )
 
 
-def open_sqw(path: str | os.PathLike[str], *, T: Any = None, filler: Any = None) -> xr.Dataset:
+def open_sqw(
+    path: str | os.PathLike[str], *, T: Any = None, filler: Any = None
+) -> xr.Dataset:
     """Read a McStas or iFit S(q,ω) file.
 
     Parameters
     ----------
     path : path-like
-        Text with comments, and the vector of q (1/angstrom), that of ω (meV) and the matrix, one
-        line per q. Units that the comment above a vector names, such as THz or 1/nm, are converted,
-        and S with them.
+        Text with comments, and the vector of q (1/angstrom), that of ω (meV) and the
+        matrix, one line per q. Units that the comment above a vector names, such as THz
+        or 1/nm, are converted, and S with them.
     T : scalar with units, optional
-        Temperature of the sample, instead of that of the header; a bare number is in K. In the header it is in K
-        unless it names other units there, such as [degC].
+        Temperature of the sample, instead of that of the header; a bare number is in K.
+        In the header it is in K unless it names other units there, such as [degC].
     filler : scalar with units, optional
-        The number that stands in the file for what was not measured (bare: per meV). Bins that hold it, to a part in a
-        million, are NaN; others are kept, however small. The format has no other way to say so, and nothing is taken
-        for a filler unasked; ``print(data.bp)`` tells of a lowest number that many bins hold.
+        The number that stands in the file for what was not measured (bare: per meV).
+        Bins that hold it, to a part in a million, are NaN; others are kept, however
+        small. The format has no other way to say so, and nothing is taken for a filler
+        unasked; ``print(data.bp)`` tells of a lowest number that many bins hold.
 
     Returns
     -------
     xarray.Dataset
-        ``S(Q, E)`` per meV, NaN where it is infinite or a sentinel, without standard deviations, at the
-        energies of the file (often E ≥ 0 alone, energy loss). Its statistics are "classical" or "quantum"
-        as ``classical`` is 1 or 0 in the header, and left out where the header does not say. If a physical
-        parameter other than the temperature is given twice, the first is kept. Parameters are attributes, of the
-        variable too, under the names of the format: ``V_rho`` (atoms per angstrom³), ``density`` (g/cm³), ``weight``
-        (g/mol), ``sigma_abs``, ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header
-        says before is ``comment``.
+        ``S(Q, E)`` per meV, NaN where it is infinite or a sentinel, without standard
+        deviations, at the energies of the file (often E ≥ 0 alone, energy loss). Its
+        statistics are "classical" or "quantum" as ``classical`` is 1 or 0 in the
+        header, and left out where the header does not say. If a physical parameter
+        other than the temperature is given twice, the first is kept. Parameters are
+        attributes, of the variable too, under the names of the format: ``V_rho`` (atoms
+        per angstrom³), ``density`` (g/cm³), ``weight`` (g/mol), ``sigma_abs``,
+        ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header says
+        before is ``comment``.
 
     Raises
     ------
     FileFormatError
-        If the file is truncated or of another kind, or its header gives two temperatures, or one in other units.
+        If the file is truncated or of another kind, or its header gives two
+        temperatures, or one in other units.
     RangeError
         If no bin holds the filler, or all do.
 
@@ -113,16 +139,27 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
             comments.append(line)
         elif line:
             if not blocks or previous.startswith("#"):
-                # The comment above the vectors of q and w may name units other than 1/angstrom and meV.
+                # The comment above the vectors of q and w may name units other than
+                # 1/angstrom and meV.
                 if len(blocks) < 2:
-                    factors.append(_factor(comments, ("1/angstrom", "meV")[len(blocks)]))
+                    factors.append(
+                        _factor(comments, ("1/angstrom", "meV")[len(blocks)])
+                    )
                 blocks.append([])
             blocks[-1].append(line)
         previous = line or previous
     if not comments or not _FIRST_LINE.match(comments[0]) or len(blocks) < 3:
-        raise ValueError("a comment that says Sqw, and the parts q, w and S(q,w), each below a comment, are needed")
-    q, w = (to_numbers(blocks[i], name) * factors[i] for i, name in enumerate(("the vector of q", "the vector of w")))
-    values = to_numbers([line for block in blocks[2:] for line in block], "S(q,w)", size=q.size * w.size)
+        raise ValueError(
+            "a comment that says Sqw, and the parts q, w and S(q,w), each below a "
+            "comment, are needed"
+        )
+    q, w = (
+        to_numbers(blocks[i], name) * factors[i]
+        for i, name in enumerate(("the vector of q", "the vector of w"))
+    )
+    values = to_numbers(
+        [line for block in blocks[2:] for line in block], "S(q,w)", size=q.size * w.size
+    )
     values, _ = measured(values)
     values, _, _ = density_per_mev(values, None, axis=factors[1], units="1")
     history: dict[str, str] = {}
@@ -135,8 +172,12 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
         T = _temperature(path, comments)
     classical = found.get("classical")
     if classical not in (None, 0.0, 1.0):
-        raise ValueError(f"its header says classical {classical:g}, which is neither 0 nor 1")
-    known: dict[str, Any] = {name: found[name.lower()] for name in PARAMETERS if name.lower() in found}
+        raise ValueError(
+            f"its header says classical {classical:g}, which is neither 0 nor 1"
+        )
+    known: dict[str, Any] = {
+        name: found[name.lower()] for name in PARAMETERS if name.lower() in found
+    }
     known["source"] = f"S(q,w) text file {path.name}"
     comment = [line.lstrip("# ") for line in _before_parameters(comments)]
     ds = new_dataset(
@@ -145,7 +186,9 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
         units="1/meV",
         coords={"Q": (q, "1/angstrom"), "E": (w, "meV")},
         temperature=T,
-        statistics=None if classical is None else ("classical" if classical else "quantum"),
+        statistics=None
+        if classical is None
+        else ("classical" if classical else "quantum"),
         attrs=known | ({"comment": "\n".join(comment)} if comment else {}) | history,
     )
     # A DataArray goes on without the attributes of its Dataset.
@@ -166,7 +209,8 @@ def _temperature(path: Path, comments: list[str]) -> float | None:
         if match is None or match[1].lower() not in ("temperature", "t"):
             continue
         said, rest = line.lstrip("# "), line[match.end() :].strip()
-        # A unit stands in brackets, is spelled out, or follows the number; other words need not be one.
+        # A unit stands in brackets, is spelled out, or follows the number; other words
+        # need not be one.
         unit = (
             re.search(r"\[\s*([^\]]*?)\s*\]", rest)
             or re.search(r"\b(celsius|fahrenheit)\b", rest.lower())
@@ -174,7 +218,9 @@ def _temperature(path: Path, comments: list[str]) -> float | None:
             or re.match(r"(?:in\s+)?(?:deg\s+)?([KCF])\b", rest)
         )
         try:
-            kelvin = float(to_kelvin(float(match[2]), unit[1] if unit else "K", name="Temperature"))
+            kelvin = float(
+                to_kelvin(float(match[2]), unit[1] if unit else "K", name="Temperature")
+            )
         except UnitsError as error:
             raise FileFormatError(
                 f"{path} says '{said}', whose units are not those of a temperature",
@@ -184,7 +230,9 @@ def _temperature(path: Path, comments: list[str]) -> float | None:
         found[said] = kelvin
     first = next(iter(found), None)
     for said in found:
-        if first is not None and not np.isclose(found[said], found[first], rtol=_SAME_NUMBER, atol=0.0):
+        if first is not None and not np.isclose(
+            found[said], found[first], rtol=_SAME_NUMBER, atol=0.0
+        ):
             raise FileFormatError(
                 f"{path} says '{first}' and '{said}'",
                 reason=f"these are {found[first]:g} K and {found[said]:g} K",
@@ -194,23 +242,31 @@ def _temperature(path: Path, comments: list[str]) -> float | None:
 
 
 def _factor(comments: list[str], canonical: str) -> float:
-    """Return what the unit that a vector's comment names is in canonical ones; 1 where it names none.
+    """Return what the unit that a vector's comment names is in canonical ones.
+
+    1 where it names none.
 
     Raises
     ------
     ValueError
         If the units are those of another quantity.
     """
-    words = re.findall(r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", comments[-1] if comments else "")
+    words = re.findall(
+        r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", comments[-1] if comments else ""
+    )
     for word in words:
         try:
             parse_unit(word, like=canonical)
         except UnitsError:
             continue  # a word that is no unit
         try:
-            return convert_factor(word, canonical, name="the vector", energy=canonical == "meV")
+            return convert_factor(
+                word, canonical, name="the vector", energy=canonical == "meV"
+            )
         except UnitsError:
-            raise ValueError(f"its vector in '{word}' does not convert to '{canonical}'") from None
+            raise ValueError(
+                f"its vector in '{word}' does not convert to '{canonical}'"
+            ) from None
     return 1.0
 
 
@@ -222,33 +278,48 @@ def _without_filler(values: np.ndarray, filler: Any) -> tuple[np.ndarray, str]:
         lowest = np.nanmin(values)
         raise RangeError(
             f"filler={filler!r} is in {'all' if same.any() else 'none'} of the bins",
-            reason=f"the lowest number of the file is {lowest:.8g}, in {int((values == lowest).sum())} bins",
+            reason=f"the lowest number of the file is {lowest:.8g}, in "
+            f"{int((values == lowest).sum())} bins",
             fix="give the number itself, with its digits, or leave filler= out",
         )
-    used = {"filler": f"{number:.10g} 1/meV", "bins": f"{int(same.sum())} of {values.size} made NaN"}
+    used = {
+        "filler": f"{number:.10g} 1/meV",
+        "bins": f"{int(same.sum())} of {values.size} made NaN",
+    }
     return np.where(same, np.nan, values), extend_history(None, "open_sqw", used)
 
 
 def _before_parameters(comments: list[str]) -> list[str]:
     lines = []
     for line in comments[1:]:
-        if not line.strip("# ") or "parameters" in line.lower() or _PARAMETER.match(line) or "vector" in line.lower():
+        if (
+            not line.strip("# ")
+            or "parameters" in line.lower()
+            or _PARAMETER.match(line)
+            or "vector" in line.lower()
+        ):
             break
         lines.append(line)
     return lines
 
 
-def to_sqw(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def to_sqw(
+    data: xr.DataArray | xr.Dataset,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write S(Q,E) as McStas ``Isotropic_Sqw`` and iFit read it.
 
-    Every number is written with all its digits, so that `open_sqw` gives them back exactly.
-    Standard deviations and history have no place in the format.
+    Every number is written with all its digits, so that `open_sqw` gives them back
+    exactly. Standard deviations and history have no place in the format.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        ``S(Q, E)`` with the statistics known; other units of Q and E are converted to 1/angstrom
-        and meV. Of a Dataset the attributes that `open_sqw` sets go into the header.
+        ``S(Q, E)`` with the statistics known; other units of Q and E are converted to
+        1/angstrom and meV. Of a Dataset the attributes that `open_sqw` sets go into the
+        header.
     path : path-like
         Where to.
     overwrite : bool
@@ -257,8 +328,8 @@ def to_sqw(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, ove
     Raises
     ------
     QuantityError
-        If there are further dimensions, NaN (which McStas would take for numbers), or it is not
-        said whether the data are classical.
+        If there are further dimensions, NaN (which McStas would take for numbers), or
+        it is not said whether the data are classical.
     FileFormatError
         If the file exists and `overwrite` is not given, or cannot be written.
 
@@ -275,18 +346,32 @@ def to_sqw(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, ove
     signal = read(converted, "dynamic_structure_factor")
     value = signal.value
     statistics = value.attrs.get("statistics")
-    if set(value.dims) != {"Q", "E"} or value.isnull().any() or statistics not in ("classical", "quantum"):
+    if (
+        set(value.dims) != {"Q", "E"}
+        or value.isnull().any()
+        or statistics not in ("classical", "quantum")
+    ):
         raise QuantityError(
-            f"'{value.name}' over {tuple(value.dims)} with statistics {statistics!r} and "
+            f"'{value.name}' over {tuple(value.dims)} with statistics {statistics!r} "
+            "and "
             f"{int(value.isnull().sum())} NaN cannot be written as S(q,w) text",
-            reason="the format holds a full matrix over Q and E, and says whether it is classical",
-            fix="select one spectrum of further dimensions, fill or cut away what was not measured, and set "
+            reason="the format holds a full matrix over Q and E, and says whether it "
+            "is classical",
+            fix="select one spectrum of further dimensions, fill or cut away what was "
+            "not measured, and set "
             "data.S.attrs['statistics'] to 'classical' or 'quantum'",
         )
     attrs = signal.source.attrs if isinstance(signal.source, xr.Dataset) else {}
-    lines = ["# Sqw data file for Isotropic_Sqw", *(f"# {line}" for line in str(attrs.get("comment", "")).splitlines())]
+    lines = [
+        "# Sqw data file for Isotropic_Sqw",
+        *(f"# {line}" for line in str(attrs.get("comment", "")).splitlines()),
+    ]
     lines += ["#", "# Physical parameters:"]
-    lines += [f"# {name} {float(attrs[name])!r} {meaning}" for name, meaning in PARAMETERS.items() if name in attrs]
+    lines += [
+        f"# {name} {float(attrs[name])!r} {meaning}"
+        for name, meaning in PARAMETERS.items()
+        if name in attrs
+    ]
     if "temperature" in value.coords:
         lines.append(f"# Temperature {float(value.temperature)!r} in [K]")
     lines.append(f"# classical {int(statistics == 'classical')} {statistics}")
@@ -296,7 +381,13 @@ def to_sqw(data: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], *, ove
         ("vector of w in meV", [value.E.values]),
         (f"matrix of S(q,w), one line per q value, {S.shape[0]}x{S.shape[1]}", S),
     ):
-        lines += [f"# {name}", *(" ".join(map(repr, np.asarray(row, dtype=float).tolist())) for row in rows)]
+        lines += [
+            f"# {name}",
+            *(
+                " ".join(map(repr, np.asarray(row, dtype=float).tolist()))
+                for row in rows
+            ),
+        ]
     write_text(path, [*lines, "# end of Sqw data"], overwrite=overwrite)
 
 

@@ -1,4 +1,7 @@
-"""Text from strangers: decoded, limited in size, and taken apart into lines and numbers."""
+"""Text from strangers.
+
+Decoded, limited in size, and taken apart into lines and numbers.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from xbp.errors import FileFormatError
+from xbp.core.errors import FileFormatError
 from xbp.io.publish import new_file
 
-__all__ = ["TEXT_ERRORS", "head", "is_ended", "number", "read_lines", "to_numbers", "unreadable", "write_text"]
+__all__ = [
+    "TEXT_ERRORS",
+    "head",
+    "is_ended",
+    "number",
+    "read_lines",
+    "to_numbers",
+    "unreadable",
+    "write_text",
+]
 
 #: What reading a damaged text may raise.
 TEXT_ERRORS = (OSError, ValueError, OverflowError)
@@ -22,11 +34,16 @@ TEXT_ERRORS = (OSError, ValueError, OverflowError)
 _HEAD = 8192
 _MAX_BYTES = 2**28
 # Python's own float() reads 1_000 too.
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE | re.ASCII)
+_NUMBER = re.compile(
+    r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE | re.ASCII
+)
 
 
 def head(path: Path) -> list[str]:
-    """Return the first lines of a text, the last of them maybe cut short; none where it is no text."""
+    """Return the first lines of a text, the last of them maybe cut short.
+
+    None where it is no text.
+    """
     _size(path)
     with path.open("rb") as stream:
         start = stream.read(_HEAD)
@@ -39,12 +56,15 @@ def read_lines(path: Path, *, complete: bool = True) -> list[str]:
     Raises
     ------
     ValueError
-        If it is no file, binary, larger than any text of data, or ends within a line (unless `complete` is
-        False): programs end every line, and a number that was cut short would pass for another.
+        If it is no file, binary, larger than any text of data, or ends within a line
+        (unless `complete` is False): programs end every line, and a number that was cut
+        short would pass for another.
     """
     size = _size(path)
     if size > _MAX_BYTES:
-        raise ValueError(f"it is {size} bytes long, more than the {_MAX_BYTES} of any text read here")
+        raise ValueError(
+            f"it is {size} bytes long, more than the {_MAX_BYTES} of any text read here"
+        )
     content = path.read_bytes()
     if b"\x00" in content:
         raise ValueError("it is binary, no text")
@@ -74,12 +94,15 @@ def _lines(content: bytes) -> list[str]:
     except UnicodeDecodeError:
         # Instruments write µ, Å and ° in Latin-1, in which every byte is a letter.
         text = content.decode("latin-1")
-    # splitlines() would also part a line at the dots that Windows writes as one byte, in a comment.
+    # splitlines() would also part a line at the dots that Windows writes as one byte,
+    # in a comment.
     return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
 
 
 def number(word: str) -> float | None:
-    """Return the number that a word is; None where it is none, or none that a computer holds.
+    """Return the number that a word is.
+
+    None where it is none, or none that a computer holds.
 
     Examples
     --------
@@ -119,7 +142,8 @@ def to_numbers(
     Raises
     ------
     ValueError
-        If a word is not a number, or is infinite or too large, or there are not `size` numbers.
+        If a word is not a number, or is infinite or too large, or there are not `size`
+        numbers.
     """
     words = " ".join(lines).split()
     try:
@@ -127,14 +151,24 @@ def to_numbers(
     except ValueError:
         raise ValueError(f"{what} holds something else than numbers") from None
     if any("_" in word for word in words):
-        raise ValueError(f"{what} holds numbers with underscores, which no instrument writes")
+        raise ValueError(
+            f"{what} holds numbers with underscores, which no instrument writes"
+        )
     is_infinite = np.isinf(values)
-    words_of_infinity = [word for word in np.array(words)[is_infinite] if word.lower().lstrip("+-").startswith("inf")]
-    if len(words_of_infinity) < is_infinite.sum() or (abs(values[~is_infinite]) > largest).any():
+    words_of_infinity = [
+        word
+        for word in np.array(words)[is_infinite]
+        if word.lower().lstrip("+-").startswith("inf")
+    ]
+    if (
+        len(words_of_infinity) < is_infinite.sum()
+        or (abs(values[~is_infinite]) > largest).any()
+    ):
         raise ValueError(f"{what} holds a number too large to be one")
     if words_of_infinity and not infinite:
         raise ValueError(
-            f"{what} contains {words_of_infinity[0]!r}, which is not a measured value; write NaN for missing values"
+            f"{what} contains {words_of_infinity[0]!r}, which is not a measured "
+            "value; write NaN for missing values"
         )
     if size is not None and values.size != size:
         raise ValueError(f"{what} has {values.size} numbers where {size} are needed")
@@ -146,11 +180,14 @@ def unreadable(path: Path, kind: str, error: Exception) -> FileFormatError:
     return FileFormatError(
         f"{path} cannot be read as {kind}",
         reason=str(error) or type(error).__name__,
-        fix="it may be truncated, or of another kind: copy it again, or see what xbp.open_dataset(path) says",
+        fix="it may be truncated, or of another kind: copy it again, or see what "
+        "xbp.open_dataset(path) says",
     )
 
 
-def write_text(path: str | os.PathLike[str], lines: Iterable[str], *, overwrite: bool) -> None:
+def write_text(
+    path: str | os.PathLike[str], lines: Iterable[str], *, overwrite: bool
+) -> None:
     """Write lines as UTF-8, to a file that appears once it is complete.
 
     Raises
@@ -158,6 +195,9 @@ def write_text(path: str | os.PathLike[str], lines: Iterable[str], *, overwrite:
     FileFormatError
         As for `xbp.io.publish.new_file`.
     """
-    with new_file(path, overwrite=overwrite) as (temporary, _), open(temporary, "wb") as stream:
+    with (
+        new_file(path, overwrite=overwrite) as (temporary, _),
+        open(temporary, "wb") as stream,
+    ):
         # Half of a character pair, which an attribute may hold, has no place in UTF-8.
         stream.writelines(f"{line}\n".encode("utf-8", "replace") for line in lines)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from xbp.errors import FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.core.errors import FileFormatError, QuantityError, UnitsError, XbpError
+from xbp.core.schema import COORDINATES
+from xbp.core.units import convert_factor, is_energy_like, parse_unit
 from xbp.io.table import Table, is_ambiguous
-from xbp.schema import COORDINATES
-from xbp.units import convert_factor, is_energy_like, parse_unit
 
 __all__ = [
     "column_titles",
@@ -21,14 +21,20 @@ __all__ = [
     "used_columns",
 ]
 
-#: A first column is called one of these; other lines above a table are remarks of as many words.
+#: A first column is called one of these; other lines above a table are remarks of as
+#: many words.
 _AXIS: Final = re.compile(
-    r"(?:e|q|k|t|r|x|w|hw|ħω|ω|ν|nu|en|energy|energies|freq|frequency|omega|wave|wave ?numbers?|wavelength|raman|"
-    r"raman ?shift|shift|temp|temperature|time|two.?theta|2.?theta|2?θ|tth|λ|lambda|delta ?e|δe|de|distance|radius)"
+    r"(?:e|q|k|t|r|x|w|hw|ħω|ω|ν|nu|en|energy|energies|freq|frequency|omega|wave|wave "
+    r"?numbers?|wavelength|raman|"
+    r"raman "
+    r"?shift|shift|temp|temperature|time|two.?theta|2.?theta|2?θ|tth|λ|lambda|delta "
+    r"?e|δe|de|distance|radius)"
     r"(?![a-z])",
     re.IGNORECASE,
 )
-_TITLE: Final = re.compile(r"[^\s,;()\[\]]+(?:\s*(?:\([^()]*\)|\[[^\[\]]*(?:\([^()]*\)[^\[\]]*)?\])\S*)*")
+_TITLE: Final = re.compile(
+    r"[^\s,;()\[\]]+(?:\s*(?:\([^()]*\)|\[[^\[\]]*(?:\([^()]*\)[^\[\]]*)?\])\S*)*"
+)
 _BRACKET: Final = re.compile(r"[\(\[]([^()\[\]]*)[\)\]]\s*$")
 _ERROR: Final = re.compile(
     r"err|std|sig|unc|dev|esd|rms|noise|fehl|unsich|incert|fout|sem\b|s\.?d\.?\b|±|\+/?-|σ|δ|^\W*[de]$|^\W*d\W?[a-z(]{1,3}|"
@@ -36,29 +42,44 @@ _ERROR: Final = re.compile(
     re.IGNORECASE,
 )
 #: A variance, or an error in parts of the value.
-_VARIANCE: Final = re.compile(r"var(?![a-z]*l)|σ\^?[2²]|sig\w*\^?[2²]|%|\brel|percent|relative", re.IGNORECASE)
-#: Lines that say that a second column of values, and no error, stands in the third: of Grace, and of phonopy.
-_SECOND_CURVE: Final = re.compile(r"@\s*s1\s|#\s*(?:Tetrahedron method|Sigma\s*=)", re.IGNORECASE)
+_VARIANCE: Final = re.compile(
+    r"var(?![a-z]*l)|σ\^?[2²]|sig\w*\^?[2²]|%|\brel|percent|relative", re.IGNORECASE
+)
+#: Lines that say that a second column of values, and no error, stands in the third: of
+#: Grace, and of phonopy.
+_SECOND_CURVE: Final = re.compile(
+    r"@\s*s1\s|#\s*(?:Tetrahedron method|Sigma\s*=)", re.IGNORECASE
+)
 _ERRORS_OF_GRACE: Final = re.compile(r"@\s*type\s+xydy\b", re.IGNORECASE)
 _WAVELENGTH: Final = re.compile(r"(?:wave ?length|lambda|λ)(?![a-z])", re.IGNORECASE)
 _SLASH: Final = re.compile(r"^[^/()\[\]]+/\s*([^()\[\]]+)$")
 _ALIKE: Final = 1e-6
 #: Rows of LabSpec's header that give the units of the axis.
-_LABSPEC_AXIS: Final = re.compile(r"#(?:Spectro \(([^)]+)\)|AxisUnit\[1\])=(?:\s*(\S+))?")
+_LABSPEC_AXIS: Final = re.compile(
+    r"#(?:Spectro \(([^)]+)\)|AxisUnit\[1\])=(?:\s*(\S+))?"
+)
 _SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-"})
 
-#: What a second column may be called that is no S(Q), no g(r), no F(Q) of the vocabulary.
+#: What a second column may be called that is no S(Q), no g(r), no F(Q) of the
+#: vocabulary.
 _OTHERS: Final = {
     "static_structure_factor": re.compile(
-        r"s\(q\)\s*-\s*1|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1|^f\(q\)|^i\(q\)|^h\(q\)|^sq-1|^fq$|^f$", re.IGNORECASE
+        r"s\(q\)\s*-\s*1|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1|^f\(q\)|^i\(q\)|^h\(q\)|^sq-1|^fq$|^f$",
+        re.IGNORECASE,
     ),
-    "radial_distribution": re.compile(r"^[GDT]\(?r?\)?$|g\(r\)\s*-\s*1|^h\(r\)|rdf$|r\(r\)|tdf|4\s*[πp]i?\s*r"),
-    "interference_function": re.compile(r"^s\(q\)$|^s$|^sq$|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1", re.IGNORECASE),
+    "radial_distribution": re.compile(
+        r"^[GDT]\(?r?\)?$|g\(r\)\s*-\s*1|^h\(r\)|rdf$|r\(r\)|tdf|4\s*[πp]i?\s*r"
+    ),
+    "interference_function": re.compile(
+        r"^s\(q\)$|^s$|^sq$|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1", re.IGNORECASE
+    ),
 }
 #: Gudrun's first comment is the name of its file of F(Q).
 _GUDRUN: Final = re.compile(r"#\s*\S+\.(?:mint|mdor|mdcs)\d\d\s*$", re.IGNORECASE)
 #: G(r) of PDFgetX and of others is 4πρr[g(r) − 1], in these units.
-_PER_AREA: Final = re.compile(r"(?:Å|angstrom|\\AA|\bA|AA)[$\s{]*\^?[\s{]*(?:-|\u2212|⁻)\s*(?:2|²)", re.IGNORECASE)
+_PER_AREA: Final = re.compile(
+    r"(?:Å|angstrom|\\AA|\bA|AA)[$\s{]*\^?[\s{]*(?:-|\u2212|⁻)\s*(?:2|²)", re.IGNORECASE
+)
 
 
 def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str] | None:
@@ -86,8 +107,19 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
     """
     for line in reversed(lines[max(0, start - 5) : start]):
         bare = re.sub(r"^[#%!/\s]*(?:L\s)?", "", line).strip()
-        mark = next((mark for mark in ("\t", ";", ",") if mark in re.sub(r"[\(\[][^\)\]]*[\)\]]", "", bare)), None)
-        ways = (bare.split(mark),) if mark else (re.split(r"\s{2,}", bare), _TITLE.findall(bare))
+        mark = next(
+            (
+                mark
+                for mark in ("\t", ";", ",")
+                if mark in re.sub(r"[\(\[][^\)\]]*[\)\]]", "", bare)
+            ),
+            None,
+        )
+        ways = (
+            (bare.split(mark),)
+            if mark
+            else (re.split(r"\s{2,}", bare), _TITLE.findall(bare))
+        )
         for words in ways:
             titles = [title for word in words if (title := word.strip(" #\"'"))]
             if len(titles) == n_columns and _AXIS.match(titles[0].lstrip("#")):
@@ -96,17 +128,23 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
 
 
 def third_is_an_error(titles: Sequence[str] | None) -> bool:
-    """Return whether a third column may be a standard deviation: it has no title, or that of an error.
+    """Return whether a third column may be a standard deviation.
+
+    It has no title, or that of an error.
 
     Examples
     --------
     >>> third_is_an_error(None), third_is_an_error(["E", "g", "dg"]), third_is_an_error(["E", "Zr", "Cu"])
     (True, True, False)
     """
-    return titles is None or (_VARIANCE.search(titles[2]) is None and _ERROR.search(titles[2]) is not None)
+    return titles is None or (
+        _VARIANCE.search(titles[2]) is None and _ERROR.search(titles[2]) is not None
+    )
 
 
-def require_quantity_of_titles(where: str, lines: Sequence[str], titles: Sequence[str] | None, quantity: str) -> None:
+def require_quantity_of_titles(
+    where: str, lines: Sequence[str], titles: Sequence[str] | None, quantity: str
+) -> None:
     """Refuse a second column whose title names another quantity.
 
     Raises
@@ -117,20 +155,34 @@ def require_quantity_of_titles(where: str, lines: Sequence[str], titles: Sequenc
     if others is None:
         return
     named = titles[1] if titles is not None else ""
-    other = quantity == "radial_distribution" and next((line for line in lines if _PER_AREA.search(line)), None)
+    other = quantity == "radial_distribution" and next(
+        (line for line in lines if _PER_AREA.search(line)), None
+    )
     if quantity == "static_structure_factor" and lines and _GUDRUN.match(lines[0]):
         other = lines[0]
-    bare = _BRACKET.sub("", named).strip() if not re.fullmatch(r"\w\(\w\)", named) else named
+    bare = (
+        _BRACKET.sub("", named).strip()
+        if not re.fullmatch(r"\w\(\w\)", named)
+        else named
+    )
     if other or (named and (others.search(named) or others.search(bare))):
         raise FileFormatError(
-            f"{where}: the header {(other or named).strip()[:80]!r} is not that of {quantity}",
-            reason="S(Q) and g(r) tend to 1 and are not negative; S(Q) - 1, F(Q) and G(r) are other functions",
-            fix="convert it, or correct the header: S(Q) = 1 + [S(Q) - 1]; g(r) = 1 + G(r)/4πρr",
+            f"{where}: the header {(other or named).strip()[:80]!r} is not that of "
+            f"{quantity}",
+            reason="S(Q) and g(r) tend to 1 and are not negative; S(Q) - 1, F(Q) and "
+            "G(r) are other functions",
+            fix="convert it, or correct the header: S(Q) = 1 + [S(Q) - 1]; g(r) = 1 + "
+            "G(r)/4πρr",
         )
 
 
 def require_units_of_titles(
-    where: str, lines: Sequence[str], titles: Sequence[str] | None, units: str, coordinate_units: str, dim: str
+    where: str,
+    lines: Sequence[str],
+    titles: Sequence[str] | None,
+    units: str,
+    coordinate_units: str,
+    dim: str,
 ) -> None:
     """Refuse units that contradict those in the titles of the columns, or in a row of LabSpec.
 
@@ -140,28 +192,44 @@ def require_units_of_titles(
     """
     if dim == "E" and titles is not None and _WAVELENGTH.match(titles[0]):
         raise UnitsError(
-            f"{where}: coordinate_units={coordinate_units!r} contradicts the title of the E column, {titles[0]!r}",
+            f"{where}: coordinate_units={coordinate_units!r} contradicts the title of "
+            f"the E column, {titles[0]!r}",
             reason="a wavelength is neither a shift nor an energy",
-            fix="coordinate='wavelength', coordinate_units='nm', then .bp.to_raman_shift(laser='532 nm')",
+            fix="coordinate='wavelength', coordinate_units='nm', then "
+            ".bp.to_raman_shift(laser='532 nm')",
         )
     rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
-    stated = [(f"{dim} ({(row[1] or row[2]).translate(_SUPERSCRIPTS)})", coordinate_units) for row in rows[-1:]]
+    stated = [
+        (f"{dim} ({(row[1] or row[2]).translate(_SUPERSCRIPTS)})", coordinate_units)
+        for row in rows[-1:]
+    ]
     stated += list(zip(titles or (), (coordinate_units, units), strict=False))
     for i, (title, given) in enumerate(stated):
         name = "units" if i == len(rows[-1:]) + 1 else "coordinate_units"
         slash = _SLASH.search(title)
         bracket = _BRACKET.search(title) or slash
-        written = re.sub(r"[$\\{}]", "", bracket[1].replace("\u2212", "-")).replace("AA", "angstrom") if bracket else ""
+        written = (
+            re.sub(r"[$\\{}]", "", bracket[1].replace("\u2212", "-")).replace(
+                "AA", "angstrom"
+            )
+            if bracket
+            else ""
+        )
         if not re.search(r"[A-Za-zµμÅ°]", written):
             continue
         try:
-            unit = parse_unit(written, like=COORDINATES[dim][0] if name == "coordinate_units" else None)
+            unit = parse_unit(
+                written,
+                like=COORDINATES[dim][0] if name == "coordinate_units" else None,
+            )
         except XbpError:
             continue
         own = parse_unit(given)
         if unit.dimensionless or own.dimensionless:
             continue
-        energies = name == "coordinate_units" and is_energy_like(unit) and is_energy_like(own)
+        energies = (
+            name == "coordinate_units" and is_energy_like(unit) and is_energy_like(own)
+        )
         if energies or unit.is_compatible_with(own):
             factor = convert_factor(str(unit), given, name=title, energy=energies)
             if abs(factor - 1) < _ALIKE:
@@ -175,8 +243,16 @@ def require_units_of_titles(
         )
 
 
-def used_columns(where: Path, lines: list[str], table: Table, titles: list[str] | None, has_std: bool | None) -> int:
-    """Return how many columns are read: three, or two if the third is not a standard deviation.
+def used_columns(
+    where: Path,
+    lines: list[str],
+    table: Table,
+    titles: list[str] | None,
+    has_std: bool | None,
+) -> int:
+    """Return how many columns are read.
+
+    Three, or two if the third is not a standard deviation.
 
     Raises
     ------
@@ -188,8 +264,10 @@ def used_columns(where: Path, lines: list[str], table: Table, titles: list[str] 
     if has_std is None and is_ambiguous(table, lines):
         raise FileFormatError(
             f"{where}, line {table.start + 1}: {lines[table.start].strip()[:60]!r}",
-            reason="three columns of integers may be two numbers with decimal commas or thousands separators",
-            fix="has_std=True if the third is the standard deviation; otherwise use decimal points and no "
+            reason="three columns of integers may be two numbers with decimal commas "
+            "or thousands separators",
+            fix="has_std=True if the third is the standard deviation; otherwise use "
+            "decimal points and no "
             "thousands separators",
         )
     above = lines[: table.start]
@@ -198,9 +276,12 @@ def used_columns(where: Path, lines: list[str], table: Table, titles: list[str] 
         second = None
     if has_std is None and (second is not None or not third_is_an_error(titles)):
         raise QuantityError(
-            f"the third column of {where.name} has the title {(titles[-1] if titles is not None else second)!r}",
-            reason="a third column is read as the standard deviation, but its title names something else",
-            fix="has_std=True if it is the standard deviation, has_std=False to ignore it",
+            f"the third column of {where.name} has the title "
+            f"{(titles[-1] if titles is not None else second)!r}",
+            reason="a third column is read as the standard deviation, but its title "
+            "names something else",
+            fix="has_std=True if it is the standard deviation, has_std=False to "
+            "ignore it",
         )
     return 3
 
@@ -214,4 +295,8 @@ def labelled_rows(lines: list[str]) -> dict[str, str]:
     {'names': 'Quartz', 'ideal_chemistry': 'SiO_2_'}
     """
     rows = (re.match(r"##\s*([A-Za-z][\w /-]*?)\s*=\s*(.*\S)", line) for line in lines)
-    return {re.sub(r"[^a-z0-9]+", "_", match[1].lower()): match[2] for match in rows if match is not None}
+    return {
+        re.sub(r"[^a-z0-9]+", "_", match[1].lower()): match[2]
+        for match in rows
+        if match is not None
+    }

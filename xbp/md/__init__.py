@@ -12,8 +12,16 @@ from xbp.md.local_fields import local_fields
 from xbp.md.models import new_trajectory
 from xbp.md.neutron_dos import correct_neutron_weighting, neutron_weighted_dos
 from xbp.md.open import open_trajectory
-from xbp.md.pair_distribution import radial_distribution, to_radial_distribution, to_structure_factor
-from xbp.md.spectra import current_spectra, dynamic_structure_factor, intermediate_scattering_function
+from xbp.md.pair_distribution import (
+    radial_distribution,
+    to_radial_distribution,
+    to_structure_factor,
+)
+from xbp.md.spectra import (
+    current_spectra,
+    dynamic_structure_factor,
+    intermediate_scattering_function,
+)
 from xbp.md.static import structure_factor
 from xbp.md.vibration import msd, vdos
 

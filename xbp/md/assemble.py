@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError
+from xbp.core.errors import QuantityError
+from xbp.core.optional import require
 from xbp.md.labels import positive
 from xbp.md.lazy import Found
 from xbp.md.models import new_trajectory
 from xbp.md.weights import atomic_mass
-from xbp.optional import require
 
 __all__ = ["CHUNK_BYTES", "assemble", "element_of_mass", "masses_of"]
 
@@ -23,15 +23,23 @@ CHUNK_BYTES = 8 * 2**20
 
 
 def element_of_mass(mass: float, *, within: float = 0.05) -> str | None:
-    """Return the element whose mass this is to `within` u; None where there is none, or more than one.
+    """Return the element whose mass this is to `within` u.
+
+    None where there is none, or more than one.
 
     Examples
     --------
     >>> element_of_mass(63.55), element_of_mass(100.0)
     ('Cu', None)
     """
-    elements = require("periodictable", "masses are looked up in it", "neutron").elements
-    found = [e.symbol for e in elements if e.number > 0 and abs(float(e.mass) - mass) <= within]
+    elements = require(
+        "periodictable", "masses are looked up in it", "neutron"
+    ).elements
+    found = [
+        e.symbol
+        for e in elements
+        if e.number > 0 and abs(float(e.mass) - mass) <= within
+    ]
     return found[0] if len(found) == 1 else None
 
 
@@ -43,7 +51,9 @@ def masses_of(
     *,
     tolerance: float = 0.25,
 ) -> np.ndarray:
-    """Return the mass of every atom: as given for its symbol, else as in the file, else the element's.
+    """Return the mass of every atom.
+
+    As given for its symbol, else as in the file, else the element's.
 
     Parameters
     ----------
@@ -54,7 +64,8 @@ def masses_of(
     known : numpy.ndarray, shape (n_atoms,), or None
         Of the file, u; 0 or NaN where it has none.
     tolerance : float
-        Relative; masses in the file that differ more from those of the elements contradict them.
+        Relative; masses in the file that differ more from those of the elements
+        contradict them.
 
     Raises
     ------
@@ -74,8 +85,16 @@ def masses_of(
             reason=f"the elements of {path} are {', '.join(symbols)}",
             fix="use these names, as in elements=",
         )
-    by_symbol = {s: positive(given[s], "u", f"mass of {s}") for s in symbols.tolist() if given and s in given}
-    own = np.full(element.size, np.nan) if known is None else np.asarray(known, dtype=float)
+    by_symbol = {
+        s: positive(given[s], "u", f"mass of {s}")
+        for s in symbols.tolist()
+        if given and s in given
+    }
+    own = (
+        np.full(element.size, np.nan)
+        if known is None
+        else np.asarray(known, dtype=float)
+    )
     own = np.where(np.isfinite(own) & (own > 0), own, np.nan)
     mass = np.empty(element.size)
     for number, symbol in enumerate(symbols.tolist()):
@@ -89,7 +108,10 @@ def masses_of(
             # A name of the user's own; its mass must be in the file.
             if np.isnan(own[atoms]).any():
                 raise QuantityError(
-                    error.summary, reason=f"{path} uses this name for an atom, and gives no mass for it", fix=error.fix
+                    error.summary,
+                    reason=f"{path} uses this name for an atom, and gives no mass for "
+                    "it",
+                    fix=error.fix,
                 ) from None
             standard = None
         here = own[atoms]
@@ -97,9 +119,11 @@ def masses_of(
             wrong = np.abs(here - standard) > tolerance * standard
             if wrong.any():
                 raise QuantityError(
-                    f"the mass of {symbol} in {path} is {here[wrong][0]:g} u, but the element has {standard:g} u",
+                    f"the mass of {symbol} in {path} is {here[wrong][0]:g} u, but the "
+                    f"element has {standard:g} u",
                     reason="elements and masses contradict each other",
-                    fix=f"correct elements=, or masses={{'{symbol}': '{here[wrong][0]:g} u'}} if it is right",
+                    fix=f"correct elements=, or masses={{'{symbol}': "
+                    f"'{here[wrong][0]:g} u'}} if it is right",
                 )
             here = np.where(np.isnan(here), standard, here)
         mass[atoms] = here

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xbp.errors import QuantityError
+from xbp.core.errors import QuantityError
 from xbp.md.motion import motion_of_centre, resting_hops
 
 __all__ = ["Block"]
@@ -67,7 +67,9 @@ class Block:
         _require_finite(position, "position", self.first)
         inverse = np.linalg.inv(self.cell) * self.units[0]
         # Rows are vectors: r = s·H, so s = r·H⁻¹; transposed, each axis is contiguous.
-        return np.ascontiguousarray(np.matmul(np.swapaxes(inverse, -1, -2), np.swapaxes(position, 1, 2)))
+        return np.ascontiguousarray(
+            np.matmul(np.swapaxes(inverse, -1, -2), np.swapaxes(position, 1, 2))
+        )
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -87,14 +89,17 @@ class Block:
     def drift(self, starts: list[int], length: int) -> np.ndarray:
         """Return how far the centre of mass moves from frame to frame of segments, Å, shape (segment, 3)."""
         cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
-        ways = [self.centre[start + length - 1] - self.centre[start] for start in starts]
+        ways = [
+            self.centre[start + length - 1] - self.centre[start] for start in starts
+        ]
         return np.asarray(np.stack(ways) @ cell / max(1, length - 1))
 
     def path(self) -> np.ndarray:
         """Return the way of every atom from its mean place, the centre of mass at rest, Å, shape (time, 3, atom).
 
-        A jump over a face of the cell is no displacement: from one frame to the next an atom goes to
-        the nearest image. NaN where atoms move by half of the cell, so that it is not known which that is.
+        A jump over a face of the cell is no displacement: from one frame to the next an
+        atom goes to the nearest image. NaN where atoms move by half of the cell, so
+        that it is not known which that is.
         """
         scaled = self.scaled()
         cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
@@ -113,10 +118,14 @@ class Block:
         """
         hops, centre = resting_hops(np.diff(self.scaled(), axis=0), self.share)
         hops[~np.isfinite(centre).all(axis=1)] = np.nan
-        cell = self.cell if self.cell.ndim == 2 else (self.cell[1:] + self.cell[:-1]) / 2
+        cell = (
+            self.cell if self.cell.ndim == 2 else (self.cell[1:] + self.cell[:-1]) / 2
+        )
         # Rows are vectors: r = s·H.
         steps = np.matmul(np.swapaxes(cell, -1, -2), hops) / time
-        return steps, np.einsum("tc,...cd->td" if cell.ndim == 2 else "tc,tcd->td", centre, cell) / time
+        return steps, np.einsum(
+            "tc,...cd->td" if cell.ndim == 2 else "tc,tcd->td", centre, cell
+        ) / time
 
     def velocities(self) -> np.ndarray:
         """Return velocities as they are, in Å/ps, shape (time, 3, atom)."""
@@ -135,7 +144,9 @@ class Block:
         few = max(1, _VALUES // (3 * n_atoms))
         for first in range(0, n_frames, few):
             velocity = self.part(first, min(first + few, n_frames)).thermal_velocities()
-            energy[first : first + few] = np.einsum("tcj,tcj,j->t", velocity, velocity, mass)
+            energy[first : first + few] = np.einsum(
+                "tcj,tcj,j->t", velocity, velocity, mass
+            )
         return energy
 
     def split_velocities(self) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +172,9 @@ def _require_finite(values: np.ndarray, name: str, first: int) -> None:
         if bad.any():
             frame, atom, axis = (int(i[0]) for i in np.nonzero(bad))
             raise QuantityError(
-                f"the {name} of atom {atom} in frame {first + frame} is {values[frame, atom, axis]}",
+                f"the {name} of atom {atom} in frame {first + frame} is "
+                f"{values[frame, atom, axis]}",
                 reason="the simulation lost this atom, or the file is damaged",
-                fix=f"leave those frames out: traj.isel(time=slice(0, {first + frame}))",
+                fix="leave those frames out: traj.isel(time=slice(0, "
+                f"{first + frame}))",
             )

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import FileFormatError
+from xbp.core.errors import FileFormatError
+from xbp.core.optional import require
 from xbp.io.publish import new_folder
 from xbp.md.open import open_trajectory
-from xbp.optional import require
 
 __all__ = ["convert"]
 
-#: What a Zarr store of format 2 or 3 consists of: descriptions, and chunks named by their indices.
+#: What a Zarr store of format 2 or 3 consists of: descriptions, and chunks named by
+#: their indices.
 _ZARR_FILES = (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
 _ZARR_CHUNK = re.compile(r"c|\d+(\.\d+)*")
 
@@ -33,18 +34,20 @@ def convert(
 ) -> None:
     """Copy a trajectory of any format, and of any size, to netCDF or Zarr.
 
-    Chunks of frames are read, compressed and written one after the other. The file is written beside
-    its place and renamed once complete: what stands at `target` is whole, whatever interrupts.
+    Chunks of frames are read, compressed and written one after the other. The file is
+    written beside its place and renamed once complete: what stands at `target` is
+    whole, whatever interrupts.
 
     Parameters
     ----------
     source : path-like
         As for `open_trajectory`.
     target : path-like
-        Where to; Zarr (a folder) if it ends in ``.zarr``, else netCDF-4. Positions and velocities are
-        kept in single precision: 7 digits, more than a dump has.
+        Where to; Zarr (a folder) if it ends in ``.zarr``, else netCDF-4. Positions and
+        velocities are kept in single precision: 7 digits, more than a dump has.
     overwrite : bool
-        Replace a file, or for Zarr a store with a trajectory; another folder, a device or a pipe is never replaced.
+        Replace a file, or for Zarr a store with a trajectory; another folder, a device
+        or a pipe is never replaced.
     progress : bool
         Show a progress bar.
     **options
@@ -53,8 +56,9 @@ def convert(
     Raises
     ------
     FileFormatError
-        If `target` exists and `overwrite` is not given, is the source, or may not be replaced; if its folder does
-        not exist or the disk is full; or as for `open_trajectory`.
+        If `target` exists and `overwrite` is not given, is the source, or may not be
+        replaced; if its folder does not exist or the disk is full; or as for
+        `open_trajectory`.
 
     Examples
     --------
@@ -66,7 +70,10 @@ def convert(
     ...     open_trajectory(f"{folder}/copy.nc").sizes["time"]
     4
     """
-    with new_folder(target, overwrite=overwrite, replaceable=_why_kept) as (temporary, where):
+    with new_folder(target, overwrite=overwrite, replaceable=_why_kept) as (
+        temporary,
+        where,
+    ):
         for given in (source, options.get("topology")):
             _require_another(given, where)
         traj = open_trajectory(source, **options)
@@ -90,7 +97,10 @@ def _why_kept(folder: Path) -> str | None:
         if name not in _ZARR_FILES and not _ZARR_CHUNK.fullmatch(name)
     ]
     if foreign:
-        return f"it is a folder but not a Zarr store: it contains {foreign[0].relative_to(folder)}"
+        return (
+            "it is a folder but not a Zarr store: it contains "
+            f"{foreign[0].relative_to(folder)}"
+        )
     try:
         with xr.open_zarr(folder, chunks=None) as ds:
             if "position" in ds and "time" in ds.dims:
@@ -119,14 +129,25 @@ def _write(traj: xr.Dataset, path: Path) -> None:
         # What it was read with (chunks, packing) is of the old file.
         variable.encoding = {}
     moving = [name for name in ("position", "velocity") if name in traj]
-    chunks = {name: tuple(sizes[0] for sizes in traj[name].chunks or ()) for name in moving}
+    chunks = {
+        name: tuple(sizes[0] for sizes in traj[name].chunks or ()) for name in moving
+    }
     single = traj.assign({name: traj[name].astype(np.float32) for name in moving})
     if path.suffix == ".zarr":
         require("zarr", "it writes Zarr folders", "md")
         # Text has a specification in Zarr's second format, not yet in the third.
-        single.to_zarr(path, zarr_format=2, encoding={name: {"chunks": chunks[name]} for name in moving})
+        single.to_zarr(
+            path,
+            zarr_format=2,
+            encoding={name: {"chunks": chunks[name]} for name in moving},
+        )
     else:
         packed = {"zlib": True, "complevel": 4, "shuffle": True}
-        encoding: dict[Any, dict[str, Any]] = {name: {"_FillValue": None} for name in single.coords}
-        encoding |= {name: {**packed, "chunksizes": chunks[name], "_FillValue": None} for name in moving}
+        encoding: dict[Any, dict[str, Any]] = {
+            name: {"_FillValue": None} for name in single.coords
+        }
+        encoding |= {
+            name: {**packed, "chunksizes": chunks[name], "_FillValue": None}
+            for name in moving
+        }
         single.to_netcdf(path, engine="netcdf4", format="NETCDF4", encoding=encoding)

@@ -1,4 +1,7 @@
-"""The distance below which atoms are neighbors: given, or where the first shell of g(r) ends."""
+"""The distance below which atoms are neighbors.
+
+Given, or where the first shell of g(r) ends.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError
 from xbp.md.labels import positive
 from xbp.md.pair_distribution import radial_distribution
 from xbp.md.plane import heights
@@ -20,15 +23,21 @@ __all__ = ["Cutoff", "choose_cutoff", "end_of_first_shell", "first_minimum"]
 
 #: Frames whose g(r) tells the cutoff.
 _FRAMES = 20
-#: g(r) is sought out to this many mean spacings of the atoms, in bins of that part of one.
+#: g(r) is sought out to this many mean spacings of the atoms, in bins of that part of
+#: one.
 _REACH, _BINS = 2.6, 50
-#: The first shell of a dense solid or liquid ends at 1.4 to 1.5 spacings: an image so near would be within it.
+#: The first shell of a dense solid or liquid ends at 1.4 to 1.5 spacings: an image so
+#: near would be within it.
 _THIN = 1.4
 #: Bins over which g(r) is smoothed, a tenth of a spacing.
 _SMOOTH = 5
-#: The first shell ends behind the first maxima of this share of the pairs: a few solutes may stand further apart.
+#: The first shell ends behind the first maxima of this share of the pairs: a few
+#: solutes may stand further apart.
 _MOST = 0.9
-_ASK = "look at traj.bp.radial_distribution(partials=True).bp.plot.cut() and give cutoff='3.8 angstrom'"
+_ASK = (
+    "look at traj.bp.radial_distribution(partials=True).bp.plot.cut() and give "
+    "cutoff='3.8 angstrom'"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,8 @@ class Cutoff:
         Å.
     kind : numpy.ndarray of int, shape (n_atoms,)
     text : str
-        For history and messages: the distances, and what chose them where the user did not.
+        For history and messages: the distances, and what chose them where the user did
+        not.
     periodic : tuple of bool
         Along which cell vectors images of an atom are neighbors.
     """
@@ -70,8 +80,9 @@ def choose_cutoff(data: xr.Dataset, trajectory: Trajectory, cutoff: Any) -> Cuto
         The trajectory as passed.
     trajectory : Trajectory
     cutoff : scalar with units, None, "pairs" or mapping
-        One distance (bare: Å); None for the end of the first shell of g(r); ``"pairs"`` for the first minimum
-        of that of every pair of elements; or distances by pair, ``{"Cu-Zr": 3.6, …}``.
+        One distance (bare: Å); None for the end of the first shell of g(r); ``"pairs"``
+        for the first minimum of that of every pair of elements; or distances by pair,
+        ``{"Cu-Zr": 3.6, …}``.
 
     Returns
     -------
@@ -80,9 +91,12 @@ def choose_cutoff(data: xr.Dataset, trajectory: Trajectory, cutoff: Any) -> Cuto
     Raises
     ------
     QuantityError, RangeError, UnitsError
-        If a pair is missing or not known, g(r) has no first minimum, or what it leaves are too few neighbors.
+        If a pair is missing or not known, g(r) has no first minimum, or what it leaves
+        are too few neighbors.
     """
-    by_pair = isinstance(cutoff, Mapping) or (isinstance(cutoff, str) and cutoff == "pairs")
+    by_pair = isinstance(cutoff, Mapping) or (
+        isinstance(cutoff, str) and cutoff == "pairs"
+    )
     if by_pair:
         symbols, kind = np.unique(trajectory.elements(), return_inverse=True)
     else:
@@ -96,11 +110,17 @@ def choose_cutoff(data: xr.Dataset, trajectory: Trajectory, cutoff: Any) -> Cuto
         radii = [positive(cutoff, "angstrom", "cutoff")]
     else:
         radii = _found(data, trajectory, pairs if by_pair else None)
-        chosen = " (first minima of g(r))" if by_pair else " (by default, the first minimum of g(r))"
+        chosen = (
+            " (first minima of g(r))"
+            if by_pair
+            else " (by default, the first minimum of g(r))"
+        )
     radius = np.zeros((symbols.size, symbols.size))
     radius[a, b] = radius[b, a] = radii
     names = [f"{pair} " if by_pair else "" for pair in pairs]
-    text = ", ".join(f"{name}{r:.4g} angstrom" for name, r in zip(names, radii, strict=True))
+    text = ", ".join(
+        f"{name}{r:.4g} angstrom" for name, r in zip(names, radii, strict=True)
+    )
     return Cutoff(radius, kind, text + chosen, tuple(trajectory.repeats.tolist()))
 
 
@@ -113,16 +133,25 @@ def _given(cutoff: Mapping[Any, Any], pairs: list[str]) -> list[float]:
                 reason=f"the pairs of elements are {', '.join(pairs)}",
                 fix="name every pair, or give one distance",
             )
-    return [positive(given[frozenset(pair.split("-"))], "angstrom", f"cutoff of {pair}") for pair in pairs]
+    return [
+        positive(given[frozenset(pair.split("-"))], "angstrom", f"cutoff of {pair}")
+        for pair in pairs
+    ]
 
 
-def _found(data: xr.Dataset, trajectory: Trajectory, pairs: list[str] | None) -> list[float]:
-    """Find the cutoffs in g(r) of some of the frames; refuse what cannot be the end of a shell of neighbors."""
+def _found(
+    data: xr.Dataset, trajectory: Trajectory, pairs: list[str] | None
+) -> list[float]:
+    """Find the cutoffs in g(r) of some of the frames.
+
+    Refuse what cannot be the end of a shell of neighbors.
+    """
     periodic = trajectory.repeats
     if trajectory.dimension == 3 and not periodic.all():
         raise RangeError(
             "the box is not periodic along all sides",
-            reason="g(r), whose first minimum would be the cutoff, needs a periodic box",
+            reason="g(r), whose first minimum would be the cutoff, needs a periodic "
+            "box",
             fix="cutoff='3.8 angstrom'",
         )
     across = heights(trajectory.mean_cell)
@@ -131,31 +160,47 @@ def _found(data: xr.Dataset, trajectory: Trajectory, pairs: list[str] | None) ->
     spacing = float((size / trajectory.n_atoms) ** (1 / dimensions))
     if across[periodic].min() < _THIN * spacing:
         raise RangeError(
-            f"the cell is {across[periodic].min():.4g} angstrom thick, and atoms are {spacing:.3g} angstrom apart",
+            f"the cell is {across[periodic].min():.4g} angstrom thick, and atoms are "
+            f"{spacing:.3g} angstrom apart",
             reason="images of an atom would be among the neighbors that g(r) shows",
             fix="simulate a larger cell, or give cutoff= if that is meant",
         )
     step = max(1, trajectory.n_frames // _FRAMES)
-    frames = data.drop_vars("velocity", errors="ignore").isel(time=slice(None, None, step))
+    frames = data.drop_vars("velocity", errors="ignore").isel(
+        time=slice(None, None, step)
+    )
     several = trajectory.element is not None and np.unique(trajectory.element).size > 1
     partials = pairs is not None or several
-    g = radial_distribution(frames, _REACH * spacing, spacing / _BINS, partials=partials)
+    g = radial_distribution(
+        frames, _REACH * spacing, spacing / _BINS, partials=partials
+    )
     rdf = g.rdf
     if pairs is not None:
         radii = [first_minimum(rdf.sel(pair=pair)) for pair in pairs]
     else:
         radii = [end_of_first_shell(rdf) if partials else first_minimum(rdf)]
-    curves = [rdf.sel(pair=pair) * rdf.weight.sel(pair=pair) for pair in pairs] if pairs is not None else [_total(rdf)]
-    # ρ g times the volume of every shell, or in the plane the area of every ring, is a number of neighbors.
+    curves = (
+        [rdf.sel(pair=pair) * rdf.weight.sel(pair=pair) for pair in pairs]
+        if pairs is not None
+        else [_total(rdf)]
+    )
+    # ρ g times the volume of every shell, or in the plane the area of every ring, is a
+    # number of neighbors.
     low, high = g.r_bnds.values.T
-    shells = 4 / 3 * np.pi * (high**3 - low**3) if dimensions == 3 else np.pi * (high**2 - low**2)
+    shells = (
+        4 / 3 * np.pi * (high**3 - low**3)
+        if dimensions == 3
+        else np.pi * (high**2 - low**2)
+    )
     neighbors = trajectory.n_atoms / size * sum(
         float((curve * shells).where(curve.r < radius).sum()) for curve, radius in zip(curves, radii, strict=True)
     )  # fmt: skip
     if neighbors < dimensions:
         raise RangeError(
-            f"the first minimum of g(r), at {max(radii):.4g} angstrom, leaves {neighbors:.2g} neighbors to an atom",
-            reason=f"it takes {dimensions} or more to span the surroundings of one; this is a bond, not a shell",
+            f"the first minimum of g(r), at {max(radii):.4g} angstrom, leaves "
+            f"{neighbors:.2g} neighbors to an atom",
+            reason=f"it takes {dimensions} or more to span the surroundings of one; "
+            "this is a bond, not a shell",
             fix=_ASK,
         )
     return radii
@@ -168,7 +213,9 @@ def _total(rdf: xr.DataArray) -> xr.DataArray:
 
 def _smooth(rdf: xr.DataArray) -> np.ndarray:
     g = np.where(np.isfinite(rdf), rdf, 0.0)
-    return np.asarray(scipy.signal.savgol_filter(g, min(_SMOOTH, g.size - (1 - g.size % 2)), 2))
+    return np.asarray(
+        scipy.signal.savgol_filter(g, min(_SMOOTH, g.size - (1 - g.size % 2)), 2)
+    )
 
 
 def _tops(smooth: np.ndarray) -> np.ndarray:
@@ -188,8 +235,8 @@ def first_minimum(rdf: xr.DataArray, behind: float = 0.0) -> float:
     Returns
     -------
     float
-        Å, from a curve smoothed over five bins: the vertex of a parabola through g(r) five bins about the lowest,
-        which of so flat a minimum noise would choose.
+        Å, from a curve smoothed over five bins: the vertex of a parabola through g(r)
+        five bins about the lowest, which of so flat a minimum noise would choose.
 
     Raises
     ------
@@ -237,15 +284,19 @@ def _vertex(r: np.ndarray, g: np.ndarray, dip: int) -> float:
 
 
 def end_of_first_shell(partials: xr.DataArray) -> float:
-    """Find where the first shell of a mixture ends: the first minimum of its g(r) that is not within the shell.
+    """Find where the first shell of a mixture ends.
 
-    Where one kind of pair is much shorter than the rest, as A-B in Kob and Andersen's mixture, g(r) dips between the
-    first maxima of the partials. The shell ends behind those of nine tenths of the pairs.
+    The first minimum of its g(r) that is not within the shell.
+
+    Where one kind of pair is much shorter than the rest, as A-B in Kob and Andersen's
+    mixture, g(r) dips between the first maxima of the partials. The shell ends behind
+    those of nine tenths of the pairs.
 
     Parameters
     ----------
     partials : xarray.DataArray
-        g(r) over pair and r, with the coordinate ``weight``, from `radial_distribution`.
+        g(r) over pair and r, with the coordinate ``weight``, from
+        `radial_distribution`.
 
     Returns
     -------
@@ -273,4 +324,7 @@ def end_of_first_shell(partials: xr.DataArray) -> float:
     first = np.array([r[found[0]] if found.size else 0.0 for found in tops])
     order = np.argsort(first)
     share = np.cumsum(partials["weight"].values[order])
-    return first_minimum(_total(partials), behind=float(first[order][np.argmax(share >= _MOST * share[-1])]))
+    return first_minimum(
+        _total(partials),
+        behind=float(first[order][np.argmax(share >= _MOST * share[-1])]),
+    )

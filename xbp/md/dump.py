@@ -9,8 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xbp.errors import FileFormatError
-from xbp.md.dump_header import INCOMPLETE, MAX_HEADER, Header, HeaderError, first_item, read_header
+from xbp.core.errors import FileFormatError
+from xbp.md.dump_header import (
+    INCOMPLETE,
+    MAX_HEADER,
+    Header,
+    HeaderError,
+    first_item,
+    read_header,
+)
 from xbp.md.lazy import read_columns
 from xbp.md.source import BLOCK, Source, require_modest
 
@@ -32,7 +39,8 @@ class Frame:
     begin, end : int
         Bytes of its atoms.
     periodic : str or None
-        One digit for each cell vector, "1" where it repeats and "0" where not; None where the dump does not say.
+        One digit for each cell vector, "1" where it repeats and "0" where not; None
+        where the dump does not say.
     """
 
     step: int
@@ -72,7 +80,12 @@ class DumpIndex:
     @property
     def coordinates(self) -> tuple[str, str, str]:
         """Columns the positions are read from: unwrapped ones where there are any."""
-        for style in (("xu", "yu", "zu"), ("xsu", "ysu", "zsu"), ("x", "y", "z"), ("xs", "ys", "zs")):
+        for style in (
+            ("xu", "yu", "zu"),
+            ("xsu", "ysu", "zsu"),
+            ("x", "y", "z"),
+            ("xs", "ys", "zs"),
+        ):
             if set(style) <= set(self.columns):
                 return style
         raise FileFormatError(
@@ -87,7 +100,9 @@ class DumpIndex:
         return {"vx", "vy", "vz"} <= set(self.columns)
 
 
-def index_dump(source: Source, *, drop_truncated: bool, expansion: float = 50.0) -> DumpIndex:
+def index_dump(
+    source: Source, *, drop_truncated: bool, expansion: float = 50.0
+) -> DumpIndex:
     """Find the frames of a dump and read their headers, in one pass that keeps nothing else of it.
 
     Parameters
@@ -96,18 +111,24 @@ def index_dump(source: Source, *, drop_truncated: bool, expansion: float = 50.0)
     drop_truncated : bool
         Leave out a last frame that is cut short.
     expansion : float
-        How much larger than its compressed file a single frame may be: text of atoms shrinks 2 to 20 times.
+        How much larger than its compressed file a single frame may be: text of atoms
+        shrinks 2 to 20 times.
 
     Raises
     ------
     FileFormatError
-        If it is no dump, its last frame is cut short (and not to be dropped), the number of atoms or
-        the columns change, steps repeat, or a frame holds more than its header says.
+        If it is no dump, its last frame is cut short (and not to be dropped), the
+        number of atoms or the columns change, steps repeat, or a frame holds more than
+        its header says.
     """
     path = source.path
     head = source.read(0, MAX_HEADER)
     if not head.strip():
-        raise FileFormatError(f"{path} is empty", reason="a dump begins with ITEM: TIMESTEP", fix="look at the path")
+        raise FileFormatError(
+            f"{path} is empty",
+            reason="a dump begins with ITEM: TIMESTEP",
+            fix="look at the path",
+        )
     marker = first_item(head)
     if marker is None:
         raise FileFormatError(
@@ -117,7 +138,8 @@ def index_dump(source: Source, *, drop_truncated: bool, expansion: float = 50.0)
         )
     frames: list[Frame] = []
     first: Header | None = None
-    # What stands before the first marker, such as the units, belongs to the first frame.
+    # What stands before the first marker, such as the units, belongs to the first
+    # frame.
     now = _Begun.at(0, head)
     needle, tail, base, marked = b"\n" + marker, b"", 0, head.find(marker)
     for block in source.blocks():
@@ -131,7 +153,12 @@ def index_dump(source: Source, *, drop_truncated: bool, expansion: float = 50.0)
             first = first or now.header
             frames.append(now.frame(path, start, first, frames))
             text = data[at : at + MAX_HEADER]
-            now = _Begun.at(start, text if len(text) == MAX_HEADER else source.read(start, start + MAX_HEADER))
+            now = _Begun.at(
+                start,
+                text
+                if len(text) == MAX_HEADER
+                else source.read(start, start + MAX_HEADER),
+            )
             counted = max(counted, at)
         now.grow(source, data[counted:], expansion)
         tail = data[-len(marker) :]
@@ -174,13 +201,23 @@ class _Begun:
         """Count what belongs to the frame, and stop where it is more than can be."""
         self.lines += text.count(b"\n")
         self.size += len(text)
-        least = 0 if self.header is None else self.header.n_atoms * 2 * max(1, len(self.header.columns))
+        least = (
+            0
+            if self.header is None
+            else self.header.n_atoms * 2 * max(1, len(self.header.columns))
+        )
         require_modest(source, max(self.size, least), expansion)
         whole = len(text) >= BLOCK
         if whole and b"\n" not in text:
             wrong = f"{len(text)} bytes without a line end"
-        elif whole and self.header is not None and self.lines > self.header.n_atoms + MAX_HEADER:
-            wrong = f"{self.lines} lines, but its header gives {self.header.n_atoms} atoms"
+        elif (
+            whole
+            and self.header is not None
+            and self.lines > self.header.n_atoms + MAX_HEADER
+        ):
+            wrong = (
+                f"{self.lines} lines, but its header gives {self.header.n_atoms} atoms"
+            )
         else:
             return
         raise FileFormatError(
@@ -189,42 +226,66 @@ class _Begun:
             fix="copy it again",
         )
 
-    def frame(self, path: Path, end: int, first: Header | None, before: list[Frame]) -> Frame:
+    def frame(
+        self, path: Path, end: int, first: Header | None, before: list[Frame]
+    ) -> Frame:
         """Return the frame, now that its end is known, or say why it does not follow the others."""
         header, number = self.header, len(before)
-        # An atom takes two bytes for each column at least: what the header claims must be there.
-        if header is not None and header.n_atoms * 2 * max(1, len(header.columns)) > end - self.start + 1:
-            self.problem = f"it declares {header.n_atoms} atoms in {end - self.start} bytes"
+        # An atom takes two bytes for each column at least: what the header claims must
+        # be there.
+        if (
+            header is not None
+            and header.n_atoms * 2 * max(1, len(header.columns)) > end - self.start + 1
+        ):
+            self.problem = (
+                f"it declares {header.n_atoms} atoms in {end - self.start} bytes"
+            )
             header = None
         if header is None or first is None:
             raise FileFormatError(
-                f"{path}, frame {number}: {self.problem}", reason="the header is damaged", fix="copy the file again"
+                f"{path}, frame {number}: {self.problem}",
+                reason="the header is damaged",
+                fix="copy the file again",
             )
         if (first.n_atoms, first.columns) != (header.n_atoms, header.columns):
             what = (
                 f"{header.n_atoms} atoms, the first frame has {first.n_atoms}"
                 if header.n_atoms != first.n_atoms
-                else f"the columns {' '.join(header.columns)}, the first frame has {' '.join(first.columns)}"
+                else f"the columns {' '.join(header.columns)}, the first frame has "
+                f"{' '.join(first.columns)}"
             )
             raise FileFormatError(
                 f"{path}, frame {number} (step {header.step}) has {what}",
                 reason="all frames of a trajectory must contain the same atoms",
-                fix="dump a fixed group of atoms; if atoms were lost, the simulation failed",
+                fix="dump a fixed group of atoms; if atoms were lost, the simulation "
+                "failed",
             )
         if header.periodic != first.periodic:
             raise FileFormatError(
-                f"{path}, frame {number} (step {header.step}): periodic {header.periodic}, at first {first.periodic}",
+                f"{path}, frame {number} (step {header.step}): periodic "
+                f"{header.periodic}, at first {first.periodic}",
                 reason="the allowed wave vectors must be the same in all frames",
                 fix="split the file there",
             )
         if before and header.step <= before[-1].step:
             raise FileFormatError(
-                f"{path}: step {header.step} (frame {number}) follows step {before[-1].step}",
-                reason="the dump overlaps itself, as after a restart that appended to it, or contains two runs",
-                fix=f"open one part of it: frames=slice(0, {number}), or split the file",
+                f"{path}: step {header.step} (frame {number}) follows step "
+                f"{before[-1].step}",
+                reason="the dump overlaps itself, as after a restart that appended to "
+                "it, or contains two runs",
+                fix=f"open one part of it: frames=slice(0, {number}), or split the "
+                "file",
             )
         begin = self.start + header.size
-        return Frame(header.step, header.time, header.cell, header.origin, begin, end, header.periodic)
+        return Frame(
+            header.step,
+            header.time,
+            header.cell,
+            header.origin,
+            begin,
+            end,
+            header.periodic,
+        )
 
     def cut_short(self, source: Source, end: int, *, alone: bool) -> str | None:
         """Say what is missing of the last frame, if anything is."""
@@ -232,11 +293,16 @@ class _Begun:
         if header is None:
             if self.problem != INCOMPLETE:
                 raise FileFormatError(
-                    f"{source.path}: the last frame cannot be read", reason=self.problem, fix="copy the file again"
+                    f"{source.path}: the last frame cannot be read",
+                    reason=self.problem,
+                    fix="copy the file again",
                 )
             return f"the header of its last frame: {self.problem}"
         if header.n_atoms * 2 * max(1, len(header.columns)) > end - self.start + 1:
-            return f"the header of its last frame: it declares {header.n_atoms} atoms in {end - self.start} bytes"
+            return (
+                f"the header of its last frame: it declares {header.n_atoms} "
+                f"atoms in {end - self.start} bytes"
+            )
         text = source.read(self.start + header.size, end)
         whole = text.rstrip()
         lines = whole.count(b"\n") + bool(whole)
@@ -244,7 +310,11 @@ class _Begun:
         if lines < header.n_atoms or len(last.split()) < len(header.columns):
             return f"its last frame has {lines} of {header.n_atoms} atoms"
         # A number may be cut short: every other frame ends its last line.
-        return None if alone or b"\n" in text[len(whole) :] else "its last line is incomplete"
+        return (
+            None
+            if alone or b"\n" in text[len(whole) :]
+            else "its last line is incomplete"
+        )
 
 
 def read_table(index: DumpIndex, number: int, columns: Sequence[str]) -> pd.DataFrame:
@@ -257,7 +327,10 @@ def read_table(index: DumpIndex, number: int, columns: Sequence[str]) -> pd.Data
     """
     frame = index.frames[number]
     text = index.source.read(frame.begin, frame.end)
-    kinds = {name: str if name == "element" else "int64" if name in ("id", "type") else float for name in columns}
+    kinds = {
+        name: str if name == "element" else "int64" if name in ("id", "type") else float
+        for name in columns
+    }
     where = f"{index.path}, frame {number} (step {frame.step})"
     by_place = {index.columns.index(name): kind for name, kind in kinds.items()}
     found = read_columns(text, len(index.columns), by_place, index.n_atoms, where)
@@ -273,7 +346,12 @@ def read_table(index: DumpIndex, number: int, columns: Sequence[str]) -> pd.Data
 
 
 def read_frames(
-    index: DumpIndex, numbers: range, ids: np.ndarray, kinds: np.ndarray, length: float, speed: float
+    index: DumpIndex,
+    numbers: range,
+    ids: np.ndarray,
+    kinds: np.ndarray,
+    length: float,
+    speed: float,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Read positions (from the cell's origin, unwrapped where images tell) and velocities of some frames.
 
@@ -295,24 +373,38 @@ def read_frames(
     images = [c for c in ("ix", "iy", "iz") if c in index.columns]
     images = images if len(images) == 3 and not coordinates[0].endswith("u") else []
     velocities = ["vx", "vy", "vz"] if index.has_velocity else []
-    kind = ["element"] if "element" in index.columns else ["type"] if "type" in index.columns else []
+    kind = (
+        ["element"]
+        if "element" in index.columns
+        else ["type"]
+        if "type" in index.columns
+        else []
+    )
     position = np.empty((len(numbers), index.n_atoms, 3))
     velocity = np.empty_like(position) if velocities else None
     for place, number in enumerate(numbers):
-        table = read_table(index, number, ["id", *kind, *coordinates, *images, *velocities])
+        table = read_table(
+            index, number, ["id", *kind, *coordinates, *images, *velocities]
+        )
         frame = index.frames[number]
         found = table["id"].to_numpy()
         if not np.array_equal(found, ids):
             _, times = np.unique(found, return_counts=True)
-            odd = found[~np.isin(found, ids)] if (times == 1).all() else np.unique(found)[times > 1]
+            odd = (
+                found[~np.isin(found, ids)]
+                if (times == 1).all()
+                else np.unique(found)[times > 1]
+            )
             raise FileFormatError(
-                f"{index.path}, frame {number} (step {frame.step}) holds other atoms: id {odd[0]} is new or doubled",
+                f"{index.path}, frame {number} (step {frame.step}) holds other atoms: "
+                f"id {odd[0]} is new or doubled",
                 reason="all frames of a trajectory must contain the same atoms",
                 fix="dump a fixed group of atoms",
             )
         if kind and not np.array_equal(table[kind[0]].to_numpy(), kinds):
             raise FileFormatError(
-                f"{index.path}, frame {number} (step {frame.step}): atoms changed their {kind[0]}",
+                f"{index.path}, frame {number} (step {frame.step}): atoms changed "
+                f"their {kind[0]}",
                 reason="weights are given once for all frames",
                 fix="simulations that swap or react need another analysis",
             )

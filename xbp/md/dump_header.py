@@ -8,9 +8,17 @@ import numpy as np
 
 from xbp.md.lazy import cell_volume
 
-__all__ = ["INCOMPLETE", "MAX_HEADER", "Header", "HeaderError", "first_item", "read_header"]
+__all__ = [
+    "INCOMPLETE",
+    "MAX_HEADER",
+    "Header",
+    "HeaderError",
+    "first_item",
+    "read_header",
+]
 
-#: Bytes: a header holds some numbers and the names of columns; no dump of MD has more than this of it.
+#: Bytes: a header holds some numbers and the names of columns; no dump of MD has more
+#: than this of it.
 MAX_HEADER = 16384
 #: What is wrong with the header of a frame at which the file ends.
 INCOMPLETE = "it is incomplete"
@@ -29,7 +37,8 @@ class Header:
     cell, origin : numpy.ndarray, shapes (3, 3) and (3,)
         Rows are the cell vectors, in the dump's units of length.
     periodic : str or None
-        One digit for each cell vector, "1" where it repeats and "0" where not; None where the dump does not say.
+        One digit for each cell vector, "1" where it repeats and "0" where not; None
+        where the dump does not say.
     units : str or None
         LAMMPS's units, where they are written.
     size : int
@@ -97,14 +106,20 @@ def read_header(text: bytes) -> Header:
         raise HeaderError(f"it has {n_atoms} atoms")
     cell, origin = box
     if not (cell_volume(cell) > 0 and np.isfinite(origin).all()):
-        raise HeaderError(f"the box has the sides {', '.join(f'{side:g}' for side in np.abs(cell).max(axis=1))}")
+        raise HeaderError(
+            "the box has the sides "
+            f"{', '.join(f'{side:g}' for side in np.abs(cell).max(axis=1))}"
+        )
     if len(set(columns)) != len(columns):
         raise HeaderError(f"columns repeat: {' '.join(columns)}")
     return Header(step, time, cell, origin, periodic, units, at, n_atoms, columns)
 
 
 def first_item(head: bytes) -> bytes | None:
-    """Return the line that every frame begins with: TIMESTEP, or the TIME that is written before it."""
+    """Return the line that every frame begins with.
+
+    TIMESTEP, or the TIME that is written before it.
+    """
     for line in head.splitlines(keepends=True):
         if line.startswith(b"ITEM: TIME"):
             return line
@@ -124,30 +139,46 @@ def _step(value: str) -> int:
     try:
         return int(np.int64(int(value)))
     except OverflowError:
-        raise ValueError(f"{value[:20]}… is beyond the 64 bits of LAMMPS's steps") from None
+        raise ValueError(
+            f"{value[:20]}… is beyond the 64 bits of LAMMPS's steps"
+        ) from None
 
 
 def _periodic(item: str) -> str | None:
-    """Read the boundaries, two letters for each direction: ``p`` repeats; fixed and shrink-wrapped ones do not.
+    """Read the boundaries, two letters for each direction: ``p`` repeats.
+
+    Fixed and shrink-wrapped ones do not.
 
     Examples
     --------
     >>> _periodic("BOX BOUNDS xy xz yz pp pp ss"), _periodic("BOX BOUNDS")
     ('110', None)
     """
-    sides = [word for word in item.split() if len(word) == 2 and set(word) <= set("pfsm")]
-    return "".join("1" if side == "pp" else "0" for side in sides) if len(sides) == 3 else None
+    sides = [
+        word for word in item.split() if len(word) == 2 and set(word) <= set("pfsm")
+    ]
+    return (
+        "".join("1" if side == "pp" else "0" for side in sides)
+        if len(sides) == 3
+        else None
+    )
 
 
 def _box(item: str, rows: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Turn bounds into cell vectors and origin; LAMMPS writes the box around a tilted cell, not the cell."""
+    """Turn bounds into cell vectors and origin.
+
+    LAMMPS writes the box around a tilted cell, not the cell.
+    """
     if "abc origin" in item:
         general = np.array(rows)
         if general.shape != (3, 4):
             raise ValueError("three vectors and an origin are needed")
         return general[:, :3], general[:, 3]
     if len({len(row) for row in rows}) != 1 or len(rows[0]) not in (2, 3):
-        raise ValueError("two bounds in three lines are needed, and a tilt in each where the cell is tilted")
+        raise ValueError(
+            "two bounds in three lines are needed, and a tilt in each where the cell "
+            "is tilted"
+        )
     bounds = np.array(rows)
     low, high = bounds[:, 0].copy(), bounds[:, 1].copy()
     xy, xz, yz = bounds[:, 2] if bounds.shape[1] == 3 else (0.0, 0.0, 0.0)
@@ -159,7 +190,8 @@ def _box(item: str, rows: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
         side = int(np.argmax(high <= low))
         begin, end = bounds[side, :2]
         raise ValueError(
-            f"the bounds {begin:g} {end:g} along {'xyz'[side]} give the cell a side of {high[side] - low[side]:g}"
+            f"the bounds {begin:g} {end:g} along {'xyz'[side]} give the cell a side "
+            f"of {high[side] - low[side]:g}"
         )
     cell = np.diag(high - low)
     cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz

@@ -1,4 +1,7 @@
-"""Detect and refuse aliasing: frames too far apart fold the spectrum of the fastest motion back."""
+"""Detect and refuse aliasing.
+
+Frames too far apart fold the spectrum of the fastest motion back.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from typing import Any
 import numpy as np
 import scipy
 
-from xbp import constants
-from xbp.conditions import temperature_coordinate
-from xbp.errors import RangeError
+from xbp.core import constants
+from xbp.core.conditions import temperature_coordinate
+from xbp.core.errors import RangeError
+from xbp.core.optional import require
 from xbp.md.block import Block
 from xbp.md.motion import resting_hops
 from xbp.md.trajectory import Trajectory
-from xbp.optional import require
 
 __all__ = ["band_matrix", "folding_limit", "require_resolved", "sufficient_step"]
 
@@ -26,10 +29,13 @@ _PAIRS = 16
 _SLOWEST = 4 / np.pi**2
 
 
-def band_matrix(length: int, step: float, power: int, response: np.ndarray | None = None) -> np.ndarray:
+def band_matrix(
+    length: int, step: float, power: int, response: np.ndarray | None = None
+) -> np.ndarray:
     """Return what turns correlations over lags into the spectrum times E**power, averaged in bands up to h/2Δt.
 
-    A lag window keeps the elastic line from leaking, whatever the taper of the segments.
+    A lag window keeps the elastic line from leaking, whatever the taper of the
+    segments.
 
     Parameters
     ----------
@@ -54,10 +60,19 @@ def band_matrix(length: int, step: float, power: int, response: np.ndarray | Non
         matrix /= response
     n_bands = min(_BANDS, energies.size)
     edges = np.arange(n_bands) * energies.size // n_bands
-    return np.asarray(np.add.reduceat(matrix, edges, axis=1) / np.diff(np.append(edges, energies.size)))
+    return np.asarray(
+        np.add.reduceat(matrix, edges, axis=1)
+        / np.diff(np.append(edges, energies.size))
+    )
 
 
-def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | None, name: str, T: Any = None) -> None:
+def require_resolved(
+    bands: np.ndarray,
+    trajectory: Trajectory,
+    limit: float | None,
+    name: str,
+    T: Any = None,
+) -> None:
     """Refuse spectra that have not decayed at h/2Δt, since higher energies are folded back.
 
     Parameters
@@ -75,8 +90,8 @@ def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | N
     Raises
     ------
     RangeError
-        If a spectrum is above the limit, or atoms move less between frames than their velocities allow to motion
-        below h/2Δt.
+        If a spectrum is above the limit, or atoms move less between frames than their
+        velocities allow to motion below h/2Δt.
     """
     if limit is None:
         return
@@ -84,20 +99,28 @@ def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | N
     last = bands[..., -max(1, round(_LAST * bands.shape[-1] / _BANDS)) :].mean(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         level = float(np.nanmax(np.where(top > 0, last / top, 0.0)))
-    kelvin = trajectory.temperature() if T is None else float(temperature_coordinate(T).values)
+    kelvin = (
+        trajectory.temperature()
+        if T is None
+        else float(temperature_coordinate(T).values)
+    )
     moved = _moved(trajectory, kelvin)
     if level <= limit and not (moved is not None and moved < _SLOWEST * 0.95):
         return
     step = trajectory.time_step
     seen = (
-        f"{name} at {constants.PLANCK / (2 * step):.4g} meV (h/2Δt) is {level:.2g} of its maximum"
+        f"{name} at {constants.PLANCK / (2 * step):.4g} meV (h/2Δt) is {level:.2g} of "
+        "its maximum"
         if level > limit
-        else f"{name}: displacements between frames are {np.sqrt(moved or 0.0):.2g} of those the velocities imply"
+        else f"{name}: displacements between frames are {np.sqrt(moved or 0.0):.2g} "
+        "of those the velocities imply"
     )
     raise RangeError(
-        f"the frames are {1000 * step:.4g} fs apart, too far for the fastest motion: {seen}",
+        f"the frames are {1000 * step:.4g} fs apart, too far for the fastest motion: "
+        f"{seen}",
         reason="faster motion is folded back (aliased) to lower energies",
-        fix=f"write frames at most {1000 * sufficient_step(trajectory, moved):.3g} fs apart, or pass folding=None to "
+        fix=f"write frames at most {1000 * sufficient_step(trajectory, moved):.3g} fs "
+        "apart, or pass folding=None to "
         "accept the spectrum as it is",
     )
 
@@ -105,8 +128,9 @@ def require_resolved(bands: np.ndarray, trajectory: Trajectory, limit: float | N
 def sufficient_step(trajectory: Trajectory, moved: float | None) -> float:
     """Return the time between frames, in ps, that resolves the fastest vibrations.
 
-    From how far atoms move between frames relative to their velocities, ⟨sin²(x/2)/(x/2)²⟩ with x = EΔt/ħ, that of
-    vibrations g ∝ E² up to E_D: h/2Δt is to be 2 E_D. It holds for folded motion too. Half of the present time at most.
+    From how far atoms move between frames relative to their velocities,
+    ⟨sin²(x/2)/(x/2)²⟩ with x = EΔt/ħ, that of vibrations g ∝ E² up to E_D: h/2Δt is to
+    be 2 E_D. It holds for folded motion too. Half of the present time at most.
     """
     step = trajectory.time_step
     if moved is None or not 0 < moved < 1:
@@ -131,43 +155,71 @@ def _moved(trajectory: Trajectory, kelvin: float | None) -> float | None:
     moved, fast = np.zeros(trajectory.n_atoms), np.zeros(trajectory.n_atoms)
     for block in _pairs(trajectory, measured):
         hops, centre = resting_hops(np.diff(block.scaled(), axis=0), trajectory.share)
-        if not np.isfinite(centre).all() or (measured and not np.isfinite(np.asarray(block.velocity)).all()):
+        if not np.isfinite(centre).all() or (
+            measured and not np.isfinite(np.asarray(block.velocity)).all()
+        ):
             return None
-        way = (block.cell if block.cell.ndim == 2 else block.cell.mean(axis=0)).T @ hops[0]
+        way = (
+            block.cell if block.cell.ndim == 2 else block.cell.mean(axis=0)
+        ).T @ hops[0]
         moved += (way**2).sum(axis=0)
         if trajectory.mass is not None and not measured:
             # Equipartition, less the centre of mass: ⟨v²⟩ = 3 (1 − 1/N) k_BT/m.
-            fast += 3 * (1 - 1 / trajectory.n_atoms) * constants.BOLTZMANN * (kelvin or 0.0) / trajectory.mass
+            fast += (
+                3
+                * (1 - 1 / trajectory.n_atoms)
+                * constants.BOLTZMANN
+                * (kelvin or 0.0)
+                / trajectory.mass
+            )
             continue
         fast += (block.thermal_velocities() ** 2).sum(axis=1).mean(axis=0)
-    species = np.zeros(trajectory.n_atoms) if trajectory.element is None else trajectory.element
+    species = (
+        np.zeros(trajectory.n_atoms)
+        if trajectory.element is None
+        else trajectory.element
+    )
     ratios = []
     for name in np.unique(species):
         share = np.where(species == name, trajectory.share, 0.0)
         if fast @ share > 0:
-            ratios.append(float(moved @ share) / (float(fast @ share) * trajectory.time_step**2))
+            ratios.append(
+                float(moved @ share) / (float(fast @ share) * trajectory.time_step**2)
+            )
     return min(ratios, default=None)
 
 
 def _pairs(trajectory: Trajectory, velocity: bool) -> list[Block]:
     """Return pairs of neighbouring frames from all of the trajectory, read at one go."""
-    firsts = np.unique(np.linspace(0, trajectory.n_frames - 2, _PAIRS).astype(int)).tolist()
+    firsts = np.unique(
+        np.linspace(0, trajectory.n_frames - 2, _PAIRS).astype(int)
+    ).tolist()
     blocks = [trajectory.block(first, first + 2, velocity=velocity) for first in firsts]
     if not hasattr(trajectory.position, "dask"):
         return blocks
     arrays = [(block.position, block.velocity) for block in blocks]
-    (read,) = require("dask", "trajectories in chunks are read by it", "md").compute(arrays)
-    return [dataclasses.replace(b, position=r, velocity=v) for b, (r, v) in zip(blocks, read, strict=True)]
+    (read,) = require("dask", "trajectories in chunks are read by it", "md").compute(
+        arrays
+    )
+    return [
+        dataclasses.replace(b, position=r, velocity=v)
+        for b, (r, v) in zip(blocks, read, strict=True)
+    ]
 
 
 def folding_limit(folding: Any) -> float | None:
     """Return the argument ``folding=``: a level between 0 and 1, or None."""
     if folding is None:
         return None
-    if isinstance(folding, bool) or not isinstance(folding, int | float | np.number) or not folding > 0:
+    if (
+        isinstance(folding, bool)
+        or not isinstance(folding, int | float | np.number)
+        or not folding > 0
+    ):
         raise RangeError(
             f"folding={folding!r}",
-            reason="it is the highest allowed level of the spectrum at h/2Δt, relative to its maximum",
+            reason="it is the highest allowed level of the spectrum at h/2Δt, "
+            "relative to its maximum",
             fix="folding=0.1, or None for no check",
         )
     return float(folding)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xbp.errors import QuantityError, UnitsError
+from xbp.core.errors import QuantityError, UnitsError
 from xbp.md.labels import positive
 
 __all__ = ["Given", "frame_times", "named"]
@@ -20,7 +20,10 @@ _ROUNDING = 1e-3
 
 @dataclass(frozen=True)
 class Given:
-    """Arguments of `open_trajectory` that supply what a file may lack; None if not given."""
+    """Arguments of `open_trajectory` that supply what a file may lack.
+
+    None if not given.
+    """
 
     path: Path
     units: str | None = None
@@ -48,14 +51,23 @@ class Given:
         QuantityError
             If another is given.
         """
-        others = ("units", "elements", "masses", "timestep", "time_between_frames", "lj", "topology")
+        others = (
+            "units",
+            "elements",
+            "masses",
+            "timestep",
+            "time_between_frames",
+            "lj",
+            "topology",
+        )
         for name in others:
             value = getattr(self, name)
             if name not in names and value is not None:
                 raise QuantityError(
                     f"{name}={value!r} does not apply to {self.path}",
                     reason=f"it is {kind}{f', {why}' if why else ''}",
-                    fix=f"leave {name}= out" + (f"; {', '.join(names)} can be given" if names else ""),
+                    fix=f"leave {name}= out"
+                    + (f"; {', '.join(names)} can be given" if names else ""),
                 )
 
     @property
@@ -67,7 +79,9 @@ class Given:
     @property
     def step(self) -> float | None:
         """MD step, ps."""
-        return None if self.timestep is None else positive(self.timestep, "ps", "timestep")
+        return (
+            None if self.timestep is None else positive(self.timestep, "ps", "timestep")
+        )
 
 
 def frame_times(
@@ -117,8 +131,10 @@ def frame_times(
     """
     if marks is not None and (~np.isfinite(marks).all() or (np.diff(marks) <= 0).any()):
         raise QuantityError(
-            f"{path}: frame {int(np.argmax(np.diff(marks) <= 0)) + 1} does not follow the frame before it",
-            reason="the frame numbers do not increase, so the frames are not in order of time",
+            f"{path}: frame {int(np.argmax(np.diff(marks) <= 0)) + 1} does not follow "
+            "the frame before it",
+            reason="the frame numbers do not increase, so the frames are not in order "
+            "of time",
             fix="sort the frames, or open one at a time: frames=slice(0, 1)",
         )
     if marks is None and step is not None and n > 1:
@@ -143,7 +159,12 @@ def frame_times(
                     fix="timestep=, the time of one of these steps",
                 )
         if times is not None:
-            _agree(path, times, np.full(n - 1, between), f"time_between_frames={between:g} ps")
+            _agree(
+                path,
+                times,
+                np.full(n - 1, between),
+                f"time_between_frames={between:g} ps",
+            )
         else:
             times = np.arange(n) * between
     if times is None:
@@ -152,7 +173,9 @@ def frame_times(
                 f"{path} does not give the time between its frames"
                 if marks is None
                 else f"the time step of {path} is unknown",
-                reason="spectra need it" if marks is None else "its frames have step numbers, not times",
+                reason="spectra need it"
+                if marks is None
+                else "its frames have step numbers, not times",
                 fix=ask,
             )
         times = np.zeros(n)
@@ -168,16 +191,21 @@ def _agree(path: Path, times: np.ndarray, other: np.ndarray, what: str) -> None:
         at = int(np.argmax(wrong))
         raise QuantityError(
             f"{what} contradicts {path}",
-            reason=f"it puts frame {at + 1} {other[at]:.6g} ps after the one before, the file {own[at]:.6g} ps",
+            reason=f"it puts frame {at + 1} {other[at]:.6g} ps after the one before, "
+            f"the file {own[at]:.6g} ps",
             fix="leave it out to use the times in the file, or correct the file",
         )
 
 
 def _listed(marks: np.ndarray) -> str:
-    return ", ".join(f"{mark:g}" for mark in marks[:4]) + (", …" if marks.size > 4 else "")
+    return ", ".join(f"{mark:g}" for mark in marks[:4]) + (
+        ", …" if marks.size > 4 else ""
+    )
 
 
-def named(path: Path, names: np.ndarray, given: Mapping[Any, str] | Sequence[str] | None) -> np.ndarray:
+def named(
+    path: Path, names: np.ndarray, given: Mapping[Any, str] | Sequence[str] | None
+) -> np.ndarray:
     """Return the elements of atoms that a file identifies by names or type numbers.
 
     Parameters
@@ -185,7 +213,8 @@ def named(path: Path, names: np.ndarray, given: Mapping[Any, str] | Sequence[str
     path : Path
     names : numpy.ndarray of str, shape (n_atoms,)
         As in the file.
-    given : mapping of name or type to symbol, or sequence of symbols of types 1, 2, …, optional
+    given : mapping of name or type to symbol, or sequence of symbols of types 1, 2, …,
+    optional
 
     Raises
     ------
@@ -214,9 +243,12 @@ def named(path: Path, names: np.ndarray, given: Mapping[Any, str] | Sequence[str
     missing = [name for name in there if types and name not in mapping]
     if missing:
         raise QuantityError(
-            f"the elements of {path} are unknown" if given is None else f"elements={given} does not name {missing[0]}",
+            f"the elements of {path} are unknown"
+            if given is None
+            else f"elements={given} does not name {missing[0]}",
             reason=f"its atoms are called {', '.join(there)}",
-            fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the types",
+            fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the "
+            "types",
         )
     unused = [name for name in mapping if name not in there and not types]
     if unused:

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xbp import constants
-from xbp.conditions import temperature_coordinate
-from xbp.diagnostic import Diagnostic, diagnosed
-from xbp.errors import RangeError, TemperatureError
+from xbp.core import constants
+from xbp.core.conditions import temperature_coordinate
+from xbp.core.diagnostic import Diagnostic, diagnosed
+from xbp.core.errors import RangeError, TemperatureError
+from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
+from xbp.core.signal import extend_history, label_std
+from xbp.core.units import magnitude
 from xbp.md.trajectory import Trajectory
 from xbp.md.wavevectors import Shells
-from xbp.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
-from xbp.signal import extend_history, label_std
-from xbp.units import magnitude
 
 __all__ = [
     "Column",
@@ -31,14 +31,18 @@ __all__ = [
 ]
 
 
-#: Temperatures (K) of matter; velocities that tell others were never drawn, or are in other units.
+#: Temperatures (K) of matter; velocities that tell others were never drawn, or are in
+#: other units.
 _COLDEST, _HOTTEST = 1e-3, 1e5
 #: Fewest frames of a window.
 _FEWEST = 4
 
 
 class Column(NamedTuple):
-    """One variable of a result: dimensions, values, standard deviation, units, quantity, further attributes."""
+    """One variable of a result.
+
+    Dimensions, values, standard deviation, units, quantity, further attributes.
+    """
 
     dims: tuple[str, ...]
     values: np.ndarray
@@ -61,18 +65,30 @@ def label(
 ) -> xr.Dataset:
     """Build the Dataset of a result, with the trajectory's attributes and a line of history.
 
-    What was `found` about it (diagnostics, the motion of the whole) is recorded with each variable and the table.
+    What was `found` about it (diagnostics, the motion of the whole) is recorded with
+    each variable and the table.
     """
-    history = extend_history(trajectory.source.attrs.get("history"), operation, arguments)
+    history = extend_history(
+        trajectory.source.attrs.get("history"), operation, arguments
+    )
     found = {**(found or {}), **_of_the_box(trajectory, found or {}, "Q" in coords)}
-    sample = {} if trajectory.element is None else {"composition": composition(trajectory.element)}
+    sample = (
+        {}
+        if trajectory.element is None
+        else {"composition": composition(trajectory.element)}
+    )
     ds = xr.Dataset(coords=dict(coords))
     for name, column in columns.items():
         labels: dict[str, Any] = {"units": column.units}
         if column.quantity is not None:
-            labels |= {"quantity": column.quantity, "long_name": QUANTITIES[column.quantity].label}
+            labels |= {
+                "quantity": column.quantity,
+                "long_name": QUANTITIES[column.quantity].label,
+            }
             labels |= {"statistics": "classical", **sample, **found}
-        ds[name] = xr.Variable(column.dims, column.values, {**labels, **column.attrs, "history": history})
+        ds[name] = xr.Variable(
+            column.dims, column.values, {**labels, **column.attrs, "history": history}
+        )
         if column.std is not None:
             ds[f"{name}_std"] = xr.Variable(column.dims, column.std)
             label_std(ds, name)
@@ -81,13 +97,24 @@ def label(
             ds[dim].attrs = {"units": units, "long_name": long_name, **ds[dim].attrs}
     if temperature is not None:
         ds = ds.assign_coords(temperature=temperature)
-    kept = {key: trajectory.source.attrs[key] for key in ("title", "source") if key in trajectory.source.attrs}
-    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **kept, **sample}
+    kept = {
+        key: trajectory.source.attrs[key]
+        for key in ("title", "source")
+        if key in trajectory.source.attrs
+    }
+    ds.attrs = {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        **kept,
+        **sample,
+    }
     ds.attrs |= {**(attrs or {}), **found, "history": history}
     return ds
 
 
-def _of_the_box(trajectory: Trajectory, found: Mapping[str, Any], of_wave_vectors: bool) -> dict[str, Any]:
+def _of_the_box(
+    trajectory: Trajectory, found: Mapping[str, Any], of_wave_vectors: bool
+) -> dict[str, Any]:
     """Record that there are two dimensions, or that no wave vectors are allowed across open sides."""
     if trajectory.dimension == 2:
         return {"dimension": 2}
@@ -95,7 +122,8 @@ def _of_the_box(trajectory: Trajectory, found: Mapping[str, Any], of_wave_vector
         return {}
     sides = " and ".join("abc"[axis] for axis in np.flatnonzero(~trajectory.repeats))
     return dict(diagnosed(found, Diagnostic(
-        "open_sides", "warning", f"the box is open along {sides}: only wave vectors along its other sides are used",
+        "open_sides", "warning", f"the box is open along {sides}: only wave vectors "
+                                 "along its other sides are used",
     )))  # fmt: skip
 
 
@@ -110,7 +138,10 @@ def composition(elements: np.ndarray) -> str:
     names, first, counts = np.unique(elements, return_index=True, return_counts=True)
     least = counts // np.gcd.reduce(counts)
     parts = least if least.sum() <= 100 else (100 * counts / counts.sum()).round(1)
-    return "".join(f"{names[i]}{'' if parts[i] == 1 else format(parts[i], 'g')}" for i in np.argsort(first))
+    return "".join(
+        f"{names[i]}{'' if parts[i] == 1 else format(parts[i], 'g')}"
+        for i in np.argsort(first)
+    )
 
 
 def shell_coordinates(shells: Shells) -> dict[str, Any]:
@@ -118,7 +149,11 @@ def shell_coordinates(shells: Shells) -> dict[str, Any]:
     return {
         "Q": ("Q", shells.Q, {"bounds": "Q_bnds"}),
         "Q_bnds": (("Q", "bnds"), shells.edges),
-        "n_wavevectors": ("Q", shells.n_wavevectors, {"units": "1", "long_name": "wave vectors in the shell, ±Q"}),
+        "n_wavevectors": (
+            "Q",
+            shells.n_wavevectors,
+            {"units": "1", "long_name": "wave vectors in the shell, ±Q"},
+        ),
     }
 
 
@@ -126,7 +161,11 @@ def positive(value: Any, units: str, name: str, *, energy: bool = False) -> floa
     """Return a positive argument in given units."""
     number = magnitude(value, units, name=name, energy=energy)
     if number <= 0:
-        raise RangeError(f"{name}={value}", reason="it must be positive", fix=f"give it like {name}='1 {units}'")
+        raise RangeError(
+            f"{name}={value}",
+            reason="it must be positive",
+            fix=f"give it like {name}='1 {units}'",
+        )
     return number
 
 
@@ -137,7 +176,11 @@ def whole(value: Any, name: str, least: int = 0) -> int:
     except TypeError:
         number = None
     if number is None or isinstance(value, bool) or number < least:
-        raise RangeError(f"{name}={value!r}", reason=f"it must be a whole number, {least} or more", fix=f"{name}=1000")
+        raise RangeError(
+            f"{name}={value!r}",
+            reason=f"it must be a whole number, {least} or more",
+            fix=f"{name}=1000",
+        )
     return number
 
 
@@ -161,7 +204,8 @@ def window_frames(trajectory: Trajectory, window: Any, dE: Any) -> int:
         raise RangeError(
             f"the window of {time:.4g} ps{default} holds {frames} frames",
             reason=f"they are {step:.4g} ps apart, and a window takes {_FEWEST}",
-            fix=f"window='{least:.4g} ps' or longer, dE='{constants.PLANCK / least:.3g} meV' or smaller; "
+            fix=f"window='{least:.4g} ps' or longer, "
+            f"dE='{constants.PLANCK / least:.3g} meV' or smaller; "
             f"the trajectory has {whole_time:.4g} ps",
         )
     return frames
@@ -170,7 +214,9 @@ def window_frames(trajectory: Trajectory, window: Any, dE: Any) -> int:
 def sample_temperature(
     trajectory: Trajectory, T: Any, measured: tuple[float, float | None] | None = None
 ) -> xr.Variable | None:
-    """Find the temperature (K): the argument or the Dataset's, else that of the velocities that an analysis read.
+    """Find the temperature (K).
+
+    The argument or the Dataset's, else that of the velocities that an analysis read.
 
     Parameters
     ----------
@@ -178,15 +224,20 @@ def sample_temperature(
     T : scalar with units, optional
         Bare: K.
     measured : (float, float or None), optional
-        T = Σ m v² / (3 (N−1) k_B), the centre of mass being at rest, and its standard deviation; then
-        ``attrs["source"]`` is ``"velocities"`` and ``attrs["std"]`` the latter. Velocities of no solid or liquid
-        tell none.
+        T = Σ m v² / (3 (N−1) k_B), the centre of mass being at rest, and its standard
+        deviation; then ``attrs["source"]`` is ``"velocities"`` and ``attrs["std"]`` the
+        latter. Velocities of no solid or liquid tell none.
     """
     carried = trajectory.temperature()
     given = None if T is None else float(temperature_coordinate(T).values)
-    if given is not None and carried is not None and not np.isclose(given, carried, rtol=1e-9, atol=0):
+    if (
+        given is not None
+        and carried is not None
+        and not np.isclose(given, carried, rtol=1e-9, atol=0)
+    ):
         raise TemperatureError(
-            f"T={T} ({given:g} K) contradicts the trajectory's temperature ({carried:g} K)",
+            f"T={T} ({given:g} K) contradicts the trajectory's temperature "
+            f"({carried:g} K)",
             reason="two different temperatures are given",
             fix="leave T= out, or traj.drop_vars('temperature') if it is wrong",
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from xbp.errors import UnitsError
+from xbp.core.errors import UnitsError
 from xbp.md.lj import lennard_jones
 
 __all__ = ["Style", "Units", "style_of"]
@@ -62,7 +62,8 @@ def style_of(path: Path, given: str | None, stated: str | None, lj: Any) -> Styl
     Raises
     ------
     UnitsError
-        If there is none, both differ, or σ, ε and m are missing, or given for other units.
+        If there is none, both differ, or σ, ε and m are missing, or given for other
+        units.
 
     Examples
     --------
@@ -73,14 +74,25 @@ def style_of(path: Path, given: str | None, stated: str | None, lj: Any) -> Styl
     if name not in (*_STYLES, "lj") or (stated is not None and name != stated):
         raise UnitsError(
             f"the units of {path} are {'unknown' if name is None else repr(name)}",
-            reason=f"the file gives units {stated}" if stated is not None else "the file does not state them",
-            fix="pass units='metal' (Å, ps), 'real' (Å, fs) or 'lj', as in the LAMMPS input",
+            reason=f"the file gives units {stated}"
+            if stated is not None
+            else "the file does not state them",
+            fix="pass units='metal' (Å, ps), 'real' (Å, fs) or 'lj', as in the LAMMPS "
+            "input",
         )
     if name == "lj":
         mapping = lennard_jones(lj)
-        return Style("lj", mapping.length, mapping.time, mapping.length / mapping.time, mapping.atomic_mass)
+        return Style(
+            "lj",
+            mapping.length,
+            mapping.time,
+            mapping.length / mapping.time,
+            mapping.atomic_mass,
+        )
     if lj is not None:
         raise UnitsError(
-            f"lj={lj!r} is given with units='{name}'", reason="σ, ε and m apply to units='lj' only", fix="leave one out"
+            f"lj={lj!r} is given with units='{name}'",
+            reason="σ, ε and m apply to units='lj' only",
+            fix="leave one out",
         )
     return Style(str(name), *_STYLES[str(name)])

@@ -11,10 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xbp.errors import FileFormatError
-from xbp.optional import require
+from xbp.core.errors import FileFormatError
+from xbp.core.optional import require
 
-__all__ = ["Found", "LazyFrames", "cell_volume", "choose", "read_columns", "require_finite", "require_same"]
+__all__ = [
+    "Found",
+    "LazyFrames",
+    "cell_volume",
+    "choose",
+    "read_columns",
+    "require_finite",
+    "require_same",
+]
 
 #: No length, speed or mass of a simulation is as large, in any units.
 _LARGEST = 1e30
@@ -31,7 +39,8 @@ class LazyFrames:
     n_atoms : int
     has_velocity : bool
     read : callable
-        Some of the numbers → positions (Å) and velocities (Å/ps, or None), (n_frames, n_atoms, 3).
+        Some of the numbers → positions (Å) and velocities (Å/ps, or None), (n_frames,
+        n_atoms, 3).
     """
 
     numbers: range
@@ -40,11 +49,20 @@ class LazyFrames:
     read: Callable[[range], tuple[np.ndarray, np.ndarray | None]]
 
     def arrays(self, chunk: int) -> tuple[Any, Any]:
-        """Return positions and velocities as dask arrays; both of a chunk come from one reading."""
+        """Return positions and velocities as dask arrays.
+
+        Both of a chunk come from one reading.
+        """
         dask = require("dask", "trajectories are opened lazily, as its arrays", "md")
-        array = require("dask.array", "trajectories are opened lazily, as its arrays", "md")
-        # One node of the graph holds the reader, whose index of the file can be large; the tasks refer to it.
-        read, reader = dask.delayed(_read, pure=False), dask.delayed(self.read, pure=False)
+        array = require(
+            "dask.array", "trajectories are opened lazily, as its arrays", "md"
+        )
+        # One node of the graph holds the reader, whose index of the file can be large;
+        # the tasks refer to it.
+        read, reader = (
+            dask.delayed(_read, pure=False),
+            dask.delayed(self.read, pure=False),
+        )
         positions, velocities = [], []
         for first in range(0, len(self.numbers), chunk):
             numbers = self.numbers[first : first + chunk]
@@ -52,7 +70,9 @@ class LazyFrames:
             shape = (len(numbers), self.n_atoms, 3)
             positions.append(array.from_delayed(both[0], shape, dtype=float))
             velocities.append(array.from_delayed(both[1], shape, dtype=float))
-        return array.concatenate(positions), array.concatenate(velocities) if self.has_velocity else None
+        return array.concatenate(positions), array.concatenate(
+            velocities
+        ) if self.has_velocity else None
 
 
 def _read(
@@ -78,7 +98,8 @@ class Found:
     periodic : str or None
         As ``attrs["periodic"]`` of a trajectory.
     reduced : bool
-        Whether masses are in units of the user's own, which those of elements do not bind.
+        Whether masses are in units of the user's own, which those of elements do not
+        bind.
     """
 
     lazy: LazyFrames
@@ -94,7 +115,11 @@ def choose(n: int, frames: slice | None, path: Path) -> range:
     """Return the numbers of the frames that are to be opened."""
     chosen = range(n)[slice(None) if frames is None else frames]
     if len(chosen) == 0:
-        raise FileFormatError(f"frames={frames} selects no frame", reason=f"{path} has {n} frames", fix="widen it")
+        raise FileFormatError(
+            f"frames={frames} selects no frame",
+            reason=f"{path} has {n} frames",
+            fix="widen it",
+        )
     return chosen
 
 
@@ -131,8 +156,16 @@ def read_columns(
                 io.BytesIO(text), sep=r"\s+", header=None, names=list(range(n_columns)), usecols=list(kinds),
                 dtype=dict(kinds), engine="c", index_col=False, na_filter=False,
             )  # fmt: skip
-    except (ValueError, TypeError, ArithmeticError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise FileFormatError(f"{where} cannot be read", reason=str(error), fix="copy the file again") from None
+    except (
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        UnicodeDecodeError,
+        pd.errors.ParserError,
+    ) as error:
+        raise FileFormatError(
+            f"{where} cannot be read", reason=str(error), fix="copy the file again"
+        ) from None
     if len(table) != n_rows:
         raise FileFormatError(
             f"{where} holds {len(table)} atoms",
@@ -171,14 +204,21 @@ def cell_volume(cell: np.ndarray) -> float:
     >>> round(cell_volume(np.diag([2.0, 3.0, -4.0])), 9), cell_volume(np.diag([2.0, 3.0, np.inf]))
     (24.0, nan)
     """
-    return float(abs(np.linalg.det(cell))) if (np.abs(cell) < _LARGEST).all() else float("nan")
+    return (
+        float(abs(np.linalg.det(cell)))
+        if (np.abs(cell) < _LARGEST).all()
+        else float("nan")
+    )
 
 
-def require_same(names: np.ndarray, first: Sequence[str] | np.ndarray, where: str) -> None:
+def require_same(
+    names: np.ndarray, first: Sequence[str] | np.ndarray, where: str
+) -> None:
     """Hold the names of the atoms of a frame to those of the first frame."""
     if len(names) != len(first) or (names != first).any():
         raise FileFormatError(
             f"{where} does not contain the atoms of the first frame",
             reason=f"{len(names)} atoms instead of {len(first)}, or other elements",
-            fix="all frames of a trajectory must contain the same atoms in the same order",
+            fix="all frames of a trajectory must contain the same atoms in the same "
+            "order",
         )

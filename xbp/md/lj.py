@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from xbp import constants
-from xbp.errors import UnitsError
+from xbp.core import constants
+from xbp.core.errors import UnitsError
 from xbp.md.labels import positive
 
 __all__ = ["ARGON", "LennardJones", "lennard_jones"]
@@ -49,8 +49,13 @@ class LennardJones:
             kelvin = positive(self.epsilon, "K", "epsilon")
         except UnitsError:
             # 1 meV/k_B in K, by the same constants as everything else.
-            kelvin = positive(self.epsilon, "meV", "epsilon", energy=True) / constants.BOLTZMANN_MEV
-        return float(self.length * np.sqrt(self.atomic_mass / (constants.BOLTZMANN * kelvin)))
+            kelvin = (
+                positive(self.epsilon, "meV", "epsilon", energy=True)
+                / constants.BOLTZMANN_MEV
+            )
+        return float(
+            self.length * np.sqrt(self.atomic_mass / (constants.BOLTZMANN * kelvin))
+        )
 
     @property
     def atomic_mass(self) -> float:
@@ -58,7 +63,8 @@ class LennardJones:
         return positive(self.mass, "u", "mass")
 
 
-#: A. Rahman, Phys. Rev. 136, A405 (1964), doi:10.1103/PhysRev.136.A405: σ = 3.4 Å, ε/k_B = 120 K.
+#: A. Rahman, Phys. Rev. 136, A405 (1964), doi:10.1103/PhysRev.136.A405: σ = 3.4 Å,
+#: ε/k_B = 120 K.
 ARGON = LennardJones(sigma="3.4 angstrom", epsilon="120 K", mass="39.948 u")
 
 
@@ -71,5 +77,6 @@ def lennard_jones(given: Any) -> LennardJones:
     raise UnitsError(
         f"lj={given!r} does not say what σ, ε and m are",
         reason="spectra have physical units; reduced ones have none",
-        fix="lj='argon', or lj=xbp.md.LennardJones(sigma='2.6 angstrom', epsilon='700 K', mass='58 u')",
+        fix="lj='argon', or lj=xbp.md.LennardJones(sigma='2.6 angstrom', epsilon='700 "
+        "K', mass='58 u')",
     )

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError
+from xbp.core.errors import QuantityError
+from xbp.core.optional import require
+from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
+from xbp.core.signal import extend_history
 from xbp.md.cutoff import Cutoff, choose_cutoff
 from xbp.md.deformation import Deformation
 from xbp.md.neighbors import coordination_and_distance
 from xbp.md.reference import choose_reference
 from xbp.md.run import delayed
 from xbp.md.trajectory import Block, Trajectory, read_trajectory
-from xbp.optional import require
-from xbp.schema import CONVENTIONS, SCHEMA_VERSION
-from xbp.signal import extend_history
 
 __all__ = ["FIELDS", "Field", "FieldMaker", "local_fields"]
 
@@ -66,22 +66,39 @@ class FieldMaker:
 
     @classmethod
     def make(
-        cls, data: xr.Dataset, trajectory: Trajectory, names: Sequence[str], cutoff: Any, reference: Any
+        cls,
+        data: xr.Dataset,
+        trajectory: Trajectory,
+        names: Sequence[str],
+        cutoff: Any,
+        reference: Any,
     ) -> FieldMaker:
-        """Hold the arguments to what they may be; find the cutoff, the reference and its bonds."""
+        """Hold the arguments to what they may be.
+
+        Find the cutoff, the reference and its bonds.
+        """
         for name in names:
             if name not in FIELDS:
                 raise QuantityError(
                     f"there is no local field {name!r}",
                     reason="xbp computes " + ", ".join(FIELDS),
-                    fix="name one of these, or pass an array of your own over time and atom",
+                    fix="name one of these, or pass an array of your own over time "
+                    "and atom",
                 )
         if not names or len(set(names)) < len(names):
-            raise QuantityError(f"fields={list(names)}", reason="each is computed once", fix="name one or more")
+            raise QuantityError(
+                f"fields={list(names)}",
+                reason="each is computed once",
+                fix="name one or more",
+            )
         chosen = choose_cutoff(data, trajectory, cutoff)
         if set(names) <= _OF_NEIGHBORS:
             return cls(tuple(names), chosen, None)
-        return cls(tuple(names), chosen, Deformation.since(choose_reference(trajectory, reference), chosen))
+        return cls(
+            tuple(names),
+            chosen,
+            Deformation.since(choose_reference(trajectory, reference), chosen),
+        )
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -97,17 +114,25 @@ class FieldMaker:
             both = coordination_and_distance(scaled, block.cell, self.cutoff)
             out |= zip(("coordination", "neighbor_distance"), both, strict=True)
         if self.deformation is not None:
-            out |= self.deformation.fields(block, scaled, [n for n in self.names if n not in _OF_NEIGHBORS])
+            out |= self.deformation.fields(
+                block, scaled, [n for n in self.names if n not in _OF_NEIGHBORS]
+            )
         return {name: out[name] for name in self.names}
 
 
 def local_fields(
-    data: xr.Dataset, fields: str | Sequence[str], *, cutoff: Any = None, reference: Any = "mean"
+    data: xr.Dataset,
+    fields: str | Sequence[str],
+    *,
+    cutoff: Any = None,
+    reference: Any = "mean",
 ) -> xr.Dataset:
     r"""Compute what every atom sees of its neighbors, lazily.
 
-    .. math:: F_j = \Big(\sum_k d_{jk}\otimes d^0_{jk}\Big)\Big(\sum_k d^0_{jk}\otimes d^0_{jk}\Big)^{-1}, \quad
-              D^2_{min,j} = \sum_k |d_{jk} - F_j d^0_{jk}|^2, \quad \eta_j = \tfrac12 (F_j^T F_j - 1)
+    .. math:: F_j = \Big(\sum_k d_{jk}\otimes d^0_{jk}\Big)\Big(\sum_k d^0_{jk}\otimes
+    d^0_{jk}\Big)^{-1}, \quad
+              D^2_{min,j} = \sum_k |d_{jk} - F_j d^0_{jk}|^2, \quad \eta_j = \tfrac12
+              (F_j^T F_j - 1)
 
     over the bonds d⁰ of the reference within the cutoff and what has become of them, d.
 
@@ -116,38 +141,42 @@ def local_fields(
     data : xarray.Dataset
         A trajectory.
     fields : str or sequence of str
-        ``coordination``: neighbors within the cutoff; ``neighbor_distance``: their mean distance
-        (angstrom), NaN without one; ``d2min`` (angstrom², a sum over bonds); ``volumetric_strain``,
-        tr η/3; ``shear_strain``, the tensor η − (tr η/3) 1; ``von_mises_strain``,
-        √(½ dev η : dev η); ``deformation_gradient``, the tensor F. Strains are pure numbers.
+        ``coordination``: neighbors within the cutoff; ``neighbor_distance``: their mean
+        distance (angstrom), NaN without one; ``d2min`` (angstrom², a sum over bonds);
+        ``volumetric_strain``, tr η/3; ``shear_strain``, the tensor η − (tr η/3) 1;
+        ``von_mises_strain``, √(½ dev η : dev η); ``deformation_gradient``, the tensor
+        F. Strains are pure numbers.
     cutoff : scalar with units, "pairs" or mapping, optional
-        Distance below which atoms are neighbors (bare: angstrom). By default the end of the first shell:
-        the first minimum of g(r) behind the first maxima of nine tenths of the pairs of elements. ``"pairs"``:
-        the first minimum of every pair's g(r); or ``{"Cu-Zr": 3.6, …}``, which a network needs whose
-        bonds are the neighbors meant. In ``attrs["cutoff"]`` and history.
+        Distance below which atoms are neighbors (bare: angstrom). By default the end of
+        the first shell: the first minimum of g(r) behind the first maxima of nine
+        tenths of the pairs of elements. ``"pairs"``: the first minimum of every pair's
+        g(r); or ``{"Cu-Zr": 3.6, …}``, which a network needs whose bonds are the
+        neighbors meant. In ``attrs["cutoff"]`` and history.
     reference : {"mean", "first"} or xarray.Dataset
-        Where strains are counted from: the mean place of every atom, the first frame, or a trajectory
-        of one frame. Its bonds are used throughout; the numbers and distances of neighbors are those
-        of each frame.
+        Where strains are counted from: the mean place of every atom, the first frame,
+        or a trajectory of one frame. Its bonds are used throughout; the numbers and
+        distances of neighbors are those of each frame.
 
     Returns
     -------
     xarray.Dataset
-        One variable for each field, over time and atom; tensors also over ``row`` and ``column``. As dask
-        arrays. Of a plane of atoms, a simulation in two dimensions, the neighbors are those in the plane:
-        nothing deforms across it, and the volumetric strain is (η_xx + η_yy)/3.
+        One variable for each field, over time and atom; tensors also over ``row`` and
+        ``column``. As dask arrays. Of a plane of atoms, a simulation in two dimensions,
+        the neighbors are those in the plane: nothing deforms across it, and the
+        volumetric strain is (η_xx + η_yy)/3.
 
     Raises
     ------
     QuantityError, RangeError, UnitsError
-        If a field, cutoff or reference is not known, g(r) has no minimum that can be the end of a shell,
-        an atom's neighbors do not span space, or (on computing) former neighbors come apart by half
-        of the cell.
+        If a field, cutoff or reference is not known, g(r) has no minimum that can be
+        the end of a shell, an atom's neighbors do not span space, or (on computing)
+        former neighbors come apart by half of the cell.
 
     References
     ----------
-    M. L. Falk & J. S. Langer, Phys. Rev. E 57, 7192 (1998), doi:10.1103/PhysRevE.57.7192, eqs. 2.11–2.14;
-    F. Shimizu, S. Ogata & J. Li, Mater. Trans. 48, 2923 (2007), doi:10.2320/matertrans.MJ200769.
+    M. L. Falk & J. S. Langer, Phys. Rev. E 57, 7192 (1998),
+    doi:10.1103/PhysRevE.57.7192, eqs. 2.11–2.14; F. Shimizu, S. Ogata & J. Li, Mater.
+    Trans. 48, 2923 (2007), doi:10.2320/matertrans.MJ200769.
 
     Examples
     --------
@@ -161,10 +190,16 @@ def local_fields(
     0.02
     """
     dask = require("dask", "local fields are computed lazily, as its arrays", "md")
-    array = require("dask.array", "local fields are computed lazily, as its arrays", "md")
+    array = require(
+        "dask.array", "local fields are computed lazily, as its arrays", "md"
+    )
     trajectory = read_trajectory(data)
     if not isinstance(fields, str | Sequence):
-        raise QuantityError(f"fields={fields!r}", reason="fields go by name", fix="local_fields(['d2min', …])")
+        raise QuantityError(
+            f"fields={fields!r}",
+            reason="fields go by name",
+            fix="local_fields(['d2min', …])",
+        )
     names = (fields,) if isinstance(fields, str) else tuple(fields)
     maker = FieldMaker.make(data, trajectory, names, cutoff, reference)
     n_numbers = sum(9 if FIELDS[name].is_tensor else 1 for name in names)
@@ -177,29 +212,59 @@ def local_fields(
         block = trajectory.block(start, stop)
         answer = compute(block.position, block.cell, block.units, start, shared)
         for name in names:
-            shape = (stop - start, trajectory.n_atoms, *((3, 3) if FIELDS[name].is_tensor else ()))
+            shape = (
+                stop - start,
+                trajectory.n_atoms,
+                *((3, 3) if FIELDS[name].is_tensor else ()),
+            )
             parts[name].append(array.from_delayed(answer[name], shape, dtype=float))
     history = extend_history(
-        trajectory.source.attrs.get("history"), "local_fields", {"fields": list(names), **maker.arguments}
+        trajectory.source.attrs.get("history"),
+        "local_fields",
+        {"fields": list(names), **maker.arguments},
     )
-    said = {"quantity": "local_fields", **{key: text for key, text in maker.arguments.items() if text is not None}}
+    said = {
+        "quantity": "local_fields",
+        **{key: text for key, text in maker.arguments.items() if text is not None},
+    }
     ds = xr.Dataset(
         {
             name: (
-                ("time", "atom", *(("row", "column") if FIELDS[name].is_tensor else ())),
+                (
+                    "time",
+                    "atom",
+                    *(("row", "column") if FIELDS[name].is_tensor else ()),
+                ),
                 array.concatenate(parts[name]),
                 {"units": FIELDS[name].units, "long_name": FIELDS[name].label, **said},
             )
             for name in names
         },
-        coords={n: c for n, c in trajectory.source.coords.items() if {"time", "atom"} >= set(c.dims)},
-        attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **said, "history": history},
+        coords={
+            n: c
+            for n, c in trajectory.source.coords.items()
+            if {"time", "atom"} >= set(c.dims)
+        },
+        attrs={
+            "Conventions": CONVENTIONS,
+            "xbp_schema": SCHEMA_VERSION,
+            **said,
+            "history": history,
+        },
     )
     axes = list("xyz")
-    return ds.assign_coords(row=axes, column=axes) if any(FIELDS[n].is_tensor for n in names) else ds
+    return (
+        ds.assign_coords(row=axes, column=axes)
+        if any(FIELDS[n].is_tensor for n in names)
+        else ds
+    )
 
 
 def _one_chunk(
-    position: Any, cell: np.ndarray, units: tuple[float, float], first: int, maker: FieldMaker
+    position: Any,
+    cell: np.ndarray,
+    units: tuple[float, float],
+    first: int,
+    maker: FieldMaker,
 ) -> dict[str, np.ndarray]:
     return maker(Block(position, None, cell, units, first))

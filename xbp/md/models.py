@@ -1,4 +1,7 @@
-"""Trajectories with known answers: an ideal gas, independent oscillators, a harmonic chain."""
+"""Trajectories with known answers.
+
+An ideal gas, independent oscillators, a harmonic chain.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp import constants
-from xbp.conditions import temperature_coordinate
+from xbp.core import constants
+from xbp.core.conditions import temperature_coordinate
+from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 from xbp.md.labels import positive
-from xbp.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 
 __all__ = ["einstein_solid", "harmonic_chain", "ideal_gas", "new_trajectory"]
 
@@ -57,14 +60,30 @@ def new_trajectory(
     cell = np.asarray(cell, dtype=float)
     ds = xr.Dataset(
         {
-            "position": (dims, position, {"units": "angstrom", "long_name": "position"}),
-            "cell": (("vector", "xyz") if cell.ndim == 2 else ("time", "vector", "xyz"), cell, {"units": "angstrom"}),
+            "position": (
+                dims,
+                position,
+                {"units": "angstrom", "long_name": "position"},
+            ),
+            "cell": (
+                ("vector", "xyz") if cell.ndim == 2 else ("time", "vector", "xyz"),
+                cell,
+                {"units": "angstrom"},
+            ),
         },
         coords={
-            "time": ("time", np.asarray(time, dtype=float), {"units": "ps", "long_name": COORDINATES["time"][1]}),
+            "time": (
+                "time",
+                np.asarray(time, dtype=float),
+                {"units": "ps", "long_name": COORDINATES["time"][1]},
+            ),
             "xyz": ["x", "y", "z"],
         },
-        attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, "quantity": "trajectory"},
+        attrs={
+            "Conventions": CONVENTIONS,
+            "xbp_schema": SCHEMA_VERSION,
+            "quantity": "trajectory",
+        },
     )
     if velocity is not None:
         ds["velocity"] = (dims, velocity, {"units": "angstrom/ps"})
@@ -72,15 +91,28 @@ def new_trajectory(
         ds["mass"] = ("atom", np.asarray(mass, dtype=float), {"units": "u"})
     if element is not None:
         ds = ds.assign_coords(element=("atom", np.asarray(element, dtype=str)))
-    return ds if temperature is None else ds.assign_coords(temperature=temperature_coordinate(temperature))
+    return (
+        ds
+        if temperature is None
+        else ds.assign_coords(temperature=temperature_coordinate(temperature))
+    )
 
 
 def ideal_gas(
-    n_atoms: int, n_frames: int, *, cell: Any, T: Any, mass: Any, time_step: Any, element: str = "Ar", seed: int
+    n_atoms: int,
+    n_frames: int,
+    *,
+    cell: Any,
+    T: Any,
+    mass: Any,
+    time_step: Any,
+    element: str = "Ar",
+    seed: int,
 ) -> xr.Dataset:
     r"""Make atoms that fly freely: S(Q) = 1 and a Gaussian in E.
 
-    .. math:: S(Q,E) = \frac{1}{\sqrt{2\pi}\,\hbar Q v} e^{-E^2/2(\hbar Q v)^2}, \quad v^2 = k_BT/m
+    .. math:: S(Q,E) = \frac{1}{\sqrt{2\pi}\,\hbar Q v} e^{-E^2/2(\hbar Q v)^2}, \quad
+    v^2 = k_BT/m
 
     Parameters
     ----------
@@ -100,7 +132,8 @@ def ideal_gas(
 
     References
     ----------
-    J.-P. Hansen & I. R. McDonald, Theory of Simple Liquids, 4th ed. (2013), section 8.1.
+    J.-P. Hansen & I. R. McDonald, Theory of Simple Liquids, 4th ed. (2013), section
+    8.1.
 
     Examples
     --------
@@ -111,7 +144,9 @@ def ideal_gas(
     kelvin = float(temperature_coordinate(T).values)
     time = np.arange(n_frames) * positive(time_step, "ps", "time_step")
     rng = np.random.default_rng(seed)
-    velocity = np.sqrt(constants.BOLTZMANN * kelvin / m) * rng.standard_normal((n_atoms, 3))
+    velocity = np.sqrt(constants.BOLTZMANN * kelvin / m) * rng.standard_normal(
+        (n_atoms, 3)
+    )
     position = side * rng.random((n_atoms, 3)) + time[:, None, None] * velocity
     return new_trajectory(
         position, time=time, cell=side * np.eye(3), velocity=np.broadcast_to(velocity, position.shape),
@@ -150,7 +185,8 @@ def einstein_solid(
 
     References
     ----------
-    S. W. Lovesey, Theory of Neutron Scattering from Condensed Matter, vol. 1 (1984), section 4.3.
+    S. W. Lovesey, Theory of Neutron Scattering from Condensed Matter, vol. 1 (1984),
+    section 4.3.
 
     Examples
     --------
@@ -158,12 +194,18 @@ def einstein_solid(
     2
     """
     side, m = positive(cell, "angstrom", "cell"), positive(mass, "u", "mass")
-    omega = 2 * np.pi * positive(energy, "meV", "energy", energy=True) / constants.PLANCK
+    omega = (
+        2 * np.pi * positive(energy, "meV", "energy", energy=True) / constants.PLANCK
+    )
     kelvin = float(temperature_coordinate(T).values)
     time = np.arange(n_frames) * positive(time_step, "ps", "time_step")
     rng = np.random.default_rng(seed)
     # A thermal oscillator: both quadratures are Gaussian.
-    a, b = np.sqrt(constants.BOLTZMANN * kelvin / m) / omega * rng.standard_normal((2, n_atoms, 3))
+    a, b = (
+        np.sqrt(constants.BOLTZMANN * kelvin / m)
+        / omega
+        * rng.standard_normal((2, n_atoms, 3))
+    )
     phase = omega * time[:, None, None]
     position = side * rng.random((n_atoms, 3)) + a * np.cos(phase) + b * np.sin(phase)
     velocity = omega * (b * np.cos(phase) - a * np.sin(phase))
@@ -187,7 +229,8 @@ def harmonic_chain(
 ) -> xr.Dataset:
     r"""Make a closed chain along x whose neighbours are tied by springs, at a temperature.
 
-    .. math:: E(q) = E_{max} |\sin(qa/2)|, \quad S_1(q,E) = \frac{q^2 k_BT}{2m\Omega_q^2}
+    .. math:: E(q) = E_{max} |\sin(qa/2)|, \quad S_1(q,E) = \frac{q^2
+    k_BT}{2m\Omega_q^2}
               [\delta(E - \hbar\Omega_q) + \delta(E + \hbar\Omega_q)]
 
     The one-phonon part S₁ is that of small displacements.
@@ -216,19 +259,36 @@ def harmonic_chain(
     8
     """
     a, m = positive(spacing, "angstrom", "spacing"), positive(mass, "u", "mass")
-    top = 2 * np.pi * positive(energy_max, "meV", "energy_max", energy=True) / constants.PLANCK
+    top = (
+        2
+        * np.pi
+        * positive(energy_max, "meV", "energy_max", energy=True)
+        / constants.PLANCK
+    )
     kelvin = float(temperature_coordinate(T).values)
     time = np.arange(n_frames) * positive(time_step, "ps", "time_step")
     rng = np.random.default_rng(seed)
     mode = np.fft.fftfreq(n_atoms) * n_atoms
     omega = top * np.abs(np.sin(np.pi * mode / n_atoms))
     moving = omega > 0
-    # White noise in real space has Gaussian Fourier amplitudes that belong to a real displacement.
+    # White noise in real space has Gaussian Fourier amplitudes that belong to a real
+    # displacement.
     noise = np.fft.fft(rng.standard_normal((2, n_atoms)), axis=1)
-    amplitude = np.where(moving, np.sqrt(constants.BOLTZMANN * kelvin / m) / np.where(moving, omega, 1.0), 0.0) * noise
+    amplitude = (
+        np.where(
+            moving,
+            np.sqrt(constants.BOLTZMANN * kelvin / m) / np.where(moving, omega, 1.0),
+            0.0,
+        )
+        * noise
+    )
     phase = omega * time[:, None]
-    x = np.fft.ifft(amplitude[0] * np.cos(phase) + amplitude[1] * np.sin(phase), axis=1).real
-    v = np.fft.ifft(omega * (amplitude[1] * np.cos(phase) - amplitude[0] * np.sin(phase)), axis=1).real
+    x = np.fft.ifft(
+        amplitude[0] * np.cos(phase) + amplitude[1] * np.sin(phase), axis=1
+    ).real
+    v = np.fft.ifft(
+        omega * (amplitude[1] * np.cos(phase) - amplitude[0] * np.sin(phase)), axis=1
+    ).real
     position = np.zeros((n_frames, n_atoms, 3))
     velocity = np.zeros_like(position)
     position[..., 0], velocity[..., 0] = x + a * np.arange(n_atoms), v

@@ -1,4 +1,7 @@
-"""The motion of the whole: its centre of mass, and the cell that breathes; both are taken off in one place."""
+"""The motion of the whole: its centre of mass, and the cell that breathes.
+
+Both are taken off in one place.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,27 @@ from typing import Any
 import numpy as np
 import scipy
 
-from xbp.diagnostic import Diagnostic, diagnosed
+from xbp.core.diagnostic import Diagnostic, diagnosed
 
-__all__ = ["AFFINE", "cell_rate", "contains_affine", "motion_attrs", "motion_of_centre", "resting_hops"]
+__all__ = [
+    "AFFINE",
+    "cell_rate",
+    "contains_affine",
+    "motion_attrs",
+    "motion_of_centre",
+    "resting_hops",
+]
 
-#: What is recorded of the motion of a cell that changes, by whether velocities contain it.
+#: What is recorded of the motion of a cell that changes, by whether velocities contain
+#: it.
 AFFINE = {True: "taken off", False: "not in the velocities", None: "unknown"}
 #: Numbers of a chunk of frames: few enough to stay in the processor's cache.
 _CHUNK_VALUES = 2**18
 
 
-def resting_hops(hops: np.ndarray, share: np.ndarray, reach: float = 0.45) -> tuple[np.ndarray, np.ndarray]:
+def resting_hops(
+    hops: np.ndarray, share: np.ndarray, reach: float = 0.45
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Split what atoms moved from frame to frame into the motion of the centre of mass and the rest.
 
     .. math:: \mathbf c = \sum_j m_j \Delta\mathbf s_j \Big/ \sum_j m_j
@@ -26,12 +39,14 @@ def resting_hops(hops: np.ndarray, share: np.ndarray, reach: float = 0.45) -> tu
     Parameters
     ----------
     hops : numpy.ndarray, shape (n, 3, n_atoms)
-        Displacements in units of the cell vectors, wrapped or not: every atom goes to its nearest image in the
-        frame of the centre of mass, which may itself move by any part of the cell.
+        Displacements in units of the cell vectors, wrapped or not: every atom goes to
+        its nearest image in the frame of the centre of mass, which may itself move by
+        any part of the cell.
     share : numpy.ndarray, shape (n_atoms,)
         Masses, of sum 1.
     reach : float
-        Displacements in that frame beyond which the nearest image may be another than the one that the atom went to.
+        Displacements in that frame beyond which the nearest image may be another than
+        the one that the atom went to.
 
     Returns
     -------
@@ -66,19 +81,32 @@ def motion_of_centre(scaled: np.ndarray, share: np.ndarray) -> np.ndarray:
     chunk = max(1, _CHUNK_VALUES // (3 * n_atoms))
     for first in range(0, n_frames - 1, chunk):
         part = scaled[first : first + chunk + 1]
-        centre[first + 1 : first + len(part)] = resting_hops(np.diff(part, axis=0), share)[1]
+        centre[first + 1 : first + len(part)] = resting_hops(
+            np.diff(part, axis=0), share
+        )[1]
     return np.asarray(np.cumsum(centre, axis=0))
 
 
 def cell_rate(cell: np.ndarray, time: np.ndarray) -> np.ndarray | None:
-    """Return how fast the cell vectors change, Å/ps, shape (n_frames, 3, 3); None where they do not."""
-    if cell.ndim == 2 or len(cell) < 3 or np.ptp(cell, axis=0).max() <= 1e-9 * np.abs(cell).max():
+    """Return how fast the cell vectors change, Å/ps, shape (n_frames, 3, 3).
+
+    None where they do not.
+    """
+    if (
+        cell.ndim == 2
+        or len(cell) < 3
+        or np.ptp(cell, axis=0).max() <= 1e-9 * np.abs(cell).max()
+    ):
         return None
     return np.asarray(scipy.interpolate.CubicSpline(time, cell, axis=0)(time, 1))
 
 
 def contains_affine(
-    velocity: np.ndarray, affine: np.ndarray, share: np.ndarray, *, uncertainty: float = 0.2
+    velocity: np.ndarray,
+    affine: np.ndarray,
+    share: np.ndarray,
+    *,
+    uncertainty: float = 0.2,
 ) -> bool | None:
     r"""Tell whether velocities contain those of atoms that the cell carries along.
 
@@ -107,7 +135,12 @@ def contains_affine(
 
 
 def motion_attrs(
-    drift: np.ndarray, window: float, affine: str | None, attrs: Mapping[str, Any] = {}, *, least: float = 0.1
+    drift: np.ndarray,
+    window: float,
+    affine: str | None,
+    attrs: Mapping[str, Any] = {},
+    *,
+    least: float = 0.1,
 ) -> dict[str, str]:
     """Record what was done about the motion of the whole.
 
@@ -127,7 +160,8 @@ def motion_attrs(
     Returns
     -------
     dict
-        Attributes to set: ``center_of_mass`` and ``affine_motion``, and what is to be known.
+        Attributes to set: ``center_of_mass`` and ``affine_motion``, and what is to be
+        known.
     """
     doubts = []
     way = float(np.linalg.norm(drift)) * window
@@ -135,17 +169,20 @@ def motion_attrs(
     if not known:
         doubts.append(Diagnostic(
             "drift_unknown", "warning",
-            "atoms move by half the cell between frames: the centre-of-mass motion is unknown and was not removed",
+            "atoms move by half the cell between frames: the centre-of-mass motion is "
+            "unknown and was not removed",
             "write frames more often",
         ))  # fmt: skip
     elif way > least:
         doubts.append(Diagnostic(
-            "drift", "info", f"the centre of mass moves {way:.3g} angstrom in {window:.4g} ps; the drift was removed"
+            "drift", "info", f"the centre of mass moves {way:.3g} angstrom in "
+                             f"{window:.4g} ps; the drift was removed"
         ))  # fmt: skip
     if affine == AFFINE[None]:
         doubts.append(Diagnostic(
             "affine_motion", "warning",
-            "the cell changes; thermal motion hides whether the velocities include this, so it was not removed",
+            "the cell changes; thermal motion hides whether the velocities include "
+            "this, so it was not removed",
             "simulate at constant volume",
         ))  # fmt: skip
     found = {} if affine is None else {"affine_motion": affine}

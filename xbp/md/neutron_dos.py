@@ -7,63 +7,75 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.common_errors import carries_common_errors
-from xbp.conditions import resolve_u2
-from xbp.errors import QuantityError, RangeError
-from xbp.grid import interpolate
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.conditions import resolve_u2
+from xbp.core.errors import QuantityError, RangeError
+from xbp.core.grid import interpolate
+from xbp.core.pint_data import Data
+from xbp.core.signal import Signal, read, result_table
+from xbp.core.units import convert_factor, magnitude
 from xbp.md.weights import atomic_mass, neutron_cross_sections
-from xbp.pint_data import Data
 from xbp.reduction.dos_area import area_attributes, modes_of
-from xbp.signal import Signal, read, result_table
-from xbp.units import convert_factor, magnitude
 
 __all__ = ["correct_neutron_weighting", "neutron_weighted_dos"]
 
 
 def neutron_weighted_dos(
-    partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None, area_tolerance: float = 0.1
+    partials: xr.Dataset | xr.DataArray,
+    *,
+    Q: Any = None,
+    u2: Any = None,
+    b: Any = None,
+    area_tolerance: float = 0.1,
 ) -> xr.Dataset:
     r"""Weigh the partial densities of states of an alloy as neutron scattering does.
 
     .. math:: G(E) = \frac{\sum_i w_i\, g_i(E)}{\sum_i w_i}, \quad
-              w_i = c_i \frac{\sigma_i}{M_i} e^{-Q^2 u_i^2}, \qquad R(E) = \frac{\sum_i c_i g_i(E)}{G(E)}
+              w_i = c_i \frac{\sigma_i}{M_i} e^{-Q^2 u_i^2}, \qquad R(E) = \frac{\sum_i
+              c_i g_i(E)}{G(E)}
 
-    with σ = 4π|b|² + σ_inc. A measured, multiphonon-corrected GDOS times R is the true density of states, as far as the
-    simulation has the partials right.
+    with σ = 4π|b|² + σ_inc. A measured, multiphonon-corrected GDOS times R is the true
+    density of states, as far as the simulation has the partials right.
 
     Parameters
     ----------
     partials : xarray.Dataset or xarray.DataArray
-        g_i(E) of unit area over ``element`` and E, from ``traj.bp.vdos(partials=True)``: with ``weights="mass"`` the
-        coordinate ``weight`` is the concentration c_i.
+        g_i(E) of unit area over ``element`` and E, from
+        ``traj.bp.vdos(partials=True)``: with ``weights="mass"`` the coordinate
+        ``weight`` is the concentration c_i.
     Q : scalar with units, optional
-        Momentum transfer of the Debye–Waller factors (bare: 1/angstrom); an average over the range measured.
+        Momentum transfer of the Debye–Waller factors (bare: 1/angstrom); an average
+        over the range measured.
     u2 : DataArray, optional
-        Mean-square displacement per axis of each element over ``element``, as ``traj.bp.msd(partials=True).u2``. Both
-        or neither: without them the Debye–Waller factors are left out.
+        Mean-square displacement per axis of each element over ``element``, as
+        ``traj.bp.msd(partials=True).u2``. Both or neither: without them the
+        Debye–Waller factors are left out.
     area_tolerance : float, optional
-        How far the area of a partial that does not say it may be from 1 (or 3), as a part of it.
+        How far the area of a partial that does not say it may be from 1 (or 3), as a
+        part of it.
     b : mapping of symbol to number, optional
-        Scattering lengths of elements whose tabulated ones do not hold, as for `dynamic_structure_factor`.
+        Scattering lengths of elements whose tabulated ones do not hold, as for
+        `dynamic_structure_factor`.
 
     Returns
     -------
     xarray.Dataset
-        ``g``, the neutron-weighted G (1/meV), and ``correction``, R; with ``_std`` where the partials have them. R is
-        NaN where G is not positive.
+        ``g``, the neutron-weighted G (1/meV), and ``correction``, R; with ``_std``
+        where the partials have them. R is NaN where G is not positive.
 
     Raises
     ------
     QuantityError
-        If the partials have no ``element``, are not weighted by mass or not on one scale, or an element has no cross
-        section.
+        If the partials have no ``element``, are not weighted by mass or not on one
+        scale, or an element has no cross section.
     RangeError
         If one of Q and u2 is missing.
 
     References
     ----------
-    J. M. Carpenter & C. A. Pelizzari, Phys. Rev. B 12, 2391 (1975), doi:10.1103/PhysRevB.12.2391; S. N. Taraskin &
-    S. R. Elliott, Phys. Rev. B 55, 117 (1997), doi:10.1103/PhysRevB.55.117.
+    J. M. Carpenter & C. A. Pelizzari, Phys. Rev. B 12, 2391 (1975),
+    doi:10.1103/PhysRevB.12.2391; S. N. Taraskin & S. R. Elliott, Phys. Rev. B 55, 117
+    (1997), doi:10.1103/PhysRevB.55.117.
 
     Examples
     --------
@@ -95,45 +107,73 @@ def neutron_weighted_dos(
     share = value.coords["weight"].values.astype(float)
     if not np.isclose(share.sum(), 1, atol=1e-3):
         raise QuantityError(
-            f"the shares of the elements add up to {share.sum():g}", reason="they are concentrations", fix="select all"
+            f"the shares of the elements add up to {share.sum():g}",
+            reason="they are concentrations",
+            fix="select all",
         )
     each = modes_of(signal, tolerance=area_tolerance, weighted=True).unit
     unit = float(each.values.flat[0]) if each.chunks is None else 1.0
     if each.chunks is None and not np.allclose(each, unit):
         raise QuantityError(
-            f"the partials have areas of {', '.join(f'{area:g}' for area in each.values.flat)}",
-            reason="they must have the same scale to be added with the concentrations as weights",
+            "the partials have areas of "
+            f"{', '.join(f'{area:g}' for area in each.values.flat)}",
+            reason="they must have the same scale to be added with the concentrations "
+            "as weights",
             fix="g / g.integrate('E')",
         )
     symbols = value["element"].values
-    weights = share * neutron_cross_sections(symbols, b) / np.array([atomic_mass(str(s)) for s in symbols])
+    weights = (
+        share
+        * neutron_cross_sections(symbols, b)
+        / np.array([atomic_mass(str(s)) for s in symbols])
+    )
     if (Q is None) != (u2 is None):
         raise RangeError(
-            "one of Q and u2 is missing", reason="the Debye-Waller factor is exp(-Q²u²)", fix="give both, or neither"
+            "one of Q and u2 is missing",
+            reason="the Debye-Waller factor is exp(-Q²u²)",
+            fix="give both, or neither",
         )
     if Q is not None:
         displacement = resolve_u2(value.drop_vars("u2", errors="ignore"), u2=u2)
-        weights = weights * np.exp(-(magnitude(Q, "1/angstrom", name="Q") ** 2) * displacement.values)
+        weights = weights * np.exp(
+            -(magnitude(Q, "1/angstrom", name="Q") ** 2) * displacement.values
+        )
     weights = weights / weights.sum()
-    over = {"c": xr.DataArray(share / share.sum(), dims="element"), "w": xr.DataArray(weights, dims="element")}
+    over = {
+        "c": xr.DataArray(share / share.sum(), dims="element"),
+        "w": xr.DataArray(weights, dims="element"),
+    }
     bare = value.drop_vars(["weight", "element"])
     true, weighted = (xr.dot(bare, over[key], dim="element") for key in ("c", "w"))
     positive = weighted.where(weighted > 0)
     variables: dict[str, tuple[Any, str, str]] = {
         "g": (weighted, signal.units, "neutron-weighted g(E)"),
-        "correction": (true / positive, "1", "true over neutron-weighted density of states"),
+        "correction": (
+            true / positive,
+            "1",
+            "true over neutron-weighted density of states",
+        ),
     }
     if signal.std is not None:
         variance = signal.std.drop_vars(["weight", "element"], errors="ignore") ** 2
         slope = (over["c"] * positive - over["w"] * true) / positive**2
-        variables["g_std"] = (xr.dot(variance, over["w"] ** 2, dim="element") ** 0.5, signal.units, "")
-        variables["correction_std"] = ((variance * slope**2).sum("element", skipna=False) ** 0.5, "1", "")
+        variables["g_std"] = (
+            xr.dot(variance, over["w"] ** 2, dim="element") ** 0.5,
+            signal.units,
+            "",
+        )
+        variables["correction_std"] = (
+            (variance * slope**2).sum("element", skipna=False) ** 0.5,
+            "1",
+            "",
+        )
     table: xr.Dataset = result_table(
         signal, variables, quantity="neutron_weighted_dos", operation="neutron_weighted_dos",
         arguments={"Q": Q, "weights": {str(s): f"{w:.6g}" for s, w in zip(symbols, weights, strict=True)}},
     )  # fmt: skip
     table["g"].attrs |= {
-        "quantity": "vibrational_dos", "weighting": "neutron", **area_attributes(unit, "weighted modes"),
+        "quantity": "vibrational_dos", "weighting": "neutron", **area_attributes(unit, "weighted "
+                                                                                       "modes"),
         "history": table.attrs["history"],
     }  # fmt: skip
     return table
@@ -141,23 +181,31 @@ def neutron_weighted_dos(
 
 @carries_common_errors()
 def correct_neutron_weighting(
-    data: Data, partials: xr.Dataset | xr.DataArray, *, Q: Any = None, u2: Any = None, b: Any = None
+    data: Data,
+    partials: xr.Dataset | xr.DataArray,
+    *,
+    Q: Any = None,
+    u2: Any = None,
+    b: Any = None,
 ) -> Data:
     """Free a measured density of states of its neutron weighting, by the partials of a simulation.
 
-    g = G · R with R of `neutron_weighted_dos`, interpolated to the energies of the data.
+    g = G · R with R of `neutron_weighted_dos`, interpolated to the energies of the
+    data.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        ``vibrational_dos`` or ``generalized_dos`` over E, corrected for multiphonon scattering.
+        ``vibrational_dos`` or ``generalized_dos`` over E, corrected for multiphonon
+        scattering.
     partials, Q, u2, b
         As for `neutron_weighted_dos`.
 
     Returns
     -------
     same type as `data`
-        NaN beyond the energies of the simulation; the standard deviations hold those of R.
+        NaN beyond the energies of the simulation; the standard deviations hold those of
+        R.
 
     Raises
     ------
@@ -180,17 +228,25 @@ def correct_neutron_weighting(
     signal: Signal = read(data, "vibrational_dos", "generalized_dos")
     if "E" not in signal.value.dims:
         raise RangeError(
-            f"'{signal.value.name}' has no dimension 'E'", reason="the weighting depends on E", fix="pass G(E)"
+            f"'{signal.value.name}' has no dimension 'E'",
+            reason="the weighting depends on E",
+            fix="pass G(E)",
         )
     table = neutron_weighted_dos(partials, Q=Q, u2=u2, b=b)
     factor = convert_factor(
-        signal.value["E"].attrs["units"], table["E"].attrs["units"], name="coordinate 'E'", energy=True
+        signal.value["E"].attrs["units"],
+        table["E"].attrs["units"],
+        name="coordinate 'E'",
+        energy=True,
     )
     at = signal.value["E"].values * factor
-    ratio, ratio_std = interpolate(table.correction, table.get("correction_std"), "E", at)
+    ratio, ratio_std = interpolate(
+        table.correction, table.get("correction_std"), "E", at
+    )
     if not bool(ratio.notnull().any()):
         raise RangeError(
-            f"the simulation reaches from {float(table.E[0]):g} to {float(table.E[-1]):g} {table.E.attrs['units']}",
+            f"the simulation reaches from {float(table.E[0]):g} to "
+            f"{float(table.E[-1]):g} {table.E.attrs['units']}",
             reason="the data have no energy in that range",
             fix="compute the partials as far as the data reach: vdos(E_max=...)",
         )
@@ -198,9 +254,15 @@ def correct_neutron_weighting(
     value = (signal.value * R).transpose(*signal.value.dims)
     std = signal.std
     if std is not None:
-        spread = (std * R) ** 2 + (0.0 if ratio_std is None else (signal.value * ratio_std.variable) ** 2)
+        spread = (std * R) ** 2 + (
+            0.0 if ratio_std is None else (signal.value * ratio_std.variable) ** 2
+        )
         std = (spread**0.5).transpose(*signal.value.dims)
-    freed = {"area_of": "all modes", "weighting": None} if "area" in signal.value.attrs else {}
+    freed = (
+        {"area_of": "all modes", "weighting": None}
+        if "area" in signal.value.attrs
+        else {}
+    )
     answer: Data = signal.answer(
         value, std, operation="correct_neutron_weighting", arguments={"Q": Q, "with": table.attrs["history"]},
         attrs=freed,

@@ -1,4 +1,7 @@
-"""Simulations in two dimensions: a plane of atoms in a cell too thin for neighbors above it."""
+"""Simulations in two dimensions.
+
+a plane of atoms in a cell too thin for neighbors above it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ def heights(cell: np.ndarray) -> np.ndarray:
     return np.asarray(1 / np.linalg.norm(np.linalg.inv(cell), axis=0))
 
 
-def periodic_axes(scaled: np.ndarray, cell: np.ndarray, *, plane: bool = False) -> np.ndarray:
+def periodic_axes(
+    scaled: np.ndarray, cell: np.ndarray, *, plane: bool = False
+) -> np.ndarray:
     """Tell along which cell vectors the images of an atom are neighbors that it can have.
 
     Parameters
@@ -30,8 +35,8 @@ def periodic_axes(scaled: np.ndarray, cell: np.ndarray, *, plane: bool = False) 
     Returns
     -------
     numpy.ndarray of bool, shape (3,)
-        False across a plane of atoms in a cell thinner than half of their distance, or that is known to be one: its
-        images stand for nothing.
+        False across a plane of atoms in a cell thinner than half of their distance, or
+        that is known to be one: its images stand for nothing.
 
     Examples
     --------

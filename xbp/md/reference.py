@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError
+from xbp.core.errors import QuantityError
 from xbp.md.run import add_up
 from xbp.md.trajectory import Block, Trajectory, read_trajectory
 
@@ -42,7 +42,8 @@ class Reference:
         Parameters
         ----------
         scaled : numpy.ndarray, shape (n_frames, 3, n_atoms)
-            Wrapped or not: each atom is taken at its image nearest to its place in the reference.
+            Wrapped or not: each atom is taken at its image nearest to its place in the
+            reference.
 
         Returns
         -------
@@ -50,8 +51,11 @@ class Reference:
         """
         moved = scaled - self.scaled
         if np.abs(moved).max() > _NEAR:
-            # The whole may have drifted by any part of the cell: the mean angle knows no faces.
-            moved -= np.angle(np.exp(2j * np.pi * moved).mean(axis=-1, keepdims=True)) / (2 * np.pi)
+            # The whole may have drifted by any part of the cell: the mean angle knows
+            # no faces.
+            moved -= np.angle(
+                np.exp(2j * np.pi * moved).mean(axis=-1, keepdims=True)
+            ) / (2 * np.pi)
             moved -= np.round(moved)
         return np.asarray(moved - moved.mean(axis=-1, keepdims=True))
 
@@ -63,7 +67,8 @@ def choose_reference(trajectory: Trajectory, reference: Any) -> Reference:
     ----------
     trajectory : Trajectory
     reference : {"mean", "first"} or xarray.Dataset
-        The mean place of every atom, the first frame, or a trajectory of one frame with the same atoms.
+        The mean place of every atom, the first frame, or a trajectory of one frame with
+        the same atoms.
 
     Returns
     -------
@@ -74,7 +79,9 @@ def choose_reference(trajectory: Trajectory, reference: Any) -> Reference:
     QuantityError
         If it is none of these.
     """
-    first = Reference(trajectory.block(0, 1).scaled()[0], _cell_of(trajectory, 0), "first")
+    first = Reference(
+        trajectory.block(0, 1).scaled()[0], _cell_of(trajectory, 0), "first"
+    )
     if isinstance(reference, xr.Dataset):
         other = read_trajectory(reference)
         if other.n_frames != 1 or other.n_atoms != trajectory.n_atoms:
@@ -87,7 +94,8 @@ def choose_reference(trajectory: Trajectory, reference: Any) -> Reference:
     if not isinstance(reference, str) or reference not in ("mean", "first"):
         raise QuantityError(
             f"reference={reference!r} is not known",
-            reason="displacements are counted from the mean places, the first frame, or a configuration",
+            reason="displacements are counted from the mean places, the first frame, "
+            "or a configuration",
             fix="reference='mean', 'first', or a trajectory of one frame",
         )
     if reference == "first":

@@ -10,21 +10,33 @@ from typing import Any
 
 import numpy as np
 
-from xbp import constants
-from xbp.errors import RangeError
+from xbp.core import constants
+from xbp.core.errors import RangeError
+from xbp.core.optional import require
 from xbp.md.trajectory import Block, Trajectory
-from xbp.optional import require
 
-__all__ = ["Moments", "Segments", "add_up", "blocks", "delayed", "segments", "summarize"]
+__all__ = [
+    "Moments",
+    "Segments",
+    "add_up",
+    "blocks",
+    "delayed",
+    "segments",
+    "summarize",
+]
 
-#: What a task holds of its frames takes no more memory than this, unless one segment does.
+#: What a task holds of its frames takes no more memory than this, unless one segment
+#: does.
 _BLOCK_BYTES = 256 * 2**20
-#: Segments of a task: half of the frames are shared with a neighbor, so that k of them save all but 1/k.
+#: Segments of a task: half of the frames are shared with a neighbor, so that k of them
+#: save all but 1/k.
 _MOST_SEGMENTS = 4
-#: Short trajectories are not cut into fewer tasks than this, so that all cores have work.
+#: Short trajectories are not cut into fewer tasks than this, so that all cores have
+#: work.
 _MIN_TASKS = 8
 _MERGE = 8
-#: Where the kinetic energy stands among the answers, and parts of a single segment whose scatter gives its error.
+#: Where the kinetic energy stands among the answers, and parts of a single segment
+#: whose scatter gives its error.
 _KINETIC, _PARTS = "kinetic energy", 4
 #: Parts of a trajectory whose scatter gives the error of an average over frames.
 _BLOCKS = 10
@@ -50,7 +62,11 @@ class Segments:
 
 
 def segments(
-    trajectory: Trajectory, length: int, taper: np.ndarray | None = None, *, between: bool = False
+    trajectory: Trajectory,
+    length: int,
+    taper: np.ndarray | None = None,
+    *,
+    between: bool = False,
 ) -> Segments:
     """Cut a trajectory into segments.
 
@@ -60,9 +76,10 @@ def segments(
     length : int
         Frames of a segment.
     taper : numpy.ndarray, shape (length,), optional
-        With a taper that vanishes at the ends, segments overlap by half, as P. D. Welch, IEEE Trans.
-        Audio Electroacoust. 15, 70 (1967), doi:10.1109/TAU.1967.1161901: the estimates of neighbours
-        correlate by (Σ h_t h_{t+L/2} / Σ h_t²)², 1/36 for Hann's. Without one they are adjacent.
+        With a taper that vanishes at the ends, segments overlap by half, as P. D.
+        Welch, IEEE Trans. Audio Electroacoust. 15, 70 (1967),
+        doi:10.1109/TAU.1967.1161901: the estimates of neighbours correlate by (Σ h_t
+        h_{t+L/2} / Σ h_t²)², 1/36 for Hann's. Without one they are adjacent.
     between : bool
         What is transformed stands between frames: segments hold one frame more.
 
@@ -78,11 +95,18 @@ def segments(
     n = trajectory.n_frames - between
     if length > n:
         step = trajectory.time_step
-        fix = f"window='{n // 4 * step:.4g} ps' makes four of it, which give errors worth the name; or simulate longer"
+        fix = (
+            f"window='{n // 4 * step:.4g} ps' makes four of it, which give errors "
+            "worth the name; or simulate longer"
+        )
         if n < 16:
-            fix = f"simulate longer: four windows of 4 frames, {16 * step:.4g} ps, give errors worth the name"
+            fix = (
+                f"simulate longer: four windows of 4 frames, {16 * step:.4g} ps, "
+                "give errors worth the name"
+            )
         raise RangeError(
-            f"the window of {length * step:.6g} ps ({length} frames) is longer than the trajectory",
+            f"the window of {length * step:.6g} ps ({length} frames) is longer than "
+            "the trajectory",
             reason=f"that is {n} frames, {n * step:.6g} ps",
             fix=fix,
         )
@@ -130,7 +154,11 @@ class Moments:
         """Take answers stacked along their first axis."""
         n = len(next(iter(answers.values())))
         mean = {key: a.mean(axis=0) for key, a in answers.items()}
-        return cls(n, mean, {key: ((a - mean[key]) ** 2).sum(axis=0) for key, a in answers.items()})
+        return cls(
+            n,
+            mean,
+            {key: ((a - mean[key]) ** 2).sum(axis=0) for key, a in answers.items()},
+        )
 
     def merged(self, other: Moments) -> Moments:
         """Return the moments of both."""
@@ -139,14 +167,22 @@ class Moments:
         for key in self.mean:
             shift = other.mean[key] - self.mean[key]
             mean[key] = self.mean[key] + shift * (other.n / n)
-            squares[key] = self.squares[key] + other.squares[key] + shift**2 * (self.n * other.n / n)
+            squares[key] = (
+                self.squares[key]
+                + other.squares[key]
+                + shift**2 * (self.n * other.n / n)
+            )
         return Moments(n, mean, squares)
 
     def std(self, key: str, correlation: float) -> np.ndarray | None:
-        """Return the standard deviation of the mean; None for a single answer, whose scatter is not known."""
+        """Return the standard deviation of the mean.
+
+        None for a single answer, whose scatter is not known.
+        """
         if self.n < 2:
             return None
-        # Neighbours that correlate by r tell less than their number: n var(mean) = s² (1 + 2 r (n−1)/n).
+        # Neighbours that correlate by r tell less than their number: n var(mean) = s²
+        # (1 + 2 r (n−1)/n).
         factor = 1 + 2 * correlation * (self.n - 1) / self.n
         return np.asarray(np.sqrt(self.squares[key] / (self.n - 1) / self.n * factor))
 
@@ -178,34 +214,55 @@ def summarize(
     field : array, shape (n_frames, n_components, n_atoms), optional
         Further numbers that the tasks read.
     numbers_per_atom : int
-        What a task holds of every atom and frame; positions as read and as scaled make six.
+        What a task holds of every atom and frame; positions as read and as scaled make
+        six.
     T : scalar with units, optional
-        Temperature; where neither it nor the trajectory's is known, the tasks measure that of the velocities.
+        Temperature; where neither it nor the trajectory's is known, the tasks measure
+        that of the velocities.
     progress : bool
         Show a bar (tqdm).
 
     Returns
     -------
     Moments
-        The same, to rounding of sums, under any scheduler: parts are merged in their order.
+        The same, to rounding of sums, under any scheduler: parts are merged in their
+        order.
     """
     compute, merge = delayed(_one_task), delayed(_merge)
     share = _sent_once(trajectory.share)
-    mass = _sent_once(trajectory.mass) if T is None and trajectory.has_thermometer else None
+    mass = (
+        _sent_once(trajectory.mass)
+        if T is None and trajectory.has_thermometer
+        else None
+    )
     parts = []
     for starts in _runs(trajectory, cut, numbers_per_atom):
         first, stop = starts[0], starts[-1] + cut.length
-        block = trajectory.block(first, stop, position=position, velocity=velocity or mass is not None)
+        block = trajectory.block(
+            first, stop, position=position, velocity=velocity or mass is not None
+        )
         inside = [start - first for start in starts]
         part = None if field is None else field[first:stop]
-        read = (block.position, block.velocity, block.cell, block.units, first, part, share, block.rate)
+        read = (
+            block.position,
+            block.velocity,
+            block.cell,
+            block.units,
+            first,
+            part,
+            share,
+            block.rate,
+        )
         parts.append(compute(read, inside, (cut.length, mass), answer, *shared))
     result: Moments = _merged(parts, merge, progress)
     return result if mass is None else _with_temperature(result, trajectory, cut)
 
 
 def add_up(
-    trajectory: Trajectory, answer: Callable[..., dict[str, np.ndarray]], *shared: Any, field: Any = None
+    trajectory: Trajectory,
+    answer: Callable[..., dict[str, np.ndarray]],
+    *shared: Any,
+    field: Any = None,
 ) -> dict[str, np.ndarray]:
     """Add an answer up over all the frames of a trajectory, by tasks of dask.
 
@@ -225,13 +282,21 @@ def add_up(
         The same, to rounding, under any scheduler.
     """
     n = trajectory.n_frames
-    length = max(1, min(-(-n // _MIN_TASKS), _BLOCK_BYTES // (trajectory.n_atoms * 30 * 8)))
+    length = max(
+        1, min(-(-n // _MIN_TASKS), _BLOCK_BYTES // (trajectory.n_atoms * 30 * 8))
+    )
     compute, merge = delayed(_one_sum), delayed(_add)
     parts = []
     for first in range(0, n, length):
         block = trajectory.block(first, min(first + length, n))
         part = None if field is None else field[first : first + length]
-        parts.append(compute((block.position, None, block.cell, block.units, first, part), answer, *shared))
+        parts.append(
+            compute(
+                (block.position, None, block.cell, block.units, first, part),
+                answer,
+                *shared,
+            )
+        )
     result: dict[str, np.ndarray] = _merged(parts, merge, progress=False)
     return result
 
@@ -244,7 +309,9 @@ def _merged(parts: list[Any], merge: Callable[[list[Any]], Any], progress: bool)
     return _with_progress(parts[0], n_tasks) if progress else parts[0].compute()
 
 
-def _runs(trajectory: Trajectory, cut: Segments, numbers_per_atom: int) -> list[list[int]]:
+def _runs(
+    trajectory: Trajectory, cut: Segments, numbers_per_atom: int
+) -> list[list[int]]:
     """Put neighbouring segments in one task, where the frames they share are computed once."""
     n = len(cut.starts)
     step = cut.starts[1] - cut.starts[0] if n > 1 else cut.length
@@ -270,16 +337,22 @@ def _one_task(
         quarters = np.array_split(inside, _PARTS, axis=1)
         known = length >= _PARTS
         answers[f"{_KINETIC} parts"] = np.stack(
-            [part.mean(axis=1) if known else np.full(len(starts), np.nan) for part in quarters], axis=1
+            [
+                part.mean(axis=1) if known else np.full(len(starts), np.nan)
+                for part in quarters
+            ],
+            axis=1,
         )
     return Moments.of(answers)
 
 
-def _with_temperature(moments: Moments, trajectory: Trajectory, cut: Segments) -> Moments:
+def _with_temperature(
+    moments: Moments, trajectory: Trajectory, cut: Segments
+) -> Moments:
     """Take the kinetic energy out of the answers and make a temperature of it.
 
-    Its error is the scatter of the segments, half of whose frames are another's where they overlap; of a single
-    segment, that of its quarters.
+    Its error is the scatter of the segments, half of whose frames are another's where
+    they overlap; of a single segment, that of its quarters.
     """
     per_kelvin = trajectory.degrees_of_freedom * constants.BOLTZMANN
     overlap = len(cut.starts) > 1 and cut.starts[1] - cut.starts[0] < cut.length
@@ -292,7 +365,12 @@ def _with_temperature(moments: Moments, trajectory: Trajectory, cut: Segments) -
         {key: value for key, value in part.items() if not key.startswith(_KINETIC)}
         for part in (moments.mean, moments.squares)
     )
-    return Moments(moments.n, mean, squares, (kelvin, None if std is None else float(std) / per_kelvin))
+    return Moments(
+        moments.n,
+        mean,
+        squares,
+        (kelvin, None if std is None else float(std) / per_kelvin),
+    )
 
 
 def _one_sum(
@@ -303,11 +381,16 @@ def _one_sum(
 
 def _sent_once(values: np.ndarray | None) -> Any:
     """Return an array that tasks have in common and that is not copied into each."""
-    return require("dask", "the segments of a trajectory are computed as its tasks", "md").delayed(values, pure=False)
+    return require(
+        "dask", "the segments of a trajectory are computed as its tasks", "md"
+    ).delayed(values, pure=False)
 
 
 def _add(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {key: sum((part[key] for part in parts[1:]), start=parts[0][key]) for key in parts[0]}
+    return {
+        key: sum((part[key] for part in parts[1:]), start=parts[0][key])
+        for key in parts[0]
+    }
 
 
 def _merge(parts: list[Moments]) -> Moments:
@@ -324,7 +407,9 @@ def _with_progress(root: Any, n_tasks: int) -> Any:
         with contextlib.suppress(ValueError):
             client = sys.modules["distributed"].get_client()
     if client is None:
-        with require("tqdm.dask", "it shows the progress", "md").TqdmCallback(desc=f"xbp, {n_tasks} tasks"):
+        with require("tqdm.dask", "it shows the progress", "md").TqdmCallback(
+            desc=f"xbp, {n_tasks} tasks"
+        ):
             return root.compute()
     future = client.compute(root)
     sys.modules["distributed"].progress(future, notebook=False)
@@ -333,4 +418,6 @@ def _with_progress(root: Any, n_tasks: int) -> Any:
 
 def delayed(function: Callable[..., Any]) -> Any:
     """Return a function whose calls become tasks."""
-    return require("dask", "the segments of a trajectory are computed as its tasks", "md").delayed(function, pure=False)
+    return require(
+        "dask", "the segments of a trajectory are computed as its tasks", "md"
+    ).delayed(function, pure=False)

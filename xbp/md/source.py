@@ -1,4 +1,7 @@
-"""Bytes of a file, plain or compressed, read in place: nothing is unpacked to the disk."""
+"""Bytes of a file, plain or compressed, read in place.
+
+Nothing is unpacked to the disk.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from xbp.errors import FileFormatError, MissingDependencyError
+from xbp.core.errors import FileFormatError, MissingDependencyError
 
 __all__ = ["BLOCK", "Lines", "Source", "open_source", "release", "require_modest"]
 
 #: Bytes that are read, or unpacked, at a time.
 BLOCK: Final = 2**22
-#: Blocks of one compressed file that stay in memory: neighboring tasks read them in any order.
+#: Blocks of one compressed file that stay in memory: neighboring tasks read them in any
+#: order.
 _BLOCKS_KEPT = 16
 #: Blocks between the places from which a gzip file can be unpacked again.
 _BLOCKS_BETWEEN = 16
@@ -30,7 +34,12 @@ _BLOCKS_FREE = 16
 #: Compressed files that are read at a time.
 _STREAMS_KEPT = 4
 _READ = 2**18
-_MAGIC: Final = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_MAGIC: Final = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,16 @@ class Source:
                     return stream.read(end - begin)
             return _stream_of(self).read(begin, end)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-            packed = f"cannot be unpacked ({self.packing})" if self.packing else "cannot be read"
+            packed = (
+                f"cannot be unpacked ({self.packing})"
+                if self.packing
+                else "cannot be read"
+            )
             raise FileFormatError(
                 f"{self.path} {packed}",
                 reason=str(error) or type(error).__name__,
-                fix="it is damaged or cut short: copy it again, or truncated='drop' to read the complete part",
+                fix="it is damaged or cut short: copy it again, or truncated='drop' "
+                "to read the complete part",
             ) from error
 
     def blocks(self) -> Iterator[bytes]:
@@ -81,7 +95,10 @@ class Source:
             at += len(block)
 
     def whole(self) -> bytes:
-        """Return all bytes of a file that is one frame; a compressed one has a bound."""
+        """Return all bytes of a file that is one frame.
+
+        a compressed one has a bound.
+        """
         parts, size = [], 0
         for block in self.blocks():
             parts.append(block)
@@ -108,15 +125,25 @@ def open_source(path: Path, *, keep_part: bool = False) -> Source:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            kind = "FIFO" if stat.S_ISFIFO(mode) else "folder" if stat.S_ISDIR(mode) else "device or socket"
+            kind = (
+                "FIFO"
+                if stat.S_ISFIFO(mode)
+                else "folder"
+                if stat.S_ISDIR(mode)
+                else "device or socket"
+            )
             raise FileFormatError(
-                f"{path} is a {kind}", reason="a trajectory must be a regular file, which can be read repeatedly"
+                f"{path} is a {kind}",
+                reason="a trajectory must be a regular file, which can be read "
+                "repeatedly",
             )
         with path.open("rb") as stream:
             head = stream.read(8)
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read", reason=str(error)) from error
-    packing = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "")
+    packing = next(
+        (name for magic, name in _MAGIC.items() if head.startswith(magic)), ""
+    )
     if packing == "zstd":
         _zstd(path)
     return Source(path, packing, keep_part)
@@ -131,11 +158,15 @@ def require_modest(source: Source, size: int, expansion: float = 50.0) -> None:
     size : int
         Bytes of the frame, unpacked.
     expansion : float
-        How much larger than the compressed file it may be: text of atoms shrinks 2 to 20 times.
+        How much larger than the compressed file it may be: text of atoms shrinks 2 to
+        20 times.
     """
-    if source.packing and size > max(_BLOCKS_FREE * BLOCK, expansion * source.packed_size):
+    if source.packing and size > max(
+        _BLOCKS_FREE * BLOCK, expansion * source.packed_size
+    ):
         raise FileFormatError(
-            f"{source.path}: one frame is {size} bytes or more, but the compressed file only {source.packed_size}",
+            f"{source.path}: one frame is {size} bytes or more, but the compressed "
+            f"file only {source.packed_size}",
             reason="the file is damaged, or is a decompression bomb",
             fix="if the file is valid, decompress it yourself first",
         )
@@ -156,7 +187,8 @@ def _zstd(path: Path) -> Any:
             continue
     raise MissingDependencyError(
         f"{path} is compressed with zstd",
-        reason="this Python cannot read it (needs compression.zstd, from 3.14, or backports.zstd)",
+        reason="this Python cannot read it (needs compression.zstd, from 3.14, or "
+        "backports.zstd)",
         fix="pip install backports.zstd; or unpack it with unzstd, or use gzip",
     )
 
@@ -173,7 +205,10 @@ def _decompressor(source: Source) -> Any:
 
 @dataclass
 class _Place:
-    """Where the unpacking of a file stands: what is read next, what waits, and the state of the unpacker."""
+    """Where the unpacking of a file stands.
+
+    What is read next, what waits, and the state of the unpacker.
+    """
 
     offset: int
     waiting: bytes
@@ -182,7 +217,10 @@ class _Place:
 
 
 class _Stream:
-    """A compressed file that is unpacked block by block, forward; the last blocks stay."""
+    """A compressed file that is unpacked block by block, forward.
+
+    The last blocks stay.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -221,18 +259,29 @@ class _Stream:
 
     def _mark(self) -> None:
         """Keep the state of the unpacker at some blocks; only gzip's can be copied."""
-        if self._source.packing == "gzip" and self._next % _BLOCKS_BETWEEN == 0 and self._next not in self._marks:
+        if (
+            self._source.packing == "gzip"
+            and self._next % _BLOCKS_BETWEEN == 0
+            and self._next not in self._marks
+        ):
             here = self._place
-            self._marks[self._next] = _Place(here.offset, here.waiting, here.unpacker.copy(), here.begun)
+            self._marks[self._next] = _Place(
+                here.offset, here.waiting, here.unpacker.copy(), here.begun
+            )
 
     def _back_to(self, number: int) -> None:
         before = [mark for mark in self._marks if mark <= number]
         if before:
             self._next = max(before)
             kept = self._marks[self._next]
-            self._place = _Place(kept.offset, kept.waiting, kept.unpacker.copy(), kept.begun)
+            self._place = _Place(
+                kept.offset, kept.waiting, kept.unpacker.copy(), kept.begun
+            )
         else:
-            self._next, self._place = 0, _Place(0, b"", _decompressor(self._source), begun=False)
+            self._next, self._place = (
+                0,
+                _Place(0, b"", _decompressor(self._source), begun=False),
+            )
 
     def _unpacked(self) -> bytes:
         """Unpack the next block; it is short where the file ends."""
@@ -242,7 +291,8 @@ class _Stream:
             stream.seek(place.offset)
             while len(out) < BLOCK:
                 if place.unpacker.eof:
-                    # A file may be several compressed ones in a row; what fills it up at its end is nothing.
+                    # A file may be several compressed ones in a row; what fills it up
+                    # at its end is nothing.
                     rest = (place.unpacker.unused_data or place.waiting).lstrip(b"\0")
                     place.waiting = b""
                     if not rest:
@@ -250,7 +300,11 @@ class _Stream:
                         place.offset = stream.tell()
                     if not rest.strip() and len(rest) < _READ:
                         break
-                    place.unpacker, place.waiting, place.begun = _decompressor(self._source), rest, False
+                    place.unpacker, place.waiting, place.begun = (
+                        _decompressor(self._source),
+                        rest,
+                        False,
+                    )
                 wants = getattr(place.unpacker, "needs_input", True)
                 if wants and not place.waiting:
                     place.waiting = stream.read(_READ)
@@ -260,9 +314,13 @@ class _Stream:
                             break
                         raise EOFError("the compressed data are cut off")
                 try:
-                    part = place.unpacker.decompress(place.waiting if wants else b"", BLOCK - len(out))
+                    part = place.unpacker.decompress(
+                        place.waiting if wants else b"", BLOCK - len(out)
+                    )
                 except Exception as error:
-                    if self._source.packing == "zstd":  # its module has an error of its own
+                    if (
+                        self._source.packing == "zstd"
+                    ):  # its module has an error of its own
                         raise OSError(str(error)) from error
                     raise
                 if wants:
@@ -311,10 +369,13 @@ class Lines:
     (b'one\n', 1, 8, b'three', b'')
     """
 
-    def __init__(self, source: Source, longest: int = 2**16, expansion: float = 50.0) -> None:
+    def __init__(
+        self, source: Source, longest: int = 2**16, expansion: float = 50.0
+    ) -> None:
         self._source, self._longest = source, longest
         self._block, self._first, self._here, self._began = b"", 0, 0, 0
-        #: False once a file was read to its end and its last line does not end: a number may be cut short.
+        #: False once a file was read to its end and its last line does not end: a
+        #: number may be cut short.
         self.ended = True
         self._most = max(_BLOCKS_FREE * BLOCK, expansion * source.packed_size)
 
@@ -364,14 +425,17 @@ class Lines:
         self._first += self._here
         if self._source.packing and self._first - self._began > self._most:
             require_modest(self._source, self._first - self._began)
-        block = self._source.read(self._first + len(rest), self._first + len(rest) + BLOCK)
+        block = self._source.read(
+            self._first + len(rest), self._first + len(rest) + BLOCK
+        )
         self._block, self._here = rest + block, 0
         return bool(block)
 
     def _require_short(self, length: int) -> None:
         if length > self._longest:
             raise FileFormatError(
-                f"{self._source.path}: the line at byte {self.at} is longer than {self._longest} bytes",
+                f"{self._source.path}: the line at byte {self.at} is longer than "
+                f"{self._longest} bytes",
                 reason="the file is not text, or is damaged",
             )
 

@@ -7,11 +7,18 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError
 from xbp.md.correlation import Task, longitudinal_transverse
 from xbp.md.density import Precision
 from xbp.md.folding import band_matrix, folding_limit, require_resolved
-from xbp.md.labels import Column, label, positive, sample_temperature, window_attrs, window_frames
+from xbp.md.labels import (
+    Column,
+    label,
+    positive,
+    sample_temperature,
+    window_attrs,
+    window_frames,
+)
 from xbp.md.mixing import Normalization
 from xbp.md.plan import (
     Plan,
@@ -28,7 +35,11 @@ from xbp.md.run import segments, summarize
 from xbp.md.trajectory import read_trajectory
 from xbp.md.weights import Constant
 
-__all__ = ["current_spectra", "dynamic_structure_factor", "intermediate_scattering_function"]
+__all__ = [
+    "current_spectra",
+    "dynamic_structure_factor",
+    "intermediate_scattering_function",
+]
 
 Part = Literal["coherent", "incoherent"]
 
@@ -57,12 +68,13 @@ def dynamic_structure_factor(
 ) -> xr.Dataset:
     r"""Compute S(Q,E) of a trajectory over all wave vectors that its cell allows.
 
-    .. math:: S(Q,E) = \frac{1}{2\pi\hbar} \int \mathrm{d}t\, e^{iEt/\hbar} F(Q,t) W(t) R(t), \quad
+    .. math:: S(Q,E) = \frac{1}{2\pi\hbar} \int \mathrm{d}t\, e^{iEt/\hbar} F(Q,t) W(t)
+    R(t), \quad
               F(Q,t) = \frac{1}{N\langle w^2\rangle} \sum_{jk} w_j w_k
               \langle e^{i\mathbf Q\cdot(\mathbf r_j(t) - \mathbf r_k(0))} \rangle
 
-    averaged over the allowed Q of a shell. W is the autocorrelation of the taper, W(0) = 1; R is the
-    Gaussian of the resolution. ∫S dE over both sides is S(Q).
+    averaged over the allowed Q of a shell. W is the autocorrelation of the taper, W(0)
+    = 1; R is the Gaussian of the resolution. ∫S dE over both sides is S(Q).
 
     Parameters
     ----------
@@ -73,60 +85,69 @@ def dynamic_structure_factor(
     E_max : scalar with units, optional
         Largest energy (bare: meV); by default h/2Δt, what the frames resolve.
     window, dE : scalar with units, optional
-        Length of the segments (bare: ps; 10 ps by default), or the energy step h/window.
+        Length of the segments (bare: ps; 10 ps by default), or the energy step
+        h/window.
     resolution : scalar with units, optional
-        FWHM of a Gaussian in energy (bare: meV). The window broadens as well: with Hann's taper a
-        line has the FWHM 1.44 h/window.
+        FWHM of a Gaussian in energy (bare: meV). The window broadens as well: with
+        Hann's taper a line has the FWHM 1.44 h/window.
     weights : {"neutron", "xray", "unit", "mass"} or array_like, shape (n_atoms,)
-        Coherent scattering lengths, form factors f(Q), ones, masses, or one number for each atom.
+        Coherent scattering lengths, form factors f(Q), ones, masses, or one number for
+        each atom.
     b : mapping of symbol to number, optional
-        Coherent scattering lengths (bare: fm) in place of the tabulated ones, which elements need whose b depends on
-        the energy or is complex (Gd, Sm, Eu, Cd, …): ``{"Gd": 9.5 - 13.8j}``. Pairs count by Re(b_j b_k*). A pair
-        ``(b, 151)`` gives the incoherent cross section (bare: barn) too, which else is the tabulated one.
+        Coherent scattering lengths (bare: fm) in place of the tabulated ones, which
+        elements need whose b depends on the energy or is complex (Gd, Sm, Eu, Cd, …):
+        ``{"Gd": 9.5 - 13.8j}``. Pairs count by Re(b_j b_k*). A pair ``(b, 151)`` gives
+        the incoherent cross section (bare: barn) too, which else is the tabulated one.
     part : {"coherent", "incoherent"}
-        All pairs of atoms, or each atom with itself; then ``neutron`` weighs by the incoherent cross
-        section σ_inc/4π in place of b², and S is divided by its sum: F(Q,0) = 1.
+        All pairs of atoms, or each atom with itself; then ``neutron`` weighs by the
+        incoherent cross section σ_inc/4π in place of b², and S is divided by its sum:
+        F(Q,0) = 1.
     partials : bool
-        Every pair of elements on its own, along ``pair``. The coordinate ``weight`` makes the total of
-        them: ``(S * weight).sum("pair")``.
+        Every pair of elements on its own, along ``pair``. The coordinate ``weight``
+        makes the total of them: ``(S * weight).sum("pair")``.
     normalization : {"ashcroft-langreth", "number"}
         Totals are divided by N⟨w²⟩; partials by √(N_a N_b), or by N.
     taper : {"hann", "boxcar"}
-        Weight of the frames of a segment. Hann's keeps the elastic line from leaking, and segments
-        overlap by half; ``boxcar`` ends them abruptly.
+        Weight of the frames of a segment. Hann's keeps the elastic line from leaking,
+        and segments overlap by half; ``boxcar`` ends them abruptly.
     T : scalar with units, optional
         Temperature, where neither the data carry it nor velocities tell it.
     max_wavevectors_per_shell : int, optional
-        Use at most so many wave vectors of a shell (±Q both count), drawn at random; all by default.
+        Use at most so many wave vectors of a shell (±Q both count), drawn at random;
+        all by default.
     origin_step : int, optional
-        ``part="incoherent"``: frames between time origins; by default 16 origins in a segment.
+        ``part="incoherent"``: frames between time origins; by default 16 origins in a
+        segment.
     precision : {"single", "double"}
         Of the densities: about 1e-4, or 1e-9 relative.
     folding : float or None
-        The frames are too far apart, and the call is refused, where E² S(Q,E) within 5 % of h/2Δt is above this part
-        of its maximum at any Q, whatever `E_max`, or atoms move less between frames than their velocities would take
-        them: faster motion is folded back then. None: not checked.
+        The frames are too far apart, and the call is refused, where E² S(Q,E) within 5
+        % of h/2Δt is above this part of its maximum at any Q, whatever `E_max`, or
+        atoms move less between frames than their velocities would take them: faster
+        motion is folded back then. None: not checked.
     progress : bool
         Show a progress bar.
 
     Returns
     -------
     xarray.Dataset
-        ``S`` (1/meV) over Q and E ≥ 0 (it is even), ``Sq`` (its integral), each with ``_std`` of the
-        mean from the scatter of the segments, where there are two or more; coordinates
-        ``n_wavevectors``, ``temperature`` (where known) and ``u2``, the mean-square displacement per
-        axis within a window. Q is the mean over each shell, ``Q_bnds`` its limits.
+        ``S`` (1/meV) over Q and E ≥ 0 (it is even), ``Sq`` (its integral), each with
+        ``_std`` of the mean from the scatter of the segments, where there are two or
+        more; coordinates ``n_wavevectors``, ``temperature`` (where known) and ``u2``,
+        the mean-square displacement per axis within a window. Q is the mean over each
+        shell, ``Q_bnds`` its limits.
 
     Raises
     ------
     QuantityError, CoordinateError, RangeError, UnitsError, TemperatureError
-        If the data are no trajectory or one of one frame, have atoms without a place or weight, the
-        window does not fit in, no allowed wave vector is as small as `Q_max`, or the frames are too far apart.
+        If the data are no trajectory or one of one frame, have atoms without a place or
+        weight, the window does not fit in, no allowed wave vector is as small as
+        `Q_max`, or the frames are too far apart.
 
     References
     ----------
-    L. Van Hove, Phys. Rev. 95, 249 (1954), doi:10.1103/PhysRev.95.249; P. D. Welch, IEEE Trans. Audio
-    Electroacoust. 15, 70 (1967), doi:10.1109/TAU.1967.1161901.
+    L. Van Hove, Phys. Rev. 95, 249 (1954), doi:10.1103/PhysRev.95.249; P. D. Welch,
+    IEEE Trans. Audio Electroacoust. 15, 70 (1967), doi:10.1109/TAU.1967.1161901.
 
     Examples
     --------
@@ -148,17 +169,26 @@ def dynamic_structure_factor(
     shape = make_taper(taper, length)
     limit = folding_limit(folding)
     waves = cosines(energies, step, lag_resolution(resolution, length, step))
-    finish = ToSpectra(plan.mixing.mix, shape, waves, band_matrix(length, step, power=2))
+    finish = ToSpectra(
+        plan.mixing.mix, shape, waves, band_matrix(length, step, power=2)
+    )
     cut = segments(trajectory, length, shape)
     moments = plan.run(cut, shape, finish, T, progress)
-    require_resolved(moments.mean["bands"][plan.alike], trajectory, limit, "E² S(Q,E)", T)
+    require_resolved(
+        moments.mean["bands"][plan.alike], trajectory, limit, "E² S(Q,E)", T
+    )
     dims = plan.dims
     columns = {
-        "S": plan.column(moments, cut, "S", (*dims, "Q", "E"), "1/meV", "dynamic_structure_factor"),
-        "Sq": plan.column(moments, cut, "Sq", (*dims, "Q"), "1", "static_structure_factor"),
+        "S": plan.column(
+            moments, cut, "S", (*dims, "Q", "E"), "1/meV", "dynamic_structure_factor"
+        ),
+        "Sq": plan.column(
+            moments, cut, "Sq", (*dims, "Q"), "1", "static_structure_factor"
+        ),
     }
     arguments = {
-        "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} ps", "taper": taper,
+        "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} "
+                                                            "ps", "taper": taper,
         "resolution_fwhm": resolution, "segments": moments.n, **plan.arguments,
     }  # fmt: skip
     ds = label(
@@ -168,7 +198,11 @@ def dynamic_structure_factor(
         attrs=window_attrs(length, step, taper, moments.n),
         found=trajectory.motion(moments.mean["drift"] / step, length * step),
     )  # fmt: skip
-    u2 = xr.Variable((), float(moments.mean["u2"]) * 3 / trajectory.dimension, {"units": "angstrom**2"})
+    u2 = xr.Variable(
+        (),
+        float(moments.mean["u2"]) * 3 / trajectory.dimension,
+        {"units": "angstrom**2"},
+    )
     u2.attrs["long_name"] = "mean-square displacement per axis within a window"
     return ds.assign_coords(u2=u2)
 
@@ -192,10 +226,13 @@ def intermediate_scattering_function(
     precision: Precision = "single",
     progress: bool = False,
 ) -> xr.Dataset:
-    r"""Compute F(Q,t) of a trajectory: every pair of frames of a segment counts, without bias.
+    r"""Compute F(Q,t) of a trajectory.
+
+    Every pair of frames of a segment counts, without bias.
 
     .. math:: F(Q,t) = \frac{1}{N\langle w^2\rangle} \sum_{jk} w_j w_k
-              \langle e^{i\mathbf Q\cdot(\mathbf r_j(t_0+t) - \mathbf r_k(t_0))} \rangle_{t_0, |\mathbf Q|=Q}
+              \langle e^{i\mathbf Q\cdot(\mathbf r_j(t_0+t) - \mathbf r_k(t_0))}
+              \rangle_{t_0, |\mathbf Q|=Q}
 
     Parameters
     ----------
@@ -240,19 +277,35 @@ def intermediate_scattering_function(
     )  # fmt: skip
     trajectory = plan.trajectory
     step = trajectory.time_step
-    lags = length // 2 + 1 if time_max is None else int(positive(time_max, "ps", "time_max") / step + 1e-6) + 1
+    lags = (
+        length // 2 + 1
+        if time_max is None
+        else int(positive(time_max, "ps", "time_max") / step + 1e-6) + 1
+    )
     if not 2 <= lags <= length:
         raise RangeError(
-            f"time_max={time_max} is {'below the time step' if lags < 2 else 'beyond the window'}",
-            reason=f"frames are {step:.4g} ps apart in windows of {length * step:.4g} ps",
+            f"time_max={time_max} is "
+            f"{'below the time step' if lags < 2 else 'beyond the window'}",
+            reason=f"frames are {step:.4g} ps apart in windows of {length * step:.4g} "
+            "ps",
             fix="change time_max= or window=",
         )
-    finish = ToCorrelations(plan.mixing.mix, lag_resolution(resolution, length, step)[:lags])
+    finish = ToCorrelations(
+        plan.mixing.mix, lag_resolution(resolution, length, step)[:lags]
+    )
     cut = segments(trajectory, length)
     moments = plan.run(cut, np.ones(length), finish, T, progress)
-    column = plan.column(moments, cut, "F", (*plan.dims, "Q", "time"), "1", "intermediate_scattering_function")
+    column = plan.column(
+        moments,
+        cut,
+        "F",
+        (*plan.dims, "Q", "time"),
+        "1",
+        "intermediate_scattering_function",
+    )
     arguments = {
-        "Q_max": Q_max, "dQ": dQ, "window": f"{length * step:.10g} ps", "resolution_fwhm": resolution,
+        "Q_max": Q_max, "dQ": dQ, "window": f"{length * step:.10g} "
+                                            "ps", "resolution_fwhm": resolution,
         "segments": moments.n, **plan.arguments,
     }  # fmt: skip
     return label(
@@ -284,21 +337,25 @@ def current_spectra(
 ) -> xr.Dataset:
     r"""Compute the longitudinal and transverse current spectra of a trajectory with velocities.
 
-    .. math:: C_L(Q,E) = \frac{1}{2\pi\hbar} \int \mathrm{d}t\, e^{iEt/\hbar} \frac{1}{N\langle w^2\rangle}
+    .. math:: C_L(Q,E) = \frac{1}{2\pi\hbar} \int \mathrm{d}t\, e^{iEt/\hbar}
+    \frac{1}{N\langle w^2\rangle}
               \langle j_L(\mathbf Q,t)\, j_L^*(\mathbf Q,0) \rangle, \quad
-              \mathbf j(\mathbf Q,t) = \sum_j w_j \mathbf v_j e^{i\mathbf Q\cdot\mathbf r_j}
+              \mathbf j(\mathbf Q,t) = \sum_j w_j \mathbf v_j e^{i\mathbf Q\cdot\mathbf
+              r_j}
 
-    with ``j_L = j·Q/|Q|``; C_T is half of what the rest of j gives. Continuity ties C_L to the density:
-    C_L = (E/ħQ)² S.
+    with ``j_L = j·Q/|Q|``; C_T is half of what the rest of j gives. Continuity ties C_L
+    to the density: C_L = (E/ħQ)² S.
 
     Parameters
     ----------
-    data, Q_max, dQ, E_max, dE, window, resolution, taper, T, max_wavevectors_per_shell, precision, progress
+    data, Q_max, dQ, E_max, dE, window, resolution, taper, T, max_wavevectors_per_shell,
+    precision, progress
         As for `dynamic_structure_factor`.
     folding : float or None
         As for `dynamic_structure_factor`, of C_L and C_T.
     weights : {"unit", "mass", "neutron"} or array_like, shape (n_atoms,)
-        Ones, masses (the momentum density), scattering lengths, or one number for each atom.
+        Ones, masses (the momentum density), scattering lengths, or one number for each
+        atom.
     b : mapping of symbol to number, optional
         As for `dynamic_structure_factor`; real.
 
@@ -314,7 +371,8 @@ def current_spectra(
 
     References
     ----------
-    J.-P. Hansen & I. R. McDonald, Theory of Simple Liquids, 4th ed. (2013), eqs. 8.4.1–8.4.7.
+    J.-P. Hansen & I. R. McDonald, Theory of Simple Liquids, 4th ed. (2013), eqs.
+    8.4.1–8.4.7.
 
     Examples
     --------
@@ -325,7 +383,9 @@ def current_spectra(
     """
     if isinstance(weights, str) and weights == "xray":
         raise QuantityError(
-            "weights='xray' have no current", reason="form factors depend on Q", fix="weights='unit' or 'mass'"
+            "weights='xray' have no current",
+            reason="form factors depend on Q",
+            fix="weights='unit' or 'mass'",
         )
     trajectory = read_trajectory(data)
     trajectory.require_velocity()
@@ -345,16 +405,32 @@ def current_spectra(
     step = trajectory.time_step
     energies = energy_grid(length, step, E_max)
     shape = make_taper(taper, length)
-    task = Task(shape, Constant(plan.weighting.channels, velocity=True), 3, longitudinal_transverse, plan.precision)
+    task = Task(
+        shape,
+        Constant(plan.weighting.channels, velocity=True),
+        3,
+        longitudinal_transverse,
+        plan.precision,
+    )
     rows = np.eye(2)[:, :, None] * plan.mixing.mix
     limit = folding_limit(folding)
     waves = cosines(energies, step, lag_resolution(resolution, length, step))
     finish = ToSpectra(rows, shape, waves, band_matrix(length, step, power=0))
     cut = segments(trajectory, length, shape)
     moments = summarize(
-        trajectory, cut, coherent, plan.delayed_shells(), task, finish, velocity=True, T=T, progress=progress
+        trajectory,
+        cut,
+        coherent,
+        plan.delayed_shells(),
+        task,
+        finish,
+        velocity=True,
+        T=T,
+        progress=progress,
     )
-    require_resolved(moments.mean["bands"], trajectory, limit, "the current spectrum", T)
+    require_resolved(
+        moments.mean["bands"], trajectory, limit, "the current spectrum", T
+    )
     std = moments.std("S", cut.correlation)
     columns = {
         name: Column(
@@ -364,7 +440,8 @@ def current_spectra(
         for row, name in enumerate(("C_L", "C_T"))
     }  # fmt: skip
     arguments = {
-        "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} ps", "taper": taper,
+        "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} "
+                                                            "ps", "taper": taper,
         "resolution_fwhm": resolution, "segments": moments.n, **plan.arguments,
     }  # fmt: skip
     return label(

@@ -38,7 +38,8 @@ def structure_factor(
     r"""Compute S(Q) of a trajectory over all wave vectors that its cell allows.
 
     .. math:: S(Q) = \frac{1}{N\langle w^2\rangle} \Big\langle
-              \Big|\sum_j w_j e^{i\mathbf Q\cdot\mathbf r_j}\Big|^2 \Big\rangle_{t, |\mathbf Q|=Q}
+              \Big|\sum_j w_j e^{i\mathbf Q\cdot\mathbf r_j}\Big|^2 \Big\rangle_{t,
+              |\mathbf Q|=Q}
 
     for ``normalization="ashcroft-langreth"``, which tends to 1; Faber and Ziman's is
     (S − 1)⟨w²⟩/⟨w⟩² + 1, which tends to 1 as well and does not hold the self part.
@@ -48,16 +49,18 @@ def structure_factor(
     data, Q_max, dQ, weights, b, T, max_wavevectors_per_shell, precision, progress
         As for `dynamic_structure_factor`.
     partials : bool
-        Every pair of elements on its own, along ``pair``; ``(Sq * weight).sum("pair")`` is the total.
+        Every pair of elements on its own, along ``pair``; ``(Sq * weight).sum("pair")``
+        is the total.
     normalization : {"ashcroft-langreth", "faber-ziman", "number"}
         Of totals and partials; ``number`` divides partials by N.
 
     Returns
     -------
     xarray.Dataset
-        ``Sq`` with ``Sq_std`` over Q, the mean of each shell, ``Q_bnds`` its limits. The std is from the
-        scatter of ten parts of the trajectory (more where those would not fit in memory). Frames
-        close in time tell little more than one: thin them out, ``traj.isel(time=slice(None, None, 10))``.
+        ``Sq`` with ``Sq_std`` over Q, the mean of each shell, ``Q_bnds`` its limits.
+        The std is from the scatter of ten parts of the trajectory (more where those
+        would not fit in memory). Frames close in time tell little more than one: thin
+        them out, ``traj.isel(time=slice(None, None, 10))``.
 
     Raises
     ------
@@ -85,8 +88,18 @@ def structure_factor(
     task = Task(np.ones(1), Constant(channels), len(channels), pairs, plan.precision)
     cut = blocks(plan.trajectory)
     finish = _Mean(plan.mixing, cut.length)
-    moments = summarize(plan.trajectory, cut, finish, plan.delayed_shells(), task, T=T, progress=progress)
-    column = plan.column(moments, cut, "Sq", (*plan.dims, "Q"), "1", "static_structure_factor")
+    moments = summarize(
+        plan.trajectory,
+        cut,
+        finish,
+        plan.delayed_shells(),
+        task,
+        T=T,
+        progress=progress,
+    )
+    column = plan.column(
+        moments, cut, "Sq", (*plan.dims, "Q"), "1", "static_structure_factor"
+    )
     arguments = {"Q_max": Q_max, "dQ": dQ, "blocks": moments.n, **plan.arguments}
     return label(
         plan.trajectory, {"Sq": column}, plan.coordinates(), operation="structure_factor", arguments=arguments,
@@ -99,7 +112,16 @@ class _Mean:
     mixing: Mixing
     length: int
 
-    def __call__(self, block: Block, starts: list[int], shells: Shells, task: Task) -> dict[str, np.ndarray]:
-        rows = np.stack([mean_static(block.part(start, start + self.length), task, shells) for start in starts])
-        mix = np.broadcast_to(self.mixing.mix, (*self.mixing.mix.shape[:2], rows.shape[-1]))
+    def __call__(
+        self, block: Block, starts: list[int], shells: Shells, task: Task
+    ) -> dict[str, np.ndarray]:
+        rows = np.stack(
+            [
+                mean_static(block.part(start, start + self.length), task, shells)
+                for start in starts
+            ]
+        )
+        mix = np.broadcast_to(
+            self.mixing.mix, (*self.mixing.mix.shape[:2], rows.shape[-1])
+        )
         return {"Sq": np.einsum("orq,srq->soq", mix, rows) + self.mixing.offset}

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import CoordinateError, QuantityError, RangeError, TemperatureError
+from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
+from xbp.core.pint_data import unwrap
+from xbp.core.schema import check_coordinate, require_units
+from xbp.core.units import convert_factor, to_kelvin
 from xbp.md.block import Block
 from xbp.md.motion import AFFINE, cell_rate, contains_affine, motion_attrs
 from xbp.md.plane import periodic_axes
-from xbp.pint_data import unwrap
-from xbp.schema import check_coordinate, require_units
-from xbp.units import convert_factor, to_kelvin
 
 __all__ = ["Block", "Trajectory", "read_trajectory"]
 
@@ -88,7 +88,8 @@ class Trajectory:
             raise CoordinateError(
                 "the trajectory has one frame",
                 reason="nothing about its motion is known",
-                fix="use what needs one frame only: .bp.structure_factor(), .bp.radial_distribution()",
+                fix="use what needs one frame only: .bp.structure_factor(), "
+                ".bp.radial_distribution()",
             )
         steps = np.diff(self.time)
         step = float(np.median(steps))
@@ -96,9 +97,11 @@ class Trajectory:
         if uneven.any():
             at = int(np.argmax(uneven))
             raise CoordinateError(
-                f"the frames are not equally spaced: {steps[at]:.6g} ps after frame {at}, elsewhere {step:.6g} ps",
+                f"the frames are not equally spaced: {steps[at]:.6g} ps after frame "
+                f"{at}, elsewhere {step:.6g} ps",
                 reason="time correlations need one time step",
-                fix="choose an evenly spaced part: traj.isel(time=slice(start, stop, step))",
+                fix="choose an evenly spaced part: traj.isel(time=slice(start, stop, "
+                "step))",
             )
         return float((self.time[-1] - self.time[0]) / (self.n_frames - 1))
 
@@ -111,33 +114,48 @@ class Trajectory:
     def has_thermometer(self) -> bool:
         """Whether velocities can tell the temperature, which the Dataset does not carry; one frame cannot."""
         known = self.velocity is not None and self.mass is not None
-        return known and self.temperature() is None and min(self.n_atoms, self.n_frames) > 1
+        return (
+            known
+            and self.temperature() is None
+            and min(self.n_atoms, self.n_frames) > 1
+        )
 
     def require_velocity(self) -> None:
         """Say what is missing where something is made of velocities."""
         if self.velocity is None:
             raise QuantityError(
                 "the trajectory has no velocities",
-                reason="currents, the vibrational density of states and the temperature are made of them",
-                fix="write them in the simulation (LAMMPS: dump ... vx vy vz), or pass T= where only T is missing",
+                reason="currents, the vibrational density of states and the "
+                "temperature are made of them",
+                fix="write them in the simulation (LAMMPS: dump ... vx vy vz), or "
+                "pass T= where only T is missing",
             )
 
     @cached_property
     def share(self) -> np.ndarray:
-        """Of each atom in the mass of all, shape (atom,); equal where masses are not known."""
+        """Of each atom in the mass of all, shape (atom,).
+
+        Equal where masses are not known.
+        """
         mass = np.ones(self.n_atoms) if self.mass is None else self.mass
         return np.asarray(mass / mass.sum())
 
     @cached_property
     def dimension(self) -> int:
-        """Three, or two where all atoms are in one plane: by ``attrs["dimension"]``, or in a cell too thin for more."""
+        """Three, or two where all atoms are in one plane.
+
+        By ``attrs["dimension"]``, or in a cell too thin for more.
+        """
         if self.source.attrs.get("dimension", 3) == 2:
             return 2
         return 3 if self._images.all() else 2
 
     @cached_property
     def repeats(self) -> np.ndarray:
-        """Along which cell vectors the box repeats, shape (3,): not along open sides, and not across a plane."""
+        """Along which cell vectors the box repeats, shape (3,).
+
+        Not along open sides, and not across a plane.
+        """
         return np.asarray(_sides(self.source) & self._images)
 
     @cached_property
@@ -149,45 +167,78 @@ class Trajectory:
         """Refuse what is made for three dimensions where there are two."""
         if self.dimension == 2:
             raise QuantityError(
-                f"the trajectory is a plane of atoms, but {what} is defined in three dimensions",
-                reason="degrees of freedom, directions and densities are different in two dimensions",
-                fix="structure_factor(), radial_distribution(), msd() and local_fields() work in two dimensions",
+                f"the trajectory is a plane of atoms, but {what} is defined in three "
+                "dimensions",
+                reason="degrees of freedom, directions and densities are different in "
+                "two dimensions",
+                fix="structure_factor(), radial_distribution(), msd() and "
+                "local_fields() work in two dimensions",
             )
 
     @cached_property
     def affine(self) -> bool | None:
-        """Whether velocities contain the motion of the cell, as some frames show; None where it cannot be seen.
+        """Whether velocities contain the motion of the cell, as some frames show.
 
-        Programs differ: where the cell is a variable of its own, velocities are often those within it.
+        None where it cannot be seen.
+
+        Programs differ: where the cell is a variable of its own, velocities are often
+        those within it.
         """
         if self.velocity is None or self._rate is None:
             return None
-        several = np.unique(np.linspace(0, self.n_frames - 1, _AFFINE_FRAMES).astype(int)).tolist()
-        found = [self._block(frame, frame + 1, position=True, velocity=True, rate=self._rate) for frame in several]
+        several = np.unique(
+            np.linspace(0, self.n_frames - 1, _AFFINE_FRAMES).astype(int)
+        ).tolist()
+        found = [
+            self._block(frame, frame + 1, position=True, velocity=True, rate=self._rate)
+            for frame in several
+        ]
         return contains_affine(
             np.concatenate([block.velocities() for block in found]),
             np.concatenate([block.affine_velocities() for block in found]),
             self.share,
         )
 
-    def motion(self, drift: np.ndarray, window: float, *, velocity: bool = False) -> dict[str, str]:
+    def motion(
+        self, drift: np.ndarray, window: float, *, velocity: bool = False
+    ) -> dict[str, str]:
         """Return what is recorded of the motion of the whole, as `motion_attrs` does."""
         moving = self.cell.ndim == 3
-        text = AFFINE[self.affine if velocity and self._rate is not None else True] if moving else None
+        text = (
+            AFFINE[self.affine if velocity and self._rate is not None else True]
+            if moving
+            else None
+        )
         return motion_attrs(drift, window, text)
 
     @cached_property
     def _rate(self) -> np.ndarray | None:
         return cell_rate(self.cell, self.time)
 
-    def block(self, start: int, stop: int, *, position: bool = True, velocity: bool = False) -> Block:
+    def block(
+        self, start: int, stop: int, *, position: bool = True, velocity: bool = False
+    ) -> Block:
         """Return frames start … stop−1."""
         if velocity:
             self.require_velocity()
         rate = self._rate if velocity and self.affine else None
-        return self._block(start, stop, position=position or rate is not None, velocity=velocity, rate=rate)
+        return self._block(
+            start,
+            stop,
+            position=position or rate is not None,
+            velocity=velocity,
+            rate=rate,
+        )
 
-    def _block(self, start: int, stop: int, *, position: bool, velocity: bool, rate: np.ndarray | None) -> Block:
+    def _block(
+        self,
+        start: int,
+        stop: int,
+        *,
+        position: bool,
+        velocity: bool,
+        rate: np.ndarray | None,
+    ) -> Block:
         return Block(
             self.position[start:stop] if position else None,
             self.velocity[start:stop] if velocity else None,
@@ -205,7 +256,8 @@ class Trajectory:
             raise QuantityError(
                 "the trajectory has no masses",
                 reason="the weights are made of them",
-                fix="traj['mass'] = ('atom', values, {'units': 'u'}), or weights='unit'",
+                fix="traj['mass'] = ('atom', values, {'units': 'u'}), or "
+                "weights='unit'",
             )
         return self.mass
 
@@ -215,12 +267,16 @@ class Trajectory:
             raise QuantityError(
                 "the trajectory does not say which elements its atoms are",
                 reason="weights and partials are made of them",
-                fix="traj = traj.assign_coords(element=('atom', symbols)), or weights='unit'",
+                fix="traj = traj.assign_coords(element=('atom', symbols)), or "
+                "weights='unit'",
             )
         return self.element
 
     def temperature(self) -> float | None:
-        """Return the scalar temperature that the Dataset carries, in K; None if it carries none."""
+        """Return the scalar temperature that the Dataset carries, in K.
+
+        None if it carries none.
+        """
         if "temperature" not in self.source.coords:
             return None
         carried = self.source.coords["temperature"]
@@ -230,7 +286,13 @@ class Trajectory:
                 reason="one trajectory has one temperature",
                 fix="traj = traj.drop_vars('temperature'), and T= where one is needed",
             )
-        return float(to_kelvin(float(carried), require_units(carried, "coordinate 'temperature'", "K"), name="T"))
+        return float(
+            to_kelvin(
+                float(carried),
+                require_units(carried, "coordinate 'temperature'", "K"),
+                name="T",
+            )
+        )
 
 
 def read_trajectory(data: xr.Dataset) -> Trajectory:
@@ -239,8 +301,9 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
     Parameters
     ----------
     data : xarray.Dataset
-        ``position`` (time, atom, xyz), and where present ``velocity``, ``mass`` (atom), ``element``
-        (atom); ``cell`` (vector, xyz), or (time, vector, xyz) if it changes; each with units.
+        ``position`` (time, atom, xyz), and where present ``velocity``, ``mass`` (atom),
+        ``element`` (atom); ``cell`` (vector, xyz), or (time, vector, xyz) if it
+        changes; each with units.
 
     Returns
     -------
@@ -263,20 +326,28 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
     """
     if not isinstance(data, xr.Dataset) or "position" not in data:
         raise QuantityError(
-            f"got {'a Dataset without positions' if isinstance(data, xr.Dataset) else type(data).__name__}",
-            reason="this needs a trajectory, a Dataset with 'position' over time, atom and xyz",
+            "got "
+            f"{'a Dataset without positions' if isinstance(data, xr.Dataset) else type(data).__name__}",
+            reason="this needs a trajectory, a Dataset with 'position' over time, "
+            "atom and xyz",
             fix="open one with xbp.md.open_trajectory(path)",
         )
     plain, _ = unwrap(data)
     position = _array(plain, "position", "angstrom")
     velocity = _array(plain, "velocity", "angstrom/ps") if "velocity" in plain else None
     check_coordinate(plain, "time")
-    time = plain["time"].values * convert_factor(plain["time"].attrs["units"], "ps", name="coordinate 'time'")
-    element = plain["element"].values.astype(str) if "element" in plain.variables else None
+    time = plain["time"].values * convert_factor(
+        plain["time"].attrs["units"], "ps", name="coordinate 'time'"
+    )
+    element = (
+        plain["element"].values.astype(str) if "element" in plain.variables else None
+    )
     mass = None
     if "mass" in plain:
         units = require_units(plain["mass"], "'mass'", "u")
-        mass = np.asarray(plain["mass"].values, dtype=float) * convert_factor(units, "u", name="'mass'")
+        mass = np.asarray(plain["mass"].values, dtype=float) * convert_factor(
+            units, "u", name="'mass'"
+        )
         if not (np.isfinite(mass) & (mass > 0)).all():
             raise QuantityError(
                 f"'mass' holds {mass[~(np.isfinite(mass) & (mass > 0))][0]:g} u",
@@ -291,7 +362,11 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
                 fix=f"give it over 'atom': traj['{name}'] = ('atom', values)",
             )
     factor = convert_factor(position.attrs["units"], "angstrom", name="'position'")
-    speed = 1.0 if velocity is None else convert_factor(velocity.attrs["units"], "angstrom/ps", name="'velocity'")
+    speed = (
+        1.0
+        if velocity is None
+        else convert_factor(velocity.attrs["units"], "angstrom/ps", name="'velocity'")
+    )
     return Trajectory(
         position.data,
         None if velocity is None else velocity.data,
@@ -306,11 +381,17 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
 
 def _array(data: xr.Dataset, name: str, units: str) -> xr.DataArray:
     array = data[name]
-    if set(array.dims) != {"time", "atom", "xyz"} or array.sizes["xyz"] != 3 or array.dtype.kind not in "fiu":
+    if (
+        set(array.dims) != {"time", "atom", "xyz"}
+        or array.sizes["xyz"] != 3
+        or array.dtype.kind not in "fiu"
+    ):
         raise QuantityError(
             f"'{name}' has the shape {dict(array.sizes)} and type {array.dtype}",
-            reason="it is a vector for every atom at every time, over ('time', 'atom', 'xyz')",
-            fix="traj.expand_dims('time') where the time is missing; three components for two-dimensional data too",
+            reason="it is a vector for every atom at every time, over ('time', "
+            "'atom', 'xyz')",
+            fix="traj.expand_dims('time') where the time is missing; three components "
+            "for two-dimensional data too",
         )
     if array.size == 0:
         raise QuantityError(
@@ -323,7 +404,10 @@ def _array(data: xr.Dataset, name: str, units: str) -> xr.DataArray:
 
 
 def _sides(data: xr.Dataset) -> np.ndarray:
-    """Return which sides of the box are periodic, by ``attrs["periodic"]``; all, where it says nothing."""
+    """Return which sides of the box are periodic, by ``attrs["periodic"]``.
+
+    All, where it says nothing.
+    """
     digits = str(data.attrs.get("periodic", "111"))
     return np.array([digit != "0" for digit in digits.ljust(3, "1")[:3]])
 
@@ -332,23 +416,40 @@ def _cell(data: xr.Dataset) -> np.ndarray:
     """Return the cell in Å, (3, 3) or (time, 3, 3); refuse one that has no volume."""
     fix = "traj['cell'] = (('vector', 'xyz'), rows, {'units': 'angstrom'})"
     if "cell" not in data:
-        raise QuantityError("the trajectory has no 'cell'", reason="it sets the wave vectors allowed", fix=fix)
+        raise QuantityError(
+            "the trajectory has no 'cell'",
+            reason="it sets the wave vectors allowed",
+            fix=fix,
+        )
     cell = data["cell"]
     dims = ("time", "vector", "xyz") if "time" in cell.dims else ("vector", "xyz")
-    if set(cell.dims) != set(dims) or cell.sizes["vector"] != 3 or cell.sizes["xyz"] != 3:
+    if (
+        set(cell.dims) != set(dims)
+        or cell.sizes["vector"] != 3
+        or cell.sizes["xyz"] != 3
+    ):
         raise QuantityError(
-            f"'cell' has the shape {dict(cell.sizes)}", reason="its rows are the three cell vectors", fix=fix
+            f"'cell' has the shape {dict(cell.sizes)}",
+            reason="its rows are the three cell vectors",
+            fix=fix,
         )
     units = require_units(cell, "'cell'", "angstrom")
-    values = np.asarray(cell.transpose(*dims).values, dtype=float) * convert_factor(units, "angstrom", name="'cell'")
+    values = np.asarray(cell.transpose(*dims).values, dtype=float) * convert_factor(
+        units, "angstrom", name="'cell'"
+    )
     if values.ndim == 3 and not (open_ := ~_sides(data)).all() and open_.any():
         # Open sides follow the outermost atoms: they are no motion of a cell.
         values[:, open_] = values[:, open_].mean(axis=0)
-    volume = np.abs(np.linalg.det(values)) if np.isfinite(values).all() else np.array([np.nan])
+    volume = (
+        np.abs(np.linalg.det(values))
+        if np.isfinite(values).all()
+        else np.array([np.nan])
+    )
     if not (volume > 1e-9 * np.abs(values).max() ** 3).all():
         raise RangeError(
             f"'cell' has the volume {np.min(volume):g} angstrom**3",
-            reason="three cell vectors that are finite and span a volume are needed; a free cluster has no allowed Q",
+            reason="three cell vectors that are finite and span a volume are needed; "
+            "a free cluster has no allowed Q",
             fix=fix,
         )
     return values

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xbp.errors import RangeError
+from xbp.core.errors import RangeError
 
 __all__ = ["Shells", "allowed_wavevectors"]
 
@@ -67,7 +67,8 @@ def allowed_wavevectors(
     seed : int
         Of that draw.
     repeats : numpy.ndarray of bool, shape (3,), optional
-        Along which cell vectors the box repeats; along the others no wave vector is allowed, and their index is 0.
+        Along which cell vectors the box repeats; along the others no wave vector is
+        allowed, and their index is 0.
 
     Returns
     -------
@@ -95,10 +96,11 @@ def allowed_wavevectors(
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
     highest = np.floor(Q_max * np.linalg.norm(cell, axis=1) / (2 * np.pi) + 1e-9)
     h_max, k_max, l_max = (int(n) for n in np.where(along, highest, 0))
-    # One plane of constant h at a time: the cube around the sphere need not fit in memory.
+    # One plane of constant h at a time: the cube around the sphere need not fit in
+    # memory.
     planes = []
-    k, l = np.meshgrid(np.arange(-k_max, k_max + 1), np.arange(-l_max, l_max + 1), indexing="ij")  # noqa: E741
-    kl = np.stack([k.ravel(), l.ravel()], axis=1)
+    ks, ls = np.arange(-k_max, k_max + 1), np.arange(-l_max, l_max + 1)
+    kl = np.stack([side.ravel() for side in np.meshgrid(ks, ls, indexing="ij")], axis=1)
     for h in range(h_max + 1):
         half = kl if h else kl[(kl[:, 0] > 0) | ((kl[:, 0] == 0) & (kl[:, 1] > 0))]
         vectors = h * reciprocal[0] + half @ reciprocal[1:]
@@ -108,22 +110,32 @@ def allowed_wavevectors(
     if not hkl.size:
         smallest = min(np.linalg.norm(reciprocal[along], axis=1))
         raise RangeError(
-            f"Q_max={Q_max:g} 1/angstrom is below the smallest wave vector the cell allows",
-            reason=f"that is about {smallest:.4g} 1/angstrom, 2π over the longest distance between cell faces",
+            f"Q_max={Q_max:g} 1/angstrom is below the smallest wave vector the cell "
+            "allows",
+            reason=f"that is about {smallest:.4g} 1/angstrom, 2π over the longest "
+            "distance between cell faces",
             fix="raise Q_max, or simulate a larger box",
         )
     vectors = hkl @ reciprocal
     magnitude = np.linalg.norm(vectors, axis=1)
-    # A vector that lies on an edge but for rounding belongs to the shell above, whatever the rounding.
+    # A vector that lies on an edge but for rounding belongs to the shell above,
+    # whatever the rounding.
     shell = np.floor(magnitude / dQ + 1e-9).astype(int)
     order = np.lexsort((np.arange(shell.size), shell))
     if max_per_shell is not None:
         drawn = np.random.default_rng(seed).permutation(shell.size)
         drawn = drawn[np.argsort(shell[drawn], kind="stable")]
-        rank = np.arange(shell.size) - np.searchsorted(shell[drawn], shell[drawn], side="left")
+        rank = np.arange(shell.size) - np.searchsorted(
+            shell[drawn], shell[drawn], side="left"
+        )
         order = np.sort(drawn[rank < max(1, max_per_shell // 2)])
         order = order[np.argsort(shell[order], kind="stable")]
-    hkl, vectors, magnitude, shell = hkl[order], vectors[order], magnitude[order], shell[order]
+    hkl, vectors, magnitude, shell = (
+        hkl[order],
+        vectors[order],
+        magnitude[order],
+        shell[order],
+    )
     present, index, count = np.unique(shell, return_inverse=True, return_counts=True)
     return Shells(
         hkl,

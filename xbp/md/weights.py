@@ -1,4 +1,7 @@
-"""What each atom counts: scattering lengths, form factors, masses, numbers of the user's own."""
+"""What each atom counts.
+
+Scattering lengths, form factors, masses, numbers of the user's own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError
+from xbp.core.errors import QuantityError
 from xbp.md.trajectory import Block, Trajectory
 from xbp.reduction.scattering_lengths import scatterer, table_entry
 
@@ -26,7 +29,10 @@ __all__ = [
     "xray_form_factor",
 ]
 
-_TABLE_FIX = "pass weights=array with one number for each atom, or relabel the atoms: traj.assign_coords(element=...)"
+_TABLE_FIX = (
+    "pass weights=array with one number for each atom, or relabel the "
+    "atoms: traj.assign_coords(element=...)"
+)
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,13 @@ class Weighting:
     Attributes
     ----------
     channels : numpy.ndarray, shape (n_weights, n_atoms)
-        Weights whose densities are computed: one for all atoms, or one for the atoms of each element.
+        Weights whose densities are computed: one for all atoms, or one for the atoms of
+        each element.
     labels : tuple of str
         Elements, where there is one channel for each; empty otherwise.
     factors : numpy.ndarray, shape (n_weights,) or (n_weights, n_Q)
-        By which each channel counts in the total: scattering lengths, form factors, or ones.
+        By which each channel counts in the total: scattering lengths, form factors, or
+        ones.
     norm : float or numpy.ndarray, shape (n_Q,)
         N⟨w²⟩: totals are divided by it.
     mean : float or numpy.ndarray, shape (n_Q,)
@@ -59,7 +67,10 @@ class Weighting:
 
 @dataclass(frozen=True)
 class Constant:
-    """Weights of the atoms that do not change in time; with `velocity`, times each component of it."""
+    """Weights of the atoms that do not change in time.
+
+    With `velocity`, times each component of it.
+    """
 
     channels: np.ndarray
     velocity: bool = False
@@ -71,23 +82,30 @@ class Constant:
         return itertools.repeat(self.channels)
 
 
-def neutron_table(elements: np.ndarray, b: Mapping[str, Any] | None = None) -> dict[str, tuple[complex, float]]:
+def neutron_table(
+    elements: np.ndarray, b: Mapping[str, Any] | None = None
+) -> dict[str, tuple[complex, float]]:
     """Look up the coherent scattering length (fm) and incoherent cross section (fm²) of elements.
 
-    Natural abundance; isotopes as ``"D"`` or ``"58-Ni"``. σ_inc is the tabulated one, which holds the
-    isotopes' and the spins' share; an average over isotopes would not. `b` as for `scatterer`.
+    Natural abundance; isotopes as ``"D"`` or ``"58-Ni"``. σ_inc is the tabulated one,
+    which holds the isotopes' and the spins' share; an average over isotopes would not.
+    `b` as for `scatterer`.
 
     Raises
     ------
     QuantityError
-        If the table has no value for an element, or none that holds at all energies, and `b` has none.
+        If the table has no value for an element, or none that holds at all energies,
+        and `b` has none.
 
     Examples
     --------
     >>> {k: (round(b, 3), round(s, 2)) for k, (b, s) in neutron_table(np.array(["Zr", "Cu"])).items()}
     {'Cu': (7.718, 55.0), 'Zr': (7.16, 2.0)}
     """
-    found = {s: scatterer(s, b, instead="weights='unit'") for s in np.unique(elements).tolist()}
+    found = {
+        s: scatterer(s, b, instead="weights='unit'")
+        for s in np.unique(elements).tolist()
+    }
     # 1 barn is 100 fm².
     return {symbol: (one.b, 100 * one.incoherent) for symbol, one in found.items()}
 
@@ -96,17 +114,22 @@ def require_neutrons(weights: Any, b: Mapping[str, Any] | None) -> None:
     """Refuse scattering lengths that no neutron would see."""
     if b is not None and not (isinstance(weights, str) and weights == "neutron"):
         raise QuantityError(
-            f"b= is given with weights={weights if isinstance(weights, str) else 'array'!r}",
+            "b= is given with "
+            f"weights={weights if isinstance(weights, str) else 'array'!r}",
             reason="scattering lengths apply only to neutron weights",
             fix="weights='neutron', or leave b= out",
         )
 
 
-def neutron_cross_sections(elements: np.ndarray, b: Mapping[str, Any] | None = None) -> np.ndarray:
+def neutron_cross_sections(
+    elements: np.ndarray, b: Mapping[str, Any] | None = None
+) -> np.ndarray:
     """Return σ = 4π|b|² + σ_inc of every atom, fm²."""
     symbols, index = np.unique(elements, return_inverse=True)
     table = neutron_table(symbols, b)
-    sigma = np.array([4 * np.pi * abs(table[s][0]) ** 2 + table[s][1] for s in symbols.tolist()])
+    sigma = np.array(
+        [4 * np.pi * abs(table[s][0]) ** 2 + table[s][1] for s in symbols.tolist()]
+    )
     return np.asarray(sigma[index])
 
 
@@ -148,15 +171,19 @@ def weighting(
     ----------
     trajectory : Trajectory
     weights : {"neutron", "xray", "unit", "mass"} or array_like, shape (n_atoms,)
-        ``neutron``: coherent scattering lengths (`squared`: incoherent cross sections over 4π).
+        ``neutron``: coherent scattering lengths (`squared`: incoherent cross sections
+        over 4π).
     Q : numpy.ndarray, shape (n_Q,)
         Where form factors are evaluated, 1/Å.
     by_element : bool
-        One channel for each element; with ``"xray"`` there always is, since form factors depend on Q.
+        One channel for each element; with ``"xray"`` there always is, since form
+        factors depend on Q.
     squared : bool
-        The weights are those of single atoms' own correlations, w_j² in place of w_j w_k.
+        The weights are those of single atoms' own correlations, w_j² in place of w_j
+        w_k.
     b : mapping of symbol to number, optional
-        Scattering lengths in place of the tabulated ones, see `scatterer`; complex ones weigh pairs by Re(b_j b_k*).
+        Scattering lengths in place of the tabulated ones, see `scatterer`; complex ones
+        weigh pairs by Re(b_j b_k*).
 
     Returns
     -------
@@ -171,16 +198,21 @@ def weighting(
     if name not in ("neutron", "xray", "unit", "mass", "array"):
         raise QuantityError(
             f"weights={weights!r} are not known",
-            reason="they are 'neutron', 'xray', 'unit', 'mass', or one number for each atom",
+            reason="they are 'neutron', 'xray', 'unit', 'mass', or one number for "
+            "each atom",
             fix="weights='neutron'",
         )
     require_neutrons(weights, b)
     if name in ("neutron", "xray") or (name == "unit" and by_element):
-        return _by_element(trajectory, name, Q, by_element=by_element, squared=squared, b=b)
+        return _by_element(
+            trajectory, name, Q, by_element=by_element, squared=squared, b=b
+        )
     if name == "unit":
         per_atom = np.ones(trajectory.n_atoms)
     else:
-        per_atom = trajectory.masses() if name == "mass" else user_weights(trajectory, weights)
+        per_atom = (
+            trajectory.masses() if name == "mass" else user_weights(trajectory, weights)
+        )
     weight = per_atom**2 if squared else per_atom
     norm, mean = float((per_atom**2).sum()), float(per_atom.mean())
     if not by_element:
@@ -188,20 +220,32 @@ def weighting(
     element = trajectory.elements()
     symbols = np.unique(element)
     channels = np.stack([np.where(element == s, weight, 0.0) for s in symbols])
-    return Weighting(channels, tuple(symbols.tolist()), np.ones(len(symbols)), norm, mean, name)
+    return Weighting(
+        channels, tuple(symbols.tolist()), np.ones(len(symbols)), norm, mean, name
+    )
 
 
 def _by_element(
-    trajectory: Trajectory, name: str, Q: np.ndarray, *, by_element: bool, squared: bool, b: Mapping[str, Any] | None
+    trajectory: Trajectory,
+    name: str,
+    Q: np.ndarray,
+    *,
+    by_element: bool,
+    squared: bool,
+    b: Mapping[str, Any] | None,
 ) -> Weighting:
     element = trajectory.elements()
     symbols, index, counts = np.unique(element, return_inverse=True, return_counts=True)
     factors: np.ndarray
     if name == "neutron":
         table = neutron_table(symbols, b)
-        factors = np.array([table[s][1] / (4 * np.pi) if squared else table[s][0] for s in symbols])
+        factors = np.array(
+            [table[s][1] / (4 * np.pi) if squared else table[s][0] for s in symbols]
+        )
     elif name == "xray":
-        factors = np.stack([xray_form_factor(s, Q) ** (2 if squared else 1) for s in symbols])
+        factors = np.stack(
+            [xray_form_factor(s, Q) ** (2 if squared else 1) for s in symbols]
+        )
     else:
         factors = np.ones(len(symbols))
     norm = np.tensordot(counts, factors if squared else np.abs(factors) ** 2, axes=1)
@@ -239,13 +283,24 @@ def atomic_mass(symbol: str) -> float:
 
 def user_weights(trajectory: Trajectory, weights: Any) -> np.ndarray:
     """Return one number for each atom as given, or say what is wrong with them."""
-    values = np.asarray(weights.values if isinstance(weights, xr.DataArray) else weights)
-    if values.shape != (trajectory.n_atoms,) or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+    values = np.asarray(
+        weights.values if isinstance(weights, xr.DataArray) else weights
+    )
+    if (
+        values.shape != (trajectory.n_atoms,)
+        or values.dtype.kind not in "fiu"
+        or not np.isfinite(values).all()
+    ):
         raise QuantityError(
             f"weights have the shape {values.shape} and type {values.dtype}",
-            reason=f"they are one finite real number for each of the {trajectory.n_atoms} atoms",
+            reason="they are one finite real number for each of the "
+            f"{trajectory.n_atoms} atoms",
             fix="weights=array over the atoms, or 'neutron', 'xray', 'unit'",
         )
     if not values.any():
-        raise QuantityError("all weights are zero", reason="nothing scatters", fix="give some that are not")
+        raise QuantityError(
+            "all weights are zero",
+            reason="nothing scatters",
+            fix="give some that are not",
+        )
     return values.astype(float)

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from xbp.errors import FileFormatError, QuantityError
+from xbp.core.errors import FileFormatError, QuantityError
 from xbp.md.given import Given, frame_times, named
 from xbp.md.lazy import Found, LazyFrames, cell_volume, choose, require_finite
 from xbp.md.source import Lines, Source, require_modest
 
 __all__ = ["is_xdatcar", "open_xdatcar"]
 
-_TITLE = re.compile(rb"\s*(direct|cartesian)?\s*(configuration|konfig)\s*=", re.IGNORECASE)
+_TITLE = re.compile(
+    rb"\s*(direct|cartesian)?\s*(configuration|konfig)\s*=", re.IGNORECASE
+)
 #: The number in a title; VASP writes asterisks where it has too many digits.
 _NUMBER = re.compile(rb"\s*([-+]?\d{1,15})\s*$")
 
@@ -39,7 +41,10 @@ class _Frame:
 
 
 def is_xdatcar(head: bytes) -> bool:
-    """Tell by the beginning of a file whether it is an XDATCAR: a cell, numbers of atoms, and a title or nothing."""
+    """Tell by the beginning of a file whether it is an XDATCAR.
+
+    a cell, numbers of atoms, and a title or nothing.
+    """
     lines = head.split(b"\n")
     try:
         header = _header(lines, "")
@@ -65,32 +70,47 @@ def open_xdatcar(source: Source, given: Given, frames: slice | None) -> Found:
     header, table = _index(source)
     chosen = choose(len(table), frames, path)
     why = "in Å, whose frame numbers are not MD steps"
-    given.allow("an XDATCAR of VASP", "elements", "masses", "time_between_frames", why=why)
+    given.allow(
+        "an XDATCAR of VASP", "elements", "masses", "time_between_frames", why=why
+    )
     if given.between is not None:
         _require_equal_spacing(path, [table[i].mark for i in chosen])
     time = frame_times(
-        path, len(chosen), between=given.between, ask="time_between_frames='2 fs', VASP's POTIM times NBLOCK"
+        path,
+        len(chosen),
+        between=given.between,
+        ask="time_between_frames='2 fs', VASP's POTIM times NBLOCK",
     )
     n_atoms = sum(header.counts)
     element = named(path, np.repeat(header.names, header.counts), given.elements)
     cells = np.stack([table[i].cell for i in chosen])
     return Found(
-        LazyFrames(chosen, n_atoms, False, _Reader(source, tuple(table), n_atoms)), cells, element, None, time, "111"
+        LazyFrames(chosen, n_atoms, False, _Reader(source, tuple(table), n_atoms)),
+        cells,
+        element,
+        None,
+        time,
+        "111",
     )
 
 
 def _require_equal_spacing(path: Path, marks: list[int | None]) -> None:
     """Refuse frames whose numbers, where they are written, do not increase by the same from frame to frame."""
-    places = np.array([place for place, mark in enumerate(marks) if mark is not None], dtype=float)
+    places = np.array(
+        [place for place, mark in enumerate(marks) if mark is not None], dtype=float
+    )
     known = np.array([mark for mark in marks if mark is not None], dtype=float)
     hops = np.diff(known) / np.diff(places)
     wrong = (hops <= 0) | (hops != hops[:1])
     if wrong.any():
         at = int(np.argmax(wrong))
         raise QuantityError(
-            f"time_between_frames= contradicts {path}: frame {known[at + 1]:.0f} follows frame {known[at]:.0f}",
-            reason="its titles number the frames, and the numbers must increase by the same from frame to frame",
-            fix="open an equally spaced part of it with frames=slice(...), or split the file",
+            f"time_between_frames= contradicts {path}: frame {known[at + 1]:.0f} "
+            f"follows frame {known[at]:.0f}",
+            reason="its titles number the frames, and the numbers must increase by "
+            "the same from frame to frame",
+            fix="open an equally spaced part of it with frames=slice(...), or split "
+            "the file",
         )
 
 
@@ -99,7 +119,9 @@ def _header(lines: list[bytes], where: str) -> _Header:
     damaged = f"{where}: the header cannot be read"
     try:
         scale = [float(word) for word in lines[1].split()]
-        cell = np.array([line.split() for line in lines[2:5]], dtype=float).reshape(3, 3)
+        cell = np.array([line.split() for line in lines[2:5]], dtype=float).reshape(
+            3, 3
+        )
         words = lines[5].decode("ascii").split()
         named_ = bool(words) and not all(word.isdigit() for word in words)
         counts = tuple(int(word) for word in lines[6 if named_ else 5].split())
@@ -112,9 +134,18 @@ def _header(lines: list[bytes], where: str) -> _Header:
     )
     volume = cell_volume(cell)
     if len(scale) != 1 or not 0 < abs(scale[0]) < 1e30 or not volume > 0:
-        raise FileFormatError(damaged, reason=f"scale {scale}, volume {volume:g}", fix="copy it again")
-    if not counts or len(counts) != len(names) or min(counts) < 1 or sum(counts) > 10**12:
-        raise FileFormatError(damaged, reason=f"{counts} atoms of {names}", fix="copy it again")
+        raise FileFormatError(
+            damaged, reason=f"scale {scale}, volume {volume:g}", fix="copy it again"
+        )
+    if (
+        not counts
+        or len(counts) != len(names)
+        or min(counts) < 1
+        or sum(counts) > 10**12
+    ):
+        raise FileFormatError(
+            damaged, reason=f"{counts} atoms of {names}", fix="copy it again"
+        )
     # A negative scale is the volume.
     factor = scale[0] if scale[0] > 0 else (-scale[0] / volume) ** (1 / 3)
     return _Header(cell * factor, factor, names, counts, 7 if named_ else 6)
@@ -153,13 +184,15 @@ def _index(source: Source) -> tuple[_Header, list[_Frame]]:
         elif blank and _numbers(words) == 3:
             rest -= 1
         else:
-            # VASP repeats the header where the cell changes; its first line, a title, may be blank.
+            # VASP repeats the header where the cell changes; its first line, a title,
+            # may be blank.
             head = [b"", line] if blank and _numbers(words) == 1 else [line]
             head += [lines.next() for _ in range(first.size - len(head))]
             header = _header(head, where)
             if (header.names, header.counts) != (first.names, first.counts):
                 raise FileFormatError(
-                    f"{where} has {header.counts} atoms of {header.names}, frame 0 has {first.counts} of {first.names}",
+                    f"{where} has {header.counts} atoms of {header.names}, frame 0 "
+                    f"has {first.counts} of {first.names}",
                     reason="all frames of a trajectory must contain the same atoms",
                 )
             blank = False
@@ -171,11 +204,15 @@ def _index(source: Source) -> tuple[_Header, list[_Frame]]:
             raise FileFormatError(
                 f"{path} is cut short in frame {len(found)}",
                 reason=f"the frame should have {n_atoms} atoms",
-                fix=f"truncated='drop' opens the {len(found)} whole frames before it" if found else "copy it again",
+                fix=f"truncated='drop' opens the {len(found)} whole frames before it"
+                if found
+                else "copy it again",
             )
         found.append(_Frame(at, lines.at, header.cell, factor, mark))
     if not found:
-        raise FileFormatError(f"{path} has no frames", reason="it ends after its header")
+        raise FileFormatError(
+            f"{path} has no frames", reason="it ends after its header"
+        )
     return first, found
 
 
@@ -202,8 +239,12 @@ class _Reader:
                 values = np.array(text.split(), dtype=float).reshape(self.n_atoms, 3)
             except ValueError as error:
                 raise FileFormatError(
-                    f"{self.source.path}, frame {number} cannot be read", reason=str(error), fix="copy the file again"
+                    f"{self.source.path}, frame {number} cannot be read",
+                    reason=str(error),
+                    fix="copy the file again",
                 ) from None
             require_finite(values, f"{self.source.path}, frame {number}")
-            position[place] = values @ frame.cell if frame.factor is None else values * frame.factor
+            position[place] = (
+                values @ frame.cell if frame.factor is None else values * frame.factor
+            )
         return position, None

@@ -1,4 +1,7 @@
-"""Analytic models of the boson peak: pure functions, and the generator of data with known answers."""
+"""Analytic models of the boson peak.
+
+Pure functions, and the generator of data with known answers.
+"""
 
 from xbp.models.catalogue import MODELS, evaluate, lmfit_model
 from xbp.models.synthetic import (

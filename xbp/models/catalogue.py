@@ -9,24 +9,44 @@ from typing import TYPE_CHECKING, Any, Final
 import lazy_loader
 import numpy as np
 
-from xbp import constants
-from xbp.construct import new_dataset
-from xbp.errors import QuantityError, UnitsError
-from xbp.grid import given_axis
-from xbp.models.debye_einstein import debye_dos, debye_einstein, gaussian_dos, start_of_fit
+from xbp.core import constants
+from xbp.core.construct import new_dataset
+from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.grid import given_axis
+from xbp.core.schema import COORDINATES, QUANTITIES
+from xbp.core.signal import extend_history
+from xbp.core.units import (
+    convert_factor,
+    format_unit,
+    is_one_of,
+    magnitude,
+    parse_unit,
+    swap_unit,
+)
+from xbp.models.debye_einstein import (
+    debye_dos,
+    debye_einstein,
+    gaussian_dos,
+    start_of_fit,
+)
 from xbp.models.disorder import fluctuating_elasticity_dos, soft_potential_dos
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import damped_oscillator_current, gaussian, lognormal
-from xbp.schema import COORDINATES, QUANTITIES
-from xbp.signal import extend_history
-from xbp.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit, swap_unit
 
 if TYPE_CHECKING:
     import lmfit
 else:
     lmfit = lazy_loader.load("lmfit")
 
-__all__ = ["LARGEST", "MODELS", "NamedModel", "evaluate", "find_model", "lmfit_model", "parameter_units"]
+__all__ = [
+    "LARGEST",
+    "MODELS",
+    "NamedModel",
+    "evaluate",
+    "find_model",
+    "lmfit_model",
+    "parameter_units",
+]
 
 
 @dataclass(frozen=True)
@@ -42,7 +62,8 @@ class NamedModel:
     quantity : str
         What it is, in the vocabulary; x is that quantity's own dimension.
     parameters : dict of str to str
-        Units of each parameter in terms of those of the axis, x, and of the values, y, such as "x", "x*y", "y/x".
+        Units of each parameter in terms of those of the axis, x, and of the values, y,
+        such as "x", "x*y", "y/x".
     positive : tuple of str
         Parameters that are positive, or a fit looks for them there.
     x_units, y_units : str or None
@@ -73,12 +94,22 @@ class NamedModel:
     area: tuple[str, ...] = ()
 
 
-def lognormal_scattering(E: np.ndarray, energy: float, height: float, sigma: float, T: float) -> np.ndarray:
-    """Return E ⟨n⟩⁻¹ f(E), S_BP of Eq. 3 at one Q for a log-normal f, with E in meV and T in K."""
-    return np.asarray(lognormal(E, energy, height, sigma) / thermal_factor(E, np.asarray(T), "quantum"))
+def lognormal_scattering(
+    E: np.ndarray, energy: float, height: float, sigma: float, T: float
+) -> np.ndarray:
+    """Return E ⟨n⟩⁻¹ f(E), S_BP of Eq.
+
+    3 at one Q for a log-normal f, with E in meV and T in K.
+    """
+    return np.asarray(
+        lognormal(E, energy, height, sigma)
+        / thermal_factor(E, np.asarray(T), "quantum")
+    )
 
 
-def damped_oscillator(E: np.ndarray, area: float, energy: float, width: float) -> np.ndarray:
+def damped_oscillator(
+    E: np.ndarray, area: float, energy: float, width: float
+) -> np.ndarray:
     """Return (2A/π) Γ/[(E² − E₀²)² + Γ²E²], the spectrum C/E² of a damped harmonic oscillator."""
     # At E = 0 it is finite, and the current over E² is 0/0.
     E = np.where(E == 0, 1e-9 * energy, E)
@@ -86,11 +117,19 @@ def damped_oscillator(E: np.ndarray, area: float, energy: float, width: float) -
 
 
 def debye_gaussian_dos(
-    E: np.ndarray, n_D: float, energy_D: float, n_E: float, energy_E: float, sigma_E: float
+    E: np.ndarray,
+    n_D: float,
+    energy_D: float,
+    n_E: float,
+    energy_E: float,
+    sigma_E: float,
 ) -> np.ndarray:
     """Return n_D 3E²/E_D³ (E < E_D) + n_E χ(E), the g(E) of `debye_einstein`, with χ a Gaussian on E > 0."""
     k = constants.BOLTZMANN_MEV
-    return np.asarray(n_D * debye_dos(E, energy_D / k) + n_E * gaussian_dos(E, energy_E / k, sigma_E / k))
+    return np.asarray(
+        n_D * debye_dos(E, energy_D / k)
+        + n_E * gaussian_dos(E, energy_E / k, sigma_E / k)
+    )
 
 
 def _top(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
@@ -102,8 +141,14 @@ def _top(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
 
 def _guess_lognormal(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     top, height, width = _top(x, y)
-    energy = max(top, 1e-3 * width)  # data that are highest at x = 0, or below it, start just above
-    return {"energy": energy, "height": height, "sigma": float(np.clip(width / energy / 2, 0.1, 1))}
+    energy = max(
+        top, 1e-3 * width
+    )  # data that are highest at x = 0, or below it, start just above
+    return {
+        "energy": energy,
+        "height": height,
+        "sigma": float(np.clip(width / energy / 2, 0.1, 1)),
+    }
 
 
 def _guess_gaussian(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
@@ -123,12 +168,22 @@ def _guess_oscillator(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     # Debye phonons end where g falls the most from three points to the next three.
-    fall = np.convolve(y, [1, 1, 1, -1, -1, -1], mode="valid") if y.size >= 6 else np.zeros(1)
+    fall = (
+        np.convolve(y, [1, 1, 1, -1, -1, -1], mode="valid")
+        if y.size >= 6
+        else np.zeros(1)
+    )
     edge = float(x[min(int(np.argmin(fall)) + 3, x.size - 1)])
     below = (x > 0) & (x < edge)
     upper = below & (x > 0.6 * edge)
-    level = float(np.median(y[upper] / x[upper] ** 2)) if upper.any() else float(np.median(y)) / edge**2
-    rest = np.convolve(np.where(below, y - level * x**2, 0.0), np.ones(3) / 3, mode="same")
+    level = (
+        float(np.median(y[upper] / x[upper] ** 2))
+        if upper.any()
+        else float(np.median(y)) / edge**2
+    )
+    rest = np.convolve(
+        np.where(below, y - level * x**2, 0.0), np.ones(3) / 3, mode="same"
+    )
     energy, height, width = _top(x, rest)
     return {
         "n_D": level * edge**3 / 3, "energy_D": edge, "n_E": height * width, "energy_E": max(energy, x[-1] / 20),
@@ -141,11 +196,18 @@ def _guess_soft_potential(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     per_energy = y / np.where(x > 0, x, np.inf)
     plateau = float(np.median(per_energy[x.size // 2 :]))
     rising = x[(x > 0) & (per_energy < plateau / 2)]
-    return {"slope": plateau, "energy_b": float(rising[-1] if rising.size else x[0]) / 0.7}
+    return {
+        "slope": plateau,
+        "energy_b": float(rising[-1] if rising.size else x[0]) / 0.7,
+    }
 
 
 def _guess_elasticity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    return {"area": float(np.trapezoid(y, x)), "energy_D": 1.2 * float(x[np.argmax(y)]), "disorder": 0.15}
+    return {
+        "area": float(np.trapezoid(y, x)),
+        "energy_D": 1.2 * float(x[np.argmax(y)]),
+        "disorder": 0.15,
+    }
 
 
 #: No parameter is larger, and its powers would be no numbers.
@@ -211,7 +273,12 @@ def find_model(name: str) -> NamedModel:
 
 def parameter_units(model: NamedModel, x_units: str, y_units: str) -> dict[str, str]:
     """Return the units of every parameter for data in given units."""
-    known = {"x": parse_unit(x_units), "y": parse_unit(y_units), "K": parse_unit("K"), "1": parse_unit("1")}
+    known = {
+        "x": parse_unit(x_units),
+        "y": parse_unit(y_units),
+        "K": parse_unit("K"),
+        "1": parse_unit("1"),
+    }
     found = {}
     for name, rule in model.parameters.items():
         numerator, _, denominator = rule.partition("/")
@@ -228,14 +295,16 @@ def lmfit_model(name: str) -> Any:
     Parameters
     ----------
     name : str
-        One of `MODELS`: lognormal, gaussian, lognormal_scattering (Eq. 3 at one Q; E in meV, T in K),
-        damped_oscillator, damped_oscillator_current, debye_gaussian_dos, soft_potential_dos,
-        fluctuating_elasticity_dos, debye_einstein (T in K, C in J/mol/K).
+        One of `MODELS`: lognormal, gaussian, lognormal_scattering (Eq. 3 at one Q; E in
+        meV, T in K), damped_oscillator, damped_oscillator_current, debye_gaussian_dos,
+        soft_potential_dos, fluctuating_elasticity_dos, debye_einstein (T in K, C in
+        J/mol/K).
 
     Returns
     -------
     lmfit.Model
-        Its first argument is the independent variable; parameters that must be positive have that bound.
+        Its first argument is the independent variable; parameters that must be positive
+        have that bound.
 
     Raises
     ------
@@ -266,10 +335,11 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     x : 1-D array, or DataArray with units
         Ascending energies (bare: meV), or temperatures (bare: K) of a heat capacity.
     units : str, optional
-        Units of the values; by default those of the vocabulary, per unit of the axis for a density, and "1" for the
-        reduced density of states.
+        Units of the values; by default those of the vocabulary, per unit of the axis
+        for a density, and "1" for the reduced density of states.
     **parameters : scalars with units
-        Every parameter of the model; a bare number is in the units of the axis and the values.
+        Every parameter of the model; a bare number is in the units of the axis and the
+        values.
 
     Returns
     -------
@@ -279,8 +349,8 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     Raises
     ------
     QuantityError
-        If there is no such model; a parameter is missing, not its own, or outside its limits; or the model is no number
-        somewhere.
+        If there is no such model; a parameter is missing, not its own, or outside its
+        limits; or the model is no number somewhere.
     CoordinateError
         If `x` is no ascending row of real numbers.
     UnitsError
@@ -295,15 +365,23 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     row = find_model(name)
     if set(parameters) != set(row.parameters):
         raise QuantityError(
-            f"{name} has the parameters {', '.join(row.parameters)}; given are {', '.join(parameters) or 'none'}",
+            f"{name} has the parameters {', '.join(row.parameters)}; given are "
+            f"{', '.join(parameters) or 'none'}",
             reason="each of them is needed, and no other",
-            fix=f"xbp.models.evaluate('{name}', x, {', '.join(f'{p}=...' for p in row.parameters)})",
+            fix=f"xbp.models.evaluate('{name}', x, "
+            f"{', '.join(f'{p}=...' for p in row.parameters)})",
         )
     quantity = QUANTITIES[row.quantity]
     dim = "temperature" if row.quantity == "heat_capacity" else "E"
     axis, x_units = given_axis(x, dim)
-    along_E = swap_unit(quantity.units, "meV", x_units)[0] if quantity.is_density else quantity.units
-    y_units = units or row.y_units or ("1" if row.quantity == "reduced_dos" else along_E)
+    along_E = (
+        swap_unit(quantity.units, "meV", x_units)[0]
+        if quantity.is_density
+        else quantity.units
+    )
+    y_units = (
+        units or row.y_units or ("1" if row.quantity == "reduced_dos" else along_E)
+    )
     if row.y_units is None:
         _require_scale(y_units)
     own_x = row.x_units or x_units
@@ -311,36 +389,51 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     own = parameter_units(row, own_x, own_y)
     bare = parameter_units(row, x_units, y_units)
     values = {
-        p: magnitude(value, own[p], name=p, default=bare[p], energy=row.parameters[p] == "x" and dim == "E")
+        p: magnitude(
+            value,
+            own[p],
+            name=p,
+            default=bare[p],
+            energy=row.parameters[p] == "x" and dim == "E",
+        )
         for p, value in parameters.items()
     }
     _require_limits(row, values, own)
     factor = convert_factor(x_units, own_x, name=dim, energy=dim == "E")
     try:
         with np.errstate(all="ignore"):  # what is no number is refused
-            y = row.function(axis * factor, **values) * convert_factor(own_y, y_units, name="units")
+            y = row.function(axis * factor, **values) * convert_factor(
+                own_y, y_units, name="units"
+            )
     except ArithmeticError:
         y = np.full(axis.size, np.nan)
     if not np.isfinite(y).all():
         at = float(axis[np.argmin(np.isfinite(y))])
         raise QuantityError(
             f"{name} is no finite number at {dim}={at:g} {x_units}",
-            reason=f"with {', '.join(f'{p}={value:g} {own[p]}' for p, value in values.items())} it has none there",
+            reason="with "
+            f"{', '.join(f'{p}={value:g} {own[p]}' for p, value in values.items())} "
+            "it has none there",
             fix="leave that point out, or look at the units of the parameters",
         )
     ds = new_dataset(row.quantity, y, units=y_units, coords={dim: (axis, x_units)})
     arguments = {p: f"{values[p]:.10g} {own[p]}" for p in values}
     history = extend_history(None, f"models.evaluate({name})", arguments)
     if row.area and parse_unit(own[row.area[0]]).is_compatible_with("1"):
-        # On the scale of the model 1 is all modes, and its own area is what its parameters say.
+        # On the scale of the model 1 is all modes, and its own area is what its
+        # parameters say.
         area = sum(values[p] for p in row.area) * convert_factor(own[row.area[0]], "1")
-        ds = ds.assign_coords(area=((), area, {"units": "1", "long_name": COORDINATES["area"][1]}))
+        ds = ds.assign_coords(
+            area=((), area, {"units": "1", "long_name": COORDINATES["area"][1]})
+        )
         ds[quantity.variable].attrs |= {"area": 1.0, "area_of": "all modes"}
     ds[quantity.variable].attrs["history"] = ds.attrs["history"] = history
     return ds
 
 
-def _require_limits(row: NamedModel, values: dict[str, float], units: dict[str, str]) -> None:
+def _require_limits(
+    row: NamedModel, values: dict[str, float], units: dict[str, str]
+) -> None:
     """Refuse parameters that a model has no place for, such as a negative width."""
     for name, value in values.items():
         low, high = -LARGEST, row.below.get(name, LARGEST)
@@ -355,11 +448,15 @@ def _require_limits(row: NamedModel, values: dict[str, float], units: dict[str, 
 
 
 def _require_scale(units: str) -> None:
-    """Refuse units of the values that no spectrum is in; its scale is free, what it is a density of is not."""
+    """Refuse units of the values that no spectrum is in.
+
+    Its scale is free, what it is a density of is not.
+    """
     for unit in parse_unit(units, name="units")._units:
         if not any(parse_unit(unit).is_compatible_with(known) for known in _SCALES):
             raise UnitsError(
                 f"units={units!r}",
-                reason=f"a spectrum is in powers of energy, length, time, angle and amount, not of '{unit}'",
+                reason="a spectrum is in powers of energy, length, time, angle and "
+                f"amount, not of '{unit}'",
                 fix="units='1' where the scale is arbitrary, or leave them out",
             )

@@ -1,7 +1,7 @@
 """Harmonic heat capacities and the densities of states they are of, on plain arrays.
 
-Temperatures and characteristic temperatures are in K, energies in meV, heat capacities in J/mol/K for 3 N_A modes
-(a mole of atoms); a number of modes n = 1 stands for these.
+Temperatures and characteristic temperatures are in K, energies in meV, heat capacities
+in J/mol/K for 3 N_A modes (a mole of atoms); a number of modes n = 1 stands for these.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import scipy
 
-from xbp import constants
+from xbp.core import constants
 
 __all__ = [
     "EINSTEIN_MAXIMUM",
@@ -36,14 +36,18 @@ EINSTEIN_MAXIMUM = 4.928119358
 _MIRRORED = 10.0
 #: What is less is no heat capacity: nothing can be divided by it.
 _NOTHING = 1e-300
-_REACH = 8.0  # standard deviations of a Gaussian beyond which it holds nothing in double precision
+# standard deviations of a Gaussian beyond which it holds nothing in double precision
+_REACH = 8.0
 # Numbers of nodes of Gauss and Legendre's rule.
 _NODES, _MORE_NODES, _FEW_NODES = 64, 96, 4
 
 
 @functools.cache
 def _rule(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and weights on [−1, 1]; when first asked for, since they take a while."""
+    """Return nodes and weights on [−1, 1].
+
+    When first asked for, since they take a while.
+    """
     nodes, weights = np.polynomial.legendre.leggauss(n)
     return nodes, weights
 
@@ -63,7 +67,9 @@ def mode_heat_capacity(x: np.ndarray) -> np.ndarray:
     """
     # With sinh it is even in x and nothing overflows before the answer is 0.
     half = np.minimum(np.asarray(x, dtype=float) / 2, 350.0)
-    return np.where(half == 0, 1.0, (half / np.where(half == 0, 1.0, np.sinh(half))) ** 2)
+    return np.where(
+        half == 0, 1.0, (half / np.where(half == 0, 1.0, np.sinh(half))) ** 2
+    )
 
 
 def einstein_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
@@ -96,7 +102,8 @@ def einstein_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
 def debye_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
     r"""Return the Debye heat capacity.
 
-    .. math:: C_D = 9R\left(\frac{T}{\theta_D}\right)^3\int_0^{\theta_D/T}\frac{\zeta^4e^\zeta}{(e^\zeta-1)^2}\,d\zeta
+    .. math:: C_D =
+    9R\left(\frac{T}{\theta_D}\right)^3\int_0^{\theta_D/T}\frac{\zeta^4e^\zeta}{(e^\zeta-1)^2}\,d\zeta
 
     Parameters
     ----------
@@ -127,15 +134,20 @@ def debye_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
     upper = np.minimum(x, 60.0)[..., None]
     nodes, weights = _rule(_NODES)
     zeta = upper * (nodes + 1) / 2
-    integral = (zeta**2 * mode_heat_capacity(zeta) * weights).sum(axis=-1) * upper[..., 0] / 2
+    integral = (
+        (zeta**2 * mode_heat_capacity(zeta) * weights).sum(axis=-1) * upper[..., 0] / 2
+    )
     return np.asarray(9 * scipy.constants.R * integral / x**3)
 
 
-def gaussian_einstein_heat_capacity(T: np.ndarray, theta: float, sigma: float) -> np.ndarray:
+def gaussian_einstein_heat_capacity(
+    T: np.ndarray, theta: float, sigma: float
+) -> np.ndarray:
     r"""Return the heat capacity of Einstein oscillators with Gaussian-distributed temperatures.
 
     .. math:: \int_0^\infty C_E(T; \theta)\,\chi(\theta)\,d\theta, \quad
-              \chi \propto e^{-(\theta-\theta_E)^2/2\sigma_E^2}\;(\theta>0), \quad \int_0^\infty\chi\,d\theta = 1
+              \chi \propto e^{-(\theta-\theta_E)^2/2\sigma_E^2}\;(\theta>0), \quad
+              \int_0^\infty\chi\,d\theta = 1
 
     Parameters
     ----------
@@ -164,12 +176,20 @@ def gaussian_einstein_heat_capacity(T: np.ndarray, theta: float, sigma: float) -
     nodes, weights = _rule(_MORE_NODES)
     u = low + (_REACH - low) * (nodes + 1) / 2
     chi = weights * np.exp(-(u**2) / 2)
-    oscillators = mode_heat_capacity((theta + sigma * u) / np.asarray(T, dtype=float)[..., None])
+    oscillators = mode_heat_capacity(
+        (theta + sigma * u) / np.asarray(T, dtype=float)[..., None]
+    )
     return np.asarray(3 * scipy.constants.R * (oscillators @ (chi / chi.sum())))
 
 
 def debye_einstein(
-    T: np.ndarray, gamma: float, n_D: float, theta_D: float, n_E: float, theta_E: float, sigma_E: float
+    T: np.ndarray,
+    gamma: float,
+    n_D: float,
+    theta_D: float,
+    n_E: float,
+    theta_E: float,
+    sigma_E: float,
 ) -> np.ndarray:
     """Return γT + n_D C_D + n_E ∫ C_E χ dθ.
 
@@ -194,7 +214,9 @@ def debye_einstein(
     >>> bool(np.isclose(debye_einstein(np.array([1e5]), 0, 0.8, 250, 0.2, 72, 20)[0], 3 * scipy.constants.R))
     True
     """
-    lattice = n_D * debye_heat_capacity(T, theta_D) + n_E * gaussian_einstein_heat_capacity(T, theta_E, sigma_E)
+    lattice = n_D * debye_heat_capacity(
+        T, theta_D
+    ) + n_E * gaussian_einstein_heat_capacity(T, theta_E, sigma_E)
     return np.asarray(gamma * T + lattice)
 
 
@@ -214,7 +236,9 @@ def debye_dos(E: np.ndarray, theta: float) -> np.ndarray:
         In 1/meV.
     """
     cutoff = constants.BOLTZMANN_MEV * theta
-    return np.where((E >= 0) & (cutoff >= E), 3 * np.asarray(E, dtype=float) ** 2 / cutoff**3, 0.0)
+    return np.where(
+        (E >= 0) & (cutoff >= E), 3 * np.asarray(E, dtype=float) ** 2 / cutoff**3, 0.0
+    )
 
 
 def gaussian_dos(E: np.ndarray, theta: float, sigma: float) -> np.ndarray:
@@ -239,7 +263,9 @@ def gaussian_dos(E: np.ndarray, theta: float, sigma: float) -> np.ndarray:
 
 
 def dos_maximum(mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Return where a Gaussian over E² is largest, [Ē + √(Ē² − 8σ²)]/2; NaN where σ > Ē/2√2 and it falls everywhere.
+    """Return where a Gaussian over E² is largest, [Ē + √(Ē² − 8σ²)]/2.
+
+    NaN where σ > Ē/2√2 and it falls everywhere.
 
     Parameters
     ----------
@@ -251,15 +277,17 @@ def dos_maximum(mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     >>> dos_maximum(np.array([6.0, 6.0]), np.array([1.0, 3.0])).round(4)
     array([5.6458,    nan])
     """
-    inside = np.asarray(mean, dtype=float) ** 2 - 8 * np.asarray(sigma, dtype=float) ** 2
+    inside = (
+        np.asarray(mean, dtype=float) ** 2 - 8 * np.asarray(sigma, dtype=float) ** 2
+    )
     return np.where(inside >= 0, (mean + np.sqrt(np.maximum(inside, 0.0))) / 2, np.nan)
 
 
 def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
     """Return the matrix W that turns g(E) on a grid into C(T)/3R = ∫ g x²eˣ/(eˣ−1)² dE = W g.
 
-    g/E² is taken as linear between the points and as constant below the first one (Debye's law), so that a
-    Debye density of states is integrated exactly on any grid.
+    g/E² is taken as linear between the points and as constant below the first one
+    (Debye's law), so that a Debye density of states is integrated exactly on any grid.
 
     Parameters
     ----------
@@ -279,7 +307,11 @@ def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
     steps = np.diff(edges)
     at = (edges[:-1, None] + steps[:, None] * (nodes + 1) / 2).ravel()
     area = (steps[:, None] * weights / 2).ravel()
-    right = np.clip(np.searchsorted(E, at), 1, E.size - 1) if E.size > 1 else np.zeros(at.size, dtype=int)
+    right = (
+        np.clip(np.searchsorted(E, at), 1, E.size - 1)
+        if E.size > 1
+        else np.zeros(at.size, dtype=int)
+    )
     left = np.maximum(right - 1, 0)
     gap = np.where(right > left, E[right] - E[left], 1.0)
     t = np.where(at < E[0], 0.0, (at - E[left]) / gap)
@@ -298,12 +330,15 @@ def start_of_fit(
     said: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, float]:
-    """Search where to start a fit of `debye_einstein`: a grid of θ_D, θ_E, σ_E, the rest being linear and not negative.
+    """Search where to start a fit of `debye_einstein`.
+
+    a grid of θ_D, θ_E, σ_E, the rest being linear and not negative.
 
     Parameters
     ----------
     T, C : numpy.ndarray
-        Temperatures in K and heat capacities in J/mol/K; those that are not positive are left out.
+        Temperatures in K and heat capacities in J/mol/K; those that are not positive
+        are left out.
     said : mapping of str to float, optional
         Parameters that are known.
     bounds : mapping of str to pair of float, optional
@@ -322,15 +357,22 @@ def start_of_fit(
     True
     """
     known, limits = dict(said or {}), dict(bounds or {})
-    # Noise takes the lowest points of a measurement below zero, and no start lies there.
+    # Noise takes the lowest points of a measurement below zero, and no start lies
+    # there.
     usable = (T > 0) & (C > _NOTHING)
     T, C = T[usable], C[usable]
     if T.size == 0:
-        return {name: 1.0 for name in ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E") if name not in known}
+        return {
+            name: 1.0
+            for name in ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
+            if name not in known
+        }
     top = EINSTEIN_MAXIMUM * float(T[np.argmax(C / T**3)])
     grids = {
         "theta_D": np.geomspace(max(80.0, T[-1] / 10), 900.0, 60),
-        "theta_E": np.unique(np.concatenate([np.geomspace(25.0, 200.0, 16), [np.clip(top, 10.0, 400.0)]])),
+        "theta_E": np.unique(
+            np.concatenate([np.geomspace(25.0, 200.0, 16), [np.clip(top, 10.0, 400.0)]])
+        ),
         "sigma_E": np.array([0.1, 0.2, 0.3, 0.4, 0.5]),
     }
 
@@ -340,20 +382,26 @@ def start_of_fit(
         return np.unique(np.clip(grids[name] * scale, *limits.get(name, (0.0, np.inf))))
 
     linear = [name for name in ("gamma", "n_D", "n_E") if name not in known]
-    debyes = {float(theta): debye_heat_capacity(T, theta) for theta in candidates("theta_D")}
+    debyes = {
+        float(theta): debye_heat_capacity(T, theta) for theta in candidates("theta_D")
+    }
     best, least = dict[str, float](), np.inf
     for theta in map(float, candidates("theta_E")):
         for sigma in map(float, candidates("sigma_E", theta)):
             einstein = gaussian_einstein_heat_capacity(T, theta, sigma)
             for theta_d, debye in debyes.items():
                 shapes = {"gamma": T, "n_D": debye, "n_E": einstein}
-                rest = C - sum(known.get(name, 0.0) * shape for name, shape in shapes.items())
+                rest = C - sum(
+                    known.get(name, 0.0) * shape for name, shape in shapes.items()
+                )
                 amounts, misfit = np.zeros(0), float(np.linalg.norm(rest / C))
                 if linear:
                     amounts, misfit = scipy.optimize.nnls(
-                        np.stack([shapes[name] / C for name in linear], axis=1), rest / C
+                        np.stack([shapes[name] / C for name in linear], axis=1),
+                        rest / C,
                     )
-                # Einstein modes beyond the end of Debye's describe much the same, and are no boson peak.
+                # Einstein modes beyond the end of Debye's describe much the same, and
+                # are no boson peak.
                 if theta_d <= theta:
                     misfit *= _MIRRORED
                 if misfit < least:
@@ -361,4 +409,8 @@ def start_of_fit(
                     best = {"theta_D": theta_d, "theta_E": theta, "sigma_E": sigma}
                     best |= dict(zip(linear, map(float, amounts), strict=True))
     # A part that the search left out entirely would start at its bound.
-    return {name: max(v, 1e-2) if name.startswith("n_") else v for name, v in best.items() if name not in known}
+    return {
+        name: max(v, 1e-2) if name.startswith("n_") else v
+        for name, v in best.items()
+        if name not in known
+    }

@@ -24,10 +24,11 @@ def soft_potential_dos(E: np.ndarray, slope: float, energy_b: float) -> np.ndarr
     .. math:: g(E) = C E\,\frac{6}{\pi}\left(\frac{E}{E_b}\right)^3
               \int_0^1 \frac{\mathrm{d}t}{1 + (E/E_b)^6\,t^2(3 - 2t^2)^2}
 
-    Oscillators kx²/2 + Ax⁴/4 − fx of mass M, every stiffness k > 0 being equally frequent, feel random forces f of a
-    Lorentzian distribution of half width δf, and vibrate about where these have moved them. E_b = ħ√(3/M) A^{1/6}
-    δf^{1/3}. What was C E everywhere becomes (6C/π) E⁴/E_b³ for E ≪ E_b and stays C E for E ≫ E_b; g/E² has its
-    maximum, the boson peak, at 0.935 E_b.
+    Oscillators kx²/2 + Ax⁴/4 − fx of mass M, every stiffness k > 0 being equally
+    frequent, feel random forces f of a Lorentzian distribution of half width δf, and
+    vibrate about where these have moved them. E_b = ħ√(3/M) A^{1/6} δf^{1/3}. What was
+    C E everywhere becomes (6C/π) E⁴/E_b³ for E ≪ E_b and stays C E for E ≫ E_b; g/E²
+    has its maximum, the boson peak, at 0.935 E_b.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ def soft_potential_dos(E: np.ndarray, slope: float, energy_b: float) -> np.ndarr
 
     References
     ----------
-    V. L. Gurevich, D. A. Parshin and H. R. Schober, Phys. Rev. B 67, 094203 (2003), doi:10.1103/PhysRevB.67.094203.
+    V. L. Gurevich, D. A. Parshin and H. R. Schober, Phys. Rev. B 67, 094203 (2003),
+    doi:10.1103/PhysRevB.67.094203.
 
     Examples
     --------
@@ -66,16 +68,20 @@ def soft_potential_dos(E: np.ndarray, slope: float, energy_b: float) -> np.ndarr
     return np.asarray(slope * np.maximum(E, 0.0) * 6 / np.pi * z[..., 0] * integral)
 
 
-def fluctuating_elasticity(E: np.ndarray, energy_D: float, disorder: float) -> np.ndarray:
+def fluctuating_elasticity(
+    E: np.ndarray, energy_D: float, disorder: float
+) -> np.ndarray:
     r"""Return the complex, energy-dependent stiffness of a medium whose elastic constant fluctuates in space.
 
-    .. math:: s(E) = 1 - \gamma \int_0^1 3\kappa^2\,\mathrm{d}\kappa\,\frac{\kappa^2}{\kappa^2 s(E) - \epsilon^2 - i0},
+    .. math:: s(E) = 1 - \gamma \int_0^1
+    3\kappa^2\,\mathrm{d}\kappa\,\frac{\kappa^2}{\kappa^2 s(E) - \epsilon^2 - i0},
               \qquad \epsilon = E/E_D
 
-    This is the self-consistent Born approximation for scalar waves, with s the squared sound velocity over that
-    without fluctuations, wave numbers κ up to Debye's, and γ the relative variance of the elastic constant. At E → 0,
-    s = [1 + √(1 − 4γ)]/2; beyond γ = 1/4 the medium is unstable. The width of a wave of energy E is
-    −E Im s/Re s, and grows as E⁴ (Rayleigh's law) at low energy.
+    This is the self-consistent Born approximation for scalar waves, with s the squared
+    sound velocity over that without fluctuations, wave numbers κ up to Debye's, and γ
+    the relative variance of the elastic constant. At E → 0, s = [1 + √(1 − 4γ)]/2;
+    beyond γ = 1/4 the medium is unstable. The width of a wave of energy E is −E Im s/Re
+    s, and grows as E⁴ (Rayleigh's law) at low energy.
 
     Parameters
     ----------
@@ -93,9 +99,10 @@ def fluctuating_elasticity(E: np.ndarray, energy_D: float, disorder: float) -> n
 
     References
     ----------
-    W. Schirmacher and G. Ruocco, Heterogeneous elasticity: the tale of the boson peak, arXiv:2009.05970 (scalar
-    model); W. Schirmacher, G. Ruocco and T. Scopigno, Phys. Rev. Lett. 98, 025501 (2007),
-    doi:10.1103/PhysRevLett.98.025501 (the same with longitudinal and transverse waves).
+    W. Schirmacher and G. Ruocco, Heterogeneous elasticity: the tale of the boson peak,
+    arXiv:2009.05970 (scalar model); W. Schirmacher, G. Ruocco and T. Scopigno, Phys.
+    Rev. Lett. 98, 025501 (2007), doi:10.1103/PhysRevLett.98.025501 (the same with
+    longitudinal and transverse waves).
 
     Examples
     --------
@@ -113,24 +120,32 @@ def fluctuating_elasticity(E: np.ndarray, energy_D: float, disorder: float) -> n
         slope = (s + step - 1 + disorder * _loop(x, s + step)[0] - value) / step
         change = value / slope
         # A step is cut where it would leave the half plane of waves that die out.
-        cut = np.where((s - change).imag > 0, 0.5 * s.imag / np.minimum(change.imag, -1e-300), 1.0)
+        cut = np.where(
+            (s - change).imag > 0, 0.5 * s.imag / np.minimum(change.imag, -1e-300), 1.0
+        )
         s = s - np.minimum(np.abs(cut), 1.0) * change
     return np.asarray(s)
 
 
 def _loop(x: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return ∫3κ⁴/(κ²s − x²) dκ and ∫3κ²/(κ²s − x²) dκ over 0…1, for Im s ≤ 0."""
-    a = x / np.sqrt(s)  # Im a ≥ 0: the pole at κ = a lies above the real axis, or just above it where s is real
+    a = x / np.sqrt(s)
+    # Im a ≥ 0: the pole at κ = a lies above the real axis, or just above it where s is
+    # real
     a = np.where(a == 1, 1 + 1e-12j, a + 1e-300j)
-    # ∫dκ/(κ² − a²) = [ln(1 − a) − ln(1 + a) + iπ]/2a, the branch that belongs to such a pole.
+    # ∫dκ/(κ² − a²) = [ln(1 − a) − ln(1 + a) + iπ]/2a, the branch that belongs to such a
+    # pole.
     half = a / 2 * (np.log(1 - a) - np.log(1 + a) + 1j * np.pi)
     return 3 / s * (1 / 3 + a**2 + a**2 * half), 3 / s * (1 + half)
 
 
-def fluctuating_elasticity_dos(E: np.ndarray, area: float, energy_D: float, disorder: float) -> np.ndarray:
+def fluctuating_elasticity_dos(
+    E: np.ndarray, area: float, energy_D: float, disorder: float
+) -> np.ndarray:
     r"""Return the density of states of a medium whose elastic constant fluctuates in space.
 
-    .. math:: g(E) = A\,\frac{2E}{\pi E_D^2}\,\mathrm{Im}\int_0^1 \frac{3\kappa^2\,\mathrm{d}\kappa}
+    .. math:: g(E) = A\,\frac{2E}{\pi E_D^2}\,\mathrm{Im}\int_0^1
+    \frac{3\kappa^2\,\mathrm{d}\kappa}
               {\kappa^2 s(E) - (E/E_D)^2 - i0}
 
     Parameters
@@ -161,5 +176,8 @@ def fluctuating_elasticity_dos(E: np.ndarray, area: float, energy_D: float, diso
     s = fluctuating_elasticity(E, energy_D, disorder)
     if np.isnan(s).any():
         return np.full(x.shape, np.nan)
-    # Beyond the highest mode rounding leaves numbers that are not quite 0, of either sign.
-    return np.asarray(area * 2 * x / np.pi / energy_D * np.maximum(_loop(x, s)[1].imag, 0.0))
+    # Beyond the highest mode rounding leaves numbers that are not quite 0, of either
+    # sign.
+    return np.asarray(
+        area * 2 * x / np.pi / energy_D * np.maximum(_loop(x, s)[1].imag, 0.0)
+    )

@@ -1,6 +1,7 @@
 """The thermal and Debye–Waller factors between S(Q,E), G(Q,E) and B(Q,E), on plain arrays.
 
-They are separable, f(E, T) · f(Q, u²), which is what makes the reduction quick on large maps.
+They are separable, f(E, T) · f(Q, u²), which is what makes the reduction quick on large
+maps.
 """
 
 from __future__ import annotations
@@ -9,24 +10,33 @@ from typing import Final, Literal
 
 import numpy as np
 
-from xbp import constants
+from xbp.core import constants
 
-__all__ = ["CONVENTIONS", "GAIN_INFORMS", "energy_factor", "momentum_factor", "thermal_factor"]
+__all__ = [
+    "CONVENTIONS",
+    "GAIN_INFORMS",
+    "energy_factor",
+    "momentum_factor",
+    "thermal_factor",
+]
 
-#: Published reductions of S(Q,E). The first two are Eq. 1 of Li et al. (2025) and Eq. 1 over E².
+#: Published reductions of S(Q,E). The first two are Eq. 1 of Li et al. (2025) and Eq. 1
+#: over E².
 Convention = Literal["E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)"]
 CONVENTIONS: tuple[Convention, ...] = ("E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)")
 
 
-#: Up to this E/k_BT energy gain counts beside loss or in its place: it is a twentieth of it there, then background.
+#: Up to this E/k_BT energy gain counts beside loss or in its place: it is a twentieth
+#: of it there, then background.
 GAIN_INFORMS: Final = 3.0
 
 
 def thermal_factor(E: np.ndarray, T: np.ndarray, statistics: str) -> np.ndarray:
     """Return ⟨n⟩/E, finite at E = 0.
 
-    Quantum: ⟨n⟩ = 1 − exp(−x) with x = E/k_BT (this is not the Bose occupation), so ⟨n⟩/E =
-    −expm1(−x)/E, which tends to 1/k_BT. Classical S(Q,E) is even in E and ⟨n⟩ → x.
+    Quantum: ⟨n⟩ = 1 − exp(−x) with x = E/k_BT (this is not the Bose occupation), so
+    ⟨n⟩/E = −expm1(−x)/E, which tends to 1/k_BT. Classical S(Q,E) is even in E and ⟨n⟩ →
+    x.
 
     Parameters
     ----------
@@ -53,15 +63,20 @@ def thermal_factor(E: np.ndarray, T: np.ndarray, statistics: str) -> np.ndarray:
     """
     kT = constants.BOLTZMANN_MEV * T
     if statistics == "classical":
-        return np.broadcast_to(1.0 / kT, np.broadcast_shapes(np.shape(E), np.shape(kT))).copy()
+        return np.broadcast_to(
+            1.0 / kT, np.broadcast_shapes(np.shape(E), np.shape(kT))
+        ).copy()
     x = E / kT
-    # exp overflows only for energy gain far beyond k_BT, where S itself has underflowed: NaN.
+    # exp overflows only for energy gain far beyond k_BT, where S itself has
+    # underflowed: NaN.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         factor = np.where(x == 0, 1.0, -np.expm1(-x) / x) / kT
     return np.where(np.isfinite(factor), factor, np.nan)
 
 
-def energy_factor(convention: Convention, E: np.ndarray, T: np.ndarray, statistics: str) -> np.ndarray:
+def energy_factor(
+    convention: Convention, E: np.ndarray, T: np.ndarray, statistics: str
+) -> np.ndarray:
     """Return the part of a reduction that depends on E and T.
 
     Parameters
@@ -82,7 +97,9 @@ def energy_factor(convention: Convention, E: np.ndarray, T: np.ndarray, statisti
     return np.asarray(factor * E**2) if convention == "E*n*S/Q^2" else factor
 
 
-def momentum_factor(convention: Convention, Q: np.ndarray, u2: np.ndarray) -> np.ndarray:
+def momentum_factor(
+    convention: Convention, Q: np.ndarray, u2: np.ndarray
+) -> np.ndarray:
     """Return the part of a reduction that depends on Q and u²: exp(Q²u²)/Q² or 1/Q.
 
     Parameters
@@ -92,8 +109,8 @@ def momentum_factor(convention: Convention, Q: np.ndarray, u2: np.ndarray) -> np
     Q : numpy.ndarray
         Momentum transfer in 1/angstrom.
     u2 : numpy.ndarray
-        Mean-square displacement per axis in angstrom², broadcasting against `Q`; not used by the
-        conventions without a Debye–Waller factor.
+        Mean-square displacement per axis in angstrom², broadcasting against `Q`; not
+        used by the conventions without a Debye–Waller factor.
 
     Returns
     -------

@@ -1,4 +1,7 @@
-"""Shapes of the boson peak, on plain arrays. Their parameters are what the fits report."""
+"""Shapes of the boson peak, on plain arrays.
+
+Their parameters are what the fits report.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,14 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["FWHM_PER_SIGMA", "damped_oscillator_current", "gaussian", "lognormal", "lognormal_fwhm", "lognormal_sigma"]
+__all__ = [
+    "FWHM_PER_SIGMA",
+    "damped_oscillator_current",
+    "gaussian",
+    "lognormal",
+    "lognormal_fwhm",
+    "lognormal_sigma",
+]
 
 Shape = Literal["lognormal", "gaussian"]
 
@@ -23,7 +33,8 @@ def lognormal(E: np.ndarray, energy: float, height: float, sigma: float) -> np.n
     E : numpy.ndarray
         Energies, in the unit of `energy`; the value at E ≤ 0 is 0.
     energy : float
-        Position of the maximum (the mode; scipy's ``lognorm`` is parametrised otherwise).
+        Position of the maximum (the mode; scipy's ``lognorm`` is parametrised
+        otherwise).
     height : float
         Value there.
     sigma : float
@@ -40,7 +51,9 @@ def lognormal(E: np.ndarray, energy: float, height: float, sigma: float) -> np.n
     2.0
     """
     positive = np.where(E > 0, E, np.nan)
-    return np.nan_to_num(height * np.exp(-(np.log(positive / energy) ** 2) / (2 * sigma**2)), nan=0.0)
+    return np.nan_to_num(
+        height * np.exp(-(np.log(positive / energy) ** 2) / (2 * sigma**2)), nan=0.0
+    )
 
 
 def lognormal_fwhm(energy: float, sigma: float) -> float:
@@ -70,7 +83,9 @@ def gaussian(E: np.ndarray, energy: float, height: float, sigma: float) -> np.nd
     return height * np.exp(-((E - energy) ** 2) / (2 * sigma**2))
 
 
-def damped_oscillator_current(E: np.ndarray, area: float, energy: float, width: float) -> np.ndarray:
+def damped_oscillator_current(
+    E: np.ndarray, area: float, energy: float, width: float
+) -> np.ndarray:
     r"""Return the current spectrum of a damped harmonic oscillator.
 
     .. math:: C(E) = A \frac{2}{\pi} \frac{\Gamma E^2}{(E^2 - E_0^2)^2 + \Gamma^2 E^2},
@@ -89,7 +104,8 @@ def damped_oscillator_current(E: np.ndarray, area: float, energy: float, width: 
 
     References
     ----------
-    B. Fåk & B. Dorner, Physica B 234, 1107 (1997), doi:10.1016/S0921-4526(97)00121-X, which gives S = C/E².
+    B. Fåk & B. Dorner, Physica B 234, 1107 (1997), doi:10.1016/S0921-4526(97)00121-X,
+    which gives S = C/E².
 
     Examples
     --------

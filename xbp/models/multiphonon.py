@@ -4,8 +4,9 @@
     A_1(E) = g(|E|) / [γ₀ E (1 − e^(−E/k_BT))],   A_n = A_1 ∗ A_(n−1),
     γ₀ = ∫₀^∞ g(E)/E coth(E/2k_BT) dE,   u² = γ₀ ħ²/2M.
 
-Everything lives on a grid E_i = i·step, on which g is a density at points and A_n a weight of each point. There the
-sums ∑A_n = 1 and ∑E A_1 = 1/γ₀ and detailed balance hold to rounding, whatever the step.
+Everything lives on a grid E_i = i·step, on which g is a density at points and A_n a
+weight of each point. There the sums ∑A_n = 1 and ∑E A_1 = 1/γ₀ and detailed balance
+hold to rounding, whatever the step.
 """
 
 from __future__ import annotations
@@ -17,11 +18,20 @@ from typing import Final, Literal
 import numpy as np
 import scipy
 
-from xbp.errors import RangeError
+from xbp.core.errors import RangeError
 
-__all__ = ["MAX_ORDERS", "Below", "Modes", "expansion", "onto_bins", "order_weights", "orders_needed"]
+__all__ = [
+    "MAX_ORDERS",
+    "Below",
+    "Modes",
+    "expansion",
+    "onto_bins",
+    "order_weights",
+    "orders_needed",
+]
 
-#: What stands in for g(E) below the lowest energy it is known at, in 2W and the convolutions alone.
+#: What stands in for g(E) below the lowest energy it is known at, in 2W and the
+#: convolutions alone.
 Below = Literal["debye", "nothing"]
 
 
@@ -63,7 +73,15 @@ class Modes:
     kT: float
 
     @classmethod
-    def of(cls, E: np.ndarray, g: np.ndarray, kT: float, *, below: Below, step: float | None = None) -> Modes:
+    def of(
+        cls,
+        E: np.ndarray,
+        g: np.ndarray,
+        kT: float,
+        *,
+        below: Below,
+        step: float | None = None,
+    ) -> Modes:
         """Put g(E) on a uniform grid.
 
         Parameters
@@ -71,14 +89,15 @@ class Modes:
         E : numpy.ndarray
             Ascending energies in meV; those at and below 0 are left out.
         g : numpy.ndarray
-            Over E, of any scale; points that are NaN are left out, gaps between others bridged linearly. Above the
-            highest it is 0.
+            Over E, of any scale; points that are NaN are left out, gaps between others
+            bridged linearly. Above the highest it is 0.
         kT : float
             k_BT in meV.
         below : {"debye", "nothing"}
             g below the lowest point: a law of E² through the lowest three, or 0.
         step : float, optional
-            By default the smallest distance of the energies, if all are its multiples; else half of it.
+            By default the smallest distance of the energies, if all are its multiples;
+            else half of it.
 
         Examples
         --------
@@ -92,13 +111,20 @@ class Modes:
             step = grid_step(E)
         if E[-1] / step > _MAX_POINTS:
             raise RangeError(
-                f"energies to {E[-1]:g} meV in steps of {step:g} meV take {E[-1] / step:.2g} points",
-                reason=f"the convolutions are on one even grid, of at most {_MAX_POINTS} points",
-                fix="bring g or S onto coarser bins, data.bp.rebin(E='0.5 meV'), or begin E_range higher",
+                f"energies to {E[-1]:g} meV in steps of {step:g} meV take "
+                f"{E[-1] / step:.2g} points",
+                reason="the convolutions are on one even grid, of at most "
+                f"{_MAX_POINTS} points",
+                fix="bring g or S onto coarser bins, data.bp.rebin(E='0.5 meV'), or "
+                "begin E_range higher",
             )
         grid = step * np.arange(int(np.floor(E[-1] / step + 1e-9)) + 1)
         lowest = E[:_POINTS_OF_LAW]
-        law = float((g[:_POINTS_OF_LAW] * lowest**2).sum() / (lowest**4).sum()) if below == "debye" else 0.0
+        law = (
+            float((g[:_POINTS_OF_LAW] * lowest**2).sum() / (lowest**4).sum())
+            if below == "debye"
+            else 0.0
+        )
         # Noise can be negative, a density that stands in for what is not known cannot.
         law = max(law, 0.0)
         under = grid < E[0] * (1 - 1e-9)
@@ -111,7 +137,9 @@ class Modes:
     def gamma(self) -> float:
         """γ₀ = ∫ g/E coth(E/2k_BT) dE, in 1/meV."""
         E = self.step * np.arange(1, self.density.size)
-        total = (self.density[1:] / E / np.tanh(E / (2 * self.kT))).sum() + self.curvature * self.kT
+        total = (
+            self.density[1:] / E / np.tanh(E / (2 * self.kT))
+        ).sum() + self.curvature * self.kT
         return float(total * self.step)
 
     def one_phonon(self) -> np.ndarray:
@@ -119,7 +147,9 @@ class Modes:
         E = self.step * np.arange(1, self.density.size)
         loss = self.density[1:] / E / -np.expm1(-E / self.kT)
         gain = loss * np.exp(-E / self.kT)
-        return np.concatenate([gain[::-1], [self.curvature * self.kT], loss]) * (self.step / self.gamma)
+        return np.concatenate([gain[::-1], [self.curvature * self.kT], loss]) * (
+            self.step / self.gamma
+        )
 
 
 def grid_step(E: np.ndarray) -> float:
@@ -133,8 +163,8 @@ def grid_step(E: np.ndarray) -> float:
 def expansion(modes: Modes, orders: int) -> Iterator[np.ndarray]:
     """Give the weights of A_0, A_1, ..., A_orders in turn, on grids from −n·i_max to n·i_max.
 
-    Only the side of energy loss is taken from the transform: the other follows from it by detailed balance, and
-    keeps its relative precision however cold it is.
+    Only the side of energy loss is taken from the transform: the other follows from it
+    by detailed balance, and keeps its relative precision however cold it is.
 
     Examples
     --------
@@ -155,7 +185,9 @@ def expansion(modes: Modes, orders: int) -> Iterator[np.ndarray]:
 
 
 def orders_needed(two_w: float, tolerance: float) -> int:
-    """Return how many orders leave less than `tolerance` of ∫S dE out: P(N > n) of Poisson's law of mean 2W.
+    """Return how many orders leave less than `tolerance` of ∫S dE out.
+
+    P(N > n) of Poisson's law of mean 2W.
 
     Examples
     --------
@@ -177,7 +209,9 @@ def order_weights(two_w: np.ndarray, orders: int) -> np.ndarray:
     """
     n = np.arange(orders + 1)
     w = np.asarray(two_w)[..., np.newaxis]
-    return np.asarray(np.exp(scipy.special.xlogy(n, w) - w - scipy.special.gammaln(n + 1)))
+    return np.asarray(
+        np.exp(scipy.special.xlogy(n, w) - w - scipy.special.gammaln(n + 1))
+    )
 
 
 def onto_bins(weights: np.ndarray, step: float, edges: np.ndarray) -> np.ndarray:

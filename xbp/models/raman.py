@@ -43,7 +43,8 @@ def raman_factor(E: np.ndarray, T: np.ndarray, side: Side) -> np.ndarray:
     >>> bool(np.isclose(raman_factor(E, T, "anti-stokes") * 5 * n, 1))
     True
     """
-    # 1/(n+1) = 1 − exp(−x), which is ⟨n⟩ of neutron scattering; n(E) + 1 = −n(−E) turns the other side into it.
+    # 1/(n+1) = 1 − exp(−x), which is ⟨n⟩ of neutron scattering; n(E) + 1 = −n(−E) turns
+    # the other side into it.
     return thermal_factor(E if side == "stokes" else -E, T, "quantum")
 
 
@@ -55,7 +56,8 @@ def raman_shift(wavelength: np.ndarray, laser: float) -> np.ndarray:
     wavelength : numpy.ndarray
         Wavelength of the scattered light in nm.
     laser : float
-        Wavelength of the laser in nm, in the same medium (both in air, or both in vacuum).
+        Wavelength of the laser in nm, in the same medium (both in air, or both in
+        vacuum).
 
     Returns
     -------
@@ -67,5 +69,6 @@ def raman_shift(wavelength: np.ndarray, laser: float) -> np.ndarray:
     >>> raman_shift(np.array([532.0]), 532.0)
     array([0.])
     """
-    # The difference is taken before the division: 1/λ − 1/λ' would lose the digits of a small shift.
+    # The difference is taken before the division: 1/λ − 1/λ' would lose the digits of a
+    # small shift.
     return np.asarray(1e7 * (wavelength - laser) / (wavelength * laser))

@@ -1,4 +1,7 @@
-"""Labelled S(Q,E) and B(Q,E) with a known boson peak: Eqs. 2 and 3, and counting noise."""
+"""Labelled S(Q,E) and B(Q,E) with a known boson peak: Eqs.
+
+2 and 3, and counting noise.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,26 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.conditions import check_statistics, resolve_u2, temperature_coordinate
-from xbp.construct import new_dataset
-from xbp.errors import QuantityError, RangeError
+from xbp.core.conditions import check_statistics, resolve_u2, temperature_coordinate
+from xbp.core.construct import new_dataset
+from xbp.core.errors import QuantityError, RangeError
+from xbp.core.schema import COORDINATES
+from xbp.core.signal import extend_history, read
+from xbp.core.units import (
+    convert_factor,
+    format_unit,
+    magnitude,
+    parse_unit,
+    split_quantity,
+)
 from xbp.models.factors import energy_factor, momentum_factor
-from xbp.models.lineshapes import FWHM_PER_SIGMA, Shape, gaussian, lognormal, lognormal_sigma
-from xbp.schema import COORDINATES
-from xbp.signal import extend_history, read
-from xbp.units import convert_factor, format_unit, magnitude, parse_unit, split_quantity
+from xbp.models.lineshapes import (
+    FWHM_PER_SIGMA,
+    Shape,
+    gaussian,
+    lognormal,
+    lognormal_sigma,
+)
 
 __all__ = [
     "dynamic_structure_factor",
@@ -26,7 +41,9 @@ __all__ = [
 ]
 
 
-def hard_sphere_structure_factor(Q: Any, diameter: Any = "2.6 angstrom", packing_fraction: float = 0.5) -> xr.Dataset:
+def hard_sphere_structure_factor(
+    Q: Any, diameter: Any = "2.6 angstrom", packing_fraction: float = 0.5
+) -> xr.Dataset:
     r"""Return S(Q) of a hard-sphere liquid in the Percus–Yevick approximation.
 
     Parameters
@@ -51,7 +68,8 @@ def hard_sphere_structure_factor(Q: Any, diameter: Any = "2.6 angstrom", packing
     References
     ----------
     M. S. Wertheim, Phys. Rev. Lett. 10, 321 (1963), doi:10.1103/PhysRevLett.10.321;
-    N. W. Ashcroft and J. Lekner, Phys. Rev. 145, 83 (1966), doi:10.1103/PhysRev.145.83, Eq. 7.
+    N. W. Ashcroft and J. Lekner, Phys. Rev. 145, 83 (1966), doi:10.1103/PhysRev.145.83,
+    Eq. 7.
 
     Examples
     --------
@@ -62,7 +80,8 @@ def hard_sphere_structure_factor(Q: Any, diameter: Any = "2.6 angstrom", packing
     if not 0 < packing_fraction < 0.64:
         raise RangeError(
             f"packing_fraction={packing_fraction} is out of range",
-            reason="spheres fill more than nothing and less than random close packing, 0.64",
+            reason="spheres fill more than nothing and less than random close "
+            "packing, 0.64",
             fix="0.5 is a dense liquid",
         )
     q, units, in_angstrom = _axis(Q, "Q")
@@ -71,10 +90,13 @@ def hard_sphere_structure_factor(Q: Any, diameter: Any = "2.6 angstrom", packing
     alpha = (1 + 2 * eta) ** 2 / (1 - eta) ** 4
     beta = -6 * eta * (1 + eta / 2) ** 2 / (1 - eta) ** 4
     gamma = eta * alpha / 2
-    # ∫₀¹ s² j₀(sx)(α + βs + γs³) ds; the closed form cancels badly for small x, the quadrature never.
+    # ∫₀¹ s² j₀(sx)(α + βs + γs³) ds; the closed form cancels badly for small x, the
+    # quadrature never.
     s, w = np.polynomial.legendre.leggauss(200)
     s, w = (s + 1) / 2, w / 2
-    integral = ((alpha + beta * s + gamma * s**3) * s**2 * np.sinc(np.outer(x, s) / np.pi) * w).sum(axis=1)
+    integral = (
+        (alpha + beta * s + gamma * s**3) * s**2 * np.sinc(np.outer(x, s) / np.pi) * w
+    ).sum(axis=1)
     return new_dataset(
         "static_structure_factor",
         1 / (1 + 24 * eta * integral),
@@ -146,7 +168,11 @@ def reduced_dos(
         coords={"Q": (q, q_units), "E": (e, e_units)},
     )
     ds.B.attrs["convention"] = "n*S/(E*Q^2)"
-    return _with_history(ds, "models.reduced_dos", {"energy": energy, "width": width, "scale": scale, "shape": shape})
+    return _with_history(
+        ds,
+        "models.reduced_dos",
+        {"energy": energy, "width": width, "scale": scale, "shape": shape},
+    )
 
 
 def dynamic_structure_factor(
@@ -164,7 +190,8 @@ def dynamic_structure_factor(
 ) -> xr.Dataset:
     r"""Return S(Q,E) of a boson peak that does not disperse and follows S(Q).
 
-    .. math:: S_{BP}(Q,E) = A\,E\,Q^2 e^{-Q^2u^2} \langle n\rangle^{-1} f(E-E_{BP})\, S(Q)
+    .. math:: S_{BP}(Q,E) = A\,E\,Q^2 e^{-Q^2u^2} \langle n\rangle^{-1} f(E-E_{BP})\,
+    S(Q)
 
     Parameters
     ----------
@@ -199,16 +226,35 @@ def dynamic_structure_factor(
     >>> S.S.attrs["units"], S.bp.to_bqe().B.isel(Q=3).sel(E=slice(0, None)).idxmax().item()
     ('1/meV', 5.5)
     """
-    b = reduced_dos(Q, E, energy=energy, width=width, scale=scale, shape=shape, structure_factor=structure_factor)
+    b = reduced_dos(
+        Q,
+        E,
+        energy=energy,
+        width=width,
+        scale=scale,
+        shape=shape,
+        structure_factor=structure_factor,
+    )
     B = b.B.assign_coords(temperature=temperature_coordinate(T))
     displacement = resolve_u2(B, u2=u2)
     to_mev = convert_factor(B.E.attrs["units"], "meV", energy=True)
     to_angstrom = convert_factor(B.Q.attrs["units"], "1/angstrom")
-    by_energy = energy_factor("n*S/(E*Q^2)", B.E.values * to_mev, B.temperature.values, check_statistics(statistics))
-    by_momentum = momentum_factor("n*S/(E*Q^2)", B.Q.values * to_angstrom, displacement.values)
+    by_energy = energy_factor(
+        "n*S/(E*Q^2)",
+        B.E.values * to_mev,
+        B.temperature.values,
+        check_statistics(statistics),
+    )
+    by_momentum = momentum_factor(
+        "n*S/(E*Q^2)", B.Q.values * to_angstrom, displacement.values
+    )
     s_values = B.values / by_energy / by_momentum[:, np.newaxis]
     # From 1/meV to the density per unit of the axis that was asked for.
-    s_values = s_values * to_mev * convert_factor(B.attrs["units"], "angstrom**2/meV**2", name="scale")
+    s_values = (
+        s_values
+        * to_mev
+        * convert_factor(B.attrs["units"], "angstrom**2/meV**2", name="scale")
+    )
     ds = new_dataset(
         "dynamic_structure_factor",
         s_values,
@@ -218,17 +264,33 @@ def dynamic_structure_factor(
         statistics=statistics,
     )
     ds = ds.assign_coords(
-        u2=((), float(displacement), dict(zip(("units", "long_name"), COORDINATES["u2"], strict=True)))
+        u2=(
+            (),
+            float(displacement),
+            dict(zip(("units", "long_name"), COORDINATES["u2"], strict=True)),
+        )
     )
     return _with_history(
         ds,
         "models.dynamic_structure_factor",
-        {"energy": energy, "width": width, "T": T, "u2": u2, "scale": scale, "shape": shape, "statistics": statistics},
+        {
+            "energy": energy,
+            "width": width,
+            "T": T,
+            "u2": u2,
+            "scale": scale,
+            "shape": shape,
+            "statistics": statistics,
+        },
     )
 
 
-def elastic_line(Q: Any, E: Any, *, u2: Any, resolution: Any, scale: float = 1.0, T: Any = None) -> xr.Dataset:
-    """Return an incoherent elastic line: scale · exp(−Q²u²) times a Gaussian of unit area in E.
+def elastic_line(
+    Q: Any, E: Any, *, u2: Any, resolution: Any, scale: float = 1.0, T: Any = None
+) -> xr.Dataset:
+    """Return an incoherent elastic line.
+
+    Scale · exp(−Q²u²) times a Gaussian of unit area in E.
 
     Parameters
     ----------
@@ -266,7 +328,8 @@ def elastic_line(Q: Any, E: Any, *, u2: Any, resolution: Any, scale: float = 1.0
     if not (fwhm > 0 and displacement >= 0 and scale >= 0):
         raise RangeError(
             f"resolution={resolution}, u2={u2}, scale={scale}",
-            reason="a resolution is positive, a displacement and an intensity are not negative",
+            reason="a resolution is positive, a displacement and an intensity are not "
+            "negative",
             fix="resolution='1 meV', u2='0.01 angstrom^2', scale=1.0",
         )
     sigma = fwhm / FWHM_PER_SIGMA
@@ -280,15 +343,19 @@ def elastic_line(Q: Any, E: Any, *, u2: Any, resolution: Any, scale: float = 1.0
         statistics="quantum",
         temperature=T,
     )
-    return _with_history(ds, "models.elastic_line", {"u2": u2, "resolution": resolution, "scale": scale, "T": T})
+    return _with_history(
+        ds,
+        "models.elastic_line",
+        {"u2": u2, "resolution": resolution, "scale": scale, "T": T},
+    )
 
 
 def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dataset:
     """Draw counting noise on a model, as a spectrometer would have counted it.
 
-    Every bin gets a Poisson number with the mean k·S, where k is set so that the strongest bin
-    expects `counts`; values and standard deviations are divided by k again. The standard deviation
-    is that of the law the number was drawn from, √(kS)/k.
+    Every bin gets a Poisson number with the mean k·S, where k is set so that the
+    strongest bin expects `counts`; values and standard deviations are divided by k
+    again. The standard deviation is that of the law the number was drawn from, √(kS)/k.
 
     Parameters
     ----------
@@ -318,7 +385,10 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
     """
     signal = read(data, "dynamic_structure_factor")
     expected = signal.value.values
-    low, high = (float(limit(expected[np.isfinite(expected)], initial=0.0)) for limit in (np.min, np.max))
+    low, high = (
+        float(limit(expected[np.isfinite(expected)], initial=0.0))
+        for limit in (np.min, np.max)
+    )
     if not (low >= 0 and high > 0 and 0 < counts < 1e15):
         raise QuantityError(
             f"the bins expect {low:g} to {high:g}, the strongest counts={counts}",
@@ -326,11 +396,17 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
             fix="draw the noise on S(Q,E) itself, before a background is subtracted",
         )
     per_unit = counts / high
-    drawn = np.random.default_rng(seed).poisson(np.nan_to_num(expected) * per_unit) / per_unit
+    drawn = (
+        np.random.default_rng(seed).poisson(np.nan_to_num(expected) * per_unit)
+        / per_unit
+    )
     value = signal.value.copy(data=np.where(np.isnan(expected), np.nan, drawn))
     std = signal.value.copy(data=np.sqrt(expected / per_unit))
     answer: xr.Dataset = signal.answer(
-        value, std, operation="models.with_counting_noise", arguments={"counts": counts, "seed": seed}
+        value,
+        std,
+        operation="models.with_counting_noise",
+        arguments={"counts": counts, "seed": seed},
     )
     return answer
 
@@ -338,17 +414,29 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
 def _axis(values: Any, dim: str) -> tuple[np.ndarray, str, float]:
     """Return bin centres, their units, and the factor to the canonical unit."""
     canonical = COORDINATES[dim][0]
-    numbers, units = split_quantity(values, dim) if not isinstance(values, list | tuple) else (values, None)
-    array = np.asarray(numbers.values if isinstance(numbers, xr.DataArray) else numbers, dtype=float)
+    numbers, units = (
+        split_quantity(values, dim)
+        if not isinstance(values, list | tuple)
+        else (values, None)
+    )
+    array = np.asarray(
+        numbers.values if isinstance(numbers, xr.DataArray) else numbers, dtype=float
+    )
     units = units or canonical
     return array, units, convert_factor(units, canonical, name=dim, energy=dim == "E")
 
 
-def _structure_factor(given: xr.DataArray | xr.Dataset | None, q: np.ndarray, units: str) -> np.ndarray:
+def _structure_factor(
+    given: xr.DataArray | xr.Dataset | None, q: np.ndarray, units: str
+) -> np.ndarray:
     if given is None:
-        given = hard_sphere_structure_factor(xr.DataArray(q, dims="Q", attrs={"units": units}))
+        given = hard_sphere_structure_factor(
+            xr.DataArray(q, dims="Q", attrs={"units": units})
+        )
     sq = read(given, "static_structure_factor").value
-    own = sq["Q"].values * convert_factor(sq["Q"].attrs["units"], units, name="coordinate 'Q'")
+    own = sq["Q"].values * convert_factor(
+        sq["Q"].attrs["units"], units, name="coordinate 'Q'"
+    )
     if own.shape != q.shape or not np.allclose(own, q, rtol=1e-9, atol=0):
         raise RangeError(
             "structure_factor is on another Q grid than Q",
@@ -359,13 +447,19 @@ def _structure_factor(given: xr.DataArray | xr.Dataset | None, q: np.ndarray, un
 
 
 def _profile(
-    shape: Shape | Callable[[np.ndarray], np.ndarray], e_mev: np.ndarray, energy: Any, width: Any, units: str
+    shape: Shape | Callable[[np.ndarray], np.ndarray],
+    e_mev: np.ndarray,
+    energy: Any,
+    width: Any,
+    units: str,
 ) -> np.ndarray:
     at = magnitude(energy, "meV", name="energy", default=units, energy=True)
     fwhm = magnitude(width, "meV", name="width", default=units, energy=True)
     if at <= 0 or fwhm <= 0:
         raise RangeError(
-            f"energy={energy}, width={width}", reason="both are positive", fix="energy='5.5 meV', width='6 meV'"
+            f"energy={energy}, width={width}",
+            reason="both are positive",
+            fix="energy='5.5 meV', width='6 meV'",
         )
     if callable(shape):
         return np.asarray(shape(e_mev), dtype=float)
@@ -374,16 +468,22 @@ def _profile(
     if shape == "gaussian":
         return gaussian(e_mev, at, 1.0, fwhm / FWHM_PER_SIGMA)
     raise QuantityError(
-        f"shape={shape!r} is not known", reason="no such f", fix="'lognormal', 'gaussian' or a callable"
+        f"shape={shape!r} is not known",
+        reason="no such f",
+        fix="'lognormal', 'gaussian' or a callable",
     )
 
 
-def _with_history(ds: xr.Dataset, operation: str, arguments: dict[str, Any]) -> xr.Dataset:
+def _with_history(
+    ds: xr.Dataset, operation: str, arguments: dict[str, Any]
+) -> xr.Dataset:
     name = next(iter(ds.data_vars))
     written = {
         k: v if isinstance(v, str | int | float) else getattr(v, "__name__", str(v))
         for k, v in arguments.items()
         if v is not None
     }
-    ds[name].attrs["history"] = ds.attrs["history"] = extend_history(None, operation, written)
+    ds[name].attrs["history"] = ds.attrs["history"] = extend_history(
+        None, operation, written
+    )
     return ds

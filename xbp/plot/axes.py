@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 import xarray as xr
 
-from xbp.describe.results import steps_after
-from xbp.errors import QuantityError
-from xbp.optional import require
-from xbp.schema import quantity_name, symbol_of
-from xbp.units import convert_factor, parse_unit
+from xbp.core.errors import QuantityError
+from xbp.core.optional import require
+from xbp.core.schema import quantity_name, symbol_of
+from xbp.core.units import convert_factor, parse_unit
+from xbp.summary.results import steps_after
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 #: The same and their other colours, for curves side by side.
 COLORS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SYMBOLS = {"Q": "$Q$", "E": "$E$", "r": "$r$", "time": "$t$", "temperature": "$T$"}
-#: What every figure takes beside its own arguments, written into each docstring before its other keywords.
+#: What every figure takes beside its own arguments, written into each docstring before
+#: its other keywords.
 _SETTINGS_TEXT = """\
     figsize, xlim, ylim, xscale, yscale, xticks, yticks : optional
         As xarray's own figures take them: the size in inches of a new figure, and what to set of the axes.
@@ -68,9 +69,15 @@ def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:
     """Return the axes that were given, or those of a new figure."""
     if ax is not None and not (hasattr(ax, "errorbar") and hasattr(ax, "pcolormesh")):
         raise QuantityError(
-            f"ax is a {type(ax).__name__}", reason="a figure is drawn on axes", fix="ax=plt.subplots()[1]"
+            f"ax is a {type(ax).__name__}",
+            reason="a figure is drawn on axes",
+            fix="ax=plt.subplots()[1]",
         )
-    axes: Axes = pyplot().subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+    axes: Axes = (
+        pyplot().subplots(figsize=figsize, layout="constrained")[1]
+        if ax is None
+        else ax
+    )
     return axes
 
 
@@ -129,14 +136,19 @@ def like_xarray(draw: Callable[P, Axes]) -> Callable[P, Axes]:
             if "unexpected keyword argument" not in str(error):
                 raise
             raise QuantityError(
-                f"{', '.join(f'{name}=' for name in given)}: one of them is no keyword of this figure",
+                f"{', '.join(f'{name}=' for name in given)}: one of them is no "
+                "keyword of this figure",
                 reason=str(error),
-                fix="xlim=(1, 40) shows a part, label= names a curve; color=, lw= and others are matplotlib's",
+                fix="xlim=(1, 40) shows a part, label= names a curve; color=, lw= and "
+                "others are matplotlib's",
             ) from error
         if "xlim" in settings and axes.get_xscale() == "log":
             # Such an axis has no 0 to begin at: it begins where the data do.
             low, high = settings["xlim"]
-            settings["xlim"] = (low if low is not None and low > 0 else axes.get_xlim()[0], high)
+            settings["xlim"] = (
+                low if low is not None and low > 0 else axes.get_xlim()[0],
+                high,
+            )
         axes.set(**settings)
         return axes
 
@@ -155,7 +167,10 @@ def units_label(units: str) -> str:
     ('Å$^{-1}$', 'Å$^{2}$ meV$^{-2}$', '')
     """
     powers = sorted(
-        ((f"{parse_unit(name):~P}", power) for name, power in parse_unit(units)._units.items()),
+        (
+            (f"{parse_unit(name):~P}", power)
+            for name, power in parse_unit(units)._units.items()
+        ),
         key=lambda item: bool(float(item[1]) < 0),  # type: ignore[arg-type]
     )
     return " ".join(s if p == 1 else f"{s}$^{{{p:g}}}$" for s, p in powers)
@@ -177,7 +192,9 @@ def label(symbol: str, units: str, power: int = 0) -> str:
 def axis_label(coordinate: xr.DataArray) -> str:
     """Write the label of the axis that shows a coordinate."""
     name = str(coordinate.name)
-    return label(SYMBOLS.get(name, name.replace("_", " ")), coordinate.attrs.get("units", "1"))
+    return label(
+        SYMBOLS.get(name, name.replace("_", " ")), coordinate.attrs.get("units", "1")
+    )
 
 
 def signal_label(value: xr.DataArray, power: int) -> str:
@@ -194,16 +211,25 @@ def signal_label(value: xr.DataArray, power: int) -> str:
 
 
 def is_arbitrary(value: xr.DataArray) -> bool:
-    """Whether the numbers have a scale of their own: intensities, and what only divisions by E made of them."""
+    """Whether the numbers have a scale of their own.
+
+    Intensities, and what only divisions by E made of them.
+    """
     if value.attrs["quantity"] == "reduced_dos" and "E" in value.coords:
         left = parse_unit(value.attrs["units"]) * parse_unit(value["E"].attrs["units"])
-        if left.dimensionless or (left * parse_unit(value["E"].attrs["units"])).dimensionless:
+        if (
+            left.dimensionless
+            or (left * parse_unit(value["E"].attrs["units"])).dimensionless
+        ):
             return True
     return value.attrs["units"] == "1" and value.attrs["quantity"] not in _ABSOLUTE
 
 
 def power_of(values: Any) -> int:
-    """Return the power of ten to take out of an axis; 0 where its numbers read well as they are."""
+    """Return the power of ten to take out of an axis.
+
+    0 where its numbers read well as they are.
+    """
     finite = np.abs(np.asarray(values, dtype=float))
     finite = finite[np.isfinite(finite) & (finite > 0)]
     power = max(int(np.floor(np.log10(finite.max()))), -300) if finite.size else 0
@@ -214,7 +240,9 @@ def in_powers(power: int) -> Any:
     """Return a formatter of tick labels in units of a power of ten."""
     from matplotlib.ticker import FuncFormatter
 
-    return FuncFormatter(lambda value, _: f"{value / 10.0**power:.4g}".replace("-", "−"))
+    return FuncFormatter(
+        lambda value, _: f"{value / 10.0**power:.4g}".replace("-", "−")
+    )
 
 
 def logarithmic(axes: Axes) -> None:
@@ -229,10 +257,20 @@ def logarithmic(axes: Axes) -> None:
         formatter("{x:g}")
 
 
-def mark_box_phonon(line: Callable[..., Any], value: xr.DataArray, color: str = GREEN) -> None:
+def mark_box_phonon(
+    line: Callable[..., Any], value: xr.DataArray, color: str = GREEN
+) -> None:
     """Draw where a simulated box has its first phonon, if the data say so."""
     if "box_phonon" in value.coords:
         axis = value["E"] if "E" in value.coords else value
         mark = value.coords["box_phonon"]
-        factor = convert_factor(mark.attrs["units"], axis.attrs["units"], name="box_phonon", energy=True)
-        line(float(mark) * factor, color=color, lw=1.4, ls=":", label="first phonon of the box")
+        factor = convert_factor(
+            mark.attrs["units"], axis.attrs["units"], name="box_phonon", energy=True
+        )
+        line(
+            float(mark) * factor,
+            color=color,
+            lw=1.4,
+            ls=":",
+            label="first phonon of the box",
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from xbp.errors import RangeError
+from xbp.core.errors import RangeError
 from xbp.plot.axes import in_powers, power_of
 
 if TYPE_CHECKING:
@@ -17,23 +17,33 @@ if TYPE_CHECKING:
 
 __all__ = ["color_bar", "color_scale", "paintable"]
 
-#: A single elastic bin or noisy corner must not take all the colours: the scale ends at this percentile of what is
-#: shown, or, on a linear one, at this multiple of the upper quartile, above which an elastic line stands.
+#: A single elastic bin or noisy corner must not take all the colours: the scale ends at
+#: this percentile of what is shown, or, on a linear one, at this multiple of the upper
+#: quartile, above which an elastic line stands.
 _TOP, _UPPER, _OUTSHINES = 99.5, 75, 4.0
-#: Where half of what is shown lies below this part of the top, all of that would be of one colour: the scale is
-#: logarithmic, if no more than this part is negative, as half of the noise about 0 is.
+#: Where half of what is shown lies below this part of the top, all of that would be of
+#: one colour: the scale is logarithmic, if no more than this part is negative, as half
+#: of the noise about 0 is.
 _DARK, _NEGATIVE = 1e-2, 0.1
-#: It starts at this percentile, or at this part of the top: what lies lower was filled in, or no one measures it.
+#: It starts at this percentile, or at this part of the top: what lies lower was filled
+#: in, or no one measures it.
 _BOTTOM, _DEEPEST = 5, 1e-4
 #: Under this many decades powers of ten alone would leave the bar bare.
 _FEW = 2.0
-#: A scale from 0 has an arrow at its lower end for what lies further below 0 than this part of the top.
+#: A scale from 0 has an arrow at its lower end for what lies further below 0 than this
+#: part of the top.
 _BELOW = 0.02
-#: What matplotlib makes of smaller numbers, or larger than its inverse, is noise of its own arithmetic.
+#: What matplotlib makes of smaller numbers, or larger than its inverse, is noise of its
+#: own arithmetic.
 _TINY = 1e-200
 
 
-def color_scale(shown: npt.NDArray[Any], norm: Any = None, vmin: float | None = None, vmax: float | None = None) -> Any:
+def color_scale(
+    shown: npt.NDArray[Any],
+    norm: Any = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+) -> Any:
     """Return how numbers become colours, from what is shown and what was asked for.
 
     Parameters
@@ -41,8 +51,9 @@ def color_scale(shown: npt.NDArray[Any], norm: Any = None, vmin: float | None = 
     shown : ndarray
         What of the signal is in view.
     norm : str or matplotlib.colors.Normalize, optional
-        "log" or "linear"; any other is returned as it is. By default logarithmic where more than half of what is
-        shown lies over two decades below its top, else linear from 0.
+        "log" or "linear"; any other is returned as it is. By default logarithmic where
+        more than half of what is shown lies over two decades below its top, else linear
+        from 0.
     vmin, vmax : float, optional
         Limits in place of those found.
 
@@ -53,7 +64,8 @@ def color_scale(shown: npt.NDArray[Any], norm: Any = None, vmin: float | None = 
     Raises
     ------
     RangeError
-        If the scale is to be logarithmic, and nothing shown is positive; if numbers are too small or too large.
+        If the scale is to be logarithmic, and nothing shown is positive; if numbers are
+        too small or too large.
 
     Examples
     --------
@@ -78,21 +90,36 @@ def color_scale(shown: npt.NDArray[Any], norm: Any = None, vmin: float | None = 
             fix="scale them first, data.bp.scale(...)",
         )
     if norm == "log" and not positive.size:
-        raise RangeError("nothing shown is above 0", reason="it has no logarithm", fix='norm="linear"')
+        raise RangeError(
+            "nothing shown is above 0",
+            reason="it has no logarithm",
+            fix='norm="linear"',
+        )
     most, usual = np.percentile(finite, [_TOP, _UPPER]) if finite.size else (1.0, 0.0)
     # Who sets the lower end at 0 or below asks for a linear scale.
     may_be_log = norm is None and (vmin is None or vmin > 0) and positive.size
-    dark = may_be_log and np.median(finite) < _DARK * most and (finite < 0).mean() <= _NEGATIVE
+    dark = (
+        may_be_log
+        and np.median(finite) < _DARK * most
+        and (finite < 0).mean() <= _NEGATIVE
+    )
     if norm == "log" or dark:
         high = float(np.percentile(positive, _TOP)) if vmax is None else vmax
-        low = max(float(np.percentile(positive, _BOTTOM)), _DEEPEST * high) if vmin is None else vmin
+        low = (
+            max(float(np.percentile(positive, _BOTTOM)), _DEEPEST * high)
+            if vmin is None
+            else vmin
+        )
         return LogNorm(min(low, high), high)
     top = float(min(most, _OUTSHINES * usual) if usual > 0 else most)
     return Normalize(0.0 if vmin is None else vmin, top if vmax is None else vmax)
 
 
 def paintable(values: npt.NDArray[Any], norm: Any) -> npt.NDArray[Any]:
-    """Return values that all have a colour: on a logarithmic scale what is not positive has the lowest, NaN none."""
+    """Return values that all have a colour.
+
+    On a logarithmic scale what is not positive has the lowest, NaN none.
+    """
     from matplotlib.colors import LogNorm
 
     if not isinstance(norm, LogNorm) or norm.vmin is None:
@@ -118,7 +145,8 @@ def color_bar(
     shown : ndarray
         What of the signal is in view.
     label : callable
-        Writes the label, of the power of ten in units of which the numbers at the bar are.
+        Writes the label, of the power of ten in units of which the numbers at the bar
+        are.
     **kwargs
         For `matplotlib.figure.Figure.colorbar`.
     """
@@ -128,8 +156,16 @@ def color_bar(
     low, high = mesh.get_clim()
     finite = shown[np.isfinite(shown)]
     slack = _BELOW * high if low == 0 else 0.0
-    ends = bool(finite.size and finite.min() < low - slack), bool(finite.size and finite.max() > high)
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[ends]
+    ends = (
+        bool(finite.size and finite.min() < low - slack),
+        bool(finite.size and finite.max() > high),
+    )
+    extend = {
+        (False, False): "neither",
+        (True, False): "min",
+        (False, True): "max",
+        (True, True): "both",
+    }[ends]
     power = power_of(high)
     style: dict[str, Any] = {"format": in_powers(power), "extend": extend}
     if isinstance(mesh.norm, LogNorm):

@@ -7,21 +7,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.describe.energies import is_poor_heat_capacity
-from xbp.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError
+from xbp.core.pint_data import unwrap
+from xbp.core.schema import quantity_name
+from xbp.core.signal import read, table_signal
+from xbp.core.status import OK, UNPHYSICAL
+from xbp.core.units import convert_factor
 from xbp.models.debye_einstein import debye_einstein
-from xbp.pint_data import unwrap
-from xbp.plot.axes import BLUE, GREEN, ORANGE, axes_of, label, like_xarray, logarithmic, power_of
+from xbp.plot.axes import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    axes_of,
+    label,
+    like_xarray,
+    logarithmic,
+    power_of,
+)
 from xbp.plot.curves import DENSE, draw_curve
 from xbp.plot.limits import HEADROOM, say_beyond
 from xbp.plot.shown import label_axes, require_same
 from xbp.plot.titles import energy_of, entitle
 from xbp.reduction import reduced_heat_capacity
 from xbp.reduction.heat_capacity import in_kelvin, kelvins
-from xbp.schema import quantity_name
-from xbp.signal import read, table_signal
-from xbp.status import OK, UNPHYSICAL
-from xbp.units import convert_factor
+from xbp.summary.energies import is_poor_heat_capacity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,22 +38,34 @@ if TYPE_CHECKING:
 __all__ = ["heat_capacity", "peak_of"]
 
 _NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
-_NEEDS = (*_NAMES, "energy", "energy_std", "energy_E", "energy_E_std", "status", "peak_status")
+_NEEDS = (
+    *_NAMES,
+    "energy",
+    "energy_std",
+    "energy_E",
+    "energy_E_std",
+    "status",
+    "peak_status",
+)
 
 
 @like_xarray
 def heat_capacity(
-    data: xr.DataArray | xr.Dataset, fit: xr.Dataset | None = None, ax: Axes | None = None, **kwargs: Any
+    data: xr.DataArray | xr.Dataset,
+    fit: xr.Dataset | None = None,
+    ax: Axes | None = None,
+    **kwargs: Any,
 ) -> Axes:
     """Draw (C − γT)/T³ against temperature, with the curve fitted to it and its Debye part.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        A heat capacity over temperature alone; or what `fit_heat_capacity` returned, which holds the data fitted.
+        A heat capacity over temperature alone; or what `fit_heat_capacity` returned,
+        which holds the data fitted.
     fit : xarray.Dataset, optional
-        What `fit_heat_capacity` returned for it, whose γ is taken off; without it γ is 0. Of `scan_heat_capacity` the
-        title gives the systematic errors, too.
+        What `fit_heat_capacity` returned for it, whose γ is taken off; without it γ is
+        0. Of `scan_heat_capacity` the title gives the systematic errors, too.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
@@ -75,16 +96,28 @@ def heat_capacity(
     if fit is not None:
         table = unwrap(fit)[0].compute()
         if table_signal(table, "fit_heat_capacity", "theta_E", needs=_NEEDS).value.ndim:
-            raise QuantityError("there are many fits", reason="one curve is drawn", fix="choose one: fit.isel(...)")
+            raise QuantityError(
+                "there are many fits",
+                reason="one curve is drawn",
+                fix="choose one: fit.isel(...)",
+            )
         numbers = {name: float(table[name]) for name in _NAMES}
     plain: Any = signal.source
     found = bool(numbers) and str(table["status"].values) == OK
-    reduced = read(reduced_heat_capacity(plain, f"{numbers['gamma']!r} J/mol/K^2" if found else 0.0))
+    reduced = read(
+        reduced_heat_capacity(
+            plain, f"{numbers['gamma']!r} J/mol/K^2" if found else 0.0
+        )
+    )
     value = reduced.value.compute()
     value = value.where(abs(value) < np.inf)
     T, units = value["temperature"], value["temperature"].attrs["units"]
     axes = axes_of(ax)
-    require_same(axes, ("temperature", str(units)), ("reduced_heat_capacity", str(value.attrs["units"])))
+    require_same(
+        axes,
+        ("temperature", str(units)),
+        ("reduced_heat_capacity", str(value.attrs["units"])),
+    )
     axes.set_xscale("log")
     style: dict[str, Any] = {"color": BLUE, "label": "data"} | kwargs
     draw_curve(axes, T, value, reduced.std, line=T.size > DENSE, **style)
@@ -97,11 +130,25 @@ def heat_capacity(
         kelvin = np.geomspace(ends[0], ends[1], 400)
         scale = convert_factor("J/mol/K^4", value.attrs["units"], name="C/T³")
         whole = debye_einstein(kelvin, **(numbers | {"gamma": 0.0})) / kelvin**3 * scale
-        debye = debye_einstein(kelvin, **(numbers | {"gamma": 0.0, "n_E": 0.0})) / kelvin**3 * scale
+        debye = (
+            debye_einstein(kelvin, **(numbers | {"gamma": 0.0, "n_E": 0.0}))
+            / kelvin**3
+            * scale
+        )
         axes.plot(kelvin, whole, color=ORANGE, lw=1.6, zorder=3, label="fit")
-        axes.plot(kelvin, debye, color=GREEN, lw=1.2, ls="--", zorder=3, label="its Debye phonons")
+        axes.plot(
+            kelvin,
+            debye,
+            color=GREEN,
+            lw=1.2,
+            ls="--",
+            zorder=3,
+            label="its Debye phonons",
+        )
         title = f"$k_B\\theta_E$ = {energy_of(table, 'energy_E')}"
-        title += f"\n{peak_of(table)}{' (poor)' if is_poor_heat_capacity(table) else ''}"
+        title += (
+            f"\n{peak_of(table)}{' (poor)' if is_poor_heat_capacity(table) else ''}"
+        )
     if fit is not None:
         entitle(axes, title)
     axes.legend(frameon=False, fontsize="small")
@@ -112,7 +159,11 @@ def heat_capacity(
     logarithmic(axes)
     if value.notnull().any():
         axes.set_ylim(min(0.0, 1.1 * float(value.min())), None)
-    fitted = value.where((kelvins(value) >= ends[0]) & (kelvins(value) <= ends[1])) if found else value
+    fitted = (
+        value.where((kelvins(value) >= ends[0]) & (kelvins(value) <= ends[1]))
+        if found
+        else value
+    )
     if found and float(value.max()) > HEADROOM * float(fitted.max()):
         top = HEADROOM * float(fitted.max())
         axes.set_ylim(None, top)
@@ -121,7 +172,10 @@ def heat_capacity(
 
 
 def peak_of(table: xr.Dataset) -> str:
-    """Write the maximum of g/E² of a fit, or in few words why there is none: what to do then is printed, not drawn."""
+    """Write the maximum of g/E² of a fit, or in few words why there is none.
+
+    What to do then is printed, not drawn.
+    """
     said = str(table["peak_status"].values)
     if said == OK:
         return f"maximum of $g/E^2$: {energy_of(table)}"

@@ -1,4 +1,7 @@
-"""What tells curves on the same axes apart: where each was cut, of which sample, how hot, from which file, made how."""
+"""What tells curves on the same axes apart.
+
+Where each was cut, of which sample, how hot, from which file, made how.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from xbp.errors import XbpError
+from xbp.core.errors import XbpError
+from xbp.core.schema import symbol_of
+from xbp.core.signal import Signal
+from xbp.core.units import magnitude
 from xbp.plot.axes import SYMBOLS, units_label
 from xbp.plot.curves import drawn_lines
 from xbp.reduction.sample import said_of_sample
-from xbp.schema import symbol_of
-from xbp.signal import Signal
-from xbp.units import magnitude
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -45,7 +48,9 @@ class _Number:
     def written(self, figures: int) -> str:
         before_point = len(f"{abs(self.value):.0f}") if abs(self.value) < 1e6 else 0
         number = f"{self.value:.{max(figures, before_point)}g}".replace("-", "−")
-        return " ".join(part for part in (self.symbol, number, units_label(self.units)) if part)
+        return " ".join(
+            part for part in (self.symbol, number, units_label(self.units)) if part
+        )
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,8 @@ class Facts:
     own : dict
         What it is and where it stands, what names it best first.
     made : list of tuple
-        How it was made: operation, argument (empty for the operation itself) and what is said of it, the last first.
+        How it was made: operation, argument (empty for the operation itself) and what
+        is said of it, the last first.
     """
 
     own: dict[str, str | _Number]
@@ -81,37 +87,54 @@ def facts_of(signal: Signal, curve: xr.DataArray, others: Sequence[Hashable]) ->
         Dimensions that it is one element of.
     """
     facts: dict[str, str | _Number] = {}
-    scalars = [str(name) for name, c in curve.coords.items() if not c.ndim and name != "box_phonon"]
+    scalars = [
+        str(name)
+        for name, c in curve.coords.items()
+        if not c.ndim and name != "box_phonon"
+    ]
     first = [*map(str, others), "Q", "E"]
     attributes = {
-        name: _short(str(said)) for name in _SAYINGS if (said := said_of_sample(signal, name)) is not None and said
+        name: _short(str(said))
+        for name in _SAYINGS
+        if (said := said_of_sample(signal, name)) is not None and said
     }
     for name in [*first, *_SAYINGS[:3], "temperature", *_SAYINGS[3:], *scalars]:
         if name in facts:
             continue
         if name in attributes:
             facts[name] = attributes[name]
-        elif name in scalars and (at := _at(curve, name, plain=name in first)) is not None:
+        elif (
+            name in scalars
+            and (at := _at(curve, name, plain=name in first)) is not None
+        ):
             facts[name] = at
     return Facts(facts | {"": symbol_of(curve)}, _made(curve))
 
 
 def _at(curve: xr.DataArray, name: str, *, plain: bool) -> str | _Number | None:
-    """Say where on a coordinate a curve is: of an average over a range both ends of it; None where that is unknown.
+    """Say where on a coordinate a curve is: of an average over a range both ends of it.
 
-    What the units tell, and what the title of the legend does, is `plain`: it needs no symbol.
+    None where that is unknown.
+
+    What the units tell, and what the title of the legend does, is `plain`: it needs no
+    symbol.
     """
     at = curve[name]
     if at.dtype.kind not in "fiu":
         return str(at.values)
     units = str(at.attrs.get("units", "1"))
     if ends := _ends(curve, name, units):
-        return f"{'–'.join(f'{end:.4g}'.replace('-', '−') for end in ends)} {units_label(units)}".strip()
+        return (
+            f"{'–'.join(f'{end:.4g}'.replace('-', '−') for end in ends)} "
+            f"{units_label(units)}"
+        ).strip()
     if not math.isfinite(float(at)):
         return None
     if plain or name in SYMBOLS:
         return _Number(float(at), "", units, 4)
-    return _Number(float(at), {"u2": "$u^2$"}.get(name, name.replace("_", " ")), units, 3)
+    return _Number(
+        float(at), {"u2": "$u^2$"}.get(name, name.replace("_", " ")), units, 3
+    )
 
 
 def _steps(curve: xr.DataArray) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -125,23 +148,35 @@ def _steps(curve: xr.DataArray) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _ends(curve: xr.DataArray, name: str, units: str) -> list[float]:
-    """Return the ends of the range that a curve is an average over, from its history; none where it is a single bin."""
+    """Return the ends of the range that a curve is an average over, from its history.
+
+    None where it is a single bin.
+    """
     found: list[float] = []
     for operation, arguments in _steps(curve):
         if operation == f"cut_{name}":
             try:
-                found = [magnitude(end, units, name=name, energy=name == "E") for end in arguments[name]]
+                found = [
+                    magnitude(end, units, name=name, energy=name == "E")
+                    for end in arguments[name]
+                ]
             except (ValueError, KeyError, TypeError, XbpError):
                 continue  # in units that no longer are those of the data
     return found
 
 
 def _made(curve: xr.DataArray) -> list[tuple[str, str, str]]:
-    """Return how a curve was made, the last first; of an operation done twice, as it was done last."""
+    """Return how a curve was made, the last first.
+
+    Of an operation done twice, as it was done last.
+    """
     made: dict[tuple[str, str], str] = {}
     for operation, arguments in _steps(curve):
         said = {"": operation.replace("_", " ")}
-        said |= {name: f"{name.replace('_', ' ')} {_argument(given)}" for name, given in arguments.items()}
+        said |= {
+            name: f"{name.replace('_', ' ')} {_argument(given)}"
+            for name, given in arguments.items()
+        }
         for name, text in said.items():
             made.pop((operation, name), None)
             made[operation, name] = text
@@ -175,7 +210,10 @@ def _argument(given: Any) -> str:
 
 
 def _short(said: str) -> str:
-    """Shorten what a file says of itself: to the name of a file, or to what stands before the first comma."""
+    """Shorten what a file says of itself.
+
+    To the name of a file, or to what stands before the first comma.
+    """
     said = said.rpartition(" file ")[2]
     said = said.partition(";")[0].partition(",")[0].replace("$", r"\$")
     return said if len(said) <= _WIDE else f"{said[: _WIDE - 1]}…"
@@ -191,7 +229,11 @@ def tell_apart(axes: Axes, title: str | None) -> None:
 
     Labels that were given stay as they are.
     """
-    known = [(container, _FACTS[line]) for line, container in drawn_lines(axes) if line in _FACTS]
+    known = [
+        (container, _FACTS[line])
+        for line, container in drawn_lines(axes)
+        if line in _FACTS
+    ]
     if len(axes.containers) < 2:
         return
     facts = [facts for _, facts in known]
@@ -203,19 +245,33 @@ def tell_apart(axes: Axes, title: str | None) -> None:
 
 def show_legend(axes: Axes, title: str | None = None) -> None:
     """Draw a legend in which every name stands once, if there is a name."""
-    named = {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    named = {
+        label: handle
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     if named:
-        axes.legend(list(named.values()), list(named), frameon=False, fontsize="small", title=title)
+        axes.legend(
+            list(named.values()),
+            list(named),
+            frameon=False,
+            fontsize="small",
+            title=title,
+        )
 
 
 def _own(curves: list[Facts]) -> list[dict[str, str]]:
     """Write what curves are and where they stand, numbers with as many figures as tell them apart."""
     written: list[dict[str, str]] = [{} for _ in curves]
     for key in dict.fromkeys(key for facts in curves for key in facts.own):
-        numbers = [said for facts in curves if isinstance(said := facts.own.get(key), _Number)]
+        numbers = [
+            said for facts in curves if isinstance(said := facts.own.get(key), _Number)
+        ]
         least = max((number.least for number in numbers), default=0)
         # One figure more where it tells them apart.
-        figures = max((least, least + 1), key=lambda figures: len({number.written(figures) for number in numbers}))
+        figures = max(
+            (least, least + 1),
+            key=lambda figures: len({number.written(figures) for number in numbers}),
+        )
         for facts, into in zip(curves, written, strict=True):
             said = facts.own.get(key)
             if said is not None:
@@ -224,19 +280,31 @@ def _own(curves: list[Facts]) -> list[dict[str, str]]:
 
 
 def _ways(curves: list[Facts]) -> list[list[str]]:
-    """Write how curves were made: of every argument, the last first, what it was for each of them."""
-    made = [{(operation, name): text for operation, name, text in facts.made} for facts in curves]
+    """Write how curves were made.
+
+    Of every argument, the last first, what it was for each of them.
+    """
+    made = [
+        {(operation, name): text for operation, name, text in facts.made}
+        for facts in curves
+    ]
     ways = []
     for operation, name in dict.fromkeys(key for of_curve in made for key in of_curve):
-        # That an operation was not told of an argument is no difference that one could read.
-        if all((operation, name) in of_curve or (operation, "") not in of_curve for of_curve in made):
+        # That an operation was not told of an argument is no difference that one could
+        # read.
+        if all(
+            (operation, name) in of_curve or (operation, "") not in of_curve
+            for of_curve in made
+        ):
             without = f"without {operation.replace('_', ' ')}"
             ways.append([of_curve.get((operation, name), without) for of_curve in made])
     return ways
 
 
 def _names(curves: list[dict[str, str]], ways: Sequence[list[str]] = ()) -> list[str]:
-    """Name curves by as little as tells them apart: what they are, else how they were made, else numbers.
+    """Name curves by as little as tells them apart.
+
+    What they are, else how they were made, else numbers.
 
     Examples
     --------
@@ -251,15 +319,26 @@ def _names(curves: list[dict[str, str]], ways: Sequence[list[str]] = ()) -> list
     """
     names: list[tuple[str, ...]] = [()] * len(curves)
     for key in dict.fromkeys(key for facts in curves for key in facts):
-        longer = [(*name, facts[key]) if key in facts else name for name, facts in zip(names, curves, strict=True)]
+        longer = [
+            (*name, facts[key]) if key in facts else name
+            for name, facts in zip(names, curves, strict=True)
+        ]
         if len(set(longer)) > len(set(names)):
             names = longer
     # Of all arguments one, that which tells most of them apart, the last of such.
-    by_way = [[(*name, text) for name, text in zip(names, way, strict=True)] for way in ways]
+    by_way = [
+        [(*name, text) for name, text in zip(names, way, strict=True)] for way in ways
+    ]
     names = max([names, *by_way], key=lambda named: len(set(named)))
     # A single curve beside others of the user's is named by what it is best known by.
-    names = [name or (next(iter(facts.values())),) for name, facts in zip(names, curves, strict=True)]
+    names = [
+        name or (next(iter(facts.values())),)
+        for name, facts in zip(names, curves, strict=True)
+    ]
     said = [", ".join(name) for name in names]
     if len(set(said)) == len(said):
         return said
-    return [f"{name} {said[: i + 1].count(name)}" if said.count(name) > 1 else name for i, name in enumerate(said)]
+    return [
+        f"{name} {said[: i + 1].count(name)}" if said.count(name) > 1 else name
+        for i, name in enumerate(said)
+    ]

@@ -17,36 +17,51 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-__all__ = ["HEADROOM", "as_high_as_values", "end_below", "rest_of", "say_beyond", "up_to"]
+__all__ = [
+    "HEADROOM",
+    "as_high_as_values",
+    "end_below",
+    "rest_of",
+    "say_beyond",
+    "up_to",
+]
 
 _BEYOND = "beyond the axis"
-#: An error is drawn as far as this many times the usual one, where whole errors would make the axis this much longer.
+#: An error is drawn as far as this many times the usual one, where whole errors would
+#: make the axis this much longer.
 _WILD, _MUCH, _MARGIN = 5.0, 1.5, 0.05
 #: An axis that ends below what outshines the rest ends at this multiple of the rest.
 HEADROOM = 1.6
-#: B(E) falls off so fast that an elastic line is this many times higher than the rest, nineteen of twenty bins.
+#: B(E) falls off so fast that an elastic line is this many times higher than the rest,
+#: nineteen of twenty bins.
 _OUTSHINES, _REST = 8.0, 95
-#: What falls off from an end of what was measured is beyond the axis where it is so many times higher than the rest,
-#: and no more than this part of the bins.
+#: What falls off from an end of what was measured is beyond the axis where it is so
+#: many times higher than the rest, and no more than this part of the bins.
 _WALL, _FEW = 2.5, 0.1
 #: It may be highest up to so many bins from the end, one in so many.
 _NEAR, _ONE_IN = 4, 25
-#: A step this many times the usual one is a gap; a rise by this many standard deviations is none of noise.
+#: A step this many times the usual one is a gap; a rise by this many standard
+#: deviations is none of noise.
 _GAP, _SIGMAS = 3.0, 2.0
 #: Quantities whose ends are those of an instrument.
 _MEASURED = ("dynamic_structure_factor", "generalized_dos", "reduced_dos")
 #: An end of S(E) this near to E = 0, in parts of the range, is half of an elastic line.
 _ELASTIC = 0.05
 #: How high each curve on axes is, and how high the rest of it.
-_HEIGHTS: weakref.WeakKeyDictionary[Artist, tuple[float, float, float]] = weakref.WeakKeyDictionary()
+_HEIGHTS: weakref.WeakKeyDictionary[Artist, tuple[float, float, float]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def rest_of(value: xr.DataArray, std: xr.DataArray | None) -> float:
-    """Return how high a curve is without the few bins that outshine the others; all of it where none do.
+    """Return how high a curve is without the few bins that outshine the others.
 
-    Of B(E) that is an elastic line. Of any inelastic signal it is what falls off from an end of what was measured,
-    or from the edge of a mask: small-angle scattering, the foot of an elastic line, the last bins of the kinematic
-    range. A peak within, that has flanks on both sides, is none of these.
+    All of it where none do.
+
+    Of B(E) that is an elastic line. Of any inelastic signal it is what falls off from
+    an end of what was measured, or from the edge of a mask: small-angle scattering, the
+    foot of an elastic line, the last bins of the kinematic range. A peak within, that
+    has flanks on both sides, is none of these.
 
     Parameters
     ----------
@@ -83,7 +98,11 @@ def rest_of(value: xr.DataArray, std: xr.DataArray | None) -> float:
         usual = float(np.percentile(y[known][x > 0], _REST))
         if highest > _OUTSHINES * usual > 0:
             return usual
-    error = np.zeros(x.size) if std is None else np.nan_to_num(np.asarray(std.values, dtype=float)[known])
+    error = (
+        np.zeros(x.size)
+        if std is None
+        else np.nan_to_num(np.asarray(std.values, dtype=float)[known])
+    )
     walls = _walls(x, y[known], error, elastic=dim == "E" and quantity != "reduced_dos")
     within = y[known][~walls]
     rest = float(within.max()) if within.size else highest
@@ -110,22 +129,37 @@ def _walls(
             values, errors = y[way[top:]], error[way[top:]]
             # Above the lowest so far by more than the noise of both.
             lowest = np.minimum.accumulate(values)
-            at_lowest = errors[np.maximum.accumulate(np.where(values == lowest, np.arange(values.size), 0))]
-            rises = np.flatnonzero(values - lowest > _SIGMAS * np.hypot(errors, at_lowest))
+            at_lowest = errors[
+                np.maximum.accumulate(
+                    np.where(values == lowest, np.arange(values.size), 0)
+                )
+            ]
+            rises = np.flatnonzero(
+                values - lowest > _SIGMAS * np.hypot(errors, at_lowest)
+            )
             # What falls off all the way to the other end is the signal itself.
             if rises.size:
                 walls[way[: top + int(rises[0])]] = True
     return walls
 
 
-def as_high_as_values(axes: Axes, curves: list[tuple[xr.DataArray, xr.DataArray | None]]) -> None:
-    """Let the axis hold the values and usual errors: a bin that hardly was counted has one many times the rest."""
+def as_high_as_values(
+    axes: Axes, curves: list[tuple[xr.DataArray, xr.DataArray | None]]
+) -> None:
+    """Let the axis hold the values and usual errors.
+
+    a bin that hardly was counted has one many times the rest.
+    """
     if beside_others(axes):
         return
     whole, usual = [], []
     for value, std in curves:
         y = np.asarray(value.values, dtype=float).ravel()
-        error = np.zeros_like(y) if std is None else np.nan_to_num(np.asarray(std.values, dtype=float).ravel())
+        error = (
+            np.zeros_like(y)
+            if std is None
+            else np.nan_to_num(np.asarray(std.values, dtype=float).ravel())
+        )
         y, error = y[np.isfinite(y)], error[np.isfinite(y)]
         if y.size:
             small = np.minimum(error, _WILD * np.median(error))
@@ -139,7 +173,9 @@ def as_high_as_values(axes: Axes, curves: list[tuple[xr.DataArray, xr.DataArray 
         axes.set_ylim(low - _MARGIN * (high - low), high + _MARGIN * (high - low))
 
 
-def end_below(axes: Axes, container: Any, value: xr.DataArray, std: xr.DataArray | None) -> None:
+def end_below(
+    axes: Axes, container: Any, value: xr.DataArray, std: xr.DataArray | None
+) -> None:
     """Let the axis end below what outshines the rest of the curves on it, of which this is the last one drawn."""
     y = value.values[np.isfinite(value.values)]
     if not y.size or beside_others(axes):
@@ -148,13 +184,21 @@ def end_below(axes: Axes, container: Any, value: xr.DataArray, std: xr.DataArray
     heights = [_HEIGHTS[line] for line, _ in drawn_lines(axes) if line in _HEIGHTS]
     if all(rest == highest for _, rest, highest in heights):
         return
-    top = max(HEADROOM * rest if rest < highest else 1.1 * highest for _, rest, highest in heights)
-    lowest, highest = min(low for low, _, _ in heights), max(high for _, _, high in heights)
+    top = max(
+        HEADROOM * rest if rest < highest else 1.1 * highest
+        for _, rest, highest in heights
+    )
+    lowest, highest = (
+        min(low for low, _, _ in heights),
+        max(high for _, _, high in heights),
+    )
     if top > 0:
         up_to(axes, value, top, ends=(lowest, highest))
 
 
-def up_to(axes: Axes, value: xr.DataArray, top: float, ends: tuple[float, float] | None = None) -> None:
+def up_to(
+    axes: Axes, value: xr.DataArray, top: float, ends: tuple[float, float] | None = None
+) -> None:
     """Let the axis go from 0 to below what outshines the rest, and say that there is more.
 
     Parameters
@@ -162,7 +206,8 @@ def up_to(axes: Axes, value: xr.DataArray, top: float, ends: tuple[float, float]
     axes : matplotlib.axes.Axes
         Where the signal is drawn.
     value : xarray.DataArray
-        What is shown of the signal; NaN where it is beside the limits of the other axis.
+        What is shown of the signal; NaN where it is beside the limits of the other
+        axis.
     top : float
         Where the axis ends.
     ends : tuple of float, optional
@@ -184,6 +229,7 @@ def say_beyond(axes: Axes, highest: float, top: float, power: int) -> None:
         text.remove()
     if highest <= top:
         return
-    axes.text(0.5, 0.98, f"up to {highest / 10.0**power:.3g} beyond the axis", transform=axes.transAxes,
+    axes.text(0.5, 0.98, f"up to {highest / 10.0**power:.3g} beyond the "
+                         "axis", transform=axes.transAxes,
               ha="center", va="top", fontsize="x-small", color=GREY, gid=_BEYOND,
               bbox={"fc": "white", "ec": "none", "pad": 1})  # fmt: skip

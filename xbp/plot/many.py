@@ -1,4 +1,7 @@
-"""Numbers of many fits against the one dimension that these are over: Q, temperature, samples."""
+"""Numbers of many fits against the one dimension that these are over.
+
+Q, temperature, samples.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.status import OK
 from xbp.plot.axes import BLUE, axis_label
 from xbp.plot.limits import as_high_as_values
 from xbp.plot.shown import label_axes, require_same
-from xbp.status import OK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +22,13 @@ __all__ = ["draw_numbers"]
 
 
 def draw_numbers(
-    axes: Axes, table: xr.Dataset, name: str, systematic: str | None = None, *, what: str, **kwargs: Any
+    axes: Axes,
+    table: xr.Dataset,
+    name: str,
+    systematic: str | None = None,
+    *,
+    what: str,
+    **kwargs: Any,
 ) -> None:
     """Draw a column of a table with its errors, of the fits that are ok.
 
@@ -49,11 +58,20 @@ def draw_numbers(
     )
     ok = (table.status == OK).values
     style: dict[str, Any] = {"fmt": ".", "ms": 3.5, "lw": 0.8, "color": BLUE} | kwargs
-    axes.errorbar(x[ok], table[name].values[ok], table[f"{name}_std"].values[ok], **style)
-    as_high_as_values(axes, [(table[name].isel({dim: ok}), table[f"{name}_std"].isel({dim: ok}))])
+    axes.errorbar(
+        x[ok], table[name].values[ok], table[f"{name}_std"].values[ok], **style
+    )
+    as_high_as_values(
+        axes, [(table[name].isel({dim: ok}), table[f"{name}_std"].isel({dim: ok}))]
+    )
     if systematic is not None:
         wide = {"fmt": "none", "ecolor": style["color"], "alpha": 0.25, "elinewidth": 3}
-        axes.errorbar(x[ok], table[name].values[ok], table[systematic].fillna(0.0).values[ok], **wide)
+        axes.errorbar(
+            x[ok],
+            table[name].values[ok],
+            table[systematic].fillna(0.0).values[ok],
+            **wide,
+        )
     if not numbered:
         axes.set_xticks(x, [str(at) for at in table[dim].values])
     label_axes(axes, axis_label(table[dim]))

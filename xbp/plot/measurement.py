@@ -1,4 +1,7 @@
-"""Figures of what a measurement says of itself: its temperature by detailed balance, u² by its elastic line."""
+"""Figures of what a measurement says of itself.
+
+Its temperature by detailed balance, u² by its elastic line.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.describe.numbers import is_poor
-from xbp.errors import RangeError
-from xbp.pint_data import unwrap
-from xbp.plot.axes import BLUE, GREEN, GREY, ORANGE, SYMBOLS, axes_of, label, like_xarray, units_label
+from xbp.core.errors import RangeError
+from xbp.core.format import with_error
+from xbp.core.pint_data import unwrap
+from xbp.core.signal import table_signal
+from xbp.core.status import NO_TEMPERATURE, OK
+from xbp.core.units import to_kelvin
+from xbp.plot.axes import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    SYMBOLS,
+    axes_of,
+    label,
+    like_xarray,
+    units_label,
+)
 from xbp.plot.shown import label_axes, require_same
 from xbp.plot.titles import entitle, quality
-from xbp.rounding import with_error
-from xbp.signal import table_signal
-from xbp.status import NO_TEMPERATURE, OK
-from xbp.units import to_kelvin
+from xbp.summary.numbers import is_poor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["debye_waller", "detailed_balance"]
 
-#: The axis of temperatures ends at so many times their upper quartile: beside an elastic line some reach thousands.
+#: The axis of temperatures ends at so many times their upper quartile: beside an
+#: elastic line some reach thousands.
 _MOST = 2.0
 
 
@@ -38,8 +52,9 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``,
+        ``xscale``, ``yscale``, ``xticks``, ``yticks`` as xarray's own figures take
+        them.
 
     Returns
     -------
@@ -54,26 +69,47 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
     """
     plain = unwrap(table)[0].compute() if isinstance(table, xr.Dataset) else table
     needs = ("implied_temperature", "implied_temperature_std", "status")
-    each = table_signal(plain, "detailed_balance", "temperature_at_E", needs=needs).value
+    each = table_signal(
+        plain, "detailed_balance", "temperature_at_E", needs=needs
+    ).value
     _require_one(each, "E")
     axes = axes_of(ax)
-    require_same(axes, ("E", str(plain.E.attrs["units"])), ("temperature", str(each.attrs["units"])))
+    require_same(
+        axes,
+        ("E", str(plain.E.attrs["units"])),
+        ("temperature", str(each.attrs["units"])),
+    )
     said = str(plain.status.values)
     known = each.values[np.isfinite(each.values)]
     if said == OK:
         T, std = float(plain.implied_temperature), float(plain.implied_temperature_std)
-        ends, one = (float(plain.E[0]), float(plain.E[-1])), f"all: {with_error(T, std)} K"
+        ends, one = (
+            (float(plain.E[0]), float(plain.E[-1])),
+            f"all: {with_error(T, std)} K",
+        )
         if np.isfinite(std):
             axes.fill_between(ends, T - std, T + std, color=ORANGE, alpha=0.3, lw=0)
         axes.plot(ends, (T, T), color=ORANGE, lw=1.4, label=one)
-        known = np.append(known, [T, *((max(T - std, 0.0), T + std) if np.isfinite(std) else ())])
-    style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE, "label": "each energy"} | kwargs
+        known = np.append(
+            known, [T, *((max(T - std, 0.0), T + std) if np.isfinite(std) else ())]
+        )
+    style: dict[str, Any] = {
+        "fmt": ".",
+        "ms": 4,
+        "lw": 0.8,
+        "color": BLUE,
+        "label": "each energy",
+    } | kwargs
     axes.errorbar(plain.E, each, plain.get("temperature_at_E_std"), **style)
     if "temperature" in plain.coords and plain.temperature.ndim == 0:
         units = str(plain.temperature.attrs.get("units", "K"))
-        carried = float(to_kelvin(plain.temperature.values.astype(float), units, name="temperature"))
+        carried = float(
+            to_kelvin(plain.temperature.values.astype(float), units, name="temperature")
+        )
         if np.isfinite(carried):
-            axes.axhline(carried, color=GREEN, lw=1.2, ls="--", label="that of the data")
+            axes.axhline(
+                carried, color=GREEN, lw=1.2, ls="--", label="that of the data"
+            )
             known = np.append(known, carried)
     beyond = ""
     if known.size:
@@ -86,11 +122,20 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
     if said != OK:
         entitle(axes, f"no temperature: {said}" if said != NO_TEMPERATURE else said)
     else:
-        # The number of the legend and of the band; that it is a poor one is said, and why.
+        # The number of the legend and of the band; that it is a poor one is said, and
+        # why.
         fit = quality(plain)
-        fit = f" (poor: {fit.removesuffix(' (poor)')})" if is_poor(plain) else fit and f", {fit}"
+        fit = (
+            f" (poor: {fit.removesuffix(' (poor)')})"
+            if is_poor(plain)
+            else fit and f", {fit}"
+        )
         entitle(axes, f"$T$ = {with_error(T, std)} K{fit}", beyond)
-    label_axes(axes, label(SYMBOLS["E"], plain.E.attrs["units"]), label("$T$ implied", each.attrs["units"]))
+    label_axes(
+        axes,
+        label(SYMBOLS["E"], plain.E.attrs["units"]),
+        label("$T$ implied", each.attrs["units"]),
+    )
     axes.legend(frameon=False, fontsize="small")
     return axes
 
@@ -102,13 +147,15 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
     Parameters
     ----------
     table : xarray.Dataset
-        What `debye_waller` returned. The intensity is divided by its value at Q = 0 on the line, or by its largest
-        where there is no line; Q that were not used are grey.
+        What `debye_waller` returned. The intensity is divided by its value at Q = 0 on
+        the line, or by its largest where there is no line; Q that were not used are
+        grey.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
-        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``, ``xscale``, ``yscale``, ``xticks``,
-        ``yticks`` as xarray's own figures take them.
+        For `matplotlib.axes.Axes.errorbar`; and ``figsize``, ``xlim``, ``ylim``,
+        ``xscale``, ``yscale``, ``xticks``, ``yticks`` as xarray's own figures take
+        them.
 
     Returns
     -------
@@ -123,11 +170,15 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
     """
     plain = unwrap(table)[0].compute() if isinstance(table, xr.Dataset) else table
     needs = ("u2", "u2_std", "u2_systematic", "Q_low", "Q_high", "status")
-    intensity = table_signal(plain, "debye_waller", "elastic_intensity", needs=needs).value
+    intensity = table_signal(
+        plain, "debye_waller", "elastic_intensity", needs=needs
+    ).value
     _require_one(intensity, "Q")
     units = str(intensity["Q"].attrs["units"])
     std = plain.get("elastic_intensity_std", xr.full_like(intensity, np.nan)).values
-    drawn = (intensity.values > 0) & ((std > 0) | ("elastic_intensity_std" not in plain))
+    drawn = (intensity.values > 0) & (
+        (std > 0) | ("elastic_intensity_std" not in plain)
+    )
     Q = intensity["Q"].values
     used = drawn & (float(plain.Q_low) <= Q) & (float(plain.Q_high) >= Q)
     x, y = Q**2, np.log(np.where(drawn, intensity.values, np.nan))
@@ -136,14 +187,20 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
     u2 = float(plain.u2)
     at_zero = float(np.nanmax(y)) if drawn.any() else 0.0
     if said == OK:
-        # The offset of the line that was fitted: the weighted mean of what its slope leaves.
+        # The offset of the line that was fitted: the weighted mean of what its slope
+        # leaves.
         weight = np.where(np.isfinite(error), error, 1.0)[used] ** -2
         at_zero = float(np.average(y[used] + u2 * x[used], weights=weight))
     axes = axes_of(ax)
     require_same(axes, ("Q**2", f"({units})**2"), ("elastic_intensity", "1"))
     for mask, color in ((used, BLUE), (drawn & ~used, GREY)):
         if mask.any():
-            style: dict[str, Any] = {"fmt": ".", "ms": 3, "lw": 0.8, "color": color} | kwargs
+            style: dict[str, Any] = {
+                "fmt": ".",
+                "ms": 3,
+                "lw": 0.8,
+                "color": color,
+            } | kwargs
             known = error[mask] if np.isfinite(error[mask]).any() else None
             axes.errorbar(x[mask], y[mask] - at_zero, known, **style)
     title = f"no $u^2$: {said}"
@@ -151,13 +208,23 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
         ends = np.array([float(plain.Q_low), float(plain.Q_high)]) ** 2
         axes.plot(ends, -u2 * ends, color=ORANGE, lw=1.6, zorder=3)
         window, counting = float(plain.u2_systematic), float(plain.u2_std)
-        larger = f"{with_error(u2, max(window, counting))} {units_label(plain.u2.attrs['units'])}"
+        larger = (
+            f"{with_error(u2, max(window, counting))} "
+            f"{units_label(plain.u2.attrs['units'])}"
+        )
         by = "the window" if window > counting else "counting"
         title = f"$u^2$ = {larger} (by {by})"
-    entitle(axes, title, quality(plain) if said == OK and "chi2_reduced" in plain else "")
+    entitle(
+        axes, title, quality(plain) if said == OK and "chi2_reduced" in plain else ""
+    )
     over = r"S_\mathrm{el}(0)" if said == OK else r"S_\mathrm{el,max}"
     written = rf"$\ln\,S_\mathrm{{el}}(Q)/{over}$"
-    label_axes(axes, label("$Q^2$", f"({units})**2"), written, general=r"$\ln\,S_\mathrm{el}(Q)$")
+    label_axes(
+        axes,
+        label("$Q^2$", f"({units})**2"),
+        written,
+        general=r"$\ln\,S_\mathrm{el}(Q)$",
+    )
     return axes
 
 

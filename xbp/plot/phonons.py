@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import RangeError
-from xbp.pint_data import unwrap
+from xbp.core.errors import RangeError
+from xbp.core.pint_data import unwrap
+from xbp.core.signal import table_signal
+from xbp.core.status import OK
 from xbp.plot.axes import COLORS, SYMBOLS, axes_of, label, like_xarray
 from xbp.plot.shown import label_axes, require_same
-from xbp.signal import table_signal
-from xbp.status import OK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,9 @@ def phonons(branches: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     RangeError
         If they have a further dimension.
     """
-    table = unwrap(branches)[0].compute() if isinstance(branches, xr.Dataset) else branches
+    table = (
+        unwrap(branches)[0].compute() if isinstance(branches, xr.Dataset) else branches
+    )
     energy = table_signal(table, "phonon_dispersion", "energy").value
     if not {"Q"} <= set(energy.dims) <= {"Q", "branch"}:
         raise RangeError(
@@ -59,9 +61,20 @@ def phonons(branches: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     for colour, marker, name in zip(COLORS, "os", names, strict=False):
         one = table.sel(branch=name) if "branch" in table.dims else table
         one = one.isel(Q=np.flatnonzero(one.status == OK))
-        style: dict[str, Any] = {"fmt": marker, "ms": 4, "lw": 0.8, "color": colour, "label": name} | kwargs
+        style: dict[str, Any] = {
+            "fmt": marker,
+            "ms": 4,
+            "lw": 0.8,
+            "color": colour,
+            "label": name,
+        } | kwargs
         axes.errorbar(one.Q, one.energy, one.energy_std, **style)
-    label_axes(axes, label(SYMBOLS["Q"], q_units), label(SYMBOLS["E"], e_units), general=label(SYMBOLS["E"], e_units))
+    label_axes(
+        axes,
+        label(SYMBOLS["Q"], q_units),
+        label(SYMBOLS["E"], e_units),
+        general=label(SYMBOLS["E"], e_units),
+    )
     axes.set(xlim=(0, None), ylim=(0, None))
     axes.legend(frameon=False, fontsize="small")
     return axes

@@ -7,9 +7,9 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xbp.errors import QuantityError, UnitsError
+from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.units import parse_unit
 from xbp.plot.axes import in_powers
-from xbp.units import parse_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,10 @@ class _Shown:
 
 @dataclass
 class _Drawn:
-    """What xbp drew on axes: after clear() these have another title. `beside`: the user had drawn there before."""
+    """What xbp drew on axes: after clear() these have another title.
+
+    `beside`: the user had drawn there before.
+    """
 
     title: Any
     shown: dict[str, _Shown]
@@ -37,14 +40,19 @@ class _Drawn:
 
 _DRAWN: weakref.WeakKeyDictionary[Any, _Drawn] = weakref.WeakKeyDictionary()
 #: In brackets at the end, but not S(Q); or after a comma, or a slash between blanks.
-_UNITS_OF_LABEL = re.compile(r"(?:\s\(|\[)([^()\[\]]+)[)\]]\s*$|(?:\s/|,)\s+(\S[^(),]*)$")
+_UNITS_OF_LABEL = re.compile(
+    r"(?:\s\(|\[)([^()\[\]]+)[)\]]\s*$|(?:\s/|,)\s+(\S[^(),]*)$"
+)
 _POWER = re.compile(r"10\s*(?:\^|\*\*|e)|\d\s*e[-+]?\d")
 
 
 def require_same(axes: Axes, x: tuple[str, str], y: tuple[str, str]) -> None:
-    """Refuse to draw on axes that show another quantity or other units; otherwise record what they show.
+    """Refuse to draw on axes that show another quantity or other units.
 
-    For axes on which the user has drawn, the units are read from their labels if possible.
+    Otherwise record what they show.
+
+    For axes on which the user has drawn, the units are read from their labels if
+    possible.
 
     Parameters
     ----------
@@ -67,15 +75,18 @@ def require_same(axes: Axes, x: tuple[str, str], y: tuple[str, str]) -> None:
         same = is_same(old.units, units)
         if old.what not in (None, what):
             raise QuantityError(
-                f"the {name} axis shows {_called(old.what)} in '{old.units}', not {_called(what)} in '{units}'",
+                f"the {name} axis shows {_called(old.what)} in '{old.units}', not "
+                f"{_called(what)} in '{units}'",
                 reason="one axis label cannot describe both",
                 fix="draw it on separate axes, ax=plt.subplots()[1] or ax=axes.twinx()",
             )
         if not same:
             raise UnitsError(
-                f"the {name} axis is in '{old.units}', but the {_called(what)} to draw is in '{units}'",
+                f"the {name} axis is in '{old.units}', but the {_called(what)} to "
+                f"draw is in '{units}'",
                 reason="curves on one axis need the same units",
-                fix="convert the data first, data.bp.convert(...), or use separate axes",
+                fix="convert the data first, data.bp.convert(...), or use separate "
+                "axes",
             )
     before, mine = _own(axes), {}
     for name, (what, units) in {"x": x, "y": y}.items():
@@ -86,7 +97,12 @@ def require_same(axes: Axes, x: tuple[str, str], y: tuple[str, str]) -> None:
 
 
 def label_axes(
-    axes: Axes, x: str | None = None, y: str | None = None, *, power: int | None = None, general: str | None = None
+    axes: Axes,
+    x: str | None = None,
+    y: str | None = None,
+    *,
+    power: int | None = None,
+    general: str | None = None,
 ) -> None:
     """Write the labels of axes, except those that the user wrote over curves.
 
@@ -108,9 +124,16 @@ def label_axes(
             continue
         axis = axes.xaxis if name == "x" else axes.yaxis
         old = shown.get(name)
-        if old is not None and (old.label is None or (old.label and axis.get_label_text() != old.label)):
+        if old is not None and (
+            old.label is None or (old.label and axis.get_label_text() != old.label)
+        ):
             continue
-        if name == "y" and general is not None and old is not None and old.label not in ("", text):
+        if (
+            name == "y"
+            and general is not None
+            and old is not None
+            and old.label not in ("", text)
+        ):
             text = general
         axis.set_label_text(text)
         if old is not None:
@@ -130,11 +153,18 @@ def is_same(units: str, others: str) -> bool:
 def shown_on(axes: Axes | None) -> dict[str, tuple[str | None, str]]:
     """Return what the axes show already, and its units, by axis, where this is known."""
     there = {} if axes is None else _there(axes)
-    return {name: (one.what, one.units) for name, one in there.items() if one.units is not None}
+    return {
+        name: (one.what, one.units)
+        for name, one in there.items()
+        if one.units is not None
+    }
 
 
 def beside_others(axes: Axes) -> bool:
-    """Whether the user had drawn on the axes before xbp did: limits fitted to xbp's curves would hide that."""
+    """Whether the user had drawn on the axes before xbp did.
+
+    Limits fitted to xbp's curves would hide that.
+    """
     drawn = _own(axes)
     return drawn is not None and drawn.beside
 
@@ -145,16 +175,25 @@ def _own(axes: Axes) -> _Drawn | None:
 
 
 def _there(axes: Axes) -> dict[str, _Shown]:
-    """Return what is on the axes: by what xbp drew there or on their twins, else by the labels of the user's curves."""
+    """Return what is on the axes.
+
+    By what xbp drew there or on their twins, else by the labels of the user's curves.
+    """
     own = _own(axes)
     found = {} if own is None else dict(own.shown)
     if not found and axes.has_data():
         for name, text in (("x", axes.get_xlabel()), ("y", axes.get_ylabel())):
             if text:
                 found[name] = _Shown(None, _units_in(text), None)
-    for name, shared in (("x", axes.get_shared_x_axes()), ("y", axes.get_shared_y_axes())):
+    for name, shared in (
+        ("x", axes.get_shared_x_axes()),
+        ("y", axes.get_shared_y_axes()),
+    ):
         for other in shared.get_siblings(axes):
-            twin = other is not axes and other.get_position().bounds == axes.get_position().bounds
+            twin = (
+                other is not axes
+                and other.get_position().bounds == axes.get_position().bounds
+            )
             there = _own(other) if twin else None
             old = None if there is None else there.shown.get(name)
             if old is not None and name not in found:
@@ -163,7 +202,9 @@ def _there(axes: Axes) -> dict[str, _Shown]:
 
 
 def _units_in(text: str) -> str | None:
-    """Return the units in a label such as 'Energy (meV)', 'E [1/cm]' or 'E / THz'; None where there are none to read.
+    """Return the units in a label such as 'Energy (meV)', 'E [1/cm]' or 'E / THz'.
+
+    None where there are none to read.
 
     Examples
     --------
@@ -176,7 +217,9 @@ def _units_in(text: str) -> str | None:
         return None
     units = re.sub(r"\\AA|\\mathring\{A\}", "angstrom", found[1] or found[2])
     units = re.sub(r"\\(?:mathrm|rm|text)|[${}\\]", "", units).strip()
-    units = units.replace("⁻", "-").replace("−", "-").translate(str.maketrans("¹²³", "123"))
+    units = (
+        units.replace("⁻", "-").replace("−", "-").translate(str.maketrans("¹²³", "123"))
+    )
     units = re.sub(r"\bA\b", "angstrom", units)
     if units.isdecimal() or units in ("a.u.", "au", "a. u."):  # of anyone's scale
         return None

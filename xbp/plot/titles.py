@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from xbp.describe.numbers import is_poor
+from xbp.core.format import percent, with_error
 from xbp.plot.axes import power_of, units_label
-from xbp.rounding import percent, with_error
+from xbp.summary.numbers import is_poor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["energy_of", "entitle", "quality", "systematic_of", "value_of"]
 
-#: In inches: what a letter of a small title takes, and what the numbers and label of the y axis do beside it.
+#: In inches: what a letter of a small title takes, and what the numbers and label of
+#: the y axis do beside it.
 _LETTER, _BESIDE = 0.068, 0.7
 #: What stands in a formula for one letter or for none.
 _COMMAND, _SET = re.compile(r"\\mathrm|\\text"), re.compile(r"\\[a-zA-Z]+|[${}_^\\]")
@@ -34,14 +35,17 @@ def entitle(axes: Axes, *lines: str) -> None:
     inches = axes.figure.bbox.width / axes.figure.dpi * share - _BESIDE
     most = max(int(inches / _LETTER), 20)
     whole = "\n".join(filter(None, lines))
-    axes.set_title("\n".join(_broken(line, most) for line in whole.split("\n")), fontsize="small")
+    axes.set_title(
+        "\n".join(_broken(line, most) for line in whole.split("\n")), fontsize="small"
+    )
 
 
 def _broken(line: str, most: int) -> str:
     """Break a line between words where it is longer than so many letters as they are seen."""
     if len(_seen(line)) <= most:
         return line
-    # Formulas without their blanks and commands, in their places until the lines are known.
+    # Formulas without their blanks and commands, in their places until the lines are
+    # known.
     formulas = re.findall(r"\$[^$]*\$", line)
     stand_ins = [_seen(formula).replace(" ", "") or "x" for formula in formulas]
     marked = line
@@ -49,7 +53,9 @@ def _broken(line: str, most: int) -> str:
         marked = marked.replace(formula, f"{chr(0xE000 + i)}{short[1:]}", 1)
     # A number stays with its error.
     marked = marked.replace(" ± ", "\xa0±\xa0")
-    broken = "\n".join(textwrap.wrap(marked, most, break_long_words=False, break_on_hyphens=False))
+    broken = "\n".join(
+        textwrap.wrap(marked, most, break_long_words=False, break_on_hyphens=False)
+    )
     for i, (formula, short) in enumerate(zip(formulas, stand_ins, strict=True)):
         broken = broken.replace(f"{chr(0xE000 + i)}{short[1:]}", formula, 1)
     return broken.replace("\xa0", " ")
@@ -62,10 +68,18 @@ def _seen(text: str) -> str:
 
 
 def quality(table: xr.Dataset) -> str:
-    """Write how well a curve fits: reduced chi-squared, or the residual where no errors are known; and "(poor)"."""
+    """Write how well a curve fits.
+
+    Reduced chi-squared, or the residual where no errors are known; and "(poor)".
+    """
     if "chi2_reduced" in table and np.isfinite(chi2 := float(table.chi2_reduced)):
-        said = f"$\\chi^2_\\mathrm{{red}}$ = {f'{chi2:.3g}' if chi2 < 1000 else f'{chi2:.0f}'}"
-    elif "relative_residual" in table and np.isfinite(rms := float(table.relative_residual)):
+        said = (
+            f"$\\chi^2_\\mathrm{{red}}$ = "
+            f"{f'{chi2:.3g}' if chi2 < 1000 else f'{chi2:.0f}'}"
+        )
+    elif "relative_residual" in table and np.isfinite(
+        rms := float(table.relative_residual)
+    ):
         said = f"rms residual {percent(rms)}"
     else:
         return ""
@@ -83,17 +97,25 @@ def energy_of(table: xr.Dataset, name: str = "energy") -> str:
     >>> energy_of(table), energy_of(table[["energy", "energy_std"]])
     ('5.500 ± 0.020 ± 0.4 (range) meV', '5.500 ± 0.020 meV')
     """
-    said, spread = with_error(float(table[name]), float(table[f"{name}_std"])), systematic_of(table, name)
+    said, spread = (
+        with_error(float(table[name]), float(table[f"{name}_std"])),
+        systematic_of(table, name),
+    )
     if spread:
         tried = [
-            what for dim, what in (("range", "range"), ("method", "shape")) if table.scan_energy.sizes.get(dim, 1) > 1
+            what
+            for dim, what in (("range", "range"), ("method", "shape"))
+            if table.scan_energy.sizes.get(dim, 1) > 1
         ]
         said += f" ± {spread:.2g} ({', '.join(tried)})"
     return f"{said} {units_label(str(table[name].attrs['units']))}"
 
 
 def systematic_of(table: xr.Dataset, name: str = "energy") -> float:
-    """Return the systematic error that a scan found of an energy; 0 of one fit, or where one fit alone was good."""
+    """Return the systematic error that a scan found of an energy.
+
+    0 of one fit, or where one fit alone was good.
+    """
     key = {"energy": "systematic", "energy_E": "systematic_E"}[name]
     spread = float(table[key]) if key in table else np.nan
     return spread if np.isfinite(spread) else 0.0
@@ -111,4 +133,6 @@ def value_of(table: xr.Dataset, name: str) -> str:
         number = with_error(value / 10.0**power, std / 10.0**power)
         number = f"({number})" if power and "±" in number else number
     ten = f"10$^{{{power}}}$" if power else ""
-    return " ".join(part for part in (number, ten, units, "(fixed)" if std == 0 else "") if part)
+    return " ".join(
+        part for part in (number, ten, units, "(fixed)" if std == 0 else "") if part
+    )

@@ -15,7 +15,11 @@ from xbp.reduction.multiphonon import multiphonon_sqe
 from xbp.reduction.normalize import normalize_to_sum_rule, normalize_to_vanadium
 from xbp.reduction.powder import angle_to_Q, kinematic_limits
 from xbp.reduction.raman import to_raman_shift, to_reduced_raman
-from xbp.reduction.resolution import convolve, direct_geometry_resolution, instrument_resolution
+from xbp.reduction.resolution import (
+    convolve,
+    direct_geometry_resolution,
+    instrument_resolution,
+)
 from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
 
 __all__ = [

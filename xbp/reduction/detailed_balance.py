@@ -1,4 +1,7 @@
-"""S(Q,−E) = S(Q,E) exp(−E/k_BT): the free test of measured data, and both sides made one."""
+"""S(Q,−E) = S(Q,E) exp(−E/k_BT).
+
+The free test of measured data, and both sides made one.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,23 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from xbp import constants
-from xbp.common_errors import carries_common_errors
-from xbp.conditions import check_statistics, resolve_temperature, temperature_coordinate
-from xbp.errors import QuantityError, RangeError
-from xbp.grid import bin_limits, interpolate, select_range
-from xbp.independence import independence, independence_name, std_along
+from xbp.core import constants
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.conditions import (
+    check_statistics,
+    resolve_temperature,
+    temperature_coordinate,
+)
+from xbp.core.errors import QuantityError, RangeError
+from xbp.core.grid import bin_limits, interpolate, select_range
+from xbp.core.independence import independence, independence_name, std_along
+from xbp.core.pint_data import Data
+from xbp.core.signal import read, result_table
+from xbp.core.status import NO_DATA, NO_TEMPERATURE, OK, POOR_CHI2
+from xbp.core.units import convert_factor, to_kelvin
 from xbp.models.factors import GAIN_INFORMS
-from xbp.pint_data import Data
 from xbp.reduction.elastic import elastic_reach
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
-from xbp.signal import read, result_table
-from xbp.status import NO_DATA, NO_TEMPERATURE, OK, POOR_CHI2
-from xbp.units import convert_factor, to_kelvin
 
 __all__ = ["Weights", "detailed_balance", "fold"]
 
@@ -32,38 +39,45 @@ Weights = Literal["variance", "counts"]
 
 @carries_common_errors()
 @np.errstate(all="ignore")  # sums that overflow are infinite, and told
-def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None) -> xr.Dataset:
+def detailed_balance(
+    data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None
+) -> xr.Dataset:
     r"""Compare energy gain with energy loss, and tell the temperature that their ratio implies.
 
     .. math:: \ln \frac{S(Q,-E)}{S(Q,E)} = -\frac{E}{k_BT}
 
-    S(Q,E) is averaged over the Q bins that hold numbers on both sides, the side of energy gain
-    interpolated linearly onto −E where the grid is not symmetric, and 1/k_BT fitted through the
-    origin, weighted by the standard deviations (bins independent).
+    S(Q,E) is averaged over the Q bins that hold numbers on both sides, the side of
+    energy gain interpolated linearly onto −E where the grid is not symmetric, and
+    1/k_BT fitted through the origin, weighted by the standard deviations (bins
+    independent).
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E) or S(E), quantum, with both signs of E.
     E_range : pair of scalars with units, optional
-        Energies E > 0 to use; by default all that exist on both sides beyond the elastic line, which belongs to the
-        resolution: from two widths (FWHM) of it on, or from its mask. Where nothing is left there, as of a spectrum
-        without a line, from 0. They end at 3 k_BT, beyond which energy gain is background: T is that of the data, or
-        else what all energies imply.
+        Energies E > 0 to use; by default all that exist on both sides beyond the
+        elastic line, which belongs to the resolution: from two widths (FWHM) of it on,
+        or from its mask. Where nothing is left there, as of a spectrum without a line,
+        from 0. They end at 3 k_BT, beyond which energy gain is background: T is that of
+        the data, or else what all energies imply.
     Q_range : pair of scalars with units, optional
         Momentum transfers to average over.
 
     Returns
     -------
     xarray.Dataset
-        ``ratio`` S(−E)/S(E) over E with ``ratio_std``; ``temperature_at_E``, what each energy alone
-        implies (K, NaN where gain exceeds loss), with ``temperature_at_E_std``; ``implied_temperature`` with its
-        ``_std`` (K), that of counting times √χ² where the reduced χ² is above 1, and where it is above 10, so that the
-        energies disagree, at least half the range of the middle two thirds of them; ``chi2_reduced``; ``status``: "ok",
-        "no temperature" (gain exceeds loss) or "no data", where the temperature is NaN. Over any leftover dimensions.
-        Data that are spoiled, by a background say, show it by a χ² far above one and a ``temperature_at_E`` that runs
-        with E: above 10 the mean is the temperature of nothing, and what is printed says from which to which they go.
-        The range that was used is in attrs.
+        ``ratio`` S(−E)/S(E) over E with ``ratio_std``; ``temperature_at_E``, what each
+        energy alone implies (K, NaN where gain exceeds loss), with
+        ``temperature_at_E_std``; ``implied_temperature`` with its ``_std`` (K), that of
+        counting times √χ² where the reduced χ² is above 1, and where it is above 10, so
+        that the energies disagree, at least half the range of the middle two thirds of
+        them; ``chi2_reduced``; ``status``: "ok", "no temperature" (gain exceeds loss)
+        or "no data", where the temperature is NaN. Over any leftover dimensions. Data
+        that are spoiled, by a background say, show it by a χ² far above one and a
+        ``temperature_at_E`` that runs with E: above 10 the mean is the temperature of
+        nothing, and what is printed says from which to which they go. The range that
+        was used is in attrs.
 
     Raises
     ------
@@ -90,7 +104,8 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
         raise QuantityError(
             f"'{signal.value.name}' is classical",
             reason="it is even in E at every temperature",
-            fix="take T from the simulation; .bp.to_quantum() makes detailed balance of it",
+            fix="take T from the simulation; .bp.to_quantum() makes detailed balance "
+            "of it",
         )
     # A bin that overflowed holds no number.
     value = signal.value.where(abs(signal.value) < np.inf)
@@ -125,17 +140,25 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     gain_var = nothing if gain_std is None else gain_std.assign_coords(E=loss["E"]) ** 2
     both = loss.notnull() & gain.notnull()
     if "Q" in value.dims:
-        both &= xr.DataArray(select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q")
+        both &= xr.DataArray(
+            select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q"
+        )
         lo_q, hi_q = bin_limits(signal.source, "Q")
         width = xr.DataArray(hi_q - lo_q, dims="Q")
         weight = width.where(both, 0.0)
-        loss, gain = ((side.where(both, 0.0) * weight).sum("Q") for side in (loss, gain))
-        loss_var, gain_var = ((var.where(both, 0.0) * weight**2).sum("Q") for var in (loss_var, gain_var))
+        loss, gain = (
+            (side.where(both, 0.0) * weight).sum("Q") for side in (loss, gain)
+        )
+        loss_var, gain_var = (
+            (var.where(both, 0.0) * weight**2).sum("Q") for var in (loss_var, gain_var)
+        )
 
     positive = (loss > 0) & (gain > 0)
     ratio = gain / loss.where(loss > 0)
     log_ratio = xr.DataArray(np.log(ratio.where(positive)))
-    log_var = loss_var / loss.where(positive) ** 2 + gain_var / gain.where(positive) ** 2
+    log_var = (
+        loss_var / loss.where(positive) ** 2 + gain_var / gain.where(positive) ** 2
+    )
     E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     weight = (1 / log_var) if std is not None else xr.ones_like(log_var)
     usable = log_ratio.notnull() & (abs(log_ratio) < np.inf) & np.isfinite(weight)
@@ -147,38 +170,69 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     norm = norm.where(norm > 0)
     beta = -(weight * E_mev * log_ratio).sum("E") / norm
     count = usable.sum("E")
-    chi2 = ((weight * (log_ratio + beta * E_mev) ** 2).sum("E") / (count - 1)).where(count > 1)
+    chi2 = ((weight * (log_ratio + beta * E_mev) ** 2).sum("E") / (count - 1)).where(
+        count > 1
+    )
     # Unit weights know no scale of their own: there χ² is the variance of the points.
     beta_std = ((1.0 if std is not None else chi2) / norm) ** 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
         implied = 1 / (constants.BOLTZMANN_MEV * beta.where(beta > 0))
-        at_E = -E_mev / log_ratio.where(usable & (log_ratio < 0)) / constants.BOLTZMANN_MEV
+        at_E = (
+            -E_mev / log_ratio.where(usable & (log_ratio < 0)) / constants.BOLTZMANN_MEV
+        )
     implied_std = implied * beta_std / beta
     if std is not None:
         implied_std = implied_std * np.sqrt(chi2.where(chi2 > 1, 1.0))
         # A mean of what disagrees is no better known than they agree.
         apart = at_E.where(at_E.notnull().any("E"), 0.0)
         apart = apart.chunk({"E": -1}) if apart.chunks is not None else apart
-        low, high = (apart.quantile(part, "E", skipna=True).drop_vars("quantile") for part in _TWO_THIRDS)
-        implied_std = implied_std.where(~(chi2 > POOR_CHI2), np.maximum((high - low) / 2, implied_std))
-    status = xr.full_like(implied, OK, dtype="<U14").where(beta > 0, NO_TEMPERATURE).where(count > 0, NO_DATA)
+        low, high = (
+            apart.quantile(part, "E", skipna=True).drop_vars("quantile")
+            for part in _TWO_THIRDS
+        )
+        implied_std = implied_std.where(
+            ~(chi2 > POOR_CHI2), np.maximum((high - low) / 2, implied_std)
+        )
+    status = (
+        xr.full_like(implied, OK, dtype="<U14")
+        .where(beta > 0, NO_TEMPERATURE)
+        .where(count > 0, NO_DATA)
+    )
     ends = upper[chosen]
     if E_range is None and usable.chunks is None and usable.any():
-        ends = ends[usable.transpose("E", ...).values.reshape(ends.size, -1).any(axis=1)]
+        ends = ends[
+            usable.transpose("E", ...).values.reshape(ends.size, -1).any(axis=1)
+        ]
     used = f"{lower[chosen][0]:.6g} to {ends[-1]:.6g} {units}"
     variables = {
         "ratio": (ratio, "1", "S(-E)/S(E)"),
         "temperature_at_E": (at_E, "K", "temperature implied at each E"),
-        "implied_temperature": (implied, "K", "temperature implied by detailed balance"),
+        "implied_temperature": (
+            implied,
+            "K",
+            "temperature implied by detailed balance",
+        ),
         "implied_temperature_std": (implied_std, "K", "standard deviation"),
         "n_points": (count, "1", "number of energies used"),
         "status": (status, "", "whether there is a temperature"),
     }
     if std is not None:
         at_E_std = at_E**2 * constants.BOLTZMANN_MEV / E_mev * log_var**0.5
-        variables["temperature_at_E_std"] = (at_E_std, "K", "standard deviation of the temperature at each E")
-        variables["ratio_std"] = (ratio * log_var**0.5, "1", "standard deviation of the ratio")
-        variables["chi2_reduced"] = (chi2, "1", "reduced chi-squared of one temperature")
+        variables["temperature_at_E_std"] = (
+            at_E_std,
+            "K",
+            "standard deviation of the temperature at each E",
+        )
+        variables["ratio_std"] = (
+            ratio * log_var**0.5,
+            "1",
+            "standard deviation of the ratio",
+        )
+        variables["chi2_reduced"] = (
+            chi2,
+            "1",
+            "reduced chi-squared of one temperature",
+        )
     answer: xr.Dataset = result_table(
         signal,
         variables,
@@ -190,8 +244,13 @@ def detailed_balance(data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_ran
     return answer
 
 
-def _kelvin(value: xr.DataArray, E: Any, log_ratio: Any, weight: Any, usable: Any) -> Any:
-    """Return the temperature of the data, or what all energies imply: infinite where they imply none."""
+def _kelvin(
+    value: xr.DataArray, E: Any, log_ratio: Any, weight: Any, usable: Any
+) -> Any:
+    """Return the temperature of the data, or what all energies imply.
+
+    Infinite where they imply none.
+    """
     weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)
     beta = -(weight * E * log_ratio).sum("E") / (weight * E**2).sum("E")
     implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0, np.inf)
@@ -199,51 +258,62 @@ def _kelvin(value: xr.DataArray, E: Any, log_ratio: Any, weight: Any, usable: An
     if carried is None:
         return implied
     units = str(carried.attrs.get("units", "K"))
-    numbers = to_kelvin(carried.values.astype(float), units, name="coordinate 'temperature'")
+    numbers = to_kelvin(
+        carried.values.astype(float), units, name="coordinate 'temperature'"
+    )
     kelvin = xr.DataArray(numbers, dims=carried.dims)
     return kelvin.where((kelvin > 0) & (kelvin < np.inf), implied)
 
 
 def fold(
-    data: Data, T: Any = None, *, weights: Weights = "variance", reversed_below: float | None = REVERSED_BELOW
+    data: Data,
+    T: Any = None,
+    *,
+    weights: Weights = "variance",
+    reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
     r"""Fold energy gain onto energy loss: the mean of S(Q,E) and exp(E/k_BT) S(Q,−E).
 
     .. math:: \bar S(E) = \frac{w_+ S(E) + w_-\,e^{x}S(-E)}{w_+ + w_-},\quad x = E/k_BT
 
-    Where energy gain was not measured, or is masked, loss is taken alone, and so it is beyond E = 3 k_BT, where e^x
-    would make more than twentyfold of any background. Where loss was not measured gain is taken, up to there; beyond
-    the answer is NaN. Where the two sides disagree the answer has a step where one of them ends; ``fold_chi2`` tells.
-    Where the grid is not symmetric, exp(−x/2) S, which is even, is interpolated linearly onto −E. Classical data are
-    even in E and x is 0.
+    Where energy gain was not measured, or is masked, loss is taken alone, and so it is
+    beyond E = 3 k_BT, where e^x would make more than twentyfold of any background.
+    Where loss was not measured gain is taken, up to there; beyond the answer is NaN.
+    Where the two sides disagree the answer has a step where one of them ends;
+    ``fold_chi2`` tells. Where the grid is not symmetric, exp(−x/2) S, which is even, is
+    interpolated linearly onto −E. Classical data are even in E and x is 0.
 
-    No counts are data: a bin with S = 0 and σ = 0 is taken as what was counted there, weighted as "counts", with the
-    error of one count. Only a side of a spectrum that holds nothing else, as of a detector that was off, is taken as
-    not measured.
+    No counts are data: a bin with S = 0 and σ = 0 is taken as what was counted there,
+    weighted as "counts", with the error of one count. Only a side of a spectrum that
+    holds nothing else, as of a detector that was off, is taken as not measured.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E) or S(E), with both signs of E and any further dimensions.
     T : scalar with units, optional
-        Temperature (bare: K), where the data do not carry it; not needed for classical data.
+        Temperature (bare: K), where the data do not carry it; not needed for classical
+        data.
     weights : {"variance", "counts"}
-        "variance": w = 1/σ² of each side, the best where σ does not come from the very counts (with σ = √N the smaller
-        number weighs more, and the mean is low by one count or so). "counts": w₊ = 1, w₋ = e^(−x), which adds up the
-        counts of both sides; without bias, and the best where they were counted alike. Data without standard deviation
-        are folded so.
+        "variance": w = 1/σ² of each side, the best where σ does not come from the very
+        counts (with σ = √N the smaller number weighs more, and the mean is low by one
+        count or so). "counts": w₊ = 1, w₋ = e^(−x), which adds up the counts of both
+        sides; without bias, and the best where they were counted alike. Data without
+        standard deviation are folded so.
     reversed_below : float, optional
-        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where the sign of E is reversed. Where k,
-        fitted from the end of the elastic line to 3 k_BT, is below this and five of its standard deviations below 0,
-        the data are refused. None: not looked at.
+        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where the
+        sign of E is reversed. Where k, fitted from the end of the elastic line to 3
+        k_BT, is below this and five of its standard deviations below 0, the data are
+        refused. None: not looked at.
 
     Returns
     -------
     same type as `data`
-        S over E ≥ 0; a Dataset with its std, the sides taken as independent, and, over leftover dimensions,
-        ``fold_chi2``: the mean of (S(E) − e^x S(−E))² over its variance, over the bins where both count beyond the
-        elastic line (two FWHM; all bins where nothing is left there). About 1 where the sides agree; NaN where
-        gain counts nowhere.
+        S over E ≥ 0; a Dataset with its std, the sides taken as independent, and, over
+        leftover dimensions, ``fold_chi2``: the mean of (S(E) − e^x S(−E))² over its
+        variance, over the bins where both count beyond the elastic line (two FWHM; all
+        bins where nothing is left there). About 1 where the sides agree; NaN where gain
+        counts nowhere.
 
     Raises
     ------
@@ -270,7 +340,9 @@ def fold(
     """
     if weights not in ("variance", "counts"):
         raise QuantityError(
-            f"weights={weights!r} are not known", reason="they are one of two", fix="'variance' or 'counts'"
+            f"weights={weights!r} are not known",
+            reason="they are one of two",
+            fix="'variance' or 'counts'",
         )
     signal = read(data, "dynamic_structure_factor")
     value, std = signal.value, signal.std
@@ -278,22 +350,33 @@ def fold(
         raise RangeError(
             "the data do not hold both signs of E",
             reason="there is nothing to fold",
-            fix="pass S(Q,E) as measured, before a cut at constant E; of data over E ≥ 0 leave this step out",
+            fix="pass S(Q,E) as measured, before a cut at constant E; of data over E "
+            "≥ 0 leave this step out",
         )
-    E = value["E"].variable * convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    E = value["E"].variable * convert_factor(
+        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
+    )
     x: Any = E * 0.0
     carried = {}
     if check_statistics(value.attrs.get("statistics")) == "quantum":
         temperature = resolve_temperature(value, T)
         require_sign(value, std, temperature, reversed_below)
-        carried = {"temperature": temperature_coordinate(T)} if "temperature" not in value.coords else {}
+        carried = (
+            {"temperature": temperature_coordinate(T)}
+            if "temperature" not in value.coords
+            else {}
+        )
         x = E / (constants.BOLTZMANN_MEV * temperature.variable)
     # exp(−x/2) S is even. Beyond x = 600 nothing of energy gain is left to fold.
     half = np.exp(np.clip(-x / 2, -300.0, 300.0))
     kept = value["E"].values >= 0
     own = value["E"].values[kept]
     even = value.copy(data=(value.variable * half).transpose(*value.dims).data)
-    even_std = None if std is None else std.copy(data=(std.variable * half).transpose(*std.dims).data)
+    even_std = (
+        None
+        if std is None
+        else std.copy(data=(std.variable * half).transpose(*std.dims).data)
+    )
     loss: Any = even.isel(E=kept).variable
     loss_std: Any = None if even_std is None else even_std.isel(E=kept).variable
     mirrored: Any = interpolate(even, even_std, "E", -own)
@@ -308,10 +391,16 @@ def fold(
     agreement = None
     if loss_std is not None:
         # As they were given: bins without counts have the error of one count by now.
-        none = xr.DataArray(signal.source[f"{value.name}_std"] == 0).transpose(*value.dims).drop_vars("E").astype(float)
+        none = (
+            xr.DataArray(signal.source[f"{value.name}_std"] == 0)
+            .transpose(*value.dims)
+            .drop_vars("E")
+            .astype(float)
+        )
         sure = [
             none.isel(E=kept).variable < 1,
-            interpolate(none.assign_coords(E=value["E"]), None, "E", -own)[0].variable < 1,
+            interpolate(none.assign_coords(E=value["E"]), None, "E", -own)[0].variable
+            < 1,
         ]
         no_loss, no_gain = (loss == 0) & ~sure[0], (gain == 0) & ~sure[1]
         # A side without a single count is that of a detector that was off.
@@ -319,17 +408,29 @@ def fold(
         use_gain = use_gain & ~(no_gain | ~use_gain).all("E") & informs
         sure_loss, sure_gain = use_loss & sure[0], use_gain & sure[1]
         both = sure_loss & sure_gain
-        agreement = _agreement(value, own, loss - gain, (loss_std**2 + gain_std**2).where(both), loss / half)
+        agreement = _agreement(
+            value,
+            own,
+            loss - gain,
+            (loss_std**2 + gain_std**2).where(both),
+            loss / half,
+        )
         if weights == "variance":
-            # A number without an error gives way to one that has one; no counts are no such number.
+            # A number without an error gives way to one that has one; no counts are no
+            # such number.
             use_loss = use_loss & (sure_loss | no_loss | ~sure_gain)
             use_gain = use_gain & (sure_gain | no_gain | ~sure_loss)
-            w_loss, w_gain = (gain_std**2).where(both, w_loss), (loss_std**2).where(both, w_gain)
+            w_loss, w_gain = (
+                (gain_std**2).where(both, w_loss),
+                (loss_std**2).where(both, w_gain),
+            )
     use_gain = use_gain & informs
     w_loss, w_gain = w_loss * use_loss, w_gain * use_gain
     total = w_loss + w_gain
     back = 1 / (total.where(use_loss | use_gain) * half)
-    mean = (w_loss * loss.where(use_loss, 0.0) + w_gain * gain.where(use_gain, 0.0)) * back
+    mean = (
+        w_loss * loss.where(use_loss, 0.0) + w_gain * gain.where(use_gain, 0.0)
+    ) * back
     out = value.isel(E=kept)
     # To the last digit, where it is alone.
     alone = use_loss & ~use_gain
@@ -337,13 +438,26 @@ def fold(
     out_std = None
     if std is not None:
         own_std: Any = std.isel(E=kept).variable
-        variance = w_loss**2 * loss_std.where(use_loss, 0.0) ** 2 + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2
-        out_std = out.copy(data=(variance**0.5 * back).where(~alone, own_std).transpose(*out.dims).data)
+        variance = (
+            w_loss**2 * loss_std.where(use_loss, 0.0) ** 2
+            + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2
+        )
+        out_std = out.copy(
+            data=(variance**0.5 * back).where(~alone, own_std).transpose(*out.dims).data
+        )
         own_f, gain_f = independence(even_std, "E"), independence(mirrored[1], "E")
         if own_f is not None or gain_f is not None:
-            single = w_loss**2 * loss_std.where(use_loss, 0.0) ** 2 / (1.0 if own_f is None else own_f.isel(E=kept))
-            single = single + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2 / (1.0 if gain_f is None else gain_f)
-            held = (variance / single.where(single > 0)).fillna(1.0).transpose(*out.dims)
+            single = (
+                w_loss**2
+                * loss_std.where(use_loss, 0.0) ** 2
+                / (1.0 if own_f is None else own_f.isel(E=kept))
+            )
+            single = single + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2 / (
+                1.0 if gain_f is None else gain_f
+            )
+            held = (
+                (variance / single.where(single > 0)).fillna(1.0).transpose(*out.dims)
+            )
             out = out.assign_coords({independence_name("E"): held})
     lower, upper = bin_limits(signal.source, "E")
     answer: Data = signal.answer(
@@ -351,7 +465,11 @@ def fold(
         out_std,
         operation="fold",
         arguments={"T": T, "weights": weights},
-        bounds={"E": xr.Variable(("E", "bnds"), np.stack([lower[kept], upper[kept]], axis=-1))},
+        bounds={
+            "E": xr.Variable(
+                ("E", "bnds"), np.stack([lower[kept], upper[kept]], axis=-1)
+            )
+        },
     )
     if agreement is not None and isinstance(answer, xr.Dataset):
         answer["fold_chi2"] = agreement
@@ -359,12 +477,18 @@ def fold(
 
 
 def _agreement(
-    value: xr.DataArray, E: np.ndarray, difference: xr.Variable, variance: xr.Variable, spectrum: xr.Variable
+    value: xr.DataArray,
+    E: np.ndarray,
+    difference: xr.Variable,
+    variance: xr.Variable,
+    spectrum: xr.Variable,
 ) -> xr.Variable:
     """Return χ² per bin of the two sides being one, beyond the elastic line of the spectrum."""
     core = [dim for dim in ("Q", "E") if dim in value.dims]
 
-    def chi2(difference: np.ndarray, variance: np.ndarray, spectrum: np.ndarray) -> float:
+    def chi2(
+        difference: np.ndarray, variance: np.ndarray, spectrum: np.ndarray
+    ) -> float:
         rows = spectrum.reshape(-1, E.size)
         known = np.isfinite(rows)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -372,7 +496,11 @@ def _agreement(
             squares = difference**2 / variance
         beyond = squares[..., elastic_reach(E, profile) <= E]
         chosen = beyond if np.isfinite(beyond).any() else squares
-        return float(chosen[np.isfinite(chosen)].mean()) if np.isfinite(chosen).any() else float("nan")
+        return (
+            float(chosen[np.isfinite(chosen)].mean())
+            if np.isfinite(chosen).any()
+            else float("nan")
+        )
 
     answer: xr.Variable = xr.apply_ufunc(
         chi2,
@@ -385,5 +513,8 @@ def _agreement(
         output_dtypes=[float],
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
-    answer.attrs = {"units": "1", "long_name": "reduced chi-squared of the two sides of E being one"}
+    answer.attrs = {
+        "units": "1",
+        "long_name": "reduced chi-squared of the two sides of E being one",
+    }
     return answer

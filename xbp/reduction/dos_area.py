@@ -1,9 +1,12 @@
-"""The area of a density of states, and which modes it counts. No absolute value is computed from an assumed area.
+"""The area of a density of states, and which modes it counts.
 
-``attrs["area"]`` of a g(E) is ∫g dE over all its modes: 1, 3 (per atom) or 3N (for a cell), in the units
-of g times those of E; or "unknown", for example if g was determined over a range that ends inside the band.
-``attrs["area_of"]`` states which modes. The coordinate ``area`` is ∫g dE of each of several maps, NaN if
-unknown; for a fit it may differ from that of all modes.
+No absolute value is computed from an assumed area.
+
+``attrs["area"]`` of a g(E) is ∫g dE over all its modes: 1, 3 (per atom) or 3N (for a
+cell), in the units of g times those of E; or "unknown", for example if g was determined
+over a range that ends inside the band. ``attrs["area_of"]`` states which modes. The
+coordinate ``area`` is ∫g dE of each of several maps, NaN if unknown; for a fit it may
+differ from that of all modes.
 """
 
 from __future__ import annotations
@@ -14,12 +17,12 @@ from typing import Any, Final, Literal
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError
-from xbp.grid import bin_limits
+from xbp.core.errors import QuantityError
+from xbp.core.grid import bin_limits
+from xbp.core.schema import AREA_UNKNOWN, COORDINATES
+from xbp.core.signal import Signal
+from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
 from xbp.models.debye_einstein import dos_weights
-from xbp.schema import AREA_UNKNOWN, COORDINATES
-from xbp.signal import Signal
-from xbp.units import convert_factor, format_unit, magnitude, parse_unit
 
 __all__ = [
     "Modes",
@@ -34,11 +37,15 @@ __all__ = [
     "to_pure_number",
 ]
 
-#: Which modes: every mode once; the modes of one element; modes that count by how they scatter, or by other weights.
+#: Which modes: every mode once; the modes of one element; modes that count by how they
+#: scatter, or by other weights.
 AreaOf = Literal["all modes", "modes of an element", "weighted modes"]
 #: Areas of a density of states of all modes: normalised, and per atom.
 _RECOGNISED: Final = (1.0, 3.0)
-_ASK: Final = "area=1 if these are all the modes; n_atoms= if g is that of a cell with that many atoms (area 3N)"
+_ASK: Final = (
+    "area=1 if these are all the modes; n_atoms= if g is that of a cell "
+    "with that many atoms (area 3N)"
+)
 #: A g that was cut off is no smaller, where it ends, than this part of its maximum.
 _CUT_OFF: Final = 0.05
 
@@ -50,15 +57,23 @@ def area_attributes(area: float | None, of: AreaOf) -> dict[str, Any]:
 
 def area_coordinate(area: xr.DataArray) -> xr.Variable:
     """Return the coordinate that says which area each of several g(E) has."""
-    return xr.Variable(area.dims, area.data, {"units": "1", "long_name": COORDINATES["area"][1]})
+    return xr.Variable(
+        area.dims, area.data, {"units": "1", "long_name": COORDINATES["area"][1]}
+    )
 
 
-def scaled_area(g: xr.DataArray, factor: float) -> tuple[dict[str, Any], dict[str, Any]]:
+def scaled_area(
+    g: xr.DataArray, factor: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the attributes and the coordinates that say which area g(E) has once it is multiplied."""
     said = _number(g.attrs.get("area"))
     if not factor > 0 and said is not None:
         return {"area": AREA_UNKNOWN}, {}
-    coords = {"area": area_coordinate(g.coords["area"] * factor)} if "area" in g.coords else {}
+    coords = (
+        {"area": area_coordinate(g.coords["area"] * factor)}
+        if "area" in g.coords
+        else {}
+    )
     return ({} if said is None else {"area": said * factor}), coords
 
 
@@ -71,11 +86,16 @@ def require_known_area(g: xr.DataArray, name: str) -> None:
         If the area is unknown.
     """
     stated = _stated(g)
-    if stated is not None and stated[0].chunks is None and bool(stated[0].isnull().all()):
+    if (
+        stated is not None
+        and stated[0].chunks is None
+        and bool(stated[0].isnull().all())
+    ):
         raise QuantityError(
             f"the area of {name} is unknown",
             reason="g(E) was determined over a range that ends inside the phonon band",
-            fix="determine it over a range with all modes, or with initial_dos=; area=1 if it contains all modes",
+            fix="determine it over a range with all modes, or with initial_dos=; "
+            "area=1 if it contains all modes",
         )
 
 
@@ -89,7 +109,9 @@ def area_of_all_modes(signal: Signal, tolerance: float = 0.01) -> float:
     """
     stated = _stated(signal.value)
     require_known_area(signal.value, f"'{signal.value.name}'")
-    return float(modes_of(signal, tolerance=tolerance).unit if stated is None else stated[0])
+    return float(
+        modes_of(signal, tolerance=tolerance).unit if stated is None else stated[0]
+    )
 
 
 @dataclass(frozen=True)
@@ -99,9 +121,11 @@ class Modes:
     Attributes
     ----------
     unit : xarray.DataArray
-        ∫g dE of all modes on the scale of g, over its dimensions but E; NaN where it is unknown.
+        ∫g dE of all modes on the scale of g, over its dimensions but E; NaN where it is
+        unknown.
     missing : xarray.DataArray
-        The part of all modes that the energies of g do not hold, though it stands for them.
+        The part of all modes that the energies of g do not hold, though it stands for
+        them.
     above : xr.DataArray
         Whether those that are missing are above the highest energy.
     """
@@ -111,8 +135,16 @@ class Modes:
     above: xr.DataArray
 
 
-def modes_of(signal: Signal, *, n_atoms: Any = None, tolerance: float = 0.01, weighted: bool = False) -> Modes:
-    """Find how many modes a g(E) contains: from its attributes, from `n_atoms`, or from an area of 1 or 3.
+def modes_of(
+    signal: Signal,
+    *,
+    n_atoms: Any = None,
+    tolerance: float = 0.01,
+    weighted: bool = False,
+) -> Modes:
+    """Find how many modes a g(E) contains.
+
+    From its attributes, from `n_atoms`, or from an area of 1 or 3.
 
     Parameters
     ----------
@@ -135,7 +167,11 @@ def modes_of(signal: Signal, *, n_atoms: Any = None, tolerance: float = 0.01, we
     if n_atoms is not None:
         atoms = magnitude(n_atoms, "1", name="n_atoms")
         if not atoms > 0:
-            raise QuantityError(f"n_atoms={n_atoms!r}", reason="a cell has at least one atom", fix="n_atoms=2")
+            raise QuantityError(
+                f"n_atoms={n_atoms!r}",
+                reason="a cell has at least one atom",
+                fix="n_atoms=2",
+            )
         return _recognised(g, held.areas, (3 * atoms,), tolerance)
     stated = _stated(g)
     if stated is None:
@@ -143,17 +179,22 @@ def modes_of(signal: Signal, *, n_atoms: Any = None, tolerance: float = 0.01, we
     require_known_area(g, f"'{g.name}'")
     if g.attrs.get("area_of") == "weighted modes" and not weighted:
         raise QuantityError(
-            f"'{g.name}' is a density of modes weighted by {g.attrs.get('weighting', 'neutron')!r}",
+            f"'{g.name}' is a density of modes weighted by "
+            f"{g.attrs.get('weighting', 'neutron')!r}",
             reason="modes of light or strongly scattering atoms have more weight in it",
-            fix="traj.bp.vdos(weights='mass'), g.bp.correct_neutron_weighting(partials); area=1 uses it as it is",
+            fix="traj.bp.vdos(weights='mass'), "
+            "g.bp.correct_neutron_weighting(partials); area=1 uses it as it is",
         )
     unit, total = stated
     near = _nearest(held.areas, total)
     missing = ((total - near) / unit).clip(min=0.0)
-    wrong = (near > total * (1 + tolerance)) | ((missing > tolerance) & ~(held.last > _CUT_OFF))
+    wrong = (near > total * (1 + tolerance)) | (
+        (missing > tolerance) & ~(held.last > _CUT_OFF)
+    )
     if wrong.chunks is None and bool(wrong.any()):
         raise QuantityError(
-            f"the integral of '{g.name}' over E is {float(near.where(wrong).max()):.4g}, but its recorded area is "
+            f"the integral of '{g.name}' over E is "
+            f"{float(near.where(wrong).max()):.4g}, but its recorded area is "
             f"{float(total.where(wrong).max()):.4g}",
             reason="it was changed after xbp computed it, or its bins are too wide",
             fix=f"g.bp.scale(factor) updates the area; or pass {_ASK}",
@@ -165,11 +206,18 @@ def modes_of(signal: Signal, *, n_atoms: Any = None, tolerance: float = 0.01, we
 def known_area(g: xr.DataArray) -> bool:
     """Tell whether a g(E) says which area it has."""
     stated = _stated(g)
-    return stated is not None and stated[0].chunks is None and bool(stated[0].notnull().all())
+    return (
+        stated is not None
+        and stated[0].chunks is None
+        and bool(stated[0].notnull().all())
+    )
 
 
 def _stated(g: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
-    """Return what ∫g dE of all modes is on the scale of g, and ∫g dE of g itself; None where g says nothing."""
+    """Return what ∫g dE of all modes is on the scale of g, and ∫g dE of g itself.
+
+    None where g says nothing.
+    """
     said = g.attrs.get("area")
     if said is None and "area" not in g.coords:
         return None
@@ -187,20 +235,30 @@ def _number(said: Any) -> float | None:
 
 
 def _recognised(
-    g: xr.DataArray, held: tuple[xr.DataArray, xr.DataArray], areas: tuple[float, ...], tolerance: float
+    g: xr.DataArray,
+    held: tuple[xr.DataArray, xr.DataArray],
+    areas: tuple[float, ...],
+    tolerance: float,
 ) -> Modes:
-    """Return the one of some areas that g has, within a tolerance; NaN where it has none."""
+    """Return the one of some areas that g has, within a tolerance.
+
+    NaN where it has none.
+    """
     unit = xr.full_like(held[0], np.nan, dtype=float)
     for area in areas:
         close = abs(_nearest(held, xr.full_like(held[0], area)) / area - 1) <= tolerance
         unit = unit.where(~close, area)
-    unit = unit.where(held[0].notnull(), 1.0)  # g is NaN, and so is what follows from it
+    unit = unit.where(
+        held[0].notnull(), 1.0
+    )  # g is NaN, and so is what follows from it
     if unit.chunks is None and bool(unit.isnull().any()):
         odd = float(held[0].where(unit.isnull()).max())
         said = " or ".join(f"{area:g}" for area in areas)
         raise QuantityError(
-            f"the area of '{g.name}' is {odd:.4g}, which is not {said} within {100 * tolerance:.2g} %",
-            reason="the scale is unknown: the area should be 1 (normalised), 3 (per atom) or 3N (per cell)",
+            f"the area of '{g.name}' is {odd:.4g}, which is not {said} within "
+            f"{100 * tolerance:.2g} %",
+            reason="the scale is unknown: the area should be 1 (normalised), 3 (per "
+            "atom) or 3N (per cell)",
             fix=_ASK,
         )
     return Modes(unit, xr.zeros_like(unit), xr.ones_like(unit, dtype=bool))
@@ -210,8 +268,9 @@ def _recognised(
 class _Held:
     """What the energies of g(E) hold, over its other dimensions.
 
-    `areas` are ∫g dE with g/E² linear between its numbers, and as a sum over bins; `below` is the part of the first
-    that Debye's law has below the lowest number, `last` the last number over the largest.
+    `areas` are ∫g dE with g/E² linear between its numbers, and as a sum over bins;
+    `below` is the part of the first that Debye's law has below the lowest number,
+    `last` the last number over the largest.
     """
 
     areas: tuple[xr.DataArray, xr.DataArray]
@@ -222,9 +281,15 @@ class _Held:
 def _held(signal: Signal) -> _Held:
     g = signal.value
     lower, upper = np.full((2, g.sizes["E"]), np.nan)
-    if g.sizes["E"] > 1 or str(g["E"].attrs.get("bounds", "E_bnds")) in signal.source.coords:
+    if (
+        g.sizes["E"] > 1
+        or str(g["E"].attrs.get("bounds", "E_bnds")) in signal.source.coords
+    ):
         lower, upper = bin_limits(signal.source, "E")
-    E, width = g["E"].values.astype(float), np.clip(upper, 0, None) - np.clip(lower, 0, None)
+    E, width = (
+        g["E"].values.astype(float),
+        np.clip(upper, 0, None) - np.clip(lower, 0, None),
+    )
     per_unit = to_pure_number(signal)
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is no area
@@ -249,18 +314,29 @@ def _held(signal: Signal) -> _Held:
 
 def is_absolute(signal: Signal) -> bool:
     """Tell whether g(E) is in one over energy; else its scale is arbitrary."""
-    return bool(parse_unit(signal.units).is_compatible_with(parse_unit(signal.value["E"].attrs["units"]) ** -1))
+    return bool(
+        parse_unit(signal.units).is_compatible_with(
+            parse_unit(signal.value["E"].attrs["units"]) ** -1
+        )
+    )
 
 
 def to_pure_number(signal: Signal, *, free: bool = True) -> float:
-    """Return what makes g times E a pure number; 1 where the scale of g is arbitrary, and may be (`free`)."""
+    """Return what makes g times E a pure number.
+
+    1 where the scale of g is arbitrary, and may be (`free`).
+    """
     inverse = parse_unit(signal.value["E"].attrs["units"]) ** -1
     if free and not is_absolute(signal):
         return 1.0
-    return convert_factor(signal.units, format_unit(inverse), name=f"'{signal.value.name}'")
+    return convert_factor(
+        signal.units, format_unit(inverse), name=f"'{signal.value.name}'"
+    )
 
 
-def _nearest(held: tuple[xr.DataArray, xr.DataArray], area: xr.DataArray) -> xr.DataArray:
+def _nearest(
+    held: tuple[xr.DataArray, xr.DataArray], area: xr.DataArray
+) -> xr.DataArray:
     near = held[0]
     for other in held[1:]:
         near = near.where(abs(near - area) <= abs(other - area), other)

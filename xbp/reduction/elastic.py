@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.common_errors import carries_common_errors
-from xbp.errors import QuantityError, RangeError
-from xbp.grid import bin_limits
-from xbp.pint_data import Data, unwrap
-from xbp.schema import require_same_grid
-from xbp.signal import Signal, operations, read
-from xbp.units import convert_factor, magnitude, split_quantity
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.errors import QuantityError, RangeError
+from xbp.core.grid import bin_limits
+from xbp.core.pint_data import Data, unwrap
+from xbp.core.schema import require_same_grid
+from xbp.core.signal import Signal, operations, read
+from xbp.core.units import convert_factor, magnitude, split_quantity
 
 __all__ = [
     "elastic_line_bins",
@@ -29,30 +29,43 @@ REACH = 2.0
 #: Beyond this the square of a number overflows, and with it every variance.
 MOST = 1e150
 #: Steps that took E = 0 for what it said: what they made does not move with it.
-_AT_ZERO = ("fold", "normalize_to_sum_rule", "to_sqe", "to_quantum", "correct_multiphonon", "multiphonon_sqe")
+_AT_ZERO = (
+    "fold",
+    "normalize_to_sum_rule",
+    "to_sqe",
+    "to_quantum",
+    "correct_multiphonon",
+    "multiphonon_sqe",
+)
 
 
 @carries_common_errors(linear=True)
-def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0) -> Data:
-    """Mask the elastic line: bins within a number of resolution widths of E = 0 become NaN.
+def mask_elastic(
+    data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0
+) -> Data:
+    """Mask the elastic line.
 
-    Every bin that reaches into −widths·FWHM < E − centre < widths·FWHM is masked. Nothing is put in its place: no later
-    step of xbp extends the spectrum into the mask, least of all by a power law where a boson peak is sought. Of a
-    Gaussian line 1.9 % lies beyond one FWHM from its centre on both sides together, and 2 in 10⁶ beyond two; real lines
-    have wings.
+    Bins within a number of resolution widths of E = 0 become NaN.
+
+    Every bin that reaches into −widths·FWHM < E − centre < widths·FWHM is masked.
+    Nothing is put in its place: no later step of xbp extends the spectrum into the
+    mask, least of all by a power law where a boson peak is sought. Of a Gaussian line
+    1.9 % lies beyond one FWHM from its centre on both sides together, and 2 in 10⁶
+    beyond two; real lines have wings.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         Any signal over E.
     resolution : scalar with units, or DataArray
-        Full width at half maximum (FWHM) of the line (bare: the unit of E); an array over E, Q, detectors or any other
-        dimension of the data, on its grid.
+        Full width at half maximum (FWHM) of the line (bare: the unit of E); an array
+        over E, Q, detectors or any other dimension of the data, on its grid.
     widths : float
         How many FWHM to each side.
     centre : scalar with units, or DataArray, optional
-        Where the line stands, if not at 0 (bare: the unit of E); an array as for the resolution. `fit_elastic_line`
-        gives both: ``data.bp.mask_elastic(line.fwhm, centre=line.energy)``.
+        Where the line stands, if not at 0 (bare: the unit of E); an array as for the
+        resolution. `fit_elastic_line` gives both: ``data.bp.mask_elastic(line.fwhm,
+        centre=line.energy)``.
 
     Returns
     -------
@@ -62,8 +75,8 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
     Raises
     ------
     QuantityError
-        If the resolution or the centre is over a dimension that the data have not, or NaN somewhere, or the
-        resolution is not positive.
+        If the resolution or the centre is over a dimension that the data have not, or
+        NaN somewhere, or the resolution is not positive.
     RangeError
         If nothing would be masked, or nothing left.
     UnitsError
@@ -101,10 +114,12 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
     masked = (lower < half - slack) & (upper > slack - half)
     if masked.all() or not masked.any():
         raise RangeError(
-            f"the mask, to {float(half.max()):g} {units} from {_written(at)} {units}, covers "
+            f"the mask, to {float(half.max()):g} {units} from {_written(at)} {units}, "
+            "covers "
             f"{'everything' if masked.all() else 'nothing'}",
             reason=f"the bins reach from {low[0]:g} to {high[-1]:g} {units}",
-            fix="look at the resolution and its units; leave this step out where there is no elastic line",
+            fix="look at the resolution and its units; leave this step out where "
+            "there is no elastic line",
         )
 
     def mask(part: xr.DataArray) -> xr.DataArray:
@@ -124,7 +139,10 @@ def mask_elastic(data: Data, resolution: Any, widths: float = 2.0, *, centre: An
 
 
 def _of_bins(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
-    """Return an energy in the unit of E: one, or one for each bin of some dimensions of the data."""
+    """Return an energy in the unit of E.
+
+    One, or one for each bin of some dimensions of the data.
+    """
     units = value["E"].attrs["units"]
     if isinstance(given, xr.DataArray):
         given = unwrap(given)[0]
@@ -134,16 +152,21 @@ def _of_bins(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
     if not set(number.dims) <= set(value.dims) or number.dtype.kind not in "fiu":
         raise QuantityError(
             f"the {name} is an array over {number.dims} of type {number.dtype}",
-            reason=f"it is an energy for each bin of the data, which have the dimensions {tuple(value.dims)}",
+            reason="it is an energy for each bin of the data, which have the "
+            f"dimensions {tuple(value.dims)}",
             fix=f"{name}='1.2 meV', or a DataArray over E, Q or detectors",
         )
     require_same_grid(value, number, number.dims)
     if not np.isfinite(number.values).all():
         raise QuantityError(
-            f"the {name} is NaN in {int(np.isnan(number.values).sum())} of {number.size} places",
-            reason="what was not found, as where a line was not fitted, can be no limit of a mask",
-            fix=f"give one for all, as of .bp.fit_elastic_line(Q_range=...), or that of the nearest, "
-            f"{name}.interpolate_na('{number.dims[-1]}', method='nearest', fill_value='extrapolate')",
+            f"the {name} is NaN in {int(np.isnan(number.values).sum())} of "
+            f"{number.size} places",
+            reason="what was not found, as where a line was not fitted, can be no "
+            "limit of a mask",
+            fix="give one for all, as of .bp.fit_elastic_line(Q_range=...), or that "
+            "of the nearest, "
+            f"{name}.interpolate_na('{number.dims[-1]}', method='nearest', "
+            "fill_value='extrapolate')",
         )
     return number.variable * convert_factor(own or units, units, name=name, energy=True)
 
@@ -158,16 +181,18 @@ def _written(energy: xr.Variable) -> str:
 def shift_E(data: Data, by: Any) -> Data:
     """Move E = 0: every energy, and the bounds of its bin, less one and the same.
 
-    For measured spectra whose elastic line does not stand at 0, before anything is derived from them. Numbers stay in
-    their bins. Q, which rests on E too, stays as well, as do factors such as kᵢ/k_f: move spectra at angles before
-    `angle_to_Q` where the shift is not small beside the incident energy.
+    For measured spectra whose elastic line does not stand at 0, before anything is
+    derived from them. Numbers stay in their bins. Q, which rests on E too, stays as
+    well, as do factors such as kᵢ/k_f: move spectra at angles before `angle_to_Q` where
+    the shift is not small beside the incident energy.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), S(E), or spectra at angles, as measured.
     by : scalar with units
-        What is taken off E, such as the energy of `fit_elastic_line` (bare: the unit of E).
+        What is taken off E, such as the energy of `fit_elastic_line` (bare: the unit of
+        E).
 
     Returns
     -------
@@ -177,8 +202,8 @@ def shift_E(data: Data, by: Any) -> Data:
     Raises
     ------
     QuantityError
-        If the data are derived, as G and B are, or were folded or corrected, which took E = 0 for what it said; or `by`
-        is one for each Q: a grid has one E.
+        If the data are derived, as G and B are, or were folded or corrected, which took
+        E = 0 for what it said; or `by` is one for each Q: a grid has one E.
     UnitsError
         If `by` is no energy.
     RangeError
@@ -203,14 +228,17 @@ def shift_E(data: Data, by: Any) -> Data:
         raise QuantityError(
             f"'{value.name}' is a {signal.quantity.name}",
             reason="it was made with factors of E, which do not move with E = 0",
-            fix="move E of S(Q,E) as measured, data.bp.shift_E(...), then reduce it again",
+            fix="move E of S(Q,E) as measured, data.bp.shift_E(...), then reduce it "
+            "again",
         )
     taken = next((step for step in operations(value) if step in _AT_ZERO), None)
     if taken is not None:
         raise QuantityError(
             f"the data have been through .bp.{taken}()",
-            reason="it took E = 0 for what the data said, and its answer does not move with it",
-            fix="move E of the data as measured, data.bp.shift_E(...), then reduce them again",
+            reason="it took E = 0 for what the data said, and its answer does not "
+            "move with it",
+            fix="move E of the data as measured, data.bp.shift_E(...), then reduce "
+            "them again",
         )
     E = value["E"]
     units = E.attrs["units"]
@@ -218,15 +246,18 @@ def shift_E(data: Data, by: Any) -> Data:
         raise QuantityError(
             f"by has the shape {split_quantity(by, 'by')[0].shape}",
             reason="a grid has one E, which moves by one energy",
-            fix="by=line.energy, of line = data.bp.fit_elastic_line(Q_range=...), which averages over Q",
+            fix="by=line.energy, of line = data.bp.fit_elastic_line(Q_range=...), "
+            "which averages over Q",
         )
     distance = magnitude(by, units, name="by", energy=True)
     lower, upper = bin_limits(signal.source, "E")
     if not lower[0] <= distance <= upper[-1]:
         raise RangeError(
             f"by={distance:g} {units} is beyond the data",
-            reason=f"they reach from {lower[0]:g} to {upper[-1]:g} {units}, and E = 0 would be outside",
-            fix="look at its units: the elastic line stands a fraction of its width from 0",
+            reason=f"they reach from {lower[0]:g} to {upper[-1]:g} {units}, and E = 0 "
+            "would be outside",
+            fix="look at its units: the elastic line stands a fraction of its width "
+            "from 0",
         )
     moved = {"E": ("E", E.values - distance, E.attrs)}
     answer: Data = signal.answer(
@@ -234,7 +265,11 @@ def shift_E(data: Data, by: Any) -> Data:
         None if signal.std is None else signal.std.assign_coords(moved),
         operation="shift_E",
         arguments={"by": f"{distance:.10g} {units}"},
-        bounds={"E": xr.Variable(("E", "bnds"), np.stack([lower, upper], axis=-1) - distance)},
+        bounds={
+            "E": xr.Variable(
+                ("E", "bnds"), np.stack([lower, upper], axis=-1) - distance
+            )
+        },
     )
     return answer
 
@@ -248,20 +283,25 @@ def line_profile(signal: Signal) -> np.ndarray:
         If they hold none.
     """
     value = signal.value
-    profile: np.ndarray = value.where(abs(value) < MOST).mean([d for d in value.dims if d != "E"]).values
+    profile: np.ndarray = (
+        value.where(abs(value) < MOST).mean([d for d in value.dims if d != "E"]).values
+    )
     lower, upper = bin_limits(signal.source, "E")
     at_zero = ((lower <= 0) & (upper >= 0)).any()
     if not at_zero or elastic_line_bins(value["E"].values, profile) is None:
         raise RangeError(
             "the data hold no elastic line",
-            reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
+            reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} "
+            f"{value['E'].attrs['units']}"
             f"{', and nothing below 1e150 is known at E = 0' if at_zero else ''}",
             fix="pass S(Q,E) with E = 0 in it, or name the line by E_range=",
         )
     return profile
 
 
-def elastic_line_bins(E: np.ndarray, profile: np.ndarray) -> tuple[int, int, int] | None:
+def elastic_line_bins(
+    E: np.ndarray, profile: np.ndarray
+) -> tuple[int, int, int] | None:
     """Find the top of the line that stands at E = 0 or a little off it, and the bins above half its height.
 
     Parameters
@@ -300,7 +340,8 @@ def elastic_line_bins(E: np.ndarray, profile: np.ndarray) -> tuple[int, int, int
 def width_at_half_maximum(E: np.ndarray, profile: np.ndarray) -> float:
     """Return the full width of the line about E = 0 between its interpolated half heights.
 
-    Where the data end before, it is the width up to their end; NaN where there is no line.
+    Where the data end before, it is the width up to their end; NaN where there is no
+    line.
 
     Examples
     --------
@@ -324,10 +365,12 @@ def width_at_half_maximum(E: np.ndarray, profile: np.ndarray) -> float:
 
 
 def elastic_reach(E: np.ndarray, profile: np.ndarray) -> float:
-    """Return the energy beyond which, on both sides, the elastic line is over: `REACH` widths from its centre.
+    """Return the energy beyond which, on both sides, the elastic line is over.
 
-    0 where there is none, as where it was masked. Of data that begin at E = 0 half the line is seen, and the other half
-    is taken alike.
+    `REACH` widths from its centre.
+
+    0 where there is none, as where it was masked. Of data that begin at E = 0 half the
+    line is seen, and the other half is taken alike.
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""S(Q,E) → G(Q,E) → B(Q,E) and back: one separable factor, in every published convention."""
+"""S(Q,E) → G(Q,E) → B(Q,E) and back.
+
+One separable factor, in every published convention.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,24 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp import constants
-from xbp.common_errors import carries_common_errors
-from xbp.conditions import check_statistics, resolve_temperature, resolve_u2
-from xbp.errors import CoordinateError, QuantityError
+from xbp.core import constants
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.conditions import check_statistics, resolve_temperature, resolve_u2
+from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.pint_data import Data
+from xbp.core.schema import COORDINATES
+from xbp.core.signal import Signal, read
+from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention
-from xbp.pint_data import Data
 from xbp.reduction.imaginary import real_modes
-from xbp.reduction.separable import POWERS, common_of_conditions, errors_of_conditions, factors_of, has_n
+from xbp.reduction.separable import (
+    POWERS,
+    common_of_conditions,
+    errors_of_conditions,
+    factors_of,
+    has_n,
+)
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
-from xbp.schema import COORDINATES
-from xbp.signal import Signal, read
-from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["to_bqe", "to_convention", "to_gdos", "to_sqe"]
 
@@ -50,44 +59,49 @@ def to_gdos(
     .. math:: G(Q,E) = e^{Q^2u^2} \frac{E}{Q^2} \langle n\rangle S(Q,E), \quad
               \langle n\rangle = 1 - e^{-E/k_BT}
 
-    For classical data ⟨n⟩ becomes E/k_BT. E⟨n⟩S is even in E for data that obey detailed balance: G(−E) = G(E) is a
-    free test of measured ones, as far as energy gain tells anything. Below E = −3 k_BT the answer is NaN, for ⟨n⟩ grows
-    as e^(−x) there and makes 10²⁵ and more of the background of a cold sample; `fold` leaves the same out.
+    For classical data ⟨n⟩ becomes E/k_BT. E⟨n⟩S is even in E for data that obey
+    detailed balance: G(−E) = G(E) is a free test of measured ones, as far as energy
+    gain tells anything. Below E = −3 k_BT the answer is NaN, for ⟨n⟩ grows as e^(−x)
+    there and makes 10²⁵ and more of the background of a cold sample; `fold` leaves the
+    same out.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        S(Q,E) (``dynamic_structure_factor``) with ``attrs["statistics"]``, or B(Q,E); dimensions
-        Q and E in any order, and any further ones.
+        S(Q,E) (``dynamic_structure_factor``) with ``attrs["statistics"]``, or B(Q,E);
+        dimensions Q and E in any order, and any further ones.
     T : scalar with units, optional
         Temperature (bare: K), where the data do not carry it.
     u2 : scalar or array with units, optional
-        Mean-square displacement **per axis** (bare: inverse square of the data's Q unit), where the
-        data do not carry it; the elastic line falls as exp(−Q²u²).
+        Mean-square displacement **per axis** (bare: inverse square of the data's Q
+        unit), where the data do not carry it; the elastic line falls as exp(−Q²u²).
     u2_total, msd, B_iso : scalar or array with units, optional
-        The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u², ``⟨|r(t)−r(0)|²⟩`` =
-        6u², B = 8π²u².
+        The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u²,
+        ``⟨|r(t)−r(0)|²⟩`` = 6u², B = 8π²u².
     reversed_below : float, optional
-        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where the sign of E is reversed. Where k,
-        fitted from the end of the elastic line to 3 k_BT, is below this and five of its standard deviations below 0,
-        the data are refused. None: not looked at.
+        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where the
+        sign of E is reversed. Where k, fitted from the end of the elastic line to 3
+        k_BT, is below this and five of its standard deviations below 0, the data are
+        refused. None: not looked at.
     T_std, u2_std : scalar or array with units, optional
-        Standard deviations of T (bare: K) and of u² per axis (bare: as `u2`), where the data do not carry the
-        coordinates ``temperature_std`` and ``u2_std``. Each is one error that all bins share: ``G_std_common`` keeps it
-        apart. Without them T and u² are taken as exact.
+        Standard deviations of T (bare: K) and of u² per axis (bare: as `u2`), where the
+        data do not carry the coordinates ``temperature_std`` and ``u2_std``. Each is
+        one error that all bins share: ``G_std_common`` keeps it apart. Without them T
+        and u² are taken as exact.
 
     Returns
     -------
     same type as `data`
-        G(Q,E), in E·S/Q² of the data's own units (angstrom² for S in 1/meV); a Dataset with
-        ``G_std``. NaN at Q = 0, and of quantum data below −3 k_BT, which
-        ``history``, ``attrs["energy_gain"]`` and what is printed say where the data reach there.
+        G(Q,E), in E·S/Q² of the data's own units (angstrom² for S in 1/meV); a Dataset
+        with ``G_std``. NaN at Q = 0, and of quantum data below −3 k_BT, which
+        ``history``, ``attrs["energy_gain"]`` and what is printed say where the data
+        reach there.
 
     Raises
     ------
     TemperatureError, UnitsError, QuantityError, CoordinateError
-        If T, u² or the kind of statistics is missing or contradictory, the data do not follow
-        the data model, or their E has the other sign.
+        If T, u² or the kind of statistics is missing or contradictory, the data do not
+        follow the data model, or their E has the other sign.
 
     References
     ----------
@@ -102,7 +116,16 @@ def to_gdos(
     """
     errors = {"T_std": T_std, "u2_std": u2_std}
     return _reform(
-        data, _GDOS, "to_gdos", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso, **errors
+        data,
+        _GDOS,
+        "to_gdos",
+        reversed_below,
+        T=T,
+        u2=u2,
+        u2_total=u2_total,
+        msd=msd,
+        B_iso=B_iso,
+        **errors,
     )
 
 
@@ -131,13 +154,14 @@ def to_bqe(
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), or G(Q,E) or G(E), or g(E) (giving g(E)/E²).
     T, u2, u2_total, msd, B_iso, T_std, u2_std, reversed_below
-        As for `to_gdos`; not needed from G or g. Energies E < 0 of a g(E), imaginary modes, are left out, which
-        `diagnostics` lists.
+        As for `to_gdos`; not needed from G or g. Energies E < 0 of a g(E), imaginary
+        modes, are left out, which `diagnostics` lists.
 
     Returns
     -------
     same type as `data`
-        B, in the units of G/E²; a Dataset with ``B_std``. NaN below −3 k_BT as for `to_gdos`.
+        B, in the units of G/E²; a Dataset with ``B_std``. NaN below −3 k_BT as for
+        `to_gdos`.
 
     Raises
     ------
@@ -156,7 +180,18 @@ def to_bqe(
     ('angstrom**2/meV**2', True)
     """
     errors = {"T_std": T_std, "u2_std": u2_std}
-    return _reform(data, _BQE, "to_bqe", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso, **errors)
+    return _reform(
+        data,
+        _BQE,
+        "to_bqe",
+        reversed_below,
+        T=T,
+        u2=u2,
+        u2_total=u2_total,
+        msd=msd,
+        B_iso=B_iso,
+        **errors,
+    )
 
 
 @carries_common_errors(linear=True)
@@ -178,15 +213,16 @@ def to_sqe(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        G(Q,E) or B(Q,E) in any of the conventions, with ``attrs["statistics"]`` saying whether
-        quantum or classical S is meant.
+        G(Q,E) or B(Q,E) in any of the conventions, with ``attrs["statistics"]`` saying
+        whether quantum or classical S is meant.
     T, u2, u2_total, msd, B_iso, T_std, u2_std
         As for `to_gdos`; data made by xbp carry them.
 
     Returns
     -------
     same type as `data`
-        S(Q,E); NaN at E = 0 if it comes from G, which holds nothing there, and where G or B are NaN.
+        S(Q,E); NaN at E = 0 if it comes from G, which holds nothing there, and where G
+        or B are NaN.
 
     Raises
     ------
@@ -205,7 +241,18 @@ def to_sqe(
     True
     """
     errors = {"T_std": T_std, "u2_std": u2_std}
-    return _reform(data, None, "to_sqe", None, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso, **errors)
+    return _reform(
+        data,
+        None,
+        "to_sqe",
+        None,
+        T=T,
+        u2=u2,
+        u2_total=u2_total,
+        msd=msd,
+        B_iso=B_iso,
+        **errors,
+    )
 
 
 @carries_common_errors(linear=True)
@@ -229,8 +276,8 @@ def to_convention(
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), or any reduction of it.
     convention : {"S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"}
-        n stands for ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor; the last
-        two are `to_gdos` and `to_bqe`, which do.
+        n stands for ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor;
+        the last two are `to_gdos` and `to_bqe`, which do.
     T, u2, u2_total, msd, B_iso, T_std, u2_std, reversed_below
         As for `to_gdos`; only what the convention needs is asked for.
 
@@ -259,7 +306,16 @@ def to_convention(
         )
     errors = {"T_std": T_std, "u2_std": u2_std}
     return _reform(
-        data, convention, "to_convention", reversed_below, T=T, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso, **errors
+        data,
+        convention,
+        "to_convention",
+        reversed_below,
+        T=T,
+        u2=u2,
+        u2_total=u2_total,
+        msd=msd,
+        B_iso=B_iso,
+        **errors,
     )
 
 
@@ -275,13 +331,23 @@ def _reform(
     **u2: Any,
 ) -> Data:
     """Multiply by factor(target)/factor(source), where S itself (None) has the factor 1."""
-    signal = read(data, "dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")
+    signal = read(
+        data,
+        "dynamic_structure_factor",
+        "generalized_dos",
+        "reduced_dos",
+        "vibrational_dos",
+    )
     signal = real_modes(signal)
     value = signal.value
     source = _source_convention(signal, target)
-    arguments: dict[str, Any] = {"convention": target} if operation == "to_convention" else {}
+    arguments: dict[str, Any] = (
+        {"convention": target} if operation == "to_convention" else {}
+    )
     # g(E)/E² is no reduction of S(Q,E), so it is in none of these conventions.
-    kept: dict[str, Any] = {"convention": None if signal.quantity.name == "vibrational_dos" else target}
+    kept: dict[str, Any] = {
+        "convention": None if signal.quantity.name == "vibrational_dos" else target
+    }
 
     common: dict[str, xr.Variable] = {}
     if source == target:
@@ -299,8 +365,12 @@ def _reform(
         _require_dims(value, "E", "Q")
         factors, coords, used = _via_s(value, source, target, T, u2)
         if source is None and has_n(target) and value.attrs["statistics"] == "quantum":
-            require_sign(value, signal.std, xr.DataArray(coords["temperature"]), reversed_below)
-        errors = errors_of_conditions(value, coords, {"temperature": T_std, "u2": u2_std})
+            require_sign(
+                value, signal.std, xr.DataArray(coords["temperature"]), reversed_below
+            )
+        errors = errors_of_conditions(
+            value, coords, {"temperature": T_std, "u2": u2_std}
+        )
         used |= {f"{'T' if name == 'temperature' else name}_std": _describe(xr.DataArray(error), error.attrs["units"])
                  for name, error in errors.items()}  # fmt: skip
         if errors and signal.std is not None:
@@ -311,10 +381,21 @@ def _reform(
 
     units = _target_units(signal, source, target)
     out = _multiply(value, factors).assign_coords(coords)
-    std = None if signal.std is None else _multiply(signal.std, [abs(factor) for factor in factors])
+    std = (
+        None
+        if signal.std is None
+        else _multiply(signal.std, [abs(factor) for factor in factors])
+    )
     quantity = _QUANTITY[target] if target else "dynamic_structure_factor"
     answer: Data = signal.answer(
-        out, std, operation=operation, arguments=arguments, units=units, quantity=quantity, attrs=kept, common=common
+        out,
+        std,
+        operation=operation,
+        arguments=arguments,
+        units=units,
+        quantity=quantity,
+        attrs=kept,
+        common=common,
     )
     return answer
 
@@ -327,7 +408,8 @@ def _source_convention(signal: Signal, target: Convention | None) -> Convention 
         if target != _BQE:
             raise QuantityError(
                 f"'{signal.value.name}' is a vibrational density of states",
-                reason="it holds no Q and is not to be had from, or turned into, G(Q,E) by a factor",
+                reason="it holds no Q and is not to be had from, or turned into, "
+                "G(Q,E) by a factor",
                 fix="g.bp.to_bqe() gives g(E)/E^2; pass S(Q,E) for G(Q,E)",
             )
         return _GDOS
@@ -336,7 +418,8 @@ def _source_convention(signal: Signal, target: Convention | None) -> Convention 
         raise QuantityError(
             f"'{signal.value.name}' has attrs['convention'] = {convention!r}",
             reason=f"a {name} is made from S(Q,E) in more than one way",
-            fix=f"say which: data.attrs['convention'] = '{_GDOS if name == 'generalized_dos' else _BQE}' (xbp's own)",
+            fix="say which: data.attrs['convention'] = "
+            f"'{_GDOS if name == 'generalized_dos' else _BQE}' (xbp's own)",
         )
     known: Convention = convention
     return known
@@ -347,13 +430,18 @@ def _require_dims(value: xr.DataArray, *dims: str) -> None:
         if dim not in value.dims:
             raise CoordinateError(
                 f"'{value.name}' has no dimension '{dim}' (it has {tuple(value.dims)})",
-                reason=f"the factor depends on {dim}, and a mean over {dim} cannot be reduced afterwards",
+                reason=f"the factor depends on {dim}, and a mean over {dim} cannot be "
+                "reduced afterwards",
                 fix="reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)",
             )
 
 
 def _via_s(
-    value: xr.DataArray, source: Convention | None, target: Convention | None, T: Any, u2: dict[str, Any]
+    value: xr.DataArray,
+    source: Convention | None,
+    target: Convention | None,
+    T: Any,
+    u2: dict[str, Any],
 ) -> tuple[list[xr.Variable], dict[str, Any], dict[str, Any]]:
     """Return the factors in E and in Q, the coordinates they rest on, and the arguments used."""
     involved = [c for c in (source, target) if c is not None]
@@ -370,24 +458,44 @@ def _via_s(
         coords["u2"] = displacement.variable
         used["u2"] = _describe(displacement, "angstrom**2")
     for name, variable in coords.items():
-        variable.attrs = {"units": COORDINATES[name][0], "long_name": COORDINATES[name][1]}
+        variable.attrs = {
+            "units": COORDINATES[name][0],
+            "long_name": COORDINATES[name][1],
+        }
 
-    by_energy, by_momentum = factors_of(value, source, target, temperature, displacement)
-    to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    by_energy, by_momentum = factors_of(
+        value, source, target, temperature, displacement
+    )
+    to_mev = convert_factor(
+        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
+    )
     limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV / to_mev * temperature
     quantum = value.attrs.get("statistics", "quantum") == "quantum"
-    if has_n(target) and not has_n(source) and quantum and bool((value["E"].variable < limit.variable).any()):
-        used["energy_gain"] = f"NaN below {_describe(limit, value['E'].attrs['units'], 3)} (3 k_BT)"
+    if (
+        has_n(target)
+        and not has_n(source)
+        and quantum
+        and bool((value["E"].variable < limit.variable).any())
+    ):
+        used["energy_gain"] = (
+            f"NaN below {_describe(limit, value['E'].attrs['units'], 3)} (3 k_BT)"
+        )
     return [by_energy, by_momentum], coords, used
 
 
 def _describe(array: xr.DataArray, units: str, digits: int = 10) -> str:
     values = np.unique(array.values)
-    span = f"{values[0]:.{digits}g}" if values.size == 1 else f"{values[0]:.{digits}g}...{values[-1]:.{digits}g}"
+    span = (
+        f"{values[0]:.{digits}g}"
+        if values.size == 1
+        else f"{values[0]:.{digits}g}...{values[-1]:.{digits}g}"
+    )
     return f"{span} {units}"
 
 
-def _target_units(signal: Signal, source: Convention | None, target: Convention | None) -> str:
+def _target_units(
+    signal: Signal, source: Convention | None, target: Convention | None
+) -> str:
     if source == target:
         return signal.units
     unit = parse_unit(signal.units)
@@ -396,7 +504,9 @@ def _target_units(signal: Signal, source: Convention | None, target: Convention 
         unit *= energy ** (_power(target, 0) - _power(source, 0))
     q_power = _power(target, 1) - _power(source, 1)
     if q_power:
-        unit *= parse_unit(signal.value["Q"].attrs["units"], like="1/angstrom") ** q_power
+        unit *= (
+            parse_unit(signal.value["Q"].attrs["units"], like="1/angstrom") ** q_power
+        )
     return format_unit(unit)
 
 
@@ -405,7 +515,10 @@ def _power(convention: Convention | None, axis: int) -> int:
 
 
 def _multiply(array: xr.DataArray, factors: list[xr.Variable]) -> xr.DataArray:
-    """Multiply by each factor in turn, in place after the first: one new array, whatever its size."""
+    """Multiply by each factor in turn, in place after the first.
+
+    One new array, whatever its size.
+    """
     out = array.variable
     for i, factor in enumerate(factors):
         if i == 0:

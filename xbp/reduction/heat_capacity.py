@@ -7,11 +7,19 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from xbp.common_errors import carries_common_errors
-from xbp.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
-from xbp.pint_data import Data
-from xbp.signal import Signal, read
-from xbp.units import convert_factor, format_unit, has_offset, is_one_of, magnitude, parse_unit, to_kelvin
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.core.pint_data import Data
+from xbp.core.signal import Signal, read
+from xbp.core.units import (
+    convert_factor,
+    format_unit,
+    has_offset,
+    is_one_of,
+    magnitude,
+    parse_unit,
+    to_kelvin,
+)
 
 __all__ = ["Amount", "kelvins", "reduced_heat_capacity", "to_molar"]
 
@@ -38,35 +46,40 @@ def to_molar(
 ) -> Data:
     r"""Return the heat capacity per mole.
 
-    .. math:: C_m = C\,\frac{M}{m}\quad\text{(per mole of formula units)}, \quad C_m/N \text{ (per mole of atoms)}
+    .. math:: C_m = C\,\frac{M}{m}\quad\text{(per mole of formula units)}, \quad C_m/N
+    \text{ (per mole of atoms)}
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        ``heat_capacity`` of the whole sample (such as uJ/K), per mass (J/g/K), or per mole; over temperature and any
-        further dimensions.
+        ``heat_capacity`` of the whole sample (such as uJ/K), per mass (J/g/K), or per
+        mole; over temperature and any further dimensions.
     per : {"atoms", "formula units"}
         What the answer is a mole of.
     mass : scalar with units, optional
-        Sample mass m (bare: mg), where the data are of the whole sample and ``C.attrs["sample_mass"]`` is not it.
+        Sample mass m (bare: mg), where the data are of the whole sample and
+        ``C.attrs["sample_mass"]`` is not it.
     molar_mass : scalar with units, optional
-        Molar mass M of a formula unit (bare: g/mol), where ``C.attrs["molar_mass"]`` is not there. With the mean
-        atomic mass of an alloy and ``atoms=1`` a formula unit is an atom.
+        Molar mass M of a formula unit (bare: g/mol), where ``C.attrs["molar_mass"]`` is
+        not there. With the mean atomic mass of an alloy and ``atoms=1`` a formula unit
+        is an atom.
     atoms : number, optional
-        Atoms N in a formula unit, where it is needed and ``C.attrs["atoms_per_formula"]`` is not there.
+        Atoms N in a formula unit, where it is needed and
+        ``C.attrs["atoms_per_formula"]`` is not there.
     amount : {"atoms", "formula units"}, optional
         What data per mole are a mole of, where ``C.attrs["amount"]`` is not there.
 
     Returns
     -------
     same type as `data`
-        In J/mol/K, with ``attrs["amount"]`` saying `per`; a Dataset with its std, which does not include the errors
-        of m and M.
+        In J/mol/K, with ``attrs["amount"]`` saying `per`; a Dataset with its std, which
+        does not include the errors of m and M.
 
     Raises
     ------
     QuantityError
-        If m, M, N or `amount` is needed and not known, contradicts the file's, or is not positive.
+        If m, M, N or `amount` is needed and not known, contradicts the file's, or is
+        not positive.
     UnitsError
         If the units are of no heat capacity.
 
@@ -81,7 +94,8 @@ def to_molar(
     if not is_one_of(per, *_AMOUNTS):
         raise QuantityError(
             f"per={per!r} is not known",
-            reason="a mole is of atoms or of formula units, and they differ by a factor",
+            reason="a mole is of atoms or of formula units, and they differ by a "
+            "factor",
             fix="per='atoms' or per='formula units'",
         )
     signal = read(data, "heat_capacity")
@@ -93,14 +107,27 @@ def to_molar(
         raise QuantityError(
             f"amount={amount!r} does not apply to a heat capacity in '{signal.units}'",
             reason="amount= applies only to data per mole",
-            fix=f"leave amount= out; per={per!r} sets what a mole of the result refers to",
+            fix=f"leave amount= out; per={per!r} sets what a mole of the result "
+            "refers to",
         )
     elif unit.is_compatible_with("J/g/K") or unit.is_compatible_with("J/K"):
         own = "formula units"
-        used["molar_mass"] = _known(signal, molar_mass, "molar_mass", _GIVEN_IN["molar_mass"], "of a formula unit")
+        used["molar_mass"] = _known(
+            signal,
+            molar_mass,
+            "molar_mass",
+            _GIVEN_IN["molar_mass"],
+            "of a formula unit",
+        )
         if unit.is_compatible_with("J/K"):
-            used["mass"] = _known(signal, mass, "sample_mass", _GIVEN_IN["mass"], "of the sample")
-            factor = convert_factor(signal.units, "J/K") * used["molar_mass"] / (used["mass"] * 1e-3)
+            used["mass"] = _known(
+                signal, mass, "sample_mass", _GIVEN_IN["mass"], "of the sample"
+            )
+            factor = (
+                convert_factor(signal.units, "J/K")
+                * used["molar_mass"]
+                / (used["mass"] * 1e-3)
+            )
         else:
             factor = convert_factor(signal.units, "J/g/K") * used["molar_mass"]
     else:
@@ -110,13 +137,16 @@ def to_molar(
             fix="data['C'].attrs['units'] = 'uJ/K'",
         )
     if own != per:
-        used["atoms"] = _known(signal, atoms, "atoms_per_formula", _GIVEN_IN["atoms"], "in a formula unit")
+        used["atoms"] = _known(
+            signal, atoms, "atoms_per_formula", _GIVEN_IN["atoms"], "in a formula unit"
+        )
         factor *= 1 / used["atoms"] if per == "atoms" else used["atoms"]
     answer: Data = signal.answer(
         signal.value * factor,
         None if signal.std is None else signal.std * factor,
         operation="to_molar",
-        arguments={"per": per} | {name: f"{number:.10g} {_GIVEN_IN[name]}" for name, number in used.items()},
+        arguments={"per": per}
+        | {name: f"{number:.10g} {_GIVEN_IN[name]}" for name, number in used.items()},
         units="J/K/mol",
         attrs={"amount": per},
     )
@@ -124,7 +154,10 @@ def to_molar(
 
 
 def _own_amount(signal: Signal, given: Any) -> str:
-    """Return what a heat capacity per mole is a mole of: its attribute, or the argument, never a guess."""
+    """Return what a heat capacity per mole is a mole of.
+
+    Its attribute, or the argument, never a guess.
+    """
     said = signal.value.attrs.get("amount")
     if said in _AMOUNTS and given in (None, said):
         return str(said)
@@ -135,7 +168,8 @@ def _own_amount(signal: Signal, given: Any) -> str:
         f"'{name}' is per mole, but of atoms or formula units is unknown"
         if said is None and given is None
         else f"'{name}' has amount {said!r}, but amount={given!r} was passed",
-        reason="a mole of atoms and a mole of formula units differ by the number of atoms",
+        reason="a mole of atoms and a mole of formula units differ by the number of "
+        "atoms",
         fix="amount='atoms' or amount='formula units', whichever describes the data",
     )
 
@@ -143,20 +177,37 @@ def _own_amount(signal: Signal, given: Any) -> str:
 def _known(signal: Signal, given: Any, attribute: str, units: str, what: str) -> float:
     """Return what the argument or the file's header says, which must not contradict one another."""
     header = signal.value.attrs.get(attribute)
-    name = "mass" if attribute == "sample_mass" else "atoms" if attribute == "atoms_per_formula" else attribute
-    values = [magnitude(value, units, name=name) for value in (given, header) if value is not None]
+    name = (
+        "mass"
+        if attribute == "sample_mass"
+        else "atoms"
+        if attribute == "atoms_per_formula"
+        else attribute
+    )
+    values = [
+        magnitude(value, units, name=name)
+        for value in (given, header)
+        if value is not None
+    ]
     if not values:
-        subject = "number of atoms" if attribute == "atoms_per_formula" else attribute.replace("_", " ")
+        subject = (
+            "number of atoms"
+            if attribute == "atoms_per_formula"
+            else attribute.replace("_", " ")
+        )
         raise QuantityError(
             f"the {subject} {what} is not known",
             reason=f"neither {name}= nor attrs['{attribute}'] of the data tells it",
-            fix=f"say {name}='1 {units}', with the number that it is" if units != "1" else f"say {name}=, a number",
+            fix=f"say {name}='1 {units}', with the number that it is"
+            if units != "1"
+            else f"say {name}=, a number",
         )
     if not POSITIVE[0] < min(values) <= max(values) < POSITIVE[1] or (
         len(values) == 2 and not np.isclose(values[0], values[1], rtol=1e-9)
     ):
         raise QuantityError(
-            f"{name} is {' against the '.join(f'{value:g} {units}' for value in values)}"
+            f"{name} is "
+            f"{' against the '.join(f'{value:g} {units}' for value in values)}"
             + (" of the file" if len(values) == 2 else ""),
             reason="it is positive, and one number",
             fix=f"leave {name}= out, or set data['C'].attrs['{attribute}'] right",
@@ -168,19 +219,25 @@ def kelvins(value: xr.DataArray) -> np.ndarray:
     """Return the temperatures that a heat capacity stands over, in K, held to be positive."""
     if "temperature" not in value.dims:
         raise CoordinateError(
-            f"'{value.name}' has no dimension 'temperature' (it has {tuple(value.dims)})",
+            f"'{value.name}' has no dimension 'temperature' (it has "
+            f"{tuple(value.dims)})",
             reason="a heat capacity is a function of temperature",
             fix="pass C(temperature)",
         )
     coordinate = value["temperature"]
     kelvin = np.asarray(
-        to_kelvin(coordinate.values.astype(float), coordinate.attrs["units"], name="coordinate 'temperature'")
+        to_kelvin(
+            coordinate.values.astype(float),
+            coordinate.attrs["units"],
+            name="coordinate 'temperature'",
+        )
     )
     low, high = TEMPERATURES
     if not (low < kelvin[0] and kelvin[-1] < high):
         raise TemperatureError(
             f"coordinate 'temperature' reaches from {kelvin[0]:g} to {kelvin[-1]:g} K",
-            reason=f"a solid has a positive temperature, between {low:g} and {high:g} K",
+            reason=f"a solid has a positive temperature, between {low:g} and {high:g} "
+            "K",
             fix="data = data.sel(temperature=slice(0.1, None)), or set its units right",
         )
     return kelvin
@@ -195,7 +252,8 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     data : xarray.DataArray or xarray.Dataset
         ``heat_capacity`` over temperature and any further dimensions.
     gamma : scalar with units, optional
-        Coefficient γ of the linear term (bare: units of the data per K), taken as exact.
+        Coefficient γ of the linear term (bare: units of the data per K), taken as
+        exact.
 
     Returns
     -------
@@ -205,11 +263,13 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     Raises
     ------
     CoordinateError, TemperatureError, UnitsError
-        If there is no dimension temperature, it is not positive, or γ is of other units.
+        If there is no dimension temperature, it is not positive, or γ is of other
+        units.
 
     References
     ----------
-    R. C. Zeller and R. O. Pohl, Phys. Rev. B 4, 2029 (1971), doi:10.1103/PhysRevB.4.2029.
+    R. C. Zeller and R. O. Pohl, Phys. Rev. B 4, 2029 (1971),
+    doi:10.1103/PhysRevB.4.2029.
 
     Examples
     --------
@@ -224,13 +284,17 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     slope = magnitude(gamma, per_kelvin, name="gamma")
     if abs(slope) > POSITIVE[1]:
         raise QuantityError(
-            f"gamma={slope:g} {per_kelvin}", reason="times a temperature it is no number", fix="gamma='1 mJ/mol/K^2'"
+            f"gamma={slope:g} {per_kelvin}",
+            reason="times a temperature it is no number",
+            fix="gamma='1 mJ/mol/K^2'",
         )
     T = xr.DataArray(kelvin, dims="temperature")
     out = (signal.value - (slope * T).variable) / (T**3).variable
     answer: Data = signal.answer(
         out.transpose(*signal.value.dims),
-        None if signal.std is None else (signal.std / (T**3).variable).transpose(*signal.value.dims),
+        None
+        if signal.std is None
+        else (signal.std / (T**3).variable).transpose(*signal.value.dims),
         operation="reduced_heat_capacity",
         arguments={"gamma": f"{slope:.10g} {per_kelvin}"},
         units=format_unit(parse_unit(signal.units) / parse_unit("K**3")),
@@ -250,7 +314,13 @@ def in_kelvin(data: Any) -> Any:
     array([273.15, 293.15])
     """
     T = data.coords.get("temperature")
-    if T is None or "units" not in T.attrs or not has_offset(parse_unit(T.attrs["units"])):
+    if (
+        T is None
+        or "units" not in T.attrs
+        or not has_offset(parse_unit(T.attrs["units"]))
+    ):
         return data
-    kelvin = to_kelvin(T.values.astype(float), T.attrs["units"], name="coordinate 'temperature'")
+    kelvin = to_kelvin(
+        T.values.astype(float), T.attrs["units"], name="coordinate 'temperature'"
+    )
     return data.assign_coords(temperature=(T.dims, kelvin, T.attrs | {"units": "K"}))

@@ -1,4 +1,7 @@
-"""Imaginary modes of a density of states: energies below zero, which are left out of g(E)."""
+"""Imaginary modes of a density of states.
+
+Energies below zero, which are left out of g(E).
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.diagnostic import Diagnostic, diagnosed
-from xbp.grid import bin_limits
-from xbp.signal import Signal
+from xbp.core.diagnostic import Diagnostic, diagnosed
+from xbp.core.grid import bin_limits
+from xbp.core.signal import Signal
 
 __all__ = ["imaginary_modes", "real_modes"]
 
 
-def imaginary_modes(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> Diagnostic | None:
+def imaginary_modes(
+    value: xr.DataArray, source: xr.DataArray | xr.Dataset
+) -> Diagnostic | None:
     """Report the fraction of a g(E) at E < 0, where lattice dynamics puts imaginary modes; None if there is none.
 
     Parameters
@@ -46,7 +51,9 @@ def imaginary_modes(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> D
     # What dask holds is not computed to be told.
     if value.chunks is None:
         lower, upper = bin_limits(source, "E")
-        numbers = np.nan_to_num(value.transpose(..., "E").values).reshape(-1, E.size).sum(axis=0) * (upper - lower)
+        numbers = np.nan_to_num(value.transpose(..., "E").values).reshape(
+            -1, E.size
+        ).sum(axis=0) * (upper - lower)
         if not numbers[below].any():
             return None
         part = numbers[below].sum() / numbers.sum() if numbers.sum() else float("nan")
@@ -57,12 +64,15 @@ def imaginary_modes(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> D
         "imaginary_modes",
         "warning",
         f"{told} and left out",
-        "relax the structure, or converge the force constants: the remaining modes are not all those of a stable solid",
+        "relax the structure, or converge the force constants: the remaining modes "
+        "are not all those of a stable solid",
     )
 
 
 def real_modes(signal: Signal) -> Signal:
-    """Return a g(E) without its energies below zero, with a diagnostic; any other quantity unchanged.
+    """Return a g(E) without its energies below zero, with a diagnostic.
+
+    Any other quantity unchanged.
 
     Parameters
     ----------
@@ -76,7 +86,7 @@ def real_modes(signal: Signal) -> Signal:
     Examples
     --------
     >>> import xbp
-    >>> from xbp.signal import read
+    >>> from xbp.core.signal import read
     >>> g = xbp.new_dataset("vibrational_dos", [1.0, 2.0, 5.0], units="1/meV", coords={"E": ([-1.0, 1.0, 3.0], "meV")})
     >>> real_modes(read(g)).value.E.values
     array([1., 3.])
@@ -93,6 +103,10 @@ def real_modes(signal: Signal) -> Signal:
     if found is not None:
         out.attrs = {**value.attrs, **diagnosed(value.attrs, found)}
     std = None if signal.std is None else signal.std.isel(kept)
-    source: Any = signal.source.isel(kept) if "E" in signal.source.dims else signal.source
-    source = source.assign({str(value.name): out}) if isinstance(source, xr.Dataset) else out
+    source: Any = (
+        signal.source.isel(kept) if "E" in signal.source.dims else signal.source
+    )
+    source = (
+        source.assign({str(value.name): out}) if isinstance(source, xr.Dataset) else out
+    )
     return dataclasses.replace(signal, value=out, std=std, source=source)

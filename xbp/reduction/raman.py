@@ -1,4 +1,7 @@
-"""From a Raman spectrum to g(E)/E²: thermal factor, coupling, sides, laser line and baseline."""
+"""From a Raman spectrum to g(E)/E².
+
+Thermal factor, coupling, sides, laser line and baseline.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,28 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.common_errors import carries_common_errors, fingerprint
-from xbp.conditions import resolve_temperature
-from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError
-from xbp.grid import is_pair, select_range
+from xbp.core.common_errors import carries_common_errors, fingerprint
+from xbp.core.conditions import resolve_temperature
+from xbp.core.errors import CoordinateError, QuantityError, RangeError, UnitsError
+from xbp.core.grid import is_pair, select_range
+from xbp.core.pint_data import Data, unwrap
+from xbp.core.schema import COORDINATES
+from xbp.core.signal import Signal, read
+from xbp.core.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit
 from xbp.models.raman import Coupling, Side, raman_factor, raman_shift
-from xbp.pint_data import Data, unwrap
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
-from xbp.schema import COORDINATES
-from xbp.signal import Signal, read
-from xbp.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit
 
 __all__ = ["to_raman_shift", "to_reduced_raman"]
 
 #: A polynomial of higher degree swings between the ranges that fix it.
 _MOST_RANGES = 6
-#: Raman light has between half and twice the laser's wavelength: beyond, something is in other units than it says.
+#: Raman light has between half and twice the laser's wavelength: beyond, something is
+#: in other units than it says.
 _WIDEST_RATIO = 2.0
 #: Beyond it there are no vibrations, in 1/cm: hydrogen has 4161.
 _HIGHEST_SHIFT = 5000.0
-#: E/k_BT from which on both sides are compared: filters hide them up to different shifts below.
+#: E/k_BT from which on both sides are compared: filters hide them up to different
+#: shifts below.
 _SIDES_FROM = 0.5
 #: The square of what is beyond is no number any more.
 _STD_LIMITS = (1e-150, 1e150)
@@ -43,10 +48,11 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        ``raman_intensity`` over the coordinate ``wavelength`` (with units of a length, in any order),
-        and any further dimensions.
+        ``raman_intensity`` over the coordinate ``wavelength`` (with units of a length,
+        in any order), and any further dimensions.
     laser : scalar with units
-        Wavelength of the laser (bare: the units of the coordinate), in the same medium as the coordinate.
+        Wavelength of the laser (bare: the units of the coordinate), in the same medium
+        as the coordinate.
 
     Returns
     -------
@@ -56,7 +62,8 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     Raises
     ------
     CoordinateError
-        If there is no coordinate ``wavelength``, it is not finite and positive, or there is an ``E`` beside it.
+        If there is no coordinate ``wavelength``, it is not finite and positive, or
+        there is an ``E`` beside it.
     RangeError
         If a wavelength is below half or above twice that of the laser.
     UnitsError
@@ -75,16 +82,24 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     >>> I.bp.to_raman_shift("532 nm").E.values.round(2)
     array([ 0.  , 35.27, 70.4 ])
     """
-    plain, rewrap = unwrap(data) if isinstance(data, xr.DataArray | xr.Dataset) else (data, None)
-    if rewrap is not None and "wavelength" in plain.coords and plain["wavelength"].dims == ("wavelength",):
+    plain, rewrap = (
+        unwrap(data) if isinstance(data, xr.DataArray | xr.Dataset) else (data, None)
+    )
+    if (
+        rewrap is not None
+        and "wavelength" in plain.coords
+        and plain["wavelength"].dims == ("wavelength",)
+    ):
         plain = plain.sortby("wavelength")
     signal = read(plain, "raman_intensity")
     value = signal.value
     if "wavelength" not in value.dims or "wavelength" not in value.coords:
         raise CoordinateError(
-            f"'{value.name}' has no coordinate 'wavelength' (its dimensions are {tuple(value.dims)})",
+            f"'{value.name}' has no coordinate 'wavelength' (its dimensions are "
+            f"{tuple(value.dims)})",
             reason="the shift is computed from the wavelength of the scattered light",
-            fix="rename the axis: data.rename(x='wavelength'), with data['wavelength'].attrs['units'] = 'nm'",
+            fix="rename the axis: data.rename(x='wavelength'), with "
+            "data['wavelength'].attrs['units'] = 'nm'",
         )
     if "E" in value.dims or "E" in getattr(signal.source, "variables", value.coords):
         raise CoordinateError(
@@ -100,7 +115,9 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
             fix="data['wavelength'].attrs['units'] = 'nm'",
         )
     line = magnitude(laser, "nm", name="laser", default=units)
-    nm = value["wavelength"].values.astype(float) * convert_factor(units, "nm", name="coordinate 'wavelength'")
+    nm = value["wavelength"].values.astype(float) * convert_factor(
+        units, "nm", name="coordinate 'wavelength'"
+    )
     if not (np.isfinite(nm) & (nm > 0)).all() or line <= 0:
         raise CoordinateError(
             f"the wavelengths begin at {nm[0]:g} nm, the laser is at {line:g} nm",
@@ -109,15 +126,20 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
         )
     if nm.min() * _WIDEST_RATIO < line or nm.max() > line * _WIDEST_RATIO:
         raise RangeError(
-            f"the wavelengths reach from {nm.min():g} to {nm.max():g} nm, the laser is at {line:g} nm",
-            reason="light scattered by vibrations has between half and twice the laser's wavelength",
-            fix="look at the units of 'wavelength' and of laser; drop what is no Raman light",
+            f"the wavelengths reach from {nm.min():g} to {nm.max():g} nm, the laser "
+            f"is at {line:g} nm",
+            reason="light scattered by vibrations has between half and twice the "
+            "laser's wavelength",
+            fix="look at the units of 'wavelength' and of laser; drop what is no "
+            "Raman light",
         )
     shift = raman_shift(nm, line)
     attrs = {"units": "1/cm", "long_name": COORDINATES["E"][1]}
 
     def moved(array: xr.DataArray) -> xr.DataArray:
-        bare = array.drop_vars([c for c in array.coords if "wavelength" in array[c].dims])
+        bare = array.drop_vars(
+            [c for c in array.coords if "wavelength" in array[c].dims]
+        )
         return bare.rename(wavelength="E").assign_coords(E=("E", shift, attrs))
 
     out = moved(value)
@@ -146,50 +168,58 @@ def to_reduced_raman(
 
     .. math:: \frac{I(E)}{E\,[n(E)+1]} = C(E)\,\frac{g(E)}{E^2}
 
-    On the anti-Stokes side n(E) stands for n(E)+1. The factor (ν_L ∓ ν)³ or ⁴ of light scattering is not divided out:
-    with a laser of 532 nm it changes by 1.6 or 2.1 % from 0 to 100 1/cm.
+    On the anti-Stokes side n(E) stands for n(E)+1. The factor (ν_L ∓ ν)³ or ⁴ of light
+    scattering is not divided out: with a laser of 532 nm it changes by 1.6 or 2.1 %
+    from 0 to 100 1/cm.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        ``raman_intensity`` over E (meV, 1/cm or THz; positive on the Stokes side; ascending or descending),
-        and any further dimensions.
+        ``raman_intensity`` over E (meV, 1/cm or THz; positive on the Stokes side;
+        ascending or descending), and any further dimensions.
     T : scalar with units, optional
         Temperature (bare: K), where the data do not carry it.
     coupling : {"constant", "linear"} or callable
-        C(E): constant, proportional to E, or a function of the shift in meV, positive, that returns numbers
-        without units. It is divided out: the answer is g(E)/E² times a constant.
+        C(E): constant, proportional to E, or a function of the shift in meV, positive,
+        that returns numbers without units. It is divided out: the answer is g(E)/E²
+        times a constant.
     side : {"stokes", "anti-stokes"}
         Which side of the laser line; the anti-Stokes side is folded onto positive E.
     laser_line : scalar with units, optional
-        Up to this shift the laser line and its filter hide the spectrum: it is left out.
+        Up to this shift the laser line and its filter hide the spectrum: it is left
+        out.
     baseline : pair of scalars with units, or list of such pairs, optional
-        Ranges of E (on `side`, positive) that hold nothing but background. One range: its mean is subtracted;
-        n ranges apart from one another: the polynomial of degree n−1 that fits all their points best, n ≤ 6. By
-        default nothing is subtracted.
+        Ranges of E (on `side`, positive) that hold nothing but background. One range:
+        its mean is subtracted; n ranges apart from one another: the polynomial of
+        degree n−1 that fits all their points best, n ≤ 6. By default nothing is
+        subtracted.
     reversed_below : float, optional
-        Of a spectrum that holds both sides (I(E) − I(−E))/(I(E) + I(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where
-        the sign of E is reversed. Where k, fitted from 0.5 to 3 k_BT beyond the laser line, is below this and five of
-        its standard deviations below 0, the data are refused. None: not looked at.
+        Of a spectrum that holds both sides (I(E) − I(−E))/(I(E) + I(−E)) is k
+        tanh(E/2k_BT) with k = 1, and −1 where the sign of E is reversed. Where k,
+        fitted from 0.5 to 3 k_BT beyond the laser line, is below this and five of its
+        standard deviations below 0, the data are refused. None: not looked at.
 
     Returns
     -------
     same type as `data`
-        ``reduced_dos`` B(E), E > 0, in units of I/E (I/E² for the linear coupling); a Dataset with ``B_std``, the
-        error of the baseline included, which bins share (``B_std_common``), that of T not.
+        ``reduced_dos`` B(E), E > 0, in units of I/E (I/E² for the linear coupling); a
+        Dataset with ``B_std``, the error of the baseline included, which bins share
+        (``B_std_common``), that of T not.
 
     Raises
     ------
     TemperatureError, UnitsError, QuantityError, CoordinateError
         If T is missing, the data do not follow the data model, or E has the other sign.
     RangeError
-        If nothing is left on that side beyond the laser line, or no point is near enough to it to be a shift (5000
-        1/cm: hydrogen, the highest vibration, has 4161), a baseline range holds no data, or two overlap.
+        If nothing is left on that side beyond the laser line, or no point is near
+        enough to it to be a shift (5000 1/cm: hydrogen, the highest vibration, has
+        4161), a baseline range holds no data, or two overlap.
 
     References
     ----------
-    R. Shuker and R. W. Gammon, Phys. Rev. Lett. 25, 222 (1970), doi:10.1103/PhysRevLett.25.222 (C(E));
-    N. V. Surovtsev and A. P. Sokolov, Phys. Rev. B 66, 054205 (2002), doi:10.1103/PhysRevB.66.054205 (C ∝ E).
+    R. Shuker and R. W. Gammon, Phys. Rev. Lett. 25, 222 (1970),
+    doi:10.1103/PhysRevLett.25.222 (C(E)); N. V. Surovtsev and A. P. Sokolov, Phys. Rev.
+    B 66, 054205 (2002), doi:10.1103/PhysRevB.66.054205 (C ∝ E).
 
     Examples
     --------
@@ -201,23 +231,34 @@ def to_reduced_raman(
     ('reduced_dos', 'cm')
     """
     if not is_one_of(side, "stokes", "anti-stokes"):
-        raise QuantityError(f"side={side!r} is not known", reason="there are two", fix="'stokes' or 'anti-stokes'")
+        raise QuantityError(
+            f"side={side!r} is not known",
+            reason="there are two",
+            fix="'stokes' or 'anti-stokes'",
+        )
     if not callable(coupling) and not is_one_of(coupling, "constant", "linear"):
         raise QuantityError(
             f"coupling={coupling!r} is not known",
             reason="C(E) is constant, proportional to E, or a function of E in meV",
             fix="'constant', 'linear' or a callable",
         )
-    plain, rewrap = unwrap(data) if isinstance(data, xr.DataArray | xr.Dataset) else (data, None)
+    plain, rewrap = (
+        unwrap(data) if isinstance(data, xr.DataArray | xr.Dataset) else (data, None)
+    )
     signal = read(_ascending(plain), "raman_intensity")
     if "E" not in signal.value.dims:
         raise CoordinateError(
-            f"'{signal.value.name}' has no dimension 'E' (it has {tuple(signal.value.dims)})",
+            f"'{signal.value.name}' has no dimension 'E' (it has "
+            f"{tuple(signal.value.dims)})",
             reason="the factor depends on E",
             fix="pass I(E); from wavelengths, data.bp.to_raman_shift(laser='532 nm')",
         )
     units = str(signal.value["E"].attrs["units"])
-    limit = 0.0 if laser_line is None else magnitude(laser_line, units, name="laser_line", energy=True)
+    limit = (
+        0.0
+        if laser_line is None
+        else magnitude(laser_line, units, name="laser_line", energy=True)
+    )
     _require_shift(signal.value["E"].values, units)
     picked = _one_side(signal, side, limit)
     value, std, bounds = picked
@@ -254,8 +295,13 @@ def to_reduced_raman(
         common=common,
         operation="to_reduced_raman",
         arguments={
-            "T": " to ".join(f"{kelvin:.10g} K" for kelvin in np.unique([temperature.min(), temperature.max()])),
-            "coupling": getattr(coupling, "__name__", "callable") if callable(coupling) else coupling,
+            "T": " to ".join(
+                f"{kelvin:.10g} K"
+                for kelvin in np.unique([temperature.min(), temperature.max()])
+            ),
+            "coupling": getattr(coupling, "__name__", "callable")
+            if callable(coupling)
+            else coupling,
             "side": side,
             "laser_line": f"{limit:.10g} {units}",
             "baseline": baseline,
@@ -269,22 +315,40 @@ def to_reduced_raman(
 
 
 def _require_shift(E: np.ndarray, units: str) -> None:
-    """Refuse an axis that lies beyond every vibration: wavenumbers or energies of the light itself."""
-    nearest = float(abs(E).min()) * convert_factor(units, "1/cm", name="coordinate 'E'", energy=True)
+    """Refuse an axis that lies beyond every vibration.
+
+    Wavenumbers or energies of the light itself.
+    """
+    nearest = float(abs(E).min()) * convert_factor(
+        units, "1/cm", name="coordinate 'E'", energy=True
+    )
     if nearest > _HIGHEST_SHIFT:
         raise RangeError(
-            f"E ranges from {E[0]:g} to {E[-1]:g} {units}, with nothing nearer to 0 than {nearest:.5g} 1/cm",
-            reason="no vibration is above 4161 1/cm (hydrogen): these are wavenumbers of the light, or in other units",
+            f"E ranges from {E[0]:g} to {E[-1]:g} {units}, with nothing nearer to 0 "
+            f"than {nearest:.5g} 1/cm",
+            reason="no vibration is above 4161 1/cm (hydrogen): these are wavenumbers "
+            "of the light, or in other units",
             fix="subtract the wavenumbers from that of the laser; for wavelengths use "
             "data.bp.to_raman_shift(laser='532 nm')",
         )
 
 
 def _ascending(data: Any) -> Any:
-    """Turn a spectrum that descends in shift around; anything else is for the data model to judge."""
-    if isinstance(data, xr.DataArray | xr.Dataset) and "E" in data.coords and data["E"].dims == ("E",):
+    """Turn a spectrum that descends in shift around.
+
+    Anything else is for the data model to judge.
+    """
+    if (
+        isinstance(data, xr.DataArray | xr.Dataset)
+        and "E" in data.coords
+        and data["E"].dims == ("E",)
+    ):
         values = data["E"].values
-        if values.size > 1 and values.dtype.kind in "fiu" and (np.diff(values) < 0).all():
+        if (
+            values.size > 1
+            and values.dtype.kind in "fiu"
+            and (np.diff(values) < 0).all()
+        ):
             return data.isel(E=slice(None, None, -1))
     return data
 
@@ -301,28 +365,45 @@ def _one_side(
         units = signal.value["E"].attrs["units"]
         raise RangeError(
             f"no {side} intensity beyond {limit:g} {units}",
-            reason=f"E reaches from {signal.value['E'].values[0]:g} to {signal.value['E'].values[-1]:g} {units}",
-            fix="E is positive where the light lost energy: choose the other side, or a smaller laser_line",
+            reason=f"E reaches from {signal.value['E'].values[0]:g} to "
+            f"{signal.value['E'].values[-1]:g} {units}",
+            fix="E is positive where the light lost energy: choose the other side, or "
+            "a smaller laser_line",
         )
     attrs = dict(signal.value["E"].attrs)
 
     def folded(array: xr.DataArray) -> xr.DataArray:
-        out = array.isel(E=order).drop_vars([c for c in array.coords if c != "E" and "E" in array[c].dims])
+        out = array.isel(E=order).drop_vars(
+            [c for c in array.coords if c != "E" and "E" in array[c].dims]
+        )
         return out.assign_coords(E=("E", shift[order], attrs))
 
     bounds: dict[str, xr.Variable] = {}
     if "E_bnds" in signal.source.coords:
-        limits = np.sort(sign * signal.source["E_bnds"].transpose("E", ...).values[order], axis=-1)
+        limits = np.sort(
+            sign * signal.source["E_bnds"].transpose("E", ...).values[order], axis=-1
+        )
         bounds["E"] = xr.Variable(("E", "bnds"), limits)
-    return folded(signal.value), None if signal.std is None else folded(signal.std), bounds
+    return (
+        folded(signal.value),
+        None if signal.std is None else folded(signal.std),
+        bounds,
+    )
 
 
 def _without_baseline(
     value: xr.DataArray, std: xr.DataArray | None, baseline: Any
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Subtract the polynomial through the ranges named; return its errors too, one for each of its coefficients."""
-    ranges = [baseline] if isinstance(baseline, slice) or is_pair(baseline) else baseline
-    ranges = list(ranges) if isinstance(ranges, np.ndarray) and ranges.ndim == 2 else ranges
+    """Subtract the polynomial through the ranges named.
+
+    Return its errors too, one for each of its coefficients.
+    """
+    ranges = (
+        [baseline] if isinstance(baseline, slice) or is_pair(baseline) else baseline
+    )
+    ranges = (
+        list(ranges) if isinstance(ranges, np.ndarray) and ranges.ndim == 2 else ranges
+    )
     if (
         not isinstance(ranges, list | tuple)
         or not 0 < len(ranges) <= _MOST_RANGES
@@ -330,20 +411,24 @@ def _without_baseline(
     ):
         raise RangeError(
             f"baseline={baseline!r} is no range",
-            reason="it names where the spectrum holds background alone, and n ranges fix a polynomial of degree n-1",
-            fix=f"baseline=('1300 1/cm', '1500 1/cm'), or a list of up to {_MOST_RANGES} such pairs",
+            reason="it names where the spectrum holds background alone, and n ranges "
+            "fix a polynomial of degree n-1",
+            fix="baseline=('1300 1/cm', '1500 1/cm'), or a list of up to "
+            f"{_MOST_RANGES} such pairs",
         )
     masks = [select_range(value, "E", limits, name="baseline") for limits in ranges]
     if (np.sum(masks, axis=0) > 1).any():
         raise RangeError(
             f"the ranges of baseline={baseline!r} overlap",
-            reason="n ranges fix a polynomial of degree n-1 only where they stand apart",
+            reason="n ranges fix a polynomial of degree n-1 only where they stand "
+            "apart",
             fix="name ranges that do not share a point",
         )
     inside = np.any(masks, axis=0)
     E = value["E"].values.astype(float)
     degree = len(ranges) - 1
-    # Each range for itself could hold a single point, and the polynomial of them all no error.
+    # Each range for itself could hold a single point, and the polynomial of them all no
+    # error.
     if inside.sum() < degree + 2:
         raise RangeError(
             f"the baseline ranges hold {int(inside.sum())} points",
@@ -351,10 +436,15 @@ def _without_baseline(
             fix="widen them",
         )
     # What dask holds is not computed to be looked at.
-    if value.chunks is None and not (_usable(value, std).isel(E=inside).sum("E") >= degree + 2).any():
+    if (
+        value.chunks is None
+        and not (_usable(value, std).isel(E=inside).sum("E") >= degree + 2).any()
+    ):
         raise RangeError(
-            f"the baseline ranges of baseline={baseline!r} hold too few points with a number and an error",
-            reason=f"a polynomial of degree {degree} with an error needs {degree + 2}, in one spectrum at least",
+            f"the baseline ranges of baseline={baseline!r} hold too few points with a "
+            "number and an error",
+            reason=f"a polynomial of degree {degree} with an error needs "
+            f"{degree + 2}, in one spectrum at least",
             fix="name ranges that hold data, and errors that are positive and finite",
         )
     level, errors = xr.apply_ufunc(
@@ -367,7 +457,10 @@ def _without_baseline(
         vectorize=True,
         dask="parallelized",
         output_dtypes=[float, float],
-        dask_gufunc_kwargs={"allow_rechunk": True, "output_sizes": {"_coefficient": degree + 1}},
+        dask_gufunc_kwargs={
+            "allow_rechunk": True,
+            "output_sizes": {"_coefficient": degree + 1},
+        },
     )
     return (value - level.variable).transpose(*value.dims), errors
 
@@ -375,13 +468,25 @@ def _without_baseline(
 def _usable(value: Any, std: Any) -> Any:
     """Tell which points have a number, and an error where there are errors."""
     known = np.isfinite(value)
-    return known if std is None else known & (std > _STD_LIMITS[0]) & (std < _STD_LIMITS[1])
+    return (
+        known
+        if std is None
+        else known & (std > _STD_LIMITS[0]) & (std < _STD_LIMITS[1])
+    )
 
 
 def _polynomial(
-    value: np.ndarray, std: np.ndarray, *, E: np.ndarray, inside: np.ndarray, degree: int
+    value: np.ndarray,
+    std: np.ndarray,
+    *,
+    E: np.ndarray,
+    inside: np.ndarray,
+    degree: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the baseline, and what independent errors of its coefficients make of it; NaN of too few points."""
+    """Return the baseline, and what independent errors of its coefficients make of it.
+
+    NaN of too few points.
+    """
     std = std.astype(float)
     usable = inside & _usable(value, std if std.ndim else None)
     if usable.sum() < degree + 2:
@@ -392,10 +497,16 @@ def _polynomial(
     weights = 1 / std[usable] if std.ndim else None
     powers = np.vander(x, degree + 1)
     coefficients, covariance = np.polyfit(
-        x[usable], value[usable], degree, w=weights, cov="unscaled" if std.ndim else True
+        x[usable],
+        value[usable],
+        degree,
+        w=weights,
+        cov="unscaled" if std.ndim else True,
     )
     variances, axes = np.linalg.eigh(covariance)
-    return powers @ coefficients, (powers @ axes * np.sqrt(np.maximum(variances, 0.0))).T
+    return powers @ coefficients, (
+        powers @ axes * np.sqrt(np.maximum(variances, 0.0))
+    ).T
 
 
 def _called(coupling: Any, E: np.ndarray) -> np.ndarray:

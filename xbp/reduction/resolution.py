@@ -8,16 +8,16 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.common_errors import carries_common_errors
-from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError
-from xbp.grid import bin_limits, interpolate, renamed
-from xbp.independence import independence_name, mixed_independence, std_along
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.errors import CoordinateError, QuantityError, RangeError, UnitsError
+from xbp.core.grid import bin_limits, interpolate, renamed
+from xbp.core.independence import independence_name, mixed_independence, std_along
+from xbp.core.optional import require
+from xbp.core.pint_data import Data, unwrap
+from xbp.core.schema import require_units
+from xbp.core.signal import extend_history, read
+from xbp.core.units import convert_factor, magnitude, split_quantity
 from xbp.models.lineshapes import FWHM_PER_SIGMA
-from xbp.optional import require
-from xbp.pint_data import Data, unwrap
-from xbp.schema import require_units
-from xbp.signal import extend_history, read
-from xbp.units import convert_factor, magnitude, split_quantity
 
 __all__ = ["convolve", "direct_geometry_resolution", "instrument_resolution"]
 
@@ -46,8 +46,9 @@ def direct_geometry_resolution(
         \left[\tfrac{E_f}{E_i}\tfrac{L_1}{L_3}\tfrac{\Delta L_3}{v_i}\right]^2},\quad
         \rho = \left(\frac{E_f}{E_i}\right)^{3/2}
 
-    with t₁ = L₁/v_i, the flight time from moderator to chopper. The three widths, of the moderator's pulse, the
-    chopper's opening and the last flight path (sample and detector), are independent and small; E_f = E_i − E.
+    with t₁ = L₁/v_i, the flight time from moderator to chopper. The three widths, of
+    the moderator's pulse, the chopper's opening and the last flight path (sample and
+    detector), are independent and small; E_f = E_i − E.
 
     Parameters
     ----------
@@ -70,14 +71,15 @@ def direct_geometry_resolution(
     Raises
     ------
     RangeError
-        If an energy transfer is not below the incident energy, or a width or distance is negative.
+        If an energy transfer is not below the incident energy, or a width or distance
+        is negative.
     UnitsError
         If an argument has other units.
 
     References
     ----------
-    C. G. Windsor, *Pulsed Neutron Scattering* (1981); D. L. Abernathy et al., Rev. Sci. Instrum. 83, 015114 (2012),
-    doi:10.1063/1.3680104.
+    C. G. Windsor, *Pulsed Neutron Scattering* (1981); D. L. Abernathy et al., Rev. Sci.
+    Instrum. 83, 015114 (2012), doi:10.1063/1.3680104.
 
     Examples
     --------
@@ -89,9 +91,12 @@ def direct_geometry_resolution(
     ei = _above(incident_energy, "meV", "incident_energy")
     lengths = (moderator_to_chopper, chopper_to_sample, sample_to_detector)
     names = ("moderator_to_chopper", "chopper_to_sample", "sample_to_detector")
-    l1, l2, l3 = (_above(value, "m", name) for value, name in zip(lengths, names, strict=True))
+    l1, l2, l3 = (
+        _above(value, "m", name) for value, name in zip(lengths, names, strict=True)
+    )
     dt_m, dt_c = (
-        _above(t, "us", n, 0.0) for t, n in ((moderator_time, "moderator_time"), (chopper_time, "chopper_time"))
+        _above(t, "us", n, 0.0)
+        for t, n in ((moderator_time, "moderator_time"), (chopper_time, "chopper_time"))
     )
     spread = _above(path_spread, "m", "path_spread", 0.0)
     energies, units = _energies(E)
@@ -112,12 +117,21 @@ def direct_geometry_resolution(
         left * (l1 / l3) * spread / speed,
     )
     fwhm = 2 * ei / (l1 / speed) * np.sqrt(sum(part**2 for part in parts))
-    arguments = {"incident_energy": f"{ei:g} meV", **dict(zip(names, (f"{v:g} m" for v in (l1, l2, l3)), strict=True))}
-    arguments |= {"moderator_time": f"{dt_m:g} us", "chopper_time": f"{dt_c:g} us", "path_spread": f"{spread:g} m"}
+    arguments = {
+        "incident_energy": f"{ei:g} meV",
+        **dict(zip(names, (f"{v:g} m" for v in (l1, l2, l3)), strict=True)),
+    }
+    arguments |= {
+        "moderator_time": f"{dt_m:g} us",
+        "chopper_time": f"{dt_c:g} us",
+        "path_spread": f"{spread:g} m",
+    }
     return _curve(energies, units, fwhm, "direct_geometry_resolution", arguments)
 
 
-def instrument_resolution(E: Any, instrument: str, model: str | None = None, **configuration: Any) -> xr.DataArray:
+def instrument_resolution(
+    E: Any, instrument: str, model: str | None = None, **configuration: Any
+) -> xr.DataArray:
     """Take the energy resolution of an instrument from ResINS, which has PyChop's models of many spectrometers.
 
     Parameters
@@ -129,23 +143,27 @@ def instrument_resolution(E: Any, instrument: str, model: str | None = None, **c
     model : str, optional
         One of its models of that instrument; by default its own choice.
     **configuration
-        What that model is asked with, like ``e_init=120, chopper_frequency=600, chopper_package="ARCS-700-1.5-AST"``.
+        What that model is asked with, like ``e_init=120, chopper_frequency=600,
+        chopper_package="ARCS-700-1.5-AST"``.
 
     Returns
     -------
     xarray.DataArray
-        FWHM over E, meV; quantity ``energy_resolution``. ResINS gives σ; FWHM = 2.3548 σ.
+        FWHM over E, meV; quantity ``energy_resolution``. ResINS gives σ; FWHM = 2.3548
+        σ.
 
     Raises
     ------
     MissingDependencyError
         If resins is not installed.
     QuantityError
-        If it does not know the instrument, the model or a setting, or has no number at one of the energies.
+        If it does not know the instrument, the model or a setting, or has no number at
+        one of the energies.
 
     References
     ----------
-    ResINS, https://resins.readthedocs.io; PyChop is part of Mantid (doi:10.1016/j.nima.2014.07.029).
+    ResINS, https://resins.readthedocs.io; PyChop is part of Mantid
+    (doi:10.1016/j.nima.2014.07.029).
 
     Examples
     --------
@@ -158,45 +176,57 @@ def instrument_resolution(E: Any, instrument: str, model: str | None = None, **c
     mev = energies * convert_factor(units, "meV", name="E", energy=True)
     try:
         ask = resins.Instrument.from_default(instrument).get_resolution_function
-        found = ask(model, **configuration) if model is not None else ask(**configuration)
-        sigma = np.asarray(found.get_characteristics(mev[:, np.newaxis])["sigma"], dtype=float)
+        found = (
+            ask(model, **configuration) if model is not None else ask(**configuration)
+        )
+        sigma = np.asarray(
+            found.get_characteristics(mev[:, np.newaxis])["sigma"], dtype=float
+        )
     # It raises errors of its own, and Python's where a setting has another type.
     except Exception as error:
         settings = ", ".join(f"{key}={value!r}" for key, value in configuration.items())
         raise QuantityError(
-            f"ResINS has no resolution for {instrument!r} with {settings or 'its defaults'}",
+            f"ResINS has no resolution for {instrument!r} with "
+            f"{settings or 'its defaults'}",
             reason=str(error) or type(error).__name__,
             fix=f"instruments: {', '.join(resins.Instrument.available_instruments())}; "
             "help(resins.Instrument) says how to ask for settings",
         ) from error
     if not (np.isfinite(sigma) & (sigma > 0)).all():
         raise QuantityError(
-            f"ResINS gives {instrument!r} no resolution at {mev[~(np.isfinite(sigma) & (sigma > 0))][0]:g} meV",
+            f"ResINS gives {instrument!r} no resolution at "
+            f"{mev[~(np.isfinite(sigma) & (sigma > 0))][0]:g} meV",
             reason="the instrument does not reach it in this configuration",
             fix="leave those energies out, or raise e_init",
         )
     arguments = {"instrument": instrument, "model": model, **configuration}
-    return _curve(energies, units, sigma * FWHM_PER_SIGMA, "instrument_resolution", arguments)
+    return _curve(
+        energies, units, sigma * FWHM_PER_SIGMA, "instrument_resolution", arguments
+    )
 
 
 @carries_common_errors(linear=True)
 def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
     """Broaden a model or a simulation by the resolution of an instrument.
 
-    What is in each bin is spread by a Gaussian of the width at its energy, and each bin receives the part that falls
-    between its edges: ∫ dE is kept, whatever the bins, as far as they reach. Bins a thousandth of whose kernel lies
-    beyond the data or in NaN bins are NaN: what would have come from there is not known. Data are never deconvolved.
+    What is in each bin is spread by a Gaussian of the width at its energy, and each bin
+    receives the part that falls between its edges: ∫ dE is kept, whatever the bins, as
+    far as they reach. Bins a thousandth of whose kernel lies beyond the data or in NaN
+    bins are NaN: what would have come from there is not known. Data are never
+    deconvolved.
 
-    Standard deviations follow as of independent bins; the answer's bins are correlated over the width, and
-    ``E_independence`` says which part of an independent bin each holds.
+    Standard deviations follow as of independent bins; the answer's bins are correlated
+    over the width, and ``E_independence`` says which part of an independent bin each
+    holds.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Any signal over E. S(Q,E) on E ≥ 0 alone is first given its other side by `to_quantum`, or its elastic line
-        would lose half.
+        Any signal over E. S(Q,E) on E ≥ 0 alone is first given its other side by
+        `to_quantum`, or its elastic line would lose half.
     resolution : scalar with units, or DataArray over E
-        The width of the Gaussian (bare: the unit of E); an array is interpolated, and must reach as far as the data.
+        The width of the Gaussian (bare: the unit of E); an array is interpolated, and
+        must reach as far as the data.
     width : {"fwhm", "sigma"}
         What `resolution` is. A curve of quantity ``energy_resolution`` is a FWHM.
 
@@ -209,7 +239,8 @@ def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
     RangeError
         If the width is not positive, or the curve does not reach as far as the data.
     QuantityError, UnitsError, CoordinateError
-        If the resolution is no energy, over another dimension, or its energies are not ascending.
+        If the resolution is no energy, over another dimension, or its energies are not
+        ascending.
 
     Examples
     --------
@@ -223,19 +254,29 @@ def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
     signal = read(data)
     if "E" not in signal.value.dims:
         raise RangeError(
-            f"'{signal.value.name}' has no dimension 'E' (it has {tuple(signal.value.dims)})",
+            f"'{signal.value.name}' has no dimension 'E' (it has "
+            f"{tuple(signal.value.dims)})",
             reason="resolution broadens along E",
             fix="convolve before the cut",
         )
     lower, upper = bin_limits(signal.source, "E")
     E, units = signal.value["E"].values.astype(float), signal.value["E"].attrs["units"]
     sigma = sigma_at(E, units, resolution, width)
-    value, std, shared = broaden(signal.value, signal.std, E, (lower, upper), sigma, (lower, upper), sigma)
+    value, std, shared = broaden(
+        signal.value, signal.std, E, (lower, upper), sigma, (lower, upper), sigma
+    )
     answer: Data = signal.answer(
-        signal.value.copy(data=value.transpose(*signal.value.dims).data).assign_coords(shared),
-        None if std is None else signal.value.copy(data=std.transpose(*signal.value.dims).data),
+        signal.value.copy(data=value.transpose(*signal.value.dims).data).assign_coords(
+            shared
+        ),
+        None
+        if std is None
+        else signal.value.copy(data=std.transpose(*signal.value.dims).data),
         operation="convolve",
-        arguments={"resolution": resolution_text(resolution, sigma, units), "width": width},
+        arguments={
+            "resolution": resolution_text(resolution, sigma, units),
+            "width": width,
+        },
     )
     return answer
 
@@ -249,7 +290,9 @@ def broaden(
     new_bins: tuple[np.ndarray, np.ndarray],
     new_sigma: np.ndarray,
 ) -> tuple[xr.Variable, xr.Variable | None, dict[str, xr.Variable]]:
-    """Spread every bin by its Gaussian over new bins, along E; NaN where too much would come from the unknown.
+    """Spread every bin by its Gaussian over new bins, along E.
+
+    NaN where too much would come from the unknown.
 
     Parameters
     ----------
@@ -267,15 +310,18 @@ def broaden(
     value, std : xarray.Variable
         Over the new bins.
     shared : dict
-        The coordinate ``E_independence`` of the new bins, where there are standard deviations.
+        The coordinate ``E_independence`` of the new bins, where there are standard
+        deviations.
     """
     low, high = (edge[:, np.newaxis] for edge in new_bins)
-    share = scipy.special.ndtr((high - E) / sigma) - scipy.special.ndtr((low - E) / sigma)
+    share = scipy.special.ndtr((high - E) / sigma) - scipy.special.ndtr(
+        (low - E) / sigma
+    )
     kernel = xr.Variable(("_new", "E"), share * (bins[1] - bins[0]) / (high - low))
     middle = (new_bins[0] + new_bins[1]) / 2
-    inside = scipy.special.ndtr((bins[1][-1] - middle) / new_sigma) - scipy.special.ndtr(
-        (bins[0][0] - middle) / new_sigma
-    )
+    inside = scipy.special.ndtr(
+        (bins[1][-1] - middle) / new_sigma
+    ) - scipy.special.ndtr((bins[0][0] - middle) / new_sigma)
     valid = value.variable.notnull()
     missing = xr.dot((~valid).astype(float), kernel, dim="E")
     known = (missing < _TAIL) & xr.Variable("_new", 1 - inside < _TAIL)
@@ -295,14 +341,24 @@ def broaden(
 def sigma_at(E: np.ndarray, units: str, resolution: Any, width: Width) -> np.ndarray:
     """Return the Gaussian σ at energies, in their units, from a number or a curve."""
     if width not in ("fwhm", "sigma"):
-        raise QuantityError(f"width={width!r} is not known", reason="it is one of two", fix="'fwhm' or 'sigma'")
+        raise QuantityError(
+            f"width={width!r} is not known",
+            reason="it is one of two",
+            fix="'fwhm' or 'sigma'",
+        )
     curve = unwrap(resolution)[0] if isinstance(resolution, xr.DataArray) else None
     if curve is not None and curve.ndim:
         if curve.attrs.get("quantity") == "energy_resolution" and width != "fwhm":
-            raise QuantityError("the curve is a FWHM", reason="its quantity is energy_resolution", fix="width='fwhm'")
+            raise QuantityError(
+                "the curve is a FWHM",
+                reason="its quantity is energy_resolution",
+                fix="width='fwhm'",
+            )
         wide = _curve_at(E, units, curve)
     else:
-        wide = np.full(E.shape, magnitude(resolution, units, name="resolution", energy=True))
+        wide = np.full(
+            E.shape, magnitude(resolution, units, name="resolution", energy=True)
+        )
     if not (np.isfinite(wide) & (wide > 0)).all():
         raise RangeError(
             f"the resolution is {wide[~(wide > 0)][0]:g} {units}",
@@ -316,7 +372,11 @@ def resolution_text(resolution: Any, sigma: np.ndarray, units: str) -> str:
     """Say for the history what a resolution is: FWHM, from least to largest."""
     fwhm = sigma * FWHM_PER_SIGMA
     kind = "curve, " if isinstance(resolution, xr.DataArray) and resolution.ndim else ""
-    return f"{kind}FWHM {fwhm.min():.6g} to {fwhm.max():.6g} {units}" if kind else f"FWHM {fwhm[0]:.10g} {units}"
+    return (
+        f"{kind}FWHM {fwhm.min():.6g} to {fwhm.max():.6g} {units}"
+        if kind
+        else f"FWHM {fwhm[0]:.10g} {units}"
+    )
 
 
 def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
@@ -324,10 +384,14 @@ def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
         raise QuantityError(
             f"the resolution is over {curve.dims}",
             reason="it is a curve over E, with a coordinate",
-            fix="xr.DataArray(fwhm, {'E': ('E', energies, {'units': 'meV'})}, attrs={'units': 'meV'})",
+            fix="xr.DataArray(fwhm, {'E': ('E', energies, {'units': 'meV'})}, "
+            "attrs={'units': 'meV'})",
         )
     own = curve.E.values.astype(float) * convert_factor(
-        require_units(curve.E, "coordinate 'E' of the resolution", "meV"), units, name="resolution", energy=True
+        require_units(curve.E, "coordinate 'E' of the resolution", "meV"),
+        units,
+        name="resolution",
+        energy=True,
     )
     if not np.isfinite(own).all() or (np.diff(own) <= 0).any():
         raise CoordinateError(
@@ -335,7 +399,12 @@ def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
             reason="a width is looked up between them",
             fix="resolution.sortby('E').drop_duplicates('E')",
         )
-    factor = convert_factor(require_units(curve, "the resolution", "meV"), units, name="resolution", energy=True)
+    factor = convert_factor(
+        require_units(curve, "the resolution", "meV"),
+        units,
+        name="resolution",
+        energy=True,
+    )
     # Widths change slowly: half a bin beyond the curve its last value holds.
     step = float(np.diff(own).max()) / 2 if own.size > 1 else 0.0
     if E[0] < own[0] - step or E[-1] > own[-1] + step:
@@ -346,24 +415,41 @@ def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
             fix="give it over the whole range, or cut the data: data.sel(E=slice(...))",
         )
     values = curve.assign_coords(E=own).drop_attrs(deep=False)
-    return np.asarray(interpolate(values, None, "E", np.clip(E, own[0], own[-1]))[0].values * factor)
+    return np.asarray(
+        interpolate(values, None, "E", np.clip(E, own[0], own[-1]))[0].values * factor
+    )
 
 
 def _above(value: Any, units: str, name: str, least: float | None = None) -> float:
     number = magnitude(value, units, name=name, energy=units == "meV")
     if number < 0 or (number == 0 and least is None):
-        raise RangeError(f"{name}={value}", reason="it must be positive", fix=f"like {name}='1 {units}'")
+        raise RangeError(
+            f"{name}={value}",
+            reason="it must be positive",
+            fix=f"like {name}='1 {units}'",
+        )
     return number
 
 
 def _energies(E: Any) -> tuple[np.ndarray, str]:
     """Return energies given as they come, and their units."""
-    number, given = split_quantity(E, "E") if not isinstance(E, list | tuple | range) else (E, None)
+    number, given = (
+        split_quantity(E, "E") if not isinstance(E, list | tuple | range) else (E, None)
+    )
     try:
         values = np.atleast_1d(np.asarray(number, dtype=float))
     except (TypeError, ValueError):
-        raise UnitsError(f"E={E!r} is no array of energies", reason="numbers are needed", fix="in meV") from None
-    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all() or (np.diff(values) <= 0).any():
+        raise UnitsError(
+            f"E={E!r} is no array of energies",
+            reason="numbers are needed",
+            fix="in meV",
+        ) from None
+    if (
+        values.ndim != 1
+        or values.size == 0
+        or not np.isfinite(values).all()
+        or (np.diff(values) <= 0).any()
+    ):
         raise CoordinateError(
             f"the energies have shape {values.shape} and are not ascending numbers",
             reason="a curve is made over them",
@@ -372,11 +458,24 @@ def _energies(E: Any) -> tuple[np.ndarray, str]:
     return values, given or "meV"
 
 
-def _curve(E: np.ndarray, units: str, fwhm: np.ndarray, operation: str, arguments: dict[str, Any]) -> xr.DataArray:
+def _curve(
+    E: np.ndarray,
+    units: str,
+    fwhm: np.ndarray,
+    operation: str,
+    arguments: dict[str, Any],
+) -> xr.DataArray:
     attrs = {
-        "units": units, "quantity": "energy_resolution", "long_name": "energy resolution, full width at half maximum",
+        "units": units, "quantity": "energy_resolution", "long_name": "energy "
+                                                                      "resolution, "
+                                                                      "full width at "
+                                                                      "half maximum",
         "history": extend_history(None, operation, arguments),
     }  # fmt: skip
     factor = convert_factor("meV", units, name="E", energy=True)
-    coordinate = ("E", E, {"units": units, "long_name": "energy transfer (neutron energy loss positive)"})
+    coordinate = (
+        "E",
+        E,
+        {"units": units, "long_name": "energy transfer (neutron energy loss positive)"},
+    )
     return xr.DataArray(fwhm * factor, {"E": coordinate}, ("E",), "fwhm", attrs)

@@ -1,4 +1,7 @@
-"""What data carry about their sample: its mass, whether it scatters coherently, and whether it is another's."""
+"""What data carry about their sample.
+
+Its mass, whether it scatters coherently, and whether it is another's.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError, RangeError, XbpError
-from xbp.optional import require
+from xbp.core.errors import QuantityError, RangeError, XbpError
+from xbp.core.optional import require
+from xbp.core.signal import Signal
+from xbp.core.units import convert_factor, magnitude
 from xbp.reduction.composition import numbers_of, resolve_mass
-from xbp.signal import Signal
-from xbp.units import convert_factor, magnitude
 
 __all__ = [
     "another_sample",
@@ -29,7 +32,8 @@ __all__ = [
 
 #: Molar masses and number densities are written with three or four digits.
 _SAME: Final = 0.01
-#: The weight in a file is that of an element to its digits, and its cross sections are to those of other tables.
+#: The weight in a file is that of an element to its digits, and its cross sections are
+#: to those of other tables.
 _DIGITS: Final = 0.001
 _SAME_SIGMA: Final = 0.1
 
@@ -40,7 +44,8 @@ _SAME_PART: Final = 0.01
 _NAMES: Final = ("sample", "sample_name")
 _LABELS: Final = ("composition", *_NAMES, "source")
 _WIDE: Final = 60
-#: An S(Q) of so many points whose upper half is so near to 0, or as far from 1 as this, is no S(Q).
+#: An S(Q) of so many points whose upper half is so near to 0, or as far from 1 as this,
+#: is no S(Q).
 _ENOUGH, _NEAR_0, _LOW, _HIGH = 10, 0.2, 0.6, 1.6
 
 
@@ -52,17 +57,20 @@ def said_of_sample(signal: Signal, name: str) -> Any:
 def sample_mass(
     signal: Signal, mass: Any, composition: str | Mapping[str, float] | None
 ) -> tuple[float | None, str | None]:
-    """Return the mass in u and whence it is: the arguments, or else what the data carry.
+    """Return the mass in u and whence it is.
 
-    That is the effective mass of ``attrs["composition"]``, or the ``weight`` (g/mol) where it is that of one element:
-    of a molecule it is not the mass that a sum rule is of. Of a molecule no effective mass is above its weight. The
-    effective mass of several elements is no mean of their masses, and is not compared with it.
+    The arguments, or else what the data carry.
+
+    That is the effective mass of ``attrs["composition"]``, or the ``weight`` (g/mol)
+    where it is that of one element: of a molecule it is not the mass that a sum rule is
+    of. Of a molecule no effective mass is above its weight. The effective mass of
+    several elements is no mean of their masses, and is not compared with it.
 
     Raises
     ------
     QuantityError
-        As for `resolve_mass`; if the mass that is given contradicts that of the file, or the weight in the file may be
-        that of a molecule and nothing else is known.
+        As for `resolve_mass`; if the mass that is given contradicts that of the file,
+        or the weight in the file may be that of a molecule and nothing else is known.
     """
     given = resolve_mass(mass, composition)
     weight = _number(said_of_sample(signal, "weight"))
@@ -76,29 +84,51 @@ def sample_mass(
         if _is_of_one_element(signal, weight):
             return weight, "weight in the file"
         raise QuantityError(
-            f"weight={weight:.6g} g/mol of the data is not recognised as the mass of one element",
-            reason="the f-sum rule needs the effective mass, Σcσ/Σ(cσ/M): 2.49 u of D2O, whose weight is 20.03 g/mol",
+            f"weight={weight:.6g} g/mol of the data is not recognised as the mass of "
+            "one element",
+            reason="the f-sum rule needs the effective mass, Σcσ/Σ(cσ/M): 2.49 u of "
+            "D2O, whose weight is 20.03 g/mol",
             fix="composition='D2O', or mass='2.49 u'",
         )
     comparable = composition is None or len(numbers_of(composition)) == 1
     # So many atoms has a molecule of one element.
-    atoms = max(1.0, np.round(weight / given)) if weight is not None and composition is not None else 1.0
-    below = mass is not None and weight is not None and given < weight and not _is_of_one_element(signal, weight)
-    if weight is not None and comparable and not below and abs(atoms * given - weight) > _SAME * weight:
+    atoms = (
+        max(1.0, np.round(weight / given))
+        if weight is not None and composition is not None
+        else 1.0
+    )
+    below = (
+        mass is not None
+        and weight is not None
+        and given < weight
+        and not _is_of_one_element(signal, weight)
+    )
+    if (
+        weight is not None
+        and comparable
+        and not below
+        and abs(atoms * given - weight) > _SAME * weight
+    ):
         raise QuantityError(
-            f"{'mass' if composition is None else 'composition'}={mass if composition is None else composition!r} is "
+            f"{'mass' if composition is None else 'composition'}={mass if composition is None else composition!r} "
+            "is "
             f"{given:.6g} u, and the data carry weight={weight:.6g} g/mol",
-            reason="the sample has one mass; the file's may be that of a molecule, where an atom's is needed",
-            fix="leave the argument out, or take the other off: del data.attrs['weight'], data.S.attrs['weight']",
+            reason="the sample has one mass; the file's may be that of a molecule, "
+            "where an atom's is needed",
+            fix="leave the argument out, or take the other off: del "
+            "data.attrs['weight'], data.S.attrs['weight']",
         )
     return given, "mass=" if composition is None else "composition="
 
 
 def _is_of_one_element(signal: Signal, weight: float) -> bool:
     """Tell whether a molar mass is that of an element, and the cross sections of the data are its own where known."""
-    sigma = [_number(said_of_sample(signal, name)) for name in ("sigma_coh", "sigma_inc")]
+    sigma = [
+        _number(said_of_sample(signal, name)) for name in ("sigma_coh", "sigma_inc")
+    ]
     periodictable = require(
-        "periodictable", "whether the weight in the file is that of an atom is looked up in it", "neutron",
+        "periodictable", "whether the weight in the file is that of an atom is looked "
+                         "up in it", "neutron",
         "mass='26.98 u' or composition='Al'",
     )  # fmt: skip
     for element in periodictable.elements:
@@ -113,17 +143,25 @@ def _is_of_one_element(signal: Signal, weight: float) -> bool:
 
 
 def sample_density(signal: Signal, number_density: Any) -> tuple[float, str]:
-    """Return atoms per angstrom³ and whence: the argument, or else what the data carry (the second is that of `.sqw`).
+    """Return atoms per angstrom³ and whence.
+
+    The argument, or else what the data carry (the second is that of `.sqw`).
 
     Raises
     ------
     QuantityError
-        If there is none, or the one that is given differs from that of the data by more than a hundredth.
+        If there is none, or the one that is given differs from that of the data by more
+        than a hundredth.
     RangeError
         If it is not positive.
     """
-    carried = {name: _number(said_of_sample(signal, name)) for name in ("number_density", "V_rho")}
-    name, known = next(((name, number) for name, number in carried.items() if number), ("", None))
+    carried = {
+        name: _number(said_of_sample(signal, name))
+        for name in ("number_density", "V_rho")
+    }
+    name, known = next(
+        ((name, number) for name, number in carried.items() if number), ("", None)
+    )
     if number_density is None:
         if known is None:
             raise QuantityError(
@@ -141,18 +179,28 @@ def sample_density(signal: Signal, number_density: Any) -> tuple[float, str]:
         )
     if known is not None and abs(given - known) > _SAME * known:
         raise QuantityError(
-            f"number_density={number_density!r}, and the data carry {name}={known:.6g} 1/angstrom^3",
+            f"number_density={number_density!r}, and the data carry "
+            f"{name}={known:.6g} 1/angstrom^3",
             reason="the sample has one density",
-            fix=f"leave the argument out, or take the other off: data.attrs.pop('{name}', None), of the variable too",
+            fix="leave the argument out, or take the other off: "
+            f"data.attrs.pop('{name}', None), of the variable too",
         )
     return given, "number_density="
 
 
 def coherent_part(signal: Signal) -> str | None:
-    """Say how it is known that the scattering is coherent for the most part; None where it is not known, or not so."""
-    coherent, incoherent = (_number(said_of_sample(signal, name)) for name in ("sigma_coh", "sigma_inc"))
+    """Say how it is known that the scattering is coherent for the most part.
+
+    None where it is not known, or not so.
+    """
+    coherent, incoherent = (
+        _number(said_of_sample(signal, name)) for name in ("sigma_coh", "sigma_inc")
+    )
     if coherent is not None and incoherent is not None and coherent > incoherent:
-        return f"{100 * coherent / (coherent + incoherent):.2g} % of the scattering is coherent (sigma_coh, sigma_inc)"
+        return (
+            f"{100 * coherent / (coherent + incoherent):.2g} % of the scattering "
+            "is coherent (sigma_coh, sigma_inc)"
+        )
     for line in str(signal.value.attrs.get("history", "")).splitlines():
         try:
             step = json.loads(line)
@@ -166,38 +214,54 @@ def coherent_part(signal: Signal) -> str | None:
 
 def sample_labels(signal: Signal) -> dict[str, Any]:
     """Return what tells of the sample, for a variable that goes on without the attributes of its Dataset."""
-    return {name: said for name in _LABELS if (said := said_of_sample(signal, name)) is not None}
+    return {
+        name: said
+        for name in _LABELS
+        if (said := said_of_sample(signal, name)) is not None
+    }
 
 
 def another_sample(signal: Signal, sq: Signal) -> str | None:
     """Say that S(Q) is of another sample than the data, as far as both carry what tells; None where nothing does.
 
-    Compositions decide where both have one, then the names of the samples, then the files they are from.
+    Compositions decide where both have one, then the names of the samples, then the
+    files they are from.
     """
     both = {
         name: (str(said_of_sample(sq, name)), str(said_of_sample(signal, name)))
         for name in _LABELS
-        if said_of_sample(sq, name) is not None and said_of_sample(signal, name) is not None
+        if said_of_sample(sq, name) is not None
+        and said_of_sample(signal, name) is not None
     }
     if "composition" in both:
         left, right = both["composition"]
         same = _alike(_parts(left), _parts(right))
-        return None if same else f"S(Q) is of the composition {left}, the data of {right}"
+        return (
+            None if same else f"S(Q) is of the composition {left}, the data of {right}"
+        )
     for name in _NAMES:
         if name in both:
             left, right = both[name]
-            return None if left == right else f"S(Q) is of the sample '{left:.{_WIDE}}', the data of '{right:.{_WIDE}}'"
+            return (
+                None
+                if left == right
+                else f"S(Q) is of the sample '{left:.{_WIDE}}', the data of "
+                f"'{right:.{_WIDE}}'"
+            )
     left, right = both.get("source", ("", ""))
     if left == right:
         return None
     return (
-        f"S(Q) is from another source ({left:.{_WIDE}}) than the data ({right:.{_WIDE}}): of one sample? "
+        f"S(Q) is from another source ({left:.{_WIDE}}) than the data "
+        f"({right:.{_WIDE}}): of one sample? "
         "attrs['composition'] of both says so"
     )
 
 
 def off_scale(sq: xr.DataArray) -> str | None:
-    """Say that what is called S(Q) does not tend to 1: it tends to 0, as F(Q) does, or is on an arbitrary scale.
+    """Say that what is called S(Q) does not tend to 1.
+
+    It tends to 0, as F(Q) does, or is on an arbitrary scale.
 
     Examples
     --------
@@ -217,31 +281,47 @@ def off_scale(sq: xr.DataArray) -> str | None:
             "with that the scale means nothing, the correlation is the same"
         )
     return (
-        f"{said}and does not tend to 1: its scale, and that of what is fitted with it, are arbitrary; "
+        f"{said}and does not tend to 1: its scale, and that of what is fitted with "
+        "it, are arbitrary; "
         "the correlation is the same"
     )
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a mean that overflows is of no known scale
+@np.errstate(
+    over="ignore", invalid="ignore"
+)  # a mean that overflows is of no known scale
 def wrong_limit(sq: xr.DataArray) -> float | None:
-    """Return the mean of S(Q) over its upper half where that is not near 1; None too where it is not known."""
+    """Return the mean of S(Q) over its upper half where that is not near 1.
+
+    None too where it is not known.
+    """
     if sq.chunks is not None or sq.sizes.get("Q", 0) < _ENOUGH:
         return None
-    level = float(sq.isel(Q=slice(sq.sizes["Q"] // 2, None)).mean()) * convert_factor(sq.attrs["units"], "1")
+    level = float(sq.isel(Q=slice(sq.sizes["Q"] // 2, None)).mean()) * convert_factor(
+        sq.attrs["units"], "1"
+    )
     return None if not np.isfinite(level) or _LOW < level < _HIGH else level
 
 
 def _parts(composition: str) -> dict[str, float]:
-    """Return the part of the atoms that each element has; what is no formula is a name."""
+    """Return the part of the atoms that each element has.
+
+    What is no formula is a name.
+    """
     try:
         numbers = numbers_of(composition)
     except XbpError:
         return {composition: 1.0}
-    return {symbol: number / sum(numbers.values()) for symbol, number in numbers.items()}
+    return {
+        symbol: number / sum(numbers.values()) for symbol, number in numbers.items()
+    }
 
 
 def _alike(left: dict[str, float], right: dict[str, float]) -> bool:
-    return all(abs(left.get(symbol, 0.0) - right.get(symbol, 0.0)) < _SAME_PART for symbol in {*left, *right})
+    return all(
+        abs(left.get(symbol, 0.0) - right.get(symbol, 0.0)) < _SAME_PART
+        for symbol in {*left, *right}
+    )
 
 
 def _number(value: Any) -> float | None:

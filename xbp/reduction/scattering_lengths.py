@@ -1,4 +1,7 @@
-"""Neutron scattering lengths of elements: one look-up, which refuses what one number does not describe."""
+"""Neutron scattering lengths of elements.
+
+One look-up, which refuses what one number does not describe.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xbp.errors import QuantityError
-from xbp.optional import require
-from xbp.units import magnitude
+from xbp.core.errors import QuantityError
+from xbp.core.optional import require
+from xbp.core.units import magnitude
 
 __all__ = ["Scatterer", "scatterer", "table_entry"]
 
@@ -18,7 +21,10 @@ _THERMAL = (5.0, 100.0)
 
 
 class Scatterer(NamedTuple):
-    """What neutrons see of an element: bound coherent b in fm, incoherent cross section in barn, mass in u."""
+    """What neutrons see of an element.
+
+    Bound coherent b in fm, incoherent cross section in barn, mass in u.
+    """
 
     b: complex
     incoherent: float
@@ -45,12 +51,15 @@ def scatterer(
     symbol : str
         An element of natural abundance, or an isotope as ``"D"`` or ``"58-Ni"``.
     b : mapping of symbol to number, optional
-        Coherent scattering lengths (bare: fm; may be complex) in place of the tabulated ones; or pairs of one and the
-        incoherent cross section (bare: barn), which else is the tabulated one.
+        Coherent scattering lengths (bare: fm; may be complex) in place of the tabulated
+        ones; or pairs of one and the incoherent cross section (bare: barn), which else
+        is the tabulated one.
     imaginary : float
-        Largest share of (Im b)² in |b|² that is neglected: boron has 0.2 %, boron-10 97 %.
+        Largest share of (Im b)² in |b|² that is neglected: boron has 0.2 %, boron-10 97
+        %.
     variation : float
-        Largest change of |b|² between 5 and 100 meV, relative to its mean, that is neglected.
+        Largest change of |b|² between 5 and 100 meV, relative to its mean, that is
+        neglected.
     instead : str
         What else a caller could give, for messages.
 
@@ -61,14 +70,15 @@ def scatterer(
     Raises
     ------
     QuantityError
-        If it is no element, has no tabulated value, or b is complex or depends on the energy and is not given.
+        If it is no element, has no tabulated value, or b is complex or depends on the
+        energy and is not given.
     MissingDependencyError
         Without periodictable, the extra `neutron`.
 
     References
     ----------
-    V. F. Sears, Neutron News 3(3), 26 (1992); J. E. Lynn & P. A. Seeger, At. Data Nucl. Data Tables 44, 191 (1990),
-    as periodictable tabulates them.
+    V. F. Sears, Neutron News 3(3), 26 (1992); J. E. Lynn & P. A. Seeger, At. Data Nucl.
+    Data Tables 44, 191 (1990), as periodictable tabulates them.
 
     Examples
     --------
@@ -80,7 +90,11 @@ def scatterer(
     """
     entry = table_entry(symbol, instead)
     neutron: Any = getattr(entry, "neutron", None)
-    known = neutron is not None and neutron.b_c is not None and neutron.incoherent is not None
+    known = (
+        neutron is not None
+        and neutron.b_c is not None
+        and neutron.incoherent is not None
+    )
     if b is not None and symbol in b:
         value, incoherent = _given(symbol, b[symbol])
         if incoherent is None and not known:
@@ -89,8 +103,14 @@ def scatterer(
                 reason="b= contains only the coherent scattering length",
                 fix=f"b={{'{symbol}': (b in fm, incoherent cross section in barn)}}",
             )
-        return Scatterer(value, float(neutron.incoherent) if incoherent is None else incoherent, float(entry.mass))
-    ask = f"b={{'{symbol}': ...}} in fm, complex if needed" + (f", or {instead}" if instead else "")
+        return Scatterer(
+            value,
+            float(neutron.incoherent) if incoherent is None else incoherent,
+            float(entry.mass),
+        )
+    ask = f"b={{'{symbol}': ...}} in fm, complex if needed" + (
+        f", or {instead}" if instead else ""
+    )
     if not known:
         raise QuantityError(
             f"there is no neutron scattering length for '{symbol}'",
@@ -99,32 +119,48 @@ def scatterer(
         )
     length = complex(neutron.b_c_complex)
     share = length.imag**2 / max(abs(length) ** 2, 1e-300)
-    if neutron.is_energy_dependent or share > imaginary or _variation(neutron) > variation:
+    if (
+        neutron.is_energy_dependent
+        or share > imaginary
+        or _variation(neutron) > variation
+    ):
         raise QuantityError(
-            f"the scattering length of '{symbol}' depends on the neutron energy or is complex "
+            f"the scattering length of '{symbol}' depends on the neutron energy or is "
+            "complex "
             f"({length.real:.4g}{length.imag:+.4g}i fm at 25 meV)",
             reason="one real number cannot describe a resonance or a strong absorber",
             fix=ask,
         )
-    return Scatterer(float(np.real(neutron.b_c)), float(neutron.incoherent), float(entry.mass))
+    return Scatterer(
+        float(np.real(neutron.b_c)), float(neutron.incoherent), float(entry.mass)
+    )
 
 
 def _given(symbol: str, value: Any) -> tuple[complex, float | None]:
     """Read b, or a pair of b and σ_inc."""
-    pair = value if isinstance(value, tuple | list) and len(value) == 2 else (value, None)
+    pair = (
+        value if isinstance(value, tuple | list) and len(value) == 2 else (value, None)
+    )
     if isinstance(pair[0], complex | np.complexfloating):
         length = complex(pair[0])
     else:
         length = magnitude(pair[0], "fm", name=f"b of {symbol}")
-    incoherent = None if pair[1] is None else magnitude(pair[1], "barn", name=f"incoherent cross section of {symbol}")
+    incoherent = (
+        None
+        if pair[1] is None
+        else magnitude(pair[1], "barn", name=f"incoherent cross section of {symbol}")
+    )
     if not np.isfinite(length) or (incoherent is not None and not incoherent >= 0):
         raise QuantityError(
             f"b of '{symbol}' is {value!r}",
-            reason="it must be a finite number, or a pair (finite number, cross section ≥ 0)",
+            reason="it must be a finite number, or a pair (finite number, cross "
+            "section ≥ 0)",
             fix=f"b={{'{symbol}': 9.5 - 13.8j}} in fm",
         )
     # A number without imaginary part is real, whatever its type.
-    return (length.real if isinstance(length, complex) and length.imag == 0 else length), incoherent
+    return (
+        length.real if isinstance(length, complex) and length.imag == 0 else length
+    ), incoherent
 
 
 def _variation(neutron: Any) -> float:
@@ -138,19 +174,28 @@ def _variation(neutron: Any) -> float:
 
 
 def table_entry(symbol: str, instead: str = "") -> Any:
-    """Return the row of an element or isotope in periodictable; without that, name what to give instead.
+    """Return the row of an element or isotope in periodictable.
+
+    Without that, name what to give instead.
 
     Raises
     ------
     QuantityError
         If it is no element.
     """
-    periodictable = require("periodictable", "masses and scattering lengths are looked up in it", "neutron", instead)
+    periodictable = require(
+        "periodictable",
+        "masses and scattering lengths are looked up in it",
+        "neutron",
+        instead,
+    )
     try:
         return periodictable.elements.isotope(symbol)
     except ValueError:
         raise QuantityError(
             f"'{symbol}' is not an element",
-            reason="masses, scattering lengths and form factors are tabulated for elements and isotopes",
-            fix="specify elements: elements={1: 'Zr', …} or masses={'A': '40 u'} when opening, weights='unit' after",
+            reason="masses, scattering lengths and form factors are tabulated for "
+            "elements and isotopes",
+            fix="specify elements: elements={1: 'Zr', …} or masses={'A': '40 u'} when "
+            "opening, weights='unit' after",
         ) from None

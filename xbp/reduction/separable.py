@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp import constants
-from xbp.common_errors import fingerprint
-from xbp.errors import QuantityError
+from xbp.core import constants
+from xbp.core.common_errors import fingerprint
+from xbp.core.errors import QuantityError
+from xbp.core.schema import COORDINATES
+from xbp.core.units import convert_factor, magnitude, split_quantity
 from xbp.models.factors import GAIN_INFORMS, Convention, energy_factor, momentum_factor
-from xbp.schema import COORDINATES
-from xbp.units import convert_factor, magnitude, split_quantity
 
-__all__ = ["POWERS", "common_of_conditions", "errors_of_conditions", "factors_of", "has_n"]
+__all__ = [
+    "POWERS",
+    "common_of_conditions",
+    "errors_of_conditions",
+    "factors_of",
+    "has_n",
+]
 
 #: Powers of E and Q by which each convention multiplies the units of S.
 POWERS: dict[Convention, tuple[int, int]] = {
@@ -34,8 +40,12 @@ def factors_of(
     displacement: xr.DataArray,
 ) -> tuple[xr.Variable, xr.Variable]:
     """Return the factors in E and in Q at a temperature (K) and a displacement (angstrom²)."""
-    to_mev = convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
-    to_angstrom = convert_factor(value["Q"].attrs["units"], "1/angstrom", name="coordinate 'Q'")
+    to_mev = convert_factor(
+        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
+    )
+    to_angstrom = convert_factor(
+        value["Q"].attrs["units"], "1/angstrom", name="coordinate 'Q'"
+    )
     E = value["E"].variable * to_mev
     Q = value["Q"].variable * to_angstrom
     temperatures, energies = xr.broadcast(temperature, xr.DataArray(E))
@@ -43,14 +53,18 @@ def factors_of(
     by_energy, by_momentum = np.ones(energies.shape), np.ones(momenta.shape)
     statistics = value.attrs.get("statistics", "quantum")
     if has_n(target) and not has_n(source) and statistics == "quantum":
-        by_energy[energies.values < -GAIN_INFORMS * constants.BOLTZMANN_MEV * temperatures.values] = np.nan
+        by_energy[
+            energies.values
+            < -GAIN_INFORMS * constants.BOLTZMANN_MEV * temperatures.values
+        ] = np.nan
     for convention, sign in ((target, 1), (source, -1)):
         if convention is None:
             continue
         e_power, q_power = POWERS[convention]
         e = energy_factor(convention, energies.values, temperatures.values, statistics)
         q = momentum_factor(convention, momenta.values, displacements.values)
-        # In the units of the coordinates, and NaN where a factor vanishes and cannot be divided by.
+        # In the units of the coordinates, and NaN where a factor vanishes and cannot be
+        # divided by.
         e, q = e / to_mev**e_power, q / to_angstrom**q_power
         by_energy = by_energy * (e if sign > 0 else 1 / np.where(e == 0, np.nan, e))
         by_momentum = by_momentum * (q if sign > 0 else 1 / q)
@@ -80,18 +94,31 @@ def errors_of_conditions(
         bare = f"({value['Q'].attrs['units']})**-2" if name == "u2" else "K"
         number, own = split_quantity(error, label)
         if isinstance(number, xr.DataArray) and number.ndim:
-            std = number.variable.astype(float) * convert_factor(own or bare, units, name=label)
+            std = number.variable.astype(float) * convert_factor(
+                own or bare, units, name=label
+            )
         else:
             std = xr.Variable((), magnitude(error, units, name=label, default=bare))
-        if not set(std.dims) <= set(coords[name].dims) or not bool(((std >= 0) & (std < np.inf)).all()):
+        if not set(std.dims) <= set(coords[name].dims) or not bool(
+            ((std >= 0) & (std < np.inf)).all()
+        ):
             raise QuantityError(
                 f"{label} is {std.values} {units} over {std.dims}",
-                reason=f"it is a standard deviation, finite and not negative, over dimensions of {name}",
+                reason="it is a standard deviation, finite and not negative, over "
+                f"dimensions of {name}",
                 fix=f"{label}='{'2 K' if name == 'temperature' else '0.001 angstrom^2'}'",
             )
-        source = carried.attrs.get("source") if argument is None and carried is not None else None
+        source = (
+            carried.attrs.get("source")
+            if argument is None and carried is not None
+            else None
+        )
         source = source or fingerprint(name, value, coords[name], std)
-        std.attrs = {"units": units, "long_name": f"standard deviation of {COORDINATES[name][1]}", "source": source}
+        std.attrs = {
+            "units": units,
+            "long_name": f"standard deviation of {COORDINATES[name][1]}",
+            "source": source,
+        }
         found[name] = std
     return found
 
@@ -103,9 +130,15 @@ def common_of_conditions(
     coords: Mapping[str, xr.Variable],
     errors: Mapping[str, xr.Variable],
 ) -> dict[str, xr.Variable]:
-    """Return what the errors of T and u² make of the answer: half the difference of both ends."""
+    """Return what the errors of T and u² make of the answer.
+
+    Half the difference of both ends.
+    """
     common = {}
-    at = {name: xr.DataArray(coords[name]) if name in coords else xr.DataArray(0.0) for name in ("temperature", "u2")}
+    at = {
+        name: xr.DataArray(coords[name]) if name in coords else xr.DataArray(0.0)
+        for name in ("temperature", "u2")
+    }
     here = factors_of(value, source, target, at["temperature"], at["u2"])
     for name, error in errors.items():
         # T and u² stay above zero.
@@ -115,7 +148,9 @@ def common_of_conditions(
         ends = []
         for by in (step, -step):
             there = {**at, name: at[name] + by * xr.DataArray(error)}
-            ends.append(factors_of(value, source, target, there["temperature"], there["u2"]))
+            ends.append(
+                factors_of(value, source, target, there["temperature"], there["u2"])
+            )
         which = 0 if name == "temperature" else 1
         slope = (ends[0][which] - ends[1][which]) / (2 * step)
         part: Any = value.variable * slope * here[1 - which]

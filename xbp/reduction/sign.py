@@ -1,4 +1,7 @@
-"""Whether E has its sign: energy loss is stronger than gain, as detailed balance has it."""
+"""Whether E has its sign.
+
+Energy loss is stronger than gain, as detailed balance has it.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,16 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from xbp import constants
-from xbp.errors import CoordinateError
+from xbp.core import constants
+from xbp.core.errors import CoordinateError
+from xbp.core.units import convert_factor
 from xbp.models.factors import GAIN_INFORMS
 from xbp.reduction.elastic import elastic_line_bins, elastic_reach
-from xbp.units import convert_factor
 
 __all__ = ["REVERSED_BELOW", "asymmetry", "require_sign"]
 
-#: Default of ``reversed_below=``: an axis of the right sign gives 1, one reversed −1, a flat background draws to 0.
+#: Default of ``reversed_below=``: an axis of the right sign gives 1, one reversed −1, a
+#: flat background draws to 0.
 REVERSED_BELOW: Final = -0.25
 #: So many standard deviations below 0 are no noise.
 _SIGMAS: Final = 5.0
@@ -46,14 +50,17 @@ def asymmetry(
     kelvin : xarray.DataArray
         Temperatures in K, over leftover dimensions.
     lowest_x : float
-        E/k_BT from which on the sides are compared: below it they differ by less than the tails of a line do.
+        E/k_BT from which on the sides are compared: below it they differ by less than
+        the tails of a line do.
     end : float, optional
-        Where the elastic line ends, in meV; by default two widths (FWHM) from its centre, and 0 of a broad spectrum.
+        Where the elastic line ends, in meV; by default two widths (FWHM) from its
+        centre, and 0 of a broad spectrum.
 
     Returns
     -------
     tuple of numpy.ndarray
-        k and its error over leftover dimensions; NaN where fewer than three energies show it.
+        k and its error over leftover dimensions; NaN where fewer than three energies
+        show it.
 
     Examples
     --------
@@ -63,16 +70,26 @@ def asymmetry(
     >>> round(float(k), 2)
     1.0
     """
-    E = value["E"].values * convert_factor(value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True)
+    E = value["E"].values * convert_factor(
+        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
+    )
     leftover = [d for d in value.dims if d not in ("Q", "E")]
     step = -(-value.sizes.get("Q", 1) // _MOST_Q)
-    part = value.isel(Q=slice(None, None, step)) if "Q" in value.dims else value.expand_dims("Q")
+    part = (
+        value.isel(Q=slice(None, None, step))
+        if "Q" in value.dims
+        else value.expand_dims("Q")
+    )
     order = [*leftover, "Q", "E"]
     S = part.transpose(*order).values.astype(float)
     S = np.where(np.isfinite(S), S, np.nan)
     variance = None
     if std is not None:
-        error = std.isel(Q=slice(None, None, step)) if "Q" in std.dims else std.expand_dims("Q")
+        error = (
+            std.isel(Q=slice(None, None, step))
+            if "Q" in std.dims
+            else std.expand_dims("Q")
+        )
         variance = error.transpose(*order).values.astype(float) ** 2
     kt = constants.BOLTZMANN_MEV * np.broadcast_to(
         kelvin.transpose(*[d for d in leftover if d in kelvin.dims]).values.reshape(
@@ -84,10 +101,14 @@ def asymmetry(
     known = np.isfinite(S)
     counts = known.reshape(-1, E.size).sum(axis=0)
     profile = np.where(
-        counts > 0, np.where(known, S, 0.0).reshape(-1, E.size).sum(axis=0) / np.maximum(counts, 1), np.nan
+        counts > 0,
+        np.where(known, S, 0.0).reshape(-1, E.size).sum(axis=0) / np.maximum(counts, 1),
+        np.nan,
     )
     first = _end_of_line(E, profile) if end is None else end
-    chosen = np.flatnonzero((first < E) & (E[0] <= -E) & (GAIN_INFORMS * kt.max(initial=0.0) >= E))
+    chosen = np.flatnonzero(
+        (first < E) & (E[0] <= -E) & (GAIN_INFORMS * kt.max(initial=0.0) >= E)
+    )
     if chosen.size < 3:
         return nothing, nothing
     # The other side, interpolated where the grid is not symmetric.
@@ -97,7 +118,9 @@ def asymmetry(
 
     def mirrored(array: np.ndarray, power: int) -> np.ndarray:
         left = np.where(part_left == 0, 0.0, part_left**power * array[..., right - 1])
-        return left + np.where(part_right == 0, 0.0, part_right**power * array[..., right])
+        return left + np.where(
+            part_right == 0, 0.0, part_right**power * array[..., right]
+        )
 
     loss, gain = S[..., chosen], mirrored(S, 1)
     both = np.isfinite(loss) & np.isfinite(gain)
@@ -119,24 +142,35 @@ def asymmetry(
         ranked = np.sort(np.where(np.isfinite(t * tau), t_var, np.inf), axis=-1)
         middle = np.maximum(np.isfinite(ranked).sum(axis=-1, keepdims=True) - 1, 0) // 2
         level = np.take_along_axis(ranked, middle, axis=-1)
-        w = np.where(t_var + level > 0, 1 / np.where(t_var + level > 0, t_var + level, 1.0), 1.0)
+        w = np.where(
+            t_var + level > 0, 1 / np.where(t_var + level > 0, t_var + level, 1.0), 1.0
+        )
     usable = np.isfinite(t * tau * w) & np.isfinite(t_var)
     w, t, tau, t_var = (np.where(usable, part, 0.0) for part in (w, t, tau, t_var))
     n = usable.sum(axis=-1)
     norm = np.where(n >= 3, (w * tau**2).sum(axis=-1), np.nan)
     k = (w * t * tau).sum(axis=-1) / norm
-    scatter = (w**2 * tau**2 * (t - k[..., None] * tau) ** 2).sum(axis=-1) * n / np.maximum(n - 1, 1)
+    scatter = (
+        (w**2 * tau**2 * (t - k[..., None] * tau) ** 2).sum(axis=-1)
+        * n
+        / np.maximum(n - 1, 1)
+    )
     return k, np.sqrt(np.maximum(scatter, (w**2 * tau**2 * t_var).sum(axis=-1))) / norm
 
 
 def _end_of_line(E: np.ndarray, profile: np.ndarray) -> float:
-    """Return where the elastic line ends; 0 of a broad spectrum, which obeys detailed balance throughout."""
+    """Return where the elastic line ends.
+
+    0 of a broad spectrum, which obeys detailed balance throughout.
+    """
     reach, found = elastic_reach(E, profile), elastic_line_bins(E, profile)
     known = np.isfinite(profile)
     if found is None or not reach:
         return 0.0
     centre = E[found[0]]
-    sides = np.interp(centre + (reach - abs(centre)) * np.array([-1, 1]), E[known], profile[known])
+    sides = np.interp(
+        centre + (reach - abs(centre)) * np.array([-1, 1]), E[known], profile[known]
+    )
     return reach if sides.max() < _LINE_FALLS_TO * profile[found[0]] else 0.0
 
 
@@ -151,17 +185,20 @@ def require_sign(
     end: float | None = None,
     means: str = "E is positive where neutrons lose energy",
 ) -> None:
-    """Refuse S(Q,E) over an axis of E whose sign is reversed: gain exceeds loss as loss should exceed gain.
+    """Refuse S(Q,E) over an axis of E whose sign is reversed.
+
+    Gain exceeds loss as loss should exceed gain.
 
     Parameters
     ----------
     value, std : xarray.DataArray
-        Quantum S(Q,E) or a spectrum over E. What dask holds is not computed to be looked at.
+        Quantum S(Q,E) or a spectrum over E. What dask holds is not computed to be
+        looked at.
     kelvin : xarray.DataArray
         Temperatures in K.
     reversed_below : float, optional
-        The factor of `asymmetry` below which, where it is five standard deviations below 0 too, the axis is reversed.
-        None: not looked at.
+        The factor of `asymmetry` below which, where it is five standard deviations
+        below 0 too, the axis is reversed. None: not looked at.
     lowest_x, end
         As for `asymmetry`.
     means : str
@@ -182,9 +219,11 @@ def require_sign(
         at = np.flatnonzero(wrong)[0]
         raise CoordinateError(
             f"the sign of E is reversed: the side at -E is stronger "
-            f"({k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} of the asymmetry that detailed balance gives at "
+            f"({k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} of the asymmetry that "
+            "detailed balance gives at "
             f"{float(kelvin.values.ravel()[0]):.4g} K)",
             reason=means,
-            fix="data = data.assign_coords(E=('E', -data.E.values, data.E.attrs)).sortby('E'), and E_bnds negated too; "
+            fix="data = data.assign_coords(E=('E', -data.E.values, "
+            "data.E.attrs)).sortby('E'), and E_bnds negated too; "
             "or reversed_below=None, if the asymmetry has another cause",
         )

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError, RangeError
-from xbp.grid import bin_limits, interval
+from xbp.core.errors import QuantityError, RangeError
+from xbp.core.grid import bin_limits, interval
+from xbp.core.signal import Signal, read
 from xbp.reduction.dos_area import known_area, require_known_area
 from xbp.reduction.multiphonon import energies
-from xbp.signal import Signal, read
 
 __all__ = ["Axis", "Continuation"]
 
@@ -24,7 +24,8 @@ class Continuation:
     Attributes
     ----------
     value, std : xarray.DataArray
-        On any scale, over ``_i`` and further dimensions; the std is NaN where none is known.
+        On any scale, over ``_i`` and further dimensions; the std is NaN where none is
+        known.
     E, lower, upper : numpy.ndarray, shape (n_i,)
         Centres and limits of its bins in meV.
     joined : numpy.ndarray of bool, shape (n_E,)
@@ -48,21 +49,39 @@ class Continuation:
     def none(cls, signal: Signal) -> Continuation:
         """Return that nothing goes on."""
         nothing = xr.DataArray(np.empty(0), dims="_i")
-        return cls(nothing, nothing, *3 * (np.empty(0),), np.zeros(signal.value.sizes["E"], bool), np.inf, False)
+        return cls(
+            nothing,
+            nothing,
+            *3 * (np.empty(0),),
+            np.zeros(signal.value.sizes["E"], bool),
+            np.inf,
+            False,
+        )
 
     @classmethod
-    def of(cls, initial: Any, join_range: Any, signal: Signal, in_E: np.ndarray, to_mev: float) -> Continuation:
+    def of(
+        cls,
+        initial: Any,
+        join_range: Any,
+        signal: Signal,
+        in_E: np.ndarray,
+        to_mev: float,
+    ) -> Continuation:
         """Read the density that goes on where `in_E`, the bins that g is found in, end.
 
         Raises
         ------
         QuantityError
-            If it is no g(E), has dimensions that the data have not, or its own range ended inside the band.
+            If it is no g(E), has dimensions that the data have not, or its own range
+            ended inside the band.
         RangeError
-            If it does not reach beyond the range, or is not positive where the two are joined.
+            If it does not reach beyond the range, or is not positive where the two are
+            joined.
         """
         other = read(initial, "vibrational_dos")
-        foreign = [d for d in other.value.dims if d != "E" and d not in signal.value.dims]
+        foreign = [
+            d for d in other.value.dims if d != "E" and d not in signal.value.dims
+        ]
         if foreign:
             raise QuantityError(
                 f"initial_dos has a dimension {foreign[0]!r} that the data do not have",
@@ -70,7 +89,9 @@ class Continuation:
             )
         per_unit = energies(other.value)
         require_known_area(other.value, "initial_dos")
-        known = other.value.notnull().all([d for d in other.value.dims if d != "E"]).values
+        known = (
+            other.value.notnull().all([d for d in other.value.dims if d != "E"]).values
+        )
         known &= other.value["E"].values > 0
         lower, upper = (edge * per_unit for edge in bin_limits(other.source, "E"))
         E = other.value["E"].values * per_unit
@@ -78,7 +99,8 @@ class Continuation:
         low, end = float(edges[0][in_E][0]), float(edges[1][in_E][-1])
         if not known.any() or not upper[known][-1] > end:
             raise RangeError(
-                f"initial_dos ends at {upper[known].max(initial=0):.4g} meV, but the data reach {end:.4g} meV",
+                f"initial_dos ends at {upper[known].max(initial=0):.4g} meV, but the "
+                f"data reach {end:.4g} meV",
                 reason="it must provide g(E) above that range",
                 fix="initial_dos=g of a higher incident energy, or leave it out",
             )
@@ -89,19 +111,39 @@ class Continuation:
             first, last = interval(join_range, signal.value, "E", name="join_range")
             join = (first * to_mev, last * to_mev)
         centres = signal.value["E"].values * to_mev
-        joined = in_E & (centres >= max(join[0], E[known][0])) & (centres <= min(join[1], E[known][-1]))
+        joined = (
+            in_E
+            & (centres >= max(join[0], E[known][0]))
+            & (centres <= min(join[1], E[known][-1]))
+        )
         if not joined.any():
             raise RangeError(
-                f"the data and initial_dos have no bin in common from {join[0]:.4g} to {join[1]:.4g} meV",
+                f"the data and initial_dos have no bin in common from {join[0]:.4g} "
+                f"to {join[1]:.4g} meV",
                 reason="the two are scaled to equal area in that range",
                 fix="join_range=('10 meV', '20 meV'), a range where both have values",
             )
-        bare = [c for c in other.value.coords if "E" in other.value[c].dims or not other.value[c].dims]
+        bare = [
+            c
+            for c in other.value.coords
+            if "E" in other.value[c].dims or not other.value[c].dims
+        ]
         value = other.value.drop_vars(bare).isel(E=known).rename(E="_i")
         std = value * np.nan
         if other.std is not None:
-            std = other.std.drop_vars(bare, errors="ignore").isel(E=known).rename(E="_i")
-        return cls(value, std, E[known], lower[known], upper[known], joined, end, known_area(other.value))
+            std = (
+                other.std.drop_vars(bare, errors="ignore").isel(E=known).rename(E="_i")
+            )
+        return cls(
+            value,
+            std,
+            E[known],
+            lower[known],
+            upper[known],
+            joined,
+            end,
+            known_area(other.value),
+        )
 
 
 @dataclass(frozen=True)
@@ -125,7 +167,9 @@ class Axis:
     further: bool
 
     @classmethod
-    def of(cls, E: np.ndarray, lower: np.ndarray, upper: np.ndarray, further: Continuation) -> Axis:
+    def of(
+        cls, E: np.ndarray, lower: np.ndarray, upper: np.ndarray, further: Continuation
+    ) -> Axis:
         """Put the bins of the data below the end of the range and those above it on one axis."""
         slack = 1e-9 * np.min(upper - lower)
         own, above = lower < further.end - slack, further.upper > further.end + slack
@@ -143,13 +187,22 @@ class Axis:
         return xr.Variable("E", self.centres / per_unit, own.attrs)
 
     def of_own(self, held: xr.Variable) -> xr.Variable:
-        """Return what the bins E > 0 of the data hold over all bins; those that go on are independent."""
+        """Return what the bins E > 0 of the data hold over all bins.
+
+        Those that go on are independent.
+        """
         kept = held.isel(E=self.taken[: held.sizes["E"]])
-        filled: xr.Variable = kept.pad(E=(0, self.centres.size - kept.sizes["E"]), constant_values=1.0)
+        filled: xr.Variable = kept.pad(
+            E=(0, self.centres.size - kept.sizes["E"]), constant_values=1.0
+        )
         return filled
 
     def bounds(self, per_unit: float) -> dict[str, xr.Variable]:
         """Return the CF bounds where bins of two widths are on the axis."""
         if not self.further:
             return {}
-        return {"E": xr.Variable(("E", "bnds"), np.stack([self.lower, self.upper], axis=1) / per_unit)}
+        return {
+            "E": xr.Variable(
+                ("E", "bnds"), np.stack([self.lower, self.upper], axis=1) / per_unit
+            )
+        }

@@ -1,4 +1,7 @@
-"""From measured S(Q,E) to g(E): multiphonon and multiple scattering taken off self-consistently."""
+"""From measured S(Q,E) to g(E).
+
+Multiphonon and multiple scattering taken off self-consistently.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,15 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from xbp.common_errors import carries_common_errors
-from xbp.independence import collapsed
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.independence import collapsed
+from xbp.core.pint_data import Data
+from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.multiphonon import Below
-from xbp.pint_data import Data
 from xbp.reduction.composition import numbers_of
 from xbp.reduction.dos_area import AreaOf, area_attributes, area_coordinate
 from xbp.reduction.inversion_task import Task
 from xbp.reduction.sign import REVERSED_BELOW
-from xbp.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["correct_multiphonon", "to_vibrational_dos"]
 
@@ -42,82 +45,103 @@ def to_vibrational_dos(
     r"""Return g(E) from S(Q,E), the multiphonon scattering taken off self-consistently.
 
     .. math:: N g(E) = \frac{\sum_Q [S - N(1+C)\sum_{n\ge2} S_n]}{\sum_Q S_1/g},\quad
-              \frac{S_1}{g} = \frac{\hbar^2Q^2}{2M}\frac{e^{-2W}}{E\,(1-e^{-E/k_BT})},\quad \int g\,dE = 1
+              \frac{S_1}{g} =
+              \frac{\hbar^2Q^2}{2M}\frac{e^{-2W}}{E\,(1-e^{-E/k_BT})},\quad \int g\,dE =
+              1
 
-    From g follow 2W and S_n (`multiphonon_sqe`), from these the next g, until it stays (by Anderson's mixing). N is
-    the scale of the data, which may be arbitrary. Sums over Q are over the bins that hold numbers, weighted by their
-    width; only E > 0 is used (`fold` the other side onto it first). It is the incoherent approximation: for a coherent
-    scatterer the range of Q must be wide, and g is neutron-weighted where there are several elements.
+    From g follow 2W and S_n (`multiphonon_sqe`), from these the next g, until it stays
+    (by Anderson's mixing). N is the scale of the data, which may be arbitrary. Sums
+    over Q are over the bins that hold numbers, weighted by their width; only E > 0 is
+    used (`fold` the other side onto it first). It is the incoherent approximation: for
+    a coherent scatterer the range of Q must be wide, and g is neutron-weighted where
+    there are several elements.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        S(Q,E), quantum, over Q and E and any further dimensions; NaN where it was masked or not measured.
+        S(Q,E), quantum, over Q and E and any further dimensions; NaN where it was
+        masked or not measured.
     T : scalar with units, optional
         Temperature (bare: K), where the data do not carry it.
     E_range : pair of scalars with units, optional
-        Where g is found: from the end of the elastic line to the highest energy of a phonon, above which g is taken as
-        0. By default all E > 0 that hold numbers.
+        Where g is found: from the end of the elastic line to the highest energy of a
+        phonon, above which g is taken as 0. By default all E > 0 that hold numbers.
     Q_range : pair of scalars with units, optional
         Momentum transfers to use.
     mass, composition, u2
-        What sets 2W, as for `multiphonon_sqe`; a u² that is given or carried stays as it is.
+        What sets 2W, as for `multiphonon_sqe`; a u² that is given or carried stays as
+        it is.
     multiple_scattering : float or "fit"
-        C: neutrons that scattered twice, as a multiple of those that met several phonons at once, whose spectrum theirs
-        resembles. "fit": the C that leaves nothing, in sum, between the end of E_range and that of the data, where g is
-        0. A background that is left there is taken for multiple scattering: cut the data where it takes over.
+        C: neutrons that scattered twice, as a multiple of those that met several
+        phonons at once, whose spectrum theirs resembles. "fit": the C that leaves
+        nothing, in sum, between the end of E_range and that of the data, where g is 0.
+        A background that is left there is taken for multiple scattering: cut the data
+        where it takes over.
     below : {"debye", "nothing"}
-        What stands in for g below E_range in 2W, in the convolutions and in the area: a law of E² through the three
-        lowest points, or 0. The answer is NaN there all the same.
+        What stands in for g below E_range in 2W, in the convolutions and in the area: a
+        law of E² through the three lowest points, or 0. The answer is NaN there all the
+        same.
     tolerance : float
-        How much g may still change, as a part of its maximum, from one iteration to the next.
+        How much g may still change, as a part of its maximum, from one iteration to the
+        next.
     initial_dos : xarray.DataArray or xarray.Dataset, optional
-        g(E) of a higher incident energy, on any scale. It goes on where E_range ends, scaled to join; the answer is
-        then over both, with ``E_bnds``, and its area is 1.
+        g(E) of a higher incident energy, on any scale. It goes on where E_range ends,
+        scaled to join; the answer is then over both, with ``E_bnds``, and its area is
+        1.
     join_range : pair of scalars with units, optional
-        Energies (bare: in the units of the data) over which the two have one area. By default the upper half of
-        E_range.
+        Energies (bare: in the units of the data) over which the two have one area. By
+        default the upper half of E_range.
     end : float
-        g has fallen at the end of its range where it is at most this part of its maximum there, or right beyond where
-        there are data: in the mean over 5 % of the highest energy, and at least three bins.
+        g has fallen at the end of its range where it is at most this part of its
+        maximum there, or right beyond where there are data: in the mean over 5 % of the
+        highest energy, and at least three bins.
     reversed_below : float, optional
-        As for `to_gdos`: where the asymmetry of S(E) and S(−E) shows that E has the other sign, the data are refused.
-        None: not looked at.
+        As for `to_gdos`: where the asymmetry of S(E) and S(−E) shows that E has the
+        other sign, the data are refused. None: not looked at.
 
     Returns
     -------
     same type as `data`
-        g(E) in one over the unit of E, NaN outside E_range, over E > 0 and leftover dimensions; its area is 1 with the
-        part that `below` stands for, and ``attrs["area"]`` says so (the coordinate ``area``, where there are several
-        maps). Coordinates ``u2`` (angstrom²; that of the last iteration), ``u2_status`` and ``status``.
-        ``u2_status`` is "ok"; "range truncated" where g has not fallen at the end of its range; "disagrees with Q"
-        where a third of u² leaves less than 0.9 of what u² leaves of S unexplained, as may happen where the range ends
-        inside the band; or the status. Unless it is "ok" u2 is NaN (one that was given stays), ``attrs["area"]`` is
-        "unknown", and nothing that needs all modes is computed from g. ``status`` is "ok",
-        "not converged", "fit failed" (no positive area), "no data" or "no multiple scattering" (the C that is sought
-        takes all there is, as where a background beyond the phonons is taken for it: end E_range at ``highest_phonon``,
-        or cut the data above it); g is NaN unless it is "ok". A Dataset has ``g_std``, that of counting at the
-        multiphonon scattering found (bins are independent), and the report of the convergence: ``iterations``,
-        ``change`` (the last), ``orders``, ``scale`` (N), ``multiple_scattering`` (C), ``extended``, the part of the
-        area that was not measured but is `below`, ``E_low`` and ``E_high``, the range that holds numbers and g was
-        found in, and ``highest_phonon``, where g falls below a tenth of its maximum for good (at C = 0 where no C was
-        found; NaN where it does not before E_high: a g that rises to its end is told in print). Where errors are known,
-        ``u2_std``, that of counting in `E_range`: (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]²; what `E_range`, `below`
-        and C do to u² is often more. NaN where u² was given.
+        g(E) in one over the unit of E, NaN outside E_range, over E > 0 and leftover
+        dimensions; its area is 1 with the part that `below` stands for, and
+        ``attrs["area"]`` says so (the coordinate ``area``, where there are several
+        maps). Coordinates ``u2`` (angstrom²; that of the last iteration), ``u2_status``
+        and ``status``. ``u2_status`` is "ok"; "range truncated" where g has not fallen
+        at the end of its range; "disagrees with Q" where a third of u² leaves less than
+        0.9 of what u² leaves of S unexplained, as may happen where the range ends
+        inside the band; or the status. Unless it is "ok" u2 is NaN (one that was given
+        stays), ``attrs["area"]`` is "unknown", and nothing that needs all modes is
+        computed from g. ``status`` is "ok", "not converged", "fit failed" (no positive
+        area), "no data" or "no multiple scattering" (the C that is sought takes all
+        there is, as where a background beyond the phonons is taken for it: end E_range
+        at ``highest_phonon``, or cut the data above it); g is NaN unless it is "ok". A
+        Dataset has ``g_std``, that of counting at the multiphonon scattering found
+        (bins are independent), and the report of the convergence: ``iterations``,
+        ``change`` (the last), ``orders``, ``scale`` (N), ``multiple_scattering`` (C),
+        ``extended``, the part of the area that was not measured but is `below`,
+        ``E_low`` and ``E_high``, the range that holds numbers and g was found in, and
+        ``highest_phonon``, where g falls below a tenth of its maximum for good (at C =
+        0 where no C was found; NaN where it does not before E_high: a g that rises to
+        its end is told in print). Where errors are known, ``u2_std``, that of counting
+        in `E_range`: (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]²; what `E_range`,
+        `below` and C do to u² is often more. NaN where u² was given.
 
     Raises
     ------
     QuantityError
-        If none or several of mass, composition and u² are given, u² is 0, or the data are not quantum S(Q,E).
+        If none or several of mass, composition and u² are given, u² is 0, or the data
+        are not quantum S(Q,E).
     RangeError
-        If E_range or Q_range holds no data, or `initial_dos` does not reach beyond E_range.
+        If E_range or Q_range holds no data, or `initial_dos` does not reach beyond
+        E_range.
     TemperatureError
         If the temperature is missing.
 
     References
     ----------
-    Appendix of M. Kresch et al., Phys. Rev. B 75, 104301 (2007), doi:10.1103/PhysRevB.75.104301; J. Y. Y. Lin and
-    M. Kresch, J. Open Source Softw. 3(21), 440 (2018), doi:10.21105/joss.00440, for C.
+    Appendix of M. Kresch et al., Phys. Rev. B 75, 104301 (2007),
+    doi:10.1103/PhysRevB.75.104301; J. Y. Y. Lin and M. Kresch, J. Open Source Softw.
+    3(21), 440 (2018), doi:10.21105/joss.00440, for C.
 
     Examples
     --------
@@ -136,12 +160,31 @@ def to_vibrational_dos(
     )  # fmt: skip
     signal, value = task.signal, task.signal.value
     axis = task.axis()
-    results = task.run(partial(task.density, axis.taken), [["_g"], ["_g"], *[[]] * 10], {"_g": axis.centres.size})
-    g, g_std, u2_found, code, iterations, change, orders, scale, constant, extended, highest, u2_code = results
+    results = task.run(
+        partial(task.density, axis.taken),
+        [["_g"], ["_g"], *[[]] * 10],
+        {"_g": axis.centres.size},
+    )
+    (
+        g,
+        g_std,
+        u2_found,
+        code,
+        iterations,
+        change,
+        orders,
+        scale,
+        constant,
+        extended,
+        highest,
+        u2_code,
+    ) = results
     whole = u2_code == 0
     e_units = value["E"].attrs["units"]
     per_unit = convert_factor(e_units, "meV", energy=True)
-    held = collapsed(value, "Q") | {n: c.variable for n, c in value.coords.items() if n == "E_independence"}
+    held = collapsed(value, "Q") | {
+        n: c.variable for n, c in value.coords.items() if n == "E_independence"
+    }
     shared = {
         n: axis.of_own(f.isel(E=task.grid.positive))
         for n, f in held.items() if "Q" not in f.dims and "E" in f.dims
@@ -151,7 +194,9 @@ def to_vibrational_dos(
     u2_std = task.error_of_displacement(u2_found, independent, axis).where(whole)
     conditions = task.conditions(u2_found, code, u2_code) | shared
     g, g_std = (
-        (part * per_unit).rename(_g="E").assign_coords(E=axis.coordinate(value["E"], per_unit), **conditions)
+        (part * per_unit)
+        .rename(_g="E")
+        .assign_coords(E=axis.coordinate(value["E"], per_unit), **conditions)
         for part in (g, g_std)
     )
     elements = 1 if composition is None else len(numbers_of(composition))
@@ -168,7 +213,11 @@ def to_vibrational_dos(
         arguments=task.arguments,
         units=format_unit(parse_unit(e_units) ** -1),
         quantity="vibrational_dos",
-        attrs={"statistics": None, "convention": None, **area_attributes(1.0 if known else None, of)},
+        attrs={
+            "statistics": None,
+            "convention": None,
+            **area_attributes(1.0 if known else None, of),
+        },
         bounds=axis.bounds(per_unit),
     )
     if isinstance(answer, xr.Dataset):
@@ -178,10 +227,26 @@ def to_vibrational_dos(
             "iterations": (iterations, "1", "iterations until g stayed"),
             "change": (change, "1", "last change of g over its maximum"),
             "orders": (orders, "1", "most phonons at once"),
-            "scale": ((scale / per_unit).where(whole), scale_units, "scale of the data"),
-            "multiple_scattering": (constant, "1", "multiple over multiphonon scattering"),
-            "extended": (extended.where(whole), "1", "part of the area below the range"),
-            "highest_phonon": (highest / per_unit, e_units, "end of the last bin with a tenth of the maximum of g"),
+            "scale": (
+                (scale / per_unit).where(whole),
+                scale_units,
+                "scale of the data",
+            ),
+            "multiple_scattering": (
+                constant,
+                "1",
+                "multiple over multiphonon scattering",
+            ),
+            "extended": (
+                extended.where(whole),
+                "1",
+                "part of the area below the range",
+            ),
+            "highest_phonon": (
+                highest / per_unit,
+                e_units,
+                "end of the last bin with a tenth of the maximum of g",
+            ),
             "E_low": (low, e_units, "where the range of g begins"),
             "E_high": (high, e_units, "where the range of g ends"),
         }
@@ -212,24 +277,29 @@ def correct_multiphonon(
     end: float = 0.25,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
-    """Take multiphonon and multiple scattering off S(Q,E): what is left is one phonon and the elastic line.
+    """Take multiphonon and multiple scattering off S(Q,E).
 
-    g(E) is found as by `to_vibrational_dos`; then N(1+C) Σ S_n of two and more phonons is subtracted at every Q and E,
-    of either sign. Nothing is filled in: bins that are NaN stay NaN.
+    What is left is one phonon and the elastic line.
+
+    g(E) is found as by `to_vibrational_dos`; then N(1+C) Σ S_n of two and more phonons
+    is subtracted at every Q and E, of either sign. Nothing is filled in: bins that are
+    NaN stay NaN.
 
     Parameters
     ----------
-    data, T, E_range, Q_range, mass, composition, u2, multiple_scattering, below, tolerance, initial_dos
-    join_range, end, reversed_below
-        As for `to_vibrational_dos`; E_range is where g is found, the correction is made everywhere.
+    data, T, E_range, Q_range, mass, composition, u2, multiple_scattering, below,
+    tolerance, initial_dos join_range, end, reversed_below
+        As for `to_vibrational_dos`; E_range is where g is found, the correction is made
+        everywhere.
 
     Returns
     -------
     same type as `data`
-        S(Q,E) on the same grid, with the coordinates ``u2`` (that of the last iteration, which `to_gdos` and `to_bqe`
-        then use), ``temperature`` and ``status``, which is ``u2_status`` of `to_vibrational_dos`: what is subtracted is
-        known where all modes are. NaN where it is not "ok". The standard deviation is that of the
-        data: what is subtracted is taken as exact.
+        S(Q,E) on the same grid, with the coordinates ``u2`` (that of the last
+        iteration, which `to_gdos` and `to_bqe` then use), ``temperature`` and
+        ``status``, which is ``u2_status`` of `to_vibrational_dos`: what is subtracted
+        is known where all modes are. NaN where it is not "ok". The standard deviation
+        is that of the data: what is subtracted is taken as exact.
 
     Raises
     ------
@@ -259,14 +329,18 @@ def correct_multiphonon(
     )  # fmt: skip
     value = task.signal.value
     left, u2_found, code, u2_code = task.run(
-        task.corrected, [["_Q", "_E"], [], [], []], {"_Q": value.sizes["Q"], "_E": value.sizes["E"]}
+        task.corrected,
+        [["_Q", "_E"], [], [], []],
+        {"_Q": value.sizes["Q"], "_E": value.sizes["E"]},
     )
     out = left.rename(_Q="Q", _E="E").transpose(*value.dims)
     kept = {name: c.variable for name, c in value.coords.items() if name != "u2"}
     conditions = task.conditions(u2_found, code, u2_code)
     # What is subtracted is of all phonons, so it is known where u² is.
     conditions["status"] = conditions.pop("u2_status")
-    conditions["status"][2]["long_name"] = "whether the multiphonon scattering was found"
+    conditions["status"][2]["long_name"] = (
+        "whether the multiphonon scattering was found"
+    )
     answer: Data = task.signal.answer(
         out.assign_coords(kept | conditions),
         task.signal.std,

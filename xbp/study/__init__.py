@@ -1,8 +1,24 @@
-"""One object for all that is known of a glass: experiments, simulation, models, laid side by side."""
+"""One object for all that is known of a glass.
+
+Experiments, simulation, models, laid side by side.
+"""
 
 from xbp.study.compare import compare
 from xbp.study.figures import plot
 from xbp.study.report import report
+from xbp.study.series import cooling_series, glass_spectra, size_series
 from xbp.study.tree import new_study, open_study, stated_energy, summary, to_netcdf
 
-__all__ = ["compare", "new_study", "open_study", "plot", "report", "stated_energy", "summary", "to_netcdf"]
+__all__ = [
+    "compare",
+    "cooling_series",
+    "glass_spectra",
+    "new_study",
+    "open_study",
+    "plot",
+    "report",
+    "size_series",
+    "stated_energy",
+    "summary",
+    "to_netcdf",
+]

@@ -14,15 +14,15 @@ from typing import Any
 
 import xarray as xr
 
-from xbp.describe.numbers import UNLIKELY, is_poor
+from xbp.core.format import with_error
+from xbp.core.schema import symbol_of
+from xbp.core.signal import operations, read
 from xbp.io.text import write_text
 from xbp.plot.axes import pyplot
-from xbp.rounding import with_error
-from xbp.schema import symbol_of
-from xbp.signal import operations, read
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.figures import plot
 from xbp.study.leaf import Leaf, leaves_of
+from xbp.summary.numbers import UNLIKELY, is_poor
 
 __all__ = ["report"]
 
@@ -43,7 +43,11 @@ summary { cursor: pointer; }
 }
 """
 #: What a leaf is, where it is no signal.
-_KINDS = {"fit_heat_capacity": "C_p(T), fitted", "boson_peak": "peak, fitted before", "stated": "stated energy"}
+_KINDS = {
+    "fit_heat_capacity": "C_p(T), fitted",
+    "boson_peak": "peak, fitted before",
+    "stated": "stated energy",
+}
 # Nothing is fetched and nothing runs, whatever a file from elsewhere holds.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -56,7 +60,9 @@ def report(
     heat_capacity: EinsteinOr = "peak",
     overwrite: bool = False,
 ) -> None:
-    """Write a study as one self-contained HTML page: figure, comparison, provenance of every leaf.
+    """Write a study as one self-contained HTML page.
+
+    Figure, comparison, provenance of every leaf.
 
     Parameters
     ----------
@@ -101,7 +107,8 @@ def report(
             "<h2>Comparison</h2>",
             _comparison(table, {leaf.name: _kind(leaf) for leaf in leaves}),
             _totals(table),
-            f'<p><img alt="B(E) of every leaf, their energies, and all on one reduced axis" '
+            '<p><img alt="B(E) of every leaf, their energies, and all on one reduced '
+            'axis" '
             f'src="data:image/png;base64,{_figure(study, among, heat_capacity)}"></p>',
             "<h2>Provenance</h2>",
             *map(_provenance, leaves),
@@ -135,17 +142,31 @@ def _together(number: str) -> str:
     return number.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "said", faint: Sequence[bool] = ()) -> str:
-    """Return a table, of what is said, or of words and numbers, some rows of it grey; the cells are HTML already."""
+def _rows(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    kind: str = "said",
+    faint: Sequence[bool] = (),
+) -> str:
+    """Return a table, of what is said, or of words and numbers, some rows of it grey.
+
+    The cells are HTML already.
+    """
     # On a narrow page every cell is a line of its own, and names its column.
     titles = [re.sub("<[^>]*>", "", cell.replace("<sub>", "_")) for cell in head]
     lines = []
     for row, is_faint in zip(rows, faint or [False] * len(rows), strict=True):
         opened = '<tr class="faint">' if is_faint else "<tr>"
-        cells = "".join(f'<td data-title="{title}">{cell}</td>' for title, cell in zip(titles, row, strict=True))
+        cells = "".join(
+            f'<td data-title="{title}">{cell}</td>'
+            for title, cell in zip(titles, row, strict=True)
+        )
         lines.append(f"{opened}{cells}</tr>")
     heads = "".join(f"<th>{cell}</th>" for cell in head)
-    return f'<div class="wide"><table class="{kind}"><tr>{heads}</tr>{"".join(lines)}</table></div>'
+    return (
+        '<div class="wide"><table '
+        f'class="{kind}"><tr>{heads}</tr>{"".join(lines)}</table></div>'
+    )
 
 
 def _kind(leaf: Leaf) -> str:
@@ -157,8 +178,20 @@ def _kind(leaf: Leaf) -> str:
 
 
 def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:
-    head = ["leaf", "E<sub>BP</sub> (meV)", "statistical (meV)", "systematic (meV)", "status", "what it is", "fitted",
-            "range", "χ²/ν", "rms residual (%)", "box phonon (meV)", "compared"]  # fmt: skip
+    head = [
+        "leaf",
+        "E<sub>BP</sub> (meV)",
+        "statistical (meV)",
+        "systematic (meV)",
+        "status",
+        "what it is",
+        "fitted",
+        "range",
+        "χ²/ν",
+        "rms residual (%)",
+        "box phonon (meV)",
+        "compared",
+    ]
     rows = []
     for name in table.leaf.values.tolist():
         row = table.sel(leaf=name)
@@ -167,11 +200,17 @@ def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:
         # Of a heat capacity the one of its two energies that does not stand for it.
         peak_stands = str(row.method.values) != "Einstein modes"
         key, said = (
-            ("einstein_energy", "k<sub>B</sub>θ<sub>E</sub>") if peak_stands else ("dos_peak", "maximum of g/E²")
+            ("einstein_energy", "k<sub>B</sub>θ<sub>E</sub>")
+            if peak_stands
+            else ("dos_peak", "maximum of g/E²")
         )
         if row[key] > 0:
             energies += f"<br>{said} {_number(row[key], row[f'{key}_std'])}"
-        left = f"{100 * float(row.relative_residual):.2g}" if row.relative_residual > 0 else "–"
+        left = (
+            f"{100 * float(row.relative_residual):.2g}"
+            if row.relative_residual > 0
+            else "–"
+        )
         if is_poor(row):
             left += " (poor)"
         rows.append(
@@ -179,10 +218,18 @@ def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:
                 _text(name), energies, _error(row.statistical_std), _error(row.systematic_std),
                 _text(row.status.values), _text(kinds[name]), _text(row.method.values), reach,
                 _number(row.chi2_reduced), left, _number(row.box_phonon),
-                "yes" if int(row.compared) else "no: left out" if row.energy > 0 else "no: it has no energy",
+                "yes" if int(row.compared) else "no: left "
+                                                "out" if row.energy > 0 else "no: "
+                                                                                      "it "
+                                                                                      "has "
+                                                                                      "no "
+                                                                                      "energy",
             ]
         )  # fmt: skip
-    about = "<p>An error of E<sub>BP</sub> is √(b² statistical² + systematic²), b² being χ²/ν of the fit where that is "
+    about = (
+        "<p>An error of E<sub>BP</sub> is √(b² statistical² + systematic²), b² "
+        "being χ²/ν of the fit where that is "
+    )
     about += "above 1; a model has no statistical error. Grey: not compared. "
     about += "(poor): the curve fitted has not the shape of the data.</p>"
     return _rows(head, rows, "numbers", (table.compared.values == 0).tolist()) + about
@@ -197,13 +244,25 @@ def _totals(table: xr.Dataset) -> str:
     rows = [
         ["energies compared", str(int(table.n_energies))],
         ["spread, largest less smallest", _number(table.spread, units="meV")],
-        ["largest discrepancy, (E<sub>max</sub> − E<sub>min</sub>)/E<sub>max</sub>", _percent(table)],
+        [
+            "largest discrepancy, (E<sub>max</sub> − E<sub>min</sub>)/E<sub>max</sub>",
+            _percent(table),
+        ],
         ["weighted mean", _number(table.mean_energy, table.mean_energy_std, "meV")],
-        ["χ² of “all one energy”", f"{_number(table.chi2)} with {_degrees(table)} of freedom"],
+        [
+            "χ² of “all one energy”",
+            f"{_number(table.chi2)} with {_degrees(table)} of freedom",
+        ],
         ["probability of a larger χ²", _number(table.p_value)],
     ]
     if float(table.p_value) < UNLIKELY:
-        rows.append(["beware", "these are not one energy within their errors, and the mean is none of them"])
+        rows.append(
+            [
+                "beware",
+                "these are not one energy within their errors, and the mean is none "
+                "of them",
+            ]
+        )
     return _rows(["in all", ""], rows)
 
 
@@ -213,10 +272,14 @@ def _degrees(table: xr.Dataset) -> str:
 
 
 def _percent(table: xr.Dataset) -> str:
-    return _number(100 * float(table.discrepancy), 100 * float(table.discrepancy_std), "%")
+    return _number(
+        100 * float(table.discrepancy), 100 * float(table.discrepancy_std), "%"
+    )
 
 
-def _figure(study: xr.DataTree, among: Sequence[str] | None, heat_capacity: EinsteinOr) -> str:
+def _figure(
+    study: xr.DataTree, among: Sequence[str] | None, heat_capacity: EinsteinOr
+) -> str:
     """Return the figure as base64 of a PNG."""
     with warnings.catch_warnings():
         # Names may hold characters that the font has not.
@@ -229,14 +292,27 @@ def _figure(study: xr.DataTree, among: Sequence[str] | None, heat_capacity: Eins
 
 
 def _provenance(leaf: Leaf) -> str:
-    attrs = {k: v for k, v in leaf.data.attrs.items() if k not in ("history", "Conventions", "xbp_schema")}
-    cells = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in attrs.items()}
-    about = _rows(["attribute", ""], [[_text(key), _text(value)] for key, value in cells.items()])
+    attrs = {
+        k: v
+        for k, v in leaf.data.attrs.items()
+        if k not in ("history", "Conventions", "xbp_schema")
+    }
+    cells = {
+        key: ", ".join(map(str, value)) if isinstance(value, list) else value
+        for key, value in attrs.items()
+    }
+    about = _rows(
+        ["attribute", ""], [[_text(key), _text(value)] for key, value in cells.items()]
+    )
     about = f"<details><summary>{len(cells)} attributes</summary>{about}</details>"
-    # A history stands with the variable it is of; the Dataset's own is the same or shorter. That of the peak found in
-    # a spectrum goes on from there.
+    # A history stands with the variable it is of; the Dataset's own is the same or
+    # shorter. That of the peak found in a spectrum goes on from there.
     found = leaf.peak(leaf.spectrum()).attrs.get("history")
-    known = [leaf.data.attrs.get("history"), *(v.attrs.get("history") for v in leaf.data.data_vars.values()), found]
+    known = [
+        leaf.data.attrs.get("history"),
+        *(v.attrs.get("history") for v in leaf.data.data_vars.values()),
+        found,
+    ]
     history = max((str(h) for h in known if h is not None), key=len, default="")
     return f"<h3>{_text(leaf.name)}</h3>{about}{_history(history) if history else '<p>No history is known.</p>'}"
 
@@ -247,7 +323,9 @@ def _history(history: str) -> str:
         try:
             step = json.loads(line)
             arguments = step["arguments"].items()
-            said = ", ".join(f"{key} = {_argument(key, value)}" for key, value in arguments)
+            said = ", ".join(
+                f"{key} = {_argument(key, value)}" for key, value in arguments
+            )
             rows.append([_text(step["operation"]), _text(said), _text(step["xbp"])])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             # Written by another program, in its own words.
@@ -256,7 +334,16 @@ def _history(history: str) -> str:
 
 
 def _argument(key: str, value: Any) -> str:
-    """Write what an operation was told: words as they are, the ends of a range, names, and anything else as JSON."""
-    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-        return (" to " if key.endswith("range") and len(value) == 2 else ", ").join(value)
+    """Write what an operation was told.
+
+    Words as they are, the ends of a range, names, and anything else as JSON.
+    """
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(part, str) for part in value)
+    ):
+        return (" to " if key.endswith("range") and len(value) == 2 else ", ").join(
+            value
+        )
     return value if isinstance(value, str) else json.dumps(value)

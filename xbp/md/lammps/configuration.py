@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError, RangeError
 from xbp.md.lammps.systems import System
 from xbp.md.trajectory import read_trajectory
 
@@ -28,7 +28,9 @@ class Configuration:
     @property
     def counts(self) -> list[int]:
         """Number of atoms of each species."""
-        return [int(n) for n in np.bincount(self.types, minlength=len(self.species) + 1)[1:]]
+        return [
+            int(n) for n in np.bincount(self.types, minlength=len(self.species) + 1)[1:]
+        ]
 
 
 def read_configuration(data: xr.Dataset, system: System) -> Configuration:
@@ -45,7 +47,8 @@ def read_configuration(data: xr.Dataset, system: System) -> Configuration:
     cell = trajectory.mean_cell
     if trajectory.n_frames != 1 or not np.allclose(cell, np.diag(np.diag(cell))):
         raise RangeError(
-            f"the configuration has {trajectory.n_frames} frames in a cell {np.round(cell, 3).tolist()}",
+            f"the configuration has {trajectory.n_frames} frames in a cell "
+            f"{np.round(cell, 3).tolist()}",
             reason="one frame in an orthogonal cell is needed",
             fix="glass.isel(time=[-1])",
         )
@@ -53,7 +56,8 @@ def read_configuration(data: xr.Dataset, system: System) -> Configuration:
     species = [s for s in system.masses if s in set(elements.tolist())]
     if set(elements.tolist()) - set(species):
         raise QuantityError(
-            f"{system.name} has no {', '.join(sorted(set(elements.tolist()) - set(species)))}",
+            f"{system.name} has no "
+            f"{', '.join(sorted(set(elements.tolist()) - set(species)))}",
             reason=f"its species are {', '.join(system.masses)}",
             fix="name the system the configuration is of",
         )

@@ -1,4 +1,7 @@
-"""The folder of an unfinished run: begun as a whole, continued, or removed, and nothing else in it."""
+"""The folder of an unfinished run.
+
+Begun as a whole, continued, or removed, and nothing else in it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xbp.errors import FileFormatError, SimulationError
+from xbp.core.errors import FileFormatError, SimulationError
 from xbp.io.publish import new_folder
 
 __all__ = ["begin", "digest", "fingerprint", "remove", "saved_state"]
@@ -25,7 +28,13 @@ _FILES = (
 
 
 def begin(
-    folder: Path, job: dict[str, Any], start: np.ndarray, types: np.ndarray, potential: Path | None, *, anew: bool
+    folder: Path,
+    job: dict[str, Any],
+    start: np.ndarray,
+    types: np.ndarray,
+    potential: Path | None,
+    *,
+    anew: bool,
 ) -> None:
     """Make the folder of a run, or find the one that the same call left.
 
@@ -49,7 +58,10 @@ def begin(
     SimulationError
         If it holds a run of another call, or one that a process is at work on.
     """
-    inputs = {"start.f64": start.astype(float).tobytes(), "types.i32": types.astype(np.int32).tobytes()}
+    inputs = {
+        "start.f64": start.astype(float).tobytes(),
+        "types.i32": types.astype(np.int32).tobytes(),
+    }
     if potential is not None:
         inputs[job["potential"]["file"]] = _contents(potential)
     if folder.is_symlink() or folder.exists():
@@ -66,7 +78,10 @@ def begin(
                 fix="repeat the call that started it, or pass overwrite=True",
             )
     if not folder.exists():
-        with new_folder(folder, overwrite=False, replaceable=lambda _: "it exists") as (temporary, _):
+        with new_folder(folder, overwrite=False, replaceable=lambda _: "it exists") as (
+            temporary,
+            _,
+        ):
             temporary.mkdir()
             for name, content in inputs.items():
                 (temporary / name).write_bytes(content)
@@ -98,7 +113,14 @@ def _require_run(folder: Path) -> None:
     """Refuse a folder that holds anything but a run."""
     foreign = None if folder.is_dir() else folder.name
     if foreign is None and not folder.is_symlink():
-        foreign = next((p.name for p in sorted(folder.iterdir()) if p.is_dir() or not _is_own(p.name)), None)
+        foreign = next(
+            (
+                p.name
+                for p in sorted(folder.iterdir())
+                if p.is_dir() or not _is_own(p.name)
+            ),
+            None,
+        )
         if foreign is None:
             return
     raise FileFormatError(
@@ -124,7 +146,8 @@ def _at_rest(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SimulationError(
-                f"another process is using {folder.name}", fix="wait, stop it, or choose another out="
+                f"another process is using {folder.name}",
+                fix="wait, stop it, or choose another out=",
             ) from None
         yield
 
@@ -142,16 +165,27 @@ def _contents(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise FileFormatError(f"{path} cannot be read", reason=error.strerror or str(error)) from error
+        raise FileFormatError(
+            f"{path} cannot be read", reason=error.strerror or str(error)
+        ) from error
 
 
 def fingerprint(path: Path) -> dict[str, str]:
-    """Describe the file of a potential by its content: name, SHA-256, and the name it has in the folder of a run."""
+    """Describe the file of a potential by its content.
+
+    Name, SHA-256, and the name it has in the folder of a run.
+    """
     kind = path.suffix if path.suffix[1:].isalnum() and path.suffix.isascii() else ""
-    return {"name": path.name, "sha256": hashlib.sha256(_contents(path)).hexdigest(), "file": f"potential{kind}"}
+    return {
+        "name": path.name,
+        "sha256": hashlib.sha256(_contents(path)).hexdigest(),
+        "file": f"potential{kind}",
+    }
 
 
-def saved_state(folder: Path, sizes: Callable[[Mapping[str, Any]], dict[str, int]]) -> dict[str, Any] | None:
+def saved_state(
+    folder: Path, sizes: Callable[[Mapping[str, Any]], dict[str, int]]
+) -> dict[str, Any] | None:
     """Return the last state of a run whose files are all there as a whole, or None."""
     last = _read(folder / "state.json")
     for state in (last, (last or {}).get("previous")):
@@ -160,11 +194,21 @@ def saved_state(folder: Path, sizes: Callable[[Mapping[str, Any]], dict[str, int
     return None
 
 
-def _is_whole(folder: Path, state: Mapping[str, Any], sizes: Callable[[Mapping[str, Any]], dict[str, int]]) -> bool:
+def _is_whole(
+    folder: Path,
+    state: Mapping[str, Any],
+    sizes: Callable[[Mapping[str, Any]], dict[str, int]],
+) -> bool:
     try:
-        if not all(isinstance(state[key], int) for key in ("stage", "done", "step", "frames", "thermo")):
+        if not all(
+            isinstance(state[key], int)
+            for key in ("stage", "done", "step", "frames", "thermo")
+        ):
             return False
-        if any(size and (folder / name).stat().st_size < size for name, size in sizes(state).items()):
+        if any(
+            size and (folder / name).stat().st_size < size
+            for name, size in sizes(state).items()
+        ):
             return False
         return bool(digest(folder / state["restart"]) == state["digest"])
     except (OSError, KeyError, TypeError):

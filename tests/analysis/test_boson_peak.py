@@ -1,0 +1,566 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.errors import QuantityError, RangeError, UnitsError
+from xbp.fitting.peak import evaluate
+from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal, lognormal_sigma
+
+E = np.arange(0.25, 25, 0.5)
+
+
+def spectrum(
+    values: np.ndarray, std: np.ndarray | None = None, energies: np.ndarray = E
+) -> xr.Dataset:
+    ds = xbp.new_dataset(
+        "reduced_dos",
+        values,
+        units="angstrom^2/meV^2",
+        coords={"E": (energies, "meV")},
+        std=std,
+    )
+    return ds
+
+
+def test_lognormal_is_recovered_exactly() -> None:
+    peak = spectrum(lognormal(E, 5.5, 3e-5, lognormal_sigma(5.5, 7.0))).bp.boson_peak(
+        E_range=(1, 20)
+    )
+    assert peak.status == "ok"
+    assert float(peak.energy) == pytest.approx(5.5, rel=1e-8)
+    assert float(peak.height) == pytest.approx(3e-5, rel=1e-8)
+    assert float(peak.width) == pytest.approx(7.0, rel=1e-7)
+
+
+def test_gaussian_on_a_background_is_recovered_exactly() -> None:
+    values = gaussian(E, 8.0, 3.0, 2.0) + 1.0 + 0.1 * E
+    peak = spectrum(values).bp.boson_peak("gaussian", E_range=(1, 20))
+    for name, expected in {
+        "energy": 8,
+        "height": 3,
+        "width": 2 * FWHM_PER_SIGMA,
+        "background": 1,
+        "background_slope": 0.1,
+    }.items():
+        assert float(peak[name]) == pytest.approx(expected, rel=1e-6), name
+    numbers = {str(k): float(v) for k, v in peak.data_vars.items() if k != "status"}
+    np.testing.assert_allclose(evaluate("gaussian", E, numbers), values, rtol=1e-6)
+
+
+def test_parabola_is_recovered_exactly() -> None:
+    peak = spectrum(4 - (E - 7) ** 2 / 10).bp.boson_peak("quadratic", E_range=(1, 20))
+    assert float(peak.energy) == pytest.approx(7)
+    assert float(peak.height) == pytest.approx(4)
+    assert float(peak.width) == pytest.approx(2 * np.sqrt(20))
+
+
+def test_the_mode_is_not_scipys_lognorm_parameter() -> None:
+    """The maximum itself lies at `energy`."""
+    fine = np.linspace(0.01, 20, 200001)
+    assert fine[np.argmax(lognormal(fine, 5.5, 1.0, 0.8))] == pytest.approx(
+        5.5, abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+def test_pulls(method: str) -> None:
+    """With noise of known std, (fit − truth)/std has mean 0 and width 1."""
+    shapes = {
+        "lognormal": lognormal(E, 5.5, 1.0, 0.6),
+        "quadratic": 1 - ((E - 7) / 12) ** 2,
+        "gaussian": gaussian(E, 8.0, 1.0, 2.0) + 0.2 + 0.01 * E,
+    }
+    truth = {"lognormal": 5.5, "quadratic": 7.0, "gaussian": 8.0}[method]
+    std = np.full(E.size, 0.005)
+    rng = np.random.default_rng(7)
+    draws = shapes[method] + std * rng.standard_normal((200, E.size))
+    ds = xbp.new_dataset(
+        "reduced_dos", draws, units="1", std=np.broadcast_to(std, draws.shape),
+        coords={"run": (np.arange(200), "1"), "E": (E, "meV")},
+    )  # fmt: skip
+    peak = ds.bp.boson_peak(method, E_range=(2, 14))
+    assert (peak.status == "ok").all()
+    # The parabola looks for its top first, which leaves its errors a little too small.
+    width_tolerance = 0.35 if method == "quadratic" else 0.2
+    for name, value in (("energy", truth),):
+        pulls = (peak[name] - value) / peak[f"{name}_std"]
+        assert abs(float(pulls.mean())) < 0.2, name
+        assert abs(float(pulls.std()) - 1) < width_tolerance, name
+    assert float(peak.chi2_reduced.mean()) == pytest.approx(1, abs=0.1)
+
+
+def test_full_chain_pulls() -> None:
+    """Counts on S(Q,E) of Eq. 3, reduced, cut and fitted: energy, scale and their errors are honest."""
+    S = xbp.models.dynamic_structure_factor(
+        np.linspace(2.1, 8.5, 20),
+        np.arange(0.5, 20, 0.5),
+        energy="5.5 meV",
+        width="6 meV",
+        T="300 K",
+        u2="0.012 angstrom^2",
+    )
+    sq = xbp.models.hard_sphere_structure_factor(S.Q).Sq
+    weights = S.Q.size
+    energies, scales = [], []
+    for seed in range(200):
+        b = xbp.models.with_counting_noise(S, counts=3000, seed=seed).bp.to_bqe()
+        peak = b.bp.cut_Q((2.0, 8.6)).bp.boson_peak(E_range=(1.5, 15))
+        energies.append(float((peak.energy - 5.5) / peak.energy_std))
+        fit = b.bp.cut_E("5.5 meV", width="0.5 meV").bp.scale_to_sq(sq)
+        scales.append(float((fit.scale - 1.0) / fit.scale_std))
+    assert weights == 20
+    for pulls in (energies, scales):
+        assert abs(np.mean(pulls)) < 0.2
+        assert abs(np.std(pulls) - 1) < 0.2
+
+
+def test_without_std_the_scatter_sets_the_errors() -> None:
+    rng = np.random.default_rng(3)
+    noisy = lognormal(E, 5.5, 1.0, 0.6) + 0.01 * rng.standard_normal(E.size)
+    known = spectrum(noisy, std=np.full(E.size, 0.01)).bp.boson_peak(E_range=(1, 20))
+    unknown = spectrum(noisy).B.bp.boson_peak(E_range=(1, 20))
+    assert float(unknown.energy) == pytest.approx(float(known.energy), rel=1e-6)
+    ratio = float(unknown.energy_std / known.energy_std)
+    assert ratio == pytest.approx(np.sqrt(float(known.chi2_reduced)), rel=1e-4)
+    assert "chi2_reduced" not in unknown
+
+
+@pytest.mark.parametrize("method", ["lognormal", "gaussian", "quadratic"])
+def test_the_residual_is_what_the_curve_leaves_of_the_points_fitted(
+    method: str,
+) -> None:
+    noise = 0.03 * np.random.default_rng(5).standard_normal(E.size)
+    shape = (
+        gaussian(E, 5.5, 1.0, 2.0) + 0.1
+        if method == "gaussian"
+        else lognormal(E, 5.5, 1.0, 0.6)
+    )
+    noisy = 7 * (shape + noise)
+    peak = spectrum(noisy).B.bp.boson_peak(method, E_range=(1, 15))
+    numbers = {str(k): float(v) for k, v in peak.data_vars.items() if k != "status"}
+    inside = (numbers["E_low"] <= E) & (numbers["E_high"] >= E)
+    assert inside.sum() == numbers["n_points"]
+    left = noisy[inside] - evaluate(method, E[inside], numbers)
+    assert numbers["relative_residual"] == pytest.approx(
+        np.sqrt(np.mean(left**2)) / numbers["height"], rel=1e-9
+    )
+    assert 0.02 < numbers["relative_residual"] < 0.12
+    exact = spectrum(lognormal(E, 5.5, 1.0, 0.6)).B.bp.boson_peak(E_range=(1, 15))
+    assert float(exact.relative_residual) < 1e-6
+
+
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+@pytest.mark.parametrize(
+    ("values", "statuses"),
+    [
+        (np.full(E.size, np.nan), {"no data"}),
+        (1 / E, {"maximum at edge", "no maximum", "fit failed"}),
+        (E, {"maximum at edge", "no maximum", "fit failed"}),
+        (np.zeros(E.size), {"no maximum"}),
+        (-lognormal(E, 5.5, 1.0, 0.6), {"maximum at edge", "no maximum", "fit failed"}),
+        (
+            np.where(np.abs(E - 5) < 1, 1.0, np.nan),
+            {"too few points", "no maximum", "fit failed"},
+        ),
+    ],
+    ids=["nan", "falling", "rising", "zero", "valley", "few"],
+)
+def test_no_peak_is_said_and_gives_nan(
+    method: str, values: np.ndarray, statuses: set[str]
+) -> None:
+    for std in (None, np.full(E.size, 0.01)):
+        peak = spectrum(values, std=std).bp.boson_peak(method, E_range=(1, 20))
+        assert str(peak.status.values) in statuses
+        for name in ("energy", "energy_std", "height", "width"):
+            assert np.isnan(peak[name])
+
+
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+def test_three_points_are_too_few(method: str) -> None:
+    peak = spectrum(
+        np.array([1.0, 2.0, 1.0]), energies=np.array([1.0, 2.0, 3.0])
+    ).bp.boson_peak(method, E_range=(0.5, 3.5))
+    assert peak.status == "too few points"
+
+
+def test_a_maximum_at_the_edge_is_no_peak() -> None:
+    B = spectrum(lognormal(E, 5.5, 1.0, 0.6), std=np.full(E.size, 0.01))
+    assert B.bp.boson_peak(E_range=(5.4, 15)).status == "maximum at edge"
+    assert B.bp.boson_peak(E_range=(1, 5.6)).status == "maximum at edge"
+    assert B.bp.boson_peak(E_range=(1, 15)).status == "ok"
+
+
+@pytest.mark.parametrize("automatic", [False, True])
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+@pytest.mark.parametrize(
+    "shape",
+    [0 * E, 1 + 0 * E, 2 / (1 + E), E / 10],
+    ids=["zero", "flat", "falling", "rising"],
+)
+def test_noise_alone_is_hardly_ever_a_peak(
+    method: str, shape: np.ndarray, automatic: bool
+) -> None:
+    std = np.full((200, E.size), 0.1)
+    noise = std * np.random.default_rng(0).standard_normal(std.shape)
+    ds = xbp.new_dataset(
+        "reduced_dos", shape + noise, units="1", std=std,
+        coords={"run": (np.arange(200), "1"), "E": (E, "meV")},
+    )  # fmt: skip
+    for data in (ds, ds.B):
+        peak = data.bp.boson_peak(method, E_range=None if automatic else (1, 20))
+        assert float((peak.status == "ok").mean()) <= 0.08
+
+
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+def test_a_falling_line_has_no_peak_however_well_a_broad_shape_fits_it(
+    method: str,
+) -> None:
+    energies = np.linspace(0.25, 20, 60)
+    values = 20 - energies + np.random.default_rng(1).standard_normal((200, 60))
+    ds = xbp.new_dataset(
+        "reduced_dos", values, units="1", std=np.ones(values.shape),
+        coords={"run": (np.arange(200), "1"), "E": (energies, "meV")},
+    )  # fmt: skip
+    for data in (ds, ds.B):
+        assert (
+            float((data.bp.boson_peak(method, E_range=(1, 15)).status == "ok").mean())
+            < 0.05
+        )
+
+
+def test_leftover_dims_and_a_failing_one_among_good() -> None:
+    values = np.stack([lognormal(E, e, 1.0, 0.6) for e in (4.0, 6.0, 8.0)])
+    values[1] = np.nan
+    ds = xbp.new_dataset(
+        "reduced_dos",
+        values,
+        units="1",
+        coords={"sample": ([0.0, 1.0, 2.0], "1"), "E": (E, "meV")},
+    )
+    peak = ds.bp.boson_peak(E_range=(1, 20))
+    assert peak.status.values.tolist() == ["ok", "no data", "ok"]
+    np.testing.assert_allclose(peak.energy, [4.0, np.nan, 8.0], rtol=1e-6)
+
+
+def test_automatic_range_finds_the_hump_beside_the_elastic_line() -> None:
+    rng = np.random.default_rng(1)
+    shape = (
+        lognormal(E, 5.5, 1.0, 0.5)
+        + 20 * np.exp(-((E / 0.6) ** 2))
+        + 0.3 * gaussian(E, 18, 1, 1)
+    )
+    peak = spectrum(
+        shape + 0.01 * rng.standard_normal(E.size), std=np.full(E.size, 0.01)
+    ).bp.boson_peak()
+    assert peak.status == "ok"
+    assert float(peak.energy) == pytest.approx(5.5, abs=0.15)
+    assert 1 < float(peak.E_low) < 4
+    assert 8 < float(peak.E_high) < 14
+
+
+def test_automatic_range_finds_nothing_where_nothing_is() -> None:
+    assert spectrum(1 / E).bp.boson_peak().status == "no maximum"
+
+
+def test_bins_without_a_known_error_are_left_out() -> None:
+    std = np.full(E.size, 0.01)
+    std[10:14] = np.nan
+    std[15] = np.nan
+    values = lognormal(E, 5.5, 1.0, 0.6)
+    values[12] = 100
+    peak = spectrum(values, std=std).bp.boson_peak(E_range=(1, 20))
+    assert float(peak.energy) == pytest.approx(5.5, rel=1e-6)
+    assert int(peak.n_points) == int(((E > 1) & (E < 20)).sum()) - 5
+
+
+def test_bad_calls() -> None:
+    B = spectrum(lognormal(E, 5.5, 1.0, 0.6))
+    with pytest.raises(QuantityError, match="method='voigt'"):
+        B.bp.boson_peak("voigt")
+    with pytest.raises(RangeError, match="holds no data"):
+        B.bp.boson_peak(E_range=(30, 40))
+    with pytest.raises(RangeError, match="not a pair"):
+        B.bp.boson_peak(E_range="5 meV")
+    with pytest.raises(UnitsError):
+        B.bp.boson_peak(E_range=("1 K", "3 K"))
+    with pytest.raises(QuantityError, match="needs 'reduced_dos'"):
+        xbp.tutorial.open_dataset("zr46cu46al8_md").Sq.bp.boson_peak()
+
+
+@pytest.mark.parametrize("units", ["1", "angstrom^2/meV^2"])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_the_size_of_the_numbers_does_not_matter(size: float, units: str) -> None:
+    values = lognormal(E, 5.5, 1.0, 0.6)
+    ds = xbp.new_dataset(
+        "reduced_dos",
+        size * values,
+        units=units,
+        std=0.01 * size * np.ones(E.size),
+        coords={"E": (E, "meV")},
+    )
+    peak = ds.bp.boson_peak(E_range=(1, 20))
+    reference = spectrum(values, std=0.01 * np.ones(E.size)).bp.boson_peak(
+        E_range=(1, 20)
+    )
+    assert float(peak.energy) == pytest.approx(5.5, rel=1e-6)
+    assert float(peak.energy_std) == pytest.approx(
+        float(reference.energy_std), rel=1e-6
+    )
+    assert float(peak.height_std / peak.height) == pytest.approx(
+        float(reference.height_std / reference.height), rel=1e-6
+    )
+
+
+def test_each_box_of_a_series_has_its_own_phonon(model: xr.Dataset) -> None:
+    b = model.sel(E=slice(0.1, None)).bp.to_bqe().bp.cut_Q((2, 8))
+    series = xr.concat([b, b, b], dim="n_atoms").assign_coords(
+        box_phonon=("n_atoms", [2.0, 5.4, np.nan], {"units": "meV"})
+    )
+    peaks = series.bp.boson_peak(E_range=(1, 15))
+    assert peaks.status.values.tolist() == ["ok", "box phonon", "ok"]
+    np.testing.assert_allclose(peaks.energy, [5.5, np.nan, 5.5], rtol=0.02)
+    sought = series.bp.boson_peak()
+    np.testing.assert_allclose(sought.energy[[0, 2]], 5.5, rtol=0.02)
+
+
+def test_a_peak_on_a_plateau_is_found_where_it_is() -> None:
+    """Beside Debye's plateau, which never falls to half of the peak, a range down to half height holds all the plateau."""
+    g = xbp.models.evaluate(
+        "fluctuating_elasticity_dos",
+        np.linspace(0.1, 40, 400),
+        area=1.0,
+        energy_D="25 meV",
+        disorder=0.21,
+    )
+    b = g.bp.to_bqe().B
+    peak = b.bp.boson_peak()
+    assert str(peak.status.values) == "ok"
+    assert float(peak.energy) == pytest.approx(float(b.idxmax()), abs=0.1)
+    assert float(peak.E_low) > 3
+
+
+def test_a_spectrum_far_above_boson_peaks_holds_no_data_for_one() -> None:
+    E = np.linspace(72, 170, 300)
+    band = xbp.new_dataset(
+        "reduced_dos",
+        1 + np.exp(-(((E - 100) / 5) ** 2)),
+        units="1",
+        coords={"E": (E, "meV")},
+    )
+    assert str(band.bp.boson_peak().status.values) == "no data"
+
+
+def test_the_history_says_which_range_was_used(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    cut = b.bp.cut_Q((2.1, 8.5))
+
+    def said(peak: xr.Dataset) -> dict[str, object]:
+        arguments: dict[str, object] = json.loads(
+            peak.attrs["history"].splitlines()[-1]
+        )["arguments"]
+        return {
+            key: value for key, value in arguments.items() if key.startswith("E_range")
+        }
+
+    found = xbp.models.evaluate(
+        "lognormal", np.linspace(1, 25, 150), energy="6 meV", height=1, sigma=0.6
+    )
+    peak = found.bp.boson_peak()
+    ends = [f"{float(peak[f'E_{end}']):.6g} meV" for end in ("low", "high")]
+    assert said(peak) == {"E_range": ends, "E_range_chosen": "automatically"}
+    assert said(cut.bp.boson_peak(E_range=("1.2 meV", "12 meV"))) == {
+        "E_range": ["1.2 meV", "12 meV"]
+    }
+    many = {
+        "E_range": "each fit its own, see the table",
+        "E_range_chosen": "automatically",
+    }
+    assert said(b.isel(Q=slice(80, 82)).bp.boson_peak()) == many
+    assert said(found.chunk().bp.boson_peak()) == many
+    falls = found.copy(data={"B": np.linspace(2, 1, 150)}).bp.boson_peak()
+    assert str(falls.status.values) != "ok"
+    assert said(falls) == {"E_range": "none found", "E_range_chosen": "automatically"}
+
+
+def test_a_parabola_is_fitted_to_the_top_alone_where_no_range_is_given() -> None:
+    """A quarter of the way down both sides: half way down a side that falls little is far from the top."""
+    E = np.arange(1, 30, 0.05)
+    hump = 1 + 0.3 * np.exp(-(((E - 8) / np.where(E < 8, 1.5, 6)) ** 2))
+    peak, half = (
+        spectrum(hump, energies=E).bp.boson_peak(method)
+        for method in ("quadratic", "lognormal")
+    )
+    assert str(peak.status.values) == "ok"
+    for found, height in ((peak, 1.225), (half, 1.15)):
+        np.testing.assert_allclose(
+            np.interp([found.E_low, found.E_high], E, hump), height, atol=0.01
+        )
+
+
+def _density(g: np.ndarray, energies: np.ndarray) -> xr.Dataset:
+    return xbp.new_dataset(
+        "vibrational_dos",
+        g / np.trapezoid(g, energies),
+        units="1/meV",
+        coords={"E": (energies, "meV")},
+    )
+
+
+def test_which_part_of_the_modes_lies_below_the_peak_tells_a_crystal_from_a_glass() -> (
+    None
+):
+    energies = np.linspace(0.1, 45, 450)
+    # Transverse phonons end at 18 meV, longitudinal ones at 35: a van Hove singularity, here with a resolution.
+    crystal = _density(energies**2 * (1 / (1 + np.exp((energies - 19) / 1)) + 0.25 * (energies < 36))
+                       + 60 * np.exp(-(((energies - 18) / 2) ** 2)), energies)  # fmt: skip
+    glass = xbp.models.evaluate(
+        "fluctuating_elasticity_dos",
+        energies,
+        area=1.0,
+        energy_D="25 meV",
+        disorder=0.21,
+    )
+    for g, sharp in ((crystal, True), (glass, False)):
+        b = g.bp.to_bqe()
+        peak = b.bp.boson_peak()
+        assert str(peak.status.values) == "ok"
+        below = g.g.where(peak.energy >= g.E, 0).integrate("E") / g.g.integrate("E")
+        assert float(peak.modes_below) == pytest.approx(float(below), abs=0.01)
+        assert (float(peak.modes_below) > 0.1) is sharp
+        assert ("of all modes are below it" in repr(peak.bp)) is sharp
+        # It is a part, whatever the units, and that of each of many.
+        other = (b.bp.convert(E="THz")).bp.boson_peak()
+        assert float(other.modes_below) == pytest.approx(
+            float(peak.modes_below), abs=1e-6
+        )
+    both = xr.concat(
+        [crystal.bp.to_bqe(), glass.bp.to_bqe()],
+        "sample",
+        coords="minimal",
+        compat="override",
+    )
+    parts = both.bp.boson_peak().modes_below
+    assert parts.dims == ("sample",)
+    assert float(parts[0]) > 0.1 > float(parts[1])
+    # Data that end before the modes do tell no part of them.
+    assert np.isnan(glass.sel(E=slice(0, 12)).bp.to_bqe().bp.boson_peak().modes_below)
+
+
+def _crystal(end: float = 60.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return energies and B of a crystal whose phonons end at 35 meV."""
+    energies = np.arange(0.4, end, 0.8)
+    g = energies**2 * (1 / (1 + np.exp((energies - 19) / 1)) + 0.25 * (energies < 36))
+    return energies, (g + 200 * np.exp(-(((energies - 18) / 2) ** 2))) / energies**2
+
+
+def _spectrum_over(energies: np.ndarray, B: np.ndarray) -> xr.Dataset:
+    return xbp.new_dataset(
+        "reduced_dos",
+        B,
+        units="angstrom^2/meV^2",
+        coords={"E": (energies, "meV")},
+        std=0.01 * B,
+    )
+
+
+@pytest.mark.parametrize("where", [slice(-1, None), slice(-3, None), slice(40, 42)])
+def test_a_few_outlying_bins_do_not_hide_a_van_hove_singularity(where: slice) -> None:
+    energies, B = _crystal()
+    right = _spectrum_over(energies, B).bp.boson_peak()
+    assert float(right.modes_below) > 0.1
+    B[where] = 3 * B.max()
+    b = _spectrum_over(energies, B)
+    assert float(b.bp.boson_peak().modes_below) == pytest.approx(
+        float(right.modes_below), abs=0.01
+    )
+    for table in (
+        b.bp.boson_peak(),
+        b.bp.scan_boson_peak(),
+        b.chunk().bp.boson_peak().compute(),
+    ):
+        assert "of all modes are below it" in repr(table.bp)
+
+
+def test_means_of_little_coverage_do_not_tell_where_the_modes_end() -> None:
+    energies, B = _crystal()
+    right = float(_spectrum_over(energies, B).bp.boson_peak().modes_below)
+    # What a mean over a corner of Q, where a detector ends, adds: too broad to be a few bins.
+    B[-12:] += 0.3 * B.max()
+    coverage = np.where(np.arange(energies.size) < energies.size - 12, 1, 0.3)
+    b = _spectrum_over(energies, B).assign(coverage=("E", coverage))
+    assert float(b.bp.boson_peak().modes_below) == pytest.approx(right, abs=0.01)
+    assert np.isnan(b.drop_vars("coverage").bp.boson_peak().modes_below)
+
+
+def test_no_part_of_the_modes_is_told_of_what_does_not_hold_them() -> None:
+    energies, B = _crystal(30.0)
+    cut = _spectrum_over(energies, B).bp.boson_peak()
+    assert cut.status == "ok"
+    assert np.isnan(cut.modes_below)
+    assert "of all modes" not in repr(cut.bp)
+    # Raman scattering sees C(E) g(E), and its area is no number of modes.
+    energies, B = _crystal()
+    spectrum_ = xbp.new_dataset(
+        "raman_intensity", B * energies / (1 - np.exp(-energies / 25.4)), units="1", coords={"E": (energies, "meV")},
+        temperature="295 K",
+    )  # fmt: skip
+    table = spectrum_.bp.to_reduced_raman(coupling="constant").bp.boson_peak()
+    assert table.status == "ok"
+    assert "modes_below" not in table
+
+
+def test_a_sharp_maximum_is_hardly_a_boson_peak() -> None:
+    for width, sharp in ((1.0, True), (2.4, False)):
+        table = spectrum(
+            lognormal(E, 5.5, 1.0, lognormal_sigma(5.5, width))
+        ).bp.boson_peak(E_range=(2, 12))
+        assert float(table.width) == pytest.approx(width, rel=1e-3)
+        assert ("narrower than 0.3 of its energy" in repr(table.bp)) is sharp
+
+
+def test_the_maximum_of_g_is_not_called_the_boson_peak() -> None:
+    G = (
+        xbp.tutorial.open_dataset("zr46cu46al8_md")
+        .bp.to_gdos()
+        .bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
+    )
+    table = G.bp.boson_peak(E_range=("5 meV", "30 meV"))
+    said = repr(table.bp)
+    assert said.startswith("maximum of G(E) ")
+    assert "boson peak, which is in g/E2: .bp.to_bqe() first" in said
+    assert "modes_below" not in table
+    reduced = repr(G.bp.to_bqe().bp.boson_peak(E_range=("1.2 meV", "12 meV")).bp)
+    assert reduced.startswith("boson peak ")
+    assert "to_bqe" not in reduced
+
+
+def test_one_spectrum_at_small_Q_shows_the_longitudinal_phonon() -> None:
+    glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    b = glass.bp.to_bqe()
+    row, cut = b.isel(Q=10), b.bp.cut_Q((0.6, 0.75))
+    for one in (row, cut):
+        for data in (one, one.B, one.drop_vars("Q_bnds"), one.bp.convert(Q="1/nm")):
+            peak = data.bp.boson_peak(sq=glass.Sq)
+            assert str(peak.status.values) == "longitudinal phonon"
+            assert np.isnan(peak.energy)
+            assert "diagnostics" not in peak.attrs
+        unchecked = one.bp.boson_peak()
+        assert str(unchecked.status.values) == "ok"
+        assert "longitudinal_phonon_unchecked" in unchecked.attrs["diagnostics"]
+    # A mean over an interval is of more than sound where it reaches above half the first maximum, at 1.35. (A DataArray
+    # does not carry its interval, and is judged by its centre.)
+    for wide in (
+        b.bp.cut_Q((0.6, 1.7)),
+        b.bp.cut_Q((2.1, 8.5)),
+        b.bp.cut_Q((2.1, 8.5)).B,
+    ):
+        peak = wide.bp.boson_peak(E_range=("1.2 meV", "12 meV"), sq=glass.Sq)
+        assert str(peak.status.values) != "longitudinal phonon"
+    assert "diagnostics" not in b.bp.cut_Q((2.1, 8.5)).bp.boson_peak().attrs
+    with pytest.raises(QuantityError, match="no dimension 'Q'"):
+        row.bp.boson_peak(sq=glass.Sq.isel(Q=0))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+import xarray as xr
+
+import xbp
+from xbp.errors import QuantityError
+from xbp.models.lineshapes import lognormal
+
+Q, E = np.linspace(2, 8, 30), np.arange(0.25, 20, 0.5)
+
+
+def peaks(energies: np.ndarray, seed: int = 0, std: float = 0.01) -> xr.Dataset:
+    values = np.stack([lognormal(E, e, 1.0, 0.6) for e in energies])
+    values = values + std * np.random.default_rng(seed).standard_normal(values.shape)
+    return xbp.new_dataset(
+        "reduced_dos", values, units="1", std=np.full(values.shape, std),
+        coords={"Q": (Q[: len(energies)], "1/angstrom"), "E": (E, "meV")},
+    ).bp.boson_peak(E_range=(1, 15))  # fmt: skip
+
+
+def test_numbers_are_those_of_the_textbook() -> None:
+    table = peaks(np.full(30, 5.5))
+    result = table.bp.dispersion()
+    w = 1 / table.energy_std.values**2
+    mean = (w * table.energy.values).sum() / w.sum()
+    chi2 = (w * (table.energy.values - mean) ** 2).sum()
+    assert float(result.mean_energy) == pytest.approx(mean, rel=1e-12)
+    assert float(result.mean_energy_std) == pytest.approx(w.sum() ** -0.5, rel=1e-12)
+    assert float(result.chi2_reduced) == pytest.approx(chi2 / 29, rel=1e-12)
+    assert float(result.p_value) == pytest.approx(
+        scipy.stats.chi2.sf(chi2, 29), rel=1e-9
+    )
+    assert result.slope.attrs["units"] == "angstrom*meV"
+
+
+def test_constant_is_constant_and_a_slope_is_found() -> None:
+    flat = peaks(np.full(30, 5.5)).bp.dispersion()
+    assert abs(float(flat.slope)) < 4 * float(flat.slope_std)
+    assert float(flat.p_value) > 1e-3
+    steep = peaks(5.5 + 0.1 * (Q - 5)).bp.dispersion()
+    assert float(steep.slope) == pytest.approx(0.1, abs=4 * float(steep.slope_std))
+    assert float(steep.slope) > 10 * float(steep.slope_std)
+    assert float(steep.p_value) < 1e-6
+
+
+def test_slope_pulls() -> None:
+    pulls = []
+    for seed in range(100):
+        r = peaks(np.full(30, 5.5), seed).bp.dispersion()
+        pulls.append(float(r.slope / r.slope_std))
+    assert abs(np.mean(pulls)) < 0.3
+    assert abs(np.std(pulls) - 1) < 0.2
+
+
+def test_failed_fits_and_other_q_are_left_out() -> None:
+    table = peaks(np.full(30, 5.5))
+    table.energy[4] = 100.0
+    table.status[4] = "fit failed"
+    assert int(table.bp.dispersion().n_points) == 29
+    assert float(table.bp.dispersion().mean_energy) == pytest.approx(5.5, abs=0.05)
+    assert int(
+        table.bp.dispersion(Q_range=("3 1/angstrom", "50 1/nm")).n_points
+    ) == int(((Q >= 3) & (Q <= 5)).sum())
+
+
+def test_too_few_is_nan() -> None:
+    result = peaks(np.full(2, 5.5)).bp.dispersion()
+    assert np.isnan(result.mean_energy)
+    assert int(result.n_points) == 2
+
+
+def test_other_tables_are_refused(glass: xr.Dataset) -> None:
+    with pytest.raises(QuantityError, match="needs the Dataset"):
+        glass.bp.dispersion()
+    with pytest.raises(QuantityError, match="at every Q"):
+        glass.bp.to_bqe().bp.cut_Q((2, 8)).bp.boson_peak(
+            E_range=(1.2, 12)
+        ).bp.dispersion()

@@ -1,0 +1,273 @@
+"""What a filter, the beginning of the data or a sound wave makes is no boson peak."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.special import erf
+
+import xbp
+from xbp.analysis.first_maximum import first_maximum
+from xbp.errors import QuantityError
+from xbp.models.lineshapes import lognormal
+
+NUMBERS = (
+    "energy",
+    "energy_std",
+    "height",
+    "height_std",
+    "width",
+    "width_std",
+    "relative_residual",
+)
+RANGES = (None, ("25 1/cm", "150 1/cm"))
+
+
+def raman(path: Path, coupling: str) -> xr.Dataset:
+    columns = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"}
+    spectrum = xbp.open_dataset(
+        path, **({} if path.name.startswith("labram") else columns)
+    )
+    return spectrum.bp.to_reduced_raman(T="295 K", coupling=coupling)
+
+
+def assert_refused(peak: xr.Dataset, status: str) -> None:
+    assert str(peak.status.values) == status
+    for name in NUMBERS:
+        assert np.isnan(peak[name]), name
+
+
+@pytest.mark.parametrize("method", ["lognormal", "quadratic", "gaussian"])
+@pytest.mark.parametrize("limits", RANGES)
+@pytest.mark.parametrize(
+    ("name", "coupling"),
+    [
+        ("ac9025.txt", "linear"),
+        ("VG175_.txt", "constant"),
+        ("VG175_.txt", "linear"),
+        ("PST_WiICV532_Z050OP02_075_800msx10.txt", "constant"),
+        ("PST_WiICV532_Z050OP02_075_800msx10.txt", "linear"),
+    ],
+)
+def test_the_edge_of_a_filter_in_a_measured_spectrum_is_no_peak(
+    shared_data: Path,
+    name: str,
+    coupling: str,
+    limits: tuple[str, str] | None,
+    method: str,
+) -> None:
+    peak = raman(shared_data / "doors" / name, coupling).bp.boson_peak(method, limits)
+    assert_refused(peak, str(peak.status.values))
+    assert peak.status != "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "coupling", "energy", "std"),
+    [
+        ("raman/ae0202.txt", "constant", 63.52, 0.27),
+        ("raman/BD1469.txt", "constant", 65.48, 0.79),
+        ("raman/labram_wn.txt", "constant", 65.71, 0.36),
+        ("raman/labram_wn.txt", "linear", 62.72, 0.33),
+        ("doors/ac9025.txt", "constant", 55.87, 0.30),
+    ],
+)
+def test_measured_boson_peaks_stay(
+    shared_data: Path, name: str, coupling: str, energy: float, std: float
+) -> None:
+    peak = raman(shared_data / name, coupling).bp.boson_peak()
+    assert str(peak.status.values) == "ok"
+    assert (float(peak.energy), float(peak.energy_std)) == (
+        pytest.approx(energy, abs=0.01),
+        pytest.approx(std, abs=0.01),
+    )
+
+
+def through_filter(
+    edge: float, width: float, step: float, dark: float, coupling: str
+) -> xr.Dataset:
+    """Return B of fluorescence seen through a filter that opens at `edge`."""
+    E = np.arange(8.0, 400, step)
+    light = (
+        1000 * np.exp(-E / 300) * 0.5 * (1 + erf((E - edge) / (np.sqrt(2) * width)))
+        + dark
+    )
+    counts = np.random.default_rng(3).poisson(light).astype(float)
+    spectrum = xbp.new_dataset(
+        "raman_intensity",
+        counts,
+        units="1",
+        coords={"E": (E, "1/cm")},
+        temperature="295 K",
+    )
+    return spectrum.bp.to_reduced_raman(coupling=coupling)
+
+
+@pytest.mark.parametrize("coupling", ["constant", "linear"])
+@pytest.mark.parametrize("dark", [0.0, 20.0, 200.0])
+@pytest.mark.parametrize("step", [0.7, 2.0, 4.8])
+@pytest.mark.parametrize(("edge", "width"), [(30, 1.0), (50, 4.0), (90, 5.0)])
+def test_edges_of_other_filters(
+    edge: float, width: float, step: float, dark: float, coupling: str
+) -> None:
+    b = through_filter(edge, width, step, dark, coupling)
+    for limits in (
+        None,
+        ("10 1/cm", "200 1/cm"),
+        (f"{edge - 2 * width} 1/cm", "200 1/cm"),
+    ):
+        assert str(b.bp.boson_peak(E_range=limits).status.values) != "ok"
+
+
+def test_the_limit_of_an_edge_is_an_argument() -> None:
+    b = through_filter(50, 4.0, 2.0, 20.0, "constant")
+    assert_refused(b.bp.boson_peak(), "steep edge")
+    loose = b.bp.boson_peak(edge_width=0)
+    assert str(loose.status.values) == "ok"
+    assert 50 < float(loose.energy) < 100
+    assert (
+        str(b.bp.scan_boson_peak(methods=["lognormal"]).status.values) == "steep edge"
+    )
+    assert (
+        str(b.bp.scan_boson_peak(methods=["lognormal"], edge_width=0).status.values)
+        == "ok"
+    )
+    with pytest.raises(QuantityError, match="edge_width=-1"):
+        b.bp.boson_peak(edge_width=-1)
+
+
+def test_data_that_begin_at_the_top_do_not_hold_the_peak() -> None:
+    def peak_from(first: float, limits: tuple[float, float] | None) -> xr.Dataset:
+        E = np.arange(first, 25, 0.05)
+        b = xbp.new_dataset("reduced_dos", lognormal(E, 5.5, 1.0, 0.6), units="1", std=np.full(E.size, 1e-3),
+                            coords={"E": (E, "meV")})  # fmt: skip
+        return b.bp.boson_peak(E_range=limits)
+
+    for limits in (None, (2, 15)):
+        assert_refused(peak_from(4.6, limits), "maximum at edge")
+        assert float(peak_from(4.0, limits).energy) == pytest.approx(5.5, abs=0.01)
+    # A range that begins at the top, of data that do not, is the user's.
+    assert float(peak_from(1.0, (4.6, 15)).energy) == pytest.approx(5.5, abs=0.01)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 0.6, 0.9])
+@pytest.mark.parametrize("begin", [0.3, 2.0])
+@pytest.mark.parametrize("elastic", [0.0, 5.0])
+def test_boson_peaks_of_any_width_are_no_edges(
+    sigma: float, begin: float, elastic: float
+) -> None:
+    E = np.arange(begin, 30, 0.3)
+    shape = lognormal(E, 5.5, 1.0, sigma) + elastic * np.exp(-((E / 1.0) ** 2))
+    draws = shape + 0.01 * np.random.default_rng(0).standard_normal((100, E.size))
+    b = xbp.new_dataset("reduced_dos", draws, units="1", std=np.full(draws.shape, 0.01),
+                        coords={"run": (np.arange(100), "1"), "E": (E, "meV")})  # fmt: skip
+    for data in (b, b.B):
+        assert (data.bp.boson_peak(E_range=(2, 15)).status == "ok").all()
+
+
+def test_the_longitudinal_phonon_is_told_by_the_sq_of_the_data(
+    glass: xr.Dataset,
+) -> None:
+    b = glass.bp.to_bqe()
+    peaks = b.bp.boson_peak(E_range=("1.2 meV", "12 meV"))
+    half = float(first_maximum(glass.Sq)) / 2
+    assert half == pytest.approx(1.36, abs=0.02)
+    low = peaks.sel(Q=slice(0, half))
+    assert (low.status == "longitudinal phonon").sum() > 5
+    assert (low.status != "ok").all()
+    for name in NUMBERS:
+        assert low[name].isnull().all()
+    assert peaks.bp.diagnostics() == []
+    bare = b[["B", "B_std"]].bp.boson_peak(E_range=("1.2 meV", "12 meV"))
+    assert [one.code for one in bare.bp.diagnostics()] == [
+        "longitudinal_phonon_unchecked"
+    ]
+    assert "longitudinal" in repr(bare.bp)
+    seen = slice(2.1, 8.5)
+    xr.testing.assert_equal(peaks.energy.sel(Q=seen), bare.energy.sel(Q=seen))
+    assert (bare.status.sel(Q=slice(0, half)) == "ok").sum() == (
+        low.status == "longitudinal phonon"
+    ).sum()
+
+
+def test_the_sq_of_the_argument_in_other_units(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    carried = b.bp.boson_peak(E_range=("1.2 meV", "12 meV"))
+    bare = b[["B", "B_std"]]
+    given = bare.bp.boson_peak(
+        E_range=("1.2 meV", "12 meV"), sq=glass.Sq.bp.convert(Q="1/nm")
+    )
+    assert (carried.status == given.status).all()
+    assert given.bp.diagnostics() == []
+    # One that does not hold its first maximum tells nothing.
+    late = bare.bp.boson_peak(
+        E_range=("1.2 meV", "12 meV"), sq=glass.Sq.sel(Q=slice(3.5, None))
+    )
+    assert [one.code for one in late.bp.diagnostics()] == [
+        "longitudinal_phonon_unchecked"
+    ]
+    with pytest.raises(QuantityError):
+        b.bp.boson_peak(sq=b.B)
+
+
+def test_the_first_maximum_is_no_ripple_and_not_the_highest() -> None:
+    Q = np.arange(0.3, 12, 0.05)
+    silica = (
+        1
+        - np.exp(-Q)
+        + 0.6 * np.exp(-(((Q - 1.5) / 0.3) ** 2))
+        + np.exp(-(((Q - 5.2) / 0.7) ** 2))
+    )
+    noisy = silica + 0.01 * np.random.default_rng(1).standard_normal((20, Q.size))
+    sq = xbp.new_dataset(
+        "static_structure_factor",
+        noisy,
+        units="1",
+        coords={"run": (np.arange(20), "1"), "Q": (Q, "1/angstrom")},
+    )
+    np.testing.assert_allclose(first_maximum(sq), 1.5, atol=0.15)
+    assert first_maximum(sq).dims == ("run",)
+
+
+STATUSES_OF_A_PEAK = {
+    "steep edge": lambda: through_filter(
+        50, 4.0, 2.0, 20.0, "constant"
+    ).bp.boson_peak(),
+    "maximum at edge": lambda: _lognormal_from(4.6).bp.boson_peak(E_range=(2, 15)),
+    "no maximum": lambda: _of(1 / np.arange(1.0, 25, 0.25)).bp.boson_peak(),
+    "no data": lambda: _of(np.full(96, np.nan)).bp.boson_peak(),
+    "box phonon": lambda: (
+        _lognormal_from(1.0)
+        .assign_coords(box_phonon=((), 5.0, {"units": "meV"}))
+        .bp.boson_peak(E_range=(2, 15))
+    ),
+}
+
+
+def _of(values: np.ndarray) -> xr.Dataset:
+    E = np.arange(1.0, 25, 0.25)
+    return xbp.new_dataset(
+        "reduced_dos",
+        values,
+        units="1",
+        std=np.full(E.size, 1e-3),
+        coords={"E": (E, "meV")},
+    )
+
+
+def _lognormal_from(first: float) -> xr.Dataset:
+    E = np.arange(first, 25, 0.05)
+    return xbp.new_dataset("reduced_dos", lognormal(E, 5.5, 1.0, 0.6), units="1", std=np.full(E.size, 1e-3),
+                           coords={"E": (E, "meV")})  # fmt: skip
+
+
+@pytest.mark.parametrize("status", list(STATUSES_OF_A_PEAK))
+def test_a_status_leaves_no_number(status: str) -> None:
+    table = STATUSES_OF_A_PEAK[status]()
+    assert str(table.status.values) == status
+    kept = {"E_low", "E_high", "n_points"}
+    for name, column in table.data_vars.items():
+        if column.dtype.kind == "f" and name not in kept:
+            assert np.isnan(column).all(), name

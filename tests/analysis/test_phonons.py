@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.analysis.windowed import Window
+from xbp.errors import QuantityError, RangeError
+from xbp.md import new_trajectory
+from xbp.md.plan import cosines
+from xbp.models.lineshapes import damped_oscillator_current
+
+E = np.arange(0, 30, 0.2)
+
+
+def currents(energies: dict[str, list[float]], width: float = 1.0) -> xr.Dataset:
+    Q = np.arange(1, 4) / 10.0
+    ds = xr.Dataset(
+        coords={"Q": ("Q", Q, {"units": "1/angstrom"}), "E": ("E", E, {"units": "meV"})}
+    )
+    for name, places in energies.items():
+        rows = [damped_oscillator_current(E, 3e-5, place, width) for place in places]
+        ds[name] = (
+            ("Q", "E"),
+            np.array(rows),
+            {"units": "angstrom**2/ps**2/meV", "quantity": "current_spectrum"},
+        )
+    return ds
+
+
+KNOWN = {"C_L": [4.0, 8.0, 12.0], "C_T": [2.0, 4.1, 6.3]}
+
+
+def test_branches_come_back() -> None:
+    found = currents(KNOWN, 1.3).bp.phonon_dispersion()
+    np.testing.assert_allclose(
+        found.energy.sel(branch="longitudinal"), KNOWN["C_L"], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        found.energy.sel(branch="transverse"), KNOWN["C_T"], rtol=1e-6
+    )
+    np.testing.assert_allclose(found.width, 1.3, rtol=1e-5)
+    assert (found.status == "ok").all()
+    assert found.energy.attrs["units"] == "meV"
+
+
+def test_branches_in_other_units_are_the_same() -> None:
+    data = currents(KNOWN)
+    in_thz = data.assign_coords(E=("E", E / 4.135667696923859, {"units": "THz"}))
+    found = in_thz.bp.phonon_dispersion(E_range=("0.2 meV", "29 meV"))
+    np.testing.assert_allclose(
+        found.energy * 4.135667696923859, data.bp.phonon_dispersion().energy, rtol=1e-6
+    )
+
+
+def test_errors_of_branches_are_those_of_the_scatter() -> None:
+    rng = np.random.default_rng(0)
+    clean = currents(KNOWN)
+    pulls = []
+    for _ in range(60):
+        noisy = clean.copy()
+        for name in ("C_L", "C_T"):
+            noisy[name] = clean[name] + 0.03 * float(
+                clean[name].max()
+            ) * rng.standard_normal(clean[name].shape)
+        found = noisy.bp.phonon_dispersion()
+        truth = np.array([KNOWN["C_L"], KNOWN["C_T"]])
+        pulls.append(((found.energy - truth) / found.energy_std).values.ravel())
+    assert abs(np.mean(pulls)) < 0.2
+    assert np.std(pulls) == pytest.approx(1, abs=0.2)
+
+
+def test_no_branch_has_a_status() -> None:
+    data = currents(KNOWN)
+    data["C_L"][0] = np.nan
+    data["C_L"][1] = E  # rises to the edge
+    data["C_T"][2] = 0.0
+    found = data.bp.phonon_dispersion()
+    assert found.status.values.tolist() == [
+        ["no data", "maximum at edge", "ok"],
+        ["ok", "ok", "no data"],
+    ]
+    assert np.isnan(found.energy.values[found.status.values != "ok"]).all()
+    few = currents(KNOWN).bp.phonon_dispersion(E_range=("3.7 meV", "4.3 meV"))
+    assert few.status.values[0, 0] == "too few points"
+    with pytest.raises(RangeError, match="E_range"):
+        data.bp.phonon_dispersion(E_range=(100, 200))
+
+
+def test_other_data_have_no_branches(glass: xr.Dataset) -> None:
+    with pytest.raises(QuantityError, match="no current spectra"):
+        glass.bp.phonon_dispersion()
+
+
+def test_the_first_phonon_of_a_box_is_found() -> None:
+    """One transverse wave of known energy along x, in a box twice as long as it is wide."""
+    pytest.importorskip("dask")
+    rng = np.random.default_rng(0)
+    side, omega, t = 20.0, 2 * np.pi * 1.7 / 4.135667696923859, 0.02 * np.arange(3000)
+    place = rng.random((400, 3)) * [side, side / 2, side / 2]
+    wave = np.sin(2 * np.pi * place[:, 0] / side)
+    position = np.repeat(place[None], t.size, axis=0)
+    velocity = np.zeros_like(position)
+    position[..., 1] += 0.05 * np.cos(omega * t)[:, None] * wave
+    velocity[..., 1] = -0.05 * omega * np.sin(omega * t)[:, None] * wave
+    traj = new_trajectory(
+        position, time=t, cell=np.diag([side, side / 2, side / 2]), velocity=velocity
+    )
+    found = traj.bp.box_phonon()
+    assert float(found.Q) == pytest.approx(2 * np.pi / side)
+    assert float(found.energy) == pytest.approx(1.7, abs=0.05)
+
+
+def test_the_box_phonon_is_not_taken_for_the_boson_peak() -> None:
+    E = np.arange(0.2, 15, 0.2)
+    sharp = 30 * np.exp(-(((E - 1.8) / 0.3) ** 2))
+    broad = 6 * np.exp(-(np.log(E / 5.0) ** 2) / 0.5)
+    B = xr.DataArray(
+        sharp + broad, dims="E", coords={"E": ("E", E, {"units": "meV"})},
+        attrs={"units": "angstrom**2/meV**2", "quantity": "reduced_dos"},
+    )  # fmt: skip
+    assert float(B.bp.boson_peak().energy) == pytest.approx(1.8, abs=0.1)
+    for value, units in ((1.8, "meV"), (1.8 / 4.135667696923859, "THz")):
+        marked = B.assign_coords(box_phonon=((), value, {"units": units}))
+        peak = marked.bp.boson_peak()
+        assert peak.status.item() == "ok"
+        assert float(peak.energy) == pytest.approx(5.0, abs=0.6)
+        assert marked.bp.boson_peak(E_range=(1, 3)).status.item() == "box phonon"
+        assert np.isnan(marked.bp.boson_peak(E_range=(1, 3)).energy.item())
+    assert xbp.boson_peak(B, E_range=(1, 3)).status.item() == "ok"
+
+
+PLANCK = 4.135667696923859  # meV ps
+
+
+def seen_through(
+    window: float, energy: float, width: float, taper: str = "hann", top: float = 25.0
+) -> xr.DataArray:
+    """The current spectrum of an oscillator in windows, from its correlation in steps of 5 fs."""
+    step = 0.005
+    t = step * np.arange(round(window / step))
+    g, hbar = width / 2, PLANCK / 2 / np.pi
+    omega = np.emath.sqrt(energy**2 - g**2)
+    correlation = (
+        np.exp(-g * t / hbar)
+        * (np.cos(omega * t / hbar) - g / omega * np.sin(omega * t / hbar))
+    ).real
+    h = np.sin(np.pi * t / window) ** 2 if taper == "hann" else np.ones(t.size)
+    weight = np.correlate(h, h, "full")[t.size - 1 :] / (h**2).sum()
+    at = np.arange(int(top * window / PLANCK)) * PLANCK / window
+    spectrum = correlation * weight @ cosines(at, step, np.ones(t.size))
+    return xr.DataArray(
+        spectrum, dims="E", coords={"E": ("E", at, {"units": "meV"})},
+        attrs={"units": "angstrom**2/ps**2/meV", "quantity": "current_spectrum"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("taper", ["hann", "boxcar"])
+@pytest.mark.parametrize(
+    ("energy", "width"), [(3.0, 0.0), (3.0, 0.8), (5.0, 9.0), (2.0, 7.0)]
+)
+def test_the_shape_in_a_window_is_that_of_the_tapered_correlation(
+    taper: str, energy: float, width: float
+) -> None:
+    own = seen_through(8, energy, width, taper)
+    window = Window(8.0, taper, PLANCK / 8, 1)
+    shape = window.oscillator_current(own.E.values, 0.5, energy, width)
+    np.testing.assert_allclose(shape[1:], own[1:], rtol=0, atol=5e-3 * float(own.max()))
+    assert window.holds(own.E.values)
+    assert not window.holds(own.E.values + 0.1)
+
+
+def test_a_window_without_end_changes_nothing() -> None:
+    window = Window(400.0, "hann", PLANCK / 400, 1)
+    E = window.step * np.arange(1, 3000)
+    plain = damped_oscillator_current(E, 2.0, 5.0, 1.0)
+    np.testing.assert_allclose(
+        window.oscillator_current(E, 2.0, 5.0, 1.0), plain, atol=2e-3 * plain.max()
+    )
+
+
+@pytest.mark.parametrize("window", [4.0, 6.0, 20.0])
+def test_the_width_of_the_window_is_taken_off(window: float) -> None:
+    data = seen_through(window, 3.0, 0.8).expand_dims(Q=1)
+    data = data.assign_coords(
+        Q=("Q", [0.3], {"units": "1/angstrom"}), n_wavevectors=("Q", [12])
+    )
+    ds = xr.Dataset(
+        {"C_L": data, "C_T": data},
+        attrs={"window": f"{window:g} ps, hann", "segments": 5},
+    )
+    found = ds.bp.phonon_dispersion()
+    np.testing.assert_allclose(found.energy, 3.0, atol=0.01)
+    np.testing.assert_allclose(found.width, 0.8, atol=0.02)
+    assert "window" not in found.width.attrs["long_name"]
+    # Twice as many waves are transverse: their errors are smaller by the root of it.
+    ratio = found.energy_std.sel(branch="longitudinal") / found.energy_std.sel(
+        branch="transverse"
+    )
+    np.testing.assert_allclose(ratio, np.sqrt(2), rtol=0.02)
+    in_thz = ds.assign_coords(
+        E=("E", ds.E.values / PLANCK, {"units": "THz"})
+    ).bp.phonon_dispersion()
+    np.testing.assert_allclose(in_thz.width * PLANCK, found.width, rtol=1e-3)
+    # Without its attribute, or off its energies, the window is in the width, and that is said.
+    for other in (
+        ds.drop_attrs(deep=False),
+        ds.assign_coords(E=("E", ds.E.values + 0.05, {"units": "meV"})),
+    ):
+        plain = other.bp.phonon_dispersion()
+        assert float(plain.width[0, 0]) > (0.8 if window > 10 else 1.0)
+        assert plain.width.attrs["long_name"].endswith("with that of the window")
+        assert "window" not in plain.attrs
+
+
+def test_errors_are_those_of_few_waves_for_a_short_time() -> None:
+    """Thermal waves of a known spectrum, in windows, as few as a box has."""
+    rng = np.random.default_rng(2)
+    step, n, n_waves, window = 0.02, 2000, 6, 10.0
+    length = round(window / step)
+    freq = PLANCK * np.fft.rfftfreq(4 * n, step)
+    amplitude = np.sqrt(damped_oscillator_current(freq, 1.0, 1.7, 0.35))
+    taper = np.hanning(length + 1)[:length]
+    pulls = []
+    for _ in range(80):
+        noise = rng.standard_normal((n_waves, freq.size)) + 1j * rng.standard_normal(
+            (n_waves, freq.size)
+        )
+        waves = np.fft.irfft(amplitude * noise, axis=1)[:, :n]
+        parts = [
+            waves[:, a : a + length] * taper
+            for a in range(0, n - length + 1, length // 2)
+        ]
+        power = np.mean(
+            [abs(np.fft.rfft(part, axis=1)) ** 2 for part in parts], axis=(0, 1)
+        )
+        at = np.arange(power.size) * PLANCK / window
+        one = xr.DataArray(
+            power[None], dims=("Q", "E"),
+            coords={"Q": ("Q", [0.15], {"units": "1/angstrom"}), "E": ("E", at, {"units": "meV"})},
+            attrs={"units": "angstrom**2/ps**2/meV", "quantity": "current_spectrum"},
+        ).assign_coords(n_wavevectors=("Q", [n_waves]))  # fmt: skip
+        ds = xr.Dataset(
+            {"C_L": one, "C_T": one},
+            attrs={"window": "10 ps, hann", "segments": len(parts)},
+        )
+        found = ds.bp.phonon_dispersion().sel(branch="transverse").isel(Q=0)
+        pulls.append(
+            (
+                (found.energy - 1.7) / found.energy_std,
+                (found.width - 0.35) / found.width_std,
+            )
+        )
+    for values in np.array(pulls).T:
+        assert abs(values.mean()) < 0.5
+        assert 0.5 < values.std() < 1.4
+
+
+def test_the_box_phonon_says_what_its_window_tells(solid_box: xr.Dataset) -> None:
+    short = solid_box.bp.box_phonon("2 ps")
+    assert short.attrs["segments"] == 9
+    assert "2 ps resolves 3 meV" in short.attrs["beware"]
+    assert "beware: the window of 2 ps" in repr(short.bp)
+    whole = solid_box.bp.box_phonon("10 ps")
+    assert "beware" not in whole.attrs
+    assert "(one window of 10 ps: no scatter" in repr(whole.bp)
+    # One window of few waves does not tell a part in a thousand.
+    assert float(whole.energy_std) > 0.02
+    assert "(3 windows of 5 ps)" in repr(solid_box.bp.box_phonon("5 ps").bp)
+
+
+def test_a_window_that_does_not_fit_the_box_phonon(solid_box: xr.Dataset) -> None:
+    with pytest.raises(RangeError) as told:
+        solid_box.bp.box_phonon()
+    assert "window='6.65 ps' is the longest that fits twice" in told.value.fix
+    assert "a trajectory of 30 ps holds two of 20 ps" in told.value.fix
+    assert solid_box.bp.box_phonon("6.65 ps").attrs["segments"] == 2
+    with pytest.raises(RangeError, match="simulate longer"):
+        solid_box.isel(time=slice(0, 10)).bp.box_phonon()
+
+
+@pytest.fixture(scope="module")
+def solid_box() -> xr.Dataset:
+    return xbp.md.models.einstein_solid(
+        100,
+        400,
+        cell=10,
+        energy="8 meV",
+        T=300,
+        mass=40,
+        time_step="25 fs",
+        element="Cu",
+        seed=1,
+    )

@@ -1,0 +1,225 @@
+"""Pulls of fitted numbers: (fit − truth)/std has mean 0 and width 1 over draws of noise of known size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xbp
+from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
+
+E = np.arange(0.25, 25, 0.5)
+N = 300
+RUN = (np.arange(N), "1")
+
+
+def assert_pulls(
+    table: xr.Dataset, truth: dict[str, float], *, least: float = 0.85
+) -> None:
+    """Hold the pulls to mean 0 ± 0.15 and width 1 ± 0.15; `least` is lower where an error is known to be wide."""
+    status = (
+        table["status"]
+        if "status" in table
+        else xr.zeros_like(next(iter(table.data_vars.values()))).astype(str)
+    )
+    used = (status == "ok") if "status" in table else xr.ones_like(status, dtype=bool)
+    assert float(used.mean()) > 0.9
+    for name, true in truth.items():
+        pulls = ((table[name] - true) / table[f"{name}_std"]).values[used.values]
+        assert abs(pulls.mean()) < 0.15, (name, pulls.mean())
+        assert least < pulls.std() < 1.15, (name, pulls.std())
+
+
+def draws(
+    quantity: str,
+    dim: str,
+    x: np.ndarray,
+    units: str,
+    shape: np.ndarray,
+    noise: float,
+    seed: int = 7,
+) -> xr.Dataset:
+    values = shape + noise * np.random.default_rng(seed).standard_normal((N, x.size))
+    return xbp.new_dataset(
+        quantity,
+        values,
+        units="1",
+        std=np.full(values.shape, noise),
+        coords={"run": RUN, dim: (x, units)},
+    )
+
+
+SHAPES = {
+    "lognormal": (lognormal(E, 5.5, 1.0, 0.6), {"energy": 5.5, "height": 1.0, "width": 2 * 5.5 * np.sinh(0.3 * FWHM_PER_SIGMA)}),
+    "quadratic": (1 - ((E - 7) / 12) ** 2, {"energy": 7.0, "height": 1.0, "width": 2 * 12 * np.sqrt(0.5)}),
+    "gaussian": (
+        gaussian(E, 8.0, 1.0, 2.0) + 0.2 + 0.01 * E,
+        {"energy": 8.0, "height": 1.0, "width": 2 * FWHM_PER_SIGMA},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("limits", [None, (2, 14)], ids=["automatic", "range"])
+@pytest.mark.parametrize(("method", "noise"), [
+    ("lognormal", 0.01), ("lognormal", 0.03), ("quadratic", 0.005), ("quadratic", 0.01),
+    ("gaussian", 0.01), ("gaussian", 0.02),
+])  # fmt: skip
+def test_boson_peak(
+    method: str, noise: float, limits: tuple[float, float] | None
+) -> None:
+    shape, truth = SHAPES[method]
+    assert_pulls(
+        draws("reduced_dos", "E", E, "meV", shape, noise).bp.boson_peak(method, limits),
+        truth,
+    )
+
+
+@pytest.mark.parametrize("limits", [None, (2, 14)], ids=["automatic", "range"])
+@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
+def test_a_parabola_on_a_lognormal_has_an_error_as_large_as_its_shift(
+    noise: float, limits: tuple[float, float] | None
+) -> None:
+    """It is 8 % too high, 66 standard deviations of counting at the least noise: within 1.2 of its error."""
+    peak = draws(
+        "reduced_dos", "E", E, "meV", SHAPES["lognormal"][0], noise
+    ).bp.boson_peak("quadratic", limits)
+    for name, true in (("energy", 5.5), ("height", 1.0)):
+        pulls = (peak[name] - true) / peak[f"{name}_std"]
+        assert abs(float(pulls.mean())) < 1.2, name
+        assert float(pulls.std()) < 1.15, name
+    assert (peak.energy / 5.5 - 1 < 0.15).all()
+
+
+def test_fit() -> None:
+    b = draws("reduced_dos", "E", E, "meV", lognormal(E, 5.5, 1.0, 0.6), 0.01)
+    assert_pulls(
+        b.bp.fit("lognormal", x_range=(1, 20)),
+        {"energy": 5.5, "height": 1.0, "sigma": 0.6},
+    )
+
+
+def test_fit_elastic_line() -> None:
+    x = np.linspace(-3, 3, 25)
+    S = draws(
+        "dynamic_structure_factor",
+        "E",
+        x,
+        "meV",
+        gaussian(x, 0.1, 1.0, 1.4 / FWHM_PER_SIGMA) + 0.1,
+        0.01,
+    )
+    table = S.bp.fit_elastic_line(E_range=(-3, 3))
+    # The std is the larger one of counting and of the scatter: a little too wide.
+    assert_pulls(
+        table, {"energy": 0.1, "height": 1.0, "fwhm": 1.4, "background": 0.1}, least=0.8
+    )
+
+
+def test_dispersion() -> None:
+    Q = np.linspace(2, 8, 7)
+    noisy = lognormal(E, 5.5, 1.0, 0.6) + 0.01 * np.random.default_rng(
+        3
+    ).standard_normal((N, Q.size, E.size))
+    b = xbp.new_dataset(
+        "reduced_dos", noisy, units="1", std=np.full(noisy.shape, 0.01),
+        coords={"run": RUN, "Q": (Q, "1/angstrom"), "E": (E, "meV")},
+    )  # fmt: skip
+    assert_pulls(
+        b.bp.boson_peak(E_range=(1, 15)).bp.dispersion(),
+        {"slope": 0.0, "mean_energy": 5.5},
+    )
+
+
+def test_debye_waller() -> None:
+    Q, x = np.linspace(1, 8, 15), np.linspace(-3, 3, 31)
+    line = xbp.models.elastic_line(Q, x, u2="0.01 angstrom^2", resolution="1 meV")
+    noisy = line.S.values + 0.004 * np.random.default_rng(2).standard_normal(
+        (N, *line.S.shape)
+    )
+    S = xbp.new_dataset(
+        "dynamic_structure_factor", noisy, units="1/meV", std=np.full(noisy.shape, 0.004),
+        coords={"run": RUN, "Q": (Q, "1/angstrom"), "E": (x, "meV")},
+    )  # fmt: skip
+    assert_pulls(S.bp.debye_waller(E_range=(-2, 2)), {"u2": 0.01})
+
+
+def test_detailed_balance() -> None:
+    x = np.arange(-20, 20.5, 0.5)
+    even = np.exp(-((x / 8) ** 2)) + 0.2
+    shape = even * np.exp(x / (2 * 25.852))  # k_B · 300 K
+    noisy = shape * (
+        1 + 0.01 * np.random.default_rng(4).standard_normal((N, 4, x.size))
+    )
+    S = xbp.new_dataset(
+        "dynamic_structure_factor", noisy, units="1/meV", std=np.broadcast_to(0.01 * shape, noisy.shape).copy(),
+        coords={"run": RUN, "Q": ([2.0, 3.0, 4.0, 5.0], "1/angstrom"), "E": (x, "meV")},
+    )  # fmt: skip
+    assert_pulls(S.bp.detailed_balance(), {"implied_temperature": 25.852 / 0.0861733})
+
+
+def test_sound_velocity_and_debye_energy() -> None:
+    q = np.arange(0.1, 0.5, 0.02)
+    pulls = []
+    rng = np.random.default_rng(6)
+    for _ in range(N):
+        clean = np.stack(
+            [0.6582119569 * q * v * (1 - 0.4 * q**2) for v in (44.0, 19.0)]
+        )
+        table = xr.Dataset(
+            {
+                "energy": (
+                    ("branch", "Q"),
+                    clean + 0.02 * rng.standard_normal(clean.shape),
+                    {"units": "meV"},
+                ),
+                "energy_std": (
+                    ("branch", "Q"),
+                    np.full(clean.shape, 0.02),
+                    {"units": "meV"},
+                ),
+                "width": (("branch", "Q"), np.full(clean.shape, 0.3), {"units": "meV"}),
+                "width_std": (
+                    ("branch", "Q"),
+                    np.full(clean.shape, 0.02),
+                    {"units": "meV"},
+                ),
+                "status": (("branch", "Q"), np.full(clean.shape, "ok")),
+            },
+            coords={
+                "branch": ["longitudinal", "transverse"],
+                "Q": ("Q", q, {"units": "1/angstrom"}),
+            },
+            attrs={"quantity": "phonon_dispersion"},
+        )
+        found = table.bp.sound_velocity()
+        pulls.append(((found.velocity - [4400.0, 1900.0]) / found.velocity_std).values)
+    # The std is never below that of the scatter, so that it is a little wide.
+    assert np.abs(np.mean(pulls, axis=0)).max() < 0.15
+    assert (np.std(pulls, axis=0) > 0.8).all()
+    assert (np.std(pulls, axis=0) < 1.15).all()
+
+
+@pytest.mark.slow
+def test_fit_heat_capacity() -> None:
+    T = np.geomspace(3, 200, 40)
+    truth = {
+        "n_D": 0.8,
+        "theta_D": 260.0,
+        "n_E": 0.2,
+        "theta_E": 71.95,
+        "sigma_E": 15.0,
+    }
+    exact = xbp.models.evaluate("debye_einstein", T, gamma=0, **truth).C.values
+    std = np.broadcast_to(0.005 * exact, (N, T.size)).copy()
+    C = xbp.new_dataset(
+        "heat_capacity", exact + std * np.random.default_rng(3).standard_normal(std.shape), units="J/mol/K", std=std,
+        coords={"run": RUN, "temperature": (T, "K")},
+    )  # fmt: skip
+    table = C.bp.fit_heat_capacity(fixed={"gamma": 0}, start=truth)
+    k = 0.0861733
+    peak = k * (71.95 + np.sqrt(71.95**2 - 8 * 15**2)) / 2
+    level = 3 * 0.8 / (k * 260) ** 3
+    assert_pulls(
+        table, {**truth, "energy_E": k * 71.95, "energy": peak, "debye_level": level}
+    )

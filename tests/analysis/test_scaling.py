@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+import xarray as xr
+from scipy.ndimage import gaussian_filter1d
+
+import xbp
+from xbp.errors import QuantityError, RangeError
+
+Q = np.linspace(1.5, 9, 76)
+
+
+@pytest.fixture
+def sq() -> xr.Dataset:
+    return xbp.models.hard_sphere_structure_factor(Q)
+
+
+def cut_of(
+    values: np.ndarray, std: np.ndarray | None = None, q: np.ndarray = Q
+) -> xr.Dataset:
+    return xbp.new_dataset(
+        "reduced_dos",
+        values,
+        units="angstrom^2/meV^2",
+        std=std,
+        coords={"Q": (q, "1/angstrom")},
+    )
+
+
+def test_exact_data_give_the_exact_scale(sq: xr.Dataset) -> None:
+    fit = cut_of(3e-5 * sq.Sq.values).bp.scale_to_sq(sq)
+    assert float(fit.scale) == pytest.approx(3e-5, rel=1e-10)
+    assert float(fit.pearson_r) == pytest.approx(1)
+    assert float(fit.spearman_r) == pytest.approx(1)
+    assert fit.scale.attrs["units"] == "angstrom**2/meV**2"
+    np.testing.assert_allclose(fit.scaled_structure_factor, fit.cut, rtol=1e-9)
+
+
+def test_offset(sq: xr.Dataset) -> None:
+    fit = cut_of(3.0 * sq.Sq.values + 0.7, std=np.full(Q.size, 0.01)).bp.scale_to_sq(
+        sq, offset=True
+    )
+    assert float(fit.scale) == pytest.approx(3)
+    assert float(fit.offset) == pytest.approx(0.7)
+    assert float(fit.offset_std) > 0
+    assert float(fit.chi2_reduced) < 1e-12
+
+
+def test_pulls_with_errors_on_both_sides(sq: xr.Dataset) -> None:
+    rng = np.random.default_rng(5)
+    pulls = []
+    for _ in range(200):
+        b = cut_of(
+            2 * sq.Sq.values + 0.05 * rng.standard_normal(Q.size),
+            std=np.full(Q.size, 0.05),
+        )
+        s = xbp.new_dataset(
+            "static_structure_factor", sq.Sq.values + 0.03 * rng.standard_normal(Q.size), units="1",
+            std=np.full(Q.size, 0.03), coords={"Q": (Q, "1/angstrom")},
+        )  # fmt: skip
+        fit = b.bp.scale_to_sq(s)
+        pulls.append(float((fit.scale - 2) / fit.scale_std))
+    assert abs(np.mean(pulls)) < 0.2
+    assert abs(np.std(pulls) - 1) < 0.2
+
+
+def test_correlations_are_scipys(sq: xr.Dataset) -> None:
+    rng = np.random.default_rng(0)
+    values = sq.Sq.values + rng.standard_normal(Q.size)
+    values[5] = np.nan
+    fit = cut_of(values).bp.scale_to_sq(sq)
+    ok = np.isfinite(values)
+    assert float(fit.pearson_r) == pytest.approx(
+        scipy.stats.pearsonr(values[ok], sq.Sq.values[ok])[0], rel=1e-10
+    )
+    assert float(fit.spearman_r) == pytest.approx(
+        scipy.stats.spearmanr(values[ok], sq.Sq.values[ok])[0], rel=1e-10
+    )
+    assert int(fit.n_points) == Q.size - 1
+
+
+def test_sq_is_interpolated_with_its_std_and_never_extrapolated() -> None:
+    s = xbp.new_dataset(
+        "static_structure_factor", [1.0, 3.0, 2.0, 5.0], units="1", std=[0.1, 0.2, 0.1, 0.3],
+        coords={"Q": ([2.0, 3.0, 4.0, 5.0], "1/angstrom")},
+    )  # fmt: skip
+    q = np.array([1.5, 2.25, 3.0, 3.5, 4.5, 5.5])
+    fit = cut_of(np.ones(6), std=np.ones(6), q=q).bp.scale_to_sq(s)
+    A = float(fit.scale)
+    np.testing.assert_allclose(
+        fit.scaled_structure_factor / A, [np.nan, 1.5, 3, 2.5, 3.5, np.nan]
+    )
+    expected = [
+        np.nan,
+        np.hypot(0.075, 0.05),
+        0.2,
+        np.hypot(0.1, 0.05),
+        np.hypot(0.05, 0.15),
+        np.nan,
+    ]
+    np.testing.assert_allclose(fit.scaled_structure_factor_std / A, expected)
+    assert (float(fit.Q_min), float(fit.Q_max), int(fit.n_points)) == (2.25, 4.5, 4)
+
+
+def test_sq_in_other_units_of_q(sq: xr.Dataset) -> None:
+    b = cut_of(sq.Sq.values + 0.1 * np.sin(Q))
+    xr.testing.assert_allclose(
+        b.bp.scale_to_sq(sq.bp.convert(Q="1/nm")).scale, b.bp.scale_to_sq(sq).scale
+    )
+
+
+def test_q_range(sq: xr.Dataset) -> None:
+    values = np.where(Q < 5, 2.0, 7.0) * sq.Sq.values
+    assert float(
+        cut_of(values)
+        .bp.scale_to_sq(sq, Q_range=("2 1/angstrom", "4.9 1/angstrom"))
+        .scale
+    ) == pytest.approx(2)
+    assert float(
+        cut_of(values).bp.scale_to_sq(sq, Q_range=("51 1/nm", "85 1/nm")).scale
+    ) == pytest.approx(7)
+
+
+def test_leftover_dims(sq: xr.Dataset) -> None:
+    both = xr.concat(
+        [cut_of(2 * sq.Sq.values), cut_of(-np.ones(Q.size) * np.nan)], dim="sample"
+    )
+    fit = both.bp.scale_to_sq(sq)
+    np.testing.assert_allclose(fit.scale, [2, np.nan])
+    np.testing.assert_allclose(fit.pearson_r, [1, np.nan])
+
+
+def test_bad_calls(sq: xr.Dataset, glass: xr.Dataset) -> None:
+    b = cut_of(sq.Sq.values)
+    far = xbp.new_dataset(
+        "static_structure_factor",
+        [1.0, 1.0],
+        units="1",
+        coords={"Q": ([20.0, 30.0], "1/angstrom")},
+    )
+    with pytest.raises(RangeError, match="do not overlap"):
+        b.bp.scale_to_sq(far)
+    with pytest.raises(RangeError, match="only 2 Q bins"):
+        b.bp.scale_to_sq(sq, Q_range=(2.0, 2.15))
+    with pytest.raises(QuantityError):
+        b.bp.scale_to_sq(b)
+    with pytest.raises(QuantityError, match="pure number"):
+        b.bp.scale_to_sq(sq.Sq.assign_attrs(units="barn"))
+    with pytest.raises(RangeError, match="no dimension 'Q'"):
+        glass.bp.to_bqe().bp.cut_Q((2, 8)).bp.scale_to_sq(sq)
+    with pytest.raises(RangeError, match="no dimension 'E'"):
+        b.bp.correlation_map(sq)
+
+
+def test_correlation_map_is_the_correlation_of_each_cut(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()
+    r = b.bp.correlation_map(glass.Sq, Q_range=(2.1, 8.5))
+    q = (glass.Q.values >= 2.1) & (glass.Q.values <= 8.5)
+    for i in (5, 20, 60):
+        expected = scipy.stats.pearsonr(b.B.values[q, i], glass.Sq.values[q])[0]
+        assert float(r.pearson_r[i]) == pytest.approx(expected, rel=1e-9)
+    assert r.pearson_r.dims == ("E",)
+
+
+def test_correlation_map_tells_a_peak_that_follows_from_one_that_does_not(
+    sq: xr.Dataset,
+) -> None:
+    """Eq. 2 at the boson peak, a band without S(Q) above it."""
+    E = np.arange(1, 30, 0.5)
+    b = xbp.models.reduced_dos(
+        Q, E, energy=5, width=5, shape="gaussian", structure_factor=sq
+    )
+    other = xbp.models.reduced_dos(
+        Q, E, energy=20, width=8, shape="gaussian", structure_factor=xr.ones_like(sq.Sq)
+    )
+    ramp = other.B * xr.DataArray(1 + 0.1 * Q, dims="Q")
+    total = b.assign(B=(b.B + ramp).assign_attrs(b.B.attrs))
+    r = total.bp.correlation_map(sq).pearson_r
+    assert float(r.sel(E=5)) > 0.999
+    assert abs(float(r.sel(E=20))) < 0.3
+
+
+def test_the_error_of_r_counts_independent_points(sq: xr.Dataset) -> None:
+    """Of curves whose neighbours are independent it is (1 − r²)/√(n − 1); of smooth ones their own length counts."""
+    rough = np.resize([1.0, -1.0], Q.size) + 0.1 * np.cos(np.arange(Q.size))
+    zigzag = np.resize([0.0, 0.0, 1.0, 1.0], Q.size)
+    s = xbp.new_dataset(
+        "static_structure_factor", zigzag, units="1", coords={"Q": (Q, "1/angstrom")}
+    )
+    fit = cut_of(rough + 0.3 * zigzag).bp.scale_to_sq(s)
+    r = scipy.stats.pearsonr(rough + 0.3 * zigzag, zigzag)[0]
+    assert float(fit.n_effective) == Q.size == 76
+    assert float(fit.pearson_r_std) == pytest.approx((1 - r**2) / np.sqrt(75), rel=1e-9)
+    smooth = cut_of(sq.Sq.values + np.cos(2 * Q)).bp.scale_to_sq(sq)
+    assert 5 < float(smooth.n_effective) < 20
+
+
+def test_independent_points_are_those_of_the_equation(glass: xr.Dataset) -> None:
+    q = slice(2.1, 8.5)
+    b, curve = glass.bp.to_bqe().B.sel(Q=q), glass.Sq.sel(Q=q).values
+    at = b.sel(E=8, method="nearest").values
+    x, y = at - at.mean(), curve - curve.mean()
+    total = 0.0
+    for lag in range(1, x.size):
+        product = (x[lag:] @ x[:-lag]) / (x @ x) * (y[lag:] @ y[:-lag]) / (y @ y)
+        if product <= 0:
+            break
+        total += product
+    expected = x.size / (1 + 2 * total)
+    r = b.bp.correlation_map(glass.Sq).sel(E=8, method="nearest")
+    assert float(r.n_effective) == pytest.approx(expected, rel=1e-9)
+    assert 15 < expected < 20
+    assert float(r.pearson_r_std) == pytest.approx(
+        (1 - float(r.pearson_r) ** 2) / np.sqrt(expected - 1), rel=1e-9
+    )
+    assert float(r.pearson_r_std) == pytest.approx(0.09, abs=0.01)
+    # In a box of 10 Å wave vectors are 0.63 1/Å apart.
+    boxed = b.bp.correlation_map(glass.Sq, box="1 nm").sel(E=8, method="nearest")
+    reach = float(b.Q[-1] - b.Q[0])
+    assert float(boxed.n_effective) == pytest.approx(reach * 10 / (2 * np.pi), rel=1e-9)
+
+
+def test_the_error_of_r_is_the_scatter_of_unrelated_curves() -> None:
+    rng = np.random.default_rng(0)
+    q = np.linspace(2, 8.4, 128)
+
+    def smooth() -> np.ndarray:
+        return np.asarray(
+            gaussian_filter1d(rng.standard_normal((600, 208)), 6, axis=-1)[:, 40:-40]
+        )
+
+    coords = {"run": (np.arange(600), "1"), "Q": (q, "1/angstrom")}
+    b = xbp.new_dataset("reduced_dos", smooth(), units="1", coords=coords)
+    s = xbp.new_dataset("static_structure_factor", smooth(), units="1", coords=coords)
+    r = b.bp.scale_to_sq(s)
+    # Of 128 independent points it would be 0.09.
+    scatter = float(r.pearson_r.std())
+    assert scatter == pytest.approx(0.34, abs=0.03)
+    assert 0.8 < float((r.pearson_r_std**2).mean() ** 0.5) / scatter < 1.15
+
+
+def test_pulls_of_scale_and_offset(sq: xr.Dataset) -> None:
+    draws = (
+        2 * sq.Sq.values
+        + 0.5
+        + 0.05 * np.random.default_rng(5).standard_normal((300, Q.size))
+    )
+    b = xbp.new_dataset(
+        "reduced_dos", draws, units="1", std=np.full(draws.shape, 0.05),
+        coords={"run": (np.arange(300), "1"), "Q": (Q, "1/angstrom")},
+    )  # fmt: skip
+    fit = b.bp.scale_to_sq(sq, offset=True)
+    for name, true in (("scale", 2), ("offset", 0.5)):
+        pulls = (fit[name] - true) / fit[f"{name}_std"]
+        assert abs(float(pulls.mean())) < 0.15, name
+        assert abs(float(pulls.std()) - 1) < 0.15, name

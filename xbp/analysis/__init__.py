@@ -1,0 +1,32 @@
+"""The boson peak itself: where it is, whether it disperses, whether it follows S(Q)."""
+
+from xbp.analysis.boson_peak import boson_peak
+from xbp.analysis.dispersion import dispersion
+from xbp.analysis.edges import EDGE_WIDTH
+from xbp.analysis.elastic_line import fit_elastic_line
+from xbp.analysis.fitted_dos import fitted_dos
+from xbp.analysis.fluctuations import compare_fluctuations
+from xbp.analysis.heat_capacity_fit import fit_heat_capacity
+from xbp.analysis.phonons import box_phonon, mark_box_phonon, phonon_dispersion
+from xbp.analysis.scaling import correlation_map, scale_to_sq
+from xbp.analysis.scan import scan_boson_peak, scan_heat_capacity
+from xbp.analysis.sound import ioffe_regel, sound_velocity
+
+__all__ = [
+    "EDGE_WIDTH",
+    "boson_peak",
+    "box_phonon",
+    "compare_fluctuations",
+    "correlation_map",
+    "dispersion",
+    "fit_elastic_line",
+    "fit_heat_capacity",
+    "fitted_dos",
+    "ioffe_regel",
+    "mark_box_phonon",
+    "phonon_dispersion",
+    "scale_to_sq",
+    "scan_boson_peak",
+    "scan_heat_capacity",
+    "sound_velocity",
+]

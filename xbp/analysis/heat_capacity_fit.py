@@ -1,0 +1,346 @@
+"""Heat capacity as γT, Debye phonons and a Gaussian of Einstein modes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.analysis.upturn import upturn_below
+from xbp.core import constants
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.grid import range_used, select_range
+from xbp.core.signal import read, result_table
+from xbp.core.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
+from xbp.core.units import convert_factor, parse_unit
+from xbp.fitting.fitted import Fitted, fit_everywhere
+from xbp.fitting.parameters import Choices, choices
+from xbp.models.catalogue import find_model, lmfit_model, parameter_units
+from xbp.models.debye_einstein import dos_maximum, start_of_fit
+from xbp.reduction.heat_capacity import kelvins
+
+__all__ = ["fit_heat_capacity"]
+
+#: Per atom and axis there is one; a poor range or another amount than said finds more.
+_MOST_MODES = 1.5
+#: By this much must Einstein modes lower χ². Noise about γT + C_D is lowered by up to
+#: 13 in 200 draws.
+_EXCESS_CHI2 = 20.0
+_NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
+_UNITS = {
+    "gamma": "J/K**2/mol",
+    "n_D": "1",
+    "theta_D": "K",
+    "n_E": "1",
+    "theta_E": "K",
+    "sigma_E": "K",
+}
+
+
+@carries_common_errors()
+def fit_heat_capacity(
+    data: xr.DataArray | xr.Dataset,
+    T_range: Any = None,
+    *,
+    start: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    bounds: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    r"""Fit γT, Debye phonons and Einstein modes of Gaussian-distributed energy to a heat capacity.
+
+    .. math:: C = \gamma T + n_D C_D(T; \theta_D) + n_E\int_0^\infty C_E(T;
+    \theta)\,\chi(\theta)\,d\theta
+
+    χ is the Gaussian of mean θ_E and standard deviation σ_E on θ > 0, of unit area. Two
+    energies come of it, and they differ: k_Bθ_E, and the maximum of g/E² at [Ē + √(Ē² −
+    8σ²)]/2, which is the boson peak of the other methods. The Gaussian reaches E = 0:
+    below [Ē − √(Ē² − 8σ²)]/2 the fitted g/E² rises again, and C/T³ with it at the
+    lowest temperatures. Where σ_E is a quarter of θ_E or more that is as high as the
+    Debye level, and the shape's, not the glass's.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``heat_capacity`` in J/mol/K over temperature (K) and any further dimensions;
+        n_D + n_E comes out as 1 per mole of atoms. A Dataset's std weighs the points
+        and sets the scale of the errors; without one every point has the same relative
+        error, whose size the scatter about the fit tells.
+    T_range : pair of scalars with units, optional
+        Temperatures to fit. The harmonic model knows neither thermal expansion nor a
+        glass transition.
+    start, fixed, bounds : mapping of str to scalar, or pair, with units, optional
+        As for `fit`: of ``gamma`` (bare: J/mol/K²), ``n_D``, ``n_E``, ``theta_D``,
+        ``theta_E``, ``sigma_E`` (bare: K; an energy E is E/k_B). By default γ is free,
+        the others are positive, and the start is found by searching the three
+        temperatures. For an insulator say ``fixed={"gamma": 0}``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Each parameter with ``_std``; ``correlation``; ``energy_E`` = k_Bθ_E and
+        ``energy``, the maximum of g/E², in meV with stds; ``debye_level`` of g/E² (g
+        over 3 N_A modes) in 1/meV³ with its std; ``C`` and ``C_std``, the data fitted,
+        so that the table can be drawn; ``temperature_low``, ``temperature_high`` and
+        ``n_points`` of the range fitted; ``chi2_reduced`` where errors are known;
+        ``relative_residual``, the rms of what the fit leaves of each point over that
+        point; ``excess_chi2``, by how much the Einstein modes lower χ² below that of γT
+        and Debye phonons alone (over χ²/ν of the fit where that is above 1 or errors
+        are not known); ``upturn``, the temperature below which C/T of the data rises as
+        T falls, which neither γT nor vibrations do but a Schottky or magnetic term: fit
+        above twice that temperature (NaN where it does not rise); ``status`` as for
+        `fit`, and ``peak_status``: "ok"; "no excess" where that is less than 20, so
+        that Debye phonons alone would do; "no maximum" where σ_E > θ_E/2√2; "maximum at
+        edge" where the Debye phonons end below that energy and their end is what is
+        highest in g/E²; "undetermined" where its std is as large as it; "unphysical"
+        where γ is negative beyond its error, or more than 1.5 modes per atom and axis
+        are found: then the range holds too little, or the amount is not what was said.
+        Where it is not "ok", ``energy`` and its std are NaN; the parameters stay.
+
+    Raises
+    ------
+    UnitsError
+        If the data are not per mole, or an argument has other units.
+    QuantityError, RangeError, CoordinateError, TemperatureError
+        If an argument names no parameter, the range holds no data, or the temperatures
+        are not positive.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Methods.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8,
+    ...     theta_D="260 K", n_E=0.2, theta_E="71.95 K", sigma_E="15 K")
+    >>> result = C.bp.fit_heat_capacity()
+    >>> round(float(result.energy_E), 3), round(float(result.energy), 3)
+    (6.2, 5.604)
+    """
+    signal = read(data, "heat_capacity")
+    value = signal.value
+    kelvin = kelvins(value)
+    row = find_model("debye_einstein")
+    try:
+        factor = convert_factor(signal.units, "J/mol/K", name=f"'{value.name}'")
+    except UnitsError as error:
+        of_sample = any(
+            parse_unit(signal.units).is_compatible_with(unit)
+            for unit in ("J/K", "J/g/K")
+        )
+        raise UnitsError(
+            f"'{value.name}' is in '{signal.units}'",
+            reason="the numbers of modes are per mole"
+            if of_sample
+            else "a heat capacity is in J/K, J/g/K or J/mol/K",
+            fix="data.bp.to_molar('atoms', mass=..., molar_mass=..., atoms=...) first"
+            if of_sample
+            else f"data['{value.name}'].attrs['units'] = 'J/mol/K', if the numbers are",
+        ) from error
+    chosen = choices(
+        list(_NAMES), parameter_units(row, "K", "J/mol/K"), start, fixed, bounds, row
+    )
+    limits = {}
+    for name in _NAMES:
+        low, high = chosen.bounds.get(name, (-np.inf, np.inf))
+        if name != "gamma":
+            said = [
+                number
+                for given in (chosen.start, chosen.fixed)
+                for key, number in given.items()
+                if key == name
+            ]
+            if high <= 0 or any(
+                number < 0 or (number == 0 and name.startswith("theta"))
+                for number in said
+            ):
+                raise QuantityError(
+                    f"{name} is {min(said, default=high):g}",
+                    reason="it is positive",
+                    fix="choose it above 0",
+                )
+            low = max(low, 0.0)
+        limits[name] = (low, high)
+    chosen = Choices(chosen.start, chosen.fixed, limits)
+    mask = select_range(signal.source, "temperature", T_range, name="T_range")
+    C = value.isel(temperature=mask) * factor
+    std = None if signal.std is None else signal.std.isel(temperature=mask) * factor
+
+    def fitted_with(chosen: Choices) -> Fitted:
+        return fit_everywhere(
+            C,
+            std,
+            "temperature",
+            kelvin[mask],
+            lmfit_model("debye_einstein"),
+            chosen,
+            guess=lambda T, C: start_of_fit(
+                T, C, chosen.start | chosen.fixed, chosen.bounds
+            ),
+            relative=True,
+        )
+
+    fitted = fitted_with(chosen)
+    without = _without_einstein(chosen)
+    alone = fitted_with(without)
+    per_atom = str(value.attrs.get("amount")) == "atoms"
+    measured = {"C": (C, "J/mol/K", "heat capacity that was fitted")}
+    if std is not None:
+        measured["C_std"] = (
+            std,
+            "J/mol/K",
+            "standard deviation of heat capacity that was fitted",
+        )
+    answer: xr.Dataset = result_table(
+        signal,
+        {
+            "upturn": (
+                upturn_below(C, std, kelvin[mask]),
+                "K",
+                "temperature below which C/T rises as it falls",
+            )
+        }
+        | _derived(
+            fitted,
+            per_atom,
+            _excess(
+                fitted, len(chosen.fixed), alone, len(without.fixed), std is not None
+            ),
+        )
+        | fitted.columns(
+            list(_NAMES), _UNITS, ("temperature", "K"), signal.std is not None
+        )
+        | measured,
+        quantity="fit_heat_capacity",
+        operation="fit_heat_capacity",
+        arguments={
+            "model": row.name,
+            **range_used(
+                "T_range", T_range, kelvin[mask].min(), kelvin[mask].max(), "K"
+            ),
+            "start": "guessed from the data" if start is None else start,
+            "fixed": "none" if fixed is None else fixed,
+            "bounds": "none but that all except gamma are positive"
+            if bounds is None
+            else bounds,
+        },
+        attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
+    )
+    answer["C"].attrs["quantity"] = "heat_capacity"
+    return answer
+
+
+def _without_einstein(chosen: Choices) -> Choices:
+    """Return the same fit by γT and Debye phonons alone."""
+    # The temperatures of no modes may be any.
+    fixed = chosen.fixed | {"n_E": 0.0, "theta_E": 70.0, "sigma_E": 15.0}
+    start = {name: value for name, value in chosen.start.items() if name not in fixed}
+    bounds = {
+        name: limits for name, limits in chosen.bounds.items() if name not in fixed
+    }
+    return Choices(start, fixed, bounds)
+
+
+def _excess(
+    fitted: Fitted, n_fixed: int, alone: Fitted, n_fixed_alone: int, known: bool
+) -> xr.DataArray:
+    """Return by how much Einstein modes lower χ², over what is left per degree of freedom; NaN where unknown."""
+    free = fitted.n_points - len(_NAMES)
+    lower = alone.chi2_reduced * (free + n_fixed_alone) - fitted.chi2_reduced * (
+        free + n_fixed
+    )
+    # Where errors are known, and the curve misses by more than they say, that is the
+    # scale.
+    return (lower / fitted.chi2_reduced.clip(min=1.0 if known else 1e-300)).clip(
+        min=0.0
+    )
+
+
+def _derived(
+    fitted: Fitted, per_atom: bool, excess: xr.DataArray
+) -> dict[str, tuple[Any, str, str]]:
+    """Return the energies and the Debye level, their errors propagated with the correlations."""
+    k = constants.BOLTZMANN_MEV
+    p = {
+        name: fitted.values.isel(parameter=i, drop=True)
+        for i, name in enumerate(_NAMES)
+    }
+    s = {
+        name: fitted.stds.isel(parameter=i, drop=True) for i, name in enumerate(_NAMES)
+    }
+
+    def of_two(
+        first: str, second: str, by_first: xr.DataArray, by_second: xr.DataArray
+    ) -> xr.DataArray:
+        i, j = _NAMES.index(first), _NAMES.index(second)
+        r = fitted.correlation.isel(parameter=i, other_parameter=j, drop=True)
+        a, b = by_first * s[first], by_second * s[second]
+        variance = a**2 + b**2 + 2 * r * a * b
+        return variance.clip(min=0.0) ** 0.5
+
+    energy = k * xr.apply_ufunc(
+        dos_maximum,
+        p["theta_E"],
+        p["sigma_E"],
+        dask="parallelized",
+        output_dtypes=[float],
+    )
+    # E = k(θ + w)/2 with w² = θ² − 8σ²: ∂E/∂θ = E/w k/k, ∂E/∂σ = −4kσ/w.
+    w = (2 * energy / k - p["theta_E"]).where(lambda v: v > 0)
+    energy_std = of_two("theta_E", "sigma_E", energy / w, -4 * k * p["sigma_E"] / w)
+    level = 3 * p["n_D"] / (k * p["theta_D"]) ** 3
+    level_std = of_two(
+        "n_D", "theta_D", 3 / (k * p["theta_D"]) ** 3, -3 * level / p["theta_D"]
+    )
+    # At its maximum the Einstein part stands on the Debye level only where that reaches
+    # so far: where it ends below, its edge may be what is highest.
+    edge = k * p["theta_D"]
+    mean, width = k * p["theta_E"], k * p["sigma_E"]
+    at_peak, at_edge = (
+        p["n_E"]
+        * xr.apply_ufunc(
+            _normal, E, mean, width, dask="parallelized", output_dtypes=[float]
+        )
+        / E**2
+        for E in (energy, edge)
+    )
+    hidden = (edge <= energy) & (level + at_edge >= at_peak)
+    modes = p["n_D"] + p["n_E"]
+    unphysical = p["gamma"] + 2 * s["gamma"].fillna(0.0) < 0
+    if per_atom:
+        unphysical = unphysical | (modes > _MOST_MODES)
+    none = (excess < _EXCESS_CHI2) | (p["n_E"] == 0)
+    peak = fitted.status
+    for said, where in (
+        # First what makes the rest meaningless.
+        (UNPHYSICAL, unphysical), (NO_EXCESS, none), (NO_MAXIMUM, energy.isnull()), (AT_EDGE, hidden),
+        (UNDETERMINED, energy_std >= energy),
+    ):  # fmt: skip
+        peak = peak.where((peak != OK) | ~where, said)
+    # An energy that must not be used is none, whatever the parameters are: who filters
+    # by `status` takes what is there.
+    energy, energy_std = energy.where(peak == OK), energy_std.where(peak == OK)
+    return {
+        "energy": (energy, "meV", "energy of the boson peak, the maximum of g/E²"),
+        "energy_std": (energy_std, "meV", "standard deviation of energy"),
+        "energy_E": (k * p["theta_E"], "meV", "mean energy of the Einstein modes"),
+        "energy_E_std": (k * s["theta_E"], "meV", "standard deviation of energy_E"),
+        "debye_level": (level, "1/meV**3", "Debye level of g/E²"),
+        "debye_level_std": (level_std, "1/meV**3", "standard deviation of debye_level"),
+        "excess_chi2": (
+            excess,
+            "1",
+            "by how much the Einstein modes lower chi-squared",
+        ),
+        "peak_status": (peak, "", "whether energy can be used"),
+    }
+
+
+def _normal(E: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(
+            np.exp(-((E - mean) ** 2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))
+        )

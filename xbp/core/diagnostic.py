@@ -1,0 +1,117 @@
+"""Diagnostics: doubts about results, stored with the data and kept through operations and files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+import xarray as xr
+
+__all__ = ["Diagnostic", "diagnosed", "diagnostics"]
+
+#: The attribute of a variable, or of a table of results, that keeps them: one JSON
+#: object a line.
+ATTRIBUTE: Final = "diagnostics"
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One doubt about a result, recorded where it was made.
+
+    If a value would be wrong, it gets a status and is NaN instead.
+
+    Attributes
+    ----------
+    code : str
+        Stable name for use in scripts, such as ``"moving_frame"``.
+    severity : str
+        "info" or "warning": whether the user should know about it, or act on it.
+    message : str
+        One sentence, with the values that matter and their units.
+    fix : str
+        What to do about it; empty if nothing can be done.
+    """
+
+    code: str
+    severity: Literal["info", "warning"]
+    message: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.message}" + (
+            f" (fix: {self.fix})" if self.fix else ""
+        )
+
+
+def diagnosed(attrs: Mapping[Any, Any], *found: Diagnostic) -> dict[str, str]:
+    """Add diagnostics to those already in the attributes.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Attributes of a variable or table.
+    *found : Diagnostic
+        Diagnostics to add; duplicates are skipped, and one with the same code is
+        replaced.
+
+    Returns
+    -------
+    dict
+        The attribute to set, ``{"diagnostics": ...}``; empty if there are none.
+
+    Examples
+    --------
+    >>> attrs = diagnosed({}, Diagnostic("coarse_bins", "warning", "bins of 3 meV", "rebin(E='0.5 meV')"))
+    >>> print(*diagnostics(xr.DataArray(0.0, attrs=attrs)))
+    warning: bins of 3 meV (fix: rebin(E='0.5 meV'))
+    """
+    kept = {one.code: one for one in (*_parsed(attrs.get(ATTRIBUTE)), *found)}
+    return (
+        {
+            ATTRIBUTE: "\n".join(
+                json.dumps(asdict(one), ensure_ascii=False) for one in kept.values()
+            )
+        }
+        if kept
+        else {}
+    )
+
+
+def diagnostics(data: xr.DataArray | xr.Dataset) -> list[Diagnostic]:
+    """List the diagnostics of data: what is doubtful, and what to do about it.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Anything that xbp returned, or read from a file that it wrote.
+
+    Returns
+    -------
+    list of Diagnostic
+        In the order in which they were found; empty if there are none.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> xbp.tutorial.open_dataset("zr46cu46al8_md").bp.diagnostics()
+    []
+    """
+    texts = [data.attrs.get(ATTRIBUTE)]
+    if isinstance(data, xr.Dataset):
+        texts += [variable.attrs.get(ATTRIBUTE) for variable in data.variables.values()]
+    return list(dict.fromkeys(one for text in texts for one in _parsed(text)))
+
+
+def _parsed(text: object) -> list[Diagnostic]:
+    """Read the attribute; what another program wrote there is not xbp's, and is left out."""
+    found = []
+    for line in text.splitlines() if isinstance(text, str) else ():
+        try:
+            one = Diagnostic(**json.loads(line))
+        except (TypeError, ValueError, RecursionError):
+            continue
+        if all(isinstance(part, str) for part in asdict(one).values()):
+            found.append(one)
+    return found

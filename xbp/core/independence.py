@@ -1,0 +1,222 @@
+"""Bins that share counts.
+
+The fraction of an independent bin that each of them represents.
+
+If a measured bin is split, each part has the value and the error of the whole. So that
+sums over such bins do not underestimate the error, the coordinate ``E_independence``
+(``Q_independence``) gives the fraction f of an independent bin that each bin
+represents; without it, bins are independent. f is defined such that rebinning preserves
+the variance that an interval contributes to an integral: a mean over bins of the widths
+wᵢ has the variance Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)². A bin split into four gives four with f =
+1/4; bins shifted by half have f = 1/2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+__all__ = [
+    "carried_independence",
+    "collapsed",
+    "independence",
+    "independence_name",
+    "independence_variable",
+    "mixed_independence",
+    "std_along",
+    "times_held",
+]
+
+#: Numbers that differ by less than this part are one: what is left of bins that fit
+#: into one another is rounding.
+_ROUNDING = 1e-9
+
+
+def independence_name(dim: str) -> str:
+    """Return the name of the coordinate that holds f along a dimension."""
+    return f"{dim}_independence"
+
+
+def independence(data: xr.DataArray | None, dim: str) -> xr.Variable | None:
+    """Return the fraction of an independent bin that each bin represents.
+
+    None if bins are independent.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> S = xbp.new_dataset("dynamic_structure_factor", np.ones((1, 4)), std=np.full((1, 4), 0.1), units="1/meV",
+    ...                     coords={"Q": ([1.0], "1/angstrom"), "E": ([0.5, 1.5, 2.5, 3.5], "meV")})
+    >>> independence(S.bp.rebin(E="0.5 meV").S, "E").values
+    array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+    """
+    name = independence_name(dim)
+    return (
+        None if data is None or name not in data.coords else data.coords[name].variable
+    )
+
+
+def std_along(std: xr.DataArray, *dims: str) -> xr.DataArray:
+    """Return the standard deviations with which bins may be summed as if they were independent: σ/√f.
+
+    Parameters
+    ----------
+    std : xarray.DataArray
+        Standard deviations of the bins, with the coordinates of the data.
+    *dims : str
+        Dimensions that are summed or fitted over.
+    """
+    for dim in dims:
+        f = independence(std, dim)
+        if f is not None:
+            std = std.copy(data=(std.variable / f**0.5).transpose(*std.dims).data)
+    return std
+
+
+def mixed_independence(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    shares: xr.Variable,
+    widths: np.ndarray,
+    dim: str,
+) -> xr.Variable | None:
+    r"""Return f of new bins that are means of old ones.
+
+    .. math:: f_J = \frac{\sum_i o_{Ji}^2\, s_i}{\sum_i o_{Ji}\, w_i\, s_i}, \quad s_i =
+    \sigma_i^2/f_i
+
+    Parameters
+    ----------
+    value : xarray.DataArray
+        Old bins, with their coordinates; NaN is left out.
+    std : xarray.DataArray or None
+        Their standard deviations σ; where they are not known all are taken as equal.
+    shares : xarray.Variable
+        o, how much of each old bin (its width being w) each new one holds, over
+        ``_new`` and `dim`.
+    widths : numpy.ndarray, shape (n,)
+        w, widths of the old bins.
+    dim : str
+        The dimension.
+
+    Returns
+    -------
+    xarray.Variable or None
+        Over ``_new``, and further dimensions where it depends on them; None where it is
+        1 everywhere.
+    """
+    f = independence(value, dim)
+    part = shares.values / widths
+    if f is None and ((part < _ROUNDING) | (part > 1 - _ROUNDING)).all():
+        return None
+    if (f is None or f.dims == (dim,)) and ((part > _ROUNDING).sum(axis=-1) <= 1).all():
+        # Each new bin is a part of one old bin: whatever its error, the part is known.
+        own = (part if f is None else part * f.values).max(axis=-1)
+        return independence_variable("_new", np.where(own > 0, own, 1.0), dim)
+    if std is None:
+        variance: Any = xr.Variable(dim, np.ones(widths.size))
+    else:
+        variance = std.variable.where(np.isfinite(value.variable), 0.0) ** 2  # type: ignore[no-untyped-call]
+    density = variance if f is None else variance / f
+    over = xr.dot(density, shares * xr.Variable(dim, widths), dim=dim)
+    single = xr.dot(density, shares**2, dim=dim)
+    if f is not None:
+        single = np.minimum(single, xr.dot(variance**0.5, shares, dim=dim) ** 2)
+    part_held: Any = (single / over.where(over > 0)).fillna(1.0)
+    held = independence_variable(part_held.dims, np.minimum(part_held.data, 1.0), dim)
+    # Dask arrays are not computed for this check.
+    return None if held.chunks is None and bool((held > 1 - _ROUNDING).all()) else held
+
+
+def independence_variable(dims: Any, held: Any, dim: str) -> xr.Variable:
+    """Return the coordinate for the fraction of an independent bin that each bin represents along a dimension."""
+    labels = {
+        "units": "1",
+        "long_name": f"part of an independent bin that each bin holds, along {dim}",
+    }
+    return xr.Variable(dims, held, labels)
+
+
+def carried_independence(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    dim: str,
+    mean: Callable[[xr.DataArray], xr.Variable | None],
+    new_std: xr.Variable | None,
+) -> dict[Hashable, xr.Variable]:
+    """Return f along other dimensions, where it depended on the one that was averaged over.
+
+    Parameters
+    ----------
+    value, std : xarray.DataArray
+        Bins before, with their coordinates, and their standard deviations or None.
+    dim : str
+        The dimension that was averaged over.
+    mean : callable
+        Makes of standard deviations before those of the means.
+    new_std : xarray.Variable
+        Those of the means.
+    """
+    found: dict[Hashable, xr.Variable] = {}
+    for other in map(str, value.dims):
+        f = independence(value, other)
+        if other == dim or f is None or dim not in f.dims:
+            continue
+        if std is None:  # all errors are taken as equal
+            std = xr.ones_like(value, dtype=float)
+            new_std = mean(std)
+        apart: Any = mean(std_along(std, other))
+        ratio: Any = (new_std / apart.where(apart > 0)) ** 2
+        held = ratio.where(ratio <= 1, 1.0)
+        found[independence_name(other)] = independence_variable(
+            held.dims, held.data, other
+        )
+    return found
+
+
+def collapsed(value: xr.DataArray, dim: str) -> dict[str, xr.Variable]:
+    """Return f along the dimensions that a fit along `dim` leaves.
+
+    Harmonic means over `dim`, where f depends on it.
+    """
+    found = {}
+    for other in map(str, value.dims):
+        f = independence(value, other)
+        if other != dim and f is not None and dim in f.dims:
+            mean = 1 / (1 / f).mean(dim)
+            found[independence_name(other)] = independence_variable(
+                mean.dims, mean.data, other
+            )
+    return found
+
+
+def times_held(
+    f: xr.Variable, used: xr.DataArray, dim: str, n_parameters: int
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the factor that corrects χ²/(n − p) of a fit, and whether there are enough independent bins.
+
+    Parameters
+    ----------
+    f : xarray.Variable
+        Fraction of an independent bin that each bin represents.
+    used : xarray.DataArray of bool
+        Which bins were used.
+    dim : str
+        Dimension fitted along.
+    n_parameters : int
+        p.
+
+    Returns
+    -------
+    factor : xarray.DataArray
+        (n − p)/(Σf − p).
+    enough : xarray.DataArray of bool
+        Σf > p.
+    """
+    held = (xr.DataArray(f).where(used, 0.0)).sum(dim)
+    n = used.sum(dim)
+    enough = held > n_parameters * (1 + _ROUNDING)
+    return (n - n_parameters) / (held - n_parameters).where(enough), enough

@@ -1,0 +1,95 @@
+"""Pint in and out: data that arrive wrapped are unwrapped, and the answer is wrapped again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import xarray as xr
+
+__all__ = ["Data", "unwrap"]
+
+#: What goes in comes out: a DataArray gives a DataArray, a Dataset a Dataset.
+Data = TypeVar("Data", xr.DataArray, xr.Dataset)
+
+
+def _is_quantity(values: Any) -> bool:
+    return hasattr(values, "magnitude") and hasattr(values, "units")
+
+
+def unwrap(data: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Take pint off data and coordinates.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Plain, pint-wrapped, or with pint-xarray's ``PintIndex``.
+
+    Returns
+    -------
+    plain : same type
+        Units in ``attrs["units"]``, ordinary arrays and indexes.
+    rewrap : callable
+        Puts an answer back in the same kind; the identity where nothing was wrapped.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> plain, rewrap = unwrap(xr.DataArray([1.0], dims="E", attrs={"units": "meV"}))
+    >>> plain.attrs
+    {'units': 'meV'}
+    """
+    variables: dict[Any, xr.DataArray] = dict(data.coords)
+    if isinstance(data, xr.Dataset):
+        variables |= dict(data.data_vars)
+    wrapped = {name: v for name, v in variables.items() if _is_quantity(v.data)}
+    own: Any = data.data if isinstance(data, xr.DataArray) else None
+    if not wrapped and not _is_quantity(own):
+        return data, lambda answer: answer
+
+    registry = next(
+        q.units._REGISTRY
+        for q in [own, *(v.data for v in wrapped.values())]
+        if _is_quantity(q)
+    )
+    indexed = any(name in data.xindexes for name in wrapped)
+    plain = data
+    if isinstance(plain, xr.DataArray) and _is_quantity(own):
+        plain = plain.copy(data=own.magnitude)
+        plain.attrs = data.attrs | {"units": f"{own.units:C}" or "1"}
+    for name, variable in wrapped.items():
+        bare = (
+            variable.dims,
+            variable.data.magnitude,
+            variable.attrs | {"units": f"{variable.data.units:C}" or "1"},
+        )
+        if name in data.xindexes:
+            plain = plain.drop_indexes(name)
+        plain = (
+            plain.assign_coords({name: bare})
+            if name in data.coords
+            else plain.assign({name: bare})
+        )
+
+    def rewrap(answer: Any) -> Any:
+        # With PintIndex on the way in, pint-xarray is there and puts it on the way out.
+        if indexed:
+            return answer.pint.quantify(unit_registry=registry)
+        if isinstance(answer, xr.DataArray):
+            return _quantify(answer, registry)
+        return answer.assign(
+            {
+                n: _quantify(v, registry)
+                for n, v in answer.data_vars.items()
+                if "units" in v.attrs
+            }
+        )
+
+    return plain, rewrap
+
+
+def _quantify(array: xr.DataArray, registry: Any) -> xr.DataArray:
+    attrs = {key: value for key, value in array.attrs.items() if key != "units"}
+    out = array.copy(data=registry.Quantity(array.data, array.attrs["units"]))
+    out.attrs = attrs
+    return out

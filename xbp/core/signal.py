@@ -1,0 +1,514 @@
+"""A measured or computed signal on its way through an operation.
+
+Every public function reads its input here and writes its answer here, so that pint,
+standard deviations, companions, units and history are dealt with once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.common_errors import with_common
+from xbp.core.counting import with_one_count
+from xbp.core.errors import QuantityError
+from xbp.core.pint_data import unwrap
+from xbp.core.schema import (
+    CONVENTIONS,
+    QUANTITIES,
+    RESULTS,
+    SCHEMA_VERSION,
+    Quantity,
+    of_atoms,
+    quantity_name,
+    require_units,
+    step_to,
+    validate,
+)
+from xbp.core.units import convert_factor
+
+__all__ = ["Signal", "extend_history", "read", "result_table", "table_signal"]
+
+
+#: Attributes that describe the numbers as they are: an operation sets them anew or
+#: leaves them out.
+_OF_THE_NUMBERS = {
+    "units", "quantity", "long_name", "standard_name", "ancillary_variables", "history",
+    "valid_min", "valid_max", "valid_range", "actual_range",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The variable an operation works on, stripped to plain arrays.
+
+    Attributes
+    ----------
+    value : xarray.DataArray
+        The values, with units in attrs.
+    std : xarray.DataArray or None
+        Their standard deviations, in the same units, never 0: bins without counts have
+        that of one count (`xbp.core.counting`). None for a DataArray, which has none,
+        and where they are 0 throughout.
+    quantity : Quantity
+        What it is.
+    source : xarray.DataArray or xarray.Dataset
+        What the user passed, without pint.
+    rewrap : callable
+        Puts the answer in the kind the user passed.
+    """
+
+    value: xr.DataArray
+    std: xr.DataArray | None
+    quantity: Quantity
+    source: xr.DataArray | xr.Dataset
+    rewrap: Callable[[Any], Any]
+
+    @property
+    def units(self) -> str:
+        """Units of the values."""
+        return str(self.value.attrs["units"])
+
+    def answer(
+        self,
+        value: xr.DataArray,
+        std: xr.DataArray | None,
+        *,
+        operation: str,
+        arguments: Mapping[str, Any],
+        units: str | None = None,
+        quantity: str | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        bounds: Mapping[str, xr.Variable] | None = None,
+        common: Mapping[str, xr.Variable] | None = None,
+    ) -> Any:
+        """Label an answer and give it back in the kind that was passed.
+
+        Units, quantity and history are set anew: nothing that xarray carried through
+        the arithmetic survives. In a Dataset, companions that share the answer's grid
+        stay, and `bounds` become the CF bounds of changed coordinates. `std` belongs to
+        each bin alone; errors of factors that bins share are `common`, signed, by the
+        names of the factors (`xbp.core.common_errors`).
+        """
+        row = QUANTITIES[quantity or self.quantity.name]
+        name = (
+            row.variable
+            if quantity is not None
+            else str(self.value.name or row.variable)
+        )
+        kept = {
+            key: label
+            for key, label in self.value.attrs.items()
+            if key not in _OF_THE_NUMBERS
+        }
+        # A copy of the labels, not of the numbers: the caller's attributes are the
+        # caller's.
+        out = value.copy(deep=False).rename(name)
+        labels = {
+            "units": units or self.units,
+            "quantity": row.name,
+            "long_name": row.label,
+            **kept,
+            **(attrs or {}),
+            "history": extend_history(
+                self.value.attrs.get("history"), operation, arguments
+            ),
+        }
+        out.attrs = {key: label for key, label in labels.items() if label is not None}
+        for dim, coordinate in self.value.coords.items():
+            if dim in out.coords and not out.coords[dim].attrs:
+                out.coords[dim].attrs.update(coordinate.attrs)
+        if isinstance(self.source, xr.DataArray):
+            # A DataArray cannot hold bounds, which have a dimension more.
+            return self.rewrap(_without_dangling_bounds(out))
+        ds = out.to_dataset()
+        if std is not None:
+            ds[f"{name}_std"] = std.variable if isinstance(std, xr.DataArray) else std
+            label_std(ds, name)
+            if common:
+                ds = with_common(ds, name, ds[f"{name}_std"].variable, common)
+        own = {str(self.value.name), f"{self.value.name}_std"}
+        for companion, variable in self.source.data_vars.items():
+            if companion not in own and _fits(variable, out):
+                ds[companion] = variable
+        ds = _with_bounds(ds, self.source, bounds or {})
+        ds.attrs = {**self.source.attrs, "history": out.attrs["history"]}
+        ds.attrs.setdefault("Conventions", CONVENTIONS)
+        ds.attrs.setdefault("xbp_schema", SCHEMA_VERSION)
+        return self.rewrap(ds)
+
+
+def _with_bounds(
+    ds: xr.Dataset, source: xr.DataArray | xr.Dataset, new: Mapping[str, xr.Variable]
+) -> xr.Dataset:
+    """Give coordinates their new CF bounds, or those of the source where the bins are the same."""
+    for dim in ds.coords:
+        name = f"{dim}_bnds"
+        if dim in new:
+            ds = ds.assign_coords({name: new[str(dim)]})
+            ds.coords[dim].attrs["bounds"] = name
+        elif (
+            "bounds" in ds.coords[dim].attrs
+            and name in source.coords
+            and ds.sizes.get(dim) == source.sizes.get(dim)
+        ):
+            ds = ds.assign_coords({name: source.coords[name].variable})
+    clean: xr.Dataset = _without_dangling_bounds(ds)
+    return clean
+
+
+def _without_dangling_bounds(data: Any) -> Any:
+    for coordinate in data.coords.values():
+        if coordinate.attrs.get("bounds", "") not in ("", *data.coords):
+            del coordinate.attrs["bounds"]
+    return data
+
+
+def _fits(companion: xr.DataArray, answer: xr.DataArray) -> bool:
+    """Tell whether a companion variable still stands on the answer's grid."""
+    return all(
+        dim in answer.dims
+        and answer.sizes[dim] == size
+        and (
+            dim not in companion.coords
+            or np.array_equal(answer[dim].values, companion[dim].values)
+        )
+        for dim, size in companion.sizes.items()
+    )
+
+
+def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
+    """Find the signal in what the user passed, and hold it to the data model.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        A DataArray is its own signal, without standard deviation. In a Dataset the
+        signal is the one variable whose ``attrs["quantity"]`` is expected; S(Q) and
+        g(E) beside a map are its companions, and the signal only where they stand
+        alone.
+    *expected : str
+        Quantities that are welcome.
+
+    Returns
+    -------
+    Signal
+
+    Raises
+    ------
+    QuantityError
+        If there is no such variable, or more than one; otherwise as for
+        `xbp.core.schema.validate`.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> read(xbp.tutorial.open_dataset("zr46cu46al8_md"), "dynamic_structure_factor").units
+    '1/meV'
+    """
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        raise QuantityError(
+            f"got a {type(data).__name__}",
+            reason="xbp works on labelled data, an xarray.DataArray or xarray.Dataset",
+            fix="make one with xbp.new_dataset(quantity, values, units=..., "
+            "coords=...)",
+        )
+    plain, rewrap = unwrap(data)
+    if isinstance(plain, xr.DataArray):
+        plain = _in_double(plain)
+        return Signal(plain, None, validate(plain, *expected), plain, rewrap)
+
+    if quantity_name(plain) == "local_fields":
+        raise of_atoms(" and ".join(f"'{name}'" for name in plain.data_vars))
+    if quantity_name(plain) in RESULTS:
+        raise QuantityError(
+            f"got the table of results of .bp.{plain.attrs['quantity']}()",
+            reason="this works on a signal, "
+            f"{' or '.join(expected) or 'such as S, G or B'}",
+            fix="pass the data the table was made from; for results in other units "
+            "convert those first, "
+            "data.bp.convert(E='THz')",
+        )
+    quantities = {str(n): quantity_name(v) for n, v in plain.data_vars.items()}
+    # A standard deviation made by arithmetic carries its variable's attributes,
+    # quantity included.
+    stds = {f"{n}_std" for n in quantities}
+    found = [
+        n
+        for n, q in quantities.items()
+        if q in (expected or QUANTITIES) and n not in stds
+    ]
+    found = [
+        n for n in found if not QUANTITIES[str(quantities[n])].is_companion
+    ] or found
+    if len(found) != 1:
+        wanted = (
+            " or ".join(repr(q) for q in expected) or "a quantity of the vocabulary"
+        )
+        named = (
+            ", ".join(f"'{n}': {q}" for n, q in quantities.items() if q) or "none named"
+        )
+        raise QuantityError(
+            f"the Dataset holds {len(found) or 'no'} "
+            f"variable{'s' * (len(found) != 1)} that {wanted} could mean",
+            reason=f"its quantities are {named}",
+            fix=f"pass the ones meant, like data[['{found[0]}', '{found[0]}_std']]"
+            if found
+            else next(
+                filter(None, (step_to(q, expected) for q in quantities.values())), None
+            )
+            or (
+                "pass data that hold one; print(data.bp) says what can be done with "
+                "these"
+                if any(q in QUANTITIES for q in quantities.values())
+                else "say which it is: data['name'].attrs['quantity'] = "
+                f"'{(expected or tuple(QUANTITIES))[0]}'"
+            ),
+        )
+    value = _in_double(plain[found[0]])
+    quantity = validate(value, *expected)
+    std = std_of(plain, value)
+    return Signal(
+        value,
+        None if std is None else with_one_count(value, std),
+        quantity,
+        plain,
+        rewrap,
+    )
+
+
+def as_stored(signal: Signal) -> Signal:
+    """Return a signal with its errors as they stand, for a file.
+
+    a bin without counts keeps its 0.
+    """
+    if not isinstance(signal.source, xr.Dataset):
+        return signal
+    return dataclasses.replace(signal, std=std_of(signal.source, signal.value))
+
+
+def _in_double(value: xr.DataArray) -> xr.DataArray:
+    """Take half and extended precision to double, which is what linear algebra knows."""
+    odd = value.dtype.kind == "f" and value.dtype.itemsize not in (4, 8)
+    return value.astype(float) if odd else value
+
+
+def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
+    name = f"{value.name}_std"
+    if name not in ds:
+        return None
+    std = ds[name]
+    if set(std.dims) != set(value.dims):
+        raise QuantityError(
+            f"'{name}' is over {std.dims}, '{value.name}' over {value.dims}",
+            reason="every value has a standard deviation of its own",
+            fix=f"broadcast it: data['{name}'] = "
+            f"data['{name}'].broadcast_like(data['{value.name}'])",
+        )
+    if std.dtype.kind not in "fiu":
+        raise QuantityError(
+            f"'{name}' holds values of type {std.dtype}",
+            reason="a standard deviation is a real number",
+            fix=f"convert it with data['{name}'].astype(float)",
+        )
+    units = require_units(std, f"'{name}'", value.attrs["units"])
+    factor = convert_factor(units, value.attrs["units"], name=f"'{name}'")
+    # What dask holds is not computed to be looked at.
+    if std.chunks is None and (std.values < 0).any():
+        raise QuantityError(
+            f"'{name}' is negative in {int((std.values < 0).sum())} of {std.size} bins",
+            reason="a standard deviation is not",
+            fix="if they are variances or differences, make them standard deviations "
+            "first",
+        )
+    std = _in_double(std.transpose(*value.dims))
+    return std if factor == 1 else std * factor
+
+
+def table_signal(
+    table: xr.Dataset,
+    quantity: str,
+    variable: str,
+    rewrap: Callable[[Any], Any] = lambda answer: answer,
+    *,
+    needs: Sequence[str] = (),
+) -> Signal:
+    """Read one column of a table of results, such as the energies of `boson_peak`, that `needs` others beside it.
+
+    Raises
+    ------
+    QuantityError
+        If it is another table, no table, or one that lacks a column.
+    """
+    given = quantity_name(table) if isinstance(table, xr.Dataset) else None
+    if given != quantity:
+        raise QuantityError(
+            f"got {'a ' + repr(given) if given else type(table).__name__}",
+            reason=f"this needs the Dataset that .bp.{quantity}() returned",
+            fix=f"chain them: data.bp.{quantity}().bp...",
+        )
+    lacking = [name for name in (variable, *needs) if name not in table.variables]
+    if lacking:
+        raise QuantityError(
+            f"the table of .bp.{quantity}() has no {', '.join(map(repr, lacking))}",
+            reason="it is read as a whole",
+            fix="pass the Dataset as it was returned",
+        )
+    value = table[variable].copy()
+    value.attrs["history"] = table.attrs.get("history")
+    row = Quantity(
+        quantity,
+        variable,
+        variable,
+        tuple(map(str, value.dims)),
+        value.attrs.get("units", "1"),
+    )
+    return Signal(value, table.get(f"{variable}_std"), row, table, rewrap)
+
+
+@functools.cache
+def _version() -> str:
+    return importlib.metadata.version("xbp")
+
+
+def extend_history(
+    history: str | None, operation: str, arguments: Mapping[str, Any]
+) -> str:
+    """Add one line to a history.
+
+    JSON of the operation, its arguments with units, xbp's version.
+
+    Examples
+    --------
+    >>> print(extend_history(None, "scale", {"factor": "2"}))  # doctest: +ELLIPSIS
+    {"operation": "scale", "arguments": {"factor": "2"}, "xbp": "..."}
+    """
+    line = json.dumps(
+        {
+            "operation": operation,
+            "arguments": {k: v for k, v in arguments.items() if v is not None},
+            "xbp": _version(),
+        },
+        ensure_ascii=False,
+        default=str,
+    )
+    before = "" if history is None else str(history)
+    return f"{before}\n{line}" if before else line
+
+
+def result_table(
+    signal: Signal,
+    variables: Mapping[str, tuple[Any, str, str]],
+    *,
+    quantity: str,
+    operation: str,
+    arguments: Mapping[str, Any],
+    attrs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Build the Dataset of a result such as a peak.
+
+    (array, units, long_name) per variable.
+    """
+    # All stand on the same grid, so their variables are put together without aligning
+    # them again.
+    data: dict[Hashable, xr.Variable] = {}
+    coords: dict[Hashable, xr.Variable] = {}
+    for name, (array, units, long_name) in variables.items():
+        # Counts come out of the fits among floats.
+        array = array.astype(int) if name == "n_points" else array
+        data[name] = xr.Variable(
+            array.dims,
+            array.data,
+            {"long_name": long_name} | ({"units": units} if units else {}),
+        )
+        if f"{name}_std" in variables:
+            data[name].attrs["ancillary_variables"] = f"{name}_std"
+        coords |= {key: coordinate.variable for key, coordinate in array.coords.items()}
+    dims = {dim for variable in data.values() for dim in variable.dims}
+    for key, coordinate in signal.value.coords.items():
+        if set(coordinate.dims) <= dims:
+            labelled = coords.get(key, coordinate.variable).copy(deep=False)
+            labelled.attrs = dict(coordinate.attrs)
+            coords[key] = labelled
+    # A coordinate of the data that a result is named after (u2) gives way to it.
+    ds = xr.Dataset(
+        data,
+        coords={
+            key: coordinate for key, coordinate in coords.items() if key not in data
+        },
+    )
+    ds = _with_bounds(ds, signal.source, {})
+    ds.attrs = {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        "quantity": quantity,
+        **{
+            key: signal.source.attrs[key]
+            for key in ("source",)
+            if key in signal.source.attrs
+        },
+        **(attrs or {}),
+        "history": extend_history(
+            signal.value.attrs.get("history"), operation, arguments
+        ),
+    }
+    return signal.rewrap(ds)
+
+
+def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
+    """Tell whether a signal came of formulas alone, without noise.
+
+    Its scatter about a curve is no error of anything.
+
+    The table of a fit tells it of the data that were fitted, whose history it
+    continues.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> B = xbp.models.evaluate("lognormal", [1.0, 2.0, 3.0], energy="2 meV", height=1, sigma=0.5).B
+    >>> is_computed(B), is_computed(B.drop_attrs())
+    (True, False)
+    """
+    steps = operations(value)
+    noisy = "models.with_counting_noise" in steps
+    return not noisy and (
+        "fitted_dos" in steps or str(next(iter(steps), "")).startswith("models.")
+    )
+
+
+def operations(value: xr.DataArray | xr.Dataset) -> list[str]:
+    """Return what has been done to a signal, in order.
+
+    Nothing where its history is another program's.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> operations(xbp.models.elastic_line([1.0], [-1.0, 0.0, 1.0], u2=0.01, resolution=1).bp.scale(2).S)
+    ['models.elastic_line', 'scale']
+    """
+    try:
+        return [
+            str(json.loads(line)["operation"])
+            for line in str(value.attrs.get("history", "")).splitlines()
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def label_std(ds: xr.Dataset, name: str) -> None:
+    """Give ``<name>_std`` its attributes and name it in ``ancillary_variables``, in place."""
+    ds[f"{name}_std"].attrs = {
+        "units": ds[name].attrs["units"],
+        "long_name": f"standard deviation of {ds[name].attrs.get('long_name', name)}",
+    }
+    ds[name].attrs["ancillary_variables"] = f"{name}_std"

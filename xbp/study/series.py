@@ -1,0 +1,303 @@
+"""Glasses of one system in a series.
+
+How the boson peak depends on cooling rate and size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp import md, reduction
+from xbp.analysis.boson_peak import boson_peak
+from xbp.analysis.phonons import box_phonon, mark_box_phonon
+from xbp.core.errors import QuantityError, RangeError
+from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
+from xbp.core.signal import extend_history
+from xbp.core.status import OK
+from xbp.core.units import magnitude
+from xbp.io.publish import make_folder
+from xbp.md.labels import positive, whole
+from xbp.md.lammps.systems import System
+
+__all__ = ["cooling_series", "glass_spectra", "size_series"]
+
+
+def glass_spectra(
+    traj: xr.Dataset,
+    Q_max: Any,
+    dQ: Any = "0.05 1/angstrom",
+    *,
+    E_max: Any = None,
+    window: Any = None,
+    weights: Any = "unit",
+    E_range: Any = None,
+    Q_range: Any = None,
+) -> xr.Dataset:
+    """Compute what a glass of a series is compared by.
+
+    S(Q,E), S(Q), g(E), and its boson peak.
+
+    Parameters
+    ----------
+    traj : xarray.Dataset
+        A trajectory with velocities.
+    Q_max, dQ, E_max, window, weights
+        As for `dynamic_structure_factor`.
+    E_range, Q_range : pair of scalars with units, optional
+        Energies in which the peak is fitted (by default it is sought), and the momentum
+        transfers over which B(Q,E) is averaged (by default all).
+
+    Returns
+    -------
+    xarray.Dataset
+        ``S``, ``Sq``, ``g``, each with ``_std``; ``E_BP`` (meV) with ``_std`` and
+        ``status``, the maximum of B(E); the coordinate ``box_phonon``, where it is
+        found. Q are the centres of shells of width dQ, of which those without wave
+        vectors are NaN: the same for boxes of every size.
+
+    Raises
+    ------
+    XbpError
+        As for `dynamic_structure_factor`.
+    """
+    width = positive(dQ, "1/angstrom", "dQ")
+    sqe = md.dynamic_structure_factor(
+        traj, Q_max, dQ, E_max=E_max, window=window, weights=weights
+    )
+    g = md.vdos(traj, E_max=E_max, window=window)
+    # A large box swings slowly: what resolves its spectra resolves its phonon.
+    longest = float(traj.time[-1] - traj.time[0]) / 2
+    wanted = 20.0 if window is None else max(20.0, positive(window, "ps", "window"))
+    phonon = box_phonon(traj, window=f"{min(wanted, longest):g} ps")
+    if str(phonon.status.values) == OK:
+        sqe = mark_box_phonon(sqe, phonon)
+    b = reduction.to_bqe(sqe)
+    whole = (
+        Q_range
+        if Q_range is not None
+        else (float(sqe.Q_bnds.min()), float(sqe.Q_bnds.max()))
+    )
+    peak = boson_peak(reduction.cut_Q(b, whole), E_range=E_range)
+    ds = sqe.assign(g=g.g.variable)
+    if "g_std" in g:
+        ds["g_std"] = g.g_std.variable
+    ds["E_BP"] = (
+        (),
+        float(peak.energy),
+        {"units": "meV", "long_name": "energy of the boson peak"},
+    )
+    ds["E_BP_std"] = (
+        (),
+        float(peak.energy_std),
+        {"units": "meV", "long_name": "standard deviation of E_BP"},
+    )
+    ds.E_BP.attrs["ancillary_variables"] = "E_BP_std"
+    ds["status"] = ((), str(peak.status.values))
+    return _on_shells(ds, width, positive(Q_max, "1/angstrom", "Q_max"))
+
+
+def _on_shells(ds: xr.Dataset, width: float, top: float) -> xr.Dataset:
+    """Put a Dataset on the centres of all shells, whatever vectors its box has."""
+    place = np.round(ds.Q_bnds.values[:, 0] / width).astype(int)
+    attrs = {key: value for key, value in ds.Q.attrs.items() if key != "bounds"}
+    centres = (np.arange(int(np.ceil(top / width - 1e-9))) + 0.5) * width
+    moved = ds.drop_vars(["Q_bnds", "n_wavevectors"]).assign_coords(
+        Q=("Q", centres[place], attrs)
+    )
+    return moved.reindex(Q=xr.Variable("Q", centres, attrs))
+
+
+def cooling_series(
+    system: str | System,
+    cooling_rates: Sequence[Any],
+    folder: str | os.PathLike[str],
+    Q_max: Any,
+    dQ: Any = "0.05 1/angstrom",
+    *,
+    E_max: Any = None,
+    window: Any = None,
+    weights: Any = "unit",
+    E_range: Any = None,
+    Q_range: Any = None,
+    progress: bool = False,
+    **options: Any,
+) -> xr.Dataset:
+    """Make glasses of one system at several cooling rates, and compare them.
+
+    Parameters
+    ----------
+    system : str or System
+        As for `make_glass`.
+    cooling_rates : sequence of scalars with units
+    folder : path-like
+        Where the trajectories stand; those that are there already are used again,
+        unfinished ones go on.
+    Q_max, dQ, E_max, window, weights, E_range, Q_range
+        As for `glass_spectra`.
+    progress : bool
+        Show bars.
+    **options
+        For `make_glass`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `glass_spectra`, over the dimension ``cooling_rate`` (K/s).
+
+    Raises
+    ------
+    QuantityError
+        If a file in the folder is of another glass.
+    XbpError
+        As for `make_glass`.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Supplementary
+    Figs. S2–S4.
+    """
+    rates = [magnitude(rate, "K/s", name="cooling_rates") for rate in cooling_rates]
+    glasses = {rate: {**options, "cooling_rate": f"{rate!r} K/s"} for rate in rates}
+    analysis = {
+        "E_max": E_max,
+        "window": window,
+        "weights": weights,
+        "E_range": E_range,
+        "Q_range": Q_range,
+    }
+    labels = {"units": "K/s", "long_name": "cooling rate"}
+    return _series(
+        system, "cooling_rate", labels, glasses, folder, Q_max, dQ, analysis, progress
+    )
+
+
+def size_series(
+    system: str | System,
+    n_atoms: Sequence[int],
+    folder: str | os.PathLike[str],
+    Q_max: Any,
+    dQ: Any = "0.05 1/angstrom",
+    *,
+    E_max: Any = None,
+    window: Any = None,
+    weights: Any = "unit",
+    E_range: Any = None,
+    Q_range: Any = None,
+    progress: bool = False,
+    **options: Any,
+) -> xr.Dataset:
+    """Make glasses of one system in boxes of several sizes, and compare them.
+
+    Parameters
+    ----------
+    system : str or System
+        As for `make_glass`.
+    n_atoms : sequence of int
+    folder, Q_max, dQ, E_max, window, weights, E_range, Q_range, progress, **options
+        As for `cooling_series`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `glass_spectra`, over the dimension ``n_atoms``.
+
+    Raises
+    ------
+    XbpError
+        As for `cooling_series`.
+
+    References
+    ----------
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Supplementary
+    Figs. S2–S4.
+    """
+    glasses = {
+        float(whole(n, "n_atoms", 1)): {**options, "n_atoms": n} for n in n_atoms
+    }
+    analysis = {
+        "E_max": E_max,
+        "window": window,
+        "weights": weights,
+        "E_range": E_range,
+        "Q_range": Q_range,
+    }
+    labels = {"units": "1", "long_name": "number of atoms"}
+    return _series(
+        system, "n_atoms", labels, glasses, folder, Q_max, dQ, analysis, progress
+    )
+
+
+def _series(
+    system: str | System,
+    dim: str,
+    labels: dict[str, str],
+    glasses: dict[float, dict[str, Any]],
+    folder: str | os.PathLike[str],
+    Q_max: Any,
+    dQ: Any,
+    analysis: dict[str, Any],
+    progress: bool,
+) -> xr.Dataset:
+    if not glasses:
+        raise RangeError(
+            f"no {dim} is given",
+            reason="there is nothing to make",
+            fix="name one or more",
+        )
+    where = make_folder(folder)
+    name = system if isinstance(system, str) else system.name
+    found = []
+    for value, options in glasses.items():
+        path = where / f"{name}_{dim}_{value:g}.nc"
+        if path.exists():
+            traj = md.open_trajectory(path)
+            kept = (
+                float(traj.cooling_rate)
+                if dim == "cooling_rate"
+                else float(traj.sizes["atom"])
+            )
+            if not np.isclose(kept, value):
+                raise QuantityError(
+                    f"{path} is of {dim} {kept:g}",
+                    reason="it stands where another glass belongs",
+                    fix="move it away",
+                )
+        else:
+            traj = md.lammps.make_glass(system, path, progress=progress, **options)
+        with traj:
+            found.append(
+                glass_spectra(traj, Q_max, dQ, **analysis).drop_vars(
+                    "cooling_rate", errors="ignore"
+                )
+            )
+    # Where one box has no phonon that could be fitted, its mark is NaN.
+    unknown = xr.Variable(
+        (), np.nan, {"units": "meV", "long_name": COORDINATES["box_phonon"][1]}
+    )
+    marked = [
+        ds if "box_phonon" in ds.coords else ds.assign_coords(box_phonon=unknown)
+        for ds in found
+    ]
+    index = xr.Variable(dim, np.array(list(glasses)), labels)
+    how: Any = {
+        "combine_attrs": "drop_conflicts",
+        "join": "exact",
+        "coords": "different",
+        "compat": "equals",
+    }
+    table = xr.concat(marked, dim=index, **how)
+    history = extend_history(
+        None, f"{dim.removesuffix('_rate').replace('n_atoms', 'size')}_series",
+        {"system": name, dim: list(glasses), **{key: value for key, value in analysis.items() if value is not None}},
+    )  # fmt: skip
+    table.attrs = {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        "history": history,
+    }
+    return table.sortby(dim)
