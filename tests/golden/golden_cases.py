@@ -434,13 +434,15 @@ def spectra_of_a_solid() -> Any:
 @case()
 def vibrations_of_a_solid() -> Any:
     traj = solid()
+    g = traj.bp.vdos(window="4 ps", partials=True)
+    total = g.g.sum("element")
+    # Between the two lines there is rounding alone, and a ratio of such numbers.
+    on_a_line = total > 1e-6 * total.max()
     return {
-        "g": traj.bp.vdos(window="4 ps", partials=True),
+        "g": g,
         "msd": traj.bp.msd(time_max="2 ps"),
         "rdf": traj.bp.radial_distribution(dr="0.1 angstrom"),
-        "neutron": xbp.md.neutron_weighted_dos(
-            traj.bp.vdos(window="4 ps", partials=True)
-        ),
+        "neutron": xbp.md.neutron_weighted_dos(g).where(on_a_line, drop=True),
     }
 
 

@@ -124,16 +124,16 @@ def _numbers(
         np.array([*one[name]["values"], one[name]["mean"], one[name]["rms"]], float)
         for one in (old, new)
     )
+    # Numbers that are small beside the others are what is left of sums of larger ones:
+    # their last digits differ from one processor to the next.
     size = max(old[name]["rms"] or 0.0, 1e-300)
-    allowed = TOLERANCES.get(kind, 1e-10) * np.maximum(
-        abs(mine), 1e-3 * size if kind == "single" else 1e-6 * size
-    )
+    allowed = TOLERANCES.get(kind, 1e-10) * np.maximum(abs(mine), size)
     if kind == "fitted" and f"{name}_std" in old:
         error = old[f"{name}_std"]
         std = np.array([*error["values"], error["rms"], error["rms"]], float)
         allowed = np.maximum(allowed, FITTED * np.nan_to_num(std))
     elif kind == "fitted":
-        allowed = np.maximum(allowed, FITTED_STD * abs(mine))
+        allowed = np.maximum(allowed, FITTED_STD * np.maximum(abs(mine), 0.1 * size))
     apart = ~((abs(mine - its) <= allowed) | (np.isnan(mine) & np.isnan(its)))
     if not apart.any():
         return []
