@@ -425,8 +425,12 @@ def magnitude(
     if given is None:
         given = default or units
     if units == "K":
-        return float(to_kelvin(number, given, name=name))
-    return number * convert_factor(given, units, name=name, energy=energy)
+        converted = float(to_kelvin(number, given, name=name))
+    else:
+        converted = number * convert_factor(given, units, name=name, energy=energy)
+    if not math.isfinite(converted):
+        raise UnitsError(f"{name}={value!r} is too large a number in '{units}'")
+    return converted
 
 
 def is_one_of(value: Any, *words: str) -> bool:

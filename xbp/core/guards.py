@@ -1,0 +1,519 @@
+"""Checks of arguments and data that many functions share, each with its error message."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Collection, Hashable, Mapping
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.errors import QuantityError, RangeError, XbpError
+from xbp.core.units import magnitude
+
+__all__ = [
+    "at_most_one",
+    "choose",
+    "exactly_one",
+    "not_used",
+    "require_agreement",
+    "require_columns",
+    "require_dims",
+    "require_finite",
+    "require_flag",
+    "require_fraction",
+    "require_inside",
+    "require_keys",
+    "require_kind",
+    "require_number",
+    "require_positive",
+    "require_whole",
+    "shown",
+]
+
+T = TypeVar("T")
+
+
+def shown(value: object, width: int = 60) -> str:
+    """Write a value on one line, cut at `width` characters.
+
+    Examples
+    --------
+    >>> shown("Å"), shown(list(range(100)), 20)
+    ("'Å'", '[0, 1, 2, 3, 4, 5, 6…')
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a repr that fails, as that of a whole number of 5000 digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= width else f"{text[:width]}…"
+
+
+def choose(
+    value: Any,
+    options: Collection[T] | Any,
+    name: str,
+    *,
+    error: type[XbpError] = QuantityError,
+    reason: str = "",
+) -> T:
+    """Return an argument that must be one of a few.
+
+    Parameters
+    ----------
+    value : object
+        What the user gave.
+    options : collection, mapping or typing.Literal
+        What it may be; of a mapping, its keys.
+    name : str
+        Name of the argument.
+    error : type, optional
+        Class of the error.
+    reason : str, optional
+        Why there are no others.
+
+    Raises
+    ------
+    XbpError
+        If it is none of them, whatever it is.
+
+    Examples
+    --------
+    >>> choose("hann", ("hann", "boxcar"), "taper")
+    'hann'
+    >>> choose("han", ("hann", "boxcar"), "taper")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: taper='han' is not one of 'hann', 'boxcar'
+      fix:  taper='hann'
+    """
+    known = get_args(options) or tuple(options)
+    for option in known:
+        # By type first: an array compares to many answers, and 1 equals True.
+        if type(value) is type(option) and value == option:
+            return option  # type: ignore[no-any-return]
+    words = [option for option in known if isinstance(option, str)]
+    near = difflib.get_close_matches(value, words, 1) if isinstance(value, str) else []
+    raise error(
+        f"{name}={shown(value)} is not one of {', '.join(map(repr, known))}",
+        reason=reason,
+        fix=f"{name}={near[0]!r}" if near else "",
+    )
+
+
+def exactly_one(**given: Any) -> str:
+    """Return the name of the one argument that is not None.
+
+    Raises
+    ------
+    QuantityError
+        If none is given, or several are.
+
+    Examples
+    --------
+    >>> exactly_one(mass="27 u", composition=None)
+    'mass'
+    >>> exactly_one(mass=None, composition=None)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: none of mass=, composition= is given; exactly one is needed
+    """
+    name = at_most_one(**given)
+    if name is None:
+        raise QuantityError(
+            f"none of {', '.join(f'{name}=' for name in given)} is given; exactly one "
+            "is needed"
+        )
+    return name
+
+
+def at_most_one(**given: Any) -> str | None:
+    """Return the name of the argument that is not None, or None.
+
+    Raises
+    ------
+    QuantityError
+        If several are given.
+
+    Examples
+    --------
+    >>> at_most_one(mass=None, composition="SiO2"), at_most_one(mass=None)
+    ('composition', None)
+    >>> at_most_one(mass="27 u", composition="Al")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: mass='27 u' and composition='Al' are given, where only one is allowed
+    """
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise QuantityError(
+            f"{' and '.join(f'{name}={shown(given[name])}' for name in named)} are "
+            "given, where only one is allowed"
+        )
+    return named[0] if named else None
+
+
+def not_used(because: str, **given: Any) -> None:
+    """Refuse arguments that would have no effect.
+
+    Parameters
+    ----------
+    because : str
+        A clause: why they have none.
+
+    Raises
+    ------
+    QuantityError
+        If one is not None.
+
+    Examples
+    --------
+    >>> not_used("S(Q) is already normalised", composition="SiO2")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: composition='SiO2' is not used: S(Q) is already normalised
+    """
+    for name, value in given.items():
+        if value is not None:
+            raise QuantityError(f"{name}={shown(value)} is not used: {because}")
+
+
+def require_number(
+    value: Any,
+    name: str,
+    units: str = "1",
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+    energy: bool = False,
+    error: type[XbpError] = RangeError,
+) -> float:
+    """Return a finite number within limits.
+
+    Parameters
+    ----------
+    value : number or scalar with units
+        What the user gave; a bare number is in `units`.
+    name : str
+        Name of the argument.
+    units : str
+        Units of the answer and of the limits.
+    least, above, most, below : float, optional
+        Limits; `least` and `most` are allowed themselves, `above` and `below` are not.
+    energy : bool
+        Whether frequencies and wavenumbers are understood, as an energy transfer.
+    error : type, optional
+        Class of the error for a number outside the limits.
+
+    Raises
+    ------
+    UnitsError
+        If it is not a finite number, or does not convert to `units`.
+    RangeError
+        If it is outside the limits.
+
+    Examples
+    --------
+    >>> require_number("1 nm", "cutoff", "angstrom", above=0)
+    10.0
+    >>> require_number(1.5, "least", least=0, most=1)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: least=1.5 must be between 0 and 1
+    """
+    number = magnitude(value, units, name=name, energy=energy)
+    if least <= number <= most and above < number < below:
+        return number
+    low, high = max(least, above), min(most, below)
+    if math.isfinite(low) and math.isfinite(high):
+        wanted = f"between {low:g} and {high:g}"
+    elif (low, above) == (0, 0):
+        wanted = "positive"
+    elif (low, least) == (0, 0):
+        wanted = "zero or positive"
+    elif math.isfinite(low):
+        wanted = f"{'above' if low == above else 'at least'} {low:g}"
+    else:
+        wanted = f"{'below' if high == below else 'at most'} {high:g}"
+    unit = "" if units == "1" or wanted.endswith("positive") else f" {units}"
+    raise error(f"{name}={shown(value)} must be {wanted}{unit}")
+
+
+def require_positive(
+    value: Any,
+    name: str,
+    units: str = "1",
+    *,
+    energy: bool = False,
+    error: type[XbpError] = RangeError,
+) -> float:
+    """Return a finite number above zero, in `units`; see `require_number`.
+
+    Examples
+    --------
+    >>> require_positive("-2 ps", "window", "ps")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: window='-2 ps' must be positive
+    """
+    return require_number(value, name, units, above=0, energy=energy, error=error)
+
+
+def require_fraction(
+    value: Any, name: str, *, error: type[XbpError] = RangeError
+) -> float:
+    """Return a number from 0 to 1, both included.
+
+    Examples
+    --------
+    >>> require_fraction(0.25, "end")
+    0.25
+    """
+    return require_number(value, name, least=0, most=1, error=error)
+
+
+def require_whole(
+    value: Any,
+    name: str,
+    *,
+    least: int = 1,
+    most: float = math.inf,
+    error: type[XbpError] = RangeError,
+) -> int:
+    """Return a count: a whole number between `least` and `most`.
+
+    Examples
+    --------
+    >>> require_whole(3.0, "seed", least=0)
+    3
+    >>> require_whole(0, "n_atoms")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: n_atoms=0 must be a whole number of at least 1
+    """
+    plain = value.item() if getattr(value, "ndim", None) == 0 else value
+    is_number = isinstance(plain, numbers.Real) and not isinstance(plain, bool)
+    # Compared before it is converted: some whole numbers fit into no float.
+    if is_number and least <= plain <= most and plain % 1 == 0:
+        return int(plain)
+    until = f" and at most {most:g}" if most < math.inf else ""
+    raise error(
+        f"{name}={shown(value)} must be a whole number of at least {least}{until}"
+    )
+
+
+def require_flag(value: Any, name: str) -> bool:
+    """Return True or False, and nothing that merely counts as one of them.
+
+    Examples
+    --------
+    >>> require_flag("no", "offset")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: offset='no' must be True or False
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise QuantityError(f"{name}={shown(value)} must be True or False")
+    return bool(value)
+
+
+def require_kind(
+    value: Any,
+    kinds: type | tuple[type, ...],
+    name: str,
+    wanted: str,
+    *,
+    error: type[XbpError] = QuantityError,
+) -> None:
+    """Refuse an argument of another type.
+
+    Parameters
+    ----------
+    wanted : str
+        What it should be, such as "a mapping from elements to masses".
+
+    Examples
+    --------
+    >>> require_kind(3, dict, "masses", "a mapping from elements to masses")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: masses=3 must be a mapping from elements to masses
+    """
+    if not isinstance(value, kinds):
+        raise error(f"{name}={shown(value)} must be {wanted}")
+
+
+def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, Any]:
+    """Return a mapping whose keys are all among those allowed; of None, an empty one.
+
+    Examples
+    --------
+    >>> require_keys({"hight": 1}, "start", ("energy", "height"))
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: start= names 'hight', which is not one of energy, height
+      fix:  'height'
+    """
+    if value is None:
+        return {}
+    require_kind(value, Mapping, name, f"a mapping from {', '.join(allowed)} to values")
+    for key in value:
+        if not isinstance(key, str) or key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, 1)
+            raise QuantityError(
+                f"{name}= names {shown(key)}, which is not one of {', '.join(allowed)}",
+                fix=repr(near[0]) if near else "",
+            )
+    return dict(value)
+
+
+def require_dims(
+    data: xr.DataArray,
+    dims: str | Collection[str],
+    operation: str,
+    *,
+    fix: str = "",
+    error: type[XbpError] = RangeError,
+) -> None:
+    """Refuse data that lack a dimension.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        The signal.
+    dims : str or collection of str
+        Dimensions that are needed.
+    operation : str
+        What needs them, such as "a cut at constant E".
+    fix : str, optional
+        What to do.
+
+    Examples
+    --------
+    >>> require_dims(xr.DataArray([1.0], dims="E", name="S"), "Q", "a cut at constant Q")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: a cut at constant Q needs the dimension 'Q'; 'S' has ('E',)
+    """
+    needed = (dims,) if isinstance(dims, str) else tuple(dims)
+    for dim in needed:
+        if dim not in data.dims:
+            raise error(
+                f"{operation} needs the dimension '{dim}'; '{data.name}' has "
+                f"{tuple(map(str, data.dims))}",
+                fix=fix,
+            )
+
+
+def require_columns(table: xr.Dataset, names: Collection[Hashable], maker: str) -> None:
+    """Refuse a table of results that lacks columns.
+
+    Examples
+    --------
+    >>> require_columns(xr.Dataset({"energy": 1.0}), ["energy", "status"], "boson_peak")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: the table of boson_peak has no 'status'
+      fix:  pass the Dataset as it was returned
+    """
+    lacking = [name for name in names if name not in table.variables]
+    if lacking:
+        raise QuantityError(
+            f"the table of {maker} has no {', '.join(map(repr, lacking))}",
+            fix="pass the Dataset as it was returned",
+        )
+
+
+def require_finite(
+    values: Any, name: str, *, error: type[XbpError] = QuantityError
+) -> np.ndarray:
+    """Return real, finite numbers as an array of floats.
+
+    Examples
+    --------
+    >>> require_finite([1, np.nan, np.inf], "Q")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: Q is not finite in 2 of 3 values
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
+    if array.dtype.kind not in "fiu":
+        raise error(f"{name}={shown(values)} must be real numbers")
+    bad = int((~np.isfinite(array)).sum())
+    if bad:
+        raise error(f"{name} is not finite in {bad} of {array.size} values")
+    return array.astype(float)
+
+
+def require_inside(
+    limits: tuple[float, float],
+    extent: tuple[float, float],
+    name: str,
+    units: str,
+    *,
+    fix: str = "choose a range inside the data",
+) -> None:
+    """Refuse an interval that reaches beyond the data.
+
+    Examples
+    --------
+    >>> require_inside((1.0, 9.0), (0.0, 8.5), "Q_range", "1/angstrom")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: Q_range, 1 to 9 1/angstrom, reaches beyond the data, 0 to 8.5 1/angstrom
+      fix:  choose a range inside the data
+    """
+    (low, high), (first, last) = limits, extent
+    slack = 1e-9 * max(abs(first), abs(last))  # rounding of a conversion of units
+    if not (first - slack <= low and high <= last + slack):
+        raise RangeError(
+            f"{name}, {low:g} to {high:g} {units}, reaches beyond the data, {first:g} "
+            f"to {last:g} {units}",
+            fix=fix,
+        )
+
+
+def require_agreement(
+    given: float,
+    carried: float,
+    name: str,
+    units: str,
+    *,
+    source: str = "the data",
+    tolerance: float = 1e-6,
+    error: type[XbpError] = QuantityError,
+) -> None:
+    """Refuse an argument that contradicts what the data, or a file, contain.
+
+    Parameters
+    ----------
+    given, carried : float
+        The argument and the value of `source`, both in `units`.
+    source : str, optional
+        What contains the other value, such as the path of a file.
+    tolerance : float, optional
+        Largest relative difference allowed.
+
+    Examples
+    --------
+    >>> require_agreement(300.0, 10.0, "T", "K")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: T=300 K contradicts the data, which have 10 K
+      fix:  leave T= out
+    """
+    if not math.isclose(given, carried, rel_tol=tolerance):
+        verb = "have" if source == "the data" else "has"
+        raise error(
+            f"{name}={given:.6g} {units} contradicts {source}, which {verb} "
+            f"{carried:.6g} {units}",
+            fix=f"leave {name}= out",
+        )
