@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Collection, Hashable, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -28,6 +29,7 @@ __all__ = [
     "require_inside",
     "require_keys",
     "require_kind",
+    "require_memory",
     "require_number",
     "require_positive",
     "require_whole",
@@ -477,6 +479,38 @@ def require_inside(
         raise RangeError(
             f"{name}, {low:g} to {high:g} {units}, reaches beyond the data, {first:g} "
             f"to {last:g} {units}",
+            fix=fix,
+        )
+
+
+def require_memory(count: float, what: str, *, fix: str = "") -> None:
+    """Refuse to make arrays that this machine's memory cannot hold.
+
+    Parameters
+    ----------
+    count : float
+        Numbers of eight bytes.
+    what : str
+        What they are, such as "the wave vectors up to Q_max=1000 1/angstrom".
+    fix : str, optional
+        What to do.
+
+    Examples
+    --------
+    >>> require_memory(1e3, "bins of dr=0.02 angstrom")
+    >>> require_memory(1e300, "bins of dr=0.02 angstrom")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: bins of dr=0.02 angstrom would take 8e+291 GB; this machine has ... GB
+    """
+    try:
+        memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # neither Linux nor macOS
+        memory = 64e9
+    if not 8 * count <= memory:
+        raise RangeError(
+            f"{what} would take {8e-9 * count:.3g} GB; this machine has "
+            f"{1e-9 * memory:.3g} GB",
             fix=fix,
         )
 
