@@ -12,7 +12,8 @@ import xarray as xr
 import xbp
 from xbp.accessor import BosonPeakAccessor
 from xbp.core.format import with_error
-from xbp.core.schema import COORDINATES, QUANTITIES, RESULTS
+from xbp.core.operation import RESULTS
+from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.errors import QuantityError, XbpError
 from xbp.summary import describe, describe_html
 from xbp.summary.results import SENTENCES

@@ -14,6 +14,7 @@ from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import range_used, select_range
 from xbp.core.independence import collapsed, independence, std_along, times_held
+from xbp.core.operation import operation
 from xbp.core.schema import quantity_name, require_units
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import (
@@ -70,6 +71,23 @@ _NUMBERS = (
 )  # fmt: skip
 
 
+@operation(
+    takes=(
+        "reduced_dos",
+        "generalized_dos",
+        "normalized_fluctuation_spectrum",
+        "fluctuation_spectrum",
+        "local_fluctuation_spectrum",
+    ),
+    gives="boson_peak",
+    over="E",
+    step=12,
+    suggested=(
+        "reduced_dos",
+        "normalized_fluctuation_spectrum",
+        "local_fluctuation_spectrum",
+    ),
+)
 @carries_common_errors()
 def boson_peak(
     data: xr.DataArray | xr.Dataset,

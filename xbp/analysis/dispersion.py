@@ -12,6 +12,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError
 from xbp.core.grid import select_range
 from xbp.core.independence import independence, std_along
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import result_table, table_signal
 from xbp.core.status import OK
@@ -20,6 +21,12 @@ from xbp.core.units import format_unit, parse_unit
 __all__ = ["dispersion"]
 
 
+@operation(
+    takes="boson_peak",
+    gives="dispersion",
+    step=41,
+    when=lambda table: "Q" in table.energy.dims,
+)
 @carries_common_errors()
 def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     r"""Test whether the peak energy depends on Q.

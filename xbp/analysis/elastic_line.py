@@ -12,6 +12,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
 from xbp.core.independence import independence, std_along
+from xbp.core.operation import operation
 from xbp.core.signal import read, result_table
 from xbp.core.status import AT_EDGE, OK
 from xbp.fitting.fitted import fit_everywhere
@@ -34,6 +35,13 @@ _REACH = 1.5
 _NAMES = ["energy", "height", "fwhm", "background"]
 
 
+@operation(
+    takes=("dynamic_structure_factor", "detector_spectra"),
+    gives="fit_elastic_line",
+    over="E",
+    step=24,
+    suggested="dynamic_structure_factor",
+)
 @carries_common_errors()
 def fit_elastic_line(
     data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.grid import given_axis
+from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, require_units
 from xbp.core.signal import label_std, result_table, table_signal
 from xbp.core.units import convert_factor
@@ -19,6 +20,7 @@ __all__ = ["fitted_dos"]
 _NAMES = ("n_D", "theta_D", "n_E", "theta_E", "sigma_E")
 
 
+@operation(takes="fit_heat_capacity", gives="vibrational_dos", step=41)
 def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     r"""Return the density of states that a fit of the heat capacity means.
 

@@ -15,6 +15,7 @@ from xbp.analysis.phonons import phonon_dispersion
 from xbp.analysis.scaling import correlation_map
 from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
+from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.core.status import GIVEN, OK
@@ -37,6 +38,12 @@ PAPER_FIELDS = (
 _BRANCHES_TO = 2.0
 
 
+@operation(
+    takes="trajectory",
+    gives="compare_fluctuations",
+    step=9,
+    when=lambda traj: traj.sizes.get("time", 0) > 1,
+)
 def compare_fluctuations(
     data: xr.Dataset,
     Q_max: Any,

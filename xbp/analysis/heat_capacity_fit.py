@@ -13,6 +13,7 @@ from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.grid import range_used, select_range
+from xbp.core.operation import operation
 from xbp.core.signal import read, result_table
 from xbp.core.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
 from xbp.core.units import convert_factor, parse_unit
@@ -40,6 +41,12 @@ _UNITS = {
 }
 
 
+@operation(
+    takes="heat_capacity",
+    gives="fit_heat_capacity",
+    step=18,
+    when=lambda C: "mol" in str(C.attrs.get("units")),
+)
 @carries_common_errors()
 def fit_heat_capacity(
     data: xr.DataArray | xr.Dataset,

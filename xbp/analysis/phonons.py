@@ -15,6 +15,7 @@ from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import read, result_table, table_signal
 from xbp.core.status import AT_EDGE, FAILED, NO_DATA, OK, TOO_FEW
@@ -38,6 +39,7 @@ _FEWEST = 8
 _NUMBERS = ("energy", "energy_std", "width", "width_std")
 
 
+@operation(takes="current_spectrum", gives="phonon_dispersion", step=10)
 def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     r"""Find the phonon branches in longitudinal and transverse current spectra.
 
@@ -185,6 +187,9 @@ def _fit(
     return [energy.value, energy.stderr, max(gamma.value, 0.0), gamma.stderr], OK
 
 
+@operation(
+    takes="trajectory", gives="box_phonon", step=6, when=lambda traj: "velocity" in traj
+)
 def box_phonon(
     data: xr.Dataset, window: Any = "20 ps", *, progress: bool = False
 ) -> xr.Dataset:
@@ -296,6 +301,7 @@ def _require_window(trajectory: Trajectory, window: Any) -> None:
     )
 
 
+@operation(takes="signal")
 @carries_common_errors(linear=True)
 def mark_box_phonon(data: Data, phonon: Any) -> Data:
     """Mark spectra of a simulation with the first transverse phonon of its box.

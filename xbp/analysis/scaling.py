@@ -13,6 +13,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate, select_range
 from xbp.core.independence import independence, independence_name
+from xbp.core.operation import operation
 from xbp.core.schema import require_same_grid, symbol_of
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.units import convert_factor, parse_unit
@@ -30,6 +31,20 @@ _SIGNALS = (
 )
 
 
+@operation(
+    takes=(
+        "reduced_dos",
+        "generalized_dos",
+        "dynamic_structure_factor",
+        "normalized_fluctuation_spectrum",
+        "fluctuation_spectrum",
+    ),
+    gives="scale_to_sq",
+    over="Q",
+    step=30,
+    suggested=("reduced_dos", "normalized_fluctuation_spectrum"),
+    when=lambda cut: "E" not in cut.dims,
+)
 @carries_common_errors()
 def scale_to_sq(
     cut: xr.DataArray | xr.Dataset,
@@ -193,6 +208,19 @@ def scale_to_sq(
     return answer
 
 
+@operation(
+    takes=(
+        "reduced_dos",
+        "generalized_dos",
+        "dynamic_structure_factor",
+        "normalized_fluctuation_spectrum",
+        "fluctuation_spectrum",
+    ),
+    gives="correlation_map",
+    over="QE",
+    step=31,
+    suggested=("reduced_dos", "normalized_fluctuation_spectrum"),
+)
 @carries_common_errors()
 def correlation_map(
     data: xr.DataArray | xr.Dataset,

@@ -17,6 +17,7 @@ from xbp.analysis.heat_capacity_fit import fit_heat_capacity
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError
 from xbp.core.grid import interval, is_pair
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import extend_history, read
 from xbp.core.status import NO_MAXIMUM, OK, POOR_CHI2, POOR_RESIDUAL, UNDETERMINED
@@ -41,6 +42,19 @@ _UPPER, _LOWER = (1.0, 0.5, 0.25), (1.0, 2.0)
 _NARROWEST = 2.0
 
 
+@operation(
+    takes=(
+        "reduced_dos",
+        "generalized_dos",
+        "normalized_fluctuation_spectrum",
+        "fluctuation_spectrum",
+        "local_fluctuation_spectrum",
+    ),
+    gives="boson_peak",
+    over="E",
+    step=13,
+    suggested="reduced_dos",
+)
 @carries_common_errors()
 def scan_boson_peak(
     data: xr.DataArray | xr.Dataset,
@@ -165,6 +179,12 @@ def scan_boson_peak(
     return _assembled(best, columns, plain, "scan_boson_peak", said, rewrap)
 
 
+@operation(
+    takes="heat_capacity",
+    gives="fit_heat_capacity",
+    step=19,
+    when=lambda C: "mol" in str(C.attrs.get("units")),
+)
 @carries_common_errors()
 def scan_heat_capacity(
     data: xr.DataArray | xr.Dataset,

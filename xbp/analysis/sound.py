@@ -15,6 +15,7 @@ from xbp.analysis.windowed import Window
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
+from xbp.core.operation import operation
 from xbp.core.signal import Signal, result_table, table_signal
 from xbp.core.status import NO_CROSSING, OK, TOO_FEW
 from xbp.core.units import convert_factor
@@ -25,6 +26,7 @@ __all__ = ["ioffe_regel", "sound_velocity"]
 _FEWEST = 3
 
 
+@operation(takes="phonon_dispersion", gives="sound_velocity", step=52)
 @carries_common_errors()
 def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Dataset:
     r"""Find the sound velocities of a solid from the beginning of its phonon branches.
@@ -166,6 +168,7 @@ def _initial_slope(
     return float(found[0]), float(np.sqrt(covariance[0, 0] * max(1.0, rest)))
 
 
+@operation(takes="phonon_dispersion", gives="ioffe_regel", step=53)
 @carries_common_errors()
 def ioffe_regel(branches: xr.Dataset) -> xr.Dataset:
     r"""Find the energies above which phonons live for less than half of a period.

@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 
 import xarray as xr
 
+from xbp.core.operation import operation
+
 __all__ = ["Diagnostic", "diagnosed", "diagnostics"]
 
 #: The attribute of a variable, or of a table of results, that keeps them: one JSON
@@ -79,6 +81,7 @@ def diagnosed(attrs: Mapping[Any, Any], *found: Diagnostic) -> dict[str, str]:
     )
 
 
+@operation(takes=("signal", "table", "trajectory"))
 def diagnostics(data: xr.DataArray | xr.Dataset) -> list[Diagnostic]:
     """List the diagnostics of data: what is doubtful, and what to do about it.
 

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.core.operation import RESULTS, step_to
 from xbp.core.units import (
     convert_factor,
     format_unit,
@@ -183,57 +184,12 @@ QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}
 #: How a dimension is written in a symbol.
 _ARGUMENTS: Final = {"Q": "Q", "E": "E", "r": "r", "time": "t", "temperature": "T"}
 
-#: Which method makes of one quantity what another step needs.
-_LEADS: Final[Mapping[tuple[str, str], str]] = {
-    ("detector_spectra", "dynamic_structure_factor"): "angle_to_Q(dQ)",
-    ("dynamic_structure_factor", "generalized_dos"): "to_gdos()",
-    ("dynamic_structure_factor", "reduced_dos"): "to_bqe()",
-    ("dynamic_structure_factor", "vibrational_dos"): "to_vibrational_dos(...)",
-    ("dynamic_structure_factor", "static_structure_factor"): "integrate_E()",
-    ("generalized_dos", "reduced_dos"): "to_bqe()",
-    ("generalized_dos", "dynamic_structure_factor"): "to_sqe()",
-    ("reduced_dos", "dynamic_structure_factor"): "to_sqe()",
-    ("vibrational_dos", "reduced_dos"): "to_bqe()",
-    ("vibrational_dos", "heat_capacity"): "heat_capacity(T)",
-    ("raman_intensity", "reduced_dos"): "to_reduced_raman()",
-    ("radial_distribution", "static_structure_factor"): "to_structure_factor(Q)",
-    (
-        "static_structure_factor",
-        "radial_distribution",
-    ): "to_radial_distribution(r, number_density=...)",
-}
-
 #: What to do with data of no quantity, and with those of one: they are not to be called
 #: something else.
 _NAME_IT: Final = (
     "pass the variable that is one, or say what the numbers are, data.attrs['quantity']"
 )
 _OTHER: Final = "pass the data that are one"
-
-#: What a table of results says it is, after the method that makes it, in
-#: ``Dataset.attrs["quantity"]``.
-RESULTS: Final = (
-    "boson_peak",
-    "dispersion",
-    "scale_to_sq",
-    "correlation_map",
-    "detailed_balance",
-    "debye_waller",
-    "phonon_dispersion",
-    "box_phonon",
-    "fit",
-    "fit_elastic_line",
-    "fit_heat_capacity",
-    "sound_velocity",
-    "ioffe_regel",
-    "local_fields",
-    "compare_fluctuations",
-    "thermodynamics",
-    "glass_transition",
-    "kinematic_limits",
-    "neutron_weighted_dos",
-    "compare",
-)
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.
 COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
@@ -299,25 +255,6 @@ def quantity_name(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str | None:
     """
     given = data.attrs.get("quantity")
     return None if given is None else str(given)
-
-
-def step_to(given: object, expected: tuple[str, ...]) -> str | None:
-    """Say which method leads from a known quantity to one that is needed, if one does.
-
-    Examples
-    --------
-    >>> step_to("raman_intensity", ("reduced_dos",))
-    "data.bp.to_reduced_raman() gives a 'reduced_dos'"
-    """
-    for needed in expected:
-        if (given, needed) == ("interference_function", "static_structure_factor"):
-            return (
-                "S(Q) = 1 + F(Q)/<b>^2: xbp.open_dataset(path, "
-                "composition='SiO2').Sq, or whatever it is"
-            )
-        if (str(given), needed) in _LEADS:
-            return f"data.bp.{_LEADS[str(given), needed]} gives a '{needed}'"
-    return None
 
 
 def of_atoms(name: str) -> QuantityError:

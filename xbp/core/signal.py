@@ -20,17 +20,16 @@ import xarray as xr
 from xbp.core.common_errors import with_common
 from xbp.core.counting import with_one_count
 from xbp.core.errors import QuantityError
+from xbp.core.operation import RESULTS, step_to
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import (
     CONVENTIONS,
     QUANTITIES,
-    RESULTS,
     SCHEMA_VERSION,
     Quantity,
     of_atoms,
     quantity_name,
     require_units,
-    step_to,
     validate,
 )
 from xbp.core.units import convert_factor

@@ -12,6 +12,7 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import range_used, select_range
+from xbp.core.operation import operation
 from xbp.core.signal import read, result_table
 from xbp.core.units import convert_factor
 from xbp.fitting.fitted import fit_everywhere
@@ -33,6 +34,18 @@ else:
 __all__ = ["fit"]
 
 
+@operation(
+    takes="signal",
+    gives="fit",
+    step=40,
+    suggested=(
+        "dynamic_structure_factor",
+        "vibrational_dos",
+        "static_structure_factor",
+        "radial_distribution",
+        "reduced_heat_capacity",
+    ),
+)
 @carries_common_errors()
 def fit(
     data: xr.DataArray | xr.Dataset,

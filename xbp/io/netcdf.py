@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import FileFormatError, QuantityError, XbpError
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.io.classic import MAGIC, require_classic
@@ -28,6 +29,7 @@ else:
 __all__ = ["decline", "open_netcdf", "open_tree", "to_netcdf", "tree_to_netcdf"]
 
 
+@operation(takes=("signal", "table", "trajectory"))
 def to_netcdf(
     data: xr.DataArray | xr.Dataset,
     path: str | os.PathLike[str],

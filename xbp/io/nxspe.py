@@ -15,6 +15,7 @@ from xarray.backends import BackendEntrypoint
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.core.errors import CoordinateError, FileFormatError, QuantityError, XbpError
 from xbp.core.grid import bin_limits
+from xbp.core.operation import operation
 from xbp.core.signal import as_stored, read
 from xbp.core.units import convert_factor, magnitude
 from xbp.io.angles import KI_OVER_KF, angle_dataset, masked_rows
@@ -285,6 +286,7 @@ def _units(node: h5py.Dataset) -> str | None:
     return units.decode() if isinstance(units, bytes) else units
 
 
+@operation(takes="detector_spectra")
 def to_nxspe(
     data: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> None:

@@ -15,6 +15,7 @@ import xarray as xr
 from xbp.core.common_errors import SOURCE, common_name
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import QuantityError
+from xbp.core.operation import operation
 from xbp.core.schema import validate
 from xbp.core.signal import as_stored, read, std_of
 from xbp.core.units import parse_unit
@@ -27,6 +28,7 @@ MARK = "# xbp columns "
 _END = "# end"
 
 
+@operation(takes="signal")
 def to_columns(
     data: xr.DataArray | xr.Dataset,
     path: str | os.PathLike[str],

@@ -11,6 +11,7 @@ import xarray as xr
 
 from xbp.core.conditions import check_statistics, temperature_coordinate
 from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION, validate
 from xbp.core.signal import as_stored, label_std, read, std_of
@@ -24,6 +25,7 @@ _LABELS = "xbp"
 _NAMES = {"energy_transfer": "E"}
 
 
+@operation(takes="signal")
 def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     """Make a scipp.DataArray of a signal.
 

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from xbp.core.errors import QuantityError
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import QUANTITIES, quantity_name
 from xbp.core.signal import as_stored, read
@@ -21,6 +22,7 @@ __all__ = ["Layout", "to_csv", "to_dataframe"]
 Layout = Literal["long", "wide"]
 
 
+@operation(takes=("signal", "table"))
 def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> Any:
     """Make a pandas DataFrame of a signal or of a table of results, the units in its titles, as in ``S (1/meV)``.
 
@@ -141,6 +143,7 @@ def _rows(table: xr.Dataset, layout: Layout) -> Any:
     )
 
 
+@operation(takes=("signal", "table"))
 def to_csv(
     data: xr.DataArray | xr.Dataset,
     path: str | os.PathLike[str],

@@ -20,6 +20,7 @@ from xbp.core.errors import (
     UnitsError,
     XbpError,
 )
+from xbp.core.operation import operation
 from xbp.core.signal import extend_history, read
 from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin
 from xbp.io.arguments import can_open, to_path, without
@@ -303,6 +304,7 @@ def _before_parameters(comments: list[str]) -> list[str]:
     return lines
 
 
+@operation(takes="dynamic_structure_factor")
 def to_sqw(
     data: xr.DataArray | xr.Dataset,
     path: str | os.PathLike[str],

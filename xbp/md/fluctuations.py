@@ -14,6 +14,7 @@ import scipy
 import xarray as xr
 
 from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.operation import operation
 from xbp.core.schema import require_units
 from xbp.core.units import format_unit, parse_unit
 from xbp.md.correlation import Task, pairs, segment_correlations
@@ -32,6 +33,7 @@ __all__ = ["fluctuation_spectrum"]
 _FRAMES = 32
 
 
+@operation(takes="trajectory", gives="fluctuation_spectrum")
 def fluctuation_spectrum(
     data: xr.Dataset,
     field: str | xr.DataArray | Sequence[str | xr.DataArray],

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError
+from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
@@ -120,6 +121,7 @@ class FieldMaker:
         return {name: out[name] for name in self.names}
 
 
+@operation(takes="trajectory", gives="local_fields", step=8)
 def local_fields(
     data: xr.Dataset,
     fields: str | Sequence[str],

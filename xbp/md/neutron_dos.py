@@ -11,6 +11,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import resolve_u2
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.units import convert_factor, magnitude
@@ -20,6 +21,7 @@ from xbp.reduction.dos_area import area_attributes, modes_of
 __all__ = ["correct_neutron_weighting", "neutron_weighted_dos"]
 
 
+@operation(takes="vibrational_dos", gives="neutron_weighted_dos")
 def neutron_weighted_dos(
     partials: xr.Dataset | xr.DataArray,
     *,
@@ -179,6 +181,7 @@ def neutron_weighted_dos(
     return table
 
 
+@operation(takes=("vibrational_dos", "generalized_dos"))
 @carries_common_errors()
 def correct_neutron_weighting(
     data: Data,

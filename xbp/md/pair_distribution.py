@@ -11,6 +11,7 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits
+from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import Signal, read
@@ -35,6 +36,7 @@ _NO_LIMIT = 0.2
 _INSIDE, _NOTHING = (0.3, 0.7), 0.2
 
 
+@operation(takes="trajectory", gives="radial_distribution", step=5)
 def radial_distribution(
     data: xr.Dataset,
     r_max: Any = None,
@@ -281,6 +283,12 @@ def _transform(
     return integral, spread
 
 
+@operation(
+    takes="radial_distribution",
+    gives="static_structure_factor",
+    step=10,
+    when=lambda rdf: rdf.attrs.get("dimensions") != 2,
+)
 @carries_common_errors(linear=True)
 def to_structure_factor(
     data: xr.Dataset, Q: Any, *, number_density: Any = None, window: Window = "lorch"
@@ -349,6 +357,7 @@ def to_structure_factor(
     )
 
 
+@operation(takes="static_structure_factor", gives="radial_distribution", step=10)
 @carries_common_errors(linear=True)
 def to_radial_distribution(
     data: xr.Dataset, r: Any, *, number_density: Any = None, window: Window = "lorch"

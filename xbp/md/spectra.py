@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError
+from xbp.core.operation import operation
 from xbp.md.correlation import Task, longitudinal_transverse
 from xbp.md.density import Precision
 from xbp.md.folding import band_matrix, folding_limit, require_resolved
@@ -44,6 +45,12 @@ __all__ = [
 Part = Literal["coherent", "incoherent"]
 
 
+@operation(
+    takes="trajectory",
+    gives="dynamic_structure_factor",
+    step=2,
+    when=lambda traj: traj.sizes.get("time", 0) > 1,
+)
 def dynamic_structure_factor(
     data: xr.Dataset,
     Q_max: Any,
@@ -207,6 +214,7 @@ def dynamic_structure_factor(
     return ds.assign_coords(u2=u2)
 
 
+@operation(takes="trajectory", gives="intermediate_scattering_function")
 def intermediate_scattering_function(
     data: xr.Dataset,
     Q_max: Any,
@@ -317,6 +325,12 @@ def intermediate_scattering_function(
     )  # fmt: skip
 
 
+@operation(
+    takes="trajectory",
+    gives="current_spectrum",
+    step=7,
+    when=lambda traj: "velocity" in traj,
+)
 def current_spectra(
     data: xr.Dataset,
     Q_max: Any,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.operation import operation
 from xbp.md.correlation import Task, mean_static, pairs
 from xbp.md.density import Precision
 from xbp.md.labels import label, sample_temperature
@@ -21,6 +22,7 @@ from xbp.md.weights import Constant
 __all__ = ["structure_factor"]
 
 
+@operation(takes="trajectory", gives="static_structure_factor", step=1)
 def structure_factor(
     data: xr.Dataset,
     Q_max: Any,

@@ -14,6 +14,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.errors import QuantityError, RangeError
+from xbp.core.operation import operation
 from xbp.md.folding import band_matrix, folding_limit, require_resolved
 from xbp.md.labels import (
     Column,
@@ -35,6 +36,12 @@ __all__ = ["msd", "vdos"]
 _ATOMS = 256
 
 
+@operation(
+    takes="trajectory",
+    gives="vibrational_dos",
+    step=3,
+    when=lambda traj: traj.sizes.get("time", 0) > 1,
+)
 def vdos(
     data: xr.Dataset,
     *,
@@ -313,6 +320,12 @@ class _VelocitySpectra:
         }
 
 
+@operation(
+    takes="trajectory",
+    gives="mean_square_displacement",
+    step=4,
+    when=lambda traj: traj.sizes.get("time", 0) > 1,
+)
 def msd(
     data: xr.Dataset,
     *,

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import RangeError, UnitsError
+from xbp.core.operation import operation
 from xbp.core.signal import is_computed, read
 from xbp.core.units import convert_factor
 from xbp.plot.axes import (
@@ -43,6 +44,12 @@ _CURVES = (
 _FROM_NOTHING = ("vibrational_dos", "generalized_dos")
 
 
+@operation(
+    takes="signal",
+    step=51,
+    when=lambda curve: curve.ndim > 0 and not {"Q", "E"} <= {*curve.dims},
+    where="plot",
+)
 @like_xarray
 def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw a signal over one dimension, with its errors where they are known.

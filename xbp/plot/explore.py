@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, interval
+from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import Signal, read
@@ -22,6 +23,7 @@ __all__ = ["explore"]
 _RAISED = str.maketrans("-.0123456789", "⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+@operation(takes="signal", where="plot")
 def explore(
     data: xr.DataArray | xr.Dataset,
     E_width: Any = None,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError, UnitsError
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import quantity_name
 from xbp.core.signal import Signal, read, table_signal
@@ -52,6 +53,12 @@ _OF_A_LINE = {
 }
 
 
+@operation(
+    takes=("signal", "fit", "fit_elastic_line"),
+    step=50,
+    suggested=("fit", "fit_elastic_line"),
+    where="plot",
+)
 @like_xarray
 def fit(
     data: xr.DataArray | xr.Dataset,

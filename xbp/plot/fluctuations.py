@@ -12,6 +12,7 @@ import xarray as xr
 
 from xbp.core.errors import QuantityError
 from xbp.core.grid import bin_limits, select_range
+from xbp.core.operation import operation
 from xbp.core.schema import quantity_name
 from xbp.core.status import GIVEN
 from xbp.plot.axes import (
@@ -42,6 +43,7 @@ _NAMES = {"d2min": r"$D^2_\mathrm{min}$", "von_mises_strain": "von Mises strain"
 _LINES = (ORANGE, BLUE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", GREY)
 
 
+@operation(takes="compare_fluctuations", step=50, where="plot")
 def fluctuations(
     table: xr.Dataset,
     E_range: Any = ("1 meV", "20 meV"),
@@ -178,6 +180,7 @@ def _legend(axes: Axes, named: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
+@operation(takes="compare_fluctuations", step=51, where="plot")
 @like_xarray
 def field_correlations(
     table: xr.Dataset, ax: Axes | None = None, **kwargs: Any

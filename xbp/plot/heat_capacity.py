@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import quantity_name
 from xbp.core.signal import read, table_signal
@@ -49,6 +50,12 @@ _NEEDS = (
 )
 
 
+@operation(
+    takes=("heat_capacity", "fit_heat_capacity"),
+    step=49,
+    when=lambda C: "status" in C.coords or "mol" in str(C.attrs.get("units")),
+    where="plot",
+)
 @like_xarray
 def heat_capacity(
     data: xr.DataArray | xr.Dataset,

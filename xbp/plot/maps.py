@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, interval, select_range
+from xbp.core.operation import operation
 from xbp.core.signal import read
 from xbp.core.units import convert_factor
 from xbp.plot.axes import (
@@ -32,6 +33,20 @@ if TYPE_CHECKING:
 __all__ = ["map"]
 
 
+@operation(
+    takes="signal",
+    over="QE",
+    step=50,
+    suggested=(
+        "dynamic_structure_factor",
+        "generalized_dos",
+        "reduced_dos",
+        "current_spectrum",
+        "normalized_fluctuation_spectrum",
+        "fluctuation_spectrum",
+    ),
+    where="plot",
+)
 @like_xarray
 def map(  # the method users know from xarray-like libraries
     data: xr.DataArray | xr.Dataset,

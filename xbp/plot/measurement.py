@@ -12,6 +12,7 @@ import xarray as xr
 
 from xbp.core.errors import RangeError
 from xbp.core.format import with_error
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import table_signal
 from xbp.core.status import NO_TEMPERATURE, OK
@@ -41,6 +42,7 @@ __all__ = ["debye_waller", "detailed_balance"]
 _MOST = 2.0
 
 
+@operation(takes="detailed_balance", step=50, where="plot")
 @like_xarray
 def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw the temperature that each energy implies, and that of all of them as a band.
@@ -140,6 +142,7 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
     return axes
 
 
+@operation(takes="debye_waller", step=50, where="plot")
 @like_xarray
 def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw the logarithm of the elastic line against Q², with the straight line whose slope is −u².

@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.grid import interval
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import quantity_name
 from xbp.core.signal import read, table_signal
@@ -45,6 +46,13 @@ _REACH = 2.0
 _SOUGHT = 15.0
 
 
+@operation(
+    takes=("signal", "boson_peak"),
+    step=50,
+    suggested="boson_peak",
+    when=lambda table: table.energy.ndim == 1 or "Q" in table.energy.dims,
+    where="plot",
+)
 @like_xarray
 def peak(
     data: xr.DataArray | xr.Dataset,

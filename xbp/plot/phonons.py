@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import RangeError
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import table_signal
 from xbp.core.status import OK
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["phonons"]
 
 
+@operation(takes="phonon_dispersion", step=50, where="plot")
 @like_xarray
 def phonons(branches: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw the energies of phonon branches over Q, with their errors.

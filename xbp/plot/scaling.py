@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import RangeError
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import QUANTITIES, symbol_of
 from xbp.core.signal import table_signal
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["correlation", "scaling"]
 
 
+@operation(takes="scale_to_sq", step=50, where="plot")
 @like_xarray
 def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw a cut at constant energy beside S(Q) scaled to it.
@@ -97,6 +99,7 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     return axes
 
 
+@operation(takes="correlation_map", step=50, where="plot")
 @like_xarray
 def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     """Draw the correlation of B(Q,E), or of another spectrum, with S(Q) against energy.

@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.errors import CoordinateError, QuantityError, UnitsError
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
 from xbp.core.signal import Signal, extend_history, label_std, read, table_signal
@@ -28,6 +29,9 @@ from xbp.reduction.dos_area import scaled_area
 __all__ = ["convert", "require_alike", "scale", "subtract"]
 
 
+@operation(
+    takes="signal", step=23, suggested=("dynamic_structure_factor", "detector_spectra")
+)
 @carries_common_errors(linear=True)
 def subtract(
     data: Data,
@@ -179,6 +183,7 @@ def _described(factor: xr.Variable) -> float | str:
     )
 
 
+@operation(takes="signal", step=23, suggested="interference_function")
 @carries_common_errors(linear=True)
 def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     """Multiply a signal by a factor, its standard deviation and units with it.
@@ -246,6 +251,7 @@ def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     return answer
 
 
+@operation(takes="signal")
 @carries_common_errors(linear=True)
 def convert(
     data: Data,

@@ -16,6 +16,7 @@ from xbp.core.independence import (
     independence_name,
     mixed_independence,
 )
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude, split_quantity
@@ -26,6 +27,18 @@ _MAX_BINS = 1_000_000
 _ROUNDING = 1e-9
 
 
+@operation(
+    takes="signal",
+    over="E",
+    step=20,
+    suggested=(
+        "dynamic_structure_factor",
+        "generalized_dos",
+        "reduced_dos",
+        "normalized_fluctuation_spectrum",
+        "fluctuation_spectrum",
+    ),
+)
 @carries_common_errors(linear=True)
 def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     """Cut at constant energy: the mean over an interval of E.
@@ -71,6 +84,18 @@ def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     return _cut(data, "E", E, width)
 
 
+@operation(
+    takes="signal",
+    over="Q",
+    step=21,
+    suggested=(
+        "dynamic_structure_factor",
+        "generalized_dos",
+        "reduced_dos",
+        "current_spectrum",
+        "fluctuation_spectrum",
+    ),
+)
 @carries_common_errors(linear=True)
 def cut_Q(data: Data, Q: Any, width: Any = None) -> Data:
     """Cut at constant momentum transfer: the mean over an interval of Q.
@@ -265,6 +290,7 @@ def _require_numbers(
         )
 
 
+@operation(takes="signal")
 @carries_common_errors(linear=True)
 def rebin(
     data: Data,

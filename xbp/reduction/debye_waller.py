@@ -11,6 +11,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.independence import std_along
+from xbp.core.operation import operation
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import NOT_A_DECAY, OK, TOO_FEW
 from xbp.core.units import format_unit, parse_unit
@@ -44,6 +45,7 @@ _WINDOWS = (
 )
 
 
+@operation(takes="dynamic_structure_factor", gives="debye_waller", over="QE", step=27)
 @carries_common_errors()
 def debye_waller(
     data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None

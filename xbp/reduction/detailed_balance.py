@@ -20,6 +20,7 @@ from xbp.core.conditions import (
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.independence import independence, independence_name, std_along
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import read, result_table
 from xbp.core.status import NO_DATA, NO_TEMPERATURE, OK, POOR_CHI2
@@ -37,6 +38,9 @@ _TWO_THIRDS = (1 / 6, 5 / 6)
 Weights = Literal["variance", "counts"]
 
 
+@operation(
+    takes="dynamic_structure_factor", gives="detailed_balance", over="E", step=26
+)
 @carries_common_errors()
 @np.errstate(all="ignore")  # sums that overflow are infinite, and told
 def detailed_balance(
@@ -265,6 +269,7 @@ def _kelvin(
     return kelvin.where((kelvin > 0) & (kelvin < np.inf), implied)
 
 
+@operation(takes="dynamic_structure_factor")
 def fold(
     data: Data,
     T: Any = None,

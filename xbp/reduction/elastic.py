@@ -10,6 +10,7 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import require_same_grid
 from xbp.core.signal import Signal, operations, read
@@ -39,6 +40,7 @@ _AT_ZERO = (
 )
 
 
+@operation(takes="signal", over="E", step=25, suggested="dynamic_structure_factor")
 @carries_common_errors(linear=True)
 def mask_elastic(
     data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0
@@ -177,6 +179,7 @@ def _written(energy: xr.Variable) -> str:
     return f"{low}...{high}" if energy.ndim else low
 
 
+@operation(takes="signal")
 @carries_common_errors(linear=True)
 def shift_E(data: Data, by: Any) -> Data:
     """Move E = 0: every energy, and the bounds of its bin, less one and the same.

@@ -14,6 +14,7 @@ from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, read
@@ -41,6 +42,13 @@ _GDOS: Convention = "E*n*S/Q^2"
 _BQE: Convention = "n*S/(E*Q^2)"
 
 
+@operation(
+    takes=("dynamic_structure_factor", "reduced_dos"),
+    gives="generalized_dos",
+    over="QE",
+    step=10,
+    suggested="dynamic_structure_factor",
+)
 @carries_common_errors(linear=True)
 def to_gdos(
     data: Data,
@@ -129,6 +137,13 @@ def to_gdos(
     )
 
 
+@operation(
+    takes=("dynamic_structure_factor", "generalized_dos", "vibrational_dos"),
+    gives="reduced_dos",
+    over="E",
+    step=11,
+    when=lambda s: "Q" in s.dims or s.attrs["quantity"] != "dynamic_structure_factor",
+)
 @carries_common_errors(linear=True)
 def to_bqe(
     data: Data,
@@ -194,6 +209,12 @@ def to_bqe(
     )
 
 
+@operation(
+    takes=("generalized_dos", "reduced_dos"),
+    gives="dynamic_structure_factor",
+    over="QE",
+    step=32,
+)
 @carries_common_errors(linear=True)
 def to_sqe(
     data: Data,
@@ -255,6 +276,7 @@ def to_sqe(
     )
 
 
+@operation(takes=("dynamic_structure_factor", "generalized_dos", "reduced_dos"))
 @carries_common_errors(linear=True)
 def to_convention(
     data: Data,

@@ -19,6 +19,7 @@ from xbp.core.errors import (
 )
 from xbp.core.grid import given_axis
 from xbp.core.independence import std_along
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import read
@@ -31,6 +32,7 @@ from xbp.reduction.imaginary import real_modes
 __all__ = ["heat_capacity"]
 
 
+@operation(takes="vibrational_dos", gives="heat_capacity", over="E", step=12)
 @carries_common_errors()
 def heat_capacity(
     data: Data,

@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
 from xbp.core.units import (
@@ -34,6 +35,7 @@ _AMOUNTS = ("atoms", "formula units")
 _GIVEN_IN = {"mass": "mg", "molar_mass": "g/mol", "atoms": "1"}
 
 
+@operation(takes="heat_capacity", step=16, when=lambda C: "amount" not in C.attrs)
 @carries_common_errors(linear=True)
 def to_molar(
     data: Data,
@@ -243,6 +245,12 @@ def kelvins(value: xr.DataArray) -> np.ndarray:
     return kelvin
 
 
+@operation(
+    takes="heat_capacity",
+    gives="reduced_heat_capacity",
+    step=17,
+    when=lambda C: "mol" in str(C.attrs.get("units")),
+)
 @carries_common_errors(linear=True)
 def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     r"""Return (C − γT)/T³, whose maximum is the boson peak's in the heat capacity.

@@ -18,6 +18,7 @@ from xbp.core.conditions import (
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interval, overlap
 from xbp.core.independence import carried_independence, std_along
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
 from xbp.core.units import format_unit, parse_unit
@@ -27,6 +28,12 @@ from xbp.reduction.sample import said_of_sample, sample_labels
 __all__ = ["integrate_E", "mirrored", "one_sided", "require_elastic"]
 
 
+@operation(
+    takes="dynamic_structure_factor",
+    gives="static_structure_factor",
+    over="QE",
+    step=22,
+)
 @carries_common_errors(linear=True)
 def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
     r"""Integrate S(Q,E) over energy: the static structure factor S(Q).

@@ -16,6 +16,7 @@ from xbp.core.independence import (
     independence_name,
     mixed_independence,
 )
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor
@@ -30,6 +31,7 @@ __all__ = ["like", "to_quantum"]
 _COVERED = 0.5
 
 
+@operation(takes="dynamic_structure_factor")
 @carries_common_errors(linear=True)
 def to_quantum(data: Data, T: Any = None) -> Data:
     r"""Give a classical S(Q,E) both sides of E and detailed balance.
@@ -126,6 +128,7 @@ def to_quantum(data: Data, T: Any = None) -> Data:
     return answer
 
 
+@operation(takes="dynamic_structure_factor")
 @carries_common_errors(linear=True)
 def like(
     data: Data,

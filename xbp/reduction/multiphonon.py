@@ -13,6 +13,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import resolve_temperature, resolve_u2
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, read
@@ -49,6 +50,7 @@ _ORDERS: Final = {
 }
 
 
+@operation(takes="vibrational_dos", gives="dynamic_structure_factor", step=33)
 @carries_common_errors()
 def multiphonon_sqe(
     data: Data,

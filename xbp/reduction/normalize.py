@@ -15,6 +15,7 @@ from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.independence import std_along
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
 from xbp.core.units import (
@@ -41,6 +42,7 @@ Rule = Literal["incoherent", "structure factor", "f-sum"]
 _VANADIUM: Final = 5.08
 
 
+@operation(takes="dynamic_structure_factor")
 @carries_common_errors()
 @np.errstate(
     over="ignore", invalid="ignore"
@@ -183,6 +185,7 @@ def normalize_to_vanadium(
     return answer
 
 
+@operation(takes="dynamic_structure_factor")
 @carries_common_errors()
 @np.errstate(
     over="ignore", invalid="ignore"

@@ -15,6 +15,7 @@ from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, is_pair
 from xbp.core.independence import collapsed, independence_name, independence_variable
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import read, result_table
@@ -29,6 +30,7 @@ KiOverKf = Literal["applied", "not applied"]
 Variance = Literal["exact", "shared"]
 
 
+@operation(takes="detector_spectra", gives="dynamic_structure_factor", step=1)
 @carries_common_errors(linear=True)
 def angle_to_Q(
     data: Data,
@@ -243,6 +245,9 @@ def angle_to_Q(
     return out
 
 
+@operation(
+    takes="signal", gives="kinematic_limits", step=2, suggested="detector_spectra"
+)
 def kinematic_limits(
     data: xr.DataArray | xr.Dataset,
     two_theta: Any = None,

@@ -14,6 +14,7 @@ from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import resolve_temperature
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, UnitsError
 from xbp.core.grid import is_pair, select_range
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, read
@@ -37,6 +38,7 @@ _SIDES_FROM = 0.5
 _STD_LIMITS = (1e-150, 1e150)
 
 
+@operation(takes="raman_intensity", step=15)
 @carries_common_errors(linear=True)
 def to_raman_shift(data: Data, laser: Any) -> Data:
     r"""Turn the wavelength axis of a Raman spectrum into the shift from the laser line.
@@ -153,6 +155,7 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     return shifted
 
 
+@operation(takes="raman_intensity", gives="reduced_dos", step=14)
 @carries_common_errors(linear=True)
 def to_reduced_raman(
     data: Data,

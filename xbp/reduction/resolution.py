@@ -12,6 +12,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, UnitsError
 from xbp.core.grid import bin_limits, interpolate, renamed
 from xbp.core.independence import independence_name, mixed_independence, std_along
+from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import require_units
@@ -205,6 +206,7 @@ def instrument_resolution(
     )
 
 
+@operation(takes="signal", over="E", step=29, suggested="dynamic_structure_factor")
 @carries_common_errors(linear=True)
 def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
     """Broaden a model or a simulation by the resolution of an instrument.

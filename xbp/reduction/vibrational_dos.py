@@ -13,6 +13,7 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.independence import collapsed
+from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.multiphonon import Below
@@ -24,6 +25,9 @@ from xbp.reduction.sign import REVERSED_BELOW
 __all__ = ["correct_multiphonon", "to_vibrational_dos"]
 
 
+@operation(
+    takes="dynamic_structure_factor", gives="vibrational_dos", over="QE", step=28
+)
 @carries_common_errors()
 def to_vibrational_dos(
     data: Data,
@@ -259,6 +263,7 @@ def to_vibrational_dos(
     return out
 
 
+@operation(takes="dynamic_structure_factor")
 @carries_common_errors()
 def correct_multiphonon(
     data: Data,

@@ -10,6 +10,7 @@ import scipy
 import xarray as xr
 
 from xbp.core.errors import QuantityError
+from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history, is_computed, read
 from xbp.core.status import NO_EXCESS, OK, UNPHYSICAL
@@ -21,6 +22,7 @@ __all__ = ["EinsteinOr", "compare"]
 EinsteinOr = Literal["peak", "einstein"]
 
 
+@operation(takes="study", where="study")
 def compare(
     study: xr.DataTree,
     among: Sequence[str] | None = None,

@@ -14,6 +14,7 @@ import xarray as xr
 from xbp.analysis.fitted_dos import fitted_dos
 from xbp.core.errors import QuantityError
 from xbp.core.format import with_error
+from xbp.core.operation import operation
 from xbp.core.signal import is_computed, read
 from xbp.core.status import OK
 from xbp.plot import heat_capacity as draw_heat_capacity
@@ -49,6 +50,7 @@ _WITHOUT = 25.0
 _MOST = 100
 
 
+@operation(takes="study", where="study")
 def plot(
     study: xr.DataTree,
     among: Sequence[str] | None = None,

@@ -13,7 +13,8 @@ import xarray as xr
 from xbp.analysis.boson_peak import boson_peak
 from xbp.core.errors import QuantityError, RangeError, XbpError
 from xbp.core.grid import interval
-from xbp.core.schema import RESULTS, quantity_name, require_units
+from xbp.core.operation import RESULTS
+from xbp.core.schema import quantity_name, require_units
 from xbp.core.signal import read
 from xbp.core.status import OK, STATUSES
 from xbp.core.units import convert_factor

@@ -15,6 +15,7 @@ from typing import Any
 import xarray as xr
 
 from xbp.core.format import with_error
+from xbp.core.operation import operation
 from xbp.core.schema import symbol_of
 from xbp.core.signal import operations, read
 from xbp.io.text import write_text
@@ -52,6 +53,7 @@ _KINDS = {
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
+@operation(takes="study", where="study")
 def report(
     study: xr.DataTree,
     path: str | os.PathLike[str],

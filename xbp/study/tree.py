@@ -13,6 +13,7 @@ import xarray as xr
 
 from xbp.core.errors import FileFormatError, QuantityError, RangeError, XbpError
 from xbp.core.grid import interval
+from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import (
     CONVENTIONS,
@@ -303,6 +304,7 @@ def _as_leaf(name: str, data: Any, options: Mapping[str, Any]) -> xr.Dataset:
     return ds
 
 
+@operation(takes="study", where="study")
 def to_netcdf(
     study: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> None:

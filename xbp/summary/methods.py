@@ -8,7 +8,8 @@ from typing import Final
 import xarray as xr
 
 from xbp.core.errors import QuantityError
-from xbp.core.schema import QUANTITIES, quantity_name, step_to
+from xbp.core.operation import step_to
+from xbp.core.schema import QUANTITIES, quantity_name
 from xbp.summary.signals import NEXT
 
 __all__ = ["NEEDS", "applicable", "require_kind"]

@@ -1,0 +1,294 @@
+"""The registry of operations: what each function of data takes and gives.
+
+The accessor, its completion, the "next steps" that data print, the refusal of data of
+another kind and the pages of the reference follow from it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
+
+import xarray as xr
+
+from xbp.core.errors import QuantityError
+
+__all__ = [
+    "OPERATIONS",
+    "RESULTS",
+    "Operation",
+    "applicable",
+    "kinds_of",
+    "next_steps",
+    "operation",
+    "require_kind",
+    "step_to",
+]
+
+Where = Literal["data", "plot", "study"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A function whose first argument is data, as a method of ``.bp``.
+
+    Attributes
+    ----------
+    function : callable
+        The function itself.
+    takes : tuple of str
+        Quantities or tables of results that it works on; "trajectory"; "signal" for
+        every quantity, "table" for every table of results.
+    gives : str or None
+        Quantity or table that it returns; None if that is what it was given, or a file.
+    over : str
+        Which of the dimensions Q and E it needs: "", "E", "Q" or "QE".
+    step : float or None
+        Its place among the next steps; None if it is not suggested.
+    suggested : tuple of str
+        Those of `takes` for which it is a next step.
+    when : callable or None
+        Whether it is a next step for a signal or a trajectory.
+    where : {"data", "plot", "study"}
+        The accessor it is a method of: ``.bp``, ``.bp.plot``, ``.bp`` of a study.
+    """
+
+    function: Callable[..., Any]
+    takes: tuple[str, ...]
+    gives: str | None
+    over: str
+    step: float | None
+    suggested: tuple[str, ...]
+    when: Callable[[Any], bool] | None
+    where: Where
+
+    @property
+    def name(self) -> str:
+        """Name of the function and of the method."""
+        return self.function.__name__
+
+    @property
+    def method(self) -> str:
+        """The method as it is called on data, such as ``plot.cut``."""
+        return f"plot.{self.name}" if self.where == "plot" else self.name
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        """Signature of the function."""
+        return inspect.signature(self.function)
+
+    @property
+    def call(self) -> str:
+        """The call, with an ellipsis if it needs arguments besides the data."""
+        _, *others = self.signature.parameters.values()
+        needed = any(
+            p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            for p in others
+        )
+        return f"{self.method}({'…' if needed else ''})"
+
+
+#: Tables of results: ``Dataset.attrs["quantity"]``, and the columns that sum it up.
+RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "boson_peak": ("energy", "height", "width"),
+    "dispersion": ("mean_energy", "slope", "chi2_reduced"),
+    "scale_to_sq": ("pearson_r", "spearman_r", "scale"),
+    "correlation_map": ("pearson_r",),
+    "detailed_balance": ("implied_temperature",),
+    "debye_waller": ("u2", "explained"),
+    "phonon_dispersion": ("energy", "width"),
+    "box_phonon": ("energy", "Q"),
+    "fit": (),
+    "fit_elastic_line": ("energy", "fwhm", "height"),
+    "fit_heat_capacity": ("energy", "energy_E", "gamma", "n_D", "n_E"),
+    "sound_velocity": ("velocity", "debye_energy"),
+    "ioffe_regel": ("energy",),
+    "local_fields": (),
+    "compare_fluctuations": ("E_BP", "chi_energy", "r_at_boson_peak"),
+    "thermodynamics": ("temperature",),
+    "glass_transition": ("Tg",),
+    "kinematic_limits": ("Q_min", "Q_max"),
+    "neutron_weighted_dos": ("correction",),
+    "compare": ("mean_energy", "discrepancy", "chi2", "p_value", "energy"),
+}
+
+#: Every operation, by accessor and name.
+OPERATIONS: Final[dict[tuple[Where, str], Operation]] = {}
+
+
+def operation(
+    *,
+    takes: str | tuple[str, ...],
+    gives: str | None = None,
+    over: str = "",
+    step: float | None = None,
+    suggested: str | tuple[str, ...] | None = None,
+    when: Callable[[Any], bool] | None = None,
+    where: Where = "data",
+) -> Callable[[F], F]:
+    """Register a function of data; its parameters are the attributes of `Operation`.
+
+    Returns
+    -------
+    callable
+        A decorator that returns the function as it is.
+
+    Examples
+    --------
+    >>> OPERATIONS["data", "to_bqe"].gives, OPERATIONS["data", "cut_E"].call
+    ('reduced_dos', 'cut_E(…)')
+    """
+    kinds = (takes,) if isinstance(takes, str) else takes
+    some = (suggested,) if isinstance(suggested, str) else suggested
+
+    def register(function: F) -> F:
+        OPERATIONS[where, function.__name__] = Operation(
+            function, kinds, gives, over, step, some or kinds, when, where
+        )
+        return function
+
+    return register
+
+
+def kinds_of(data: Any) -> dict[str, str]:
+    """Return the quantities of data, each with the name of a variable that is one.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> kinds_of(xbp.tutorial.open_dataset("zr46cu46al8_md")[["S", "Sq"]])
+    {'dynamic_structure_factor': 'S', 'static_structure_factor': 'Sq'}
+    """
+    own = data.attrs.get("quantity")
+    if isinstance(data, xr.DataArray):
+        return {} if own is None else {str(own): str(data.name)}
+    if isinstance(own, str) and own in RESULTS:
+        return {own: ""}
+    if own == "trajectory" or "position" in data:
+        return {"trajectory": "position"}
+    return {
+        str(variable.attrs["quantity"]): str(name)
+        for name, variable in data.data_vars.items()
+        if "quantity" in variable.attrs and not str(name).endswith("_std")
+    }
+
+
+def _suits(takes: Collection[str], kinds: Collection[str]) -> bool:
+    """Whether an operation takes data of these kinds; without one it judges itself."""
+    if not kinds:
+        return tuple(takes) != ("trajectory",)
+    if not {*kinds}.isdisjoint(takes):
+        return True
+    signals = {*kinds} - {"trajectory", *RESULTS}
+    return ("signal" in takes and bool(signals)) or (
+        "table" in takes and not {*kinds}.isdisjoint(RESULTS)
+    )
+
+
+def applicable(data: Any, where: Where) -> Iterator[str]:
+    """Give the names of the methods that are for data of this kind."""
+    kinds = kinds_of(data)
+    for one in OPERATIONS.values():
+        if one.where == where and _suits(one.takes, kinds):
+            yield one.name
+
+
+def next_steps(data: Any, kind: str) -> list[str]:
+    """Return the methods that are worth suggesting for data of one kind, in order.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> next_steps(xbp.tutorial.open_dataset("zr46cu46al8_md").Sq, "static_structure_factor")
+    ['.bp.to_radial_distribution(…)', '.bp.fit(…)', '.bp.plot.cut()']
+    """
+    signal = kind != "trajectory" and kind not in RESULTS
+    found = [
+        one
+        for one in OPERATIONS.values()
+        if one.step is not None
+        and (kind in one.suggested or (signal and "signal" in one.suggested))
+        and set(one.over) <= set(data.dims)
+        and (one.when is None or one.when(data))
+    ]
+    return [f".bp.{one.call}" for one in sorted(found, key=lambda one: one.step or 0)]
+
+
+def step_to(given: object, wanted: Collection[str]) -> str | None:
+    """Write the calls that make a quantity that is wanted from one that is given.
+
+    Examples
+    --------
+    >>> step_to("raman_intensity", ("reduced_dos",))
+    "data.bp.to_reduced_raman() gives a 'reduced_dos'"
+    >>> step_to("dynamic_structure_factor", ("boson_peak",))
+    "data.bp.to_bqe().bp.boson_peak() gives a 'boson_peak'"
+    """
+    if given == "interference_function" and "static_structure_factor" in wanted:
+        return "S(Q) = 1 + F(Q)/<b>^2: xbp.open_dataset(path, composition='SiO2').Sq"
+    steps = sorted(
+        (one for one in OPERATIONS.values() if one.gives and one.step is not None),
+        key=lambda one: one.step or 0,
+    )
+    for goal in wanted:
+        for one in steps:
+            if given in one.takes and one.gives == goal:
+                return f"data.bp.{one.call} gives a '{goal}'"
+    for goal in wanted:
+        for two in (one for one in steps if one.gives == goal):
+            for kind in two.takes:
+                for one in steps:
+                    if given in one.takes and one.gives == kind:
+                        return f"data.bp.{one.call}.bp.{two.call} gives a '{goal}'"
+    return None
+
+
+def require_kind(data: Any, one: Operation) -> None:
+    """Refuse data that an operation is not for, before it asks for arguments.
+
+    Raises
+    ------
+    QuantityError
+        With the calls that make of these data what it is for, if there are such.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> require_kind(xbp.tutorial.open_dataset("zr46cu46al8_md").S, OPERATIONS["data", "structure_factor"])
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: .bp.structure_factor() needs a trajectory, not a 'dynamic_structure_factor'
+      fix:  data.bp.integrate_E() gives a 'static_structure_factor'
+    """
+    kinds = kinds_of(data)
+    if _suits(one.takes, kinds):
+        return
+    named = [_article(kind) for kind in one.takes]
+    if one.gives in kinds:
+        fix = (
+            f"they are {_article(one.gives)} already"
+            if isinstance(data, xr.DataArray)
+            else f"they contain one: data[{kinds[one.gives]!r}]"
+        )
+    else:
+        wanted = [(one.gives,)] if one.gives else []
+        steps = (step_to(kind, goal) for goal in [*wanted, one.takes] for kind in kinds)
+        fix = next(filter(None, steps), None) or (
+            "open one with xbp.md.open_trajectory(path)"
+            if one.takes == ("trajectory",)
+            else "print(data.bp) shows what can be done with these"
+        )
+    raise QuantityError(
+        f".bp.{one.method}() needs {' or '.join(named)}, not "
+        f"{' and '.join(map(_article, kinds)) or 'data without a quantity'}",
+        fix=fix,
+    )
+
+
+def _article(kind: str) -> str:
+    plain = {"trajectory": "a trajectory", "signal": "a signal", "table": "a table"}
+    return plain.get(kind, f"a '{kind}'")
