@@ -11,7 +11,7 @@ from scipy.special import erf
 
 import xbp
 from xbp.analysis.first_maximum import first_maximum
-from xbp.errors import QuantityError
+from xbp.errors import QuantityError, XbpError
 from xbp.models.lineshapes import lognormal
 
 NUMBERS = (
@@ -121,6 +121,54 @@ def test_edges_of_other_filters(
         assert str(b.bp.boson_peak(E_range=limits).status.values) != "ok"
 
 
+def wing_through_notch(
+    width: float, wing: float, power: float, coupling: str, band: float = 50.0
+) -> xr.Dataset:
+    """Return B of a band beside a Rayleigh wing, behind a notch filter up to 10 1/cm."""
+    E = np.arange(2.0, 300, 1.0)
+    thermal = E / (1 - np.exp(-E / (295 * 0.69503)))
+    light = np.exp(-(np.log(E / band) ** 2) / 0.5) * thermal / band
+    light += wing * (10 / E) ** power
+    light *= 0.5 * (1 + erf((E - 10) / (np.sqrt(2) * width)))
+    counts = np.random.default_rng(3).poisson(1e4 * light).astype(float)
+    spectrum = xbp.new_dataset(
+        "raman_intensity",
+        counts,
+        units="1",
+        coords={"E": (E, "1/cm")},
+        temperature="295 K",
+    )
+    return spectrum.bp.to_reduced_raman(coupling=coupling)
+
+
+@pytest.mark.parametrize("coupling", ["constant", "linear"])
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("wing", [1.0, 3.0, 10.0])
+@pytest.mark.parametrize("width", [0.5, 1.0, 2.0, 2.5])
+def test_a_notch_filter_on_a_rayleigh_wing_is_no_peak(
+    width: float, wing: float, power: float, coupling: str
+) -> None:
+    b = wing_through_notch(width, wing, power, coupling)
+    for method in ("lognormal", "quadratic", "gaussian"):
+        peak = b.bp.boson_peak(method)
+        if str(peak.status.values) == "ok":
+            assert float(peak.energy) > 32, method
+
+
+def test_where_a_filter_may_end_is_an_argument() -> None:
+    b = wing_through_notch(2.0, 3.0, 2.0, "linear")
+    assert_refused(b.bp.boson_peak(), "steep edge")
+    assert_refused(b.bp.boson_peak(filter_end="5 meV"), "steep edge")
+    assert float(b.bp.boson_peak(filter_end=0).energy) == pytest.approx(11, abs=0.5)
+    # Only light passes filters, and it is an attribute that says so.
+    b.B.attrs.pop("history")
+    assert_refused(b.bp.boson_peak(), "steep edge")
+    del b.B.attrs["probe"]
+    assert str(b.bp.boson_peak().status.values) == "ok"
+    low = wing_through_notch(0.5, 0.0, 1.0, "constant", band=30.0)
+    assert float(low.bp.boson_peak().energy) == pytest.approx(30, abs=1)
+
+
 def test_the_limit_of_an_edge_is_an_argument() -> None:
     b = through_filter(50, 4.0, 2.0, 20.0, "constant")
     assert_refused(b.bp.boson_peak(), "steep edge")
@@ -190,6 +238,25 @@ def test_the_longitudinal_phonon_is_told_by_the_sq_of_the_data(
     assert (bare.status.sel(Q=slice(0, half)) == "ok").sum() == (
         low.status == "longitudinal phonon"
     ).sum()
+
+
+def test_up_to_where_sound_is_doubted_is_an_argument(glass: xr.Dataset) -> None:
+    b = glass.bp.to_bqe()[["B", "B_std"]]
+    cut = b.bp.cut_Q((2.1, 8.5))
+    assert cut.bp.boson_peak(E_range=(1.2, 12)).bp.diagnostics() == []
+    found = cut.bp.boson_peak(E_range=(1.2, 12), sound_below="10 1/angstrom")
+    assert [one.code for one in found.bp.diagnostics()] == [
+        "longitudinal_phonon_unchecked"
+    ]
+    above = b.sel(Q=slice(2.1, None))
+    assert above.bp.boson_peak(E_range=(1.2, 12)).bp.diagnostics() == []
+
+
+@pytest.mark.parametrize("value", [None, "abc", np.nan, -1, 1e400, [1, 2]])
+@pytest.mark.parametrize("name", ["edge_width", "sound_below"])
+def test_absurd_limits_are_refused(glass: xr.Dataset, name: str, value: object) -> None:
+    with pytest.raises(XbpError, match=name):
+        glass.bp.to_bqe().bp.boson_peak(**{name: value})
 
 
 def test_the_sq_of_the_argument_in_other_units(glass: xr.Dataset) -> None:

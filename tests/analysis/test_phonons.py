@@ -293,3 +293,21 @@ def solid_box() -> xr.Dataset:
         element="Cu",
         seed=1,
     )
+
+
+def test_energies_that_share_counts_give_larger_errors() -> None:
+    data = currents(KNOWN)
+    rng = np.random.default_rng(1)
+    for name in KNOWN:
+        scale = 0.02 * float(data[name].max())
+        data[name] += scale * rng.standard_normal(data[name].shape)
+    alone = data.bp.phonon_dispersion()
+    part = ("E", np.full(E.size, 0.25), {"units": "1"})
+    shared = data.assign_coords(E_independence=part).bp.phonon_dispersion()
+    n = E.size - 1  # above zero
+    wider = np.sqrt((n - 3) / (n / 4 - 3))
+    for name in ("energy_std", "width_std"):
+        np.testing.assert_allclose(shared[name], wider * alone[name], rtol=1e-9)
+    np.testing.assert_array_equal(shared.energy, alone.energy)
+    few = data.assign_coords(E_independence=("E", np.full(E.size, 0.02)))
+    assert (few.bp.phonon_dispersion().status == "too few points").all()

@@ -183,7 +183,7 @@ def test_correlation_map_tells_a_peak_that_follows_from_one_that_does_not(
 
 
 def test_the_error_of_r_counts_independent_points(sq: xr.Dataset) -> None:
-    """Of curves whose neighbours are independent it is (1 − r²)/√(n − 1); of smooth ones their own length counts."""
+    """Neighbours that are independent all count; of smooth curves their own length does."""
     rough = np.resize([1.0, -1.0], Q.size) + 0.1 * np.cos(np.arange(Q.size))
     zigzag = np.resize([0.0, 0.0, 1.0, 1.0], Q.size)
     s = xbp.new_dataset(
@@ -192,7 +192,9 @@ def test_the_error_of_r_counts_independent_points(sq: xr.Dataset) -> None:
     fit = cut_of(rough + 0.3 * zigzag).bp.scale_to_sq(s)
     r = scipy.stats.pearsonr(rough + 0.3 * zigzag, zigzag)[0]
     assert float(fit.n_effective) == Q.size == 76
-    assert float(fit.pearson_r_std) == pytest.approx((1 - r**2) / np.sqrt(75), rel=1e-9)
+    shrunk = r**4 * 74 / (r**2 * 74 + 4 * (1 - r**2))
+    expected = (1 - shrunk) / np.sqrt(72.5)
+    assert float(fit.pearson_r_std) == pytest.approx(expected, rel=1e-9)
     smooth = cut_of(sq.Sq.values + np.cos(2 * Q)).bp.scale_to_sq(sq)
     assert 5 < float(smooth.n_effective) < 20
 
@@ -212,33 +214,55 @@ def test_independent_points_are_those_of_the_equation(glass: xr.Dataset) -> None
     r = b.bp.correlation_map(glass.Sq).sel(E=8, method="nearest")
     assert float(r.n_effective) == pytest.approx(expected, rel=1e-9)
     assert 15 < expected < 20
-    assert float(r.pearson_r_std) == pytest.approx(
-        (1 - float(r.pearson_r) ** 2) / np.sqrt(expected - 1), rel=1e-9
-    )
-    assert float(r.pearson_r_std) == pytest.approx(0.09, abs=0.01)
+    assert float(r.pearson_r_std) == pytest.approx(0.12, abs=0.01)
     # In a box of 10 Å wave vectors are 0.63 1/Å apart.
     boxed = b.bp.correlation_map(glass.Sq, box="1 nm").sel(E=8, method="nearest")
     reach = float(b.Q[-1] - b.Q[0])
     assert float(boxed.n_effective) == pytest.approx(reach * 10 / (2 * np.pi), rel=1e-9)
 
 
-def test_the_error_of_r_is_the_scatter_of_unrelated_curves() -> None:
+@pytest.mark.parametrize("length", [3, 6])
+@pytest.mark.parametrize("related", [0.0, 0.5, 0.8, 0.95])
+def test_pulls_of_r_of_unrelated_and_related_curves(
+    related: float, length: int
+) -> None:
+    """They are (r − ρ)/std over 600 pairs of smooth curves, of some 10 or 20 points."""
     rng = np.random.default_rng(0)
-    q = np.linspace(2, 8.4, 128)
 
     def smooth() -> np.ndarray:
-        return np.asarray(
-            gaussian_filter1d(rng.standard_normal((600, 208)), 6, axis=-1)[:, 40:-40]
-        )
+        noise = rng.standard_normal((600, 128 + 20 * length))
+        curves = gaussian_filter1d(noise, length, axis=-1)
+        curves = curves[:, 10 * length : -10 * length]
+        return np.asarray(curves / curves.std())
 
-    coords = {"run": (np.arange(600), "1"), "Q": (q, "1/angstrom")}
-    b = xbp.new_dataset("reduced_dos", smooth(), units="1", coords=coords)
-    s = xbp.new_dataset("static_structure_factor", smooth(), units="1", coords=coords)
+    coords = {
+        "run": (np.arange(600), "1"),
+        "Q": (np.linspace(2, 8.4, 128), "1/angstrom"),
+    }
+    curve = smooth()
+    other = related * curve + np.sqrt(1 - related**2) * smooth()
+    b = xbp.new_dataset("reduced_dos", other, units="1", coords=coords)
+    s = xbp.new_dataset("static_structure_factor", curve, units="1", coords=coords)
     r = b.bp.scale_to_sq(s)
-    # Of 128 independent points it would be 0.09.
-    scatter = float(r.pearson_r.std())
-    assert scatter == pytest.approx(0.34, abs=0.03)
-    assert 0.8 < float((r.pearson_r_std**2).mean() ** 0.5) / scatter < 1.15
+    pulls = (r.pearson_r - related) / r.pearson_r_std
+    # r of few points is skew about a large one.
+    assert abs(float(pulls.mean())) < 0.35
+    assert 0.85 < float(pulls.std()) < 1.15
+
+
+def test_one_noisy_bin_is_not_the_highest_r(sq: xr.Dataset) -> None:
+    E = np.arange(2.0, 30, 1.0)
+    weight = np.exp(-(((E - 8) / 4) ** 2))
+    other = np.cos(2 * Q)
+    values = weight * sq.Sq.values[:, None] + 0.4 * other[:, None]
+    values[:, 25] = sq.Sq.values
+    coords = {"Q": (Q, "1/angstrom"), "E": (E, "meV")}
+    b = xbp.new_dataset("reduced_dos", values, units="1", coords=coords)
+    r = b.bp.correlation_map(sq)
+    assert float(r.pearson_r.idxmax("E")) == E[25]
+    assert float(r.highest_r_energy) == pytest.approx(8, abs=1)
+    assert float(r.highest_r) == pytest.approx(float(r.pearson_r.sel(E=7)), abs=0.05)
+    assert f"at {float(r.highest_r_energy):.3g} meV" in repr(r.bp)
 
 
 def test_pulls_of_scale_and_offset(sq: xr.Dataset) -> None:

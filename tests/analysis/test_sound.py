@@ -211,3 +211,16 @@ def test_the_error_of_a_velocity_grows_with_the_scatter_about_the_curve(
         assert float(found.velocity_std.sel(branch=branch)) == pytest.approx(
             expected, rel=1e-6
         )
+
+
+def test_wave_vectors_that_share_counts_give_a_larger_error() -> None:
+    q = np.arange(0.1, 0.5, 0.02)
+    energy = {"longitudinal": bent(q, 4400.0), "transverse": bent(q, 1900.0)}
+    table = branches(q, energy, std=0.01)
+    table["energy"].values[:] = np.stack(list(energy.values()))
+    alone = table.bp.sound_velocity()
+    quarter = ("Q", np.full(q.size, 0.25), {"units": "1"})
+    shared = table.assign_coords(Q_independence=quarter).bp.sound_velocity()
+    np.testing.assert_allclose(shared.velocity_std, 2 * alone.velocity_std, rtol=1e-6)
+    few = table.assign_coords(Q_independence=("Q", np.full(q.size, 0.1)))
+    assert (few.bp.sound_velocity().status == "too few points").all()

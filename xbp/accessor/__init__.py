@@ -301,10 +301,18 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         *,
         sq: xr.DataArray | xr.Dataset | None = None,
         edge_width: float = analysis.EDGE_WIDTH,
+        filter_end: Any = analysis.FILTER_END,
+        sound_below: Any = analysis.SOUND_BELOW,
     ) -> xr.Dataset:
         """See `xbp.boson_peak`: position, height and width of the peak."""
         return analysis.boson_peak(
-            self._data, method, E_range, sq=sq, edge_width=edge_width
+            self._data,
+            method,
+            E_range,
+            sq=sq,
+            edge_width=edge_width,
+            filter_end=filter_end,
+            sound_below=sound_below,
         )
 
     def scan_boson_peak(
@@ -314,6 +322,7 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         *,
         sq: xr.DataArray | xr.Dataset | None = None,
         edge_width: float = analysis.EDGE_WIDTH,
+        filter_end: Any = analysis.FILTER_END,
         least: float = 0.5,
     ) -> xr.Dataset:
         """See `xbp.scan_boson_peak`.
@@ -321,7 +330,13 @@ class BosonPeakAccessor(CorrectionMethods, TrajectoryMethods):
         The peak over several ranges and shapes, and its systematic error.
         """
         return analysis.scan_boson_peak(
-            self._data, E_ranges, methods, sq=sq, edge_width=edge_width, least=least
+            self._data,
+            E_ranges,
+            methods,
+            sq=sq,
+            edge_width=edge_width,
+            filter_end=filter_end,
+            least=least,
         )
 
     def fit(

@@ -1,8 +1,8 @@
 """The boson peak itself: where it is, whether it disperses, whether it follows S(Q)."""
 
-from xbp.analysis.boson_peak import boson_peak
+from xbp.analysis.boson_peak import SOUND_BELOW, boson_peak
 from xbp.analysis.dispersion import dispersion
-from xbp.analysis.edges import EDGE_WIDTH
+from xbp.analysis.edges import EDGE_WIDTH, FILTER_END
 from xbp.analysis.elastic_line import fit_elastic_line
 from xbp.analysis.fitted_dos import fitted_dos
 from xbp.analysis.fluctuations import compare_fluctuations
@@ -14,6 +14,8 @@ from xbp.analysis.sound import ioffe_regel, sound_velocity
 
 __all__ = [
     "EDGE_WIDTH",
+    "FILTER_END",
+    "SOUND_BELOW",
     "boson_peak",
     "box_phonon",
     "compare_fluctuations",

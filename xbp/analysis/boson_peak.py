@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from xbp.analysis.edges import EDGE_WIDTH, judge_sides
+from xbp.analysis.edges import EDGE_WIDTH, FILTER_END, judge_sides
 from xbp.analysis.first_maximum import first_maximum
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import range_used, select_range
+from xbp.core.guards import choose, require_number
 from xbp.core.independence import collapsed, independence, std_along, times_held
 from xbp.core.operation import operation
 from xbp.core.schema import quantity_name, require_units
@@ -53,6 +54,9 @@ _ENDED = 0.2
 # detector ends; and a bin is no phonon's that is this many times the median of itself
 # and the six nearest, of which three may be such.
 _COVERED, _OUTLYING, _NEAREST = 0.5, 10.0, 7
+
+#: Default of `sound_below`.
+SOUND_BELOW = "2 1/angstrom"
 
 _SIGNALS = (
     "reduced_dos",
@@ -96,6 +100,8 @@ def boson_peak(
     *,
     sq: xr.DataArray | xr.Dataset | None = None,
     edge_width: float = EDGE_WIDTH,
+    filter_end: Any = FILTER_END,
+    sound_below: Any = SOUND_BELOW,
 ) -> xr.Dataset:
     r"""Find position, height and width of the boson peak.
 
@@ -123,10 +129,17 @@ def boson_peak(
         S(Q), for B(Q,E) and G(Q,E), and cuts of them: below half of its first maximum a
         spectrum shows the longitudinal phonon (a cut over an interval where all of it
         lies below). By default the S(Q) in the data; without one this is not checked,
-        and a diagnostic reports it (of a cut that ends below 2 1/angstrom).
+        and a diagnostic reports it.
     edge_width : float
         Least extent in ln E of the low side of a peak of B (see ``status``); 0 turns
         these checks off.
+    filter_end : scalar with units
+        Raman spectra: energy up to which a notch or edge filter may reach (bare: the
+        unit of E). Below it the low side must extend over three times `edge_width`.
+    sound_below : scalar with units
+        Without S(Q), the diagnostic concerns spectra at Q below this (bare: the unit of
+        Q), a cut by its upper limit. The first maximum of no solid is above twice it:
+        atoms would be less than 2 angstrom apart.
 
     Returns
     -------
@@ -180,7 +193,15 @@ def boson_peak(
     >>> str(peak.status.values), round(float(peak.energy), 1)
     ('ok', 2.3)
     """
-    return fit_peaks(data, method, E_range, sq=sq, edge_width=edge_width)
+    return fit_peaks(
+        data,
+        method,
+        E_range,
+        sq=sq,
+        edge_width=edge_width,
+        filter_end=filter_end,
+        sound_below=sound_below,
+    )
 
 
 def fit_peaks(
@@ -191,20 +212,12 @@ def fit_peaks(
     *,
     sq: xr.DataArray | xr.Dataset | None = None,
     edge_width: float = EDGE_WIDTH,
+    filter_end: Any = FILTER_END,
+    sound_below: Any = SOUND_BELOW,
 ) -> xr.Dataset:
     """Do what `boson_peak` says, over `reach` times the range it finds where none is given (in ln E)."""
-    if not isinstance(method, str) or method not in get_args(Method):
-        raise QuantityError(
-            f"method={method!r} is not known",
-            reason=f"xbp fits {', '.join(map(repr, get_args(Method)))}",
-            fix="choose one of them",
-        )
-    if not isinstance(edge_width, int | float | np.number) or not edge_width >= 0:
-        raise QuantityError(
-            f"edge_width={edge_width!r}",
-            reason="it must be a number ≥ 0",
-            fix="edge_width=0.25",
-        )
+    choose(method, Method, "method")
+    edge_width = require_number(edge_width, "edge_width", least=0, error=QuantityError)
     signal = read(data, *_SIGNALS)
     value = signal.value
     if "E" not in value.dims:
@@ -239,22 +252,31 @@ def fit_peaks(
         value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
     )
     highest = None if E_range is not None else _HIGHEST / to_mev
+    # Light sees C(E) g(E), whose area is not that of the modes, through filters.
+    is_light = value.attrs.get("probe") == "light"
     at_Q = _highest_Q(signal)
-    sound_below, doubts = _sound_below(signal, sq, at_Q)
+    below, doubts = _longitudinal_below(signal, sq, at_Q, sound_below)
     numbers, code = xr.apply_ufunc(
         _fit_one,
         spectra,
         stds if has_std else np.nan,
         box,
-        False if sound_below is None or at_Q is None else at_Q < sound_below,
+        False if below is None or at_Q is None else at_Q < below,
         kwargs={
             "E": E,
             "inside": in_range[positive],
             "method": method,
             "highest": highest,
             "reach": reach,
-            "edge_width": float(edge_width)
-            if signal.quantity.name == "reduced_dos"
+            "edge_width": edge_width if signal.quantity.name == "reduced_dos" else 0.0,
+            "filter_end": require_number(
+                filter_end,
+                "filter_end",
+                value["E"].attrs["units"],
+                least=0,
+                energy=True,
+            )
+            if is_light
             else 0.0,
         },
         input_core_dims=[["E"], ["E"] if has_std else [], [], []],
@@ -307,10 +329,7 @@ def fit_peaks(
     if not has_std:
         # Without known errors χ² has no scale to be judged by.
         del variables["chi2_reduced"]
-    # Light sees C(E) g(E), whose area is not that of the modes.
-    if signal.quantity.name == "reduced_dos" and '"to_reduced_raman"' not in str(
-        value.attrs.get("history")
-    ):
+    if signal.quantity.name == "reduced_dos" and not is_light:
         coverage = (
             signal.source.get("coverage")
             if isinstance(signal.source, xr.Dataset)
@@ -409,18 +428,14 @@ def _highest_Q(signal: Signal) -> xr.DataArray | None:
     return Q
 
 
-def _sound_below(
-    signal: Signal, sq: Any, at_Q: xr.DataArray | None, *, highest: float = 2.0
+def _longitudinal_below(
+    signal: Signal, sq: Any, at_Q: xr.DataArray | None, sound_below: Any
 ) -> tuple[xr.DataArray | None, list[Diagnostic]]:
-    """Return half the Q of the first maximum of S(Q), below which the longitudinal phonon is seen, or a doubt.
-
-    One spectrum that reaches above `highest`, in 1/angstrom, is not doubted: the first
-    maximum of no solid is above 4 1/angstrom, which would take atoms less than 2
-    angstrom apart.
-    """
+    """Return half the Q of the first maximum of S(Q), or a doubt where it is unknown."""
     if at_Q is None:
         return None, []
     units = signal.value["Q"].attrs["units"]
+    limit = require_number(sound_below, "sound_below", units, least=0)
     given = _carried(signal.source) if sq is None else sq
     if given is not None:
         place = first_maximum(given, units)
@@ -428,11 +443,7 @@ def _sound_below(
         # nothing.
         if place.chunks is not None or bool(place.notnull().any()):
             return place / 2, []
-    if (
-        "Q" not in at_Q.dims
-        and float(at_Q.max()) * convert_factor(units, "1/angstrom", name="'Q'")
-        > highest
-    ):
+    if float(at_Q.min()) > limit:
         return None, []
     why = (
         "the data have no S(Q)"
@@ -524,6 +535,7 @@ def _fit_one(
     highest: float | None,
     reach: float,
     edge_width: float,
+    filter_end: float,
 ) -> tuple[np.ndarray, int]:
     known = std if std.ndim else None
     fit: PeakFit
@@ -553,7 +565,9 @@ def _fit_one(
     if status == OK and fit.energy < (1 + _NEAR) * box:
         status = BOX_PHONON
     if status == OK:
-        status = judge_sides(E, B, known, fit.energy, fit.low, fit.high, edge_width)
+        status = judge_sides(
+            E, B, known, fit.energy, fit.low, fit.high, edge_width, filter_end
+        )
     if status == OK and sound:
         status = LONGITUDINAL
     if status != fit.status:

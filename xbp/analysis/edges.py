@@ -10,12 +10,14 @@ import scipy
 from xbp.core.status import AT_EDGE, OK, STEEP_EDGE
 from xbp.fitting.search import SIGNIFICANT, WEIGHABLE, scatter, smoothed
 
-__all__ = ["EDGE_WIDTH", "judge_sides"]
+__all__ = ["EDGE_WIDTH", "FILTER_END", "judge_sides"]
 
 #: Default of `edge_width`, in ln E. The low side of a log-normal of width σ rises from
 #: a fifth to four fifths of its height within 1.13 σ, and boson peaks have σ of 0.4 to
 #: 0.9; notch and edge filters open within 2 to 15 % of E.
 EDGE_WIDTH = 0.25
+#: Default of `filter_end`: notch filters take 5 to 10 1/cm off, and open softly.
+FILTER_END = "15 1/cm"
 # Parts of the height above the foot between which a side is measured.
 _FOOT, _SHOULDER = 0.2, 0.8
 # An edge is this many times as steep as the other side, and what lies below it stays
@@ -28,19 +30,24 @@ _LOPSIDED, _LEVEL = 2.0, 3.0
 _SEEN = 0.5
 # Fewest bins on each side of a maximum.
 _BINS = 2
+# Near the laser line filters open within a larger part of E, up to this many times
+# `edge_width`.
+_WIDER = 3.0
 
 
 @dataclass(frozen=True)
 class _Side:
     """One side of a maximum.
 
-    Its lowest and highest value, and in ln E where its rise begins and how long it is.
+    Its lowest and highest value, and in ln E where its rise begins, how long it is, and
+    where it reaches half of its height.
     """
 
     foot: float
     top: float
     begin: float
     rise: float
+    middle: float
 
 
 def judge_sides(
@@ -51,6 +58,7 @@ def judge_sides(
     low: float,
     high: float,
     edge_width: float,
+    filter_end: float = 0.0,
 ) -> str:
     """Return whether the sides of a maximum are those of a peak.
 
@@ -67,13 +75,17 @@ def judge_sides(
         Ends of the range fitted.
     edge_width : float
         Least extent of the low side, in ln E; 0 for no limit.
+    filter_end : float
+        Energy up to which a filter near the laser line may reach; 0 for none.
 
     Returns
     -------
     str
         A status: "steep edge" where the low side rises from a level below half of the
         top, or from the first bin, within less than `edge_width` (from 0.2 to 0.8 of
-        its height above the foot) and the high side falls less than half as steeply;
+        its height above the foot) and the high side falls less than half as steeply, or
+        where it reaches half of its height below `filter_end` and rises within less
+        than three times `edge_width`;
         "maximum at edge" where the data begin less than `edge_width` below the maximum
         and above half of its height, or the range fitted has less than two bins on one
         side of it; "ok" otherwise.
@@ -107,6 +119,11 @@ def judge_sides(
         return OK
     if left.foot > _SEEN * left.top:
         return AT_EDGE if begins and np.log(energy / x[0]) < edge_width else OK
+    if (
+        left.middle < np.log(max(filter_end, 1e-300))
+        and left.rise < _WIDER * edge_width
+    ):
+        return STEEP_EDGE
     right = _side(-np.log(x[above])[::-1], y[above][::-1], weight[above][::-1])
     steep = left.rise < min(edge_width, right.rise / _LOPSIDED)
     up_again = np.flatnonzero(smooth[: top - first] > (left.foot + left.top) / 2)
@@ -141,6 +158,6 @@ def _side(log_x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> _Side:
     foot, top = float(value[0]), float(value[-1])
     at = [
         float(np.interp(foot + part * (top - foot), value, place))
-        for part in (_FOOT, _SHOULDER)
+        for part in (_FOOT, 0.5, _SHOULDER)
     ]
-    return _Side(foot, top, at[0], at[1] - at[0])
+    return _Side(foot, top, at[0], at[2] - at[0], at[1])

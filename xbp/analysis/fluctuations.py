@@ -12,6 +12,7 @@ from xbp import md, reduction
 from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.dispersion import dispersion
 from xbp.analysis.phonons import phonon_dispersion
+from xbp.analysis.sampling import correlation_error
 from xbp.analysis.scaling import correlation_map
 from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
@@ -296,7 +297,8 @@ def _row(
     flat = dispersion(peaks, Q_range)
     r = correlation_map(omega, sqe[["Sq"]], Q_range, box=box)
     here = np.interp(at, spectrum.E.values, r.pearson_r.values)  # NaN at NaN
-    n_effective = float(np.interp(at, spectrum.E.values, r.n_effective.values))
+    n_effective = np.interp(at, spectrum.E.values, r.n_effective.values)
+    here_std = correlation_error(xr.DataArray(here), xr.DataArray(n_effective))
     row = xr.Dataset(
         {
             "chi_energy": ((), float(local.energy)),
@@ -310,10 +312,7 @@ def _row(
             "n_peaks": ((), int((inside.status == OK).sum())),
             "n_Q": ((), int(inside.sizes["Q"])),
             "r_at_boson_peak": ((), float(here)),
-            "r_at_boson_peak_std": (
-                (),
-                (1 - float(here) ** 2) / np.sqrt(n_effective - 1),
-            ),
+            "r_at_boson_peak_std": ((), float(here_std)),
             "pearson_r": ("E", r.pearson_r.values),
             "chi": ("E", (spectrum.chi / spectrum.variance).values),
             "Omega": (("Q", "E"), spectrum.Omega.values),

@@ -15,6 +15,7 @@ from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
+from xbp.core.independence import independence
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import read, result_table, table_signal
@@ -52,7 +53,8 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     small errors of its wings would place its top. The errors are from the scatter about
     the fit and, where the number of wave vectors and windows is known, from how few
     waves are seen: FWHM/√(5.5 N) of the energy and FWHM/√(2N) of the width, with N the
-    waves times the multiples of h/window that the line spans, in all windows.
+    waves times the multiples of h/window that the line spans, in all windows. Bins that
+    share counts (``E_independence``) are fractions of an independent one.
 
     Parameters
     ----------
@@ -112,7 +114,9 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
         window = Window.of(data, signal.value["E"].attrs["units"])
         if window is not None and not window.holds(E):
             window = None
-        rows = [_fit(E, row, window) for row in value]
+        f = independence(signal.value, "E")
+        parts = np.ones(E.size) if f is None else f.values[inside]
+        rows = [_fit(E, row, window, parts) for row in value]
         numbers = np.array([numbers for numbers, _ in rows])
         if window is not None and "n_wavevectors" in data.coords:
             # Waves of Q and −Q are one.
@@ -146,14 +150,18 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
 
 
 def _fit(
-    E: np.ndarray, C: np.ndarray, window: Window | None
+    E: np.ndarray, C: np.ndarray, window: Window | None, parts: np.ndarray
 ) -> tuple[list[float], str]:
-    """Fit one spectrum: the numbers of `_NUMBERS`, NaN unless the status is ok."""
+    """Fit one spectrum: the numbers of `_NUMBERS`, NaN unless the status is ok.
+
+    `parts` is the fraction of an independent bin that each bin represents.
+    """
     nothing = [np.nan] * len(_NUMBERS)
     x, y = E[np.isfinite(C)], C[np.isfinite(C)]
+    independent = float(parts[np.isfinite(C)].sum())
     if x.size == 0 or y.max() <= 0:
         return nothing, NO_DATA
-    if x.size < 5:
+    if x.size < 5 or independent < 5 * (1 - 1e-9):
         return nothing, TOO_FEW
     top = int(np.argmax(y))
     if top in (0, x.size - 1):
@@ -184,7 +192,14 @@ def _fit(
     # In the first or the last bin there is no line to be seen.
     if not x[1] <= energy.value <= x[-2]:
         return nothing, AT_EDGE
-    return [energy.value, energy.stderr, max(gamma.value, 0.0), gamma.stderr], OK
+    # Bins that share what was measured scatter less than independent ones.
+    wider = np.sqrt((x.size - 3) / (independent - 3))
+    return [
+        energy.value,
+        energy.stderr * wider,
+        max(gamma.value, 0.0),
+        gamma.stderr * wider,
+    ], OK
 
 
 @operation(

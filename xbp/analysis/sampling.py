@@ -74,8 +74,24 @@ def independent_points(
 
 
 def correlation_error(r: xr.DataArray, n_effective: xr.DataArray) -> xr.DataArray:
-    """Return the sampling error of Pearson's r, (1 − r²)/√(n − 1), of n independent points."""
-    return (1 - r**2) / (n_effective - 1) ** 0.5
+    r"""Return the sampling error of Pearson's r of n independent points.
+
+    .. math:: \sigma_r = \frac{1 - \rho^2}{\sqrt{n - 3.5}}, \quad \rho^2 = r^2
+        \frac{t^2}{t^2 + 4}, \quad t^2 = r^2 \frac{n - 2}{1 - r^2}
+
+    The shrunk ρ² keeps a large r that arose by chance from having a small error; 4 and
+    3.5 give pulls of width 1 ± 0.15 for unrelated and related curves of ten independent
+    points or more. It is at most 1.
+
+    Examples
+    --------
+    >>> r = xr.DataArray([0.0, 0.5, 0.9])
+    >>> correlation_error(r, xr.full_like(r, 20)).values.round(3)
+    array([0.246, 0.209, 0.057])
+    """
+    t2 = r**2 * (n_effective - 2)
+    shrunk = r**2 * t2 / (t2 + 4 * (1 - r**2))
+    return ((1 - shrunk) / (n_effective - 3.5).clip(min=1.0) ** 0.5).clip(max=1.0)
 
 
 @np.errstate(invalid="ignore", divide="ignore", over="ignore")

@@ -12,9 +12,10 @@ from xbp.analysis.sampling import correlation_error, independent_points
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate, select_range
+from xbp.core.guards import require_flag
 from xbp.core.independence import independence, independence_name
 from xbp.core.operation import operation
-from xbp.core.schema import require_same_grid, symbol_of
+from xbp.core.schema import require_same_grid, require_units, symbol_of
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.least_squares import minimum
@@ -117,12 +118,7 @@ def scale_to_sq(
     signal, other, used, beware = _pair(cut, sq, Q_range)
     value, std = signal.value, signal.std
     curve, curve_std = _interpolated(other, value["Q"])
-    if not isinstance(offset, bool | np.bool_):
-        raise QuantityError(
-            f"offset={offset!r}",
-            reason="it is a question",
-            fix="offset=True or offset=False",
-        )
+    offset = require_flag(offset, "offset")
     n_min = 4 if offset else 3
     _require_enough(value, curve, used, n_min, Q_range)
     nan = xr.DataArray(np.nan)
@@ -249,11 +245,14 @@ def correlation_map(
     xarray.Dataset
         ``pearson_r`` and ``spearman_r`` over E (and leftover dimensions), with
         ``n_points``, ``Q_min`` and ``Q_max`` used, which `Q_range` may reach beyond;
-        NaN where fewer than three Q bins hold numbers. ``pearson_r_std`` (1 − r²)/√(n −
-        1) is the sampling error of r for n = ``n_effective`` independent points: of
-        autocorrelated curves these are fewer than their bins, n_eff = n/(1 + 2 Σ ρ_B(l)
-        ρ_S(l)), the sum over lags up to the first zero of the product, and at most
-        range/(2π/L) of a simulated `box`. ``attrs["beware"]`` as from `scale_to_sq`.
+        NaN where fewer than three Q bins hold numbers. ``pearson_r_std`` is the sampling
+        error of r, (1 − ρ²)/√(n − 3.5) with ρ² = r² t²/(t² + 4), t² = r² (n − 2)/(1 −
+        r²), for n = ``n_effective`` independent points: autocorrelated curves have
+        fewer of them than bins, n_eff = n/(1 + 2 Σ ρ_B(l) ρ_S(l)), the sum over lags
+        up to the first zero of the product, and at most range/(2π/L) of a simulated
+        `box`. ``highest_r`` is the largest running median of r over five bins (above
+        1.15 times ``box_phonon`` where that is marked), and ``highest_r_energy`` is
+        where: a single noisy bin does not count. ``attrs["beware"]`` as from `scale_to_sq`.
 
     Raises
     ------
@@ -302,12 +301,52 @@ def correlation_map(
         "n_points": (count, "1", "number of Q bins used"),
         "n_effective": (n_effective, "1", "number of independent Q"),
     }
+    highest, where = _highest(pearson)
+    variables["highest_r"] = (highest, "1", "highest running median of r")
+    variables["highest_r_energy"] = (where, value["E"].attrs["units"], "its energy")
     answer: xr.Dataset = result_table(
         signal, variables, quantity="correlation_map", operation="correlation_map",
         arguments={"Q_range": Q_range, "box": box},
         attrs={"signal": signal.quantity.name, **beware},
     )  # fmt: skip
     return answer
+
+
+def _highest(r: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the highest running median of r over five bins, and its energy."""
+    if "box_phonon" in r.coords:
+        # At the phonon of the box, and below it, r is that of the box.
+        mark = r.coords["box_phonon"]
+        units = require_units(mark, "coordinate 'box_phonon'", "meV")
+        factor = convert_factor(units, r["E"].attrs["units"], energy=True)
+        above = r.where(~(r["E"] <= 1.15 * factor * mark))
+        r = above.where(above.notnull().any("E"), r)
+    E = r["E"].values.astype(float)
+
+    def of_curves(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        edge = [(0, 0)] * (values.ndim - 1) + [(2, 2)]
+        padded = np.pad(values, edge, constant_values=np.nan)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=-1)
+        known = np.isfinite(windows).sum(axis=-1) > 2
+        ordered = np.where(known[..., None], windows, -np.inf)
+        median = np.where(known, np.nanmedian(ordered, axis=-1), -np.inf)
+        highest = median.max(axis=-1)
+        found = np.isfinite(highest)
+        return (
+            np.where(found, highest, np.nan),
+            np.where(found, E[median.argmax(axis=-1)], np.nan),
+        )
+
+    highest, where = xr.apply_ufunc(
+        of_curves,
+        r,
+        input_core_dims=[["E"]],
+        output_core_dims=[[], []],
+        dask="parallelized",
+        output_dtypes=[float, float],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    return highest, where
 
 
 def _pair(

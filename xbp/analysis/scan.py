@@ -12,11 +12,12 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.boson_peak import fit_peaks
-from xbp.analysis.edges import EDGE_WIDTH
+from xbp.analysis.edges import EDGE_WIDTH, FILTER_END
 from xbp.analysis.heat_capacity_fit import fit_heat_capacity
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError
 from xbp.core.grid import interval, is_pair
+from xbp.core.guards import require_number
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import extend_history, read
@@ -63,6 +64,7 @@ def scan_boson_peak(
     *,
     sq: xr.DataArray | xr.Dataset | None = None,
     edge_width: float = EDGE_WIDTH,
+    filter_end: Any = FILTER_END,
     least: float = 0.5,
 ) -> xr.Dataset:
     r"""Fit the boson peak over several ranges with several shapes, and tell how far these move it.
@@ -80,7 +82,7 @@ def scan_boson_peak(
         holds its background, the automatic one again in place of the wider.
     methods : sequence of {"lognormal", "quadratic", "gaussian"}
         Shapes to fit, the one preferred first.
-    sq, edge_width
+    sq, edge_width, filter_end
         As for `boson_peak`.
     least : float
         Part of the fits, from 0 to 1, that must be ok. Of a spectrum with fewer the
@@ -120,12 +122,7 @@ def scan_boson_peak(
     (2.28, 0.74, 6)
     """
     plain, rewrap = unwrap(data)
-    if not isinstance(least, int | float | np.number) or not 0 <= least <= 1:
-        raise QuantityError(
-            f"least={least!r}",
-            reason="it is the part of the fits that must be ok, from 0 to 1",
-            fix="least=0.5",
-        )
+    least = require_number(least, "least", least=0, most=1, error=QuantityError)
     shapes = _several(methods, "methods", "'lognormal', 'quadratic', 'gaussian'")
     ranges: dict[str, tuple[Any, float]]
     if E_ranges is None:
@@ -143,6 +140,7 @@ def scan_boson_peak(
                 min(reach, _WIDEST.get(method, reach)),
                 sq=sq,
                 edge_width=edge_width,
+                filter_end=filter_end,
             ).compute()
             for limits, reach in ranges.values()
         ]
@@ -169,7 +167,7 @@ def scan_boson_peak(
         columns["scan_energy"], columns["scan_status"] == OK
     )
     best, columns["systematic"] = _undetermined(
-        best, columns["systematic"], columns["scan_status"], float(least)
+        best, columns["systematic"], columns["scan_status"], least
     )
     said: dict[str, Any] = {
         "methods": shapes,

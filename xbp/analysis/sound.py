@@ -15,6 +15,7 @@ from xbp.analysis.windowed import Window
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
+from xbp.core.independence import independence
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, result_table, table_signal
 from xbp.core.status import NO_CROSSING, OK, TOO_FEW
@@ -82,6 +83,8 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
             fix="raise Q_max=, or simulate a larger box",
         )
     q = Q.values[used] * to_angstrom
+    f = independence(signal.value, "Q")
+    parts = np.ones(q.size) if f is None else f.values[used]
     rows, statuses = [], []
     for branch in signal.value["branch"].values:
         one = branches.sel(branch=branch).isel(Q=used)
@@ -90,7 +93,7 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
             one.energy.values[fine] * to_mev,
             one.energy_std.values[fine] * to_mev,
         )
-        velocity, error = _initial_slope(q[fine], energy, std)
+        velocity, error = _initial_slope(q[fine], energy, std, parts[fine])
         rows.append((velocity * 100, error * 100, int(fine.sum())))
         statuses.append(OK if np.isfinite(velocity) else TOO_FEW)
     velocity, error, count = np.array(rows).T
@@ -155,16 +158,17 @@ def _over_branches(signal: Signal, values: Any) -> xr.DataArray:
 
 
 def _initial_slope(
-    q: np.ndarray, energy: np.ndarray, std: np.ndarray
+    q: np.ndarray, energy: np.ndarray, std: np.ndarray, parts: np.ndarray
 ) -> tuple[float, float]:
-    """Return v and its std in Å/ps."""
-    if q.size < _FEWEST:
+    """Return v and its std in Å/ps; bins represent `parts` of independent ones."""
+    if parts.sum() < _FEWEST * (1 - 1e-9):
         return np.nan, np.nan
-    slope, error = energy / (constants.HBAR * q), std / (constants.HBAR * q)
+    slope = energy / (constants.HBAR * q)
+    error = std / np.sqrt(parts) / (constants.HBAR * q)
     design = np.stack([np.ones(q.size), q**2], axis=1) / error[:, None]
     found, *_ = np.linalg.lstsq(design, slope / error, rcond=None)
     covariance = np.linalg.inv(design.T @ design)
-    rest = float((((slope / error) - design @ found) ** 2).sum()) / (q.size - 2)
+    rest = float((((slope / error) - design @ found) ** 2).sum()) / (parts.sum() - 2)
     return float(found[0]), float(np.sqrt(covariance[0, 0] * max(1.0, rest)))
 
 

@@ -311,6 +311,7 @@ def to_reduced_raman(
         },
         units=format_unit(unit),
         quantity="reduced_dos",
+        attrs={"probe": "light"},
         bounds=bounds,
     )
     reduced: Data = rewrap(answer) if rewrap is not None else answer

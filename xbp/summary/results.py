@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.core.format import with_error
 from xbp.core.schema import quantity_name
 from xbp.core.status import GIVEN, NOT_A_DECAY, OK, POOR_CHI2
-from xbp.core.units import convert_factor, to_kelvin
+from xbp.core.units import to_kelvin
 from xbp.reduction.debye_waller import MOST_BROADENING
 from xbp.summary.energies import boson_peak, compare, heat_capacity
 from xbp.summary.numbers import UNLIKELY, fit, number, of_many, quality, reach, short
@@ -25,8 +25,6 @@ LAZY: Final = frozenset({"local_fields"})
 #: So many standard deviations between two temperatures are no chance; so small a part
 #: of one no thermometer tells.
 _MANY_SIGMA, _SAME_KELVIN = 5.0, 1e-3
-#: What is the phonon of a simulated box and what is above it, as for `boson_peak`.
-_ABOVE_BOX = 1.15
 
 
 def _dispersion(table: xr.Dataset) -> str:
@@ -90,30 +88,18 @@ def _correlation_map(table: xr.Dataset) -> str:
     r = table.pearson_r
     if r.dims != ("E",) or not bool(r.notnull().any()):
         return f"correlation with S(Q) over {', '.join(map(str, r.dims))}"
-    above = ""
-    if "box_phonon" in table.coords and table.box_phonon.ndim == 0:
-        # What lies at the phonon of the box, or below it, is of the box and of the
-        # elastic line.
-        to_E = convert_factor(
-            table.box_phonon.attrs["units"],
-            r.E.attrs["units"],
-            name="box_phonon",
-            energy=True,
-        )
-        beyond_box = r.where(_ABOVE_BOX * to_E * float(table.box_phonon) < r.E)
-        if bool(beyond_box.notnull().any()):
-            r, above = beyond_box, " above the box phonon"
-    best = r.idxmax("E")
-    beyond = r.E[(best < r.E) & (r < 0)]
-    falls = (
-        f", below 0 from {float(beyond[0]):.3g}{units_of(r.E)}" if beyond.size else ""
-    )
     reach = (
         f" over Q {float(table.Q_min.min()):.3g} to "
         f"{float(table.Q_max.max()):.3g}{units_of(table.Q_min)}"
     )
-    highest = f"{float(r.max()):.2f}, at {float(best):.3g}{units_of(r.E)}"
-    return f"correlation with S(Q){reach}: r is highest{above}, {highest}{falls}"
+    above = " above the box phonon" if "box_phonon" in table.coords else ""
+    at = float(table.highest_r_energy)
+    falls = r.E[(at < r.E) & (r < 0)]
+    below = f", below 0 from {float(falls[0]):.3g}{units_of(r.E)}" if falls.size else ""
+    return (
+        f"correlation with S(Q){reach}: r is highest{above}, "
+        f"{float(table.highest_r):.2f}, at {at:.3g}{units_of(r.E)}{below}"
+    )
 
 
 def _detailed_balance(table: xr.Dataset) -> str:
