@@ -1,13 +1,11 @@
-"""S(Q,−E) = S(Q,E) exp(−E/k_BT).
-
-The free test of measured data, and both sides made one.
-"""
+"""S(Q,−E) = S(Q,E) exp(−E/k_BT): the free test of measured data, and both sides in one."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
 import numpy as np
+import scipy.stats
 import xarray as xr
 
 from xbp.core import constants
@@ -22,8 +20,8 @@ from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.independence import independence, independence_name, std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
-from xbp.core.signal import read, result_table
-from xbp.core.status import NO_DATA, NO_TEMPERATURE, OK, POOR_CHI2
+from xbp.core.signal import Signal, read, result_table
+from xbp.core.status import NO_DATA, NO_TEMPERATURE, OK, UNDETERMINED
 from xbp.core.units import convert_factor, to_kelvin
 from xbp.models.factors import GAIN_INFORMS
 from xbp.reduction.elastic import elastic_reach
@@ -31,40 +29,54 @@ from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["Weights", "detailed_balance", "fold"]
 
-#: Of energies that say different temperatures, the middle two thirds.
-_TWO_THIRDS = (1 / 6, 5 / 6)
-
 #: How the two sides are weighted.
 Weights = Literal["variance", "counts"]
+
+
+def _with_both_signs(data: xr.DataArray | xr.Dataset) -> Signal:
+    """Read S(Q,E) over energy gain and loss."""
+    signal = read(data, "dynamic_structure_factor")
+    E = signal.value["E"].values if "E" in signal.value.dims else np.zeros(1)
+    if not E[0] < 0 < E[-1]:
+        raise RangeError(
+            "the data do not have both signs of E",
+            reason="energy gain and energy loss are compared",
+            fix="pass S(Q,E) as measured, before it was folded or cut",
+        )
+    return signal
 
 
 @operation(
     takes="dynamic_structure_factor", gives="detailed_balance", over="E", step=26
 )
 @carries_common_errors()
-@np.errstate(all="ignore")  # sums that overflow are infinite, and told
+@np.errstate(all="ignore")  # sums that overflow are infinite, and not used
 def detailed_balance(
     data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None
 ) -> xr.Dataset:
-    r"""Compare energy gain with energy loss, and tell the temperature that their ratio implies.
+    r"""Compare energy gain with energy loss, and find the temperature of their ratio.
 
     .. math:: \ln \frac{S(Q,-E)}{S(Q,E)} = -\frac{E}{k_BT}
 
-    S(Q,E) is averaged over the Q bins that hold numbers on both sides, the side of
-    energy gain interpolated linearly onto −E where the grid is not symmetric, and
-    1/k_BT fitted through the origin, weighted by the standard deviations (bins
-    independent).
+    S(Q,E) is averaged over the Q bins that have numbers on both sides, energy gain is
+    interpolated linearly onto −E where the grid is not symmetric, and 1/k_BT is fitted
+    through the origin, weighted by the standard deviations (independent bins).
+
+    The error of T is that of counting, times √χ² where the reduced χ² is above 1. The
+    fit is repeated in six bands of E that determine 1/k_BT equally well: if they differ
+    by more than their errors (at the level of 0.1 %), no single temperature describes the
+    data, as with a background or a zero of E that is off, and the error is at least
+    half the range of 1/k_BT over the bands.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E) or S(E), quantum, with both signs of E.
     E_range : pair of scalars with units, optional
-        Energies E > 0 to use; by default all that exist on both sides beyond the
-        elastic line, which belongs to the resolution: from two widths (FWHM) of it on,
-        or from its mask. Where nothing is left there, as of a spectrum without a line,
-        from 0. They end at 3 k_BT, beyond which energy gain is background: T is that of
-        the data, or else what all energies imply.
+        Energies E > 0 to use. By default all that exist on both sides from the end of
+        the elastic line (two widths, FWHM, or its mask; 0 if nothing is left there) to
+        3 k_BT, beyond which energy gain is background: T of the data, or else the one
+        that all energies imply.
     Q_range : pair of scalars with units, optional
         Momentum transfers to average over.
 
@@ -73,15 +85,11 @@ def detailed_balance(
     xarray.Dataset
         ``ratio`` S(−E)/S(E) over E with ``ratio_std``; ``temperature_at_E``, what each
         energy alone implies (K, NaN where gain exceeds loss), with
-        ``temperature_at_E_std``; ``implied_temperature`` with its ``_std`` (K), that of
-        counting times √χ² where the reduced χ² is above 1, and where it is above 10, so
-        that the energies disagree, at least half the range of the middle two thirds of
-        them; ``chi2_reduced``; ``status``: "ok", "no temperature" (gain exceeds loss)
-        or "no data", where the temperature is NaN. Over any leftover dimensions. Data
-        that are spoiled, by a background say, show it by a χ² far above one and a
-        ``temperature_at_E`` that runs with E: above 10 the mean is the temperature of
-        nothing, and what is printed says from which to which they go. The range that
-        was used is in attrs.
+        ``temperature_at_E_std``; ``implied_temperature`` with its ``_std`` (K);
+        ``chi2_reduced``; ``n_points``; ``status``: "ok", "no temperature" (gain exceeds
+        loss), "undetermined" (1/k_BT is below twice its error) or "no data"; the
+        temperature is NaN where it is not "ok". Over any leftover dimensions. The range
+        used is in attrs.
 
     Raises
     ------
@@ -98,65 +106,54 @@ def detailed_balance(
     --------
     >>> import numpy as np, xbp
     >>> S = xbp.models.dynamic_structure_factor(
-    ...     np.linspace(1, 5, 20), np.linspace(-20, 20, 81), energy="5 meV", width="4 meV",
-    ...     T="280 K", u2="0.01 angstrom^2")
-    >>> round(float(S.bp.detailed_balance(E_range=("2 meV", "18 meV")).implied_temperature), 3)
+    ...     np.linspace(1, 5, 20), np.linspace(-20, 20, 81), energy="5 meV",
+    ...     width="4 meV", T="280 K", u2="0.01 angstrom^2")
+    >>> table = S.bp.detailed_balance(E_range=("2 meV", "18 meV"))
+    >>> round(float(table.implied_temperature), 3)
     280.0
     """
-    signal = read(data, "dynamic_structure_factor")
+    signal = _with_both_signs(data)
     if signal.value.attrs.get("statistics") == "classical":
         raise QuantityError(
             f"'{signal.value.name}' is classical",
             reason="it is even in E at every temperature",
-            fix="take T from the simulation; .bp.to_quantum() makes detailed balance "
-            "of it",
+            fix="take T from the simulation; .bp.to_quantum() gives detailed balance",
         )
-    # A bin that overflowed holds no number.
     value = signal.value.where(abs(signal.value) < np.inf)
     std = None if signal.std is None else std_along(signal.std, "Q", "E")
-    units = value["E"].attrs["units"] if "E" in value.coords else ""
-    if "E" not in value.dims or not (value["E"].values[0] < 0 < value["E"].values[-1]):
-        raise RangeError(
-            "the data do not hold both signs of E",
-            reason="detailed balance compares energy gain with energy loss",
-            fix="pass S(Q,E) as measured, before it was folded or cut",
-        )
-    in_range = select_range(signal.source, "E", E_range, name="E_range")
+    units = value["E"].attrs["units"]
     E = value["E"].values
     lower, upper = bin_limits(signal.source, "E")
     # The side of energy loss; the bin that straddles zero is the elastic line.
-    chosen = in_range & (lower >= 0) & (E[0] <= -E) & (E[-1] >= E)
+    chosen = select_range(signal.source, "E", E_range, name="E_range")
+    chosen &= (lower >= 0) & (E[0] <= -E) & (E[-1] >= E)
     if E_range is None:
         profile = value.mean([d for d in value.dims if d != "E"]).values
         outside = chosen & (lower >= elastic_reach(E, profile)) & np.isfinite(profile)
         chosen = outside if outside.any() else chosen
     if not chosen.any():
         raise RangeError(
-            f"no energy of {E_range!r} has its counterpart at -E",
-            reason=f"the data reach from {lower[0]:g} to {upper[-1]:g} {units}",
-            fix="give an E_range of positive energies that both sides hold",
+            f"no energy of E_range={E_range!r} has its counterpart at -E",
+            reason=f"the data range from {lower[0]:g} to {upper[-1]:g} {units}",
+            fix="choose positive energies that both sides have",
         )
     loss = value.isel(E=chosen)
     gain, gain_std = interpolate(value, std, "E", -E[chosen])
     gain = gain.assign_coords(E=loss["E"])
-    nothing = xr.zeros_like(loss, dtype=float)
-    loss_var = nothing if std is None else std.isel(E=chosen) ** 2
-    gain_var = nothing if gain_std is None else gain_std.assign_coords(E=loss["E"]) ** 2
-    both = loss.notnull() & gain.notnull()
+    loss_var = gain_var = xr.zeros_like(loss, dtype=float)
+    if std is not None and gain_std is not None:
+        loss_var = std.isel(E=chosen) ** 2
+        gain_var = gain_std.assign_coords(E=loss["E"]) ** 2
     if "Q" in value.dims:
-        both &= xr.DataArray(
-            select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q"
-        )
-        lo_q, hi_q = bin_limits(signal.source, "Q")
-        width = xr.DataArray(hi_q - lo_q, dims="Q")
-        weight = width.where(both, 0.0)
-        loss, gain = (
-            (side.where(both, 0.0) * weight).sum("Q") for side in (loss, gain)
-        )
+        use = select_range(signal.source, "Q", Q_range, name="Q_range")
+        low_q, high_q = bin_limits(signal.source, "Q")
+        weight = xr.DataArray((high_q - low_q) * use, dims="Q")
+        weight = weight.where(loss.notnull() & gain.notnull(), 0.0)
+        loss, gain = ((side.fillna(0.0) * weight).sum("Q") for side in (loss, gain))
         loss_var, gain_var = (
-            (var.where(both, 0.0) * weight**2).sum("Q") for var in (loss_var, gain_var)
+            (part.where(weight > 0, 0.0) * weight**2).sum("Q")
+            for part in (loss_var, gain_var)
         )
-
     positive = (loss > 0) & (gain > 0)
     ratio = gain / loss.where(loss > 0)
     log_ratio = xr.DataArray(np.log(ratio.where(positive)))
@@ -164,50 +161,29 @@ def detailed_balance(
         loss_var / loss.where(positive) ** 2 + gain_var / gain.where(positive) ** 2
     )
     E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'", energy=True)
-    weight = (1 / log_var) if std is not None else xr.ones_like(log_var)
-    usable = log_ratio.notnull() & (abs(log_ratio) < np.inf) & np.isfinite(weight)
-    if E_range is None:
-        kelvin = _kelvin(value, E_mev, log_ratio, weight, usable)
-        usable = usable & (E_mev <= GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin)
-    weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)
-    norm = (weight * E_mev**2).sum("E")
-    norm = norm.where(norm > 0)
-    beta = -(weight * E_mev * log_ratio).sum("E") / norm
-    count = usable.sum("E")
-    chi2 = ((weight * (log_ratio + beta * E_mev) ** 2).sum("E") / (count - 1)).where(
-        count > 1
+    beta, beta_std, chi2, used = xr.apply_ufunc(
+        _fit_inverse_temperature,
+        log_ratio,
+        xr.ones_like(log_ratio) if std is None else log_var,
+        E_mev,
+        np.inf if E_range is not None else _carried_kelvin(value),
+        kwargs={"errors_known": std is not None},
+        input_core_dims=[["E"], ["E"], ["E"], []],
+        output_core_dims=[[], [], [], ["E"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float, float, float, bool],
+        dask_gufunc_kwargs={"allow_rechunk": True},
     )
-    # Unit weights know no scale of their own: there χ² is the variance of the points.
-    beta_std = ((1.0 if std is not None else chi2) / norm) ** 0.5
-    with np.errstate(divide="ignore", invalid="ignore"):
-        implied = 1 / (constants.BOLTZMANN_MEV * beta.where(beta > 0))
-        at_E = (
-            -E_mev / log_ratio.where(usable & (log_ratio < 0)) / constants.BOLTZMANN_MEV
-        )
-    implied_std = implied * beta_std / beta
-    if std is not None:
-        implied_std = implied_std * np.sqrt(chi2.where(chi2 > 1, 1.0))
-        # A mean of what disagrees is no better known than they agree.
-        apart = at_E.where(at_E.notnull().any("E"), 0.0)
-        apart = apart.chunk({"E": -1}) if apart.chunks is not None else apart
-        low, high = (
-            apart.quantile(part, "E", skipna=True).drop_vars("quantile")
-            for part in _TWO_THIRDS
-        )
-        implied_std = implied_std.where(
-            ~(chi2 > POOR_CHI2), np.maximum((high - low) / 2, implied_std)
-        )
     status = (
-        xr.full_like(implied, OK, dtype="<U14")
+        xr.full_like(beta, OK, dtype="<U14")
+        .where(~(beta <= 2 * beta_std), UNDETERMINED)
         .where(beta > 0, NO_TEMPERATURE)
-        .where(count > 0, NO_DATA)
+        .where(used.any("E"), NO_DATA)
     )
-    ends = upper[chosen]
-    if E_range is None and usable.chunks is None and usable.any():
-        ends = ends[
-            usable.transpose("E", ...).values.reshape(ends.size, -1).any(axis=1)
-        ]
-    used = f"{lower[chosen][0]:.6g} to {ends[-1]:.6g} {units}"
+    implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(status == OK)
+    falling = log_ratio.where(used & (log_ratio < 0))
+    at_E = -E_mev / falling / constants.BOLTZMANN_MEV
     variables = {
         "ratio": (ratio, "1", "S(-E)/S(E)"),
         "temperature_at_E": (at_E, "K", "temperature implied at each E"),
@@ -216,14 +192,17 @@ def detailed_balance(
             "K",
             "temperature implied by detailed balance",
         ),
-        "implied_temperature_std": (implied_std, "K", "standard deviation"),
-        "n_points": (count, "1", "number of energies used"),
+        "implied_temperature_std": (
+            implied * beta_std / beta,
+            "K",
+            "standard deviation",
+        ),
+        "n_points": (used.sum("E"), "1", "number of energies used"),
         "status": (status, "", "whether there is a temperature"),
     }
     if std is not None:
-        at_E_std = at_E**2 * constants.BOLTZMANN_MEV / E_mev * log_var**0.5
         variables["temperature_at_E_std"] = (
-            at_E_std,
+            at_E**2 * constants.BOLTZMANN_MEV / E_mev * log_var**0.5,
             "K",
             "standard deviation of the temperature at each E",
         )
@@ -237,36 +216,74 @@ def detailed_balance(
             "1",
             "reduced chi-squared of one temperature",
         )
+    ends = upper[chosen]
+    if E_range is None and used.chunks is None and used.any():
+        ends = ends[used.any([d for d in used.dims if d != "E"]).values]
+    span = f"{lower[chosen][0]:.6g} to {ends[-1]:.6g} {units}"
     answer: xr.Dataset = result_table(
         signal,
         variables,
         quantity="detailed_balance",
         operation="detailed_balance",
-        arguments={"E_range": used, "Q_range": Q_range},
-        attrs={"E_range": used},
+        arguments={"E_range": span, "Q_range": Q_range},
+        attrs={"E_range": span},
     )
     return answer
 
 
-def _kelvin(
-    value: xr.DataArray, E: Any, log_ratio: Any, weight: Any, usable: Any
-) -> Any:
-    """Return the temperature of the data, or what all energies imply.
-
-    Infinite where they imply none.
-    """
-    weight, log_ratio = weight.where(usable, 0.0), log_ratio.where(usable, 0.0)
-    beta = -(weight * E * log_ratio).sum("E") / (weight * E**2).sum("E")
-    implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(beta > 0, np.inf)
+def _carried_kelvin(value: xr.DataArray) -> Any:
+    """Return the temperature of the data in kelvin, NaN if they carry none."""
     carried = value.coords.get("temperature")
     if carried is None:
-        return implied
+        return np.nan
     units = str(carried.attrs.get("units", "K"))
-    numbers = to_kelvin(
-        carried.values.astype(float), units, name="coordinate 'temperature'"
-    )
-    kelvin = xr.DataArray(numbers, dims=carried.dims)
-    return kelvin.where((kelvin > 0) & (kelvin < np.inf), implied)
+    kelvin = to_kelvin(carried.values.astype(float), units, name="'temperature'")
+    return xr.DataArray(kelvin, dims=carried.dims)
+
+
+@np.errstate(all="ignore")
+def _fit_inverse_temperature(
+    log_ratio: np.ndarray,
+    variance: np.ndarray,
+    E: np.ndarray,
+    kelvin: float,
+    *,
+    errors_known: bool,
+    bands: int = 6,
+) -> tuple[float, float, float, np.ndarray]:
+    """Fit log_ratio = −βE: β and its error in 1/meV, reduced χ², the points used.
+
+    Up to 3 k_BT, `kelvin` being T; where it is NaN, that of a fit to all points.
+    """
+    used = np.isfinite(log_ratio) & np.isfinite(1 / variance)
+    w = np.where(used, 1 / variance, 0.0)
+    y = np.where(used, log_ratio, 0.0)
+    if not 0 < kelvin:
+        beta = -(w * E * y).sum() / (w * E**2).sum()
+        kelvin = 1 / (constants.BOLTZMANN_MEV * beta) if beta > 0 else np.inf
+    used &= E <= GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin
+    E, y, w = E[used], y[used], w[used]
+    information = w * E**2
+    norm, n = information.sum(), E.size
+    if not norm > 0:
+        return np.nan, np.nan, np.nan, used
+    beta = -(w * E * y).sum() / norm
+    chi2 = (w * (y + beta * E) ** 2).sum() / (n - 1) if n > 1 else np.nan
+    # Unit weights have no scale of their own: there χ² is the variance of the points.
+    error = ((np.fmax(chi2, 1.0) if errors_known else chi2) / norm) ** 0.5
+    place = (np.cumsum(information) - information / 2) / norm
+    _, band = np.unique((bands * place).astype(int), return_inverse=True)
+    norms = np.bincount(band, information)
+    betas = -np.bincount(band, w * E * y) / norms
+    between, within, free = (norms * (betas - beta) ** 2).sum(), 1.0, np.inf
+    if not errors_known:
+        free = n - betas.size
+        within = (w * (y + betas[band] * E) ** 2).sum() / free
+    if scipy.stats.f.sf(
+        between / (betas.size - 1) / within, betas.size - 1, min(free, 1e9)
+    ) < 1e-3:
+        error = max(error, np.ptp(betas) / 2)
+    return beta, error, chi2, used
 
 
 @operation(takes="dynamic_structure_factor")
@@ -349,15 +366,8 @@ def fold(
             reason="they are one of two",
             fix="'variance' or 'counts'",
         )
-    signal = read(data, "dynamic_structure_factor")
+    signal = _with_both_signs(data)
     value, std = signal.value, signal.std
-    if "E" not in value.dims or not (value["E"].values[0] < 0 < value["E"].values[-1]):
-        raise RangeError(
-            "the data do not hold both signs of E",
-            reason="there is nothing to fold",
-            fix="pass S(Q,E) as measured, before a cut at constant E; of data over E "
-            "≥ 0 leave this step out",
-        )
     E = value["E"].variable * convert_factor(
         value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
     )
