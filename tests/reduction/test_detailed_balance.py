@@ -76,9 +76,7 @@ def test_measured_temperatures_lie_within_two_errors(
         assert np.isnan(table.implied_temperature)
 
 
-@pytest.mark.parametrize(
-    ("relative", "status"), [(1.0, "ok"), (10.0, "undetermined")]
-)
+@pytest.mark.parametrize(("relative", "status"), [(1.0, "ok"), (10.0, "undetermined")])
 def test_an_error_as_large_as_the_value_is_undetermined(
     model: xr.Dataset, relative: float, status: str
 ) -> None:

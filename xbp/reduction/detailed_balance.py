@@ -258,10 +258,10 @@ def _fit_inverse_temperature(
     used = np.isfinite(log_ratio) & np.isfinite(1 / variance)
     w = np.where(used, 1 / variance, 0.0)
     y = np.where(used, log_ratio, 0.0)
-    if not 0 < kelvin:
+    if not kelvin > 0:
         beta = -(w * E * y).sum() / (w * E**2).sum()
         kelvin = 1 / (constants.BOLTZMANN_MEV * beta) if beta > 0 else np.inf
-    used &= E <= GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin
+    used &= GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin >= E
     E, y, w = E[used], y[used], w[used]
     information = w * E**2
     norm, n = information.sum(), E.size
@@ -279,9 +279,12 @@ def _fit_inverse_temperature(
     if not errors_known:
         free = n - betas.size
         within = (w * (y + betas[band] * E) ** 2).sum() / free
-    if scipy.stats.f.sf(
-        between / (betas.size - 1) / within, betas.size - 1, min(free, 1e9)
-    ) < 1e-3:
+    if (
+        scipy.stats.f.sf(
+            between / (betas.size - 1) / within, betas.size - 1, min(free, 1e9)
+        )
+        < 1e-3
+    ):
         error = max(error, np.ptp(betas) / 2)
     return beta, error, chi2, used
 
