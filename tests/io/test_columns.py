@@ -293,7 +293,7 @@ def test_a_value_that_is_missing_is_nan(tmp_path: Path, word: str) -> None:
 
 def test_what_may_stand_around_a_table(tmp_path: Path) -> None:
     """Headers and footers of measured files: dates, times, ratios, a number of rows, lines of titles."""
-    head = "14/01/10\n05.10.2021 10:38\n10:38:02\n2021-10-05\n2theta counts\n3D\n--- ---\nNA\n"
+    head = "14/01/10\n05.10.2021 10:38\n10:38:02\n2021-10-05\nshift counts\n3D\n--- ---\nNA\n"
     for text in (
         f"{head}1 10\n2 20\n1/2 plate\tnot fitted\nShift 9.00\n\n",
         f"2\n{head}1 10\n2 20\n",

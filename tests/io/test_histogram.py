@@ -161,3 +161,28 @@ def test_flipped_bytes_never_crash(tmp_path: Path) -> None:
         except xbp.errors.XbpError:
             continue
         assert ds.S.shape == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("XYZ2-initdos-Ei_80.h5", 381), ("getdos2.h5", 101)]
+)
+def test_densities_of_states_of_multiphonon(
+    shared_data: Path, name: str, size: int
+) -> None:
+    path = shared_data / "doors" / name
+    ds = xbp.open_dataset(path)
+    assert (ds.g.sizes, ds.g.attrs["units"], ds.E.attrs["units"]) == (
+        {"E": size},
+        "1/meV",
+        "meV",
+    )
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(ds.g, file["DOS/data"])
+        np.testing.assert_allclose(ds.g_std, np.sqrt(file["DOS/errors"]))
+        np.testing.assert_allclose(
+            ds.E_bnds[:, 0], file["DOS/grid/E/bin boundaries"][:-1], atol=1e-9
+        )
+    if size == 381:
+        # multiphonon's 0.0151 Å² is without the lowest bin.
+        u2 = ds.bp.multiphonon_sqe([1.0], T="300 K", mass="79.452 u", area=1).u2
+        assert float(u2) == pytest.approx(0.0159, abs=2e-4)

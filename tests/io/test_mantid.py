@@ -241,3 +241,44 @@ def test_aluminium_on_mari(shared_data: Path) -> None:
     )
     assert ds.S.attrs["ki_over_kf"] == "applied"
     assert ds.attrs["run_number"] == 21335
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"logs/T_sample/value": [10.0, 300.0], "logs/T_sample/time": None},
+        {"sample/T_sample/value": [300.0]},
+        {"logs/T_sample/value": [290.0, 10.0, 300.0, 10.0, 300.0]},
+    ],
+)
+def test_temperatures_that_contradict_one_another(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    path = write(tmp_path / "a.nxs", **changes)
+    with pytest.raises(FileFormatError, match="300"):
+        xbp.open_dataset(path)
+    assert float(xbp.open_dataset(path, T="10 K").temperature) == 10
+    # The median, if that is meant.
+    assert xbp.open_dataset(path, temperature_spread=100).temperature > 4
+    same = write(tmp_path / "b.nxs", **{"sample/T_sample/value": [5.0]})
+    assert float(xbp.open_dataset(same).temperature) == 5
+
+
+def test_final_energies_agree_within_their_digits(tmp_path: Path) -> None:
+    """1.84 and 1.845 meV are one energy, rounded; 1.83 is another."""
+    for given, known in ((1.84, 1.845), (1.85, 1.845), (1.83, None), (1.8444, None)):
+        text = f"A;string;deltaE-mode;indirect|A;double;Efixed;{given}|B;double;Efixed;1.845|"
+        path = write(
+            tmp_path / "a.nxs",
+            **{
+                "instrument_parameter_map/data": [text.encode()],
+                "logs/Ei/value": None,
+                "workspace/axis1": np.linspace(-1, 1, 6),
+            },
+        )
+        if known is None:
+            with pytest.raises(FileFormatError, match="several final energies"):
+                xbp.open_dataset(path)
+        else:
+            assert float(xbp.open_dataset(path).final_energy) == known
+        path.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -230,7 +231,7 @@ def test_partial_columns_of_dynamics_are_no_errors(tmp_path: Path) -> None:
         "# E S dS",
         "@ s1 legend\n@TYPE xydy",
         "# X , Y , E",
-        "# E (1/cm) S(Q,E) error",
+        "# E (1/cm) g(E) error",
         "# measured at ILL",
         "Energy,Zr,ErrZr",
         "# E S esd",
@@ -360,3 +361,77 @@ def test_total_scattering_on_another_scale_is_no_structure_factor(
         xbp.open_dataset(path)
     with pytest.raises(RangeError, match=r"S\(Q\) falls to -2\.211"):
         xbp.open_dataset(path, **SQ)
+
+
+@pytest.mark.parametrize(
+    ("title", "options"),
+    [
+        ("2theta  counts", RAMAN), ("2theta  S", SQ), ("2θ  S(Q)", SQ), ("d (A)  S(Q)", SQ), ("Q  ln S", SQ), ("ln Q  S(Q)", SQ),
+        ("Raman shift  log10(Intensity)", RAMAN), ("Raman shift (cm-1)  log(I)", RAMAN), ("shift  ln(I)", RAMAN),
+        ("Wavenumber (cm-1)\tTransmittance", RAMAN), ("Wavenumber\tAbsorbance", RAMAN), ("Wavenumber\tReflectance", RAMAN),
+        ("Absolute wavenumber (cm-1) Intensity", RAMAN), ("Absolute wavenumber\tI", RAMAN), ("abs. wavenumber,I", RAMAN),
+        ("shift  I (dB)", RAMAN), ("shift  I (%)", RAMAN), ("shift  percent", RAMAN), ("shift  sqrt(I)", RAMAN), ("shift  dI/dE", RAMAN),
+        ("Q  I", RAMAN), ("T  I", RAMAN), ("time  I", RAMAN), ("E  S(Q)", SQ), ("Q  F(Q,t)", SQ), ("Q^2  S", SQ), ("Q  1/S(Q)", SQ),
+        ("E  S(Q,E)", {"quantity": "vibrational_dos", "units": "1", "coordinate_units": "meV"}),
+        ("T^2  C", HEAT), ("1/T  C", HEAT), ("E  Cp", HEAT), ("r  S(Q)", SQ), ("r  F(Q)", RDF | {"tail": None}),
+    ],
+)  # fmt: skip
+def test_titles_of_another_quantity_or_a_function(
+    tmp_path: Path, title: str, options: dict[str, object]
+) -> None:
+    refused(tmp_path / "a.txt", f"# {title}\n{ROWS}", options, XbpError)
+    ds = xbp.open_dataset(tmp_path / "a.txt", **options, check_titles=False)
+    np.testing.assert_array_equal(next(iter(ds.data_vars.values())), [2.5, 3.5, 4.5])
+
+
+@pytest.mark.parametrize(
+    ("title", "options"),
+    [
+        ("Raman shift (cm-1)\tIntensity (counts)", RAMAN), ("Raman shift Intensity", RAMAN), ("X  Y", RAMAN), ("E  I_exp", RAMAN),
+        ("wavenumber  logger", RAMAN), ("freq.  I", RAMAN), ("Q (A^-1)  S", SQ), ("k  S(k)", SQ), ("K  C", HEAT), ("T/K  Cp", HEAT),
+        ("Temperature [K]  Heat capacity [J/mol/K]", HEAT), ("r [A]  g(r)", RDF | {"tail": None}),
+        ("E [meV]  VDOS", {"quantity": "vibrational_dos", "units": "1", "coordinate_units": "meV"}),
+        ("E (meV)  DOS", {"quantity": "generalized_dos", "units": "1", "coordinate_units": "meV"}),
+        ("E  S(Q,w)", {"quantity": "dynamic_structure_factor", "units": "1", "coordinate_units": "meV"}),
+    ],
+)  # fmt: skip
+def test_titles_of_the_quantity(
+    tmp_path: Path, title: str, options: dict[str, object]
+) -> None:
+    (tmp_path / "a.txt").write_text(f"# {title}\n{ROWS}", encoding="utf-8")
+    ds = xbp.open_dataset(tmp_path / "a.txt", **options)
+    np.testing.assert_array_equal(next(iter(ds.data_vars.values())), [2.5, 3.5, 4.5])
+
+
+@pytest.mark.parametrize("amplitude", [0.04, 0.01])
+def test_a_small_s_of_q_minus_one_is_no_structure_factor(
+    tmp_path: Path, amplitude: float
+) -> None:
+    """Never below -0.05, but it tends to 0."""
+    text = curve(lambda Q: amplitude * np.sin(2 * Q))
+    refused(tmp_path / "a.txt", text, SQ, RangeError)
+    assert xbp.open_dataset(tmp_path / "a.txt", **SQ, tail=None).Sq.max() < 0.05
+    (tmp_path / "b.txt").write_text("# Q S(Q)\n" + text)
+    with pytest.raises(RangeError, match="tail"):
+        xbp.open_dataset(tmp_path / "b.txt")
+    # At small Q alone S(Q) is small, and not negative.
+    (tmp_path / "c.txt").write_text(curve(lambda Q: 0.02 + 0.01 * Q**2, stop=1.5))
+    assert xbp.open_dataset(tmp_path / "c.txt", **SQ).sizes["Q"] == 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["10 2 600.0\n20 2 710.5\n", "900 5 0.5\n1 050.5 6\n", "1 000 5.5\n1 010 6.5\n",
+     "10 1 050.5\n20 2 710.5\n30 4 710.5\n"],
+)  # fmt: skip
+def test_thousands_parted_by_blanks(tmp_path: Path, text: str) -> None:
+    refused(tmp_path / "a.txt", text, RAMAN, FileFormatError)
+
+
+def test_a_long_table_is_refused_soon(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"{i % 997}.5 {i % 7}.25 0.125\n" for i in range(400_000)))
+    begin = time.process_time()
+    with pytest.raises(XbpError):
+        xbp.open_dataset(path, **RAMAN)
+    assert time.process_time() - begin < 4  # 1 s on an idle core, once 8 s

@@ -299,3 +299,35 @@ def test_an_infinite_number_is_refused(
     (tmp_path / "a.sqw").write_text("\n".join(lines) + "\n")
     with pytest.raises(FileFormatError, match=r"large|inf"):
         xbp.open_dataset(tmp_path / "a.sqw")
+
+
+def test_q_in_another_unit_is_refused(tmp_path: Path) -> None:
+    """Once "in Angs" was no unit, and passed for 1/angstrom."""
+    for word in ("Angs", "Angstroem", "Å"):
+        with pytest.raises(FileFormatError, match="1/angstrom"):
+            opened(tmp_path, TEXT.replace("Angstroem-1", word))
+    for word in ("Angs-1", "1/Angs", "AA^-1", "Å-1", "A-1"):
+        np.testing.assert_array_equal(
+            opened(tmp_path, TEXT.replace("Angstroem-1", word)).Q, [0.5, 1]
+        )
+
+
+@pytest.mark.parametrize("word", ["inf", "nan", "2", "-1"])
+def test_classical_is_zero_or_one(tmp_path: Path, word: str) -> None:
+    with pytest.raises(FileFormatError, match="classical"):
+        opened(tmp_path, TEXT.replace("classical   0", f"classical   {word}"))
+
+
+def test_a_negative_filler_is_asked(tmp_path: Path) -> None:
+    text = TEXT.replace(" 1 2 3\n 4 5 6", " 1 2 -999\n 4 -999 6")
+    with pytest.raises(RangeError, match="filler=-999"):
+        opened(tmp_path, text)
+    np.testing.assert_array_equal(
+        opened(tmp_path, text, filler=-999).S, [[1, 2, np.nan], [4, np.nan, 6]]
+    )
+    assert float(opened(tmp_path, text, filler=False).S.min()) == -999
+    noise = TEXT.replace(" 1 2 3\n 4 5 6", " 1 2 -0.01\n 4 -0.01 0")
+    assert float(opened(tmp_path, noise).S.min()) == -0.01
+    for word in ("inf", "-999 x"):
+        with pytest.raises(FileFormatError):
+            opened(tmp_path, TEXT.replace(" 0 1 2.5", f" 0 1 {word}"))

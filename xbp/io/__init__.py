@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import CoordinateError, FileFormatError, QuantityError
+from xbp.core.errors import CoordinateError, FileFormatError, QuantityError, XbpError
 from xbp.io import (
     columns,
     dave,
@@ -145,7 +145,8 @@ def open_dataset(
         ...
     xbp.core.errors.FileFormatError: ...
     """
-    temperature = None if T is None else temperature_coordinate(T)
+    if T is not None:
+        temperature_coordinate(T)
     try:
         where = Path(path)
         exists = where.is_file()
@@ -160,7 +161,7 @@ def open_dataset(
             fix="check the spelling and the working directory",
         )
     if engine is not None:
-        return _at(_by_engine(where, engine, options), temperature)
+        return _by_engine(where, engine, options, T)
     reasons = {}
     for format_ in FORMATS:
         try:
@@ -173,10 +174,7 @@ def open_dataset(
                 "device",
             ) from error
         if reason is None:
-            return _at(
-                _with_options(_labelled(format_, where, options), where, options),
-                temperature,
-            )
+            return _with_options(_labelled(format_, where, options), where, options, T)
         reasons[format_.name] = reason
     if _is_trajectory(where):
         raise FileFormatError(
@@ -187,7 +185,7 @@ def open_dataset(
             "elements and the time step",
         )
     if "table" in reasons["columns"] and options:
-        return _at(_with_options(_COLUMNS, where, options), temperature)
+        return _with_options(_COLUMNS, where, options, T)
     if "table" in reasons["columns"]:
         raise FileFormatError(
             f"{where} is a table of numbers",
@@ -212,17 +210,19 @@ def open_dataset(
     )
 
 
-def _by_engine(where: Path, engine: Any, options: dict[str, Any]) -> xr.Dataset:
+def _by_engine(where: Path, engine: Any, options: dict[str, Any], T: Any) -> xr.Dataset:
     """Open a file with a named reader of xbp or of another package."""
     own = {entry.open.__module__.rpartition(".")[2]: entry for entry in FORMATS}
     if isinstance(engine, str) and engine in own and engine != "netcdf":
-        return _with_options(own[engine], where, options)
+        return _with_options(own[engine], where, options, T)
     try:
-        return xr.open_dataset(where, engine=engine, **options)
-    except (ValueError, TypeError, OSError) as error:
+        return _at(xr.open_dataset(where, engine=engine, **options), T)
+    except XbpError:
+        raise
+    except (ValueError, TypeError, OSError, KeyError, AttributeError) as error:
         raise FileFormatError(
             f"{where} cannot be read with engine={engine!r}",
-            reason=str(error).splitlines()[0],
+            reason=(str(error).splitlines() or [type(error).__name__])[0],
             fix="leave engine= out, or name another: "
             f"{', '.join(name for name in own if name != 'netcdf')}, or one of "
             "xarray's",
@@ -239,7 +239,9 @@ def _labelled(format_: Format, where: Path, options: dict[str, Any]) -> Format:
     )
 
 
-def _with_options(format_: Format, where: Path, options: dict[str, Any]) -> xr.Dataset:
+def _with_options(
+    format_: Format, where: Path, options: dict[str, Any], T: Any
+) -> xr.Dataset:
     """Open a file by its reader, which may be told what its format leaves open."""
     taken = [
         name
@@ -256,13 +258,16 @@ def _with_options(format_: Format, where: Path, options: dict[str, Any]) -> xr.D
             f"this reader: {others}",
             fix="leave it out, or choose another reader with engine=",
         )
-    return format_.open(where, **options)
+    if "T" in taken:  # it decides where the file contradicts itself
+        return format_.open(where, T=T, **options)
+    return _at(format_.open(where, **options), T)
 
 
-def _at(ds: xr.Dataset, temperature: xr.Variable | None) -> xr.Dataset:
+def _at(ds: xr.Dataset, T: Any) -> xr.Dataset:
     """Record the temperature at which the data were taken."""
-    if temperature is None:
+    if T is None:
         return ds
+    temperature = temperature_coordinate(T)
     if "temperature" in ds.dims:
         ds.close()
         raise CoordinateError(

@@ -10,13 +10,23 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from xbp.core.errors import FileFormatError, QuantityError, UnitsError
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.core.units import format_unit, is_energy_like, parse_unit
 
-__all__ = ["axis_units", "can_open", "to_path", "value_units", "without"]
+__all__ = [
+    "axis_units",
+    "can_open",
+    "require_flag",
+    "require_number",
+    "require_text",
+    "to_path",
+    "value_units",
+    "without",
+]
 
 
 def to_path(path: str | os.PathLike[str]) -> Path:
@@ -127,6 +137,51 @@ def axis_units(units: str, dim: str, *, name: str, example: str | None = None) -
             fix=f"{name}='{example}', or whatever like it the numbers are in",
         )
     return format_unit(unit)
+
+
+def require_number(value: Any, name: str, *, least: float = -np.inf) -> float:
+    """Return a finite number that was passed as an argument.
+
+    Raises
+    ------
+    QuantityError
+        If it is none, or below `least`.
+    """
+    if (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and np.isfinite(value)
+        and value >= least
+    ):
+        return float(value)
+    limit = f" of at least {least:g}" if np.isfinite(least) else ""
+    raise QuantityError(f"{name}={value!r:.80} is not a number{limit}")
+
+
+def require_flag(value: Any, name: str) -> bool:
+    """Return True or False that was passed as an argument.
+
+    Raises
+    ------
+    QuantityError
+        If it is neither.
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise QuantityError(f"{name}={value!r:.80} is neither True nor False")
+
+
+def require_text(value: Any, name: str) -> str:
+    """Return a text that was passed as an argument.
+
+    Raises
+    ------
+    QuantityError
+        If it is none.
+    """
+    if isinstance(value, str):
+        return value
+    raise QuantityError(f"{name}={value!r:.80} is not a text")
 
 
 def can_open(candidate: Any, decline: Callable[[Path], str | None]) -> bool:

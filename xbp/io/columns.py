@@ -70,6 +70,7 @@ def open_columns(
     has_std: bool | None = None,
     lowest: float | None = -0.05,
     tail: tuple[float, float] | None = (0.5, 2.0),
+    check_titles: bool = True,
 ) -> xr.Dataset:
     """Read a table of a coordinate, a value and, in a third column, its standard deviation.
 
@@ -119,7 +120,12 @@ def open_columns(
         of both signs; None: no limit.
     tail : pair of float, optional
         Bounds on the mean of g(r) over the upper third of r; outside them it is G(r),
-        or another function, and refused. None: no limit.
+        or another function, and refused. So is an S(Q) with such a mean that is negative
+        somewhere, since S(Q) - 1 tends to 0, unless `lowest` is below -0.05. None: no
+        limit.
+    check_titles : bool
+        Whether titles of the columns that name another quantity, axis or unit, or a
+        function such as a logarithm, are refused. False: the titles are wrong.
 
     Returns
     -------
@@ -185,17 +191,18 @@ def open_columns(
         _require_molar(amount, labels)
     dim = labels.dim
     titles = column_titles(lines, table.start, table.values.shape[1])
-    require_quantity_of_titles(
-        where.name, lines[: table.start], titles, labels.quantity
-    )
-    require_units_of_titles(
-        where.name,
-        lines[: table.start],
-        titles,
-        labels.units,
-        labels.coordinate_units,
-        labels.dim,
-    )
+    if check_titles:
+        require_units_of_titles(
+            where.name,
+            lines[: table.start],
+            titles,
+            labels.units,
+            labels.coordinate_units,
+            labels.dim,
+        )
+        require_quantity_of_titles(
+            where.name, lines[: table.start], titles, labels.quantity, labels.dim
+        )
     x, *columns = table.values.T[: used_columns(where, lines, table, titles, has_std)]
     if dim == "temperature":
         require_one_run(where, x, table.breaks)
@@ -372,6 +379,7 @@ class ColumnsBackend(BackendEntrypoint):
         "has_std",
         "lowest",
         "tail",
+        "check_titles",
     )
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
@@ -389,6 +397,7 @@ class ColumnsBackend(BackendEntrypoint):
         has_std: bool | None = None,
         lowest: float | None = -0.05,
         tail: tuple[float, float] | None = (0.5, 2.0),
+        check_titles: bool = True,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_columns`."""
         ds = open_columns(
@@ -403,6 +412,7 @@ class ColumnsBackend(BackendEntrypoint):
             has_std=has_std,
             lowest=lowest,
             tail=tail,
+            check_titles=check_titles,
         )
         return without(ds, drop_variables)
 

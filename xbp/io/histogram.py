@@ -31,7 +31,7 @@ __all__ = ["HistogramBackend", "decline", "open_histogram"]
 # No instrument has more bins than this along one axis; a file that claims so is
 # damaged.
 _MAX_BINS = 1_000_000
-_LACKS = "it has no group with 'data' and 'grid/Q', 'grid/energy' (or 'grid/E')"
+_LACKS = "it has no group with 'data' and 'grid/energy' or 'grid/E', with or without 'grid/Q'"
 #: Names of the axes in histogram and in multiphonon.
 _AXES = {"Q": ("Q",), "E": ("energy", "E")}
 #: Fraction of a bin width below which a value is rounding of accumulated steps, and is
@@ -65,6 +65,8 @@ def open_histogram(
     Returns
     -------
     xarray.Dataset
+        ``g(E)`` with ``g_std`` of a histogram over energy alone, per meV on an arbitrary
+        scale, as multiphonon's densities of states are; else
         ``S(Q,E)`` with ``S_std``, statistics "quantum"; bin boundaries as CF bounds, in
         1/angstrom and meV; NaN where not measured: NaN, infinities, sentinels and
         negative errors. Bins without any count have std 0, as in the file; no fit uses
@@ -131,7 +133,7 @@ def _find(file: h5py.File) -> h5py.Group | None:
         ):
             continue
         grid = candidate.get("grid")
-        if isinstance(grid, h5py.Group) and all(_axis_name(grid, dim) for dim in _AXES):
+        if isinstance(grid, h5py.Group) and _axis_name(grid, "E"):
             return candidate
     return None
 
@@ -147,7 +149,11 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
     edges: dict[str, np.ndarray] = {}
     order: dict[int, str] = {}
     to_mev = 1.0
-    for dim in _AXES:
+    grid = group["grid"]
+    found = [dim for dim in _AXES if _axis_name(grid, dim)]
+    if len(found) < len(grid):
+        raise _damaged(path, f"its axes are {', '.join(grid)}")
+    for dim in found:
         axis = str(_axis_name(group["grid"], dim))
         node = group["grid"][axis]
         boundaries = _numbers(node, "bin boundaries", path, ndim=1)
@@ -163,7 +169,7 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
         order[len(order) if index is None else int(index)] = dim
     dims = tuple(order[i] for i in sorted(order))
     shape = tuple(edges[dim].size - 1 for dim in dims)
-    if len(dims) != 2:
+    if len(dims) != len(found):
         raise _damaged(path, "its two axes have the same index")
     data = _numbers(group, "data", path, shape=shape)
     std = None
@@ -177,15 +183,18 @@ def _read(group: h5py.Group, path: Path, errors: str) -> xr.Dataset:
     data, std = measured(data, std)
     written = _text(attribute(group["data"], "unit") or "1")
     data, std, units = density_per_mev(data, std, axis=to_mev, units=written)
+    one = "vibrational_dos" if dims == ("E",) else None
+    if one and units == "1":
+        units = "1/meV"
     return new_dataset(
-        "dynamic_structure_factor",
+        one or "dynamic_structure_factor",
         data,
         std=std,
         units=units,
         dims=dims,
         coords={dim: (_centres(edges[dim]), COORDINATES[dim][0]) for dim in dims},
         edges=edges,
-        statistics="quantum",
+        statistics=None if one else "quantum",
         attrs={
             "title": str(group.name).strip("/") or path.stem,
             "source": f"histogram HDF5 file {path.name}",

@@ -19,7 +19,7 @@ from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import FileFormatError, UnitsError, XbpError
 from xbp.core.units import convert_factor, to_kelvin
 from xbp.io.angles import KI_OVER_KF, angle_dataset, with_fixed_energy
-from xbp.io.arguments import to_path, without
+from xbp.io.arguments import require_number, require_text, to_path, without
 from xbp.io.geometry import Asked, Bins, find_geometry, geometry_of_instrument
 from xbp.io.hdf5 import HDF5_ERRORS, attribute, numbers, open_hdf5, text
 from xbp.io.mantid_instrument import Instrument, logs_of, read_instrument
@@ -77,6 +77,7 @@ def open_mantid(
     incident_energy: Any = None,
     final_energy: Any = None,
     direct_above: Any = "30 meV",
+    temperature_spread: float = 0.5,
 ) -> xr.Dataset:
     """Read a processed NeXus file of Mantid.
 
@@ -101,6 +102,9 @@ def open_mantid(
     direct_above : scalar with units
         A fixed energy above this is an incident one: no analyser selects it (bare:
         meV).
+    temperature_spread : float
+        Largest difference between the quartiles of the temperature log, relative to its
+        median. Beyond it the temperature must be given.
 
     Returns
     -------
@@ -140,6 +144,9 @@ def open_mantid(
     ({'Q': 1, 'E': 2}, array([0., 2.]), array([1.5]), 5.0)
     """
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
+    spread = require_number(temperature_spread, "temperature_spread", least=0)
+    if temperature_log is not None:
+        require_text(temperature_log, "temperature_log")
     where = to_path(path)
     try:
         with open_hdf5(where) as file:
@@ -152,7 +159,7 @@ def open_mantid(
                 raise ValueError(
                     "it holds several workspaces: save the one that is meant by itself"
                 )
-            return _read(entry, where, T, temperature_log, asked)
+            return _read(entry, where, T, temperature_log, asked, spread)
     except XbpError:
         raise
     except HDF5_ERRORS as error:
@@ -172,7 +179,12 @@ def _find(file: h5py.File) -> h5py.Group | None:
 
 
 def _read(
-    entry: h5py.Group, path: Path, T: Any, temperature_log: str | None, asked: Asked
+    entry: h5py.Group,
+    path: Path,
+    T: Any,
+    temperature_log: str | None,
+    asked: Asked,
+    spread: float,
 ) -> xr.Dataset:
     workspace = entry["workspace"]
     values = numbers(workspace, "values", ndim=2)
@@ -206,7 +218,9 @@ def _read(
         ):
             raise ValueError(f"its axis '{dim}' is not ascending")
     logs = logs_of(entry)
-    temperature = T if T is not None else _temperature(logs, temperature_log)
+    temperature = T
+    if temperature is None:
+        temperature = _temperature(entry, logs, temperature_log, spread)
     # A distribution is divided by the width of its bins, in the units of the file;
     # counts are not.
     if attribute(workspace["axis1"], "distribution") in (b"1", "1", 1):
@@ -444,18 +458,52 @@ def _of_spectra(each: np.ndarray, spectrum: np.ndarray, n_spectra: int) -> np.nd
     return np.where(n_known, total / np.maximum(n_known, 1), np.nan)
 
 
-def _temperature(logs: Any, name: str | None) -> float | None:
-    """Return the median of the temperature's log between start and end of the run, in K."""
-    if name is None:
-        found = [
-            n for n in logs if re.sub(r"[\W_]", "", n.lower()) in _TEMPERATURE_LOGS
-        ]
-        if len(found) != 1:
-            return None
-        name = str(found[0])
-    if name not in logs or "value" not in logs[name]:
-        raise ValueError(f"it holds no log '{name}'; its logs are {', '.join(logs)}")
-    log = logs[name]
+def _temperature(
+    entry: h5py.Group, logs: Any, name: str | None, spread: float
+) -> float | None:
+    """Return the temperature of the sample in K, from its log or logs."""
+    if name is not None and (name not in logs or "value" not in logs[name]):
+        raise ValueError(f"it has no log '{name}'; its logs are {', '.join(logs)}")
+    names = [
+        n
+        for n in logs
+        if n == name
+        or (name is None and re.sub(r"[\W_]", "", n.lower()) in _TEMPERATURE_LOGS)
+    ]
+    if len(names) > 1:  # of different sensors, of which one is at the sample
+        return None
+    # Files of before 2011 have the logs in the sample; some have them in both places.
+    nodes = {
+        f"{place}/{n}": entry[place][n]
+        for n in names
+        for place in ("sample", "logs")
+        if n in entry.get(place, ()) and "value" in entry[place][n]
+    }
+    found = {
+        key: kelvin
+        for key, log in nodes.items()
+        if (kelvin := _median(key, log, logs, spread)) is not None
+    }
+    if not found:
+        return None
+    first = next(iter(found.values()))
+    if max(found.values()) - min(found.values()) <= spread * first:
+        return first
+    raise _no_temperature(
+        " and ".join(f"{value:g} K in '{key}'" for key, value in found.items())
+    )
+
+
+def _no_temperature(what: str) -> FileFormatError:
+    return FileFormatError(
+        f"the temperature of the sample is {what}",
+        reason="the logs of the file contradict one another",
+        fix="T='300 K', or temperature_spread= if the median is meant",
+    )
+
+
+def _median(name: str, log: h5py.Group, logs: Any, spread: float) -> float | None:
+    """Return the median of a log between start and end of the run, in K."""
     values = numbers(log, "value").reshape(-1)
     during = np.ones(values.size, dtype=bool)
     start, end = (_log_text(logs, part) for part in ("run_start", "run_end"))
@@ -479,12 +527,15 @@ def _temperature(logs: Any, name: str | None) -> float | None:
     if not during.any():
         return None
     median = float(np.median(values[during]))
+    low, high = np.percentile(values[during], (25, 75), method="nearest")
     try:
         kelvin = (
             float(to_kelvin(median, units, name=f"log '{name}'")) if units else median
         )
     except UnitsError:
         return None
+    if kelvin > 0 and high - low > spread * kelvin:
+        raise _no_temperature(f"{low:g} and {high:g} in the log '{name}'")
     # A sensor that is not connected writes zeros.
     return kelvin if kelvin > 0 else None
 
@@ -531,6 +582,7 @@ class MantidBackend(BackendEntrypoint):
         "incident_energy",
         "final_energy",
         "direct_above",
+        "temperature_spread",
     )
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
@@ -544,6 +596,7 @@ class MantidBackend(BackendEntrypoint):
         incident_energy: Any = None,
         final_energy: Any = None,
         direct_above: Any = "30 meV",
+        temperature_spread: float = 0.5,
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_mantid`."""
         ds = open_mantid(
@@ -554,6 +607,7 @@ class MantidBackend(BackendEntrypoint):
             incident_energy=incident_energy,
             final_energy=final_energy,
             direct_above=direct_above,
+            temperature_spread=temperature_spread,
         )
         return without(ds, drop_variables)
 

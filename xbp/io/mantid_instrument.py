@@ -24,9 +24,6 @@ else:
 
 __all__ = ["Instrument", "logs_of", "read_instrument"]
 
-#: Energies that differ by less are the same one, rounded differently (1.84 and 1.845
-#: meV).
-_SAME_ENERGY: Final = 0.01
 _XML_MODE = re.compile(
     r'<parameter\s[^>]*name="deltaE-mode"[^>]*>\s*<value\s[^>]*val="(\w+)"',
     re.IGNORECASE,
@@ -166,14 +163,10 @@ def _final_energy(
     others = others or set(map(_number, _XML_ENERGY.findall(xml)))
     each = np.array([of_detectors.get(int(n), np.nan) for n in detectors], dtype=float)
     known = each[np.isfinite(each)]
-    one = (
-        min(others)
-        if others and max(others) - min(others) <= _SAME_ENERGY * max(others)
-        else None
-    )
-    if one is not None:
-        # Of energies that are one, that with the most digits: 1.845 rather than 1.84.
-        one = max(others, key=lambda energy: len(repr(energy)))
+    # Of equal energies the one with the most digits: 1.845 rather than 1.84.
+    one = max(others, key=lambda energy: len(repr(energy)), default=None)
+    if any(not _same(one, energy) for energy in others):
+        one = None
     if not known.size:
         if others and one is None:
             raise _several(sorted(others))
@@ -182,9 +175,15 @@ def _final_energy(
         return np.where(np.isfinite(each), each, np.nan if one is None else one)
     if one is None:
         return float(known[0])
-    if abs(one - known[0]) > _SAME_ENERGY * one:
+    if not _same(one, float(known[0])):
         raise _several([one, float(known[0])])
     return one
+
+
+def _same(one: float | None, other: float) -> bool:
+    """Return whether two energies agree within the last digit of the shorter one, as 1.845 and 1.84."""
+    decimals = [len(repr(energy).partition(".")[2]) for energy in (one, other)]
+    return one is not None and abs(one - other) <= 0.5001 * 10.0 ** -min(decimals)
 
 
 def _several(energies: list[float]) -> FileFormatError:

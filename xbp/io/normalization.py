@@ -42,7 +42,9 @@ def require_normalization(
         S(Q) may fall to it, or below it by up to five standard deviations. None: no
         limit.
     tail : pair of float, optional
-        Bounds on the mean of g(r) over the upper third of its points. None: no limit.
+        Bounds on the mean of g(r) over the upper third of its points, and on that of an
+        S(Q) that is negative somewhere, unless `lowest` allows less than -0.05, as for
+        partial S(Q). None: no limit.
 
     Raises
     ------
@@ -75,6 +77,20 @@ def require_normalization(
                 "both signs",
             )
     mean = float(upper.mean())
+    if (
+        quantity == "static_structure_factor"
+        and tail is not None
+        and lowest is not None
+        and -0.05 <= lowest <= numbers.min() < 0  # a lower one is for partial S(Q)
+        and not tail[0] <= mean <= tail[1]
+    ):
+        raise RangeError(
+            f"{name}: S(Q) has a mean of {mean:.4g} over the upper third of Q, and is "
+            "negative elsewhere",
+            reason="S(Q) tends to 1; S(Q) - 1 and F(Q) tend to 0",
+            fix="convert the data to S(Q); tail=None for a partial S(Q), or if Q ends "
+            "before S(Q) reaches 1",
+        )
     if (
         quantity == "radial_distribution"
         and tail is not None

@@ -52,6 +52,7 @@ _SAME_NUMBER: Final = 1e-6
 _PARAMETER = re.compile(
     r"#\s*([A-Za-z_]+)\s*[:=]?\s+([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\s|$)"
 )
+_CLASSICAL = re.compile(r"#\s*classical\s*[:=]?\s+[-+]?(?:\d|inf|nan)", re.IGNORECASE)
 _FIRST_LINE = re.compile(r"#.*\bsqw\b", re.IGNORECASE)
 
 
@@ -83,7 +84,9 @@ def open_sqw(
         The number that stands in the file for what was not measured (bare: per meV).
         Bins that hold it, to a part in a million, are NaN; others are kept, however
         small. The format has no other way to say so, and nothing is taken for a filler
-        unasked; ``print(data.bp)`` tells of a lowest number that many bins hold.
+        unasked; ``print(data.bp)`` shows a lowest number that many bins have. Several
+        bins with the same negative number, far below all others, need it: ``filler=-999``,
+        or ``filler=False`` if they were measured.
 
     Returns
     -------
@@ -164,7 +167,9 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     values, _ = measured(values)
     values, _, _ = density_per_mev(values, None, axis=factors[1], units="1")
     history: dict[str, str] = {}
-    if filler is not None:
+    if filler is None:
+        _require_no_filler(values)
+    elif filler is not False:
         values, history["history"] = _without_filler(values, filler)
     found: dict[str, float] = {}
     for match in filter(None, map(_PARAMETER.match, comments)):
@@ -172,10 +177,9 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     if T is None:
         T = _temperature(path, comments)
     classical = found.get("classical")
-    if classical not in (None, 0.0, 1.0):
-        raise ValueError(
-            f"its header says classical {classical:g}, which is neither 0 nor 1"
-        )
+    stated = next((line for line in comments if _CLASSICAL.match(line)), None)
+    if classical not in (0.0, 1.0) and (classical is not None or stated is not None):
+        raise ValueError(f"its header has {stated!r}, which is neither 0 nor 1")
     known: dict[str, Any] = {
         name: found[name.lower()] for name in PARAMETERS if name.lower() in found
     }
@@ -256,6 +260,9 @@ def _factor(comments: list[str], canonical: str) -> float:
         r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", comments[-1] if comments else ""
     )
     for word in words:
+        word = re.sub(
+            r"^(?:Angs?|Angst|AA|Angstr(?:o|oe|ö)ms?)(?![a-z])", "angstrom", word
+        )
         try:
             parse_unit(word, like=canonical)
         except UnitsError:
@@ -269,6 +276,31 @@ def _factor(comments: list[str], canonical: str) -> float:
                 f"its vector in '{word}' does not convert to '{canonical}'"
             ) from None
     return 1.0
+
+
+def _require_no_filler(values: np.ndarray) -> None:
+    """Refuse several bins of the same negative number, far below all others, such as -999.
+
+    Raises
+    ------
+    RangeError
+    """
+    known = values[np.isfinite(values)]
+    lowest = known.min()
+    others = known[known > lowest]
+    if (
+        lowest < 0
+        and known.size - others.size > 1
+        and others.size
+        and lowest < 2 * others.min()
+        and -lowest > 0.01 * others.max()
+    ):
+        raise RangeError(
+            f"S is {lowest:g} in {known.size - others.size} bins, and at least "
+            f"{others.min():g} elsewhere",
+            reason="S is not negative: this number marks bins that were not measured",
+            fix=f"filler={lowest:g}; filler=False if it was measured",
+        )
 
 
 def _without_filler(values: np.ndarray, filler: Any) -> tuple[np.ndarray, str]:

@@ -56,6 +56,12 @@ _MINUS = str.maketrans({"\u2212": "-"})
 _DASHES = "+-\u2010\u2011\u2012\u2013\u2014\u2015\ufe63\uff0d\x96\x97"
 
 
+#: Two or three plain numbers, with points for the decimals, between blanks: nearly
+#: every row of a long table.
+_NUMERAL = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+_PLAIN_ROW = re.compile(rf"\s*{_NUMERAL}\s+{_NUMERAL}(?:\s+{_NUMERAL})?\s*", re.ASCII)
+
+
 def row(line: str) -> list[str] | None:
     """Return the two or three numbers of a line, parted by commas, by semicolons or by blanks, never by a mixture.
 
@@ -67,6 +73,10 @@ def row(line: str) -> list[str] | None:
     >>> row("\u22121; 5D-3"), row("1 --"), row("1,5 2,5"), row("-- --")
     (['-1', '5e-3'], ['1', 'nan'], None, None)
     """
+    match = _PLAIN_ROW.fullmatch(line)
+    if match is not None:
+        first, second, third = match.groups()
+        return [first, second] if third is None else [first, second, third]
     plain = line.translate(_MINUS).strip().lower()
     separator = next((mark for mark in (";", ",") if mark in plain), None)
     words = [word.strip() for word in plain.rstrip(separator).split(separator)]
@@ -120,14 +130,15 @@ def read_table(path: Path, lines: list[str]) -> Table:
     within = broken = False
     ends = 0
     for i, line in enumerate(lines, start=1):
-        if not line.strip() or line.lstrip().startswith(_COMMENTS):
-            strays += [i] if _SPREADSHEET_ERROR.match(line.lstrip()) else []
+        bare = line.lstrip()
+        if not bare or bare.startswith(_COMMENTS):
+            strays += [i] if _SPREADSHEET_ERROR.match(bare) else []
             broken = True
             continue
         numbers = row(line)
         if numbers is None:
             strays += [i] if _begins_with_a_number(line) else []
-        elif any("inf" in word for word in numbers):
+        elif "i" in line.lower() and any("inf" in word for word in numbers):
             strays += [i]
         elif within and len(runs[-1][1][-1]) == len(numbers):
             breaks += [len(runs[-1][1])] if broken else []
@@ -206,26 +217,42 @@ def _lacks_a_coordinate(line: list[str], n_columns: int) -> bool:
 
 
 def is_ambiguous(table: Table, lines: list[str]) -> bool:
-    """Tell three whole numbers of which two may be one, with a comma for the decimals or between the thousands.
+    """Return whether two of three numbers may be one, cut by a decimal comma or by a mark of the thousands.
+
+    ``2 600.0`` may be 2600.0, and ``1 050.5`` is 1050.5.
 
     Examples
     --------
     >>> lines = ["100,12,5", "101,12,7"]
     >>> is_ambiguous(read_table(Path("a.csv"), lines), lines)
     True
+    >>> lines = ["100 2 600.0", "101 2 700.5"]
+    >>> is_ambiguous(read_table(Path("a.txt"), lines), lines)
+    True
     """
     if table.values.shape[1] != 3:
         return False
-    whole = [
-        all(re.fullmatch(r"[-+]?\d+", row[i]) for row in table.words) for i in range(3)
-    ]
-    by_thousands = all(
-        re.fullmatch(r"[-+]?[1-9]\d{0,2}", row[1]) and len(row[2]) == 3
-        for row in table.words
+
+    def every(column: int, pattern: str) -> bool:
+        return all(re.fullmatch(pattern, words[column]) for words in table.words)
+
+    thousands, rest = r"[-+]?[1-9]\d{0,2}", r"\d{3}(?:\.\d*)?"
+    if every(1, thousands) and every(2, rest):
+        return True
+    # No program writes 050 for 50.
+    if any(
+        words[i + 1][0] == "0"
+        and re.fullmatch(rest, words[i + 1])
+        and re.fullmatch(thousands, words[i])
+        for words in table.words
+        for i in (0, 1)
+    ):
+        return True
+    return all(every(i, r"[-+]?\d+") for i in range(3)) and all(
+        re.search(r",(?!\s)", line) and ";" not in line
+        for line in lines[table.start :]
+        if row(line) is not None
     )
-    rows = [line for line in lines[table.start :] if row(line) is not None]
-    tight_commas = all(re.search(r",(?!\s)", line) and ";" not in line for line in rows)
-    return whole[1] and whole[2] and (by_thousands or (whole[0] and tight_commas))
 
 
 def require_whole(lines: list[str]) -> None:

@@ -145,19 +145,20 @@ def to_numbers(
         If a word is not a number, or is infinite or too large, or there are not `size`
         numbers.
     """
-    words = " ".join(lines).split()
+    joined = " ".join(lines)
+    words = joined.split()
     try:
-        values = np.array(words, dtype=float)
+        values = np.array(list(map(float, words)))
     except ValueError:
         raise ValueError(f"{what} holds something else than numbers") from None
-    if any("_" in word for word in words):
+    if "_" in joined:
         raise ValueError(
             f"{what} holds numbers with underscores, which no instrument writes"
         )
     is_infinite = np.isinf(values)
     words_of_infinity = [
         word
-        for word in np.array(words)[is_infinite]
+        for word in (words[i] for i in np.flatnonzero(is_infinite))
         if word.lower().lstrip("+-").startswith("inf")
     ]
     if (

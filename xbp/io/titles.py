@@ -25,7 +25,8 @@ __all__ = [
 #: many words.
 _AXIS: Final = re.compile(
     r"(?:e|q|k|t|r|x|w|hw|ħω|ω|ν|nu|en|energy|energies|freq|frequency|omega|wave|wave "
-    r"?numbers?|wavelength|raman|"
+    r"?numbers?|wave ?vector|wavelength|raman|d|d.?spacing|abs(?:olute|\.)?\s*(?:wave ?num\w*|freq\w*)|absolute|"
+    r"log(?:_?10|_?2)?|ln|lg|momentum|1 ?/ ?[tqe]|"
     r"raman "
     r"?shift|shift|temp|temperature|time|two.?theta|2.?theta|2?θ|tth|λ|lambda|delta "
     r"?e|δe|de|distance|radius)"
@@ -74,6 +75,43 @@ _OTHERS: Final = {
         r"^s\(q\)$|^s$|^sq$|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1", re.IGNORECASE
     ),
 }
+#: Functions of a quantity, and ratios, in a title.
+_FUNCTION: Final = re.compile(
+    r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh)(?![a-z])"
+    r"|√|(?<![a-z])exp\s*\(|[(\[]\s*(?:db\w?|%|per ?cent)\s*[)\]]|%\s*$|\bper ?cent|\bdb$"
+    r"|^1\s*/\s*(?:[tqsicg]|s\(\S*)(?![a-z])|^[a-z](?:\(\S*\))?\s*(?:\^|\*\*)\s*[-+]?\d|^[a-z][²³]",
+    re.IGNORECASE,
+)
+#: Values that no quantity of the vocabulary is.
+_FOREIGN: Final = re.compile(
+    r"transmi(?:ttance|ssion)|absorb(?:ance|tion)|absorption|reflect(?:ance|ivity)"
+    r"|optical density|extinction|derivative|(?<![a-z])d\w*/d[a-z]|cumulative",
+    re.IGNORECASE,
+)
+#: What a first column is called, by its dimension; the last three are none of xbp's.
+_AXES: Final = {
+    "E": r"e|en|energy|energies|d(?:elta)? ?e|δe|w|hw|ħω|ω|ν|nu|omega|freq\w*|wave ?numbers?|raman|(?:raman )?shift",
+    "Q": r"q|k|momentum|wave ?vector",
+    "temperature": r"t|k|temp|temperature",
+    "time": r"t|time",
+    "r": r"r|distance|radius",
+    "wavelength": r"wave ?length|lambda|λ",
+    "a scattering angle": r"two.?theta|2.?theta|2?θ|tth",
+    "a lattice spacing": r"d|d.?spacing",
+    "an absolute wavenumber": r"abs(?:olute|\.)?\s*(?:wave ?num\w*|freq\w*)|absolute",
+}
+#: How the values of a quantity are called, where that is one of a kind.
+_VALUES: Final = {
+    "dynamic_structure_factor": r"s\(\w,\s*[ewω]\w?\)",
+    "static_structure_factor": r"s\(q\)$|^sq$",
+    "interference_function": r"^[fi]\(q\)",
+    "intermediate_scattering_function": r"[fi]\(q,\s*t\)",
+    "radial_distribution": r"^g\(r\)|^rdf$",
+    "vibrational_dos": r"^g\([eωwν]\)|dos(?![a-z])|density of (?:vibrational )?states",
+    "heat_capacity": r"^c_?[pv](?![a-z])|heat capacity|specific heat",
+    "mean_square_displacement": r"^msd|mean.square",
+    "raman_intensity": r"raman intensity",
+}
 #: Gudrun's first comment is the name of its file of F(Q).
 _GUDRUN: Final = re.compile(r"#\s*\S+\.(?:mint|mdor|mdcs)\d\d\s*$", re.IGNORECASE)
 #: G(r) of PDFgetX and of others is 4πρr[g(r) − 1], in these units.
@@ -118,10 +156,24 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
         ways = (
             (bare.split(mark),)
             if mark
-            else (re.split(r"\s{2,}", bare), _TITLE.findall(bare))
+            else (
+                re.split(r"\s{2,}", bare),
+                _TITLE.findall(bare),
+                _TITLE.findall(
+                    re.sub(
+                        r"(?i)\b(absolute|raman|optical|heat|specific|delta) (?=\w)",
+                        r"\1~",
+                        bare,
+                    )
+                ),
+            )
         )
         for words in ways:
-            titles = [title for word in words if (title := word.strip(" #\"'"))]
+            titles = [
+                title
+                for word in words
+                if (title := word.replace("~", " ").strip(" #\"'"))
+            ]
             if len(titles) == n_columns and _AXIS.match(titles[0].lstrip("#")):
                 return titles
     return None
@@ -143,14 +195,19 @@ def third_is_an_error(titles: Sequence[str] | None) -> bool:
 
 
 def require_quantity_of_titles(
-    where: str, lines: Sequence[str], titles: Sequence[str] | None, quantity: str
+    where: str,
+    lines: Sequence[str],
+    titles: Sequence[str] | None,
+    quantity: str,
+    dim: str,
 ) -> None:
-    """Refuse a second column whose title names another quantity.
+    """Refuse titles that name another quantity, another axis, or a function of them.
 
     Raises
     ------
     FileFormatError
     """
+    _require_plain_titles(where, titles, quantity, dim)
     others = _OTHERS.get(quantity)
     if others is None:
         return
@@ -174,6 +231,47 @@ def require_quantity_of_titles(
             fix="convert it, or correct the header: S(Q) = 1 + [S(Q) - 1]; g(r) = 1 + "
             "G(r)/4πρr",
         )
+
+
+def _require_plain_titles(
+    where: str, titles: Sequence[str] | None, quantity: str, dim: str
+) -> None:
+    if titles is None:
+        return
+
+    def refused(title: str, asked: str, what: str) -> FileFormatError:
+        return FileFormatError(
+            f"{where}: the column {title!r} is not {asked}: it is {what}",
+            reason="the numbers would be read as something that they are not",
+            fix="convert them, or pass check_titles=False if the title is wrong",
+        )
+
+    for title, asked in zip(titles, (dim, quantity), strict=False):
+        if _FUNCTION.search(title):
+            raise refused(title, asked, "a function or a ratio")
+    axis, value = titles[0].lstrip("#"), titles[1]
+    named = [
+        name
+        for name, words in _AXES.items()
+        if re.match(rf"(?:{words})(?![a-zµ])", axis, re.IGNORECASE)
+    ]
+    if axis.startswith("k"):
+        named = [name for name in named if name != "temperature"]
+    if len(named) > 1 and "an absolute wavenumber" in named:
+        named = ["an absolute wavenumber"]
+    if named and dim not in named:
+        raise refused(titles[0], dim, named[0])
+    bare = _BRACKET.sub("", value).strip() if value.count("(") > 1 else value
+    if _FOREIGN.search(value):
+        raise refused(value, quantity, "another quantity")
+    found = [
+        name
+        for name, words in _VALUES.items()
+        if any(re.search(words, text, re.IGNORECASE) for text in (value, bare))
+    ]
+    own = {"detector_spectra": "dynamic_structure_factor"}.get(quantity, quantity)
+    if own in _VALUES and found and own not in found:
+        raise refused(value, quantity, found[0])
 
 
 def require_units_of_titles(

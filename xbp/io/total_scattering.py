@@ -80,6 +80,7 @@ def open_total_scattering(
     composition: str | Mapping[str, float] | None = None,
     T: Any = None,
     lowest: float | None = -0.05,
+    tail: tuple[float, float] | None = (0.5, 2.0),
 ) -> xr.Dataset:
     r"""Read the total scattering of a liquid or glass.
 
@@ -109,6 +110,10 @@ def open_total_scattering(
         An S(Q) of the file that falls below it by more than five standard deviations is
         refused: it is S(Q) - 1, F(Q) or the like. Lower it where scattering lengths
         have both signs; None: no limit.
+    tail : pair of float, optional
+        An S(Q) that is negative somewhere and whose mean over the upper third of Q is
+        outside these bounds is S(Q) - 1 or the like, and refused, unless `lowest` is
+        below -0.05. None: no limit.
 
     Returns
     -------
@@ -150,7 +155,7 @@ def open_total_scattering(
     """
     where = to_path(path)
     try:
-        return _read(where, units, b_mean_squared, composition, T, lowest)
+        return _read(where, units, b_mean_squared, composition, T, lowest, tail)
     except XbpError:
         raise
     except TEXT_ERRORS as error:
@@ -164,6 +169,7 @@ def _read(
     composition: str | Mapping[str, float] | None,
     T: Any,
     lowest: float | None,
+    tail: tuple[float, float] | None,
 ) -> xr.Dataset:
     units = value_units(given, "interference_function", name="units")
     lines = [line.strip() for line in read_lines(path)]
@@ -189,7 +195,7 @@ def _read(
         )
         titles = column_titles(lines, first, n_columns)
         require_quantity_of_titles(
-            path.name, lines[:first], titles, "static_structure_factor"
+            path.name, lines[:first], titles, "static_structure_factor", "Q"
         )
         if n_columns == 3 and not third_is_an_error(titles):
             raise ValueError(
@@ -216,7 +222,7 @@ def _read(
     values, std = measured(values, std, mask=(row < first) | (row > last))
     quantity = "interference_function" if gudrun else "static_structure_factor"
     attrs = {"source": f"total scattering file {path.name}"}
-    require_normalization(path.name, quantity, values, std, lowest=lowest)
+    require_normalization(path.name, quantity, values, std, lowest=lowest, tail=tail)
     if gudrun and len(lines) > 1 and lines[1].strip("# "):
         attrs["title"] = lines[1].strip("# ")
     how = {"source": attrs["source"]}
@@ -357,6 +363,7 @@ class TotalScatteringBackend(BackendEntrypoint):
         "composition",
         "T",
         "lowest",
+        "tail",
     )
 
     def open_dataset(  # type: ignore[override]  # a backend names its own keywords
@@ -369,6 +376,7 @@ class TotalScatteringBackend(BackendEntrypoint):
         composition: str | Mapping[str, float] | None = None,
         T: Any = None,
         lowest: float | None = -0.05,
+        tail: tuple[float, float] | None = (0.5, 2.0),
     ) -> xr.Dataset:
         """Open a file; keywords as for `open_total_scattering`."""
         ds = open_total_scattering(
@@ -378,6 +386,7 @@ class TotalScatteringBackend(BackendEntrypoint):
             composition=composition,
             T=T,
             lowest=lowest,
+            tail=tail,
         )
         return without(ds, drop_variables)
 
