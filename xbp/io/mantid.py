@@ -355,10 +355,7 @@ def _elastic_Q(ds: xr.Dataset, geometry: str, **fixed: Any) -> list[Diagnostic]:
 
 
 def _uncovered(values: np.ndarray, std: np.ndarray, Q_axis: int) -> np.ndarray:
-    """Tell the bins that no detector reached.
-
-    At each energy those below the first and above the last count in Q.
-    """
+    """Return the bins below the first and above the last count in Q at each energy."""
     counted = (values != 0) | (std != 0)
     below = np.logical_or.accumulate(counted, axis=Q_axis)
     above = np.flip(
@@ -384,10 +381,7 @@ def _axis(workspace: h5py.Group, name: str) -> tuple[np.ndarray, str, float]:
 def _members(
     entry: h5py.Group, n_spectra: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each detector of each spectrum.
-
-    The spectrum, its place in the list, and the list of names.
-    """
+    """Return spectrum and place in the list of each detector, and the list."""
     detector = entry["instrument/detector"]
     count = numbers(detector, "detector_count", shape=(n_spectra,), whole=True)
     first = numbers(detector, "detector_index", shape=(n_spectra,), whole=True)
@@ -412,10 +406,7 @@ def _angles(
     listed: np.ndarray,
     n_spectra: int,
 ) -> dict[str, np.ndarray]:
-    """Return the mean angle and distance of the detectors of each spectrum.
-
-    NaN without a detector.
-    """
+    """Return mean angle and distance of the detectors of each spectrum, or NaN."""
     if "physical_detectors" in entry["instrument"]:
         physical = entry["instrument/physical_detectors"]
         identity = numbers(physical, "detector_number", ndim=1)
@@ -448,10 +439,7 @@ def _angles(
 
 
 def _of_spectra(each: np.ndarray, spectrum: np.ndarray, n_spectra: int) -> np.ndarray:
-    """Return the mean over the detectors of each spectrum.
-
-    NaN without a detector that is known.
-    """
+    """Return the mean over the known detectors of each spectrum, or NaN."""
     known = np.isfinite(each)
     n_known = np.bincount(spectrum[known], minlength=n_spectra)
     total = np.bincount(spectrum[known], each[known], n_spectra)
