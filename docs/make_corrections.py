@@ -15,7 +15,7 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
 import xbp
-from xbp.plot.axes import BLUE, GREY, ORANGE
+from xbp.plot.style import BLUE, GREY, ORANGE
 
 mpl.use("Agg")
 FWHM, ZERO = 4.0, 0.5  # of the elastic line in the vanadium data, meV

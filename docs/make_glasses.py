@@ -10,7 +10,7 @@ import numpy as np
 
 import xbp
 from xbp.data.make_model_glasses import ANALYSIS, GLASSES
-from xbp.plot.axes import BLUE, GREY, ORANGE
+from xbp.plot.style import BLUE, GREY, ORANGE
 
 mpl.use("Agg")
 

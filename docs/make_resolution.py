@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import xbp
-from xbp.plot.axes import BLUE, COLORS, GREY, ORANGE
+from xbp.plot.style import BLUE, COLORS, GREY, ORANGE
 
 mpl.use("Agg")
 #: A chopper spectrometer at a spallation source, with a slow and a fast setting of its

@@ -14,7 +14,7 @@ from xbp.core.optional import require
 from xbp.io import to_netcdf
 from xbp.io.netcdf import decline, open_netcdf
 from xbp.io.publish import make_folder, new_file
-from xbp.plot.axes import ORANGE
+from xbp.plot.style import ORANGE
 from xbp.reduction import cut_E, cut_Q, to_bqe, to_gdos
 from xbp.tutorial import open_dataset
 

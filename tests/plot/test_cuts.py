@@ -295,3 +295,13 @@ def test_the_curve_of_a_heat_capacity_is_drawn_where_it_was_fitted() -> None:
     fitted = (C.C / C.temperature**3).where(C.temperature >= 8)
     assert ax.get_ylim()[1] < 2 * float(fitted.max())
     assert any("beyond the axis" in text.get_text() for text in ax.texts)
+
+
+def test_a_signal_without_a_known_value_shows_why() -> None:
+    E = np.linspace(1, 30, 40)
+    g = xbp.new_dataset(
+        "vibrational_dos", np.full(40, np.nan), units="1/meV", coords={"E": (E, "meV")}
+    )
+    failed = g.assign(status="range truncated")
+    texts = [text.get_text() for text in failed.bp.plot.cut().texts]
+    assert texts == ["every value is NaN: range truncated"]

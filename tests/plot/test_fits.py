@@ -123,7 +123,7 @@ def test_a_function_is_drawn_where_it_is_given_again(glass: xr.Dataset) -> None:
     np.testing.assert_allclose(y, falling(x, float(table.a), float(table.w)))
     with pytest.raises(QuantityError, match=r"plot.fit\(table, model="):
         spectrum.bp.plot.fit(table)
-    with pytest.raises(QuantityError, match="another function was fitted"):
+    with pytest.raises(QuantityError, match="parameters b, the table a, w"):
         spectrum.bp.plot.fit(table, model=lambda E, b: b * E)
 
 
@@ -217,7 +217,7 @@ def test_what_is_next_works_of_however_many_fits(lines: xr.Dataset) -> None:
         one.bp.plot.fit()
     with pytest.raises(QuantityError, match="parameter='energy' or 'height'"):
         many.bp.plot.fit(parameter="width")
-    with pytest.raises(QuantityError, match="of one fit the curve is drawn"):
+    with pytest.raises(QuantityError, match="fwhm"):
         lines.bp.plot.fit(one, parameter="fwhm")
     with pytest.raises(QuantityError, match="no table is given"):
         lines.bp.plot.fit()

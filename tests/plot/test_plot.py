@@ -85,9 +85,9 @@ def test_s_of_q_is_called_so(glass: xr.Dataset) -> None:
 
 
 def test_what_cannot_be_drawn(b: xr.Dataset, glass: xr.Dataset) -> None:
-    with pytest.raises(RangeError, match="a map has E and one other axis"):
+    with pytest.raises(RangeError, match="has the dimensions"):
         b.bp.cut_E(3, width=1).bp.plot.map()
-    with pytest.raises(RangeError, match="a curve is drawn along one"):
+    with pytest.raises(RangeError, match="a cut has one"):
         b.bp.plot.cut()
     with pytest.raises(QuantityError):
         b.bp.plot.scaling()
@@ -157,7 +157,7 @@ def test_cut_draws_a_curve_for_each_element_of_a_further_dimension() -> None:
         str(e) for e in g.element.values
     ]
     np.testing.assert_array_equal(ax.containers[1][0].get_ydata(), g.g.isel(element=1))
-    with pytest.raises(RangeError, match="told apart"):
+    with pytest.raises(RangeError, match="at most 7 curves"):
         g.isel(element=[0] * 8).bp.plot.cut()
 
 
@@ -252,7 +252,7 @@ def test_a_map_is_not_of_one_colour(b: xr.Dataset) -> None:
     assert (beyond > 0).all()
     assert (beyond < drawn.get_clim()[0]).all()
     assert np.ma.getmaskarray(drawn.get_array()).reshape(value.shape)[b.E >= 50].all()
-    with pytest.raises(RangeError, match="nothing shown is above 0"):
+    with pytest.raises(RangeError, match="nothing shown is positive"):
         b.assign(B=-abs(b.B)).bp.plot.map(norm="log")
 
 
@@ -308,7 +308,7 @@ def test_a_heat_capacity_with_its_fit() -> None:
     assert len(heat.bp.plot.heat_capacity().lines) == 1
     with pytest.raises(QuantityError, match="fit_heat_capacity"):
         heat.bp.plot.heat_capacity(heat)
-    with pytest.raises(RangeError, match="one curve is drawn"):
+    with pytest.raises(RangeError, match="'sample', 'temperature'"):
         heat.expand_dims(sample=2).bp.plot.heat_capacity()
 
 
@@ -491,7 +491,7 @@ def test_peaks_and_maps_over_any_axis() -> None:
     np.testing.assert_allclose(
         ax.containers[0].lines[0].get_ydata().astype(float), peaks.energy
     )
-    with pytest.raises(RangeError, match="it is of Q"):
+    with pytest.raises(RangeError, match="a map of temperature"):
         series.bp.plot.map(xbp.models.hard_sphere_structure_factor([1.0, 2.0]))
     names = (
         series.isel(temperature=slice(0, 3))

@@ -7,8 +7,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.plot.axes import axes_of
-from xbp.plot.titles import entitle
+from xbp.plot.style import axes_of, set_title
 
 COLUMN = (8.6 / 2.54, 2.6)
 
@@ -52,7 +51,7 @@ def test_no_title_is_cut_off(size: tuple[float, float], glass: xr.Dataset) -> No
         heat(1e-4).bp.plot.fit(six, figsize=size),
         axes_of(None, size),
     ]
-    entitle(
+    set_title(
         axes[-1],
         "every number has its error: " + ", ".join(["$E_0$ = 1.000 ± 0.002 meV"] * 6),
     )
@@ -68,7 +67,7 @@ def test_no_title_is_cut_off(size: tuple[float, float], glass: xr.Dataset) -> No
 def test_lines_are_broken_between_words_and_formulas_stay_whole() -> None:
     ax = axes_of(None, COLUMN)
     said = r"$\chi^2_\mathrm{red} = 12$ of $E_0$ = 1.000 ± 0.002 meV and of $E_0$ = 2.000 ± 0.002 meV"
-    entitle(ax, said, "", "short")
+    set_title(ax, said, "", "short")
     first, *others, last = ax.get_title().split("\n")
     assert last == "short"
     assert " ".join([first, *others]) == said

@@ -15,7 +15,7 @@ from xbp.core.optional import require
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import Signal, read
 from xbp.core.units import magnitude
-from xbp.plot.axes import BLUE, ORANGE, SYMBOLS, power_of, units_label
+from xbp.plot.style import BLUE, ORANGE, SYMBOLS, power_of, units_label
 from xbp.reduction import cut_E, cut_Q
 
 __all__ = ["explore"]

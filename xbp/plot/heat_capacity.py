@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import quantity_name
@@ -15,20 +15,21 @@ from xbp.core.signal import read, table_signal
 from xbp.core.status import OK, UNPHYSICAL
 from xbp.core.units import convert_factor
 from xbp.models.debye_einstein import debye_einstein
-from xbp.plot.axes import (
+from xbp.plot.curves import DENSE, HEADROOM, draw_curve, note_beyond
+from xbp.plot.shown import label_axes, require_same
+from xbp.plot.style import (
     BLUE,
     GREEN,
     ORANGE,
     axes_of,
+    energy_text,
+    figure,
     label,
-    like_xarray,
     logarithmic,
     power_of,
+    require_dims,
+    set_title,
 )
-from xbp.plot.curves import DENSE, draw_curve
-from xbp.plot.limits import HEADROOM, say_beyond
-from xbp.plot.shown import label_axes, require_same
-from xbp.plot.titles import energy_of, entitle
 from xbp.reduction import reduced_heat_capacity
 from xbp.reduction.heat_capacity import in_kelvin, kelvins
 from xbp.summary.energies import is_poor_heat_capacity
@@ -38,16 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["heat_capacity", "peak_of"]
 
-_NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
-_NEEDS = (
-    *_NAMES,
-    "energy",
-    "energy_std",
-    "energy_E",
-    "energy_E_std",
-    "status",
-    "peak_status",
-)
+_NAMES = "gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E"
+_ENERGIES = "energy", "energy_std", "energy_E", "energy_E_std", "status", "peak_status"
 
 
 @operation(
@@ -56,7 +49,7 @@ _NEEDS = (
     when=lambda C: "status" in C.coords or "mol" in str(C.attrs.get("units")),
     where="plot",
 )
-@like_xarray
+@figure
 def heat_capacity(
     data: xr.DataArray | xr.Dataset,
     fit: xr.Dataset | None = None,
@@ -93,88 +86,64 @@ def heat_capacity(
         fit = data
         data = xr.Dataset({name: data[name] for name in ("C", "C_std") if name in data})
     signal = read(in_kelvin(data), "heat_capacity")
-    if signal.value.dims != ("temperature",):
-        raise RangeError(
-            f"the heat capacity is over {signal.value.dims}",
-            reason="one curve is drawn",
-            fix="choose one: data.isel(...)",
-        )
+    require_dims(signal.value, "temperature")
     numbers: dict[str, float] = {}
     if fit is not None:
         table = unwrap(fit)[0].compute()
-        if table_signal(table, "fit_heat_capacity", "theta_E", needs=_NEEDS).value.ndim:
+        needs = (*_NAMES, *_ENERGIES)
+        theta = table_signal(table, "fit_heat_capacity", "theta_E", needs=needs).value
+        if theta.ndim:
             raise QuantityError(
-                "there are many fits",
-                reason="one curve is drawn",
-                fix="choose one: fit.isel(...)",
+                "there are many fits; one is drawn", fix="choose one: fit.isel(...)"
             )
         numbers = {name: float(table[name]) for name in _NAMES}
-    plain: Any = signal.source
     found = bool(numbers) and str(table["status"].values) == OK
-    reduced = read(
-        reduced_heat_capacity(
-            plain, f"{numbers['gamma']!r} J/mol/K^2" if found else 0.0
-        )
-    )
+    gamma: Any = f"{numbers['gamma']!r} J/mol/K^2" if found else 0.0
+    reduced = read(reduced_heat_capacity(signal.source, gamma))  # type: ignore[type-var]
     value = reduced.value.compute()
     value = value.where(abs(value) < np.inf)
-    T, units = value["temperature"], value["temperature"].attrs["units"]
+    T_units, units = str(value.temperature.attrs["units"]), str(value.attrs["units"])
     axes = axes_of(ax)
-    require_same(
-        axes,
-        ("temperature", str(units)),
-        ("reduced_heat_capacity", str(value.attrs["units"])),
-    )
+    require_same(axes, ("temperature", T_units), ("reduced_heat_capacity", units))
     axes.set_xscale("log")
     style: dict[str, Any] = {"color": BLUE, "label": "data"} | kwargs
-    draw_curve(axes, T, value, reduced.std, line=T.size > DENSE, **style)
-    power, title = power_of(value), ""
-    if fit is not None and not found:
-        title = f"no fit: {table['status'].values}"
+    draw_curve(axes, value, reduced.std, line=value.size > DENSE, **style)
+    shown = value
     if found:
-        # The curve says nothing of what it was not fitted to, such as an upturn below.
-        ends = float(table["temperature_low"]), float(table["temperature_high"])
-        kelvin = np.geomspace(ends[0], ends[1], 400)
-        scale = convert_factor("J/mol/K^4", value.attrs["units"], name="C/T³")
-        whole = debye_einstein(kelvin, **(numbers | {"gamma": 0.0})) / kelvin**3 * scale
-        debye = (
-            debye_einstein(kelvin, **(numbers | {"gamma": 0.0, "n_E": 0.0}))
-            / kelvin**3
-            * scale
-        )
-        axes.plot(kelvin, whole, color=ORANGE, lw=1.6, zorder=3, label="fit")
-        axes.plot(
-            kelvin,
-            debye,
-            color=GREEN,
-            lw=1.2,
-            ls="--",
-            zorder=3,
-            label="its Debye phonons",
-        )
-        title = f"$k_B\\theta_E$ = {energy_of(table, 'energy_E')}"
-        title += (
-            f"\n{peak_of(table)}{' (poor)' if is_poor_heat_capacity(table) else ''}"
-        )
-    if fit is not None:
-        entitle(axes, title)
-    axes.legend(frameon=False, fontsize="small")
+        # Only where it was fitted: below, there may be an upturn of another cause.
+        low, high = (float(table[f"temperature_{end}"]) for end in ("low", "high"))
+        T = np.geomspace(low, high, 400)
+        factor = convert_factor("J/mol/K^4", units, name="C/T³")
+        without_gamma = numbers | {"gamma": 0.0}
+        for name, color, dashes, own in (
+            ("fit", ORANGE, "-", without_gamma),
+            ("its Debye phonons", GREEN, "--", without_gamma | {"n_E": 0.0}),
+        ):
+            curve = debye_einstein(T, **own) / T**3 * factor
+            axes.plot(T, curve, color=color, lw=1.5, ls=dashes, zorder=3, label=name)
+        shown = value.where((kelvins(value) >= low) & (kelvins(value) <= high))
+        poor = " (poor)" if is_poor_heat_capacity(table) else ""
+        energy = f"$k_B\\theta_E$ = {energy_text(table, 'energy_E')}"
+        set_title(axes, energy, f"{peak_of(table)}{poor}")
+    elif fit is not None:
+        set_title(axes, f"no fit: {table['status'].values}")
+    power = power_of(shown)
     symbol = r"$(C_p-\gamma T)/T^3$" if found and numbers["gamma"] else "$C_p/T^3$"
-    general = label(r"$(C_p-\gamma T)/T^3$", value.attrs["units"], power)
-    written = label(symbol, value.attrs["units"], power)
-    label_axes(axes, label("$T$", units), written, power=power, general=general)
+    general = label(r"$(C_p-\gamma T)/T^3$", units, power)
+    y = label(symbol, units, power)
+    label_axes(axes, label("$T$", T_units), y, power=power, general=general)
     logarithmic(axes)
-    if value.notnull().any():
-        axes.set_ylim(min(0.0, 1.1 * float(value.min())), None)
-    fitted = (
-        value.where((kelvins(value) >= ends[0]) & (kelvins(value) <= ends[1]))
-        if found
-        else value
-    )
-    if found and float(value.max()) > HEADROOM * float(fitted.max()):
-        top = HEADROOM * float(fitted.max())
-        axes.set_ylim(None, top)
-        say_beyond(axes, float(value.max()), top, power)
+    highest, seen = float(value.max()), float(shown.max())
+    if np.isfinite(highest) and highest > 0:
+        # The legend has room above the curves.
+        top = (HEADROOM if highest > HEADROOM * seen else 1.35) * seen
+        low = min(0.0, 1.1 * float(value.min()))
+        if len(axes.containers) > 1:  # beside others
+            low, top = min(low, axes.get_ylim()[0]), max(top, axes.get_ylim()[1])
+        axes.set_ylim(low, top)
+        note_beyond(axes, highest, top, power, height=0.88)
+    names: dict[str, Any] = {"loc": "upper center", "ncols": 3, "columnspacing": 1.0}
+    axes.legend(frameon=False, fontsize="small", handlelength=1.5, **names)
     return axes
 
 
@@ -185,7 +154,7 @@ def peak_of(table: xr.Dataset) -> str:
     """
     said = str(table["peak_status"].values)
     if said == OK:
-        return f"maximum of $g/E^2$: {energy_of(table)}"
+        return f"maximum of $g/E^2$: {energy_text(table)}"
     if said == UNPHYSICAL:
         negative = float(table["gamma"]) + 2 * float(table["gamma_std"]) < 0
         said = f"{said}, {'gamma below 0' if negative else 'too many modes'}"

@@ -19,8 +19,8 @@ from xbp.core.errors import XbpError
 from xbp.core.schema import symbol_of
 from xbp.core.signal import Signal
 from xbp.core.units import magnitude
-from xbp.plot.axes import SYMBOLS, units_label
 from xbp.plot.curves import drawn_lines
+from xbp.plot.style import SYMBOLS, units_label
 from xbp.reduction.sample import said_of_sample
 
 if TYPE_CHECKING:

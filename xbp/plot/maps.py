@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, interval, select_range
 from xbp.core.operation import operation
-from xbp.core.signal import read
+from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor
-from xbp.plot.axes import (
-    ORANGE,
-    axes_of,
-    axis_label,
-    lay_over,
-    like_xarray,
-    mark_box_phonon,
-    signal_label,
-)
-from xbp.plot.colors import color_bar, color_scale, paintable
 from xbp.plot.peaks import draw_energies
 from xbp.plot.shown import label_axes, require_same
+from xbp.plot.style import (
+    axes_of,
+    axis_label,
+    figure,
+    in_powers,
+    mark_box_phonon,
+    overlay,
+    power_of,
+    require_dims,
+    signal_label,
+)
 from xbp.reduction.sample import another_sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
 
 __all__ = ["map"]
 
@@ -47,7 +51,7 @@ __all__ = ["map"]
     ),
     where="plot",
 )
-@like_xarray
+@figure
 def map(  # the method users know from xarray-like libraries
     data: xr.DataArray | xr.Dataset,
     sq: xr.DataArray | xr.Dataset | None = None,
@@ -58,7 +62,9 @@ def map(  # the method users know from xarray-like libraries
     add_colorbar: bool = True,
     **kwargs: Any,
 ) -> Axes:
-    """Draw B(Q,E), or any signal over E and one other dimension, in colours, as the paper's Fig. 1.
+    """Draw B(Q,E), or any signal over E and one other dimension, in colours.
+
+    As Fig. 1 of Li et al., Nat. Commun. 2025.
 
     Parameters
     ----------
@@ -66,15 +72,15 @@ def map(  # the method users know from xarray-like libraries
         A signal over E and Q, or over E and any other axis of numbers, such as
         temperature.
     sq : xarray.DataArray or xarray.Dataset, optional
-        S(Q) to lay over the map, on an axis of its own at the right, whose label says
-        where it is of another sample or file.
+        S(Q) to draw over the map, on an axis of its own at the right, whose label notes
+        if it is of another sample or file.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     E_range : pair of scalars with units, optional
-        Energies to show; the colours are scaled to what is shown, logarithmically where
-        on a linear scale more than half of it would be of one colour. Where a few bins
-        outshine the rest, as an elastic line does, the scale ends below them; an end
-        with something beyond it is an arrow.
+        Energies to show. The colours are scaled to what is shown; the scale is
+        logarithmic where on a linear one more than half would have one colour. If a few
+        bins dwarf the rest, as an elastic line does, the scale ends below them; an end
+        of the scale with something beyond it is an arrow.
     peak : xarray.Dataset, optional
         Peaks over that axis from `boson_peak`, drawn with their error bars.
     add_colorbar : bool
@@ -90,30 +96,28 @@ def map(  # the method users know from xarray-like libraries
     Raises
     ------
     RangeError
-        If the data have not E and one other axis of numbers.
+        If the data do not have the dimensions E and one other axis of numbers.
     """
     signal = read(data)
     value = signal.value
     other = str(next((d for d in value.dims if d != "E"), "Q"))
-    # Detectors have numbers, and no order along an axis.
+    # Detectors are numbered, but in no order along an axis.
     numbers = other != "detector" and value[other].dtype.kind in "fiu"
     if set(value.dims) != {other, "E"} or not numbers:
+        to_Q = "data.bp.angle_to_Q('0.05 1/angstrom')"
         raise RangeError(
-            f"'{value.name}' has the dimensions {tuple(value.dims)}",
-            reason="a map has E and one other axis of numbers",
-            fix="data.bp.angle_to_Q('0.05 1/angstrom') first"
+            f"'{value.name}' has the dimensions {tuple(value.dims)}; a map needs E and "
+            "one other axis of numbers",
+            fix=f"{to_Q} first"
             if signal.quantity.name == "detector_spectra"
             else "choose one element of every other dimension first: data.isel(...)",
         )
     axes = axes_of(ax)
-    require_same(
-        axes, (other, str(value[other].attrs.get("units", "1"))), ("E", str(value["E"].attrs["units"]))
-    )  # fmt: skip
+    other_units, E_units = (str(value[d].attrs.get("units", "1")) for d in (other, "E"))
+    require_same(axes, (other, other_units), ("E", E_units))
     value = value.transpose("E", other)
-    q_edges, e_edges = (
-        np.append(lo, hi[-1])
-        for lo, hi in (bin_limits(signal.source, d) for d in (other, "E"))
-    )
+    limits = [bin_limits(signal.source, dim) for dim in (other, "E")]
+    x_edges, E_edges = (np.append(low, high[-1]) for low, high in limits)
     shown = value.values[select_range(signal.source, "E", E_range, name="E_range")]
     norm = color_scale(
         shown, *(kwargs.pop(key, None) for key in ("norm", "vmin", "vmax"))
@@ -123,43 +127,153 @@ def map(  # the method users know from xarray-like libraries
         "rasterized": True,
         "norm": norm,
     } | kwargs
-    mesh = axes.pcolormesh(q_edges, e_edges, paintable(value.values, norm), **style)
+    mesh = axes.pcolormesh(x_edges, E_edges, paintable(value.values, norm), **style)
     if add_colorbar:
-        said = value.transpose(other, "E")
+        text = functools.partial(signal_label, value.transpose(other, "E"))
         # On top, since the axis of S(Q) is at the right.
-        color_bar(
-            mesh,
-            axes,
-            shown,
-            functools.partial(signal_label, said),
-            location="top",
-            aspect=30,
-        )
+        color_bar(mesh, axes, shown, text, location="top", aspect=30)
     label_axes(axes, axis_label(value[other]), axis_label(value["E"]))
     if E_range is not None:
         axes.set_ylim(*interval(E_range, signal.source, "E", name="E_range"))
     if peak is not None:
         draw_energies(peak, axes, like=value, ms=3, lw=0.7, color="white")
-    if "box_phonon" in value.coords and value.coords["box_phonon"].ndim == 0:
-        mark_box_phonon(functools.partial(axes.axhline, zorder=2), value, "white")
+    mark_box_phonon(functools.partial(axes.axhline, zorder=2), value, "white")
     if sq is not None:
-        if other != "Q":
-            raise RangeError(
-                f"S(Q) is laid over a map of {other}",
-                reason="it is of Q",
-                fix="leave sq out",
-            )
-        given = read(sq, "static_structure_factor")
-        curve = given.value
-        if curve.dims != ("Q",):
-            raise RangeError(
-                f"S(Q) is over {curve.dims}",
-                reason="one curve is drawn",
-                fix="choose one: sq.isel(...)",
-            )
-        q = curve.Q * convert_factor(curve.Q.attrs["units"], value.Q.attrs["units"])
-        twin = lay_over(axes, q, curve)
-        doubt = " (of another sample?)" if another_sample(signal, given) else ""
-        twin.set_ylabel(f"$S(Q)${doubt}", color=ORANGE)
-        axes.set_xlim(q_edges[0], q_edges[-1])
+        _overlay_structure_factor(axes, signal, sq, other)
+        axes.set_xlim(x_edges[0], x_edges[-1])
     return axes
+
+
+def _overlay_structure_factor(
+    axes: Axes, signal: Signal, sq: xr.DataArray | xr.Dataset, over: str
+) -> None:
+    if over != "Q":
+        raise RangeError(
+            f"S(Q) cannot be drawn over a map of {over}", fix="leave sq out"
+        )
+    given = read(sq, "static_structure_factor")
+    require_dims(given.value, "Q")
+    units = (str(value["Q"].attrs["units"]) for value in (given.value, signal.value))
+    doubt = " (of another sample?)" if another_sample(signal, given) else ""
+    Q = given.value.Q * convert_factor(*units)
+    overlay(axes, Q, given.value, f"$S(Q)${doubt}")
+
+
+def color_scale(
+    shown: npt.NDArray[Any],
+    norm: Any = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+) -> Any:
+    """Return how numbers become colours.
+
+    Parameters
+    ----------
+    shown : ndarray
+        The part of the signal in view.
+    norm : str or matplotlib.colors.Normalize, optional
+        "log" or "linear"; any other is returned as it is. By default logarithmic if
+        half of what is shown lies over two decades below its top, else linear from 0.
+    vmin, vmax : float, optional
+        Limits in place of those found.
+
+    Returns
+    -------
+    matplotlib.colors.Normalize, or what was given as `norm`
+
+    Raises
+    ------
+    RangeError
+        If a logarithmic scale is asked for and nothing shown is positive; if numbers
+        are too small or too large for matplotlib.
+
+    Examples
+    --------
+    >>> flat, steep = np.linspace(1, 2, 100), np.geomspace(1e-6, 1, 100)
+    >>> for values in (flat, steep):
+    ...     scale = color_scale(values)
+    ...     print(type(scale).__name__, f"{scale.vmin:.2g} to {scale.vmax:.2g}")
+    Normalize 0 to 2
+    LogNorm 9.4e-05 to 0.94
+    """
+    from matplotlib.colors import LogNorm, Normalize
+
+    if norm not in (None, "log", "linear"):
+        return norm
+    finite = shown[np.isfinite(shown)]
+    positive = finite[finite > 0]
+    largest = float(np.abs(finite).max()) if finite.size else 0.0
+    if largest and not 1e-200 < largest < 1e200:  # matplotlib's arithmetic fails
+        raise RangeError(
+            f"the numbers go up to {largest:.3g}: too small or too large for colours",
+            fix="scale them first, data.bp.scale(...)",
+        )
+    if norm == "log" and not positive.size:
+        raise RangeError(
+            "nothing shown is positive, so it has no logarithm", fix='norm="linear"'
+        )
+    # The top is not set by a noisy corner, nor, on a linear scale, by an elastic line.
+    most, usual = np.percentile(finite, [99.5, 75]) if finite.size else (1.0, 0.0)
+    # A lower end at or below 0 asks for a linear scale; noise about 0 needs one.
+    may_be_log = norm is None and (vmin is None or vmin > 0) and positive.size
+    dark = may_be_log and np.median(finite) < most / 100 and (finite < 0).mean() < 0.1
+    if norm == "log" or dark:
+        high = float(np.percentile(positive, 99.5)) if vmax is None else vmax
+        # Four decades: what lies lower was filled in or cannot be measured.
+        low = max(float(np.percentile(positive, 5)), 1e-4 * high)
+        return LogNorm(min(low if vmin is None else vmin, high), high)
+    top = float(min(most, 4 * usual) if usual > 0 else most)
+    return Normalize(0.0 if vmin is None else vmin, top if vmax is None else vmax)
+
+
+def paintable(values: npt.NDArray[Any], norm: Any) -> npt.NDArray[Any]:
+    """Give what is not positive the lowest colour of a logarithmic scale."""
+    from matplotlib.colors import LogNorm
+
+    if not isinstance(norm, LogNorm) or norm.vmin is None:
+        return values
+    return np.where(values <= 0, norm.vmin / 10, values)
+
+
+def color_bar(
+    mesh: ScalarMappable,
+    axes: Axes,
+    shown: npt.NDArray[Any],
+    label: Callable[[int], str],
+    **kwargs: Any,
+) -> None:
+    """Draw the bar of a scale; an end with something shown beyond it is an arrow.
+
+    Parameters
+    ----------
+    mesh : matplotlib.cm.ScalarMappable
+        What is drawn in colours.
+    axes : matplotlib.axes.Axes
+        Where.
+    shown : ndarray
+        The part of the signal in view.
+    label : callable
+        Writes the label, given the power of ten in units of which the ticks are.
+    **kwargs
+        For `matplotlib.figure.Figure.colorbar`.
+    """
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullFormatter
+
+    low, high = mesh.get_clim()
+    finite = shown[np.isfinite(shown)]
+    slack = 0.02 * high if low == 0 else 0.0  # noise about 0 needs no arrow
+    below = bool(finite.size and finite.min() < low - slack)
+    above = bool(finite.size and finite.max() > high)
+    extend = ("neither", "min", "max", "both")[below + 2 * above]
+    power = power_of(high)
+    style: dict[str, Any] = {"format": in_powers(power), "extend": extend}
+    if isinstance(mesh.norm, LogNorm):
+        few = high < 100 * low  # powers of ten alone would leave the bar bare
+        style["ticks"] = LogLocator(subs=(1, 2, 5) if few else (1,))
+        if not few:  # written out, powers of ten run into one another
+            power, style["format"] = 0, LogFormatterMathtext()
+    bar = axes.figure.colorbar(mesh, ax=axes, **(style | kwargs))
+    along = bar.ax.yaxis if bar.orientation == "vertical" else bar.ax.xaxis
+    along.set_minor_formatter(NullFormatter())
+    bar.set_label(label(power))

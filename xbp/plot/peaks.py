@@ -1,4 +1,4 @@
-"""Peaks: a spectrum with what was fitted to it, and the energies of many fits."""
+"""Peaks: a spectrum with the fitted peak, the energies of many fits, phonon branches."""
 
 from __future__ import annotations
 
@@ -12,38 +12,43 @@ from xbp.core.grid import interval
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import quantity_name
-from xbp.core.signal import read, table_signal
+from xbp.core.signal import Signal, read, table_signal
 from xbp.core.status import OK
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.peak import evaluate
-from xbp.plot.axes import GREY, ORANGE, axes_of, label, like_xarray, mark_box_phonon
+from xbp.plot.curves import (
+    HEADROOM,
+    draw_curve,
+    draw_parameter,
+    height_without_outliers,
+    limit_height,
+)
 from xbp.plot.cuts import draw_cut
 from xbp.plot.fits import FITS
 from xbp.plot.legends import show_legend
-from xbp.plot.limits import HEADROOM, rest_of, up_to
-from xbp.plot.many import draw_numbers
-from xbp.plot.shown import label_axes
-from xbp.plot.titles import energy_of, entitle, quality, systematic_of
+from xbp.plot.shown import label_axes, require_same
+from xbp.plot.style import (
+    COLORS,
+    GREY,
+    ORANGE,
+    SYMBOLS,
+    axes_of,
+    energy_text,
+    figure,
+    fit_quality,
+    label,
+    mark_box_phonon,
+    set_title,
+    systematic_error,
+)
 from xbp.summary.results import steps_after
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_energies", "peak"]
+__all__ = ["draw_energies", "peak", "phonons"]
 
-_NEEDS = (
-    "energy_std",
-    "height",
-    "width",
-    "relative_residual",
-    "E_low",
-    "E_high",
-    "status",
-)
-#: The figure of a peak reaches to this multiple of the highest energy fitted.
-_REACH = 2.0
-#: In meV, where a boson peak would be if none is found.
-_SOUGHT = 15.0
+_COLUMNS = "energy_std", "height", "width", "relative_residual", "E_low", "E_high"
 
 
 @operation(
@@ -53,7 +58,7 @@ _SOUGHT = 15.0
     when=lambda table: table.energy.ndim == 1 or "Q" in table.energy.dims,
     where="plot",
 )
-@like_xarray
+@figure
 def peak(
     data: xr.DataArray | xr.Dataset,
     peak: xr.Dataset | None = None,
@@ -86,107 +91,105 @@ def peak(
 
     Raises
     ------
+    QuantityError
+        If the table is of another kind, or of many fits.
     RangeError
         If the spectrum has more than one dimension.
+    UnitsError
+        If the peak is in other units than the spectrum.
     """
     for table in (data, peak):
         if isinstance(table, xr.Dataset) and quantity_name(table) in FITS:
             raise QuantityError(
-                f"got the table of .bp.{quantity_name(table)}(...)",
-                reason="plot.peak draws what .bp.boson_peak() found; other fits have "
-                "a figure of their own",
+                f"got the table of .bp.{quantity_name(table)}(...); plot.peak draws that "
+                "of .bp.boson_peak()",
                 fix=f"table{steps_after(table)[0]}",
             )
     if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
         return draw_energies(data, ax, **kwargs)
     if peak is None:
-        shown = None if E_range is None else _limits(data, E_range, np.nan)
+        shown = None if E_range is None else _limits(read(data), E_range, np.nan)
         axes = draw_cut(data, ax, shown, **kwargs)
         if shown is not None:
-            _show(axes, data, shown)
+            _show(axes, read(data), shown)
         return axes
     table = unwrap(peak)[0].compute()
-    energies = table_signal(table, "boson_peak", "energy", needs=_NEEDS).value
+    needs = (*_COLUMNS, "status")
+    energies = table_signal(table, "boson_peak", "energy", needs=needs).value
     if energies.ndim:
         raise QuantityError(
-            f"the peaks are over {energies.dims}",
-            reason="one spectrum has one peak",
+            f"the peaks are over {energies.dims}; a spectrum has one",
             fix="choose one: peak.isel(...)",
         )
-    value = read(data).value
+    signal = read(data)
+    value = signal.value
     if value.dims != ("E",):
         raise RangeError(
-            f"'{value.name}' is over {value.dims}",
-            reason="a peak is drawn in the spectrum over E that it was found in",
+            f"'{value.name}' is over {value.dims}; a peak is drawn in the spectrum over "
+            "E that it was found in",
             fix="pass that spectrum, or choose one: data.isel(...)",
         )
     _require_units(energies, value["E"])
     _require_units(table.height, value)
-    shown = _limits(data, E_range, float(table.E_high))
+    shown = _limits(signal, E_range, float(table.E_high))
     axes = draw_cut(data, ax, shown, **kwargs)
     mark_box_phonon(axes.axvline, value)
     if "box_phonon" in value.coords:
         show_legend(axes)
     if str(table.status.values) != OK:
-        entitle(axes, f"no peak: {table.status.values}")
-        _show(axes, data, shown)
+        set_title(axes, f"no peak: {table.status.values}")
+        _show(axes, signal, shown)
         return axes
     E = np.linspace(float(table.E_low), float(table.E_high), 300)
-    numbers = {
-        str(name): float(v)
-        for name, v in table.data_vars.items()
-        if name != "status" and not v.ndim
-    }
-    energy = numbers["energy"]
-    axes.plot(
-        E, evaluate(table.attrs["method"], E, numbers), color=ORANGE, lw=1.6, zorder=3
-    )
+    scalars = {str(n): v for n, v in table.data_vars.items() if v.dtype.kind == "f"}
+    numbers = {name: float(v) for name, v in scalars.items() if not v.ndim}
+    energy, curve = numbers["energy"], evaluate(table.attrs["method"], E, numbers)
+    axes.plot(E, curve, color=ORANGE, lw=1.6, zorder=3)
     axes.axvline(energy, color=GREY, lw=0.8, ls="--")
-    if spread := systematic_of(table):
-        axes.axvspan(
-            energy - spread, energy + spread, color=ORANGE, alpha=0.2, lw=0, zorder=0
-        )
-    entitle(axes, f"$E_\\mathrm{{BP}}$ = {energy_of(table)}", quality(table))
-    _show(axes, data, shown, numbers["height"])
+    if spread := systematic_error(table):
+        band: dict[str, Any] = {"color": ORANGE, "alpha": 0.2, "lw": 0, "zorder": 0}
+        axes.axvspan(energy - spread, energy + spread, **band)
+    set_title(axes, f"$E_\\mathrm{{BP}}$ = {energy_text(table)}", fit_quality(table))
+    _show(axes, signal, shown, numbers["height"])
     return axes
 
 
-def _limits(data: Any, E_range: Any, fitted_to: float) -> tuple[float, float]:
-    """Return the energies to show.
-
-    Those asked for, or where the peak is or would be.
-    """
-    signal = read(data)
+def _limits(signal: Signal, E_range: Any, fitted_to: float) -> tuple[float, float]:
+    """Return the energies to show: those asked for, or twice those fitted."""
     value = signal.value
     if E_range is not None:
         return interval(E_range, signal.source, "E", name="E_range")
-    if not np.isfinite(fitted_to):
-        fitted_to = _SOUGHT * convert_factor(
-            "meV", str(value["E"].attrs["units"]), name="E", energy=True
-        )
+    if not np.isfinite(fitted_to):  # no fit: to 30 meV, where boson peaks are sought
+        units = str(value["E"].attrs["units"])
+        fitted_to = 15 * convert_factor("meV", units, name="E", energy=True)
     first, last = float(value.E[0]), float(value.E[-1])
-    right = min(_REACH * fitted_to, last)
-    # Far above boson peaks there is something else to see.
+    right = min(2 * fitted_to, last)
     return (first, last) if right <= first else (0.0, right)
 
 
 def _show(
-    axes: Axes, data: Any, limits: tuple[float, float], height: float | None = None
+    axes: Axes,
+    signal: Signal,
+    limits: tuple[float, float],
+    height: float | None = None,
 ) -> None:
-    """Set the limits; what lies far above the peak or beside it would make it small."""
-    signal = read(data)
-    value = signal.value
+    """Set the limits of both axes, so that the peak is not small beside other things."""
+    value, std = signal.value, signal.std
     left, right = limits
     if left < right:
         axes.set_xlim(left, right)
-    shown = value.where((left <= value.E) & (right >= value.E) & (abs(value) < np.inf))
+    inside = (left <= value.E) & (right >= value.E) & (abs(value) < np.inf)
+    shown = value.where(inside)
+    ends = float(shown.min()), float(shown.max())
     highest = float(shown.where(value.E > 0).max())
     if height is not None and highest > 2 * HEADROOM * height:
-        up_to(axes, shown, HEADROOM * height)
+        limit_height(axes, shown, HEADROOM * height, ends)
     elif highest > 0:
-        # Without a peak, to the top of what no elastic line outshines.
-        rest = rest_of(shown, signal.std) if height is None else highest
-        up_to(axes, shown, HEADROOM * rest if rest < highest else 1.1 * highest)
+        error = np.zeros(value.size) if std is None else np.nan_to_num(std.values)
+        # Without a peak, to the top of what no elastic line dwarfs.
+        rest = height_without_outliers(shown, error) if height is None else highest
+        top = HEADROOM * rest if rest < highest else 1.1 * highest
+        limit_height(axes, shown, top, ends)
 
 
 def _require_units(drawn: xr.DataArray, axis: xr.DataArray) -> None:
@@ -194,7 +197,6 @@ def _require_units(drawn: xr.DataArray, axis: xr.DataArray) -> None:
         raise UnitsError(
             f"the peak's {drawn.name} is in '{drawn.attrs['units']}', the axis in "
             f"'{axis.attrs['units']}'",
-            reason="drawn together they would not fit",
             fix="find the peak in the data drawn, or convert those first: "
             "data.bp.convert(E=...)",
         )
@@ -203,35 +205,76 @@ def _require_units(drawn: xr.DataArray, axis: xr.DataArray) -> None:
 def draw_energies(
     table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None = None, **kwargs: Any
 ) -> Axes:
-    """Draw energies over their one dimension.
-
-    On the axes of a map `like` names, its labels and limits stay.
-    """
+    """Draw energies over their one dimension; on a map `like`, its labels stay."""
     plain = unwrap(table)[0].compute()
-    energy = table_signal(
-        plain, "boson_peak", "energy", needs=("energy_std", "status")
-    ).value
+    needs = "energy_std", "status"
+    energy = table_signal(plain, "boson_peak", "energy", needs=needs).value
     if energy.ndim != 1 or (like is not None and energy.dims[0] not in like.dims):
         raise RangeError(
-            f"the peaks are over {energy.dims}",
-            reason="they are drawn against one dimension, on a map against that of "
-            "the map",
+            f"the peaks are over {energy.dims}; they are drawn against one dimension"
+            + ("" if like is None else ", which the map has"),
             fix="choose one of each other dimension: peak.isel(...)",
         )
     axes = axes_of(ax)
-    systematic = "systematic" if "systematic" in plain else None
     if like is not None:
-        dim = energy.dims[0]
         _require_units(energy, like["E"])
-        _require_units(plain[dim], like[dim])
-    draw_numbers(axes, plain, "energy", systematic, what="E", **kwargs)
+        _require_units(plain[energy.dims[0]], like[energy.dims[0]])
+    systematic = "systematic" if "systematic" in plain else None
+    draw_parameter(axes, plain, "energy", what="E", systematic=systematic, **kwargs)
     if like is not None:
         return axes
     mark_box_phonon(axes.axhline, energy)
-    label_axes(
-        axes,
-        y=label(r"$E_\mathrm{BP}$", energy.attrs["units"]),
-        general=label("$E$", energy.attrs["units"]),
-    )
+    units = str(energy.attrs["units"])
+    label_axes(axes, y=label(r"$E_\mathrm{BP}$", units), general=label("$E$", units))
     axes.set_ylim(0, None)
+    return axes
+
+
+@operation(takes="phonon_dispersion", step=50, where="plot")
+@figure
+def phonons(branches: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    """Draw the energies of phonon branches over Q, with their errors.
+
+    Parameters
+    ----------
+    branches : xarray.Dataset
+        What `phonon_dispersion` returned. Fits whose status is not "ok" are left out.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    QuantityError
+        If these are not phonon branches.
+    RangeError
+        If they have a further dimension.
+    """
+    table = (
+        unwrap(branches)[0].compute() if isinstance(branches, xr.Dataset) else branches
+    )
+    energy = table_signal(table, "phonon_dispersion", "energy").value
+    if not {"Q"} <= set(energy.dims) <= {"Q", "branch"}:
+        raise RangeError(
+            f"the branches are over {energy.dims}; they are drawn against Q",
+            fix="choose one of every other dimension: branches.isel(...)",
+        )
+    axes = axes_of(ax)
+    Q_units, E_units = str(energy.Q.attrs["units"]), str(energy.attrs["units"])
+    require_same(axes, ("Q", Q_units), ("E", E_units))
+    names = np.atleast_1d(table.branch.values).tolist()
+    for color, marker, name in zip(COLORS, "os", names, strict=False):
+        one = table.sel(branch=name) if "branch" in table.dims else table
+        one = one.isel(Q=np.flatnonzero(one.status == OK))
+        style: dict[str, Any] = {"fmt": marker, "ms": 4, "color": color, "label": name}
+        draw_curve(axes, one.energy, one.energy_std, line=False, **(style | kwargs))
+    E = label(SYMBOLS["E"], E_units)
+    label_axes(axes, label(SYMBOLS["Q"], Q_units), E, general=E)
+    axes.set(xlim=(0, None), ylim=(0, None))
+    axes.legend(frameon=False, fontsize="small")
     return axes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.units import parse_unit
-from xbp.plot.axes import in_powers
+from xbp.plot.style import in_powers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,10 +19,9 @@ from xbp.core.signal import is_computed, read
 from xbp.core.status import OK
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
-from xbp.plot.axes import COLORS, GREEN, GREY, ORANGE, label, pyplot
+from xbp.plot.curves import height_without_outliers, limit_height
 from xbp.plot.heat_capacity import peak_of
-from xbp.plot.limits import rest_of, up_to
-from xbp.plot.titles import entitle
+from xbp.plot.style import COLORS, GREEN, GREY, ORANGE, label, pyplot, set_title
 from xbp.reduction import to_bqe
 from xbp.reduction.dos_area import area_of_all_modes
 from xbp.study.compare import EinsteinOr, compare
@@ -186,7 +185,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
         draw_heat_capacity(leaf.data, ax=ax)
         ax.legend(frameon=False, fontsize="x-small")
-        entitle(ax, _plain(leaf.name), _of_heat_capacity(leaf.data, row))
+        set_title(ax, _plain(leaf.name), _of_heat_capacity(leaf.data, row))
         return
     if leaf.kind == "fit_heat_capacity":
         ax.plot(value.E, value, color=COLORS[0], lw=1.6)
@@ -209,13 +208,16 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     shown = value.where((bottom < value.E) & (top >= value.E))
     level = _debye_level(leaf, curve)
     # Without a peak, to the top of what no elastic line outshines.
-    high = float(shown.max()) if np.isfinite(at) else rest_of(shown, None)
+    high = float(shown.max())
+    if not np.isfinite(at):
+        high = height_without_outliers(shown, np.zeros(shown.size))
     if level is not None:
         ax.axhline(level, color=GREEN, lw=1.2, ls="-.", label="Debye level")
         high = max(high, level)
     ax.set_xlim(0, top)
     if np.isfinite(high) and high > 0:
-        up_to(ax, value.where((value.E > 0) & (top >= value.E)), 1.25 * high)
+        drawn = value.where((value.E > 0) & (top >= value.E))
+        limit_height(ax, drawn, 1.25 * high, (float(drawn.min()), float(drawn.max())))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize="x-small")
     said = ax.get_title()
@@ -229,7 +231,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
         )
     if leaf.kind == "fit_heat_capacity":
         said = _of_heat_capacity(leaf.data, row)
-    entitle(ax, _plain(leaf.name), said)
+    set_title(ax, _plain(leaf.name), said)
 
 
 def _of_heat_capacity(table: xr.Dataset, row: xr.Dataset) -> str:

@@ -19,7 +19,7 @@ from xbp.core.operation import operation
 from xbp.core.schema import symbol_of
 from xbp.core.signal import operations, read
 from xbp.io.text import write_text
-from xbp.plot.axes import pyplot
+from xbp.plot.style import pyplot
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.figures import plot
 from xbp.study.leaf import Leaf, leaves_of
