@@ -222,18 +222,17 @@ def adjust_height(axes: Axes) -> None:
         return
 
     # An error many times the usual one, of a bin with few counts, runs off the axis.
-    def ends_with(most: float) -> tuple[float, float]:
-        errors = [np.minimum(error, most * np.median(error)) for _, error in curves]
-        pairs = [(v, e) for (v, _), e in zip(curves, errors, strict=True)]
-        return (
-            min(float((value - error).min()) for value, error in pairs),
-            max(float((value + error).max()) for value, error in pairs),
-        )
-
-    whole, usual = ends_with(np.inf), ends_with(5.0)
-    height = usual[1] - usual[0]
-    if whole[1] - whole[0] > 1.5 * height > 0:
-        axes.set_ylim(usual[0] - 0.05 * height, usual[1] + 0.05 * height)
+    bands = [
+        (value, error, np.minimum(error, 5 * np.median(error[np.isfinite(value)])))
+        for value, error in curves
+    ]
+    whole = max(float((v + e).max()) for v, e, _ in bands) - min(
+        float((v - e).min()) for v, e, _ in bands
+    )
+    low = min(float((v - e).min()) for v, _, e in bands)
+    high = max(float((v + e).max()) for v, _, e in bands)
+    if whole > 1.5 * (high - low) > 0:
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
 
 
 def limit_height(
