@@ -18,7 +18,7 @@ import nbformat
 from nbclient import NotebookClient
 
 import xbp
-from xbp.accessor import BosonPeakAccessor, PlotAccessor
+from xbp.core.operation import OPERATIONS
 
 #: Title of a page, and the packages whose functions stand on it.
 GROUPS = (
@@ -66,12 +66,8 @@ def public_names() -> dict[str, object]:
 
 
 def accessor_methods() -> list[str]:
-    """Return the names of the methods and properties of ``.bp``."""
-    return [
-        name
-        for name, _ in inspect.getmembers(BosonPeakAccessor)
-        if not name.startswith("_")
-    ]
+    """Return the names of the methods of ``.bp``."""
+    return sorted(name for where, name in OPERATIONS if where == "data")
 
 
 def reference_pages() -> dict[str, str]:
@@ -108,12 +104,8 @@ def reference_pages() -> dict[str, str]:
         pages[module.__name__] = text + "".join(
             _constant(module.__name__, n, getattr(module, n)) for n in constants
         )
-    methods = [n for n in accessor_methods() if n != "plot"]
-    figures = [
-        n
-        for n, _ in inspect.getmembers(PlotAccessor, inspect.isfunction)
-        if not n.startswith("_")
-    ]
+    methods = accessor_methods()
+    figures = sorted(name for where, name in OPERATIONS if where == "plot")
     pages["accessor"] = (
         _title("The accessor .bp")
         + "``import xbp`` puts ``.bp`` on every DataArray and Dataset. Each method is "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,11 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.accessor import BosonPeakAccessor
 from xbp.core.format import with_error
 from xbp.core.operation import RESULTS
 from xbp.core.schema import COORDINATES, QUANTITIES
-from xbp.errors import QuantityError, XbpError
 from xbp.summary import describe, describe_html
 from xbp.summary.results import SENTENCES
-from xbp.summary.signals import ASKS, NEXT
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "cut_E": (3.0, 1.0), "cut_Q": ((2.0, 4.0),), "subtract": (None,), "angle_to_Q": ("0.1 1/angstrom",),
@@ -60,40 +56,7 @@ def example(name: str) -> xr.DataArray:
 
 
 def test_every_quantity_and_every_result_is_described() -> None:
-    assert set(NEXT) == set(QUANTITIES)
     assert set(SENTENCES) == set(RESULTS)
-
-
-@pytest.mark.parametrize(
-    ("name", "method"), [(n, m) for n, methods in NEXT.items() for m in methods]
-)
-def test_what_is_named_next_takes_the_quantity(name: str, method: str) -> None:
-    if name == "trajectory":
-        assert hasattr(BosonPeakAccessor, method)
-        return
-    data = example(name)
-    other = {"subtract": (data,), "scale_to_sq": (example("static_structure_factor"),)}
-    other["correlation_map"] = other["scale_to_sq"]
-    arguments = other.get(method, ARGUMENTS.get(method, ()))
-    options = (
-        {"number_density": "0.05 1/angstrom^3"}
-        if method == "to_radial_distribution"
-        else {}
-    )
-    if method == "scale_to_sq" and "E" in data.dims:
-        data = data.bp.cut_E(3.0, 1.0)
-    if method == "phonon_dispersion":
-        data = xr.Dataset({"C_L": data, "C_T": data.rename("C_T")})  # type: ignore[assignment]
-    try:
-        target: Any = data.bp
-        for part in method.split("."):
-            target = getattr(target, part)
-        target(*arguments, **options)
-    except QuantityError as error:
-        if "this needs" in str(error):
-            pytest.fail(f"{method} does not take it: {error}")
-    except XbpError:
-        pass  # of the numbers made up here, not of what they are
 
 
 def test_a_signal_says_what_it_is_and_lacks(glass: xr.Dataset) -> None:
@@ -238,17 +201,6 @@ def test_next_steps_fit_the_dimensions_and_say_that_they_ask(glass: xr.Dataset) 
     assert "boson_peak" in spectrum
     assert "scale_to_sq(…)" in cut
     assert "boson_peak" not in cut
-    for method in {
-        m for methods in NEXT.values() for m in methods if not m.startswith("plot.")
-    }:
-        needed = [
-            p for p in list(inspect.signature(getattr(BosonPeakAccessor, method)).parameters.values())[1:]
-            if p.default is p.empty and p.kind != p.VAR_KEYWORD
-        ]  # fmt: skip
-        assert (method in ASKS) == bool(needed) or method in (
-            "to_vibrational_dos",
-            "to_molar",
-        ), method
 
 
 def test_the_sample_of_a_heat_capacity_is_said() -> None:

@@ -115,22 +115,6 @@ def test_imports_stand_at_the_top(path: Path) -> None:
                 )
 
 
-def test_the_accessor_only_delegates() -> None:
-    bodies = [
-        n
-        for path in (PACKAGE / "accessor").glob("*.py")
-        for n in ast.parse(path.read_text()).body
-    ]
-    for cls in (n for n in bodies if isinstance(n, ast.ClassDef)):
-        for method in (n for n in cls.body if isinstance(n, ast.FunctionDef)):
-            body = [
-                n
-                for n in method.body
-                if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
-            ]
-            assert len(body) == 1, f"{method.name} does more than delegate"
-
-
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_modules_are_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 610

@@ -5,10 +5,10 @@ are functions of the same name here, and on DataTree, whose methods are those of
 `xbp.study`.
 """
 
-import sys as _sys
 from importlib.metadata import version as _version
 
 from xbp import accessor, md, models, plot, study, tutorial
+from xbp.accessor import bp
 from xbp.analysis import (
     boson_peak,
     box_phonon,
@@ -87,13 +87,6 @@ from xbp.study import (
 )
 from xbp.summary import describe
 
-accessor.adopt_docstrings(
-    _sys.modules[__name__],
-    accessor.BosonPeakAccessor,
-    accessor.PlotAccessor,
-    accessor.StudyAccessor,
-)
-
 __version__ = _version("xbp")
 
 __all__ = [
@@ -102,6 +95,7 @@ __all__ = [
     "angle_to_Q",
     "boson_peak",
     "box_phonon",
+    "bp",
     "compare_fluctuations",
     "convert",
     "convolve",

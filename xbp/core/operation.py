@@ -26,6 +26,7 @@ __all__ = [
     "operation",
     "require_kind",
     "step_to",
+    "steps_after",
 ]
 
 Where = Literal["data", "plot", "study"]
@@ -70,6 +71,13 @@ class Operation:
     def name(self) -> str:
         """Name of the function and of the method."""
         return self.function.__name__
+
+    @property
+    def path(self) -> str:
+        """Where the function is public, such as ``xbp.plot.cut``."""
+        package = self.function.__module__.split(".")[1]
+        inner = f"{package}." if package in ("md", "plot", "study") else ""
+        return f"xbp.{inner}{self.name}"
 
     @property
     def method(self) -> str:
@@ -216,6 +224,27 @@ def next_steps(data: Any, kind: str) -> list[str]:
         and (one.when is None or one.when(data))
     ]
     return [f".bp.{one.call}" for one in sorted(found, key=lambda one: one.step or 0)]
+
+
+def steps_after(table: xr.Dataset) -> tuple[str, ...]:
+    """Return what can be called on a table of results, by how many fits it is of.
+
+    Examples
+    --------
+    >>> many = xr.Dataset({"status": (("sample", "Q"), [["ok", "ok", "ok"]])}, attrs={"quantity": "fit"})
+    >>> steps_after(many), steps_after(many.isel(sample=0)), steps_after(many.isel(sample=0, Q=0))
+    (('.isel(sample=0).bp.plot.fit()',), ('.bp.plot.fit()',), ('.bp.plot.fit(data)',))
+    """
+    kind = str(table.attrs.get("quantity"))
+    if kind not in ("fit", "fit_elastic_line"):
+        return tuple(next_steps(table, kind))
+    sizes = table["status"].sizes
+    if not sizes:
+        return (".bp.plot.fit(data)",)
+    # Drawn over the longest dimension, at one place along each other.
+    *others, _ = sorted(sizes, key=lambda dim: sizes[dim])
+    chosen = ", ".join(f"{dim}=0" for dim in sizes if dim in others)
+    return (f"{chosen and f'.isel({chosen})'}.bp.plot.fit()",)
 
 
 def step_to(given: object, wanted: Collection[str]) -> str | None:

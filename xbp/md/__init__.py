@@ -1,9 +1,5 @@
 """Molecular dynamics: trajectories, their spectra and structure, in the data model of everything else."""
 
-from collections.abc import Callable
-
-import xarray as xr
-
 from xbp.md import lammps, models
 from xbp.md.convert import convert
 from xbp.md.fluctuations import fluctuation_spectrum
@@ -24,9 +20,6 @@ from xbp.md.spectra import (
 )
 from xbp.md.static import structure_factor
 from xbp.md.vibration import msd, vdos
-
-#: Set by xbp: it uses what stands above this package.
-compare_fluctuations: Callable[..., xr.Dataset]
 
 __all__ = [
     "LennardJones",
@@ -52,5 +45,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """Show what is public, and not what this file imports."""
-    return sorted([*__all__, "compare_fluctuations"])
+    """List what is public, and not what this file imports."""
+    return sorted(__all__)

@@ -329,7 +329,7 @@ def intermediate_scattering_function(
     takes="trajectory",
     gives="current_spectrum",
     step=7,
-    when=lambda traj: "velocity" in traj,
+    when=lambda traj: "velocity" in traj and traj.sizes["time"] > 1,
 )
 def current_spectra(
     data: xr.Dataset,

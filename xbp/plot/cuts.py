@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError, UnitsError
-from xbp.core.operation import operation
+from xbp.core.operation import operation, steps_after
 from xbp.core.schema import quantity_name
 from xbp.core.signal import is_computed, read
 from xbp.core.units import convert_factor
@@ -26,7 +26,6 @@ from xbp.plot.style import (
     signal_label,
 )
 from xbp.reduction import convert
-from xbp.summary.results import steps_after
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError, UnitsError
-from xbp.core.operation import operation
+from xbp.core.operation import operation, steps_after
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import quantity_name
 from xbp.core.signal import Signal, read, table_signal
@@ -33,7 +33,6 @@ from xbp.plot.style import (
     set_title,
 )
 from xbp.reduction import cut_Q
-from xbp.summary.results import steps_after
 
 if TYPE_CHECKING:
     import lmfit

@@ -9,7 +9,7 @@ import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.grid import interval
-from xbp.core.operation import operation
+from xbp.core.operation import operation, steps_after
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import quantity_name
 from xbp.core.signal import Signal, read, table_signal
@@ -41,7 +41,6 @@ from xbp.plot.style import (
     set_title,
     systematic_error,
 )
-from xbp.summary.results import steps_after
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -43,7 +43,7 @@ _BQE: Convention = "n*S/(E*Q^2)"
 
 
 @operation(
-    takes=("dynamic_structure_factor", "reduced_dos"),
+    takes=("dynamic_structure_factor", "reduced_dos", "generalized_dos"),
     gives="generalized_dos",
     over="QE",
     step=10,
@@ -138,10 +138,16 @@ def to_gdos(
 
 
 @operation(
-    takes=("dynamic_structure_factor", "generalized_dos", "vibrational_dos"),
+    takes=(
+        "dynamic_structure_factor",
+        "generalized_dos",
+        "vibrational_dos",
+        "reduced_dos",
+    ),
     gives="reduced_dos",
     over="E",
     step=11,
+    suggested=("dynamic_structure_factor", "generalized_dos", "vibrational_dos"),
     when=lambda s: "Q" in s.dims or s.attrs["quantity"] != "dynamic_structure_factor",
 )
 @carries_common_errors(linear=True)
@@ -210,10 +216,11 @@ def to_bqe(
 
 
 @operation(
-    takes=("generalized_dos", "reduced_dos"),
+    takes=("generalized_dos", "reduced_dos", "dynamic_structure_factor"),
     gives="dynamic_structure_factor",
     over="QE",
     step=32,
+    suggested=("generalized_dos", "reduced_dos"),
 )
 @carries_common_errors(linear=True)
 def to_sqe(

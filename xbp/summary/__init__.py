@@ -9,10 +9,10 @@ import xarray as xr
 
 from xbp.core.diagnostic import diagnostics
 from xbp.core.errors import QuantityError
-from xbp.core.operation import RESULTS
+from xbp.core.operation import RESULTS, steps_after
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import QUANTITIES, quantity_name
-from xbp.summary.results import LAZY, SENTENCES, steps_after
+from xbp.summary.results import LAZY, SENTENCES
 from xbp.summary.signals import signal_lines, trajectory_lines
 
 __all__ = ["describe", "describe_html", "describe_tree"]

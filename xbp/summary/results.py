@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.format import with_error
-from xbp.core.schema import quantity_name
 from xbp.core.status import GIVEN, NOT_A_DECAY, OK, POOR_CHI2
 from xbp.core.units import to_kelvin
 from xbp.reduction.debye_waller import MOST_BROADENING
@@ -17,7 +16,7 @@ from xbp.summary.energies import boson_peak, compare, heat_capacity
 from xbp.summary.numbers import UNLIKELY, fit, number, of_many, quality, reach, short
 from xbp.summary.remarks import units_of
 
-__all__ = ["LAZY", "SENTENCES", "steps_after"]
+__all__ = ["LAZY", "SENTENCES"]
 
 #: Results that are told of without their numbers, which may be dask's.
 LAZY: Final = frozenset({"local_fields"})
@@ -380,40 +379,3 @@ SENTENCES: Final[Mapping[str, Callable[[Any], str]]] = {
     "neutron_weighted_dos": _neutron_weighted,
     "compare": compare,
 }
-
-#: Methods of ``.bp`` that take a table of results.
-_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
-    "boson_peak": ("dispersion()", "plot.peak()"),
-    "scale_to_sq": ("plot.scaling()",),
-    "correlation_map": ("plot.correlation()",),
-    "detailed_balance": ("plot.detailed_balance()",),
-    "debye_waller": ("plot.debye_waller()",),
-    "fit": ("plot.fit(data)",),
-    "fit_elastic_line": ("plot.fit(data)",),
-    "fit_heat_capacity": ("fitted_dos(…)", "plot.heat_capacity()"),
-    "phonon_dispersion": ("plot.phonons()", "sound_velocity()", "ioffe_regel()"),
-    "compare_fluctuations": ("plot.fluctuations()", "plot.field_correlations()"),
-}
-
-
-def steps_after(table: xr.Dataset) -> tuple[str, ...]:
-    """Return what can be called on this table of results, by how many fits it is of.
-
-    Examples
-    --------
-    >>> many = xr.Dataset({"status": (("sample", "Q"), [["ok", "ok", "ok"]])}, attrs={"quantity": "fit"})
-    >>> steps_after(many), steps_after(many.isel(sample=0)), steps_after(many.isel(sample=0, Q=0))
-    (('.isel(sample=0).bp.plot.fit()',), ('.bp.plot.fit()',), ('.bp.plot.fit(data)',))
-    """
-    result = quantity_name(table)
-    if result == "boson_peak" and "Q" not in table["energy"].dims:
-        # One energy is an answer; many are drawn.
-        return (".bp.plot.peak()",) if table["energy"].ndim == 1 else ()
-    if result in ("fit", "fit_elastic_line") and table["status"].ndim:
-        # Numbers are drawn over the longest dimension, and one is chosen of each other.
-        sizes = table["status"].sizes
-        chosen = ", ".join(
-            f"{dim}=0" for dim in sizes if dim != max(sizes, key=lambda dim: sizes[dim])
-        )
-        return (f"{chosen and f'.isel({chosen})'}.bp.plot.fit()",)
-    return tuple(f".bp.{step}" for step in _AFTER.get(str(result), ()))

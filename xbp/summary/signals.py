@@ -2,73 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import xarray as xr
 
+from xbp.core.operation import next_steps
 from xbp.core.schema import COORDINATES, QUANTITIES, Quantity, symbol_of
 from xbp.summary.remarks import of_the_sample, remarks, units_of
 
-__all__ = ["ASKS", "NEXT", "signal_lines", "trajectory_lines"]
+__all__ = ["signal_lines", "trajectory_lines"]
 
-#: Methods of ``.bp`` that take a quantity, in the order of the chain.
-NEXT: Final[Mapping[str, tuple[str, ...]]] = {
-    "dynamic_structure_factor": (
-        "to_gdos", "to_bqe", "cut_E", "cut_Q", "integrate_E", "subtract", "fit_elastic_line", "mask_elastic",
-        "detailed_balance", "debye_waller", "to_vibrational_dos", "convolve", "fit", "plot.map", "plot.cut",
-    ),
-    "detector_spectra": ("angle_to_Q", "kinematic_limits", "subtract"),
-    "generalized_dos": ("to_bqe", "to_sqe", "cut_E", "cut_Q", "plot.map", "plot.cut"),
-    "reduced_dos": (
-        "boson_peak", "scan_boson_peak", "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "to_sqe", "plot.map",
-        "plot.cut",
-    ),
-    "vibrational_dos": ("to_bqe", "heat_capacity", "multiphonon_sqe", "fit", "plot.cut"),
-    "static_structure_factor": ("to_radial_distribution", "fit", "plot.cut"),
-    "interference_function": ("scale", "plot.cut"),
-    "intermediate_scattering_function": ("plot.cut",),
-    "radial_distribution": ("to_structure_factor", "fit", "plot.cut"),
-    "mean_square_displacement": ("plot.cut",),
-    "current_spectrum": ("phonon_dispersion", "cut_Q", "plot.map"),
-    "normalized_fluctuation_spectrum": ("boson_peak", "cut_E", "correlation_map", "scale_to_sq", "plot.map"),
-    "fluctuation_spectrum": ("cut_E", "cut_Q", "plot.map"),
-    "static_fluctuation": ("plot.cut",),
-    "local_fluctuation_spectrum": ("boson_peak", "plot.cut"),
-    "energy_resolution": ("plot.cut",),
-    "raman_intensity": ("to_reduced_raman", "to_raman_shift", "plot.cut"),
-    "heat_capacity": (
-        "to_molar", "reduced_heat_capacity", "fit_heat_capacity", "scan_heat_capacity", "plot.heat_capacity",
-        "plot.cut",
-    ),
-    "reduced_heat_capacity": ("fit", "plot.cut"),
-    "trajectory": (
-        "structure_factor", "dynamic_structure_factor", "vdos", "msd", "radial_distribution", "box_phonon",
-        "current_spectra", "local_fields", "compare_fluctuations",
-    ),
-}  # fmt: skip
-#: Which of Q and E a method needs, and that it takes nothing more or less.
-_OVER: Final[Mapping[str, str]] = {
-    "cut_E": "E", "boson_peak": "E", "scan_boson_peak": "E", "convolve": "E", "mask_elastic": "E",
-    "fit_elastic_line": "E", "to_bqe": "E", "detailed_balance": "E", "heat_capacity": "E", "cut_Q": "Q",
-    "to_gdos": "QE", "debye_waller": "QE", "to_vibrational_dos": "QE", "integrate_E": "QE", "correlation_map": "QE",
-    "to_sqe": "QE", "plot.map": "QE",
-}  # fmt: skip
-#: Methods that cannot be called without saying more.
-ASKS: Final = frozenset(
-    {
-        "cut_E", "cut_Q", "scale_to_sq", "correlation_map", "subtract", "angle_to_Q", "convolve", "mask_elastic",
-        "heat_capacity", "fit", "to_molar", "to_raman_shift", "to_radial_distribution", "to_structure_factor", "scale",
-        "structure_factor", "dynamic_structure_factor", "current_spectra", "local_fields", "compare_fluctuations",
-        "to_vibrational_dos", "multiphonon_sqe",
-    }
-)  # fmt: skip
-#: What one frame is enough for, and what needs velocities.
-_OF_ONE_FRAME: Final = frozenset(
-    {"structure_factor", "radial_distribution", "local_fields"}
-)
-_OF_VELOCITIES: Final = frozenset({"box_phonon", "current_spectra"})
 #: Quantities of a simulation in which the first phonon of its box makes a peak.
 _WITH_A_BOX: Final = (
     "dynamic_structure_factor",
@@ -115,10 +59,7 @@ def signal_lines(
     ]
     if about and first:
         lines.append(f"  {', '.join(about)}")
-    lines.append(
-        "  next: "
-        + " ".join(_call(method) for method in NEXT[row.name] if _takes(method, value))
-    )
+    lines.append("  next: " + " ".join(next_steps(value, row.name)))
     if row.name == "heat_capacity":
         lines[1:1] = of_the_sample(value)
         if isinstance(value.attrs.get("amount"), str):
@@ -126,32 +67,6 @@ def signal_lines(
     lines += remarks(value, source, first=first)
     lines += [f"  missing: {text}" for text in _missing(value, source, row)]
     return "\n".join(lines)
-
-
-def _call(method: str) -> str:
-    return f".bp.{method}({'…' if method in ASKS else ''})"
-
-
-def _takes(method: str, value: xr.DataArray) -> bool:
-    """Whether the data have the dimensions that a method works on."""
-    if method == "scale_to_sq":
-        return "Q" in value.dims and "E" not in value.dims
-    if method == "to_structure_factor":
-        return value.attrs.get("dimensions") != 2
-    if method == "to_molar":
-        return "amount" not in value.attrs
-    if method in (
-        "reduced_heat_capacity",
-        "fit_heat_capacity",
-        "scan_heat_capacity",
-        "plot.heat_capacity",
-    ):
-        return "mol" in str(value.attrs.get("units"))
-    if method == "plot.cut":
-        return value.ndim > 0 and not {"Q", "E"} <= set(value.dims)
-    if method == "to_bqe" and value.attrs["quantity"] == "dynamic_structure_factor":
-        return {"Q", "E"} <= set(value.dims)
-    return set(_OVER.get(method, "")) <= set(value.dims)
 
 
 def _missing(
@@ -274,12 +189,7 @@ def trajectory_lines(traj: xr.Dataset) -> str:
         lines.append(
             "  " + ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True))
         )
-    able = [
-        m
-        for m in NEXT["trajectory"]
-        if (frames > 1 or m in _OF_ONE_FRAME) and (has or m not in _OF_VELOCITIES)
-    ]
-    lines.append("  next: " + " ".join(_call(method) for method in able))
+    lines.append("  next: " + " ".join(next_steps(traj, "trajectory")))
     if frames == 1:
         return "\n".join(
             [

@@ -1,0 +1,156 @@
+"""The accessor ``.bp``: every registered operation as a method of the data; no science."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import html
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import xarray as xr
+
+# Importing the packages registers their operations.
+from xbp import analysis, fitting, io, md, plot, reduction, study  # noqa: F401
+from xbp.core.errors import ArgumentsError
+from xbp.core.operation import OPERATIONS, Operation, Where, applicable, require_kind
+from xbp.summary import describe, describe_html
+
+__all__ = ["BosonPeakAccessor", "PlotAccessor", "StudyAccessor", "bp"]
+
+
+def _filled(where: Where) -> Callable[[type], type]:
+    """Give a class a method for each operation of one accessor."""
+
+    def fill(cls: type) -> type:
+        for one in OPERATIONS.values():
+            if one.where == where:
+                setattr(cls, one.name, _method(cls, one))
+        return cls
+
+    return fill
+
+
+def _method(cls: type, one: Operation) -> Callable[..., Any]:
+    @functools.wraps(one.function)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if one.where == "data":
+            require_kind(self._data, one)
+        try:
+            one.signature.bind(self._data, *args, **kwargs)
+        except TypeError as misfit:
+            raise _misfit(one, str(misfit), kwargs) from misfit
+        return one.function(self._data, *args, **kwargs)
+
+    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    own = list(one.signature.parameters.values())[1:]
+    method.__signature__ = one.signature.replace(parameters=[this, *own])  # type: ignore[attr-defined]
+    method.__qualname__ = f"{cls.__name__}.{one.name}"
+    method.__doc__ = _docstring(one)
+    return method
+
+
+def _misfit(one: Operation, misfit: str, given: dict[str, Any]) -> ArgumentsError:
+    """Return the error of a call whose arguments are not those of the operation."""
+    own = list(one.signature.parameters.values())[1:]
+    names = [p.name for p in own]
+    unknown = [key for key in given if key not in names]
+    near = [m[0] for key in unknown if (m := difflib.get_close_matches(key, names, 1))]
+    bare = [p.replace(annotation=p.empty) for p in own]
+    called = inspect.Signature(bare)
+    return ArgumentsError(
+        f".bp.{one.method}(): {misfit}",
+        reason=f"it is called as .bp.{one.method}{called}",
+        fix=f"did you mean {near[0]}=?" if near else "",
+    )
+
+
+def _docstring(one: Operation) -> str:
+    """Leave the data and the examples out of the docstring of an operation."""
+    text = inspect.getdoc(one.function) or ""
+    summary, _, body = text.partition("\n\n")
+    body = body.partition("\nExamples\n--------")[0]
+    before, heading, after = body.partition("Parameters\n----------\n")
+    first, *lines = after.split("\n")
+    _, several, others = first.partition(" : ")[0].partition(", ")
+    if several:  # "data, background : DataArray" documents two at once
+        rest = [f"{others} :{first.partition(' :')[2]}", *lines]
+    else:
+        is_next = (i for i, line in enumerate(lines) if line and line[0] != " ")
+        rest = lines[next(is_next, len(lines)) :]
+        if not rest or rest[1:2] == ["-" * len(rest[0])]:
+            heading = ""
+    body = f"{before}{heading}" + "\n".join(rest)
+    return f"{summary}\n\nSame as `{one.path}`.\n\n{body.strip()}\n"
+
+
+@_filled("plot")
+class PlotAccessor:
+    """Figures of one data set: every method is a function of `xbp.plot`."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+
+@xr.register_dataarray_accessor("bp")  # type: ignore[no-untyped-call]
+@xr.register_dataset_accessor("bp")  # type: ignore[no-untyped-call]
+@_filled("data")
+class BosonPeakAccessor:
+    """Boson-peak analysis of labelled data: every method is a function of xbp."""
+
+    def __init__(self, data: xr.DataArray | xr.Dataset) -> None:
+        self._data = data
+
+    def __repr__(self) -> str:
+        return describe(self._data)
+
+    def __dir__(self) -> list[str]:
+        own = [name for name in super().__dir__() if ("data", name) not in OPERATIONS]
+        if not any(applicable(self._data, "plot")):
+            own.remove("plot")
+        return [*own, *applicable(self._data, "data")]
+
+    def _repr_html_(self) -> str:
+        return describe_html(self._data)
+
+    @property
+    def plot(self) -> PlotAccessor:
+        """Figures of these data: the methods of `PlotAccessor`."""
+        return PlotAccessor(self._data)
+
+
+@xr.register_datatree_accessor("bp")  # type: ignore[no-untyped-call]
+@_filled("study")
+class StudyAccessor:
+    """A study: every method is a function of `xbp.study`."""
+
+    def __init__(self, tree: xr.DataTree) -> None:
+        self._data = tree
+
+    def __repr__(self) -> str:
+        return study.summary(self._data)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def bp(data: xr.DataArray | xr.Dataset | xr.DataTree) -> Any:
+    """Return ``data.bp``, with a type that editors and mypy know.
+
+    Parameters
+    ----------
+    data : xarray.DataArray, xarray.Dataset or xarray.DataTree
+        Any labelled data, or a study.
+
+    Returns
+    -------
+    BosonPeakAccessor or StudyAccessor
+
+    Examples
+    --------
+    >>> import xbp
+    >>> xbp.bp(xbp.tutorial.open_dataset("zr46cu46al8_md").S).to_bqe().name
+    'B'
+    """
+    return data.bp  # type: ignore[union-attr]
