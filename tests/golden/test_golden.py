@@ -16,7 +16,7 @@ import xbp
 WRITTEN = json.loads(TABLE.read_text())
 #: Public names without numbers of their own, or that run another program for minutes.
 ELSEWHERE = {
-    "accessor", "errors", "md", "models", "plot", "study", "tutorial", "Diagnostic", "diagnostics", "describe",
+    "accessor", "bp", "errors", "md", "models", "plot", "study", "tutorial", "Diagnostic", "diagnostics", "describe",
     "cooling_series", "size_series", "glass_spectra", "instrument_resolution", "to_columns", "to_csv", "to_dataframe",
     "to_netcdf", "to_nxspe", "to_scipp", "from_scipp", "to_sqw", "open_study",
 }  # fmt: skip
