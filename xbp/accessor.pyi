@@ -45,7 +45,7 @@ class PlotAccessor:
         See `xbp.plot.field_correlations`.
         """
     def fit(self, table: xr.DataArray | xr.Dataset | None = ..., ax: Axes | None = ..., *, model: Any = ..., parameter: str | None = ..., **kwargs: Any) -> Axes:
-        """Draw a spectrum with the curve that `fit` or `fit_elastic_line` fitted to it, and the range fitted in grey.
+        """Draw a spectrum with the curve fitted to it, and the range fitted in grey.
 
         See `xbp.plot.fit`.
         """
@@ -60,7 +60,7 @@ class PlotAccessor:
         See `xbp.plot.heat_capacity`.
         """
     def map(self, sq: xr.DataArray | xr.Dataset | None = ..., ax: Axes | None = ..., *, E_range: Any = ..., peak: xr.Dataset | None = ..., add_colorbar: bool = ..., **kwargs: Any) -> Axes:
-        """Draw B(Q,E), or any signal over E and one other dimension, in colours, as the paper's Fig. 1.
+        """Draw B(Q,E), or any signal over E and one other dimension, in colours.
 
         See `xbp.plot.map`.
         """
@@ -150,7 +150,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.debye_waller`.
         """
     def detailed_balance(self, E_range: Any = ..., Q_range: Any = ...) -> xr.Dataset:
-        """Compare energy gain with energy loss, and tell the temperature that their ratio implies.
+        """Compare energy gain with energy loss, and find the temperature of their ratio.
 
         See `xbp.detailed_balance`.
         """
