@@ -56,10 +56,10 @@ def test_nan_bins_are_left_out(ramp: xr.Dataset) -> None:
 @pytest.mark.parametrize(
     ("E", "width", "error", "says"),
     [
-        ((9, 12), None, RangeError, "reaches beyond the data"), ((20, 30), None, RangeError, "holds no data"),
+        ((9, 12), None, RangeError, "reaches beyond the data"), ((20, 30), None, RangeError, "no data in E"),
         ((4, 2), None, RangeError, "lower limit"), ((3, 3), None, RangeError, "lower limit"),
         ("3 K", 1, UnitsError, "'K' where 'meV'"), (3, None, RangeError, "width= is missing"),
-        (3, 0, RangeError, "interval is empty"), ((2, 4), 1, RangeError, "width of its own"),
+        (3, 0, RangeError, "width=0"), ((2, 4), 1, RangeError, "width=1"),
         (float("nan"), 1, UnitsError, "nan"),
     ],
     ids=str,
@@ -78,7 +78,7 @@ def test_an_interval_of_nothing_but_nan_is_an_error(ramp: xr.Dataset) -> None:
 
 
 def test_cut_twice_is_an_error(ramp: xr.Dataset) -> None:
-    with pytest.raises(RangeError, match="no dimension 'E'"):
+    with pytest.raises(RangeError, match="dimension 'E'"):
         ramp.bp.cut_E(3, width=1).bp.cut_E(3, width=1)
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -33,23 +33,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Dimension of the components, and coordinate with the names of the factors.
-SOURCE = "source"
-#: Fractions of a component to try if the full step gives no result, for example because
-#: a fit fails.
-_STEPS = (1.0, 0.1, 0.01)
-#: Relative remainder of a difference of two variances that are equal up to rounding.
-_LOST = 1e-12
-#: A component below this fraction of the independent error is rounding.
-_ROUNDING = 1e-6
+SOURCE: Final = "source"
+_SUFFIX: Final = "_std_common"
 
 
 def common_name(name: object) -> str:
     """Return the name of the variable with the common errors of another."""
-    return f"{name}_std_common"
+    return f"{name}{_SUFFIX}"
 
 
 def fingerprint(label: str, *parts: Any) -> str:
-    """Name a factor after its origin and value, so that it has the same name wherever it is used.
+    """Name a factor after its origin and value, so that it has one name wherever used.
 
     Parameters
     ----------
@@ -60,7 +54,8 @@ def fingerprint(label: str, *parts: Any) -> str:
 
     Examples
     --------
-    >>> fingerprint("scale of can", 0.9) == fingerprint("scale of can", 0.9) != fingerprint("scale of can", 0.8)
+    >>> names = [fingerprint("scale of can", factor) for factor in (0.9, 0.9, 0.8)]
+    >>> names[0] == names[1] != names[2]
     True
     """
     digest = hashlib.blake2b(digest_size=5)
@@ -92,85 +87,65 @@ def with_common(
     components : mapping of str to xarray.Variable
         Signed components by the names of their factors.
     """
-    dims = ds[name].dims
-    parts = {key: _on(part, ds[name]) for key, part in components.items()}
-    variance: Any = independent**2
-    for part in parts.values():
-        variance = variance + part**2
-    std = (variance**0.5).transpose(*dims)
+    value = ds[name].variable
+    zeros = xr.zeros_like(value)
+    parts = [(part + zeros).transpose(*value.dims) for part in components.values()]
+    variance: Any = sum((part**2 for part in parts), independent**2)
+    std = (variance**0.5).transpose(*value.dims)
     out = ds.drop_vars(common_name(name), errors="ignore")
-    out[f"{name}_std"] = xr.Variable(dims, std.data, ds[f"{name}_std"].attrs)
-    if parts:
-        stacked: Any = xr.concat(
-            [xr.DataArray(part) for part in parts.values()], SOURCE
-        ).variable
-        labels = {
-            "units": str(ds[name].attrs.get("units", "1")),
-            "long_name": f"signed errors of {ds[name].attrs.get('long_name', name)} "
-            "that bins share, by factor",
-        }
-        own = xr.DataArray(
-            stacked.data, dims=stacked.dims, coords={SOURCE: list(parts)}, attrs=labels
-        )
-        # Variables of one table may rest on different factors.
-        if SOURCE in out.coords:
-            names = list(dict.fromkeys([*out[SOURCE].values.tolist(), *parts]))
-            out = out.reindex({SOURCE: names}, fill_value=0.0)
-            own = own.reindex({SOURCE: names}, fill_value=0.0)
-        out[common_name(name)] = own
+    out[f"{name}_std"] = xr.Variable(value.dims, std.data, ds[f"{name}_std"].attrs)
+    if not parts:
+        return out
+    own = xr.concat([xr.DataArray(part) for part in parts], SOURCE)
+    own = own.assign_coords({SOURCE: list(components)})
+    own.attrs = {
+        "units": str(value.attrs.get("units", "1")),
+        "long_name": f"signed errors of {value.attrs.get('long_name', name)} "
+        "that bins share, by factor",
+    }
+    if SOURCE in out.coords:  # variables of one table may depend on different factors
+        names = list(dict.fromkeys([*out[SOURCE].values.tolist(), *components]))
+        out, own = (x.reindex({SOURCE: names}, fill_value=0.0) for x in (out, own))
+    out[common_name(name)] = own
     return out
-
-
-def _on(part: xr.Variable, like: xr.DataArray) -> xr.Variable:
-    full: xr.Variable = (part + xr.zeros_like(like.variable)).transpose(*like.dims)
-    return full
 
 
 def _carries(data: Any) -> bool:
     return isinstance(data, xr.Dataset) and any(
-        str(name).endswith("_std_common") for name in data.data_vars
+        str(name).endswith(_SUFFIX) for name in data.variables
     )
 
 
 class _Split:
-    """A Dataset with the independent part of its errors alone, and the components by source."""
+    """A Dataset with the independent errors alone, and the components by source."""
 
     def __init__(self, data: xr.Dataset) -> None:
-        self.bare = data
+        commons = [str(n) for n in data.data_vars if str(n).endswith(_SUFFIX)]
+        self.bare = data.drop_vars([*commons, SOURCE], errors="ignore")
         self.components: dict[str, dict[str, xr.Variable]] = {}
-        for key in [str(n) for n in data.data_vars if str(n).endswith("_std_common")]:
-            name = key.removesuffix("_std_common")
-            common = data[key]
-            if (
-                name not in data
-                or f"{name}_std" not in data
-                or SOURCE not in common.dims
+        for common in (data[key] for key in commons):
+            name = str(common.name).removesuffix(_SUFFIX)
+            if not {name, f"{name}_std"} <= {*data.variables} or (
+                SOURCE not in common.dims
             ):
                 continue
-            total: Any = data[f"{name}_std"].variable ** 2
-            left = total - (common.variable**2).sum(SOURCE)
-            std = (left.where(left > _LOST * total, left * 0.0) ** 0.5).transpose(
-                *data[f"{name}_std"].dims
-            )
-            std.attrs = data[f"{name}_std"].attrs
-            self.bare = self.bare.assign({f"{name}_std": std})
-            for i, source in enumerate(
-                common[SOURCE].values.tolist() if SOURCE in common.coords else []
-            ):
-                self.components.setdefault(str(source), {})[name] = (
-                    common.variable.isel({SOURCE: i})
-                )
-        self.bare = self.bare.drop_vars(
-            [n for n in self.bare.data_vars if str(n).endswith("_std_common")]
-        )
-        self.bare = self.bare.drop_vars(SOURCE, errors="ignore")
+            std = data[f"{name}_std"].variable
+            left: Any = std**2 - (common.variable**2).sum(SOURCE)
+            # What is left of two variances that are equal is rounding.
+            left = left.where(left > 1e-12 * std**2, left * 0.0) ** 0.5
+            left = left.transpose(*std.dims)
+            self.bare[f"{name}_std"] = xr.Variable(std.dims, left.data, std.attrs)
+            sources = common[SOURCE].values.tolist() if SOURCE in common.coords else []
+            for i, source in enumerate(sources):
+                part = common.variable.isel({SOURCE: i})
+                self.components.setdefault(str(source), {})[name] = part
 
     def moved(self, source: str, by: float) -> xr.Dataset:
-        """Return the data as they would be if a factor were `by` standard deviations larger."""
+        """Return the data for a factor that is `by` standard deviations larger."""
         changed = {}
         for name, component in self.components.get(source, {}).items():
-            value = self.bare[name]
-            data = (value.variable + by * component).transpose(*value.dims).data
+            value = self.bare[name].variable
+            data = (value + by * component).transpose(*value.dims).data
             changed[name] = xr.Variable(value.dims, data, value.attrs)
         return self.bare.assign(changed)
 
@@ -195,9 +170,10 @@ def carries_common_errors(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not any(map(_carries, args)) and not any(map(_carries, kwargs.values())):
+            given = {**dict(enumerate(args)), **kwargs}
+            if not any(map(_carries, given.values())):
                 return function(*args, **kwargs)
-            answer: R = _carried(function, linear, args, kwargs)
+            answer: R = _carried(function, linear, given)
             return answer
 
         return wrapped
@@ -206,94 +182,61 @@ def carries_common_errors(
 
 
 def _carried(
-    function: Callable[..., Any],
-    linear: bool,
-    args: Iterable[Any],
-    kwargs: Mapping[str, Any],
+    function: Callable[..., Any], linear: bool, given: Mapping[Any, Any]
 ) -> Any:
-    splits: dict[Any, _Split] = {}
-    wraps: list[Callable[[Any], Any]] = []
-    for key, given in (*enumerate(args), *kwargs.items()):
-        if _carries(given):
-            plain, rewrap = unwrap(given)
-            splits[key] = _Split(plain)
-            wraps.append(rewrap)
+    opened = {key: unwrap(data) for key, data in given.items() if _carries(data)}
+    splits = {key: _Split(plain) for key, (plain, _) in opened.items()}
 
     def call(take: Callable[[_Split], xr.Dataset]) -> Any:
-        some = [
-            take(splits[i]) if i in splits else given for i, given in enumerate(args)
-        ]
-        named = {
-            k: take(splits[k]) if k in splits else given for k, given in kwargs.items()
-        }
-        return unwrap(function(*some, **named))
+        now = {**given, **{key: take(split) for key, split in splits.items()}}
+        args = [now.pop(key) for key in list(now) if isinstance(key, int)]
+        return unwrap(function(*args, **now))
 
-    base, own_wrap = call(lambda split: split.bare)
-    rewrap = wraps[0] if 0 in splits else own_wrap
+    base, rewrap = call(lambda split: split.bare)
+    rewrap = opened[0][1] if 0 in opened else rewrap
     if not isinstance(base, xr.Dataset):
         return rewrap(base)
-    sources = list(
-        dict.fromkeys(
-            source for split in splits.values() for source in split.components
-        )
-    )
+    sources = dict.fromkeys(s for split in splits.values() for s in split.components)
     names = [
         str(n)
         for n in base.data_vars
         if f"{n}_std" in base and base[n].dtype.kind == "f"
     ]
     own = _Split(base)
+    out = own.bare
     found: dict[str, dict[str, xr.Variable]] = {name: {} for name in names}
     unknown: Any = False
     for source in sources:
-        response, lost = _response(call, own.bare, source, names, linear)
+        response, lost = _response(call, out, source, names, linear)
         unknown = unknown | lost
         for name, part in response.items():
             found[name][source] = part
     for source, parts in own.components.items():
         for name, part in parts.items():
-            before = found[name].get(source)
-            found[name][source] = part if before is None else before + part
-    out = own.bare
+            found[name][source] = found[name].get(source, 0.0) + part
     for name in names:
         std = own.bare[f"{name}_std"].variable
+        # Smaller components are rounding; dask arrays are not computed to see it.
         felt = {
-            source: part for source, part in found[name].items() if _is_felt(part, std)
+            source: part
+            for source, part in found[name].items()
+            if part.chunks is not None
+            or bool((abs(part) > 1e-6 * std.transpose(*part.dims)).any())
         }
         if felt:
             out = with_common(out, name, std, felt)
     if SOURCE in out.coords:
-        there = set(out[SOURCE].values.tolist())
-        out = out.sel(
-            {
-                SOURCE: [
-                    name
-                    for name in dict.fromkeys([*sources, *own.components])
-                    if name in there
-                ]
-            }
-        )
+        there = {*out[SOURCE].values.tolist()}
+        order = [s for s in {**sources, **own.components} if s in there]
+        out = out.sel({SOURCE: order})
     if not isinstance(unknown, bool) and "status" in out and bool(unknown.any()):
         lost = unknown & (out["status"] == OK)
-        numbers = [
-            n
-            for n, v in out.data_vars.items()
-            if v.dtype.kind == "f" and set(lost.dims) <= set(v.dims)
-        ]
-        out = out.assign({n: out[n].where(~lost) for n in numbers})
+        for n, v in out.data_vars.items():
+            if v.dtype.kind == "f" and {*lost.dims} <= {*v.dims}:
+                out = out.assign({n: v.where(~lost)})
         out["status"] = out["status"].astype("<U32").where(~lost, UNDETERMINED)
     out.attrs = base.attrs
     return rewrap(out)
-
-
-def _is_felt(part: Any, std: Any) -> bool:
-    """Return whether a component is more than rounding.
-
-    Dask arrays are not computed.
-    """
-    return part.chunks is not None or bool(
-        (abs(part) > _ROUNDING * std.transpose(*part.dims)).any()
-    )
 
 
 def _response(
@@ -303,22 +246,21 @@ def _response(
     names: list[str],
     linear: bool,
 ) -> tuple[dict[str, xr.Variable], Any]:
-    """Return the effect of one standard deviation of a factor on the result, and where it is unknown."""
+    """Return the effect of one standard deviation of a factor, and where it is unknown.
+
+    Where a full step gives no result, as when a fit fails, smaller ones are tried.
+    """
     found: dict[str, Any] = {}
     unknown: Any = False
-    for step in _STEPS:
-        steps = (step,) if linear else (step, -step)
+    refused: XbpError | None = None
+    for step in (1.0, 0.1, 0.01):
         sides: list[tuple[float, Any]] = []
-        refused: XbpError | None = None
-        for by in steps:
+        for by in (step,) if linear else (step, -step):
             try:
-                sides.append(
-                    (by, call(functools.partial(_Split.moved, source=source, by=by))[0])
-                )
-            except XbpError as error:  # such data are refused: try a smaller step
+                move = functools.partial(_Split.moved, source=source, by=by)
+                sides.append((by, call(move)[0]))
+            except XbpError as error:
                 refused = error
-        if not sides and step == _STEPS[-1] and refused is not None:
-            raise refused
         if not sides:
             continue
         unknown = False
@@ -331,25 +273,21 @@ def _response(
             ]
             if not differences:
                 continue
-            mean: Any = differences[0]
-            if len(differences) == 2:
-                mean = (differences[0] + differences[1]) / 2
-                for one in differences:  # where the other side has no answer
-                    mean = mean.fillna(one)
+            mean: Any = sum(differences) / len(differences)
+            for one in differences:  # where the other side has no answer
+                mean = mean.fillna(one)
             found[name] = found[name].fillna(mean) if name in found else mean
             if (
                 found[name].chunks is None
                 and "status" in base
                 and base["status"].dims == here.dims
             ):
-                lost = (
-                    here.notnull()
-                    & base[f"{name}_std"].variable.notnull()
-                    & found[name].isnull()
-                )
-                unknown = unknown | xr.DataArray(lost)
+                known = here.notnull() & base[f"{name}_std"].variable.notnull()
+                unknown = unknown | xr.DataArray(known & found[name].isnull())
         if isinstance(unknown, bool) or not bool(unknown.any()):
             break
+    if not found and refused is not None:
+        raise refused
     # Bins that are NaN have no component.
     return {
         name: part.fillna(0.0).where(base[name].variable.notnull())

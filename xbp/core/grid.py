@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.errors import CoordinateError, RangeError
-from xbp.core.independence import independence, independence_name, std_along
+from xbp.core.guards import shown
+from xbp.core.independence import (
+    carried_independence,
+    independence,
+    independence_name,
+    mixed_independence,
+    std_along,
+)
 from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = [
@@ -20,13 +27,13 @@ __all__ = [
     "mean_over",
     "overlap",
     "range_used",
+    "rebinned",
     "select_range",
 ]
 
-# Two edges this close, relative to the narrowest bin, are one: a grid in meV and the
-# same grid in THz differ by rounding, and an interval that ends on an edge must not
-# lose or gain a bin by it.
-_SAME_EDGE = 1e-9
+#: Edges closer than this, relative to the bins, are one: a grid in meV and the same grid
+#: in THz differ by rounding.
+_SAME_EDGE: Final = 1e-9
 
 
 def bin_limits(
@@ -58,13 +65,15 @@ def bin_limits(
     Examples
     --------
     >>> import xarray as xr
-    >>> bin_limits(xr.DataArray([0, 0, 0], coords={"E": [1.0, 2.0, 4.0]}, dims="E"), "E")
+    >>> E = xr.DataArray([0, 0, 0], coords={"E": [1.0, 2.0, 4.0]}, dims="E")
+    >>> bin_limits(E, "E")
     (array([0.5, 1.5, 3. ]), array([1.5, 3. , 5. ]))
     """
-    centres = np.asarray(data.coords[dim].values, dtype=float)
-    bounds_name = data.coords[dim].attrs.get("bounds", f"{dim}_bnds")
-    if bounds_name in data.coords:
-        bounds = data.coords[bounds_name]
+    coords = data.coords.variables
+    centres = coords[dim].values.astype(float)
+    name = coords[dim].attrs.get("bounds", f"{dim}_bnds")
+    if name in coords:
+        bounds = coords[name]
         if (
             bounds.ndim != 2
             or dim not in bounds.dims
@@ -72,37 +81,32 @@ def bin_limits(
             or bounds.dtype.kind not in "fiu"
         ):
             raise CoordinateError(
-                f"the bounds '{bounds_name}' of '{dim}' have the shape "
-                f"{dict(bounds.sizes)} and type {bounds.dtype}",
-                reason="every bin has a lower and an upper limit",
-                fix=f"data = data.drop_vars('{bounds_name}'), or give it the "
-                f"dimensions ('{dim}', 'bnds')",
+                f"the bounds '{name}' of '{dim}' have the shape {dict(bounds.sizes)} "
+                f"and type {bounds.dtype}, not two numbers for each bin",
+                fix=f"data = data.drop_vars('{name}'), or give it the dimensions "
+                f"('{dim}', 'bnds')",
             )
-        lower, upper = np.asarray(bounds.transpose(dim, ...).values, dtype=float).T
+        lower, upper = bounds.transpose(dim, ...).values.astype(float).T
         slack = _SAME_EDGE * np.abs(upper - lower)
         outside = (
             (lower - slack > centres) | (upper + slack < centres) | ~(lower < upper)
         )
         if outside.any() or (lower[1:] < upper[:-1] - slack[1:]).any():
             raise CoordinateError(
-                f"the bounds '{bounds_name}' do not enclose the coordinate '{dim}', "
-                "or overlap",
-                reason="the coordinate was changed without its bounds, so no bin has "
-                "a known width",
-                fix=f"data = data.drop_vars('{bounds_name}'), or change both together",
+                f"the bounds '{name}' do not enclose the coordinate '{dim}', or overlap",
+                reason="the coordinate was changed without its bounds",
+                fix=f"data = data.drop_vars('{name}'), or change both together",
             )
         return lower, upper
     if centres.size < 2:
         raise CoordinateError(
-            f"the only bin of '{dim}' has no bounds",
-            reason="its width is not known",
+            f"the only bin of '{dim}' has no bounds, so its width is unknown",
             fix=f"keep the edges as '{dim}_bnds': xbp.new_dataset(..., "
             f"edges={{'{dim}': [lo, hi]}})",
         )
     middle = (centres[1:] + centres[:-1]) / 2
-    edges = np.concatenate(
-        [[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]]
-    )
+    first, last = 2 * centres[0] - middle[0], 2 * centres[-1] - middle[-1]
+    edges = np.concatenate([[first], middle, [last]])
     return edges[:-1], edges[1:]
 
 
@@ -135,35 +139,31 @@ def given_axis(given: Any, dim: str) -> tuple[np.ndarray, str]:
     >>> given_axis([2, 10.0], "temperature")
     (array([ 2., 10.]), 'K')
     """
-    numbers, units = (
-        (given, None)
-        if isinstance(given, list | tuple | dict | str)
-        else split_quantity(given, dim)
+    numbers, units = given, None
+    if not isinstance(given, list | tuple | dict | str):
+        numbers, units = split_quantity(given, dim)
+    # Units of single numbers in a list would be lost.
+    own_units = isinstance(given, list | tuple) and any(
+        hasattr(one, "magnitude") or isinstance(one, xr.DataArray) for one in given
     )
-    numbers = getattr(numbers, "values", numbers)
     try:
+        numbers = getattr(numbers, "values", numbers)
         masked = bool(np.ma.is_masked(numbers))
-        values = np.atleast_1d(
-            np.asarray(None if masked or _has_units(numbers) else numbers)
-        )
+        values = np.atleast_1d(np.asarray(None if masked or own_units else numbers))
     except (TypeError, ValueError):  # rows of different lengths
         values = np.array([None])
-    usable = values.dtype.kind in "fiu" and values.ndim == 1 and values.size > 0
     if (
-        not usable
+        values.dtype.kind not in "fiu"
+        or values.ndim != 1
+        or values.size == 0
         or not np.isfinite(values).all()
         or (np.diff(values.astype(float)) <= 0).any()
     ):
-        example = (
-            "np.linspace(0.1, 30, 300), in meV"
-            if dim == "E"
-            else "np.linspace(2, 300, 150), in K"
-        )
+        example = "0.1, 30, 300), in meV" if dim == "E" else "2, 300, 150), in K"
         raise CoordinateError(
-            f"{dim}={' '.join(repr(given).split()):.60}",
-            reason="it is a row of ascending, finite real numbers, with units for all "
-            "of them or none",
-            fix=f"{dim}={example}",
+            f"{dim}={shown(given)} is not a row of ascending, finite real numbers, "
+            "with units for all of them or none",
+            fix=f"{dim}=np.linspace({example}",
         )
     values = values.astype(float)
     if dim == "E":
@@ -171,14 +171,6 @@ def given_axis(given: Any, dim: str) -> tuple[np.ndarray, str]:
         return values, units or "meV"
     to_kelvin(values, units or "K", name=dim)
     return values, units or "K"
-
-
-def _has_units(numbers: Any) -> bool:
-    """Tell whether single numbers of a list have units of their own, which would be lost."""
-    return isinstance(numbers, list | tuple) and any(
-        hasattr(number, "magnitude") or isinstance(number, xr.DataArray)
-        for number in numbers
-    )
 
 
 def interval(
@@ -213,8 +205,7 @@ def interval(
     >>> interval((2.1, "8.5 1/angstrom"), S, "Q", name="Q_range")
     (2.1, 8.5)
     """
-    coordinate = data.coords[dim]
-    units = coordinate.attrs["units"]
+    units = data.coords.variables[dim].attrs["units"]
     lower, upper = bin_limits(data, dim)
     if limits is None:
         return float(lower[0]), float(upper[-1])
@@ -222,8 +213,7 @@ def interval(
         limits = (limits.start, limits.stop)
     if not is_pair(limits):
         raise RangeError(
-            f"{name}={limits!r} is not a pair",
-            reason="an interval has a lower and an upper limit",
+            f"{name}={shown(limits)} is not a pair of a lower and an upper limit",
             fix=f"write it like {name}=('1 {units}', '2 {units}')",
         )
     low, high = (
@@ -231,28 +221,26 @@ def interval(
     )
     if not low < high:
         raise RangeError(
-            f"{name} runs from {low:g} to {high:g} {units}",
-            reason="the lower limit must be below the upper one",
-            fix="exchange them",
+            f"{name} runs from {low:g} to {high:g} {units}; the lower limit must be "
+            "below the upper one"
         )
     if high <= lower[0] or low >= upper[-1]:
         raise RangeError(
-            f"{name} ({low:g} to {high:g} {units}) holds no data",
-            reason=f"the data reach from {lower[0]:g} to {upper[-1]:g} {units}",
-            fix="choose an interval inside",
+            f"no data in {name}, {low:g} to {high:g} {units}: they range from "
+            f"{lower[0]:g} to {upper[-1]:g} {units}",
         )
     return low, high
 
 
 def is_pair(limits: Any) -> bool:
-    """Tell whether something is two scalars in an order, each with or without units."""
+    """Whether something is two scalars in an order, each with or without units."""
     if isinstance(limits, str | bytes | set | frozenset | Mapping) or not hasattr(
         limits, "__len__"
     ):
         return False
     try:
         ends = list(limits)
-    except TypeError:  # of pint and numpy, a scalar claims to have a length
+    except TypeError:  # scalars of pint and numpy have a len() that fails
         return False
     return len(ends) == 2 and not any(
         isinstance(end, list | tuple | slice) or np.ndim(getattr(end, "magnitude", end))
@@ -270,7 +258,7 @@ def select_range(
     RangeError
         As for `interval`, or if no bin centre lies inside.
     """
-    centres = data.coords[dim].values
+    centres = data.coords.variables[dim].values
     if limits is None:
         return np.ones(centres.size, dtype=bool)
     low, high = interval(limits, data, dim, name=name)
@@ -278,8 +266,7 @@ def select_range(
     mask = (centres >= low - slack) & (centres <= high + slack)
     if not mask.any():
         raise RangeError(
-            f"{name} ({low:g} to {high:g}) holds no bin centre of '{dim}'",
-            reason="it is narrower than the bins there",
+            f"{name} ({low:g} to {high:g}) contains no bin centre of '{dim}'",
             fix="widen it",
         )
     return mask
@@ -302,7 +289,8 @@ def overlap(lower: np.ndarray, upper: np.ndarray, low: Any, high: Any) -> np.nda
 
     Examples
     --------
-    >>> overlap(np.array([0.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0]), 0.5, 2.25)
+    >>> edges = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> overlap(edges[:-1], edges[1:], 0.5, 2.25)
     array([0.5 , 1.  , 0.25])
     """
     width = np.minimum(upper, high) - np.maximum(lower, low)
@@ -312,7 +300,7 @@ def overlap(lower: np.ndarray, upper: np.ndarray, low: Any, high: Any) -> np.nda
 def mean_over(
     value: xr.DataArray, std: xr.DataArray | None, weights: xr.Variable, dim: str
 ) -> tuple[xr.Variable, xr.Variable | None]:
-    """Average along a dimension with weights, leaving out bins that hold no finite number.
+    """Average along a dimension with weights, without bins that have no finite number.
 
     m = Σ wᵢ xᵢ / Σ wᵢ over these bins, and σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², where fᵢ is the
     fraction of an independent bin (`xbp.core.independence`); σ is at most that of fully
@@ -330,21 +318,63 @@ def mean_over(
     Returns
     -------
     mean, std : xarray.Variable
-        NaN where no bin with weight holds a number.
+        NaN where no bin with weight has a number.
     """
-    valid = np.isfinite(value.variable)
+    # Most bins have no weight in most means.
+    used = np.flatnonzero((weights != 0).any([d for d in weights.dims if d != dim]))
+    first, last = (used[0], used[-1] + 1) if used.size else (0, 1)
+    here = {dim: slice(first, last)}
+    value, weights = value.variable.isel(here), weights.isel(here)
+    valid = np.isfinite(value)
     total = xr.dot(valid.astype(float), weights, dim=dim)
     total = total.where(total > 0)
-    filled = value.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
-    mean = xr.dot(filled, weights, dim=dim) / total
+    mean = xr.dot(value.where(valid, 0.0), weights, dim=dim) / total
     if std is None:
         return mean, None
-    filled = std_along(std, dim).variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
-    variance = xr.dot(filled**2, weights**2, dim=dim)
-    if independence(std, dim) is not None:
-        filled = std.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
-        variance = np.minimum(variance, xr.dot(filled, weights, dim=dim) ** 2)
+    shares_counts = independence(std, dim) is not None
+    own = std.variable.isel(here).where(valid, 0.0)
+    alone = std_along(std, dim).variable.isel(here).where(valid, 0.0)
+    variance = xr.dot(alone**2, weights**2, dim=dim)
+    if shares_counts:
+        variance = np.minimum(variance, xr.dot(own, weights, dim=dim) ** 2)
     return mean, variance**0.5 / total
+
+
+def rebinned(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    weights: xr.Variable,
+    dim: str,
+    widths: np.ndarray | None = None,
+) -> tuple[xr.Variable, xr.Variable | None, dict[Hashable, xr.Variable]]:
+    """Average along a dimension (`mean_over`), with the coordinates that remain.
+
+    Parameters
+    ----------
+    value, std, weights, dim
+        As for `mean_over`; `weights` over ``_new`` and `dim` make new bins of `dim`.
+    widths : numpy.ndarray, shape (n,), optional
+        Widths of the old bins, where there are new ones.
+
+    Returns
+    -------
+    mean, std : xarray.Variable
+    coords : dict
+        Coordinates of `value` that are not over `dim`, and the fractions of independent
+        bins (`xbp.core.independence`) of the means.
+    """
+    mean, new_std = mean_over(value, std, weights, dim)
+    coords = {n: c for n, c in value.coords.variables.items() if dim not in c.dims}
+    coords |= carried_independence(
+        value, std, dim, lambda s: mean_over(value, s, weights, dim)[1], new_std
+    )
+    if widths is not None:
+        f = mixed_independence(value, std, weights, widths, dim)
+        coords |= {} if f is None else {independence_name(dim): f}
+        coords = {name: renamed(c, dim) for name, c in coords.items()}
+        mean = renamed(mean, dim)
+        new_std = None if new_std is None else renamed(new_std, dim)
+    return mean, new_std, coords
 
 
 def interpolate(
@@ -382,7 +412,7 @@ def interpolate(
     right = np.clip(np.searchsorted(own, at), min(1, own.size - 1), own.size - 1)
     left = np.maximum(right - 1, 0)
     step = own[right] - own[left]
-    # A single point is known nowhere but where it stands.
+    # A single point is known only where it is.
     t = np.where(
         step > 0,
         (at - own[left]) / np.where(step > 0, step, 1.0),

@@ -13,10 +13,6 @@ __all__ = ["Data", "unwrap"]
 Data = TypeVar("Data", xr.DataArray, xr.Dataset)
 
 
-def _is_quantity(values: Any) -> bool:
-    return hasattr(values, "magnitude") and hasattr(values, "units")
-
-
 def unwrap(data: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Take pint off data and coordinates.
 
@@ -39,22 +35,22 @@ def unwrap(data: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> plain.attrs
     {'units': 'meV'}
     """
-    variables: dict[Any, xr.DataArray] = dict(data.coords)
-    if isinstance(data, xr.Dataset):
-        variables |= dict(data.data_vars)
-    wrapped = {name: v for name, v in variables.items() if _is_quantity(v.data)}
+    variables = (
+        data.variables if isinstance(data, xr.Dataset) else data.coords.variables
+    )
+    wrapped = {name: v for name, v in variables.items() if hasattr(v.data, "magnitude")}
     own: Any = data.data if isinstance(data, xr.DataArray) else None
-    if not wrapped and not _is_quantity(own):
+    if not wrapped and not hasattr(own, "magnitude"):
         return data, lambda answer: answer
 
     registry = next(
         q.units._REGISTRY
         for q in [own, *(v.data for v in wrapped.values())]
-        if _is_quantity(q)
+        if hasattr(q, "magnitude")
     )
     indexed = any(name in data.xindexes for name in wrapped)
     plain = data
-    if isinstance(plain, xr.DataArray) and _is_quantity(own):
+    if isinstance(plain, xr.DataArray) and hasattr(own, "magnitude"):
         plain = plain.copy(data=own.magnitude)
         plain.attrs = data.attrs | {"units": f"{own.units:C}" or "1"}
     for name, variable in wrapped.items():

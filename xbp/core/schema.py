@@ -389,8 +389,20 @@ def require_units(data: xr.DataArray, name: str, example: str) -> str:
             reason="units are text",
             fix=f"write them like '{example}'",
         )
-    parse_unit(units, like=example, name=name)
+    _require_unit(units, name, example)
     return units
+
+
+@functools.lru_cache(maxsize=512)
+def _require_unit(units: str, name: str, example: str, axis: bool = False) -> None:
+    """Refuse an unknown unit, and on an axis one of another dimension."""
+    unit = parse_unit(units, like=example, name=name)
+    fits = unit.is_compatible_with(example)
+    if axis and not (fits or (example == "meV" and is_energy_like(unit))):
+        raise UnitsError(
+            f"{name} is in '{units}' and must convert to '{example}'",
+            fix="set attrs['units'] of the coordinate to what the numbers are in",
+        )
 
 
 def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
@@ -432,20 +444,9 @@ def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
             reason="bin edges and intervals need an ascending axis",
             fix=mend,
         )
-    units = parse_unit(
-        require_units(coordinate, f"coordinate '{dim}'", example), like=example
-    )
-    fits = is_energy_like(units) if dim == "E" else units.is_compatible_with(example)
-    if not fits:
-        raise UnitsError(
-            f"coordinate '{dim}' is in '{coordinate.attrs['units']}'",
-            reason=f"'{dim}' must convert to '{example}'",
-            fix=f"set data['{dim}'].attrs['units'] to what the numbers are in",
-        )
-    if (
-        dim == "temperature"
-        and to_kelvin(values[0].astype(float), coordinate.attrs["units"], name=dim) < 0
-    ):
+    units = require_units(coordinate, f"coordinate '{dim}'", example)
+    _require_unit(units, f"coordinate '{dim}'", example, axis=True)
+    if dim == "temperature" and to_kelvin(values[0].astype(float), units, name=dim) < 0:
         raise TemperatureError(
             f"coordinate 'temperature' begins at {values[0]:g} "
             f"{coordinate.attrs['units']}",

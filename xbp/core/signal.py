@@ -78,101 +78,99 @@ class Signal:
 
     def answer(
         self,
-        value: xr.DataArray,
-        std: xr.DataArray | None,
+        value: xr.DataArray | xr.Variable,
+        std: xr.DataArray | xr.Variable | None,
         *,
         operation: str,
         arguments: Mapping[str, Any],
         units: str | None = None,
         quantity: str | None = None,
         attrs: Mapping[str, Any] | None = None,
+        coords: Mapping[str, xr.Variable] | None = None,
         bounds: Mapping[str, xr.Variable] | None = None,
         common: Mapping[str, xr.Variable] | None = None,
     ) -> Any:
         """Label an answer and give it back in the kind that was passed.
 
         Units, quantity and history are set anew: nothing that xarray carried through
-        the arithmetic survives. In a Dataset, companions that share the answer's grid
-        stay, and `bounds` become the CF bounds of changed coordinates. `std` belongs to
-        each bin alone; errors of factors that bins share are `common`, signed, by the
-        names of the factors (`xbp.core.common_errors`).
+        the arithmetic survives. A Variable is on the grid of the signal; `coords` are
+        scalar or further coordinates to add or replace. In a Dataset, companions that
+        share the answer's grid stay, and `bounds` become the CF bounds of changed
+        coordinates. `std` belongs to each bin alone; errors of factors that bins share
+        are `common`, signed, by the names of the factors (`xbp.core.common_errors`).
         """
         row = QUANTITIES[quantity or self.quantity.name]
-        name = (
-            row.variable
-            if quantity is not None
-            else str(self.value.name or row.variable)
-        )
-        kept = {
-            key: label
-            for key, label in self.value.attrs.items()
-            if key not in _OF_THE_NUMBERS
-        }
-        # A copy of the labels, not of the numbers: the caller's attributes are the
-        # caller's.
-        out = value.copy(deep=False).rename(name)
+        name = row.variable if quantity else str(self.value.name or row.variable)
+        own = self.value.attrs
         labels = {
-            "units": units or self.units,
+            "units": units or own["units"],
             "quantity": row.name,
             "long_name": row.label,
-            **kept,
+            **{key: own[key] for key in own if key not in _OF_THE_NUMBERS},
             **(attrs or {}),
-            "history": extend_history(
-                self.value.attrs.get("history"), operation, arguments
-            ),
+            "history": extend_history(own.get("history"), operation, arguments),
         }
-        out.attrs = {key: label for key, label in labels.items() if label is not None}
-        for dim, coordinate in self.value.coords.items():
-            if dim in out.coords and not out.coords[dim].attrs:
-                out.coords[dim].attrs.update(coordinate.attrs)
+        grid = self.value if isinstance(value, xr.Variable) else value
+        found = {**grid.coords.variables, **(coords or {})}
+        on_grid: Any = _labelled(found, self, bounds or {})
+        if not grid.xindexes.keys() & (coords or {}).keys():
+            on_grid = xr.Coordinates(on_grid, indexes=dict(grid.xindexes))
+        data = value.variable.data if isinstance(value, xr.DataArray) else value.data
+        variable = xr.Variable(
+            value.dims, data, {k: v for k, v in labels.items() if v is not None}
+        )
         if isinstance(self.source, xr.DataArray):
-            # A DataArray cannot hold bounds, which have a dimension more.
-            return self.rewrap(_without_dangling_bounds(out))
-        ds = out.to_dataset()
+            return self.rewrap(xr.DataArray(variable, coords=on_grid, name=name))
+        variables = {name: variable}
         if std is not None:
-            ds[f"{name}_std"] = std.variable if isinstance(std, xr.DataArray) else std
+            std = std.variable if isinstance(std, xr.DataArray) else std
+            variables[f"{name}_std"] = std.copy(deep=False)
+        own_names = {str(self.value.name), f"{self.value.name}_std", *variables}
+        for companion in self.source.data_vars:
+            if companion not in own_names and _fits(self.source[companion], grid):
+                variables[str(companion)] = self.source[companion].variable
+        ds = xr.Dataset(variables, coords=on_grid)
+        if std is not None:
             label_std(ds, name)
             if common:
                 ds = with_common(ds, name, ds[f"{name}_std"].variable, common)
-        own = {str(self.value.name), f"{self.value.name}_std"}
-        for companion, variable in self.source.data_vars.items():
-            if companion not in own and _fits(variable, out):
-                ds[companion] = variable
-        ds = _with_bounds(ds, self.source, bounds or {})
-        ds.attrs = {**self.source.attrs, "history": out.attrs["history"]}
+        ds.attrs = {**self.source.attrs, "history": labels["history"]}
         ds.attrs.setdefault("Conventions", CONVENTIONS)
         ds.attrs.setdefault("xbp_schema", SCHEMA_VERSION)
         return self.rewrap(ds)
 
 
-def _with_bounds(
-    ds: xr.Dataset, source: xr.DataArray | xr.Dataset, new: Mapping[str, xr.Variable]
-) -> xr.Dataset:
-    """Give coordinates their new CF bounds, or those of the source where the bins are the same."""
-    for dim in ds.coords:
-        name = f"{dim}_bnds"
-        if dim in new:
-            ds = ds.assign_coords({name: new[str(dim)]})
-            ds.coords[dim].attrs["bounds"] = name
+def _labelled(
+    found: Mapping[Any, xr.Variable], signal: Signal, bounds: Mapping[str, xr.Variable]
+) -> dict[Hashable, xr.Variable]:
+    """Return coordinates with the labels of the signal and their CF bounds.
+
+    A DataArray has no bounds, which have a dimension more.
+    """
+    own, known = signal.value.coords.variables, signal.source.coords.variables
+    out: dict[Hashable, xr.Variable] = dict(found)
+    for name, variable in found.items():
+        attrs = dict(variable.attrs or own.get(name, variable).attrs)
+        limits = f"{name}_bnds"
+        if isinstance(signal.source, xr.Dataset) and name in bounds:
+            attrs["bounds"] = limits
+            out[limits] = bounds[name]
         elif (
-            "bounds" in ds.coords[dim].attrs
-            and name in source.coords
-            and ds.sizes.get(dim) == source.sizes.get(dim)
+            "bounds" in attrs
+            and limits in known
+            and variable.sizes.get(name) == signal.source.sizes.get(name)
         ):
-            ds = ds.assign_coords({name: source.coords[name].variable})
-    clean: xr.Dataset = _without_dangling_bounds(ds)
-    return clean
-
-
-def _without_dangling_bounds(data: Any) -> Any:
-    for coordinate in data.coords.values():
-        if coordinate.attrs.get("bounds", "") not in ("", *data.coords):
-            del coordinate.attrs["bounds"]
-    return data
+            out[limits] = known[limits]
+        if attrs.get("bounds", "") not in ("", *out):
+            del attrs["bounds"]
+        if attrs != variable.attrs:
+            out[name] = variable.copy(deep=False)
+            out[name].attrs = attrs
+    return out
 
 
 def _fits(companion: xr.DataArray, answer: xr.DataArray) -> bool:
-    """Tell whether a companion variable still stands on the answer's grid."""
+    """Whether a companion variable is on the grid of the answer."""
     return all(
         dim in answer.dims
         and answer.sizes[dim] == size
@@ -225,29 +223,31 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
         plain = _in_double(plain)
         return Signal(plain, None, validate(plain, *expected), plain, rewrap)
 
-    if quantity_name(plain) == "local_fields":
+    table = quantity_name(plain)
+    if table == "local_fields":
         raise of_atoms(" and ".join(f"'{name}'" for name in plain.data_vars))
-    if quantity_name(plain) in RESULTS:
+    if table in RESULTS:
         raise QuantityError(
-            f"got the table of results of .bp.{plain.attrs['quantity']}()",
+            f"got the table of results of .bp.{table}()",
             reason="this works on a signal, "
             f"{' or '.join(expected) or 'such as S, G or B'}",
             fix="pass the data the table was made from; for results in other units "
-            "convert those first, "
-            "data.bp.convert(E='THz')",
+            "convert those first, data.bp.convert(E='THz')",
         )
-    quantities = {str(n): quantity_name(v) for n, v in plain.data_vars.items()}
-    # A standard deviation made by arithmetic carries its variable's attributes,
-    # quantity included.
-    stds = {f"{n}_std" for n in quantities}
+    # A standard deviation made by arithmetic has its variable's attributes, quantity
+    # included.
+    quantities = {
+        str(name): str(plain.variables[name].attrs["quantity"])
+        for name in plain.data_vars
+        if "quantity" in plain.variables[name].attrs
+    }
     found = [
-        n
-        for n, q in quantities.items()
-        if q in (expected or QUANTITIES) and n not in stds
+        name
+        for name, quantity in quantities.items()
+        if quantity in (expected or QUANTITIES)
+        and not (name.endswith("_std") and name[:-4] in plain.data_vars)
     ]
-    found = [
-        n for n in found if not QUANTITIES[str(quantities[n])].is_companion
-    ] or found
+    found = [n for n in found if not QUANTITIES[quantities[n]].is_companion] or found
     if len(found) != 1:
         wanted = (
             " or ".join(repr(q) for q in expected) or "a quantity of the vocabulary"
@@ -416,44 +416,31 @@ def result_table(
 
     (array, units, long_name) per variable.
     """
-    # All stand on the same grid, so their variables are put together without aligning
-    # them again.
+    # All are on one grid, so their variables are put together without aligning them.
     data: dict[Hashable, xr.Variable] = {}
     coords: dict[Hashable, xr.Variable] = {}
     for name, (array, units, long_name) in variables.items():
         # Counts come out of the fits among floats.
         array = array.astype(int) if name == "n_points" else array
-        data[name] = xr.Variable(
-            array.dims,
-            array.data,
-            {"long_name": long_name} | ({"units": units} if units else {}),
-        )
+        labels = {"long_name": long_name} | ({"units": units} if units else {})
         if f"{name}_std" in variables:
-            data[name].attrs["ancillary_variables"] = f"{name}_std"
-        coords |= {key: coordinate.variable for key, coordinate in array.coords.items()}
+            labels["ancillary_variables"] = f"{name}_std"
+        data[name] = xr.Variable(array.dims, array.data, labels)
+        coords |= array.coords.variables
     dims = {dim for variable in data.values() for dim in variable.dims}
-    for key, coordinate in signal.value.coords.items():
+    for key, coordinate in signal.value.coords.variables.items():
         if set(coordinate.dims) <= dims:
-            labelled = coords.get(key, coordinate.variable).copy(deep=False)
+            labelled = coords.get(key, coordinate).copy(deep=False)
             labelled.attrs = dict(coordinate.attrs)
             coords[key] = labelled
     # A coordinate of the data that a result is named after (u2) gives way to it.
-    ds = xr.Dataset(
-        data,
-        coords={
-            key: coordinate for key, coordinate in coords.items() if key not in data
-        },
-    )
-    ds = _with_bounds(ds, signal.source, {})
+    kept = {key: c for key, c in coords.items() if key not in data}
+    ds = xr.Dataset(data, coords=_labelled(kept, signal, {}))
     ds.attrs = {
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,
         "quantity": quantity,
-        **{
-            key: signal.source.attrs[key]
-            for key in ("source",)
-            if key in signal.source.attrs
-        },
+        **{k: v for k, v in signal.source.attrs.items() if k == "source"},
         **(attrs or {}),
         "history": extend_history(
             signal.value.attrs.get("history"), operation, arguments

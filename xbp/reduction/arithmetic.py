@@ -1,4 +1,4 @@
-"""Arithmetic that keeps units, standard deviations and grids honest."""
+"""Subtract, scale and convert, with units, standard deviations and grids."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.errors import CoordinateError, QuantityError, UnitsError
+from xbp.core.guards import choose, require_number, shown
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
@@ -42,11 +43,10 @@ def subtract(
 ) -> Data:
     """Subtract a background, such as the empty can: data − scale · background.
 
-    σ² = σ_data² + scale² σ_background² + σ_scale² background², all three being measured
-    independently. The last term is one error that all bins share: ``<name>_std_common``
-    keeps it apart, with its sign, and means over bins leave it as it is. One background
-    of one scale that is subtracted from several data sets is one and the same error in
-    them.
+    σ² = σ_data² + scale² σ_background² + σ_scale² background², for independent
+    measurements. The last term is one error that all bins share: it is kept apart, with
+    its sign, in ``<name>_std_common``, and does not average out. The same background
+    and scale subtracted from several data sets are the same error in all of them.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def subtract(
         Transmission or self-shielding factor of the sample, dimensionless: one number,
         or an array over E, Q or any other dimension of the data, on its grid.
     scale_std : scalar or DataArray, optional
-        Its standard deviation, likewise; that of an array is one error of all its
-        elements.
+        Its standard deviation, likewise (absolute: percent is refused, which could be
+        of the scale); that of an array is one error of all its elements.
 
     Returns
     -------
@@ -70,9 +70,9 @@ def subtract(
     CoordinateError
         If the grids differ, however little, naming both.
     QuantityError
-        If the two were reduced in different ways: another quantity, convention or
-        statistics, kᵢ/k_f applied to one alone; or the factor is over a dimension that
-        the data have not.
+        If the two were measured or reduced in different ways: another quantity,
+        geometry, convention or statistics, kᵢ/k_f applied to one alone; or the factor
+        is over a dimension that the data do not have.
     UnitsError
         If the units do not convert.
 
@@ -85,93 +85,102 @@ def subtract(
     """
     signal = read(data)
     other = read(background, signal.quantity.name)
-    shared = tuple(d for d in other.value.dims if d in signal.value.dims)
     missing = [d for d in other.value.dims if d not in signal.value.dims]
     if missing:
         raise CoordinateError(
-            f"the background has a dimension '{missing[0]}' that the data have not",
-            reason="it is not one background but several",
+            f"the background has a dimension '{missing[0]}' that the data do not have",
             fix=f"choose one: background.isel({missing[0]}=0), or average over it",
         )
-    require_same_grid(signal.value, other.value, shared)
+    require_same_grid(signal.value, other.value, other.value.dims)
     require_alike(signal, other, "the background")
-    factor, factor_std = (
-        _factor(signal.value, f, n)
-        for f, n in ((scale, "scale"), (scale_std, "scale_std"))
-    )
-    if (factor_std < 0).any():
-        raise QuantityError(
-            f"scale_std={scale_std!r} is negative",
-            reason="a standard deviation cannot be",
-            fix="give its magnitude",
-        )
+    factor = _factor(signal.value, scale, "scale")
+    factor_std = _factor(signal.value, scale_std, "scale_std", error=True)
     in_units = other.value.variable * convert_factor(
         other.units, signal.units, name="the background"
     )
-    value = signal.value.copy(
-        data=(signal.value.variable - factor * in_units)
-        .transpose(*signal.value.dims)
-        .data
-    )
-    std = signal.std
-    if std is not None:
-        variance: xr.Variable = std.variable**2
+    dims = signal.value.dims
+    value = (signal.value.variable - factor * in_units).transpose(*dims)
+    std = None
+    if signal.std is not None:
+        variance: Any = signal.std.variable**2
         if other.std is not None:
             per_unit = convert_factor(other.units, signal.units)
             variance = variance + (factor * per_unit * other.std.variable) ** 2
-        std = std.copy(data=(variance**0.5).transpose(*std.dims).data)
+        std = (variance**0.5).transpose(*dims)
     common = {}
     if bool((factor_std > 0).any()):
         source = fingerprint("subtract scale", other.value, factor, factor_std)
         common = {source: -factor_std * in_units}
+    name = other.value.attrs.get("long_name", str(other.value.name))
+    used = {"scale": factor, "scale_std": factor_std}
     answer: Data = signal.answer(
         value,
         std,
         common=common,
         operation="subtract",
-        attrs={
-            "area": None,
-            "area_of": None,
-        },  # of a difference of g(E) it is not known
-        arguments={
-            "background": other.value.attrs.get("long_name", str(other.value.name))
-        }
-        | {
-            name: _described(f)
-            for name, f in (("scale", factor), ("scale_std", factor_std))
-            if f.any()
-        },
+        # The area of a difference of g(E) is unknown.
+        attrs={"area": None, "area_of": None},
+        arguments={"background": name}
+        | {key: _described(f) for key, f in used.items() if f.any()},
     )
     return answer
 
 
 def require_alike(signal: Signal, other: Signal, what: str) -> None:
-    """Refuse two signals that say they were reduced in different ways."""
-    for key in ("statistics", "convention", "ki_over_kf"):
+    """Refuse two signals that were measured or reduced in different ways."""
+    for key in ("statistics", "convention", "ki_over_kf", "geometry"):
         mine, its = (x.value.attrs.get(key) for x in (signal, other))
         if mine is not None and its is not None and mine != its:
             raise QuantityError(
                 f"{what} has {key} {its!r}, the data {mine!r}",
                 reason="they are different functions of Q and E",
-                fix="reduce both in the same way first",
+                fix="take data of one instrument, reduced in the same way",
             )
 
 
-def _factor(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
-    """Return a dimensionless factor as a variable over dimensions of the data."""
+def _factor(
+    value: xr.DataArray, given: Any, name: str, *, error: bool = False
+) -> xr.Variable:
+    """Return a dimensionless factor, or its error, over dimensions of the data."""
+    if not isinstance(given, xr.DataArray) or not given.ndim:
+        _require_single(given, name)
+        read_number = _absolute_error if error else magnitude
+        return xr.Variable((), read_number(given, "1", name=name))
     number, units = split_quantity(given, name)
-    if not isinstance(number, xr.DataArray) or not number.ndim:
-        return xr.Variable((), magnitude(given, "1", name=name))
     foreign = [d for d in number.dims if d not in value.dims]
     if foreign or number.dtype.kind not in "fiu":
         raise QuantityError(
-            f"{name} is an array over {number.dims} of type {number.dtype}",
-            reason="a factor is a real number for bins of the data, which have the "
-            f"dimensions {tuple(value.dims)}",
+            f"{name} is an array over {number.dims} of type {number.dtype}; it must be "
+            f"real numbers over dimensions of the data, {tuple(value.dims)}",
             fix=f"{name}=xr.DataArray(values, dims='E', coords={{'E': data.E}})",
         )
     require_same_grid(value, number, number.dims)
-    return number.variable.astype(float) * convert_factor(units or "1", "1", name=name)
+    if error:
+        _absolute_error(number.min().item(), units or "1", name=name)
+    factor = number.variable.astype(float)
+    return factor * convert_factor(units or "1", "1", name=name)
+
+
+def _require_single(given: Any, name: str) -> None:
+    """Refuse a number with its error in one argument."""
+    text = given if isinstance(given, str) else ""
+    if isinstance(given, tuple | list) or any(s in text for s in ("±", "+-", "+/-")):
+        name = name.removesuffix("_std")
+        raise UnitsError(
+            f"{name}={shown(given)} is not one number",
+            fix=f"its standard deviation is an argument: {name}=0.92, {name}_std=0.03",
+        )
+
+
+def _absolute_error(given: Any, units: str, *, name: str) -> float:
+    """Return a standard deviation; percent could be of the factor, and is refused."""
+    _require_single(given, name)
+    if "%" in str(split_quantity(given, name)[1]):
+        raise UnitsError(
+            f"{name}={shown(given)} could be absolute, or relative to the factor",
+            fix=f"{name}=0.03, the standard deviation itself",
+        )
+    return require_number(given, name, units, least=0, error=QuantityError)
 
 
 def _described(factor: xr.Variable) -> float | str:
@@ -217,24 +226,15 @@ def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     'b/meV'
     """
     signal = read(data)
-    _, given = split_quantity(factor, "factor")
-    units = given or "1"
+    _require_single(factor, "factor")
+    units = split_quantity(factor, "factor")[1] or "1"
     number = magnitude(factor, units, name="factor")
-    error = magnitude(factor_std, units, name="factor_std", default=units)
-    if error < 0:
-        raise QuantityError(
-            f"factor_std={factor_std!r} is negative",
-            reason="a standard deviation cannot be",
-            fix="give its magnitude",
-        )
+    error = _absolute_error(factor_std, units, name="factor_std")
     std = None if signal.std is None else signal.std * abs(number)
     common = {}
     if error > 0:
-        common = {
-            fingerprint(
-                "scale factor", signal.value, number, error
-            ): signal.value.variable * error
-        }
+        source = fingerprint("scale factor", signal.value, number, error)
+        common = {source: signal.value.variable * error}
     area, each = scaled_area(signal.value, number)
     answer: Data = signal.answer(
         (signal.value * number).assign_coords(each),
@@ -300,47 +300,37 @@ def convert(
     True
     """
     requested = {"E": E, "Q": Q, "temperature": temperature}
-    arguments = {k: v for k, v in requested.items() if v is not None}
-    if not arguments or not all(isinstance(v, str) for v in arguments.values()):
+    new = {dim: units for dim, units in requested.items() if units is not None}
+    if not new or not all(isinstance(units, str) for units in new.values()):
         raise UnitsError(
-            f"convert({', '.join(f'{k}={v!r}' for k, v in arguments.items())})",
+            f"convert({', '.join(f'{k}={shown(v)}' for k, v in new.items())})",
             reason="it takes the new units of one or more coordinates, as text",
             fix="data.bp.convert(E='THz', Q='1/nm')",
         )
+    if frequency is not None:
+        choose(frequency, ("ordinary", "angular"), "frequency", error=UnitsError)
     if (
         isinstance(data, xr.Dataset)
         and quantity_name(data) == "boson_peak"
-        and set(arguments) == {"E"}
+        and [*new] == ["E"]
     ):
-        return _convert_peaks(data, arguments["E"], frequency)
+        return _convert_peaks(data, new["E"], frequency)
     signal = read(data)
-    if frequency not in (None, "ordinary", "angular"):
-        raise UnitsError(
-            f"frequency={frequency!r}",
-            reason="it is one of two",
-            fix="'ordinary' or 'angular', or leave it out",
-        )
-    # Every variable of the Dataset stands on the coordinate, so all of them change
-    # together.
-    ds = (
-        signal.source
-        if isinstance(signal.source, xr.Dataset)
-        else signal.source.to_dataset(name="_only")
-    )
-    for dim, units in arguments.items():
+    # All variables of the Dataset are over the coordinate and change together.
+    alone = isinstance(signal.source, xr.DataArray)
+    key = "_only" if alone else str(signal.value.name)
+    ds: Any = signal.source.to_dataset(name=key) if alone else signal.source
+    for dim, units in new.items():
         ds = _convert_coordinate(ds, dim, units, frequency)
-    key = signal.value.name if isinstance(signal.source, xr.Dataset) else "_only"
     history = extend_history(
-        signal.value.attrs.get("history"),
-        "convert",
-        arguments | {"frequency": frequency},
+        signal.value.attrs.get("history"), "convert", {**new, "frequency": frequency}
     )
     ds[key].attrs["history"] = history
-    if isinstance(signal.source, xr.DataArray):
-        only: Data = signal.rewrap(ds["_only"].rename(signal.value.name))
+    if alone:
+        only: Data = signal.rewrap(ds[key].rename(signal.value.name))
         return only
     if signal.std is not None:
-        label_std(ds, str(key))
+        label_std(ds, key)
     ds.attrs["history"] = history
     whole: Data = signal.rewrap(ds)
     return whole
@@ -349,7 +339,7 @@ def convert(
 def _convert_peaks(
     data: xr.Dataset, units: str, frequency: Frequency | None
 ) -> xr.Dataset:
-    """Convert every column of a table of peaks whose units hold that of its energy."""
+    """Convert every column of a table of peaks whose units contain the energy's."""
     signal = table_signal(data, "boson_peak", "energy")
     old, new = signal.units, format_unit(_energy_unit(units))
     factor = convert_factor(old, new, name="'energy'", energy=True, frequency=frequency)
@@ -357,9 +347,8 @@ def _convert_peaks(
     for name, variable in data.data_vars.items():
         if "units" in variable.attrs:
             rewritten, power = swap_unit(variable.attrs["units"], old, new)
-            out[name] = (variable * factor**power).assign_attrs(
-                variable.attrs | {"units": rewritten}
-            )
+            attrs = variable.attrs | {"units": rewritten}
+            out[name] = (variable * factor**power).assign_attrs(attrs)
     out.attrs["history"] = extend_history(
         data.attrs.get("history"), "convert", {"E": units, "frequency": frequency}
     )
@@ -370,8 +359,7 @@ def _energy_unit(units: str) -> pint.Unit:
     unit = parse_unit(units, like=COORDINATES["E"][0])
     if not is_energy_like(unit):
         raise UnitsError(
-            f"E={units!r} is no unit of energy transfer",
-            reason="energy, frequency or wavenumber is needed",
+            f"E={units!r} is not a unit of energy, frequency or wavenumber",
             fix="E='meV', 'THz' or '1/cm'",
         )
     return unit
@@ -382,8 +370,7 @@ def _convert_coordinate(
 ) -> xr.Dataset:
     if dim not in ds.coords:
         raise UnitsError(
-            f"the data have no coordinate '{dim}'",
-            reason="there is nothing to convert",
+            f"the data have no coordinate '{dim}' to convert",
             fix=f"leave {dim}= out",
         )
     old = str(ds[dim].attrs["units"])
@@ -423,8 +410,7 @@ def _convert_coordinate(
         row = QUANTITIES.get(str(of.attrs.get("quantity")))
         rewritten, power = swap_unit(variable.attrs["units"], old, new)
         if power == 0 and row is not None and row.is_density and dim in variable.dims:
-            # In arbitrary units it is a density all the same: its numbers are per old
-            # unit.
+            # In arbitrary units it is a density too: its numbers are per old unit.
             power = -1
             rewritten = format_unit(
                 parse_unit(variable.attrs["units"]) * parse_unit(old) / parse_unit(new)

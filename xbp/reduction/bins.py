@@ -1,20 +1,23 @@
-"""Cuts and rebinning: means over bins, weighted by how far each lies inside an interval."""
+"""Cuts and rebinning: means over bins, weighted by how far each lies in an interval."""
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.errors import RangeError, XbpError
-from xbp.core.grid import bin_limits, interval, mean_over, overlap, renamed
-from xbp.core.independence import (
-    carried_independence,
-    independence_name,
-    mixed_independence,
+from xbp.core.errors import RangeError
+from xbp.core.grid import bin_limits, interval, is_pair, overlap, rebinned
+from xbp.core.guards import (
+    choose,
+    require_dims,
+    require_finite,
+    require_inside,
+    require_number,
+    require_positive,
+    shown,
 )
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
@@ -22,9 +25,6 @@ from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude, split_quantity
 
 __all__ = ["cut_E", "cut_Q", "rebin"]
-
-_MAX_BINS = 1_000_000
-_ROUNDING = 1e-9
 
 
 @operation(
@@ -44,10 +44,10 @@ def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     """Cut at constant energy: the mean over an interval of E.
 
     m = Σ wᵢ xᵢ / Σ wᵢ with wᵢ the overlap of bin and interval; NaN bins are left out
-    and σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², fᵢ being the part of an independent bin that each
-    holds: 1, but of bins that share what was counted, as after `rebin` (coordinate
-    ``E_independence``). Where bins are left out the means along the curve are not of
-    the same part of the interval; ``coverage`` says of which.
+    and σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)². fᵢ is the part of an independent bin that each bin
+    represents (coordinate ``E_independence``): 1, except for bins that share counts, as
+    after `rebin`. Where bins are left out, the means along the curve are over different
+    parts of the interval; ``coverage`` is that part.
 
     Parameters
     ----------
@@ -64,14 +64,14 @@ def cut_E(data: Data, E: Any, width: Any = None) -> Data:
     -------
     same type as `data`
         Without the dimension E, which stays as a scalar coordinate (in a Dataset with
-        its bounds). Where the interval does not hold numbers throughout, a Dataset has
-        ``coverage``, the part of it that does, at every point.
+        its bounds). Where part of the interval is NaN, a Dataset has ``coverage``, the
+        part of it with numbers, at every point.
 
     Raises
     ------
     RangeError
-        If the interval reaches beyond the data, is empty, or holds nothing but NaN (for
-        dask arrays, which are not computed here, the last shows as NaN).
+        If the interval reaches beyond the data, is empty, or has nothing but NaN (dask
+        arrays are not computed here: NaN instead).
 
     Examples
     --------
@@ -131,163 +131,91 @@ def cut_Q(data: Data, Q: Any, width: Any = None) -> Data:
 def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     signal = read(data)
     value = signal.value
-    _require_dim(signal, dim)
-    lower, upper = bin_limits(signal.source, dim)
-    leftover: tuple[str, ...]
-    low, high, leftover = _limits(signal, dim, where, width)
-    _require_inside(dim, low, high, lower[0], upper[-1], value[dim].attrs["units"])
-
-    weights = xr.Variable(
-        (*leftover, dim),
-        overlap(lower, upper, low[..., np.newaxis], high[..., np.newaxis]),
-    )
-    mean, std = mean_over(value, signal.std, weights, dim)
-    _require_numbers(mean, dim, low, high, value[dim].attrs["units"])
-
-    order = [d for d in value.dims if d != dim]
-    carried = {
-        name: c.variable for name, c in value.coords.items() if dim not in c.dims
-    }
-    carried |= carried_independence(
-        value,
-        signal.std,
-        dim,
-        functools.partial(_std_of_mean, value, weights, dim),
-        std,
-    )
-    centre = xr.Variable(leftover, (low + high) / 2, value[dim].attrs)
-    cut = xr.DataArray(
-        mean.transpose(*order), coords={**carried, dim: centre}, name=value.name
-    )
+    require_dims(value, (dim,), f"cut_{dim}")
     units = value[dim].attrs["units"]
-    span = [f"{low.min():.10g} {units}", f"{high.max():.10g} {units}"]
+    lower, upper = bin_limits(signal.source, dim)
+    low, high = _limits(signal, dim, where, width)
+    ends = float(low.min()), float(high.max())
+    require_inside(ends, (lower[0], upper[-1]), dim, units)
+    each = overlap(
+        lower, upper, low.values[..., np.newaxis], high.values[..., np.newaxis]
+    )
+    weights = xr.Variable((*low.dims, dim), each)
+    mean, std, coords = rebinned(value, signal.std, weights, dim)
+    if mean.chunks is None and not mean.notnull().any():
+        raise RangeError(
+            f"the interval {dim} = {ends[0]:g} to {ends[1]:g} {units} contains nothing "
+            "but NaN: it is masked, or in the kinematically forbidden region"
+        )
+    order = [d for d in value.dims if d != dim]
+    coords[dim] = xr.Variable(low.dims, ((low + high) / 2).data, value[dim].attrs)
+    cut = xr.DataArray(mean.transpose(*order), coords=coords, name=value.name)
     answer: Data = signal.answer(
         cut,
-        None if std is None else cut.copy(data=std.transpose(*order).data),
+        None if std is None else std.transpose(*order),
         operation=f"cut_{dim}",
-        arguments={dim: span},
-        bounds={dim: xr.Variable((*leftover, "bnds"), np.stack([low, high], axis=-1))},
+        arguments={dim: [f"{end:.10g} {units}" for end in ends]},
+        bounds={dim: xr.Variable((*low.dims, "bnds"), np.stack([low, high], axis=-1))},
     )
     if isinstance(answer, xr.Dataset):
         answer = answer.drop_vars("coverage", errors="ignore")
-        part = xr.dot(
-            np.isfinite(value.variable).astype(float), weights, dim=dim
-        ) / weights.sum(dim)
-        # What dask holds is not computed to be looked at.
-        if part.chunks is not None or float(part.min()) < 1 - _ROUNDING:
-            answer["coverage"] = part.transpose(*order)
-            answer["coverage"].attrs = {
-                "units": "1",
-                "long_name": f"part of the interval of {dim} that holds numbers",
-            }
+        known = np.isfinite(value.variable)
+        # Dask arrays are not computed to be looked at.
+        if known.chunks is not None or not known.all():
+            part = xr.dot(known.astype(float), weights, dim=dim) / weights.sum(dim)
+            if part.chunks is not None or float(part.min()) < 1 - 1e-9:
+                answer["coverage"] = part.transpose(*order)
+                answer["coverage"].attrs = {
+                    "units": "1",
+                    "long_name": f"part of the interval of {dim} that has numbers",
+                }
     return answer
-
-
-def _std_of_mean(
-    value: xr.DataArray, weights: xr.Variable, dim: str, std: xr.DataArray
-) -> xr.Variable | None:
-    return mean_over(value, std, weights, dim)[1]
-
-
-def _require_dim(signal: Signal, dim: str) -> None:
-    if dim not in signal.value.dims:
-        raise RangeError(
-            f"'{signal.value.name}' has no dimension '{dim}' (it has "
-            f"{tuple(signal.value.dims)})",
-            reason=f"there is nothing to average over {dim}",
-            fix="leave this step out; it was cut or averaged before",
-        )
 
 
 def _limits(
     signal: Signal, dim: str, where: Any, width: Any
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Return lower and upper limits in the units of the coordinate, and the dimensions they are over."""
+) -> tuple[xr.Variable, xr.Variable]:
+    """Return the limits of the intervals in the units of the coordinate."""
     value = signal.value
     units = value[dim].attrs["units"]
     if isinstance(where, slice):
         where = (where.start, where.stop)
-    is_pair = (
-        not isinstance(where, str | xr.DataArray)
-        and hasattr(where, "__len__")
-        and len(where) == 2
-    )
-    if is_pair:
+    if not isinstance(where, xr.DataArray) and is_pair(where):
         if width is not None:
             raise RangeError(
-                f"both an interval {dim}={where!r} and width={width!r} are given",
-                reason="the interval has a width of its own",
-                fix="leave width= out",
+                f"both an interval {dim}={shown(where)} and width={shown(width)} are "
+                "given"
             )
         low, high = interval(where, signal.source, dim, name=dim)
-        return np.array(low), np.array(high), ()
+        return xr.Variable((), low), xr.Variable((), high)
     if width is None:
         raise RangeError(
-            f"width= is missing for the cut at {dim}={where!r}",
+            f"width= is missing for the cut at {dim}={shown(where)}",
             reason="the mean is over an interval, and its width is a choice",
-            fix=f"cut_{dim}({where!r}, width='0.5 {units}'), or cut_{dim}((low, high))",
+            fix=f"cut_{dim}({shown(where)}, width='0.5 {units}'), or cut_{dim}((low, "
+            "high))",
         )
-    full = magnitude(width, units, name="width", energy=dim == "E")
-    if full <= 0:
+    half = require_positive(width, "width", units, energy=dim == "E") / 2
+    if not (isinstance(where, xr.DataArray) and where.ndim):
+        centre = xr.Variable((), magnitude(where, units, name=dim, energy=dim == "E"))
+        return centre - half, centre + half
+    numbers, given = split_quantity(where, dim)
+    extra = [d for d in numbers.dims if d not in value.dims or d == dim]
+    if extra:
         raise RangeError(
-            f"width is {full:g} {units}",
-            reason="the interval is empty",
-            fix="make it positive",
+            f"{dim} is an array over {numbers.dims}, and the data have no dimension "
+            f"{extra[0]!r} left to take each at its own {dim}",
+            fix=f"give a scalar, such as {dim}.mean()",
         )
-    if isinstance(where, xr.DataArray) and where.ndim:
-        numbers, given = split_quantity(where, dim)
-        extra = [d for d in numbers.dims if d not in value.dims or d == dim]
-        if extra:
-            raise RangeError(
-                f"{dim} is an array over {numbers.dims}",
-                reason=f"the data have no dimension {extra[0]!r} left to take each at "
-                f"its own {dim}",
-                fix=f"give a scalar, such as {dim}.mean()",
-            )
-        centre = numbers.values * convert_factor(
-            given or units, units, name=dim, energy=dim == "E"
-        )
-        if not np.isfinite(centre).all():
-            raise RangeError(
-                f"{dim} is NaN for {int((~np.isfinite(centre)).sum())} of "
-                f"{centre.size}",
-                reason="no interval can be laid around it",
-                fix="drop those where the peak's status is not 'ok'",
-            )
-        leftover = tuple(str(d) for d in numbers.dims)
-    else:
-        centre, leftover = (
-            np.array(magnitude(where, units, name=dim, energy=dim == "E")),
-            (),
-        )
-    return centre - full / 2, centre + full / 2, leftover
-
-
-def _require_inside(
-    dim: str, low: np.ndarray, high: np.ndarray, first: float, last: float, units: str
-) -> None:
-    slack = 1e-9 * (last - first)
-    if low.min() < first - slack or high.max() > last + slack:
+    centre = numbers.variable * convert_factor(
+        given or units, units, name=dim, energy=dim == "E"
+    )
+    if not np.isfinite(centre).all():
         raise RangeError(
-            f"the interval {dim} = {low.min():g} to {high.max():g} {units} reaches "
-            "beyond the data",
-            reason=f"the bins reach from {first:g} to {last:g} {units}, and a mean "
-            "over part of what was "
-            "asked for would pass for the whole",
-            fix="choose an interval inside",
+            f"{dim} is NaN for {int((~np.isfinite(centre)).sum())} of {centre.size}",
+            fix="drop those where the peak's status is not 'ok'",
         )
-
-
-def _require_numbers(
-    mean: xr.Variable, dim: str, low: np.ndarray, high: np.ndarray, units: str
-) -> None:
-    if mean.chunks is None and not mean.notnull().any():
-        raise RangeError(
-            f"the interval {dim} = {low.min():g} to {high.max():g} {units} holds "
-            "nothing but NaN",
-            reason="it is masked, or in the kinematically forbidden region, everywhere",
-            fix="choose an interval where the instrument measured",
-        )
+    return centre - half, centre + half
 
 
 @operation(takes="signal")
@@ -305,8 +233,8 @@ def rebin(
     interval between new edges is kept. Where old bins are NaN the mean is over what was
     measured, and NaN where nothing was. Each new bin has the standard deviation of its
     own mean. New bins that share an old one are correlated: ``E_independence``
-    (``Q_independence``) says which part of an independent bin each holds, with which
-    cuts, fits and further rebins have the errors that they have without this step.
+    (``Q_independence``) is the part of an independent bin that each represents, with
+    which cuts, fits and further rebins have the errors that they have without this step.
 
     Parameters
     ----------
@@ -337,126 +265,77 @@ def rebin(
     16
     """
     if E is None and Q is None:
-        raise RangeError(
-            "neither E= nor Q= is given",
-            reason="there are no new bins",
-            fix="data.bp.rebin(E='0.5 meV')",
-        )
-    if given not in ("edges", "centres"):
-        raise RangeError(
-            f"given={given!r} is not known",
-            reason="it is one of two",
-            fix="'edges' or 'centres'",
-        )
+        raise RangeError("neither E= nor Q= is given", fix="data.bp.rebin(E='0.5 meV')")
+    choose(given, ("edges", "centres"), "given", error=RangeError)
     signal = read(data)
     value, std = signal.value, signal.std
     arguments: dict[str, Any] = {}
-    new_bounds: dict[str, xr.Variable] = {}
+    bounds: dict[str, xr.Variable] = {}
     for dim, bins in (("E", E), ("Q", Q)):
         if bins is None:
             continue
-        _require_dim(signal, dim)
-        units = value[dim].attrs["units"]
+        require_dims(value, (dim,), "rebin")
+        labels = value[dim].attrs
+        units = labels["units"]
         lower, upper = bin_limits(signal.source, dim)
         edges = new_edges(dim, bins, given, lower, upper, units)
-        _require_inside(dim, edges[:1], edges[-1:], lower[0], upper[-1], units)
+        require_inside((edges[0], edges[-1]), (lower[0], upper[-1]), dim, units)
         weights = xr.Variable(
             ("_new", dim),
             overlap(lower, upper, edges[:-1, np.newaxis], edges[1:, np.newaxis]),
         )
-        order = ["_new" if d == dim else d for d in value.dims]
-        carried = {
-            name: c.variable for name, c in value.coords.items() if dim not in c.dims
-        }
-        mean, new_std = mean_over(value, std, weights, dim)
-        spread = functools.partial(_std_of_mean, value, weights, dim)
-        carried |= carried_independence(value, std, dim, spread, new_std)
-        f = mixed_independence(value, std, weights, upper - lower, dim)
-        if f is not None:
-            carried[independence_name(dim)] = f
-        carried = {name: renamed(c, dim) for name, c in carried.items()}
-        centres = xr.Variable(dim, (edges[1:] + edges[:-1]) / 2, value[dim].attrs)
-        new_bounds[dim] = xr.Variable(
-            (dim, "bnds"), np.stack([edges[:-1], edges[1:]], axis=-1)
-        )
-        # The mean has its new dimension where the old one was.
-        value = xr.DataArray(
-            mean.transpose(*order).data,
-            dims=value.dims,
-            coords={**carried, dim: centres},
-            name=value.name,
-        )
+        mean, new_std, coords = rebinned(value, std, weights, dim, upper - lower)
+        coords[dim] = xr.Variable(dim, (edges[1:] + edges[:-1]) / 2, labels)
+        limits = np.stack([edges[:-1], edges[1:]], axis=-1)
+        bounds[dim] = xr.Variable((dim, "bnds"), limits)
+        order = value.dims
+        value = xr.DataArray(mean.transpose(*order), coords=coords, name=value.name)
         if new_std is not None:
             std = value.copy(data=new_std.transpose(*order).data)
         arguments[dim] = (
             f"{edges.size - 1} bins from {edges[0]:.10g} to {edges[-1]:.10g} {units}"
         )
     answer: Data = signal.answer(
-        value, std, operation="rebin", arguments=arguments, bounds=new_bounds
+        value, std, operation="rebin", arguments=arguments, bounds=bounds
     )
     return answer
 
 
 def new_edges(
-    dim: str, bins: Any, given: str, lower: np.ndarray, upper: np.ndarray, units: str
+    dim: str,
+    bins: Any,
+    given: str,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    units: str,
+    most: int = 1_000_000,
 ) -> np.ndarray:
-    numbers, bin_units = (
-        split_quantity(bins, dim)
-        if not isinstance(bins, list | tuple)
-        else (bins, None)
-    )
-    try:
-        array = np.asarray(
-            numbers if not isinstance(numbers, xr.DataArray) else numbers.values
-        )
-    except ValueError:
-        array = np.empty((0, 0))
-    if array.dtype.kind == "c" or isinstance(bins, xr.Dataset | dict):
-        array = np.empty((0, 0))
-    if array.ndim == 0:
-        width = magnitude(bins, units, name=dim, energy=dim == "E")
-        span = upper[-1] - lower[0]
-        if not span / _MAX_BINS < width <= span * (1 + 1e-9):
-            raise RangeError(
-                f"the bin width {dim}={width:g} {units} does not fit",
-                reason=f"it must be positive and at most the {span:g} {units} that "
-                "the data span, in "
-                f"{_MAX_BINS} bins at most",
-                fix="a width of a few bins, such as "
-                f"{2 * float(np.median(upper - lower)):g}",
-            )
-        # The last bin is dropped where it would reach beyond the data.
-        return np.asarray(
-            lower[0]
-            + width * np.arange(int((upper[-1] - lower[0]) / width * (1 + 1e-9)) + 1)
-        )
-    try:
-        array = (
-            np.array([magnitude(b, units, name=dim, energy=dim == "E") for b in array])
-            if array.dtype.kind in "OU"
-            else array
-        )
-        points = array.astype(float) * convert_factor(
-            bin_units or units, units, name=dim, energy=dim == "E"
-        )
-    except (TypeError, ValueError) as error:
-        if isinstance(error, XbpError):
-            raise
-        raise RangeError(
-            f"{dim}={bins!r} is no array of bin {given}",
-            reason=str(error),
-            fix="give numbers",
-        ) from None
-    if (
-        points.ndim != 1
-        or points.size < 2
-        or not np.isfinite(points).all()
-        or (np.diff(points) <= 0).any()
+    """Return the edges of at most `most` new bins: width, edges or centres are given."""
+    energy, span = dim == "E", upper[-1] - lower[0]
+    row = isinstance(bins, list | tuple)
+    if isinstance(bins, str | dict | xr.Dataset) or not (
+        row or np.ndim(getattr(bins, "magnitude", bins))
     ):
+        width = require_number(
+            bins, dim, units, above=span / most, most=span * (1 + 1e-9), energy=energy
+        )
+        # The last bin is dropped where it would reach beyond the data.
+        n_edges = int(span / width * (1 + 1e-9)) + 1
+        return np.asarray(lower[0] + width * np.arange(n_edges))
+    numbers, own = (bins, None) if row else split_quantity(bins, dim)
+    if row and any(
+        isinstance(b, str | xr.DataArray) or hasattr(b, "units") for b in bins
+    ):
+        points = np.array([magnitude(b, units, name=dim, energy=energy) for b in bins])
+    else:
+        numbers = getattr(numbers, "values", numbers)
+        points = require_finite(numbers, dim, error=RangeError) * convert_factor(
+            own or units, units, name=dim, energy=energy
+        )
+    if points.ndim != 1 or points.size < 2 or (np.diff(points) <= 0).any():
         raise RangeError(
-            f"the new bin {given} of {dim} have shape {points.shape} and are not "
+            f"the new bin {given} {dim}={shown(bins)} are not a row of at least two "
             "ascending numbers",
-            reason="at least two, finite and ascending, are needed",
             fix=f"np.arange(start, stop, step), in {units}",
         )
     if given == "centres":

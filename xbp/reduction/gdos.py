@@ -1,42 +1,49 @@
-"""S(Q,E) → G(Q,E) → B(Q,E) and back.
-
-One separable factor, in every published convention.
-"""
+"""S(Q,E) → G(Q,E) → B(Q,E) and back: one separable factor in every convention."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.common_errors import carries_common_errors
+from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import check_statistics, resolve_temperature, resolve_u2
 from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.guards import choose, not_used, require_dims
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, read
-from xbp.core.units import convert_factor, format_unit, parse_unit
-from xbp.models.factors import CONVENTIONS, GAIN_INFORMS, Convention
-from xbp.reduction.imaginary import real_modes
-from xbp.reduction.separable import (
-    POWERS,
-    common_of_conditions,
-    errors_of_conditions,
-    factors_of,
-    has_n,
+from xbp.core.units import (
+    convert_factor,
+    format_unit,
+    magnitude,
+    parse_unit,
+    split_quantity,
 )
+from xbp.models.factors import (
+    CONVENTIONS,
+    GAIN_INFORMS,
+    Convention,
+    energy_factor,
+    momentum_factor,
+)
+from xbp.reduction.imaginary import real_modes
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["to_bqe", "to_convention", "to_gdos", "to_sqe"]
 
-_QUANTITY: dict[Convention, str] = {
-    "E*n*S/Q^2": "generalized_dos",
-    "n*S/(E*Q^2)": "reduced_dos",
-    "S*E/Q": "generalized_dos",
-    "S*n/(E*Q)": "reduced_dos",
+#: Quantity of each convention, and the powers of E and Q in its units.
+_FORMS: dict[Convention | None, tuple[str, int, int]] = {
+    None: ("dynamic_structure_factor", 0, 0),
+    "E*n*S/Q^2": ("generalized_dos", 1, -2),
+    "n*S/(E*Q^2)": ("reduced_dos", -1, -2),
+    "S*E/Q": ("generalized_dos", 1, -1),
+    "S*n/(E*Q)": ("reduced_dos", -1, -1),
 }
 _GDOS: Convention = "E*n*S/Q^2"
 _BQE: Convention = "n*S/(E*Q^2)"
@@ -68,10 +75,9 @@ def to_gdos(
               \langle n\rangle = 1 - e^{-E/k_BT}
 
     For classical data ⟨n⟩ becomes E/k_BT. E⟨n⟩S is even in E for data that obey
-    detailed balance: G(−E) = G(E) is a free test of measured ones, as far as energy
-    gain tells anything. Below E = −3 k_BT the answer is NaN, for ⟨n⟩ grows as e^(−x)
-    there and makes 10²⁵ and more of the background of a cold sample; `fold` leaves the
-    same out.
+    detailed balance, so that G(−E) = G(E) is a free test of measured data. Below E =
+    −3 k_BT the answer is NaN: ⟨n⟩ grows as e^(−x) there and amplifies the background of
+    a cold sample, by 10²⁵ and more; `fold` leaves out the same energies.
 
     Parameters
     ----------
@@ -87,10 +93,10 @@ def to_gdos(
         The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u²,
         ``⟨|r(t)−r(0)|²⟩`` = 6u², B = 8π²u².
     reversed_below : float, optional
-        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where the
-        sign of E is reversed. Where k, fitted from the end of the elastic line to 3
-        k_BT, is below this and five of its standard deviations below 0, the data are
-        refused. None: not looked at.
+        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, or −1 if the sign
+        of E is reversed. If k, fitted from the end of the elastic line to 3 k_BT, is
+        below this and five of its standard deviations below 0, the data are refused.
+        None: not checked.
     T_std, u2_std : scalar or array with units, optional
         Standard deviations of T (bare: K) and of u² per axis (bare: as `u2`), where the
         data do not carry the coordinates ``temperature_std`` and ``u2_std``. Each is
@@ -101,9 +107,8 @@ def to_gdos(
     -------
     same type as `data`
         G(Q,E), in E·S/Q² of the data's own units (angstrom² for S in 1/meV); a Dataset
-        with ``G_std``. NaN at Q = 0, and of quantum data below −3 k_BT, which
-        ``history``, ``attrs["energy_gain"]`` and what is printed say where the data
-        reach there.
+        with ``G_std``. NaN at Q = 0, and for quantum data below −3 k_BT, which
+        ``attrs["energy_gain"]`` records.
 
     Raises
     ------
@@ -122,19 +127,9 @@ def to_gdos(
     >>> G.name, G.attrs["units"]
     ('G', 'angstrom**2')
     """
-    errors = {"T_std": T_std, "u2_std": u2_std}
-    return _reform(
-        data,
-        _GDOS,
-        "to_gdos",
-        reversed_below,
-        T=T,
-        u2=u2,
-        u2_total=u2_total,
-        msd=msd,
-        B_iso=B_iso,
-        **errors,
-    )
+    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
+    errors = {"temperature": T_std, "u2": u2_std}
+    return _reform(data, _GDOS, "to_gdos", T, given, errors, reversed_below)
 
 
 @operation(
@@ -200,19 +195,9 @@ def to_bqe(
     >>> B.attrs["units"], bool(B.sel(E=0).notnull().all())
     ('angstrom**2/meV**2', True)
     """
-    errors = {"T_std": T_std, "u2_std": u2_std}
-    return _reform(
-        data,
-        _BQE,
-        "to_bqe",
-        reversed_below,
-        T=T,
-        u2=u2,
-        u2_total=u2_total,
-        msd=msd,
-        B_iso=B_iso,
-        **errors,
-    )
+    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
+    errors = {"temperature": T_std, "u2": u2_std}
+    return _reform(data, _BQE, "to_bqe", T, given, errors, reversed_below)
 
 
 @operation(
@@ -268,19 +253,9 @@ def to_sqe(
     >>> bool(np.allclose(S, S.bp.to_bqe().bp.to_sqe(), rtol=1e-12))
     True
     """
-    errors = {"T_std": T_std, "u2_std": u2_std}
-    return _reform(
-        data,
-        None,
-        "to_sqe",
-        None,
-        T=T,
-        u2=u2,
-        u2_total=u2_total,
-        msd=msd,
-        B_iso=B_iso,
-        **errors,
-    )
+    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
+    errors = {"temperature": T_std, "u2": u2_std}
+    return _reform(data, None, "to_sqe", T, given, errors, None)
 
 
 @operation(takes=("dynamic_structure_factor", "generalized_dos", "reduced_dos"))
@@ -327,109 +302,104 @@ def to_convention(
     >>> S.bp.to_convention("S*E/Q").attrs["units"]
     'angstrom'
     """
-    if convention not in CONVENTIONS:
-        raise QuantityError(
-            f"convention={convention!r} is not known",
-            reason=f"xbp knows {', '.join(map(repr, CONVENTIONS))}",
-            fix="choose one of them; n stands for 1 - exp(-E/kT)",
-        )
-    errors = {"T_std": T_std, "u2_std": u2_std}
-    return _reform(
-        data,
-        convention,
-        "to_convention",
-        reversed_below,
-        T=T,
-        u2=u2,
-        u2_total=u2_total,
-        msd=msd,
-        B_iso=B_iso,
-        **errors,
-    )
+    choose(convention, CONVENTIONS, "convention")
+    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
+    errors = {"temperature": T_std, "u2": u2_std}
+    return _reform(data, convention, "to_convention", T, given, errors, reversed_below)
 
 
 def _reform(
     data: Data,
     target: Convention | None,
     operation: str,
-    reversed_below: float | None,
-    *,
     T: Any,
-    T_std: Any,
-    u2_std: Any,
-    **u2: Any,
+    u2: Mapping[str, Any],
+    given_errors: Mapping[str, Any],
+    reversed_below: float | None,
 ) -> Data:
-    """Multiply by factor(target)/factor(source), where S itself (None) has the factor 1."""
-    signal = read(
-        data,
-        "dynamic_structure_factor",
-        "generalized_dos",
-        "reduced_dos",
-        "vibrational_dos",
-    )
-    signal = real_modes(signal)
+    """Multiply by factor(target)/factor(source); S itself (None) has the factor 1."""
+    kinds = {form[0] for form in _FORMS.values()}
+    signal = real_modes(read(data, *sorted(kinds), "vibrational_dos"))
     value = signal.value
-    source = _source_convention(signal, target)
+    of_modes = signal.quantity.name == "vibrational_dos"
+    source = _convention_of(signal, target)
     arguments: dict[str, Any] = (
         {"convention": target} if operation == "to_convention" else {}
     )
     # g(E)/E² is no reduction of S(Q,E), so it is in none of these conventions.
-    kept: dict[str, Any] = {
-        "convention": None if signal.quantity.name == "vibrational_dos" else target
-    }
-
+    attrs: dict[str, Any] = {"convention": None if of_modes else target}
+    coords: dict[str, xr.Variable] = {}
     common: dict[str, xr.Variable] = {}
-    if source == target:
-        factors: list[xr.Variable] = []
-        coords: dict[str, Any] = {}
-    elif {source, target} == {_GDOS, _BQE} or signal.quantity.name == "vibrational_dos":
+    factors: tuple[xr.Variable, ...] = ()
+    if source != target and (of_modes or {source, target} == {_GDOS, _BQE}):
         # G and B differ by E² alone: neither T nor u² need be known.
-        _require_dims(value, "E")
-        power = -2 if target == _BQE else 2
+        require_dims(value, ("E",), operation, error=CoordinateError)
         with np.errstate(divide="ignore"):
-            factor = value["E"].values.astype(float) ** power
-        factors = [xr.Variable("E", np.where(np.isinf(factor), np.nan, factor))]
-        coords = {}
-    else:
-        _require_dims(value, "E", "Q")
-        factors, coords, used = _via_s(value, source, target, T, u2)
-        if source is None and has_n(target) and value.attrs["statistics"] == "quantum":
-            require_sign(
-                value, signal.std, xr.DataArray(coords["temperature"]), reversed_below
-            )
-        errors = errors_of_conditions(
-            value, coords, {"temperature": T_std, "u2": u2_std}
+            factor = value["E"].values.astype(float) ** (-2 if target == _BQE else 2)
+        factors = (xr.Variable("E", np.where(np.isinf(factor), np.nan, factor)),)
+    elif source != target:
+        require_dims(
+            value,
+            ("E", "Q"),
+            operation,
+            error=CoordinateError,
+            fix="reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)",
         )
-        used |= {f"{'T' if name == 'temperature' else name}_std": _describe(xr.DataArray(error), error.attrs["units"])
-                 for name, error in errors.items()}  # fmt: skip
+        by_n = [c is not None and "n" in c for c in (source, target)]
+        if any(by_n):
+            statistics = check_statistics(value.attrs.get("statistics"))
+            coords["temperature"] = resolve_temperature(value, T).variable
+            arguments["T"] = _span(coords["temperature"], "K")
+        if "Q^2" in f"{source}{target}":
+            coords["u2"] = resolve_u2(value, **u2).variable
+            arguments["u2"] = _span(coords["u2"], "angstrom**2")
+        for name, variable in coords.items():
+            units, long_name = COORDINATES[name]
+            variable.attrs = {"units": units, "long_name": long_name}
+        factors = _factors(value, source, target, coords)
+        if by_n == [False, True] and statistics == "quantum":
+            kelvin = coords["temperature"]
+            per_mev = convert_factor("meV", value["E"].attrs["units"], energy=True)
+            limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV * per_mev * kelvin
+            if bool((value["E"].variable < limit).any()):
+                arguments["energy_gain"] = (
+                    f"NaN below {_span(limit, value['E'].attrs['units'], 3)} (3 k_BT)"
+                )
+            if source is None:
+                require_sign(value, signal.std, xr.DataArray(kelvin), reversed_below)
+        errors = _errors_of_conditions(value, coords, given_errors)
+        for name, error in errors.items():
+            label = "T_std" if name == "temperature" else "u2_std"
+            arguments[label] = _span(error, error.attrs["units"])
         if errors and signal.std is not None:
-            common = common_of_conditions(value, source, target, coords, errors)
+            common = _common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
-        arguments |= used
-        kept |= {"energy_gain": used.get("energy_gain", value.attrs.get("energy_gain"))}
-
-    units = _target_units(signal, source, target)
-    out = _multiply(value, factors).assign_coords(coords)
-    std = (
+        attrs["energy_gain"] = arguments.get(
+            "energy_gain", value.attrs.get("energy_gain")
+        )
+    (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
+    answer: Data = signal.answer(
+        _multiplied(value.variable, factors),
         None
         if signal.std is None
-        else _multiply(signal.std, [abs(factor) for factor in factors])
-    )
-    quantity = _QUANTITY[target] if target else "dynamic_structure_factor"
-    answer: Data = signal.answer(
-        out,
-        std,
+        else _multiplied(signal.std.variable, [abs(f) for f in factors]),
         operation=operation,
         arguments=arguments,
-        units=units,
+        units=_times_powers(
+            signal.units,
+            *(value[d].attrs["units"] if d in value.coords else "1" for d in "EQ"),
+            e_new - e_old,
+            q_new - q_old,
+        ),
         quantity=quantity,
-        attrs=kept,
+        attrs=attrs,
+        coords=coords,
         common=common,
     )
     return answer
 
 
-def _source_convention(signal: Signal, target: Convention | None) -> Convention | None:
+def _convention_of(signal: Signal, target: Convention | None) -> Convention | None:
     name = signal.quantity.name
     if name == "dynamic_structure_factor":
         return None
@@ -437,121 +407,139 @@ def _source_convention(signal: Signal, target: Convention | None) -> Convention 
         if target != _BQE:
             raise QuantityError(
                 f"'{signal.value.name}' is a vibrational density of states",
-                reason="it holds no Q and is not to be had from, or turned into, "
-                "G(Q,E) by a factor",
+                reason="g(E) has no Q and cannot be converted to G(Q,E)",
                 fix="g.bp.to_bqe() gives g(E)/E^2; pass S(Q,E) for G(Q,E)",
             )
         return _GDOS
     convention = signal.value.attrs.get("convention")
-    if convention not in CONVENTIONS or _QUANTITY[convention] != name:
+    if convention not in CONVENTIONS or _FORMS[convention][0] != name:
         raise QuantityError(
             f"'{signal.value.name}' has attrs['convention'] = {convention!r}",
             reason=f"a {name} is made from S(Q,E) in more than one way",
-            fix="say which: data.attrs['convention'] = "
-            f"'{_GDOS if name == 'generalized_dos' else _BQE}' (xbp's own)",
+            fix="set it: data.attrs['convention'] = "
+            f"'{_GDOS if name == 'generalized_dos' else _BQE}' is xbp's own",
         )
     known: Convention = convention
     return known
 
 
-def _require_dims(value: xr.DataArray, *dims: str) -> None:
-    for dim in dims:
-        if dim not in value.dims:
-            raise CoordinateError(
-                f"'{value.name}' has no dimension '{dim}' (it has {tuple(value.dims)})",
-                reason=f"the factor depends on {dim}, and a mean over {dim} cannot be "
-                "reduced afterwards",
-                fix="reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)",
-            )
+@functools.lru_cache(maxsize=256)
+def _times_powers(
+    units: str, e_units: str, q_units: str, e_power: int, q_power: int
+) -> str:
+    if not e_power and not q_power:
+        return units
+    unit = parse_unit(units) * parse_unit(e_units) ** e_power
+    return format_unit(unit * parse_unit(q_units, like="1/angstrom") ** q_power)
 
 
-def _via_s(
+def _span(array: xr.Variable, units: str, digits: int = 10) -> str:
+    low, high = array.values.min(), array.values.max()
+    first = f"{low:.{digits}g}"
+    return f"{first} {units}" if low == high else f"{first}...{high:.{digits}g} {units}"
+
+
+def _multiplied(array: xr.Variable, factors: Sequence[xr.Variable]) -> xr.Variable:
+    """Multiply by each factor in turn, in place after the first: one new array."""
+    if not factors:
+        return array
+    out: xr.Variable = (array * factors[0]).transpose(*array.dims)
+    for factor in factors[1:]:
+        out *= factor
+    return out
+
+
+def _factors(
     value: xr.DataArray,
     source: Convention | None,
     target: Convention | None,
-    T: Any,
-    u2: dict[str, Any],
-) -> tuple[list[xr.Variable], dict[str, Any], dict[str, Any]]:
-    """Return the factors in E and in Q, the coordinates they rest on, and the arguments used."""
-    involved = [c for c in (source, target) if c is not None]
-    coords: dict[str, Any] = {}
-    used: dict[str, Any] = {}
-    temperature, displacement = xr.DataArray(0.0), xr.DataArray(0.0)
-    if has_n(source) or has_n(target):
-        check_statistics(value.attrs.get("statistics"))
-        temperature = resolve_temperature(value, T)
-        coords["temperature"] = temperature.variable
-        used["T"] = _describe(temperature, "K")
-    if any("Q^2" in c for c in involved):
-        displacement = resolve_u2(value, **u2)
-        coords["u2"] = displacement.variable
-        used["u2"] = _describe(displacement, "angstrom**2")
-    for name, variable in coords.items():
-        variable.attrs = {
-            "units": COORDINATES[name][0],
-            "long_name": COORDINATES[name][1],
-        }
-
-    by_energy, by_momentum = factors_of(
-        value, source, target, temperature, displacement
-    )
-    to_mev = convert_factor(
-        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
-    )
-    limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV / to_mev * temperature
-    quantum = value.attrs.get("statistics", "quantum") == "quantum"
-    if (
-        has_n(target)
-        and not has_n(source)
-        and quantum
-        and bool((value["E"].variable < limit.variable).any())
-    ):
-        used["energy_gain"] = (
-            f"NaN below {_describe(limit, value['E'].attrs['units'], 3)} (3 k_BT)"
+    at: Mapping[str, xr.Variable],
+) -> tuple[xr.Variable, xr.Variable]:
+    """Return the factors in E and in Q at a temperature (K) and u² (angstrom²)."""
+    per_e = convert_factor(value["E"].attrs["units"], "meV", energy=True)
+    per_q = convert_factor(value["Q"].attrs["units"], "1/angstrom")
+    nothing = xr.Variable((), 0.0)
+    T, u2 = at.get("temperature", nothing), at.get("u2", nothing)
+    E, Q = value["E"].variable * per_e, value["Q"].variable * per_q
+    E, T = E + 0 * T, T + 0 * E
+    Q, u2 = Q + 0 * u2, u2 + 0 * Q
+    T, u2 = T.transpose(*E.dims), u2.transpose(*Q.dims)
+    statistics = value.attrs.get("statistics", "quantum")
+    by_energy, by_momentum = np.ones(E.shape), np.ones(Q.shape)
+    if "n" in (target or "") and "n" not in (source or "") and statistics == "quantum":
+        by_energy[E.values < -GAIN_INFORMS * constants.BOLTZMANN_MEV * T.values] = (
+            np.nan
         )
-    return [by_energy, by_momentum], coords, used
+    for convention, sign in ((target, 1), (source, -1)):
+        if convention is None:
+            continue
+        _, e_power, q_power = _FORMS[convention]
+        e = energy_factor(convention, E.values, T.values, statistics) / per_e**e_power
+        q = momentum_factor(convention, Q.values, u2.values) / per_q**q_power
+        # NaN where a factor vanishes and cannot be divided by.
+        by_energy = by_energy * (e if sign > 0 else 1 / np.where(e == 0, np.nan, e))
+        by_momentum = by_momentum * (q if sign > 0 else 1 / q)
+    return xr.Variable(E.dims, by_energy), xr.Variable(Q.dims, by_momentum)
 
 
-def _describe(array: xr.DataArray, units: str, digits: int = 10) -> str:
-    values = np.unique(array.values)
-    span = (
-        f"{values[0]:.{digits}g}"
-        if values.size == 1
-        else f"{values[0]:.{digits}g}...{values[-1]:.{digits}g}"
-    )
-    return f"{span} {units}"
-
-
-def _target_units(
-    signal: Signal, source: Convention | None, target: Convention | None
-) -> str:
-    if source == target:
-        return signal.units
-    unit = parse_unit(signal.units)
-    if "E" in signal.value.coords:
-        energy = parse_unit(signal.value["E"].attrs["units"])
-        unit *= energy ** (_power(target, 0) - _power(source, 0))
-    q_power = _power(target, 1) - _power(source, 1)
-    if q_power:
-        unit *= (
-            parse_unit(signal.value["Q"].attrs["units"], like="1/angstrom") ** q_power
-        )
-    return format_unit(unit)
-
-
-def _power(convention: Convention | None, axis: int) -> int:
-    return 0 if convention is None else POWERS[convention][axis]
-
-
-def _multiply(array: xr.DataArray, factors: list[xr.Variable]) -> xr.DataArray:
-    """Multiply by each factor in turn, in place after the first.
-
-    One new array, whatever its size.
-    """
-    out = array.variable
-    for i, factor in enumerate(factors):
-        if i == 0:
-            out = (out * factor).transpose(*array.dims)
+def _errors_of_conditions(
+    value: xr.DataArray, coords: Mapping[str, xr.Variable], given: Mapping[str, Any]
+) -> dict[str, xr.Variable]:
+    """Return the standard deviations of T and u² that are given or carried."""
+    found = {}
+    for name, argument in given.items():
+        carried = value.coords.get(f"{name}_std")
+        if argument is None and (carried is None or name not in coords):
+            continue
+        label = "T_std" if name == "temperature" else "u2_std"
+        if name not in coords:
+            not_used("this factor does not depend on it", **{label: argument})
+        units, long_name = COORDINATES[name]
+        bare = f"({value['Q'].attrs['units']})**-2" if name == "u2" else "K"
+        error = carried if argument is None else argument
+        number, own = split_quantity(error, label)
+        if isinstance(number, xr.DataArray) and number.ndim:
+            std = number.variable.astype(float)
+            std = std * convert_factor(own or bare, units, name=label)
         else:
-            out *= factor
-    return xr.DataArray(out, coords=array.coords, name=array.name)
+            std = xr.Variable((), magnitude(error, units, name=label, default=bare))
+        dims = coords[name].dims
+        if not set(std.dims) <= set(dims) or not ((std >= 0) & (std < np.inf)).all():
+            raise QuantityError(
+                f"{label} is {std.values} {units} over {std.dims}; it must be finite, "
+                f"not negative, and over dimensions of {name}, {dims}"
+            )
+        source = "" if argument is not None else error.attrs.get("source")
+        std.attrs = {
+            "units": units,
+            "long_name": f"standard deviation of {long_name}",
+            "source": source or fingerprint(name, value, coords[name], std),
+        }
+        found[name] = std
+    return found
+
+
+def _common_of_conditions(
+    value: xr.DataArray,
+    source: Convention | None,
+    target: Convention | None,
+    coords: Mapping[str, xr.Variable],
+    errors: Mapping[str, xr.Variable],
+) -> dict[str, xr.Variable]:
+    """Return the effect of the errors of T and u², by central differences."""
+    common = {}
+    here = _factors(value, source, target, coords)
+    for name, error in errors.items():
+        # T and u² stay above zero.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = (coords[name] / (2 * error)).values
+        step = float(np.clip(np.nan_to_num(ratio, nan=1.0).min(), 1e-3, 1.0))
+        which = 0 if name == "temperature" else 1
+        high, low = (
+            _factors(value, source, target, {**coords, name: coords[name] + by * error})
+            for by in (step, -step)
+        )
+        slope = (high[which] - low[which]) / (2 * step)
+        part: Any = value.variable * slope * here[1 - which]
+        common[str(error.attrs["source"])] = part.fillna(0.0).transpose(*value.dims)
+    return common
