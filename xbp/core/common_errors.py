@@ -105,7 +105,8 @@ def with_common(
     }
     if SOURCE in out.coords:  # variables of one table may depend on different factors
         names = list(dict.fromkeys([*out[SOURCE].values.tolist(), *components]))
-        out, own = (x.reindex({SOURCE: names}, fill_value=0.0) for x in (out, own))
+        out = out.reindex({SOURCE: names}, fill_value=0.0)
+        own = own.reindex({SOURCE: names}, fill_value=0.0)
     out[common_name(name)] = own
     return out
 
@@ -170,7 +171,7 @@ def carries_common_errors(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-            given = {**dict(enumerate(args)), **kwargs}
+            given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
             if not any(map(_carries, given.values())):
                 return function(*args, **kwargs)
             answer: R = _carried(function, linear, given)

@@ -324,19 +324,20 @@ def mean_over(
     used = np.flatnonzero((weights != 0).any([d for d in weights.dims if d != dim]))
     first, last = (used[0], used[-1] + 1) if used.size else (0, 1)
     here = {dim: slice(first, last)}
-    value, weights = value.variable.isel(here), weights.isel(here)
-    valid = np.isfinite(value)
+    numbers: Any = value.variable.isel(here)
+    weights = weights.isel(here)
+    valid = np.isfinite(numbers)
     total = xr.dot(valid.astype(float), weights, dim=dim)
     total = total.where(total > 0)
-    mean = xr.dot(value.where(valid, 0.0), weights, dim=dim) / total
+    mean = xr.dot(numbers.where(valid, 0.0), weights, dim=dim) / total
     if std is None:
         return mean, None
-    shares_counts = independence(std, dim) is not None
-    own = std.variable.isel(here).where(valid, 0.0)
-    alone = std_along(std, dim).variable.isel(here).where(valid, 0.0)
-    variance = xr.dot(alone**2, weights**2, dim=dim)
-    if shares_counts:
-        variance = np.minimum(variance, xr.dot(own, weights, dim=dim) ** 2)
+    alone: Any = std_along(std, dim).variable.isel(here)
+    variance = xr.dot(alone.where(valid, 0.0) ** 2, weights**2, dim=dim)
+    if independence(std, dim) is not None:
+        own: Any = std.variable.isel(here)
+        most = xr.dot(own.where(valid, 0.0), weights, dim=dim) ** 2
+        variance = np.minimum(variance, most)
     return mean, variance**0.5 / total
 
 

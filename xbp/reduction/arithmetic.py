@@ -157,8 +157,9 @@ def _factor(
     require_same_grid(value, number, number.dims)
     if error:
         _absolute_error(number.min().item(), units or "1", name=name)
-    factor = number.variable.astype(float)
-    return factor * convert_factor(units or "1", "1", name=name)
+    factor: xr.Variable = number.variable.astype(float)
+    factor = factor * convert_factor(units or "1", "1", name=name)
+    return factor
 
 
 def _require_single(given: Any, name: str) -> None:
@@ -300,7 +301,7 @@ def convert(
     True
     """
     requested = {"E": E, "Q": Q, "temperature": temperature}
-    new = {dim: units for dim, units in requested.items() if units is not None}
+    new: dict[str, str] = {k: v for k, v in requested.items() if v is not None}
     if not new or not all(isinstance(units, str) for units in new.values()):
         raise UnitsError(
             f"convert({', '.join(f'{k}={shown(v)}' for k, v in new.items())})",

@@ -134,6 +134,8 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     require_dims(value, (dim,), f"cut_{dim}")
     units = value[dim].attrs["units"]
     lower, upper = bin_limits(signal.source, dim)
+    low: xr.Variable
+    high: xr.Variable
     low, high = _limits(signal, dim, where, width)
     ends = float(low.min()), float(high.max())
     require_inside(ends, (lower[0], upper[-1]), dim, units)
@@ -159,7 +161,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     )
     if isinstance(answer, xr.Dataset):
         answer = answer.drop_vars("coverage", errors="ignore")
-        known = np.isfinite(value.variable)
+        known: Any = np.isfinite(value.variable)
         # Dask arrays are not computed to be looked at.
         if known.chunks is not None or not known.all():
             part = xr.dot(known.astype(float), weights, dim=dim) / weights.sum(dim)

@@ -509,7 +509,7 @@ def _errors_of_conditions(
                 f"{label} is {std.values} {units} over {std.dims}; it must be finite, "
                 f"not negative, and over dimensions of {name}, {dims}"
             )
-        source = "" if argument is not None else error.attrs.get("source")
+        source = carried.attrs.get("source") if error is carried else ""
         std.attrs = {
             "units": units,
             "long_name": f"standard deviation of {long_name}",
