@@ -488,7 +488,7 @@ def _errors_of_conditions(
     """Return the standard deviations of T and u² that are given or carried."""
     found = {}
     for name, argument in given.items():
-        carried = value.coords.get(f"{name}_std")
+        carried: Any = value.coords.get(f"{name}_std")
         if argument is None and (carried is None or name not in coords):
             continue
         label = "T_std" if name == "temperature" else "u2_std"
@@ -509,7 +509,7 @@ def _errors_of_conditions(
                 f"{label} is {std.values} {units} over {std.dims}; it must be finite, "
                 f"not negative, and over dimensions of {name}, {dims}"
             )
-        source = carried.attrs.get("source") if error is carried else ""
+        source = "" if argument is not None else carried.attrs.get("source", "")
         std.attrs = {
             "units": units,
             "long_name": f"standard deviation of {long_name}",
