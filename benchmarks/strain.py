@@ -15,7 +15,7 @@ import xarray as xr
 os.environ["OVITO_THREAD_COUNT"] = "1"
 
 from benchmarks.md import N_ATOMS, best, vibrating
-from xbp.md.local_fields import FieldMaker
+from xbp.md.fields import FieldMaker
 from xbp.md.trajectory import read_trajectory
 
 CUTOFF = 3.8

@@ -120,7 +120,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.correct_multiphonon`.
         """
     def correct_neutron_weighting(self, partials: xr.Dataset | xr.DataArray, *, Q: Any = ..., u2: Any = ..., b: Any = ...) -> Data:
-        """Free a measured density of states of its neutron weighting, by the partials of a simulation.
+        """Correct a measured density of states for its neutron weighting, by a simulation.
 
         See `xbp.md.correct_neutron_weighting`.
         """
@@ -130,7 +130,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.correlation_map`.
         """
     def current_spectra(self, Q_max: Any, dQ: Any = ..., *, E_max: Any = ..., dE: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., taper: Literal['hann', 'boxcar'] = ..., T: Any = ..., max_wavevectors_per_shell: int | None = ..., precision: Literal['single', 'double'] = ..., folding: float | None = ..., progress: bool = ...) -> xr.Dataset:
-        """Compute the longitudinal and transverse current spectra of a trajectory with velocities.
+        """Compute longitudinal and transverse current spectra of a trajectory.
 
         See `xbp.md.current_spectra`.
         """
@@ -230,7 +230,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.like`.
         """
     def local_fields(self, fields: str | Sequence[str], *, cutoff: Any = ..., reference: Any = ...) -> xr.Dataset:
-        """Compute what every atom sees of its neighbors, lazily.
+        """Compute local fields of every atom and its neighbors, lazily.
 
         See `xbp.md.local_fields`.
         """
@@ -255,7 +255,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.multiphonon_sqe`.
         """
     def neutron_weighted_dos(self, *, Q: Any = ..., u2: Any = ..., b: Any = ..., area_tolerance: float = ...) -> xr.Dataset:
-        """Weigh the partial densities of states of an alloy as neutron scattering does.
+        """Weight the partial densities of states of an alloy as neutron scattering does.
 
         See `xbp.md.neutron_weighted_dos`.
         """
@@ -420,7 +420,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.to_vibrational_dos`.
         """
     def vdos(self, *, E_max: Any = ..., dE: Any = ..., window: Any = ..., resolution: Any = ..., weights: Any = ..., b: Any = ..., partials: bool = ..., taper: Literal['hann', 'boxcar'] = ..., T: Any = ..., folding: float | None = ..., progress: bool = ...) -> xr.Dataset:
-        """Compute the vibrational density of states g(E) from the velocities of a trajectory, or from its positions.
+        """Compute the vibrational density of states g(E) of a trajectory.
 
         See `xbp.md.vdos`.
         """

@@ -171,18 +171,18 @@ def test_nan_velocities_are_refused_where_they_count(small: xr.Dataset) -> None:
         (
             {"window": "20 ps"},
             RangeError,
-            "window of 20 ps .* longer than the trajectory",
+            "window of 20 ps .*the trajectory has 24",
         ),
-        ({"window": "0.1 ps"}, RangeError, "holds 2 frames"),
+        ({"window": "0.1 ps"}, RangeError, "has 2 frames"),
         ({"window": "10 meV"}, UnitsError, "window"),
-        ({"window": None, "dE": "0.01 meV"}, RangeError, "longer than the trajectory"),
-        ({"dE": "5 meV"}, RangeError, "both given"),
-        ({"E_max": "100 meV"}, RangeError, "beyond what the frames resolve"),
-        ({"resolution": "-1 meV"}, RangeError, "resolution=-1 meV"),
+        ({"window": None, "dE": "0.01 meV"}, RangeError, "the trajectory has 24"),
+        ({"dE": "5 meV"}, QuantityError, "window=.* and dE="),
+        ({"E_max": "100 meV"}, RangeError, "E_max=100 meV"),
+        ({"resolution": "-1 meV"}, RangeError, "resolution='-1 meV'"),
         ({"resolution": "1 ps"}, UnitsError, "resolution"),
         ({"weights": "electrons"}, QuantityError, "weights='electrons'"),
         ({"weights": np.ones(3)}, QuantityError, r"shape \(3,\)"),
-        ({"weights": np.zeros(40)}, QuantityError, "all weights are zero"),
+        ({"weights": np.zeros(40)}, QuantityError, "not all zero"),
         ({"weights": np.full(40, np.nan)}, QuantityError, "finite"),
         ({"part": "self"}, QuantityError, "part='self'"),
         (
@@ -195,9 +195,9 @@ def test_nan_velocities_are_refused_where_they_count(small: xr.Dataset) -> None:
             QuantityError,
             "no dynamic form",
         ),
-        ({"normalization": "number"}, QuantityError, "of partials"),
-        ({"taper": "welch"}, RangeError, "taper='welch'"),
-        ({"precision": "half"}, RangeError, "precision='half'"),
+        ({"normalization": "number"}, QuantityError, "for partials"),
+        ({"taper": "welch"}, QuantityError, "taper='welch'"),
+        ({"precision": "half"}, QuantityError, "precision='half'"),
         ({"T": "-3 K"}, TemperatureError, "T=-3 K"),
         ({"T": "200 K"}, TemperatureError, "contradicts"),
         ({"max_wavevectors_per_shell": 0}, RangeError, "max_wavevectors_per_shell=0"),
@@ -224,7 +224,7 @@ def test_what_scatters_nothing_incoherently(small: xr.Dataset) -> None:
 
 
 def test_currents_need_weights_that_are_numbers(small: xr.Dataset) -> None:
-    with pytest.raises(QuantityError, match="weights='xray' have no current"):
+    with pytest.raises(QuantityError, match="weights='xray'"):
         small.bp.current_spectra(3, 0.5, window="0.4 ps", weights="xray")
 
 
@@ -248,12 +248,12 @@ def test_other_units_convert(small: xr.Dataset) -> None:
 def test_a_window_that_does_not_fit_says_which_would(small: xr.Dataset) -> None:
     with pytest.raises(RangeError) as caught:
         small.bp.msd(window="0.1 ps")
-    assert "window='0.2 ps' or longer" in caught.value.fix
-    small.bp.msd(window="0.2 ps")
+    assert "window='0.3 ps'" in caught.value.fix
+    small.bp.msd(window="0.3 ps")
     with pytest.raises(RangeError) as caught:
         small.bp.msd(window="20 ps")
-    assert "window='0.3 ps' makes four of it" in caught.value.fix
-    with pytest.raises(RangeError, match=r"\(the default\) holds 0 frames"):
+    assert "window='0.3 ps'" in caught.value.fix
+    with pytest.raises(RangeError, match=r"\(the default\) has 0 frames"):
         small.assign_coords(time=small.time * 1000).bp.msd()
 
 

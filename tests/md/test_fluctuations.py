@@ -182,9 +182,9 @@ def test_what_is_no_field_is_refused(small: xr.Dataset) -> None:
         spectrum(field(values).rename(time="frame"))
     with pytest.raises(CoordinateError, match="are not those of the trajectory"):
         spectrum(field(values).assign_coords(time=small.time + 0.1))
-    with pytest.raises(QuantityError, match="a field is a ndarray"):
+    with pytest.raises(QuantityError, match=r"a field=.*labelled numbers"):
         spectrum([values])
-    with pytest.raises(QuantityError, match="there is no local field 'shear'"):
+    with pytest.raises(QuantityError, match="field='shear' is not one of"):
         spectrum("shear")
     with pytest.raises(QuantityError, match="named 'X'"):
         spectrum([field(values), field(values)])

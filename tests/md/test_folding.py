@@ -12,6 +12,9 @@ import xarray as xr
 from xbp import tutorial
 from xbp.errors import QuantityError, RangeError
 from xbp.md import models
+from xbp.md.folding import require_resolved
+from xbp.md.plan import Window
+from xbp.md.trajectory import read_trajectory
 
 H = 4.135667696
 
@@ -178,3 +181,38 @@ def test_light_atoms_that_fold_are_seen_among_heavy_ones() -> None:
     # Positions alone do, where the temperature is known.
     with pytest.raises(RangeError, match="40 fs apart"):
         mixed.drop_vars(["velocity", "temperature"]).bp.vdos(T=300)
+
+
+def test_what_cannot_be_checked_is_a_diagnostic() -> None:
+    """Positions alone do not show whether a line is folded: that is recorded."""
+    solid = models.einstein_solid(
+        60, 400, cell=12, energy=20, T=300, mass=40, time_step="50 fs", seed=1
+    )
+    bare = solid.drop_vars(["velocity", "temperature"])
+    for name in ("vdos", "S", "self"):
+        for known in (solid, solid.drop_vars("velocity")):
+            assert not CALLS[name](known).bp.diagnostics()
+        assert not CALLS[name](bare, T=300).bp.diagnostics()
+        (doubt,) = CALLS[name](bare).bp.diagnostics()
+        assert (doubt.code, doubt.severity) == ("aliasing_unchecked", "warning")
+        assert "T=" in doubt.fix
+
+
+def test_the_margin_of_the_displacements_is_an_argument() -> None:
+    """A line at h/2Δt has the ratio 4/π², of which the default margin is 5 %."""
+    solid = models.einstein_solid(
+        200,
+        400,
+        cell=12,
+        energy=0.98 * H / 0.1,
+        T=300,
+        mass=40,
+        time_step="50 fs",
+        seed=1,
+    )
+    trajectory = read_trajectory(solid)
+    window = Window.make(trajectory, {"folding": 0.3, "window": "6 ps"})
+    flat = np.array([1.0, 0.0])
+    assert require_resolved(flat, trajectory, window, "g(E)") == []
+    with pytest.raises(RangeError, match="displacements between frames"):
+        require_resolved(flat, trajectory, window, "g(E)", margin=-0.2)

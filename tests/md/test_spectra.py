@@ -456,13 +456,13 @@ def test_complex_scattering_lengths_weigh_pairs_by_their_product(
         element=("atom", np.where(small.element == "Zr", "Gd", "Cu"))
     )
     given = {"Gd": 9.5 - 13.8j}
-    for call in (
-        traj.bp.structure_factor,
-        traj.bp.dynamic_structure_factor,
-        traj.bp.intermediate_scattering_function,
+    for call, window in (
+        (traj.bp.structure_factor, {}),
+        (traj.bp.dynamic_structure_factor, {"window": "0.6 ps"}),
+        (traj.bp.intermediate_scattering_function, {"window": "0.6 ps"}),
     ):
         with pytest.raises(QuantityError, match="Gd"):
-            call(2, 0.5)
+            call(2, 0.5, **window)
     with pytest.raises(QuantityError, match="Gd"):
         traj.bp.vdos(window="0.6 ps", weights="neutron")
     b = np.where(traj.element == "Gd", given["Gd"], 7.718)

@@ -243,16 +243,16 @@ def test_a_wrong_density_or_scale_is_seen_below_the_first_shell() -> None:
     ).Sq
     density = 6 * 0.4 / np.pi / 2.8**3
     right = sq.bp.to_radial_distribution("10 angstrom", number_density=density)
-    assert "beware" not in right.attrs
+    assert not right.bp.diagnostics()
     for factor in (0.5, 3.0):
-        said = sq.bp.to_radial_distribution(
+        (doubt,) = sq.bp.to_radial_distribution(
             "10 angstrom", number_density=factor * density
-        ).attrs["beware"]
-        assert float(said.split()[2]) == pytest.approx(1 - 1 / factor, abs=0.05)
-        assert float(said.rsplit(" ", 1)[-1]) == pytest.approx(density, rel=0.05)
-    assert "below the first shell" in repr(
-        sq.bp.to_radial_distribution(10, number_density=3 * density).bp
-    )
+        ).bp.diagnostics()
+        assert doubt.code == "core_not_empty"
+        level = float(doubt.message.split()[2].strip(","))
+        assert level == pytest.approx(1 - 1 / factor, abs=0.05)
+        fitting = float(doubt.fix.split("=")[1].split()[0])
+        assert fitting == pytest.approx(density, rel=0.05)
 
 
 def test_ends_that_were_not_measured_are_left_out_and_gaps_are_not() -> None:
@@ -265,3 +265,13 @@ def test_ends_that_were_not_measured_are_left_out_and_gaps_are_not() -> None:
     np.testing.assert_array_equal(ends, whole)
     with pytest.raises(QuantityError, match="holds NaN"):
         sq.where(abs(sq.Q - 5) > 0.2).bp.to_radial_distribution(8, number_density=0.05)
+
+
+def test_the_hard_core_of_a_simulation_is_no_doubt() -> None:
+    rng = np.random.default_rng(1)
+    sites = 3.0 * np.stack(np.meshgrid(*[np.arange(4)] * 3), -1).reshape(-1, 3)
+    frames = sites + 0.1 * rng.standard_normal((20, 64, 3))
+    traj = new_trajectory(frames, time=np.arange(20.0), cell=12 * np.eye(3))
+    g = traj.bp.radial_distribution("5 angstrom", "0.1 angstrom")
+    assert float(g.rdf_std.sel(r=1, method="nearest")) == 0
+    assert "standard deviation" not in repr(g.bp)

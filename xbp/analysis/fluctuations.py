@@ -20,8 +20,8 @@ from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.core.status import GIVEN, OK
-from xbp.md.labels import positive, sample_temperature, window_frames
-from xbp.md.plan import Plan, energy_grid
+from xbp.md.labels import positive, sample_temperature
+from xbp.md.plan import Plan, Window
 from xbp.md.trajectory import read_trajectory
 
 __all__ = ["PAPER_FIELDS", "compare_fluctuations"]
@@ -224,13 +224,12 @@ def _rehearse(
     Arguments that do not fit raise here.
     """
     trajectory = read_trajectory(data)
-    length = window_frames(trajectory, window, None)
-    plan = Plan.make(
-        data, Q_max, dQ, length=length, weights=weights, part="coherent", partials=False,
-        normalization="ashcroft-langreth", precision="single",
-        max_wavevectors_per_shell=max_per_shell, origin_step=None,
-    )  # fmt: skip
-    energies = energy_grid(length, trajectory.time_step, E_max)
+    given = {
+        "Q_max": Q_max, "dQ": dQ, "weights": weights, "window": window, "E_max": E_max,
+        "max_wavevectors_per_shell": max_per_shell, "precision": "single",
+    }  # fmt: skip
+    frames = Window.make(trajectory, given)
+    plan, energies = Plan.make(trajectory, given, frames.length), frames.energies
     ones = np.ones((plan.shells.Q.size, energies.size))
     labels = {
         "units": "1/meV",

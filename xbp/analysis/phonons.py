@@ -21,7 +21,7 @@ from xbp.core.pint_data import Data
 from xbp.core.signal import read, result_table, table_signal
 from xbp.core.status import AT_EDGE, FAILED, NO_DATA, OK, TOO_FEW
 from xbp.core.units import magnitude
-from xbp.md.labels import window_frames
+from xbp.md.plan import asked_frames
 from xbp.md.trajectory import Trajectory, read_trajectory
 from xbp.models.lineshapes import damped_oscillator_current
 
@@ -298,7 +298,7 @@ def _require_window(trajectory: Trajectory, window: Any) -> None:
     Here the longest that does is best, not that which gives the most.
     """
     length, n, step = (
-        window_frames(trajectory, window, None),
+        int(asked_frames(trajectory, window)),
         trajectory.n_frames,
         trajectory.time_step,
     )

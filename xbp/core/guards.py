@@ -507,6 +507,7 @@ def require_memory(count: float, what: str, *, fix: str = "") -> None:
         memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):  # neither Linux nor macOS
         memory = 64e9
+    count = min(count, 1e300)  # whole numbers may be larger than any float
     if not 8 * count <= memory:
         raise RangeError(
             f"{what} would take {8e-9 * count:.3g} GB; this machine has "

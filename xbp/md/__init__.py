@@ -2,23 +2,23 @@
 
 from xbp.md import lammps, models
 from xbp.md.convert import convert
+from xbp.md.fields import local_fields
 from xbp.md.fluctuations import fluctuation_spectrum
 from xbp.md.lj import LennardJones
-from xbp.md.local_fields import local_fields
 from xbp.md.models import new_trajectory
 from xbp.md.neutron_dos import correct_neutron_weighting, neutron_weighted_dos
 from xbp.md.open import open_trajectory
-from xbp.md.pair_distribution import (
-    radial_distribution,
-    to_radial_distribution,
-    to_structure_factor,
-)
 from xbp.md.spectra import (
     current_spectra,
     dynamic_structure_factor,
     intermediate_scattering_function,
 )
-from xbp.md.static import structure_factor
+from xbp.md.structure import (
+    radial_distribution,
+    structure_factor,
+    to_radial_distribution,
+    to_structure_factor,
+)
 from xbp.md.vibration import msd, vdos
 
 __all__ = [

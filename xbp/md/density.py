@@ -1,36 +1,52 @@
-"""Weighted densities ρ(Q) = Σ_j w_j exp(iQ·r_j) at allowed wave vectors, by the cheaper of two ways.
+"""Weighted densities ρ(Q) = Σ_j w_j exp(iQ·r_j) at allowed wave vectors, and their correlations.
 
-Many wave vectors: a non-uniform FFT. Real weights make ρ(−Q) the conjugate of ρ(Q), so
-only half of the modes is computed: in slabs of h ≥ 0, each moved to the origin by a
-phase on the weights. A slab spans no more of k and l than the sphere does there, and is
-small enough to hold all frames of a segment. (Packing two real weights into one complex
-transform of the full cube saves the same, but for even numbers of weights only.) Few
-wave vectors: direct sums over tables of exp(2πi h x).
+A density is computed in the cheaper of two ways. Many wave vectors: a non-uniform FFT.
+Real weights make ρ(−Q) the conjugate of ρ(Q), so only half of the modes is computed: in
+slabs of h ≥ 0, each moved to the origin by a phase on the weights. A slab spans no more
+of k and l than the sphere does there, and is small enough to hold all frames of a
+segment. (Packing two real weights into one complex transform of the full cube saves the
+same, but for even numbers of weights only.) Few wave vectors: direct sums over tables
+of exp(2πi h x).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
+import scipy
 
-from xbp.core.errors import RangeError
 from xbp.core.optional import require
+from xbp.md.trajectory import Block
+from xbp.md.wavevectors import Shells
 
-__all__ = ["Precision", "Slab", "check_precision", "slabs"]
+__all__ = [
+    "Combine",
+    "Precision",
+    "Slab",
+    "Task",
+    "longitudinal_transverse",
+    "mean_static",
+    "pairs",
+    "segment_correlations",
+    "self_correlations",
+    "slabs",
+]
 
 Precision = Literal["single", "double"]
+#: Scaled positions (3, n_atoms) and real weights (n_weights, n_atoms) of frames.
+Frames = Iterator[tuple[np.ndarray, np.ndarray]]
+#: Spectra (n_frequencies, n_weights, n_Q) and directions (n_Q, 3) → real powers
+#: (n_rows, n_frequencies, n_Q).
+Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 #: Relative accuracy asked of the non-uniform FFT, and its types.
 _ACCURACY = {
     "single": (1e-4, np.float32, np.complex64),
     "double": (1e-9, np.float64, np.complex128),
 }
-#: Densities of one slab over one segment are no more numbers than this: 512 MiB in
-#: single precision.
-_SLAB_VALUES = 2**26
 #: Planes of constant h in a slab: fewer waste the oversampling, more do not fit in the
 #: processor's cache.
 _PLANES = 16
@@ -42,20 +58,9 @@ _GRID_COST = {"single": 7.0, "double": 25.0}
 _SPREAD_COST = {"single": 250.0, "double": 2500.0}
 
 
-def check_precision(precision: str) -> Precision:
-    """Refuse a precision that is not known."""
-    if precision not in get_args(Precision):
-        raise RangeError(
-            f"precision={precision!r} is not known",
-            reason="densities are computed in single (1e-4) or double (1e-9) precision",
-            fix="precision='single' or 'double'",
-        )
-    return "single" if precision == "single" else "double"
-
-
 @dataclass(frozen=True)
 class Slab:
-    """Wave vectors whose densities are computed and held together.
+    """Wave vectors whose densities are computed and kept together.
 
     Attributes
     ----------
@@ -72,32 +77,12 @@ class Slab:
     direct: bool
     precision: Precision
 
-    def densities(
-        self, n_frames: int, frames: Iterator[tuple[np.ndarray, np.ndarray]]
-    ) -> np.ndarray:
-        """Compute the densities of some frames.
+    def densities(self, n_frames: int, frames: Frames) -> np.ndarray:
+        """Compute the densities of the next frames, shape (n_frames, n_weights, n)."""
+        make = self._sums if self.direct else self._transforms
+        return make(n_frames, frames)
 
-        Parameters
-        ----------
-        n_frames : int
-            How many there are.
-        frames : iterator of (numpy.ndarray (3, n_atoms), numpy.ndarray (n_weights,
-        n_atoms))
-            Scaled positions and real weights of each.
-
-        Returns
-        -------
-        numpy.ndarray of complex, shape (n_frames, n_weights, n)
-        """
-        return (
-            self._sums(n_frames, frames)
-            if self.direct
-            else self._transforms(n_frames, frames)
-        )
-
-    def _transforms(
-        self, n_frames: int, frames: Iterator[tuple[np.ndarray, np.ndarray]]
-    ) -> np.ndarray:
+    def _transforms(self, n_frames: int, frames: Frames) -> np.ndarray:
         finufft = require(
             "finufft",
             "densities at many wave vectors are non-uniform Fourier transforms",
@@ -111,33 +96,20 @@ class Slab:
         reach = np.maximum(high[1:], -low[1:])
         shape = (n_h, *(_modes(2 * int(r) + 1) for r in reach))
         centre = int(low[0]) + n_h // 2
-        place = np.ravel_multi_index(
-            (
-                self.hkl[:, 0] - low[0],
-                self.hkl[:, 1] + shape[1] // 2,
-                self.hkl[:, 2] + shape[2] // 2,
-            ),
-            shape,
-        )
+        origin = np.array([-low[0], shape[1] // 2, shape[2] // 2])
+        place = np.ravel_multi_index(tuple((self.hkl + origin).T), shape)
         out: np.ndarray | None = None
         for t, (scaled, weights) in zip(range(n_frames), frames, strict=False):
             if out is None:
-                # The plan waits for the first frame, which tells the number of weights.
+                # The plan waits for the first frame, which shows the number of weights.
                 n_weights = weights.shape[0]
                 plan = finufft.Plan(
-                    1,
-                    shape,
-                    n_weights,
-                    accuracy,
-                    isign=1,
-                    dtype=complex_,
-                    upsampfac=1.25,
-                    nthreads=1,
-                )
+                    1, shape, n_weights, accuracy, isign=1, dtype=complex_,
+                    upsampfac=1.25, nthreads=1,
+                )  # fmt: skip
                 out = np.empty((n_frames, n_weights, self.index.size), dtype=complex_)
-                modes = np.empty(
-                    shape if n_weights == 1 else (n_weights, *shape), dtype=complex_
-                )
+                several = shape if n_weights == 1 else (n_weights, *shape)
+                modes = np.empty(several, dtype=complex_)
             # The fractional part first: in single precision a distant image of an atom
             # has no accurate phase.
             angle = 2 * np.pi * (scaled - np.floor(scaled))
@@ -148,41 +120,36 @@ class Slab:
             plan.execute(strength[0] if n_weights == 1 else strength, out=modes)
             # Any mode but 'raise', which would go through a buffer; the places are
             # known to be inside.
-            np.take(
-                modes.reshape(n_weights, -1), place, axis=1, out=out[t], mode="clip"
-            )
+            rows = modes.reshape(n_weights, -1)
+            np.take(rows, place, axis=1, out=out[t], mode="clip")
         assert out is not None
         return out
 
-    def _sums(
-        self, n_frames: int, frames: Iterator[tuple[np.ndarray, np.ndarray]]
-    ) -> np.ndarray:
+    def _sums(self, n_frames: int, frames: Frames) -> np.ndarray:
         _, real, complex_ = _ACCURACY[self.precision]
         low, high = self.hkl.min(axis=0), self.hkl.max(axis=0)
         columns = (self.hkl - low).T
         rows = max(1, 2**22 // max(1, self.index.size))
-        out: np.ndarray | None = None
+        out: Any = 0.0
         for t, (scaled, weights) in zip(range(n_frames), frames, strict=False):
-            if out is None:
-                out = np.zeros(
-                    (n_frames, weights.shape[0], self.index.size), dtype=complex_
-                )
+            if t == 0:
+                size = (n_frames, weights.shape[0], self.index.size)
+                out = np.zeros(size, dtype=complex_)
             for first in range(0, scaled.shape[1], rows):
-                part = scaled[:, first : first + rows]
+                part = slice(first, first + rows)
                 tables: list[np.ndarray] = [
                     _powers(s, a, b).astype(complex_)
-                    for s, a, b in zip(part, low, high, strict=True)
+                    for s, a, b in zip(scaled[:, part], low, high, strict=True)
                 ]
-                phase = tables[0][columns[0]]
+                phase: np.ndarray = tables[0][columns[0]]
                 phase *= tables[1][columns[1]]
                 phase *= tables[2][columns[2]]
-                out[t] += weights[:, first : first + rows].astype(real) @ phase.T
-        assert out is not None
-        return out
+                out[t] += weights[:, part].astype(real) @ phase.T
+        return np.asarray(out)
 
 
 def _powers(scaled: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Return exp(2πi n x) for n = low … high, shape (high − low + 1, n_atoms), by multiplication."""
+    """Return exp(2πi n x) for n = low … high, shape (high − low + 1, n_atoms)."""
     base = np.exp(2j * np.pi * scaled)
     top = max(abs(low), abs(high))
     positive = np.multiply.accumulate(np.broadcast_to(base, (top, base.size)), axis=0)
@@ -191,7 +158,13 @@ def _powers(scaled: np.ndarray, low: int, high: int) -> np.ndarray:
 
 
 def slabs(
-    hkl: np.ndarray, n_atoms: int, n_weights: int, n_frames: int, precision: Precision
+    hkl: np.ndarray,
+    n_atoms: int,
+    n_weights: int,
+    n_frames: int,
+    precision: Precision,
+    *,
+    most: int = 2**26,
 ) -> list[Slab]:
     """Share wave vectors out so that one slab's densities over a segment fit in memory.
 
@@ -203,23 +176,29 @@ def slabs(
         Size of the problem.
     precision : {"single", "double"}
         Of the densities.
+    most : int
+        Largest number of densities of a slab over a segment; the default is 512 MiB in
+        single precision.
 
     Returns
     -------
     list of Slab
-        Which together hold every wave vector once.
+        Which together contain every wave vector once.
     """
-    needed = int(np.ceil(hkl.shape[0] * n_weights * n_frames / _SLAB_VALUES))
+    needed = int(np.ceil(hkl.shape[0] * n_weights * n_frames / most))
     by_h = np.argsort(hkl[:, 0], kind="stable")
-    direct = _direct_cost(hkl, n_atoms, precision) < _transform_cost(
-        hkl, n_atoms, precision
+    planes = int(np.ptp(hkl[:, 0])) + 1
+    grid = float(np.prod(1.25 * (np.ptp(hkl, axis=0) + 1) + 8))
+    transform = (
+        grid * _GRID_COST[precision]
+        + -(-planes // _PLANES) * _SPREAD_COST[precision] * n_atoms
     )
+    direct = _DIRECT_COST[precision] * n_atoms * len(hkl) < transform
     if direct:
         groups = np.array_split(np.arange(hkl.shape[0]), needed)
     else:
         # Equal numbers of planes; the thickest part of the sphere holds half as much
         # again as the mean.
-        planes = int(hkl[:, 0].max() - hkl[:, 0].min()) + 1
         parts = max(-(-planes // _PLANES), -(-3 * needed // 2))
         lowest = hkl[:, 0].min() + np.arange(1, parts) * planes // parts
         groups = np.split(by_h, np.searchsorted(hkl[by_h, 0], np.unique(lowest)))
@@ -228,33 +207,215 @@ def slabs(
 
 
 def _modes(n: int) -> int:
-    """Return a number of modes, at least n, whose oversampled grid keeps out of step with the cache.
+    """Return a number of modes, at least n, whose oversampled grid suits the cache.
 
     finufft takes the next even number of factors 2, 3 and 5; multiples of 32 make
     strides that all fall on the same lines of the cache, which takes up to three times
     as long.
     """
     while True:
-        grid = 2 * -(-5 * n // 8)
-        while _largest_factor(grid) > 5:
-            grid += 2
+        grid = 2 * scipy.fft.next_fast_len(-(-5 * n // 8), real=True)
         if grid % 32:
             return n
         n += 2
 
 
-def _largest_factor(n: int) -> int:
-    for prime in (2, 3, 5):
-        while n % prime == 0:
-            n //= prime
-    return n
+@dataclass(frozen=True)
+class Task:
+    """What is computed of a run of half-overlapping segments.
+
+    Attributes
+    ----------
+    taper : numpy.ndarray, shape (n_frames,)
+        Weight of each frame of a segment.
+    weights : callable
+        Block → iterator over frames of the weights, (n_weights, n_atoms).
+    n_weights : int
+    combine : callable
+        What is made of the spectra of all weights at one wave vector.
+    precision : {"single", "double"}
+    """
+
+    taper: np.ndarray
+    weights: Callable[[Block], Iterator[np.ndarray]]
+    n_weights: int
+    combine: Combine
+    precision: Precision
 
 
-def _direct_cost(hkl: np.ndarray, n_atoms: int, precision: Precision) -> float:
-    return _DIRECT_COST[precision] * n_atoms * len(hkl)
+def pairs(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Return Re ρ_a ρ_b* of pairs a ≤ b of weights, which the mean over ±Q leaves."""
+    a, b = np.triu_indices(spectra.shape[1])
+    if a.size == 1:
+        return np.asarray((spectra.real**2 + spectra.imag**2)[:, 0][None])
+    left, right = spectra[:, a], spectra[:, b]
+    powers = left.real * right.real + left.imag * right.imag
+    return np.asarray(np.moveaxis(powers, 1, 0))
 
 
-def _transform_cost(hkl: np.ndarray, n_atoms: int, precision: Precision) -> float:
-    grid = float(np.prod(1.25 * (hkl.max(axis=0) - hkl.min(axis=0) + 1) + 8))
-    slabs_ = -(-(int(hkl[:, 0].max() - hkl[:, 0].min()) + 1) // _PLANES)
-    return grid * _GRID_COST[precision] + slabs_ * _SPREAD_COST[precision] * n_atoms
+def longitudinal_transverse(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Return the power of a current along Q, and half of the rest: one transverse one."""
+    along = np.einsum("wcq,qc->wq", spectra, directions.astype(spectra.real.dtype))
+    longitudinal = along.real**2 + along.imag**2
+    total = (spectra.real**2 + spectra.imag**2).sum(axis=1)
+    return np.stack([longitudinal, (total - longitudinal) / 2])
+
+
+def segment_correlations(
+    block: Block, starts: list[int], task: Task, shells: Shells
+) -> np.ndarray:
+    r"""Correlate weighted densities in time, over segments of a block.
+
+    .. math:: c_{ab}(Q,\tau) = \Big\langle \sum_t h_{t+\tau} h_t\, \mathrm{Re}\,
+              \rho_a(\mathbf Q,t+\tau)\,\rho_b^*(\mathbf Q,t) \Big\rangle_{|\mathbf
+              Q|=Q}
+
+    Parameters
+    ----------
+    block : Block
+        Frames of all the segments.
+    starts : list of int
+        First frame of each segment within the block, ascending.
+    task : Task
+        What to compute.
+    shells : Shells
+        The wave vectors.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_segments, n_rows, n_shells, n_frames)
+        For τ = 0 … n_frames−1 steps. The transform is padded with zeros, so nothing
+        wraps around.
+    """
+    length = task.taper.size
+    n_fft = scipy.fft.next_fast_len(2 * length - 1)
+    scaled = block.resting()
+    to_mean = shells.sum_to_mean()
+    answer: Any = None
+    for slab in _slabs(shells, scaled, task, length):
+        shell, direction = shells.shell[slab.index], shells.direction[slab.index]
+        weights = task.weights(block)
+        for _ in range(starts[0]):
+            next(weights)
+        frames = zip(scaled[starts[0] :], weights, strict=False)
+        density: Any = None
+        done = starts[0]
+        for number, start in enumerate(starts):
+            # Frames shared with the segment before are not computed again.
+            new = slab.densities(start + length - done, frames)
+            if density is None:
+                density = new
+            else:
+                density[: length - len(new)] = density[len(new) :]
+                density[length - len(new) :] = new
+            done = start + length
+            power = _power(density, task, n_fft, shells.Q.size, shell, direction)
+            if answer is None:
+                answer = np.zeros((len(starts), len(power), shells.Q.size, length))
+            present = np.unique(shell)
+            lags = scipy.fft.irfft(power[:, present], n=n_fft, axis=-1)[..., :length]
+            answer[number][:, present] += lags * to_mean[present, None]
+    return np.asarray(answer)
+
+
+def _slabs(shells: Shells, scaled: np.ndarray, task: Task, n_frames: int) -> list[Slab]:
+    n_atoms = scaled.shape[2]
+    return slabs(shells.hkl, n_atoms, task.n_weights, n_frames, task.precision)
+
+
+def _power(
+    density: np.ndarray,
+    task: Task,
+    n_fft: int,
+    n_shells: int,
+    shell: np.ndarray,
+    direction: np.ndarray,
+) -> np.ndarray:
+    """Sum power spectra over each shell, shape (n_rows, n_shells, n_fft//2 + 1)."""
+    taper = task.taper.astype(density.real.dtype)[:, None, None]
+    total: Any = None
+    # As many wave vectors at a time as stay in the processor's cache.
+    chunk = max(16, 2**18 // (n_fft * task.n_weights))
+    for first in range(0, shell.size, chunk):
+        part = slice(first, first + chunk)
+        spectra = scipy.fft.fft(
+            density[:, :, part] * taper, n=n_fft, axis=0, overwrite_x=True
+        )
+        power = task.combine(spectra, direction[part])
+        present, begin = np.unique(shell[part], return_index=True)
+        summed = np.add.reduceat(power, begin, axis=-1)
+        summed = np.moveaxis(summed, 1, -1).astype(float)
+        # −Q has the spectrum of Q at the opposite frequency.
+        folded = summed[..., : n_fft // 2 + 1].copy()
+        folded[..., 1:] += summed[..., -1 : -(n_fft // 2) - 1 : -1]
+        folded[..., 1:] /= 2
+        if total is None:
+            total = np.zeros((len(power), n_shells, n_fft // 2 + 1))
+        total[:, present] += folded
+    return np.asarray(total)
+
+
+def mean_static(block: Block, task: Task, shells: Shells) -> np.ndarray:
+    """Average Re ρ_a ρ_b* over the frames of a block and each shell, (n_rows, n_shells)."""
+    scaled = block.scaled()
+    n_frames = scaled.shape[0]
+    to_mean = shells.sum_to_mean()
+    answer: Any = 0.0
+    for slab in _slabs(shells, scaled, task, n_frames):
+        shell, direction = shells.shell[slab.index], shells.direction[slab.index]
+        frames = zip(scaled, task.weights(block), strict=False)
+        power = task.combine(slab.densities(n_frames, frames), direction)
+        rows = power.sum(axis=1, dtype=float)
+        sums = [np.bincount(shell, row, minlength=shells.Q.size) for row in rows]
+        answer = answer + np.stack(sums) * to_mean / n_frames
+    return np.asarray(answer)
+
+
+def self_correlations(
+    block: Block, starts: list[int], task: Task, shells: Shells, origin_step: int
+) -> np.ndarray:
+    r"""Correlate every atom with itself.
+
+    F_s = ⟨Σ_j w_j exp(iQ·(r_j(t+τ) − r_j(t)))⟩ over t and shells.
+
+    At one τ this is a density, of the displacements instead of the positions, so that
+    all wave vectors cost one transform.
+
+    Parameters
+    ----------
+    block, starts, task, shells
+        As for `segment_correlations`; the weights must not depend on time, the taper is
+        not used.
+    origin_step : int
+        Frames between the times t.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_segments, n_rows, n_shells, n_frames)
+        One row for each of the weights.
+    """
+    length = task.taper.size
+    scaled = block.resting()
+    weights = next(task.weights(block))
+    to_mean = shells.sum_to_mean()
+    answer = np.zeros((len(starts), task.n_weights, shells.Q.size, length))
+
+    def displacements(start: int) -> Frames:
+        segment = scaled[start : start + length]
+        for lag in range(length):
+            origins = np.arange(0, length - lag, origin_step)
+            moved = segment[origins + lag] - segment[origins]
+            mean = np.tile(weights, origins.size) / origins.size
+            yield np.concatenate(list(moved), axis=1), mean
+
+    n_points = scaled.shape[2] * -(-length // origin_step)
+    for slab in slabs(shells.hkl, n_points, task.n_weights, length, task.precision):
+        shell = shells.shell[slab.index]
+        present, begin = np.unique(shell, return_index=True)
+        for number, start in enumerate(starts):
+            density = slab.densities(length, displacements(start)).real
+            summed = np.add.reduceat(density, begin, axis=-1, dtype=float)
+            answer[number][:, present] += np.moveaxis(summed * to_mean[present], 0, -1)
+    # At τ = 0 all displacements are zero and the answer is known: what the transform
+    # errs there, it errs for all small displacements.
+    return np.asarray(answer * (weights.sum(axis=1)[:, None, None] / answer[..., :1]))

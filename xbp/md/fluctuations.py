@@ -1,7 +1,4 @@
-"""Spectra of the fluctuations of any field that atoms carry.
-
-φ(Q,E), Ω(Q,E) and χ(E).
-"""
+"""Spectra of the fluctuations of any field that atoms carry: φ(Q,E), Ω(Q,E) and χ(E)."""
 
 from __future__ import annotations
 
@@ -10,27 +7,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy
 import xarray as xr
 
 from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.guards import require_flag, require_kind
 from xbp.core.operation import operation
 from xbp.core.schema import require_units
 from xbp.core.units import format_unit, parse_unit
-from xbp.md.correlation import Task, pairs, segment_correlations
-from xbp.md.density import Precision
-from xbp.md.folding import band_matrix, folding_limit, require_resolved
-from xbp.md.labels import Column, label, sample_temperature, window_attrs, window_frames
-from xbp.md.local_fields import FIELDS, FieldMaker
-from xbp.md.plan import Plan, Taper, cosines, energy_grid, lag_resolution, make_taper
-from xbp.md.run import Moments, Segments, add_up, segments, summarize
-from xbp.md.trajectory import Block, Trajectory, read_trajectory
+from xbp.md.density import Precision, Task, pairs, segment_correlations
+from xbp.md.fields import FIELDS, FieldMaker
+from xbp.md.folding import band_matrix, require_resolved
+from xbp.md.labels import Column
+from xbp.md.plan import Plan, Taper, Window, answer, read_call
+from xbp.md.run import Moments, add_up, segments, summarize
+from xbp.md.trajectory import Block, Trajectory
+from xbp.md.vibration import autocorrelations
 from xbp.md.wavevectors import Shells
 
 __all__ = ["fluctuation_spectrum"]
-
-#: Frames whose fields are computed at a time.
-_FRAMES = 32
 
 
 @operation(takes="trajectory", gives="fluctuation_spectrum")
@@ -110,114 +104,76 @@ def fluctuation_spectrum(
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
     ...     100, 400, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1)
-    >>> spectrum = solid.bp.fluctuation_spectrum("shear_strain", 3, 0.5, cutoff=4.5, window="2.5 ps")
+    >>> spectrum = solid.bp.fluctuation_spectrum(
+    ...     "shear_strain", 3, 0.5, cutoff=4.5, window="2.5 ps")
     >>> chi = spectrum.chi.sel(E=slice(4, None))
     >>> round(float(chi.E[chi.argmax("E")]))
     8
     """
-    trajectory = read_trajectory(data)
-    length = window_frames(trajectory, window, dE)
-    plan = Plan.make(
-        data, Q_max, dQ, length=length, weights="unit", part="coherent", partials=False,
-        normalization="ashcroft-langreth",
-        precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell, origin_step=None,
-    )  # fmt: skip
+    given = dict(locals())
+    trajectory = read_call(given)
+    frames = Window.make(trajectory, given)
+    plan = Plan.make(trajectory, given, frames.length)
     several = isinstance(field, Sequence) and not isinstance(field, str)
-    fields = _Fields.make(
-        data, trajectory, list(field) if several else [field], cutoff, reference
-    )
-    step = trajectory.time_step
-    energies = energy_grid(length, step, E_max)
-    shape = make_taper(taper, length)
-    limit = folding_limit(folding)
+    given["field"] = list(field) if several else [field]
+    fields = _Fields.make(trajectory, given)
     bare = replace(fields, given=None)
-    if subtract_mean:
+    if require_flag(subtract_mean, "subtract_mean"):
         total = add_up(trajectory, _sum_of_values, bare, field=fields.given)["sum"]
         bare = replace(bare, mean=total / trajectory.n_frames)
-    cut = segments(trajectory, length, shape)
-    waves = cosines(energies, step, lag_resolution(resolution, length, step))
     task = _Fluctuations(
-        bare, shape, waves, band_matrix(length, step, power=0), plan.precision
+        bare, frames.taper, frames.cosines(), band_matrix(frames), plan.precision
     )
     moments = summarize(
         trajectory,
-        cut,
+        segments(trajectory, frames.taper),
         task,
-        plan.delayed_shells(),
+        plan.shells_task,
+        given=given,
         field=fields.given,
         numbers_per_atom=6 + fields.groups.shape[1],
-        T=T,
-        progress=progress,
     )
-    for row, name in enumerate(fields.units):
-        require_resolved(
-            moments.mean["bands"][row],
-            trajectory,
-            limit,
-            f"the spectrum of '{name}'",
-            T,
+    # φ/φ(0) is a ratio of means; that of the segments gives its scatter alone, since
+    # their mean would be biased.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moments.mean["Omega"] = moments.mean["phi"] / moments.mean["phi_Q"][..., None]
+    coords = {**plan.coordinates(), "E": ("E", frames.energies)}
+    made = {} if fields.maker is None else fields.maker.arguments
+    answers = {}
+    for row, (name, units) in enumerate(fields.units.items()):
+        text = f"the spectrum of '{name}'"
+        doubts = require_resolved(
+            moments.mean["bands"][row], trajectory, frames, text, T
         )
-    arguments = {
-        "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} "
-                                                            "ps", "taper": taper,
-        "resolution_fwhm": resolution, "segments": moments.n, "subtract_mean": subtract_mean,
-        **(fields.maker.arguments if fields.maker is not None else {}),
-        "max_wavevectors_per_shell": max_wavevectors_per_shell, "precision": plan.precision,
-    }  # fmt: skip
-    temperature = sample_temperature(trajectory, T, moments.temperature)
-    answers = {
-        name: label(
-            trajectory, _columns(moments, cut, row, name, units), {**plan.coordinates(), "E": ("E", energies)},
-            operation="fluctuation_spectrum", arguments={"field": name, **arguments}, temperature=temperature,
-            attrs={"field": name, **window_attrs(length, step, taper, moments.n)},
-            found=trajectory.motion(moments.mean["drift"] / step, length * step),
-        )
-        for row, (name, units) in enumerate(fields.units.items())
-    }  # fmt: skip
+        answers[name] = answer(
+            "fluctuation_spectrum", trajectory, moments,
+            _columns(moments, row, name, units), coords, given, window=frames,
+            doubts=doubts, attrs={"field": name}, field=name, **made,
+        )  # fmt: skip
     return xr.DataTree.from_dict(answers) if several else next(iter(answers.values()))
 
 
-def _columns(
-    moments: Moments, cut: Segments, row: int, name: str, units: str
-) -> dict[str, Column]:
+def _columns(moments: Moments, row: int, name: str, units: str) -> dict[str, Column]:
+    if not (moments.mean["phi_Q"][row] > 0).all():
+        raise QuantityError(
+            f"'{name}' does not fluctuate: it equals its mean at every time",
+            fix="pass a field that changes, or subtract_mean=False",
+        )
     square = parse_unit(units) ** 2
     plain, density = format_unit(square), format_unit(square / parse_unit("meV"))
-    values = {
-        key: mean[row]
-        for key, mean in moments.mean.items()
-        if key not in ("bands", "drift")
+    static, local = "static_fluctuation", "local_fluctuation_spectrum"
+    Q = {"long_name": "φ(Q, t = 0)"}
+    atom = {"long_name": "mean-square fluctuation of an atom"}
+    rows: dict[str, tuple[tuple[str, ...], str, str | None, Mapping[str, str]]] = {
+        "Omega": (("Q", "E"), "1/meV", "normalized_fluctuation_spectrum", {}),
+        "phi": (("Q", "E"), density, "fluctuation_spectrum", {}),
+        "phi_Q": (("Q",), plain, static, Q),
+        "chi": (("E",), density, local, {}),
+        "variance": ((), plain, None, atom),
     }
-    if not (values["phi_Q"] > 0).all():
-        raise QuantityError(
-            f"'{name}' does not fluctuate",
-            reason="its values are those of its mean at every time",
-            fix="pass a field that changes, or subtract_mean=False for one that does "
-            "not",
-        )
-    stds = {key: moments.std(key, cut.correlation) for key in values}
-
-    def column(
-        key: str, dims: tuple[str, ...], unit: str, quantity: str | None, text: str = ""
-    ) -> Column:
-        std = stds[key]
-        attrs = {"long_name": text} if text else {}
-        return Column(
-            dims, values[key], None if std is None else std[row], unit, quantity, attrs
-        )
-
-    # A ratio of means; the mean of the segments' ratios, which gives its scatter, would
-    # be biased.
-    values["Omega"] = values["phi"] / values["phi_Q"][:, None]
     return {
-        "Omega": column(
-            "Omega", ("Q", "E"), "1/meV", "normalized_fluctuation_spectrum"
-        ),
-        "phi": column("phi", ("Q", "E"), density, "fluctuation_spectrum"),
-        "phi_Q": column("phi_Q", ("Q",), plain, "static_fluctuation", "φ(Q, t = 0)"),
-        "chi": column("chi", ("E",), density, "local_fluctuation_spectrum"),
-        "variance": column(
-            "variance", (), plain, None, "mean-square fluctuation of an atom"
-        ),
+        key: moments.column(key, dims, unit, quantity, row=row, attrs=attrs)
+        for key, (dims, unit, quantity, attrs) in rows.items()
     }
 
 
@@ -246,47 +202,31 @@ class _Fields:
     mean: np.ndarray | None = None
 
     @classmethod
-    def make(
-        cls,
-        data: xr.Dataset,
-        trajectory: Trajectory,
-        fields: list[Any],
-        cutoff: Any,
-        reference: Any,
-    ) -> _Fields:
-        names = [f for f in fields if isinstance(f, str)]
-        maker = (
-            FieldMaker.make(data, trajectory, names, cutoff, reference)
-            if names or not fields
-            else None
-        )
+    def make(cls, trajectory: Trajectory, given: Mapping[str, Any]) -> _Fields:
+        """Check the fields of a call."""
+        names = [f for f in given["field"] if isinstance(f, str)]
+        arrays = [f for f in given["field"] if not isinstance(f, str)]
+        maker = None
+        if names or not arrays:
+            maker = FieldMaker.make(trajectory, names, given)
         units = {name: FIELDS[name].units for name in names}
-        widths = {
-            name: len(_components(name, np.zeros((1, 1, 3, 3)))) for name in names
-        }
+        one = np.zeros((1, 1, 3, 3))
+        widths = [len(_components(name, one)) for name in names]
         parts: list[Any] = []
-        for array in (f for f in fields if not isinstance(f, str)):
-            if not isinstance(array, xr.DataArray):
-                raise QuantityError(
-                    f"a field is a {type(array).__name__}",
-                    reason="it is a name or labelled numbers",
-                    fix="xarray.DataArray(values, dims=('time', 'atom'), "
-                    "attrs={'units': '1'})",
-                )
+        for array in arrays:
+            require_kind(
+                array, xr.DataArray, "a field", "a name or labelled numbers, "
+                "xarray.DataArray(values, dims=('time', 'atom'), attrs={'units': '1'})",
+            )  # fmt: skip
             name = str(array.name or f"field_{len(parts)}")
             if name in units:
-                raise QuantityError(
-                    f"two fields are named '{name}'",
-                    reason="answers go by name",
-                    fix="rename one",
-                )
+                raise QuantityError(f"two fields are named '{name}'", fix="rename one")
             units[name] = require_units(array, f"'{name}'", "1")
-            parts.append(_given(trajectory, name, array))
-            widths[name] = parts[-1].shape[1]
-        groups = np.repeat(np.eye(len(widths)), list(widths.values()), axis=1)
-        return cls(
-            maker, np.concatenate(parts, axis=1) if parts else None, units, groups
-        )
+            parts.append(_in_order(trajectory, name, array))
+            widths.append(parts[-1].shape[1])
+        groups = np.repeat(np.eye(len(widths)), widths, axis=1)
+        own = np.concatenate(parts, axis=1) if parts else None
+        return cls(maker, own, units, groups)
 
 
 def _components(name: str, values: np.ndarray) -> list[np.ndarray]:
@@ -295,39 +235,34 @@ def _components(name: str, values: np.ndarray) -> list[np.ndarray]:
         # Five in an orthonormal basis of the traceless symmetric tensors.
         xx, yy, zz = (values[..., a, a] for a in range(3))
         diagonal = [(xx - yy) / np.sqrt(2), (2 * zz - xx - yy) / np.sqrt(6)]
-        return diagonal + [
-            values[..., a, b] * np.sqrt(2) for a, b in ((0, 1), (0, 2), (1, 2))
-        ]
+        sides = ((0, 1), (0, 2), (1, 2))
+        return diagonal + [values[..., a, b] * np.sqrt(2) for a, b in sides]
     if FIELDS[name].is_tensor:
         return [values[..., a, b] for a in range(3) for b in range(3)]
     return [values]
 
 
-def _given(trajectory: Trajectory, name: str, array: xr.DataArray) -> Any:
-    """Put the user's field in the order (time, component, atom), or say why it is none."""
+def _in_order(trajectory: Trajectory, name: str, array: xr.DataArray) -> Any:
+    """Check a field of the user and put it in the order (time, component, atom)."""
     if not {"time", "atom"} <= set(array.dims) or array.dtype.kind not in "fiu":
         raise QuantityError(
-            f"the field '{name}' is over {array.dims}, of type {array.dtype}",
-            reason="it is real numbers over time and atom, and components if it has "
-            "any",
+            f"the field '{name}' is over {array.dims}, of type {array.dtype}; it must "
+            "be real numbers over time and atom, and components if it has any",
             fix=f"{name}.rename(...) its dimensions to 'time' and 'atom'",
         )
     sizes = (trajectory.n_frames, trajectory.n_atoms)
     if (array.sizes["time"], array.sizes["atom"]) != sizes:
         raise CoordinateError(
             f"the field '{name}' has {array.sizes['time']} times and "
-            f"{array.sizes['atom']} atoms",
-            reason=f"the trajectory has {sizes[0]} and {sizes[1]}",
+            f"{array.sizes['atom']} atoms, the trajectory {sizes[0]} and {sizes[1]}",
             fix="select the same frames and atoms of both",
         )
     if "time" in array.coords and "time" in trajectory.source.coords:
         own, other = array["time"], trajectory.source["time"]
-        if own.attrs.get("units") == other.attrs.get("units") and not np.allclose(
-            own, other, rtol=1e-9, atol=1e-9
-        ):
+        same = np.allclose(own, other, rtol=1e-9, atol=1e-9)
+        if own.attrs.get("units") == other.attrs.get("units") and not same:
             raise CoordinateError(
                 f"the times of the field '{name}' are not those of the trajectory",
-                reason="they would be correlated with the positions of other moments",
                 fix=f"{name} = {name}.sel(time=traj.time)",
             )
     components = [d for d in array.dims if d not in ("time", "atom")]
@@ -336,41 +271,31 @@ def _given(trajectory: Trajectory, name: str, array: xr.DataArray) -> Any:
 
 
 def _values(block: Block, fields: _Fields, dtype: Any = float) -> np.ndarray:
-    """Return all components of the fields of a block, shape (n_frames, n_components, n_atoms)."""
+    """Return all components of the fields, shape (n_frames, n_components, n_atoms)."""
     n_frames = len(block.position)
-    whole: np.ndarray | None = None
-    # A few frames at a time: tensors on the way take more than what is kept.
-    for first in range(0, n_frames, _FRAMES):
-        part = block.part(first, min(first + _FRAMES, n_frames))
-        columns = []
-        if fields.maker is not None:
-            columns += [
-                c
-                for name, values in fields.maker(part).items()
-                for c in _components(name, values)
-            ]
+    whole: Any = None
+    # Few frames at a time: tensors on the way take more than what is kept.
+    for first in range(0, n_frames, 32):
+        part = block.part(first, min(first + 32, n_frames))
+        made = {} if fields.maker is None else fields.maker(part)
+        columns = [c for name, field in made.items() for c in _components(name, field)]
         own = [np.stack(columns, axis=1)] if columns else []
         given = [] if part.field is None else [np.asarray(part.field, dtype=float)]
         values = np.concatenate([*own, *given], axis=1)
         if not np.isfinite(values.sum()):
-            frame, component, atom = (
-                int(i[0]) for i in np.nonzero(~np.isfinite(values))
-            )
+            frame, component, atom = np.argwhere(~np.isfinite(values))[0].tolist()
             name = list(fields.units)[int(np.argmax(fields.groups[:, component]))]
             raise QuantityError(
                 f"'{name}' is {values[frame, component, atom]} at atom {atom} in "
-                f"frame {part.first + frame}",
-                reason="correlations need a number there; an atom without neighbors "
-                "has no mean distance",
+                f"frame {part.first + frame}; an atom without neighbors has no mean "
+                "distance",
                 fix="raise cutoff=, or leave those atoms or frames out",
             )
         if whole is None:
             whole = np.empty((n_frames, *values.shape[1:]), dtype=dtype)
-        whole[first : first + len(values)] = (
-            values if fields.mean is None else values - fields.mean
-        )
-    assert whole is not None
-    return whole
+        mean = 0.0 if fields.mean is None else fields.mean
+        whole[first : first + len(values)] = values - mean
+    return np.asarray(whole)
 
 
 def _sum_of_values(block: Block, fields: _Fields) -> dict[str, np.ndarray]:
@@ -378,8 +303,8 @@ def _sum_of_values(block: Block, fields: _Fields) -> dict[str, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class _Held:
-    """Weights of a block that are computed already."""
+class _Computed:
+    """Weights of a block that are known already."""
 
     values: np.ndarray
 
@@ -389,7 +314,7 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Fluctuations:
-    """What is answered for the segments of a block."""
+    """What is computed of the segments of a block."""
 
     fields: _Fields
     taper: np.ndarray
@@ -399,52 +324,40 @@ class _Fluctuations:
 
     def __call__(
         self, block: Block, starts: list[int], shells: Shells
-    ) -> Mapping[str, np.ndarray]:
-        # All frames of the block are held: in the precision that their densities will
-        # have.
-        values = _values(
-            block, self.fields, np.float32 if self.precision == "single" else float
-        )
-        norm = (self.taper**2).sum() * values.shape[2]
-        phi = np.zeros(
-            (len(starts), len(self.fields.groups), shells.Q.size, self.taper.size)
-        )
+    ) -> dict[str, np.ndarray]:
+        # All frames of the block are kept: in the precision of their densities.
+        dtype = np.float32 if self.precision == "single" else float
+        values = _values(block, self.fields, dtype)
+        _, n_components, n_atoms = values.shape
+        norm, length = (self.taper**2).sum() * n_atoms, self.taper.size
+        phi: Any = 0.0
         # One at a time: slabs of wave vectors are as thick as memory lets them be.
         for component, share in enumerate(self.fields.groups.T):
-            task = Task(
-                self.taper, _Held(values[:, [component]]), 1, pairs, self.precision
-            )
-            phi += (
-                share[:, None, None]
-                * segment_correlations(block, starts, task, shells)
-                / norm
-            )
-        chi = self._local(values, starts) / norm
+            weights = _Computed(values[:, [component]])
+            task = Task(self.taper, weights, 1, pairs, self.precision)
+            found = segment_correlations(block, starts, task, shells)
+            phi = phi + share[:, None, None] * found / norm
+        ones = np.ones((1, n_atoms))
+        local = np.array(
+            [
+                [
+                    autocorrelations(
+                        values[start : start + length, [c]], self.taper, ones
+                    )[0]
+                    for c in range(n_components)
+                ]
+                for start in starts
+            ]
+        )
+        chi = self.fields.groups @ local / norm
         spectra = phi @ self.cosines
+        near = (chi @ self.bands)[:, :, None]
         return {
             "phi": spectra,
             "phi_Q": phi[..., 0],
             "Omega": spectra / np.where(phi[..., :1] > 0, phi[..., :1], np.nan),
             "chi": chi @ self.cosines,
             "variance": chi[..., 0],
-            "bands": np.concatenate(
-                [phi @ self.bands, (chi @ self.bands)[:, :, None]], axis=2
-            ),
-            "drift": block.drift(starts, self.taper.size),
+            "bands": np.concatenate([phi @ self.bands, near], axis=2),
+            "drift": block.drift(starts, length),
         }
-
-    def _local(self, values: np.ndarray, starts: list[int]) -> np.ndarray:
-        """Correlate every atom with itself, shape (n_segments, n_fields, n_lags)."""
-        length = self.taper.size
-        n_fft = scipy.fft.next_fast_len(2 * length - 1, real=True)
-        power = np.zeros((len(starts), values.shape[1], n_fft // 2 + 1))
-        for number, start in enumerate(starts):
-            for component in range(values.shape[1]):
-                series = values[start : start + length, component] * self.taper[:, None]
-                spectra = scipy.fft.rfft(series, n=n_fft, axis=0, overwrite_x=True)
-                power[number, component] = (spectra.real**2 + spectra.imag**2).sum(
-                    axis=1
-                )
-        return np.asarray(
-            scipy.fft.irfft(self.fields.groups @ power, n=n_fft, axis=-1)[..., :length]
-        )

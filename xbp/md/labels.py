@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import RangeError, TemperatureError
@@ -17,25 +16,19 @@ from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
 from xbp.core.units import magnitude
 from xbp.md.trajectory import Trajectory
-from xbp.md.wavevectors import Shells
 
 __all__ = [
     "Column",
     "label",
     "positive",
     "sample_temperature",
-    "shell_coordinates",
     "whole",
-    "window_attrs",
-    "window_frames",
 ]
 
 
 #: Temperatures (K) of matter; velocities that tell others were never drawn, or are in
 #: other units.
 _COLDEST, _HOTTEST = 1e-3, 1e5
-#: Fewest frames of a window.
-_FEWEST = 4
 
 
 class Column(NamedTuple):
@@ -144,19 +137,6 @@ def composition(elements: np.ndarray) -> str:
     )
 
 
-def shell_coordinates(shells: Shells) -> dict[str, Any]:
-    """Return Q (the mean over each shell), its bounds, and the number of wave vectors."""
-    return {
-        "Q": ("Q", shells.Q, {"bounds": "Q_bnds"}),
-        "Q_bnds": (("Q", "bnds"), shells.edges),
-        "n_wavevectors": (
-            "Q",
-            shells.n_wavevectors,
-            {"units": "1", "long_name": "wave vectors in the shell, ±Q"},
-        ),
-    }
-
-
 def positive(value: Any, units: str, name: str, *, energy: bool = False) -> float:
     """Return a positive argument in given units."""
     number = magnitude(value, units, name=name, energy=energy)
@@ -182,33 +162,6 @@ def whole(value: Any, name: str, least: int = 0) -> int:
             fix=f"{name}=1000",
         )
     return number
-
-
-def window_frames(trajectory: Trajectory, window: Any, dE: Any) -> int:
-    """Return the frames of a window given as a time, or by the step h/window of the energies it resolves."""
-    if window is not None and dE is not None:
-        raise RangeError(
-            f"window={window} and dE={dE} are both given",
-            reason="each sets the other, dE = h/window",
-            fix="leave one out",
-        )
-    step = trajectory.time_step
-    if dE is not None:
-        time = constants.PLANCK / positive(dE, "meV", "dE", energy=True)
-    else:
-        time = positive("10 ps" if window is None else window, "ps", "window")
-    frames: int = round(time / step)
-    if frames < _FEWEST:
-        least, whole_time = _FEWEST * step, trajectory.n_frames * step
-        default = " (the default)" if window is None and dE is None else ""
-        raise RangeError(
-            f"the window of {time:.4g} ps{default} holds {frames} frames",
-            reason=f"they are {step:.4g} ps apart, and a window takes {_FEWEST}",
-            fix=f"window='{least:.4g} ps' or longer, "
-            f"dE='{constants.PLANCK / least:.3g} meV' or smaller; "
-            f"the trajectory has {whole_time:.4g} ps",
-        )
-    return frames
 
 
 def sample_temperature(
@@ -250,8 +203,3 @@ def sample_temperature(
     if measured[1] is not None:
         found.attrs["std"] = measured[1]
     return found
-
-
-def window_attrs(length: int, step: float, taper: str, segments: int) -> dict[str, Any]:
-    """Return the attributes by which later steps know what the windows of a spectrum resolve."""
-    return {"window": f"{length * step:.10g} ps, {taper}", "segments": segments}

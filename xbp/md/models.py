@@ -1,7 +1,4 @@
-"""Trajectories with known answers.
-
-An ideal gas, independent oscillators, a harmonic chain.
-"""
+"""Trajectories with known answers: an ideal gas, oscillators, a harmonic chain."""
 
 from __future__ import annotations
 
@@ -12,10 +9,19 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
+from xbp.core.errors import RangeError
+from xbp.core.guards import (
+    require_kind,
+    require_memory,
+    require_positive,
+    require_whole,
+)
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
-from xbp.md.labels import positive
 
 __all__ = ["einstein_solid", "harmonic_chain", "ideal_gas", "new_trajectory"]
+
+#: Of absurd arguments; positions that are no numbers are refused at the end.
+_OVERFLOW = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 def new_trajectory(
@@ -53,51 +59,35 @@ def new_trajectory(
 
     Examples
     --------
+    >>> import numpy as np
     >>> new_trajectory(np.zeros((1, 2, 3)), time=[0.0], cell=10 * np.eye(3)).position.dims
     ('time', 'atom', 'xyz')
     """
-    dims = ("time", "atom", "xyz")
+    dims, length = ("time", "atom", "xyz"), {"units": "angstrom"}
     cell = np.asarray(cell, dtype=float)
-    ds = xr.Dataset(
-        {
-            "position": (
-                dims,
-                position,
-                {"units": "angstrom", "long_name": "position"},
-            ),
-            "cell": (
-                ("vector", "xyz") if cell.ndim == 2 else ("time", "vector", "xyz"),
-                cell,
-                {"units": "angstrom"},
-            ),
-        },
-        coords={
-            "time": (
-                "time",
-                np.asarray(time, dtype=float),
-                {"units": "ps", "long_name": COORDINATES["time"][1]},
-            ),
-            "xyz": ["x", "y", "z"],
-        },
-        attrs={
-            "Conventions": CONVENTIONS,
-            "xbp_schema": SCHEMA_VERSION,
-            "quantity": "trajectory",
-        },
-    )
+    cell_dims = ("time", "vector", "xyz")[3 - cell.ndim :]
+    moment = {"units": "ps", "long_name": COORDINATES["time"][1]}
+    variables: dict[str, Any] = {
+        "position": (dims, position, {**length, "long_name": "position"}),
+        "cell": (cell_dims, cell, length),
+    }
+    coords: dict[str, Any] = {
+        "time": ("time", np.asarray(time, dtype=float), moment),
+        "xyz": ["x", "y", "z"],
+    }
     if velocity is not None:
-        ds["velocity"] = (dims, velocity, {"units": "angstrom/ps"})
+        variables["velocity"] = (dims, velocity, {"units": "angstrom/ps"})
     if mass is not None:
-        ds["mass"] = ("atom", np.asarray(mass, dtype=float), {"units": "u"})
+        variables["mass"] = ("atom", np.asarray(mass, dtype=float), {"units": "u"})
     if element is not None:
-        ds = ds.assign_coords(element=("atom", np.asarray(element, dtype=str)))
-    return (
-        ds
-        if temperature is None
-        else ds.assign_coords(temperature=temperature_coordinate(temperature))
-    )
+        coords["element"] = ("atom", np.asarray(element, dtype=str))
+    if temperature is not None:
+        coords["temperature"] = temperature_coordinate(temperature)
+    conventions = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
+    return xr.Dataset(variables, coords, {**conventions, "quantity": "trajectory"})
 
 
+@_OVERFLOW
 def ideal_gas(
     n_atoms: int,
     n_frames: int,
@@ -112,7 +102,7 @@ def ideal_gas(
     r"""Make atoms that fly freely: S(Q) = 1 and a Gaussian in E.
 
     .. math:: S(Q,E) = \frac{1}{\sqrt{2\pi}\,\hbar Q v} e^{-E^2/2(\hbar Q v)^2}, \quad
-    v^2 = k_BT/m
+              v^2 = k_BT/m
 
     Parameters
     ----------
@@ -137,23 +127,20 @@ def ideal_gas(
 
     Examples
     --------
-    >>> ideal_gas(2, 3, cell=10, T=300, mass=40, time_step="20 fs", seed=1).sizes["time"]
+    >>> gas = ideal_gas(2, 3, cell=10, T=300, mass=40, time_step="20 fs", seed=1)
+    >>> gas.sizes["time"]
     3
     """
-    side, m = positive(cell, "angstrom", "cell"), positive(mass, "u", "mass")
-    kelvin = float(temperature_coordinate(T).values)
-    time = np.arange(n_frames) * positive(time_step, "ps", "time_step")
-    rng = np.random.default_rng(seed)
-    velocity = np.sqrt(constants.BOLTZMANN * kelvin / m) * rng.standard_normal(
-        (n_atoms, 3)
-    )
-    position = side * rng.random((n_atoms, 3)) + time[:, None, None] * velocity
-    return new_trajectory(
-        position, time=time, cell=side * np.eye(3), velocity=np.broadcast_to(velocity, position.shape),
-        element=[element] * n_atoms, mass=np.full(n_atoms, m), temperature=kelvin,
-    )  # fmt: skip
+    given = _Model(locals())
+    side = require_positive(cell, "cell", "angstrom")
+    velocity = given.speed * given.rng.standard_normal((given.n_atoms, 3))
+    start = side * given.rng.random((given.n_atoms, 3))
+    position = start + given.time[:, None, None] * velocity
+    velocity = np.broadcast_to(velocity, position.shape)
+    return given.trajectory(position, velocity, side * np.eye(3))
 
 
+@_OVERFLOW
 def einstein_solid(
     n_atoms: int,
     n_frames: int,
@@ -166,7 +153,7 @@ def einstein_solid(
     element: str = "Ar",
     seed: int,
 ) -> xr.Dataset:
-    r"""Make atoms that vibrate independently about random places, all with one energy ħΩ.
+    r"""Make atoms that vibrate independently about random places with one energy ħΩ.
 
     .. math:: F_s(Q,t) = e^{-Q^2 u^2 (1 - \cos\Omega t)}, \quad u^2 = k_BT/m\Omega^2,
               \quad g(E) = \delta(E - \hbar\Omega)
@@ -190,31 +177,26 @@ def einstein_solid(
 
     Examples
     --------
-    >>> einstein_solid(2, 3, cell=10, energy="5 meV", T=300, mass=40, time_step="20 fs", seed=1).sizes["atom"]
+    >>> solid = einstein_solid(
+    ...     2, 3, cell=10, energy="5 meV", T=300, mass=40, time_step="20 fs", seed=1)
+    >>> solid.sizes["atom"]
     2
     """
-    side, m = positive(cell, "angstrom", "cell"), positive(mass, "u", "mass")
-    omega = (
-        2 * np.pi * positive(energy, "meV", "energy", energy=True) / constants.PLANCK
-    )
-    kelvin = float(temperature_coordinate(T).values)
-    time = np.arange(n_frames) * positive(time_step, "ps", "time_step")
-    rng = np.random.default_rng(seed)
+    given = _Model(locals())
+    side = require_positive(cell, "cell", "angstrom")
+    omega = 2 * np.pi * require_positive(energy, "energy", "meV", energy=True)
+    omega /= constants.PLANCK
+    shape = (given.n_atoms, 3)
     # A thermal oscillator: both quadratures are Gaussian.
-    a, b = (
-        np.sqrt(constants.BOLTZMANN * kelvin / m)
-        / omega
-        * rng.standard_normal((2, n_atoms, 3))
-    )
-    phase = omega * time[:, None, None]
-    position = side * rng.random((n_atoms, 3)) + a * np.cos(phase) + b * np.sin(phase)
+    a, b = given.speed / omega * given.rng.standard_normal((2, *shape))
+    phase = omega * given.time[:, None, None]
+    moved = a * np.cos(phase) + b * np.sin(phase)
     velocity = omega * (b * np.cos(phase) - a * np.sin(phase))
-    return new_trajectory(
-        position, time=time, cell=side * np.eye(3), velocity=velocity, element=[element] * n_atoms,
-        mass=np.full(n_atoms, m), temperature=kelvin,
-    )  # fmt: skip
+    position = side * given.rng.random(shape) + moved
+    return given.trajectory(position, velocity, side * np.eye(3))
 
 
+@_OVERFLOW
 def harmonic_chain(
     n_atoms: int,
     n_frames: int,
@@ -227,10 +209,10 @@ def harmonic_chain(
     element: str = "Ar",
     seed: int,
 ) -> xr.Dataset:
-    r"""Make a closed chain along x whose neighbours are tied by springs, at a temperature.
+    r"""Make a closed chain along x of atoms tied by springs, at a temperature.
 
     .. math:: E(q) = E_{max} |\sin(qa/2)|, \quad S_1(q,E) = \frac{q^2
-    k_BT}{2m\Omega_q^2}
+              k_BT}{2m\Omega_q^2}
               [\delta(E - \hbar\Omega_q) + \delta(E + \hbar\Omega_q)]
 
     The one-phonon part S₁ is that of small displacements.
@@ -255,44 +237,54 @@ def harmonic_chain(
 
     Examples
     --------
-    >>> harmonic_chain(8, 3, spacing=3, energy_max=20, T=50, mass=40, time_step="20 fs", seed=1).sizes["atom"]
+    >>> chain = harmonic_chain(
+    ...     8, 3, spacing=3, energy_max=20, T=50, mass=40, time_step="20 fs", seed=1)
+    >>> chain.sizes["atom"]
     8
     """
-    a, m = positive(spacing, "angstrom", "spacing"), positive(mass, "u", "mass")
-    top = (
-        2
-        * np.pi
-        * positive(energy_max, "meV", "energy_max", energy=True)
-        / constants.PLANCK
-    )
-    kelvin = float(temperature_coordinate(T).values)
-    time = np.arange(n_frames) * positive(time_step, "ps", "time_step")
-    rng = np.random.default_rng(seed)
-    mode = np.fft.fftfreq(n_atoms) * n_atoms
-    omega = top * np.abs(np.sin(np.pi * mode / n_atoms))
-    moving = omega > 0
+    given = _Model(locals())
+    n, a = given.n_atoms, require_positive(spacing, "spacing", "angstrom")
+    top = 2 * np.pi * require_positive(energy_max, "energy_max", "meV", energy=True)
+    omega = top / constants.PLANCK * np.abs(np.sin(np.pi * np.fft.fftfreq(n)))
     # White noise in real space has Gaussian Fourier amplitudes that belong to a real
     # displacement.
-    noise = np.fft.fft(rng.standard_normal((2, n_atoms)), axis=1)
-    amplitude = (
-        np.where(
-            moving,
-            np.sqrt(constants.BOLTZMANN * kelvin / m) / np.where(moving, omega, 1.0),
-            0.0,
-        )
-        * noise
-    )
-    phase = omega * time[:, None]
-    x = np.fft.ifft(
-        amplitude[0] * np.cos(phase) + amplitude[1] * np.sin(phase), axis=1
-    ).real
-    v = np.fft.ifft(
-        omega * (amplitude[1] * np.cos(phase) - amplitude[0] * np.sin(phase)), axis=1
-    ).real
-    position = np.zeros((n_frames, n_atoms, 3))
+    noise = np.fft.fft(given.rng.standard_normal((2, n)), axis=1)
+    c, s = np.where(omega > 0, given.speed / omega, 0.0) * noise
+    phase = omega * given.time[:, None]
+    x = np.fft.ifft(c * np.cos(phase) + s * np.sin(phase), axis=1).real
+    rate = omega * (s * np.cos(phase) - c * np.sin(phase))
+    position = np.zeros((given.n_frames, n, 3))
     velocity = np.zeros_like(position)
-    position[..., 0], velocity[..., 0] = x + a * np.arange(n_atoms), v
-    return new_trajectory(
-        position, time=time, cell=a * np.diag([n_atoms, 2.0, 2.0]), velocity=velocity, element=[element] * n_atoms,
-        mass=np.full(n_atoms, m), temperature=kelvin,
-    )  # fmt: skip
+    position[..., 0] = x + a * np.arange(n)
+    velocity[..., 0] = np.fft.ifft(rate, axis=1).real
+    return given.trajectory(position, velocity, a * np.diag([n, 2.0, 2.0]))
+
+
+class _Model:
+    """The arguments that all models have in common, and the trajectory they give."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.n_atoms = require_whole(given["n_atoms"], "n_atoms")
+        self.n_frames = require_whole(given["n_frames"], "n_frames")
+        require_memory(12 * self.n_atoms * self.n_frames, "n_frames of n_atoms")
+        require_kind(given["element"], str, "element", "a symbol, such as 'Ar'")
+        self.element = [given["element"]] * self.n_atoms
+        mass = require_positive(given["mass"], "mass", "u")
+        self.mass = np.full(self.n_atoms, mass)
+        self.kelvin = float(temperature_coordinate(given["T"]).values)
+        #: Thermal velocity along one axis, Å/ps.
+        self.speed = np.sqrt(constants.BOLTZMANN * self.kelvin / mass)
+        step = require_positive(given["time_step"], "time_step", "ps")
+        self.time = np.arange(self.n_frames) * step
+        self.rng = np.random.default_rng(require_whole(given["seed"], "seed", least=0))
+
+    def trajectory(
+        self, position: np.ndarray, velocity: np.ndarray, cell: np.ndarray
+    ) -> xr.Dataset:
+        for name, values in (("time", self.time), ("position", position)):
+            if not np.isfinite(values).all():
+                raise RangeError(f"a {name} of the model is too large to be a number")
+        return new_trajectory(
+            position, time=self.time, cell=cell, velocity=velocity,
+            element=self.element, mass=self.mass, temperature=self.kelvin,
+        )  # fmt: skip

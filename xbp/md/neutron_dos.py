@@ -1,4 +1,4 @@
-"""The density of states as neutrons weigh it, and measured ones freed of that weighting by a simulation."""
+"""Neutron-weighted densities of states, and measured ones corrected by a simulation."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import resolve_u2
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate
+from xbp.core.guards import require_dims
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read, result_table
@@ -30,7 +31,7 @@ def neutron_weighted_dos(
     b: Any = None,
     area_tolerance: float = 0.1,
 ) -> xr.Dataset:
-    r"""Weigh the partial densities of states of an alloy as neutron scattering does.
+    r"""Weight the partial densities of states of an alloy as neutron scattering does.
 
     .. math:: G(E) = \frac{\sum_i w_i\, g_i(E)}{\sum_i w_i}, \quad
               w_i = c_i \frac{\sigma_i}{M_i} e^{-Q^2 u_i^2}, \qquad R(E) = \frac{\sum_i
@@ -53,10 +54,10 @@ def neutron_weighted_dos(
         ``traj.bp.msd(partials=True).u2``. Both or neither: without them the
         Debye–Waller factors are left out.
     area_tolerance : float, optional
-        How far the area of a partial that does not say it may be from 1 (or 3), as a
-        part of it.
+        Largest relative difference from 1 (or 3) of the area of a partial whose
+        attributes do not state it.
     b : mapping of symbol to number, optional
-        Scattering lengths of elements whose tabulated ones do not hold, as for
+        Scattering lengths in place of tabulated ones, as for
         `dynamic_structure_factor`.
 
     Returns
@@ -84,101 +85,91 @@ def neutron_weighted_dos(
     >>> import numpy as np, xarray as xr, xbp
     >>> E = np.arange(0.5, 40)
     >>> gauss = lambda c: np.exp(-((E - c) ** 2) / 32) / np.sqrt(32 * np.pi)
-    >>> g = xr.DataArray([gauss(15), gauss(25)], {"element": ["Cu", "Zr"], "E": ("E", E, {"units": "meV"}),
-    ...     "weight": ("element", [0.5, 0.5])}, ("element", "E"), "g",
-    ...     {"quantity": "vibrational_dos", "units": "1/meV"})
+    >>> coords = {"element": ["Cu", "Zr"], "E": ("E", E, {"units": "meV"}),
+    ...           "weight": ("element", [0.5, 0.5])}
+    >>> attrs = {"quantity": "vibrational_dos", "units": "1/meV"}
+    >>> g = xr.DataArray([gauss(15), gauss(25)], coords, ("element", "E"), "g", attrs)
     >>> table = xbp.md.neutron_weighted_dos(g)
     >>> bool(table.g.sel(E=15.5) > table.g.sel(E=25.5))  # copper is lighter and scatters more
     True
     """
     signal = read(partials, "vibrational_dos")
     value = signal.value
+    share = _concentrations(value)
+    symbols = value["element"].values
+    each = modes_of(signal, tolerance=area_tolerance, weighted=True).unit
+    unit = float(each.values.flat[0]) if each.chunks is None else 1.0
+    if each.chunks is None and not np.allclose(each, unit):
+        areas = ", ".join(f"{area:g}" for area in each.values.flat)
+        raise QuantityError(
+            f"the partials have areas of {areas}; they must have the same",
+            fix="g / g.integrate('E')",
+        )
+    masses = np.array([atomic_mass(str(symbol)) for symbol in symbols])
+    weights = share * neutron_cross_sections(symbols, b) / masses
+    if (Q is None) != (u2 is None):
+        raise RangeError(
+            "one of Q and u2 is missing, and the Debye-Waller factor is exp(-Q²u²)",
+            fix="give both, or neither",
+        )
+    if Q is not None:
+        displacement = resolve_u2(value.drop_vars("u2", errors="ignore"), u2=u2)
+        square = magnitude(Q, "1/angstrom", name="Q") ** 2
+        weights = weights * np.exp(-square * displacement.values)
+    weights = weights / weights.sum()
+    c = xr.DataArray(share / share.sum(), dims="element")
+    w = xr.DataArray(weights, dims="element")
+    bare = value.drop_vars(["weight", "element"])
+    true, weighted = (xr.dot(bare, over, dim="element") for over in (c, w))
+    positive = weighted.where(weighted > 0)
+    text = "true over neutron-weighted density of states"
+    variables: dict[str, tuple[Any, str, str]] = {
+        "g": (weighted, signal.units, "neutron-weighted g(E)"),
+        "correction": (true / positive, "1", text),
+    }
+    if signal.std is not None:
+        variance = signal.std.drop_vars(["weight", "element"], errors="ignore") ** 2
+        slope = (c * positive - w * true) / positive**2
+        spread = (variance * slope**2).sum("element", skipna=False) ** 0.5
+        g_std = xr.dot(variance, w**2, dim="element") ** 0.5
+        variables["g_std"] = (g_std, signal.units, "")
+        variables["correction_std"] = (spread, "1", "")
+    named = {str(s): f"{part:.6g}" for s, part in zip(symbols, weights, strict=True)}
+    table: xr.Dataset = result_table(
+        signal, variables, quantity="neutron_weighted_dos",
+        operation="neutron_weighted_dos", arguments={"Q": Q, "weights": named},
+    )  # fmt: skip
+    table["g"].attrs |= {
+        "quantity": "vibrational_dos",
+        "weighting": "neutron",
+        **area_attributes(unit, "weighted modes"),
+        "history": table.attrs["history"],
+    }
+    return table
+
+
+def _concentrations(value: xr.DataArray) -> np.ndarray:
+    """Return the concentrations of the elements, which partials by mass carry."""
     if "element" not in value.dims or "weight" not in value.coords:
         raise QuantityError(
-            f"the densities of states are over {tuple(value.dims)}",
-            reason="the partials of the elements are needed, and their shares",
+            "the partials of the elements are needed, with their shares; the densities "
+            f"of states are over {tuple(value.dims)}",
             fix="traj.bp.vdos(partials=True)",
         )
     weighting = value.attrs.get("weighting", "mass")
     if weighting != "mass":
         raise QuantityError(
-            f"the shares of the elements are weighted by {weighting!r}",
-            reason="weighted by mass they are concentrations",
+            f"the shares of the elements are weighted by {weighting!r}, and are "
+            "concentrations only if weighted by mass",
             fix="traj.bp.vdos(partials=True, weights='mass')",
         )
     share = value.coords["weight"].values.astype(float)
     if not np.isclose(share.sum(), 1, atol=1e-3):
         raise QuantityError(
-            f"the shares of the elements add up to {share.sum():g}",
-            reason="they are concentrations",
+            f"the shares of the elements add up to {share.sum():g}, not 1",
             fix="select all",
         )
-    each = modes_of(signal, tolerance=area_tolerance, weighted=True).unit
-    unit = float(each.values.flat[0]) if each.chunks is None else 1.0
-    if each.chunks is None and not np.allclose(each, unit):
-        raise QuantityError(
-            "the partials have areas of "
-            f"{', '.join(f'{area:g}' for area in each.values.flat)}",
-            reason="they must have the same scale to be added with the concentrations "
-            "as weights",
-            fix="g / g.integrate('E')",
-        )
-    symbols = value["element"].values
-    weights = (
-        share
-        * neutron_cross_sections(symbols, b)
-        / np.array([atomic_mass(str(s)) for s in symbols])
-    )
-    if (Q is None) != (u2 is None):
-        raise RangeError(
-            "one of Q and u2 is missing",
-            reason="the Debye-Waller factor is exp(-Q²u²)",
-            fix="give both, or neither",
-        )
-    if Q is not None:
-        displacement = resolve_u2(value.drop_vars("u2", errors="ignore"), u2=u2)
-        weights = weights * np.exp(
-            -(magnitude(Q, "1/angstrom", name="Q") ** 2) * displacement.values
-        )
-    weights = weights / weights.sum()
-    over = {
-        "c": xr.DataArray(share / share.sum(), dims="element"),
-        "w": xr.DataArray(weights, dims="element"),
-    }
-    bare = value.drop_vars(["weight", "element"])
-    true, weighted = (xr.dot(bare, over[key], dim="element") for key in ("c", "w"))
-    positive = weighted.where(weighted > 0)
-    variables: dict[str, tuple[Any, str, str]] = {
-        "g": (weighted, signal.units, "neutron-weighted g(E)"),
-        "correction": (
-            true / positive,
-            "1",
-            "true over neutron-weighted density of states",
-        ),
-    }
-    if signal.std is not None:
-        variance = signal.std.drop_vars(["weight", "element"], errors="ignore") ** 2
-        slope = (over["c"] * positive - over["w"] * true) / positive**2
-        variables["g_std"] = (
-            xr.dot(variance, over["w"] ** 2, dim="element") ** 0.5,
-            signal.units,
-            "",
-        )
-        variables["correction_std"] = (
-            (variance * slope**2).sum("element", skipna=False) ** 0.5,
-            "1",
-            "",
-        )
-    table: xr.Dataset = result_table(
-        signal, variables, quantity="neutron_weighted_dos", operation="neutron_weighted_dos",
-        arguments={"Q": Q, "weights": {str(s): f"{w:.6g}" for s, w in zip(symbols, weights, strict=True)}},
-    )  # fmt: skip
-    table["g"].attrs |= {
-        "quantity": "vibrational_dos", "weighting": "neutron", **area_attributes(unit, "weighted "
-                                                                                       "modes"),
-        "history": table.attrs["history"],
-    }  # fmt: skip
-    return table
+    return np.asarray(share)
 
 
 @operation(takes=("vibrational_dos", "generalized_dos"))
@@ -191,7 +182,7 @@ def correct_neutron_weighting(
     u2: Any = None,
     b: Any = None,
 ) -> Data:
-    """Free a measured density of states of its neutron weighting, by the partials of a simulation.
+    """Correct a measured density of states for its neutron weighting, by a simulation.
 
     g = G · R with R of `neutron_weighted_dos`, interpolated to the energies of the
     data.
@@ -207,8 +198,8 @@ def correct_neutron_weighting(
     Returns
     -------
     same type as `data`
-        NaN beyond the energies of the simulation; the standard deviations hold those of
-        R.
+        NaN beyond the energies of the simulation; the standard deviations include those
+        of R.
 
     Raises
     ------
@@ -220,54 +211,43 @@ def correct_neutron_weighting(
     >>> import numpy as np, xarray as xr, xbp
     >>> E = np.arange(0.5, 40)
     >>> gauss = lambda c: np.exp(-((E - c) ** 2) / 32) / np.sqrt(32 * np.pi)
-    >>> g = xr.DataArray([gauss(15), gauss(25)], {"element": ["Cu", "Zr"], "E": ("E", E, {"units": "meV"}),
-    ...     "weight": ("element", [0.5, 0.5])}, ("element", "E"), "g",
-    ...     {"quantity": "vibrational_dos", "units": "1/meV"})
+    >>> coords = {"element": ["Cu", "Zr"], "E": ("E", E, {"units": "meV"}),
+    ...           "weight": ("element", [0.5, 0.5])}
+    >>> attrs = {"quantity": "vibrational_dos", "units": "1/meV"}
+    >>> g = xr.DataArray([gauss(15), gauss(25)], coords, ("element", "E"), "g", attrs)
     >>> measured = xbp.md.neutron_weighted_dos(g).g
     >>> true = measured.bp.correct_neutron_weighting(g)
     >>> bool(np.allclose(true, g.mean("element")))
     True
     """
     signal: Signal = read(data, "vibrational_dos", "generalized_dos")
-    if "E" not in signal.value.dims:
-        raise RangeError(
-            f"'{signal.value.name}' has no dimension 'E'",
-            reason="the weighting depends on E",
-            fix="pass G(E)",
-        )
+    require_dims(signal.value, "E", "the neutron weighting")
     table = neutron_weighted_dos(partials, Q=Q, u2=u2, b=b)
-    factor = convert_factor(
-        signal.value["E"].attrs["units"],
-        table["E"].attrs["units"],
-        name="coordinate 'E'",
-        energy=True,
-    )
+    units, other = signal.value["E"].attrs["units"], table["E"].attrs["units"]
+    factor = convert_factor(units, other, name="coordinate 'E'", energy=True)
     at = signal.value["E"].values * factor
-    ratio, ratio_std = interpolate(
+    ratio, std_of_ratio = interpolate(
         table.correction, table.get("correction_std"), "E", at
     )
     if not bool(ratio.notnull().any()):
         raise RangeError(
             f"the simulation reaches from {float(table.E[0]):g} to "
-            f"{float(table.E[-1]):g} {table.E.attrs['units']}",
-            reason="the data have no energy in that range",
+            f"{float(table.E[-1]):g} {other}, and the data have no energy in that range",
             fix="compute the partials as far as the data reach: vdos(E_max=...)",
         )
     R = ratio.variable
     value = (signal.value * R).transpose(*signal.value.dims)
     std = signal.std
     if std is not None:
-        spread = (std * R) ** 2 + (
-            0.0 if ratio_std is None else (signal.value * ratio_std.variable) ** 2
-        )
+        spread = (std * R) ** 2
+        if std_of_ratio is not None:
+            spread = spread + (signal.value * std_of_ratio.variable) ** 2
         std = (spread**0.5).transpose(*signal.value.dims)
-    freed = (
-        {"area_of": "all modes", "weighting": None}
-        if "area" in signal.value.attrs
-        else {}
-    )
+    attrs = {}
+    if "area" in signal.value.attrs:
+        attrs = {"area_of": "all modes", "weighting": None}
     answer: Data = signal.answer(
-        value, std, operation="correct_neutron_weighting", arguments={"Q": Q, "with": table.attrs["history"]},
-        attrs=freed,
+        value, std, operation="correct_neutron_weighting",
+        arguments={"Q": Q, "with": table.attrs["history"]}, attrs=attrs,
     )  # fmt: skip
     return answer

@@ -1,397 +1,449 @@
-"""What the spectra of a trajectory have in common.
+"""What the spectra of a trajectory share: windows, wave vectors, labels of the answer.
 
-Wave vectors, weights, partials, and how tasks finish.
+The arguments of an operation go through it as one mapping, the locals of its first
+line: so they are written once, in its signature, and recorded once, in the history.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from xbp.core import constants
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
-from xbp.md.correlation import Task, pairs, segment_correlations, self_correlations
-from xbp.md.density import Precision, check_precision
-from xbp.md.labels import Column, positive, shell_coordinates
-from xbp.md.mixing import Mixing, check_normalization, mix_rows
-from xbp.md.run import Moments, Segments, delayed, summarize
-from xbp.md.trajectory import Block, Trajectory, read_trajectory
+from xbp.core.guards import (
+    at_most_one,
+    choose,
+    not_used,
+    require_flag,
+    require_memory,
+    require_number,
+    require_positive,
+    require_whole,
+)
+from xbp.md.density import Precision
+from xbp.md.labels import Column, label, sample_temperature
+from xbp.md.run import Moments, delayed
+from xbp.md.trajectory import Trajectory, read_trajectory
 from xbp.md.wavevectors import Shells, allowed_wavevectors
-from xbp.md.weights import Constant, Weighting, weighting
+from xbp.md.weights import Mixing, Weighting, check_normalization, mix_rows, weighting
 
 __all__ = [
+    "Part",
     "Plan",
     "Taper",
-    "ToCorrelations",
-    "ToSpectra",
+    "Window",
+    "answer",
+    "asked_frames",
     "cosines",
     "energy_grid",
-    "lag_resolution",
     "make_taper",
+    "read_call",
+    "require_real",
+    "window_frames",
 ]
 
 Taper = Literal["hann", "boxcar"]
-
-#: Time origins in a segment for the self part, whose N atoms are averages enough.
-_ORIGINS = 16
+Part = Literal["coherent", "incoherent"]
 
 
 def make_taper(name: str, length: int) -> np.ndarray:
     """Return the weights of the frames of a window; Hann's as a periodic window."""
-    if name not in ("hann", "boxcar"):
-        raise RangeError(
-            f"taper={name!r} is not known",
-            reason="a window ends softly ('hann': no leakage of the elastic line) or "
-            "not ('boxcar')",
-            fix="taper='hann'",
-        )
-    return (
-        np.asarray(np.hanning(length + 1)[:length])
-        if name == "hann"
-        else np.ones(length)
+    if choose(name, Taper, "taper") == "boxcar":
+        return np.ones(length)
+    return np.asarray(np.hanning(length + 1)[:length])
+
+
+def asked_frames(trajectory: Trajectory, window: Any = None, dE: Any = None) -> float:
+    """Return the frames of a window given as a time or by dE = h/window, if it fits or not."""
+    if at_most_one(window=window, dE=dE) == "dE":
+        time = constants.PLANCK / require_positive(dE, "dE", "meV", energy=True)
+    else:
+        time = require_positive("10 ps" if window is None else window, "window", "ps")
+    return float(np.rint(time / trajectory.time_step))
+
+
+def window_frames(
+    trajectory: Trajectory,
+    window: Any = None,
+    dE: Any = None,
+    *,
+    between: bool = False,
+    least: int = 4,
+) -> int:
+    """Return the frames of a window that fits into the trajectory.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    window, dE : scalar with units, optional
+        Its length (bare: ps; 10 ps by default), or the energy step h/window.
+    between : bool
+        What is transformed is between frames, of which there is one fewer.
+    least : int
+        Fewest frames of a window.
+
+    Raises
+    ------
+    RangeError
+        If it has fewer frames, or more than the trajectory.
+    """
+    frames = asked_frames(trajectory, window, dE)
+    step, most = trajectory.time_step, trajectory.n_frames - between
+    if least <= frames <= most:
+        return int(frames)
+    good = max(least, most // 4)
+    longer = (
+        f"simulate {4 * least * step:.4g} ps or more, four windows of {least} frames"
+    )
+    fix = f"window='{good * step:.4g} ps'"
+    if most < least:
+        fix = longer
+    elif most < 4 * least:
+        fix += f"; errors need several windows: {longer}"
+    default = " (the default)" if window is None and dE is None else ""
+    raise RangeError(
+        f"the window of {frames * step:.4g} ps{default} has {frames:.4g} frames; it "
+        f"must have at least {least}, and the trajectory has {most}, {most * step:.4g} "
+        "ps",
+        fix=fix,
     )
 
 
 def energy_grid(length: int, step: float, E_max: Any) -> np.ndarray:
     """Return E = k h/window up to E_max, at most h/2Δt, in meV."""
     highest = constants.PLANCK / (2 * step)
-    top = highest if E_max is None else positive(E_max, "meV", "E_max", energy=True)
+    top = highest
+    if E_max is not None:
+        top = require_positive(E_max, "E_max", "meV", energy=True)
     if top > highest * (1 + 1e-9):
         raise RangeError(
-            f"E_max={E_max} ({top:g} meV) is beyond what the frames resolve",
-            reason=f"they are {step:g} ps apart, which tells energies up to "
-            f"{highest:.4g} meV (h/2Δt)",
-            fix="lower E_max, or write frames more often",
+            f"E_max={E_max} is {top:g} meV; frames {step:g} ps apart resolve energies "
+            f"up to {highest:.4g} meV (h/2Δt)",
+            fix="lower E_max=, or write frames more often",
         )
     dE = constants.PLANCK / (length * step)
     return np.asarray(np.arange(int(top / dE * (1 + 1e-9)) + 1) * dE)
 
 
-def lag_resolution(fwhm: Any, length: int, step: float) -> np.ndarray:
-    """Return exp(−σ²t²/2ħ²) for t = 0 … length−1 steps.
-
-    a Gaussian in energy, given by its FWHM.
-    """
-    if fwhm is None:
-        return np.ones(length)
-    sigma = positive(fwhm, "meV", "resolution", energy=True) / np.sqrt(8 * np.log(2))
-    return np.asarray(
-        np.exp(
-            -0.5
-            * (2 * np.pi * sigma / constants.PLANCK * step * np.arange(length)) ** 2
-        )
-    )
-
-
 def cosines(energies: np.ndarray, step: float, resolution: np.ndarray) -> np.ndarray:
-    """Return the matrix of (1/2πħ) ∫ dt cos(Et/ħ) R(t) over both signs of t, shape (n_lags, n_E), 1/meV."""
+    """Return the matrix of (1/2πħ) ∫ dt cos(Et/ħ) R(t) over both signs of t.
+
+    Its shape is (n_lags, n_E), its unit 1/meV.
+    """
     lags = np.arange(resolution.size)
-    matrix = (
-        2
-        * np.cos(2 * np.pi / constants.PLANCK * step * np.outer(lags, energies))
-        * resolution[:, None]
-    )
+    phase = 2 * np.pi / constants.PLANCK * step * np.outer(lags, energies)
+    matrix = 2 * np.cos(phase) * resolution[:, None]
     matrix[0] /= 2
     return np.asarray(matrix * (step / constants.PLANCK))
 
 
 @dataclass(frozen=True)
-class ToSpectra:
-    """Turn the correlations of segments into spectra, within their task.
+class Window:
+    """The segments of a spectrum, their taper, and the energies they resolve.
 
     Attributes
     ----------
-    mix : numpy.ndarray, shape (n_out, n_rows, n_Q or 1)
-        How rows of correlations add up to what is answered.
-    taper : numpy.ndarray, shape (n_frames,)
-    cosines : numpy.ndarray, shape (n_frames, n_E)
-    bands : numpy.ndarray, shape (n_frames, n_bands)
-        Which show whether the spectra have fallen at h/2Δt, see `band_matrix`.
+    length : int
+        Frames.
+    step : float
+        Time between them, ps.
+    shape : str
+        Name of the taper.
+    taper : numpy.ndarray, shape (length,)
+    energies : numpy.ndarray, shape (n_E,)
+        meV.
+    resolution : numpy.ndarray, shape (length,)
+        R(t) = exp(−σ²t²/2ħ²) at the lags.
+    folding : float or None
+        Largest level of a spectrum at h/2Δt relative to its maximum.
     """
 
-    mix: np.ndarray
+    length: int
+    step: float
+    shape: str
     taper: np.ndarray
-    cosines: np.ndarray
-    bands: np.ndarray
-
-    def __call__(
-        self, correlations: np.ndarray, block: Block, starts: list[int]
-    ) -> dict[str, np.ndarray]:
-        """Answer S over (segment, out, Q, E), its integral, and the displacement within segments."""
-        mixed = _mixed(self.mix, correlations) / (self.taper**2).sum()
-        return {
-            "S": mixed @ self.cosines,
-            "Sq": mixed[..., 0],
-            "bands": mixed @ self.bands,
-            "u2": _displacement(block, starts, self.taper.size),
-            "drift": block.drift(starts, self.taper.size),
-        }
-
-
-@dataclass(frozen=True)
-class ToCorrelations:
-    """Turn the correlations of segments into F(Q,t), without bias, within their task."""
-
-    mix: np.ndarray
+    energies: np.ndarray
     resolution: np.ndarray
-
-    def __call__(
-        self, correlations: np.ndarray, block: Block, starts: list[int]
-    ) -> dict[str, np.ndarray]:
-        """Answer F over (segment, out, Q, time)."""
-        lags = self.resolution.size
-        n_pairs_of_frames = correlations.shape[-1] - np.arange(lags)
-        F = _mixed(self.mix, correlations[..., :lags]) * (
-            self.resolution / n_pairs_of_frames
-        )
-        return {"F": F, "drift": block.drift(starts, correlations.shape[-1])}
-
-
-def _mixed(mix: np.ndarray, correlations: np.ndarray) -> np.ndarray:
-    n_Q = correlations.shape[2]
-    whole = np.broadcast_to(mix, (*mix.shape[:2], n_Q))
-    return np.asarray(np.einsum("orq,srqt->soqt", whole, correlations, optimize=True))
-
-
-def _displacement(block: Block, starts: list[int], length: int) -> np.ndarray:
-    """Average (r − ⟨r⟩)² per axis over the atoms of each segment, Å²."""
-    paths = (block.part(start, start + length).path() for start in starts)
-    return np.array([(path**2).mean() * length / (length - 1) for path in paths])
-
-
-def coherent(
-    block: Block,
-    starts: list[int],
-    shells: Shells,
-    task: Task,
-    finish: Callable[..., Mapping[str, np.ndarray]],
-) -> Mapping[str, np.ndarray]:
-    """Answer for all pairs of atoms."""
-    return finish(segment_correlations(block, starts, task, shells), block, starts)
-
-
-def incoherent(
-    block: Block,
-    starts: list[int],
-    shells: Shells,
-    task: Task,
-    finish: Callable[..., Mapping[str, np.ndarray]],
-    origin_step: int,
-) -> Mapping[str, np.ndarray]:
-    """Answer for each atom with itself, tapered as the other part is."""
-    length = task.taper.size
-    tapered = np.correlate(task.taper, task.taper, mode="full")[length - 1 :]
-    return finish(
-        self_correlations(block, starts, task, shells, origin_step) * tapered,
-        block,
-        starts,
-    )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A trajectory, its wave vectors, and what is made of its densities there.
-
-    Attributes
-    ----------
-    trajectory : Trajectory
-    Q_max, dQ : float
-        1/Å.
-    max_per_shell : int or None
-    shells : Shells
-    weighting : Weighting
-    partials : bool
-    normalization : str
-    mixing : Mixing
-    origin_step : int or None
-        Of the self part; None for all pairs.
-    precision : {"single", "double"}
-    b : mapping or None
-        Scattering lengths that were given.
-    """
-
-    trajectory: Trajectory
-    Q_max: float
-    dQ: float
-    max_per_shell: int | None
-    shells: Shells
-    weighting: Weighting
-    partials: bool
-    normalization: str
-    mixing: Mixing
-    origin_step: int | None
-    precision: Precision
-    b: Any = None
+    folding: float | None
 
     @classmethod
     def make(
         cls,
-        data: xr.Dataset,
-        Q_max: Any,
-        dQ: Any,
+        trajectory: Trajectory,
+        given: Mapping[str, Any],
         *,
-        length: int,
-        weights: Any,
-        b: Any = None,
-        part: str,
-        partials: bool,
-        normalization: str,
-        max_wavevectors_per_shell: int | None,
-        origin_step: int | None,
-        precision: str,
+        between: bool = False,
+    ) -> Window:
+        """Check what a call says of windows, energies, resolution and folding."""
+        step = trajectory.time_step
+        length = window_frames(
+            trajectory, given.get("window"), given.get("dE"), between=between
+        )
+        shape = given.get("taper", "boxcar")
+        taper = make_taper(shape, length)
+        energies = energy_grid(length, step, given.get("E_max"))
+        require_memory(
+            float(length) * energies.size,
+            f"the transform of {length} frames",
+            fix="window=, E_max= smaller",
+        )
+        fwhm, sigma = given.get("resolution"), 0.0
+        if fwhm is not None:
+            # A wider Gaussian would fold back at h/2Δt.
+            highest = constants.PLANCK / (2 * step)
+            sigma = require_number(
+                fwhm, "resolution", "meV", above=0, most=highest, energy=True
+            ) / np.sqrt(8 * np.log(2))
+        angle = 2 * np.pi * sigma / constants.PLANCK * step * np.arange(length)
+        damping = np.exp(-0.5 * angle**2)
+        folding = given.get("folding")
+        if folding is not None:
+            folding = require_positive(folding, "folding")
+        return cls(length, step, shape, taper, energies, damping, folding)
+
+    @property
+    def time(self) -> float:
+        """Length in ps."""
+        return self.length * self.step
+
+    def cosines(self) -> np.ndarray:
+        """Return the matrix from correlations over lags to spectra, see `cosines`."""
+        return cosines(self.energies, self.step, self.resolution)
+
+    def lags(self, time_max: Any) -> int:
+        """Return the number of times up to `time_max`, by default half of the window."""
+        if time_max is None:
+            return self.length // 2 + 1
+        time = require_positive(time_max, "time_max", "ps")
+        if not self.step <= time + 1e-6 * self.step < self.time:
+            raise RangeError(
+                f"time_max={time_max} must be at least the time step, {self.step:.4g} "
+                f"ps, and below the window, {self.time:.4g} ps"
+            )
+        return int(time / self.step + 1e-6) + 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Wave vectors of a trajectory, and what is made of its densities there.
+
+    Attributes
+    ----------
+    trajectory : Trajectory
+    shells : Shells
+    list_shells : callable
+        Makes them again: workers list the wave vectors, so that they need not be sent.
+    weighting : Weighting
+    mixing : Mixing
+    partials : bool
+    origin_step : int or None
+        Frames between the time origins of the self part; None for all pairs of atoms.
+    precision : {"single", "double"}
+    """
+
+    trajectory: Trajectory
+    shells: Shells
+    list_shells: Callable[[], Shells]
+    weighting: Weighting
+    mixing: Mixing
+    partials: bool
+    origin_step: int | None
+    precision: Precision
+
+    @classmethod
+    def make(
+        cls,
+        trajectory: Trajectory,
+        given: Mapping[str, Any],
+        length: int = 1,
+        *,
         static: bool = False,
     ) -> Plan:
-        """Hold every argument to what it may be, and list the wave vectors."""
-        trajectory = read_trajectory(data)
-        q_max = positive(Q_max, "1/angstrom", "Q_max")
-        dq = positive(dQ, "1/angstrom", "dQ")
-        for name, number in (
-            ("max_wavevectors_per_shell", max_wavevectors_per_shell),
-            ("origin_step", origin_step),
-        ):
-            if number is not None and (
-                isinstance(number, bool) or int(number) != number or number < 1
-            ):
-                raise RangeError(
-                    f"{name}={number!r}",
-                    reason="it is a count",
-                    fix="give a positive integer",
-                )
-        if part not in ("coherent", "incoherent"):
-            raise QuantityError(
-                f"part={part!r} is not known",
-                reason="atoms correlate in pairs ('coherent') or each with itself "
-                "('incoherent')",
-                fix="part='coherent'",
-            )
-        check_normalization(normalization, partials=partials, static=static)
-        cell = trajectory.mean_cell
-        shells = allowed_wavevectors(
-            cell,
-            q_max,
-            dq,
-            max_per_shell=max_wavevectors_per_shell,
+        """Check the arguments of a call, and list the wave vectors.
+
+        An argument that the operation does not have is that of the total over all
+        pairs of atoms. `length` is the number of frames of a segment.
+        """
+        counts = {
+            name: None if given.get(name) is None else require_whole(given[name], name)
+            for name in ("max_wavevectors_per_shell", "origin_step")
+        }
+        part: Part = choose(given.get("part", "coherent"), Part, "part")
+        self_part = part == "incoherent"
+        partials = require_flag(given.get("partials", False), "partials")
+        normalization = check_normalization(
+            given.get("normalization", "ashcroft-langreth"),
+            partials=partials,
+            static=static,
+        )
+        list_shells = partial(
+            allowed_wavevectors,
+            trajectory.mean_cell,
+            require_positive(given["Q_max"], "Q_max", "1/angstrom"),
+            require_positive(given["dQ"], "dQ", "1/angstrom"),
+            max_per_shell=counts["max_wavevectors_per_shell"],
             repeats=trajectory.repeats,
         )
-        self_part = part == "incoherent"
+        shells = list_shells()
+        if not self_part:
+            not_used("all pairs of frames count", origin_step=counts["origin_step"])
+        else:  # by default 16 origins, which are averages enough
+            step = counts["origin_step"] or max(1, length // 16)
+            counts["origin_step"] = min(step, length)
         found = weighting(
-            trajectory, weights, shells.Q, by_element=partials, squared=self_part, b=b
+            trajectory,
+            given.get("weights", "unit"),
+            shells.Q,
+            by_element=partials,
+            squared=self_part,
+            b=given.get("b"),
         )
         mixing = mix_rows(found, partials, normalization, self_part, trajectory.n_atoms)
-        steps = None
-        if self_part:
-            steps = (
-                max(1, length // _ORIGINS) if origin_step is None else int(origin_step)
-            )
-        elif origin_step is not None:
-            raise QuantityError(
-                "origin_step= is given for all pairs of atoms",
-                reason="they are correlated over every pair of frames",
-                fix="leave it out, or part='incoherent'",
-            )
+        require_memory(  # four segments of a task
+            4.0 * mixing.mix.shape[1] * shells.Q.size * length,
+            "the correlations",
+            fix="raise dQ=, lower Q_max= or window=",
+        )
+        precision: Precision = choose(given["precision"], Precision, "precision")
         return cls(
-            trajectory, q_max, dq, max_wavevectors_per_shell, shells, found, partials, normalization, mixing, steps,
-            check_precision(precision), b,
+            trajectory, shells, list_shells, found, mixing, partials,
+            counts["origin_step"], precision,
         )  # fmt: skip
 
-    def run(
-        self, cut: Segments, taper: np.ndarray, finish: Any, T: Any, progress: bool
-    ) -> Moments:
-        """Compute all segments."""
-        channels = self.weighting.channels
-        task = Task(taper, Constant(channels), len(channels), pairs, self.precision)
-        shared = (self.delayed_shells(), task, finish)
-        if self.origin_step is None:
-            return summarize(
-                self.trajectory, cut, coherent, *shared, T=T, progress=progress
-            )
-        return summarize(
-            self.trajectory,
-            cut,
-            incoherent,
-            *shared,
-            self.origin_step,
-            T=T,
-            progress=progress,
-        )
-
-    def delayed_shells(self) -> Any:
-        """Return the wave vectors as a task.
-
-        Workers list them, so that they need not be sent.
-        """
-        return delayed(allowed_wavevectors)(
-            self.trajectory.mean_cell,
-            self.Q_max,
-            self.dQ,
-            max_per_shell=self.max_per_shell,
-            repeats=self.trajectory.repeats,
-        )
+    @property
+    def shells_task(self) -> Any:
+        """The wave vectors as a task."""
+        return delayed(self.list_shells)()
 
     @property
-    def alike(self) -> Any:
-        """Rows of the answer that are powers, and never negative.
-
-        The total, or pairs of like elements.
-        """
+    def powers(self) -> Any:
+        """Rows of the answer that are never negative: the total, or like elements."""
         labels = self.mixing.labels
-        return (
-            [row for row, name in enumerate(labels) if len(set(name.split("-"))) == 1]
-            if labels
-            else slice(None)
-        )
-
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """Dimensions of the answer before Q."""
-        return ("pair",) if self.partials else ()
+        like = [
+            row for row, name in enumerate(labels) if len(set(name.split("-"))) == 1
+        ]
+        return like if labels else slice(None)
 
     def column(
         self,
         moments: Moments,
-        cut: Segments,
         key: str,
         dims: tuple[str, ...],
         units: str,
-        row: str,
+        quantity: str,
+        **attrs: Any,
     ) -> Column:
-        """Label one of the answers; without partials it has no such dimension."""
-        std = moments.std(key, cut.correlation)
-        value = moments.mean[key]
-        if not self.partials:
-            value, std = value[0], None if std is None else std[0]
-        return Column(dims, value, std, units, row)
+        """Label one of the answers; without partials it has no dimension ``pair``."""
+        dims = ("pair", *dims) if self.partials else dims
+        row = None if self.partials else 0
+        return moments.column(key, dims, units, quantity, row=row, attrs=attrs)
 
     def coordinates(self) -> dict[str, Any]:
-        """Return the coordinates of shells and partials."""
-        coords = shell_coordinates(self.shells)
+        """Return Q (the mean over each shell), its bounds, and the partials."""
+        shells = self.shells
+        coords: dict[str, Any] = {
+            "Q": ("Q", shells.Q, {"bounds": "Q_bnds"}),
+            "Q_bnds": (("Q", "bnds"), shells.edges),
+            "n_wavevectors": (
+                "Q",
+                shells.n_wavevectors,
+                {"units": "1", "long_name": "wave vectors in the shell, ±Q"},
+            ),
+        }
         if self.partials:
             share = self.mixing.share
-            dims = ("pair",) if share.ndim == 1 else ("pair", "Q")
             coords["pair"] = ("pair", np.array(self.mixing.labels))
             coords["weight"] = (
-                dims,
+                ("pair", "Q")[: share.ndim],
                 share,
                 {"units": "1", "long_name": "share of the partial in the total"},
             )
         return coords
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What history tells of it."""
-        return {
-            "weights": self.weighting.name,
-            "b": None
-            if self.b is None
-            else {str(symbol): str(value) for symbol, value in self.b.items()},
-            "part": "coherent" if self.origin_step is None else "incoherent",
-            "partials": self.partials or None,
-            "normalization": self.normalization,
-            "max_wavevectors_per_shell": self.max_per_shell,
-            "origin_step": self.origin_step,
-            "precision": self.precision,
-        }
+
+def read_call(given: Mapping[str, Any]) -> Trajectory:
+    """Read the trajectory of a call, and check ``T`` before anything is computed."""
+    trajectory = read_trajectory(given["data"])
+    sample_temperature(trajectory, given["T"])
+    require_flag(given["progress"], "progress")
+    return trajectory
+
+
+def answer(
+    operation: str,
+    trajectory: Trajectory,
+    moments: Moments,
+    columns: Mapping[str, Column],
+    coords: Mapping[str, Any],
+    given: Mapping[str, Any],
+    *,
+    window: Window | None = None,
+    velocity: bool = False,
+    doubts: Sequence[Diagnostic] = (),
+    attrs: Mapping[str, Any] = {},
+    **recorded: Any,
+) -> xr.Dataset:
+    """Label the results of an operation.
+
+    Parameters
+    ----------
+    operation : str
+    trajectory : Trajectory
+    moments : Moments
+        With ``drift``, what the centre of mass moves from frame to frame (Å), where
+        there is a window.
+    columns, coords : mapping
+        Variables and coordinates.
+    given : mapping
+        The arguments of the call, for the history: numbers per atom as "array", the
+        window in ps.
+    window : Window, optional
+        Whose length, taper and number later steps read from the attributes.
+    velocity : bool
+        Whether the spectra are of velocities.
+    doubts : sequence of Diagnostic
+    attrs : mapping
+        Further attributes of the Dataset.
+    **recorded : object
+        Further entries of the history.
+    """
+    known: dict[str, str] = {}
+    attributes = dict(attrs)
+    if window is not None:
+        drift = moments.mean["drift"] / window.step
+        known = trajectory.motion(drift, window.time, velocity=velocity)
+        known |= diagnosed(known, *doubts)
+        time = f"{window.time:.10g} ps"
+        attributes |= {"window": f"{time}, {window.shape}", "segments": moments.n}
+        recorded |= {"window": time, "dE": None}
+    kept = {
+        name: "array" if np.ndim(getattr(value, "data", value)) else value
+        for name, value in given.items()
+        if name not in ("data", "T", "progress", *recorded)
+    }
+    return label(
+        trajectory,
+        columns,
+        coords,
+        operation=operation,
+        arguments={**kept, "segments": moments.n, **recorded},
+        temperature=sample_temperature(trajectory, given["T"], moments.temperature),
+        attrs=attributes,
+        found=known,
+    )
+
+
+def require_real(weights: Weighting) -> None:
+    """Refuse complex scattering lengths."""
+    if np.iscomplexobj(weights.factors):
+        raise QuantityError(
+            "a scattering length is complex, and weights of currents must be real",
+            fix="weights='unit' or 'mass'",
+        )

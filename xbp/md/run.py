@@ -1,18 +1,19 @@
-"""Segments of a trajectory as independent tasks of dask, and the mean and scatter of their answers."""
+"""Segments of a trajectory as tasks of dask, and the mean and scatter of their answers."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.errors import RangeError
 from xbp.core.optional import require
+from xbp.md.labels import Column
 from xbp.md.trajectory import Block, Trajectory
 
 __all__ = [
@@ -25,21 +26,10 @@ __all__ = [
     "summarize",
 ]
 
-#: What a task holds of its frames takes no more memory than this, unless one segment
-#: does.
+#: Bytes that a task holds of its frames, unless one segment takes more.
 _BLOCK_BYTES = 256 * 2**20
-#: Segments of a task: half of the frames are shared with a neighbor, so that k of them
-#: save all but 1/k.
-_MOST_SEGMENTS = 4
-#: Short trajectories are not cut into fewer tasks than this, so that all cores have
-#: work.
+#: Short trajectories are cut into this many tasks or more, so that all cores have work.
 _MIN_TASKS = 8
-_MERGE = 8
-#: Where the kinetic energy stands among the answers, and parts of a single segment
-#: whose scatter gives its error.
-_KINETIC, _PARTS = "kinetic energy", 4
-#: Parts of a trajectory whose scatter gives the error of an average over frames.
-_BLOCKS = 10
 
 
 @dataclass(frozen=True)
@@ -58,74 +48,44 @@ class Segments:
 
     starts: tuple[int, ...]
     length: int
-    correlation: float
+    correlation: float = 0.0
 
 
 def segments(
-    trajectory: Trajectory,
-    length: int,
-    taper: np.ndarray | None = None,
-    *,
-    between: bool = False,
+    trajectory: Trajectory, taper: np.ndarray, *, between: bool = False
 ) -> Segments:
     """Cut a trajectory into segments.
 
     Parameters
     ----------
     trajectory : Trajectory
-    length : int
-        Frames of a segment.
-    taper : numpy.ndarray, shape (length,), optional
+        With enough frames for one.
+    taper : numpy.ndarray, shape (length,)
         With a taper that vanishes at the ends, segments overlap by half, as P. D.
         Welch, IEEE Trans. Audio Electroacoust. 15, 70 (1967),
         doi:10.1109/TAU.1967.1161901: the estimates of neighbours correlate by (Σ h_t
-        h_{t+L/2} / Σ h_t²)², 1/36 for Hann's. Without one they are adjacent.
+        h_{t+L/2} / Σ h_t²)², 1/36 for Hann's. With another they are adjacent.
     between : bool
-        What is transformed stands between frames: segments hold one frame more.
-
-    Returns
-    -------
-    Segments
-
-    Raises
-    ------
-    RangeError
-        If not one segment fits.
+        What is transformed is between frames: segments hold one frame more.
     """
-    n = trajectory.n_frames - between
-    if length > n:
-        step = trajectory.time_step
-        fix = (
-            f"window='{n // 4 * step:.4g} ps' makes four of it, which give errors "
-            "worth the name; or simulate longer"
-        )
-        if n < 16:
-            fix = (
-                f"simulate longer: four windows of 4 frames, {16 * step:.4g} ps, "
-                "give errors worth the name"
-            )
-        raise RangeError(
-            f"the window of {length * step:.6g} ps ({length} frames) is longer than "
-            "the trajectory",
-            reason=f"that is {n} frames, {n * step:.6g} ps",
-            fix=fix,
-        )
-    if taper is None or taper[0] > 0.5 * taper.max():
-        return Segments(tuple(range(0, n - length + 1, length)), length + between, 0.0)
-    step_ = max(1, length // 2)
-    shared = float((taper[step_:] * taper[:-step_]).sum() / (taper**2).sum()) ** 2
-    return Segments(tuple(range(0, n - length + 1, step_)), length + between, shared)
+    length, step, shared = taper.size, taper.size, 0.0
+    if taper[0] <= 0.5 * taper.max():
+        step = max(1, length // 2)
+        shared = float((taper[step:] * taper[:-step]).sum() / (taper**2).sum()) ** 2
+    starts = range(0, trajectory.n_frames - between - length + 1, step)
+    return Segments(tuple(starts), length + between, shared)
 
 
-def blocks(trajectory: Trajectory) -> Segments:
-    """Cut a trajectory into ten adjacent blocks, more where those would be large, fewer where it is short.
+def blocks(trajectory: Trajectory, n: int = 10) -> Segments:
+    """Cut a trajectory into n adjacent blocks.
 
-    Frames left over at the end are not used.
+    There are more where those would be large, and fewer where it is short. Frames left
+    over at the end are not used.
     """
     fitting = max(1, _BLOCK_BYTES // (trajectory.n_atoms * 6 * 8))
-    length = max(1, min(trajectory.n_frames // _BLOCKS, fitting))
-    n = trajectory.n_frames // length
-    return Segments(tuple(range(0, n * length, length)), length, 0.0)
+    length = max(1, min(trajectory.n_frames // n, fitting))
+    whole = trajectory.n_frames // length * length
+    return Segments(tuple(range(0, whole, length)), length)
 
 
 @dataclass(frozen=True)
@@ -136,6 +96,8 @@ class Moments:
     ----------
     n : int
     mean, squares : dict of numpy.ndarray
+    correlation : float
+        Of neighbouring answers.
     temperature : (float, float or None), optional
         Of the velocities in the frames that were read, and its standard deviation, K.
 
@@ -147,6 +109,7 @@ class Moments:
     n: int
     mean: dict[str, np.ndarray]
     squares: dict[str, np.ndarray]
+    correlation: float = 0.0
     temperature: tuple[float, float | None] | None = None
 
     @classmethod
@@ -154,11 +117,10 @@ class Moments:
         """Take answers stacked along their first axis."""
         n = len(next(iter(answers.values())))
         mean = {key: a.mean(axis=0) for key, a in answers.items()}
-        return cls(
-            n,
-            mean,
-            {key: ((a - mean[key]) ** 2).sum(axis=0) for key, a in answers.items()},
-        )
+        squares = {
+            key: ((a - mean[key]) ** 2).sum(axis=0) for key, a in answers.items()
+        }
+        return cls(n, mean, squares)
 
     def merged(self, other: Moments) -> Moments:
         """Return the moments of both."""
@@ -167,24 +129,39 @@ class Moments:
         for key in self.mean:
             shift = other.mean[key] - self.mean[key]
             mean[key] = self.mean[key] + shift * (other.n / n)
-            squares[key] = (
-                self.squares[key]
-                + other.squares[key]
-                + shift**2 * (self.n * other.n / n)
-            )
+            both = self.squares[key] + other.squares[key]
+            squares[key] = both + shift**2 * (self.n * other.n / n)
         return Moments(n, mean, squares)
 
-    def std(self, key: str, correlation: float) -> np.ndarray | None:
-        """Return the standard deviation of the mean.
+    def std(self, key: str, correlation: float | None = None) -> np.ndarray | None:
+        """Return the standard deviation of the mean, None for a single answer.
 
-        None for a single answer, whose scatter is not known.
+        Neighbours that correlate by r count for less: n var(mean) = s² (1 + 2 r
+        (n−1)/n).
         """
         if self.n < 2:
             return None
-        # Neighbours that correlate by r tell less than their number: n var(mean) = s²
-        # (1 + 2 r (n−1)/n).
-        factor = 1 + 2 * correlation * (self.n - 1) / self.n
+        r = self.correlation if correlation is None else correlation
+        factor = 1 + 2 * r * (self.n - 1) / self.n
         return np.asarray(np.sqrt(self.squares[key] / (self.n - 1) / self.n * factor))
+
+    def column(
+        self,
+        key: str,
+        dims: tuple[str, ...],
+        units: str,
+        quantity: str | None = None,
+        *,
+        row: int | None = None,
+        scale: Any = 1.0,
+        attrs: Mapping[str, Any] = {},
+    ) -> Column:
+        """Return an answer times `scale` as a variable, or one `row` of its first axis."""
+        value, std = self.mean[key] * scale, self.std(key)
+        std = None if std is None else std * scale
+        if row is not None:
+            value, std = value[row], None if std is None else std[row]
+        return Column(dims, value, std, units, quantity, attrs)
 
 
 def summarize(
@@ -192,12 +169,11 @@ def summarize(
     cut: Segments,
     answer: Callable[..., Mapping[str, np.ndarray]],
     *shared: Any,
+    given: Mapping[str, Any],
     position: bool = True,
     velocity: bool = False,
     field: Any = None,
     numbers_per_atom: int = 6,
-    T: Any = None,
-    progress: bool = False,
 ) -> Moments:
     """Compute an answer for every segment, by tasks of dask, and their moments.
 
@@ -209,6 +185,10 @@ def summarize(
         (block, starts within it, *shared) → arrays stacked over those segments.
     *shared : object
         Given to each task; what is delayed is computed once.
+    given : mapping
+        The arguments of the call: ``T``, without which, where the trajectory has none
+        either, the tasks measure that of the velocities; and ``progress``, which shows
+        a bar (tqdm).
     position, velocity : bool
         What the tasks read of the trajectory.
     field : array, shape (n_frames, n_components, n_atoms), optional
@@ -216,11 +196,6 @@ def summarize(
     numbers_per_atom : int
         What a task holds of every atom and frame; positions as read and as scaled make
         six.
-    T : scalar with units, optional
-        Temperature; where neither it nor the trajectory's is known, the tasks measure
-        that of the velocities.
-    progress : bool
-        Show a bar (tqdm).
 
     Returns
     -------
@@ -228,34 +203,30 @@ def summarize(
         The same, to rounding of sums, under any scheduler: parts are merged in their
         order.
     """
+    measures = given["T"] is None and trajectory.has_thermometer
     compute, merge = delayed(_one_task), delayed(_merge)
-    share = _sent_once(trajectory.share)
-    mass = (
-        _sent_once(trajectory.mass)
-        if T is None and trajectory.has_thermometer
-        else None
+    # Tasks have these in common, and a copy is not sent with each.
+    share, mass = (
+        None if values is None else _dask().delayed(values, pure=False)
+        for values in (trajectory.share, trajectory.mass if measures else None)
     )
     parts = []
     for starts in _runs(trajectory, cut, numbers_per_atom):
         first, stop = starts[0], starts[-1] + cut.length
         block = trajectory.block(
-            first, stop, position=position, velocity=velocity or mass is not None
+            first, stop, position=position, velocity=velocity or measures
         )
-        inside = [start - first for start in starts]
         part = None if field is None else field[first:stop]
+        # Given one by one, since dask does not look into the block.
         read = (
-            block.position,
-            block.velocity,
-            block.cell,
-            block.units,
-            first,
-            part,
-            share,
+            block.position, block.velocity, block.cell, block.units, first, part, share,
             block.rate,
-        )
+        )  # fmt: skip
+        inside = [start - first for start in starts]
         parts.append(compute(read, inside, (cut.length, mass), answer, *shared))
-    result: Moments = _merged(parts, merge, progress)
-    return result if mass is None else _with_temperature(result, trajectory, cut)
+    result: Moments = _computed(parts, merge, progress=given["progress"])
+    result = replace(result, correlation=cut.correlation)
+    return _with_temperature(result, trajectory, cut) if measures else result
 
 
 def add_up(
@@ -282,42 +253,64 @@ def add_up(
         The same, to rounding, under any scheduler.
     """
     n = trajectory.n_frames
-    length = max(
-        1, min(-(-n // _MIN_TASKS), _BLOCK_BYTES // (trajectory.n_atoms * 30 * 8))
-    )
+    fitting = _BLOCK_BYTES // (trajectory.n_atoms * 30 * 8)
+    length = max(1, min(-(-n // _MIN_TASKS), fitting))
     compute, merge = delayed(_one_sum), delayed(_add)
     parts = []
     for first in range(0, n, length):
         block = trajectory.block(first, min(first + length, n))
         part = None if field is None else field[first : first + length]
-        parts.append(
-            compute(
-                (block.position, None, block.cell, block.units, first, part),
-                answer,
-                *shared,
-            )
-        )
-    result: dict[str, np.ndarray] = _merged(parts, merge, progress=False)
+        read = (block.position, None, block.cell, block.units, first, part)
+        parts.append(compute(read, answer, *shared))
+    result: dict[str, np.ndarray] = _computed(parts, merge)
     return result
 
 
-def _merged(parts: list[Any], merge: Callable[[list[Any]], Any], progress: bool) -> Any:
-    """Merge the answers of tasks, a few at a time and in their order, and compute them."""
+def delayed(function: Callable[..., Any]) -> Any:
+    """Return a function whose calls become tasks."""
+    return _dask().delayed(function, pure=False)
+
+
+def _dask() -> Any:
+    return require("dask", "segments of a trajectory are computed as its tasks", "md")
+
+
+def _computed(
+    parts: list[Any], merge: Callable[[list[Any]], Any], *, progress: bool = False
+) -> Any:
+    """Merge the answers of tasks, eight at a time and in their order, and compute them."""
     n_tasks = len(parts)
     while len(parts) > 1:
-        parts = [merge(parts[i : i + _MERGE]) for i in range(0, len(parts), _MERGE)]
-    return _with_progress(parts[0], n_tasks) if progress else parts[0].compute()
+        parts = [merge(parts[i : i + 8]) for i in range(0, len(parts), 8)]
+    (root,) = parts
+    if not progress:
+        return root.compute()
+    client = None
+    if "distributed" in sys.modules:  # a cluster shows its own bar
+        with contextlib.suppress(ValueError):
+            client = sys.modules["distributed"].get_client()
+    if client is None:
+        bar = require("tqdm.dask", "it shows the progress", "md").TqdmCallback
+        with bar(desc=f"xbp, {n_tasks} tasks"):
+            return root.compute()
+    future = client.compute(root)
+    sys.modules["distributed"].progress(future, notebook=False)
+    return future.result()
 
 
 def _runs(
-    trajectory: Trajectory, cut: Segments, numbers_per_atom: int
+    trajectory: Trajectory, cut: Segments, numbers_per_atom: int, most: int = 4
 ) -> list[list[int]]:
-    """Put neighbouring segments in one task, where the frames they share are computed once."""
+    """Put neighbouring segments in one task, where frames they share are computed once.
+
+    Half of the frames are shared with a neighbour, so that k segments save all but 1/k:
+    `most` are enough.
+    """
     n = len(cut.starts)
     step = cut.starts[1] - cut.starts[0] if n > 1 else cut.length
     frame_bytes = trajectory.n_atoms * numbers_per_atom * 8
     by_memory = (_BLOCK_BYTES // frame_bytes - cut.length) // step + 1
-    size = int(max(1, min(by_memory, n // _MIN_TASKS, _MOST_SEGMENTS)))
+    size = int(max(1, min(by_memory, n // _MIN_TASKS, most)))
     return [list(cut.starts[i : i + size]) for i in range(0, n, size)]
 
 
@@ -333,15 +326,10 @@ def _one_task(
     if mass is not None:
         energy = block.twice_kinetic(mass)
         inside = np.stack([energy[start : start + length] for start in starts])
-        answers[_KINETIC] = inside.mean(axis=1)
-        quarters = np.array_split(inside, _PARTS, axis=1)
-        known = length >= _PARTS
-        answers[f"{_KINETIC} parts"] = np.stack(
-            [
-                part.mean(axis=1) if known else np.full(len(starts), np.nan)
-                for part in quarters
-            ],
-            axis=1,
+        # The whole segment, then its quarters; shorter ones have none.
+        quarters = np.array_split(inside, 4, axis=1) if length >= 4 else []
+        answers["kinetic"] = np.stack(
+            [part.mean(axis=1) for part in (inside, *quarters)], axis=1
         )
     return Moments.of(answers)
 
@@ -356,21 +344,13 @@ def _with_temperature(
     """
     per_kelvin = trajectory.degrees_of_freedom * constants.BOLTZMANN
     overlap = len(cut.starts) > 1 and cut.starts[1] - cut.starts[0] < cut.length
-    std = moments.std(_KINETIC, 0.5 if overlap else 0.0)
-    quarters = moments.mean[f"{_KINETIC} parts"]
-    if std is None and np.isfinite(quarters).all():
-        std = quarters.std(ddof=1) / np.sqrt(_PARTS)
-    kelvin = float(moments.mean[_KINETIC]) / per_kelvin
-    mean, squares = (
-        {key: value for key, value in part.items() if not key.startswith(_KINETIC)}
-        for part in (moments.mean, moments.squares)
-    )
-    return Moments(
-        moments.n,
-        mean,
-        squares,
-        (kelvin, None if std is None else float(std) / per_kelvin),
-    )
+    whole, *quarters = moments.mean.pop("kinetic")
+    scatter = moments.std("kinetic", 0.5 if overlap else 0.0)
+    moments.squares.pop("kinetic")
+    std = None if scatter is None else float(scatter[0]) / per_kelvin
+    if std is None and quarters:
+        std = float(np.std(quarters, ddof=1)) / 2 / per_kelvin
+    return replace(moments, temperature=(float(whole) / per_kelvin, std))
 
 
 def _one_sum(
@@ -379,45 +359,12 @@ def _one_sum(
     return answer(Block(*read), *shared)
 
 
-def _sent_once(values: np.ndarray | None) -> Any:
-    """Return an array that tasks have in common and that is not copied into each."""
-    return require(
-        "dask", "the segments of a trajectory are computed as its tasks", "md"
-    ).delayed(values, pure=False)
-
-
 def _add(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {
-        key: sum((part[key] for part in parts[1:]), start=parts[0][key])
-        for key in parts[0]
+        key: sum((part[key] for part in parts[1:]), start=first)
+        for key, first in parts[0].items()
     }
 
 
 def _merge(parts: list[Moments]) -> Moments:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.merged(part)
-    return whole
-
-
-def _with_progress(root: Any, n_tasks: int) -> Any:
-    client = None
-    if "distributed" in sys.modules:
-        # Where a cluster is in use, its own bar follows the work.
-        with contextlib.suppress(ValueError):
-            client = sys.modules["distributed"].get_client()
-    if client is None:
-        with require("tqdm.dask", "it shows the progress", "md").TqdmCallback(
-            desc=f"xbp, {n_tasks} tasks"
-        ):
-            return root.compute()
-    future = client.compute(root)
-    sys.modules["distributed"].progress(future, notebook=False)
-    return future.result()
-
-
-def delayed(function: Callable[..., Any]) -> Any:
-    """Return a function whose calls become tasks."""
-    return require(
-        "dask", "the segments of a trajectory are computed as its tasks", "md"
-    ).delayed(function, pure=False)
+    return reduce(Moments.merged, parts)

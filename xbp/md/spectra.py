@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError
 from xbp.core.operation import operation
-from xbp.md.correlation import Task, longitudinal_transverse
-from xbp.md.density import Precision
-from xbp.md.folding import band_matrix, folding_limit, require_resolved
-from xbp.md.labels import (
-    Column,
-    label,
-    positive,
-    sample_temperature,
-    window_attrs,
-    window_frames,
+from xbp.core.units import is_one_of
+from xbp.md.density import (
+    Precision,
+    Task,
+    longitudinal_transverse,
+    pairs,
+    segment_correlations,
+    self_correlations,
 )
-from xbp.md.mixing import Normalization
-from xbp.md.plan import (
-    Plan,
-    Taper,
-    ToCorrelations,
-    ToSpectra,
-    coherent,
-    cosines,
-    energy_grid,
-    lag_resolution,
-    make_taper,
-)
-from xbp.md.run import segments, summarize
-from xbp.md.trajectory import read_trajectory
-from xbp.md.weights import Constant
+from xbp.md.folding import band_matrix, require_resolved
+from xbp.md.plan import Part, Plan, Taper, Window, answer, read_call, require_real
+from xbp.md.run import Moments, segments, summarize
+from xbp.md.trajectory import Block
+from xbp.md.wavevectors import Shells
+from xbp.md.weights import Constant, Normalization
 
 __all__ = [
     "current_spectra",
     "dynamic_structure_factor",
     "intermediate_scattering_function",
 ]
-
-Part = Literal["coherent", "incoherent"]
 
 
 @operation(
@@ -76,7 +65,7 @@ def dynamic_structure_factor(
     r"""Compute S(Q,E) of a trajectory over all wave vectors that its cell allows.
 
     .. math:: S(Q,E) = \frac{1}{2\pi\hbar} \int \mathrm{d}t\, e^{iEt/\hbar} F(Q,t) W(t)
-    R(t), \quad
+              R(t), \quad
               F(Q,t) = \frac{1}{N\langle w^2\rangle} \sum_{jk} w_j w_k
               \langle e^{i\mathbf Q\cdot(\mathbf r_j(t) - \mathbf r_k(0))} \rangle
 
@@ -86,7 +75,7 @@ def dynamic_structure_factor(
     Parameters
     ----------
     data : xarray.Dataset
-        A trajectory, as `open_trajectory` gives it.
+        A trajectory, as `open_trajectory` returns it.
     Q_max, dQ : scalar with units
         Largest wave vector, and width of the shells (bare: 1/angstrom).
     E_max : scalar with units, optional
@@ -95,8 +84,8 @@ def dynamic_structure_factor(
         Length of the segments (bare: ps; 10 ps by default), or the energy step
         h/window.
     resolution : scalar with units, optional
-        FWHM of a Gaussian in energy (bare: meV). The window broadens as well: with
-        Hann's taper a line has the FWHM 1.44 h/window.
+        FWHM of a Gaussian in energy (bare: meV), at most h/2Δt. The window broadens as
+        well: with Hann's taper a line has the FWHM 1.44 h/window.
     weights : {"neutron", "xray", "unit", "mass"} or array_like, shape (n_atoms,)
         Coherent scattering lengths, form factors f(Q), ones, masses, or one number for
         each atom.
@@ -106,21 +95,21 @@ def dynamic_structure_factor(
         ``{"Gd": 9.5 - 13.8j}``. Pairs count by Re(b_j b_k*). A pair ``(b, 151)`` gives
         the incoherent cross section (bare: barn) too, which else is the tabulated one.
     part : {"coherent", "incoherent"}
-        All pairs of atoms, or each atom with itself; then ``neutron`` weighs by the
-        incoherent cross section σ_inc/4π in place of b², and S is divided by its sum:
-        F(Q,0) = 1.
+        All pairs of atoms, or each atom with itself; then ``neutron`` weights are the
+        incoherent cross sections σ_inc/4π in place of b², and S is divided by their
+        sum: F(Q,0) = 1.
     partials : bool
-        Every pair of elements on its own, along ``pair``. The coordinate ``weight``
-        makes the total of them: ``(S * weight).sum("pair")``.
+        Every pair of elements on its own, along ``pair``. The coordinate ``weight`` is
+        its share in the total, ``(S * weight).sum("pair")``.
     normalization : {"ashcroft-langreth", "number"}
         Totals are divided by N⟨w²⟩; partials by √(N_a N_b), or by N.
     taper : {"hann", "boxcar"}
         Weight of the frames of a segment. Hann's keeps the elastic line from leaking,
         and segments overlap by half; ``boxcar`` ends them abruptly.
     T : scalar with units, optional
-        Temperature, where neither the data carry it nor velocities tell it.
+        Temperature, where neither the data nor velocities have it.
     max_wavevectors_per_shell : int, optional
-        Use at most so many wave vectors of a shell (±Q both count), drawn at random;
+        Use at most this many wave vectors of a shell (±Q both count), drawn at random;
         all by default.
     origin_step : int, optional
         ``part="incoherent"``: frames between time origins; by default 16 origins in a
@@ -131,7 +120,8 @@ def dynamic_structure_factor(
         The frames are too far apart, and the call is refused, where E² S(Q,E) within 5
         % of h/2Δt is above this part of its maximum at any Q, whatever `E_max`, or
         atoms move less between frames than their velocities would take them: faster
-        motion is folded back then. None: not checked.
+        motion is folded back then. None: not checked. Where neither velocities nor T
+        and masses are known, a diagnostic records that displacements were not checked.
     progress : bool
         Show a progress bar.
 
@@ -147,9 +137,10 @@ def dynamic_structure_factor(
     Raises
     ------
     QuantityError, CoordinateError, RangeError, UnitsError, TemperatureError
-        If the data are no trajectory or one of one frame, have atoms without a place or
-        weight, the window does not fit in, no allowed wave vector is as small as
-        `Q_max`, or the frames are too far apart.
+        If the data are not a trajectory of several frames, an atom has no finite
+        position or no weight, the window does not fit in, no allowed wave vector is as
+        small as `Q_max`, the result would not fit in memory, or the frames are too far
+        apart.
 
     References
     ----------
@@ -159,59 +150,40 @@ def dynamic_structure_factor(
     Examples
     --------
     >>> import xbp
-    >>> gas = xbp.md.models.ideal_gas(50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step="50 fs", seed=1)
-    >>> sqe = gas.bp.dynamic_structure_factor("2 1/angstrom", "0.2 1/angstrom", window="2 ps", weights="unit")
+    >>> gas = xbp.md.models.ideal_gas(
+    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step="50 fs", seed=1)
+    >>> sqe = gas.bp.dynamic_structure_factor(2, 0.2, window="2 ps", weights="unit")
     >>> sqe.S.dims, sqe.S.attrs["units"], sqe.S.attrs["statistics"]
     (('Q', 'E'), '1/meV', 'classical')
     """
-    length = window_frames(read_trajectory(data), window, dE)
-    plan = Plan.make(
-        data, Q_max, dQ, length=length, weights=weights, b=b, part=part, partials=partials,
-        normalization=normalization,
-        precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell, origin_step=origin_step,
-    )  # fmt: skip
-    trajectory = plan.trajectory
-    step = trajectory.time_step
-    energies = energy_grid(length, step, E_max)
-    shape = make_taper(taper, length)
-    limit = folding_limit(folding)
-    waves = cosines(energies, step, lag_resolution(resolution, length, step))
-    finish = ToSpectra(
-        plan.mixing.mix, shape, waves, band_matrix(length, step, power=2)
+    given = dict(locals())
+    trajectory = read_call(given)
+    frames = Window.make(trajectory, given)
+    plan = Plan.make(trajectory, given, frames.length)
+    finish = _ToSpectra(
+        plan.mixing.mix, frames.taper, frames.cosines(), band_matrix(frames, power=2)
     )
-    cut = segments(trajectory, length, shape)
-    moments = plan.run(cut, shape, finish, T, progress)
-    require_resolved(
-        moments.mean["bands"][plan.alike], trajectory, limit, "E² S(Q,E)", T
+    moments = _run(plan, frames.taper, finish, given)
+    doubts = require_resolved(
+        moments.mean["bands"][plan.powers], trajectory, frames, "E² S(Q,E)", T
     )
-    dims = plan.dims
     columns = {
         "S": plan.column(
-            moments, cut, "S", (*dims, "Q", "E"), "1/meV", "dynamic_structure_factor"
+            moments, "S", ("Q", "E"), "1/meV", "dynamic_structure_factor", part=part
         ),
-        "Sq": plan.column(
-            moments, cut, "Sq", (*dims, "Q"), "1", "static_structure_factor"
-        ),
+        "Sq": plan.column(moments, "Sq", ("Q",), "1", "static_structure_factor"),
     }
-    arguments = {
-        "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} "
-                                                            "ps", "taper": taper,
-        "resolution_fwhm": resolution, "segments": moments.n, **plan.arguments,
-    }  # fmt: skip
-    ds = label(
-        trajectory, columns, {**plan.coordinates(), "E": ("E", energies)},
-        operation="dynamic_structure_factor", arguments=arguments,
-        temperature=sample_temperature(trajectory, T, moments.temperature),
-        attrs=window_attrs(length, step, taper, moments.n),
-        found=trajectory.motion(moments.mean["drift"] / step, length * step),
+    u2 = float(moments.mean["u2"]) * 3 / trajectory.dimension
+    text = "mean-square displacement per axis within a window"
+    coords = {
+        **plan.coordinates(),
+        "E": ("E", frames.energies),
+        "u2": ((), u2, {"units": "angstrom**2", "long_name": text}),
+    }
+    return answer(
+        "dynamic_structure_factor", trajectory, moments, columns, coords, given,
+        window=frames, doubts=doubts,
     )  # fmt: skip
-    u2 = xr.Variable(
-        (),
-        float(moments.mean["u2"]) * 3 / trajectory.dimension,
-        {"units": "angstrom**2"},
-    )
-    u2.attrs["long_name"] = "mean-square displacement per axis within a window"
-    return ds.assign_coords(u2=u2)
 
 
 @operation(takes="trajectory", gives="intermediate_scattering_function")
@@ -272,56 +244,27 @@ def intermediate_scattering_function(
     Examples
     --------
     >>> import xbp
-    >>> gas = xbp.md.models.ideal_gas(50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step="50 fs", seed=1)
-    >>> F = gas.bp.intermediate_scattering_function(2, 0.2, window="2 ps", weights="unit", part="incoherent").F
+    >>> gas = xbp.md.models.ideal_gas(
+    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step="50 fs", seed=1)
+    >>> F = gas.bp.intermediate_scattering_function(
+    ...     2, 0.2, window="2 ps", weights="unit", part="incoherent").F
     >>> bool((abs(F.isel(time=0) - 1) < 1e-4).all()), F.dims
     (True, ('Q', 'time'))
     """
-    length = window_frames(read_trajectory(data), window, None)
-    plan = Plan.make(
-        data, Q_max, dQ, length=length, weights=weights, b=b, part=part, partials=partials,
-        normalization=normalization,
-        precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell, origin_step=origin_step,
-    )  # fmt: skip
-    trajectory = plan.trajectory
-    step = trajectory.time_step
-    lags = (
-        length // 2 + 1
-        if time_max is None
-        else int(positive(time_max, "ps", "time_max") / step + 1e-6) + 1
-    )
-    if not 2 <= lags <= length:
-        raise RangeError(
-            f"time_max={time_max} is "
-            f"{'below the time step' if lags < 2 else 'beyond the window'}",
-            reason=f"frames are {step:.4g} ps apart in windows of {length * step:.4g} "
-            "ps",
-            fix="change time_max= or window=",
-        )
-    finish = ToCorrelations(
-        plan.mixing.mix, lag_resolution(resolution, length, step)[:lags]
-    )
-    cut = segments(trajectory, length)
-    moments = plan.run(cut, np.ones(length), finish, T, progress)
+    given = dict(locals())
+    trajectory = read_call(given)
+    frames = Window.make(trajectory, given)
+    plan = Plan.make(trajectory, given, frames.length)
+    lags = frames.lags(time_max)
+    finish = _ToCorrelations(plan.mixing.mix, frames.resolution[:lags])
+    moments = _run(plan, frames.taper, finish, given)
     column = plan.column(
-        moments,
-        cut,
-        "F",
-        (*plan.dims, "Q", "time"),
-        "1",
-        "intermediate_scattering_function",
+        moments, "F", ("Q", "time"), "1", "intermediate_scattering_function", part=part
     )
-    arguments = {
-        "Q_max": Q_max, "dQ": dQ, "window": f"{length * step:.10g} "
-                                            "ps", "resolution_fwhm": resolution,
-        "segments": moments.n, **plan.arguments,
-    }  # fmt: skip
-    return label(
-        trajectory, {"F": column}, {**plan.coordinates(), "time": ("time", np.arange(lags) * step)},
-        operation="intermediate_scattering_function", arguments=arguments,
-        temperature=sample_temperature(trajectory, T, moments.temperature),
-        attrs=window_attrs(length, step, "boxcar", moments.n),
-        found=trajectory.motion(moments.mean["drift"] / step, length * step),
+    coords = {**plan.coordinates(), "time": ("time", np.arange(lags) * frames.step)}
+    return answer(
+        "intermediate_scattering_function", trajectory, moments, {"F": column}, coords,
+        given, window=frames,
     )  # fmt: skip
 
 
@@ -349,10 +292,10 @@ def current_spectra(
     folding: float | None = 0.3,
     progress: bool = False,
 ) -> xr.Dataset:
-    r"""Compute the longitudinal and transverse current spectra of a trajectory with velocities.
+    r"""Compute longitudinal and transverse current spectra of a trajectory.
 
     .. math:: C_L(Q,E) = \frac{1}{2\pi\hbar} \int \mathrm{d}t\, e^{iEt/\hbar}
-    \frac{1}{N\langle w^2\rangle}
+              \frac{1}{N\langle w^2\rangle}
               \langle j_L(\mathbf Q,t)\, j_L^*(\mathbf Q,0) \rangle, \quad
               \mathbf j(\mathbf Q,t) = \sum_j w_j \mathbf v_j e^{i\mathbf Q\cdot\mathbf
               r_j}
@@ -362,7 +305,9 @@ def current_spectra(
 
     Parameters
     ----------
-    data, Q_max, dQ, E_max, dE, window, resolution, taper, T, max_wavevectors_per_shell,
+    data : xarray.Dataset
+        A trajectory with velocities.
+    Q_max, dQ, E_max, dE, window, resolution, taper, T, max_wavevectors_per_shell,
     precision, progress
         As for `dynamic_structure_factor`.
     folding : float or None
@@ -391,80 +336,149 @@ def current_spectra(
     Examples
     --------
     >>> import xbp
-    >>> gas = xbp.md.models.ideal_gas(50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step="50 fs", seed=1)
+    >>> gas = xbp.md.models.ideal_gas(
+    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step="50 fs", seed=1)
     >>> sorted(gas.bp.current_spectra(1, 0.5, window="2 ps").data_vars)
     ['C_L', 'C_L_std', 'C_T', 'C_T_std']
     """
-    if isinstance(weights, str) and weights == "xray":
-        raise QuantityError(
-            "weights='xray' have no current",
-            reason="form factors depend on Q",
-            fix="weights='unit' or 'mass'",
-        )
-    trajectory = read_trajectory(data)
+    given = dict(locals())
+    trajectory = read_call(given)
     trajectory.require_velocity()
     trajectory.require_space("the share of the transverse current")
-    length = window_frames(trajectory, window, dE)
-    plan = Plan.make(
-        data, Q_max, dQ, length=length, weights=weights, b=b, part="coherent", partials=False,
-        normalization="ashcroft-langreth",
-        precision=precision, max_wavevectors_per_shell=max_wavevectors_per_shell, origin_step=None,
-    )  # fmt: skip
-    if np.iscomplexobj(plan.weighting.factors):
+    if is_one_of(weights, "xray"):
         raise QuantityError(
-            "a scattering length is complex",
-            reason="the weights of currents must be real",
+            "weights='xray' are not for currents, since form factors depend on Q",
             fix="weights='unit' or 'mass'",
         )
-    step = trajectory.time_step
-    energies = energy_grid(length, step, E_max)
-    shape = make_taper(taper, length)
-    task = Task(
-        shape,
-        Constant(plan.weighting.channels, velocity=True),
-        3,
-        longitudinal_transverse,
-        plan.precision,
+    frames = Window.make(trajectory, given)
+    plan = Plan.make(trajectory, given, frames.length)
+    require_real(plan.weighting)
+    finish = _ToSpectra(
+        np.eye(2)[:, :, None] * plan.mixing.mix,
+        frames.taper,
+        frames.cosines(),
+        band_matrix(frames),
     )
-    rows = np.eye(2)[:, :, None] * plan.mixing.mix
-    limit = folding_limit(folding)
-    waves = cosines(energies, step, lag_resolution(resolution, length, step))
-    finish = ToSpectra(rows, shape, waves, band_matrix(length, step, power=0))
-    cut = segments(trajectory, length, shape)
-    moments = summarize(
-        trajectory,
-        cut,
-        coherent,
-        plan.delayed_shells(),
-        task,
-        finish,
-        velocity=True,
-        T=T,
-        progress=progress,
+    moments = _run(plan, frames.taper, finish, given, velocity=True)
+    doubts = require_resolved(
+        moments.mean["bands"], trajectory, frames, "the current spectrum", T
     )
-    require_resolved(
-        moments.mean["bands"], trajectory, limit, "the current spectrum", T
-    )
-    std = moments.std("S", cut.correlation)
     columns = {
-        name: Column(
-            ("Q", "E"), moments.mean["S"][row], None if std is None else std[row], "angstrom**2/meV/ps**2",
-            "current_spectrum", {"long_name": f"{name}(Q,E)"},
+        name: moments.column(
+            "S", ("Q", "E"), "angstrom**2/meV/ps**2", "current_spectrum", row=row,
+            attrs={"long_name": f"{name}(Q,E)"},
         )
         for row, name in enumerate(("C_L", "C_T"))
     }  # fmt: skip
-    arguments = {
-        "Q_max": Q_max, "dQ": dQ, "E_max": E_max, "window": f"{length * step:.10g} "
-                                                            "ps", "taper": taper,
-        "resolution_fwhm": resolution, "segments": moments.n, **plan.arguments,
-    }  # fmt: skip
-    return label(
-        trajectory, columns, {**plan.coordinates(), "E": ("E", energies)},
-        operation="current_spectra", arguments=arguments,
-        temperature=sample_temperature(trajectory, T, moments.temperature),
-        attrs={
-            **({"number_density": trajectory.n_atoms / trajectory.volume} if trajectory.repeats.all() else {}),
-            **window_attrs(length, step, taper, moments.n),
-        },
-        found=trajectory.motion(moments.mean["drift"] / step, length * step, velocity=True),
+    attrs = {}
+    if trajectory.repeats.all():
+        attrs["number_density"] = trajectory.n_atoms / trajectory.volume
+    return answer(
+        "current_spectra", trajectory, moments, columns,
+        {**plan.coordinates(), "E": ("E", frames.energies)}, given, window=frames,
+        velocity=True, doubts=doubts, attrs=attrs,
     )  # fmt: skip
+
+
+def _run(
+    plan: Plan,
+    taper: np.ndarray,
+    finish: _Finish,
+    given: Mapping[str, Any],
+    *,
+    velocity: bool = False,
+) -> Moments:
+    """Compute the correlations of all segments, and what `finish` makes of them."""
+    channels = Constant(plan.weighting.channels, velocity=velocity)
+    combine = longitudinal_transverse if velocity else pairs
+    n_weights = 3 if velocity else len(channels.channels)
+    task = Task(taper, channels, n_weights, combine, plan.precision)
+    return summarize(
+        plan.trajectory,
+        segments(plan.trajectory, taper),
+        _correlations,
+        plan.shells_task,
+        task,
+        plan.origin_step,
+        finish,
+        given=given,
+        velocity=velocity,
+    )
+
+
+def _correlations(
+    block: Block,
+    starts: list[int],
+    shells: Shells,
+    task: Task,
+    origin_step: int | None,
+    finish: _Finish,
+) -> Mapping[str, np.ndarray]:
+    """Correlate all pairs of atoms, or each with itself, tapered likewise."""
+    if origin_step is None:
+        return finish(segment_correlations(block, starts, task, shells), block, starts)
+    length = task.taper.size
+    tapered = np.correlate(task.taper, task.taper, mode="full")[length - 1 :]
+    found = self_correlations(block, starts, task, shells, origin_step)
+    return finish(found * tapered, block, starts)
+
+
+_Finish = Callable[[np.ndarray, Block, list[int]], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class _ToSpectra:
+    """Turn the correlations of segments into spectra, within their task.
+
+    Attributes
+    ----------
+    mix : numpy.ndarray, shape (n_out, n_rows, n_Q or 1)
+        How rows of correlations add up.
+    taper : numpy.ndarray, shape (n_frames,)
+    cosines : numpy.ndarray, shape (n_frames, n_E)
+    bands : numpy.ndarray, shape (n_frames, n_bands)
+        Which show whether the spectra have fallen at h/2Δt, see `band_matrix`.
+    """
+
+    mix: np.ndarray
+    taper: np.ndarray
+    cosines: np.ndarray
+    bands: np.ndarray
+
+    def __call__(
+        self, correlations: np.ndarray, block: Block, starts: list[int]
+    ) -> dict[str, np.ndarray]:
+        """Return S over (segment, out, Q, E), its integral, and what moved meanwhile."""
+        mixed = _mixed(self.mix, correlations) / (self.taper**2).sum()
+        length = self.taper.size
+        paths = (block.part(start, start + length).path() for start in starts)
+        return {
+            "S": mixed @ self.cosines,
+            "Sq": mixed[..., 0],
+            "bands": mixed @ self.bands,
+            # (r − ⟨r⟩)² per axis within each segment, Å².
+            "u2": np.array([(p**2).mean() * length / (length - 1) for p in paths]),
+            "drift": block.drift(starts, length),
+        }
+
+
+@dataclass(frozen=True)
+class _ToCorrelations:
+    """Turn the correlations of segments into F(Q,t), without bias, within their task."""
+
+    mix: np.ndarray
+    resolution: np.ndarray
+
+    def __call__(
+        self, correlations: np.ndarray, block: Block, starts: list[int]
+    ) -> dict[str, np.ndarray]:
+        """Return F over (segment, out, Q, time)."""
+        length, lags = correlations.shape[-1], self.resolution.size
+        n_pairs = length - np.arange(lags)  # of frames
+        F = _mixed(self.mix, correlations[..., :lags]) * (self.resolution / n_pairs)
+        return {"F": F, "drift": block.drift(starts, length)}
+
+
+def _mixed(mix: np.ndarray, correlations: np.ndarray) -> np.ndarray:
+    whole = np.broadcast_to(mix, (*mix.shape[:2], correlations.shape[2]))
+    return np.asarray(np.einsum("orq,srqt->soqt", whole, correlations, optimize=True))

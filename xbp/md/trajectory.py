@@ -15,7 +15,7 @@ from xbp.core.schema import check_coordinate, require_units
 from xbp.core.units import convert_factor, to_kelvin
 from xbp.md.block import Block
 from xbp.md.motion import AFFINE, cell_rate, contains_affine, motion_attrs
-from xbp.md.plane import periodic_axes
+from xbp.md.wavevectors import periodic_axes
 
 __all__ = ["Block", "Trajectory", "read_trajectory"]
 

@@ -1,7 +1,4 @@
-"""Vibrational density of states and displacements of a trajectory.
-
-Every atom with itself.
-"""
+"""Vibrational density of states and mean-square displacement of a trajectory."""
 
 from __future__ import annotations
 
@@ -13,21 +10,14 @@ import scipy
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import QuantityError
+from xbp.core.guards import require_flag
 from xbp.core.operation import operation
-from xbp.md.folding import band_matrix, folding_limit, require_resolved
-from xbp.md.labels import (
-    Column,
-    label,
-    positive,
-    sample_temperature,
-    window_attrs,
-    window_frames,
-)
-from xbp.md.plan import Taper, cosines, energy_grid, lag_resolution, make_taper
+from xbp.md.folding import band_matrix, require_resolved
+from xbp.md.plan import Taper, Window, answer, cosines, energy_grid, read_call
 from xbp.md.run import segments, summarize
-from xbp.md.trajectory import Block, Trajectory, read_trajectory
-from xbp.md.weights import neutron_cross_sections, require_neutrons, user_weights
+from xbp.md.trajectory import Block
+from xbp.md.weights import groups_of, power_weights
 from xbp.reduction.dos_area import AreaOf, area_attributes
 
 __all__ = ["msd", "vdos"]
@@ -57,14 +47,14 @@ def vdos(
     folding: float | None = 0.1,
     progress: bool = False,
 ) -> xr.Dataset:
-    r"""Compute the vibrational density of states g(E) from the velocities of a trajectory, or from its positions.
+    r"""Compute the vibrational density of states g(E) of a trajectory.
 
     .. math:: g(E) \propto \int \mathrm{d}t\, e^{iEt/\hbar} W(t) R(t)
               \sum_j w_j \langle \mathbf v_j(t)\cdot\mathbf v_j(0)\rangle, \quad
               \int_0^\infty g\,\mathrm{d}E = 1
 
     by the theorem of Wiener and Khinchin, padded with zeros. Without velocities, Δr/Δt
-    between neighbouring frames stands for v, and its response sin²(x)/x², x = EΔt/2ħ,
+    between neighbouring frames is used for v, and its response sin²(x)/x², x = EΔt/2ħ,
     is divided out of g.
 
     Parameters
@@ -74,16 +64,18 @@ def vdos(
     E_max, dE, window, resolution, taper, T, progress
         As for `dynamic_structure_factor`.
     weights : {"mass", "unit", "neutron"} or array_like, shape (n_atoms,)
-        w_j = m_j gives the density of states of an alloy, where every mode counts
-        alike; ones weigh the light atoms' modes more; ``neutron`` is σ_j (coherent and
-        incoherent), which gives the neutron-weighted Σ c_i (σ_i/M_i) g_i(E).
+        w_j = m_j gives the density of states of an alloy, where all modes count
+        equally; with ones the modes of light atoms count more; ``neutron`` is σ_j
+        (coherent and incoherent), which gives the neutron-weighted Σ c_i (σ_i/M_i)
+        g_i(E).
     b : mapping of symbol to number, optional
         As for `dynamic_structure_factor`, for ``weights="neutron"``.
     folding : float or None
         The frames are too far apart, and the call is refused, where g within 5 % of
         h/2Δt is above this part of its maximum, whatever `E_max`, or atoms move less
         between frames than their velocities would take them: faster vibrations are
-        folded back then. None: not checked.
+        folded back then. None: not checked. Where neither velocities nor T and masses
+        are known, a diagnostic records that displacements were not checked.
     partials : bool
         The density of states of each element, of unit area, along ``element``; the
         coordinate ``weight`` is its share in the total, ``(g *
@@ -113,112 +105,54 @@ def vdos(
     >>> round(float(g.E[g.argmax("E")]), 1)
     7.9
     """
-    trajectory = read_trajectory(data)
+    given = dict(locals())
+    trajectory = read_call(given)
     trajectory.require_space("the area of g(E)")
-    limit = folding_limit(folding)
     moving = trajectory.velocity is not None
-    length = window_frames(trajectory, window, dE)
-    step = trajectory.time_step
-    energies = energy_grid(length, step, E_max)
-    shape = make_taper(taper, length)
-    per_atom = _power_weights(trajectory, weights, b)
-    if partials:
-        element = trajectory.elements()
-        symbols = np.unique(element)
-        groups = np.stack([np.where(element == s, per_atom, 0.0) for s in symbols])
-        for symbol, group in zip(symbols, groups, strict=True):
-            if not group.any():
-                raise QuantityError(
-                    f"the weights of '{symbol}' are zero",
-                    reason="it has no partial",
-                    fix="'mass'",
-                )
-    else:
-        groups = per_atom[None]
-    cut = segments(trajectory, length, shape, between=not moving)
-    finish = _VelocitySpectra.make(
-        groups,
-        shape,
-        step,
-        energies.size,
-        lag_resolution(resolution, length, step),
-        moving,
-    )
+    frames = Window.make(trajectory, given, between=not moving)
+    per_atom = power_weights(trajectory, weights, b)
+    by_element = require_flag(partials, "partials")
+    symbols, index, _ = groups_of(trajectory, by_element)
+    groups = np.where(index == np.arange(len(symbols))[:, None], per_atom, 0.0)
+    for symbol in symbols[~groups.any(axis=1)]:
+        raise QuantityError(f"the weights of '{symbol}' are zero", fix="weights='mass'")
     moments = summarize(
         trajectory,
-        cut,
-        finish,
+        segments(trajectory, frames.taper, between=not moving),
+        _VelocitySpectra.make(groups, frames, moving),
+        given=given,
         position=not moving,
         velocity=moving,
-        T=T,
-        progress=progress,
     )
     if not np.isfinite(moments.mean["g"]).all():
         raise QuantityError(
-            "atoms move by half the cell from one frame to the next",
-            reason="their periodic images, and hence their velocities, are ambiguous",
+            "atoms move by half the cell from one frame to the next, so their "
+            "velocities are ambiguous",
             fix="write velocities, or write frames more often",
         )
-    require_resolved(moments.mean["bands"], trajectory, limit, "g(E)", T)
-    value, std = moments.mean["g"], moments.std("g", cut.correlation)
-    dims: tuple[str, ...] = ("element", "E") if partials else ("E",)
-    if not partials:
-        value, std = value[0], None if std is None else std[0]
-    coords: dict[str, Any] = {"E": ("E", energies)}
-    if partials:
+    doubts = require_resolved(moments.mean["bands"], trajectory, frames, "g(E)", T)
+    coords: dict[str, Any] = {"E": ("E", frames.energies)}
+    if by_element:
+        text = "share of the element in the total"
         share = moments.mean["power"] / moments.mean["power"].sum()
         coords["element"] = ("element", symbols)
-        coords["weight"] = (
-            "element",
-            share,
-            {"units": "1", "long_name": "share of the element in the total"},
-        )
-    of: AreaOf = "modes of an element" if partials else "weighted modes"
-    if (
-        not partials
-        and trajectory.mass is not None
-        and np.allclose(per_atom * trajectory.mass[0], trajectory.mass * per_atom[0])
-    ):
-        of = "all modes"  # each counts as its mass
-    attrs = {
-        "weighting": weights if isinstance(weights, str) else "array"
-    } | area_attributes(1.0, of)
-    return label(
-        trajectory, {"g": Column(dims, value, std, "1/meV", "vibrational_dos", attrs)}, coords, operation="vdos",
-        arguments={
-            "E_max": E_max, "window": f"{length * step:.10g} "
-                                      "ps", "taper": taper, "resolution_fwhm": resolution,
-            "weights": attrs["weighting"], "partials": partials or None,
-            "velocities": None if moving else "of positions in neighboring frames",
-            "segments": moments.n,
-        },
-        temperature=sample_temperature(trajectory, T, moments.temperature),
-        attrs=window_attrs(length, step, taper, moments.n),
-        found=trajectory.motion(moments.mean["drift"], length * step, velocity=moving),
+        coords["weight"] = ("element", share, {"units": "1", "long_name": text})
+    of: AreaOf = "modes of an element" if by_element else "weighted modes"
+    mass = trajectory.mass
+    by_mass = mass is not None and np.allclose(per_atom * mass[0], mass * per_atom[0])
+    if by_mass and not by_element:
+        of = "all modes"  # each atom counts as its mass
+    name = weights if isinstance(weights, str) else "array"
+    column = moments.column(
+        "g", ("element", "E") if by_element else ("E",), "1/meV", "vibrational_dos",
+        row=None if by_element else 0,
+        attrs={"weighting": name, **area_attributes(1.0, of)},
     )  # fmt: skip
-
-
-def _power_weights(trajectory: Trajectory, weights: Any, b: Any) -> np.ndarray:
-    require_neutrons(weights, b)
-    if not isinstance(weights, str):
-        values = user_weights(trajectory, weights)
-        if (values < 0).any():
-            raise QuantityError(
-                "a weight is negative", reason="g(E) is not", fix="give weights ≥ 0"
-            )
-        return values
-    if weights == "mass":
-        return trajectory.masses()
-    if weights == "unit":
-        return np.ones(trajectory.n_atoms)
-    if weights == "neutron":
-        return neutron_cross_sections(trajectory.elements(), b)
-    raise QuantityError(
-        f"weights={weights!r} are not known",
-        reason="a density of states is weighted by 'mass', 'unit', 'neutron', or one "
-        "number for each atom",
-        fix="weights='mass'",
-    )
+    return answer(
+        "vdos", trajectory, moments, {"g": column}, coords, given, window=frames,
+        velocity=moving, doubts=doubts,
+        velocities=None if moving else "of positions in neighboring frames",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -234,8 +168,10 @@ class _VelocitySpectra:
     area : numpy.ndarray, shape (n_lags,)
         Correlations → the area of g up to h/2Δt.
     bands : numpy.ndarray, shape (n_lags, n_bands)
-    step : float or None
-        Time between frames, ps, where velocities are steps over it.
+    step : float
+        Time between frames, ps.
+    moving : bool
+        Whether the trajectory has velocities.
     """
 
     groups: np.ndarray
@@ -243,81 +179,75 @@ class _VelocitySpectra:
     waves: np.ndarray
     area: np.ndarray
     bands: np.ndarray
-    step: float | None
+    step: float
+    moving: bool
 
     @classmethod
-    def make(
-        cls,
-        groups: np.ndarray,
-        taper: np.ndarray,
-        step: float,
-        n_E: int,
-        resolution: np.ndarray,
-        moving: bool,
-    ) -> _VelocitySpectra:
-        length = taper.size
+    def make(cls, groups: np.ndarray, window: Window, moving: bool) -> _VelocitySpectra:
+        length, step = window.length, window.step
         every = energy_grid(length, step, None)
         # ∫ over both signs of E is the correlation at t = 0; half of it is on the side
         # E > 0.
-        waves = 2 * cosines(every, step, resolution)
-        if moving:
-            area = np.zeros(length)
-            area[0] = 1
-            return cls(
-                groups,
-                taper,
-                waves[:, :n_E],
-                area,
-                band_matrix(length, step, power=0),
-                None,
-            )
-        # np.sinc(x) is sin(πx)/(πx); EΔt/2ħ = π E Δt/h.
-        response = np.sinc(every * step / constants.PLANCK) ** 2
-        share = np.full(every.size, constants.PLANCK / (length * step))
-        share[0] /= 2
-        if length % 2 == 0:
-            share[-1] /= 2
-        waves = waves / response
-        return cls(
-            groups,
-            taper,
-            waves[:, :n_E],
-            waves @ share,
-            band_matrix(length, step, power=0, response=response),
-            step,
-        )
-
-    def _velocities(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
-        """Return velocities with the whole at rest, and that of the whole, Å/ps."""
-        return block.split_velocities() if self.step is None else block.steps(self.step)
+        waves = 2 * cosines(every, step, window.resolution)
+        area: np.ndarray = (np.arange(length) == 0).astype(float)
+        response = None
+        if not moving:
+            # np.sinc(x) is sin(πx)/(πx); EΔt/2ħ = π E Δt/h.
+            response = np.sinc(every * step / constants.PLANCK) ** 2
+            share = np.full(every.size, constants.PLANCK / (length * step))
+            share[0] /= 2
+            if length % 2 == 0:
+                share[-1] /= 2
+            waves = waves / response
+            area = waves @ share
+        waves = waves[:, : window.energies.size]
+        bands = band_matrix(window, response=response)
+        return cls(groups, window.taper, waves, area, bands, step, moving)
 
     def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
-        velocity, flow = self._velocities(block)
+        velocity, flow = (
+            block.split_velocities() if self.moving else block.steps(self.step)
+        )
         length = self.taper.size
-        n_fft = scipy.fft.next_fast_len(2 * length - 1, real=True)
-        power = np.zeros((len(starts), len(self.groups), n_fft // 2 + 1))
-        for number, start in enumerate(starts):
-            for first in range(0, velocity.shape[2], _ATOMS):
-                atoms = slice(first, first + _ATOMS)
-                series = (
-                    velocity[start : start + length, :, atoms]
-                    * self.taper[:, None, None]
+        correlations = np.stack(
+            [
+                autocorrelations(
+                    velocity[start : start + length], self.taper, self.groups
                 )
-                spectra = scipy.fft.rfft(series, n=n_fft, axis=0, overwrite_x=True)
-                power[number] += (
-                    self.groups[:, atoms]
-                    @ (spectra.real**2 + spectra.imag**2).sum(axis=1).T
-                )
-        correlations = scipy.fft.irfft(power, n=n_fft, axis=-1)[..., :length]
+                for start in starts
+            ]
+        )
         whole = correlations @ self.area
+        drift = [flow[start : start + length].mean(axis=0) for start in starts]
         return {
             "g": (correlations / whole[..., None]) @ self.waves,
             "power": whole,
             "bands": correlations @ self.bands,
-            "drift": np.stack(
-                [flow[start : start + length].mean(axis=0) for start in starts]
-            ),
+            "drift": np.stack(drift) * self.step,
         }
+
+
+def autocorrelations(
+    series: np.ndarray, taper: np.ndarray, groups: np.ndarray
+) -> np.ndarray:
+    """Sum the autocorrelations of components of atoms over groups, (n_groups, n_lags).
+
+    Parameters
+    ----------
+    series : numpy.ndarray, shape (n_lags, n_components, n_atoms)
+    taper : numpy.ndarray, shape (n_lags,)
+    groups : numpy.ndarray, shape (n_groups, n_atoms)
+    """
+    length, _, n_atoms = series.shape
+    n_fft = scipy.fft.next_fast_len(2 * length - 1, real=True)
+    power = np.zeros((len(groups), n_fft // 2 + 1))
+    for first in range(0, n_atoms, _ATOMS):
+        atoms = slice(first, first + _ATOMS)
+        tapered = series[..., atoms] * taper[:, None, None]
+        spectra = scipy.fft.rfft(tapered, n=n_fft, axis=0, overwrite_x=True)
+        squares = (spectra.real**2 + spectra.imag**2).sum(axis=1)
+        power += groups[:, atoms] @ squares.T
+    return np.asarray(scipy.fft.irfft(power, n=n_fft, axis=-1)[..., :length])
 
 
 @operation(
@@ -338,7 +268,7 @@ def msd(
     r"""Compute the mean-square displacement of the atoms, the whole being at rest.
 
     .. math:: \mathrm{msd}(t) = \langle |\mathbf r_j(t_0+t) - \mathbf r_j(t_0)|^2
-    \rangle_{j,t_0}
+              \rangle_{j,t_0}
 
     In a solid it has the plateau 6u², with u² per axis; in a plane of atoms 4u².
 
@@ -359,7 +289,7 @@ def msd(
     -------
     xarray.Dataset
         ``msd`` over time and ``u2`` = msd/6 averaged over the second half of the times
-        (both angstrom²), each with ``_std``. Where the msd grows still, u2 is no
+        (both angstrom²), each with ``_std``. While the msd still grows, u2 is not a
         plateau and grows with `time_max`.
 
     Raises
@@ -380,77 +310,41 @@ def msd(
     >>> round(float(solid.bp.msd(window="10 ps").u2), 3)  # k_BT/mΩ² = 0.042
     0.042
     """
-    trajectory = read_trajectory(data)
-    length = window_frames(trajectory, window, None)
-    step = trajectory.time_step
-    lags = (
-        length // 2 + 1
-        if time_max is None
-        else int(positive(time_max, "ps", "time_max") / step + 1e-6) + 1
-    )
-    if not 2 <= lags <= length:
-        raise RangeError(
-            f"time_max={time_max} is "
-            f"{'below the time step' if lags < 2 else 'beyond the window'}",
-            reason=f"frames are {step:.4g} ps apart in windows of {length * step:.4g} "
-            "ps",
-            fix="change time_max= or window=",
-        )
-    if partials:
-        symbols, index, counts = np.unique(
-            trajectory.elements(), return_inverse=True, return_counts=True
-        )
-    else:
-        symbols, index, counts = (
-            np.array([""]),
-            np.zeros(trajectory.n_atoms, int),
-            np.array([trajectory.n_atoms]),
-        )
-    cut = segments(trajectory, length)
+    given = dict(locals())
+    trajectory = read_call(given)
+    frames = Window.make(trajectory, given)
+    lags = frames.lags(time_max)
+    by_element = require_flag(partials, "partials")
+    symbols, index, counts = groups_of(trajectory, by_element)
+    axes = 2 * trajectory.dimension
     moments = summarize(
         trajectory,
-        cut,
-        _Displacements(index, counts, length, lags, trajectory.dimension),
-        T=T,
-        progress=progress,
+        segments(trajectory, frames.taper),
+        _Displacements(index, counts, frames.length, lags, axes),
+        given=given,
     )
-    columns = {}
-    for name, dims, quantity, long_name in (
-        ("msd", ("time",), "mean_square_displacement", None),
-        (
-            "u2",
-            (),
-            None,
-            f"mean-square displacement per axis, msd/{2 * trajectory.dimension} over "
-            "the second half of the times",
-        ),
-    ):
-        value, std = moments.mean[name], moments.std(name, cut.correlation)
-        if not partials:
-            value, std = value[0], None if std is None else std[0]
-        attrs = {} if long_name is None else {"long_name": long_name}
-        columns[name] = Column(
-            (*(("element",) if partials else ()), *dims),
-            value,
-            std,
+    element, row = (("element",), None) if by_element else ((), 0)
+    text = (
+        f"mean-square displacement per axis, msd/{axes} over the second half of the "
+        "times"
+    )
+    columns = {
+        "msd": moments.column(
+            "msd",
+            (*element, "time"),
             "angstrom**2",
-            quantity,
-            attrs,
-        )
-    coords: dict[str, Any] = {"time": ("time", np.arange(lags) * step)}
-    if partials:
-        coords |= {
-            "element": ("element", symbols),
-            "weight": ("element", counts / counts.sum(), {"units": "1"}),
-        }
-    return label(
-        trajectory, columns, coords, operation="msd",
-        arguments={"window": f"{length * step:.10g} "
-                             "ps", "partials": partials or None, "segments": moments.n},
-        temperature=sample_temperature(trajectory, T, moments.temperature),
-        attrs=window_attrs(length, step, "boxcar", moments.n),
-        found=trajectory.motion(moments.mean["drift"] / step, length * step),
-    )  # fmt: skip
+            "mean_square_displacement",
+            row=row,
+        ),
+        "u2": moments.column(
+            "u2", element, "angstrom**2", row=row, attrs={"long_name": text}
+        ),
+    }
+    coords: dict[str, Any] = {"time": ("time", np.arange(lags) * frames.step)}
+    if by_element:
+        coords["element"] = ("element", symbols)
+        coords["weight"] = ("element", counts / counts.sum(), {"units": "1"})
+    return answer("msd", trajectory, moments, columns, coords, given, window=frames)
 
 
 @dataclass(frozen=True)
@@ -459,7 +353,7 @@ class _Displacements:
     counts: np.ndarray
     length: int
     lags: int
-    dimension: int
+    axes: int
 
     def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
         total = np.zeros((len(starts), self.counts.size, self.lags))
@@ -470,28 +364,25 @@ class _Displacements:
                 per_atom = _squared_displacements(path[:, :, atoms], self.lags)
                 np.add.at(total[number], self.index[atoms], per_atom.T)
         total /= self.counts[:, None]
-        drift = block.drift(starts, self.length)
         return {
-            "drift": drift,
             "msd": total,
-            "u2": total[..., self.lags // 2 :].mean(axis=-1) / (2 * self.dimension),
+            "u2": total[..., self.lags // 2 :].mean(axis=-1) / self.axes,
+            "drift": block.drift(starts, self.length),
         }
 
 
 def _squared_displacements(path: np.ndarray, lags: int) -> np.ndarray:
-    """Average |r(t+τ) − r(t)|² over t.
+    """Average |r(t+τ) − r(t)|² over t, shape (lags, atom).
 
-    Σ r² at both ends less twice the correlation, shape (lags, atom).
+    That is Σ r² at both ends less twice the correlation.
     """
     length = path.shape[0]
     n_fft = scipy.fft.next_fast_len(2 * length - 1, real=True)
     spectra = scipy.fft.rfft(path, n=n_fft, axis=0)
-    products = scipy.fft.irfft(
-        (spectra.real**2 + spectra.imag**2).sum(axis=1), n=n_fft, axis=0
-    )[:lags]
-    squares = np.concatenate(
-        [np.zeros((1, path.shape[2])), np.cumsum((path**2).sum(axis=1), axis=0)]
-    )
+    squares = (spectra.real**2 + spectra.imag**2).sum(axis=1)
+    products = scipy.fft.irfft(squares, n=n_fft, axis=0)[:lags]
+    sums = np.cumsum((path**2).sum(axis=1), axis=0)
+    sums = np.concatenate([np.zeros((1, path.shape[2])), sums])
     lag = np.arange(lags)
-    ends = squares[length - lag] + squares[length] - squares[lag]
+    ends = sums[length - lag] + sums[length] - sums[lag]
     return np.asarray((ends - 2 * products) / (length - lag)[:, None])

@@ -1,6 +1,7 @@
-"""What each atom counts.
+"""What each atom counts: scattering lengths, form factors, masses, numbers of the user.
 
-Scattering lengths, form factors, masses, numbers of the user's own.
+Correlations of the elements add up to totals and partials in each published
+normalization.
 """
 
 from __future__ import annotations
@@ -8,31 +9,33 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError
+from xbp.core.guards import choose, require_keys, shown
 from xbp.md.trajectory import Block, Trajectory
 from xbp.reduction.scattering_lengths import scatterer, table_entry
 
 __all__ = [
     "Constant",
+    "Mixing",
+    "Normalization",
     "Weighting",
     "atomic_mass",
+    "check_normalization",
+    "groups_of",
+    "mix_rows",
     "neutron_cross_sections",
     "neutron_table",
-    "require_neutrons",
-    "user_weights",
+    "power_weights",
     "weighting",
     "xray_form_factor",
 ]
 
-_TABLE_FIX = (
-    "pass weights=array with one number for each atom, or relabel the "
-    "atoms: traj.assign_coords(element=...)"
-)
+Normalization = Literal["ashcroft-langreth", "faber-ziman", "number"]
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,6 @@ class Weighting:
         N⟨w²⟩: totals are divided by it.
     mean : float or numpy.ndarray, shape (n_Q,)
         ⟨w⟩, or its absolute value.
-    name : str
-        For history.
     """
 
     channels: np.ndarray
@@ -62,15 +63,11 @@ class Weighting:
     factors: np.ndarray
     norm: Any
     mean: Any
-    name: str
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Weights of the atoms that do not change in time.
-
-    With `velocity`, times each component of it.
-    """
+    """Weights of atoms that do not change in time, or times each velocity component."""
 
     channels: np.ndarray
     velocity: bool = False
@@ -82,43 +79,45 @@ class Constant:
         return itertools.repeat(self.channels)
 
 
+def groups_of(
+    trajectory: Trajectory, by_element: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the names of the elements, which each atom is, and their numbers.
+
+    Not by element, all atoms are one group without a name.
+    """
+    if not by_element:
+        n = trajectory.n_atoms
+        return np.array([""]), np.zeros(n, dtype=int), np.array([n])
+    return np.unique(trajectory.elements(), return_inverse=True, return_counts=True)
+
+
 def neutron_table(
     elements: np.ndarray, b: Mapping[str, Any] | None = None
 ) -> dict[str, tuple[complex, float]]:
-    """Look up the coherent scattering length (fm) and incoherent cross section (fm²) of elements.
+    """Return coherent scattering lengths (fm) and incoherent cross sections (fm²).
 
     Natural abundance; isotopes as ``"D"`` or ``"58-Ni"``. σ_inc is the tabulated one,
-    which holds the isotopes' and the spins' share; an average over isotopes would not.
-    `b` as for `scatterer`.
+    which includes the isotopes' and the spins' share; an average over isotopes would
+    not. `b` as for `scatterer`, of these elements.
 
     Raises
     ------
     QuantityError
-        If the table has no value for an element, or none that holds at all energies,
-        and `b` has none.
+        If the table has no value for an element, or none that is valid at all energies,
+        and `b` has none; if `b` names another element.
 
     Examples
     --------
-    >>> {k: (round(b, 3), round(s, 2)) for k, (b, s) in neutron_table(np.array(["Zr", "Cu"])).items()}
+    >>> table = neutron_table(np.array(["Zr", "Cu"]))
+    >>> {k: (round(b, 3), round(s, 2)) for k, (b, s) in table.items()}
     {'Cu': (7.718, 55.0), 'Zr': (7.16, 2.0)}
     """
-    found = {
-        s: scatterer(s, b, instead="weights='unit'")
-        for s in np.unique(elements).tolist()
-    }
+    symbols = np.unique(elements).tolist()
+    given = require_keys(b, "b", symbols)
+    found = {s: scatterer(s, given, instead="weights='unit'") for s in symbols}
     # 1 barn is 100 fm².
     return {symbol: (one.b, 100 * one.incoherent) for symbol, one in found.items()}
-
-
-def require_neutrons(weights: Any, b: Mapping[str, Any] | None) -> None:
-    """Refuse scattering lengths that no neutron would see."""
-    if b is not None and not (isinstance(weights, str) and weights == "neutron"):
-        raise QuantityError(
-            "b= is given with "
-            f"weights={weights if isinstance(weights, str) else 'array'!r}",
-            reason="scattering lengths apply only to neutron weights",
-            fix="weights='neutron', or leave b= out",
-        )
 
 
 def neutron_cross_sections(
@@ -127,10 +126,8 @@ def neutron_cross_sections(
     """Return σ = 4π|b|² + σ_inc of every atom, fm²."""
     symbols, index = np.unique(elements, return_inverse=True)
     table = neutron_table(symbols, b)
-    sigma = np.array(
-        [4 * np.pi * abs(table[s][0]) ** 2 + table[s][1] for s in symbols.tolist()]
-    )
-    return np.asarray(sigma[index])
+    pairs = [table[symbol] for symbol in symbols.tolist()]
+    return np.array([4 * np.pi * abs(b) ** 2 + s for b, s in pairs])[index]
 
 
 def xray_form_factor(symbol: str, Q: np.ndarray) -> np.ndarray:
@@ -150,9 +147,9 @@ def xray_form_factor(symbol: str, Q: np.ndarray) -> np.ndarray:
         return np.asarray(entry.xray.f0(Q), dtype=float)
     except Exception as error:  # the table raises whatever its look-up raises
         raise QuantityError(
-            f"there is no X-ray form factor for '{symbol}'",
-            reason=f"periodictable: {error}",
-            fix=_TABLE_FIX,
+            f"there is no X-ray form factor for '{symbol}' in periodictable",
+            fix="weights=array with one number for each atom, or relabel the atoms: "
+            "traj.assign_coords(element=...)",
         ) from error
 
 
@@ -182,77 +179,54 @@ def weighting(
         The weights are those of single atoms' own correlations, w_j² in place of w_j
         w_k.
     b : mapping of symbol to number, optional
-        Scattering lengths in place of the tabulated ones, see `scatterer`; complex ones
-        weigh pairs by Re(b_j b_k*).
-
-    Returns
-    -------
-    Weighting
+        Scattering lengths in place of the tabulated ones, see `scatterer`; for complex
+        ones pairs count by Re(b_j b_k*).
 
     Raises
     ------
     QuantityError
         If the weights are not known, do not fit the atoms, or an element has none.
     """
-    name = weights if isinstance(weights, str) else "array"
-    if name not in ("neutron", "xray", "unit", "mass", "array"):
-        raise QuantityError(
-            f"weights={weights!r} are not known",
-            reason="they are 'neutron', 'xray', 'unit', 'mass', or one number for "
-            "each atom",
-            fix="weights='neutron'",
-        )
-    require_neutrons(weights, b)
+    _require_neutrons(weights, b)
+    names = ("neutron", "xray", "unit", "mass")
+    name = choose(weights, names, "weights") if isinstance(weights, str) else "array"
     if name in ("neutron", "xray") or (name == "unit" and by_element):
-        return _by_element(
-            trajectory, name, Q, by_element=by_element, squared=squared, b=b
-        )
-    if name == "unit":
-        per_atom = np.ones(trajectory.n_atoms)
-    else:
-        per_atom = (
-            trajectory.masses() if name == "mass" else user_weights(trajectory, weights)
-        )
+        return _by_element(trajectory, name, Q, by_element, squared, b)
+    per_atom = np.ones(trajectory.n_atoms)
+    if name == "mass":
+        per_atom = trajectory.masses()
+    elif name == "array":
+        per_atom = _user_weights(trajectory, weights)
     weight = per_atom**2 if squared else per_atom
     norm, mean = float((per_atom**2).sum()), float(per_atom.mean())
-    if not by_element:
-        return Weighting(weight[None], (), np.ones(1), norm, mean, name)
-    element = trajectory.elements()
-    symbols = np.unique(element)
-    channels = np.stack([np.where(element == s, weight, 0.0) for s in symbols])
-    return Weighting(
-        channels, tuple(symbols.tolist()), np.ones(len(symbols)), norm, mean, name
-    )
+    symbols, index, _ = groups_of(trajectory, by_element)
+    channels = np.where(index == np.arange(len(symbols))[:, None], weight, 0.0)
+    labels = tuple(symbols.tolist()) if by_element else ()
+    return Weighting(channels, labels, np.ones(len(symbols)), norm, mean)
 
 
 def _by_element(
     trajectory: Trajectory,
     name: str,
     Q: np.ndarray,
-    *,
     by_element: bool,
     squared: bool,
     b: Mapping[str, Any] | None,
 ) -> Weighting:
-    element = trajectory.elements()
-    symbols, index, counts = np.unique(element, return_inverse=True, return_counts=True)
-    factors: np.ndarray
+    symbols, index, counts = groups_of(trajectory, True)
+    factors: np.ndarray = np.ones(len(symbols))
     if name == "neutron":
         table = neutron_table(symbols, b)
-        factors = np.array(
-            [table[s][1] / (4 * np.pi) if squared else table[s][0] for s in symbols]
-        )
+        both = [table[symbol] for symbol in symbols.tolist()]
+        factors = np.array([s / (4 * np.pi) if squared else b for b, s in both])
     elif name == "xray":
-        factors = np.stack(
-            [xray_form_factor(s, Q) ** (2 if squared else 1) for s in symbols]
-        )
-    else:
-        factors = np.ones(len(symbols))
+        power = 2 if squared else 1
+        factors = np.stack([xray_form_factor(s, Q) ** power for s in symbols])
     norm = np.tensordot(counts, factors if squared else np.abs(factors) ** 2, axes=1)
     if not np.all(norm > 0):
         raise QuantityError(
-            f"weights={name!r} are zero for all of {', '.join(symbols)}",
-            reason="nothing scatters" + (" incoherently" if squared else ""),
+            f"weights={name!r} are zero for all of {', '.join(symbols)}: nothing "
+            f"scatters{' incoherently' if squared else ''}",
             fix="weights='unit'",
         )
     mean = np.tensordot(counts, factors, axes=1) / trajectory.n_atoms
@@ -260,18 +234,59 @@ def _by_element(
         mean = np.abs(mean)
     # What depends on Q, or is complex, comes in with the correlations of the elements.
     if by_element or name == "xray" or np.iscomplexobj(factors):
-        masks = (element == symbols[:, None]).astype(float)
-        return Weighting(masks, tuple(symbols.tolist()), factors, norm, mean, name)
-    return Weighting(factors[index][None], (), np.ones(1), norm, mean, name)
+        masks = (index == np.arange(len(symbols))[:, None]).astype(float)
+        return Weighting(masks, tuple(symbols.tolist()), factors, norm, mean)
+    return Weighting(factors[index][None], (), np.ones(1), norm, mean)
+
+
+def power_weights(trajectory: Trajectory, weights: Any, b: Any) -> np.ndarray:
+    """Return how the power of each atom's velocity counts in a density of states."""
+    _require_neutrons(weights, b)
+    if not isinstance(weights, str):
+        values = _user_weights(trajectory, weights)
+        if (values < 0).any():
+            raise QuantityError("a weight is negative", fix="give weights ≥ 0")
+        return values
+    name: str = choose(weights, ("mass", "unit", "neutron"), "weights")
+    if name == "mass":
+        return trajectory.masses()
+    if name == "unit":
+        return np.ones(trajectory.n_atoms)
+    return neutron_cross_sections(trajectory.elements(), b)
+
+
+def _require_neutrons(weights: Any, b: Any) -> None:
+    """Refuse scattering lengths where no neutrons scatter."""
+    if b is not None and not (isinstance(weights, str) and weights == "neutron"):
+        raise QuantityError(
+            f"b= is not used with weights={shown(weights)}",
+            fix="weights='neutron', or leave b= out",
+        )
+
+
+def _user_weights(trajectory: Trajectory, weights: Any) -> np.ndarray:
+    """Check one number for each atom."""
+    plain = weights.values if isinstance(weights, xr.DataArray) else weights
+    try:
+        values = np.asarray(plain)
+    except ValueError:  # rows of different lengths
+        values = np.array(None)
+    if (
+        values.shape != (trajectory.n_atoms,)
+        or values.dtype.kind not in "fiu"
+        or not np.isfinite(values).all()
+        or not values.any()
+    ):
+        raise QuantityError(
+            f"weights={shown(weights)}, of shape {values.shape}, must be one finite "
+            f"number for each of the {trajectory.n_atoms} atoms, not all zero",
+            fix="weights=array over the atoms, or 'neutron', 'xray', 'unit', 'mass'",
+        )
+    return values.astype(float)
 
 
 def atomic_mass(symbol: str) -> float:
     """Return the standard atomic mass of an element or isotope, in u.
-
-    Raises
-    ------
-    QuantityError
-        If it is no element.
 
     Examples
     --------
@@ -281,26 +296,99 @@ def atomic_mass(symbol: str) -> float:
     return float(table_entry(symbol).mass)
 
 
-def user_weights(trajectory: Trajectory, weights: Any) -> np.ndarray:
-    """Return one number for each atom as given, or say what is wrong with them."""
-    values = np.asarray(
-        weights.values if isinstance(weights, xr.DataArray) else weights
-    )
-    if (
-        values.shape != (trajectory.n_atoms,)
-        or values.dtype.kind not in "fiu"
-        or not np.isfinite(values).all()
-    ):
+@dataclass(frozen=True)
+class Mixing:
+    """Answers are ``mix`` times the rows of correlations, plus ``offset``.
+
+    Attributes
+    ----------
+    mix : numpy.ndarray, shape (n_out, n_rows, n_Q or 1)
+    offset : numpy.ndarray, shape (n_out, n_Q or 1)
+        Zero but for Faber and Ziman's.
+    share : numpy.ndarray, shape (n_out,) or (n_out, n_Q)
+        By which the partials add up to the total.
+    labels : tuple of str
+        Of the partials: pairs of elements, or elements where atoms correlate with
+        themselves.
+    """
+
+    mix: np.ndarray
+    offset: np.ndarray
+    share: np.ndarray
+    labels: tuple[str, ...]
+
+
+def check_normalization(
+    normalization: Any, *, partials: bool, static: bool
+) -> Normalization:
+    """Return a normalization that has a meaning for what is asked."""
+    name: Normalization = choose(normalization, Normalization, "normalization")
+    if name == "faber-ziman" and not static:
         raise QuantityError(
-            f"weights have the shape {values.shape} and type {values.dtype}",
-            reason="they are one finite real number for each of the "
-            f"{trajectory.n_atoms} atoms",
-            fix="weights=array over the atoms, or 'neutron', 'xray', 'unit'",
+            "normalization='faber-ziman' has no dynamic form: it subtracts the self "
+            "part, which is a constant in S(Q) only",
+            fix="normalization='ashcroft-langreth', or .bp.structure_factor(...)",
         )
-    if not values.any():
+    if name == "number" and not partials:
         raise QuantityError(
-            "all weights are zero",
-            reason="nothing scatters",
-            fix="give some that are not",
+            "normalization='number' is for partials",
+            fix="partials=True, or normalization='ashcroft-langreth'",
         )
-    return values.astype(float)
+    return name
+
+
+def mix_rows(
+    weighting: Weighting,
+    partials: bool,
+    normalization: Normalization,
+    self_part: bool,
+    n_atoms: int,
+) -> Mixing:
+    r"""Return how the sums ⟨Re ρ_a ρ_b*⟩ (a ≤ b) of unit weights add up.
+
+    .. math:: S^{number}_{ab} = \frac{\langle\rho_a\rho_b^*\rangle}{N}, \quad
+              S^{AL}_{ab} = \frac{\langle\rho_a\rho_b^*\rangle}{\sqrt{N_aN_b}}, \quad
+              A^{FZ}_{ab} = 1 + \frac{S^{AL}_{ab} - \delta_{ab}}{\sqrt{c_ac_b}}
+
+    and the totals I/N⟨w²⟩ (Ashcroft and Langreth) and (I/N − ⟨w²⟩ + ⟨w⟩²)/⟨w⟩² (Faber
+    and Ziman), with I = Σ_ab w_a w_b ⟨ρ_a ρ_b*⟩.
+
+    References
+    ----------
+    D. A. Keen, J. Appl. Cryst. 34, 172 (2001), doi:10.1107/S0021889800019993, which
+    compares them.
+    """
+    factors, names = weighting.factors, weighting.labels
+    factors = factors if factors.ndim == 2 else factors[:, None]
+    square = np.reshape(weighting.norm, (1, -1))
+    mean = np.reshape(weighting.mean, (1, -1))
+    counts = np.count_nonzero(weighting.channels, axis=1).astype(float)
+    if self_part:
+        a = b = np.arange(len(counts))
+        weight = factors
+    else:
+        a, b = np.triu_indices(len(counts))
+        if names:
+            names = tuple(f"{names[i]}-{names[j]}" for i, j in zip(a, b, strict=True))
+        twice = np.where(a == b, 1, 2)[:, None]
+        weight = np.real(factors[a] * np.conj(factors[b])) * twice
+    offset = np.zeros(len(a))
+    constant: np.ndarray = np.zeros((1, 1))
+    total = weight / square
+    if normalization == "faber-ziman":
+        total, constant = weight / (n_atoms * mean**2), 1 - square / (n_atoms * mean**2)
+        both = counts[a] * counts[b] / n_atoms**2
+        divisor, offset = n_atoms * both, 1 - (a == b) / np.sqrt(both)
+        share = weight * both[:, None] / mean**2
+    elif normalization == "number":
+        divisor = np.full(len(a), float(n_atoms))
+        share = weight / n_atoms * divisor[:, None]
+    else:
+        divisor = np.sqrt(counts[a] * counts[b])
+        share = total * divisor[:, None]
+    if not partials:
+        return Mixing(total[None], constant, np.ones(1), ())
+    rows = np.eye(len(a))[:, :, None] / divisor[:, None, None]
+    if share.shape[1] == 1:
+        share = share[:, 0]
+    return Mixing(rows, offset[:, None], share, names)

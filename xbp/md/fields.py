@@ -1,8 +1,8 @@
-"""What every atom sees of its neighbors: how many, how far, and how they deform."""
+"""Local fields: how many neighbors every atom has, how far they are, how they deform."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,30 +10,31 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError
+from xbp.core.guards import choose, require_kind, shown
 from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
-from xbp.md.cutoff import Cutoff, choose_cutoff
-from xbp.md.deformation import Deformation
-from xbp.md.neighbors import coordination_and_distance
-from xbp.md.reference import choose_reference
+from xbp.md.neighbors import Cutoff, choose_cutoff, coordination_and_distance
 from xbp.md.run import delayed
+from xbp.md.strain import Deformation, choose_reference
 from xbp.md.trajectory import Block, Trajectory, read_trajectory
 
 __all__ = ["FIELDS", "Field", "FieldMaker", "local_fields"]
 
-#: Answers of one task take about this much memory.
-_CHUNK_BYTES = 64 * 2**20
-
 
 @dataclass(frozen=True)
 class Field:
-    """What a field is: its units, what stands on an axis, and whether it is a tensor."""
+    """What a field is: its units, its label on an axis, and whether it is a tensor."""
 
     units: str
     label: str
     is_tensor: bool = False
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Dimensions of the field."""
+        return ("time", "atom", *(("row", "column") if self.is_tensor else ()))
 
 
 FIELDS = {
@@ -45,7 +46,7 @@ FIELDS = {
     "von_mises_strain": Field("1", "von Mises shear strain"),
     "deformation_gradient": Field("1", "deformation gradient", is_tensor=True),
 }
-_OF_NEIGHBORS = {"coordination", "neighbor_distance"}
+_OF_NEIGHBORS = ("coordination", "neighbor_distance")
 
 
 @dataclass(frozen=True)
@@ -67,43 +68,23 @@ class FieldMaker:
 
     @classmethod
     def make(
-        cls,
-        data: xr.Dataset,
-        trajectory: Trajectory,
-        names: Sequence[str],
-        cutoff: Any,
-        reference: Any,
+        cls, trajectory: Trajectory, names: Sequence[str], given: Mapping[str, Any]
     ) -> FieldMaker:
-        """Hold the arguments to what they may be.
-
-        Find the cutoff, the reference and its bonds.
-        """
+        """Check the names, ``cutoff`` and ``reference`` of a call, and find the bonds."""
         for name in names:
-            if name not in FIELDS:
-                raise QuantityError(
-                    f"there is no local field {name!r}",
-                    reason="xbp computes " + ", ".join(FIELDS),
-                    fix="name one of these, or pass an array of your own over time "
-                    "and atom",
-                )
+            choose(name, FIELDS, "field")
         if not names or len(set(names)) < len(names):
-            raise QuantityError(
-                f"fields={list(names)}",
-                reason="each is computed once",
-                fix="name one or more",
-            )
-        chosen = choose_cutoff(data, trajectory, cutoff)
-        if set(names) <= _OF_NEIGHBORS:
-            return cls(tuple(names), chosen, None)
-        return cls(
-            tuple(names),
-            chosen,
-            Deformation.since(choose_reference(trajectory, reference), chosen),
-        )
+            raise QuantityError(f"fields={shown(list(names))} must be different names")
+        cutoff = choose_cutoff(trajectory, given["cutoff"])
+        deformation = None
+        if not set(names) <= set(_OF_NEIGHBORS):
+            reference = choose_reference(trajectory, given["reference"])
+            deformation = Deformation.since(reference, cutoff)
+        return cls(tuple(names), cutoff, deformation)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What history tells of it."""
+        """The cutoff and reference that were chosen."""
         since = None if self.deformation is None else self.deformation.reference.text
         return {"cutoff": self.cutoff.text, "reference": since}
 
@@ -111,13 +92,12 @@ class FieldMaker:
         """Return every field, shape (n_frames, n_atoms) or (n_frames, n_atoms, 3, 3)."""
         scaled = block.scaled()
         out: dict[str, np.ndarray] = {}
-        if _OF_NEIGHBORS & set(self.names):
+        if set(_OF_NEIGHBORS) & set(self.names):
             both = coordination_and_distance(scaled, block.cell, self.cutoff)
-            out |= zip(("coordination", "neighbor_distance"), both, strict=True)
+            out |= zip(_OF_NEIGHBORS, both, strict=True)
         if self.deformation is not None:
-            out |= self.deformation.fields(
-                block, scaled, [n for n in self.names if n not in _OF_NEIGHBORS]
-            )
+            rest = [name for name in self.names if name not in _OF_NEIGHBORS]
+            out |= self.deformation.fields(block, scaled, rest)
         return {name: out[name] for name in self.names}
 
 
@@ -129,10 +109,10 @@ def local_fields(
     cutoff: Any = None,
     reference: Any = "mean",
 ) -> xr.Dataset:
-    r"""Compute what every atom sees of its neighbors, lazily.
+    r"""Compute local fields of every atom and its neighbors, lazily.
 
     .. math:: F_j = \Big(\sum_k d_{jk}\otimes d^0_{jk}\Big)\Big(\sum_k d^0_{jk}\otimes
-    d^0_{jk}\Big)^{-1}, \quad
+              d^0_{jk}\Big)^{-1}, \quad
               D^2_{min,j} = \sum_k |d_{jk} - F_j d^0_{jk}|^2, \quad \eta_j = \tfrac12
               (F_j^T F_j - 1)
 
@@ -153,7 +133,7 @@ def local_fields(
         the first shell: the first minimum of g(r) behind the first maxima of nine
         tenths of the pairs of elements. ``"pairs"``: the first minimum of every pair's
         g(r); or ``{"Cu-Zr": 3.6, …}``, which a network needs whose bonds are the
-        neighbors meant. In ``attrs["cutoff"]`` and history.
+        neighbors meant. Recorded in ``attrs["cutoff"]``.
     reference : {"mean", "first"} or xarray.Dataset
         Where strains are counted from: the mean place of every atom, the first frame,
         or a trajectory of one frame. Its bonds are used throughout; the numbers and
@@ -185,88 +165,56 @@ def local_fields(
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
     ...     100, 50, cell=10, energy="8 meV", T=300, mass=40, time_step="20 fs", seed=1)
-    >>> local = solid.bp.local_fields(["coordination", "shear_strain"], cutoff="4 angstrom")
+    >>> local = solid.bp.local_fields(["coordination", "shear_strain"], cutoff=4)
     >>> local.shear_strain.dims
     ('time', 'atom', 'row', 'column')
     >>> round(float(abs(local.shear_strain.isel(row=0, column=1)).mean()), 2)
     0.02
     """
-    dask = require("dask", "local fields are computed lazily, as its arrays", "md")
-    array = require(
-        "dask.array", "local fields are computed lazily, as its arrays", "md"
-    )
+    given = dict(locals())
+    array = require("dask.array", "local fields are computed lazily", "md")
     trajectory = read_trajectory(data)
-    if not isinstance(fields, str | Sequence):
-        raise QuantityError(
-            f"fields={fields!r}",
-            reason="fields go by name",
-            fix="local_fields(['d2min', …])",
-        )
+    require_kind(fields, (str, Sequence), "fields", "names, such as ['d2min']")
     names = (fields,) if isinstance(fields, str) else tuple(fields)
-    maker = FieldMaker.make(data, trajectory, names, cutoff, reference)
+    maker = FieldMaker.make(trajectory, names, given)
+    shared = delayed(lambda: maker)()
     n_numbers = sum(9 if FIELDS[name].is_tensor else 1 for name in names)
-    frames = max(1, _CHUNK_BYTES // (8 * n_numbers * trajectory.n_atoms))
-    shared = dask.delayed(maker, pure=False)
-    compute = delayed(_one_chunk)
+    # The answers of one task take about 64 MiB.
+    frames = max(1, 2**26 // (8 * n_numbers * trajectory.n_atoms))
     parts: dict[str, list[Any]] = {name: [] for name in names}
     for start in range(0, trajectory.n_frames, frames):
         stop = min(start + frames, trajectory.n_frames)
         block = trajectory.block(start, stop)
-        answer = compute(block.position, block.cell, block.units, start, shared)
+        read = (block.position, None, block.cell, block.units, start)
+        made = delayed(_one_chunk)(read, shared)
         for name in names:
-            shape = (
-                stop - start,
-                trajectory.n_atoms,
-                *((3, 3) if FIELDS[name].is_tensor else ()),
-            )
-            parts[name].append(array.from_delayed(answer[name], shape, dtype=float))
+            shape = (stop - start, trajectory.n_atoms, 3, 3)[: len(FIELDS[name].dims)]
+            parts[name].append(array.from_delayed(made[name], shape, dtype=float))
+    chosen = {key: text for key, text in maker.arguments.items() if text is not None}
+    labels = {"quantity": "local_fields", **chosen}
     history = extend_history(
         trajectory.source.attrs.get("history"),
         "local_fields",
-        {"fields": list(names), **maker.arguments},
+        {"fields": list(names), **chosen},
     )
-    said = {
-        "quantity": "local_fields",
-        **{key: text for key, text in maker.arguments.items() if text is not None},
+    variables = {
+        name: (
+            FIELDS[name].dims,
+            array.concatenate(parts[name]),
+            {"units": FIELDS[name].units, "long_name": FIELDS[name].label, **labels},
+        )
+        for name in names
     }
-    ds = xr.Dataset(
-        {
-            name: (
-                (
-                    "time",
-                    "atom",
-                    *(("row", "column") if FIELDS[name].is_tensor else ()),
-                ),
-                array.concatenate(parts[name]),
-                {"units": FIELDS[name].units, "long_name": FIELDS[name].label, **said},
-            )
-            for name in names
-        },
-        coords={
-            n: c
-            for n, c in trajectory.source.coords.items()
-            if {"time", "atom"} >= set(c.dims)
-        },
-        attrs={
-            "Conventions": CONVENTIONS,
-            "xbp_schema": SCHEMA_VERSION,
-            **said,
-            "history": history,
-        },
-    )
-    axes = list("xyz")
-    return (
-        ds.assign_coords(row=axes, column=axes)
-        if any(FIELDS[n].is_tensor for n in names)
-        else ds
-    )
+    coords: dict[Any, Any] = {
+        name: coordinate
+        for name, coordinate in trajectory.source.coords.items()
+        if set(coordinate.dims) <= {"time", "atom"}
+    }
+    if any(FIELDS[name].is_tensor for name in names):
+        coords |= {"row": list("xyz"), "column": list("xyz")}
+    conventions = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
+    return xr.Dataset(variables, coords, {**conventions, **labels, "history": history})
 
 
-def _one_chunk(
-    position: Any,
-    cell: np.ndarray,
-    units: tuple[float, float],
-    first: int,
-    maker: FieldMaker,
-) -> dict[str, np.ndarray]:
-    return maker(Block(position, None, cell, units, first))
+def _one_chunk(read: tuple[Any, ...], maker: FieldMaker) -> dict[str, np.ndarray]:
+    return maker(Block(*read))
