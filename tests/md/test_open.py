@@ -14,9 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xbp
-from xbp.errors import CoordinateError, FileFormatError, QuantityError, UnitsError
+from xbp.errors import (
+    CoordinateError,
+    FileFormatError,
+    QuantityError,
+    RangeError,
+    UnitsError,
+)
 from xbp.md import LennardJones, open_trajectory
-from xbp.md.lj import ARGON
+from xbp.md.given import ARGON
 
 CELL = np.array([[10.0, 0, 0], [2.0, 9.0, 0], [-3.0, 1.0, 12.0]])
 ORIGIN = np.array([-4.0, 1.0, 2.5])
@@ -272,27 +278,27 @@ TWO = dump(SCALED[:2], VELOCITY[:2], STYLES["element"])
     [
         ("", {}, FileFormatError, "is empty|ASE"),
         (TWO, {"units": None}, UnitsError, "units .* are unknown"),
-        ("ITEM: UNITS\nreal\n" + TWO, {}, UnitsError, "file gives units real"),
+        ("ITEM: UNITS\nreal\n" + TWO, {}, UnitsError, "units='metal'.*states 'real'"),
         (
             "ITEM: UNITS\nreal\n" + TWO.replace("TIMESTEP", "STEP"),
             {},
             FileFormatError,
-            "not a LAMMPS text dump",
+            "'ITEM: STEP'",
         ),
-        (TWO, {"timestep": None}, UnitsError, "time step .* is unknown"),
+        (TWO, {"timestep": None}, UnitsError, "time between its frames"),
         (TWO, {"units": "lj"}, UnitsError, "σ, ε and m"),
         (TWO, {"elements": ["Zr"]}, QuantityError, "no column type"),
         (
             dump(SCALED, VELOCITY, STYLES["xu"]),
             {},
             QuantityError,
-            "elements .* are unknown",
+            "elements .*are unknown",
         ),
         (
             dump(SCALED, VELOCITY, STYLES["xu"]),
             {"elements": {1: "Zr"}},
             QuantityError,
-            "does not name type 2",
+            "elements= does not name 2",
         ),
         (
             dump(SCALED, VELOCITY, STYLES["xu"]),
@@ -306,35 +312,40 @@ TWO = dump(SCALED[:2], VELOCITY[:2], STYLES["element"])
             FileFormatError,
             "cut short: its last frame has 5 of 6 atoms|cut short",
         ),
-        (TWO[: TWO.rindex("BOX")], {}, FileFormatError, "cut short: the header"),
+        (TWO[: TWO.rindex("BOX")], {}, FileFormatError, "cut short in frame 1"),
         (TWO.rstrip()[:-3], {}, FileFormatError, "cut short"),
         (
             TWO.replace("ATOMS\n6", "ATOMS\n5", 1),
             {},
             FileFormatError,
-            "6 atoms, the first frame has 5",
+            "frame 1: .*not an item",
         ),
-        (TWO + ONE, {}, FileFormatError, "step 0 .* follows step 10"),
+        (TWO + ONE, {}, FileFormatError, "frame 2: step 0 follows step 10"),
         (
             TWO.replace("xu yu zu vx", "xu yu zu vw", 1),
             {},
             FileFormatError,
-            "the columns",
+            "columns changed",
         ),
         (ONE.replace("xu yu zu", "fx fy fz"), {}, FileFormatError, "has the columns"),
         (
             ONE.replace("ATOMS\n6", f"ATOMS\n{10**12}"),
             {},
             FileFormatError,
-            "declares 1000000000000 atoms",
+            "cut short in frame 0",
         ),
         (ONE.replace("ATOMS id", "ATOMS xu", 1), {}, FileFormatError, "columns repeat"),
-        (TWO, {"frames": slice(5, 9)}, FileFormatError, "selects no frame"),
-        (TWO, {"truncated": "keep"}, FileFormatError, "truncated='keep'"),
-        (TWO, {"chunk_frames": 0}, QuantityError, "chunk_frames=0"),
-        ("just some text\n", {}, FileFormatError, "no trajectory"),
+        (TWO, {"frames": slice(5, 9)}, FileFormatError, "frames=.* selects none"),
+        (TWO, {"truncated": "keep"}, QuantityError, "truncated='keep'"),
+        (TWO, {"chunk_frames": 0}, RangeError, "chunk_frames=0"),
+        ("just some text\n", {}, FileFormatError, "not a trajectory"),
         (b"\x1f\x8b\x08\x00garbage", {}, FileFormatError, "cannot be unpacked"),
-        (b"\x89HDF\r\n\x1a\nnothing", {}, FileFormatError, "cannot be read"),
+        (
+            b"\x89HDF\r\n\x1a\nnothing",
+            {"units": None, "timestep": None},
+            FileFormatError,
+            "cannot be read",
+        ),
     ],
 )
 def test_what_cannot_be_opened_is_refused(
@@ -368,7 +379,7 @@ def test_arguments_of_another_kind_are_refused(
     if labelled:
         open_trajectory(path, **METAL).compute().to_netcdf(tmp_path / "a.nc")
         path, told = tmp_path / "a.nc", {}
-    with pytest.raises(QuantityError, match=says):
+    with pytest.raises((QuantityError, RangeError), match=says):
         open_trajectory(path, **{**told, name: value})
     assert (
         open_trajectory(
@@ -398,12 +409,11 @@ def test_all_that_a_dump_does_not_tell_is_asked_for_at_once(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("\n8 Cu", "\n99 Cu", "other atoms: id 99"),
-        ("\n8 Cu", "\n7 Cu", "other atoms: id 7"),
-        ("\n8 Cu", "\n8 Zr", "changed their element"),
+        ("\n8 Cu", "\n99 Cu", "not contain the atoms"),
+        ("\n8 Cu", "\n7 Cu", "id .7. occurs twice"),
+        ("\n8 Cu", "\n8 Zr", "not contain the atoms"),
         ("\n8 Cu", "\n8 Cu word", "cannot be read"),
         ("\n8 Cu", "\neight Cu", "cannot be read"),
-        ("\n8 Cu", "\n\n8 Cu 1 2 3 4 5 6\n8 Cu", "holds 7 atoms"),
     ],
 )
 def test_a_damaged_frame_is_named_when_it_is_read(
@@ -424,7 +434,7 @@ def test_a_damaged_frame_is_named_when_it_is_read(
 def test_a_truncated_last_frame_is_dropped_when_told(tmp_path: Path) -> None:
     traj = open_trajectory(written(tmp_path, TWO[:-60]), truncated="drop", **METAL)
     assert traj.sizes["time"] == 1
-    with pytest.raises(FileFormatError, match="no whole frame"):
+    with pytest.raises(FileFormatError, match=r"a\.lammpstrj"):
         open_trajectory(written(tmp_path, ONE[:-60]), truncated="drop", **METAL)
     cut = gzip.compress(TWO.encode())[:-12]
     with pytest.raises(FileFormatError, match="cannot be unpacked"):
@@ -432,7 +442,7 @@ def test_a_truncated_last_frame_is_dropped_when_told(tmp_path: Path) -> None:
 
 
 def test_no_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="there is no file"):
+    with pytest.raises(FileFormatError, match="no such file"):
         open_trajectory(tmp_path / "nowhere")
     (tmp_path / "folder").mkdir()
     with pytest.raises(FileFormatError, match="cannot be read"):
@@ -467,7 +477,7 @@ def test_extended_xyz_through_ase(tmp_path: Path) -> None:
     np.testing.assert_allclose(other.position.values, traj.position.values, atol=1e-6)
     mixed = [*images[:2], images[2][:4]]
     ase_io.write(tmp_path / "mixed.xyz", mixed, format="extxyz")
-    with pytest.raises(FileFormatError, match="does not contain the atoms"):
+    with pytest.raises(FileFormatError, match="frame 2: n_atoms changed"):
         open_trajectory(tmp_path / "mixed.xyz", time_between_frames=1).compute()
 
 
@@ -552,7 +562,7 @@ def test_shared_files(shared_data: Path) -> None:
 
 def test_a_spectrum_is_no_trajectory(tmp_path: Path, glass: xr.Dataset) -> None:
     glass.bp.to_netcdf(tmp_path / "s.nc")
-    with pytest.raises(FileFormatError, match="holds no trajectory"):
+    with pytest.raises(FileFormatError, match="not a trajectory"):
         open_trajectory(tmp_path / "s.nc")
 
 

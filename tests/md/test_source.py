@@ -224,7 +224,7 @@ BOX = TEXT[TEXT.index(b"pp pp pp\n") + 9 :].split(b"\n", 1)[0]
         ),
         (
             last(b"TIMESTEP\n40", b"TIMESTEP\n" + b"9" * 400),
-            r"a\.lammpstrj(.|\n)*TIMESTEP: 9{20}… is beyond",
+            r"a\.lammpstrj(.|\n)*TIMESTEP: 9{20}… is too large",
         ),
         (
             lambda: TEXT.replace(b"TIMESTEP\n10\n", b"TIMESTEP\n" + b"9" * 400 + b"\n"),
@@ -259,7 +259,6 @@ def test_long_lines_are_no_text(tmp_path: Path) -> None:
     lines = Lines(
         open_source(written(tmp_path, b"short\n" + b"y" * 2**17 + b"\nend\n"))
     )
-    assert lines.next() == b"short\n"
     with pytest.raises(FileFormatError, match="longer"):
         lines.next()
 

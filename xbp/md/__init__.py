@@ -4,7 +4,7 @@ from xbp.md import lammps, models
 from xbp.md.convert import convert
 from xbp.md.fields import local_fields
 from xbp.md.fluctuations import fluctuation_spectrum
-from xbp.md.lj import LennardJones
+from xbp.md.given import LennardJones
 from xbp.md.models import new_trajectory
 from xbp.md.neutron_dos import correct_neutron_weighting, neutron_weighted_dos
 from xbp.md.open import open_trajectory

@@ -1,418 +1,299 @@
-"""LAMMPS text dumps: an index of their frames, and frames as plain arrays."""
+"""LAMMPS text dumps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from xbp.core.errors import FileFormatError
-from xbp.md.dump_header import (
-    INCOMPLETE,
-    MAX_HEADER,
-    Header,
-    HeaderError,
-    first_item,
-    read_header,
+from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.guards import not_used
+from xbp.md.frames import (
+    Found,
+    Frames,
+    Vectors,
+    atom_order,
+    cell_volume,
+    read_columns,
+    require_finite,
 )
-from xbp.md.lazy import read_columns
-from xbp.md.source import BLOCK, Source, require_modest
+from xbp.md.given import Given, named
+from xbp.md.source import Lines, Source, index_frames, require_file
 
-__all__ = ["DumpIndex", "Frame", "index_dump", "read_frames"]
+__all__ = ["is_dump", "open_dump"]
 
 
 @dataclass(frozen=True)
-class Frame:
-    """Where one frame stands in the file, and what its header says.
-
-    Attributes
-    ----------
-    step : int
-        MD step.
-    time : float or None
-        Where the dump writes it.
-    cell, origin : numpy.ndarray, shapes (3, 3) and (3,)
-        Rows are the cell vectors, in the dump's units of length.
-    begin, end : int
-        Bytes of its atoms.
-    periodic : str or None
-        One digit for each cell vector, "1" where it repeats and "0" where not; None
-        where the dump does not say.
-    """
+class _Header:
+    """Header of a frame, in the dump's units; origin is the corner of the cell."""
 
     step: int
     time: float | None
     cell: np.ndarray
     origin: np.ndarray
-    begin: int
-    end: int
-    periodic: str | None = None
-
-
-@dataclass(frozen=True)
-class DumpIndex:
-    """The frames of a dump, which all have the same atoms and columns.
-
-    Attributes
-    ----------
-    source : Source
-    frames : tuple of Frame
-    columns : tuple of str
-    n_atoms : int
-    units : str or None
-        LAMMPS's units, where the dump writes them.
-    """
-
-    source: Source
-    frames: tuple[Frame, ...]
-    columns: tuple[str, ...]
+    periodic: str | None
     n_atoms: int
-    units: str | None
-
-    @property
-    def path(self) -> Path:
-        """The user's file."""
-        return self.source.path
-
-    @property
-    def coordinates(self) -> tuple[str, str, str]:
-        """Columns the positions are read from: unwrapped ones where there are any."""
-        for style in (
-            ("xu", "yu", "zu"),
-            ("xsu", "ysu", "zsu"),
-            ("x", "y", "z"),
-            ("xs", "ys", "zs"),
-        ):
-            if set(style) <= set(self.columns):
-                return style
-        raise FileFormatError(
-            f"{self.path} has the columns {' '.join(self.columns)}",
-            reason="positions are x y z, xu yu zu, xs ys zs or xsu ysu zsu",
-            fix="dump them: dump ... custom ... id type xu yu zu vx vy vz",
-        )
-
-    @property
-    def has_velocity(self) -> bool:
-        """Whether velocities are written."""
-        return {"vx", "vy", "vz"} <= set(self.columns)
+    columns: tuple[str, ...]
 
 
-def index_dump(
-    source: Source, *, drop_truncated: bool, expansion: float = 50.0
-) -> DumpIndex:
-    """Find the frames of a dump and read their headers, in one pass that keeps nothing else of it.
+def is_dump(head: bytes) -> bool:
+    """Return whether a file that begins so is a LAMMPS text dump."""
+    return head.startswith(b"ITEM: ")
 
-    Parameters
-    ----------
-    source : Source
-    drop_truncated : bool
-        Leave out a last frame that is cut short.
-    expansion : float
-        How much larger than its compressed file a single frame may be: text of atoms
-        shrinks 2 to 20 times.
+
+def open_dump(source: Source, given: Given) -> Found:
+    """Open a LAMMPS text dump.
 
     Raises
     ------
     FileFormatError
-        If it is no dump, its last frame is cut short (and not to be dropped), the
-        number of atoms or the columns change, steps repeat, or a frame holds more than
-        its header says.
+        If it is damaged or cut short, or its atoms change.
+    UnitsError, QuantityError
+        If units, elements or times are neither in the file nor given, or contradict it.
     """
-    path = source.path
-    head = source.read(0, MAX_HEADER)
-    if not head.strip():
-        raise FileFormatError(
-            f"{path} is empty",
-            reason="a dump begins with ITEM: TIMESTEP",
-            fix="look at the path",
-        )
-    marker = first_item(head)
-    if marker is None:
-        raise FileFormatError(
-            f"{path} is not a LAMMPS text dump",
-            reason="it does not begin with ITEM: TIMESTEP",
-            fix="name another file",
-        )
-    frames: list[Frame] = []
-    first: Header | None = None
-    # What stands before the first marker, such as the units, belongs to the first
-    # frame.
-    now = _Begun.at(0, head)
-    needle, tail, base, marked = b"\n" + marker, b"", 0, head.find(marker)
-    for block in source.blocks():
-        data = tail + block
-        counted, at = len(tail), 0
-        while (at := data.find(needle, at) + 1) > 0:
-            start = base + at
-            if start <= marked:
-                continue
-            now.grow(source, data[counted:at], expansion)
-            first = first or now.header
-            frames.append(now.frame(path, start, first, frames))
-            text = data[at : at + MAX_HEADER]
-            now = _Begun.at(
-                start,
-                text
-                if len(text) == MAX_HEADER
-                else source.read(start, start + MAX_HEADER),
-            )
-            counted = max(counted, at)
-        now.grow(source, data[counted:], expansion)
-        tail = data[-len(marker) :]
-        base += len(data) - len(tail)
-    end = base + len(tail)
-    truncated = now.cut_short(source, end, alone=not frames)
-    if truncated is None:
-        frames.append(now.frame(path, end, first or now.header, frames))
-    elif not drop_truncated or not frames:
-        raise FileFormatError(
-            f"{path} is cut short: {truncated}",
-            reason="the simulation stopped while writing, or the copy is incomplete",
-            fix=f"truncated='drop' opens the {len(frames)} whole frames before it"
-            if frames
-            else "copy it again; there is no whole frame in it",
-        )
-    first = first or now.header
-    assert first is not None
-    return DumpIndex(source, tuple(frames), first.columns, first.n_atoms, first.units)
+    path, lines, stated = source.path, Lines(source), dict[str, str]()
+    before: list[_Header] = []
 
-
-@dataclass
-class _Begun:
-    """A frame whose end is not found yet."""
-
-    start: int
-    header: Header | None
-    problem: str
-    lines: int = 0
-    size: int = 0
-
-    @classmethod
-    def at(cls, start: int, text: bytes) -> _Begun:
-        try:
-            return cls(start, read_header(text), "")
-        except HeaderError as error:
-            return cls(start, None, str(error))
-
-    def grow(self, source: Source, text: bytes, expansion: float) -> None:
-        """Count what belongs to the frame, and stop where it is more than can be."""
-        self.lines += text.count(b"\n")
-        self.size += len(text)
-        least = (
-            0
-            if self.header is None
-            else self.header.n_atoms * 2 * max(1, len(self.header.columns))
-        )
-        require_modest(source, max(self.size, least), expansion)
-        whole = len(text) >= BLOCK
-        if whole and b"\n" not in text:
-            wrong = f"{len(text)} bytes without a line end"
-        elif (
-            whole
-            and self.header is not None
-            and self.lines > self.header.n_atoms + MAX_HEADER
-        ):
-            wrong = (
-                f"{self.lines} lines, but its header gives {self.header.n_atoms} atoms"
-            )
-        else:
-            return
-        raise FileFormatError(
-            f"{source.path}: the frame at byte {self.start} has {wrong}",
-            reason="it is damaged",
-            fix="copy it again",
-        )
-
-    def frame(
-        self, path: Path, end: int, first: Header | None, before: list[Frame]
-    ) -> Frame:
-        """Return the frame, now that its end is known, or say why it does not follow the others."""
-        header, number = self.header, len(before)
-        # An atom takes two bytes for each column at least: what the header claims must
-        # be there.
-        if (
-            header is not None
-            and header.n_atoms * 2 * max(1, len(header.columns)) > end - self.start + 1
-        ):
-            self.problem = (
-                f"it declares {header.n_atoms} atoms in {end - self.start} bytes"
-            )
-            header = None
-        if header is None or first is None:
-            raise FileFormatError(
-                f"{path}, frame {number}: {self.problem}",
-                reason="the header is damaged",
-                fix="copy the file again",
-            )
-        if (first.n_atoms, first.columns) != (header.n_atoms, header.columns):
-            what = (
-                f"{header.n_atoms} atoms, the first frame has {first.n_atoms}"
-                if header.n_atoms != first.n_atoms
-                else f"the columns {' '.join(header.columns)}, the first frame has "
-                f"{' '.join(first.columns)}"
-            )
-            raise FileFormatError(
-                f"{path}, frame {number} (step {header.step}) has {what}",
-                reason="all frames of a trajectory must contain the same atoms",
-                fix="dump a fixed group of atoms; if atoms were lost, the simulation "
-                "failed",
-            )
-        if header.periodic != first.periodic:
-            raise FileFormatError(
-                f"{path}, frame {number} (step {header.step}): periodic "
-                f"{header.periodic}, at first {first.periodic}",
-                reason="the allowed wave vectors must be the same in all frames",
-                fix="split the file there",
-            )
-        if before and header.step <= before[-1].step:
-            raise FileFormatError(
-                f"{path}: step {header.step} (frame {number}) follows step "
-                f"{before[-1].step}",
-                reason="the dump overlaps itself, as after a restart that appended to "
-                "it, or contains two runs",
-                fix=f"open one part of it: frames=slice(0, {number}), or split the "
-                "file",
-            )
-        begin = self.start + header.size
-        return Frame(
-            header.step,
-            header.time,
-            header.cell,
-            header.origin,
-            begin,
-            end,
-            header.periodic,
-        )
-
-    def cut_short(self, source: Source, end: int, *, alone: bool) -> str | None:
-        """Say what is missing of the last frame, if anything is."""
-        header = self.header
+    def begin(where: str) -> tuple[int, int, _Header] | None:
+        header = _read_header(lines, where, stated)
         if header is None:
-            if self.problem != INCOMPLETE:
-                raise FileFormatError(
-                    f"{source.path}: the last frame cannot be read",
-                    reason=self.problem,
-                    fix="copy the file again",
-                )
-            return f"the header of its last frame: {self.problem}"
-        if header.n_atoms * 2 * max(1, len(header.columns)) > end - self.start + 1:
-            return (
-                f"the header of its last frame: it declares {header.n_atoms} "
-                f"atoms in {end - self.start} bytes"
-            )
-        text = source.read(self.start + header.size, end)
-        whole = text.rstrip()
-        lines = whole.count(b"\n") + bool(whole)
-        last = whole[whole.rfind(b"\n") + 1 :]
-        if lines < header.n_atoms or len(last.split()) < len(header.columns):
-            return f"its last frame has {lines} of {header.n_atoms} atoms"
-        # A number may be cut short: every other frame ends its last line.
-        return (
-            None
-            if alone or b"\n" in text[len(whole) :]
-            else "its last line is incomplete"
-        )
+            return None
+        if before:
+            _require_one_run(header, before.pop(), where)
+        before.append(header)
+        return header.n_atoms, lines.at, header
 
+    table = index_frames(lines, begin)
+    chosen = given.choose(len(table))
+    picked = [table[i].head for i in chosen]
+    first = table[0].head
+    require_file("id" in first.columns, path, "it has no column id", fix="dump ids")
+    _require_all(given, picked, stated.get("units"))
+    style = given.style(stated.get("units"))
+    coordinates = _coordinates(first.columns, str(path))
+    images = [c for c in ("ix", "iy", "iz") if c in first.columns]
+    if len(images) < 3 or coordinates[0].endswith("u"):
+        images = []
+    moving = {"vx", "vy", "vz"} <= set(first.columns)
+    vectors = [*coordinates, *images, *(["vx", "vy", "vz"] if moving else [])]
+    kind = next((c for c in ("element", "type") if c in first.columns), None)
+    labels = ["id", *([kind] if kind else [])]
 
-def read_table(index: DumpIndex, number: int, columns: Sequence[str]) -> pd.DataFrame:
-    """Read some columns of one frame, sorted by id.
+    def rows(number: int, names: list[str]) -> dict[str, np.ndarray]:
+        frame = table[number]
+        places = {name: first.columns.index(name) for name in names}
+        kinds = {places[n]: _KINDS.get(n, float) for n in names}
+        where = f"{path}, frame {number} (step {frame.head.step})"
+        text = source.read(frame.begin, frame.end)
+        found = read_columns(text, len(first.columns), kinds, first.n_atoms, where)
+        return {name: found[place] for name, place in places.items()}
 
-    Raises
-    ------
-    FileFormatError
-        If atoms are missing or twice there, or a word stands where a number should.
-    """
-    frame = index.frames[number]
-    text = index.source.read(frame.begin, frame.end)
-    kinds = {
-        name: str if name == "element" else "int64" if name in ("id", "type") else float
-        for name in columns
-    }
-    where = f"{index.path}, frame {number} (step {frame.step})"
-    by_place = {index.columns.index(name): kind for name, kind in kinds.items()}
-    found = read_columns(text, len(index.columns), by_place, index.n_atoms, where)
-    table = pd.DataFrame({name: found[index.columns.index(name)] for name in columns})
-    if "id" not in index.columns:
-        raise FileFormatError(
-            f"{where} has no column id",
-            reason="LAMMPS writes atoms in any order",
-            fix="dump it: dump ... custom ... id ...",
-        )
-    order = np.argsort(table["id"].to_numpy(), kind="stable")
-    return table.iloc[order]
+    def order(number: int, found: Mapping[str, np.ndarray], same: Any) -> np.ndarray:
+        where = f"{path}, frame {number} (step {table[number].head.step})"
+        names = found[kind] if kind else np.zeros(found["id"].size)
+        return atom_order(where, names, found["id"], same)
 
+    atoms = rows(chosen[0], [c for c in _ATOM if c in first.columns])
+    at_first = order(chosen[0], atoms, None)
+    atoms = {name: values[at_first] for name, values in atoms.items()}
+    identity = (atoms[kind] if kind else np.zeros(first.n_atoms), atoms["id"])
 
-def read_frames(
-    index: DumpIndex,
-    numbers: range,
-    ids: np.ndarray,
-    kinds: np.ndarray,
-    length: float,
-    speed: float,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read positions (from the cell's origin, unwrapped where images tell) and velocities of some frames.
+    def read(numbers: range) -> Iterator[Vectors]:
+        for number in numbers:
+            head = table[number].head
+            found = rows(number, [*labels, *vectors])
+            here = order(number, found, identity)
+            values = np.stack([found[name] for name in vectors], axis=1)[here]
+            r = values[:, :3]
+            r = r @ head.cell if "s" in coordinates[0] else r - head.origin
+            if images:
+                r = r + values[:, 3:6] @ head.cell
+            yield r * style.length, values[:, -3:] * style.speed if moving else None
 
-    Parameters
-    ----------
-    index : DumpIndex
-    numbers : range
-        Frames.
-    ids, kinds : numpy.ndarray, shape (n_atoms,)
-        What identifies the atoms: it is the same in every frame.
-    length, speed : float
-        Factors to Å and Å/ps.
-
-    Returns
-    -------
-    position, velocity : numpy.ndarray, shape (n_frames, n_atoms, 3), or None
-    """
-    coordinates = list(index.coordinates)
-    images = [c for c in ("ix", "iy", "iz") if c in index.columns]
-    images = images if len(images) == 3 and not coordinates[0].endswith("u") else []
-    velocities = ["vx", "vy", "vz"] if index.has_velocity else []
-    kind = (
-        ["element"]
-        if "element" in index.columns
-        else ["type"]
-        if "type" in index.columns
-        else []
+    time = None
+    if all(head.time is not None for head in picked):
+        time = np.array([head.time for head in picked], dtype=float) * style.time
+    mass = atoms["mass"] * style.mass if "mass" in atoms else None
+    if mass is None and style.name == "lj":
+        mass = np.full(first.n_atoms, style.mass)
+    marks = np.array([head.step for head in picked], dtype=float)
+    return Found(
+        Frames(chosen, first.n_atoms, moving, read),
+        np.stack([head.cell for head in picked]) * style.length,
+        _elements(given, atoms),
+        mass,
+        given.times(len(picked), own=time, marks=marks, style=style),
+        first.periodic,
+        style.name == "lj",
     )
-    position = np.empty((len(numbers), index.n_atoms, 3))
-    velocity = np.empty_like(position) if velocities else None
-    for place, number in enumerate(numbers):
-        table = read_table(
-            index, number, ["id", *kind, *coordinates, *images, *velocities]
+
+
+_ATOM = ("id", "type", "element", "mass")
+_KINDS = {"id": "int64", "type": str, "element": str}
+
+
+def _require_one_run(header: _Header, before: _Header, where: str) -> None:
+    """Refuse a frame with other atoms, columns or boundaries, or that overlaps."""
+    for name in ("n_atoms", "columns", "periodic"):
+        here, there = getattr(header, name), getattr(before, name)
+        require_file(
+            here == there,
+            f"{where} (step {header.step})",
+            f"{name} changed from {there} to {here}",
+            fix="split the file, or dump a fixed group of atoms",
         )
-        frame = index.frames[number]
-        found = table["id"].to_numpy()
-        if not np.array_equal(found, ids):
-            _, times = np.unique(found, return_counts=True)
-            odd = (
-                found[~np.isin(found, ids)]
-                if (times == 1).all()
-                else np.unique(found)[times > 1]
+    require_file(
+        header.step > before.step,
+        where,
+        f"step {header.step} follows step {before.step}: two runs, or a restart that "
+        "appended to the dump",
+        fix="open one part of it with frames=, or split the file",
+    )
+
+
+def _read_header(lines: Lines, where: str, stated: dict[str, str]) -> _Header | None:
+    """Read the header of a frame; `stated` gets the units."""
+    found: dict[str, Any] = {}
+    line = lines.first_of_frame()
+    if not line:
+        return None
+    while True:
+        item = line.decode("ascii", "replace").strip()
+        name = item.removeprefix("ITEM: ")
+        if name.startswith("ATOMS") and item != name:
+            break
+        if name.startswith("BOX BOUNDS"):
+            rows = [[float(x) for x in lines.next().split()] for _ in range(3)]
+            found["box"] = _box(name, rows, where)
+        else:
+            text = lines.next().decode("ascii", "replace").strip()
+            known = item != name and name in (
+                "TIMESTEP",
+                "TIME",
+                "UNITS",
+                "NUMBER OF ATOMS",
             )
-            raise FileFormatError(
-                f"{index.path}, frame {number} (step {frame.step}) holds other atoms: "
-                f"id {odd[0]} is new or doubled",
-                reason="all frames of a trajectory must contain the same atoms",
-                fix="dump a fixed group of atoms",
+            require_file(known, where, f"'{item[:40]}' is not an item of a LAMMPS dump")
+            if name == "UNITS":
+                require_file(
+                    stated.setdefault("units", text) == text,
+                    where,
+                    f"it states units {text}, the file before units {stated['units']}",
+                    fix="split the file",
+                )
+            else:
+                require_file(
+                    len(text) < 30, where, f"{name}: {text[:20]}… is too large"
+                )
+                found[name] = float(text) if name == "TIME" else int(text)
+        line = lines.next()
+    columns = tuple(name.split()[1:])
+    lacking = {"TIMESTEP", "NUMBER OF ATOMS", "box"} - set(found)
+    require_file(not lacking, where, f"{', '.join(sorted(lacking))} is missing")
+    n_atoms, step = found["NUMBER OF ATOMS"], found["TIMESTEP"]
+    require_file(n_atoms > 0, where, f"it has {n_atoms} atoms")
+    require_file(abs(step) < 2**63, where, f"TIMESTEP: {step} is too large")
+    unique = len(set(columns)) == len(columns)
+    require_file(unique, where, f"columns repeat: {' '.join(columns)}")
+    cell, origin, periodic = found["box"]
+    return _Header(step, found.get("TIME"), cell, origin, periodic, n_atoms, columns)
+
+
+def _box(
+    item: str, rows: list[list[float]], where: str
+) -> tuple[np.ndarray, np.ndarray, str | None]:
+    """Return cell vectors, origin, and which sides are periodic, if that is stated.
+
+    LAMMPS writes the bounds of the box around a tilted cell. Of two letters for each
+    side, ``p`` is periodic.
+    """
+    bounds = np.array(rows)
+    sides = [w for w in item.split() if len(w) == 2 and set(w) <= set("pfsm")]
+    digits = "".join("1" if side == "pp" else "0" for side in sides)
+    periodic = digits if len(sides) == 3 else None
+    wanted = (3, 4) if "abc origin" in item else (3, 3 if "xy" in item else 2)
+    require_file(bounds.shape == wanted, where, f"'{item}' has {bounds.shape} numbers")
+    if bounds.shape == (3, 4):
+        cell, low = bounds[:, :3], bounds[:, 3]
+    else:
+        low, high = bounds[:, 0].copy(), bounds[:, 1].copy()
+        xy, xz, yz = bounds[:, 2] if bounds.shape[1] == 3 else (0.0, 0.0, 0.0)
+        low[0] -= min(0.0, xy, xz, xy + xz)
+        high[0] -= max(0.0, xy, xz, xy + xz)
+        low[1] -= min(0.0, yz)
+        high[1] -= max(0.0, yz)
+        for axis, (begin, end, side) in enumerate(
+            zip(*bounds.T[:2], high - low, strict=True)
+        ):
+            problem = f"the bounds {begin:g} {end:g} along {'xyz'[axis]} span {side:g}"
+            require_file(bool(side > 0), where, problem)
+        cell = np.diag(high - low)
+        cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
+    cell_volume(cell, where)
+    require_finite(where, low)
+    return cell, low, periodic
+
+
+def _coordinates(columns: tuple[str, ...], where: str) -> tuple[str, str, str]:
+    """Return the columns of positions: unwrapped ones if there are any."""
+    for end in ("u", "su", "", "s"):
+        names = (f"x{end}", f"y{end}", f"z{end}")
+        if set(names) <= set(columns):
+            return names
+    require_file(
+        False,
+        where,
+        f"it has the columns {' '.join(columns)}, without positions",
+        fix="dump them: dump ... custom ... id type xu yu zu vx vy vz",
+    )
+    raise AssertionError
+
+
+def _require_all(given: Given, picked: list[_Header], stated: str | None) -> None:
+    """Ask for everything that a file lacks at once, if that is more than one thing."""
+    style, missing = given.units or stated, {}
+    if style is None:
+        missing["units"] = "units='metal'"
+    if style == "lj" and given.lj is None:
+        missing["σ, ε and m"] = "lj='argon'"
+    if given.elements is None and "element" not in picked[0].columns:
+        missing["elements"] = "elements=['Zr', 'Cu']"
+    timed = given.timestep is not None or given.time_between_frames is not None
+    if not timed and len(picked) > 1 and any(head.time is None for head in picked):
+        missing["time step"] = "timestep=0.005" if style == "lj" else "timestep='2 fs'"
+    if len(missing) > 1:
+        raise UnitsError(
+            f"{given.path} does not state its {', '.join(missing)}",
+            fix=f"as in the LAMMPS input: {', '.join(missing.values())}",
+        )
+
+
+def _elements(given: Given, atoms: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the elements, given by type or in the file, which must agree."""
+    own, types = atoms.get("element"), atoms.get("type")
+    # Where the input names no elements, LAMMPS writes C for all.
+    unnamed = own is not None and set(own.tolist()) == {"C"}
+    if given.elements is None and own is not None:
+        if unnamed and types is not None and np.unique(types).size > 1:
+            raise QuantityError(
+                f"the elements of {given.path} are unknown: its column element is C for "
+                "all types",
+                fix="elements={1: 'Zr', 2: 'Cu'}, or ['C', 'C'] if it is carbon",
             )
-        if kind and not np.array_equal(table[kind[0]].to_numpy(), kinds):
-            raise FileFormatError(
-                f"{index.path}, frame {number} (step {frame.step}): atoms changed "
-                f"their {kind[0]}",
-                reason="weights are given once for all frames",
-                fix="simulations that swap or react need another analysis",
-            )
-        r = table[coordinates].to_numpy()
-        r = r @ frame.cell if "s" in coordinates[0] else r - frame.origin
-        if images:
-            r = r + table[images].to_numpy() @ frame.cell
-        position[place] = r * length
-        if velocity is not None:
-            velocity[place] = table[velocities].to_numpy() * speed
-    return position, velocity
+        return own
+    if types is None:
+        not_used(f"{given.path} has no column type", elements=given.elements)
+        raise QuantityError(
+            f"the elements of {given.path} are unknown: it has no column element or type"
+        )
+    found = named(given, types)
+    if own is not None and not unnamed and (own != found).any():
+        at = int(np.argmax(own != found))
+        raise QuantityError(
+            f"elements= contradicts {given.path}: type {types[at]} is {own[at]} "
+            "in its column element",
+            fix="leave elements= out",
+        )
+    return found

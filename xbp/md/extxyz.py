@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.errors import FileFormatError, QuantityError, UnitsError
+from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.guards import not_used
 from xbp.core.optional import require
-from xbp.md.assemble import masses_of
-from xbp.md.given import Given, frame_times, named
-from xbp.md.lammps_units import Style, style_of
-from xbp.md.lazy import (
+from xbp.md.frames import (
     Found,
-    LazyFrames,
+    Frames,
+    Vectors,
+    atom_order,
     cell_volume,
-    choose,
+    masses_of,
     read_columns,
-    require_same,
+    require_finite,
 )
-from xbp.md.source import Lines, Source, require_modest
+from xbp.md.given import Given, Style, named
+from xbp.md.source import Lines, Source, index_frames, require_file
 
-__all__ = ["is_extxyz", "open_extxyz"]
+__all__ = ["is_extxyz", "open_extxyz", "require_consecutive"]
 
 _PAIR = re.compile(
     r'([^\s="]+|"[^"]*")\s*=\s*("(?:[^"\\]|\\.)*"|\{[^}]*\}|\[[^\]]*\]|\S+)'
 )
 _STEPS = ("timestep", "step", "md_step", "mdstep", "iteration")
-_VELOCITIES = ("vel", "velo", "velocity", "velocities")
 _KINDS = {"S": str, "I": "int64", "R": float, "L": str}
+#: Name → (first column, type, number of columns).
+Columns = dict[str, tuple[int, str, int]]
 
 
 @dataclass(frozen=True)
-class _Frame:
-    begin: int
-    end: int
+class _Header:
+    n_atoms: int
+    columns: Columns
+    width: int
     cell: np.ndarray
     origin: np.ndarray
     periodic: str
@@ -47,433 +50,217 @@ class _Frame:
 
 
 def is_extxyz(head: bytes) -> bool:
-    """Tell by the beginning of a file whether it is extended XYZ."""
+    """Return whether a file that begins so is extended XYZ."""
     first, _, rest = head.partition(b"\n")
     return first.strip().isdigit() and b"lattice=" in rest.partition(b"\n")[0].lower()
 
 
-def open_extxyz(source: Source, given: Given, frames: slice | None) -> Found:
+def require_consecutive(path: Any, infos: list[dict[str, Any]], timed: bool) -> None:
+    """Refuse a set of configurations, as of training data: labels, but no time."""
+    labels = [k for info in infos for k in info if k == "config_type" or "weight" in k]
+    require_file(
+        len(infos) == 1 or timed or not labels,
+        path,
+        "a set of configurations, not a trajectory: its frames have "
+        f"{''.join(labels[:1])}= but no time",
+        fix="open one configuration at a time: frames=slice(0, 1)",
+    )
+
+
+def open_extxyz(source: Source, given: Given) -> Found:
     """Open extended XYZ.
 
     Raises
     ------
     FileFormatError
         If a frame is damaged or has other atoms, or the file is a set of configurations
-        and no motion.
+        and not a trajectory.
     UnitsError
         If the units of velocities, or the time, are not known.
     """
-    path = source.path
-    table, columns, width, n_atoms = _index(source)
-    chosen = choose(len(table), frames, path)
-    picked = [table[i] for i in chosen]
-    first = picked[0]
-    _require_motion(path, picked)
-    given.allow(
-        "extended XYZ",
-        "units",
-        "elements",
-        "masses",
-        "timestep",
-        "time_between_frames",
-        "lj",
+    path, lines = source.path, Lines(source)
+    table = index_frames(lines, lambda where: _read_header(lines, where))
+    first = table[0].head
+    chosen = given.choose(len(table))
+    picked = [table[i].head for i in chosen]
+    times, marks = _numbers(picked, "time"), None
+    for key in _STEPS:
+        marks = _numbers(picked, key) if marks is None else marks
+    require_consecutive(
+        path, [head.info for head in picked], times is not None or marks is not None
     )
-    style = _style(path, given, first, columns)
-    names = _names(source, first, columns, width, n_atoms)
-    order = names["order"]
-    element = named(path, names["species"], given.elements)
-    mass = (
-        None
-        if names["mass"] is None
-        else names["mass"] * (1.0 if style is None else style.mass)
-    )
+    for number, frame in enumerate(table):
+        for what in ("n_atoms", "columns", "periodic"):
+            require_file(
+                getattr(frame.head, what) == getattr(first, what),
+                f"{path}, frame {number}",
+                f"{what} changed: {getattr(frame.head, what)}, in the first frame "
+                f"{getattr(first, what)}",
+                fix="write the same atoms, columns and periodic sides in all frames",
+            )
+    style = _style(given, first)
+    velocity, speed = _velocity(given, first.columns, style)
     length = 1.0 if style is None else style.length
-    factor, velocity = _velocities(path, columns, style, first)
-    own, marks = _times(picked, style, given)
-    time = frame_times(
-        path, len(picked), own=own, marks=marks, step=_step(given, style), between=given.between,
-        ask="time_between_frames='20 "
-            "fs'" + ("" if marks is None else ", or "
-                                                                      "timestep='2 "
-                                                                      "fs'"),
-    )  # fmt: skip
-    if velocity == "momenta":
-        # Those that the writer had: of the file, else of its elements.
-        factor = factor / masses_of(path, names["species"], None, mass)[:, None]
-    read = _Reader(
-        source,
-        tuple(table),
-        columns,
-        width,
-        n_atoms,
-        names["raw"],
-        order,
-        names["ids"],
-        length,
-        velocity,
-        factor,
+    label = next((n for n in _LABELS if n in first.columns), None)
+    if label is None:
+        raise QuantityError(f"{path} does not give the elements: no column species")
+    mass_column = next(
+        (n for n in _MASSES if first.columns.get(n, ())[1:] == ("R", 1)), None
     )
-    lazy = LazyFrames(chosen, n_atoms, velocity is not None, read)
-    cells = np.stack([frame.cell for frame in picked]) * length
+    has_ids = first.columns.get("id", ())[1:] == ("I", 1)
+
+    def rows(number: int, names: list[str]) -> dict[str, np.ndarray]:
+        frame, places, kinds = table[number], {}, {}
+        for name in names:
+            at, kind, count = first.columns[name]
+            places[name] = [at + i for i in range(count)]
+            kinds.update(dict.fromkeys(places[name], _KINDS[kind]))
+        text, where = source.read(frame.begin, frame.end), f"{path}, frame {number}"
+        found = read_columns(text, first.width, kinds, first.n_atoms, where)
+        return {
+            name: found[at[0]] if len(at) == 1 else np.stack([found[i] for i in at], 1)
+            for name, at in places.items()
+        }
+
+    same = [label, *(["id"] if has_ids else [])]
+    atoms = rows(chosen[0], [*same, *([mass_column] if mass_column else [])])
+    # Repeated ids do not identify atoms.
+    has_ids = has_ids and np.unique(atoms["id"]).size == first.n_atoms
+    ids = atoms["id"] if has_ids else None
+    order = atom_order(str(path), atoms[label], ids)
+    raw, mass = atoms[label][order], None
+    if mass_column is not None:
+        mass = atoms[mass_column][order] * (1.0 if style is None else style.mass)
+    species = raw.astype(str)
+    if label == "z":
+        symbols = require("ase.data", "it knows the elements by number", "md")
+        known = dict(enumerate(symbols.chemical_symbols))
+        species = np.array([known.get(int(z), str(z)) for z in raw.tolist()], dtype=str)
+    if velocity == "momenta":
+        # The masses that the writer had: of the file, else of its elements.
+        speed = speed / masses_of(path, species, None, mass)[:, None]
+    identity = (raw, None if ids is None else ids[order])
+    wanted = [*same, "pos", *([velocity] if velocity else [])]
+
+    def read(numbers: range) -> Iterator[Vectors]:
+        for number in numbers:
+            found, where = rows(number, wanted), f"{path}, frame {number}"
+            ids = found["id"] if has_ids else None
+            here = atom_order(where, found[label], ids, identity)
+            r = (found["pos"][here] - table[number].head.origin) * length
+            yield r, found[velocity][here] * speed if velocity else None
+
+    if times is not None:
+        # Without units, times are only taken to be unequal where they are.
+        if style is not None:
+            times = times * style.time
+        else:
+            counted = marks is not None and given.timestep is not None
+            times, marks = None, marks if counted else times
     return Found(
-        lazy,
-        cells,
-        element,
+        Frames(chosen, first.n_atoms, velocity is not None, read),
+        np.stack([head.cell for head in picked]) * length,
+        named(given, species),
         mass,
-        time,
+        given.times(len(picked), own=times, marks=marks, style=style),
         first.periodic,
         style is not None and style.name == "lj",
     )
 
 
-def _index(
-    source: Source,
-) -> tuple[list[_Frame], dict[str, tuple[int, str, int]], int, int]:
-    """Find the frames and read their second lines.
-
-    Return the columns, their number and that of the atoms too.
-    """
-    path, lines = source.path, Lines(source)
-    found: list[_Frame] = []
-    columns: dict[str, tuple[int, str, int]] = {}
-    width = n_atoms = 0
-    while True:
-        lines.begin_frame()
-        line = lines.next()
-        if not line.strip():
-            if line and not lines.only_blank():
-                raise FileFormatError(
-                    f"{path}: a blank line follows frame {len(found) - 1}",
-                    fix="copy it again",
-                )
-            break
-        count = line.strip()
-        if not count.isdigit() or len(count) > 12 or int(count) == 0:
-            raise FileFormatError(
-                f"{path}, frame {len(found)} begins with "
-                f"'{line[:20].decode('ascii', 'replace').strip()}'",
-                reason="an XYZ frame begins with its number of atoms",
-                fix="the file is damaged there: copy it again",
-            )
-        require_modest(source, 8 * int(count))
-        comment = lines.next().decode("utf-8", "replace")
-        begin = lines.at
-        if lines.skip(int(count)) < int(count) or not (lines.ended or not found):
-            if source.keep_part and found:
-                break
-            raise FileFormatError(
-                f"{path} is cut short in frame {len(found)}",
-                reason=f"the frame should have {int(count)} atoms",
-                fix=f"truncated='drop' opens the {len(found)} whole frames before it"
-                if found
-                else "copy it again",
-            )
-        where = f"{path}, frame {len(found)}"
-        info = {
-            key.strip('"').lower(): value.strip('"{}[]')
-            for key, value in _PAIR.findall(comment)
-        }
-        these, n_columns = _columns(
-            info.get("properties", "species:S:1:pos:R:3"), where
-        )
-        if not found:
-            columns, width, n_atoms = these, n_columns, int(count)
-        elif (these, int(count)) != (columns, n_atoms):
-            raise FileFormatError(
-                f"{where} does not contain the atoms of the first frame",
-                reason=f"{int(count)} atoms instead of {n_atoms}, or other columns",
-                fix="all frames of a trajectory must contain the same atoms in the "
-                "same order",
-            )
-        found.append(_frame(begin, lines.at, comment, info, where))
-    return found, columns, width, n_atoms
+_LABELS = ("species", "element", "z", "type")
+_MASSES = ("mass", "masses")
 
 
-def _columns(text: str, where: str) -> tuple[dict[str, tuple[int, str, int]], int]:
-    """Return name → (first column, type, number of columns), and the number of all."""
+def _read_header(lines: Lines, where: str) -> tuple[int, int, _Header] | None:
+    line = lines.first_of_frame()
+    if not line:
+        return None
+    count = line.strip().decode("ascii", "replace")
+    require_file(
+        count.isdigit() and len(count) <= 12 and int(count) > 0,
+        where,
+        f"it begins with '{count[:20]}', not with its number of atoms",
+    )
+    comment = lines.next().decode("utf-8", "replace")
+    info = {
+        key.strip('"').lower(): value.strip('"{}[]')
+        for key, value in _PAIR.findall(comment)
+    }
+    text = info.get("properties", "species:S:1:pos:R:3")
+    columns, width = _columns(text, where)
+    origin = _floats(info.get("origin", "0 0 0"))
+    cell, shown = _floats(info.get("lattice", "")), info.get("lattice")
+    require_file(
+        cell.size == 9 and origin.size == 3,
+        where,
+        f"Lattice={shown!r} must be nine numbers, and Origin three",
+    )
+    cell = cell.reshape(3, 3)
+    cell_volume(cell, where)
+    require_finite(where, origin)
+    sides = info.get("pbc", "T T T").replace(",", " ").upper().split()
+    require_file(
+        len(sides) == 3, where, f"pbc={info.get('pbc')!r} must be three values"
+    )
+    periodic = "".join("1" if side in ("T", "TRUE", "1") else "0" for side in sides)
+    by_gpumd = comment.lstrip().startswith("Time=")
+    header = _Header(int(count), columns, width, cell, origin, periodic, info, by_gpumd)
+    return int(count), lines.at, header
+
+
+def _floats(text: str) -> np.ndarray:
+    return np.array(text.replace(",", " ").split(), dtype=float)
+
+
+def _columns(text: str, where: str) -> tuple[Columns, int]:
+    """Return the columns, and the number of all."""
     words, at = text.split(":"), 0
-    columns = {}
-    for name, kind, count in zip(words[::3], words[1::3], words[2::3], strict=False):
-        if not count.isdigit() or kind not in _KINDS or not 0 < int(count) < 1000:
-            raise FileFormatError(
-                f"{where}: Properties={text}",
-                reason="they are name:type:number",
-                fix="copy it again",
-            )
+    columns: Columns = {}
+    for name, kind, count in zip(words[::3], words[1::3], words[2::3], strict=True):
+        known = kind in _KINDS and count.isdigit() and 0 < int(count) < 1000
+        require_file(known, where, f"Properties={text} must be name:type:number")
         columns[name.lower()] = (at, kind, int(count))
         at += int(count)
-    if len(words) % 3 or columns.get("pos", (0, "", 0))[1:] != ("R", 3):
-        raise FileFormatError(
-            f"{where}: Properties={text}", reason="there are no positions (pos:R:3)"
-        )
+    there = columns.get("pos", ())[1:] == ("R", 3)
+    require_file(there, where, f"Properties={text} has no positions (pos:R:3)")
     return columns, at
 
 
-def _frame(
-    begin: int, end: int, comment: str, info: dict[str, str], where: str
-) -> _Frame:
+def _numbers(picked: list[_Header], key: str) -> np.ndarray | None:
+    """Return the numbers that all frames have under a key, or None."""
     try:
-        cell = np.array(info["lattice"].replace(",", " ").split(), dtype=float).reshape(
-            3, 3
-        )
-        origin = np.array(
-            info.get("origin", "0 0 0").replace(",", " ").split(), dtype=float
-        ).reshape(3)
+        return np.array([float(head.info[key]) for head in picked])
     except (KeyError, ValueError):
-        raise FileFormatError(
-            f"{where}: Lattice={info.get('lattice')!r}",
-            reason="nine numbers are needed",
-            fix="copy it again",
-        ) from None
-    volume = cell_volume(cell) if np.isfinite(origin).all() else np.nan
-    if not (np.isfinite(volume) and volume > 1e-9 * np.abs(cell).max() ** 3):
-        raise FileFormatError(
-            f"{where}: Lattice={info['lattice']!r} has a volume of {volume:g}",
-            reason="it must be positive",
-        )
-    sides = [
-        word.upper() for word in info.get("pbc", "T T T").replace(",", " ").split()
-    ]
-    periodic = "".join("1" if side in ("T", "TRUE", "1") else "0" for side in sides)
-    if len(sides) != 3:
-        raise FileFormatError(
-            f"{where}: pbc={info['pbc']!r}", reason="three values, T or F, are needed"
-        )
-    return _Frame(
-        begin, end, cell, origin, periodic, info, comment.lstrip().startswith("Time=")
-    )
+        return None
 
 
-def _require_motion(path: Path, picked: list[_Frame]) -> None:
-    """Refuse a set of configurations that are no motion.
-
-    Those of training data carry labels and no time.
-    """
-    if len(picked) == 1:
-        return
-    info = picked[0].info
-    labels = [
-        key
-        for frame in picked
-        for key in frame.info
-        if key == "config_type" or "weight" in key
-    ]
-    timed = all(
-        "time" in f.info or any(step in f.info for step in _STEPS) for f in picked
-    )
-    if labels and not timed:
-        raise FileFormatError(
-            f"{path} is a set of configurations, not a trajectory: its frames have "
-            f"{labels[0]}= but no time",
-            reason="spectra and displacements need consecutive frames of one "
-            "simulation",
-            fix="open one configuration at a time: frames=slice(0, 1)",
-        )
-    if any(frame.periodic != picked[0].periodic for frame in picked):
-        raise FileFormatError(
-            f"{path}: the periodic sides (pbc) change",
-            reason=f"in the first frame they are {info.get('pbc')}",
-        )
+def _style(given: Given, first: _Header) -> Style | None:
+    """Return the units of the file, if they are known; lengths are in Å otherwise."""
+    if first.by_gpumd and given.units in (None, "real"):
+        return Given(given.path, units="real", lj=given.lj).style(None)
+    if "momenta" in first.columns or first.by_gpumd:
+        own = "Å, fs and Å/fs, as GPUMD writes" if first.by_gpumd else "those of ASE"
+        not_used(f"the units of {given.path} are {own}", units=given.units, lj=given.lj)
+        return None
+    known = given.units is not None or given.lj is not None
+    return given.style(None) if known else None
 
 
-def _style(
-    path: Path, given: Given, first: _Frame, columns: dict[str, Any]
-) -> Style | None:
-    """Return the units that are given.
-
-    None for Å, where the file or its producer says the rest.
-    """
-    if first.by_gpumd:
-        if given.units not in (None, "real"):
-            raise UnitsError(
-                f"units={given.units!r} contradicts {path}",
-                reason="it was written by GPUMD, in Å, fs and Å/fs",
-                fix="leave it out",
-            )
-        return style_of(path, "real", None, given.lj)
-    if given.units is not None or given.lj is not None:
-        if "momenta" in columns:
-            raise UnitsError(
-                f"units={given.units!r} contradicts {path}",
-                reason="its column momenta is in the units of ASE",
-                fix="leave it out",
-            )
-        return style_of(path, given.units, None, given.lj)
-    return None
-
-
-def _velocities(
-    path: Path,
-    columns: dict[str, tuple[int, str, int]],
-    style: Style | None,
-    first: _Frame,
-) -> tuple[Any, str | None]:
-    """Return the factor to Å/ps (of momenta: to u Å/ps), and the column."""
-    there = [
-        name
-        for name in ("momenta", *_VELOCITIES)
-        if columns.get(name, (0, "", 0))[1:] == ("R", 3)
-    ]
-    if not there:
-        return 1.0, None
-    if there[0] == "momenta":
+def _velocity(
+    given: Given, columns: Columns, style: Style | None
+) -> tuple[str | None, Any]:
+    """Return the column of velocities, and its factor to Å/ps (of momenta u Å/ps)."""
+    names = ("momenta", "vel", "velo", "velocity", "velocities")
+    name = next((n for n in names if columns.get(n, ())[1:] == ("R", 3)), None)
+    if name is None:
+        return None, 1.0
+    if name == "momenta":
         # ASE's unit of time is Å √(u/eV).
-        return constants.HBAR_ROOT_EV_PER_U / constants.HBAR, "momenta"
+        return name, constants.HBAR_ROOT_EV_PER_U / constants.HBAR
     if style is None:
         raise UnitsError(
-            f"the units of the column {there[0]} of {path} are not known",
-            reason="programs use this name for Å/fs, Å/ps, ASE units or LAMMPS units",
+            f"the units of the column {name} of {given.path} are not known",
             fix="units='real' (Å/fs), 'metal' (Å/ps), …, as LAMMPS calls them",
         )
-    return style.speed, there[0]
-
-
-def _step(given: Given, style: Style | None) -> float | None:
-    from_number = (
-        style is not None and style.name == "lj" and not isinstance(given.timestep, str)
-    )
-    return (
-        given.timestep * style.time
-        if from_number and given.timestep is not None and style
-        else given.step
-    )
-
-
-def _times(
-    picked: list[_Frame], style: Style | None, given: Given
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return times in ps, and marks that grow with time: both, or None."""
-
-    def numbers(key: str) -> np.ndarray | None:
-        try:
-            return np.array([float(frame.info[key]) for frame in picked])
-        except (KeyError, ValueError):
-            return None
-
-    time = numbers("time")
-    marks = next((found for key in _STEPS if (found := numbers(key)) is not None), None)
-    if time is None:
-        return None, marks
-    if style is not None:
-        return time * style.time, marks
-    # Of unknown units; but equal ones they are not, where they differ.
-    return None, marks if marks is not None and given.timestep is not None else time
-
-
-def _names(
-    source: Source,
-    frame: _Frame,
-    columns: dict[str, tuple[int, str, int]],
-    width: int,
-    n_atoms: int,
-) -> dict[str, Any]:
-    """Read what the first frame says of the atoms: names, masses, identities."""
-    path = source.path
-    label = next(
-        (name for name in ("species", "element", "z", "type") if name in columns), None
-    )
-    if label is None:
-        raise QuantityError(
-            f"{path} does not give the elements",
-            reason="it has no column species",
-            fix="write that column",
-        )
-    mass = next(
-        (
-            name
-            for name in ("mass", "masses")
-            if columns.get(name, (0, "", 0))[1:] == ("R", 1)
-        ),
-        None,
-    )
-    ids = "id" if columns.get("id", (0, "", 0))[1:] == ("I", 1) else None
-    wanted = {
-        columns[name][0]: _KINDS[columns[name][1]]
-        for name in (label, mass, ids)
-        if name is not None
-    }
-    found = read_columns(
-        source.read(frame.begin, frame.end),
-        width,
-        wanted,
-        n_atoms,
-        f"{path}, first frame",
-    )
-    raw = found[columns[label][0]].astype(str)
-    order, identity = np.arange(n_atoms), None
-    if ids is not None:
-        numbers = found[columns[ids][0]]
-        if np.unique(numbers).size == n_atoms:
-            order, identity = np.argsort(numbers), np.sort(numbers)
-    species = raw
-    if label == "z":
-        symbols = _symbols()
-        species = np.array([symbols.get(int(z), z) for z in raw.tolist()], dtype=str)
-    return {
-        "raw": raw[order], "species": species[order], "order": order, "ids": identity,
-        "mass": None if mass is None else found[columns[mass][0]][order],
-    }  # fmt: skip
-
-
-def _symbols() -> dict[int, str]:
-    symbols = require(
-        "ase.data", "it knows the elements by number", "md"
-    ).chemical_symbols
-    return dict(enumerate(symbols))
-
-
-@dataclass(frozen=True)
-class _Reader:
-    source: Source
-    frames: tuple[_Frame, ...]
-    columns: dict[str, tuple[int, str, int]]
-    width: int
-    n_atoms: int
-    names: np.ndarray
-    order: np.ndarray
-    ids: np.ndarray | None
-    length: float
-    velocity: str | None
-    factor: Any
-
-    def __call__(self, numbers: range) -> tuple[np.ndarray, np.ndarray | None]:
-        position = np.empty((len(numbers), self.n_atoms, 3))
-        velocity = None if self.velocity is None else np.empty_like(position)
-        label = next(
-            name for name in ("species", "element", "z", "type") if name in self.columns
-        )
-        for place, number in enumerate(numbers):
-            frame, where = self.frames[number], f"{self.source.path}, frame {number}"
-            vectors = ["pos", *([self.velocity] if self.velocity else [])]
-            wanted: dict[int, Any] = {
-                self.columns[v][0] + i: float for v in vectors for i in range(3)
-            }
-            wanted[self.columns[label][0]] = _KINDS[self.columns[label][1]]
-            if self.ids is not None:
-                wanted[self.columns["id"][0]] = "int64"
-            text = self.source.read(frame.begin, frame.end)
-            found = read_columns(text, self.width, wanted, self.n_atoms, where)
-            order = self.order
-            if self.ids is not None:
-                ids = found[self.columns["id"][0]]
-                order = np.argsort(ids, kind="stable")
-                if not np.array_equal(ids[order], self.ids):
-                    raise FileFormatError(
-                        f"{where} contains other atoms",
-                        reason="their ids differ from those in the first frame",
-                    )
-            require_same(
-                found[self.columns[label][0]].astype(str)[order], self.names, where
-            )
-            for out, name, factor in (
-                (position, "pos", self.length),
-                (velocity, self.velocity, self.factor),
-            ):
-                if out is not None and name is not None:
-                    rows = np.stack(
-                        [found[self.columns[name][0] + i] for i in range(3)], axis=1
-                    )[order]
-                    out[place] = (
-                        rows - frame.origin if name == "pos" else rows
-                    ) * factor
-        return position, velocity
+    return name, style.speed

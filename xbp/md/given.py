@@ -2,31 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 
+from xbp.core import constants
 from xbp.core.errors import QuantityError, UnitsError
-from xbp.md.labels import positive
+from xbp.core.guards import not_used, require_kind, require_positive, shown
+from xbp.md.source import require_file
 
-__all__ = ["Given", "frame_times", "named"]
+__all__ = ["ARGON", "Given", "LennardJones", "Style", "Units", "frame_times", "named"]
 
-#: Relative; times in files are rounded to this or better.
-_ROUNDING = 1e-3
+#: The names of https://docs.lammps.org/units.html.
+Units = Literal["real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"]
+
+
+@dataclass(frozen=True)
+class LennardJones:
+    """Physical values of σ, ε and m.
+
+    Parameters
+    ----------
+    sigma : scalar with units
+        Bare: Å.
+    epsilon : scalar with units
+        An energy, or ε/k_B as a temperature (bare: K).
+    mass : scalar with units
+        Bare: u.
+
+    Examples
+    --------
+    >>> round(LennardJones(sigma=3.405, epsilon="119.8 K", mass=39.948).time, 3)
+    2.156
+    """
+
+    sigma: Any
+    epsilon: Any
+    mass: Any
+
+    @property
+    def length(self) -> float:
+        """Return σ in Å."""
+        return require_positive(self.sigma, "sigma", "angstrom")
+
+    @property
+    def time(self) -> float:
+        """Return τ = σ √(m/ε) in ps."""
+        try:
+            kelvin = require_positive(self.epsilon, "epsilon", "K")
+        except UnitsError:
+            energy = require_positive(self.epsilon, "epsilon", "meV", energy=True)
+            kelvin = energy / constants.BOLTZMANN_MEV
+        square = self.atomic_mass / (constants.BOLTZMANN * kelvin)
+        return float(self.length * np.sqrt(square))
+
+    @property
+    def atomic_mass(self) -> float:
+        """Return m in u."""
+        return require_positive(self.mass, "mass", "u")
+
+
+#: A. Rahman, Phys. Rev. 136, A405 (1964), doi:10.1103/PhysRev.136.A405: σ = 3.4 Å,
+#: ε/k_B = 120 K.
+ARGON: Final = LennardJones(sigma="3.4 angstrom", epsilon="120 K", mass="39.948 u")
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style of LAMMPS units.
+
+    Attributes
+    ----------
+    name : str
+    length, time, speed, mass : float
+        Å, ps, Å/ps and u in one unit.
+    """
+
+    name: str
+    length: float = 1.0
+    time: float = 1.0
+    speed: float = 1.0
+    mass: float = 1.0
+
+
+#: A gram in u, and the bohr in Å; a unit of velocity of ``electron`` is a bohr in
+#: 1.03275 fs.
+_GRAM, _BOHR = 6.02214076e23, 0.529177210544
+_STYLES: Final = {
+    style.name: style
+    for style in (
+        Style("metal"),
+        Style("real", 1.0, 1e-3, 1e3, 1.0),
+        Style("si", 1e10, 1e12, 1e-2, 1e3 * _GRAM),
+        Style("cgs", 1e8, 1e12, 1e-4, _GRAM),
+        Style("electron", _BOHR, 1e-3, _BOHR / 1.03275e-3, 1.0),
+        Style("micro", 1e4, 1e6, 1e-2, 1e-12 * _GRAM),
+        Style("nano", 1e1, 1e3, 1e-2, 1e-18 * _GRAM),
+    )
+}
 
 
 @dataclass(frozen=True)
 class Given:
-    """Arguments of `open_trajectory` that supply what a file may lack.
-
-    None if not given.
-    """
+    """Arguments of `open_trajectory` that supply what a file may lack, or None."""
 
     path: Path
-    units: str | None = None
+    frames: slice | None = None
+    units: Any = None
     elements: Mapping[Any, str] | Sequence[str] | None = None
     masses: Mapping[str, Any] | None = None
     timestep: Any = None
@@ -34,24 +119,38 @@ class Given:
     lj: Any = None
     topology: Any = None
 
-    def allow(self, kind: str, *names: str, why: str = "") -> None:
-        """Refuse arguments that do not apply to this kind of file.
+    def __post_init__(self) -> None:
+        if self.frames is not None:
+            require_kind(self.frames, slice, "frames", "a slice")
+            try:
+                self.frames.indices(1)
+            except (TypeError, ValueError) as error:
+                raise QuantityError(
+                    f"frames={self.frames!r}: {error}", fix="frames=slice(0, 100, 2)"
+                ) from None
+        if self.masses is not None:
+            require_kind(
+                self.masses, Mapping, "masses", "a mapping of elements to masses"
+            )
+        if self.elements is not None:
+            wanted = "a mapping of types to elements, or a list of elements"
+            one = isinstance(self.elements, str)
+            require_kind(
+                self.elements, type(None) if one else Iterable, "elements", wanted
+            )
+            mapped = isinstance(self.elements, Mapping)
+            symbols = self.elements.values() if mapped else self.elements  # type: ignore[union-attr]
+            for symbol in symbols:
+                require_kind(symbol, str, "elements", f"{wanted}, not {shown(symbol)}")
 
-        Parameters
-        ----------
-        kind : str
-            Of the file, for the message.
-        *names : str
-            Arguments that apply.
-        why : str
-            What the file itself states.
+    def allow(self, kind: str, *names: str) -> None:
+        """Refuse arguments that do not apply to a kind of file.
 
         Raises
         ------
         QuantityError
-            If another is given.
         """
-        others = (
+        every = (
             "units",
             "elements",
             "masses",
@@ -60,27 +159,106 @@ class Given:
             "lj",
             "topology",
         )
-        for name in others:
-            value = getattr(self, name)
-            if name not in names and value is not None:
-                raise QuantityError(
-                    f"{name}={value!r} does not apply to {self.path}",
-                    reason=f"it is {kind}{f', {why}' if why else ''}",
-                    fix=f"leave {name}= out"
-                    + (f"; {', '.join(names)} can be given" if names else ""),
+        others = {name: getattr(self, name) for name in every if name not in names}
+        others = {k: str(v) if isinstance(v, Path) else v for k, v in others.items()}
+        not_used(f"{self.path} is {kind}", **others)
+
+    def choose(self, n: int) -> range:
+        """Return the numbers of the frames to open, of `n`."""
+        chosen = range(n)[slice(None) if self.frames is None else self.frames]
+        require_file(
+            len(chosen) > 0,
+            self.path,
+            f"frames={self.frames} selects none of its {n} frames",
+            fix="select others",
+        )
+        return chosen
+
+    def style(self, stated: str | None) -> Style:
+        """Return the style of units that is given, or that the file states.
+
+        Raises
+        ------
+        UnitsError
+            If there is none, both differ, or σ, ε and m are missing, or given for other
+            units.
+
+        Examples
+        --------
+        >>> Given(Path("a"), units="real").style(None).speed
+        1000.0
+        """
+        name = self.units if self.units is not None else stated
+        known = isinstance(name, str) and name in (*_STYLES, "lj")
+        if not isinstance(name, str) or not known or stated not in (None, name):
+            own = "does not state them" if stated is None else f"states '{stated}'"
+            raise UnitsError(
+                f"units={shown(self.units)}: the units of {self.path} are unknown; the "
+                f"file {own}",
+                fix="units='metal' (Å, ps), 'real' (Å, fs) or 'lj', as in the LAMMPS "
+                "input",
+            )
+        if name != "lj":
+            if self.lj is not None:
+                raise UnitsError(
+                    f"lj={shown(self.lj)} is given with units='{name}'",
+                    fix="leave one of them out",
                 )
+            return _STYLES[name]
+        sizes = ARGON if isinstance(self.lj, str) and self.lj == "argon" else self.lj
+        if not isinstance(sizes, LennardJones):
+            raise UnitsError(
+                f"lj={shown(self.lj)} does not define σ, ε and m",
+                fix="lj='argon', or lj=xbp.md.LennardJones(sigma='2.6 angstrom', "
+                "epsilon='700 K', mass='58 u')",
+            )
+        speed = sizes.length / sizes.time
+        return Style("lj", sizes.length, sizes.time, speed, sizes.atomic_mass)
 
     @property
     def between(self) -> float | None:
         """Time between frames, ps."""
         value = self.time_between_frames
-        return None if value is None else positive(value, "ps", "time_between_frames")
-
-    @property
-    def step(self) -> float | None:
-        """MD step, ps."""
         return (
-            None if self.timestep is None else positive(self.timestep, "ps", "timestep")
+            None
+            if value is None
+            else require_positive(value, "time_between_frames", "ps")
+        )
+
+    def step(self, style: Style | None = None) -> float | None:
+        """Return the MD step, ps; a bare number is in τ with Lennard-Jones units."""
+        if self.timestep is None:
+            return None
+        bare = (
+            style is not None
+            and style.name == "lj"
+            and not isinstance(self.timestep, str)
+        )
+        if bare and style is not None:
+            return require_positive(self.timestep, "timestep") * style.time
+        return require_positive(self.timestep, "timestep", "ps")
+
+    def times(
+        self,
+        n: int,
+        *,
+        own: np.ndarray | None = None,
+        marks: np.ndarray | None = None,
+        style: Style | None = None,
+    ) -> np.ndarray:
+        """Return the times of `n` frames, as `frame_times` does."""
+        both = "time_between_frames='20 fs'"
+        if marks is not None:
+            both += ", or timestep='2 fs' as in the input of the simulation"
+        step = self.step(style)
+        return frame_times(
+            self.path,
+            n,
+            own=own,
+            marks=marks,
+            step=step,
+            between=self.between,
+            ask=both,
         )
 
 
@@ -93,6 +271,7 @@ def frame_times(
     step: float | None = None,
     between: float | None = None,
     ask: str = "time_between_frames='20 fs'",
+    rounding: float = 1e-3,
 ) -> np.ndarray:
     """Return the times of frames, from the file or the arguments, which must agree.
 
@@ -111,6 +290,8 @@ def frame_times(
         ps, from each frame to the next.
     ask : str
         Argument to suggest if the time is unknown.
+    rounding : float
+        Relative difference of intervals that counts as rounding.
 
     Returns
     -------
@@ -122,99 +303,82 @@ def frame_times(
     UnitsError
         If the time is not known.
     QuantityError
-        If what is given contradicts the file.
+        If the arguments contradict the file.
 
     Examples
     --------
     >>> frame_times(Path("a"), 3, marks=np.array([1, 2, 4]), step=0.5).tolist()
     [0.5, 1.0, 2.0]
     """
-    if marks is not None and (~np.isfinite(marks).all() or (np.diff(marks) <= 0).any()):
-        raise QuantityError(
-            f"{path}: frame {int(np.argmax(np.diff(marks) <= 0)) + 1} does not follow "
-            "the frame before it",
-            reason="the frame numbers do not increase, so the frames are not in order "
-            "of time",
-            fix="sort the frames, or open one at a time: frames=slice(0, 1)",
-        )
     if marks is None and step is not None and n > 1:
-        raise QuantityError(
-            f"timestep={step:g} ps does not apply to {path}",
-            reason="its frames are not numbered by MD steps",
-            fix="leave it out" if own is not None else ask,
+        not_used(
+            f"the frames of {path} are not numbered by MD steps",
+            timestep=f"{step:g} ps",
         )
-    times = own
+    counted = None
     if marks is not None and step is not None:
-        times = marks * step
-        if own is not None:
-            _agree(path, own, np.diff(times), f"timestep={step:g} ps")
-            times = own
+        with np.errstate(over="ignore"):  # infinite times are refused below
+            counted = marks * step
+    times = own if own is not None else counted
+    for order in (marks, times):
+        if order is None:
+            continue
+        with np.errstate(invalid="ignore"):
+            wrong = ~(np.diff(order) > 0) | ~np.isfinite(order[1:])
+        if wrong.any() or not np.isfinite(order[0]):
+            at = int(np.argmax(wrong)) + 1 if wrong.any() else 0
+            raise QuantityError(
+                f"{path}: frame {at} does not follow the frame before it; their steps "
+                f"or times (by timestep= or the file) are {order[max(0, at - 1) : at + 1]}",
+                fix="open a part that is in order, with frames=, or one frame at a time",
+            )
+    if own is not None and counted is not None and step is not None:
+        _require_spacing(path, own, np.diff(counted), f"timestep={step:g} ps", rounding)
     if between is not None:
-        if times is None and marks is not None and n > 1:
-            hops = np.diff(marks)
-            if np.ptp(hops) > _ROUNDING * hops.mean():
-                raise QuantityError(
-                    f"time_between_frames={between:g} ps contradicts {path}",
-                    reason=f"its frames are not equally spaced: steps {_listed(marks)}",
-                    fix="timestep=, the time of one of these steps",
-                )
+        what = f"time_between_frames={between:g} ps"
         if times is not None:
-            _agree(
-                path,
-                times,
-                np.full(n - 1, between),
-                f"time_between_frames={between:g} ps",
+            _require_spacing(path, times, np.full(n - 1, between), what, rounding)
+        elif (
+            marks is not None
+            and n > 1
+            and np.ptp(np.diff(marks)) > rounding * np.diff(marks).mean()
+        ):
+            raise QuantityError(
+                f"{what} contradicts {path}, whose frames are not equally spaced: steps "
+                f"{', '.join(f'{mark:g}' for mark in marks[:4])}, …",
+                fix="timestep=, the time of one of these steps",
             )
         else:
             times = np.arange(n) * between
-    if times is None:
-        if n > 1:
-            raise UnitsError(
-                f"{path} does not give the time between its frames"
-                if marks is None
-                else f"the time step of {path} is unknown",
-                reason="spectra need it"
-                if marks is None
-                else "its frames have step numbers, not times",
-                fix=ask,
-            )
-        times = np.zeros(n)
-    return times
+    if times is None and n > 1:
+        raise UnitsError(f"{path} does not give the time between its frames", fix=ask)
+    return np.zeros(n) if times is None else times
 
 
-def _agree(path: Path, times: np.ndarray, other: np.ndarray, what: str) -> None:
-    """Check a given spacing against the times in the file, to rounding and single precision."""
+def _require_spacing(
+    path: Path, times: np.ndarray, other: np.ndarray, what: str, rounding: float
+) -> None:
+    """Check a given spacing against the times in the file, in single precision."""
     own = np.diff(times)
     single = 2 * float(np.spacing(np.float32(np.abs(times).max(initial=0.0))))
-    wrong = np.abs(own - other) > _ROUNDING * np.abs(own) + single
+    wrong = ~(np.abs(own - other) <= rounding * np.abs(own) + single)
     if wrong.any():
         at = int(np.argmax(wrong))
         raise QuantityError(
-            f"{what} contradicts {path}",
-            reason=f"it puts frame {at + 1} {other[at]:.6g} ps after the one before, "
-            f"the file {own[at]:.6g} ps",
-            fix="leave it out to use the times in the file, or correct the file",
+            f"{what} contradicts {path}: frame {at + 1} would be {other[at]:.6g} ps "
+            f"after the one before, in the file it is {own[at]:.6g} ps",
+            fix="leave it out, or correct the file",
         )
 
 
-def _listed(marks: np.ndarray) -> str:
-    return ", ".join(f"{mark:g}" for mark in marks[:4]) + (
-        ", …" if marks.size > 4 else ""
-    )
-
-
-def named(
-    path: Path, names: np.ndarray, given: Mapping[Any, str] | Sequence[str] | None
-) -> np.ndarray:
+def named(given: Given, names: np.ndarray) -> np.ndarray:
     """Return the elements of atoms that a file identifies by names or type numbers.
 
     Parameters
     ----------
-    path : Path
+    given : Given
     names : numpy.ndarray of str, shape (n_atoms,)
         As in the file.
-    given : mapping of name or type to symbol, or sequence of symbols of types 1, 2, …,
-    optional
 
     Raises
     ------
@@ -223,38 +387,31 @@ def named(
 
     Examples
     --------
-    >>> named(Path("a"), np.array(["1", "2", "1"]), ["Cu", "Zr"]).tolist()
+    >>> named(Given(Path("a"), elements=["Cu", "Zr"]), np.array(["1", "2", "1"])).tolist()
     ['Cu', 'Zr', 'Cu']
     """
     there = np.unique(names).tolist()
     types = all(name.isdigit() for name in there)
-    if given is None:
-        mapping: dict[str, str] = {}
-    elif isinstance(given, Mapping):
-        mapping = {str(name): symbol for name, symbol in given.items()}
-    elif types:
-        mapping = {str(number): symbol for number, symbol in enumerate(given, start=1)}
-    else:
-        raise QuantityError(
-            f"elements={given} is a list, for types numbered 1, 2, …",
-            reason=f"the atoms of {path} have names: {', '.join(there)}",
-            fix=f"elements={{{there[0]!r}: 'Zr'}}",
-        )
+    elements = given.elements or {}
+    mapping = (
+        {str(name): symbol for name, symbol in elements.items()}
+        if isinstance(elements, Mapping)
+        else {str(number): symbol for number, symbol in enumerate(elements, start=1)}
+    )
     missing = [name for name in there if types and name not in mapping]
-    if missing:
-        raise QuantityError(
-            f"the elements of {path} are unknown"
-            if given is None
-            else f"elements={given} does not name {missing[0]}",
-            reason=f"its atoms are called {', '.join(there)}",
-            fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the "
-            "types",
-        )
     unused = [name for name in mapping if name not in there and not types]
-    if unused:
+    if missing or unused:
+        problem = (
+            f"elements= names {unused[0]!r}"
+            if unused
+            else "the elements of the atoms are unknown"
+            if not mapping
+            else f"elements= does not name {missing[0]}"
+        )
         raise QuantityError(
-            f"elements= names {unused[0]!r}",
-            reason=f"the atoms of {path} are called {', '.join(there)}",
-            fix="correct it",
+            f"{problem}; the atoms of {given.path} are called {', '.join(there)}",
+            fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the types"
+            if types
+            else f"elements={{{there[0]!r}: 'Zr'}}",
         )
     return np.array([mapping.get(name, name) for name in names.tolist()], dtype=str)

@@ -3,49 +3,72 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from xbp.core.errors import FileFormatError, QuantityError
-from xbp.md.assemble import element_of_mass, masses_of
+from xbp.core.errors import QuantityError
+from xbp.md.frames import (
+    Found,
+    Frames,
+    Vectors,
+    atom_order,
+    cell_volume,
+    element_of_mass,
+    masses_of,
+    require_finite,
+)
 from xbp.md.given import Given, named
-from xbp.md.lammps_units import style_of
-from xbp.md.lazy import Found, LazyFrames, cell_volume, choose, require_finite
-from xbp.md.source import Source
+from xbp.md.source import Source, reading, require_file
 
 __all__ = ["data_topology", "is_data_file", "open_data_file"]
 
-#: Where the type and x stand in a line of "Atoms", and how many numbers there are
-#: without the image flags.
+#: Columns of the type and of x in a line of "Atoms", and the number of columns without
+#: image flags.
 _LAYOUTS: Final = {
-    "atomic": (1, 2, 5), "charge": (1, 3, 6), "molecular": (2, 3, 6), "bond": (2, 3, 6), "angle": (2, 3, 6),
-    "full": (2, 4, 7), "sphere": (1, 4, 7), "ellipsoid": (1, 4, 7), "dipole": (1, 3, 9), "electron": (1, 5, 8),
-}  # fmt: skip
-_SECTIONS: Final = re.compile(
-    r"^(Atoms|Velocities|Masses|Atom Type Labels|[A-Z][A-Za-z]+( "
-    r"[A-Za-z]+)*)\s*(#\s*(.*))?$"
-)
+    "atomic": (1, 2, 5),
+    "charge": (1, 3, 6),
+    "molecular": (2, 3, 6),
+    "bond": (2, 3, 6),
+    "angle": (2, 3, 6),
+    "full": (2, 4, 7),
+    "sphere": (1, 4, 7),
+    "ellipsoid": (1, 4, 7),
+    "dipole": (1, 3, 9),
+    "electron": (1, 5, 8),
+}
+_SECTION: Final = re.compile(r"^([A-Z][A-Za-z]+(?: [A-Za-z]+)*)\s*(?:#\s*(.*))?$")
 
 
 def is_data_file(head: bytes) -> bool:
-    """Tell by the beginning of a file whether it is a LAMMPS data file."""
+    """Return whether a file that begins so is a LAMMPS data file."""
     return b"xlo xhi" in head and b"atom types" in head
 
 
 @dataclass
-class _Parsed:
+class _Contents:
+    """A data file; rows of atoms are sorted by id."""
+
+    units: str | None
     n_atoms: int = 0
-    low: np.ndarray = field(default_factory=lambda: np.zeros(3))
     cell: np.ndarray = field(default_factory=lambda: np.full((3, 3), np.nan))
-    style: str = ""
-    sections: dict[str, list[str]] = field(default_factory=dict)
+    kinds: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))
+    labels: dict[str, str] = field(default_factory=dict)
+    masses: dict[str, float] = field(default_factory=dict)
+    position: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))
+    velocity: np.ndarray | None = None
+
+    def mass(self) -> np.ndarray | None:
+        """Return the mass of every atom, 0 where it is not known."""
+        every = np.array([self.masses.get(kind, 0.0) for kind in self.kinds.tolist()])
+        return every if self.masses else None
 
 
-def open_data_file(source: Source, given: Given, frames: slice | None) -> Found:
-    """Open the configuration of a LAMMPS data file, from the corner of its cell, as dumps are read.
+def open_data_file(source: Source, given: Given) -> Found:
+    """Open a LAMMPS data file; positions are from the corner of its cell.
 
     Raises
     ------
@@ -54,245 +77,156 @@ def open_data_file(source: Source, given: Given, frames: slice | None) -> Found:
     UnitsError, QuantityError
         If units or elements are neither in the file nor given.
     """
-    path = source.path
-    given.allow(
-        "a LAMMPS data file",
-        "units",
-        "elements",
-        "masses",
-        "lj",
-        why="one configuration, without a time",
-    )
-    text = source.whole().decode("utf-8", "replace")
-    stated = re.search(r"\bunits\s*=\s*(\w+)", text.partition("\n")[0])
-    style = style_of(path, given.units, stated[1] if stated else None, given.lj)
-    parsed = _parse(path, text)
-    chosen = choose(1, frames, path)
-    ids, kinds, position, layout = _atoms(path, parsed)
-    order = np.argsort(ids, kind="stable")
-    masses = _masses(path, parsed)
-    element = _elements(
-        path, given, parsed, kinds, masses if style.name != "lj" else {}
-    )
-    mass = np.array([masses.get(kind, 0.0) for kind in kinds.tolist()]) * style.mass
-    if style.name == "lj" and not masses:
-        mass = np.full(ids.size, style.mass)
-    velocity = _velocities(path, parsed, ids, layout)
-    r = ((position - parsed.low) * style.length)[order]
-    v = None if velocity is None else (velocity * style.speed)[order]
-    for values in (r, mass, *([] if v is None else [v])):
-        require_finite(values, str(path))
-    lazy = LazyFrames(chosen, ids.size, v is not None, _Held(r, v))
+    contents = _read(source)
+    style = given.style(contents.units)
+    n = contents.n_atoms
+    mass, reduced = contents.mass(), style.name == "lj"
+    if mass is not None:
+        mass = mass * style.mass
+    elif reduced:
+        mass = np.full(n, style.mass)
+    v = None if contents.velocity is None else contents.velocity * style.speed
+    r = contents.position * style.length
+    require_finite(str(source.path), r, v, mass)
+
+    def read(numbers: range) -> Iterator[Vectors]:
+        for _ in numbers:
+            yield r, v
+
     return Found(
-        lazy, parsed.cell[None] * style.length, element[order], mass[order] if masses or style.name == "lj" else None,
-        np.zeros(1), "111", style.name == "lj",
-    )  # fmt: skip
+        Frames(given.choose(1), n, v is not None, read),
+        contents.cell[None] * style.length,
+        _elements(given, contents, {} if reduced else contents.masses),
+        mass,
+        np.zeros(1),
+        "111",
+        reduced,
+    )
 
 
 def data_topology(source: Source) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the types, or their labels, and masses of the atoms of a data file, sorted by id."""
-    path = source.path
-    parsed = _parse(path, source.whole().decode("utf-8", "replace"))
-    ids, kinds, _, _ = _atoms(path, parsed)
-    masses = _masses(path, parsed)
-    labels = dict(
-        row.split()[:2] for row in parsed.sections.get("Atom Type Labels", [])
-    )
-    kinds = kinds[np.argsort(ids, kind="stable")]
-    names = np.array([labels.get(kind, kind) for kind in kinds.tolist()], dtype=str)
-    return names, np.array(
-        [masses.get(kind, 0.0) for kind in kinds.tolist()]
-    ) if masses else None
+    """Return types, or their labels, and masses of the atoms of a data file, by id."""
+    contents = _read(source)
+    names = [contents.labels.get(kind, kind) for kind in contents.kinds.tolist()]
+    return np.array(names, dtype=str), contents.mass()
 
 
-@dataclass(frozen=True)
-class _Held:
-    position: np.ndarray
-    velocity: np.ndarray | None
-
-    def __call__(self, numbers: range) -> tuple[np.ndarray, np.ndarray | None]:
-        n = len(numbers)
-        return (
-            np.repeat(self.position[None], n, axis=0),
-            None
-            if self.velocity is None
-            else np.repeat(self.velocity[None], n, axis=0),
-        )
-
-
-def _parse(path: Path, text: str) -> _Parsed:
-    """Read the header, and cut the rest into sections."""
-    parsed, bounds, tilt = _Parsed(), {}, np.zeros(3)
-    lines = text.splitlines()
-    section: list[str] | None = None
-    for line in lines[1:]:
-        bare = line.partition("#")[0].strip()
-        if bare and bare[0].isalpha() and (found := _SECTIONS.match(line.strip())):
-            section = parsed.sections.setdefault(found[1], [])
-            if found[1] == "Atoms":
-                parsed.style = (found[4] or "").strip()
-        elif not bare:
-            continue
-        elif section is not None:
-            section.append(line)
-        else:
-            words = bare.split()
-            try:
-                if bare.endswith(" atoms") and len(words) == 2:
-                    parsed.n_atoms = int(words[0])
-                elif words[-1] in ("xhi", "yhi", "zhi"):
-                    bounds["xyz".index(words[-1][0])] = (
-                        float(words[0]),
-                        float(words[1]),
-                    )
-                elif words[-3:] == ["xy", "xz", "yz"]:
-                    tilt = np.array(words[:3], dtype=float)
-                elif words[-1] in ("avec", "bvec", "cvec", "abc"):
-                    raise FileFormatError(
-                        f"{path} has a general triclinic cell",
-                        fix="write_data without triclinic/general",
-                    )
-            except ValueError as error:
-                raise FileFormatError(
-                    f"{path}: '{bare[:60]}'", reason=str(error), fix="copy it again"
-                ) from None
-    if set(bounds) != {0, 1, 2} or parsed.n_atoms < 1 or "Atoms" not in parsed.sections:
-        raise FileFormatError(
-            f"{path} is not a complete data file",
-            reason="bounds, number of atoms or section Atoms missing",
-        )
-    parsed.low = np.array([bounds[axis][0] for axis in range(3)])
-    parsed.cell = np.diag([bounds[axis][1] - bounds[axis][0] for axis in range(3)])
-    parsed.cell[1, 0], parsed.cell[2, 0], parsed.cell[2, 1] = tilt
-    if not (np.diag(parsed.cell) > 0).all() or not cell_volume(parsed.cell) > 0:
-        raise FileFormatError(
-            f"{path}: the cell has the sides {np.diag(parsed.cell)}",
-            reason="they must be positive",
-        )
-    return parsed
-
-
-def _table(path: Path, rows: list[str], n: int, name: str) -> list[list[str]]:
-    table = [row.partition("#")[0].split() for row in rows]
-    if len(table) != n or len({len(row) for row in table}) > 1:
-        raise FileFormatError(
-            f"{path} has {len(table)} rows in {name}, or incomplete rows",
-            reason=f"its header gives {n} atoms",
-            fix="copy it again",
-        )
-    return table
-
-
-def _atoms(
-    path: Path, parsed: _Parsed
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-    """Return ids, types, positions (unwrapped by their image flags) and the style of the atoms."""
-    table = _table(path, parsed.sections["Atoms"], parsed.n_atoms, "Atoms")
-    width = len(table[0])
-    style = parsed.style or {5: "atomic", 8: "atomic"}.get(width, "")
-    if style not in _LAYOUTS or width not in (
-        _LAYOUTS[style][2],
-        _LAYOUTS[style][2] + 3,
-    ):
-        raise FileFormatError(
-            f"{path}: the columns of Atoms are unknown ({width} of style "
-            f"'{style or 'not stated'}')",
-            reason=f"xbp reads the styles {', '.join(_LAYOUTS)}",
-            fix="write 'Atoms # atomic', or the actual style, in the file",
-        )
-    kind, x, plain = _LAYOUTS[style]
-    try:
-        ids = np.array([int(row[0]) for row in table])
-        position = np.array([row[x : x + 3] for row in table], dtype=float)
-        if width > plain:
-            position = (
-                position
-                + np.array([row[plain:] for row in table], dtype=int) @ parsed.cell
+def _read(source: Source) -> _Contents:
+    """Read the header and the sections of a data file."""
+    path, text = source.path, source.whole().decode("utf-8", "replace")
+    stated = re.search(r"\bunits\s*=\s*(\w+)", text.partition("\n")[0])
+    contents = _Contents(stated[1] if stated else None)
+    sections: dict[str, tuple[str, list[list[str]]]] = {}
+    header: list[list[str]] = []
+    rows = header
+    for line in text.splitlines()[1:]:
+        words = line.partition("#")[0].split()
+        if words and words[0][0].isalpha() and (found := _SECTION.match(line.strip())):
+            rows = sections.setdefault(found[1], (found[2] or "", []))[1]
+        elif words:
+            rows.append(words)
+    with reading(path):
+        low = _read_box(contents, header, path)
+    require_file("Atoms" in sections, path, "it has no section Atoms")
+    with reading(f"{path}: Masses"):
+        contents.masses = {
+            r[0]: float(r[1]) for r in sections.get("Masses", ("", []))[1]
+        }
+        contents.labels = {
+            r[0]: r[1] for r in sections.get("Atom Type Labels", ("", []))[1]
+        }
+    with reading(f"{path}: Atoms"):
+        ids = _read_atoms(contents, *sections["Atoms"], low, path)
+    if "Velocities" in sections:
+        with reading(f"{path}: Velocities"):
+            table = _table(
+                path, sections["Velocities"][1], contents.n_atoms, "Velocities"
             )
-    except ValueError as error:
-        raise FileFormatError(
-            f"{path}: Atoms cannot be read", reason=str(error), fix="copy it again"
-        ) from None
-    if np.unique(ids).size != ids.size:
-        raise FileFormatError(
-            f"{path}: an atom id occurs twice", reason="ids must be unique"
+            own = np.array([int(row[0]) for row in table])
+            order = np.argsort(own, kind="stable")
+            same = np.array_equal(own[order], ids)
+            require_file(same, path, "the velocities are those of other atoms")
+            values = np.array([row[1:4] for row in table], dtype=float)
+            contents.velocity = values.reshape(-1, 3)[order]
+    return contents
+
+
+def _read_box(contents: _Contents, header: list[list[str]], path: Path) -> np.ndarray:
+    """Read number of atoms and cell; return the corner of the cell."""
+    bounds, tilt = np.full((3, 2), np.nan), np.zeros(3)
+    for words in header:
+        if words[1:] == ["atoms"]:
+            contents.n_atoms = int(words[0])
+        elif words[-1] in ("xhi", "yhi", "zhi"):
+            bounds["xyz".index(words[-1][0])] = [float(word) for word in words[:2]]
+        elif words[-3:] == ["xy", "xz", "yz"]:
+            tilt = np.array(words[:3], dtype=float)
+        require_file(
+            words[-1] not in ("avec", "bvec", "cvec", "abc"),
+            path,
+            "it has a general triclinic cell",
+            fix="write_data without triclinic/general",
         )
-    return ids, np.array([row[kind] for row in table], dtype=str), position, style
+    require_file(contents.n_atoms > 0, path, "it has no number of atoms")
+    sides = bounds[:, 1] - bounds[:, 0]
+    require_file(bool((sides > 0).all()), path, f"the cell has the sides {sides}")
+    contents.cell = np.diag(sides)
+    contents.cell[[1, 2, 2], [0, 0, 1]] = tilt
+    cell_volume(contents.cell, str(path))
+    return bounds[:, 0]
 
 
-def _masses(path: Path, parsed: _Parsed) -> dict[str, float]:
-    try:
-        rows = [
-            row.partition("#")[0].split() for row in parsed.sections.get("Masses", [])
-        ]
-        return {row[0]: float(row[1]) for row in rows}
-    except (ValueError, IndexError) as error:
-        raise FileFormatError(
-            f"{path}: Masses cannot be read", reason=str(error), fix="copy it again"
-        ) from None
+def _table(path: Path, rows: list[list[str]], n: int, name: str) -> list[list[str]]:
+    whole = len(rows) == n and len({len(row) for row in rows}) == 1
+    problem = f"{len(rows)} rows in {name}, some incomplete, for {n} atoms"
+    require_file(whole, path, problem)
+    return rows
+
+
+def _read_atoms(
+    contents: _Contents, style: str, rows: list[list[str]], low: np.ndarray, path: Path
+) -> np.ndarray:
+    """Read types and positions, unwrapped by image flags; return the sorted ids."""
+    width = len(_table(path, rows, contents.n_atoms, "Atoms")[0])
+    style = style.strip() or {5: "atomic", 8: "atomic"}.get(width, "")
+    kind, x, plain = _LAYOUTS.get(style, (0, 0, -9))
+    require_file(
+        width in (plain, plain + 3),
+        path,
+        f"the columns of Atoms are unknown ({width} of style '{style or 'not stated'}')",
+        fix=f"write 'Atoms # atomic', or what is true of {', '.join(_LAYOUTS)}",
+    )
+    ids = np.array([int(row[0]) for row in rows])
+    kinds = np.array([row[kind] for row in rows], dtype=str)
+    order = atom_order(str(path), kinds, ids)
+    r = np.array([row[x : x + 3] for row in rows], dtype=float) - low
+    if width > plain:
+        r += np.array([row[plain:] for row in rows], dtype=int) @ contents.cell
+    contents.kinds, contents.position = kinds[order], r[order]
+    return np.asarray(ids[order])
 
 
 def _elements(
-    path: Path,
-    given: Given,
-    parsed: _Parsed,
-    kinds: np.ndarray,
-    masses: dict[str, float],
+    given: Given, contents: _Contents, masses: dict[str, float]
 ) -> np.ndarray:
-    """Return elements: as given, by the labels of the types, or by masses that are those of one element alone."""
+    """Return elements: as given, by type labels, or by unambiguous masses."""
+    path, kinds = given.path, contents.kinds
     if given.elements is not None:
-        symbols = named(path, kinds, given.elements)
-        if given.lj is None:
-            masses_of(
-                path, symbols, given.masses, None
-            )  # refused where one is no element
+        symbols = named(given, kinds)
+        if given.lj is None:  # names must be elements
+            masses_of(path, symbols, given.masses, None)
         return symbols
-    labels = dict(
-        row.split()[:2] for row in parsed.sections.get("Atom Type Labels", [])
-    )
-    found = {
-        kind: labels.get(kind, kind if not kind.isdigit() else "")
-        for kind in np.unique(kinds).tolist()
-    }
-    for kind in found:
-        found[kind] = found[kind] or (
-            element_of_mass(masses[kind]) or "" if kind in masses else ""
-        )
-    missing = [kind for kind, symbol in found.items() if not symbol]
-    if missing:
-        raise QuantityError(
-            f"the elements of {path} are unknown",
-            reason=f"type {missing[0]} has "
-            + (
-                f"the mass {masses[missing[0]]:g}"
-                if missing[0] in masses
-                else "no mass"
-            ),
-            fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the "
-            "types",
-        )
+    found = {}
+    for kind in np.unique(kinds).tolist():
+        mass = masses.get(kind)
+        symbol = contents.labels.get(kind) or ("" if kind.isdigit() else kind)
+        symbol = symbol or (element_of_mass(mass) if mass is not None else None) or ""
+        if not symbol:
+            has = "no mass" if mass is None else f"the mass {mass:g}"
+            raise QuantityError(
+                f"the elements of {path} are unknown: type {kind} has {has}",
+                fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the "
+                "types",
+            )
+        found[kind] = symbol
     return np.array([found[kind] for kind in kinds.tolist()], dtype=str)
-
-
-def _velocities(
-    path: Path, parsed: _Parsed, ids: np.ndarray, style: str
-) -> np.ndarray | None:
-    if "Velocities" not in parsed.sections:
-        return None
-    table = _table(path, parsed.sections["Velocities"], parsed.n_atoms, "Velocities")
-    try:
-        own = np.array([int(row[0]) for row in table])
-        values = np.array([row[1:4] for row in table], dtype=float)
-    except ValueError as error:
-        raise FileFormatError(
-            f"{path}: Velocities cannot be read", reason=str(error), fix="copy it again"
-        ) from None
-    place = np.argsort(own, kind="stable")
-    if not np.array_equal(own[place], np.sort(ids)) or values.shape[1] != 3:
-        raise FileFormatError(
-            f"{path}: the velocities are those of other atoms ({style})",
-            reason="the ids differ",
-        )
-    return np.asarray(
-        values[place][np.argsort(np.argsort(ids, kind="stable"), kind="stable")]
-    )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,33 +14,60 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import FileFormatError, QuantityError, TemperatureError, XbpError
+from xbp.core.errors import TemperatureError, XbpError
+from xbp.core.guards import (
+    choose,
+    require_agreement,
+    require_positive,
+    require_whole,
+)
 from xbp.core.optional import require
 from xbp.core.signal import extend_history
 from xbp.core.units import to_kelvin
 from xbp.io import netcdf
 from xbp.io.arguments import to_path
 from xbp.io.hdf5 import HDF5_SIGNATURE
-from xbp.md.assemble import CHUNK_BYTES, assemble, masses_of
 from xbp.md.dlpoly import is_history, open_history
+from xbp.md.dump import is_dump, open_dump
 from xbp.md.extxyz import is_extxyz, open_extxyz
 from xbp.md.foreign import open_with_ase, open_with_mdanalysis
-from xbp.md.given import Given
-from xbp.md.labels import positive
+from xbp.md.frames import Found, assemble, masses_of, require_motion
+from xbp.md.given import Given, LennardJones, Units
 from xbp.md.lammps_data import is_data_file, open_data_file
-from xbp.md.lammps_units import Units
-from xbp.md.lazy import Found
-from xbp.md.lj import LennardJones
-from xbp.md.open_dump import open_dump
-from xbp.md.plausible import require_motion
-from xbp.md.source import Source, open_source, release
+from xbp.md.source import Source, open_source, reading, release, require_file
 from xbp.md.trajectory import read_trajectory
 from xbp.md.xdatcar import is_xdatcar, open_xdatcar
 
 __all__ = ["open_trajectory"]
 
-#: A plane is flat to the rounding of single precision, relative to its width.
-_FLAT = 1e-6
+Reader = Callable[[Source, Given], Found]
+
+_COMMON = ("elements", "masses", "time_between_frames")
+_LAMMPS = (*_COMMON, "units", "lj", "timestep")
+#: Text formats with readers of their own: name, how a file begins, its reader, and the
+#: arguments that apply. Add a format here.
+FORMATS: tuple[tuple[str, Callable[[bytes], bool], Reader, tuple[str, ...]], ...] = (
+    ("a LAMMPS dump", is_dump, open_dump, _LAMMPS),
+    ("extended XYZ", is_extxyz, open_extxyz, _LAMMPS),
+    (
+        "a LAMMPS data file, one configuration",
+        is_data_file,
+        open_data_file,
+        ("elements", "masses", "units", "lj"),
+    ),
+    (
+        "a HISTORY of DL_POLY, in Å, ps and Å/ps",
+        is_history,
+        open_history,
+        (*_COMMON, "timestep"),
+    ),
+    (
+        "an XDATCAR of VASP, in Å, whose frame numbers are not MD steps",
+        is_xdatcar,
+        open_xdatcar,
+        _COMMON,
+    ),
+)
 
 
 def open_trajectory(
@@ -148,56 +174,66 @@ def open_trajectory(
     (['Zr', 'Cu'], [1.0, 2.0, 3.0])
     """
     where = to_path(path)
-    _require_arguments(frames, chunk_frames, elements, masses)
-    if not where.exists():
-        raise FileFormatError(
-            f"there is no file {where}",
-            reason="it does not exist",
-            fix="check the spelling and the working directory",
-        )
-    if truncated not in ("error", "drop"):
-        raise FileFormatError(
-            f"truncated={truncated!r} is not known",
-            reason="it is one of two",
-            fix="'error' or 'drop'",
-        )
+    choose(truncated, ("error", "drop"), "truncated")
+    if chunk_frames is not None:
+        chunk_frames = require_whole(chunk_frames, "chunk_frames")
+    kelvin = (
+        None
+        if temperature is None
+        else require_positive(temperature, "temperature", "K")
+    )
+    limit = require_positive(hottest, "hottest", "K")
+    require_file(
+        where.exists(),
+        where,
+        "there is no such file",
+        fix="check the spelling and the working directory",
+    )
     given = Given(
-        where, units, elements, masses, timestep, time_between_frames, lj, topology
-    )
-    source = (
-        None if where.is_dir() else open_source(where, keep_part=truncated == "drop")
-    )
-    head = b"" if source is None else source.read(0, 4096)
-    labelled = source is None or head.startswith((HDF5_SIGNATURE, b"CDF"))
-    if labelled and not (topology is not None and head.startswith(b"CDF")):
-        ds = _open_labelled(where, chunk_frames)
-        given.allow(
-            "a trajectory with labels", why="with times, units and elements of its own"
-        )
+        where, frames, units, elements, masses, timestep, time_between_frames, lj,
+        None if topology is None else to_path(topology),
+    )  # fmt: skip
+    source = Source(where)
+    if not where.is_dir():
+        source = open_source(where, keep_part=truncated == "drop")
+    head = b"" if where.is_dir() else source.read(0, 4096)
+    netcdf3 = head.startswith(b"CDF") and topology is None
+    if where.is_dir() or netcdf3 or head.startswith(HDF5_SIGNATURE):
+        given.allow("a trajectory with its own times, units and elements")
+        with reading(where):
+            ds = _open_labelled(where, chunk_frames)
         ds = ds.isel(time=frames) if frames is not None else ds
+        require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")
         history = ds.attrs.get("history")
+        ends = [
+            ds.position.isel(time=i).transpose("atom", "xyz").values for i in (0, -1)
+        ] if "dimension" not in ds.attrs else []  # fmt: skip
     else:
-        assert source is not None
         history = None
-        found = _open_text(source, head, given, frames, truncated)
+        with reading(where):
+            found = _reader(source, head, given)(source, given)
         mass = masses_of(
-            where,
-            found.element,
-            masses,
-            found.mass,
+            where, found.element, masses, found.mass,
             tolerance=np.inf if found.reduced else 0.25,
-        )
-        require_motion(where, found, mass, hottest=positive(hottest, "K", "hottest"))
+        )  # fmt: skip
+        ends = require_motion(where, found, mass, hottest=limit)
         ds = assemble(found, mass, chunk_frames)
         if source.packing:
             ds.set_close(partial(release, source))
-    if temperature is not None:
-        _require_temperature(where, ds, temperature)
-        ds = ds.assign_coords(temperature=positive(temperature, "K", "temperature"))
+    if kelvin is not None:
+        if "temperature" in ds.coords and not ds.temperature.ndim:
+            own = ds.temperature.attrs.get("units", "K")
+            carried = float(to_kelvin(float(ds.temperature), own, name="temperature"))
+            require_agreement(
+                kelvin, carried, "temperature", "K", source=str(where),
+                error=TemperatureError,
+            )  # fmt: skip
+        ds = ds.assign_coords(temperature=kelvin)
         ds.temperature.attrs = {"units": "K", "long_name": "temperature"}
     arguments = {
-        "file": where.name, "units": units, "elements": _plain(elements), "masses": _plain(masses),
-        "timestep": timestep, "time_between_frames": time_between_frames, "lj": lj, "frames": frames,
+        "file": where.name, "units": units, "elements": _plain(elements),
+        "masses": _plain(masses), "timestep": timestep,
+        "time_between_frames": time_between_frames, "lj": lj, "frames": frames,
     }  # fmt: skip
     ds.attrs["history"] = extend_history(history, "open_trajectory", arguments)
     try:
@@ -206,129 +242,59 @@ def open_trajectory(
         raise type(error)(
             f"{path}: {error.summary}", reason=error.reason, fix=error.fix
         ) from None
-    if "dimension" not in ds.attrs and _is_plane(ds):
+    if ends and all(map(_is_plane, ends)):
         ds.attrs["dimension"] = 2
     return ds
 
 
-def _require_arguments(
-    frames: Any, chunk_frames: Any, elements: Any, masses: Any
-) -> None:
-    """Refuse arguments of another kind than they must be."""
-    if frames is not None:
-        try:
-            if not isinstance(frames, slice):
-                raise TypeError("it must be a slice, or None for all frames")
-            frames.indices(1)
-        except (TypeError, ValueError) as error:
-            raise QuantityError(
-                f"frames={frames!r} selects no frames",
-                reason=str(error),
-                fix="frames=slice(0, 100, 2)",
-            ) from None
-    if chunk_frames is not None:
-        try:
-            count = operator.index(chunk_frames)
-        except TypeError:
-            count = 0
-        if count < 1 or isinstance(chunk_frames, bool):
-            raise QuantityError(
-                f"chunk_frames={chunk_frames!r}",
-                reason="it is a count",
-                fix="give a positive integer, or leave it out",
-            )
-    if masses is not None and not isinstance(masses, Mapping):
-        raise QuantityError(
-            f"masses={masses!r}",
-            reason="it must give a mass for each element",
-            fix="masses={'Cu': '62.93 u'}",
-        )
-    if elements is not None and not isinstance(elements, Iterable):
-        raise QuantityError(
-            f"elements={elements!r}",
-            reason="it must give an element for each type",
-            fix="elements=['Zr', 'Cu']",
-        )
-
-
-def _require_temperature(path: Path, ds: xr.Dataset, temperature: Any) -> None:
-    """Refuse a temperature that is not the one in the file."""
-    if "temperature" not in ds.coords or ds.temperature.ndim:
-        return
-    own = float(
-        to_kelvin(
-            float(ds.temperature),
-            ds.temperature.attrs.get("units", "K"),
-            name="temperature",
-        )
-    )
-    if not np.isclose(
-        own, positive(temperature, "K", "temperature"), rtol=1e-6, atol=0
-    ):
-        raise TemperatureError(
-            f"temperature={temperature} contradicts {path}",
-            reason=f"the file gives {own:g} K",
-            fix="leave temperature= out",
-        )
-
-
-def _is_plane(ds: xr.Dataset) -> bool:
-    """Return whether all atoms of the first and the last frame have the same z, and spread in x and y."""
-
-    def flat(frame: int) -> bool:
-        spread = np.ptp(
-            np.asarray(
-                ds.position.isel(time=frame).transpose("atom", "xyz").values,
-                dtype=float,
-            ),
-            axis=0,
-        )
-        return bool(spread[2] <= _FLAT * spread[:2].min() and spread[:2].min() > 0)
-
-    return flat(0) and flat(-1)
+def _is_plane(position: np.ndarray, flat: float = 1e-6) -> bool:
+    """Return whether all atoms have one z, to single precision, and spread in x, y."""
+    spread = np.ptp(np.asarray(position, dtype=float), axis=0)
+    return bool(spread[2] <= flat * spread[:2].min() and spread[:2].min() > 0)
 
 
 def _plain(given: Any) -> Any:
-    return (
-        {str(k): str(v) for k, v in given.items()}
-        if isinstance(given, Mapping)
-        else given
+    if isinstance(given, Mapping):
+        return {str(key): str(value) for key, value in given.items()}
+    return given
+
+
+def _reader(source: Source, head: bytes, given: Given) -> Reader:
+    """Return the reader for a file, recognised by content where possible."""
+    require_file(bool(head.strip()), source.path, "it is empty")
+    for name, is_kind, reader, arguments in FORMATS:
+        if is_kind(head):
+            given.allow(name, *arguments)
+            return reader
+    require_file(
+        not source.packing,
+        source.path,
+        f"a trajectory format that xbp does not read compressed ({source.packing})",
+        fix="unpack it",
     )
+    return open_with_ase if given.topology is None else open_with_mdanalysis
 
 
 def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
-    """Open netCDF or Zarr in the data model, in the chunks it is stored in."""
-    try:
-        _require_stored(path)
-        if path.is_dir():
-            require("zarr", "it reads Zarr folders", "md")
-            ds = xr.open_zarr(path, chunks={})
-        elif (reason := netcdf.decline(path)) is not None:
-            raise FileFormatError(
-                f"{path} cannot be read",
-                reason=reason,
-                fix="copy it again from its source",
-            )
-        else:
-            ds = xr.open_dataset(path, engine="netcdf4", chunks={})
-    except XbpError:
-        raise
-    except Exception as error:  # netCDF4, HDF5, zarr and xarray raise a dozen kinds
-        raise FileFormatError(
-            f"{path} cannot be read",
-            reason=f"{type(error).__name__}: {error}",
-            fix="copy it again from its source",
-        ) from error
-    if "position" not in ds or "time" not in ds.dims:
-        raise FileFormatError(
-            f"{path} holds no trajectory",
-            reason=f"its variables are {', '.join(map(str, ds.variables)) or 'none'}",
-            fix="xbp.open_dataset(path) opens spectra",
-        )
-    frames = chunk_frames or max(1, CHUNK_BYTES // max(1, ds.sizes.get("atom", 1) * 48))
-    stored = ds.position.encoding.get("chunksizes") or (1,)
-    # Whole chunks of the file, or they would be unpacked again for each of ours.
-    frames = max(1, frames // stored[0]) * stored[0]
+    """Open netCDF or Zarr in the data model, in whole chunks of the file."""
+    _require_stored(path)
+    if path.is_dir():
+        require("zarr", "it reads Zarr folders", "md")
+        ds = xr.open_zarr(path, chunks={})
+    else:
+        reason = netcdf.decline(path)
+        require_file(reason is None, path, f"it cannot be read: {reason}")
+        ds = xr.open_dataset(path, engine="netcdf4", chunks={})
+    require_file(
+        "position" in ds and "time" in ds.dims,
+        path,
+        f"not a trajectory; its variables are {', '.join(map(str, ds.variables))}",
+        fix="xbp.open_dataset(path) opens spectra",
+    )
+    per_frame = max(1, ds.sizes.get("atom", 1) * 48)
+    stored = (ds.position.encoding.get("chunksizes") or (1,))[0]
+    # Parts of chunks would be unpacked again for each of ours.
+    frames = max(1, (chunk_frames or 8 * 2**20 // per_frame) // stored) * stored
     chunked: xr.Dataset = ds.chunk(
         {dim: frames if dim == "time" else -1 for dim in ds.position.dims}
     )
@@ -340,66 +306,31 @@ def _require_stored(path: Path, *, expansion: float = 1100.0) -> None:
 
     Deflate compresses by 1032 at most.
     """
+    size = path.stat().st_size
     if path.is_dir():
-        arrays = require("zarr", "it reads Zarr folders", "md").open_group(
-            path, mode="r"
-        )
+        zarr = require("zarr", "it reads Zarr folders", "md")
         size = sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
         shapes = {
-            name: (array.shape, array.dtype.itemsize) for name, array in arrays.arrays()
+            name: (array.shape, array.dtype.itemsize)
+            for name, array in zarr.open_group(path, mode="r").arrays()
         }
-    elif not h5py.is_hdf5(path):
-        size = path.stat().st_size
+    elif h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            shapes = {
+                name: (array.shape or (), array.dtype.itemsize)
+                for name, array in file.items()
+                if isinstance(array, h5py.Dataset)
+            }
+    else:
         with netCDF4.Dataset(path) as file:
             shapes = {
                 name: (array.shape, np.dtype(array.dtype).itemsize)
                 for name, array in file.variables.items()
             }
-    else:
-        size = path.stat().st_size
-        with h5py.File(path, "r") as file:
-            shapes = {
-                n: (a.shape or (), a.dtype.itemsize)
-                for n, a in file.items()
-                if isinstance(a, h5py.Dataset)
-            }
     for name, (shape, itemsize) in shapes.items():
         declared = math.prod(int(length) for length in shape) * itemsize
-        if declared > expansion * size + 2**26:
-            raise FileFormatError(
-                f"{path}: '{name}' has the shape {shape}",
-                reason=f"this needs {declared:.3g} bytes, but the file has {size}",
-                fix="it is damaged: copy it again",
-            )
-
-
-def _open_text(
-    source: Source, head: bytes, given: Given, frames: slice | None, truncated: str
-) -> Found:
-    """Open a file with the reader for its format, recognised by content where possible."""
-    if source.packing and not head.strip():
-        raise FileFormatError(
-            f"{source.path} is empty",
-            reason=f"the {source.packing} archive contains no data",
+        require_file(
+            declared <= expansion * size + 2**26,
+            path,
+            f"'{name}' has the shape {shape}, {declared:.3g} bytes in a file of {size}",
         )
-    if head.startswith(b"ITEM: "):
-        return open_dump(source, given, frames, drop_truncated=truncated == "drop")
-    for is_kind, reader in (
-        (is_extxyz, open_extxyz),
-        (is_data_file, open_data_file),
-        (is_history, open_history),
-        (is_xdatcar, open_xdatcar),
-    ):
-        if is_kind(head):
-            return reader(source, given, frames)
-    if source.packing:
-        raise FileFormatError(
-            f"{source.path} ({source.packing}) is not a trajectory format that xbp "
-            "reads compressed",
-            reason="xbp reads compressed LAMMPS dumps and data files, extended XYZ, "
-            "HISTORY and XDATCAR",
-            fix="unpack it",
-        )
-    return (open_with_ase if given.topology is None else open_with_mdanalysis)(
-        source.path, given, frames
-    )

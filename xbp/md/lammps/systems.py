@@ -12,7 +12,7 @@ import numpy as np
 
 from xbp.core import constants
 from xbp.core.errors import FileFormatError, QuantityError
-from xbp.md.lj import ARGON
+from xbp.md.given import ARGON
 
 __all__ = ["SYSTEMS", "System", "potential_elements", "shipped_potential"]
 

@@ -1,10 +1,9 @@
-"""One run of LAMMPS, in a process of its own.
+"""What a process of LAMMPS does, with the job of a folder: ``job.json``.
 
-``python -m xbp.md.lammps.worker FOLDER``.
-
-The folder holds ``job.json``. Frames and thermodynamics are taken in memory and
-appended to files there; restart files and ``state.json`` let a run that was killed go
-on. Progress is printed, one JSON a line.
+`main` is a run: frames and thermodynamics are taken in memory and appended to files in
+the folder; restart files and ``state.json`` let a run that was killed go on. `harmonic`
+takes atoms to the nearest minimum of their energy, and writes the dynamical matrix.
+Progress is printed, one JSON a line.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from xbp.core.optional import require
-from xbp.md.lammps.folder import digest, saved_state
+from xbp.md.lammps.runs import digest, saved_state
 
-__all__ = ["load_lammps", "main", "set_pair"]
+__all__ = ["harmonic", "load_lammps", "main"]
 
 #: What is kept of the thermodynamics, by the names LAMMPS has for them.
 THERMO = ("temp", "press", "density", "pe", "etotal", "vol")
@@ -77,28 +76,18 @@ class _Run:
     def prepare(self) -> None:
         """Make the box, or read the last restart file."""
         command, job = self.lmp.command, self.job
-        command("units metal")
-        command("atom_style atomic")
-        command("atom_modify map array")
-        command("boundary p p p")
+        _set_up(command, "")
         if self.state["restart"] is not None:
-            with contextlib.chdir(self.folder):  # a path may hold blanks and quotes
+            with contextlib.chdir(self.folder):  # a path may have blanks and quotes
                 command(f"read_restart {self.state['restart']}")
         else:
-            x, y, z = job["sides"]
-            command(f"region box block 0 {x} 0 {y} 0 {z}")
-            command(f"create_box {len(job['masses'])} box")
+            _make_box(command, job["sides"], job["masses"])
             kinds = np.fromfile(self.folder / "types.i32", dtype=np.int32).tolist()
-            start = (
-                np.fromfile(self.folder / "start.f64")
-                .reshape(-1, len(kinds) * 3)
-                .tolist()
-            )
+            start = np.fromfile(self.folder / "start.f64").reshape(-1, len(kinds) * 3)
             ids = list(range(1, len(kinds) + 1))
-            self.lmp.create_atoms(len(kinds), ids, kinds, *start)
-            for kind, mass in enumerate(job["masses"], start=1):
-                command(f"mass {kind} {mass}")
-        set_pair(command, self.folder, job)
+            self.lmp.create_atoms(len(kinds), ids, kinds, *start.tolist())
+            _set_masses(command, job["masses"])
+        _set_pair(command, self.folder, job)
         command(f"timestep {job['timestep']}")
         command(f"thermo {job['thermo_every']}")
         command(f"thermo_style custom step {' '.join(THERMO)}")
@@ -242,44 +231,88 @@ class _Run:
                 os.truncate(self.folder / name, size)
 
 
-def set_pair(
+def _make_box(
+    command: Callable[[str], None], sides: list[float], masses: list[float]
+) -> None:
+    x, y, z = sides
+    command(f"region box block 0 {x} 0 {y} 0 {z}")
+    command(f"create_box {len(masses)} box")
+
+
+def _set_up(command: Callable[[str], None], atom_map: str) -> None:
+    command("units metal")
+    command("atom_style atomic")
+    command(f"atom_modify map array{atom_map}")
+    command("boundary p p p")
+
+
+def _set_masses(command: Callable[[str], None], masses: list[float]) -> None:
+    for kind, mass in enumerate(masses, start=1):
+        command(f"mass {kind} {mass}")
+
+
+def _set_pair(
     command: Callable[[str], None], folder: Path, job: Mapping[str, Any]
 ) -> None:
-    """Give LAMMPS the forces.
+    """Define the forces; a potential's file is in the folder, without blanks."""
+    with contextlib.chdir(folder):
+        for line in job["pair"]:
+            file = (job["potential"] or {}).get("file", "")
+            command(line.replace("{potential}", file))
 
-    The file of a potential stands in the folder, under a name without blanks and
-    quotes.
-    """
-    for line in job["pair"]:
-        if "{potential}" in line:
-            with contextlib.chdir(folder):
-                command(line.replace("{potential}", job["potential"]["file"]))
-        else:
-            command(line)
+
+def _report(folder: Path, error: Exception) -> int:
+    """Print an error as JSON."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = f"disk full: {folder.parent}" if full else f"{error}"
+    print(json.dumps({"error": text}), flush=True)
+    return 1
 
 
 def main(folder: Path) -> int:
-    """Run the job of a folder; print an error as JSON and return 1 where it fails."""
+    """Do the run of a folder; print an error as JSON and return 1 if it fails."""
     folder = folder.resolve()
-    job = json.loads((folder / "job.json").read_text())
-    run: _Run | None = None
     try:
-        run = _Run(folder, job)
+        run = _Run(folder, json.loads((folder / "job.json").read_text()))
         run.cut_back()
         run.prepare()
         run.stages()
-    except Exception as error:  # LAMMPS raises plain exceptions for whatever it meets
-        full = isinstance(error, OSError) and error.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-        )
-        print(
-            json.dumps(
-                {"error": f"disk full: {folder.parent}" if full else f"{error}"}
-            ),
-            flush=True,
-        )
-        return 1
+    except Exception as error:  # LAMMPS raises plain exceptions for everything
+        return _report(folder, error)
     run.say(finished=True)
     run.lmp.close()
+    return 0
+
+
+def harmonic(folder: Path) -> int:
+    """Write the matrices of two steps (``matrix0.bin``, …) and ``minimum.json``."""
+    job: dict[str, Any] = json.loads((folder / "job.json").read_text())
+    try:
+        lmp = load_lammps().lammps(cmdargs=["-screen", "none", "-log", "none"])
+        # Without sorting, rows of the matrix are in the order of the ids.
+        _set_up(lmp.command, " sort 0 0")
+        _make_box(lmp.command, job["side"], job["masses"])
+        positions = np.fromfile(folder / "positions.f64").tolist()
+        ids = list(range(1, len(positions) // 3 + 1))
+        lmp.create_atoms(len(ids), ids, job["types"], positions)
+        _set_masses(lmp.command, job["masses"])
+        _set_pair(lmp.command, folder, job)
+        lmp.command("thermo_style custom step pe fmax")
+        # Conjugate gradients alone stop at saddles, and inertia alone takes long over
+        # the last digits.
+        for style in ("fire", "cg"):
+            lmp.command(f"min_style {style}")
+            lmp.command("minimize 0 1e-9 20000 200000")
+        largest = float(lmp.get_thermo("fmax"))
+        with contextlib.chdir(folder):  # a path may have blanks and quotes
+            for number, step in enumerate(job["steps"]):
+                name = f"matrix{number}.bin"
+                lmp.command(
+                    f"dynamical_matrix all regular {step!r} file {name} binary yes"
+                )
+    except Exception as error:  # LAMMPS raises plain exceptions for everything
+        return _report(folder, error)
+    (folder / "minimum.json").write_text(json.dumps({"fmax": largest}))
+    print(json.dumps({"finished": True}), flush=True)
+    lmp.close()
     return 0

