@@ -229,7 +229,7 @@ def test_currents_need_weights_that_are_numbers(small: xr.Dataset) -> None:
 
 
 def test_a_spectrum_is_no_trajectory(glass: xr.Dataset) -> None:
-    with pytest.raises(QuantityError, match="is for a trajectory"):
+    with pytest.raises(QuantityError, match="needs a trajectory"):
         glass.bp.structure_factor(3)
 
 

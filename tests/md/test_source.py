@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from xbp.errors import FileFormatError, MissingDependencyError, QuantityError, XbpError
-from xbp.md import open_trajectory
+from xbp.md import frames, open_trajectory
 from xbp.md.source import BLOCK, Lines, open_source, release
 
 from .test_open import CELL, METAL, SCALED, STYLES, VELOCITY, dump, motion, written
@@ -275,3 +275,37 @@ def test_a_compressed_file_of_several_blocks_reads_as_the_plain_one(
     np.testing.assert_allclose(
         traj.position[::-1].values, scaled[::-1] @ CELL, atol=1e-11
     )
+
+
+def test_a_quantity_reads_every_frame_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checks of dimension, motion and folding use chunks that were read already."""
+    counts = [0]
+    read = frames.read_columns
+
+    def counted(*args: object) -> object:
+        counts[0] += 1
+        return read(*args)
+
+    monkeypatch.setattr("xbp.md.dump.read_columns", counted)
+    scaled, velocity = motion(np.random.default_rng(2), 60, 6)
+    text = dump(scaled, velocity, STYLES["element"]).encode()
+    path = written(tmp_path, bz2.compress(text))
+    traj = open_trajectory(path, **METAL)
+    assert counts[0] <= 5  # the atoms, and the first and last two frames
+    counts[0] = 0
+    traj.bp.vdos(window="0.4 ps", folding=0.5)
+    assert counts[0] == 60
+    cut = open_trajectory(path, chunk_frames=10, **METAL)
+    counts[0] = 0
+    cut.bp.vdos(window="0.4 ps", folding=0.5)
+    cut.bp.msd(window="0.4 ps")
+    assert counts[0] == 60
+
+
+def test_what_a_user_changes_is_not_read_again(tmp_path: Path) -> None:
+    traj = open_trajectory(written(tmp_path, TEXT), **METAL)
+    first = traj.position.values
+    first[:] = 0
+    np.testing.assert_allclose(traj.position.values, SCALED @ CELL, atol=1e-12)

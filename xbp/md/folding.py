@@ -197,12 +197,11 @@ def _displacement_ratio(
 
 
 def _pairs(trajectory: Trajectory, velocity: bool, n_pairs: int) -> list[Block]:
-    """Return pairs of neighbouring frames from all of the trajectory, read at one go."""
-    places = np.linspace(0, trajectory.n_frames - 2, n_pairs).astype(int)
-    blocks = [
-        trajectory.block(first, first + 2, velocity=velocity)
-        for first in np.unique(places).tolist()
-    ]
+    """Return pairs of neighbouring frames from both ends, read at one go."""
+    # Both ends were read before: elsewhere a compressed file would be unpacked again.
+    last, half = trajectory.n_frames - 1, n_pairs // 2
+    firsts = sorted({*range(min(half, last)), *range(max(0, last - half), last)})
+    blocks = [trajectory.block(first, first + 2, velocity=velocity) for first in firsts]
     if not hasattr(trajectory.position, "dask"):
         return blocks
     arrays = [(block.position, block.velocity) for block in blocks]

@@ -90,7 +90,7 @@ class Frames:
 class _Chunks:
     """Reads chunks of frames and keeps the last: several checks need the same ones."""
 
-    def __init__(self, frames: Frames, most: int = 64 * 2**20) -> None:
+    def __init__(self, frames: Frames, most: int = 16 * 2**20) -> None:
         self._frames, self._most = frames, most
         self._kept: OrderedDict[range, Vectors] = OrderedDict()
         self._lock = threading.Lock()
