@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.core.history import extend_history
 from xbp.core.operation import OPERATIONS, RESULTS, Operation, step_to
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.errors import QuantityError, XbpError
@@ -138,3 +139,82 @@ def test_ways_from_one_quantity_to_another() -> None:
     assert "composition=" in str(
         step_to("interference_function", ["static_structure_factor"])
     )
+
+
+#: A history that would have steered some operation once.
+TRAPS = "\n".join(
+    extend_history(None, step, {"part": "coherent", "Q": ["1 1/angstrom", "2 1/angstrom"]})
+    for step in ("models.evaluate(debye)", "to_reduced_raman", "fold", "cut_Q")
+)  # fmt: skip
+
+
+def with_history(data: Any) -> Any:
+    data = data.copy()
+    for part in (data, *getattr(data, "data_vars", {}).values()):
+        part.attrs = part.attrs | {"history": TRAPS}
+    return data
+
+
+def without_history(data: Any) -> Any:
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        return data
+    data = data.copy()
+    for part in (data, *getattr(data, "data_vars", {}).values()):
+        part.attrs.pop("history", None)
+    return data
+
+
+def outcome(one: Operation, data: Any, **arguments: Any) -> Any:
+    try:
+        return without_history(one.function(data, **arguments))
+    except XbpError as error:
+        return str(error)
+
+
+def assert_same(one: Operation, data: Any, **arguments: Any) -> None:
+    plain = outcome(one, without_history(data), **arguments)
+    steered = outcome(one, with_history(data), **arguments)
+    if isinstance(plain, xr.DataArray | xr.Dataset):
+        xr.testing.assert_identical(plain, steered)
+    elif not callable(getattr(plain, "to_html", None)):
+        assert plain == steered
+
+
+@pytest.mark.parametrize("one", OF_SIGNALS, ids=lambda one: one.name)
+def test_no_history_steers_an_operation_on_a_signal(one: Operation) -> None:
+    for name in SIGNALS if "signal" in one.takes else one.takes:
+        data = example(name).to_dataset()
+        variable = example(name).name
+        data[f"{variable}_std"] = 0.1 * data[variable].drop_attrs()
+        data[f"{variable}_std"].attrs["units"] = data[variable].attrs["units"]
+        if one.name == "phonon_dispersion":
+            data = data.rename(C="C_L").assign(C_T=data.C)
+        arguments = {"background": data} if one.name == "subtract" else {}
+        assert_same(one, data, **(ARGUMENTS.get(one.name, {}) | arguments))
+
+
+OF_TRAJECTORIES: dict[str, dict[str, Any]] = {
+    "structure_factor": {"Q_max": 2}, "dynamic_structure_factor": {"Q_max": 1.5}, "vdos": {}, "msd": {},
+    "intermediate_scattering_function": {"Q_max": 1.5}, "current_spectra": {"Q_max": 1.5},
+    "radial_distribution": {}, "box_phonon": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_TRAJECTORIES)
+def test_no_history_steers_an_operation_on_a_trajectory(name: str) -> None:
+    atoms = {"cell": 12, "T": 300, "mass": 40, "time_step": 0.05, "seed": 1}
+    gas = xbp.md.models.ideal_gas(20, 100, **atoms)
+    window = {} if name in ("structure_factor", "radial_distribution", "msd") else {"window": "2 ps"}  # fmt: skip
+    weights = {"weights": "unit"} if "weights" in OPERATIONS["data", name].signature.parameters else {}  # fmt: skip
+    if name == "vdos":
+        weights = {"weights": "mass"}
+    assert_same(
+        OPERATIONS["data", name], gas, **window, **weights, **OF_TRAJECTORIES[name]
+    )
+
+
+def test_no_history_steers_an_operation_on_a_table(glass: xr.Dataset) -> None:
+    peaks = glass.bp.to_bqe().bp.rebin(Q=2.0).bp.boson_peak(E_range=(1.2, 8))
+    assert_same(OPERATIONS["data", "dispersion"], peaks)
+    C = glass.bp.heat_capacity(np.linspace(2, 40, 40)).bp.fit_heat_capacity()
+    assert_same(OPERATIONS["data", "fitted_dos"], C, E=np.linspace(0.1, 20, 50))

@@ -97,6 +97,7 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     table["g"].attrs |= {
         "quantity": "vibrational_dos",
         **area_attributes(1.0, "all modes"),
+        "origin": "model",
         "history": history,
     }
     table.attrs["history"] = history

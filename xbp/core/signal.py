@@ -7,9 +7,6 @@ standard deviations, companions, units and history are dealt with once.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib.metadata
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +17,7 @@ import xarray as xr
 from xbp.core.common_errors import with_common
 from xbp.core.counting import with_one_count
 from xbp.core.errors import QuantityError
+from xbp.core.history import extend_history
 from xbp.core.operation import RESULTS, step_to
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import (
@@ -373,36 +371,6 @@ def table_signal(
     return Signal(value, table.get(f"{variable}_std"), row, table, rewrap)
 
 
-@functools.cache
-def _version() -> str:
-    return importlib.metadata.version("xbp")
-
-
-def extend_history(
-    history: str | None, operation: str, arguments: Mapping[str, Any]
-) -> str:
-    """Add one line to a history.
-
-    JSON of the operation, its arguments with units, xbp's version.
-
-    Examples
-    --------
-    >>> print(extend_history(None, "scale", {"factor": "2"}))  # doctest: +ELLIPSIS
-    {"operation": "scale", "arguments": {"factor": "2"}, "xbp": "..."}
-    """
-    line = json.dumps(
-        {
-            "operation": operation,
-            "arguments": {k: v for k, v in arguments.items() if v is not None},
-            "xbp": _version(),
-        },
-        ensure_ascii=False,
-        default=str,
-    )
-    before = "" if history is None else str(history)
-    return f"{before}\n{line}" if before else line
-
-
 def result_table(
     signal: Signal,
     variables: Mapping[str, tuple[Any, str, str]],
@@ -441,6 +409,7 @@ def result_table(
         "xbp_schema": SCHEMA_VERSION,
         "quantity": quantity,
         **{k: v for k, v in signal.source.attrs.items() if k == "source"},
+        **{k: v for k, v in signal.value.attrs.items() if k == "origin"},
         **(attrs or {}),
         "history": extend_history(
             signal.value.attrs.get("history"), operation, arguments
@@ -450,12 +419,9 @@ def result_table(
 
 
 def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
-    """Tell whether a signal came of formulas alone, without noise.
+    """Whether a signal, or a table of its fit, is that of a formula, without noise.
 
-    Its scatter about a curve is no error of anything.
-
-    The table of a fit tells it of the data that were fitted, whose history it
-    continues.
+    Its scatter about a curve is not an error of anything.
 
     Examples
     --------
@@ -464,31 +430,7 @@ def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
     >>> is_computed(B), is_computed(B.drop_attrs())
     (True, False)
     """
-    steps = operations(value)
-    noisy = "models.with_counting_noise" in steps
-    return not noisy and (
-        "fitted_dos" in steps or str(next(iter(steps), "")).startswith("models.")
-    )
-
-
-def operations(value: xr.DataArray | xr.Dataset) -> list[str]:
-    """Return what has been done to a signal, in order.
-
-    Nothing where its history is another program's.
-
-    Examples
-    --------
-    >>> import xbp
-    >>> operations(xbp.models.elastic_line([1.0], [-1.0, 0.0, 1.0], u2=0.01, resolution=1).bp.scale(2).S)
-    ['models.elastic_line', 'scale']
-    """
-    try:
-        return [
-            str(json.loads(line)["operation"])
-            for line in str(value.attrs.get("history", "")).splitlines()
-        ]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return []
+    return bool(value.attrs.get("origin") == "model")
 
 
 def label_std(ds: xr.Dataset, name: str) -> None:

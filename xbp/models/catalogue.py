@@ -427,6 +427,7 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
             area=((), area, {"units": "1", "long_name": COORDINATES["area"][1]})
         )
         ds[quantity.variable].attrs |= {"area": 1.0, "area_of": "all modes"}
+    ds[quantity.variable].attrs["origin"] = "model"
     ds[quantity.variable].attrs["history"] = ds.attrs["history"] = history
     return ds
 

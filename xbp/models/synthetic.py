@@ -407,6 +407,7 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
         std,
         operation="models.with_counting_noise",
         arguments={"counts": counts, "seed": seed},
+        attrs={"origin": None},  # with noise it is like a measurement
     )
     return answer
 
@@ -483,6 +484,7 @@ def _with_history(
         for k, v in arguments.items()
         if v is not None
     }
+    ds[name].attrs["origin"] = "model"
     ds[name].attrs["history"] = ds.attrs["history"] = extend_history(
         None, operation, written
     )

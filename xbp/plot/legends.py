@@ -5,17 +5,17 @@ Where each was cut, of which sample, how hot, from which file, made how.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import weakref
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from xbp.core.errors import XbpError
+from xbp.core.history import parse_history
 from xbp.core.schema import symbol_of
 from xbp.core.signal import Signal
 from xbp.core.units import magnitude
@@ -137,28 +137,18 @@ def _at(curve: xr.DataArray, name: str, *, plain: bool) -> str | _Number | None:
     )
 
 
-def _steps(curve: xr.DataArray) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give what was done to a curve: operations and their arguments."""
-    for line in str(curve.attrs.get("history", "")).splitlines():
-        try:
-            step = json.loads(line)
-            yield str(step["operation"]), dict(step["arguments"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue  # written by another program
-
-
 def _ends(curve: xr.DataArray, name: str, units: str) -> list[float]:
     """Return the ends of the range that a curve is an average over, from its history.
 
     None where it is a single bin.
     """
     found: list[float] = []
-    for operation, arguments in _steps(curve):
-        if operation == f"cut_{name}":
+    for step in parse_history(curve.attrs):
+        if step.operation == f"cut_{name}":
             try:
                 found = [
                     magnitude(end, units, name=name, energy=name == "E")
-                    for end in arguments[name]
+                    for end in step.arguments[name]
                 ]
             except (ValueError, KeyError, TypeError, XbpError):
                 continue  # in units that no longer are those of the data
@@ -171,15 +161,15 @@ def _made(curve: xr.DataArray) -> list[tuple[str, str, str]]:
     Of an operation done twice, as it was done last.
     """
     made: dict[tuple[str, str], str] = {}
-    for operation, arguments in _steps(curve):
-        said = {"": operation.replace("_", " ")}
+    for step in filter(lambda step: step.operation, parse_history(curve.attrs)):
+        said = {"": step.operation.replace("_", " ")}
         said |= {
             name: f"{name.replace('_', ' ')} {_argument(given)}"
-            for name, given in arguments.items()
+            for name, given in step.arguments.items()
         }
         for name, text in said.items():
-            made.pop((operation, name), None)
-            made[operation, name] = text
+            made.pop((step.operation, name), None)
+            made[step.operation, name] = text
     return [(*key, text) for key, text in reversed(made.items())]
 
 

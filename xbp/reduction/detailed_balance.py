@@ -483,6 +483,7 @@ def fold(
         out_std,
         operation="fold",
         arguments={"T": T, "weights": weights},
+        attrs={"energy_zero": "used by fold"},
         bounds={
             "E": xr.Variable(
                 ("E", "bnds"), np.stack([lower[kept], upper[kept]], axis=-1)

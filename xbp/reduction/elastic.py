@@ -13,7 +13,7 @@ from xbp.core.grid import bin_limits
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import require_same_grid
-from xbp.core.signal import Signal, operations, read
+from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude, split_quantity
 
 __all__ = [
@@ -29,15 +29,6 @@ __all__ = [
 REACH = 2.0
 #: Beyond this the square of a number overflows, and with it every variance.
 MOST = 1e150
-#: Steps that took E = 0 for what it said: what they made does not move with it.
-_AT_ZERO = (
-    "fold",
-    "normalize_to_sum_rule",
-    "to_sqe",
-    "to_quantum",
-    "correct_multiphonon",
-    "multiphonon_sqe",
-)
 
 
 @operation(takes="signal", over="E", step=25, suggested="dynamic_structure_factor")
@@ -234,13 +225,10 @@ def shift_E(data: Data, by: Any) -> Data:
             fix="move E of S(Q,E) as measured, data.bp.shift_E(...), then reduce it "
             "again",
         )
-    taken = next((step for step in operations(value) if step in _AT_ZERO), None)
-    if taken is not None:
+    if zero := value.attrs.get("energy_zero"):
         raise QuantityError(
-            f"the data have been through .bp.{taken}()",
-            reason="it took E = 0 for what the data said, and its answer does not "
-            "move with it",
-            fix="move E of the data as measured, data.bp.shift_E(...), then reduce "
+            f"E = 0 of '{value.name}' was {zero}(), whose result does not move with it",
+            fix="shift E of the data as measured, data.bp.shift_E(...), then reduce "
             "them again",
         )
     E = value["E"]

@@ -377,6 +377,8 @@ def _reform(
         attrs["energy_gain"] = arguments.get(
             "energy_gain", value.attrs.get("energy_gain")
         )
+    if target is None:
+        attrs["energy_zero"] = f"used by {operation}"
     (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
     answer: Data = signal.answer(
         _multiplied(value.variable, factors),

@@ -122,7 +122,7 @@ def to_quantum(data: Data, T: Any = None) -> Data:
         None if std is None else (std * factor).transpose(*value.dims),
         operation="to_quantum",
         arguments={"T": T},
-        attrs={"statistics": "quantum"},
+        attrs={"statistics": "quantum", "energy_zero": "used by to_quantum"},
         bounds={"E": xr.Variable(("E", "bnds"), np.stack([lower, upper], axis=-1))},
     )
     return answer

@@ -282,6 +282,7 @@ def multiphonon_sqe(
         attrs={
             "statistics": "quantum", "orders": None if count.chunks else int(count.max()),
             "area": None, "area_of": None, "weighting": None,
+            "energy_zero": "used by multiphonon_sqe",
         },
     )  # fmt: skip
     return answer

@@ -396,6 +396,7 @@ def normalize_to_sum_rule(
         else ""
     )
     attrs = {
+        "energy_zero": "used by normalize_to_sum_rule",
         "normalization_std": None if error is None else float(error.max()),
         "normalization": f"by the {rule} rule{classical}, times {_written(factor)}"
         + (f", M = {atomic:.6g} u ({whence})" if atomic is not None else ""),

@@ -6,7 +6,6 @@ Its mass, whether it scatters coherently, and whether it is another's.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -201,14 +200,8 @@ def coherent_part(signal: Signal) -> str | None:
             f"{100 * coherent / (coherent + incoherent):.2g} % of the scattering "
             "is coherent (sigma_coh, sigma_inc)"
         )
-    for line in str(signal.value.attrs.get("history", "")).splitlines():
-        try:
-            step = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # written by another program
-        arguments = step.get("arguments") if isinstance(step, dict) else None
-        if isinstance(arguments, dict) and arguments.get("part") == "coherent":
-            return "it is the coherent part of a simulation"
+    if signal.value.attrs.get("part") == "coherent":
+        return "it is the coherent part of a simulation"
     return None
 
 

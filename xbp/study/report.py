@@ -15,9 +15,10 @@ from typing import Any
 import xarray as xr
 
 from xbp.core.format import with_error
+from xbp.core.history import parse_history
 from xbp.core.operation import operation
 from xbp.core.schema import symbol_of
-from xbp.core.signal import operations, read
+from xbp.core.signal import read
 from xbp.io.text import write_text
 from xbp.plot.style import pyplot
 from xbp.study.compare import EinsteinOr, compare
@@ -176,7 +177,9 @@ def _kind(leaf: Leaf) -> str:
     if leaf.kind in _KINDS:
         return _KINDS[leaf.kind]
     value = read(leaf.data).value
-    return f"{symbol_of(value)}{', Raman' if 'to_reduced_raman' in operations(value) else ''}"
+    return (
+        f"{symbol_of(value)}{', Raman' if value.attrs.get('probe') == 'light' else ''}"
+    )
 
 
 def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:
@@ -321,17 +324,10 @@ def _provenance(leaf: Leaf) -> str:
 
 def _history(history: str) -> str:
     rows = []
-    for line in history.splitlines():
-        try:
-            step = json.loads(line)
-            arguments = step["arguments"].items()
-            said = ", ".join(
-                f"{key} = {_argument(key, value)}" for key, value in arguments
-            )
-            rows.append([_text(step["operation"]), _text(said), _text(step["xbp"])])
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            # Written by another program, in its own words.
-            rows.append(["", _text(line), ""])
+    for step in parse_history({"history": history}):
+        said = [f"{k} = {_argument(k, value)}" for k, value in step.arguments.items()]
+        text = ", ".join(said) if step.operation else step.text
+        rows.append([_text(step.operation), _text(text), _text(step.version)])
     return _rows(["operation", "arguments", "xbp"], rows)
 
 

@@ -1,0 +1,90 @@
+"""Histories: how they are written, and the only place where they are parsed.
+
+A history is for people: nothing that is computed depends on it. What a later operation
+must know is an attribute of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Step", "extend_history", "parse_history"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a history.
+
+    Attributes
+    ----------
+    operation : str
+        Name of the operation; empty in a line of another program.
+    arguments : dict
+        Its arguments.
+    version : str
+        Version of xbp that did it.
+    text : str
+        The line as it is written.
+    """
+
+    operation: str
+    arguments: dict[str, Any]
+    version: str
+    text: str
+
+
+@functools.cache
+def _version() -> str:
+    return importlib.metadata.version("xbp")
+
+
+def extend_history(
+    history: object, operation: str, arguments: Mapping[str, Any]
+) -> str:
+    """Add one line to a history: JSON of the operation, its arguments and xbp's version.
+
+    Examples
+    --------
+    >>> print(extend_history(None, "scale", {"factor": "2"}))  # doctest: +ELLIPSIS
+    {"operation": "scale", "arguments": {"factor": "2"}, "xbp": "..."}
+    """
+    line = json.dumps(
+        {
+            "operation": operation,
+            "arguments": {k: v for k, v in arguments.items() if v is not None},
+            "xbp": _version(),
+        },
+        ensure_ascii=False,
+        default=str,
+    )
+    return line if history in (None, "") else f"{history}\n{line}"
+
+
+def parse_history(attrs: Mapping[Any, Any]) -> list[Step]:
+    r"""Read the history in the attributes of data, for display.
+
+    Examples
+    --------
+    >>> attrs = {"history": "made by hand\n" + extend_history(None, "scale", {"factor": "2"})}
+    >>> [(step.operation, step.arguments) for step in parse_history(attrs)]
+    [('', {}), ('scale', {'factor': '2'})]
+    """
+    steps = []
+    for line in str(attrs.get("history", "")).splitlines():
+        try:
+            parts = json.loads(line)
+            step = Step(
+                str(parts["operation"]),
+                dict(parts["arguments"]),
+                str(parts["xbp"]),
+                line,
+            )
+        except (ValueError, KeyError, TypeError, RecursionError):
+            step = Step("", {}, "", line)  # another program wrote it
+        steps.append(step)
+    return steps
