@@ -6,8 +6,11 @@ A mutant is one small change in a copy of the package: an operator or a comparis
 swapped, a constant moved by one or doubled, a sign or a factor dropped, ``and`` for
 ``or``, returned values swapped. It is killed if the module's own tests (doctests,
 mirror tests, then tests/properties) fail on it, or take ten times their usual time.
-Which mutants are drawn follows from the seed; what was run stands in
-FOLDER/results.jsonl, and the same call goes on from there.
+The tests that enter the changed function run first, the quickest of them before the
+others; a mutant survives only when every one of them has passed.
+
+Which mutants are drawn follows from the seed. Results are appended to
+FOLDER/results.jsonl, and the same call continues from there.
 
 Mutants that compute the same, which no test can see, are listed with the reason in
 ``equivalent_mutants.txt``. ``--again`` runs the survivors once more, with the tests and
@@ -23,6 +26,7 @@ import ast
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -33,9 +37,11 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("models", "reduction", "peaks")
+PACKAGES = ("models", "reduction", "fitting", "analysis")
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.txt")
 
 _COMPARE = {
@@ -49,12 +55,9 @@ _BINARY = {
 }  # fmt: skip
 
 
-_FAILED = ("FAILED", "ERROR")
-
-
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the file, the function in it, what stands there, what is put there, and where."""
+    """One change: file, function, the text before and after, and its bytes."""
 
     file: str
     function: str
@@ -62,6 +65,7 @@ class Mutant:
     after: str
     count: int
     span: tuple[int, int]
+    line: int
 
     @property
     def key(self) -> str:
@@ -90,9 +94,8 @@ def mutants_of(path: Path, file: str) -> list[Mutant]:
         if isinstance(node, ast.Return):
             after = ast.unparse(changed)
         seen[function, before, after] += 1
-        found.append(
-            Mutant(file, function, before, after, seen[function, before, after], span)
-        )
+        count = seen[function, before, after]
+        found.append(Mutant(file, function, before, after, count, span, node.lineno))
     return found
 
 
@@ -151,10 +154,7 @@ def _changed(node: ast.expr | ast.Return) -> Iterator[ast.AST]:
 
 
 def tests_of(file: str, root: Path) -> list[str]:
-    """Return the mirror tests of a module.
-
-    Of one that has none, those of the modules that import it.
-    """
+    """Return the mirror tests of a module, else those of the modules that import it."""
     found: dict[str, None] = {}
     waiting, seen = [file], {file}
     while waiting:
@@ -174,11 +174,52 @@ def tests_of(file: str, root: Path) -> list[str]:
                 ):
                     seen.add(other)
                     waiting.append(other)
-    return list(found)
+    return list(found) or [f"tests/{Path(file).parts[1]}"]
 
 
-def run_tests(tree: Path, arguments: list[str], limit: float) -> tuple[str, str]:
-    """Run pytest in a child of this process, which has imported what xbp needs and not xbp.
+class Watch:
+    """Pytest plugin: what each test took, and which functions of xbp it entered."""
+
+    def __init__(self, tree: Path) -> None:
+        self.folder = f"{tree.resolve()}/"
+        self.codes: set[CodeType] = set()
+        self.tests: dict[str, dict[str, Any]] = {}
+
+    def trace(self, frame: FrameType, event: str, argument: object) -> None:
+        """Keep what is called, without a trace of its lines."""
+        self.codes.add(frame.f_code)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Begin with a test's fixtures."""
+        self.begin = time.process_time()
+        self.codes.clear()
+        sys.settrace(self.trace)  # type: ignore[arg-type]
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Keep what the test entered."""
+        sys.settrace(None)
+        entered = []
+        for code in self.codes:
+            if code.co_filename.startswith(self.folder + "xbp/"):
+                lines = [line for *_, line in code.co_lines() if line]
+                name = code.co_filename.removeprefix(self.folder)
+                if code.co_name != "<module>":
+                    entered.append((name, code.co_firstlineno, max(lines, default=0)))
+        seconds = time.process_time() - self.begin
+        self.tests[nodeid] = {"seconds": seconds, "entered": entered}
+
+
+def run_tests(
+    tree: Path, arguments: list[str], limit: float, watch: Path | None = None
+) -> tuple[str, str]:
+    """Run pytest in a child of this process, which has imported all but xbp itself.
+
+    Parameters
+    ----------
+    limit : float
+        Seconds of processor time.
+    watch : Path, optional
+        File for what `Watch` has seen.
 
     Returns
     -------
@@ -189,57 +230,97 @@ def run_tests(tree: Path, arguments: list[str], limit: float) -> tuple[str, str]
     child = os.fork()
     if child == 0:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 5))
         code = 99
         try:
-            os.chdir(tree)
-            sys.path.insert(0, str(tree))
-            sys.dont_write_bytecode = True
-            os.environ["PYTHONPATH"] = str(tree)
-            import pytest
-
-            with (
-                log.open("w") as stream,
-                redirect_stdout(stream),
-                redirect_stderr(stream),
-            ):
-                quiet = [
-                    "-W",
-                    "ignore::pytest.PytestAssertRewriteWarning",
-                    "-p",
-                    "no:cacheprovider",
-                    "--timeout=0",
-                ]
-                code = pytest.main([*arguments, "-x", "-q", "-n", "0", *quiet])
+            _pytest_in(tree, arguments, log, watch)
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
         except BaseException:
             log.write_text(traceback.format_exc())
         finally:
-            os._exit(int(code))
-    end = time.monotonic() + limit
+            os._exit(code)
+    end = time.monotonic() + 20 * limit
     while time.monotonic() < end:
         ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            if os.waitstatus_to_exitcode(status) == 0:
-                return "passed", ""
-            lines = [
-                line
-                for line in log.read_text(errors="replace").splitlines()
-                if line.startswith(_FAILED)
-            ]
-            return "failed", lines[0][
-                :200
-            ] if lines else f"ended with {os.waitstatus_to_exitcode(status)}"
-        time.sleep(0.05)
+        if not ended:
+            time.sleep(0.05)
+            continue
+        code = os.waitstatus_to_exitcode(status)
+        if code == 0:
+            return "passed", ""
+        if code in (-signal.SIGXCPU, -signal.SIGKILL):
+            return "time", ""
+        lines = log.read_text(errors="replace").splitlines()
+        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+        return "failed", failed[0][:200] if failed else f"ended with {code}"
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return "time", ""
 
 
+def _pytest_in(tree: Path, arguments: list[str], log: Path, watch: Path | None) -> None:
+    os.chdir(tree)
+    sys.path.insert(0, str(tree))
+    sys.dont_write_bytecode = True
+    os.environ |= {"PYTHONPATH": str(tree), "CI": "1"}  # the same examples each time
+    import pytest
+
+    plugin = Watch(tree)
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning", "--timeout=0"]
+    options = ["-q", "-n", "0", "-p", "no:cacheprovider", *quiet]
+    with log.open("w") as stream, redirect_stdout(stream), redirect_stderr(stream):
+        if watch is None:
+            raise SystemExit(pytest.main([*arguments, "-x", *options]))
+        code = pytest.main([*arguments, *options], plugins=[plugin])
+    watch.write_text(json.dumps(plugin.tests))
+    # A file without doctests has no tests.
+    raise SystemExit(0 if code == pytest.ExitCode.NO_TESTS_COLLECTED else code)
+
+
+def usual_tests(tree: Path, path: str) -> dict[str, dict[str, Any]]:
+    """Return what the tests of one file take and enter without a mutant."""
+    kept = tree.parent / "usual" / f"{path.replace('/', '+')}.json"
+    if not kept.is_file():
+        kept.parent.mkdir(exist_ok=True)
+        status, failed = run_tests(tree, [path], 3600, watch=kept)
+        if status != "passed":
+            kept.unlink(missing_ok=True)
+            raise SystemExit(f"without a mutant, {path} does not pass: {failed}")
+    found: dict[str, dict[str, Any]] = json.loads(kept.read_text())
+    return found
+
+
+def stages_of(mutant: Mutant, tree: Path) -> list[tuple[list[str], float]]:
+    """Return sets of tests with their usual seconds: those that enter it, then all."""
+    own: dict[str, dict[str, Any]] = {}
+    for path in (mutant.file, *tests_of(mutant.file, tree), "tests/properties"):
+        own |= usual_tests(tree, path)
+    entering = [
+        test
+        for test, seen in own.items()
+        if any(
+            file == mutant.file and first <= mutant.line <= last
+            for file, first, last in seen["entered"]
+        )
+    ]
+    entering.sort(key=lambda test: own[test]["seconds"])
+    others = [test for test in own if test not in set(entering)]
+    return [
+        (tests, sum(own[test]["seconds"] for test in tests))
+        for tests in (entering, others)
+        if tests
+    ]
+
+
 def preload() -> None:
     """Import what takes long, once for all children."""
     import dask.array
+    import h5py
     import hypothesis
     import lmfit
-    import matplotlib
+    import matplotlib.pyplot
     import netCDF4
     import pint
     import pytest
@@ -250,7 +331,18 @@ def preload() -> None:
     import xarray
 
     assert all(
-        (dask, hypothesis, lmfit, matplotlib, netCDF4, pint, pytest, scipy, xarray)
+        (
+            dask,
+            h5py,
+            hypothesis,
+            lmfit,
+            matplotlib,
+            netCDF4,
+            pint,
+            pytest,
+            scipy,
+            xarray,
+        )
     )
     assert "xbp" not in sys.modules
 
@@ -350,20 +442,10 @@ def _run_all(
     drawn.sort(key=lambda m: (order[m.file.split("/")[1]], m.file, m.span))
     print(f"{len(every)} possible, {len(drawn)} to run", flush=True)
     preload()
-    usual: dict[str, float] = {}
     for number, mutant in enumerate(drawn, start=1):
         if mutant.key in results and not options.again:
             continue
-        stages = [[mutant.file, *tests_of(mutant.file, tree)], ["tests/properties"]]
-        for stage in stages:
-            if " ".join(stage) not in usual:
-                begin = time.monotonic()
-                status, failed = run_tests(tree, stage, 1800)
-                if status != "passed":
-                    raise SystemExit(
-                        f"without a mutant, {stage} does not pass: {failed}"
-                    )
-                usual[" ".join(stage)] = time.monotonic() - begin
+        stages = stages_of(mutant, tree)
         path = tree / mutant.file
         original = path.read_bytes()
         begin = time.monotonic()
@@ -376,10 +458,8 @@ def _run_all(
                 + original[mutant.span[1] :]
             )
             status, failed = "passed", ""
-            for stage in stages:
-                status, failed = run_tests(
-                    tree, stage, 30 + 10 * usual[" ".join(stage)]
-                )
+            for tests, seconds in stages:
+                status, failed = run_tests(tree, tests, 30 + 10 * seconds)
                 if status != "passed":
                     break
         finally:
