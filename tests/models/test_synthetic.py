@@ -151,3 +151,29 @@ def test_bad_calls() -> None:
     S = xbp.models.dynamic_structure_factor(Q, E, energy=5, width=4, T=300, u2=0.01)
     with pytest.raises(QuantityError, match="not negative"):
         xbp.models.with_counting_noise(S.bp.scale(-1), counts=10, seed=0)
+
+
+def test_a_line_may_be_empty_or_rigid_but_not_sharp() -> None:
+    Q, E = [1.0, 2.0], np.linspace(-4, 4, 81)
+    good = {"u2": "0.01 angstrom^2", "resolution": "1 meV"}
+    rigid = xbp.models.elastic_line(Q, E, **{**good, "u2": 0}).S
+    np.testing.assert_allclose(rigid[1], rigid[0])
+    assert float(rigid[0].integrate("E")) == pytest.approx(1, abs=1e-4)
+    assert (xbp.models.elastic_line(Q, E, **good, scale=0).S == 0).all()
+    for bad in ({"resolution": 0}, {"resolution": -1}, {"u2": -1e-6}, {"scale": -1}):
+        with pytest.raises(RangeError):
+            xbp.models.elastic_line(Q, E, **{**good, **bad})
+
+
+def test_a_line_in_other_units_is_the_same_density() -> None:
+    thz = 0.2417989242084918
+    E = np.linspace(-4, 4, 41)
+    here = xbp.models.elastic_line([1.0, 2.0], E, u2="0.01 angstrom^2", resolution=1)
+    there = xbp.models.elastic_line(
+        xr.DataArray([10.0, 20.0], dims="Q", attrs={"units": "1/nm"}),
+        xr.DataArray(E * thz, dims="E", attrs={"units": "THz"}),
+        u2=1e-4,
+        resolution=thz,
+    )
+    np.testing.assert_allclose(there.S * thz, here.S, rtol=1e-12)
+    assert there.S.attrs["units"] == "1/THz"

@@ -251,3 +251,92 @@ def test_the_weighted_line_is_that_of_polyfit(line: xr.Dataset, known: bool) -> 
 def test_tiny_numbers_do_not_warn(line: xr.Dataset) -> None:
     data = line.assign(S=(line.S * 1e-300).assign_attrs(line.S.attrs))[["S"]]
     assert float(data.bp.debye_waller().u2) == pytest.approx(0.008)
+
+
+def by_hand(S: np.ndarray, Q: np.ndarray, bins: np.ndarray) -> float:
+    """Return u² of bins of one width: minus the slope of ln ΣS over Q²."""
+    return -np.polyfit(Q**2, np.log(S[:, bins].sum(axis=1)), 1)[0]
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+def test_windows_are_half_and_twice_as_wide_and_halves_of_Q(offset: float) -> None:
+    """Where u² depends on E, each window has the u² of its own bins."""
+    Q, E = np.linspace(1, 4, 9), np.arange(-6.0, 7.0) + offset
+    away = abs(E - offset)
+    S = np.exp(-(Q[:, None] ** 2) * (0.01 + 0.004 * away) - away / 4)
+    data = xbp.new_dataset(
+        "dynamic_structure_factor", S, units="1/meV",
+        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")}, statistics="quantum",
+    )  # fmt: skip
+    found = data.bp.debye_waller(E_range=(offset - 2.5, offset + 2.5)).u2_by_window
+    used = away <= 2.5
+    # Bins whose centre is in an interval of half, and of twice, 5 meV about the middle.
+    np.testing.assert_allclose(
+        found,
+        [
+            by_hand(S, Q, used),
+            by_hand(S, Q, away <= 1.25),
+            by_hand(S, Q, away <= 5),
+            by_hand(S[:4], Q[:4], used),
+            by_hand(S[4:], Q[4:], used),
+        ],
+        rtol=1e-9,
+    )
+    low, high = float(found.min()), float(found.max())
+    systematic = data.bp.debye_waller(
+        E_range=(offset - 2.5, offset + 2.5)
+    ).u2_systematic
+    assert float(systematic) == pytest.approx((high - low) / 2)
+
+
+@pytest.mark.parametrize("step", [0.1, 0.3, 0.7, 1.1])
+def test_half_a_window_of_two_bins_is_both(step: float) -> None:
+    """Neither is nearer to the middle, whatever the rounding."""
+    Q, E = np.linspace(1, 4, 9), step * (np.arange(-9, 11) - 0.5)
+    data = xbp.models.elastic_line(
+        Q, E, u2="0.01 angstrom^2", resolution=f"{3 * step} meV"
+    )
+    found = data.bp.debye_waller(E_range=(-step, step)).u2_by_window
+    assert float(found[1]) == pytest.approx(0.01)
+    assert float(found[0]) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("last", [4, 5])
+def test_broadening_compares_the_upper_half_of_what_is_used_with_the_lower_of_all_below(
+    last: int,
+) -> None:
+    """Triangles that widen from row to row, of which rows beyond Q_range are not seen."""
+    Q, E = np.linspace(1.0, 3.0, 11), np.arange(-8, 8.25, 0.25)
+    width = 2 + 0.05 * np.arange(11)
+    S = np.maximum(1 - abs(E) / width[:, None], 0) * np.exp(-0.01 * Q[:, None] ** 2)
+    data = xbp.new_dataset(
+        "dynamic_structure_factor", S, units="1/meV",
+        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")}, statistics="quantum",
+    )  # fmt: skip
+
+    def fwhm(rows: slice) -> float:
+        right = S[rows].mean(axis=0)[E >= 0]
+        return 2 * np.interp(-right[0] / 2, -right, E[E >= 0])
+
+    used = data.bp.debye_waller(
+        E_range=(-1, 1), Q_range=(float(Q[1]) - 0.01, float(Q[last]) + 0.01)
+    )
+    assert int(used.n_points) == last
+    below, upper = slice(0, (last + 1) // 2), slice(1 + last // 2, last + 1)
+    assert float(used.broadening) == pytest.approx(fwhm(upper) / fwhm(below))
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("first", [0.0, 0.25])
+def test_half_a_line_is_a_line(side: int, first: float) -> None:
+    """Data of one sign of E that reach to 0 hold the elastic line."""
+    E = np.arange(first, 6, 0.5)
+    line = xbp.models.elastic_line(
+        np.linspace(1, 8, 12), np.sort(side * E), u2="0.008 angstrom^2", resolution=2
+    )
+    result = line.bp.debye_waller()
+    assert result.status == "ok"
+    assert float(result.u2) == pytest.approx(0.008)
+    far = line.isel(E=slice(4, None)) if side > 0 else line.isel(E=slice(None, -4))
+    with pytest.raises(RangeError, match="no elastic line"):
+        far.bp.debye_waller()

@@ -523,3 +523,56 @@ def test_nothing_in_chunks_tells_nothing_and_does_not_warn(model: xr.Dataset) ->
         str(table.chunk().bp.detailed_balance(E_range=(2, 18)).compute().status.values)
         == "no data"
     )
+
+
+def boltzmann(Q: np.ndarray, E: np.ndarray, kelvin: float = 300.0) -> np.ndarray:
+    """Return S(Q,E) of one temperature whose shape differs from Q to Q."""
+    even = np.exp(-((E / 8) ** 2)) * Q[:, None] ** 3 + 0.2
+    return np.asarray(even * np.exp(E / (2 * 0.08617333262 * kelvin)))
+
+
+def spectra(S: np.ndarray, Q: np.ndarray, E: np.ndarray, **more: object) -> xr.Dataset:
+    return xbp.new_dataset(
+        "dynamic_structure_factor", S, units="1/meV",
+        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")}, **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", ["gain", "loss"])
+def test_only_what_both_sides_hold_is_compared(missing: str) -> None:
+    Q, E = np.array([1.0, 2.0, 4.0]), np.arange(-20, 20.5, 0.5)
+    S = boltzmann(Q, E)
+    side = E < -3 if missing == "gain" else E > 3
+    S[2, side & (abs(E) < 12)] = np.nan
+    for more in ({}, {"std": 0.01 * S}):
+        found = spectra(S, Q, E, **more).bp.detailed_balance(E_range=(2, 18))
+        assert float(found.implied_temperature) == pytest.approx(300, rel=1e-6)
+        np.testing.assert_allclose(found.temperature_at_E, 300, rtol=1e-6)
+
+
+@pytest.mark.parametrize("spoiled", [0.0, -1.0, np.nan])
+def test_energies_without_a_ratio_do_not_count(spoiled: float) -> None:
+    Q, E = np.array([1.0, 2.0]), np.arange(-20, 20.5, 0.5)
+    S = boltzmann(Q, E)
+    S[:, E == -7.5] = spoiled
+    S[:, E == 10] = spoiled
+    held = int(((E >= 2) & (E <= 18)).sum()) - 2
+    for more in ({}, {"std": 0.01 * abs(S) + 0.01}):
+        found = spectra(S, Q, E, **more).bp.detailed_balance(E_range=(1.75, 18.25))
+        assert float(found.implied_temperature) == pytest.approx(300, rel=1e-6)
+        assert int(found.n_points) == held
+        assert found.temperature_at_E.sel(E=[7.5, 10]).isnull().all()
+
+
+def test_chi2_of_folding_leaves_the_line_out_where_few_spectra_hold_it() -> None:
+    """The line is as wide as in those spectra that were measured there."""
+    Q, E = np.array([1.0, 2.0, 3.0, 4.0]), np.arange(-20, 20.5, 0.5)
+    S = np.exp(-((E / 8) ** 2)) * np.ones((4, 1)) * np.exp(E / (2 * 25.852))
+    line = abs(E) <= 4
+    # Off balance within the line, and there alone.
+    S[:, line] += 10 * (1 - abs(E[line]) / 4.5) * (1 + 0.3 * np.sign(E[line]))
+    S[1:, (abs(E) > 0.1) & line] = np.nan
+    data = spectra(
+        S, Q, E, std=np.full(S.shape, 0.01), temperature="300 K", statistics="quantum"
+    )
+    assert float(data.bp.fold(reversed_below=None).fold_chi2) < 1e-3

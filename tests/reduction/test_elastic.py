@@ -127,3 +127,48 @@ def test_a_scale_found_with_energies_does_not_move(sqe_with_line: xr.Dataset) ->
     scaled = sqe_with_line.bp.normalize_to_sum_rule("f-sum", composition="V")
     with pytest.raises(QuantityError, match=r"used by normalize_to_sum_rule"):
         scaled.bp.shift_E("0.5 meV")
+
+
+@pytest.mark.parametrize("kind", [float, int])
+def test_a_mask_for_each_bin_is_in_its_own_unit_or_that_of_E(
+    model: xr.Dataset, kind: type
+) -> None:
+    """2 meV for every Q, as numbers of two types and in other units, mask the same."""
+    same = model.bp.mask_elastic("2 meV", widths=1).S.isnull()
+    bare = xr.DataArray(
+        np.full(model.sizes["Q"], 2, dtype=kind), dims="Q", coords={"Q": model.Q}
+    )
+    np.testing.assert_array_equal(
+        model.bp.mask_elastic(bare, widths=1).S.isnull(), same
+    )
+    other = (bare * 0.2417989242084918).assign_attrs(units="THz")
+    np.testing.assert_array_equal(
+        model.bp.mask_elastic(other, widths=1).S.isnull(), same
+    )
+    in_thz = model.bp.convert(E="THz")
+    np.testing.assert_array_equal(
+        in_thz.bp.mask_elastic(bare.assign_attrs(units="meV"), widths=1).S.isnull(),
+        same,
+    )
+
+
+@pytest.mark.parametrize("argument", ["resolution", "centre"])
+def test_a_mask_of_other_dimensions_types_or_without_a_place_is_refused(
+    model: xr.Dataset, argument: str
+) -> None:
+    ones = xr.DataArray(
+        np.ones(model.sizes["Q"]),
+        dims="Q",
+        coords={"Q": model.Q},
+        attrs={"units": "meV"},
+    )
+    holes = ones.where(ones.Q > 2).assign_attrs(units="meV")
+    for bad in (
+        ones.rename(Q="detector"),
+        ones.astype(complex),
+        ones.astype(str),
+        holes,
+    ):
+        given = {"resolution": "1 meV", argument: bad}
+        with pytest.raises(QuantityError):
+            model.bp.mask_elastic(**given)
