@@ -14,8 +14,8 @@ import xbp
 from xbp.core import constants
 
 DRAWS, N, N_FRAMES = 300, 10, 320
-SIDE, T, MASS, STEP, TAU = 5.0, 300.0, 40.0, 0.1, 0.2
-#: Frames of a window, 2 ps; the slowest density wave here relaxes in 0.5 ps.
+SIDE, T, MASS, STEP, TAU = 4.0, 300.0, 40.0, 0.1, 0.2
+#: Frames of a window, 2 ps; density waves relax much faster here.
 LENGTH = 20
 V2 = constants.BOLTZMANN * T / MASS
 #: Velocities are those about the centre of mass.
@@ -100,7 +100,7 @@ def of_shells(function: Callable[[float], np.ndarray]) -> np.ndarray:
 
 
 HANN, BOXCAR = np.hanning(LENGTH + 1)[:LENGTH], np.ones(LENGTH)
-SHELLS = {"Q_max": 2, "dQ": 0.5, "weights": "unit", "window": "2 ps"}
+SHELLS = {"Q_max": 2.5, "dQ": 0.5, "weights": "unit", "window": "2 ps"}
 
 
 def vdos_of_steps() -> np.ndarray:
@@ -159,7 +159,7 @@ CASES: dict[str, tuple[Callable[[xr.Dataset], xr.DataArray | xr.Dataset], dict[s
         {"Sq": 1.0},
     ),
     "g(r)": (
-        lambda gas: gas.isel(time=slice(None, None, 8)).bp.radial_distribution(2.5, 0.5),
+        lambda gas: gas.isel(time=slice(None, None, 8)).bp.radial_distribution(2, 0.5),
         {"rdf": 1.0},
     ),
 }  # fmt: skip

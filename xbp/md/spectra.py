@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -393,9 +393,14 @@ def _run(
     combine = longitudinal_transverse if velocity else pairs
     n_weights = 3 if velocity else len(channels.channels)
     task = Task(taper, channels, n_weights, combine, plan.precision)
+    cut = segments(plan.trajectory, taper)
+    if plan.origin_step is not None and cut.correlation > 0:
+        # The self part is averaged over all frames of a segment alike, half of which
+        # the next one has too; the taper comes after that.
+        cut = replace(cut, correlation=0.5)
     return summarize(
         plan.trajectory,
-        segments(plan.trajectory, taper),
+        cut,
         _correlations,
         plan.shells_task,
         task,
