@@ -349,13 +349,14 @@ def preload() -> None:
 
 def copy_tree(tree: Path) -> None:
     shutil.rmtree(tree, ignore_errors=True)
-    for part in ("xbp", "tests", "benchmarks"):
+    for part in ("xbp", "tests", "benchmarks", "docs"):
         shutil.copytree(
             ROOT / part,
             tree / part,
             ignore=shutil.ignore_patterns("__pycache__", ".part"),
         )
-    shutil.copy(ROOT / "pyproject.toml", tree)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, tree)
 
 
 def equivalent() -> dict[str, str]:

@@ -162,6 +162,8 @@ def test_sound_velocity_and_debye_energy() -> None:
     q = np.arange(0.1, 0.5, 0.02)
     pulls = []
     rng = np.random.default_rng(6)
+    debye = (3 / (4400.0**-3 + 2 * 1900.0**-3)) ** (1 / 3)
+    energy = 0.6582119569 * debye / 100 * (6 * np.pi**2 * 0.06) ** (1 / 3)
     for _ in range(N):
         clean = np.stack(
             [0.6582119569 * q * v * (1 - 0.4 * q**2) for v in (44.0, 19.0)]
@@ -190,10 +192,16 @@ def test_sound_velocity_and_debye_energy() -> None:
                 "branch": ["longitudinal", "transverse"],
                 "Q": ("Q", q, {"units": "1/angstrom"}),
             },
-            attrs={"quantity": "phonon_dispersion"},
+            attrs={"quantity": "phonon_dispersion", "number_density": 0.06},
         )
         found = table.bp.sound_velocity()
-        pulls.append(((found.velocity - [4400.0, 1900.0]) / found.velocity_std).values)
+        pulls.append(
+            [
+                *((found.velocity - [4400.0, 1900.0]) / found.velocity_std).values,
+                float((found.debye_velocity - debye) / found.debye_velocity_std),
+                float((found.debye_energy - energy) / found.debye_energy_std),
+            ]
+        )
     # The std is never below that of the scatter, so that it is a little wide.
     assert np.abs(np.mean(pulls, axis=0)).max() < 0.15
     assert (np.std(pulls, axis=0) > 0.8).all()
@@ -223,3 +231,69 @@ def test_fit_heat_capacity() -> None:
     assert_pulls(
         table, {**truth, "energy_E": k * 71.95, "energy": peak, "debye_level": level}
     )
+
+
+def test_ioffe_regel() -> None:
+    """Energies of 10 meV Å times Q, widths that reach E/π at 0.8/Å and 8 meV."""
+    q = np.arange(0.3, 1.3, 0.05)
+    rng = np.random.default_rng(8)
+    pulls = []
+    for _ in range(N):
+        shape = (2, q.size)
+        energy = 10 * q + 0.03 * rng.standard_normal(shape)
+        width = 8 / np.pi * (q / 0.8) ** 3 + 0.03 * rng.standard_normal(shape)
+        columns = {"energy": energy, "width": width}
+        columns |= {f"{name}_std": np.full(shape, 0.03) for name in columns}
+        table = xr.Dataset(
+            {
+                name: (("branch", "Q"), values, {"units": "meV"})
+                for name, values in columns.items()
+            },
+            coords={
+                "branch": ["longitudinal", "transverse"],
+                "Q": ("Q", q, {"units": "1/angstrom"}),
+            },
+            attrs={"quantity": "phonon_dispersion"},
+        )
+        table["status"] = ("branch", "Q"), np.full(shape, "ok")
+        found = table.bp.ioffe_regel()
+        pulls += ((found.energy - 8) / found.energy_std).values.tolist()
+    assert abs(np.mean(pulls)) < 0.15
+    assert np.std(pulls) == pytest.approx(1, abs=0.15)
+
+
+def test_every_fit_of_a_scan() -> None:
+    b = draws("reduced_dos", "E", E, "meV", SHAPES["lognormal"][0], 0.01)
+    scan = b.bp.scan_boson_peak(methods=["lognormal"]).isel(method=0)
+    for _, one in scan.groupby("range"):
+        assert (one.scan_status == "ok").mean() > 0.9
+        pulls = ((one.scan_energy - 5.5) / one.scan_energy_std).where(
+            one.scan_status == "ok"
+        )
+        assert abs(float(pulls.mean())) < 0.15
+        assert float(pulls.std()) == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("counts", [300, 3000])
+def test_displacement_of_a_density_of_states(counts: float) -> None:
+    x = np.arange(1.0, 31.0)
+    dos = xbp.new_dataset(
+        "vibrational_dos", x**2 * (1 + 2 * np.exp(-((x - 12) ** 2) / 8)), units="1/meV",
+        coords={"E": (x, "meV")}, temperature="300 K",
+    )  # fmt: skip
+    dos = dos / dos.g.sum()
+    dos.g.attrs["units"] = "1/meV"
+    S = dos.bp.multiphonon_sqe(
+        np.arange(2.0, 10), np.arange(-10.0, 45), composition="V", tolerance=1e-9
+    )
+    true, S = float(S.u2), S.drop_vars("u2")
+    S = S.where(abs(S.E) > 0.5)
+    pulls = []
+    for seed in range(N):
+        noisy = xbp.models.with_counting_noise(S, counts=counts, seed=seed)
+        found = noisy.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V")
+        assert found.u2_status == "ok"
+        pulls.append(float((found.u2 - true) / found.u2_std))
+    assert abs(np.mean(pulls)) < 0.15
+    assert np.std(pulls) == pytest.approx(1, abs=0.15)
