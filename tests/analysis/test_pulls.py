@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.linalg
 import xarray as xr
 
 import xbp
+from xbp.core import constants
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 
 E = np.arange(0.25, 25, 0.5)
@@ -297,3 +299,51 @@ def test_displacement_of_a_density_of_states(counts: float) -> None:
         pulls.append(float((found.u2 - true) / found.u2_std))
     assert abs(np.mean(pulls)) < 0.15
     assert np.std(pulls) == pytest.approx(1, abs=0.15)
+
+
+def damped_solid(seed: int) -> xr.Dataset:
+    """Draw atoms on springs of 8 meV with friction and noise of 10 K, exact at any step.
+
+    Their lines have the width 3 meV, the friction times ħ.
+    """
+    n_frames, n, step, side, mass, kelvin = 600, 300, 0.025, 20.0, 40.0, 10.0
+    rng = np.random.default_rng([19, seed])
+    omega, friction = np.array([8.0, 3.0]) / 0.6582119569
+    v2 = constants.BOLTZMANN * kelvin / mass
+    still = np.diag([v2 / omega**2, v2])
+    move = scipy.linalg.expm(np.array([[0, 1], [-(omega**2), -friction]]) * step)
+    root = np.linalg.cholesky(still - move @ still @ move.T)
+    state = np.empty((n_frames, 2, 3 * n))
+    state[0] = np.sqrt(np.diag(still))[:, None] * rng.standard_normal((2, 3 * n))
+    for frame in range(1, n_frames):
+        kick = root @ rng.standard_normal((2, 3 * n))
+        state[frame] = move @ state[frame - 1] + kick
+    place, velocity = state.reshape(n_frames, 2, n, 3).swapaxes(0, 1)
+    return xbp.md.models.new_trajectory(
+        side * rng.random((n, 3)) + place, time=step * np.arange(n_frames),
+        cell=side * np.eye(3), velocity=velocity, element=["Ar"] * n,
+        mass=np.full(n, mass), temperature=kelvin,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_phonons_of_few_waves_seen_for_a_short_time() -> None:
+    """Every shell of Q is a draw: its waves are its own."""
+    pulls: dict[str, list[float]] = {"energy": [], "width": []}
+    for seed in range(4):
+        found = (
+            damped_solid(seed)
+            .bp.current_spectra(
+                3, 0.05, window="5 ps", max_wavevectors_per_shell=16, E_max=30
+            )
+            .bp.phonon_dispersion()
+        )
+        ok = found.where((found.status == "ok") & (found.n_wavevectors == 16))
+        for name, true in (("energy", 8), ("width", 3)):
+            each = (ok[name] - true) / ok[f"{name}_std"]
+            pulls[name] += each.values[np.isfinite(each)].tolist()
+    for name, each in pulls.items():
+        assert len(each) > 300
+        # The error of a width goes with the width, so that small ones pull more.
+        assert abs(np.mean(each)) < (0.2 if name == "width" else 0.15), name
+        assert np.std(each) == pytest.approx(1, abs=0.15), name

@@ -108,7 +108,9 @@ class Window:
 
         A spectrum of thermal motion is a sum of N independent squares of amplitudes, N
         being the waves times the bins that the line spans in every segment: its
-        centroid scatters by σ/√N, its width by Γ/√(2N).
+        centroid scatters by σ/√N. The width of a least-squares fit scatters by √(6/πN) Γ
+        for a Lorentzian, whose bins scatter by their own height, and by √(0.7/N) times
+        that of the window for the window's own shape, nearly a Gaussian.
 
         Parameters
         ----------
@@ -119,4 +121,6 @@ class Window:
         """
         seen = np.hypot(np.maximum(width, 0.0), self.fwhm)
         N = n_waves * max(self.segments, 1) * seen / self.step
-        return seen / _SIGMAS / np.sqrt(N), seen / np.sqrt(2 * N)
+        own = np.maximum(width, 0.0)
+        of_width = np.sqrt((6 / np.pi * own**2 + 0.7 * self.fwhm**2) / N)
+        return seen / _SIGMAS / np.sqrt(N), of_width
