@@ -208,12 +208,9 @@ def test_xarray_draws_a_local_field_and_no_other_quantity_is_offered_for_it() ->
             field.bp.boson_peak,
             lambda of=field: of.bp.cut_Q((1, 2)),
         ):
-            with pytest.raises(
-                QuantityError, match="'coordination' is a local field of the atoms"
-            ) as told:
+            with pytest.raises(QuantityError, match=r"local.field") as refused:
                 tried()
-            assert "attrs" not in told.value.fix
-            assert "data.plot.hist()" in told.value.fix
+            assert "attrs" not in refused.value.fix
     for draw in (
         fields.coordination.plot.hist,
         fields.coordination.plot,
@@ -226,6 +223,6 @@ def test_xarray_draws_a_local_field_and_no_other_quantity_is_offered_for_it() ->
     energy = xr.DataArray(
         [1.0], dims="E", attrs={"quantity": "boson_peak", "units": "meV"}
     )
-    with pytest.raises(QuantityError, match="'boson_peak'") as told:
+    with pytest.raises(QuantityError, match="'boson_peak'") as refused:
         energy.bp.plot.cut()
-    assert "attrs" not in told.value.fix
+    assert "attrs" not in refused.value.fix

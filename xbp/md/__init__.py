@@ -13,12 +13,8 @@ from xbp.md.spectra import (
     dynamic_structure_factor,
     intermediate_scattering_function,
 )
-from xbp.md.structure import (
-    radial_distribution,
-    structure_factor,
-    to_radial_distribution,
-    to_structure_factor,
-)
+from xbp.md.structure import radial_distribution, structure_factor
+from xbp.md.transforms import to_radial_distribution, to_structure_factor
 from xbp.md.vibration import msd, vdos
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Weighted densities ρ(Q) = Σ_j w_j exp(iQ·r_j) at allowed wave vectors, and their correlations.
+"""Weighted densities ρ(Q) = Σ_j w_j exp(iQ·r_j) and their correlations in time.
 
 A density is computed in the cheaper of two ways. Many wave vectors: a non-uniform FFT.
 Real weights make ρ(−Q) the conjugate of ρ(Q), so only half of the modes is computed: in
@@ -254,7 +254,7 @@ def pairs(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
 
 
 def longitudinal_transverse(spectra: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Return the power of a current along Q, and half of the rest: one transverse one."""
+    """Return the power of a current along Q, and half of the rest."""
     along = np.einsum("wcq,qc->wq", spectra, directions.astype(spectra.real.dtype))
     longitudinal = along.real**2 + along.imag**2
     total = (spectra.real**2 + spectra.imag**2).sum(axis=1)
@@ -356,7 +356,7 @@ def _power(
 
 
 def mean_static(block: Block, task: Task, shells: Shells) -> np.ndarray:
-    """Average Re ρ_a ρ_b* over the frames of a block and each shell, (n_rows, n_shells)."""
+    """Average Re ρ_a ρ_b* over frames and each shell, shape (n_rows, n_shells)."""
     scaled = block.scaled()
     n_frames = scaled.shape[0]
     to_mean = shells.sum_to_mean()

@@ -1,9 +1,9 @@
-"""Local fields: how many neighbors every atom has, how far they are, how they deform."""
+"""Local fields of every atom: the number, distance and deformation of its neighbors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class FieldMaker:
     def make(
         cls, trajectory: Trajectory, names: Sequence[str], given: Mapping[str, Any]
     ) -> FieldMaker:
-        """Check the names, ``cutoff`` and ``reference`` of a call, and find the bonds."""
+        """Check names, ``cutoff`` and ``reference`` of a call, and find the bonds."""
         for name in names:
             choose(name, FIELDS, "field")
         if not names or len(set(names)) < len(names):
@@ -89,7 +89,7 @@ class FieldMaker:
         return {"cutoff": self.cutoff.text, "reference": since}
 
     def __call__(self, block: Block) -> dict[str, np.ndarray]:
-        """Return every field, shape (n_frames, n_atoms) or (n_frames, n_atoms, 3, 3)."""
+        """Return every field, (n_frames, n_atoms), or (…, 3, 3) for tensors."""
         scaled = block.scaled()
         out: dict[str, np.ndarray] = {}
         if set(_OF_NEIGHBORS) & set(self.names):
@@ -177,16 +177,14 @@ def local_fields(
     require_kind(fields, (str, Sequence), "fields", "names, such as ['d2min']")
     names = (fields,) if isinstance(fields, str) else tuple(fields)
     maker = FieldMaker.make(trajectory, names, given)
-    shared = delayed(lambda: maker)()
+    compute = delayed(maker)
     n_numbers = sum(9 if FIELDS[name].is_tensor else 1 for name in names)
     # The answers of one task take about 64 MiB.
     frames = max(1, 2**26 // (8 * n_numbers * trajectory.n_atoms))
     parts: dict[str, list[Any]] = {name: [] for name in names}
     for start in range(0, trajectory.n_frames, frames):
         stop = min(start + frames, trajectory.n_frames)
-        block = trajectory.block(start, stop)
-        read = (block.position, None, block.cell, block.units, start)
-        made = delayed(_one_chunk)(read, shared)
+        made = compute(replace(trajectory.block(start, stop), share=None))
         for name in names:
             shape = (stop - start, trajectory.n_atoms, 3, 3)[: len(FIELDS[name].dims)]
             parts[name].append(array.from_delayed(made[name], shape, dtype=float))
@@ -214,7 +212,3 @@ def local_fields(
         coords |= {"row": list("xyz"), "column": list("xyz")}
     conventions = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
     return xr.Dataset(variables, coords, {**conventions, **labels, "history": history})
-
-
-def _one_chunk(read: tuple[Any, ...], maker: FieldMaker) -> dict[str, np.ndarray]:
-    return maker(Block(*read))

@@ -1,4 +1,4 @@
-"""Spectra of the fluctuations of any field that atoms carry: φ(Q,E), Ω(Q,E) and χ(E)."""
+"""Spectra of the fluctuations of any field of the atoms: φ(Q,E), Ω(Q,E), χ(E)."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def fluctuation_spectrum(
     --------
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
-    ...     100, 400, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1)
+    ...     100, 400, cell=12, energy="8 meV", T=300, mass=40, time_step=0.025, seed=1)
     >>> spectrum = solid.bp.fluctuation_spectrum(
     ...     "shear_strain", 3, 0.5, cutoff=4.5, window="2.5 ps")
     >>> chi = spectrum.chi.sel(E=slice(4, None))

@@ -6,7 +6,6 @@ frames, compared with their velocities. Spectra that are folded are refused.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def band_matrix(
     window : Window
     power : int
     response : numpy.ndarray, shape (length // 2 + 1,), optional
-        Of what is correlated, at E = k h/(length step): the spectrum is divided by it.
+        By which the spectrum is divided, at E = k h/(length step).
     n_bands : int
         Bands of equal width.
 
@@ -204,11 +203,6 @@ def _pairs(trajectory: Trajectory, velocity: bool, n_pairs: int) -> list[Block]:
     blocks = [trajectory.block(first, first + 2, velocity=velocity) for first in firsts]
     if not hasattr(trajectory.position, "dask"):
         return blocks
-    arrays = [(block.position, block.velocity) for block in blocks]
     dask = require("dask", "trajectories in chunks are read by it", "md")
-    return [
-        dataclasses.replace(block, position=position, velocity=velocities)
-        for block, (position, velocities) in zip(
-            blocks, dask.compute(arrays)[0], strict=True
-        )
-    ]
+    read: list[Block] = dask.compute(blocks)[0]
+    return read

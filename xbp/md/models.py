@@ -60,7 +60,8 @@ def new_trajectory(
     Examples
     --------
     >>> import numpy as np
-    >>> new_trajectory(np.zeros((1, 2, 3)), time=[0.0], cell=10 * np.eye(3)).position.dims
+    >>> traj = new_trajectory(np.zeros((1, 2, 3)), time=[0.0], cell=10 * np.eye(3))
+    >>> traj.position.dims
     ('time', 'atom', 'xyz')
     """
     dims, length = ("time", "atom", "xyz"), {"units": "angstrom"}

@@ -1,4 +1,4 @@
-"""Neighbors: the distance below which atoms are some, the pairs, their numbers and distances."""
+"""Neighbors: the cutoff, the pairs within it, their numbers and distances."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _maxima(smooth: np.ndarray) -> np.ndarray:
 
 
 def first_minimum(rdf: xr.DataArray, behind: float = 0.0) -> float:
-    """Find the first minimum of g(r) behind its first maximum, the end of the first shell.
+    """Find the end of the first shell: the first minimum of g(r) after its maximum.
 
     Parameters
     ----------
@@ -224,13 +224,14 @@ def first_minimum(rdf: xr.DataArray, behind: float = 0.0) -> float:
     Raises
     ------
     RangeError
-        If there is no such minimum within the range of r.
+        If g(r) has none within the range of r.
 
     Examples
     --------
     >>> r = np.linspace(0.05, 6, 120)
-    >>> g = 1 + 2 * np.exp(-(((r - 2.7) / 0.3) ** 2)) - 0.5 * np.exp(-(((r - 3.8) / 0.4) ** 2))
-    >>> g = xr.DataArray(g * (r > 2), dims="r", coords={"r": r})
+    >>> gauss = lambda at, width: np.exp(-(((r - at) / width) ** 2))
+    >>> g = (1 + 2 * gauss(2.7, 0.3) - 0.5 * gauss(3.8, 0.4)) * (r > 2)
+    >>> g = xr.DataArray(g, dims="r", coords={"r": r})
     >>> round(first_minimum(g), 1)
     3.8
     """
@@ -289,7 +290,7 @@ def end_of_first_shell(partials: xr.DataArray, most: float = 0.9) -> float:
     Raises
     ------
     RangeError
-        If there is no such minimum within the range of r.
+        If g(r) has none within the range of r.
 
     Examples
     --------
@@ -299,12 +300,14 @@ def end_of_first_shell(partials: xr.DataArray, most: float = 0.9) -> float:
     ...      for at in (3.6, 2.9)]
     >>> g = xr.DataArray(g, dims=("pair", "r"), coords={
     ...     "pair": ["A-A", "A-B"], "r": r, "weight": ("pair", [0.65, 0.35])})
-    >>> round(first_minimum(g[0] * 0.65 + g[1] * 0.35), 1), round(end_of_first_shell(g), 1)
-    (3.1, 4.6)
+    >>> round(first_minimum(g[0] * 0.65 + g[1] * 0.35), 1)
+    3.1
+    >>> round(end_of_first_shell(g), 1)
+    4.6
     """
     r = partials["r"].values
     tops = [_maxima(_smooth(curve)) for curve in partials]
-    # A partial without a maximum has no shell that could stand in the way.
+    # A partial without a maximum has no shell.
     first = np.array([r[found[0]] if found.size else 0.0 for found in tops])
     order = np.argsort(first)
     share = np.cumsum(partials["weight"].values[order])
@@ -347,7 +350,7 @@ def pairs_within(
     require_memory(
         5 * scaled.shape[1] * near, f"the pairs within {radius:.4g} angstrom"
     )
-    # Beyond an open side there is no image: atoms stay where they are.
+    # An open side has no images: atoms stay where they are.
     images = np.where(np.asarray(periodic)[:, None], np.floor(scaled), 0.0)
     inside = (scaled - images).T @ cell
     i, j, shift = vesin.NeighborList(cutoff=radius, full_list=full).compute(
@@ -435,6 +438,6 @@ class _Candidates:
         return self.first[near], self.second[near], np.sqrt(squared[near])
 
     def _moved(self, scaled: np.ndarray) -> np.ndarray:
-        """Return how far the atoms went; a jump over a face is no displacement."""
+        """Return how far the atoms went; a jump over a face does not count."""
         moved = scaled - self.scaled
         return np.asarray(moved - np.round(moved))

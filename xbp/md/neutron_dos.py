@@ -90,7 +90,7 @@ def neutron_weighted_dos(
     >>> attrs = {"quantity": "vibrational_dos", "units": "1/meV"}
     >>> g = xr.DataArray([gauss(15), gauss(25)], coords, ("element", "E"), "g", attrs)
     >>> table = xbp.md.neutron_weighted_dos(g)
-    >>> bool(table.g.sel(E=15.5) > table.g.sel(E=25.5))  # copper is lighter and scatters more
+    >>> bool(table.g.sel(E=15.5) > table.g.sel(E=25.5))
     True
     """
     signal = read(partials, "vibrational_dos")
@@ -232,7 +232,7 @@ def correct_neutron_weighting(
     if not bool(ratio.notnull().any()):
         raise RangeError(
             f"the simulation reaches from {float(table.E[0]):g} to "
-            f"{float(table.E[-1]):g} {other}, and the data have no energy in that range",
+            f"{float(table.E[-1]):g} {other}, and the data have no energy in there",
             fix="compute the partials as far as the data reach: vdos(E_max=...)",
         )
     R = ratio.variable

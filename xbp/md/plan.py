@@ -16,7 +16,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.diagnostic import Diagnostic, diagnosed
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.errors import RangeError
 from xbp.core.guards import (
     at_most_one,
     choose,
@@ -45,7 +45,6 @@ __all__ = [
     "energy_grid",
     "make_taper",
     "read_call",
-    "require_real",
     "window_frames",
 ]
 
@@ -61,7 +60,7 @@ def make_taper(name: str, length: int) -> np.ndarray:
 
 
 def asked_frames(trajectory: Trajectory, window: Any = None, dE: Any = None) -> float:
-    """Return the frames of a window given as a time or by dE = h/window, if it fits or not."""
+    """Return the frames of a window, given as a time or by dE = h/window."""
     if at_most_one(window=window, dE=dE) == "dE":
         time = constants.PLANCK / require_positive(dE, "dE", "meV", energy=True)
     else:
@@ -218,7 +217,7 @@ class Window:
         return cosines(self.energies, self.step, self.resolution)
 
     def lags(self, time_max: Any) -> int:
-        """Return the number of times up to `time_max`, by default half of the window."""
+        """Return the number of times up to `time_max` (default: half of the window)."""
         if time_max is None:
             return self.length // 2 + 1
         time = require_positive(time_max, "time_max", "ps")
@@ -438,12 +437,3 @@ def answer(
         attrs=attributes,
         found=known,
     )
-
-
-def require_real(weights: Weighting) -> None:
-    """Refuse complex scattering lengths."""
-    if np.iscomplexobj(weights.factors):
-        raise QuantityError(
-            "a scattering length is complex, and weights of currents must be real",
-            fix="weights='unit' or 'mass'",
-        )

@@ -1,4 +1,4 @@
-"""Segments of a trajectory as tasks of dask, and the mean and scatter of their answers."""
+"""Segments of a trajectory as tasks of dask, and the moments of their answers."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Moments:
         scale: Any = 1.0,
         attrs: Mapping[str, Any] = {},
     ) -> Column:
-        """Return an answer times `scale` as a variable, or one `row` of its first axis."""
+        """Return an answer times `scale` as a variable, or one `row` of it."""
         value, std = self.mean[key] * scale, self.std(key)
         std = None if std is None else std * scale
         if row is not None:
@@ -216,14 +216,9 @@ def summarize(
         block = trajectory.block(
             first, stop, position=position, velocity=velocity or measures
         )
-        part = None if field is None else field[first:stop]
-        # Given one by one, since dask does not look into the block.
-        read = (
-            block.position, block.velocity, block.cell, block.units, first, part, share,
-            block.rate,
-        )  # fmt: skip
+        block = replace(block, share=share, field=_part(field, first, stop))
         inside = [start - first for start in starts]
-        parts.append(compute(read, inside, (cut.length, mass), answer, *shared))
+        parts.append(compute(block, inside, (cut.length, mass), answer, *shared))
     result: Moments = _computed(parts, merge, progress=given["progress"])
     result = replace(result, correlation=cut.correlation)
     return _with_temperature(result, trajectory, cut) if measures else result
@@ -255,14 +250,14 @@ def add_up(
     n = trajectory.n_frames
     fitting = _BLOCK_BYTES // (trajectory.n_atoms * 30 * 8)
     length = max(1, min(-(-n // _MIN_TASKS), fitting))
-    compute, merge = delayed(_one_sum), delayed(_add)
     parts = []
     for first in range(0, n, length):
-        block = trajectory.block(first, min(first + length, n))
-        part = None if field is None else field[first : first + length]
-        read = (block.position, None, block.cell, block.units, first, part)
-        parts.append(compute(read, answer, *shared))
-    result: dict[str, np.ndarray] = _computed(parts, merge)
+        stop = min(first + length, n)
+        block = replace(
+            trajectory.block(first, stop), share=None, field=_part(field, first, stop)
+        )
+        parts.append(delayed(answer)(block, *shared))
+    result: dict[str, np.ndarray] = _computed(parts, delayed(_add))
     return result
 
 
@@ -278,7 +273,7 @@ def _dask() -> Any:
 def _computed(
     parts: list[Any], merge: Callable[[list[Any]], Any], *, progress: bool = False
 ) -> Any:
-    """Merge the answers of tasks, eight at a time and in their order, and compute them."""
+    """Merge the answers of tasks, eight at a time and in order, and compute them."""
     n_tasks = len(parts)
     while len(parts) > 1:
         parts = [merge(parts[i : i + 8]) for i in range(0, len(parts), 8)]
@@ -314,14 +309,18 @@ def _runs(
     return [list(cut.starts[i : i + size]) for i in range(0, n, size)]
 
 
+def _part(field: Any, first: int, stop: int) -> Any:
+    return None if field is None else field[first:stop]
+
+
 def _one_task(
-    read: tuple[Any, ...],
+    block: Block,
     starts: list[int],
     thermometer: tuple[int, np.ndarray | None],
     answer: Callable[..., Mapping[str, np.ndarray]],
     *shared: Any,
 ) -> Moments:
-    block, (length, mass) = Block(*read), thermometer
+    length, mass = thermometer
     answers = dict(answer(block, starts, *shared))
     if mass is not None:
         energy = block.twice_kinetic(mass)
@@ -351,12 +350,6 @@ def _with_temperature(
     if std is None and quarters:
         std = float(np.std(quarters, ddof=1)) / 2 / per_kelvin
     return replace(moments, temperature=(float(whole) / per_kelvin, std))
-
-
-def _one_sum(
-    read: tuple[Any, ...], answer: Callable[..., dict[str, np.ndarray]], *shared: Any
-) -> dict[str, np.ndarray]:
-    return answer(Block(*read), *shared)
 
 
 def _add(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ from xbp.md.density import (
     self_correlations,
 )
 from xbp.md.folding import band_matrix, require_resolved
-from xbp.md.plan import Part, Plan, Taper, Window, answer, read_call, require_real
+from xbp.md.plan import Part, Plan, Taper, Window, answer, read_call
 from xbp.md.run import Moments, segments, summarize
 from xbp.md.trajectory import Block
 from xbp.md.wavevectors import Shells
@@ -151,7 +151,7 @@ def dynamic_structure_factor(
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step="50 fs", seed=1)
+    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, seed=1)
     >>> sqe = gas.bp.dynamic_structure_factor(2, 0.2, window="2 ps", weights="unit")
     >>> sqe.S.dims, sqe.S.attrs["units"], sqe.S.attrs["statistics"]
     (('Q', 'E'), '1/meV', 'classical')
@@ -245,7 +245,7 @@ def intermediate_scattering_function(
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step="50 fs", seed=1)
+    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, seed=1)
     >>> F = gas.bp.intermediate_scattering_function(
     ...     2, 0.2, window="2 ps", weights="unit", part="incoherent").F
     >>> bool((abs(F.isel(time=0) - 1) < 1e-4).all()), F.dims
@@ -337,7 +337,7 @@ def current_spectra(
     --------
     >>> import xbp
     >>> gas = xbp.md.models.ideal_gas(
-    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step="50 fs", seed=1)
+    ...     50, 200, cell="12 angstrom", T="300 K", mass="40 u", time_step=0.05, seed=1)
     >>> sorted(gas.bp.current_spectra(1, 0.5, window="2 ps").data_vars)
     ['C_L', 'C_L_std', 'C_T', 'C_T_std']
     """
@@ -352,7 +352,11 @@ def current_spectra(
         )
     frames = Window.make(trajectory, given)
     plan = Plan.make(trajectory, given, frames.length)
-    require_real(plan.weighting)
+    if np.iscomplexobj(plan.weighting.factors):
+        raise QuantityError(
+            "a scattering length is complex, and weights of currents must be real",
+            fix="weights='unit' or 'mass'",
+        )
     finish = _ToSpectra(
         np.eye(2)[:, :, None] * plan.mixing.mix,
         frames.taper,
@@ -453,7 +457,7 @@ class _ToSpectra:
     def __call__(
         self, correlations: np.ndarray, block: Block, starts: list[int]
     ) -> dict[str, np.ndarray]:
-        """Return S over (segment, out, Q, E), its integral, and what moved meanwhile."""
+        """Return S over (segment, out, Q, E), its integral, and displacements."""
         mixed = _mixed(self.mix, correlations) / (self.taper**2).sum()
         length = self.taper.size
         paths = (block.part(start, start + length).path() for start in starts)
@@ -469,7 +473,7 @@ class _ToSpectra:
 
 @dataclass(frozen=True)
 class _ToCorrelations:
-    """Turn the correlations of segments into F(Q,t), without bias, within their task."""
+    """Turn the correlations of segments into F(Q,t), without bias."""
 
     mix: np.ndarray
     resolution: np.ndarray

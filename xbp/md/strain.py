@@ -294,7 +294,7 @@ class Deformation:
     def fields(
         self, block: Block, scaled: np.ndarray, names: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """Return fields of every frame, (n_frames, n_atoms) or (…, 3, 3) for tensors."""
+        """Return fields of every frame, (n_frames, n_atoms), or (…, 3, 3)."""
         moved = self.reference.moved(scaled)
         self._require_neighbors(moved, block)
         cells = np.broadcast_to(block.cell, (len(moved), 3, 3))

@@ -306,7 +306,7 @@ def msd(
     --------
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
-    ...     500, 400, cell=10, energy="8 meV", T=300, mass=40, time_step="50 fs", seed=1)
+    ...     500, 400, cell=10, energy="8 meV", T=300, mass=40, time_step=0.05, seed=1)
     >>> round(float(solid.bp.msd(window="10 ps").u2), 3)  # k_BT/mΩ² = 0.042
     0.042
     """

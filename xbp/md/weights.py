@@ -147,7 +147,7 @@ def xray_form_factor(symbol: str, Q: np.ndarray) -> np.ndarray:
         return np.asarray(entry.xray.f0(Q), dtype=float)
     except Exception as error:  # the table raises whatever its look-up raises
         raise QuantityError(
-            f"there is no X-ray form factor for '{symbol}' in periodictable",
+            f"periodictable has no X-ray form factor for '{symbol}'",
             fix="weights=array with one number for each atom, or relabel the atoms: "
             "traj.assign_coords(element=...)",
         ) from error
