@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xbp
+from xbp.core.common_errors import with_common
 from xbp.errors import QuantityError
 from xbp.models.lineshapes import lognormal
 
@@ -396,3 +397,30 @@ def test_a_line_and_one_source_are_told_in_the_comparison() -> None:
     )
     assert "of one source" not in repr(study.bp.compare(["line", "other"]).bp)
     assert list(study.bp.compare().source.values) == ["one.txt", "one.txt", ""]
+
+
+def test_an_error_that_two_leaves_share_is_not_one_of_their_difference() -> None:
+    """Two peaks with one temperature's error of 0.3 meV each, and 0.1 meV of their own."""
+
+    def peak(energy: float, factor: str) -> xr.Dataset:
+        table = xbp.stated_energy(f"{energy} meV", "0.1 meV", reference="here")
+        part = xr.Variable((), 0.3)
+        return with_common(table, "energy", table.energy_std.variable, {factor: part})
+
+    def totals(*factors: str) -> xr.Dataset:
+        leaves = {f"leaf {i}": peak(5 + 0.2 * i, f) for i, f in enumerate(factors)}
+        return xbp.new_study(leaves).bp.compare()
+
+    shared, apart = totals("T", "T"), totals("T1", "T2")
+    for table in (shared, apart):
+        np.testing.assert_allclose(table.energy_std, np.hypot(0.1, 0.3))
+    ratio = 5 / 5.2
+    own = ratio * np.hypot(0.1 / 5, 0.1 / 5.2)
+    slope = ratio * 0.3 * (1 / 5 - 1 / 5.2)
+    assert float(shared.discrepancy_std) == pytest.approx(np.hypot(own, slope))
+    assert float(apart.discrepancy_std) > 2.5 * own
+    assert float(shared.chi2) == pytest.approx((0.2 / np.hypot(0.1, 0.1)) ** 2)
+    assert float(apart.chi2) == pytest.approx(0.2**2 / (2 * (0.1**2 + 0.3**2)))
+    assert float(shared.mean_energy_std) == pytest.approx(
+        np.hypot(0.1 / 2**0.5, 0.3) * max(float(shared.chi2), 1) ** 0.5
+    )

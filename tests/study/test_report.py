@@ -114,14 +114,14 @@ def test_a_heat_capacity_shows_its_data_and_grey_is_what_is_not_compared() -> No
     plt.close(figure)
 
 
-def test_the_page_bewares_of_what_is_not_one_energy(tmp_path: Path) -> None:
+def test_the_page_warns_of_energies_that_disagree(tmp_path: Path) -> None:
     said = {
         str(i): xbp.stated_energy(e, 0.1, reference="a")
         for i, e in enumerate((5.0, 6.0))
     }
     xbp.new_study(said, systematic={"0": "0.2 meV"}).bp.report(tmp_path / "report.html")
     text = " ".join(Page((tmp_path / "report.html").read_text(encoding="utf-8")).words)
-    assert "these are not one energy" in text
+    assert "do not agree within their errors" in text
     assert "systematic (meV)" in text
     assert "stated energy" in text
 

@@ -139,7 +139,7 @@ def test_leaves_that_are_none(
     nan = b.assign_coords(E=b.E.where(b.E > 3))
     nan.E.attrs = b.E.attrs
     for leaf, kind, said in (
-        (np.ones(3), QuantityError, "ndarray"),
+        (np.ones(3), QuantityError, "array"),
         (bare, UnitsError, "units"),
         (two, RangeError, "one spectrum"),
         (nan, XbpError, "finite"),
@@ -150,13 +150,13 @@ def test_leaves_that_are_none(
         (
             glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12)),
             QuantityError,
-            "one energy",
+            "status",
         ),
         (fit.drop_vars("peak_status"), QuantityError, "missing"),
         (
             fit.assign(energy_std=((), -1.0, {"units": "meV"})),
             QuantityError,
-            "neg",
+            "energy_std",
         ),
         (fit.assign(energy=((), 5.0)), UnitsError, "units"),
         (fit.assign(energy=((), 5.0, {"units": "K"})), UnitsError, "energy"),
@@ -164,11 +164,11 @@ def test_leaves_that_are_none(
         (fit.drop_vars("correlation"), QuantityError, "correlation"),
         (fit.isel(parameter=slice(0, 3)), QuantityError, "correlation"),
         (fit.assign(debye_level=("x", [1.0, 2.0])), QuantityError, "debye_level"),
-        (fit.assign(status=((), "fine")), QuantityError, "none that a fit has"),
+        (fit.assign(status=((), "fine")), QuantityError, "fine"),
         (
             glass.bp.to_bqe().bp.cut_E(3, width=0.5).bp.scale_to_sq(glass.Sq),
             QuantityError,
-            "table of results",
+            "scale_to_sq",
         ),
     ):
         with pytest.raises(kind, match=said):
@@ -195,7 +195,7 @@ def test_options_that_are_none(
     ):
         with pytest.raises(XbpError):
             xbp.new_study({"x": b}, **options)  # type: ignore[arg-type]
-    with pytest.raises(XbpError, match="leave it out"):
+    with pytest.raises(XbpError, match="is not used"):
         xbp.new_study({"x": fit}, method={"x": "gaussian"})
 
 
@@ -370,7 +370,7 @@ def test_options_are_by_leaf(option: str) -> None:
         "lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6
     )
     for given in ([1, 2], slice(1, 2), np.array([1, 2]), "a"):
-        with pytest.raises(QuantityError, match="by leaf"):
+        with pytest.raises(QuantityError, match="a mapping from"):
             xbp.new_study({"ins": b}, **{option: given})
 
 
@@ -385,7 +385,7 @@ def test_quantities_that_are_no_text() -> None:
             xbp.new_study(
                 {"ins": data.to_dataset() if isinstance(data, xr.DataArray) else data}
             ).bp.compare()
-    with pytest.raises(QuantityError, match="its energy is none"):
+    with pytest.raises(QuantityError, match="the energy is nan"):
         xbp.new_study({"ins": peak.assign(energy=peak.energy * np.nan)})
     with pytest.raises(QuantityError, match="up to 60 letters"):
         xbp.new_study({"a" * 61: b})

@@ -33,7 +33,7 @@ def explore(
     Q_range: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """Show a signal over Q and E as a map with one point to drag, and both cuts through that point.
+    """Show a map of Q and E with a point to drag, and both cuts through it.
 
     Where the point is dragged, the cut at its energy over Q and the cut at its momentum
     transfer over E are drawn anew, with error bars where they are known. It lives in a
@@ -165,7 +165,7 @@ def explore(
     )
 
     def at(dim: str, given: dict[str, Any] | None) -> float:
-        """Return where the point is, moved inside the data by half the width of the cut."""
+        """Return where the point is, half the width of the cut inside the data."""
         places = (given or {}).get(dim) or [start[dim]]
         first, last = reach[dim]
         return float(

@@ -56,16 +56,16 @@ def heat_capacity(
     ax: Axes | None = None,
     **kwargs: Any,
 ) -> Axes:
-    """Draw (C − γT)/T³ against temperature, with the curve fitted to it and its Debye part.
+    """Draw (C − γT)/T³ against temperature, with its fit and the Debye part.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         A heat capacity over temperature alone; or what `fit_heat_capacity` returned,
-        which holds the data fitted.
+        which contains the data fitted.
     fit : xarray.Dataset, optional
-        What `fit_heat_capacity` returned for it, whose γ is taken off; without it γ is
-        0. Of `scan_heat_capacity` the title gives the systematic errors, too.
+        What `fit_heat_capacity` returned for it, whose γ is subtracted; without it γ
+        is 0. For `scan_heat_capacity` the title gives the systematic errors, too.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     **kwargs
@@ -78,7 +78,7 @@ def heat_capacity(
     Raises
     ------
     QuantityError
-        If `data` is no heat capacity, or `fit` no fit of one.
+        If `data` is not a heat capacity, or `fit` not a fit of one.
     RangeError
         If either has a further dimension.
     """
@@ -148,14 +148,11 @@ def heat_capacity(
 
 
 def peak_of(table: xr.Dataset) -> str:
-    """Write the maximum of g/E² of a fit, or in few words why there is none.
-
-    What to do then is printed, not drawn.
-    """
-    said = str(table["peak_status"].values)
-    if said == OK:
+    """Write the maximum of g/E² of a fit, or why there is none."""
+    status = str(table["peak_status"].values)
+    if status == OK:
         return f"maximum of $g/E^2$: {energy_text(table)}"
-    if said == UNPHYSICAL:
+    if status == UNPHYSICAL:
         negative = float(table["gamma"]) + 2 * float(table["gamma_std"]) < 0
-        said = f"{said}, {'gamma below 0' if negative else 'too many modes'}"
-    return f"$g/E^2$: {said}"
+        status = f"{status}, {'gamma below 0' if negative else 'too many modes'}"
+    return f"$g/E^2$: {status}"

@@ -1,7 +1,4 @@
-"""What tells curves on the same axes apart.
-
-Where each was cut, of which sample, how hot, from which file, made how.
-"""
+"""Legends: curves on the same axes are named by what they differ in."""
 
 from __future__ import annotations
 
@@ -29,16 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Facts", "facts_of", "name_curve", "show_legend", "tell_apart"]
 
-#: Attributes that tell curves apart, the first that does.
-_SAYINGS = ("sample", "sample_name", "composition", "title", "source")
-#: A title is as long as a legend is wide.
-_WIDE = 32
+#: Attributes that may name a curve, in this order.
+_ATTRIBUTES = ("sample", "sample_name", "composition", "title", "source")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
 class _Number:
-    """A coordinate of a curve, written with as many figures as tell it from those of others, and these at least."""
+    """A coordinate of a curve, written with at least so many digits."""
 
     value: float
     symbol: str
@@ -60,17 +55,16 @@ class Facts:
     Attributes
     ----------
     own : dict
-        What it is and where it stands, what names it best first.
+        What it is and where on its coordinates, by name; the best name first.
     made : list of tuple
-        How it was made: operation, argument (empty for the operation itself) and what
-        is said of it, the last first.
+        How it was made: operation, argument (empty for the operation itself) and a
+        text for the legend, the last operation first.
     """
 
     own: dict[str, str | _Number]
     made: list[tuple[str, str, str]]
 
 
-#: What is known of each curve, until it is gone.
 _FACTS: weakref.WeakKeyDictionary[Artist, Facts] = weakref.WeakKeyDictionary()
 
 
@@ -95,10 +89,10 @@ def facts_of(signal: Signal, curve: xr.DataArray, others: Sequence[Hashable]) ->
     first = [*map(str, others), "Q", "E"]
     attributes = {
         name: _short(str(said))
-        for name in _SAYINGS
+        for name in _ATTRIBUTES
         if (said := said_of_sample(signal, name)) is not None and said
     }
-    for name in [*first, *_SAYINGS[:3], "temperature", *_SAYINGS[3:], *scalars]:
+    for name in [*first, *_ATTRIBUTES[:3], "temperature", *_ATTRIBUTES[3:], *scalars]:
         if name in facts:
             continue
         if name in attributes:
@@ -112,12 +106,9 @@ def facts_of(signal: Signal, curve: xr.DataArray, others: Sequence[Hashable]) ->
 
 
 def _at(curve: xr.DataArray, name: str, *, plain: bool) -> str | _Number | None:
-    """Say where on a coordinate a curve is: of an average over a range both ends of it.
+    """Write where on a coordinate a curve is: a value, or both ends of a range.
 
-    None where that is unknown.
-
-    What the units tell, and what the title of the legend does, is `plain`: it needs no
-    symbol.
+    A `plain` one needs no symbol: its units, or the title of the legend, name it.
     """
     at = curve[name]
     if at.dtype.kind not in "fiu":
@@ -138,10 +129,7 @@ def _at(curve: xr.DataArray, name: str, *, plain: bool) -> str | _Number | None:
 
 
 def _ends(curve: xr.DataArray, name: str, units: str) -> list[float]:
-    """Return the ends of the range that a curve is an average over, from its history.
-
-    None where it is a single bin.
-    """
+    """Return the ends of the range that a curve is an average over; [] for one bin."""
     found: list[float] = []
     for step in parse_history(curve.attrs):
         if step.operation == f"cut_{name}":
@@ -156,10 +144,7 @@ def _ends(curve: xr.DataArray, name: str, units: str) -> list[float]:
 
 
 def _made(curve: xr.DataArray) -> list[tuple[str, str, str]]:
-    """Return how a curve was made, the last first.
-
-    Of an operation done twice, as it was done last.
-    """
+    """Return how a curve was made, the last operation first and each once."""
     made: dict[tuple[str, str], str] = {}
     for step in filter(lambda step: step.operation, parse_history(curve.attrs)):
         said = {"": step.operation.replace("_", " ")}
@@ -199,25 +184,22 @@ def _argument(given: Any) -> str:
     return _short(text)
 
 
-def _short(said: str) -> str:
-    """Shorten what a file says of itself.
-
-    To the name of a file, or to what stands before the first comma.
-    """
-    said = said.rpartition(" file ")[2]
-    said = said.partition(";")[0].partition(",")[0].replace("$", r"\$")
-    return said if len(said) <= _WIDE else f"{said[: _WIDE - 1]}…"
+def _short(text: str) -> str:
+    """Shorten a title to the name of a file, or to the part before the first comma."""
+    text = text.rpartition(" file ")[2]
+    text = text.partition(";")[0].partition(",")[0].replace("$", r"\$")
+    return text if len(text) <= 32 else f"{text[:31]}…"  # the width of a legend
 
 
 def name_curve(container: Any, facts: Facts) -> None:
-    """Remember what is known of a curve that was drawn without a label of the user's."""
+    """Keep the facts of a curve that was drawn without a label by the user."""
     _FACTS[container.lines[0]] = facts
 
 
 def tell_apart(axes: Axes, title: str | None) -> None:
-    """Give the curves on axes names by what they differ in, and a legend if there are several.
+    """Name the curves on axes by what they differ in, and draw a legend.
 
-    Labels that were given stay as they are.
+    Labels given by the user stay.
     """
     known = [
         (container, _FACTS[line])
@@ -234,7 +216,7 @@ def tell_apart(axes: Axes, title: str | None) -> None:
 
 
 def show_legend(axes: Axes, title: str | None = None) -> None:
-    """Draw a legend in which every name stands once, if there is a name."""
+    """Draw a legend with every name once, if there is one."""
     named = {
         label: handle
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
@@ -250,14 +232,14 @@ def show_legend(axes: Axes, title: str | None = None) -> None:
 
 
 def _own(curves: list[Facts]) -> list[dict[str, str]]:
-    """Write what curves are and where they stand, numbers with as many figures as tell them apart."""
+    """Write the facts of curves, numbers with enough digits to distinguish them."""
     written: list[dict[str, str]] = [{} for _ in curves]
     for key in dict.fromkeys(key for facts in curves for key in facts.own):
         numbers = [
             said for facts in curves if isinstance(said := facts.own.get(key), _Number)
         ]
         least = max((number.least for number in numbers), default=0)
-        # One figure more where it tells them apart.
+        # One digit more where it distinguishes them.
         figures = max(
             (least, least + 1),
             key=lambda figures: len({number.written(figures) for number in numbers}),
@@ -270,18 +252,14 @@ def _own(curves: list[Facts]) -> list[dict[str, str]]:
 
 
 def _ways(curves: list[Facts]) -> list[list[str]]:
-    """Write how curves were made.
-
-    Of every argument, the last first, what it was for each of them.
-    """
+    """Write, for every argument of an operation, what it was for each curve."""
     made = [
         {(operation, name): text for operation, name, text in facts.made}
         for facts in curves
     ]
     ways = []
     for operation, name in dict.fromkeys(key for of_curve in made for key in of_curve):
-        # That an operation was not told of an argument is no difference that one could
-        # read.
+        # An argument that an operation did not get is not a difference to read.
         if all(
             (operation, name) in of_curve or (operation, "") not in of_curve
             for of_curve in made
@@ -292,7 +270,7 @@ def _ways(curves: list[Facts]) -> list[list[str]]:
 
 
 def _names(curves: list[dict[str, str]], ways: Sequence[list[str]] = ()) -> list[str]:
-    """Name curves by as little as tells them apart.
+    """Name curves by as little as distinguishes them.
 
     What they are, else how they were made, else numbers.
 
@@ -315,12 +293,12 @@ def _names(curves: list[dict[str, str]], ways: Sequence[list[str]] = ()) -> list
         ]
         if len(set(longer)) > len(set(names)):
             names = longer
-    # Of all arguments one, that which tells most of them apart, the last of such.
+    # Of all arguments the one that distinguishes most of them, the last of such.
     by_way = [
         [(*name, text) for name, text in zip(names, way, strict=True)] for way in ways
     ]
     names = max([names, *by_way], key=lambda named: len(set(named)))
-    # A single curve beside others of the user's is named by what it is best known by.
+    # A single curve beside others of the user gets its best name.
     names = [
         name or (next(iter(facts.values())),)
         for name, facts in zip(names, curves, strict=True)

@@ -1,7 +1,4 @@
-"""Figures of what a measurement says of itself.
-
-Its temperature by detailed balance, u² by its elastic line.
-"""
+"""Figures of detailed balance and of the Debye-Waller factor."""
 
 from __future__ import annotations
 
@@ -116,13 +113,13 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
 @operation(takes="debye_waller", step=50, where="plot")
 @figure
 def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
-    """Draw the logarithm of the elastic line against Q², with the straight line whose slope is −u².
+    """Draw the logarithm of the elastic line against Q², a line of slope −u².
 
     Parameters
     ----------
     table : xarray.Dataset
         What `debye_waller` returned. The intensity is divided by its value at Q = 0 on
-        the line, or by its largest where there is no line; Q that were not used are
+        the line, or by its largest if there is no line; Q that were not used are
         grey.
     ax : matplotlib.axes.Axes, optional
         Where to draw.

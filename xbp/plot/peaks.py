@@ -1,4 +1,4 @@
-"""Peaks: a spectrum with the fitted peak, the energies of many fits, phonon branches."""
+"""A spectrum with its fitted peak, the energies of many fits, phonon branches."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _show(
     limits: tuple[float, float],
     height: float | None = None,
 ) -> None:
-    """Set the limits of both axes, so that the peak is not small beside other things."""
+    """Set the limits of both axes to what is about the peak."""
     value, std = signal.value, signal.std
     left, right = limits
     if left < right:

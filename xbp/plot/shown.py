@@ -19,7 +19,7 @@ __all__ = ["beside_others", "is_same", "label_axes", "require_same", "shown_on"]
 
 @dataclass
 class _Shown:
-    """What one axis shows, in which units (None: not known), and the label xbp wrote (None: it is the user's)."""
+    """What one axis shows, its units (None: unknown), the label (None: the user's)."""
 
     what: str | None
     units: str | None
@@ -28,9 +28,9 @@ class _Shown:
 
 @dataclass
 class _Drawn:
-    """What xbp drew on axes: after clear() these have another title.
+    """What xbp drew on axes; `beside`: the user had drawn there before.
 
-    `beside`: the user had drawn there before.
+    After clear(), axes have another title.
     """
 
     title: Any
@@ -47,9 +47,7 @@ _POWER = re.compile(r"10\s*(?:\^|\*\*|e)|\d\s*e[-+]?\d")
 
 
 def require_same(axes: Axes, x: tuple[str, str], y: tuple[str, str]) -> None:
-    """Refuse to draw on axes that show another quantity or other units.
-
-    Otherwise record what they show.
+    """Refuse to draw on axes that show another quantity or other units; record these.
 
     For axes on which the user has drawn, the units are read from their labels if
     possible.
@@ -143,7 +141,7 @@ def label_axes(
 
 
 def is_same(units: str, others: str) -> bool:
-    """Whether two units are the same; of text that is no unit, whether it is."""
+    """Whether two units are the same; of other texts, whether they are equal."""
     try:
         return units == others or bool(parse_unit(units) == parse_unit(others))
     except UnitsError:
@@ -151,7 +149,7 @@ def is_same(units: str, others: str) -> bool:
 
 
 def shown_on(axes: Axes | None) -> dict[str, tuple[str | None, str]]:
-    """Return what the axes show already, and its units, by axis, where this is known."""
+    """Return what the axes show already, with its units, by axis."""
     there = {} if axes is None else _there(axes)
     return {
         name: (one.what, one.units)
@@ -161,10 +159,7 @@ def shown_on(axes: Axes | None) -> dict[str, tuple[str | None, str]]:
 
 
 def beside_others(axes: Axes) -> bool:
-    """Whether the user had drawn on the axes before xbp did.
-
-    Limits fitted to xbp's curves would hide that.
-    """
+    """Whether the user had drawn on the axes before; limits would hide that."""
     drawn = _own(axes)
     return drawn is not None and drawn.beside
 
@@ -175,10 +170,7 @@ def _own(axes: Axes) -> _Drawn | None:
 
 
 def _there(axes: Axes) -> dict[str, _Shown]:
-    """Return what is on the axes.
-
-    By what xbp drew there or on their twins, else by the labels of the user's curves.
-    """
+    """Return what is on the axes: by xbp, on twins, or by the user's labels."""
     own = _own(axes)
     found = {} if own is None else dict(own.shown)
     if not found and axes.has_data():
@@ -202,9 +194,7 @@ def _there(axes: Axes) -> dict[str, _Shown]:
 
 
 def _units_in(text: str) -> str | None:
-    """Return the units in a label such as 'Energy (meV)', 'E [1/cm]' or 'E / THz'.
-
-    None where there are none to read.
+    """Return the units in a label such as 'Energy (meV)', 'E [1/cm]', or None.
 
     Examples
     --------

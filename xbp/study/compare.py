@@ -1,20 +1,21 @@
-"""Whether all that is known of a glass means one energy."""
+"""Whether everything known about a glass agrees on one energy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import scipy
 import xarray as xr
 
 from xbp.core.errors import QuantityError
+from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history, is_computed, read
 from xbp.core.status import NO_EXCESS, OK, UNPHYSICAL
-from xbp.core.units import convert_factor, is_one_of
+from xbp.core.units import convert_factor
 from xbp.study.leaf import Leaf, leaves_of
 
 __all__ = ["EinsteinOr", "compare"]
@@ -29,11 +30,15 @@ def compare(
     *,
     heat_capacity: EinsteinOr = "peak",
 ) -> xr.Dataset:
-    r"""Lay the boson-peak energies of a study side by side.
+    r"""Compare the boson-peak energies of a study.
 
     .. math:: \Delta = \frac{E_\max - E_\min}{E_\max}, \qquad
-              \bar E = \frac{\sum E_i/\sigma_i^2}{\sum 1/\sigma_i^2}, \qquad
-              \chi^2 = \sum \frac{(E_i - \bar E)^2}{\sigma_i^2}
+              \bar E = \frac{1^T C^{-1} E}{1^T C^{-1} 1}, \qquad
+              \chi^2 = (E - \bar E)^T C^{-1} (E - \bar E)
+
+    C is the covariance of the energies: σ_i² on the diagonal, and beside it what two
+    leaves share, such as the error of one temperature (``energy_std_common`` of their
+    tables); without any, the mean is weighted by 1/σ_i².
 
     Δ is the largest discrepancy: 11 % for the 5.5, 6.0 and 6.2 meV of neutrons, Raman
     scattering and heat capacity in the reference, which is the largest difference over
@@ -44,10 +49,10 @@ def compare(
     study : xarray.DataTree
         From `new_study`.
     among : sequence of str, optional
-        The leaves that spread, discrepancy, mean and χ² are of; by default all. Every
-        leaf is in the table.
+        The leaves that spread, discrepancy, mean and χ² are computed from; by default
+        all. Every leaf is in the table.
     heat_capacity : {"peak", "einstein"}
-        Which energy stands for a fit of the heat capacity: the maximum of its g/E², as
+        Which energy of a fitted heat capacity is compared: the maximum of its g/E², as
         for every other leaf, or the mean energy of its Einstein modes k_Bθ_E, which the
         reference compares.
 
@@ -55,28 +60,26 @@ def compare(
     -------
     xarray.Dataset
         Over ``leaf``: ``energy`` in meV; ``energy_std`` = √(b² statistical² +
-        systematic²), with ``statistical_std`` of the fit (NaN of a model, in which
-        nothing was measured), ``systematic_std`` as `new_study` was told it, or as
-        `scan_boson_peak` or `scan_heat_capacity` found it (0 where neither did), and b²
-        the fit's reduced chi-squared where that is above 1 (Birge's ratio: the shape
-        misses the data by more than counting explains, and so may the energy);
-        ``status`` of the peak, ``energy`` being NaN wherever it is not "ok" ("box
-        phonon" for one); ``kind`` of the leaf; ``method``; ``E_low`` and ``E_high`` of
-        the range fitted, or ``temperature_low`` and ``temperature_high``;
-        ``chi2_reduced`` and ``relative_residual`` of the fit; ``modes_below`` and
-        ``width`` of the peak; ``source`` of the leaf, "" where it is not known;
-        ``box_phonon``, the first phonon of a simulated box; of a heat capacity both its
+        systematic²), with ``statistical_std`` of the fit (NaN for a model, which
+        measures nothing), ``systematic_std`` as given to `new_study` or found by
+        `scan_boson_peak` or `scan_heat_capacity` (otherwise 0), and b² the fit's
+        reduced chi-squared if that is above 1 (Birge's ratio); ``status`` of the peak,
+        ``energy`` being NaN if it is not "ok"; ``kind`` of the leaf; ``method``;
+        ``E_low`` and ``E_high`` of the range fitted, or ``temperature_low`` and
+        ``temperature_high``; ``chi2_reduced`` and ``relative_residual`` of the fit;
+        ``modes_below`` and ``width`` of the peak; ``source`` of the leaf, or "";
+        ``box_phonon``, the first phonon of a simulated box; of a heat capacity both
         energies, ``dos_peak`` and ``einstein_energy``, with stds; ``compared``, 1 for
-        the leaves with an energy that the rest is of. In all: ``n_energies`` compared;
-        ``spread`` = E_max − E_min; ``discrepancy`` with its std; ``mean_energy``
-        (weighted) with its std, times √(χ²/ν) where that is above 1, as the Particle
-        Data Group has it; ``chi2``, ``degrees_of_freedom`` and ``p_value`` of "all one
-        energy", from the leaves with an error (NaN where these are fewer than two).
+        the leaves that the totals are computed from. Totals: ``n_energies`` compared;
+        ``spread`` = E_max − E_min; ``discrepancy`` with its std; ``mean_energy`` with
+        its std, times √(χ²/ν) if that is above 1, as the Particle Data Group does;
+        ``chi2``, ``degrees_of_freedom`` and ``p_value`` of "all have one energy", from
+        the leaves with an error (NaN if these are fewer than two).
 
     Raises
     ------
     QuantityError
-        If it is no study, or `among` names no leaf of it.
+        If it is not a study, or `among` does not name leaves of it.
     XbpError
         If a leaf does not follow the data model.
 
@@ -88,55 +91,41 @@ def compare(
     Examples
     --------
     >>> from xbp.study import new_study, stated_energy
-    >>> said = {"ins": "5.5 meV", "raman": "6.0 meV", "heat_capacity": "6.2 meV"}
-    >>> study = new_study({k: stated_energy(v, "0.4 meV", reference="doi:...") for k, v in said.items()})
+    >>> given = {"ins": "5.5 meV", "raman": "6.0 meV", "heat_capacity": "6.2 meV"}
+    >>> study = new_study(
+    ...     {k: stated_energy(v, "0.4 meV", reference="doi:...") for k, v in given.items()}
+    ... )
     >>> table = study.bp.compare()
     >>> round(float(table.discrepancy), 3), round(float(table.p_value), 2)
     (0.113, 0.44)
     """
     leaves = leaves_of(study)
-    if not is_one_of(heat_capacity, *get_args(EinsteinOr)):
-        raise QuantityError(
-            f"heat_capacity={heat_capacity!r} is not known",
-            reason="a fit of the heat capacity has two energies",
-            fix="'peak' (maximum of g/E²) or 'einstein' (mean of the Einstein modes)",
-        )
+    choose(heat_capacity, EinsteinOr, "heat_capacity")
     names = [leaf.name for leaf in leaves]
-    chosen = (
-        names
-        if among is None
-        else [among]
-        if isinstance(among, str) or not hasattr(among, "__iter__")
-        else among
-    )
-    chosen = list(chosen)
-    unknown = [name for name in chosen if name not in names]
-    if unknown or not chosen:
-        raise QuantityError(
-            f"among names {unknown[0]!r}" if unknown else "among is empty",
-            reason=f"the leaves are {', '.join(map(repr, names))}",
-            fix="choose among them",
-        )
+    chosen: list[Any] = names if among is None else [among]
+    if isinstance(among, Iterable) and not isinstance(among, str):
+        chosen = list(among)
+    for name in chosen:
+        choose(name, names, "among")
+    if not chosen:
+        raise QuantityError("among is empty", fix=f"choose among {names}")
     rows = [_row(leaf, heat_capacity) for leaf in leaves]
     columns: dict[str, Any] = {}
     for key, (label, units) in _COLUMNS.items():
         attrs = {"long_name": label} | ({"units": units} if units else {})
         columns[key] = ("leaf", np.array([row[key] for row in rows]), attrs)
     columns["energy"][2]["ancillary_variables"] = "energy_std"
-    inside = np.array([name in chosen for name in names]) & np.isfinite(
-        columns["energy"][1]
-    )
-    columns["compared"] = (
-        "leaf",
-        inside.astype(np.int8),
-        {"long_name": "whether spread, mean and chi2 are of it"},
-    )
-    found = _together(columns["energy"][1][inside], columns["energy_std"][1][inside])
+    energy, std = columns["energy"][1], columns["energy_std"][1]
+    inside = np.array([name in chosen for name in names]) & np.isfinite(energy)
+    compared = {"long_name": "whether spread, mean and chi2 are computed from it"}
+    columns["compared"] = ("leaf", inside.astype(np.int8), compared)
+    shared = _shared([row for row, in_ in zip(rows, inside, strict=True) if in_])
+    found = _totals(energy[inside], std[inside], shared)
     for key, (label, units) in _TOTALS.items():
         columns[key] = ((), found[key], {"long_name": label, "units": units})
     for key in ("discrepancy", "mean_energy"):
         columns[key][2]["ancillary_variables"] = f"{key}_std"
-    said = {"among": None if among is None else chosen, "heat_capacity": heat_capacity}
+    given = {"among": None if among is None else chosen, "heat_capacity": heat_capacity}
     return xr.Dataset(
         columns,
         coords={"leaf": ("leaf", names, {"long_name": "leaf of the study"})},
@@ -145,7 +134,7 @@ def compare(
             "xbp_schema": SCHEMA_VERSION,
             "quantity": "compare",
             "heat_capacity": heat_capacity,
-            "history": extend_history(study.attrs.get("history"), "compare", said),
+            "history": extend_history(study.attrs.get("history"), "compare", given),
         },
     )
 
@@ -194,7 +183,7 @@ _TOTALS = {
 
 
 def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
-    """Return what the table says of one leaf."""
+    """Return the row of one leaf."""
     spectrum = leaf.spectrum()
     table = leaf.peak(spectrum)
 
@@ -209,17 +198,15 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
     key = "energy_E" if heat and heat_capacity == "einstein" else "energy"
     status = str(table["peak_status" if heat and key == "energy" else "status"].values)
     if heat and str(table["peak_status"].values) in (UNPHYSICAL, NO_EXCESS):
-        status = str(
-            table["peak_status"].values
-        )  # neither of its energies means anything
+        # Neither of its energies has a meaning.
+        status = str(table["peak_status"].values)
     energy, statistical = mev(key), mev(f"{key}_std")
     if status != OK or not np.isfinite(energy):
         energy, statistical = np.nan, np.nan
     if is_computed(table if spectrum is None else read(spectrum, "reduced_dos").value):
-        # nothing was measured: how far a shape misses a formula is no error of an
-        # energy
+        # How far a shape misses a formula is not an error of an energy.
         statistical = np.nan
-    # What was said of the leaf, or else what a scan of ranges and shapes found.
+    # As given for the leaf, or else as a scan of ranges and shapes found it.
     found = mev("systematic_E" if key == "energy_E" else "systematic")
     systematic = float(
         leaf.option("systematic") or (found if np.isfinite(found) else 0.0)
@@ -230,7 +217,14 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
         "stated": "stated",
         "fit_heat_capacity": "maximum of g/E2" if key == "energy" else "Einstein modes",
     }
+    factors = table.get(f"{key}_std_common")
+    common = {}
+    if factors is not None and np.isfinite(energy):
+        scale = birge * energy / float(table[key])
+        for one in factors.transpose("source"):
+            common[str(one["source"].item())] = scale * float(one)
     return {
+        "common": common,
         "energy": energy,
         "energy_std": _error(birge * statistical, systematic)
         if np.isfinite(energy)
@@ -260,42 +254,45 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
 
 
 def _error(*parts: float) -> float:
-    """Return independent errors together; NaN where there is none."""
+    """Return independent errors together; NaN if there are none."""
     known = [part for part in parts if part > 0]
     return float(np.hypot.reduce(known)) if known else np.nan
 
 
-@np.errstate(
-    all="ignore"
-)  # of errors or energies that are no numbers when squared, nothing is said: NaN
-def _together(energy: np.ndarray, std: np.ndarray) -> dict[str, Any]:
-    """Return spread, discrepancy, mean and χ² of energies.
+def _shared(rows: list[dict[str, Any]]) -> np.ndarray:
+    """Return the covariance of energies by the factors that they share, off diagonal."""
+    sources = sorted({source for row in rows for source in row["common"]})
+    effects = np.array([[row["common"].get(s, 0.0) for s in sources] for row in rows])
+    covariance = effects @ effects.T if effects.size else np.zeros((len(rows),) * 2)
+    np.fill_diagonal(covariance, 0.0)
+    return covariance
 
-    NaN where there are too few.
-    """
-    known = np.isfinite(energy)
-    energy, std = energy[known], std[known]
+
+@np.errstate(all="ignore")  # energies whose squares overflow give NaN
+def _totals(energy: np.ndarray, std: np.ndarray, shared: np.ndarray) -> dict[str, Any]:
+    """Return spread, discrepancy, mean and χ² of energies; NaN if there are too few."""
     out: dict[str, Any] = dict.fromkeys(_TOTALS, np.nan) | {"n_energies": energy.size}
+    covariance = shared + np.diag(std**2)
     if energy.size >= 2:
         low, high = int(np.argmin(energy)), int(np.argmax(energy))
         ratio = energy[low] / energy[high]
         out["spread"], out["discrepancy"] = energy[high] - energy[low], 1 - ratio
-        out["discrepancy_std"] = ratio * np.hypot(
-            std[low] / energy[low], std[high] / energy[high]
-        )
-    weighed = np.isfinite(std) & (std > 0)
-    energy, std = energy[weighed], std[weighed]
+        slope = np.zeros(energy.size)
+        slope[low], slope[high] = 1 / energy[high], -ratio / energy[high]
+        known = slope != 0
+        part = slope[known] @ covariance[np.ix_(known, known)] @ slope[known]
+        out["discrepancy_std"] = np.sqrt(part)
+    known = np.isfinite(std**2) & (std > 0)
+    energy, covariance = energy[known], covariance[np.ix_(known, known)]
     out["degrees_of_freedom"] = max(energy.size - 1, 0)
     if energy.size:
-        weight = 1 / std**2
-        out["mean_energy"], out["mean_energy_std"] = (
-            (weight @ energy) / weight.sum(),
-            1 / np.sqrt(weight.sum()),
-        )
+        inverse = np.linalg.pinv(covariance, hermitian=True)
+        weight = inverse.sum(axis=0)
+        mean = out["mean_energy"] = (weight @ energy) / weight.sum()
+        out["mean_energy_std"] = 1 / np.sqrt(weight.sum())
     if energy.size >= 2:
-        out["chi2"] = float((weight * (energy - out["mean_energy"]) ** 2).sum())
-        out["mean_energy_std"] *= np.sqrt(
-            max(out["chi2"] / out["degrees_of_freedom"], 1.0)
-        )
+        out["chi2"] = float((energy - mean) @ inverse @ (energy - mean))
+        birge = max(out["chi2"] / out["degrees_of_freedom"], 1.0)
+        out["mean_energy_std"] *= np.sqrt(birge)
         out["p_value"] = float(scipy.special.chdtrc(energy.size - 1, out["chi2"]))
     return out

@@ -1,12 +1,9 @@
-"""The figure of a study.
-
-Every leaf with its peak and Debye level, and all of them on one reduced axis.
-"""
+"""The figure of a study: every leaf with its peak, and all of them on one axis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -35,18 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plot"]
 
-#: A panel reaches to this multiple of the peak energy, and its height is scaled to what
-#: is beyond this part of it.
+#: A panel and the reduced axis reach to this multiple of the peak energy; their height
+#: is scaled to what is beyond this part of it.
 _REACH, _FROM = 4.0, 0.3
-#: What is not compared.
-_LEFT_OUT = "#AAAAAA"
-#: Of energies that come without a curve; more than a few are not named beside every
-#: curve.
-_STATED, _FEW = ("#CC79A7", "#56B4E9", "#E69F00"), 3
-#: Where there is no peak, to this energy in meV.
-_WITHOUT = 25.0
-#: More leaves make a figure that no one reads and no program draws.
-_MOST = 100
 
 
 @operation(takes="study", where="study")
@@ -57,26 +45,24 @@ def plot(
     heat_capacity: EinsteinOr = "peak",
     figure: Figure | None = None,
 ) -> Figure:
-    """Draw a study: a panel for each leaf that has a curve, its energies, and all curves over E/E_BP.
+    """Draw a study: a panel for each curve, the energies, and all curves over E/E_BP.
 
-    A panel in which nothing would be seen is left out, as the last of a study of
-    energies alone.
+    Panels that would be empty are left out.
 
-    A panel shows B(E) with the peak fitted, the Debye level where it is known, and the
-    energies that are stated; of a fitted heat capacity (C − γT)/T³ with its fit and the
-    Debye part (or g/E², where the table of the fit holds no data). The panel of
+    A panel shows B(E) with the fitted peak, the Debye level where it is known, and
+    energies from the literature; for a fitted heat capacity (C − γT)/T³ with its fit
+    and the Debye part (or g/E², if the table of the fit has no data). The panel of
     energies shows every leaf, those without a peak by their status. Curves on the
-    reduced axis are B(E)/B(E_BP) over E/E_BP, dashed where they are of a formula: a
-    model, or the g/E² of a fit to C_p. Errors are those of `compare`, with misfit and
-    systematic, everywhere.
+    reduced axis are B(E)/B(E_BP) over E/E_BP, dashed if they come from a formula: a
+    model, or the g/E² of a fit to C_p. Errors are those of `compare` everywhere.
 
     Parameters
     ----------
     study : xarray.DataTree
         From `new_study`.
     among, heat_capacity
-        As for `compare`: what the mean is of, and which energy stands for a heat
-        capacity.
+        As for `compare`: which leaves the mean is computed from, and which energy of
+        a heat capacity is compared.
     figure : matplotlib.figure.Figure, optional
         Where to draw.
 
@@ -87,7 +73,7 @@ def plot(
     Raises
     ------
     QuantityError
-        If it is no study, or has more than 100 leaves.
+        If it is not a study, or has more than 100 leaves.
     MissingDependencyError
         If matplotlib is not installed.
 
@@ -97,16 +83,13 @@ def plot(
     """
     if figure is not None and not hasattr(figure, "subplots"):
         raise QuantityError(
-            f"figure is a {type(figure).__name__}",
-            reason="its panels are drawn on a whole figure",
-            fix="figure=plt.figure()",
+            f"figure is a {type(figure).__name__}", fix="figure=plt.figure()"
         )
     leaves = leaves_of(study)
-    if len(leaves) > _MOST:
+    if len(leaves) > 100:
         raise QuantityError(
-            f"the study has {len(leaves)} leaves",
-            reason=f"a figure has room for {_MOST}",
-            fix="make a study of those that are to be seen",
+            f"the study has {len(leaves)} leaves; a figure has room for 100",
+            fix="draw a study of some of them",
         )
     table = compare(study, among, heat_capacity=heat_capacity)
     curves = {
@@ -128,19 +111,17 @@ def plot(
         [leaf for leaf in leaves if leaf.name in curves], axes, strict=False
     ):
         _panel(ax, leaf, curves[leaf.name], table.sel(leaf=leaf.name))
-        _stated(ax, leaf, table)
-    _energies(axes[len(curves)], table)
+        _mark_stated(ax, leaf, table)
+    _draw_energies(axes[len(curves)], table)
     if reduced:
-        _reduced(axes[len(curves) + 1], reduced)
+        _draw_reduced(axes[len(curves) + 1], reduced)
     for ax in axes[len(curves) + 1 + bool(reduced) :]:
         ax.remove()
     return canvas
 
 
 def _grid(panels: int) -> tuple[int, int]:
-    """Return rows and columns for so many panels.
-
-    Rows as even as can be, and no panel alone in the last.
+    """Return rows and columns for panels, none of which is alone in the last row.
 
     Examples
     --------
@@ -156,12 +137,12 @@ def _grid(panels: int) -> tuple[int, int]:
 
 
 def _plain(name: str) -> str:
-    """Return a name from a file as text that matplotlib takes for no formula."""
+    """Escape a name from a file, which matplotlib could take for a formula."""
     return name.replace("\\", "/").replace("$", "\\$")
 
 
 def _curve(leaf: Leaf) -> xr.Dataset | None:
-    """Return B(E) of a leaf, or g/E² of its fit; None where there is none."""
+    """Return B(E) of a leaf, or g/E² of its fit, or None."""
     if leaf.kind != "fit_heat_capacity":
         return leaf.spectrum()
     if str(leaf.data.status.values) != OK:
@@ -185,16 +166,16 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
         draw_heat_capacity(leaf.data, ax=ax)
         ax.legend(frameon=False, fontsize="x-small")
-        set_title(ax, _plain(leaf.name), _of_heat_capacity(leaf.data, row))
+        set_title(ax, _plain(leaf.name), _heat_capacity_title(leaf.data, row))
         return
     if leaf.kind == "fit_heat_capacity":
         ax.plot(value.E, value, color=COLORS[0], lw=1.6)
-        for energy, colour, text in (
+        for energy, color, text in (
             (row.dos_peak, GREY, "maximum of $g/E^2$"),
             (row.einstein_energy, ORANGE, "$k_Bθ_E$"),
         ):
             if np.isfinite(energy):
-                ax.axvline(float(energy), color=colour, lw=0.9, ls="--", label=text)
+                ax.axvline(float(energy), color=color, lw=0.9, ls="--", label=text)
         ax.set(xlabel=label("$E$", "meV"), title="")
     else:
         draw_peak(curve, leaf.peak(curve), ax)
@@ -202,12 +183,12 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
     top = (
         _REACH * at
         if np.isfinite(at)
-        else min(float(value.E[-1]), max(_WITHOUT, 2 * float(value.E[0])))
+        else min(float(value.E[-1]), max(25.0, 2 * float(value.E[0])))
     )
     bottom = _FROM * at if np.isfinite(at) else 0.0
     shown = value.where((bottom < value.E) & (top >= value.E))
     level = _debye_level(leaf, curve)
-    # Without a peak, to the top of what no elastic line outshines.
+    # Without a peak, the elastic line does not set the height.
     high = float(shown.max())
     if not np.isfinite(at):
         high = height_without_outliers(shown, np.zeros(shown.size))
@@ -220,103 +201,77 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
         limit_height(ax, drawn, 1.25 * high, (float(drawn.min()), float(drawn.max())))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize="x-small")
-    said = ax.get_title()
-    if np.isfinite(at) and leaf.kind != "fit_heat_capacity":
-        # With the error that the table and the panel of energies have, not that of the
-        # fit alone.
-        quality = said.partition("\n")[2]
-        said = (
-            f"$E_\\mathrm{{BP}}$ = {with_error(at, float(row.energy_std))} "
-            f"meV\n{quality}"
-        )
+    title = ax.get_title()
     if leaf.kind == "fit_heat_capacity":
-        said = _of_heat_capacity(leaf.data, row)
-    set_title(ax, _plain(leaf.name), said)
+        title = _heat_capacity_title(leaf.data, row)
+    elif np.isfinite(at):
+        # With the error of `compare`, not that of the fit alone.
+        energy = with_error(at, float(row.energy_std))
+        quality = title.partition("\n")[2]
+        title = f"$E_\\mathrm{{BP}}$ = {energy} meV\n{quality}"
+    set_title(ax, _plain(leaf.name), title)
 
 
-def _of_heat_capacity(table: xr.Dataset, row: xr.Dataset) -> str:
-    """Write the energy that stands for a heat capacity, with the error of the study, and whether its fit is poor."""
+def _heat_capacity_title(table: xr.Dataset, row: xr.Dataset) -> str:
+    """Write the energy of a heat capacity with the error of `compare`."""
     if str(table.status.values) != OK:
         return f"no fit: {table.status.values}"
-    said = peak_of(table)
+    text = peak_of(table)
     if np.isfinite(row.energy):
         name = str(row.method.values).replace("g/E2", "$g/E^2$")
-        said = f"{name}: {with_error(float(row.energy), float(row.energy_std))} meV"
-    return f"{said}{' (poor)' if is_poor_heat_capacity(table) else ''}"
+        text = f"{name}: {with_error(float(row.energy), float(row.energy_std))} meV"
+    return f"{text}{' (poor)' if is_poor_heat_capacity(table) else ''}"
 
 
-def _stated(ax: Axes, leaf: Leaf, table: xr.Dataset) -> None:
-    """Mark the energies that come without a curve, with their errors, in a panel over E."""
+def _mark_stated(ax: Axes, leaf: Leaf, table: xr.Dataset) -> None:
+    """Mark the energies from the literature, with their errors, in a panel over E."""
     if leaf.kind == "fit_heat_capacity" and "C" in leaf.data:
         return  # over temperature
     stated = table.isel(leaf=(table.kind == "stated").values)
     inside = stated.isel(leaf=(stated.energy <= ax.get_xlim()[1]).values)
     names = inside.leaf.values.tolist()
+    few = len(names) <= 3  # many are named in the panel of energies
     for i, name in enumerate(names):
-        row = inside.sel(leaf=name)
-        energy, std = float(row.energy), float(row.energy_std)
-        # Many are told apart in the panel of energies.
-        said = (
-            f"{_plain(name)} (stated)"
-            if len(names) <= _FEW
-            else "stated energies"
-            if i == 0
-            else None
+        energy, std = (
+            float(inside[k].sel(leaf=name)) for k in ("energy", "energy_std")
         )
-        colour = _STATED[i % len(_STATED)]
+        text = None if i else "stated energies"
+        color = COLORS[3 + i % 3]
         if np.isfinite(std):
-            ax.axvspan(
-                energy - std, energy + std, color=colour, alpha=0.15, lw=0, zorder=0
-            )
-        ax.axvline(
-            energy, color=colour, lw=1.1, ls=(0, (5, 1, 1, 1)), label=said, zorder=1
-        )
+            band: dict[str, Any] = {"color": color, "alpha": 0.15, "lw": 0, "zorder": 0}
+            ax.axvspan(energy - std, energy + std, **band)
+        line: dict[str, Any] = {"color": color, "lw": 1.1, "ls": (0, (5, 1, 1, 1))}
+        text = f"{_plain(name)} (stated)" if few else text
+        ax.axvline(energy, label=text, zorder=1, **line)
     if names:
         ax.legend(frameon=False, fontsize="x-small")
 
 
 def _debye_level(leaf: Leaf, curve: xr.Dataset) -> float | None:
-    """Return g/E² of the sound waves where it is known, in the units of the curve."""
+    """Return g/E² of the sound waves if it is known, in the units of the curve."""
     if leaf.kind == "fit_heat_capacity":
         return float(leaf.data.debye_level) if "debye_level" in leaf.data else None
     if leaf.option("debye_energy") is None:
         return None
-    # The leaf is g(E), on whose scale all modes have this area.
-    return (
-        area_of_all_modes(read(leaf.data, "vibrational_dos"))
-        * 3
-        / float(leaf.option("debye_energy")) ** 3
-    )
+    area = area_of_all_modes(read(leaf.data, "vibrational_dos"))
+    return area * 3 / float(leaf.option("debye_energy")) ** 3
 
 
-def _energies(ax: Axes, table: xr.Dataset) -> None:
+def _draw_energies(ax: Axes, table: xr.Dataset) -> None:
     places = np.arange(table.sizes["leaf"])[::-1]
     for place, name in zip(places, table.leaf.values.tolist(), strict=True):
         row = table.sel(leaf=name)
-        if np.isfinite(row.energy):
-            std = float(row.energy_std)
-            error = std if np.isfinite(std) else None
-            colour = COLORS[0] if int(row.compared) else _LEFT_OUT
-            ax.errorbar(
-                float(row.energy),
-                place,
-                xerr=error,
-                fmt="o",
-                ms=4,
-                color=colour,
-                capsize=2,
-            )
+        energy, std = float(row.energy), float(row.energy_std)
+        if np.isfinite(energy):
+            color = COLORS[0] if int(row.compared) else "#AAAAAA"
+            style: dict[str, Any] = {"fmt": "o", "ms": 4, "color": color, "capsize": 2}
+            ax.errorbar(energy, place, xerr=std if np.isfinite(std) else None, **style)
         else:
-            ax.text(
-                0.5,
-                place,
-                str(row.status.values),
-                transform=ax.get_yaxis_transform(),
-                ha="center",
-                va="center",
-                color=GREY,
-                bbox={"fc": "white", "ec": "none", "pad": 1},
-            )
+            box = {"fc": "white", "ec": "none", "pad": 1}
+            at = ax.get_yaxis_transform()
+            middle: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY}
+            text = str(row.status.values)
+            ax.text(0.5, place, text, transform=at, bbox=box, **middle)
     mean, std = float(table.mean_energy), float(table.mean_energy_std)
     if float(table.p_value) < UNLIKELY:
         ax.set_title(
@@ -326,16 +281,12 @@ def _energies(ax: Axes, table: xr.Dataset) -> None:
         ax.axvspan(mean - std, mean + std, color=ORANGE, alpha=0.2, lw=0)
         ax.axvline(mean, color=ORANGE, lw=1)
         left_out = int((table.energy.notnull() & (table.compared == 0)).sum())
-        said = (
-            f"\nof {int(table.n_energies)}, without the grey ones" if left_out else ""
-        )
-        ax.set_title(f"mean {with_error(mean, std)} meV{said}", fontsize="small")
+        some = f"\nof {int(table.n_energies)}, without the grey ones"
+        title = f"mean {with_error(mean, std)} meV{some if left_out else ''}"
+        ax.set_title(title, fontsize="small")
     # They may be larger than those above the curves.
-    note = (
-        "errors: statistical, misfit, systematic"
-        if (table.energy_std > 1.01 * table.statistical_std).any()
-        else ""
-    )
+    larger = (table.energy_std > 1.01 * table.statistical_std).any()
+    note = "errors: statistical, misfit, systematic" if larger else ""
     ax.set_yticks(places, [_plain(name) for name in table.leaf.values.tolist()])
     ax.set_ylim(-0.7, places.max() + 0.7)
     ax.set_xlabel("\n".join(filter(None, (label(r"$E_\mathrm{BP}$", "meV"), note))))
@@ -344,61 +295,33 @@ def _energies(ax: Axes, table: xr.Dataset) -> None:
 def _on_reduced_axis(
     leaves: list[Leaf], curves: dict[str, xr.Dataset], table: xr.Dataset
 ) -> list[tuple[str, xr.DataArray, bool]]:
-    """Return what has a peak to be scaled by.
-
-    Its name, the curve over E/E_BP, and whether it is of a formula.
-    """
+    """Return the name, the curve over E/E_BP, and whether it is a formula, of each."""
     scaled = []
     for leaf in leaves:
         row = table.sel(leaf=leaf.name)
-        # A curve is scaled by its own maximum, which is not the mean of Einstein modes.
-        at = float(row.dos_peak) if np.isfinite(row.dos_peak) else float(row.energy)
+        # A curve is scaled by its own maximum, not by the mean of Einstein modes.
+        at = float(row.dos_peak if np.isfinite(row.dos_peak) else row.energy)
         value = read(curves[leaf.name], "reduced_dos").value
-        if not (
-            np.isfinite(row.energy)
-            and np.isfinite(at)
-            and float(value.E[0]) <= at <= float(value.E[-1])
-        ):
+        inside = float(value.E[0]) <= at <= float(value.E[-1])
+        height = float(value.interp(E=at)) if inside else np.nan
+        if not np.isfinite(row.energy) or not np.isfinite(height) or height <= 0:
             continue
-        height = float(value.interp(E=at))
-        if np.isfinite(height) and height > 0:
-            # What is a formula is not to be taken for what was measured.
-            fitted = leaf.kind == "fit_heat_capacity"
-            said = (
-                " (fit to $C_p$)"
-                if fitted
-                else " (model)"
-                if is_computed(value)
-                else ""
-            )
-            value = (
-                value.where(_FROM * at < value.E) / height
-            )  # below, there is the elastic line
-            scaled.append(
-                (
-                    _plain(leaf.name) + said,
-                    value.assign_coords(E=value.E / at),
-                    bool(said),
-                )
-            )
+        kind = " (model)" if is_computed(value) else ""
+        if leaf.kind == "fit_heat_capacity":
+            kind = " (fit to $C_p$)"
+        curve = value.where(_FROM * at < value.E) / height  # without the elastic line
+        curve = curve.assign_coords(E=value.E / at)
+        scaled.append((_plain(leaf.name) + kind, curve, bool(kind)))
     return scaled
 
 
-def _reduced(ax: Axes, scaled: list[tuple[str, xr.DataArray, bool]]) -> None:
+def _draw_reduced(ax: Axes, scaled: list[tuple[str, xr.DataArray, bool]]) -> None:
     for i, (name, curve, formula) in enumerate(scaled):
-        ax.plot(
-            curve.E,
-            curve,
-            lw=1.3,
-            ls="--" if formula else "-",
-            color=COLORS[i % len(COLORS)],
-            label=name,
-        )
-    # Room for the legend above the curves, as far as that goes.
+        color, dashes = COLORS[i % len(COLORS)], "--" if formula else "-"
+        ax.plot(curve.E, curve, lw=1.3, ls=dashes, color=color, label=name)
+    # Room for the legend above the curves.
     top = 1.3 + 0.15 * min(len(ax.lines), 6)
-    ax.set(
-        xlim=(0, _REACH), ylim=(0, top), xlabel=r"$E/E_\mathrm{BP}$", ylabel=r"$B(E)/B(E_\mathrm{BP})$",
-        title="reduced axis",
-    )  # fmt: skip
-    ax.title.set_fontsize("small")
+    ax.set(xlim=(0, _REACH), ylim=(0, top))
+    ax.set(xlabel=r"$E/E_\mathrm{BP}$", ylabel=r"$B(E)/B(E_\mathrm{BP})$")
+    ax.set_title("reduced axis", fontsize="small")
     ax.legend(frameon=False, fontsize="x-small")

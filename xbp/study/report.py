@@ -33,7 +33,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0; text-align: left; vertical-align: top; }
 .wide { overflow-x: auto; } img { max-width: 100%; }
-.said td { overflow-wrap: break-word; } .said td:last-child { white-space: nowrap; }
+.words td { overflow-wrap: break-word; } .words td:last-child { white-space: nowrap; }
 .faint td { color: #767676; background: #f6f6f6; }
 summary { cursor: pointer; }
 @media (max-width: 60rem) {
@@ -44,13 +44,13 @@ summary { cursor: pointer; }
   .numbers td:not(:first-child)::before { content: attr(data-title) ": "; color: #767676; }
 }
 """
-#: What a leaf is, where it is no signal.
+#: What a leaf is, if it is not a signal.
 _KINDS = {
     "fit_heat_capacity": "C_p(T), fitted",
     "boson_peak": "peak, fitted before",
     "stated": "stated energy",
 }
-# Nothing is fetched and nothing runs, whatever a file from elsewhere holds.
+# Nothing is fetched or run, whatever a file contains.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -63,16 +63,14 @@ def report(
     heat_capacity: EinsteinOr = "peak",
     overwrite: bool = False,
 ) -> None:
-    """Write a study as one self-contained HTML page.
-
-    Figure, comparison, provenance of every leaf.
+    """Write a study as one HTML page: comparison, figure, provenance of every leaf.
 
     Parameters
     ----------
     study : xarray.DataTree
         From `new_study`.
     path : path-like
-        Where to; it is written beside its place and renamed once it is complete.
+        Where to.
     among, heat_capacity
         As for `compare`.
     overwrite : bool
@@ -81,7 +79,7 @@ def report(
     Raises
     ------
     QuantityError
-        If it is no study, or an argument is not one of those welcome.
+        If it is not a study, or an argument is unknown.
     FileFormatError
         If the file exists and `overwrite` is not given, or cannot be written.
     MissingDependencyError
@@ -124,7 +122,7 @@ def report(
 
 
 def _text(value: Any) -> str:
-    """Return anything out of a file as text of a page."""
+    """Escape anything from a file as text of a page."""
     return html.escape(str(value))
 
 
@@ -136,7 +134,7 @@ def _number(value: Any, std: Any = float("nan"), units: str = "") -> str:
 
 
 def _error(std: Any) -> str:
-    """Write an error that stands in a column of its own."""
+    """Write an error in its own column."""
     return f"{float(std):.2g}" if float(std) > 0 else "–"
 
 
@@ -148,13 +146,10 @@ def _together(number: str) -> str:
 def _rows(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
-    kind: str = "said",
+    kind: str = "words",
     faint: Sequence[bool] = (),
 ) -> str:
-    """Return a table, of what is said, or of words and numbers, some rows of it grey.
-
-    The cells are HTML already.
-    """
+    """Return a table of cells that are HTML already, some rows of it grey."""
     # On a narrow page every cell is a line of its own, and names its column.
     titles = [re.sub("<[^>]*>", "", cell.replace("<sub>", "_")) for cell in head]
     lines = []
@@ -173,7 +168,7 @@ def _rows(
 
 
 def _kind(leaf: Leaf) -> str:
-    """Say what a leaf is: of a spectrum its symbol, and whether it was measured with light."""
+    """Write what a leaf is: for a spectrum its symbol, and whether it is Raman."""
     if leaf.kind in _KINDS:
         return _KINDS[leaf.kind]
     value = read(leaf.data).value
@@ -202,7 +197,7 @@ def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:
         row = table.sel(leaf=name)
         reach = _range(row, "E", "meV") or _range(row, "temperature", "K") or "–"
         energies = _number(row.energy, row.energy_std)
-        # Of a heat capacity the one of its two energies that does not stand for it.
+        # The energy of a heat capacity that is not compared.
         peak_stands = str(row.method.values) != "Einstein modes"
         key, said = (
             ("einstein_energy", "k<sub>B</sub>θ<sub>E</sub>")
@@ -218,17 +213,13 @@ def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:
         )
         if is_poor(row):
             left += " (poor)"
+        no = ("no: it has no energy", "no: left out")
         rows.append(
             [
                 _text(name), energies, _error(row.statistical_std), _error(row.systematic_std),
                 _text(row.status.values), _text(kinds[name]), _text(row.method.values), reach,
                 _number(row.chi2_reduced), left, _number(row.box_phonon),
-                "yes" if int(row.compared) else "no: left "
-                                                "out" if row.energy > 0 else "no: "
-                                                                                      "it "
-                                                                                      "has "
-                                                                                      "no "
-                                                                                      "energy",
+                "yes" if int(row.compared) else no[bool(row.energy > 0)],
             ]
         )  # fmt: skip
     about = (
@@ -236,7 +227,7 @@ def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:
         "being χ²/ν of the fit where that is "
     )
     about += "above 1; a model has no statistical error. Grey: not compared. "
-    about += "(poor): the curve fitted has not the shape of the data.</p>"
+    about += "(poor): the fitted curve misses the shape of the data.</p>"
     return _rows(head, rows, "numbers", (table.compared.values == 0).tolist()) + about
 
 
@@ -261,13 +252,8 @@ def _totals(table: xr.Dataset) -> str:
         ["probability of a larger χ²", _number(table.p_value)],
     ]
     if float(table.p_value) < UNLIKELY:
-        rows.append(
-            [
-                "beware",
-                "these are not one energy within their errors, and the mean is none "
-                "of them",
-            ]
-        )
+        warning = "the energies do not agree within their errors; do not use the mean"
+        rows.append(["warning", warning])
     return _rows(["in all", ""], rows)
 
 
@@ -287,7 +273,7 @@ def _figure(
 ) -> str:
     """Return the figure as base64 of a PNG."""
     with warnings.catch_warnings():
-        # Names may hold characters that the font has not.
+        # Names may contain characters that the font lacks.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure = plot(study, among, heat_capacity=heat_capacity)
         stream = io.BytesIO()
@@ -319,7 +305,8 @@ def _provenance(leaf: Leaf) -> str:
         found,
     ]
     history = max((str(h) for h in known if h is not None), key=len, default="")
-    return f"<h3>{_text(leaf.name)}</h3>{about}{_history(history) if history else '<p>No history is known.</p>'}"
+    steps = _history(history) if history else "<p>No history is known.</p>"
+    return f"<h3>{_text(leaf.name)}</h3>{about}{steps}"
 
 
 def _history(history: str) -> str:
@@ -332,10 +319,7 @@ def _history(history: str) -> str:
 
 
 def _argument(key: str, value: Any) -> str:
-    """Write what an operation was told.
-
-    Words as they are, the ends of a range, names, and anything else as JSON.
-    """
+    """Write an argument: words, ranges and names as such, anything else as JSON."""
     if (
         isinstance(value, list)
         and value

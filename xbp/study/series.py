@@ -1,7 +1,4 @@
-"""Glasses of one system in a series.
-
-How the boson peak depends on cooling rate and size.
-"""
+"""Series of glasses: how the boson peak depends on cooling rate and size."""
 
 from __future__ import annotations
 
@@ -135,8 +132,8 @@ def cooling_series(
         As for `make_glass`.
     cooling_rates : sequence of scalars with units
     folder : path-like
-        Where the trajectories stand; those that are there already are used again,
-        unfinished ones go on.
+        Folder of the trajectories; those that exist are used again, unfinished ones
+        are continued.
     Q_max, dQ, E_max, window, weights, E_range, Q_range
         As for `glass_spectra`.
     progress : bool
@@ -163,13 +160,8 @@ def cooling_series(
     """
     rates = [magnitude(rate, "K/s", name="cooling_rates") for rate in cooling_rates]
     glasses = {rate: {**options, "cooling_rate": f"{rate!r} K/s"} for rate in rates}
-    analysis = {
-        "E_max": E_max,
-        "window": window,
-        "weights": weights,
-        "E_range": E_range,
-        "Q_range": Q_range,
-    }
+    analysis = {"E_max": E_max, "window": window, "weights": weights}
+    analysis |= {"E_range": E_range, "Q_range": Q_range}
     labels = {"units": "K/s", "long_name": "cooling rate"}
     return _series(
         system, "cooling_rate", labels, glasses, folder, Q_max, dQ, analysis, progress
@@ -219,13 +211,8 @@ def size_series(
     glasses = {
         float(whole(n, "n_atoms", 1)): {**options, "n_atoms": n} for n in n_atoms
     }
-    analysis = {
-        "E_max": E_max,
-        "window": window,
-        "weights": weights,
-        "E_range": E_range,
-        "Q_range": Q_range,
-    }
+    analysis = {"E_max": E_max, "window": window, "weights": weights}
+    analysis |= {"E_range": E_range, "Q_range": Q_range}
     labels = {"units": "1", "long_name": "number of atoms"}
     return _series(
         system, "n_atoms", labels, glasses, folder, Q_max, dQ, analysis, progress
@@ -244,11 +231,7 @@ def _series(
     progress: bool,
 ) -> xr.Dataset:
     if not glasses:
-        raise RangeError(
-            f"no {dim} is given",
-            reason="there is nothing to make",
-            fix="name one or more",
-        )
+        raise RangeError(f"no {dim} is given", fix="name one or more")
     where = make_folder(folder)
     name = system if isinstance(system, str) else system.name
     found = []
@@ -263,9 +246,7 @@ def _series(
             )
             if not np.isclose(kept, value):
                 raise QuantityError(
-                    f"{path} is of {dim} {kept:g}",
-                    reason="it stands where another glass belongs",
-                    fix="move it away",
+                    f"{path} is of {dim} {kept:g}, not {value:g}", fix="move it away"
                 )
         else:
             traj = md.lammps.make_glass(system, path, progress=progress, **options)
@@ -293,7 +274,7 @@ def _series(
     table = xr.concat(marked, dim=index, **how)
     history = extend_history(
         None, f"{dim.removesuffix('_rate').replace('n_atoms', 'size')}_series",
-        {"system": name, dim: list(glasses), **{key: value for key, value in analysis.items() if value is not None}},
+        {"system": name, dim: list(glasses), **analysis},
     )  # fmt: skip
     table.attrs = {
         "Conventions": CONVENTIONS,

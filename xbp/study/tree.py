@@ -1,4 +1,4 @@
-"""The study: a DataTree of experiments, simulation and models, held to the data model leaf by leaf."""
+"""Studies: experiments, simulation and models in one tree, checked leaf by leaf."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ import xarray as xr
 
 from xbp.core.errors import FileFormatError, QuantityError, RangeError, XbpError
 from xbp.core.grid import interval
+from xbp.core.guards import (
+    require_keys,
+    require_kind,
+    require_number,
+    require_positive,
+    shown,
+)
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import (
@@ -24,14 +31,10 @@ from xbp.core.schema import (
 )
 from xbp.core.signal import extend_history
 from xbp.core.status import OK
-from xbp.core.units import magnitude
 from xbp.fitting.peak import Method
 from xbp.io.netcdf import open_tree, tree_to_netcdf
 from xbp.study.leaf import OPTION, leaves_of
 from xbp.summary import describe_tree
-
-#: Longer names leave a figure no room, and netCDF has none for 256 letters.
-_LONGEST_NAME = 60
 
 __all__ = ["new_study", "open_study", "stated_energy", "summary", "to_netcdf"]
 
@@ -46,10 +49,10 @@ def stated_energy(
     energy : scalar with units
         E_BP (bare: meV).
     std : scalar with units, optional
-        Its standard deviation (bare: meV); without one it takes no part in χ².
+        Its standard deviation (bare: meV); without one it is left out of χ².
     reference : str
-        Where it is stated, such as a DOI; of an energy of your own, what it was
-        measured with.
+        Where it is stated, such as a DOI; for an energy of your own, how it was
+        measured.
 
     Returns
     -------
@@ -59,51 +62,42 @@ def stated_energy(
     Raises
     ------
     QuantityError
-        If the energy is not positive and finite, the std is negative, or there is no
-        reference.
+        If the energy is not positive and finite, the std is negative, or the reference
+        is missing.
 
     Examples
     --------
     >>> stated_energy("44.4 1/cm", "2 1/cm", reference="doi:...").energy.round(2).item()
     5.5
     """
-    number = magnitude(energy, "meV", name="energy", energy=True)
-    error = np.nan if std is None else magnitude(std, "meV", name="std", energy=True)
-    if not (np.isfinite(number) and number > 0) or error < 0 or np.isinf(error):
-        raise QuantityError(
-            f"energy={energy}, std={std}",
-            reason="an energy is positive and finite, its standard deviation not "
-            "negative",
-            fix="stated_energy('5.5 meV', '0.4 meV', reference='doi:...')",
-        )
+    in_mev: dict[str, Any] = {"units": "meV", "energy": True, "error": QuantityError}
+    number = require_positive(energy, "energy", **in_mev)
+    error = np.nan
+    if std is not None:
+        error = require_number(std, "std", least=0, **in_mev)
     if not isinstance(reference, str) or not reference.strip():
         raise QuantityError(
-            f"reference={reference!r}",
-            reason="a number that comes without its data names its source",
+            f"reference={reference!r}: name the source of the number",
             fix="reference='doi:...', or reference='this work, IN5, 2024'",
         )
-    said = {"energy": energy, "std": std, "reference": reference}
+    given = {"energy": energy, "std": std, "reference": reference}
+    columns = {
+        "energy": (number, {"units": "meV", "long_name": "energy of the boson peak"}),
+        "energy_std": (
+            error,
+            {"units": "meV", "long_name": "standard deviation of the energy"},
+        ),
+        "status": (OK, {"long_name": "whether the energy can be used"}),
+    }
     return xr.Dataset(
-        {
-            "energy": (
-                (),
-                number,
-                {"units": "meV", "long_name": "energy of the boson peak"},
-            ),
-            "energy_std": (
-                (),
-                error,
-                {"units": "meV", "long_name": "standard deviation of the energy"},
-            ),
-            "status": ((), OK, {"long_name": "whether the energy can be used"}),
-        },
+        {name: ((), *column) for name, column in columns.items()},
         attrs={
             "Conventions": CONVENTIONS,
             "xbp_schema": SCHEMA_VERSION,
             "quantity": "boson_peak",
             "method": "stated",
             "reference": reference,
-            "history": extend_history(None, "stated_energy", said),
+            "history": extend_history(None, "stated_energy", given),
         },
     )
 
@@ -118,7 +112,7 @@ def new_study(
     systematic: Mapping[str, Any] | None = None,
     debye_energy: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
-    r"""Lay experiments, simulation and models side by side, as one tree.
+    r"""Collect experiments, simulation and models in one tree.
 
     Parameters
     ----------
@@ -143,7 +137,7 @@ def new_study(
         the choice of range (bare: meV).
     debye_energy : mapping of str to scalar with units, optional
         By leaf, which must be a g(E), the Debye energy (bare: meV), for the Debye level
-        ∫g dE · 3/E_D³ of the figures. g says which area it has (``attrs["area"]``), or
+        ∫g dE · 3/E_D³ of the figures. The area of g is its ``attrs["area"]``, or
         has one of 1 or 3.
 
     Returns
@@ -159,57 +153,36 @@ def new_study(
         If there is no leaf, one is none of these, or an option names a leaf that it
         cannot be of.
     RangeError
-        If a leaf has no single spectrum, or a range is no range of its data.
+        If a leaf is not a single spectrum, or a range is not one of its data.
     XbpError
         If a leaf does not follow the data model otherwise.
 
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> B = xbp.models.evaluate("lognormal", np.linspace(1, 20, 80), energy="5.5 meV", height=2, sigma=0.6)
-    >>> study = new_study({"ins": B, "raman": stated_energy("6 meV", "0.4 meV", reference="doi:...")},
-    ...                   E_range={"ins": ("2 meV", "12 meV")})
+    >>> E = np.linspace(1, 20, 80)
+    >>> B = xbp.models.evaluate("lognormal", E, energy="5.5 meV", height=2, sigma=0.6)
+    >>> raman = stated_energy("6 meV", "0.4 meV", reference="doi:...")
+    >>> study = new_study({"ins": B, "raman": raman}, E_range={"ins": (2, 12)})
     >>> sorted(study.children)
     ['ins', 'raman']
     """
-    if not isinstance(leaves, Mapping) or not leaves:
-        raise QuantityError(
-            f"leaves={leaves!r}"
-            if not isinstance(leaves, Mapping)
-            else "there are no leaves",
-            reason="a study lays data side by side, by name",
-            fix="xbp.new_study({'ins': b_of_neutrons, 'raman': b_of_raman})",
-        )
-    options: dict[str, Mapping[str, Any]] = {
-        name: {} if given is None else given
-        for name, given in (
-            ("E_range", E_range), ("Q_range", Q_range), ("method", method), ("systematic", systematic),
-            ("debye_energy", debye_energy),
-        )
-    }  # fmt: skip
-    for option, by_leaf in options.items():
-        if not isinstance(by_leaf, Mapping):
-            raise QuantityError(
-                f"{option}={by_leaf!r}",
-                reason="options are given by leaf",
-                fix=f"{option}={{{next(iter(leaves))!r}: ...}}",
-            )
-        for name in by_leaf:
-            if name not in leaves:
-                raise QuantityError(
-                    f"{option} names the leaf {name!r}",
-                    reason="options are given by leaf, and these are "
-                    f"{', '.join(map(repr, leaves))}",
-                    fix=f"{option}={{{next(iter(leaves))!r}: ...}}",
-                )
+    require_kind(leaves, Mapping, "leaves", "a mapping of names to data")
+    if not leaves:
+        raise QuantityError("there are no leaves", fix="xbp.new_study({'ins': b_of_E})")
+    options = {
+        "E_range": E_range,
+        "Q_range": Q_range,
+        "method": method,
+        "systematic": systematic,
+        "debye_energy": debye_energy,
+    }
+    by_leaf = {name: require_keys(v, name, leaves) for name, v in options.items()}
     nodes: dict[str, xr.Dataset] = {}
     for name, data in leaves.items():
         _check_name(name, list(leaves))
-        nodes[name] = _as_leaf(
-            name,
-            data,
-            {o: by_leaf[name] for o, by_leaf in options.items() if name in by_leaf},
-        )
+        own = {option: v[name] for option, v in by_leaf.items() if name in v}
+        nodes[name] = _as_leaf(name, data, own)
     attrs = {
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,
@@ -226,46 +199,31 @@ def new_study(
 
 
 def _check_name(name: Any, names: list[Any]) -> None:
+    longest = 60  # letters: a figure has no room for more
     parts = name.split("/") if isinstance(name, str) else [""]
-    # What netCDF takes for a name.
     fits = all(
         re.match(r"\w", part) and part == part.strip() and part.isprintable()
         for part in parts
     )
-    if (
-        not fits
-        or not unicodedata.is_normalized("NFC", name)
-        or len(name) > _LONGEST_NAME
-    ):
+    if not fits or not unicodedata.is_normalized("NFC", name) or len(name) > longest:
         raise QuantityError(
-            f"the leaf is called {str(name)[: 2 * _LONGEST_NAME]!r}",
-            reason="a name is a word that begins with a letter or a digit, or such "
-            "words with slashes between them, "
-            f"of up to {_LONGEST_NAME} letters in all",
+            f"a leaf is called {shown(name)}",
+            reason="a name begins with a letter or a digit, has up to "
+            f"{longest} letters, and may have slashes between words",
             fix="'ins', or 'raman/532 nm'",
         )
-    above = [
-        other
-        for other in names
-        if isinstance(other, str) and name.startswith(f"{other}/")
-    ]
-    if above:
-        raise QuantityError(
-            f"the leaf {name!r} would hang on the leaf {above[0]!r}",
-            reason="a group holds leaves and no data of its own",
-            fix=f"call the other one '{above[0]}/all', or the like",
-        )
+    for other in names:
+        if isinstance(other, str) and name.startswith(f"{other}/"):
+            raise QuantityError(
+                f"the leaf {name!r} would hang on the leaf {other!r}",
+                fix=f"call the other one '{other}/all', or the like",
+            )
 
 
 def _as_leaf(name: str, data: Any, options: Mapping[str, Any]) -> xr.Dataset:
-    """Return the Dataset of a leaf, what is said of it in its attributes."""
-    if not isinstance(data, xr.DataArray | xr.Dataset):
-        raise QuantityError(
-            f"the leaf {name!r} is a {type(data).__name__}",
-            reason="it is labelled data, or a table of results",
-            fix="xbp.new_dataset(...), or xbp.stated_energy('5.5 meV', '0.4 meV', "
-            "reference='doi:...')",
-        )
+    """Return the Dataset of a leaf, with its options as attributes."""
+    wanted = "labelled data, or a table of results"
+    require_kind(data, (xr.DataArray, xr.Dataset), f"the leaf {name!r}", wanted)
     plain: Any = unwrap(data)[0]
     if isinstance(plain, xr.DataArray):
         row = QUANTITIES.get(str(quantity_name(plain)))
@@ -275,32 +233,23 @@ def _as_leaf(name: str, data: Any, options: Mapping[str, Any]) -> xr.Dataset:
         key: value for key, value in ds.attrs.items() if not str(key).startswith(OPTION)
     }
     for option, value in options.items():
+        kept = value
         if option in ("systematic", "debye_energy"):
-            number = magnitude(value, "meV", name=f"{option} of {name!r}", energy=True)
-            if not (np.isfinite(number) and number > 0):
-                raise QuantityError(
-                    f"{option} of {name!r} is {value}",
-                    reason="it is positive",
-                    fix="'0.3 meV'",
-                )
-            ds.attrs[OPTION + option] = number
-        elif option == "method":
-            ds.attrs[OPTION + option] = value
-        else:
-            dim = option[0]
+            kept = require_positive(
+                value, f"{option} of {name!r}", "meV", energy=True, error=QuantityError
+            )
+        elif option != "method":
+            dim, of = option[0], f"{option} of {name!r}"
             if dim not in ds.coords or ds[dim].dims != (dim,):
                 raise RangeError(
                     f"{option} is given for {name!r}, which has no dimension {dim!r}",
-                    reason="it is a range of that dimension",
                     fix=f"leave it out, or pass data over {dim}",
                 )
-            units = require_units(
-                ds[dim],
-                f"coordinate '{dim}' of {name!r}",
-                "meV" if dim == "E" else "1/angstrom",
-            )
-            ends = interval(value, ds, dim, name=f"{option} of {name!r}")
-            ds.attrs[OPTION + option] = [f"{end:.12g} {units}" for end in ends]
+            expected = "meV" if dim == "E" else "1/angstrom"
+            units = require_units(ds[dim], f"coordinate '{dim}' of {name!r}", expected)
+            ends = interval(value, ds, dim, name=of)
+            kept = [f"{end:.12g} {units}" for end in ends]
+        ds.attrs[OPTION + option] = kept
     return ds
 
 
@@ -311,7 +260,7 @@ def to_netcdf(
     """Archive a study to netCDF-4, a group for each leaf.
 
     ``xbp.open_study(path)`` and ``xarray.open_datatree(path)`` give back the identical
-    tree. The file is written beside its place and renamed once it is complete.
+    tree.
 
     Parameters
     ----------
@@ -325,7 +274,7 @@ def to_netcdf(
     Raises
     ------
     QuantityError
-        If it is no study, or an attribute cannot be stored in netCDF.
+        If it is not a study, or an attribute cannot be stored in netCDF.
     FileFormatError
         If the file exists and `overwrite` is not given, or it cannot be written so that
         it reads back identical.
@@ -345,12 +294,12 @@ def open_study(path: str | os.PathLike[str]) -> xr.DataTree:
     Returns
     -------
     xarray.DataTree
-        Every leaf held to the data model.
+        Every leaf checked.
 
     Raises
     ------
     FileFormatError
-        If it is no such file.
+        If it is not such a file.
     XbpError
         If a leaf does not follow the data model.
 
@@ -366,19 +315,15 @@ def open_study(path: str | os.PathLike[str]) -> xr.DataTree:
     tree = open_tree(path)
     if quantity_name(tree) != "study":
         raise FileFormatError(
-            f"{path} holds no study",
-            reason="its root does not say so",
-            fix="xbp.open_dataset(path) opens other files; a study is made by "
-            "xbp.new_study({...})",
+            f"{path} contains no study",
+            fix="xbp.open_dataset(path) opens other files",
         )
     leaves_of(tree)
     return tree
 
 
 def summary(study: xr.DataTree) -> str:
-    """Say in a few lines what a tree holds and what can be done with it.
-
-    This is what ``tree.bp`` prints.
+    """Describe a tree in a few lines, as ``tree.bp`` prints it.
 
     Parameters
     ----------
@@ -391,7 +336,8 @@ def summary(study: xr.DataTree) -> str:
 
     Examples
     --------
-    >>> print(summary(new_study({"ins": stated_energy("5.5 meV", reference="doi:...")})))
+    >>> leaf = stated_energy("5.5 meV", reference="doi:...")
+    >>> print(summary(new_study({"ins": leaf})))
     study: 1 leaf
       ins: stated
       next: .bp.compare() .bp.plot() .bp.report() .bp.to_netcdf()
