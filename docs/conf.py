@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version as _version
 from pathlib import Path
 
 import sphinx_autosummary_accessors
@@ -15,12 +14,14 @@ import sphinx_autosummary_accessors
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-import pages  # noqa: E402 (it stands beside this file)
+import pages  # noqa: E402 (it is beside this file)
+
+import xbp  # noqa: E402
 
 project = "xbp"
 author = "The xbp developers"
 copyright = "the xbp developers"
-version = release = _version("xbp")
+version = release = xbp.__version__
 
 extensions = [
     "myst_nb",

@@ -5,8 +5,6 @@ are functions of the same name here, and on DataTree, whose methods are those of
 `xbp.study`.
 """
 
-from importlib.metadata import version as _version
-
 from xbp import accessor, md, models, plot, study, tutorial
 from xbp.accessor import bp
 from xbp.analysis import (
@@ -29,6 +27,7 @@ from xbp.analysis import (
 from xbp.core import errors
 from xbp.core.construct import new_dataset
 from xbp.core.diagnostic import Diagnostic, diagnostics
+from xbp.core.optional import VERSION as _VERSION
 from xbp.fitting import fit
 from xbp.io import (
     from_scipp,
@@ -87,7 +86,7 @@ from xbp.study import (
 )
 from xbp.summary import describe
 
-__version__ = _version("xbp")
+__version__ = _VERSION
 
 __all__ = [
     "Diagnostic",

@@ -6,12 +6,12 @@ must know is an attribute of its own.
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from xbp.core.optional import VERSION
 
 __all__ = ["Step", "extend_history", "parse_history"]
 
@@ -38,11 +38,6 @@ class Step:
     text: str
 
 
-@functools.cache
-def _version() -> str:
-    return importlib.metadata.version("xbp")
-
-
 def extend_history(
     history: object, operation: str, arguments: Mapping[str, Any]
 ) -> str:
@@ -57,7 +52,7 @@ def extend_history(
         {
             "operation": operation,
             "arguments": {k: v for k, v in arguments.items() if v is not None},
-            "xbp": _version(),
+            "xbp": VERSION,
         },
         ensure_ascii=False,
         default=str,

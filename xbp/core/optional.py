@@ -1,4 +1,4 @@
-"""Packages that only some features need."""
+"""The name and version of xbp as a distribution, and packages that only some features need."""
 
 from __future__ import annotations
 
@@ -7,11 +7,26 @@ from typing import Any
 
 from xbp.core.errors import MissingDependencyError
 
-__all__ = ["require"]
+__all__ = ["DISTRIBUTION", "VERSION", "install", "require"]
+
+#: What pip installs; "xbp" in the Python Package Index is another project.
+DISTRIBUTION = "xarray-bosonpeak"
+VERSION = "0.1.0"
+
+
+def install(extra: str) -> str:
+    """Write how an extra is installed, from the index or in a clone.
+
+    Examples
+    --------
+    >>> print(install("md"))
+    pip install "xarray-bosonpeak[md]", or ".[md]" in a clone
+    """
+    return f'pip install "{DISTRIBUTION}[{extra}]", or ".[{extra}]" in a clone'
 
 
 def require(module: str, purpose: str, extra: str, instead: str = "") -> Any:
-    """Import a package of an optional extra, or say what it is needed for and how to get it.
+    """Import a package of an optional extra, or raise an error with how to install it.
 
     Parameters
     ----------
@@ -43,5 +58,5 @@ def require(module: str, purpose: str, extra: str, instead: str = "") -> Any:
         raise MissingDependencyError(
             f"{package} cannot be imported ({error})",
             reason=purpose,
-            fix=f'pip install "xbp[{extra}]"{instead and f", or {instead}"}',
+            fix=f"{install(extra)}{instead and f'; or {instead}'}",
         ) from error

@@ -133,8 +133,8 @@ def open_extxyz(source: Source, given: Given) -> Found:
         mass = atoms[mass_column][order] * (1.0 if style is None else style.mass)
     species = raw.astype(str)
     if label == "z":
-        symbols = require("ase.data", "it knows the elements by number", "md")
-        known = dict(enumerate(symbols.chemical_symbols))
+        table = require("periodictable", "it knows elements by number", "md")
+        known = {e.number: e.symbol for e in table.elements if e.number}
         species = np.array([known.get(int(z), str(z)) for z in raw.tolist()], dtype=str)
     if velocity == "momenta":
         # The masses that the writer had: of the file, else of its elements.

@@ -62,7 +62,7 @@ def open_with_ase(source: Source, given: Given) -> Found:
         "passes a file to MDAnalysis"
     )
     with reading(path, hint, "is not a trajectory that xbp or ASE reads"):
-        formats = require("ase.io.formats", "it reads what xbp does not", "md")
+        formats = require("ase.io.formats", "it reads what xbp does not", "formats")
         kind = str(formats.filetype(str(path)))
         require_file(
             kind not in _ASE_WRONG,
@@ -98,7 +98,9 @@ def open_with_ase(source: Source, given: Given) -> Found:
             fix="elements={'X': 'Cu'}",
         )
     # ASE's unit of time is Å √(u/eV).
-    per_ps = 1000 * float(require("ase.units", "it reads what xbp does not", "md").fs)
+    per_ps = 1000 * float(
+        require("ase.units", "it reads what xbp does not", "formats").fs
+    )
 
     def read(numbers: range) -> Iterator[Vectors]:
         for number in numbers:
@@ -239,7 +241,7 @@ class _Reader:
         self.topology, self.path, self.n_atoms = topology, path, n_atoms
 
     def universe(self) -> Any:
-        mda = require("MDAnalysis", "it reads what xbp does not", "md")
+        mda = require("MDAnalysis", "it reads what xbp does not", "formats")
         # Filters of warnings belong to the process, tasks run in several threads.
         with _opening, warnings.catch_warnings():
             # MDAnalysis announces a change of its own interface for every DCD.

