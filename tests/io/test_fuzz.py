@@ -18,7 +18,7 @@ import xarray as xr
 import xbp
 from xbp.core.schema import validate
 from xbp.errors import FileFormatError, XbpError
-from xbp.io.angles import angle_dataset
+from xbp.io.geometry import angle_dataset
 
 E_EDGES = np.linspace(-4, 6, 6)
 

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import FileFormatError
+from xbp.errors import FileFormatError, XbpError
 
 Q_EDGES, E_EDGES = np.linspace(0, 3, 4), np.linspace(-4, 6, 6)
 
@@ -86,7 +86,7 @@ def test_errors_may_be_standard_deviations(tmp_path: Path) -> None:
     ds = xr.open_dataset(path, engine="histogram", errors="std")
     with h5py.File(path) as file:
         np.testing.assert_array_equal(ds.S_std, file["iqe/errors"])
-    with pytest.raises(FileFormatError, match="errors='sigma'"):
+    with pytest.raises(XbpError, match="errors='sigma'"):
         xr.open_dataset(path, engine="histogram", errors="sigma")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import netCDF4
 import numpy as np
 import pint
@@ -186,3 +187,20 @@ def test_an_infinite_signal_is_neither_written_nor_read(
     infinite.to_netcdf(tmp_path / "b.nc", engine="netcdf4")
     with pytest.raises(FileFormatError, match="infinite"):
         xbp.open_dataset(tmp_path / "b.nc")
+
+
+def test_infinite_coordinates_and_negative_errors(
+    glass: xr.Dataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.nc"
+    for name, value in (("Q", np.inf), ("temperature", np.inf), ("S_std", -1.0)):
+        glass[["S", "S_std"]].bp.to_netcdf(path, overwrite=True)
+        with h5py.File(path, "a") as file:
+            file[name][(0,) * file[name].ndim] = value
+        with pytest.raises(FileFormatError, match=f"'{name}' is "):
+            xbp.open_dataset(path)
+        bad = glass[["S", "S_std"]].load().copy(deep=True)
+        if name == "S_std":
+            bad[name][0, 0] = value
+            with pytest.raises(QuantityError, match="negative"):
+                bad.bp.to_netcdf(path, overwrite=True)

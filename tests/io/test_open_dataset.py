@@ -105,10 +105,10 @@ ENGINES = (
 )
 def test_what_is_no_path(engine: str, path: object) -> None:
     module = importlib.import_module(f"xbp.io.{engine}")
-    with pytest.raises(FileFormatError, match="is no path"):
+    with pytest.raises(FileFormatError, match="is not a path"):
         getattr(module, f"open_{engine}")(path)
     backend = xr.backends.list_engines()[engine]
-    with pytest.raises(FileFormatError, match="is no path"):
+    with pytest.raises(FileFormatError, match="is not a path"):
         backend.open_dataset(path)
     assert not backend.guess_can_open(path)
 

@@ -19,7 +19,7 @@ import xarray as xr
 import xbp
 from xbp.errors import FileFormatError
 from xbp.io import publish
-from xbp.io.angles import angle_dataset
+from xbp.io.geometry import angle_dataset
 from xbp.io.publish import make_folder, new_file, new_folder
 
 

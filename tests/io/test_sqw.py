@@ -98,7 +98,7 @@ def test_the_units_of_the_temperature_are_read(
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("Temperature 77 in [C]", r"says 'Temperature 77 in \[C\]'"), ("Temperature 77 meV", "says 'Temperature 77 meV'"),
+        ("Temperature 77 in [C]", r"'Temperature 77 in \[C\]'"), ("Temperature 77 meV", "'Temperature 77 meV'"),
         ("Temperature 77 deg C", "'C'"), ("Temperature 77 in C at the sample", "'C'"),
         ("Temperature 77 [warm]", "warm"), ("Temperature 350 [K]\n# Temperature 77 [K]", r"these are 350 K and 77 K"),
         ("Temperature 350 [K]\n# T 350 [degC]", r"these are 350 K and 623.15 K"),

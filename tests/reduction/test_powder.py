@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp.errors import CoordinateError, QuantityError, RangeError, UnitsError, XbpError
-from xbp.io.angles import angle_dataset
+from xbp.io.geometry import angle_dataset
 from xbp.reduction.kinematics import Curves, momentum_transfer
 
 EI = 60.0

@@ -1,64 +1,74 @@
-"""Two- and three-column text.
-
-Units given by the caller, or by the header that xbp writes.
-"""
+"""Two- and three-column text, labelled by the caller, or by the header that xbp writes."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendEntrypoint
 
+from xbp.core.common_errors import SOURCE, common_name
+from xbp.core.conditions import temperature_coordinate
 from xbp.core.construct import new_dataset
 from xbp.core.diagnostic import diagnosed
-from xbp.core.errors import CoordinateError, QuantityError, XbpError
-from xbp.core.schema import COORDINATES, QUANTITIES
-from xbp.core.signal import extend_history
-from xbp.core.units import is_one_of, parse_unit
-from xbp.io.arguments import axis_units, can_open, to_path, value_units, without
-from xbp.io.named import named_format, require_plain_table
-from xbp.io.normalization import require_normalization
-from xbp.io.own_columns import MARK, as_told, read_own, to_columns
-from xbp.io.table import read_table, require_one_run, require_whole, row
-from xbp.io.text import TEXT_ERRORS, head, is_ended, read_lines, unreadable
+from xbp.core.errors import CoordinateError, FileFormatError, QuantityError
+from xbp.core.operation import operation
+from xbp.core.schema import COORDINATES, QUANTITIES, validate
+from xbp.core.signal import as_stored, extend_history, read, std_of
+from xbp.core.units import parse_unit
+from xbp.io.reader import (
+    Format,
+    axis_units,
+    reader,
+    require_normalization,
+    value_units,
+)
+from xbp.io.text import (
+    check,
+    is_ended,
+    read_lines,
+    read_table,
+    require_one_run,
+    require_whole,
+    row,
+    to_numbers,
+    write_text,
+)
 from xbp.io.titles import (
     column_titles,
     labelled_rows,
-    require_quantity_of_titles,
-    require_units_of_titles,
+    named_format,
+    require_titles,
     used_columns,
 )
 from xbp.reduction.heat_capacity import Amount
 from xbp.reduction.imaginary import imaginary_modes
 
-__all__ = ["ColumnsBackend", "decline", "open_columns", "to_columns"]
+__all__ = ["FORMAT", "ColumnsBackend", "open_columns", "to_columns"]
 
-#: What spectroscopists of the quantity write their axis in, where it is not the
-#: canonical unit.
-_USUAL = {("raman_intensity", "E"): "1/cm"}
-_AMOUNTS = get_args(Amount)
+#: First and last line of columns that xbp writes.
+_MARK: Final = "# xbp columns "
+_END: Final = "# end"
 
 
-def decline(path: Path) -> str | None:
-    """Say why a file cannot be opened as columns without further word, or None where xbp wrote it."""
-    lines = head(path)
-    if lines and lines[0].startswith(MARK):
+def declined(lines: list[str]) -> str | None:
+    """Return why a text cannot be opened as columns without arguments, or None if xbp wrote it."""
+    if lines and lines[0].startswith(_MARK):
         return None
     known = named_format(lines)
     if known is not None:
         return f"it is {known}"
     if any(row(line) is not None for line in lines):
-        return "it is a table that does not say what it holds"
+        return "it is a table without units"
     return "it has no rows of two or three numbers"
 
 
+@reader("columns")
 def open_columns(
-    path: str | os.PathLike[str],
+    path: Path,
     *,
     quantity: str | None = None,
     units: str | None = None,
@@ -86,8 +96,7 @@ def open_columns(
     ``##NAMES=``, are kept.
 
     A text cut off within its last line is recognised if that line has no line end and
-    is not a row, or has fewer decimals than all others. Integers give no clue: ``100
-    1000``, ``200 2000``, ``300 30`` may be cut off.
+    is not a row, or has fewer decimals than all others; integers cannot show it.
 
     Parameters
     ----------
@@ -130,15 +139,15 @@ def open_columns(
     Returns
     -------
     xarray.Dataset
-        The variable named as the vocabulary has it, with ``<name>_std`` where there is
-        a third column. Of a file that `to_columns` wrote nothing has to be said.
+        The variable with its name in the vocabulary, and ``<name>_std`` if there is a
+        third column. A file of `to_columns` needs no arguments.
 
     Raises
     ------
     QuantityError, UnitsError
         If the quantity or the units are not given, unknown, or of a dimension that the
-        quantity or the coordinate cannot have; if `amount` is of something that is not
-        per mole.
+        quantity or the coordinate cannot have; if `amount` is given for data that are
+        not per mole.
     FileFormatError
         If the text has a format of its own; if there is no table, more than one, or
         rows of different length; if a line outside it begins with a number, a number is
@@ -153,61 +162,62 @@ def open_columns(
     >>> import os, pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "dos.txt")
-    ...     _ = path.write_text(os.linesep.join(["# THz and 1/THz", "1.0 0.5", "2.0 0.25"]))
-    ...     g = open_columns(path, quantity="vibrational_dos", units="1/THz", coordinate_units="THz").g
+    ...     rows = ["# THz and 1/THz", "1.0 0.5", "2.0 0.25"]
+    ...     _ = path.write_text(os.linesep.join(rows))
+    ...     g = open_columns(path, quantity="vibrational_dos", units="1/THz",
+    ...                      coordinate_units="THz").g
     >>> g.bp.convert(E="meV").E.values.round(3)
     array([4.136, 8.271])
     """
-    where = to_path(path)
-    try:
-        lines = read_lines(where, complete=False)
-        if lines and lines[0].startswith(MARK):
-            return as_told(
-                read_own(lines),
-                quantity,
-                units,
-                coordinate,
-                coordinate_units,
-                T,
-                statistics,
-                amount,
-            )
-        require_plain_table(where, lines)
-        table = read_table(where, lines)
-        if not is_ended(where):
-            require_whole(lines)
-    except XbpError:
-        raise
-    except (
-        *TEXT_ERRORS,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        raise unreadable(where, "columns", error) from error
-    labels = _labels(where, quantity, units, coordinate, coordinate_units)
-    if amount is not None:
-        _require_molar(amount, labels)
-    dim = labels.dim
+    given = {
+        "quantity": quantity,
+        "units": units,
+        "coordinate": coordinate,
+        "coordinate_units": coordinate_units,
+        "statistics": statistics,
+        "amount": amount,
+    }
+    lines = read_lines(path, complete=False)
+    if lines and lines[0].startswith(_MARK):
+        return _require_same(_read_own(lines), given, T)
+    known = named_format(lines)
+    if known is not None:
+        raise FileFormatError(
+            f"{path} is {known}, not a plain table of columns",
+            fix="use xbp.open_dataset(path) if xbp reads that format; otherwise export "
+            "columns, or label the numbers with xbp.new_dataset(...)",
+        )
+    table = read_table(path, lines)
+    if not is_ended(path):
+        require_whole(lines)
+    quantity, units, dim, coordinate_units = _labels(
+        path, quantity, units, coordinate, coordinate_units
+    )
+    if amount is not None and (
+        quantity != "heat_capacity"
+        or not parse_unit(units).is_compatible_with("J/mol/K")
+    ):
+        raise QuantityError(
+            f"amount={amount!r} of a {quantity} in '{units}'",
+            reason="amount= applies to a heat capacity per mole",
+            fix="leave amount= out; .bp.to_molar(...) makes a heat capacity per mole",
+        )
+    above = lines[: table.start]
     titles = column_titles(lines, table.start, table.values.shape[1])
     if check_titles:
-        require_units_of_titles(
-            where.name,
-            lines[: table.start],
+        require_titles(
+            path.name,
+            above,
             titles,
-            labels.units,
-            labels.coordinate_units,
-            labels.dim,
+            quantity=quantity,
+            dim=dim,
+            units=units,
+            coordinate_units=coordinate_units,
         )
-        require_quantity_of_titles(
-            where.name, lines[: table.start], titles, labels.quantity, labels.dim
-        )
-    x, *columns = table.values.T[: used_columns(where, lines, table, titles, has_std)]
+    x, *columns = table.values.T[: used_columns(path, lines, table, titles, has_std)]
     if dim == "temperature":
-        require_one_run(where, x, table.breaks)
-        # A thermometer scatters, and a sample is cooled and heated: points come in an
-        # order of their own.
+        require_one_run(path, x, table.breaks)
+        # A thermometer scatters, and a sample is cooled and heated.
         order = np.argsort(x, kind="stable")
         x, columns = x[order], [column[order] for column in columns]
     steps = np.diff(x)
@@ -215,66 +225,48 @@ def open_columns(
         x, columns = x[::-1], [column[::-1] for column in columns]
     elif not (steps > 0).all():
         raise CoordinateError(
-            f"the first column of {where.name} is neither ascending nor descending "
+            f"the first column of {path.name} is neither ascending nor descending "
             f"({int((steps <= 0).sum())} of {steps.size} steps)",
-            reason="it is no coordinate, or the rows of several tables follow one "
-            "another",
-            fix="take the file apart, or drop the duplicates",
+            fix="split a file of several tables, or remove duplicates",
         )
-    require_normalization(
-        where.name,
-        labels.quantity,
-        columns[0],
-        columns[1] if columns[1:] else None,
-        lowest=lowest,
-        tail=tail,
-    )
+    values, std = columns[0], columns[1] if columns[1:] else None
+    require_normalization(path.name, quantity, values, std, lowest=lowest, tail=tail)
     ds = new_dataset(
-        labels.quantity,
-        columns[0],
-        std=columns[1] if len(columns) > 1 else None,
-        units=labels.units,
-        coords={dim: (x, labels.coordinate_units)},
+        quantity,
+        values,
+        std=std,
+        units=units,
+        coords={dim: (x, coordinate_units)},
         temperature=T,
         statistics=statistics,
-        attrs={"source": f"text file {where.name}"}
-        | labelled_rows(lines[: table.start]),
+        attrs={"source": f"text file {path.name}"} | labelled_rows(above),
     )
-    said = {
-        "file": where.name,
-        "quantity": labels.quantity,
-        "units": labels.units,
+    variable = ds[QUANTITIES[quantity].variable]
+    if (
+        quantity == "vibrational_dos"
+        and (found := imaginary_modes(variable, ds)) is not None
+    ):
+        variable.attrs |= diagnosed({}, found)
+    # A DataArray loses the attributes of its Dataset.
+    if quantity == "static_structure_factor":
+        variable.attrs["source"] = ds.attrs["source"]
+    used = {
+        "file": path.name,
+        "quantity": quantity,
+        "units": units,
         "coordinate": dim,
-        "coordinate_units": labels.coordinate_units,
+        "coordinate_units": coordinate_units,
         "T": None if T is None else str(T),
         "statistics": statistics,
         "amount": amount,
         "has_std": has_std,
     }
-    variable = ds[QUANTITIES[labels.quantity].variable]
-    if (
-        labels.quantity == "vibrational_dos"
-        and (found := imaginary_modes(variable, ds)) is not None
-    ):
-        variable.attrs |= diagnosed({}, found)
-    # It is passed on as a DataArray, without the attributes of its Dataset.
-    if labels.quantity == "static_structure_factor":
-        variable.attrs["source"] = ds.attrs["source"]
     variable.attrs["history"] = ds.attrs["history"] = extend_history(
-        None, "open_columns", said
+        None, "open_columns", used
     )
     if amount is not None:
         variable.attrs["amount"] = amount
     return ds
-
-
-class _Labels(NamedTuple):
-    """What the caller says of a table, checked."""
-
-    quantity: str
-    units: str
-    dim: str
-    coordinate_units: str
 
 
 def _labels(
@@ -283,139 +275,189 @@ def _labels(
     units: str | None,
     coordinate: str | None,
     coordinate_units: str | None,
-) -> _Labels:
-    """Hold the arguments to the vocabulary.
-
-    What is missing is named, and nothing else.
-    """
-    known = quantity if is_one_of(quantity, *QUANTITIES) else None
-    row_ = None if known is None else QUANTITIES[known]
-    dim = (
-        coordinate
-        if coordinate is not None
-        else row_.dims[-1]
-        if row_ is not None
-        else None
-    )
-    if dim is not None and not is_one_of(dim, *COORDINATES):
+) -> tuple[str, str, str, str]:
+    """Return the labels of a table, checked against the vocabulary."""
+    row_ = QUANTITIES.get(quantity or "")
+    dim = coordinate or (row_.dims[-1] if row_ else None)
+    if dim is not None and dim not in COORDINATES:
         raise CoordinateError(
             f"coordinate={dim!r} is not known",
-            reason="its units cannot be checked",
             fix=f"coordinate= one of {', '.join(COORDINATES)}",
         )
-    example = (
-        "meV" if dim is None else _USUAL.get((str(known), dim), COORDINATES[dim][0])
+    # Spectroscopists write a Raman shift in 1/cm.
+    raman = (quantity, dim) == ("raman_intensity", "E")
+    example = "1/cm" if raman else COORDINATES[dim][0] if dim else "meV"
+    if row_ and dim and units is not None and coordinate_units is not None:
+        return (
+            row_.name,
+            value_units(units, row_.name, name="units"),
+            dim,
+            axis_units(coordinate_units, dim, name="coordinate_units", example=example),
+        )
+    missing = {}
+    if row_ is None:
+        missing[f"quantity={quantity!r}"] = f"quantity= one of {', '.join(QUANTITIES)}"
+    if units is None:
+        missing["units=None"] = f"units='{row_.units if row_ else 1}'; '1' if arbitrary"
+    if coordinate_units is None:
+        missing["coordinate_units=None"] = f"coordinate_units='{example}'"
+    raise QuantityError(
+        f"{where.name} is a table, opened with {', '.join(missing)}",
+        reason="text does not contain quantity and units",
+        fix="; ".join(missing.values()),
     )
-    mends = {
-        "quantity": None if known else f"quantity= one of {', '.join(QUANTITIES)}",
-        "units": None
-        if units is not None
-        else f"units='{'1' if row_ is None else row_.units}'; '1' if arbitrary",
-        "coordinate_units": None
-        if coordinate_units is not None
-        else f"coordinate_units='{example}'",
-    }
-    missing = {name: mend for name, mend in mends.items() if mend is not None}
+
+
+@operation(takes="signal")
+def to_columns(
+    data: xr.DataArray | xr.Dataset,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write a spectrum as three-column text: coordinate, value, standard deviation.
+
+    Every number is written in full precision, and the first comment contains units,
+    attributes and the other coordinates, so that ``xbp.open_dataset`` gives back the
+    identical Dataset. Programs that draw columns skip the comments.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        A signal over one dimension, such as a cut. Of a Dataset the signal and its
+        standard deviation are written, companions are not.
+    path : path-like
+        Where to.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    QuantityError
+        If there are more dimensions than one, or infinite numbers.
+    FileFormatError
+        If the file exists and `overwrite` is not given, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, xbp
+    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
+    >>> cut = B.bp.cut_Q((2, 8))[["B", "B_std"]]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cut.bp.to_columns(f"{folder}/cut.txt")
+    ...     xbp.open_dataset(f"{folder}/cut.txt").identical(cut)
+    True
+    """
+    signal = as_stored(read(data))
+    value, std = signal.value, signal.std
+    name = str(value.name or signal.quantity.variable)
     if (
-        known is None
-        or row_ is None
-        or dim is None
-        or units is None
-        or coordinate_units is None
+        value.ndim != 1
+        or np.isinf(value).any()
+        or (std is not None and np.isinf(std).any())
     ):
-        given = {
-            "quantity": quantity,
-            "units": units,
-            "coordinate_units": coordinate_units,
-        }
         raise QuantityError(
-            f"{where.name} is a table, opened with "
-            f"{', '.join(f'{name}={given[name]!r}' for name in missing)}",
-            reason="text does not say what its numbers are",
-            fix="; ".join(missing.values()),
+            f"'{name}' over {tuple(value.dims)} cannot be written as columns",
+            reason="they represent one dimension, and no infinite values",
+            fix="cut it first: data.bp.cut_Q((2, 8)); data.where(abs(data) < "
+            "float('inf')); or write netCDF: data.bp.to_netcdf(path)",
         )
-    return _Labels(
-        known,
-        value_units(units, known, name="units"),
-        dim,
-        axis_units(coordinate_units, dim, name="coordinate_units", example=example),
+    (dim,) = map(str, value.dims)
+    source = signal.source
+    is_dataset = isinstance(source, xr.Dataset)
+    coords = source.coords if is_dataset else value.coords
+    common = common_name(name)
+    further = [common] if is_dataset and common in source else []
+    kept = {dim, "bnds", *([SOURCE] if further else [])}
+
+    def packed(variable: Any) -> list[Any]:
+        return [list(variable.dims), variable.values.tolist(), dict(variable.attrs)]
+
+    columns = {dim: value[dim], name: value}
+    if std is not None:
+        columns[f"{name}_std"] = source[f"{name}_std"].copy(data=std.values)
+    header: dict[str, Any] = {
+        "names": list(columns),
+        "attrs": [dict(column.attrs) for column in columns.values()],
+        "coords": {
+            str(key): packed(coordinate)
+            for key, coordinate in coords.items()
+            if key != dim and set(coordinate.dims) <= kept
+        },
+        "further": {key: packed(source[key]) for key in further},
+        "dataset": dict(source.attrs) if is_dataset else {},
+    }
+    rows = np.stack(
+        [column.values.astype(float) for column in columns.values()], axis=1
     )
+    titles = (f"{n} [{c.attrs.get('units', '1')}]" for n, c in columns.items())
+    lines = [
+        _MARK + json.dumps(header, default=lambda value: value.tolist()),
+        f"# {' '.join(titles)}",
+        *(" ".join(map(repr, row)) for row in rows.tolist()),
+        _END,
+    ]
+    write_text(path, lines, overwrite=overwrite)
 
 
-def _require_molar(amount: Any, labels: _Labels) -> None:
-    """Refuse a mole of something that is not known, or of data that are not per mole."""
-    if not is_one_of(amount, *_AMOUNTS):
-        raise QuantityError(
-            f"amount={amount!r} is not known",
-            reason="a mole is of atoms or of formula units, and they differ by a "
-            "factor",
-            fix="amount='atoms' or amount='formula units'",
-        )
-    if labels.quantity != "heat_capacity" or not parse_unit(
-        labels.units
-    ).is_compatible_with("J/mol/K"):
-        raise QuantityError(
-            f"amount={amount!r} of a {labels.quantity} in '{labels.units}'",
-            reason="it says what a mole is of, of a heat capacity per mole",
-            fix="leave amount= out; .bp.to_molar(...) makes a heat capacity of the "
-            "sample or per gram one per mole",
-        )
-
-
-class ColumnsBackend(BackendEntrypoint):
-    """``xarray.open_dataset(path, engine="columns", quantity=..., units=...)``."""
-
-    description = "Two- and three-column text, its units given by the caller"
-    open_dataset_parameters = (
-        "filename_or_obj",
-        "drop_variables",
-        "quantity",
-        "units",
-        "coordinate",
-        "coordinate_units",
-        "T",
-        "statistics",
-        "amount",
-        "has_std",
-        "lowest",
-        "tail",
-        "check_titles",
+def _read_own(lines: list[str]) -> xr.Dataset:
+    """Return the Dataset that `to_columns` wrote."""
+    check(lines[-1] == _END, f"its last line is not '{_END}'")
+    header = json.loads(lines[0].removeprefix(_MARK))
+    names, attrs = header["names"], header["attrs"]
+    rows = [line for line in lines if not line.startswith("#")]
+    size = len(rows) * len(names)
+    table = to_numbers(rows, "the table", size=size, largest=np.inf)
+    columns = table.reshape(-1, len(names)).T
+    dim, name = names[:2]
+    check(
+        all(len(set(dims)) == len(dims) for dims, _, _ in header["coords"].values()),
+        "its header has a coordinate over one dimension twice",
     )
+    ds = xr.Dataset(
+        {key: (dim, columns[i], attrs[i]) for i, key in enumerate(names) if i},
+        coords={dim: (dim, columns[0], attrs[0])}
+        | {
+            key: (tuple(dims), np.array(values), labels)
+            for key, (dims, values, labels) in header["coords"].items()
+        },
+        attrs=header["dataset"],
+    )
+    for key, (dims_, values, labels) in header.get("further", {}).items():
+        ds[str(key)] = (tuple(dims_), np.array(values, dtype=float), labels)
+    validate(ds[name])
+    std_of(ds, ds[name])
+    return ds
 
-    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
-        self,
-        filename_or_obj: str | os.PathLike[str],
-        *,
-        drop_variables: str | Iterable[str] | None = None,
-        quantity: str | None = None,
-        units: str | None = None,
-        coordinate: str | None = None,
-        coordinate_units: str | None = None,
-        T: Any = None,
-        statistics: str | None = None,
-        amount: Amount | None = None,
-        has_std: bool | None = None,
-        lowest: float | None = -0.05,
-        tail: tuple[float, float] | None = (0.5, 2.0),
-        check_titles: bool = True,
-    ) -> xr.Dataset:
-        """Open a file; keywords as for `open_columns`."""
-        ds = open_columns(
-            filename_or_obj,
-            quantity=quantity,
-            units=units,
-            coordinate=coordinate,
-            coordinate_units=coordinate_units,
-            T=T,
-            statistics=statistics,
-            amount=amount,
-            has_std=has_std,
-            lowest=lowest,
-            tail=tail,
-            check_titles=check_titles,
+
+def _require_same(ds: xr.Dataset, given: dict[str, Any], T: Any) -> xr.Dataset:
+    """Check the arguments against a file written by xbp; only the temperature may be set.
+
+    Raises
+    ------
+    QuantityError
+        If an argument contradicts the file.
+    """
+    value = next(iter(ds.data_vars.values()))
+    (dim,) = map(str, value.dims)
+    own = {
+        **value.attrs,
+        "coordinate": dim,
+        "coordinate_units": ds[dim].attrs.get("units"),
+    }
+    for name, argument in given.items():
+        if argument is None or argument == own.get(name):
+            continue
+        if name.endswith("units") and parse_unit(argument) == parse_unit(
+            str(own[name])
+        ):
+            continue
+        raise QuantityError(
+            f"{name}={argument!r} contradicts the file, which has {own.get(name)!r}",
+            fix=f"leave {name}= out, or change it after opening",
         )
-        return without(ds, drop_variables)
+    return ds if T is None else ds.assign_coords(temperature=temperature_coordinate(T))
 
-    def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Recognise what xbp wrote, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
-        return can_open(filename_or_obj, decline)
+
+FORMAT = Format("columns", "text", declined, open_columns)
+ColumnsBackend = FORMAT.backend()

@@ -1,31 +1,44 @@
-"""Scattering geometry.
-
-The instrument fixes the incident (direct) or the final (indirect) neutron energy.
-"""
+"""Spectra of detectors at their angles, and which neutron energy the instrument fixes: incident or final."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import xarray as xr
 
 from xbp.core.conditions import FIXED_ENERGY
+from xbp.core.construct import new_dataset
 from xbp.core.errors import FileFormatError, QuantityError
+from xbp.core.schema import COORDINATES
 from xbp.core.units import magnitude
+from xbp.io.reader import measured
 
 __all__ = [
-    "DIRECT",
-    "INDIRECT",
+    "KI_OVER_KF",
     "Asked",
     "Bins",
+    "angle_dataset",
     "find_geometry",
     "geometry_of_instrument",
+    "masked_rows",
+    "with_fixed_energy",
 ]
 
-#: Chopper spectrometers: they fix the incident energy. Names and the short names that
-#: files carry.
+#: Whether the spectra were multiplied by k_i/k_f, which leaves S of the cross section.
+KI_OVER_KF: Final = {True: "applied", False: "not applied"}
+_ANGLES: Final = {
+    "two_theta": ("degree", COORDINATES["two_theta"][1]),
+    "two_theta_width": ("degree", "width of the detector in scattering angle"),
+    "azimuth": ("degree", "azimuthal angle"),
+    "azimuth_width": ("degree", "width of the detector in azimuthal angle"),
+    "distance": ("m", "distance from the sample"),
+}
+#: Chopper spectrometers, which fix the incident energy: names, and short names in
+#: files.
 DIRECT: Final = frozenset(
     (
         "4SEASONS", "4SEASON", "AMATERAS", "ARCS", "BRISP", "CNCS", "CSPEC", "DCS", "DCTOF",
@@ -35,7 +48,8 @@ DIRECT: Final = frozenset(
         "SEQUOIA", "SHARP", "TOFTOF", "TREX", "VOR",
     )
 )  # fmt: skip
-#: Crystal-analyser, filter and backscattering spectrometers: they fix the final energy.
+#: Crystal-analyser, filter and backscattering spectrometers, which fix the final
+#: energy.
 INDIRECT: Final = frozenset(
     (
         "BASIS", "BIFROST", "BSS", "CAMEA", "DNA", "EMU", "FANS", "FDS", "HFBS", "IN1LAGRANGE",
@@ -74,28 +88,22 @@ class Asked:
         QuantityError
             If they are not valid, or contradict one another.
         """
-        if self.geometry not in (None, *FIXED_ENERGY):
-            raise QuantityError(
-                f"geometry={self.geometry!r} is not valid",
-                reason="a spectrometer has direct or indirect geometry",
-                fix="geometry='direct' (fixed incident energy) or 'indirect' (fixed "
-                "final energy)",
-            )
-        said = {self.geometry} | {
+        given = {self.geometry} | {
             kind
             for kind, name in FIXED_ENERGY.items()
             if getattr(self, name) is not None
         }
-        said -= {None}
-        if len(said) > 1:
+        given -= {None}
+        if len(given) > 1 or not given <= set(FIXED_ENERGY):
             raise QuantityError(
                 f"geometry={self.geometry!r}, "
                 f"incident_energy={self.incident_energy!r} and "
-                f"final_energy={self.final_energy!r} contradict one another",
+                f"final_energy={self.final_energy!r} are not one geometry",
                 reason="an instrument fixes one of the two energies",
-                fix="give incident_energy= (direct) or final_energy= (indirect)",
+                fix="geometry='direct' or incident_energy=, or geometry='indirect' or "
+                "final_energy=",
             )
-        return said.pop() if said else None
+        return given.pop() if given else None
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,8 @@ def geometry_of_instrument(name: str | None) -> str | None:
 
     Examples
     --------
-    >>> geometry_of_instrument("OSIRIS"), geometry_of_instrument("T-REX"), geometry_of_instrument("")
-    ('indirect', 'direct', None)
+    >>> [geometry_of_instrument(name) for name in ("OSIRIS", "T-REX", "")]
+    ['indirect', 'direct', None]
     """
     words = re.findall(r"[A-Z0-9]+", (name or "").upper())
     for candidate in ("".join(words), *words[:1]):
@@ -152,9 +160,7 @@ def find_geometry(
     energy: float | np.ndarray | None,
     bins: Bins,
 ) -> dict[str, Any]:
-    """Decide which energy is fixed.
-
-    From the file, else the caller, the instrument's name, or the energies.
+    """Decide which energy is fixed, from the file, the caller, the instrument's name, or the energies.
 
     Parameters
     ----------
@@ -183,53 +189,51 @@ def find_geometry(
         If the geometry of a fixed energy is not known, or file, caller and energies
         contradict one another.
     """
-    said = asked.kind()
-    if said is not None and stated is not None and said != stated:
+    given = asked.kind()
+    if None not in (given, stated) and given != stated:
         raise FileFormatError(
-            f"{where} has {stated} geometry, but the arguments imply {said} geometry",
-            reason="Q would be computed for the wrong geometry",
+            f"{where} has {stated} geometry, but the arguments imply {given} geometry",
             fix="leave geometry=, incident_energy= and final_energy= out",
         )
-    kind = stated or said or geometry_of_instrument(instrument)
-    given = None if said is None else getattr(asked, FIXED_ENERGY[said])
-    if given is not None:
-        energy = magnitude(given, "meV", name=FIXED_ENERGY[str(said)], energy=True)
+    kind = stated or given or geometry_of_instrument(instrument)
+    own = None if given is None else getattr(asked, FIXED_ENERGY[given])
+    if own is not None:
+        energy = magnitude(own, "meV", name=FIXED_ENERGY[str(given)], energy=True)
     if energy is None:
         return {} if kind is None else {"geometry": kind}
     each = np.broadcast_to(
         np.asarray(energy, dtype=float).reshape(-1, 1), (bins.seen.shape[0], 1)
     )
-    if not (each[np.isfinite(each)] > 0).all() or not np.isfinite(each).any():
+    finite = each[np.isfinite(each)]
+    low, high = finite.min(initial=np.inf), finite.max(initial=0)
+    text = f"{low:.6g} meV" if low == high else f"{low:.6g} to {high:.6g} meV"
+    if not 0 < low < np.inf:
         raise FileFormatError(
-            f"{where} has a fixed energy of {np.nanmin(each):g} meV",
-            reason="a neutron has a positive energy",
+            f"{where} has a fixed energy of {text}, not a positive one"
         )
     limit = magnitude(asked.direct_above, "meV", name="direct_above", energy=True)
-    if kind is None and (bins.seen & (bins.lower > each * (1 + 1e-9))).any():
+    # Beyond rounding.
+    above, below = bins.lower > each * (1 + 1e-9), bins.upper < -each * (1 + 1e-9)
+    if kind is None and (bins.seen & above).any():
         kind = "indirect"
-    if kind is None and np.nanmin(each) > limit:
+    if kind is None and low > limit:
         kind = "direct"
     if kind is None:
         raise FileFormatError(
-            f"{where} does not state whether its fixed energy of {_text(each)} meV is "
-            "the incident or the final energy",
-            reason=f"Q depends on it; instrument {instrument!r} is unknown, no energy "
-            "transfer is above the fixed one, "
-            f"and that is not above direct_above={limit:g} meV",
+            f"{where} does not state whether its fixed energy of {text} is the "
+            "incident or the final energy",
+            reason=f"instrument {instrument!r} is unknown, no energy transfer is above "
+            f"the fixed energy, and that is not above direct_above={limit:g} meV",
             fix="geometry='direct' (chopper spectrometers) or geometry='indirect' "
             "(crystal analysers, backscattering)",
         )
-    edge = bins.upper if said is None else bins.lower
-    impossible = (
-        (edge > each * (1 + 1e-9))
-        if kind == "direct"
-        else (bins.upper < -each * (1 + 1e-9))
-    )
+    edge = bins.upper if given is None else bins.lower
+    impossible = edge > each * (1 + 1e-9) if kind == "direct" else below
     if (bins.seen & impossible).any():
         extreme = edge[impossible.any(axis=0)]
         raise FileFormatError(
             f"{where} has energy transfers from {extreme[0]:g} to {extreme[-1]:g} meV "
-            f"with a fixed energy of {_text(each)} meV",
+            f"with a fixed energy of {text}",
             reason=f"neutrons of {kind} geometry cannot "
             f"{'lose' if kind == 'direct' else 'gain'} more than that",
             fix="check the energies, or pass final_energy= or incident_energy=",
@@ -237,6 +241,118 @@ def find_geometry(
     return {"geometry": kind, FIXED_ENERGY[kind]: energy}
 
 
-def _text(energies: np.ndarray) -> str:
-    low, high = np.nanmin(energies), np.nanmax(energies)
-    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+def masked_rows(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:
+    """Return which detectors have no data: zeros without an error, NaN or sentinels in every bin."""
+    seen, errors = measured(values, std)
+    empty = np.isnan(seen) | (seen == 0)
+    if errors is not None:
+        empty &= ~((seen == 0) & (errors > 0))
+    return np.asarray(empty.all(axis=1))
+
+
+def angle_dataset(
+    values: np.ndarray,
+    std: np.ndarray | None,
+    *,
+    detector: np.ndarray,
+    angles: Mapping[str, np.ndarray],
+    E_edges: np.ndarray | None = None,
+    E: np.ndarray | None = None,
+    incident_energy: float | np.ndarray | None = None,
+    final_energy: float | np.ndarray | None = None,
+    geometry: str | None = None,
+    temperature: Any = None,
+    ki_over_kf: bool | None = None,
+    units: str = "1/meV",
+    attrs: Mapping[str, str | int],
+) -> xr.Dataset:
+    """Label spectra over detectors and energy transfer.
+
+    Parameters
+    ----------
+    values, std : numpy.ndarray, shape (n_detector, n_E)
+        Spectra per meV, and their standard deviations, as `measured` takes them.
+    detector : numpy.ndarray of int, shape (n_detector,)
+        Numbers of the detectors.
+    angles : mapping of str to numpy.ndarray, shape (n_detector,)
+        ``two_theta`` (degrees, NaN where not known) and any of ``two_theta_width``,
+        ``azimuth``, ``azimuth_width`` (degrees) and ``distance`` (m).
+    E_edges, E : numpy.ndarray, shape (n_E + 1,) or (n_E,)
+        Bin edges or centres in meV.
+    incident_energy, final_energy : float or numpy.ndarray, shape (n_detector,),
+    optional
+        The fixed energy in meV, of direct or of indirect geometry.
+    geometry : {"direct", "indirect"}, optional
+        Where it is known without the energy.
+    temperature : scalar with units, optional
+        Of the sample.
+    ki_over_kf : bool, optional
+        Whether k_i/k_f is applied; None where that is not known.
+    units : str
+        Of the spectra.
+    attrs : mapping
+        Of the Dataset.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``S(detector, E)``, with the angles and ``masked`` as coordinates of the
+        detectors. Masked detectors, and bins that were not measured, are NaN.
+    """
+    masked = masked_rows(values, std) | np.isnan(angles["two_theta"])
+    values, std = measured(values, std, mask=masked[:, np.newaxis])
+    centres = (E_edges[1:] + E_edges[:-1]) / 2 if E_edges is not None else E
+    ds = new_dataset(
+        "detector_spectra",
+        values,
+        std=std,
+        units=units,
+        coords={"detector": (detector, "1"), "E": (centres, "meV")},
+        edges=None if E_edges is None else {"E": E_edges},
+        temperature=temperature,
+        statistics="quantum",
+        attrs=attrs,
+    )
+    if ki_over_kf is not None:
+        ds.S.attrs["ki_over_kf"] = KI_OVER_KF[ki_over_kf]
+    labels = {"long_name": "detector", "units": "1"}
+    ds = ds.assign_coords(detector=("detector", detector.astype(np.int64), labels))
+    for name, (units, long_name) in _ANGLES.items():
+        if name in angles:
+            labels = {"units": units, "long_name": long_name}
+            ds = ds.assign_coords(
+                {name: ("detector", np.asarray(angles[name], dtype=float), labels)}
+            )
+    ds = ds.assign_coords(
+        masked=("detector", masked, {"long_name": "detectors without data"})
+    )
+    return with_fixed_energy(
+        ds,
+        incident_energy=incident_energy,
+        final_energy=final_energy,
+        geometry=geometry,
+    )
+
+
+def with_fixed_energy(
+    ds: xr.Dataset,
+    *,
+    incident_energy: float | np.ndarray | None = None,
+    final_energy: float | np.ndarray | None = None,
+    geometry: str | None = None,
+) -> xr.Dataset:
+    """Add the energy that the instrument fixes, and the geometry; equal energies of all detectors become one."""
+    for kind, energy in (("direct", incident_energy), ("indirect", final_energy)):
+        if energy is None:
+            continue
+        geometry = kind
+        values = np.unique(np.asarray(energy)[np.isfinite(energy)])
+        one = values.size == 1
+        units, long_name = COORDINATES[FIXED_ENERGY[kind]]
+        own = ((), values[0]) if one else ("detector", np.asarray(energy, dtype=float))
+        ds = ds.assign_coords(
+            {FIXED_ENERGY[kind]: (*own, {"units": units, "long_name": long_name})}
+        )
+    if geometry is not None:
+        ds.S.attrs["geometry"] = geometry
+    return ds

@@ -1,4 +1,4 @@
-"""HDF5 from strangers: what a damaged file may raise, and attributes read with care."""
+"""HDF5 that may be damaged: what it raises, safe reading of parts, and a check before the netCDF library opens it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ else:
 __all__ = [
     "HDF5_ERRORS",
     "HDF5_SIGNATURE",
-    "MAX_COMPRESSION",
     "attribute",
     "flag",
+    "group",
     "number",
     "numbers",
     "open_hdf5",
+    "require_netcdf",
     "text",
 ]
 
@@ -39,17 +40,8 @@ HDF5_ERRORS = (
     MemoryError,
     OverflowError,
 )
-
-_MAX_TEXT = 256
-_MAX_LONG_TEXT = 2**24
-
-# 10^5 detectors of 2000 energies fit; what claims to be larger would not fit into
-# memory twice.
-_MAX_NUMBERS = 2**28
-# The best ratio that deflate can reach, and the best that large arrays of measured
-# numbers do.
-MAX_COMPRESSION = 1032
-_LARGE, _MAX_COMPRESSION_LARGE = 2**26, 50
+#: The best ratio that deflate can reach.
+_MAX_COMPRESSION = 1032
 
 
 @contextlib.contextmanager
@@ -59,8 +51,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     Raises
     ------
     ValueError
-        If it links to other files: these are unchecked, and one that is a pipe would
-        block.
+        If it links to other files: these are unchecked, and a pipe would block.
     """
     with h5py.File(path, "r") as file:
         outside: list[str] = []
@@ -75,35 +66,39 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         yield file
 
 
-def attribute(node: h5py.HLObject, name: str) -> Any:
-    """Read a small text or integer attribute; None where there is none.
+def group(parent: Any, name: str) -> h5py.Group | None:
+    """Return a group of a group; None if there is none."""
+    node = parent.get(name) if isinstance(parent, h5py.Group) else None
+    return node if isinstance(node, h5py.Group) else None
 
-    Its type is checked before its value is read: libhdf5 follows the pointers of a
-    damaged one wherever they lead.
+
+def attribute(node: h5py.HLObject, name: str) -> Any:
+    """Read a small text or integer attribute; None if there is none.
 
     Raises
     ------
     ValueError
-        If it is anything else.
+        If it is anything else: long lists and damaged texts crash libraries.
     """
     if name not in node.attrs:
         return None
     found = node.attrs.get_id(name)
     kind = found.get_type()
-    text = isinstance(kind, h5py.h5t.TypeStringID)
+    is_text = isinstance(kind, h5py.h5t.TypeStringID)
     whole = found.get_storage_size() == kind.get_size() or (
-        text and kind.is_variable_str()
+        is_text and kind.is_variable_str()
     )
-    short = found.shape == () and kind.get_size() <= _MAX_TEXT and whole
-    if not short or not (text or isinstance(kind, h5py.h5t.TypeIntegerID)):
+    short = found.shape == () and kind.get_size() <= 256 and whole
+    if not short or not (is_text or isinstance(kind, h5py.h5t.TypeIntegerID)):
         raise ValueError(
             f"attribute '{name}' of {node.name} is neither a short text nor an integer"
         )
-    return node.attrs[name]
+    value = node.attrs[name]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def numbers(
-    group: h5py.Group,
+    parent: h5py.Group,
     name: str,
     *,
     shape: tuple[int, ...] | None = None,
@@ -115,16 +110,16 @@ def numbers(
     Raises
     ------
     ValueError
-        If it is missing, holds no numbers (no whole ones), has another shape, or claims
-        more than the file stores.
+        If it is missing, contains other things than (whole) numbers, has another shape,
+        or is declared larger than what the file stores.
     """
-    node = group.get(name) if isinstance(group, h5py.Group) else None
+    node = parent.get(name) if isinstance(parent, h5py.Group) else None
     if (
         not isinstance(node, h5py.Dataset)
         or node.dtype.kind not in "fiu"
         or h5py.check_enum_dtype(node.dtype)
     ):
-        raise ValueError(f"'{name}' is missing or holds no numbers")
+        raise ValueError(f"'{name}' is missing or does not contain numbers")
     if node.is_virtual or node.external:
         raise ValueError(f"'{name}' is stored in other files")
     if (shape is not None and node.shape != shape) or (
@@ -134,8 +129,12 @@ def numbers(
         raise ValueError(f"'{name}' has the shape {node.shape}, where {wanted} needed")
     stored = node.id.get_storage_size()
     claimed = node.size * node.dtype.itemsize
-    ratio = MAX_COMPRESSION if claimed <= _LARGE else _MAX_COMPRESSION_LARGE
-    if node.size == 0 or node.size > _MAX_NUMBERS or claimed > ratio * stored:
+    if node.size and not stored:
+        raise ValueError(f"'{name}' was declared and never written")
+    # 10^5 detectors of 2000 energies fit; large arrays of measured numbers are not
+    # compressed by more than 50.
+    ratio = _MAX_COMPRESSION if claimed <= 2**26 else 50
+    if not 0 < node.size <= 2**28 or claimed > ratio * stored:
         raise ValueError(
             f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are "
             "stored"
@@ -144,67 +143,203 @@ def numbers(
     if not whole:
         return values
     if not ((np.abs(values) < 2**53) & (np.trunc(values) == values)).all():
-        raise ValueError(f"'{name}' holds something else than whole numbers")
+        raise ValueError(f"'{name}' contains numbers that are not whole")
     return values.astype(np.int64)
 
 
-def number(group: h5py.Group, name: str) -> float | None:
-    """Read a dataset of one number; None where there is none, or it is not finite.
+def number(parent: h5py.Group, name: str) -> float | None:
+    """Read a dataset of one number; None if there is none, or it is not finite.
 
     Raises
     ------
     ValueError
         If it is anything else.
     """
-    if name not in group:
+    if name not in parent:
         return None
-    values = numbers(group, name)
+    values = numbers(parent, name)
     if values.size != 1:
-        raise ValueError(f"'{name}' holds {values.size} numbers where one is needed")
+        raise ValueError(f"'{name}' has {values.size} numbers where one is needed")
     value = float(values.reshape(()))
     return value if np.isfinite(value) else None
 
 
-def flag(group: h5py.Group, name: str) -> bool | None:
-    """Read a dataset with one truth value, a boolean or a number.
+def flag(parent: h5py.Group, name: str) -> bool | None:
+    """Read a dataset of one boolean, as NeXus prescribes, or of 0 or 1, as Mantid writes.
 
     None if there is none.
 
     Raises
     ------
     ValueError
-        If it is anything else. NeXus prescribes booleans (NX_BOOLEAN); Mantid writes 0
-        and 1.
+        If it is anything else.
     """
-    node = group.get(name) if isinstance(group, h5py.Group) else None
+    node = parent.get(name) if isinstance(parent, h5py.Group) else None
     if isinstance(node, h5py.Dataset) and node.dtype.kind == "b" and node.size == 1:
         return bool(np.asarray(node[()]).reshape(()))
-    value = number(group, name)
+    value = number(parent, name)
     if value not in (None, 0.0, 1.0):
         raise ValueError(f"'{name}' is {value:g}, not 0 or 1 (false or true)")
     return None if value is None else bool(value)
 
 
-def text(group: h5py.Group, name: str) -> str | None:
-    """Read a dataset of one text; None where there is none, or it is no text.
+def text(parent: h5py.Group | None, name: str) -> str | None:
+    """Read a dataset of one text; None if there is none, or it is not a text.
 
     Raises
     ------
     ValueError
         If it claims to be absurdly long.
     """
-    node = group.get(name) if isinstance(group, h5py.Group) else None
+    node = parent.get(name) if isinstance(parent, h5py.Group) else None
     if (
         not isinstance(node, h5py.Dataset)
         or node.size != 1
         or not isinstance(node.id.get_type(), h5py.h5t.TypeStringID)
     ):
         return None
-    if node.id.get_type().get_size() > _MAX_LONG_TEXT:
-        raise ValueError(
-            f"'{name}' claims to be a text of {node.id.get_type().get_size()} bytes"
-        )
+    size = node.id.get_type().get_size()
+    if size > 2**24:
+        raise ValueError(f"'{name}' claims to be a text of {size} bytes")
     value = np.asarray(node[()]).reshape(-1)[0]
     return (
         value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     ).strip("\x00 \n")
+
+
+def require_netcdf(file: h5py.File) -> None:
+    """Walk the groups, dimensions and types of a file before the netCDF library does, which some valid HDF5 crashes.
+
+    Raises
+    ------
+    ValueError
+        If groups contain one another; links lead elsewhere; the scale of a dimension is
+        missing, not a scale, or has another length; numbers have sizes that netCDF does
+        not support; or a variable claims more than the file stores.
+    """
+    datasets = list(_datasets(file))
+    ids = [number for node in datasets if (number := _dimension_id(node)) is not None]
+    if len(set(ids)) < len(ids):
+        raise ValueError("two of its dimensions have the same id")
+    for node in datasets:
+        _require_size(node)
+        _require_dimensions(file, node)
+        if not set(_dimension_ids(node)) <= set(ids):
+            raise ValueError(
+                f"'{node.name}' has dimensions that are not in the file: a scale was "
+                "replaced or lost"
+            )
+
+
+def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
+    """Yield every dataset once."""
+    seen, waiting = set(), [file["/"]]
+    while waiting:
+        parent = waiting.pop()
+        here = h5py.h5o.get_info(parent.id).addr
+        if here in seen:
+            raise ValueError(f"its group {parent.name} occurs in several places")
+        seen.add(here)
+        for name in parent:
+            if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(
+                    f"'{name}' in {parent.name} is a link to another object, which "
+                    "netCDF does not support"
+                )
+            item = parent[name]
+            if isinstance(item, h5py.Group):
+                waiting.append(item)
+            elif isinstance(item, h5py.Dataset):
+                at = h5py.h5o.get_info(item.id).addr
+                if at not in seen:  # a dataset may have several names
+                    seen.add(at)
+                    yield item
+
+
+def _require_size(node: h5py.Dataset) -> None:
+    kind = node.id.get_type()
+    size = kind.get_size()
+    is_float = isinstance(kind, h5py.h5t.TypeFloatID)
+    if (is_float and size not in (4, 8)) or (
+        isinstance(kind, h5py.h5t.TypeIntegerID) and size not in (1, 2, 4, 8)
+    ):
+        raise ValueError(
+            f"'{node.name}' contains numbers of {size} bytes, which netCDF does not "
+            "support"
+        )
+    if node.is_virtual or node.external:
+        raise ValueError(f"'{node.name}' is stored in other files")
+    # A dimension without a coordinate has no stored values, and is never read.
+    if node.shape is None or (_text_of(node, "NAME") or "").startswith(
+        "This is a netCDF dimension but not a netCDF variable"
+    ):
+        return
+    claimed, stored = node.size * size, node.id.get_storage_size()
+    if claimed > max(2**26, _MAX_COMPRESSION * stored):  # 64 MB fit into any memory
+        raise ValueError(
+            f"'{node.name}' declares {claimed / 1e9:.3g} GB, but only {stored} bytes "
+            "of it are stored"
+        )
+
+
+def _text_of(node: h5py.HLObject, name: str) -> str | None:
+    value = attribute(node, name)
+    return value if isinstance(value, str) else None
+
+
+def _require_dimensions(file: h5py.File, node: h5py.Dataset) -> None:
+    """Check that every dimension of a dataset refers to a scale of its length."""
+    if "DIMENSION_LIST" not in node.attrs:
+        return
+    found = node.attrs.get_id("DIMENSION_LIST")
+    kind = found.get_type()
+    references = isinstance(kind, h5py.h5t.TypeVlenID) and isinstance(
+        kind.get_super(), h5py.h5t.TypeReferenceID
+    )
+    if not references or found.shape != (node.ndim,):
+        raise ValueError(
+            f"'{node.name}' does not have one scale for each of its {node.ndim} "
+            "dimensions"
+        )
+    lists = np.asarray(node.attrs["DIMENSION_LIST"], dtype=object)
+    for axis, scale in ((axis, scale) for axis, s in enumerate(lists) for scale in s):
+        target: Any = None
+        with contextlib.suppress(KeyError, ValueError, RuntimeError, OSError):
+            target = file[scale] if scale else None
+        if not (
+            isinstance(target, h5py.Dataset)
+            and _text_of(target, "CLASS") == "DIMENSION_SCALE"
+            and target.shape
+        ):
+            raise ValueError(
+                f"dimension {axis} of '{node.name}' has no scale: it was replaced or "
+                "lost"
+            )
+        fixed = node.maxshape[axis] is not None and target.maxshape[0] is not None
+        if fixed and node.shape[axis] != target.shape[0]:
+            raise ValueError(
+                f"dimension {axis} of '{node.name}' has {node.shape[axis]} points, "
+                f"its scale {target.shape[0]}"
+            )
+
+
+def _dimension_id(node: h5py.Dataset) -> int | None:
+    value = attribute(node, "_Netcdf4Dimid")
+    if value is None or _text_of(node, "CLASS") != "DIMENSION_SCALE":
+        return None
+    if not isinstance(value, int | np.integer):
+        raise ValueError(f"the id of the dimension '{node.name}' is not a number")
+    return int(value)
+
+
+def _dimension_ids(node: h5py.Dataset) -> list[int]:
+    if "_Netcdf4Coordinates" not in node.attrs:
+        return []
+    found = node.attrs.get_id("_Netcdf4Coordinates")
+    if not isinstance(found.get_type(), h5py.h5t.TypeIntegerID) or found.shape != (
+        node.ndim,
+    ):
+        raise ValueError(
+            f"the dimension ids of '{node.name}' are not {node.ndim} numbers"
+        )
+    return [int(number) for number in node.attrs["_Netcdf4Coordinates"]]

@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendEntrypoint
 
 from xbp.core.construct import new_dataset
-from xbp.core.errors import FileFormatError, XbpError
-from xbp.io.arguments import axis_units, can_open, to_path, value_units, without
-from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
+from xbp.io.reader import Format, axis_units, reader, value_units
+from xbp.io.text import check, read_lines, to_numbers
 
-__all__ = ["JcampBackend", "decline", "open_jcamp"]
+__all__ = ["FORMAT", "JcampBackend", "open_jcamp"]
 
 _ROW: Final = re.compile(r"##(.*?)=(.*)")
-#: Units of a Raman shift in this format, ignoring case and blanks.
-_SHIFTS: Final = {
-    "1/CM": "1/cm",
-    "CM-1": "1/cm",
-    "CM^-1": "1/cm",
-    "RAMANSHIFT(CM-1)": "1/cm",
-    "RAMANSHIFT(1/CM)": "1/cm",
-}
-_MISSING: Final = "?"
+#: Units of a Raman shift in this format, without case and blanks.
+_SHIFT: Final = re.compile(r"1/CM|CM\^?-1|RAMANSHIFT\((?:CM-1|1/CM)\)")
+_OTHER_VALUES: Final = ("TRANSMITTANCE", "ABSORBANCE", "REFLECTANCE", "KUBELKAMUNK")
 
 
-def decline(path: Path) -> str | None:
-    """Return why a file is not JCAMP-DX, or None if it is."""
-    rows = [_ROW.match(line.strip()) for line in head(path)]
-    if any(
-        row is not None and _label(row[1]) in ("JCAMPDX", "JCAMPCS") for row in rows
-    ):
+def declined(lines: list[str]) -> str | None:
+    """Return why a text is not JCAMP-DX, or None if it is."""
+    rows = filter(None, (_ROW.match(line.strip()) for line in lines))
+    if any(_label(row[1]) in ("JCAMPDX", "JCAMPCS") for row in rows):
         return None
     return "it has no row ##JCAMP-DX="
 
 
+@reader("JCAMP-DX")
 def open_jcamp(
-    path: str | os.PathLike[str],
+    path: Path,
     *,
     T: Any = None,
     x_tolerance: float = 0.1,
@@ -89,9 +78,10 @@ def open_jcamp(
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> rows = ["##TITLE=glass", "##JCAMP-DX=4.24", "##DATA TYPE=RAMAN SPECTRUM", "##XUNITS=1/CM", "##YUNITS=COUNTS",
-    ...         "##XFACTOR=0.5", "##YFACTOR=10", "##FIRSTX=20", "##LASTX=26", "##NPOINTS=4",
-    ...         "##XYDATA=(X++(Y..Y))", "40 1 2", "48 3 4", "##END="]
+    >>> rows = ["##TITLE=glass", "##JCAMP-DX=4.24", "##DATA TYPE=RAMAN SPECTRUM",
+    ...         "##XUNITS=1/CM", "##YUNITS=COUNTS", "##XFACTOR=0.5", "##YFACTOR=10",
+    ...         "##FIRSTX=20", "##LASTX=26", "##NPOINTS=4", "##XYDATA=(X++(Y..Y))",
+    ...         "40 1 2", "48 3 4", "##END="]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "glass.jdx")
     ...     _ = path.write_text(chr(10).join(rows) + chr(10))
@@ -99,24 +89,38 @@ def open_jcamp(
     >>> ds.E.values, ds.I.values
     (array([20., 22., 24., 26.]), array([10., 20., 30., 40.]))
     """
-    where = to_path(path)
-    if (
-        quantity != "raman_intensity"
-        or axis_units(coordinate_units, "E", name="coordinate_units") != "1/cm"
-    ):
-        raise FileFormatError(
-            f"quantity={quantity!r}, coordinate_units={coordinate_units!r} contradict "
-            f"{where}",
-            reason="xbp reads only Raman spectra over a shift in 1/cm from JCAMP-DX",
-            fix="leave them out",
-        )
+    shift = axis_units(coordinate_units, "E", name="coordinate_units")
+    check(
+        quantity == "raman_intensity" and shift == "1/cm",
+        f"quantity={quantity!r}, coordinate_units={coordinate_units!r} contradict it: "
+        "only Raman spectra over a shift in 1/cm are read",
+    )
     value_units(units, quantity, name="units")
-    try:
-        return _read(where, T, x_tolerance)
-    except XbpError:
-        raise
-    except TEXT_ERRORS as error:
-        raise unreadable(where, "JCAMP-DX", error) from error
+    header, form, data = _parts(read_lines(path))
+    for label, fits, wanted in (
+        ("DATATYPE", lambda text: "RAMAN" in _label(text), "a Raman spectrum"),
+        ("XUNITS", lambda text: _SHIFT.fullmatch(text), "a shift in 1/cm"),
+        ("YUNITS", lambda t: _label(t) not in _OTHER_VALUES, "a Raman intensity"),
+    ):
+        text = header.get(label, "")
+        bare = re.sub(r"\s", "", text).upper()
+        check(fits(bare), f"##{label}={text} is not that of {wanted}")
+    E, intensity = _points(header, form, data, x_tolerance)
+    if E.size > 1 and E[0] > E[-1]:
+        E, intensity = E[::-1], intensity[::-1]
+    names = {"TITLE": "title"} | {
+        label: f"jcamp_{label.lower()}"
+        for label in ("ORIGIN", "OWNER", "SAMPLEDESCRIPTION", "TEMPERATURE")
+    }
+    kept = {name: header[label] for label, name in names.items() if header.get(label)}
+    return new_dataset(
+        "raman_intensity",
+        intensity,
+        units="1",
+        coords={"E": (E, "1/cm")},
+        temperature=T,
+        attrs={"source": f"JCAMP-DX file {path.name}"} | kept,
+    )
 
 
 def _label(text: str) -> str:
@@ -124,122 +128,66 @@ def _label(text: str) -> str:
     return re.sub(r"[\s\-/_]", "", text).upper()
 
 
-def _read(where: Path, T: Any, x_tolerance: float) -> xr.Dataset:
-    reason = decline(where)
-    if reason is not None:
-        raise ValueError(reason)
-    header, form, data = _parts(where, read_lines(where))
-    said = _label(header.get("DATATYPE", ""))
-    if "RAMAN" not in said:
-        raise _refused(
-            where,
-            f"##DATA TYPE={header.get('DATATYPE', '')}",
-            "xbp reads only Raman spectra from JCAMP-DX",
-        )
-    units = _SHIFTS.get(re.sub(r"\s", "", header.get("XUNITS", "")).upper())
-    if units is None:
-        raise _refused(
-            where,
-            f"##XUNITS={header.get('XUNITS', '')}",
-            "the axis must be a shift in 1/cm",
-        )
-    if _label(header.get("YUNITS", "")) in (
-        "TRANSMITTANCE",
-        "ABSORBANCE",
-        "REFLECTANCE",
-        "KUBELKAMUNK",
-    ):
-        raise _refused(
-            where, f"##YUNITS={header['YUNITS']}", "this is not a Raman intensity"
-        )
-    E, intensity = _points(where, header, form, data, x_tolerance)
-    if E.size > 1 and E[0] > E[-1]:
-        E, intensity = E[::-1], intensity[::-1]
-    kept = {
-        label: f"jcamp_{label.lower()}"
-        for label in ("ORIGIN", "OWNER", "SAMPLEDESCRIPTION", "TEMPERATURE")
-    }
-    kept["TITLE"] = "title"
-    return new_dataset(
-        "raman_intensity",
-        intensity,
-        units="1",
-        coords={"E": (E, units)},
-        temperature=T,
-        attrs={"source": f"JCAMP-DX file {where.name}"}
-        | {name: header[label] for label, name in kept.items() if header.get(label)},
-    )
-
-
-def _parts(where: Path, lines: list[str]) -> tuple[dict[str, str], str, list[str]]:
+def _parts(lines: list[str]) -> tuple[dict[str, str], str, list[str]]:
     """Return the rows of the header, the form of the data and the lines of the data."""
     header: dict[str, str] = {}
     form, data, within, ended = "", [], False, False
     for line in lines:
         bare = line.partition("$$")[0].strip()
+        check(
+            not (ended and bare),
+            f"{bare[:60]!r} follows ##END=; only files of one spectrum are read",
+        )
         row = _ROW.match(bare)
         if row is None:
             if within and bare:
                 data.append(bare)
-            elif ended and bare:
-                raise _refused(where, bare[:60], "nothing may follow ##END=")
             continue
         label, value, within = _label(row[1]), row[2].strip(), False
-        if ended:
-            raise _refused(
-                where,
-                bare[:60],
-                "the file contains several blocks; xbp reads one spectrum",
-            )
         if label in ("XYDATA", "XYPOINTS"):
-            if form:
-                raise _refused(
-                    where,
-                    bare[:60],
-                    "the file contains two tables; xbp reads one spectrum",
-                )
+            check(not form, f"{bare[:60]!r} begins a second table")
             form, within = re.sub(r"\s", "", value).upper(), True
-        elif label in ("NTUPLES", "PEAKTABLE", "PEAKASSIGNMENTS", "BLOCKS", "RADATA"):
-            raise _refused(
-                where,
-                bare[:60],
-                "xbp reads one spectrum, given by ##XYDATA= or ##XYPOINTS=",
-            )
         elif label == "END":
             ended = True
-        elif header.setdefault(label, value) != value and label not in ("", "COMMENT"):
-            raise _refused(
-                where,
-                f"##{row[1]}={header[label]} and {value}",
-                "a header row may occur only once",
+        else:
+            check(
+                label
+                not in ("NTUPLES", "PEAKTABLE", "PEAKASSIGNMENTS", "BLOCKS", "RADATA"),
+                f"it has {bare[:60]!r}, not one spectrum in ##XYDATA= or ##XYPOINTS=",
             )
-    if not form or not ended:
-        raise ValueError(
-            "it has no ##XYDATA= or ##XYPOINTS=, or no ##END=: it is truncated"
-        )
+            check(
+                header.setdefault(label, value) == value or label in ("", "COMMENT"),
+                f"it has ##{row[1]}={header[label]} and {value}",
+            )
+    check(
+        form and ended,
+        "it has no ##XYDATA= or ##XYPOINTS=, or no ##END=: it is truncated",
+    )
     return header, form, data
 
 
 def _points(
-    where: Path, header: dict[str, str], form: str, data: list[str], x_tolerance: float
+    header: dict[str, str], form: str, data: list[str], x_tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return X and Y with their factors applied, after checking them against the header."""
+
+    def stated(label: str) -> float | None:
+        text = header.get(label, "")
+        return float(to_numbers([text], f"##{label}=", size=1)[0]) if text else None
+
     x_factor, y_factor = (
-        _positive(where, header, name) for name in ("XFACTOR", "YFACTOR")
+        1.0 if (value := stated(name)) is None else value
+        for name in ("XFACTOR", "YFACTOR")
     )
-    n = _optional(header, "NPOINTS")
-    first, last = (_optional(header, name) for name in ("FIRSTX", "LASTX"))
+    check(min(x_factor, y_factor) > 0, "##XFACTOR= or ##YFACTOR= is not positive")
+    first, last, delta, n = map(stated, ("FIRSTX", "LASTX", "DELTAX", "NPOINTS"))
     if form == "(XY..XY)":
-        numbers = _affn(where, re.sub(r"[;,]", " ", " ".join(data)).split())
-        if numbers.size % 2:
-            raise _refused(
-                where,
-                f"{numbers.size} numbers after (XY..XY)",
-                "pairs need an even number",
-            )
+        numbers = _affn(re.sub(r"[;,]", " ", " ".join(data)).split())
+        check(numbers.size % 2 == 0, f"{numbers.size} numbers are not pairs of X and Y")
         x, y = numbers[::2] * x_factor, numbers[1::2] * y_factor
-    elif form == "(X++(Y..Y))":
-        # Of packed numbers the signs part them; an exponent has a sign of its own.
+    else:
+        check(form == "(X++(Y..Y))", f"it has the unknown form {form}")
+        # Signs separate packed numbers; an exponent has a sign, too.
         words = [
             (
                 line
@@ -248,116 +196,55 @@ def _points(
             ).split()
             for line in data
         ]
-        rows = [_affn(where, line) for line in words]
-        y = (
-            np.concatenate([row[1:] for row in rows]) * y_factor
-            if rows
-            else np.empty(0)
-        )
+        rows = [_affn(line) for line in words]
+        y = np.concatenate([[], *(row[1:] for row in rows)]) * y_factor
         if first is None or last is None or y.size < 2:
-            raise _refused(
-                where,
-                f"{y.size} values, FIRSTX={first}, LASTX={last}",
-                "FIRSTX and LASTX define the X axis",
-            )
+            raise ValueError(f"{y.size} values, FIRSTX={first}, LASTX={last}: no axis")
         x = np.linspace(first, last, y.size)
         step = (last - first) / (y.size - 1)
-        delta = _optional(header, "DELTAX")
-        if delta is not None and abs(abs(delta) - abs(step)) * (y.size - 1) > abs(step):
-            raise _refused(
-                where,
-                f"##DELTAX={delta:g}",
-                f"from FIRSTX to LASTX the {y.size} values are {step:g} apart",
-            )
+        check(
+            delta is None or abs(abs(delta) - abs(step)) * (y.size - 1) <= abs(step),
+            f"its {y.size} values are {step:g} apart, but ##DELTAX={delta}",
+        )
         starts = np.cumsum([0, *(row.size - 1 for row in rows[:-1])])
-        off = np.array([row[0] for row in rows]) * x_factor - x[starts]
+        off = np.abs(np.array([row[0] for row in rows]) * x_factor - x[starts])
         digits = max(len(line[0].partition(".")[2]) for line in words)
-        if (
-            abs(off) > max(x_tolerance * abs(step), 0.51 * x_factor * 10.0**-digits)
-        ).any():
-            at = int(np.argmax(abs(off)))
-            raise _refused(
-                where,
-                f"a line begins with X = {rows[at][0] * x_factor:g}, but counting "
-                f"from FIRSTX gives {x[starts[at]]:g}",
-                "values were lost, or XFACTOR, FIRSTX or LASTX are wrong",
-            )
-    else:
-        raise _refused(where, form, "xbp reads (X++(Y..Y)) and (XY..XY)")
-    if n is not None and int(n) != y.size:
-        raise _refused(where, f"##NPOINTS={n:g}", f"{y.size} values follow")
-    for name, wanted, found, slack in (
-        ("FIRSTX", first, x[:1], abs(np.diff(x[:2])) / 2), ("LASTX", last, x[-1:], abs(np.diff(x[-2:])) / 2),
-        ("FIRSTY", _optional(header, "FIRSTY"), y[:1], np.array([max(y_factor, 1e-3 * np.nanmax(abs(y)))])),
-    ):  # fmt: skip
-        if (
-            wanted is not None
-            and found.size
-            and slack.size
-            and abs(found - wanted) > slack
-        ):
-            raise _refused(
-                where,
-                f"##{name}={wanted:g}",
-                f"with its factor the value in the table is {found[0]:g}",
-            )
+        at = int(np.argmax(off))
+        check(
+            # Rounded to its digits.
+            off[at] <= max(x_tolerance * abs(step), 0.51 * x_factor * 10.0**-digits),
+            f"a line begins with X = {rows[at][0] * x_factor:g}, but counting from "
+            f"FIRSTX gives {x[starts[at]]:g}: values were lost, or XFACTOR, FIRSTX or "
+            "LASTX are wrong",
+        )
+    check(n is None or int(n) == y.size, f"{y.size} values follow ##NPOINTS={n}")
+    half = abs(np.diff(x)) / 2
+    slack_y = max(y_factor, 1e-3 * np.nanmax(abs(y), initial=0))
+    for name, found, slack in (
+        ("FIRSTX", x[:1], half[:1]),
+        ("LASTX", x[-1:], half[-1:]),
+        ("FIRSTY", y[:1], np.array([slack_y])),
+    ):
+        wanted = stated(name)
+        check(
+            wanted is None
+            or not slack.size
+            or not (abs(found - wanted) > slack[: found.size]).any(),
+            f"##{name}={wanted}, but with its factor the value in the table is {found}",
+        )
     return x, y
 
 
-def _affn(where: Path, words: list[str]) -> np.ndarray:
-    """Return plain numbers; letters are the compressed forms."""
+def _affn(words: list[str]) -> np.ndarray:
+    """Return plain numbers; a question mark is a missing one, and letters are compressed forms."""
     wrong = next((word for word in words if re.search(r"[^0-9.eE?+-]", word)), None)
-    if wrong is not None:
-        raise _refused(
-            where,
-            wrong[:60],
-            "the numbers are compressed (SQZ, DIF or DUP), which xbp does not read",
-        )
-    return to_numbers(
-        ("nan" if word == _MISSING else word for word in words), "its data"
+    check(
+        wrong is None,
+        f"the numbers {wrong!r:.60} are compressed (SQZ, DIF or DUP): export plain "
+        "numbers (AFFN)",
     )
+    return to_numbers(("nan" if word == "?" else word for word in words), "its data")
 
 
-def _optional(header: dict[str, str], label: str) -> float | None:
-    """Return the number in a header row, if present."""
-    text = header.get(label, "")
-    return float(to_numbers([text], f"##{label}=", size=1)[0]) if text else None
-
-
-def _positive(where: Path, header: dict[str, str], label: str) -> float:
-    value = _optional(header, label)
-    if value is None or value > 0:
-        return 1.0 if value is None else value
-    raise _refused(where, f"##{label}={value:g}", "a factor must be positive")
-
-
-def _refused(where: Path, what: str, reason: str) -> FileFormatError:
-    return FileFormatError(
-        f"{where}: {what}",
-        reason=reason,
-        fix="export one Raman spectrum as JCAMP-DX in AFFN (plain numbers), or as text",
-    )
-
-
-class JcampBackend(BackendEntrypoint):
-    """``xarray.open_dataset(path, engine="jcamp")``."""
-
-    description = "Raman spectra in JCAMP-DX"
-    open_dataset_parameters = ("filename_or_obj", "drop_variables", "T", "x_tolerance")
-
-    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
-        self,
-        filename_or_obj: str | os.PathLike[str],
-        *,
-        drop_variables: str | Iterable[str] | None = None,
-        T: Any = None,
-        x_tolerance: float = 0.1,
-    ) -> xr.Dataset:
-        """Open a file; keywords as for `open_jcamp`."""
-        return without(
-            open_jcamp(filename_or_obj, T=T, x_tolerance=x_tolerance), drop_variables
-        )
-
-    def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Recognise the file by the row ##JCAMP-DX=."""
-        return can_open(filename_or_obj, decline)
+FORMAT = Format("JCAMP-DX", "text", declined, open_jcamp)
+JcampBackend = FORMAT.backend()

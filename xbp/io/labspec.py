@@ -1,48 +1,42 @@
-"""Raman spectra as Horiba LabSpec exports them.
-
-a header of ``#key=value`` rows, then two columns.
-"""
+"""Raman spectra exported as text by Horiba LabSpec: a header of ``#key=value`` rows, then two columns."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendEntrypoint
 
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.construct import new_dataset
-from xbp.core.errors import FileFormatError, RangeError, UnitsError, XbpError
+from xbp.core.errors import FileFormatError, RangeError, UnitsError
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.core.units import magnitude, parse_unit
-from xbp.io.arguments import axis_units, can_open, to_path, without
-from xbp.io.text import TEXT_ERRORS, head, number, read_lines, unreadable
+from xbp.io.reader import Format, axis_units, reader
+from xbp.io.text import check, number, read_lines
+from xbp.io.titles import SUPERSCRIPTS
 from xbp.reduction.raman import to_raman_shift
 
-__all__ = ["LabspecBackend", "decline", "open_labspec"]
+__all__ = ["FORMAT", "LabspecBackend", "open_labspec"]
 
-#: Rows that every export of a spectrum has, by any version of the program.
-_MARKS = ("Acq. time", "Instrument")
-_AXIS = re.compile(r"Spectro \((?P<units>[^)]+)\)")
-_SUPERSCRIPTS = str.maketrans({"¹": "1", "\u207b": "-"})
+_AXIS: Final = re.compile(r"Spectro \((?P<units>[^)]+)\)")
+_LACKS: Final = "it has no header rows '#Acq. time' and '#Instrument'"
 
 
-def decline(path: Path) -> str | None:
-    """Say why a file is no LabSpec export, or None where it is."""
-    lines = head(path)
-    if not all(any(line.startswith(f"#{mark}") for line in lines) for mark in _MARKS):
-        return "it has no header rows '#Acq. time' and '#Instrument'"
-    return None
+def declined(lines: list[str]) -> str | None:
+    """Return why a text is not a LabSpec export, or None if it is."""
+    # Rows of every export of a spectrum, by any version of the program.
+    marks = ("#Acq. time", "#Instrument")
+    found = (any(line.startswith(mark) for line in lines) for mark in marks)
+    return None if all(found) else _LACKS
 
 
+@reader("a LabSpec export")
 def open_labspec(
-    path: str | os.PathLike[str],
+    path: Path,
     *,
     units: str | None = None,
     temperature: Any = None,
@@ -55,14 +49,14 @@ def open_labspec(
     path : path-like
         The exported text of one spectrum, UTF-8 or Latin-1.
     units : str, optional
-        Units of the axis, where the header does not tell (``Spectro (cm-¹)`` or
+        Units of the axis, if the header has none (``Spectro (cm-¹)`` or
         ``AxisUnit[1]``), or to overrule it.
     temperature : scalar with units, optional
         Sample temperature (bare: K). The header's "Temperature" is of a stage that may
-        not be there: it is kept as an attribute and not believed.
+        not be there: it is kept as an attribute but not used.
     laser : scalar with units, optional
-        Wavelength of the laser (bare: nm), which an axis in wavelengths needs; by
-        default the header's.
+        Wavelength of the laser (bare: nm) for an axis in wavelengths; by default the
+        header's.
 
     Returns
     -------
@@ -73,16 +67,17 @@ def open_labspec(
     Raises
     ------
     UnitsError, RangeError
-        If `units` are neither of a shift nor of a wavelength, or `laser` is no
+        If `units` are neither of a shift nor of a wavelength, or `laser` is not a
         wavelength.
     FileFormatError
-        If it is no such file, is truncated, holds a map, or does not tell the units of
-        its axis.
+        If it is of another kind, is truncated, contains a map, or has no units of its
+        axis.
 
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> rows = ["#Acq. time (s)=\t30", "#Instrument=\tLabRAM", "#Spectro (cm-1)=\t290", "30\t3", "20\t2", "10\t1"]
+    >>> rows = ["#Acq. time (s)=\t30", "#Instrument=\tLabRAM", "#Spectro (cm-1)=\t290",
+    ...         "30\t3", "20\t2", "10\t1"]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "glass.txt")
     ...     _ = path.write_text(chr(10).join(rows) + chr(10))
@@ -90,86 +85,52 @@ def open_labspec(
     >>> ds.I.values, ds.E.values
     (array([1., 2., 3.]), array([10., 20., 30.]))
     """
-    where = to_path(path)
-    try:
-        return _read(where, units, temperature, laser)
-    except XbpError:
-        raise
-    except TEXT_ERRORS as error:
-        raise unreadable(where, "a LabSpec export", error) from error
-
-
-def _read(where: Path, units: str | None, temperature: Any, laser: Any) -> xr.Dataset:
-    reason = decline(where)
-    if reason is not None:
-        raise FileFormatError(
-            f"{where} is no LabSpec export",
-            reason=reason,
-            fix="xbp.open_dataset(path) tells which formats were tried",
-        )
-    lines = read_lines(where)
+    lines = read_lines(path)
+    check(declined(lines) is None, _LACKS)
     header = _header(lines)
-    numbers = _columns(where, lines)
-    axis = _axis(
-        where,
-        units if units is not None else _axis_units(header),
-        given=units is not None,
-    )
-    if axis is None:
-        raise FileFormatError(
-            f"{where} does not tell the units of its axis",
-            reason="its header has neither 'Spectro (...)' nor 'AxisUnit[1]'",
-            fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",
-        )
+    numbers = _columns(path, lines)
+    axis = _axis(path, units, header)
     if laser is not None and not magnitude(laser, "nm", name="laser") > 0:
-        raise RangeError(
-            f"laser={laser!r}", reason="a wavelength is positive", fix="laser='532 nm'"
-        )
-    line = laser
-    if line is None and axis == "nm" and header.get("Laser (nm)"):
-        line = f"{header['Laser (nm)']} nm"
-    ds = _spectrum(numbers, axis, temperature)
-    if line is not None and "wavelength" in ds.dims:
-        ds = to_raman_shift(ds, line)
-    ds.attrs |= {"source": f"LabSpec export {where.name}"} | _attributes(header)
-    return ds
-
-
-def _spectrum(numbers: np.ndarray, axis: str, temperature: Any) -> xr.Dataset:
-    """Label the two columns, sorted along the axis: a shift, or a wavelength."""
+        raise RangeError(f"laser={laser!r} is not positive", fix="laser='532 nm'")
+    if laser is None and axis == "nm" and header.get("Laser (nm)"):
+        laser = f"{header['Laser (nm)']} nm"
     place, values = numbers[np.argsort(numbers[:, 0], kind="stable")].T
-    if not parse_unit(axis).is_compatible_with("nm"):
-        return new_dataset(
+    if parse_unit(axis).is_compatible_with("nm"):
+        ds = _over_wavelength(place, values, axis)
+        if temperature is not None:
+            ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
+        if laser is not None:
+            ds = to_raman_shift(ds, laser)
+    else:
+        ds = new_dataset(
             "raman_intensity",
             values,
             units="1",
             coords={"E": (place, axis)},
             temperature=temperature,
         )
+    ds.attrs["source"] = f"LabSpec export {path.name}"
+    # Names that netCDF accepts.
+    ds.attrs |= {
+        "labspec_" + re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_"): value
+        for key, value in header.items()
+        if value
+    }
+    return ds
+
+
+def _over_wavelength(place: np.ndarray, values: np.ndarray, units: str) -> xr.Dataset:
     row = QUANTITIES["raman_intensity"]
-    ds = xr.Dataset(
-        {
-            "I": (
-                "wavelength",
-                values,
-                {"units": "1", "quantity": row.name, "long_name": row.label},
-            )
-        },
-        coords={"wavelength": ("wavelength", place, {"units": axis})},
+    label = {"units": "1", "quantity": row.name, "long_name": row.label}
+    return xr.Dataset(
+        {"I": ("wavelength", values, label)},
+        coords={"wavelength": ("wavelength", place, {"units": units})},
         attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION},
-    )
-    return (
-        ds
-        if temperature is None
-        else ds.assign_coords(temperature=temperature_coordinate(temperature))
     )
 
 
 def _header(lines: list[str]) -> dict[str, str]:
-    """Return the rows of the header.
-
-    a key that comes twice (``Range``) gets a number.
-    """
+    """Return the rows of the header; a key that occurs twice (``Range``) gets a number."""
     found: dict[str, str] = {}
     seen: Counter[str] = Counter()
     for line in lines:
@@ -181,117 +142,55 @@ def _header(lines: list[str]) -> dict[str, str]:
 
 
 def _columns(path: Path, lines: list[str]) -> np.ndarray:
-    """Return the two columns below the header, which tabs part.
-
-    a comma is part of a number in some languages.
-    """
+    """Return the two columns below the header, separated by tabs: a comma is decimal in some languages."""
     rows: list[list[float]] = []
     for i, line in enumerate(lines, start=1):
         if not line.strip() or (line.startswith("#") and not _is_hidden_row(line)):
             continue
-        words = line.split()
-        values = [
-            value
-            for value in map(number, words)
-            if value is not None and abs(value) != np.inf
-        ]
-        if len(values) != len(words):
+        values = [number(word) for word in line.split()]
+        known = [v for v in values if v is not None and abs(v) != np.inf]
+        if len(known) != len(values) or len(known) != 2:
             raise FileFormatError(
-                f"{path}, line {i}: {line.strip()[:60]!r}",
-                reason="below its header a spectrum has numbers alone, parted by tabs",
-                fix="export it again, with a point for the decimals; it may be "
-                "truncated",
+                f"{path}, line {i}, is not two numbers: {line.strip()[:60]!r}",
+                reason="a map or a series has more columns, and a row that was cut "
+                "fewer",
+                fix="export one spectrum, with decimal points",
             )
-        if len(values) != 2:
-            raise FileFormatError(
-                f"{path}, line {i}, has {len(values)} columns",
-                reason="a spectrum has two; a map or a series of spectra has more, a "
-                "row that was cut fewer",
-                fix="export its spectra one by one, or read it by hand and label it "
-                "with xbp.new_dataset(...)",
-            )
-        rows.append(values)
-    if not rows:
-        raise ValueError("it ends with its header")
+        rows.append(known)
+    check(rows, "it ends with its header")
     return np.array(rows)
 
 
 def _is_hidden_row(line: str) -> bool:
-    """Tell a row whose first number a spreadsheet made an error, such as #DIV/0!, or that was commented out."""
+    """Return whether a row was commented out, or a spreadsheet wrote an error such as #DIV/0! in it."""
     words = line.split()[1:]
-    return (
-        "=" not in line
-        and bool(words)
-        and all(number(word) is not None for word in words)
-    )
+    numeric = all(number(word) is not None for word in words)
+    return "=" not in line and bool(words) and numeric
 
 
-def _axis_units(header: dict[str, str]) -> str | None:
-    """Return the units of the spectral axis, in words that `parse_unit` reads."""
-    given = header.get("AxisUnit[1]")
-    for key in header:
-        match = _AXIS.fullmatch(key)
-        given = match["units"] if match is not None and not given else given
-    return given.translate(_SUPERSCRIPTS) if given else None
-
-
-def _axis(where: Path, units: str | None, *, given: bool) -> str | None:
+def _axis(where: Path, given: str | None, header: dict[str, str]) -> str:
     """Return the units of the axis, a shift or a wavelength, as xbp writes them."""
-    if units is None:
-        return None
-    try:
-        is_length = parse_unit(units, name="units=").is_compatible_with("nm")
-        return axis_units(
-            units, "wavelength" if is_length else "E", name="units", example="1/cm"
-        )
-    except UnitsError as error:
-        if given:
-            raise
-        raise FileFormatError(
-            f"{where} has an axis in {units!r}",
-            reason="its header says so, and that is neither a shift nor a wavelength",
-            fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",
-        ) from error
-
-
-def _attributes(header: dict[str, str]) -> dict[str, str]:
-    """Return the header rows that say something, under names that netCDF takes."""
-    return {
-        "labspec_" + re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_"): value
-        for key, value in header.items()
-        if value
-    }  # fmt: skip
-
-
-class LabspecBackend(BackendEntrypoint):
-    """``xarray.open_dataset(path, engine="labspec")``."""
-
-    description = "Raman spectra exported as text by Horiba LabSpec"
-    open_dataset_parameters = (
-        "filename_or_obj",
-        "drop_variables",
-        "units",
-        "temperature",
-        "laser",
+    units = header.get("AxisUnit[1]") if given is None else given
+    for match in filter(None, map(_AXIS.fullmatch, header)):
+        units = units or match["units"] if given is None else given
+    reason = "its header has neither 'Spectro (...)' nor 'AxisUnit[1]'"
+    if units is not None:
+        units = units.translate(SUPERSCRIPTS)
+        try:
+            is_length = parse_unit(units, name="units=").is_compatible_with("nm")
+            dim = "wavelength" if is_length else "E"
+            return axis_units(units, dim, name="units", example="1/cm")
+        except UnitsError as error:
+            if given is not None:
+                raise
+            reason = error.summary
+    raise FileFormatError(
+        f"{where}: the units of its axis are {units!r}, neither of a shift nor of a "
+        "wavelength",
+        reason=reason,
+        fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",
     )
 
-    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
-        self,
-        filename_or_obj: str | os.PathLike[str],
-        *,
-        drop_variables: str | Iterable[str] | None = None,
-        units: str | None = None,
-        temperature: Any = None,
-        laser: Any = None,
-    ) -> xr.Dataset:
-        """Open a file; keywords as for `open_labspec`."""
-        return without(
-            open_labspec(
-                filename_or_obj, units=units, temperature=temperature, laser=laser
-            ),
-            drop_variables,
-        )
 
-    def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Tell by the header."""
-        return can_open(filename_or_obj, decline)
+FORMAT = Format("LabSpec export", "text", declined, open_labspec)
+LabspecBackend = FORMAT.backend()

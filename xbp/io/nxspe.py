@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import lazy_loader
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendEntrypoint
 
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
-from xbp.core.errors import CoordinateError, FileFormatError, QuantityError, XbpError
+from xbp.core.errors import CoordinateError, FileFormatError, QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.operation import operation
 from xbp.core.signal import as_stored, read
 from xbp.core.units import convert_factor, magnitude
-from xbp.io.angles import KI_OVER_KF, angle_dataset, masked_rows
-from xbp.io.arguments import to_path, without
-from xbp.io.geometry import Asked, Bins, find_geometry
-from xbp.io.hdf5 import HDF5_ERRORS, attribute, flag, number, numbers, open_hdf5, text
-from xbp.io.measured import density_per_mev, measured
+from xbp.io.geometry import (
+    KI_OVER_KF,
+    Asked,
+    Bins,
+    angle_dataset,
+    find_geometry,
+    masked_rows,
+)
+from xbp.io.hdf5 import (
+    HDF5_ERRORS,
+    attribute,
+    flag,
+    group,
+    number,
+    numbers,
+    open_hdf5,
+    text,
+)
 from xbp.io.publish import new_file
+from xbp.io.reader import Format, density_per_mev, measured, reader
+from xbp.io.text import check
 from xbp.reduction import convert
 
 if TYPE_CHECKING:
@@ -31,32 +44,26 @@ if TYPE_CHECKING:
 else:
     h5py = lazy_loader.load("h5py")
 
-__all__ = ["NxspeBackend", "decline", "open_nxspe", "to_nxspe"]
+__all__ = ["FORMAT", "NxspeBackend", "open_nxspe", "to_nxspe"]
 
-_COLUMNS = {
+_COLUMNS: Final = {
     "polar": "two_theta",
     "polar_width": "two_theta_width",
     "azimuthal": "azimuth",
     "azimuthal_width": "azimuth_width",
     "distance": "distance",
 }
+_LACKS: Final = "it has no entry with 'NXSPE_info' and 'data/polar'"
 
 
-def decline(path: Path) -> str | None:
-    """Say why a file is not NXSPE, or None where it is."""
-    try:
-        with open_hdf5(path) as file:
-            return (
-                None
-                if _find(file) is not None
-                else "it holds no entry with 'NXSPE_info' and 'data/polar'"
-            )
-    except HDF5_ERRORS as error:
-        return f"HDF5 cannot read it ({error})"
+def declined(file: h5py.File) -> str | None:
+    """Return why a file is not NXSPE, or None if it is."""
+    return None if _find(file) is not None else _LACKS
 
 
+@reader("NXSPE")
 def open_nxspe(
-    path: str | os.PathLike[str],
+    path: Path,
     *,
     T: Any = None,
     geometry: str | None = None,
@@ -116,48 +123,35 @@ def open_nxspe(
     >>> import tempfile
     >>> import numpy as np, xbp
     >>> ds = xbp.new_dataset(
-    ...     "detector_spectra", np.ones((2, 3)), std=np.ones((2, 3)), units="1/meV", statistics="quantum",
-    ...     coords={"detector": ([0, 1], "1"), "E": ([0.5, 1.5, 2.5], "meV")})
+    ...     "detector_spectra", np.ones((2, 3)), std=np.ones((2, 3)), units="1/meV",
+    ...     coords={"detector": ([0, 1], "1"), "E": ([0.5, 1.5, 2.5], "meV")},
+    ...     statistics="quantum")
     >>> ds = ds.assign_coords(
-    ...     two_theta=("detector", [10.0, 20.0], {"units": "degree"}), incident_energy=((), 5.0, {"units": "meV"}))
+    ...     two_theta=("detector", [10.0, 20.0], {"units": "degree"}),
+    ...     incident_energy=((), 5.0, {"units": "meV"}))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     ds.bp.to_nxspe(f"{folder}/glass.nxspe")
     ...     back = open_nxspe(f"{folder}/glass.nxspe", T="290 K")
-    >>> back.two_theta.values, float(back.incident_energy), float(back.temperature), back.S.attrs["geometry"]
-    (array([10., 20.]), 5.0, 290.0, 'direct')
+    >>> back.two_theta.values, float(back.incident_energy), float(back.temperature)
+    (array([10., 20.]), 5.0, 290.0)
+    >>> back.S.attrs["geometry"]
+    'direct'
     """
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
-    where = to_path(path)
-    try:
-        with open_hdf5(where) as file:
-            entry = _find(file)
-            if entry is None:
-                raise ValueError("it holds no entry with 'NXSPE_info' and 'data/polar'")
-            return _read(entry, where, T, asked)
-    except XbpError:
-        raise
-    except HDF5_ERRORS as error:
-        raise FileFormatError(
-            f"{where} cannot be read as NXSPE",
-            reason=str(error) or type(error).__name__,
-            fix="it may be truncated, or of another kind: copy it again, or see what "
-            "xbp.open_dataset(path) says",
-        ) from error
+    asked.kind()
+    with open_hdf5(path) as file:
+        entry = _find(file)
+        if entry is None:
+            raise ValueError(_LACKS)
+        return _read(entry, path, T, asked)
 
 
 def _find(file: h5py.File) -> h5py.Group | None:
+    needed = {"data", "error", "energy", "polar"}
     for entry in file.values():
-        if isinstance(entry, h5py.Group) and isinstance(
-            entry.get("NXSPE_info"), h5py.Group
-        ):
-            data = entry.get("data")
-            if isinstance(data, h5py.Group) and {
-                "data",
-                "error",
-                "energy",
-                "polar",
-            } <= set(data):
-                return entry
+        data = group(entry, "data")
+        if data is not None and group(entry, "NXSPE_info") and needed <= set(data):
+            return entry
     return None
 
 
@@ -166,124 +160,98 @@ def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
     values = numbers(data, "data", ndim=2)
     std = numbers(data, "error", shape=values.shape)
     n_detector, n_energy = values.shape
-    axis = _units(data["energy"]) or "meV"
+    axis = attribute(data["energy"], "units") or "meV"
     to_mev = convert_factor(axis, "meV", name="'energy'", energy=True)
     energy = numbers(data, "energy", ndim=1) * to_mev
-    if (
-        energy.size not in (n_energy, n_energy + 1)
-        or not (np.diff(energy) > 0).all()
-        or not np.isfinite(energy).all()
-    ):
-        raise ValueError(
-            f"'energy' has {energy.size} values for {n_energy} bins, or is not "
-            "ascending"
-        )
-    values, std, units = density_per_mev(
-        values, std, axis=to_mev, units=_units(data["data"]) or f"1/({axis})"
+    check(
+        energy.size in (n_energy, n_energy + 1)
+        and (np.diff(energy) > 0).all()
+        and np.isfinite(energy).all(),
+        f"'energy' has {energy.size} values for {n_energy} bins, or is not ascending",
     )
+    units = attribute(data["data"], "units") or f"1/({axis})"
+    values, std, units = density_per_mev(values, std, axis=to_mev, units=units)
     # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN
     # for both.
     may_lack = (((values == 0) & (std == 0)).all(axis=1), masked_rows(values, std))
-    scaling = flag(info, "ki_over_kf_scaling")
+    instrument, sample = group(entry, "instrument"), group(entry, "sample")
     attrs: dict[str, str | int] = {
         "title": entry.name.strip("/"),
         "source": f"NXSPE file {path.name}",
     }
-    instrument = entry.get("instrument")
-    if isinstance(instrument, h5py.Group):
-        if name := text(instrument, "name"):
-            attrs["instrument"] = name
-        # Mantid writes 0 where it does not know.
-        if run := number(instrument, "run_number"):
-            attrs["run_number"] = int(run)
-    sample = entry.get("sample")
-    temperature = (
-        number(sample, "temperature") if isinstance(sample, h5py.Group) else None
-    )
-    ds = angle_dataset(
-        values,
-        std,
-        detector=np.arange(n_detector),
-        angles=_angles(data, *may_lack),
-        **({"E_edges": energy} if energy.size == n_energy + 1 else {"E": energy}),
-        **find_geometry(
-            path,
-            asked,
-            stated=_stated_geometry(info),
-            instrument=str(attrs.get("instrument", "")),
-            energy=_fixed_energy(info, *may_lack),
-            bins=Bins.of(*measured(values, std), energy),
-        ),
-        temperature=temperature if T is None else T,
-        ki_over_kf=scaling,
-        units=units,
-        attrs=attrs,
-    )
-    psi = number(info, "psi")
-    if psi is not None:
-        ds = ds.assign_coords(
-            psi=((), psi, {"units": "degree", "long_name": "rotation of the sample"})
-        )
-    return ds
-
-
-def _angles(data: h5py.Group, *may_lack: np.ndarray) -> dict[str, np.ndarray]:
-    """Read the angles and assign each to its spectrum."""
+    if name := text(instrument, "name"):
+        attrs["instrument"] = name
+    # Mantid writes 0 for an unknown run.
+    if instrument is not None and (run := number(instrument, "run_number")):
+        attrs["run_number"] = int(run)
+    # The format itself has no field for the geometry; xbp writes one.
+    stated = text(info, "geometry") or text(info, "deltaE-mode") or ""
+    stated = stated.strip().lower()
+    if T is None and sample is not None:
+        T = number(sample, "temperature")
     angles = {
         name: _per_detector(numbers(data, column, ndim=1), column, *may_lack)
         for column, name in _COLUMNS.items()
         if column in data
     }
-    if (angles["two_theta"] < 0).any() or (angles["two_theta"] > 180).any():
-        raise ValueError("some of its polar angles are not between 0 and 180 degrees")
-    return angles
+    polar = angles["two_theta"]
+    check(
+        not ((polar < 0) | (polar > 180)).any(),
+        "some of its polar angles are not between 0 and 180 degrees",
+    )
+    is_edges = energy.size == n_energy + 1
+    ds = angle_dataset(
+        values,
+        std,
+        detector=np.arange(n_detector),
+        angles=angles,
+        E_edges=energy if is_edges else None,
+        E=None if is_edges else energy,
+        **find_geometry(
+            path,
+            asked,
+            stated=stated if stated in FIXED_ENERGY else None,
+            instrument=name,
+            energy=_fixed_energy(info, *may_lack),
+            bins=Bins.of(*measured(values, std), energy),
+        ),
+        temperature=T,
+        ki_over_kf=flag(info, "ki_over_kf_scaling"),
+        units=units,
+        attrs=attrs,
+    )
+    psi = number(info, "psi")
+    if psi is not None:
+        label = {"units": "degree", "long_name": "rotation of the sample"}
+        ds = ds.assign_coords(psi=((), psi, label))
+    return ds
 
 
 def _per_detector(given: np.ndarray, column: str, *may_lack: np.ndarray) -> np.ndarray:
-    """Assign numbers to spectra.
-
-    If there are too few, one of the masks marks the spectra without one.
-    """
+    """Assign numbers to spectra; if there are too few, one of the masks marks the spectra without one."""
     none = np.zeros_like(may_lack[0])
-    lacking = next(
-        (mask for mask in (none, *may_lack) if given.size == (~mask).sum()), None
+    for lacking in (none, *may_lack):
+        if given.size == (~lacking).sum():
+            each = np.full(none.size, np.nan)
+            each[~lacking] = given
+            return each
+    empty = " or ".join(str(int(mask.sum())) for mask in may_lack)
+    raise ValueError(
+        f"'{column}' has {given.size} values for {none.size} spectra, {empty} of them "
+        "empty"
     )
-    if lacking is None:
-        empty = " or ".join(str(int(mask.sum())) for mask in may_lack)
-        raise ValueError(
-            f"'{column}' has {given.size} values for {none.size} spectra, {empty} of "
-            "them empty"
-        )
-    each = np.full(none.size, np.nan)
-    each[~lacking] = given
-    return each
 
 
 def _fixed_energy(info: h5py.Group, *may_lack: np.ndarray) -> float | np.ndarray | None:
-    """Return the fixed energy in meV, one or one for each spectrum.
-
-    None where there is none.
-    """
+    """Return the fixed energy in meV, one or one for each spectrum; None if there is none."""
     if "fixed_energy" not in info:
         return None
-    given = numbers(info, "fixed_energy").reshape(-1)
-    given = given * convert_factor(
-        _units(info["fixed_energy"]) or "meV", "meV", name="'fixed_energy'", energy=True
-    )
+    units = attribute(info["fixed_energy"], "units") or "meV"
+    factor = convert_factor(units, "meV", name="'fixed_energy'", energy=True)
+    given = numbers(info, "fixed_energy").reshape(-1) * factor
     if given.size > 1:
         return _per_detector(given, "fixed_energy", *may_lack)
     return float(given[0]) if np.isfinite(given[0]) else None
-
-
-def _stated_geometry(info: h5py.Group) -> str | None:
-    """Return the geometry as xbp writes it; the format itself has no field for it."""
-    said = (text(info, "geometry") or text(info, "deltaE-mode") or "").strip().lower()
-    return said if said in FIXED_ENERGY else None
-
-
-def _units(node: h5py.Dataset) -> str | None:
-    units = attribute(node, "units")
-    return units.decode() if isinstance(units, bytes) else units
 
 
 @operation(takes="detector_spectra")
@@ -324,10 +292,12 @@ def to_nxspe(
     >>> import numpy as np
     >>> import xbp
     >>> ds = xbp.new_dataset(
-    ...     "detector_spectra", np.ones((2, 3)), std=np.ones((2, 3)), units="1/meV", statistics="quantum",
-    ...     coords={"detector": ([0, 1], "1"), "E": ([-1.0, 0.0, 1.0], "meV")})
+    ...     "detector_spectra", np.ones((2, 3)), std=np.ones((2, 3)), units="1/meV",
+    ...     coords={"detector": ([0, 1], "1"), "E": ([-1.0, 0.0, 1.0], "meV")},
+    ...     statistics="quantum")
     >>> ds = ds.assign_coords(
-    ...     two_theta=("detector", [30.0, 60.0], {"units": "degree"}), incident_energy=((), 20.0, {"units": "meV"}))
+    ...     two_theta=("detector", [30.0, 60.0], {"units": "degree"}),
+    ...     incident_energy=((), 20.0, {"units": "meV"}))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     xbp.to_nxspe(ds, f"{folder}/a.nxspe")
     ...     back = xbp.open_dataset(f"{folder}/a.nxspe")
@@ -340,14 +310,11 @@ def to_nxspe(
         raise QuantityError(
             f"'{value.name}' over {tuple(value.dims)} "
             f"{'without' if std is None else 'with'} standard deviation",
-            reason="NXSPE holds one map over detectors and energy, with its errors",
-            fix="pass a Dataset with S and S_std; select one spectrum of further "
-            "dimensions",
+            fix="pass a Dataset with S and S_std over detector and E",
         )
     if "two_theta" not in value.coords:
         raise CoordinateError(
             "the data have no coordinate 'two_theta'",
-            reason="NXSPE requires it",
             fix="data = data.assign_coords(two_theta=('detector', angles, {'units': "
             "'degree'}))",
         )
@@ -362,7 +329,6 @@ def to_nxspe(
         raise CoordinateError(
             f"{int(measured[~known].any(axis=1).sum())} detectors with data have no "
             "angle",
-            reason="NXSPE gives every spectrum with data its angle",
             fix="mask them: data.where(data.two_theta.notnull())",
         )
     parts: dict[str, object] = {
@@ -396,8 +362,7 @@ def to_nxspe(
     for column, name in _COLUMNS.items():
         if name in value.coords:
             parts[f"data/{column}"] = value[name].values[known].astype(float)
-    # The name of the entry is the title; HDF5 has a meaning of its own for slashes and
-    # lone dots.
+    # The name of the entry is the title; slashes and lone dots are paths in HDF5.
     title = str(signal.source.attrs.get("title", "")).replace("/", "_")
     title = title if title.strip(".") else "xbp"
     with new_file(path, overwrite=overwrite) as (temporary, target):
@@ -416,8 +381,7 @@ def _number(value: xr.DataArray, name: str, units: str) -> float:
     if coordinate.ndim:
         raise CoordinateError(
             f"coordinate '{name}' has the shape {coordinate.shape}",
-            reason="NXSPE holds one of it",
-            fix="select one spectrum",
+            fix="select one value",
         )
     return magnitude(coordinate, units, name=f"coordinate '{name}'")
 
@@ -455,43 +419,5 @@ def _write(path: str, title: str, parts: dict[str, object], units: str) -> None:
             entry[name].attrs.update(attrs.get(name, {}))
 
 
-class NxspeBackend(BackendEntrypoint):
-    """``xarray.open_dataset(path, engine="nxspe")``."""
-
-    description = "NXSPE files of S(2θ,E) from direct and indirect spectrometers"
-    url = "https://manual.nexusformat.org/classes/applications/NXspe.html"
-    open_dataset_parameters = (
-        "filename_or_obj",
-        "drop_variables",
-        "T",
-        "geometry",
-        "incident_energy",
-        "final_energy",
-        "direct_above",
-    )
-
-    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
-        self,
-        filename_or_obj: str | os.PathLike[str],
-        *,
-        drop_variables: str | Iterable[str] | None = None,
-        T: Any = None,
-        geometry: str | None = None,
-        incident_energy: Any = None,
-        final_energy: Any = None,
-        direct_above: Any = "30 meV",
-    ) -> xr.Dataset:
-        """Open a file; keywords as for `open_nxspe`."""
-        ds = open_nxspe(
-            filename_or_obj,
-            T=T,
-            geometry=geometry,
-            incident_energy=incident_energy,
-            final_energy=final_energy,
-            direct_above=direct_above,
-        )
-        return without(ds, drop_variables)
-
-    def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Never guess: an HDF5 file without ``engine=`` is netcdf4's to xarray."""
-        return False
+FORMAT = Format("NXSPE", "hdf5", declined, open_nxspe, guesses=False)
+NxspeBackend = FORMAT.backend()

@@ -1,69 +1,66 @@
-"""Heat capacity as the Quantum Design PPMS and DynaCool write it.
-
-``.dat`` files with a [Header] and [Data].
-"""
+"""Heat capacity as the Quantum Design PPMS and DynaCool write it: ``.dat`` files with a [Header] and [Data]."""
 
 from __future__ import annotations
 
 import csv
-import os
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendEntrypoint
 
 from xbp.core.construct import new_dataset
 from xbp.core.diagnostic import Diagnostic, diagnosed
-from xbp.core.errors import FileFormatError, QuantityError, XbpError
-from xbp.core.units import is_one_of, magnitude, parse_unit, to_kelvin
-from xbp.io.arguments import can_open, to_path, without
-from xbp.io.ppms_units import require_consistent, title_units, with_lost_prefix
-from xbp.io.text import TEXT_ERRORS, head, number, read_lines, unreadable
+from xbp.core.errors import FileFormatError, QuantityError, UnitsError
+from xbp.core.units import (
+    convert_factor,
+    format_unit,
+    magnitude,
+    parse_unit,
+    to_kelvin,
+)
+from xbp.io.reader import Format, reader
+from xbp.io.text import check, number, read_lines
 from xbp.reduction.heat_capacity import Amount
 
-__all__ = ["PpmsBackend", "decline", "open_ppms"]
+__all__ = ["FORMAT", "PpmsBackend", "open_ppms"]
 
-_NEEDED = ("Sample Temp", "Samp HC")
-_FITTING = {"Sample Temp": ("K",), "Samp HC": ("J/K", "J/K/mol", "J/K/g")}
-_NUMBERS = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
-#: Columns read beside the heat capacity where they are there, with the variable each
-#: becomes.
-_FURTHER = {
-    "Samp HC "
-    "Err": "C_std", "Addenda "
-                            "HC": "addenda", "Addenda HC "
-                                                     "Err": "addenda_std", "Field": "field",
+#: Columns that every file has, with their dimensions.
+_NEEDED: Final = {"Sample Temp": ("K",), "Samp HC": ("J/K", "J/K/mol", "J/K/g")}
+#: Columns read beside them, with their variables.
+_FURTHER: Final = {
+    "Samp HC Err": "C_std",
+    "Addenda HC": "addenda",
+    "Addenda HC Err": "addenda_std",
+    "Field": "field",
     "Temp Rise": "temperature_rise",
-}  # fmt: skip
-#: What it is compared with, where it is there; a row may lack it.
-_COMPARED = "Total HC"
-#: Kinds of comments that are kept; an attribute of a netCDF file is no place for more.
-_MOST_COMMENTS = 30
-_LONGEST_COMMENT = 300
-#: Beyond it, squares of errors and sums of repeats are not numbers any more.
-_LARGEST = 1e100
-#: Rows of the header that tell about the sample, with their attribute and its units.
-_SAMPLE = {
-    "MASS": ("sample_mass", "mg"), "MOLWGHT": ("molar_mass", "g/mol"), "ATOMS": ("atoms_per_formula", "1"),
-}  # fmt: skip
+}
+#: The total is compared with the sum of sample and addenda; a row may lack it.
+_TOTAL: Final = "Total HC"
+_HEAT: Final = ("Samp HC", "Samp HC Err", "Addenda HC", "Addenda HC Err", _TOTAL)
+#: Rows of the header about the sample, with their attribute and its units.
+_SAMPLE: Final = {
+    "MASS": ("sample_mass", "mg"),
+    "MOLWGHT": ("molar_mass", "g/mol"),
+    "ATOMS": ("atoms_per_formula", "1"),
+}
+#: The micro sign and the Greek letter, also as UTF-8 that was read as Latin-1.
+_MICRO: Final = re.compile("\u00c2?\u00b5|\u00ce\u00bc|\u03bc")
+_LACKS: Final = "it has no [Header] that names the program HeatCapacity"
 
 
-def decline(path: Path) -> str | None:
-    """Say why a file is no PPMS heat capacity, or None where it is."""
-    lines = [line.strip() for line in head(path)]
-    if "[Header]" not in lines or not any(
-        line.startswith("BYAPP,HeatCapacity") for line in lines
-    ):
-        return "it has no [Header] that names the program HeatCapacity"
-    return None
+def declined(lines: list[str]) -> str | None:
+    """Return why a text is not a heat capacity of a PPMS, or None if it is."""
+    bare = [line.strip() for line in lines]
+    named = any(line.startswith("BYAPP,HeatCapacity") for line in bare)
+    return None if named and "[Header]" in bare else _LACKS
 
 
+@reader("a heat capacity of a PPMS")
 def open_ppms(
-    path: str | os.PathLike[str],
+    path: Path,
     *,
     mass: Any = None,
     units: str | None = None,
@@ -100,17 +97,18 @@ def open_ppms(
         averaged; ``addenda``, ``field`` and ``temperature_rise`` beside it. Mass, molar
         mass and atoms per formula of the header, where it has them, are attributes of
         ``C``, which `to_molar` reads; its ``comments`` are what the program wrote among
-        the rows, such as its warnings: each once, those that differ in numbers alone by
-        the first of them, with how many rows say so.
+        the rows, such as its warnings: each once with its number of rows; of those that
+        differ only in numbers the first.
 
     Raises
     ------
     QuantityError, UnitsError
-        If `mass` is not positive, no mass, or given for data that are per mole or per
-        gram by another; if `units` are of no heat capacity, or contradict the file; if
+        If `mass` is not a positive mass, or given for data that are per mole or per
+        gram by another; if `units` are not those of a heat capacity, or contradict the
+        file; if
         `amount` is given for data that are not per mole, or contradicts the file.
     FileFormatError
-        If it is no such file, an addenda file, is truncated, a row has not the columns
+        If it is of another kind, an addenda file, is truncated, a row has not the columns
         of the header, naming the line, its header gives the mass, the molar mass or the
         atoms twice and differently, the prefix of its units was lost, or the heat
         capacity contradicts Total HC − Addenda HC.
@@ -118,8 +116,9 @@ def open_ppms(
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> rows = ["[Header]", "BYAPP,HeatCapacity,3.9", "INFO,7.76,MASS:Sample Mass (mg)", "[Data]",
-    ...         "Sample Temp (Kelvin),Samp HC (uJ/K),Samp HC Err (uJ/K)", "4.0,2.0,0.1", "2.0,1.0,0.1"]
+    >>> rows = ["[Header]", "BYAPP,HeatCapacity,3.9", "INFO,7.76,MASS:Sample Mass (mg)",
+    ...         "[Data]", "Sample Temp (Kelvin),Samp HC (uJ/K),Samp HC Err (uJ/K)",
+    ...         "4.0,2.0,0.1", "2.0,1.0,0.1"]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "glass.dat")
     ...     _ = path.write_text(chr(10).join(rows) + chr(10))
@@ -127,131 +126,204 @@ def open_ppms(
     >>> ds.C.values, ds.C.attrs["sample_mass"]
     (array([1., 2.]), '7.76 mg')
     """
-    where = to_path(path)
-    given = None if mass is None else magnitude(mass, "mg", name="mass")
-    if given is not None and given <= 0:
-        raise QuantityError(
-            f"mass={mass!r}",
-            reason="a sample has a positive mass",
-            fix="mass='7.76 mg', or leave it out",
-        )
+    mg = None if mass is None else magnitude(mass, "mg", name="mass")
+    if mg is not None and mg <= 0:
+        raise QuantityError(f"mass={mass!r} is not positive", fix="mass='7.76 mg'")
+    lines = read_lines(path)
+    check(declined(lines) is None, _LACKS)
     try:
-        return _read(where, given, units, amount, consistency)
-    except XbpError:
-        raise
-    except (*TEXT_ERRORS, csv.Error) as error:
-        raise unreadable(where, "a heat capacity of a PPMS", error) from error
-
-
-def _read(
-    where: Path,
-    mass: float | None,
-    given_units: str | None,
-    amount: Amount | None,
-    consistency: float | None,
-) -> xr.Dataset:
-    reason = decline(where)
-    if reason is not None:
-        raise FileFormatError(
-            f"{where} is no heat capacity of a PPMS",
-            reason=reason,
-            fix="xbp.open_dataset(path) tells which formats were tried",
-        )
-    lines = read_lines(where)
-    columns, written, rows, comments = _table(where, lines)
-    sample = _sample(where, lines, mass)
-    numbers = {name: rows[:, column] for name, column in columns.items()}
+        numbers, written, comments = _table(path, lines)
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    sample = _sample(path, lines, mg)
     tolerance = 0.05 if consistency is None else consistency
-    units, decided = with_lost_prefix(
-        where, written, numbers, sample, given_units, tolerance
-    )
-    shown = (
-        None
-        if consistency is None
-        else require_consistent(where, units, numbers, sample, tolerance)
-    )
-    amount = _amount(where, units["Samp HC"], amount, shown)
-    if mass is not None and not parse_unit(units["Samp HC"]).is_compatible_with("J/K"):
-        _require_own_mass(where, lines, mass, units["Samp HC"])
-    temperature = rows[:, columns["Sample Temp"]]
-    if (to_kelvin(temperature, units["Sample Temp"], name="Sample Temp") <= 0).any():
-        raise _damaged(where, "some of its temperatures are not above zero")
-    # Stable, so that repeats stay in the order they were measured in.
+    own, decided = _with_lost_prefix(path, written, numbers, sample, units, tolerance)
+    heat_units = own["Samp HC"]
+    shown = None
+    if consistency is not None:
+        shown = _per_mole_of(path, own, numbers, sample, tolerance)
+    if amount is not None and (
+        shown not in (None, amount)
+        or not parse_unit(heat_units).is_compatible_with("J/mol/K")
+    ):
+        raise QuantityError(
+            f"amount={amount!r} does not apply to a heat capacity in '{heat_units}'"
+            + (
+                f" per mole of {shown}, as Total HC - Addenda HC shows" if shown else ""
+            ),
+            fix="leave amount= out",
+        )
+    if mg is not None and not parse_unit(heat_units).is_compatible_with("J/K"):
+        _require_own_mass(path, lines, mg, heat_units)
+    temperature = numbers["Sample Temp"]
+    kelvin = to_kelvin(temperature, own["Sample Temp"], name="Sample Temp")
+    check((kelvin > 0).all(), "some of its temperatures are not above zero")
+    # Stable, so that repeats stay in the order of the measurement.
     order = np.argsort(temperature, kind="stable")
     _, group = np.unique(temperature[order], return_inverse=True)
 
     def averaged(name: str, power: int = 1) -> np.ndarray:
-        values = rows[order, columns[name]] ** power
+        values = numbers[name][order] ** power
         mean = np.bincount(group, weights=values) / np.bincount(group) ** power
         return np.asarray(mean ** (1 / power))
 
-    has_std = "Samp HC Err" in columns
-    if has_std and units["Samp HC Err"] != units["Samp HC"]:
-        raise _damaged(
-            where,
-            f"'Samp HC' is in {units['Samp HC']}, its error in {units['Samp HC Err']}",
+    std = None
+    if "Samp HC Err" in numbers:
+        check(
+            own["Samp HC Err"] == heat_units,
+            f"'Samp HC' is in {heat_units}, its error in {own['Samp HC Err']}",
         )
-    if has_std and (rows[:, columns["Samp HC Err"]] < 0).any():
-        raise _damaged(where, "some of its errors are negative")
+        check(numbers["Samp HC Err"].min() >= 0, "some of its errors are negative")
+        std = averaged("Samp HC Err", 2)
     ds = new_dataset(
         "heat_capacity",
         averaged("Samp HC"),
-        units=units["Samp HC"],
-        std=averaged("Samp HC Err", 2) if has_std else None,
-        coords={"temperature": (averaged("Sample Temp"), units["Sample Temp"])},
-        attrs={"source": f"Quantum Design PPMS file {where.name}"},
+        units=heat_units,
+        std=std,
+        coords={"temperature": (averaged("Sample Temp"), own["Sample Temp"])},
+        attrs={"source": f"Quantum Design PPMS file {path.name}"},
     )
     for name, variable in _FURTHER.items():
-        if name in columns and variable != "C_std":
+        if name in numbers and variable != "C_std":
             values = averaged(name, 2 if variable.endswith("_std") else 1)
-            ds[variable] = (
-                "temperature",
-                values,
-                {"units": units[name], "long_name": name},
-            )
+            label = {"units": own[name], "long_name": name}
+            ds[variable] = ("temperature", values, label)
     if "addenda_std" in ds:
         ds["addenda"].attrs["ancillary_variables"] = "addenda_std"
-    ds["C"].attrs |= sample | ({} if amount is None else {"amount": amount})
+    ds["C"].attrs |= sample
+    if amount or shown:
+        ds["C"].attrs["amount"] = amount or shown
     if decided is not None:
-        told = (
-            "the unit prefix of the heat capacities was lost; Total HC - Addenda "
-            f"HC implies {decided}"
-        )
         ds["C"].attrs |= diagnosed(
             {},
-            Diagnostic("lost_prefix", "info", told, f"units='{decided}' confirms it"),
+            Diagnostic(
+                "lost_prefix",
+                "info",
+                "the unit prefix of the heat capacities was lost; Total HC - Addenda "
+                f"HC implies {decided}",
+                f"units='{decided}' confirms it",
+            ),
         )
     if comments:
-        ds["C"].attrs["comments"] = _told_once(comments)
+        ds["C"].attrs["comments"] = _summarised(comments)
     return ds
 
 
-def _amount(where: Path, units: str, given: Any, shown: str | None) -> Any:
-    """Return what a mole refers to, from Total − Addenda or the argument.
+def _table(
+    path: Path, lines: list[str]
+) -> tuple[dict[str, np.ndarray], dict[str, str | None], list[str]]:
+    """Return the columns, their units (None: lost), and the comments in the rows."""
+    starts = [i for i, line in enumerate(lines) if line.strip() == "[Data]"]
+    check(starts and starts[0] + 1 < len(lines), "it has no [Data], or ends there")
+    start = starts[0] + 2
+    titles = next(csv.reader([lines[start - 1]]))
+    columns: dict[str, int] = {}
+    units: dict[str, str | None] = {}
+    for i, title in enumerate(titles):
+        name, _, unit = (part.strip() for part in title.partition("("))
+        if name not in (*_NEEDED, *_FURTHER, _TOTAL):
+            continue
+        check(name not in columns, f"it has two columns '{name}'")
+        columns[name], units[name] = i, _title_units(title, unit.removesuffix(")"))
+        own = parse_unit(units[name] or "J/K")
+        fits = _NEEDED.get(name)
+        check(
+            fits is None or any(own.is_compatible_with(fit) for fit in fits),
+            f"its column {title!r} is not in units of {' or '.join(fits or ())}",
+        )
+    missing = set(_NEEDED) - set(columns)
+    check(not missing, f"it has no column {sorted(missing)}")
+    split = [
+        (i, fields)
+        for i, line in enumerate(lines[start:], start=start + 1)
+        if line.strip()
+        for fields in [next(csv.reader([line]))]
+    ]
+    whole = [fields for _, fields in split if len(fields) == len(titles)]
+    measured = [row for row in whole if row[columns["Sample Temp"]].strip()]
+    if (
+        measured
+        and "Addenda HC" in columns
+        and not any(row[columns["Samp HC"]].strip() for row in measured)
+    ):
+        raise FileFormatError(
+            f"{path} is an addenda file: its column 'Samp HC' is empty",
+            reason="it contains a measurement of the platform and grease without a "
+            "sample",
+            fix="open the file measured with the sample, which includes the addenda",
+        )
+    rows, comments = [], []
+    comment = titles.index("Comment ()") if "Comment ()" in titles else len(titles)
+    for i, fields in split:
+        if len(fields) != len(titles) or any(
+            not fields[column].strip()
+            for name, column in columns.items()
+            if name != _TOTAL
+        ):
+            # Rows with only a comment end after it; any other short row is a
+            # measurement that was cut.
+            text = [field.strip() for field in fields[comment:]]
+            check(
+                any(text)
+                and len(fields) <= len(titles)
+                and all(number(field) is None for field in text[1:]),
+                f"line {i} has {len(fields)} fields, its header {len(titles)}, or "
+                "lacks a value",
+            )
+            comments.append(", ".join(filter(None, text)))
+            continue
+        values = []
+        for name, column in columns.items():
+            field = fields[column].strip()
+            value = np.nan if name == _TOTAL and not field else number(field)
+            # Squares of larger numbers overflow.
+            if value is None or abs(value) > 1e100:
+                raise ValueError(f"line {i} has {field!r:.60} for '{name}'")
+            values.append(value)
+        rows.append(values)
+        comments += filter(None, map(str.strip, fields[comment : comment + 1]))
+    check(rows, "it has no measurement")
+    return dict(zip(columns, np.array(rows).T, strict=True)), units, comments
 
-    The two must agree.
+
+def _sample(path: Path, lines: list[str], mass: float | None) -> dict[str, str]:
+    """Return mass, molar mass and atoms per formula of the header.
+
+    Rows are ``INFO,7.76,MASS:Sample Mass (mg)``. A given mass replaces that of the
+    header.
     """
-    if given is None:
-        return shown
-    if not is_one_of(given, "atoms", "formula units") or not parse_unit(
-        units
-    ).is_compatible_with("J/mol/K"):
-        raise QuantityError(
-            f"amount={given!r} does not apply to a heat capacity in '{units}'",
-            reason="amount= applies only to a heat capacity per mole",
-            fix="leave amount= out",
-        )
-    if shown not in (None, given):
-        raise QuantityError(
-            f"amount={given!r}, but {where} is per mole of {shown}",
-            reason="this follows from Total HC - Addenda HC, times molar mass over "
-            "mass",
-            fix="leave amount= out",
-        )
-    return given
+    found = {} if mass is None else {"sample_mass": f"{mass:.10g} mg"}
+    for line in lines[: lines.index("[Data]") if "[Data]" in lines else 60]:
+        parts = line.split(",")
+        if len(parts) < 3 or parts[0] != "INFO":
+            continue
+        key, _, meaning = parts[2].partition(":")
+        value = number(parts[1])
+        if (
+            key not in _SAMPLE
+            or value is None
+            or not 0 < value < np.inf
+            or (key == "MASS" and mass is not None)
+        ):
+            continue
+        name, units = _SAMPLE[key]
+        if "(" in meaning:
+            text = meaning.partition("(")[2].partition(")")[0]
+            units = _title_units(meaning, text) or units
+        elif key != "ATOMS":
+            continue  # a number without units is required when it is needed
+        stated = f"{value:.10g} {units}".removesuffix(" 1")
+        if found.setdefault(name, stated) != stated:
+            raise FileFormatError(
+                f"{path} gives the {name.replace('_', ' ')} as {found[name]} and as "
+                f"{stated}",
+                fix="correct the header"
+                + (f", or pass mass='{stated}'" if key == "MASS" else ""),
+            )
+    return found
 
 
-def _require_own_mass(where: Path, lines: list[str], mass: float, units: str) -> None:
+def _require_own_mass(path: Path, lines: list[str], mass: float, units: str) -> None:
     """Refuse a mass other than that in the header if the data were divided by the header mass."""
     rows = (re.match(r"INFO,([^,]+),MASS:.*\((\w+)\)", line) for line in lines)
     header = [
@@ -261,232 +333,183 @@ def _require_own_mass(where: Path, lines: list[str], mass: float, units: str) ->
     ]
     if header and not any(np.isclose(mass, one, rtol=1e-6) for one in header):
         raise QuantityError(
-            f"mass={mass:g} mg, but {where} has "
+            f"mass={mass:g} mg, but {path} has "
             f"{' and '.join(f'{one:g} mg' for one in header)}",
-            reason=f"its heat capacity is in '{units}': the program divided it by the "
-            "mass in the header",
+            reason=f"its heat capacity in '{units}' was divided by the mass in the "
+            "header",
             fix="scale it, ds.C * (old mass / new mass), and set "
             "ds.C.attrs['sample_mass']",
         )
 
 
-def _told_once(comments: list[str]) -> str:
-    """Return one line for each kind of comment, which differ in more than their numbers, with the number of rows."""
+def _summarised(comments: list[str]) -> str:
+    """Return one line for each kind of comment, with its number of rows; kinds differ in more than numbers."""
     kinds: dict[str, list[str]] = {}
     for comment in comments:
-        kinds.setdefault(_NUMBERS.sub("0", comment), []).append(comment)
+        kind = re.sub(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?", "0", comment)
+        kinds.setdefault(kind, []).append(comment)
     lines = []
-    for alike in list(kinds.values())[:_MOST_COMMENTS]:
-        varies = ", the first of them" if len(set(alike)) > 1 else ""
-        lines.append(
-            alike[0][:_LONGEST_COMMENT]
-            + (f" ({len(alike)} rows{varies})" if len(alike) > 1 else "")
-        )
-    if len(kinds) > _MOST_COMMENTS:
-        lines.append(f"... and {len(kinds) - _MOST_COMMENTS} more kinds")
+    for equal in list(kinds.values())[:30]:  # attributes must stay readable
+        first, n = equal[0][:300], len(equal)
+        varies = ", the first of them" if len(set(equal)) > 1 else ""
+        lines.append(f"{first} ({n} rows{varies})" if n > 1 else first)
+    if len(kinds) > 30:
+        lines.append(f"... and {len(kinds) - 30} more kinds")
     return "\n".join(lines)
 
 
-def _table(
-    path: Path, lines: list[str]
-) -> tuple[dict[str, int], dict[str, str | None], np.ndarray, list[str]]:
-    """Return the place of each column needed, its units (None: lost), the rows, and the comments among them."""
-    try:
-        start = next(i for i, line in enumerate(lines) if line.strip() == "[Data]")
-    except StopIteration:
-        raise _damaged(path, "it has no [Data]") from None
-    if start + 1 >= len(lines):
-        raise _damaged(path, "it ends at [Data]")
-    titles = next(csv.reader([lines[start + 1]]))
-    columns: dict[str, int] = {}
-    units: dict[str, str | None] = {}
-    for i, title in enumerate(titles):
-        name, _, unit = (part.strip() for part in title.partition("("))
-        if name not in (*_NEEDED, *_FURTHER, _COMPARED):
-            continue
-        if name in columns:
-            raise _damaged(path, f"it has two columns '{name}'")
-        columns[name], units[name] = i, title_units(path, title, unit.removesuffix(")"))
-        own = parse_unit(units[name] or "J/K")
-        if name in _NEEDED and not any(
-            own.is_compatible_with(fit) for fit in _FITTING[name]
-        ):
-            raise _damaged(
-                path,
-                f"its column {title!r} is not in units of {_FITTING[name][0]} or the "
-                "like",
-            )
-    missing = [name for name in _NEEDED if name not in columns]
-    if missing:
-        raise _damaged(path, f"it has no column '{missing[0]}'")
-    _refuse_addenda(path, lines[start + 2 :], titles, columns)
-    needed_in_rows = {
-        name: column for name, column in columns.items() if name != _COMPARED
-    }
-    rows, comments = [], []
-    comment = titles.index("Comment ()") if "Comment ()" in titles else len(titles)
-    for i, line in enumerate(lines[start + 2 :], start=start + 3):
-        if not line.strip():
-            continue
-        fields = next(csv.reader([line]))
-        if len(fields) != len(titles) or any(
-            not fields[column].strip() for column in needed_in_rows.values()
-        ):
-            # Rows that hold a comment alone end after it; whatever else is short is a
-            # measurement that was cut.
-            said = [field.strip() for field in fields[comment:]]
-            if (
-                any(said)
-                and len(fields) <= len(titles)
-                and all(number(field) is None for field in said[1:])
-            ):
-                comments.append(", ".join(filter(None, said)))
-                continue
-            raise _damaged(
-                path,
-                f"line {i} has {len(fields)} fields, its header {len(titles)}, or "
-                "lacks a value",
-            )
-        needed = {name: number(fields[column]) for name, column in columns.items()}
-        if _COMPARED in needed and not fields[columns[_COMPARED]].strip():
-            needed[_COMPARED] = np.nan
-        wrong = [
-            name
-            for name, value in needed.items()
-            if value is None or abs(value) > _LARGEST
-        ]
-        if wrong:
-            raise _damaged(
-                path,
-                f"line {i} holds {fields[columns[wrong[0]]]!r:.60} where '{wrong[0]}' "
-                "should be",
-            )
-        rows.append(list(needed.values()))
-        comments += [
-            field.strip() for field in fields[comment : comment + 1] if field.strip()
-        ]
-    if not rows:
-        raise _damaged(path, "it holds no measurement")
-    return (
-        dict(zip(columns, range(len(columns)), strict=True)),
-        units,
-        np.array(rows),
-        comments,
-    )
+def _title_units(title: str, text: str) -> str | None:
+    """Return units such as ``µJ/K``, ``Kelvin`` or ``mJ/mole-K`` in a form that `parse_unit` reads.
 
+    None for a heat capacity in J/K without a prefix, or with one that cannot be read:
+    the program writes µJ/K, and copies in another encoding lose the µ.
 
-def _refuse_addenda(
-    path: Path, lines: list[str], titles: list[str], columns: dict[str, int]
-) -> None:
-    """Refuse a measurement of the platform and the grease alone, whose column of the sample is empty."""
-    rows = [next(csv.reader([line])) for line in lines if line.strip()]
-    rows = [
-        row
-        for row in rows
-        if len(row) == len(titles) and row[columns["Sample Temp"]].strip()
-    ]
-    if (
-        rows
-        and "Addenda HC" in columns
-        and all(not row[columns["Samp HC"]].strip() for row in rows)
-    ):
-        raise FileFormatError(
-            f"{path} is an addenda file: its column 'Samp HC' is empty",
-            reason="it contains a measurement of the platform and grease without a "
-            "sample",
-            fix="open the file measured with the sample, which includes the addenda",
-        )
+    Raises
+    ------
+    ValueError
+        If they are not valid units.
 
-
-def _sample(path: Path, lines: list[str], mass: float | None) -> dict[str, str]:
-    """Return what the header says of the sample.
-
-    Rows such as ``INFO,7.76,MASS:Sample Mass (mg)``.
-
-    A mass that is given stands for the header's.
+    Examples
+    --------
+    >>> _title_units("Samp HC", "mJ/mole-K"), _title_units("Samp HC", "?J/K")
+    ('mJ/K/mol', None)
     """
-    found = {} if mass is None else {"sample_mass": f"{mass:.10g} mg"}
-    said: dict[str, str] = {}
-    for line in lines[: lines.index("[Data]") if "[Data]" in lines else 60]:
-        parts = line.split(",")
-        key, _, meaning = (
-            parts[2].partition(":")
-            if len(parts) > 2 and parts[0] == "INFO"
-            else ("", "", "")
+    plain = _MICRO.sub("u", text)
+    for word, unit in (
+        ("Kelvin", "K"),
+        ("Oersted", "oersted"),
+        ("gm", "g"),
+        ("mole", "mol"),
+    ):
+        plain = plain.replace(word, unit)
+    plain = re.sub(r"/(\w+)-K$", r"/\1/K", plain).strip()
+    try:
+        units = format_unit(parse_unit(plain, name=title))
+    except UnitsError as error:
+        if re.fullmatch(r"\W{0,4}.{0,3}J/K", plain, re.DOTALL):
+            return None
+        raise ValueError(f"the units of its column {title!r} cannot be read") from error
+    return None if units == "J/K" else units
+
+
+def _with_lost_prefix(
+    path: Path,
+    units: Mapping[str, str | None],
+    numbers: Mapping[str, np.ndarray],
+    sample: Mapping[str, str],
+    given: str | None,
+    tolerance: float,
+) -> tuple[dict[str, str], str | None]:
+    """Return the units of every column, and those that Total − Addenda = Sample implies for a lost prefix.
+
+    Raises
+    ------
+    FileFormatError
+        If nothing determines a lost prefix.
+    UnitsError
+        If the given units are not those of a heat capacity, or contradict the file.
+    """
+    lost = [name for name in _HEAT if name in units and units[name] is None]
+    known = {name: unit for name, unit in units.items() if unit is not None}
+    if given is not None:
+        unit = parse_unit(given, name="units=")
+        fits = (
+            unit.is_compatible_with("J/K")
+            if lost
+            else unit == parse_unit(known["Samp HC"])
         )
-        value = number(parts[1]) if key in _SAMPLE else None
-        if (
-            value is None
-            or not 0 < value < np.inf
-            or (key == "MASS" and mass is not None)
-        ):
-            continue
-        name, units = _SAMPLE[key]
-        if "(" in meaning:
-            units = (
-                title_units(path, meaning, meaning.partition("(")[2].partition(")")[0])
-                or units
+        if not fits:
+            raise UnitsError(
+                f"units={given!r} contradicts {path}",
+                reason=f"its heat capacity is in '{known.get('Samp HC', 'J/K')}'; "
+                "units= replaces only units with an unreadable prefix",
+                fix="units='uJ/K'" if lost else "leave units= out",
             )
-        elif key != "ATOMS":
-            continue  # a number without units is asked for where it is needed
-        found[name] = f"{value:.10g} {units}".removesuffix(" 1")
-        if said.setdefault(name, found[name]) != found[name]:
-            raise FileFormatError(
-                f"{path} gives the {name.replace('_', ' ')} as {said[name]} and as "
-                f"{found[name]}",
-                reason="its header has two rows of it, and they differ",
-                fix="correct the header"
-                + (
-                    f", or say which it is: mass='{found[name]}'"
-                    if key == "MASS"
-                    else ""
-                ),
-            )
-    return found
-
-
-def _damaged(path: Path, what: str) -> FileFormatError:
-    return FileFormatError(
-        f"{path} is damaged: {what}",
-        reason="a PPMS file names its columns with units after [Data], and every "
-        "measurement has all of them",
-        fix="copy it again from its source; remove a last line that was cut",
+        return known | dict.fromkeys(lost, format_unit(unit)), None
+    if not lost:
+        return known, None
+    fits_ratio = []
+    # If every prefix was lost, any choice is consistent.
+    if {"Samp HC", "Addenda HC", _TOTAL} - set(lost):
+        for prefix in ("J/K", "mJ/K", "uJ/K", "nJ/K"):
+            ratio = _ratio(known | dict.fromkeys(lost, prefix), numbers, sample)
+            if ratio is not None and abs(ratio - 1) <= tolerance:
+                fits_ratio.append(prefix)
+    if len(fits_ratio) == 1:
+        return known | dict.fromkeys(lost, fits_ratio[0]), fits_ratio[0]
+    raise FileFormatError(
+        f"{path}: the units of {', '.join(map(repr, lost))} are J/K with an unreadable "
+        "prefix",
+        reason="the program writes µJ/K, and other encodings lose µ; nothing else in "
+        "the file determines the prefix",
+        fix="units='uJ/K', or units='J/K' if the values are in J/K",
     )
 
 
-class PpmsBackend(BackendEntrypoint):
-    """``xarray.open_dataset(path, engine="ppms")``."""
+def _per_mole_of(
+    path: Path,
+    units: Mapping[str, str],
+    numbers: Mapping[str, np.ndarray],
+    sample: Mapping[str, str],
+    tolerance: float,
+) -> Amount | None:
+    """Check the sample against Total − Addenda, and return what a mole refers to.
 
-    description = "Heat capacity measured by a Quantum Design PPMS"
-    open_dataset_parameters = (
-        "filename_or_obj",
-        "drop_variables",
-        "mass",
-        "units",
-        "amount",
-        "consistency",
+    None for data that are not per mole, or if mass or molar mass are not known.
+
+    Raises
+    ------
+    FileFormatError
+        If they disagree.
+    """
+    ratio = _ratio(units, numbers, sample)
+    if ratio is None:
+        return None
+    per_mole = parse_unit(units["Samp HC"]).is_compatible_with("J/mol/K")
+    atoms = magnitude(sample.get("atoms_per_formula", "1"), "1", name="atoms")
+    if abs(ratio - 1) <= tolerance:
+        return "formula units" if per_mole else None
+    if per_mole and abs(ratio * atoms - 1) <= tolerance:
+        return "atoms"
+    scaled = ", times molar mass over mass," if per_mole else ""
+    raise FileFormatError(
+        f"{path}: the heat capacity of the sample is {ratio:.4g} times Total HC - "
+        "Addenda HC",
+        reason=f"the two{scaled} must agree; a factor of 1000 or 10⁶ indicates a "
+        f"prefix lost from {units['Samp HC']!r}",
+        fix="correct the header; consistency=None if the sample values are right",
     )
 
-    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
-        self,
-        filename_or_obj: str | os.PathLike[str],
-        *,
-        drop_variables: str | Iterable[str] | None = None,
-        mass: Any = None,
-        units: str | None = None,
-        amount: Amount | None = None,
-        consistency: float | None = 0.05,
-    ) -> xr.Dataset:
-        """Open a file; keywords as for `open_ppms`."""
-        ds = open_ppms(
-            filename_or_obj,
-            mass=mass,
-            units=units,
-            amount=amount,
-            consistency=consistency,
-        )
-        return without(ds, drop_variables)
 
-    def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Tell by the header."""
-        return can_open(filename_or_obj, decline)
+def _ratio(
+    units: Mapping[str, str],
+    numbers: Mapping[str, np.ndarray],
+    sample: Mapping[str, str],
+) -> float | None:
+    """Return the heat capacity of the sample over Total − Addenda, per mole or gram as in the file."""
+    if not {"Samp HC", "Addenda HC", _TOTAL} <= set(units):
+        return None
+    total, addenda = (
+        numbers[name] * convert_factor(units[name], "J/K")
+        for name in (_TOTAL, "Addenda HC")
+    )
+    unit = parse_unit(units["Samp HC"])
+    scale, target = 1.0, "J/K"
+    if not unit.is_compatible_with("J/K"):
+        if "sample_mass" not in sample:
+            return None
+        scale, target = 1 / magnitude(sample["sample_mass"], "g", name="mass"), "J/g/K"
+    if unit.is_compatible_with("J/mol/K"):
+        if "molar_mass" not in sample:
+            return None
+        scale *= magnitude(sample["molar_mass"], "g/mol", name="molar_mass")
+        target = "J/mol/K"
+    heat = numbers["Samp HC"] * convert_factor(units["Samp HC"], target)
+    with np.errstate(all="ignore"):
+        ratios = heat / ((total - addenda) * scale)
+    ratios = ratios[np.isfinite(ratios)]
+    return float(np.median(ratios)) if ratios.size else None
+
+
+FORMAT = Format("PPMS heat capacity", "text", declined, open_ppms)
+PpmsBackend = FORMAT.backend()

@@ -156,6 +156,8 @@ def check_target(
         If it is no valid path, its folder does not exist, something stands there that
         may not be replaced, or `overwrite` is False and anything does.
     """
+    if overwrite is not True and overwrite is not False:
+        raise FileFormatError(f"overwrite={overwrite!r:.80} is neither True nor False")
     try:
         target = Path(os.fsdecode(path)).resolve()
         is_folder, exists, is_file = target.is_dir(), target.exists(), target.is_file()

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendEntrypoint
 
 from xbp.core.construct import new_dataset
-from xbp.core.errors import (
-    FileFormatError,
-    QuantityError,
-    RangeError,
-    UnitsError,
-    XbpError,
-)
+from xbp.core.errors import FileFormatError, QuantityError, RangeError, UnitsError
 from xbp.core.operation import operation
 from xbp.core.signal import extend_history, read
 from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin
-from xbp.io.arguments import can_open, to_path, without
-from xbp.io.measured import density_per_mev, measured
-from xbp.io.text import (
-    TEXT_ERRORS,
-    head,
-    read_lines,
-    to_numbers,
-    unreadable,
-    write_text,
-)
+from xbp.io.reader import Format, density_per_mev, measured, reader
+from xbp.io.text import check, read_lines, to_numbers, write_text
 from xbp.reduction import convert
 
-__all__ = ["SqwBackend", "decline", "open_sqw", "to_sqw"]
+__all__ = ["FORMAT", "SqwBackend", "open_sqw", "to_sqw"]
 
-#: Physical parameters of the header that are kept as attributes, under the names the
-#: format gives them.
+#: Physical parameters of the header that are kept as attributes, under their names in
+#: the format.
 PARAMETERS: Final = {
     "V_rho": "atom density per Angs^3",
     "density": "in [g/cm^3]",
@@ -48,27 +32,22 @@ PARAMETERS: Final = {
     "sigma_inc": "incoherent scattering cross section in [barn]",
     "v_sound": "in [m/s]",
 }
-_SAME_NUMBER: Final = 1e-6
-_PARAMETER = re.compile(
+_PARAMETER: Final = re.compile(
     r"#\s*([A-Za-z_]+)\s*[:=]?\s+([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?:\s|$)"
 )
-_CLASSICAL = re.compile(r"#\s*classical\s*[:=]?\s+[-+]?(?:\d|inf|nan)", re.IGNORECASE)
-_FIRST_LINE = re.compile(r"#.*\bsqw\b", re.IGNORECASE)
+_FIRST_LINE: Final = re.compile(r"#.*\bsqw\b", re.IGNORECASE)
+_CLASSICAL: Final = re.compile(r"(?i)#\s*classical\s*[:=]?\s+([-+]?(?:\d|inf|nan)\S*)")
 
 
-def decline(path: Path) -> str | None:
-    """Say why a file is not McStas S(q,ω), or None where it is."""
-    lines = head(path)
-    return (
-        None
-        if lines and _FIRST_LINE.match(lines[0])
-        else "its first line is no comment that says Sqw"
-    )
+def declined(lines: list[str]) -> str | None:
+    """Return why a text is not McStas S(q,ω), or None if it is."""
+    if lines and _FIRST_LINE.match(lines[0]):
+        return None
+    return "its first line is not a comment with 'Sqw'"
 
 
-def open_sqw(
-    path: str | os.PathLike[str], *, T: Any = None, filler: Any = None
-) -> xr.Dataset:
+@reader("S(q,ω) text")
+def open_sqw(path: Path, *, T: Any = None, filler: Any = None) -> xr.Dataset:
     """Read a McStas or iFit S(q,ω) file.
 
     Parameters
@@ -81,12 +60,11 @@ def open_sqw(
         Temperature of the sample, instead of that of the header; a bare number is in K.
         In the header it is in K unless it names other units there, such as [degC].
     filler : scalar with units, optional
-        The number that stands in the file for what was not measured (bare: per meV).
-        Bins that hold it, to a part in a million, are NaN; others are kept, however
-        small. The format has no other way to say so, and nothing is taken for a filler
-        unasked; ``print(data.bp)`` shows a lowest number that many bins have. Several
-        bins with the same negative number, far below all others, need it: ``filler=-999``,
-        or ``filler=False`` if they were measured.
+        The number that marks bins that were not measured (bare: per meV). Bins with it,
+        to a part in a million, are NaN; others are kept, however small. The format has
+        no other mark; ``print(data.bp)`` shows a lowest number that many bins have.
+        Several bins with the same negative number, far below all others, need it:
+        ``filler=-999``, or ``filler=False`` if they were measured.
 
     Returns
     -------
@@ -107,7 +85,7 @@ def open_sqw(
         If the file is truncated or of another kind, or its header gives two
         temperatures, or one in other units.
     RangeError
-        If no bin holds the filler, or all do.
+        If no bin has the filler, or all do, or it must be given.
 
     References
     ----------
@@ -124,16 +102,6 @@ def open_sqw(
     >>> bool((back.S == S.S).all()), back.S.attrs["statistics"]
     (True, 'classical')
     """
-    where = to_path(path)
-    try:
-        return _read(where, T, filler)
-    except XbpError:
-        raise
-    except TEXT_ERRORS as error:
-        raise unreadable(where, "S(q,ω) text", error) from error
-
-
-def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     comments: list[str] = []
     blocks: list[list[str]] = []
     factors: list[float] = []
@@ -143,28 +111,21 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
             comments.append(line)
         elif line:
             if not blocks or previous.startswith("#"):
-                # The comment above the vectors of q and w may name units other than
-                # 1/angstrom and meV.
                 if len(blocks) < 2:
-                    factors.append(
-                        _factor(comments, ("1/angstrom", "meV")[len(blocks)])
-                    )
+                    unit = ("1/angstrom", "meV")[len(blocks)]
+                    factors.append(_factor(comments[-1] if comments else "", unit))
                 blocks.append([])
             blocks[-1].append(line)
         previous = line or previous
-    if not comments or not _FIRST_LINE.match(comments[0]) or len(blocks) < 3:
-        raise ValueError(
-            "a comment that says Sqw, and the parts q, w and S(q,w), each below a "
-            "comment, are needed"
-        )
-    q, w = (
-        to_numbers(blocks[i], name) * factors[i]
-        for i, name in enumerate(("the vector of q", "the vector of w"))
+    check(
+        comments and _FIRST_LINE.match(comments[0]) and len(blocks) > 2,
+        "it needs a comment with 'Sqw', and the parts q, w and S(q,w), each below a "
+        "comment",
     )
-    values = to_numbers(
-        [line for block in blocks[2:] for line in block], "S(q,w)", size=q.size * w.size
-    )
-    values, _ = measured(values)
+    q = to_numbers(blocks[0], "the vector of q") * factors[0]
+    w = to_numbers(blocks[1], "the vector of w") * factors[1]
+    matrix = [line for block in blocks[2:] for line in block]
+    values, _ = measured(to_numbers(matrix, "S(q,w)", size=q.size * w.size))
     values, _, _ = density_per_mev(values, None, axis=factors[1], units="1")
     history: dict[str, str] = {}
     if filler is None:
@@ -174,103 +135,91 @@ def _read(path: Path, T: Any, filler: Any) -> xr.Dataset:
     found: dict[str, float] = {}
     for match in filter(None, map(_PARAMETER.match, comments)):
         found.setdefault(match[1].lower(), float(match[2]))
-    if T is None:
-        T = _temperature(path, comments)
-    classical = found.get("classical")
-    stated = next((line for line in comments if _CLASSICAL.match(line)), None)
-    if classical not in (0.0, 1.0) and (classical is not None or stated is not None):
-        raise ValueError(f"its header has {stated!r}, which is neither 0 nor 1")
+    classical = next((m[1] for m in map(_CLASSICAL.match, comments) if m), None)
+    statistics = {None: None, 0.0: "quantum", 1.0: "classical"}
+    stated = None if classical is None else found.get("classical", np.nan)
+    check(
+        stated in statistics,
+        f"its header has 'classical {classical}', which is neither 0 nor 1",
+    )
     known: dict[str, Any] = {
         name: found[name.lower()] for name in PARAMETERS if name.lower() in found
     }
     known["source"] = f"S(q,w) text file {path.name}"
-    comment = [line.lstrip("# ") for line in _before_parameters(comments)]
+    comment = "\n".join(line.lstrip("# ") for line in _before_parameters(comments))
     ds = new_dataset(
         "dynamic_structure_factor",
         values.reshape(q.size, w.size),
         units="1/meV",
         coords={"Q": (q, "1/angstrom"), "E": (w, "meV")},
-        temperature=T,
-        statistics=None
-        if classical is None
-        else ("classical" if classical else "quantum"),
-        attrs=known | ({"comment": "\n".join(comment)} if comment else {}) | history,
+        temperature=_temperature(path, comments) if T is None else T,
+        statistics=statistics[stated],
+        attrs=known | ({"comment": comment} if comment else {}) | history,
     )
-    # A DataArray goes on without the attributes of its Dataset.
+    # A DataArray loses the attributes of its Dataset.
     ds.S.attrs.update(known | history)
     return ds
 
 
 def _temperature(path: Path, comments: list[str]) -> float | None:
-    """Return the temperature of the header in K; None where it has none.
+    """Return the temperature of the header in K; None if it has none.
 
     Raises
     ------
     FileFormatError
-        If it is in units of something else, or is there twice and differently.
+        If it has units of something else, or occurs twice and differs.
     """
     found: dict[str, float] = {}
     for line, match in ((line, _PARAMETER.match(line)) for line in comments):
         if match is None or match[1].lower() not in ("temperature", "t"):
             continue
-        said, rest = line.lstrip("# "), line[match.end() :].strip()
-        # A unit stands in brackets, is spelled out, or follows the number; other words
-        # need not be one.
+        row, rest = line.lstrip("# "), line[match.end() :].strip()
+        # A unit is in brackets, is spelled out, or follows the number; other words need
+        # not be one.
         unit = (
             re.search(r"\[\s*([^\]]*?)\s*\]", rest)
             or re.search(r"\b(celsius|fahrenheit)\b", rest.lower())
             or re.fullmatch(r"(?:in\s+)?(\S+)", rest)
             or re.match(r"(?:in\s+)?(?:deg\s+)?([KCF])\b", rest)
         )
+        units = unit[1] if unit else "K"
         try:
-            kelvin = float(
-                to_kelvin(float(match[2]), unit[1] if unit else "K", name="Temperature")
-            )
+            found[row] = float(to_kelvin(float(match[2]), units, name="Temperature"))
         except UnitsError as error:
             raise FileFormatError(
-                f"{path} says '{said}', whose units are not those of a temperature",
+                f"{path} has {row!r}, whose units are not those of a temperature",
                 reason=error.summary,
-                fix=f"T='{match[2]} degC', or T= with the units that are meant",
+                fix=f"T='{match[2]} degC', or T= in other units",
             ) from None
-        found[said] = kelvin
-    first = next(iter(found), None)
-    for said in found:
-        if first is not None and not np.isclose(
-            found[said], found[first], rtol=_SAME_NUMBER, atol=0.0
-        ):
-            raise FileFormatError(
-                f"{path} says '{first}' and '{said}'",
-                reason=f"these are {found[first]:g} K and {found[said]:g} K",
-                fix=f"T='{found[first]:g} K', or whichever of them is right",
-            )
-    return None if first is None else found[first]
+    values = list(found.values())
+    if values and not np.allclose(values, values[0], rtol=1e-6, atol=0.0):
+        raise FileFormatError(
+            f"{path} has {' and '.join(map(repr, found))}",
+            reason=f"these are {' and '.join(f'{value:g} K' for value in values)}",
+            fix=f"T='{values[0]:g} K', or the other",
+        )
+    return values[0] if values else None
 
 
-def _factor(comments: list[str], canonical: str) -> float:
-    """Return what the unit that a vector's comment names is in canonical ones.
-
-    1 where it names none.
+def _factor(comment: str, canonical: str) -> float:
+    """Return the unit in the comment above a vector in canonical ones; 1 if it has none.
 
     Raises
     ------
     ValueError
         If the units are those of another quantity.
     """
-    words = re.findall(
-        r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", comments[-1] if comments else ""
-    )
-    for word in words:
-        word = re.sub(
+    for word in re.findall(r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", comment):
+        unit = re.sub(
             r"^(?:Angs?|Angst|AA|Angstr(?:o|oe|ö)ms?)(?![a-z])", "angstrom", word
         )
         try:
-            parse_unit(word, like=canonical)
+            parse_unit(unit, like=canonical)
         except UnitsError:
-            continue  # a word that is no unit
+            continue  # a word that is not a unit
         try:
-            return convert_factor(
-                word, canonical, name="the vector", energy=canonical == "meV"
-            )
+            energy = canonical == "meV"
+            return convert_factor(unit, canonical, name="the vector", energy=energy)
         except UnitsError:
             raise ValueError(
                 f"its vector in '{word}' does not convert to '{canonical}'"
@@ -293,7 +242,7 @@ def _require_no_filler(values: np.ndarray) -> None:
         and known.size - others.size > 1
         and others.size
         and lowest < 2 * others.min()
-        and -lowest > 0.01 * others.max()
+        and -lowest > 0.01 * others.max()  # not noise about 0
     ):
         raise RangeError(
             f"S is {lowest:g} in {known.size - others.size} bins, and at least "
@@ -304,16 +253,16 @@ def _require_no_filler(values: np.ndarray) -> None:
 
 
 def _without_filler(values: np.ndarray, filler: Any) -> tuple[np.ndarray, str]:
-    """Make NaN what holds the filler, and say how many bins did."""
+    """Set bins with the filler to NaN, and record how many."""
     number = magnitude(filler, "1/meV", name="filler")
-    same = np.isclose(values, number, rtol=_SAME_NUMBER, atol=0.0)
+    same = np.isclose(values, number, rtol=1e-6, atol=0.0)
     if not same.any() or same.all():
         lowest = np.nanmin(values)
         raise RangeError(
             f"filler={filler!r} is in {'all' if same.any() else 'none'} of the bins",
             reason=f"the lowest number of the file is {lowest:.8g}, in "
             f"{int((values == lowest).sum())} bins",
-            fix="give the number itself, with its digits, or leave filler= out",
+            fix="give all digits of the number, or leave filler= out",
         )
     used = {
         "filler": f"{number:.10g} 1/meV",
@@ -325,11 +274,12 @@ def _without_filler(values: np.ndarray, filler: Any) -> tuple[np.ndarray, str]:
 def _before_parameters(comments: list[str]) -> list[str]:
     lines = []
     for line in comments[1:]:
+        words = line.lower()
         if (
             not line.strip("# ")
-            or "parameters" in line.lower()
+            or "parameters" in words
             or _PARAMETER.match(line)
-            or "vector" in line.lower()
+            or "vector" in words
         ):
             break
         lines.append(line)
@@ -346,7 +296,7 @@ def to_sqw(
     """Write S(Q,E) as McStas ``Isotropic_Sqw`` and iFit read it.
 
     Every number is written with all its digits, so that `open_sqw` gives them back
-    exactly. Standard deviations and history have no place in the format.
+    exactly. The format has no standard deviations and no history.
 
     Parameters
     ----------
@@ -363,7 +313,7 @@ def to_sqw(
     ------
     QuantityError
         If there are further dimensions, NaN (which McStas would take for numbers), or
-        it is not said whether the data are classical.
+        the statistics are not known.
     FileFormatError
         If the file exists and `overwrite` is not given, or cannot be written.
 
@@ -389,10 +339,7 @@ def to_sqw(
             f"'{value.name}' over {tuple(value.dims)} with statistics {statistics!r} "
             "and "
             f"{int(value.isnull().sum())} NaN cannot be written as S(q,w) text",
-            reason="the format holds a full matrix over Q and E, and says whether it "
-            "is classical",
-            fix="select one spectrum of further dimensions, fill or cut away what was "
-            "not measured, and set "
+            fix="select a matrix over Q and E without NaN, and set "
             "data.S.attrs['statistics'] to 'classical' or 'quantum'",
         )
     attrs = signal.source.attrs if isinstance(signal.source, xr.Dataset) else {}
@@ -425,24 +372,5 @@ def to_sqw(
     write_text(path, [*lines, "# end of Sqw data"], overwrite=overwrite)
 
 
-class SqwBackend(BackendEntrypoint):
-    """``xarray.open_dataset(path, engine="sqw")``."""
-
-    description = "S(q,ω) text files of McStas Isotropic_Sqw and iFit"
-    url = "https://www.mcstas.org"
-    open_dataset_parameters = ("filename_or_obj", "drop_variables", "T", "filler")
-
-    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
-        self,
-        filename_or_obj: str | os.PathLike[str],
-        *,
-        drop_variables: str | Iterable[str] | None = None,
-        T: Any = None,
-        filler: Any = None,
-    ) -> xr.Dataset:
-        """Open a file; keywords as for `open_sqw`."""
-        return without(open_sqw(filename_or_obj, T=T, filler=filler), drop_variables)
-
-    def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Tell by the first line, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
-        return can_open(filename_or_obj, decline)
+FORMAT = Format("S(q,ω) text", "text", declined, open_sqw)
+SqwBackend = FORMAT.backend()

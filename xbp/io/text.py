@@ -1,16 +1,15 @@
-"""Text from strangers.
-
-Decoded, limited in size, and taken apart into lines and numbers.
-"""
+"""Text: decoding, lines, numbers, and the one table of numbers in a text."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,35 +17,74 @@ from xbp.core.errors import FileFormatError
 from xbp.io.publish import new_file
 
 __all__ = [
-    "TEXT_ERRORS",
+    "Table",
+    "check",
     "head",
+    "is_ambiguous",
     "is_ended",
     "number",
     "read_lines",
+    "read_table",
+    "require_one_run",
+    "require_whole",
+    "row",
     "to_numbers",
-    "unreadable",
     "write_text",
 ]
 
-#: What reading a damaged text may raise.
-TEXT_ERRORS = (OSError, ValueError, OverflowError)
-
-_HEAD = 8192
-_MAX_BYTES = 2**28
-# Python's own float() reads 1_000 too.
-_NUMBER = re.compile(
-    r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE | re.ASCII
+_COMMENTS = ("#", "%", "//", "!")
+#: A number as programs write it; Python's float() would also read 1_000.
+_FLOAT = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = re.compile(rf"{_FLOAT}|[-+]?(?:nan|inf)", re.IGNORECASE | re.ASCII)
+#: The same in a table, where Fortran writes 1D-3.
+_WORD = re.compile(
+    r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[ed][-+]?\d+)?|[-+]?(?:nan|inf)", re.IGNORECASE
 )
+#: Two or three plain numbers between blanks: nearly every row of a long table.
+_PLAIN_ROW = re.compile(rf"\s*({_FLOAT})\s+({_FLOAT})(?:\s+({_FLOAT}))?\s*", re.ASCII)
+#: A first word like this is a coordinate, however the rest of its line reads; dates,
+#: times and 1/2 are not.
+_LIKE_A_NUMBER = re.compile(r"(?=\.?\d)[\d_]*\.?[\d_]*(?:[eEdD][-+]?\d+)?")
+#: Fortran without room for its E, apostrophes, an error in brackets, powers of ten.
+_ODD_NUMBER = re.compile(
+    r"\d*\.\d+[-+]\d{2,3}|\d{1,3}(?:['\u2019`\u00b4]\d{3})+(?:[.,]\d*)?|\d[\d.]*\(\d+\)"
+    r"|\d[\d.]*[\u00d7x*\u00b7]10\^?[-+]?\d+"
+)
+#: Blanks and apostrophes between thousands.
+_THOUSANDS = re.compile(r"\d[\u00a0\u2007\u2009\u202f'\u2019]\d{3}(?!\d)")
+#: Errors of spreadsheets in the place of a coordinate; they begin like a comment.
+_SPREADSHEET_ERROR = re.compile(
+    r"#(?:N/A|DIV/0!|VALUE!|REF!|NUM!|NAME\?|NULL!)\s*[\s;,]"
+)
+#: How instruments and spreadsheets write a missing value.
+_MISSING = frozenset({"na", "n/a", "#n/a", "null", "none", "--", "---"})
+#: Words in the place of a number.
+_NO_COORDINATE = re.compile(
+    r"[-+]?(?:[qs]?nan(?:\W.*)?|inf(?:inity)?|true|false|missing|nil)"
+)
+#: The typographic minus sign.
+_MINUS = str.maketrans({"\u2212": "-"})
+#: Hyphens and dashes that may have been meant as a sign.
+_DASHES = "+-\u2010\u2011\u2012\u2013\u2014\u2015\ufe63\uff0d\x96\x97"
+
+
+def check(condition: object, message: str) -> None:
+    """Refuse a file: the reader of its format turns the ValueError into a FileFormatError.
+
+    Raises
+    ------
+    ValueError
+        If the condition is false.
+    """
+    if not condition:
+        raise ValueError(message)
 
 
 def head(path: Path) -> list[str]:
-    """Return the first lines of a text, the last of them maybe cut short.
-
-    None where it is no text.
-    """
+    """Return the first lines of a text, the last of them maybe cut short; none of a binary file."""
     _size(path)
     with path.open("rb") as stream:
-        start = stream.read(_HEAD)
+        start = stream.read(8192)
     return [] if b"\x00" in start else _lines(start)
 
 
@@ -56,25 +94,23 @@ def read_lines(path: Path, *, complete: bool = True) -> list[str]:
     Raises
     ------
     ValueError
-        If it is no file, binary, larger than any text of data, or ends within a line
-        (unless `complete` is False): programs end every line, and a number that was cut
-        short would pass for another.
+        If it is not a file, binary, larger than any text of data, or ends within a line
+        (unless `complete` is False): programs end every line, and a number cut short
+        would pass for another.
     """
     size = _size(path)
-    if size > _MAX_BYTES:
-        raise ValueError(
-            f"it is {size} bytes long, more than the {_MAX_BYTES} of any text read here"
-        )
+    if size > 2**28:  # no text of data is larger
+        raise ValueError(f"it has {size / 1e9:.3g} GB, more than any text of data")
     content = path.read_bytes()
     if b"\x00" in content:
-        raise ValueError("it is binary, no text")
+        raise ValueError("it is binary")
     if complete and not content.endswith((b"\n", b"\r")):
         raise ValueError("its last line is not complete")
     return _lines(content)
 
 
 def is_ended(path: Path) -> bool:
-    """Tell whether the last line of a text has an end."""
+    """Return whether the last line of a text has an end."""
     with path.open("rb") as stream:
         stream.seek(-1, os.SEEK_END)
         return stream.read() in (b"\n", b"\r")
@@ -84,7 +120,7 @@ def _size(path: Path) -> int:
     """Return the size of a file; reading a pipe or a device may never end."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is a folder, a pipe or a device, no file")
+        raise ValueError("it is a folder, a pipe or a device")
     return status.st_size
 
 
@@ -94,15 +130,12 @@ def _lines(content: bytes) -> list[str]:
     except UnicodeDecodeError:
         # Instruments write µ, Å and ° in Latin-1, in which every byte is a letter.
         text = content.decode("latin-1")
-    # splitlines() would also part a line at the dots that Windows writes as one byte,
-    # in a comment.
+    # splitlines() would also split at characters that Windows writes in comments.
     return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
 
 
 def number(word: str) -> float | None:
-    """Return the number that a word is.
-
-    None where it is none, or none that a computer holds.
+    """Return a word as a number; None if it is not one, or overflows.
 
     Examples
     --------
@@ -133,9 +166,9 @@ def to_numbers(
     what : str
         What they are, for the error.
     size : int, optional
-        How many there are.
+        How many there must be.
     infinite : bool
-        Whether ``inf`` may stand in them, as a mark of what was not measured.
+        Whether ``inf`` may mark bins that were not measured.
     largest : float
         Magnitudes above this are not measurements; their squares overflow.
 
@@ -150,40 +183,21 @@ def to_numbers(
     try:
         values = np.array(list(map(float, words)))
     except ValueError:
-        raise ValueError(f"{what} holds something else than numbers") from None
+        raise ValueError(f"{what} contains words that are not numbers") from None
+    wrong = None
     if "_" in joined:
-        raise ValueError(
-            f"{what} holds numbers with underscores, which no instrument writes"
-        )
-    is_infinite = np.isinf(values)
-    words_of_infinity = [
-        word
-        for word in (words[i] for i in np.flatnonzero(is_infinite))
-        if word.lower().lstrip("+-").startswith("inf")
-    ]
-    if (
-        len(words_of_infinity) < is_infinite.sum()
-        or (abs(values[~is_infinite]) > largest).any()
-    ):
-        raise ValueError(f"{what} holds a number too large to be one")
-    if words_of_infinity and not infinite:
-        raise ValueError(
-            f"{what} contains {words_of_infinity[0]!r}, which is not a measured "
-            "value; write NaN for missing values"
-        )
-    if size is not None and values.size != size:
-        raise ValueError(f"{what} has {values.size} numbers where {size} are needed")
+        wrong = "contains numbers with underscores"
+    elif size is not None and values.size != size:
+        wrong = f"has {values.size} numbers where {size} are needed"
+    large = np.flatnonzero(~(abs(values) <= largest) & ~np.isnan(values))
+    for word in (words[i] for i in large):
+        if not word.lower().lstrip("+-").startswith("inf"):
+            wrong = f"contains {word:.40}, which is too large for a measured value"
+        elif not infinite:
+            wrong = f"contains {word}; write NaN for missing values"
+    if wrong:
+        raise ValueError(f"{what} {wrong}")
     return values
-
-
-def unreadable(path: Path, kind: str, error: Exception) -> FileFormatError:
-    """Make the error for a text that cannot be read."""
-    return FileFormatError(
-        f"{path} cannot be read as {kind}",
-        reason=str(error) or type(error).__name__,
-        fix="it may be truncated, or of another kind: copy it again, or see what "
-        "xbp.open_dataset(path) says",
-    )
 
 
 def write_text(
@@ -200,5 +214,237 @@ def write_text(
         new_file(path, overwrite=overwrite) as (temporary, _),
         open(temporary, "wb") as stream,
     ):
-        # Half of a character pair, which an attribute may hold, has no place in UTF-8.
+        # UTF-8 cannot hold half of a surrogate pair, which an attribute may contain.
         stream.writelines(f"{line}\n".encode("utf-8", "replace") for line in lines)
+
+
+def row(line: str) -> list[str] | None:
+    """Return the two or three numbers of a line, separated by commas, by semicolons or by blanks, never by a mixture.
+
+    So ``1,5 2,5`` is not a row, because the commas may be decimal. Words for missing
+    values are NaN.
+
+    Examples
+    --------
+    >>> row("\u22121; 5D-3"), row("1 --"), row("1,5 2,5"), row("-- --")
+    (['-1', '5e-3'], ['1', 'nan'], None, None)
+    """
+    match = _PLAIN_ROW.fullmatch(line)
+    if match is not None:
+        first, second, third = match.groups()
+        return [first, second] if third is None else [first, second, third]
+    words = _split(line)
+    if (
+        len(words) not in (2, 3)
+        or _WORD.fullmatch(words[0]) is None
+        or _THOUSANDS.search(line)
+        or not all(word in _MISSING or _WORD.fullmatch(word) for word in words)
+    ):
+        return None
+    return ["nan" if word in _MISSING else word.replace("d", "e") for word in words]
+
+
+def _split(line: str) -> list[str]:
+    text = line.translate(_MINUS).strip().lower()
+    separator = next((mark for mark in (";", ",") if mark in text), None)
+    return [word.strip() for word in text.rstrip(separator).split(separator)]
+
+
+class Table(NamedTuple):
+    """The rows of a text.
+
+    Attributes
+    ----------
+    values : numpy.ndarray
+        The numbers, of shape (rows, columns).
+    start : int
+        Line of the first row, counted from 0.
+    breaks : list of int
+        Rows, counted from 0, that follow a comment or an empty line.
+    words : list of list of str
+        The numbers as they are written.
+    """
+
+    values: np.ndarray
+    start: int
+    breaks: list[int]
+    words: list[list[str]]
+
+
+def read_table(path: Path, lines: list[str]) -> Table:
+    """Return the one run of rows with equally many numbers.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or several tables.
+    FileFormatError
+        If a line outside the table begins with a number, or a number is infinite: a
+        measured row would be lost.
+    """
+    runs: list[tuple[int, list[list[str]]]] = []
+    strays = []
+    breaks = []
+    within = broken = False
+    end = 0
+    for i, line in enumerate(lines, start=1):
+        bare = line.lstrip()
+        if not bare or bare.startswith(_COMMENTS):
+            strays += [i] if _SPREADSHEET_ERROR.match(bare) else []
+            broken = True
+            continue
+        numbers = row(line)
+        if numbers is None:
+            strays += [i] if _begins_with_a_number(line) else []
+        elif "i" in line.lower() and any("inf" in word for word in numbers):
+            strays += [i]
+        elif within and len(runs[-1][1][-1]) == len(numbers):
+            breaks += [len(runs[-1][1])] if broken else []
+            runs[-1][1].append(numbers)
+        else:
+            runs.append((i, [numbers]))
+        end = i if numbers is not None else end
+        within, broken = numbers is not None, False
+    if not runs:
+        raise ValueError("it has no rows of two or three numbers with decimal points")
+    first, table = runs[0]
+    if len(runs) == 1:
+        strays += [
+            i
+            for i in (first - 1, end + 1)
+            if _lacks_a_coordinate(lines[i - 1 : i], len(table[0]))
+        ]
+    # Some programs begin with the number of rows.
+    if strays and strays[0] < first and lines[strays[0] - 1].strip() == str(len(table)):
+        strays = strays[1:]
+    if strays:
+        raise FileFormatError(
+            f"{path}, line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r}",
+            reason="this may be a data row, but it is not two or three finite numbers",
+            fix="put # before a remark; use decimal points, and NaN for missing "
+            "values; copy the file again if it was cut off",
+        )
+    if len(runs) > 1:
+        sizes, starts = (
+            " and ".join(map(str, part[:3]))
+            for part in zip(*((len(r), i) for i, r in runs), strict=True)
+        )
+        raise ValueError(
+            f"its rows form {len(runs)} tables of {sizes} rows, starting at lines "
+            f"{starts}, or a row is incomplete"
+        )
+    if len(table) < 2:
+        raise ValueError(
+            "it has no rows of two or three numbers with decimal points, but one"
+        )
+    values = to_numbers(itertools.chain.from_iterable(table), "the table")
+    return Table(values.reshape(len(table), -1), first - 1, breaks, table)
+
+
+def _begins_with_a_number(line: str) -> bool:
+    first, *others = re.split(r"[\s;,]+", line.translate(_MINUS).strip(" \t;,"))
+    bare = first.lstrip(_DASHES)
+    if re.fullmatch(r"\*{2,}", first):  # Fortran's overflow
+        return bool(others) and all(_WORD.fullmatch(word) for word in others)
+    return bool(_LIKE_A_NUMBER.fullmatch(bare) or _ODD_NUMBER.match(bare))
+
+
+def _lacks_a_coordinate(line: list[str], n_columns: int) -> bool:
+    """Return whether only the first word next to the table is not a number, and not a word of a language."""
+    text = "".join(line)
+    words = _split(text)
+    return (
+        len(words) == n_columns
+        and not text.lstrip().startswith(_COMMENTS)
+        and (
+            words[0] in _MISSING
+            or _NO_COORDINATE.fullmatch(words[0]) is not None
+            or re.fullmatch(r"(?![a-z]{3}|[a-z]$)\S*", words[0]) is not None
+        )
+        and all(word in _MISSING or _WORD.fullmatch(word) for word in words[1:])
+    )
+
+
+def is_ambiguous(table: Table, lines: list[str]) -> bool:
+    """Return whether two of three numbers may be one, cut at a decimal comma or between the thousands.
+
+    ``2 600.0`` may be 2600.0, and ``1 050.5`` is 1050.5.
+
+    Examples
+    --------
+    >>> for lines in ["100,12,5", "101,12,7"], ["100 2 600.0", "101 2 700.5"], ["1 2 3", "2 3 4"]:
+    ...     print(is_ambiguous(read_table(Path("a.csv"), lines), lines))
+    True
+    True
+    False
+    """
+    words, rest = table.words, r"\d{3}(?:\.\d*)?"
+
+    def every(column: int, pattern: str) -> bool:
+        return all(re.fullmatch(pattern, numbers[column]) for numbers in words)
+
+    thousands = r"[-+]?[1-9]\d{0,2}"
+    if len(words[0]) == 3 and every(1, thousands) and every(2, rest):
+        return True
+    # No program writes 050 for 50.
+    if any(
+        after[0] == "0"
+        and re.fullmatch(rest, after)
+        and re.fullmatch(thousands, before)
+        for numbers in words
+        for before, after in itertools.pairwise(numbers)
+    ):
+        return True
+    return (
+        len(words[0]) == 3
+        and all(every(i, r"[-+]?\d+") for i in range(3))
+        and all(
+            re.search(r",(?!\s)", line) and ";" not in line
+            for line in lines[table.start :]
+            if row(line) is not None
+        )
+    )
+
+
+def require_whole(lines: list[str]) -> None:
+    """Refuse a last line without an end that was cut, as far as that can be seen.
+
+    It was if it is not a row, or if its last number has fewer decimals than all others.
+
+    Raises
+    ------
+    ValueError
+    """
+    last = lines[-1].strip()
+    if not last or last.startswith(_COMMENTS):
+        return
+    if row(last) is None:
+        raise ValueError(f"its last line {last[:60]!r} has no end, and is not a row")
+    *others, final = (n[-1] for n in map(row, lines) if n is not None)
+    decimals = [len(word.partition(".")[2]) for word in others if word != "nan"]
+    if final != "nan" and decimals and len(final.partition(".")[2]) < min(decimals):
+        raise ValueError(
+            f"its last line {last!r} has no end, and fewer decimals than the others"
+        )
+
+
+def require_one_run(where: Path, temperature: np.ndarray, breaks: list[int]) -> None:
+    """Refuse several runs over the same temperatures, separated by comments; sorted, they would pass for one.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    for one, other in itertools.pairwise(np.split(temperature, breaks)):
+        if one.size < 2 or other.size < 2:
+            continue
+        common = min(one.max(), other.max()) - max(one.min(), other.min())
+        if common > 0.5 * min(np.ptp(one), np.ptp(other)) > 0:
+            raise FileFormatError(
+                f"{where} contains two runs, from {one[0]:g} to {one[-1]:g} and from "
+                f"{other[0]:g} to {other[-1]:g}",
+                reason="they cover the same temperatures and are separated by a "
+                "comment or an empty line",
+                fix="split the file, or remove the line between the runs of one "
+                "measurement",
+            )

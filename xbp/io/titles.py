@@ -1,4 +1,4 @@
-"""Titles of the columns of a table: what the columns are, and their units."""
+"""What the header of a text shows: its format, the titles of its columns, their units."""
 
 from __future__ import annotations
 
@@ -10,27 +10,69 @@ from typing import Final
 from xbp.core.errors import FileFormatError, QuantityError, UnitsError, XbpError
 from xbp.core.schema import COORDINATES
 from xbp.core.units import convert_factor, is_energy_like, parse_unit
-from xbp.io.table import Table, is_ambiguous
+from xbp.io.text import Table, is_ambiguous
 
 __all__ = [
     "column_titles",
     "labelled_rows",
-    "require_quantity_of_titles",
-    "require_units_of_titles",
+    "named_format",
+    "require_titles",
     "third_is_an_error",
     "used_columns",
 ]
 
-#: A first column is called one of these; other lines above a table are remarks of as
-#: many words.
+_B: Final = r"[ \t]"
+_N: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?"
+
+
+def _line(least: int, most: int | str) -> str:
+    """Return a pattern of a line of numbers, from `least` to `most` of them."""
+    most = most - 1 if isinstance(most, int) else most
+    return rf"{_B}*(?:{_N}{_B}+){{{least - 1},{most}}}{_N}{_B}*\n"
+
+
+#: Formats that are not tables of columns, by a pattern within their first lines.
+_FORMATS: Final = {
+    "HTML or XML": r"\A\s*<(?i:\?xml|!doctype|!--|html)|\A\s*<\w(?s:.*(?:</|/>))",
+    "RTF": r"\A\s*\{\\rtf",
+    "JSON": r"\A\s*(?:\{|\[\s*(?:\n|[\[{\"]|[-+]?\d[\d.eE+-]*\s*,))",
+    "PDF or PostScript": r"\A\s*(?:%PDF|%!PS)",
+    "LAMMPS output": rf"\A\s*LAMMPS \(|^Loop time of |^Per MPI rank memory"
+    rf"|^Memory usage per processor|^{_B}*Step{_B}+(?:\S+{_B}+)?"
+    r"(?:Temp|PotEng|TotEng|Press)\b",
+    "a LAMMPS dump": r"\A\s*ITEM: ",
+    "JCAMP-DX": r"^##[ \t]*JCAMP.?DX[ \t]*=",
+    "the output of a LAMMPS fix": r"^#[ \t]*(?:(?:Time|Spatial|Chunk)-averaged"
+    r"|Histogrammed|Time-correlated) data ",
+    "a LAMMPS data file": rf"^{_B}*\S+{_B}+\S+{_B}+xlo{_B}+xhi\b",
+    "GSAS powder data": r"^BANK[ \t]+\d+[ \t]+\d+[ \t]+\d+",
+    "a file of the Quantum Design PPMS": r"^BYAPP[ \t]*,",
+    "a gnuplot script": rf"^{_B}*(?:s?plot{_B}+['\"$\[]|\$\w+{_B}*<<"
+    rf"|set{_B}+(?:term\w*|output|[xy]label|[xy]range|multiplot)\b)",
+    "PDB": r"^(?:CRYST1|HETATM|ATOM  )[\s\d]",
+    "VASP's XDATCAR": r"^Direct configuration=",
+    "a McStas reflection list": r"^#[ \t]*column_[hkjd]\b",
+    "CIF": rf"\A(?=(?s:.*)^{_B}*data_\S*{_B}*$)(?=(?s:.*)^{_B}*(?:loop_{_B}*$|_\w))",
+    "INX blocks, as LAMP writes them": rf"\A{_B}*(?:\d+{_B}+){{7}}\d+{_B}*\n.*\n"
+    + _line(4, "")
+    + _line(1, 3),
+    "SPE text, as mslice and Horace write it": rf"\A{_B}*\d+{_B}+\d+{_B}*\n###",
+    "a list of detectors (.phx, .par)": rf"\A{_B}*\d+{_B}*\n" + _line(5, 7),
+    "DAVE ASCII": rf"\A(?:{_B}*#.*\n{_B}*\d+{_B}*\n){{2}}{_B}*#.*\n",
+    "XYZ coordinates of atoms": rf"\A{_B}*\d+{_B}*\n.*\n{_B}*[A-Z][a-z]?\d*"
+    rf"(?:{_B}+{_N}){{3}}(?!\S)",
+    "VASP's POSCAR": r"\A.*\n"
+    + _line(1, 1)
+    + 3 * _line(3, 3)
+    + rf"(?:.*\n){{0,3}}{_B}*(?i:selective|direct|cartesian)",
+}
+#: Titles of a first column; other lines above a table are remarks of as many words.
 _AXIS: Final = re.compile(
     r"(?:e|q|k|t|r|x|w|hw|ħω|ω|ν|nu|en|energy|energies|freq|frequency|omega|wave|wave "
-    r"?numbers?|wave ?vector|wavelength|raman|d|d.?spacing|abs(?:olute|\.)?\s*(?:wave ?num\w*|freq\w*)|absolute|"
-    r"log(?:_?10|_?2)?|ln|lg|momentum|1 ?/ ?[tqe]|"
-    r"raman "
+    r"?numbers?|wave ?vector|wavelength|raman|d|d.?spacing|absolute|abs(?:olute|\.)?\s*"
+    r"(?:wave ?num\w*|freq\w*)|log(?:_?10|_?2)?|ln|lg|momentum|1 ?/ ?[tqe]|raman "
     r"?shift|shift|temp|temperature|time|two.?theta|2.?theta|2?θ|tth|λ|lambda|delta "
-    r"?e|δe|de|distance|radius)"
-    r"(?![a-z])",
+    r"?e|δe|de|distance|radius)(?![a-z])",
     re.IGNORECASE,
 )
 _TITLE: Final = re.compile(
@@ -38,34 +80,30 @@ _TITLE: Final = re.compile(
 )
 _BRACKET: Final = re.compile(r"[\(\[]([^()\[\]]*)[\)\]]\s*$")
 _ERROR: Final = re.compile(
-    r"err|std|sig|unc|dev|esd|rms|noise|fehl|unsich|incert|fout|sem\b|s\.?d\.?\b|±|\+/?-|σ|δ|^\W*[de]$|^\W*d\W?[a-z(]{1,3}|"
-    r"_e$|^e[_ ]",
+    r"err|std|sig|unc|dev|esd|rms|noise|fehl|unsich|incert|fout|sem\b|s\.?d\.?\b|±"
+    r"|\+/?-|σ|δ|^\W*[de]$|^\W*d\W?[a-z(]{1,3}|_e$|^e[_ ]",
     re.IGNORECASE,
 )
 #: A variance, or an error in parts of the value.
 _VARIANCE: Final = re.compile(
     r"var(?![a-z]*l)|σ\^?[2²]|sig\w*\^?[2²]|%|\brel|percent|relative", re.IGNORECASE
 )
-#: Lines that say that a second column of values, and no error, stands in the third: of
-#: Grace, and of phonopy.
+#: Lines of Grace and of phonopy that show that the third column is a second curve.
 _SECOND_CURVE: Final = re.compile(
     r"@\s*s1\s|#\s*(?:Tetrahedron method|Sigma\s*=)", re.IGNORECASE
 )
 _ERRORS_OF_GRACE: Final = re.compile(r"@\s*type\s+xydy\b", re.IGNORECASE)
 _WAVELENGTH: Final = re.compile(r"(?:wave ?length|lambda|λ)(?![a-z])", re.IGNORECASE)
-_SLASH: Final = re.compile(r"^[^/()\[\]]+/\s*([^()\[\]]+)$")
-_ALIKE: Final = 1e-6
 #: Rows of LabSpec's header that give the units of the axis.
 _LABSPEC_AXIS: Final = re.compile(
     r"#(?:Spectro \(([^)]+)\)|AxisUnit\[1\])=(?:\s*(\S+))?"
 )
-_SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-"})
-
-#: What a second column may be called that is no S(Q), no g(r), no F(Q) of the
-#: vocabulary.
+SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-"})
+#: Titles of functions that tend to another limit than the quantity.
 _OTHERS: Final = {
     "static_structure_factor": re.compile(
-        r"s\(q\)\s*-\s*1|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1|^f\(q\)|^i\(q\)|^h\(q\)|^sq-1|^fq$|^f$",
+        r"s\(q\)\s*-\s*1|q\s*[*.·]?\s*[\[(]\s*s\(?q?\)?\s*-\s*1|^[fih]\(q\)|^sq-1"
+        r"|^fq?$",
         re.IGNORECASE,
     ),
     "radial_distribution": re.compile(
@@ -78,19 +116,21 @@ _OTHERS: Final = {
 #: Functions of a quantity, and ratios, in a title.
 _FUNCTION: Final = re.compile(
     r"(?<![a-z])(?:log(?:[_ ]?\{?(?:10|2|e)\}?)?|ln|lg|sqrt|asinh|arcsinh)(?![a-z])"
-    r"|√|(?<![a-z])exp\s*\(|[(\[]\s*(?:db\w?|%|per ?cent)\s*[)\]]|%\s*$|\bper ?cent|\bdb$"
-    r"|^1\s*/\s*(?:[tqsicg]|s\(\S*)(?![a-z])|^[a-z](?:\(\S*\))?\s*(?:\^|\*\*)\s*[-+]?\d|^[a-z][²³]",
+    r"|√|(?<![a-z])exp\s*\(|[(\[]\s*(?:db\w?|%|per ?cent)\s*[)\]]|%\s*$|\bper ?cent"
+    r"|\bdb$|^1\s*/\s*(?:[tqsicg]|s\(\S*)(?![a-z])"
+    r"|^[a-z](?:\(\S*\))?\s*(?:\^|\*\*)\s*[-+]?\d|^[a-z][²³]",
     re.IGNORECASE,
 )
-#: Values that no quantity of the vocabulary is.
+#: Titles of values that are not in the vocabulary.
 _FOREIGN: Final = re.compile(
     r"transmi(?:ttance|ssion)|absorb(?:ance|tion)|absorption|reflect(?:ance|ivity)"
     r"|optical density|extinction|derivative|(?<![a-z])d\w*/d[a-z]|cumulative",
     re.IGNORECASE,
 )
-#: What a first column is called, by its dimension; the last three are none of xbp's.
+#: What a first column is called, by its dimension; the last three cannot be read.
 _AXES: Final = {
-    "E": r"e|en|energy|energies|d(?:elta)? ?e|δe|w|hw|ħω|ω|ν|nu|omega|freq\w*|wave ?numbers?|raman|(?:raman )?shift",
+    "E": r"e|en|energy|energies|d(?:elta)? ?e|δe|w|hw|ħω|ω|ν|nu|omega|freq\w*"
+    r"|wave ?numbers?|raman|(?:raman )?shift",
     "Q": r"q|k|momentum|wave ?vector",
     "temperature": r"t|k|temp|temperature",
     "time": r"t|time",
@@ -100,7 +140,7 @@ _AXES: Final = {
     "a lattice spacing": r"d|d.?spacing",
     "an absolute wavenumber": r"abs(?:olute|\.)?\s*(?:wave ?num\w*|freq\w*)|absolute",
 }
-#: How the values of a quantity are called, where that is one of a kind.
+#: Titles that name one quantity.
 _VALUES: Final = {
     "dynamic_structure_factor": r"s\(\w,\s*[ewω]\w?\)",
     "static_structure_factor": r"s\(q\)$|^sq$",
@@ -120,6 +160,19 @@ _PER_AREA: Final = re.compile(
 )
 
 
+def named_format(lines: Sequence[str]) -> str | None:
+    """Name the format of a text from its keywords or layout; None for a plain table.
+
+    Examples
+    --------
+    >>> named_format(["##TITLE=glass", "##JCAMP-DX=4.24"]), named_format(["# E S", "1 2", "2 3"])
+    ('JCAMP-DX', None)
+    """
+    text = "".join(f"{line}\n" for line in lines[:400])  # no header is longer
+    found = (n for n, pattern in _FORMATS.items() if re.search(pattern, text, re.M))
+    return next(found, None)
+
+
 def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str] | None:
     """Return the titles of the columns, from the last line above the rows that has as many; None if there are none.
 
@@ -132,10 +185,6 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
     n_columns : int
         Columns of the rows.
 
-    Returns
-    -------
-    list of str or None
-
     Examples
     --------
     >>> column_titles(["# E (meV)  S(Q,E) (1/meV)  error", "1 2 3"], 1, 3)
@@ -145,13 +194,10 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
     """
     for line in reversed(lines[max(0, start - 5) : start]):
         bare = re.sub(r"^[#%!/\s]*(?:L\s)?", "", line).strip()
-        mark = next(
-            (
-                mark
-                for mark in ("\t", ";", ",")
-                if mark in re.sub(r"[\(\[][^\)\]]*[\)\]]", "", bare)
-            ),
-            None,
+        outside = re.sub(r"[\(\[][^\)\]]*[\)\]]", "", bare)
+        mark = next((mark for mark in ("\t", ";", ",") if mark in outside), None)
+        joined = re.sub(
+            r"(?i)\b(absolute|raman|optical|heat|specific|delta) (?=\w)", r"\1~", bare
         )
         ways = (
             (bare.split(mark),)
@@ -159,20 +205,12 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
             else (
                 re.split(r"\s{2,}", bare),
                 _TITLE.findall(bare),
-                _TITLE.findall(
-                    re.sub(
-                        r"(?i)\b(absolute|raman|optical|heat|specific|delta) (?=\w)",
-                        r"\1~",
-                        bare,
-                    )
-                ),
+                _TITLE.findall(joined),
             )
         )
         for words in ways:
             titles = [
-                title
-                for word in words
-                if (title := word.replace("~", " ").strip(" #\"'"))
+                t for word in words if (t := word.replace("~", " ").strip(" #\"'"))
             ]
             if len(titles) == n_columns and _AXIS.match(titles[0].lstrip("#")):
                 return titles
@@ -180,9 +218,7 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
 
 
 def third_is_an_error(titles: Sequence[str] | None) -> bool:
-    """Return whether a third column may be a standard deviation.
-
-    It has no title, or that of an error.
+    """Return whether a third column may be a standard deviation: it has no title, or that of an error.
 
     Examples
     --------
@@ -194,87 +230,80 @@ def third_is_an_error(titles: Sequence[str] | None) -> bool:
     )
 
 
-def require_quantity_of_titles(
+def require_titles(
     where: str,
     lines: Sequence[str],
     titles: Sequence[str] | None,
+    *,
     quantity: str,
     dim: str,
+    units: str,
+    coordinate_units: str,
 ) -> None:
-    """Refuse titles that name another quantity, another axis, or a function of them.
+    """Refuse a header that names another quantity, axis or unit, or a function of them.
+
+    Parameters
+    ----------
+    where : str
+        Name of the file.
+    lines : sequence of str
+        The header.
+    titles : sequence of str, optional
+        Titles of the columns.
+    quantity, dim, units, coordinate_units : str
+        What the columns are to be read as.
 
     Raises
     ------
     FileFormatError
+        If the quantity or the axis differ.
+    UnitsError
+        If units differ.
     """
-    _require_plain_titles(where, titles, quantity, dim)
-    others = _OTHERS.get(quantity)
-    if others is None:
-        return
-    named = titles[1] if titles is not None else ""
-    other = quantity == "radial_distribution" and next(
-        (line for line in lines if _PER_AREA.search(line)), None
-    )
-    if quantity == "static_structure_factor" and lines and _GUDRUN.match(lines[0]):
-        other = lines[0]
-    bare = (
-        _BRACKET.sub("", named).strip()
-        if not re.fullmatch(r"\w\(\w\)", named)
-        else named
-    )
-    if other or (named and (others.search(named) or others.search(bare))):
-        raise FileFormatError(
-            f"{where}: the header {(other or named).strip()[:80]!r} is not that of "
-            f"{quantity}",
-            reason="S(Q) and g(r) tend to 1 and are not negative; S(Q) - 1, F(Q) and "
-            "G(r) are other functions",
-            fix="convert it, or correct the header: S(Q) = 1 + [S(Q) - 1]; g(r) = 1 + "
-            "G(r)/4πρr",
-        )
-
-
-def _require_plain_titles(
-    where: str, titles: Sequence[str] | None, quantity: str, dim: str
-) -> None:
-    if titles is None:
-        return
 
     def refused(title: str, asked: str, what: str) -> FileFormatError:
         return FileFormatError(
-            f"{where}: the column {title!r} is not {asked}: it is {what}",
-            reason="the numbers would be read as something that they are not",
-            fix="convert them, or pass check_titles=False if the title is wrong",
+            f"{where}: the header {title.strip()[:80]!r} is not that of {asked}: it is "
+            f"{what}",
+            fix="convert the numbers, or pass check_titles=False if the header is wrong",
         )
 
-    for title, asked in zip(titles, (dim, quantity), strict=False):
+    _require_units(where, lines, titles, units, coordinate_units, dim)
+    if quantity == "radial_distribution":
+        for line in filter(_PER_AREA.search, lines):
+            raise refused(line, "g(r)", "4πρr[g(r) - 1], which tends to 0")
+    if quantity == "static_structure_factor" and lines and _GUDRUN.match(lines[0]):
+        raise refused(lines[0], "S(Q)", "Gudrun's F(Q), which tends to 0")
+    if titles is None:
+        return
+    axis, value = titles[0].lstrip("#"), titles[1]
+    for title, asked in ((axis, dim), (value, quantity)):
         if _FUNCTION.search(title):
             raise refused(title, asked, "a function or a ratio")
-    axis, value = titles[0].lstrip("#"), titles[1]
     named = [
         name
         for name, words in _AXES.items()
         if re.match(rf"(?:{words})(?![a-zµ])", axis, re.IGNORECASE)
+        and not (name == "temperature" and axis.startswith("k"))
     ]
-    if axis.startswith("k"):
-        named = [name for name in named if name != "temperature"]
-    if len(named) > 1 and "an absolute wavenumber" in named:
-        named = ["an absolute wavenumber"]
     if named and dim not in named:
-        raise refused(titles[0], dim, named[0])
-    bare = _BRACKET.sub("", value).strip() if value.count("(") > 1 else value
-    if _FOREIGN.search(value):
-        raise refused(value, quantity, "another quantity")
-    found = [
-        name
-        for name, words in _VALUES.items()
-        if any(re.search(words, text, re.IGNORECASE) for text in (value, bare))
-    ]
+        raise refused(axis, dim, named[0])
+    ways = {value, _BRACKET.sub("", value).strip()}
+    if re.fullmatch(r"\w\(\w\)", value):
+        ways = {value}
+
+    def called(pattern: str | re.Pattern[str]) -> bool:
+        return any(re.search(pattern, way) for way in ways)
+
+    found = [n for n, words in _VALUES.items() if called(f"(?i){words}")]
     own = {"detector_spectra": "dynamic_structure_factor"}.get(quantity, quantity)
-    if own in _VALUES and found and own not in found:
-        raise refused(value, quantity, found[0])
+    if quantity in _OTHERS and called(_OTHERS[quantity]):
+        raise refused(value, quantity, "a function that tends to another limit")
+    if _FOREIGN.search(value) or (own in _VALUES and found and own not in found):
+        raise refused(value, quantity, found[0] if found else "another quantity")
 
 
-def require_units_of_titles(
+def _require_units(
     where: str,
     lines: Sequence[str],
     titles: Sequence[str] | None,
@@ -282,61 +311,45 @@ def require_units_of_titles(
     coordinate_units: str,
     dim: str,
 ) -> None:
-    """Refuse units that contradict those in the titles of the columns, or in a row of LabSpec.
-
-    Raises
-    ------
-    UnitsError
-    """
+    """Refuse units that contradict those in the titles of the columns, or in a row of LabSpec."""
     if dim == "E" and titles is not None and _WAVELENGTH.match(titles[0]):
         raise UnitsError(
             f"{where}: coordinate_units={coordinate_units!r} contradicts the title of "
             f"the E column, {titles[0]!r}",
-            reason="a wavelength is neither a shift nor an energy",
             fix="coordinate='wavelength', coordinate_units='nm', then "
             ".bp.to_raman_shift(laser='532 nm')",
         )
-    rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
     stated = [
-        (f"{dim} ({(row[1] or row[2]).translate(_SUPERSCRIPTS)})", coordinate_units)
-        for row in rows[-1:]
-    ]
-    stated += list(zip(titles or (), (coordinate_units, units), strict=False))
-    for i, (title, given) in enumerate(stated):
-        name = "units" if i == len(rows[-1:]) + 1 else "coordinate_units"
-        slash = _SLASH.search(title)
+        (f"{dim} ({(row[1] or row[2]).translate(SUPERSCRIPTS)})", "coordinate_units")
+        for row in map(_LABSPEC_AXIS.match, lines)
+        if row is not None
+    ][-1:]
+    stated += zip(titles or (), ("coordinate_units", "units"), strict=False)
+    for title, name in stated:
+        slash = re.search(r"^[^/()\[\]]+/\s*([^()\[\]]+)$", title)
         bracket = _BRACKET.search(title) or slash
-        written = (
-            re.sub(r"[$\\{}]", "", bracket[1].replace("\u2212", "-")).replace(
-                "AA", "angstrom"
-            )
-            if bracket
-            else ""
-        )
+        written = re.sub(r"[$\\{}]", "", bracket[1] if bracket else "")
+        written = written.replace("\u2212", "-").replace("AA", "angstrom")
         if not re.search(r"[A-Za-zµμÅ°]", written):
             continue
-        try:
-            unit = parse_unit(
-                written,
-                like=COORDINATES[dim][0] if name == "coordinate_units" else None,
-            )
-        except XbpError:
-            continue
+        is_axis = name == "coordinate_units"
+        given = coordinate_units if is_axis else units
         own = parse_unit(given)
+        try:
+            unit = parse_unit(written, like=COORDINATES[dim][0] if is_axis else None)
+        except XbpError:
+            continue  # not a unit
         if unit.dimensionless or own.dimensionless:
             continue
-        energies = (
-            name == "coordinate_units" and is_energy_like(unit) and is_energy_like(own)
-        )
+        energies = is_axis and is_energy_like(unit) and is_energy_like(own)
         if energies or unit.is_compatible_with(own):
             factor = convert_factor(str(unit), given, name=title, energy=energies)
-            if abs(factor - 1) < _ALIKE:
+            if abs(factor - 1) < 1e-6:  # rounding of the factor
                 continue
         elif slash is not None:
             continue  # a ratio, such as counts/s
         raise UnitsError(
             f"{where}: {name}={given!r} contradicts the column title {title!r}",
-            reason="the units must agree",
             fix=f"{name}={written!r}, or correct the title",
         )
 
@@ -348,26 +361,23 @@ def used_columns(
     titles: list[str] | None,
     has_std: bool | None,
 ) -> int:
-    """Return how many columns are read.
-
-    Three, or two if the third is not a standard deviation.
+    """Return how many columns are read: three, or two if the third is not a standard deviation.
 
     Raises
     ------
     FileFormatError, QuantityError
         If this is ambiguous and `has_std` is needed.
     """
-    if has_std is False or table.values.shape[1] == 2:
-        return 2
     if has_std is None and is_ambiguous(table, lines):
         raise FileFormatError(
             f"{where}, line {table.start + 1}: {lines[table.start].strip()[:60]!r}",
-            reason="three columns of integers may be two numbers with decimal commas "
-            "or thousands separators",
+            reason="two of the numbers may be one, with a decimal comma or a mark "
+            "between thousands",
             fix="has_std=True if the third is the standard deviation; otherwise use "
-            "decimal points and no "
-            "thousands separators",
+            "decimal points and no thousands separators",
         )
+    if has_std is False or table.values.shape[1] == 2:
+        return 2
     above = lines[: table.start]
     second = next((line for line in above if _SECOND_CURVE.match(line)), None)
     if second is not None and any(map(_ERRORS_OF_GRACE.match, above)):
@@ -375,9 +385,7 @@ def used_columns(
     if has_std is None and (second is not None or not third_is_an_error(titles)):
         raise QuantityError(
             f"the third column of {where.name} has the title "
-            f"{(titles[-1] if titles is not None else second)!r}",
-            reason="a third column is read as the standard deviation, but its title "
-            "names something else",
+            f"{(titles[-1] if titles is not None else second)!r}, not that of an error",
             fix="has_std=True if it is the standard deviation, has_std=False to "
             "ignore it",
         )
@@ -385,7 +393,7 @@ def used_columns(
 
 
 def labelled_rows(lines: list[str]) -> dict[str, str]:
-    """Return header rows such as RRUFF's ``##NAMES=Quartz``, by names that netCDF takes.
+    """Return header rows such as RRUFF's ``##NAMES=Quartz``, by names that netCDF accepts.
 
     Examples
     --------

@@ -1,79 +1,59 @@
-"""Total scattering in text.
-
-Gudrun's interference function (``.mint01``), NOMAD's S(Q), McStas' ``.qSq``.
-"""
+"""Total scattering in text: Gudrun's interference function (``.mint01``), NOMAD's S(Q), McStas' ``.qSq``."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendEntrypoint
 
 from xbp.core.construct import new_dataset
-from xbp.core.errors import QuantityError, RangeError, XbpError
+from xbp.core.errors import QuantityError, RangeError
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import extend_history
 from xbp.core.units import convert_factor, magnitude, parse_unit
-from xbp.io.arguments import can_open, to_path, value_units, without
-from xbp.io.measured import measured
-from xbp.io.normalization import require_normalization
-from xbp.io.text import TEXT_ERRORS, head, read_lines, to_numbers, unreadable
-from xbp.io.titles import column_titles, require_quantity_of_titles, third_is_an_error
+from xbp.io.reader import Format, measured, reader, require_normalization, value_units
+from xbp.io.text import check, read_lines, to_numbers
+from xbp.io.titles import column_titles, require_titles, third_is_an_error
 from xbp.reduction.composition import mean_scattering_lengths
 
-__all__ = ["TotalScatteringBackend", "decline", "open_total_scattering"]
+__all__ = ["FORMAT", "TotalScatteringBackend", "open_total_scattering"]
 
-# Gudrun's first comment is the name of the file it wrote; NOMAD's files name the
-# column.
-_GUDRUN = re.compile(r"#\s*\S+\.(?:mint|mdor)\d\d\s*$", re.IGNORECASE)
-_NOMAD = re.compile(r"#\s*L?\s*Q\W.*(?<![a-z\[(])S\(Q\)(?!\s*-\s*1)", re.IGNORECASE)
-# McStas states which column is which, counting from 1.
-_MCSTAS = re.compile(r"#\s*column_(q|Sq)\s+(\d)\b", re.IGNORECASE)
-#: S(Q) below 0 by more than so many standard deviations, and than so much, is no noise:
-#: F(Q) is hardly ever on a better scale, and its standard deviations tell of the counts
-#: alone.
-_SIGMAS, _SLACK = 5.0, 0.05
-_N_ROWS = re.compile(r"#\s*\d+\s+(\d+)\s*$")
+#: Gudrun's first comment is the name of its file, and NOMAD's names the column; McStas
+#: numbers the columns from 1.
+_GUDRUN: Final = re.compile(r"#\s*\S+\.(?:mint|mdor)\d\d\s*$", re.IGNORECASE)
+_NOMAD: Final = re.compile(
+    r"#\s*L?\s*Q\W.*(?<![a-z\[(])S\(Q\)(?!\s*-\s*1)", re.IGNORECASE
+)
+_MCSTAS: Final = re.compile(r"#\s*column_(q|Sq)\s+([1-9])\b", re.IGNORECASE)
+_LACKS: Final = "no comment names Gudrun's .mint01 or a column S(Q)"
 
 
-def decline(path: Path) -> str | None:
-    """Return why a file is not total scattering from Gudrun, NOMAD or McStas, or None if it is."""
-    lines = head(path)
-    if _is_gudrun(lines) or _is_nomad(lines) or _mcstas_columns(lines) is not None:
-        return None
-    return "no comment names Gudrun's .mint01 or a column S(Q)"
+def declined(lines: list[str]) -> str | None:
+    """Return why a text is not total scattering from Gudrun, NOMAD or McStas, or None if it is."""
+    return None if _source(lines) else _LACKS
 
 
-def _is_gudrun(lines: list[str]) -> bool:
-    return bool(lines and _GUDRUN.match(lines[0]))
+def _source(lines: list[str]) -> str | None:
+    if lines and _GUDRUN.match(lines[0]):
+        return "Gudrun"
+    if len(_mcstas_columns(lines)) == 2:
+        return "McStas"
+    return "NOMAD" if any(map(_NOMAD.match, lines)) else None
 
 
-def _is_nomad(lines: list[str]) -> bool:
-    return any(_NOMAD.match(line) for line in lines if line.startswith("#"))
+def _mcstas_columns(lines: list[str]) -> dict[str, int]:
+    """Return the columns of Q and S(Q), counted from 0."""
+    rows = filter(None, map(_MCSTAS.match, lines))
+    return {row[1].lower(): int(row[2]) - 1 for row in rows}
 
 
-def _mcstas_columns(lines: list[str]) -> tuple[int, int] | None:
-    """Return which columns, counted from 0, are Q and S(Q), as McStas writes it above them."""
-    found = {
-        row[1].lower(): int(row[2]) - 1
-        for row in map(_MCSTAS.match, lines)
-        if row is not None
-    }
-    return (
-        (found["q"], found["sq"])
-        if set(found) == {"q", "sq"} and min(found.values()) >= 0
-        else None
-    )
-
-
+@reader("total scattering")
 def open_total_scattering(
-    path: str | os.PathLike[str],
+    path: Path,
     *,
     units: str = "barn",
     b_mean_squared: Any = None,
@@ -88,7 +68,7 @@ def open_total_scattering(
               S(Q) \ge 1 - \frac{\langle b^2\rangle}{\langle b\rangle^2}
 
     is Faber and Ziman's S(Q), for F(Q) without self scattering, as Gudrun writes it.
-    The bound is 0 where all scattering lengths are alike.
+    The bound is 0 if all scattering lengths are equal.
 
     Parameters
     ----------
@@ -96,8 +76,8 @@ def open_total_scattering(
         Comments, then Q (1/angstrom), value and, in a third column, its standard
         deviation.
     units : str
-        Of Gudrun's F(Q), which the file does not say: "barn" (per steradian and atom)
-        where Gudrun normalised to nothing, "1" where it divided by ⟨b⟩².
+        Of Gudrun's F(Q), which the file does not contain: "barn" (per steradian and atom)
+        without a normalisation by Gudrun, "1" where it divided by ⟨b⟩².
     b_mean_squared : scalar with units, optional
         ⟨b⟩² of the sample, in `units` if it is a bare number. With it Gudrun's F(Q) → 0
         becomes the Faber-Ziman S(Q) → 1.
@@ -128,11 +108,11 @@ def open_total_scattering(
     FileFormatError
         If the file is truncated or of another kind.
     UnitsError
-        If `units` are of no F(Q).
+        If `units` are not those of an F(Q).
     RangeError
         If ⟨b⟩² is not positive, or given for an S(Q); if S(Q) falls below its bound by
         more than five standard deviations and 0.05, for then ⟨b⟩² is too small for this
-        F(Q). One that is too large makes S(Q) flat, and cannot be told.
+        F(Q). One that is too large makes S(Q) flat, and is not detected.
     QuantityError
         If both `b_mean_squared` and `composition` are given, or the composition cannot
         be read.
@@ -148,90 +128,77 @@ def open_total_scattering(
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "glass.txt")
-    ...     _ = path.write_text(chr(10).join(["# Q S(Q) error", "1.0 0.5 0.1", "2.0 1.5 0.1"]) + chr(10))
+    ...     rows = "# Q S(Q) error", "1.0 0.5 0.1", "2.0 1.5 0.1"
+    ...     _ = path.write_text(chr(10).join(rows) + chr(10))
     ...     Sq = open_total_scattering(path).Sq
     >>> Sq.values, Sq.Q.attrs["units"]
     (array([0.5, 1.5]), '1/angstrom')
     """
-    where = to_path(path)
-    try:
-        return _read(where, units, b_mean_squared, composition, T, lowest, tail)
-    except XbpError:
-        raise
-    except TEXT_ERRORS as error:
-        raise unreadable(where, "total scattering", error) from error
-
-
-def _read(
-    path: Path,
-    given: str,
-    b_mean_squared: Any,
-    composition: str | Mapping[str, float] | None,
-    T: Any,
-    lowest: float | None,
-    tail: tuple[float, float] | None,
-) -> xr.Dataset:
-    units = value_units(given, "interference_function", name="units")
+    units = value_units(units, "interference_function", name="units")
     lines = [line.strip() for line in read_lines(path)]
-    gudrun = _is_gudrun(lines)
-    columns = _mcstas_columns(lines)
-    if not gudrun and columns is None and not _is_nomad(lines):
-        raise ValueError("no comment names Gudrun's .mint01 or a column S(Q)")
+    source = _source(lines)
+    check(source, _LACKS)
     rows = [line for line in lines if line and not line.startswith("#")]
-    if (
-        gudrun
-        and len(lines) > 2
-        and (said := _N_ROWS.match(lines[2]))
-        and int(said[1]) != len(rows)
-    ):
-        raise ValueError(f"it has {len(rows)} rows where {said[1]} are announced")
+    announced = re.match(r"#\s*\d+\s+(\d+)\s*$", "".join(lines[2:3]))
+    check(
+        source != "Gudrun" or announced is None or int(announced[1]) == len(rows),
+        f"it has {len(rows)} rows, another number than announced",
+    )
     # Some programs begin with the number of rows.
     if rows and rows[0] == str(len(rows) - 1):
         rows = rows[1:]
     n_columns = len(rows[0].split()) if rows else 0
-    if not gudrun and columns is None:
+    check(
+        n_columns in (2, 3) and all(len(row.split()) == n_columns for row in rows),
+        "its rows do not all have two or all have three columns",
+    )
+    if source == "NOMAD":
         first = next(
             i for i, line in enumerate(lines) if line and not line.startswith("#")
         )
         titles = column_titles(lines, first, n_columns)
-        require_quantity_of_titles(
-            path.name, lines[:first], titles, "static_structure_factor", "Q"
+        require_titles(
+            path.name,
+            lines[:first],
+            titles,
+            quantity="static_structure_factor",
+            dim="Q",
+            units="1",
+            coordinate_units="1/angstrom",
         )
-        if n_columns == 3 and not third_is_an_error(titles):
-            raise ValueError(
-                f"its third column has the title {(titles or [''])[-1]!r}, not that "
-                "of an error"
-            )
-    if n_columns not in (2, 3) or any(len(row.split()) != n_columns for row in rows):
-        raise ValueError("its rows do not all have two or all have three columns")
+        check(
+            n_columns != 3 or third_is_an_error(titles),
+            f"its third column has a title in {titles!r} that is not that of an error",
+        )
     table = to_numbers(rows, "the table").reshape(-1, n_columns)
-    if columns is not None:
-        if max(columns) >= n_columns:
-            raise ValueError(
-                f"its header refers to column {max(columns) + 1}, but there are "
-                f"{n_columns}"
-            )
-        table, n_columns = table[:, columns], 2
-    Q, values = table[:, 0], table[:, 1].copy()
-    std = table[:, 2].copy() if n_columns == 3 else None
-    counted = (values != 0) if std is None else (values != 0) | (std != 0)
-    if not counted.any():
-        raise ValueError("all of its values are zero")
-    first, last = np.flatnonzero(counted)[[0, -1]]
+    if source == "McStas":
+        columns = _mcstas_columns(lines)
+        check(
+            max(columns.values()) < n_columns,
+            f"its header refers to column {max(columns.values()) + 1}, but there are "
+            f"{n_columns}",
+        )
+        table = table[:, [columns["q"], columns["sq"]]]
+    Q, values, *errors = table.T
+    std = errors[0] if errors else None
+    # Gudrun fills its grid with zeros at both ends.
+    counted = np.flatnonzero((table[:, 1:] != 0).any(axis=1))
+    check(counted.size, "all of its values are zero")
     row = np.arange(values.size)
-    values, std = measured(values, std, mask=(row < first) | (row > last))
-    quantity = "interference_function" if gudrun else "static_structure_factor"
-    attrs = {"source": f"total scattering file {path.name}"}
+    values, std = measured(values, std, mask=(row < counted[0]) | (row > counted[-1]))
+    is_F = source == "Gudrun"
+    quantity = "interference_function" if is_F else "static_structure_factor"
     require_normalization(path.name, quantity, values, std, lowest=lowest, tail=tail)
-    if gudrun and len(lines) > 1 and lines[1].strip("# "):
-        attrs["title"] = lines[1].strip("# ")
-    how = {"source": attrs["source"]}
+    how = {"source": f"total scattering file {path.name}"}
+    title = {}
+    if is_F and len(lines) > 1 and lines[1].strip("# "):
+        title["title"] = lines[1].strip("# ")
     if b_mean_squared is not None or composition is not None:
-        if not gudrun:
+        if not is_F:
             raise RangeError(
                 f"b_mean_squared={b_mean_squared!r}, composition={composition!r} do "
                 f"not fit {path.name}",
-                reason="the file holds S(Q), which is normalised",
+                reason="the file contains S(Q), which is normalised",
                 fix="leave them out",
             )
         level, square = _levels(b_mean_squared, composition, units)
@@ -247,7 +214,9 @@ def _read(
         how["history"] = extend_history(None, "open_total_scattering", used)
         if composition is not None:
             how["composition"] = (
-                composition if isinstance(composition, str) else _formula(composition)
+                composition
+                if isinstance(composition, str)
+                else " ".join(f"{name}{n:g}" for name, n in composition.items())
             )
     ds = new_dataset(
         quantity,
@@ -256,52 +225,44 @@ def _read(
         units=units if quantity == "interference_function" else "1",
         coords={"Q": (Q, "1/angstrom")},
         temperature=T,
-        attrs=attrs | how,
+        attrs=title | how,
     )
-    # A DataArray goes on without the attributes of its Dataset.
+    # A DataArray loses the attributes of its Dataset.
     ds[QUANTITIES[quantity].variable].attrs.update(how)
     return ds
-
-
-def _formula(composition: Mapping[str, float]) -> str:
-    return " ".join(f"{symbol}{count:g}" for symbol, count in composition.items())
 
 
 def _levels(
     b_mean_squared: Any, composition: str | Mapping[str, float] | None, units: str
 ) -> tuple[float, float | None]:
-    """Return ⟨b⟩², and ⟨b²⟩ where it is known, in the units of F(Q)."""
-    if b_mean_squared is not None and composition is not None:
-        raise QuantityError(
-            f"b_mean_squared={b_mean_squared!r} and composition={composition!r} are "
-            "both given",
-            reason="the one follows from the other",
-            fix="leave one of them out",
-        )
+    """Return ⟨b⟩², and ⟨b²⟩ if it is known, in the units of F(Q)."""
     if composition is None:
         level = magnitude(b_mean_squared, units, name="b_mean_squared")
         if not level > 0:
             raise RangeError(
-                f"b_mean_squared={b_mean_squared!r}",
-                reason="⟨b⟩² is positive",
-                fix="composition='SiO2' finds it in the tables, or give it, "
-                "b_mean_squared='0.2759 barn' for SiO2",
+                f"b_mean_squared={b_mean_squared!r} is not positive",
+                fix="composition='SiO2', or b_mean_squared='0.2759 barn' for SiO2",
             )
         return level, None
+    if b_mean_squared is not None:
+        raise QuantityError(
+            f"b_mean_squared={b_mean_squared!r} and composition={composition!r} are "
+            "both given",
+            fix="leave one of them out",
+        )
     if parse_unit(units).dimensionless:
         raise QuantityError(
             f"composition={composition!r} with units={units!r}",
-            reason="an F(Q) without units has been divided by ⟨b⟩² already",
-            fix="b_mean_squared=1 makes S(Q) = 1 + F(Q) of it; units='barn' if it has "
-            "not been divided",
+            reason="an F(Q) without units was already divided by ⟨b⟩²",
+            fix="b_mean_squared=1 makes S(Q) = 1 + F(Q); units='barn' if it was not "
+            "divided",
         )
     mean, square = mean_scattering_lengths(composition)
     factor = convert_factor("fm^2", units, name="⟨b⟩²")
     if not mean > 0:
         raise QuantityError(
             f"⟨b⟩² of composition={composition!r} is 0",
-            reason="its scattering lengths cancel, so that F(Q) has no Faber-Ziman "
-            "S(Q)",
+            reason="F(Q) has no Faber-Ziman S(Q) then",
             fix="keep F(Q): leave composition= out",
         )
     return mean * factor, square * factor
@@ -315,81 +276,30 @@ def _require_bound(
     units: str,
     composition: str | Mapping[str, float] | None,
 ) -> None:
-    """Refuse an S(Q) that no scattering can have.
-
-    F(Q) + ⟨b²⟩, which is an intensity, is not negative.
-    """
+    """Refuse an S(Q) with a negative intensity, F(Q) + ⟨b²⟩."""
     bound = 0.0 if square is None else 1 - square / level
-    below = bound - values - (0.0 if std is None else _SIGMAS * std)
-    if not np.nanmax(below) > _SLACK:
+    below = bound - values - (0.0 if std is None else 5 * std)
+    # Errors are those of the counts alone: F(Q) is hardly ever on a better scale.
+    if not np.nanmax(below) > 0.05:
         return
-    # Of four digits, rounded up: what is told must do.
+    # Rounded up, to four digits.
     exact = (1 - float(np.nanmin(values))) * level
     digit = 10.0 ** (np.floor(np.log10(exact)) - 3)
     needed = float(np.ceil(exact / digit) * digit)
-    if square is None:
-        raise RangeError(
-            f"b_mean_squared={level:.6g} {units} is too small for this F(Q), or its "
-            f"units={units!r} are wrong: S(Q) "
-            f"falls to {np.nanmin(values):.3g}",
-            reason="S(Q) is not negative where all scattering lengths are alike: "
-            f"⟨b⟩² is at least {needed:g} {units}",
-            fix="composition='SiO2' finds ⟨b⟩² in the tables, and how far S(Q) may "
-            "fall below 0 where scattering "
-            "lengths differ; units='1' for an F(Q) that was divided by ⟨b⟩²",
-        )
+    what = f"b_mean_squared={level:.6g} {units}"
+    fix = "composition='SiO2' gives ⟨b⟩², and how far S(Q) may fall below 0"
+    if square is not None:
+        what = f"⟨b⟩²={level:.6g} {units} of composition={composition!r}"
+        fix = "give the composition of the sample, isotopes by {'62-Ni': 66, 'B': 34}"
     raise RangeError(
-        f"⟨b⟩²={level:.6g} {units} of composition={composition!r} is too small for "
-        f"this F(Q), or its units={units!r} "
-        f"are wrong: S(Q) falls to {np.nanmin(values):.3g}",
-        reason=f"it is not below 1 - ⟨b²⟩/⟨b⟩² = {bound:.3g}: ⟨b²⟩ is {square:.6g} "
-        f"and at least {needed:g} {units}",
-        fix="give the composition of the sample, isotopes by {'62-Ni': 66, 'B': 34}; "
-        "units='1' with b_mean_squared=1 "
-        "for an F(Q) that was divided by ⟨b⟩²",
+        f"{what} is too small for this F(Q), or units={units!r} are wrong: S(Q) falls "
+        f"to {np.nanmin(values):.3g}",
+        reason=f"S(Q) is at least {bound:.3g}, and {'⟨b²⟩' if square else '⟨b⟩²'} "
+        f"therefore at least {needed:g} {units}",
+        fix=f"{fix}; units='1' with b_mean_squared=1 for an F(Q) that was divided by "
+        "⟨b⟩²",
     )
 
 
-class TotalScatteringBackend(BackendEntrypoint):
-    """``xarray.open_dataset(path, engine="total_scattering")``."""
-
-    description = "Total scattering in text: Gudrun's mint01 and NOMAD's S(Q)"
-    url = "https://www.isis.stfc.ac.uk/Pages/Gudrun.aspx"
-    open_dataset_parameters = (
-        "filename_or_obj",
-        "drop_variables",
-        "units",
-        "b_mean_squared",
-        "composition",
-        "T",
-        "lowest",
-        "tail",
-    )
-
-    def open_dataset(  # type: ignore[override]  # a backend names its own keywords
-        self,
-        filename_or_obj: str | os.PathLike[str],
-        *,
-        drop_variables: str | Iterable[str] | None = None,
-        units: str = "barn",
-        b_mean_squared: Any = None,
-        composition: str | Mapping[str, float] | None = None,
-        T: Any = None,
-        lowest: float | None = -0.05,
-        tail: tuple[float, float] | None = (0.5, 2.0),
-    ) -> xr.Dataset:
-        """Open a file; keywords as for `open_total_scattering`."""
-        ds = open_total_scattering(
-            filename_or_obj,
-            units=units,
-            b_mean_squared=b_mean_squared,
-            composition=composition,
-            T=T,
-            lowest=lowest,
-            tail=tail,
-        )
-        return without(ds, drop_variables)
-
-    def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Tell by the comments, so that ``xarray.open_dataset(path)`` needs no ``engine=``."""
-        return can_open(filename_or_obj, decline)
+FORMAT = Format("total scattering text", "text", declined, open_total_scattering)
+TotalScatteringBackend = FORMAT.backend()

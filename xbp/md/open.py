@@ -25,8 +25,8 @@ from xbp.core.optional import require
 from xbp.core.signal import extend_history
 from xbp.core.units import to_kelvin
 from xbp.io import netcdf
-from xbp.io.arguments import to_path
 from xbp.io.hdf5 import HDF5_SIGNATURE
+from xbp.io.reader import to_path
 from xbp.md.dlpoly import is_history, open_history
 from xbp.md.dump import is_dump, open_dump
 from xbp.md.extxyz import is_extxyz, open_extxyz
@@ -285,6 +285,7 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
         reason = netcdf.decline(path)
         require_file(reason is None, path, f"it cannot be read: {reason}")
         ds = xr.open_dataset(path, engine="netcdf4", chunks={})
+    netcdf.require_readable(ds)
     require_file(
         "position" in ds and "time" in ds.dims,
         path,

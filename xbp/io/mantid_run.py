@@ -1,0 +1,280 @@
+"""Logs, instrument parameters and recorded algorithms of a Mantid workspace."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Final
+
+import lazy_loader
+import numpy as np
+
+from xbp.core.conditions import FIXED_ENERGY
+from xbp.core.errors import FileFormatError, UnitsError
+from xbp.core.units import to_kelvin
+from xbp.io.hdf5 import attribute, group, number, numbers, text
+from xbp.io.text import check
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = lazy_loader.load("h5py")
+
+__all__ = ["Run"]
+
+#: Names of the log of the sample's temperature, without case, underscores and dots.
+_TEMPERATURE_LOGS: Final = re.compile(
+    r"samp(?:le)?temp|sampletemperature|tempsample|tsample|samplet|temperature"
+)
+
+
+class Run:
+    """Logs, instrument parameters and recorded algorithms of a workspace.
+
+    Attributes
+    ----------
+    entry : h5py.Group
+        The workspace.
+    logs : dict of str to h5py.Group
+        Logs by name; files of before 2011 have them in the sample.
+    geometry : {"direct", "indirect"} or None
+        ``deltaE-mode`` of the logs, else of the parameters, else of the definition of
+        the instrument.
+    incident_energy : float or None
+        In meV.
+    masked : list of int
+        Masked detectors.
+    """
+
+    def __init__(self, entry: h5py.Group) -> None:
+        self.entry = entry
+        places = [node for p in ("sample", "logs") if (node := group(entry, p))]
+        self.logs: dict[str, h5py.Group] = {
+            name: log
+            for place in places
+            for name in place
+            if (log := group(place, name)) is not None and "value" in log
+        }
+        # Component, name and value: ``|IRIS;double;efixed-val;1.845|detID:3;...``.
+        self._parameters: list[tuple[int | None, str, str]] = []
+        for name in ("instrument/instrument_parameter_map", "instrument_parameter_map"):
+            for part in (text(group(entry, name), "data") or "").split("|"):
+                fields = [field.strip() for field in part.split(";", 3)]
+                if len(fields) == 4:
+                    kind, _, n = fields[0].partition(":")
+                    is_one = kind == "detID" and n.strip().isdigit()
+                    detector = int(n) if is_one else None
+                    self._parameters.append((detector, fields[2], fields[3]))
+        self._xml = text(group(entry, "instrument/instrument_xml"), "data") or ""
+        modes = [self.log_text("deltaE-mode") or ""]
+        modes += [
+            value
+            for detector, name, value in self._parameters
+            if name == "deltaE-mode" and detector is None
+        ]
+        modes += self._of_xml("deltaE-mode")
+        known = (mode for m in modes if (mode := m.strip().lower()) in FIXED_ENERGY)
+        self.geometry = next(known, None)
+        self.incident_energy = self._log_number("Ei") or self._converted.get("direct")
+        self.masked = [
+            detector
+            for detector, name, value in self._parameters
+            if detector is not None and name == "masked" and value in ("1", "true")
+        ]
+
+    def log_text(self, name: str) -> str | None:
+        return text(self.logs.get(name), "value")
+
+    def _log_number(self, name: str) -> float | None:
+        return number(self.logs[name], "value") if name in self.logs else None
+
+    def _of_xml(self, name: str) -> list[str]:
+        return re.findall(
+            rf'(?i)<parameter\s[^>]*name="{name}"[^>]*>\s*<value\s[^>]*val="([^"]+)"',
+            self._xml,
+        )
+
+    def attributes(self) -> dict[str, str | int]:
+        """Return title, instrument, sample and run number."""
+        found = {
+            "title": text(self.entry, "title") or text(self.entry, "workspace_name"),
+            "instrument": text(group(self.entry, "instrument"), "name"),
+            "sample": text(group(self.entry, "sample"), "name"),
+            "run_number": self.log_text("run_number"),
+        }
+        return {
+            name: int(value) if name == "run_number" and value.isdigit() else value
+            for name, value in ((n, (v or "").strip()) for n, v in found.items())
+            if value
+        }
+
+    @functools.cached_property
+    def _steps(self) -> list[tuple[str, dict[str, str]]]:
+        """The recorded algorithms in their order, with their arguments."""
+        process = group(self.entry, "process")
+        numbered = [
+            (int(step[1]), text(group(process, name), "data") or "")
+            for name in process or ()
+            if (step := re.fullmatch(r"MantidAlgorithm_(\d+)", name))
+        ]
+        records = (record.partition("\n") for _, record in sorted(numbered))
+        return [
+            (
+                first.removeprefix("Algorithm: ").split(" v")[0].strip(),
+                dict(re.findall(r"Name: (\w+), Value: ([^,\n]*)", rest)),
+            )
+            for first, _, rest in records
+        ]
+
+    def geometry_of(self, algorithm: str, **needed: str) -> str | None:
+        """Return the geometry given to the last run of an algorithm; None if it was not run."""
+        modes = [
+            arguments.get("EMode", "").lower()
+            for name, arguments in self._steps
+            if name == algorithm and needed.items() <= arguments.items()
+        ]
+        return modes[-1] if modes else None
+
+    @functools.cached_property
+    def _converted(self) -> dict[str, float]:
+        """The fixed energies with which the axis was made, by geometry."""
+        found = {}
+        for algorithm, arguments in self._steps:
+            mode = arguments.get("EMode", "").lower()
+            if (
+                algorithm == "ConvertUnits"
+                and arguments.get("Target", "").startswith("DeltaE")
+                and mode in FIXED_ENERGY
+            ):
+                energy = _energy(arguments.get("EFixed", "nan"))
+                # Mantid writes its largest number, or 0, for an argument not given.
+                if 0 < energy < 1e30:
+                    found[mode] = energy
+        return found
+
+    def final_energies(
+        self, detectors: np.ndarray
+    ) -> float | np.ndarray | FileFormatError | None:
+        """Return the final energy, one or one for each detector, or the error if there are several.
+
+        It is that of the conversion of the axis, else of the logs, else of the
+        parameters.
+        """
+        if "indirect" in self._converted:
+            return self._converted["indirect"]
+        for name in self.logs:
+            if name.lower() in ("efixed", "ef") and (own := self._log_number(name)):
+                return own
+        energies = [
+            (detector, value)
+            for detector, name, value in self._parameters
+            if name.lower() in ("efixed", "efixed-val")
+        ]
+        try:
+            of_detectors = {n: _energy(v) for n, v in energies if n is not None}
+            others = {_energy(value) for n, value in energies if n is None}
+            others = others or set(map(_energy, self._of_xml("Efixed")))
+        except ValueError as error:
+            return FileFormatError(str(error))
+        each = np.array([of_detectors.get(int(n), np.nan) for n in detectors], float)
+        known = set(each[np.isfinite(each)].tolist())
+        # Of equal energies the one with the most digits: 1.845 rather than 1.84.
+        one = max(others, key=lambda energy: len(repr(energy)), default=None)
+        consistent = all(_same(one, energy) for energy in others)
+        if len(known) > 1:
+            missing = one if one and consistent else np.nan
+            return np.asarray(np.where(np.isfinite(each), each, missing))
+        if known and not (others and consistent):
+            return float(known.pop())
+        if all(_same(one, energy) for energy in known | others):
+            return one
+        return FileFormatError(
+            "the instrument parameters give several final energies: "
+            f"{sorted(known | others)} meV",
+            reason="Q depends on the analyser that was used",
+            fix="final_energy='1.845 meV'",
+        )
+
+    def temperature(self, name: str | None, spread: float) -> float | None:
+        """Return the temperature of the sample in K, the median of its log during the run."""
+        check(
+            name is None or name in self.logs,
+            f"it has no log '{name}'; its logs are {', '.join(self.logs)}",
+        )
+        names = (
+            [name]
+            if name is not None
+            else [
+                n
+                for n in self.logs
+                if _TEMPERATURE_LOGS.fullmatch(re.sub(r"[\W_]", "", n.lower()))
+            ]
+        )
+        if len(names) != 1:  # several sensors, of which one is at the sample
+            return None
+        logs = [
+            group(group(self.entry, place), names[0]) for place in ("logs", "sample")
+        ]
+        found = [
+            kelvin
+            for log in logs
+            if log is not None and "value" in log
+            for kelvin in self._quartiles(names[0], log)
+        ]
+        if found and max(found) - min(found) > spread * np.median(found):
+            raise FileFormatError(
+                f"the log '{names[0]}' has temperatures of {min(found):g} and "
+                f"{max(found):g} K",
+                fix="T='300 K', or temperature_spread= if the median is meant",
+            )
+        return found[1] if found else None
+
+    def _quartiles(self, name: str, log: h5py.Group) -> list[float]:
+        """Return the quartiles of a log between start and end of the run in K; none if not known."""
+        values = numbers(log, "value").reshape(-1)
+        during = np.ones(values.size, dtype=bool)
+        limits = [self.log_text(part) for part in ("run_start", "run_end")]
+        if "time" in log and all(limits):
+            seconds = numbers(log, "time", shape=values.shape)
+            zero = np.datetime64(str(attribute(log["time"], "start"))[:19])
+            start, end = (
+                (np.datetime64(str(limit)[:19]) - zero) / np.timedelta64(1, "s")
+                for limit in limits
+            )
+            during = (seconds >= start) & (seconds <= end)
+            if not during.any():
+                # A log contains only changes: the last one before the run is valid.
+                last = seconds[seconds <= end].max(initial=seconds.min())
+                during = seconds == last
+        units = str(attribute(log["value"], "units") or "").strip()
+        known = values[during & np.isfinite(values)]
+        if not known.size:
+            return []
+        found = [np.percentile(known, 25, method="nearest"), np.median(known)]
+        found.append(np.percentile(known, 75, method="nearest"))
+        try:
+            kelvin = [
+                float(to_kelvin(float(t), units or "K", name=f"log '{name}'"))
+                for t in found
+            ]
+        except UnitsError:
+            return []
+        # A sensor that is not connected writes zeros.
+        return kelvin if kelvin[1] > 0 else []
+
+
+def _energy(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(
+            f"its parameters contain the energy {value!r}, which is not a number"
+        ) from None
+
+
+def _same(one: float | None, other: float) -> bool:
+    """Return whether energies agree within the last digit of the shorter one, as 1.845 and 1.84."""
+    if one is None:
+        return False
+    decimals = [len(repr(energy).partition(".")[2]) for energy in (one, other)]
+    return abs(one - other) <= 0.5001 * 10.0 ** -min(decimals)
