@@ -83,6 +83,7 @@ class Run:
         ]
 
     def log_text(self, name: str) -> str | None:
+        """Return the text of a log; None if there is none."""
         return text(self.logs.get(name), "value")
 
     def _log_number(self, name: str) -> float | None:
