@@ -71,7 +71,7 @@ def open_dataset(
     engine: str | None = None,
     **options: Any,
 ) -> xr.Dataset:
-    """Open a file of any format xbp knows, recognised by its content and not by its name.
+    """Open a file of any format xbp knows, recognised by its content, not by its name.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def open_dataset(
     Raises
     ------
     FileFormatError
-        If there is no such file, it cannot be read, or it is of no known format: which
+        If the file does not exist, cannot be read, or it is of no known format: which
         were tried, and why each declined.
     CoordinateError
         If T is given and the data are over temperature.
@@ -214,7 +214,7 @@ def _by_engine(where: Path, engine: Any, options: dict[str, Any], T: Any) -> xr.
 
 
 def _unknown(where: Path, reasons: dict[str, str], table: bool) -> FileFormatError:
-    """Return the error for a file that cannot be opened without arguments, or at all."""
+    """Return the error for a file of an unknown format, or that needs arguments."""
     if _is_trajectory(where):
         return FileFormatError(
             f"{where} is a configuration or trajectory of atoms",
@@ -243,7 +243,7 @@ def _unknown(where: Path, reasons: dict[str, str], table: bool) -> FileFormatErr
 
 
 def _is_trajectory(path: Path) -> bool:
-    """Return whether it begins as LAMMPS dumps and data files and extended XYZ, also compressed."""
+    """Return whether it begins like a LAMMPS file or extended XYZ, also compressed."""
     with path.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     try:

@@ -1,4 +1,4 @@
-"""Two- and three-column text, labelled by the caller, or by the header that xbp writes."""
+"""Two- and three-column text, labelled by the caller or by a header of xbp."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _END: Final = "# end"
 
 
 def declined(lines: list[str]) -> str | None:
-    """Return why a text cannot be opened as columns without arguments, or None if xbp wrote it."""
+    """Return why a text needs arguments to be columns, or None if xbp wrote it."""
     if lines and lines[0].startswith(_MARK):
         return None
     known = named_format(lines)
@@ -82,7 +82,7 @@ def open_columns(
     tail: tuple[float, float] | None = (0.5, 2.0),
     check_titles: bool = True,
 ) -> xr.Dataset:
-    """Read a table of a coordinate, a value and, in a third column, its standard deviation.
+    """Read a table of a coordinate, a value and, if there is one, its error.
 
     The table is the run of lines with two or three numbers each, separated by commas,
     by semicolons, or by blanks. Decimal commas are not read; ``1,10,5`` is ambiguous
@@ -129,9 +129,9 @@ def open_columns(
         of both signs; None: no limit.
     tail : pair of float, optional
         Bounds on the mean of g(r) over the upper third of r; outside them it is G(r),
-        or another function, and refused. So is an S(Q) with such a mean that is negative
-        somewhere, since S(Q) - 1 tends to 0, unless `lowest` is below -0.05. None: no
-        limit.
+        or another function, and refused. So is an S(Q) with such a mean that is
+        negative somewhere, since S(Q) - 1 tends to 0, unless `lowest` is below -0.05.
+        None: no limit.
     check_titles : bool
         Whether titles of the columns that name another quantity, axis or unit, or a
         function such as a logarithm, are refused. False: the titles are wrong.
@@ -149,7 +149,7 @@ def open_columns(
         quantity or the coordinate cannot have; if `amount` is given for data that are
         not per mole.
     FileFormatError
-        If the text has a format of its own; if there is no table, more than one, or
+        If the text has a format of its own; if it has no table, more than one, or
         rows of different length; if a line outside it begins with a number, a number is
         infinite, or the last line is cut off.
     CoordinateError
@@ -187,7 +187,7 @@ def open_columns(
             fix="use xbp.open_dataset(path) if xbp reads that format; otherwise export "
             "columns, or label the numbers with xbp.new_dataset(...)",
         )
-    table = read_table(path, lines)
+    table = read_table(lines)
     if not is_ended(path):
         require_whole(lines)
     quantity, units, dim, coordinate_units = _labels(
@@ -216,7 +216,7 @@ def open_columns(
         )
     x, *columns = table.values.T[: used_columns(path, lines, table, titles, has_std)]
     if dim == "temperature":
-        require_one_run(path, x, table.breaks)
+        require_one_run(x, table.breaks)
         # A thermometer scatters, and a sample is cooled and heated.
         order = np.argsort(x, kind="stable")
         x, columns = x[order], [column[order] for column in columns]
@@ -431,7 +431,7 @@ def _read_own(lines: list[str]) -> xr.Dataset:
 
 
 def _require_same(ds: xr.Dataset, given: dict[str, Any], T: Any) -> xr.Dataset:
-    """Check the arguments against a file written by xbp; only the temperature may be set.
+    """Check the arguments against a file of xbp; only the temperature may be set.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""DAVE's grouped ASCII (``.grp``): spectra at several Q, as DAVE and Mantid's SaveDaveGrp write them."""
+"""DAVE's grouped ASCII (``.grp``): spectra at several Q, by DAVE or SaveDaveGrp."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PER_ANGSTROM: Final = re.compile(r"1/(?:angstroms?|a|å)|(?:angstroms?|a|å)\^1
 
 
 def declined(lines: list[str]) -> str | None:
-    """Return why a text is not DAVE ASCII, or None if it is: by the places of its numbers, not by words."""
+    """Return why a text is not DAVE ASCII, or None if it is."""
     if named_format(lines) == "DAVE ASCII":
         return None
     return "it does not begin with two whole numbers, each below a comment"

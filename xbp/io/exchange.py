@@ -36,7 +36,9 @@ Layout = Literal["long", "wide"]
 
 @operation(takes=("signal", "table"))
 def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> Any:
-    """Make a pandas DataFrame of a signal or of a table of results, the units in its titles, as in ``S (1/meV)``.
+    """Make a pandas DataFrame of a signal or of a table of results.
+
+    The titles contain the units, as in ``S (1/meV)``.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     Raises
     ------
     QuantityError
-        If the layout is unknown, or there is no dimension, or "wide" is asked of more
+        If the layout is unknown, there are no dimensions, or "wide" is asked of more
         than two.
 
     Examples
@@ -90,8 +92,6 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     ):
         raise QuantityError(
             f"'{name}' over {tuple(dims)} makes no table with layout={layout!r}",
-            reason="'long' has a row for each value, 'wide' a column for each curve "
-            "of a map of two dimensions",
             fix="layout='long', or cut it first: data.bp.cut_Q((2, 8))",
         )
     parts = {f"{name} ({signal.units})": value.values}
@@ -128,7 +128,6 @@ def _rows(table: xr.Dataset, layout: Layout) -> Any:
     if not is_one_of(layout, "long"):
         raise QuantityError(
             f"a table of results with layout={layout!r}",
-            reason="it has a row for each fit, and no curves",
             fix="layout='long'",
         )
     dims = next(iter(table.data_vars.values())).dims if table.data_vars else ()
@@ -165,11 +164,9 @@ def to_csv(
 ) -> None:
     """Write a signal, or a table of results, as comma-separated values.
 
-    One line of titles with units, then numbers.
-
-    For Origin, Excel and their like; numbers have all their digits, and empty cells are
-    NaN. It holds no attributes: to read data back into xbp, write them with
-    `to_netcdf`, or a spectrum with `to_columns`.
+    One line of titles with units, then numbers with all their digits, for Origin, Excel
+    and similar programs; empty cells are NaN. It contains no attributes: to read data
+    back into xbp, write them with `to_netcdf`, or a spectrum with `to_columns`.
 
     Parameters
     ----------
@@ -190,7 +187,8 @@ def to_csv(
     Examples
     --------
     >>> import pathlib, tempfile, xbp
-    >>> cut = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.cut_Q((2, 8)).bp.rebin(E="20 meV")[["S", "S_std"]]
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md")[["S", "S_std"]]
+    >>> cut = S.bp.cut_Q((2, 8)).bp.rebin(E="20 meV")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     cut.bp.to_csv(f"{folder}/cut.csv")
     ...     pathlib.Path(f"{folder}/cut.csv").read_text().splitlines()[0]
@@ -236,7 +234,7 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     MissingDependencyError
         If scipp is not installed.
     QuantityError
-        If there is no signal, or more than one.
+        If there are no signals, or several.
     UnitsError
         If scipp does not know a unit.
 
@@ -249,50 +247,46 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     """
     scipp = require("scipp", "the data are handed to it", "scipp")
     signal = as_stored(read(data))
-    value = signal.value
-    coords = (
-        signal.source.coords if isinstance(signal.source, xr.Dataset) else value.coords
-    )
-    labels: dict[str, Any] = {
-        "name": str(value.name or signal.quantity.variable),
-        "attrs": {},
+    value, source = signal.value, signal.source
+    name = str(value.name or signal.quantity.variable)
+    is_dataset = isinstance(source, xr.Dataset)
+    coords = source.coords if is_dataset else value.coords
+    out = {
+        str(key): _to_variable(scipp, coordinate.variable, str(key))
+        for key, coordinate in coords.items()
+        if set(coordinate.dims) <= set(value.dims)
     }
-    labels["dataset"] = (
-        dict(signal.source.attrs) if isinstance(signal.source, xr.Dataset) else None
-    )
-    out: dict[str, Any] = {}
-    for name, coordinate in coords.items():
-        labels["attrs"][str(name)] = dict(coordinate.attrs)
-        if set(coordinate.dims) <= set(value.dims):
-            out[str(name)] = _to_variable(scipp, coordinate.variable, str(name))
-        elif coordinate.dims == ("bnds",):
-            # The interval that was averaged over has no dimension that scipp could keep
-            # it on.
-            labels["intervals"] = labels.get("intervals", {}) | {
-                str(name): coordinate.values.tolist()
-            }
     for dim in map(str, value.dims):
         bounds = coords.get(f"{dim}_bnds")
         if bounds is None or bounds.dims != (dim, "bnds"):
             continue
         units = value[dim].attrs["units"]
         lower, upper = np.asarray(bounds.values, dtype=float).T
+        limits = {f"{dim}_lower": lower, f"{dim}_upper": upper}
         if (lower[1:] == upper[:-1]).all():
-            centres = out.pop(dim)
-            edges = np.append(lower, upper[-1])
-            out[dim] = _to_variable(
-                scipp, xr.Variable(dim, edges, {"units": units}), dim
-            )
+            limits = {dim: np.append(lower, upper[-1])}
             if not np.array_equal((lower + upper) / 2, value[dim].values):
-                out[f"{dim}_centres"] = centres
-        else:
-            for side, limit in (("lower", lower), ("upper", upper)):
-                out[f"{dim}_{side}"] = _to_variable(
-                    scipp, xr.Variable(dim, limit, {"units": units}), dim
-                )
-    labels["attrs"][labels["name"]] = dict(value.attrs)
+                out[f"{dim}_centres"] = out[dim]
+        for key, points in limits.items():
+            out[key] = _to_variable(
+                scipp, xr.Variable(dim, points, {"units": units}), dim
+            )
+    labels: dict[str, Any] = {
+        "name": name,
+        "attrs": {str(key): dict(c.attrs) for key, c in coords.items()}
+        | {name: dict(value.attrs)},
+        "dataset": dict(source.attrs) if is_dataset else None,
+        # An interval of a mean has no dimension in scipp.
+        "intervals": {
+            str(key): c.values.tolist()
+            for key, c in coords.items()
+            if c.dims == ("bnds",)
+        },
+    }
+    variances = None
     if signal.std is not None:
-        labels["std"] = dict(signal.source[f"{labels['name']}_std"].attrs)
+        labels["std"] = dict(source[f"{name}_std"].attrs)
+        variances = np.asarray(signal.std.values, dtype=float) ** 2
     try:
         out[_LABELS] = scipp.scalar(json.dumps(labels, default=lambda v: v.tolist()))
     except (TypeError, AttributeError) as error:
@@ -301,11 +295,8 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
             reason=str(error),
             fix="keep numbers and text in attrs",
         ) from None
-    variances = (
-        None if signal.std is None else np.asarray(signal.std.values, dtype=float) ** 2
-    )
-    body = _to_variable(scipp, value.variable, labels["name"], variances)
-    return scipp.DataArray(body, coords=out, name=labels["name"])
+    body = _to_variable(scipp, value.variable, name, variances)
+    return scipp.DataArray(body, coords=out, name=name)
 
 
 def _to_variable(
@@ -316,25 +307,20 @@ def _to_variable(
         unit = None if units is None else scipp.Unit(_spelled(units))
     except Exception as error:  # scipp raises kinds of its own
         raise UnitsError(
-            f"scipp does not know the unit '{units}' of '{name}'",
-            reason=str(error),
-            fix="convert it first",
+            f"scipp does not know the unit '{units}' of '{name}'", reason=str(error)
         ) from None
-    values = variable.values.astype(float) if variances is not None else variable.values
-    options: dict[str, Any] = (
-        {}
-        if variances is None
-        else {"variances": variances if variable.ndim else variances[()]}
-    )
+    values = variable.values
     if values.dtype.kind in "OU":
-        return (
-            scipp.array(dims=variable.dims, values=values.tolist())
-            if variable.ndim
-            else scipp.scalar(str(values))
-        )
+        if variable.ndim:
+            return scipp.array(dims=variable.dims, values=values.tolist())
+        return scipp.scalar(str(values))
+    options: dict[str, Any] = {"unit": unit}
+    if variances is not None:
+        values = values.astype(float)
+        options["variances"] = variances if variable.ndim else variances[()]
     if not variable.ndim:
-        return scipp.scalar(values[()], unit=unit, **options)
-    return scipp.array(dims=variable.dims, values=values, unit=unit, **options)
+        return scipp.scalar(values[()], **options)
+    return scipp.array(dims=variable.dims, values=values, **options)
 
 
 def _spelled(units: str) -> str:
@@ -380,7 +366,7 @@ def from_scipp(
     MissingDependencyError
         If scipp is not installed.
     QuantityError
-        If it is no dense scipp.DataArray, or the quantity is not known.
+        If it is not a dense scipp.DataArray, or the quantity is not known.
     UnitsError
         If a density is not per unit of its axis.
     XbpError
@@ -390,93 +376,70 @@ def from_scipp(
     --------
     >>> import scipp, xbp  # doctest: +SKIP
     >>> E = scipp.linspace("E", 0.0, 10.0, 11, unit="meV")  # doctest: +SKIP
-    >>> counts = scipp.ones(dims=["E"], shape=[10], with_variances=True, unit="1/meV")  # doctest: +SKIP
-    >>> g = xbp.from_scipp(scipp.DataArray(counts, coords={"E": E}), "vibrational_dos")  # doctest: +SKIP
+    >>> counts = scipp.ones(  # doctest: +SKIP
+    ...     dims=["E"], shape=[10], with_variances=True, unit="1/meV")
+    >>> counts = scipp.DataArray(counts, coords={"E": E})  # doctest: +SKIP
+    >>> g = xbp.from_scipp(counts, "vibrational_dos")  # doctest: +SKIP
     >>> list(g.variables)  # doctest: +SKIP
     ['g', 'g_std', 'E', 'E_bnds']
     """
     scipp = require("scipp", "the data are its own", "scipp")
     if not isinstance(data, scipp.DataArray) or data.bins is not None:
         raise QuantityError(
-            "got "
-            f"{'binned events' if isinstance(data, scipp.DataArray) else f'a {type(data).__name__}'}",
-            reason="a dense scipp.DataArray is needed",
+            f"{type(data).__name__} is not a dense scipp.DataArray",
             fix="dataset['name'], or events.hist()",
         )
     labels = _labels(data)
-    name_of = {str(n): _NAMES.get(str(n), str(n)) for n in (*data.dims, *data.coords)}
-    given = quantity or labels.get("attrs", {}).get(labels.get("name"), {}).get(
-        "quantity"
-    )
-    if given not in QUANTITIES:
+    attrs: dict[str, dict[str, Any]] = labels.get("attrs", {})
+    given = quantity or attrs.get(labels.get("name", ""), {}).get("quantity")
+    if not is_one_of(given, *QUANTITIES):
         raise QuantityError(
-            f"quantity={given!r} is not in the vocabulary",
-            reason="scipp does not say what its numbers are",
+            f"quantity={given!r:.80} is not in the vocabulary",
             fix=f"one of {', '.join(QUANTITIES)}",
         )
-    name = labels.get("name") or QUANTITIES[given].variable
-    attrs: dict[str, dict[str, Any]] = labels.get("attrs", {})
-    dims = [name_of[d] for d in data.dims]
-    values, variances = (
-        np.array(data.values),
-        None if data.variances is None else np.array(data.variances),
-    )
-    if len(data.masks):
-        hidden = np.zeros(values.shape, dtype=bool)
-        for mask in data.masks.values():
-            hidden |= mask.broadcast(sizes=data.sizes).transpose(data.dims).values
+    row = QUANTITIES[str(given)]
+    name = labels.get("name") or row.variable
+    dims = [_NAMES.get(d, d) for d in data.dims]
+    values = np.array(data.values)
+    std = None if data.variances is None else _roots(np.array(data.variances))
+    hidden = np.zeros(values.shape, dtype=bool)
+    for mask in data.masks.values():
+        hidden |= mask.broadcast(sizes=data.sizes).transpose(data.dims).values
+    if hidden.any():
         values = np.where(hidden, np.nan, values)
-        variances = None if variances is None else np.where(hidden, np.nan, variances)
+        std = None if std is None else np.where(hidden, np.nan, std)
     if not labels:
-        # What to_scipp made comes back as it was; of others' data infinities and the
-        # like are not measured.
+        # In the data of other programs infinities and the like are not measured.
         try:
-            values, std = measured(
-                values.astype(float), None if variances is None else _roots(variances)
-            )
+            values, std = measured(values.astype(float), std)
         except ValueError as error:
-            raise QuantityError(
-                f"'{name}' contains no measured value", reason=str(error)
-            ) from None
-        variances = None if std is None else std**2
+            raise QuantityError(f"'{name}': {error}") from None
     coords: dict[str, xr.Variable] = {}
     for key, variable in data.coords.items():
         if key == _LABELS:
             continue
-        new = name_of[key]
-        own = [name_of[d] for d in variable.dims]
+        new = _NAMES.get(key, key)
+        own = [_NAMES.get(d, d) for d in variable.dims]
         content = np.array(variable.values)
         label = _relabelled(scipp, attrs.get(new, {}), variable.unit)
         if own == [new] and new in dims and variable.sizes[key] == data.sizes[key] + 1:
             edges = content.astype(float)
-            coords[f"{new}_bnds"] = xr.Variable(
-                (new, "bnds"), np.stack([edges[:-1], edges[1:]], axis=-1)
-            )
-            coords[f"{new}_bnds"].attrs = attrs.get(f"{new}_bnds", {})
-            content, label = (
-                (edges[1:] + edges[:-1]) / 2,
-                label | {"bounds": f"{new}_bnds"},
-            )
+            coords[f"{new}_bnds"] = _bounds(new, edges[:-1], edges[1:], attrs)
+            content = (edges[1:] + edges[:-1]) / 2
+            label = label | {"bounds": f"{new}_bnds"}
         coords[new] = xr.Variable(own, content, label)
     for dim in dims:
         if f"{dim}_centres" in coords:
+            unit = data.coords[f"{dim}_centres"].unit
             coords[dim] = coords.pop(f"{dim}_centres").copy()
-            coords[dim].attrs = _relabelled(
-                scipp, attrs.get(dim, {}), data.coords[f"{dim}_centres"].unit
-            )
+            coords[dim].attrs = _relabelled(scipp, attrs.get(dim, {}), unit)
         if f"{dim}_lower" in coords and f"{dim}_upper" in coords:
-            pair = [coords.pop(f"{dim}_{side}").values for side in ("lower", "upper")]
-            coords[f"{dim}_bnds"] = xr.Variable(
-                (dim, "bnds"), np.stack(pair, axis=-1), attrs.get(f"{dim}_bnds", {})
-            )
-    label = _relabelled(
-        scipp,
-        attrs.get(name, {"quantity": given, "long_name": QUANTITIES[given].label}),
-        data.unit,
-    )
-    label |= {"quantity": given} | (
-        {} if statistics is None else {"statistics": check_statistics(statistics)}
-    )
+            lower, upper = (coords.pop(f"{dim}_{s}").values for s in ("lower", "upper"))
+            coords[f"{dim}_bnds"] = _bounds(dim, lower, upper, attrs)
+    label = attrs.get(name, {"quantity": given, "long_name": row.label})
+    label = _relabelled(scipp, label, data.unit) | {"quantity": given}
+    if statistics is not None:
+        label["statistics"] = check_statistics(statistics)
     if T is not None:
         coords.setdefault("temperature", temperature_coordinate(T))
     bounds = {
@@ -491,23 +454,27 @@ def from_scipp(
         for key, pair in labels.get("intervals", {}).items()
     }
     ds = out.to_dataset().assign_coords(bounds | intervals)
-    ds.attrs = labels.get("dataset") or {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
-    }
-    if variances is not None:
-        ds[f"{name}_std"] = (dims, np.sqrt(variances))
+    model = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
+    ds.attrs = labels.get("dataset") or model
+    if std is not None:
+        ds[f"{name}_std"] = (dims, std)
         label_std(ds, name)
-        ds[f"{name}_std"].attrs |= {
-            k: v for k, v in labels.get("std", {}).items() if k != "units"
-        }
+        kept = {k: v for k, v in labels.get("std", {}).items() if k != "units"}
+        ds[f"{name}_std"].attrs |= kept
     validate(ds[name])
     std_of(ds, ds[name])
     return ds
 
 
+def _bounds(
+    dim: str, lower: np.ndarray, upper: np.ndarray, attrs: dict[str, dict[str, Any]]
+) -> xr.Variable:
+    pairs = np.stack([lower, upper], axis=-1)
+    return xr.Variable((dim, "bnds"), pairs, attrs.get(f"{dim}_bnds", {}))
+
+
 def _roots(variances: np.ndarray) -> np.ndarray:
-    """Return standard deviations; -1, which is none, of a negative variance."""
+    """Return standard deviations; an invalid -1 for a negative variance."""
     return np.where(variances < 0, -1.0, np.sqrt(np.abs(variances)))
 
 
@@ -518,7 +485,7 @@ def _labels(data: Any) -> dict[str, Any]:
     try:
         labels = json.loads(data.coords[_LABELS].value)
         if not isinstance(labels["attrs"], dict) or not isinstance(labels["name"], str):
-            raise TypeError("it holds other things")
+            raise TypeError("it has other contents")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise QuantityError(
             "the coordinate 'xbp' is not what to_scipp wrote",
@@ -529,7 +496,7 @@ def _labels(data: Any) -> dict[str, Any]:
 
 
 def _relabelled(scipp: Any, attrs: dict[str, Any], unit: Any) -> dict[str, Any]:
-    """Return attributes with the units as they are now, in the spelling they had where they are the same."""
+    """Return attributes with the present units, in their old spelling if unchanged."""
     kept = {key: label for key, label in attrs.items() if key != "units"}
     if unit is None:
         return kept

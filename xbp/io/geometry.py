@@ -1,4 +1,4 @@
-"""Spectra of detectors at their angles, and which neutron energy the instrument fixes: incident or final."""
+"""Spectra of detectors at their angles, and the energy that the instrument fixes."""
 
 from __future__ import annotations
 
@@ -41,21 +41,23 @@ _ANGLES: Final = {
 #: files.
 DIRECT: Final = frozenset(
     (
-        "4SEASONS", "4SEASON", "AMATERAS", "ARCS", "BRISP", "CNCS", "CSPEC", "DCS", "DCTOF",
-        "DIN2PI", "DNS", "FCS", "FOCUS", "HET", "HRC", "HRMECS", "HYS", "HYSPEC", "IN4", "IN4C",
-        "IN5", "IN5B", "IN6", "IN6SHARP", "LET", "LRMECS", "MAP", "MAPS", "MAR", "MARI", "MER",
-        "MERLIN", "MIBEMOL", "NEAT", "NEATII", "NEAT2", "PANTHER", "PELICAN", "PHAROS", "SEQ",
-        "SEQUOIA", "SHARP", "TOFTOF", "TREX", "VOR",
+        "4SEASONS", "4SEASON", "AMATERAS", "ARCS", "BRISP", "CNCS", "CSPEC", "DCS",
+        "DCTOF", "DIN2PI", "DNS", "FCS", "FOCUS", "HET", "HRC", "HRMECS", "HYS",
+        "HYSPEC", "IN4", "IN4C", "IN5", "IN5B", "IN6", "IN6SHARP", "LET", "LRMECS",
+        "MAP", "MAPS", "MAR", "MARI", "MER", "MERLIN", "MIBEMOL", "NEAT", "NEATII",
+        "NEAT2", "PANTHER", "PELICAN", "PHAROS", "SEQ", "SEQUOIA", "SHARP", "TOFTOF",
+        "TREX", "VOR",
     )
 )  # fmt: skip
 #: Crystal-analyser, filter and backscattering spectrometers, which fix the final
 #: energy.
 INDIRECT: Final = frozenset(
     (
-        "BASIS", "BIFROST", "BSS", "CAMEA", "DNA", "EMU", "FANS", "FDS", "HFBS", "IN1LAGRANGE",
-        "IN10", "IN13", "IN16", "IN16B", "IRIS", "IRS", "LAGRANGE", "LAM40", "LAM80", "LAMD",
-        "MARS", "MIRACLES", "MUSHROOM", "NERA", "OSI", "OSIRIS", "PRISMA", "QENS", "SPHERES", "TFX",
-        "TFXA", "TOSCA", "TSC", "VESPA", "VIS", "VISION",
+        "BASIS", "BIFROST", "BSS", "CAMEA", "DNA", "EMU", "FANS", "FDS", "HFBS",
+        "IN1LAGRANGE", "IN10", "IN13", "IN16", "IN16B", "IRIS", "IRS", "LAGRANGE",
+        "LAM40", "LAM80", "LAMD", "MARS", "MIRACLES", "MUSHROOM", "NERA", "OSI",
+        "OSIRIS", "PRISMA", "QENS", "SPHERES", "TFX", "TFXA", "TOSCA", "TSC", "VESPA",
+        "VIS", "VISION",
     )
 )  # fmt: skip
 
@@ -124,7 +126,7 @@ class Bins:
 
     @classmethod
     def of(cls, values: np.ndarray, std: np.ndarray | None, energy: np.ndarray) -> Bins:
-        """Build from arrays (n_spectra, n_E), NaN where not measured, and energy edges or points."""
+        """Build from arrays (n_spectra, n_E) with NaN, and energy edges or points."""
         edges = energy.size == values.shape[-1] + 1
         seen = np.isfinite(values) & (
             (values != 0) | (np.nan_to_num(0.0 if std is None else std) > 0)
@@ -160,7 +162,9 @@ def find_geometry(
     energy: float | np.ndarray | None,
     bins: Bins,
 ) -> dict[str, Any]:
-    """Decide which energy is fixed, from the file, the caller, the instrument's name, or the energies.
+    """Decide which energy is fixed: the incident or the final one.
+
+    From the file, else the caller, the instrument's name, or the energies.
 
     Parameters
     ----------
@@ -242,7 +246,7 @@ def find_geometry(
 
 
 def masked_rows(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:
-    """Return which detectors have no data: zeros without an error, NaN or sentinels in every bin."""
+    """Return the detectors with only zeros without an error, NaN or sentinels."""
     seen, errors = measured(values, std)
     empty = np.isnan(seen) | (seen == 0)
     if errors is not None:
@@ -341,7 +345,7 @@ def with_fixed_energy(
     final_energy: float | np.ndarray | None = None,
     geometry: str | None = None,
 ) -> xr.Dataset:
-    """Add the energy that the instrument fixes, and the geometry; equal energies of all detectors become one."""
+    """Add the fixed energy, one if it is equal for all detectors, and the geometry."""
     for kind, energy in (("direct", incident_energy), ("indirect", final_energy)):
         if energy is None:
             continue

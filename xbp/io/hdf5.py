@@ -1,4 +1,4 @@
-"""HDF5 that may be damaged: what it raises, safe reading of parts, and a check before the netCDF library opens it."""
+"""Safe reading of HDF5 that may be damaged, also before netCDF opens it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 import numpy as np
+
+from xbp.io.text import check
 
 if TYPE_CHECKING:
     import h5py
@@ -67,13 +69,13 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
 
 def group(parent: Any, name: str) -> h5py.Group | None:
-    """Return a group of a group; None if there is none."""
+    """Return a group of a group; None if it is missing."""
     node = parent.get(name) if isinstance(parent, h5py.Group) else None
     return node if isinstance(node, h5py.Group) else None
 
 
 def attribute(node: h5py.HLObject, name: str) -> Any:
-    """Read a small text or integer attribute; None if there is none.
+    """Read a small text or integer attribute; None if it is missing.
 
     Raises
     ------
@@ -89,10 +91,10 @@ def attribute(node: h5py.HLObject, name: str) -> Any:
         is_text and kind.is_variable_str()
     )
     short = found.shape == () and kind.get_size() <= 256 and whole
-    if not short or not (is_text or isinstance(kind, h5py.h5t.TypeIntegerID)):
-        raise ValueError(
-            f"attribute '{name}' of {node.name} is neither a short text nor an integer"
-        )
+    check(
+        short and (is_text or isinstance(kind, h5py.h5t.TypeIntegerID)),
+        f"attribute '{name}' of {node.name} is neither a short text nor an integer",
+    )
     value = node.attrs[name]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
@@ -105,7 +107,9 @@ def numbers(
     ndim: int | None = None,
     whole: bool = False,
 ) -> Any:
-    """Read a dataset of numbers as float64 (int64 if `whole`), its declared size checked before it is read.
+    """Read a dataset of numbers as float64, or int64 if `whole`.
+
+    Its declared size is checked first.
 
     Raises
     ------
@@ -114,14 +118,13 @@ def numbers(
         or is declared larger than what the file stores.
     """
     node = parent.get(name) if isinstance(parent, h5py.Group) else None
-    if (
-        not isinstance(node, h5py.Dataset)
-        or node.dtype.kind not in "fiu"
-        or h5py.check_enum_dtype(node.dtype)
-    ):
-        raise ValueError(f"'{name}' is missing or does not contain numbers")
-    if node.is_virtual or node.external:
-        raise ValueError(f"'{name}' is stored in other files")
+    check(
+        isinstance(node, h5py.Dataset)
+        and node.dtype.kind in "fiu"
+        and not h5py.check_enum_dtype(node.dtype),
+        f"'{name}' is missing or does not contain numbers",
+    )
+    check(not (node.is_virtual or node.external), f"'{name}' is stored in other files")
     if (shape is not None and node.shape != shape) or (
         ndim is not None and node.ndim != ndim
     ):
@@ -129,26 +132,26 @@ def numbers(
         raise ValueError(f"'{name}' has the shape {node.shape}, where {wanted} needed")
     stored = node.id.get_storage_size()
     claimed = node.size * node.dtype.itemsize
-    if node.size and not stored:
-        raise ValueError(f"'{name}' was declared and never written")
+    check(stored or not node.size, f"'{name}' was declared and never written")
     # 10^5 detectors of 2000 energies fit; large arrays of measured numbers are not
     # compressed by more than 50.
     ratio = _MAX_COMPRESSION if claimed <= 2**26 else 50
-    if not 0 < node.size <= 2**28 or claimed > ratio * stored:
-        raise ValueError(
-            f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are "
-            "stored"
-        )
+    check(
+        0 < node.size <= 2**28 and claimed <= ratio * stored,
+        f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are stored",
+    )
     values = np.asarray(node[()], dtype=float)
     if not whole:
         return values
-    if not ((np.abs(values) < 2**53) & (np.trunc(values) == values)).all():
-        raise ValueError(f"'{name}' contains numbers that are not whole")
+    check(
+        ((np.abs(values) < 2**53) & (np.trunc(values) == values)).all(),
+        f"'{name}' contains numbers that are not whole",
+    )
     return values.astype(np.int64)
 
 
 def number(parent: h5py.Group, name: str) -> float | None:
-    """Read a dataset of one number; None if there is none, or it is not finite.
+    """Read a dataset of one number; None if it is missing, or it is not finite.
 
     Raises
     ------
@@ -158,16 +161,15 @@ def number(parent: h5py.Group, name: str) -> float | None:
     if name not in parent:
         return None
     values = numbers(parent, name)
-    if values.size != 1:
-        raise ValueError(f"'{name}' has {values.size} numbers where one is needed")
+    check(values.size == 1, f"'{name}' has {values.size} numbers where one is needed")
     value = float(values.reshape(()))
     return value if np.isfinite(value) else None
 
 
 def flag(parent: h5py.Group, name: str) -> bool | None:
-    """Read a dataset of one boolean, as NeXus prescribes, or of 0 or 1, as Mantid writes.
+    """Read a dataset of one boolean, or of 0 or 1; None if it is missing.
 
-    None if there is none.
+    NeXus prescribes the former, and Mantid writes the latter.
 
     Raises
     ------
@@ -184,7 +186,7 @@ def flag(parent: h5py.Group, name: str) -> bool | None:
 
 
 def text(parent: h5py.Group | None, name: str) -> str | None:
-    """Read a dataset of one text; None if there is none, or it is not a text.
+    """Read a dataset of one text; None if it is missing, or it is not a text.
 
     Raises
     ------
@@ -199,8 +201,7 @@ def text(parent: h5py.Group | None, name: str) -> str | None:
     ):
         return None
     size = node.id.get_type().get_size()
-    if size > 2**24:
-        raise ValueError(f"'{name}' claims to be a text of {size} bytes")
+    check(size <= 2**24, f"'{name}' claims to be a text of {size} bytes")
     value = np.asarray(node[()]).reshape(-1)[0]
     return (
         value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
@@ -208,7 +209,9 @@ def text(parent: h5py.Group | None, name: str) -> str | None:
 
 
 def require_netcdf(file: h5py.File) -> None:
-    """Walk the groups, dimensions and types of a file before the netCDF library does, which some valid HDF5 crashes.
+    """Check groups, dimensions and types of a file before the netCDF library opens it.
+
+    Some valid HDF5 crashes that library.
 
     Raises
     ------
@@ -219,16 +222,15 @@ def require_netcdf(file: h5py.File) -> None:
     """
     datasets = list(_datasets(file))
     ids = [number for node in datasets if (number := _dimension_id(node)) is not None]
-    if len(set(ids)) < len(ids):
-        raise ValueError("two of its dimensions have the same id")
+    check(len(set(ids)) == len(ids), "two of its dimensions have the same id")
     for node in datasets:
         _require_size(node)
         _require_dimensions(file, node)
-        if not set(_dimension_ids(node)) <= set(ids):
-            raise ValueError(
-                f"'{node.name}' has dimensions that are not in the file: a scale was "
-                "replaced or lost"
-            )
+        check(
+            set(_dimension_ids(node)) <= set(ids),
+            f"'{node.name}' has dimensions that are not in the file: a scale was "
+            "replaced or lost",
+        )
 
 
 def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
@@ -237,15 +239,14 @@ def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
     while waiting:
         parent = waiting.pop()
         here = h5py.h5o.get_info(parent.id).addr
-        if here in seen:
-            raise ValueError(f"its group {parent.name} occurs in several places")
+        check(here not in seen, f"its group {parent.name} occurs in several places")
         seen.add(here)
         for name in parent:
-            if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
-                raise ValueError(
-                    f"'{name}' in {parent.name} is a link to another object, which "
-                    "netCDF does not support"
-                )
+            check(
+                isinstance(parent.get(name, getlink=True), h5py.HardLink),
+                f"'{name}' in {parent.name} is a link to another object, which "
+                "netCDF does not support",
+            )
             item = parent[name]
             if isinstance(item, h5py.Group):
                 waiting.append(item)
@@ -259,27 +260,27 @@ def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
 def _require_size(node: h5py.Dataset) -> None:
     kind = node.id.get_type()
     size = kind.get_size()
-    is_float = isinstance(kind, h5py.h5t.TypeFloatID)
-    if (is_float and size not in (4, 8)) or (
-        isinstance(kind, h5py.h5t.TypeIntegerID) and size not in (1, 2, 4, 8)
-    ):
-        raise ValueError(
-            f"'{node.name}' contains numbers of {size} bytes, which netCDF does not "
-            "support"
-        )
-    if node.is_virtual or node.external:
-        raise ValueError(f"'{node.name}' is stored in other files")
+    known = {h5py.h5t.TypeFloatID: (4, 8), h5py.h5t.TypeIntegerID: (1, 2, 4, 8)}
+    check(
+        size in known.get(type(kind), (size,)),
+        f"'{node.name}' contains numbers of {size} bytes, which netCDF does not "
+        "support",
+    )
+    check(
+        not (node.is_virtual or node.external),
+        f"'{node.name}' is stored in other files",
+    )
     # A dimension without a coordinate has no stored values, and is never read.
     if node.shape is None or (_text_of(node, "NAME") or "").startswith(
         "This is a netCDF dimension but not a netCDF variable"
     ):
         return
     claimed, stored = node.size * size, node.id.get_storage_size()
-    if claimed > max(2**26, _MAX_COMPRESSION * stored):  # 64 MB fit into any memory
-        raise ValueError(
-            f"'{node.name}' declares {claimed / 1e9:.3g} GB, but only {stored} bytes "
-            "of it are stored"
-        )
+    check(
+        claimed <= max(2**26, _MAX_COMPRESSION * stored),
+        f"'{node.name}' declares {claimed / 1e9:.3g} GB, but only {stored} bytes "
+        "of it are stored",
+    )
 
 
 def _text_of(node: h5py.HLObject, name: str) -> str | None:
@@ -296,39 +297,37 @@ def _require_dimensions(file: h5py.File, node: h5py.Dataset) -> None:
     references = isinstance(kind, h5py.h5t.TypeVlenID) and isinstance(
         kind.get_super(), h5py.h5t.TypeReferenceID
     )
-    if not references or found.shape != (node.ndim,):
-        raise ValueError(
-            f"'{node.name}' does not have one scale for each of its {node.ndim} "
-            "dimensions"
-        )
+    check(
+        references and found.shape == (node.ndim,),
+        f"'{node.name}' does not have one scale for each of its {node.ndim} dimensions",
+    )
     lists = np.asarray(node.attrs["DIMENSION_LIST"], dtype=object)
     for axis, scale in ((axis, scale) for axis, s in enumerate(lists) for scale in s):
         target: Any = None
         with contextlib.suppress(KeyError, ValueError, RuntimeError, OSError):
             target = file[scale] if scale else None
-        if not (
+        check(
             isinstance(target, h5py.Dataset)
             and _text_of(target, "CLASS") == "DIMENSION_SCALE"
-            and target.shape
-        ):
-            raise ValueError(
-                f"dimension {axis} of '{node.name}' has no scale: it was replaced or "
-                "lost"
-            )
+            and target.shape,
+            f"dimension {axis} of '{node.name}' has no scale: it was replaced or lost",
+        )
         fixed = node.maxshape[axis] is not None and target.maxshape[0] is not None
-        if fixed and node.shape[axis] != target.shape[0]:
-            raise ValueError(
-                f"dimension {axis} of '{node.name}' has {node.shape[axis]} points, "
-                f"its scale {target.shape[0]}"
-            )
+        check(
+            not fixed or node.shape[axis] == target.shape[0],
+            f"dimension {axis} of '{node.name}' has {node.shape[axis]} points, "
+            f"its scale {target.shape[0]}",
+        )
 
 
 def _dimension_id(node: h5py.Dataset) -> int | None:
     value = attribute(node, "_Netcdf4Dimid")
     if value is None or _text_of(node, "CLASS") != "DIMENSION_SCALE":
         return None
-    if not isinstance(value, int | np.integer):
-        raise ValueError(f"the id of the dimension '{node.name}' is not a number")
+    check(
+        isinstance(value, int | np.integer),
+        f"the id of the dimension '{node.name}' is not a number",
+    )
     return int(value)
 
 
@@ -336,10 +335,9 @@ def _dimension_ids(node: h5py.Dataset) -> list[int]:
     if "_Netcdf4Coordinates" not in node.attrs:
         return []
     found = node.attrs.get_id("_Netcdf4Coordinates")
-    if not isinstance(found.get_type(), h5py.h5t.TypeIntegerID) or found.shape != (
-        node.ndim,
-    ):
-        raise ValueError(
-            f"the dimension ids of '{node.name}' are not {node.ndim} numbers"
-        )
+    check(
+        isinstance(found.get_type(), h5py.h5t.TypeIntegerID)
+        and found.shape == (node.ndim,),
+        f"the dimension ids of '{node.name}' are not {node.ndim} numbers",
+    )
     return [int(number) for number in node.attrs["_Netcdf4Coordinates"]]

@@ -1,4 +1,4 @@
-"""Histogram HDF5: I(Q,E) and g(E) as the neutron ``histogram`` package and multiphonon store them."""
+"""Histogram HDF5: I(Q,E) and g(E), as ``histogram`` and multiphonon store them."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def open_histogram(
 
 
 def _find(file: h5py.File) -> h5py.Group | None:
-    """Return the group that looks like a histogram: the file itself or one level below."""
+    """Return the group of a histogram: the file itself or one level below."""
     for candidate in (file, *file.values()):
         grid = group(candidate, "grid")
         axes = [_AXES.get(name) for name in grid if group(grid, name)] if grid else []
@@ -154,7 +154,7 @@ def _without_rounding(values: np.ndarray, width: float) -> np.ndarray:
 
 
 def _unit_factor(unit: Any, canonical: str, axis: str) -> float:
-    """Return the factor to the canonical unit of strings like ``1.60218e-22*m**2*kg*s**-2``."""
+    """Return the factor of units like ``1.60218e-22*m**2*kg*s**-2``."""
     check(unit is not None, f"axis '{axis}' has no unit")
     number, _, rest = str(unit).partition("*")
     try:

@@ -1,4 +1,4 @@
-"""JCAMP-DX: Raman spectra in plain (AFFN) numbers, with factors and any number of values per line."""
+"""JCAMP-DX: Raman spectra in plain (AFFN) numbers, with factors."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def open_jcamp(
 
 
 def _label(text: str) -> str:
-    """Normalise a label: the format ignores case, blanks, hyphens, slashes and underscores."""
+    """Normalise a label: case, blanks, hyphens, slashes and underscores are ignored."""
     return re.sub(r"[\s\-/_]", "", text).upper()
 
 
@@ -169,7 +169,7 @@ def _parts(lines: list[str]) -> tuple[dict[str, str], str, list[str]]:
 def _points(
     header: dict[str, str], form: str, data: list[str], x_tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return X and Y with their factors applied, after checking them against the header."""
+    """Return X and Y times their factors, after checking them against the header."""
 
     def stated(label: str) -> float | None:
         text = header.get(label, "")
@@ -236,7 +236,7 @@ def _points(
 
 
 def _affn(words: list[str]) -> np.ndarray:
-    """Return plain numbers; a question mark is a missing one, and letters are compressed forms."""
+    """Return plain numbers; ``?`` is a missing one, letters are compressed forms."""
     wrong = next((word for word in words if re.search(r"[^0-9.eE?+-]", word)), None)
     check(
         wrong is None,

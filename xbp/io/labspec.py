@@ -1,4 +1,4 @@
-"""Raman spectra exported as text by Horiba LabSpec: a header of ``#key=value`` rows, then two columns."""
+"""Raman spectra exported as text by Horiba LabSpec."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def open_labspec(
     lines = read_lines(path)
     check(declined(lines) is None, _LACKS)
     header = _header(lines)
-    numbers = _columns(path, lines)
+    numbers = _columns(lines)
     axis = _axis(path, units, header)
     if laser is not None and not magnitude(laser, "nm", name="laser") > 0:
         raise RangeError(f"laser={laser!r} is not positive", fix="laser='532 nm'")
@@ -130,7 +130,7 @@ def _over_wavelength(place: np.ndarray, values: np.ndarray, units: str) -> xr.Da
 
 
 def _header(lines: list[str]) -> dict[str, str]:
-    """Return the rows of the header; a key that occurs twice (``Range``) gets a number."""
+    """Return the header rows ``#key=value``; a key that occurs twice gets a number."""
     found: dict[str, str] = {}
     seen: Counter[str] = Counter()
     for line in lines:
@@ -141,28 +141,26 @@ def _header(lines: list[str]) -> dict[str, str]:
     return found
 
 
-def _columns(path: Path, lines: list[str]) -> np.ndarray:
-    """Return the two columns below the header, separated by tabs: a comma is decimal in some languages."""
+def _columns(lines: list[str]) -> np.ndarray:
+    """Return the two columns below the header; commas may be decimal."""
     rows: list[list[float]] = []
     for i, line in enumerate(lines, start=1):
         if not line.strip() or (line.startswith("#") and not _is_hidden_row(line)):
             continue
         values = [number(word) for word in line.split()]
         known = [v for v in values if v is not None and abs(v) != np.inf]
-        if len(known) != len(values) or len(known) != 2:
-            raise FileFormatError(
-                f"{path}, line {i}, is not two numbers: {line.strip()[:60]!r}",
-                reason="a map or a series has more columns, and a row that was cut "
-                "fewer",
-                fix="export one spectrum, with decimal points",
-            )
+        check(
+            len(known) == len(values) == 2,
+            f"line {i}, {line.strip()[:60]!r}, is not two numbers: export one spectrum, "
+            "with decimal points",
+        )
         rows.append(known)
     check(rows, "it ends with its header")
     return np.array(rows)
 
 
 def _is_hidden_row(line: str) -> bool:
-    """Return whether a row was commented out, or a spreadsheet wrote an error such as #DIV/0! in it."""
+    """Return whether a row was commented out, or begins with an error as #DIV/0!."""
     words = line.split()[1:]
     numeric = all(number(word) is not None for word in words)
     return "=" not in line and bool(words) and numeric

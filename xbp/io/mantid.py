@@ -164,7 +164,7 @@ def _read(run: Run, path: Path, T: Any, asked: Asked) -> xr.Dataset:
     rows, row_dim, row_factor = _axis(workspace, "axis2")
     check(
         (row_dim, column_dim) in (("Q", "E"), ("E", "Q"), ("detector", "E")),
-        f"its axes are {row_dim} and {column_dim}, not spectra or Q and energy transfer",
+        f"its axes are {row_dim} and {column_dim}, not spectra or Q and E",
     )
     axes = {row_dim: rows, column_dim: columns}
     for (dim, points), size in zip(axes.items(), values.shape, strict=True):
@@ -272,7 +272,7 @@ def _fixed(
     bins: Bins,
     final: float | np.ndarray | FileFormatError | None,
 ) -> dict[str, Any]:
-    """Decide on the geometry, and on which of the energies of the file is the fixed one."""
+    """Decide on the geometry and the fixed energy."""
     name = str(attrs.get("instrument", ""))
     kind = run.geometry or asked.kind() or geometry_of_instrument(name)
     energy: Any = run.incident_energy if kind != "indirect" else None
@@ -307,7 +307,7 @@ def _elastic_Q(ds: xr.Dataset, geometry: str, **fixed: Any) -> list[Diagnostic]:
 
 
 def _axis(workspace: h5py.Group, name: str) -> tuple[np.ndarray, str, float]:
-    """Return the points of an axis in its canonical units, its dimension, and the factor of the conversion."""
+    """Return the points of an axis in canonical units, its dimension, its factor."""
     points = numbers(workspace, name)
     label = str(attribute(workspace[name], "units"))
     check(

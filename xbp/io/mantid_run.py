@@ -83,7 +83,7 @@ class Run:
         ]
 
     def log_text(self, name: str) -> str | None:
-        """Return the text of a log; None if there is none."""
+        """Return the text of a log; None if it is missing."""
         return text(self.logs.get(name), "value")
 
     def _log_number(self, name: str) -> float | None:
@@ -128,7 +128,7 @@ class Run:
         ]
 
     def geometry_of(self, algorithm: str, **needed: str) -> str | None:
-        """Return the geometry given to the last run of an algorithm; None if it was not run."""
+        """Return the geometry given to the last run of an algorithm, if it was run."""
         modes = [
             arguments.get("EMode", "").lower()
             for name, arguments in self._steps
@@ -156,7 +156,7 @@ class Run:
     def final_energies(
         self, detectors: np.ndarray
     ) -> float | np.ndarray | FileFormatError | None:
-        """Return the final energy, one or one for each detector, or the error if there are several.
+        """Return the final energy, one or one for each detector; an error if ambiguous.
 
         It is that of the conversion of the axis, else of the logs, else of the
         parameters.
@@ -197,7 +197,7 @@ class Run:
         )
 
     def temperature(self, name: str | None, spread: float) -> float | None:
-        """Return the temperature of the sample in K, the median of its log during the run."""
+        """Return the temperature in K, the median of its log during the run."""
         check(
             name is None or name in self.logs,
             f"it has no log '{name}'; its logs are {', '.join(self.logs)}",
@@ -222,16 +222,17 @@ class Run:
             if log is not None and "value" in log
             for kelvin in self._quartiles(names[0], log)
         ]
-        if found and max(found) - min(found) > spread * np.median(found):
-            raise FileFormatError(
-                f"the log '{names[0]}' has temperatures of {min(found):g} and "
-                f"{max(found):g} K",
-                fix="T='300 K', or temperature_spread= if the median is meant",
-            )
-        return found[1] if found else None
+        if not found:
+            return None
+        check(
+            max(found) - min(found) <= spread * np.median(found),
+            f"the log '{names[0]}' has temperatures of {min(found):g} and "
+            f"{max(found):g} K: pass T=, or temperature_spread= for the median",
+        )
+        return found[1]
 
     def _quartiles(self, name: str, log: h5py.Group) -> list[float]:
-        """Return the quartiles of a log between start and end of the run in K; none if not known."""
+        """Return the quartiles of a log during the run in K, or nothing."""
         values = numbers(log, "value").reshape(-1)
         during = np.ones(values.size, dtype=bool)
         limits = [self.log_text(part) for part in ("run_start", "run_end")]
@@ -274,7 +275,7 @@ def _energy(value: str) -> float:
 
 
 def _same(one: float | None, other: float) -> bool:
-    """Return whether energies agree within the last digit of the shorter one, as 1.845 and 1.84."""
+    """Return whether energies agree within the digits of the shorter: 1.845, 1.84."""
     if one is None:
         return False
     decimals = [len(repr(energy).partition(".")[2]) for energy in (one, other)]

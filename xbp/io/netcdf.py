@@ -149,7 +149,7 @@ def tree_to_netcdf(
 
 
 def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]:
-    """Return a Dataset without the encoding of the file it came from, and its new encoding."""
+    """Return a Dataset without the encoding of its old file, and its new encoding."""
     _check_attributes(plain)
     ds = plain.copy()
     encoding: dict[Any, dict[str, Any]] = {}
@@ -253,7 +253,7 @@ def declined(file: h5py.File) -> str | None:
 
 
 def open_netcdf(path: Path) -> xr.Dataset:
-    """Open a netCDF file as xarray does: lazily, so close it or use it in a ``with``."""
+    """Open a netCDF file lazily, as xarray does: close it, or use ``with``."""
     ds = None
     try:
         ds = xr.open_dataset(path, engine="netcdf4", cache=False)
@@ -306,7 +306,7 @@ def require_readable(ds: xr.Dataset) -> None:
 
 
 def _wrong(ds: xr.Dataset, name: str, values: np.ndarray) -> str | None:
-    """Return why numbers cannot be a signal of the vocabulary, its error or its coordinate."""
+    """Return why numbers cannot be a signal, its error or its coordinate."""
     of = name.removesuffix("_std")
     signal = of in ds.data_vars and "quantity" in ds[of].attrs
     labelled = any("quantity" in variable.attrs for variable in ds.data_vars.values())
@@ -409,7 +409,7 @@ class _Header:
         return kind
 
     def entries(self, tag: int) -> int:
-        """Return the number of entries of a list: 10 dimensions, 11 variables, 12 attributes."""
+        """Return the length of a list: 10 dimensions, 11 variables, 12 attributes."""
         found, number = self.whole(4), self.count()
         check(
             (found, number) == (0, 0) or found == tag,
@@ -425,7 +425,9 @@ class _Header:
 
 
 def _require_classic(path: Path) -> None:
-    """Check the header of a classic netCDF file against the length of the file: a damaged one crashes the library.
+    """Check the header of a classic netCDF file against the length of the file.
+
+    A damaged one crashes the library.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""NXSPE: S(2θ,E) of direct and indirect spectrometers, as Mantid and Horace exchange it, in and out."""
+"""NXSPE: S(2θ,E) as Mantid and Horace exchange it, in and out."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
 
 
 def _per_detector(given: np.ndarray, column: str, *may_lack: np.ndarray) -> np.ndarray:
-    """Assign numbers to spectra; if there are too few, one of the masks marks the spectra without one."""
+    """Assign numbers to spectra; if there are too few, a mask shows which lack one."""
     none = np.zeros_like(may_lack[0])
     for lacking in (none, *may_lack):
         if given.size == (~lacking).sum():
@@ -243,7 +243,7 @@ def _per_detector(given: np.ndarray, column: str, *may_lack: np.ndarray) -> np.n
 
 
 def _fixed_energy(info: h5py.Group, *may_lack: np.ndarray) -> float | np.ndarray | None:
-    """Return the fixed energy in meV, one or one for each spectrum; None if there is none."""
+    """Return the fixed energy in meV, one or one for each spectrum, if it is known."""
     if "fixed_energy" not in info:
         return None
     units = attribute(info["fixed_energy"], "units") or "meV"
@@ -280,7 +280,7 @@ def to_nxspe(
     Raises
     ------
     QuantityError
-        If the data are no S(2θ,E), have no standard deviation, or further dimensions.
+        If the data are not S(2θ,E), have no standard deviation, or further dimensions.
     CoordinateError
         If angles or the fixed energy are missing.
     FileFormatError

@@ -1,4 +1,4 @@
-"""Heat capacity as the Quantum Design PPMS and DynaCool write it: ``.dat`` files with a [Header] and [Data]."""
+"""Heat capacity as the Quantum Design PPMS and DynaCool write it (``.dat``)."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ def open_ppms(
         file; if
         `amount` is given for data that are not per mole, or contradicts the file.
     FileFormatError
-        If it is of another kind, an addenda file, is truncated, a row has not the columns
-        of the header, naming the line, its header gives the mass, the molar mass or the
-        atoms twice and differently, the prefix of its units was lost, or the heat
-        capacity contradicts Total HC − Addenda HC.
+        If it is of another kind, an addenda file, is truncated, a row lacks columns of
+        the header, its header gives the mass, the molar mass or the atoms twice and
+        differently, the prefix of its units was lost, or the heat capacity contradicts
+        Total HC − Addenda HC.
 
     Examples
     --------
@@ -132,16 +132,16 @@ def open_ppms(
     lines = read_lines(path)
     check(declined(lines) is None, _LACKS)
     try:
-        numbers, written, comments = _table(path, lines)
+        numbers, written, comments = _table(lines)
     except csv.Error as error:
         raise ValueError(str(error)) from error
-    sample = _sample(path, lines, mg)
+    sample = _sample(lines, mg)
     tolerance = 0.05 if consistency is None else consistency
     own, decided = _with_lost_prefix(path, written, numbers, sample, units, tolerance)
     heat_units = own["Samp HC"]
     shown = None
     if consistency is not None:
-        shown = _per_mole_of(path, own, numbers, sample, tolerance)
+        shown = _per_mole_of(own, numbers, sample, tolerance)
     if amount is not None and (
         shown not in (None, amount)
         or not parse_unit(heat_units).is_compatible_with("J/mol/K")
@@ -210,7 +210,7 @@ def open_ppms(
 
 
 def _table(
-    path: Path, lines: list[str]
+    lines: list[str],
 ) -> tuple[dict[str, np.ndarray], dict[str, str | None], list[str]]:
     """Return the columns, their units (None: lost), and the comments in the rows."""
     starts = [i for i, line in enumerate(lines) if line.strip() == "[Data]"]
@@ -241,17 +241,13 @@ def _table(
     ]
     whole = [fields for _, fields in split if len(fields) == len(titles)]
     measured = [row for row in whole if row[columns["Sample Temp"]].strip()]
-    if (
-        measured
-        and "Addenda HC" in columns
-        and not any(row[columns["Samp HC"]].strip() for row in measured)
-    ):
-        raise FileFormatError(
-            f"{path} is an addenda file: its column 'Samp HC' is empty",
-            reason="it contains a measurement of the platform and grease without a "
-            "sample",
-            fix="open the file measured with the sample, which includes the addenda",
-        )
+    check(
+        not measured
+        or "Addenda HC" not in columns
+        or any(row[columns["Samp HC"]].strip() for row in measured),
+        "it is an addenda file, of platform and grease without a sample: its column "
+        "'Samp HC' is empty",
+    )
     rows, comments = [], []
     comment = titles.index("Comment ()") if "Comment ()" in titles else len(titles)
     for i, fields in split:
@@ -286,7 +282,7 @@ def _table(
     return dict(zip(columns, np.array(rows).T, strict=True)), units, comments
 
 
-def _sample(path: Path, lines: list[str], mass: float | None) -> dict[str, str]:
+def _sample(lines: list[str], mass: float | None) -> dict[str, str]:
     """Return mass, molar mass and atoms per formula of the header.
 
     Rows are ``INFO,7.76,MASS:Sample Mass (mg)``. A given mass replaces that of the
@@ -313,18 +309,17 @@ def _sample(path: Path, lines: list[str], mass: float | None) -> dict[str, str]:
         elif key != "ATOMS":
             continue  # a number without units is required when it is needed
         stated = f"{value:.10g} {units}".removesuffix(" 1")
-        if found.setdefault(name, stated) != stated:
-            raise FileFormatError(
-                f"{path} gives the {name.replace('_', ' ')} as {found[name]} and as "
-                f"{stated}",
-                fix="correct the header"
-                + (f", or pass mass='{stated}'" if key == "MASS" else ""),
-            )
+        check(
+            found.setdefault(name, stated) == stated,
+            f"its header gives the {name.replace('_', ' ')} as {found[name]} and as "
+            f"{stated}: correct it"
+            + (f", or pass mass='{stated}'" if key == "MASS" else ""),
+        )
     return found
 
 
 def _require_own_mass(path: Path, lines: list[str], mass: float, units: str) -> None:
-    """Refuse a mass other than that in the header if the data were divided by the header mass."""
+    """Refuse a mass other than that by which the data were divided."""
     rows = (re.match(r"INFO,([^,]+),MASS:.*\((\w+)\)", line) for line in lines)
     header = [
         magnitude(f"{row[1]} {row[2]}", "mg", name="mass")
@@ -343,7 +338,7 @@ def _require_own_mass(path: Path, lines: list[str], mass: float, units: str) -> 
 
 
 def _summarised(comments: list[str]) -> str:
-    """Return one line for each kind of comment, with its number of rows; kinds differ in more than numbers."""
+    """Return a line for each kind of comment; kinds differ in more than numbers."""
     kinds: dict[str, list[str]] = {}
     for comment in comments:
         kind = re.sub(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?", "0", comment)
@@ -359,7 +354,7 @@ def _summarised(comments: list[str]) -> str:
 
 
 def _title_units(title: str, text: str) -> str | None:
-    """Return units such as ``µJ/K``, ``Kelvin`` or ``mJ/mole-K`` in a form that `parse_unit` reads.
+    """Return units such as ``µJ/K``, ``Kelvin`` or ``mJ/mole-K`` as xbp writes them.
 
     None for a heat capacity in J/K without a prefix, or with one that cannot be read:
     the program writes µJ/K, and copies in another encoding lose the µ.
@@ -400,7 +395,9 @@ def _with_lost_prefix(
     given: str | None,
     tolerance: float,
 ) -> tuple[dict[str, str], str | None]:
-    """Return the units of every column, and those that Total − Addenda = Sample implies for a lost prefix.
+    """Return the units of every column, and those found for a lost prefix.
+
+    Total − Addenda = Sample determines them.
 
     Raises
     ------
@@ -440,14 +437,12 @@ def _with_lost_prefix(
     raise FileFormatError(
         f"{path}: the units of {', '.join(map(repr, lost))} are J/K with an unreadable "
         "prefix",
-        reason="the program writes µJ/K, and other encodings lose µ; nothing else in "
-        "the file determines the prefix",
+        reason="µ of the program's µJ/K is lost in other encodings",
         fix="units='uJ/K', or units='J/K' if the values are in J/K",
     )
 
 
 def _per_mole_of(
-    path: Path,
     units: Mapping[str, str],
     numbers: Mapping[str, np.ndarray],
     sample: Mapping[str, str],
@@ -459,7 +454,7 @@ def _per_mole_of(
 
     Raises
     ------
-    FileFormatError
+    ValueError
         If they disagree.
     """
     ratio = _ratio(units, numbers, sample)
@@ -471,13 +466,11 @@ def _per_mole_of(
         return "formula units" if per_mole else None
     if per_mole and abs(ratio * atoms - 1) <= tolerance:
         return "atoms"
-    scaled = ", times molar mass over mass," if per_mole else ""
-    raise FileFormatError(
-        f"{path}: the heat capacity of the sample is {ratio:.4g} times Total HC - "
-        "Addenda HC",
-        reason=f"the two{scaled} must agree; a factor of 1000 or 10⁶ indicates a "
-        f"prefix lost from {units['Samp HC']!r}",
-        fix="correct the header; consistency=None if the sample values are right",
+    scaled = ", times molar mass over mass" if per_mole else ""
+    raise ValueError(
+        f"the heat capacity of the sample is {ratio:.4g} times Total HC - Addenda HC"
+        f"{scaled}; a factor of 1000 or 10⁶ indicates a prefix lost from "
+        f"{units['Samp HC']!r}; consistency=None if the sample is right"
     )
 
 
@@ -486,7 +479,7 @@ def _ratio(
     numbers: Mapping[str, np.ndarray],
     sample: Mapping[str, str],
 ) -> float | None:
-    """Return the heat capacity of the sample over Total − Addenda, per mole or gram as in the file."""
+    """Return Sample/(Total − Addenda), the latter per mole or gram as in the file."""
     if not {"Samp HC", "Addenda HC", _TOTAL} <= set(units):
         return None
     total, addenda = (

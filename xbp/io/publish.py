@@ -41,7 +41,7 @@ _PART = re.compile(r"\.xbp-(?P<host>.+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{8}\
 def new_file(
     path: str | bytes | os.PathLike[str], *, overwrite: bool
 ) -> Iterator[tuple[str, Path]]:
-    """Give a temporary file beside its place, which is renamed once the block has ended well.
+    """Yield a temporary file, which is renamed once the block has succeeded.
 
     Temporary files that killed processes of this machine left in the folder are
     removed.
@@ -87,7 +87,7 @@ def new_folder(
     overwrite: bool,
     replaceable: Callable[[Path], str | None],
 ) -> Iterator[tuple[Path, Path]]:
-    """Give a temporary folder to write a file or a folder in, which takes its place once the block has ended well.
+    """Yield a path for a new file or folder, moved once the block has succeeded.
 
     Old and new change places in one step where the system can do that, so that one
     whole of them is there whatever interrupts. Where it cannot, the old one is put back
@@ -153,7 +153,7 @@ def check_target(
     Raises
     ------
     FileFormatError
-        If it is no valid path, its folder does not exist, something stands there that
+        If it is not a valid path, its folder does not exist, something is there that
         may not be replaced, or `overwrite` is False and anything does.
     """
     if overwrite is not True and overwrite is not False:
@@ -164,34 +164,23 @@ def check_target(
         has_place = target.parent.is_dir()
     except OSError as error:
         raise _unwritable(path, error) from error
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # RuntimeError: links in a circle
-        raise FileFormatError(
-            f"{path!r} is not a valid path",
-            reason=str(error),
-            fix="give a file's path as text",
-        ) from error
+    except (TypeError, ValueError, RuntimeError) as error:  # links in a circle
+        raise _invalid(path, error) from error
+    reason = None
     if not has_place:
-        raise FileFormatError(
-            f"cannot write {target}",
-            reason=f"the folder {target.parent} does not exist",
-            fix="name a file in a folder that exists",
-        )
-    if is_folder and replaceable is None:
-        raise _refused(target, "it is a folder")
-    if exists and not is_file and not is_folder:
-        raise _refused(target, "it is a device or a pipe")
-    if exists and not overwrite:
+        reason = f"the folder {target.parent} does not exist"
+    elif is_folder and replaceable is None:
+        reason = "it is a folder"
+    elif exists and not is_file and not is_folder:
+        reason = "it is a device or a pipe"
+    elif exists and not overwrite:
         raise _exists(target)
-    if is_folder and replaceable is not None:
+    elif is_folder and replaceable is not None:
         reason = replaceable(target)
-        if reason:
-            raise _refused(target, reason)
-    if exists and not os.access(target, os.W_OK):
-        raise _refused(target, "it is write-protected")
+    if exists and not reason and not os.access(target, os.W_OK):
+        reason = "it is write-protected"
+    if reason:
+        raise _refused(target, reason)
     return target
 
 
@@ -201,7 +190,7 @@ def make_folder(path: str | bytes | os.PathLike[str]) -> Path:
     Raises
     ------
     FileFormatError
-        If it is no valid path, or cannot be made.
+        If it is not a valid path, or cannot be made.
     """
     try:
         folder = Path(os.fsdecode(path))
@@ -210,16 +199,12 @@ def make_folder(path: str | bytes | os.PathLike[str]) -> Path:
         if error.errno in _FULL:
             raise _unwritable(path, error) from error
         raise FileFormatError(
-            f"{error.strerror or error}: {os.fsdecode(path)}",
-            reason="the folder cannot be made",
+            f"the folder {os.fsdecode(path)} cannot be made",
+            reason=error.strerror or str(error),
             fix="choose another folder, or check its write permissions",
         ) from error
     except (TypeError, ValueError) as error:
-        raise FileFormatError(
-            f"{path!r} is not a valid path",
-            reason=str(error),
-            fix="give the path of a folder as text",
-        ) from error
+        raise _invalid(path, error) from error
     return folder
 
 
@@ -257,7 +242,7 @@ def _discard(part: Path) -> None:
 
 @contextlib.contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    """Give a name beside a target for what is written, tell a full disk from other failures, remove what is left."""
+    """Yield a hidden name beside a target, report a full disk, and clean up."""
     remove_leftovers(target.parent)
     temporary = _hidden_name(target.parent)
     try:
@@ -300,7 +285,7 @@ def _full_disk(error: BaseException, folder: Path) -> int:
 
 @contextlib.contextmanager
 def reported(target: Path) -> Iterator[None]:
-    """Turn errors of the system into those of xbp, without the name of the temporary file."""
+    """Turn errors of the system into those of xbp, with the name of the target."""
     try:
         yield
     except OSError as error:
@@ -319,6 +304,10 @@ def _unwritable(path: object, error: OSError) -> FileFormatError:
         reason=error.strerror or str(error),
         fix="check the write permissions there, and that the name is not too long",
     )
+
+
+def _invalid(path: object, error: Exception) -> FileFormatError:
+    return FileFormatError(f"{path!r} is not a valid path", reason=str(error))
 
 
 def _exists(target: Path) -> FileFormatError:
@@ -392,7 +381,7 @@ def _rename(source: Path, target: Path, flag: int) -> bool:
 
 
 def _hidden_name(folder: Path) -> Path:
-    """Make up a name with the machine, the process and its start, by which `remove_leftovers` knows what is left."""
+    """Return a name with machine, process and its start, for `remove_leftovers`."""
     pid = os.getpid()
     return folder / f".xbp-{_host()}-{pid}-{_start_of(pid)}-{secrets.token_hex(4)}.part"
 
@@ -410,7 +399,7 @@ def _host() -> str:
 
 
 def _start_of(pid: int) -> int:
-    """Return when a process started, in ticks of the system, 0 where that is not known, or -1 for a dead one."""
+    """Return the start of a process in ticks, 0 if not known, -1 for a dead one."""
     try:
         # The name, in brackets, may hold anything.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()

@@ -1,4 +1,4 @@
-"""What all readers share: arguments, errors, xarray's backends, bins without a measurement, units of densities."""
+"""What all readers share: arguments, errors, backends, masks, units of densities."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def reader(
     [Callable[Concatenate[Path, P], xr.Dataset]],
     Callable[Concatenate[str | os.PathLike[str], P], xr.Dataset],
 ]:
-    """Let a function that reads one format check its arguments, and refuse damage as a FileFormatError.
+    """Make a function that reads a path a reader.
 
-    Arguments are checked against the annotations of the function.
+    Arguments are checked against its annotations; damage becomes a FileFormatError.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def reader(
 
 
 def _reason(error: BaseException) -> str:
-    """Return why a file cannot be read, without the bare names and indices of Python's own errors."""
+    """Return why a file cannot be read, in words for users."""
     if isinstance(error, LookupError | AttributeError | TypeError):
         return f"a part is missing or of another kind ({type(error).__name__})"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -344,7 +344,8 @@ def measured(
 
     Examples
     --------
-    >>> measured(np.array([1.0, np.inf, -1e30, 4.0, 5.0]), np.array([0.1, 0.1, 0.0, -1.0, 0.0]))
+    >>> values = np.array([1.0, np.inf, -1e30, 4.0, 5.0])
+    >>> measured(values, np.array([0.1, 0.1, 0.0, -1.0, 0.0]))
     (array([ 1., nan, nan, nan,  5.]), array([0.1, nan, nan, nan, 0. ]))
     >>> measured(np.array([1.0, 2.0]), np.zeros(2))
     (array([1., 2.]), None)
@@ -457,7 +458,8 @@ def require_normalization(
 
     Examples
     --------
-    >>> require_normalization("a.txt", "static_structure_factor", np.array([-0.9, 0.5, 0.1]), None)
+    >>> values = np.array([-0.9, 0.5, 0.1])
+    >>> require_normalization("a.txt", "static_structure_factor", values, None)
     Traceback (most recent call last):
         ...
     xbp.core.errors.RangeError: ...

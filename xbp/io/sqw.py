@@ -202,7 +202,7 @@ def _temperature(path: Path, comments: list[str]) -> float | None:
 
 
 def _factor(comment: str, canonical: str) -> float:
-    """Return the unit in the comment above a vector in canonical ones; 1 if it has none.
+    """Return the unit in a comment in canonical ones; 1 if it names none.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def _factor(comment: str, canonical: str) -> float:
 
 
 def _require_no_filler(values: np.ndarray) -> None:
-    """Refuse several bins of the same negative number, far below all others, such as -999.
+    """Refuse several bins of one negative number far below all others, as -999.
 
     Raises
     ------
@@ -326,7 +326,7 @@ def to_sqw(
     ...     bool((xbp.open_dataset(f"{folder}/glass.sqw").S == S.S).all())
     True
     """
-    converted: Any = convert(data, E="meV", Q="1/angstrom")  # type: ignore[type-var]  # either kind
+    converted: Any = convert(data, E="meV", Q="1/angstrom")  # type: ignore[type-var]
     signal = read(converted, "dynamic_structure_factor")
     value = signal.value
     statistics = value.attrs.get("statistics")

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xbp.core.errors import FileFormatError
 from xbp.io.publish import new_file
 
 __all__ = [
@@ -69,7 +68,7 @@ _DASHES = "+-\u2010\u2011\u2012\u2013\u2014\u2015\ufe63\uff0d\x96\x97"
 
 
 def check(condition: object, message: str) -> None:
-    """Refuse a file: the reader of its format turns the ValueError into a FileFormatError.
+    """Refuse a file; its reader turns the ValueError into a FileFormatError.
 
     Raises
     ------
@@ -81,7 +80,7 @@ def check(condition: object, message: str) -> None:
 
 
 def head(path: Path) -> list[str]:
-    """Return the first lines of a text, the last of them maybe cut short; none of a binary file."""
+    """Return the first lines of a text, the last maybe cut; none of a binary file."""
     _size(path)
     with path.open("rb") as stream:
         start = stream.read(8192)
@@ -99,13 +98,13 @@ def read_lines(path: Path, *, complete: bool = True) -> list[str]:
         would pass for another.
     """
     size = _size(path)
-    if size > 2**28:  # no text of data is larger
-        raise ValueError(f"it has {size / 1e9:.3g} GB, more than any text of data")
+    check(size <= 2**28, f"it has {size / 1e9:.3g} GB, more than any text of data")
     content = path.read_bytes()
-    if b"\x00" in content:
-        raise ValueError("it is binary")
-    if complete and not content.endswith((b"\n", b"\r")):
-        raise ValueError("its last line is not complete")
+    check(b"\x00" not in content, "it is binary")
+    check(
+        not complete or content.endswith((b"\n", b"\r")),
+        "its last line is not complete",
+    )
     return _lines(content)
 
 
@@ -119,8 +118,7 @@ def is_ended(path: Path) -> bool:
 def _size(path: Path) -> int:
     """Return the size of a file; reading a pipe or a device may never end."""
     status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is a folder, a pipe or a device")
+    check(stat.S_ISREG(status.st_mode), "it is a folder, a pipe or a device")
     return status.st_size
 
 
@@ -139,8 +137,8 @@ def number(word: str) -> float | None:
 
     Examples
     --------
-    >>> number(" 1.5e3 "), number("nan"), number("1_000"), number("1,5"), number("1e999")
-    (1500.0, nan, None, None, None)
+    >>> [number(word) for word in (" 1.5e3 ", "nan", "1_000", "1,5", "1e999")]
+    [1500.0, nan, None, None, None]
     """
     word = word.strip()
     if _NUMBER.fullmatch(word) is None:
@@ -219,10 +217,11 @@ def write_text(
 
 
 def row(line: str) -> list[str] | None:
-    """Return the two or three numbers of a line, separated by commas, by semicolons or by blanks, never by a mixture.
+    """Return the two or three numbers of a line, or None.
 
-    So ``1,5 2,5`` is not a row, because the commas may be decimal. Words for missing
-    values are NaN.
+    They are separated by commas, by semicolons or by blanks, never by a mixture: ``1,5
+    2,5`` is not a row, because the commas may be decimal. Words for missing values are
+    NaN.
 
     Examples
     --------
@@ -271,16 +270,14 @@ class Table(NamedTuple):
     words: list[list[str]]
 
 
-def read_table(path: Path, lines: list[str]) -> Table:
+def read_table(lines: list[str]) -> Table:
     """Return the one run of rows with equally many numbers.
 
     Raises
     ------
     ValueError
-        If there are no rows, or several tables.
-    FileFormatError
-        If a line outside the table begins with a number, or a number is infinite: a
-        measured row would be lost.
+        If there are no rows, or several tables; if a line outside the table begins with
+        a number, or a number is infinite: a measured row would be lost.
     """
     runs: list[tuple[int, list[list[str]]]] = []
     strays = []
@@ -305,8 +302,7 @@ def read_table(path: Path, lines: list[str]) -> Table:
             runs.append((i, [numbers]))
         end = i if numbers is not None else end
         within, broken = numbers is not None, False
-    if not runs:
-        raise ValueError("it has no rows of two or three numbers with decimal points")
+    check(runs, "it has no rows of two or three numbers with decimal points")
     first, table = runs[0]
     if len(runs) == 1:
         strays += [
@@ -318,11 +314,10 @@ def read_table(path: Path, lines: list[str]) -> Table:
     if strays and strays[0] < first and lines[strays[0] - 1].strip() == str(len(table)):
         strays = strays[1:]
     if strays:
-        raise FileFormatError(
-            f"{path}, line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r}",
-            reason="this may be a data row, but it is not two or three finite numbers",
-            fix="put # before a remark; use decimal points, and NaN for missing "
-            "values; copy the file again if it was cut off",
+        raise ValueError(
+            f"line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r} may be a data row, "
+            "but is not two or three finite numbers: put # before a remark; use decimal "
+            "points, and NaN for missing values"
         )
     if len(runs) > 1:
         sizes, starts = (
@@ -333,10 +328,10 @@ def read_table(path: Path, lines: list[str]) -> Table:
             f"its rows form {len(runs)} tables of {sizes} rows, starting at lines "
             f"{starts}, or a row is incomplete"
         )
-    if len(table) < 2:
-        raise ValueError(
-            "it has no rows of two or three numbers with decimal points, but one"
-        )
+    check(
+        len(table) > 1,
+        "it has no rows of two or three numbers with decimal points, but one",
+    )
     values = to_numbers(itertools.chain.from_iterable(table), "the table")
     return Table(values.reshape(len(table), -1), first - 1, breaks, table)
 
@@ -350,7 +345,7 @@ def _begins_with_a_number(line: str) -> bool:
 
 
 def _lacks_a_coordinate(line: list[str], n_columns: int) -> bool:
-    """Return whether only the first word next to the table is not a number, and not a word of a language."""
+    """Return whether only the first word of a line is neither a number nor a word."""
     text = "".join(line)
     words = _split(text)
     return (
@@ -366,17 +361,16 @@ def _lacks_a_coordinate(line: list[str], n_columns: int) -> bool:
 
 
 def is_ambiguous(table: Table, lines: list[str]) -> bool:
-    """Return whether two of three numbers may be one, cut at a decimal comma or between the thousands.
+    """Return whether two numbers of a row may be one, cut at a comma or a blank.
 
     ``2 600.0`` may be 2600.0, and ``1 050.5`` is 1050.5.
 
     Examples
     --------
-    >>> for lines in ["100,12,5", "101,12,7"], ["100 2 600.0", "101 2 700.5"], ["1 2 3", "2 3 4"]:
-    ...     print(is_ambiguous(read_table(Path("a.csv"), lines), lines))
+    >>> for lines in ["100,12,5", "101,12,7"], ["100 2 600.0", "101 2 700.5"]:
+    ...     print(is_ambiguous(read_table(lines), lines))
     True
     True
-    False
     """
     words, rest = table.words, r"\d{3}(?:\.\d*)?"
 
@@ -418,33 +412,34 @@ def require_whole(lines: list[str]) -> None:
     last = lines[-1].strip()
     if not last or last.startswith(_COMMENTS):
         return
-    if row(last) is None:
-        raise ValueError(f"its last line {last[:60]!r} has no end, and is not a row")
+    check(
+        row(last) is not None,
+        f"its last line {last[:60]!r} has no end, and is not a row",
+    )
     *others, final = (n[-1] for n in map(row, lines) if n is not None)
     decimals = [len(word.partition(".")[2]) for word in others if word != "nan"]
-    if final != "nan" and decimals and len(final.partition(".")[2]) < min(decimals):
-        raise ValueError(
-            f"its last line {last!r} has no end, and fewer decimals than the others"
-        )
+    check(
+        final == "nan" or not decimals or len(final.partition(".")[2]) >= min(decimals),
+        f"its last line {last!r} has no end, and fewer decimals than the others",
+    )
 
 
-def require_one_run(where: Path, temperature: np.ndarray, breaks: list[int]) -> None:
-    """Refuse several runs over the same temperatures, separated by comments; sorted, they would pass for one.
+def require_one_run(temperature: np.ndarray, breaks: list[int]) -> None:
+    """Refuse several runs over the same temperatures, which sorted would pass for one.
+
+    They are separated by comments.
 
     Raises
     ------
-    FileFormatError
+    ValueError
     """
     for one, other in itertools.pairwise(np.split(temperature, breaks)):
         if one.size < 2 or other.size < 2:
             continue
         common = min(one.max(), other.max()) - max(one.min(), other.min())
-        if common > 0.5 * min(np.ptp(one), np.ptp(other)) > 0:
-            raise FileFormatError(
-                f"{where} contains two runs, from {one[0]:g} to {one[-1]:g} and from "
-                f"{other[0]:g} to {other[-1]:g}",
-                reason="they cover the same temperatures and are separated by a "
-                "comment or an empty line",
-                fix="split the file, or remove the line between the runs of one "
-                "measurement",
-            )
+        check(
+            not common > 0.5 * min(np.ptp(one), np.ptp(other)) > 0,
+            f"it contains two runs, from {one[0]:g} to {one[-1]:g} and from "
+            f"{other[0]:g} to {other[-1]:g}: split the file, or remove the line between "
+            "the runs of one measurement",
+        )

@@ -1,9 +1,9 @@
-"""What the header of a text shows: its format, the titles of its columns, their units."""
+"""The header of a text: its format, the titles of its columns, their units."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -165,8 +165,9 @@ def named_format(lines: Sequence[str]) -> str | None:
 
     Examples
     --------
-    >>> named_format(["##TITLE=glass", "##JCAMP-DX=4.24"]), named_format(["# E S", "1 2", "2 3"])
-    ('JCAMP-DX', None)
+    >>> named_format(["##TITLE=glass", "##JCAMP-DX=4.24"])
+    'JCAMP-DX'
+    >>> named_format(["# E S", "1 2", "2 3"])
     """
     text = "".join(f"{line}\n" for line in lines[:400])  # no header is longer
     found = (n for n, pattern in _FORMATS.items() if re.search(pattern, text, re.M))
@@ -174,7 +175,7 @@ def named_format(lines: Sequence[str]) -> str | None:
 
 
 def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str] | None:
-    """Return the titles of the columns, from the last line above the rows that has as many; None if there are none.
+    """Return the titles of the columns, from the last line above that has as many.
 
     Parameters
     ----------
@@ -218,12 +219,12 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
 
 
 def third_is_an_error(titles: Sequence[str] | None) -> bool:
-    """Return whether a third column may be a standard deviation: it has no title, or that of an error.
+    """Return whether a third column has no title, or that of an error.
 
     Examples
     --------
-    >>> third_is_an_error(None), third_is_an_error(["E", "g", "dg"]), third_is_an_error(["E", "Zr", "Cu"])
-    (True, True, False)
+    >>> [third_is_an_error(t) for t in (None, ["E", "g", "dg"], ["E", "Zr", "Cu"])]
+    [True, True, False]
     """
     return titles is None or (
         _VARIANCE.search(titles[2]) is None and _ERROR.search(titles[2]) is not None
@@ -260,26 +261,31 @@ def require_titles(
     UnitsError
         If units differ.
     """
-
-    def refused(title: str, asked: str, what: str) -> FileFormatError:
-        return FileFormatError(
+    _require_units(where, lines, titles, units, coordinate_units, dim)
+    for title, asked, what in _contradictions(lines, titles, quantity, dim):
+        raise FileFormatError(
             f"{where}: the header {title.strip()[:80]!r} is not that of {asked}: it is "
             f"{what}",
-            fix="convert the numbers, or pass check_titles=False if the header is wrong",
+            fix="convert the numbers, or pass check_titles=False",
         )
 
-    _require_units(where, lines, titles, units, coordinate_units, dim)
+
+def _contradictions(
+    lines: Sequence[str], titles: Sequence[str] | None, quantity: str, dim: str
+) -> Iterator[tuple[str, str, str]]:
+    """Yield titles that are not those of the quantity or axis, and what they name."""
     if quantity == "radial_distribution":
         for line in filter(_PER_AREA.search, lines):
-            raise refused(line, "g(r)", "4πρr[g(r) - 1], which tends to 0")
-    if quantity == "static_structure_factor" and lines and _GUDRUN.match(lines[0]):
-        raise refused(lines[0], "S(Q)", "Gudrun's F(Q), which tends to 0")
+            yield line, "g(r)", "4πρr[g(r) - 1]"
+    if quantity == "static_structure_factor":
+        for line in filter(_GUDRUN.match, lines[:1]):
+            yield line, "S(Q)", "Gudrun's F(Q)"
     if titles is None:
         return
     axis, value = titles[0].lstrip("#"), titles[1]
     for title, asked in ((axis, dim), (value, quantity)):
         if _FUNCTION.search(title):
-            raise refused(title, asked, "a function or a ratio")
+            yield title, asked, "a function or a ratio"
     named = [
         name
         for name, words in _AXES.items()
@@ -287,10 +293,10 @@ def require_titles(
         and not (name == "temperature" and axis.startswith("k"))
     ]
     if named and dim not in named:
-        raise refused(axis, dim, named[0])
-    ways = {value, _BRACKET.sub("", value).strip()}
-    if re.fullmatch(r"\w\(\w\)", value):
-        ways = {value}
+        yield axis, dim, named[0]
+    ways = {value}
+    if not re.fullmatch(r"\w\(\w\)", value):
+        ways.add(_BRACKET.sub("", value).strip())
 
     def called(pattern: str | re.Pattern[str]) -> bool:
         return any(re.search(pattern, way) for way in ways)
@@ -298,9 +304,9 @@ def require_titles(
     found = [n for n, words in _VALUES.items() if called(f"(?i){words}")]
     own = {"detector_spectra": "dynamic_structure_factor"}.get(quantity, quantity)
     if quantity in _OTHERS and called(_OTHERS[quantity]):
-        raise refused(value, quantity, "a function that tends to another limit")
+        yield value, quantity, "a function with another limit"
     if _FOREIGN.search(value) or (own in _VALUES and found and own not in found):
-        raise refused(value, quantity, found[0] if found else "another quantity")
+        yield value, quantity, found[0] if found else "another quantity"
 
 
 def _require_units(
@@ -311,7 +317,7 @@ def _require_units(
     coordinate_units: str,
     dim: str,
 ) -> None:
-    """Refuse units that contradict those in the titles of the columns, or in a row of LabSpec."""
+    """Refuse units that contradict the titles of the columns, or a row of LabSpec."""
     if dim == "E" and titles is not None and _WAVELENGTH.match(titles[0]):
         raise UnitsError(
             f"{where}: coordinate_units={coordinate_units!r} contradicts the title of "
@@ -361,7 +367,7 @@ def used_columns(
     titles: list[str] | None,
     has_std: bool | None,
 ) -> int:
-    """Return how many columns are read: three, or two if the third is not a standard deviation.
+    """Return how many columns are read: two if the third is not an error.
 
     Raises
     ------
@@ -393,7 +399,7 @@ def used_columns(
 
 
 def labelled_rows(lines: list[str]) -> dict[str, str]:
-    """Return header rows such as RRUFF's ``##NAMES=Quartz``, by names that netCDF accepts.
+    """Return header rows such as RRUFF's ``##NAMES=Quartz``, by valid names.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Total scattering in text: Gudrun's interference function (``.mint01``), NOMAD's S(Q), McStas' ``.qSq``."""
+"""Total scattering in text: Gudrun's F(Q) (``.mint01``), NOMAD's and McStas' S(Q)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LACKS: Final = "no comment names Gudrun's .mint01 or a column S(Q)"
 
 
 def declined(lines: list[str]) -> str | None:
-    """Return why a text is not total scattering from Gudrun, NOMAD or McStas, or None if it is."""
+    """Return why a text is not of Gudrun, NOMAD or McStas, or None if it is."""
     return None if _source(lines) else _LACKS
 
 
@@ -76,7 +76,7 @@ def open_total_scattering(
         Comments, then Q (1/angstrom), value and, in a third column, its standard
         deviation.
     units : str
-        Of Gudrun's F(Q), which the file does not contain: "barn" (per steradian and atom)
+        Of Gudrun's F(Q), not in the file: "barn" (per steradian and atom)
         without a normalisation by Gudrun, "1" where it divided by ⟨b⟩².
     b_mean_squared : scalar with units, optional
         ⟨b⟩² of the sample, in `units` if it is a bare number. With it Gudrun's F(Q) → 0
