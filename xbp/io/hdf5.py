@@ -117,7 +117,7 @@ def numbers(
         If it is missing, contains other things than (whole) numbers, has another shape,
         or is declared larger than what the file stores.
     """
-    node = parent.get(name) if isinstance(parent, h5py.Group) else None
+    node: Any = parent.get(name) if isinstance(parent, h5py.Group) else None
     check(
         isinstance(node, h5py.Dataset)
         and node.dtype.kind in "fiu"
