@@ -1,4 +1,4 @@
-"""Molecular dynamics: trajectories, their spectra and structure, in the data model of everything else."""
+"""Molecular dynamics: trajectories, their spectra and their structure."""
 
 from xbp.md import lammps, models
 from xbp.md.convert import convert

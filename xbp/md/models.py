@@ -267,7 +267,9 @@ class _Model:
     def __init__(self, given: dict[str, Any]) -> None:
         self.n_atoms = require_whole(given["n_atoms"], "n_atoms")
         self.n_frames = require_whole(given["n_frames"], "n_frames")
-        require_memory(12 * self.n_atoms * self.n_frames, "n_frames of n_atoms")
+        require_memory(
+            12 * self.n_atoms * self.n_frames, "positions of n_atoms in n_frames"
+        )
         require_kind(given["element"], str, "element", "a symbol, such as 'Ar'")
         self.element = [given["element"]] * self.n_atoms
         mass = require_positive(given["mass"], "mass", "u")

@@ -15,7 +15,7 @@ from xbp.core.optional import require
 from xbp.md.density import Precision, Task, mean_static, pairs
 from xbp.md.plan import Plan, answer, read_call
 from xbp.md.run import blocks, summarize
-from xbp.md.trajectory import Block
+from xbp.md.trajectory import Block, Trajectory
 from xbp.md.wavevectors import Shells, heights
 from xbp.md.weights import Constant, Mixing, Normalization, groups_of
 
@@ -175,45 +175,24 @@ def radial_distribution(
     """
     given = dict(locals())
     trajectory = read_call(given)
-    periodic = trajectory.repeats
-    if trajectory.dimension == 3 and not periodic.all():
-        raise QuantityError(
-            "g(r) needs a periodic box; its sides are "
-            + ", ".join("periodic" if p else "open" for p in periodic),
-            fix="traj.attrs['periodic'] = '111' if the box is periodic; otherwise "
-            "pass cutoff= to count neighbors",
-        )
-    across = heights(trajectory.mean_cell)
-    highest = float(across[periodic].min()) / 2
-    if r_max is not None:
-        highest = require_positive(r_max, "r_max", "angstrom")
-    width = require_positive(dr, "dr", "angstrom")
-    n_atoms = trajectory.n_atoms
-    # Pairs of one frame: distance and two atoms of each.
-    n_pairs = (
-        n_atoms**2 / trajectory.volume * 2 / 3 * np.pi * highest * highest * highest
-    )
-    require_memory(3 * n_pairs, f"the pairs up to r_max={highest:.4g} angstrom")
-    require_memory(highest / width, f"bins of dr={width:.4g} angstrom")
-    n_bins = int(highest / width + 1e-9)
-    if n_bins < 1:
-        raise RangeError(f"dr={shown(dr)} is above r_max={highest:g} angstrom")
-    if n_atoms < 2:
-        raise QuantityError("the trajectory has one atom, which has no neighbors")
+    edges = _bins(trajectory, r_max, dr)
     by_pair = require_flag(partials, "partials")
     symbols, index, counts = groups_of(trajectory, by_pair)
     a, b = np.triu_indices(symbols.size)
-    edges = np.arange(n_bins + 1) * width
     cut = blocks(trajectory)
-    count = _Histogram(index, counts.size, edges, cut.length, periodic.tolist())
+    count = _Histogram(
+        index, counts.size, edges, cut.length, trajectory.repeats.tolist()
+    )
     moments = summarize(trajectory, cut, count, given=given)
     # Atoms of a pair of elements, each seen from the other; an atom is not its own
     # neighbor.
     both = np.where(a == b, counts[a] * (counts[a] - 1) / 2, counts[a] * counts[b])
     # In a plane of atoms rings take the place of shells, and its area that of the
     # volume.
+    periodic = trajectory.repeats
     flat = not periodic.all()
     shells = np.pi * np.diff(edges**2) if flat else 4 / 3 * np.pi * np.diff(edges**3)
+    across = heights(trajectory.mean_cell)
     size = trajectory.volume / np.prod(across[~periodic])
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = size / (both[:, None] * shells)  # a single atom has no partner
@@ -232,11 +211,38 @@ def radial_distribution(
         text = "share of the partial in the total"
         coords["pair"] = ("pair", np.array(names))
         coords["weight"] = ("pair", share, {"units": "1", "long_name": text})
-    attrs = {} if flat else {"number_density": n_atoms / trajectory.volume}
+    attrs = {} if flat else {"number_density": trajectory.n_atoms / trajectory.volume}
     return answer(
         "radial_distribution", trajectory, moments, {"rdf": column}, coords, given,
         attrs=attrs,
     )  # fmt: skip
+
+
+def _bins(trajectory: Trajectory, r_max: Any, dr: Any) -> np.ndarray:
+    """Return the edges of the bins, Å, of a trajectory that has a g(r)."""
+    periodic, n = trajectory.repeats, trajectory.n_atoms
+    if trajectory.dimension == 3 and not periodic.all():
+        raise QuantityError(
+            "g(r) needs a periodic box; its sides are "
+            + ", ".join("periodic" if side else "open" for side in periodic),
+            fix="traj.attrs['periodic'] = '111' if the box is periodic; otherwise "
+            "pass cutoff= to count neighbors",
+        )
+    if n < 2:
+        raise QuantityError("the trajectory has one atom, which has no neighbors")
+    highest = float(heights(trajectory.mean_cell)[periodic].min()) / 2
+    if r_max is not None:
+        highest = require_positive(r_max, "r_max", "angstrom")
+    width = require_positive(dr, "dr", "angstrom")
+    # At least the distance of each pair of a frame.
+    n_pairs = n**2 / trajectory.volume * 2 / 3 * np.pi * highest * highest * highest
+    what = f"the pairs up to r_max={highest:.4g} angstrom"
+    require_memory(n_pairs, what, fix="lower r_max=")
+    require_memory(highest / width, f"bins of dr={width:.4g} angstrom")
+    n_bins = int(highest / width + 1e-9)
+    if n_bins < 1:
+        raise RangeError(f"dr={shown(dr)} is above r_max={highest:g} angstrom")
+    return np.asarray(np.arange(n_bins + 1) * width)
 
 
 @dataclass(frozen=True)
