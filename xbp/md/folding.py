@@ -198,8 +198,10 @@ def _displacement_ratio(
 def _pairs(trajectory: Trajectory, velocity: bool, n_pairs: int) -> list[Block]:
     """Return pairs of neighbouring frames from both ends, read at one go."""
     # Both ends were read before: elsewhere a compressed file would be unpacked again.
-    last, half = trajectory.n_frames - 1, n_pairs // 2
-    firsts = sorted({*range(min(half, last)), *range(max(0, last - half), last)})
+    # Distances between the pairs grow, so that no vibration has the same phase in all.
+    places = np.cumsum(np.arange(n_pairs // 2))
+    last = trajectory.n_frames - 2
+    firsts = np.unique(np.clip([places, last - places], 0, last)).tolist()
     blocks = [trajectory.block(first, first + 2, velocity=velocity) for first in firsts]
     if not hasattr(trajectory.position, "dask"):
         return blocks
