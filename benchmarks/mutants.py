@@ -184,6 +184,7 @@ class Watch:
         self.folder = f"{tree.resolve()}/"
         self.codes: set[CodeType] = set()
         self.tests: dict[str, dict[str, Any]] = {}
+        self.failed: set[str] = set()
 
     def trace(self, frame: FrameType, event: str, argument: object) -> None:
         """Keep what is called, without a trace of its lines."""
@@ -195,8 +196,13 @@ class Watch:
         self.codes.clear()
         sys.settrace(self.trace)  # type: ignore[arg-type]
 
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keep what failed."""
+        if report.failed:
+            self.failed.add(report.nodeid)
+
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Keep what the test entered."""
+        """Keep what the test entered, unless it fails without a mutant too."""
         sys.settrace(None)
         entered = []
         for code in self.codes:
@@ -206,6 +212,8 @@ class Watch:
                 if code.co_name != "<module>":
                     entered.append((name, code.co_firstlineno, max(lines, default=0)))
         seconds = time.process_time() - self.begin
+        if nodeid in self.failed:
+            return
         self.tests[nodeid] = {"seconds": seconds, "entered": entered}
 
 
@@ -274,9 +282,17 @@ def _pytest_in(tree: Path, arguments: list[str], log: Path, watch: Path | None) 
         if watch is None:
             raise SystemExit(pytest.main([*arguments, "-x", *options]))
         code = pytest.main([*arguments, *options], plugins=[plugin])
+        # A file without doctests has no tests.
+        ran = (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.TESTS_FAILED,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        )
+        if code not in ran:
+            raise SystemExit(code)
+    if plugin.failed:
+        print("fail without a mutant, left out:", *sorted(plugin.failed), flush=True)
     watch.write_text(json.dumps(plugin.tests))
-    # A file without doctests has no tests.
-    raise SystemExit(0 if code == pytest.ExitCode.NO_TESTS_COLLECTED else code)
 
 
 def usual_tests(tree: Path, path: str) -> dict[str, dict[str, Any]]:

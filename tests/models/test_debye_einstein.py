@@ -131,3 +131,10 @@ def test_weights_close_the_loop_with_the_gaussian() -> None:
     np.testing.assert_allclose(
         dos_weights(E, np.array([np.inf])) @ gaussian_dos(E, 72.0, 15.0), 1, rtol=1e-4
     )
+
+
+def test_temperatures_of_any_shape() -> None:
+    T = np.geomspace(2, 300, 6)
+    row = debye_heat_capacity(T, 260.0)
+    np.testing.assert_allclose(debye_heat_capacity(T.reshape(2, 3), 260.0).ravel(), row)
+    assert float(debye_heat_capacity(np.asarray(T[2]), 260.0)) == pytest.approx(row[2])
