@@ -114,7 +114,7 @@ def test_half_a_line_is_none(line: xr.Dataset) -> None:
     )
     with pytest.raises(RangeError, match="no elastic line"):
         line.sel(E=slice(1, None)).bp.fit_elastic_line()
-    with pytest.raises(RangeError, match="no dimension 'E'"):
+    with pytest.raises(RangeError, match="dimension 'E'"):
         line.bp.cut_E(0, width=1).bp.fit_elastic_line()
     with pytest.raises(XbpError):
         line.bp.to_gdos(T="300 K", u2="0.008 angstrom^2").bp.fit_elastic_line()
@@ -143,7 +143,7 @@ def test_the_mask_takes_it_as_it_is(line: xr.Dataset) -> None:
     )
     with pytest.raises(QuantityError, match="NaN in 1 of 40"):
         line.bp.mask_elastic(each.fwhm.where(each.Q > 1))
-    with pytest.raises(QuantityError, match="centre is an array"):
+    with pytest.raises(QuantityError, match="centre is over"):
         line.bp.mask_elastic("1 meV", centre=xr.DataArray([0.1, 0.2], dims="sample"))
 
 
@@ -181,16 +181,16 @@ def test_what_does_not_move(line: xr.Dataset) -> None:
     b = line.bp.to_bqe(T="300 K", u2="0.008 angstrom^2")
     g = line.bp.to_gdos(T="300 K", u2="0.008 angstrom^2")
     for derived in (b, g):
-        with pytest.raises(QuantityError, match="factors of E"):
+        with pytest.raises(QuantityError, match="used to derive it"):
             derived.bp.shift_E("0.3 meV")
     for taken in (line.bp.fold("300 K"), b.bp.to_sqe()):
-        with pytest.raises(QuantityError, match="took E = 0 for what the data said"):
+        with pytest.raises(QuantityError, match="used by"):
             taken.bp.shift_E("0.3 meV")
-    with pytest.raises(QuantityError, match="one E, which moves by one"):
+    with pytest.raises(QuantityError, match="has one E"):
         line.bp.shift_E(line.bp.fit_elastic_line().energy)
-    with pytest.raises(RangeError, match="beyond the data"):
+    with pytest.raises(RangeError, match="outside the data"):
         line.bp.shift_E("300 meV")
-    with pytest.raises(RangeError, match="no dimension 'E'"):
+    with pytest.raises(RangeError, match="dimension 'E'"):
         line.bp.cut_E(0, width=1).bp.shift_E("0.3 meV")
     with pytest.raises(UnitsError):
         line.bp.shift_E("0.3 1/angstrom")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 import xarray as xr
 
 import xbp
@@ -232,20 +233,40 @@ def test_one_window_says_nothing_of_others() -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_the_weighted_line_is_that_of_polyfit(line: xr.Dataset, known: bool) -> None:
+def test_the_fit_is_least_squares(line: xr.Dataset, known: bool) -> None:
     noisy = xbp.models.with_counting_noise(line, counts=1e4, seed=2)
     result = (noisy if known else noisy[["S"]]).bp.debye_waller()
-    x, y = line.Q.values**2, np.log(result.elastic_intensity.values)
-    weight = (
-        result.elastic_intensity / result.elastic_intensity_std
-        if known
-        else np.ones(x.size)
-    )
-    (slope, _), covariance = np.polyfit(
-        x, y, 1, w=weight, cov="unscaled" if known else True
-    )
-    assert float(result.u2) == pytest.approx(-slope, rel=1e-9)
-    assert float(result.u2_std) == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-9)
+    x, level = line.Q.values**2, result.elastic_intensity.values
+    if not known:
+        (slope, _), covariance = np.polyfit(x, np.log(level), 1, cov=True)
+        assert float(result.u2) == pytest.approx(-slope, rel=1e-9)
+        assert float(result.u2_std) == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-9)
+        return
+    (_, u2), covariance = scipy.optimize.curve_fit(
+        lambda x, a, u2: a * np.exp(-x * u2), x, level, p0=(level[0], 0.01),
+        sigma=result.elastic_intensity_std.values, absolute_sigma=True,
+    )  # fmt: skip
+    std = covariance[1, 1] ** 0.5
+    assert float(result.u2) == pytest.approx(u2, abs=0.05 * std)
+    assert float(result.u2_std) == pytest.approx(std, rel=1e-2)
+
+
+@pytest.mark.parametrize("of_the_mean", [True, False])
+def test_pulls_of_u2(of_the_mean: bool) -> None:
+    """50 counts at most, σ being √n of the mean or of each count: both are in use."""
+    Q, true = np.linspace(1, 8, 40), 0.008
+    mean = 50 * np.exp(-(Q**2) * true) * np.ones((400, 1, 1))
+    counts = np.random.default_rng(3).poisson(mean).astype(float).transpose(0, 2, 1)
+    std = np.sqrt(mean if of_the_mean else counts.transpose(0, 2, 1)).transpose(0, 2, 1)
+    data = xbp.new_dataset(
+        "dynamic_structure_factor", counts, std=std, units="1/meV", dims=("run", "Q", "E"),
+        coords={"run": (np.arange(400.0), "1"), "Q": (Q, "1/angstrom"), "E": ([0.0], "meV")},
+        edges={"E": [-1, 1]}, temperature="300 K", statistics="quantum",
+    )  # fmt: skip
+    found = data.bp.debye_waller(E_range=("-1 meV", "1 meV"))
+    pulls = ((found.u2 - true) / found.u2_std).values
+    assert abs(np.nanmean(pulls)) < 0.15
+    assert np.nanstd(pulls) == pytest.approx(1, abs=0.15)
 
 
 def test_tiny_numbers_do_not_warn(line: xr.Dataset) -> None:

@@ -22,7 +22,7 @@ def dos() -> xr.Dataset:
 
 OPERATIONS = {
     "to_bqe": lambda g: g.bp.to_bqe(), "heat_capacity": lambda g: g.bp.heat_capacity([5.0, 300.0], area=1),
-    "multiphonon_sqe": lambda g: g.bp.multiphonon_sqe([1.0, 2.0], mass="60 u"),
+    "multiphonon_sqe": lambda g: g.bp.multiphonon_sqe([1.0, 2.0], mass="60 u", area=1),
 }  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def sqe() -> xr.Dataset:
         temperature="300 K",
     )
     return g.bp.multiphonon_sqe(
-        Q, np.arange(-120.0, 151.0), composition="V", tolerance=1e-12
+        Q, np.arange(-120.0, 151.0), composition="V", area=1, tolerance=1e-12
     ).drop_vars("u2")
 
 
@@ -315,29 +315,40 @@ def test_the_mass_in_the_file_is_used(sqe: xr.Dataset) -> None:
     by_dataset.bp.normalize_to_sum_rule("incoherent")  # which needs none
 
 
-def test_the_incoherent_rule_bewares_of_coherent_scattering(sqe: xr.Dataset) -> None:
-    def bewares(data: xr.Dataset, rule: str = "incoherent", **options: object) -> bool:
-        return "beware: normalized by ∫S dE = 1, but" in repr(
-            data.bp.normalize_to_sum_rule(rule, **options).bp
-        )
+def test_the_incoherent_rule_doubts_coherent_scattering(sqe: xr.Dataset) -> None:
+    def doubted(data: xr.Dataset, rule: str = "incoherent", **options: object) -> bool:
+        found = data.bp.normalize_to_sum_rule(rule, **options).bp.diagnostics()
+        return "coherent_scattering" in [one.code for one in found]
 
     coherent = sqe.assign_attrs(sigma_coh=6.32, sigma_inc=0.5)
-    assert bewares(coherent)
-    assert "93 %" in coherent.bp.normalize_to_sum_rule("incoherent").S.attrs["beware"]
-    assert not bewares(coherent, "f-sum", mass="50.94 u")
-    assert not bewares(sqe)
-    assert not bewares(sqe.assign_attrs(sigma_coh=0.02, sigma_inc=5.08))
-    again = coherent.bp.normalize_to_sum_rule("incoherent").bp.normalize_to_sum_rule(
-        "f-sum", mass="50.94 u"
+    assert doubted(coherent)
+    assert "93 %" in repr(coherent.bp.normalize_to_sum_rule("incoherent").bp)
+    assert not doubted(coherent, "f-sum", mass="50.94 u")
+    assert not doubted(sqe)
+    assert not doubted(sqe.assign_attrs(sigma_coh=0.02, sigma_inc=5.08))
+    # A simulation states which part it is of.
+    assert doubted(sqe.assign_attrs(part="coherent"))
+    assert not doubted(sqe.assign_attrs(part="incoherent"))
+
+
+def test_a_factor_from_one_Q_has_an_unknown_spread(sqe: xr.Dataset) -> None:
+    out = sqe.bp.normalize_to_sum_rule(
+        "f-sum",
+        mass="50.94 u",
+        Q_range=(float(sqe.Q[3]) - 0.01, float(sqe.Q[3]) + 0.01),
     )
-    assert "beware" not in again.S.attrs
-    simulated = sqe.copy()
-    line = {"operation": "dynamic_structure_factor", "arguments": {"part": "coherent"}}
-    simulated.S.attrs["history"] = "by another program\n" + json.dumps(line)
-    assert bewares(simulated)
-    line["arguments"]["part"] = "incoherent"  # type: ignore[index]
-    simulated.S.attrs["history"] = json.dumps(line)
-    assert not bewares(simulated)
+    assert "sum_rule_one_Q" in [found.code for found in out.bp.diagnostics()]
+    assert "normalization_spread" not in out.S.attrs
+    several = sqe.bp.normalize_to_sum_rule("f-sum", mass="50.94 u")
+    assert several.bp.diagnostics() == []
+    assert several.S.attrs["normalization_spread"] < 0.01
+
+
+@pytest.mark.parametrize("name", ["most_missing", "most_spread"])
+@pytest.mark.parametrize("value", [None, "abc", np.nan, -1, 0])
+def test_absurd_limits_of_a_sum_rule(sqe: xr.Dataset, name: str, value: object) -> None:
+    with pytest.raises(XbpError, match=name):
+        sqe.bp.normalize_to_sum_rule("f-sum", mass="50.94 u", **{name: value})
 
 
 def test_liquid_rubidium_is_on_one_scale_by_both_rules(shared_data: Path) -> None:
@@ -444,7 +455,7 @@ def test_what_lacks_the_line_or_a_side_is_refused(sqe: xr.Dataset) -> None:
     assert gain.bp.integrate_E((-30, -2)).Sq.notnull().all()
     loss.bp.normalize_to_sum_rule("f-sum", composition="V")
     for data, E_range in ((gain, None), (sqe, (-30, -2))):
-        with pytest.raises(RangeError, match="hold no energy E ≥ 0"):
+        with pytest.raises(RangeError, match="no energy E ≥ 0"):
             data.bp.normalize_to_sum_rule("f-sum", composition="V", E_range=E_range)
 
 
@@ -452,17 +463,17 @@ def test_what_is_not_whole_says_how_much_is_known(sqe: xr.Dataset) -> None:
     masked = sqe.where(abs(sqe.E) > 4.5)
     masked.S.attrs = sqe.S.attrs
     with pytest.raises(
-        RangeError, match=r"at best 146 of 151 bins hold a number, from 5 to 150 meV"
+        RangeError, match=r"at best 146 of 151 bins have a value, 5 to 150 meV"
     ):
         masked.bp.normalize_to_sum_rule("f-sum", composition="V")
     two = xr.concat([sqe, masked, masked], dim="sample")
     for data in (two, two.chunk(sample=1)):
         with pytest.raises(
             RangeError,
-            match=r"in 2 of 3 maps over \('sample',\)[\s\S]*from 5 to 150 meV",
+            match=r"in 2 of 3 maps; at best.*, 5 to 150 meV",
         ):
             data.bp.normalize_to_sum_rule("f-sum", composition="V")
-    with pytest.raises(RangeError, match="at best 0 of 151 bins hold a number, and"):
+    with pytest.raises(RangeError, match=r"at best 0 of 151 bins have a value\n"):
         (sqe.where(sqe.E < -1e3)).assign(
             S=(sqe.S * np.nan).assign_attrs(sqe.S.attrs)
         ).bp.normalize_to_sum_rule("f-sum", composition="V")
@@ -482,10 +493,10 @@ def test_cuts_say_what_to_do(
     sqe: xr.Dataset, method: Callable[[xr.Dataset], object]
 ) -> None:
     with pytest.raises(
-        XbpError, match=r"(no dimension 'E'|both signs of E)[\s\S]*fix: .*before"
+        XbpError, match=r"(dimension 'E'|both signs of E)[\s\S]*fix: .*(before|then)"
     ):
         method(sqe.bp.cut_E((1, 3)))
-    with pytest.raises(RangeError, match=r"'Sq' has no dimension 'E'"):
+    with pytest.raises(RangeError, match=r"dimension 'E'; 'Sq' has"):
         sqe.bp.integrate_E().bp.shift_E("0.1 meV")
     with pytest.raises(RangeError, match=r"normalize S\(Q,E\) first, then cut"):
         sqe.bp.cut_Q((2, 5)).bp.normalize_to_sum_rule("f-sum", composition="V")

@@ -65,7 +65,8 @@ def test_an_sq_of_another_sample_is_told(
     normalized = glass[["S"]].drop_attrs(deep=False).assign_attrs(data).bp.normalize_to_sum_rule(
         "structure factor", other, Q_range=(1, 8)
     )  # fmt: skip
-    assert ("beware" in normalized.S.attrs) == (said is not None)
+    doubts = [found.code for found in normalized.bp.diagnostics()]
+    assert ("another_sample" in doubts) == (said is not None)
 
 
 def test_files_tell_of_themselves_through_the_reduction(shared_data: Path) -> None:

@@ -5,8 +5,7 @@ import pytest
 
 import xbp
 from xbp.errors import QuantityError
-from xbp.reduction.composition import mean_scattering_lengths
-from xbp.reduction.scattering_lengths import scatterer
+from xbp.reduction.sample import mean_scattering_lengths, scatterer
 
 pytest.importorskip("periodictable")
 

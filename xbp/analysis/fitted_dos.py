@@ -92,12 +92,13 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
         operation="fitted_dos",
         arguments={"E": f"{mev[0]:.10g} to {mev[-1]:.10g} meV"},
     )
-    history = table.attrs.pop("history")
+    history, amount = table.attrs.pop("history"), data.attrs.get("amount")
     del table.attrs["quantity"]
     table["g"].attrs |= {
         "quantity": "vibrational_dos",
         **area_attributes(1.0, "all modes"),
         "origin": "model",
+        **({"amount": amount} if amount in ("atoms", "formula units") else {}),
         "history": history,
     }
     table.attrs["history"] = history

@@ -193,7 +193,9 @@ def fit_heat_capacity(
     fitted = fitted_with(chosen)
     without = _without_einstein(chosen)
     alone = fitted_with(without)
-    per_atom = str(value.attrs.get("amount")) == "atoms"
+    per = {"atoms": 1, "formula units": value.attrs.get("atoms_per_formula")}
+    known = str(per.get(str(value.attrs.get("amount"))))
+    atoms = float(known) if known.replace(".", "", 1).isdigit() else np.inf
     measured = {"C": (C, "J/mol/K", "heat capacity that was fitted")}
     if std is not None:
         measured["C_std"] = (
@@ -212,7 +214,7 @@ def fit_heat_capacity(
         }
         | _derived(
             fitted,
-            per_atom,
+            atoms,
             _excess(
                 fitted, len(chosen.fixed), alone, len(without.fixed), std is not None
             ),
@@ -267,7 +269,7 @@ def _excess(
 
 
 def _derived(
-    fitted: Fitted, per_atom: bool, excess: xr.DataArray
+    fitted: Fitted, atoms: float, excess: xr.DataArray
 ) -> dict[str, tuple[Any, str, str]]:
     """Return the energies and the Debye level, their errors propagated with the correlations."""
     k = constants.BOLTZMANN_MEV
@@ -317,8 +319,7 @@ def _derived(
     hidden = (edge <= energy) & (level + at_edge >= at_peak)
     modes = p["n_D"] + p["n_E"]
     unphysical = p["gamma"] + 2 * s["gamma"].fillna(0.0) < 0
-    if per_atom:
-        unphysical = unphysical | (modes > _MOST_MODES)
+    unphysical = unphysical | (modes > _MOST_MODES * atoms)
     none = (excess < _EXCESS_CHI2) | (p["n_E"] == 0)
     peak = fitted.status
     for said, where in (

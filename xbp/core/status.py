@@ -52,6 +52,8 @@ TRUNCATED: Final = "range truncated"
 #: Of a u² that follows from g(E) and the mass, where S(Q,E) falls less with Q than it
 #: says.
 U2_DISAGREES: Final = "disagrees with Q"
+#: Of a g(E) whose u² is unknown, so that its multiphonon part, which is large, is too.
+MULTIPHONONS_UNKNOWN: Final = "multiphonons unknown"
 #: Of multiple scattering that was to be fitted: a background beyond the phonons was
 #: taken for it, and nothing was left.
 NO_SCATTERING: Final = "no multiple scattering"

@@ -44,8 +44,8 @@ from xbp.io.titles import (
     require_titles,
     used_columns,
 )
+from xbp.reduction.dos_area import imaginary_modes
 from xbp.reduction.heat_capacity import Amount
-from xbp.reduction.imaginary import imaginary_modes
 
 __all__ = ["FORMAT", "ColumnsBackend", "open_columns", "to_columns"]
 

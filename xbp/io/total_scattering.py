@@ -18,7 +18,7 @@ from xbp.core.units import convert_factor, magnitude, parse_unit
 from xbp.io.reader import Format, measured, reader, require_normalization, value_units
 from xbp.io.text import check, read_lines, to_numbers
 from xbp.io.titles import column_titles, require_titles, third_is_an_error
-from xbp.reduction.composition import mean_scattering_lengths
+from xbp.reduction.sample import mean_scattering_lengths
 
 __all__ = ["FORMAT", "TotalScatteringBackend", "open_total_scattering"]
 

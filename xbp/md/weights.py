@@ -17,7 +17,7 @@ import xarray as xr
 from xbp.core.errors import QuantityError
 from xbp.core.guards import choose, require_keys, shown
 from xbp.md.trajectory import Block, Trajectory
-from xbp.reduction.scattering_lengths import scatterer, table_entry
+from xbp.reduction.sample import scatterer, table_entry
 
 __all__ = [
     "Constant",

@@ -6,15 +6,17 @@ maps.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+import scipy
 
 from xbp.core import constants
 
 __all__ = [
     "CONVENTIONS",
     "GAIN_INFORMS",
+    "beyond_range",
     "energy_factor",
     "momentum_factor",
     "thermal_factor",
@@ -123,3 +125,49 @@ def momentum_factor(
     with np.errstate(over="ignore"):
         factor = np.exp(magnitude**2 * u2) / magnitude**2
     return np.where(np.isfinite(factor), factor, np.nan)
+
+
+def beyond_range(
+    Q: np.ndarray, highest: float, mass: float, T: np.ndarray, *, classical: bool
+) -> np.ndarray:
+    r"""Return the fraction of the f-sum of an ideal gas beyond an energy.
+
+    .. math:: S = \frac{e^{-(E-E_r)^2/2\sigma^2}}{\sigma\sqrt{2\pi}},\quad
+              E_r = \frac{\hbar^2Q^2}{2M},\quad \sigma^2 = 2E_rk_BT
+
+    This is the impulse approximation, the limit of any S(Q,E) at high Q. Classical data
+    have no recoil, and their sum rule is that of the second moment.
+
+    Parameters
+    ----------
+    Q : numpy.ndarray
+        In 1/angstrom.
+    highest : float
+        Energy in meV, to both sides.
+    mass : float
+        M in u.
+    T : numpy.ndarray
+        Temperatures in K, broadcasting against `Q`.
+    classical : bool
+        Whether S is even in E.
+
+    References
+    ----------
+    G. L. Squires, Introduction to the Theory of Thermal Neutron Scattering (1978), ch.
+    2 (ideal gas).
+
+    Examples
+    --------
+    >>> beyond_range(np.array([1.0, 10.0]), 100.0, 2.49, np.array(300.0), classical=False).round(3)
+    array([0.   , 0.704])
+    """
+    recoil = constants.HBAR2_OVER_2U / mass * np.where(Q == 0, np.nan, Q) ** 2
+    width = np.sqrt(2 * recoil * constants.BOLTZMANN_MEV * T)
+    normal: Any = scipy.stats.norm
+    if classical:
+        b = highest / width
+        return np.asarray(np.nan_to_num(2 * (normal.sf(b) + b * normal.pdf(b))))
+    low, high = ((sign * highest - recoil) / width for sign in (-1, 1))
+    inside = normal.cdf(high) - normal.cdf(low)
+    ends = normal.pdf(high) - normal.pdf(low)
+    return np.asarray(np.nan_to_num(1 - inside + width / recoil * ends))

@@ -18,7 +18,7 @@ from xbp.core.signal import Signal
 from xbp.core.units import magnitude
 from xbp.plot.curves import drawn_lines
 from xbp.plot.style import SYMBOLS, units_label
-from xbp.reduction.sample import said_of_sample
+from xbp.reduction.sample import sample_attribute
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -90,7 +90,7 @@ def facts_of(signal: Signal, curve: xr.DataArray, others: Sequence[Hashable]) ->
     attributes = {
         name: _short(str(said))
         for name in _ATTRIBUTES
-        if (said := said_of_sample(signal, name)) is not None and said
+        if (said := sample_attribute(signal, name)) is not None and said
     }
     for name in [*first, *_ATTRIBUTES[:3], "temperature", *_ATTRIBUTES[3:], *scalars]:
         if name in facts:

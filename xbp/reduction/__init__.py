@@ -2,13 +2,11 @@
 
 from xbp.reduction.arithmetic import convert, scale, subtract
 from xbp.reduction.bins import cut_E, cut_Q, rebin
-from xbp.reduction.composition import effective_mass
 from xbp.reduction.debye_waller import debye_waller
 from xbp.reduction.detailed_balance import detailed_balance, fold
 from xbp.reduction.elastic import mask_elastic, shift_E
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
-from xbp.reduction.harmonic_heat import heat_capacity
-from xbp.reduction.heat_capacity import reduced_heat_capacity, to_molar
+from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
 from xbp.reduction.integrate import integrate_E
 from xbp.reduction.like import like, to_quantum
 from xbp.reduction.multiphonon import multiphonon_sqe
@@ -20,6 +18,7 @@ from xbp.reduction.resolution import (
     direct_geometry_resolution,
     instrument_resolution,
 )
+from xbp.reduction.sample import effective_mass
 from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
 
 __all__ = [

@@ -8,15 +8,14 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, select_range
+from xbp.core.guards import require_dims
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import NOT_A_DECAY, OK, TOO_FEW
 from xbp.core.units import format_unit, parse_unit
 from xbp.reduction.elastic import (
-    MOST,
     elastic_line_bins,
     line_profile,
     width_at_half_maximum,
@@ -24,25 +23,10 @@ from xbp.reduction.elastic import (
 
 __all__ = ["MOST_BROADENING", "debye_waller"]
 
-# A coherent elastic line rises and falls by Bragg peaks or S(Q). It is told from a
-# Debye-Waller decay by the part of the variance of ln S_el that the straight line
-# leaves, where that is more than counting statistics explain.
-_MIN_EXPLAINED = 0.8
-
-#: The resolution does not know Q, and the phonons under the line make it wider by a
-#: third (vanadium to 13 1/angstrom); where atoms diffuse or turn it is quasi-elastic,
-#: and as much wider as Q is larger or more.
+#: The resolution does not depend on Q, and the phonons under the line widen it by a
+#: third (vanadium to 13 1/angstrom); if atoms diffuse or turn it is quasi-elastic, and
+#: widens at least in proportion to Q.
 MOST_BROADENING = 1.5
-
-#: Windows that u2_systematic compares: the one used, that of half and of twice the
-#: width in E, each half of the Q bins.
-_WINDOWS = (
-    "as used",
-    "half as wide in E",
-    "twice as wide in E",
-    "lower half of Q",
-    "upper half of Q",
-)
 
 
 @operation(takes="dynamic_structure_factor", gives="debye_waller", over="QE", step=27)
@@ -55,12 +39,12 @@ def debye_waller(
     .. math:: \ln S_{el}(Q) = \mathrm{const} - Q^2 u^2, \quad S_{el}(Q) = \int
     S(Q,E)\,dE
 
-    Weighted straight line through ln S_el against Q². This holds for an incoherent
-    scatterer (vanadium, hydrogenous samples); Bragg peaks or a structured S(Q) make it
-    meaningless, and so does a quasi-elastic line, as of a liquid, which leaves the
-    window as it widens with Q. The status says so. There, give u2 of a frozen sample,
-    or of a liquid ``u2="0 angstrom^2"``: it has no elastic line and no Debye-Waller
-    factor.
+    Least squares of S_el(Q), or, if no errors are known, an unweighted straight line
+    through ln S_el against Q². This holds for an incoherent scatterer (vanadium,
+    hydrogenous samples); Bragg peaks or a structured S(Q) make it meaningless, and so
+    does a quasi-elastic line, as of a liquid, which leaves the window as it widens with
+    Q: see the status. Then pass u2 of a frozen sample, or for a liquid
+    ``u2="0 angstrom^2"``: it has no elastic line and no Debye-Waller factor.
 
     Parameters
     ----------
@@ -80,18 +64,17 @@ def debye_waller(
         angstrom² for Q in 1/angstrom), over leftover dimensions; ``elastic_intensity``
         over Q with its std; the Q used, ``Q_low``, ``Q_high``, ``n_points``;
         ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the
-        line explains; ``broadening``, how many times as wide (FWHM) S(E) is in the
-        upper half of these Q as in the lower half of all that hold the line up to
-        there; ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8
-        and χ², where known, above 2, or the line more than 1.5 times as wide; u2 is
-        NaN) or "too few points". The std is that of counting. Phonons under the line, a
-        line that widens, and Bragg peaks are in ``u2_systematic``: half of the range of
-        ``u2_by_window``, the u² of the window used, of that half and twice as wide in E
-        about its middle (at least a bin, at most the data), and of the lower and upper
-        half of the Q bins used. What no choice of window shows, such as multiple
-        scattering, is not in it; of noisy data counting is, since the halves know u²
-        less well. NaN where no other window holds other bins and enough of them. The
-        line used is in attrs.
+        fit explains; ``broadening``, the width (FWHM) of S(E) in the upper half of
+        these Q over that in the lower half of all Q up to there with the line;
+        ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ²,
+        if known, above 2, or ``broadening`` above 1.5; u2 is NaN) or "too few points".
+        The std is that of counting. Phonons under the line, a line that widens, and
+        Bragg peaks show in ``u2_systematic``: half of the range of ``u2_by_window``,
+        the u² of the window used, of windows half and twice as wide in E about its
+        middle (at least a bin, at most the data), and of the lower and upper half of
+        the Q bins used. It does not contain what no window shows, such as multiple
+        scattering; for noisy data it contains counting. NaN if no other window has
+        other bins and enough of them. The line used is in attrs.
 
     Raises
     ------
@@ -112,121 +95,101 @@ def debye_waller(
     0.008
     """
     signal = read(data, "dynamic_structure_factor")
-    # A bin that overflowed holds no number, nor does one whose square would.
-    value = signal.value.where(abs(signal.value) < MOST)
-    # Both the sums over E and the line through them are over what was independent.
-    std = (
-        None
-        if signal.std is None
-        else std_along(signal.std.where(signal.std < MOST), "E")
+    # Larger numbers have overflowed, or their squares would.
+    value = signal.value.where(abs(signal.value) < 1e150)
+    std = None
+    if signal.std is not None:
+        std = std_along(signal.std.where(signal.std < 1e150), "E")
+    require_dims(
+        value,
+        ("Q", "E"),
+        "the elastic line over Q",
+        fix="pass S(Q,E) before it was cut",
     )
-    if "Q" not in value.dims or "E" not in value.dims:
-        raise RangeError(
-            f"'{value.name}' has the dimensions {tuple(value.dims)}",
-            reason="the elastic line is followed over Q and integrated over E",
-            fix="pass S(Q,E) before it was cut",
-        )
     window = (
-        select_range(signal.source, "E", E_range, name="E_range")
-        if E_range is not None
-        else _elastic_bins(signal)
+        _elastic_bins(signal)
+        if E_range is None
+        else select_range(signal.source, "E", E_range, name="E_range")
     )
     lower, upper = bin_limits(signal.source, "E")
-    in_Q = xr.DataArray(
-        select_range(signal.source, "Q", Q_range, name="Q_range"), dims="Q"
-    )
-    windows = _windows(window, lower, upper)
+    in_Q = select_range(signal.source, "Q", Q_range, name="Q_range")
+    centre = (lower[window][0] + upper[window][-1]) / 2
+    half = (upper[window][-1] - lower[window][0]) / 2
+    away = np.abs((lower + upper) / 2 - centre)
+    narrow = (away <= half / 2) | (away <= away.min() * (1 + 1e-9))
+    windows = {
+        "as used": window, "half as wide in E": narrow, "twice as wide in E": away <= 2 * half
+    }  # fmt: skip
     integrals = [
-        _integral(value, std, upper - lower, chosen, in_Q) for chosen in windows
+        _integral(value, std, upper - lower, chosen, xr.DataArray(in_Q, dims="Q"))
+        for chosen in windows.values()
     ]
     intensity, intensity_std, usable = integrals[0]
     above = usable.cumsum("Q") > usable.sum("Q") // 2
+    lines = [(part, part_std, kept) for part, part_std, kept in integrals]
+    lines += [(intensity, intensity_std, usable & side) for side in (~above, above)]
+    q2 = xr.DataArray(value["Q"].values ** 2, dims="Q")
     fits = [
-        _line_through(part.where(kept), part_std, value["Q"])
-        for (part, part_std, _), kept in zip(
-            [*integrals, integrals[0], integrals[0]],
-            [*(kept for _, _, kept in integrals), usable & ~above, usable & above],
-            strict=True,
+        xr.apply_ufunc(
+            _fit_line, part.where(kept), np.nan if part_std is None else part_std, q2,
+            input_core_dims=[["Q"], [] if part_std is None else ["Q"], ["Q"]],
+            output_core_dims=[["_out"]], vectorize=True, dask="parallelized", output_dtypes=[float],
+            dask_gufunc_kwargs={"output_sizes": {"_out": 5}, "allow_rechunk": True},
         )
-    ]
+        for part, part_std, kept in lines
+    ]  # fmt: skip
     u2, u2_std, chi2, explained, count = (
         fits[0].isel(_out=i, drop=True) for i in range(5)
     )
+    names = [*windows, "lower half of Q", "upper half of Q"]
     by_window = xr.concat(
-        [fit.isel(_out=0, drop=True) for fit in fits],
-        xr.Variable("window", list(_WINDOWS)),
+        [fit.isel(_out=0, drop=True) for fit in fits], xr.Variable("window", names)
     )
-    # Windows that hold the same bins, as of a line of one bin, are one choice, and one
-    # choice tells nothing of others.
-    systematic = (by_window.max("window") - by_window.min("window")) / 2
+    # Windows with the same bins, as of a line of one bin, do not count as a choice.
+    chosen = list(windows.values())
     new = [
-        not any(np.array_equal(chosen, before) for before in windows[:i])
-        for i, chosen in enumerate(windows)
+        not any(np.array_equal(w, v) for v in chosen[:i]) for i, w in enumerate(chosen)
     ]
     tried = by_window.notnull() & xr.DataArray([*new, True, True], dims="window")
+    systematic = (by_window.max("window") - by_window.min("window")) / 2
     systematic = systematic.where(tried.sum("window") > 1)
+    # A line that widened below Q_range does not widen much more within it.
+    last = value.sizes["Q"] - 1 - usable.isel(Q=slice(None, None, -1)).argmax("Q")
+    seen = (intensity > 0) & (
+        xr.DataArray(np.arange(value.sizes["Q"]), dims="Q") <= last
+    )
     broadening = xr.apply_ufunc(
-        _broadening,
-        value,
-        usable,
-        # A line that widened below Q_range does not widen much more within it.
-        (intensity > 0)
-        & (xr.DataArray(np.arange(value.sizes["Q"]), dims="Q") <= _last(usable)),
-        xr.DataArray(value["E"].values, dims="E"),
-        input_core_dims=[["Q", "E"], ["Q"], ["Q"], ["E"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    # Without errors χ² is no measure of anything.
-    straight = (explained >= _MIN_EXPLAINED) | (
-        chi2 < 2 if intensity_std is not None else False
-    )
-    decays = straight & ~(broadening > MOST_BROADENING)
-    ok = decays & (u2 > 0)
-    status = (
-        xr.full_like(u2, OK, dtype="<U24")
-        .where(ok, NOT_A_DECAY)
-        .where(count >= 3, TOO_FEW)
-    )
-    q_units, q_used = (
-        value["Q"].attrs["units"],
-        xr.DataArray(value["Q"].values, dims="Q"),
-    )
+        _broadening, value, usable, seen, xr.DataArray(value["E"].values, dims="E"),
+        input_core_dims=[["Q", "E"], ["Q"], ["Q"], ["E"]], vectorize=True, dask="parallelized",
+        output_dtypes=[float], dask_gufunc_kwargs={"allow_rechunk": True},
+    )  # fmt: skip
+    # Coherent lines rise and fall by Bragg peaks or S(Q): a straight line leaves more of
+    # the variance of ln S_el than counting explains. Without errors χ² has no meaning.
+    straight = explained >= 0.8
+    if intensity_std is not None:
+        straight = straight | (chi2 < 2)
+    ok = straight & ~(broadening > MOST_BROADENING) & (u2 > 0)
+    status = xr.full_like(u2, OK, dtype="<U24").where(ok, NOT_A_DECAY)
+    status = status.where(count >= 3, TOO_FEW)
+    Q, q_units = xr.DataArray(value["Q"].values, dims="Q"), value["Q"].attrs["units"]
     units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
     e_units = value["E"].attrs["units"]
     intensity_units = format_unit(parse_unit(signal.units) * parse_unit(e_units))
     variables = {
         "u2": (u2.where(ok), units, "mean-square displacement per axis"),
         "u2_std": (u2_std.where(ok), units, "standard deviation of u2"),
-        "u2_systematic": (
-            systematic.where(ok),
-            units,
-            "half of what the choice of the window changes u2 by",
-        ),
-        "u2_by_window": (
-            by_window.where(ok),
-            units,
-            "mean-square displacement per axis of each window",
-        ),
-        "explained": (
-            explained,
-            "1",
-            "part of the variance of ln S_el explained by the line",
-        ),
+        "u2_systematic": (systematic.where(ok), units, "half of what the choice of the window changes u2 by"),
+        "u2_by_window": (by_window.where(ok), units, "mean-square displacement per axis of each window"),
+        "explained": (explained, "1", "part of the variance of ln S_el explained by the line"),
         "broadening": (
-            broadening,
-            "1",
-            "width of the line in the upper half of Q over that in the lower half of "
-            "all",
+            broadening, "1", "width of the line in the upper half of Q over that in the lower half of all",
         ),
         "n_points": (count, "1", "number of Q bins used"),
         "elastic_intensity": (intensity, intensity_units, "integrated elastic line"),
-        "Q_low": (q_used.where(usable).min("Q"), q_units, "lowest Q fitted"),
-        "Q_high": (q_used.where(usable).max("Q"), q_units, "highest Q fitted"),
+        "Q_low": (Q.where(usable).min("Q"), q_units, "lowest Q fitted"),
+        "Q_high": (Q.where(usable).max("Q"), q_units, "highest Q fitted"),
         "status": (status, "", "whether u2 can be used"),
-    }
+    }  # fmt: skip
     if intensity_std is not None:
         variables["elastic_intensity_std"] = (
             intensity_std,
@@ -240,27 +203,10 @@ def debye_waller(
         )
     used = f"{lower[window][0]:.10g} to {upper[window][-1]:.10g} {e_units}"
     answer: xr.Dataset = result_table(
-        signal,
-        variables,
-        quantity="debye_waller",
-        operation="debye_waller",
-        arguments={"E_range": used, "Q_range": Q_range},
-        attrs={"elastic_line": used},
-    )
+        signal, variables, quantity="debye_waller", operation="debye_waller",
+        arguments={"E_range": used, "Q_range": Q_range}, attrs={"elastic_line": used},
+    )  # fmt: skip
     return answer
-
-
-def _windows(
-    window: np.ndarray, lower: np.ndarray, upper: np.ndarray
-) -> list[np.ndarray]:
-    """Return a window of E, and those of half and twice its width about its middle, as far as bins tell them apart."""
-    centre, half = (
-        (lower[window][0] + upper[window][-1]) / 2,
-        (upper[window][-1] - lower[window][0]) / 2,
-    )
-    away = np.abs((lower + upper) / 2 - centre)
-    nearest = away <= away.min() * (1 + 1e-9)
-    return [window, (away <= half / 2) | nearest, away <= 2 * half]
 
 
 def _integral(
@@ -270,7 +216,7 @@ def _integral(
     window: np.ndarray,
     in_Q: xr.DataArray,
 ) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray]:
-    """Return S integrated over a window of E, its std, and at which Q both can be used."""
+    """Return S integrated over a window of E, its std, and at which Q it is usable."""
     wide = xr.DataArray(widths[window], dims="E")
     intensity = (value.isel(E=window) * wide).sum("E", skipna=False)
     usable = (intensity > 0) & in_Q
@@ -280,44 +226,19 @@ def _integral(
     return intensity, intensity_std, usable & (intensity_std > 0)
 
 
-def _line_through(
-    intensity: xr.DataArray, std: xr.DataArray | None, Q: xr.DataArray
-) -> xr.DataArray:
-    """Return what `_fit_line` says of every intensity over Q, along ``_out``."""
-    fit: xr.DataArray = xr.apply_ufunc(
-        _fit_line,
-        intensity,
-        np.nan if std is None else std,
-        xr.DataArray(Q.values**2, dims="Q"),
-        input_core_dims=[["Q"], [] if std is None else ["Q"], ["Q"]],
-        output_core_dims=[["_out"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"output_sizes": {"_out": 5}, "allow_rechunk": True},
-    )
-    return fit
-
-
 def _elastic_bins(signal: Signal) -> np.ndarray:
-    """Find the contiguous bins around the elastic line where the Q-averaged S is above half maximum."""
+    """Return the contiguous bins around E = 0 above half the maximum, averaged over Q."""
     profile = line_profile(signal)
     found = elastic_line_bins(signal.value["E"].values, profile)
     assert found is not None
-    mask = np.zeros(profile.size, dtype=bool)
-    mask[found[1] : found[2] + 1] = True
-    return mask
-
-
-def _last(usable: xr.DataArray) -> xr.DataArray:
-    """Return the place of the last Q bin that is used."""
-    return usable.sizes["Q"] - 1 - usable.isel(Q=slice(None, None, -1)).argmax("Q")
+    places = np.arange(profile.size)
+    return np.asarray((found[1] <= places) & (places <= found[2]))
 
 
 def _broadening(
     S: np.ndarray, usable: np.ndarray, seen: np.ndarray, E: np.ndarray
 ) -> float:
-    """Return the width of the line in the upper half of the Q bins that are used over that in the lower half of all."""
+    """Return the width of the line in the upper half of the used Q over the lower of all."""
     used, rows = np.flatnonzero(usable), np.flatnonzero(seen)
     widths = []
     for half in (rows[: rows.size // 2], used[used.size // 2 :]):
@@ -328,26 +249,31 @@ def _broadening(
     return widths[1] / widths[0] if widths[0] > 0 else float("nan")
 
 
-@np.errstate(all="ignore")  # what overflows is no line
+@np.errstate(all="ignore")  # what overflows is not a line
 def _fit_line(intensity: np.ndarray, std: np.ndarray, q2: np.ndarray) -> np.ndarray:
     """Return u², its std, χ²_red, explained part of the variance, number of points."""
     ok = np.isfinite(intensity)
     n = int(ok.sum())
+    lost = np.array([np.nan, np.nan, np.nan, np.nan, n])
     if n < 3:
-        return np.array([np.nan, np.nan, np.nan, np.nan, n])
-    x, y = q2[ok], np.log(intensity[ok])
-    known = std.ndim > 0
-    w = intensity[ok] / std[ok] if known else np.ones(n)
-    # About the weighted means, where slope and offset are independent.
-    x, y = x - (w**2 @ x) / (w**2).sum(), y - (w**2 @ y) / (w**2).sum()
-    slope = (w**2 @ (x * y)) / (w**2 @ x**2)
-    left, total = float(w**2 @ (y - slope * x) ** 2), float(w**2 @ y**2)
+        return lost
+    x, found, known = q2[ok], intensity[ok], std.ndim > 0
+    y, w = np.log(found), found / std[ok] if known else np.ones(n)
+    # Least squares of S_el itself, by Gauss and Newton from the line through ln S_el,
+    # whose logarithm and weights noise would bias.
+    for _ in range(10 if known else 1):
+        x_mean, y_mean = ((w**2 @ part) / (w**2).sum() for part in (x, y))
+        slope = (w**2 @ ((x - x_mean) * (y - y_mean))) / (w**2 @ (x - x_mean) ** 2)
+        line = y_mean + slope * (x - x_mean)
+        left, total = float(w**2 @ (y - line) ** 2), float(w**2 @ (y - y_mean) ** 2)
+        inverse = w**2 @ (x - x_mean) ** 2
+        if known:
+            # Whether σ is that of the count or of its mean is unknown: the one would
+            # need √(fit · found) / σ as weights, the other fit / σ.
+            fit = np.exp(line)
+            y, w = line + (found - fit) / fit, fit**0.75 * found**0.25 / std[ok]
     chi2, explained = left / (n - 2), 1 - left / total if total > 0 else 0.0
-    # Unit weights know no scale of their own: there χ² is the variance of the points.
-    variance = (1.0 if known else chi2) / (w**2 @ x**2)
+    # Unweighted, χ² is the variance of the points.
+    variance = (1.0 if known else chi2) / inverse
     answer = np.array([-slope, np.sqrt(variance), chi2, explained, n])
-    return (
-        answer
-        if np.isfinite(answer).all()
-        else np.array([np.nan, np.nan, np.nan, np.nan, n])
-    )
+    return answer if np.isfinite(answer).all() else lost

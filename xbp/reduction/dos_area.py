@@ -1,4 +1,4 @@
-"""The area of a density of states, and which modes it counts.
+"""The area of a density of states, which modes it contains, and imaginary modes.
 
 No absolute value is computed from an assumed area.
 
@@ -11,17 +11,20 @@ differ from that of all modes.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 import xarray as xr
 
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError
 from xbp.core.grid import bin_limits
+from xbp.core.guards import require_number, require_positive
 from xbp.core.schema import AREA_UNKNOWN, COORDINATES
 from xbp.core.signal import Signal
-from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
+from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.debye_einstein import dos_weights
 
 __all__ = [
@@ -29,9 +32,12 @@ __all__ = [
     "area_attributes",
     "area_coordinate",
     "area_of_all_modes",
+    "imaginary_modes",
     "is_absolute",
     "known_area",
     "modes_of",
+    "real_modes",
+    "require_fallen",
     "require_known_area",
     "scaled_area",
     "to_pure_number",
@@ -40,23 +46,19 @@ __all__ = [
 #: Which modes: every mode once; the modes of one element; modes that count by how they
 #: scatter, or by other weights.
 AreaOf = Literal["all modes", "modes of an element", "weighted modes"]
-#: Areas of a density of states of all modes: normalised, and per atom.
-_RECOGNISED: Final = (1.0, 3.0)
 _ASK: Final = (
     "area=1 if these are all the modes; n_atoms= if g is that of a cell "
     "with that many atoms (area 3N)"
 )
-#: A g that was cut off is no smaller, where it ends, than this part of its maximum.
-_CUT_OFF: Final = 0.05
 
 
 def area_attributes(area: float | None, of: AreaOf) -> dict[str, Any]:
-    """Return the attributes of a g(E) of that area; None where it is not known."""
+    """Return the attributes of a g(E) of that area; None if it is unknown."""
     return {"area": AREA_UNKNOWN if area is None else float(area), "area_of": of}
 
 
 def area_coordinate(area: xr.DataArray) -> xr.Variable:
-    """Return the coordinate that says which area each of several g(E) has."""
+    """Return the coordinate with the area of each of several g(E)."""
     return xr.Variable(
         area.dims, area.data, {"units": "1", "long_name": COORDINATES["area"][1]}
     )
@@ -65,32 +67,30 @@ def area_coordinate(area: xr.DataArray) -> xr.Variable:
 def scaled_area(
     g: xr.DataArray, factor: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the attributes and the coordinates that say which area g(E) has once it is multiplied."""
-    said = _number(g.attrs.get("area"))
-    if not factor > 0 and said is not None:
+    """Return the attributes and coordinates of the area of g(E) times a factor."""
+    area = _number(g.attrs.get("area"))
+    if area is not None and not factor > 0:
         return {"area": AREA_UNKNOWN}, {}
-    coords = (
-        {"area": area_coordinate(g.coords["area"] * factor)}
-        if "area" in g.coords
-        else {}
+    attrs = {} if area is None else {"area": area * factor}
+    if "area" not in g.coords:
+        return attrs, {}
+    return attrs, {"area": area_coordinate(g.coords["area"] * factor)}
+
+
+def known_area(g: xr.DataArray) -> bool:
+    """Return whether a g(E) states its area, as everything that xbp computes does."""
+    stated = _stated(g)
+    return (
+        stated is not None
+        and stated[0].chunks is None
+        and bool(stated[0].notnull().all())
     )
-    return ({} if said is None else {"area": said * factor}), coords
 
 
 def require_known_area(g: xr.DataArray, name: str) -> None:
-    """Refuse a g(E) whose area is recorded as unknown.
-
-    Raises
-    ------
-    QuantityError
-        If the area is unknown.
-    """
+    """Refuse a g(E) whose area is recorded as unknown."""
     stated = _stated(g)
-    if (
-        stated is not None
-        and stated[0].chunks is None
-        and bool(stated[0].isnull().all())
-    ):
+    if stated and stated[0].chunks is None and bool(stated[0].isnull().all()):
         raise QuantityError(
             f"the area of {name} is unknown",
             reason="g(E) was determined over a range that ends inside the phonon band",
@@ -100,18 +100,16 @@ def require_known_area(g: xr.DataArray, name: str) -> None:
 
 
 def area_of_all_modes(signal: Signal, tolerance: float = 0.01) -> float:
-    """Return what ∫g dE of all modes is on the scale of one g(E), which may hold only a part of them.
+    """Return ∫g dE of all modes on the scale of one g(E), which may contain a part.
 
     Raises
     ------
     QuantityError
-        As for `modes_of`, where g does not say it.
+        As for `modes_of`, if g does not state it.
     """
-    stated = _stated(signal.value)
     require_known_area(signal.value, f"'{signal.value.name}'")
-    return float(
-        modes_of(signal, tolerance=tolerance).unit if stated is None else stated[0]
-    )
+    stated = _stated(signal.value)
+    return float(stated[0] if stated else modes_of(signal, tolerance=tolerance).unit)
 
 
 @dataclass(frozen=True)
@@ -121,13 +119,11 @@ class Modes:
     Attributes
     ----------
     unit : xarray.DataArray
-        ∫g dE of all modes on the scale of g, over its dimensions but E; NaN where it is
-        unknown.
+        ∫g dE of all modes on the scale of g, over its dimensions but E; NaN if unknown.
     missing : xarray.DataArray
-        The part of all modes that the energies of g do not hold, though it stands for
-        them.
+        Fraction of all modes that is not at the energies of g.
     above : xr.DataArray
-        Whether those that are missing are above the highest energy.
+        Whether the missing modes are above the highest energy.
     """
 
     unit: xr.DataArray
@@ -141,6 +137,7 @@ def modes_of(
     n_atoms: Any = None,
     tolerance: float = 0.01,
     weighted: bool = False,
+    end: float = 0.1,
 ) -> Modes:
     """Find how many modes a g(E) contains.
 
@@ -151,31 +148,31 @@ def modes_of(
     signal : Signal
         g(E) over E and further dimensions.
     n_atoms : number, optional
-        Atoms of the cell that g is of: its area is 3N.
+        Atoms of the cell that g describes: its area is 3N.
     tolerance : float
-        How far an area may be from the one that it is recognised as, as a part of it.
+        Largest relative deviation from an area that is recognised.
     weighted : bool
-        Whether modes that count by how they scatter are welcome.
+        Whether modes weighted by how they scatter are accepted.
+    end : float
+        As for `require_fallen`, if g does not state its area and `n_atoms` is missing.
 
     Raises
     ------
     QuantityError
-        If the area is unknown, not recognised, or contradicts the attributes of g.
+        If the area is unknown, not recognised, or contradicts the attributes of g; if g
+        does not state it and may lack modes.
     """
     g = signal.value
-    held = _held(signal)
+    require_number(tolerance, "area_tolerance", above=0, below=1)
+    content = _content(signal)
     if n_atoms is not None:
-        atoms = magnitude(n_atoms, "1", name="n_atoms")
-        if not atoms > 0:
-            raise QuantityError(
-                f"n_atoms={n_atoms!r}",
-                reason="a cell has at least one atom",
-                fix="n_atoms=2",
-            )
-        return _recognised(g, held.areas, (3 * atoms,), tolerance)
+        atoms = require_positive(n_atoms, "n_atoms", error=QuantityError)
+        return _recognised(g, content.areas, (3 * atoms,), tolerance)
     stated = _stated(g)
     if stated is None:
-        return _recognised(g, held.areas, _RECOGNISED, tolerance)
+        modes = _recognised(g, content.areas, (1.0, 3.0), tolerance)
+        require_fallen(signal, end)
+        return modes
     require_known_area(g, f"'{g.name}'")
     if g.attrs.get("area_of") == "weighted modes" and not weighted:
         raise QuantityError(
@@ -186,10 +183,11 @@ def modes_of(
             "g.bp.correct_neutron_weighting(partials); area=1 uses it as it is",
         )
     unit, total = stated
-    near = _nearest(held.areas, total)
+    near = _nearest(content.areas, total)
     missing = ((total - near) / unit).clip(min=0.0)
+    # Modes may be missing where g was cut off, at more than 5 % of its maximum.
     wrong = (near > total * (1 + tolerance)) | (
-        (missing > tolerance) & ~(held.last > _CUT_OFF)
+        (missing > tolerance) & ~(content.last > 0.05)
     )
     if wrong.chunks is None and bool(wrong.any()):
         raise QuantityError(
@@ -199,29 +197,40 @@ def modes_of(
             reason="it was changed after xbp computed it, or its bins are too wide",
             fix=f"g.bp.scale(factor) updates the area; or pass {_ASK}",
         )
-    # Below the lowest energy Debye's law stands in: of much of it nothing is known.
-    return Modes(unit.where(~wrong), missing, held.below < tolerance)
+    # If much lies below the lowest energy, by Debye's law, modes may be missing there.
+    return Modes(unit.where(~wrong), missing, content.below < tolerance)
 
 
-def known_area(g: xr.DataArray) -> bool:
-    """Tell whether a g(E) says which area it has."""
-    stated = _stated(g)
-    return (
-        stated is not None
-        and stated[0].chunks is None
-        and bool(stated[0].notnull().all())
-    )
+def require_fallen(signal: Signal, end: float = 0.1) -> None:
+    """Refuse a g(E) that may end inside the band, as its area cannot show that.
+
+    Parameters
+    ----------
+    signal : Signal
+        g(E).
+    end : float
+        Largest last value of a complete g, as a fraction of its maximum.
+
+    Raises
+    ------
+    QuantityError
+        If the last value of g is larger.
+    """
+    end = require_number(end, "end", above=0, most=1)
+    last = _content(signal).last
+    if last.chunks is None and bool((last > end).any()):
+        raise QuantityError(
+            f"'{signal.value.name}' ends at {100 * float(last.max()):.3g} % of its "
+            "maximum, so modes above its highest energy may be missing",
+            fix=_ASK,
+        )
 
 
 def _stated(g: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
-    """Return what ∫g dE of all modes is on the scale of g, and ∫g dE of g itself.
-
-    None where g says nothing.
-    """
-    said = g.attrs.get("area")
-    if said is None and "area" not in g.coords:
+    """Return the stated area of all modes on the scale of g, and that of g itself."""
+    if "area" not in g.attrs and "area" not in g.coords:
         return None
-    number = _number(said)
+    number = _number(g.attrs.get("area"))
     unit = xr.DataArray(np.nan if number is None else number)
     if "area" not in g.coords:
         return unit, unit
@@ -229,33 +238,28 @@ def _stated(g: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
     return (total if number is None else unit.where(total.notnull())), total
 
 
-def _number(said: Any) -> float | None:
-    known = isinstance(said, int | float | np.number) and not isinstance(said, bool)
-    return float(said) if known and np.isfinite(said) else None
+def _number(value: Any) -> float | None:
+    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return float(value) if real and np.isfinite(value) else None
 
 
 def _recognised(
     g: xr.DataArray,
-    held: tuple[xr.DataArray, xr.DataArray],
+    found: tuple[xr.DataArray, xr.DataArray],
     areas: tuple[float, ...],
     tolerance: float,
 ) -> Modes:
-    """Return the one of some areas that g has, within a tolerance.
-
-    NaN where it has none.
-    """
-    unit = xr.full_like(held[0], np.nan, dtype=float)
+    """Return which of some areas g has, within a tolerance; refuse any other."""
+    unit = xr.full_like(found[0], np.nan, dtype=float)
     for area in areas:
-        close = abs(_nearest(held, xr.full_like(held[0], area)) / area - 1) <= tolerance
-        unit = unit.where(~close, area)
-    unit = unit.where(
-        held[0].notnull(), 1.0
-    )  # g is NaN, and so is what follows from it
+        near = _nearest(found, xr.full_like(found[0], area))
+        unit = unit.where(abs(near / area - 1) > tolerance, area)
+    unit = unit.where(found[0].notnull(), 1.0)  # g is NaN, and so is what follows
     if unit.chunks is None and bool(unit.isnull().any()):
-        odd = float(held[0].where(unit.isnull()).max())
-        said = " or ".join(f"{area:g}" for area in areas)
+        odd = float(found[0].where(unit.isnull()).max())
         raise QuantityError(
-            f"the area of '{g.name}' is {odd:.4g}, which is not {said} within "
+            f"the area of '{g.name}' is {odd:.4g}, which is not "
+            f"{' or '.join(f'{area:g}' for area in areas)} within "
             f"{100 * tolerance:.2g} %",
             reason="the scale is unknown: the area should be 1 (normalised), 3 (per "
             "atom) or 3N (per cell)",
@@ -265,12 +269,12 @@ def _recognised(
 
 
 @dataclass(frozen=True)
-class _Held:
-    """What the energies of g(E) hold, over its other dimensions.
+class _Content:
+    """What the energies of g(E) contain, over its other dimensions.
 
     `areas` are ∫g dE with g/E² linear between its numbers, and as a sum over bins;
-    `below` is the part of the first that Debye's law has below the lowest number,
-    `last` the last number over the largest.
+    `below` is the fraction of the first below the lowest number, by Debye's law; `last`
+    is the last number over the largest.
     """
 
     areas: tuple[xr.DataArray, xr.DataArray]
@@ -278,66 +282,144 @@ class _Held:
     last: xr.DataArray
 
 
-def _held(signal: Signal) -> _Held:
+def _content(signal: Signal) -> _Content:
     g = signal.value
-    lower, upper = np.full((2, g.sizes["E"]), np.nan)
-    if (
-        g.sizes["E"] > 1
-        or str(g["E"].attrs.get("bounds", "E_bnds")) in signal.source.coords
-    ):
-        lower, upper = bin_limits(signal.source, "E")
-    E, width = (
-        g["E"].values.astype(float),
-        np.clip(upper, 0, None) - np.clip(lower, 0, None),
-    )
+    width = np.full(g.sizes["E"], np.nan)
+    if width.size > 1 or g["E"].attrs.get("bounds", "E_bnds") in signal.source.coords:
+        lower, upper = np.clip(bin_limits(signal.source, "E"), 0, None)
+        width = upper - lower
+    E = g["E"].values.astype(float)
     per_unit = to_pure_number(signal)
 
-    @np.errstate(over="ignore", invalid="ignore")  # what overflows is no area
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is not an area
     def of_one(values: np.ndarray) -> tuple[np.float64, ...]:
         known = np.isfinite(values) & (E > 0)
         if not known.any():
             return (np.float64(np.nan),) * 4
-        at, there = E[known], values[known]
-        smooth = dos_weights(at, np.array([np.inf]))[0] @ there
+        at, y = E[known], values[known]
+        smooth = dos_weights(at, np.array([np.inf]))[0] @ y
         binned = np.nansum(values * width) if np.isfinite(width).all() else smooth
-        return (
-            np.float64(smooth * per_unit), np.float64(binned * per_unit), np.float64(there[0] * at[0] / 3 / smooth),
-            np.float64(there[-1] / there.max()),
-        )  # fmt: skip
+        return smooth * per_unit, binned * per_unit, y[0] * at[0] / 3 / smooth, np.float64(y[-1] / y.max())  # fmt: skip
 
     smooth, binned, below, last = xr.apply_ufunc(
-        of_one, g.drop_vars(list(g.coords)), input_core_dims=[["E"]], output_core_dims=[[]] * 4, vectorize=True,
-        dask="parallelized", output_dtypes=[float] * 4, dask_gufunc_kwargs={"allow_rechunk": True},
+        of_one, g.drop_vars(list(g.coords)), input_core_dims=[["E"]],
+        output_core_dims=[[]] * 4, vectorize=True, dask="parallelized",
+        output_dtypes=[float] * 4, dask_gufunc_kwargs={"allow_rechunk": True},
     )  # fmt: skip
-    return _Held((smooth, binned), below, last)
-
-
-def is_absolute(signal: Signal) -> bool:
-    """Tell whether g(E) is in one over energy; else its scale is arbitrary."""
-    return bool(
-        parse_unit(signal.units).is_compatible_with(
-            parse_unit(signal.value["E"].attrs["units"]) ** -1
-        )
-    )
-
-
-def to_pure_number(signal: Signal, *, free: bool = True) -> float:
-    """Return what makes g times E a pure number.
-
-    1 where the scale of g is arbitrary, and may be (`free`).
-    """
-    inverse = parse_unit(signal.value["E"].attrs["units"]) ** -1
-    if free and not is_absolute(signal):
-        return 1.0
-    return convert_factor(
-        signal.units, format_unit(inverse), name=f"'{signal.value.name}'"
-    )
+    return _Content((smooth, binned), below, last)
 
 
 def _nearest(
-    held: tuple[xr.DataArray, xr.DataArray], area: xr.DataArray
+    found: tuple[xr.DataArray, xr.DataArray], area: xr.DataArray
 ) -> xr.DataArray:
-    near = held[0]
-    for other in held[1:]:
-        near = near.where(abs(near - area) <= abs(other - area), other)
-    return near
+    first, other = found
+    return first.where(abs(first - area) <= abs(other - area), other)
+
+
+def is_absolute(signal: Signal) -> bool:
+    """Return whether g(E) is in one over energy; otherwise its scale is arbitrary."""
+    inverse = parse_unit(signal.value["E"].attrs["units"]) ** -1
+    return bool(parse_unit(signal.units).is_compatible_with(inverse))
+
+
+def to_pure_number(signal: Signal, *, free: bool = True) -> float:
+    """Return the factor that makes g times E a pure number.
+
+    1 if the scale of g is arbitrary, and may be (`free`).
+    """
+    if free and not is_absolute(signal):
+        return 1.0
+    inverse = format_unit(parse_unit(signal.value["E"].attrs["units"]) ** -1)
+    return convert_factor(signal.units, inverse, name=f"'{signal.value.name}'")
+
+
+def imaginary_modes(
+    value: xr.DataArray, source: xr.DataArray | xr.Dataset
+) -> Diagnostic | None:
+    """Report the modes of a g(E) at E < 0, where lattice dynamics puts imaginary ones.
+
+    Parameters
+    ----------
+    value : xarray.DataArray
+        g(E), over E and any further dimensions.
+    source : xarray.DataArray or xarray.Dataset
+        Contains the bounds of E, if there are any.
+
+    Returns
+    -------
+    Diagnostic or None
+
+    Examples
+    --------
+    >>> import xbp
+    >>> g = xbp.new_dataset("vibrational_dos", [1.0, 2.0, 5.0], units="1/meV",
+    ...                     coords={"E": ([-1.0, 1.0, 3.0], "meV")})
+    >>> print(imaginary_modes(g.g, g).message)
+    12.5 % of the modes of g(E) are imaginary (E < 0, down to -1 meV) and left out
+    """
+    if "E" not in value.dims:
+        return None
+    E = value["E"].values
+    below = E < 0
+    if not below.any() or below.all():
+        return None
+    message = "the modes of g(E) at E < 0 are imaginary"
+    if value.chunks is None:  # dask arrays are not computed for a message
+        lower, upper = bin_limits(source, "E")
+        each = np.nan_to_num(value.transpose(..., "E").values).reshape(-1, E.size)
+        numbers = each.sum(axis=0) * (upper - lower)
+        if not numbers[below].any():
+            return None
+        part = numbers[below].sum() / numbers.sum() if numbers.sum() else np.nan
+        lowest = E[below][np.flatnonzero(numbers[below])[0]]
+        message = (
+            f"{100 * part:.3g} % of the modes of g(E) are imaginary "
+            f"(E < 0, down to {lowest:.4g} {value['E'].attrs['units']})"
+        )
+    return Diagnostic(
+        "imaginary_modes", "warning", f"{message} and left out",
+        "relax the structure, or converge the force constants: the remaining modes "
+        "are not all those of a stable solid",
+    )  # fmt: skip
+
+
+def real_modes(signal: Signal) -> Signal:
+    """Return a g(E) without its energies below zero, with a diagnostic.
+
+    Any other quantity is returned unchanged.
+
+    Parameters
+    ----------
+    signal : Signal
+        Of any quantity.
+
+    Returns
+    -------
+    Signal
+
+    Examples
+    --------
+    >>> import xbp
+    >>> from xbp.core.signal import read
+    >>> g = xbp.new_dataset("vibrational_dos", [1.0, 2.0, 5.0], units="1/meV",
+    ...                     coords={"E": ([-1.0, 1.0, 3.0], "meV")})
+    >>> real_modes(read(g)).value.E.values
+    array([1., 3.])
+    """
+    value, source = signal.value, signal.source
+    if signal.quantity.name != "vibrational_dos" or "E" not in value.dims:
+        return signal
+    E = value["E"].values
+    if E.dtype.kind not in "fiu" or not (E < 0).any() or (E < 0).all():
+        return signal
+    found = imaginary_modes(value, source)
+    kept: Any = {"E": E >= 0}
+    out = value.isel(kept)
+    if found is not None:
+        out.attrs = {**value.attrs, **diagnosed(value.attrs, found)}
+    std = None if signal.std is None else signal.std.isel(kept)
+    whole: Any = source.isel(kept) if "E" in source.dims else source
+    whole = (
+        whole.assign({str(value.name): out}) if isinstance(whole, xr.Dataset) else out
+    )
+    return dataclasses.replace(signal, value=out, std=std, source=whole)

@@ -1,4 +1,4 @@
-"""The elastic line: how far it reaches, and masked by the resolution, never filled in."""
+"""The elastic line: where it ends, its mask, and the zero of E."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits
+from xbp.core.guards import require_dims, require_finite, require_positive
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import require_same_grid
@@ -25,26 +26,19 @@ __all__ = [
     "width_at_half_maximum",
 ]
 
-#: How many widths (FWHM) from its centre an elastic line is taken to end.
-REACH = 2.0
-#: Beyond this the square of a number overflows, and with it every variance.
-MOST = 1e150
-
 
 @operation(takes="signal", over="E", step=25, suggested="dynamic_structure_factor")
 @carries_common_errors(linear=True)
 def mask_elastic(
     data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0
 ) -> Data:
-    """Mask the elastic line.
+    """Mask the elastic line: bins within some resolution widths of it become NaN.
 
-    Bins within a number of resolution widths of E = 0 become NaN.
-
-    Every bin that reaches into −widths·FWHM < E − centre < widths·FWHM is masked.
-    Nothing is put in its place: no later step of xbp extends the spectrum into the
-    mask, least of all by a power law where a boson peak is sought. Of a Gaussian line
-    1.9 % lies beyond one FWHM from its centre on both sides together, and 2 in 10⁶
-    beyond two; real lines have wings.
+    Every bin that overlaps −widths·FWHM < E − centre < widths·FWHM is masked. Nothing
+    is put in its place: no later step of xbp extends the spectrum into the mask, least
+    of all by a power law where a boson peak is sought. 1.9 % of a Gaussian line is
+    further than one FWHM from its centre, both sides together, and 2 in 10⁶ further
+    than two; real lines have wings.
 
     Parameters
     ----------
@@ -54,9 +48,9 @@ def mask_elastic(
         Full width at half maximum (FWHM) of the line (bare: the unit of E); an array
         over E, Q, detectors or any other dimension of the data, on its grid.
     widths : float
-        How many FWHM to each side.
+        Number of FWHM to each side.
     centre : scalar with units, or DataArray, optional
-        Where the line stands, if not at 0 (bare: the unit of E); an array as for the
+        Position of the line, if not at 0 (bare: the unit of E); an array as for the
         resolution. `fit_elastic_line` gives both: ``data.bp.mask_elastic(line.fwhm,
         centre=line.energy)``.
 
@@ -68,12 +62,12 @@ def mask_elastic(
     Raises
     ------
     QuantityError
-        If the resolution or the centre is over a dimension that the data have not, or
-        NaN somewhere, or the resolution is not positive.
+        If the resolution or the centre is over a dimension that the data do not have,
+        or NaN somewhere, or the resolution or `widths` is not positive.
     RangeError
         If nothing would be masked, or nothing left.
     UnitsError
-        If the resolution or the centre is no energy.
+        If the resolution or the centre is not an energy.
 
     Examples
     --------
@@ -84,35 +78,25 @@ def mask_elastic(
     """
     signal = read(data)
     value = signal.value
-    if "E" not in value.dims:
-        raise RangeError(
-            f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
-            reason="the elastic line is a range of E",
-            fix="mask before the cut",
-        )
+    require_dims(value, "E", "the elastic line", fix="mask it before the cut")
     units = value["E"].attrs["units"]
-    fwhm = _of_bins(value, resolution, "resolution")
-    half = fwhm * magnitude(widths, "1", name="widths")
-    if not (np.isfinite(half.values) & (half.values > 0)).all():
-        raise QuantityError(
-            f"resolution={resolution!r} and widths={widths!r} are not all positive",
-            reason="the mask would be upside down, or nowhere",
-            fix="resolution='1.2 meV', widths=2",
-        )
-    at = _of_bins(value, centre, "centre")
+    fwhm = _energies(value, resolution, "resolution")
+    if not (fwhm > 0).all():
+        raise QuantityError(f"resolution={resolution!r} must be positive")
+    half = fwhm * require_positive(widths, "widths", error=QuantityError)
+    at = _energies(value, centre, "centre")
     low, high = bin_limits(signal.source, "E")
     lower, upper = (xr.Variable("E", limit) - at for limit in (low, high))
-    # An edge that is the mask's own but for rounding does not reach into it.
+    # An edge that equals that of the mask but for rounding does not overlap it.
     slack = 1e-9 * float((upper - lower).min())
     masked = (lower < half - slack) & (upper > slack - half)
     if masked.all() or not masked.any():
         raise RangeError(
             f"the mask, to {float(half.max()):g} {units} from {_written(at)} {units}, "
-            "covers "
-            f"{'everything' if masked.all() else 'nothing'}",
-            reason=f"the bins reach from {low[0]:g} to {high[-1]:g} {units}",
-            fix="look at the resolution and its units; leave this step out where "
-            "there is no elastic line",
+            f"covers {'everything' if masked.all() else 'nothing'}; the bins reach from "
+            f"{low[0]:g} to {high[-1]:g} {units}",
+            fix="check the resolution and its units; leave this step out if there is no "
+            "elastic line",
         )
 
     def mask(part: xr.DataArray) -> xr.DataArray:
@@ -131,41 +115,35 @@ def mask_elastic(
     return answer
 
 
-def _of_bins(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
-    """Return an energy in the unit of E.
-
-    One, or one for each bin of some dimensions of the data.
-    """
+def _energies(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
+    """Return an energy in the unit of E, or one for each bin of some dimensions."""
     units = value["E"].attrs["units"]
     if isinstance(given, xr.DataArray):
         given = unwrap(given)[0]
     number, own = split_quantity(given, name)
     if not (isinstance(number, xr.DataArray) and number.ndim):
         return xr.Variable((), magnitude(given, units, name=name, energy=True))
-    if not set(number.dims) <= set(value.dims) or number.dtype.kind not in "fiu":
+    if not set(number.dims) <= set(value.dims):
         raise QuantityError(
-            f"the {name} is an array over {number.dims} of type {number.dtype}",
-            reason="it is an energy for each bin of the data, which have the "
-            f"dimensions {tuple(value.dims)}",
+            f"the {name} is over {number.dims}, the data over {tuple(value.dims)}",
             fix=f"{name}='1.2 meV', or a DataArray over E, Q or detectors",
         )
     require_same_grid(value, number, number.dims)
-    if not np.isfinite(number.values).all():
+    if number.dtype.kind == "f" and (unknown := int(number.isnull().sum())):
         raise QuantityError(
-            f"the {name} is NaN in {int(np.isnan(number.values).sum())} of "
-            f"{number.size} places",
-            reason="what was not found, as where a line was not fitted, can be no "
-            "limit of a mask",
-            fix="give one for all, as of .bp.fit_elastic_line(Q_range=...), or that "
-            "of the nearest, "
-            f"{name}.interpolate_na('{number.dims[-1]}', method='nearest', "
+            f"the {name} is NaN in {unknown} of {number.size} places, as where a line "
+            "was not fitted",
+            fix="pass one for all, as of .bp.fit_elastic_line(Q_range=...), or that of "
+            f"the nearest, {name}.interpolate_na('{number.dims[-1]}', method='nearest', "
             "fill_value='extrapolate')",
         )
-    return number.variable * convert_factor(own or units, units, name=name, energy=True)
+    energies = require_finite(number.values, f"the {name}")
+    factor = convert_factor(own or units, units, name=name, energy=True)
+    return xr.Variable(number.dims, energies * factor)
 
 
 def _written(energy: xr.Variable) -> str:
-    """Write an energy, or from which to which they go."""
+    """Write an energy, or the lowest and highest of several."""
     low, high = f"{float(energy.min()):.10g}", f"{float(energy.max()):.10g}"
     return f"{low}...{high}" if energy.ndim else low
 
@@ -173,20 +151,20 @@ def _written(energy: xr.Variable) -> str:
 @operation(takes="signal")
 @carries_common_errors(linear=True)
 def shift_E(data: Data, by: Any) -> Data:
-    """Move E = 0: every energy, and the bounds of its bin, less one and the same.
+    """Move E = 0: subtract one energy from E and the bounds of its bins.
 
-    For measured spectra whose elastic line does not stand at 0, before anything is
-    derived from them. Numbers stay in their bins. Q, which rests on E too, stays as
-    well, as do factors such as kᵢ/k_f: move spectra at angles before `angle_to_Q` where
-    the shift is not small beside the incident energy.
+    For measured spectra whose elastic line is not at 0, before anything is derived from
+    them. Values stay in their bins. Q, which depends on E too, stays as well, as do
+    factors such as kᵢ/k_f: shift spectra at angles before `angle_to_Q` if the shift is
+    not small beside the incident energy.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), S(E), or spectra at angles, as measured.
     by : scalar with units
-        What is taken off E, such as the energy of `fit_elastic_line` (bare: the unit of
-        E).
+        What is subtracted from E, such as the energy of `fit_elastic_line` (bare: the
+        unit of E).
 
     Returns
     -------
@@ -196,12 +174,13 @@ def shift_E(data: Data, by: Any) -> Data:
     Raises
     ------
     QuantityError
-        If the data are derived, as G and B are, or were folded or corrected, which took
-        E = 0 for what it said; or `by` is one for each Q: a grid has one E.
+        If the data are derived, as G and B are, or were folded or corrected with E = 0
+        where it was (they have ``attrs["energy_zero"]``); or `by` is one for each Q: a
+        grid has one E.
     UnitsError
-        If `by` is no energy.
+        If `by` is not an energy.
     RangeError
-        If it is beyond the data.
+        If it is outside the data.
 
     Examples
     --------
@@ -212,80 +191,63 @@ def shift_E(data: Data, by: Any) -> Data:
     """
     signal = read(data)
     value = signal.value
-    if "E" not in value.dims:
-        raise RangeError(
-            f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
-            reason="E is what moves",
-            fix="move it before E is cut or integrated over",
-        )
-    if signal.quantity.name not in ("dynamic_structure_factor", "detector_spectra"):
+    require_dims(value, "E", "a shift of E", fix="shift before E is cut or integrated")
+    measured = signal.quantity.name in ("dynamic_structure_factor", "detector_spectra")
+    zero = value.attrs.get("energy_zero", "used to derive it")
+    if not measured or "energy_zero" in value.attrs:
         raise QuantityError(
-            f"'{value.name}' is a {signal.quantity.name}",
-            reason="it was made with factors of E, which do not move with E = 0",
-            fix="move E of S(Q,E) as measured, data.bp.shift_E(...), then reduce it "
+            f"E = 0 of '{value.name}', a {signal.quantity.name}, was {zero}",
+            fix="shift E of S(Q,E) as measured, data.bp.shift_E(...), then reduce it "
             "again",
-        )
-    if zero := value.attrs.get("energy_zero"):
-        raise QuantityError(
-            f"E = 0 of '{value.name}' was {zero}(), whose result does not move with it",
-            fix="shift E of the data as measured, data.bp.shift_E(...), then reduce "
-            "them again",
         )
     E = value["E"]
     units = E.attrs["units"]
-    if getattr(split_quantity(by, "by")[0], "size", 1) != 1:
+    if (shape := getattr(split_quantity(by, "by")[0], "shape", ())) not in ((), (1,)):
         raise QuantityError(
-            f"by has the shape {split_quantity(by, 'by')[0].shape}",
-            reason="a grid has one E, which moves by one energy",
-            fix="by=line.energy, of line = data.bp.fit_elastic_line(Q_range=...), "
+            f"by has the shape {shape}, but a grid has one E",
+            fix="by=line.energy, with line = data.bp.fit_elastic_line(Q_range=...), "
             "which averages over Q",
         )
     distance = magnitude(by, units, name="by", energy=True)
     lower, upper = bin_limits(signal.source, "E")
     if not lower[0] <= distance <= upper[-1]:
         raise RangeError(
-            f"by={distance:g} {units} is beyond the data",
-            reason=f"they reach from {lower[0]:g} to {upper[-1]:g} {units}, and E = 0 "
-            "would be outside",
-            fix="look at its units: the elastic line stands a fraction of its width "
-            "from 0",
+            f"by={distance:g} {units} is outside the data, which reach from "
+            f"{lower[0]:g} to {upper[-1]:g} {units}",
+            fix="check its units: the elastic line is a fraction of its width from 0",
         )
     moved = {"E": ("E", E.values - distance, E.attrs)}
+    edges = np.stack([lower, upper], axis=-1) - distance
     answer: Data = signal.answer(
         value.assign_coords(moved),
         None if signal.std is None else signal.std.assign_coords(moved),
         operation="shift_E",
         arguments={"by": f"{distance:.10g} {units}"},
-        bounds={
-            "E": xr.Variable(
-                ("E", "bnds"), np.stack([lower, upper], axis=-1) - distance
-            )
-        },
+        bounds={"E": xr.Variable(("E", "bnds"), edges)},
     )
     return answer
 
 
 def line_profile(signal: Signal) -> np.ndarray:
-    """Return S(E), the mean over all else, of data that hold an elastic line.
+    """Return S(E), the mean over all else, of data with an elastic line.
 
     Raises
     ------
     RangeError
-        If they hold none.
+        If they have none.
     """
     value = signal.value
-    profile: np.ndarray = (
-        value.where(abs(value) < MOST).mean([d for d in value.dims if d != "E"]).values
-    )
+    others = [d for d in value.dims if d != "E"]
+    # The square of a larger number, and with it every variance, overflows.
+    profile: np.ndarray = value.where(abs(value) < 1e150).mean(others).values
     lower, upper = bin_limits(signal.source, "E")
     at_zero = ((lower <= 0) & (upper >= 0)).any()
     if not at_zero or elastic_line_bins(value["E"].values, profile) is None:
         raise RangeError(
-            "the data hold no elastic line",
-            reason=f"E reaches from {lower[0]:g} to {upper[-1]:g} "
-            f"{value['E'].attrs['units']}"
+            "the data have no elastic line: E reaches from "
+            f"{lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
             f"{', and nothing below 1e150 is known at E = 0' if at_zero else ''}",
-            fix="pass S(Q,E) with E = 0 in it, or name the line by E_range=",
+            fix="pass S(Q,E) with E = 0, or name the line by E_range=",
         )
     return profile
 
@@ -293,17 +255,17 @@ def line_profile(signal: Signal) -> np.ndarray:
 def elastic_line_bins(
     E: np.ndarray, profile: np.ndarray
 ) -> tuple[int, int, int] | None:
-    """Find the top of the line that stands at E = 0 or a little off it, and the bins above half its height.
+    """Find the top of the line at or near E = 0, and the bins above half its height.
 
     Parameters
     ----------
     E, profile : numpy.ndarray, shape (n,)
-        Ascending energies, and the intensity there; NaN where there is none.
+        Ascending energies, and the intensity there; NaN if unknown.
 
     Returns
     -------
     top, first, last : int, or None
-        None where nothing is known at E = 0, or the data do not reach it.
+        None if nothing is known at E = 0, or the data do not reach it.
 
     Examples
     --------
@@ -329,10 +291,9 @@ def elastic_line_bins(
 
 
 def width_at_half_maximum(E: np.ndarray, profile: np.ndarray) -> float:
-    """Return the full width of the line about E = 0 between its interpolated half heights.
+    """Return the full width of the line about E = 0 between interpolated half heights.
 
-    Where the data end before, it is the width up to their end; NaN where there is no
-    line.
+    If the data end before, it is the width up to their end; NaN if there is no line.
 
     Examples
     --------
@@ -355,13 +316,11 @@ def width_at_half_maximum(E: np.ndarray, profile: np.ndarray) -> float:
     return crossing(last, last + 1) - crossing(first, first - 1)
 
 
-def elastic_reach(E: np.ndarray, profile: np.ndarray) -> float:
-    """Return the energy beyond which, on both sides, the elastic line is over.
+def elastic_reach(E: np.ndarray, profile: np.ndarray, widths: float = 2.0) -> float:
+    """Return |E| beyond which the elastic line has ended: some widths from its centre.
 
-    `REACH` widths from its centre.
-
-    0 where there is none, as where it was masked. Of data that begin at E = 0 half the
-    line is seen, and the other half is taken alike.
+    0 if there is none, as if it was masked. Data that begin at E = 0 show half the
+    line, and the other half is taken as equal.
 
     Examples
     --------
@@ -370,9 +329,7 @@ def elastic_reach(E: np.ndarray, profile: np.ndarray) -> float:
     1.0
     """
     found = elastic_line_bins(E, profile)
-    if found is None:
+    width = width_at_half_maximum(E, profile) * (2 if E[0] >= 0 else 1)
+    if found is None or not np.isfinite(width):
         return 0.0
-    width, centre = width_at_half_maximum(E, profile), float(E[found[0]])
-    if E[0] >= 0:
-        width *= 2
-    return abs(centre) + REACH * width if np.isfinite(width) else 0.0
+    return abs(float(E[found[0]])) + widths * width

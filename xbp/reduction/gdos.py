@@ -32,7 +32,7 @@ from xbp.models.factors import (
     energy_factor,
     momentum_factor,
 )
-from xbp.reduction.imaginary import real_modes
+from xbp.reduction.dos_area import real_modes
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["to_bqe", "to_convention", "to_gdos", "to_sqe"]

@@ -1,38 +1,334 @@
-"""Heat capacity: per mole, and over T³."""
+"""Heat capacity: of a density of states, per mole, and over T³."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+import scipy
 import xarray as xr
 
-from xbp.core.common_errors import carries_common_errors
-from xbp.core.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.core import constants
+from xbp.core.common_errors import carries_common_errors, fingerprint
+from xbp.core.errors import (  # fmt: skip
+    CoordinateError,
+    QuantityError,
+    RangeError,
+    TemperatureError,
+    UnitsError,
+)
+from xbp.core.grid import given_axis
+from xbp.core.guards import at_most_one, choose, not_used, require_dims, require_number
+from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
+from xbp.core.schema import COORDINATES
 from xbp.core.signal import Signal, read
 from xbp.core.units import (
     convert_factor,
     format_unit,
     has_offset,
-    is_one_of,
     magnitude,
     parse_unit,
     to_kelvin,
 )
+from xbp.models.debye_einstein import dos_weights, mode_heat_capacity
+from xbp.reduction.dos_area import (
+    Modes,
+    known_area,
+    modes_of,
+    real_modes,
+    to_pure_number,
+)
 
-__all__ = ["Amount", "kelvins", "reduced_heat_capacity", "to_molar"]
+__all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_molar"]
 
 #: What a mole of the sample is a mole of.
 Amount = Literal["atoms", "formula units"]
-#: Beyond it is something else, or in other units; its cube may be no number.
-TEMPERATURES = (1e-9, 1e9)
-#: Beyond it one over it is no number.
-POSITIVE = (1e-150, 1e150)
-_AMOUNTS = ("atoms", "formula units")
-#: Units in which `to_molar` takes what it is told.
-_GIVEN_IN = {"mass": "mg", "molar_mass": "g/mol", "atoms": "1"}
+#: Numbers about the sample that `to_molar` needs: their attributes, units, and what
+#: they are.
+_SAMPLE: Final = {
+    "mass": ("sample_mass", "mg", "mass of the sample"),
+    "molar_mass": ("molar_mass", "g/mol", "molar mass of a formula unit"),
+    "atoms": ("atoms_per_formula", "1", "number of atoms in a formula unit"),
+}
+
+
+@operation(takes="vibrational_dos", gives="heat_capacity", over="E", step=12)
+@carries_common_errors()
+def heat_capacity(
+    data: Data,
+    temperature: Any,
+    *,
+    area: float | None = None,
+    n_atoms: float | None = None,
+    below: Literal["debye"] | None = None,
+    area_tolerance: float = 0.01,
+    end: float = 0.1,
+) -> Data:
+    r"""Return the harmonic heat capacity of a density of states.
+
+    .. math:: C(T) = 3R\int_0^\infty g(E)\,\frac{x^2e^x}{(e^x-1)^2}\,dE,\quad x = E/k_BT
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``vibrational_dos`` g(E), measured, simulated or fitted, over E and any further
+        dimensions. Energies E < 0, imaginary modes, are left out and listed by
+        `diagnostics`. g/E² is taken as linear between the points and as constant below
+        the first positive energy (Debye's law); g is 0 beyond the last one.
+    temperature : array, or DataArray with units
+        Temperatures; bare ones are in K.
+    area : float, optional
+        ∫ g dE to scale g to: 1 is the 3 N_A modes of a mole of atoms. By default the
+        area is taken from ``attrs["area"]``, which xbp sets, or must be 1 (all modes)
+        or 3 (per atom).
+    n_atoms : number, optional
+        Number N of atoms in the cell described by g, whose area is 3N. C is per mole of
+        atoms.
+    below : {"debye"}, optional
+        How to continue a g that begins with NaN, as under an elastic line: by Debye's
+        law through its first value. By default such a g is refused. NaN after the last
+        value count as 0.
+    area_tolerance : float, optional
+        Relative tolerance for recognising an area, and the largest fraction of C that
+        may be missing at any temperature if g contains only part of its modes.
+    end : float, optional
+        Largest last value, as a fraction of the maximum, of a g that does not state its
+        area; if it is larger, modes may be missing, and `area` or `n_atoms` is needed.
+
+    Returns
+    -------
+    same type as `data`
+        ``heat_capacity`` C(temperature) in J/mol/K; a Dataset with its std, for
+        independent bins of a g whose area is exact. ``C_std_common`` is the part that
+        all temperatures share. NaN wherever g contains NaN. ``attrs["amount"]`` is that
+        of g, or "atoms".
+
+    Raises
+    ------
+    QuantityError
+        If the area of g is unknown, is neither 1 nor 3 (nor 3N), g may lack modes at
+        high energy, or is neutron-weighted, and `area` is not given.
+    UnitsError
+        If g is in arbitrary units, and neither `area` nor `n_atoms` is given.
+    CoordinateError, TemperatureError
+        If the temperatures are not ascending and positive, or g has no positive
+        energies.
+    RangeError
+        If g begins with NaN and `below` is not given, if all of g is NaN, or if missing
+        modes above its energies contribute at the temperatures.
+
+    References
+    ----------
+    A. A. Maradudin et al., Theory of Lattice Dynamics in the Harmonic Approximation
+    (1971), ch. IV.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> g = xbp.tutorial.open_dataset("zr46cu46al8_md").g
+    >>> C = g.bp.heat_capacity([10.0, 3000.0], area=1)
+    >>> round(float(C[1]), 1)
+    24.9
+    """
+    signal = real_modes(read(data, "vibrational_dos"))
+    value = signal.value
+    if "E" not in value.dims or "temperature" in value.dims:
+        raise CoordinateError(
+            f"'{value.name}' has the dimensions {tuple(value.dims)}, but g must depend "
+            "on E alone: C has temperatures of its own",
+            fix="pass g(E) of one temperature, g.isel(temperature=0, drop=True)",
+        )
+    kelvin = _kelvins(*given_axis(temperature, "temperature"), "temperature")
+    to_mev = convert_factor(
+        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
+    )
+    if below is not None:
+        choose(below, ("debye",), "below")
+    at_most_one(area=area, n_atoms=n_atoms)
+    require_number(area_tolerance, "area_tolerance", above=0, below=1)
+    used = _known_bins(value, below)
+    E = value["E"].values[used].astype(float) * to_mev
+    weights = dos_weights(E, np.append(kelvin, np.inf))
+    modes: Modes | None = None
+    if area is None:
+        known = known_area(value)
+        if n_atoms is None and not known and parse_unit(signal.units).dimensionless:
+            raise UnitsError(
+                f"'{value.name}' is in arbitrary units, so the number of its modes is "
+                "unknown",
+                fix="pass area=1 if g contains all modes: C is then per mole of atoms",
+            )
+        scale: Any = to_pure_number(signal, free=n_atoms is not None or known) / to_mev
+        modes = modes_of(signal, n_atoms=n_atoms, tolerance=area_tolerance, end=end)
+    else:
+        area = require_number(area, "area", above=0, error=QuantityError)
+    label = xr.DataArray(weights[:-1], dims=("temperature", "E"))
+    norm = xr.DataArray(weights[-1], dims="E")
+    foreign = [
+        c for c in value.coords if c in ("temperature", "area") or "E" in value[c].dims
+    ]
+    g = value.isel(E=used).drop_vars(foreign)
+    scale = scale / modes.unit if modes else (area or 1.0) / _positive_area(g, norm)
+    scale = 3 * scipy.constants.R * scale
+    dims = [d if d != "E" else "temperature" for d in value.dims]
+    attrs = {"units": "K", "long_name": COORDINATES["temperature"][1]}
+    out = (xr.dot(g, label, dim="E") * scale).transpose(*dims)
+    if modes:
+        out = _without_missing(out, modes, kelvin, float(E[-1]), area_tolerance)
+    std: xr.DataArray | None = None
+    common: dict[str, xr.Variable] = {}
+    if signal.std is not None:
+        sigma = std_along(signal.std, "E").isel(E=used)
+        sigma = sigma.drop_vars(list(signal.std.coords))
+        slope: Any = label
+        if modes is None or (known_area(value) and "area" not in value.coords):
+            # The area is exact: what a bin adds to C it takes from the mean of all.
+            slope = label - out * norm / (3 * scipy.constants.R * (area or 1.0))
+            if modes:
+                slope = slope.where(modes.missing <= area_tolerance, label)
+        std, common = _errors(
+            slope * sigma * scale, dims, fingerprint("g(E)", g, sigma)
+        )
+    answer: Data = signal.answer(
+        out.assign_coords(temperature=("temperature", kelvin, attrs)),
+        std,
+        operation="heat_capacity",
+        arguments={"area": area, "n_atoms": n_atoms, "below": below},
+        units="J/K/mol",
+        quantity="heat_capacity",
+        attrs={
+            "amount": value.attrs.get("amount", "atoms") if modes or area == 1 else None,
+            "area": None, "area_of": None, "weighting": None,
+        },
+        common=common,
+    )  # fmt: skip
+    return answer
+
+
+def _errors(
+    parts: xr.DataArray, dims: list[Any], name: str
+) -> tuple[xr.DataArray, dict[str, xr.Variable]]:
+    """Return the std from the errors of each bin of g, and what temperatures share.
+
+    All temperatures see the same bins: the leading component of their covariance is
+    kept apart, so that a mean or a fit over T does not take their errors as
+    independent.
+    """
+    total = (parts**2).sum("E") ** 0.5
+    if total.chunks is not None or total.ndim > 1:
+        return total.transpose(*dims), {}
+    matrix = np.nan_to_num(parts.transpose("temperature", "E").values)
+    left, size, _ = np.linalg.svd(matrix, full_matrices=False)
+    shared = xr.Variable("temperature", left[:, 0] * size[0])
+    # Never 0, which would be a measurement without counts.
+    least = (0.01 * total) ** 2
+    own = total.copy(
+        data=np.maximum((total**2 - shared**2).values, least.values) ** 0.5
+    )
+    return own, {name: shared}
+
+
+def _without_missing(
+    C: xr.DataArray, modes: Modes, kelvin: np.ndarray, highest: float, tolerance: float
+) -> xr.DataArray:
+    """Refuse temperatures at which modes that g lacks contribute; NaN if it is lazy.
+
+    Modes above the highest energy E have less than c(E/k_BT) each of what a classical
+    mode has.
+    """
+    x = highest / (constants.BOLTZMANN_MEV * kelvin)
+    each = xr.DataArray(mode_heat_capacity(x), dims="temperature")
+    missing = modes.missing.where(modes.missing > tolerance, 0.0)
+    most = 3 * scipy.constants.R * missing * each.where(modes.above, 1.0)
+    lost = most > tolerance * abs(C)
+    if lost.chunks is None and bool(lost.any()):
+        fine = kelvin[~lost.any([d for d in lost.dims if d != "temperature"]).values]
+        raise RangeError(
+            f"g(E) has {100 * (1 - float(modes.missing.max())):.3g} % of its modes, to "
+            f"{highest:.4g} meV: C at {kelvin[-1]:g} K lacks more than "
+            f"{100 * tolerance:.2g} %",
+            fix=(f"temperatures to {fine[-1]:g} K; or " if fine.size else "")
+            + "g over all energies",
+        )
+    return C.where(~lost)
+
+
+def _positive_area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
+    """Return ∫ g dE, which must be positive; NaN where g contains NaN."""
+    with np.errstate(over="ignore"):
+        area: xr.DataArray = (g * norm).sum("E", skipna=False)
+    if area.chunks is None:  # dask arrays are not computed for a check
+        wrong = area.values[~((area.values > 1e-150) & (area.values < 1e150))]
+        wrong = wrong[~np.isnan(wrong)]
+        if wrong.size:
+            raise QuantityError(
+                f"the area of g(E) is {wrong[0]:g}, but must be positive and finite to "
+                "be scaled"
+            )
+    return area
+
+
+def _known_bins(g: xr.DataArray, below: str | None) -> np.ndarray:
+    """Return E > 0 without the bins before the first and after the last value of g."""
+    positive = g["E"].values > 0
+    if not positive.any():
+        raise CoordinateError(
+            "g(E) has no positive energies", fix="fold it onto E > 0 first"
+        )
+    some = positive & g.notnull().any([d for d in g.dims if d != "E"]).values
+    if not some.any():
+        raise RangeError(
+            "g(E) contains no values: all of it is NaN", fix="check the status of g(E)"
+        )
+    first, last = np.flatnonzero(some)[[0, -1]]
+    empty = g["E"].values[positive & (np.arange(some.size) < first)]
+    if empty.size and below is None:
+        raise RangeError(
+            f"g(E) is NaN from {empty[0]:g} to {empty[-1]:g} {g['E'].attrs['units']}",
+            reason="the lowest modes determine the heat capacity at low temperature",
+            fix="below='debye' uses Debye's law there, and records this in the history",
+        )
+    positive[:first], positive[last + 1 :] = False, False
+    return positive
+
+
+def _kelvins(values: Any, units: str, name: str) -> np.ndarray:
+    """Return ascending temperatures in K, refused outside 1e-9 to 1e9 K."""
+    kelvin = np.asarray(to_kelvin(np.asarray(values, float), units, name=name))
+    if not (kelvin[0] > 1e-9 and kelvin[-1] < 1e9):
+        raise TemperatureError(
+            f"{name} ranges from {kelvin[0]:g} to {kelvin[-1]:g} K; a solid has a "
+            "positive temperature",
+            fix="leave 0 out, as in data.sel(temperature=slice(0.1, None)); check the "
+            "units",
+        )
+    return kelvin
+
+
+def kelvins(value: xr.DataArray) -> np.ndarray:
+    """Return the temperatures of a heat capacity in K, which must be positive."""
+    require_dims(value, "temperature", "a heat capacity", error=CoordinateError)
+    T = value["temperature"]
+    return _kelvins(T.values, T.attrs["units"], "coordinate 'temperature'")
+
+
+def in_kelvin(data: Any) -> Any:
+    """Return a heat capacity with its temperatures in K, if these have another zero.
+
+    Examples
+    --------
+    >>> T = xr.DataArray([0.0, 20.0], dims="temperature", attrs={"units": "degC"})
+    >>> in_kelvin(xr.Dataset(coords={"temperature": T})).temperature.values
+    array([273.15, 293.15])
+    """
+    T = data.coords.get("temperature")
+    units = None if T is None else T.attrs.get("units")
+    if units is None or not has_offset(parse_unit(units)):
+        return data
+    kelvin = to_kelvin(T.values.astype(float), units, name="coordinate 'temperature'")
+    return data.assign_coords(temperature=(T.dims, kelvin, T.attrs | {"units": "K"}))
 
 
 @operation(takes="heat_capacity", step=16, when=lambda C: "amount" not in C.attrs)
@@ -49,7 +345,7 @@ def to_molar(
     r"""Return the heat capacity per mole.
 
     .. math:: C_m = C\,\frac{M}{m}\quad\text{(per mole of formula units)}, \quad C_m/N
-    \text{ (per mole of atoms)}
+              \text{ (per mole of atoms)}
 
     Parameters
     ----------
@@ -59,22 +355,22 @@ def to_molar(
     per : {"atoms", "formula units"}
         What the answer is a mole of.
     mass : scalar with units, optional
-        Sample mass m (bare: mg), where the data are of the whole sample and
-        ``C.attrs["sample_mass"]`` is not it.
+        Sample mass m (bare: mg), if the data are of the whole sample; by default
+        ``C.attrs["sample_mass"]``.
     molar_mass : scalar with units, optional
-        Molar mass M of a formula unit (bare: g/mol), where ``C.attrs["molar_mass"]`` is
-        not there. With the mean atomic mass of an alloy and ``atoms=1`` a formula unit
-        is an atom.
+        Molar mass M of a formula unit (bare: g/mol); by default
+        ``C.attrs["molar_mass"]``. With the mean atomic mass of an alloy and ``atoms=1``
+        a formula unit is an atom.
     atoms : number, optional
-        Atoms N in a formula unit, where it is needed and
-        ``C.attrs["atoms_per_formula"]`` is not there.
+        Atoms N in a formula unit, if needed; by default
+        ``C.attrs["atoms_per_formula"]``.
     amount : {"atoms", "formula units"}, optional
-        What data per mole are a mole of, where ``C.attrs["amount"]`` is not there.
+        What data per mole are a mole of; by default ``C.attrs["amount"]``.
 
     Returns
     -------
     same type as `data`
-        In J/mol/K, with ``attrs["amount"]`` saying `per`; a Dataset with its std, which
+        In J/mol/K, with `per` as ``attrs["amount"]``; a Dataset with its std, which
         does not include the errors of m and M.
 
     Raises
@@ -83,7 +379,7 @@ def to_molar(
         If m, M, N or `amount` is needed and not known, contradicts the file's, or is
         not positive.
     UnitsError
-        If the units are of no heat capacity.
+        If the units are not those of a heat capacity.
 
     Examples
     --------
@@ -93,156 +389,82 @@ def to_molar(
     >>> round(float(molar.C[0]), 2), molar.C.attrs["amount"]
     (21.85, 'atoms')
     """
-    if not is_one_of(per, *_AMOUNTS):
-        raise QuantityError(
-            f"per={per!r} is not known",
-            reason="a mole is of atoms or of formula units, and they differ by a "
-            "factor",
-            fix="per='atoms' or per='formula units'",
-        )
+    per = choose(per, Amount, "per")
     signal = read(data, "heat_capacity")
-    unit, factor, used = parse_unit(signal.units), 1.0, {}
+    given = {"mass": mass, "molar_mass": molar_mass, "atoms": atoms}
+    used: dict[str, float] = {}
+
+    def known(name: str) -> float:
+        used[name] = _of_sample(signal, name, given[name])
+        return used[name]
+
+    unit = parse_unit(signal.units)
+    own: str = "formula units"
     if unit.is_compatible_with("J/mol/K"):
         factor = convert_factor(signal.units, "J/mol/K")
-        own = _own_amount(signal, amount)
-    elif amount is not None:
-        raise QuantityError(
-            f"amount={amount!r} does not apply to a heat capacity in '{signal.units}'",
-            reason="amount= applies only to data per mole",
-            fix=f"leave amount= out; per={per!r} sets what a mole of the result "
-            "refers to",
-        )
-    elif unit.is_compatible_with("J/g/K") or unit.is_compatible_with("J/K"):
-        own = "formula units"
-        used["molar_mass"] = _known(
-            signal,
-            molar_mass,
-            "molar_mass",
-            _GIVEN_IN["molar_mass"],
-            "of a formula unit",
-        )
-        if unit.is_compatible_with("J/K"):
-            used["mass"] = _known(
-                signal, mass, "sample_mass", _GIVEN_IN["mass"], "of the sample"
-            )
-            factor = (
-                convert_factor(signal.units, "J/K")
-                * used["molar_mass"]
-                / (used["mass"] * 1e-3)
-            )
-        else:
-            factor = convert_factor(signal.units, "J/g/K") * used["molar_mass"]
+        own = _amount(signal, amount)
+    elif unit.is_compatible_with("J/g/K"):
+        factor = convert_factor(signal.units, "J/g/K") * known("molar_mass")
+    elif unit.is_compatible_with("J/K"):
+        factor = convert_factor(signal.units, "J/K")
+        factor *= known("molar_mass") / (known("mass") * 1e-3)
     else:
         raise UnitsError(
-            f"'{signal.value.name}' is in '{signal.units}'",
-            reason="a heat capacity is in J/K, J/g/K or J/mol/K",
+            f"'{signal.value.name}' is in '{signal.units}', but a heat capacity is in "
+            "J/K, J/g/K or J/mol/K",
             fix="data['C'].attrs['units'] = 'uJ/K'",
         )
+    if used:
+        not_used(f"the data are in '{signal.units}', not per mole", amount=amount)
     if own != per:
-        used["atoms"] = _known(
-            signal, atoms, "atoms_per_formula", _GIVEN_IN["atoms"], "in a formula unit"
-        )
-        factor *= 1 / used["atoms"] if per == "atoms" else used["atoms"]
+        factor *= 1 / known("atoms") if per == "atoms" else known("atoms")
     answer: Data = signal.answer(
         signal.value * factor,
         None if signal.std is None else signal.std * factor,
         operation="to_molar",
         arguments={"per": per}
-        | {name: f"{number:.10g} {_GIVEN_IN[name]}" for name, number in used.items()},
+        | {name: f"{number:.10g} {_SAMPLE[name][1]}" for name, number in used.items()},
         units="J/K/mol",
         attrs={"amount": per},
     )
     return answer
 
 
-def _own_amount(signal: Signal, given: Any) -> str:
-    """Return what a heat capacity per mole is a mole of.
-
-    Its attribute, or the argument, never a guess.
-    """
-    said = signal.value.attrs.get("amount")
-    if said in _AMOUNTS and given in (None, said):
-        return str(said)
-    if said is None and is_one_of(given, *_AMOUNTS):
-        return str(given)
-    name = signal.value.name
-    raise QuantityError(
-        f"'{name}' is per mole, but of atoms or formula units is unknown"
-        if said is None and given is None
-        else f"'{name}' has amount {said!r}, but amount={given!r} was passed",
-        reason="a mole of atoms and a mole of formula units differ by the number of "
-        "atoms",
-        fix="amount='atoms' or amount='formula units', whichever describes the data",
-    )
+def _amount(signal: Signal, given: Any) -> str:
+    """Return what a heat capacity per mole is a mole of: its attribute or argument."""
+    carried, name = signal.value.attrs.get("amount"), signal.value.name
+    if carried is not None and given not in (None, carried):
+        raise QuantityError(f"'{name}' has amount {carried!r}, not amount={given!r}")
+    found = given if carried is None else carried
+    if found is None:
+        raise QuantityError(
+            f"'{name}' is per mole, but whether of atoms or of formula units is unknown",
+            fix="amount='atoms' or amount='formula units', whichever describes the data",
+        )
+    return choose(found, Amount, "amount")
 
 
-def _known(signal: Signal, given: Any, attribute: str, units: str, what: str) -> float:
-    """Return what the argument or the file's header says, which must not contradict one another."""
-    header = signal.value.attrs.get(attribute)
-    name = (
-        "mass"
-        if attribute == "sample_mass"
-        else "atoms"
-        if attribute == "atoms_per_formula"
-        else attribute
-    )
+def _of_sample(signal: Signal, name: str, given: Any) -> float:
+    """Return a number from the argument or the attribute; both must agree."""
+    attribute, units, what = _SAMPLE[name]
+    carried = signal.value.attrs.get(attribute)
     values = [
-        magnitude(value, units, name=name)
-        for value in (given, header)
+        require_number(
+            value, name, units, least=1e-150, most=1e150, error=QuantityError
+        )
+        for value in (given, carried)
         if value is not None
     ]
     if not values:
-        subject = (
-            "number of atoms"
-            if attribute == "atoms_per_formula"
-            else attribute.replace("_", " ")
-        )
         raise QuantityError(
-            f"the {subject} {what} is not known",
-            reason=f"neither {name}= nor attrs['{attribute}'] of the data tells it",
-            fix=f"say {name}='1 {units}', with the number that it is"
-            if units != "1"
-            else f"say {name}=, a number",
+            f"the {what} is not known: neither {name}= nor attrs['{attribute}'] is given"
         )
-    if not POSITIVE[0] < min(values) <= max(values) < POSITIVE[1] or (
-        len(values) == 2 and not np.isclose(values[0], values[1], rtol=1e-9)
-    ):
+    if not np.isclose(values[0], values[-1], rtol=1e-9):
         raise QuantityError(
-            f"{name} is "
-            f"{' against the '.join(f'{value:g} {units}' for value in values)}"
-            + (" of the file" if len(values) == 2 else ""),
-            reason="it is positive, and one number",
-            fix=f"leave {name}= out, or set data['C'].attrs['{attribute}'] right",
+            f"{name} is {values[0]:g} {units}, but the file has {values[1]:g} {units}",
+            fix=f"leave {name}= out, or correct data['C'].attrs['{attribute}']",
         )
     return values[0]
-
-
-def kelvins(value: xr.DataArray) -> np.ndarray:
-    """Return the temperatures that a heat capacity stands over, in K, held to be positive."""
-    if "temperature" not in value.dims:
-        raise CoordinateError(
-            f"'{value.name}' has no dimension 'temperature' (it has "
-            f"{tuple(value.dims)})",
-            reason="a heat capacity is a function of temperature",
-            fix="pass C(temperature)",
-        )
-    coordinate = value["temperature"]
-    kelvin = np.asarray(
-        to_kelvin(
-            coordinate.values.astype(float),
-            coordinate.attrs["units"],
-            name="coordinate 'temperature'",
-        )
-    )
-    low, high = TEMPERATURES
-    if not (low < kelvin[0] and kelvin[-1] < high):
-        raise TemperatureError(
-            f"coordinate 'temperature' reaches from {kelvin[0]:g} to {kelvin[-1]:g} K",
-            reason=f"a solid has a positive temperature, between {low:g} and {high:g} "
-            "K",
-            fix="data = data.sel(temperature=slice(0.1, None)), or set its units right",
-        )
-    return kelvin
 
 
 @operation(
@@ -271,8 +493,7 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     Raises
     ------
     CoordinateError, TemperatureError, UnitsError
-        If there is no dimension temperature, it is not positive, or γ is of other
-        units.
+        If there is no dimension temperature, it is not positive, or γ has other units.
 
     References
     ----------
@@ -287,22 +508,16 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     1.0
     """
     signal = read(data, "heat_capacity")
-    kelvin = kelvins(signal.value)
+    dims = signal.value.dims
+    T = xr.Variable("temperature", kelvins(signal.value))
     per_kelvin = format_unit(parse_unit(signal.units) / parse_unit("K"))
     slope = magnitude(gamma, per_kelvin, name="gamma")
-    if abs(slope) > POSITIVE[1]:
-        raise QuantityError(
-            f"gamma={slope:g} {per_kelvin}",
-            reason="times a temperature it is no number",
-            fix="gamma='1 mJ/mol/K^2'",
-        )
-    T = xr.DataArray(kelvin, dims="temperature")
-    out = (signal.value - (slope * T).variable) / (T**3).variable
+    if abs(slope) > 1e150:
+        raise QuantityError(f"gamma={slope:g} {per_kelvin} times T is not a number")
+    std = None if signal.std is None else (signal.std / T**3).transpose(*dims)
     answer: Data = signal.answer(
-        out.transpose(*signal.value.dims),
-        None
-        if signal.std is None
-        else (signal.std / (T**3).variable).transpose(*signal.value.dims),
+        ((signal.value - slope * T) / T**3).transpose(*dims),
+        std,
         operation="reduced_heat_capacity",
         arguments={"gamma": f"{slope:.10g} {per_kelvin}"},
         units=format_unit(parse_unit(signal.units) / parse_unit("K**3")),
@@ -310,25 +525,3 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
         attrs={"gamma": f"{slope:.10g} {per_kelvin}"},
     )
     return answer
-
-
-def in_kelvin(data: Any) -> Any:
-    """Return a heat capacity with its temperatures in K, where these are given from another zero.
-
-    Examples
-    --------
-    >>> T = xr.DataArray([0.0, 20.0], dims="temperature", attrs={"units": "degC"})
-    >>> in_kelvin(xr.Dataset(coords={"temperature": T})).temperature.values
-    array([273.15, 293.15])
-    """
-    T = data.coords.get("temperature")
-    if (
-        T is None
-        or "units" not in T.attrs
-        or not has_offset(parse_unit(T.attrs["units"]))
-    ):
-        return data
-    kelvin = to_kelvin(
-        T.values.astype(float), T.attrs["units"], name="coordinate 'temperature'"
-    )
-    return data.assign_coords(temperature=(T.dims, kelvin, T.attrs | {"units": "K"}))

@@ -23,7 +23,7 @@ from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
 from xbp.core.units import format_unit, parse_unit
 from xbp.reduction.multiphonon import energies
-from xbp.reduction.sample import said_of_sample, sample_labels
+from xbp.reduction.sample import sample_attribute, sample_labels
 
 __all__ = ["integrate_E", "mirrored", "one_sided", "require_elastic"]
 
@@ -203,7 +203,7 @@ def mirrored(
 
 def _scale(signal: Signal) -> str:
     """Say what set the scale of S(Q,E), as far as it is known."""
-    before = said_of_sample(signal, "normalization")
+    before = sample_attribute(signal, "normalization")
     if isinstance(before, str):
         return f", S(Q,E) normalized {before}"
     return (

@@ -10,6 +10,7 @@ import numpy as np
 from xbp.core import constants
 from xbp.core.status import (
     FAILED,
+    MULTIPHONONS_UNKNOWN,
     NO_DATA,
     NO_SCATTERING,
     NOT_CONVERGED,
@@ -39,94 +40,41 @@ STATUSES: Final = (
     NO_SCATTERING,
     TRUNCATED,
     U2_DISAGREES,
+    MULTIPHONONS_UNKNOWN,
 )
-_NO_DATA, _FAILED, _NOT_CONVERGED, _NO_SCATTERING, _TRUNCATED, _DISAGREES = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-)
-
-_ORDERS_TOLERANCE: Final = 1e-6
-_MAX_ITERATIONS: Final = 100
-# Phonons end where g falls below this part of its maximum for good; what a background
-# leaves beyond is less.
-_PHONONS_END: Final = 0.1
-# The end of a range over which g is averaged: this part of its highest energy, and at
-# least so many bins.
-_END_PART: Final = 0.05
-_END_BINS: Final = 3
-# A third of u² leaves this part of what u² leaves unexplained, or less: S does not fall
-# with Q as u² has it.
-_BETTER: Final = 0.9
-# Differences that Anderson's mixing remembers, how much of the last it takes, and how
-# often a step that leaves what is physical is halved.
-_MEMORY: Final = 5
-_MIXING: Final = 0.5
-_HALVINGS: Final = 8
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What the iteration ended with.
+    """How the iteration ended; densities over the bins E > 0, `many` over all.
 
-    The densities are over the bins E > 0, `many` is over all.
-
-    `code` is a place in `STATUSES`, `u2_code` that of u²; `many` is N(1+C) Σ S_n of two
-    and more phonons, in the units of S; `join` is what the density beyond the range is
-    multiplied by, `unexplained` the weighted sum of the squares that all phonons leave
-    of S; the others as `xbp.to_vibrational_dos` returns them.
+    `many` is N(1+C) Σ S_n of two and more phonons, in the units of S; `join` is the
+    factor of the density beyond the range; `unexplained` is the weighted sum of the
+    squares that all phonons leave of S, `background` the part of S that does not depend
+    on Q; the others as `xbp.to_vibrational_dos` returns them.
     """
 
     g: np.ndarray
     g_std: np.ndarray
-    u2: float
     many: np.ndarray
-    code: int
+    status: str
+    u2_status: str
     iterations: int
-    change: float
-    orders: int
-    scale: float
-    constant: float
-    extended: float
-    highest: float
-    u2_code: int
-    join: float
-    unexplained: float
-
-    @classmethod
-    def none(
-        cls, n: int, shape: tuple[int, ...], code: int, iterations: int
-    ) -> Solution:
-        """Return that there is none."""
-        nothing, x = np.full(n, np.nan), np.nan
-        return cls(
-            nothing,
-            nothing,
-            x,
-            np.full(shape, np.nan),
-            code,
-            iterations,
-            x,
-            0,
-            x,
-            x,
-            x,
-            x,
-            code,
-            x,
-            x,
-        )
+    u2: float = np.nan
+    change: float = np.nan
+    orders: int = 0
+    scale: float = np.nan
+    constant: float = np.nan
+    extended: float = np.nan
+    highest: float = np.nan
+    join: float = np.nan
+    unexplained: float = np.nan
+    background: float = np.nan
 
 
 @dataclass(frozen=True)
 class _State:
-    """What follows from one g.
-
-    Its phonons, and the g that the data leave once these are taken off.
-    """
+    """What follows from one g: its phonons, and the g that remains of the data."""
 
     modes: Modes
     displacement: float
@@ -142,36 +90,32 @@ class _State:
 
 @dataclass(frozen=True)
 class Inversion:
-    """The grid of maps that are to be inverted.
+    """The grid of maps that are inverted.
 
     Attributes
     ----------
     E, edges : numpy.ndarray, shape (n_E,) and (n_E + 1,)
         Centres and edges of the bins in meV.
     Q, weight : numpy.ndarray, shape (n_Q,)
-        Momentum transfers in 1/angstrom, and how much each counts; 0 leaves it out.
+        Momentum transfers in 1/angstrom, and their weights; 0 leaves one out.
     used : numpy.ndarray of bool, shape (n_E,)
         Bins in which g is found, all of E > 0.
-    beyond : numpy.ndarray of bool, shape (n_E,)
-        Bins without phonons, from which C is told; none where it is given.
+    tail : numpy.ndarray of bool, shape (n_E,)
+        Bins without phonons, from which C is found; none if it is given.
     constant : float
-        C, where it is given.
+        C, if it is given.
     per_gamma : float
-        ħ²/2M in meV angstrom²; NaN where u² is given instead.
+        ħ²/2M in meV angstrom²; NaN if u² is given instead.
     below : {"debye", "nothing"}
-        What stands in for g below `used`.
-    tolerance : float
-        Largest change of g, as a part of its maximum, that ends the iteration.
-    end : float
-        Where g at the end of its range is larger, as a part of its maximum, it has not
-        fallen there.
+        How g continues below `used`.
+    tolerance, end, background, uncertain : float
+        As for `xbp.to_vibrational_dos`.
     initial_E : numpy.ndarray, shape (n_i,)
-        Energies in meV of the density that goes on where the range ends; empty where
-        there is none.
+        Energies in meV of the density that continues above the range; may be empty.
     joined : numpy.ndarray of bool, shape (n_E,)
         Bins over which the two densities are scaled to have one area.
     whole : bool
-        Whether the density that goes on is known to end where the modes do.
+        Whether the density that continues is known to contain all modes.
     """
 
     E: np.ndarray
@@ -179,12 +123,14 @@ class Inversion:
     Q: np.ndarray
     weight: np.ndarray
     used: np.ndarray
-    beyond: np.ndarray
+    tail: np.ndarray
     constant: float
     per_gamma: float
     below: Below
     tolerance: float
     end: float
+    background: float
+    uncertain: float
     initial_E: np.ndarray
     joined: np.ndarray
     whole: bool
@@ -194,9 +140,8 @@ class Inversion:
         """Bins of the answer."""
         return self.E > 0
 
-    @np.errstate(
-        over="ignore", invalid="ignore"
-    )  # what overflows is found by nobody, and has a status
+    # What overflows is not found, and has a status.
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def solve(
         self,
         S: np.ndarray,
@@ -205,34 +150,54 @@ class Inversion:
         u2: float,
         initial: np.ndarray,
     ) -> Solution:
-        """Iterate until g stays.
+        """Iterate until g stays, and check whether its u² and multiphonons are known.
 
-        Where a C that is sought takes all there is, tell where the phonons end without
-        it.
+        If a fitted C takes all intensity, also find where the phonons end without it.
 
-        Parameters and result as of `iterate`.
+        Parameters
+        ----------
+        S, std : numpy.ndarray, shape (n_Q, n_E)
+            Values, NaN if not measured, and standard deviations (a 0-d NaN if there are
+            none).
+        kelvin : float
+            Temperature.
+        u2 : float
+            u² in angstrom² if it is given; else NaN.
+        initial : numpy.ndarray, shape (n_i,)
+            g at `initial_E`, on any scale.
         """
-        end = self.iterate(S, std, kelvin, u2, initial)
-        if end.u2_code == 0 and not np.isfinite(u2):
-            # A range that ends inside the band makes u² too large, and S falls less
-            # with Q than that has it.
-            smaller = replace(self, per_gamma=np.nan).iterate(
-                S, std, kelvin, end.u2 / 3, initial
+        end = self._iterate(S, std, kelvin, u2, initial)
+        if self.tail.any() and end.status in (FAILED, NOT_CONVERGED):
+            none = np.zeros_like(self.tail)
+            without = replace(self, tail=none, constant=0.0)
+            other = without._iterate(S, std, kelvin, u2, initial)
+            if other.status != OK:
+                return end
+            return replace(
+                end,
+                status=NO_SCATTERING,
+                u2_status=NO_SCATTERING,
+                highest=other.highest,
             )
-            if smaller.code == 0 and smaller.unexplained < _BETTER * end.unexplained:
-                return replace(end, u2_code=_DISAGREES)
-        if not self.beyond.any() or end.code not in (_FAILED, _NOT_CONVERGED):
+        if end.status != OK or np.isfinite(u2):
             return end
-        without = replace(
-            self, beyond=np.zeros_like(self.beyond), constant=0.0
-        ).iterate(S, std, kelvin, u2, initial)
-        if without.code:
-            return end
-        return replace(
-            end, code=_NO_SCATTERING, u2_code=_NO_SCATTERING, highest=without.highest
-        )
+        if end.u2_status == OK:
+            # A range that ends inside the band makes u² too large: S falls less with Q.
+            smaller = replace(self, per_gamma=np.nan)
+            third = smaller._iterate(S, std, kelvin, end.u2 / 3, initial)
+            if (
+                third.status == OK and third.unexplained < 0.9 * end.unexplained
+            ) or end.background > self.background:
+                end = replace(end, u2_status=U2_DISAGREES)
+        if (
+            end.u2_status != OK
+            and self._change_without(S, kelvin, end) > self.uncertain
+        ):
+            nothing = np.full_like(end.g, np.nan)
+            return replace(end, g=nothing, g_std=nothing, status=MULTIPHONONS_UNKNOWN)
+        return end
 
-    def iterate(
+    def _iterate(
         self,
         S: np.ndarray,
         std: np.ndarray,
@@ -240,62 +205,63 @@ class Inversion:
         u2: float,
         initial: np.ndarray,
     ) -> Solution:
-        """Iterate until g stays.
-
-        Parameters
-        ----------
-        S, std : numpy.ndarray, shape (n_Q, n_E)
-            Values, NaN where not measured, and standard deviations (a 0-d NaN where
-            there are none).
-        kelvin : float
-            Temperature.
-        u2 : float
-            u² in angstrom² where it is given; else NaN.
-        initial : numpy.ndarray, shape (n_i,)
-            g at `initial_E`, on any scale.
-        """
         finite = np.isfinite(S) & (self.weight > 0)[:, np.newaxis]
-        seen, n = finite & self.used, int(self.positive.sum())
+        seen = finite & self.used
         known = seen.any(axis=0)
-        tail = np.where(finite & self.beyond, self.weight[:, np.newaxis], 0.0)
-        if not known.any() or (self.beyond.any() and not tail.any()):
-            return Solution.none(n, S.shape, _NO_DATA, 0)
+        tail = np.where(finite & self.tail, self.weight[:, np.newaxis], 0.0)
+        shape = np.full(self.E.size, np.nan)
+        nothing, lost = shape[self.positive], np.full(S.shape, np.nan)
+        if not known.any() or (self.tail.any() and not tail.any()):
+            return Solution(nothing, nothing, lost, NO_DATA, NO_DATA, 0)
         weight = np.where(seen, self.weight[:, np.newaxis], 0.0)
         step = _Step(self, S, kelvin, u2, known, weight, tail, initial)
-        state, x, change, iterations, code = _fixed_point(step, self.tolerance)
-        if state is None or code:
-            return Solution.none(n, S.shape, code, iterations)
-        shape = np.full(self.E.size, np.nan)
+        state, x, change, iterations, status = _fixed_point(step, self.tolerance)
+        if state is None:
+            return Solution(nothing, nothing, lost, status, status, iterations)
         shape[known] = x
-        # N ħ²/2M, which makes of g, whose area is 1, the one in the units of the data.
+        # N ħ²/2M, which turns g, whose area is 1, into the units of the data.
         unit = state.scale * state.per_gamma
-        g_std = np.full(n, np.nan)
+        g_std = nothing
         if std.ndim:
             variance = (weight**2 * np.where(seen, std, 0.0) ** 2).sum(axis=0)
             g_std = (np.sqrt(variance) / np.abs(state.per_g * unit))[self.positive]
-        join = state.join
-        falls = self.whole or self._falls(
-            shape, join * initial, step.beyond(state) / unit
-        )
+        beyond = step.beyond(state) / unit
+        falls = self.whole or self._falls(shape, state.join * initial, beyond)
+        unexplained, background = step.residuals(unit * x, state)
         return Solution(
-            shape[self.positive], g_std, state.displacement, state.many, 0, iterations, change, state.orders,
-            state.scale, state.constant, state.modes.extended, self.end_of_phonons(shape),
-            0 if falls else _TRUNCATED, join, step.unexplained(unit * x, state),
+            shape[self.positive], g_std, state.many, OK, OK if falls else TRUNCATED, iterations,
+            state.displacement, change, state.orders, state.scale, state.constant,
+            state.modes.extended, self._end_of_phonons(shape), state.join, unexplained, background,
         )  # fmt: skip
 
-    def end_of_phonons(self, g: np.ndarray) -> float:
-        """Return where g falls below a part of its maximum for good.
+    def _change_without(self, S: np.ndarray, kelvin: float, end: Solution) -> float:
+        """Return the change of g, over its maximum, if no multiphonons are taken off."""
+        g = np.full(self.E.size, np.nan)
+        g[self.positive] = end.g
+        known = np.isfinite(g)
+        seen = np.isfinite(S) & (self.weight > 0)[:, np.newaxis] & self.used
+        weight = np.where(seen, self.weight[:, np.newaxis], 0.0)
+        step = _Step(self, S, kelvin, 0.0, known, weight, 0.0 * S, np.empty(0))
+        width = np.diff(self.edges)[known]
+        one, all_of = step.start(), g[known]
+        one, all_of = (x / (x * width).sum() for x in (one, all_of))
+        return float(np.abs(all_of - one).max() / one.max())
 
-        NaN where it does not before its end.
+    def _end_of_phonons(self, g: np.ndarray) -> float:
+        """Return where g falls below a tenth of its maximum for good.
+
+        NaN if it does not before its end. A background beyond the phonons is smaller.
         """
         known = np.flatnonzero(np.isfinite(g))
-        if not known.size:
-            return float("nan")
-        last = np.flatnonzero(np.nan_to_num(g) >= _PHONONS_END * np.nanmax(g))[-1]
+        last = np.flatnonzero(np.nan_to_num(g) >= 0.1 * np.nanmax(g))[-1]
         return float(self.edges[last + 1]) if last < known[-1] else float("nan")
 
     def _falls(self, g: np.ndarray, initial: np.ndarray, beyond: np.ndarray) -> bool:
-        """Tell whether g is small at the end of its range, or right beyond it where there are data."""
+        """Return whether g is small at the end of its range, or right beyond it.
+
+        Its mean over the last 5 % of E, or at least three bins, is compared with its
+        maximum, that of means of three bins.
+        """
         known = np.isfinite(g)
         E, g_known = self.E[known], g[known]
         top = E[-1]
@@ -303,26 +269,23 @@ class Inversion:
         if self.initial_E.size:
             E, g_known = np.append(E, self.initial_E), np.append(g_known, initial)
             further = further[:0]
-        in_end = E[-1] * (1 - _END_PART) < E
-        in_end[-_END_BINS:] = True
-        highest = (
-            np.convolve(g_known, np.ones(_END_BINS) / _END_BINS, "valid").max()
-            if E.size > _END_BINS
-            else np.inf
-        )
-        limit = self.end * min(highest, g_known.max())
-        if g_known[in_end].mean() <= limit:
+        at_end = 0.95 * E[-1] < E
+        at_end[-3:] = True
+        highest = g_known.max()
+        if E.size > 3:
+            smooth = np.convolve(g_known, np.ones(3) / 3, "valid")
+            highest = min(highest, smooth.max())
+        limit = self.end * highest
+        if g_known[at_end].mean() <= limit:
             return True
-        after = further[self.E[further] <= top * (1 + _END_PART)]
-        after = after if after.size >= _END_BINS else further[:_END_BINS]
-        return bool(
-            after.size == max(after.size, _END_BINS) and beyond[after].mean() <= limit
-        )
+        after = further[self.E[further] <= 1.05 * top]
+        after = after if after.size >= 3 else further[:3]
+        return bool(after.size >= 3 and beyond[after].mean() <= limit)
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One map, and the g that the data leave once the phonons of another g are taken off."""
+    """One map, and the g that remains once the phonons of another g are taken off."""
 
     grid: Inversion
     S: np.ndarray
@@ -336,166 +299,145 @@ class _Step:
     @property
     def _by_energy(self) -> np.ndarray:
         # S_1/g but for ħ²/2M and 2W: 1/[E (1 − e^−x)] = 1/(E² ⟨n⟩/E).
+        E = self.grid.E
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(
-                1
-                / (
-                    self.grid.E**2
-                    * thermal_factor(self.grid.E, np.array(self.kelvin), "quantum")
-                )
-            )
+            factor = thermal_factor(E, np.array(self.kelvin), "quantum")
+            return np.asarray(1 / (E**2 * factor))
+
+    def _by_momentum(self, displacement: float) -> np.ndarray:
+        Q = self.grid.Q[:, np.newaxis]
+        return np.asarray(Q**2 * np.exp(-(Q**2) * displacement))
 
     def _per_g(self, displacement: float, weight: np.ndarray) -> np.ndarray:
-        by_momentum = self.grid.Q**2 * np.exp(-(self.grid.Q**2) * displacement)
-        return np.asarray(
-            self._by_energy * (weight * by_momentum[:, np.newaxis]).sum(axis=0)
-        )
+        sums = (weight * self._by_momentum(displacement)).sum(axis=0)
+        return np.asarray(self._by_energy * sums)
 
     def _measured(self, many: np.ndarray | float) -> np.ndarray:
-        return np.asarray(
-            (self.weight * (np.where(self.weight > 0, self.S, 0.0) - many)).sum(axis=0)
-        )
+        S = np.where(self.weight > 0, self.S, 0.0)
+        return np.asarray((self.weight * (S - many)).sum(axis=0))
 
     def start(self) -> np.ndarray:
-        """Return g at the bins that are known.
-
-        That which goes on beyond, or as if one phonon scattered at a time.
-        """
+        """Return g at the known bins: the one that continues, or one phonon's."""
         E = self.grid.E[self.known]
-        if (
-            self.initial.size
-            and (np.interp(E, self.grid.initial_E, self.initial) > 0).any()
-        ):
-            return np.asarray(np.interp(E, self.grid.initial_E, self.initial))
+        if self.initial.size:
+            initial = np.interp(E, self.grid.initial_E, self.initial)
+            if (initial > 0).any():
+                return np.asarray(initial)
         displacement = self.u2 if np.isfinite(self.u2) else 0.0
-        return np.asarray(
-            (self._measured(0.0) / self._per_g(displacement, self.weight))[self.known]
-        )
+        per_g = self._per_g(displacement, self.weight)[self.known]
+        return np.asarray(self._measured(0.0)[self.known] / per_g)
 
     def __call__(self, g: np.ndarray) -> _State | None:
-        """Return what follows from g at the bins that are known.
-
-        None where it is no density.
-        """
+        """Return what follows from g at the known bins; None if it is not a density."""
         grid, kT = self.grid, float(constants.BOLTZMANN_MEV * self.kelvin)
         E, density, join = grid.E[self.known], g, 1.0
+        width = np.diff(grid.edges)
         if self.initial.size:
             common = grid.joined[self.known]
-            width = np.diff(grid.edges)[self.known][common]
             there = np.interp(E[common], grid.initial_E, self.initial)
-            join = float((g[common] * width).sum() / (there * width).sum())
+            area = width[self.known][common]
+            join = float((g[common] * area).sum() / (there * area).sum())
             further = grid.initial_E > E[-1]
-            E, density = (
-                np.append(E, grid.initial_E[further]),
-                np.append(g, join * self.initial[further]),
-            )
+            E = np.append(E, grid.initial_E[further])
+            density = np.append(g, join * self.initial[further])
         if not join > 0:
             return None
-        modes = Modes.of(
-            E, density, kT, below=grid.below, step=grid_step(grid.E[self.known])
-        )
+        step = grid_step(grid.E[self.known])
+        modes = Modes.of(E, density, kT, below=grid.below, step=step)
         if not (modes.area > 0 and modes.gamma > 0):
             return None
-        # Where u² is given, it and g tell ħ²/2M.
-        per_gamma = self.u2 / modes.gamma if np.isfinite(self.u2) else grid.per_gamma
+        # If u² is given, ħ²/2M follows from it and g.
+        given = np.isfinite(self.u2)
+        per_gamma = self.u2 / modes.gamma if given else grid.per_gamma
         displacement = per_gamma * modes.gamma
         two_w = grid.Q**2 * displacement
-        orders = orders_needed(float(two_w.max()), _ORDERS_TOLERANCE)
+        orders = orders_needed(float(two_w.max()), 1e-6)
         if orders > MAX_ORDERS:
             return None
-        binned = np.stack(
-            [onto_bins(A, modes.step, grid.edges) for A in expansion(modes, orders)]
-        )
+        phonons = expansion(modes, orders)
+        binned = np.stack([onto_bins(A, modes.step, grid.edges) for A in phonons])
         many = order_weights(two_w, orders)[:, 2:] @ binned[2:]
         per_g = np.where(self.known, self._per_g(displacement, self.weight), np.nan)
-        # The scale is the one at which all phonons together have the area of the data,
-        # in units of g.
-        width = np.diff(grid.edges)
+        # At the right scale all phonons together have the area of the data, in units of
+        # g.
         of_data = float(np.nansum(width * self._measured(0.0) / per_g))
         of_many = float(np.nansum(width * (self.weight * many).sum(axis=0) / per_g))
         of_one = per_gamma * float((width[self.known] * g).sum()) / modes.area
-        constant, taken = grid.constant, 0.0
+        constant = grid.constant
+        scale = of_data / (of_one + (1 + constant) * of_many)
+        taken = (1 + constant) * scale
         if self.tail.any():
-            there = float((self.tail * np.where(self.tail > 0, self.S, 0.0)).sum())
             expected = float((self.tail * many).sum())
             if not expected > 0:
                 return None
-            taken = there / expected
+            there = (self.tail * np.where(self.tail > 0, self.S, 0.0)).sum()
+            taken = float(there) / expected
             scale = (of_data - taken * of_many) / of_one
             constant = taken / scale - 1
-        else:
-            scale = of_data / (of_one + (1 + constant) * of_many)
-            taken = (1 + constant) * scale
         if not scale > 0:
             return None
-        left = ((self._measured(taken * many) / per_g)[self.known]) / (
-            scale * per_gamma
-        )
+        left = (self._measured(taken * many) / per_g)[self.known]
         return _State(
-            modes,
-            displacement,
-            scale,
-            orders,
-            taken * many,
-            constant,
-            per_g,
-            per_gamma,
-            left,
-            join,
-        )
+            modes, displacement, scale, orders, taken * many, constant, per_g, per_gamma,
+            left / (scale * per_gamma), join,
+        )  # fmt: skip
 
-    def unexplained(self, g: np.ndarray, state: _State) -> float:
-        """Return the weighted sum of the squares of what all phonons leave of S in the range."""
-        of_bins = np.zeros(self.grid.E.size)
-        of_bins[self.known] = g
-        one = np.where(self.known, self._by_energy, 0.0) * of_bins
-        by_momentum = self.grid.Q**2 * np.exp(-(self.grid.Q**2) * state.displacement)
-        left = (
-            np.where(self.weight > 0, self.S, 0.0)
-            - by_momentum[:, np.newaxis] * one
-            - state.many
-        )
-        return float((self.weight * left**2).sum())
+    def residuals(self, g: np.ndarray, state: _State) -> tuple[float, float]:
+        """Return the squares that all phonons leave of S, and the part without Q.
+
+        The second is the part of S in the range that does not depend on Q, if a
+        constant at each energy, fitted beside one phonon, leaves less than 0.9 of the
+        squares per degree of freedom; else 0.
+        """
+        by_momentum = self._by_momentum(state.displacement)
+        S, w = np.where(self.weight > 0, self.S, 0.0), self.weight
+        one = np.zeros(self.grid.E.size)
+        one[self.known] = g * self._by_energy[self.known]
+        unexplained = float((w * (S - by_momentum * one - state.many) ** 2).sum())
+        y, w, x = (S - state.many)[:, self.known], w[:, self.known], by_momentum
+        n, n_x, n_xx = w.sum(axis=0), (w * x).sum(axis=0), (w * x**2).sum(axis=0)
+        n_y, n_xy = (w * y).sum(axis=0), (w * x * y).sum(axis=0)
+        level = (n_xx * n_y - n_x * n_xy) / (n * n_xx - n_x**2)
+        alone = (w * (y - x * n_xy / n_xx) ** 2).sum()
+        both = (w * (y - level - x * (n_xy - level * n_x) / n_xx) ** 2).sum()
+        points, energies = int((w > 0).sum()), n.size
+        if not both * (points - energies) < 0.9 * alone * (points - 2 * energies):
+            return unexplained, 0.0
+        return unexplained, float((level * n).sum() / (w * S[:, self.known]).sum())
 
     def beyond(self, state: _State) -> np.ndarray:
-        """Return what g would be, on its scale, at the energies above its range.
-
-        NaN elsewhere.
-        """
+        """Return g, on its scale, at the energies above its range; NaN elsewhere."""
         finite = np.isfinite(self.S) & (self.grid.weight > 0)[:, np.newaxis]
         weight = np.where(finite, self.grid.weight[:, np.newaxis], 0.0)
         above = finite.any(axis=0) & (self.grid.E[self.known][-1] < self.grid.E)
         left = (weight * np.where(finite, self.S - state.many, 0.0)).sum(axis=0)
-        return np.where(
-            above,
-            left / np.where(above, self._per_g(state.displacement, weight), 1.0),
-            np.nan,
-        )
+        per_g = np.where(above, self._per_g(state.displacement, weight), np.nan)
+        return np.asarray(left / per_g)
 
 
 def _fixed_point(
     step: _Step, tolerance: float
-) -> tuple[_State | None, np.ndarray, float, int, int]:
-    """Find the g that its own phonons leave, by Anderson's mixing.
+) -> tuple[_State | None, np.ndarray, float, int, str]:
+    """Find the g that its own phonons leave, by Anderson's mixing of six g.
 
-    Return what follows from it, it, and how it ended.
+    Return what follows from it (None if there is none), it, and how it ended.
 
     References
     ----------
     D. G. Anderson, J. ACM 12, 547 (1965), doi:10.1145/321296.321305; H. F. Walker & P.
     Ni, SIAM J. Numer. Anal. 49, 1715 (2011), doi:10.1137/10078356X.
     """
-    x, change = step.start(), np.inf
+    x, change, mixing = step.start(), np.inf, 0.5
     tried: list[np.ndarray] = []
     left: list[np.ndarray] = []
-    halved = 0
-    for iteration in range(1, _MAX_ITERATIONS + 1):
+    halved, most = 0, 100
+    for iteration in range(1, most + 1):
         found = step(x)
         if found is None:
-            # Half way back to the last g that was one.
+            # Half way back to the last g that was a density, at most eight times.
             halved += 1
-            if not tried or halved > _HALVINGS:
-                return None, x, np.nan, iteration, _FAILED
+            if not tried or halved > 8:
+                return None, x, np.nan, iteration, FAILED
             x = (x + tried[-1]) / 2
             continue
         halved = 0
@@ -506,24 +448,16 @@ def _fixed_point(
         if change < tolerance:
             last = step(found.next)
             if last is None:
-                return replace(found, join=join), x, change, iteration, 0
+                return replace(found, join=join), x, change, iteration, OK
             area = last.modes.area
-            return (
-                replace(last, join=last.join / area),
-                found.next / area,
-                change,
-                iteration,
-                0,
-            )
-        tried, left = [*tried, x][-_MEMORY - 1 :], [*left, residual][-_MEMORY - 1 :]
-        x = x + _MIXING * residual
+            final = replace(last, join=last.join / area)
+            return final, found.next / area, change, iteration, OK
+        tried, left = [*tried, x][-6:], [*left, residual][-6:]
+        x = x + mixing * residual
         if len(tried) > 1:
             steps, changes = np.diff(tried, axis=0).T, np.diff(left, axis=0).T
-            x = (
-                x
-                - (steps + _MIXING * changes)
-                @ np.linalg.lstsq(changes, residual, rcond=1e-10)[0]
-            )
+            solved = np.linalg.lstsq(changes, residual, rcond=1e-10)[0]
+            x = x - (steps + mixing * changes) @ solved
             # An extrapolation makes no g negative where its own phonons do not.
             x = np.maximum(x, np.minimum(found.next, 0.0))
-    return None, x, change, _MAX_ITERATIONS, _NOT_CONVERGED
+    return None, x, change, most, NOT_CONVERGED

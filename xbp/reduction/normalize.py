@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,7 @@ from xbp.core.conditions import check_statistics, resolve_temperature, resolve_u
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
+from xbp.core.guards import choose, require_dims, require_number, require_positive
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
@@ -25,28 +26,27 @@ from xbp.core.units import (
     parse_unit,
     split_quantity,
 )
+from xbp.models.factors import beyond_range
 from xbp.reduction.arithmetic import convert, require_alike
-from xbp.reduction.composition import mass_of, resolve_mass
 from xbp.reduction.integrate import mirrored, one_sided, require_elastic
-from xbp.reduction.multiphonon import energies, require_choice
-from xbp.reduction.recoil import spread_over_Q, with_recoil_inside
-from xbp.reduction.sample import another_sample, coherent_part, sample_mass
+from xbp.reduction.multiphonon import energies
+from xbp.reduction.sample import (
+    another_sample,
+    coherent_part,
+    mass_of,
+    resolve_mass,
+    sample_mass,
+)
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["Rule", "normalize_to_sum_rule", "normalize_to_vanadium"]
 
 Rule = Literal["incoherent", "structure factor", "f-sum"]
 
-#: Incoherent cross section of vanadium in barn (V. F. Sears, Neutron News 3(3), 26
-#: (1992)).
-_VANADIUM: Final = 5.08
-
 
 @operation(takes="dynamic_structure_factor")
 @carries_common_errors()
-@np.errstate(
-    over="ignore", invalid="ignore"
-)  # sums that overflow are infinite, and told
+@np.errstate(over="ignore", invalid="ignore")  # sums that overflow are refused
 def normalize_to_vanadium(
     data: Data,
     vanadium: xr.DataArray | xr.Dataset,
@@ -64,7 +64,8 @@ def normalize_to_vanadium(
     I(Q,E)\,\frac{N_V}{N}\,\frac{\sigma_V}{4\pi}\Big/
               \left\langle e^{Q^2u_V^2}\int_{line} I_V(Q,E)\,dE\right\rangle_Q
 
-    with σ_V = 5.08 barn. Both must have been measured and reduced alike: the same
+    with σ_V = 5.08 barn, the incoherent cross section of vanadium (Sears, Neutron News
+    3(3), 26 (1992)). Both must have been measured and reduced equally: the same
     incident energy, monitor and kᵢ/k_f. Absorption and self-shielding of either are not
     corrected for, nor the vanadium's phonons under its line.
 
@@ -86,8 +87,7 @@ def normalize_to_vanadium(
         Momentum transfers to average it over; by default all where the whole line was
         measured.
     u2 : scalar with units, optional
-        u² of the vanadium per axis, where it does not carry it; 0.0067 angstrom² at 300
-        K.
+        u² of the vanadium per axis, if it does not carry it; 0.0067 angstrom² at 300 K.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def normalize_to_vanadium(
         In barn/sr over the unit of E. ``attrs["normalization_std"]`` is the relative
         error of the factor by counting, where the standard deviation of the vanadium is
         known: it is common to all bins, and to all that one vanadium normalizes, and
-        ``S_std_common`` keeps it apart.
+        is kept in ``S_std_common``.
 
     Raises
     ------
@@ -120,76 +120,59 @@ def normalize_to_vanadium(
     >>> S.S.attrs["units"], round(float(S.S.isel(Q=0).sum("E") * 0.1 * np.exp(0.0067)), 4)
     ('b/meV/sr', 0.4043)
     """
-    signal, other = (
-        read(data, "dynamic_structure_factor"),
-        read(vanadium, "dynamic_structure_factor"),
-    )
-    for side in (signal, other):
-        energies(side.value)
+    signal = read(data, "dynamic_structure_factor")
+    other = read(vanadium, "dynamic_structure_factor")
+    units = _energy_units(signal)
     require_alike(signal, other, "the vanadium")
-    if other.value["E"].attrs["units"] != signal.value["E"].attrs["units"]:
+    if _energy_units(other) != units:
         # ∫ dE is taken in the units of the data, in which both are densities.
         source: Any = other.source
-        other = read(
-            convert(source, E=signal.value["E"].attrs["units"]),
-            "dynamic_structure_factor",
-        )
+        other = read(convert(source, E=units), "dynamic_structure_factor")
     if E_range is None:
         raise RangeError(
-            "E_range= is missing",
-            reason="the part of the vanadium's spectrum that is its elastic line is a "
-            "choice",
+            "E_range= is missing: the elastic line of the vanadium",
             fix="E_range=('-5 meV', '5 meV'), twice the resolution or so to each side",
         )
     displacement = resolve_u2(other.value, u2=u2)
-    moles, moles_v = (
-        _moles(amount, "amount", composition),
-        _moles(vanadium_amount, "vanadium_amount", {"V": 1.0}),
-    )
+    moles = _moles(amount, "amount", composition)
+    moles_v = _moles(vanadium_amount, "vanadium_amount", {"V": 1.0})
     line, line_std, weight = _moment(other, E_range, Q_range, None)
-    to_angstrom = convert_factor(
-        other.value["Q"].attrs["units"], "1/angstrom", name="coordinate 'Q'"
-    )
-    undo = np.exp((other.value["Q"] * to_angstrom) ** 2 * displacement)
-    strength = (weight * undo * line).sum("Q") / weight.sum("Q")
+    weight = weight / weight.sum("Q")
+    undo = weight * np.exp(_momenta(other) ** 2 * displacement)
+    strength = (undo * line).sum("Q")
     if strength.ndim or not float(strength) > 0:
         raise RangeError(
             f"the vanadium's elastic line is {strength.values} over "
-            f"{dict(strength.sizes)}",
-            reason="one vanadium measurement with a positive line is needed",
-            fix="choose one: vanadium.isel(...); look at E_range",
+            f"{dict(strength.sizes)}; one vanadium measurement with a positive line is "
+            "needed",
+            fix="choose one: vanadium.isel(...); check E_range",
         )
-    error = None
+    error, errors = None, {}
     if line_std is not None:
-        error = float(
-            ((weight * undo * line_std) ** 2).sum("Q") ** 0.5
-            / weight.sum("Q")
-            / strength
-        )
+        error = float(((undo * line_std) ** 2).sum("Q") ** 0.5 / strength)
+        name = fingerprint("vanadium", f"{float(strength):.9g}")
+        errors = {name: xr.DataArray(error)}
     in_units = convert_factor(other.units, signal.units, name="the vanadium")
     factor = xr.DataArray(
-        moles_v / moles * _VANADIUM / (4 * np.pi) / (float(strength) * in_units)
-    )
-    e_units = format_unit(
-        parse_unit("barn/steradian") / parse_unit(signal.value["E"].attrs["units"])
+        moles_v / moles * 5.08 / (4 * np.pi) / (float(strength) * in_units)
     )
     answer: Data = _scaled(
-        signal, factor, e_units, "normalize_to_vanadium",
-        {"normalization_std": error, "normalization": "by vanadium, times "
-                                                      f"{_written(factor)}", "beware": None},
-        {"amount": amount, "vanadium_amount": vanadium_amount, "composition": composition, "E_range": E_range,
-         "Q_range": Q_range, "u2": f"{float(displacement):.10g} "
-                                   "angstrom**2", "factor": float(factor)},
-        {} if error is None else {fingerprint("vanadium", f"{float(strength):.9g}"): xr.DataArray(error)},
+        signal, factor, format_unit(parse_unit("barn/steradian") / parse_unit(units)),
+        "normalize_to_vanadium",
+        {"normalization_std": error, "normalization": f"by vanadium, times {_written(factor)}"},
+        {
+            "amount": amount, "vanadium_amount": vanadium_amount, "composition": composition,
+            "E_range": E_range, "Q_range": Q_range, "u2": f"{float(displacement):.10g} angstrom**2",
+            "factor": float(factor),
+        },
+        errors,
     )  # fmt: skip
     return answer
 
 
 @operation(takes="dynamic_structure_factor")
 @carries_common_errors()
-@np.errstate(
-    over="ignore", invalid="ignore"
-)  # sums that overflow are infinite, and told
+@np.errstate(over="ignore", invalid="ignore")  # sums that overflow are refused
 def normalize_to_sum_rule(
     data: Data,
     rule: Rule,
@@ -225,12 +208,11 @@ def normalize_to_sum_rule(
         S(Q,E) in any units. Data over E ≥ 0 alone, as from `fold`, count twice as
         detailed balance has it.
     rule : {"incoherent", "structure factor", "f-sum"}
-        The f-sum needs no elastic line, but knows nothing of background either, which
-        it weights by E. It holds for coherent and incoherent scattering.
+        The f-sum needs no elastic line, but weights background by E. It holds for coherent and incoherent scattering.
     sq : xarray.DataArray or xarray.Dataset, optional
         S(Q) for ``"structure factor"``, interpolated onto the Q of the data.
     T : scalar with units, optional
-        Temperature (bare: K), where it is needed and the data do not carry it.
+        Temperature (bare: K), if it is needed and the data do not carry it.
     E_range : pair of scalars with units, optional
         Energies to integrate over; by default all.
     Q_range : pair of scalars with units, optional
@@ -238,29 +220,29 @@ def normalize_to_sum_rule(
     mass, composition
         M for the f-sum: of several elements, or of a molecule, the effective mass
         (`effective_mass`), 2.49 u of D₂O. By default that of ``attrs["composition"]``,
-        or the ``weight`` (g/mol) that the data carry, as from a ``.sqw`` file, where it
-        is the mass of one element (to 0.1 %, and the cross sections of the file its own
-        to 10 %).
+        or the ``weight`` (g/mol) of the data, as from a ``.sqw`` file, if it is the
+        mass of one element (to 0.1 %, and the cross sections of the file its own to 10
+        %).
     most_missing : float, optional
-        How much of the f-sum of an ideal gas of mass M may lie beyond E_range at a Q,
-        as a part of it (``xbp.reduction.recoil``); Q with more are left out.
+        Largest fraction of the f-sum of an ideal gas of mass M (`xbp.models.factors.beyond_range`) that
+        may lie beyond E_range at a Q; Q with more are left out.
     most_spread : float, optional
         Above this relative spread over Q, `diagnostics` lists it.
     reversed_below : float, optional
-        As for `to_gdos`, of the f-sum: data whose E has the other sign are refused.
-        None: not looked at.
+        As for `to_gdos`, for the f-sum: data whose E has the other sign are refused.
+        None: no check.
 
     Returns
     -------
     same type as `data`
-        In one over the unit of E. ``attrs["normalization"]`` says by which rule, factor
-        and mass; ``attrs["normalization_std"]`` is the relative error of the factor by
-        counting: it is common to all bins, and ``S_std_common`` keeps it apart.
+        In one over the unit of E. ``attrs["normalization"]`` states rule, factor and
+        mass; ``attrs["normalization_std"]`` is the relative error of the factor by
+        counting: it is common to all bins, and is kept in ``S_std_common``.
         ``attrs["normalization_spread"]`` is the relative standard deviation of the
-        factors that single Q give, weighted as they count, and
-        ``attrs["normalization_Q"]`` the Q that were used. ``attrs["beware"]`` says
-        where the incoherent rule was applied to what scatters coherently, or S(Q) is of
-        another sample.
+        factors of single Q, with the same weights (missing for a single Q), and
+        ``attrs["normalization_Q"]`` the Q used. `diagnostics` lists a spread above
+        `most_spread`, a factor from a single Q, the incoherent rule applied to coherent
+        scattering, and S(Q) of another sample.
 
     Raises
     ------
@@ -284,155 +266,185 @@ def normalize_to_sum_rule(
     >>> import numpy as np, xbp
     >>> E = np.arange(1.0, 31)
     >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
-    >>> S = g.bp.multiphonon_sqe(np.arange(1.0, 5.0), composition="V")
+    >>> S = g.bp.multiphonon_sqe(np.arange(1.0, 5.0), composition="V", area=1)
     >>> for rule, mass in (("incoherent", None), ("f-sum", "50.9415 u")):
     ...     back = S.bp.scale(40).bp.normalize_to_sum_rule(rule, mass=mass)
     ...     print(round(float((back.S / S.S).mean()), 2))
     1.0
     1.0
     """
-    require_choice("rule", rule, "incoherent", "structure factor", "f-sum")
+    rule = choose(rule, Rule, "rule")
+    require_number(most_missing, "most_missing", above=0, most=1)
+    require_number(most_spread, "most_spread", above=0)
     signal = read(data, "dynamic_structure_factor")
-    if "Q" not in signal.value.dims:
-        raise RangeError(
-            f"'{signal.value.name}' has no dimension 'Q' (it has "
-            f"{tuple(signal.value.dims)})",
-            reason="the rule holds at each Q, and the f-sum grows with Q²",
-            fix="normalize S(Q,E) first, then cut: "
-            "data.bp.normalize_to_sum_rule(...).bp.cut_Q(...)",
-        )
-    energies(signal.value)
-    atomic, whence = (
-        sample_mass(signal, mass, composition)
-        if rule == "f-sum"
-        else (resolve_mass(mass, composition), None)
-    )
-    if (atomic is None) == (rule == "f-sum") or (sq is None) == (
-        rule == "structure factor"
-    ):
+    value = signal.value
+    e_units, q_in = _energy_units(signal), _momenta(signal)
+    f_sum, classical = rule == "f-sum", value.attrs.get("statistics") == "classical"
+    atomic, origin = resolve_mass(mass, composition), None
+    if f_sum:
+        atomic, origin = sample_mass(signal, mass, composition)
+    if (atomic is None) == f_sum or (sq is None) == (rule == "structure factor"):
         raise QuantityError(
             f"rule={rule!r} with mass={mass!r}, composition={composition!r} and "
-            f"{'no ' * (sq is None)}S(Q)",
-            reason="the f-sum rule needs the mass, the structure factor S(Q), the "
-            "incoherent one neither",
+            f"{'no ' * (sq is None)}S(Q): the f-sum rule needs the mass, the structure "
+            "factor S(Q), the incoherent one neither",
             fix="rule='f-sum', mass='50.94 u', or rule='structure factor', sq=sq, or "
             "rule='incoherent'",
         )
-    q = signal.value["Q"]
-    q_in = q.values * convert_factor(
-        q.attrs["units"], "1/angstrom", name="coordinate 'Q'"
-    )
-    right = xr.DataArray(np.ones(q.size), dims="Q")
-    factor_of_e: xr.DataArray | None = None
-    if rule == "f-sum" or one_sided(signal.value):
-        factor_of_e = _both_sides(signal, T, rule)
-    if rule == "f-sum" and signal.value.attrs.get("statistics") == "quantum":
-        require_sign(
-            signal.value,
-            signal.std,
-            resolve_temperature(signal.value, T),
-            reversed_below,
-        )
+    by_energy = _both_sides(signal, T, rule) if f_sum or one_sided(value) else None
+    doubts = []
+    right = xr.DataArray(np.ones(q_in.size), dims="Q")
     if atomic is not None:
-        right = xr.DataArray(constants.HBAR2_OVER_2U / atomic * q_in**2, dims="Q")
+        right = constants.HBAR2_OVER_2U / atomic * q_in**2
+        if not classical:
+            kelvin = resolve_temperature(value, T)
+            require_sign(value, signal.std, kelvin, reversed_below)
     if sq is not None:
         other = read(sq, "static_structure_factor")
-        if "Q" not in other.value.dims or not set(other.value.dims) <= set(
-            signal.value.dims
-        ):
-            raise RangeError(
-                f"S(Q) is over {other.value.dims}",
-                reason="each spectrum is normalized by one S(Q)",
-                fix="choose one: sq.isel(...)",
+        right = _structure_factor(signal, other)
+        if (found := another_sample(signal, other)) is not None:
+            doubts.append(
+                Diagnostic(
+                    "another_sample", "warning", found, "pass S(Q) of the same sample"
+                )
             )
-        per_q = convert_factor(
-            q.attrs["units"], other.value["Q"].attrs["units"], name="coordinate 'Q'"
-        )
-        known, _ = interpolate(other.value, None, "Q", q.values * per_q)
-        right = known.drop_vars(list(known.coords)) * convert_factor(
-            other.units, "1", name="S(Q)"
-        )
-        right = right.where(abs(right) < np.inf)
-    if rule != "f-sum":
-        _require_line(signal, E_range)
-    left, left_std, weight = _moment(signal, E_range, Q_range, factor_of_e)
+    if not f_sum:
+        window = select_range(signal.source, "E", E_range, name="E_range")
+        lower, upper = (edge[window] for edge in bin_limits(signal.source, "E"))
+        if lower.size:
+            require_elastic(lower, upper, e_units)
+    left, left_std, weight = _moment(signal, E_range, Q_range, by_energy)
     weight = weight.where(right.notnull(), 0.0)
-    if rule == "f-sum" and atomic is not None:
-        weight = with_recoil_inside(
-            signal, weight, atomic, T, E_range, q_in, most_missing
-        )
+    if atomic is not None:
+        weight = _with_recoil_inside(signal, weight, atomic, T, E_range, q_in, most_missing)  # fmt: skip
     total = (weight * left).sum("Q")
     if not (weight.sum("Q") > 0).all() or not (total > 0).all():
         raise RangeError(
             "the sum over E and Q is not positive",
             reason="there is no intensity, or S(Q) is not known where it was measured",
-            fix="look at E_range and Q_range, and at the background",
+            fix="check E_range and Q_range, and the background",
         )
-    error = None
-    if left_std is not None:
-        error = ((weight * left_std) ** 2).sum("Q") ** 0.5 / total
     factor = (weight * right.where(weight > 0, 0.0)).sum("Q") / total
     if not ((factor > 0) & (factor < np.inf)).all():
         raise RangeError(
-            f"the factor is {_written(factor)}",
-            reason="sums over E and Q are beyond what a number holds, or S(Q) is not "
-            "positive",
-            fix="scale the data first, data.bp.scale(1e-6), and see that S(Q) tends "
+            f"the factor is {_written(factor)}: sums overflow, or S(Q) is not positive",
+            fix="scale the data first, data.bp.scale(1e-6), and check that S(Q) tends "
             "to 1",
         )
-    spread = spread_over_Q(right / left.where(left != 0), weight * left, factor)
-    used_q = q.values[(weight > 0).any([d for d in weight.dims if d != "Q"]).values]
-    coherent = coherent_part(signal) if rule == "incoherent" else None
-    beware = (
-        coherent
-        and f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q), which "
-        "needs its sq="
-    )
-    if sq is not None:
-        beware = another_sample(signal, other)
-    classical = (
-        " of classical data"
-        if rule == "f-sum" and signal.value.attrs["statistics"] == "classical"
-        else ""
-    )
+    error, errors = None, {}
+    if left_std is not None:
+        error = ((weight * left_std) ** 2).sum("Q") ** 0.5 / total
+        label = (f"{one:.9g}" for one in factor.values.ravel())
+        errors = {fingerprint("sum rule", *label): error}
+    used = (weight > 0).any([d for d in weight.dims if d != "Q"])
+    used_q, q_units = value["Q"].values[used.values], value["Q"].attrs["units"]
+    share = weight * left / total
+    single = (right / left.where(left != 0)).where(share > 0, factor)
+    spread = float((share * (single / factor - 1) ** 2).sum("Q").max() ** 0.5)
+    if bool(((weight > 0).sum("Q") == 1).any()):
+        spread = np.nan
+        message = f"the {rule} factor is that of a single Q, so its spread is unknown"
+        doubts.append(
+            Diagnostic("sum_rule_one_Q", "warning", message, "widen Q_range or E_range")
+        )
+    if spread > most_spread:
+        message = f"the {rule} factors of single Q scatter by {100 * spread:.3g} % about the common factor"
+        fix = "check background, multiple scattering and E_range, or narrow Q_range"
+        doubts.append(Diagnostic("sum_rule_spread", "warning", message, fix))
+    if rule == "incoherent" and (coherent := coherent_part(signal)) is not None:
+        message = f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q)"
+        doubts.append(
+            Diagnostic(
+                "coherent_scattering",
+                "warning",
+                message,
+                "rule='structure factor', sq=sq",
+            )
+        )
+    kind = " of classical data" if f_sum and classical else ""
+    mass_used = None if atomic is None else f"{atomic:.10g} u"
     attrs = {
         "energy_zero": "used by normalize_to_sum_rule",
         "normalization_std": None if error is None else float(error.max()),
-        "normalization": f"by the {rule} rule{classical}, times {_written(factor)}"
-        + (f", M = {atomic:.6g} u ({whence})" if atomic is not None else ""),
-        "normalization_spread": spread,
-        "normalization_Q": f"{used_q[0]:.6g} to {used_q[-1]:.6g} {q.attrs['units']}",
-        "beware": beware,
+        "normalization": f"by the {rule} rule{kind}, times {_written(factor)}"
+        + (f", M = {atomic:.6g} u ({origin})" if atomic is not None else ""),
+        "normalization_spread": None if np.isnan(spread) else spread,
+        "normalization_Q": f"{used_q[0]:.6g} to {used_q[-1]:.6g} {q_units}",
+        **diagnosed(value.attrs, *doubts),
     }
-    if spread > most_spread:
-        attrs |= diagnosed(
-            signal.value.attrs,
-            Diagnostic(
-                "sum_rule_spread", "warning",
-                f"the {rule} factors of single Q scatter by {100 * spread:.3g} % "
-                "about the common factor",
-                "check background, multiple scattering and E_range, or narrow Q_range",
-            ),
-        )  # fmt: skip
-    units = format_unit(parse_unit(signal.value["E"].attrs["units"]) ** -1)
-    used = {
-        "rule": rule, "E_range": E_range, "Q_range": Q_range, "mass": None if atomic is None else f"{atomic:.10g} "
-                                                                                                  "u",
+    arguments = {
+        "rule": rule, "E_range": E_range, "Q_range": Q_range, "mass": mass_used,
         "composition": composition, "T": T, "factor": factor.values.tolist(),
     }  # fmt: skip
-    errors = (
-        {}
-        if error is None
-        else {
-            fingerprint(
-                "sum rule", *(f"{one:.9g}" for one in factor.values.ravel())
-            ): error
-        }
-    )
-    answer: Data = _scaled(
-        signal, factor, units, "normalize_to_sum_rule", attrs, used, errors
-    )
+    units = format_unit(parse_unit(e_units) ** -1)
+    answer: Data = _scaled(signal, factor, units, "normalize_to_sum_rule", attrs, arguments, errors)  # fmt: skip
     return answer
+
+
+def _energy_units(signal: Signal) -> str:
+    """Return the units of E; refuse data without E or Q."""
+    require_dims(
+        signal.value, ("Q", "E"), "a sum over E at each Q",
+        fix="normalize S(Q,E) first, then cut: data.bp.normalize_to_...(...).bp.cut_Q(...)",
+    )  # fmt: skip
+    energies(signal.value)
+    return str(signal.value["E"].attrs["units"])
+
+
+def _momenta(signal: Signal) -> xr.DataArray:
+    """Return Q in 1/angstrom."""
+    Q = signal.value["Q"]
+    factor = convert_factor(Q.attrs["units"], "1/angstrom", name="coordinate 'Q'")
+    return xr.DataArray(Q.values * factor, dims="Q")
+
+
+def _structure_factor(signal: Signal, sq: Signal) -> xr.DataArray:
+    """Return S(Q) at the Q of the data; NaN where it is unknown."""
+    if "Q" not in sq.value.dims or not set(sq.value.dims) <= set(signal.value.dims):
+        raise RangeError(
+            f"S(Q) is over {sq.value.dims}; each spectrum is normalized by one S(Q)",
+            fix="choose one: sq.isel(...)",
+        )
+    Q = signal.value["Q"]
+    per_q = convert_factor(
+        Q.attrs["units"], sq.value["Q"].attrs["units"], name="coordinate 'Q'"
+    )
+    known, _ = interpolate(sq.value, None, "Q", Q.values * per_q)
+    known = known.drop_vars(list(known.coords))
+    known = known * convert_factor(sq.units, "1", name="S(Q)")
+    return known.where(abs(known) < np.inf)
+
+
+def _with_recoil_inside(
+    signal: Signal,
+    weight: xr.DataArray,
+    mass: float,
+    T: Any,
+    E_range: Any,
+    Q: xr.DataArray,
+    most: float,
+) -> xr.DataArray:
+    """Leave out the Q (1/angstrom) at which too much of the f-sum is beyond E_range."""
+    window = select_range(signal.source, "E", E_range, name="E_range")
+    highest = float(bin_limits(signal.source, "E")[1][window][-1])
+    units = signal.value["E"].attrs["units"]
+    missing = xr.apply_ufunc(
+        beyond_range, Q, highest * energies(signal.value), mass, resolve_temperature(signal.value, T),
+        kwargs={"classical": signal.value.attrs.get("statistics") == "classical"},
+    )  # fmt: skip
+    left = weight.where(missing <= most, 0.0)
+    if not bool((left.sum("Q") > 0).all()):
+        further = [d for d in weight.dims if d != "Q"]
+        at = int(np.argmax((weight.max(further) > 0).values))
+        raise RangeError(
+            f"{100 * float(missing.isel(Q=at).max()):.3g} % of the f-sum lie beyond "
+            f"{highest:.4g} {units} at the lowest Q, {float(Q[at]):.4g} 1/angstrom",
+            reason=f"recoil and width for {mass:.4g} u must fit into the energy "
+            f"range, except for {100 * most:.3g} %",
+            fix="lower Q, a wider E_range, or most_missing=0.1; check mass= or "
+            "composition=",
+        )
+    return left
 
 
 def _written(factor: xr.DataArray) -> str:
@@ -443,164 +455,105 @@ def _written(factor: xr.DataArray) -> str:
 def _moment(
     signal: Signal, E_range: Any, Q_range: Any, by_energy: xr.DataArray | None
 ) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray]:
-    """Return ∫S dE (times a function of E) and its std over Q, and the width of the bins of Q where it is whole."""
+    """Return ∫S dE (times a function of E) and its std over Q, and weights of Q.
+
+    The weight of a Q is the width of its bin if all of the range was measured, else 0.
+    """
     value = signal.value
-    energies(value)
-    if "Q" not in value.dims:
-        raise RangeError(
-            f"'{value.name}' has no dimension 'Q'",
-            reason="the sums are over E and Q",
-            fix="pass S(Q,E) before a cut",
-        )
     window = select_range(signal.source, "E", E_range, name="E_range")
-    if by_energy is not None:
-        window &= value["E"].values >= 0
     lower, upper = bin_limits(signal.source, "E")
-    units = value["E"].attrs["units"]
-    if not window.any():
-        reach = f"{lower[0]:.4g} to {upper[-1]:.4g} {units}"
-        raise RangeError(
-            f"{'the data' if E_range is None else f'E_range={E_range!r}'} hold no "
-            "energy" + (" E ≥ 0" if by_energy is not None else ""),
-            reason=f"the data reach from {reach}, and the side of energy gain follows "
-            "from that of loss",
-            fix="pass S(Q,E) with E ≥ 0 in it, and an E_range that holds a part of "
-            "that",
-        )
-    measure = xr.DataArray(upper - lower, dims="E")
+    units, measure = value["E"].attrs["units"], xr.DataArray(upper - lower, dims="E")
     if by_energy is not None:
-        measure = measure * by_energy
-    bare = [c for c in value.coords if {"Q", "E"} & set(value[c].dims)]
-    part, measure = value.drop_vars(bare).isel(E=window), measure.isel(E=window)
-    # A bin that overflowed holds no number.
-    whole = (abs(part) < np.inf).all("E").compute()
+        window, measure = window & (value["E"].values >= 0), measure * by_energy
+    if not window.any():
+        raise RangeError(
+            f"there is no energy E ≥ 0 in E_range; the data reach from {lower[0]:.4g} to "
+            f"{upper[-1]:.4g} {units}",
+            fix="pass S(Q,E) with E ≥ 0, and an E_range that contains a part of that",
+        )
+    foreign = [c for c in value.coords if {"Q", "E"} & set(value[c].dims)]
+    part, measure = value.drop_vars(foreign).isel(E=window), measure.isel(E=window)
+    whole = (abs(part) < np.inf).all("E").compute()  # a bin that overflowed is unknown
     q_lower, q_upper = bin_limits(signal.source, "Q")
-    chosen = np.where(
-        select_range(signal.source, "Q", Q_range, name="Q_range"),
-        q_upper - q_lower,
-        0.0,
-    )
-    weight = whole * xr.DataArray(chosen, dims="Q")
+    in_Q = select_range(signal.source, "Q", Q_range, name="Q_range")
+    weight = whole * xr.DataArray(np.where(in_Q, q_upper - q_lower, 0.0), dims="Q")
     if not (weight.sum("Q") > 0).all():
         _refuse_parts(part, value["E"].values[window], weight, units)
     left = (part * measure).sum("E").where(whole, 0.0).compute()
     if signal.std is None:
         return left, None, weight
-    std = std_along(signal.std, "Q", "E").drop_vars(bare).isel(E=window)
-    return (
-        left,
-        (((std * measure) ** 2).sum("E") ** 0.5).where(whole, 0.0).compute(),
-        weight,
-    )
-
-
-def _require_line(signal: Signal, E_range: Any) -> None:
-    """Refuse to take an integral without the elastic line for that of all."""
-    window = select_range(signal.source, "E", E_range, name="E_range")
-    lower, upper = bin_limits(signal.source, "E")
-    if window.any():
-        require_elastic(lower[window], upper[window], signal.value["E"].attrs["units"])
+    std = std_along(signal.std, "Q", "E").drop_vars(foreign).isel(E=window)
+    variance = ((std * measure) ** 2).sum("E")
+    return left, (variance**0.5).where(whole, 0.0).compute(), weight
 
 
 def _refuse_parts(
     part: xr.DataArray, E: np.ndarray, weight: xr.DataArray, units: str
 ) -> NoReturn:
-    """Say how much is known at the best Q, and of how many maps nothing is whole."""
+    """Report what is known at the best Q, and in how many maps no Q is complete."""
     lost = ~(weight.sum("Q") > 0)
-    known = (
-        (abs(part) < np.inf)
-        .where(lost, False)
-        .transpose("E", ...)
-        .values.reshape(E.size, -1)
-    )
-    best = known[:, int(known.sum(axis=0).argmax())]
-    where = (
-        f", from {E[best][0]:.4g} to {E[best][-1]:.4g} {units}" if best.any() else ""
-    )
-    of = (
-        f" in {int(lost.sum())} of {lost.size} maps over {tuple(lost.dims)}"
-        if lost.ndim
-        else ""
-    )
+    known = (abs(part) < np.inf).where(lost, False).transpose("E", ...)
+    columns = known.values.reshape(E.size, -1)
+    best = columns[:, int(columns.sum(axis=0).argmax())]
+    where = f", {E[best][0]:.4g} to {E[best][-1]:.4g} {units}" if best.any() else ""
+    maps = f" in {int(lost.sum())} of {lost.size} maps" if lost.ndim else ""
     raise RangeError(
         f"no bin of Q holds all of the range of E, {E[0]:.4g} to {E[-1]:.4g} "
-        f"{units}{of}",
-        reason=f"at best {best.sum()} of {E.size} bins hold a number{where}, and a "
-        "sum over a part would pass for the "
-        "whole",
+        f"{units}{maps}; at best {best.sum()} of {E.size} bins have a value{where}",
         fix="narrow E_range to what was measured, or widen Q_range; ∫S dE before "
-        "mask_elastic" + ("; leave such a map out, data.isel(...)" if of else ""),
+        "mask_elastic" + ("; leave such a map out, data.isel(...)" if maps else ""),
     )
 
 
 def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
-    """Return what S at E ≥ 0 is multiplied by, so that its integral is that over both signs."""
+    """Return the factor of S at E ≥ 0 that makes its integral that over both signs."""
     value = signal.value
-    to_mev = energies(value)
-    E = xr.DataArray(value["E"].values * to_mev, dims="E")
+    E = xr.DataArray(value["E"].values * energies(value), dims="E")
     quantum = check_statistics(value.attrs.get("statistics")) == "quantum"
     x: Any = 0.0 * E
     if quantum or rule == "f-sum":
-        x = (E / (constants.BOLTZMANN_MEV * resolve_temperature(value, T))).clip(
-            min=0.0
-        )
+        kT = constants.BOLTZMANN_MEV * resolve_temperature(value, T)
+        x = (E / kT).clip(min=0.0)
     if rule == "f-sum":
         return xr.DataArray(E * (-np.expm1(-x) if quantum else x))
     lower, upper = bin_limits(signal.source, "E")
-    return xr.DataArray(
-        1
-        + np.exp(-x) * xr.DataArray(mirrored(lower, upper) / (upper - lower), dims="E")
-    )
+    mirror = xr.DataArray(mirrored(lower, upper) / (upper - lower), dims="E")
+    return xr.DataArray(1 + np.exp(-x) * mirror)
 
 
 def _moles(
     given: Any, name: str, composition: str | Mapping[str, float] | None
 ) -> float:
-    """Return an amount in moles; of atoms where it is a mass."""
+    """Return an amount in moles; of atoms if it is a mass."""
     _, units = split_quantity(given, name)
-    if units is not None and parse_unit(units).is_compatible_with("g"):
-        if composition is None:
-            raise QuantityError(
-                f"{name}={given!r} is a mass",
-                reason="how many atoms it is follows from the composition",
-                fix=f"composition='Zr46Cu46Al8', or {name}='0.1 mol'",
-            )
-        moles = magnitude(given, "g", name=name) / mass_of(composition)
-    else:
+    if units is None or not parse_unit(units).is_compatible_with("g"):
         moles = magnitude(given, "mol", name=name, default="1")
-    if not moles > 0:
+        return require_positive(moles, name, error=QuantityError)
+    if composition is None:
         raise QuantityError(
-            f"{name} is {moles:g} mol",
-            reason="something was in the beam",
-            fix="give it as '0.1 mol'",
+            f"{name}={given!r} is a mass, which needs the composition",
+            fix=f"composition='Zr46Cu46Al8', or {name}='0.1 mol'",
         )
-    return float(moles)
+    return require_positive(given, name, "g", error=QuantityError) / mass_of(
+        composition
+    )
 
 
 def _scaled(
-    signal: Signal, factor: xr.DataArray, units: str, operation: str, attrs: dict[str, Any], used: dict[str, Any],
-    errors: Mapping[str, xr.DataArray],
+    signal: Signal, factor: xr.DataArray, units: str, operation: str, attrs: dict[str, Any],
+    arguments: dict[str, Any], errors: Mapping[str, xr.DataArray],
 ) -> Any:  # fmt: skip
     """Multiply by a factor, whose relative errors all bins share."""
-    order = signal.value.dims
     plain = factor.drop_vars(list(factor.coords)).variable
-    value = signal.value.copy(
-        data=(signal.value.variable * plain).transpose(*order).data
-    )
-    std = (
+    value, std = (
         None
-        if signal.std is None
-        else signal.std.copy(data=(signal.std.variable * plain).transpose(*order).data)
+        if part is None
+        else part.copy(data=(part.variable * plain).transpose(*part.dims).data)
+        for part in (signal.value, signal.std)
     )
-    common = {
-        source: value.variable * error.variable for source, error in errors.items()
-    }
+    assert value is not None
+    common = {name: value.variable * error.variable for name, error in errors.items()}
     return signal.answer(
-        value,
-        std,
-        operation=operation,
-        arguments=used,
-        units=units,
-        attrs=attrs,
-        common=common,
-    )
+        value, std, operation=operation, arguments=arguments, units=units,
+        attrs={"beware": None, **attrs}, common=common,
+    )  # fmt: skip

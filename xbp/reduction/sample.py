@@ -1,80 +1,377 @@
-"""What data carry about their sample.
-
-Its mass, whether it scatters coherently, and whether it is another's.
-"""
+"""What is known about a sample: composition, scattering lengths, mass, density, S(Q)."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError, RangeError, XbpError
+from xbp.core.errors import QuantityError, XbpError
+from xbp.core.guards import at_most_one, require_agreement, require_positive
 from xbp.core.optional import require
 from xbp.core.signal import Signal
 from xbp.core.units import convert_factor, magnitude
-from xbp.reduction.composition import numbers_of, resolve_mass
 
 __all__ = [
+    "Atoms",
+    "Scatterer",
     "another_sample",
+    "atoms_of",
     "coherent_part",
+    "effective_mass",
+    "mass_of",
+    "mean_scattering_lengths",
+    "numbers_of",
     "off_scale",
-    "said_of_sample",
+    "resolve_mass",
+    "sample_attribute",
     "sample_density",
     "sample_labels",
     "sample_mass",
+    "scatterer",
+    "table_entry",
     "wrong_limit",
 ]
 
-#: Molar masses and number densities are written with three or four digits.
-_SAME: Final = 0.01
-#: The weight in a file is that of an element to its digits, and its cross sections are
-#: to those of other tables.
-_DIGITS: Final = 0.001
-_SAME_SIGMA: Final = 0.1
+#: Attributes that identify a sample.
+_LABELS: Final = ("composition", "sample", "sample_name", "source")
 
 
-#: Parts of atoms closer than this are one composition.
-_SAME_PART: Final = 0.01
-#: Attributes that name a sample, and those that tell of it.
-_NAMES: Final = ("sample", "sample_name")
-_LABELS: Final = ("composition", *_NAMES, "source")
-_WIDE: Final = 60
-#: An S(Q) of so many points whose upper half is so near to 0, or as far from 1 as this,
-#: is no S(Q).
-_ENOUGH, _NEAR_0, _LOW, _HIGH = 10, 0.2, 0.6, 1.6
+class Scatterer(NamedTuple):
+    """Bound coherent b in fm, incoherent cross section in barn, mass in u."""
+
+    b: complex
+    incoherent: float
+    mass: float
+
+    @property
+    def sigma(self) -> float:
+        """Whole scattering cross section 4π|b|² + σ_inc, barn (100 fm²)."""
+        return 4 * np.pi * abs(self.b) ** 2 / 100 + self.incoherent
 
 
-def said_of_sample(signal: Signal, name: str) -> Any:
-    """Return an attribute of the variable, or else of the Dataset it stands in."""
-    return signal.value.attrs.get(name, signal.source.attrs.get(name))
+class Atoms(NamedTuple):
+    """The atoms of one element: number, mass in u, σ in barn and coherent b in fm."""
+
+    number: float
+    mass: float
+    sigma: float
+    b: complex
 
 
-def sample_mass(
-    signal: Signal, mass: Any, composition: str | Mapping[str, float] | None
-) -> tuple[float | None, str | None]:
-    """Return the mass in u and whence it is.
+def scatterer(
+    symbol: str,
+    b: Mapping[str, Any] | None = None,
+    *,
+    imaginary: float = 0.01,
+    variation: float = 0.1,
+    instead: str = "",
+) -> Scatterer:
+    """Look up the neutron scattering length, cross section and mass of an element.
 
-    The arguments, or else what the data carry.
+    Parameters
+    ----------
+    symbol : str
+        An element of natural abundance, or an isotope as ``"D"`` or ``"58-Ni"``.
+    b : mapping of symbol to number, optional
+        Coherent scattering lengths (bare: fm; may be complex) in place of the tabulated
+        ones; or pairs of one and the incoherent cross section (bare: barn), which is
+        tabulated otherwise.
+    imaginary : float
+        Largest share of (Im b)² in |b|² that is neglected: boron has 0.2 %, boron-10 97
+        %.
+    variation : float
+        Largest change of |b|² between 5 and 100 meV, relative to its mean, that is
+        neglected.
+    instead : str
+        What else a caller could give, for messages.
 
-    That is the effective mass of ``attrs["composition"]``, or the ``weight`` (g/mol)
-    where it is that of one element: of a molecule it is not the mass that a sum rule is
-    of. Of a molecule no effective mass is above its weight. The effective mass of
-    several elements is no mean of their masses, and is not compared with it.
+    Returns
+    -------
+    Scatterer
 
     Raises
     ------
     QuantityError
-        As for `resolve_mass`; if the mass that is given contradicts that of the file,
-        or the weight in the file may be that of a molecule and nothing else is known.
+        If it is not an element, has no tabulated value, or b is complex or depends on
+        the energy and is not given.
+    MissingDependencyError
+        Without periodictable, the extra `neutron`.
+
+    References
+    ----------
+    V. F. Sears, Neutron News 3(3), 26 (1992); J. E. Lynn & P. A. Seeger, At. Data Nucl.
+    Data Tables 44, 191 (1990), as periodictable tabulates them.
+
+    Examples
+    --------
+    >>> found = scatterer("Zr")
+    >>> found.b, round(found.sigma, 2)
+    (7.16, 6.46)
+    >>> round(scatterer("Gd", {"Gd": 9.5 - 13.82j}).sigma - 151, 1)  # without the incoherent part
+    35.3
+    """
+    entry = table_entry(symbol, instead)
+    neutron: Any = getattr(entry, "neutron", None)
+    mass, tabulated = float(entry.mass), neutron is not None
+    tabulated = tabulated and None not in (neutron.b_c, neutron.incoherent)
+    if b is not None and symbol in b:
+        length, incoherent = _given_lengths(symbol, b[symbol])
+        if incoherent is None and not tabulated:
+            raise QuantityError(
+                f"there is no incoherent cross section for '{symbol}'",
+                fix=f"b={{'{symbol}': (b in fm, incoherent cross section in barn)}}",
+            )
+        known = neutron.incoherent if incoherent is None else incoherent
+        return Scatterer(length, float(known), mass)
+    ask = f"b={{'{symbol}': ...}} in fm, complex if needed"
+    ask += f", or {instead}" if instead else ""
+    if not tabulated:
+        raise QuantityError(
+            f"there is no neutron scattering length for '{symbol}' in periodictable",
+            fix=ask,
+        )
+    length = complex(neutron.b_c_complex)
+    share = length.imag**2 / max(abs(length) ** 2, 1e-300)
+    resonant = neutron.is_energy_dependent or _variation(neutron) > variation
+    if resonant or share > imaginary:
+        raise QuantityError(
+            f"the scattering length of '{symbol}' depends on the neutron energy or is "
+            f"complex ({length.real:.4g}{length.imag:+.4g}i fm at 25 meV)",
+            reason="one real number cannot describe a resonance or a strong absorber",
+            fix=ask,
+        )
+    return Scatterer(float(np.real(neutron.b_c)), float(neutron.incoherent), mass)
+
+
+def _given_lengths(symbol: str, value: Any) -> tuple[complex, float | None]:
+    """Read b, or a pair of b and σ_inc."""
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    first, second = value if is_pair else (value, None)
+    if isinstance(first, complex | np.complexfloating):
+        length = complex(first)
+    else:
+        length = magnitude(first, "fm", name=f"b of {symbol}")
+    incoherent = second
+    if second is not None:
+        incoherent = magnitude(second, "barn", name=f"incoherent part of {symbol}")
+    if not np.isfinite(length) or not (incoherent or 0.0) >= 0:
+        raise QuantityError(
+            f"b of '{symbol}' is {value!r}, but must be a finite number, or a pair "
+            "(finite number, cross section ≥ 0)",
+            fix=f"b={{'{symbol}': 9.5 - 13.8j}} in fm",
+        )
+    return length if complex(length).imag else complex(length).real, incoherent
+
+
+def _variation(neutron: Any) -> float:
+    """Return the change of a tabulated |b|² from 5 to 100 meV, relative to its mean."""
+    if neutron.nsf_table is None:
+        return 0.0
+    # 81.804 meV Å² is h²/2m.
+    wavelengths = np.sqrt(81.804 / np.geomspace(5.0, 100.0, 25))
+    square = np.abs(np.asarray(neutron.scattering_by_wavelength(wavelengths)[0])) ** 2
+    return float(np.ptp(square) / square.mean())
+
+
+def table_entry(symbol: str, instead: str = "") -> Any:
+    """Return the row of an element or isotope in periodictable.
+
+    Raises
+    ------
+    QuantityError
+        If it is not an element.
+    MissingDependencyError
+        Without periodictable; it names what to give `instead`.
+    """
+    periodictable = require(
+        "periodictable", "masses and scattering lengths are looked up in it", "neutron",
+        instead,
+    )  # fmt: skip
+    try:
+        return periodictable.elements.isotope(symbol)
+    except ValueError:
+        raise QuantityError(
+            f"'{symbol}' is not an element",
+            fix="specify elements: elements={1: 'Zr', …} or masses={'A': '40 u'} when "
+            "opening, weights='unit' after",
+        ) from None
+
+
+def effective_mass(
+    composition: str | Mapping[str, float], *, b: Mapping[str, Any] | None = None
+) -> xr.DataArray:
+    r"""Return the mass that makes one phonon spectrum of a compound's, for neutrons.
+
+    .. math:: M = \frac{\sum_i c_i\sigma_i}{\sum_i c_i\sigma_i/M_i}, \quad \sigma_i =
+              4\pi |b_i|^2 + \sigma_{inc,i}
+
+    Parameters
+    ----------
+    composition : str or mapping of str to float
+        ``"Zr46Cu46Al8"`` or ``{"Zr": 46, "Cu": 46, "Al": 8}``, in atoms; D for
+        deuterium.
+    b : mapping of symbol to number, optional
+        Coherent scattering lengths (bare: fm; may be complex) in place of the tabulated
+        ones; or pairs of one and the incoherent cross section (bare: barn), which is
+        tabulated otherwise.
+
+    Returns
+    -------
+    xarray.DataArray
+        M in u, a scalar.
+
+    Raises
+    ------
+    QuantityError
+        If the composition cannot be read, the table has no cross section of an element,
+        or its b depends on the energy or is complex (Gd, Sm, Eu, Cd, …) and is not
+        given.
+    MissingDependencyError
+        Without periodictable, the extra `neutron`.
+
+    References
+    ----------
+    V. F. Sears, Neutron News 3(3), 26 (1992), as periodictable tabulates and updates
+    it.
+
+    Examples
+    --------
+    >>> round(float(effective_mass("Zr46Cu46Al8")), 2)
+    71.31
+    """
+    atoms = atoms_of(composition, b).values()
+    inverse = sum(a.number * a.sigma / a.mass for a in atoms)
+    value = sum(a.number * a.sigma for a in atoms) / inverse
+    return xr.DataArray(value, attrs={"units": "u", "long_name": "effective mass"})
+
+
+def mean_scattering_lengths(
+    composition: str | Mapping[str, float], b: Mapping[str, Any] | None = None
+) -> tuple[float, float]:
+    """Return |⟨b⟩|² and ⟨|b|²⟩ of the coherent scattering lengths, fm².
+
+    Parameters and errors are those of `effective_mass`.
+
+    Examples
+    --------
+    >>> [round(value, 3) for value in mean_scattering_lengths("SiO2")]
+    [27.591, 28.198]
+    """
+    atoms = atoms_of(composition, b).values()
+    number = sum(a.number for a in atoms)
+    mean = sum(a.number * a.b for a in atoms) / number
+    return abs(mean) ** 2, sum(a.number * abs(a.b) ** 2 for a in atoms) / number
+
+
+def atoms_of(
+    composition: str | Mapping[str, float], b: Mapping[str, Any] | None = None
+) -> dict[str, Atoms]:
+    """Return the atoms of each element; `b` as for `scatterer`."""
+    instead = "b_mean_squared='0.28 barn' or mass='26.98 u' for composition="
+    found = {}
+    for symbol, count in numbers_of(composition).items():
+        entry = scatterer(symbol, b, instead=instead)
+        found[symbol] = Atoms(count, entry.mass, entry.sigma, entry.b)
+    return found
+
+
+def mass_of(composition: str | Mapping[str, float]) -> float:
+    """Return the mean mass of an atom, u."""
+    numbers = numbers_of(composition)
+    masses = {symbol: float(table_entry(symbol).mass) for symbol in numbers}
+    return sum(masses[s] * n for s, n in numbers.items()) / sum(numbers.values())
+
+
+def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
+    """Return the number of atoms of each element, which are not looked up."""
+    text = composition.replace(" ", "") if isinstance(composition, str) else ""
+    part = r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?"
+    numbers: dict[str, float] = {}
+    if text and not re.sub(part, "", text):
+        for symbol, count in re.findall(part, text):
+            numbers[symbol] = numbers.get(symbol, 0.0) + float(count or 1)
+    elif isinstance(composition, Mapping):
+        numbers = {
+            str(symbol): magnitude(count, "1", name=str(symbol))
+            for symbol, count in composition.items()
+        }
+    if not numbers or min(numbers.values()) <= 0:
+        raise QuantityError(
+            f"composition={composition!r} is not element symbols, each followed by its "
+            "number of atoms",
+            fix="composition='Zr46Cu46Al8', or {'Zr': 46, 'Cu': 46, 'Al': 8}",
+        )
+    return numbers
+
+
+def resolve_mass(
+    mass: Any, composition: str | Mapping[str, float] | None
+) -> float | None:
+    """Return the mass in u from one of both arguments; None if neither is given.
+
+    Raises
+    ------
+    QuantityError
+        If both are given, or the mass is not positive.
+    """
+    at_most_one(mass=mass, composition=composition)
+    if composition is not None:
+        return float(effective_mass(composition))
+    if mass is not None:
+        return require_positive(mass, "mass", "u", error=QuantityError)
+    return None
+
+
+def sample_attribute(signal: Signal, name: str) -> Any:
+    """Return an attribute of the variable, or else of its Dataset."""
+    return signal.value.attrs.get(name, signal.source.attrs.get(name))
+
+
+def _carried_number(signal: Signal, name: str) -> float | None:
+    """Return a finite number ≥ 0 from an attribute."""
+    value = sample_attribute(signal, name)
+    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return float(value) if real and np.isfinite(value) and value >= 0 else None
+
+
+def sample_mass(
+    signal: Signal,
+    mass: Any,
+    composition: str | Mapping[str, float] | None,
+    *,
+    same: float = 0.01,
+) -> tuple[float | None, str | None]:
+    """Return the mass in u and its origin: the arguments, or else the data.
+
+    The data have the effective mass of ``attrs["composition"]``, or the ``weight``
+    (g/mol) if it is that of one element: that of a molecule is not the mass of a sum
+    rule. A molecule's effective mass is never above its weight, and that of several
+    elements is not a mean of their masses and is not compared with it.
+
+    Parameters
+    ----------
+    signal : Signal
+        Data that may carry ``composition``, ``weight``, ``sigma_coh``, ``sigma_inc``.
+    mass, composition
+        As for `resolve_mass`.
+    same : float
+        Largest relative difference of a given mass from the weight of the data.
+
+    Raises
+    ------
+    QuantityError
+        As for `resolve_mass`; if the mass contradicts that of the file, or the weight
+        may be that of a molecule and nothing else is known.
     """
     given = resolve_mass(mass, composition)
-    weight = _number(said_of_sample(signal, "weight"))
+    weight = _carried_number(signal, "weight")
     if given is None:
-        carried = said_of_sample(signal, "composition")
+        carried = sample_attribute(signal, "composition")
         with contextlib.suppress(XbpError):
             if isinstance(carried, str):
                 return resolve_mass(None, carried), "attrs['composition']"
@@ -89,170 +386,132 @@ def sample_mass(
             "D2O, whose weight is 20.03 g/mol",
             fix="composition='D2O', or mass='2.49 u'",
         )
-    comparable = composition is None or len(numbers_of(composition)) == 1
-    # So many atoms has a molecule of one element.
-    atoms = (
-        max(1.0, np.round(weight / given))
-        if weight is not None and composition is not None
-        else 1.0
-    )
-    below = (
-        mass is not None
-        and weight is not None
-        and given < weight
-        and not _is_of_one_element(signal, weight)
-    )
-    if (
-        weight is not None
-        and comparable
-        and not below
-        and abs(atoms * given - weight) > _SAME * weight
-    ):
-        raise QuantityError(
-            f"{'mass' if composition is None else 'composition'}={mass if composition is None else composition!r} "
-            "is "
-            f"{given:.6g} u, and the data carry weight={weight:.6g} g/mol",
-            reason="the sample has one mass; the file's may be that of a molecule, "
-            "where an atom's is needed",
-            fix="leave the argument out, or take the other off: del "
-            "data.attrs['weight'], data.S.attrs['weight']",
-        )
-    return given, "mass=" if composition is None else "composition="
+    name = "mass" if composition is None else "composition"
+    atoms = 1.0
+    if weight is not None and composition is not None:
+        atoms = max(1.0, np.round(weight / given))  # of a molecule of one element
+    if weight is not None and abs(atoms * given - weight) > same * weight:
+        several = composition is not None and len(numbers_of(composition)) > 1
+        molecule = mass is not None and given < weight
+        if not several and (not molecule or _is_of_one_element(signal, weight)):
+            value = mass if composition is None else composition
+            raise QuantityError(
+                f"{name}={value} is {given:.6g} u, but the data carry "
+                f"weight={weight:.6g} g/mol",
+                fix="leave the argument out, or remove the other: del "
+                "data.attrs['weight'], data.S.attrs['weight']",
+            )
+    return given, f"{name}="
 
 
 def _is_of_one_element(signal: Signal, weight: float) -> bool:
-    """Tell whether a molar mass is that of an element, and the cross sections of the data are its own where known."""
-    sigma = [
-        _number(said_of_sample(signal, name)) for name in ("sigma_coh", "sigma_inc")
-    ]
+    """Return whether a molar mass is an element's, as far as cross sections show.
+
+    The weight in a file is exact to 0.1 %, its cross sections agree with those of other
+    tables to 10 %.
+    """
+    sigma = [_carried_number(signal, name) for name in ("sigma_coh", "sigma_inc")]
     periodictable = require(
         "periodictable", "whether the weight in the file is that of an atom is looked "
-                         "up in it", "neutron",
-        "mass='26.98 u' or composition='Al'",
+        "up in it", "neutron", "mass='26.98 u' or composition='Al'",
     )  # fmt: skip
     for element in periodictable.elements:
-        if element.number < 1 or abs(element.mass - weight) > _DIGITS * weight:
-            continue
-        table = element.neutron
-        if None in sigma or table.coherent is None or table.incoherent is None:
-            return True
-        known = sum(map(float, filter(None, sigma)))
-        return bool(abs(known / (table.coherent + table.incoherent) - 1) < _SAME_SIGMA)
+        if element.number >= 1 and abs(element.mass - weight) <= 1e-3 * weight:
+            table = [element.neutron.coherent, element.neutron.incoherent]
+            if None in (*sigma, *table):
+                return True
+            known: float = sum(one or 0.0 for one in sigma)
+            return bool(abs(known / sum(table) - 1) < 0.1)
     return False
 
 
-def sample_density(signal: Signal, number_density: Any) -> tuple[float, str]:
-    """Return atoms per angstrom³ and whence.
-
-    The argument, or else what the data carry (the second is that of `.sqw`).
+def sample_density(
+    signal: Signal, number_density: Any, *, same: float = 0.01
+) -> tuple[float, str]:
+    """Return atoms per angstrom³ and their origin: the argument, or the data.
 
     Raises
     ------
     QuantityError
-        If there is none, or the one that is given differs from that of the data by more
-        than a hundredth.
+        If there is none, or the argument differs from that of the data by more than
+        `same`, relatively.
     RangeError
         If it is not positive.
     """
-    carried = {
-        name: _number(said_of_sample(signal, name))
-        for name in ("number_density", "V_rho")
-    }
-    name, known = next(
-        ((name, number) for name, number in carried.items() if number), ("", None)
-    )
+    names = ("number_density", "V_rho")  # the second is that of `.sqw`
+    carried = {name: _carried_number(signal, name) for name in names}
+    name, known = next(((n, v) for n, v in carried.items() if v), ("", None))
     if number_density is None:
         if known is None:
             raise QuantityError(
                 "the number density is not known",
-                reason="neither g(r) nor S(Q) tells it, and the data carry none",
                 fix="number_density='0.057 1/angstrom^3'",
             )
         return known, f"attrs['{name}']"
-    given = magnitude(number_density, "1/angstrom**3", name="number_density")
-    if not given > 0:
-        raise RangeError(
-            f"number_density={number_density!r}",
-            reason="it must be positive",
-            fix="give it like number_density='0.057 1/angstrom^3'",
-        )
-    if known is not None and abs(given - known) > _SAME * known:
-        raise QuantityError(
-            f"number_density={number_density!r}, and the data carry "
-            f"{name}={known:.6g} 1/angstrom^3",
-            reason="the sample has one density",
-            fix="leave the argument out, or take the other off: "
-            f"data.attrs.pop('{name}', None), of the variable too",
-        )
+    given = require_positive(number_density, "number_density", "1/angstrom**3")
+    if known is not None:
+        require_agreement(
+            given, known, "number_density", "1/angstrom^3",
+            source=f"attrs['{name}']", tolerance=same,
+        )  # fmt: skip
     return given, "number_density="
 
 
 def coherent_part(signal: Signal) -> str | None:
-    """Say how it is known that the scattering is coherent for the most part.
-
-    None where it is not known, or not so.
-    """
-    coherent, incoherent = (
-        _number(said_of_sample(signal, name)) for name in ("sigma_coh", "sigma_inc")
-    )
+    """Return a clause if most of the scattering is known to be coherent."""
+    names = ("sigma_coh", "sigma_inc")
+    coherent, incoherent = (_carried_number(signal, name) for name in names)
     if coherent is not None and incoherent is not None and coherent > incoherent:
-        return (
-            f"{100 * coherent / (coherent + incoherent):.2g} % of the scattering "
-            "is coherent (sigma_coh, sigma_inc)"
-        )
-    if signal.value.attrs.get("part") == "coherent":
+        part = 100 * coherent / (coherent + incoherent)
+        return f"{part:.2g} % of the scattering is coherent (sigma_coh, sigma_inc)"
+    if sample_attribute(signal, "part") == "coherent":
         return "it is the coherent part of a simulation"
     return None
 
 
 def sample_labels(signal: Signal) -> dict[str, Any]:
-    """Return what tells of the sample, for a variable that goes on without the attributes of its Dataset."""
-    return {
-        name: said
-        for name in _LABELS
-        if (said := said_of_sample(signal, name)) is not None
-    }
+    """Return the attributes that identify the sample, of the variable or its Dataset."""
+    found = {name: sample_attribute(signal, name) for name in _LABELS}
+    return {name: label for name, label in found.items() if label is not None}
 
 
 def another_sample(signal: Signal, sq: Signal) -> str | None:
-    """Say that S(Q) is of another sample than the data, as far as both carry what tells; None where nothing does.
+    """Return a sentence if S(Q) is of another sample than the data; else None.
 
-    Compositions decide where both have one, then the names of the samples, then the
-    files they are from.
+    Compositions decide if both have one, then the names of the samples, then the files.
     """
-    both = {
-        name: (str(said_of_sample(sq, name)), str(said_of_sample(signal, name)))
-        for name in _LABELS
-        if said_of_sample(sq, name) is not None
-        and said_of_sample(signal, name) is not None
-    }
-    if "composition" in both:
-        left, right = both["composition"]
-        same = _alike(_parts(left), _parts(right))
-        return (
-            None if same else f"S(Q) is of the composition {left}, the data of {right}"
-        )
-    for name in _NAMES:
-        if name in both:
-            left, right = both[name]
-            return (
-                None
-                if left == right
-                else f"S(Q) is of the sample '{left:.{_WIDE}}', the data of "
-                f"'{right:.{_WIDE}}'"
-            )
-    left, right = both.get("source", ("", ""))
-    if left == right:
-        return None
-    return (
-        f"S(Q) is from another source ({left:.{_WIDE}}) than the data "
-        f"({right:.{_WIDE}}): of one sample? "
-        "attrs['composition'] of both says so"
-    )
+    ours, theirs = sample_labels(signal), sample_labels(sq)
+    for name in _LABELS:
+        if name not in ours or name not in theirs:
+            continue
+        left, right = f"{theirs[name]!s:.60}", f"{ours[name]!s:.60}"
+        if name == "composition":
+            same = _same_parts(str(theirs[name]), str(ours[name]))
+            return None if same else f"S(Q) is of the composition {left}, the data of {right}"  # fmt: skip
+        if theirs[name] == ours[name]:
+            return None
+        if name == "source":
+            return f"S(Q) is from another source ({left}) than the data ({right})"
+        return f"S(Q) is of the sample '{left}', the data of '{right}'"
+    return None
+
+
+def _same_parts(left: str, right: str) -> bool:
+    """Return whether two compositions agree, to 0.01 in the part of each element."""
+
+    def parts(text: str) -> dict[str, float]:
+        try:
+            numbers = numbers_of(text)
+        except XbpError:  # not a formula but a name
+            return {text: 1.0}
+        return {s: number / sum(numbers.values()) for s, number in numbers.items()}
+
+    a, b = parts(left), parts(right)
+    return all(abs(a.get(s, 0.0) - b.get(s, 0.0)) < 0.01 for s in {*a, *b})
 
 
 def off_scale(sq: xr.DataArray) -> str | None:
-    """Say that what is called S(Q) does not tend to 1.
+    """Return a sentence if what is called S(Q) does not tend to 1.
 
     It tends to 0, as F(Q) does, or is on an arbitrary scale.
 
@@ -267,56 +526,29 @@ def off_scale(sq: xr.DataArray) -> str | None:
     level = wrong_limit(sq)
     if level is None:
         return None
-    said = f"S(Q) is {level:.2g} on average over its upper half, "
-    if abs(level) <= _NEAR_0 and float(sq.min()) < 0:
+    start = f"S(Q) is {level:.2g} on average over its upper half, "
+    if abs(level) <= 0.2 and float(sq.min()) < 0:
         return (
-            f"{said}and negative elsewhere, as F(Q) = S(Q) - 1 is: "
+            f"{start}and negative elsewhere, as F(Q) = S(Q) - 1 is: "
             "with that the scale means nothing, the correlation is the same"
         )
     return (
-        f"{said}and does not tend to 1: its scale, and that of what is fitted with "
-        "it, are arbitrary; "
-        "the correlation is the same"
+        f"{start}and does not tend to 1: its scale, and that of what is fitted with "
+        "it, are arbitrary; the correlation is the same"
     )
 
 
-@np.errstate(
-    over="ignore", invalid="ignore"
-)  # a mean that overflows is of no known scale
-def wrong_limit(sq: xr.DataArray) -> float | None:
-    """Return the mean of S(Q) over its upper half where that is not near 1.
+@np.errstate(over="ignore", invalid="ignore")  # a mean that overflows is of no scale
+def wrong_limit(
+    sq: xr.DataArray, limits: tuple[float, float] = (0.6, 1.6)
+) -> float | None:
+    """Return the mean of S(Q) over its upper half if it is outside `limits`.
 
-    None too where it is not known.
+    None also if it is not known: for dask, or fewer than ten points.
     """
-    if sq.chunks is not None or sq.sizes.get("Q", 0) < _ENOUGH:
+    if sq.chunks is not None or sq.sizes.get("Q", 0) < 10:
         return None
-    level = float(sq.isel(Q=slice(sq.sizes["Q"] // 2, None)).mean()) * convert_factor(
-        sq.attrs["units"], "1"
-    )
-    return None if not np.isfinite(level) or _LOW < level < _HIGH else level
-
-
-def _parts(composition: str) -> dict[str, float]:
-    """Return the part of the atoms that each element has.
-
-    What is no formula is a name.
-    """
-    try:
-        numbers = numbers_of(composition)
-    except XbpError:
-        return {composition: 1.0}
-    return {
-        symbol: number / sum(numbers.values()) for symbol, number in numbers.items()
-    }
-
-
-def _alike(left: dict[str, float], right: dict[str, float]) -> bool:
-    return all(
-        abs(left.get(symbol, 0.0) - right.get(symbol, 0.0)) < _SAME_PART
-        for symbol in {*left, *right}
-    )
-
-
-def _number(value: Any) -> float | None:
-    known = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return float(value) if known and np.isfinite(value) and value >= 0 else None
+    upper = sq.isel(Q=slice(sq.sizes["Q"] // 2, None))
+    level = float(upper.mean()) * convert_factor(sq.attrs["units"], "1")
+    inside = limits[0] < level < limits[1]
+    return None if inside or not np.isfinite(level) else level

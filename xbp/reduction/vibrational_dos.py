@@ -1,7 +1,4 @@
-"""From measured S(Q,E) to g(E).
-
-Multiphonon and multiple scattering taken off self-consistently.
-"""
+"""From measured S(Q,E) to g(E), multiphonon and multiple scattering taken off."""
 
 from __future__ import annotations
 
@@ -12,14 +9,15 @@ from typing import Any, Literal
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.independence import collapsed
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.multiphonon import Below
-from xbp.reduction.composition import numbers_of
-from xbp.reduction.dos_area import AreaOf, area_attributes, area_coordinate
+from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.reduction.inversion_task import Task
+from xbp.reduction.sample import numbers_of
 from xbp.reduction.sign import REVERSED_BELOW
 
 __all__ = ["correct_multiphonon", "to_vibrational_dos"]
@@ -44,21 +42,23 @@ def to_vibrational_dos(
     initial_dos: xr.DataArray | xr.Dataset | None = None,
     join_range: Any = None,
     end: float = 0.25,
+    background: float = 0.5,
+    uncertain: float = 0.3,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
-    r"""Return g(E) from S(Q,E), the multiphonon scattering taken off self-consistently.
+    r"""Return g(E) from S(Q,E), with multiphonon scattering taken off self-consistently.
 
     .. math:: N g(E) = \frac{\sum_Q [S - N(1+C)\sum_{n\ge2} S_n]}{\sum_Q S_1/g},\quad
               \frac{S_1}{g} =
               \frac{\hbar^2Q^2}{2M}\frac{e^{-2W}}{E\,(1-e^{-E/k_BT})},\quad \int g\,dE =
               1
 
-    From g follow 2W and S_n (`multiphonon_sqe`), from these the next g, until it stays
-    (by Anderson's mixing). N is the scale of the data, which may be arbitrary. Sums
-    over Q are over the bins that hold numbers, weighted by their width; only E > 0 is
-    used (`fold` the other side onto it first). It is the incoherent approximation: for
-    a coherent scatterer the range of Q must be wide, and g is neutron-weighted where
-    there are several elements.
+    From g follow 2W and S_n (`multiphonon_sqe`), from these the next g, until it no
+    longer changes (by Anderson's mixing). N is the scale of the data, which may be
+    arbitrary. Sums over Q are over the bins with values, weighted by their width; only
+    E > 0 is used (`fold` the other side onto it first). It is the incoherent
+    approximation: for a coherent scatterer the range of Q must be wide, and g is
+    neutron-weighted if there are several elements.
 
     Parameters
     ----------
@@ -66,69 +66,77 @@ def to_vibrational_dos(
         S(Q,E), quantum, over Q and E and any further dimensions; NaN where it was
         masked or not measured.
     T : scalar with units, optional
-        Temperature (bare: K), where the data do not carry it.
+        Temperature (bare: K), if the data do not carry it.
     E_range : pair of scalars with units, optional
         Where g is found: from the end of the elastic line to the highest energy of a
-        phonon, above which g is taken as 0. By default all E > 0 that hold numbers.
+        phonon, above which g is taken as 0. By default all E > 0 with values.
     Q_range : pair of scalars with units, optional
         Momentum transfers to use.
     mass, composition, u2
-        What sets 2W, as for `multiphonon_sqe`; a u² that is given or carried stays as
-        it is.
+        One of them sets 2W, as for `multiphonon_sqe`; a u² that is given or carried is
+        kept.
     multiple_scattering : float or "fit"
-        C: neutrons that scattered twice, as a multiple of those that met several
-        phonons at once, whose spectrum theirs resembles. "fit": the C that leaves
-        nothing, in sum, between the end of E_range and that of the data, where g is 0.
-        A background that is left there is taken for multiple scattering: cut the data
-        where it takes over.
+        C: neutrons scattered twice, as a multiple of those that met several phonons at
+        once, whose spectrum theirs resembles. "fit": the C that leaves nothing, in sum,
+        between the end of E_range and that of the data, where g is 0. A background
+        there is taken for multiple scattering: cut the data where it dominates.
     below : {"debye", "nothing"}
-        What stands in for g below E_range in 2W, in the convolutions and in the area: a
-        law of E² through the three lowest points, or 0. The answer is NaN there all the
-        same.
+        g below E_range in 2W, in the convolutions and in the area: a law of E² through
+        the three lowest points, or 0. The answer is NaN there in either case.
     tolerance : float
-        How much g may still change, as a part of its maximum, from one iteration to the
-        next.
+        Largest change of g, as a fraction of its maximum, that ends the iteration.
     initial_dos : xarray.DataArray or xarray.Dataset, optional
-        g(E) of a higher incident energy, on any scale. It goes on where E_range ends,
-        scaled to join; the answer is then over both, with ``E_bnds``, and its area is
-        1.
+        g(E) of a higher incident energy, on any scale. It continues g where E_range
+        ends, scaled to join; the answer is then over both, with ``E_bnds``, and its
+        area is 1.
     join_range : pair of scalars with units, optional
-        Energies (bare: in the units of the data) over which the two have one area. By
+        Energies (bare: in the units of the data) over which the two have equal area. By
         default the upper half of E_range.
     end : float
-        g has fallen at the end of its range where it is at most this part of its
-        maximum there, or right beyond where there are data: in the mean over 5 % of the
+        g has fallen at the end of its range if it is at most this fraction of its
+        maximum there, or right beyond if there are data: in the mean over 5 % of the
         highest energy, and at least three bins.
+    background : float
+        Largest part of S in E_range that may not depend on Q. It is found by fitting a
+        constant at each energy beside one phonon, and counts if that leaves less than
+        0.9 of the squares per degree of freedom.
+    uncertain : float
+        Largest change of g, as a fraction of its maximum, if its multiphonon part is
+        left out, for which g is returned although its u² is unknown.
     reversed_below : float, optional
-        As for `to_gdos`: where the asymmetry of S(E) and S(−E) shows that E has the
-        other sign, the data are refused. None: not looked at.
+        As for `to_gdos`: data are refused if the asymmetry of S(E) and S(−E) shows that
+        E has the other sign. None: no check.
 
     Returns
     -------
     same type as `data`
         g(E) in one over the unit of E, NaN outside E_range, over E > 0 and leftover
-        dimensions; its area is 1 with the part that `below` stands for, and
-        ``attrs["area"]`` says so (the coordinate ``area``, where there are several
-        maps). Coordinates ``u2`` (angstrom²; that of the last iteration), ``u2_status``
-        and ``status``. ``u2_status`` is "ok"; "range truncated" where g has not fallen
-        at the end of its range; "disagrees with Q" where a third of u² leaves less than
-        0.9 of what u² leaves of S unexplained, as may happen where the range ends
-        inside the band; or the status. Unless it is "ok" u2 is NaN (one that was given
-        stays), ``attrs["area"]`` is "unknown", and nothing that needs all modes is
-        computed from g. ``status`` is "ok", "not converged", "fit failed" (no positive
-        area), "no data" or "no multiple scattering" (the C that is sought takes all
-        there is, as where a background beyond the phonons is taken for it: end E_range
-        at ``highest_phonon``, or cut the data above it); g is NaN unless it is "ok". A
-        Dataset has ``g_std``, that of counting at the multiphonon scattering found
-        (bins are independent), and the report of the convergence: ``iterations``,
-        ``change`` (the last), ``orders``, ``scale`` (N), ``multiple_scattering`` (C),
-        ``extended``, the part of the area that was not measured but is `below`,
-        ``E_low`` and ``E_high``, the range that holds numbers and g was found in, and
-        ``highest_phonon``, where g falls below a tenth of its maximum for good (at C =
-        0 where no C was found; NaN where it does not before E_high: a g that rises to
-        its end is told in print). Where errors are known, ``u2_std``, that of counting
-        in `E_range`: (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]²; what `E_range`,
-        `below` and C do to u² is often more. NaN where u² was given.
+        dimensions. Its area is 1, with the part below the range, and so is
+        ``attrs["area"]`` (or the coordinate ``area`` of several maps). Coordinates
+        ``u2`` (angstrom²; that of the last iteration), ``u2_status`` and ``status``.
+
+        ``u2_status`` is "ok"; "range truncated" if g has not fallen at the end of its
+        range; "disagrees with Q" if a third of u² leaves less than 0.9 of what u²
+        leaves of S unexplained, as may be if the range ends inside the band, or if more
+        than `background` of S does not depend on Q; or the status. Unless it is "ok" u2
+        is NaN (one that was given is kept), ``attrs["area"]`` is "unknown", and nothing
+        that needs all modes is computed from g.
+
+        ``status`` is "ok", "not converged", "fit failed" (no positive area), "no data",
+        "multiphonons unknown" (u² is unknown and g changes by more than `uncertain`
+        without its multiphonon part) or "no multiple scattering" (the fitted C takes
+        all intensity: end E_range at ``highest_phonon``, or cut the data above it); g
+        is NaN unless it is "ok".
+
+        A Dataset has ``g_std``, that of counting at the multiphonon scattering found
+        (bins are independent), and a report: ``iterations``, ``change`` (the last),
+        ``orders``, ``scale`` (N), ``multiple_scattering`` (C), ``background``, the part
+        of S that does not depend on Q, ``extended``, the part of the area below the
+        range, ``E_low`` and ``E_high``, the range with values, and ``highest_phonon``,
+        where g falls below a tenth of its maximum for good (at C = 0 if no C was found;
+        NaN if it does not before E_high). If errors are known, ``u2_std``, that of
+        counting in `E_range`: (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]²; the choice
+        of `E_range`, `below` and C often matters more. NaN if u² was given.
 
     Raises
     ------
@@ -136,7 +144,7 @@ def to_vibrational_dos(
         If none or several of mass, composition and u² are given, u² is 0, or the data
         are not quantum S(Q,E).
     RangeError
-        If E_range or Q_range holds no data, or `initial_dos` does not reach beyond
+        If E_range or Q_range contains no data, or `initial_dos` does not reach beyond
         E_range.
     TemperatureError
         If the temperature is missing.
@@ -152,64 +160,72 @@ def to_vibrational_dos(
     >>> import numpy as np, xbp
     >>> E = np.arange(1.0, 31)
     >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
-    >>> S = g.bp.multiphonon_sqe(np.arange(2, 10, 0.5), composition="V")
+    >>> S = g.bp.multiphonon_sqe(np.arange(2, 10, 0.5), composition="V", area=1)
     >>> back = S.bp.to_vibrational_dos(E_range=(4.5, 30.5), composition="V")
     >>> str(back.status.values), bool(np.allclose(back.g[4:30], (g.g / g.g.sum())[4:], rtol=1e-3))
     ('ok', True)
     """
     task = Task.of(
-        data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2, multiple_scattering=multiple_scattering,
-        below=below, tolerance=tolerance, initial_dos=initial_dos, join_range=join_range, end=end,
-        reversed_below=reversed_below,
+        data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2,
+        multiple_scattering=multiple_scattering, below=below, tolerance=tolerance,
+        initial_dos=initial_dos, join_range=join_range, end=end, background=background,
+        uncertain=uncertain, reversed_below=reversed_below,
     )  # fmt: skip
     signal, value = task.signal, task.signal.value
     axis = task.axis()
-    results = task.run(
-        partial(task.density, axis.taken),
-        [["_g"], ["_g"], *[[]] * 10],
-        {"_g": axis.centres.size},
-    )
     (
-        g,
-        g_std,
-        u2_found,
-        code,
-        iterations,
-        change,
-        orders,
-        scale,
-        constant,
-        extended,
-        highest,
-        u2_code,
-    ) = results
+        g, g_std, u2_found, code, u2_code, iterations, change, orders, scale, constant,
+        extended, highest, constant_part,
+    ) = task.run(
+        partial(task.density, axis.taken),
+        [["_g"], ["_g"], *[[]] * 11],
+        {"_g": axis.centres.size},
+    )  # fmt: skip
     whole = u2_code == 0
     e_units = value["E"].attrs["units"]
     per_unit = convert_factor(e_units, "meV", energy=True)
-    held = collapsed(value, "Q") | {
-        n: c.variable for n, c in value.coords.items() if n == "E_independence"
-    }
+    held = collapsed(value, "Q")
+    if "E_independence" in value.coords:
+        held = {**held, "E_independence": value.coords["E_independence"].variable}
     shared = {
-        n: axis.of_own(f.isel(E=task.grid.positive))
-        for n, f in held.items() if "Q" not in f.dims and "E" in f.dims
-    }  # fmt: skip
-    f = shared.get("E_independence")
-    independent = g_std if f is None else g_std / xr.DataArray(f).rename(E="_g") ** 0.5
-    u2_std = task.error_of_displacement(u2_found, independent, axis).where(whole)
-    conditions = task.conditions(u2_found, code, u2_code) | shared
+        n: axis.extended(f.isel(E=task.grid.positive))
+        for n, f in held.items()
+        if "Q" not in f.dims and "E" in f.dims
+    }
+    independent = g_std
+    if "E_independence" in shared:
+        f = xr.DataArray(shared["E_independence"]).rename(E="_g")
+        independent = g_std / f**0.5
+    u2_std = task.error_of_u2(u2_found, independent, axis).where(whole)
+    coords = task.conditions(u2_found, code, u2_code) | shared
+    coords["E"] = axis.coordinate(value["E"], per_unit)
+    # Where the range ends inside the band the area is unknown.
+    each = xr.ones_like(code).where(whole)
+    lazy = each.chunks is not None
+    if whole.ndim or lazy:
+        coords["area"] = area_coordinate(each)
     g, g_std = (
-        (part * per_unit)
-        .rename(_g="E")
-        .assign_coords(E=axis.coordinate(value["E"], per_unit), **conditions)
-        for part in (g, g_std)
+        (part * per_unit).rename(_g="E").assign_coords(coords) for part in (g, g_std)
     )
     elements = 1 if composition is None else len(numbers_of(composition))
-    of: AreaOf = "all modes" if elements == 1 else "weighted modes"
-    # Whose range ended inside the band has an area that is not known.
-    each = xr.ones_like(code).where(whole)
-    known = each.chunks is None and bool(whole.all())
-    if whole.ndim or each.chunks is not None:
-        g = g.assign_coords(area=area_coordinate(each))
+    known = not lazy and bool(whole.all())
+    attrs: dict[str, Any] = {
+        "statistics": None,
+        "convention": None,
+        **area_attributes(
+            1.0 if known else None, "all modes" if elements == 1 else "weighted modes"
+        ),
+    }
+    if not lazy and bool((constant_part > background).any()):
+        attrs |= diagnosed(
+            value.attrs,
+            Diagnostic(
+                "background_in_dos", "warning",
+                f"{100 * float(constant_part.max()):.3g} % of S(Q,E) in E_range does not "
+                "depend on Q, as phonons do, and is contained in g(E)",
+                "subtract the empty can and the background first",
+            ),
+        )  # fmt: skip
     answer: Any = signal.answer(
         g,
         None if signal.std is None else g_std,
@@ -217,49 +233,33 @@ def to_vibrational_dos(
         arguments=task.arguments,
         units=format_unit(parse_unit(e_units) ** -1),
         quantity="vibrational_dos",
-        attrs={
-            "statistics": None,
-            "convention": None,
-            **area_attributes(1.0 if known else None, of),
-        },
+        attrs=attrs,
         bounds=axis.bounds(per_unit),
     )
-    if isinstance(answer, xr.Dataset):
-        scale_units = format_unit(parse_unit(signal.units) * parse_unit(e_units))
-        low, high = task.reach()
-        report = {
-            "iterations": (iterations, "1", "iterations until g stayed"),
-            "change": (change, "1", "last change of g over its maximum"),
-            "orders": (orders, "1", "most phonons at once"),
-            "scale": (
-                (scale / per_unit).where(whole),
-                scale_units,
-                "scale of the data",
-            ),
-            "multiple_scattering": (
-                constant,
-                "1",
-                "multiple over multiphonon scattering",
-            ),
-            "extended": (
-                extended.where(whole),
-                "1",
-                "part of the area below the range",
-            ),
-            "highest_phonon": (
-                highest / per_unit,
-                e_units,
-                "end of the last bin with a tenth of the maximum of g",
-            ),
-            "E_low": (low, e_units, "where the range of g begins"),
-            "E_high": (high, e_units, "where the range of g ends"),
-        }
-        if signal.std is not None:
-            report["u2_std"] = (u2_std, "angstrom**2", "standard deviation of u2")
-        for name, (array, units, label) in report.items():
-            answer[name] = array.variable
-            answer[name].attrs = {"units": units, "long_name": label}
     out: Data = answer
+    if not isinstance(answer, xr.Dataset):
+        return out
+    scale_units = format_unit(parse_unit(signal.units) * parse_unit(e_units))
+    low, high = task.reach()
+    report = {
+        "iterations": (iterations, "1", "iterations until g stayed"),
+        "change": (change, "1", "last change of g over its maximum"),
+        "orders": (orders, "1", "most phonons at once"),
+        "scale": ((scale / per_unit).where(whole), scale_units, "scale of the data"),
+        "multiple_scattering": (constant, "1", "multiple over multiphonon scattering"),
+        "background": (constant_part, "1", "part of S that does not depend on Q"),
+        "extended": (extended.where(whole), "1", "part of the area below the range"),
+        "highest_phonon": (
+            highest / per_unit, e_units, "end of the last bin with a tenth of the maximum of g",
+        ),
+        "E_low": (low, e_units, "where the range of g begins"),
+        "E_high": (high, e_units, "where the range of g ends"),
+    }  # fmt: skip
+    if signal.std is not None:
+        report["u2_std"] = (u2_std, "angstrom**2", "standard deviation of u2")
+    for name, (array, units, label) in report.items():
+        answer[name] = array.variable
+        answer[name].attrs = {"units": units, "long_name": label}
     return out
 
 
@@ -280,20 +280,20 @@ def correct_multiphonon(
     initial_dos: xr.DataArray | xr.Dataset | None = None,
     join_range: Any = None,
     end: float = 0.25,
+    background: float = 0.5,
+    uncertain: float = 0.3,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
-    """Take multiphonon and multiple scattering off S(Q,E).
-
-    What is left is one phonon and the elastic line.
+    """Take multiphonon and multiple scattering off S(Q,E), leaving one phonon.
 
     g(E) is found as by `to_vibrational_dos`; then N(1+C) Σ S_n of two and more phonons
-    is subtracted at every Q and E, of either sign. Nothing is filled in: bins that are
-    NaN stay NaN.
+    is subtracted at every Q and E, of either sign; the elastic line is left too. Bins
+    that are NaN stay NaN.
 
     Parameters
     ----------
     data, T, E_range, Q_range, mass, composition, u2, multiple_scattering, below,
-    tolerance, initial_dos join_range, end, reversed_below
+    tolerance, initial_dos, join_range, end, background, uncertain, reversed_below
         As for `to_vibrational_dos`; E_range is where g is found, the correction is made
         everywhere.
 
@@ -303,7 +303,7 @@ def correct_multiphonon(
         S(Q,E) on the same grid, with the coordinates ``u2`` (that of the last
         iteration, which `to_gdos` and `to_bqe` then use), ``temperature`` and
         ``status``, which is ``u2_status`` of `to_vibrational_dos`: what is subtracted
-        is known where all modes are. NaN where it is not "ok". The standard deviation
+        is known if all modes are. NaN where it is not "ok". The standard deviation
         is that of the data: what is subtracted is taken as exact.
 
     Raises
@@ -321,16 +321,17 @@ def correct_multiphonon(
     >>> E = np.arange(1.0, 31)
     >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
     >>> Q = np.arange(2, 10, 0.5)
-    >>> S = g.bp.multiphonon_sqe(Q, composition="V")
+    >>> S = g.bp.multiphonon_sqe(Q, composition="V", area=1)
     >>> left = S.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V")
-    >>> one = g.bp.multiphonon_sqe(Q, composition="V", part="one")
+    >>> one = g.bp.multiphonon_sqe(Q, composition="V", area=1, part="one")
     >>> bool(np.allclose(left.S.sel(E=slice(1, 60)), one.S.sel(E=slice(1, 60)), atol=1e-6))
     True
     """
     task = Task.of(
-        data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2, multiple_scattering=multiple_scattering,
-        below=below, tolerance=tolerance, initial_dos=initial_dos, join_range=join_range, end=end,
-        reversed_below=reversed_below,
+        data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2,
+        multiple_scattering=multiple_scattering, below=below, tolerance=tolerance,
+        initial_dos=initial_dos, join_range=join_range, end=end, background=background,
+        uncertain=uncertain, reversed_below=reversed_below,
     )  # fmt: skip
     value = task.signal.value
     left, u2_found, code, u2_code = task.run(
@@ -338,16 +339,16 @@ def correct_multiphonon(
         [["_Q", "_E"], [], [], []],
         {"_Q": value.sizes["Q"], "_E": value.sizes["E"]},
     )
-    out = left.rename(_Q="Q", _E="E").transpose(*value.dims)
-    kept = {name: c.variable for name, c in value.coords.items() if name != "u2"}
-    conditions = task.conditions(u2_found, code, u2_code)
-    # What is subtracted is of all phonons, so it is known where u² is.
-    conditions["status"] = conditions.pop("u2_status")
-    conditions["status"][2]["long_name"] = (
-        "whether the multiphonon scattering was found"
-    )
+    coords: dict[Any, Any] = {
+        name: c.variable for name, c in value.coords.items() if name != "u2"
+    }
+    coords |= task.conditions(u2_found, code, u2_code)
+    # What is subtracted depends on all modes: it is known if u² is.
+    dims, codes, _ = coords.pop("u2_status")
+    label = "whether the multiphonon scattering was found"
+    coords["status"] = (dims, codes, {"long_name": label})
     answer: Data = task.signal.answer(
-        out.assign_coords(kept | conditions),
+        left.rename(_Q="Q", _E="E").transpose(*value.dims).assign_coords(coords),
         task.signal.std,
         operation="correct_multiphonon",
         arguments=task.arguments,
