@@ -190,53 +190,37 @@ def weighting(
     _require_neutrons(weights, b)
     names = ("neutron", "xray", "unit", "mass")
     name = choose(weights, names, "weights") if isinstance(weights, str) else "array"
-    if name in ("neutron", "xray") or (name == "unit" and by_element):
-        return _by_element(trajectory, name, Q, by_element, squared, b)
-    per_atom = np.ones(trajectory.n_atoms)
+    # Of the elements the factors, of each atom the rest.
+    own = np.ones(trajectory.n_atoms)
     if name == "mass":
-        per_atom = trajectory.masses()
+        own = trajectory.masses()
     elif name == "array":
-        per_atom = _user_weights(trajectory, weights)
-    weight = per_atom**2 if squared else per_atom
-    norm, mean = float((per_atom**2).sum()), float(per_atom.mean())
-    symbols, index, _ = groups_of(trajectory, by_element)
-    channels = np.where(index == np.arange(len(symbols))[:, None], weight, 0.0)
-    labels = tuple(symbols.tolist()) if by_element else ()
-    return Weighting(channels, labels, np.ones(len(symbols)), norm, mean)
-
-
-def _by_element(
-    trajectory: Trajectory,
-    name: str,
-    Q: np.ndarray,
-    by_element: bool,
-    squared: bool,
-    b: Mapping[str, Any] | None,
-) -> Weighting:
-    symbols, index, counts = groups_of(trajectory, True)
+        own = _user_weights(trajectory, weights)
+    symbols, index, _ = groups_of(trajectory, by_element or name in ("neutron", "xray"))
     factors: np.ndarray = np.ones(len(symbols))
+    power = 2 if squared else 1
     if name == "neutron":
-        table = neutron_table(symbols, b)
-        both = [table[symbol] for symbol in symbols.tolist()]
-        factors = np.array([s / (4 * np.pi) if squared else b for b, s in both])
+        table = neutron_table(symbols, b).values()
+        factors = np.array([s / (4 * np.pi) if squared else b for b, s in table])
     elif name == "xray":
-        power = 2 if squared else 1
         factors = np.stack([xray_form_factor(s, Q) ** power for s in symbols])
-    norm = np.tensordot(counts, factors if squared else np.abs(factors) ** 2, axes=1)
+    groups = np.where(index == np.arange(len(symbols))[:, None], own, 0.0)
+    squares = factors if squared else np.abs(factors) ** 2
+    norm = np.tensordot((groups**2).sum(axis=1), squares, axes=1)
     if not np.all(norm > 0):
         raise QuantityError(
             f"weights={name!r} are zero for all of {', '.join(symbols)}: nothing "
             f"scatters{' incoherently' if squared else ''}",
             fix="weights='unit'",
         )
-    mean = np.tensordot(counts, factors, axes=1) / trajectory.n_atoms
-    if np.iscomplexobj(mean):
-        mean = np.abs(mean)
+    mean = np.tensordot(groups.sum(axis=1), factors, axes=1) / trajectory.n_atoms
+    mean = np.abs(mean) if np.iscomplexobj(mean) else mean
+    channels = groups**power
     # What depends on Q, or is complex, comes in with the correlations of the elements.
-    if by_element or name == "xray" or np.iscomplexobj(factors):
-        masks = (index == np.arange(len(symbols))[:, None]).astype(float)
-        return Weighting(masks, tuple(symbols.tolist()), factors, norm, mean)
-    return Weighting(factors[index][None], (), np.ones(1), norm, mean)
+    if not by_element and name != "xray" and not np.iscomplexobj(factors):
+        channels, factors = (factors[:, None] * channels).sum(axis=0)[None], np.ones(1)
+        symbols = symbols[:0]
+    return Weighting(channels, tuple(symbols.tolist()), factors, norm, mean)
 
 
 def power_weights(trajectory: Trajectory, weights: Any, b: Any) -> np.ndarray:
@@ -372,20 +356,16 @@ def mix_rows(
             names = tuple(f"{names[i]}-{names[j]}" for i, j in zip(a, b, strict=True))
         twice = np.where(a == b, 1, 2)[:, None]
         weight = np.real(factors[a] * np.conj(factors[b])) * twice
-    offset = np.zeros(len(a))
-    constant: np.ndarray = np.zeros((1, 1))
-    total = weight / square
+    products = counts[a] * counts[b]
+    total, constant = weight / square, np.zeros((1, 1))
+    divisor, offset = np.sqrt(products), np.zeros(len(a))
+    share = total * divisor[:, None]
     if normalization == "faber-ziman":
         total, constant = weight / (n_atoms * mean**2), 1 - square / (n_atoms * mean**2)
-        both = counts[a] * counts[b] / n_atoms**2
-        divisor, offset = n_atoms * both, 1 - (a == b) / np.sqrt(both)
-        share = weight * both[:, None] / mean**2
-    elif normalization == "number":
-        divisor = np.full(len(a), float(n_atoms))
-        share = weight / n_atoms * divisor[:, None]
-    else:
-        divisor = np.sqrt(counts[a] * counts[b])
+        divisor, offset = products / n_atoms, 1 - (a == b) * n_atoms / np.sqrt(products)
         share = total * divisor[:, None]
+    elif normalization == "number":
+        divisor, share = np.full(len(a), float(n_atoms)), weight
     if not partials:
         return Mixing(total[None], constant, np.ones(1), ())
     rows = np.eye(len(a))[:, :, None] / divisor[:, None, None]
