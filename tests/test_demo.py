@@ -138,7 +138,7 @@ def test_the_shell_is_told_what_to_type_in_a_shell(tmp_path: Path) -> None:
     missing = shell.invoke(
         main, ["report", str(tmp_path / "none.nc"), "-o", str(tmp_path / "r.html")]
     )
-    assert "there is no file" in missing.output
+    assert "does not exist" in missing.output
     assert "PosixPath" not in missing.output
     xbp.new_study({"ins": xbp.stated_energy("5.5 meV", reference="mine")}).bp.to_netcdf(
         tmp_path / "study.nc"

@@ -52,7 +52,7 @@ def test_each_format_says_why_it_declined(tmp_path: Path) -> None:
 
 def test_no_such_file_and_folders(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.nc", tmp_path):
-        with pytest.raises(FileFormatError, match="there is no file"):
+        with pytest.raises(FileFormatError, match="does not exist"):
             xbp.open_dataset(path)
 
 

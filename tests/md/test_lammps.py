@@ -246,7 +246,7 @@ def test_the_potentials_are_what_they_say() -> None:
         (
             {"system": "CuZr", "potential": "nowhere.eam"},
             FileFormatError,
-            "there is no file",
+            "does not exist",
         ),
     ],
 )

@@ -339,7 +339,7 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"xbp\.open_study") as caught:
         xbp.open_dataset(tmp_path / "s.nc")
     assert "is a study" in str(caught.value)
-    with pytest.raises(FileFormatError, match="there is no file") as caught:
+    with pytest.raises(FileFormatError, match="does not exist") as caught:
         xbp.open_study(tmp_path / "none.nc")
     assert str(caught.value).count("fix:") == 1
     back = xbp.open_study(tmp_path / "s.nc")

@@ -123,7 +123,7 @@ def open_dataset(
         raise FileFormatError(f"{path!r} is not a path", reason=str(error)) from error
     if not exists:
         raise FileFormatError(
-            f"there is no file {where}",
+            f"{where} does not exist, or is a folder",
             fix="check the spelling and the working directory",
         )
     if engine is not None:
@@ -157,7 +157,7 @@ def _recognised(where: Path, start: bytes) -> tuple[Format | None, dict[str, str
         try:
             with open_hdf5(where) as file:
                 for format_ in FORMATS:
-                    if format_.holds == "hdf5":
+                    if format_.content == "hdf5":
                         reason = format_.declined(file)
                         if reason is None:
                             return format_, reasons
@@ -168,7 +168,7 @@ def _recognised(where: Path, start: bytes) -> tuple[Format | None, dict[str, str
     lines = head(where)
     found = None
     for format_ in FORMATS:
-        if format_.holds == "text":
+        if format_.content == "text":
             reason = format_.declined(lines)
             if reason is not None:
                 reasons[format_.name] = reason

@@ -14,7 +14,7 @@ from xbp.core.common_errors import SOURCE, common_name
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.construct import new_dataset
 from xbp.core.diagnostic import diagnosed
-from xbp.core.errors import CoordinateError, FileFormatError, QuantityError
+from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, QUANTITIES, validate
 from xbp.core.signal import as_stored, extend_history, read, std_of
@@ -181,12 +181,11 @@ def open_columns(
     if lines and lines[0].startswith(_MARK):
         return _require_same(_read_own(lines), given, T)
     known = named_format(lines)
-    if known is not None:
-        raise FileFormatError(
-            f"{path} is {known}, not a plain table of columns",
-            fix="use xbp.open_dataset(path) if xbp reads that format; otherwise export "
-            "columns, or label the numbers with xbp.new_dataset(...)",
-        )
+    check(
+        known is None,
+        f"it is {known}, not a plain table of columns: export columns, or label the "
+        "numbers with xbp.new_dataset(...)",
+    )
     table = read_table(lines)
     if not is_ended(path):
         require_whole(lines)

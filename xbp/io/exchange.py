@@ -50,7 +50,7 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     layout : {"long", "wide"}
         "long" has one row for each value: the coordinates, the value, its standard
         deviation. "wide" has one row for each point along the last dimension, and for
-        each of the others a column of values, and one of standard deviations beside it,
+        each of the others a column of values, and one of standard deviations next to it,
         as programs that draw curves like it.
 
     Returns
@@ -221,7 +221,7 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Any signal; what dask holds is computed.
+        Any signal; dask arrays are computed.
 
     Returns
     -------

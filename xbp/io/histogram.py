@@ -127,10 +127,10 @@ def open_histogram(
         dims=dims,
         coords={
             dim: (
-                _without_rounding((edge[1:] + edge[:-1]) / 2, np.diff(edge).min()),
+                _without_rounding((e[1:] + e[:-1]) / 2, np.diff(e).min()),
                 COORDINATES[dim][0],
             )
-            for dim, edge in edges.items()
+            for dim, e in ((dim, edges[dim]) for dim in _AXES if dim in dims)
         },
         edges=edges,
         statistics=None if is_dos else "quantum",

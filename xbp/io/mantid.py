@@ -75,7 +75,7 @@ def open_mantid(
     T : scalar with units, optional
         Temperature of the sample, instead of that of the logs; a bare number is in K.
     temperature_log : str, optional
-        The log that holds the temperature of the sample in K (or in the units it
+        The log with the temperature of the sample in K (or in the units it
         names). By default the one with a common name, such as ``sample_temp``,
         ``T_sample`` or ``sample.temperature``.
     geometry : {"direct", "indirect"}, optional

@@ -332,7 +332,7 @@ def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
         where = Path(path)
         if not where.is_file():
             raise FileFormatError(
-                f"there is no file {where}",
+                f"{where} does not exist, or is a folder",
                 fix="check the spelling and the working directory",
             )
         reason = decline(where)

@@ -100,7 +100,7 @@ def new_folder(
     overwrite : bool
         Replace an existing file, or a folder that is `replaceable`.
     replaceable : callable
-        Given a folder, says why it must not be replaced, or returns None.
+        Given a folder, returns why it must not be replaced, or None.
 
     Yields
     ------
@@ -147,7 +147,7 @@ def check_target(
     overwrite : bool
         Whether a regular file there may be replaced.
     replaceable : callable, optional
-        Given a folder, says why it must not be replaced, or returns None; without it no
+        Given a folder, returns why it must not be replaced, or None; without it no
         folder may be.
 
     Raises
@@ -199,8 +199,8 @@ def make_folder(path: str | bytes | os.PathLike[str]) -> Path:
         if error.errno in _FULL:
             raise _unwritable(path, error) from error
         raise FileFormatError(
-            f"the folder {os.fsdecode(path)} cannot be made",
-            reason=error.strerror or str(error),
+            f"{error.strerror or error}: {os.fsdecode(path)}",
+            reason="the folder cannot be made",
             fix="choose another folder, or check its write permissions",
         ) from error
     except (TypeError, ValueError) as error:
@@ -266,7 +266,7 @@ def _full_disk(error: BaseException, folder: Path) -> int:
         cause = cause.__cause__
     if isinstance(error, XbpError) and error.__cause__ is None:
         return 0  # it is about the data
-    # netCDF, HDF5 and numpy do not say that the disk is full: it is if no further file
+    # netCDF, HDF5 and numpy do not report a full disk: it is full if no further file
     # has room on it.
     probe = _hidden_name(folder)
     try:

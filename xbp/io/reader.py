@@ -178,7 +178,7 @@ class Format:
     ----------
     name : str
         For messages.
-    holds : {"text", "hdf5"}
+    content : {"text", "hdf5"}
         What `declined` is given: the first lines of a text, or an open HDF5 file.
     declined : callable
         Returns why a file is not of this format, or None if it is.
@@ -189,7 +189,7 @@ class Format:
     """
 
     name: str
-    holds: str
+    content: str
     declined: Callable[[Any], str | None]
     open: Callable[..., xr.Dataset]
     guesses: bool = True
@@ -240,7 +240,7 @@ class Format:
 
     def takes(self, path: Path) -> str | None:
         """Return why a file is not of this format, or None if it is."""
-        if self.holds == "text":
+        if self.content == "text":
             return self.declined(head(path))
         with open_hdf5(path) as file:
             return self.declined(file)

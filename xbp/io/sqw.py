@@ -76,7 +76,7 @@ def open_sqw(path: Path, *, T: Any = None, filler: Any = None) -> xr.Dataset:
         other than the temperature is given twice, the first is kept. Parameters are
         attributes, of the variable too, under the names of the format: ``V_rho`` (atoms
         per angstrom³), ``density`` (g/cm³), ``weight`` (g/mol), ``sigma_abs``,
-        ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header says
+        ``sigma_coh``, ``sigma_inc`` (barn), ``v_sound`` (m/s); what the header has
         before is ``comment``.
 
     Raises

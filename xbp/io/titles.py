@@ -66,15 +66,6 @@ _FORMATS: Final = {
     + 3 * _line(3, 3)
     + rf"(?:.*\n){{0,3}}{_B}*(?i:selective|direct|cartesian)",
 }
-#: Titles of a first column; other lines above a table are remarks of as many words.
-_AXIS: Final = re.compile(
-    r"(?:e|q|k|t|r|x|w|hw|ħω|ω|ν|nu|en|energy|energies|freq|frequency|omega|wave|wave "
-    r"?numbers?|wave ?vector|wavelength|raman|d|d.?spacing|absolute|abs(?:olute|\.)?\s*"
-    r"(?:wave ?num\w*|freq\w*)|log(?:_?10|_?2)?|ln|lg|momentum|1 ?/ ?[tqe]|raman "
-    r"?shift|shift|temp|temperature|time|two.?theta|2.?theta|2?θ|tth|λ|lambda|delta "
-    r"?e|δe|de|distance|radius)(?![a-z])",
-    re.IGNORECASE,
-)
 _TITLE: Final = re.compile(
     r"[^\s,;()\[\]]+(?:\s*(?:\([^()]*\)|\[[^\[\]]*(?:\([^()]*\)[^\[\]]*)?\])\S*)*"
 )
@@ -140,6 +131,11 @@ _AXES: Final = {
     "a lattice spacing": r"d|d.?spacing",
     "an absolute wavenumber": r"abs(?:olute|\.)?\s*(?:wave ?num\w*|freq\w*)|absolute",
 }
+#: Titles of a first column; other lines above a table are remarks with as many words.
+_AXIS: Final = re.compile(
+    rf"(?:{'|'.join(_AXES.values())}|x|wave|log(?:_?10|_?2)?|ln|lg|1 ?/ ?[tqe])(?![a-z])",
+    re.IGNORECASE,
+)
 #: Titles that name one quantity.
 _VALUES: Final = {
     "dynamic_structure_factor": r"s\(\w,\s*[ewω]\w?\)",
