@@ -109,7 +109,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.convert`.
         """
-    def convolve(self, resolution: Any, *, width: Literal['fwhm', 'sigma'] = ...) -> Data:
+    def convolve(self, resolution: Any, *, width: Literal['fwhm', 'sigma'] = ..., tail: float = ...) -> Data:
         """Broaden a model or a simulation by the resolution of an instrument.
 
         See `xbp.convolve`.
@@ -224,8 +224,8 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.kinematic_limits`.
         """
-    def like(self, experiment: xr.DataArray | xr.Dataset, resolution: Any, *, width: Literal['fwhm', 'sigma'] = ..., T: Any = ..., scale: Literal['fit'] | None = ...) -> Data:
-        """Make of a simulated S(Q,E) what an instrument would have measured of it.
+    def like(self, experiment: xr.DataArray | xr.Dataset, resolution: Any, *, width: Literal['fwhm', 'sigma'] = ..., T: Any = ..., scale: Literal['fit'] | None = ..., coverage: float = ..., T_tolerance: float = ..., tail: float = ...) -> Data:
+        """Bring a simulated S(Q,E) onto the grid and resolution of an experiment.
 
         See `xbp.like`.
         """
@@ -389,7 +389,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.to_raman_shift`.
         """
-    def to_reduced_raman(self, T: Any = ..., coupling: Union[Literal['constant', 'linear'], Callable[[numpy.ndarray], numpy.ndarray]] = ..., *, side: Literal['stokes', 'anti-stokes'] = ..., laser_line: Any = ..., baseline: Any = ..., reversed_below: float | None = ...) -> Data:
+    def to_reduced_raman(self, T: Any = ..., coupling: Union[Literal['constant', 'linear'], Callable[[numpy.ndarray], numpy.ndarray]] = ..., *, side: Literal['stokes', 'anti-stokes'] = ..., laser_line: Any = ..., baseline: Any = ..., reversed_below: float | None = ..., highest_shift: Any = ...) -> Data:
         """Return g(E)/E² from a Raman spectrum, in arbitrary units.
 
         See `xbp.to_reduced_raman`.

@@ -492,16 +492,15 @@ def test_what_is_said_of_the_factor_of_light_scattering() -> None:
     page = (
         Path(__file__).parents[2] / "docs" / "raman_and_heat_capacity.md"
     ).read_text()
-    assert f"by {third} or {fourth} % from 0 to 100" in (
-        xbp.to_reduced_raman.__doc__ or ""
-    )
+    docstring = " ".join((xbp.to_reduced_raman.__doc__ or "").split())
+    assert f"by {third} or {fourth} % from 0 to 100" in docstring
     assert f"changes by {fourth} % from 0 to 100" in page
     assert f"by {third} %)" in page
 
 
 def test_a_baseline_of_nothing() -> None:
     data = spectrum(E, scattered(300.0), std=np.ones(E.size))
-    with pytest.raises(RangeError, match="no range"):
+    with pytest.raises(RangeError, match="baseline="):
         data.bp.to_reduced_raman(300, baseline=[None])
     empty = data.copy(deep=True)
     empty.I[E > 40] = np.nan

@@ -18,6 +18,7 @@ from xbp.errors import (
     QuantityError,
     RangeError,
     UnitsError,
+    XbpError,
 )
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 
@@ -247,7 +248,7 @@ def test_a_resolution_that_cannot_be_used_is_refused(
 
 def test_what_cannot_be_broadened_is_refused() -> None:
     data = spectrum(E_, gaussian(E_, 1.0))
-    with pytest.raises(RangeError, match="no dimension 'E'"):
+    with pytest.raises(RangeError, match="dimension 'E'"):
         data.bp.cut_E(0.0, 1.0).bp.convolve("1 meV")
     with pytest.raises(QuantityError, match="width='hwhm'"):
         data.bp.convolve("1 meV", width="hwhm")
@@ -259,7 +260,45 @@ def test_what_cannot_be_broadened_is_refused() -> None:
         xbp.direct_geometry_resolution(
             [0.0], 80, **(ARCS | {"chopper_to_sample": "-1 m"})
         )
-    with pytest.raises(UnitsError, match="no array of energies"):
+    with pytest.raises(UnitsError, match=r"E=\['abc'\]"):
         xbp.direct_geometry_resolution(["abc"], 80, **ARCS)
     with pytest.raises(CoordinateError, match="not ascending"):
         xbp.direct_geometry_resolution([3.0, 1.0], 80, **ARCS)
+
+
+def test_a_direct_resolution_is_not_for_indirect_data() -> None:
+    """A spectrometer of fixed final energy has another resolution."""
+    curve = xbp.direct_geometry_resolution(E_, 80, **ARCS)
+    assert curve.attrs["geometry"] == "direct"
+    direct, indirect = (
+        spectrum(E_, gaussian(E_, 1.0)).map(
+            lambda v, g=geometry: v.assign_attrs(geometry=g), keep_attrs=True
+        )
+        for geometry in ("direct", "indirect")
+    )
+    direct.bp.convolve(curve)
+    with pytest.raises(QuantityError, match=r"direct geometry.*indirect"):
+        indirect.bp.convolve(curve)
+    energies = indirect.E.assign_coords(final_energy=((), 1.845, {"units": "meV"}))
+    with pytest.raises(QuantityError, match="indirect geometry"):
+        xbp.direct_geometry_resolution(energies, 80, **ARCS)
+
+
+@pytest.mark.parametrize("tail", [None, "abc", float("nan"), 1e308, -1, 10**400, [0.1]])
+def test_a_tail_that_is_no_fraction_is_refused(tail: Any) -> None:
+    with pytest.raises(XbpError, match="tail"):
+        spectrum(E_, gaussian(E_, 1.0)).bp.convolve("1 meV", tail=tail)
+
+
+@pytest.mark.parametrize("width", [None, 2, ["fwhm"], np.array(["fwhm", "sigma"])])
+def test_a_width_that_is_no_choice_is_refused(width: Any) -> None:
+    with pytest.raises(QuantityError, match="width"):
+        spectrum(E_, gaussian(E_, 1.0)).bp.convolve("1 meV", width=width)
+
+
+@pytest.mark.parametrize("distance", [None, "abc", np.nan, 10**400, [1.0, 2.0]])
+def test_distances_that_are_no_numbers_are_refused(distance: Any) -> None:
+    with pytest.raises(XbpError, match="chopper_to_sample"):
+        xbp.direct_geometry_resolution(
+            [0.0], 80, **(ARCS | {"chopper_to_sample": distance})
+        )

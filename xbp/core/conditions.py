@@ -18,7 +18,6 @@ from xbp.core.errors import CoordinateError, QuantityError, TemperatureError, Un
 from xbp.core.schema import COORDINATES, require_same_grid, require_units
 from xbp.core.units import (
     convert_factor,
-    is_one_of,
     magnitude,
     split_quantity,
     to_kelvin,
@@ -106,9 +105,9 @@ def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
             reason="a temperature is a real number",
             fix="data = data.assign_coords(temperature=...), in kelvin",
         )
-    values = np.asarray(
-        to_kelvin(carried.values.astype(float), units, name="coordinate 'temperature'")
-    )
+    values = carried.values.astype(float)
+    if units != "K":
+        values = np.asarray(to_kelvin(values, units, name="coordinate 'temperature'"))
     kelvin = carried.copy(data=values)
     if not (np.isfinite(values) & (values > 0)).all():
         raise TemperatureError(
@@ -268,8 +267,8 @@ def check_statistics(value: Any) -> str:
     QuantityError
         If it is neither, saying what tells them apart.
     """
-    if is_one_of(value, "quantum", "classical"):
-        return str(value)
+    if isinstance(value, str) and value in ("quantum", "classical"):
+        return value
     raise QuantityError(
         "attrs['statistics'] is missing"
         if value is None

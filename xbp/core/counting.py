@@ -12,7 +12,9 @@ __all__ = ["one_count_std", "with_one_count"]
 
 
 def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | None:
-    """Give bins with σ = 0 among bins with σ > 0 the error of one count (`one_count_std`), along E if the data have it.
+    """Give bins with σ = 0 among bins with σ > 0 the error of one count.
+
+    From their neighbours (`one_count_std`) along E, or else the last dimension.
 
     For zero counts √N is 0, but such a bin is a measured zero with an uncertainty of
     about one count.
@@ -115,7 +117,7 @@ def _of_numbers(dtype: np.dtype) -> np.dtype:
 
 
 def _medians(k: np.ndarray) -> np.ndarray:
-    """Return the median of the rows at every place, and that of all where no row has a number."""
+    """Return the medians of the rows, or of all where no row has a number."""
     some = np.isfinite(k).any(axis=0)
     out = np.full(k.shape[-1], np.nanmedian(k))
     out[some] = np.nanmedian(k[:, some], axis=0)

@@ -31,8 +31,8 @@ __all__ = [
     "select_range",
 ]
 
-#: Edges closer than this, relative to the bins, are one: a grid in meV and the same grid
-#: in THz differ by rounding.
+#: Edges closer than this, relative to the bins, are one: grids in meV and in THz differ
+#: by rounding.
 _SAME_EDGE: Final = 1e-9
 
 
@@ -93,7 +93,8 @@ def bin_limits(
         )
         if outside.any() or (lower[1:] < upper[:-1] - slack[1:]).any():
             raise CoordinateError(
-                f"the bounds '{name}' do not enclose the coordinate '{dim}', or overlap",
+                f"the bounds '{name}' do not enclose the coordinate '{dim}', or "
+                "overlap",
                 reason="the coordinate was changed without its bounds",
                 fix=f"data = data.drop_vars('{name}'), or change both together",
             )
@@ -457,7 +458,9 @@ def _shared_points(
     t: np.ndarray,
     before: np.ndarray,
 ) -> np.ndarray | None:
-    """Return which part of an independent point each interpolated one holds, of points of equal errors.
+    """Return the part of an independent point that each interpolated one represents.
+
+    For points of equal errors.
 
     An integral over many interpolated points has the variance of that over the old
     ones, to which each contributes its spacing: f = [(1−t)² + t²] Δ / [(1−t) Δ₀ + t
@@ -496,7 +499,7 @@ def range_used(
     given : pair of scalars with units, or None
         What the caller gave.
     low, high : float or DataArray
-        What was taken. Of many fits each has its own, which stand in the table of
+        What was taken. Of many fits each has its own, in the table of
         results; of numbers that dask has yet to compute nothing is known.
     units : str
         Of `low` and `high`.

@@ -48,8 +48,10 @@ def independence(data: xr.DataArray | None, dim: str) -> xr.Variable | None:
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> S = xbp.new_dataset("dynamic_structure_factor", np.ones((1, 4)), std=np.full((1, 4), 0.1), units="1/meV",
-    ...                     coords={"Q": ([1.0], "1/angstrom"), "E": ([0.5, 1.5, 2.5, 3.5], "meV")})
+    >>> axes = {"Q": ([1.0], "1/angstrom"), "E": ([0.5, 1.5, 2.5, 3.5], "meV")}
+    >>> S = xbp.new_dataset(
+    ...     "dynamic_structure_factor", np.ones((1, 4)), std=np.full((1, 4), 0.1),
+    ...     units="1/meV", coords=axes)
     >>> independence(S.bp.rebin(E="0.5 meV").S, "E").values
     array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
     """
@@ -60,7 +62,7 @@ def independence(data: xr.DataArray | None, dim: str) -> xr.Variable | None:
 
 
 def std_along(std: xr.DataArray, *dims: str) -> xr.DataArray:
-    """Return the standard deviations with which bins may be summed as if they were independent: σ/√f.
+    """Return σ/√f, with which bins may be summed as if they were independent.
 
     Parameters
     ----------
@@ -119,7 +121,8 @@ def mixed_independence(
     if std is None:
         variance: Any = xr.Variable(dim, np.ones(widths.size))
     else:
-        variance = std.variable.where(np.isfinite(value.variable), 0.0) ** 2  # type: ignore[no-untyped-call]
+        errors: Any = std.variable
+        variance = errors.where(np.isfinite(value.variable), 0.0) ** 2
     density = variance if f is None else variance / f
     over = xr.dot(density, shares * xr.Variable(dim, widths), dim=dim)
     single = xr.dot(density, shares**2, dim=dim)
@@ -132,7 +135,7 @@ def mixed_independence(
 
 
 def independence_variable(dims: Any, held: Any, dim: str) -> xr.Variable:
-    """Return the coordinate for the fraction of an independent bin that each bin represents along a dimension."""
+    """Return f as the coordinate along a dimension."""
     labels = {
         "units": "1",
         "long_name": f"part of an independent bin that each bin holds, along {dim}",
@@ -147,7 +150,7 @@ def carried_independence(
     mean: Callable[[xr.DataArray], xr.Variable | None],
     new_std: xr.Variable | None,
 ) -> dict[Hashable, xr.Variable]:
-    """Return f along other dimensions, where it depended on the one that was averaged over.
+    """Return f along other dimensions, where it depended on the one averaged over.
 
     Parameters
     ----------
@@ -196,7 +199,9 @@ def collapsed(value: xr.DataArray, dim: str) -> dict[str, xr.Variable]:
 def times_held(
     f: xr.Variable, used: xr.DataArray, dim: str, n_parameters: int
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the factor that corrects χ²/(n − p) of a fit, and whether there are enough independent bins.
+    """Return the factor that corrects χ²/(n − p) of a fit for shared bins.
+
+    And whether there are enough independent bins.
 
     Parameters
     ----------

@@ -301,7 +301,8 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
     'S'
     """
     name = "the array" if data.name is None else f"'{data.name}'"
-    given = quantity_name(data)
+    given = data.attrs.get("quantity")
+    given = None if given is None else str(given)
     if given not in QUANTITIES or (expected and given not in expected):
         welcome = expected or tuple(QUANTITIES)
         if given == "local_fields":

@@ -43,6 +43,10 @@ _OF_THE_NUMBERS = {
 }  # fmt: skip
 
 
+#: Precisions that linear algebra does not know, taken to double.
+_ODD_FLOATS = (np.float16, np.longdouble)
+
+
 @dataclass(frozen=True)
 class Signal:
     """The variable an operation works on, stripped to plain arrays.
@@ -218,10 +222,11 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
         )
     plain, rewrap = unwrap(data)
     if isinstance(plain, xr.DataArray):
-        plain = _in_double(plain)
+        if plain.dtype in _ODD_FLOATS:
+            plain = plain.astype(float)
         return Signal(plain, None, validate(plain, *expected), plain, rewrap)
 
-    table = quantity_name(plain)
+    table = str(plain.attrs.get("quantity"))
     if table == "local_fields":
         raise of_atoms(" and ".join(f"'{name}'" for name in plain.data_vars))
     if table in RESULTS:
@@ -270,7 +275,9 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
                 f"'{(expected or tuple(QUANTITIES))[0]}'"
             ),
         )
-    value = _in_double(plain[found[0]])
+    value = plain[found[0]]
+    if value.dtype in _ODD_FLOATS:
+        value = value.astype(float)
     quantity = validate(value, *expected)
     std = std_of(plain, value)
     return Signal(
@@ -290,12 +297,6 @@ def as_stored(signal: Signal) -> Signal:
     if not isinstance(signal.source, xr.Dataset):
         return signal
     return dataclasses.replace(signal, std=std_of(signal.source, signal.value))
-
-
-def _in_double(value: xr.DataArray) -> xr.DataArray:
-    """Take half and extended precision to double, which is what linear algebra knows."""
-    odd = value.dtype.kind == "f" and value.dtype.itemsize not in (4, 8)
-    return value.astype(float) if odd else value
 
 
 def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
@@ -326,7 +327,10 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
             fix="if they are variances or differences, make them standard deviations "
             "first",
         )
-    std = _in_double(std.transpose(*value.dims))
+    if std.dims != value.dims:
+        std = std.transpose(*value.dims)
+    if std.dtype in _ODD_FLOATS:
+        std = std.astype(float)
     return std if factor == 1 else std * factor
 
 

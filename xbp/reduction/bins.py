@@ -236,7 +236,7 @@ def rebin(
     measured, and NaN where nothing was. Each new bin has the standard deviation of its
     own mean. New bins that share an old one are correlated: ``E_independence``
     (``Q_independence``) is the part of an independent bin that each represents, with
-    which cuts, fits and further rebins have the errors that they have without this step.
+    which cuts, fits and further rebins have the same errors as without this step.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def new_edges(
     units: str,
     most: int = 1_000_000,
 ) -> np.ndarray:
-    """Return the edges of at most `most` new bins: width, edges or centres are given."""
+    """Return the edges of at most `most` bins, given as width, edges or centres."""
     energy, span = dim == "E", upper[-1] - lower[0]
     row = isinstance(bins, list | tuple)
     if isinstance(bins, str | dict | xr.Dataset) or not (

@@ -1,4 +1,4 @@
-"""S(Q,−E) = S(Q,E) exp(−E/k_BT): the free test of measured data, and both sides in one."""
+"""S(Q,−E) = S(Q,E) exp(−E/k_BT): a free test of measured data, and folding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from xbp.core.conditions import (
 )
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
-from xbp.core.independence import independence, independence_name, std_along
+from xbp.core.guards import choose
+from xbp.core.independence import (
+    independence,
+    independence_name,
+    independence_variable,
+    std_along,
+)
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read, result_table
@@ -64,8 +70,8 @@ def detailed_balance(
 
     The error of T is that of counting, times √χ² where the reduced χ² is above 1. The
     fit is repeated in six bands of E that determine 1/k_BT equally well: if they differ
-    by more than their errors (at the level of 0.1 %), no single temperature describes the
-    data, as with a background or a zero of E that is off, and the error is at least
+    by more than their errors (at the level of 0.1 %), no single temperature describes
+    the data, as with a background or a zero of E that is off, and the error is at least
     half the range of 1/k_BT over the bands.
 
     Parameters
@@ -301,16 +307,16 @@ def fold(
 
     .. math:: \bar S(E) = \frac{w_+ S(E) + w_-\,e^{x}S(-E)}{w_+ + w_-},\quad x = E/k_BT
 
-    Where energy gain was not measured, or is masked, loss is taken alone, and so it is
-    beyond E = 3 k_BT, where e^x would make more than twentyfold of any background.
-    Where loss was not measured gain is taken, up to there; beyond the answer is NaN.
-    Where the two sides disagree the answer has a step where one of them ends;
-    ``fold_chi2`` tells. Where the grid is not symmetric, exp(−x/2) S, which is even, is
-    interpolated linearly onto −E. Classical data are even in E and x is 0.
+    Loss is taken alone where energy gain was not measured or is masked, and beyond E =
+    3 k_BT, where e^x amplifies any background more than twentyfold. Gain is taken alone
+    where loss was not measured, up to there; beyond, the answer is NaN. If the sides
+    disagree, the answer has a step where one of them ends (see ``fold_chi2``). If the
+    grid is not symmetric, exp(−x/2) S, which is even, is interpolated linearly onto −E.
+    Classical data are even in E: x is 0.
 
-    No counts are data: a bin with S = 0 and σ = 0 is taken as what was counted there,
-    weighted as "counts", with the error of one count. Only a side of a spectrum that
-    holds nothing else, as of a detector that was off, is taken as not measured.
+    No counts are data: a bin with S = 0 and σ = 0 is weighted as "counts", with the
+    error of one count. Only a side of a spectrum with nothing else, as of a detector
+    that was off, is taken as not measured.
 
     Parameters
     ----------
@@ -320,16 +326,16 @@ def fold(
         Temperature (bare: K), where the data do not carry it; not needed for classical
         data.
     weights : {"variance", "counts"}
-        "variance": w = 1/σ² of each side, the best where σ does not come from the very
-        counts (with σ = √N the smaller number weighs more, and the mean is low by one
-        count or so). "counts": w₊ = 1, w₋ = e^(−x), which adds up the counts of both
-        sides; without bias, and the best where they were counted alike. Data without
+        "variance": w = 1/σ² of each side, the best if σ does not come from the counts
+        themselves (with σ = √N the smaller number weighs more, and the mean is low by
+        about one count). "counts": w₊ = 1, w₋ = e^(−x), which adds the counts of both
+        sides: unbiased, and the best if both were measured equally long. Data without
         standard deviation are folded so.
     reversed_below : float, optional
-        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, and −1 where the
-        sign of E is reversed. Where k, fitted from the end of the elastic line to 3
-        k_BT, is below this and five of its standard deviations below 0, the data are
-        refused. None: not looked at.
+        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, or −1 if the sign
+        of E is reversed. If k, fitted from the end of the elastic line to 3 k_BT, is
+        below this and five of its standard deviations below 0, the data are refused.
+        None: not checked.
 
     Returns
     -------
@@ -357,58 +363,49 @@ def fold(
     --------
     >>> import numpy as np, xbp
     >>> S = xbp.models.dynamic_structure_factor(
-    ...     np.linspace(1, 5, 20), np.linspace(-20, 20, 81), energy="5 meV", width="4 meV",
-    ...     T="280 K", u2="0.01 angstrom^2")
+    ...     np.linspace(1, 5, 20), np.linspace(-20, 20, 81), energy="5 meV",
+    ...     width="4 meV", T="280 K", u2="0.01 angstrom^2")
     >>> folded = S.bp.fold()
     >>> folded.sizes["E"], bool(np.allclose(folded.S, S.S.sel(E=slice(0, None))))
     (41, True)
     """
-    if weights not in ("variance", "counts"):
-        raise QuantityError(
-            f"weights={weights!r} are not known",
-            reason="they are one of two",
-            fix="'variance' or 'counts'",
-        )
+    choose(weights, Weights, "weights")
     signal = _with_both_signs(data)
     value, std = signal.value, signal.std
     E = value["E"].variable * convert_factor(
         value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
     )
     x: Any = E * 0.0
-    carried = {}
+    carried: dict[str, xr.Variable] = {}
     if check_statistics(value.attrs.get("statistics")) == "quantum":
         temperature = resolve_temperature(value, T)
         require_sign(value, std, temperature, reversed_below)
-        carried = (
-            {"temperature": temperature_coordinate(T)}
-            if "temperature" not in value.coords
-            else {}
-        )
+        if "temperature" not in value.coords:
+            carried = {"temperature": temperature_coordinate(T)}
         x = E / (constants.BOLTZMANN_MEV * temperature.variable)
     # exp(−x/2) S is even. Beyond x = 600 nothing of energy gain is left to fold.
     half = np.exp(np.clip(-x / 2, -300.0, 300.0))
     kept = value["E"].values >= 0
     own = value["E"].values[kept]
-    even = value.copy(data=(value.variable * half).transpose(*value.dims).data)
-    even_std = (
-        None
-        if std is None
-        else std.copy(data=(std.variable * half).transpose(*std.dims).data)
-    )
+
+    def times_half(part: xr.DataArray) -> xr.DataArray:
+        return part.copy(data=(part.variable * half).transpose(*part.dims).data)
+
+    even, even_std = times_half(value), None if std is None else times_half(std)
     loss: Any = even.isel(E=kept).variable
     loss_std: Any = None if even_std is None else even_std.isel(E=kept).variable
-    mirrored: Any = interpolate(even, even_std, "E", -own)
-    gain: Any = mirrored[0].variable
-    gain_std: Any = None if std is None else mirrored[1].variable
-    half = half.isel(E=kept)
+    mirror, mirror_std = interpolate(even, even_std, "E", -own)
+    gain: Any = mirror.variable
+    gain_std: Any = None if mirror_std is None else mirror_std.variable
+    half_loss = half.isel(E=kept)
     # The bin at E = 0 is its own counterpart.
     use_loss, use_gain = loss.notnull(), gain.notnull() & xr.Variable("E", own != 0)
-    w_loss: Any = xr.ones_like(half)
-    w_gain: Any = half**2
+    w_loss: Any = xr.ones_like(half_loss)
+    w_gain: Any = half_loss**2
     informs = x.isel(E=kept) <= GAIN_INFORMS
     agreement = None
     if loss_std is not None:
-        # As they were given: bins without counts have the error of one count by now.
+        # As given: in `std`, bins without counts have the error of one count.
         none = (
             xr.DataArray(signal.source[f"{value.name}_std"] == 0)
             .transpose(*value.dims)
@@ -431,11 +428,11 @@ def fold(
             own,
             loss - gain,
             (loss_std**2 + gain_std**2).where(both),
-            loss / half,
+            loss / half_loss,
         )
         if weights == "variance":
-            # A number without an error gives way to one that has one; no counts are no
-            # such number.
+            # A number without an error gives way to one with an error; a bin without
+            # counts has one.
             use_loss = use_loss & (sure_loss | no_loss | ~sure_gain)
             use_gain = use_gain & (sure_gain | no_gain | ~sure_loss)
             w_loss, w_gain = (
@@ -445,12 +442,12 @@ def fold(
     use_gain = use_gain & informs
     w_loss, w_gain = w_loss * use_loss, w_gain * use_gain
     total = w_loss + w_gain
-    back = 1 / (total.where(use_loss | use_gain) * half)
+    back = 1 / (total.where(use_loss | use_gain) * half_loss)
     mean = (
         w_loss * loss.where(use_loss, 0.0) + w_gain * gain.where(use_gain, 0.0)
     ) * back
     out = value.isel(E=kept)
-    # To the last digit, where it is alone.
+    # Unchanged to the last digit where loss is alone.
     alone = use_loss & ~use_gain
     mean = mean.where(~alone, out.variable)
     out_std = None
@@ -463,20 +460,17 @@ def fold(
         out_std = out.copy(
             data=(variance**0.5 * back).where(~alone, own_std).transpose(*out.dims).data
         )
-        own_f, gain_f = independence(even_std, "E"), independence(mirrored[1], "E")
+        own_f: Any = independence(even_std, "E")
+        gain_f: Any = independence(mirror_std, "E")
         if own_f is not None or gain_f is not None:
-            single = (
-                w_loss**2
-                * loss_std.where(use_loss, 0.0) ** 2
-                / (1.0 if own_f is None else own_f.isel(E=kept))
-            )
-            single = single + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2 / (
-                1.0 if gain_f is None else gain_f
-            )
-            held = (
-                (variance / single.where(single > 0)).fillna(1.0).transpose(*out.dims)
-            )
-            out = out.assign_coords({independence_name("E"): held})
+            own_f = 1.0 if own_f is None else own_f.isel(E=kept)
+            gain_f = 1.0 if gain_f is None else gain_f
+            single = w_loss**2 * loss_std.where(use_loss, 0.0) ** 2 / own_f
+            single = single + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2 / gain_f
+            part = (variance / single.where(single > 0)).fillna(1.0)
+            part = part.transpose(*out.dims)
+            f = independence_variable(part.dims, part.data, "E")
+            out = out.assign_coords({independence_name("E"): f})
     lower, upper = bin_limits(signal.source, "E")
     answer: Data = signal.answer(
         out.copy(data=mean.transpose(*out.dims).data).assign_coords(carried),
@@ -502,7 +496,7 @@ def _agreement(
     variance: xr.Variable,
     spectrum: xr.Variable,
 ) -> xr.Variable:
-    """Return χ² per bin of the two sides being one, beyond the elastic line of the spectrum."""
+    """Return χ² per bin of two equal sides, beyond the elastic line of the spectrum."""
     core = [dim for dim in ("Q", "E") if dim in value.dims]
 
     def chi2(
@@ -534,6 +528,6 @@ def _agreement(
     )
     answer.attrs = {
         "units": "1",
-        "long_name": "reduced chi-squared of the two sides of E being one",
+        "long_name": "reduced chi-squared of two equal sides of E",
     }
     return answer

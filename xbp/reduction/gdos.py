@@ -280,7 +280,7 @@ def to_convention(
     data : xarray.DataArray or xarray.Dataset
         S(Q,E), or any reduction of it.
     convention : {"S*E/Q", "S*n/(E*Q)", "E*n*S/Q^2", "n*S/(E*Q^2)"}
-        n stands for ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor;
+        n is ⟨n⟩ = 1 − exp(−E/k_BT). The first two carry no Debye–Waller factor;
         the last two are `to_gdos` and `to_bqe`, which do.
     T, u2, u2_total, msd, B_iso, T_std, u2_std, reversed_below
         As for `to_gdos`; only what the convention needs is asked for.
@@ -319,14 +319,16 @@ def _reform(
 ) -> Data:
     """Multiply by factor(target)/factor(source); S itself (None) has the factor 1."""
     kinds = {form[0] for form in _FORMS.values()}
-    signal = real_modes(read(data, *sorted(kinds), "vibrational_dos"))
-    value = signal.value
+    signal = read(data, *sorted(kinds), "vibrational_dos")
     of_modes = signal.quantity.name == "vibrational_dos"
+    if of_modes:
+        signal = real_modes(signal)
+    value = signal.value
     source = _convention_of(signal, target)
     arguments: dict[str, Any] = (
         {"convention": target} if operation == "to_convention" else {}
     )
-    # g(E)/E² is no reduction of S(Q,E), so it is in none of these conventions.
+    # g(E)/E² is not reduced from S(Q,E), so it has none of these conventions.
     attrs: dict[str, Any] = {"convention": None if of_modes else target}
     coords: dict[str, xr.Variable] = {}
     common: dict[str, xr.Variable] = {}
@@ -388,7 +390,7 @@ def _reform(
         operation=operation,
         arguments=arguments,
         units=_times_powers(
-            signal.units,
+            value.attrs["units"],
             *(value[d].attrs["units"] if d in value.coords else "1" for d in "EQ"),
             e_new - e_old,
             q_new - q_old,

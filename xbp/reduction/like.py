@@ -10,12 +10,8 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import resolve_temperature
 from xbp.core.errors import QuantityError, RangeError, TemperatureError
-from xbp.core.grid import bin_limits, mean_over, overlap, renamed
-from xbp.core.independence import (
-    carried_independence,
-    independence_name,
-    mixed_independence,
-)
+from xbp.core.grid import bin_limits, overlap, rebinned, renamed
+from xbp.core.guards import choose, require_dims, require_fraction, require_number
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
@@ -26,9 +22,6 @@ from xbp.reduction.arithmetic import convert
 from xbp.reduction.resolution import Width, broaden, resolution_text, sigma_at
 
 __all__ = ["like", "to_quantum"]
-
-#: How much of a bin of the experiment the shells of a simulation must cover.
-_COVERED = 0.5
 
 
 @operation(takes="dynamic_structure_factor")
@@ -77,11 +70,11 @@ def to_quantum(data: Data, T: Any = None) -> Data:
     0.681
     """
     signal = read(data, "dynamic_structure_factor")
-    said = signal.value.attrs.get("statistics")
-    if said != "classical":
+    statistics = signal.value.attrs.get("statistics")
+    if statistics != "classical":
         raise QuantityError(
-            f"'{signal.value.name}' has the statistics {said!r}",
-            reason="only a classical S(Q,E) lacks detailed balance",
+            f"'{signal.value.name}' has the statistics {statistics!r}; only a "
+            "classical S(Q,E) lacks detailed balance",
             fix="leave it as it is; if it is straight from MD, "
             "data['S'].attrs['statistics'] = 'classical'",
         )
@@ -138,13 +131,15 @@ def like(
     width: Width = "fwhm",
     T: Any = None,
     scale: Literal["fit"] | None = None,
+    coverage: float = 0.5,
+    T_tolerance: float = 0.01,
+    tail: float = 1e-3,
 ) -> Data:
-    """Make of a simulated S(Q,E) what an instrument would have measured of it.
+    """Bring a simulated S(Q,E) onto the grid and resolution of an experiment.
 
     A classical S(Q,E) gets detailed balance (`to_quantum`), is broadened by the
     resolution (as by `convolve`) into the experiment's bins of E, averaged over its
-    bins of Q, and is NaN where the experiment is. Bins of Q that the shells of the
-    simulation cover by less than half, and energies beyond it, are NaN.
+    bins of Q, and is NaN where the experiment is, and at energies beyond it.
 
     Parameters
     ----------
@@ -163,8 +158,15 @@ def like(
     scale : {"fit"}, optional
         ``"fit"``: times the one factor that gives it the experiment's sum over the bins
         they share, those within one FWHM of E = 0 left out; its units are the
-        experiment's, the factor is in ``attrs["scale_factor"]``. By default in the
-        simulation's own, per atom.
+        experiment's, the factor is in ``attrs["scale_factor"]``. By default the
+        simulation's own units are kept.
+    coverage : float
+        Part of a bin of Q that the shells of the simulation must cover; other bins are
+        NaN.
+    T_tolerance : float
+        Relative difference of the two temperatures that is allowed.
+    tail : float
+        As for `convolve`.
 
     Returns
     -------
@@ -175,185 +177,143 @@ def like(
     Raises
     ------
     TemperatureError
-        If the temperatures differ by more than 1 %, or that of the simulation is not
-        known.
+        If the temperatures differ by more than `T_tolerance`, or that of the
+        simulation is not known.
     QuantityError
-        If one of them is no S(Q,E).
+        If one of them is not an S(Q,E).
     RangeError
         If they have no bins in common, or the width is not positive.
 
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> experiment = xbp.models.dynamic_structure_factor(np.arange(2.5, 8, 0.25), np.arange(-20, 20.1, 0.5),
-    ...     energy="5.5 meV", width="6 meV", T="300 K", u2="0.012 angstrom^2")
-    >>> md = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.like(experiment, "1.5 meV", scale="fit")
-    >>> md.S.shape == experiment.S.shape, md.S.attrs["units"] == experiment.S.attrs["units"]
-    (True, True)
+    >>> experiment = xbp.models.dynamic_structure_factor(
+    ...     np.arange(2.5, 8, 0.25), np.arange(-20, 20.1, 0.5), energy="5.5 meV",
+    ...     width="6 meV", T="300 K", u2="0.012 angstrom^2")
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> md = glass.bp.like(experiment, "1.5 meV", scale="fit")
+    >>> md.S.shape == experiment.S.shape
+    True
     """
-    if scale not in (None, "fit"):
-        raise QuantityError(
-            f"scale={scale!r} is not known",
-            reason="it is 'fit' or left out",
-            fix="scale='fit'",
-        )
-    measured = read(experiment, "dynamic_structure_factor")
-    if set(measured.value.dims) != {"Q", "E"}:
+    if scale is not None:
+        choose(scale, ("fit",), "scale")
+    tail = require_number(tail, "tail", above=0, below=1)
+    coverage = require_fraction(coverage, "coverage")
+    T_tolerance = require_fraction(T_tolerance, "T_tolerance")
+    measured: Signal = read(experiment, "dynamic_structure_factor")
+    if {*measured.value.dims} != {"Q", "E"}:
         raise RangeError(
-            f"the experiment has the dimensions {tuple(measured.value.dims)}",
-            reason="a simulation is laid on one map over Q and E",
+            f"the experiment has the dimensions {tuple(measured.value.dims)}, and must "
+            "be one map over Q and E",
             fix="choose one element of every other dimension: experiment.isel(...)",
         )
     simulated = read(data, "dynamic_structure_factor")
-    if not {"Q", "E"} <= set(simulated.value.dims):
-        raise RangeError(
-            f"the simulation has the dimensions {tuple(simulated.value.dims)}",
-            reason="it is laid on a map over Q and E",
-            fix="pass S(Q,E)",
-        )
-    quantum = data
+    require_dims(simulated.value, ("Q", "E"), "like")
+    quantum: Any = data
     if simulated.value.attrs.get("statistics") == "classical":
         quantum = to_quantum(data, T)
-    _require_same_temperature(read(quantum).value, measured.value, T)
-    grid = {dim: measured.value[dim] for dim in ("E", "Q")}
-    signal = read(
-        convert(quantum, E=grid["E"].attrs["units"], Q=grid["Q"].attrs["units"])
-    )
-    units = grid["E"].attrs["units"]
-    sigma = sigma_at(signal.value["E"].values.astype(float), units, resolution, width)
-    new_bins = bin_limits(measured.source, "E")
-    centres = grid["E"].values.astype(float)
-    value, std, shared = broaden(
-        signal.value, signal.std, signal.value["E"].values.astype(float), bin_limits(signal.source, "E"), sigma,
-        new_bins, np.interp(centres, signal.value["E"].values, sigma),
+    _require_same_temperature(read(quantum).value, measured.value, T, T_tolerance)
+    E, Q = measured.value["E"], measured.value["Q"]
+    units = E.attrs["units"]
+    signal = read(convert(quantum, E=units, Q=Q.attrs["units"]))
+    value = signal.value
+    sigma = sigma_at(value, resolution, width)
+    new_bins = {dim: bin_limits(measured.source, dim) for dim in ("E", "Q")}
+    at_new = np.interp(E.values, value["E"].values, sigma)
+    broad, std, shared = broaden(
+        value, signal.std, bin_limits(signal.source, "E"), sigma, new_bins["E"], at_new,
+        tail,
     )  # fmt: skip
-    onto = {"Q": signal.value["Q"], "E": grid["E"], **shared}
-    wide = xr.DataArray(value, onto | _others(signal.value))
-    spread = None if std is None else xr.DataArray(std, onto | _others(signal.value))
-    value, std, shared = _over_Q(
-        wide, spread, bin_limits(signal.source, "Q"), bin_limits(measured.source, "Q")
+    others = {
+        str(n): c
+        for n, c in value.coords.variables.items()
+        if not {"Q", "E"} & {*c.dims}
+    }
+    coords: dict[Any, Any] = {"Q": value["Q"], "E": E, **shared, **others}
+    old_bins = bin_limits(signal.source, "Q")
+    low, high = new_bins["Q"]
+    part = overlap(*old_bins, low[:, np.newaxis], high[:, np.newaxis])
+    weights = xr.Variable(("_new", "Q"), part)
+    wide = xr.DataArray(broad, coords)
+    mean, std, kept = rebinned(
+        wide,
+        None if std is None else xr.DataArray(std, coords),
+        weights,
+        "Q",
+        old_bins[1] - old_bins[0],
     )
-    seen = measured.value.variable.notnull()
-    out = xr.DataArray(
-        _where(value, seen),
-        {"Q": grid["Q"], "E": grid["E"]} | _others(signal.value) | shared,
-        name="S",
-    )
-    out = out.rename(signal.value.name)
+    covered: Any = xr.dot(np.isfinite(wide.variable).astype(float), weights, dim="Q")
+    enough = renamed(covered >= coverage * xr.Variable("_new", high - low), "Q")
+    seen = enough & measured.value.variable.notnull()
+    dims = [d for d in value.dims if d not in ("Q", "E")] + [*measured.value.dims]
+    mean = mean.where(seen).transpose(*dims)  # type: ignore[no-untyped-call]
+    out = xr.DataArray(mean, {**kept, "Q": Q, "E": E}, name=value.name)
     if not bool(out.notnull().any()):
         raise RangeError(
             "the simulation and the experiment have no bin in common",
-            reason=f"in E the one reaches from {signal.value.E.values[0]:g} to "
-            f"{signal.value.E.values[-1]:g} {units}, "
-            f"the other from {centres[0]:g} to {centres[-1]:g}",
+            reason=f"in E the one ranges from {value.E.values[0]:g} to "
+            f"{value.E.values[-1]:g} {units}, the other from {E.values[0]:g} to "
+            f"{E.values[-1]:g}",
             fix="simulate as far as the experiment reaches, in Q and E",
         )
-    out_std = (
-        None
-        if std is None
-        else out.copy(data=_where(std, seen).transpose(*out.dims).data)
-    )
-    factor, new_units = 1.0, signal.units
-    if scale == "fit":
-        factor, new_units = _factor(out, measured, centres, sigma.max()), measured.units
-    dims = (
-        tuple(d for d in signal.value.dims if d not in ("Q", "E")) + measured.value.dims
-    )
+    factor = 1.0
+    if scale:
+        factor = _factor(out, measured, FWHM_PER_SIGMA * float(sigma.max()))
+    if std is not None:
+        std = std.where(seen).transpose(*dims) * factor  # type: ignore[no-untyped-call]
     answer: Data = signal.answer(
-        (out * factor).transpose(*dims),
-        None if out_std is None else (out_std * factor).transpose(*dims),
+        out * factor,
+        std,
         operation="like",
         arguments={
-            "resolution": resolution_text(resolution, sigma, units), "width": width, "scale": scale,
+            "resolution": resolution_text(value, resolution, sigma),
+            "width": width,
+            "scale": scale,
             "factor": f"{factor:.10g}" if scale else None,
-            "onto": f"{grid['Q'].size} x {grid['E'].size} bins of Q and E",
+            "onto": f"{Q.size} x {E.size} bins of Q and E",
         },
-        units=new_units,
+        units=measured.units if scale else signal.units,
         attrs={"scale_factor": factor if scale else None},
         bounds={
-            dim: xr.Variable((dim, "bnds"), np.stack(bin_limits(measured.source, dim), axis=-1)) for dim in ("E", "Q")
+            dim: xr.Variable((dim, "bnds"), np.stack(limits, axis=-1))
+            for dim, limits in new_bins.items()
         },
-    )  # fmt: skip
+    )
     return answer
 
 
-def _others(value: xr.DataArray) -> dict[Any, xr.DataArray]:
-    """Return the coordinates that have to do neither with Q nor with E."""
-    return {name: c for name, c in value.coords.items() if not {"Q", "E"} & set(c.dims)}
-
-
 def _require_same_temperature(
-    simulated: xr.DataArray, measured: xr.DataArray, T: Any
+    simulated: xr.DataArray, measured: xr.DataArray, T: Any, tolerance: float
 ) -> None:
     if "temperature" not in measured.coords:
         return
     kelvin, other = resolve_temperature(measured), resolve_temperature(simulated, T)
-    if bool((abs(kelvin - other) > 0.01 * kelvin).any()):
+    if bool((abs(kelvin - other) > tolerance * kelvin).any()):
         raise TemperatureError(
             f"the simulation is at {float(other.min()):g} K, the experiment at "
             f"{float(kelvin.min()):g} K",
             reason="their intensities differ by more than the temperature factor",
-            fix="simulate at that temperature; if it does not matter, "
-            "experiment.assign_coords(temperature=...)",
+            fix="simulate at that temperature; T_tolerance= allows a difference",
         )
 
 
-def _over_Q(
-    value: xr.DataArray,
-    std: xr.DataArray | None,
-    bins: tuple[np.ndarray, ...],
-    new: tuple[np.ndarray, ...],
-) -> tuple[xr.Variable, xr.Variable | None, dict[Any, xr.Variable]]:
-    """Average over new bins of Q, NaN where the old cover them by less than half.
+def _factor(simulated: xr.DataArray, measured: Signal, beyond: float) -> float:
+    """Fit one factor to the sums over the bins beyond the elastic line.
 
-    And what bins share.
+    Sums, since a bin of one count and σ = 1 would outweigh others in least squares.
     """
-    shared = xr.Variable(
-        ("_new", "Q"), overlap(*bins, *(edge[:, np.newaxis] for edge in new))
-    )
-    covered = xr.dot(np.isfinite(value.variable).astype(float), shared, dim="Q")
-    enough = covered >= _COVERED * xr.Variable("_new", new[1] - new[0])
-    mean, spread = mean_over(value, std, shared, "Q")
-    alike: dict[Any, xr.Variable] = {
-        n: value.coords[n].variable for n in value.coords if n == independence_name("E")
-    }
-    alike |= carried_independence(
-        value, std, "Q", lambda s: mean_over(value, s, shared, "Q")[1], spread
-    )
-    f = mixed_independence(value, std, shared, bins[1] - bins[0], "Q")
-    alike |= {} if f is None else {independence_name("Q"): f}
-    mean = renamed(_where(mean, enough), "Q")
-    alike = {name: renamed(part, "Q") for name, part in alike.items()}
-    return mean, None if spread is None else renamed(_where(spread, enough), "Q"), alike
-
-
-def _where(values: xr.Variable, condition: xr.Variable) -> xr.Variable:
-    kept: xr.Variable = values.where(condition)  # type: ignore[no-untyped-call]
-    return kept
-
-
-def _factor(
-    simulated: xr.DataArray, measured: Signal, E: np.ndarray, sigma: float
-) -> float:
-    """Fit one factor by least squares, the elastic line left out."""
-    if set(simulated.dims) != {"Q", "E"}:
+    if {*simulated.dims} != {"Q", "E"}:
         raise RangeError(
-            f"the simulation has the dimensions {tuple(simulated.dims)}",
-            reason="one factor is fitted to one map",
+            f"one factor is fitted to one map, not to {tuple(simulated.dims)}",
             fix="choose one element of every other dimension: data.isel(...)",
         )
-    away = xr.DataArray(np.abs(E) > FWHM_PER_SIGMA * sigma, dims="E")
-    both = away & simulated.notnull() & measured.value.notnull()
-    # Sums, which are what counting tells of a scale: a bin of one count and σ = 1
-    # cannot outweigh the others.
-    above, below = (
-        float(side.where(both).sum()) for side in (measured.value, simulated)
-    )
-    if not below > 0 or not np.isfinite(above / below) or above <= 0:
+    both = simulated.notnull() & measured.value.notnull()
+    both &= abs(measured.value["E"]) > beyond
+    above, below = (float(x.where(both).sum()) for x in (measured.value, simulated))
+    if not (above > 0 and below > 0 and np.isfinite(above / below)):
         raise RangeError(
-            "no factor can be fitted",
-            reason="beyond one FWHM of the elastic line they share no bin with a "
-            "number",
+            "no factor can be fitted: beyond one FWHM of the elastic line they share "
+            "no bin with positive numbers",
             fix="leave scale= out",
         )
     return above / below

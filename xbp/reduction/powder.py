@@ -1,7 +1,4 @@
-"""From the angles of detectors to Q.
-
-S(2θ,E) → S(Q,E) by the exact overlap of curved cells and bins.
-"""
+"""S(2θ,E) → S(Q,E), by the exact overlap of curved cells and bins; limits of Q."""
 
 from __future__ import annotations
 
@@ -14,15 +11,15 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, is_pair
+from xbp.core.guards import choose, require_dims, require_number, require_positive
 from xbp.core.independence import collapsed, independence_name, independence_variable
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import read, result_table
-from xbp.core.units import convert_factor, magnitude
+from xbp.core.units import convert_factor
 from xbp.reduction.bins import new_edges
-from xbp.reduction.kinematics import momentum_transfer, wave_numbers
-from xbp.reduction.overlap import overlap_sums
+from xbp.reduction.kinematics import momentum_transfer, overlap_sums, wave_numbers
 
 __all__ = ["angle_to_Q", "kinematic_limits"]
 
@@ -70,18 +67,16 @@ def angle_to_Q(
     angle_width : {"neighbors", "detector"} or scalar with units
         How far in 2θ a detector reaches: halfway to the next angles on both sides; its
         own ``two_theta_width`` about ``two_theta``; or one width for all (bare:
-        degrees). The widths in files are of no use where several detectors were added
-        up to a ring or an arc.
+        degrees). Widths in files are of no use if several detectors were added up.
     ki_over_kf : {"applied", "not applied"}, optional
-        Whether the data were multiplied by kᵢ/k_f, where they do not say. If not they
-        are, at the centre of each bin of E.
+        Whether the data were multiplied by kᵢ/k_f, if they do not record it. If not,
+        they are multiplied, at the centre of each bin of E.
     variance : {"exact", "shared"}
         "exact": σ² = Σ a_c² σ_c²/(Σ a_c)², right for each bin; neighbors that share a
-        cell are correlated, and ``Q_independence`` says which part of an independent
-        bin each holds, so that cuts and fits over Q have the right errors too.
-        "shared": σ² = Σ a_c A_c σ_c²/(Σ a_c)², A_c the whole cell: each cell's variance
-        is dealt out in proportion, so that the sum over all bins keeps the total
-        variance, while a single bin comes out too uncertain.
+        cell are correlated, and ``Q_independence`` is the part of an independent bin
+        that each represents, so that cuts and fits over Q have the right errors too.
+        "shared": σ² = Σ a_c A_c σ_c²/(Σ a_c)², A_c the whole cell: the sum over all
+        bins keeps the total variance, while a single bin is too uncertain.
 
     Returns
     -------
@@ -96,12 +91,12 @@ def angle_to_Q(
     RangeError
         If the bins are not ascending or not positive.
     QuantityError
-        If the data are no S(2θ,E), or do not say whether kᵢ/k_f is applied.
+        If the data are not S(2θ,E), or do not record whether kᵢ/k_f was applied.
 
     References
     ----------
-    Mantid's SofQWNormalisedPolygon weights alike, by quadrilaterals with straight
-    sides: O. Arnold et al., Nucl. Instrum. Methods A 764, 156 (2014),
+    Mantid's SofQWNormalisedPolygon does the same with straight-sided quadrilaterals: O.
+    Arnold et al., Nucl. Instrum. Methods A 764, 156 (2014),
     doi:10.1016/j.nima.2014.07.029.
 
     Examples
@@ -111,24 +106,20 @@ def angle_to_Q(
     >>> flat = xbp.new_dataset(
     ...     "detector_spectra", np.ones((3, 4)), units="1/meV",
     ...     coords={"detector": ([1, 2, 3], "1"), "E": ([0.5, 1.5, 2.5, 3.5], "meV")})
-    >>> flat = flat.assign_coords(two_theta=("detector", [30.0, 60.0, 90.0], {"units": "degree"}))
-    >>> angle_to_Q(flat, 1, incident_energy="20 meV", ki_over_kf="applied").S.sel(E=0.5).values
+    >>> angles = ("detector", [30.0, 60.0, 90.0], {"units": "degree"})
+    >>> flat = flat.assign_coords(two_theta=angles)
+    >>> S = angle_to_Q(flat, 1, incident_energy="20 meV", ki_over_kf="applied").S
+    >>> S.sel(E=0.5).values
     array([1., 1., 1., 1., 1.])
     """
     signal = read(data, "detector_spectra")
-    _require_choices(ki_over_kf, variance)
     value = signal.value
+    choose(variance, Variance, "variance")
+    apply = _is_to_be_applied(value, ki_over_kf)
     geometry, fixed = resolve_fixed_energy(
         value, incident_energy=incident_energy, final_energy=final_energy
     )
-    if not {"detector", "E"} <= set(value.dims) or "two_theta" not in value.coords:
-        raise CoordinateError(
-            f"'{value.name}' over {tuple(value.dims)} has no angles",
-            reason="S(2θ,E) has the dimensions detector and E, and two_theta over the "
-            "detectors",
-            fix="data = data.assign_coords(two_theta=('detector', angles, {'units': "
-            "'degree'}))",
-        )
+    require_dims(value, ("detector", "E"), "angle_to_Q", error=CoordinateError)
     to_mev = convert_factor(
         value.E.attrs["units"], "meV", name="coordinate 'E'", energy=True
     )
@@ -138,78 +129,63 @@ def angle_to_Q(
         lower[1:], upper[:-1], rtol=0, atol=1e-9 * (upper - lower).min()
     ):
         raise CoordinateError(
-            "the bins of E have gaps",
-            reason="cells must touch",
-            fix="drop the bounds 'E_bnds'",
+            "the bins of E have gaps", fix="drop wrong bounds: data.drop_vars('E_bnds')"
         )
     limits = _angle_limits(value, angle_width)
     each = np.broadcast_to(fixed.values, (value.sizes["detector"],))
     limits = np.where(np.isfinite(each), limits, np.nan)
     known = np.isfinite(limits).all(axis=0)
     if not known.any():
-        raise CoordinateError(
-            "no detector has an angle",
-            reason="none has a place in Q",
-            fix="look at two_theta",
-        )
+        raise CoordinateError("no detector has an angle and a fixed energy")
     energies = np.unique(each[known])
-    # The largest Q is at the highest k_i or k_f, or where the neutrons of the other
-    # stop.
+    # The largest Q is at the highest k_i or k_f, or where the other neutrons stop.
+    stop = -1.0 if geometry == "indirect" else 1.0
     reach = max(
-        float(
-            np.nanmax(
-                momentum_transfer(
-                    _possible(e_edges, one, geometry),
-                    one,
-                    limits[1][known].max(),
-                    geometry,
-                )
-            )
-        )
+        float(np.nanmax(momentum_transfer(possible, one, widest, geometry)))
         for one in energies
+        for widest in [limits[1][known].max()]
+        for possible in [stop * np.minimum(stop * e_edges, one)]
     )
     q_edges = _edges(Q, reach)
-    apply = _is_to_be_applied(value, ki_over_kf)
     centres = (e_edges[1:] + e_edges[:-1]) / 2
     lead: list[str] = [str(d) for d in value.dims if d not in ("detector", "E")]
     order = (*lead, "detector", "E")
     # Q is symmetric in k_i and k_f: indirect geometry is direct geometry with the sign
     # of E turned.
     turn = slice(None, None, 1 if geometry == "direct" else -1)
+    value, std = value.transpose(*order), signal.std
+    std = None if std is None else std.transpose(*order)
     sums: Any = 0.0
     for one in energies:
         # One energy for all, mostly; else the detectors of each.
-        mine = slice(None) if energies.size == 1 else np.flatnonzero(each == one)
-        spectra = value.transpose(*order).isel(detector=mine, E=turn)
-        std = (
-            None
-            if signal.std is None
-            else signal.std.transpose(*order).isel(detector=mine, E=turn)
-        )
-        factor = (
-            _ki_over_kf(centres, float(one), geometry)
-            if apply
-            else np.ones(centres.size)
-        )
-        edges = e_edges if geometry == "direct" else -e_edges[::-1]
+        some = slice(None) if energies.size == 1 else np.flatnonzero(each == one)
+        mine = {"detector": some, "E": turn}
+        ki, kf = wave_numbers(centres, float(one), geometry)
+        ratio = np.where(kf > 0, ki / np.where(kf > 0, kf, 1.0), np.nan)
         part = overlap_sums(
-            spectra, std, limits[:, mine], edges, float(one), q_edges, factor[turn]
+            value.isel(mine),
+            None if std is None else std.isel(mine),
+            limits[:, some],
+            e_edges if geometry == "direct" else -e_edges[::-1],
+            float(one),
+            q_edges,
+            (ratio if apply else np.ones(centres.size))[turn],
         )
         sums = sums + part[..., turn]
-    # A sliver of rounding is no measurement.
+    # Slivers are rounding.
     area = np.diff(q_edges)[:, np.newaxis] * np.diff(e_edges)
     covered = sums[1] > 1e-9 * area
     total = np.where(covered, sums[1], np.nan)
-    coords = {
-        str(name): c.variable
-        for name, c in value.coords.items()
-        if "detector" not in c.dims
-    }
-    if energies.size == 1:
-        units, long_name = COORDINATES[FIXED_ENERGY[geometry]]
-        own = xr.Variable((), energies[0], {"units": units, "long_name": long_name})
-        coords.setdefault(FIXED_ENERGY[geometry], own)
+    own = value.coords.variables
+    coords = {str(n): c for n, c in own.items() if "detector" not in c.dims}
     coords |= collapsed(value, "detector")
+    if energies.size == 1:
+        labels = dict(
+            zip(
+                ("units", "long_name"), COORDINATES[FIXED_ENERGY[geometry]], strict=True
+            )
+        )
+        coords.setdefault(FIXED_ENERGY[geometry], xr.Variable((), energies[0], labels))
     labels = {"units": "1/angstrom", "long_name": COORDINATES["Q"][1]}
     coords["Q"] = xr.Variable("Q", (q_edges[1:] + q_edges[:-1]) / 2, labels)
     answer = xr.DataArray(
@@ -289,18 +265,14 @@ def kinematic_limits(
     --------
     >>> import xbp
     >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
-    >>> limits = kinematic_limits(S, ("3 degree", "135 degree"), incident_energy="60 meV")
+    >>> angles = ("3 degree", "135 degree")
+    >>> limits = kinematic_limits(S, angles, incident_energy="60 meV")
     >>> limits.Q_max.sel(E=0, method="nearest").item()
     9.94...
     """
     signal = read(data)
     value = signal.value
-    if "E" not in value.dims:
-        raise CoordinateError(
-            f"'{value.name}' has no dimension 'E'",
-            reason="the limits are over E",
-            fix="pass spectra, before any cut",
-        )
+    require_dims(value, "E", "kinematic_limits", error=CoordinateError)
     geometry, fixed = resolve_fixed_energy(
         value, incident_energy=incident_energy, final_energy=final_energy
     )
@@ -309,24 +281,13 @@ def kinematic_limits(
         angles = _degrees(value, "two_theta")
         two_theta = (np.nanmin(angles), np.nanmax(angles))
     given = (0.0, 180.0) if two_theta is None else two_theta
-    if (
-        not is_pair(given)
-        and not isinstance(given, str)
-        and np.ndim(getattr(given, "magnitude", given))
-    ):
-        raise RangeError(
-            f"two_theta={two_theta!r} is no pair of angles",
-            reason="the limits are those of the smallest and the largest",
-            fix="two_theta=('3 degree', '135 degree')",
-        )
+    ends = given if is_pair(given) else (given, given)
     low, high = (
-        magnitude(angle, "degree", name="two_theta")
-        for angle in (given if is_pair(given) else (given, given))
+        require_number(end, "two_theta", "degree", least=0, most=180) for end in ends
     )
-    if not 0 <= low <= high <= 180:
+    if low > high:
         raise RangeError(
             f"two_theta runs from {low:g} to {high:g} degrees",
-            reason="scattering angles ascend between 0 and 180 degrees",
             fix="two_theta=('3 degree', '135 degree')",
         )
     energy = value.E.values * convert_factor(
@@ -359,25 +320,6 @@ def kinematic_limits(
     return table
 
 
-def _require_choices(ki_over_kf: str | None, variance: str) -> None:
-    if ki_over_kf not in (None, "applied", "not applied") or variance not in (
-        "exact",
-        "shared",
-    ):
-        raise QuantityError(
-            f"ki_over_kf={ki_over_kf!r}, variance={variance!r} are not known",
-            reason="each is one of two",
-            fix="'applied' or 'not applied'; 'exact' or 'shared'",
-        )
-
-
-def _possible(energy: np.ndarray, fixed: float, geometry: str) -> np.ndarray:
-    """Return energy transfers with those that no neutron can have moved to the limit."""
-    limits = (None, fixed) if geometry == "direct" else (-fixed, None)
-    possible: np.ndarray = np.clip(energy, *limits)
-    return possible
-
-
 def _energy_text(energies: np.ndarray) -> str:
     """Write a fixed energy, or how many there are, for the history."""
     if energies.size == 1:
@@ -386,38 +328,34 @@ def _energy_text(energies: np.ndarray) -> str:
 
 
 def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:
-    """Return the lower and upper limit of each detector in 2θ, (2, n_detector), in degrees."""
+    """Return the limits of each detector in 2θ, (2, n_detector), in degrees."""
     angles = _degrees(value, "two_theta")
     if isinstance(angle_width, str) and angle_width == "neighbors":
         distinct = np.unique(angles[np.isfinite(angles)])
         if distinct.size < 2:
             raise CoordinateError(
-                f"there {'is one angle' if distinct.size else 'are no angles'}",
-                reason="no neighbor says how far a detector reaches",
-                fix="angle_width='1 degree', or 'detector' where the data carry "
+                f"{distinct.size} angle in all: no neighbor from which a detector's "
+                "width follows",
+                fix="angle_width='1 degree', or 'detector' for data with "
                 "two_theta_width",
             )
         middle = (distinct[1:] + distinct[:-1]) / 2
-        edges = np.concatenate(
-            [[2 * distinct[0] - middle[0]], middle, [2 * distinct[-1] - middle[-1]]]
-        )
+        first, last = 2 * distinct[0] - middle[0], 2 * distinct[-1] - middle[-1]
+        edges = np.concatenate([[first], middle, [last]])
         at = np.minimum(np.searchsorted(distinct, angles), distinct.size - 1)
         limits = np.where(
             np.isfinite(angles), np.stack([edges[at], edges[at + 1]]), np.nan
         )
     else:
-        own = isinstance(angle_width, str) and angle_width == "detector"
-        width = (
-            _degrees(value, "two_theta_width")
-            if own
-            else magnitude(angle_width, "degree", name="angle_width")
-        )
-        if not np.all((np.asarray(width) > 0) | np.isnan(angles)):
-            raise CoordinateError(
-                "the width of a detector in 2θ is not positive",
-                reason="it would cover nothing",
-                fix="angle_width='neighbors', or a width with units",
+        width: Any
+        if isinstance(angle_width, str) and angle_width == "detector":
+            width = _degrees(value, "two_theta_width")
+        else:
+            width = require_positive(
+                angle_width, "angle_width", "degree", error=CoordinateError
             )
+        if not np.all((width > 0) | np.isnan(angles)):
+            raise CoordinateError("two_theta_width of a detector is not positive")
         limits = np.stack([angles - width / 2, angles + width / 2])
     return np.clip(limits, 0.0, 180.0)
 
@@ -425,8 +363,7 @@ def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:
 def _degrees(value: xr.DataArray, name: str) -> np.ndarray:
     if name not in value.coords or value[name].dims != ("detector",):
         raise CoordinateError(
-            f"the detectors have no '{name}'",
-            reason="their place in Q follows from it",
+            f"the detectors of '{value.name}' have no '{name}', from which Q follows",
             fix=f"data = data.assign_coords({name}=('detector', values, {{'units': "
             "'degree'}))",
         )
@@ -436,53 +373,37 @@ def _degrees(value: xr.DataArray, name: str) -> np.ndarray:
     degrees: np.ndarray = value[name].values.astype(float) * factor
     if ((degrees < 0) | (degrees > 180)).any():
         raise CoordinateError(
-            f"'{name}' reaches from {np.nanmin(degrees):g} to {np.nanmax(degrees):g} "
-            "degrees",
-            reason="a scattering angle is between 0 and 180 degrees",
-            fix="give the polar angle, not the angle of a goniometer",
+            f"'{name}' ranges from {np.nanmin(degrees):g} to {np.nanmax(degrees):g} "
+            "degrees; a scattering angle is between 0 and 180"
         )
     return degrees
 
 
 def _edges(Q: Any, reach: float) -> np.ndarray:
+    """Return the edges of bins of Q: as given, or of one width from 0 on."""
+    limits = np.zeros(1), np.array([reach])
     if isinstance(Q, str) or np.ndim(getattr(Q, "magnitude", Q)) == 0:
-        width = magnitude(Q, "1/angstrom", name="Q")
-        # As many whole bins as hold the data; one that is no width is refused where all
-        # are.
-        end = np.ceil(reach / width) * width if width > 0 else reach
-        return new_edges(
-            "Q",
-            f"{width!r} 1/angstrom",
-            "edges",
-            np.zeros(1),
-            np.array([end]),
-            "1/angstrom",
-        )
-    edges = new_edges("Q", Q, "edges", np.zeros(1), np.array([reach]), "1/angstrom")
+        width = require_positive(Q, "Q", "1/angstrom")
+        # As many whole bins as hold the data.
+        limits = np.zeros(1), np.array([np.ceil(reach / width) * width])
+        Q = f"{width!r} 1/angstrom"
+    edges = new_edges("Q", Q, "edges", *limits, "1/angstrom")
     if edges[0] < 0:
-        raise RangeError(
-            f"the bins of Q begin at {edges[0]:g}",
-            reason="Q is a magnitude",
-            fix="begin at 0",
-        )
+        raise RangeError(f"the bins of Q begin at {edges[0]:g}; Q is a magnitude")
     return edges
 
 
 def _is_to_be_applied(value: xr.DataArray, given: str | None) -> bool:
-    """Tell whether kᵢ/k_f is still to be applied."""
-    said = value.attrs.get("ki_over_kf")
-    if len({said, given} - {None}) != 1:
+    """Whether the data are still to be multiplied by kᵢ/k_f."""
+    if given is not None:
+        choose(given, KiOverKf, "ki_over_kf")
+    carried = value.attrs.get("ki_over_kf")
+    if given is not None and carried is not None and given != carried:
+        raise QuantityError(f"ki_over_kf={given!r} contradicts the data: {carried!r}")
+    if given is None and carried is None:
         raise QuantityError(
-            f"ki_over_kf={given!r}, and the data say {said!r}",
-            reason="spectra that were not multiplied by kᵢ/k_f are a cross section, "
-            "not S",
-            fix="angle_to_Q(..., ki_over_kf='applied') or 'not applied'; leave it out "
-            "where the data say it",
+            "the data do not record whether they were multiplied by kᵢ/k_f",
+            reason="without it they are a cross section, not S",
+            fix="angle_to_Q(..., ki_over_kf='applied') or 'not applied'",
         )
-    return (given or said) == "not applied"
-
-
-def _ki_over_kf(energy: np.ndarray, fixed: float, geometry: str) -> np.ndarray:
-    """Return kᵢ/k_f over E; NaN where the neutron stops."""
-    ki, kf = wave_numbers(energy, fixed, geometry)
-    return np.where(kf > 0, ki / np.where(kf > 0, kf, 1.0), np.nan)
+    return choose(given or carried, KiOverKf, "ki_over_kf") == "not applied"

@@ -1,10 +1,8 @@
-"""From a Raman spectrum to g(E)/E².
-
-Thermal factor, coupling, sides, laser line and baseline.
-"""
+"""From a Raman spectrum to g(E)/E²: thermal factor, coupling, sides, baseline."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,30 +10,18 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import resolve_temperature
-from xbp.core.errors import CoordinateError, QuantityError, RangeError, UnitsError
+from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import is_pair, select_range
+from xbp.core.guards import choose, require_dims, require_positive, shown
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
-from xbp.core.schema import COORDINATES
+from xbp.core.schema import COORDINATES, require_units
 from xbp.core.signal import Signal, read
-from xbp.core.units import convert_factor, format_unit, is_one_of, magnitude, parse_unit
+from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
 from xbp.models.raman import Coupling, Side, raman_factor, raman_shift
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["to_raman_shift", "to_reduced_raman"]
-
-#: A polynomial of higher degree swings between the ranges that fix it.
-_MOST_RANGES = 6
-#: Raman light has between half and twice the laser's wavelength: beyond, something is
-#: in other units than it says.
-_WIDEST_RATIO = 2.0
-#: Beyond it there are no vibrations, in 1/cm: hydrogen has 4161.
-_HIGHEST_SHIFT = 5000.0
-#: E/k_BT from which on both sides are compared: filters hide them up to different
-#: shifts below.
-_SIDES_FROM = 0.5
-#: The square of what is beyond is no number any more.
-_STD_LIMITS = (1e-150, 1e150)
 
 
 @operation(takes="raman_intensity", step=15)
@@ -64,12 +50,13 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     Raises
     ------
     CoordinateError
-        If there is no coordinate ``wavelength``, it is not finite and positive, or
+        If the coordinate ``wavelength`` is missing, it is not finite and positive, or
         there is an ``E`` beside it.
     RangeError
-        If a wavelength is below half or above twice that of the laser.
+        If a wavelength is below half or above twice that of the laser, beyond which no
+        light is scattered by vibrations: its units are others.
     UnitsError
-        If it, or `laser`, is no length.
+        If it, or `laser`, is not a length.
 
     References
     ----------
@@ -84,56 +71,41 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     >>> I.bp.to_raman_shift("532 nm").E.values.round(2)
     array([ 0.  , 35.27, 70.4 ])
     """
-    plain, rewrap = (
-        unwrap(data) if isinstance(data, xr.DataArray | xr.Dataset) else (data, None)
-    )
-    if (
-        rewrap is not None
-        and "wavelength" in plain.coords
-        and plain["wavelength"].dims == ("wavelength",)
-    ):
-        plain = plain.sortby("wavelength")
+    plain, rewrap = _ascending(data, "wavelength", any_order=True)
     signal = read(plain, "raman_intensity")
     value = signal.value
     if "wavelength" not in value.dims or "wavelength" not in value.coords:
         raise CoordinateError(
             f"'{value.name}' has no coordinate 'wavelength' (its dimensions are "
             f"{tuple(value.dims)})",
-            reason="the shift is computed from the wavelength of the scattered light",
             fix="rename the axis: data.rename(x='wavelength'), with "
             "data['wavelength'].attrs['units'] = 'nm'",
         )
     if "E" in value.dims or "E" in getattr(signal.source, "variables", value.coords):
         raise CoordinateError(
-            f"'{value.name}' has an 'E' beside its wavelengths",
-            reason="the shift takes that name",
+            f"'{value.name}' has an 'E' beside its wavelengths, the name of the shift",
             fix="rename or drop it: data.drop_vars('E')",
         )
-    units = value["wavelength"].attrs.get("units")
-    if not isinstance(units, str):
-        raise UnitsError(
-            "coordinate 'wavelength' has no units",
-            reason="xbp never guesses them",
-            fix="data['wavelength'].attrs['units'] = 'nm'",
-        )
-    line = magnitude(laser, "nm", name="laser", default=units)
+    units = require_units(value["wavelength"], "coordinate 'wavelength'", "nm")
+    line = require_positive(
+        magnitude(laser, "nm", name="laser", default=units),
+        "laser",
+        error=CoordinateError,
+    )
     nm = value["wavelength"].values.astype(float) * convert_factor(
         units, "nm", name="coordinate 'wavelength'"
     )
-    if not (np.isfinite(nm) & (nm > 0)).all() or line <= 0:
+    if not (np.isfinite(nm) & (nm > 0)).all():
         raise CoordinateError(
-            f"the wavelengths begin at {nm[0]:g} nm, the laser is at {line:g} nm",
-            reason="a wavelength is finite and positive",
-            fix="drop such points; laser='532 nm'",
+            f"the wavelengths, from {nm[0]:g} nm, are not all finite and positive",
+            fix="drop such points",
         )
-    if nm.min() * _WIDEST_RATIO < line or nm.max() > line * _WIDEST_RATIO:
+    if nm.min() * 2 < line or nm.max() > line * 2:
         raise RangeError(
-            f"the wavelengths reach from {nm.min():g} to {nm.max():g} nm, the laser "
-            f"is at {line:g} nm",
-            reason="light scattered by vibrations has between half and twice the "
-            "laser's wavelength",
-            fix="look at the units of 'wavelength' and of laser; drop what is no "
-            "Raman light",
+            f"the wavelengths range from {nm.min():g} to {nm.max():g} nm, the laser "
+            f"is at {line:g} nm; scattered light has between half and twice its "
+            "wavelength",
+            fix="check the units of 'wavelength' and of laser",
         )
     shift = raman_shift(nm, line)
     attrs = {"units": "1/cm", "long_name": COORDINATES["E"][1]}
@@ -144,14 +116,13 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
         )
         return bare.rename(wavelength="E").assign_coords(E=("E", shift, attrs))
 
-    out = moved(value)
     answer = signal.answer(
-        out,
+        moved(value),
         None if signal.std is None else moved(signal.std),
         operation="to_raman_shift",
         arguments={"laser": f"{line:.10g} nm"},
     )
-    shifted: Data = rewrap(answer) if rewrap is not None else answer
+    shifted: Data = rewrap(answer)
     return shifted
 
 
@@ -166,12 +137,13 @@ def to_reduced_raman(
     laser_line: Any = None,
     baseline: Any = None,
     reversed_below: float | None = REVERSED_BELOW,
+    highest_shift: Any = "5000 1/cm",
 ) -> Data:
     r"""Return g(E)/E² from a Raman spectrum, in arbitrary units.
 
     .. math:: \frac{I(E)}{E\,[n(E)+1]} = C(E)\,\frac{g(E)}{E^2}
 
-    On the anti-Stokes side n(E) stands for n(E)+1. The factor (ν_L ∓ ν)³ or ⁴ of light
+    On the anti-Stokes side n(E) replaces n(E)+1. The factor (ν_L ∓ ν)³ or ⁴ of light
     scattering is not divided out: with a laser of 532 nm it changes by 1.6 or 2.1 %
     from 0 to 100 1/cm.
 
@@ -192,15 +164,19 @@ def to_reduced_raman(
         Up to this shift the laser line and its filter hide the spectrum: it is left
         out.
     baseline : pair of scalars with units, or list of such pairs, optional
-        Ranges of E (on `side`, positive) that hold nothing but background. One range:
+        Ranges of E (on `side`, positive) with background alone. One range:
         its mean is subtracted; n ranges apart from one another: the polynomial of
         degree n−1 that fits all their points best, n ≤ 6. By default nothing is
         subtracted.
     reversed_below : float, optional
-        Of a spectrum that holds both sides (I(E) − I(−E))/(I(E) + I(−E)) is k
-        tanh(E/2k_BT) with k = 1, and −1 where the sign of E is reversed. Where k,
-        fitted from 0.5 to 3 k_BT beyond the laser line, is below this and five of its
-        standard deviations below 0, the data are refused. None: not looked at.
+        For a spectrum with both sides, (I(E) − I(−E))/(I(E) + I(−E)) is k tanh(E/2k_BT)
+        with k = 1, or −1 if the sign of E is reversed. If k, fitted from 0.5 to 3 k_BT
+        beyond the laser line (filters hide both sides up to different shifts below), is
+        below this and five of its standard deviations below 0, the data are refused.
+        None: not checked.
+    highest_shift : scalar with units
+        Data with no point nearer to 0 are refused: they are wavenumbers of the light
+        itself, or in other units. Hydrogen, the highest vibration, has 4161 1/cm.
 
     Returns
     -------
@@ -214,9 +190,8 @@ def to_reduced_raman(
     TemperatureError, UnitsError, QuantityError, CoordinateError
         If T is missing, the data do not follow the data model, or E has the other sign.
     RangeError
-        If nothing is left on that side beyond the laser line, or no point is near
-        enough to it to be a shift (5000 1/cm: hydrogen, the highest vibration, has
-        4161), a baseline range holds no data, or two overlap.
+        If nothing is left on that side beyond the laser line, no point is below
+        `highest_shift`, a baseline range has no data, or two overlap.
 
     References
     ----------
@@ -228,79 +203,78 @@ def to_reduced_raman(
     --------
     >>> import numpy as np, xbp
     >>> E = np.linspace(10, 300, 300)
-    >>> I = xbp.new_dataset("raman_intensity", E, units="1", coords={"E": (E, "1/cm")}, temperature="300 K")
+    >>> I = xbp.new_dataset("raman_intensity", E, units="1",
+    ...                     coords={"E": (E, "1/cm")}, temperature="300 K")
     >>> B = I.bp.to_reduced_raman()
     >>> B.B.attrs["quantity"], B.B.attrs["units"]
     ('reduced_dos', 'cm')
     """
-    if not is_one_of(side, "stokes", "anti-stokes"):
-        raise QuantityError(
-            f"side={side!r} is not known",
-            reason="there are two",
-            fix="'stokes' or 'anti-stokes'",
+    choose(side, Side, "side")
+    if not callable(coupling):
+        choose(
+            coupling, ("constant", "linear"), "coupling", reason="or a function of E"
         )
-    if not callable(coupling) and not is_one_of(coupling, "constant", "linear"):
-        raise QuantityError(
-            f"coupling={coupling!r} is not known",
-            reason="C(E) is constant, proportional to E, or a function of E in meV",
-            fix="'constant', 'linear' or a callable",
-        )
-    plain, rewrap = (
-        unwrap(data) if isinstance(data, xr.DataArray | xr.Dataset) else (data, None)
+    plain, rewrap = _ascending(data, "E")
+    signal = read(plain, "raman_intensity")
+    require_dims(
+        signal.value,
+        "E",
+        "to_reduced_raman",
+        error=CoordinateError,
+        fix="from wavelengths, data.bp.to_raman_shift(laser='532 nm')",
     )
-    signal = read(_ascending(plain), "raman_intensity")
-    if "E" not in signal.value.dims:
-        raise CoordinateError(
-            f"'{signal.value.name}' has no dimension 'E' (it has "
-            f"{tuple(signal.value.dims)})",
-            reason="the factor depends on E",
-            fix="pass I(E); from wavelengths, data.bp.to_raman_shift(laser='532 nm')",
+    shift, units = signal.value["E"].values, str(signal.value["E"].attrs["units"])
+    highest = require_positive(highest_shift, "highest_shift", units, energy=True)
+    if abs(shift).min() > highest:
+        raise RangeError(
+            f"E ranges from {shift[0]:g} to {shift[-1]:g} {units}, with nothing nearer "
+            f"to 0 than {abs(shift).min():.5g} {units}; no vibration is above "
+            f"{highest:.5g} {units}",
+            fix="subtract the wavenumbers from that of the laser; for wavelengths use "
+            "data.bp.to_raman_shift(laser='532 nm'); or give highest_shift=",
         )
-    units = str(signal.value["E"].attrs["units"])
-    limit = (
-        0.0
-        if laser_line is None
-        else magnitude(laser_line, units, name="laser_line", energy=True)
-    )
-    _require_shift(signal.value["E"].values, units)
-    picked = _one_side(signal, side, limit)
-    value, std, bounds = picked
+    limit = 0.0
+    if laser_line is not None:
+        limit = magnitude(laser_line, units, name="laser_line", energy=True)
+    value, std, bounds = _one_side(signal, side, limit)
     level = None
     if baseline is not None:
         value, level = _without_baseline(value, std, baseline)
     temperature = resolve_temperature(signal.value, T)
     to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     require_sign(
-        signal.value, signal.std, temperature, reversed_below, lowest_x=_SIDES_FROM, end=limit * to_mev,
+        signal.value,
+        signal.std,
+        temperature,
+        reversed_below,
+        lowest_x=0.5,
+        end=limit * to_mev,
         means="E is positive on the Stokes side, where the light lost energy",
-    )  # fmt: skip
+    )
     E = xr.DataArray(value["E"].values * to_mev, dims="E")
     temperatures, energies = xr.broadcast(temperature, E)
-    factor = xr.DataArray(
-        raman_factor(energies.values, temperatures.values, side) * to_mev, dims=energies.dims
-    )  # fmt: skip
+    by_side = raman_factor(energies.values, temperatures.values, side)
+    factor = xr.DataArray(by_side * to_mev, dims=energies.dims)
     unit = parse_unit(signal.units) / parse_unit(units)
     if coupling == "linear":
         factor, unit = factor / value["E"].values, unit / parse_unit(units)
     elif callable(coupling):
         factor = factor / xr.DataArray(_called(coupling, E.values), dims="E")
-    out = (value * factor.variable).transpose(*value.dims)
-    out = out.assign_coords(temperature=temperature.variable)
-    out.coords["temperature"].attrs = {"units": "K", "long_name": "temperature"}
+    kelvin = temperature.variable
+    kelvin.attrs = {"units": "K", "long_name": COORDINATES["temperature"][1]}
     common = {}
     if level is not None and std is not None:
         for i in range(level.sizes["_coefficient"]):
             source = fingerprint(f"baseline {i + 1}", signal.value, baseline)
             common[source] = level.isel(_coefficient=i).variable * factor.variable
     answer = signal.answer(
-        out,
+        (value * factor.variable).transpose(*value.dims),
         None if std is None else (std * factor.variable).transpose(*value.dims),
         common=common,
         operation="to_reduced_raman",
         arguments={
             "T": " to ".join(
-                f"{kelvin:.10g} K"
-                for kelvin in np.unique([temperature.min(), temperature.max()])
+                f"{k:.10g} K" for k in np.unique([kelvin.min(), kelvin.max()])
             ),
             "coupling": getattr(coupling, "__name__", "callable")
             if callable(coupling)
@@ -311,68 +285,44 @@ def to_reduced_raman(
         },
         units=format_unit(unit),
         quantity="reduced_dos",
-        attrs={"probe": "light"},
+        coords={"temperature": kelvin},
         bounds=bounds,
     )
-    reduced: Data = rewrap(answer) if rewrap is not None else answer
+    reduced: Data = rewrap(answer)
     return reduced
 
 
-def _require_shift(E: np.ndarray, units: str) -> None:
-    """Refuse an axis that lies beyond every vibration.
-
-    Wavenumbers or energies of the light itself.
-    """
-    nearest = float(abs(E).min()) * convert_factor(
-        units, "1/cm", name="coordinate 'E'", energy=True
-    )
-    if nearest > _HIGHEST_SHIFT:
-        raise RangeError(
-            f"E ranges from {E[0]:g} to {E[-1]:g} {units}, with nothing nearer to 0 "
-            f"than {nearest:.5g} 1/cm",
-            reason="no vibration is above 4161 1/cm (hydrogen): these are wavenumbers "
-            "of the light, or in other units",
-            fix="subtract the wavenumbers from that of the laser; for wavelengths use "
-            "data.bp.to_raman_shift(laser='532 nm')",
-        )
-
-
-def _ascending(data: Any) -> Any:
-    """Turn a spectrum that descends in shift around.
-
-    Anything else is for the data model to judge.
-    """
-    if (
-        isinstance(data, xr.DataArray | xr.Dataset)
-        and "E" in data.coords
-        and data["E"].dims == ("E",)
-    ):
-        values = data["E"].values
-        if (
-            values.size > 1
-            and values.dtype.kind in "fiu"
-            and (np.diff(values) < 0).all()
-        ):
-            return data.isel(E=slice(None, None, -1))
-    return data
+def _ascending(
+    data: Any, dim: str, *, any_order: bool = False
+) -> tuple[Any, Callable[[Any], Any]]:
+    """Take pint off, and sort a spectrum that descends along an axis."""
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        return data, lambda answer: answer  # `read` refuses it
+    plain, rewrap = unwrap(data)
+    if dim not in plain.coords or plain[dim].dims != (dim,):
+        return plain, rewrap
+    values = plain[dim].values
+    if any_order:
+        return plain.sortby(dim), rewrap
+    if values.size > 1 and values.dtype.kind in "fiu" and (np.diff(values) < 0).all():
+        return plain.isel({dim: slice(None, None, -1)}), rewrap
+    return plain, rewrap
 
 
 def _one_side(
     signal: Signal, side: Side, limit: float
 ) -> tuple[xr.DataArray, xr.DataArray | None, dict[str, xr.Variable]]:
-    """Return the spectrum of one side beyond the laser line, over positive E, with its bounds."""
+    """Return the spectrum of one side beyond the laser line, with its bounds."""
     sign = 1 if side == "stokes" else -1
     shift = sign * signal.value["E"].values
     # From low to high shift, so backwards on the anti-Stokes side.
     order = np.flatnonzero((shift > 0) & (shift > limit))[::sign]
     if order.size == 0:
-        units = signal.value["E"].attrs["units"]
+        E, units = signal.value["E"].values, signal.value["E"].attrs["units"]
         raise RangeError(
-            f"no {side} intensity beyond {limit:g} {units}",
-            reason=f"E reaches from {signal.value['E'].values[0]:g} to "
-            f"{signal.value['E'].values[-1]:g} {units}",
-            fix="E is positive where the light lost energy: choose the other side, or "
-            "a smaller laser_line",
+            f"no {side} intensity beyond {limit:g} {units}: E ranges from {E[0]:g} to "
+            f"{E[-1]:g} {units}",
+            fix="choose the other side, or a smaller laser_line",
         )
     attrs = dict(signal.value["E"].attrs)
 
@@ -398,58 +348,46 @@ def _one_side(
 def _without_baseline(
     value: xr.DataArray, std: xr.DataArray | None, baseline: Any
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Subtract the polynomial through the ranges named.
+    """Subtract the polynomial through the ranges named; return also its errors.
 
-    Return its errors too, one for each of its coefficients.
+    One error for each of its coefficients. A polynomial of a degree above 5 would swing
+    between the ranges that fix it.
     """
-    ranges = (
-        [baseline] if isinstance(baseline, slice) or is_pair(baseline) else baseline
-    )
-    ranges = (
-        list(ranges) if isinstance(ranges, np.ndarray) and ranges.ndim == 2 else ranges
-    )
+    ranges = baseline
+    if isinstance(baseline, slice) or is_pair(baseline):
+        ranges = [baseline]
+    elif isinstance(baseline, np.ndarray) and baseline.ndim == 2:
+        ranges = list(baseline)
     if (
         not isinstance(ranges, list | tuple)
-        or not 0 < len(ranges) <= _MOST_RANGES
+        or not 0 < len(ranges) <= 6
         or any(limits is None for limits in ranges)
     ):
         raise RangeError(
-            f"baseline={baseline!r} is no range",
-            reason="it names where the spectrum holds background alone, and n ranges "
-            "fix a polynomial of degree n-1",
-            fix="baseline=('1300 1/cm', '1500 1/cm'), or a list of up to "
-            f"{_MOST_RANGES} such pairs",
+            f"baseline={shown(baseline)} is neither one range of background nor a list "
+            "of up to 6",
+            fix="baseline=('1300 1/cm', '1500 1/cm')",
         )
     masks = [select_range(value, "E", limits, name="baseline") for limits in ranges]
     if (np.sum(masks, axis=0) > 1).any():
         raise RangeError(
-            f"the ranges of baseline={baseline!r} overlap",
-            reason="n ranges fix a polynomial of degree n-1 only where they stand "
-            "apart",
-            fix="name ranges that do not share a point",
+            f"the ranges of baseline={shown(baseline)} overlap",
+            reason="n ranges fix a polynomial of degree n-1 only if they are apart",
         )
     inside = np.any(masks, axis=0)
     E = value["E"].values.astype(float)
     degree = len(ranges) - 1
-    # Each range for itself could hold a single point, and the polynomial of them all no
-    # error.
-    if inside.sum() < degree + 2:
+    # One range could have a single point, and the polynomial of them all no error.
+    # Dask arrays are not computed to be looked at.
+    enough = inside.sum() >= degree + 2
+    if enough and value.chunks is None:
+        known = _usable(value, std).isel(E=inside).sum("E")
+        enough = (known >= degree + 2).any()
+    if not enough:
         raise RangeError(
-            f"the baseline ranges hold {int(inside.sum())} points",
-            reason=f"a polynomial of degree {degree} with an error needs {degree + 2}",
-            fix="widen them",
-        )
-    # What dask holds is not computed to be looked at.
-    if (
-        value.chunks is None
-        and not (_usable(value, std).isel(E=inside).sum("E") >= degree + 2).any()
-    ):
-        raise RangeError(
-            f"the baseline ranges of baseline={baseline!r} hold too few points with a "
-            "number and an error",
-            reason=f"a polynomial of degree {degree} with an error needs "
-            f"{degree + 2}, in one spectrum at least",
-            fix="name ranges that hold data, and errors that are positive and finite",
+            f"baseline={shown(baseline)} has too few points with a number and an "
+            f"error: {degree + 2} are needed, in one spectrum at least",
+            fix="name ranges with data, and errors that are positive and finite",
         )
     level, errors = xr.apply_ufunc(
         _polynomial,
@@ -470,13 +408,9 @@ def _without_baseline(
 
 
 def _usable(value: Any, std: Any) -> Any:
-    """Tell which points have a number, and an error where there are errors."""
+    """Return which points have a number, and an error whose square is one too."""
     known = np.isfinite(value)
-    return (
-        known
-        if std is None
-        else known & (std > _STD_LIMITS[0]) & (std < _STD_LIMITS[1])
-    )
+    return known if std is None else known & (std > 1e-150) & (std < 1e150)
 
 
 def _polynomial(
@@ -487,10 +421,7 @@ def _polynomial(
     inside: np.ndarray,
     degree: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the baseline, and what independent errors of its coefficients make of it.
-
-    NaN of too few points.
-    """
+    """Return the baseline and its independent errors; NaN of too few points."""
     std = std.astype(float)
     usable = inside & _usable(value, std if std.ndim else None)
     if usable.sum() < degree + 2:
@@ -514,23 +445,24 @@ def _polynomial(
 
 
 def _called(coupling: Any, E: np.ndarray) -> np.ndarray:
-    """Return C(E) of a callable, held to be positive numbers for every E."""
+    """Return C(E) of a callable, which must be positive numbers for every E."""
+    fix = "coupling=lambda E: 1 + (E / 5)**2"
     try:
         with np.errstate(all="ignore"):  # what overflows is refused below
             given = coupling(E.copy())
         if hasattr(given, "units") or np.asarray(given).dtype.kind not in "fiu":
-            raise TypeError("it gives something else than numbers without units")
+            raise TypeError("it returns something else than numbers without units")
         answer = np.broadcast_to(np.asarray(given, dtype=float), E.shape)
     except Exception as error:  # of a function that is not ours
         raise QuantityError(
             f"coupling(E) failed: {type(error).__name__}: {error}",
             reason="it is called with the shifts in meV, as one array",
-            fix="coupling=lambda E: 1 + (E / 5)**2",
+            fix=fix,
         ) from error
     if not (np.isfinite(answer) & (answer > 0)).all():
         raise QuantityError(
-            f"coupling(E) reaches from {answer.min():g} to {answer.max():g}",
-            reason="C(E) is finite and positive",
-            fix="coupling=lambda E: 1 + (E / 5)**2",
+            f"coupling(E) ranges from {answer.min():g} to {answer.max():g}, and must "
+            "be finite and positive",
+            fix=fix,
         )
     return answer

@@ -11,11 +11,18 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, UnitsError
 from xbp.core.grid import bin_limits, interpolate, renamed
+from xbp.core.guards import (
+    choose,
+    require_dims,
+    require_finite,
+    require_number,
+    require_positive,
+)
 from xbp.core.independence import independence_name, mixed_independence, std_along
 from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.pint_data import Data, unwrap
-from xbp.core.schema import require_units
+from xbp.core.schema import COORDINATES, require_units
 from xbp.core.signal import extend_history, read
 from xbp.core.units import convert_factor, magnitude, split_quantity
 from xbp.models.lineshapes import FWHM_PER_SIGMA
@@ -23,9 +30,6 @@ from xbp.models.lineshapes import FWHM_PER_SIGMA
 __all__ = ["convolve", "direct_geometry_resolution", "instrument_resolution"]
 
 Width = Literal["fwhm", "sigma"]
-
-#: Of the kernel of a bin, how much may lie where nothing is known.
-_TAIL = 1e-3
 
 
 def direct_geometry_resolution(
@@ -39,7 +43,7 @@ def direct_geometry_resolution(
     chopper_time: Any,
     path_spread: Any = 0.0,
 ) -> xr.DataArray:
-    r"""Compute the energy resolution of a direct-geometry chopper spectrometer from its distances and times.
+    r"""Compute the energy resolution of a direct-geometry chopper spectrometer.
 
     .. math:: \frac{\Delta E}{E_i} = \frac{2}{t_1}\sqrt{
         \left[\left(1 + \tfrac{L_1+L_2}{L_3}\rho\right)\Delta t_c\right]^2 +
@@ -76,6 +80,8 @@ def direct_geometry_resolution(
         is negative.
     UnitsError
         If an argument has other units.
+    QuantityError
+        If `E` belongs to data of indirect geometry.
 
     References
     ----------
@@ -84,29 +90,37 @@ def direct_geometry_resolution(
 
     Examples
     --------
-    >>> fwhm = direct_geometry_resolution([0.0, 40.0], "80 meV", moderator_to_chopper="11.6 m",
-    ...     chopper_to_sample="2 m", sample_to_detector="3 m", moderator_time="8 us", chopper_time="5 us")
+    >>> fwhm = direct_geometry_resolution(
+    ...     [0.0, 40.0], "80 meV", moderator_to_chopper="11.6 m",
+    ...     chopper_to_sample="2 m", sample_to_detector="3 m",
+    ...     moderator_time="8 us", chopper_time="5 us")
     >>> fwhm.values.round(2)
     array([1.66, 0.88])
     """
-    ei = _above(incident_energy, "meV", "incident_energy")
-    lengths = (moderator_to_chopper, chopper_to_sample, sample_to_detector)
-    names = ("moderator_to_chopper", "chopper_to_sample", "sample_to_detector")
-    l1, l2, l3 = (
-        _above(value, "m", name) for value, name in zip(lengths, names, strict=True)
-    )
-    dt_m, dt_c = (
-        _above(t, "us", n, 0.0)
-        for t, n in ((moderator_time, "moderator_time"), (chopper_time, "chopper_time"))
-    )
-    spread = _above(path_spread, "m", "path_spread", 0.0)
+    if isinstance(E, xr.DataArray) and (
+        E.attrs.get("geometry") == "indirect"
+        or ("final_energy" in E.coords and "incident_energy" not in E.coords)
+    ):
+        raise QuantityError(
+            "E belongs to data of indirect geometry, which have a fixed final energy",
+            fix="give convolve() the measured width: data.bp.fit_elastic_line().fwhm",
+        )
+    ei = require_positive(incident_energy, "incident_energy", "meV", energy=True)
+    distances = {
+        "moderator_to_chopper": moderator_to_chopper,
+        "chopper_to_sample": chopper_to_sample,
+        "sample_to_detector": sample_to_detector,
+    }
+    l1, l2, l3 = (require_positive(x, name, "m") for name, x in distances.items())
+    dt_m = require_number(moderator_time, "moderator_time", "us", least=0)
+    dt_c = require_number(chopper_time, "chopper_time", "us", least=0)
+    spread = require_number(path_spread, "path_spread", "m", least=0)
     energies, units = _energies(E)
     mev = energies * convert_factor(units, "meV", name="E", energy=True)
     if (mev >= ei).any():
         raise RangeError(
-            f"E reaches {mev.max():g} meV, the incident energy is {ei:g} meV",
-            reason="a neutron cannot lose more than it has",
-            fix="leave those energies out",
+            f"E reaches {mev.max():g} meV, the incident energy is {ei:g} meV; a "
+            "neutron cannot lose more than it has"
         )
     # Speed in m/µs of a neutron of given meV.
     speed = np.sqrt(2 * ei * 1e-3 * scipy.constants.e / scipy.constants.m_n) * 1e-6
@@ -120,20 +134,19 @@ def direct_geometry_resolution(
     fwhm = 2 * ei / (l1 / speed) * np.sqrt(sum(part**2 for part in parts))
     arguments = {
         "incident_energy": f"{ei:g} meV",
-        **dict(zip(names, (f"{v:g} m" for v in (l1, l2, l3)), strict=True)),
-    }
-    arguments |= {
+        **{name: f"{x:g} m" for name, x in zip(distances, (l1, l2, l3), strict=True)},
         "moderator_time": f"{dt_m:g} us",
         "chopper_time": f"{dt_c:g} us",
         "path_spread": f"{spread:g} m",
     }
-    return _curve(energies, units, fwhm, "direct_geometry_resolution", arguments)
+    curve = _curve(energies, units, fwhm, "direct_geometry_resolution", arguments)
+    return curve.assign_attrs(geometry="direct")
 
 
 def instrument_resolution(
     E: Any, instrument: str, model: str | None = None, **configuration: Any
 ) -> xr.DataArray:
-    """Take the energy resolution of an instrument from ResINS, which has PyChop's models of many spectrometers.
+    """Take the energy resolution of an instrument from ResINS, with PyChop's models.
 
     Parameters
     ----------
@@ -144,7 +157,7 @@ def instrument_resolution(
     model : str, optional
         One of its models of that instrument; by default its own choice.
     **configuration
-        What that model is asked with, like ``e_init=120, chopper_frequency=600,
+        Settings of that model, like ``e_init=120, chopper_frequency=600,
         chopper_package="ARCS-700-1.5-AST"``.
 
     Returns
@@ -158,8 +171,8 @@ def instrument_resolution(
     MissingDependencyError
         If resins is not installed.
     QuantityError
-        If it does not know the instrument, the model or a setting, or has no number at
-        one of the energies.
+        If it does not know the instrument, the model or a setting, or gives no number
+        at one of the energies.
 
     References
     ----------
@@ -168,11 +181,12 @@ def instrument_resolution(
 
     Examples
     --------
-    >>> fwhm = instrument_resolution([0.0, 60.0], "ARCS", e_init=120, chopper_frequency=600)
+    >>> fwhm = instrument_resolution(
+    ...     [0.0, 60.0], "ARCS", e_init=120, chopper_frequency=600)
     >>> bool(fwhm[0] > fwhm[1])
     True
     """
-    resins = require("resins", "it holds the models of instruments", "resolution")
+    resins = require("resins", "it has the models of instruments", "resolution")
     energies, units = _energies(E)
     mev = energies * convert_factor(units, "meV", name="E", energy=True)
     try:
@@ -183,7 +197,7 @@ def instrument_resolution(
         sigma = np.asarray(
             found.get_characteristics(mev[:, np.newaxis])["sigma"], dtype=float
         )
-    # It raises errors of its own, and Python's where a setting has another type.
+    # ResINS raises errors of its own, and Python's where a setting has another type.
     except Exception as error:
         settings = ", ".join(f"{key}={value!r}" for key, value in configuration.items())
         raise QuantityError(
@@ -191,13 +205,12 @@ def instrument_resolution(
             f"{settings or 'its defaults'}",
             reason=str(error) or type(error).__name__,
             fix=f"instruments: {', '.join(resins.Instrument.available_instruments())}; "
-            "help(resins.Instrument) says how to ask for settings",
+            "settings: help(resins.Instrument)",
         ) from error
     if not (np.isfinite(sigma) & (sigma > 0)).all():
         raise QuantityError(
             f"ResINS gives {instrument!r} no resolution at "
             f"{mev[~(np.isfinite(sigma) & (sigma > 0))][0]:g} meV",
-            reason="the instrument does not reach it in this configuration",
             fix="leave those energies out, or raise e_init",
         )
     arguments = {"instrument": instrument, "model": model, **configuration}
@@ -208,18 +221,16 @@ def instrument_resolution(
 
 @operation(takes="signal", over="E", step=29, suggested="dynamic_structure_factor")
 @carries_common_errors(linear=True)
-def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
+def convolve(
+    data: Data, resolution: Any, *, width: Width = "fwhm", tail: float = 1e-3
+) -> Data:
     """Broaden a model or a simulation by the resolution of an instrument.
 
-    What is in each bin is spread by a Gaussian of the width at its energy, and each bin
-    receives the part that falls between its edges: ∫ dE is kept, whatever the bins, as
-    far as they reach. Bins a thousandth of whose kernel lies beyond the data or in NaN
-    bins are NaN: what would have come from there is not known. Data are never
-    deconvolved.
-
-    Standard deviations follow as of independent bins; the answer's bins are correlated
-    over the width, and ``E_independence`` says which part of an independent bin each
-    holds.
+    The content of each bin is spread by a Gaussian of the width at its energy, and each
+    bin receives the part that falls between its edges: ∫ dE is kept within the range of
+    the data. Data are never deconvolved. Standard deviations follow as of independent
+    bins; the bins of the answer are correlated over the width, and ``E_independence``
+    is the part of an independent bin that each represents.
 
     Parameters
     ----------
@@ -231,6 +242,9 @@ def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
         must reach as far as the data.
     width : {"fwhm", "sigma"}
         What `resolution` is. A curve of quantity ``energy_resolution`` is a FWHM.
+    tail : float
+        Part of the kernel of a bin that may lie beyond the data or in NaN bins; bins
+        with more are NaN.
 
     Returns
     -------
@@ -241,44 +255,37 @@ def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
     RangeError
         If the width is not positive, or the curve does not reach as far as the data.
     QuantityError, UnitsError, CoordinateError
-        If the resolution is no energy, over another dimension, or its energies are not
-        ascending.
+        If the resolution is not an energy, is over another dimension, its energies are
+        not ascending, or it is of another geometry than the data.
 
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> line = xbp.models.elastic_line([1.0], np.arange(-10, 10.05, 0.1), u2="0 angstrom^2", resolution="0.6 meV")
+    >>> line = xbp.models.elastic_line(
+    ...     [1.0], np.arange(-10, 10.05, 0.1), u2="0 angstrom^2", resolution="0.6 meV")
     >>> broad = line.S.bp.convolve("0.8 meV").dropna("E")
     >>> variance = float((broad * broad.E**2).sum() / broad.sum())
     >>> round(2.3548 * variance**0.5, 2)  # 0.6 and 0.8 make 1.0
     1.0
     """
     signal = read(data)
-    if "E" not in signal.value.dims:
-        raise RangeError(
-            f"'{signal.value.name}' has no dimension 'E' (it has "
-            f"{tuple(signal.value.dims)})",
-            reason="resolution broadens along E",
-            fix="convolve before the cut",
-        )
-    lower, upper = bin_limits(signal.source, "E")
-    E, units = signal.value["E"].values.astype(float), signal.value["E"].attrs["units"]
-    sigma = sigma_at(E, units, resolution, width)
+    require_dims(signal.value, "E", "convolve", fix="convolve before the cut")
+    tail = require_number(tail, "tail", above=0, below=1)
+    bins = bin_limits(signal.source, "E")
+    sigma = sigma_at(signal.value, resolution, width)
     value, std, shared = broaden(
-        signal.value, signal.std, E, (lower, upper), sigma, (lower, upper), sigma
+        signal.value, signal.std, bins, sigma, bins, sigma, tail
     )
+    dims = signal.value.dims
     answer: Data = signal.answer(
-        signal.value.copy(data=value.transpose(*signal.value.dims).data).assign_coords(
-            shared
-        ),
-        None
-        if std is None
-        else signal.value.copy(data=std.transpose(*signal.value.dims).data),
+        value.transpose(*dims),
+        None if std is None else std.transpose(*dims),
         operation="convolve",
         arguments={
-            "resolution": resolution_text(resolution, sigma, units),
+            "resolution": resolution_text(signal.value, resolution, sigma),
             "width": width,
         },
+        coords=shared,
     )
     return answer
 
@@ -286,26 +293,26 @@ def convolve(data: Data, resolution: Any, *, width: Width = "fwhm") -> Data:
 def broaden(
     value: xr.DataArray,
     std: xr.DataArray | None,
-    E: np.ndarray,
     bins: tuple[np.ndarray, np.ndarray],
     sigma: np.ndarray,
     new_bins: tuple[np.ndarray, np.ndarray],
     new_sigma: np.ndarray,
+    tail: float,
 ) -> tuple[xr.Variable, xr.Variable | None, dict[str, xr.Variable]]:
     """Spread every bin by its Gaussian over new bins, along E.
-
-    NaN where too much would come from the unknown.
 
     Parameters
     ----------
     value, std : xarray.DataArray
         Densities over E, and their standard deviation or None.
-    E, sigma : numpy.ndarray, shape (n,)
-        Centres and Gaussian widths of the bins.
     bins, new_bins : pair of numpy.ndarray
-        Lower and upper edges; all in one unit.
+        Lower and upper edges; all in the unit of E.
+    sigma : numpy.ndarray, shape (n,)
+        Gaussian widths at the centres of the bins.
     new_sigma : numpy.ndarray, shape (m,)
         Widths at the new bins.
+    tail : float
+        Part of the kernel of a new bin that may lie where nothing is known.
 
     Returns
     -------
@@ -315,6 +322,7 @@ def broaden(
         The coordinate ``E_independence`` of the new bins, where there are standard
         deviations.
     """
+    E = value["E"].values.astype(float)
     low, high = (edge[:, np.newaxis] for edge in new_bins)
     share = scipy.special.ndtr((high - E) / sigma) - scipy.special.ndtr(
         (low - E) / sigma
@@ -326,13 +334,14 @@ def broaden(
     ) - scipy.special.ndtr((bins[0][0] - middle) / new_sigma)
     valid = value.variable.notnull()
     missing = xr.dot((~valid).astype(float), kernel, dim="E")
-    known = (missing < _TAIL) & xr.Variable("_new", 1 - inside < _TAIL)
+    known = (missing < tail) & xr.Variable("_new", 1 - inside < tail)
     filled = value.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
     broad = xr.dot(filled, kernel, dim="E").where(known)
     spread = None
     shared = {}
     if std is not None:
-        filled = std_along(std, "E").variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
+        errors: Any = std_along(std, "E").variable
+        filled = errors.where(valid, 0.0)
         spread = renamed(xr.dot(filled**2, kernel**2, dim="E").where(known) ** 0.5, "E")
         shares = kernel * xr.Variable("_new", new_bins[1] - new_bins[0])
         f = mixed_independence(value, std, shares, bins[1] - bins[0], "E")
@@ -340,121 +349,84 @@ def broaden(
     return renamed(broad, "E"), spread, shared
 
 
-def sigma_at(E: np.ndarray, units: str, resolution: Any, width: Width) -> np.ndarray:
-    """Return the Gaussian σ at energies, in their units, from a number or a curve."""
-    if width not in ("fwhm", "sigma"):
-        raise QuantityError(
-            f"width={width!r} is not known",
-            reason="it is one of two",
-            fix="'fwhm' or 'sigma'",
-        )
-    curve = unwrap(resolution)[0] if isinstance(resolution, xr.DataArray) else None
-    if curve is not None and curve.ndim:
+def sigma_at(value: xr.DataArray, resolution: Any, width: Width) -> np.ndarray:
+    """Return the Gaussian σ at the energies of data, in their units."""
+    choose(width, Width, "width")
+    E, units = value["E"].values.astype(float), value["E"].attrs["units"]
+    if isinstance(resolution, xr.DataArray) and resolution.ndim:
+        curve = unwrap(resolution)[0]
         if curve.attrs.get("quantity") == "energy_resolution" and width != "fwhm":
+            raise QuantityError("the curve is a FWHM", fix="width='fwhm'")
+        geometries = {x.attrs.get("geometry") for x in (curve, value)} - {None}
+        if len(geometries) > 1:
             raise QuantityError(
-                "the curve is a FWHM",
-                reason="its quantity is energy_resolution",
-                fix="width='fwhm'",
+                f"the resolution is of {curve.attrs['geometry']} geometry, the data of "
+                f"{value.attrs['geometry']}",
+                fix="give the measured width: data.bp.fit_elastic_line().fwhm",
             )
         wide = _curve_at(E, units, curve)
     else:
-        wide = np.full(
-            E.shape, magnitude(resolution, units, name="resolution", energy=True)
-        )
+        number = magnitude(resolution, units, name="resolution", energy=True)
+        wide = np.full(E.shape, number)
     if not (np.isfinite(wide) & (wide > 0)).all():
         raise RangeError(
-            f"the resolution is {wide[~(wide > 0)][0]:g} {units}",
-            reason="a width is finite and positive",
-            fix="give a positive width, such as '1 meV'",
+            f"the resolution is {wide[~(wide > 0)][0]:g} {units}; a width is finite "
+            "and positive"
         )
     return np.asarray(wide / FWHM_PER_SIGMA if width == "fwhm" else wide)
 
 
-def resolution_text(resolution: Any, sigma: np.ndarray, units: str) -> str:
-    """Say for the history what a resolution is: FWHM, from least to largest."""
-    fwhm = sigma * FWHM_PER_SIGMA
-    kind = "curve, " if isinstance(resolution, xr.DataArray) and resolution.ndim else ""
-    return (
-        f"{kind}FWHM {fwhm.min():.6g} to {fwhm.max():.6g} {units}"
-        if kind
-        else f"FWHM {fwhm[0]:.10g} {units}"
-    )
+def resolution_text(value: xr.DataArray, resolution: Any, sigma: np.ndarray) -> str:
+    """Describe a resolution for the history: FWHM, from least to largest."""
+    fwhm, units = sigma * FWHM_PER_SIGMA, value["E"].attrs["units"]
+    if isinstance(resolution, xr.DataArray) and resolution.ndim:
+        return f"curve, FWHM {fwhm.min():.6g} to {fwhm.max():.6g} {units}"
+    return f"FWHM {fwhm[0]:.10g} {units}"
 
 
 def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
     if curve.dims != ("E",) or "E" not in curve.coords:
         raise QuantityError(
-            f"the resolution is over {curve.dims}",
-            reason="it is a curve over E, with a coordinate",
+            f"the resolution is over {curve.dims}; it must be a curve over E, with a "
+            "coordinate",
             fix="xr.DataArray(fwhm, {'E': ('E', energies, {'units': 'meV'})}, "
             "attrs={'units': 'meV'})",
         )
-    own = curve.E.values.astype(float) * convert_factor(
-        require_units(curve.E, "coordinate 'E' of the resolution", "meV"),
-        units,
-        name="resolution",
-        energy=True,
-    )
+    factors = [
+        convert_factor(require_units(x, name, "meV"), units, name=name, energy=True)
+        for x, name in (
+            (curve.E, "coordinate 'E' of the resolution"),
+            (curve, "the resolution"),
+        )
+    ]
+    own = curve.E.values.astype(float) * factors[0]
     if not np.isfinite(own).all() or (np.diff(own) <= 0).any():
         raise CoordinateError(
             "the energies of the resolution are not ascending numbers",
-            reason="a width is looked up between them",
             fix="resolution.sortby('E').drop_duplicates('E')",
         )
-    factor = convert_factor(
-        require_units(curve, "the resolution", "meV"),
-        units,
-        name="resolution",
-        energy=True,
-    )
-    # Widths change slowly: half a bin beyond the curve its last value holds.
+    # Widths change slowly: half a bin beyond the curve its last value is used.
     step = float(np.diff(own).max()) / 2 if own.size > 1 else 0.0
     if E[0] < own[0] - step or E[-1] > own[-1] + step:
         raise RangeError(
             f"the resolution is known from {own[0]:g} to {own[-1]:g} {units}, "
-            f"the data reach from {E[0]:g} to {E[-1]:g}",
-            reason="it is not extrapolated",
+            f"the data range from {E[0]:g} to {E[-1]:g}",
             fix="give it over the whole range, or cut the data: data.sel(E=slice(...))",
         )
     values = curve.assign_coords(E=own).drop_attrs(deep=False)
-    return np.asarray(
-        interpolate(values, None, "E", np.clip(E, own[0], own[-1]))[0].values * factor
-    )
-
-
-def _above(value: Any, units: str, name: str, least: float | None = None) -> float:
-    number = magnitude(value, units, name=name, energy=units == "meV")
-    if number < 0 or (number == 0 and least is None):
-        raise RangeError(
-            f"{name}={value}",
-            reason="it must be positive",
-            fix=f"like {name}='1 {units}'",
-        )
-    return number
+    at = interpolate(values, None, "E", np.clip(E, own[0], own[-1]))[0]
+    return np.asarray(at.values * factors[1])
 
 
 def _energies(E: Any) -> tuple[np.ndarray, str]:
-    """Return energies given as they come, and their units."""
-    number, given = (
-        split_quantity(E, "E") if not isinstance(E, list | tuple | range) else (E, None)
-    )
-    try:
-        values = np.atleast_1d(np.asarray(number, dtype=float))
-    except (TypeError, ValueError):
-        raise UnitsError(
-            f"E={E!r} is no array of energies",
-            reason="numbers are needed",
-            fix="in meV",
-        ) from None
-    if (
-        values.ndim != 1
-        or values.size == 0
-        or not np.isfinite(values).all()
-        or (np.diff(values) <= 0).any()
-    ):
+    """Return ascending energies given in any way, and their units."""
+    number, given = E, None
+    if not isinstance(E, list | tuple | range):
+        number, given = split_quantity(E, "E")
+    values = np.atleast_1d(require_finite(number, "E", error=UnitsError))
+    if values.ndim != 1 or values.size == 0 or (np.diff(values) <= 0).any():
         raise CoordinateError(
-            f"the energies have shape {values.shape} and are not ascending numbers",
-            reason="a curve is made over them",
+            f"E of shape {values.shape} is not ascending",
             fix="np.arange(start, stop, step), in meV",
         )
     return values, given or "meV"
@@ -468,16 +440,11 @@ def _curve(
     arguments: dict[str, Any],
 ) -> xr.DataArray:
     attrs = {
-        "units": units, "quantity": "energy_resolution", "long_name": "energy "
-                                                                      "resolution, "
-                                                                      "full width at "
-                                                                      "half maximum",
+        "units": units,
+        "quantity": "energy_resolution",
+        "long_name": "energy resolution, full width at half maximum",
         "history": extend_history(None, operation, arguments),
-    }  # fmt: skip
+    }
     factor = convert_factor("meV", units, name="E", energy=True)
-    coordinate = (
-        "E",
-        E,
-        {"units": units, "long_name": "energy transfer (neutron energy loss positive)"},
-    )
+    coordinate = ("E", E, {"units": units, "long_name": COORDINATES["E"][1]})
     return xr.DataArray(fwhm * factor, {"E": coordinate}, ("E",), "fwhm", attrs)

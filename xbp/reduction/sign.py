@@ -1,7 +1,4 @@
-"""Whether E has its sign.
-
-Energy loss is stronger than gain, as detailed balance has it.
-"""
+"""The sign of E: energy loss is stronger than gain, by detailed balance."""
 
 from __future__ import annotations
 
@@ -18,15 +15,9 @@ from xbp.reduction.elastic import elastic_line_bins, elastic_reach
 
 __all__ = ["REVERSED_BELOW", "asymmetry", "require_sign"]
 
-#: Default of ``reversed_below=``: an axis of the right sign gives 1, one reversed −1, a
-#: flat background draws to 0.
+#: Default of ``reversed_below=``: the right sign gives 1, a reversed one −1, and a flat
+#: background moves both towards 0.
 REVERSED_BELOW: Final = -0.25
-#: So many standard deviations below 0 are no noise.
-_SIGMAS: Final = 5.0
-#: A line has fallen below this part of its maximum two widths (FWHM) from its centre.
-_LINE_FALLS_TO: Final = 0.2
-#: So many spectra along Q are enough.
-_MOST_Q: Final = 64
 
 
 def asymmetry(
@@ -37,7 +28,7 @@ def asymmetry(
     lowest_x: float = 0.2,
     end: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return by which factor loss exceeds gain as detailed balance has it, and its error, for each spectrum.
+    r"""Return by which factor loss exceeds gain by detailed balance, and its error.
 
     .. math:: \frac{S(E)-S(-E)}{S(E)+S(-E)} = k\,\tanh\frac{E}{2k_BT}
 
@@ -50,11 +41,11 @@ def asymmetry(
     kelvin : xarray.DataArray
         Temperatures in K, over leftover dimensions.
     lowest_x : float
-        E/k_BT from which on the sides are compared: below it they differ by less than
-        the tails of a line do.
+        E/k_BT from which on the sides are compared: below, they differ by less than the
+        tails of a line do.
     end : float, optional
         Where the elastic line ends, in meV; by default two widths (FWHM) from its
-        centre, and 0 of a broad spectrum.
+        centre, and 0 for a broad spectrum.
 
     Returns
     -------
@@ -74,23 +65,16 @@ def asymmetry(
         value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
     )
     leftover = [d for d in value.dims if d not in ("Q", "E")]
-    step = -(-value.sizes.get("Q", 1) // _MOST_Q)
-    part = (
-        value.isel(Q=slice(None, None, step))
-        if "Q" in value.dims
-        else value.expand_dims("Q")
-    )
-    order = [*leftover, "Q", "E"]
-    S = part.transpose(*order).values.astype(float)
+
+    def ordered(part: xr.DataArray) -> np.ndarray:
+        """Return (..., Q, E), with at most 64 spectra along Q, which are enough."""
+        some = slice(None, None, -(-part.sizes.get("Q", 1) // 64))
+        part = part.isel(Q=some) if "Q" in part.dims else part.expand_dims("Q")
+        return np.asarray(part.transpose(*leftover, "Q", "E").values, dtype=float)
+
+    S = ordered(value)
     S = np.where(np.isfinite(S), S, np.nan)
-    variance = None
-    if std is not None:
-        error = (
-            std.isel(Q=slice(None, None, step))
-            if "Q" in std.dims
-            else std.expand_dims("Q")
-        )
-        variance = error.transpose(*order).values.astype(float) ** 2
+    variance = None if std is None else ordered(std) ** 2
     kt = constants.BOLTZMANN_MEV * np.broadcast_to(
         kelvin.transpose(*[d for d in leftover if d in kelvin.dims]).values.reshape(
             [value.sizes[d] if d in kelvin.dims else 1 for d in leftover]
@@ -98,13 +82,10 @@ def asymmetry(
         S.shape[:-2],
     )
     nothing = np.full(S.shape[:-2], np.nan)
-    known = np.isfinite(S)
-    counts = known.reshape(-1, E.size).sum(axis=0)
-    profile = np.where(
-        counts > 0,
-        np.where(known, S, 0.0).reshape(-1, E.size).sum(axis=0) / np.maximum(counts, 1),
-        np.nan,
-    )
+    spectra = S.reshape(-1, E.size)
+    counts = np.isfinite(spectra).sum(axis=0)
+    sums = np.nansum(spectra, axis=0)
+    profile = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     first = _end_of_line(E, profile) if end is None else end
     chosen = np.flatnonzero(
         (first < E) & (E[0] <= -E) & (GAIN_INFORMS * kt.max(initial=0.0) >= E)
@@ -138,7 +119,7 @@ def asymmetry(
             for side in (variance[..., chosen], mirrored(variance, 2))
         )
         t_var = 4 * (gain**2 * loss_var + loss**2 * gain_var) / total**4
-        # Errors of the middle are added, lest the bins beside the line alone decide.
+        # The median variance is added, or bins beside the line alone would decide.
         ranked = np.sort(np.where(np.isfinite(t * tau), t_var, np.inf), axis=-1)
         middle = np.maximum(np.isfinite(ranked).sum(axis=-1, keepdims=True) - 1, 0) // 2
         level = np.take_along_axis(ranked, middle, axis=-1)
@@ -159,9 +140,10 @@ def asymmetry(
 
 
 def _end_of_line(E: np.ndarray, profile: np.ndarray) -> float:
-    """Return where the elastic line ends.
+    """Return where the elastic line ends; 0 for a broad spectrum.
 
-    0 of a broad spectrum, which obeys detailed balance throughout.
+    A line has fallen to a fifth of its maximum two widths (FWHM) from its centre; a
+    broad spectrum obeys detailed balance throughout.
     """
     reach, found = elastic_reach(E, profile), elastic_line_bins(E, profile)
     known = np.isfinite(profile)
@@ -171,7 +153,7 @@ def _end_of_line(E: np.ndarray, profile: np.ndarray) -> float:
     sides = np.interp(
         centre + (reach - abs(centre)) * np.array([-1, 1]), E[known], profile[known]
     )
-    return reach if sides.max() < _LINE_FALLS_TO * profile[found[0]] else 0.0
+    return reach if sides.max() < 0.2 * profile[found[0]] else 0.0
 
 
 @np.errstate(all="ignore")
@@ -192,13 +174,12 @@ def require_sign(
     Parameters
     ----------
     value, std : xarray.DataArray
-        Quantum S(Q,E) or a spectrum over E. What dask holds is not computed to be
-        looked at.
+        Quantum S(Q,E) or a spectrum over E. Dask arrays are not computed, or checked.
     kelvin : xarray.DataArray
         Temperatures in K.
     reversed_below : float, optional
         The factor of `asymmetry` below which, where it is five standard deviations
-        below 0 too, the axis is reversed. None: not looked at.
+        below 0 too, the axis is reversed. None: not checked.
     lowest_x, end
         As for `asymmetry`.
     means : str
@@ -214,16 +195,15 @@ def require_sign(
     if not (E[0] < 0 < E[-1]) or not set(kelvin.dims) <= set(value.dims):
         return
     k, error = asymmetry(value, std, kelvin, lowest_x=lowest_x, end=end)
-    wrong = (k < reversed_below) & (k < -_SIGMAS * error)
+    wrong = (k < reversed_below) & (k < -5 * error)
     if wrong.any():
         at = np.flatnonzero(wrong)[0]
         raise CoordinateError(
-            f"the sign of E is reversed: the side at -E is stronger "
-            f"({k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} of the asymmetry that "
-            "detailed balance gives at "
-            f"{float(kelvin.values.ravel()[0]):.4g} K)",
+            f"the sign of E is reversed: the asymmetry of both sides is "
+            f"{k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} of that of detailed "
+            f"balance at {float(kelvin.values.ravel()[0]):.4g} K",
             reason=means,
             fix="data = data.assign_coords(E=('E', -data.E.values, "
-            "data.E.attrs)).sortby('E'), and E_bnds negated too; "
-            "or reversed_below=None, if the asymmetry has another cause",
+            "data.E.attrs)).sortby('E'), and negate E_bnds too; or "
+            "reversed_below=None, if the asymmetry has another cause",
         )
