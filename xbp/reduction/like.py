@@ -224,11 +224,7 @@ def like(
         value, signal.std, bin_limits(signal.source, "E"), sigma, new_bins["E"], at_new,
         tail,
     )  # fmt: skip
-    others = {
-        str(n): c
-        for n, c in value.coords.variables.items()
-        if not {"Q", "E"} & {*c.dims}
-    }
+    others = value.coords.to_dataset().drop_dims(("Q", "E")).variables
     coords: dict[Any, Any] = {"Q": value["Q"], "E": E, **shared, **others}
     old_bins = bin_limits(signal.source, "Q")
     low, high = new_bins["Q"]
