@@ -322,24 +322,35 @@ def mean_over(
         NaN where no bin with weight has a number.
     """
     # Most bins have no weight in most means.
-    used = np.flatnonzero((weights != 0).any([d for d in weights.dims if d != dim]))
+    axis = weights.get_axis_num(dim)
+    used = np.flatnonzero(
+        np.moveaxis(weights.values, axis, -1).any(tuple(range(weights.ndim - 1)))
+    )
     first, last = (used[0], used[-1] + 1) if used.size else (0, 1)
     here = {dim: slice(first, last)}
     numbers: Any = value.variable.isel(here)
     weights = weights.isel(here)
     valid = np.isfinite(numbers)
-    total = xr.dot(valid.astype(float), weights, dim=dim)
+    total = _dot(valid.astype(float), weights, dim)
     total = total.where(total > 0)
-    mean = xr.dot(numbers.where(valid, 0.0), weights, dim=dim) / total
+    mean = _dot(numbers.where(valid, 0.0), weights, dim) / total
     if std is None:
         return mean, None
     alone: Any = std_along(std, dim).variable.isel(here)
-    variance = xr.dot(alone.where(valid, 0.0) ** 2, weights**2, dim=dim)
+    variance = _dot(alone.where(valid, 0.0) ** 2, weights**2, dim)
     if independence(std, dim) is not None:
         own: Any = std.variable.isel(here)
-        most = xr.dot(own.where(valid, 0.0), weights, dim=dim) ** 2
+        most = _dot(own.where(valid, 0.0), weights, dim) ** 2
         variance = np.minimum(variance, most)
     return mean, variance**0.5 / total
+
+
+def _dot(array: xr.Variable, weights: xr.Variable, dim: str) -> Any:
+    """Sum over a dimension with weights, quicker than xarray for weights over it alone."""
+    if weights.dims != (dim,):
+        return xr.dot(array, weights, dim=dim)
+    data = np.tensordot(array.data, weights.values, (array.get_axis_num(dim), 0))
+    return xr.Variable([d for d in array.dims if d != dim], data)
 
 
 def rebinned(

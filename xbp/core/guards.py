@@ -445,7 +445,7 @@ def require_finite(
     """
     try:
         array = np.asarray(values)
-    except ValueError:  # rows of different lengths
+    except (TypeError, ValueError):  # a Dataset; rows of different lengths
         array = np.array(None)
     if array.dtype.kind not in "fiu":
         raise error(f"{name}={shown(values)} must be real numbers")

@@ -134,15 +134,11 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     require_dims(value, (dim,), f"cut_{dim}")
     units = value[dim].attrs["units"]
     lower, upper = bin_limits(signal.source, dim)
-    low: xr.Variable
-    high: xr.Variable
-    low, high = _limits(signal, dim, where, width)
+    low, high, leftover = _limits(signal, dim, where, width)
     ends = float(low.min()), float(high.max())
     require_inside(ends, (lower[0], upper[-1]), dim, units)
-    each = overlap(
-        lower, upper, low.values[..., np.newaxis], high.values[..., np.newaxis]
-    )
-    weights = xr.Variable((*low.dims, dim), each)
+    each = overlap(lower, upper, low[..., np.newaxis], high[..., np.newaxis])
+    weights = xr.Variable((*leftover, dim), each)
     mean, std, coords = rebinned(value, signal.std, weights, dim)
     if mean.chunks is None and not mean.notnull().any():
         raise RangeError(
@@ -150,20 +146,20 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
             "but NaN: it is masked, or in the kinematically forbidden region"
         )
     order = [d for d in value.dims if d != dim]
-    coords[dim] = xr.Variable(low.dims, ((low + high) / 2).data, value[dim].attrs)
+    coords[dim] = xr.Variable(leftover, (low + high) / 2, value[dim].attrs)
     cut = xr.DataArray(mean.transpose(*order), coords=coords, name=value.name)
     answer: Data = signal.answer(
         cut,
         None if std is None else std.transpose(*order),
         operation=f"cut_{dim}",
         arguments={dim: [f"{end:.10g} {units}" for end in ends]},
-        bounds={dim: xr.Variable((*low.dims, "bnds"), np.stack([low, high], axis=-1))},
+        bounds={dim: xr.Variable((*leftover, "bnds"), np.stack([low, high], axis=-1))},
     )
     if isinstance(answer, xr.Dataset):
         answer = answer.drop_vars("coverage", errors="ignore")
         known: Any = np.isfinite(value.variable)
         # Dask arrays are not computed to be looked at.
-        if known.chunks is not None or not known.all():
+        if known.chunks is not None or not known.data.all():
             part = xr.dot(known.astype(float), weights, dim=dim) / weights.sum(dim)
             if part.chunks is not None or float(part.min()) < 1 - 1e-9:
                 answer["coverage"] = part.transpose(*order)
@@ -176,8 +172,8 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
 
 def _limits(
     signal: Signal, dim: str, where: Any, width: Any
-) -> tuple[xr.Variable, xr.Variable]:
-    """Return the limits of the intervals in the units of the coordinate."""
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Return the limits in the units of the coordinate, and what they are over."""
     value = signal.value
     units = value[dim].attrs["units"]
     if isinstance(where, slice):
@@ -189,7 +185,7 @@ def _limits(
                 "given"
             )
         low, high = interval(where, signal.source, dim, name=dim)
-        return xr.Variable((), low), xr.Variable((), high)
+        return np.array(low), np.array(high), ()
     if width is None:
         raise RangeError(
             f"width= is missing for the cut at {dim}={shown(where)}",
@@ -199,8 +195,8 @@ def _limits(
         )
     half = require_positive(width, "width", units, energy=dim == "E") / 2
     if not (isinstance(where, xr.DataArray) and where.ndim):
-        centre = xr.Variable((), magnitude(where, units, name=dim, energy=dim == "E"))
-        return centre - half, centre + half
+        number = magnitude(where, units, name=dim, energy=dim == "E")
+        return np.array(number - half), np.array(number + half), ()
     numbers, given = split_quantity(where, dim)
     extra = [d for d in numbers.dims if d not in value.dims or d == dim]
     if extra:
@@ -209,15 +205,14 @@ def _limits(
             f"{extra[0]!r} left to take each at its own {dim}",
             fix=f"give a scalar, such as {dim}.mean()",
         )
-    centre = numbers.variable * convert_factor(
-        given or units, units, name=dim, energy=dim == "E"
-    )
+    factor = convert_factor(given or units, units, name=dim, energy=dim == "E")
+    centre = numbers.values * factor
     if not np.isfinite(centre).all():
         raise RangeError(
             f"{dim} is NaN for {int((~np.isfinite(centre)).sum())} of {centre.size}",
             fix="drop those where the peak's status is not 'ok'",
         )
-    return centre - half, centre + half
+    return centre - half, centre + half, tuple(map(str, numbers.dims))
 
 
 @operation(takes="signal")
@@ -303,6 +298,14 @@ def rebin(
     return answer
 
 
+def is_width(bins: Any) -> bool:
+    """Whether new bins are given as one width, not as a row of edges or centres."""
+    if isinstance(bins, list | tuple):
+        return False
+    single = isinstance(bins, str | dict | xr.Dataset)
+    return single or np.ndim(getattr(bins, "magnitude", bins)) == 0
+
+
 def new_edges(
     dim: str,
     bins: Any,
@@ -315,9 +318,7 @@ def new_edges(
     """Return the edges of at most `most` bins, given as width, edges or centres."""
     energy, span = dim == "E", upper[-1] - lower[0]
     row = isinstance(bins, list | tuple)
-    if isinstance(bins, str | dict | xr.Dataset) or not (
-        row or np.ndim(getattr(bins, "magnitude", bins))
-    ):
+    if is_width(bins):
         width = require_number(
             bins, dim, units, above=span / most, most=span * (1 + 1e-9), energy=energy
         )

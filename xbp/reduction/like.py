@@ -242,8 +242,9 @@ def like(
     enough = renamed(covered >= coverage * xr.Variable("_new", high - low), "Q")
     seen = enough & measured.value.variable.notnull()
     dims = [d for d in value.dims if d not in ("Q", "E")] + [*measured.value.dims]
-    mean = mean.where(seen).transpose(*dims)  # type: ignore[no-untyped-call]
+    mean = mean.where(seen)  # type: ignore[no-untyped-call]
     out = xr.DataArray(mean, {**kept, "Q": Q, "E": E}, name=value.name)
+    out = out.transpose(*dims)
     if not bool(out.notnull().any()):
         raise RangeError(
             "the simulation and the experiment have no bin in common",

@@ -18,7 +18,7 @@ from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import read, result_table
 from xbp.core.units import convert_factor
-from xbp.reduction.bins import new_edges
+from xbp.reduction.bins import is_width, new_edges
 from xbp.reduction.kinematics import momentum_transfer, overlap_sums, wave_numbers
 
 __all__ = ["angle_to_Q", "kinematic_limits"]
@@ -382,7 +382,7 @@ def _degrees(value: xr.DataArray, name: str) -> np.ndarray:
 def _edges(Q: Any, reach: float) -> np.ndarray:
     """Return the edges of bins of Q: as given, or of one width from 0 on."""
     limits = np.zeros(1), np.array([reach])
-    if isinstance(Q, str) or np.ndim(getattr(Q, "magnitude", Q)) == 0:
+    if is_width(Q):
         width = require_positive(Q, "Q", "1/angstrom")
         # As many whole bins as hold the data.
         limits = np.zeros(1), np.array([np.ceil(reach / width) * width])

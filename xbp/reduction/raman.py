@@ -285,6 +285,7 @@ def to_reduced_raman(
         },
         units=format_unit(unit),
         quantity="reduced_dos",
+        attrs={"probe": "light"},
         coords={"temperature": kelvin},
         bounds=bounds,
     )

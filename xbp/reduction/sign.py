@@ -9,6 +9,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.errors import CoordinateError
+from xbp.core.guards import require_number
 from xbp.core.units import convert_factor
 from xbp.models.factors import GAIN_INFORMS
 from xbp.reduction.elastic import elastic_line_bins, elastic_reach
@@ -194,6 +195,7 @@ def require_sign(
     E = value["E"].values
     if not (E[0] < 0 < E[-1]) or not set(kelvin.dims) <= set(value.dims):
         return
+    reversed_below = require_number(reversed_below, "reversed_below")
     k, error = asymmetry(value, std, kelvin, lowest_x=lowest_x, end=end)
     wrong = (k < reversed_below) & (k < -5 * error)
     if wrong.any():
