@@ -25,7 +25,7 @@ class PlotAccessor:
         See `xbp.plot.cut`.
         """
     def debye_waller(self, ax: Axes | None = ..., **kwargs: Any) -> Axes:
-        """Draw the logarithm of the elastic line against Q², with the straight line whose slope is −u².
+        """Draw the logarithm of the elastic line against Q², a line of slope −u².
 
         See `xbp.plot.debye_waller`.
         """
@@ -35,7 +35,7 @@ class PlotAccessor:
         See `xbp.plot.detailed_balance`.
         """
     def explore(self, E_width: Any = ..., Q_width: Any = ..., *, E_range: Any = ..., Q_range: Any = ..., **kwargs: Any) -> Any:
-        """Show a signal over Q and E as a map with one point to drag, and both cuts through that point.
+        """Show a map of Q and E with a point to drag, and both cuts through it.
 
         See `xbp.plot.explore`.
         """
@@ -55,7 +55,7 @@ class PlotAccessor:
         See `xbp.plot.fluctuations`.
         """
     def heat_capacity(self, fit: xr.Dataset | None = ..., ax: Axes | None = ..., **kwargs: Any) -> Axes:
-        """Draw (C − γT)/T³ against temperature, with the curve fitted to it and its Debye part.
+        """Draw (C − γT)/T³ against temperature, with its fit and the Debye part.
 
         See `xbp.plot.heat_capacity`.
         """
@@ -428,17 +428,17 @@ class BosonPeakAccessor(Generic[Data]):
 class StudyAccessor:
     def __init__(self, tree: xr.DataTree) -> None: ...
     def compare(self, among: Sequence[str] | None = ..., *, heat_capacity: Literal['peak', 'einstein'] = ...) -> xr.Dataset:
-        """Lay the boson-peak energies of a study side by side.
+        """Compare the boson-peak energies of a study.
 
         See `xbp.study.compare`.
         """
     def plot(self, among: Sequence[str] | None = ..., *, heat_capacity: Literal['peak', 'einstein'] = ..., figure: Figure | None = ...) -> Figure:
-        """Draw a study: a panel for each leaf that has a curve, its energies, and all curves over E/E_BP.
+        """Draw a study: a panel for each curve, the energies, and all curves over E/E_BP.
 
         See `xbp.study.plot`.
         """
     def report(self, path: str | os.PathLike[str], *, among: Sequence[str] | None = ..., heat_capacity: Literal['peak', 'einstein'] = ..., overwrite: bool = ...) -> None:
-        """Write a study as one self-contained HTML page.
+        """Write a study as one HTML page: comparison, figure, provenance of every leaf.
 
         See `xbp.study.report`.
         """

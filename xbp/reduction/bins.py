@@ -134,6 +134,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     require_dims(value, (dim,), f"cut_{dim}")
     units = value[dim].attrs["units"]
     lower, upper = bin_limits(signal.source, dim)
+    leftover: tuple[str, ...]
     low, high, leftover = _limits(signal, dim, where, width)
     ends = float(low.min()), float(high.max())
     require_inside(ends, (lower[0], upper[-1]), dim, units)
