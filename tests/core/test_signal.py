@@ -119,7 +119,7 @@ def test_a_table_of_results_is_no_signal(glass: xr.Dataset) -> None:
         "dispersion",
         "boson_peak",
     ):
-        with pytest.raises(QuantityError, match=rf"table of results of .bp.{name}\(\)"):
+        with pytest.raises(QuantityError, match=name):
             peaks.assign_attrs(quantity=name).bp.rebin(E="1 meV")
 
 

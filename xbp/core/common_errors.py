@@ -172,7 +172,10 @@ def carries_common_errors(
         @functools.wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
             given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
-            if not any(map(_carries, given.values())):
+            tables = [data for data in given.values() if isinstance(data, xr.Dataset)]
+            if not any(
+                str(n).endswith(_SUFFIX) for data in tables for n in data.variables
+            ):
                 return function(*args, **kwargs)
             answer: R = _carried(function, linear, given)
             return answer

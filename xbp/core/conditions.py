@@ -219,7 +219,11 @@ def resolve_u2(
 
 def _displacement(value: Any, name: str, default: str | None) -> xr.DataArray:
     """Return a displacement in angstrom² as an array, held to be finite and not negative."""
-    number, units = split_quantity(value, name)
+    plain = isinstance(value, xr.DataArray) and not hasattr(value.data, "magnitude")
+    if plain and isinstance(value.attrs.get("units"), str):
+        number, units = value, value.attrs["units"]
+    else:
+        number, units = split_quantity(value, name)
     if units is None and default is None:
         raise UnitsError(
             f"coordinate '{name}' has no units",

@@ -125,17 +125,20 @@ class Signal:
             return self.rewrap(xr.DataArray(variable, coords=on_grid, name=name))
         variables = {name: variable}
         if std is not None:
-            std = std.variable if isinstance(std, xr.DataArray) else std
-            variables[f"{name}_std"] = std.copy(deep=False)
+            errors = std.variable if isinstance(std, xr.DataArray) else std
+            about = {
+                "units": labels["units"],
+                "long_name": f"standard deviation of {labels['long_name'] or name}",
+            }
+            variables[f"{name}_std"] = xr.Variable(errors.dims, errors.data, about)
+            variable.attrs["ancillary_variables"] = f"{name}_std"
         own_names = {str(self.value.name), f"{self.value.name}_std", *variables}
         for companion in self.source.data_vars:
             if companion not in own_names and _fits(self.source[companion], grid):
                 variables[str(companion)] = self.source[companion].variable
         ds = xr.Dataset(variables, coords=on_grid)
-        if std is not None:
-            label_std(ds, name)
-            if common:
-                ds = with_common(ds, name, ds[f"{name}_std"].variable, common)
+        if std is not None and common:
+            ds = with_common(ds, name, ds[f"{name}_std"].variable, common)
         ds.attrs = {**self.source.attrs, "history": labels["history"]}
         ds.attrs.setdefault("Conventions", CONVENTIONS)
         ds.attrs.setdefault("xbp_schema", SCHEMA_VERSION)

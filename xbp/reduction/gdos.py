@@ -367,9 +367,13 @@ def _reform(
                 arguments["energy_gain"] = (
                     f"NaN below {_span(limit, value['E'].attrs['units'], 3)} (3 k_BT)"
                 )
-            if source is None:
+            if source is None and value["E"].values[0] < 0:
                 require_sign(value, signal.std, xr.DataArray(kelvin), reversed_below)
-        errors = _errors_of_conditions(value, coords, given_errors)
+        errors: dict[str, xr.Variable] = {}
+        if any(error is not None for error in given_errors.values()) or any(
+            f"{name}_std" in value.coords for name in given_errors
+        ):
+            errors = _errors_of_conditions(value, coords, given_errors)
         for name, error in errors.items():
             label = "T_std" if name == "temperature" else "u2_std"
             arguments[label] = _span(error, error.attrs["units"])
