@@ -350,7 +350,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.to_csv`.
         """
     def to_dataframe(self, layout: Literal['long', 'wide'] = ...) -> Any:
-        """Make a pandas DataFrame of a signal or of a table of results, the units in its titles, as in ``S (1/meV)``.
+        """Make a pandas DataFrame of a signal or of a table of results.
 
         See `xbp.to_dataframe`.
         """
