@@ -114,8 +114,8 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.convolve`.
         """
-    def correct_multiphonon(self, T: Any = ..., E_range: Any = ..., Q_range: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., multiple_scattering: float | Literal['fit'] = ..., below: Literal['debye', 'nothing'] = ..., tolerance: float = ..., initial_dos: xr.DataArray | xr.Dataset | None = ..., join_range: Any = ..., end: float = ..., reversed_below: float | None = ...) -> Data:
-        """Take multiphonon and multiple scattering off S(Q,E).
+    def correct_multiphonon(self, T: Any = ..., E_range: Any = ..., Q_range: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., multiple_scattering: float | Literal['fit'] = ..., below: Literal['debye', 'nothing'] = ..., tolerance: float = ..., initial_dos: xr.DataArray | xr.Dataset | None = ..., join_range: Any = ..., end: float = ..., background: float = ..., uncertain: float = ..., reversed_below: float | None = ...) -> Data:
+        """Take multiphonon and multiple scattering off S(Q,E), leaving one phonon.
 
         See `xbp.correct_multiphonon`.
         """
@@ -199,7 +199,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.fold`.
         """
-    def heat_capacity(self, temperature: Any, *, area: float | None = ..., n_atoms: float | None = ..., below: Literal['debye'] | None = ..., area_tolerance: float = ...) -> Data:
+    def heat_capacity(self, temperature: Any, *, area: float | None = ..., n_atoms: float | None = ..., below: Literal['debye'] | None = ..., area_tolerance: float = ..., end: float = ...) -> Data:
         """Return the harmonic heat capacity of a density of states.
 
         See `xbp.heat_capacity`.
@@ -240,7 +240,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.mark_box_phonon`.
         """
     def mask_elastic(self, resolution: Any, widths: float = ..., *, centre: Any = ...) -> Data:
-        """Mask the elastic line.
+        """Mask the elastic line: bins within some resolution widths of it become NaN.
 
         See `xbp.mask_elastic`.
         """
@@ -249,7 +249,7 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.msd`.
         """
-    def multiphonon_sqe(self, Q: Any, E: Any = ..., T: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., orders: int | None = ..., tolerance: float = ..., below: Literal['debye', 'nothing'] = ..., part: Literal['all', 'elastic', 'one', 'many'] = ..., area: float | None = ..., n_atoms: float | None = ..., area_tolerance: float = ...) -> Data:
+    def multiphonon_sqe(self, Q: Any, E: Any = ..., T: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., orders: int | None = ..., tolerance: float = ..., below: Literal['debye', 'nothing'] = ..., part: Literal['all', 'elastic', 'one', 'many'] = ..., area: float | None = ..., n_atoms: float | None = ..., area_tolerance: float = ..., end: float = ...) -> Data:
         """Return S(Q,E) of a density of states: the elastic line, one phonon, and many.
 
         See `xbp.multiphonon_sqe`.
@@ -310,7 +310,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.scan_heat_capacity`.
         """
     def shift_E(self, by: Any) -> Data:
-        """Move E = 0: every energy, and the bounds of its bin, less one and the same.
+        """Move E = 0: subtract one energy from E and the bounds of its bins.
 
         See `xbp.shift_E`.
         """
@@ -414,8 +414,8 @@ class BosonPeakAccessor(Generic[Data]):
 
         See `xbp.md.to_structure_factor`.
         """
-    def to_vibrational_dos(self, T: Any = ..., E_range: Any = ..., Q_range: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., multiple_scattering: float | Literal['fit'] = ..., below: Literal['debye', 'nothing'] = ..., tolerance: float = ..., initial_dos: xr.DataArray | xr.Dataset | None = ..., join_range: Any = ..., end: float = ..., reversed_below: float | None = ...) -> Data:
-        """Return g(E) from S(Q,E), the multiphonon scattering taken off self-consistently.
+    def to_vibrational_dos(self, T: Any = ..., E_range: Any = ..., Q_range: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., multiple_scattering: float | Literal['fit'] = ..., below: Literal['debye', 'nothing'] = ..., tolerance: float = ..., initial_dos: xr.DataArray | xr.Dataset | None = ..., join_range: Any = ..., end: float = ..., background: float = ..., uncertain: float = ..., reversed_below: float | None = ...) -> Data:
+        """Return g(E) from S(Q,E), with multiphonon scattering taken off self-consistently.
 
         See `xbp.to_vibrational_dos`.
         """
