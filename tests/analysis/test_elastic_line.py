@@ -47,10 +47,7 @@ def test_place_width_and_height(line: xr.Dataset) -> None:
         one[n].attrs["units"] for n in ("energy", "fwhm", "height", "background")
     ] == ["meV"] * 2 + ["1/meV"] * 2
     assert "cut_Q" in one.attrs["history"]
-    assert "elastic line at 0.3 meV, FWHM 1 meV" in repr(one.bp)
-    assert "one line for all of them: .bp.fit_elastic_line(Q_range=...)" in repr(
-        each.bp
-    )
+    assert "energy 0.3 meV, fwhm 1 meV" in repr(one.bp)
 
 
 def test_units_and_samples(line: xr.Dataset) -> None:
@@ -229,11 +226,10 @@ def test_a_line_that_widens_is_fitted_over_its_own_width() -> None:
     xr.testing.assert_allclose(
         table.fwhm, liquid.chunk(Q=5).bp.fit_elastic_line().fwhm.compute()
     )
-    assert "; FWHM 0.15 to 1.53 meV" in repr(table.bp)
+    assert "  fwhm: " in repr(table.bp)
     wide = xbp.models.with_counting_noise(liquid, counts=1e6, seed=1)
-    assert "no u2: not a Debye-Waller decay" in repr(
-        wide.bp.debye_waller(Q_range=(1.5, 2)).bp
-    )
+    spoiled = wide.bp.debye_waller(Q_range=(1.5, 2))
+    assert repr(spoiled.bp).startswith("debye waller: not a Debye-Waller decay")
 
 
 def test_poor_fits_of_many_are_counted(line: xr.Dataset) -> None:
@@ -247,10 +243,7 @@ def test_poor_fits_of_many_are_counted(line: xr.Dataset) -> None:
         skewed.S + 0.05 * float(skewed.S.max()) * (abs(skewed.E - 1) < 0.3)
     ).assign_attrs(line.S.attrs)
     table = skewed.bp.fit_elastic_line()
-    assert (
-        f"has not the shape of the data in {int((table.chi2_reduced > 10).sum())} of"
-        in repr(table.bp)
-    )
+    assert f"poor fit in {int((table.chi2_reduced > 10).sum())} of" in repr(table.bp)
     assert int((table.chi2_reduced > 10).sum()) > 5
 
 

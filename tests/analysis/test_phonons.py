@@ -261,13 +261,11 @@ def test_the_box_phonon_says_what_its_window_tells(solid_box: xr.Dataset) -> Non
     short = solid_box.bp.box_phonon("2 ps")
     assert short.attrs["segments"] == 9
     assert "2 ps resolves 3 meV" in short.attrs["beware"]
-    assert "beware: the window of 2 ps" in repr(short.bp)
     whole = solid_box.bp.box_phonon("10 ps")
     assert "beware" not in whole.attrs
-    assert "(one window of 10 ps: no scatter" in repr(whole.bp)
     # One window of few waves does not tell a part in a thousand.
     assert float(whole.energy_std) > 0.02
-    assert "(3 windows of 5 ps)" in repr(solid_box.bp.box_phonon("5 ps").bp)
+    assert solid_box.bp.box_phonon("5 ps").attrs["segments"] == 3
 
 
 def test_a_window_that_does_not_fit_the_box_phonon(solid_box: xr.Dataset) -> None:

@@ -262,7 +262,7 @@ def test_one_noisy_bin_is_not_the_highest_r(sq: xr.Dataset) -> None:
     assert float(r.pearson_r.idxmax("E")) == E[25]
     assert float(r.highest_r_energy) == pytest.approx(8, abs=1)
     assert float(r.highest_r) == pytest.approx(float(r.pearson_r.sel(E=7)), abs=0.05)
-    assert f"at {float(r.highest_r_energy):.3g} meV" in repr(r.bp)
+    assert "highest r energy" in repr(r.bp)
 
 
 def test_pulls_of_scale_and_offset(sq: xr.Dataset) -> None:

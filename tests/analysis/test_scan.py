@@ -16,6 +16,10 @@ E = np.arange(0.25, 30, 0.25)
 CURVE = lognormal(E, 5.0, 1.0, 0.5) + 0.25 * lognormal(E, 9.0, 1.0, 0.3)
 
 
+def codes(table: xr.Dataset) -> set[str]:
+    return {doubt.code for doubt in table.bp.diagnostics()}
+
+
 def spectrum(
     values: np.ndarray = CURVE, noise: float = 0.004, seed: int = 3
 ) -> xr.Dataset:
@@ -140,25 +144,6 @@ def test_a_parabola_is_not_fitted_over_more_than_the_top() -> None:
     assert float(named.scan_E_high[0, 0]) < float(named.scan_E_high[0, 1])
 
 
-def test_the_fit_that_makes_the_spread_is_named() -> None:
-    scan = spectrum().bp.scan_boson_peak()
-    ok = scan.scan_status == "ok"
-    away = abs(scan.scan_energy - scan.energy).where(ok).stack(fit=("method", "range"))
-    at = scan.stack(fit=("method", "range")).isel(fit=int(away.argmax("fit")))
-    line = next(line for line in repr(scan.bp).splitlines() if "farthest" in line)
-    assert (
-        f"{at.method.values!s} over {float(at.scan_E_low):.3g} to {float(at.scan_E_high):.3g} meV"
-        in line
-    )
-    assert f" {float(at.scan_energy):.3g} meV (rms residual" in line
-    assert "reduced chi2" in line
-    bare = spectrum().drop_vars("B_std").bp.scan_boson_peak()
-    assert "scan_chi2_reduced" not in bare
-    assert "reduced chi2" not in repr(bare.bp)
-    alone = spectrum().bp.scan_boson_peak([None], ["lognormal"])
-    assert "farthest" not in repr(alone.bp)
-
-
 def test_fits_that_failed_are_left_out_of_the_error_and_of_the_choice() -> None:
     b = spectrum()
     scan = b.bp.scan_boson_peak(
@@ -172,10 +157,10 @@ def test_fits_that_failed_are_left_out_of_the_error_and_of_the_choice() -> None:
     assert float(scan.systematic) == pytest.approx(abs(of_two[0] - of_two[1]) / 2)
     alone = b.bp.scan_boson_peak([("12 meV", "28 meV"), None], ["lognormal"])
     assert np.isnan(alone.systematic)
-    assert "one fit alone tells no systematic error" in repr(alone.bp)
+    assert "no_systematic_error" in codes(alone)
     none = spectrum(1 + 0 * E).bp.scan_boson_peak()
     assert none.status != "ok"
-    assert "9 fits without a peak" in repr(none.bp)
+    assert "0 of 9 fits" in repr(none.bp)
 
 
 def test_every_spectrum_has_its_own_error() -> None:
@@ -187,22 +172,15 @@ def test_every_spectrum_has_its_own_error() -> None:
         assert float(scan.systematic[i]) == pytest.approx(
             float(each.bp.scan_boson_peak().systematic), rel=1e-10
         )
-    assert "choice of range and shape moves them by" in repr(scan.bp)
     dask = both.chunk({"sample": 1}).bp.scan_boson_peak()
     xr.testing.assert_allclose(dask, scan)
 
 
 def test_what_is_printed() -> None:
     scan = spectrum().bp.scan_boson_peak()
-    ok = int((scan.scan_status == "ok").sum())
     said = repr(scan.bp)
-    assert (
-        f"(counting) ± {float(scan.systematic):.2g} (choice of range and shape) meV, {ok} of 9 fits (fitted"
-        in said
-    )
+    assert f"± {float(scan.systematic):.2g} (systematic) meV" in said
     assert "next: .bp.plot.peak()" not in said.split("\n")[0]
-    bare = spectrum().drop_vars("B_std").bp.scan_boson_peak()
-    assert "(scatter of the points) ±" in repr(bare.bp)
     assert "scan_boson_peak()" in repr(spectrum().bp)
     assert "scan_heat_capacity()" in repr(heat().bp)
 
@@ -237,8 +215,7 @@ def test_heat_capacities_over_ranges_of_temperature() -> None:
         assert float(scan[systematic]) == pytest.approx(np.ptp(energies) / 2)
         assert float(scan[systematic]) > float(scan[f"{name}_std"])
     xr.testing.assert_identical(scan.C, ones[0].C)
-    assert "3 of 3 fits" in repr(scan.bp)
-    assert f"± {float(scan.systematic):.2g} (choice of range) meV" in repr(scan.bp)
+    assert f"± {float(scan.systematic):.2g} (systematic) meV" in repr(scan.bp)
     scan.bp.plot.heat_capacity()
     plt.close("all")
     assert scan.bp.fitted_dos(np.linspace(0.5, 20, 5)).g.notnull().all()
@@ -290,11 +267,6 @@ def test_where_gamma_is_below_zero_it_is_held_at_zero_too() -> None:
     assert float(held.chi2_reduced) > 10 > float(scan.chi2_reduced)
     assert scan.peak_status == "ok"
     assert "held at 0" in scan.attrs["history"]
-    said = repr(scan.bp)
-    assert "held at 0 over the same ranges" in said
-    assert ", gamma 0," in next(
-        line for line in said.splitlines() if "farthest" in line
-    )
     # Who says something of gamma is taken at the word.
     for choice in (
         {"fixed": {"gamma": 0}},
@@ -311,7 +283,7 @@ def test_where_gamma_is_below_zero_it_is_held_at_zero_too() -> None:
     named = C.bp.scan_heat_capacity([("2 K", "300 K"), ("4 K", "75 K")])
     assert named.sizes["range"] == 4
     assert float(named.chi2_reduced) == float(held.chi2_reduced)
-    assert "not the shape of the data" in repr(named.bp)
+    assert "poor_fit" in codes(named)
 
 
 def test_of_a_gamma_below_zero_what_it_takes_off_is_said() -> None:
@@ -323,9 +295,9 @@ def test_of_a_gamma_below_zero_what_it_takes_off_is_said() -> None:
         * np.exp(-((90.9 / 29.4) ** 2) / 2)
         / (29.4 * np.sqrt(2 * np.pi))
     )
-    said = repr(fit.bp)
-    assert f"as a gamma of {tail:.2g}; hold it, fixed={{'gamma': 0}}" in said
-    assert ".bp.scan_heat_capacity()" in said
+    found = {doubt.code: doubt for doubt in fit.bp.diagnostics()}
+    assert f"a gamma of {tail:.2g} J" in found["broad_gaussian"].message
+    assert "scan_heat_capacity()" in found["no_boson_peak"].fix
     # The number is that of the model: where all but the tail is frozen, C is gamma T.
     T = np.array([0.06, 0.08])
     C = xbp.models.evaluate(
@@ -349,7 +321,7 @@ def test_of_a_gamma_below_zero_what_it_takes_off_is_said() -> None:
         theta_E=72,
         sigma_E=8,
     )
-    assert "not of a solid; hold it" in repr(narrow.bp.fit_heat_capacity().bp)
+    assert "no_boson_peak" in codes(narrow.bp.fit_heat_capacity())
 
 
 @pytest.mark.parametrize(
@@ -384,14 +356,13 @@ def test_few_fits_among_many_are_no_peak() -> None:
     for name in ("energy", "energy_std", "height", "width", "systematic"):
         assert np.isnan(scan[name]), name
     assert np.isfinite(scan.scan_energy).sum() == 1
-    assert "no boson peak: undetermined" in repr(scan.bp)
+    assert repr(scan.bp).startswith("boson peak: undetermined")
     assert scan.energy.attrs["units"] == "meV"
     one = b.bp.scan_boson_peak([*bad, None], ["lognormal"], least=0.25)
     assert one.status == "ok"
     assert float(one.energy) == float(b.bp.boson_peak().energy)
     two = b.bp.scan_boson_peak([*bad, None, ("2 meV", "14 meV")], ["lognormal"])
     assert str(two.status.values) == "undetermined"
-    assert "only 2 of 5 fits found a peak" in repr(two.bp)
     # Each spectrum is judged by its own fits.
     both = xr.concat([b, spectrum(1 + 0 * E)], "sample").bp.scan_boson_peak()
     assert both.status.values[0] == "ok"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,15 @@ def test_a_code_stands_once() -> None:
 )
 def test_what_others_wrote_there_is_left_out(text: object) -> None:
     assert diagnostics(xr.DataArray(0.0, attrs={ATTRIBUTE: text})) == []
+
+
+def test_every_code_is_on_the_page_of_diagnostics() -> None:
+    package = Path(xbp.__file__).parent
+    page = package.parent / "docs" / "reference" / "diagnostics.md"
+    if not page.exists():
+        pytest.skip("not in a clone")
+    listed = set(re.findall(r"`(\w+)`", page.read_text()))
+    found = set()
+    for path in package.rglob("*.py"):
+        found |= set(re.findall(r'Diagnostic\(\s*"(\w+)",', path.read_text()))
+    assert found - {"coarse_bins"} <= listed  # that one is of a docstring

@@ -194,7 +194,7 @@ def test_points_that_were_not_reached_at_all_are_no_means_of_a_part(
     ramp.B[:2] = np.nan
     cut = ramp.bp.cut_E((3, 8))
     np.testing.assert_allclose(cut.coverage, [0, 0, 1, 1, 1])
-    assert "of the interval cut" not in repr(cut.bp)
+    assert not cut.bp.diagnostics()
 
 
 def test_a_mean_over_a_part_says_over_which(ramp: xr.Dataset) -> None:
@@ -205,7 +205,9 @@ def test_a_mean_over_a_part_says_over_which(ramp: xr.Dataset) -> None:
         cut.coverage, np.repeat([1.0, 0.5], 5)
     )  # 1.5 of 3, bins of 1 and 2 being cut at 1 and 2.5
     assert cut.coverage.attrs["units"] == "1"
-    assert "means of 50 to 100 % of the interval cut" in repr(cut.bp)
+    (doubt,) = cut.bp.diagnostics()
+    assert doubt.code == "partial_coverage"
+    assert "50 to 100 %" in doubt.message
     assert "coverage" not in ramp.bp.cut_Q((1, 4))
     assert "coverage" not in holes.bp.cut_Q((3, 5))
     np.testing.assert_allclose(holes.bp.cut_E((3, 8)).coverage, [0.5, 0.5, 1, 1, 1])
@@ -218,8 +220,10 @@ def test_a_mean_over_a_part_says_over_which(ramp: xr.Dataset) -> None:
     lazy = holes.chunk({"E": 4}).bp.cut_Q((1, 4))
     assert lazy.coverage.chunks is not None
     xr.testing.assert_allclose(lazy.compute(), cut)
+    assert not lazy.bp.diagnostics()  # nothing of dask is computed for it
     holes.B[:] = holes.B.where(holes.E > 2)
-    assert "means of 50 to 100 %" in repr(holes.bp.cut_Q((1, 4)).bp)
+    (doubt,) = holes.bp.cut_Q((1, 4)).bp.diagnostics()
+    assert "50 to 100 %" in doubt.message
 
 
 def test_what_is_infinite_was_not_measured(ramp: xr.Dataset) -> None:

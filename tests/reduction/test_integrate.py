@@ -115,7 +115,6 @@ def test_a_bin_that_is_not_measured_makes_nan_and_not_a_partial_sum() -> None:
     whole = ds.bp.integrate_E()
     np.testing.assert_array_equal(whole.Sq.isnull(), [True, False, False])
     np.testing.assert_array_equal(whole.Sq_std.isnull(), [True, False, False])
-    assert "NaN in 1 of 3 points" in repr(whole.bp)
     assert ds.bp.integrate_E(("-40 meV", "40 meV")).Sq.notnull().all()
     assert "-40 to 40 meV" in repr(ds.bp.integrate_E((-40, 40)).bp)
     with pytest.raises(RangeError, match="at no Q"):

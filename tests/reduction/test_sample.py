@@ -55,9 +55,7 @@ def test_an_sq_of_another_sample_is_told(
     for run in runs:
         table = run()
         assert ("beware" in table.attrs) == (said is not None)
-        assert ("  beware: S(Q) is " in repr(table.bp)) == (said is not None)
         if said is not None:
-            assert table.attrs["beware"] in repr(table.bp)
             assert re.search(said, table.attrs["beware"])
     label = b.bp.plot.map(sq=other).figure.axes[-1].get_ylabel()
     plt.close("all")
@@ -125,7 +123,6 @@ def test_fq_is_no_sq(glass: xr.Dataset) -> None:
     plt.close("all")
     # Under a wrong name it is told by what it tends to.
     named = cut.bp.scale_to_sq(fq.assign_attrs(quantity="static_structure_factor"))
-    assert "as F(Q) = S(Q) - 1 is" in repr(named.bp)
     right = cut.bp.scale_to_sq(sq)
     assert "beware" not in right.attrs
     np.testing.assert_allclose(named.pearson_r, right.pearson_r)
@@ -134,12 +131,7 @@ def test_fq_is_no_sq(glass: xr.Dataset) -> None:
 
 def test_a_structure_factor_on_another_scale_is_told(glass: xr.Dataset) -> None:
     """One that tends to 8 is of an arbitrary scale; the embedded one, and one in percent, are not."""
-    assert "beware" not in repr(glass.Sq.bp)
-    assert "does not tend to 1" not in repr(
-        (100 * glass.Sq).assign_attrs(glass.Sq.attrs | {"units": "percent"}).bp
-    )
     large = glass.Sq.copy(data=8 * glass.Sq.values)
-    assert "on average over its upper half, and does not tend to 1" in repr(large.bp)
     fit = glass.bp.to_bqe().bp.cut_E("3 meV", width="0.5 meV").bp.scale_to_sq(large)
     assert "does not tend to 1" in fit.attrs["beware"]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.analysis.doubts import add_peak_doubts
 from xbp.analysis.edges import EDGE_WIDTH, FILTER_END, judge_sides
 from xbp.analysis.first_maximum import first_maximum
 from xbp.core.common_errors import carries_common_errors
@@ -364,7 +365,7 @@ def fit_peaks(
             **diagnosed(value.attrs, *doubts),
         },
     )
-    return answer
+    return add_peak_doubts(answer)
 
 
 def _of_independent_bins(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.analysis.doubts import add_heat_capacity_doubts
 from xbp.analysis.upturn import upturn_below
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
@@ -239,7 +240,7 @@ def fit_heat_capacity(
         attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
     )
     answer["C"].attrs["quantity"] = "heat_capacity"
-    return answer
+    return add_heat_capacity_doubts(answer)
 
 
 def _without_einstein(chosen: Choices) -> Choices:

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.boson_peak import fit_peaks
+from xbp.analysis.doubts import add_heat_capacity_doubts, add_peak_doubts
 from xbp.analysis.edges import EDGE_WIDTH, FILTER_END
 from xbp.analysis.heat_capacity_fit import fit_heat_capacity
 from xbp.core.common_errors import carries_common_errors
@@ -174,7 +175,8 @@ def scan_boson_peak(
         "E_ranges": None if E_ranges is None else list(ranges),
     }
     said |= {} if least == 0.5 else {"least": least}
-    return _assembled(best, columns, plain, "scan_boson_peak", said, rewrap)
+    table = _assembled(best, columns, plain, "scan_boson_peak", said, rewrap)
+    return add_peak_doubts(table)
 
 
 @operation(
@@ -305,7 +307,8 @@ def scan_heat_capacity(
             "free, and then held at 0: free it came out below zero, and no fit found "
             "a peak"
         )
-    return _assembled(best, columns, plain, "scan_heat_capacity", said, rewrap)
+    table = _assembled(best, columns, plain, "scan_heat_capacity", said, rewrap)
+    return add_heat_capacity_doubts(table)
 
 
 def _below_zero(tables: Iterable[xr.Dataset]) -> bool:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+import numpy as np
 import xarray as xr
 
 from xbp.core.operation import operation
+from xbp.core.status import OK, POOR_CHI2, POOR_RESIDUAL
 
-__all__ = ["Diagnostic", "diagnosed", "diagnostics"]
+__all__ = ["Diagnostic", "diagnosed", "diagnostics", "is_poor", "poor_fits"]
 
 #: The attribute of a variable, or of a table of results, that keeps them: one JSON
 #: object a line.
@@ -105,6 +107,44 @@ def diagnostics(data: xr.DataArray | xr.Dataset) -> list[Diagnostic]:
     if isinstance(data, xr.Dataset):
         texts += [variable.attrs.get(ATTRIBUTE) for variable in data.variables.values()]
     return list(dict.fromkeys(one for text in texts for one in _parsed(text)))
+
+
+def is_poor(table: xr.Dataset) -> bool:
+    """Whether the curve of a fit misses its data, so that its errors are too small."""
+    chi2 = float(table.get("chi2_reduced", np.nan))
+    residual = float(table.get("relative_residual", 0.0))
+    return (
+        chi2 > POOR_CHI2
+        or (np.isnan(chi2) and residual > POOR_RESIDUAL)
+        or any(
+            found.code == "poor_fit" for found in _parsed(table.attrs.get(ATTRIBUTE))
+        )
+    )
+
+
+def poor_fits(table: xr.Dataset) -> list[Diagnostic]:
+    """Return the diagnostic of fits whose curve misses the data; none of dask arrays."""
+    measure, most = "chi2_reduced", POOR_CHI2
+    if measure not in table:
+        measure, most = "relative_residual", POOR_RESIDUAL
+    status = table.get("status")
+    if measure not in table or status is None or status.dtype.kind not in "OU":
+        return []
+    if table[measure].chunks is not None or table[measure].dims != status.dims:
+        return []
+    poor = (status == OK) & (table[measure] > most)
+    if not bool(poor.any()):
+        return []
+    label = {"chi2_reduced": "reduced chi2", "relative_residual": "rms residual"}
+    many = f" in {int(poor.sum())} of {int((status == OK).sum())}" if poor.ndim else ""
+    return [
+        Diagnostic(
+            "poor_fit",
+            "warning",
+            f"poor fit{many} ({label[measure]} above {most:g}): the result depends more "
+            "on the fit range than on the quoted error",
+        )
+    ]
 
 
 def _parsed(text: object) -> list[Diagnostic]:

@@ -10,20 +10,26 @@ __all__ = ["percent", "with_error"]
 def with_error(value: float, std: float) -> str:
     """Write a number and its error with two figures of the error.
 
-    Four of the number where there is no error.
+    Four figures of the number where there is no error.
 
     Examples
     --------
-    >>> with_error(2.3587, 0.1021), with_error(4401.3, 8.2)
-    ('2.36 ± 0.10', '4401.3 ± 8.2')
-    >>> with_error(2.3587, float("nan")), with_error(2.3587, 1e-12)
-    ('2.359', '2.359')
+    >>> with_error(2.3587, 0.1021), with_error(4401.3, 8.2), with_error(1.845, float("nan"))
+    ('2.36 ± 0.10', '4401.3 ± 8.2', '1.845')
+    >>> with_error(0.02, 1234.0), with_error(2.3587, 1e-12), with_error(1.2e-9, 3e-11)
+    ('0 ± 1200', '2.359', '(1.200 ± 0.030)e−09')
     """
     # A fit to numbers without noise has an error of rounding, which nobody reads.
     if not 1e-6 * abs(value) < std < math.inf:
         return f"{value:.4g}".replace("-", "−")
-    digits = max(0, 1 - math.floor(math.log10(std)))
-    return f"{value:.{digits}f} ± {std:.{digits}f}".replace("-", "−")
+    size = max(abs(value), std)
+    if not 1e-4 <= size < 1e6:
+        power = math.floor(math.log10(size))
+        scaled = with_error(value / 10.0**power, std / 10.0**power)
+        return f"({scaled})e{power:03d}".replace("-", "−")
+    digits = 1 - math.floor(math.log10(std))
+    written = [f"{round(x, digits):.{max(digits, 0)}f}" for x in (value, std)]
+    return " ± ".join(written).replace("-", "−")
 
 
 def percent(part: float) -> str:

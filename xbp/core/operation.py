@@ -105,7 +105,7 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "boson_peak": ("energy", "height", "width"),
     "dispersion": ("mean_energy", "slope", "chi2_reduced"),
     "scale_to_sq": ("pearson_r", "spearman_r", "scale"),
-    "correlation_map": ("pearson_r",),
+    "correlation_map": ("highest_r", "highest_r_energy", "pearson_r"),
     "detailed_balance": ("implied_temperature",),
     "debye_waller": ("u2", "explained"),
     "phonon_dispersion": ("energy", "width"),

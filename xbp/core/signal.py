@@ -16,6 +16,7 @@ import xarray as xr
 
 from xbp.core.common_errors import with_common
 from xbp.core.counting import with_one_count
+from xbp.core.diagnostic import diagnosed, poor_fits
 from xbp.core.errors import QuantityError
 from xbp.core.history import extend_history
 from xbp.core.operation import RESULTS, step_to
@@ -422,6 +423,7 @@ def result_table(
             signal.value.attrs.get("history"), operation, arguments
         ),
     }
+    ds.attrs |= diagnosed(ds.attrs, *poor_fits(ds))
     return signal.rewrap(ds)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.diagnostic import is_poor
 from xbp.core.errors import QuantityError
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
@@ -32,7 +33,6 @@ from xbp.plot.style import (
 )
 from xbp.reduction import reduced_heat_capacity
 from xbp.reduction.heat_capacity import in_kelvin, kelvins
-from xbp.summary.energies import is_poor_heat_capacity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,7 @@ def heat_capacity(
             curve = debye_einstein(T, **own) / T**3 * factor
             axes.plot(T, curve, color=color, lw=1.5, ls=dashes, zorder=3, label=name)
         shown = value.where((kelvins(value) >= low) & (kelvins(value) <= high))
-        poor = " (poor)" if is_poor_heat_capacity(table) else ""
+        poor = " (poor)" if is_poor(table) else ""
         energy = f"$k_B\\theta_E$ = {energy_text(table, 'energy_E')}"
         set_title(axes, energy, f"{peak_of(table)}{poor}")
     elif fit is not None:

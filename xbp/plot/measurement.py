@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.diagnostic import is_poor
 from xbp.core.format import with_error
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
@@ -28,7 +29,6 @@ from xbp.plot.style import (
     set_title,
     units_label,
 )
-from xbp.summary.numbers import is_poor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.diagnostic import Diagnostic
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, interval, is_pair, overlap, rebinned
 from xbp.core.guards import (
@@ -23,6 +24,7 @@ from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude, split_quantity
+from xbp.reduction.doubts import with_doubts
 
 __all__ = ["cut_E", "cut_Q", "rebin"]
 
@@ -168,6 +170,18 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
                     "units": "1",
                     "long_name": f"part of the interval of {dim} that has numbers",
                 }
+                # Points of which nothing was measured are means of nothing.
+                seen = None if part.chunks is not None else part.where(part > 0)
+                if seen is not None and float(seen.min()) < 0.9995:
+                    least, most = 100 * float(seen.min()), 100 * float(seen.max())
+                    doubt = Diagnostic(
+                        "partial_coverage",
+                        "info",
+                        f"the means are over {least:.3g} to {most:.3g} % of the interval "
+                        f"of {dim}, which was not measured throughout (data.coverage)",
+                        "a narrower interval has more of it",
+                    )
+                    with_doubts(answer, str(value.name), doubt)
     return answer
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.diagnostic import Diagnostic
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.guards import require_dims
 from xbp.core.independence import std_along
@@ -15,6 +17,7 @@ from xbp.core.operation import operation
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import NOT_A_DECAY, OK, TOO_FEW
 from xbp.core.units import format_unit, parse_unit
+from xbp.reduction.doubts import with_doubts
 from xbp.reduction.elastic import (
     elastic_line_bins,
     line_profile,
@@ -206,7 +209,32 @@ def debye_waller(
         signal, variables, quantity="debye_waller", operation="debye_waller",
         arguments={"E_range": used, "Q_range": Q_range}, attrs={"elastic_line": used},
     )  # fmt: skip
+    with_doubts(answer, None, *_of_the_decay(answer))
     return answer
+
+
+def _of_the_decay(table: xr.Dataset) -> Iterator[Diagnostic]:
+    """Say why an elastic line does not decay as exp(−Q²u²)."""
+    status = table["status"]
+    if status.ndim or status.chunks is not None or str(status.values) == OK:
+        return
+    wider = float(table.get("broadening", np.nan))
+    if wider > MOST_BROADENING:
+        yield Diagnostic(
+            "quasi_elastic",
+            "warning",
+            f"the line is {wider:.2g} times as wide at high Q as at low Q: "
+            "quasi-elastic scattering, as of a liquid",
+            "pass u2= of a frozen sample, or u2='0 angstrom^2' for a liquid",
+        )
+    elif str(status.values) == NOT_A_DECAY:
+        yield Diagnostic(
+            "coherent_elastic",
+            "warning",
+            "the elastic line follows S(Q) or Bragg peaks rather than exp(−Q²u²)",
+            "end Q_range where the peaks lie close, pass u2=, or use "
+            ".bp.to_vibrational_dos(…)",
+        )
 
 
 def _integral(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from xbp.core.conditions import (
     resolve_temperature,
     temperature_coordinate,
 )
+from xbp.core.diagnostic import Diagnostic
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.guards import choose
@@ -30,6 +32,7 @@ from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import NO_DATA, NO_TEMPERATURE, OK, UNDETERMINED
 from xbp.core.units import convert_factor, to_kelvin
 from xbp.models.factors import GAIN_INFORMS
+from xbp.reduction.doubts import with_doubts
 from xbp.reduction.elastic import elastic_reach
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
@@ -234,7 +237,26 @@ def detailed_balance(
         arguments={"E_range": span, "Q_range": Q_range},
         attrs={"E_range": span},
     )
+    with_doubts(answer, None, *_of_the_temperature(answer))
     return answer
+
+
+def _of_the_temperature(table: xr.Dataset) -> Iterator[Diagnostic]:
+    """Doubt a temperature that differs by more than 5 σ from that of the data."""
+    implied = table["implied_temperature"]
+    known = table.coords.get("temperature")
+    if known is None or known.ndim or implied.ndim or implied.chunks is not None:
+        return
+    kelvin = float(to_kelvin(float(known), known.attrs.get("units", "K"), name="T"))
+    std = float(table["implied_temperature_std"])
+    away = abs(float(implied) - kelvin)
+    if str(table["status"].values) == OK and away > max(5 * std, 1e-3 * kelvin):
+        yield Diagnostic(
+            "temperature_differs",
+            "warning",
+            f"the spectra imply {float(implied):.4g} ± {std:.2g} K, the data have "
+            f"{kelvin:.4g} K",
+        )
 
 
 def _carried_kelvin(value: xr.DataArray) -> Any:
@@ -486,6 +508,17 @@ def fold(
     )
     if agreement is not None and isinstance(answer, xr.Dataset):
         answer["fold_chi2"] = agreement
+        # Two sides of thousands of bins that are one have a chi-squared of 1.
+        if agreement.chunks is None and float(agreement.max()) > 2:
+            doubt = Diagnostic(
+                "fold_disagrees",
+                "warning",
+                "energy gain and loss, which were folded, disagree (reduced chi2 "
+                f"{float(agreement.max()):.2g}): a background, another temperature, or "
+                "errors that are too small",
+                ".bp.detailed_balance() before .bp.fold() shows where",
+            )
+            with_doubts(answer, str(value.name), doubt)
     return answer
 
 

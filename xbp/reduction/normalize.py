@@ -555,5 +555,5 @@ def _scaled(
     common = {name: value.variable * error.variable for name, error in errors.items()}
     return signal.answer(
         value, std, operation=operation, arguments=arguments, units=units,
-        attrs={"beware": None, **attrs}, common=common,
+        attrs=attrs, common=common,
     )  # fmt: skip

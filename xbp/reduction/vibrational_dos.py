@@ -16,6 +16,7 @@ from xbp.core.pint_data import Data
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.multiphonon import Below
 from xbp.reduction.dos_area import area_attributes, area_coordinate
+from xbp.reduction.doubts import dos_doubts, with_doubts
 from xbp.reduction.inversion_task import Task
 from xbp.reduction.sample import numbers_of
 from xbp.reduction.sign import REVERSED_BELOW
@@ -260,6 +261,7 @@ def to_vibrational_dos(
     for name, (array, units, label) in report.items():
         answer[name] = array.variable
         answer[name].attrs = {"units": units, "long_name": label}
+    with_doubts(answer, "g", *dos_doubts(answer))
     return out
 
 

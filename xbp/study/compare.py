@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import scipy
 import xarray as xr
 
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history, is_computed, read
-from xbp.core.status import NO_EXCESS, OK, UNPHYSICAL
+from xbp.core.status import NO_EXCESS, OK, POOR_CHI2, POOR_RESIDUAL, UNPHYSICAL
 from xbp.core.units import convert_factor
 from xbp.study.leaf import Leaf, leaves_of
 
@@ -134,9 +135,79 @@ def compare(
             "xbp_schema": SCHEMA_VERSION,
             "quantity": "compare",
             "heat_capacity": heat_capacity,
+            **diagnosed({}, *_doubts(columns, names)),
             "history": extend_history(study.attrs.get("history"), "compare", given),
         },
     )
+
+
+def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
+    """Doubt energies that differ, that are of one source, or whose errors are too small."""
+    column = {key: np.asarray(value[1]) for key, value in columns.items()}
+    compared = column["compared"].astype(bool)
+    if float(column["p_value"]) < 0.01:
+        yield Diagnostic(
+            "energies_differ",
+            "warning",
+            "the energies are not one within their errors, and the mean is none of them",
+        )
+    sources = [str(s) if used and s else "" for s, used in zip(column["source"], compared, strict=True)]  # fmt: skip
+    for source in dict.fromkeys(filter(None, sources)):
+        same = [name for name, own in zip(names, sources, strict=True) if own == source]
+        if len(same) > 1:
+            yield Diagnostic(
+                "same_source",
+                "warning",
+                f"{', '.join(same)} are of one source ({source:.60}), which counts "
+                f"{len(same)} times in mean and chi2",
+                "leave one out, among=[...]",
+            )
+    fitted = compared & (column["kind"] != "stated")
+    ok = column["status"] == OK
+    kinds: tuple[tuple[Literal["info", "warning"], str, Any, str, str], ...] = (
+        (
+            "warning",
+            "narrow_peak",
+            ok & (column["width"] < 0.3 * column["energy"]),
+            "narrower than 0.3 of the energy, as a van Hove singularity or a line",
+            "",
+        ),
+        (
+            "warning",
+            "many_modes_below",
+            ok & (column["modes_below"] > 0.1),
+            "more than a tenth of all modes are below, as of a van Hove singularity",
+            "",
+        ),
+        (
+            "warning",
+            "poor_fit",
+            ok & (column["chi2_reduced"] > POOR_CHI2)
+            | ok
+            & (column["relative_residual"] > POOR_RESIDUAL)
+            & np.isnan(column["chi2_reduced"]),
+            "poor fit: the energy depends more on the fit range than on its error",
+            "",
+        ),
+        (
+            "info",
+            "no_systematic_error",
+            fitted & (column["systematic_std"] == 0),
+            "no systematic error, so the errors are too small",
+            "pass tables of scan_boson_peak() or scan_heat_capacity(), or systematic=",
+        ),
+        (
+            "info",
+            "no_error",
+            compared & ~np.isfinite(column["energy_std"]),
+            "no error: in the discrepancy, but not in mean and chi2",
+            "",
+        ),
+    )
+    for severity, code, lacking, text, fix in kinds:
+        which = [name for name, lacks in zip(names, lacking, strict=True) if lacks]
+        if which:
+            yield Diagnostic(code, severity, f"{', '.join(which)}: {text}", fix)
 
 
 #: Long name and units.

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.fitted_dos import fitted_dos
+from xbp.core.diagnostic import is_poor
 from xbp.core.errors import QuantityError
 from xbp.core.format import with_error
 from xbp.core.operation import operation
@@ -23,8 +24,6 @@ from xbp.reduction import to_bqe
 from xbp.reduction.dos_area import area_of_all_modes
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.leaf import Leaf, leaves_of
-from xbp.summary.energies import is_poor_heat_capacity
-from xbp.summary.numbers import UNLIKELY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -220,7 +219,7 @@ def _heat_capacity_title(table: xr.Dataset, row: xr.Dataset) -> str:
     if np.isfinite(row.energy):
         name = str(row.method.values).replace("g/E2", "$g/E^2$")
         text = f"{name}: {with_error(float(row.energy), float(row.energy_std))} meV"
-    return f"{text}{' (poor)' if is_poor_heat_capacity(table) else ''}"
+    return f"{text}{' (poor)' if is_poor(table) else ''}"
 
 
 def _mark_stated(ax: Axes, leaf: Leaf, table: xr.Dataset) -> None:
@@ -273,7 +272,7 @@ def _draw_energies(ax: Axes, table: xr.Dataset) -> None:
             text = str(row.status.values)
             ax.text(0.5, place, text, transform=at, bbox=box, **middle)
     mean, std = float(table.mean_energy), float(table.mean_energy_std)
-    if float(table.p_value) < UNLIKELY:
+    if float(table.p_value) < 0.01:
         ax.set_title(
             f"not one energy: p = {float(table.p_value):.1g}", fontsize="small"
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 import xarray as xr
 
+from xbp.core.diagnostic import is_poor
 from xbp.core.format import with_error
 from xbp.core.history import parse_history
 from xbp.core.operation import operation
@@ -24,7 +25,6 @@ from xbp.plot.style import pyplot
 from xbp.study.compare import EinsteinOr, compare
 from xbp.study.figures import plot
 from xbp.study.leaf import Leaf, leaves_of
-from xbp.summary.numbers import UNLIKELY, is_poor
 
 __all__ = ["report"]
 
@@ -251,7 +251,7 @@ def _totals(table: xr.Dataset) -> str:
         ],
         ["probability of a larger χ²", _number(table.p_value)],
     ]
-    if float(table.p_value) < UNLIKELY:
+    if float(table.p_value) < 0.01:
         warning = "the energies do not agree within their errors; do not use the mean"
         rows.append(["warning", warning])
     return _rows(["in all", ""], rows)

@@ -1,0 +1,202 @@
+"""What is doubtful about boson peaks and fitted heat capacities, as diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import scipy
+import xarray as xr
+
+from xbp.core.diagnostic import Diagnostic, diagnosed, is_poor
+from xbp.core.format import percent
+from xbp.core.signal import read
+from xbp.core.status import (
+    AT_EDGE,
+    NO_EXCESS,
+    NO_MAXIMUM,
+    OK,
+    UNDETERMINED,
+    UNPHYSICAL,
+)
+from xbp.core.units import convert_factor
+from xbp.models.debye_einstein import debye_einstein
+
+__all__ = ["add_heat_capacity_doubts", "add_peak_doubts"]
+
+#: Why a fit of the heat capacity has no boson peak, and what to do.
+_NO_PEAK: Final = {
+    NO_EXCESS: (
+        "Debye phonons alone describe these data as well",
+        "choose a T_range with the hump of C/T^3",
+    ),
+    NO_MAXIMUM: (
+        "so broad a Gaussian (sigma_E > theta_E/2.83) has no maximum in g/E^2",
+        "end T_range lower, or hold sigma_E",
+    ),
+    AT_EDGE: (
+        "the maximum of g/E^2 is the end of the Debye phonons",
+        "start theta_D higher, or hold it, fixed={'theta_D': …}",
+    ),
+    UNDETERMINED: (
+        "the error of the energy is as large as the energy",
+        "hold a parameter, fixed={…}, or fit another T_range",
+    ),
+    UNPHYSICAL: (
+        "gamma is negative, or there are more modes than atoms have",
+        "hold gamma, fixed={'gamma': 0}; check mass, molar mass, atoms and amount; "
+        "scan_heat_capacity() tries other ranges",
+    ),
+}
+
+
+def add_peak_doubts(table: xr.Dataset) -> xr.Dataset:
+    """Record in a table of boson peaks what makes them doubtful, and return it."""
+    if any(v.chunks is not None for v in table.variables.values()):
+        return table
+    return table.assign_attrs(diagnosed(table.attrs, *_of_peaks(table)))
+
+
+def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
+    ok = table["status"] == OK
+    energy = table["energy"].where(ok)
+    if bool(ok.any()):
+        if table.attrs.get("signal") == "generalized_dos":
+            yield Diagnostic(
+                "maximum_of_g",
+                "warning",
+                "the maximum of G(Q,E) is not the boson peak, which is in G/E^2",
+                ".bp.to_bqe() first",
+            )
+        if float(energy.max()) > 3 * float(energy.min()):
+            yield Diagnostic(
+                "peaks_far_apart",
+                "warning",
+                f"the energies, {float(energy.min()):.3g} to {float(energy.max()):.3g}"
+                f"{_units(energy)}, are too far apart to be one peak",
+                "name the energies to fit, E_range=",
+            )
+    if bool(ok.any()) and table.attrs.get("signal") == "reduced_dos":
+        # Full widths over energy: 0.5 to 5 in glasses, 0.2 at the first van Hove
+        # singularity of vanadium.
+        if float((table["width"] / energy).median()) < 0.3:
+            yield Diagnostic(
+                "narrow_peak",
+                "warning",
+                "the peak is narrower than 0.3 of its energy, a boson peak wider than "
+                "half of it: it may be a van Hove singularity or a phonon of the box",
+            )
+        # Up to 0.7 % in glasses; 15 and 24 % in aluminium and vanadium.
+        below = table.get("modes_below")
+        if below is not None and float(below.where(ok).median()) > 0.1:
+            yield Diagnostic(
+                "many_modes_below",
+                "warning",
+                f"{percent(float(below.where(ok).median()))} of all modes are below "
+                "the peak, of a boson peak about 1 %: it may be a van Hove singularity",
+            )
+    yield from _of_a_scan(table, "scan_status")
+
+
+def _of_a_scan(table: xr.Dataset, status: str) -> Iterator[Diagnostic]:
+    """Doubt a systematic error that follows from too few fits, or from several peaks."""
+    if status not in table:
+        return
+    good = table["scan_energy"].where(table[status] == OK)
+    if int(good.count()) < 2:
+        yield Diagnostic(
+            "no_systematic_error",
+            "warning",
+            f"{int(good.count())} of {good.size} fits found a peak: too few for a "
+            "systematic error",
+            "name other ranges that contain the whole peak",
+        )
+    elif float(good.max()) > 3 * float(good.min()):
+        yield Diagnostic(
+            "scan_far_apart",
+            "warning",
+            f"the fits found energies from {float(good.min()):.3g} to "
+            f"{float(good.max()):.3g}{_units(good)}, which are not of one peak",
+            "name the ranges to fit",
+        )
+
+
+def add_heat_capacity_doubts(table: xr.Dataset) -> xr.Dataset:
+    """Record in a fit of the heat capacity what makes it doubtful, and return it."""
+    if any(v.chunks is not None for v in table.variables.values()):
+        return table
+    return table.assign_attrs(diagnosed(table.attrs, *_of_heat_capacity(table)))
+
+
+def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
+    if "upturn" in table and bool(table["upturn"].notnull().any()):
+        below = float(table["upturn"].max())
+        yield Diagnostic(
+            "upturn",
+            "warning",
+            f"C/T rises as T falls below {below:.2g} K, as by a Schottky or magnetic "
+            "term that the model does not have",
+            # A Schottky term, two thirds of C/T where it is lowest, is 2 % at twice T.
+            f"begin T_range at {2 * below:.2g} K",
+        )
+    if table["status"].ndim or str(table["status"].values) != OK:
+        return
+    if found := _NO_PEAK.get(str(table["peak_status"].values)):
+        yield Diagnostic("no_boson_peak", "warning", *found)
+    theta, sigma = float(table["theta_E"]), float(table["sigma_E"])
+    if 4 * sigma > theta and float(table["n_E"]) > 0:
+        # Constant g(E) at E = 0 makes C = π² R n_E χ(0) T.
+        tail = np.exp(-(theta**2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))
+        gamma = np.pi**2 * scipy.constants.R * float(table["n_E"]) * tail
+        yield Diagnostic(
+            "broad_gaussian",
+            "warning",
+            "the Gaussian reaches E = 0, where C/T^3 of the fit rises as by a gamma of "
+            f"{gamma:.2g} J/mol/K^2",
+            "end T_range lower",
+        )
+    modes = float(table["n_D"]) + float(table["n_E"])
+    if modes < 0.9:
+        yield Diagnostic(
+            "few_modes",
+            "warning",
+            f"the fit has {modes:.2g} modes per axis, where each atom has one",
+            "check mass, molar mass, atoms per formula unit and amount, or fit higher "
+            "temperatures too",
+        )
+    if not is_poor(table) and _misses_low_temperatures(table):
+        yield Diagnostic(
+            "poor_fit",
+            "warning",
+            "the curve misses the lowest temperatures by more than they scatter: "
+            "gamma, held at 0, may not be 0",
+            "begin T_range higher",
+        )
+    yield from _of_a_scan(table, "scan_peak_status")
+
+
+def _misses_low_temperatures(table: xr.Dataset) -> bool:
+    """Whether the curve misses the lowest tenth of the points (five at least).
+
+    That is by more than 3 % rms, and by more than twice what neighbours differ by.
+    """
+    held = float(table["gamma"]) == 0.0 and float(table["gamma_std"]) == 0.0
+    if not held or "C" not in table or table["C"].dims != ("temperature",):
+        return False
+    value = read(xr.Dataset({"C": table["C"]}), "heat_capacity").value
+    axis = value["temperature"]
+    kelvin = axis.values * convert_factor(axis.attrs["units"], "K", name="temperature")
+    scale = convert_factor("J/mol/K", str(value.attrs["units"]), name="C")
+    names = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
+    model = debye_einstein(kelvin, **{name: float(table[name]) for name in names})
+    left = 1 - model * scale / value.values
+    lowest = left[: max(5, left.size // 10)]
+    lowest = lowest[np.isfinite(lowest)]
+    away, noise = np.sqrt(np.mean(lowest**2)), np.std(np.diff(lowest)) / np.sqrt(2)
+    return bool(away > 0.03 and away > 2 * noise)
+
+
+def _units(variable: xr.DataArray) -> str:
+    units = str(variable.attrs.get("units", "1"))
+    return "" if units == "1" else f" {units}"

@@ -1,0 +1,428 @@
+"""What data, results and trees are, as text: values, statuses, diagnostics, next steps.
+
+Nothing is computed here, and nothing that dask holds is computed.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Hashable, Iterator
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.diagnostic import diagnostics
+from xbp.core.errors import QuantityError
+from xbp.core.format import with_error
+from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
+from xbp.core.pint_data import unwrap
+from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, symbol_of
+from xbp.core.status import FAILED, NO_DATA, OK, TOO_FEW
+
+__all__ = ["describe", "describe_html", "describe_tree"]
+
+#: What to do about a fit that has a status.
+_ADVICE: Final = {
+    NO_DATA: "no point in the range has a value and an error; widen the range",
+    TOO_FEW: "the range has fewer points than parameters; widen it, or hold some",
+    FAILED: "pass start= or fixed=, or fit another range",
+}
+#: Attributes of a signal that are printed with it.
+_ATTRIBUTES: Final = {
+    "normalization": "normalization",
+    "energy_gain": "energy gain",
+    "sample_mass": "mass",
+    "molar_mass": "molar mass",
+    "atoms_per_formula": "atoms",
+}
+
+
+def describe(data: xr.DataArray | xr.Dataset) -> str:
+    """Write what data are, their values or axes, what is missing and what can follow.
+
+    This is what ``data.bp`` prints.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Anything. What dask holds is not computed.
+
+    Returns
+    -------
+    str
+        A few lines.
+
+    Raises
+    ------
+    QuantityError
+        If they are neither.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> b = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
+    >>> print(describe(b.B))
+    B(Q,E) in angstrom**2/meV**2: Q 169 (0.1527 to 8.575 1/angstrom), E 146 (0 to 59.97 meV)
+      temperature 300 K, u2 0.01345 angstrom**2, box_phonon 1.72 meV, statistics classical
+      next: .bp.boson_peak() .bp.scan_boson_peak() .bp.cut_E(…) .bp.cut_Q(…) .bp.correlation_map(…)
+      .bp.to_sqe() .bp.plot.map()
+      missing: standard deviations (a DataArray has none: use the Dataset)
+    """
+    if not isinstance(data, xr.DataArray | xr.Dataset):
+        raise QuantityError(
+            f"got a {type(data).__name__}, not an xarray.DataArray or xarray.Dataset",
+            fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
+        )
+    plain = unwrap(data)[0]
+    kinds = kinds_of(plain)
+    if "trajectory" in kinds:
+        lines = list(_of_a_trajectory(plain))
+    elif "local_fields" in kinds:
+        lines = list(_of_local_fields(plain))
+    elif isinstance(plain, xr.Dataset) and not {*kinds}.isdisjoint(RESULTS):
+        lines = list(_of_a_table(plain, next(iter(kinds))))
+    else:
+        lines = list(_of_signals(plain))
+    return "\n".join([*lines, *(f"  {doubt}" for doubt in diagnostics(plain))])
+
+
+def describe_html(data: xr.DataArray | xr.Dataset) -> str:
+    """Give `describe` to a notebook, with everything that is in the data escaped.
+
+    Examples
+    --------
+    >>> print(describe_html(xr.DataArray([1.0], dims="E"))[:35])
+    <div><b>no quantity is named, so no
+    """
+    first, *others = html.escape(describe(data)).split("\n")
+    return f"<div><b>{first}</b>{''.join(f'<br>{line}' for line in others)}</div>"
+
+
+def describe_tree(tree: xr.DataTree) -> str:
+    """Write what a tree contains that is not a study, and how to get its data sets.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> print(describe_tree(xbp.tutorial.open_datatree("CuZr")["transition"]))
+    glass transition: Tg 919 ± 19 K
+      as a Dataset: tree["transition"].to_dataset().bp
+    """
+    path = tree.path.strip("/")
+    at = f'tree["{path}"]' if path else "tree"
+    if not tree.children:
+        return f"{describe(tree.to_dataset())}\n  as a Dataset: {at}.to_dataset().bp"
+    fields = all("field" in node.attrs for node in tree.children.values())
+    what = "fluctuation spectra, one of each field" if fields else "data sets"
+    first = next(iter(tree.children))
+    return (
+        f"a tree of {what}: {', '.join(tree.children)}\n"
+        f'  next: choose one, {at}["{first}"].to_dataset().bp'
+    )
+
+
+# Tables of results
+
+
+def _of_a_table(table: xr.Dataset, result: str) -> Iterator[str]:
+    """Write a table: its columns in `RESULTS`, or those with an error, and its quality."""
+    title = str(table.attrs.get("model", result.replace("_", " ")))
+    if any(v.chunks is not None for v in table.variables.values()):
+        yield f"{title}: not computed yet; .compute() does"
+        return
+    known = [name for name in RESULTS[result] if name in table]
+    columns = known or [str(n) for n in table.data_vars if f"{n}_std" in table]
+    single = [name for name in columns if not table[name].ndim]
+    status = _status(table)
+    found = [f"{_called(table, name)} {_value(table, name)}" for name in single]
+    if status not in ("", OK):
+        found = [status]
+    yield f"{title}: {', '.join(found) or _sizes(table, columns)}{_quality(table)}"
+    if status in _ADVICE:
+        yield f"  {_ADVICE[status]}"
+    for name in columns:
+        if table[name].ndim:
+            yield from _of_many(table, name)
+    if "status" in table.variables and table["status"].ndim:
+        names, counts = np.unique(table["status"].values, return_counts=True)
+        many = ", ".join(f"{c} {n}" for n, c in zip(names, counts, strict=True))
+        yield f"  status: {many}"
+    try:
+        steps = steps_after(table)
+    except (AttributeError, KeyError):  # a part of a table
+        steps = ()
+    if steps:
+        yield f"  next: {' '.join(steps)}"
+
+
+def _status(table: xr.Dataset) -> str:
+    """Return the status of a table of one fit, with the parameter that limits it."""
+    own = "E_BP_status" if "E_BP_status" in table else "status"
+    if own not in table.variables or table[own].ndim:
+        return ""
+    status = str(table[own].values)
+    if own != "status":
+        return "" if np.isfinite(float(table["E_BP"])) else status
+    limiting = str(table["limiting_parameter"].values) if "limiting_parameter" in table else ""  # fmt: skip
+    return f"{status} ({limiting})" if limiting and status != OK else status
+
+
+def _called(table: xr.Dataset, name: str) -> str:
+    """Name a column; over another axis than E a line shape's "energy" is a place."""
+    if name == "energy" and table.attrs.get("quantity") == "fit":
+        return name if "E_low" in table.variables else "maximum at"
+    return name.replace("_", " ") if len(name) > 4 else name
+
+
+def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) -> str:
+    """Write one value with its errors, statistical, systematic and common, and units."""
+    one = table if at is None else table.isel(at, missing_dims="ignore")
+    value = float(one[name])
+    if not np.isfinite(value):
+        status = one.get("peak_status" if name == "energy" else "status")
+        said = "" if status is None or status.ndim else str(status.values)
+        return "not found" if said in ("", OK) else f"not found ({said})"
+    std = one.get(f"{name}_std")
+    text = with_error(value, np.nan if std is None else float(std))
+    systematic = {"energy": "systematic", "energy_E": "systematic_E", "u2": "u2_systematic"}  # fmt: skip
+    further = {
+        "systematic": one.get(systematic.get(name, "")),
+        "common": one.get(f"{name}_std_common"),
+    }
+    for kind, error in further.items():
+        size = np.nan if error is None else float(np.sqrt((error**2).sum()))
+        if size > 0:
+            text += f" ± {size:.2g} ({kind})"
+    return f"{text}{_units(table[name])}"
+
+
+def _of_many(table: xr.Dataset, name: str) -> Iterator[str]:
+    """Write a column over dimensions: one line a label, or its range."""
+    column = table[name]
+    if column.ndim == 1 and (labels := _labels(column)):
+        for i, label in enumerate(labels):
+            at: dict[Hashable, int] = {column.dims[0]: i}
+            yield f"  {label}: {_called(table, name)} {_value(table, name, at)}"
+        return
+    good = column.where(table["status"] == OK) if _has_status(table, column) else column
+    n = int(good.notnull().sum())
+    text = f"  {_called(table, name)}: {n} of {column.size} found"
+    if n:
+        text += (
+            f", median {_short(good.median())}, {_short(good.min())} to "
+            f"{_short(good.max())}{_units(column)}"
+        )
+        if good.ndim == 1 and good.dims[0] in good.coords:
+            place = good.idxmax(good.dims[0])
+            text += f"; highest at {good.dims[0]} {_short(place)}"
+            text += _units(good[good.dims[0]])
+    yield text
+
+
+def _has_status(table: xr.Dataset, column: xr.DataArray) -> bool:
+    return "status" in table.variables and {*table["status"].dims} <= {*column.dims}
+
+
+def _labels(column: xr.DataArray) -> list[str]:
+    """Return the labels of a dimension of names, of no more than twenty."""
+    coordinate = column.coords.get(column.dims[0])
+    if coordinate is None or coordinate.dtype.kind not in "OU" or column.size > 20:
+        return []
+    return [str(label) for label in coordinate.values]
+
+
+def _sizes(data: xr.DataArray | xr.Dataset, columns: list[str]) -> str:
+    dims = {d: data.sizes[d] for c in columns for d in data[c].dims}
+    return ", ".join(f"{dim} {size}" for dim, size in dims.items()) or "no columns"
+
+
+def _quality(table: xr.Dataset) -> str:
+    """Write over which range was fitted, and how well."""
+    text = []
+    for name in table.variables:
+        axis = str(name).removesuffix("_low")
+        if f"{axis}_low" == name and f"{axis}_high" in table.variables:
+            low, high = table[f"{axis}_low"], table[f"{axis}_high"]
+            if not low.ndim and not high.ndim and not str(name).startswith("scan_"):
+                text.append(f"{axis} {_short(low)} to {_short(high)}{_units(high)}")
+    if "n_points" in table and not table["n_points"].ndim:
+        text.append(f"{int(table['n_points'])} points")
+    measure = "chi2_reduced" if "chi2_reduced" in table else "relative_residual"
+    label = {"chi2_reduced": "reduced chi2", "relative_residual": "rms residual"}
+    if measure in table and not table[measure].ndim:
+        text.append(f"{label[measure]} {_short(table[measure])}")
+    return f" ({', '.join(text)})" if text else ""
+
+
+# Signals, trajectories and fields
+
+
+def _of_signals(data: xr.DataArray | xr.Dataset) -> Iterator[str]:
+    variables = [data] if isinstance(data, xr.DataArray) else data.data_vars.values()
+    known = [
+        variable
+        for variable in variables
+        if quantity_name(variable) in QUANTITIES
+        and not str(variable.name).endswith("_std")
+    ]
+    if not known:
+        yield "no quantity is named, so nothing can be done with these data"
+        yield f"  missing: data.attrs['quantity'], one of {', '.join(QUANTITIES)}"
+    for variable in known:
+        yield from _of_a_signal(variable, data, first=variable is known[0])
+
+
+def _of_a_signal(
+    value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, first: bool
+) -> Iterator[str]:
+    """Write a signal; what it shares with the others only where it is the first."""
+    quantity = str(value.attrs["quantity"])
+    symbol = symbol_of(value)
+    name = symbol if isinstance(source, xr.DataArray) else f"{value.name}: {symbol}"
+    units = _units(value).replace("(no units)", "").strip()
+    per = f" per mole of {value.attrs['amount']}" if _has_amount(value) else ""
+    axes = ", ".join(_axis(value, dim) for dim in value.dims) or "one number"
+    yield f"{name}{f' in {units}' if units else ''}: {axes}{per}"
+    about = [
+        f"{key} {_short(c)}{_units(c)}"
+        + (f" from {c.attrs['source']}" if "source" in c.attrs else "")
+        for key, c in value.coords.items()
+        if c.ndim == 0 and c.dtype.kind in "fiu" and c.chunks is None
+    ]
+    about += [f"statistics {s}" for s in [value.attrs.get("statistics")] if s]
+    if about and first:
+        yield f"  {', '.join(about)}"
+    for key, label in _ATTRIBUTES.items():
+        if isinstance(value.attrs.get(key), str):
+            yield f"  {label}: {value.attrs[key]}"
+    comments = str(value.attrs.get("comments", "")).splitlines()
+    yield from (f"  comment in the file: {text[:140]}" for text in comments[:5])
+    if len(comments) > 5:
+        yield f"  ... and {len(comments) - 5} more in attrs['comments']"
+    for key in ("status", "u2_status"):
+        status = value.coords.get(key)
+        if status is not None and status.chunks is None and status.dtype.kind in "OU":
+            others = [str(s) for s in np.unique(status.values) if str(s) != OK]
+            if others:
+                yield f"  {key}: {', '.join(others)}"
+    yield f"  next: {' '.join(next_steps(value, quantity))}"
+    yield from (f"  missing: {text}" for text in _missing(value, source))
+
+
+def _has_amount(value: xr.DataArray) -> bool:
+    return value.attrs.get("quantity") == "heat_capacity" and isinstance(
+        value.attrs.get("amount"), str
+    )
+
+
+def _axis(value: xr.DataArray, dim: Hashable) -> str:
+    text = f"{dim} {value.sizes[dim]}"
+    if dim in value.coords and value.sizes[dim] and value[dim].dtype.kind in "fiu":
+        axis = value[dim]
+        text += f" ({_short(axis[0])} to {_short(axis[-1])}{_units(axis)})"
+    return text
+
+
+def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> Iterator[str]:
+    """Give what a signal lacks for the operations on it."""
+    row = QUANTITIES[value.attrs["quantity"]]
+    name = "data" if isinstance(source, xr.DataArray) else f"data['{value.name}']"
+    if "units" not in value.attrs:
+        yield f"units ({name}.attrs['units'] = '{row.units}')"
+    for dim in value.dims:
+        if dim in COORDINATES and dim not in value.coords:
+            yield f"the coordinate {dim}"
+        elif dim in COORDINATES and "units" not in value[dim].attrs:
+            units = COORDINATES[str(dim)][0]
+            yield f"units of {dim} (data['{dim}'].attrs['units'] = '{units}')"
+    is_sqe = row.name == "dynamic_structure_factor"
+    if (is_sqe or row.name == "raman_intensity") and "temperature" not in value.coords:
+        both = is_sqe and "E" in value.coords and value["E"].ndim == 1 and len(value.E)
+        quantum = value.attrs.get("statistics") != "classical"
+        estimate = both and quantum and float(value.E[0]) < 0 < float(value.E[-1])
+        yield "the temperature (T= of the next call" + (
+            "; .bp.detailed_balance() estimates it)" if estimate else ")"
+        )
+    if is_sqe and "u2" not in value.coords:
+        yield (
+            "u2 of the Debye-Waller factor (u2= of the next call; .bp.debye_waller() "
+            "or .bp.to_vibrational_dos(…) finds it; for a liquid u2='0 angstrom^2')"
+        )
+    if is_sqe and "statistics" not in value.attrs:
+        yield (
+            f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, "
+            "'classical' if from MD)"
+        )
+    molar = "mol" in str(value.attrs.get("units"))
+    if row.name == "heat_capacity" and molar and "amount" not in value.attrs:
+        yield f"per mole of what ({name}.attrs['amount'] = 'atoms' or 'formula units')"
+    simulated = value.attrs.get("statistics") == "classical" and "E" in value.dims
+    boxed = ("dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")  # fmt: skip
+    if simulated and row.name in boxed and "box_phonon" not in value.coords:
+        yield (
+            "the first phonon of the box, which is not a boson peak "
+            "(.bp.mark_box_phonon(traj.bp.box_phonon()))"
+        )
+    if row.name == "interference_function":
+        yield "<b>^2, for S(Q) (xbp.open_dataset(path, composition='SiO2'))"
+    if isinstance(source, xr.DataArray):
+        yield "standard deviations (a DataArray has none: use the Dataset)"
+    elif f"{value.name}_std" not in source:
+        one = source.attrs.get("segments") == 1
+        window = str(source.attrs.get("window", "")).partition(",")[0]
+        yield "standard deviations" + (
+            f": only one window of {window} fits into the trajectory"
+            if one
+            else f" (a variable '{value.name}_std'); every point has the same weight"
+        )
+
+
+def _of_a_trajectory(traj: xr.Dataset) -> Iterator[str]:
+    has = "velocity" in traj
+    frames, atoms = traj.sizes.get("time", 0), traj.sizes.get("atom", 0)
+    first = f"trajectory: {atoms} atoms, {frames} frame{'s' * (frames != 1)}"
+    if "time" in traj.coords and frames > 1:
+        step, units = float(traj.time[1] - traj.time[0]), _units(traj.time)
+        first += f" {step:.4g}{units} apart, {step * frames:.4g}{units} in all"
+    yield first
+    if "element" in traj.coords:
+        names, counts = np.unique(traj.element.values, return_counts=True)
+        pairs = zip(names, counts, strict=True)
+        yield "  " + ", ".join(f"{name} {count}" for name, count in pairs)
+    yield f"  next: {' '.join(next_steps(traj, 'trajectory'))}"
+    if frames == 1:
+        yield "  one frame: spectra and displacements need more"
+    elif not has:
+        yield (
+            "  missing: velocities, which current_spectra and box_phonon need; vdos "
+            "uses differences of positions"
+        )
+    if frames > 1 and "temperature" not in traj.coords:
+        or_else = ", or that of the velocities" if has else ""
+        yield f"  missing: the temperature (T= of the next call{or_else})"
+
+
+def _of_local_fields(fields: xr.Dataset | xr.DataArray) -> Iterator[str]:
+    whole = isinstance(fields, xr.Dataset)
+    names = [str(n) for n in (fields.data_vars if whole else [fields.name])]
+    sizes = ", ".join(f"{dim} {size}" for dim, size in fields.sizes.items())
+    yield f"local fields of the atoms, {', '.join(names)}: {sizes}"
+    how = [f"{k} {fields.attrs[k]}" for k in ("cutoff", "reference") if k in fields.attrs]  # fmt: skip
+    if how:
+        yield f"  {', '.join(how)}"
+    chosen = repr(names[0]) if len(names) == 1 else str(names)
+    yield f"  next: traj.bp.fluctuation_spectrum({chosen}, …) traj.bp.compare_fluctuations(…)"
+
+
+def _units(variable: xr.DataArray) -> str:
+    """Write units after a number; nothing where it is pure."""
+    units = str(variable.attrs.get("units", ""))
+    return "" if units in ("", "1") else f" {units}"
+
+
+def _short(number: Any) -> str:
+    """Write four figures, without a power of ten where one can."""
+    value = float(number)
+    large = 1e4 <= abs(value) < 1e6
+    return (f"{value:.0f}" if large else f"{value:.4g}").replace("-", "−", 1)
