@@ -58,7 +58,7 @@ CELL = np.diag([7.0, 8, 9])
         ),
         (lambda t: t.drop_vars("position"), QuantityError, "without positions"),
         (lambda t: t.position, QuantityError, "got DataArray|'trajectory'|trajectory"),
-        (lambda t: t.drop_vars("cell"), QuantityError, "has no 'cell'"),
+        (lambda t: t.drop_vars("cell"), QuantityError, "needs a 'cell'"),
         (
             lambda t: t.assign(cell=t.cell * 0),
             (RangeError, UnitsError),
@@ -124,7 +124,7 @@ CELL = np.diag([7.0, 8, 9])
         (
             lambda t: t.assign(mass=("atom", np.zeros(40), {"units": "u"})),
             QuantityError,
-            "'mass' holds 0 u",
+            "'mass' has the value 0 u",
         ),
         (
             lambda t: t.assign(mass=((), 3.0, {"units": "u"})),

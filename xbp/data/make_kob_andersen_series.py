@@ -3,7 +3,7 @@
 One glass at three cooling rates, and in three sizes.
 
 Run it as ``python -m xbp.data.make_kob_andersen_series FOLDER``: trajectories that
-stand in the folder are used again. It takes some three hours of one core; the slowest
+are in the folder are used again. It takes some three hours of one core; the slowest
 quench half of them.
 """
 
@@ -20,17 +20,18 @@ import xbp
 COOLING_RATES = ("1e12 K/s", "1e11 K/s", "1e10 K/s")
 SIZES = (4000, 8000, 16000)
 GLASS: dict[str, Any] = {
-    "timestep": "10 "
-                "fs", "collect_time": "200 "
-                                         "ps", "time_between_frames": "100 "
-                                                                          "fs", "progress": True,
-}  # fmt: skip
+    "timestep": "10 fs",
+    "collect_time": "200 ps",
+    "time_between_frames": "100 fs",
+    "progress": True,
+}
 ANALYSIS: dict[str, Any] = {
-    "Q_max": "4.2 "
-             "1/angstrom", "window": "40 "
-                                         "ps", "E_max": "8 "
-                                                           "meV", "Q_range": (1.4, 4.2), "E_range": (0.25, 1.5),
-}  # fmt: skip
+    "Q_max": "4.2 1/angstrom",
+    "window": "40 ps",
+    "E_max": "8 meV",
+    "Q_range": (1.4, 4.2),
+    "E_range": (0.25, 1.5),
+}
 
 
 def main(folder: Path) -> None:

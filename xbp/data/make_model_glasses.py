@@ -1,7 +1,7 @@
 """Make the five model glasses, and the embedded ``glass_<system>.nc`` of each.
 
 Run it as ``python -m xbp.data.make_model_glasses FOLDER ZrCuAl2011.eam.alloy [SYSTEM
-…]``: trajectories that stand in the folder are used again. The slowest takes half an
+…]``: trajectories that are in the folder are used again. The slowest takes half an
 hour of one core.
 """
 
@@ -29,13 +29,17 @@ GLASSES: dict[str, dict[str, Any]] = {
     "kob_andersen": {**_SLOW, "n_atoms": 4000, "cooling_rate": "1e11 K/s"},
     "inverse_power": {**_SLOW, "n_atoms": 2000, "cooling_rate": "2e11 K/s"},
     "CuZr": {**_FAST, "n_atoms": 2000, "cooling_rate": "1e13 K/s"},
-    "SiO2": {**_FAST, "n_atoms": 1998, "cooling_rate": "1e14 "
-                                                       "K/s", "melt_time": "5 "
-                                                                                "ps", "relax_time": "5 "
-                                                                                                      "ps",
-             "collect_time": "24 ps", "time_between_frames": "10 fs"},
+    "SiO2": {
+        **_FAST,
+        "n_atoms": 1998,
+        "cooling_rate": "1e14 K/s",
+        "melt_time": "5 ps",
+        "relax_time": "5 ps",
+        "collect_time": "24 ps",
+        "time_between_frames": "10 fs",
+    },
     "ZrCuAl": {**_FAST, "n_atoms": 2000, "cooling_rate": "1e13 K/s"},
-}  # fmt: skip
+}
 #: Q_max, window, E_max, the range of the fit, the Q over which the peak and its
 #: correlation are sought, and the cutoff of the neighbors: where the first minimum of
 #: g(r) parts small from large atoms, or has oxygen with two neighbors only, it is that
@@ -85,7 +89,7 @@ def analyse(path: Path, name: str, options: dict[str, Any]) -> xr.DataTree:
         "Q_range": Q_range,
     }
     spectra = xbp.glass_spectra(traj, Q_max, **common, weights=weights)
-    # Fields are compared at the boson peak, or where there is none in the middle of the
+    # Fields are compared at the boson peak, or without one in the middle of the
     # range.
     at = (
         float(spectra.E_BP)

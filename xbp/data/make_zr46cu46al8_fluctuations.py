@@ -14,7 +14,7 @@ from xbp.analysis.fluctuations import PAPER_FIELDS
 
 
 def main(source: str) -> None:
-    """Compare the paper's five fields and the von Mises strain, and write the table beside this file."""
+    """Compare the paper's five fields and the von Mises strain, and write the table."""
     table = xbp.compare_fluctuations(
         xbp.md.open_trajectory(source),
         "8.6 1/angstrom",

@@ -1,8 +1,8 @@
-"""Some frames of a trajectory as plain arrays, with the motion of the whole and without it."""
+"""Some frames of a trajectory as plain arrays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +12,6 @@ from xbp.core.errors import QuantityError
 from xbp.md.motion import motion_of_centre, resting_hops
 
 __all__ = ["Block"]
-
-#: Numbers of a few frames: they stay in the processor's cache.
-_VALUES = 2**18
 
 
 @dataclass(frozen=True)
@@ -32,9 +29,9 @@ class Block:
     first : int
         Number of the first frame, for messages.
     field : array, shape (time, component, atom), or None
-        Numbers of the user's own.
+        Other numbers per atom.
     share : numpy.ndarray, shape (atom,), or None
-        Of each atom in the mass of all: what the motion of the whole is made of.
+        Fraction of the mass in each atom.
     rate : numpy.ndarray, shape (time, 3, 3), or None
         Change of the cell vectors, Å/ps, where the velocities contain it.
     """
@@ -50,16 +47,12 @@ class Block:
 
     def part(self, start: int, stop: int) -> Block:
         """Return frames start … stop−1 of it."""
-        return Block(
-            None if self.position is None else self.position[start:stop],
-            None if self.velocity is None else self.velocity[start:stop],
-            self.cell if self.cell.ndim == 2 else self.cell[start:stop],
-            self.units,
-            self.first + start,
-            None if self.field is None else self.field[start:stop],
-            self.share,
-            None if self.rate is None else self.rate[start:stop],
-        )
+        parts: dict[str, Any] = {
+            name: None if (a := getattr(self, name)) is None else a[start:stop]
+            for name in ("position", "velocity", "field", "rate")
+        }
+        cell = self.cell if self.cell.ndim == 2 else self.cell[start:stop]
+        return replace(self, **parts, cell=cell, first=self.first + start)
 
     def scaled(self) -> np.ndarray:
         """Return positions in units of the cell vectors, shape (time, 3, atom)."""
@@ -73,21 +66,21 @@ class Block:
 
     @cached_property
     def centre(self) -> np.ndarray:
-        """Where the centre of mass is, from its place in the first frame, in cells, shape (time, 3).
+        """Displacement of the centre of mass since the first frame, in cells.
 
-        NaN where it is not known: see `resting_hops`.
+        Shape (time, 3); NaN where it is not known: see `resting_hops`.
         """
         return motion_of_centre(self.scaled(), self.share)
 
     def resting(self) -> np.ndarray:
-        """Return positions as `scaled` does, the centre of mass at rest where its motion is known."""
+        """Return `scaled`, with the centre of mass at rest if its motion is known."""
         scaled = self.scaled()
         if np.isfinite(self.centre).all():
             scaled -= self.centre[:, :, None]
         return scaled
 
     def drift(self, starts: list[int], length: int) -> np.ndarray:
-        """Return how far the centre of mass moves from frame to frame of segments, Å, shape (segment, 3)."""
+        """Return the centre of mass's mean displacement per frame of segments, Å."""
         cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
         ways = [
             self.centre[start + length - 1] - self.centre[start] for start in starts
@@ -95,11 +88,10 @@ class Block:
         return np.asarray(np.stack(ways) @ cell / max(1, length - 1))
 
     def path(self) -> np.ndarray:
-        """Return the way of every atom from its mean place, the centre of mass at rest, Å, shape (time, 3, atom).
+        """Return displacements from the mean positions, Å, shape (time, 3, atom).
 
-        A jump over a face of the cell is no displacement: from one frame to the next an
-        atom goes to the nearest image. NaN where atoms move by half of the cell, so
-        that it is not known which that is.
+        The centre of mass is at rest. From frame to frame an atom goes to the nearest
+        image; NaN if atoms move by half of the cell, so that this is not known.
         """
         scaled = self.scaled()
         cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
@@ -112,9 +104,9 @@ class Block:
         return np.ascontiguousarray(np.matmul(cell.T, path))
 
     def steps(self, time: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return velocities as steps between neighbouring frames, as `split_velocities` does, one fewer than frames.
+        """Return `split_velocities`, taken from steps between neighbouring frames.
 
-        NaN where atoms move by half of the cell.
+        One fewer than frames; NaN where atoms move by half of the cell.
         """
         hops, centre = resting_hops(np.diff(self.scaled(), axis=0), self.share)
         hops[~np.isfinite(centre).all(axis=1)] = np.nan
@@ -134,14 +126,14 @@ class Block:
         return np.ascontiguousarray(np.swapaxes(velocity, 1, 2) * self.units[1])
 
     def thermal_velocities(self) -> np.ndarray:
-        """Return velocities as `velocities` does, without the motion of the whole."""
+        """Return `velocities` without the motion of centre of mass and cell."""
         return self.split_velocities()[0]
 
     def twice_kinetic(self, mass: np.ndarray) -> np.ndarray:
-        """Return Σ m v² of every frame, the centre of mass at rest, u Å²/ps², shape (time,)."""
+        """Return Σ m v² of every frame, the centre of mass at rest, u Å²/ps²."""
         n_frames, n_atoms = self.velocity.shape[:2]
         energy = np.empty(n_frames)
-        few = max(1, _VALUES // (3 * n_atoms))
+        few = max(1, 2**18 // (3 * n_atoms))  # they stay in the processor's cache
         for first in range(0, n_frames, few):
             velocity = self.part(first, min(first + few, n_frames)).thermal_velocities()
             energy[first : first + few] = np.einsum(
@@ -150,9 +142,9 @@ class Block:
         return energy
 
     def split_velocities(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return velocities without the motion of the whole, and that of the centre of mass, shape (time, 3).
+        """Return thermal velocities, and that of the centre of mass, shape (time, 3).
 
-        The cell's own motion is taken off where the velocities contain it.
+        The motion of the cell is removed if the velocities contain it.
         """
         velocity = self.velocities()
         if self.rate is not None:
@@ -161,7 +153,7 @@ class Block:
         return velocity - flow[..., None], flow
 
     def affine_velocities(self) -> np.ndarray:
-        """Return the velocities of atoms that the cell carries along, Å/ps, shape (time, 3, atom)."""
+        """Return velocities due to the motion of the cell, Å/ps, (time, 3, atom)."""
         # Rows are vectors: r = s·H, so that s carried along moves by s·dH/dt.
         return np.asarray(np.matmul(np.swapaxes(self.rate, 1, 2), self.scaled()))
 
@@ -174,7 +166,6 @@ def _require_finite(values: np.ndarray, name: str, first: int) -> None:
             raise QuantityError(
                 f"the {name} of atom {atom} in frame {first + frame} is "
                 f"{values[frame, atom, axis]}",
-                reason="the simulation lost this atom, or the file is damaged",
                 fix="leave those frames out: traj.isel(time=slice(0, "
                 f"{first + frame}))",
             )

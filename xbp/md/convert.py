@@ -63,7 +63,8 @@ def convert(
     Examples
     --------
     >>> import tempfile, xbp
-    >>> gas = xbp.md.models.ideal_gas(5, 4, cell=10, T=300, mass=40, time_step=0.02, seed=1)
+    >>> gas = xbp.md.models.ideal_gas(
+    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, seed=1)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     gas.to_netcdf(f"{folder}/gas.nc")
     ...     convert(f"{folder}/gas.nc", f"{folder}/copy.nc")
@@ -87,7 +88,7 @@ def convert(
 
 
 def _why_kept(folder: Path) -> str | None:
-    """Say why a folder must not be replaced, or return None if it is a Zarr store of a trajectory and nothing else."""
+    """Return why a folder must not be replaced; None for a trajectory's Zarr store."""
     if folder.suffix != ".zarr":
         return "it is a folder"
     foreign = [

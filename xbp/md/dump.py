@@ -253,7 +253,8 @@ def _coordinates(columns: tuple[str, ...], where: str) -> tuple[str, str, str]:
 
 def _require_all(given: Given, picked: list[_Header], stated: str | None) -> None:
     """Ask for everything that a file lacks at once, if that is more than one thing."""
-    style, missing = given.units or stated, {}
+    style = given.units if isinstance(given.units, str) else stated
+    missing = {}
     if style is None:
         missing["units"] = "units='metal'"
     if style == "lj" and given.lj is None:
@@ -278,15 +279,16 @@ def _elements(given: Given, atoms: Mapping[str, np.ndarray]) -> np.ndarray:
     if given.elements is None and own is not None:
         if unnamed and types is not None and np.unique(types).size > 1:
             raise QuantityError(
-                f"the elements of {given.path} are unknown: its column element is C for "
-                "all types",
+                f"the elements of {given.path} are unknown: its column element is C "
+                "for all types",
                 fix="elements={1: 'Zr', 2: 'Cu'}, or ['C', 'C'] if it is carbon",
             )
         return own
     if types is None:
         not_used(f"{given.path} has no column type", elements=given.elements)
         raise QuantityError(
-            f"the elements of {given.path} are unknown: it has no column element or type"
+            f"the elements of {given.path} are unknown: it has neither a column "
+            "element nor type"
         )
     found = named(given, types)
     if own is not None and not unnamed and (own != found).any():

@@ -227,7 +227,7 @@ def _atoms(atoms: Any) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _has_times(path: Path) -> bool:
-    """Return whether a netCDF file of AMBER has times; MDAnalysis counts from 0 else."""
+    """Return whether a netCDF file of AMBER has times, or MDAnalysis counts frames."""
     if not path.name.lower().endswith((".nc", ".ncdf")):
         return True
     with require("netCDF4", "it looks for the times", "md").Dataset(path) as file:
@@ -263,8 +263,7 @@ def _require_whole(
     require_file(
         complete,
         source.path,
-        f"it is cut short ({kind}): there is more after {n_frames} frames, but no whole "
-        "frame",
+        f"it is cut short ({kind}): the frame after the first {n_frames} is not whole",
         fix=f"truncated='drop' opens the {n_frames} whole frames",
     )
 

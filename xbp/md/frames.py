@@ -70,7 +70,7 @@ class Frames:
         return position, velocity
 
     def arrays(self, chunk: int) -> tuple[Any, Any]:
-        """Return positions and velocities as dask arrays; both come from one reading."""
+        """Return positions and velocities as dask arrays, which one task reads."""
         dask = require("dask", "trajectories are opened lazily, as its arrays", "md")
         array = require("dask.array", "trajectories are opened lazily", "md")
         # One node of the graph contains the reader and its index of the file.
@@ -329,7 +329,8 @@ def masses_of(
 
     Examples
     --------
-    >>> masses_of(Path("a"), np.array(["Cu", "Zr"]), None, np.array([0.0, 91.0])).round(1).tolist()
+    >>> element, known = np.array(["Cu", "Zr"]), np.array([0.0, 91.0])
+    >>> masses_of(Path("a"), element, None, known).round(1).tolist()
     [63.5, 91.0]
     """
     symbols, index = np.unique(element, return_inverse=True)

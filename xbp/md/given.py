@@ -138,9 +138,8 @@ class Given:
             require_kind(
                 self.elements, type(None) if one else Iterable, "elements", wanted
             )
-            mapped = isinstance(self.elements, Mapping)
-            symbols = self.elements.values() if mapped else self.elements  # type: ignore[union-attr]
-            for symbol in symbols:
+            symbols: Any = self.elements
+            for symbol in getattr(symbols, "values", symbols.__iter__)():
                 require_kind(symbol, str, "elements", f"{wanted}, not {shown(symbol)}")
 
     def allow(self, kind: str, *names: str) -> None:
@@ -329,8 +328,8 @@ def frame_times(
             at = int(np.argmax(wrong)) + 1 if wrong.any() else 0
             raise QuantityError(
                 f"{path}: frame {at} does not follow the frame before it; their steps "
-                f"or times (by timestep= or the file) are {order[max(0, at - 1) : at + 1]}",
-                fix="open a part that is in order, with frames=, or one frame at a time",
+                f"or times (by timestep= or the file) are {order[: at + 1][-2:]}",
+                fix="open a part in order with frames=, or one frame at a time",
             )
     if own is not None and counted is not None and step is not None:
         _require_spacing(path, own, np.diff(counted), f"timestep={step:g} ps", rounding)
@@ -344,7 +343,7 @@ def frame_times(
             and np.ptp(np.diff(marks)) > rounding * np.diff(marks).mean()
         ):
             raise QuantityError(
-                f"{what} contradicts {path}, whose frames are not equally spaced: steps "
+                f"{what} contradicts {path}: its frames are not equally spaced: steps "
                 f"{', '.join(f'{mark:g}' for mark in marks[:4])}, …",
                 fix="timestep=, the time of one of these steps",
             )
@@ -387,7 +386,8 @@ def named(given: Given, names: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> named(Given(Path("a"), elements=["Cu", "Zr"]), np.array(["1", "2", "1"])).tolist()
+    >>> given = Given(Path("a"), elements=["Cu", "Zr"])
+    >>> named(given, np.array(["1", "2", "1"])).tolist()
     ['Cu', 'Zr', 'Cu']
     """
     there = np.unique(names).tolist()

@@ -1,8 +1,7 @@
-"""Arguments of trajectory methods as plain numbers, and their results as labelled data."""
+"""Results of operations on trajectories as labelled data."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,10 +10,10 @@ import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
 from xbp.core.diagnostic import Diagnostic, diagnosed
-from xbp.core.errors import RangeError, TemperatureError
+from xbp.core.errors import TemperatureError
+from xbp.core.guards import require_agreement, require_positive, require_whole
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
-from xbp.core.units import magnitude
 from xbp.md.trajectory import Trajectory
 
 __all__ = [
@@ -24,11 +23,6 @@ __all__ = [
     "sample_temperature",
     "whole",
 ]
-
-
-#: Temperatures (K) of matter; velocities that tell others were never drawn, or are in
-#: other units.
-_COLDEST, _HOTTEST = 1e-3, 1e5
 
 
 class Column(NamedTuple):
@@ -56,10 +50,10 @@ def label(
     attrs: Mapping[str, Any] | None = None,
     found: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """Build the Dataset of a result, with the trajectory's attributes and a line of history.
+    """Build the Dataset of a result, with attributes of the trajectory and history.
 
-    What was `found` about it (diagnostics, the motion of the whole) is recorded with
-    each variable and the table.
+    What was `found` (diagnostics, motion of the centre of mass) is recorded with each
+    variable and the table.
     """
     history = extend_history(
         trajectory.source.attrs.get("history"), operation, arguments
@@ -108,25 +102,34 @@ def label(
 def _of_the_box(
     trajectory: Trajectory, found: Mapping[str, Any], of_wave_vectors: bool
 ) -> dict[str, Any]:
-    """Record that there are two dimensions, or that no wave vectors are allowed across open sides."""
+    """Return the dimension 2, or a diagnostic of open sides."""
     if trajectory.dimension == 2:
         return {"dimension": 2}
     if not of_wave_vectors or trajectory.repeats.all():
         return {}
     sides = " and ".join("abc"[axis] for axis in np.flatnonzero(~trajectory.repeats))
-    return dict(diagnosed(found, Diagnostic(
-        "open_sides", "warning", f"the box is open along {sides}: only wave vectors "
-                                 "along its other sides are used",
-    )))  # fmt: skip
+    return dict(
+        diagnosed(
+            found,
+            Diagnostic(
+                "open_sides",
+                "warning",
+                f"the box is open along {sides}: only wave vectors "
+                "along its other sides are used",
+            ),
+        )
+    )
 
 
 def composition(elements: np.ndarray) -> str:
-    """Return the formula of a box, by which an S(Q) of another sample is told.
+    """Return the chemical formula of a box.
 
     Examples
     --------
-    >>> composition(np.array(["Si", "O", "O"] * 40)), composition(np.array(["Zr"] * 700 + ["Cu"] * 301))
-    ('SiO2', 'Zr69.9Cu30.1')
+    >>> composition(np.array(["Si", "O", "O"] * 40))
+    'SiO2'
+    >>> composition(np.array(["Zr"] * 700 + ["Cu"] * 301))
+    'Zr69.9Cu30.1'
     """
     names, first, counts = np.unique(elements, return_index=True, return_counts=True)
     least = counts // np.gcd.reduce(counts)
@@ -139,37 +142,18 @@ def composition(elements: np.ndarray) -> str:
 
 def positive(value: Any, units: str, name: str, *, energy: bool = False) -> float:
     """Return a positive argument in given units."""
-    number = magnitude(value, units, name=name, energy=energy)
-    if number <= 0:
-        raise RangeError(
-            f"{name}={value}",
-            reason="it must be positive",
-            fix=f"give it like {name}='1 {units}'",
-        )
-    return number
+    return require_positive(value, name, units, energy=energy)
 
 
 def whole(value: Any, name: str, least: int = 0) -> int:
-    """Return an argument that counts something."""
-    try:
-        number: int | None = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < least:
-        raise RangeError(
-            f"{name}={value!r}",
-            reason=f"it must be a whole number, {least} or more",
-            fix=f"{name}=1000",
-        )
-    return number
+    """Return a count."""
+    return require_whole(value, name, least=least)
 
 
 def sample_temperature(
     trajectory: Trajectory, T: Any, measured: tuple[float, float | None] | None = None
 ) -> xr.Variable | None:
-    """Find the temperature (K).
-
-    The argument or the Dataset's, else that of the velocities that an analysis read.
+    """Return the temperature (K): given, of the Dataset, or measured by velocities.
 
     Parameters
     ----------
@@ -177,26 +161,26 @@ def sample_temperature(
     T : scalar with units, optional
         Bare: K.
     measured : (float, float or None), optional
-        T = Σ m v² / (3 (N−1) k_B), the centre of mass being at rest, and its standard
+        T = Σ m v² / (3 (N−1) k_B) with the centre of mass at rest, and its standard
         deviation; then ``attrs["source"]`` is ``"velocities"`` and ``attrs["std"]`` the
-        latter. Velocities of no solid or liquid tell none.
+        latter. Below 1 mK and above 100 000 K velocities were never drawn, or are in
+        other units: None.
     """
     carried = trajectory.temperature()
     given = None if T is None else float(temperature_coordinate(T).values)
-    if (
-        given is not None
-        and carried is not None
-        and not np.isclose(given, carried, rtol=1e-9, atol=0)
-    ):
-        raise TemperatureError(
-            f"T={T} ({given:g} K) contradicts the trajectory's temperature "
-            f"({carried:g} K)",
-            reason="two different temperatures are given",
-            fix="leave T= out, or traj.drop_vars('temperature') if it is wrong",
+    if given is not None and carried is not None:
+        require_agreement(
+            given,
+            carried,
+            "T",
+            "K",
+            source="the trajectory",
+            tolerance=1e-9,
+            error=TemperatureError,
         )
     if given is not None or carried is not None:
         return temperature_coordinate(given if given is not None else carried)
-    if measured is None or not _COLDEST < measured[0] < _HOTTEST:
+    if measured is None or not 1e-3 < measured[0] < 1e5:
         return None
     found = temperature_coordinate(measured[0])
     found.attrs["source"] = "velocities"

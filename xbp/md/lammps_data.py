@@ -193,7 +193,7 @@ def _read_atoms(
     require_file(
         width in (plain, plain + 3),
         path,
-        f"the columns of Atoms are unknown ({width} of style '{style or 'not stated'}')",
+        f"unknown columns of Atoms ({width} of style '{style or 'not stated'}')",
         fix=f"write 'Atoms # atomic', or what is true of {', '.join(_LAYOUTS)}",
     )
     ids = np.array([int(row[0]) for row in rows])

@@ -1,7 +1,4 @@
-"""The motion of the whole: its centre of mass, and the cell that breathes.
-
-Both are taken off in one place.
-"""
+"""Motion of the centre of mass and of the cell, removed in one place."""
 
 from __future__ import annotations
 
@@ -22,17 +19,14 @@ __all__ = [
     "resting_hops",
 ]
 
-#: What is recorded of the motion of a cell that changes, by whether velocities contain
-#: it.
+#: What was done about the motion of the cell, by whether velocities contain it.
 AFFINE = {True: "taken off", False: "not in the velocities", None: "unknown"}
-#: Numbers of a chunk of frames: few enough to stay in the processor's cache.
-_CHUNK_VALUES = 2**18
 
 
 def resting_hops(
     hops: np.ndarray, share: np.ndarray, reach: float = 0.45
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Split what atoms moved from frame to frame into the motion of the centre of mass and the rest.
+    r"""Split displacements between frames into the centre of mass's and the rest.
 
     .. math:: \mathbf c = \sum_j m_j \Delta\mathbf s_j \Big/ \sum_j m_j
 
@@ -57,7 +51,8 @@ def resting_hops(
 
     Examples
     --------
-    >>> hops, centre = resting_hops(np.array([[[0.30, -0.68]] * 3]), np.array([0.5, 0.5]))
+    >>> hops = np.array([[[0.30, -0.68]] * 3])
+    >>> hops, centre = resting_hops(hops, np.array([0.5, 0.5]))
     >>> centre[0].round(3), hops[0, 0].round(3)
     (array([0.31, 0.31, 0.31]), array([-0.01,  0.01]))
     """
@@ -75,10 +70,10 @@ def resting_hops(
 
 
 def motion_of_centre(scaled: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return where the centre of mass is, from its place in the first frame, in cells, shape (n_frames, 3)."""
+    """Return the displacement of the centre of mass since the first frame, in cells."""
     n_frames, _, n_atoms = scaled.shape
     centre = np.zeros((n_frames, 3))
-    chunk = max(1, _CHUNK_VALUES // (3 * n_atoms))
+    chunk = max(1, 2**18 // (3 * n_atoms))  # they stay in the processor's cache
     for first in range(0, n_frames - 1, chunk):
         part = scaled[first : first + chunk + 1]
         centre[first + 1 : first + len(part)] = resting_hops(
@@ -88,10 +83,7 @@ def motion_of_centre(scaled: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def cell_rate(cell: np.ndarray, time: np.ndarray) -> np.ndarray | None:
-    """Return how fast the cell vectors change, Å/ps, shape (n_frames, 3, 3).
-
-    None where they do not.
-    """
+    """Return the rate of the cell vectors, Å/ps, (n_frames, 3, 3); None if constant."""
     if (
         cell.ndim == 2
         or len(cell) < 3
@@ -108,7 +100,7 @@ def contains_affine(
     *,
     uncertainty: float = 0.2,
 ) -> bool | None:
-    r"""Tell whether velocities contain those of atoms that the cell carries along.
+    r"""Return whether velocities contain the motion of the cell.
 
     .. math:: \alpha = \sum_j m_j \mathbf v_j\cdot\mathbf a_j \Big/ \sum_j m_j a_j^2
 
@@ -129,7 +121,7 @@ def contains_affine(
     along = np.einsum("tcj,tcj->tj", velocity, affine) * share
     square = float(np.einsum("tcj,tcj,j->", affine, affine, share))
     alpha = float(along.sum()) / square
-    # Each atom and frame for itself; what they have in common is the affine motion.
+    # The scatter of atoms and frames about the affine motion.
     rest = along - alpha * np.einsum("tcj,tcj->tj", affine, affine) * share
     return alpha > 0.5 if np.sqrt((rest**2).sum()) / square <= uncertainty else None
 
@@ -142,7 +134,7 @@ def motion_attrs(
     *,
     least: float = 0.1,
 ) -> dict[str, str]:
-    """Record what was done about the motion of the whole.
+    """Record what was done about the motion of centre of mass and cell.
 
     Parameters
     ----------
@@ -167,24 +159,34 @@ def motion_attrs(
     way = float(np.linalg.norm(drift)) * window
     known = bool(np.isfinite(way))
     if not known:
-        doubts.append(Diagnostic(
-            "drift_unknown", "warning",
-            "atoms move by half the cell between frames: the centre-of-mass motion is "
-            "unknown and was not removed",
-            "write frames more often",
-        ))  # fmt: skip
+        doubts.append(
+            Diagnostic(
+                "drift_unknown",
+                "warning",
+                "atoms move by half the cell between frames: the centre-of-mass "
+                "motion is unknown and was not removed",
+                "write frames more often",
+            )
+        )
     elif way > least:
-        doubts.append(Diagnostic(
-            "drift", "info", f"the centre of mass moves {way:.3g} angstrom in "
-                             f"{window:.4g} ps; the drift was removed"
-        ))  # fmt: skip
+        doubts.append(
+            Diagnostic(
+                "drift",
+                "info",
+                f"the centre of mass moves {way:.3g} angstrom in "
+                f"{window:.4g} ps; the drift was removed",
+            )
+        )
     if affine == AFFINE[None]:
-        doubts.append(Diagnostic(
-            "affine_motion", "warning",
-            "the cell changes; thermal motion hides whether the velocities include "
-            "this, so it was not removed",
-            "simulate at constant volume",
-        ))  # fmt: skip
+        doubts.append(
+            Diagnostic(
+                "affine_motion",
+                "warning",
+                "the cell changes; thermal motion hides whether the velocities include "
+                "this, so it was not removed",
+                "simulate at constant volume",
+            )
+        )
     found = {} if affine is None else {"affine_motion": affine}
     found["center_of_mass"] = "at rest" if known else "as in the trajectory"
     return {**found, **diagnosed(attrs, *doubts)}

@@ -169,7 +169,8 @@ def open_trajectory(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "cu.lammpstrj")
     ...     _ = path.write_text(text)
-    ...     traj = open_trajectory(path, units="metal", elements=["Cu", "Zr"], timestep="2 fs").compute()
+    ...     options = {"units": "metal", "elements": ["Cu", "Zr"], "timestep": "2 fs"}
+    ...     traj = open_trajectory(path, **options).compute()
     >>> traj.element.values.tolist(), traj.position.values[0, 0].tolist()
     (['Zr', 'Cu'], [1.0, 2.0, 3.0])
     """
@@ -190,9 +191,16 @@ def open_trajectory(
         fix="check the spelling and the working directory",
     )
     given = Given(
-        where, frames, units, elements, masses, timestep, time_between_frames, lj,
+        where,
+        frames,
+        units,
+        elements,
+        masses,
+        timestep,
+        time_between_frames,
+        lj,
         None if topology is None else to_path(topology),
-    )  # fmt: skip
+    )
     source = Source(where)
     if not where.is_dir():
         source = open_source(where, keep_part=truncated == "drop")
@@ -205,17 +213,22 @@ def open_trajectory(
         ds = ds.isel(time=frames) if frames is not None else ds
         require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")
         history = ds.attrs.get("history")
-        ends = [
-            ds.position.isel(time=i).transpose("atom", "xyz").values for i in (0, -1)
-        ] if "dimension" not in ds.attrs else []  # fmt: skip
+        ends = (
+            [ds.position.isel(time=i).transpose("atom", "xyz").values for i in (0, -1)]
+            if "dimension" not in ds.attrs
+            else []
+        )
     else:
         history = None
         with reading(where):
             found = _reader(source, head, given)(source, given)
         mass = masses_of(
-            where, found.element, masses, found.mass,
+            where,
+            found.element,
+            masses,
+            found.mass,
             tolerance=np.inf if found.reduced else 0.25,
-        )  # fmt: skip
+        )
         ends = require_motion(where, found, mass, hottest=limit)
         ds = assemble(found, mass, chunk_frames)
         if source.packing:
@@ -225,16 +238,25 @@ def open_trajectory(
             own = ds.temperature.attrs.get("units", "K")
             carried = float(to_kelvin(float(ds.temperature), own, name="temperature"))
             require_agreement(
-                kelvin, carried, "temperature", "K", source=str(where),
+                kelvin,
+                carried,
+                "temperature",
+                "K",
+                source=str(where),
                 error=TemperatureError,
-            )  # fmt: skip
+            )
         ds = ds.assign_coords(temperature=kelvin)
         ds.temperature.attrs = {"units": "K", "long_name": "temperature"}
     arguments = {
-        "file": where.name, "units": units, "elements": _plain(elements),
-        "masses": _plain(masses), "timestep": timestep,
-        "time_between_frames": time_between_frames, "lj": lj, "frames": frames,
-    }  # fmt: skip
+        "file": where.name,
+        "units": units,
+        "elements": _plain(elements),
+        "masses": _plain(masses),
+        "timestep": timestep,
+        "time_between_frames": time_between_frames,
+        "lj": lj,
+        "frames": frames,
+    }
     ds.attrs["history"] = extend_history(history, "open_trajectory", arguments)
     try:
         read_trajectory(ds)

@@ -465,7 +465,7 @@ def index_frames(
     Raises
     ------
     FileFormatError
-        If a header is damaged, there is no frame, or (unless the part is wanted) the
+        If a header is damaged, there are no frames, or (unless the part is wanted) the
         last frame is cut short.
     """
     path = lines.source.path
@@ -492,7 +492,7 @@ def index_frames(
             f"it is cut short in frame {len(found)}",
             fix=f"truncated='drop' opens the {len(found)} whole frames before it"
             if found
-            else "copy it again: there is no whole frame in it",
+            else "copy it again: it has no whole frame",
         )
         found.append(TextFrame(at, lines.at, head))
     require_file(bool(found), path, "it has no frames")

@@ -19,11 +19,6 @@ from xbp.md.wavevectors import periodic_axes
 
 __all__ = ["Block", "Trajectory", "read_trajectory"]
 
-# Time steps written with few digits differ by rounding.
-_SAME_STEP = 1e-4
-#: Frames that show whether velocities contain the motion of the cell.
-_AFFINE_FRAMES = 128
-
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -86,22 +81,18 @@ class Trajectory:
         """
         if self.n_frames < 2:
             raise CoordinateError(
-                "the trajectory has one frame",
-                reason="nothing about its motion is known",
-                fix="use what needs one frame only: .bp.structure_factor(), "
-                ".bp.radial_distribution()",
+                "the trajectory has one frame, and motion needs several",
+                fix="structure_factor() and radial_distribution() need only one",
             )
         steps = np.diff(self.time)
         step = float(np.median(steps))
-        uneven = np.abs(steps - step) > _SAME_STEP * step
+        uneven = np.abs(steps - step) > 1e-4 * step  # rounding of times with few digits
         if uneven.any():
             at = int(np.argmax(uneven))
             raise CoordinateError(
                 f"the frames are not equally spaced: {steps[at]:.6g} ps after frame "
                 f"{at}, elsewhere {step:.6g} ps",
-                reason="time correlations need one time step",
-                fix="choose an evenly spaced part: traj.isel(time=slice(start, stop, "
-                "step))",
+                fix="choose a part: traj.isel(time=slice(start, stop, step))",
             )
         return float((self.time[-1] - self.time[0]) / (self.n_frames - 1))
 
@@ -112,7 +103,7 @@ class Trajectory:
 
     @property
     def has_thermometer(self) -> bool:
-        """Whether velocities can tell the temperature, which the Dataset does not carry; one frame cannot."""
+        """Whether the temperature is to be measured by the velocities."""
         known = self.velocity is not None and self.mass is not None
         return (
             known
@@ -121,41 +112,29 @@ class Trajectory:
         )
 
     def require_velocity(self) -> None:
-        """Say what is missing where something is made of velocities."""
+        """Refuse a trajectory without velocities."""
         if self.velocity is None:
             raise QuantityError(
                 "the trajectory has no velocities",
-                reason="currents, the vibrational density of states and the "
-                "temperature are made of them",
                 fix="write them in the simulation (LAMMPS: dump ... vx vy vz), or "
-                "pass T= where only T is missing",
+                "pass T= where only the temperature is missing",
             )
 
     @cached_property
     def share(self) -> np.ndarray:
-        """Of each atom in the mass of all, shape (atom,).
-
-        Equal where masses are not known.
-        """
+        """Fraction of the mass in each atom, equal if masses are unknown."""
         mass = np.ones(self.n_atoms) if self.mass is None else self.mass
         return np.asarray(mass / mass.sum())
 
     @cached_property
     def dimension(self) -> int:
-        """Three, or two where all atoms are in one plane.
-
-        By ``attrs["dimension"]``, or in a cell too thin for more.
-        """
-        if self.source.attrs.get("dimension", 3) == 2:
-            return 2
-        return 3 if self._images.all() else 2
+        """Two by ``attrs["dimension"]`` or for a plane of atoms in a thin cell."""
+        stated = self.source.attrs.get("dimension", 3) == 2
+        return 2 if stated or not self._images.all() else 3
 
     @cached_property
     def repeats(self) -> np.ndarray:
-        """Along which cell vectors the box repeats, shape (3,).
-
-        Not along open sides, and not across a plane.
-        """
+        """Cell vectors along which the box repeats: not open, not across a plane."""
         return np.asarray(_sides(self.source) & self._images)
 
     @cached_property
@@ -164,31 +143,24 @@ class Trajectory:
         return periodic_axes(self.block(0, 1).scaled()[0], self.mean_cell, plane=plane)
 
     def require_space(self, what: str) -> None:
-        """Refuse what is made for three dimensions where there are two."""
+        """Refuse a plane of atoms for what is defined in three dimensions."""
         if self.dimension == 2:
             raise QuantityError(
                 f"the trajectory is a plane of atoms, but {what} is defined in three "
                 "dimensions",
-                reason="degrees of freedom, directions and densities are different in "
-                "two dimensions",
                 fix="structure_factor(), radial_distribution(), msd() and "
                 "local_fields() work in two dimensions",
             )
 
     @cached_property
     def affine(self) -> bool | None:
-        """Whether velocities contain the motion of the cell, as some frames show.
+        """Whether velocities contain the motion of the cell; None if it is unclear.
 
-        None where it cannot be seen.
-
-        Programs differ: where the cell is a variable of its own, velocities are often
-        those within it.
+        Programs differ: velocities are often those relative to a moving cell.
         """
         if self.velocity is None or self._rate is None:
             return None
-        several = np.unique(
-            np.linspace(0, self.n_frames - 1, _AFFINE_FRAMES).astype(int)
-        ).tolist()
+        several = np.unique(np.linspace(0, self.n_frames - 1, 128).astype(int)).tolist()
         found = [
             self._block(frame, frame + 1, position=True, velocity=True, rate=self._rate)
             for frame in several
@@ -202,7 +174,7 @@ class Trajectory:
     def motion(
         self, drift: np.ndarray, window: float, *, velocity: bool = False
     ) -> dict[str, str]:
-        """Return what is recorded of the motion of the whole, as `motion_attrs` does."""
+        """Return the attributes that `motion_attrs` makes."""
         moving = self.cell.ndim == 3
         text = (
             AFFINE[self.affine if velocity and self._rate is not None else True]
@@ -251,39 +223,33 @@ class Trajectory:
         )
 
     def masses(self) -> np.ndarray:
-        """Return the masses, or say that they are missing."""
+        """Return the masses; refuse a trajectory without them."""
         if self.mass is None:
             raise QuantityError(
                 "the trajectory has no masses",
-                reason="the weights are made of them",
                 fix="traj['mass'] = ('atom', values, {'units': 'u'}), or "
                 "weights='unit'",
             )
         return self.mass
 
     def elements(self) -> np.ndarray:
-        """Return the elements, or say that they are missing."""
+        """Return the elements; refuse a trajectory without them."""
         if self.element is None:
             raise QuantityError(
-                "the trajectory does not say which elements its atoms are",
-                reason="weights and partials are made of them",
+                "the trajectory does not state which elements its atoms are",
                 fix="traj = traj.assign_coords(element=('atom', symbols)), or "
                 "weights='unit'",
             )
         return self.element
 
     def temperature(self) -> float | None:
-        """Return the scalar temperature that the Dataset carries, in K.
-
-        None if it carries none.
-        """
+        """Return the scalar temperature of the Dataset in K, or None."""
         if "temperature" not in self.source.coords:
             return None
         carried = self.source.coords["temperature"]
         if carried.ndim:
             raise TemperatureError(
                 f"the trajectory's temperature is over {carried.dims}",
-                reason="one trajectory has one temperature",
                 fix="traj = traj.drop_vars('temperature'), and T= where one is needed",
             )
         return float(
@@ -296,7 +262,7 @@ class Trajectory:
 
 
 def read_trajectory(data: xr.Dataset) -> Trajectory:
-    """Hold a Dataset to the data model of a trajectory.
+    """Check a Dataset against the data model of a trajectory.
 
     Parameters
     ----------
@@ -312,24 +278,23 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
     Raises
     ------
     QuantityError, UnitsError, CoordinateError
-        If it is no trajectory, or something is missing, empty or of another unit.
+        If it is not a trajectory, or something is missing, empty or in other units.
 
     Examples
     --------
     >>> import numpy as np
-    >>> traj = xr.Dataset(
-    ...     {"position": (("time", "atom", "xyz"), np.zeros((2, 1, 3)), {"units": "angstrom"}),
-    ...      "cell": (("vector", "xyz"), 10 * np.eye(3), {"units": "angstrom"})},
-    ...     coords={"time": ("time", [0.0, 0.5], {"units": "ps"})}, attrs={"quantity": "trajectory"})
+    >>> position = (("time", "atom", "xyz"), np.zeros((2, 1, 3)), {"units": "angstrom"})
+    >>> cell = (("vector", "xyz"), 10 * np.eye(3), {"units": "angstrom"})
+    >>> time = {"time": ("time", [0.0, 0.5], {"units": "ps"})}
+    >>> traj = xr.Dataset({"position": position, "cell": cell}, coords=time)
     >>> round(read_trajectory(traj).volume, 6)
     1000.0
     """
     if not isinstance(data, xr.Dataset) or "position" not in data:
+        given = "a Dataset without positions"
+        given = given if isinstance(data, xr.Dataset) else type(data).__name__
         raise QuantityError(
-            "got "
-            f"{'a Dataset without positions' if isinstance(data, xr.Dataset) else type(data).__name__}",
-            reason="this needs a trajectory, a Dataset with 'position' over time, "
-            "atom and xyz",
+            f"a trajectory is needed, a Dataset with 'position'; got {given}",
             fix="open one with xbp.md.open_trajectory(path)",
         )
     plain, _ = unwrap(data)
@@ -345,21 +310,20 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
     mass = None
     if "mass" in plain:
         units = require_units(plain["mass"], "'mass'", "u")
-        mass = np.asarray(plain["mass"].values, dtype=float) * convert_factor(
-            units, "u", name="'mass'"
-        )
-        if not (np.isfinite(mass) & (mass > 0)).all():
+        factor = convert_factor(units, "u", name="'mass'")
+        mass = np.asarray(plain["mass"].values, dtype=float) * factor
+        wrong = mass[~(np.isfinite(mass) & (mass > 0))]
+        if wrong.size:
             raise QuantityError(
-                f"'mass' holds {mass[~(np.isfinite(mass) & (mass > 0))][0]:g} u",
-                reason="a mass is finite and positive",
+                f"'mass' has the value {wrong[0]:g} u; masses are finite and positive",
                 fix="traj['mass'] = ('atom', values, {'units': 'u'})",
             )
     for name, per_atom in (("element", element), ("mass", mass)):
         if per_atom is not None and per_atom.shape != (position.sizes["atom"],):
             raise QuantityError(
-                f"'{name}' has the shape {per_atom.shape}",
-                reason=f"there are {position.sizes['atom']} atoms",
-                fix=f"give it over 'atom': traj['{name}'] = ('atom', values)",
+                f"'{name}' has the shape {per_atom.shape}, with "
+                f"{position.sizes['atom']} atoms",
+                fix=f"traj['{name}'] = ('atom', values)",
             )
     factor = convert_factor(position.attrs["units"], "angstrom", name="'position'")
     speed = (
@@ -380,34 +344,27 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
 
 
 def _array(data: xr.Dataset, name: str, units: str) -> xr.DataArray:
+    """Return a vector for every atom and time, over ('time', 'atom', 'xyz')."""
     array = data[name]
     if (
         set(array.dims) != {"time", "atom", "xyz"}
         or array.sizes["xyz"] != 3
         or array.dtype.kind not in "fiu"
+        or array.size == 0
     ):
+        problem = "is empty" if array.size == 0 else f"has the type {array.dtype}"
         raise QuantityError(
-            f"'{name}' has the shape {dict(array.sizes)} and type {array.dtype}",
-            reason="it is a vector for every atom at every time, over ('time', "
-            "'atom', 'xyz')",
-            fix="traj.expand_dims('time') where the time is missing; three components "
-            "for two-dimensional data too",
-        )
-    if array.size == 0:
-        raise QuantityError(
-            f"'{name}' is empty (shape {dict(array.sizes)})",
-            reason="there is nothing to compute on",
-            fix="look at the selection that made it",
+            f"'{name}' has the shape {dict(array.sizes)} and {problem}; it must be "
+            "numbers over ('time', 'atom', 'xyz')",
+            fix="traj.expand_dims('time') for one frame; three components for "
+            "two-dimensional data too",
         )
     require_units(array, f"'{name}'", units)
     return array.transpose("time", "atom", "xyz")
 
 
 def _sides(data: xr.Dataset) -> np.ndarray:
-    """Return which sides of the box are periodic, by ``attrs["periodic"]``.
-
-    All, where it says nothing.
-    """
+    """Return which sides are periodic: all, without ``attrs["periodic"]``."""
     digits = str(data.attrs.get("periodic", "111"))
     return np.array([digit != "0" for digit in digits.ljust(3, "1")[:3]])
 
@@ -415,23 +372,13 @@ def _sides(data: xr.Dataset) -> np.ndarray:
 def _cell(data: xr.Dataset) -> np.ndarray:
     """Return the cell in Å, (3, 3) or (time, 3, 3); refuse one that has no volume."""
     fix = "traj['cell'] = (('vector', 'xyz'), rows, {'units': 'angstrom'})"
-    if "cell" not in data:
+    cell = data.get("cell")
+    dims = ("time", "vector", "xyz")[cell is not None and "time" not in cell.dims :]
+    sizes = {} if cell is None else {d: n for d, n in cell.sizes.items() if d != "time"}
+    if cell is None or sizes != {"vector": 3, "xyz": 3}:
+        own = "there is none" if cell is None else f"'cell' has the shape {sizes}"
         raise QuantityError(
-            "the trajectory has no 'cell'",
-            reason="it sets the wave vectors allowed",
-            fix=fix,
-        )
-    cell = data["cell"]
-    dims = ("time", "vector", "xyz") if "time" in cell.dims else ("vector", "xyz")
-    if (
-        set(cell.dims) != set(dims)
-        or cell.sizes["vector"] != 3
-        or cell.sizes["xyz"] != 3
-    ):
-        raise QuantityError(
-            f"'cell' has the shape {dict(cell.sizes)}",
-            reason="its rows are the three cell vectors",
-            fix=fix,
+            f"the trajectory needs a 'cell' of three vectors in rows: {own}", fix=fix
         )
     units = require_units(cell, "'cell'", "angstrom")
     values = np.asarray(cell.transpose(*dims).values, dtype=float) * convert_factor(
@@ -447,9 +394,8 @@ def _cell(data: xr.Dataset) -> np.ndarray:
     )
     if not (volume > 1e-9 * np.abs(values).max() ** 3).all():
         raise RangeError(
-            f"'cell' has the volume {np.min(volume):g} angstrom**3",
-            reason="three cell vectors that are finite and span a volume are needed; "
-            "a free cluster has no allowed Q",
+            f"'cell' has the volume {np.min(volume):g} angstrom**3; a free cluster has "
+            "no allowed Q",
             fix=fix,
         )
     return values

@@ -127,17 +127,25 @@ def make_glass(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     glass = make_glass(
-    ...         "kob_andersen", f"{folder}/ka.nc", n_atoms=200, cooling_rate="1e14 K/s", melt_time="1 ps",
-    ...         relax_time="1 ps", collect_time="1 ps", time_between_frames="100 fs").load()
+    ...         "kob_andersen", f"{folder}/ka.nc", n_atoms=200,
+    ...         cooling_rate="1e14 K/s", melt_time="1 ps", relax_time="1 ps",
+    ...         collect_time="1 ps", time_between_frames="100 fs").load()
     >>> glass.sizes["time"], glass.velocity.attrs["units"]
     (10, 'angstrom/ps')
     """
     chosen = choose_system(system, composition, potential)
     job = make_job(
-        chosen, potential, n_atoms=n_atoms, cooling_rate=cooling_rate, melt=melt, temperature=temperature,
-        times=(melt_time, relax_time, collect_time), time_between_frames=time_between_frames, timestep=timestep,
+        chosen,
+        potential,
+        n_atoms=n_atoms,
+        cooling_rate=cooling_rate,
+        melt=melt,
+        temperature=temperature,
+        times=(melt_time, relax_time, collect_time),
+        time_between_frames=time_between_frames,
+        timestep=timestep,
         seed=seed,
-    )  # fmt: skip
+    )
     rng = np.random.default_rng(seed)
     cells = int(np.ceil(n_atoms ** (1 / 3)))
     grid = np.stack(
@@ -168,7 +176,7 @@ def collect(
     progress: bool = False,
     overwrite: bool = False,
 ) -> xr.Dataset:
-    """Go on from a configuration at constant volume and temperature, and collect a trajectory.
+    """Collect a trajectory from a configuration, at constant volume and temperature.
 
     Parameters
     ----------
@@ -183,7 +191,7 @@ def collect(
     relax_time : scalar with units
         At that temperature, before frames are taken (bare: ps).
     seed : int
-        Of the velocities, where there are none.
+        Of the velocities, if the configuration has none.
 
     Returns
     -------
@@ -202,8 +210,8 @@ def collect(
     >>> start = xbp.tutorial.open_dataset("kob_andersen_trajectory").isel(time=[-1])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     more = collect(
-    ...         start, "kob_andersen", f"{folder}/more.nc", relax_time="0.5 ps", collect_time="0.5 ps",
-    ...         time_between_frames="50 fs").load()
+    ...         start, "kob_andersen", f"{folder}/more.nc", relax_time="0.5 ps",
+    ...         collect_time="0.5 ps", time_between_frames="50 fs").load()
     >>> more.sizes["time"]
     10
     """
@@ -211,10 +219,15 @@ def collect(
     start = read_configuration(configuration, chosen)
     chosen = replace(chosen, composition=dict.fromkeys(start.species, 1.0))
     job = collect_job(
-        chosen, potential, start, temperature=temperature,
-        times=(relax_time, collect_time), time_between_frames=time_between_frames,
-        timestep=timestep, seed=seed,
-    )  # fmt: skip
+        chosen,
+        potential,
+        start,
+        temperature=temperature,
+        times=(relax_time, collect_time),
+        time_between_frames=time_between_frames,
+        timestep=timestep,
+        seed=seed,
+    )
     both = (
         start.position[None]
         if start.velocity is None
@@ -335,18 +348,29 @@ def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:
     names = np.array([stage["name"] for stage in job["stages"]])
     ds = xr.Dataset(
         {
-            name: ("time", rows[:, 2 + column], {"units": units, "long_name": name.replace("_", " ")})
+            name: (
+                "time",
+                rows[:, 2 + column],
+                {"units": units, "long_name": name.replace("_", " ")},
+            )
             for column, (name, units) in enumerate(_THERMO_UNITS[key] for key in THERMO)
         },
         coords={
-            "time": ("time", rows[:, 1] * job["timestep"], {"units": "ps", "long_name": "time"}),
+            "time": (
+                "time",
+                rows[:, 1] * job["timestep"],
+                {"units": "ps", "long_name": "time"},
+            ),
             "stage": ("time", names[rows[:, 0].astype(int)]),
         },
         attrs={
-            "Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, "quantity": "thermodynamics",
-            "n_atoms": sum(job["counts"]), "system": job["system"],
+            "Conventions": CONVENTIONS,
+            "xbp_schema": SCHEMA_VERSION,
+            "quantity": "thermodynamics",
+            "n_atoms": sum(job["counts"]),
+            "system": job["system"],
         },
-    )  # fmt: skip
+    )
     return (
         ds if job["cooling_rate"] is None else ds.assign_coords(cooling_rate=_rate(job))
     )
@@ -376,13 +400,13 @@ def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises
     ------
     FileFormatError
-        If it is no such file.
+        If it is another file.
     """
     try:
         return xr.load_dataset(path, engine="netcdf4", group="thermo")
     except (OSError, KeyError) as error:
         raise FileFormatError(
-            f"{path} holds no thermodynamics",
+            f"{path} has no thermodynamics",
             reason=str(error),
             fix="open a file that make_glass made",
         ) from error

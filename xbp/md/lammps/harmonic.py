@@ -133,12 +133,15 @@ def harmonic_vdos(
                 int((energy[moving] < 0).sum()),
                 float(energy[moving].min()),
             )
-            doubts.append(Diagnostic(
-                "imaginary_modes", "warning",
-                f"{count_} of {moving.size} modes are imaginary, the lowest at "
-                f"{lowest:.3g} meV, and left out of g(E)",
-                "relax the configuration further, or change step=",
-            ))  # fmt: skip
+            doubts.append(
+                Diagnostic(
+                    "imaginary_modes",
+                    "warning",
+                    f"{count_} of {moving.size} modes are imaginary, the lowest at "
+                    f"{lowest:.3g} meV, and left out of g(E)",
+                    "relax the configuration further, or change step=",
+                )
+            )
         ds["mode_energy"] = (
             "mode",
             energy[moving],
@@ -208,14 +211,15 @@ class _Apart:
     def diagnostic(self) -> Diagnostic:
         first, second = self.atoms
         return Diagnostic(
-            "second_derivatives", "warning",
+            "second_derivatives",
+            "warning",
             f"second derivatives from steps of {self.steps[0]:g} and "
             f"{self.steps[1]:g} angstrom differ by up to "
             f"{100 * self.relative:.2g} % of the largest, for atoms {first} and "
             f"{second}: the force is discontinuous",
             "use a larger step=, or a potential whose force vanishes smoothly at the "
             "cutoff",
-        )  # fmt: skip
+        )
 
 
 def dynamical_matrix(
@@ -225,7 +229,7 @@ def dynamical_matrix(
     potential: Any = None,
     step: Any = "0.01 angstrom",
 ) -> Any:
-    """Compute the dynamical matrix of the inherent structure, ∂²U/∂r_i∂r_j / √(m_i m_j), in eV/Å²/u.
+    """Compute the dynamical matrix ∂²U/∂r_i∂r_j / √(m_i m_j) of the inherent structure.
 
     Parameters
     ----------
@@ -239,7 +243,7 @@ def dynamical_matrix(
     Returns
     -------
     scipy.sparse.csr_array, shape (3 n_atoms, 3 n_atoms)
-        Symmetric; the coordinates of an atom follow one another.
+        eV/Å²/u, symmetric; the coordinates of an atom follow one another.
 
     Raises
     ------

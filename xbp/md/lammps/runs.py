@@ -185,19 +185,17 @@ def saved_state(
 
     `sizes` returns the bytes of each file at a state.
     """
-    last = _read(folder / "state.json")
-    for state in (last, (last or {}).get("previous")):
-        # A damaged description is no state.
-        with contextlib.suppress(OSError, KeyError, TypeError):
-            counts = [state[k] for k in ("stage", "done", "step", "frames", "thermo")]  # type: ignore[index]
-            if (
-                all(isinstance(count, int) for count in counts)
-                and all(
-                    not size or (folder / name).stat().st_size >= size
-                    for name, size in sizes(state).items()  # type: ignore[arg-type]
-                )
-                and digest(folder / state["restart"]) == state["digest"]  # type: ignore[index]
-            ):
+    last = _read(folder / "state.json") or {}
+    keys = ("stage", "done", "step", "frames", "thermo")
+    for state in (last, last.get("previous")):
+        if not isinstance(state, dict):
+            continue
+        with contextlib.suppress(OSError, KeyError, TypeError):  # as of damaged files
+            whole = all(isinstance(state[key], int) for key in keys) and all(
+                not size or (folder / name).stat().st_size >= size
+                for name, size in sizes(state).items()
+            )
+            if whole and digest(folder / state["restart"]) == state["digest"]:
                 return state
     return None
 

@@ -78,7 +78,7 @@ class System:
 
 
 def _argon() -> tuple[float, float, float]:
-    """Return σ (Å), m (u) and ε (eV) of argon, whose units these potentials are put into; ε/k_B is 120 K."""
+    """Return σ (Å), m (u) and ε (eV, ε/k_B is 120 K) of argon."""
     return ARGON.length, ARGON.atomic_mass, constants.BOLTZMANN_MEV * 1e-3 * 120.0
 
 
@@ -91,16 +91,22 @@ def _kob_andersen() -> System:
         for i, j, e, s in pairs
     ]
     return System(
-        "kob_andersen", {"A": 0.8, "B": 0.2}, {"A": mass, "B": mass}, tuple(lines),
+        "kob_andersen",
+        {"A": 0.8, "B": 0.2},
+        {"A": mass, "B": mass},
+        tuple(lines),
         # At zero pressure the liquid boils above 1 ε/k_B.
-        number_density=1.1 / size**3, melt=96.0, final=6.0, timestep=0.005,
+        number_density=1.1 / size**3,
+        melt=96.0,
+        final=6.0,
+        timestep=0.005,
         # A force that jumps at the cutoff, as that of the plainly truncated potential
         # does, changes the modes of lowest frequency: Shimada, Mizuno & Ikeda, PRE 97,
         # 022609 (2018), doi:10.1103/PhysRevE.97.022609.
         reference="W. Kob & H. C. Andersen, Phys. Rev. E 51, 4626 (1995), "
-                  "doi:10.1103/PhysRevE.51.4626; "
+        "doi:10.1103/PhysRevE.51.4626; "
         "potential and force shifted to zero at 2.5 sigma",
-    )  # fmt: skip
+    )
 
 
 def _inverse_power() -> System:
@@ -118,17 +124,26 @@ def _inverse_power() -> System:
     lines = ["pair_style lepton 9.0"]
     for i, j, larger in ((1, 1, 1.0), (1, 2, 1.18), (2, 2, 1.4)):
         lam = size * larger
-        terms = f"x^(-10)+({c[0]:.12g})+({c[1]:.12g})*x^2+({c[2]:.12g})*x^4+({c[3]:.12g})*x^6"
+        terms = "x^(-10)+" + "+".join(
+            f"({c[k]:.12g})" + (f"*x^{2 * k}" if k else "") for k in range(4)
+        )
         lines.append(
             f'pair_coeff {i} {j} "{epsilon:.10g}*({terms});x=r/{lam:.10g}" '
             f"{cut * lam:.10g}"
         )
     return System(
-        "inverse_power", {"A": 0.5, "B": 0.5}, {"A": mass, "B": mass}, tuple(lines),
-        number_density=0.82 / size**3, melt=240.0, final=6.0, timestep=0.005, constant_volume=True,
+        "inverse_power",
+        {"A": 0.5, "B": 0.5},
+        {"A": mass, "B": mass},
+        tuple(lines),
+        number_density=0.82 / size**3,
+        melt=240.0,
+        final=6.0,
+        timestep=0.005,
+        constant_volume=True,
         reference="E. Lerner, J. Non-Cryst. Solids 522, 119570 (2019), "
-                  "doi:10.1016/j.jnoncrysol.2019.119570",
-    )  # fmt: skip
+        "doi:10.1016/j.jnoncrysol.2019.119570",
+    )
 
 
 def _falling(power: int, order: int) -> float:
@@ -141,34 +156,46 @@ SYSTEMS: dict[str, Callable[[], System]] = {
     "kob_andersen": _kob_andersen,
     "inverse_power": _inverse_power,
     "CuZr": lambda: System(
-        "CuZr", {"Cu": 0.5, "Zr": 0.5}, {e: _MASS[e] for e in ("Cu", "Zr")},
-        ("pair_style "
-         "eam/fs", "pair_coeff * * {potential} "
-                              "{species}"), number_density=0.056,
-        potential="CuZr_mm.eam.fs", melt=2000.0, final=300.0, timestep=0.002,
+        "CuZr",
+        {"Cu": 0.5, "Zr": 0.5},
+        {e: _MASS[e] for e in ("Cu", "Zr")},
+        ("pair_style eam/fs", "pair_coeff * * {potential} {species}"),
+        number_density=0.056,
+        potential="CuZr_mm.eam.fs",
+        melt=2000.0,
+        final=300.0,
+        timestep=0.002,
         reference="M. I. Mendelev et al., Philos. Mag. 89, 967 (2009), "
-                  "doi:10.1080/14786430902832773",
+        "doi:10.1080/14786430902832773",
     ),
     "SiO2": lambda: System(
-        "SiO2", {"Si": 1 / 3, "O": 2 / 3}, {e: _MASS[e] for e in ("Si", "O")},
-        ("pair_style "
-         "vashishta", "pair_coeff * * {potential} "
-                                 "{species}"), number_density=0.066,
-        potential="SiO.1990.vashishta", melt=4000.0, final=300.0, timestep=0.001,
+        "SiO2",
+        {"Si": 1 / 3, "O": 2 / 3},
+        {e: _MASS[e] for e in ("Si", "O")},
+        ("pair_style vashishta", "pair_coeff * * {potential} {species}"),
+        number_density=0.066,
+        potential="SiO.1990.vashishta",
+        melt=4000.0,
+        final=300.0,
+        timestep=0.001,
         reference="P. Vashishta et al., Phys. Rev. B 41, 12197 (1990), "
-                  "doi:10.1103/PhysRevB.41.12197",
+        "doi:10.1103/PhysRevB.41.12197",
     ),
     "ZrCuAl": lambda: System(
-        "ZrCuAl", {"Zr": 0.46, "Cu": 0.46, "Al": 0.08}, {e: _MASS[e] for e in ("Zr", "Cu", "Al")},
-        ("pair_style "
-         "eam/alloy", "pair_coeff * * {potential} "
-                                 "{species}"), number_density=0.0575,
-        potential="", melt=2000.0, final=300.0, timestep=0.002,
+        "ZrCuAl",
+        {"Zr": 0.46, "Cu": 0.46, "Al": 0.08},
+        {e: _MASS[e] for e in ("Zr", "Cu", "Al")},
+        ("pair_style eam/alloy", "pair_coeff * * {potential} {species}"),
+        number_density=0.0575,
+        potential="",
+        melt=2000.0,
+        final=300.0,
+        timestep=0.002,
         reference="Y. Q. Cheng, E. Ma & H. W. Sheng, Phys. Rev. Lett. 102, 245501 "
-                  "(2009), "
+        "(2009), "
         "doi:10.1103/PhysRevLett.102.245501",
     ),
-}  # fmt: skip
+}
 
 
 def shipped_potential(name: str) -> Path:
@@ -192,7 +219,7 @@ def shipped_potential(name: str) -> Path:
 
 
 def potential_elements(path: Path, pair_style: str) -> list[str] | None:
-    """Read the elements that the header of an EAM setfl file names, None for other formats.
+    """Return the elements in the header of an EAM setfl file; None for other formats.
 
     Raises
     ------
@@ -206,7 +233,7 @@ def potential_elements(path: Path, pair_style: str) -> list[str] | None:
     words: list[Any] = lines[3].split()
     if not words or not words[0].isdigit() or len(words) != int(words[0]) + 1:
         raise QuantityError(
-            f"{path} is no EAM potential",
+            f"{path} is not an EAM potential",
             reason="its fourth line, which counts and names the elements, reads "
             f"'{lines[3][:40].strip()}'",
             fix="give a file in the setfl format (eam/alloy, eam/fs)",

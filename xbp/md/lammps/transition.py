@@ -58,9 +58,10 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     --------
     >>> T = np.linspace(2000, 300, 500)
     >>> density = 7 - 1e-4 * np.minimum(T - 750, 0) - 4e-4 * np.maximum(T - 750, 0)
-    >>> thermo = xr.Dataset(
-    ...     {"temperature": ("time", T, {"units": "K"}), "density": ("time", density, {"units": "g/cm**3"})},
-    ...     coords={"stage": ("time", ["quench"] * 500)}, attrs={"quantity": "thermodynamics"})
+    >>> columns = {"temperature": ("time", T, {"units": "K"}),
+    ...            "density": ("time", density, {"units": "g/cm**3"})}
+    >>> thermo = xr.Dataset(columns, coords={"stage": ("time", ["quench"] * 500)},
+    ...                     attrs={"quantity": "thermodynamics"})
     >>> abs(float(glass_transition(thermo).Tg) - 750) < 5
     True
     """
@@ -69,8 +70,7 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
         or thermo.attrs.get("quantity") != "thermodynamics"
     ):
         raise QuantityError(
-            "these are no thermodynamics",
-            reason="the Dataset that open_thermo returned is needed",
+            "these are not thermodynamics, the Dataset that open_thermo returns",
             fix="xbp.md.lammps.open_thermo(path)",
         )
     quench = thermo.isel(time=np.flatnonzero(thermo.stage.values == "quench"))
@@ -111,9 +111,14 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     ds.Tg.attrs["ancillary_variables"] = "Tg_std"
     scalars = {key: c for key, c in thermo.coords.items() if c.ndim == 0}
     ds.attrs = {
-        "Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, "quantity": "glass_transition", "from": name,
-        "history": extend_history(thermo.attrs.get("history"), "glass_transition", {"from": name}),
-    }  # fmt: skip
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        "quantity": "glass_transition",
+        "from": name,
+        "history": extend_history(
+            thermo.attrs.get("history"), "glass_transition", {"from": name}
+        ),
+    }
     return ds.assign_coords(scalars)
 
 

