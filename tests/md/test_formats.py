@@ -379,7 +379,7 @@ def test_velocities_of_extended_xyz_are_those_of_their_producer(
             xyz("Time={fs}", "vel", 1e-3),
             {"timestep": "1 fs"},
             QuantityError,
-            "timestep=.*0.001 ps.* is not used",
+            "timestep=.*1 fs.* is not used",
         ),
         (xyz("Time={fs}", "vel", 1.0), {}, QuantityError, "velocities .* K"),
         (xyz("time={fs}"), {}, UnitsError, "time"),
@@ -394,7 +394,7 @@ def test_velocities_of_extended_xyz_are_those_of_their_producer(
             xyz("step={log}"),
             {"time_between_frames": "20 fs"},
             QuantityError,
-            "not equally spaced: steps 1, 2, 4",
+            "not equally spaced",
         ),
         (
             xyz("time={log}"),
@@ -635,7 +635,7 @@ def test_castep_md_states_its_times(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         traj.position.values[0, 0], 0.52917721 * np.array([1, 2, 3]), rtol=1e-6
     )
-    with pytest.raises(QuantityError, match=r"time_between_frames=0.02 ps contradicts"):
+    with pytest.raises(QuantityError, match=r"time_between_frames=20 fs contradicts"):
         open_trajectory(tmp_path / "a.md", time_between_frames="20 fs")
 
 
@@ -811,7 +811,7 @@ def test_the_time_in_the_header_of_a_dcd_is_not_believed(
         counted = open_trajectory(path, timestep="2 fs", **told)
         np.testing.assert_allclose(counted.time.values, [0.1, 0.12, 0.14])
         with pytest.raises(
-            QuantityError, match=r"time_between_frames=0.03 ps contradicts"
+            QuantityError, match=r"time_between_frames=30 fs contradicts"
         ):
             open_trajectory(path, timestep="2 fs", time_between_frames="30 fs", **told)
     traj = open_trajectory(path, time_between_frames="20 fs", **told)
@@ -968,9 +968,9 @@ def timed(steps: list[int], times: list[float], **columns: str) -> str:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"timestep": "1 fs"}, "timestep=0.001 ps contradicts"),
-        ({"time_between_frames": "10 fs"}, "time_between_frames=0.01 ps contradicts"),
-        ({"units": "metal", "timestep": "2 fs", "time_between_frames": "40 fs"}, "time_between_frames=0.04 ps contradicts"),
+        ({"timestep": "1 fs"}, "timestep=1 fs contradicts"),
+        ({"time_between_frames": "10 fs"}, "time_between_frames=10 fs contradicts"),
+        ({"units": "metal", "timestep": "2 fs", "time_between_frames": "40 fs"}, "time_between_frames=40 fs contradicts"),
         ({"topology": "a.pdb"}, "topology='a.pdb' is not used"),
         ({"lj": "argon"}, "lj='argon' is given with units='metal'"),
         ({"masses": {"Al": 27}}, "masses= names 'Al'"),
@@ -1085,7 +1085,7 @@ def test_log_spaced_steps_stay_so(tmp_path: Path) -> None:
     assert open_trajectory(
         path, **{**METAL, "timestep": "20 fs"}
     ).time.values.tolist() == [0, 0.02, 0.04, 0.08, 0.16]
-    with pytest.raises(QuantityError, match="not equally spaced: steps 0, 1, 2, 4"):
+    with pytest.raises(QuantityError, match="not equally spaced"):
         open_trajectory(path, units="metal", time_between_frames="20 fs")
 
 

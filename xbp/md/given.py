@@ -14,7 +14,7 @@ from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import not_used, require_kind, require_positive, shown
 from xbp.md.source import require_file
 
-__all__ = ["ARGON", "Given", "LennardJones", "Style", "Units", "frame_times", "named"]
+__all__ = ["ARGON", "Given", "LennardJones", "Style", "Units", "named"]
 
 #: The names of https://docs.lammps.org/units.html.
 Units = Literal["real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"]
@@ -244,130 +244,100 @@ class Given:
         own: np.ndarray | None = None,
         marks: np.ndarray | None = None,
         style: Style | None = None,
+        rounding: float = 1e-3,
     ) -> np.ndarray:
-        """Return the times of `n` frames, as `frame_times` does."""
-        both = "time_between_frames='20 fs'"
-        if marks is not None:
-            both += ", or timestep='2 fs' as in the input of the simulation"
-        step = self.step(style)
-        return frame_times(
-            self.path,
-            n,
-            own=own,
-            marks=marks,
-            step=step,
-            between=self.between,
-            ask=both,
-        )
+        """Return the times of frames, from the file or the arguments, which must agree.
 
+        Parameters
+        ----------
+        n : int
+            Number of frames.
+        own : numpy.ndarray, shape (n,), optional
+            Times in the file, ps.
+        marks : numpy.ndarray, shape (n,), optional
+            Numbers in the file proportional to time: MD steps.
+        style : Style, optional
+            Units of the file.
+        rounding : float
+            Relative difference of intervals that counts as rounding.
 
-def frame_times(
-    path: Path,
-    n: int,
-    *,
-    own: np.ndarray | None = None,
-    marks: np.ndarray | None = None,
-    step: float | None = None,
-    between: float | None = None,
-    ask: str = "time_between_frames='20 fs'",
-    rounding: float = 1e-3,
-) -> np.ndarray:
-    """Return the times of frames, from the file or the arguments, which must agree.
+        Returns
+        -------
+        numpy.ndarray, shape (n,)
+            ps.
 
-    Parameters
-    ----------
-    path : Path
-    n : int
-        Number of frames.
-    own : numpy.ndarray, shape (n,), optional
-        Times in the file, ps.
-    marks : numpy.ndarray, shape (n,), optional
-        Numbers in the file proportional to time: MD steps.
-    step : float, optional
-        ps, for each unit of the marks.
-    between : float, optional
-        ps, from each frame to the next.
-    ask : str
-        Argument to suggest if the time is unknown.
-    rounding : float
-        Relative difference of intervals that counts as rounding.
+        Raises
+        ------
+        UnitsError
+            If the time is not known.
+        QuantityError
+            If the arguments contradict the file, or frames are not in order.
 
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
-        ps.
-
-    Raises
-    ------
-    UnitsError
-        If the time is not known.
-    QuantityError
-        If the arguments contradict the file.
-
-    Examples
-    --------
-    >>> frame_times(Path("a"), 3, marks=np.array([1, 2, 4]), step=0.5).tolist()
-    [0.5, 1.0, 2.0]
-    """
-    if marks is None and step is not None and n > 1:
-        not_used(
-            f"the frames of {path} are not numbered by MD steps",
-            timestep=f"{step:g} ps",
-        )
-    counted = None
-    if marks is not None and step is not None:
-        with np.errstate(over="ignore"):  # infinite times are refused below
-            counted = marks * step
-    times = own if own is not None else counted
-    for order in (marks, times):
-        if order is None:
-            continue
-        with np.errstate(invalid="ignore"):
-            wrong = ~(np.diff(order) > 0) | ~np.isfinite(order[1:])
-        if wrong.any() or not np.isfinite(order[0]):
-            at = int(np.argmax(wrong)) + 1 if wrong.any() else 0
-            raise QuantityError(
-                f"{path}: frame {at} does not follow the frame before it; their steps "
-                f"or times (by timestep= or the file) are {order[: at + 1][-2:]}",
-                fix="open a part in order with frames=, or one frame at a time",
-            )
-    if own is not None and counted is not None and step is not None:
-        _require_spacing(path, own, np.diff(counted), f"timestep={step:g} ps", rounding)
-    if between is not None:
-        what = f"time_between_frames={between:g} ps"
+        Examples
+        --------
+        >>> Given(Path("a"), timestep=0.5).times(3, marks=np.array([1, 2, 4])).tolist()
+        [0.5, 1.0, 2.0]
+        """
+        path, step, between = self.path, self.step(style), self.between
+        counted = None
+        if step is not None and marks is not None:
+            with np.errstate(over="ignore"):  # infinite times are refused below
+                counted = marks * step
+        elif n > 1:
+            because = f"the frames of {path} are not numbered by MD steps"
+            not_used(because, timestep=self.timestep)
+        times = own if own is not None else counted
+        for order in (marks, times):
+            if order is None:
+                continue
+            with np.errstate(invalid="ignore"):
+                wrong = ~(np.diff(order, prepend=-np.inf) > 0) | ~np.isfinite(order)
+            if wrong.any():
+                at = int(np.argmax(wrong))
+                raise QuantityError(
+                    f"{path}: the steps or times (by timestep= or the file) of frames "
+                    f"must increase; frame {at} has {order[: at + 1][-2:]}",
+                    fix="open a part in order with frames=, or one frame at a time",
+                )
+        if own is not None and counted is not None:
+            self._require_spacing(own, np.diff(counted), "timestep", rounding)
+        if between is None:
+            if times is None and n > 1:
+                also = "" if marks is None else ", or timestep='2 fs' of the simulation"
+                raise UnitsError(
+                    f"{path} does not give the time between its frames",
+                    fix=f"time_between_frames='20 fs'{also}",
+                )
+            return np.zeros(n) if times is None else times
         if times is not None:
-            _require_spacing(path, times, np.full(n - 1, between), what, rounding)
-        elif (
-            marks is not None
-            and n > 1
-            and np.ptp(np.diff(marks)) > rounding * np.diff(marks).mean()
-        ):
+            spacing = np.full(n - 1, between)
+            self._require_spacing(times, spacing, "time_between_frames", rounding)
+            return times
+        hops = np.ones(1) if marks is None or n < 2 else np.diff(marks)
+        if np.ptp(hops) > rounding * hops.mean():
             raise QuantityError(
-                f"{what} contradicts {path}: its frames are not equally spaced: steps "
-                f"{', '.join(f'{mark:g}' for mark in marks[:4])}, …",
+                f"time_between_frames={self.time_between_frames} contradicts {path}: its "
+                f"frames are not equally spaced but {hops[0]:g} to {hops.max():g} steps "
+                "apart",
                 fix="timestep=, the time of one of these steps",
             )
-        else:
-            times = np.arange(n) * between
-    if times is None and n > 1:
-        raise UnitsError(f"{path} does not give the time between its frames", fix=ask)
-    return np.zeros(n) if times is None else times
+        return np.arange(n) * between
 
-
-def _require_spacing(
-    path: Path, times: np.ndarray, other: np.ndarray, what: str, rounding: float
-) -> None:
-    """Check a given spacing against the times in the file, in single precision."""
-    own = np.diff(times)
-    single = 2 * float(np.spacing(np.float32(np.abs(times).max(initial=0.0))))
-    wrong = ~(np.abs(own - other) <= rounding * np.abs(own) + single)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise QuantityError(
-            f"{what} contradicts {path}: frame {at + 1} would be {other[at]:.6g} ps "
-            f"after the one before, in the file it is {own[at]:.6g} ps",
-            fix="leave it out, or correct the file",
-        )
+    def _require_spacing(
+        self, times: np.ndarray, other: np.ndarray, name: str, rounding: float
+    ) -> None:
+        """Compare a given spacing with that of the file, in single precision."""
+        own = np.diff(times)
+        single = 2 * float(np.spacing(np.float32(np.abs(times).max(initial=0.0))))
+        wrong = ~(np.abs(own - other) <= rounding * np.abs(own) + single)
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            raise QuantityError(
+                f"{name}={getattr(self, name)} contradicts {self.path}: frame {at + 1} "
+                f"would be {other[at]:.6g} ps after the one before, in the file it is "
+                f"{own[at]:.6g} ps",
+                fix="leave it out, or correct the file",
+            )
 
 
 def named(given: Given, names: np.ndarray) -> np.ndarray:

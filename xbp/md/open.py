@@ -205,19 +205,15 @@ def open_trajectory(
     if not where.is_dir():
         source = open_source(where, keep_part=truncated == "drop")
     head = b"" if where.is_dir() else source.read(0, 4096)
+    ends: list[np.ndarray] | None = None
     netcdf3 = head.startswith(b"CDF") and topology is None
     if where.is_dir() or netcdf3 or head.startswith(HDF5_SIGNATURE):
         given.allow("a trajectory with its own times, units and elements")
         with reading(where):
             ds = _open_labelled(where, chunk_frames)
-        ds = ds.isel(time=frames) if frames is not None else ds
-        require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")
+            ds = ds if frames is None else ds.isel(time=frames)
+            require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")
         history = ds.attrs.get("history")
-        ends = (
-            [ds.position.isel(time=i).transpose("atom", "xyz").values for i in (0, -1)]
-            if "dimension" not in ds.attrs
-            else []
-        )
     else:
         history = None
         with reading(where):
@@ -264,6 +260,10 @@ def open_trajectory(
         raise type(error)(
             f"{path}: {error.summary}", reason=error.reason, fix=error.fix
         ) from None
+    if ends is None:
+        with reading(where):
+            last = ds.position.transpose("time", "atom", "xyz").isel(time=[0, -1])
+            ends = [] if "dimension" in ds.attrs else list(last.values)
     if ends and all(map(_is_plane, ends)):
         ds.attrs["dimension"] = 2
     return ds

@@ -161,10 +161,7 @@ class Trajectory:
         if self.velocity is None or self._rate is None:
             return None
         several = np.unique(np.linspace(0, self.n_frames - 1, 128).astype(int)).tolist()
-        found = [
-            self._block(frame, frame + 1, position=True, velocity=True, rate=self._rate)
-            for frame in several
-        ]
+        found = [self.block(i, i + 1, velocity=True, affine=True) for i in several]
         return contains_affine(
             np.concatenate([block.velocities() for block in found]),
             np.concatenate([block.affine_velocities() for block in found]),
@@ -188,38 +185,29 @@ class Trajectory:
         return cell_rate(self.cell, self.time)
 
     def block(
-        self, start: int, stop: int, *, position: bool = True, velocity: bool = False
-    ) -> Block:
-        """Return frames start … stop−1."""
-        if velocity:
-            self.require_velocity()
-        rate = self._rate if velocity and self.affine else None
-        return self._block(
-            start,
-            stop,
-            position=position or rate is not None,
-            velocity=velocity,
-            rate=rate,
-        )
-
-    def _block(
         self,
         start: int,
         stop: int,
         *,
-        position: bool,
-        velocity: bool,
-        rate: np.ndarray | None,
+        position: bool = True,
+        velocity: bool = False,
+        affine: bool = False,
     ) -> Block:
+        """Return frames start … stop−1.
+
+        With `affine`, the velocities are taken to contain the motion of the cell.
+        """
+        if velocity:
+            self.require_velocity()
+        rate = self._rate if velocity and (affine or self.affine) else None
         return Block(
-            self.position[start:stop] if position else None,
+            self.position[start:stop] if position or rate is not None else None,
             self.velocity[start:stop] if velocity else None,
             self.cell if self.cell.ndim == 2 else self.cell[start:stop],
             self.units,
             start,
-            None,
-            self.share,
-            None if rate is None else rate[start:stop],
+            share=self.share,
+            rate=None if rate is None else rate[start:stop],
         )
 
     def masses(self) -> np.ndarray:
