@@ -316,9 +316,9 @@ class Given:
         hops = np.ones(1) if marks is None or n < 2 else np.diff(marks)
         if np.ptp(hops) > rounding * hops.mean():
             raise QuantityError(
-                f"time_between_frames={self.time_between_frames} contradicts {path}: its "
-                f"frames are not equally spaced but {hops[0]:g} to {hops.max():g} steps "
-                "apart",
+                f"time_between_frames={self.time_between_frames} contradicts {path}: "
+                "its frames are not equally spaced but "
+                f"{hops.min():g} to {hops.max():g} steps apart",
                 fix="timestep=, the time of one of these steps",
             )
         return np.arange(n) * between
