@@ -93,6 +93,7 @@ class _Chunks:
     def __init__(self, frames: Frames, most: int = 16 * 2**20) -> None:
         self._frames, self._most = frames, most
         self._kept: OrderedDict[range, Vectors] = OrderedDict()
+        self._reading: dict[range, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -100,12 +101,13 @@ class _Chunks:
 
     def read(self, numbers: range) -> Vectors:
         with self._lock:
-            found = self._kept.get(numbers)
-        if found is None:
-            found = self._frames.stack(numbers)
+            alone = self._reading.setdefault(numbers, threading.Lock())
+        with alone:  # tasks that need the same chunk wait for the first
+            found = self._kept.get(numbers) or self._frames.stack(numbers)
             size = found[0].nbytes * (2 if self._frames.has_velocity else 1)
             with self._lock:
                 self._kept[numbers] = found
+                self._kept.move_to_end(numbers)
                 while len(self._kept) * size > self._most and self._kept:
                     self._kept.popitem(last=False)
         # Users may change what they get.
