@@ -177,3 +177,12 @@ def test_a_line_in_other_units_is_the_same_density() -> None:
     )
     np.testing.assert_allclose(there.S * thz, here.S, rtol=1e-12)
     assert there.S.attrs["units"] == "1/THz"
+
+
+def test_a_resolution_in_other_units_than_E() -> None:
+    E = xr.DataArray(np.linspace(-1, 1, 41), dims="E", attrs={"units": "THz"})
+    here = xbp.models.elastic_line([1.0], E, u2=0.01, resolution="2 meV")
+    there = xbp.models.elastic_line(
+        [1.0], E, u2=0.01, resolution=2 * 0.2417989242084918
+    )
+    xr.testing.assert_allclose(here.S, there.S)

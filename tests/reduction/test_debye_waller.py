@@ -356,3 +356,20 @@ def test_half_a_line_is_a_line(side: int, first: float) -> None:
     far = line.isel(E=slice(4, None)) if side > 0 else line.isel(E=slice(None, -4))
     with pytest.raises(RangeError, match="no elastic line"):
         far.bp.debye_waller()
+
+
+def test_the_intensity_of_a_line_is_an_integral_over_E() -> None:
+    E = np.linspace(-4, 4, 41)
+    line = xbp.models.elastic_line(np.linspace(1, 8, 10), E, u2=0.008, resolution=1)
+    for data in (line, line.bp.convert(E="THz")):
+        found = data.bp.debye_waller(E_range=("-4 meV", "4 meV")).elastic_intensity
+        assert found.attrs["units"] == "1"
+        np.testing.assert_allclose(found, np.exp(-0.008 * line.Q**2), rtol=1e-3)
+
+
+def test_u2_of_dask_is_that_of_numbers() -> None:
+    E = np.linspace(-4, 4, 41)
+    line = xbp.models.elastic_line(np.linspace(1, 8, 10), E, u2=0.008, resolution=1)
+    noisy = xbp.models.with_counting_noise(line, counts=1e4, seed=1)
+    lazy = noisy.chunk({"Q": 4}).bp.debye_waller()
+    xr.testing.assert_allclose(lazy.compute(), noisy.bp.debye_waller())

@@ -577,3 +577,26 @@ def test_chi2_of_folding_leaves_the_line_out_where_few_spectra_hold_it() -> None
         S, Q, E, std=np.full(S.shape, 0.01), temperature="300 K", statistics="quantum"
     )
     assert float(data.bp.fold(reversed_below=None).fold_chi2) < 1e-3
+
+
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_without_a_temperature_energies_to_three_kt_of_a_first_pass_are_used(
+    spoiled: bool,
+) -> None:
+    """Beyond, a background with large errors does not count for the first pass."""
+    E = np.arange(-59.5, 60.0)
+    T = 100.0
+    half_x = E / (2 * 0.08617333262 * T)
+    S = np.exp(-abs(E) / 40 + half_x)
+    std = 1e-3 * S
+    if spoiled:
+        far = abs(E) > 40
+        S[far] += 1e-3
+        std[far] = 10 * S[far]
+    data = xbp.new_dataset(
+        "dynamic_structure_factor", S, std=std, units="1/meV", coords={"E": (E, "meV")}
+    )
+    table = data.bp.detailed_balance()
+    used = table.E[np.isfinite(table.temperature_at_E)]
+    assert float(used.max()) == pytest.approx(3 * 0.08617333262 * T, abs=1.0)
+    assert float(table.implied_temperature) == pytest.approx(T, rel=1e-3)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
+from xbp.reduction.elastic import width_at_half_maximum
 
 
 @pytest.fixture
@@ -172,3 +173,24 @@ def test_a_mask_of_other_dimensions_types_or_without_a_place_is_refused(
         given = {"resolution": "1 meV", argument: bad}
         with pytest.raises(QuantityError):
             model.bp.mask_elastic(**given)
+
+
+def test_a_line_at_the_first_bin_is_half_seen() -> None:
+    """Its width is from the first bin to the half height on the other side."""
+    E = np.arange(4.0)
+    width = width_at_half_maximum(E, np.array([2.0, 1.5, 0.5, 0.1]))
+    assert width == pytest.approx(1.5)
+
+
+def test_bounds_of_bins_move_with_their_energies() -> None:
+    E = np.arange(-3.0, 4.0)
+    data = xbp.new_dataset(
+        "dynamic_structure_factor",
+        np.exp(-(E**2)),
+        units="1/meV",
+        coords={"E": (E, "meV")},
+    )
+    wide = data.bp.rebin(E=np.array([-3.5, -1.5, 0.5, 1.5, 3.5]))
+    moved = wide.bp.shift_E(by="0.25 meV")
+    np.testing.assert_allclose(moved.E, wide.E - 0.25)
+    np.testing.assert_allclose(moved.E_bnds, wide.E_bnds - 0.25)
