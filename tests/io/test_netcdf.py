@@ -204,3 +204,15 @@ def test_infinite_coordinates_and_negative_errors(
             bad[name][0, 0] = value
             with pytest.raises(QuantityError, match="negative"):
                 bad.bp.to_netcdf(path, overwrite=True)
+
+
+def test_infinite_positions_of_a_trajectory(tmp_path: Path) -> None:
+    path = tmp_path / "a.nc"
+    xbp.md.models.ideal_gas(
+        6, 5, cell=10, T=300, mass=40, time_step=0.02, seed=1
+    ).to_netcdf(path)
+    with h5py.File(path, "a") as file:
+        file["position"][1, 0, 0] = np.inf
+    for open_ in (xbp.open_dataset, xbp.md.open_trajectory):
+        with pytest.raises(FileFormatError, match="'position' is infinite"):
+            open_(path)

@@ -50,7 +50,7 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     layout : {"long", "wide"}
         "long" has one row for each value: the coordinates, the value, its standard
         deviation. "wide" has one row for each point along the last dimension, and for
-        each of the others a column of values, and one of standard deviations next to it,
+        each of the others a column of values, and one of standard deviations,
         as programs that draw curves like it.
 
     Returns

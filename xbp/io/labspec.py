@@ -151,8 +151,8 @@ def _columns(lines: list[str]) -> np.ndarray:
         known = [v for v in values if v is not None and abs(v) != np.inf]
         check(
             len(known) == len(values) == 2,
-            f"line {i}, {line.strip()[:60]!r}, is not two numbers: export one spectrum, "
-            "with decimal points",
+            f"line {i}, {line.strip()[:60]!r}, is not two numbers: export one "
+            "spectrum, with decimal points",
         )
         rows.append(known)
     check(rows, "it ends with its header")

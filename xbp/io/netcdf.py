@@ -311,7 +311,8 @@ def _wrong(ds: xr.Dataset, name: str, values: np.ndarray) -> str | None:
     signal = of in ds.data_vars and "quantity" in ds[of].attrs
     labelled = any("quantity" in variable.attrs for variable in ds.data_vars.values())
     axis = name in ds.coords and name in COORDINATES and labelled
-    if values.dtype.kind != "f" or not (signal or axis):
+    atoms = ds.attrs.get("quantity") == "trajectory"
+    if values.dtype.kind != "f" or not (signal or axis or atoms):
         return None
     if n := int(np.isinf(values).sum()):
         return f"is infinite in {n} of {values.size} bins"

@@ -315,9 +315,9 @@ def read_table(lines: list[str]) -> Table:
         strays = strays[1:]
     if strays:
         raise ValueError(
-            f"line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r} may be a data row, "
-            "but is not two or three finite numbers: put # before a remark; use decimal "
-            "points, and NaN for missing values"
+            f"line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r} may be a data "
+            "row, but is not two or three finite numbers: put # before a remark; use "
+            "decimal points, and NaN for missing values"
         )
     if len(runs) > 1:
         sizes, starts = (
@@ -440,6 +440,6 @@ def require_one_run(temperature: np.ndarray, breaks: list[int]) -> None:
         check(
             not common > 0.5 * min(np.ptp(one), np.ptp(other)) > 0,
             f"it contains two runs, from {one[0]:g} to {one[-1]:g} and from "
-            f"{other[0]:g} to {other[-1]:g}: split the file, or remove the line between "
-            "the runs of one measurement",
+            f"{other[0]:g} to {other[-1]:g}: split the file, or remove the line "
+            "between the runs of one measurement",
         )

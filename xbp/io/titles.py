@@ -133,7 +133,8 @@ _AXES: Final = {
 }
 #: Titles of a first column; other lines above a table are remarks with as many words.
 _AXIS: Final = re.compile(
-    rf"(?:{'|'.join(_AXES.values())}|x|wave|log(?:_?10|_?2)?|ln|lg|1 ?/ ?[tqe])(?![a-z])",
+    rf"(?:{'|'.join(_AXES.values())}"
+    r"|x|wave|log(?:_?10|_?2)?|ln|lg|1 ?/ ?[tqe])(?![a-z])",
     re.IGNORECASE,
 )
 #: Titles that name one quantity.
