@@ -134,7 +134,7 @@ def test_counting_noise_is_poisson() -> None:
 def test_bad_calls() -> None:
     with pytest.raises(RangeError, match="packing_fraction"):
         xbp.models.hard_sphere_structure_factor(Q, packing_fraction=0.7)
-    with pytest.raises(RangeError, match="both are positive"):
+    with pytest.raises(RangeError, match="must be positive"):
         xbp.models.reduced_dos(Q, E, energy="-5 meV", width=4)
     with pytest.raises(UnitsError, match="energy"):
         xbp.models.reduced_dos(Q, E, energy="5 K", width=4)

@@ -488,6 +488,24 @@ def test_the_error_of_u2_is_the_scatter_of_many_measurements() -> None:
     )
 
 
+def test_the_error_of_u2_covers_the_law_below_the_range() -> None:
+    """From 4.5 meV on a tenth of u² is that of a law of E², which this g does not follow."""
+    E = np.arange(0.5, 36)
+    g = E**2 / (1 + np.exp((E - 22) / 1.5)) * (1 + (E / 15) ** 2)
+    dos = xbp.new_dataset(
+        "vibrational_dos", g, units="1", coords={"E": (E, "meV")}, temperature="300 K"
+    )
+    S = dos.bp.multiphonon_sqe(
+        np.arange(2, 8, 0.25), np.arange(-35.5, 36), composition="V"
+    )
+    true = float(S.u2)
+    for counts in (300, 30_000):
+        noisy = xbp.models.with_counting_noise(S.drop_vars("u2"), counts=counts, seed=1)
+        found = noisy.bp.to_vibrational_dos(E_range=(4.6, 35.5), composition="V")
+        assert abs(float(found.u2) - true) < 3 * float(found.u2_std)
+        assert float(found.u2_std) > 1e-3 * true
+
+
 def loose(u2_at_least: float) -> tuple[xr.Dataset, xr.Dataset]:
     """A density of states that moves atoms of 50 u so much that the plain iteration runs away, and its S(Q,E)."""
     E = np.arange(0.5, 40, 0.5)

@@ -13,12 +13,12 @@ from xbp.core import constants
 from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.grid import given_axis
+from xbp.core.guards import choose
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.core.signal import extend_history
 from xbp.core.units import (
     convert_factor,
     format_unit,
-    is_one_of,
     magnitude,
     parse_unit,
     swap_unit,
@@ -97,10 +97,7 @@ class NamedModel:
 def lognormal_scattering(
     E: np.ndarray, energy: float, height: float, sigma: float, T: float
 ) -> np.ndarray:
-    """Return E ⟨n⟩⁻¹ f(E), S_BP of Eq.
-
-    3 at one Q for a log-normal f, with E in meV and T in K.
-    """
+    """Return E ⟨n⟩⁻¹ f(E) for a log-normal f: S_BP at one Q; E in meV, T in K."""
     return np.asarray(
         lognormal(E, energy, height, sigma)
         / thermal_factor(E, np.asarray(T), "quantum")
@@ -110,7 +107,7 @@ def lognormal_scattering(
 def damped_oscillator(
     E: np.ndarray, area: float, energy: float, width: float
 ) -> np.ndarray:
-    """Return (2A/π) Γ/[(E² − E₀²)² + Γ²E²], the spectrum C/E² of a damped harmonic oscillator."""
+    """Return (2A/π) Γ/[(E² − E₀²)² + Γ²E²], C/E² of a damped harmonic oscillator."""
     # At E = 0 it is finite, and the current over E² is 0/0.
     E = np.where(E == 0, 1e-9 * energy, E)
     return np.asarray(damped_oscillator_current(E, area, energy, width) / E**2)
@@ -124,7 +121,7 @@ def debye_gaussian_dos(
     energy_E: float,
     sigma_E: float,
 ) -> np.ndarray:
-    """Return n_D 3E²/E_D³ (E < E_D) + n_E χ(E), the g(E) of `debye_einstein`, with χ a Gaussian on E > 0."""
+    """Return n_D 3E²/E_D³ (E < E_D) + n_E χ(E), χ a Gaussian: g of `debye_einstein`."""
     k = constants.BOLTZMANN_MEV
     return np.asarray(
         n_D * debye_dos(E, energy_D / k)
@@ -186,7 +183,8 @@ def _guess_dos(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     )
     energy, height, width = _top(x, rest)
     return {
-        "n_D": level * edge**3 / 3, "energy_D": edge, "n_E": height * width, "energy_E": max(energy, x[-1] / 20),
+        "n_D": level * edge**3 / 3, "energy_D": edge, "n_E": height * width,
+        "energy_E": max(energy, x[-1] / 20),
         "sigma_E": width / 2.4,
     }  # fmt: skip
 
@@ -210,26 +208,30 @@ def _guess_elasticity(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }
 
 
-#: No parameter is larger, and its powers would be no numbers.
+#: Largest parameter: powers of a larger one overflow.
 LARGEST: Final = 1e60
 #: Units of what the values of a spectrum are in powers of.
 _SCALES = ("meV", "THz", "s", "1/cm", "angstrom", "barn", "radian", "steradian", "mol")
 
 _ROWS = (
     NamedModel(
-        "lognormal", lognormal, "reduced_dos", {"energy": "x", "height": "y", "sigma": "1"},
+        "lognormal", lognormal, "reduced_dos", {"energy": "x", "height": "y",
+        "sigma": "1"},
         ("energy", "sigma"), _guess_lognormal,
     ),
     NamedModel(
-        "gaussian", gaussian, "reduced_dos", {"energy": "x", "height": "y", "sigma": "x"}, ("sigma",), _guess_gaussian,
+        "gaussian", gaussian, "reduced_dos", {"energy": "x", "height": "y",
+        "sigma": "x"}, ("sigma",), _guess_gaussian,
     ),
     NamedModel(
         "lognormal_scattering", lognormal_scattering, "dynamic_structure_factor",
-        {"energy": "x", "height": "y/x", "sigma": "1", "T": "K"}, ("energy", "sigma", "T"), _guess_scattering, "meV",
+        {"energy": "x", "height": "y/x", "sigma": "1", "T": "K"}, ("energy", "sigma",
+        "T"), _guess_scattering, "meV",
     ),
     NamedModel(
         "damped_oscillator", damped_oscillator, "dynamic_structure_factor",
-        {"area": "x*x*x*y", "energy": "x", "width": "x"}, ("energy", "width"), _guess_oscillator,
+        {"area": "x*x*x*y", "energy": "x", "width": "x"}, ("energy", "width"),
+        _guess_oscillator,
     ),
     NamedModel(
         "damped_oscillator_current", damped_oscillator_current, "current_spectrum",
@@ -239,36 +241,36 @@ _ROWS = (
     NamedModel(
         "debye_gaussian_dos", debye_gaussian_dos, "vibrational_dos",
         {"n_D": "x*y", "energy_D": "x", "n_E": "x*y", "energy_E": "x", "sigma_E": "x"},
-        ("energy_D", "energy_E", "sigma_E"), _guess_dos, edge="energy_D", area=("n_D", "n_E"),
+        ("energy_D", "energy_E", "sigma_E"), _guess_dos, edge="energy_D", area=("n_D",
+        "n_E"),
     ),
     NamedModel(
-        "soft_potential_dos", soft_potential_dos, "vibrational_dos", {"slope": "y/x", "energy_b": "x"}, ("energy_b",),
+        "soft_potential_dos", soft_potential_dos, "vibrational_dos", {"slope": "y/x",
+        "energy_b": "x"}, ("energy_b",),
         _guess_soft_potential,
     ),
     NamedModel(
         "fluctuating_elasticity_dos", fluctuating_elasticity_dos, "vibrational_dos",
-        {"area": "x*y", "energy_D": "x", "disorder": "1"}, ("energy_D", "disorder"), _guess_elasticity,
+        {"area": "x*y", "energy_D": "x", "disorder": "1"}, ("energy_D", "disorder"),
+        _guess_elasticity,
         below={"disorder": 0.25}, zero=("disorder",), area=("area",),
     ),
     NamedModel(
         "debye_einstein", debye_einstein, "heat_capacity",
-        {"gamma": "y/x", "n_D": "1", "theta_D": "x", "n_E": "1", "theta_E": "x", "sigma_E": "x"},
-        ("theta_D", "theta_E", "sigma_E"), start_of_fit, "K", "J/mol/K", zero=("sigma_E",),
+        {"gamma": "y/x", "n_D": "1", "theta_D": "x", "n_E": "1", "theta_E": "x",
+        "sigma_E": "x"},
+        ("theta_D", "theta_E", "sigma_E"), start_of_fit, "K", "J/mol/K",
+        zero=("sigma_E",),
     ),
 )  # fmt: skip
-#: Every model by its name. What it is and where it comes from stands with its function.
+#: Every model by its name; its function documents it.
 MODELS: Final = {row.name: row for row in _ROWS}
 
 
 def find_model(name: str) -> NamedModel:
-    """Return the model of a name, or say which there are."""
-    if not is_one_of(name, *MODELS):
-        raise QuantityError(
-            f"model={name!r} is not known",
-            reason=f"xbp has {', '.join(MODELS)}",
-            fix="choose one of them, or pass an lmfit.Model or a function of your own",
-        )
-    return MODELS[name]
+    """Return the model of a name; refuse an unknown one."""
+    why = "pass one of them, or an lmfit.Model or a function of your own"
+    return MODELS[choose(name, MODELS, "model", reason=why)]
 
 
 def parameter_units(model: NamedModel, x_units: str, y_units: str) -> dict[str, str]:
@@ -290,7 +292,7 @@ def parameter_units(model: NamedModel, x_units: str, y_units: str) -> dict[str, 
 
 
 def lmfit_model(name: str) -> Any:
-    """Return a model as an `lmfit.Model`, to combine with others and to fit with lmfit's own methods.
+    """Return a model as an `lmfit.Model`, to combine with others and fit with lmfit.
 
     Parameters
     ----------
@@ -303,8 +305,8 @@ def lmfit_model(name: str) -> Any:
     Returns
     -------
     lmfit.Model
-        Its first argument is the independent variable; parameters that must be positive
-        have that bound.
+        Its first argument is the independent variable; positive parameters have that
+        bound.
 
     Raises
     ------
@@ -349,25 +351,25 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     Raises
     ------
     QuantityError
-        If there is no such model; a parameter is missing, not its own, or outside its
-        limits; or the model is no number somewhere.
+        If there is no such model; a parameter is missing, unknown, or outside its
+        limits; or the model is not finite somewhere.
     CoordinateError
-        If `x` is no ascending row of real numbers.
+        If `x` is not an ascending row of real numbers.
     UnitsError
         If a parameter, or the values, have the wrong units.
 
     Examples
     --------
-    >>> B = evaluate("lognormal", [2.0, 5.5, 9.0], energy="1.33 THz", height=2.0, sigma=0.5)
+    >>> B = evaluate("lognormal", [2.0, 5.5, 9.0], energy="1.33 THz", height=2.0,
+    ...     sigma=0.5)
     >>> round(float(B.B.sel(E=5.5)), 3)
     2.0
     """
     row = find_model(name)
     if set(parameters) != set(row.parameters):
         raise QuantityError(
-            f"{name} has the parameters {', '.join(row.parameters)}; given are "
-            f"{', '.join(parameters) or 'none'}",
-            reason="each of them is needed, and no other",
+            f"{name} needs the parameters {', '.join(row.parameters)} and no other; "
+            f"given: {', '.join(parameters) or 'none'}",
             fix=f"xbp.models.evaluate('{name}', x, "
             f"{', '.join(f'{p}=...' for p in row.parameters)})",
         )
@@ -410,11 +412,9 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     if not np.isfinite(y).all():
         at = float(axis[np.argmin(np.isfinite(y))])
         raise QuantityError(
-            f"{name} is no finite number at {dim}={at:g} {x_units}",
-            reason="with "
-            f"{', '.join(f'{p}={value:g} {own[p]}' for p, value in values.items())} "
-            "it has none there",
-            fix="leave that point out, or look at the units of the parameters",
+            f"{name} is not finite at {dim}={at:g} {x_units} with "
+            f"{', '.join(f'{p}={value:g} {own[p]}' for p, value in values.items())}",
+            fix="leave that point out, or check the units of the parameters",
         )
     ds = new_dataset(row.quantity, y, units=y_units, coords={dim: (axis, x_units)})
     arguments = {p: f"{values[p]:.10g} {own[p]}" for p in values}
@@ -435,29 +435,24 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
 def _require_limits(
     row: NamedModel, values: dict[str, float], units: dict[str, str]
 ) -> None:
-    """Refuse parameters that a model has no place for, such as a negative width."""
+    """Refuse parameters outside the limits of a model, such as a negative width."""
     for name, value in values.items():
         low, high = -LARGEST, row.below.get(name, LARGEST)
         if name in row.positive:
             low = 0.0 if name in row.zero else 1 / LARGEST
         if not low <= value <= high or value == row.below.get(name):
             raise QuantityError(
-                f"{name} is {value:g} {units[name]}",
-                reason=f"{row.name} has it from {low:g} to {high:g}",
-                fix="choose it within, in these units or others that convert to them",
+                f"{name} is {value:g} {units[name]}, but in {row.name} it is between "
+                f"{low:g} and {high:g}",
             )
 
 
 def _require_scale(units: str) -> None:
-    """Refuse units of the values that no spectrum is in.
-
-    Its scale is free, what it is a density of is not.
-    """
+    """Refuse units that a spectrum cannot have, whatever its scale."""
     for unit in parse_unit(units, name="units")._units:
         if not any(parse_unit(unit).is_compatible_with(known) for known in _SCALES):
             raise UnitsError(
-                f"units={units!r}",
-                reason="a spectrum is in powers of energy, length, time, angle and "
-                f"amount, not of '{unit}'",
+                f"units={units!r}: a spectrum is in powers of energy, length, time, "
+                f"angle and amount, not of '{unit}'",
                 fix="units='1' where the scale is arbitrary, or leave them out",
             )

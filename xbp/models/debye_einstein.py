@@ -1,7 +1,7 @@
 """Harmonic heat capacities and the densities of states they are of, on plain arrays.
 
 Temperatures and characteristic temperatures are in K, energies in meV, heat capacities
-in J/mol/K for 3 N_A modes (a mole of atoms); a number of modes n = 1 stands for these.
+in J/mol/K for 3 N_A modes (a mole of atoms); n = 1 is this number of modes.
 """
 
 from __future__ import annotations
@@ -32,22 +32,10 @@ __all__ = [
 #: θ_E/T where C_E/T³ is largest: the root of x = 5 tanh(x/2).
 EINSTEIN_MAXIMUM = 4.928119358
 
-# By so much better must a start be whose Einstein modes lie beyond the Debye phonons.
-_MIRRORED = 10.0
-#: What is less is no heat capacity: nothing can be divided by it.
-_NOTHING = 1e-300
-# standard deviations of a Gaussian beyond which it holds nothing in double precision
-_REACH = 8.0
-# Numbers of nodes of Gauss and Legendre's rule.
-_NODES, _MORE_NODES, _FEW_NODES = 64, 96, 4
-
 
 @functools.cache
 def _rule(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and weights on [−1, 1].
-
-    When first asked for, since they take a while.
-    """
+    """Return nodes and weights of Gauss and Legendre's rule on [−1, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(n)
     return nodes, weights
 
@@ -102,8 +90,8 @@ def einstein_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
 def debye_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
     r"""Return the Debye heat capacity.
 
-    .. math:: C_D =
-    9R\left(\frac{T}{\theta_D}\right)^3\int_0^{\theta_D/T}\frac{\zeta^4e^\zeta}{(e^\zeta-1)^2}\,d\zeta
+    .. math:: C_D = 9R\left(\frac{T}{\theta_D}\right)^3\int_0^{\theta_D/T}
+              \frac{\zeta^4e^\zeta}{(e^\zeta-1)^2}\,d\zeta
 
     Parameters
     ----------
@@ -130,9 +118,9 @@ def debye_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
     True
     """
     x = theta / np.asarray(T, dtype=float)
-    # Nothing is left of the integrand beyond ζ = 60.
+    # Beyond ζ = 60 the integrand is negligible.
     upper = np.minimum(x, 60.0)[..., None]
-    nodes, weights = _rule(_NODES)
+    nodes, weights = _rule(64)
     zeta = upper * (nodes + 1) / 2
     integral = (
         (zeta**2 * mode_heat_capacity(zeta) * weights).sum(axis=-1) * upper[..., 0] / 2
@@ -143,7 +131,7 @@ def debye_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
 def gaussian_einstein_heat_capacity(
     T: np.ndarray, theta: float, sigma: float
 ) -> np.ndarray:
-    r"""Return the heat capacity of Einstein oscillators with Gaussian-distributed temperatures.
+    r"""Return the heat capacity of Einstein oscillators of Gaussian-distributed θ.
 
     .. math:: \int_0^\infty C_E(T; \theta)\,\chi(\theta)\,d\theta, \quad
               \chi \propto e^{-(\theta-\theta_E)^2/2\sigma_E^2}\;(\theta>0), \quad
@@ -168,13 +156,15 @@ def gaussian_einstein_heat_capacity(
     Examples
     --------
     >>> T = np.array([5.0, 20.0])
-    >>> bool(np.allclose(gaussian_einstein_heat_capacity(T, 72, 1e-6), einstein_heat_capacity(T, 72)))
+    >>> bool(np.allclose(gaussian_einstein_heat_capacity(T, 72, 1e-6),
+    ...     einstein_heat_capacity(T, 72)))
     True
     """
     sigma = max(abs(sigma), 1e-9 * abs(theta))
-    low = max(-_REACH, -theta / sigma)
-    nodes, weights = _rule(_MORE_NODES)
-    u = low + (_REACH - low) * (nodes + 1) / 2
+    # Beyond 8 standard deviations a Gaussian is 0 in double precision.
+    low = max(-8.0, -theta / sigma)
+    nodes, weights = _rule(96)
+    u = low + (8.0 - low) * (nodes + 1) / 2
     chi = weights * np.exp(-(u**2) / 2)
     oscillators = mode_heat_capacity(
         (theta + sigma * u) / np.asarray(T, dtype=float)[..., None]
@@ -211,7 +201,8 @@ def debye_einstein(
 
     Examples
     --------
-    >>> bool(np.isclose(debye_einstein(np.array([1e5]), 0, 0.8, 250, 0.2, 72, 20)[0], 3 * scipy.constants.R))
+    >>> bool(np.isclose(debye_einstein(np.array([1e5]), 0, 0.8, 250, 0.2, 72, 20)[0],
+    ...     3 * scipy.constants.R))
     True
     """
     lattice = n_D * debye_heat_capacity(
@@ -284,7 +275,7 @@ def dos_maximum(mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
 
 
 def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
-    """Return the matrix W that turns g(E) on a grid into C(T)/3R = ∫ g x²eˣ/(eˣ−1)² dE = W g.
+    """Return the matrix W with C(T)/3R = ∫ g x²eˣ/(eˣ−1)² dE = W g for g(E) on a grid.
 
     g/E² is taken as linear between the points and as constant below the first one
     (Debye's law), so that a Debye density of states is integrated exactly on any grid.
@@ -301,7 +292,7 @@ def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
     numpy.ndarray, shape (m, n)
         In meV.
     """
-    nodes, weights = _rule(_FEW_NODES)
+    nodes, weights = _rule(4)
     # Below the first point in eight steps: C at low temperature comes from there alone.
     edges = np.concatenate([np.linspace(0, E[0], 9)[:-1], E])
     steps = np.diff(edges)
@@ -332,12 +323,12 @@ def start_of_fit(
 ) -> dict[str, float]:
     """Search where to start a fit of `debye_einstein`.
 
-    a grid of θ_D, θ_E, σ_E, the rest being linear and not negative.
+    On a grid of θ_D, θ_E, σ_E; the other parameters are linear and not negative.
 
     Parameters
     ----------
     T, C : numpy.ndarray
-        Temperatures in K and heat capacities in J/mol/K; those that are not positive
+        Temperatures in K and heat capacities in J/mol/K; values that are not positive
         are left out.
     said : mapping of str to float, optional
         Parameters that are known.
@@ -357,9 +348,8 @@ def start_of_fit(
     True
     """
     known, limits = dict(said or {}), dict(bounds or {})
-    # Noise takes the lowest points of a measurement below zero, and no start lies
-    # there.
-    usable = (T > 0) & (C > _NOTHING)
+    # Noise takes the lowest points of a measurement below zero.
+    usable = (T > 0) & (C > 1e-300)
     T, C = T[usable], C[usable]
     if T.size == 0:
         return {
@@ -400,10 +390,10 @@ def start_of_fit(
                         np.stack([shapes[name] / C for name in linear], axis=1),
                         rest / C,
                     )
-                # Einstein modes beyond the end of Debye's describe much the same, and
-                # are no boson peak.
+                # Einstein modes beyond the end of Debye's describe much the same, but
+                # are not a boson peak: they must fit ten times better.
                 if theta_d <= theta:
-                    misfit *= _MIRRORED
+                    misfit *= 10.0
                 if misfit < least:
                     least = misfit
                     best = {"theta_D": theta_d, "theta_E": theta, "sigma_E": sigma}

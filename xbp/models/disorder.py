@@ -1,4 +1,4 @@
-"""Densities of states of disordered solids from two theories of the boson peak, on plain arrays."""
+"""Densities of states from two theories of the boson peak, on plain arrays."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ import numpy as np
 
 __all__ = ["fluctuating_elasticity", "fluctuating_elasticity_dos", "soft_potential_dos"]
 
-_NODES = 48  # of Gauss and Legendre's rule
-_STEPS = 60  # of Newton's method; ten do except next to the instability
-
 
 @functools.cache
 def _rule() -> tuple[np.ndarray, np.ndarray]:
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = np.polynomial.legendre.leggauss(48)
     return nodes, weights
 
 
 def soft_potential_dos(E: np.ndarray, slope: float, energy_b: float) -> np.ndarray:
-    r"""Return the density of states of quasi-local modes that their interaction has made stable.
+    r"""Return the density of states of quasi-local modes stabilised by interaction.
 
     .. math:: g(E) = C E\,\frac{6}{\pi}\left(\frac{E}{E_b}\right)^3
               \int_0^1 \frac{\mathrm{d}t}{1 + (E/E_b)^6\,t^2(3 - 2t^2)^2}
@@ -71,7 +68,7 @@ def soft_potential_dos(E: np.ndarray, slope: float, energy_b: float) -> np.ndarr
 def fluctuating_elasticity(
     E: np.ndarray, energy_D: float, disorder: float
 ) -> np.ndarray:
-    r"""Return the complex, energy-dependent stiffness of a medium whose elastic constant fluctuates in space.
+    r"""Return the complex stiffness of a medium with a fluctuating elastic constant.
 
     .. math:: s(E) = 1 - \gamma \int_0^1
     3\kappa^2\,\mathrm{d}\kappa\,\frac{\kappa^2}{\kappa^2 s(E) - \epsilon^2 - i0},
@@ -114,7 +111,7 @@ def fluctuating_elasticity(
         return np.full(x.shape, np.nan + 0j)
     # Newton's method, from the answer for E → 0, a little absorbing.
     s = np.full(x.shape, (1 + np.sqrt(1 - 4 * disorder)) / 2 - 1e-3j)
-    for _ in range(_STEPS):
+    for _ in range(60):  # ten suffice except next to the instability
         step = 1e-6 * np.abs(s)
         value = s - 1 + disorder * _loop(x, s)[0]
         slope = (s + step - 1 + disorder * _loop(x, s + step)[0] - value) / step
@@ -142,7 +139,7 @@ def _loop(x: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def fluctuating_elasticity_dos(
     E: np.ndarray, area: float, energy_D: float, disorder: float
 ) -> np.ndarray:
-    r"""Return the density of states of a medium whose elastic constant fluctuates in space.
+    r"""Return the density of states of a medium with a fluctuating elastic constant.
 
     .. math:: g(E) = A\,\frac{2E}{\pi E_D^2}\,\mathrm{Im}\int_0^1
     \frac{3\kappa^2\,\mathrm{d}\kappa}

@@ -1,11 +1,12 @@
-"""The thermal and Debye–Waller factors between S(Q,E), G(Q,E) and B(Q,E), on plain arrays.
+"""Factors between S(Q,E), G(Q,E) and B(Q,E), and of Raman spectra, on plain arrays.
 
-They are separable, f(E, T) · f(Q, u²), which is what makes the reduction quick on large
-maps.
+The thermal and the Debye–Waller factor are separable, f(E, T) · f(Q, u²), which makes
+the reduction of large maps quick.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -16,9 +17,13 @@ from xbp.core import constants
 __all__ = [
     "CONVENTIONS",
     "GAIN_INFORMS",
+    "Coupling",
+    "Side",
     "beyond_range",
     "energy_factor",
     "momentum_factor",
+    "raman_factor",
+    "raman_shift",
     "thermal_factor",
 ]
 
@@ -27,6 +32,9 @@ __all__ = [
 Convention = Literal["E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)"]
 CONVENTIONS: tuple[Convention, ...] = ("E*n*S/Q^2", "n*S/(E*Q^2)", "S*E/Q", "S*n/(E*Q)")
 
+
+Side = Literal["stokes", "anti-stokes"]
+Coupling = Literal["constant", "linear"] | Callable[[np.ndarray], np.ndarray]
 
 #: Up to this E/k_BT energy gain counts beside loss or in its place: it is a twentieth
 #: of it there, then background.
@@ -60,7 +68,8 @@ def thermal_factor(E: np.ndarray, T: np.ndarray, statistics: str) -> np.ndarray:
 
     Examples
     --------
-    >>> thermal_factor(np.array([0.0]), np.array(300.0), "quantum") * constants.BOLTZMANN_MEV * 300.0
+    >>> thermal_factor(np.array([0.0]), np.array(300.0),
+    ...     "quantum") * constants.BOLTZMANN_MEV * 300.0
     array([1.])
     """
     kT = constants.BOLTZMANN_MEV * T
@@ -158,7 +167,8 @@ def beyond_range(
 
     Examples
     --------
-    >>> beyond_range(np.array([1.0, 10.0]), 100.0, 2.49, np.array(300.0), classical=False).round(3)
+    >>> beyond_range(np.array([1.0, 10.0]), 100.0, 2.49, np.array(300.0),
+    ...     classical=False).round(3)
     array([0.   , 0.704])
     """
     recoil = constants.HBAR2_OVER_2U / mass * np.where(Q == 0, np.nan, Q) ** 2
@@ -171,3 +181,62 @@ def beyond_range(
     inside = normal.cdf(high) - normal.cdf(low)
     ends = normal.pdf(high) - normal.pdf(low)
     return np.asarray(np.nan_to_num(1 - inside + width / recoil * ends))
+
+
+def raman_factor(E: np.ndarray, T: np.ndarray, side: Side) -> np.ndarray:
+    """Return 1/(E [n(E)+1]) on the Stokes side, 1/(E n(E)) on the anti-Stokes side.
+
+    Both are finite at E → 0, where they are 1/k_BT; n(E) = 1/(exp(E/k_BT) − 1).
+
+    Parameters
+    ----------
+    E : numpy.ndarray
+        Magnitude of the shift in meV.
+    T : numpy.ndarray
+        Temperature in K, broadcasting against `E`.
+    side : {"stokes", "anti-stokes"}
+        Whether the light lost or gained the energy.
+
+    Returns
+    -------
+    numpy.ndarray
+        In 1/meV.
+
+    Examples
+    --------
+    >>> E, T = np.array([5.0]), np.array(300.0)
+    >>> n = 1 / np.expm1(5.0 / (0.08617333262 * 300))
+    >>> bool(np.isclose(raman_factor(E, T, "stokes") * 5 * (n + 1), 1))
+    True
+    >>> bool(np.isclose(raman_factor(E, T, "anti-stokes") * 5 * n, 1))
+    True
+    """
+    # 1/(n+1) = 1 − exp(−x), which is ⟨n⟩ of neutron scattering; n(E) + 1 = −n(−E) turns
+    # the other side into it.
+    return thermal_factor(E if side == "stokes" else -E, T, "quantum")
+
+
+def raman_shift(wavelength: np.ndarray, laser: float) -> np.ndarray:
+    """Return the Raman shift 1/λ_laser − 1/λ, positive on the Stokes side.
+
+    Parameters
+    ----------
+    wavelength : numpy.ndarray
+        Wavelength of the scattered light in nm.
+    laser : float
+        Wavelength of the laser in nm, in the same medium (both in air, or both in
+        vacuum).
+
+    Returns
+    -------
+    numpy.ndarray
+        In 1/cm, ascending with the wavelength.
+
+    Examples
+    --------
+    >>> raman_shift(np.array([532.0]), 532.0)
+    array([0.])
+    """
+    # The difference is taken before the division: 1/λ − 1/λ' would lose the digits of a
+    # small shift.
+    return np.asarray(1e7 * (wavelength - laser) / (wavelength * laser))

@@ -68,7 +68,7 @@ def lognormal_fwhm(energy: float, sigma: float) -> float:
 
 
 def lognormal_sigma(energy: float, fwhm: float) -> float:
-    """Return the σ of a `lognormal` of given position and full width at half maximum."""
+    """Return the σ of a `lognormal` of given position and full width."""
     return 2 * math.asinh(fwhm / (2 * energy)) / FWHM_PER_SIGMA
 
 

@@ -1,4 +1,4 @@
-"""Scattering by one phonon and by many, in the incoherent approximation, on plain arrays.
+"""Scattering by one and many phonons, incoherent approximation, on plain arrays.
 
     S(Q,E) = e^(−2W) Σ_n (2W)ⁿ/n! A_n(E),   2W = Q²u²,   A_0 = δ(E),
     A_1(E) = g(|E|) / [γ₀ E (1 − e^(−E/k_BT))],   A_n = A_1 ∗ A_(n−1),
@@ -30,19 +30,12 @@ __all__ = [
     "orders_needed",
 ]
 
-#: What stands in for g(E) below the lowest energy it is known at, in 2W and the
-#: convolutions alone.
+#: g(E) below the lowest energy at which it is known, in 2W and the convolutions.
 Below = Literal["debye", "nothing"]
 
 
-#: Beyond this many phonons at once the expansion is not worth its time.
+#: With more phonons at once the expansion takes too long.
 MAX_ORDERS: Final = 200
-
-# A grid of more points than this is one of energies that should have been rebinned.
-_MAX_POINTS = 200_000
-
-# Points of g that the law of E² below them is drawn through.
-_POINTS_OF_LAW = 3
 
 
 @dataclass(frozen=True)
@@ -109,24 +102,17 @@ class Modes:
         E, g = E[known], g[known]
         if step is None:
             step = grid_step(E)
-        if E[-1] / step > _MAX_POINTS:
+        if E[-1] / step > 200_000:
             raise RangeError(
                 f"energies to {E[-1]:g} meV in steps of {step:g} meV take "
-                f"{E[-1] / step:.2g} points",
-                reason="the convolutions are on one even grid, of at most "
-                f"{_MAX_POINTS} points",
+                f"{E[-1] / step:.2g} points of one even grid, of at most 200000",
                 fix="bring g or S onto coarser bins, data.bp.rebin(E='0.5 meV'), or "
                 "begin E_range higher",
             )
         grid = step * np.arange(int(np.floor(E[-1] / step + 1e-9)) + 1)
-        lowest = E[:_POINTS_OF_LAW]
-        law = (
-            float((g[:_POINTS_OF_LAW] * lowest**2).sum() / (lowest**4).sum())
-            if below == "debye"
-            else 0.0
-        )
-        # Noise can be negative, a density that stands in for what is not known cannot.
-        law = max(law, 0.0)
+        law, lowest = 0.0, E[:3] ** 2
+        if below == "debye":  # noise can be negative, this law cannot
+            law = max(float((g[:3] * lowest).sum() / (lowest**2).sum()), 0.0)
         under = grid < E[0] * (1 - 1e-9)
         density = np.where(under, law * grid**2, np.interp(grid, E, g))
         area = float(density.sum() * step) or np.nan
@@ -153,7 +139,7 @@ class Modes:
 
 
 def grid_step(E: np.ndarray) -> float:
-    """Return the smallest distance of ascending energies if all are its multiples, half of it otherwise."""
+    """Return the smallest distance of energies if all are its multiples, else half."""
     step = float(np.diff(E).min()) if E.size > 1 else float(E[0])
     on_grid = np.abs(E / step - np.round(E / step)).max() < 1e-6
     # Rounding of the distances would add up over the grid.
@@ -161,7 +147,7 @@ def grid_step(E: np.ndarray) -> float:
 
 
 def expansion(modes: Modes, orders: int) -> Iterator[np.ndarray]:
-    """Give the weights of A_0, A_1, ..., A_orders in turn, on grids from −n·i_max to n·i_max.
+    """Yield the weights of A_0, A_1, ..., A_orders, on grids from −n·i_max to n·i_max.
 
     Only the side of energy loss is taken from the transform: the other follows from it
     by detailed balance, and keeps its relative precision however cold it is.
@@ -169,7 +155,8 @@ def expansion(modes: Modes, orders: int) -> Iterator[np.ndarray]:
     Examples
     --------
     >>> E = np.arange(1, 31) * 1.0
-    >>> [round(float(A.sum()), 12) for A in expansion(Modes.of(E, E**2, 25.0, below="debye"), 3)]
+    >>> [round(float(A.sum()), 12) for A in expansion(Modes.of(E, E**2, 25.0,
+    ...     below="debye"), 3)]
     [1.0, 1.0, 1.0, 1.0]
     """
     first = modes.one_phonon()
@@ -215,7 +202,9 @@ def order_weights(two_w: np.ndarray, orders: int) -> np.ndarray:
 
 
 def onto_bins(weights: np.ndarray, step: float, edges: np.ndarray) -> np.ndarray:
-    """Return the mean density over bins of weights at i·step, i = −n … n, each spread evenly over one step.
+    """Return the mean density over bins of weights at i·step, i = −n … n.
+
+    Each weight is spread evenly over one step.
 
     Examples
     --------

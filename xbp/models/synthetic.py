@@ -1,7 +1,4 @@
-"""Labelled S(Q,E) and B(Q,E) with a known boson peak: Eqs.
-
-2 and 3, and counting noise.
-"""
+"""Labelled S(Q,E) and B(Q,E) with a known boson peak, and counting noise."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import xarray as xr
 from xbp.core.conditions import check_statistics, resolve_u2, temperature_coordinate
 from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, RangeError
+from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.schema import COORDINATES
 from xbp.core.signal import extend_history, read
 from xbp.core.units import (
@@ -77,16 +75,10 @@ def hard_sphere_structure_factor(
     >>> round(float(Sq.idxmax()), 1)
     2.7
     """
-    if not 0 < packing_fraction < 0.64:
-        raise RangeError(
-            f"packing_fraction={packing_fraction} is out of range",
-            reason="spheres fill more than nothing and less than random close "
-            "packing, 0.64",
-            fix="0.5 is a dense liquid",
-        )
+    # 0.64 is random close packing.
+    eta = require_number(packing_fraction, "packing_fraction", above=0, below=0.64)
     q, units, in_angstrom = _axis(Q, "Q")
     x = q * in_angstrom * magnitude(diameter, "angstrom", name="diameter")
-    eta = packing_fraction
     alpha = (1 + 2 * eta) ** 2 / (1 - eta) ** 4
     beta = -6 * eta * (1 + eta / 2) ** 2 / (1 - eta) ** 4
     gamma = eta * alpha / 2
@@ -151,7 +143,8 @@ def reduced_dos(
 
     Examples
     --------
-    >>> B = reduced_dos(np.linspace(2, 8, 30), np.linspace(0.5, 20, 40), energy="5.5 meV", width="6 meV").B
+    >>> B = reduced_dos(np.linspace(2, 8, 30), np.linspace(0.5, 20, 40),
+    ...     energy="5.5 meV", width="6 meV").B
     >>> float(B.isel(Q=3).idxmax())
     5.5
     """
@@ -221,9 +214,11 @@ def dynamic_structure_factor(
     Examples
     --------
     >>> S = dynamic_structure_factor(
-    ...     np.linspace(2, 8, 30), np.linspace(-20, 20, 81), energy="5.5 meV", width="6 meV",
+    ...     np.linspace(2, 8, 30), np.linspace(-20, 20, 81), energy="5.5 meV",
+    ...     width="6 meV",
     ...     T="300 K", u2="0.01 angstrom^2")
-    >>> S.S.attrs["units"], S.bp.to_bqe().B.isel(Q=3).sel(E=slice(0, None)).idxmax().item()
+    >>> S.S.attrs["units"], S.bp.to_bqe().B.isel(Q=3).sel(E=slice(0,
+    ...     None)).idxmax().item()
     ('1/meV', 5.5)
     """
     b = reduced_dos(
@@ -317,21 +312,18 @@ def elastic_line(
 
     Examples
     --------
-    >>> line = elastic_line([1.0, 2.0], np.linspace(-5, 5, 201), u2="0.01 angstrom^2", resolution="1 meV")
+    >>> line = elastic_line([1.0, 2.0], np.linspace(-5, 5, 201), u2="0.01 angstrom^2",
+    ...     resolution="1 meV")
     >>> round(float(line.S.isel(Q=0).integrate("E")), 4)
     0.99
     """
     q, q_units, to_angstrom = _axis(Q, "Q")
     e, e_units, _ = _axis(E, "E")
-    fwhm = magnitude(resolution, e_units, name="resolution", energy=True)
+    fwhm = require_positive(resolution, "resolution", e_units, energy=True)
+    scale = require_number(scale, "scale", least=0)
     displacement = magnitude(u2, "angstrom**2", name="u2", default=f"({q_units})**-2")
-    if not (fwhm > 0 and displacement >= 0 and scale >= 0):
-        raise RangeError(
-            f"resolution={resolution}, u2={u2}, scale={scale}",
-            reason="a resolution is positive, a displacement and an intensity are not "
-            "negative",
-            fix="resolution='1 meV', u2='0.01 angstrom^2', scale=1.0",
-        )
+    if displacement < 0:
+        raise RangeError(f"u2={u2} must be zero or positive")
     sigma = fwhm / FWHM_PER_SIGMA
     decay = scale * np.exp(-((q * to_angstrom) ** 2) * displacement)
     line = gaussian(e, 0.0, 1 / (sigma * np.sqrt(2 * np.pi)), sigma)
@@ -378,7 +370,8 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
 
     Examples
     --------
-    >>> line = elastic_line([1.0, 2.0], np.linspace(-2, 2, 5), u2="0 angstrom^2", resolution="1 meV")
+    >>> line = elastic_line([1.0, 2.0], np.linspace(-2, 2, 5), u2="0 angstrom^2",
+    ...     resolution="1 meV")
     >>> noisy = with_counting_noise(line, counts=100, seed=1)
     >>> round(float((noisy.S_std / noisy.S).isel(Q=0).sel(E=0)), 1)
     0.1
@@ -391,8 +384,8 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
     )
     if not (low >= 0 and high > 0 and 0 < counts < 1e15):
         raise QuantityError(
-            f"the bins expect {low:g} to {high:g}, the strongest counts={counts}",
-            reason="counts are not negative, and somewhere there are some",
+            f"S is from {low:g} to {high:g} with counts={counts}: counts are not "
+            "negative, nor all 0",
             fix="draw the noise on S(Q,E) itself, before a background is subtracted",
         )
     per_unit = counts / high
@@ -441,7 +434,6 @@ def _structure_factor(
     if own.shape != q.shape or not np.allclose(own, q, rtol=1e-9, atol=0):
         raise RangeError(
             "structure_factor is on another Q grid than Q",
-            reason="Eq. 2 multiplies them point by point",
             fix="structure_factor.interp(Q=Q) first",
         )
     return np.asarray(sq.values)
@@ -457,22 +449,12 @@ def _profile(
     at = magnitude(energy, "meV", name="energy", default=units, energy=True)
     fwhm = magnitude(width, "meV", name="width", default=units, energy=True)
     if at <= 0 or fwhm <= 0:
-        raise RangeError(
-            f"energy={energy}, width={width}",
-            reason="both are positive",
-            fix="energy='5.5 meV', width='6 meV'",
-        )
+        raise RangeError(f"energy={energy} and width={width} must be positive")
     if callable(shape):
         return np.asarray(shape(e_mev), dtype=float)
-    if shape == "lognormal":
+    if choose(shape, Shape, "shape", reason="or pass a callable") == "lognormal":
         return lognormal(e_mev, at, 1.0, lognormal_sigma(at, fwhm))
-    if shape == "gaussian":
-        return gaussian(e_mev, at, 1.0, fwhm / FWHM_PER_SIGMA)
-    raise QuantityError(
-        f"shape={shape!r} is not known",
-        reason="no such f",
-        fix="'lognormal', 'gaussian' or a callable",
-    )
+    return gaussian(e_mev, at, 1.0, fwhm / FWHM_PER_SIGMA)
 
 
 def _with_history(

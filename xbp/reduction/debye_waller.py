@@ -93,7 +93,8 @@ def debye_waller(
     --------
     >>> import numpy as np, xbp
     >>> line = xbp.models.elastic_line(
-    ...     np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2="0.008 angstrom^2", resolution="1 meV")
+    ...     np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2="0.008 angstrom^2",
+    ...     resolution="1 meV")
     >>> round(float(line.bp.debye_waller().u2), 6)
     0.008
     """
@@ -121,7 +122,8 @@ def debye_waller(
     away = np.abs((lower + upper) / 2 - centre)
     narrow = (away <= half / 2) | (away <= away.min() * (1 + 1e-9))
     windows = {
-        "as used": window, "half as wide in E": narrow, "twice as wide in E": away <= 2 * half
+        "as used": window, "half as wide in E": narrow,
+        "twice as wide in E": away <= 2 * half,
     }  # fmt: skip
     integrals = [
         _integral(value, std, upper - lower, chosen, xr.DataArray(in_Q, dims="Q"))
@@ -136,7 +138,8 @@ def debye_waller(
         xr.apply_ufunc(
             _fit_line, part.where(kept), np.nan if part_std is None else part_std, q2,
             input_core_dims=[["Q"], [] if part_std is None else ["Q"], ["Q"]],
-            output_core_dims=[["_out"]], vectorize=True, dask="parallelized", output_dtypes=[float],
+            output_core_dims=[["_out"]], vectorize=True, dask="parallelized",
+            output_dtypes=[float],
             dask_gufunc_kwargs={"output_sizes": {"_out": 5}, "allow_rechunk": True},
         )
         for part, part_std, kept in lines
@@ -163,10 +166,11 @@ def debye_waller(
     )
     broadening = xr.apply_ufunc(
         _broadening, value, usable, seen, xr.DataArray(value["E"].values, dims="E"),
-        input_core_dims=[["Q", "E"], ["Q"], ["Q"], ["E"]], vectorize=True, dask="parallelized",
+        input_core_dims=[["Q", "E"], ["Q"], ["Q"], ["E"]], vectorize=True,
+        dask="parallelized",
         output_dtypes=[float], dask_gufunc_kwargs={"allow_rechunk": True},
     )  # fmt: skip
-    # Coherent lines rise and fall by Bragg peaks or S(Q): a straight line leaves more of
+    # Coherent lines rise and fall by Bragg peaks or S(Q): a fit leaves more of
     # the variance of ln S_el than counting explains. Without errors χ² has no meaning.
     straight = explained >= 0.8
     if intensity_std is not None:
@@ -181,11 +185,15 @@ def debye_waller(
     variables = {
         "u2": (u2.where(ok), units, "mean-square displacement per axis"),
         "u2_std": (u2_std.where(ok), units, "standard deviation of u2"),
-        "u2_systematic": (systematic.where(ok), units, "half of what the choice of the window changes u2 by"),
-        "u2_by_window": (by_window.where(ok), units, "mean-square displacement per axis of each window"),
-        "explained": (explained, "1", "part of the variance of ln S_el explained by the line"),
+        "u2_systematic": (systematic.where(ok), units,
+        "half of what the choice of the window changes u2 by"),
+        "u2_by_window": (by_window.where(ok), units,
+        "mean-square displacement per axis of each window"),
+        "explained": (explained, "1",
+        "part of the variance of ln S_el explained by the line"),
         "broadening": (
-            broadening, "1", "width of the line in the upper half of Q over that in the lower half of all",
+            broadening, "1",
+            "width of the line in the upper half of Q over that in the lower half",
         ),
         "n_points": (count, "1", "number of Q bins used"),
         "elastic_intensity": (intensity, intensity_units, "integrated elastic line"),
@@ -255,7 +263,7 @@ def _integral(
 
 
 def _elastic_bins(signal: Signal) -> np.ndarray:
-    """Return the contiguous bins around E = 0 above half the maximum, averaged over Q."""
+    """Return the bins around E = 0 above half the maximum, averaged over Q."""
     profile = line_profile(signal)
     found = elastic_line_bins(signal.value["E"].values, profile)
     assert found is not None
@@ -266,7 +274,7 @@ def _elastic_bins(signal: Signal) -> np.ndarray:
 def _broadening(
     S: np.ndarray, usable: np.ndarray, seen: np.ndarray, E: np.ndarray
 ) -> float:
-    """Return the width of the line in the upper half of the used Q over the lower of all."""
+    """Return the width of the line in the upper half of the used Q over the lower."""
     used, rows = np.flatnonzero(usable), np.flatnonzero(seen)
     widths = []
     for half in (rows[: rows.size // 2], used[used.size // 2 :]):

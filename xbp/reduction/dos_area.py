@@ -299,7 +299,8 @@ def _content(signal: Signal) -> _Content:
         at, y = E[known], values[known]
         smooth = dos_weights(at, np.array([np.inf]))[0] @ y
         binned = np.nansum(values * width) if np.isfinite(width).all() else smooth
-        return smooth * per_unit, binned * per_unit, y[0] * at[0] / 3 / smooth, np.float64(y[-1] / y.max())  # fmt: skip
+        below, last = y[0] * at[0] / 3 / smooth, np.float64(y[-1] / y.max())
+        return smooth * per_unit, binned * per_unit, below, last
 
     smooth, binned, below, last = xr.apply_ufunc(
         of_one, g.drop_vars(list(g.coords)), input_core_dims=[["E"]],

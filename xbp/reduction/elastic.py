@@ -72,7 +72,8 @@ def mask_elastic(
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> line = xbp.models.elastic_line([1.0], np.arange(-3.0, 4.0), u2="0.01 angstrom^2", resolution="0.9 meV")
+    >>> line = xbp.models.elastic_line([1.0], np.arange(-3.0, 4.0),
+    ...     u2="0.01 angstrom^2", resolution="0.9 meV")
     >>> line.S.bp.mask_elastic("0.9 meV", widths=1).dropna("E").E.values
     array([-3., -2.,  2.,  3.])
     """
@@ -93,14 +94,15 @@ def mask_elastic(
     if masked.all() or not masked.any():
         raise RangeError(
             f"the mask, to {float(half.max()):g} {units} from {_written(at)} {units}, "
-            f"covers {'everything' if masked.all() else 'nothing'}; the bins reach from "
+            f"covers {'everything' if masked.all() else 'nothing'}; the bins are from "
             f"{low[0]:g} to {high[-1]:g} {units}",
-            fix="check the resolution and its units; leave this step out if there is no "
+            fix="check the resolution and its units; leave this out if there is no "
             "elastic line",
         )
 
     def mask(part: xr.DataArray) -> xr.DataArray:
-        return part.copy(data=part.variable.where(~masked).transpose(*part.dims).data)  # type: ignore[no-untyped-call]
+        kept: Any = part.variable.where(~masked)  # type: ignore[no-untyped-call]
+        return part.copy(data=kept.transpose(*part.dims).data)
 
     answer: Data = signal.answer(
         mask(value),
@@ -134,8 +136,8 @@ def _energies(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
             f"the {name} is NaN in {unknown} of {number.size} places, as where a line "
             "was not fitted",
             fix="pass one for all, as of .bp.fit_elastic_line(Q_range=...), or that of "
-            f"the nearest, {name}.interpolate_na('{number.dims[-1]}', method='nearest', "
-            "fill_value='extrapolate')",
+            f"the nearest, {name}.interpolate_na('{number.dims[-1]}', "
+            "method='nearest', fill_value='extrapolate')",
         )
     energies = require_finite(number.values, f"the {name}")
     factor = convert_factor(own or units, units, name=name, energy=True)
@@ -185,7 +187,8 @@ def shift_E(data: Data, by: Any) -> Data:
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> line = xbp.models.elastic_line([1.0], np.arange(-3.0, 4.0), u2="0.01 angstrom^2", resolution="2 meV")
+    >>> line = xbp.models.elastic_line([1.0], np.arange(-3.0, 4.0),
+    ...     u2="0.01 angstrom^2", resolution="2 meV")
     >>> line.bp.shift_E("0.5 meV").E.values
     array([-3.5, -2.5, -1.5, -0.5,  0.5,  1.5,  2.5])
     """
@@ -269,7 +272,8 @@ def elastic_line_bins(
 
     Examples
     --------
-    >>> elastic_line_bins(np.arange(-3.0, 4.0), np.array([0.1, 0.2, 0.9, 1.5, 2.0, 1.1, 0.3]))
+    >>> elastic_line_bins(np.arange(-3.0, 4.0), np.array([0.1, 0.2, 0.9, 1.5, 2.0, 1.1,
+    ...     0.3]))
     (4, 3, 5)
     """
     top = int(np.argmin(np.abs(E)))

@@ -199,7 +199,8 @@ def heat_capacity(
         units="J/K/mol",
         quantity="heat_capacity",
         attrs={
-            "amount": value.attrs.get("amount", "atoms") if modes or area == 1 else None,
+            "amount": value.attrs.get("amount",
+            "atoms") if modes or area == 1 else None,
             "area": None, "area_of": None, "weighting": None,
         },
         common=common,
@@ -384,7 +385,8 @@ def to_molar(
     Examples
     --------
     >>> import xbp
-    >>> C = xbp.new_dataset("heat_capacity", [8478.6], units="uJ/K", coords={"temperature": ([300.0], "K")})
+    >>> C = xbp.new_dataset("heat_capacity", [8478.6], units="uJ/K",
+    ...     coords={"temperature": ([300.0], "K")})
     >>> molar = C.bp.to_molar("atoms", mass="7.76 mg", molar_mass="60 g/mol", atoms=3)
     >>> round(float(molar.C[0]), 2), molar.C.attrs["amount"]
     (21.85, 'atoms')
@@ -438,8 +440,8 @@ def _amount(signal: Signal, given: Any) -> str:
     found = given if carried is None else carried
     if found is None:
         raise QuantityError(
-            f"'{name}' is per mole, but whether of atoms or of formula units is unknown",
-            fix="amount='atoms' or amount='formula units', whichever describes the data",
+            f"'{name}' is per mole, but of atoms or of formula units is unknown",
+            fix="amount='atoms' or amount='formula units', as the data are",
         )
     return choose(found, Amount, "amount")
 
@@ -457,7 +459,7 @@ def _of_sample(signal: Signal, name: str, given: Any) -> float:
     ]
     if not values:
         raise QuantityError(
-            f"the {what} is not known: neither {name}= nor attrs['{attribute}'] is given"
+            f"the {what} is not known: pass {name}= or set attrs['{attribute}']"
         )
     if not np.isclose(values[0], values[-1], rtol=1e-9):
         raise QuantityError(
@@ -503,7 +505,8 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     Examples
     --------
     >>> import xbp
-    >>> C = xbp.new_dataset("heat_capacity", [9.0], units="J/mol/K", coords={"temperature": ([2.0], "K")})
+    >>> C = xbp.new_dataset("heat_capacity", [9.0], units="J/mol/K",
+    ...     coords={"temperature": ([2.0], "K")})
     >>> float(C.bp.reduced_heat_capacity(gamma="0.5 J/mol/K^2").C_T3[0])
     1.0
     """

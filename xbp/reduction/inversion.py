@@ -51,7 +51,8 @@ class Solution:
     `many` is N(1+C) Σ S_n of two and more phonons, in the units of S; `join` is the
     factor of the density beyond the range; `unexplained` is the weighted sum of the
     squares that all phonons leave of S, `background` the part of S that does not depend
-    on Q; the others as `xbp.to_vibrational_dos` returns them.
+    on Q, `u2_below_std` the error of u² from g below its range; the others as
+    `xbp.to_vibrational_dos` returns them.
     """
 
     g: np.ndarray
@@ -70,6 +71,7 @@ class Solution:
     join: float = np.nan
     unexplained: float = np.nan
     background: float = np.nan
+    u2_below_std: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -229,13 +231,15 @@ class Inversion:
         falls = self.whole or self._falls(shape, state.join * initial, beyond)
         unexplained, background = step.residuals(unit * x, state)
         return Solution(
-            shape[self.positive], g_std, state.many, OK, OK if falls else TRUNCATED, iterations,
+            shape[self.positive], g_std, state.many, OK, OK if falls else TRUNCATED,
+            iterations,
             state.displacement, change, state.orders, state.scale, state.constant,
-            state.modes.extended, self._end_of_phonons(shape), state.join, unexplained, background,
+            state.modes.extended, self._end_of_phonons(shape), state.join, unexplained,
+            background, step.error_below(x, state),
         )  # fmt: skip
 
     def _change_without(self, S: np.ndarray, kelvin: float, end: Solution) -> float:
-        """Return the change of g, over its maximum, if no multiphonons are taken off."""
+        """Return the change of g over its maximum if no multiphonons are taken off."""
         g = np.full(self.E.size, np.nan)
         g[self.positive] = end.g
         known = np.isfinite(g)
@@ -378,7 +382,8 @@ class _Step:
             return None
         left = (self._measured(taken * many) / per_g)[self.known]
         return _State(
-            modes, displacement, scale, orders, taken * many, constant, per_g, per_gamma,
+            modes, displacement, scale, orders, taken * many, constant, per_g,
+            per_gamma,
             left / (scale * per_gamma), join,
         )  # fmt: skip
 
@@ -404,6 +409,22 @@ class _Step:
         if not both * (points - energies) < 0.9 * alone * (points - 2 * energies):
             return unexplained, 0.0
         return unexplained, float((level * n).sum() / (w * S[:, self.known]).sum())
+
+    def error_below(self, g: np.ndarray, state: _State) -> float:
+        """Return the error of u² from the law of E² that continues g below its range.
+
+        Half the range of g/E² over the three points of the law, relative to it, is the
+        relative error of what the law adds to u².
+        """
+        modes, E = state.modes, self.grid.E[self.known][:3]
+        if not modes.curvature > 0:
+            return 0.0
+        at = modes.step * np.arange(1, modes.density.size)
+        under = at < E[0] * (1 - 1e-9)
+        each = modes.density[1:] / at / np.tanh(at / (2 * modes.kT))
+        gamma = (each[under].sum() + modes.curvature * modes.kT) * modes.step
+        spread = np.ptp(g[:3] / E**2) / 2 / modes.curvature
+        return float(state.per_gamma * gamma * spread)
 
     def beyond(self, state: _State) -> np.ndarray:
         """Return g, on its scale, at the energies above its range; NaN elsewhere."""

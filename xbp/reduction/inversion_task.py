@@ -1,4 +1,4 @@
-"""A map S(Q,E) to be inverted to g(E): its grid, what sets 2W, and a g that continues."""
+"""A map S(Q,E) to be inverted to g(E): its grid, 2W, and a g that continues it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Continuation:
 def _continuation(
     initial: Any, join_range: Any, signal: Signal, in_E: np.ndarray, to_mev: float
 ) -> Continuation:
-    """Read the density that continues where `in_E`, the bins that g is found in, end."""
+    """Read the density that continues g where `in_E`, its bins, end."""
     if initial is None:
         empty = np.empty(0)
         nothing = xr.DataArray(empty, dims="_i")
@@ -142,7 +142,7 @@ class Axis:
         return xr.Variable("E", self.centres / per_unit, own.attrs)
 
     def extended(self, own: xr.Variable) -> xr.Variable:
-        """Return independences of the data's bins E > 0, with 1 for those that continue."""
+        """Return independences of the bins E > 0, with 1 for those that continue."""
         kept = own.isel(E=self.taken[: own.sizes["E"]])
         n = self.centres.size - kept.sizes["E"]
         out: xr.Variable = kept.pad(E=(0, n), constant_values=1.0)
@@ -167,16 +167,22 @@ class Task:
 
     @classmethod
     def of(
-        cls, data: Any, T: Any, E_range: Any, Q_range: Any, *, mass: Any, composition: Any, u2: Any,
-        multiple_scattering: Any, below: Any, tolerance: Any, initial_dos: Any, join_range: Any, end: Any,
+        cls, data: Any, T: Any, E_range: Any, Q_range: Any, *, mass: Any,
+        composition: Any, u2: Any,
+        multiple_scattering: Any, below: Any, tolerance: Any, initial_dos: Any,
+        join_range: Any, end: Any,
         background: Any, uncertain: Any, reversed_below: float | None,
     ) -> Task:  # fmt: skip
         """Read the map and the arguments of `to_vibrational_dos`."""
         arguments = {
-            "T": T, "E_range": E_range, "Q_range": Q_range, "mass": mass, "composition": composition,
-            "u2": u2, "multiple_scattering": multiple_scattering, "below": below, "tolerance": tolerance,
-            "join_range": join_range, "end": end, "background": background, "uncertain": uncertain,
-            "initial_dos": None if initial_dos is None else str(getattr(initial_dos, "name", None) or "g"),
+            "T": T, "E_range": E_range, "Q_range": Q_range, "mass": mass,
+            "composition": composition,
+            "u2": u2, "multiple_scattering": multiple_scattering, "below": below,
+            "tolerance": tolerance,
+            "join_range": join_range, "end": end, "background": background,
+            "uncertain": uncertain,
+            "initial_dos": None if initial_dos is None else str(getattr(initial_dos,
+            "name", None) or "g"),
         }  # fmt: skip
         signal = read(data, "dynamic_structure_factor")
         value, source = signal.value, signal.source
@@ -187,7 +193,7 @@ class Task:
         )  # fmt: skip
         if check_statistics(value.attrs.get("statistics")) != "quantum":
             raise QuantityError(
-                "S(Q,E) is classical, but the expansion in phonons obeys detailed balance",
+                "S(Q,E) is classical; the expansion in phonons obeys detailed balance",
                 fix="take g(E) from the trajectory itself, traj.bp.vdos(), or make it "
                 "quantum, data.bp.to_quantum()",
             )
@@ -244,8 +250,10 @@ class Task:
         further = _continuation(initial_dos, join_range, signal, in_E, to_mev)
         grid = Inversion(
             E, np.append(lower, upper[-1]) * to_mev, value["Q"].values * to_angstrom,
-            np.where(in_Q, (q_upper - q_lower) * to_angstrom, 0.0), in_E, tail, C, per_gamma, below,
-            tolerance, end, background, uncertain, further.E, further.joined, further.whole,
+            np.where(in_Q, (q_upper - q_lower) * to_angstrom, 0.0), in_E, tail, C,
+            per_gamma, below,
+            tolerance, end, background, uncertain, further.E, further.joined,
+            further.whole,
         )  # fmt: skip
         return cls(signal, temperature, displacement, grid, further, arguments)
 
@@ -269,10 +277,14 @@ class Task:
             std = std_along(std, "Q").drop_vars(foreign)
         further = [["_i"] if self.further.E.size else []] * 2
         return xr.apply_ufunc(
-            kernel, value.drop_vars(foreign), np.nan if std is None else std, self.temperature, self.u2,
-            self.further.value if further[0] else np.nan, self.further.std if further[0] else np.nan,
-            input_core_dims=[["Q", "E"], [] if std is None else ["Q", "E"], [], [], *further],
-            output_core_dims=dims, vectorize=True, dask="parallelized", output_dtypes=[float] * len(dims),
+            kernel, value.drop_vars(foreign), np.nan if std is None else std,
+            self.temperature, self.u2,
+            self.further.value if further[0] else np.nan,
+            self.further.std if further[0] else np.nan,
+            input_core_dims=[["Q", "E"], [] if std is None else ["Q", "E"], [], [],
+            *further],
+            output_core_dims=dims, vectorize=True, dask="parallelized",
+            output_dtypes=[float] * len(dims),
             dask_gufunc_kwargs={"output_sizes": sizes, "allow_rechunk": True},
         )  # fmt: skip
 
@@ -289,7 +301,8 @@ class Task:
             found[name] = (c.dims, c.data, {"units": units, "long_name": label})
         for name, code, label in (
             ("status", status, "whether g(E) was found"),
-            ("u2_status", u2_status, "whether the range holds all modes, so that u2 and the area are known"),
+            ("u2_status", u2_status,
+            "whether the range holds all modes, so that u2 and the area are known"),
         ):  # fmt: skip
             c = xr.apply_ufunc(
                 lambda codes: np.array(STATUSES)[np.asarray(codes).astype(int)],
@@ -312,11 +325,12 @@ class Task:
         )
         return Axis(
             np.append(own, above), np.append(E[own], (start + ends) / 2),
-            np.append(lower[own], start), np.append(upper[own], ends), bool(above.any()),
+            np.append(lower[own], start), np.append(upper[own], ends),
+            bool(above.any()),
         )  # fmt: skip
 
     def error_of_u2(
-        self, u2: xr.DataArray, g_std: xr.DataArray, axis: Axis
+        self, u2: xr.DataArray, g_std: xr.DataArray, below: xr.DataArray, axis: Axis
     ) -> xr.DataArray:
         """Return the std of u² = (ħ²/2M) γ₀ from that of g, whose area stays 1."""
         E, width = xr.DataArray(
@@ -324,13 +338,13 @@ class Task:
         )
         x = E / (2 * constants.BOLTZMANN_MEV * self.temperature)
         per_g = 1 / (E * np.tanh(x)) - u2 / self.grid.per_gamma
-        out: xr.DataArray = (
-            self.grid.per_gamma * ((per_g * width * g_std) ** 2).sum("_g") ** 0.5
-        )
+        variance = ((per_g * width * g_std) ** 2).sum("_g")
+        out: xr.DataArray = (self.grid.per_gamma**2 * variance + below**2) ** 0.5
         return out
 
     def density(
-        self, taken: np.ndarray, S: np.ndarray, std: np.ndarray, kelvin: float, u2: float,
+        self, taken: np.ndarray, S: np.ndarray, std: np.ndarray, kelvin: float,
+        u2: float,
         initial: np.ndarray, initial_std: np.ndarray,
     ) -> tuple[Any, ...]:  # fmt: skip
         """Return g, its std and the numbers of the report of one map."""
@@ -342,16 +356,20 @@ class Task:
         end = self.grid.solve(S, std, kelvin, u2, initial)
         g, g_std = (
             np.concatenate([self._continued(own, further), further])[taken]
-            for own, further in ((end.g, end.join * initial), (end.g_std, end.join * initial_std))
+            for own, further in (
+                (end.g, end.join * initial), (end.g_std, end.join * initial_std),
+            )
         )  # fmt: skip
         report = (
-            end.u2, STATUSES.index(end.status), STATUSES.index(end.u2_status), end.iterations, end.change,
-            end.orders, end.scale, end.constant, end.extended, end.highest, end.background,
+            end.u2, STATUSES.index(end.status), STATUSES.index(end.u2_status),
+            end.iterations, end.change,
+            end.orders, end.scale, end.constant, end.extended, end.highest,
+            end.background, end.u2_below_std,
         )  # fmt: skip
         return g, g_std, *map(np.float64, report)
 
     def _continued(self, own: np.ndarray, further: np.ndarray) -> np.ndarray:
-        """Fill the bins above the last value of a map with the density that continues."""
+        """Fill the bins above the last value with the density that continues."""
         known = np.flatnonzero(np.isfinite(own))
         if not further.size or not known.size:
             return own

@@ -1,4 +1,4 @@
-"""S(Q,E) of a density of states, with all its phonons, in the incoherent approximation."""
+"""S(Q,E) of a density of states with all its phonons, incoherent approximation."""
 
 from __future__ import annotations
 
@@ -146,7 +146,8 @@ def multiphonon_sqe(
     --------
     >>> import numpy as np, xbp
     >>> E = np.arange(0.5, 30, 0.5)
-    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E,
+    ...     "meV")}, temperature="300 K")
     >>> S = g.bp.multiphonon_sqe([2.0, 8.0], composition="V", area=1)
     >>> S.S.attrs["orders"], (S.S.sum("E") * 0.5).values.round(3)
     (6, array([1.   , 0.999]))
@@ -228,14 +229,16 @@ def multiphonon_sqe(
         Q=("Q", q_values, {"units": q_units, "long_name": COORDINATES["Q"][1]}),
         E=("E", e_values, {"units": e_units, "long_name": COORDINATES["E"][1]}),
         **{
-            name: (c.dims, c.data, {"units": COORDINATES[name][0], "long_name": COORDINATES[name][1]})
+            name: (c.dims, c.data, {"units": COORDINATES[name][0],
+            "long_name": COORDINATES[name][1]})
             for name, c in (("temperature", temperature), ("u2", u2_used))
         },
     )  # fmt: skip
     answer: Data = signal.answer(
         spectrum, None, operation="multiphonon_sqe",
         arguments={
-            "T": T, "mass": mass, "composition": composition, "u2": u2, "tolerance": tolerance,
+            "T": T, "mass": mass, "composition": composition, "u2": u2,
+            "tolerance": tolerance,
             "orders": orders, "below": below, "part": part,
         },
         units=format_unit(parse_unit(e_units) ** -1),

@@ -114,10 +114,13 @@ def normalize_to_vanadium(
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> line = xbp.models.elastic_line(np.linspace(1, 8, 40), np.linspace(-4, 4, 81), u2=0.0067, resolution="1 meV")
+    >>> line = xbp.models.elastic_line(np.linspace(1, 8, 40), np.linspace(-4, 4, 81),
+    ...     u2=0.0067, resolution="1 meV")
     >>> S = line.bp.normalize_to_vanadium(
-    ...     line, amount="0.1 mol", vanadium_amount="0.1 mol", E_range=(-4, 4), u2="0.0067 angstrom^2")
-    >>> S.S.attrs["units"], round(float(S.S.isel(Q=0).sum("E") * 0.1 * np.exp(0.0067)), 4)
+    ...     line, amount="0.1 mol", vanadium_amount="0.1 mol", E_range=(-4, 4),
+    ...     u2="0.0067 angstrom^2")
+    >>> S.S.attrs["units"], round(float(S.S.isel(Q=0).sum("E") * 0.1 * np.exp(0.0067)),
+    ...     4)
     ('b/meV/sr', 0.4043)
     """
     signal = read(data, "dynamic_structure_factor")
@@ -159,10 +162,13 @@ def normalize_to_vanadium(
     answer: Data = _scaled(
         signal, factor, format_unit(parse_unit("barn/steradian") / parse_unit(units)),
         "normalize_to_vanadium",
-        {"normalization_std": error, "normalization": f"by vanadium, times {_written(factor)}"},
+        {"normalization_std": error,
+        "normalization": f"by vanadium, times {_written(factor)}"},
         {
-            "amount": amount, "vanadium_amount": vanadium_amount, "composition": composition,
-            "E_range": E_range, "Q_range": Q_range, "u2": f"{float(displacement):.10g} angstrom**2",
+            "amount": amount, "vanadium_amount": vanadium_amount,
+            "composition": composition,
+            "E_range": E_range, "Q_range": Q_range,
+            "u2": f"{float(displacement):.10g} angstrom**2",
             "factor": float(factor),
         },
         errors,
@@ -208,7 +214,8 @@ def normalize_to_sum_rule(
         S(Q,E) in any units. Data over E ≥ 0 alone, as from `fold`, count twice as
         detailed balance has it.
     rule : {"incoherent", "structure factor", "f-sum"}
-        The f-sum needs no elastic line, but weights background by E. It holds for coherent and incoherent scattering.
+        The f-sum needs no elastic line, but weights background by E. It holds for
+        coherent and incoherent scattering.
     sq : xarray.DataArray or xarray.Dataset, optional
         S(Q) for ``"structure factor"``, interpolated onto the Q of the data.
     T : scalar with units, optional
@@ -224,8 +231,9 @@ def normalize_to_sum_rule(
         mass of one element (to 0.1 %, and the cross sections of the file its own to 10
         %).
     most_missing : float, optional
-        Largest fraction of the f-sum of an ideal gas of mass M (`xbp.models.factors.beyond_range`) that
-        may lie beyond E_range at a Q; Q with more are left out.
+        Largest fraction of the f-sum of an ideal gas of mass M
+        (`xbp.models.factors.beyond_range`) that may lie beyond E_range at a Q; Q with
+        more are left out.
     most_spread : float, optional
         Above this relative spread over Q, `diagnostics` lists it.
     reversed_below : float, optional
@@ -265,7 +273,8 @@ def normalize_to_sum_rule(
     --------
     >>> import numpy as np, xbp
     >>> E = np.arange(1.0, 31)
-    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E,
+    ...     "meV")}, temperature="300 K")
     >>> S = g.bp.multiphonon_sqe(np.arange(1.0, 5.0), composition="V", area=1)
     >>> for rule, mass in (("incoherent", None), ("f-sum", "50.9415 u")):
     ...     back = S.bp.scale(40).bp.normalize_to_sum_rule(rule, mass=mass)
@@ -316,7 +325,9 @@ def normalize_to_sum_rule(
     left, left_std, weight = _moment(signal, E_range, Q_range, by_energy)
     weight = weight.where(right.notnull(), 0.0)
     if atomic is not None:
-        weight = _with_recoil_inside(signal, weight, atomic, T, E_range, q_in, most_missing)  # fmt: skip
+        weight = _with_recoil_inside(
+            signal, weight, atomic, T, E_range, q_in, most_missing
+        )
     total = (weight * left).sum("Q")
     if not (weight.sum("Q") > 0).all() or not (total > 0).all():
         raise RangeError(
@@ -348,7 +359,10 @@ def normalize_to_sum_rule(
             Diagnostic("sum_rule_one_Q", "warning", message, "widen Q_range or E_range")
         )
     if spread > most_spread:
-        message = f"the {rule} factors of single Q scatter by {100 * spread:.3g} % about the common factor"
+        message = (
+            f"the {rule} factors of single Q scatter by {100 * spread:.3g} % about the "
+            "common factor"
+        )
         fix = "check background, multiple scattering and E_range, or narrow Q_range"
         doubts.append(Diagnostic("sum_rule_spread", "warning", message, fix))
     if rule == "incoherent" and (coherent := coherent_part(signal)) is not None:
@@ -377,7 +391,9 @@ def normalize_to_sum_rule(
         "composition": composition, "T": T, "factor": factor.values.tolist(),
     }  # fmt: skip
     units = format_unit(parse_unit(e_units) ** -1)
-    answer: Data = _scaled(signal, factor, units, "normalize_to_sum_rule", attrs, arguments, errors)  # fmt: skip
+    answer: Data = _scaled(
+        signal, factor, units, "normalize_to_sum_rule", attrs, arguments, errors
+    )
     return answer
 
 
@@ -385,7 +401,8 @@ def _energy_units(signal: Signal) -> str:
     """Return the units of E; refuse data without E or Q."""
     require_dims(
         signal.value, ("Q", "E"), "a sum over E at each Q",
-        fix="normalize S(Q,E) first, then cut: data.bp.normalize_to_...(...).bp.cut_Q(...)",
+        fix="normalize S(Q,E) first, then cut: "
+        "data.bp.normalize_to_sum_rule(...).bp.cut_Q(...)",
     )  # fmt: skip
     energies(signal.value)
     return str(signal.value["E"].attrs["units"])
@@ -429,7 +446,8 @@ def _with_recoil_inside(
     highest = float(bin_limits(signal.source, "E")[1][window][-1])
     units = signal.value["E"].attrs["units"]
     missing = xr.apply_ufunc(
-        beyond_range, Q, highest * energies(signal.value), mass, resolve_temperature(signal.value, T),
+        beyond_range, Q, highest * energies(signal.value), mass,
+        resolve_temperature(signal.value, T),
         kwargs={"classical": signal.value.attrs.get("statistics") == "classical"},
     )  # fmt: skip
     left = weight.where(missing <= most, 0.0)
@@ -467,8 +485,8 @@ def _moment(
         window, measure = window & (value["E"].values >= 0), measure * by_energy
     if not window.any():
         raise RangeError(
-            f"there is no energy E ≥ 0 in E_range; the data reach from {lower[0]:.4g} to "
-            f"{upper[-1]:.4g} {units}",
+            "there is no energy E ≥ 0 in E_range; the data reach from "
+            f"{lower[0]:.4g} to {upper[-1]:.4g} {units}",
             fix="pass S(Q,E) with E ≥ 0, and an E_range that contains a part of that",
         )
     foreign = [c for c in value.coords if {"Q", "E"} & set(value[c].dims)]
@@ -540,7 +558,8 @@ def _moles(
 
 
 def _scaled(
-    signal: Signal, factor: xr.DataArray, units: str, operation: str, attrs: dict[str, Any],
+    signal: Signal, factor: xr.DataArray, units: str, operation: str, attrs: dict[str,
+    Any],
     arguments: dict[str, Any], errors: Mapping[str, xr.DataArray],
 ) -> Any:  # fmt: skip
     """Multiply by a factor, whose relative errors all bins share."""

@@ -18,7 +18,7 @@ from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import COORDINATES, require_units
 from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
-from xbp.models.raman import Coupling, Side, raman_factor, raman_shift
+from xbp.models.factors import Coupling, Side, raman_factor, raman_shift
 from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["to_raman_shift", "to_reduced_raman"]

@@ -1,4 +1,4 @@
-"""What is known about a sample: composition, scattering lengths, mass, density, S(Q)."""
+"""What is known of a sample: composition, scattering lengths, mass, density, S(Q)."""
 
 from __future__ import annotations
 
@@ -112,7 +112,8 @@ def scatterer(
     >>> found = scatterer("Zr")
     >>> found.b, round(found.sigma, 2)
     (7.16, 6.46)
-    >>> round(scatterer("Gd", {"Gd": 9.5 - 13.82j}).sigma - 151, 1)  # without the incoherent part
+    >>> round(scatterer("Gd", {"Gd": 9.5 - 13.82j}).sigma - 151,
+    ...     1)  # without the incoherent part
     35.3
     """
     entry = table_entry(symbol, instead)
@@ -470,7 +471,7 @@ def coherent_part(signal: Signal) -> str | None:
 
 
 def sample_labels(signal: Signal) -> dict[str, Any]:
-    """Return the attributes that identify the sample, of the variable or its Dataset."""
+    """Return the attributes that identify the sample of a signal."""
     found = {name: sample_attribute(signal, name) for name in _LABELS}
     return {name: label for name, label in found.items() if label is not None}
 
@@ -487,7 +488,8 @@ def another_sample(signal: Signal, sq: Signal) -> str | None:
         left, right = f"{theirs[name]!s:.60}", f"{ours[name]!s:.60}"
         if name == "composition":
             same = _same_parts(str(theirs[name]), str(ours[name]))
-            return None if same else f"S(Q) is of the composition {left}, the data of {right}"  # fmt: skip
+            text = f"S(Q) is of the composition {left}, the data of {right}"
+            return None if same else text
         if theirs[name] == ours[name]:
             return None
         if name == "source":

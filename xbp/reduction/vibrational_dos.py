@@ -47,7 +47,7 @@ def to_vibrational_dos(
     uncertain: float = 0.3,
     reversed_below: float | None = REVERSED_BELOW,
 ) -> Data:
-    r"""Return g(E) from S(Q,E), with multiphonon scattering taken off self-consistently.
+    r"""Return g(E) from S(Q,E), multiphonon scattering taken off self-consistently.
 
     .. math:: N g(E) = \frac{\sum_Q [S - N(1+C)\sum_{n\ge2} S_n]}{\sum_Q S_1/g},\quad
               \frac{S_1}{g} =
@@ -136,8 +136,9 @@ def to_vibrational_dos(
         range, ``E_low`` and ``E_high``, the range with values, and ``highest_phonon``,
         where g falls below a tenth of its maximum for good (at C = 0 if no C was found;
         NaN if it does not before E_high). If errors are known, ``u2_std``, that of
-        counting in `E_range`: (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]²; the choice
-        of `E_range`, `below` and C often matters more. NaN if u² was given.
+        counting in `E_range`, (ħ²/2M)² Σ [(coth(E/2k_BT)/E − γ₀) ΔE σ_g]², and of the
+        law below it, by the spread of g/E² over its three points; the choice of
+        `E_range` and C may matter more. NaN if u² was given.
 
     Raises
     ------
@@ -160,10 +161,12 @@ def to_vibrational_dos(
     --------
     >>> import numpy as np, xbp
     >>> E = np.arange(1.0, 31)
-    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E,
+    ...     "meV")}, temperature="300 K")
     >>> S = g.bp.multiphonon_sqe(np.arange(2, 10, 0.5), composition="V", area=1)
     >>> back = S.bp.to_vibrational_dos(E_range=(4.5, 30.5), composition="V")
-    >>> str(back.status.values), bool(np.allclose(back.g[4:30], (g.g / g.g.sum())[4:], rtol=1e-3))
+    >>> str(back.status.values), bool(np.allclose(back.g[4:30], (g.g / g.g.sum())[4:],
+    ...     rtol=1e-3))
     ('ok', True)
     """
     task = Task.of(
@@ -176,10 +179,10 @@ def to_vibrational_dos(
     axis = task.axis()
     (
         g, g_std, u2_found, code, u2_code, iterations, change, orders, scale, constant,
-        extended, highest, constant_part,
+        extended, highest, constant_part, below_std,
     ) = task.run(
         partial(task.density, axis.taken),
-        [["_g"], ["_g"], *[[]] * 11],
+        [["_g"], ["_g"], *[[]] * 12],
         {"_g": axis.centres.size},
     )  # fmt: skip
     whole = u2_code == 0
@@ -197,7 +200,7 @@ def to_vibrational_dos(
     if "E_independence" in shared:
         f = xr.DataArray(shared["E_independence"]).rename(E="_g")
         independent = g_std / f**0.5
-    u2_std = task.error_of_u2(u2_found, independent, axis).where(whole)
+    u2_std = task.error_of_u2(u2_found, independent, below_std, axis).where(whole)
     coords = task.conditions(u2_found, code, u2_code) | shared
     coords["E"] = axis.coordinate(value["E"], per_unit)
     # Where the range ends inside the band the area is unknown.
@@ -222,8 +225,8 @@ def to_vibrational_dos(
             value.attrs,
             Diagnostic(
                 "background_in_dos", "warning",
-                f"{100 * float(constant_part.max()):.3g} % of S(Q,E) in E_range does not "
-                "depend on Q, as phonons do, and is contained in g(E)",
+                f"{100 * float(constant_part.max()):.3g} % of S(Q,E) in E_range does "
+                "not depend on Q, as phonons do, and is contained in g(E)",
                 "subtract the empty can and the background first",
             ),
         )  # fmt: skip
@@ -251,7 +254,8 @@ def to_vibrational_dos(
         "background": (constant_part, "1", "part of S that does not depend on Q"),
         "extended": (extended.where(whole), "1", "part of the area below the range"),
         "highest_phonon": (
-            highest / per_unit, e_units, "end of the last bin with a tenth of the maximum of g",
+            highest / per_unit, e_units,
+            "end of the last bin with a tenth of the maximum of g",
         ),
         "E_low": (low, e_units, "where the range of g begins"),
         "E_high": (high, e_units, "where the range of g ends"),
@@ -321,12 +325,14 @@ def correct_multiphonon(
     --------
     >>> import numpy as np, xbp
     >>> E = np.arange(1.0, 31)
-    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E, "meV")}, temperature="300 K")
+    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E,
+    ...     "meV")}, temperature="300 K")
     >>> Q = np.arange(2, 10, 0.5)
     >>> S = g.bp.multiphonon_sqe(Q, composition="V", area=1)
     >>> left = S.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V")
     >>> one = g.bp.multiphonon_sqe(Q, composition="V", area=1, part="one")
-    >>> bool(np.allclose(left.S.sel(E=slice(1, 60)), one.S.sel(E=slice(1, 60)), atol=1e-6))
+    >>> bool(np.allclose(left.S.sel(E=slice(1, 60)), one.S.sel(E=slice(1, 60)),
+    ...     atol=1e-6))
     True
     """
     task = Task.of(
