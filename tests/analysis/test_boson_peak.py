@@ -292,7 +292,7 @@ def test_bad_calls() -> None:
         B.bp.boson_peak(E_range="5 meV")
     with pytest.raises(UnitsError):
         B.bp.boson_peak(E_range=("1 K", "3 K"))
-    with pytest.raises(QuantityError, match="needs 'reduced_dos'"):
+    with pytest.raises(QuantityError, match="reduced_dos"):
         xbp.tutorial.open_dataset("zr46cu46al8_md").Sq.bp.boson_peak()
 
 
@@ -562,5 +562,5 @@ def test_one_spectrum_at_small_Q_shows_the_longitudinal_phonon() -> None:
         peak = wide.bp.boson_peak(E_range=("1.2 meV", "12 meV"), sq=glass.Sq)
         assert str(peak.status.values) != "longitudinal phonon"
     assert "diagnostics" not in b.bp.cut_Q((2.1, 8.5)).bp.boson_peak().attrs
-    with pytest.raises(QuantityError, match="no dimension 'Q'"):
+    with pytest.raises(QuantityError, match="dimension 'Q'"):
         row.bp.boson_peak(sq=glass.Sq.isel(Q=0))

@@ -73,9 +73,9 @@ def test_too_few_is_nan() -> None:
 
 
 def test_other_tables_are_refused(glass: xr.Dataset) -> None:
-    with pytest.raises(QuantityError, match="needs the Dataset"):
+    with pytest.raises(QuantityError, match="boson_peak"):
         glass.bp.dispersion()
-    with pytest.raises(QuantityError, match="at every Q"):
+    with pytest.raises(QuantityError, match="not of a cut"):
         glass.bp.to_bqe().bp.cut_Q((2, 8)).bp.boson_peak(
             E_range=(1.2, 12)
         ).bp.dispersion()

@@ -142,15 +142,15 @@ def test_bad_calls(sq: xr.Dataset, glass: xr.Dataset) -> None:
     )
     with pytest.raises(RangeError, match="do not overlap"):
         b.bp.scale_to_sq(far)
-    with pytest.raises(RangeError, match="only 2 Q bins"):
+    with pytest.raises(RangeError, match="2 Q bins"):
         b.bp.scale_to_sq(sq, Q_range=(2.0, 2.15))
     with pytest.raises(QuantityError):
         b.bp.scale_to_sq(b)
-    with pytest.raises(QuantityError, match="pure number"):
+    with pytest.raises(QuantityError, match="dimensionless"):
         b.bp.scale_to_sq(sq.Sq.assign_attrs(units="barn"))
-    with pytest.raises(RangeError, match="no dimension 'Q'"):
+    with pytest.raises(RangeError, match="dimension 'Q'"):
         glass.bp.to_bqe().bp.cut_Q((2, 8)).bp.scale_to_sq(sq)
-    with pytest.raises(RangeError, match="no dimension 'E'"):
+    with pytest.raises(RangeError, match="dimension 'E'"):
         b.bp.correlation_map(sq)
 
 

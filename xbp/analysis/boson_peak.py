@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from xbp.analysis.checks import (
+    EDGE_WIDTH,
+    FILTER_END,
+    SOUND_BELOW,
+    highest_Q,
+    judge_sides,
+    longitudinal_below,
+    modes_below,
+)
 from xbp.analysis.doubts import add_peak_doubts
-from xbp.analysis.edges import EDGE_WIDTH, FILTER_END, judge_sides
-from xbp.analysis.first_maximum import first_maximum
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.diagnostic import Diagnostic, diagnosed
+from xbp.core.diagnostic import diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import range_used, select_range
 from xbp.core.guards import choose, require_number
 from xbp.core.independence import collapsed, independence, std_along, times_held
 from xbp.core.operation import operation
-from xbp.core.schema import quantity_name, require_units
-from xbp.core.signal import Signal, read, result_table
+from xbp.core.schema import require_units
+from xbp.core.signal import read, result_table
 from xbp.core.status import (
     BOX_PHONON,
     LONGITUDINAL,
-    NO_DATA,
     NO_MAXIMUM,
     OK,
     STATUSES,
     TOO_FEW,
 )
 from xbp.core.units import convert_factor, format_unit, parse_unit
-from xbp.fitting.peak import Method, PeakFit, fit_peak
-from xbp.fitting.search import peak_range
+from xbp.fitting.peak import N_PARAMETERS, NUMBERS, Method, fit_shape, peak_range
+from xbp.models.lineshapes import FWHM_PER_SIGMA
 
 __all__ = ["boson_peak", "fit_peaks"]
 
@@ -45,19 +52,9 @@ _HIGHEST = 30.0
 
 # Which part of its way down each side of the peak is fitted, where no range is given: a
 # parabola is the top's only, and on a side that falls little half the way leads far
-# from it; of a Gaussian on a background both are to be told.
+# from it; of a Gaussian on a background both must be seen.
 _DEPTH = {"lognormal": 0.5, "gaussian": 0.8, "quadratic": 0.25}
 
-# Where g(E) ends above this part of its largest, the data do not hold all modes, and no
-# part of them can be told.
-_ENDED = 0.2
-# Means over Q of less than this part of the interval are of its corner alone, where a
-# detector ends; and a bin is no phonon's that is this many times the median of itself
-# and the six nearest, of which three may be such.
-_COVERED, _OUTLYING, _NEAREST = 0.5, 10.0, 7
-
-#: Default of `sound_below`.
-SOUND_BELOW = "2 1/angstrom"
 
 _SIGNALS = (
     "reduced_dos",
@@ -66,14 +63,6 @@ _SIGNALS = (
     "fluctuation_spectrum",
     "local_fluctuation_spectrum",
 )
-#: Of each shape.
-_N_PARAMETERS = {"lognormal": 3, "quadratic": 3, "gaussian": 5}
-# Of these, what is seen at small Q is the longitudinal phonon.
-_OF_DENSITY = ("reduced_dos", "generalized_dos")
-_NUMBERS = (
-    "energy", "energy_std", "height", "height_std", "width", "width_std", "chi2_reduced",
-    "relative_residual", "background", "background_slope", "low", "high", "n_points",
-)  # fmt: skip
 
 
 @operation(
@@ -150,7 +139,7 @@ def boson_peak(
         Gaussian above its background, whose centre is not where Gaussian and background
         together are highest. ``chi2_reduced`` where the data have errors;
         ``relative_residual``, the rms of what the fit leaves of the points over the
-        height, which tells a good fit from a poor one where they have none;
+        height, which distinguishes a good fit from a poor one without errors;
         ``modes_below``, which part of the area of E² B, as of g(E), lies below the
         peak: 0.3 to 0.7 % in the glasses that xbp brings, 15 % or more at the van Hove
         singularity of a crystal (of B alone, not of Raman scattering; NaN where the
@@ -176,7 +165,7 @@ def boson_peak(
     Raises
     ------
     RangeError
-        If `E_range` holds no data, or the data have no dimension E.
+        If `E_range` contains no data, or the data have no dimension E.
     QuantityError
         If the method is unknown, `sq` is not an S(Q), or `edge_width` is not a number ≥
         0.
@@ -190,7 +179,8 @@ def boson_peak(
     --------
     >>> import xbp
     >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
-    >>> peak = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom")).bp.boson_peak(E_range=("1.2 meV", "12 meV"))
+    >>> cut = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
+    >>> peak = cut.bp.boson_peak(E_range=("1.2 meV", "12 meV"))
     >>> str(peak.status.values), round(float(peak.energy), 1)
     ('ok', 2.3)
     """
@@ -216,7 +206,7 @@ def fit_peaks(
     filter_end: Any = FILTER_END,
     sound_below: Any = SOUND_BELOW,
 ) -> xr.Dataset:
-    """Do what `boson_peak` says, over `reach` times the range it finds where none is given (in ln E)."""
+    """Do what `boson_peak` does; a range it finds is `reach` times as wide in ln E."""
     choose(method, Method, "method")
     edge_width = require_number(edge_width, "edge_width", least=0, error=QuantityError)
     signal = read(data, *_SIGNALS)
@@ -255,10 +245,10 @@ def fit_peaks(
     highest = None if E_range is not None else _HIGHEST / to_mev
     # Light sees C(E) g(E), whose area is not that of the modes, through filters.
     is_light = value.attrs.get("probe") == "light"
-    at_Q = _highest_Q(signal)
-    below, doubts = _longitudinal_below(signal, sq, at_Q, sound_below)
+    at_Q = highest_Q(signal)
+    below, doubts = longitudinal_below(signal, sq, at_Q, sound_below)
     numbers, code = xr.apply_ufunc(
-        _fit_one,
+        _fit_spectra,
         spectra,
         stds if has_std else np.nan,
         box,
@@ -282,16 +272,15 @@ def fit_peaks(
         },
         input_core_dims=[["E"], ["E"] if has_std else [], [], []],
         output_core_dims=[["_number"], []],
-        vectorize=True,
         dask="parallelized",
         output_dtypes=[float, int],
         dask_gufunc_kwargs={
-            "output_sizes": {"_number": len(_NUMBERS)},
+            "output_sizes": {"_number": len(NUMBERS)},
             "allow_rechunk": True,
         },
     )
     numbers, code = _of_independent_bins(
-        spectra, stds, numbers, code, _N_PARAMETERS[method]
+        spectra, stds, numbers, code, N_PARAMETERS[method]
     )
     shared = collapsed(spectra, "E")
     numbers = numbers.assign_coords(shared) if shared else numbers
@@ -316,7 +305,7 @@ def fit_peaks(
         "n_points": ("1", "number of bins fitted"),
     }
     variables: dict[str, tuple[Any, str, str]] = {}
-    for i, name in enumerate(_NUMBERS):
+    for i, name in enumerate(NUMBERS):
         if name.startswith("background") and method != "gaussian":
             continue
         base = name.removesuffix("_std")
@@ -336,7 +325,7 @@ def fit_peaks(
             if isinstance(signal.source, xr.Dataset)
             else None
         )
-        below = _modes_below(value, coverage, variables["energy"][0])
+        below = modes_below(value, coverage, variables["energy"][0])
         variables["modes_below"] = (
             below,
             "1",
@@ -375,12 +364,12 @@ def _of_independent_bins(
     code: xr.DataArray,
     n_parameters: int,
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Count independent bins in χ², and in errors that come of the scatter, where bins share what was measured."""
+    """Count bins that share counts as fractions, in χ² and in errors from scatter."""
     f = independence(spectra, "E")
     if f is None:
         return numbers, code
     column = {
-        name: numbers.isel(_number=i, drop=True) for i, name in enumerate(_NUMBERS)
+        name: numbers.isel(_number=i, drop=True) for i, name in enumerate(NUMBERS)
     }
     used = (
         spectra.notnull()
@@ -395,140 +384,23 @@ def _of_independent_bins(
         column |= {
             name: column[name] * factor**0.5 for name in column if name.endswith("_std")
         }
-    found = xr.concat([column[name] for name in _NUMBERS], "_number").transpose(
+    found = xr.concat([column[name] for name in NUMBERS], "_number").transpose(
         *numbers.dims
     )
     refused = (code == STATUSES.index(OK)) & ~enough
     kept = xr.DataArray(
-        [name in ("low", "high", "n_points") for name in _NUMBERS], dims="_number"
+        [name in ("low", "high", "n_points") for name in NUMBERS], dims="_number"
     )
     return found.where(~refused | kept), code.where(
         ~refused, STATUSES.index(TOO_FEW)
     ).astype(code.dtype)
 
 
-def _highest_Q(signal: Signal) -> xr.DataArray | None:
-    """Return Q of each spectrum of B(Q,E) or G(Q,E), of a cut over an interval its upper limit."""
-    value = signal.value
-    if (
-        signal.quantity.name not in _OF_DENSITY
-        or "Q" not in value.coords
-        or "units" not in value["Q"].attrs
-    ):
-        return None
-    Q: xr.DataArray = value["Q"].drop_vars(
-        [name for name in value["Q"].coords if name not in value["Q"].dims]
-    )
-    if "Q" in Q.dims:
-        return Q  # a bin of a map is where its centre is
-    bounds = (
-        signal.source.get("Q_bnds") if isinstance(signal.source, xr.Dataset) else None
-    )
-    if bounds is not None and set(bounds.dims) == {*Q.dims, "bnds"}:
-        return Q.copy(data=bounds.max("bnds").transpose(*Q.dims).data)
-    return Q
-
-
-def _longitudinal_below(
-    signal: Signal, sq: Any, at_Q: xr.DataArray | None, sound_below: Any
-) -> tuple[xr.DataArray | None, list[Diagnostic]]:
-    """Return half the Q of the first maximum of S(Q), or a doubt where it is unknown."""
-    if at_Q is None:
-        return None, []
-    units = signal.value["Q"].attrs["units"]
-    limit = require_number(sound_below, "sound_below", units, least=0)
-    given = _carried(signal.source) if sq is None else sq
-    if given is not None:
-        place = first_maximum(given, units)
-        # Of one that dask has not computed this is not known yet; below NaN there is
-        # nothing.
-        if place.chunks is not None or bool(place.notnull().any()):
-            return place / 2, []
-    if float(at_Q.min()) > limit:
-        return None, []
-    why = (
-        "the data have no S(Q)"
-        if given is None
-        else "S(Q) does not include its first maximum"
-    )
-    return None, [
-        Diagnostic(
-            "longitudinal_phonon_unchecked",
-            "info",
-            f"{why}: at small Q the longitudinal phonon cannot be distinguished from "
-            "the boson peak",
-            "boson_peak(sq=...), with an S(Q) that includes its first maximum",
-        )
-    ]
-
-
-def _carried(source: xr.DataArray | xr.Dataset) -> xr.DataArray | None:
-    """Return the S(Q) that stands beside the signal in a Dataset."""
-    if not isinstance(source, xr.Dataset):
-        return None
-    found = [
-        variable
-        for name, variable in source.data_vars.items()
-        if quantity_name(variable) == "static_structure_factor"
-        and not str(name).endswith("_std")
-        and "Q" in variable.dims
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-def _modes_below(
-    B: xr.DataArray, coverage: xr.DataArray | None, energy: xr.DataArray
-) -> xr.DataArray:
-    """Return which part of all modes lies below the peak, where the data hold them all."""
-    if coverage is not None and set(coverage.dims) <= set(B.dims):
-        B = B.where(coverage >= _COVERED)
-    below: xr.DataArray = xr.apply_ufunc(
-        _part_below,
-        B,
-        energy,
-        kwargs={"E": B["E"].values.astype(float)},
-        input_core_dims=[["E"], []],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    return below
-
-
-def _part_below(B: np.ndarray, energy: float, *, E: np.ndarray) -> float:
-    """Return the part of the area of E² B below an energy.
-
-    NaN where E² B has not ended within the data.
-
-    What was measured is then a part of the modes: the part of it below the peak is more
-    than that of all modes, and tells nothing of a crystal.
-    """
-    usable = np.isfinite(B) & (E > 0)
-    if usable.sum() < _NEAREST or not np.isfinite(energy):
-        return np.nan
-    x = E[usable]
-    g = x**2 * B[usable]
-    first = np.clip(np.arange(x.size) - _NEAREST // 2, 0, x.size - _NEAREST)
-    usual = np.median(np.lib.stride_tricks.sliding_window_view(g, _NEAREST), axis=-1)[
-        first
-    ]
-    # About zero, beyond all phonons, noise is many times its median, and does no harm.
-    kept = np.abs(g) <= np.maximum(_OUTLYING * np.abs(usual), _ENDED * usual.max())
-    if kept.sum() < _NEAREST:
-        return np.nan
-    x, g = x[kept], g[kept]
-    if not g[-3:].mean() < _ENDED * g.max():
-        return np.nan
-    modes = g * np.gradient(x)
-    return float(modes[x <= energy].sum() / modes.sum())
-
-
-def _fit_one(
+def _fit_spectra(
     B: np.ndarray,
     std: np.ndarray,
-    box: float,
-    sound: bool,
+    box: np.ndarray,
+    sound: np.ndarray,
     *,
     E: np.ndarray,
     inside: np.ndarray,
@@ -537,43 +409,69 @@ def _fit_one(
     reach: float,
     edge_width: float,
     filter_end: float,
-) -> tuple[np.ndarray, int]:
-    known = std if std.ndim else None
-    fit: PeakFit
-    if not np.isfinite(B[inside]).any():
-        fit = PeakFit(NO_DATA)
-    elif highest is not None:
-        sought = inside & (box * (1 + _NEAR) <= E) & (highest >= E)
-        limits = peak_range(
-            E[sought],
-            B[sought],
-            None if known is None else known[sought],
-            _DEPTH[method],
-        )
-        if limits is None:
-            fit = PeakFit(NO_MAXIMUM if np.isfinite(B[sought]).any() else NO_DATA)
-        else:
-            further = (limits[1] / limits[0]) ** ((reach - 1) / 2)
-            part = sought & (limits[0] / further <= E) & (limits[1] * further >= E)
-            fit = fit_peak(
-                E[part], B[part], None if known is None else known[part], method
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit spectra (…, k): the numbers of `NUMBERS` (…, 13), and the statuses (…)."""
+    std, box, sound = map(np.asarray, (std, box, sound))
+    outer = np.broadcast_shapes(B.shape[:-1], std.shape[:-1], box.shape, sound.shape)
+    rows = np.broadcast_to(B, (*outer, E.size)).reshape(-1, E.size)
+    known = np.broadcast_to(std, (*outer, E.size)).reshape(rows.shape)
+    errors = known if std.ndim else [None] * len(rows)
+    boxes, sounds = (np.broadcast_to(a, outer).ravel() for a in (box, sound))
+    sought = np.broadcast_to(inside, rows.shape)
+    chosen = sought.copy()
+    if highest is not None:
+        sought = inside & (boxes[:, None] * (1 + _NEAR) <= E) & (highest >= E)
+        for i, at in enumerate(sought):
+            error = errors[i]
+            limits = peak_range(
+                E[at], rows[i, at], None if error is None else error[at], _DEPTH[method]
             )
-    else:
-        fit = fit_peak(
-            E[inside], B[inside], None if known is None else known[inside], method
+            low, high = limits or (np.inf, -np.inf)
+            further = (high / low) ** ((reach - 1) / 2) if limits else 1.0
+            chosen[i] = at & (low / further <= E) & (high * further >= E)
+    numbers, status = fit_shape(E, rows, known if std.ndim else None, chosen, method)
+    none = np.isfinite(np.where(sought, rows, np.nan)).any(axis=1) & ~chosen.any(axis=1)
+    status[none] = STATUSES.index(NO_MAXIMUM)
+    before = status.copy()
+    column = dict(zip(NUMBERS, numbers.T, strict=True))
+    ok = STATUSES.index(OK)
+    near = column["energy"] < (1 + _NEAR) * boxes
+    status[(status == ok) & near] = STATUSES.index(BOX_PHONON)
+    doubtful = status == ok
+    if method == "lognormal" and filter_end == 0:
+        doubtful &= ~_sides_are_fitted(
+            E, chosen & np.isfinite(rows), column, edge_width
         )
-    status = fit.status
-    if status == OK and fit.energy < (1 + _NEAR) * box:
-        status = BOX_PHONON
-    if status == OK:
-        status = judge_sides(
-            E, B, known, fit.energy, fit.low, fit.high, edge_width, filter_end
+    for i in np.flatnonzero(doubtful).tolist():
+        energy, low, high = (column[name][i] for name in ("energy", "low", "high"))
+        sides = judge_sides(
+            E, rows[i], errors[i], energy, low, high, edge_width, filter_end
         )
-    if status == OK and sound:
-        status = LONGITUDINAL
-    if status != fit.status:
-        fit = PeakFit(status, low=fit.low, high=fit.high, n_points=fit.n_points)
-    assert fit.status == OK or np.isnan(fit.energy)
-    return np.array([float(getattr(fit, name)) for name in _NUMBERS]), STATUSES.index(
-        fit.status
-    )
+        status[i] = STATUSES.index(sides)
+    status[(status == ok) & sounds] = STATUSES.index(LONGITUDINAL)
+    numbers[status != before, :-3] = np.nan
+    return numbers.reshape(*outer, -1), status.reshape(outer)
+
+
+def _sides_are_fitted(
+    E: np.ndarray,
+    used: np.ndarray,
+    column: Mapping[str, np.ndarray],
+    edge_width: float,
+) -> np.ndarray:
+    """Return which log-normals describe their low side, so that it cannot be an edge.
+
+    Down to a fifth of its height, or to the beginning of the data, by a curve that
+    leaves 5 % of the height and is twice as broad as an edge.
+    """
+    with np.errstate(all="ignore"):
+        sigma = (
+            2 * np.arcsinh(column["width"] / (2 * column["energy"])) / FWHM_PER_SIGMA
+        )
+        extent = np.log(column["energy"] / column["low"])
+    begins = column["low"] == E[0]
+    seen = (extent > 1.8 * sigma) | (begins & (extent > edge_width))
+    below = (used & (column["energy"][:, None] > E)).sum(axis=1)
+    above = (used & (column["energy"][:, None] < E)).sum(axis=1)
+    good = (column["relative_residual"] < 0.05) & (1.126 * sigma > 2 * edge_width)
+    return np.asarray(good & seen & (below > 1) & (above > 1))

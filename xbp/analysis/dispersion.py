@@ -1,24 +1,29 @@
-"""Whether the boson peak disperses: one energy, or a slope, through E_BP(Q)."""
+"""How energies depend on Q: of the boson peak, and of phonons at small Q."""
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import scipy
 import xarray as xr
 
+from xbp.analysis.phonons import Window
+from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.errors import QuantityError
+from xbp.core.diagnostic import Diagnostic, diagnosed
+from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
+from xbp.core.guards import require_dims, require_positive
 from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
-from xbp.core.signal import result_table, table_signal
-from xbp.core.status import OK
-from xbp.core.units import format_unit, parse_unit
+from xbp.core.signal import Signal, result_table, table_signal
+from xbp.core.status import NO_CROSSING, OK, TOO_FEW
+from xbp.core.units import convert_factor, format_unit, parse_unit
 
-__all__ = ["dispersion"]
+__all__ = ["dispersion", "ioffe_regel", "sound_velocity"]
 
 
 @operation(
@@ -48,11 +53,11 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     -------
     xarray.Dataset
         ``mean_energy``, ``slope`` (energy per unit of Q), each with ``_std`` from the
-        errors of the fits taken as independent (as far as ``Q_independence`` does not
-        say otherwise); ``chi2_reduced`` of "constant" and ``p_value``, the chance of a
-        larger one if the energy is constant; ``scatter``, the standard deviation of the
-        energies; ``Q_min``, ``Q_max`` and ``n_points`` used, which `Q_range` may reach
-        beyond. NaN where fewer than three fits can be used.
+        errors of the fits, taken as independent but for ``Q_independence``;
+        ``chi2_reduced`` of "constant" and ``p_value``, the chance of a larger one if
+        the energy is constant; ``scatter``, the standard deviation of the energies;
+        ``Q_min``, ``Q_max`` and ``n_points`` used, which `Q_range` may reach beyond.
+        NaN where fewer than three fits can be used.
 
     Raises
     ------
@@ -71,12 +76,13 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     plain, rewrap = unwrap(peak)
     signal = table_signal(plain, "boson_peak", "energy", rewrap)
     energy = signal.value
-    if "Q" not in energy.dims:
-        raise QuantityError(
-            f"the peaks are over {tuple(energy.dims) or 'no dimension'}",
-            reason="dispersion is how they change with Q",
-            fix="find them at every Q: B.bp.boson_peak() of B(Q,E), not of a cut",
-        )
+    require_dims(
+        energy,
+        "Q",
+        "dispersion",
+        fix="B(Q,E).bp.boson_peak(), not of a cut",
+        error=QuantityError,
+    )
     used = (plain["status"] == OK) & xr.DataArray(
         select_range(plain, "Q", Q_range, name="Q_range"), dims="Q"
     )
@@ -138,6 +144,281 @@ def _line(
     (slope, _), covariance = np.polyfit(x, e, 1, w=w, cov="unscaled")
     return np.array([
         mean, 1 / np.sqrt((w**2).sum()), slope, np.sqrt(covariance[0, 0]),
-        chi2 / (independent - 1), scipy.special.gammaincc((independent - 1) / 2, chi2 / 2), e.std(ddof=1),
+        chi2 / (independent - 1),
+        scipy.special.gammaincc((independent - 1) / 2, chi2 / 2), e.std(ddof=1),
         x.min(), x.max(), n,
     ])  # fmt: skip
+
+
+@operation(takes="phonon_dispersion", gives="sound_velocity", step=52)
+@carries_common_errors()
+def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Dataset:
+    r"""Find the sound velocities of a solid from the beginning of its phonon branches.
+
+    .. math:: E = \hbar Q (v + b Q^2), \quad \frac{3}{v_D^3} = \frac{1}{v_L^3} +
+    \frac{2}{v_T^3}, \quad
+              E_D = \hbar v_D (6\pi^2 n)^{1/3}
+
+    Parameters
+    ----------
+    branches : xarray.Dataset
+        What `phonon_dispersion` returned.
+    Q_max : scalar with units
+        Largest wave vector that is used (bare: the unit of Q): the branches bend down
+        as b Q³ only at small Q.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``velocity`` (m/s) over ``branch``, its ``_std`` scaled by the scatter about the
+        curve where that is larger than the errors; ``n_points``; ``status``;
+        ``debye_velocity`` (m/s) and, where the branches are of a trajectory,
+        ``debye_energy`` (meV), each with ``_std``. NaN for fewer than three points.
+
+    Raises
+    ------
+    QuantityError, RangeError
+        If these are no branches, or none is as low as `Q_max`.
+
+    References
+    ----------
+    P. Debye, Ann. Phys. 344, 789 (1912), doi:10.1002/andp.19123441404.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> chain = xbp.md.models.harmonic_chain(
+    ...     40, 4000, spacing="2.5 angstrom", energy_max="20 meV", T="50 K",
+    ...     mass="60 u", time_step="20 fs", seed=1)
+    >>> currents = chain.bp.current_spectra(0.5, 0.01, window="20 ps")
+    >>> branches = currents.bp.phonon_dispersion()
+    >>> v = branches.bp.sound_velocity("0.3 1/angstrom").sel(branch="longitudinal")
+    >>> expected = 100 * 20 / 0.6582119569 * 2.5 / 2  # ω_max a/2
+    >>> abs(float(v.velocity) / expected - 1) < 0.02
+    True
+    """
+    signal = _read(branches)
+    Q = signal.value["Q"]
+    to_angstrom = convert_factor(Q.attrs["units"], "1/angstrom", name="Q")
+    to_mev = convert_factor(signal.units, "meV", name="energy", energy=True)
+    used = Q.values <= require_positive(Q_max, "Q_max", Q.attrs["units"])
+    if not used.any():
+        raise RangeError(
+            f"Q_max={Q_max} is below the smallest wave vector, {float(Q[0]):.4g} "
+            f"{Q.attrs['units']}",
+            fix="raise Q_max=, or simulate a larger box",
+        )
+    q = Q.values[used] * to_angstrom
+    f = independence(signal.value, "Q")
+    parts = np.ones(q.size) if f is None else f.values[used]
+    rows, statuses = [], []
+    for branch in signal.value["branch"].values:
+        one = branches.sel(branch=branch).isel(Q=used)
+        fine = (one.status == OK).values
+        energy, std = (
+            one.energy.values[fine] * to_mev,
+            one.energy_std.values[fine] * to_mev,
+        )
+        velocity, error = _initial_slope(q[fine], energy, std, parts[fine])
+        rows.append((velocity * 100, error * 100, int(fine.sum())))
+        statuses.append(OK if np.isfinite(velocity) else TOO_FEW)
+    velocity, error, count = np.array(rows).T
+    variables: dict[str, tuple[Any, str, str]] = {}
+    over = functools.partial(_over_branches, signal)
+    variables["velocity"] = (over(velocity), "m/s", "velocity of sound")
+    variables["velocity_std"] = (
+        over(error),
+        "m/s",
+        "standard deviation of velocity of sound",
+    )
+    variables["n_points"] = (over(count), "1", "number of wave vectors used")
+    variables["status"] = (over(np.array(statuses)), "", "whether the fit can be used")
+    by_name = dict(
+        zip(
+            signal.value["branch"].values.tolist(),
+            zip(velocity, error, strict=True),
+            strict=True,
+        )
+    )
+    (v_l, e_l), (v_t, e_t) = by_name["longitudinal"], by_name["transverse"]
+    v_d = float((3 / (1 / v_l**3 + 2 / v_t**3)) ** (1 / 3))
+    relative = float(np.hypot(e_l / v_l**4, 2 * e_t / v_t**4) * v_d**3 / 3)
+    results = [("debye_velocity", v_d, "m/s", "mean velocity of sound after Debye")]
+    if "number_density" in branches.attrs:
+        wave = float(6 * np.pi**2 * branches.attrs["number_density"]) ** (1 / 3)
+        results.append(
+            ("debye_energy", constants.HBAR * v_d / 100 * wave, "meV", "Debye energy")
+        )
+    for name, value, units, text in results:
+        variables[name] = (xr.DataArray(value), units, text)
+        variables[f"{name}_std"] = (
+            xr.DataArray(value * relative),
+            units,
+            f"standard deviation of {text}",
+        )
+    answer: xr.Dataset = result_table(
+        signal,
+        variables,
+        quantity="sound_velocity",
+        operation="sound_velocity",
+        arguments={"Q_max": Q_max},
+    )
+    return answer
+
+
+def _read(branches: xr.Dataset) -> Signal:
+    signal = table_signal(branches, "phonon_dispersion", "energy")
+    if set(signal.value.dims) != {"branch", "Q"}:
+        raise QuantityError(
+            f"the branches are over {signal.value.dims}, not over branch and Q",
+            fix="pass the whole table of .bp.phonon_dispersion()",
+        )
+    return signal
+
+
+def _over_branches(signal: Signal, values: Any) -> xr.DataArray:
+    """Label numbers with the branches."""
+    return xr.DataArray(
+        values, dims="branch", coords={"branch": signal.value["branch"].variable}
+    )
+
+
+def _initial_slope(
+    q: np.ndarray, energy: np.ndarray, std: np.ndarray, parts: np.ndarray
+) -> tuple[float, float]:
+    """Return v and its std in Å/ps; bins represent `parts` of independent ones."""
+    if parts.sum() < 3 * (1 - 1e-9):
+        return np.nan, np.nan
+    slope = energy / (constants.HBAR * q)
+    error = std / np.sqrt(parts) / (constants.HBAR * q)
+    design = np.stack([np.ones(q.size), q**2], axis=1) / error[:, None]
+    found, *_ = np.linalg.lstsq(design, slope / error, rcond=None)
+    covariance = np.linalg.inv(design.T @ design)
+    rest = float((((slope / error) - design @ found) ** 2).sum()) / (parts.sum() - 2)
+    return float(found[0]), float(np.sqrt(covariance[0, 0] * max(1.0, rest)))
+
+
+@operation(takes="phonon_dispersion", gives="ioffe_regel", step=53)
+@carries_common_errors()
+def ioffe_regel(branches: xr.Dataset) -> xr.Dataset:
+    r"""Find the energies above which phonons live for less than half of a period.
+
+    .. math:: \Gamma(E) = E/\pi
+
+    with Γ the full width at half maximum, interpolated linearly in Q at the first
+    crossing.
+
+    Parameters
+    ----------
+    branches : xarray.Dataset
+        What `phonon_dispersion` returned. The window of the spectra (1.44 h/window
+        wide) is taken off the widths where it is known; a diagnostic reports where it
+        is wider than the phonon, or still in the widths.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``energy`` (units of the branches) with ``_std`` from the errors of the two fits
+        beside the crossing, and the wave vector ``Q_crossing``, over ``branch``;
+        ``status`` "ok", or "no crossing" and NaN where the widths do not cross.
+
+    Raises
+    ------
+    QuantityError
+        If these are no branches.
+
+    References
+    ----------
+    H. Shintani & H. Tanaka, Nat. Mater. 7, 870 (2008), doi:10.1038/nmat2293.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> q = np.array([0.2, 0.4, 0.6])
+    >>> table = xr.Dataset(
+    ...     {"energy": (("branch", "Q"), [[2, 4, 6]] * 2, {"units": "meV"}),
+    ...      "energy_std": (("branch", "Q"), np.full((2, 3), 0.1)),
+    ...      "width": (("branch", "Q"), np.array([[1, 4, 9]] * 2) / np.pi),
+    ...      "width_std": (("branch", "Q"), np.full((2, 3), 0.1)),
+    ...      "status": (("branch", "Q"), [["ok"] * 3] * 2)},
+    ...     coords={"branch": ["longitudinal", "transverse"],
+    ...             "Q": ("Q", q, {"units": "1/angstrom"})},
+    ...     attrs={"quantity": "phonon_dispersion"})
+    >>> table.bp.ioffe_regel().energy.values
+    array([4., 4.])
+    """
+    signal = _read(branches)
+    rows, statuses = [], []
+    for branch in signal.value["branch"].values:
+        one = branches.sel(branch=branch)
+        found = _crossing(
+            *(one[n].values[(one.status == OK).values] for n in ("Q", *_COLUMNS))
+        )
+        rows.append(found)
+        statuses.append(OK if np.isfinite(found[0]) else NO_CROSSING)
+    energy, std, q = np.array(rows).T
+    over = functools.partial(_over_branches, signal)
+    text = "energy at which the width is E/π"
+    variables: dict[str, tuple[Any, str, str]] = {
+        "energy": (over(energy), signal.units, text),
+        "energy_std": (over(std), signal.units, f"standard deviation of {text}"),
+        "Q_crossing": (over(q), signal.value["Q"].attrs["units"], "wave vector there"),
+        "status": (over(np.array(statuses)), "", "whether the widths cross"),
+    }
+    answer: xr.Dataset = result_table(
+        signal,
+        variables,
+        quantity="ioffe_regel",
+        operation="ioffe_regel",
+        arguments={},
+        attrs=diagnosed(branches.attrs, *_window_doubts(branches, energy)),
+    )
+    return answer
+
+
+def _window_doubts(branches: xr.Dataset, energy: np.ndarray) -> list[Diagnostic]:
+    """Return where the window of the spectra hides how long the phonons live."""
+    units = branches.energy.attrs["units"]
+    window = Window.of(branches, units)
+    if window is None:
+        text = "the widths include that of the window of the spectra, if simulated"
+        return [Diagnostic("window_in_widths", "info", text)]
+    short = window.fwhm > energy / np.pi
+    if not short.any():
+        return []
+    names = " and ".join(branches.branch.values[short])
+    return [
+        Diagnostic(
+            "short_window",
+            "warning",
+            f"the window of {window.time:.4g} ps resolves {window.fwhm:.2g} {units}, "
+            f"more than the width of the {names} phonon at the limit",
+            "longer windows",
+        )
+    ]
+
+
+_COLUMNS = ("energy", "energy_std", "width", "width_std")
+
+
+def _crossing(
+    q: np.ndarray,
+    energy: np.ndarray,
+    energy_std: np.ndarray,
+    width: np.ndarray,
+    width_std: np.ndarray,
+) -> tuple[float, float, float]:
+    """Return the energy where πΓ − E first becomes positive, its std, and Q there."""
+    excess = np.pi * width - energy
+    if excess.size < 2 or excess[0] >= 0 or (excess < 0).all():
+        return np.nan, np.nan, np.nan
+    right = int(np.argmax(excess >= 0))
+    left = right - 1
+    part = -excess[left] / (excess[right] - excess[left])
+    at = energy[left] + part * (energy[right] - energy[left])
+    # To first order the crossing moves by the error of the excess over its slope, and
+    # with the branch itself.
+    slope = (energy[right] - energy[left]) / (excess[right] - excess[left])
+    noise = np.hypot((1 + slope) * energy_std, slope * np.pi * width_std)
+    std = np.hypot((1 - part) * noise[left], part * noise[right])
+    return float(at), float(std), float(q[left] + part * (q[right] - q[left]))

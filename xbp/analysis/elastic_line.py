@@ -15,8 +15,7 @@ from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import read, result_table
 from xbp.core.status import AT_EDGE, OK
-from xbp.fitting.fitted import fit_everywhere
-from xbp.fitting.parameters import Choices
+from xbp.fitting.many import Choices, fit_everywhere
 from xbp.models.catalogue import find_model
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.reduction import cut_Q
@@ -71,17 +70,17 @@ def fit_elastic_line(
         what `fit` returns of a fit: ``correlation``, ``chi2_reduced`` (where errors are
         known), ``relative_residual``, ``E_low``, ``E_high``, ``n_points``, ``status``,
         ``limiting_parameter``. The numbers are NaN where the status is not "ok";
-        "maximum at edge" is said where the data hold no top with both half heights, as
-        of a spectrum that begins at E = 0. Bins weigh alike: real lines have wings and
-        skew, and counting errors, smallest at the feet, would let these decide. The std
-        is that of the scatter about the curve or that of counting, whichever is larger;
-        what the range changes may still be more. The width is that of the resolution
-        and the bin together.
+        "maximum at edge" where the data do not include the top and both half heights,
+        as of a spectrum that begins at E = 0. The fit is unweighted: real lines
+        have wings and skew, and counting errors, smallest at the feet, would let these
+        decide. The std is that of the scatter about the curve or that of counting,
+        whichever is larger; what the range changes may still be more. The width is that
+        of the resolution and the bin together.
 
     Raises
     ------
     RangeError
-        If the data hold no elastic line, or no E, or the ranges hold no data.
+        If the data have no elastic line or no E, or a range contains no data.
     QuantityError
         If they are no S(Q,E).
 
@@ -94,10 +93,11 @@ def fit_elastic_line(
     --------
     >>> import numpy as np, xbp
     >>> line = xbp.models.elastic_line(
-    ...     np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2="0.008 angstrom^2", resolution="1 meV")
-    >>> found = line.bp.shift_E("-0.3 meV").bp.fit_elastic_line(Q_range=("2 1/angstrom", "6 1/angstrom"))
-    >>> round(float(found.energy), 6), round(float(found.fwhm), 6), found.fwhm.attrs["units"]
-    (0.3, 1.0, 'meV')
+    ...     np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2="0.008 angstrom^2",
+    ...     resolution="1 meV").bp.shift_E("-0.3 meV")
+    >>> found = line.bp.fit_elastic_line(Q_range=("2 1/angstrom", "6 1/angstrom"))
+    >>> round(float(found.energy), 6), round(float(found.fwhm), 6)
+    (0.3, 1.0)
     """
     signal = read(data, "dynamic_structure_factor", "detector_spectra")
     if Q_range is not None:
@@ -126,7 +126,7 @@ def fit_elastic_line(
     model.set_param_hint("fwhm", min=0.0)
     line = value.isel(E=inside)
     # Counting errors, smallest at the feet, would have these decide of a line that is
-    # no Gaussian: bins weigh alike.
+    # no Gaussian: the fit is unweighted.
     fitted = fit_everywhere(
         line,
         None,
@@ -223,7 +223,7 @@ def _windows(
 def _counting_errors(
     std: xr.DataArray, values: xr.DataArray, E: np.ndarray
 ) -> xr.DataArray:
-    """Return what errors of the bins make of the parameters of a fit in which bins weigh alike, (JᵀJ)⁻¹Jᵀ σ."""
+    """Return the errors of an unweighted fit from those of the bins, (JᵀJ)⁻¹Jᵀ σ."""
 
     @np.errstate(all="ignore")  # an error whose square overflows is infinite
     def of_one(std: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -265,6 +265,6 @@ def _guess(E: np.ndarray, S: np.ndarray) -> dict[str, float]:
     background = float(S.min())
     start = find_model("gaussian").guess(E, S - background)
     return {
-        "energy": start["energy"], "height": start["height"], "fwhm": start["sigma"] * FWHM_PER_SIGMA,
-        "background": background,
+        "energy": start["energy"], "height": start["height"],
+        "fwhm": start["sigma"] * FWHM_PER_SIGMA, "background": background,
     }  # fmt: skip

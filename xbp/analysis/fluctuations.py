@@ -1,4 +1,4 @@
-"""Which fluctuation of the local structure has the two fingerprints of the boson peak."""
+"""Which local fluctuation has the two fingerprints of the boson peak."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from xbp import md, reduction
 from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.dispersion import dispersion
 from xbp.analysis.phonons import phonon_dispersion
-from xbp.analysis.sampling import correlation_error
-from xbp.analysis.scaling import correlation_map
+from xbp.analysis.scaling import correlation_error, correlation_map
 from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
 from xbp.core.operation import operation
@@ -114,16 +113,18 @@ def compare_fluctuations(
     --------
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
-    ...     100, 400, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs", element="Cu", seed=1)
+    ...     100, 400, cell=12, energy="8 meV", T=300, mass=40, time_step="25 fs",
+    ...     element="Cu", seed=1)
     >>> table = xbp.compare_fluctuations(
-    ...     solid, 4, 0.5, cutoff=4.5, window="2.5 ps", fields=["coordination", "shear_strain"],
-    ...     energy="8 meV", E_range=(4, 12))
+    ...     solid, 4, 0.5, cutoff=4.5, window="2.5 ps",
+    ...     fields=["coordination", "shear_strain"], energy="8 meV", E_range=(4, 12))
     >>> table.pearson_r.dims, table.chi_energy.sel(field="shear_strain").round().item()
     (('field', 'E'), 8.0)
     """
     trajectory = read_trajectory(data)
     common = {
-        "E_max": E_max, "window": window, "T": T, "max_wavevectors_per_shell": max_wavevectors_per_shell,
+        "E_max": E_max, "window": window, "T": T,
+        "max_wavevectors_per_shell": max_wavevectors_per_shell,
         "progress": progress,
     }  # fmt: skip
     _rehearse(
@@ -140,7 +141,7 @@ def compare_fluctuations(
         max_wavevectors_per_shell,
     )
     chosen = [fields] if isinstance(fields, str | xr.DataArray) else list(fields)
-    # Before S(Q,E): what is wrong with a field is told at its beginning.
+    # Before S(Q,E): an invalid field is refused at once.
     spectra = md.fluctuation_spectrum(
         data, chosen, Q_max, dQ, cutoff=cutoff, reference=reference, **common
     )
@@ -194,14 +195,18 @@ def compare_fluctuations(
         ).rename(Q="Q_branch")  # fmt: skip
     first = next(iter(spectra.children.values())).to_dataset()
     arguments = {
-        "fields": list(rows), "weights": weights if isinstance(weights, str) else "array",
-        "energy": f"{at:.6g} "
-                  "meV" if np.isfinite(at) else None, "E_range": E_range, "Q_range": Q_range,
+        "fields": list(rows),
+        "weights": weights if isinstance(weights, str) else "array",
+        "energy": f"{at:.6g} meV" if np.isfinite(at) else None,
+        "E_range": E_range, "Q_range": Q_range,
     }  # fmt: skip
     table.attrs = {
-        "Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, "quantity": "compare_fluctuations",
+        "Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION,
+        "quantity": "compare_fluctuations",
         "window": first.attrs["window"],
-        "history": extend_history(first.attrs["history"], "compare_fluctuations", arguments),
+        "history": extend_history(
+            first.attrs["history"], "compare_fluctuations", arguments
+        ),
     }  # fmt: skip
     return table
 
@@ -263,7 +268,7 @@ def _rehearse(
 def _energy_compared(
     b: xr.Dataset, energy: Any, E_range: Any, Q_range: Any
 ) -> tuple[float, str]:
-    """Return the energy at which fields are compared, meV, and what is to be said of it."""
+    """Return the energy at which fields are compared, meV, and its status."""
     E = b.E.values
     if energy is not None:
         at = positive(energy, "meV", "energy", energy=True)

@@ -2,41 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-import lazy_loader
 import numpy as np
+import scipy
 import xarray as xr
 
 from xbp import md
-from xbp.analysis.windowed import Window
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
+from xbp.core.guards import require_dims, require_positive
 from xbp.core.independence import independence
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import read, result_table, table_signal
 from xbp.core.status import AT_EDGE, FAILED, NO_DATA, OK, TOO_FEW
-from xbp.core.units import magnitude
-from xbp.md.plan import asked_frames
+from xbp.core.units import convert_factor
+from xbp.fitting.core import minimum
+from xbp.md.plan import asked_frames, make_taper
 from xbp.md.trajectory import Trajectory, read_trajectory
 from xbp.models.lineshapes import damped_oscillator_current
 
-if TYPE_CHECKING:
-    import lmfit
-else:
-    lmfit = lazy_loader.load("lmfit")
+__all__ = ["Window", "box_phonon", "mark_box_phonon", "phonon_dispersion"]
 
-__all__ = ["box_phonon", "mark_box_phonon", "phonon_dispersion"]
+
+#: Full width at half maximum of a line of no width of its own, in units of h/window.
+_FWHM = {"hann": 1.44, "boxcar": 0.886}
+#: A FWHM in standard deviations.
+_SIGMAS = float(np.sqrt(8 * np.log(2)))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The segments that a spectrum is the mean of.
+
+    Attributes
+    ----------
+    time : float
+        Length of a segment, ps.
+    taper : str
+    step : float
+        h/window in the unit of E.
+    segments : int
+        How many; 0 where this is unknown.
+    """
+
+    time: float
+    taper: str
+    step: float
+    segments: int
+
+    @classmethod
+    def of(cls, data: xr.Dataset, units: str) -> Window | None:
+        """Return the window in the attributes of a table, or None."""
+        text, _, taper = str(data.attrs.get("window", "")).partition(", ")
+        if taper not in _FWHM:
+            return None
+        time = float(text.removesuffix(" ps"))
+        to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
+        return cls(
+            time,
+            taper,
+            constants.PLANCK / time / to_mev,
+            int(data.attrs.get("segments", 0)),
+        )
+
+    @property
+    def fwhm(self) -> float:
+        """What it resolves, in the unit of E."""
+        return _FWHM[self.taper] * self.step
+
+    def resolves(self, E: np.ndarray) -> bool:
+        """Return whether energies are multiples of h/window."""
+        parts = E / self.step
+        return bool(np.allclose(parts, np.rint(parts), rtol=0, atol=1e-3))
+
+    def oscillator_current(
+        self, E: np.ndarray, area: float, energy: float, width: float
+    ) -> np.ndarray:
+        """Return `damped_oscillator_current` as this window shows it.
+
+        The correlation of the current, exp(−Γt/2ħ) [cos Ωt − Γ/(2ħΩ) sin Ωt] with (ħΩ)²
+        = E₀² − Γ²/4, is multiplied by that of the taper, as the computed one was.
+        """
+        k = np.rint(E / self.step).astype(int)
+        # Four times as fine as the energies ask for.
+        n = 4 * (int(k.max()) + 1)
+        t = np.arange(n) * (2 * np.pi / self.step / n)  # t/ħ
+        shape = make_taper(self.taper, n)
+        weight = (
+            scipy.signal.fftconvolve(shape, shape[::-1])[n - 1 :] / (shape**2).sum()
+        )
+        omega = np.sqrt(complex(energy**2 - width**2 / 4)) or 1e-9 * self.step
+        damping = 0.5j * width / omega
+        # As two exponentials: of an overdamped one cos and sin would overflow.
+        waves = [
+            (1 + sign * damping) * np.exp((sign * 1j * omega - width / 2) * t)
+            for sign in (1, -1)
+        ]
+        correlation = weight * (waves[0] + waves[1]).real / 2
+        # The correlation has a cusp at t = 0, which steps round off: the tails of a
+        # broad line would fold back.
+        cusp = width + (self.step / (2 * np.pi) if self.taper == "boxcar" else 0.0)
+        spectrum = 2 * np.fft.rfft(correlation).real - correlation[0] - t[1] * cusp / 6
+        return np.asarray(2 * area * spectrum[k] / (n * self.step))
+
+    def sampling_errors(
+        self, width: np.ndarray, n_waves: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the errors of place and width of a line seen in few waves.
+
+        A spectrum of thermal motion is a sum of N independent squares of amplitudes, N
+        being the waves times the bins that the line spans in every segment: its
+        centroid scatters by σ/√N. The width of a least-squares fit scatters by
+        √(6/πN) Γ for a Lorentzian, whose bins scatter by their own height, and by
+        √(0.7/N) times that of the window for the window's own shape, nearly a Gaussian.
+
+        Parameters
+        ----------
+        width : numpy.ndarray
+            Γ without the window, in the unit of E.
+        n_waves : numpy.ndarray
+            Independent waves.
+        """
+        seen = np.hypot(np.maximum(width, 0.0), self.fwhm)
+        N = n_waves * max(self.segments, 1) * seen / self.step
+        own = np.maximum(width, 0.0)
+        of_width = np.sqrt((6 / np.pi * own**2 + 0.7 * self.fwhm**2) / N)
+        return seen / _SIGMAS / np.sqrt(N), of_width
+
 
 _BRANCHES = {"longitudinal": "C_L", "transverse": "C_T"}
-#: A window that resolves this part of the energy of a phonon tells it well.
-_WELL_BELOW = 1 / 3
-#: Fewest frames of a window that is advised.
-_FEWEST = 8
 _NUMBERS = ("energy", "energy_std", "width", "width_std")
 
 
@@ -49,12 +149,13 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     .. math:: C(E) = A \frac{2}{\pi} \frac{\Gamma E^2}{(E^2 - E_0^2)^2 + \Gamma^2 E^2}
 
     as the window of the simulated spectrum shows it, so that Γ is that of the phonon
-    alone. Every bin weighs alike: no branch has exactly this shape, and weights by
-    small errors of its wings would place its top. The errors are from the scatter about
-    the fit and, where the number of wave vectors and windows is known, from how few
-    waves are seen: FWHM/√(5.5 N) of the energy and FWHM/√(2N) of the width, with N the
-    waves times the multiples of h/window that the line spans, in all windows. Bins that
-    share counts (``E_independence``) are fractions of an independent one.
+    alone. The fits are unweighted: no branch has exactly this shape, and the small
+    errors of its wings would decide where its top is. The errors are from the scatter
+    about the fit and, where the number of wave vectors and windows is known, from how
+    few waves are seen: FWHM/√(5.5 N) of the energy and √(6Γ²/π + 0.7 w²)/√N of the
+    width, w being that of the window, with N the waves times the multiples of h/window
+    that the line spans, in all windows. Bins that share counts (``E_independence``) are
+    fractions of an independent one.
 
     Parameters
     ----------
@@ -77,7 +178,7 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     QuantityError
         If these are no current spectra.
     RangeError
-        If `E_range` holds no data.
+        If `E_range` contains no data.
 
     References
     ----------
@@ -87,17 +188,17 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     --------
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
-    ...     100, 800, cell=10, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1)
-    >>> branches = solid.bp.current_spectra(1, 0.25, window="5 ps", E_max=20).bp.phonon_dispersion()
+    ...     100, 800, cell=10, energy="8 meV", T=300, mass=40, time_step="25 fs",
+    ...     seed=1)
+    >>> currents = solid.bp.current_spectra(1, 0.25, window="5 ps", E_max=20)
+    >>> branches = currents.bp.phonon_dispersion()
     >>> bool((abs(branches.energy - 8) < 0.2).all())
     True
     """
-    if not isinstance(data, xr.Dataset) or not set(_BRANCHES.values()) <= set(
-        data.data_vars
-    ):
+    names = set(data.data_vars) if isinstance(data, xr.Dataset) else set()
+    if not set(_BRANCHES.values()) <= names:
         raise QuantityError(
-            "these are no current spectra",
-            reason="C_L and C_T over Q and E are needed",
+            "phonon_dispersion needs C_L and C_T over Q and E",
             fix="traj.bp.current_spectra(Q_max).bp.phonon_dispersion()",
         )
     fits, statuses = [], []
@@ -112,7 +213,7 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
         E = signal.value["E"].values[inside]
         value = signal.value.transpose("Q", "E").values[:, inside]
         window = Window.of(data, signal.value["E"].attrs["units"])
-        if window is not None and not window.holds(E):
+        if window is not None and not window.resolves(E):
             window = None
         f = independence(signal.value, "E")
         parts = np.ones(E.size) if f is None else f.values[inside]
@@ -143,7 +244,11 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     status = xr.DataArray(np.array(statuses), dims=("branch", "Q"), coords=coords)
     variables["status"] = (status, "", "whether the fit can be used")
     answer: xr.Dataset = result_table(
-        signal, variables, quantity="phonon_dispersion", operation="phonon_dispersion", arguments={"E_range": E_range},
+        signal,
+        variables,
+        quantity="phonon_dispersion",
+        operation="phonon_dispersion",
+        arguments={"E_range": E_range},
         attrs={key: data.attrs[key] for key in kept if key in data.attrs},
     )  # fmt: skip
     return answer
@@ -168,45 +273,31 @@ def _fit(
         return nothing, AT_EDGE
     high = x[y > y[top] / 2]
     width = max(float(high[-1] - high[0]), float(x[1] - x[0]))
-    shape: Callable[..., np.ndarray] = (
-        damped_oscillator_current if window is None else window.oscillator_current
-    )
-    model = lmfit.Model(shape, independent_vars=["E"])
-    # Scaled to 1: the least squares of numbers far from it stop early.
-    parameters = model.make_params(
-        area={"value": width * np.pi / 2, "min": 0},
-        energy={"value": x[top], "min": 0},
+    shape = damped_oscillator_current if window is None else window.oscillator_current
+    found = minimum(
+        lambda p: shape(x, *p) - y / y[top],
+        np.array([width * np.pi / 2, x[top], width]),
         # Within its window a line may have no width of its own, which noise makes a
         # negative one.
-        width={"value": width, "min": 0 if window is None else -np.inf},
+        np.array([0.0, 0.0, 0.0 if window is None else -np.inf]),
+        np.full(3, np.inf),
+        size=float(np.sqrt(np.mean((y / y[top]) ** 2))),
+        known=False,
     )
-    found = model.fit(y / y[top], parameters, E=x)
-    energy, gamma = found.params["energy"], found.params["width"]
-    if (
-        not found.success
-        or not found.errorbars
-        or energy.stderr is None
-        or gamma.stderr is None
-    ):
+    if found is None or found.vague.any() or found.at_bound.any():
         return nothing, FAILED
+    _, energy, gamma = found.values
     # In the first or the last bin there is no line to be seen.
-    if not x[1] <= energy.value <= x[-2]:
+    if not x[1] <= energy <= x[-2]:
         return nothing, AT_EDGE
-    # Bins that share what was measured scatter less than independent ones.
+    # Bins that share counts scatter less than independent ones.
     wider = np.sqrt((x.size - 3) / (independent - 3))
-    return [
-        energy.value,
-        energy.stderr * wider,
-        max(gamma.value, 0.0),
-        gamma.stderr * wider,
-    ], OK
+    _, energy_std, gamma_std = np.sqrt(np.diag(found.covariance)) * wider
+    return [energy, energy_std, max(gamma, 0.0), gamma_std], OK
 
 
 @operation(
-    takes="trajectory",
-    gives="box_phonon",
-    step=6,
-    when=lambda traj: "velocity" in traj and traj.sizes["time"] > 1,
+    takes="trajectory", gives="box_phonon", step=6, when=lambda traj: "velocity" in traj
 )
 def box_phonon(
     data: xr.Dataset, window: Any = "20 ps", *, progress: bool = False
@@ -234,8 +325,8 @@ def box_phonon(
         ``energy`` and ``width`` (meV) with ``_std``, of the transverse branch at the
         smallest wave vector; ``status``. The errors are mostly those of few waves seen
         for a short time (`phonon_dispersion`). ``attrs["window"]`` and
-        ``attrs["segments"]`` tell the windows, ``attrs["beware"]`` where they are too
-        short.
+        ``attrs["segments"]`` describe the windows; a diagnostic reports windows that
+        are too short.
 
     Raises
     ------
@@ -253,7 +344,8 @@ def box_phonon(
     --------
     >>> import xbp
     >>> solid = xbp.md.models.einstein_solid(
-    ...     100, 1600, cell=10, energy="8 meV", T=300, mass=40, time_step="25 fs", seed=1)
+    ...     100, 1600, cell=10, energy="8 meV", T=300, mass=40, time_step="25 fs",
+    ...     seed=1)
     >>> round(float(solid.bp.box_phonon().energy))
     8
     """
@@ -276,46 +368,36 @@ def box_phonon(
     first.attrs["quantity"] = "box_phonon"
     used = Window.of(first, "meV")
     assert used is not None
-    # Of a phonon that is not found a longer window may find it.
-    if not used.fwhm < _WELL_BELOW * float(first.energy):
-        found = np.isfinite(first.energy)
-        part = (
-            f", {100 * used.fwhm / float(first.energy):.0f} % of the energy"
-            if found
-            else ""
+    # The window should resolve a third of the energy. A longer one may find a phonon
+    # that was not found.
+    if not used.fwhm < float(first.energy) / 3:
+        part = used.fwhm / float(first.energy)
+        said = f", {part:.0%} of the energy" if np.isfinite(part) else ""
+        doubt = Diagnostic(
+            "short_window",
+            "warning",
+            f"the window of {used.time:.4g} ps resolves {used.fwhm:.2g} meV{said}",
+            "a longer window, and a longer trajectory if need be",
         )
-        first.attrs["beware"] = (
-            f"the window of {used.time:.4g} ps resolves {used.fwhm:.2g} meV{part}: a "
-            "longer one, of a longer "
-            "trajectory if need be, tells the phonon better"
-        )
+        first.attrs |= diagnosed(first.attrs, doubt)
     return first
 
 
 def _require_window(trajectory: Trajectory, window: Any) -> None:
-    """Refuse a window that does not fit.
-
-    Here the longest that does is best, not that which gives the most.
-    """
-    length, n, step = (
-        int(asked_frames(trajectory, window)),
-        trajectory.n_frames,
-        trajectory.time_step,
-    )
+    """Refuse a window that does not fit, and name the longest that does."""
+    length = int(asked_frames(trajectory, window))
+    n, step = trajectory.n_frames, trajectory.time_step
     # Two that overlap by half take one and a half.
     twice = int(n / 1.5) // 2 * 2
-    if length <= n or twice < _FEWEST:
+    if length <= n or twice < 8:
         return
-    fitting = Window(twice * step, "hann", constants.PLANCK / (twice * step), 2)
+    time = twice * step
+    fwhm = Window(time, "hann", constants.PLANCK / time, 2).fwhm
     raise RangeError(
-        f"the window of {length * step:.6g} ps ({length} frames) is longer than the "
-        "trajectory",
-        reason=f"that is {n} frames, {n * step:.6g} ps; the longer the window, the "
-        "sharper the line (1.44 h/window)",
-        fix=f"window='{fitting.time:.4g} ps' is the longest that fits twice (half "
-        "overlapping), and resolves "
-        f"{fitting.fwhm:.2g} meV; a trajectory of {1.5 * length * step:.4g} ps holds "
-        f"two of {length * step:.4g} ps",
+        f"window={length * step:.6g} ps ({length} frames) is longer than the "
+        f"trajectory of {n * step:.6g} ps ({n} frames)",
+        fix=f"window='{time:.4g} ps', which fits twice and resolves {fwhm:.2g} meV, or "
+        f"a trajectory of {1.5 * length * step:.4g} ps",
     )
 
 
@@ -349,33 +431,21 @@ def mark_box_phonon(data: Data, phonon: Any) -> Data:
     Examples
     --------
     >>> import xbp
-    >>> marked = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.mark_box_phonon("0.416 THz")
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> marked = glass.bp.mark_box_phonon("0.416 THz")
     >>> round(float(marked.box_phonon), 2), marked.box_phonon.attrs["units"]
     (1.72, 'meV')
     """
     signal = read(data)
-    if "E" not in signal.value.dims:
-        raise QuantityError(
-            f"'{signal.value.name}' is over {signal.value.dims}",
-            reason="a phonon is marked on energies",
-            fix="mark S(Q,E) before it is cut",
-        )
+    require_dims(signal.value, "E", "mark_box_phonon", error=QuantityError)
     given = phonon
     if isinstance(phonon, xr.Dataset):
         found = table_signal(phonon, "box_phonon", "energy").value
         if str(phonon.status.values) != OK:
-            raise QuantityError(
-                f"no phonon was found: {phonon.status.values}",
-                reason="there is no energy to mark",
-                fix="leave it out",
-            )
+            raise QuantityError(f"box_phonon found none: {phonon.status.values}")
         given = f"{float(found):.10g} {found.attrs['units']}"
     units = signal.value["E"].attrs["units"]
-    energy = magnitude(given, units, name="phonon", energy=True)
-    if energy <= 0:
-        raise RangeError(
-            f"phonon={phonon}", reason="its energy is positive", fix="phonon='1.7 meV'"
-        )
+    energy = require_positive(given, "phonon", units, energy=True)
     label = {
         "units": units,
         "long_name": "first transverse phonon of the simulated box",

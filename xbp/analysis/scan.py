@@ -12,9 +12,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.boson_peak import fit_peaks
+from xbp.analysis.checks import EDGE_WIDTH, FILTER_END
 from xbp.analysis.doubts import add_heat_capacity_doubts, add_peak_doubts
-from xbp.analysis.edges import EDGE_WIDTH, FILTER_END
-from xbp.analysis.heat_capacity_fit import fit_heat_capacity
+from xbp.analysis.heat_capacity import fit_heat_capacity
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError
 from xbp.core.grid import interval, is_pair
@@ -36,7 +36,7 @@ _REACHES = {"automatic": 1.0, "narrower": 0.7, "wider": 1.4}
 #: uncertainty of the peak: its widest range is the automatic one. That of a Gaussian
 #: holds its background already; beyond, the background is no straight line.
 _WIDEST = {"quadratic": 1.0, "gaussian": 1.0}
-#: What is told of each fit, beside its energies and its range.
+#: Columns about each fit, beside its energies and its range.
 _QUALITY = ("status", "relative_residual", "chi2_reduced")
 #: The same of temperatures: upper ends over the highest, lower ends over the lowest.
 _UPPER, _LOWER = (1.0, 0.5, 0.25), (1.0, 2.0)
@@ -68,7 +68,7 @@ def scan_boson_peak(
     filter_end: Any = FILTER_END,
     least: float = 0.5,
 ) -> xr.Dataset:
-    r"""Fit the boson peak over several ranges with several shapes, and tell how far these move it.
+    r"""Fit the boson peak over several ranges with several shapes.
 
     .. math:: \Delta_\mathrm{syst} = (E_\max - E_\min)/2
 
@@ -104,7 +104,7 @@ def scan_boson_peak(
         ``scan_chi2_reduced``, which tell a good fit from a poor one. `new_study` takes
         it as a leaf, and `compare` its systematic error. A Gaussian is the one above
         its straight background, whose centre is another energy where that is steep:
-        leave it out of `methods` where the background is none.
+        leave it out of `methods` where there is no background.
 
     Raises
     ------
@@ -112,15 +112,16 @@ def scan_boson_peak(
         If a method is not known, there are no methods or ranges, or `least` is not a
         number from 0 to 1.
     RangeError
-        If a range holds no data, or the data have no dimension E.
+        If a range contains no data, or the data have no dimension E.
 
     Examples
     --------
     >>> import xbp
-    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe().bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
-    >>> scan = B.bp.scan_boson_peak(E_ranges=[("1.2 meV", "12 meV"), ("1.2 meV", "20 meV")])
-    >>> round(float(scan.energy), 2), round(float(scan.systematic), 2), scan.sizes["method"] * scan.sizes["range"]
-    (2.28, 0.74, 6)
+    >>> B = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
+    >>> cut = B.bp.cut_Q(("2.1 1/angstrom", "8.5 1/angstrom"))
+    >>> scan = cut.bp.scan_boson_peak(E_ranges=[(1.2, 12), (1.2, 20)])
+    >>> round(float(scan.energy), 2), round(float(scan.systematic), 2)
+    (2.28, 0.74)
     """
     plain, rewrap = unwrap(data)
     least = require_number(least, "least", least=0, most=1, error=QuantityError)
@@ -194,7 +195,7 @@ def scan_heat_capacity(
     fixed: Mapping[str, Any] | None = None,
     bounds: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    r"""Fit a heat capacity over several ranges of temperature, and tell how far these move its energies.
+    r"""Fit a heat capacity over several ranges of temperature.
 
     .. math:: \Delta_\mathrm{syst} = (E_\max - E_\min)/2
 
@@ -235,9 +236,10 @@ def scan_heat_capacity(
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma=0, n_D=0.8, theta_D=260, n_E=0.2,
-    ...                         theta_E=72, sigma_E=15)
-    >>> scan = C.bp.scan_heat_capacity([("2 K", "300 K"), ("2 K", "60 K")], fixed={"gamma": 0})
+    >>> C = xbp.models.evaluate(
+    ...     "debye_einstein", np.geomspace(2, 300, 80), gamma=0, n_D=0.8, theta_D=260,
+    ...     n_E=0.2, theta_E=72, sigma_E=15)
+    >>> scan = C.bp.scan_heat_capacity([(2, 300), (2, 60)], fixed={"gamma": 0})
     >>> round(float(scan.energy), 2), round(float(scan.systematic), 2)
     (5.61, 0.0)
     """
@@ -289,8 +291,8 @@ def scan_heat_capacity(
     columns = {
         f"scan_{name}": xr.concat([table[name] for table in tables.values()], axis)
         for name in (
-            "energy", "energy_std", "energy_E", "energy_E_std", "gamma", "gamma_std", "peak_status", "temperature_low",
-            "temperature_high", *_QUALITY,
+            "energy", "energy_std", "energy_E", "energy_E_std", "gamma", "gamma_std",
+            "peak_status", "temperature_low", "temperature_high", *_QUALITY,
         )
         if name in best
     }  # fmt: skip
@@ -300,7 +302,8 @@ def scan_heat_capacity(
         columns["scan_energy_E"], peak.isin([OK, NO_MAXIMUM])
     )
     said: dict[str, Any] = {
-        "T_ranges": None if T_ranges is None else list(ranges), "start": start, "fixed": fixed, "bounds": bounds,
+        "T_ranges": None if T_ranges is None else list(ranges),
+        "start": start, "fixed": fixed, "bounds": bounds,
     }  # fmt: skip
     if held:
         said["gamma"] = (
@@ -312,7 +315,7 @@ def scan_heat_capacity(
 
 
 def _below_zero(tables: Iterable[xr.Dataset]) -> bool:
-    """Tell whether no fit has a peak, and γ is below zero beyond its error in some of them."""
+    """Return whether no fit has a peak and some γ is below zero beyond its error."""
     every = list(tables)
     found = any(bool((table["peak_status"] == OK).any()) for table in every)
     return not found and any(
@@ -339,7 +342,7 @@ def _preferred(
 
 
 def _is_poor(table: xr.Dataset) -> bool:
-    """Tell whether the curve has not the shape of the data in most of the fits of a table."""
+    """Return whether most of the fits of a table are poor."""
     if "chi2_reduced" in table:
         return float(table["chi2_reduced"].median()) > POOR_CHI2
     return float(table["relative_residual"].median()) > POOR_RESIDUAL
@@ -418,7 +421,7 @@ def _plainly(end: Any) -> str:
 
 
 def _half_spread(energy: xr.DataArray, ok: xr.DataArray) -> xr.DataArray:
-    """Return half the difference of the largest and smallest over all choices, NaN of fewer than two."""
+    """Return half the spread over all choices, NaN for fewer than two."""
     good = energy.where(ok)
     over = [dim for dim in ("method", "range") if dim in good.dims]
     spread = (good.max(over) - good.min(over)) / 2
@@ -447,10 +450,10 @@ def _undetermined(
 
 
 def _assembled(
-    best: xr.Dataset, columns: Mapping[str, xr.DataArray], plain: Any, operation: str, said: Mapping[str, Any],
-    rewrap: Any,
+    best: xr.Dataset, columns: Mapping[str, xr.DataArray], plain: Any,
+    operation: str, said: Mapping[str, Any], rewrap: Any,
 ) -> xr.Dataset:  # fmt: skip
-    """Return the table of the fit that is preferred, with what the scan found beside it."""
+    """Return the table of the preferred fit, with the columns of the scan."""
     labels = {
         "systematic": "half the spread of energy over the choices",
         "systematic_E": "half the spread of energy_E over the choices",

@@ -1,4 +1,4 @@
-"""The fit engine: scaled least squares, fits over the dimensions of a dataset, the shapes of a peak."""
+"""The fit engine, fits over the dimensions of a dataset, shapes of a peak."""
 
 from xbp.fitting.fit import fit
 

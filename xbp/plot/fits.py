@@ -16,7 +16,7 @@ from xbp.core.schema import quantity_name
 from xbp.core.signal import Signal, read, table_signal
 from xbp.core.status import OK
 from xbp.core.units import convert_factor, parse_unit
-from xbp.fitting.one_fit import call
+from xbp.fitting.many import evaluate
 from xbp.models.catalogue import MODELS, find_model, parameter_units
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.plot.curves import HEADROOM, draw_parameter, limit_height
@@ -275,7 +275,7 @@ def _curve(
             f"{', '.join(numbers)}",
             fix="model= what .bp.fit(...) was given",
         )
-    return np.broadcast_to(call(worker, worker.make_params(**numbers), x), x.shape)
+    return np.broadcast_to(evaluate(worker, worker.make_params(**numbers), x), x.shape)
 
 
 def _parameters(table: xr.Dataset) -> list[str]:

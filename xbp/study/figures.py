@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.analysis.fitted_dos import fitted_dos
+from xbp.analysis.heat_capacity import fitted_dos
 from xbp.core.diagnostic import is_poor
 from xbp.core.errors import QuantityError
 from xbp.core.format import with_error

@@ -9,28 +9,26 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.doubts import add_heat_capacity_doubts
-from xbp.analysis.upturn import upturn_below
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.errors import QuantityError, UnitsError
-from xbp.core.grid import range_used, select_range
+from xbp.core.grid import given_axis, range_used, select_range
 from xbp.core.operation import operation
-from xbp.core.signal import read, result_table
+from xbp.core.schema import COORDINATES, require_units
+from xbp.core.signal import label_std, read, result_table, table_signal
 from xbp.core.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
 from xbp.core.units import convert_factor, parse_unit
-from xbp.fitting.fitted import Fitted, fit_everywhere
-from xbp.fitting.parameters import Choices, choices
+from xbp.fitting.fit import choices
+from xbp.fitting.many import Choices, Fitted, fit_everywhere
+from xbp.fitting.peak import scatter
 from xbp.models.catalogue import find_model, lmfit_model, parameter_units
-from xbp.models.debye_einstein import dos_maximum, start_of_fit
+from xbp.models.debye_einstein import debye_dos, dos_maximum, gaussian_dos, start_of_fit
+from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.reduction.heat_capacity import kelvins
 
-__all__ = ["fit_heat_capacity"]
+__all__ = ["fit_heat_capacity", "fitted_dos", "upturn_below"]
 
-#: Per atom and axis there is one; a poor range or another amount than said finds more.
-_MOST_MODES = 1.5
-#: By this much must Einstein modes lower χ². Noise about γT + C_D is lowered by up to
-#: 13 in 200 draws.
-_EXCESS_CHI2 = 20.0
+
 _NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
 _UNITS = {
     "gamma": "J/K**2/mol",
@@ -57,7 +55,7 @@ def fit_heat_capacity(
     fixed: Mapping[str, Any] | None = None,
     bounds: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    r"""Fit γT, Debye phonons and Einstein modes of Gaussian-distributed energy to a heat capacity.
+    r"""Fit γT, Debye phonons and a Gaussian of Einstein modes to a heat capacity.
 
     .. math:: C = \gamma T + n_D C_D(T; \theta_D) + n_E\int_0^\infty C_E(T;
     \theta)\,\chi(\theta)\,d\theta
@@ -112,8 +110,8 @@ def fit_heat_capacity(
     UnitsError
         If the data are not per mole, or an argument has other units.
     QuantityError, RangeError, CoordinateError, TemperatureError
-        If an argument names no parameter, the range holds no data, or the temperatures
-        are not positive.
+        If an argument names no parameter, the range contains no data, or the
+        temperatures are not positive.
 
     References
     ----------
@@ -122,8 +120,10 @@ def fit_heat_capacity(
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> C = xbp.models.evaluate("debye_einstein", np.geomspace(2, 300, 80), gamma="4 mJ/mol/K^2", n_D=0.8,
-    ...     theta_D="260 K", n_E=0.2, theta_E="71.95 K", sigma_E="15 K")
+    >>> T = np.geomspace(2, 300, 80)
+    >>> C = xbp.models.evaluate(
+    ...     "debye_einstein", T, gamma="4 mJ/mol/K^2", n_D=0.8, theta_D="260 K",
+    ...     n_E=0.2, theta_E="71.95 K", sigma_E="15 K")
     >>> result = C.bp.fit_heat_capacity()
     >>> round(float(result.energy_E), 3), round(float(result.energy), 3)
     (6.2, 5.604)
@@ -132,22 +132,14 @@ def fit_heat_capacity(
     value = signal.value
     kelvin = kelvins(value)
     row = find_model("debye_einstein")
-    try:
-        factor = convert_factor(signal.units, "J/mol/K", name=f"'{value.name}'")
-    except UnitsError as error:
-        of_sample = any(
-            parse_unit(signal.units).is_compatible_with(unit)
-            for unit in ("J/K", "J/g/K")
-        )
+    if any(
+        parse_unit(signal.units).is_compatible_with(unit) for unit in ("J/K", "J/g/K")
+    ):
         raise UnitsError(
-            f"'{value.name}' is in '{signal.units}'",
-            reason="the numbers of modes are per mole"
-            if of_sample
-            else "a heat capacity is in J/K, J/g/K or J/mol/K",
-            fix="data.bp.to_molar('atoms', mass=..., molar_mass=..., atoms=...) first"
-            if of_sample
-            else f"data['{value.name}'].attrs['units'] = 'J/mol/K', if the numbers are",
-        ) from error
+            f"'{value.name}' is in '{signal.units}', not per mole",
+            fix="data.bp.to_molar('atoms', mass=..., molar_mass=..., atoms=...)",
+        )
+    factor = convert_factor(signal.units, "J/mol/K", name=f"'{value.name}'")
     chosen = choices(
         list(_NAMES), parameter_units(row, "K", "J/mol/K"), start, fixed, bounds, row
     )
@@ -155,21 +147,12 @@ def fit_heat_capacity(
     for name in _NAMES:
         low, high = chosen.bounds.get(name, (-np.inf, np.inf))
         if name != "gamma":
-            said = [
-                number
-                for given in (chosen.start, chosen.fixed)
-                for key, number in given.items()
-                if key == name
-            ]
-            if high <= 0 or any(
-                number < 0 or (number == 0 and name.startswith("theta"))
-                for number in said
-            ):
-                raise QuantityError(
-                    f"{name} is {min(said, default=high):g}",
-                    reason="it is positive",
-                    fix="choose it above 0",
-                )
+            # A temperature may not be 0 either.
+            least = 1e-60 if name.startswith("theta") else 0.0
+            given = [d[name] for d in (chosen.start, chosen.fixed) if name in d]
+            if high <= 0 or min(given, default=least) < least:
+                value_given = min(given, default=high)
+                raise QuantityError(f"{name}={value_given:g} must be positive")
             low = max(low, 0.0)
         limits[name] = (low, high)
     chosen = Choices(chosen.start, chosen.fixed, limits)
@@ -195,8 +178,8 @@ def fit_heat_capacity(
     without = _without_einstein(chosen)
     alone = fitted_with(without)
     per = {"atoms": 1, "formula units": value.attrs.get("atoms_per_formula")}
-    known = str(per.get(str(value.attrs.get("amount"))))
-    atoms = float(known) if known.replace(".", "", 1).isdigit() else np.inf
+    n_atoms = str(per.get(str(value.attrs.get("amount"))))
+    atoms = float(n_atoms) if n_atoms.replace(".", "", 1).isdigit() else np.inf
     measured = {"C": (C, "J/mol/K", "heat capacity that was fitted")}
     if std is not None:
         measured["C_std"] = (
@@ -257,7 +240,7 @@ def _without_einstein(chosen: Choices) -> Choices:
 def _excess(
     fitted: Fitted, n_fixed: int, alone: Fitted, n_fixed_alone: int, known: bool
 ) -> xr.DataArray:
-    """Return by how much Einstein modes lower χ², over what is left per degree of freedom; NaN where unknown."""
+    """Return by how much Einstein modes lower χ², in units of the reduced χ²."""
     free = fitted.n_points - len(_NAMES)
     lower = alone.chi2_reduced * (free + n_fixed_alone) - fitted.chi2_reduced * (
         free + n_fixed
@@ -272,7 +255,7 @@ def _excess(
 def _derived(
     fitted: Fitted, atoms: float, excess: xr.DataArray
 ) -> dict[str, tuple[Any, str, str]]:
-    """Return the energies and the Debye level, their errors propagated with the correlations."""
+    """Return energies and Debye level, with errors propagated with correlations."""
     k = constants.BOLTZMANN_MEV
     p = {
         name: fitted.values.isel(parameter=i, drop=True)
@@ -305,8 +288,8 @@ def _derived(
     level_std = of_two(
         "n_D", "theta_D", 3 / (k * p["theta_D"]) ** 3, -3 * level / p["theta_D"]
     )
-    # At its maximum the Einstein part stands on the Debye level only where that reaches
-    # so far: where it ends below, its edge may be what is highest.
+    # Where the Debye phonons end below the maximum of the Einstein part, their edge may
+    # be higher.
     edge = k * p["theta_D"]
     mean, width = k * p["theta_E"], k * p["sigma_E"]
     at_peak, at_edge = (
@@ -320,17 +303,19 @@ def _derived(
     hidden = (edge <= energy) & (level + at_edge >= at_peak)
     modes = p["n_D"] + p["n_E"]
     unphysical = p["gamma"] + 2 * s["gamma"].fillna(0.0) < 0
-    unphysical = unphysical | (modes > _MOST_MODES * atoms)
-    none = (excess < _EXCESS_CHI2) | (p["n_E"] == 0)
+    # Per atom and axis there is one mode.
+    unphysical = unphysical | (modes > 1.5 * atoms)
+    # Noise about γT + C_D lowers χ² by up to 13 in 200 draws.
+    none = (excess < 20) | (p["n_E"] == 0)
     peak = fitted.status
-    for said, where in (
+    for name, where in (
         # First what makes the rest meaningless.
-        (UNPHYSICAL, unphysical), (NO_EXCESS, none), (NO_MAXIMUM, energy.isnull()), (AT_EDGE, hidden),
+        (UNPHYSICAL, unphysical), (NO_EXCESS, none), (NO_MAXIMUM, energy.isnull()),
+        (AT_EDGE, hidden),
         (UNDETERMINED, energy_std >= energy),
     ):  # fmt: skip
-        peak = peak.where((peak != OK) | ~where, said)
-    # An energy that must not be used is none, whatever the parameters are: who filters
-    # by `status` takes what is there.
+        peak = peak.where((peak != OK) | ~where, name)
+    # NaN even if the parameters are numbers: a filter by `status` keeps them.
     energy, energy_std = energy.where(peak == OK), energy_std.where(peak == OK)
     return {
         "energy": (energy, "meV", "energy of the boson peak, the maximum of g/E²"),
@@ -353,3 +338,203 @@ def _normal(E: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         return np.asarray(
             np.exp(-((E - mean) ** 2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))
         )
+
+
+@operation(takes="fit_heat_capacity", gives="vibrational_dos", step=41)
+def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
+    r"""Return the density of states implied by a fit of the heat capacity.
+
+    .. math:: g(E) = n_D\,\frac{3E^2}{(k_B\theta_D)^3}\Big|_{E<k_B\theta_D} +
+    n_E\,\frac{\chi(E/k_B)}{k_B}
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        The table that `fit_heat_capacity` returned, over any dimensions.
+    E : 1-D array, or DataArray with units
+        Ascending energies; bare ones are in meV.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``vibrational_dos`` g(E) in 1/meV over 3 N_A modes, so that ∫ g dE = n_D + n_E,
+        the coordinate ``area``; ``g_std`` from the errors of the parameters and their
+        correlations. NaN where the fit has no number.
+
+    Raises
+    ------
+    QuantityError
+        If `data` is another table.
+    CoordinateError, UnitsError
+        If the energies are not ascending, or no energies.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> C = xbp.models.evaluate(
+    ...     "debye_einstein", np.geomspace(2, 300, 80), gamma=0, n_D=0.8, theta_D=260,
+    ...     n_E=0.2, theta_E=72, sigma_E=15)
+    >>> fit = C.bp.fit_heat_capacity(fixed={"gamma": 0})
+    >>> g = fit.bp.fitted_dos(np.linspace(0, 30, 301))
+    >>> round(float(g.g.integrate("E")), 2)
+    1.0
+    """
+    signal = table_signal(data, "fit_heat_capacity", "theta_E")
+    axis, units = given_axis(E, "E")
+    grid = xr.Variable("E", axis, {"units": units, "long_name": COORDINATES["E"][1]})
+    mev = axis * convert_factor(units, "meV", name="E", energy=True)
+    names = list(_NAMES[1:])
+    correlation = data["correlation"].sel(parameter=names, other_parameter=names)
+    if correlation.chunks is not None:
+        correlation = correlation.chunk({"parameter": -1, "other_parameter": -1})
+    value, std = xr.apply_ufunc(
+        _dos_one,
+        *(
+            _in_own_units(data[f"{name}{suffix}"])
+            for suffix in ("", "_std")
+            for name in names
+        ),
+        correlation,
+        kwargs={"E": mev},
+        input_core_dims=[[]] * (2 * len(names)) + [["parameter", "other_parameter"]],
+        output_core_dims=[["E"], ["E"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float, float],
+        dask_gufunc_kwargs={"output_sizes": {"E": mev.size}},
+    )
+    area = area_coordinate(_in_own_units(data["n_D"]) + _in_own_units(data["n_E"]))
+    table: xr.Dataset = result_table(
+        signal,
+        {
+            "g": (value.assign_coords(E=grid, area=area), "1/meV", "g(E)"),
+            "g_std": (std, "1/meV", ""),
+        },
+        quantity="vibrational_dos",
+        operation="fitted_dos",
+        arguments={"E": f"{mev[0]:.10g} to {mev[-1]:.10g} meV"},
+    )
+    history, amount = table.attrs.pop("history"), data.attrs.get("amount")
+    del table.attrs["quantity"]
+    table["g"].attrs |= {
+        "quantity": "vibrational_dos",
+        **area_attributes(1.0, "all modes"),
+        "origin": "model",
+        **({"amount": amount} if amount in ("atoms", "formula units") else {}),
+        "history": history,
+    }
+    table.attrs["history"] = history
+    label_std(table, "g")
+    return table
+
+
+def _in_own_units(column: xr.DataArray) -> xr.DataArray:
+    """Return a column in the units of the formula."""
+    own = "K" if str(column.name).partition("_")[0] in ("theta", "sigma") else "1"
+    return column * convert_factor(
+        require_units(column, f"'{column.name}'", own), own, name=f"'{column.name}'"
+    )
+
+
+def _dos_one(*numbers: Any, E: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return g and its std from the parameters, their stds and correlations."""
+    p, s, correlation = (
+        np.array(numbers[:5], dtype=float),
+        np.array(numbers[5:10], dtype=float),
+        numbers[10],
+    )
+    if not np.isfinite(p).all():
+        return np.full(E.size, np.nan), np.full(E.size, np.nan)
+
+    def g(
+        n_D: float, theta_D: float, n_E: float, theta_E: float, sigma_E: float
+    ) -> np.ndarray:
+        return n_D * debye_dos(E, theta_D) + n_E * gaussian_dos(E, theta_E, sigma_E)
+
+    gradient = np.zeros((5, E.size))
+    for i in range(5):
+        step = np.zeros(5)
+        step[i] = 1e-4 * abs(p[i])
+        # The Debye edge is a step: at fixed shape only its height moves, as the bins
+        # next to it would tell nothing.
+        if i == 1:
+            gradient[i] = -3 * p[0] * debye_dos(E, p[1]) / p[1]
+        elif step[i] > 0:
+            gradient[i] = (g(*(p + step)) - g(*(p - step))) / (2 * step[i])
+    scaled = gradient * s[:, None]
+    variance = np.einsum("ie,ij,je->e", scaled, correlation, scaled)
+    return g(*p), np.sqrt(np.maximum(variance, 0.0))
+
+
+def upturn_below(
+    C: xr.DataArray, std: xr.DataArray | None, kelvin: np.ndarray
+) -> xr.DataArray:
+    """Return the temperature below which C/T rises as T falls, for every curve.
+
+    γ is constant, and the vibrations' part of C/T grows with T from 0 until they are
+    excited. So C/T that rises towards T = 0 has another part, such as a Schottky
+    anomaly of nuclei or of magnetic ions.
+
+    Parameters
+    ----------
+    C : xarray.DataArray, shape (..., temperature)
+        Heat capacity.
+    std : xarray.DataArray, shape (..., temperature), or None
+        Standard deviations; without them the scatter about a smooth curve is
+        used.
+    kelvin : numpy.ndarray, shape (n,)
+        Temperatures.
+
+    Returns
+    -------
+    xarray.DataArray, shape (...)
+        In K; NaN where C/T does not rise.
+
+    Examples
+    --------
+    >>> T = np.geomspace(1, 40, 60)
+    >>> C = xr.DataArray(2e-4 * T**3 + 3e-3 * T, dims="temperature")
+    >>> float(upturn_below(C, None, T))
+    nan
+    >>> round(float(upturn_below(C + 0.02 / T**2, None, T)), 1)
+    2.7
+    """
+    known = std is not None
+    found: xr.DataArray = xr.apply_ufunc(
+        _lowest,
+        C,
+        std if known else np.nan,
+        kwargs={"T": kelvin},
+        input_core_dims=[["temperature"], ["temperature"] if known else []],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[float],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    return found
+
+
+@np.errstate(all="ignore")  # what is not finite shows no upturn
+def _lowest(C: np.ndarray, std: np.ndarray, *, T: np.ndarray) -> float:
+    """Return the T of the minimum of C/T, from means of three points.
+
+    C/T must rise on both sides by 5 % and 3 standard deviations. Where C is above half
+    of its largest C/T may fall too, up to Tg.
+    """
+    usable = np.isfinite(C) & (T > 0) & (C > 0)
+    if usable.sum() < 6:
+        return np.nan
+    order = np.argsort(T[usable])
+    t, y = T[usable][order], (C / T)[usable][order]
+    # C/T is a power of T piece by piece, so that its logarithm bends little.
+    s = (std / T)[usable][order] if std.ndim else y * scatter(np.log(y))
+    third = np.ones(3) / 3
+    mean, at = np.convolve(y, third, "valid"), np.convolve(t, third, "valid")
+    error = 3 * np.sqrt(2 * np.convolve(s**2, third**2, "valid"))
+    rises = np.flatnonzero(mean > 1.05 * np.minimum.accumulate(mean) + error)
+    if not rises.size:
+        return np.nan
+    lowest = int(np.argmin(mean[: rises[0]]))
+    needed = 1.05 * mean[lowest] + error[: lowest + 1]
+    low = mean[lowest] * at[lowest] <= 0.5 * float(C[usable].max())
+    return float(at[lowest]) if low and (mean[: lowest + 1] > needed).any() else np.nan

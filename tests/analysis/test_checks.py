@@ -10,7 +10,7 @@ import xarray as xr
 from scipy.special import erf
 
 import xbp
-from xbp.analysis.first_maximum import first_maximum
+from xbp.analysis.checks import first_maximum
 from xbp.errors import QuantityError, XbpError
 from xbp.models.lineshapes import lognormal
 

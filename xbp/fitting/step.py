@@ -1,9 +1,8 @@
-"""Fits of a curve that ends in a step, such as Debye's density of states, on plain arrays.
+"""Fits of a curve that ends in a step, such as Debye's density of states.
 
-Where the step lies between two points it tells nothing of where between them, and moved
-across a point it makes the curve jump: no derivative finds it. So the other parameters
-are fitted with the step held between each two neighbouring points, and χ² tells between
-which it lies.
+Between two points the position of the step does not change the curve, and at a point
+the curve jumps: no derivative finds it. So the other parameters are fitted with the
+step fixed between each two neighbouring points, and χ² decides between which it lies.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from xbp.fitting.least_squares import (
+from xbp.fitting.core import (
     MAX_STEPS,
     Minimum,
     Residual,
@@ -22,7 +21,7 @@ from xbp.fitting.least_squares import (
     minimum,
 )
 
-__all__ = ["minimum_at_edge"]
+__all__ = ["minimum_at_step"]
 
 # Fits of the first search, evenly over the points; then it goes on from the best by
 # half as many points.
@@ -36,7 +35,7 @@ _EXCLUDED = 25.0
 _INSIDE = 1e-3
 
 
-def minimum_at_edge(
+def minimum_at_step(
     residual: Residual,
     start: np.ndarray,
     low: np.ndarray,
@@ -61,7 +60,7 @@ def minimum_at_edge(
     Returns
     -------
     Minimum, or None where none converged
-        The step is half way between two points unless the rest of the curve tells it;
+        The step is half way between two points unless the rest of the curve has it;
         its variance is that of anywhere between the points, and of the other intervals
         as far as χ² allows them. It is vague where it may lie beyond the last point.
     """
@@ -149,7 +148,7 @@ def minimum_at_edge(
     if first_fit is None:
         return None
     best = first_fit.values
-    # Does the rest of the curve tell the step, as where the level below it is held?
+    # Does the rest of the curve determine the step, as where the level is fixed?
     within = not covariance_of(first_fit.jacobian, 1.0)[1][edge]
     if within:
         fits.clear()
@@ -212,18 +211,18 @@ def _over_intervals(
 def _within_interval(
     jacobian: np.ndarray, edge: int, width: float, error: float, within: bool
 ) -> np.ndarray:
-    """Return the covariance with the step anywhere in an interval, or where the rest of the curve tells it to be."""
+    """Return the covariance with the step in an interval, or where the curve has it."""
     free = np.arange(jacobian.shape[1]) != edge
     rest = jacobian[:, free]
     length = np.maximum(np.linalg.norm(rest, axis=0), 1e-300)
     # So do the others follow it.
     follow = -np.linalg.lstsq(rest / length, jacobian[:, edge], rcond=None)[0] / length
-    told = (
+    determined = (
         float(np.linalg.norm(jacobian[:, edge] + rest @ follow)) / error
         if within
         else 0.0
     )
-    information = 12 / width**2 + told**2
+    information = 12 / width**2 + determined**2
     variance = 1 / information if information > 0 else np.inf
     moved = np.insert(follow, edge, 1.0)
     covariance = variance * np.outer(moved, moved)

@@ -242,7 +242,7 @@ def test_bad_input() -> None:
             ds.bp.fit_heat_capacity(bounds=bounds)
     with pytest.raises(QuantityError, match="outside"):
         ds.bp.fit_heat_capacity(bounds={"n_D": (0, 1)}, start={"n_D": 2})
-    with pytest.raises(QuantityError, match="it is positive"):
+    with pytest.raises(QuantityError, match="must be positive"):
         ds.bp.fit_heat_capacity(fixed={"n_E": -1})
     with pytest.raises(RangeError):
         ds.bp.fit_heat_capacity(T_range=("400 K", "500 K"))
@@ -449,7 +449,7 @@ def test_every_mode_is_counted_at_high_temperature() -> None:
 
 
 def test_units_that_are_no_heat_capacity() -> None:
-    with pytest.raises(UnitsError, match="a heat capacity is in J/K, J/g/K or J/mol/K"):
+    with pytest.raises(UnitsError, match="J/mol/K"):
         measured(units="J/mol/K").assign(
             C=lambda ds: ds.C.assign_attrs(units="J/mol")
         ).C.bp.fit_heat_capacity()

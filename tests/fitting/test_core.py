@@ -1,0 +1,145 @@
+"""The engine agrees with scipy's curve_fit, spectrum by spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.optimize import curve_fit
+
+import xbp
+from xbp.fitting.core import solve
+from xbp.fitting.peak import gaussian_on_line, log_normal
+
+E = np.linspace(1.5, 15, 60)
+TIGHT = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "maxfev": 10_000}
+
+
+def one_by_one(
+    shape: Callable[[np.ndarray], Any],
+    y: np.ndarray,
+    sigma: np.ndarray,
+    start: np.ndarray,
+    known: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return parameters and stds of curve_fit with the analytic Jacobian."""
+    values, stds = [], []
+    for row, error in zip(y, sigma, strict=True):
+        found, covariance = curve_fit(
+            lambda _, *p: shape(np.array([p]))[0][0],
+            E,
+            row,
+            start,
+            error,
+            jac=lambda _, *p: shape(np.array([p]))[1][:, 0].T,
+            absolute_sigma=known,
+            **TIGHT,
+        )
+        values.append(found)
+        stds.append(np.sqrt(np.diag(covariance)))
+    return np.array(values), np.array(stds)
+
+
+SHAPES = {
+    "log-normal": (log_normal(np.log(E)), [np.log(5.5), 0.0, 0.5]),
+    "gaussian": (gaussian_on_line(E), [6.0, 1.0, 2.0]),
+    "gaussian on a constant": (gaussian_on_line(E), [6.0, 1.0, 2.0, 0.2]),
+    "gaussian on a line": (gaussian_on_line(E), [6.0, 1.0, 2.0, 0.2, 0.01]),
+}
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_parameters_and_errors_are_those_of_curve_fit(
+    name: str, scale: float, known: bool
+) -> None:
+    shape, truth = SHAPES[name]
+    true = np.array(truth)
+    if name == "log-normal":
+        true[1] += np.log(scale)
+    else:
+        true[[1, *range(3, len(true))]] *= scale
+    rng = np.random.default_rng(0)
+    sigma = scale * rng.uniform(0.01, 0.03, (40, E.size))
+    # Another shape too, as real spectra have.
+    other = 0.05 * scale * np.sin(E) * (np.arange(40) % 2)[:, None]
+    y = shape(true[None])[0] + other + sigma * rng.standard_normal(sigma.shape)
+    start = true * 1.05
+    found = solve(shape, y, 1 / sigma, np.tile(start, (40, 1)), known=known)
+    values, stds = one_by_one(shape, y, sigma, start, known)
+    own = np.sqrt(found.covariance[:, range(len(true)), range(len(true))])
+    own *= 1.0 if known else np.sqrt(found.chi2 / (E.size - len(true)))[:, None]
+    assert found.converged.all()
+    np.testing.assert_allclose((found.values - values) / stds, 0, atol=1e-5)
+    np.testing.assert_allclose(own, stds, rtol=1e-4)
+
+
+def test_bounds_hold_and_stop_a_parameter() -> None:
+    shape, truth = SHAPES["gaussian on a constant"]
+    y = shape(np.array([truth]))[0]
+    high = np.array([np.inf, 0.8, np.inf, np.inf])
+    start = np.array([[6.2, 0.7, 1.8, 0.1]])
+    found = solve(shape, y, np.ones_like(y), start, known=True, high=high)
+    assert found.converged.all()
+    assert found.values[0, 1] == 0.8
+    rest = curve_fit(
+        lambda x, e, s, c: shape(np.array([[e, 0.8, s, c]]))[0][0],
+        E,
+        y[0],
+        (6, 2, 0.1),
+        **TIGHT,
+    )[0]
+    np.testing.assert_allclose(found.values[0, [0, 2, 3]], rest, rtol=1e-6)
+
+
+def test_what_the_data_do_not_determine_has_no_finite_error() -> None:
+    def twice(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        one = np.ones((len(p), E.size))
+        return p[:, :1] + p[:, 1:] + 0 * one, np.stack([one, one])
+
+    y = np.ones((1, E.size))
+    found = solve(twice, y, y, np.zeros((1, 2)), known=True)
+    assert not np.isfinite(found.covariance).any()
+
+
+@pytest.mark.parametrize("method", ["lognormal", "gaussian"])
+def test_boson_peak_and_fit_are_those_of_curve_fit(method: str) -> None:
+    rng = np.random.default_rng(1)
+    Q = np.arange(1.0, 9.0)
+    clean = np.exp(-(np.log(E / (5 + 0.1 * Q[:, None])) ** 2) / 0.6)
+    if method == "gaussian":
+        clean = np.exp(-((E - 7 - 0.1 * Q[:, None]) ** 2) / 8) + 0.1
+    std = np.full(clean.shape, 0.02)
+    b = xbp.new_dataset(
+        "reduced_dos",
+        clean + std * rng.standard_normal(clean.shape),
+        units="1",
+        std=std,
+        coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")},
+    )
+    peak = b.bp.boson_peak(method, E_range=(1, 15))
+    shape = log_normal(np.log(E)) if method == "lognormal" else gaussian_on_line(E)
+    start = np.array(
+        [np.log(5.5), 0.0, 0.5] if method == "lognormal" else [7.5, 1, 2, 0.1, 0]
+    )
+    values, stds = one_by_one(shape, b.B.values, std, start, True)
+    place, error = values[:, 0], stds[:, 0]
+    if method == "lognormal":
+        place, error = np.exp(place), np.exp(place) * error
+    assert (peak.status == "ok").all()
+    np.testing.assert_allclose((peak.energy - place) / error, 0, atol=1e-5)
+    np.testing.assert_allclose(peak.energy_std, error, rtol=1e-4)
+    if method == "lognormal":
+        table = b.bp.fit("lognormal", "E")
+        np.testing.assert_allclose((table.energy - place) / error, 0, atol=1e-5)
+        np.testing.assert_allclose(table.energy_std, error, rtol=1e-4)
+        # The same whether fitted at once or one by one, as with bounds.
+        alone = b.bp.fit("lognormal", "E", bounds={"sigma": (0.01, 10)})
+        for column in ("energy", "height", "sigma"):
+            apart = (table[column] - alone[column]) / alone[f"{column}_std"]
+            np.testing.assert_allclose(apart, 0, atol=1e-5)
+        xr.testing.assert_allclose(table.correlation, alone.correlation, rtol=1e-4)
