@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,3 +120,16 @@ def test_imports_stand_at_the_top(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_modules_are_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 610
+
+
+#: Third-party modules that take long to import, and that a chain of reductions needs
+#: late or never: `import scipy` gives `scipy.stats` when it is used.
+HEAVY = ("scipy.stats", "scipy.optimize", "lmfit.model", "matplotlib", "distributed")
+
+
+def test_importing_xbp_leaves_heavy_packages_alone() -> None:
+    code = f"import sys, xbp; print(*[m for m in {HEAVY} if m in sys.modules])"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == []

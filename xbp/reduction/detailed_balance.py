@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
-import scipy.stats
+import scipy
 import xarray as xr
 
 from xbp.core import constants
