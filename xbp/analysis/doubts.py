@@ -11,6 +11,7 @@ import xarray as xr
 
 from xbp.core.diagnostic import Diagnostic, diagnosed, is_poor
 from xbp.core.format import percent
+from xbp.core.pint_data import unwrap
 from xbp.core.signal import read
 from xbp.core.status import (
     AT_EDGE,
@@ -53,9 +54,10 @@ _NO_PEAK: Final = {
 
 def add_peak_doubts(table: xr.Dataset) -> xr.Dataset:
     """Record in a table of boson peaks what makes them doubtful, and return it."""
-    if any(v.chunks is not None for v in table.variables.values()):
+    plain = unwrap(table)[0]
+    if any(v.chunks is not None for v in plain.variables.values()):
         return table
-    return table.assign_attrs(diagnosed(table.attrs, *_of_peaks(table)))
+    return table.assign_attrs(diagnosed(table.attrs, *_of_peaks(plain)))
 
 
 def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
@@ -124,9 +126,10 @@ def _of_a_scan(table: xr.Dataset, status: str) -> Iterator[Diagnostic]:
 
 def add_heat_capacity_doubts(table: xr.Dataset) -> xr.Dataset:
     """Record in a fit of the heat capacity what makes it doubtful, and return it."""
-    if any(v.chunks is not None for v in table.variables.values()):
+    plain = unwrap(table)[0]
+    if any(v.chunks is not None for v in plain.variables.values()):
         return table
-    return table.assign_attrs(diagnosed(table.attrs, *_of_heat_capacity(table)))
+    return table.assign_attrs(diagnosed(table.attrs, *_of_heat_capacity(plain)))
 
 
 def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:

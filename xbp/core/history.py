@@ -57,7 +57,8 @@ def extend_history(
         ensure_ascii=False,
         default=str,
     )
-    return line if history in (None, "") else f"{history}\n{line}"
+    before = "" if history is None else str(history)  # a file may have anything there
+    return f"{before}\n{line}" if before else line
 
 
 def parse_history(attrs: Mapping[Any, Any]) -> list[Step]:

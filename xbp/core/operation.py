@@ -176,7 +176,7 @@ def kinds_of(data: Any) -> dict[str, str]:
         return {} if own is None else {str(own): str(data.name)}
     if isinstance(own, str) and own in RESULTS:
         return {own: ""}
-    if own == "trajectory" or "position" in data:
+    if (isinstance(own, str) and own == "trajectory") or "position" in data:
         return {"trajectory": "position"}
     return {
         str(variable.attrs["quantity"]): str(name)

@@ -14,6 +14,7 @@ from xbp.core.grid import bin_limits, select_range
 from xbp.core.guards import require_dims
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
+from xbp.core.pint_data import unwrap
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import NOT_A_DECAY, OK, TOO_FEW
 from xbp.core.units import format_unit, parse_unit
@@ -217,7 +218,7 @@ def debye_waller(
         signal, variables, quantity="debye_waller", operation="debye_waller",
         arguments={"E_range": used, "Q_range": Q_range}, attrs={"elastic_line": used},
     )  # fmt: skip
-    with_doubts(answer, None, *_of_the_decay(answer))
+    with_doubts(answer, None, *_of_the_decay(unwrap(answer)[0]))
     return answer
 
 

@@ -27,7 +27,7 @@ from xbp.core.independence import (
     std_along,
 )
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
+from xbp.core.pint_data import Data, unwrap
 from xbp.core.signal import Signal, read, result_table
 from xbp.core.status import NO_DATA, NO_TEMPERATURE, OK, UNDETERMINED
 from xbp.core.units import convert_factor, to_kelvin
@@ -237,7 +237,7 @@ def detailed_balance(
         arguments={"E_range": span, "Q_range": Q_range},
         attrs={"E_range": span},
     )
-    with_doubts(answer, None, *_of_the_temperature(answer))
+    with_doubts(answer, None, *_of_the_temperature(unwrap(answer)[0]))
     return answer
 
 

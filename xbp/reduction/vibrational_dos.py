@@ -12,7 +12,7 @@ from xbp.core.common_errors import carries_common_errors
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.independence import collapsed
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
+from xbp.core.pint_data import Data, unwrap
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.multiphonon import Below
 from xbp.reduction.dos_area import area_attributes, area_coordinate
@@ -265,7 +265,7 @@ def to_vibrational_dos(
     for name, (array, units, label) in report.items():
         answer[name] = array.variable
         answer[name].attrs = {"units": units, "long_name": label}
-    with_doubts(answer, "g", *dos_doubts(answer))
+    with_doubts(answer, "g", *dos_doubts(unwrap(answer)[0]))
     return out
 
 
