@@ -252,7 +252,7 @@ def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     return answer
 
 
-@operation(takes="signal")
+@operation(takes=("signal", "boson_peak"))
 @carries_common_errors(linear=True)
 def convert(
     data: Data,

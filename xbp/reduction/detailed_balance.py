@@ -307,12 +307,8 @@ def _fit_inverse_temperature(
     if not errors_known:
         free = n - betas.size
         within = (w * (y + betas[band] * E) ** 2).sum() / free
-    if (
-        scipy.stats.f.sf(
-            between / (betas.size - 1) / within, betas.size - 1, min(free, 1e9)
-        )
-        < 1e-3
-    ):
+    ratio = between / (betas.size - 1) / within
+    if scipy.special.fdtrc(betas.size - 1, min(free, 1e9), ratio) < 1e-3:
         error = max(error, np.ptp(betas) / 2)
     return beta, error, chi2, used
 
