@@ -184,9 +184,7 @@ def test_conventions_stay_with_the_data(model: xr.Dataset) -> None:
 def test_a_known_quantity_is_told_the_way_and_not_another_name(
     glass: xr.Dataset,
 ) -> None:
-    with pytest.raises(
-        QuantityError, match=r"data\.bp\.to_bqe\(\)"
-    ) as caught:
+    with pytest.raises(QuantityError, match=r"data\.bp\.to_bqe\(\)") as caught:
         glass.S.bp.boson_peak()
     assert "attrs['quantity'] =" not in str(caught.value)
     with pytest.raises(QuantityError, match=r"to_bqe\(\)"):

@@ -389,7 +389,7 @@ def test_modes_that_are_weighed_are_no_modes() -> None:
     )
 
 
-def test_a_g_that_has_not_fallen_at_its_end_is_asked_for() -> None:
+def test_a_g_that_has_not_fallen_at_its_end_can_be_refused() -> None:
     """Cut off within the band and normalised to 1, it passes as all modes by its area."""
     E = np.arange(0.05, 40, 0.1)
     g = E**2 * np.exp(-((E / 20) ** 4))
@@ -401,9 +401,9 @@ def test_a_g_that_has_not_fallen_at_its_end_is_asked_for() -> None:
         lambda **kw: xbp.multiphonon_sqe(cut, [2.0], T="300 K", mass="50 u", **kw),
     ):
         with pytest.raises(QuantityError, match=r"ends at 100 %.*\n.*area=1"):
-            use()
-        use(area=1)
-        use(end=1)
+            use(end=0.1)
+        use()  # an area of 1 is that of all modes, as of Debye's g(E)
+        use(area=1, end=0.1)
         for end in (None, "abc", np.nan, 0):
             with pytest.raises(XbpError, match="end"):
                 use(end=end)
@@ -415,7 +415,7 @@ def test_a_g_that_has_not_fallen_at_its_end_is_asked_for() -> None:
                 use(n_atoms=atoms)
     with pytest.raises(QuantityError, match=r"ends at 100 %"):
         xbp.multiphonon_sqe(
-            dos(E[:100], g[:100], units="1"), [2.0], T="300 K", mass="50 u"
+            dos(E[:100], g[:100], units="1"), [2.0], T="300 K", mass="50 u", end=0.1
         )
 
 

@@ -137,7 +137,7 @@ def modes_of(
     n_atoms: Any = None,
     tolerance: float = 0.01,
     weighted: bool = False,
-    end: float = 0.1,
+    end: float = 1.0,
 ) -> Modes:
     """Find how many modes a g(E) contains.
 
@@ -201,7 +201,7 @@ def modes_of(
     return Modes(unit.where(~wrong), missing, content.below < tolerance)
 
 
-def require_fallen(signal: Signal, end: float = 0.1) -> None:
+def require_fallen(signal: Signal, end: float) -> None:
     """Refuse a g(E) that may end inside the band, as its area cannot show that.
 
     Parameters

@@ -64,7 +64,7 @@ def heat_capacity(
     n_atoms: float | None = None,
     below: Literal["debye"] | None = None,
     area_tolerance: float = 0.01,
-    end: float = 0.1,
+    end: float = 1.0,
 ) -> Data:
     r"""Return the harmonic heat capacity of a density of states.
 
@@ -95,7 +95,8 @@ def heat_capacity(
         may be missing at any temperature if g contains only part of its modes.
     end : float, optional
         Largest last value, as a fraction of the maximum, of a g that does not state its
-        area; if it is larger, modes may be missing, and `area` or `n_atoms` is needed.
+        area. The default admits all, as Debye's g(E) ends at its maximum; 0.1 refuses a
+        g that was cut off within the band and normalised to the area of all modes.
 
     Returns
     -------

@@ -69,7 +69,7 @@ def multiphonon_sqe(
     area: float | None = None,
     n_atoms: float | None = None,
     area_tolerance: float = 0.01,
-    end: float = 0.1,
+    end: float = 1.0,
 ) -> Data:
     r"""Return S(Q,E) of a density of states: the elastic line, one phonon, and many.
 
@@ -112,11 +112,12 @@ def multiphonon_sqe(
         ``area=1`` states that g contains all modes, whatever its area; `n_atoms` that
         it is that of a cell of so many atoms, with an area of 3N. Needed if g does not
         state its area (``attrs["area"]``, which xbp sets) and, in one over energy, has
-        an area of neither 1 nor 3, or has not fallen at its end.
+        an area of neither 1 nor 3.
     area_tolerance : float
         Largest relative deviation from an area that is recognised.
     end : float
-        Largest last value of such a g, as a fraction of its maximum.
+        Largest last value of such a g, as a fraction of its maximum; the default admits
+        all, 0.1 refuses a g that was cut off within the band.
 
     Returns
     -------
