@@ -11,7 +11,7 @@ from xbp.errors import MissingDependencyError, QuantityError, XbpError
 def test_it_is_optional(monkeypatch: pytest.MonkeyPatch, glass: xr.Dataset) -> None:
     monkeypatch.setitem(__import__("sys").modules, "scipp", None)
     for call in (lambda: xbp.to_scipp(glass), lambda: xbp.from_scipp(glass)):
-        with pytest.raises(MissingDependencyError, match=r"xbp\[scipp\]"):
+        with pytest.raises(MissingDependencyError, match=r"xarray-bosonpeak\[scipp\]"):
             call()
 
 

@@ -101,7 +101,7 @@ def test_without_matplotlib_it_says_what_to_install(
     b: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(MissingDependencyError, match=r"xbp\[plot\]"):
+    with pytest.raises(MissingDependencyError, match=r"xarray-bosonpeak\[plot\]"):
         b.bp.plot.map()
 
 

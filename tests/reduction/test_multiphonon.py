@@ -294,7 +294,9 @@ def test_without_the_table_of_elements_a_mass_does(
     debye: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "periodictable", None)
-    with pytest.raises(MissingDependencyError, match=r"xbp\[neutron\]") as caught:
+    with pytest.raises(
+        MissingDependencyError, match=r"xarray-bosonpeak\[neutron\]"
+    ) as caught:
         debye.bp.multiphonon_sqe([2.0], composition="Al")
     assert "or mass='26.98 u' for composition=" in caught.value.fix
     assert float(debye.bp.multiphonon_sqe([2.0], mass="26.98 u", area=1).u2) > 0

@@ -210,7 +210,7 @@ def test_an_instrument_of_resins() -> None:
 
 def test_without_resins_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "resins", None)
-    with pytest.raises(MissingDependencyError, match=r"xbp\[resolution\]"):
+    with pytest.raises(MissingDependencyError, match=r"xarray-bosonpeak\[resolution\]"):
         xbp.instrument_resolution([0.0], "ARCS")
 
 
