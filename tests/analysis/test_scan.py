@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import QuantityError
+from xbp.errors import QuantityError, XbpError
 from xbp.models.lineshapes import lognormal
 
 E = np.arange(0.25, 30, 0.25)
@@ -367,7 +367,7 @@ def test_few_fits_among_many_are_no_peak() -> None:
     both = xr.concat([b, spectrum(1 + 0 * E)], "sample").bp.scan_boson_peak()
     assert both.status.values[0] == "ok"
     for wrong in (-0.1, 1.5, np.nan, "half"):
-        with pytest.raises(QuantityError, match="least"):
+        with pytest.raises(XbpError, match="least"):
             b.bp.scan_boson_peak(least=wrong)  # type: ignore[arg-type]
 
 

@@ -395,11 +395,9 @@ def test_of_what_a_mole_is_has_to_be_said(tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(ds.bp.to_molar("atoms", amount="atoms").C, [2e-3, 30e-3])
     said = ds.bp.to_molar("atoms", amount="atoms")
-    with pytest.raises(QuantityError, match="amount='formula units' was passed"):
+    with pytest.raises(QuantityError, match="amount='formula units'"):
         said.bp.to_molar("atoms", amount="formula units")
-    with pytest.raises(
-        QuantityError, match="amount='atoms' does not apply to a heat capacity in"
-    ):
+    with pytest.raises(QuantityError, match="amount='atoms' is not used"):
         open_ppms(write(tmp_path / "b.dat", molar="60")).bp.to_molar(
             "atoms", amount="atoms"
         )

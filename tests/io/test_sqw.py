@@ -244,19 +244,21 @@ def test_the_flag_chooses_the_thermal_factor(
 FILLED = TEXT.replace(" 1 2 3\n 4 5 6", " 1 2 7.4999997e-07\n 4 7.4999997e-07 6e-7")
 
 
-def test_a_filler_is_told_of_and_data_until_it_is_named(tmp_path: Path) -> None:
+def test_a_repeated_lowest_value_is_a_diagnostic_until_it_is_named(
+    tmp_path: Path,
+) -> None:
     text = FILLED.replace("6e-7", "6e-4")
     plain = opened(tmp_path, text)
     assert plain.S.notnull().all()
     assert "history" not in plain.S.attrs
-    told = [line for line in repr(plain.bp).splitlines() if "beware" in line]
-    assert len(told) == 1
-    assert "33 % of the bins hold one number, 7.4999997e-07" in told[0]
+    (found,) = plain.bp.diagnostics()
+    assert found.code == "repeated_lowest"
+    assert "33 % of the bins are 7.4999997e-07" in found.message
     ds = opened(tmp_path, text, filler=7.5e-7)
     np.testing.assert_array_equal(ds.S, [[1, 2, np.nan], [4, np.nan, 6e-4]])
     said = json.loads(ds.S.attrs["history"])["arguments"]
     assert said == {"filler": "7.5e-07 1/meV", "bins": "2 of 6 made NaN"}
-    assert "beware" not in repr(ds.bp)
+    assert ds.bp.diagnostics() == []
     xr.testing.assert_identical(
         ds, xbp.open_dataset(tmp_path / "a.txt", engine="sqw", filler="7.5e-7 1/meV")
     )

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import FileFormatError, QuantityError, RangeError, UnitsError
 from xbp.core.operation import operation
 from xbp.core.signal import extend_history, read
@@ -128,8 +129,10 @@ def open_sqw(path: Path, *, T: Any = None, filler: Any = None) -> xr.Dataset:
     values, _ = measured(to_numbers(matrix, "S(q,w)", size=q.size * w.size))
     values, _, _ = density_per_mev(values, None, axis=factors[1], units="1")
     history: dict[str, str] = {}
+    doubts: list[Diagnostic] = []
     if filler is None:
         _require_no_filler(values)
+        doubts = _repeated_lowest(values)
     elif filler is not False:
         values, history["history"] = _without_filler(values, filler)
     found: dict[str, float] = {}
@@ -157,7 +160,7 @@ def open_sqw(path: Path, *, T: Any = None, filler: Any = None) -> xr.Dataset:
         attrs=known | ({"comment": comment} if comment else {}) | history,
     )
     # A DataArray loses the attributes of its Dataset.
-    ds.S.attrs.update(known | history)
+    ds.S.attrs.update(known | history | diagnosed({}, *doubts))
     return ds
 
 
@@ -250,6 +253,18 @@ def _require_no_filler(values: np.ndarray) -> None:
             reason="S is not negative: this number marks bins that were not measured",
             fix=f"filler={lowest:g}; filler=False if it was measured",
         )
+
+
+def _repeated_lowest(values: np.ndarray) -> list[Diagnostic]:
+    """Find one number, far below all others, in many bins: not measured, perhaps."""
+    known = values[np.isfinite(values) & (values != 0)]
+    lowest = float(known.min()) if known.size else 0.0
+    part = int((known == lowest).sum()) / max(values.size, 1)
+    if not 0 < lowest < 1e-4 * float(known.max()) or part < 0.05:
+        return []
+    text = f"{100 * part:.2g} % of the bins are {lowest:.8g}, the lowest value"
+    fix = f"filler={lowest:.8g} makes them NaN if they were not measured"
+    return [Diagnostic("repeated_lowest", "warning", text, fix)]
 
 
 def _without_filler(values: np.ndarray, filler: Any) -> tuple[np.ndarray, str]:
