@@ -250,7 +250,7 @@ def _quality(table: xr.Dataset) -> str:
         text.append(f"{int(table['n_points'])} points")
     measure = "chi2_reduced" if "chi2_reduced" in table else "relative_residual"
     label = {"chi2_reduced": "reduced chi2", "relative_residual": "rms residual"}
-    if measure in table and not table[measure].ndim:
+    if measure in table and not table[measure].ndim and table[measure].notnull():
         text.append(f"{label[measure]} {_short(table[measure])}")
     return f" ({', '.join(text)})" if text else ""
 
