@@ -268,7 +268,7 @@ def test_a_temperature_of_velocities_is_told_as_such(small: xr.Dataset) -> None:
     moving = small.drop_vars("temperature")
     found = moving.bp.msd(window="0.4 ps")
     assert found.temperature.attrs["source"] == "velocities"
-    assert f"temperature {float(found.temperature):.3g} K from velocities" in repr(
+    assert f"temperature {float(found.temperature):.4g} K from velocities" in repr(
         found.bp
     )
     assert "source" not in small.bp.msd(window="0.4 ps").temperature.attrs
