@@ -1,4 +1,4 @@
-"""xbp: boson-peak analysis of glasses as one chain of unit-checked calls on xarray data.
+"""Boson-peak analysis of glasses as one chain of unit-checked calls on xarray data.
 
 ``import xbp`` registers the accessor ``.bp`` on DataArray and Dataset, whose methods
 are functions of the same name here, and on DataTree, whose methods are those of

@@ -1,4 +1,4 @@
-"""The accessor ``.bp``: every registered operation as a method of the data; no science."""
+"""The accessor ``.bp``: every registered operation as a method of the data."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def _method(cls: type, one: Operation) -> Callable[..., Any]:
 
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     own = list(one.signature.parameters.values())[1:]
-    method.__signature__ = one.signature.replace(parameters=[this, *own])  # type: ignore[attr-defined]
+    signature = one.signature.replace(parameters=[this, *own])
+    method.__signature__ = signature  # type: ignore[attr-defined]
     method.__qualname__ = f"{cls.__name__}.{one.name}"
     method.__doc__ = _docstring(one)
     return method

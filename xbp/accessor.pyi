@@ -180,12 +180,12 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.fit_elastic_line`.
         """
     def fit_heat_capacity(self, T_range: Any = ..., *, start: Mapping[str, Any] | None = ..., fixed: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ...) -> xr.Dataset:
-        """Fit γT, Debye phonons and Einstein modes of Gaussian-distributed energy to a heat capacity.
+        """Fit γT, Debye phonons and a Gaussian of Einstein modes to a heat capacity.
 
         See `xbp.fit_heat_capacity`.
         """
     def fitted_dos(self, E: Any) -> xr.Dataset:
-        """Return the density of states that a fit of the heat capacity means.
+        """Return the density of states implied by a fit of the heat capacity.
 
         See `xbp.fitted_dos`.
         """
@@ -300,12 +300,12 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.scale_to_sq`.
         """
     def scan_boson_peak(self, E_ranges: Sequence[Any] | None = ..., methods: Sequence[Literal['lognormal', 'quadratic', 'gaussian']] = ..., *, sq: xr.DataArray | xr.Dataset | None = ..., edge_width: float = ..., filter_end: Any = ..., least: float = ...) -> xr.Dataset:
-        """Fit the boson peak over several ranges with several shapes, and tell how far these move it.
+        """Fit the boson peak over several ranges with several shapes.
 
         See `xbp.scan_boson_peak`.
         """
     def scan_heat_capacity(self, T_ranges: Sequence[Any] | None = ..., *, start: Mapping[str, Any] | None = ..., fixed: Mapping[str, Any] | None = ..., bounds: Mapping[str, Any] | None = ...) -> xr.Dataset:
-        """Fit a heat capacity over several ranges of temperature, and tell how far these move its energies.
+        """Fit a heat capacity over several ranges of temperature.
 
         See `xbp.scan_heat_capacity`.
         """
@@ -415,7 +415,7 @@ class BosonPeakAccessor(Generic[Data]):
         See `xbp.md.to_structure_factor`.
         """
     def to_vibrational_dos(self, T: Any = ..., E_range: Any = ..., Q_range: Any = ..., *, mass: Any = ..., composition: str | Mapping[str, float] | None = ..., u2: Any = ..., multiple_scattering: float | Literal['fit'] = ..., below: Literal['debye', 'nothing'] = ..., tolerance: float = ..., initial_dos: xr.DataArray | xr.Dataset | None = ..., join_range: Any = ..., end: float = ..., background: float = ..., uncertain: float = ..., reversed_below: float | None = ...) -> Data:
-        """Return g(E) from S(Q,E), with multiphonon scattering taken off self-consistently.
+        """Return g(E) from S(Q,E), multiphonon scattering taken off self-consistently.
 
         See `xbp.to_vibrational_dos`.
         """

@@ -120,7 +120,7 @@ def convert(
     drop_truncated: bool,
     overwrite: bool,
 ) -> None:
-    """Copy the trajectory SOURCE to TARGET, netCDF or (named *.zarr) Zarr, however large."""
+    """Copy the trajectory SOURCE to TARGET, netCDF or (named *.zarr) Zarr, of any size."""
     by_type: dict[int | str, str] = {}
     for given in elements:
         kind, _, symbol = given.partition("=")

@@ -58,7 +58,8 @@ def analyse() -> Study:
     Examples
     --------
     >>> study = analyse()
-    >>> f"{float(study.dispersion.mean_energy):.2f} meV, r = {float(study.cuts[3.0].pearson_r):.2f}"
+    >>> energy, r = study.dispersion.mean_energy, study.cuts[3.0].pearson_r
+    >>> f"{float(energy):.2f} meV, r = {float(r):.2f}"
     '2.60 meV, r = 0.97'
     """
     glass = open_dataset("zr46cu46al8_md")
@@ -179,7 +180,7 @@ def draw(study: Study, path: str | Path) -> None:
 
 
 def run(folder: Path, *, overwrite: bool = False) -> str:
-    """Carry the chain out, write ``zr46cu46al8.nc`` and ``demo.png`` to a folder, return the table.
+    """Run the chain, write ``zr46cu46al8.nc`` and ``demo.png``, return the table.
 
     Parameters
     ----------

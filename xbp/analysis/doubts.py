@@ -102,7 +102,7 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
 
 
 def _of_a_scan(table: xr.Dataset, status: str) -> Iterator[Diagnostic]:
-    """Doubt a systematic error that follows from too few fits, or from several peaks."""
+    """Doubt a systematic error from too few fits, or from several peaks."""
     if status not in table:
         return
     good = table["scan_energy"].where(table[status] == OK)

@@ -218,7 +218,7 @@ def resolve_u2(
 
 
 def _displacement(value: Any, name: str, default: str | None) -> xr.DataArray:
-    """Return a displacement in angstrom² as an array, held to be finite and not negative."""
+    """Return a displacement in angstrom² as an array, finite and not negative."""
     plain = isinstance(value, xr.DataArray) and not hasattr(value.data, "magnitude")
     if plain and isinstance(value.attrs.get("units"), str):
         number, units = value, value.attrs["units"]

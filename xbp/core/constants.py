@@ -1,4 +1,4 @@
-"""Constants of nature in the units of the package, from CODATA through `scipy.constants`.
+"""Constants of nature in xbp's units, from CODATA through `scipy.constants`.
 
 They are computed when first asked for, as `scipy.constants` takes a tenth of the time
 of ``import xbp``. So ask for them by ``constants.PLANCK`` within functions, not by name

@@ -80,7 +80,8 @@ def new_dataset(
     --------
     >>> import numpy as np
     >>> ds = new_dataset(
-    ...     "dynamic_structure_factor", np.ones((2, 3)), units="1/meV", statistics="quantum",
+    ...     "dynamic_structure_factor", np.ones((2, 3)), units="1/meV",
+    ...     statistics="quantum",
     ...     coords={"Q": ([1.0, 2.0], "1/angstrom"), "E": ([1.0, 2.0, 3.0], "meV")},
     ...     temperature="300 K")
     >>> list(ds.variables)

@@ -1,4 +1,4 @@
-"""Diagnostics: doubts about results, stored with the data and kept through operations and files."""
+"""Diagnostics: doubts about results, stored with the data and in files."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ def diagnosed(attrs: Mapping[Any, Any], *found: Diagnostic) -> dict[str, str]:
 
     Examples
     --------
-    >>> attrs = diagnosed({}, Diagnostic("coarse_bins", "warning", "bins of 3 meV", "rebin(E='0.5 meV')"))
+    >>> found = Diagnostic("coarse_bins", "warning", "bins of 3 meV", "rebin(E='1 meV')")
+    >>> attrs = diagnosed({}, found)
     >>> print(*diagnostics(xr.DataArray(0.0, attrs=attrs)))
-    warning: bins of 3 meV (fix: rebin(E='0.5 meV'))
+    warning: bins of 3 meV (fix: rebin(E='1 meV'))
     """
     kept = {one.code: one for one in (*_parsed(attrs.get(ATTRIBUTE)), *found)}
     return (
@@ -123,7 +124,7 @@ def is_poor(table: xr.Dataset) -> bool:
 
 
 def poor_fits(table: xr.Dataset) -> list[Diagnostic]:
-    """Return the diagnostic of fits whose curve misses the data; none of dask arrays."""
+    """Return the diagnostic of fits whose curve misses the data; none for dask."""
     measure, most = "chi2_reduced", POOR_CHI2
     if measure not in table:
         measure, most = "relative_residual", POOR_RESIDUAL
@@ -148,7 +149,7 @@ def poor_fits(table: xr.Dataset) -> list[Diagnostic]:
 
 
 def _parsed(text: object) -> list[Diagnostic]:
-    """Read the attribute; what another program wrote there is not xbp's, and is left out."""
+    """Read the attribute, without what another program wrote there."""
     found = []
     for line in text.splitlines() if isinstance(text, str) else ():
         try:

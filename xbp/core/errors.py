@@ -59,9 +59,10 @@ class XbpError(ValueError):
 
     Examples
     --------
-    >>> print(XbpError("Q is empty", reason="there is nothing to average", fix="widen the range"))
+    >>> error = XbpError("Q is empty", reason="no bin is inside", fix="widen the range")
+    >>> print(error)
     Q is empty
-      why:  there is nothing to average
+      why:  no bin is inside
       fix:  widen the range
     """
 
@@ -85,7 +86,7 @@ def _rebuild(kind: type[XbpError], summary: str, reason: str, fix: str) -> XbpEr
 
 
 class ArgumentsError(XbpError, TypeError):
-    """A method is called without an argument that it needs, or with one that it has not."""
+    """A method is called without an argument it needs, or with an unknown one."""
 
 
 class UnitsError(XbpError):
@@ -93,11 +94,11 @@ class UnitsError(XbpError):
 
 
 class QuantityError(XbpError):
-    """The data are not the quantity that an operation needs, or do not follow the data model."""
+    """The data are not what an operation needs, or do not follow the data model."""
 
 
 class CoordinateError(XbpError):
-    """A coordinate is missing, unordered, duplicated, not finite, or on another grid."""
+    """A coordinate is missing, unordered, duplicated, infinite, or on another grid."""
 
 
 class RangeError(XbpError):

@@ -14,7 +14,8 @@ def with_error(value: float, std: float) -> str:
 
     Examples
     --------
-    >>> with_error(2.3587, 0.1021), with_error(4401.3, 8.2), with_error(1.845, float("nan"))
+    >>> no = float("nan")
+    >>> with_error(2.3587, 0.1021), with_error(4401.3, 8.2), with_error(1.845, no)
     ('2.36 ± 0.10', '4401.3 ± 8.2', '1.845')
     >>> with_error(0.02, 1234.0), with_error(2.3587, 1e-12), with_error(1.2e-9, 3e-11)
     ('0 ± 1200', '2.359', '(1.200 ± 0.030)e−09')

@@ -346,7 +346,7 @@ def mean_over(
 
 
 def _dot(array: xr.Variable, weights: xr.Variable, dim: str) -> Any:
-    """Sum over a dimension with weights, quicker than xarray for weights over it alone."""
+    """Sum over a dimension with weights, faster than xarray for weights over it."""
     if weights.dims != (dim,):
         return xr.dot(array, weights, dim=dim)
     data = np.tensordot(array.data, weights.values, (array.get_axis_num(dim), 0))

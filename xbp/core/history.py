@@ -41,7 +41,7 @@ class Step:
 def extend_history(
     history: object, operation: str, arguments: Mapping[str, Any]
 ) -> str:
-    """Add one line to a history: JSON of the operation, its arguments and xbp's version.
+    """Add a line to a history: JSON of the operation, its arguments and the version.
 
     Examples
     --------
@@ -66,7 +66,8 @@ def parse_history(attrs: Mapping[Any, Any]) -> list[Step]:
 
     Examples
     --------
-    >>> attrs = {"history": "made by hand\n" + extend_history(None, "scale", {"factor": "2"})}
+    >>> line = extend_history(None, "scale", {"factor": "2"})
+    >>> attrs = {"history": "made by hand\n" + line}
     >>> [(step.operation, step.arguments) for step in parse_history(attrs)]
     [('', {}), ('scale', {'factor': '2'})]
     """

@@ -1,4 +1,4 @@
-"""The name and version of xbp as a distribution, and packages that only some features need."""
+"""The name and version of the distribution, and packages for some features only."""
 
 from __future__ import annotations
 

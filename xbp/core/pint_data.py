@@ -1,4 +1,4 @@
-"""Pint in and out: data that arrive wrapped are unwrapped, and the answer is wrapped again."""
+"""Pint in and out: wrapped data are unwrapped, and the answer is wrapped again."""
 
 from __future__ import annotations
 

@@ -223,7 +223,8 @@ def symbol_of(value: xr.DataArray) -> str:
     >>> symbol_of(S.isel(E=5)), symbol_of(S.isel(Q=5))
     ('S(Q,E_0)', 'S(E)')
     >>> C = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.heat_capacity([5, 10])
-    >>> symbol_of(C.bp.reduced_heat_capacity().C_T3), symbol_of(C.bp.reduced_heat_capacity("1 mJ/mol/K^2").C_T3)
+    >>> plain, less = (C.bp.reduced_heat_capacity(g) for g in (0, "1 mJ/mol/K^2"))
+    >>> symbol_of(plain.C_T3), symbol_of(less.C_T3)
     ('C_p/T³', '(C_p − γT)/T³')
     """
     row = QUANTITIES[value.attrs["quantity"]]
@@ -250,7 +251,8 @@ def quantity_name(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str | None:
 
     Examples
     --------
-    >>> quantity_name(xr.DataArray(0, attrs={"quantity": np.array(["reduced_dos", "no"])}))
+    >>> odd = np.array(["reduced_dos", "no"])
+    >>> quantity_name(xr.DataArray(0, attrs={"quantity": odd}))
     "['reduced_dos' 'no']"
     """
     given = data.attrs.get("quantity")

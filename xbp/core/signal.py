@@ -214,7 +214,8 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     Examples
     --------
     >>> import xbp
-    >>> read(xbp.tutorial.open_dataset("zr46cu46al8_md"), "dynamic_structure_factor").units
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> read(glass, "dynamic_structure_factor").units
     '1/meV'
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
@@ -346,7 +347,7 @@ def table_signal(
     *,
     needs: Sequence[str] = (),
 ) -> Signal:
-    """Read one column of a table of results, such as the energies of `boson_peak`, that `needs` others beside it.
+    """Read one column of a table of results, which `needs` others beside it.
 
     Raises
     ------
@@ -435,7 +436,8 @@ def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
     Examples
     --------
     >>> import xbp
-    >>> B = xbp.models.evaluate("lognormal", [1.0, 2.0, 3.0], energy="2 meV", height=1, sigma=0.5).B
+    >>> shape = {"energy": "2 meV", "height": 1, "sigma": 0.5}
+    >>> B = xbp.models.evaluate("lognormal", [1.0, 2.0, 3.0], **shape).B
     >>> is_computed(B), is_computed(B.drop_attrs())
     (True, False)
     """
@@ -443,7 +445,7 @@ def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
 
 
 def label_std(ds: xr.Dataset, name: str) -> None:
-    """Give ``<name>_std`` its attributes and name it in ``ancillary_variables``, in place."""
+    """Give ``<name>_std`` its attributes and name it in ``ancillary_variables``."""
     ds[f"{name}_std"].attrs = {
         "units": ds[name].attrs["units"],
         "long_name": f"standard deviation of {ds[name].attrs.get('long_name', name)}",

@@ -43,7 +43,8 @@ _NUMBER_AND_UNIT = re.compile(
 _LONGEST_UNIT = 200
 _SMALL = r"[+-]?\d{1,2}(?:\.\d*)?(?!\d)"
 _POWER = re.compile(
-    rf"(?:\*\*|\^)\s*(?:{_SMALL}|\(\s*{_SMALL}(?:\s*/\s*\d{{1,2}})?\s*\))(?!\s*(?:\*\*|\^|[⁰¹²³⁴-⁹⁺⁻]))"
+    rf"(?:\*\*|\^)\s*(?:{_SMALL}|\(\s*{_SMALL}(?:\s*/\s*\d{{1,2}})?\s*\))"
+    r"(?!\s*(?:\*\*|\^|[⁰¹²³⁴-⁹⁺⁻]))"
 )
 _ONE = re.compile(r"(?<![\w.])1(?:\.0*)?(?![\w.])")
 _FURTHER_NUMBER_OR_POWER = re.compile(r"(?<!\w)\.?\d|\*\*|\^")
@@ -52,7 +53,7 @@ _SYMBOLS = {"Å": "angstrom", "µ": "u", "μ": "u", "°C": "degC", "Da": "u"}
 
 @functools.cache
 def registry() -> pint.UnitRegistry[float]:
-    """Return xbp's private registry, built at the first use to keep ``import xbp`` quick."""
+    """Return xbp's private registry, built at its first use: imports stay quick."""
     return pint.UnitRegistry()
 
 
@@ -149,7 +150,7 @@ def format_unit(unit: Any) -> str:
 
 @functools.cache
 def _spectroscopic() -> dict[str, Any]:
-    """Energy of one canonical unit of each dimension that can stand on an energy axis."""
+    """Energy of one canonical unit of each dimension that an energy axis can have."""
     ureg = registry()
     h, c = ureg.Quantity(1, "planck_constant"), ureg.Quantity(1, "speed_of_light")
     return {
@@ -167,7 +168,7 @@ _WAVENUMBERS = {"centimeter", "meter", "millimeter", "reciprocal_centimeter"}
 
 
 def is_energy_like(unit: pint.Unit) -> bool:
-    """Tell whether a unit is an energy, a frequency or a spectroscopist's wavenumber."""
+    """Tell whether a unit is an energy, a frequency or a wavenumber of spectroscopy."""
     if unit.is_compatible_with("1/cm"):
         return set(unit._units) <= _WAVENUMBERS
     return unit.is_compatible_with("meV") or unit.is_compatible_with("THz")
@@ -271,7 +272,7 @@ def convert_factor(
 
 @functools.lru_cache(maxsize=64)
 def has_offset(unit: pint.Unit) -> bool:
-    """Tell whether a unit is a temperature scale with a zero of its own, such as degC."""
+    """Tell whether a unit is a temperature scale with its own zero, such as degC."""
     return (
         unit.is_compatible_with("K") and registry().Quantity(0.0, unit).m_as("K") != 0
     )
@@ -311,8 +312,9 @@ def swap_unit(unit: str, old: str, new: str) -> tuple[str, int]:
     parsed, old_unit = parse_unit(unit), parse_unit(old)
     if len(old_unit._units) != 1:
         return unit, 0
-    (token, own_power), *_ = old_unit._units.items()
-    power = float(parsed._units.get(token, 0)) / float(own_power)  # type: ignore[arg-type]
+    token, own_power = next(iter(old_unit._units.items()))
+    powers: tuple[Any, Any] = parsed._units.get(token, 0), own_power
+    power = float(powers[0]) / float(powers[1])
     if power != int(power) or power == 0:
         return unit, 0
     return format_unit(
@@ -321,7 +323,7 @@ def swap_unit(unit: str, old: str, new: str) -> tuple[str, int]:
 
 
 def split_quantity(value: Any, name: str) -> tuple[Any, str | None]:
-    """Take a value apart into its magnitude and its units (None where it carries none)."""
+    """Take a value apart into its magnitude and its units (None without any)."""
     if isinstance(value, str):
         match = _NUMBER_AND_UNIT.fullmatch(value)
         if match is None:

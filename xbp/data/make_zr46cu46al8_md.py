@@ -12,7 +12,7 @@ import xbp
 
 
 def main(source: str) -> None:
-    """Compute S(Q,E), S(Q) and g(E), mark the first phonon of the box, and write all."""
+    """Compute S(Q,E), S(Q) and g(E), mark the first phonon of the box, write all."""
     traj = xbp.md.open_trajectory(source)
     sqe = traj.bp.dynamic_structure_factor(
         "8.6 1/angstrom", E_max="60 meV", window="10 ps", progress=True

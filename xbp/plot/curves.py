@@ -153,7 +153,8 @@ def height_without_outliers(
     --------
     >>> Q = xr.DataArray(np.linspace(0.1, 8, 80), dims="Q")
     >>> hump, wall = np.exp(-((Q - 3) ** 2)), 20 * np.exp(-10 * Q)
-    >>> B = (hump + wall + 0.1).assign_coords(Q=Q).assign_attrs(quantity="reduced_dos", units="1")
+    >>> B = (hump + wall + 0.1).assign_coords(Q=Q)
+    >>> B = B.assign_attrs(quantity="reduced_dos", units="1")
     >>> round(float(B.max()), 1), round(height_without_outliers(B, 0 * Q.values), 1)
     (7.5, 1.1)
     """

@@ -85,7 +85,7 @@ def _require_no_table(data: Any) -> None:
         own = ["spectrum.bp.plot.peak(table)"]
     if own:
         raise QuantityError(
-            f"got the table of results of .bp.{result}(), not a signal such as S, G or B",
+            f"got the table of .bp.{result}(), not a signal such as S, G or B",
             fix=f"{own[0]} draws such a table; or pass the data that it was made from",
         )
 
@@ -107,8 +107,8 @@ def draw_cut(
     too_many = any(value.sizes[d] > len(COLORS) for d in others)
     if len(along) != 1 or len(others) > 1 or too_many:
         raise RangeError(
-            f"'{value.name}' has the dimensions {dict(value.sizes)}; a cut has one, and "
-            f"at most {len(COLORS)} curves along another",
+            f"'{value.name}' has the dimensions {dict(value.sizes)}; a cut has one, "
+            f"and at most {len(COLORS)} curves along another",
             fix="cut first, data.bp.cut_E(...) or .bp.cut_Q(...), or choose some, "
             "data.isel(...)",
         )

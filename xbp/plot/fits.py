@@ -298,7 +298,7 @@ def _symbols(table: xr.Dataset) -> dict[str, str]:
     """Return how the parameters of a fit are written."""
     if quantity_name(table) == "fit_elastic_line":
         return _ELASTIC_LINE
-    # Over another axis than E, such as C/T³ over T, a shape's "energy" is another number.
+    # Over another axis than E, such as C/T³ over T, "energy" is another number.
     energy = "energy" if "E_low" in table.variables else "maximum at"
     return {n: energy if n == "energy" else n for n in _parameters(table)}
 

@@ -99,7 +99,8 @@ def heat_capacity(
         numbers = {name: float(table[name]) for name in _NAMES}
     found = bool(numbers) and str(table["status"].values) == OK
     gamma: Any = f"{numbers['gamma']!r} J/mol/K^2" if found else 0.0
-    reduced = read(reduced_heat_capacity(signal.source, gamma))  # type: ignore[type-var]
+    source: Any = signal.source
+    reduced = read(reduced_heat_capacity(source, gamma))
     value = reduced.value.compute()
     value = value.where(abs(value) < np.inf)
     T_units, units = str(value.temperature.attrs["units"]), str(value.attrs["units"])

@@ -163,7 +163,8 @@ def _argument(given: Any) -> str:
 
     Examples
     --------
-    >>> [_argument(given) for given in ("lorch", "0.066 1/angstrom**3 (of the box)", 0.25, True, None)]
+    >>> density = "0.066 1/angstrom**3 (of the box)"
+    >>> [_argument(given) for given in ("lorch", density, 0.25, True, None)]
     ['lorch', '0.066 Å$^{-3}$', '0.25', 'true', 'none']
     >>> _argument(["2 meV", "10 meV"])
     '2 meV to 10 meV'
@@ -280,7 +281,8 @@ def _names(curves: list[dict[str, str]], ways: Sequence[list[str]] = ()) -> list
     ['Al', 'V']
     >>> _names([{"Q": "2–3", "": "S"}, {"Q": "3–4", "": "S"}, {"": "S"}])
     ['2–3', '3–4', 'S']
-    >>> _names([{"": "g(r)"}, {"": "g(r)"}], [["r 0 to 8", "r 0 to 8"], ["window lorch", "window none"]])
+    >>> ways = [["r 0 to 8", "r 0 to 8"], ["window lorch", "window none"]]
+    >>> _names([{"": "g(r)"}, {"": "g(r)"}], ways)
     ['window lorch', 'window none']
     >>> _names([{"": "S"}, {"": "S"}])
     ['S 1', 'S 2']

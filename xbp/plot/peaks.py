@@ -100,8 +100,8 @@ def peak(
     for table in (data, peak):
         if isinstance(table, xr.Dataset) and quantity_name(table) in FITS:
             raise QuantityError(
-                f"got the table of .bp.{quantity_name(table)}(...); plot.peak draws that "
-                "of .bp.boson_peak()",
+                f"got the table of .bp.{quantity_name(table)}(...); plot.peak draws "
+                "that of .bp.boson_peak()",
                 fix=f"table{steps_after(table)[0]}",
             )
     if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
@@ -124,8 +124,8 @@ def peak(
     value = signal.value
     if value.dims != ("E",):
         raise RangeError(
-            f"'{value.name}' is over {value.dims}; a peak is drawn in the spectrum over "
-            "E that it was found in",
+            f"'{value.name}' is over {value.dims}; a peak is drawn in the spectrum "
+            "over E that it was found in",
             fix="pass that spectrum, or choose one: data.isel(...)",
         )
     _require_units(energies, value["E"])

@@ -198,7 +198,8 @@ def _units_in(text: str) -> str | None:
 
     Examples
     --------
-    >>> labels = "Energy (meV)", "energy [1/cm]", "$Q$ (Å$^{-1}$)", "E / THz", "E, K", "S(Q)", "I (a.u.)"
+    >>> labels = ["Energy (meV)", "energy [1/cm]", "$Q$ (Å$^{-1}$)", "E / THz"]
+    >>> labels += ["E, K", "S(Q)", "I (a.u.)"]
     >>> [_units_in(text) for text in labels]
     ['meV', '1/cm', 'Å^-1', 'THz', 'K', None, None]
     """

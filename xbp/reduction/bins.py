@@ -177,7 +177,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
                     doubt = Diagnostic(
                         "partial_coverage",
                         "info",
-                        f"the means are over {least:.3g} to {most:.3g} % of the interval "
+                        f"means are over {least:.3g} to {most:.3g} % of the interval "
                         f"of {dim}, which was not measured throughout (data.coverage)",
                         "a narrower interval has more of it",
                     )
