@@ -1244,5 +1244,5 @@ def test_units_that_change_within_a_dump_are_refused(tmp_path: Path) -> None:
 def test_absurd_arguments_are_refused(tmp_path: Path, name: str, value: object) -> None:
     path = written(tmp_path, dump(SCALED, VELOCITY, STYLES["xu"]))
     told = {**METAL, "elements": ["Cu", "Zr"], name: value}
-    with pytest.raises(XbpError, match=rf"{name}|is no path"):
+    with pytest.raises(XbpError, match=rf"{name}|is not a path"):
         open_trajectory(path, **told)

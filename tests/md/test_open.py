@@ -390,8 +390,8 @@ def test_arguments_of_another_kind_are_refused(
 
 
 @pytest.mark.parametrize("path", [3, None, b"a.lammpstrj"])
-def test_what_is_no_path_is_refused(path: object) -> None:
-    with pytest.raises(FileFormatError, match=f"{path!r} is no path"):
+def test_what_is_not_a_path_is_refused(path: object) -> None:
+    with pytest.raises(FileFormatError, match=f"{path!r} is not a path"):
         open_trajectory(path)
 
 
