@@ -137,5 +137,5 @@ def test_what_does_not_fit_is_refused() -> None:
         p.isel(element=[0, 1]).bp.neutron_weighted_dos()
     with pytest.raises(QuantityError, match="Xx"):
         p.assign_coords(element=["Xx", "Zr", "Al"]).bp.neutron_weighted_dos()
-    with pytest.raises(RangeError, match="no energy in that range"):
+    with pytest.raises(RangeError, match="have no energy in there"):
         p.g.isel(element=0).assign_coords(E=p.E + 100).bp.correct_neutron_weighting(p)

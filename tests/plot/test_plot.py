@@ -468,7 +468,7 @@ def test_a_heat_capacity_of_a_whole_sample_is_drawn() -> None:
         "heat_capacity", T**3, units="uJ/K", coords={"temperature": (T, "K")}
     )
     assert "J K" in C.bp.plot.heat_capacity().get_ylabel()
-    with pytest.raises(QuantityError, match="per='atoms'"):
+    with pytest.raises(QuantityError, match="per=None"):
         C.bp.to_molar(mass="5 mg", molar_mass="60 g/mol")
 
 
