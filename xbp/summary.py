@@ -1,6 +1,6 @@
-"""What data, results and trees are, as text: values, statuses, diagnostics, next steps.
+"""Data, results and trees described as text: values, statuses, diagnostics, next steps.
 
-Nothing is computed here, and nothing that dask holds is computed.
+Nothing is computed here, and lazy dask arrays are not computed either.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _ATTRIBUTES: Final = {
 
 
 def describe(data: xr.DataArray | xr.Dataset) -> str:
-    """Write what data are, their values or axes, what is missing and what can follow.
+    """Describe data: their values or axes, what is missing, and possible next steps.
 
-    This is what ``data.bp`` prints.
+    This is what ``print(data.bp)`` shows.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Anything. What dask holds is not computed.
+        Any data. Lazy dask arrays are not computed.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     Raises
     ------
     QuantityError
-        If they are neither.
+        If `data` is neither of them.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
 
 
 def describe_html(data: xr.DataArray | xr.Dataset) -> str:
-    """Give `describe` to a notebook, with everything that is in the data escaped.
+    """Return `describe` as HTML for a notebook, with all text from the data escaped.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def describe_html(data: xr.DataArray | xr.Dataset) -> str:
 
 
 def describe_tree(tree: xr.DataTree) -> str:
-    """Write what a tree contains that is not a study, and how to get its data sets.
+    """Describe a tree that is not a study, and how to get the data sets in it.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def describe_tree(tree: xr.DataTree) -> str:
 
 
 def _of_a_table(table: xr.Dataset, result: str) -> Iterator[str]:
-    """Write a table: its columns in `RESULTS`, or those with an error, and its quality."""
+    """Describe a table: its columns in `RESULTS`, or those with errors, and its fit."""
     title = str(table.attrs.get("model", result.replace("_", " ")))
     if any(v.chunks is not None for v in table.variables.values()):
         yield f"{title}: not computed yet; .compute() does"
@@ -157,7 +157,7 @@ def _of_a_table(table: xr.Dataset, result: str) -> Iterator[str]:
 
 
 def _status(table: xr.Dataset) -> str:
-    """Return the status of a table of one fit, with the parameter that limits it."""
+    """Return the status of a single fit, with the parameter that limits it."""
     own = "E_BP_status" if "E_BP_status" in table else "status"
     if own not in table.variables or table[own].ndim:
         return ""
@@ -169,14 +169,14 @@ def _status(table: xr.Dataset) -> str:
 
 
 def _called(table: xr.Dataset, name: str) -> str:
-    """Name a column; over another axis than E a line shape's "energy" is a place."""
+    """Name a column; if the axis is not E, "energy" is the position of the maximum."""
     if name == "energy" and table.attrs.get("quantity") == "fit":
         return name if "E_low" in table.variables else "maximum at"
     return name.replace("_", " ") if len(name) > 4 else name
 
 
 def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) -> str:
-    """Write one value with its errors, statistical, systematic and common, and units."""
+    """Format a value with its units and statistical, systematic and common errors."""
     one = table if at is None else table.isel(at, missing_dims="ignore")
     value = float(one[name])
     if not np.isfinite(value):
@@ -198,7 +198,7 @@ def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) 
 
 
 def _of_many(table: xr.Dataset, name: str) -> Iterator[str]:
-    """Write a column over dimensions: one line a label, or its range."""
+    """Describe a column with dimensions: one line for each label, or its range."""
     column = table[name]
     if column.ndim == 1 and (labels := _labels(column)):
         for i, label in enumerate(labels):
@@ -225,7 +225,7 @@ def _has_status(table: xr.Dataset, column: xr.DataArray) -> bool:
 
 
 def _labels(column: xr.DataArray) -> list[str]:
-    """Return the labels of a dimension of names, of no more than twenty."""
+    """Return the labels of a dimension if they are names, at most twenty; else none."""
     coordinate = column.coords.get(column.dims[0])
     if coordinate is None or coordinate.dtype.kind not in "OU" or column.size > 20:
         return []
@@ -238,7 +238,7 @@ def _sizes(data: xr.DataArray | xr.Dataset, columns: list[str]) -> str:
 
 
 def _quality(table: xr.Dataset) -> str:
-    """Write over which range was fitted, and how well."""
+    """Format the fitted range and the quality of the fit."""
     text = []
     for name in table.variables:
         axis = str(name).removesuffix("_low")
@@ -276,7 +276,7 @@ def _of_signals(data: xr.DataArray | xr.Dataset) -> Iterator[str]:
 def _of_a_signal(
     value: xr.DataArray, source: xr.DataArray | xr.Dataset, *, first: bool
 ) -> Iterator[str]:
-    """Write a signal; what it shares with the others only where it is the first."""
+    """Describe a signal; what all signals share is written only for the first."""
     quantity = str(value.attrs["quantity"])
     symbol = symbol_of(value)
     name = symbol if isinstance(source, xr.DataArray) else f"{value.name}: {symbol}"
@@ -325,7 +325,7 @@ def _axis(value: xr.DataArray, dim: Hashable) -> str:
 
 
 def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> Iterator[str]:
-    """Give what a signal lacks for the operations on it."""
+    """Yield what a signal lacks for the operations on it."""
     row = QUANTITIES[value.attrs["quantity"]]
     name = "data" if isinstance(source, xr.DataArray) else f"data['{value.name}']"
     if "units" not in value.attrs:
@@ -416,13 +416,13 @@ def _of_local_fields(fields: xr.Dataset | xr.DataArray) -> Iterator[str]:
 
 
 def _units(variable: xr.DataArray) -> str:
-    """Write units after a number; nothing where it is pure."""
+    """Format units to follow a number; empty if it is dimensionless."""
     units = str(variable.attrs.get("units", ""))
     return "" if units in ("", "1") else f" {units}"
 
 
 def _short(number: Any) -> str:
-    """Write four figures, without a power of ten where one can."""
+    """Format a number with four figures, without an exponent if possible."""
     value = float(number)
     large = 1e4 <= abs(value) < 1e6
     return (f"{value:.0f}" if large else f"{value:.4g}").replace("-", "−", 1)

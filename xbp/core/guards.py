@@ -1,4 +1,4 @@
-"""Checks of arguments and data that many functions share, each with its error message."""
+"""Checks of arguments and data shared by many functions, each with its error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 def shown(value: object, width: int = 60) -> str:
-    """Write a value on one line, cut at `width` characters.
+    """Format a value on one line, cut off after `width` characters.
 
     Examples
     --------
@@ -62,25 +62,25 @@ def choose(
     error: type[XbpError] = QuantityError,
     reason: str = "",
 ) -> T:
-    """Return an argument that must be one of a few.
+    """Return an argument after checking that it is one of several options.
 
     Parameters
     ----------
     value : object
-        What the user gave.
+        What the user passed.
     options : collection, mapping or typing.Literal
-        What it may be; of a mapping, its keys.
+        The allowed values; for a mapping, its keys.
     name : str
         Name of the argument.
     error : type, optional
         Class of the error.
     reason : str, optional
-        Why there are no others.
+        Why only these are allowed.
 
     Raises
     ------
     XbpError
-        If it is none of them, whatever it is.
+        If the value is not one of them, whatever its type.
 
     Examples
     --------
@@ -159,17 +159,19 @@ def at_most_one(**given: Any) -> str | None:
 
 
 def not_used(because: str, **given: Any) -> None:
-    """Refuse arguments that would have no effect.
+    """Raise an error if an argument is given that would have no effect.
 
     Parameters
     ----------
     because : str
-        A clause: why they have none.
+        A clause that explains why it would have none.
+    **given : object
+        The arguments by name; None if not given.
 
     Raises
     ------
     QuantityError
-        If one is not None.
+        If any of them is not None.
 
     Examples
     --------
@@ -195,20 +197,20 @@ def require_number(
     energy: bool = False,
     error: type[XbpError] = RangeError,
 ) -> float:
-    """Return a finite number within limits.
+    """Return an argument as a finite number, after checking its limits.
 
     Parameters
     ----------
     value : number or scalar with units
-        What the user gave; a bare number is in `units`.
+        What the user passed; a bare number is in `units`.
     name : str
         Name of the argument.
     units : str
-        Units of the answer and of the limits.
+        Units of the result and of the limits.
     least, above, most, below : float, optional
-        Limits; `least` and `most` are allowed themselves, `above` and `below` are not.
+        Limits; `least` and `most` are inclusive, `above` and `below` exclusive.
     energy : bool
-        Whether frequencies and wavenumbers are understood, as an energy transfer.
+        Whether to accept frequencies and wavenumbers, for an energy transfer.
     error : type, optional
         Class of the error for a number outside the limits.
 
@@ -254,7 +256,7 @@ def require_positive(
     energy: bool = False,
     error: type[XbpError] = RangeError,
 ) -> float:
-    """Return a finite number above zero, in `units`; see `require_number`.
+    """Return a finite, positive number in `units`; see `require_number`.
 
     Examples
     --------
@@ -269,7 +271,7 @@ def require_positive(
 def require_fraction(
     value: Any, name: str, *, error: type[XbpError] = RangeError
 ) -> float:
-    """Return a number from 0 to 1, both included.
+    """Return a number from 0 to 1, inclusive.
 
     Examples
     --------
@@ -287,7 +289,7 @@ def require_whole(
     most: float = math.inf,
     error: type[XbpError] = RangeError,
 ) -> int:
-    """Return a count: a whole number between `least` and `most`.
+    """Return a whole number from `least` to `most`, inclusive.
 
     Examples
     --------
@@ -310,7 +312,7 @@ def require_whole(
 
 
 def require_flag(value: Any, name: str) -> bool:
-    """Return True or False, and nothing that merely counts as one of them.
+    """Return a bool; other values that Python treats as true or false are refused.
 
     Examples
     --------
@@ -332,7 +334,7 @@ def require_kind(
     *,
     error: type[XbpError] = QuantityError,
 ) -> None:
-    """Refuse an argument of another type.
+    """Raise an error if an argument has the wrong type.
 
     Parameters
     ----------
@@ -351,7 +353,7 @@ def require_kind(
 
 
 def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, Any]:
-    """Return a mapping whose keys are all among those allowed; of None, an empty one.
+    """Return a mapping after checking its keys; for None, an empty mapping.
 
     Examples
     --------
@@ -382,7 +384,7 @@ def require_dims(
     fix: str = "",
     error: type[XbpError] = RangeError,
 ) -> None:
-    """Refuse data that lack a dimension.
+    """Raise an error if data lack a dimension.
 
     Parameters
     ----------
@@ -391,7 +393,7 @@ def require_dims(
     dims : str or collection of str
         Dimensions that are needed.
     operation : str
-        What needs them, such as "a cut at constant E".
+        What needs these dimensions, such as "a cut at constant E".
     fix : str, optional
         What to do.
 
@@ -413,7 +415,7 @@ def require_dims(
 
 
 def require_columns(table: xr.Dataset, names: Collection[Hashable], maker: str) -> None:
-    """Refuse a table of results that lacks columns.
+    """Raise an error if a table of results lacks columns.
 
     Examples
     --------
@@ -434,7 +436,7 @@ def require_columns(table: xr.Dataset, names: Collection[Hashable], maker: str) 
 def require_finite(
     values: Any, name: str, *, error: type[XbpError] = QuantityError
 ) -> np.ndarray:
-    """Return real, finite numbers as an array of floats.
+    """Return an array of floats, after checking that they are real and finite.
 
     Examples
     --------
@@ -463,7 +465,7 @@ def require_inside(
     *,
     fix: str = "choose a range inside the data",
 ) -> None:
-    """Refuse an interval that reaches beyond the data.
+    """Raise an error if an interval reaches beyond the data.
 
     Examples
     --------
@@ -484,14 +486,14 @@ def require_inside(
 
 
 def require_memory(count: float, what: str, *, fix: str = "") -> None:
-    """Refuse to make arrays that this machine's memory cannot hold.
+    """Raise an error if an array would not fit into the memory of this machine.
 
     Parameters
     ----------
     count : float
-        Numbers of eight bytes.
+        How many numbers of eight bytes.
     what : str
-        What they are, such as "the wave vectors up to Q_max=1000 1/angstrom".
+        What the numbers are, such as "the wave vectors up to Q_max=1000 1/angstrom".
     fix : str, optional
         What to do.
 
@@ -526,14 +528,14 @@ def require_agreement(
     tolerance: float = 1e-6,
     error: type[XbpError] = QuantityError,
 ) -> None:
-    """Refuse an argument that contradicts what the data, or a file, contain.
+    """Raise an error if an argument contradicts the data or a file.
 
     Parameters
     ----------
     given, carried : float
         The argument and the value of `source`, both in `units`.
     source : str, optional
-        What contains the other value, such as the path of a file.
+        Where the other value comes from, such as the path of a file.
     tolerance : float, optional
         Largest relative difference allowed.
 

@@ -1,7 +1,8 @@
-"""The registry of operations: what each function of data takes and gives.
+"""The registry of operations: what each function takes and returns.
 
-The accessor, its completion, the "next steps" that data print, the refusal of data of
-another kind and the pages of the reference follow from it.
+From it follow the methods of the accessor, tab completion, the "next" steps that
+``print(data.bp)`` shows, the error for data of the wrong kind, and the pages of the
+reference.
 """
 
 from __future__ import annotations
@@ -42,20 +43,21 @@ class Operation:
     function : callable
         The function itself.
     takes : tuple of str
-        Quantities or tables of results that it works on; "trajectory"; "signal" for
-        every quantity, "table" for every table of results.
+        Quantities or tables of results that it accepts; also "trajectory", "signal"
+        for every quantity, and "table" for every table of results.
     gives : str or None
-        Quantity or table that it returns; None if that is what it was given, or a file.
+        Quantity or table that it returns; None if it returns the kind of data that was
+        passed, or writes a file.
     over : str
         Which of the dimensions Q and E it needs: "", "E", "Q" or "QE".
     step : float or None
-        Its place among the next steps; None if it is not suggested.
+        Its place in the order of suggested next steps; None if it is not suggested.
     suggested : tuple of str
-        Those of `takes` for which it is a next step.
+        The members of `takes` for which it is suggested.
     when : callable or None
-        Whether it is a next step for a signal or a trajectory.
+        Returns whether to suggest it for a given signal or trajectory.
     where : {"data", "plot", "study"}
-        The accessor it is a method of: ``.bp``, ``.bp.plot``, ``.bp`` of a study.
+        The accessor it is a method of: ``.bp``, ``.bp.plot``, or ``.bp`` of a study.
     """
 
     function: Callable[..., Any]
@@ -69,12 +71,12 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """Name of the function and of the method."""
+        """The name of the function and of the method."""
         return self.function.__name__
 
     @property
     def path(self) -> str:
-        """Where the function is public, such as ``xbp.plot.cut``."""
+        """The public path of the function, such as ``xbp.plot.cut``."""
         package = self.function.__module__.split(".")[1]
         inner = f"{package}." if package in ("md", "plot", "study") else ""
         return f"xbp.{inner}{self.name}"
@@ -86,7 +88,7 @@ class Operation:
 
     @functools.cached_property
     def signature(self) -> inspect.Signature:
-        """Signature of the function."""
+        """The signature of the function."""
         return inspect.signature(self.function)
 
     @property
@@ -138,12 +140,12 @@ def operation(
     when: Callable[[Any], bool] | None = None,
     where: Where = "data",
 ) -> Callable[[F], F]:
-    """Register a function of data; its parameters are the attributes of `Operation`.
+    """Register a function; the arguments are the attributes of `Operation`.
 
     Returns
     -------
     callable
-        A decorator that returns the function as it is.
+        A decorator that returns the function unchanged.
 
     Examples
     --------
@@ -163,7 +165,7 @@ def operation(
 
 
 def kinds_of(data: Any) -> dict[str, str]:
-    """Return the quantities of data, each with the name of a variable that is one.
+    """Return the quantities in data, each with the name of a variable of that quantity.
 
     Examples
     --------
@@ -186,7 +188,7 @@ def kinds_of(data: Any) -> dict[str, str]:
 
 
 def _suits(takes: Collection[str], kinds: Collection[str]) -> bool:
-    """Whether an operation takes data of these kinds; without one it judges itself."""
+    """Return whether an operation accepts these kinds; if none is known, it decides."""
     if not kinds:
         return tuple(takes) != ("trajectory",)
     if not {*kinds}.isdisjoint(takes):
@@ -198,7 +200,7 @@ def _suits(takes: Collection[str], kinds: Collection[str]) -> bool:
 
 
 def applicable(data: Any, where: Where) -> Iterator[str]:
-    """Give the names of the methods that are for data of this kind."""
+    """Return the names of the methods that accept data of this kind."""
     kinds = kinds_of(data)
     for one in OPERATIONS.values():
         if one.where == where and _suits(one.takes, kinds):
@@ -206,7 +208,7 @@ def applicable(data: Any, where: Where) -> Iterator[str]:
 
 
 def next_steps(data: Any, kind: str) -> list[str]:
-    """Return the methods that are worth suggesting for data of one kind, in order.
+    """Return the methods to suggest for data of one kind, in order.
 
     Examples
     --------
@@ -227,7 +229,7 @@ def next_steps(data: Any, kind: str) -> list[str]:
 
 
 def steps_after(table: xr.Dataset) -> tuple[str, ...]:
-    """Return what can be called on a table of results, by how many fits it is of.
+    """Return what can be called on a table of one fit or of many.
 
     Examples
     --------
@@ -248,7 +250,7 @@ def steps_after(table: xr.Dataset) -> tuple[str, ...]:
 
 
 def step_to(given: object, wanted: Collection[str]) -> str | None:
-    """Write the calls that make a quantity that is wanted from one that is given.
+    """Write the calls that convert a given quantity to a wanted one.
 
     Examples
     --------
@@ -277,12 +279,12 @@ def step_to(given: object, wanted: Collection[str]) -> str | None:
 
 
 def require_kind(data: Any, one: Operation) -> None:
-    """Refuse data that an operation is not for, before it asks for arguments.
+    """Raise an error for data of the wrong kind, before the arguments are checked.
 
     Raises
     ------
     QuantityError
-        With the calls that make of these data what it is for, if there are such.
+        Its fix shows the calls that convert the data to the right kind, if any.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """The fit engine: least squares with bounds and covariance, on plain arrays.
 
-`solve` fits many curves at once, of a shape with analytic derivatives; `minimum` fits
-one curve of any function.
+`solve` fits many curves at once, with analytic derivatives; `minimum` fits one curve
+of any function.
 """
 
 from __future__ import annotations
@@ -36,18 +36,19 @@ _CHUNK = 1000
 
 @dataclass(frozen=True)
 class Solutions:
-    """Least sums of squares of m curves with n parameters.
+    """Least-squares solutions for m curves with n parameters.
 
     Attributes
     ----------
     values : numpy.ndarray, shape (m, n)
-        Parameters.
+        Fitted parameters.
     covariance : numpy.ndarray, shape (m, n, n)
-        Of the parameters, for residuals whose error is 1; not finite where the data do
-        not determine them.
+        Covariance of the parameters for residuals with an error of 1; not finite where
+        the data do not determine the parameters.
     chi2 : numpy.ndarray, shape (m,)
         Sum of the squared residuals.
     converged : numpy.ndarray of bool, shape (m,)
+        Whether each fit converged.
     """
 
     values: np.ndarray
@@ -68,7 +69,7 @@ def solve(
     high: np.ndarray | float = np.inf,
     max_steps: int = 200,
 ) -> Solutions:
-    """Fit many curves at once (Levenberg–Marquardt, a step for all of them).
+    """Fit many curves at once by Levenberg–Marquardt, vectorised over the curves.
 
     A fit has converged when its next step is less than 3e-7 standard deviations of
     every parameter.
@@ -78,15 +79,15 @@ def solve(
     shape : callable
         Parameters (m, n) → curves (m, k) and their derivatives (n, m, k).
     y, weight : numpy.ndarray, shape (m, k)
-        Data and the inverse of their errors; 0 leaves a point out.
+        Data and the inverse of their errors; a weight of 0 leaves a point out.
     start : numpy.ndarray, shape (m, n)
-        Where to start.
+        Start values of the parameters.
     known : bool
-        Whether the errors are known; otherwise the residuals set their scale.
+        Whether the errors are known; otherwise the residuals determine their scale.
     low, high : numpy.ndarray, shape (n,)
         Limits of the parameters.
     max_steps : int
-        Where it gives up.
+        Largest number of steps.
 
     Returns
     -------
@@ -196,21 +197,21 @@ def _solve(
 
 @dataclass(frozen=True)
 class Minimum:
-    """A least sum of squares of one curve.
+    """The least-squares solution for one curve.
 
     Attributes
     ----------
     values : numpy.ndarray, shape (n,)
-        The parameters there.
+        Fitted parameters.
     residual : numpy.ndarray, shape (m,)
-        The residual there.
+        Residual at the solution.
     jacobian : numpy.ndarray, shape (m, n)
-        Its derivatives.
+        Derivatives of the residual.
     covariance : numpy.ndarray, shape (n, n)
-        Of the parameters.
+        Covariance of the parameters.
     at_bound, vague : numpy.ndarray of bool, shape (n,)
-        Parameters at a limit; parameters that the data do not determine, or only a sum
-        of them.
+        Which parameters are at a limit, and which are not determined by the data or
+        only in combination with others.
     """
 
     values: np.ndarray
@@ -231,25 +232,27 @@ def minimum(
     known: bool,
     max_steps: int = MAX_STEPS,
 ) -> Minimum | None:
-    """Fit one curve, in any units of parameters and residual.
+    """Fit one curve; parameters and residual can have any units.
 
     Parameters
     ----------
     residual : callable
         Parameters (n,) → residual (m,), m > n.
     start, low, high : numpy.ndarray, shape (n,)
-        Where to start, and the limits; infinite where there is none.
+        Start values and limits; a limit is infinite if there is none.
     size : float
-        About how large the residual is without the curve: the rms of the data over
-        their errors.
+        Typical size of the residual without a curve: the rms of data divided by their
+        errors.
     known : bool
-        Whether the residual is in units of its error; otherwise its rms is its error.
+        Whether the residual is in units of its error; otherwise the rms of the residual
+        is taken as its error.
     max_steps : int
-        Where it gives up.
+        Largest number of steps.
 
     Returns
     -------
-    Minimum, or None where it did not converge
+    Minimum or None
+        None if the fit did not converge.
 
     Examples
     --------
@@ -303,7 +306,7 @@ def minimum(
 def _sizes(
     residual: Residual, start: np.ndarray, unbounded: np.ndarray, size: float
 ) -> np.ndarray:
-    """Return sizes of the parameters: those of the start, unless it has no effect."""
+    """Return scales of the parameters: the start values, unless they have no effect."""
     sizes = np.where(start != 0, np.abs(start), 1.0)
     before = residual(start)
     for i in np.flatnonzero(unbounded):
@@ -318,7 +321,7 @@ def _sizes(
 
 
 def error_of(residual: np.ndarray, n: int, size: float, known: bool) -> float:
-    """Return 1, or the rms of a residual after a fit of n parameters."""
+    """Return the error of a residual: 1 if known, else its rms for n parameters."""
     if known:
         return 1.0
     rms = float(np.linalg.norm(residual)) / float(np.sqrt(residual.size - n))

@@ -70,7 +70,7 @@ def pyplot() -> Any:
 
 
 def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:
-    """Return the axes that were given, or those of a new figure."""
+    """Return the given axes, or those of a new figure."""
     if ax is None:
         axes: Axes = pyplot().subplots(figsize=figsize, layout="constrained")[1]
         return axes
@@ -83,7 +83,7 @@ def axes_of(ax: Axes | None, figsize: tuple[float, float] = (4.8, 3.6)) -> Axes:
 
 
 def require_dims(value: xr.DataArray, *dims: str) -> None:
-    """Refuse values that are not one curve over the given dimensions."""
+    """Raise an error if values do not have exactly the given dimensions."""
     if value.dims != dims:
         raise RangeError(
             f"'{value.name}' has the dimensions {value.dims}; one curve over "
@@ -93,7 +93,7 @@ def require_dims(value: xr.DataArray, *dims: str) -> None:
 
 
 def figure(draw: Callable[P, Axes]) -> Callable[P, Axes]:
-    """Give a figure the keywords of xarray's own figures, and document them."""
+    """Add the keywords of xarray's own plots to a function, and document them."""
     signature = inspect.signature(draw)
 
     @functools.wraps(draw)
@@ -134,7 +134,7 @@ def figure(draw: Callable[P, Axes]) -> Callable[P, Axes]:
 
 
 def units_label(units: str) -> str:
-    """Write units for an axis, such as Å⁻¹; nothing for a pure number.
+    """Format units for an axis, such as Å⁻¹; empty if dimensionless.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def units_label(units: str) -> str:
 
 
 def label(symbol: str, units: str, power: int = 0) -> str:
-    """Write an axis label: the symbol, then a power of ten and the units in brackets.
+    """Format an axis label: the symbol, then a power of ten and the units in brackets.
 
     Examples
     --------
@@ -166,14 +166,14 @@ def _ten(power: int) -> str:
 
 
 def axis_label(coordinate: xr.DataArray) -> str:
-    """Write the label of the axis that shows a coordinate."""
+    """Format the label of the axis for a coordinate."""
     name = str(coordinate.name)
     symbol = SYMBOLS.get(name, name.replace("_", " "))
     return label(symbol, coordinate.attrs.get("units", "1"))
 
 
 def signal_label(value: xr.DataArray, power: int) -> str:
-    """Write the label of an axis that shows a signal, in units of a power of ten."""
+    """Format the label of the axis for a signal, with a power of ten taken out."""
     written = symbol_of(value)
     letter = written.partition("(")[0]
     # Words stay as they are; a formula is set as one.
@@ -186,7 +186,7 @@ def signal_label(value: xr.DataArray, power: int) -> str:
 
 
 def is_arbitrary(value: xr.DataArray) -> bool:
-    """Whether the numbers have an arbitrary scale, as intensities have."""
+    """Return whether the values have an arbitrary scale, such as intensities."""
     quantity, units = value.attrs["quantity"], value.attrs["units"]
     if quantity == "reduced_dos" and "E" in value.coords:
         # An intensity divided by E once or twice.
@@ -203,7 +203,7 @@ def is_arbitrary(value: xr.DataArray) -> bool:
 
 
 def power_of(values: Any) -> int:
-    """Return the power of ten to take out of an axis; 0 from 0.01 to 9999."""
+    """Return the power of ten to take out of an axis; 0 between 0.01 and 9999."""
     finite = np.abs(np.asarray(values, dtype=float))
     finite = finite[np.isfinite(finite) & (finite > 0)]
     power = max(int(np.floor(np.log10(finite.max()))), -300) if finite.size else 0
@@ -211,7 +211,7 @@ def power_of(values: Any) -> int:
 
 
 def in_powers(power: int) -> Any:
-    """Return a formatter of tick labels in units of a power of ten."""
+    """Return a formatter for tick labels with a power of ten taken out."""
     from matplotlib.ticker import FuncFormatter
 
     return FuncFormatter(
@@ -220,7 +220,7 @@ def in_powers(power: int) -> Any:
 
 
 def logarithmic(axes: Axes) -> None:
-    """Make the axis of temperatures logarithmic, with ticks at 2, 5, 10 and so on."""
+    """Make the temperature axis logarithmic, with ticks at 2, 5, 10 and so on."""
     from matplotlib.ticker import LogLocator
 
     axes.set_xscale("log")
@@ -234,7 +234,7 @@ def logarithmic(axes: Axes) -> None:
 def mark_box_phonon(
     line: Callable[..., Any], value: xr.DataArray, color: str = GREEN
 ) -> None:
-    """Draw the energy of the first phonon of a simulated box, if the data carry it."""
+    """Mark the energy of the first phonon of a simulated box, if the data have it."""
     if "box_phonon" in value.coords and value.coords["box_phonon"].ndim == 0:
         mark, axis = value["box_phonon"], value["E"] if "E" in value.coords else value
         factor = convert_factor(
@@ -245,7 +245,7 @@ def mark_box_phonon(
 
 
 def overlay(axes: Axes, x: xr.DataArray, curve: xr.DataArray, symbol: str) -> Axes:
-    """Draw a curve over a map on an axis at the right, from 0, and return that axis."""
+    """Draw a curve over a map, with its own axis from 0 on the right; return it."""
     twin = axes.twinx()
     # White under colour: readable on dark and on bright parts of the map.
     twin.plot(x, curve, color="white", lw=2.6)
@@ -258,7 +258,7 @@ def overlay(axes: Axes, x: xr.DataArray, curve: xr.DataArray, symbol: str) -> Ax
 
 
 def set_title(axes: Axes, *lines: str) -> None:
-    """Set a small title, its lines broken between words to the width of the axes."""
+    """Set a small title, with lines wrapped to the width of the axes."""
     spec = axes.get_subplotspec()
     share = 1.0 if spec is None else len(spec.colspan) / spec.get_gridspec().ncols
     inches = axes.figure.bbox.width / axes.figure.dpi * share
@@ -270,7 +270,7 @@ def set_title(axes: Axes, *lines: str) -> None:
 
 
 def _broken(line: str, most: int) -> list[str]:
-    """Break a line between words, of which a formula or a value ± error is one."""
+    """Wrap a line between words; never inside a formula or a value ± error."""
     words = re.findall(r"(?:\$[^$]*\$|[^ $])+", line.replace(" ± ", "\xa0±\xa0"))
     lines = [""]
     for word in words:
@@ -283,13 +283,13 @@ def _broken(line: str, most: int) -> list[str]:
 
 
 def _visible(text: str) -> str:
-    """Return about the letters that are seen of a text with formulas."""
+    """Return roughly the visible characters of a text that contains formulas."""
     text = re.sub(r"\\mathrm|\\text|[${}_^]", "", text)
     return re.sub(r"\\[a-zA-Z]+", "x", text).replace("\\", "")
 
 
 def fit_quality(table: xr.Dataset) -> str:
-    """Write reduced chi-squared, or the residual if no errors are known."""
+    """Format the reduced chi-squared, or the rms residual if errors are not known."""
     if "chi2_reduced" in table and np.isfinite(chi2 := float(table.chi2_reduced)):
         number = f"{chi2:.3g}" if chi2 < 1000 else f"{chi2:.0f}"
         text = f"$\\chi^2_\\mathrm{{red}}$ = {number}"
@@ -303,7 +303,7 @@ def fit_quality(table: xr.Dataset) -> str:
 
 
 def energy_text(table: xr.Dataset, name: str = "energy") -> str:
-    """Write an energy with its statistical error and, from a scan, the systematic one.
+    """Format an energy with its statistical and, after a scan, systematic error.
 
     Examples
     --------
@@ -323,14 +323,14 @@ def energy_text(table: xr.Dataset, name: str = "energy") -> str:
 
 
 def systematic_error(table: xr.Dataset, name: str = "energy") -> float:
-    """Return the systematic error that a scan found; 0 if there is none."""
+    """Return the systematic error found by a scan; 0 if there is none."""
     key = {"energy": "systematic", "energy_E": "systematic_E"}[name]
     spread = float(table[key]) if key in table else np.nan
     return spread if np.isfinite(spread) else 0.0
 
 
 def parameter_text(table: xr.Dataset, name: str) -> str:
-    """Write a fitted number with its error and units."""
+    """Format a fitted parameter with its error and units."""
     value, std = float(table[name]), float(table.get(f"{name}_std", np.nan))
     power = power_of(value)
     value, std = value / 10.0**power, std / 10.0**power

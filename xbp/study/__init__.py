@@ -1,6 +1,6 @@
-"""One object for all that is known of a glass.
+"""Studies: everything known about one glass in one object.
 
-Experiments, simulation, models, laid side by side.
+A study collects experiments, simulations and models and compares them.
 """
 
 from xbp.study.compare import compare

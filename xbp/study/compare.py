@@ -37,50 +37,52 @@ def compare(
               \bar E = \frac{1^T C^{-1} E}{1^T C^{-1} 1}, \qquad
               \chi^2 = (E - \bar E)^T C^{-1} (E - \bar E)
 
-    C is the covariance of the energies: σ_i² on the diagonal, and beside it what two
-    leaves share, such as the error of one temperature (``energy_std_common`` of their
-    tables); without any, the mean is weighted by 1/σ_i².
+    C is the covariance of the energies: σ_i² on the diagonal and, off the diagonal, the
+    errors that two leaves share, such as that of a common temperature
+    (``energy_std_common`` in their tables). Without shared errors, the mean is weighted
+    by 1/σ_i².
 
     Δ is the largest discrepancy: 11 % for the 5.5, 6.0 and 6.2 meV of neutrons, Raman
-    scattering and heat capacity in the reference, which is the largest difference over
-    the largest energy (over the mean it would be 12 %, over the smallest 13 %).
+    scattering and heat capacity in the reference. It is the largest difference divided
+    by the largest energy (divided by the mean it would be 12 %, by the smallest 13 %).
 
     Parameters
     ----------
     study : xarray.DataTree
         From `new_study`.
     among : sequence of str, optional
-        The leaves that spread, discrepancy, mean and χ² are computed from; by default
-        all. Every leaf is in the table.
+        The leaves from which spread, discrepancy, mean and χ² are computed; by default
+        all of them. The table lists every leaf in any case.
     heat_capacity : {"peak", "einstein"}
         Which energy of a fitted heat capacity is compared: the maximum of its g/E², as
-        for every other leaf, or the mean energy of its Einstein modes k_Bθ_E, which the
-        reference compares.
+        for every other leaf, or the mean energy of its Einstein modes, k_Bθ_E, as in
+        the reference.
 
     Returns
     -------
     xarray.Dataset
         Over ``leaf``: ``energy`` in meV; ``energy_std`` = √(b² statistical² +
-        systematic²), with ``statistical_std`` of the fit (NaN for a model, which
-        measures nothing), ``systematic_std`` as given to `new_study` or found by
-        `scan_boson_peak` or `scan_heat_capacity` (otherwise 0), and b² the fit's
-        reduced chi-squared if that is above 1 (Birge's ratio); ``status`` of the peak,
-        ``energy`` being NaN if it is not "ok"; ``kind`` of the leaf; ``method``;
+        systematic²), with ``statistical_std`` of the fit (NaN for a model, which is not
+        a measurement), ``systematic_std`` as given to `new_study` or found by
+        `scan_boson_peak` or `scan_heat_capacity` (otherwise 0), and b² the
+        reduced chi-squared of the fit if that is above 1 (Birge's ratio); ``status`` of
+        the peak (if not "ok", ``energy`` is NaN); ``kind`` of the leaf; ``method``;
         ``E_low`` and ``E_high`` of the range fitted, or ``temperature_low`` and
         ``temperature_high``; ``chi2_reduced`` and ``relative_residual`` of the fit;
         ``modes_below`` and ``width`` of the peak; ``source`` of the leaf, or "";
-        ``box_phonon``, the first phonon of a simulated box; of a heat capacity both
+        ``box_phonon``, the first phonon of a simulated box; for a heat capacity, both
         energies, ``dos_peak`` and ``einstein_energy``, with stds; ``compared``, 1 for
-        the leaves that the totals are computed from. Totals: ``n_energies`` compared;
+        the leaves from which the totals are computed. Totals: ``n_energies`` compared;
         ``spread`` = E_max − E_min; ``discrepancy`` with its std; ``mean_energy`` with
         its std, times √(χ²/ν) if that is above 1, as the Particle Data Group does;
-        ``chi2``, ``degrees_of_freedom`` and ``p_value`` of "all have one energy", from
-        the leaves with an error (NaN if these are fewer than two).
+        ``chi2``, ``degrees_of_freedom`` and ``p_value`` of the
+        hypothesis that all energies are equal, from the leaves with an error (NaN if
+        there are fewer than two).
 
     Raises
     ------
     QuantityError
-        If it is not a study, or `among` does not name leaves of it.
+        If `study` is not a study, or `among` names a leaf that it does not have.
     XbpError
         If a leaf does not follow the data model.
 
@@ -142,7 +144,7 @@ def compare(
 
 
 def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
-    """Doubt energies that differ, that are of one source, or whose errors are too small."""
+    """Yield diagnostics: energies that differ or share a source, errors too small."""
     column = {key: np.asarray(value[1]) for key, value in columns.items()}
     compared = column["compared"].astype(bool)
     if float(column["p_value"]) < 0.01:
@@ -325,13 +327,13 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
 
 
 def _error(*parts: float) -> float:
-    """Return independent errors together; NaN if there are none."""
+    """Add independent errors in quadrature; NaN if there are none."""
     known = [part for part in parts if part > 0]
     return float(np.hypot.reduce(known)) if known else np.nan
 
 
 def _shared(rows: list[dict[str, Any]]) -> np.ndarray:
-    """Return the covariance of energies by the factors that they share, off diagonal."""
+    """Return the off-diagonal covariance of energies from the factors they share."""
     sources = sorted({source for row in rows for source in row["common"]})
     effects = np.array([[row["common"].get(s, 0.0) for s in sources] for row in rows])
     covariance = effects @ effects.T if effects.size else np.zeros((len(rows),) * 2)

@@ -48,22 +48,23 @@ def plot(
 
     Panels that would be empty are left out.
 
-    A panel shows B(E) with the fitted peak, the Debye level where it is known, and
-    energies from the literature; for a fitted heat capacity (C − γT)/T³ with its fit
-    and the Debye part (or g/E², if the table of the fit has no data). The panel of
-    energies shows every leaf, those without a peak by their status. Curves on the
-    reduced axis are B(E)/B(E_BP) over E/E_BP, dashed if they come from a formula: a
-    model, or the g/E² of a fit to C_p. Errors are those of `compare` everywhere.
+    The panel of a spectrum shows B(E) with the fitted peak, the Debye level if it is
+    known, and energies from the literature. That of a fitted heat capacity shows
+    (C − γT)/T³ with its fit and the Debye part (or g/E², if the table of the fit
+    contains no data). The panel of energies shows every leaf; a leaf without a peak has
+    its status instead. On the reduced axis are B(E)/B(E_BP) over E/E_BP, dashed if the
+    curve is a formula: a model, or the g/E² of a fit to C_p. All errors are those of
+    `compare`.
 
     Parameters
     ----------
     study : xarray.DataTree
         From `new_study`.
     among, heat_capacity
-        As for `compare`: which leaves the mean is computed from, and which energy of
-        a heat capacity is compared.
+        As for `compare`: the leaves from which the mean is computed, and which energy
+        of a heat capacity is compared.
     figure : matplotlib.figure.Figure, optional
-        Where to draw.
+        The figure to draw in; by default a new one.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def plot(
     Raises
     ------
     QuantityError
-        If it is not a study, or has more than 100 leaves.
+        If `study` is not a study, or has more than 100 leaves.
     MissingDependencyError
         If matplotlib is not installed.
 
@@ -120,7 +121,7 @@ def plot(
 
 
 def _grid(panels: int) -> tuple[int, int]:
-    """Return rows and columns for panels, none of which is alone in the last row.
+    """Return rows and columns for panels, so that no panel is alone in the last row.
 
     Examples
     --------
@@ -136,7 +137,7 @@ def _grid(panels: int) -> tuple[int, int]:
 
 
 def _plain(name: str) -> str:
-    """Escape a name from a file, which matplotlib could take for a formula."""
+    """Escape a name from a file, which matplotlib might interpret as a formula."""
     return name.replace("\\", "/").replace("$", "\\$")
 
 
@@ -212,7 +213,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
 
 
 def _heat_capacity_title(table: xr.Dataset, row: xr.Dataset) -> str:
-    """Write the energy of a heat capacity with the error of `compare`."""
+    """Format the energy of a heat capacity with its error from `compare`."""
     if str(table.status.values) != OK:
         return f"no fit: {table.status.values}"
     text = peak_of(table)
@@ -247,7 +248,7 @@ def _mark_stated(ax: Axes, leaf: Leaf, table: xr.Dataset) -> None:
 
 
 def _debye_level(leaf: Leaf, curve: xr.Dataset) -> float | None:
-    """Return g/E² of the sound waves if it is known, in the units of the curve."""
+    """Return the Debye g/E² of the sound waves in the units of the curve, if known."""
     if leaf.kind == "fit_heat_capacity":
         return float(leaf.data.debye_level) if "debye_level" in leaf.data else None
     if leaf.option("debye_energy") is None:
@@ -294,7 +295,7 @@ def _draw_energies(ax: Axes, table: xr.Dataset) -> None:
 def _on_reduced_axis(
     leaves: list[Leaf], curves: dict[str, xr.Dataset], table: xr.Dataset
 ) -> list[tuple[str, xr.DataArray, bool]]:
-    """Return the name, the curve over E/E_BP, and whether it is a formula, of each."""
+    """Return name, curve over E/E_BP, and whether it is a formula, for each leaf."""
     scaled = []
     for leaf in leaves:
         row = table.sel(leaf=leaf.name)

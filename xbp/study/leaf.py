@@ -1,4 +1,4 @@
-"""A leaf of a study: what it may be, and how it is checked."""
+"""A leaf (one data set) of a study: what it can be, and how it is checked."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Leaf:
     Attributes
     ----------
     name : str
-        Its path in the tree, without the first slash.
+        Its path in the tree, without the leading slash.
     data : xarray.Dataset
         Its data.
     kind : str
@@ -55,12 +55,12 @@ class Leaf:
     kind: str
 
     def option(self, name: str) -> Any:
-        """Return an option that `new_study` got for this leaf, or None."""
+        """Return an option that was passed to `new_study` for this leaf, or None."""
         return self.data.attrs.get(OPTION + name)
 
     @property
     def source(self) -> str:
-        """Return where the data are from; "" if that is not known."""
+        """Return the source of the data; "" if it is not known."""
         known = (
             self.data.attrs.get("source"),
             *(v.attrs.get("source") for v in self.data.data_vars.values()),
@@ -68,7 +68,7 @@ class Leaf:
         return next((text for text in known if isinstance(text, str)), "")
 
     def spectrum(self) -> xr.Dataset | None:
-        """Return B(E) over meV; None for a table of results."""
+        """Return B(E) with E in meV; None for a table of results."""
         if self.kind not in _SPECTRA:
             return None
         with _naming(self.name):
@@ -81,7 +81,7 @@ class Leaf:
             return in_mev
 
     def peak(self, spectrum: xr.Dataset | None) -> xr.Dataset:
-        """Return the boson peak of the spectrum, or the table of the leaf."""
+        """Return the boson peak fitted to the spectrum, or the table of the leaf."""
         if spectrum is None:
             return self.data
         limits = self.option("E_range")
@@ -95,7 +95,7 @@ class Leaf:
 
 @contextlib.contextmanager
 def _naming(leaf: str) -> Iterator[None]:
-    """Name the leaf in every error."""
+    """Add the name of the leaf to every error."""
     try:
         yield
     except XbpError as error:
@@ -105,12 +105,13 @@ def _naming(leaf: str) -> Iterator[None]:
 
 
 def leaves_of(study: Any) -> list[Leaf]:
-    """Return the leaves of a study, each checked.
+    """Check and return the leaves of a study.
 
     Raises
     ------
     XbpError
-        If it is not a study, or one of the leaves cannot be one; the message names it.
+        If `study` is not a study, or if one of its leaves is not valid; the message
+        names the leaf.
     """
     if not isinstance(study, xr.DataTree) or quantity_name(study) != "study":
         kind = type(study).__name__
@@ -122,7 +123,7 @@ def leaves_of(study: Any) -> list[Leaf]:
 
 
 def _walk(node: xr.DataTree, above: str) -> Iterator[tuple[str, xr.Dataset]]:
-    """Give the leaves in the order in which they were put in."""
+    """Yield the leaves in the order in which they were added."""
     for name, child in node.children.items():
         if child.is_leaf:
             yield above + name, child.to_dataset()
@@ -130,7 +131,7 @@ def _walk(node: xr.DataTree, above: str) -> Iterator[tuple[str, xr.Dataset]]:
 
 
 def _kind(name: str, ds: xr.Dataset) -> str:
-    """Return what a leaf is, or refuse it."""
+    """Return the kind of a leaf, or raise an error if it is not valid."""
     with _naming(name):
         for option in ("systematic", "debye_energy"):
             if OPTION + option in ds.attrs:
@@ -222,7 +223,7 @@ _NUMBERS = (
 
 
 def _number(ds: xr.Dataset, key: str, units: str | None = None) -> float:
-    """Return a single number of a table; refuse a column that is not one with units."""
+    """Return one number of a table; raise an error if it is an array or lacks units."""
     column = ds.get(key, ds.coords.get(key))
     if (
         column is None
@@ -245,7 +246,7 @@ def _not_one_fit(key: str) -> QuantityError:
 
 
 def _require_whole_fit(ds: xr.Dataset) -> None:
-    """Refuse a fitted heat capacity that lacks what its g(E) is computed from."""
+    """Raise an error if a fitted heat capacity lacks what is needed to compute g(E)."""
     names = ("n_D", "theta_D", "n_E", "theta_E", "sigma_E")
     for name in names:
         for key in (name, f"{name}_std"):

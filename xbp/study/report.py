@@ -1,4 +1,4 @@
-"""A study as one page of HTML that needs nothing else."""
+"""A study as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def report(
     study : xarray.DataTree
         From `new_study`.
     path : path-like
-        Where to.
+        The file to write.
     among, heat_capacity
         As for `compare`.
     overwrite : bool
@@ -79,9 +79,9 @@ def report(
     Raises
     ------
     QuantityError
-        If it is not a study, or an argument is unknown.
+        If `study` is not a study, or an argument is not valid.
     FileFormatError
-        If the file exists and `overwrite` is not given, or cannot be written.
+        If the file exists and `overwrite` is False, or if it cannot be written.
     MissingDependencyError
         If matplotlib is not installed.
 
@@ -122,7 +122,7 @@ def report(
 
 
 def _text(value: Any) -> str:
-    """Escape anything from a file as text of a page."""
+    """Escape a value from a file for use in HTML."""
     return html.escape(str(value))
 
 
@@ -134,12 +134,12 @@ def _number(value: Any, std: Any = float("nan"), units: str = "") -> str:
 
 
 def _error(std: Any) -> str:
-    """Write an error in its own column."""
+    """Format an error that has its own column."""
     return f"{float(std):.2g}" if float(std) > 0 else "–"
 
 
 def _together(number: str) -> str:
-    """Keep a number, its error and its units in one line."""
+    """Keep a number, its error and its units on one line."""
     return number.replace(" ", "\N{NO-BREAK SPACE}")
 
 
@@ -149,7 +149,7 @@ def _rows(
     kind: str = "words",
     faint: Sequence[bool] = (),
 ) -> str:
-    """Return a table of cells that are HTML already, some rows of it grey."""
+    """Return an HTML table; the cells are already HTML, and rows can be grey."""
     # On a narrow page every cell is a line of its own, and names its column.
     titles = [re.sub("<[^>]*>", "", cell.replace("<sub>", "_")) for cell in head]
     lines = []
@@ -168,7 +168,7 @@ def _rows(
 
 
 def _kind(leaf: Leaf) -> str:
-    """Write what a leaf is: for a spectrum its symbol, and whether it is Raman."""
+    """Name the kind of a leaf: for a spectrum its symbol, and whether it is Raman."""
     if leaf.kind in _KINDS:
         return _KINDS[leaf.kind]
     value = read(leaf.data).value
@@ -271,7 +271,7 @@ def _percent(table: xr.Dataset) -> str:
 def _figure(
     study: xr.DataTree, among: Sequence[str] | None, heat_capacity: EinsteinOr
 ) -> str:
-    """Return the figure as base64 of a PNG."""
+    """Return the figure as a base64-encoded PNG."""
     with warnings.catch_warnings():
         # Names may contain characters that the font lacks.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
@@ -319,7 +319,7 @@ def _history(history: str) -> str:
 
 
 def _argument(key: str, value: Any) -> str:
-    """Write an argument: words, ranges and names as such, anything else as JSON."""
+    """Format an argument: words, ranges and names as they are, all else as JSON."""
     if (
         isinstance(value, list)
         and value

@@ -35,9 +35,9 @@ def glass_spectra(
     E_range: Any = None,
     Q_range: Any = None,
 ) -> xr.Dataset:
-    """Compute what a glass of a series is compared by.
+    """Compute the quantities by which the glasses of a series are compared.
 
-    S(Q,E), S(Q), g(E), and its boson peak.
+    These are S(Q,E), S(Q), g(E) and the boson peak.
 
     Parameters
     ----------
@@ -46,16 +46,16 @@ def glass_spectra(
     Q_max, dQ, E_max, window, weights
         As for `dynamic_structure_factor`.
     E_range, Q_range : pair of scalars with units, optional
-        Energies in which the peak is fitted (by default it is sought), and the momentum
-        transfers over which B(Q,E) is averaged (by default all).
+        Energy range in which the peak is fitted (by default it is searched for), and
+        the momentum transfers over which B(Q,E) is averaged (by default all).
 
     Returns
     -------
     xarray.Dataset
         ``S``, ``Sq``, ``g``, each with ``_std``; ``E_BP`` (meV) with ``_std`` and
-        ``status``, the maximum of B(E); the coordinate ``box_phonon``, where it is
-        found. Q are the centres of shells of width dQ, of which those without wave
-        vectors are NaN: the same for boxes of every size.
+        ``status``, the maximum of B(E); the coordinate ``box_phonon``, if it was found.
+        Q are the centres of shells of width dQ, the same for boxes of every size;
+        shells without wave vectors are NaN.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def glass_spectra(
 
 
 def _on_shells(ds: xr.Dataset, width: float, top: float) -> xr.Dataset:
-    """Put a Dataset on the centres of all shells, whatever vectors its box has."""
+    """Put a Dataset on the centres of all shells; those without vectors are NaN."""
     place = np.round(ds.Q_bnds.values[:, 0] / width).astype(int)
     attrs = {key: value for key, value in ds.Q.attrs.items() if key != "bounds"}
     centres = (np.arange(int(np.ceil(top / width - 1e-9))) + 0.5) * width
@@ -131,15 +131,16 @@ def cooling_series(
     system : str or System
         As for `make_glass`.
     cooling_rates : sequence of scalars with units
+        Cooling rates of the quenches.
     folder : path-like
-        Folder of the trajectories; those that exist are used again, unfinished ones
+        Folder of the trajectories. Existing ones are used again, and unfinished ones
         are continued.
     Q_max, dQ, E_max, window, weights, E_range, Q_range
         As for `glass_spectra`.
     progress : bool
-        Show bars.
+        Show progress bars.
     **options
-        For `make_glass`.
+        Further arguments of `make_glass`.
 
     Returns
     -------
@@ -149,7 +150,7 @@ def cooling_series(
     Raises
     ------
     QuantityError
-        If a file in the folder is of another glass.
+        If a file in the folder belongs to another glass.
     XbpError
         As for `make_glass`.
 
@@ -190,6 +191,7 @@ def size_series(
     system : str or System
         As for `make_glass`.
     n_atoms : sequence of int
+        Numbers of atoms.
     folder, Q_max, dQ, E_max, window, weights, E_range, Q_range, progress, **options
         As for `cooling_series`.
 

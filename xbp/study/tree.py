@@ -1,4 +1,4 @@
-"""Studies: experiments, simulation and models in one tree, checked leaf by leaf."""
+"""Studies: experiments, simulations and models in one tree, checked leaf by leaf."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def stated_energy(
     energy : scalar with units
         E_BP (bare: meV).
     std : scalar with units, optional
-        Its standard deviation (bare: meV); without one it is left out of χ².
+        Its standard deviation (bare: meV); without one, the energy is left out of χ².
     reference : str
-        Where it is stated, such as a DOI; for an energy of your own, how it was
+        Where the energy was published, such as a DOI; for your own result, how it was
         measured.
 
     Returns
@@ -117,45 +117,46 @@ def new_study(
     Parameters
     ----------
     leaves : mapping of str to xarray.Dataset or DataArray
-        What is known, by names such as ``"ins"``, ``"raman"``, ``"heat_capacity"``,
-        ``"md"``, ``"model"``, or in groups, ``"raman/532 nm"``. Each is S(Q,E), G(Q,E)
-        or B(Q,E) (T and u² on the data, where the way to B needs them), B(E) such as a
-        reduced Raman spectrum, g(E), a table of `boson_peak` or `fit_heat_capacity`, or
-        a `stated_energy`. Each holds one spectrum: a series is several leaves.
+        The data sets by name, such as ``"ins"``, ``"raman"``, ``"heat_capacity"``,
+        ``"md"`` or ``"model"``, or in groups, such as ``"raman/532 nm"``. Each is
+        S(Q,E), G(Q,E) or B(Q,E) (the data must contain T and u² if they are needed to
+        compute B), B(E) such as a reduced Raman spectrum, g(E), a table from
+        `boson_peak` or `fit_heat_capacity`, or a `stated_energy`. Each leaf has one
+        spectrum; pass a series as several leaves.
     title : str, optional
-        What the study is of.
+        Title of the study.
     E_range : mapping of str to pair of scalars with units, optional
-        By leaf, the energies in which `boson_peak` fits (bare: the units of the leaf's
-        E); by default it searches.
+        By leaf, the energy range in which `boson_peak` fits (bare: the units of the
+        leaf's E); by default it searches for the peak.
     Q_range : mapping of str to pair of scalars with units, optional
         By leaf, the momentum transfers over which B(Q,E) is averaged (bare: the units
         of the leaf's Q). Every leaf with a dimension Q needs one.
     method : mapping of str to str, optional
         By leaf, the shape that `boson_peak` fits; by default "lognormal".
     systematic : mapping of str to scalar with units, optional
-        By leaf, an error of the energy beside the statistical one, such as that from
-        the choice of range (bare: meV).
+        By leaf, a systematic error of the energy, such as that from the choice of the
+        fit range (bare: meV).
     debye_energy : mapping of str to scalar with units, optional
-        By leaf, which must be a g(E), the Debye energy (bare: meV), for the Debye level
-        ∫g dE · 3/E_D³ of the figures. The area of g is its ``attrs["area"]``, or
-        has one of 1 or 3.
+        By leaf, the Debye energy (bare: meV), from which figures draw the Debye level
+        ∫g dE · 3/E_D³. The leaf must be a g(E), and its area must be in
+        ``attrs["area"]`` or be 1 or 3.
 
     Returns
     -------
     xarray.DataTree
-        A leaf for each name; ``attrs["quantity"]`` of the root is "study", options are
-        in the attributes of their leaf. Compare with ``.bp.compare()``, draw with
-        ``.bp.plot()``.
+        One leaf for each name. ``attrs["quantity"]`` of the root is "study"; options
+        are stored in the attributes of their leaf. Compare the leaves with
+        ``.bp.compare()`` and draw them with ``.bp.plot()``.
 
     Raises
     ------
     QuantityError
-        If there is no leaf, one is none of these, or an option names a leaf that it
-        cannot be of.
+        If there is no leaf, if a leaf is none of the above, or if an option is given
+        for a leaf that it does not apply to.
     RangeError
-        If a leaf is not a single spectrum, or a range is not one of its data.
+        If a leaf is not a single spectrum, or a range does not match its data.
     XbpError
-        If a leaf does not follow the data model otherwise.
+        If a leaf does not follow the data model in another way.
 
     Examples
     --------
@@ -267,39 +268,39 @@ def to_netcdf(
     study : xarray.DataTree
         From `new_study`.
     path : path-like
-        Where to.
+        The file to write.
     overwrite : bool
         Replace an existing file.
 
     Raises
     ------
     QuantityError
-        If it is not a study, or an attribute cannot be stored in netCDF.
+        If `study` is not a study, or if an attribute cannot be stored in netCDF.
     FileFormatError
-        If the file exists and `overwrite` is not given, or it cannot be written so that
-        it reads back identical.
+        If the file exists and `overwrite` is False, or if it cannot be written such
+        that it reads back identically.
     """
     leaves_of(study)
     tree_to_netcdf(study, path, overwrite=overwrite)
 
 
 def open_study(path: str | os.PathLike[str]) -> xr.DataTree:
-    """Read a study that `to_netcdf` wrote, into memory.
+    """Read a study written by `to_netcdf` into memory.
 
     Parameters
     ----------
     path : path-like
-        A netCDF file with a group for each leaf.
+        A netCDF file with one group per leaf.
 
     Returns
     -------
     xarray.DataTree
-        Every leaf checked.
+        The study; every leaf has been checked.
 
     Raises
     ------
     FileFormatError
-        If it is not such a file.
+        If the file does not contain a study.
     XbpError
         If a leaf does not follow the data model.
 
@@ -323,7 +324,7 @@ def open_study(path: str | os.PathLike[str]) -> xr.DataTree:
 
 
 def summary(study: xr.DataTree) -> str:
-    """Describe a tree in a few lines, as ``tree.bp`` prints it.
+    """Describe a tree in a few lines, as shown by ``print(tree.bp)``.
 
     Parameters
     ----------
