@@ -256,7 +256,7 @@ def test_nothing_to_do_is_said(glass: xr.Dataset) -> None:
         glass.bp.convert()
     with pytest.raises(UnitsError, match="takes the new units"):
         glass.bp.convert(E=["THz"])  # type: ignore[arg-type]
-    with pytest.raises(RangeError, match="does not fit"):
+    with pytest.raises(RangeError, match="E='1e-12 meV' must be between"):
         glass.bp.rebin(E="1e-12 meV")
 
 
@@ -391,16 +391,17 @@ def test_long_rows_of_numbers_are_shortened_and_the_wrong_one_is_named() -> None
         r.tolist(),
         xr.DataArray(r, dims="r", attrs={"units": "angstrom"}),
     ):
-        with pytest.raises(RangeError, match="are no points of a curve") as told:
+        with pytest.raises(
+            RangeError, match="must be ascending positive numbers"
+        ) as told:
             sq.bp.to_radial_distribution(given, number_density=0.057)
         assert len(told.value.summary) < 200
-        assert "0.04, …, 8" in told.value.summary
         assert "np." not in told.value.summary
-        assert told.value.reason.endswith("; r[0] is 0")
+        assert told.value.summary.endswith("; r[0] is 0")
         assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)
     with pytest.raises(RangeError) as told:
         sq.bp.to_radial_distribution([1, 2.5, 2.25], number_density=0.057)
-    assert told.value.summary == "r=[1, 2.5, 2.25] are no points of a curve"
+    assert told.value.summary == "r=[1, 2.5, 2.25] must be ascending positive numbers"
     assert told.value.reason.endswith("; r[1] is 2.5, and r[2] 2.25")
     with pytest.raises(RangeError) as told:
         sq.bp.to_radial_distribution([1, np.nan], number_density=0.057)

@@ -218,4 +218,4 @@ def test_no_link_is_without_words() -> None:
 
 
 def test_the_package_of_trajectories_shows_its_public_names_alone() -> None:
-    assert set(dir(xbp.md)) == {*xbp.md.__all__, "compare_fluctuations"}
+    assert set(dir(xbp.md)) == {*xbp.md.__all__}

@@ -381,7 +381,7 @@ def test_a_structure_factor_that_is_no_curve(model: xr.Dataset) -> None:
     for other in (xr.concat([sq, sq], "sample"), sq.isel(Q=3)):
         with pytest.raises(RangeError, match="choose one"):
             model.bp.normalize_to_sum_rule("structure factor", other)
-    with pytest.raises(RangeError, match="a curve over Q"):
+    with pytest.raises(RangeError, match="the dimension 'Q'"):
         model.bp.to_bqe().bp.cut_E(("4 meV", "6 meV")).bp.scale_to_sq(other)
 
 

@@ -270,12 +270,9 @@ def test_a_direct_resolution_is_not_for_indirect_data() -> None:
     """A spectrometer of fixed final energy has another resolution."""
     curve = xbp.direct_geometry_resolution(E_, 80, **ARCS)
     assert curve.attrs["geometry"] == "direct"
-    direct, indirect = (
-        spectrum(E_, gaussian(E_, 1.0)).map(
-            lambda v, g=geometry: v.assign_attrs(geometry=g), keep_attrs=True
-        )
-        for geometry in ("direct", "indirect")
-    )
+    direct, indirect = (spectrum(E_, gaussian(E_, 1.0)) for _ in range(2))
+    for data, geometry in ((direct, "direct"), (indirect, "indirect")):
+        data.S.attrs["geometry"] = geometry
     direct.bp.convolve(curve)
     with pytest.raises(QuantityError, match=r"direct geometry.*indirect"):
         indirect.bp.convolve(curve)

@@ -86,8 +86,8 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "narrow_peak",
                 "warning",
-                "the peak is narrower than 0.3 of its energy, a boson peak wider than "
-                "half of it: it may be a van Hove singularity or a phonon of the box",
+                "the width of the peak is less than 0.3 of its energy (more than 0.5 for "
+                "a boson peak); it may be a van Hove singularity or a phonon of the box",
             )
         # Up to 0.7 % in glasses; 15 and 24 % in aluminium and vanadium.
         below = table.get("modes_below")
@@ -96,7 +96,7 @@ def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
                 "many_modes_below",
                 "warning",
                 f"{percent(float(below.where(ok).median()))} of all modes are below "
-                "the peak, of a boson peak about 1 %: it may be a van Hove singularity",
+                "the peak (about 1 % for a boson peak); it may be a van Hove singularity",
             )
     yield from _of_a_scan(table, "scan_status")
 

@@ -297,7 +297,10 @@ def _fit(
 
 
 @operation(
-    takes="trajectory", gives="box_phonon", step=6, when=lambda traj: "velocity" in traj
+    takes="trajectory",
+    gives="box_phonon",
+    step=6,
+    when=lambda traj: "velocity" in traj and traj.sizes.get("time", 0) > 1,
 )
 def box_phonon(
     data: xr.Dataset, window: Any = "20 ps", *, progress: bool = False

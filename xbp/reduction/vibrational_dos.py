@@ -225,8 +225,8 @@ def to_vibrational_dos(
             value.attrs,
             Diagnostic(
                 "background_in_dos", "warning",
-                f"{100 * float(constant_part.max()):.3g} % of S(Q,E) in E_range does "
-                "not depend on Q, as phonons do, and is contained in g(E)",
+                f"{100 * float(constant_part.max()):.3g} % of S(Q,E) in E_range is "
+                "independent of Q, unlike phonon scattering; g(E) includes it",
                 "subtract the empty can and the background first",
             ),
         )  # fmt: skip

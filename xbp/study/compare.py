@@ -151,7 +151,7 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "energies_differ",
             "warning",
-            "the energies are not one within their errors, and the mean is none of them",
+            "the energies do not agree within their errors; do not use their mean",
         )
     sources = [str(s) if used and s else "" for s, used in zip(column["source"], compared, strict=True)]  # fmt: skip
     for source in dict.fromkeys(filter(None, sources)):

@@ -216,8 +216,8 @@ def _check_name(name: Any, names: list[Any]) -> None:
     for other in names:
         if isinstance(other, str) and name.startswith(f"{other}/"):
             raise QuantityError(
-                f"the leaf {name!r} would hang on the leaf {other!r}",
-                fix=f"call the other one '{other}/all', or the like",
+                f"{other!r} cannot be both a leaf and the group of the leaf {name!r}",
+                fix=f"rename the leaf {other!r}, for example to '{other}/all'",
             )
 
 
