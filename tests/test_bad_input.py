@@ -401,11 +401,11 @@ def test_long_rows_of_numbers_are_shortened_and_the_wrong_one_is_named() -> None
         assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)
     with pytest.raises(RangeError) as told:
         sq.bp.to_radial_distribution([1, 2.5, 2.25], number_density=0.057)
-    assert told.value.summary == "r=[1, 2.5, 2.25] must be ascending positive numbers"
-    assert told.value.reason.endswith("; r[1] is 2.5, and r[2] 2.25")
+    assert "r=[1, 2.5, 2.25] must be ascending" in told.value.summary
+    assert told.value.summary.endswith("; r[2] is 2.25")
     with pytest.raises(RangeError) as told:
         sq.bp.to_radial_distribution([1, np.nan], number_density=0.057)
-    assert told.value.reason.endswith("; r[1] is nan")
+    assert told.value.summary.endswith("; r[1] is nan")
     with pytest.raises(RangeError, match="width= is missing") as told:
         xbp.tutorial.open_dataset("zr46cu46al8_md").bp.cut_E(np.linspace(0, 5, 200))
     assert len(str(told.value)) < 300

@@ -127,12 +127,12 @@ def test_a_map_of_numbers_that_have_no_colours(
     odd = changed(
         measured.bp.to_bqe()[["B"]], "B", lambda B: B / float(B.max()) * factor
     )
-    with pytest.raises(RangeError, match="no scale of colours"):
+    with pytest.raises(RangeError, match="too small or too large"):
         odd.bp.plot.map()
 
 
 def test_keywords_of_other_figures(spectrum: xr.Dataset) -> None:
-    with pytest.raises(QuantityError, match=r"E_range=(.|\n)*xlim="):
+    with pytest.raises(QuantityError, match=r"E_range="):
         spectrum.bp.plot.cut(E_range=(1, 10))
 
 
@@ -202,5 +202,5 @@ def test_one_range_in_two_units_is_one(spectrum: xr.Dataset) -> None:
 @pytest.mark.parametrize("offset", [np.array([1, 2]), "x", None])
 def test_an_offset_is_a_question(measured: xr.Dataset, offset: Any) -> None:
     cut = measured.bp.to_bqe().bp.cut_E(("4 meV", "6 meV"))
-    with pytest.raises(QuantityError, match="it is a question"):
+    with pytest.raises(QuantityError, match="must be True or False"):
         cut.bp.scale_to_sq(xbp.models.hard_sphere_structure_factor(Q), offset=offset)

@@ -6,6 +6,7 @@ import difflib
 import math
 import numbers
 import os
+import re
 from collections.abc import Collection, Hashable, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -48,7 +49,8 @@ def shown(value: object, width: int = 60) -> str:
     ("'Å'", '[0, 1, 2, 3, 4, 5, 6…')
     """
     try:
-        text = " ".join(repr(value).split())
+        # Numbers in a list without numpy's types about them.
+        text = re.sub(r"\bnp\.\w+\(([^()]*)\)", r"\1", " ".join(repr(value).split()))
     except Exception:  # a repr that fails, as that of a whole number of 5000 digits
         text = f"a {type(value).__name__}"
     return text if len(text) <= width else f"{text[:width]}…"

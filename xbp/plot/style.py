@@ -117,7 +117,7 @@ def figure(draw: Callable[P, Axes]) -> Callable[P, Axes]:
             raise QuantityError(
                 f"unknown keyword among {', '.join(f'{name}=' for name in given)}",
                 reason=str(error),
-                fix="color=, lw=, label= and others are matplotlib's",
+                fix="xlim=(1, 40) shows a part; color=, lw=, label= are matplotlib's",
             ) from error
         if "xlim" in settings and axes.get_xscale() == "log":
             low, high = settings["xlim"]
