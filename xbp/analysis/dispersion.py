@@ -156,7 +156,7 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
     r"""Find the sound velocities of a solid from the beginning of its phonon branches.
 
     .. math:: E = \hbar Q (v + b Q^2), \quad \frac{3}{v_D^3} = \frac{1}{v_L^3} +
-    \frac{2}{v_T^3}, \quad
+        \frac{2}{v_T^3}, \quad
               E_D = \hbar v_D (6\pi^2 n)^{1/3}
 
     Parameters

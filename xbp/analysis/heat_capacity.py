@@ -58,7 +58,7 @@ def fit_heat_capacity(
     r"""Fit γT, Debye phonons and a Gaussian of Einstein modes to a heat capacity.
 
     .. math:: C = \gamma T + n_D C_D(T; \theta_D) + n_E\int_0^\infty C_E(T;
-    \theta)\,\chi(\theta)\,d\theta
+        \theta)\,\chi(\theta)\,d\theta
 
     χ is the Gaussian of mean θ_E and standard deviation σ_E on θ > 0, of unit area. Two
     energies come of it, and they differ: k_Bθ_E, and the maximum of g/E² at [Ē + √(Ē² −
@@ -345,7 +345,7 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     r"""Return the density of states implied by a fit of the heat capacity.
 
     .. math:: g(E) = n_D\,\frac{3E^2}{(k_B\theta_D)^3}\Big|_{E<k_B\theta_D} +
-    n_E\,\frac{\chi(E/k_B)}{k_B}
+        n_E\,\frac{\chi(E/k_B)}{k_B}
 
     Parameters
     ----------

@@ -250,7 +250,7 @@ def correlation_map(
     r"""Correlate B(Q,E) with S(Q) at every energy: the paper's Fig. 3 as one curve.
 
     .. math:: r(E) = \frac{\sum_Q (B-\bar B)(S-\bar S)}{\sqrt{\sum_Q (B-\bar B)^2 \sum_Q
-    (S-\bar S)^2}}
+        (S-\bar S)^2}}
 
     High at the boson peak and gone elsewhere, where its intensity follows S(Q).
 

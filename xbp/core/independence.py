@@ -88,7 +88,7 @@ def mixed_independence(
     r"""Return f of new bins that are means of old ones.
 
     .. math:: f_J = \frac{\sum_i o_{Ji}^2\, s_i}{\sum_i o_{Ji}\, w_i\, s_i}, \quad s_i =
-    \sigma_i^2/f_i
+        \sigma_i^2/f_i
 
     Parameters
     ----------

@@ -387,7 +387,7 @@ def require_motion(
     Colliding atoms at a kinetic temperature T move no further than
 
     .. math:: \langle\Delta r^2\rangle \le 2 \ell^2 \left(\frac{v t}{\ell} - 1 + e^{-v
-    t/\ell}\right), \quad
+        t/\ell}\right), \quad
               v^2 = \frac{3 k_B T}{m}, \quad \ell = \frac{1}{\sqrt 2\, n \pi d^2}
 
     which is v²t² at short times and 6Dt with D = vℓ/3 at long ones. The first two and

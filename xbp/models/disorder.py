@@ -71,7 +71,7 @@ def fluctuating_elasticity(
     r"""Return the complex stiffness of a medium with a fluctuating elastic constant.
 
     .. math:: s(E) = 1 - \gamma \int_0^1
-    3\kappa^2\,\mathrm{d}\kappa\,\frac{\kappa^2}{\kappa^2 s(E) - \epsilon^2 - i0},
+        3\kappa^2\,\mathrm{d}\kappa\,\frac{\kappa^2}{\kappa^2 s(E) - \epsilon^2 - i0},
               \qquad \epsilon = E/E_D
 
     This is the self-consistent Born approximation for scalar waves, with s the squared
@@ -142,7 +142,7 @@ def fluctuating_elasticity_dos(
     r"""Return the density of states of a medium with a fluctuating elastic constant.
 
     .. math:: g(E) = A\,\frac{2E}{\pi E_D^2}\,\mathrm{Im}\int_0^1
-    \frac{3\kappa^2\,\mathrm{d}\kappa}
+        \frac{3\kappa^2\,\mathrm{d}\kappa}
               {\kappa^2 s(E) - (E/E_D)^2 - i0}
 
     Parameters

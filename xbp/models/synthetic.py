@@ -184,7 +184,7 @@ def dynamic_structure_factor(
     r"""Return S(Q,E) of a boson peak that does not disperse and follows S(Q).
 
     .. math:: S_{BP}(Q,E) = A\,E\,Q^2 e^{-Q^2u^2} \langle n\rangle^{-1} f(E-E_{BP})\,
-    S(Q)
+        S(Q)
 
     Parameters
     ----------

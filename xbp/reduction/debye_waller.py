@@ -41,7 +41,7 @@ def debye_waller(
     r"""Measure u² from the elastic line.
 
     .. math:: \ln S_{el}(Q) = \mathrm{const} - Q^2 u^2, \quad S_{el}(Q) = \int
-    S(Q,E)\,dE
+        S(Q,E)\,dE
 
     Least squares of S_el(Q), or, if no errors are known, an unweighted straight line
     through ln S_el against Q². This holds for an incoherent scatterer (vanadium,

@@ -61,7 +61,7 @@ def normalize_to_vanadium(
     r"""Bring S(Q,E) to an absolute scale by the elastic line of vanadium.
 
     .. math:: \frac{k_i}{k_f}\frac{d^2\sigma}{d\Omega\,dE} =
-    I(Q,E)\,\frac{N_V}{N}\,\frac{\sigma_V}{4\pi}\Big/
+        I(Q,E)\,\frac{N_V}{N}\,\frac{\sigma_V}{4\pi}\Big/
               \left\langle e^{Q^2u_V^2}\int_{line} I_V(Q,E)\,dE\right\rangle_Q
 
     with σ_V = 5.08 barn, the incoherent cross section of vanadium (Sears, Neutron News
@@ -232,7 +232,7 @@ def normalize_to_sum_rule(
         %).
     most_missing : float, optional
         Largest fraction of the f-sum of an ideal gas of mass M
-        (`xbp.models.factors.beyond_range`) that may lie beyond E_range at a Q; Q with
+        (``models.factors.beyond_range``) that may lie beyond E_range at a Q; Q with
         more are left out.
     most_spread : float, optional
         Above this relative spread over Q, `diagnostics` lists it.
