@@ -65,9 +65,8 @@ def hard_sphere_structure_factor(
 
     References
     ----------
-    M. S. Wertheim, Phys. Rev. Lett. 10, 321 (1963), doi:10.1103/PhysRevLett.10.321;
-    N. W. Ashcroft and J. Lekner, Phys. Rev. 145, 83 (1966), doi:10.1103/PhysRev.145.83,
-    Eq. 7.
+    Wertheim, Phys. Rev. Lett. 10, 321 (1963), doi:10.1103/PhysRevLett.10.321; Ashcroft
+    and Lekner, Phys. Rev. 145, 83 (1966), doi:10.1103/PhysRev.145.83, Eq. 7.
 
     Examples
     --------
