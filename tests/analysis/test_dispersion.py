@@ -79,3 +79,17 @@ def test_other_tables_are_refused(glass: xr.Dataset) -> None:
         glass.bp.to_bqe().bp.cut_Q((2, 8)).bp.boson_peak(
             E_range=(1.2, 12)
         ).bp.dispersion()
+
+
+def test_energies_that_scatter_by_more_than_their_errors_are_a_diagnostic(
+    glass: xr.Dataset,
+) -> None:
+    peaks = glass.bp.to_bqe().bp.boson_peak(E_range=(1.2, 12))
+    wide = peaks.assign(
+        energy_std=(100 * peaks.energy_std).assign_attrs(peaks.energy_std.attrs)
+    )
+    for table, expected in ((peaks, True), (wide, False)):
+        found = table.bp.dispersion((2.6, 8.2))
+        assert (float(found.p_value) < 0.01) is expected
+        codes = [one.code for one in found.bp.diagnostics()]
+        assert ("scattered_energies" in codes) is expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -117,17 +118,29 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
         "Q_max": (plain["Q"].attrs["units"], "highest Q used"),
         "n_points": ("1", "number of peaks used"),
     }
+    columns = {
+        name: (numbers.isel(_number=i, drop=True), *label)
+        for i, (name, label) in enumerate(names.items())
+    }
     answer: xr.Dataset = result_table(
         signal,
-        {
-            name: (numbers.isel(_number=i, drop=True), *label)
-            for i, (name, label) in enumerate(names.items())
-        },
+        columns,
         quantity="dispersion",
         operation="dispersion",
         arguments={"Q_range": Q_range},
+        attrs=diagnosed({}, *_scattered(columns["p_value"][0])),
     )
     return answer
+
+
+def _scattered(p_value: xr.DataArray) -> Iterator[Diagnostic]:
+    """Yield a diagnostic if energies scatter by more than their errors; not for dask."""
+    if p_value.chunks is None and bool((p_value < 0.01).any()):
+        yield Diagnostic(
+            "scattered_energies",
+            "warning",
+            "the energies scatter by more than their errors, so the slope may too",
+        )
 
 
 def _line(

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.heat_capacity import fitted_dos
-from xbp.core.diagnostic import is_poor
+from xbp.core.diagnostic import diagnostics, is_poor
 from xbp.core.errors import QuantityError
 from xbp.core.format import with_error
 from xbp.core.operation import operation
@@ -273,7 +273,7 @@ def _draw_energies(ax: Axes, table: xr.Dataset) -> None:
             text = str(row.status.values)
             ax.text(0.5, place, text, transform=at, bbox=box, **middle)
     mean, std = float(table.mean_energy), float(table.mean_energy_std)
-    if float(table.p_value) < 0.01:
+    if any(one.code == "energies_differ" for one in diagnostics(table)):
         ax.set_title(
             f"not one energy: p = {float(table.p_value):.1g}", fontsize="small"
         )

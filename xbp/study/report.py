@@ -14,7 +14,7 @@ from typing import Any
 
 import xarray as xr
 
-from xbp.core.diagnostic import is_poor
+from xbp.core.diagnostic import diagnostics, is_poor
 from xbp.core.format import with_error
 from xbp.core.history import parse_history
 from xbp.core.operation import operation
@@ -251,9 +251,8 @@ def _totals(table: xr.Dataset) -> str:
         ],
         ["probability of a larger χ²", _number(table.p_value)],
     ]
-    if float(table.p_value) < 0.01:
-        warning = "the energies do not agree within their errors; do not use the mean"
-        rows.append(["warning", warning])
+    found = (one for one in diagnostics(table) if one.code == "energies_differ")
+    rows += [["warning", _text(one.message)] for one in found]
     return _rows(["in all", ""], rows)
 
 
