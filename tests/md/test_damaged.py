@@ -5,13 +5,15 @@ from __future__ import annotations
 import bz2
 import gzip
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from xbp.errors import XbpError
+from xbp.errors import FileFormatError, XbpError
 from xbp.md import open_trajectory
+from xbp.md.source import reading
 
 from .test_formats import DATA, HEADER, history, rows, timed, xyz
 from .test_open import METAL, SCALED, STYLES, VELOCITY, dump, written
@@ -95,3 +97,45 @@ def test_damaged_files_open_or_are_refused(tmp_path: Path, name: str) -> None:
                 if v in traj
             ):
                 assert np.isfinite(values).all()
+
+
+CARRIAGE_RETURNS = (
+    '6\rLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:999999999999\r'
+    "Cu 1 1 1\r"
+)
+POSCAR = (
+    "t\n1.0\n9 0 0\n0 9 0\n0 0 9\nCu\n1999999999\nDirect\n0.1 0.2 0.3\n0.5 0.6 0.7\n"
+)
+MANY_COLUMNS = (
+    '2\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3'
+    + "".join(f":a{i}:R:999" for i in range(4000))
+    + "\nCu 0 0 0\nCu 1 1 1\n"
+)
+PLAIN = "1999999999\nt\nAr 0 0 0\nAr 1 1 1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("user.xyz", CARRIAGE_RETURNS),
+        ("POSCAR_user", POSCAR),
+        ("user.xyz", MANY_COLUMNS),
+        ("user.xyz", PLAIN),
+    ],
+)
+def test_absurd_declared_sizes_are_refused_at_once(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    pytest.importorskip("ase")
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileFormatError, match="user"):
+            open_trajectory(written(tmp_path, text.encode(), name))
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_that_a_library_lacks_is_an_error_of_the_file() -> None:
+    with pytest.raises(FileFormatError, match="user"), reading("user"):
+        raise MemoryError

@@ -218,12 +218,13 @@ def _columns(text: str, where: str) -> tuple[Columns, int]:
     words, at = text.split(":"), 0
     columns: Columns = {}
     for name, kind, count in zip(words[::3], words[1::3], words[2::3], strict=True):
-        known = kind in _KINDS and count.isdigit() and 0 < int(count) < 1000
-        require_file(known, where, f"Properties={text} must be name:type:number")
+        # More columns do not fit into a line.
+        known = kind in _KINDS and count.isdigit() and 0 < int(count) < 2**15 - at
+        require_file(known, where, f"Properties={text[:60]} must be name:type:number")
         columns[name.lower()] = (at, kind, int(count))
         at += int(count)
     there = columns.get("pos", ())[1:] == ("R", 3)
-    require_file(there, where, f"Properties={text} has no positions (pos:R:3)")
+    require_file(there, where, f"Properties={text[:60]} has no positions (pos:R:3)")
     return columns, at
 
 

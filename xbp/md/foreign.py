@@ -39,6 +39,7 @@ _ASE_WRONG: Final = {
     "cp2k-dcd": "topology=, for a DCD has no elements",
     "dlp-history": "copy it again: its first lines are not those of a HISTORY",
     "dlp4": "write a HISTORY",
+    "extxyz": "write a Lattice in the second line, and lines that end in a newline",
     "gromacs": _BY_TOPOLOGY,
     "lammps-data": "write_data: its first lines are not those of a data file",
     "lammps-dump-binary": "binary2txt",
@@ -71,6 +72,8 @@ def open_with_ase(source: Source, given: Given) -> Found:
             "frames, units or elements",
             fix=_ASE_WRONG.get(kind, ""),
         )
+        if kind == "vasp":
+            _require_counts(source)
         images = formats.iread(str(path), index=":", format=kind)
         images = list(images)
     require_file(bool(images and len(images[0])), path, f"ASE ({kind}) finds no atoms")
@@ -206,6 +209,14 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
             style=style,
         ),
     )
+
+
+def _require_counts(source: Source) -> None:
+    """Refuse a POSCAR with more atoms than bytes: ASE makes a list of them first."""
+    words = b" ".join(source.read(0, 2**12).split(b"\n")[5:7]).split()
+    count = sum(int(word) for word in words if word.isdigit())
+    whole = count <= source.path.stat().st_size
+    require_file(whole, source.path, f"it declares {count} atoms")
 
 
 def _data_topology(path: Path) -> tuple[np.ndarray, np.ndarray | None] | None:

@@ -72,9 +72,9 @@ def reading(
     """Turn whatever Python or a library raises on damaged contents into our error."""
     try:
         yield
-    except (XbpError, MemoryError):
+    except XbpError:
         raise
-    except Exception as error:
+    except Exception as error:  # MemoryError, too: of absurd sizes that a file declares
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = f"{kind}{error}".partition("\n")[0][:200]
         raise FileFormatError(f"{where} {problem}", reason=reason, fix=fix) from error
