@@ -1,21 +1,24 @@
-"""Write xbp/accessor.pyi, the types of the accessors, from the registry of operations.
+"""Write xbp/accessor.pyi and xbp/core/index.py from the registry of operations.
 
-`python .ci/make_stub.py` writes it; tests/test_accessor.py checks that it is current.
+The first has the types of the accessors, the second the module of each operation.
+`python .ci/make_stub.py` writes both; tests/test_accessor.py checks that they are
+current.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import importlib
 import inspect
 import sys
 from pathlib import Path
 from typing import get_origin
 
 import xbp
-from xbp.core.operation import OPERATIONS, Operation
+from xbp.core.operation import Operation, registered_operations
 
-TARGET = Path(xbp.__file__).parent / "accessor.pyi"
+ROOT = Path(xbp.__file__).parent
 HEAD = '''"""Types of the accessors; made by .ci/make_stub.py, not by hand."""
 
 import os
@@ -48,12 +51,48 @@ def bp(data: Data) -> BosonPeakAccessor[Data]: ...
 '''
 
 
-def stub() -> str:
-    """Return the text of the stub."""
-    methods: dict[str, list[str]] = {"plot": [], "data": [], "study": []}
-    for one in sorted(OPERATIONS.values(), key=lambda one: one.name):
+INDEX = '''"""Where each operation is defined; made by .ci/make_stub.py, not by hand.
+
+``import xbp`` imports none of these modules: each is imported when one of its
+operations is first used.
+"""
+
+from typing import Final, Literal
+
+Where = Literal["data", "plot", "study"]
+
+MODULES: Final[dict[Where, dict[str, str]]] = {{
+{rows}}}
+'''
+
+
+def operations() -> list[Operation]:
+    """Import every module of xbp that has operations, and return these by name."""
+    for path in sorted(ROOT.rglob("*.py")):
+        if "\n@operation(" in path.read_text(encoding="utf-8"):
+            parts = path.relative_to(ROOT.parent).with_suffix("").parts
+            importlib.import_module(".".join(parts))
+    return sorted(registered_operations(), key=lambda one: one.name)
+
+
+def generated() -> dict[Path, str]:
+    """Return the text of each file that follows from the registry."""
+    methods: dict[str, list[str]] = {"data": [], "plot": [], "study": []}
+    modules: dict[str, list[str]] = {"data": [], "plot": [], "study": []}
+    for one in operations():
         methods[one.where].append(_method(one))
-    return HEAD.format(**{where: "".join(text) for where, text in methods.items()})
+        modules[one.where].append(
+            f'        "{one.name}": "{one.function.__module__}",\n'
+        )
+    rows = "".join(
+        f'    "{where}": {{\n{"".join(lines)}    }},\n'
+        for where, lines in modules.items()
+    )
+    stub = HEAD.format(**{where: "".join(text) for where, text in methods.items()})
+    return {
+        ROOT / "accessor.pyi": stub,
+        ROOT / "core" / "index.py": INDEX.format(rows=rows),
+    }
 
 
 def _method(one: Operation) -> str:
@@ -89,4 +128,5 @@ def _plain(annotation: str, one: Operation) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(stub())
+    for path, text in generated().items():
+        path.write_text(text, encoding="utf-8")

@@ -18,7 +18,7 @@ import nbformat
 from nbclient import NotebookClient
 
 import xbp
-from xbp.core.operation import OPERATIONS
+from xbp.core.operation import all_operations
 
 #: Title of a page, and the packages whose functions stand on it.
 GROUPS = (
@@ -67,7 +67,7 @@ def public_names() -> dict[str, object]:
 
 def accessor_methods() -> list[str]:
     """Return the names of the methods of ``.bp``."""
-    return sorted(name for where, name in OPERATIONS if where == "data")
+    return sorted(one.name for one in all_operations() if one.where == "data")
 
 
 def reference_pages() -> dict[str, str]:
@@ -105,7 +105,7 @@ def reference_pages() -> dict[str, str]:
             _constant(module.__name__, n, getattr(module, n)) for n in constants
         )
     methods = accessor_methods()
-    figures = sorted(name for where, name in OPERATIONS if where == "plot")
+    figures = sorted(one.name for one in all_operations() if one.where == "plot")
     pages["accessor"] = (
         _title("The accessor .bp")
         + "``import xbp`` puts ``.bp`` on every DataArray and Dataset. Each method is "

@@ -122,9 +122,12 @@ def test_modules_are_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 610
 
 
-#: Third-party modules that take long to import, and that a chain of reductions needs
-#: late or never: `import scipy` gives `scipy.stats` when it is used.
-HEAVY = ("scipy.stats", "scipy.optimize", "lmfit.model", "matplotlib", "distributed")
+#: Third-party modules that take long to import: `import scipy` gives `scipy.stats` when
+#: it is used; and the packages of xbp, each imported when it is first used.
+HEAVY = (
+    "scipy.stats", "scipy.optimize", "lmfit.model", "matplotlib", "distributed",
+    "xbp.analysis", "xbp.fitting", "xbp.io", "xbp.md", "xbp.models", "xbp.plot", "xbp.reduction", "xbp.study",
+)  # fmt: skip
 
 
 def test_importing_xbp_leaves_heavy_packages_alone() -> None:
@@ -133,3 +136,14 @@ def test_importing_xbp_leaves_heavy_packages_alone() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == []
+
+
+def test_an_operation_imports_its_own_package_alone() -> None:
+    code = (
+        "import sys, xbp; xbp.to_gdos; "
+        "print(*[m for m in ('xbp.reduction', 'xbp.md', 'xbp.plot') if m in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["xbp.reduction"]

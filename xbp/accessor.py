@@ -5,28 +5,38 @@ from __future__ import annotations
 import difflib
 import functools
 import html
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import xarray as xr
 
-# Importing the packages registers their operations.
-from xbp import analysis, fitting, io, md, plot, reduction, study  # noqa: F401
 from xbp.core.errors import ArgumentsError
-from xbp.core.operation import OPERATIONS, Operation, Where, applicable, require_kind
+from xbp.core.index import MODULES, Where
+from xbp.core.operation import Operation, applicable, find_operation, require_kind
 from xbp.summary import describe, describe_html
 
 __all__ = ["BosonPeakAccessor", "PlotAccessor", "StudyAccessor", "bp"]
+
+
+class _Lazy:
+    """A method of an accessor; its module is imported when it is first used."""
+
+    def __init__(self, where: Where, name: str) -> None:
+        self.where, self.name = where, name
+
+    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
+        setattr(owner, self.name, _method(owner, find_operation(self.where, self.name)))
+        return getattr(instance or owner, self.name)  # type: ignore[no-any-return]
 
 
 def _filled(where: Where) -> Callable[[type], type]:
     """Give a class a method for each operation of one accessor."""
 
     def fill(cls: type) -> type:
-        for one in OPERATIONS.values():
-            if one.where == where:
-                setattr(cls, one.name, _method(cls, one))
+        for name in MODULES[where]:
+            setattr(cls, name, _Lazy(where, name))
         return cls
 
     return fill
@@ -107,7 +117,7 @@ class BosonPeakAccessor:
         return describe(self._data)
 
     def __dir__(self) -> list[str]:
-        own = [name for name in super().__dir__() if ("data", name) not in OPERATIONS]
+        own = [name for name in super().__dir__() if name not in MODULES["data"]]
         if not any(applicable(self._data, "plot")):
             own.remove("plot")
         return [*own, *applicable(self._data, "data")]
@@ -130,7 +140,8 @@ class StudyAccessor:
         self._data = tree
 
     def __repr__(self) -> str:
-        return study.summary(self._data)
+        # Imported when a study is first printed.
+        return str(importlib.import_module("xbp.study").summary(self._data))
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"

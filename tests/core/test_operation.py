@@ -9,7 +9,13 @@ import xarray as xr
 
 import xbp
 from xbp.core.history import extend_history
-from xbp.core.operation import OPERATIONS, RESULTS, Operation, step_to
+from xbp.core.operation import (
+    RESULTS,
+    Operation,
+    all_operations,
+    find_operation,
+    step_to,
+)
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.errors import QuantityError, XbpError
 
@@ -88,7 +94,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 OF_SIGNALS = [
     one
-    for one in OPERATIONS.values()
+    for one in all_operations()
     if one.where == "data"
     and not {"trajectory", *one.takes} & {"table"}
     and not {*one.takes} & {"trajectory", *RESULTS}
@@ -96,7 +102,7 @@ OF_SIGNALS = [
 ]
 
 
-@pytest.mark.parametrize("one", OPERATIONS.values(), ids=lambda one: one.path)
+@pytest.mark.parametrize("one", all_operations(), ids=lambda one: one.path)
 def test_operations_are_public_functions(one: Operation) -> None:
     assert operator.attrgetter(one.path.removeprefix("xbp."))(xbp) is one.function
     known = {*QUANTITIES, *RESULTS, "signal", "table", "study"}
@@ -205,16 +211,16 @@ def test_no_history_steers_an_operation_on_a_trajectory(name: str) -> None:
     atoms = {"cell": 12, "T": 300, "mass": 40, "time_step": 0.05, "seed": 1}
     gas = xbp.md.models.ideal_gas(20, 100, **atoms)
     window = {} if name in ("structure_factor", "radial_distribution", "msd") else {"window": "2 ps"}  # fmt: skip
-    weights = {"weights": "unit"} if "weights" in OPERATIONS["data", name].signature.parameters else {}  # fmt: skip
+    weights = {"weights": "unit"} if "weights" in find_operation("data", name).signature.parameters else {}  # fmt: skip
     if name == "vdos":
         weights = {"weights": "mass"}
     assert_same(
-        OPERATIONS["data", name], gas, **window, **weights, **OF_TRAJECTORIES[name]
+        find_operation("data", name), gas, **window, **weights, **OF_TRAJECTORIES[name]
     )
 
 
 def test_no_history_steers_an_operation_on_a_table(glass: xr.Dataset) -> None:
     peaks = glass.bp.to_bqe().bp.rebin(Q=2.0).bp.boson_peak(E_range=(1.2, 8))
-    assert_same(OPERATIONS["data", "dispersion"], peaks)
+    assert_same(find_operation("data", "dispersion"), peaks)
     C = glass.bp.heat_capacity(np.linspace(2, 40, 40)).bp.fit_heat_capacity()
-    assert_same(OPERATIONS["data", "fitted_dos"], C, E=np.linspace(0.1, 20, 50))
+    assert_same(find_operation("data", "fitted_dos"), C, E=np.linspace(0.1, 20, 50))

@@ -8,29 +8,32 @@ reference.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import xarray as xr
 
 from xbp.core.errors import QuantityError
+from xbp.core.index import MODULES, Where
 
 __all__ = [
-    "OPERATIONS",
     "RESULTS",
     "Operation",
+    "all_operations",
     "applicable",
+    "find_operation",
     "kinds_of",
     "next_steps",
     "operation",
+    "registered_operations",
     "require_kind",
     "step_to",
     "steps_after",
 ]
 
-Where = Literal["data", "plot", "study"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -126,8 +129,8 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "compare": ("mean_energy", "discrepancy", "chi2", "p_value", "energy"),
 }
 
-#: Every operation, by accessor and name.
-OPERATIONS: Final[dict[tuple[Where, str], Operation]] = {}
+#: The operations of the modules imported so far, by accessor and name.
+_REGISTERED: Final[dict[tuple[Where, str], Operation]] = {}
 
 
 def operation(
@@ -149,19 +152,35 @@ def operation(
 
     Examples
     --------
-    >>> OPERATIONS["data", "to_bqe"].gives, OPERATIONS["data", "cut_E"].call
+    >>> find_operation("data", "to_bqe").gives, find_operation("data", "cut_E").call
     ('reduced_dos', 'cut_E(…)')
     """
     kinds = (takes,) if isinstance(takes, str) else takes
     some = (suggested,) if isinstance(suggested, str) else suggested
 
     def register(function: F) -> F:
-        OPERATIONS[where, function.__name__] = Operation(
+        _REGISTERED[where, function.__name__] = Operation(
             function, kinds, gives, over, step, some or kinds, when, where
         )
         return function
 
     return register
+
+
+def find_operation(where: Where, name: str) -> Operation:
+    """Return one operation, after importing the module that defines it."""
+    importlib.import_module(MODULES[where][name])
+    return _REGISTERED[where, name]
+
+
+def registered_operations() -> list[Operation]:
+    """Return the operations of the modules imported so far."""
+    return list(_REGISTERED.values())
+
+
+def all_operations() -> list[Operation]:
+    """Return every operation, after importing all modules that define one."""
+    return [find_operation(where, name) for where in MODULES for name in MODULES[where]]
 
 
 def kinds_of(data: Any) -> dict[str, str]:
@@ -202,7 +221,7 @@ def _suits(takes: Collection[str], kinds: Collection[str]) -> bool:
 def applicable(data: Any, where: Where) -> Iterator[str]:
     """Return the names of the methods that accept data of this kind."""
     kinds = kinds_of(data)
-    for one in OPERATIONS.values():
+    for one in all_operations():
         if one.where == where and _suits(one.takes, kinds):
             yield one.name
 
@@ -219,7 +238,7 @@ def next_steps(data: Any, kind: str) -> list[str]:
     signal = kind != "trajectory" and kind not in RESULTS
     found = [
         one
-        for one in OPERATIONS.values()
+        for one in all_operations()
         if one.step is not None
         and (kind in one.suggested or (signal and "signal" in one.suggested))
         and set(one.over) <= set(data.dims)
@@ -262,7 +281,7 @@ def step_to(given: object, wanted: Collection[str]) -> str | None:
     if given == "interference_function" and "static_structure_factor" in wanted:
         return "S(Q) = 1 + F(Q)/<b>^2: xbp.open_dataset(path, composition='SiO2').Sq"
     steps = sorted(
-        (one for one in OPERATIONS.values() if one.gives and one.step is not None),
+        (one for one in all_operations() if one.gives and one.step is not None),
         key=lambda one: one.step or 0,
     )
     for goal in wanted:
@@ -289,7 +308,7 @@ def require_kind(data: Any, one: Operation) -> None:
     Examples
     --------
     >>> import xbp
-    >>> require_kind(xbp.tutorial.open_dataset("zr46cu46al8_md").S, OPERATIONS["data", "structure_factor"])
+    >>> require_kind(xbp.tutorial.open_dataset("zr46cu46al8_md").S, find_operation("data", "structure_factor"))
     Traceback (most recent call last):
         ...
     xbp.core.errors.QuantityError: .bp.structure_factor() needs a trajectory, not a 'dynamic_structure_factor'
