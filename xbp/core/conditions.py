@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.core.pint_data import unwrap
 from xbp.core.schema import COORDINATES, require_same_grid, require_units
 from xbp.core.units import (
     convert_factor,
@@ -25,6 +26,7 @@ from xbp.core.units import (
 
 __all__ = [
     "FIXED_ENERGY",
+    "along",
     "resolve_fixed_energy",
     "resolve_temperature",
     "resolve_u2",
@@ -261,6 +263,57 @@ def _require_on(data: xr.DataArray, array: xr.DataArray, given: Any, name: str) 
             )
     if isinstance(given, xr.DataArray):
         require_same_grid(data, given, array.dims)
+
+
+def along(
+    data: xr.DataArray,
+    given: Any,
+    name: str,
+    units: str,
+    *,
+    default: str | None = None,
+    energy: bool = False,
+) -> xr.Variable:
+    """Return an argument that is one number, or an array over dimensions of the data.
+
+    Parameters
+    ----------
+    data : xarray.DataArray
+        The data, on whose grid an array must be.
+    given : scalar with units, or DataArray
+        What the user passed; bare numbers are in `default`, or else in `units`.
+    name, units, energy
+        As for `magnitude`.
+
+    Raises
+    ------
+    QuantityError, CoordinateError
+        If an array is over another dimension or grid.
+    UnitsError
+        As for `magnitude`.
+
+    Examples
+    --------
+    >>> E = ("E", [1.0, 2.0], {"units": "meV"})
+    >>> S = xr.DataArray([3.0, 4.0], dims="E", coords={"E": E})
+    >>> along(S, xr.DataArray([10.0, 20.0], {"E": E}, "E"), "scale", "1").values
+    array([10., 20.])
+    """
+    if isinstance(given, xr.DataArray):
+        given = unwrap(given)[0]
+    number, own = split_quantity(given, name)
+    if not isinstance(number, xr.DataArray) or not number.ndim:
+        single = magnitude(given, units, name=name, default=default, energy=energy)
+        return xr.Variable((), single)
+    if not {*number.dims} <= {*data.dims} or number.dtype.kind not in "fiu":
+        raise QuantityError(
+            f"{name} is over {number.dims} and of type {number.dtype}; it must be real "
+            f"numbers over dimensions of the data, {tuple(map(str, data.dims))}"
+        )
+    require_same_grid(data, number, number.dims)
+    factor = convert_factor(own or default or units, units, name=name, energy=energy)
+    array: xr.Variable = number.variable.astype(float) * factor
+    return array
 
 
 def check_statistics(value: Any) -> str:

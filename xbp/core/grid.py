@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import CoordinateError, RangeError
+from xbp.core.errors import CoordinateError, RangeError, XbpError
 from xbp.core.guards import shown
 from xbp.core.independence import (
     carried_independence,
@@ -34,6 +34,10 @@ __all__ = [
 #: Edges closer than this, relative to the bins, are one: grids in meV and in THz differ
 #: by rounding.
 _SAME_EDGE: Final = 1e-9
+
+
+#: Units of the bare numbers of an axis.
+_BARE: Final = {"Q": "1/angstrom", "E": "meV", "temperature": "K"}
 
 
 def bin_limits(
@@ -111,15 +115,25 @@ def bin_limits(
     return edges[:-1], edges[1:]
 
 
-def given_axis(given: Any, dim: str) -> tuple[np.ndarray, str]:
+def given_axis(
+    given: Any,
+    dim: str,
+    default: str | None = None,
+    *,
+    error: type[XbpError] = CoordinateError,
+) -> tuple[np.ndarray, str]:
     """Return an axis that a user gives as an argument.
 
     Parameters
     ----------
     given : 1-D array, list, pint.Quantity, or DataArray with units
         Ascending real numbers; a single one is an axis too.
-    dim : {"E", "temperature"}
-        What they are: energies (bare: meV) or temperatures (bare: K).
+    dim : {"Q", "E", "temperature"}
+        What they are: momentum transfers, energies or temperatures.
+    default : str, optional
+        Units of bare numbers: by default 1/angstrom, meV or K.
+    error : type, optional
+        Class of the error for values that are not such numbers.
 
     Returns
     -------
@@ -140,7 +154,7 @@ def given_axis(given: Any, dim: str) -> tuple[np.ndarray, str]:
     >>> given_axis([2, 10.0], "temperature")
     (array([ 2., 10.]), 'K')
     """
-    numbers, units = given, None
+    numbers, units, default = given, None, default or _BARE[dim]
     if not isinstance(given, list | tuple | dict | str):
         numbers, units = split_quantity(given, dim)
     # Units of single numbers in a list would be lost.
@@ -160,18 +174,16 @@ def given_axis(given: Any, dim: str) -> tuple[np.ndarray, str]:
         or not np.isfinite(values).all()
         or (np.diff(values.astype(float)) <= 0).any()
     ):
-        example = "0.1, 30, 300), in meV" if dim == "E" else "2, 300, 150), in K"
-        raise CoordinateError(
-            f"{dim}={shown(given)} is not a row of ascending, finite real numbers, "
-            "with units for all of them or none",
-            fix=f"{dim}=np.linspace({example}",
+        raise error(
+            f"{dim}={shown(given)} is not a row of ascending, finite real numbers",
+            fix=f"{dim}=np.linspace(start, stop, n), in {units or default}",
         )
-    values = values.astype(float)
-    if dim == "E":
-        convert_factor(units or "meV", "meV", name=dim, energy=True)
-        return values, units or "meV"
-    to_kelvin(values, units or "K", name=dim)
-    return values, units or "K"
+    values, units = values.astype(float), units or default
+    if dim == "temperature":
+        to_kelvin(values, units, name=dim)
+    else:
+        convert_factor(units, _BARE[dim], name=dim, energy=dim == "E")
+    return values, units
 
 
 def interval(

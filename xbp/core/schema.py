@@ -208,6 +208,26 @@ COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+def labels(name: str) -> dict[str, str]:
+    """Return the canonical units and the long name of a coordinate, as attributes."""
+    units, long_name = COORDINATES[name]
+    return {"units": units, "long_name": long_name}
+
+
+def per_unit(data: xr.DataArray | xr.Dataset, dim: str) -> float:
+    """Return how much one unit of a coordinate is in its canonical unit.
+
+    Examples
+    --------
+    >>> E = xr.DataArray([1.0], dims="E", attrs={"units": "eV"})
+    >>> per_unit(xr.Dataset(coords={"E": E}), "E")
+    1000.0
+    """
+    units = str(data.coords.variables[dim].attrs["units"])
+    canonical, name = COORDINATES[dim][0], f"coordinate '{dim}'"
+    return convert_factor(units, canonical, name=name, energy=dim == "E")
+
+
 def symbol_of(value: xr.DataArray) -> str:
     """Write the symbol of a signal with the dimensions that it has.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -33,7 +33,16 @@ from xbp.core.schema import (
 )
 from xbp.core.units import convert_factor
 
-__all__ = ["Signal", "extend_history", "read", "result_table", "table_signal"]
+__all__ = [
+    "Signal",
+    "extend_history",
+    "over_spectra",
+    "read",
+    "result_table",
+    "table_signal",
+]
+
+T = TypeVar("T")
 
 
 #: Attributes that describe the numbers as they are: an operation sets them anew or
@@ -79,6 +88,10 @@ class Signal:
         """Units of the values."""
         return str(self.value.attrs["units"])
 
+    def both(self, function: Callable[[xr.DataArray], T]) -> tuple[T, T | None]:
+        """Apply a function to the values, and to the standard deviations if known."""
+        return function(self.value), None if self.std is None else function(self.std)
+
     def answer(
         self,
         value: xr.DataArray | xr.Variable,
@@ -90,16 +103,17 @@ class Signal:
         quantity: str | None = None,
         attrs: Mapping[str, Any] | None = None,
         coords: Mapping[str, xr.Variable] | None = None,
-        bounds: Mapping[str, xr.Variable] | None = None,
+        bounds: Mapping[str, Any] | None = None,
         common: Mapping[str, xr.Variable] | None = None,
     ) -> Any:
         """Label an answer and give it back in the kind that was passed.
 
         Units, quantity and history are set anew: nothing that xarray carried through
         the arithmetic survives. A Variable is on the grid of the signal; `coords` are
-        scalar or further coordinates to add or replace. In a Dataset, companions that
-        share the answer's grid stay, and `bounds` become the CF bounds of changed
-        coordinates. `std` belongs to each bin alone; errors of factors that bins share
+        scalar or further coordinates to add or replace. Its dimensions are put in the
+        order of the signal's. In a Dataset, companions that share the answer's grid
+        stay, and `bounds`, pairs of lower and upper limits, become the CF bounds of
+        changed coordinates. `std` belongs to each bin alone; errors of factors that bins share
         are `common`, signed, by the names of the factors (`xbp.core.common_errors`).
         """
         row = QUANTITIES[quantity or self.quantity.name]
@@ -118,15 +132,16 @@ class Signal:
         on_grid: Any = _labelled(found, self, bounds or {})
         if not grid.xindexes.keys() & (coords or {}).keys():
             on_grid = xr.Coordinates(on_grid, indexes=dict(grid.xindexes))
-        data = value.variable.data if isinstance(value, xr.DataArray) else value.data
-        variable = xr.Variable(
-            value.dims, data, {k: v for k, v in labels.items() if v is not None}
-        )
+        order = [d for d in self.value.dims if d in value.dims]
+        order = order if len(order) == value.ndim else list(value.dims)
+        moved = xr.as_variable(value).transpose(*order)
+        known = {k: v for k, v in labels.items() if v is not None}
+        variable = xr.Variable(moved.dims, moved.data, known)
         if isinstance(self.source, xr.DataArray):
             return self.rewrap(xr.DataArray(variable, coords=on_grid, name=name))
         variables = {name: variable}
         if std is not None:
-            errors = std.variable if isinstance(std, xr.DataArray) else std
+            errors = xr.as_variable(std).transpose(*order)
             about = {
                 "units": labels["units"],
                 "long_name": f"standard deviation of {labels['long_name'] or name}",
@@ -147,7 +162,7 @@ class Signal:
 
 
 def _labelled(
-    found: Mapping[Any, xr.Variable], signal: Signal, bounds: Mapping[str, xr.Variable]
+    found: Mapping[Any, xr.Variable], signal: Signal, bounds: Mapping[str, Any]
 ) -> dict[Hashable, xr.Variable]:
     """Return coordinates with the labels of the signal and their CF bounds.
 
@@ -160,7 +175,10 @@ def _labelled(
         limits = f"{name}_bnds"
         if isinstance(signal.source, xr.Dataset) and name in bounds:
             attrs["bounds"] = limits
-            out[limits] = bounds[name]
+            pair = bounds[name]
+            if not isinstance(pair, xr.Variable):
+                pair = xr.Variable((*variable.dims, "bnds"), np.stack(pair, axis=-1))
+            out[limits] = pair
         elif (
             "bounds" in attrs
             and limits in known
@@ -426,6 +444,52 @@ def result_table(
     }
     ds.attrs |= diagnosed(ds.attrs, *poor_fits(ds))
     return signal.rewrap(ds)
+
+
+def over_spectra(
+    function: Callable[..., Any],
+    *arrays: Any,
+    core: Sequence[str] = ("E",),
+    gives: Sequence[Sequence[str]] = ((),),
+    sizes: Mapping[str, int] | None = None,
+    types: Sequence[Any] | None = None,
+    **arguments: Any,
+) -> Any:
+    """Apply a function of plain arrays to each spectrum or map, of dask arrays lazily.
+
+    Parameters
+    ----------
+    function : callable
+        Gets each array over those of the dimensions `core` that it has, in their order.
+    *arrays : DataArray, number or None
+        Coordinates over `core` are left out; None is passed as a 0-d NaN.
+    core : sequence of str
+        Dimensions of one spectrum or map.
+    gives : sequence of sequence of str
+        Dimensions of each result; their `sizes` if they are new.
+    types : sequence of type, optional
+        Types of the results; by default float.
+    **arguments : object
+        Further arguments of the function.
+    """
+    given, own = [], []
+    for array in arrays:
+        part = xr.DataArray(np.nan if array is None else array)
+        given.append(
+            part.drop_vars([c for c in part.coords if {*core} & {*part[c].dims}])
+        )
+        own.append([dim for dim in core if dim in part.dims])
+    return xr.apply_ufunc(
+        function,
+        *given,
+        kwargs=arguments,
+        input_core_dims=own,
+        output_core_dims=gives,
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=types or [float] * len(gives),
+        dask_gufunc_kwargs={"allow_rechunk": True, "output_sizes": dict(sizes or {})},
+    )
 
 
 def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
