@@ -82,7 +82,7 @@ def generated() -> dict[Path, str]:
     for one in operations():
         methods[one.where].append(_method(one))
         modules[one.where].append(
-            f'        "{one.name}": "{one.function.__module__}",\n'
+            f'        "{one.name}": "{one.function.__module__.removeprefix("xbp.")}",\n'
         )
     rows = "".join(
         f'    "{where}": {{\n{"".join(lines)}    }},\n'

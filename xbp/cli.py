@@ -29,10 +29,10 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except XbpError as error:
-            said = str(error)
+            text = str(error)
             for argument, option in _OPTIONS.items():
-                said = said.replace(argument, option)
-            raise click.ClickException(said) from error
+                text = text.replace(argument, option)
+            raise click.ClickException(text) from error
         except OSError as error:
             # A folder that cannot be made or written, a full disk.
             raise click.ClickException(
@@ -94,7 +94,7 @@ def demo(out: Path, overwrite: bool) -> None:
 @click.option(
     "--time-between-frames",
     metavar="TIME",
-    help="For files that tell no time, like '20 fs'.",
+    help="For files without times, like '20 fs'.",
 )
 @click.option(
     "--argon", "lj", is_flag=True, help="With --units lj: take the values of argon."
@@ -120,7 +120,7 @@ def convert(
     drop_truncated: bool,
     overwrite: bool,
 ) -> None:
-    """Copy the trajectory SOURCE to TARGET, netCDF or (named *.zarr) Zarr, of any size."""
+    """Copy the trajectory SOURCE to TARGET, netCDF or (named *.zarr) Zarr."""
     by_type: dict[int | str, str] = {}
     for given in elements:
         kind, _, symbol = given.partition("=")
@@ -231,7 +231,7 @@ def glass(system: str, out: Path, composition: str | None, **options: Any) -> No
     type=click.Choice(["peak", "einstein"]),
     default="peak",
     show_default=True,
-    help="Which energy stands for a fitted heat capacity.",
+    help="Energy that represents a fitted heat capacity.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the page.")
 def report(

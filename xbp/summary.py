@@ -36,6 +36,13 @@ _ATTRIBUTES: Final = {
     "molar_mass": "molar mass",
     "atoms_per_formula": "atoms",
 }
+#: Spectra in which the first phonon of a simulated box is a maximum.
+_OF_A_BOX: Final = (
+    "dynamic_structure_factor",
+    "generalized_dos",
+    "reduced_dos",
+    "vibrational_dos",
+)
 
 
 def describe(data: xr.DataArray | xr.Dataset) -> str:
@@ -61,17 +68,16 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     Examples
     --------
     >>> import xbp
-    >>> b = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_bqe()
-    >>> print(describe(b.B))
-    B(Q,E) in angstrom**2/meV**2: Q 169 (0.1527 to 8.575 1/angstrom), E 146 (0 to 59.97 meV)
-      temperature 300 K, u2 0.01345 angstrom**2, box_phonon 1.72 meV, statistics classical
-      next: .bp.boson_peak() .bp.scan_boson_peak() .bp.cut_E(…) .bp.cut_Q(…) .bp.correlation_map(…)
-      .bp.to_sqe() .bp.plot.map()
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> print(describe(glass.Sq))
+    S(Q): Q 169 (0.1527 to 8.575 1/angstrom)
+      temperature 300 K, u2 0.01345 angstrom**2, box_phonon 1.72 meV
+      next: .bp.to_radial_distribution(…) .bp.fit(…) .bp.plot.cut()
       missing: standard deviations (a DataArray has none: use the Dataset)
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise QuantityError(
-            f"got a {type(data).__name__}, not an xarray.DataArray or xarray.Dataset",
+            f"a {type(data).__name__} is not an xarray.DataArray or Dataset",
             fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
         )
     plain = unwrap(data)[0]
@@ -164,8 +170,10 @@ def _status(table: xr.Dataset) -> str:
     status = str(table[own].values)
     if own != "status":
         return "" if np.isfinite(float(table["E_BP"])) else status
-    limiting = str(table["limiting_parameter"].values) if "limiting_parameter" in table else ""  # fmt: skip
-    return f"{status} ({limiting})" if limiting and status != OK else status
+    limiting = table.get("limiting_parameter")
+    if limiting is None or not str(limiting.values) or status == OK:
+        return status
+    return f"{status} ({limiting.values})"
 
 
 def _called(table: xr.Dataset, name: str) -> str:
@@ -181,11 +189,15 @@ def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) 
     value = float(one[name])
     if not np.isfinite(value):
         status = one.get("peak_status" if name == "energy" else "status")
-        said = "" if status is None or status.ndim else str(status.values)
-        return "not found" if said in ("", OK) else f"not found ({said})"
+        why = "" if status is None or status.ndim else str(status.values)
+        return "not found" if why in ("", OK) else f"not found ({why})"
     std = one.get(f"{name}_std")
     text = with_error(value, np.nan if std is None else float(std))
-    systematic = {"energy": "systematic", "energy_E": "systematic_E", "u2": "u2_systematic"}  # fmt: skip
+    systematic = {
+        "energy": "systematic",
+        "energy_E": "systematic_E",
+        "u2": "u2_systematic",
+    }
     further = {
         "systematic": one.get(systematic.get(name, "")),
         "common": one.get(f"{name}_std_common"),
@@ -347,19 +359,15 @@ def _missing(value: xr.DataArray, source: xr.DataArray | xr.Dataset) -> Iterator
     if is_sqe and "u2" not in value.coords:
         yield (
             "u2 of the Debye-Waller factor (u2= of the next call; .bp.debye_waller() "
-            "or .bp.to_vibrational_dos(…) finds it; for a liquid u2='0 angstrom^2')"
+            "finds it; u2='0 angstrom^2' for a liquid)"
         )
     if is_sqe and "statistics" not in value.attrs:
-        yield (
-            f"statistics ({name}.attrs['statistics'] = 'quantum' if measured, "
-            "'classical' if from MD)"
-        )
+        yield f"statistics ({name}.attrs['statistics'] = 'quantum' or 'classical' (MD))"
     molar = "mol" in str(value.attrs.get("units"))
     if row.name == "heat_capacity" and molar and "amount" not in value.attrs:
         yield f"per mole of what ({name}.attrs['amount'] = 'atoms' or 'formula units')"
     simulated = value.attrs.get("statistics") == "classical" and "E" in value.dims
-    boxed = ("dynamic_structure_factor", "generalized_dos", "reduced_dos", "vibrational_dos")  # fmt: skip
-    if simulated and row.name in boxed and "box_phonon" not in value.coords:
+    if simulated and row.name in _OF_A_BOX and "box_phonon" not in value.coords:
         yield (
             "the first phonon of the box, which is not a boson peak "
             "(.bp.mark_box_phonon(traj.bp.box_phonon()))"
@@ -408,11 +416,13 @@ def _of_local_fields(fields: xr.Dataset | xr.DataArray) -> Iterator[str]:
     names = [str(n) for n in (fields.data_vars if whole else [fields.name])]
     sizes = ", ".join(f"{dim} {size}" for dim, size in fields.sizes.items())
     yield f"local fields of the atoms, {', '.join(names)}: {sizes}"
-    how = [f"{k} {fields.attrs[k]}" for k in ("cutoff", "reference") if k in fields.attrs]  # fmt: skip
+    known = {k: fields.attrs[k] for k in ("cutoff", "reference") if k in fields.attrs}
+    how = [f"{key} {value}" for key, value in known.items()]
     if how:
         yield f"  {', '.join(how)}"
     chosen = repr(names[0]) if len(names) == 1 else str(names)
-    yield f"  next: traj.bp.fluctuation_spectrum({chosen}, …) traj.bp.compare_fluctuations(…)"
+    steps = f"fluctuation_spectrum({chosen}, …) traj.bp.compare_fluctuations(…)"
+    yield f"  next: traj.bp.{steps}"
 
 
 def _units(variable: xr.DataArray) -> str:

@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 import xarray as xr
 
 from xbp.core.errors import FileFormatError
+from xbp.core.guards import choose
 
 __all__ = ["open_dataset", "open_datatree"]
 
@@ -44,12 +45,7 @@ def open_dataset(name: str) -> xr.Dataset:
     >>> open_dataset("zr46cu46al8_md").sizes["Q"]
     169
     """
-    if name not in NAMES:
-        raise FileFormatError(
-            f"there is no embedded data set {name!r}",
-            reason=f"xbp comes with {', '.join(NAMES)}",
-            fix="name one",
-        )
+    choose(name, NAMES, "name", error=FileFormatError)
     with as_file(files("xbp.data") / f"{name}.nc") as path:
         return xr.load_dataset(path, engine="netcdf4")
 
@@ -84,12 +80,7 @@ def open_datatree(name: str) -> xr.DataTree:
     >>> sorted(open_datatree("CuZr").children)
     ['fluctuations', 'harmonic', 'spectra', 'thermodynamics', 'transition']
     """
-    if name not in TREES:
-        raise FileFormatError(
-            f"there is no embedded glass {name!r}",
-            reason=f"xbp comes with {', '.join(TREES)}",
-            fix="name one",
-        )
+    choose(name, TREES, "name", error=FileFormatError)
     with (
         as_file(files("xbp.data") / f"{TREES[name]}.nc") as path,
         xr.open_datatree(path, engine="netcdf4") as tree,

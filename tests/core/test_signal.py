@@ -36,7 +36,7 @@ def test_new_dataset_follows_the_model() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"units": "per meV"}, "not a unit"), ({"statistics": "boltzmann"}, "neither 'quantum' nor 'classical'"),
+        ({"units": "per meV"}, "not a unit"), ({"statistics": "boltzmann"}, "statistics='boltzmann'"),
         ({"temperature": -1}, "positive"), ({"temperature": "3 meV"}, "'K' is needed"),
         ({"coords": COORDS | {"E": ([1.0, 3.0, 2.0], "meV")}}, "not ascending"),
         ({"coords": COORDS | {"E": ([1.0, 2.0, 2.0], "meV")}}, "duplicates"),

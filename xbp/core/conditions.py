@@ -1,6 +1,4 @@
-"""What a sample was under, and the instrument.
-
-Temperature, mean-square displacement, kind of statistics, geometry.
+"""Sample conditions and the instrument: temperature, u², statistics, geometry.
 
 Each comes from an argument or from the data, never from both with different values, and
 is never guessed.
@@ -14,15 +12,17 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.core.errors import (
+    CoordinateError,
+    QuantityError,
+    TemperatureError,
+    UnitsError,
+    XbpError,
+)
+from xbp.core.guards import at_most_one, choose, require_finite, require_positive
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import COORDINATES, require_same_grid, require_units
-from xbp.core.units import (
-    convert_factor,
-    magnitude,
-    split_quantity,
-    to_kelvin,
-)
+from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = [
     "FIXED_ENERGY",
@@ -53,14 +53,25 @@ def temperature_coordinate(value: Any) -> xr.Variable:
     TemperatureError
         If it is not positive.
     """
-    kelvin = magnitude(value, "K", name="T")
-    if kelvin <= 0:
-        raise TemperatureError(
-            f"T={value} is {kelvin:g} K",
-            reason="a thermodynamic temperature is positive",
-            fix="give it in kelvin, like T='300 K', or as T='27 degC'",
-        )
+    kelvin = require_positive(value, "T", "K", error=TemperatureError)
     return xr.Variable((), kelvin, {"units": "K", "long_name": "temperature"})
+
+
+def _require_same(
+    given: xr.DataArray, carried: Any, name: str, units: str, error: type[XbpError]
+) -> None:
+    """Raise an error if an argument contradicts the data."""
+    if not np.allclose(carried, given, rtol=1e-6, atol=0):
+        raise error(
+            f"{name} means {float(given.min()):g} {units}, but the data have "
+            f"{float(np.min(carried)):g} {units}",
+            fix=f"leave {name}= out",
+        )
+
+
+def _bare(array: xr.DataArray) -> xr.DataArray:
+    """Drop the coordinates that are not dimensions."""
+    return array.drop_vars([name for name in array.coords if name not in array.dims])
 
 
 def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
@@ -93,42 +104,21 @@ def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
     argument = None if T is None else xr.DataArray(temperature_coordinate(T))
     if "temperature" not in data.coords:
         if argument is None:
-            raise TemperatureError(
-                "the temperature is not known",
-                reason="the data carry no coordinate 'temperature' and T= is not given",
-                fix="say T='300 K'",
-            )
+            raise TemperatureError("the temperature is unknown", fix="pass T='300 K'")
         return argument
+    name = "coordinate 'temperature'"
     carried = data.coords["temperature"]
-    units = require_units(carried, "coordinate 'temperature'", "K")
-    if carried.dtype.kind not in "fiu":
+    units = require_units(carried, name, "K")
+    values = require_finite(carried.values, name, error=TemperatureError)
+    kelvin = np.asarray(to_kelvin(values, units, name=name))
+    if not (kelvin > 0).all():
         raise TemperatureError(
-            f"coordinate 'temperature' holds values of type {carried.dtype}",
-            reason="a temperature is a real number",
+            f"{name} must be positive, not {kelvin.min():g} K",
             fix="data = data.assign_coords(temperature=...), in kelvin",
         )
-    values = carried.values.astype(float)
-    if units != "K":
-        values = np.asarray(to_kelvin(values, units, name="coordinate 'temperature'"))
-    kelvin = carried.copy(data=values)
-    if not (np.isfinite(values) & (values > 0)).all():
-        raise TemperatureError(
-            f"coordinate 'temperature' holds {values.min():g} K",
-            reason="a thermodynamic temperature is finite and positive",
-            fix="data = data.assign_coords(temperature=...), in kelvin",
-        )
-    if argument is not None and not np.allclose(
-        values, float(argument), rtol=1e-9, atol=0
-    ):
-        raise TemperatureError(
-            f"T={T} ({float(argument):g} K) contradicts the data's temperature "
-            f"({values.min():g} K)",
-            reason="two different temperatures are given",
-            fix="leave T= out, or data.drop_vars('temperature') if the data are wrong",
-        )
-    return xr.DataArray(
-        kelvin.drop_vars([c for c in kelvin.coords if c not in kelvin.dims])
-    )
+    if argument is not None:
+        _require_same(argument, kelvin, "T", "K", TemperatureError)
+    return _bare(carried.copy(data=kelvin))
 
 
 def resolve_u2(
@@ -170,52 +160,35 @@ def resolve_u2(
     >>> round(float(resolve_u2(S, msd="0.06 angstrom^2")), 12)
     0.01
     """
-    given = {
-        key: value
-        for key, value in {
-            "u2": u2,
-            "u2_total": u2_total,
-            "msd": msd,
-            "B_iso": B_iso,
-        }.items()
-        if value is not None
-    }
-    if len(given) > 1:
-        raise QuantityError(
-            f"{' and '.join(given)} are given",
-            reason="they are one displacement in different conventions",
-            fix="give one of them",
-        )
+    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
+    name = at_most_one(**given)
     argument = None
-    for name, value in given.items():
+    if name is not None:
         bare = (
             f"({data['Q'].attrs['units']})**-2" if "Q" in data.coords else "angstrom**2"
         )
-        argument = _displacement(value, name, bare) * U2_CONVENTIONS[name]
-        _require_on(data, argument, value, name)
+        argument = _displacement(given[name], name, bare) * U2_CONVENTIONS[name]
+        for dim in argument.dims:
+            if dim not in data.dims or dim in ("Q", "E"):
+                raise QuantityError(
+                    f"{name} is over {argument.dims}, the data over {data.dims}; it "
+                    "may depend on the sample, not on Q or E",
+                    fix=f"pass a number, such as {name}.mean()",
+                )
+        if isinstance(given[name], xr.DataArray):
+            require_same_grid(data, given[name], argument.dims)
     if "u2" not in data.coords:
         if argument is None:
             raise QuantityError(
-                "the mean-square displacement u2 is not known",
-                reason="the data carry no coordinate 'u2' and none of u2=, u2_total=, "
-                "msd=, B_iso= is given",
-                fix="say u2='0.012 angstrom^2' (per axis), measure it with "
-                ".bp.debye_waller(), or say "
-                "u2='0 angstrom^2' to leave the Debye-Waller factor out, as of a "
-                "liquid, which has none",
+                "the mean-square displacement u2 is unknown",
+                fix="pass u2='0.012 angstrom^2' (per axis), measure it with "
+                ".bp.debye_waller(), or pass u2='0 angstrom^2' for a liquid, which has "
+                "no Debye-Waller factor",
             )
         return argument
     carried = _displacement(data.coords["u2"], "u2", None)
-    if argument is not None and not np.allclose(
-        carried.values, argument.values, rtol=1e-9, atol=0
-    ):
-        raise QuantityError(
-            f"{next(iter(given))} means u2 = {argument.values.min():g} angstrom^2, "
-            "the data carry "
-            f"{carried.values.min():g} angstrom^2",
-            reason="two different displacements are given",
-            fix="leave the argument out, or data.drop_vars('u2') if the data are wrong",
-        )
+    if argument is not None:
+        _require_same(argument, carried.values, str(name), "angstrom^2", QuantityError)
     return carried
 
 
@@ -229,40 +202,21 @@ def _displacement(value: Any, name: str, default: str | None) -> xr.DataArray:
     if units is None and default is None:
         raise UnitsError(
             f"coordinate '{name}' has no units",
-            reason="xbp never guesses them",
             fix=f"data['{name}'].attrs['units'] = '{COORDINATES['u2'][0]}'",
         )
     if isinstance(number, xr.DataArray):
         factor = convert_factor(units or default or "", "angstrom**2", name=name)
-        array = (number.astype(float) * factor).drop_vars(
-            [c for c in number.coords if c not in number.dims]
-        )
+        array = _bare(number.astype(float) * factor)
     else:
         array = xr.DataArray(
             magnitude(value, "angstrom**2", name=name, default=default)
         )
-    if array.size == 0 or not (np.isfinite(array.values) & (array.values >= 0)).all():
+    if not array.size or (require_finite(array.values, name) < 0).any():
         raise QuantityError(
-            f"{name} is {array.values.min() if array.size else 'empty'} angstrom^2",
-            reason="a mean-square displacement is finite and not negative",
-            fix="look at the status of the result it was taken from, or give a number",
+            f"{name} is {array.values.min() if array.size else 'empty'} angstrom^2; it "
+            "must be zero or positive"
         )
     return array
-
-
-def _require_on(data: xr.DataArray, array: xr.DataArray, given: Any, name: str) -> None:
-    """Hold an array of displacements to the leftover dimensions of the data."""
-    for dim in array.dims:
-        if dim not in data.dims or dim in ("Q", "E"):
-            raise QuantityError(
-                f"{name} is an array over {array.dims}",
-                reason=f"the data have the dimensions {data.dims}, and a displacement "
-                "is a sample's, not a bin's",
-                fix="give a scalar, or one value for each of the data's further "
-                f"dimensions, such as {name}.mean()",
-            )
-    if isinstance(given, xr.DataArray):
-        require_same_grid(data, given, array.dims)
 
 
 def along(
@@ -322,20 +276,15 @@ def check_statistics(value: Any) -> str:
     Raises
     ------
     QuantityError
-        If it is neither, saying what tells them apart.
+        If it is neither.
     """
-    if isinstance(value, str) and value in ("quantum", "classical"):
-        return value
-    raise QuantityError(
-        "attrs['statistics'] is missing"
-        if value is None
-        else f"statistics={value!r} is neither 'quantum' nor 'classical'",
-        reason="measured S(Q,E) obeys detailed balance, S(Q,E) straight from MD is "
-        "even in E, and their "
-        "thermal factors differ by up to a factor of two in the range of interest",
-        fix="data.attrs['statistics'] = 'quantum' for measured data, 'classical' for "
-        "MD",
-    )
+    if value is None:
+        raise QuantityError(
+            "attrs['statistics'] is missing",
+            reason="measured spectra obey detailed balance, those of MD are even in E",
+            fix="data.attrs['statistics'] = 'quantum' if measured, 'classical' for MD",
+        )
+    return choose(value, ("quantum", "classical"), "statistics")
 
 
 def resolve_fixed_energy(
@@ -374,50 +323,40 @@ def resolve_fixed_energy(
     given = {"incident_energy": incident_energy, "final_energy": final_energy}
     given = {name: value for name, value in given.items() if value is not None}
     carried = [name for name in FIXED_ENERGY.values() if name in data.coords]
-    said = data.attrs.get("geometry")
-    names = {*given, *carried} | (
-        {FIXED_ENERGY[said]} if said in FIXED_ENERGY else set()
-    )
+    geometry = data.attrs.get("geometry")
+    names = {
+        *given,
+        *carried,
+        *([FIXED_ENERGY[geometry]] if geometry in FIXED_ENERGY else []),
+    }
     if len(names) != 1 or not (given or carried):
         raise CoordinateError(
             "the fixed energy of the instrument is "
-            + ("ambiguous" if len(names) > 1 else "unknown"),
-            reason="the data have "
-            f"{' and '.join(carried) or 'neither incident_energy nor final_energy'}, "
-            f"their geometry is {said!r}, and the arguments give "
-            f"{' and '.join(given) or 'none'}",
-            fix="incident_energy='60 meV' for direct geometry, final_energy='1.845 "
-            "meV' for indirect geometry",
+            + (
+                f"ambiguous: {' and '.join(sorted(names))}"
+                if len(names) > 1
+                else "unknown"
+            ),
+            fix="pass incident_energy='60 meV' for direct geometry, or "
+            "final_energy='1.845 meV' for indirect geometry",
         )
     (name,) = names
-    energy = xr.DataArray(0.0)
-    if carried:
-        energy = data[name].drop_vars(
-            [c for c in data[name].coords if c not in data[name].dims]
-        )
-        units = require_units(energy, f"coordinate '{name}'", "meV")
-        energy = energy.astype(float) * convert_factor(
-            units, "meV", name=f"coordinate '{name}'", energy=True
-        )
+    where = f"coordinate '{name}'"
+    energy = argument = None
     if given:
-        argument = xr.DataArray(magnitude(given[name], "meV", name=name, energy=True))
-        if carried and not np.allclose(energy, argument, rtol=1e-6, atol=0):
-            raise CoordinateError(
-                f"{name}={given[name]!r}, but the data have "
-                f"{float(energy.mean()):.10g} meV",
-                reason="two different energies are given",
-                fix=f"leave {name}= out, or data.drop_vars('{name}') if the data are "
-                "wrong",
+        argument = xr.DataArray(
+            require_positive(
+                given[name], name, "meV", energy=True, error=CoordinateError
             )
-        energy = energy if carried else argument
-    if not (energy.dropna(energy.dims[0]) if energy.ndim == 1 else energy).pipe(
-        lambda e: (e > 0).all() and e.size
-    ):
-        raise CoordinateError(
-            f"{name} is {float(energy.min()):g} meV",
-            reason="the energy of a neutron must be positive",
-            fix=f"pass {name}='60 meV'",
         )
-    return next(
-        kind for kind, coordinate in FIXED_ENERGY.items() if coordinate == name
-    ), energy
+    if carried:
+        units = require_units(data[name], where, "meV")
+        factor = convert_factor(units, "meV", name=where, energy=True)
+        energy = _bare(data[name]).astype(float) * factor
+        known = energy.values[~np.isnan(energy.values)]  # NaN: a detector without one
+        if not (known.size and (known > 0).all()):
+            raise CoordinateError(f"{where} must be positive")
+        if argument is not None:
+            _require_same(argument, known, name, "meV", CoordinateError)
+    kinds = {coordinate: kind for kind, coordinate in FIXED_ENERGY.items()}
+    return kinds[name], argument if energy is None else energy

@@ -11,6 +11,7 @@ import xarray as xr
 from xbp.core.conditions import check_statistics, temperature_coordinate
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import bin_limits
+from xbp.core.guards import choose, not_used, shown
 from xbp.core.schema import (
     CONVENTIONS,
     COORDINATES,
@@ -42,7 +43,7 @@ def new_dataset(
     Parameters
     ----------
     quantity : str
-        A name of the vocabulary, such as ``"dynamic_structure_factor"``.
+        One of `xbp.core.schema.QUANTITIES`, such as ``"dynamic_structure_factor"``.
     values : array_like
         The plain values, over `dims`; masked ones become NaN.
     units : str
@@ -68,8 +69,7 @@ def new_dataset(
     Returns
     -------
     xarray.Dataset
-        The variable named as the vocabulary has it, with ``<name>_std`` where `std` is
-        given.
+        The variable under its standard name, with ``<name>_std`` if `std` is given.
 
     Raises
     ------
@@ -87,14 +87,8 @@ def new_dataset(
     >>> list(ds.variables)
     ['S', 'Q', 'E', 'temperature']
     """
-    from_table = QUANTITIES.get(quantity)
-    if from_table is None:
-        raise QuantityError(
-            f"quantity={quantity!r} is not in the vocabulary",
-            reason="every function reads its input by this name",
-            fix=f"one of {', '.join(QUANTITIES)}",
-        )
-    name = from_table.variable
+    row = QUANTITIES[choose(quantity, QUANTITIES, "quantity")]
+    name = row.variable
     order = tuple(coords) if dims is None else dims
     written = format_unit(parse_unit(units, name=quantity))
     numbers = {name: _plain(values, name)} | (
@@ -106,11 +100,8 @@ def new_dataset(
     for key, array in numbers.items():
         if array.shape != shape:
             raise QuantityError(
-                f"'{key}' has the shape {array.shape}",
-                reason=f"its dimensions {order} have {shape} points (-1: no "
-                "coordinate given)",
-                fix="give every dimension its coordinate, and the values in the order "
-                "of the dimensions",
+                f"'{key}' has the shape {array.shape}, its dimensions {order} have "
+                f"{shape} points (-1: no coordinate given)",
             )
     ds = xr.Dataset(
         {key: (order, array) for key, array in numbers.items()},
@@ -124,7 +115,7 @@ def new_dataset(
     ds[name].attrs = {
         "units": written,
         "quantity": quantity,
-        "long_name": from_table.label,
+        "long_name": row.label,
     }
     for dim, (_, long_name) in COORDINATES.items():
         if dim in ds.coords:
@@ -137,24 +128,17 @@ def new_dataset(
         edge = _points(limits, f"edges of '{dim}'")
         if dim not in points or edge.shape != (points[dim].size + 1,):
             raise CoordinateError(
-                f"the edges of '{dim}' have the shape {edge.shape}",
-                reason="there is one edge more than bins, for a dimension of the data",
-                fix=f"edges={{'{dim}': array of "
-                f"{points[dim].size + 1 if dim in points else 'n + 1'} values}}",
+                f"the edges of '{dim}' have the shape {edge.shape}; there must be one "
+                "edge more than bins",
             )
         ds = ds.assign_coords(
             {f"{dim}_bnds": ((dim, "bnds"), np.stack([edge[:-1], edge[1:]], axis=-1))}
         )
         ds[dim].attrs["bounds"] = f"{dim}_bnds"
         bin_limits(ds, dim)
-    if temperature is not None and "temperature" in points:
-        raise CoordinateError(
-            f"temperature={temperature!r} beside a coordinate 'temperature' of "
-            f"{points['temperature'].size} points",
-            reason="the data have the temperatures of their axis",
-            fix="leave temperature= (or T=) out",
-        )
-    if temperature is not None:
+    if "temperature" in points:
+        not_used("the data have the coordinate 'temperature'", temperature=temperature)
+    elif temperature is not None:
         ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     validate(ds[name])
     std_of(ds, ds[name])
@@ -169,18 +153,14 @@ def _axis(given: Any, dim: str) -> xr.Variable:
         return xr.Variable(
             dim, _points(given[0], f"coordinate '{dim}'"), {"units": given[1]}
         )
-    names = (
-        np.asarray(given)
-        if isinstance(given, list | tuple | np.ndarray)
-        else np.array(None)
-    )
+    listed = isinstance(given, list | tuple | np.ndarray)
+    names = np.asarray(given) if listed else np.array(None)
     if dim in COORDINATES or names.ndim != 1 or names.dtype.kind != "U":
         raise CoordinateError(
-            f"coordinate '{dim}' is given as {given!r:.60}",
-            reason="it is a pair of numbers and their units, or, of samples and the "
-            "like, a list of names",
-            fix=f"coords={{'{dim}': (array, '{COORDINATES.get(dim, ('1',))[0]}')}}, "
-            f"or coords={{'sample': ['A', 'B']}}",
+            f"coordinate '{dim}' is {shown(given)}, not numbers with their units, or "
+            "names",
+            fix=f"coords={{'{dim}': (array, '{COORDINATES.get(dim, ('1',))[0]}')}}, or "
+            "coords={'sample': ['A', 'B']}",
         )
     return xr.Variable(dim, names)
 
@@ -190,32 +170,23 @@ def _points(values: Any, name: str) -> np.ndarray:
     points = _plain(values, name)
     if points.ndim != 1 or points.dtype.kind not in "fiu":
         raise CoordinateError(
-            f"{name} has the shape {points.shape} and type {points.dtype}",
-            reason="a coordinate is one row of real numbers",
-            fix="give a list or a one-dimensional array of numbers",
+            f"{name} has the shape {points.shape} and type {points.dtype}; it must be "
+            "a list of real numbers"
         )
     return points.astype(float)
 
 
 def _plain(values: Any, name: str) -> np.ndarray:
-    """Return plain numbers.
-
-    What carries labels or units of its own is not silently stripped of them.
-    """
+    """Return plain numbers, not without labels or units that they carry."""
     if isinstance(values, xr.DataArray | xr.Dataset) or hasattr(values, "magnitude"):
         raise QuantityError(
-            f"'{name}' is given as a {type(values).__name__}",
-            reason="it has labels or units of its own, which would be lost here",
-            fix="pass its plain numbers, array.values or quantity.magnitude, in the "
-            "units named",
+            f"'{name}' is a {type(values).__name__}, whose labels or units would be "
+            "lost",
+            fix="pass array.values or quantity.magnitude, in the units named",
         )
     if isinstance(values, np.ma.MaskedArray):
         return np.ma.filled(values.astype(float), np.nan)
     try:
         return np.asarray(values)
-    except ValueError as error:
-        raise QuantityError(
-            f"'{name}' is no array of numbers",
-            reason=str(error),
-            fix="give rows of one length",
-        ) from None
+    except ValueError as error:  # rows of different lengths
+        raise QuantityError(f"'{name}' is not an array: {error}") from None

@@ -123,13 +123,12 @@ def exactly_one(**given: Any) -> str:
     >>> exactly_one(mass=None, composition=None)
     Traceback (most recent call last):
         ...
-    xbp.core.errors.QuantityError: none of mass=, composition= is given; exactly one is needed
+    xbp.core.errors.QuantityError: exactly one of mass=, composition= is needed
     """
     name = at_most_one(**given)
     if name is None:
         raise QuantityError(
-            f"none of {', '.join(f'{name}=' for name in given)} is given; exactly one "
-            "is needed"
+            f"exactly one of {', '.join(f'{name}=' for name in given)} is needed"
         )
     return name
 
@@ -149,14 +148,12 @@ def at_most_one(**given: Any) -> str | None:
     >>> at_most_one(mass="27 u", composition="Al")
     Traceback (most recent call last):
         ...
-    xbp.core.errors.QuantityError: mass='27 u' and composition='Al' are given, where only one is allowed
+    xbp.core.errors.QuantityError: only one of mass='27 u', composition='Al' is allowed
     """
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:
-        raise QuantityError(
-            f"{' and '.join(f'{name}={shown(given[name])}' for name in named)} are "
-            "given, where only one is allowed"
-        )
+        listed = ", ".join(f"{name}={shown(given[name])}" for name in named)
+        raise QuantityError(f"only one of {listed} is allowed")
     return named[0] if named else None
 
 
@@ -177,10 +174,10 @@ def not_used(because: str, **given: Any) -> None:
 
     Examples
     --------
-    >>> not_used("S(Q) is already normalised", composition="SiO2")
+    >>> not_used("S(Q) is normalised", composition="SiO2")
     Traceback (most recent call last):
         ...
-    xbp.core.errors.QuantityError: composition='SiO2' is not used: S(Q) is already normalised
+    xbp.core.errors.QuantityError: composition='SiO2' is not used: S(Q) is normalised
     """
     for name, value in given.items():
         if value is not None:
@@ -362,7 +359,7 @@ def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, A
     >>> require_keys({"hight": 1}, "start", ("energy", "height"))
     Traceback (most recent call last):
         ...
-    xbp.core.errors.QuantityError: start= names 'hight', which is not one of energy, height
+    xbp.core.errors.QuantityError: start= has 'hight', not one of energy, height
       fix:  'height'
     """
     if value is None:
@@ -372,7 +369,7 @@ def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, A
         if not isinstance(key, str) or key not in allowed:
             near = difflib.get_close_matches(str(key), allowed, 1)
             raise QuantityError(
-                f"{name}= names {shown(key)}, which is not one of {', '.join(allowed)}",
+                f"{name}= has {shown(key)}, not one of {', '.join(allowed)}",
                 fix=repr(near[0]) if near else "",
             )
     return dict(value)
@@ -401,10 +398,10 @@ def require_dims(
 
     Examples
     --------
-    >>> require_dims(xr.DataArray([1.0], dims="E", name="S"), "Q", "a cut at constant Q")
+    >>> require_dims(xr.DataArray([1.0], dims="E", name="S"), "Q", "a cut in Q")
     Traceback (most recent call last):
         ...
-    xbp.core.errors.RangeError: a cut at constant Q needs the dimension 'Q'; 'S' has ('E',)
+    xbp.core.errors.RangeError: a cut in Q needs the dimension 'Q'; 'S' has ('E',)
     """
     needed = (dims,) if isinstance(dims, str) else tuple(dims)
     for dim in needed:
@@ -474,15 +471,15 @@ def require_inside(
     >>> require_inside((1.0, 9.0), (0.0, 8.5), "Q_range", "1/angstrom")
     Traceback (most recent call last):
         ...
-    xbp.core.errors.RangeError: Q_range, 1 to 9 1/angstrom, reaches beyond the data, 0 to 8.5 1/angstrom
+    xbp.core.errors.RangeError: Q_range (1 to 9) is outside the data (0 to 8.5 1/angstrom)
       fix:  choose a range inside the data
     """
     (low, high), (first, last) = limits, extent
     slack = 1e-9 * max(abs(first), abs(last))  # rounding of a conversion of units
     if not (first - slack <= low and high <= last + slack):
         raise RangeError(
-            f"{name}, {low:g} to {high:g} {units}, reaches beyond the data, {first:g} "
-            f"to {last:g} {units}",
+            f"{name} ({low:g} to {high:g}) is outside the data ({first:g} to {last:g} "
+            f"{units})",
             fix=fix,
         )
 
@@ -501,11 +498,11 @@ def require_memory(count: float, what: str, *, fix: str = "") -> None:
 
     Examples
     --------
-    >>> require_memory(1e3, "bins of dr=0.02 angstrom")
-    >>> require_memory(1e300, "bins of dr=0.02 angstrom")  # doctest: +ELLIPSIS
+    >>> require_memory(1e3, "dr=0.02 angstrom")
+    >>> require_memory(1e300, "dr=0.02 angstrom")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    xbp.core.errors.RangeError: bins of dr=0.02 angstrom would take 8e+291 GB; this machine has ... GB
+    xbp.core.errors.RangeError: dr=0.02 angstrom needs 8e+291 GB; there are ... GB
     """
     try:
         memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -514,8 +511,7 @@ def require_memory(count: float, what: str, *, fix: str = "") -> None:
     count = min(count, 1e300)  # whole numbers may be larger than any float
     if not 8 * count <= memory:
         raise RangeError(
-            f"{what} would take {8e-9 * count:.3g} GB; this machine has "
-            f"{1e-9 * memory:.3g} GB",
+            f"{what} needs {8e-9 * count:.3g} GB; there are {1e-9 * memory:.3g} GB",
             fix=fix,
         )
 

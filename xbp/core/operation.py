@@ -169,7 +169,7 @@ def operation(
 
 def find_operation(where: Where, name: str) -> Operation:
     """Return one operation, after importing the module that defines it."""
-    importlib.import_module(MODULES[where][name])
+    importlib.import_module(f"xbp.{MODULES[where][name]}")
     return _REGISTERED[where, name]
 
 
@@ -207,7 +207,7 @@ def kinds_of(data: Any) -> dict[str, str]:
 
 
 def _suits(takes: Collection[str], kinds: Collection[str]) -> bool:
-    """Return whether an operation accepts these kinds; if none is known, it decides."""
+    """Whether an operation accepts these kinds; if none is known, it checks itself."""
     if not kinds:
         return tuple(takes) != ("trajectory",)
     if not {*kinds}.isdisjoint(takes):
@@ -232,7 +232,8 @@ def next_steps(data: Any, kind: str) -> list[str]:
     Examples
     --------
     >>> import xbp
-    >>> next_steps(xbp.tutorial.open_dataset("zr46cu46al8_md").Sq, "static_structure_factor")
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> next_steps(glass.Sq, "static_structure_factor")
     ['.bp.to_radial_distribution(…)', '.bp.fit(…)', '.bp.plot.cut()']
     """
     signal = kind != "trajectory" and kind not in RESULTS
@@ -252,9 +253,12 @@ def steps_after(table: xr.Dataset) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> many = xr.Dataset({"status": (("sample", "Q"), [["ok", "ok", "ok"]])}, attrs={"quantity": "fit"})
-    >>> steps_after(many), steps_after(many.isel(sample=0)), steps_after(many.isel(sample=0, Q=0))
-    (('.isel(sample=0).bp.plot.fit()',), ('.bp.plot.fit()',), ('.bp.plot.fit(data)',))
+    >>> status = xr.DataArray([["ok", "ok", "ok"]], dims=["sample", "Q"])
+    >>> many = xr.Dataset({"status": status}, attrs={"quantity": "fit"})
+    >>> steps_after(many), steps_after(many.isel(sample=0))
+    (('.isel(sample=0).bp.plot.fit()',), ('.bp.plot.fit()',))
+    >>> steps_after(many.isel(sample=0, Q=0))
+    ('.bp.plot.fit(data)',)
     """
     kind = str(table.attrs.get("quantity"))
     if kind not in ("fit", "fit_elastic_line"):
@@ -279,7 +283,7 @@ def step_to(given: object, wanted: Collection[str]) -> str | None:
     "data.bp.to_bqe().bp.boson_peak() gives a 'boson_peak'"
     """
     if given == "interference_function" and "static_structure_factor" in wanted:
-        return "S(Q) = 1 + F(Q)/<b>^2: xbp.open_dataset(path, composition='SiO2').Sq"
+        return "xbp.open_dataset(path, composition='SiO2').Sq"
     steps = sorted(
         (one for one in all_operations() if one.gives and one.step is not None),
         key=lambda one: one.step or 0,
@@ -298,7 +302,7 @@ def step_to(given: object, wanted: Collection[str]) -> str | None:
 
 
 def require_kind(data: Any, one: Operation) -> None:
-    """Raise an error for data of the wrong kind, before the arguments are checked.
+    r"""Raise an error for data of the wrong kind, before the arguments are checked.
 
     Raises
     ------
@@ -308,10 +312,12 @@ def require_kind(data: Any, one: Operation) -> None:
     Examples
     --------
     >>> import xbp
-    >>> require_kind(xbp.tutorial.open_dataset("zr46cu46al8_md").S, find_operation("data", "structure_factor"))
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
+    >>> require_kind(S, find_operation("data", "structure_factor"))
     Traceback (most recent call last):
         ...
-    xbp.core.errors.QuantityError: .bp.structure_factor() needs a trajectory, not a 'dynamic_structure_factor'
+    xbp.core.errors.QuantityError: .bp.structure_factor() needs a trajectory, \
+    not a 'dynamic_structure_factor'
       fix:  data.bp.integrate_E() gives a 'static_structure_factor'
     """
     kinds = kinds_of(data)
@@ -322,7 +328,7 @@ def require_kind(data: Any, one: Operation) -> None:
         fix = (
             f"they are {_article(one.gives)} already"
             if isinstance(data, xr.DataArray)
-            else f"they contain one: data[{kinds[one.gives]!r}]"
+            else f"data[{kinds[one.gives]!r}] is one already"
         )
     else:
         wanted = [(one.gives,)] if one.gives else []
@@ -330,7 +336,7 @@ def require_kind(data: Any, one: Operation) -> None:
         fix = next(filter(None, steps), None) or (
             "open one with xbp.md.open_trajectory(path)"
             if one.takes == ("trajectory",)
-            else "print(data.bp) shows what can be done with these"
+            else "print(data.bp) lists what can be done"
         )
     raise QuantityError(
         f".bp.{one.method}() needs {' or '.join(named)}, not "

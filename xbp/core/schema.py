@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.errors import CoordinateError, QuantityError, TemperatureError, UnitsError
+from xbp.core.guards import shown
 from xbp.core.operation import RESULTS, step_to
 from xbp.core.units import (
     convert_factor,
@@ -31,14 +32,14 @@ __all__ = [
 
 SCHEMA_VERSION: Final = "1"
 CONVENTIONS: Final = "CF-1.11"
-#: ``attrs["area"]`` of a g(E) whose area is not known, as where its range ended inside
-#: the band.
+#: ``attrs["area"]`` of a g(E) of unknown area, such as one whose range ends inside the
+#: band.
 AREA_UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One row of the vocabulary: what ``attrs["quantity"]`` may say.
+    """A quantity of the data model, named by ``attrs["quantity"]``.
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ class Quantity:
     variable : str
         Name of the variable in a Dataset that xbp makes.
     label : str
-        What stands on an axis or a colour bar, without units.
+        Label of an axis or a colour bar, without units.
     dims : tuple of str
         Its own dimensions; any further one broadcasts.
     units : str
@@ -56,12 +57,11 @@ class Quantity:
         Whether it is a density in E, so that ∫ dE over it is what a change of axis
         keeps.
     is_companion : bool
-        Whether it accompanies a map in the same Dataset, and is the signal only where
-        it stands alone.
+        Whether it accompanies a map in the same Dataset, and is the signal only if it
+        is alone.
     also : tuple of str, optional
-        Units of further dimensions that it may be in beside its canonical ones and
-        arbitrary ones, "1"; None where its dimension is open, as of a spectrum that may
-        be on any scale.
+        Units of other dimensions that are allowed, besides the canonical ones and "1"
+        for arbitrary units; None if any are, as for a spectrum on an arbitrary scale.
     """
 
     name: str
@@ -74,36 +74,19 @@ class Quantity:
     also: tuple[str, ...] | None = None
 
 
+def _density(*row: Any, is_companion: bool = False) -> Quantity:
+    return Quantity(*row, is_density=True, is_companion=is_companion)
+
+
+_QE, _Q, _E, _T = ("Q", "E"), ("Q",), ("E",), ("temperature",)
 _ROWS = (
-    Quantity(
-        "dynamic_structure_factor", "S", "S(Q,E)", ("Q", "E"), "1/meV", is_density=True
-    ),
-    Quantity(
-        "detector_spectra", "S", "S(2θ,E)", ("detector", "E"), "1/meV", is_density=True
-    ),
-    Quantity("generalized_dos", "G", "G(Q,E)", ("Q", "E"), "angstrom**2"),
-    Quantity("reduced_dos", "B", "B(Q,E)", ("Q", "E"), "angstrom**2/meV**2"),
-    Quantity(
-        "vibrational_dos",
-        "g",
-        "g(E)",
-        ("E",),
-        "1/meV",
-        is_density=True,
-        is_companion=True,
-    ),
-    Quantity(
-        "static_structure_factor", "Sq", "S(Q)", ("Q",), "1", is_companion=True, also=()
-    ),
-    Quantity(
-        "interference_function",
-        "FQ",
-        "F(Q)",
-        ("Q",),
-        "barn",
-        is_companion=True,
-        also=(),
-    ),
+    _density("dynamic_structure_factor", "S", "S(Q,E)", _QE, "1/meV"),
+    _density("detector_spectra", "S", "S(2θ,E)", ("detector", "E"), "1/meV"),
+    Quantity("generalized_dos", "G", "G(Q,E)", _QE, "angstrom**2"),
+    Quantity("reduced_dos", "B", "B(Q,E)", _QE, "angstrom**2/meV**2"),
+    _density("vibrational_dos", "g", "g(E)", _E, "1/meV", is_companion=True),
+    Quantity("static_structure_factor", "Sq", "S(Q)", _Q, "1", False, True, ()),
+    Quantity("interference_function", "FQ", "F(Q)", _Q, "barn", False, True, ()),
     Quantity("intermediate_scattering_function", "F", "F(Q,t)", ("Q", "time"), "1"),
     Quantity("radial_distribution", "rdf", "g(r)", ("r",), "1", also=()),
     Quantity(
@@ -114,64 +97,23 @@ _ROWS = (
         "angstrom**2",
         also=(),
     ),
-    Quantity(
-        "current_spectrum",
-        "C",
-        "C(Q,E)",
-        ("Q", "E"),
-        "angstrom**2/meV/ps**2",
-        is_density=True,
+    _density("current_spectrum", "C", "C(Q,E)", _QE, "angstrom**2/meV/ps**2"),
+    _density("normalized_fluctuation_spectrum", "Omega", "Ω(Q,E)", _QE, "1/meV"),
+    _density("fluctuation_spectrum", "phi", "φ(Q,E)", _QE, "1/meV", is_companion=True),
+    Quantity("static_fluctuation", "phi_Q", "φ(Q)", _Q, "1", is_companion=True),
+    _density(
+        "local_fluctuation_spectrum", "chi", "χ(E)", _E, "1/meV", is_companion=True
     ),
     Quantity(
-        "normalized_fluctuation_spectrum",
-        "Omega",
-        "Ω(Q,E)",
-        ("Q", "E"),
-        "1/meV",
-        is_density=True,
+        "energy_resolution", "fwhm", "FWHM(E)", _E, "meV", False, True, ("THz", "1/cm")
     ),
-    Quantity(
-        "fluctuation_spectrum",
-        "phi",
-        "φ(Q,E)",
-        ("Q", "E"),
-        "1/meV",
-        is_density=True,
-        is_companion=True,
-    ),
-    Quantity("static_fluctuation", "phi_Q", "φ(Q)", ("Q",), "1", is_companion=True),
-    Quantity(
-        "local_fluctuation_spectrum",
-        "chi",
-        "χ(E)",
-        ("E",),
-        "1/meV",
-        is_density=True,
-        is_companion=True,
-    ),
-    Quantity(
-        "energy_resolution",
-        "fwhm",
-        "FWHM(E)",
-        ("E",),
-        "meV",
-        is_companion=True,
-        also=("THz", "1/cm"),
-    ),
-    Quantity("raman_intensity", "I", "I(E)", ("E",), "1"),
-    Quantity(
-        "heat_capacity",
-        "C",
-        "C_p(T)",
-        ("temperature",),
-        "J/mol/K",
-        also=("J/g/K", "J/K"),
-    ),
+    Quantity("raman_intensity", "I", "I(E)", _E, "1"),
+    Quantity("heat_capacity", "C", "C_p(T)", _T, "J/mol/K", also=("J/g/K", "J/K")),
     Quantity(
         "reduced_heat_capacity",
         "C_T3",
         "(C_p − γT)/T³",
-        ("temperature",),
+        _T,
         "J/mol/K**4",
         also=("J/g/K**4", "J/K**4"),
     ),
@@ -183,13 +125,6 @@ QUANTITIES: Final[Mapping[str, Quantity]] = {row.name: row for row in _ROWS}
 
 #: How a dimension is written in a symbol.
 _ARGUMENTS: Final = {"Q": "Q", "E": "E", "r": "r", "time": "t", "temperature": "T"}
-
-#: What to do with data of no quantity, and with those of one: they are not to be called
-#: something else.
-_NAME_IT: Final = (
-    "pass the variable that is one, or say what the numbers are, data.attrs['quantity']"
-)
-_OTHER: Final = "pass the data that are one"
 
 #: Coordinates xbp knows, with their canonical units and what stands on their axis.
 COORDINATES: Final[Mapping[str, tuple[str, str]]] = {
@@ -265,9 +200,7 @@ def symbol_of(value: xr.DataArray) -> str:
 
 
 def quantity_name(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str | None:
-    """Return ``attrs["quantity"]``.
-
-    As text where a stranger's file holds something else there.
+    """Return ``attrs["quantity"]``, as text even if a file has something else there.
 
     Examples
     --------
@@ -280,29 +213,27 @@ def quantity_name(data: xr.DataArray | xr.Dataset | xr.DataTree) -> str | None:
 
 
 def of_atoms(name: str) -> QuantityError:
-    """Say that local fields are drawn by xarray, and what makes spectra of them."""
+    """Return the error for local fields where a spectrum or a curve is needed."""
     return QuantityError(
-        f"{name} is a local field of the atoms",
-        reason="xbp draws and reduces spectra and curves",
-        fix="xarray draws it: data.plot() or data.plot.hist(); "
-        "traj.bp.fluctuation_spectrum(…) makes spectra of it",
+        f"{name} is a local field of the atoms, not a spectrum or a curve",
+        fix="data.plot.hist() draws it; traj.bp.fluctuation_spectrum(…) gives spectra",
     )
 
 
 def validate(data: xr.DataArray, *expected: str) -> Quantity:
-    """Hold one array to the data model.
+    """Check one array against the data model.
 
     Parameters
     ----------
     data : xarray.DataArray
         Plain (not pint-wrapped) data with ``attrs["quantity"]`` and ``attrs["units"]``.
     *expected : str
-        Quantities that are welcome; any of the vocabulary if none is named.
+        Quantities that are accepted; all if none is named.
 
     Returns
     -------
     Quantity
-        The row of the vocabulary that the data follow.
+        What the data are.
 
     Raises
     ------
@@ -326,42 +257,30 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
     given = data.attrs.get("quantity")
     given = None if given is None else str(given)
     if given not in QUANTITIES or (expected and given not in expected):
-        welcome = expected or tuple(QUANTITIES)
         if given == "local_fields":
             raise of_atoms(name)
-        needs = (
-            " or ".join(repr(q) for q in expected)
-            or f"a quantity of the vocabulary, such as {welcome[0]!r}"
-        )
+        accepted = expected or tuple(QUANTITIES)
+        needed = " or ".join(map(repr, expected)) or f"such as {accepted[0]!r}"
+        known = given in QUANTITIES or given in RESULTS
         raise QuantityError(
-            f"{name} is {'of no named quantity' if given is None else f'a {given!r}'}",
-            reason=f"this needs {needs}",
-            # What is known to be something else is not to be called by another name.
+            f"{name} is {'without a quantity' if given is None else f'a {given!r}'}; "
+            f"this needs {needed if expected else f'a quantity, {needed}'}",
+            # Known data are not to be relabelled.
             fix=step_to(given, expected)
             or (
-                _OTHER
-                if given in QUANTITIES or given in RESULTS
-                else f"{_NAME_IT} = '{welcome[0]}'"
-            )
-            + (
-                "; a column of a table of results xarray draws, data.plot()"
-                if given is None and not expected
-                else ""
+                "pass data of that quantity"
+                if known
+                else f"data.attrs['quantity'] = '{accepted[0]}', if that is what they are"
             ),
         )
     quantity = QUANTITIES[str(given)]
     if data.dtype.kind not in "fiu":
         raise QuantityError(
-            f"{name} holds values of type {data.dtype}",
-            reason="only real numbers can be reduced",
-            fix="convert them with data.astype(float)",
+            f"{name} has values of type {data.dtype}, not real numbers",
+            fix="data.astype(float)",
         )
     if data.size == 0:
-        raise QuantityError(
-            f"{name} is empty (shape {dict(data.sizes)})",
-            reason="there is nothing to compute on",
-            fix="look at the selection that made it",
-        )
+        raise QuantityError(f"{name} is empty (shape {dict(data.sizes)})")
     require_units(data, name, quantity.units)
     for dim in data.dims:
         if dim in COORDINATES:
@@ -384,33 +303,24 @@ def _require_per_axis(name: str, units: str, axis: str) -> None:
         per_axis = format_unit(parse_unit(scale) / parse_unit(axis))
         raise UnitsError(
             f"{name} is in '{units}' over E in '{axis}'",
-            reason="a density in E must be per unit of its axis or its integral is "
-            "meaningless",
-            fix=f"values * {factor:.6g} in '{per_axis}', or E * {factor:.6g} in "
-            f"'{format_unit(own)}'; where the "
-            f"numbers are per {axis} as they stand, units='{per_axis}'",
+            reason="a density in E must be per unit of its axis",
+            fix=f"multiply the values by {factor:.6g} and set units='{per_axis}'; set "
+            f"units='{per_axis}' alone if they are per {axis} already",
         )
 
 
 def require_units(data: xr.DataArray, name: str, example: str) -> str:
-    """Return ``attrs["units"]``, or say how to add it.
-
-    An unknown unit is an error too.
-    """
+    """Return ``attrs["units"]``, after checking that xbp knows them."""
     units = data.attrs.get("units")
     if units is None:
         raise UnitsError(
             f"{name} has no units",
-            reason="xbp never guesses them",
-            fix=f"add them: data.attrs['units'] = '{example}' "
-            f"(on a coordinate data['{data.name}'].attrs['units'] = '{example}'); '1' "
-            "if arbitrary",
+            fix=f"data.attrs['units'] = '{example}', of a coordinate "
+            f"data['{data.name}'].attrs['units'] = '{example}'; '1' if arbitrary",
         )
     if not isinstance(units, str):
         raise UnitsError(
-            f"the units of {name} are {units!r}",
-            reason="units are text",
-            fix=f"write them like '{example}'",
+            f"the units of {name} are {units!r}, not text like '{example}'"
         )
     _require_unit(units, name, example)
     return units
@@ -424,7 +334,6 @@ def _require_unit(units: str, name: str, example: str, axis: bool = False) -> No
     if axis and not (fits or (example == "meV" and is_energy_like(unit))):
         raise UnitsError(
             f"{name} is in '{units}' and must convert to '{example}'",
-            fix="set attrs['units'] of the coordinate to what the numbers are in",
         )
 
 
@@ -440,7 +349,6 @@ def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
     if dim not in data.coords:
         raise CoordinateError(
             f"dimension '{dim}' has no coordinate",
-            reason="its bins cannot be told apart",
             fix=f"data = data.assign_coords({dim}=('{dim}', values, {{'units': "
             f"'{example}'}}))",
         )
@@ -449,52 +357,35 @@ def check_coordinate(data: xr.DataArray | xr.Dataset, dim: str) -> None:
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         raise CoordinateError(
             f"coordinate '{dim}' is not finite everywhere (type {values.dtype})",
-            reason="a bin without a place cannot be used",
             fix=f"drop those bins: data.isel({dim}=np.isfinite(data['{dim}']))",
         )
     steps = np.diff(values)
     if (steps <= 0).any():
         at = int(np.argmax(steps <= 0))
-        what = "has duplicates" if steps[at] == 0 else "is not ascending"
-        mend = (
-            f"data.drop_duplicates('{dim}')"
-            if steps[at] == 0
-            else f"data.sortby('{dim}')"
-        )
+        same = steps[at] == 0
         raise CoordinateError(
-            f"coordinate '{dim}' {what} ({values[at]:g} is followed by "
-            f"{values[at + 1]:g})",
-            reason="bin edges and intervals need an ascending axis",
-            fix=mend,
+            f"coordinate '{dim}' {'has duplicates' if same else 'is not ascending'} "
+            f"({values[at]:g} is followed by {values[at + 1]:g})",
+            fix=f"data.{'drop_duplicates' if same else 'sortby'}('{dim}')",
         )
     units = require_units(coordinate, f"coordinate '{dim}'", example)
     _require_unit(units, f"coordinate '{dim}'", example, axis=True)
     if dim == "temperature" and to_kelvin(values[0].astype(float), units, name=dim) < 0:
         raise TemperatureError(
-            f"coordinate 'temperature' begins at {values[0]:g} "
-            f"{coordinate.attrs['units']}",
-            reason="that is below absolute zero",
-            fix="data.sel(temperature=slice(0, None)), or set its units to what the "
-            "numbers are in",
+            f"coordinate 'temperature' begins at {values[0]:g} {units}, below absolute "
+            "zero"
         )
     if dim == "Q" and values[0] < 0:
         raise CoordinateError(
-            f"coordinate 'Q' begins at {values[0]:g}",
-            reason="Q is a magnitude",
-            fix="data.sel(Q=slice(0, None)), or fold the axis",
+            f"coordinate 'Q' begins at {values[0]:g}; it is a magnitude, not negative",
+            fix="data.sel(Q=slice(0, None))",
         )
 
 
 def require_same_grid(
     left: xr.DataArray, right: xr.DataArray, dims: tuple[Hashable, ...]
 ) -> None:
-    """Refuse to combine arrays whose coordinates differ, however little.
-
-    Raises
-    ------
-    CoordinateError
-        Naming both grids.
-    """
+    """Raise an error if the coordinates of two arrays differ, however little."""
     for dim in dims:
         if (
             dim not in left.coords
@@ -524,23 +415,18 @@ def require_same_grid(
             continue
         if a.dtype.kind not in "fiu" or b.dtype.kind not in "fiu":
             raise CoordinateError(
-                f"the two '{dim}' coordinates do not match: {a.tolist()} against "
-                f"{b.tolist()}",
-                reason="their labels differ, or their order",
+                f"the two '{dim}' coordinates do not match: {shown(a.tolist())} and "
+                f"{shown(b.tolist())}",
                 fix=f"other.sel({dim}=data['{dim}'])",
             )
-        same_size = a.shape == b.shape
         detail = (
-            f"they differ by up to {np.abs(a - b).max():.3g}"
-            if same_size
-            else "their lengths differ"
+            ""
+            if a.shape != b.shape
+            else (f" (they differ by up to {np.abs(a - b).max():.3g})")
         )
         raise CoordinateError(
             f"the two '{dim}' grids do not match: {a.size} points from {a[0]:.10g} to "
-            f"{a[-1]:.10g} "
-            f"against {b.size} points from {b[0]:.10g} to {b[-1]:.10g}",
-            reason=f"{detail}; xarray would silently drop what does not match",
-            fix=f"bring them on one grid first: other.bp.rebin({dim}=edges), or, "
-            "where the difference is "
-            f"rounding, other.assign_coords({dim}=data['{dim}'])",
+            f"{a[-1]:.10g}, and {b.size} from {b[0]:.10g} to {b[-1]:.10g}{detail}",
+            fix=f"other.bp.rebin({dim}=edges), or, if the difference is rounding, "
+            f"other.assign_coords({dim}=data['{dim}'])",
         )

@@ -18,6 +18,7 @@ from xbp.core.common_errors import with_common
 from xbp.core.counting import with_one_count
 from xbp.core.diagnostic import diagnosed, poor_fits
 from xbp.core.errors import QuantityError
+from xbp.core.guards import require_columns
 from xbp.core.history import extend_history
 from xbp.core.operation import RESULTS, step_to
 from xbp.core.pint_data import unwrap
@@ -207,17 +208,16 @@ def _fits(companion: xr.DataArray, answer: xr.DataArray) -> bool:
 
 
 def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
-    """Find the signal in what the user passed, and hold it to the data model.
+    """Find the signal in data, and check it against the data model.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
         A DataArray is its own signal, without standard deviation. In a Dataset the
         signal is the one variable whose ``attrs["quantity"]`` is expected; S(Q) and
-        g(E) beside a map are its companions, and the signal only where they stand
-        alone.
+        g(E) beside a map are its companions, and the signal only if they are alone.
     *expected : str
-        Quantities that are welcome.
+        Quantities that are accepted; all if none is named.
 
     Returns
     -------
@@ -238,10 +238,8 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise QuantityError(
-            f"got a {type(data).__name__}",
-            reason="xbp works on labelled data, an xarray.DataArray or xarray.Dataset",
-            fix="make one with xbp.new_dataset(quantity, values, units=..., "
-            "coords=...)",
+            f"a {type(data).__name__} is not an xarray.DataArray or Dataset",
+            fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
         )
     plain, rewrap = unwrap(data)
     if isinstance(plain, xr.DataArray):
@@ -254,11 +252,9 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
         raise of_atoms(" and ".join(f"'{name}'" for name in plain.data_vars))
     if table in RESULTS:
         raise QuantityError(
-            f"got the table of results of .bp.{table}()",
-            reason="this works on a signal, "
-            f"{' or '.join(expected) or 'such as S, G or B'}",
-            fix="pass the data the table was made from; for results in other units "
-            "convert those first, data.bp.convert(E='THz')",
+            f"this is the table of .bp.{table}(), not a signal "
+            f"({' or '.join(expected) or 'such as S, G or B'})",
+            fix="pass the data it was made from; for other units, convert those first",
         )
     # A standard deviation made by arithmetic has its variable's attributes, quantity
     # included.
@@ -275,28 +271,20 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     ]
     found = [n for n in found if not QUANTITIES[quantities[n]].is_companion] or found
     if len(found) != 1:
-        wanted = (
-            " or ".join(repr(q) for q in expected) or "a quantity of the vocabulary"
-        )
-        named = (
-            ", ".join(f"'{n}': {q}" for n, q in quantities.items() if q) or "none named"
-        )
+        needed = " or ".join(map(repr, expected)) or "a quantity"
+        named = ", ".join(f"'{n}': {q}" for n, q in quantities.items()) or "none"
+        if found:
+            fix = f"pass one of them: data[['{found[0]}', '{found[0]}_std']]"
+        elif any(quantity in QUANTITIES for quantity in quantities.values()):
+            steps = (step_to(quantity, expected) for quantity in quantities.values())
+            fix = next(filter(None, steps), "")
+        else:
+            example = (expected or tuple(QUANTITIES))[0]
+            fix = f"data['name'].attrs['quantity'] = '{example}'"
         raise QuantityError(
-            f"the Dataset holds {len(found) or 'no'} "
-            f"variable{'s' * (len(found) != 1)} that {wanted} could mean",
-            reason=f"its quantities are {named}",
-            fix=f"pass the ones meant, like data[['{found[0]}', '{found[0]}_std']]"
-            if found
-            else next(
-                filter(None, (step_to(q, expected) for q in quantities.values())), None
-            )
-            or (
-                "pass data that hold one; print(data.bp) says what can be done with "
-                "these"
-                if any(q in QUANTITIES for q in quantities.values())
-                else "say which it is: data['name'].attrs['quantity'] = "
-                f"'{(expected or tuple(QUANTITIES))[0]}'"
-            ),
+            f"the Dataset has {len(found) or 'no'} variable{'s' * (len(found) != 1)} "
+            f"with the quantity {needed}; it has {named}",
+            fix=fix,
         )
     value = plain[found[0]]
     if value.dtype in _ODD_FLOATS:
@@ -313,10 +301,7 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
 
 
 def as_stored(signal: Signal) -> Signal:
-    """Return a signal with its errors as they stand, for a file.
-
-    a bin without counts keeps its 0.
-    """
+    """Return a signal with its errors as given: a bin without counts keeps its 0."""
     if not isinstance(signal.source, xr.Dataset):
         return signal
     return dataclasses.replace(signal, std=std_of(signal.source, signal.value))
@@ -330,25 +315,20 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
     if set(std.dims) != set(value.dims):
         raise QuantityError(
             f"'{name}' is over {std.dims}, '{value.name}' over {value.dims}",
-            reason="every value has a standard deviation of its own",
-            fix=f"broadcast it: data['{name}'] = "
-            f"data['{name}'].broadcast_like(data['{value.name}'])",
+            fix=f"data['{name}'].broadcast_like(data['{value.name}'])",
         )
     if std.dtype.kind not in "fiu":
         raise QuantityError(
-            f"'{name}' holds values of type {std.dtype}",
-            reason="a standard deviation is a real number",
-            fix=f"convert it with data['{name}'].astype(float)",
+            f"'{name}' has values of type {std.dtype}, not real numbers",
+            fix=f"data['{name}'].astype(float)",
         )
     units = require_units(std, f"'{name}'", value.attrs["units"])
     factor = convert_factor(units, value.attrs["units"], name=f"'{name}'")
-    # What dask holds is not computed to be looked at.
+    # Values of dask arrays are not computed for a check.
     if std.chunks is None and (std.values < 0).any():
         raise QuantityError(
-            f"'{name}' is negative in {int((std.values < 0).sum())} of {std.size} bins",
-            reason="a standard deviation is not",
-            fix="if they are variances or differences, make them standard deviations "
-            "first",
+            f"'{name}' is negative in {int((std.values < 0).sum())} of {std.size} bins; "
+            "standard deviations are not"
         )
     if std.dims != value.dims:
         std = std.transpose(*value.dims)
@@ -365,7 +345,7 @@ def table_signal(
     *,
     needs: Sequence[str] = (),
 ) -> Signal:
-    """Read one column of a table of results, which `needs` others beside it.
+    """Read one column of a table of results, which must also have those of `needs`.
 
     Raises
     ------
@@ -374,18 +354,12 @@ def table_signal(
     """
     given = quantity_name(table) if isinstance(table, xr.Dataset) else None
     if given != quantity:
+        found = f"a {given!r}" if given else f"a {type(table).__name__}"
         raise QuantityError(
-            f"got {'a ' + repr(given) if given else type(table).__name__}",
-            reason=f"this needs the Dataset that .bp.{quantity}() returned",
+            f"this needs the Dataset of .bp.{quantity}(), not {found}",
             fix=f"chain them: data.bp.{quantity}().bp...",
         )
-    lacking = [name for name in (variable, *needs) if name not in table.variables]
-    if lacking:
-        raise QuantityError(
-            f"the table of .bp.{quantity}() has no {', '.join(map(repr, lacking))}",
-            reason="it is read as a whole",
-            fix="pass the Dataset as it was returned",
-        )
+    require_columns(table, (variable, *needs), quantity)
     value = table[variable].copy()
     value.attrs["history"] = table.attrs.get("history")
     row = Quantity(
@@ -407,10 +381,7 @@ def result_table(
     arguments: Mapping[str, Any],
     attrs: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Build the Dataset of a result such as a peak.
-
-    (array, units, long_name) per variable.
-    """
+    """Build a table of results from (array, units, long_name) of each variable."""
     # All are on one grid, so their variables are put together without aligning them.
     data: dict[Hashable, xr.Variable] = {}
     coords: dict[Hashable, xr.Variable] = {}
@@ -493,9 +464,7 @@ def over_spectra(
 
 
 def is_computed(value: xr.DataArray | xr.Dataset) -> bool:
-    """Whether a signal, or a table of its fit, is that of a formula, without noise.
-
-    Its scatter about a curve is not an error of anything.
+    """Whether a signal, or a table of its fit, comes from a formula, without noise.
 
     Examples
     --------

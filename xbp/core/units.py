@@ -82,7 +82,7 @@ def parse_unit(
     Raises
     ------
     UnitsError
-        If the text is no unit.
+        If the text is not a unit.
 
     Examples
     --------
@@ -104,8 +104,7 @@ def parse_unit(
             reason=str(error)
             if type(error) is ValueError
             else f"pint cannot read it ({type(error).__name__})",
-            fix="write it like 'meV', '1/angstrom', 'cm-1', 'J/mol/K'; '1' for a pure "
-            "number",
+            fix="write it like 'meV', '1/angstrom' or 'J/mol/K'; '1' if dimensionless",
         ) from None
 
 
@@ -120,7 +119,7 @@ def _parsed(text: str, like: str | None) -> pint.Unit:
     cleaned = _UDUNITS_POWER.sub(r"\1**\2", cleaned)
     if _FURTHER_NUMBER_OR_POWER.search(_ONE.sub("", _POWER.sub("", cleaned))):
         raise ValueError(
-            "it holds a number other than 1, or a power that is none of a unit"
+            "it contains a number other than 1, or a power that no unit has"
         )
     unit = ureg.Unit(cleaned)
     if like is not None and not unit.is_compatible_with(parse_unit(like)):
@@ -168,7 +167,7 @@ _WAVENUMBERS = {"centimeter", "meter", "millimeter", "reciprocal_centimeter"}
 
 
 def is_energy_like(unit: pint.Unit) -> bool:
-    """Tell whether a unit is an energy, a frequency or a wavenumber of spectroscopy."""
+    """Whether a unit is an energy, a frequency or a wavenumber of spectroscopy."""
     if unit.is_compatible_with("1/cm"):
         return set(unit._units) <= _WAVENUMBERS
     return unit.is_compatible_with("meV") or unit.is_compatible_with("THz")
@@ -192,11 +191,8 @@ def _in_mev(unit: pint.Unit, frequency: Frequency | None) -> float:
         if meaning is None:
             raise UnitsError(
                 f"the frequency unit '{format_unit(unit)}' is ambiguous",
-                reason="angular and ordinary frequency differ by 2*pi and the unit "
-                "does not tell "
-                "which is meant (pint would call 1 rad/fs 1000 THz)",
-                fix="name it: .bp.convert(E='meV', frequency='angular'), or "
-                "frequency='ordinary'",
+                reason="angular and ordinary frequency differ by 2*pi",
+                fix=".bp.convert(E='meV', frequency='angular'), or 'ordinary'",
             )
         return factor / (2 * math.pi) if meaning == "angular" else factor
     raise AssertionError(f"{unit} is not energy-like")  # callers check
@@ -250,9 +246,7 @@ def convert_factor(
     for unit in (from_, to):
         if has_offset(unit):
             raise UnitsError(
-                f"{name} is in '{format_unit(unit)}'",
-                reason="its zero is not at nothing, so no factor converts it",
-                fix="use kelvin",
+                f"{name} is in '{format_unit(unit)}', which has an offset; use kelvin"
             )
     if energy and is_energy_like(from_) and is_energy_like(to):
         both_frequencies = from_.is_compatible_with("THz") and to.is_compatible_with(
@@ -263,16 +257,14 @@ def convert_factor(
         return _in_mev(from_, frequency) / _in_mev(to, frequency)
     if not from_.is_compatible_with(to):
         raise UnitsError(
-            f"{name} is given in '{source}' where '{target}' is needed",
-            reason=f"its dimension is {from_.dimensionality}, not {to.dimensionality}",
-            fix=f"give {name} in '{target}' or a unit that converts to it",
+            f"{name} is in '{source}', which does not convert to '{target}'"
         )
     return float(registry().Quantity(1.0, from_).m_as(to))
 
 
 @functools.lru_cache(maxsize=64)
 def has_offset(unit: pint.Unit) -> bool:
-    """Tell whether a unit is a temperature scale with its own zero, such as degC."""
+    """Whether a unit is a temperature scale with an offset, such as degC."""
     return (
         unit.is_compatible_with("K") and registry().Quantity(0.0, unit).m_as("K") != 0
     )
@@ -291,18 +283,16 @@ def to_kelvin(values: Any, units: str, *, name: str) -> Any:
     >>> to_kelvin(27.0, "degC", name="T")
     300.15
     """
+    if units == "K":
+        return values
     unit = parse_unit(units, name=name)
     if not unit.is_compatible_with("K"):
-        raise UnitsError(
-            f"{name} is given in '{units}' where 'K' is needed",
-            reason=f"its dimension is {unit.dimensionality}, not [temperature]",
-            fix=f"give {name} in 'K'",
-        )
+        raise UnitsError(f"{name} is in '{units}', which does not convert to 'K'")
     return registry().Quantity(values, unit).m_as("K")
 
 
 def swap_unit(unit: str, old: str, new: str) -> tuple[str, int]:
-    """Replace one unit inside a compound one, and tell the power it had.
+    """Replace one unit inside a compound one, and return the power it had.
 
     Examples
     --------
@@ -328,20 +318,14 @@ def split_quantity(value: Any, name: str) -> tuple[Any, str | None]:
         match = _NUMBER_AND_UNIT.fullmatch(value)
         if match is None:
             raise UnitsError(
-                f"{name}={value!r} is not a quantity",
-                reason="it is no number followed by a unit",
-                fix=f"write a number and a unit, like {name}='5.5 meV'",
+                f"{name}={value!r} is not a number followed by a unit, like '5.5 meV'"
             )
         return float(match["number"]), (match["unit"] or "").strip() or None
     if isinstance(value, xr.DataArray):
         magnitude_, units = split_quantity(value.data, name)
         units = units or value.attrs.get("units")
         if units is not None and not isinstance(units, str):
-            raise UnitsError(
-                f"the units of {name} are {units!r}",
-                reason="units are text",
-                fix="write them like 'meV'",
-            )
+            raise UnitsError(f"the units of {name} are {units!r}, not text like 'meV'")
         return value.copy(data=magnitude_), units
     if hasattr(value, "magnitude") and hasattr(value, "units"):
         return value.magnitude, f"{value.units:C}"
@@ -389,12 +373,9 @@ def magnitude(
     300.0
     """
     if isinstance(value, xr.Dataset):
-        columns = [str(column) for column in value.data_vars] or ["u2"]
-        which = name if name in columns else columns[0]
         raise UnitsError(
-            f"{name} is a Dataset",
-            reason="a single value is needed",
-            fix=f"give one of its variables, such as {name}=table.{which}",
+            f"{name} is a Dataset, not a single value",
+            fix=f"pass one of its variables, such as {name}=table.{name}",
         )
     number, given = split_quantity(value, name)
     size = getattr(number, "size", 1)
@@ -403,26 +384,19 @@ def magnitude(
     ):
         if size != 1:
             raise UnitsError(
-                f"{name} has shape {tuple(number.shape)}",
-                reason="a single value is needed",
-                fix=f"give a scalar, such as {name}.mean() or one element of it",
+                f"{name} has shape {tuple(number.shape)}; a single value is needed"
             )
         number = np.asarray(number).item()
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
-        raise UnitsError(
-            f"{name}={value!r} is not a number",
-            reason="a scalar with units is needed",
-            fix=f"write it like {name}='1 {units}'",
-        )
+        raise UnitsError(f"{name}={value!r} is not a number", fix=f"{name}='1 {units}'")
     try:
         number = float(number)
     except OverflowError:  # of a whole number beyond any other
         number = math.inf
     if not math.isfinite(number):
         raise UnitsError(
-            f"{name} is {number}",
-            reason="a finite value is needed",
-            fix="look at the status of the result it was taken from, or give a number",
+            f"{name} is {number}, not finite",
+            fix="check the status of the result it comes from",
         )
     if given is None:
         given = default or units
@@ -436,9 +410,7 @@ def magnitude(
 
 
 def is_one_of(value: Any, *words: str) -> bool:
-    """Tell whether an argument is one of some words, whatever it is.
-
-    An array compares to many answers.
+    """Whether an argument is one of some words, whatever its type.
 
     Examples
     --------
