@@ -193,5 +193,5 @@ def test_import_loads_nothing_heavy() -> None:
 
 
 def test_unknown_tutorial_data() -> None:
-    with pytest.raises(FileFormatError, match="no embedded data set 'zr'"):
+    with pytest.raises(FileFormatError, match="name='zr'"):
         xbp.tutorial.open_dataset("zr")

@@ -69,15 +69,15 @@ def describe(data: xr.DataArray | xr.Dataset) -> str:
     --------
     >>> import xbp
     >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
-    >>> print(describe(glass.Sq))
+    >>> print(describe(glass.Sq.drop_vars("box_phonon")))
     S(Q): Q 169 (0.1527 to 8.575 1/angstrom)
-      temperature 300 K, u2 0.01345 angstrom**2, box_phonon 1.72 meV
+      temperature 300 K, u2 0.01345 angstrom**2, statistics classical
       next: .bp.to_radial_distribution(…) .bp.fit(…) .bp.plot.cut()
       missing: standard deviations (a DataArray has none: use the Dataset)
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise QuantityError(
-            f"a {type(data).__name__} is not an xarray.DataArray or Dataset",
+            f"expected an xarray.DataArray or Dataset, not a {type(data).__name__}",
             fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
         )
     plain = unwrap(data)[0]

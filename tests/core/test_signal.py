@@ -53,9 +53,9 @@ def test_new_dataset_refuses(changes: dict[str, object], says: str) -> None:
 
 
 def test_unknown_quantity_and_other_types() -> None:
-    with pytest.raises(QuantityError, match="not in the vocabulary"):
+    with pytest.raises(QuantityError, match="quantity='intensity'"):
         xbp.new_dataset("intensity", [1.0], units="1", coords={"E": ([1.0], "meV")})
-    with pytest.raises(QuantityError, match="got a ndarray"):
+    with pytest.raises(QuantityError, match="not a ndarray"):
         xbp.to_gdos(np.ones(3))  # type: ignore[type-var]
 
 
@@ -100,12 +100,12 @@ def test_a_signal_is_found_or_asked_for(glass: xr.Dataset) -> None:
     assert "G" in glass.bp.to_gdos()  # S(Q) and g(E) are companions
     assert glass[["Sq", "Sq_std"]].bp.cut_Q((2, 3)).Sq.ndim == 0
     two = glass.assign(S2=glass.S)
-    with pytest.raises(QuantityError, match="holds 2 variables") as caught:
+    with pytest.raises(QuantityError, match="has 2 variables") as caught:
         two.bp.to_gdos()
     assert "data[['S', 'S_std']]" in caught.value.fix
-    with pytest.raises(QuantityError, match="holds no variable"):
+    with pytest.raises(QuantityError, match="has no variable"):
         xr.Dataset({"a": ("x", [1.0])}).bp.to_gdos()
-    with pytest.raises(QuantityError, match="no named quantity"):
+    with pytest.raises(QuantityError, match="has no quantity"):
         xr.DataArray([1.0], dims="E").bp.to_gdos()
 
 
@@ -124,7 +124,7 @@ def test_a_table_of_results_is_no_signal(glass: xr.Dataset) -> None:
 
 
 def test_std_must_fit(glass: xr.Dataset) -> None:
-    with pytest.raises(QuantityError, match="standard deviation of its own"):
+    with pytest.raises(QuantityError, match="'S_std' is over"):
         glass.assign(S_std=glass.S_std.isel(Q=0)).bp.to_gdos()
     wrong = glass.copy()
     wrong["S_std"] = glass.S_std.assign_attrs(units="K")
@@ -208,16 +208,15 @@ def test_a_density_is_per_unit_of_its_axis(density: str, axis: str) -> None:
     coords = COORDS | {"E": ([1.0, 2.0, 3.0], axis)}
     with pytest.raises(UnitsError, match="per unit of its axis") as caught:
         make(units=density, coords=coords)
-    assert "values * " in caught.value.fix
-    assert "or E * " in caught.value.fix
+    assert "multiply the values" in caught.value.fix
     make(units="1", coords=coords)
     make(units=f"1/({axis})", coords=coords)
 
 
-def test_both_ways_to_mend_a_density_agree() -> None:
+def test_the_fix_of_a_density_is_right() -> None:
     E, S = np.array([1.0, 2.0, 3.0]), np.ones((2, 3))
     with pytest.raises(
-        UnitsError, match=r"values \* 4\.13567 in '1/THz', or E \* 4\.13567 in 'meV'"
+        UnitsError, match=r"multiply the values by 4\.13567 and set units='1/THz'"
     ):
         make(coords=COORDS | {"E": (E, "THz")})
     one = xbp.new_dataset(

@@ -84,9 +84,9 @@ def test_one_radian_per_femtosecond_is_159_terahertz() -> None:
 
 
 def test_momentum_is_no_wavenumber_and_no_energy() -> None:
-    with pytest.raises(UnitsError, match="dimension"):
+    with pytest.raises(UnitsError, match="is needed"):
         convert_factor("meV", "1/angstrom")
-    with pytest.raises(UnitsError, match="dimension"):
+    with pytest.raises(UnitsError, match="is needed"):
         convert_factor("1/angstrom", "meV", energy=True)
 
 
@@ -127,7 +127,7 @@ def test_a_bare_number_is_in_the_default_unit() -> None:
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ("3 K", "given in 'K' where 'meV' is needed"), ("three meV", "not a quantity"), ("3 mevv", "not a unit"),
+        ("3 K", "in 'K' where 'meV' is needed"), ("three meV", "not a number followed by a unit"), ("3 mevv", "not a unit"),
         (float("nan"), "is nan"), (True, "not a number"), (None, "not a number"), ([1, 2], "not a number"),
         (np.array([1.0, 2.0]), "single value"), (xr.DataArray([1.0, 2.0]), "single value"), (1j, "not a number"),
     ],
@@ -137,7 +137,6 @@ def test_bad_scalars_name_the_argument(value: object, says: str) -> None:
     with pytest.raises(UnitsError, match=says) as caught:
         magnitude(value, "meV", name="E_BP")
     assert "E_BP" in str(caught.value)
-    assert "fix:" in str(caught.value)
 
 
 def test_swap_unit_touches_only_its_own_token() -> None:
@@ -186,5 +185,5 @@ def test_a_table_in_place_of_a_number() -> None:
     line = xbp.models.elastic_line(
         np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2=0.008, resolution="1 meV"
     )
-    with pytest.raises(UnitsError, match=r"^u2 is a Dataset\n(.|\n)*u2=table\.u2$"):
+    with pytest.raises(UnitsError, match=r"^u2 is a Dataset(.|\n)*u2=table\.u2$"):
         line.bp.to_bqe(T="300 K", u2=line.bp.debye_waller())

@@ -195,7 +195,7 @@ def test_bad_temperatures(model: xr.Dataset, T: object) -> None:
 
 
 def test_two_temperatures_contradict(model: xr.Dataset) -> None:
-    with pytest.raises(TemperatureError, match=r"T=290 K .* contradicts"):
+    with pytest.raises(TemperatureError, match=r"T= \(290 K\) contradicts"):
         model.bp.to_gdos(T="290 K")
     xr.testing.assert_identical(model.bp.to_gdos(T="300 K"), model.bp.to_gdos())
 
@@ -203,9 +203,9 @@ def test_two_temperatures_contradict(model: xr.Dataset) -> None:
 def test_missing_or_contradictory_conditions(model: xr.Dataset) -> None:
     with pytest.raises(QuantityError, match="u2 is not known"):
         model.S.drop_vars("u2").bp.to_gdos()
-    with pytest.raises(QuantityError, match="u2 and msd are given"):
+    with pytest.raises(QuantityError, match=r"only one of u2=.*msd="):
         model.S.drop_vars("u2").bp.to_gdos(u2=0.01, msd=0.06)
-    with pytest.raises(QuantityError, match="different displacements"):
+    with pytest.raises(QuantityError, match="contradicts"):
         model.bp.to_gdos(u2="0.02 angstrom^2")
     with pytest.raises(QuantityError, match="not negative"):
         model.S.drop_vars("u2").bp.to_gdos(u2=-0.01)

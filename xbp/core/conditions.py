@@ -63,8 +63,8 @@ def _require_same(
     """Raise an error if an argument contradicts the data."""
     if not np.allclose(carried, given, rtol=1e-6, atol=0):
         raise error(
-            f"{name} means {float(given.min()):g} {units}, but the data have "
-            f"{float(np.min(carried)):g} {units}",
+            f"{name}= ({float(given.min()):g} {units}) contradicts the data "
+            f"({float(np.min(carried)):g} {units})",
             fix=f"leave {name}= out",
         )
 
@@ -104,7 +104,7 @@ def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
     argument = None if T is None else xr.DataArray(temperature_coordinate(T))
     if "temperature" not in data.coords:
         if argument is None:
-            raise TemperatureError("the temperature is unknown", fix="pass T='300 K'")
+            raise TemperatureError("the temperature is not known", fix="pass T='300 K'")
         return argument
     name = "coordinate 'temperature'"
     carried = data.coords["temperature"]
@@ -180,7 +180,7 @@ def resolve_u2(
     if "u2" not in data.coords:
         if argument is None:
             raise QuantityError(
-                "the mean-square displacement u2 is unknown",
+                "the mean-square displacement u2 is not known",
                 fix="pass u2='0.012 angstrom^2' (per axis), measure it with "
                 ".bp.debye_waller(), or pass u2='0 angstrom^2' for a liquid, which has "
                 "no Debye-Waller factor",
@@ -342,21 +342,22 @@ def resolve_fixed_energy(
         )
     (name,) = names
     where = f"coordinate '{name}'"
-    energy = argument = None
+    argument = None
     if given:
-        argument = xr.DataArray(
-            require_positive(
-                given[name], name, "meV", energy=True, error=CoordinateError
-            )
+        value = require_positive(
+            given[name], name, "meV", energy=True, error=CoordinateError
         )
-    if carried:
-        units = require_units(data[name], where, "meV")
-        factor = convert_factor(units, "meV", name=where, energy=True)
-        energy = _bare(data[name]).astype(float) * factor
-        known = energy.values[~np.isnan(energy.values)]  # NaN: a detector without one
-        if not (known.size and (known > 0).all()):
-            raise CoordinateError(f"{where} must be positive")
-        if argument is not None:
-            _require_same(argument, known, name, "meV", CoordinateError)
-    kinds = {coordinate: kind for kind, coordinate in FIXED_ENERGY.items()}
-    return kinds[name], argument if energy is None else energy
+        argument = xr.DataArray(value)
+    kind = {coordinate: kind for kind, coordinate in FIXED_ENERGY.items()}[name]
+    if argument is not None and not carried:
+        return kind, argument
+    factor = convert_factor(
+        require_units(data[name], where, "meV"), "meV", name=where, energy=True
+    )
+    energy = _bare(data[name]).astype(float) * factor
+    known = energy.values[~np.isnan(energy.values)]  # NaN: a detector without one
+    if not (known.size and (known > 0).all()):
+        raise CoordinateError(f"{where} must be positive")
+    if argument is not None:
+        _require_same(argument, known, name, "meV", CoordinateError)
+    return kind, energy

@@ -359,7 +359,7 @@ def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, A
     >>> require_keys({"hight": 1}, "start", ("energy", "height"))
     Traceback (most recent call last):
         ...
-    xbp.core.errors.QuantityError: start= has 'hight', not one of energy, height
+    xbp.core.errors.QuantityError: start= names 'hight', not one of energy, height
       fix:  'height'
     """
     if value is None:
@@ -369,7 +369,7 @@ def require_keys(value: Any, name: str, allowed: Collection[str]) -> dict[str, A
         if not isinstance(key, str) or key not in allowed:
             near = difflib.get_close_matches(str(key), allowed, 1)
             raise QuantityError(
-                f"{name}= has {shown(key)}, not one of {', '.join(allowed)}",
+                f"{name}= names {shown(key)}, not one of {', '.join(allowed)}",
                 fix=repr(near[0]) if near else "",
             )
     return dict(value)
@@ -468,18 +468,18 @@ def require_inside(
 
     Examples
     --------
-    >>> require_inside((1.0, 9.0), (0.0, 8.5), "Q_range", "1/angstrom")
+    >>> require_inside((1.0, 9.0), (0.0, 8.5), "E", "meV")
     Traceback (most recent call last):
         ...
-    xbp.core.errors.RangeError: Q_range (1 to 9) is outside the data (0 to 8.5 1/angstrom)
+    xbp.core.errors.RangeError: E (1 to 9) reaches beyond the data (0 to 8.5 meV)
       fix:  choose a range inside the data
     """
     (low, high), (first, last) = limits, extent
     slack = 1e-9 * max(abs(first), abs(last))  # rounding of a conversion of units
     if not (first - slack <= low and high <= last + slack):
         raise RangeError(
-            f"{name} ({low:g} to {high:g}) is outside the data ({first:g} to {last:g} "
-            f"{units})",
+            f"{name} ({low:g} to {high:g}) reaches beyond the data ({first:g} to "
+            f"{last:g} {units})",
             fix=fix,
         )
 

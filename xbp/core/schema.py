@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -75,7 +75,7 @@ class Quantity:
 
 
 def _density(*row: Any, is_companion: bool = False) -> Quantity:
-    return Quantity(*row, is_density=True, is_companion=is_companion)
+    return replace(Quantity(*row), is_density=True, is_companion=is_companion)
 
 
 _QE, _Q, _E, _T = ("Q", "E"), ("Q",), ("E",), ("temperature",)
@@ -263,7 +263,7 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
         needed = " or ".join(map(repr, expected)) or f"such as {accepted[0]!r}"
         known = given in QUANTITIES or given in RESULTS
         raise QuantityError(
-            f"{name} is {'without a quantity' if given is None else f'a {given!r}'}; "
+            f"{name} {'has no quantity' if given is None else f'is a {given!r}'}; "
             f"this needs {needed if expected else f'a quantity, {needed}'}",
             # Known data are not to be relabelled.
             fix=step_to(given, expected)

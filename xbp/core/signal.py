@@ -238,7 +238,7 @@ def read(data: xr.DataArray | xr.Dataset, *expected: str) -> Signal:
     """
     if not isinstance(data, xr.DataArray | xr.Dataset):
         raise QuantityError(
-            f"a {type(data).__name__} is not an xarray.DataArray or Dataset",
+            f"expected an xarray.DataArray or Dataset, not a {type(data).__name__}",
             fix="xbp.new_dataset(quantity, values, units=..., coords=...) makes one",
         )
     plain, rewrap = unwrap(data)

@@ -256,9 +256,7 @@ def convert_factor(
             return float(registry().Quantity(1.0, from_).m_as(to))
         return _in_mev(from_, frequency) / _in_mev(to, frequency)
     if not from_.is_compatible_with(to):
-        raise UnitsError(
-            f"{name} is in '{source}', which does not convert to '{target}'"
-        )
+        raise UnitsError(f"{name} is in '{source}' where '{target}' is needed")
     return float(registry().Quantity(1.0, from_).m_as(to))
 
 
@@ -287,7 +285,7 @@ def to_kelvin(values: Any, units: str, *, name: str) -> Any:
         return values
     unit = parse_unit(units, name=name)
     if not unit.is_compatible_with("K"):
-        raise UnitsError(f"{name} is in '{units}', which does not convert to 'K'")
+        raise UnitsError(f"{name} is in '{units}' where 'K' is needed")
     return registry().Quantity(values, unit).m_as("K")
 
 
@@ -373,9 +371,10 @@ def magnitude(
     300.0
     """
     if isinstance(value, xr.Dataset):
+        column = name if name in value else next(iter(value.data_vars), "energy")
         raise UnitsError(
             f"{name} is a Dataset, not a single value",
-            fix=f"pass one of its variables, such as {name}=table.{name}",
+            fix=f"pass one of its variables, such as {name}=table.{column}",
         )
     number, given = split_quantity(value, name)
     size = getattr(number, "size", 1)
