@@ -16,7 +16,6 @@ from xbp.core.errors import (
     CoordinateError,
     QuantityError,
     TemperatureError,
-    UnitsError,
     XbpError,
 )
 from xbp.core.guards import at_most_one, choose, require_finite, require_positive
@@ -69,9 +68,28 @@ def _require_same(
         )
 
 
-def _bare(array: xr.DataArray) -> xr.DataArray:
-    """Drop the coordinates that are not dimensions."""
-    return array.drop_vars([name for name in array.coords if name not in array.dims])
+def _carried(
+    coordinate: xr.DataArray, error: type[XbpError], *, zero: bool = False
+) -> xr.DataArray:
+    """Return a coordinate in its canonical units: finite and positive, or zero."""
+    name = str(coordinate.name)
+    canonical, label = COORDINATES[name][0], f"coordinate '{name}'"
+    units = require_units(coordinate, label, canonical)
+    values = require_finite(coordinate.values, label, error=error)
+    if name == "temperature" and units != "K":  # degC has an offset
+        values = np.asarray(to_kelvin(values, units, name=label))
+    elif units != canonical:
+        energy = canonical == "meV"
+        values *= convert_factor(units, canonical, name=label, energy=energy)
+    if not ((values > 0) | (zero & (values == 0))).all():
+        raise error(
+            f"{label} must be {'zero or ' * zero}positive, not {values.min():g} "
+            f"{canonical}",
+            fix=f"data = data.assign_coords({name}=...)",
+        )
+    dims = coordinate.dims
+    own = {dim: coordinate.coords[dim] for dim in dims if dim in coordinate.coords}
+    return xr.DataArray(values, dims=dims, coords=own)
 
 
 def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
@@ -106,19 +124,10 @@ def resolve_temperature(data: xr.DataArray, T: Any = None) -> xr.DataArray:
         if argument is None:
             raise TemperatureError("the temperature is not known", fix="pass T='300 K'")
         return argument
-    name = "coordinate 'temperature'"
-    carried = data.coords["temperature"]
-    units = require_units(carried, name, "K")
-    values = require_finite(carried.values, name, error=TemperatureError)
-    kelvin = np.asarray(to_kelvin(values, units, name=name))
-    if not (kelvin > 0).all():
-        raise TemperatureError(
-            f"{name} must be positive, not {kelvin.min():g} K",
-            fix="data = data.assign_coords(temperature=...), in kelvin",
-        )
+    carried = _carried(data["temperature"], TemperatureError)
     if argument is not None:
-        _require_same(argument, kelvin, "T", "K", TemperatureError)
-    return _bare(carried.copy(data=kelvin))
+        _require_same(argument, carried, "T", "K", TemperatureError)
+    return carried
 
 
 def resolve_u2(
@@ -167,16 +176,19 @@ def resolve_u2(
         bare = (
             f"({data['Q'].attrs['units']})**-2" if "Q" in data.coords else "angstrom**2"
         )
-        argument = _displacement(given[name], name, bare) * U2_CONVENTIONS[name]
-        for dim in argument.dims:
-            if dim not in data.dims or dim in ("Q", "E"):
-                raise QuantityError(
-                    f"{name} is over {argument.dims}, the data over {data.dims}; it "
-                    "may depend on the sample, not on Q or E",
-                    fix=f"pass a number, such as {name}.mean()",
-                )
-        if isinstance(given[name], xr.DataArray):
-            require_same_grid(data, given[name], argument.dims)
+        units = "angstrom**2"
+        argument = xr.DataArray(along(data, given[name], name, units, default=bare))
+        if {*argument.dims} & {"Q", "E"}:
+            raise QuantityError(
+                f"{name} is over {argument.dims}; it may depend on the sample, not on "
+                "Q or E",
+                fix=f"pass a number, such as {name}.mean()",
+            )
+        if (require_finite(argument.values, name) < 0).any():
+            raise QuantityError(
+                f"{name} must be zero or positive, not {argument.values.min():g}"
+            )
+        argument = argument * U2_CONVENTIONS[name]
     if "u2" not in data.coords:
         if argument is None:
             raise QuantityError(
@@ -186,37 +198,10 @@ def resolve_u2(
                 "no Debye-Waller factor",
             )
         return argument
-    carried = _displacement(data.coords["u2"], "u2", None)
+    carried = _carried(data["u2"], QuantityError, zero=True)
     if argument is not None:
-        _require_same(argument, carried.values, str(name), "angstrom^2", QuantityError)
+        _require_same(argument, carried, str(name), "angstrom^2", QuantityError)
     return carried
-
-
-def _displacement(value: Any, name: str, default: str | None) -> xr.DataArray:
-    """Return a displacement in angstrom² as an array, finite and not negative."""
-    plain = isinstance(value, xr.DataArray) and not hasattr(value.data, "magnitude")
-    if plain and isinstance(value.attrs.get("units"), str):
-        number, units = value, value.attrs["units"]
-    else:
-        number, units = split_quantity(value, name)
-    if units is None and default is None:
-        raise UnitsError(
-            f"coordinate '{name}' has no units",
-            fix=f"data['{name}'].attrs['units'] = '{COORDINATES['u2'][0]}'",
-        )
-    if isinstance(number, xr.DataArray):
-        factor = convert_factor(units or default or "", "angstrom**2", name=name)
-        array = _bare(number.astype(float) * factor)
-    else:
-        array = xr.DataArray(
-            magnitude(value, "angstrom**2", name=name, default=default)
-        )
-    if not array.size or (require_finite(array.values, name) < 0).any():
-        raise QuantityError(
-            f"{name} is {array.values.min() if array.size else 'empty'} angstrom^2; it "
-            "must be zero or positive"
-        )
-    return array
 
 
 def along(
@@ -324,24 +309,17 @@ def resolve_fixed_energy(
     given = {name: value for name, value in given.items() if value is not None}
     carried = [name for name in FIXED_ENERGY.values() if name in data.coords]
     geometry = data.attrs.get("geometry")
-    names = {
-        *given,
-        *carried,
-        *([FIXED_ENERGY[geometry]] if geometry in FIXED_ENERGY else []),
-    }
-    if len(names) != 1 or not (given or carried):
+    names = {*given, *carried}
+    if names and geometry in FIXED_ENERGY:
+        names.add(FIXED_ENERGY[geometry])
+    if len(names) != 1:
         raise CoordinateError(
-            "the fixed energy of the instrument is "
-            + (
-                f"ambiguous: {' and '.join(sorted(names))}"
-                if len(names) > 1
-                else "unknown"
-            ),
+            f"the fixed energy must be one of {' and '.join(FIXED_ENERGY.values())}; "
+            f"there is {' and '.join(sorted(names)) or 'none'}",
             fix="pass incident_energy='60 meV' for direct geometry, or "
             "final_energy='1.845 meV' for indirect geometry",
         )
     (name,) = names
-    where = f"coordinate '{name}'"
     argument = None
     if given:
         value = require_positive(
@@ -351,13 +329,9 @@ def resolve_fixed_energy(
     kind = {coordinate: kind for kind, coordinate in FIXED_ENERGY.items()}[name]
     if argument is not None and not carried:
         return kind, argument
-    factor = convert_factor(
-        require_units(data[name], where, "meV"), "meV", name=where, energy=True
-    )
-    energy = _bare(data[name]).astype(float) * factor
-    known = energy.values[~np.isnan(energy.values)]  # NaN: a detector without one
-    if not (known.size and (known > 0).all()):
-        raise CoordinateError(f"{where} must be positive")
+    # A detector without an energy is not an error; one with a wrong energy is.
+    filled = data[name].fillna(data[name].max())
+    energy = _carried(filled, CoordinateError)
     if argument is not None:
-        _require_same(argument, known, name, "meV", CoordinateError)
-    return kind, energy
+        _require_same(argument, energy, name, "meV", CoordinateError)
+    return kind, energy.where(data[name].notnull().variable)
