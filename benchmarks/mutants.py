@@ -5,7 +5,8 @@
 A mutant is one small change in a copy of the package: an operator or a comparison
 swapped, a constant moved by one or doubled, a sign or a factor dropped, ``and`` for
 ``or``, returned values swapped. It is killed if the module's own tests (doctests,
-mirror tests, then tests/properties) fail on it, or take ten times their usual time.
+mirror tests and those of its importers, then tests/properties) fail on it, or take ten
+times their usual time.
 The tests that enter the changed function run first, the quickest of them before the
 others; a mutant survives only when every one of them has passed.
 
@@ -154,15 +155,17 @@ def _changed(node: ast.expr | ast.Return) -> Iterator[ast.AST]:
 
 
 def tests_of(file: str, root: Path) -> list[str]:
-    """Return the mirror tests of a module, else those of the modules that import it."""
+    """Return the mirror tests of a module, and those of the modules that import it."""
     found: dict[str, None] = {}
     waiting, seen = [file], {file}
     while waiting:
-        package, name = Path(waiting.pop()).parts[-2:]
+        importer = waiting.pop()
+        package, name = Path(importer).parts[-2:]
         mirror = f"tests/{package}/test_{name}"
         if (root / mirror).is_file():
             found[mirror] = None
-            continue
+            if importer != file:
+                continue
         module = f"xbp.{package}.{name.removesuffix('.py')}"
         for part in PACKAGES:
             for path in sorted((root / "xbp" / part).glob("*.py")):

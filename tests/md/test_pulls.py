@@ -26,7 +26,7 @@ MEV = constants.PLANCK
 pytestmark = pytest.mark.slow
 
 
-def brownian_gas(seed: int) -> xr.Dataset:
+def brownian_gas(seed: int, side: float = SIDE) -> xr.Dataset:
     """Draw free atoms that Langevin's friction 1/τ and noise keep at T, exact at any step.
 
     References
@@ -50,10 +50,10 @@ def brownian_gas(seed: int) -> xr.Dataset:
     step = TAU * (1 - decay) * velocity[:-1] + np.einsum(
         "i,i...->...", root[1], noise[:, 1:]
     )
-    position = SIDE * rng.random((1, N, 3)).repeat(N_FRAMES, axis=0)
+    position = side * rng.random((1, N, 3)).repeat(N_FRAMES, axis=0)
     position[1:] += np.cumsum(step, axis=0)
     return xbp.md.models.new_trajectory(
-        position, time=STEP * np.arange(N_FRAMES), cell=SIDE * np.eye(3),
+        position, time=STEP * np.arange(N_FRAMES), cell=side * np.eye(3),
         velocity=velocity, element=["Ar"] * N, mass=np.full(N, MASS),
     )  # fmt: skip
 
@@ -94,9 +94,11 @@ def spectrum(correlation: np.ndarray, taper: np.ndarray) -> np.ndarray:
     return np.asarray(waves @ (correlation * shape))
 
 
-def of_shells(function: Callable[[float], np.ndarray]) -> np.ndarray:
+def of_shells(
+    function: Callable[[float], np.ndarray], side: float = SIDE
+) -> np.ndarray:
     """Return what two shells have, each of allowed wave vectors of one length."""
-    return np.stack([function(2 * np.pi / SIDE * np.sqrt(n)) for n in (1, 2)])
+    return np.stack([function(2 * np.pi / side * np.sqrt(n)) for n in (1, 2)])
 
 
 HANN, BOXCAR = np.hanning(LENGTH + 1)[:LENGTH], np.ones(LENGTH)
@@ -174,14 +176,50 @@ def test_errors_are_those_of_independent_trajectories(
     with dask.config.set(scheduler="synchronous"):
         found = [function(gas) for gas in gases]
     for name, truth in exact.items():
-        pulls = np.stack(
-            [((one[name] - truth) / one[f"{name}_std"]).values for one in found]
-        ).reshape(DRAWS, -1)
-        mean, width = pulls.mean(axis=0), pulls.std(axis=0)
+        mean, width = moments_of_pulls(found, name, truth)
         assert abs(mean.mean()) < 0.15, name
         assert abs(mean).max() < 0.3, name
         assert width.mean() == pytest.approx(1, abs=0.15), name
         assert width == pytest.approx(1, abs=0.3), name
+
+
+def moments_of_pulls(
+    found: list[xr.Dataset], name: str, truth: object
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and width of the pulls of every bin."""
+    pulls = np.stack(
+        [((one[name] - truth) / one[f"{name}_std"]).values for one in found]
+    ).reshape(DRAWS, -1)
+    return pulls.mean(axis=0), pulls.std(axis=0)
+
+
+def test_errors_of_four_segments(gases: list[xr.Dataset]) -> None:
+    """Student's t of three degrees of freedom is 1.73 wide."""
+    with dask.config.set(scheduler="synchronous"):
+        found = [
+            gas.isel(time=slice(50)).bp.vdos(window="2 ps", folding=None)
+            for gas in gases
+        ]
+    truth = 2 * spectrum(np.exp(-LAG / TAU), HANN)
+    _, width = moments_of_pulls(found, "g", truth)
+    assert found[0].attrs["segments"] == 4
+    assert width.mean() == pytest.approx(1, abs=0.15)
+
+
+def test_a_density_that_relaxes_as_slowly_as_a_window() -> None:
+    """D Q² times the window is 1; segments as if independent are 1.35–1.5 wide."""
+    side = 10.0
+    with dask.config.set(scheduler="synchronous"):
+        found = [
+            brownian_gas(seed, side).bp.dynamic_structure_factor(
+                0.95, 0.2, weights="unit", window="2 ps", folding=None
+            )
+            for seed in range(DRAWS)
+        ]
+    truth = of_shells(lambda Q: spectrum(density(Q), HANN), side)
+    mean, width = moments_of_pulls(found, "S", truth)
+    print(width.reshape(2, -1).round(2), mean.reshape(2, -1).round(2))
+    assert width.mean() == pytest.approx(1, abs=0.15)
 
 
 def test_temperature_of_velocities(gases: list[xr.Dataset]) -> None:

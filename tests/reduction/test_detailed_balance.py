@@ -600,3 +600,79 @@ def test_without_a_temperature_energies_to_three_kt_of_a_first_pass_are_used(
     used = table.E[np.isfinite(table.temperature_at_E)]
     assert float(used.max()) == pytest.approx(3 * 0.08617333262 * T, abs=1.0)
     assert float(table.implied_temperature) == pytest.approx(T, rel=1e-3)
+
+
+def test_the_bin_of_the_elastic_line_is_left_out_of_any_range() -> None:
+    """It contains E = 0 and both sides; a range from 0, or from below, begins after it."""
+    E = np.arange(-20, 20.5, 0.5)
+    S = xbp.models.dynamic_structure_factor(
+        [2.0, 3.0], E, energy="5 meV", width="4 meV", T="280 K", u2="0.01 angstrom^2"
+    )
+    for low in (0.0, -3.0):
+        table = S.bp.detailed_balance(E_range=(low, 18))
+        assert table.E.values[[0, -1]].tolist() == [0.5, 18]
+        assert int(table.n_points) == 36
+
+
+def test_the_temperature_does_not_depend_on_the_unit_of_energy(
+    model: xr.Dataset,
+) -> None:
+    noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=1)
+    here = noisy.bp.detailed_balance(E_range=("2 meV", "18 meV"))
+    there = noisy.bp.convert(E="THz").bp.detailed_balance(E_range=("2 meV", "18 meV"))
+    for name in ("implied_temperature", "implied_temperature_std", "temperature_at_E"):
+        np.testing.assert_allclose(there[name], here[name], rtol=1e-6)
+
+
+def test_three_energies_by_hand() -> None:
+    """ln S(−E)/S(E) = −βE with β = 0.03, 0.05, 0.04 and 15, 10, 75 % of the weight."""
+    E, beta = np.array([1.0, 2.0, 3.0]), np.array([0.03, 0.05, 0.04])
+    information = 1e8 * np.array([0.15, 0.1, 0.75])
+    relative = E / np.sqrt(2 * information)  # of each side
+    gain = np.exp(-beta * E)
+    S = np.concatenate([gain[::-1], [1.0], np.ones(3)])
+    std = np.concatenate([(relative * gain)[::-1], [0.1], relative])
+    data = xbp.new_dataset(
+        "dynamic_structure_factor", S, std=std, units="1/meV",
+        coords={"E": (np.arange(-3.0, 4), "meV")},
+    )  # fmt: skip
+    table = data.bp.detailed_balance(E_range=(1, 3))
+    mean = (information * beta).sum() / 1e8
+    kelvin = 1 / (constants.BOLTZMANN_MEV * mean)
+    chi2 = (information * (beta - mean) ** 2).sum() / 2
+    assert float(table.implied_temperature) == pytest.approx(kelvin)
+    assert float(table.chi2_reduced) == pytest.approx(chi2)
+    # Each energy is a band of its own, and bands range from 0.03 to 0.05.
+    assert float(table.implied_temperature_std) == pytest.approx(kelvin * 0.01 / mean)
+
+
+@pytest.mark.parametrize("E", [np.arange(-19.75, 20, 0.5), np.arange(-19.9, 20, 0.5)])
+def test_means_of_folded_bins_have_the_error_of_what_was_measured(
+    E: np.ndarray,
+) -> None:
+    """A mean is Σ c_i S_i of measured bins, and its variance Σ c_i² σ_i².
+
+    On a grid that is not symmetric, energy gain is interpolated, and neighbours share
+    measured bins.
+    """
+
+    def folded(values: np.ndarray, fine: bool) -> xr.Dataset:
+        data = xbp.new_dataset(
+            "dynamic_structure_factor", values, std=std, units="1/meV",
+            coords={"E": (E, "meV")}, temperature="300 K",
+            statistics="quantum",
+        )  # fmt: skip
+        data = data.bp.rebin(E="0.25 meV") if fine else data
+        return data.bp.fold(weights="counts").bp.cut_E((4, 8))
+
+    S = 1 + np.exp(-(E**2) / 50)
+    std = 0.01 * (1 + 0.5 * np.sin(E))
+    for fine in (False, True):
+        one = folded(S, fine)
+        slopes = [
+            float(folded(S + 0.01 * np.eye(E.size)[i], fine).S - one.S) / 0.01
+            for i in np.flatnonzero((abs(E) > 2) & (abs(E) < 10))
+        ]
+        sigma = std[(abs(E) > 2) & (abs(E) < 10)]
+        exact = np.sqrt(((np.array(slopes) * sigma) ** 2).sum())
+        assert float(one.S_std) == pytest.approx(exact, rel=0.05)

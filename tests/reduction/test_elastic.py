@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
-from xbp.reduction.elastic import width_at_half_maximum
+from xbp.reduction.elastic import elastic_reach, width_at_half_maximum
 
 
 @pytest.fixture
@@ -194,3 +194,27 @@ def test_bounds_of_bins_move_with_their_energies() -> None:
     moved = wide.bp.shift_E(by="0.25 meV")
     np.testing.assert_allclose(moved.E, wide.E - 0.25)
     np.testing.assert_allclose(moved.E_bnds, wide.E_bnds - 0.25)
+
+
+def test_the_end_of_a_line() -> None:
+    """Half a line counts as a whole one; where nothing is left, no line has an end."""
+    E = np.arange(-3.0, 3.1, 0.25)
+    line = np.maximum(1 - abs(E) / 0.5, 0)
+    assert elastic_reach(E, line) == pytest.approx(1.0)
+    assert elastic_reach(E[E >= 0], line[E >= 0]) == pytest.approx(1.0)
+    assert elastic_reach(E, np.zeros(E.size)) == 0.0
+    assert np.isnan(width_at_half_maximum(E, np.zeros(E.size)))
+
+
+def test_data_without_the_energy_of_a_line_have_none(
+    sqe_with_line: xr.Dataset,
+) -> None:
+    after = sqe_with_line.sel(E=slice(0.4, None))  # the first bin is 0.25 to 0.75 meV
+    hole = sqe_with_line.assign(
+        S=sqe_with_line.S.where(sqe_with_line.E != 0).assign_attrs(
+            sqe_with_line.S.attrs
+        )
+    )
+    for data in (after, hole):
+        with pytest.raises(RangeError, match="no elastic line"):
+            data.bp.fit_elastic_line()

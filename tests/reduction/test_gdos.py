@@ -295,3 +295,29 @@ def test_energy_gain_of_a_cold_sample_is_no_part_of_g(unit: str) -> None:
     both = scan.bp.to_gdos()
     assert both.notnull().all(("E", "Q")).values.tolist() == [False, True]
     assert "..." in both.attrs["energy_gain"]
+
+
+def test_errors_of_T_and_u2_are_differences_that_stay_above_zero(
+    model: xr.Dataset,
+) -> None:
+    """Half of T, or of u², is the largest step; the error is linear in it."""
+    noisy = xbp.models.with_counting_noise(model, counts=1e4, seed=1).drop_vars(
+        ["temperature", "u2"], errors="ignore"
+    )
+
+    def reduced(T: float, u2: float, **errors: float) -> xr.Dataset:
+        return noisy.bp.to_bqe(T=T, u2=u2, **errors)
+
+    own = reduced(100, 0.01).B_std
+    for errors, low, high, times in (
+        ({"T_std": 150.0}, (50.0, 0.01), (150.0, 0.01), 3.0),
+        ({"T_std": 20.0}, (80.0, 0.01), (120.0, 0.01), 1.0),
+        ({"u2_std": 0.02}, (100.0, 0.005), (100.0, 0.015), 4.0),
+        ({"u2_std": 0.002}, (100.0, 0.008), (100.0, 0.012), 1.0),
+    ):
+        both = reduced(100, 0.01, **errors).B_std
+        shared = times * (reduced(*high).B - reduced(*low).B) / 2
+        loss = slice(0, None)  # as of gain, 3 k_BT differ
+        np.testing.assert_allclose(
+            both.sel(E=loss), np.hypot(own, shared).sel(E=loss), rtol=1e-6
+        )

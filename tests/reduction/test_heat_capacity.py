@@ -453,3 +453,59 @@ def test_a_fit_per_formula_unit_gives_a_heat_capacity_per_formula_unit() -> None
     np.testing.assert_allclose(back.C, np.interp([20.0, 100.0], T, C.C), rtol=0.02)
     few = C.assign(C=C.C.assign_attrs(atoms_per_formula="5"))
     assert str(few.bp.fit_heat_capacity().peak_status.values) == "unphysical"
+
+
+def test_errors_of_one_temperature_are_those_of_many() -> None:
+    """What temperatures share is kept apart, and adds up to the same."""
+    g = einstein(1.0)
+    g = xbp.new_dataset(
+        "vibrational_dos", g.g.values, std=0.1 * g.g.values, units="1/meV",
+        coords={"E": (g.E.values, "meV")},
+    )  # fmt: skip
+    many = g.bp.heat_capacity([50.0, 100.0, 300.0])
+    one = g.bp.heat_capacity([100.0])
+    assert float(one.C_std[0]) == pytest.approx(float(many.C_std[1]), rel=1e-4)
+
+
+@pytest.mark.parametrize(("factor", "area"), [(2.0, 2.0), (0.0, "unknown")])
+def test_a_scaled_g_has_a_scaled_area(factor: float, area: object) -> None:
+    g = einstein(1.0).g.assign_attrs(area=1.0, area_of="all modes")
+    assert g.bp.scale(factor).attrs["area"] == area
+
+
+@pytest.mark.parametrize(("last", "missing"), [(0.04, False), (0.06, True)])
+def test_modes_may_be_missing_where_g_is_cut_off(last: float, missing: bool) -> None:
+    """g ends at a fraction of its maximum, with nine tenths of its recorded area."""
+    E = np.arange(0.5, 40.0)
+    g = np.where(E < 39, 1.0, last) * (E > 5)
+    g *= 0.9 / g.sum()
+    data = dos(E, g)
+    data.g.attrs |= {"area": 1.0, "area_of": "all modes"}
+    if missing:
+        assert data.bp.heat_capacity([5.0]).C.notnull().all()
+        return
+    with pytest.raises(QuantityError, match="area"):
+        data.bp.heat_capacity([5.0])
+
+
+def test_one_bin_with_bounds_has_the_area_of_its_width() -> None:
+    """An Einstein solid in one number: 3R times Einstein's function."""
+    g = xbp.new_dataset(
+        "vibrational_dos", [0.5], units="1/meV", coords={"E": ([20.0], "meV")},
+        edges={"E": np.array([19.0, 21.0])},
+    )  # fmt: skip
+    C = g.bp.heat_capacity([100.0])
+    assert C.sizes["temperature"] == 1
+
+
+@pytest.mark.parametrize(("highest", "doubted"), [(37.0, False), (38.0, True)])
+def test_more_than_atoms_have_is_doubted(highest: float, doubted: bool) -> None:
+    """1.5 times 3R is 37.4 J/K/mol of atoms; a formula unit may have more."""
+    C = xbp.new_dataset(
+        "heat_capacity", [20.0, highest], units="J/K/mol",
+        coords={"temperature": ([100.0, 300.0], "K")},
+    )  # fmt: skip
+    codes = [d.code for d in C.bp.to_molar("atoms", amount="atoms").bp.diagnostics()]
+    assert codes == ["above_3R"] * doubted
+    units = C.bp.to_molar("formula units", amount="formula units")
+    assert not units.bp.diagnostics()

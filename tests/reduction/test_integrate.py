@@ -174,3 +174,25 @@ def test_liquids_have_their_first_maximum(
     np.testing.assert_allclose(
         sq, (data.S * (1 + np.exp(-x)).where(data.E > 0, 1)).sum("E") * step, rtol=1e-5
     )
+
+
+def test_what_is_doubtful_about_an_sq_is_recorded() -> None:
+    """Q without a sum are counted; on a scale of 1/meV S(Q) tends to 1."""
+    E, Q = np.linspace(-60, 60, 121), np.linspace(0.5, 6, 12)
+    S = np.exp(-(E**2) / 50) / np.sqrt(50 * np.pi) * np.ones((12, 1))
+
+    def codes(values: np.ndarray, units: str = "1/meV") -> list[str]:
+        data = xbp.new_dataset(
+            "dynamic_structure_factor", values, units=units, statistics="quantum",
+            temperature="300 K", coords={"Q": (Q, "1/angstrom"), "E": (E, "meV")},
+        )  # fmt: skip
+        found = data.bp.integrate_E(("-50 meV", "50 meV")).bp.diagnostics()
+        assert not found or found[0].code != "sq_incomplete" or "2 of 12" in str(found)
+        return [one.code for one in found]
+
+    assert codes(S) == []
+    holes = S.copy()
+    holes[:2, 20] = np.nan
+    assert codes(holes) == ["sq_incomplete"]
+    assert codes(3 * S) == ["sq_limit"]
+    assert codes(3 * S, "1") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import xbp
 from xbp.errors import QuantityError, RangeError, TemperatureError
 
 KT = 25.852
+OPERATIONS = (xbp.like, xbp.convolve)
 
 
 @pytest.fixture
@@ -193,3 +195,8 @@ def test_on_the_grid_of_a_measured_file(glass: xr.Dataset, shared_data: Path) ->
     # Broadened, the first maximum of S(Q) still stands out of the elastic line.
     line = md.S.sel(E=0, method="nearest").dropna("Q")
     assert float(line.Q[line.argmax("Q")]) == pytest.approx(2.75, abs=0.15)
+
+
+def test_the_ends_are_those_of_a_convolution() -> None:
+    tail = [inspect.signature(f).parameters["tail"].default for f in OPERATIONS]
+    assert tail == [1e-3, 1e-3]

@@ -23,6 +23,7 @@ from xbp.errors import (
     UnitsError,
     XbpError,
 )
+from xbp.models.multiphonon import Modes
 
 RECOIL = const.hbar**2 / (2 * const.atomic_mass) / const.e * 1e23  # ħ²/2u, meV Å²
 
@@ -326,3 +327,21 @@ def test_all_modes_are_needed() -> None:
     stated.g.attrs["area"] = "unknown"
     with pytest.raises(QuantityError, match="unknown"):
         stated.bp.multiphonon_sqe(Q, **options)
+
+
+def test_energies_that_are_no_multiples_of_their_distance() -> None:
+    """The even grid has half of it: it meets every number at one of its points."""
+    E = np.arange(0.5, 30)
+    modes = Modes.of(E, E**2, 25.0, below="debye")
+    assert modes.step == 0.5
+    grid = 0.5 * np.arange(modes.density.size)
+    np.testing.assert_allclose(modes.density[1::2] * modes.area, E**2)
+    assert grid[-1] == 29.5
+
+
+@pytest.mark.parametrize("given", [[1.0, 1.0, 2.0], [1.0, 0.5, 2.0], [2.0, 1.0]])
+def test_momenta_that_do_not_ascend_are_refused(
+    debye: xr.Dataset, given: list[float]
+) -> None:
+    with pytest.raises(RangeError, match="ascending"):
+        debye.bp.multiphonon_sqe(given, mass="50 u", area=1)

@@ -581,3 +581,27 @@ def test_limits_of_one_angle() -> None:
     for bad in ("181 degree", (1, 2, 3), [50], "left"):
         with pytest.raises(XbpError):
             ds.bp.kinematic_limits(bad)
+
+
+@pytest.mark.parametrize("gap", [0.5, 20.0])
+def test_bins_of_E_with_gaps_are_refused(gap: float) -> None:
+    data, _ = everything(n_detector=4, n_energy=6)
+    bounds = data.E_bnds.copy()
+    width = float(bounds[0, 1] - bounds[0, 0])
+    bounds[3:] += gap * width
+    moved = data.assign_coords(E=data.E + np.where(np.arange(6) < 3, 0, gap * width))
+    moved["E"].attrs = data.E.attrs
+    with pytest.raises(CoordinateError, match="gaps"):
+        moved.assign_coords(E_bnds=(bounds.dims, bounds.values)).bp.angle_to_Q(0.5)
+
+
+def test_bins_without_a_number_or_an_error_hold_a_whole_bin() -> None:
+    """Nothing is divided by their share of an independent bin."""
+    data, _ = everything(n_detector=8, n_energy=6)
+    name = next(iter(data.data_vars))
+    value, std = data[name].copy(), data[f"{name}_std"].copy()
+    value[2:5, :3], std[2:5, :3] = 0.0, 0.0
+    value[:, 4], std[:, 4] = np.nan, np.nan
+    S = data.assign({name: value, f"{name}_std": std}).bp.angle_to_Q(0.5).S
+    assert (S.Q_independence > 0).all()
+    assert (S.Q_independence.where(S.isnull(), 1.0) == 1).all()

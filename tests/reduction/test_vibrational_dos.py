@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp.errors import QuantityError, RangeError, TemperatureError, XbpError
+from xbp.reduction.doubts import dos_doubts
+from xbp.reduction.inversion import Inversion
 
 Q = np.arange(1.25, 12, 0.5)
 E_BINS = np.arange(-40.0, 61.0)
@@ -789,3 +792,71 @@ def test_measured_energies_are_stitched(shared_data: Path) -> None:
     assert float(joined) == pytest.approx(
         scale * float(high.g.sel(E=slice(12, 18)).sum() * width), rel=0.03
     )
+
+
+@pytest.mark.parametrize(
+    ("n", "highest", "found"),
+    [(40, np.nan, True), (40, 30.0, False), (9, np.nan, False)],
+)
+def test_what_rises_again_has_fallen_before(
+    n: int, highest: float, found: bool
+) -> None:
+    """Tenths of g: 1, ..., 5, 1, 2. Known ends of the phonons make no doubt."""
+    g = np.ones(n)
+    g[-12:-8], g[-4:] = 5.0, 2.0
+    ds = xr.Dataset(
+        {
+            "g": ("E", g), "status": ((), "ok"), "highest_phonon": ((), highest),
+            "extended": ((), 0.0), "multiple_scattering": ((), 0.1),
+        },
+        coords={"E": ("E", np.arange(1.0, n + 1), {"units": "meV"})},
+    )  # fmt: skip
+    assert ("rises_at_end" in {d.code for d in dos_doubts(ds)}) is found
+
+
+def test_what_is_stitched_on_counts_above_the_range_only(
+    dos: xr.Dataset, sqe: xr.Dataset
+) -> None:
+    """Below the bins that join them, another g(E) may have any values."""
+    other = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V").g.fillna(0)
+    other.attrs = {"quantity": "vibrational_dos", "units": "1"}
+    wrong = other.where(other.E > 9, 0.01).assign_attrs(other.attrs)
+    one, two = (
+        sqe.bp.to_vibrational_dos(
+            E_range=(0.5, 15.5), composition="V", initial_dos=g, join_range=(10, 15),
+            tolerance=1e-8,
+        )
+        for g in (other, wrong)
+    )  # fmt: skip
+    assert float(two.u2) == pytest.approx(float(one.u2), rel=1e-5)
+    np.testing.assert_allclose(two.g, one.g, rtol=1e-4)
+
+
+def test_bins_right_beyond_the_range_are_those_of_its_last_twentieth() -> None:
+    """g ends high, and falls within 5 % of the range beyond: by the mean of five bins."""
+    E = np.arange(0.5, 40.0)
+    inside, beyond = np.full(40, 1.0), np.full(40, np.nan)
+    E = np.concatenate([E, 40.1 + 0.3 * np.arange(5)])
+    g = np.concatenate([inside, np.full(5, np.nan)])
+    beyond = np.concatenate([beyond, [0.3, 0.3, 0.3, -0.2, -0.2]])
+    grid = SimpleNamespace(E=E, initial_E=np.empty(0), end=0.15)
+    assert Inversion._falls(grid, g, np.empty(0), beyond)  # type: ignore[arg-type]
+    beyond[-2:] = np.nan
+    assert not Inversion._falls(grid, g, np.empty(0), beyond)  # type: ignore[arg-type]
+
+
+def test_two_densities_are_joined_over_the_upper_half_of_the_range(
+    sqe: xr.Dataset,
+) -> None:
+    other = sqe.bp.to_vibrational_dos(E_range=(0.5, 30.5), composition="V").g.fillna(0)
+    bent = other * (1 + 0.02 * other.E)
+    bent.attrs = {"quantity": "vibrational_dos", "units": "1"}
+    default, half, less = (
+        float(
+            sqe.bp.to_vibrational_dos(
+                E_range=(0.5, 15.5), composition="V", initial_dos=bent, join_range=join
+            ).u2
+        )
+        for join in (None, (8, 15.5), (8.6, 15.5))
+    )
+    assert default == half != less

@@ -418,10 +418,10 @@ def answer(
     if window is not None:
         drift = moments.mean["drift"] / window.step
         known = trajectory.motion(drift, window.time, velocity=velocity)
-        known |= diagnosed(known, *doubts)
         time = f"{window.time:.10g} ps"
         attributes |= {"window": f"{time}, {window.shape}", "segments": moments.n}
         recorded |= {"window": time, "dE": None}
+    known |= diagnosed(known, *moments.doubts(), *doubts)
     kept = {
         name: "array" if np.ndim(getattr(value, "data", value)) else value
         for name, value in given.items()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xbp.core import constants
+from xbp.core.diagnostic import Diagnostic
 from xbp.core.optional import require
 from xbp.md.labels import Column
 from xbp.md.trajectory import Block, Trajectory
@@ -26,6 +27,8 @@ __all__ = [
     "summarize",
 ]
 
+#: Fewest answers whose scatter has a finite standard deviation (Student's t).
+FEWEST = 4
 #: Bytes that a task holds of its frames, unless one segment takes more.
 _BLOCK_BYTES = 256 * 2**20
 #: Short trajectories are cut into this many tasks or more, so that all cores have work.
@@ -90,14 +93,17 @@ def blocks(trajectory: Trajectory, n: int = 10) -> Segments:
 
 @dataclass(frozen=True)
 class Moments:
-    """Number, mean and summed squared deviation of answers, which merge exactly.
+    """Number, mean and squared deviations of answers in order, which merge exactly.
 
     Attributes
     ----------
     n : int
     mean, squares : dict of numpy.ndarray
+        Mean, and sum of squared deviations from it.
+    steps, first, last : dict of numpy.ndarray
+        Sum of squared differences of successive answers; the first and last of them.
     correlation : float
-        Of neighbouring answers.
+        Of neighbouring answers, as far as it follows from the frames they share.
     temperature : (float, float or None), optional
         Of the velocities in the frames that were read, and its standard deviation, K.
 
@@ -109,6 +115,9 @@ class Moments:
     n: int
     mean: dict[str, np.ndarray]
     squares: dict[str, np.ndarray]
+    steps: dict[str, np.ndarray]
+    first: dict[str, np.ndarray]
+    last: dict[str, np.ndarray]
     correlation: float = 0.0
     temperature: tuple[float, float | None] | None = None
 
@@ -120,30 +129,51 @@ class Moments:
         squares = {
             key: ((a - mean[key]) ** 2).sum(axis=0) for key, a in answers.items()
         }
-        return cls(n, mean, squares)
+        steps = {
+            key: (np.diff(a, axis=0) ** 2).sum(axis=0) for key, a in answers.items()
+        }
+        first = {key: a[0] for key, a in answers.items()}
+        last = {key: a[-1] for key, a in answers.items()}
+        return cls(n, mean, squares, steps, first, last)
 
     def merged(self, other: Moments) -> Moments:
-        """Return the moments of both."""
+        """Return the moments of both; the answers of `other` follow."""
         n = self.n + other.n
-        mean, squares = {}, {}
+        mean, squares, steps = {}, {}, {}
         for key in self.mean:
             shift = other.mean[key] - self.mean[key]
             mean[key] = self.mean[key] + shift * (other.n / n)
             both = self.squares[key] + other.squares[key]
             squares[key] = both + shift**2 * (self.n * other.n / n)
-        return Moments(n, mean, squares)
+            between = (other.first[key] - self.last[key]) ** 2
+            steps[key] = self.steps[key] + other.steps[key] + between
+        return Moments(n, mean, squares, steps, self.first, other.last)
 
     def std(self, key: str, correlation: float | None = None) -> np.ndarray | None:
-        """Return the standard deviation of the mean, None for a single answer.
+        """Return the standard deviation of the mean; None for fewer than four answers.
 
-        Neighbours that correlate by r count for less: n var(mean) = s² (1 + 2 r
-        (n−1)/n).
+        Of independent answers it is s √((n−1)/(n−3)/n): the standard deviation of
+        Student's t with n − 1 degrees of freedom (JCGM 101:2008, 6.4.9), which is
+        infinite for n ≤ 3. Neighbours that share frames correlate by r, and n var(mean)
+        = s² (1 + 2r(n−1)/n)/(1 − 2r/n). If they correlate further, because something
+        relaxes more slowly than a segment, the correlation ρ is taken from successive
+        differences, 1 − ρ = Σ(x_{i+1} − x_i)²/2Σ(x_i − x̄)² (J. von Neumann, Ann. Math.
+        Stat. 12, 367 (1941), doi:10.1214/aoms/1177731677), and n answers count as
+        n (1−ρ)/(1+ρ), as in an exponential relaxation.
         """
-        if self.n < 2:
+        if self.n < FEWEST:
             return None
         r = self.correlation if correlation is None else correlation
-        factor = 1 + 2 * r * (self.n - 1) / self.n
-        return np.asarray(np.sqrt(self.squares[key] / (self.n - 1) / self.n * factor))
+        return _std_of_mean(self.squares[key], self.steps[key], self.n, r)
+
+    def doubts(self) -> list[Diagnostic]:
+        """Return a diagnostic if there are too few answers for errors."""
+        if self.n >= FEWEST:
+            return []
+        text = f"no errors from {self.n} segments; they need {FEWEST}"
+        return [
+            Diagnostic("few_segments", "info", text, "a shorter window, or more frames")
+        ]
 
     def column(
         self,
@@ -348,8 +378,24 @@ def _with_temperature(
     moments.squares.pop("kinetic")
     std = None if scatter is None else float(scatter[0]) / per_kelvin
     if std is None and quarters:
-        std = float(np.std(quarters, ddof=1)) / 2 / per_kelvin
+        squares = np.var(quarters) * len(quarters)
+        steps = (np.diff(quarters) ** 2).sum()
+        shared = 0.5 if overlap else 0.0
+        std = float(_std_of_mean(squares, steps, len(quarters), shared)) / per_kelvin
     return replace(moments, temperature=(float(whole) / per_kelvin, std))
+
+
+def _std_of_mean(squares: Any, steps: Any, n: int, shared: float) -> np.ndarray:
+    """Return the error of a mean; see `Moments.std`."""
+    with np.errstate(invalid="ignore"):  # answers that are all equal
+        rho = np.nan_to_num(1 - steps / (2 * squares) - shared)
+    # Of fewer than eight answers ρ is mostly noise, which would widen every error.
+    rho = rho.clip(0, 0.95) * min(1, n / 8)
+    rise = (1 + rho) / (1 - rho)
+    count = np.clip(n / rise, min(n, 5), n)
+    variance = squares / (n - 1) / n * rise * (count - 1) / (count - 3)
+    known = (1 + 2 * shared * (n - 1) / n) / (1 - 2 * shared / n)
+    return np.asarray(np.sqrt(variance * known))
 
 
 def _add(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

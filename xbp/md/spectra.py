@@ -129,7 +129,7 @@ def dynamic_structure_factor(
     -------
     xarray.Dataset
         ``S`` (1/meV) over Q and E ≥ 0 (it is even), ``Sq`` (its integral), each with
-        ``_std`` of the mean from the scatter of the segments, where there are two or
+        ``_std`` of the mean from the scatter of the segments, where there are four or
         more; coordinates ``n_wavevectors``, ``temperature`` (where known) and ``u2``,
         the mean-square displacement per axis within a window. Q is the mean over each
         shell, ``Q_bnds`` its limits.

@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import (  # fmt: skip
     CoordinateError,
     QuantityError,
@@ -428,9 +429,21 @@ def to_molar(
         arguments={"per": per}
         | {name: f"{number:.10g} {_SAMPLE[name][1]}" for name, number in used.items()},
         units="J/K/mol",
-        attrs={"amount": per},
+        attrs={"amount": per, **_above_classical(signal.value, factor, per)},
     )
     return answer
+
+
+def _above_classical(C: xr.DataArray, factor: float, per: str) -> dict[str, str]:
+    """Doubt a C above 1.5 times 3R per atom; anharmonic solids and liquids are below."""
+    if per != "atoms" or C.chunks is not None:
+        return {}
+    ratio = float(C.max()) * factor / (3 * scipy.constants.R)
+    if not ratio > 1.5:
+        return {}
+    text = f"C reaches {ratio:.2g} times 3R per mole of atoms"
+    fix = "check mass, molar_mass, atoms and the units"
+    return diagnosed(C.attrs, Diagnostic("above_3R", "warning", text, fix))
 
 
 def _amount(signal: Signal, given: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from xbp.core.conditions import (
     resolve_temperature,
     temperature_coordinate,
 )
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interval, overlap
 from xbp.core.guards import require_dims, require_inside
@@ -24,7 +26,7 @@ from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
 from xbp.core.units import format_unit, parse_unit
 from xbp.reduction.multiphonon import energies
-from xbp.reduction.sample import sample_attribute, sample_labels
+from xbp.reduction.sample import off_scale, sample_attribute, sample_labels
 
 __all__ = ["integrate_E", "mirrored", "one_sided", "require_elastic"]
 
@@ -168,9 +170,27 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
             "statistics": None,
             # A DataArray goes on without the attributes of its Dataset.
             **sample_labels(signal),
+            **diagnosed(value.attrs, *_doubts(out, sq_units, signal.units)),
         },
     )
     return answer
+
+
+def _doubts(sq: xr.DataArray, units: str, before: str) -> Iterator[Diagnostic]:
+    """Count the Q without S(Q), and doubt the limit of one on an absolute scale."""
+    if sq.chunks is not None:
+        return
+    if missing := int(sq.isnull().sum()):
+        yield Diagnostic(
+            "sq_incomplete",
+            "info",
+            f"S(Q) is NaN at {missing} of {sq.size} Q, where E_range has bins without "
+            "numbers",
+            "narrow E_range",
+        )
+    absolute = not parse_unit(before).dimensionless
+    if absolute and (text := off_scale(sq.assign_attrs(units=units))):
+        yield Diagnostic("sq_limit", "warning", text)
 
 
 def one_sided(value: xr.DataArray) -> bool:
