@@ -155,8 +155,15 @@ def _changed(node: ast.expr | ast.Return) -> Iterator[ast.AST]:
 
 
 def tests_of(file: str, root: Path) -> list[str]:
-    """Return the mirror tests of a module, and those of the modules that import it."""
-    found: dict[str, None] = {}
+    """Return the mirror tests of a module, those of its importers, and its other users."""
+    package, name = Path(file).parts[-2:]
+    own = f"from xbp.{package}.{name.removesuffix('.py')} import"
+    users = sorted((root / "tests" / package).glob("test_*.py"))
+    found = {
+        f"tests/{package}/{path.name}": None
+        for path in users
+        if own in path.read_text(encoding="utf-8")
+    }
     waiting, seen = [file], {file}
     while waiting:
         importer = waiting.pop()
@@ -173,7 +180,7 @@ def tests_of(file: str, root: Path) -> list[str]:
                 if (
                     other not in seen
                     and path.name != "__init__.py"
-                    and f"from {module} import" in path.read_text()
+                    and f"from {module} import" in path.read_text(encoding="utf-8")
                 ):
                     seen.add(other)
                     waiting.append(other)

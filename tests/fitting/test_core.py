@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.optimize import curve_fit
 
 import xbp
-from xbp.fitting.core import solve
+from xbp.fitting.core import minimum, solve
 from xbp.fitting.peak import gaussian_on_line, log_normal
 
 E = np.linspace(1.5, 15, 60)
@@ -143,3 +143,16 @@ def test_boson_peak_and_fit_are_those_of_curve_fit(method: str) -> None:
             apart = (table[column] - alone[column]) / alone[f"{column}_std"]
             np.testing.assert_allclose(apart, 0, atol=1e-5)
         xr.testing.assert_allclose(table.correlation, alone.correlation, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("target", "found"), [(300.0, 200.0), (10.0, 50.0)])
+def test_one_curve_stops_at_a_bound_far_from_its_start(
+    target: float, found: float
+) -> None:
+    end = minimum(
+        lambda p: np.full(3, p[0] - target), np.array([100.0]), np.array([50.0]),
+        np.array([200.0]), size=1.0, known=True,
+    )  # fmt: skip
+    assert end is not None
+    assert end.values[0] == pytest.approx(found, rel=1e-6)
+    assert end.at_bound.all()

@@ -10,6 +10,7 @@ import xarray as xr
 
 import xbp
 from xbp.errors import QuantityError, RangeError, UnitsError
+from xbp.fitting.fit import _outward_gaussian
 from xbp.models import MODELS
 
 E = np.linspace(0.5, 30, 120)
@@ -532,3 +533,31 @@ def test_threads_share_nothing() -> None:
     before = list(warnings.filters)
     ds.chunk({"temperature": 5, "E": 30}).bp.boson_peak().compute(scheduler="threads")
     assert before == warnings.filters
+
+
+def test_a_gaussian_of_negative_width_is_that_of_a_positive_one() -> None:
+    """And nothing else changes its sign: the peak may lie below E = 0."""
+    values, slopes = _outward_gaussian(np.array([[-5.5, 2.0, -1.6], [5.5, -2.0, 1.6]]))
+    np.testing.assert_array_equal(values, [[-5.5, 2.0, 1.6], [5.5, -2.0, 1.6]])
+    np.testing.assert_array_equal(slopes, [[1, 1, -1], [1, 1, 1]])
+
+
+def test_chi2_does_not_depend_on_how_finely_bins_are_divided() -> None:
+    """Halves of a bin are one measurement: degrees of freedom count it once."""
+    E = np.arange(0.5, 40)
+    curve = xbp.models.evaluate("lognormal", E, energy=12.0, height=2.0, sigma=0.5)
+    name = next(iter(curve.data_vars))
+    y = curve[name].values
+    noise = np.random.default_rng(7).standard_normal(E.size)
+    std = np.full(E.size, 0.3)
+    data = xbp.new_dataset(
+        "reduced_dos", y + 0.3 * noise, std=std, units="1/meV**3",
+        coords={"E": (E, "meV")},
+    )  # fmt: skip
+    one = data.bp.fit("lognormal")
+    halves = data.bp.rebin(E="0.5 meV").bp.fit("lognormal")
+    assert float(one.chi2_reduced) == pytest.approx(1, abs=0.5)
+    np.testing.assert_allclose(np.diag(one.correlation), 1)
+    assert (abs(one.correlation) < 1 + 1e-9).all()
+    assert float(halves.chi2_reduced) == pytest.approx(float(one.chi2_reduced), rel=0.1)
+    assert float(halves.energy_std) == pytest.approx(float(one.energy_std), rel=0.1)

@@ -580,3 +580,13 @@ def test_wavenumbers_of_the_light_are_no_shift() -> None:
         )
         with pytest.raises(RangeError, match="nearer to 0"):
             ds.bp.to_reduced_raman()
+
+
+def test_a_small_coupling_is_a_scale() -> None:
+    data = spectrum(E, scattered(300.0))
+    one, half = (
+        data.bp.to_reduced_raman(300, lambda e, c=c: np.full(e.shape, c))
+        for c in (1.0, 0.5)
+    )
+    name = next(iter(one.data_vars))
+    np.testing.assert_allclose(half[name], 2 * one[name])

@@ -299,3 +299,10 @@ def test_distances_that_are_no_numbers_are_refused(distance: Any) -> None:
         xbp.direct_geometry_resolution(
             [0.0], 80, **(ARCS | {"chopper_to_sample": distance})
         )
+
+
+def test_the_incident_energy_in_any_unit() -> None:
+    E = np.array([0.0, 40.0])
+    mev = xbp.direct_geometry_resolution(E, "80 meV", **ARCS)
+    thz = xbp.direct_geometry_resolution(E, f"{80 / 4.135667696} THz", **ARCS)
+    np.testing.assert_allclose(thz, mev, rtol=1e-9)

@@ -12,7 +12,9 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.core.signal import Signal, read
 from xbp.errors import QuantityError
+from xbp.reduction.sample import coherent_part, sample_density, sample_mass
 
 FOREIGN = pytest.mark.parametrize(
     ("data", "sq", "said"),
@@ -149,3 +151,64 @@ def test_a_simulation_tells_its_composition(glass: xr.Dataset) -> None:
     said = doubts(cut.assign_attrs(composition="Zr46Cu46Al8").bp.scale_to_sq(sq))
     assert said.startswith("S(Q) is of the composition A4B, the data of Zr46Cu46Al8")
     assert not doubts(cut.assign_attrs(composition="A8B2").bp.scale_to_sq(sq))
+
+
+def carrying(**attrs: object) -> Signal:
+    data = xbp.new_dataset(
+        "dynamic_structure_factor", np.ones((2, 3)), units="1/meV",
+        coords={"Q": ([1.0, 2.0], "1/angstrom"), "E": ([-1.0, 0.0, 1.0], "meV")},
+    )  # fmt: skip
+    return read(data.assign(S=data.S.assign_attrs(attrs)))
+
+
+@pytest.mark.parametrize(
+    ("weight", "mass", "composition", "found"),
+    [
+        (26.98, None, "Al", 26.98),
+        (26.98, "26.98 u", None, 26.98),
+        (28.01, None, "N2", 14.007),  # the molecule of one element
+        (20.03, None, "D2O", 2.49),  # an effective mass is no mean
+        (20.03, "2.49 u", None, 2.49),
+        (50.94, None, None, 50.94),
+        (None, None, None, None),
+    ],
+)
+def test_masses_that_agree_with_the_weight_in_a_file(
+    weight: float | None, mass: str | None, composition: str | None, found: float | None
+) -> None:
+    attrs = {} if weight is None else {"weight": weight}
+    value, _ = sample_mass(carrying(**attrs), mass, composition)
+    assert value == (found if found is None else pytest.approx(found, rel=2e-3))
+
+
+@pytest.mark.parametrize(
+    ("weight", "given"),
+    [
+        (26.98, {"mass": "60 u"}),
+        (50.0, {"composition": "Al"}),
+        (26.98, {"mass": "20 u"}),  # it is an element's, no molecule's
+    ],
+)
+def test_masses_that_contradict_the_weight_in_a_file(
+    weight: float, given: dict[str, str]
+) -> None:
+    given = {"mass": None, "composition": None} | given  # type: ignore[assignment]
+    with pytest.raises(QuantityError, match="weight="):
+        sample_mass(carrying(weight=weight), **given)
+
+
+def test_the_density_is_that_of_the_data_or_the_one_that_is_passed() -> None:
+    assert sample_density(carrying(number_density=0.05), None)[0] == 0.05
+    assert sample_density(carrying(V_rho=0.05), "50 1/nm^3")[0] == pytest.approx(0.05)
+    assert sample_density(carrying(), 0.06)[0] == 0.06
+    with pytest.raises(QuantityError, match="not known"):
+        sample_density(carrying(), None)
+    with pytest.raises(QuantityError, match="number_density"):
+        sample_density(carrying(number_density=0.05), 0.06)
+
+
+def test_the_coherent_part_is_in_percent() -> None:
+    found = coherent_part(carrying(sigma_coh=4.0, sigma_inc=1.0))
+    assert found is not None
+    assert found.startswith("80 %")
+    assert coherent_part(carrying(sigma_coh=1.0, sigma_inc=4.0)) is None
