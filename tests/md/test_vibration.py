@@ -8,6 +8,7 @@ import xarray as xr
 from xbp.core import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md import models, new_trajectory
+from xbp.md.run import Moments
 from xbp.md.trajectory import read_trajectory
 
 H = scipy.constants.h / scipy.constants.e * 1e15
@@ -157,13 +158,11 @@ def test_the_temperature_is_that_of_all_frames_that_were_read(
         "adjacent": traj.bp.msd(window="3.2 ps"),
     }
     quarters = each.reshape(4, -1).mean(axis=1)
+    of_quarters = Moments.of({"T": quarters}).std("T")
     expected = {
-        "overlapping": (
-            segments.mean(),
-            segments.std(ddof=1) * np.sqrt((1 + 6 / 7) / 7),
-        ),
-        "whole": (each.mean(), quarters.std(ddof=1) / 2),
-        "adjacent": (each.mean(), quarters.std(ddof=1) / 2),
+        "overlapping": (segments.mean(), Moments.of({"T": segments}).std("T", 0.5)),
+        "whole": (each.mean(), of_quarters),
+        "adjacent": (each.mean(), of_quarters),
     }
     expected["positions"] = expected["overlapping"]
     for name, (kelvin, std) in expected.items():
