@@ -11,8 +11,9 @@ import xarray as xr
 from scipy.optimize import curve_fit
 
 import xbp
+from xbp.core.status import STATUSES
 from xbp.fitting.core import minimum, solve
-from xbp.fitting.peak import gaussian_on_line, log_normal
+from xbp.fitting.peak import NUMBERS, _status, fit_shape, gaussian_on_line, log_normal
 
 E = np.linspace(1.5, 15, 60)
 TIGHT = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "maxfev": 10_000}
@@ -156,3 +157,43 @@ def test_one_curve_stops_at_a_bound_far_from_its_start(
     assert end is not None
     assert end.values[0] == pytest.approx(found, rel=1e-6)
     assert end.at_bound.all()
+
+
+def test_a_spectrum_of_zeros_has_no_range() -> None:
+    """It has points, but none of them says where a maximum may be."""
+    B = np.stack(
+        [np.zeros(E.size), log_normal(np.log(E))(np.array([[1.7, 0, 0.5]]))[0][0]]
+    )
+    numbers, status = fit_shape(E, B, None, np.ones(B.shape, dtype=bool), "lognormal")
+    assert [STATUSES[i] for i in status] == ["no maximum", "ok"]
+    column = dict(zip(NUMBERS, numbers.T, strict=True))
+    assert np.isnan(column["low"][0])
+    assert np.isnan(column["high"][0])
+    assert (column["low"][1], column["high"][1]) == (E[0], E[-1])
+    assert column["n_points"].tolist() == [E.size, E.size]
+
+
+@pytest.mark.parametrize(
+    ("energy", "height", "width", "expected"),
+    [
+        ((6.0, 0.1), (1.0, 0.1), (2.0, 0.3), "ok"),
+        ((6.0, 0.1), (1.0, 0.1), (2.0, 0.5), "no maximum"),  # its bend is noise
+        ((6.0, 0.1), (1.0, 0.3), (2.0, 0.3), "no maximum"),
+        ((6.0, 6.0), (1.0, 0.1), (2.0, 0.3), "no maximum"),
+        ((2.1, 0.1), (1.0, 0.1), (2.0, 0.3), "maximum at edge"),
+        ((9.9, 0.1), (1.0, 0.1), (2.0, 0.3), "maximum at edge"),
+        ((6.0, np.nan), (1.0, 0.1), (2.0, 0.3), "fit failed"),
+    ],
+)
+def test_what_a_maximum_needs(
+    energy: tuple[float, float],
+    height: tuple[float, float],
+    width: tuple[float, float],
+    expected: str,
+) -> None:
+    """2.5 standard deviations inside 2 to 10; height and width five of theirs."""
+    found = _status(
+        (np.array([2.0]), np.array([10.0])),
+        *(np.array(pair)[:, None] for pair in (energy, height, width)),
+    )
+    assert STATUSES[int(found[0])] == expected

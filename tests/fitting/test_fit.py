@@ -561,3 +561,20 @@ def test_chi2_does_not_depend_on_how_finely_bins_are_divided() -> None:
     assert (abs(one.correlation) < 1 + 1e-9).all()
     assert float(halves.chi2_reduced) == pytest.approx(float(one.chi2_reduced), rel=0.1)
     assert float(halves.energy_std) == pytest.approx(float(one.energy_std), rel=0.1)
+
+
+@pytest.mark.parametrize("fixed", [{}, {"sigma": 0.5}])
+@pytest.mark.parametrize("known", [True, False])
+def test_the_residual_is_what_the_curve_leaves(
+    fixed: dict[str, float], known: bool
+) -> None:
+    """The rms over the largest point, whatever the errors and the way of the fit."""
+    curve = xbp.models.evaluate("lognormal", E, energy=6.0, height=2.0, sigma=0.5).B
+    noise = 0.02 * np.random.default_rng(3).standard_normal(E.size)
+    data = signal(curve.values + noise, np.full(E.size, 0.3) if known else None)
+    found = data.bp.fit("lognormal", fixed=fixed)
+    names = ("energy", "height", "sigma")
+    values = {name: float(found[name]) for name in names}
+    left = xbp.models.evaluate("lognormal", E, **values).B.values - data.B.values
+    rms = np.sqrt((left**2).mean()) / abs(data.B.values).max()
+    assert float(found.relative_residual) == pytest.approx(rms, rel=1e-3)
