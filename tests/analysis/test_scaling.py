@@ -221,12 +221,12 @@ def test_independent_points_are_those_of_the_equation(glass: xr.Dataset) -> None
     assert float(boxed.n_effective) == pytest.approx(reach * 10 / (2 * np.pi), rel=1e-9)
 
 
-@pytest.mark.parametrize("length", [3, 6])
+@pytest.mark.parametrize("length", [3, 6, 9])
 @pytest.mark.parametrize("related", [0.0, 0.5, 0.8, 0.95])
 def test_pulls_of_r_of_unrelated_and_related_curves(
     related: float, length: int
 ) -> None:
-    """They are (r − ρ)/std over 600 pairs of smooth curves, of some 10 or 20 points."""
+    """They are (r − ρ)/std over 600 pairs of smooth curves, of some 8, 10 or 20 points."""
     rng = np.random.default_rng(0)
 
     def smooth() -> np.ndarray:

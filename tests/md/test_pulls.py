@@ -180,7 +180,9 @@ def test_errors_are_those_of_independent_trajectories(
         assert abs(mean.mean()) < 0.15, name
         assert abs(mean).max() < 0.3, name
         assert width.mean() == pytest.approx(1, abs=0.15), name
-        assert width == pytest.approx(1, abs=0.3), name
+        # Too wide is the error of bins whose windows share less than is assumed.
+        assert (width > 0.65).all(), name
+        assert (width < 1.3).all(), name
 
 
 def moments_of_pulls(
@@ -218,7 +220,7 @@ def test_a_density_that_relaxes_as_slowly_as_a_window() -> None:
         ]
     truth = of_shells(lambda Q: spectrum(density(Q), HANN), side)
     mean, width = moments_of_pulls(found, "S", truth)
-    print(width.reshape(2, -1).round(2), mean.reshape(2, -1).round(2))
+    assert abs(mean.mean()) < 0.15
     assert width.mean() == pytest.approx(1, abs=0.15)
 
 

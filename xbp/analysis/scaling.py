@@ -269,11 +269,12 @@ def correlation_map(
         ``n_points``, ``Q_min`` and ``Q_max`` used, which `Q_range` may reach beyond;
         NaN where fewer than three Q bins are known. ``pearson_r_std`` is the sampling
         error of r, (1 − ρ²)/√(n − 3.5) with ρ² = r² t²/(t² + 4), t² = r² (n − 2)/(1 −
-        r²), for n = ``n_effective`` independent points: autocorrelated curves have
-        fewer of them than bins, n_eff = n/(1 + 2 Σ ρ_B(l) ρ_S(l)), the sum over lags
-        up to the first zero of the product, and at most range/(2π/L) of a simulated
-        `box`. ``highest_r`` is the largest running median of r over five bins (above
-        1.15 times ``box_phonon`` where that is marked), and ``highest_r_energy`` is
+        r²), for n = ``n_effective`` independent points, NaN if they are fewer than
+        eight: autocorrelated curves have fewer of them than bins, n_eff = n/(1 + 2 Σ
+        ρ_B(l) ρ_S(l)), the sum over lags up to the first zero of the product, and at
+        most range/(2π/L) of a simulated `box`. ``highest_r`` is the largest running
+        median of r over five bins (above 1.15 times ``box_phonon`` where that is
+        marked), and ``highest_r_energy`` is
         where: a single noisy bin does not count. Diagnostics as from `scale_to_sq`.
 
     Raises
@@ -537,8 +538,8 @@ def correlation_error(r: xr.DataArray, n_effective: xr.DataArray) -> xr.DataArra
         \frac{t^2}{t^2 + 4}, \quad t^2 = r^2 \frac{n - 2}{1 - r^2}
 
     The shrunk ρ² keeps a large r that arose by chance from having a small error; 4 and
-    3.5 give pulls of width 1 ± 0.15 for unrelated and related curves of ten independent
-    points or more. It is at most 1.
+    3.5 give pulls of width 1 ± 0.15 for unrelated and related curves. It is at most 1,
+    and NaN for fewer than eight points, where pulls are up to 1.8 wide.
 
     Examples
     --------
@@ -548,4 +549,5 @@ def correlation_error(r: xr.DataArray, n_effective: xr.DataArray) -> xr.DataArra
     """
     t2 = r**2 * (n_effective - 2)
     shrunk = r**2 * t2 / (t2 + 4 * (1 - r**2))
-    return ((1 - shrunk) / (n_effective - 3.5).clip(min=1.0) ** 0.5).clip(max=1.0)
+    enough = n_effective.where(n_effective >= 8)
+    return ((1 - shrunk) / (enough - 3.5) ** 0.5).clip(max=1.0)

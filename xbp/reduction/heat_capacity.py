@@ -434,7 +434,7 @@ def to_molar(
     return answer
 
 
-def _above_classical(C: xr.DataArray, factor: float, per: str) -> dict[str, str]:
+def _above_classical(C: xr.DataArray, factor: float, per: str | None) -> dict[str, str]:
     """Doubt a C above 1.5 times 3R per atom; anharmonic solids and liquids are below."""
     if per != "atoms" or C.chunks is not None:
         return {}
