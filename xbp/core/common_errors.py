@@ -3,8 +3,8 @@
 They do not average out and are kept separately.
 
 Beside ``<name>_std``, the total, ``<name>_std_common`` contains one signed component
-for each common factor along the dimension ``source``, ∂value/∂factor times the factor's
-standard deviation. std² = independent² + Σ common².
+for each common factor along the dimension ``source``: ∂value/∂factor times the standard
+deviation of the factor. std² = independent² + Σ common².
 """
 
 from __future__ import annotations

@@ -54,9 +54,9 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
 def one_count_std(value: np.ndarray, std: np.ndarray, axis: int = -1) -> np.ndarray:
     r"""Replace standard deviations of 0 by that of one count.
 
-    Counting gives σ = √(k y), where one count adds k to y. For a bin with σ > 0, k =
-    σ²/max(\|y\|, σ); the bound is for data after background subtraction. A bin with σ =
-    0 takes the k between those of the nearest bins with σ > 0 on both sides along
+    Counting gives σ = √(k y), where one count adds k to y. For a bin with σ > 0,
+    k = σ²/max(\|y\|, σ); the bound is for data after background subtraction. A bin with
+    σ = 0 takes the k between those of the nearest bins with σ > 0 on both sides along
     `axis` (of the nearest where one side has none; where a whole row has none, the
     median of the other rows there, or of all), and has
 

@@ -67,10 +67,10 @@ def diagnosed(attrs: Mapping[Any, Any], *found: Diagnostic) -> dict[str, str]:
 
     Examples
     --------
-    >>> found = Diagnostic("coarse_bins", "warning", "bins of 3 meV", "rebin(E='1 meV')")
+    >>> found = Diagnostic("coarse_bins", "warning", "bins of 3 meV", "rebin(E=1)")
     >>> attrs = diagnosed({}, found)
     >>> print(*diagnostics(xr.DataArray(0.0, attrs=attrs)))
-    warning: bins of 3 meV (fix: rebin(E='1 meV'))
+    warning: bins of 3 meV (fix: rebin(E=1))
     """
     kept = {one.code: one for one in (*_parsed(attrs.get(ATTRIBUTE)), *found)}
     return (
@@ -142,8 +142,8 @@ def poor_fits(table: xr.Dataset) -> list[Diagnostic]:
         Diagnostic(
             "poor_fit",
             "warning",
-            f"poor fit{many} ({label[measure]} above {most:g}): the result depends more "
-            "on the fit range than on the quoted error",
+            f"poor fit{many} ({label[measure]} above {most:g}): the result depends on "
+            "the fit range more than on the quoted error",
         )
     ]
 

@@ -315,9 +315,9 @@ def mean_over(
 ) -> tuple[xr.Variable, xr.Variable | None]:
     """Average along a dimension with weights, without bins that have no finite number.
 
-    m = Σ wᵢ xᵢ / Σ wᵢ over these bins, and σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², where fᵢ is the
-    fraction of an independent bin (`xbp.core.independence`); σ is at most that of fully
-    correlated bins, Σ wᵢ σᵢ / Σ wᵢ.
+    m = Σ wᵢ xᵢ / Σ wᵢ over these bins, and σ² = Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)², where fᵢ
+    is the fraction of an independent bin (`xbp.core.independence`); σ is at most that
+    of fully correlated bins, Σ wᵢ σᵢ / Σ wᵢ.
 
     Parameters
     ----------
@@ -407,8 +407,8 @@ def interpolate(
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
     """Interpolate linearly along a dimension, the standard deviation with it.
 
-    y = (1−t) y₀ + t y₁ and σ² = (1−t)² σ₀² + t² σ₁², with the points taken as
-    independent. If the new points are closer than the old, or lie between them,
+    y = (1−t) y₀ + t y₁ and σ² = (1−t)² σ₀² + t² σ₁², with the points taken
+    as independent. If the new points are closer than the old, or lie between them,
     neighbours share measured points, recorded in ``<dim>_independence``.
 
     Parameters
@@ -486,8 +486,8 @@ def _shared_points(
     For points of equal errors.
 
     An integral over many interpolated points has the variance of that over the old
-    ones, to which each contributes its spacing: f = [(1−t)² + t²] Δ / [(1−t) Δ₀ + t
-    Δ₁].
+    ones, to which each contributes its spacing:
+    f = [(1−t)² + t²] Δ / [(1−t) Δ₀ + t Δ₁].
     """
     if own.size < 2 or at.size < 2:
         return None

@@ -66,23 +66,7 @@ def choose(
 ) -> T:
     """Return an argument after checking that it is one of several options.
 
-    Parameters
-    ----------
-    value : object
-        What the user passed.
-    options : collection, mapping or typing.Literal
-        The allowed values; for a mapping, its keys.
-    name : str
-        Name of the argument.
-    error : type, optional
-        Class of the error.
-    reason : str, optional
-        Why only these are allowed.
-
-    Raises
-    ------
-    XbpError
-        If the value is not one of them, whatever its type.
+    `options` is a collection, a mapping (its keys) or a typing.Literal.
 
     Examples
     --------
@@ -109,12 +93,7 @@ def choose(
 
 
 def exactly_one(**given: Any) -> str:
-    """Return the name of the one argument that is not None.
-
-    Raises
-    ------
-    QuantityError
-        If none is given, or several are.
+    """Return the name of the only argument that is not None.
 
     Examples
     --------
@@ -134,12 +113,7 @@ def exactly_one(**given: Any) -> str:
 
 
 def at_most_one(**given: Any) -> str | None:
-    """Return the name of the argument that is not None, or None.
-
-    Raises
-    ------
-    QuantityError
-        If several are given.
+    """Return the name of the only argument that is not None, or None.
 
     Examples
     --------
@@ -158,19 +132,7 @@ def at_most_one(**given: Any) -> str | None:
 
 
 def not_used(because: str, **given: Any) -> None:
-    """Raise an error if an argument is given that would have no effect.
-
-    Parameters
-    ----------
-    because : str
-        A clause that explains why it would have none.
-    **given : object
-        The arguments by name; None if not given.
-
-    Raises
-    ------
-    QuantityError
-        If any of them is not None.
+    """Raise an error if an argument is given (not None) that would have no effect.
 
     Examples
     --------
@@ -335,11 +297,6 @@ def require_kind(
 ) -> None:
     """Raise an error if an argument has the wrong type.
 
-    Parameters
-    ----------
-    wanted : str
-        What it should be, such as "a mapping from elements to masses".
-
     Examples
     --------
     >>> require_kind(3, dict, "masses", "a mapping from elements to masses")
@@ -383,18 +340,7 @@ def require_dims(
     fix: str = "",
     error: type[XbpError] = RangeError,
 ) -> None:
-    """Raise an error if data lack a dimension.
-
-    Parameters
-    ----------
-    data : xarray.DataArray
-        The signal.
-    dims : str or collection of str
-        Dimensions that are needed.
-    operation : str
-        What needs these dimensions, such as "a cut at constant E".
-    fix : str, optional
-        What to do.
+    """Raise an error if data lack a dimension that an operation needs.
 
     Examples
     --------
@@ -485,16 +431,7 @@ def require_inside(
 
 
 def require_memory(count: float, what: str, *, fix: str = "") -> None:
-    """Raise an error if an array would not fit into the memory of this machine.
-
-    Parameters
-    ----------
-    count : float
-        How many numbers of eight bytes.
-    what : str
-        What the numbers are, such as "the wave vectors up to Q_max=1000 1/angstrom".
-    fix : str, optional
-        What to do.
+    """Raise an error if `count` numbers of eight bytes would not fit into memory.
 
     Examples
     --------
@@ -528,14 +465,8 @@ def require_agreement(
 ) -> None:
     """Raise an error if an argument contradicts the data or a file.
 
-    Parameters
-    ----------
-    given, carried : float
-        The argument and the value of `source`, both in `units`.
-    source : str, optional
-        Where the other value comes from, such as the path of a file.
-    tolerance : float, optional
-        Largest relative difference allowed.
+    `given` and `carried` are in `units`; `tolerance` is the largest relative
+    difference allowed.
 
     Examples
     --------

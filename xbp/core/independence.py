@@ -7,8 +7,8 @@ sums over such bins do not underestimate the error, the coordinate ``E_independe
 (``Q_independence``) gives the fraction f of an independent bin that each bin
 represents; without it, bins are independent. f is defined such that rebinning preserves
 the variance that an interval contributes to an integral: a mean over bins of the widths
-wᵢ has the variance Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)². A bin split into four gives four with f =
-1/4; bins shifted by half have f = 1/2.
+wᵢ has the variance Σ wᵢ² σᵢ²/fᵢ / (Σ wᵢ)². A bin split into four gives four with
+f = 1/4; bins shifted by half have f = 1/2.
 """
 
 from __future__ import annotations

@@ -270,7 +270,7 @@ def validate(data: xr.DataArray, *expected: str) -> Quantity:
             or (
                 "pass data of that quantity"
                 if known
-                else f"data.attrs['quantity'] = '{accepted[0]}', if that is what they are"
+                else f"data.attrs['quantity'] = '{accepted[0]}', if they are one"
             ),
         )
     quantity = QUANTITIES[str(given)]

@@ -114,8 +114,9 @@ class Signal:
         scalar or further coordinates to add or replace. Its dimensions are put in the
         order of the signal's. In a Dataset, companions that share the answer's grid
         stay, and `bounds`, pairs of lower and upper limits, become the CF bounds of
-        changed coordinates. `std` belongs to each bin alone; errors of factors that bins share
-        are `common`, signed, by the names of the factors (`xbp.core.common_errors`).
+        changed coordinates. `std` belongs to each bin alone; errors of factors that
+        bins share are `common`, signed, by the names of the factors
+        (`xbp.core.common_errors`).
         """
         row = QUANTITIES[quantity or self.quantity.name]
         name = row.variable if quantity else str(self.value.name or row.variable)
@@ -327,8 +328,7 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
     # Values of dask arrays are not computed for a check.
     if std.chunks is None and (std.values < 0).any():
         raise QuantityError(
-            f"'{name}' is negative in {int((std.values < 0).sum())} of {std.size} bins; "
-            "standard deviations are not"
+            f"'{name}' is negative in {int((std.values < 0).sum())} of {std.size} bins"
         )
     if std.dims != value.dims:
         std = std.transpose(*value.dims)
