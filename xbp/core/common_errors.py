@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.errors import XbpError
-from xbp.core.pint_data import unwrap
+from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.status import OK, UNDETERMINED
 
 __all__ = [
@@ -224,7 +224,7 @@ def _carried(
         felt = {
             source: part
             for source, part in found[name].items()
-            if part.chunks is not None
+            if is_lazy(part)
             or bool((abs(part) > 1e-6 * std.transpose(*part.dims)).any())
         }
         if felt:
@@ -282,7 +282,7 @@ def _response(
                 mean = mean.fillna(one)
             found[name] = found[name].fillna(mean) if name in found else mean
             if (
-                found[name].chunks is None
+                not is_lazy(found[name])
                 and "status" in base
                 and base["status"].dims == here.dims
             ):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from xbp.core.pint_data import is_lazy
+
 __all__ = ["one_count_std", "with_one_count"]
 
 
@@ -33,7 +35,7 @@ def with_one_count(value: xr.DataArray, std: xr.DataArray) -> xr.DataArray | Non
     along = (
         std.get_axis_num("E" if "E" in std.dims else std.dims[-1]) if std.ndim else 0
     )
-    if std.chunks is not None or value.chunks is not None:
+    if is_lazy(std) or is_lazy(value):
         filled: xr.DataArray = xr.apply_ufunc(
             one_count_std,
             value,

@@ -17,6 +17,7 @@ from xbp.core.independence import (
     mixed_independence,
     std_along,
 )
+from xbp.core.pint_data import is_lazy
 from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = [
@@ -343,17 +344,26 @@ def mean_over(
     numbers: Any = value.variable.isel(here)
     weights = weights.isel(here)
     valid = np.isfinite(numbers)
-    total = _dot(valid.astype(float), weights, dim)
-    total = total.where(total > 0)
-    mean = _dot(numbers.where(valid, 0.0), weights, dim) / total
+    # Where every bin has a number, and dask does not have to look, masks are left out.
+    whole = not is_lazy(numbers) and bool(valid.data.all())
+    total: Any
+    if whole:
+        total = weights.sum(dim)
+    else:
+        total = _dot(valid.astype(float), weights, dim)
+        numbers = numbers.where(valid, 0.0)
+    if not (whole and bool((total.data > 0).all())):
+        total = total.where(total > 0)
+    mean = _dot(numbers, weights, dim) / total
     if std is None:
         return mean, None
     alone: Any = std_along(std, dim).variable.isel(here)
-    variance = _dot(alone.where(valid, 0.0) ** 2, weights**2, dim)
+    alone = alone if whole else alone.where(valid, 0.0)
+    variance = _dot(alone**2, weights**2, dim)
     if independence(std, dim) is not None:
         own: Any = std.variable.isel(here)
-        most = _dot(own.where(valid, 0.0), weights, dim) ** 2
-        variance = np.minimum(variance, most)
+        own = own if whole else own.where(valid, 0.0)
+        variance = np.minimum(variance, _dot(own, weights, dim) ** 2)
     return mean, variance**0.5 / total
 
 

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.pint_data import is_lazy
+
 __all__ = [
     "carried_independence",
     "collapsed",
@@ -131,7 +133,7 @@ def mixed_independence(
     part_held: Any = (single / over.where(over > 0)).fillna(1.0)
     held = independence_variable(part_held.dims, np.minimum(part_held.data, 1.0), dim)
     # Dask arrays are not computed for this check.
-    return None if held.chunks is None and bool((held > 1 - _ROUNDING).all()) else held
+    return None if not is_lazy(held) and bool((held > 1 - _ROUNDING).all()) else held
 
 
 def independence_variable(dims: Any, held: Any, dim: str) -> xr.Variable:

@@ -1,16 +1,22 @@
-"""Pint in and out: wrapped data are unwrapped, and the answer is wrapped again."""
+"""The arrays behind data: pint is taken off and put back, and dask is noticed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import xarray as xr
 
-__all__ = ["Data", "unwrap"]
+__all__ = ["Data", "is_lazy", "unwrap"]
 
 #: What goes in comes out: a DataArray gives a DataArray, a Dataset a Dataset.
 Data = TypeVar("Data", xr.DataArray, xr.Dataset)
+
+
+def is_lazy(array: xr.DataArray | xr.Variable) -> bool:
+    """Whether values are computed later, by dask; much faster than ``array.chunks``."""
+    return not isinstance(getattr(array, "variable", array).data, np.ndarray)
 
 
 def unwrap(data: Any) -> tuple[Any, Callable[[Any], Any]]:

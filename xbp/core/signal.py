@@ -21,7 +21,7 @@ from xbp.core.errors import QuantityError
 from xbp.core.guards import require_columns
 from xbp.core.history import extend_history
 from xbp.core.operation import RESULTS, step_to
-from xbp.core.pint_data import unwrap
+from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import (
     CONVENTIONS,
     QUANTITIES,
@@ -326,7 +326,7 @@ def std_of(ds: xr.Dataset, value: xr.DataArray) -> xr.DataArray | None:
     units = require_units(std, f"'{name}'", value.attrs["units"])
     factor = convert_factor(units, value.attrs["units"], name=f"'{name}'")
     # Values of dask arrays are not computed for a check.
-    if std.chunks is None and (std.values < 0).any():
+    if not is_lazy(std) and (std.values < 0).any():
         raise QuantityError(
             f"'{name}' is negative in {int((std.values < 0).sum())} of {std.size} bins"
         )
