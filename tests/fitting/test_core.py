@@ -13,7 +13,15 @@ from scipy.optimize import curve_fit
 import xbp
 from xbp.core.status import STATUSES
 from xbp.fitting.core import minimum, solve
-from xbp.fitting.peak import NUMBERS, _status, fit_shape, gaussian_on_line, log_normal
+from xbp.fitting.peak import (
+    NUMBERS,
+    _around_top,
+    _off_parabola,
+    _status,
+    fit_shape,
+    gaussian_on_line,
+    log_normal,
+)
 
 E = np.linspace(1.5, 15, 60)
 TIGHT = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "maxfev": 10_000}
@@ -197,3 +205,52 @@ def test_what_a_maximum_needs(
         *(np.array(pair)[:, None] for pair in (energy, height, width)),
     )
     assert STATUSES[int(found[0])] == expected
+
+
+@pytest.mark.parametrize("std", [None, 0.02])
+def test_a_parabola_whose_bins_are_uneven(std: float | None) -> None:
+    """Its top is not the middle of its bins."""
+    x = np.geomspace(2.0, 20.0, 60)
+    B = (3 - ((x - 9) / 8) ** 2)[None]
+    errors = None if std is None else np.full(B.shape, std)
+    numbers, status = fit_shape(x, B, errors, np.ones(B.shape, dtype=bool), "quadratic")
+    column = dict(zip(NUMBERS, numbers[0], strict=True))
+    assert STATUSES[status[0]] == "ok"
+    assert column["energy"] == pytest.approx(9)
+    assert column["height"] == pytest.approx(3)
+    assert column["width"] == pytest.approx(2 * 8 * np.sqrt(1.5))
+
+
+def test_the_bins_of_a_top_do_not_depend_on_its_scale() -> None:
+    y = np.exp(-((np.arange(40.0) - 18) ** 2) / 60)[None]
+    everywhere = np.ones(y.shape, dtype=bool)
+    bins = _around_top(y, everywhere)
+    np.testing.assert_array_equal(_around_top(0.5 * y, everywhere), bins)
+    assert 7 <= bins.sum() < 20
+    assert bins[0, 18]
+
+
+def test_the_error_of_a_top_is_its_distance_from_that_of_a_parabola_in_ln_E() -> None:
+    x = np.geomspace(6.0, 13.0, 20)
+    y = 1 - (np.log(x / 9) / 0.8) ** 2
+    for energy in (8.0, 9.5):
+        moved, _ = _off_parabola(x, y, np.full(x.size, 1e5), energy)
+        assert moved == pytest.approx(abs(energy - 9))
+
+
+@pytest.mark.parametrize("chi2", [1.2, 3.0])
+def test_the_error_of_a_height_grows_with_a_chi2_beyond_two_of_its_own(
+    chi2: float,
+) -> None:
+    """The standard deviation of a reduced chi-squared of n degrees of freedom is √(2/n)."""
+    x = np.linspace(6.0, 12.0, 25)
+    powers = np.vander(x - 9, 5)
+    left = np.cos(7 * x)
+    left -= powers @ np.linalg.lstsq(powers, left, rcond=None)[0]
+    left *= np.sqrt(chi2 * 22 / (left**2).sum())
+    y = 100 - (x - 9) ** 2 + left
+    _, error = _off_parabola(x, y, np.ones(25), 9.0)
+    design = np.vander(x - 9, 3)
+    of_height = np.linalg.inv(design.T @ design)[2, 2]
+    excess = max(chi2 / (1 + 2 * np.sqrt(2 / 22)) - 1, 0)
+    assert error == pytest.approx(np.sqrt(excess * of_height), abs=1e-9)

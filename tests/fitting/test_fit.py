@@ -578,3 +578,22 @@ def test_the_residual_is_what_the_curve_leaves(
     left = xbp.models.evaluate("lognormal", E, **values).B.values - data.B.values
     rms = np.sqrt((left**2).mean()) / abs(data.B.values).max()
     assert float(found.relative_residual) == pytest.approx(rms, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["debye_gaussian_dos", "soft_potential_dos", "damped_oscillator_current"]
+)
+def test_noisy_data_give_models_back_from_their_own_start(name: str) -> None:
+    """A start without sense of the edge ends in another minimum once there is noise."""
+    exact = xbp.models.evaluate(name, E, **EXAMPLES[name])
+    variable = next(iter(exact.data_vars))
+    y = exact[variable].values
+    for seed in range(8):
+        noise = 0.01 * y.max() * np.random.default_rng(seed).standard_normal(E.size)
+        data = exact.assign({variable: exact[variable] + noise})
+        data[variable].attrs = exact[variable].attrs
+        found = data.bp.fit(name)
+        assert str(found.status.values) == "ok"
+        for parameter, true in EXAMPLES[name].items():
+            away = abs(float(found[parameter]) - true)
+            assert away < 4.5 * float(found[f"{parameter}_std"]), (seed, parameter)
