@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.analysis.boson_peak import _DEPTH, _HIGHEST, fit_peaks
 from xbp.errors import QuantityError, RangeError, UnitsError
-from xbp.fitting.peak import evaluate
+from xbp.fitting.peak import evaluate, peak_range
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal, lognormal_sigma
 
 E = np.arange(0.25, 25, 0.5)
@@ -564,3 +565,36 @@ def test_one_spectrum_at_small_Q_shows_the_longitudinal_phonon() -> None:
     assert "diagnostics" not in b.bp.cut_Q((2.1, 8.5)).bp.boson_peak().attrs
     with pytest.raises(QuantityError, match="dimension 'Q'"):
         row.bp.boson_peak(sq=glass.Sq.isel(Q=0))
+
+
+def test_chi2_counts_shares_of_bins() -> None:
+    """Σ f r²/σ² over (Σ f − 3), of the bins of the range that have a number."""
+    E = np.arange(0.5, 40)
+    noise = 0.3 * np.random.default_rng(4).standard_normal(E.size)
+    data = spectrum(lognormal(E, 12, 3.0, 0.6) + noise, np.full(E.size, 0.3), E)
+    halves = data.bp.rebin(E="0.5 meV")
+    hole = halves.B.where((halves.E < 13) | (halves.E > 15))
+    halves = halves.assign(B=hole.assign_attrs(halves.B.attrs))
+    found = halves.bp.boson_peak(E_range=(3, 30))
+    width = float(lognormal_sigma(float(found.energy), float(found.width)))
+    curve = lognormal(halves.E, float(found.energy), float(found.height), width)
+    used = halves.B.notnull() & (found.E_low - 0.1 < halves.E)
+    used &= found.E_high + 0.1 > halves.E
+    f = halves.E_independence.where(used, 0)
+    left = (f * ((halves.B - curve) / halves.B_std) ** 2).sum()
+    expected = float(left / (f.sum() - 3))
+    assert float(found.chi2_reduced) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_range_that_is_found_widens_by_a_power() -> None:
+    E = np.arange(0.5, 40, 0.25)
+    data = spectrum(lognormal(E, 12, 3.0, 0.4), np.full(E.size, 0.01), E)
+    seen = data.sel(E=slice(0, _HIGHEST))
+    low, high = peak_range(
+        seen.E.values, seen.B.values, seen.B_std.values, _DEPTH["lognormal"]
+    )
+    for reach, further in ((1.0, 1.0), (1.5, (high / low) ** 0.25)):
+        found = fit_peaks(data, "lognormal", None, reach)
+        inside = E[(low / further <= E) & (high * further >= E)]
+        assert float(found.E_low) == pytest.approx(inside[0])
+        assert float(found.E_high) == pytest.approx(inside[-1])

@@ -10,7 +10,7 @@ import xarray as xr
 from scipy.special import erf
 
 import xbp
-from xbp.analysis.checks import first_maximum
+from xbp.analysis.checks import _part_below, first_maximum
 from xbp.errors import QuantityError, XbpError
 from xbp.models.lineshapes import lognormal
 
@@ -337,3 +337,10 @@ def test_a_status_leaves_no_number(status: str) -> None:
     for name, column in table.data_vars.items():
         if column.dtype.kind == "f" and name not in kept:
             assert np.isnan(column).all(), name
+
+
+def test_the_part_of_the_modes_below_an_energy_needs_their_end() -> None:
+    x = np.arange(1.0, 21.0)
+    ended, going_on = np.where(x <= 15, 1.0, 0.0), np.ones(20)
+    part = _part_below(x, np.stack([ended, going_on]), np.array([5.0, 5.0]))
+    np.testing.assert_allclose(part, [1 / 3, np.nan])
