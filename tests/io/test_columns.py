@@ -175,8 +175,8 @@ def test_damaged_headers_are_named(tmp_path: Path, glass: xr.Dataset) -> None:
     glass[["Sq", "Sq_std"]].bp.to_columns(path)
     whole = path.read_text()
     for old, new in (
-        ('"names"', '"name"'), ('["Q", "Sq", "Sq_std"]', '["Q"]'), ('"coords": {', '"coords": 3, "x": {'), ("{", "[" * 10**5),
-        ('"attrs": [', '"attrs": [7, '), ('"static_structure_factor"', '"other"'), ("\n0", "\nx"),
+        ('"columns"', '"column"'), ('["Q", "Sq", "Sq_std"]', '["Q"]'), ('"coords": {', '"coords": 3, "x": {'), ("{", "[" * 10**5),
+        ('"attrs": {', '"attrs": 7, "x": {'), ('"static_structure_factor"', '"other"'), ("\n0", "\nx"),
     ):  # fmt: skip
         assert old in whole
         path.write_text(whole.replace(old, new, 1))
@@ -324,7 +324,7 @@ RAMAN = {"quantity": "raman_intensity", "units": "1", "coordinate_units": "1/cm"
         (HEAT | {"units": "K"}, "units='J/mol/K'"), (HEAT | {"coordinate_units": "meV"}, "coordinate_units='K'"),
         (RAMAN | {"coordinate_units": "nm"}, "coordinate_units='1/cm'"),
         (HEAT | {"quantity": "static_structure_factor", "units": "meV", "coordinate_units": "1/nm"}, "units='1'"),
-        (HEAT | {"amount": "atom"}, "'atoms' or 'formula units'"),
+        (HEAT | {"amount": "atom"}, "'atoms', 'formula units'"),
     ],
 )  # fmt: skip
 def test_the_fix_names_the_argument(

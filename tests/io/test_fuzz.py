@@ -27,7 +27,7 @@ def spectra() -> xr.Dataset:
     values = np.random.default_rng(0).random((4, 5))
     values[1] = np.nan
     return angle_dataset(
-        values, values / 10, detector=np.arange(4), angles={"two_theta": np.array([10.0, 20.0, 30.0, np.nan])}, E_edges=E_EDGES,
+        values, values / 10, detector=np.arange(4), angles={"two_theta": np.array([10.0, 20.0, 30.0, np.nan])}, E=E_EDGES,
         incident_energy=12.0, temperature=5.0, ki_over_kf=True, attrs={"title": "aluminium", "run_number": 7, "instrument": "MARI"},
     )  # fmt: skip
 

@@ -10,7 +10,13 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.errors import CoordinateError, FileFormatError, QuantityError, UnitsError
+from xbp.errors import (
+    CoordinateError,
+    FileFormatError,
+    QuantityError,
+    RangeError,
+    UnitsError,
+)
 from xbp.io.geometry import DIRECT, INDIRECT, geometry_of_instrument
 
 C = 2.0721248  # ħ²/2m in meV Å²
@@ -183,7 +189,7 @@ def test_the_rest_is_asked(tmp_path: Path) -> None:
         ({"geometry": "direct", "final_energy": 1.8}, QuantityError),
         ({"incident_energy": 1.8, "final_energy": 1.8}, QuantityError),
         ({"final_energy": "3 K/s"}, UnitsError),
-        ({"final_energy": -2}, FileFormatError),
+        ({"final_energy": -2}, RangeError),
     ):
         with pytest.raises(kind):
             xbp.open_dataset(path, **bad)

@@ -223,7 +223,7 @@ def test_a_full_disk_is_called_that_and_the_old_file_stays(
             case "nxspe":
                 values = rng.random((200, 400))
                 powder = angle_dataset(
-                    values, values, detector=np.arange(200), E_edges=np.linspace(-20, 20, 401), incident_energy=50.0,
+                    values, values, detector=np.arange(200), E=np.linspace(-20, 20, 401), incident_energy=50.0,
                     ki_over_kf=True, angles={"two_theta": np.linspace(5, 130, 200)}, attrs={},
                 )  # fmt: skip
                 powder.bp.to_nxspe(target, overwrite=True)

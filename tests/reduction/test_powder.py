@@ -32,7 +32,7 @@ def spectra(
         "attrs": {},
     } | options
     std = np.ones_like(values) if std is None else std
-    return angle_dataset(values, std, detector=detector, E_edges=edges, **options)  # type: ignore[arg-type]
+    return angle_dataset(values, std, detector=detector, E=edges, **options)  # type: ignore[arg-type]
 
 
 def cells(ds: xr.Dataset, limits: np.ndarray) -> np.ndarray:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.errors import FileFormatError, QuantityError, XbpError
+from xbp.core.errors import FileFormatError, QuantityError
+from xbp.core.guards import shown
 from xbp.io import (
     columns,
     dave,
@@ -30,9 +32,9 @@ from xbp.io.exchange import from_scipp, to_csv, to_dataframe, to_scipp
 from xbp.io.hdf5 import HDF5_ERRORS, HDF5_SIGNATURE, open_hdf5
 from xbp.io.netcdf import to_netcdf
 from xbp.io.nxspe import to_nxspe
-from xbp.io.reader import Format, at_temperature
+from xbp.io.reader import Format, at_temperature, to_path
 from xbp.io.sqw import to_sqw
-from xbp.io.text import head
+from xbp.io.text import head, translated
 
 __all__ = [
     "FORMATS",
@@ -47,7 +49,8 @@ __all__ = [
     "to_sqw",
 ]
 
-_NETCDF = Format("netCDF", "hdf5", netcdf.declined, netcdf.open_netcdf)
+_NETCDF = Format("netCDF", "hdf5", lambda f: not netcdf.declined(f), netcdf.declined)
+_NETCDF.open = netcdf.open_netcdf
 #: All formats, in the order in which a file is compared with them.
 FORMATS = (
     _NETCDF,
@@ -116,28 +119,12 @@ def open_dataset(
     """
     if T is not None:
         temperature_coordinate(T)
-    try:
-        where = Path(path)
-        exists = where.is_file()
-    except (TypeError, ValueError, OSError) as error:
-        raise FileFormatError(f"{path!r} is not a path", reason=str(error)) from error
-    if not exists:
-        raise FileFormatError(
-            f"{where} does not exist, or is a folder",
-            fix="check the spelling and the working directory",
-        )
+    where = to_path(path, exists=True)
     if engine is not None:
         return _by_engine(where, engine, options, T)
-    try:
-        with where.open("rb") as stream:
-            start = stream.read(8)
-        format_, reasons = _recognised(where, start)
-    except OSError as error:
-        raise FileFormatError(
-            f"{where} cannot be read",
-            reason=error.strerror or str(error),
-            fix="check its permissions, and that it is a file of data and not a device",
-        ) from error
+    fix = "check its permissions, and that it is a file of data"
+    with translated(f"{where} cannot be read", OSError, fix=fix):
+        format_, reasons = _recognised(where)
     table = "table" in reasons.get("columns", "")
     labelled = table and (format_ is None or "quantity" not in format_.options)
     if labelled and (options if format_ is None else "quantity" in options):
@@ -147,51 +134,43 @@ def open_dataset(
     raise _unknown(where, reasons, table)
 
 
-def _recognised(where: Path, start: bytes) -> tuple[Format | None, dict[str, str]]:
+def _recognised(where: Path) -> tuple[Format | None, dict[str, str]]:
     """Return the format of a file, opened once, and why others declined it."""
+    with where.open("rb") as stream:
+        start = stream.read(8)
     if start[:3] == b"CDF":
         reason = netcdf.decline(where)
         return (None, {"netCDF": reason}) if reason else (_NETCDF, {})
-    reasons: dict[str, str] = {}
-    if start == HDF5_SIGNATURE:
-        try:
-            with open_hdf5(where) as file:
-                for format_ in FORMATS:
-                    if format_.content == "hdf5":
-                        reason = format_.declined(file)
-                        if reason is None:
-                            return format_, reasons
-                        reasons[format_.name] = reason
-        except HDF5_ERRORS as error:
-            reasons["HDF5"] = f"it cannot be read ({error})"
-        return None, reasons
-    lines = head(where)
     found = None
-    for format_ in FORMATS:
-        if format_.content == "text":
-            reason = format_.declined(lines)
-            if reason is not None:
-                reasons[format_.name] = reason
-            elif found is None:
-                found = format_
+    reasons: dict[str, str] = {}
+    is_hdf5 = start == HDF5_SIGNATURE
+    try:
+        with open_hdf5(where) if is_hdf5 else nullcontext(head(where)) as content:
+            for format_ in FORMATS:
+                if (format_.content == "hdf5") is is_hdf5:
+                    reason = format_.declined(content)
+                    if reason:
+                        reasons[format_.name] = reason
+                    found = found or (None if reason else format_)
+    except HDF5_ERRORS as error:
+        if not is_hdf5:
+            raise
+        reasons["HDF5"] = f"it cannot be read ({error})"
     return found, reasons
 
 
 def _open(format_: Format, where: Path, options: dict[str, Any], T: Any) -> xr.Dataset:
     """Open a file by its reader, which knows only some options."""
-    unknown = [name for name in options if name not in format_.options]
-    if unknown:
-        others = ", ".join(f"{name}=" for name in format_.options) or "none"
+    known = {} if format_ is _NETCDF else dict.fromkeys(format_.options)
+    if unknown := [f"{name}=" for name in options if name not in known]:
+        others = ", ".join(f"{name}=" for name in known) or "none"
         raise QuantityError(
-            f"{', '.join(f'{name}=' for name in unknown)} is not an option of the "
-            f"reader for {format_.name}",
+            f"{', '.join(unknown)} is not an option of the reader for {format_.name}",
             reason=f"options of this reader: {others}",
-            fix="leave it out, or choose another reader with engine=",
         )
-    if "T" in format_.options:  # it decides if the file contradicts itself
+    if "T" in known:  # the reader decides if the file contradicts itself
         return format_.open(where, T=T, **options)
-    ds = format_.open(where, **options)
-    return at_temperature(ds, None if T is None else temperature_coordinate(T))
+    return at_temperature(format_.open(where, **options), T)
 
 
 def _by_engine(where: Path, engine: Any, options: dict[str, Any], T: Any) -> xr.Dataset:
@@ -199,58 +178,38 @@ def _by_engine(where: Path, engine: Any, options: dict[str, Any], T: Any) -> xr.
     own = {entry.engine: entry for entry in FORMATS if entry is not _NETCDF}
     if isinstance(engine, str) and engine in own:
         return _open(own[engine], where, options, T)
-    try:
-        ds = xr.open_dataset(where, engine=engine, **options)
-        return at_temperature(ds, None if T is None else temperature_coordinate(T))
-    except XbpError:
-        raise
-    except (ValueError, TypeError, OSError, LookupError, AttributeError) as error:
-        raise FileFormatError(
-            f"{where} cannot be read with engine={engine!r:.80}",
-            reason=(str(error).splitlines() or [type(error).__name__])[0],
-            fix=f"leave engine= out, or name another: {', '.join(own)}, or one of "
-            "xarray's",
-        ) from error
+    what = f"{where} cannot be read with engine={shown(engine)}"
+    kinds = ValueError, TypeError, OSError, LookupError, AttributeError
+    with translated(what, *kinds, fix=f"engine= one of {', '.join(own)}"):
+        return at_temperature(xr.open_dataset(where, engine=engine, **options), T)
 
 
 def _unknown(where: Path, reasons: dict[str, str], table: bool) -> FileFormatError:
     """Return the error for a file of an unknown format, or that needs arguments."""
-    if _is_trajectory(where):
-        return FileFormatError(
-            f"{where} is a configuration or trajectory of atoms",
-            fix="xbp.md.open_trajectory(path, ...) opens it",
-        )
-    if table:
-        return FileFormatError(
-            f"{where} is a table of numbers without quantity and units",
-            fix="xbp.open_dataset(path, quantity='raman_intensity', units='1', "
-            "coordinate_units='1/cm'), or 'heat_capacity', 'vibrational_dos', "
-            "'static_structure_factor', ... with their units",
-        )
-    fix = "if the file is whole, label its numbers with xbp.new_dataset(...)"
     known = reasons.get("columns", "")
-    if known.startswith("it is "):
-        return FileFormatError(
-            f"{where}: {known}",
-            reason="xbp does not read this format, or this file does not follow it",
-            fix=fix,
+    if _is_trajectory(where):
+        what, fix = "is a trajectory of atoms", "xbp.md.open_trajectory(path, ...)"
+    elif table:
+        what = "is a table of numbers without quantity and units"
+        fix = (
+            "xbp.open_dataset(path, quantity='raman_intensity', units='1', "
+            "coordinate_units='1/cm'), or 'heat_capacity', 'vibrational_dos', ..."
         )
-    return FileFormatError(
-        f"{where} has a format that xbp does not know",
-        reason="; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
-        fix=fix,
-    )
+    else:
+        fix = "if the file is whole, label its numbers with xbp.new_dataset(...)"
+        if known.startswith("it is "):
+            return FileFormatError(f"{where}: {known}", fix=fix)
+        reason = "; ".join(f"{name}: {why}" for name, why in reasons.items())
+        return FileFormatError(f"{where} has an unknown format", reason=reason, fix=fix)
+    return FileFormatError(f"{where} {what}", fix=fix)
 
 
 def _is_trajectory(path: Path) -> bool:
     """Return whether it begins like a LAMMPS file or extended XYZ, also compressed."""
-    with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    try:
-        with gzip.open(path) if packed else path.open("rb") as stream:
+    start = b""
+    for opened in (open, gzip.open):
+        with suppress(OSError, EOFError, zlib.error), opened(path, "rb") as stream:
             start = stream.read(4096)
-    except (OSError, EOFError, zlib.error):
-        return False
     first, _, rest = start.partition(b"\n")
     xyz = first.strip().isdigit() and b"Lattice=" in rest.partition(b"\n")[0]
     data = b"xlo xhi" in start and b"atom types" in start

@@ -10,26 +10,25 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.common_errors import SOURCE, common_name
-from xbp.core.conditions import temperature_coordinate
+from xbp.core.common_errors import common_name
 from xbp.core.construct import new_dataset
 from xbp.core.diagnostic import diagnosed
 from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, QUANTITIES, validate
 from xbp.core.signal import as_stored, extend_history, read, std_of
 from xbp.core.units import parse_unit
 from xbp.io.reader import (
     Format,
+    at_temperature,
     axis_units,
-    reader,
     require_normalization,
     value_units,
 )
 from xbp.io.text import (
     check,
     is_ended,
-    read_lines,
     read_table,
     require_one_run,
     require_whole,
@@ -38,6 +37,7 @@ from xbp.io.text import (
     write_text,
 )
 from xbp.io.titles import (
+    Labels,
     column_titles,
     labelled_rows,
     named_format,
@@ -54,21 +54,29 @@ _MARK: Final = "# xbp columns "
 _END: Final = "# end"
 
 
-def declined(lines: list[str]) -> str | None:
-    """Return why a text needs arguments to be columns, or None if xbp wrote it."""
-    if lines and lines[0].startswith(_MARK):
-        return None
+def _lacks(lines: list[str]) -> str:
+    """Return why a text that xbp did not write needs arguments to be columns."""
     known = named_format(lines)
     if known is not None:
         return f"it is {known}"
-    if any(row(line) is not None for line in lines):
-        return "it is a table without units"
-    return "it has no rows of two or three numbers"
+    table = any(row(line) is not None for line in lines)
+    return "it is a table without units" if table else "it has no rows of numbers"
 
 
-@reader("columns")
+FORMAT = Format(
+    "columns",
+    "text",
+    lambda x: x[:1] and x[0].startswith(_MARK),
+    _lacks,
+    strict=False,
+    whole=False,
+)
+
+
+@FORMAT.reader
 def open_columns(
     path: Path,
+    lines: list[str],
     *,
     quantity: str | None = None,
     units: str | None = None,
@@ -169,67 +177,52 @@ def open_columns(
     >>> g.bp.convert(E="meV").E.values.round(3)
     array([4.136, 8.271])
     """
-    given = {
-        "quantity": quantity,
-        "units": units,
-        "coordinate": coordinate,
-        "coordinate_units": coordinate_units,
-        "statistics": statistics,
-        "amount": amount,
-    }
-    lines = read_lines(path, complete=False)
-    if lines and lines[0].startswith(_MARK):
-        return _require_same(_read_own(lines), given, T)
+    given = {"quantity": quantity, "units": units, "coordinate": coordinate}
+    given |= {"coordinate_units": coordinate_units}
+    further = {"statistics": statistics, "amount": amount}
+    if FORMAT.find(lines):
+        ds = _require_same(_read_own(lines), given | further)
+        return at_temperature(ds, T)
     known = named_format(lines)
-    check(
-        known is None,
-        f"it is {known}, not a plain table of columns: export columns, or label the "
-        "numbers with xbp.new_dataset(...)",
-    )
+    check(known is None, f"it is {known}, not a plain table of columns")
     table = read_table(lines)
     if not is_ended(path):
         require_whole(lines)
-    quantity, units, dim, coordinate_units = _labels(
-        path, quantity, units, coordinate, coordinate_units
-    )
+    labels = _labels(path, **given)
+    quantity, units, dim, coordinate_units = labels
     if amount is not None and (
         quantity != "heat_capacity"
         or not parse_unit(units).is_compatible_with("J/mol/K")
     ):
         raise QuantityError(
             f"amount={amount!r} of a {quantity} in '{units}'",
-            reason="amount= applies to a heat capacity per mole",
+            reason="it applies to a heat capacity per mole",
             fix="leave amount= out; .bp.to_molar(...) makes a heat capacity per mole",
         )
     above = lines[: table.start]
     titles = column_titles(lines, table.start, table.values.shape[1])
     if check_titles:
-        require_titles(
-            path.name,
-            above,
-            titles,
-            quantity=quantity,
-            dim=dim,
-            units=units,
-            coordinate_units=coordinate_units,
-        )
-    x, *columns = table.values.T[: used_columns(path, lines, table, titles, has_std)]
+        require_titles(path.name, above, titles, labels)
+    n_columns = used_columns(path, lines, table, titles, has_std)
+    rows = table.values[:, :n_columns]
+    x = rows[:, 0]
     if dim == "temperature":
         require_one_run(x, table.breaks)
         # A thermometer scatters, and a sample is cooled and heated.
-        order = np.argsort(x, kind="stable")
-        x, columns = x[order], [column[order] for column in columns]
+        rows = rows[np.argsort(x, kind="stable")]
+    elif (np.diff(x) < 0).all():
+        rows = rows[::-1]
+    x, values, *errors = rows.T
+    std = errors[0] if errors else None
     steps = np.diff(x)
-    if (steps < 0).all():
-        x, columns = x[::-1], [column[::-1] for column in columns]
-    elif not (steps > 0).all():
+    if not (steps > 0).all():
         raise CoordinateError(
             f"the first column of {path.name} is neither ascending nor descending "
             f"({int((steps <= 0).sum())} of {steps.size} steps)",
             fix="split a file of several tables, or remove duplicates",
         )
-    values, std = columns[0], columns[1] if columns[1:] else None
     require_normalization(path.name, quantity, values, std, lowest=lowest, tail=tail)
+    source = f"text file {path.name}"
     ds = new_dataset(
         quantity,
         values,
@@ -238,28 +231,16 @@ def open_columns(
         coords={dim: (x, coordinate_units)},
         temperature=T,
         statistics=statistics,
-        attrs={"source": f"text file {path.name}"} | labelled_rows(above),
+        attrs={"source": source} | labelled_rows(above),
     )
     variable = ds[QUANTITIES[quantity].variable]
-    if (
-        quantity == "vibrational_dos"
-        and (found := imaginary_modes(variable, ds)) is not None
-    ):
+    if quantity == "vibrational_dos" and (found := imaginary_modes(variable, ds)):
         variable.attrs |= diagnosed({}, found)
     # A DataArray loses the attributes of its Dataset.
     if quantity == "static_structure_factor":
-        variable.attrs["source"] = ds.attrs["source"]
-    used = {
-        "file": path.name,
-        "quantity": quantity,
-        "units": units,
-        "coordinate": dim,
-        "coordinate_units": coordinate_units,
-        "T": None if T is None else str(T),
-        "statistics": statistics,
-        "amount": amount,
-        "has_std": has_std,
-    }
+        variable.attrs["source"] = source
+    used: dict[str, Any] = {"file": path.name, **dict(zip(given, labels, strict=True))}
+    used |= {"T": None if T is None else str(T), **further, "has_std": has_std}
     variable.attrs["history"] = ds.attrs["history"] = extend_history(
         None, "open_columns", used
     )
@@ -274,36 +255,31 @@ def _labels(
     units: str | None,
     coordinate: str | None,
     coordinate_units: str | None,
-) -> tuple[str, str, str, str]:
+) -> Labels:
     """Return the labels of a table, checked against the vocabulary."""
     row_ = QUANTITIES.get(quantity or "")
     dim = coordinate or (row_.dims[-1] if row_ else None)
-    if dim is not None and dim not in COORDINATES:
-        raise CoordinateError(
-            f"coordinate={dim!r} is not known",
-            fix=f"coordinate= one of {', '.join(COORDINATES)}",
-        )
+    if dim is not None:
+        choose(dim, COORDINATES, "coordinate", error=CoordinateError)
     # Spectroscopists write a Raman shift in 1/cm.
     raman = (quantity, dim) == ("raman_intensity", "E")
-    example = "1/cm" if raman else COORDINATES[dim][0] if dim else "meV"
+    example = "1/cm" if raman else COORDINATES[dim or "E"][0]
     if row_ and dim and units is not None and coordinate_units is not None:
-        return (
-            row_.name,
-            value_units(units, row_.name, name="units"),
-            dim,
-            axis_units(coordinate_units, dim, name="coordinate_units", example=example),
+        units = value_units(units, row_.name, name="units")
+        own = axis_units(
+            coordinate_units, dim, name="coordinate_units", example=example
         )
-    missing = {}
-    if row_ is None:
-        missing[f"quantity={quantity!r}"] = f"quantity= one of {', '.join(QUANTITIES)}"
-    if units is None:
-        missing["units=None"] = f"units='{row_.units if row_ else 1}'; '1' if arbitrary"
-    if coordinate_units is None:
-        missing["coordinate_units=None"] = f"coordinate_units='{example}'"
+        return Labels(row_.name, units, dim, own)
+    missing = {
+        f"quantity={quantity!r}": f"quantity= one of {', '.join(QUANTITIES)}",
+        "units=None": f"units='{row_.units if row_ else 1}'; '1' if arbitrary",
+        "coordinate_units=None": f"coordinate_units='{example}'",
+    }
+    have = row_, units, coordinate_units
+    lacking = [part for part, one in zip(missing, have, strict=True) if one is None]
     raise QuantityError(
-        f"{where.name} is a table, opened with {', '.join(missing)}",
-        reason="text does not contain quantity and units",
-        fix="; ".join(missing.values()),
+        f"{where.name} is a table without labels, opened with {', '.join(lacking)}",
+        fix="; ".join(missing[part] for part in lacking),
     )
 
 
@@ -348,52 +324,33 @@ def to_columns(
     True
     """
     signal = as_stored(read(data))
-    value, std = signal.value, signal.std
+    value, std, source = signal.value, signal.std, signal.source
     name = str(value.name or signal.quantity.variable)
-    if (
-        value.ndim != 1
-        or np.isinf(value).any()
-        or (std is not None and np.isinf(std).any())
-    ):
+    parts = {name: value} | ({} if std is None else {f"{name}_std": std})
+    if value.ndim != 1 or any(np.isinf(part).any() for part in parts.values()):
         raise QuantityError(
-            f"'{name}' over {tuple(value.dims)} cannot be written as columns",
-            reason="they represent one dimension, and no infinite values",
-            fix="cut it first: data.bp.cut_Q((2, 8)); data.where(abs(data) < "
-            "float('inf')); or write netCDF: data.bp.to_netcdf(path)",
+            f"'{name}' over {tuple(value.dims)} cannot be written as columns: they have "
+            "one dimension, and no infinite values",
+            fix="cut it first, data.bp.cut_Q((2, 8)); or data.bp.to_netcdf(path)",
         )
-    (dim,) = map(str, value.dims)
-    source = signal.source
-    is_dataset = isinstance(source, xr.Dataset)
-    coords = source.coords if is_dataset else value.coords
-    common = common_name(name)
-    further = [common] if is_dataset and common in source else []
-    kept = {dim, "bnds", *([SOURCE] if further else [])}
-
-    def packed(variable: Any) -> list[Any]:
-        return [list(variable.dims), variable.values.tolist(), dict(variable.attrs)]
-
-    columns = {dim: value[dim], name: value}
-    if std is not None:
-        columns[f"{name}_std"] = source[f"{name}_std"].copy(data=std.values)
-    header: dict[str, Any] = {
-        "names": list(columns),
-        "attrs": [dict(column.attrs) for column in columns.values()],
-        "coords": {
-            str(key): packed(coordinate)
-            for key, coordinate in coords.items()
-            if key != dim and set(coordinate.dims) <= kept
-        },
-        "further": {key: packed(source[key]) for key in further},
-        "dataset": dict(source.attrs) if is_dataset else {},
-    }
-    rows = np.stack(
-        [column.values.astype(float) for column in columns.values()], axis=1
+    dim = str(value.dims[0])
+    if isinstance(source, xr.DataArray):
+        source = source.to_dataset(name=name)
+    kept = source[[n for n in (*parts, common_name(name)) if n in source]]
+    dims = {*kept.dims, "bnds"}
+    ds = kept.assign_coords(
+        {n: c for n, c in source.coords.items() if {*c.dims} <= dims}
     )
-    titles = (f"{n} [{c.attrs.get('units', '1')}]" for n, c in columns.items())
+    packed = ds.to_dict()
+    rows, titles = [], []
+    for key, column in ({dim: value[dim]} | parts).items():
+        rows.append(column.values.astype(float))
+        titles.append(f"{key} [{column.attrs.get('units', '1')}]")
+        packed["coords" if key == dim else "data_vars"][key]["data"] = None
     lines = [
-        _MARK + json.dumps(header, default=lambda value: value.tolist()),
+        _MARK + json.dumps({"columns": [dim, *parts], "dataset": packed}),
         f"# {' '.join(titles)}",
-        *(" ".join(map(repr, row)) for row in rows.tolist()),
+        *(" ".join(map(repr, row)) for row in np.stack(rows, axis=1).tolist()),
         _END,
     ]
     write_text(path, lines, overwrite=overwrite)
@@ -403,34 +360,23 @@ def _read_own(lines: list[str]) -> xr.Dataset:
     """Return the Dataset that `to_columns` wrote."""
     check(lines[-1] == _END, f"its last line is not '{_END}'")
     header = json.loads(lines[0].removeprefix(_MARK))
-    names, attrs = header["names"], header["attrs"]
+    names, packed = header["columns"], header["dataset"]
     rows = [line for line in lines if not line.startswith("#")]
     size = len(rows) * len(names)
     table = to_numbers(rows, "the table", size=size, largest=np.inf)
-    columns = table.reshape(-1, len(names)).T
-    dim, name = names[:2]
-    check(
-        all(len(set(dims)) == len(dims) for dims, _, _ in header["coords"].values()),
-        "its header has a coordinate over one dimension twice",
-    )
-    ds = xr.Dataset(
-        {key: (dim, columns[i], attrs[i]) for i, key in enumerate(names) if i},
-        coords={dim: (dim, columns[0], attrs[0])}
-        | {
-            key: (tuple(dims), np.array(values), labels)
-            for key, (dims, values, labels) in header["coords"].items()
-        },
-        attrs=header["dataset"],
-    )
-    for key, (dims_, values, labels) in header.get("further", {}).items():
-        ds[str(key)] = (tuple(dims_), np.array(values, dtype=float), labels)
-    validate(ds[name])
-    std_of(ds, ds[name])
+    variables = packed["coords"] | packed["data_vars"]
+    for name, column in zip(names, table.reshape(-1, len(names)).T, strict=True):
+        variables[name]["data"] = column
+    twice = any(len({*v["dims"]}) != len(v["dims"]) for v in variables.values())
+    check(not twice, "its header has a variable over one dimension twice")
+    ds = xr.Dataset.from_dict(packed)
+    validate(ds[names[1]])
+    std_of(ds, ds[names[1]])
     return ds
 
 
-def _require_same(ds: xr.Dataset, given: dict[str, Any], T: Any) -> xr.Dataset:
-    """Check the arguments against a file of xbp; only the temperature may be set.
+def _require_same(ds: xr.Dataset, given: dict[str, Any]) -> xr.Dataset:
+    """Check the arguments against a file of xbp.
 
     Raises
     ------
@@ -439,24 +385,18 @@ def _require_same(ds: xr.Dataset, given: dict[str, Any], T: Any) -> xr.Dataset:
     """
     value = next(iter(ds.data_vars.values()))
     (dim,) = map(str, value.dims)
-    own = {
-        **value.attrs,
-        "coordinate": dim,
-        "coordinate_units": ds[dim].attrs.get("units"),
-    }
+    own = {"coordinate": dim, "coordinate_units": ds[dim].attrs.get("units")}
+    own |= value.attrs
     for name, argument in given.items():
-        if argument is None or argument == own.get(name):
+        there = own.get(name)
+        if argument is None or argument == there:
             continue
-        if name.endswith("units") and parse_unit(argument) == parse_unit(
-            str(own[name])
-        ):
-            continue
-        raise QuantityError(
-            f"{name}={argument!r} contradicts the file, which has {own.get(name)!r}",
-            fix=f"leave {name}= out, or change it after opening",
-        )
-    return ds if T is None else ds.assign_coords(temperature=temperature_coordinate(T))
+        if not name.endswith("units") or parse_unit(argument) != parse_unit(str(there)):
+            raise QuantityError(
+                f"{name}={argument!r} contradicts the file, which has {there!r}",
+                fix=f"leave {name}= out, or change it after opening",
+            )
+    return ds
 
 
-FORMAT = Format("columns", "text", declined, open_columns)
 ColumnsBackend = FORMAT.backend()

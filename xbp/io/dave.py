@@ -11,27 +11,33 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.io.geometry import angle_dataset
-from xbp.io.reader import Format, density_per_mev, measured, reader
-from xbp.io.text import check, read_lines, to_numbers
+from xbp.io.reader import Format, density_per_mev, measured
+from xbp.io.text import check, to_numbers
 from xbp.io.titles import named_format
 
 __all__ = ["FORMAT", "DaveBackend", "open_dave"]
 
-# Units in the brackets of the headers, without case, blanks and hyphens.
-_MEV: Final = ("mev", "milliev")
-_MICRO_EV: Final = ("microev", "uev", "µev", "μev")
+_TO_MEV: Final = {"mev": 1.0, "milliev": 1.0} | dict.fromkeys(
+    ("microev", "uev", "µev", "μev"), 1e-3
+)
 _PER_ANGSTROM: Final = re.compile(r"1/(?:angstroms?|a|å)|(?:angstroms?|a|å)\^1")
 
 
-def declined(lines: list[str]) -> str | None:
-    """Return why a text is not DAVE ASCII, or None if it is."""
-    if named_format(lines) == "DAVE ASCII":
-        return None
-    return "it does not begin with two whole numbers, each below a comment"
+def _find(lines: list[str]) -> bool:
+    return named_format(lines) == "DAVE ASCII"
 
 
-@reader("DAVE ASCII")
-def open_dave(path: Path, *, T: Any = None) -> xr.Dataset:
+FORMAT = Format(
+    "DAVE ASCII",
+    "text",
+    _find,
+    "it does not begin with two whole numbers, each below a comment",
+    strict=False,
+)
+
+
+@FORMAT.reader
+def open_dave(path: Path, lines: list[str], *, T: Any = None) -> xr.Dataset:
     """Read a DAVE ASCII group file.
 
     The parts are found by their places: the numbers of energies and of groups, the
@@ -79,28 +85,21 @@ def open_dave(path: Path, *, T: Any = None) -> xr.Dataset:
     """
     headers: list[str] = []
     parts: list[list[str]] = []
-    for line in read_lines(path):
+    for line in filter(str.strip, lines):
         if line.lstrip().startswith("#"):
             headers.append(line)
             parts.append([])
-        elif line.strip():
+        else:
             check(parts, "it does not begin with a comment")
             parts[-1].append(line)
     check(len(parts) > 4, f"it has {len(parts)} parts, but needs at least 5")
     n_energy, n_group = (
         int(to_numbers(parts[i], headers[i], size=1)[0]) for i in (0, 1)
     )
-    check(
-        len(parts) == n_group + 4,
-        f"it has {len(parts) - 4} groups where {n_group} are announced",
-    )
+    check(len(parts) == n_group + 4, f"it has not {n_group} groups, as announced")
     E_units, other_units = map(_units, headers[2:4])
-    check(
-        E_units in (*_MEV, *_MICRO_EV),
-        f"the units of its energies, '{headers[2].strip()}', are neither meV nor micro "
-        "eV",
-    )
-    to_mev = 1.0 if E_units in _MEV else 1e-3
+    check(E_units in _TO_MEV, f"{headers[2].strip()!r} names neither meV nor µeV")
+    to_mev = _TO_MEV[E_units]
     energy = to_numbers(parts[2], headers[2], size=n_energy) * to_mev
     other = to_numbers(parts[3], headers[3], size=n_group)
     both = np.stack(
@@ -109,36 +108,25 @@ def open_dave(path: Path, *, T: Any = None) -> xr.Dataset:
             for part, header in zip(parts[4:], headers[4:], strict=True)
         ]
     )
-    values, std, _ = density_per_mev(
-        *measured(both[:, ::2], both[:, 1::2]), axis=to_mev
-    )
+    values, std = measured(both[:, ::2], both[:, 1::2])
+    values, std, _ = density_per_mev(values, std, axis=to_mev)
     attrs = {"source": f"DAVE ASCII file {path.name}"}
+    common: dict[str, Any] = {
+        "std": std,
+        "units": "1",
+        "temperature": T,
+        "attrs": attrs,
+    }
     if other_units in ("degrees", "degree", "deg", "°"):
+        angles = {"two_theta": other}
         return angle_dataset(
-            values,
-            std,
-            detector=np.arange(n_group),
-            angles={"two_theta": other},
-            E=energy,
-            temperature=T,
-            units="1",
-            attrs=attrs,
+            values, detector=np.arange(n_group), angles=angles, E=energy, **common
         )
-    check(
-        _PER_ANGSTROM.fullmatch(other_units),
-        f"the units of its second axis, '{headers[3].strip()}', are neither 1/Angstrom "
-        "nor degrees",
-    )
-    return new_dataset(
-        "dynamic_structure_factor",
-        values,
-        std=std,
-        units="1",
-        coords={"Q": (other, "1/angstrom"), "E": (energy, "meV")},
-        temperature=T,
-        statistics="quantum",
-        attrs=attrs,
-    )
+    known = _PER_ANGSTROM.fullmatch(other_units)
+    check(known, f"{headers[3].strip()!r} names neither 1/Angstrom nor degrees")
+    coords = {"Q": (other, "1/angstrom"), "E": (energy, "meV")}
+    quantity = "dynamic_structure_factor"
+    return new_dataset(quantity, values, coords=coords, statistics="quantum", **common)
 
 
 def _units(header: str) -> str:
@@ -146,5 +134,4 @@ def _units(header: str) -> str:
     return re.sub(r"[\s-]", "", bracket[1]).lower() if bracket else ""
 
 
-FORMAT = Format("DAVE ASCII", "text", declined, open_dave)
 DaveBackend = FORMAT.backend()

@@ -13,6 +13,7 @@ import xarray as xr
 
 from xbp.core.conditions import check_statistics, temperature_coordinate
 from xbp.core.errors import QuantityError, UnitsError
+from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.pint_data import unwrap
@@ -24,9 +25,9 @@ from xbp.core.schema import (
     validate,
 )
 from xbp.core.signal import as_stored, label_std, read, std_of
-from xbp.core.units import format_unit, is_one_of, parse_unit
+from xbp.core.units import format_unit, parse_unit
 from xbp.io.reader import measured
-from xbp.io.text import write_text
+from xbp.io.text import check, write_text
 
 __all__ = ["Layout", "from_scipp", "to_csv", "to_dataframe", "to_scipp"]
 
@@ -74,22 +75,16 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     >>> [round(float(peak["energy (meV)"][0]), 2), str(peak["status"][0])]
     [2.27, 'ok']
     """
-    kind = quantity_name(data) if isinstance(data, xr.Dataset) else None
-    if (
-        isinstance(data, xr.Dataset)
-        and "xbp_schema" in data.attrs
-        and kind not in (None, *QUANTITIES)
-    ):
-        plain: Any = unwrap(data)[0]
-        return _rows(plain, layout)
+    choose(layout, Layout, "layout")
+    is_table = isinstance(data, xr.Dataset) and "xbp_schema" in data.attrs
+    if is_table and quantity_name(data) not in (None, *QUANTITIES):
+        if layout != "long":
+            raise QuantityError(f"a table of results with layout={layout!r}")
+        return _rows(unwrap(data)[0])
     signal = as_stored(read(data))
     value, name = signal.value, str(signal.value.name or signal.quantity.variable)
     dims = [str(d) for d in value.dims]
-    if (
-        not is_one_of(layout, "long", "wide")
-        or not dims
-        or (layout == "wide" and len(dims) > 2)
-    ):
+    if not dims or (layout == "wide" and len(dims) > 2):
         raise QuantityError(
             f"'{name}' over {tuple(dims)} makes no table with layout={layout!r}",
             fix="layout='long', or cut it first: data.bp.cut_Q((2, 8))",
@@ -97,61 +92,30 @@ def to_dataframe(data: xr.DataArray | xr.Dataset, layout: Layout = "long") -> An
     parts = {f"{name} ({signal.units})": value.values}
     if signal.std is not None:
         parts[f"{name}_std ({signal.units})"] = signal.std.values
-    axes = {dim: np.asarray(value[dim].values) for dim in dims}
-    titles = {
-        dim: f"{dim} ({value[dim].attrs['units']})"
-        if "units" in value[dim].attrs
-        else dim
-        for dim in dims
-    }
+    units = {dim: str(value[dim].attrs.get("units", "")) for dim in dims}
+    titles = [f"{dim} ({unit})" if unit else dim for dim, unit in units.items()]
+    axes = [value[dim].values for dim in dims]
     if layout == "long" or len(dims) == 1:
-        grid = np.meshgrid(*axes.values(), indexing="ij")
-        columns = {
-            titles[dim]: axis.ravel() for dim, axis in zip(dims, grid, strict=True)
-        }
-        return pd.DataFrame(
-            columns | {title: part.ravel() for title, part in parts.items()}
-        )
-    first, last = dims
-    units = value[first].attrs.get("units", "")
-    columns = {titles[last]: axes[last]}
-    for i, at in enumerate(axes[first].tolist()):
-        columns |= {
-            f"{title} at {first} = {f'{at} {units}'.strip()}": part[i]
-            for title, part in parts.items()
-        }
+        columns = dict(zip(titles, np.meshgrid(*axes, indexing="ij"), strict=True))
+        return pd.DataFrame({t: a.ravel() for t, a in (columns | parts).items()})
+    columns = {titles[1]: axes[1]}
+    for i, at in enumerate(axes[0].tolist()):
+        place = f"{dims[0]} = {at} {units[dims[0]]}".strip()
+        columns |= {f"{title} at {place}": part[i] for title, part in parts.items()}
     return pd.DataFrame(columns)
 
 
-def _rows(table: xr.Dataset, layout: Layout) -> Any:
+def _rows(table: xr.Dataset) -> Any:
     """Make a row of each result."""
-    if not is_one_of(layout, "long"):
-        raise QuantityError(
-            f"a table of results with layout={layout!r}",
-            fix="layout='long'",
-        )
     dims = next(iter(table.data_vars.values())).dims if table.data_vars else ()
-    rows = table[
-        [name for name, variable in table.data_vars.items() if variable.dims == dims]
-    ]
-    rows = rows.drop_vars(
-        [name for name, c in rows.coords.items() if not set(c.dims) <= set(dims)]
-    )
-    one = {
-        str(name): [variable.values[()]]
-        for name, variable in rows.variables.items()
-        if not dims
-    }
-    frame = rows.to_dataframe().reset_index() if dims else pd.DataFrame(one)
-    units = {
-        str(name): variable.attrs.get("units", "1")
-        for name, variable in rows.variables.items()
-    }
-    return frame.rename(
-        columns={
-            name: f"{name} ({unit})" for name, unit in units.items() if unit != "1"
-        }
-    )
+    others = [name for name, v in table.data_vars.items() if v.dims != dims]
+    others += [name for name, c in table.coords.items() if not set(c.dims) <= set(dims)]
+    rows = table.drop_vars(others)
+    frame = rows.to_dataframe() if dims else rows.expand_dims("row").to_dataframe()
+    units = {str(n): v.attrs.get("units", "1") for n, v in rows.variables.items()}
+    titles = {n: f"{n} ({unit})" for n, unit in units.items() if unit != "1"}
+    frame = frame.reset_index(drop=not dims)
+    return frame.rename(columns=titles)
 
 
 @operation(takes=("signal", "table"))
@@ -194,16 +158,11 @@ def to_csv(
     ...     pathlib.Path(f"{folder}/cut.csv").read_text().splitlines()[0]
     'E (meV),S (1/meV),S_std (1/meV)'
     """
-    write_text(
-        path,
-        to_dataframe(data, layout)
-        .to_csv(index=False, lineterminator="\n")
-        .splitlines(),
-        overwrite=overwrite,
-    )
+    text = to_dataframe(data, layout).to_csv(index=False, lineterminator="\n")
+    write_text(path, text.splitlines(), overwrite=overwrite)
 
 
-_LABELS = "xbp"
+_LABELS, _ENDS = "xbp", ("lower", "upper")
 #: Names that scippneutron gives to what xbp calls otherwise.
 _NAMES = {"energy_transfer": "E"}
 
@@ -249,52 +208,44 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
     signal = as_stored(read(data))
     value, source = signal.value, signal.source
     name = str(value.name or signal.quantity.variable)
-    is_dataset = isinstance(source, xr.Dataset)
-    coords = source.coords if is_dataset else value.coords
+    ds = source if isinstance(source, xr.Dataset) else source.to_dataset(name=name)
     out = {
-        str(key): _to_variable(scipp, coordinate.variable, str(key))
-        for key, coordinate in coords.items()
-        if set(coordinate.dims) <= set(value.dims)
+        str(key): _to_variable(scipp, c.variable, str(key))
+        for key, c in ds.coords.items()
+        if set(c.dims) <= set(value.dims)
     }
     for dim in map(str, value.dims):
-        bounds = coords.get(f"{dim}_bnds")
+        bounds = ds.coords.get(f"{dim}_bnds")
         if bounds is None or bounds.dims != (dim, "bnds"):
             continue
-        units = value[dim].attrs["units"]
-        lower, upper = np.asarray(bounds.values, dtype=float).T
+        lower, upper = bounds.values.astype(float).T
         limits = {f"{dim}_lower": lower, f"{dim}_upper": upper}
         if (lower[1:] == upper[:-1]).all():
             limits = {dim: np.append(lower, upper[-1])}
             if not np.array_equal((lower + upper) / 2, value[dim].values):
                 out[f"{dim}_centres"] = out[dim]
+        units = {"units": value[dim].attrs["units"]}
         for key, points in limits.items():
-            out[key] = _to_variable(
-                scipp, xr.Variable(dim, points, {"units": units}), dim
-            )
+            out[key] = _to_variable(scipp, xr.Variable(dim, points, units), dim)
     labels: dict[str, Any] = {
         "name": name,
-        "attrs": {str(key): dict(c.attrs) for key, c in coords.items()}
-        | {name: dict(value.attrs)},
-        "dataset": dict(source.attrs) if is_dataset else None,
+        "attrs": {str(key): v.attrs for key, v in ds.variables.items()},
+        "dataset": ds.attrs if ds is source else None,
         # An interval of a mean has no dimension in scipp.
         "intervals": {
             str(key): c.values.tolist()
-            for key, c in coords.items()
+            for key, c in ds.coords.items()
             if c.dims == ("bnds",)
         },
     }
     variances = None
     if signal.std is not None:
-        labels["std"] = dict(source[f"{name}_std"].attrs)
         variances = np.asarray(signal.std.values, dtype=float) ** 2
     try:
         out[_LABELS] = scipp.scalar(json.dumps(labels, default=lambda v: v.tolist()))
     except (TypeError, AttributeError) as error:
-        raise QuantityError(
-            "an attribute cannot be written",
-            reason=str(error),
-            fix="keep numbers and text in attrs",
-        ) from None
+        fix = "keep numbers and text in attrs"
+        raise QuantityError("an attribute cannot be written", fix=fix) from error
     body = _to_variable(scipp, value.variable, name, variances)
     return scipp.DataArray(body, coords=out, name=name)
 
@@ -302,32 +253,26 @@ def to_scipp(data: xr.DataArray | xr.Dataset) -> Any:
 def _to_variable(
     scipp: Any, variable: xr.Variable, name: str, variances: np.ndarray | None = None
 ) -> Any:
-    units = variable.attrs.get("units")
+    units, values = variable.attrs.get("units"), variable.values
     try:
         unit = None if units is None else scipp.Unit(_spelled(units))
     except Exception as error:  # scipp raises kinds of its own
         raise UnitsError(
             f"scipp does not know the unit '{units}' of '{name}'", reason=str(error)
         ) from None
-    values = variable.values
     if values.dtype.kind in "OU":
         if variable.ndim:
             return scipp.array(dims=variable.dims, values=values.tolist())
         return scipp.scalar(str(values))
     options: dict[str, Any] = {"unit": unit}
     if variances is not None:
-        values = values.astype(float)
-        options["variances"] = variances if variable.ndim else variances[()]
-    if not variable.ndim:
-        return scipp.scalar(values[()], **options)
+        values, options["variances"] = values.astype(float), variances
     return scipp.array(dims=variable.dims, values=values, **options)
 
 
 def _spelled(units: str) -> str:
-    """Write a unit as scipp reads it."""
-    text = re.sub(
-        r"\bu\b", "Da", format_unit(parse_unit(units))
-    )  # to scipp u is the prefix micro
+    """Write a unit as scipp reads it: to scipp u is the prefix micro."""
+    text = re.sub(r"\bu\b", "Da", format_unit(parse_unit(units)))
     return "one" if text == "1" else text.replace("**", "^")
 
 
@@ -392,29 +337,30 @@ def from_scipp(
     labels = _labels(data)
     attrs: dict[str, dict[str, Any]] = labels.get("attrs", {})
     given = quantity or attrs.get(labels.get("name", ""), {}).get("quantity")
-    if not is_one_of(given, *QUANTITIES):
-        raise QuantityError(
-            f"quantity={given!r:.80} is not in the vocabulary",
-            fix=f"one of {', '.join(QUANTITIES)}",
-        )
-    row = QUANTITIES[str(given)]
+    row = QUANTITIES[choose(given, QUANTITIES, "quantity")]
     name = labels.get("name") or row.variable
     dims = [_NAMES.get(d, d) for d in data.dims]
-    values = np.array(data.values)
-    std = None if data.variances is None else _roots(np.array(data.variances))
-    hidden = np.zeros(values.shape, dtype=bool)
+    hidden = np.zeros(data.shape, dtype=bool)
     for mask in data.masks.values():
         hidden |= mask.broadcast(sizes=data.sizes).transpose(data.dims).values
-    if hidden.any():
+    values, std = np.array(data.values), None
+    if data.variances is not None:  # a negative one becomes an invalid error
+        std = np.where(data.variances < 0, -1.0, np.sqrt(np.abs(data.variances)))
+    if labels and hidden.any():
         values = np.where(hidden, np.nan, values)
         std = None if std is None else np.where(hidden, np.nan, std)
-    if not labels:
+    elif not labels:
         # In the data of other programs infinities and the like are not measured.
         try:
-            values, std = measured(values.astype(float), std)
+            values, std = measured(values.astype(float), std, mask=hidden)
         except ValueError as error:
             raise QuantityError(f"'{name}': {error}") from None
     coords: dict[str, xr.Variable] = {}
+
+    def add_bounds(dim: str, lower: np.ndarray, upper: np.ndarray) -> None:
+        pairs, label = np.stack([lower, upper], -1), attrs.get(f"{dim}_bnds", {})
+        coords[f"{dim}_bnds"] = xr.Variable((dim, "bnds"), pairs, label)
+
     for key, variable in data.coords.items():
         if key == _LABELS:
             continue
@@ -423,59 +369,40 @@ def from_scipp(
         content = np.array(variable.values)
         label = _relabelled(scipp, attrs.get(new, {}), variable.unit)
         if own == [new] and new in dims and variable.sizes[key] == data.sizes[key] + 1:
-            edges = content.astype(float)
-            coords[f"{new}_bnds"] = _bounds(new, edges[:-1], edges[1:], attrs)
-            content = (edges[1:] + edges[:-1]) / 2
-            label = label | {"bounds": f"{new}_bnds"}
+            lower, upper = content[:-1].astype(float), content[1:].astype(float)
+            add_bounds(new, lower, upper)
+            content, label["bounds"] = (lower + upper) / 2, f"{new}_bnds"
         coords[new] = xr.Variable(own, content, label)
     for dim in dims:
-        if f"{dim}_centres" in coords:
+        if (centres := coords.pop(f"{dim}_centres", None)) is not None:
             unit = data.coords[f"{dim}_centres"].unit
-            coords[dim] = coords.pop(f"{dim}_centres").copy()
-            coords[dim].attrs = _relabelled(scipp, attrs.get(dim, {}), unit)
+            label = _relabelled(scipp, attrs.get(dim, {}), unit)
+            coords[dim] = xr.Variable(centres.dims, centres.values, label)
         if f"{dim}_lower" in coords and f"{dim}_upper" in coords:
-            lower, upper = (coords.pop(f"{dim}_{s}").values for s in ("lower", "upper"))
-            coords[f"{dim}_bnds"] = _bounds(dim, lower, upper, attrs)
+            add_bounds(dim, *(coords.pop(f"{dim}_{s}").values for s in _ENDS))
     label = attrs.get(name, {"quantity": given, "long_name": row.label})
     label = _relabelled(scipp, label, data.unit) | {"quantity": given}
     if statistics is not None:
         label["statistics"] = check_statistics(statistics)
     if T is not None:
         coords.setdefault("temperature", temperature_coordinate(T))
-    bounds = {
-        key: coords.pop(key) for key in list(coords) if "bnds" in coords[key].dims
-    }
-    out = xr.DataArray(xr.Variable(dims, values, label), coords=coords, name=name)
+    variables = {name: xr.Variable(dims, values, label)}
     if "dataset" in labels and labels["dataset"] is None:
-        validate(out)
-        return out
-    intervals = {
-        key: ("bnds", pair, attrs.get(key, {}))
-        for key, pair in labels.get("intervals", {}).items()
-    }
-    ds = out.to_dataset().assign_coords(bounds | intervals)
+        array = xr.DataArray(variables[name], coords=coords, name=name)
+        validate(array)
+        return array
+    for key, pair in labels.get("intervals", {}).items():
+        coords[key] = xr.Variable("bnds", pair, attrs.get(key, {}))
     model = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
-    ds.attrs = labels.get("dataset") or model
+    ds = xr.Dataset(variables, coords, labels.get("dataset") or model)
     if std is not None:
         ds[f"{name}_std"] = (dims, std)
         label_std(ds, name)
-        kept = {k: v for k, v in labels.get("std", {}).items() if k != "units"}
-        ds[f"{name}_std"].attrs |= kept
+        units = ds[name].attrs["units"]
+        ds[f"{name}_std"].attrs |= attrs.get(f"{name}_std", {}) | {"units": units}
     validate(ds[name])
     std_of(ds, ds[name])
     return ds
-
-
-def _bounds(
-    dim: str, lower: np.ndarray, upper: np.ndarray, attrs: dict[str, dict[str, Any]]
-) -> xr.Variable:
-    pairs = np.stack([lower, upper], axis=-1)
-    return xr.Variable((dim, "bnds"), pairs, attrs.get(f"{dim}_bnds", {}))
-
-
-def _roots(variances: np.ndarray) -> np.ndarray:
-    """Return standard deviations; an invalid -1 for a negative variance."""
-    return np.where(variances < 0, -1.0, np.sqrt(np.abs(variances)))
 
 
 def _labels(data: Any) -> dict[str, Any]:
@@ -484,8 +411,8 @@ def _labels(data: Any) -> dict[str, Any]:
         return {}
     try:
         labels = json.loads(data.coords[_LABELS].value)
-        if not isinstance(labels["attrs"], dict) or not isinstance(labels["name"], str):
-            raise TypeError("it has other contents")
+        check(isinstance(labels["attrs"], dict), "it has no attrs")
+        check(isinstance(labels["name"], str), "it has no name")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise QuantityError(
             "the coordinate 'xbp' is not what to_scipp wrote",
@@ -497,14 +424,10 @@ def _labels(data: Any) -> dict[str, Any]:
 
 def _relabelled(scipp: Any, attrs: dict[str, Any], unit: Any) -> dict[str, Any]:
     """Return attributes with the present units, in their old spelling if unchanged."""
-    kept = {key: label for key, label in attrs.items() if key != "units"}
+    kept, before = dict(attrs), attrs.get("units")
     if unit is None:
-        return kept
-    before = attrs.get("units")
-    if isinstance(before, str) and scipp.Unit(_spelled(before)) == unit:
-        return dict(attrs)
-    return kept | {
-        "units": format_unit(
-            parse_unit("1" if str(unit) in ("one", "dimensionless") else str(unit))
-        )
-    }
+        kept.pop("units", None)
+    elif not isinstance(before, str) or scipp.Unit(_spelled(before)) != unit:
+        written = "1" if str(unit) in ("one", "dimensionless") else str(unit)
+        kept["units"] = format_unit(parse_unit(written))
+    return kept

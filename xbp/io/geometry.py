@@ -13,9 +13,11 @@ import xarray as xr
 from xbp.core.conditions import FIXED_ENERGY
 from xbp.core.construct import new_dataset
 from xbp.core.errors import FileFormatError, QuantityError
+from xbp.core.guards import at_most_one, choose, require_positive
 from xbp.core.schema import COORDINATES
 from xbp.core.units import magnitude
 from xbp.io.reader import measured
+from xbp.io.text import check
 
 __all__ = [
     "KI_OVER_KF",
@@ -31,6 +33,7 @@ __all__ = [
 #: Whether the spectra were multiplied by k_i/k_f, which leaves S of the cross section.
 KI_OVER_KF: Final = {True: "applied", False: "not applied"}
 _ANGLES: Final = {
+    "detector": ("1", "detector"),
     "two_theta": ("degree", COORDINATES["two_theta"][1]),
     "two_theta_width": ("degree", "width of the detector in scattering angle"),
     "azimuth": ("degree", "azimuthal angle"),
@@ -90,22 +93,14 @@ class Asked:
         QuantityError
             If they are not valid, or contradict one another.
         """
-        given = {self.geometry} | {
-            kind
-            for kind, name in FIXED_ENERGY.items()
-            if getattr(self, name) is not None
-        }
-        given -= {None}
-        if len(given) > 1 or not given <= set(FIXED_ENERGY):
-            raise QuantityError(
-                f"geometry={self.geometry!r}, "
-                f"incident_energy={self.incident_energy!r} and "
-                f"final_energy={self.final_energy!r} are not one geometry",
-                reason="an instrument fixes one of the two energies",
-                fix="geometry='direct' or incident_energy=, or geometry='indirect' or "
-                "final_energy=",
-            )
-        return given.pop() if given else None
+        given = {name: getattr(self, name) for name in FIXED_ENERGY.values()}
+        name = at_most_one(**given)
+        if self.geometry is not None:
+            choose(self.geometry, FIXED_ENERGY, "geometry")
+        kind = next((k for k, n in FIXED_ENERGY.items() if n == name), self.geometry)
+        if self.geometry not in (None, kind):
+            raise QuantityError(f"geometry={self.geometry!r} contradicts {name}=")
+        return kind
 
 
 @dataclass(frozen=True)
@@ -125,15 +120,19 @@ class Bins:
     seen: np.ndarray
 
     @classmethod
-    def of(cls, values: np.ndarray, std: np.ndarray | None, energy: np.ndarray) -> Bins:
-        """Build from arrays (n_spectra, n_E) with NaN, and energy edges or points."""
+    def of(
+        cls,
+        values: np.ndarray,
+        std: np.ndarray | None,
+        energy: np.ndarray,
+        mask: np.ndarray | None = None,
+    ) -> Bins:
+        """Build from arrays (n_spectra, n_E) of a file, and energy edges or points."""
+        values, std = measured(values, std, mask=mask)
+        counted = values != 0 if std is None else (values != 0) | (std > 0)
         edges = energy.size == values.shape[-1] + 1
-        seen = np.isfinite(values) & (
-            (values != 0) | (np.nan_to_num(0.0 if std is None else std) > 0)
-        )
-        return cls(
-            energy[:-1] if edges else energy, energy[1:] if edges else energy, seen
-        )
+        lower, upper = (energy[:-1], energy[1:]) if edges else (energy, energy)
+        return cls(lower, upper, np.isfinite(values) & counted)
 
 
 def geometry_of_instrument(name: str | None) -> str | None:
@@ -146,10 +145,8 @@ def geometry_of_instrument(name: str | None) -> str | None:
     """
     words = re.findall(r"[A-Z0-9]+", (name or "").upper())
     for candidate in ("".join(words), *words[:1]):
-        if candidate in DIRECT:
-            return "direct"
-        if candidate in INDIRECT:
-            return "indirect"
+        if candidate in DIRECT | INDIRECT:
+            return "direct" if candidate in DIRECT else "indirect"
     return None
 
 
@@ -200,25 +197,20 @@ def find_geometry(
             fix="leave geometry=, incident_energy= and final_energy= out",
         )
     kind = stated or given or geometry_of_instrument(instrument)
-    own = None if given is None else getattr(asked, FIXED_ENERGY[given])
-    if own is not None:
-        energy = magnitude(own, "meV", name=FIXED_ENERGY[str(given)], energy=True)
+    name = FIXED_ENERGY.get(str(given), "")
+    if (own := getattr(asked, name, None)) is not None:
+        energy = require_positive(own, name, "meV", energy=True)
     if energy is None:
         return {} if kind is None else {"geometry": kind}
-    each = np.broadcast_to(
-        np.asarray(energy, dtype=float).reshape(-1, 1), (bins.seen.shape[0], 1)
-    )
+    each = np.broadcast_to(np.reshape(energy, (-1, 1)), (len(bins.seen), 1))
     finite = each[np.isfinite(each)]
     low, high = finite.min(initial=np.inf), finite.max(initial=0)
     text = f"{low:.6g} meV" if low == high else f"{low:.6g} to {high:.6g} meV"
-    if not 0 < low < np.inf:
-        raise FileFormatError(
-            f"{where} has a fixed energy of {text}, not a positive one"
-        )
+    check(0 < low < np.inf, f"its fixed energy is {text}, not a positive one")
     limit = magnitude(asked.direct_above, "meV", name="direct_above", energy=True)
     # Beyond rounding.
-    above, below = bins.lower > each * (1 + 1e-9), bins.upper < -each * (1 + 1e-9)
-    if kind is None and (bins.seen & above).any():
+    most = each * (1 + 1e-9)
+    if kind is None and (bins.seen & (bins.lower > most)).any():
         kind = "indirect"
     if kind is None and low > limit:
         kind = "direct"
@@ -226,20 +218,18 @@ def find_geometry(
         raise FileFormatError(
             f"{where} does not state whether its fixed energy of {text} is the "
             "incident or the final energy",
-            reason=f"instrument {instrument!r} is unknown, no energy transfer is above "
-            f"the fixed energy, and that is not above direct_above={limit:g} meV",
+            reason=f"the instrument {instrument!r} is unknown, and the energies leave "
+            "both open",
             fix="geometry='direct' (chopper spectrometers) or geometry='indirect' "
             "(crystal analysers, backscattering)",
         )
     edge = bins.upper if given is None else bins.lower
-    impossible = edge > each * (1 + 1e-9) if kind == "direct" else below
+    impossible = edge > most if kind == "direct" else bins.upper < -most
     if (bins.seen & impossible).any():
         extreme = edge[impossible.any(axis=0)]
         raise FileFormatError(
-            f"{where} has energy transfers from {extreme[0]:g} to {extreme[-1]:g} meV "
-            f"with a fixed energy of {text}",
-            reason=f"neutrons of {kind} geometry cannot "
-            f"{'lose' if kind == 'direct' else 'gain'} more than that",
+            f"{where} has energy transfers from {extreme[0]:g} to {extreme[-1]:g} meV, "
+            f"impossible for a fixed energy of {text} in {kind} geometry",
             fix="check the energies, or pass final_energy= or incident_energy=",
         )
     return {"geometry": kind, FIXED_ENERGY[kind]: energy}
@@ -248,10 +238,8 @@ def find_geometry(
 def masked_rows(values: np.ndarray, std: np.ndarray | None) -> np.ndarray:
     """Return the detectors with only zeros without an error, NaN or sentinels."""
     seen, errors = measured(values, std)
-    empty = np.isnan(seen) | (seen == 0)
-    if errors is not None:
-        empty &= ~((seen == 0) & (errors > 0))
-    return np.asarray(empty.all(axis=1))
+    counted = seen != 0 if errors is None else (seen != 0) | (errors > 0)
+    return np.asarray(~(np.isfinite(seen) & counted).any(axis=1))
 
 
 def angle_dataset(
@@ -260,15 +248,12 @@ def angle_dataset(
     *,
     detector: np.ndarray,
     angles: Mapping[str, np.ndarray],
-    E_edges: np.ndarray | None = None,
-    E: np.ndarray | None = None,
-    incident_energy: float | np.ndarray | None = None,
-    final_energy: float | np.ndarray | None = None,
-    geometry: str | None = None,
+    E: np.ndarray,
     temperature: Any = None,
     ki_over_kf: bool | None = None,
     units: str = "1/meV",
     attrs: Mapping[str, str | int],
+    **fixed: Any,
 ) -> xr.Dataset:
     """Label spectra over detectors and energy transfer.
 
@@ -281,13 +266,8 @@ def angle_dataset(
     angles : mapping of str to numpy.ndarray, shape (n_detector,)
         ``two_theta`` (degrees, NaN where not known) and any of ``two_theta_width``,
         ``azimuth``, ``azimuth_width`` (degrees) and ``distance`` (m).
-    E_edges, E : numpy.ndarray, shape (n_E + 1,) or (n_E,)
+    E : numpy.ndarray, shape (n_E + 1,) or (n_E,)
         Bin edges or centres in meV.
-    incident_energy, final_energy : float or numpy.ndarray, shape (n_detector,),
-    optional
-        The fixed energy in meV, of direct or of indirect geometry.
-    geometry : {"direct", "indirect"}, optional
-        Where it is known without the energy.
     temperature : scalar with units, optional
         Of the sample.
     ki_over_kf : bool, optional
@@ -296,46 +276,49 @@ def angle_dataset(
         Of the spectra.
     attrs : mapping
         Of the Dataset.
+    **fixed
+        As for `with_fixed_energy`.
 
     Returns
     -------
     xarray.Dataset
         ``S(detector, E)``, with the angles and ``masked`` as coordinates of the
         detectors. Masked detectors, and bins that were not measured, are NaN.
+
+    Raises
+    ------
+    ValueError
+        If a scattering angle is not between 0 and 180 degrees.
     """
-    masked = masked_rows(values, std) | np.isnan(angles["two_theta"])
+    polar = angles["two_theta"]
+    outside = ((polar < 0) | (polar > 180)).any()
+    check(not outside, "some scattering angles are not between 0 and 180 degrees")
+    masked = masked_rows(values, std) | np.isnan(polar)
     values, std = measured(values, std, mask=masked[:, np.newaxis])
-    centres = (E_edges[1:] + E_edges[:-1]) / 2 if E_edges is not None else E
+    edges = E.size == values.shape[1] + 1
+    centres = (E[1:] + E[:-1]) / 2 if edges else E
     ds = new_dataset(
         "detector_spectra",
         values,
         std=std,
         units=units,
         coords={"detector": (detector, "1"), "E": (centres, "meV")},
-        edges=None if E_edges is None else {"E": E_edges},
+        edges={"E": E} if edges else None,
         temperature=temperature,
         statistics="quantum",
         attrs=attrs,
     )
     if ki_over_kf is not None:
         ds.S.attrs["ki_over_kf"] = KI_OVER_KF[ki_over_kf]
-    labels = {"long_name": "detector", "units": "1"}
-    ds = ds.assign_coords(detector=("detector", detector.astype(np.int64), labels))
-    for name, (units, long_name) in _ANGLES.items():
-        if name in angles:
-            labels = {"units": units, "long_name": long_name}
-            ds = ds.assign_coords(
-                {name: ("detector", np.asarray(angles[name], dtype=float), labels)}
-            )
-    ds = ds.assign_coords(
-        masked=("detector", masked, {"long_name": "detectors without data"})
-    )
-    return with_fixed_energy(
-        ds,
-        incident_energy=incident_energy,
-        final_energy=final_energy,
-        geometry=geometry,
-    )
+    columns = {name: np.asarray(angle, dtype=float) for name, angle in angles.items()}
+    columns["detector"] = detector.astype(np.int64)
+    for name, (own, long_name) in _ANGLES.items():
+        if name in columns:
+            labels = {"units": own, "long_name": long_name}
+            ds = ds.assign_coords({name: ("detector", columns[name], labels)})
+    labels = {"long_name": "detectors without data"}
+    ds = ds.assign_coords(masked=("detector", masked, labels))
+    return with_fixed_energy(ds, **fixed)
 
 
 def with_fixed_energy(
@@ -345,18 +328,19 @@ def with_fixed_energy(
     final_energy: float | np.ndarray | None = None,
     geometry: str | None = None,
 ) -> xr.Dataset:
-    """Add the fixed energy, one if it is equal for all detectors, and the geometry."""
+    """Add the fixed energy, in meV, and the geometry, where they are known.
+
+    An energy that all detectors have in common becomes a scalar.
+    """
     for kind, energy in (("direct", incident_energy), ("indirect", final_energy)):
         if energy is None:
             continue
         geometry = kind
         values = np.unique(np.asarray(energy)[np.isfinite(energy)])
-        one = values.size == 1
+        own: Any = ((), values[0]) if values.size == 1 else ("detector", energy)
         units, long_name = COORDINATES[FIXED_ENERGY[kind]]
-        own = ((), values[0]) if one else ("detector", np.asarray(energy, dtype=float))
-        ds = ds.assign_coords(
-            {FIXED_ENERGY[kind]: (*own, {"units": units, "long_name": long_name})}
-        )
+        labels = {"units": units, "long_name": long_name}
+        ds = ds.assign_coords({FIXED_ENERGY[kind]: (*own, labels)})
     if geometry is not None:
         ds.S.attrs["geometry"] = geometry
     return ds

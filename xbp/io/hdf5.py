@@ -124,12 +124,11 @@ def numbers(
         and not h5py.check_enum_dtype(node.dtype),
         f"'{name}' is missing or does not contain numbers",
     )
-    check(not (node.is_virtual or node.external), f"'{name}' is stored in other files")
-    if (shape is not None and node.shape != shape) or (
-        ndim is not None and node.ndim != ndim
-    ):
-        wanted = f"{ndim} dimensions are" if shape is None else f"{shape} is"
-        raise ValueError(f"'{name}' has the shape {node.shape}, where {wanted} needed")
+    _require_own(node)
+    check(
+        shape in (None, node.shape) and ndim in (None, node.ndim),
+        f"'{name}' has the shape {node.shape}, not {shape or f'{ndim} dimensions'}",
+    )
     stored = node.id.get_storage_size()
     claimed = node.size * node.dtype.itemsize
     check(stored or not node.size, f"'{name}' was declared and never written")
@@ -138,16 +137,18 @@ def numbers(
     ratio = _MAX_COMPRESSION if claimed <= 2**26 else 50
     check(
         0 < node.size <= 2**28 and claimed <= ratio * stored,
-        f"'{name}' claims the shape {node.shape}, and {stored} bytes of it are stored",
+        f"'{name}' claims the shape {node.shape}, of which {stored} bytes are stored",
     )
     values = np.asarray(node[()], dtype=float)
     if not whole:
         return values
-    check(
-        ((np.abs(values) < 2**53) & (np.trunc(values) == values)).all(),
-        f"'{name}' contains numbers that are not whole",
-    )
+    integers = (np.abs(values) < 2**53) & (np.trunc(values) == values)
+    check(integers.all(), f"'{name}' contains numbers that are not whole")
     return values.astype(np.int64)
+
+
+def _require_own(node: h5py.Dataset) -> None:
+    check(not (node.is_virtual or node.external), f"'{node.name}' is in other files")
 
 
 def number(parent: h5py.Group, name: str) -> float | None:
@@ -161,7 +162,7 @@ def number(parent: h5py.Group, name: str) -> float | None:
     if name not in parent:
         return None
     values = numbers(parent, name)
-    check(values.size == 1, f"'{name}' has {values.size} numbers where one is needed")
+    check(values.size == 1, f"'{name}' has {values.size} numbers, not one")
     value = float(values.reshape(()))
     return value if np.isfinite(value) else None
 
@@ -180,8 +181,7 @@ def flag(parent: h5py.Group, name: str) -> bool | None:
     if isinstance(node, h5py.Dataset) and node.dtype.kind == "b" and node.size == 1:
         return bool(np.asarray(node[()]).reshape(()))
     value = number(parent, name)
-    if value not in (None, 0.0, 1.0):
-        raise ValueError(f"'{name}' is {value:g}, not 0 or 1 (false or true)")
+    check(value in (None, 0.0, 1.0), f"'{name}' is {value}, not 0 or 1")
     return None if value is None else bool(value)
 
 
@@ -194,18 +194,17 @@ def text(parent: h5py.Group | None, name: str) -> str | None:
         If it claims to be absurdly long.
     """
     node = parent.get(name) if isinstance(parent, h5py.Group) else None
-    if (
-        not isinstance(node, h5py.Dataset)
-        or node.size != 1
-        or not isinstance(node.id.get_type(), h5py.h5t.TypeStringID)
-    ):
+    if not isinstance(node, h5py.Dataset) or node.size != 1:
         return None
-    size = node.id.get_type().get_size()
-    check(size <= 2**24, f"'{name}' claims to be a text of {size} bytes")
+    kind = node.id.get_type()
+    if not isinstance(kind, h5py.h5t.TypeStringID):
+        return None
+    check(
+        kind.get_size() <= 2**24, f"'{name}' claims a text of {kind.get_size()} bytes"
+    )
     value = np.asarray(node[()]).reshape(-1)[0]
-    return (
-        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    ).strip("\x00 \n")
+    value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return value.strip("\x00 \n")
 
 
 def require_netcdf(file: h5py.File) -> None:
@@ -226,11 +225,8 @@ def require_netcdf(file: h5py.File) -> None:
     for node in datasets:
         _require_size(node)
         _require_dimensions(file, node)
-        check(
-            set(_dimension_ids(node)) <= set(ids),
-            f"'{node.name}' has dimensions that are not in the file: a scale was "
-            "replaced or lost",
-        )
+        lost = f"'{node.name}' has dimensions that are not in the file"
+        check(set(_dimension_ids(node)) <= set(ids), lost)
 
 
 def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
@@ -242,11 +238,8 @@ def _datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
         check(here not in seen, f"its group {parent.name} occurs in several places")
         seen.add(here)
         for name in parent:
-            check(
-                isinstance(parent.get(name, getlink=True), h5py.HardLink),
-                f"'{name}' in {parent.name} is a link to another object, which "
-                "netCDF does not support",
-            )
+            is_own = isinstance(parent.get(name, getlink=True), h5py.HardLink)
+            check(is_own, f"'{name}' in {parent.name} is a link, unknown to netCDF")
             item = parent[name]
             if isinstance(item, h5py.Group):
                 waiting.append(item)
@@ -261,15 +254,9 @@ def _require_size(node: h5py.Dataset) -> None:
     kind = node.id.get_type()
     size = kind.get_size()
     known = {h5py.h5t.TypeFloatID: (4, 8), h5py.h5t.TypeIntegerID: (1, 2, 4, 8)}
-    check(
-        size in known.get(type(kind), (size,)),
-        f"'{node.name}' contains numbers of {size} bytes, which netCDF does not "
-        "support",
-    )
-    check(
-        not (node.is_virtual or node.external),
-        f"'{node.name}' is stored in other files",
-    )
+    fits = size in known.get(type(kind), (size,))
+    check(fits, f"'{node.name}' has numbers of {size} bytes, unknown to netCDF")
+    _require_own(node)
     # A dimension without a coordinate has no stored values, and is never read.
     if node.shape is None or (_text_of(node, "NAME") or "").startswith(
         "This is a netCDF dimension but not a netCDF variable"
@@ -278,8 +265,8 @@ def _require_size(node: h5py.Dataset) -> None:
     claimed, stored = node.size * size, node.id.get_storage_size()
     check(
         claimed <= max(2**26, _MAX_COMPRESSION * stored),
-        f"'{node.name}' declares {claimed / 1e9:.3g} GB, but only {stored} bytes "
-        "of it are stored",
+        f"'{node.name}' declares {claimed / 1e9:.3g} GB, of which {stored} bytes are "
+        "stored",
     )
 
 
@@ -297,10 +284,8 @@ def _require_dimensions(file: h5py.File, node: h5py.Dataset) -> None:
     references = isinstance(kind, h5py.h5t.TypeVlenID) and isinstance(
         kind.get_super(), h5py.h5t.TypeReferenceID
     )
-    check(
-        references and found.shape == (node.ndim,),
-        f"'{node.name}' does not have one scale for each of its {node.ndim} dimensions",
-    )
+    fits = references and found.shape == (node.ndim,)
+    check(fits, f"'{node.name}' does not have a scale for each dimension")
     lists = np.asarray(node.attrs["DIMENSION_LIST"], dtype=object)
     for axis, scale in ((axis, scale) for axis, s in enumerate(lists) for scale in s):
         target: Any = None
@@ -315,8 +300,7 @@ def _require_dimensions(file: h5py.File, node: h5py.Dataset) -> None:
         fixed = node.maxshape[axis] is not None and target.maxshape[0] is not None
         check(
             not fixed or node.shape[axis] == target.shape[0],
-            f"dimension {axis} of '{node.name}' has {node.shape[axis]} points, "
-            f"its scale {target.shape[0]}",
+            f"dimension {axis} of '{node.name}' and its scale differ in length",
         )
 
 
@@ -324,10 +308,8 @@ def _dimension_id(node: h5py.Dataset) -> int | None:
     value = attribute(node, "_Netcdf4Dimid")
     if value is None or _text_of(node, "CLASS") != "DIMENSION_SCALE":
         return None
-    check(
-        isinstance(value, int | np.integer),
-        f"the id of the dimension '{node.name}' is not a number",
-    )
+    is_number = isinstance(value, int | np.integer)
+    check(is_number, f"the id of the dimension '{node.name}' is not a number")
     return int(value)
 
 
@@ -335,9 +317,7 @@ def _dimension_ids(node: h5py.Dataset) -> list[int]:
     if "_Netcdf4Coordinates" not in node.attrs:
         return []
     found = node.attrs.get_id("_Netcdf4Coordinates")
-    check(
-        isinstance(found.get_type(), h5py.h5t.TypeIntegerID)
-        and found.shape == (node.ndim,),
-        f"the dimension ids of '{node.name}' are not {node.ndim} numbers",
-    )
+    whole = isinstance(found.get_type(), h5py.h5t.TypeIntegerID)
+    fits = whole and found.shape == (node.ndim,)
+    check(fits, f"the dimension ids of '{node.name}' are not {node.ndim} numbers")
     return [int(number) for number in node.attrs["_Netcdf4Coordinates"]]

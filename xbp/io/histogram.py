@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import lazy_loader
 import numpy as np
-import pint
 import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.core.errors import UnitsError
 from xbp.core.schema import COORDINATES
-from xbp.core.units import parse_unit, registry
-from xbp.io.hdf5 import attribute, group, numbers, open_hdf5
-from xbp.io.reader import Format, density_per_mev, measured, reader
-from xbp.io.text import check
+from xbp.core.units import convert_factor
+from xbp.io.hdf5 import attribute, group, numbers
+from xbp.io.reader import Format, density_per_mev, measured
+from xbp.io.text import check, translated
 
 if TYPE_CHECKING:
     import h5py
@@ -27,17 +27,30 @@ __all__ = ["FORMAT", "HistogramBackend", "open_histogram"]
 
 #: Names of the axes in histogram and in multiphonon.
 _AXES: Final = {"Q": "Q", "energy": "E", "E": "E"}
-_LACKS: Final = "it has no group with 'data' and 'grid/energy' or 'grid/E'"
 
 
-def declined(file: h5py.File) -> str | None:
-    """Return why a file is not a histogram HDF5, or None if it is."""
-    return None if _find(file) is not None else _LACKS
+def _find(file: h5py.File) -> h5py.Group | None:
+    """Return the group of a histogram: the file itself or one level below."""
+    for candidate in (file, *file.values()):
+        grid = group(candidate, "grid")
+        axes = [_AXES.get(name) for name in grid if group(grid, name)] if grid else []
+        if "E" in axes and isinstance(candidate.get("data"), h5py.Dataset):
+            return candidate
+    return None
 
 
-@reader("histogram HDF5")
+FORMAT = Format(
+    "histogram HDF5",
+    "hdf5",
+    _find,
+    "it has no group with 'data' and 'grid/energy' or 'grid/E'",
+    guesses=False,
+)
+
+
+@FORMAT.reader
 def open_histogram(
-    path: Path, *, errors: Literal["variance", "std"] = "variance"
+    path: Path, found: h5py.Group, *, errors: Literal["variance", "std"] = "variance"
 ) -> xr.Dataset:
     """Read a histogram HDF5 file.
 
@@ -83,40 +96,33 @@ def open_histogram(
     >>> ds.E.values, ds.S_std.values
     (array([1., 3.]), array([[0.2, 0.3]]))
     """
-    with open_hdf5(path) as file:
-        found = _find(file)
-        if found is None:
-            raise ValueError(_LACKS)
-        grid = group(found, "grid") or {}
-        edges: dict[str, np.ndarray] = {}
-        order: dict[int, str] = {}
-        to_mev = 1.0
-        for axis in grid:
-            check(axis in _AXES, f"its grid has the axis '{axis}'")
-            dim, node = _AXES[axis], grid[axis]
-            factor = _unit_factor(attribute(node, "unit"), COORDINATES[dim][0], axis)
-            boundaries = numbers(node, "bin boundaries", ndim=1) * factor
-            check(
-                1 < boundaries.size < 1e6  # no instrument has more bins
-                and np.isfinite(boundaries).all()
-                and (np.diff(boundaries) > 0).all(),
-                f"the bin boundaries of '{axis}' are not ascending",
-            )
-            to_mev = factor if dim == "E" else to_mev
-            # The lowest boundary of Q is written as -1e-18 for 0.
-            edges[dim] = _without_rounding(boundaries, np.diff(boundaries).min())
-            index = attribute(node, "index")
-            order[len(order) if index is None else int(index)] = dim
-        dims = tuple(order[i] for i in sorted(order))
-        check(len(dims) == len(grid), "its axes have the same index")
-        shape = tuple(edges[dim].size - 1 for dim in dims)
-        data = numbers(found, "data", shape=shape)
-        std = numbers(found, "errors", shape=shape) if "errors" in found else None
-        if std is not None and errors == "variance":
-            std = np.where(std < 0, -1.0, np.sqrt(np.abs(std)))
-        data, std = measured(data, std)
-        units = str(attribute(found["data"], "unit") or "1")
-        title = str(found.name).strip("/") or path.stem
+    edges: dict[str, np.ndarray] = {}
+    order: dict[int, str] = {}
+    to_mev = 1.0
+    for axis, node in found["grid"].items():
+        check(axis in _AXES, f"its grid has the axis '{axis}'")
+        dim = _AXES[axis]
+        factor = _unit_factor(attribute(node, "unit"), COORDINATES[dim][0], axis)
+        limits = numbers(node, "bin boundaries", ndim=1) * factor
+        widths = np.diff(limits)
+        # No instrument has more bins.
+        ascending = 1 < limits.size < 1e6 and (widths > 0).all()
+        check(ascending, f"the bin boundaries of '{axis}' are not ascending")
+        check(np.isfinite(limits).all(), f"a bin boundary of '{axis}' is not finite")
+        to_mev = factor if dim == "E" else to_mev
+        # The lowest boundary of Q is written as -1e-18 for 0.
+        edges[dim] = _without_rounding(limits, widths)
+        index = attribute(node, "index")
+        order[len(order) if index is None else int(index)] = dim
+    dims = tuple(order[i] for i in sorted(order))
+    check(len(dims) == len(found["grid"]), "its axes have the same index")
+    shape = tuple(edges[dim].size - 1 for dim in dims)
+    data = numbers(found, "data", shape=shape)
+    std = numbers(found, "errors", shape=shape) if "errors" in found else None
+    if std is not None and errors == "variance":
+        std = np.where(std < 0, -1.0, np.sqrt(np.abs(std)))
+    units = str(attribute(found["data"], "unit") or "1")
+    data, std = measured(data, std)
     data, std, units = density_per_mev(data, std, axis=to_mev, units=units)
     is_dos = dims == ("E",)
     return new_dataset(
@@ -127,51 +133,36 @@ def open_histogram(
         dims=dims,
         coords={
             dim: (
-                _without_rounding((e[1:] + e[:-1]) / 2, np.diff(e).min()),
+                _without_rounding((e[1:] + e[:-1]) / 2, np.diff(e)),
                 COORDINATES[dim][0],
             )
-            for dim, e in ((dim, edges[dim]) for dim in _AXES if dim in dims)
+            for dim, e in sorted(edges.items(), reverse=True)
         },
         edges=edges,
         statistics=None if is_dos else "quantum",
-        attrs={"title": title, "source": f"histogram HDF5 file {path.name}"},
+        attrs={
+            "title": str(found.name).strip("/") or path.stem,
+            "source": f"histogram HDF5 file {path.name}",
+        },
     )
 
 
-def _find(file: h5py.File) -> h5py.Group | None:
-    """Return the group of a histogram: the file itself or one level below."""
-    for candidate in (file, *file.values()):
-        grid = group(candidate, "grid")
-        axes = [_AXES.get(name) for name in grid if group(grid, name)] if grid else []
-        if "E" in axes and isinstance(candidate.get("data"), h5py.Dataset):
-            return candidate
-    return None
-
-
-def _without_rounding(values: np.ndarray, width: float) -> np.ndarray:
+def _without_rounding(values: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """Set values to 0 that differ from it only by rounding, such as -6.9e-14 meV."""
-    return np.where(np.abs(values) < 1e-9 * width, 0.0, values)
+    return np.where(np.abs(values) < 1e-9 * widths.min(), 0.0, values)
 
 
 def _unit_factor(unit: Any, canonical: str, axis: str) -> float:
     """Return the factor of units like ``1.60218e-22*m**2*kg*s**-2``."""
     check(unit is not None, f"axis '{axis}' has no unit")
     number, _, rest = str(unit).partition("*")
-    try:
-        scale, unit_text = float(number), rest
-    except ValueError:
-        scale, unit_text = 1.0, str(unit)
-    try:
-        factor = float(
-            registry().Quantity(scale, parse_unit(unit_text)).m_as(canonical)
-        )
-    except (UnitsError, ValueError, pint.PintError) as error:
-        raise ValueError(
-            f"the unit {unit!r} of axis '{axis}' does not convert to {canonical}"
-        ) from error
+    scale = 1.0
+    with contextlib.suppress(ValueError):
+        scale, unit = float(number), rest
+    with translated(f"the unit of axis '{axis}' is {unit!r}", UnitsError):
+        factor = scale * convert_factor(str(unit), canonical)
     # Units are written with six digits (1.60218e-22 J for 1 meV).
     return 1.0 if abs(factor - 1) < 1e-5 else factor
 
 
-FORMAT = Format("histogram HDF5", "hdf5", declined, open_histogram, guesses=False)
 HistogramBackend = FORMAT.backend()

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.io.reader import Format, axis_units, reader, value_units
-from xbp.io.text import check, read_lines, to_numbers
+from xbp.io.reader import Format, axis_units, value_units
+from xbp.io.text import check, to_numbers
 
 __all__ = ["FORMAT", "JcampBackend", "open_jcamp"]
 
@@ -19,19 +19,21 @@ _ROW: Final = re.compile(r"##(.*?)=(.*)")
 #: Units of a Raman shift in this format, without case and blanks.
 _SHIFT: Final = re.compile(r"1/CM|CM\^?-1|RAMANSHIFT\((?:CM-1|1/CM)\)")
 _OTHER_VALUES: Final = ("TRANSMITTANCE", "ABSORBANCE", "REFLECTANCE", "KUBELKAMUNK")
+_OTHER_FORMS: Final = ("NTUPLES", "PEAKTABLE", "PEAKASSIGNMENTS", "BLOCKS", "RADATA")
 
 
-def declined(lines: list[str]) -> str | None:
-    """Return why a text is not JCAMP-DX, or None if it is."""
+def _find(lines: list[str]) -> bool:
     rows = filter(None, (_ROW.match(line.strip()) for line in lines))
-    if any(_label(row[1]) in ("JCAMPDX", "JCAMPCS") for row in rows):
-        return None
-    return "it has no row ##JCAMP-DX="
+    return any(_label(row[1]) in ("JCAMPDX", "JCAMPCS") for row in rows)
 
 
-@reader("JCAMP-DX")
+FORMAT = Format("JCAMP-DX", "text", _find, "it has no row ##JCAMP-DX=", strict=False)
+
+
+@FORMAT.reader
 def open_jcamp(
     path: Path,
+    lines: list[str],
     *,
     T: Any = None,
     x_tolerance: float = 0.1,
@@ -90,36 +92,29 @@ def open_jcamp(
     (array([20., 22., 24., 26.]), array([10., 20., 30., 40.]))
     """
     shift = axis_units(coordinate_units, "E", name="coordinate_units")
-    check(
-        quantity == "raman_intensity" and shift == "1/cm",
-        f"quantity={quantity!r}, coordinate_units={coordinate_units!r} contradict it: "
-        "only Raman spectra over a shift in 1/cm are read",
-    )
+    fits = quantity == "raman_intensity" and shift == "1/cm"
+    check(fits, f"quantity={quantity!r} over '{shift}' is not a Raman shift in 1/cm")
     value_units(units, quantity, name="units")
-    header, form, data = _parts(read_lines(path))
-    for label, fits, wanted in (
-        ("DATATYPE", lambda text: "RAMAN" in _label(text), "a Raman spectrum"),
-        ("XUNITS", lambda text: _SHIFT.fullmatch(text), "a shift in 1/cm"),
-        ("YUNITS", lambda t: _label(t) not in _OTHER_VALUES, "a Raman intensity"),
+    header, form, data = _parts(lines)
+    for label, is_right in (
+        ("DATATYPE", lambda text: "RAMAN" in _label(text)),
+        ("XUNITS", _SHIFT.fullmatch),
+        ("YUNITS", lambda text: _label(text) not in _OTHER_VALUES),
     ):
         text = header.get(label, "")
-        bare = re.sub(r"\s", "", text).upper()
-        check(fits(bare), f"##{label}={text} is not that of {wanted}")
+        right = is_right(re.sub(r"\s", "", text).upper())
+        check(right, f"##{label}={text} is not that of a Raman spectrum over 1/cm")
     E, intensity = _points(header, form, data, x_tolerance)
     if E.size > 1 and E[0] > E[-1]:
         E, intensity = E[::-1], intensity[::-1]
-    names = {"TITLE": "title"} | {
-        label: f"jcamp_{label.lower()}"
-        for label in ("ORIGIN", "OWNER", "SAMPLEDESCRIPTION", "TEMPERATURE")
-    }
-    kept = {name: header[label] for label, name in names.items() if header.get(label)}
+    attrs = {"source": f"JCAMP-DX file {path.name}"}
+    for label in ("TITLE", "ORIGIN", "OWNER", "SAMPLEDESCRIPTION", "TEMPERATURE"):
+        if header.get(label):
+            prefix = "" if label == "TITLE" else "jcamp_"
+            attrs[prefix + label.lower()] = header[label]
+    coords = {"E": (E, "1/cm")}
     return new_dataset(
-        "raman_intensity",
-        intensity,
-        units="1",
-        coords={"E": (E, "1/cm")},
-        temperature=T,
-        attrs={"source": f"JCAMP-DX file {path.name}"} | kept,
+        quantity, intensity, units="1", coords=coords, temperature=T, attrs=attrs
     )
 
 
@@ -134,35 +129,22 @@ def _parts(lines: list[str]) -> tuple[dict[str, str], str, list[str]]:
     form, data, within, ended = "", [], False, False
     for line in lines:
         bare = line.partition("$$")[0].strip()
-        check(
-            not (ended and bare),
-            f"{bare[:60]!r} follows ##END=; only files of one spectrum are read",
-        )
+        check(not (ended and bare), "text follows ##END=: it has several spectra")
         row = _ROW.match(bare)
         if row is None:
-            if within and bare:
-                data.append(bare)
+            data += [bare] if within and bare else []
             continue
         label, value, within = _label(row[1]), row[2].strip(), False
+        check(label not in _OTHER_FORMS, f"it has {bare[:60]!r}, not one spectrum")
         if label in ("XYDATA", "XYPOINTS"):
             check(not form, f"{bare[:60]!r} begins a second table")
             form, within = re.sub(r"\s", "", value).upper(), True
         elif label == "END":
             ended = True
-        else:
-            check(
-                label
-                not in ("NTUPLES", "PEAKTABLE", "PEAKASSIGNMENTS", "BLOCKS", "RADATA"),
-                f"it has {bare[:60]!r}, not one spectrum in ##XYDATA= or ##XYPOINTS=",
-            )
-            check(
-                header.setdefault(label, value) == value or label in ("", "COMMENT"),
-                f"it has ##{row[1]}={header[label]} and {value}",
-            )
-    check(
-        form and ended,
-        "it has no ##XYDATA= or ##XYPOINTS=, or no ##END=: it is truncated",
-    )
+        elif label not in ("", "COMMENT"):
+            same = header.setdefault(label, value) == value
+            check(same, f"it has ##{row[1]}={header[label]} and {value}")
+    check(form and ended, "it has no ##XYDATA= or ##XYPOINTS=, or no ##END=")
     return header, form, data
 
 
@@ -175,47 +157,39 @@ def _points(
         text = header.get(label, "")
         return float(to_numbers([text], f"##{label}=", size=1)[0]) if text else None
 
-    x_factor, y_factor = (
-        1.0 if (value := stated(name)) is None else value
-        for name in ("XFACTOR", "YFACTOR")
-    )
+    factors = [stated(label) for label in ("XFACTOR", "YFACTOR")]
+    x_factor, y_factor = (1.0 if factor is None else factor for factor in factors)
     check(min(x_factor, y_factor) > 0, "##XFACTOR= or ##YFACTOR= is not positive")
     first, last, delta, n = map(stated, ("FIRSTX", "LASTX", "DELTAX", "NPOINTS"))
     if form == "(XY..XY)":
-        numbers = _affn(re.sub(r"[;,]", " ", " ".join(data)).split())
+        numbers = _affn(re.sub(r"[;,]", " ", " ".join(data)))
         check(numbers.size % 2 == 0, f"{numbers.size} numbers are not pairs of X and Y")
         x, y = numbers[::2] * x_factor, numbers[1::2] * y_factor
     else:
         check(form == "(X++(Y..Y))", f"it has the unknown form {form}")
         # Signs separate packed numbers; an exponent has a sign, too.
-        words = [
-            (
-                line
-                if "E" in line.upper()
-                else re.sub(r"(?<=[\d.])(?=[+-])", " ", line)
-            ).split()
+        lines = [
+            line if "E" in line.upper() else re.sub(r"(?<=[\d.])(?=[+-])", " ", line)
             for line in data
         ]
-        rows = [_affn(line) for line in words]
+        rows = [_affn(line) for line in lines]
         y = np.concatenate([[], *(row[1:] for row in rows)]) * y_factor
         if first is None or last is None or y.size < 2:
             raise ValueError(f"{y.size} values, FIRSTX={first}, LASTX={last}: no axis")
-        x = np.linspace(first, last, y.size)
-        step = (last - first) / (y.size - 1)
-        check(
-            delta is None or abs(abs(delta) - abs(step)) * (y.size - 1) <= abs(step),
-            f"its {y.size} values are {step:g} apart, but ##DELTAX={delta}",
-        )
+        x, step = np.linspace(first, last, y.size, retstep=True)
+        steps = y.size - 1
+        regular = delta is None or abs(abs(delta) - abs(step)) * steps <= abs(step)
+        check(regular, f"its values are {step:g} apart, but ##DELTAX={delta}")
         starts = np.cumsum([0, *(row.size - 1 for row in rows[:-1])])
-        off = np.abs(np.array([row[0] for row in rows]) * x_factor - x[starts])
-        digits = max(len(line[0].partition(".")[2]) for line in words)
+        begins = np.array([row[0] for row in rows]) * x_factor
+        off = np.abs(begins - x[starts])
         at = int(np.argmax(off))
+        digits = max(len(line.split()[0].partition(".")[2]) for line in lines)
+        rounding = 0.51 * x_factor * 10.0**-digits
         check(
-            # Rounded to its digits.
-            off[at] <= max(x_tolerance * abs(step), 0.51 * x_factor * 10.0**-digits),
-            f"a line begins with X = {rows[at][0] * x_factor:g}, but counting from "
-            f"FIRSTX gives {x[starts[at]]:g}: values were lost, or XFACTOR, FIRSTX or "
-            "LASTX are wrong",
+            off[at] <= max(x_tolerance * abs(step), rounding),
+            f"a line begins with X = {begins[at]:g}, not {x[starts[at]]:g}, counted "
+            "from FIRSTX: values were lost, or FIRSTX, LASTX or XFACTOR is wrong",
         )
     check(n is None or int(n) == y.size, f"{y.size} values follow ##NPOINTS={n}")
     half = abs(np.diff(x)) / 2
@@ -226,25 +200,20 @@ def _points(
         ("FIRSTY", y[:1], np.array([slack_y])),
     ):
         wanted = stated(name)
-        check(
-            wanted is None
-            or not slack.size
-            or not (abs(found - wanted) > slack[: found.size]).any(),
-            f"##{name}={wanted}, but with its factor the value in the table is {found}",
-        )
+        if wanted is not None and slack.size:
+            wrong = (abs(found - wanted) > slack[: found.size]).any()
+            check(
+                not wrong, f"##{name}={wanted}, but the table begins or ends at {found}"
+            )
     return x, y
 
 
-def _affn(words: list[str]) -> np.ndarray:
+def _affn(line: str) -> np.ndarray:
     """Return plain numbers; ``?`` is a missing one, letters are compressed forms."""
-    wrong = next((word for word in words if re.search(r"[^0-9.eE?+-]", word)), None)
-    check(
-        wrong is None,
-        f"the numbers {wrong!r:.60} are compressed (SQZ, DIF or DUP): export plain "
-        "numbers (AFFN)",
-    )
+    words = line.split()
+    wrong = [word for word in words if re.search(r"[^0-9.eE?+-]", word)]
+    check(not wrong, f"{wrong[:1]} are compressed numbers: export plain ones (AFFN)")
     return to_numbers(("nan" if word == "?" else word for word in words), "its data")
 
 
-FORMAT = Format("JCAMP-DX", "text", declined, open_jcamp)
 JcampBackend = FORMAT.backend()

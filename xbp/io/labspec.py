@@ -10,33 +10,40 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.conditions import temperature_coordinate
 from xbp.core.construct import new_dataset
-from xbp.core.errors import FileFormatError, RangeError, UnitsError
-from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
-from xbp.core.units import magnitude, parse_unit
-from xbp.io.reader import Format, axis_units, reader
-from xbp.io.text import check, number, read_lines
+from xbp.core.errors import FileFormatError, UnitsError
+from xbp.core.guards import require_positive
+from xbp.core.units import parse_unit
+from xbp.io.reader import Format, axis_units
+from xbp.io.text import check, number
 from xbp.io.titles import SUPERSCRIPTS
 from xbp.reduction.raman import to_raman_shift
 
 __all__ = ["FORMAT", "LabspecBackend", "open_labspec"]
 
 _AXIS: Final = re.compile(r"Spectro \((?P<units>[^)]+)\)")
-_LACKS: Final = "it has no header rows '#Acq. time' and '#Instrument'"
 
 
-def declined(lines: list[str]) -> str | None:
-    """Return why a text is not a LabSpec export, or None if it is."""
-    # Rows of every export of a spectrum, by any version of the program.
-    marks = ("#Acq. time", "#Instrument")
-    found = (any(line.startswith(mark) for line in lines) for mark in marks)
-    return None if all(found) else _LACKS
+#: Rows of every export of a spectrum, by any version of the program.
+_MARKS: Final = ("#Acq. time", "#Instrument")
 
 
-@reader("a LabSpec export")
+def _find(lines: list[str]) -> bool:
+    return all(any(line.startswith(mark) for line in lines) for mark in _MARKS)
+
+
+FORMAT = Format(
+    "a LabSpec export",
+    "text",
+    _find,
+    "it has no header rows '#Acq. time' and '#Instrument'",
+)
+
+
+@FORMAT.reader
 def open_labspec(
     path: Path,
+    lines: list[str],
     *,
     units: str | None = None,
     temperature: Any = None,
@@ -85,30 +92,23 @@ def open_labspec(
     >>> ds.I.values, ds.E.values
     (array([1., 2., 3.]), array([10., 20., 30.]))
     """
-    lines = read_lines(path)
-    check(declined(lines) is None, _LACKS)
     header = _header(lines)
-    numbers = _columns(lines)
-    axis = _axis(path, units, header)
-    if laser is not None and not magnitude(laser, "nm", name="laser") > 0:
-        raise RangeError(f"laser={laser!r} is not positive", fix="laser='532 nm'")
-    if laser is None and axis == "nm" and header.get("Laser (nm)"):
+    dim, axis = _axis(path, units, header)
+    if laser is not None:
+        require_positive(laser, "laser", "nm")
+    elif axis == "nm" and header.get("Laser (nm)"):
         laser = f"{header['Laser (nm)']} nm"
+    numbers = _columns(lines)
     place, values = numbers[np.argsort(numbers[:, 0], kind="stable")].T
-    if parse_unit(axis).is_compatible_with("nm"):
-        ds = _over_wavelength(place, values, axis)
-        if temperature is not None:
-            ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
-        if laser is not None:
-            ds = to_raman_shift(ds, laser)
-    else:
-        ds = new_dataset(
-            "raman_intensity",
-            values,
-            units="1",
-            coords={"E": (place, axis)},
-            temperature=temperature,
-        )
+    ds = new_dataset(
+        "raman_intensity",
+        values,
+        units="1",
+        coords={dim: (place, axis)},
+        temperature=temperature,
+    )
+    if dim == "wavelength" and laser is not None:
+        ds = to_raman_shift(ds, laser)
     ds.attrs["source"] = f"LabSpec export {path.name}"
     # Names that netCDF accepts.
     ds.attrs |= {
@@ -117,16 +117,6 @@ def open_labspec(
         if value
     }
     return ds
-
-
-def _over_wavelength(place: np.ndarray, values: np.ndarray, units: str) -> xr.Dataset:
-    row = QUANTITIES["raman_intensity"]
-    label = {"units": "1", "quantity": row.name, "long_name": row.label}
-    return xr.Dataset(
-        {"I": ("wavelength", values, label)},
-        coords={"wavelength": ("wavelength", place, {"units": units})},
-        attrs={"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION},
-    )
 
 
 def _header(lines: list[str]) -> dict[str, str]:
@@ -149,11 +139,8 @@ def _columns(lines: list[str]) -> np.ndarray:
             continue
         values = [number(word) for word in line.split()]
         known = [v for v in values if v is not None and abs(v) != np.inf]
-        check(
-            len(known) == len(values) == 2,
-            f"line {i}, {line.strip()[:60]!r}, is not two numbers: export one "
-            "spectrum, with decimal points",
-        )
+        what = f"line {i}, {line.strip()[:60]!r}, is not two numbers"
+        check(len(known) == len(values) == 2, what)
         rows.append(known)
     check(rows, "it ends with its header")
     return np.array(rows)
@@ -161,34 +148,28 @@ def _columns(lines: list[str]) -> np.ndarray:
 
 def _is_hidden_row(line: str) -> bool:
     """Return whether a row was commented out, or begins with an error as #DIV/0!."""
-    words = line.split()[1:]
-    numeric = all(number(word) is not None for word in words)
-    return "=" not in line and bool(words) and numeric
+    words = [] if "=" in line else line.split()[1:]
+    return bool(words) and all(number(word) is not None for word in words)
 
 
-def _axis(where: Path, given: str | None, header: dict[str, str]) -> str:
-    """Return the units of the axis, a shift or a wavelength, as xbp writes them."""
-    units = header.get("AxisUnit[1]") if given is None else given
-    for match in filter(None, map(_AXIS.fullmatch, header)):
-        units = units or match["units"] if given is None else given
-    reason = "its header has neither 'Spectro (...)' nor 'AxisUnit[1]'"
-    if units is not None:
-        units = units.translate(SUPERSCRIPTS)
-        try:
-            is_length = parse_unit(units, name="units=").is_compatible_with("nm")
-            dim = "wavelength" if is_length else "E"
-            return axis_units(units, dim, name="units", example="1/cm")
-        except UnitsError as error:
-            if given is not None:
-                raise
-            reason = error.summary
+def _axis(where: Path, given: str | None, header: dict[str, str]) -> tuple[str, str]:
+    """Return what the axis is, "E" or "wavelength", and its units as xbp writes them."""
+    stated = [match["units"] for match in map(_AXIS.fullmatch, header) if match]
+    units = given
+    if given is None:
+        units = header.get("AxisUnit[1]") or next(iter(stated), "")
+    text = str(units).translate(SUPERSCRIPTS)
+    try:
+        is_length = parse_unit(text, name="units=").is_compatible_with("nm")
+        dim = "wavelength" if is_length else "E"
+        return dim, axis_units(text, dim, name="units", example="1/cm")
+    except UnitsError:
+        if given is not None:
+            raise
     raise FileFormatError(
-        f"{where}: the units of its axis are {units!r}, neither of a shift nor of a "
-        "wavelength",
-        reason=reason,
+        f"{where}: the units of its axis are {text!r}, not of a shift or a wavelength",
         fix="xarray.open_dataset(path, engine='labspec', units='1/cm')",
     )
 
 
-FORMAT = Format("LabSpec export", "text", declined, open_labspec)
 LabspecBackend = FORMAT.backend()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from xbp.core.conditions import FIXED_ENERGY
 from xbp.core.construct import new_dataset
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import FileFormatError
+from xbp.core.schema import COORDINATES
 from xbp.core.units import convert_factor
 from xbp.io.geometry import (
     KI_OVER_KF,
@@ -23,9 +25,9 @@ from xbp.io.geometry import (
     geometry_of_instrument,
     with_fixed_energy,
 )
-from xbp.io.hdf5 import attribute, group, numbers, open_hdf5
+from xbp.io.hdf5 import attribute, group, numbers
 from xbp.io.mantid_run import Run
-from xbp.io.reader import Format, density_per_mev, measured, reader
+from xbp.io.reader import Format, density_per_mev, measured
 from xbp.io.text import check
 from xbp.reduction.kinematics import momentum_transfer, wave_number
 
@@ -44,17 +46,26 @@ _AXES: Final = {
     "MomentumTransfer": ("Q", "1/angstrom"),
     "spectraNumber": ("detector", "1"),
 }
-_LACKS: Final = "it has no 'mantid_workspace_1' with 'workspace/values'"
 
 
-def declined(file: h5py.File) -> str | None:
-    """Return why a file is not a Mantid processed workspace, or None if it is."""
-    return None if _find(file) is not None else _LACKS
+def _find(file: h5py.File) -> h5py.Group | None:
+    entry = group(file, "mantid_workspace_1")
+    return entry if "values" in (group(entry, "workspace") or ()) else None
 
 
-@reader("a Mantid workspace")
+FORMAT = Format(
+    "Mantid processed NeXus",
+    "hdf5",
+    _find,
+    "it has no 'mantid_workspace_1' with 'workspace/values'",
+    guesses=False,
+)
+
+
+@FORMAT.reader
 def open_mantid(
     path: Path,
+    entry: h5py.Group,
     *,
     T: Any = None,
     temperature_log: str | None = None,
@@ -131,122 +142,56 @@ def open_mantid(
     """
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     asked.kind()
-    with open_hdf5(path) as file:
-        entry = _find(file)
-        if entry is None:
-            raise ValueError(_LACKS)
-        check(
-            "mantid_workspace_2" not in file,
-            "it contains several workspaces: save one of them alone",
-        )
-        run = Run(entry)
-        if T is None:
-            T = run.temperature(temperature_log, temperature_spread)
-        return _read(run, path, T, asked)
-
-
-def _find(file: h5py.File) -> h5py.Group | None:
-    entry = group(file, "mantid_workspace_1")
-    return entry if "values" in (group(entry, "workspace") or ()) else None
-
-
-def _read(run: Run, path: Path, T: Any, asked: Asked) -> xr.Dataset:
-    workspace = run.entry["workspace"]
-    values = numbers(workspace, "values", ndim=2)
-    std = numbers(workspace, "errors", shape=values.shape)
-    columns, column_dim, column_factor = _axis(workspace, "axis1")
-    if columns.ndim == 2:
-        check(
-            (columns == columns[0]).all(),
-            "its spectra have different bins: Rebin them to common bins before saving",
-        )
-        columns = columns[0]
-    rows, row_dim, row_factor = _axis(workspace, "axis2")
-    check(
-        (row_dim, column_dim) in (("Q", "E"), ("E", "Q"), ("detector", "E")),
-        f"its axes are {row_dim} and {column_dim}, not spectra or Q and E",
-    )
-    axes = {row_dim: rows, column_dim: columns}
-    for (dim, points), size in zip(axes.items(), values.shape, strict=True):
-        check(
-            points.ndim == 1 and points.size in (size, size + (dim != "detector")),
-            f"its axis '{dim}' has the shape {points.shape} for {size} bins",
-        )
-        check(
-            dim == "detector"
-            or (np.isfinite(points).all() and (np.diff(points) > 0).all()),
-            f"its axis '{dim}' is not ascending",
-        )
-    # A distribution is divided by the width of its bins in the units of the file;
-    # counts are not.
-    is_edges = columns.size == values.shape[1] + 1
-    if attribute(workspace["axis1"], "distribution") in ("1", 1):
-        E_factor = column_factor if column_dim == "E" else row_factor
-        values, std, _ = density_per_mev(values, std, axis=E_factor)
-    else:
-        check(
-            is_edges and column_dim == "E",
-            "it is not a distribution: ConvertToDistribution before saving",
-        )
-        values, std = values / np.diff(columns), std / np.diff(columns)
+    several = "mantid_workspace_2" in entry.parent
+    check(not several, "it contains several workspaces: save one of them alone")
+    run = Run(entry)
+    if T is None:
+        T = run.temperature(temperature_log, temperature_spread)
+    values, std, axes, is_edges = _spectra(entry["workspace"])
     attrs = run.attributes() | {"source": f"Mantid processed NeXus file {path.name}"}
-    energies = axes["E"]
-    if row_dim == "detector":
+    fixed_energy = functools.partial(_fixed, path, asked, run, attrs)
+    if "detector" in axes:
         n = values.shape[0]
-        spectrum, member, detectors = _members(run.entry, n)
+        spectrum, member, detectors = _members(entry, n)
         hidden = np.isin(detectors[member], run.masked)
         masked = _of_spectra(hidden.astype(float), spectrum, n)[:, np.newaxis] == 1
-        bins = Bins.of(*measured(values, std, mask=masked), energies)
         final = run.final_energies(detectors[member])
         if isinstance(final, np.ndarray):
             final = _of_spectra(final, spectrum, n)
-        fixed = _fixed(path, asked, run, attrs, bins, final)
+        fixed = fixed_energy(Bins.of(values, std, axes["E"], masked), final)
         corrected = run.geometry_of("CorrectKiKf")
         return angle_dataset(
             np.where(masked, np.nan, values),
             std,
-            detector=numbers(workspace, "axis2", whole=True),
-            angles=_angles(run.entry, spectrum, member, detectors, n),
-            E_edges=columns if is_edges else None,
-            E=None if is_edges else columns,
+            detector=numbers(entry["workspace"], "axis2", whole=True),
+            angles=_angles(entry, spectrum, member, detectors, n),
+            E=axes["E"],
             temperature=T,
             ki_over_kf=_agree(corrected, fixed) or None,
             attrs=attrs,
             **fixed,
         )
-    edges = {
-        dim: p
-        for (dim, p), n in zip(axes.items(), values.shape, strict=True)
-        if p.size == n + 1
-    }
+    dims = tuple(axes)
     # No detector reached bins below the first and above the last count in Q.
-    counted, Q_axis = (values != 0) | (std != 0), int(column_dim == "Q")
+    counted, Q_axis = (values != 0) | (std != 0), dims.index("Q")
     below = np.logical_or.accumulate(counted, axis=Q_axis)
-    above = np.flip(
-        np.logical_or.accumulate(np.flip(counted, Q_axis), axis=Q_axis), Q_axis
-    )
-    values, std = measured(values, std, mask=~(below & above))
-    parts = (values, std) if Q_axis == 0 else (values.T, None if std is None else std.T)
+    above = np.logical_or.accumulate(np.flip(counted, Q_axis), axis=Q_axis)
+    seen = below & np.flip(above, Q_axis)
+    by_Q = [array if Q_axis == 0 else array.T for array in (values, std, ~seen)]
+    bins = Bins.of(by_Q[0], by_Q[1], axes["E"], by_Q[2])
     final = run.final_energies(np.zeros(0, dtype=int))
-    fixed = _fixed(
-        path,
-        asked,
-        run,
-        attrs,
-        Bins.of(*parts, energies),
-        None if isinstance(final, np.ndarray) else final,
-    )
-    units = {"Q": "1/angstrom", "E": "meV"}
+    fixed = fixed_energy(bins, None if isinstance(final, np.ndarray) else final)
+    measured_values, errors = measured(values, std, mask=~seen)
     ds = new_dataset(
         "dynamic_structure_factor",
-        values,
-        std=std,
+        measured_values,
+        std=errors,
         units="1/meV",
         coords={
-            dim: ((p[1:] + p[:-1]) / 2 if dim in edges else p, units[dim])
+            dim: ((p[1:] + p[:-1]) / 2 if dim in is_edges else p, COORDINATES[dim][0])
             for dim, p in axes.items()
         },
-        edges=edges,
+        edges={dim: axes[dim] for dim in is_edges},
         temperature=T,
         statistics="quantum",
         attrs=attrs,
@@ -257,6 +202,39 @@ def _read(run: Run, path: Path, T: Any, asked: Asked) -> xr.Dataset:
     if _agree(run.geometry_of("ConvertSpectrumAxis", Target="ElasticQ"), fixed):
         ds.S.attrs |= diagnosed(ds.S.attrs, *_elastic_Q(ds, **fixed))
     return ds
+
+
+def _spectra(
+    workspace: h5py.Group,
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], list[str]]:
+    """Return spectra per meV with errors, axes of rows and columns, which have edges."""
+    values = numbers(workspace, "values", ndim=2)
+    std = numbers(workspace, "errors", shape=values.shape)
+    found = [_axis(workspace, name) for name in ("axis2", "axis1")]
+    axes = {dim: points for dim, points, _ in found}
+    ((row_dim, _, row_factor), (column_dim, columns, column_factor)) = found
+    known = (row_dim, column_dim) in (("Q", "E"), ("E", "Q"), ("detector", "E"))
+    check(known, f"its axes are {row_dim} and {column_dim}, not spectra or Q and E")
+    if columns.ndim == 2:
+        same = (columns == columns[0]).all()
+        check(same, "its spectra have different bins: Rebin them before saving")
+        axes[column_dim] = columns = columns[0]
+    is_edges = []
+    for (dim, points), size in zip(axes.items(), values.shape, strict=True):
+        is_edges += [dim] if points.size == size + 1 and dim != "detector" else []
+        fits = points.ndim == 1 and points.size == size + (dim in is_edges)
+        check(fits, f"its axis '{dim}' has the shape {points.shape} for {size} bins")
+        ascending = np.isfinite(points).all() and (np.diff(points) > 0).all()
+        check(ascending or dim == "detector", f"its axis '{dim}' is not ascending")
+    # A distribution is divided by the width of its bins in the units of the file;
+    # counts are not.
+    if attribute(workspace["axis1"], "distribution") in ("1", 1):
+        factor = column_factor if column_dim == "E" else row_factor
+        values, spread, _ = density_per_mev(values, std, axis=factor)
+        return values, np.asarray(spread), axes, is_edges
+    counts = column_dim == "E" and "E" in is_edges
+    check(counts, "it is not a distribution: ConvertToDistribution before saving")
+    return values / np.diff(columns), std / np.diff(columns), axes, is_edges
 
 
 def _agree(kind: str | None, fixed: dict[str, Any]) -> bool:
@@ -275,7 +253,7 @@ def _fixed(
     """Decide on the geometry and the fixed energy."""
     name = str(attrs.get("instrument", ""))
     kind = run.geometry or asked.kind() or geometry_of_instrument(name)
-    energy: Any = run.incident_energy if kind != "indirect" else None
+    energy: Any = None if kind == "indirect" else run.incident_energy
     if energy is None and kind != "direct" and asked.final_energy is None:
         if isinstance(final, FileFormatError):
             raise final
@@ -293,30 +271,22 @@ def _elastic_Q(ds: xr.Dataset, geometry: str, **fixed: Any) -> list[Diagnostic]:
     k = wave_number(energy)
     Q = ds.Q.values[(ds.Q.values > 0) & (ds.Q.values <= 2 * k)]
     angle = 2 * np.degrees(np.arcsin(Q / (2 * k)))
-    ends = np.array([[float(ds.E[0])], [float(ds.E[-1])]])
-    off = np.abs(momentum_transfer(ends, energy, angle, geometry) / Q - 1)
-    return [
-        Diagnostic(
-            "elastic_Q",
-            "warning",
-            f"Q was computed for E = 0; at {ends[0, 0]:.3g} and {ends[1, 0]:.3g} meV "
-            f"it is wrong by up to {float(np.nanmax(off, initial=0.0)):.1%}",
-            "if that matters, open the spectra over angle and use angle_to_Q",
-        )
-    ]
+    first, last = ends = ds.E.values[[0, -1]]
+    true = momentum_transfer(ends[:, np.newaxis], energy, angle, geometry)
+    off = float(np.nanmax(np.abs(true / Q - 1), initial=0.0))
+    text = f"Q was computed for E = 0; from {first:.3g} to {last:.3g} meV it is wrong "
+    fix = "if that matters, open the spectra over angle and use angle_to_Q"
+    return [Diagnostic("elastic_Q", "warning", f"{text}by up to {off:.1%}", fix)]
 
 
-def _axis(workspace: h5py.Group, name: str) -> tuple[np.ndarray, str, float]:
-    """Return the points of an axis in canonical units, its dimension, its factor."""
-    points = numbers(workspace, name)
+def _axis(workspace: h5py.Group, name: str) -> tuple[str, np.ndarray, float]:
+    """Return the dimension of an axis, its points in canonical units, the factor."""
     label = str(attribute(workspace[name], "units"))
-    check(
-        label in _AXES,
-        f"its '{name}' is in {label!r}, not energy transfer, Q or spectra",
-    )
+    known = label in _AXES
+    check(known, f"its '{name}' is in {label!r}, not energy transfer, Q or spectra")
     dim, units = _AXES[label]
     factor = convert_factor(units, "meV", energy=True) if dim == "E" else 1.0
-    return points * factor, dim, factor
+    return dim, numbers(workspace, name) * factor, factor
 
 
 def _members(
@@ -324,20 +294,17 @@ def _members(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return spectrum and place in the list of each detector, and the list."""
     detector = entry["instrument/detector"]
-    count = numbers(detector, "detector_count", shape=(n_spectra,), whole=True)
-    first = numbers(detector, "detector_index", shape=(n_spectra,), whole=True)
+    count, first = (
+        numbers(detector, f"detector_{name}", shape=(n_spectra,), whole=True)
+        for name in ("count", "index")
+    )
     listed = numbers(detector, "detector_list", ndim=1)
-    check(
-        min(count.min(), first.min()) >= 0
-        and (first + count).max() <= listed.size
-        and count.sum() <= listed.size,
-        "its spectra name detectors that are not listed",
-    )
+    most = max((first + count).max(), count.sum())
+    fits = min(count.min(), first.min()) >= 0 and most <= listed.size
+    check(fits, "its spectra name detectors that are not listed")
     spectrum = np.repeat(np.arange(n_spectra), count)
-    member = np.arange(count.sum()) + np.repeat(
-        first - (np.cumsum(count) - count), count
-    )
-    return spectrum, member, listed
+    begin = np.repeat(first - (np.cumsum(count) - count), count)
+    return spectrum, np.arange(count.sum()) + begin, listed
 
 
 def _angles(
@@ -348,32 +315,26 @@ def _angles(
     n_spectra: int,
 ) -> dict[str, np.ndarray]:
     """Return mean angle and distance of the detectors of each spectrum, or NaN."""
-    physical = group(entry["instrument"], "physical_detectors")
+    instrument = entry["instrument"]
+    physical = group(instrument, "physical_detectors")
     if physical is not None:
         identity = numbers(physical, "detector_number", ndim=1)
         order = np.argsort(identity)
         place = np.searchsorted(identity, listed, sorter=order)
         at = order[np.minimum(place, identity.size - 1)]
         known = identity[at] == listed
-        polar = numbers(physical, "polar_angle", shape=identity.shape)[at]
-        distance = numbers(physical, "distance", shape=identity.shape)[at]
+        polar, distance = (
+            np.where(known, numbers(physical, name, shape=identity.shape)[at], np.nan)
+            for name in ("polar_angle", "distance")
+        )
     else:
-        positions = numbers(
-            entry["instrument/detector"], "detector_positions", shape=(listed.size, 3)
-        )
-        known = np.ones(listed.size, dtype=bool)
+        shape = listed.size, 3
+        positions = numbers(instrument["detector"], "detector_positions", shape=shape)
         distance, polar = positions[:, 0], positions[:, 1]
-    angles = {
-        name: _of_spectra(
-            np.where(known[member], column[member], np.nan), spectrum, n_spectra
-        )
+    return {
+        name: _of_spectra(column[member], spectrum, n_spectra)
         for name, column in (("two_theta", polar), ("distance", distance))
     }
-    outside = (angles["two_theta"] < 0) | (angles["two_theta"] > 180)
-    check(
-        not outside.any(), "some of its polar angles are not between 0 and 180 degrees"
-    )
-    return angles
 
 
 def _of_spectra(each: np.ndarray, spectrum: np.ndarray, n_spectra: int) -> np.ndarray:
@@ -384,5 +345,4 @@ def _of_spectra(each: np.ndarray, spectrum: np.ndarray, n_spectra: int) -> np.nd
     return np.where(n_known, total / np.maximum(n_known, 1), np.nan)
 
 
-FORMAT = Format("Mantid processed NeXus", "hdf5", declined, open_mantid, guesses=False)
 MantidBackend = FORMAT.backend()

@@ -48,12 +48,11 @@ class Run:
 
     def __init__(self, entry: h5py.Group) -> None:
         self.entry = entry
-        places = [node for p in ("sample", "logs") if (node := group(entry, p))]
         self.logs: dict[str, h5py.Group] = {
             name: log
-            for place in places
-            for name in place
-            if (log := group(place, name)) is not None and "value" in log
+            for place in ("sample", "logs")
+            for name in group(entry, place) or ()
+            if "value" in ((log := group(entry[place], name)) or ())
         }
         # Component, name and value: ``|IRIS;double;efixed-val;1.845|detID:3;...``.
         self._parameters: list[tuple[int | None, str, str]] = []
@@ -61,19 +60,13 @@ class Run:
             for part in (text(group(entry, name), "data") or "").split("|"):
                 fields = [field.strip() for field in part.split(";", 3)]
                 if len(fields) == 4:
-                    kind, _, n = fields[0].partition(":")
-                    is_one = kind == "detID" and n.strip().isdigit()
-                    detector = int(n) if is_one else None
+                    kind, _, n = (word.strip() for word in fields[0].partition(":"))
+                    detector = int(n) if kind == "detID" and n.isdigit() else None
                     self._parameters.append((detector, fields[2], fields[3]))
         self._xml = text(group(entry, "instrument/instrument_xml"), "data") or ""
-        modes = [self.log_text("deltaE-mode") or ""]
-        modes += [
-            value
-            for detector, name, value in self._parameters
-            if name == "deltaE-mode" and detector is None
-        ]
-        modes += self._of_xml("deltaE-mode")
-        known = (mode for m in modes if (mode := m.strip().lower()) in FIXED_ENERGY)
+        mode = "deltaE-mode"
+        modes = [self.log_text(mode) or "", *self._of_run(mode), *self._of_xml(mode)]
+        known = (kind for m in modes if (kind := m.strip().lower()) in FIXED_ENERGY)
         self.geometry = next(known, None)
         self.incident_energy = self._log_number("Ei") or self._converted.get("direct")
         self.masked = [
@@ -89,6 +82,11 @@ class Run:
     def _log_number(self, name: str) -> float | None:
         return number(self.logs[name], "value") if name in self.logs else None
 
+    def _of_run(self, *names: str) -> list[str]:
+        """Return parameters that are not of one detector."""
+        rows = self._parameters
+        return [value for n, name, value in rows if n is None and name in names]
+
     def _of_xml(self, name: str) -> list[str]:
         return re.findall(
             rf'(?i)<parameter\s[^>]*name="{name}"[^>]*>\s*<value\s[^>]*val="([^"]+)"',
@@ -103,9 +101,10 @@ class Run:
             "sample": text(group(self.entry, "sample"), "name"),
             "run_number": self.log_text("run_number"),
         }
+        stripped = {name: (value or "").strip() for name, value in found.items()}
         return {
             name: int(value) if name == "run_number" and value.isdigit() else value
-            for name, value in ((n, (v or "").strip()) for n, v in found.items())
+            for name, value in stripped.items()
             if value
         }
 
@@ -142,12 +141,9 @@ class Run:
         found = {}
         for algorithm, arguments in self._steps:
             mode = arguments.get("EMode", "").lower()
-            if (
-                algorithm == "ConvertUnits"
-                and arguments.get("Target", "").startswith("DeltaE")
-                and mode in FIXED_ENERGY
-            ):
-                energy = _energy(arguments.get("EFixed", "nan"))
+            to_energy = arguments.get("Target", "").startswith("DeltaE")
+            if algorithm == "ConvertUnits" and to_energy and mode in FIXED_ENERGY:
+                energy = float(arguments.get("EFixed", "nan"))
                 # Mantid writes its largest number, or 0, for an argument not given.
                 if 0 < energy < 1e30:
                     found[mode] = energy
@@ -166,18 +162,14 @@ class Run:
         for name in self.logs:
             if name.lower() in ("efixed", "ef") and (own := self._log_number(name)):
                 return own
-        energies = [
-            (detector, value)
-            for detector, name, value in self._parameters
-            if name.lower() in ("efixed", "efixed-val")
-        ]
+        rows = [row for row in self._parameters if row[1].lower() in _FINAL]
         try:
-            of_detectors = {n: _energy(v) for n, v in energies if n is not None}
-            others = {_energy(value) for n, value in energies if n is None}
-            others = others or set(map(_energy, self._of_xml("Efixed")))
+            own_energies = {n: float(value) for n, _, value in rows if n is not None}
+            others = {float(value) for n, _, value in rows if n is None}
+            others = others or set(map(float, self._of_xml("Efixed")))
         except ValueError as error:
-            return FileFormatError(str(error))
-        each = np.array([of_detectors.get(int(n), np.nan) for n in detectors], float)
+            return FileFormatError(f"a final energy is not a number: {error}")
+        each = np.array([own_energies.get(int(n), np.nan) for n in detectors], float)
         known = set(each[np.isfinite(each)].tolist())
         # Of equal energies the one with the most digits: 1.845 rather than 1.84.
         one = max(others, key=lambda energy: len(repr(energy)), default=None)
@@ -190,49 +182,41 @@ class Run:
         if all(_same(one, energy) for energy in known | others):
             return one
         return FileFormatError(
-            "the instrument parameters give several final energies: "
-            f"{sorted(known | others)} meV",
-            reason="Q depends on the analyser that was used",
-            fix="final_energy='1.845 meV'",
+            f"its parameters give several final energies: {sorted(known | others)} meV",
+            fix="final_energy='1.845 meV', that of the analyser that was used",
         )
 
     def temperature(self, name: str | None, spread: float) -> float | None:
         """Return the temperature in K, the median of its log during the run."""
-        check(
-            name is None or name in self.logs,
-            f"it has no log '{name}'; its logs are {', '.join(self.logs)}",
-        )
-        names = (
-            [name]
-            if name is not None
-            else [
-                n
-                for n in self.logs
-                if _TEMPERATURE_LOGS.fullmatch(re.sub(r"[\W_]", "", n.lower()))
-            ]
-        )
+        names = [
+            n
+            for n in self.logs
+            if _TEMPERATURE_LOGS.fullmatch(re.sub(r"[\W_]", "", n.lower()))
+        ]
+        if name is not None:
+            check(
+                name in self.logs, f"it has no log '{name}', but {', '.join(self.logs)}"
+            )
+            names = [name]
         if len(names) != 1:  # several sensors, of which one is at the sample
             return None
-        logs = [
-            group(group(self.entry, place), names[0]) for place in ("logs", "sample")
-        ]
-        found = [
-            kelvin
-            for log in logs
-            if log is not None and "value" in log
-            for kelvin in self._quartiles(names[0], log)
-        ]
+        places = (group(self.entry, place) for place in ("logs", "sample"))
+        logs = [log for place in places if (log := group(place, names[0])) is not None]
+        found = [kelvin for log in logs for kelvin in self._quartiles(names[0], log)]
         if not found:
             return None
+        least, most = min(found), max(found)
         check(
-            max(found) - min(found) <= spread * np.median(found),
-            f"the log '{names[0]}' has temperatures of {min(found):g} and "
-            f"{max(found):g} K: pass T=, or temperature_spread= for the median",
+            most - least <= spread * np.median(found),
+            f"the log '{names[0]}' has temperatures of {least:g} and {most:g} K: pass "
+            "T=, or temperature_spread= for the median",
         )
         return found[1]
 
     def _quartiles(self, name: str, log: h5py.Group) -> list[float]:
         """Return the quartiles of a log during the run in K, or nothing."""
+        if "value" not in log:
+            return []
         values = numbers(log, "value").reshape(-1)
         during = np.ones(values.size, dtype=bool)
         limits = [self.log_text(part) for part in ("run_start", "run_end")]
@@ -248,30 +232,22 @@ class Run:
                 # A log contains only changes: the last one before the run is valid.
                 last = seconds[seconds <= end].max(initial=seconds.min())
                 during = seconds == last
-        units = str(attribute(log["value"], "units") or "").strip()
         known = values[during & np.isfinite(values)]
         if not known.size:
             return []
-        found = [np.percentile(known, 25, method="nearest"), np.median(known)]
-        found.append(np.percentile(known, 75, method="nearest"))
+        low, high = np.percentile(known, [25, 75], method="nearest")
+        units = str(attribute(log["value"], "units") or "").strip() or "K"
         try:
-            kelvin = [
-                float(to_kelvin(float(t), units or "K", name=f"log '{name}'"))
-                for t in found
-            ]
+            kelvin = to_kelvin(
+                np.array([low, np.median(known), high]), units, name=f"log '{name}'"
+            )
         except UnitsError:
             return []
         # A sensor that is not connected writes zeros.
-        return kelvin if kelvin[1] > 0 else []
+        return kelvin.tolist() if kelvin[1] > 0 else []
 
 
-def _energy(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError(
-            f"its parameters contain the energy {value!r}, which is not a number"
-        ) from None
+_FINAL: Final = ("efixed", "efixed-val")
 
 
 def _same(one: float | None, other: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +13,8 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import FileFormatError, QuantityError, XbpError
+from xbp.core.errors import QuantityError
+from xbp.core.guards import shown
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
@@ -25,7 +26,8 @@ from xbp.io.hdf5 import (
     require_netcdf,
 )
 from xbp.io.publish import new_file
-from xbp.io.text import check
+from xbp.io.reader import to_path
+from xbp.io.text import check, translated
 
 if TYPE_CHECKING:
     import h5py
@@ -46,18 +48,13 @@ _CLASSIC: Final = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 #: Bytes of a number of each type of the classic format: byte, char, short, int, float,
 #: double; the last five only in its third kind.
 _BYTES: Final = dict(enumerate((1, 1, 2, 4, 4, 8, 1, 2, 4, 8, 8), start=1))
+_UNFAITHFUL: Final = "it would read back changed"
 #: Attributes by which xarray and netCDF decode values: in attrs they would change the
 #: numbers.
 _RESERVED: Final = {
-    "scale_factor",
-    "add_offset",
-    "_FillValue",
-    "missing_value",
-    "_Unsigned",
-    "dtype",
-    "coordinates",
-    "calendar",
-}
+    "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "dtype",
+    "coordinates", "calendar",
+}  # fmt: skip
 
 
 @operation(takes=("signal", "table", "trajectory"))
@@ -108,21 +105,17 @@ def to_netcdf(
         row = QUANTITIES.get(str(plain.attrs.get("quantity")))
         plain = plain.to_dataset(name=plain.name or (row.variable if row else "data"))
     ds, encoding = _prepared(plain)
-    ds.attrs.setdefault("Conventions", CONVENTIONS)
-    ds.attrs.setdefault("xbp_schema", SCHEMA_VERSION)
-    with new_file(path, overwrite=overwrite) as (temporary, target), _refusal(target):
+    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION} | ds.attrs
+    with _new_file(path, overwrite) as temporary:
         ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
         with xr.open_dataset(temporary, engine="netcdf4") as back:
             # dask arrays would be computed a second time; their labels are compared.
             lazy = [name for name, v in ds.variables.items() if v.chunks is not None]
-            _require_faithful(
-                back.drop_vars(lazy).identical(ds.drop_vars(lazy))
-                and all(
-                    back[name].attrs == ds[name].attrs
-                    and back[name].dims == ds[name].dims
-                    for name in lazy
-                )
-            )
+            same = back.drop_vars(lazy).identical(ds.drop_vars(lazy))
+            for name in lazy:
+                one, other = back[name], ds[name]
+                same &= (one.attrs, one.dims) == (other.attrs, other.dims)
+            check(same, _UNFAITHFUL)
 
 
 def tree_to_netcdf(
@@ -140,28 +133,25 @@ def tree_to_netcdf(
         plain, _ = unwrap(node.to_dataset(inherit=False).compute())
         nodes[node.path], encoding[node.path] = _prepared(plain)
     whole = xr.DataTree.from_dict(nodes, name=tree.name)
-    with new_file(path, overwrite=overwrite) as (temporary, target), _refusal(target):
-        whole.to_netcdf(
-            temporary, engine="netcdf4", format="NETCDF4", encoding=encoding
-        )
+    options: dict[str, Any] = {"format": "NETCDF4", "encoding": encoding}
+    with _new_file(path, overwrite) as temporary:
+        whole.to_netcdf(temporary, engine="netcdf4", **options)
         with xr.open_datatree(temporary, engine="netcdf4") as back:
-            _require_faithful(back.identical(whole))
+            check(back.identical(whole), _UNFAITHFUL)
 
 
 def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]:
     """Return a Dataset without the encoding of its old file, and its new encoding."""
-    _check_attributes(plain)
+    _check_attributes("the Dataset", plain.attrs)
     ds = plain.copy()
     encoding: dict[Any, dict[str, Any]] = {}
     for name, variable in ds.variables.items():
+        _check_attributes(f"'{name}'", variable.attrs)
         # dask arrays are not computed for this check.
         wrong = None if variable.chunks else _wrong(ds, str(name), variable.values)
         if wrong:
             raise QuantityError(
-                f"'{name}' {wrong}",
-                reason="the file could not be opened again",
-                fix=f"data['{name}'] = "
-                f"data['{name}'].where(np.isfinite(data['{name}']))",
+                f"'{name}' {wrong}", fix="data.where(np.isfinite(data)) makes it NaN"
             )
         variable.encoding = {}
         numeric = variable.ndim and variable.dtype.kind in "fiu"
@@ -172,52 +162,33 @@ def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]
 
 
 @contextlib.contextmanager
-def _refusal(target: Path) -> Iterator[None]:
-    """Turn what netCDF cannot write into an error of xbp."""
-    try:
-        yield
-    except XbpError:
-        raise
-    except Exception as error:  # netCDF4, HDF5 and xarray raise a dozen kinds
-        raise FileFormatError(
-            f"cannot write {target}",
-            reason=f"{type(error).__name__}: {error}",
-            fix="use only plain text and numbers in names and attributes",
-        ) from error
-
-
-def _require_faithful(faithful: bool) -> None:
-    """Refuse to publish a file that differs from the data."""
-    check(
-        faithful,
-        "it would not read back identical: some values, names or attributes cannot be "
-        "stored in netCDF",
-    )
-
-
-def _check_attributes(ds: xr.Dataset) -> None:
-    holders = {"the Dataset": ds.attrs} | {
-        f"'{name}'": v.attrs for name, v in ds.variables.items()
-    }
-    for holder, key, value in (
-        (holder, *item) for holder, attrs in holders.items() for item in attrs.items()
+def _new_file(path: str | os.PathLike[str], overwrite: bool) -> Iterator[str]:
+    """Yield a temporary file; what netCDF cannot write is an error of xbp."""
+    fix = "use only plain text and numbers in names and attributes"
+    with (
+        new_file(path, overwrite=overwrite) as (temporary, target),
+        # netCDF4, HDF5 and xarray raise a dozen kinds.
+        translated(f"cannot write {target}", Exception, fix=fix),
     ):
-        plain_list = isinstance(value, list | tuple) and any(
-            value
-            and all(isinstance(v, kinds) and not isinstance(v, bool) for v in value)
-            for kinds in (str, (int, float))
+        yield temporary
+
+
+def _check_attributes(holder: str, attrs: Mapping[Any, Any]) -> None:
+    for key, value in attrs.items():
+        parts = value if isinstance(value, list | tuple) else (value,)
+        kinds = {isinstance(part, str) for part in parts}
+        plain = len(kinds) == 1 and all(
+            isinstance(part, str | int | float | np.number | np.ndarray)
+            and not isinstance(part, bool)
+            for part in parts
         )
-        fits = isinstance(value, str | int | float | np.number | np.ndarray)
-        reason = None
-        if key in _RESERVED:
-            reason = "netCDF reserves it, and the file would read back changed"
-        elif isinstance(value, bool | np.bool_) or not (fits or plain_list):
-            reason = "netCDF stores text and numbers only"
-        if reason:
+        if key in _RESERVED or not plain:
             raise QuantityError(
-                f"attribute '{key}' of {holder} is {value!r} ({type(value).__name__})",
-                reason=reason,
-                fix=f"change it, or remove it: del data.attrs['{key}']",
+                f"attribute '{key}' of {holder} is {shown(value)}",
+                reason="netCDF reserves the name"
+                if key in _RESERVED
+                else "netCDF stores text and numbers only",
+                fix=f"del data.attrs['{key}']",
             )
 
 
@@ -225,19 +196,15 @@ def decline(path: Path) -> str | None:
     """Return why a file is not netCDF, or None if it is."""
     with path.open("rb") as stream:
         start = stream.read(8)
-    if start[:4] in _CLASSIC:
-        try:
-            _require_classic(path)
-        except ValueError as error:
-            return f"its header is damaged ({error})"
-        return None
-    if start != HDF5_SIGNATURE:
-        return "it begins with neither the netCDF nor the HDF5 signature"
     try:
+        if start[:4] in _CLASSIC:
+            _require_classic(path)
+            return None
+        check(start == HDF5_SIGNATURE, "it has neither signature of netCDF")
         with open_hdf5(path) as file:
             return declined(file)
     except HDF5_ERRORS as error:
-        return f"the netCDF library cannot read it safely ({error})"
+        return f"netCDF cannot read it safely ({error})"
 
 
 def declined(file: h5py.File) -> str | None:
@@ -248,43 +215,26 @@ def declined(file: h5py.File) -> str | None:
     try:
         require_netcdf(file)
     except HDF5_ERRORS as error:
-        return f"the netCDF library cannot read it safely ({error})"
+        return f"netCDF cannot read it safely ({error})"
     return None
 
 
 def open_netcdf(path: Path) -> xr.Dataset:
     """Open a netCDF file lazily, as xarray does: close it, or use ``with``."""
-    ds = None
-    try:
-        ds = xr.open_dataset(path, engine="netcdf4", cache=False)
-        require_readable(ds)
-        ds.close()
-        ds = xr.open_dataset(path, engine="netcdf4")
-        if not ds.variables and ds.attrs.get("quantity") == "study":
-            raise FileFormatError(
-                f"{path} is a study",
-                reason="it has a Dataset for each leaf",
-                fix="xbp.open_study(path)",
-            )
-        check(ds.variables, "it has no variables")
-        return ds
-    except Exception as error:  # netCDF4, HDF5 and xarray raise a dozen kinds
-        if ds is not None:
-            ds.close()
-        if isinstance(error, XbpError):
-            raise
-        raise FileFormatError(
-            f"{path} cannot be read as netCDF",
-            reason=f"{type(error).__name__}: {error}",
-            fix="it may be truncated: copy it again from its source",
-        ) from error
+    what = f"{path} cannot be read as netCDF"
+    with translated(what, Exception, fix="copy it again: it may be truncated"):
+        with xr.open_dataset(path, engine="netcdf4", cache=False) as ds:
+            require_readable(ds)
+            is_study = ds.attrs.get("quantity") == "study"
+            check(ds.variables or not is_study, "it is a study: xbp.open_study(path)")
+            check(ds.variables, "it has no variables")
+        return xr.open_dataset(path, engine="netcdf4")
 
 
 def _has_scales(file: h5py.File) -> bool:
-    items = [file.get(name) for name in file]
     return any(
         isinstance(item, h5py.Dataset) and attribute(item, "CLASS") == "DIMENSION_SCALE"
-        for item in items
+        for item in map(file.get, file)
     )
 
 
@@ -329,100 +279,18 @@ def open_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     FileFormatError
         If it is not a netCDF file, is damaged, or claims to be larger than 2 GB.
     """
-    try:
-        where = Path(path)
-        if not where.is_file():
-            raise FileFormatError(
-                f"{where} does not exist, or is a folder",
-                fix="check the spelling and the working directory",
-            )
+    where = to_path(path, exists=True)
+    what = f"{where} cannot be read as a netCDF file of groups"
+    with translated(what, Exception, fix="copy it again: it may be truncated"):
         reason = decline(where)
-        if reason is None:
-            with xr.open_datatree(where, engine="netcdf4", cache=False) as tree:
-                check(
-                    tree.nbytes <= 2**31,
-                    f"it claims to contain {tree.nbytes / 1e9:.3g} GB",
-                )
-                # tree.load() would leave in the file whatever is not a dask array.
-                loaded = {
-                    node.path: node.to_dataset(inherit=False).load()
-                    for node in tree.subtree
-                }
-                for node in loaded.values():
-                    require_readable(node)
-                return xr.DataTree.from_dict(loaded, name=tree.name)
-    except XbpError:
-        raise
-    except Exception as error:  # netCDF4, HDF5 and xarray raise a dozen kinds
-        reason = f"{type(error).__name__}: {error}"
-    raise FileFormatError(
-        f"{str(path)!r} cannot be read as a netCDF file of groups",
-        reason=reason,
-        fix="it may be truncated, or another format: copy it again from its source",
-    )
-
-
-class _Header:
-    """The bytes of the header of a classic netCDF file, read one part after another."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content, self._at, self.version = content, 4, content[3]
-
-    def take(self, n_bytes: int) -> bytes:
-        self._at += n_bytes
-        check(self._at <= len(self._content), "its header ends too early")
-        return self._content[self._at - n_bytes : self._at]
-
-    def whole(self, n_bytes: int) -> int:
-        return int.from_bytes(self.take(n_bytes), "big")
-
-    def size(self) -> int:
-        return self.whole(8 if self.version == 5 else 4)
-
-    def count(self) -> int:
-        """Return the length of a list, whose entries take at least a byte each."""
-        number = self.size()
-        check(
-            number <= len(self._content),
-            f"its header declares a list of {number} entries",
-        )
-        return number
-
-    def place(self) -> int:
-        return self.whole(4 if self.version == 1 else 8)
-
-    def padded(self, n_bytes: int) -> bytes:
-        """Return some bytes, which are padded to a multiple of four."""
-        return self.take(-(-n_bytes // 4) * 4)[:n_bytes]
-
-    def name(self) -> bytes:
-        name = self.padded(self.count())
-        check(name and b"\x00" not in name, "its header contains an invalid name")
-        name.decode("utf-8")
-        return name
-
-    def kind(self) -> int:
-        kind = self.whole(4)
-        check(
-            kind in _BYTES and (kind <= 6 or self.version == 5),
-            f"its header contains numbers of the unknown type {kind}",
-        )
-        return kind
-
-    def entries(self, tag: int) -> int:
-        """Return the length of a list: 10 dimensions, 11 variables, 12 attributes."""
-        found, number = self.whole(4), self.count()
-        check(
-            (found, number) == (0, 0) or found == tag,
-            "its header is not a list of dimensions, attributes and variables",
-        )
-        return number
-
-    def attributes(self) -> None:
-        for _ in range(self.entries(12)):
-            self.name()
-            kind = self.kind()
-            self.padded(self.count() * _BYTES[kind])
+        check(reason is None, str(reason))
+        with xr.open_datatree(where, engine="netcdf4", cache=False) as tree:
+            check(tree.nbytes <= 2**31, f"it claims {tree.nbytes / 1e9:.3g} GB")
+            # tree.load() would leave in the file whatever is not a dask array.
+            loaded = {n.path: n.to_dataset(inherit=False).load() for n in tree.subtree}
+            for node in loaded.values():
+                require_readable(node)
+            return xr.DataTree.from_dict(loaded, name=tree.name)
 
 
 def _require_classic(path: Path) -> None:
@@ -442,37 +310,71 @@ def _require_classic(path: Path) -> None:
     """
     length = path.stat().st_size
     with path.open("rb") as stream:
-        header = _Header(stream.read(2**26))  # no header is longer
-    n_records = header.size()
-    dimensions = [(header.name(), header.size()) for _ in range(header.entries(10))]
-    sizes = [size for _, size in dimensions]
-    check(
-        len({name for name, _ in dimensions}) == len(sizes) and sizes.count(0) <= 1,
-        "two of its dimensions have the same name, or are both unlimited",
-    )
-    header.attributes()
-    names, record = [], 0
-    for _ in range(header.entries(11)):
-        names.append(header.name())
-        dims = [header.size() for _ in range(header.count())]
-        check(
-            all(dim < len(sizes) for dim in dims)
-            and all(sizes[dim] for dim in dims[1:]),
-            "one of its variables has a dimension that does not exist",
-        )
-        header.attributes()
-        width = _BYTES[header.kind()]
-        header.size()  # of the variable, which follows from its dimensions
-        begin = header.place()
-        of_records = bool(dims) and sizes[dims[0]] == 0
-        n_bytes = math.prod(sizes[dim] for dim in dims[of_records:]) * width
-        record += n_bytes if of_records else 0
-        check(
-            begin + (0 if of_records else n_bytes) <= length,
-            "one of its variables is declared larger than the file",
-        )
-    check(len(set(names)) == len(names), "two of its variables have the same name")
-    streaming = 2 ** (64 if header.version == 5 else 32) - 1
+        content = stream.read(2**26)  # no header is longer
+    at, version = 4, content[3]
+    wide = 8 if version == 5 else 4
+
+    def take(n_bytes: int) -> bytes:
+        nonlocal at
+        at += n_bytes
+        check(at <= len(content), "its header ends too early")
+        return content[at - n_bytes : at]
+
+    def whole(n_bytes: int = wide) -> int:
+        return int.from_bytes(take(n_bytes), "big")
+
+    def padded(size: int = 1) -> bytes:
+        """Return a list of entries, padded to a multiple of four bytes."""
+        n_bytes = whole() * size
+        return take(-(-n_bytes // 4) * 4)[:n_bytes]
+
+    def name() -> str:
+        found = padded().decode()
+        check(found and "\0" not in found, "its header contains an invalid name")
+        return found
+
+    def kind() -> int:
+        number = whole(4)
+        known = number in _BYTES and (number <= 6 or version == 5)
+        check(known, f"its header contains the unknown type {number}")
+        return _BYTES[number]
+
+    def entries(tag: int) -> range:
+        found, number = whole(4), whole()
+        right = found == tag or (found, number) == (0, 0)
+        check(right and number <= len(content), "its header has an invalid list")
+        return range(number)
+
+    def skip_attributes() -> None:
+        for _ in entries(12):
+            name()
+            padded(kind())
+
+    n_records = whole()
+    dimensions = entries(10)
+    sizes = {name(): whole() for _ in dimensions}
+    lengths = list(sizes.values())
+    fits = len(sizes) == len(dimensions) and lengths.count(0) <= 1
+    check(fits, "two of its dimensions have one name, or are both unlimited")
+    skip_attributes()
+    names, record, variables = set(), 0, entries(11)
+    for _ in variables:
+        names.add(name())
+        n_dims = whole()
+        check(n_dims <= len(content), "its header has an invalid list")
+        dims = [whole() for _ in range(n_dims)]
+        fits = all(d < len(lengths) for d in dims) and all(lengths[d] for d in dims[1:])
+        check(fits, "a variable has a dimension that does not exist")
+        skip_attributes()
+        width = kind()
+        whole()  # the size of the variable, which follows from its dimensions
+        begin = whole(4 if version == 1 else 8)
+        of_records = bool(dims) and lengths[dims[0]] == 0
+        n_bytes = math.prod(lengths[d] for d in dims[of_records:]) * width
+        record += n_bytes * of_records
+        check(begin + n_bytes * (not of_records) <= length, "a variable is too large")
+    check(len(names) == len(variables), "two of its variables have the same name")
+    streaming = 2 ** (8 * wide) - 1
     check(
         n_records == streaming or n_records * record <= length,
         f"it declares {n_records} records, more than the file contains",

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
-from xbp.core.errors import CoordinateError, FileFormatError, QuantityError
+from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.operation import operation
 from xbp.core.signal import as_stored, read
@@ -31,12 +31,11 @@ from xbp.io.hdf5 import (
     group,
     number,
     numbers,
-    open_hdf5,
     text,
 )
 from xbp.io.publish import new_file
-from xbp.io.reader import Format, density_per_mev, measured, reader
-from xbp.io.text import check
+from xbp.io.reader import Format, density_per_mev
+from xbp.io.text import check, translated
 from xbp.reduction import convert
 
 if TYPE_CHECKING:
@@ -53,17 +52,30 @@ _COLUMNS: Final = {
     "azimuthal_width": "azimuth_width",
     "distance": "distance",
 }
-_LACKS: Final = "it has no entry with 'NXSPE_info' and 'data/polar'"
 
 
-def declined(file: h5py.File) -> str | None:
-    """Return why a file is not NXSPE, or None if it is."""
-    return None if _find(file) is not None else _LACKS
+def _find(file: h5py.File) -> h5py.Group | None:
+    needed = {"data", "error", "energy", "polar"}
+    for entry in file.values():
+        data = group(entry, "data")
+        if data is not None and group(entry, "NXSPE_info") and needed <= set(data):
+            return entry
+    return None
 
 
-@reader("NXSPE")
+FORMAT = Format(
+    "NXSPE",
+    "hdf5",
+    _find,
+    "it has no entry with 'NXSPE_info' and 'data/polar'",
+    guesses=False,
+)
+
+
+@FORMAT.reader
 def open_nxspe(
     path: Path,
+    entry: h5py.Group,
     *,
     T: Any = None,
     geometry: str | None = None,
@@ -139,23 +151,6 @@ def open_nxspe(
     """
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     asked.kind()
-    with open_hdf5(path) as file:
-        entry = _find(file)
-        if entry is None:
-            raise ValueError(_LACKS)
-        return _read(entry, path, T, asked)
-
-
-def _find(file: h5py.File) -> h5py.Group | None:
-    needed = {"data", "error", "energy", "polar"}
-    for entry in file.values():
-        data = group(entry, "data")
-        if data is not None and group(entry, "NXSPE_info") and needed <= set(data):
-            return entry
-    return None
-
-
-def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
     data, info = entry["data"], entry["NXSPE_info"]
     values = numbers(data, "data", ndim=2)
     std = numbers(data, "error", shape=values.shape)
@@ -163,22 +158,17 @@ def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
     axis = attribute(data["energy"], "units") or "meV"
     to_mev = convert_factor(axis, "meV", name="'energy'", energy=True)
     energy = numbers(data, "energy", ndim=1) * to_mev
-    check(
-        energy.size in (n_energy, n_energy + 1)
-        and (np.diff(energy) > 0).all()
-        and np.isfinite(energy).all(),
-        f"'energy' has {energy.size} values for {n_energy} bins, or is not ascending",
-    )
+    ascending = np.isfinite(energy).all() and (np.diff(energy) > 0).all()
+    fits = energy.size in (n_energy, n_energy + 1)
+    check(fits and ascending, f"'energy' is not ascending, or not of {n_energy} bins")
     units = attribute(data["data"], "units") or f"1/({axis})"
     values, std, units = density_per_mev(values, std, axis=to_mev, units=units)
     # Without a detector Mantid writes zeros, for a masked one NaN; other programs NaN
     # for both.
     may_lack = (((values == 0) & (std == 0)).all(axis=1), masked_rows(values, std))
     instrument, sample = group(entry, "instrument"), group(entry, "sample")
-    attrs: dict[str, str | int] = {
-        "title": entry.name.strip("/"),
-        "source": f"NXSPE file {path.name}",
-    }
+    attrs: dict[str, str | int] = {"title": entry.name.strip("/")}
+    attrs["source"] = f"NXSPE file {path.name}"
     if name := text(instrument, "name"):
         attrs["instrument"] = name
     # Mantid writes 0 for an unknown run.
@@ -189,36 +179,28 @@ def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
     stated = stated.strip().lower()
     if T is None and sample is not None:
         T = number(sample, "temperature")
-    angles = {
-        name: _per_detector(numbers(data, column, ndim=1), column, *may_lack)
-        for column, name in _COLUMNS.items()
-        if column in data
-    }
-    polar = angles["two_theta"]
-    check(
-        not ((polar < 0) | (polar > 180)).any(),
-        "some of its polar angles are not between 0 and 180 degrees",
-    )
-    is_edges = energy.size == n_energy + 1
     ds = angle_dataset(
         values,
         std,
         detector=np.arange(n_detector),
-        angles=angles,
-        E_edges=energy if is_edges else None,
-        E=None if is_edges else energy,
+        angles={
+            name: _per_detector(numbers(data, column, ndim=1), column, *may_lack)
+            for column, name in _COLUMNS.items()
+            if column in data
+        },
+        E=energy,
+        temperature=T,
+        ki_over_kf=flag(info, "ki_over_kf_scaling"),
+        units=units,
+        attrs=attrs,
         **find_geometry(
             path,
             asked,
             stated=stated if stated in FIXED_ENERGY else None,
             instrument=name,
             energy=_fixed_energy(info, *may_lack),
-            bins=Bins.of(*measured(values, std), energy),
+            bins=Bins.of(values, std, energy),
         ),
-        temperature=T,
-        ki_over_kf=flag(info, "ki_over_kf_scaling"),
-        units=units,
-        attrs=attrs,
     )
     psi = number(info, "psi")
     if psi is not None:
@@ -229,17 +211,12 @@ def _read(entry: h5py.Group, path: Path, T: Any, asked: Asked) -> xr.Dataset:
 
 def _per_detector(given: np.ndarray, column: str, *may_lack: np.ndarray) -> np.ndarray:
     """Assign numbers to spectra; if there are too few, a mask shows which lack one."""
-    none = np.zeros_like(may_lack[0])
-    for lacking in (none, *may_lack):
-        if given.size == (~lacking).sum():
-            each = np.full(none.size, np.nan)
-            each[~lacking] = given
+    each = np.full(may_lack[0].size, np.nan)
+    for having in (np.isnan(each), *np.logical_not(may_lack)):
+        if given.size == having.sum():
+            each[having] = given
             return each
-    empty = " or ".join(str(int(mask.sum())) for mask in may_lack)
-    raise ValueError(
-        f"'{column}' has {given.size} values for {none.size} spectra, {empty} of them "
-        "empty"
-    )
+    raise ValueError(f"'{column}' has {given.size} values for {each.size} spectra")
 
 
 def _fixed_energy(info: h5py.Group, *may_lack: np.ndarray) -> float | np.ndarray | None:
@@ -305,88 +282,66 @@ def to_nxspe(
     (True, array([30., 60.]))
     """
     signal = as_stored(read(convert(data, E="meV"), "detector_spectra"))
-    value, std = signal.value, signal.std
+    value, std, attrs = signal.value, signal.std, signal.source.attrs
     if set(value.dims) != {"detector", "E"} or std is None:
         raise QuantityError(
             f"'{value.name}' over {tuple(value.dims)} "
             f"{'without' if std is None else 'with'} standard deviation",
             fix="pass a Dataset with S and S_std over detector and E",
         )
-    if "two_theta" not in value.coords:
-        raise CoordinateError(
-            "the data have no coordinate 'two_theta'",
-            fix="data = data.assign_coords(two_theta=('detector', angles, {'units': "
-            "'degree'}))",
-        )
+    known = value.coords.get("two_theta", value.detector * np.nan).notnull().values
     geometry, fixed = resolve_fixed_energy(value)
     S, errors = (
         array.transpose("detector", "E").values.astype(float) for array in (value, std)
     )
     lower, upper = bin_limits(signal.source, "E")
-    known = value.two_theta.notnull().values
     measured, empty = np.isfinite(S), masked_rows(S, errors)
-    if measured[~known].any():
+    if n_lost := int(measured[~known].any(axis=1).sum()):
         raise CoordinateError(
-            f"{int(measured[~known].any(axis=1).sum())} detectors with data have no "
-            "angle",
+            f"{n_lost} detectors with data have no angle 'two_theta'",
             fix="mask them: data.where(data.two_theta.notnull())",
         )
-    parts: dict[str, object] = {
-        "definition": [b"NXSPE"],
-        "program_name": [b"xbp"],
-        "NXSPE_info/fixed_energy": fixed.values[known]
-        if fixed.ndim
-        else [float(fixed)],
-        "NXSPE_info/geometry": [geometry.encode()],
-        "NXSPE_info/psi": [
-            _number(value, "psi", "degree") if "psi" in value.coords else np.nan
-        ],
-        "instrument/name": [str(signal.source.attrs.get("instrument", "")).encode()],
-        "data/data": np.where(
-            known[:, np.newaxis], np.where(empty[:, np.newaxis], np.nan, S), 0.0
-        ),
+    S[empty], S[~known] = np.nan, 0.0
+    parts: dict[str, Any] = {
+        "definition": b"NXSPE",
+        "program_name": b"xbp",
+        "NXSPE_info/fixed_energy": fixed.values[known] if fixed.ndim else float(fixed),
+        "NXSPE_info/geometry": geometry.encode(),
+        "NXSPE_info/psi": np.nan,
+        "instrument/name": str(attrs.get("instrument", "")).encode(),
+        "data/data": S,
         "data/error": np.where(measured, errors, 0.0),
         "data/energy": np.append(lower, upper[-1]),
     }
     if geometry == "direct" and not fixed.ndim:
-        parts["instrument/fermi/energy"] = [float(fixed)]
+        parts["instrument/fermi/energy"] = float(fixed)
     if "ki_over_kf" in value.attrs:
-        parts["NXSPE_info/ki_over_kf_scaling"] = [
-            int(value.attrs["ki_over_kf"] == KI_OVER_KF[True])
-        ]
-    run = signal.source.attrs.get("run_number")
+        applied = value.attrs["ki_over_kf"] == KI_OVER_KF[True]
+        parts["NXSPE_info/ki_over_kf_scaling"] = int(applied)
+    run = attrs.get("run_number")
     if isinstance(run, int | np.integer):
-        parts["instrument/run_number"] = [run]
-    if "temperature" in value.coords:
-        parts["sample/temperature"] = [_number(value, "temperature", "K")]
+        parts["instrument/run_number"] = run
+    for name, place, units in (
+        ("psi", "NXSPE_info/psi", "degree"),
+        ("temperature", "sample/temperature", "K"),
+    ):
+        if name in value.coords:
+            parts[place] = magnitude(value[name], units, name=f"coordinate '{name}'")
     for column, name in _COLUMNS.items():
         if name in value.coords:
             parts[f"data/{column}"] = value[name].values[known].astype(float)
     # The name of the entry is the title; slashes and lone dots are paths in HDF5.
-    title = str(signal.source.attrs.get("title", "")).replace("/", "_")
+    title = str(attrs.get("title", "")).replace("/", "_")
     title = title if title.strip(".") else "xbp"
-    with new_file(path, overwrite=overwrite) as (temporary, target):
-        try:
-            _write(temporary, title, parts, signal.units)
-        except HDF5_ERRORS as error:
-            raise FileFormatError(
-                f"cannot write {target}",
-                reason=f"{type(error).__name__}: {error}",
-                fix="use only plain text and integer run numbers in attributes",
-            ) from error
+    fix = "use only plain text and integer run numbers in attributes"
+    with (
+        new_file(path, overwrite=overwrite) as (temporary, target),
+        translated(f"cannot write {target}", *HDF5_ERRORS, fix=fix),
+    ):
+        _write(temporary, title, parts, signal.units)
 
 
-def _number(value: xr.DataArray, name: str, units: str) -> float:
-    coordinate = value[name]
-    if coordinate.ndim:
-        raise CoordinateError(
-            f"coordinate '{name}' has the shape {coordinate.shape}",
-            fix="select one value",
-        )
-    return magnitude(coordinate, units, name=f"coordinate '{name}'")
-
-
-def _write(path: str, title: str, parts: dict[str, object], units: str) -> None:
+def _write(path: str, title: str, parts: dict[str, Any], units: str) -> None:
     classes = {
         "": "NXentry",
         "NXSPE_info": "NXcollection",
@@ -395,29 +350,25 @@ def _write(path: str, title: str, parts: dict[str, object], units: str) -> None:
         "instrument/fermi": "NXfermi_chopper",
         "sample": "NXsample",
     }
-    attrs: dict[str, dict[str, object]] = {
-        "definition": {"version": np.bytes_(b"1.3")},
-        "NXSPE_info/fixed_energy": {"units": np.bytes_(b"meV")},
-        "NXSPE_info/psi": {"units": np.bytes_(b"degrees")},
-        "data/energy": {"units": np.bytes_(b"meV")},
-        "data/data": {
-            "signal": 1,
-            "axes": np.bytes_(b"polar:energy"),
-            "units": np.bytes_(units.encode()),
-        },
+    attrs: dict[str, dict[str, Any]] = {
+        "definition": {"version": "1.3"},
+        "NXSPE_info/fixed_energy": {"units": "meV"},
+        "NXSPE_info/psi": {"units": "degrees"},
+        "data/energy": {"units": "meV"},
+        "data/data": {"signal": 1, "axes": "polar:energy", "units": units},
     }
     with h5py.File(path, "w") as file:
         entry = file.create_group(title)
-        for name, kind in classes.items():
-            if name == "instrument/fermi" and f"{name}/energy" not in parts:
-                continue
-            (entry.require_group(name) if name else entry).attrs["NX_class"] = (
-                np.bytes_(kind.encode())
-            )
         for name, values in parts.items():
-            entry[name] = values
-            entry[name].attrs.update(attrs.get(name, {}))
+            entry[name] = np.atleast_1d(values)
+        for name, kind in classes.items():
+            if name in ("", "sample") or name in entry:
+                node = entry.require_group(name) if name else entry
+                node.attrs["NX_class"] = np.bytes_(kind)
+        for name, labels in attrs.items():
+            for key, label in labels.items():
+                is_text = isinstance(label, str)
+                entry[name].attrs[key] = np.bytes_(label.encode()) if is_text else label
 
 
-FORMAT = Format("NXSPE", "hdf5", declined, open_nxspe, guesses=False)
 NxspeBackend = FORMAT.backend()

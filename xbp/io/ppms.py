@@ -14,6 +14,7 @@ import xarray as xr
 from xbp.core.construct import new_dataset
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import FileFormatError, QuantityError, UnitsError
+from xbp.core.guards import require_positive
 from xbp.core.units import (
     convert_factor,
     format_unit,
@@ -21,8 +22,8 @@ from xbp.core.units import (
     parse_unit,
     to_kelvin,
 )
-from xbp.io.reader import Format, reader
-from xbp.io.text import check, number, read_lines
+from xbp.io.reader import Format
+from xbp.io.text import check, number, to_numbers
 from xbp.reduction.heat_capacity import Amount
 
 __all__ = ["FORMAT", "PpmsBackend", "open_ppms"]
@@ -46,21 +47,28 @@ _SAMPLE: Final = {
     "MOLWGHT": ("molar_mass", "g/mol"),
     "ATOMS": ("atoms_per_formula", "1"),
 }
-#: The micro sign and the Greek letter, also as UTF-8 that was read as Latin-1.
 _MICRO: Final = re.compile("\u00c2?\u00b5|\u00ce\u00bc|\u03bc")
-_LACKS: Final = "it has no [Header] that names the program HeatCapacity"
+_WORDS: Final = {"Kelvin": "K", "Oersted": "oersted", "gm": "g", "mole": "mol"}
 
 
-def declined(lines: list[str]) -> str | None:
-    """Return why a text is not a heat capacity of a PPMS, or None if it is."""
+def _find(lines: list[str]) -> bool:
     bare = [line.strip() for line in lines]
     named = any(line.startswith("BYAPP,HeatCapacity") for line in bare)
-    return None if named and "[Header]" in bare else _LACKS
+    return named and "[Header]" in bare
 
 
-@reader("a heat capacity of a PPMS")
+FORMAT = Format(
+    "a heat capacity of a PPMS",
+    "text",
+    _find,
+    "it has no [Header] that names the program HeatCapacity",
+)
+
+
+@FORMAT.reader
 def open_ppms(
     path: Path,
+    lines: list[str],
     *,
     mass: Any = None,
     units: str | None = None,
@@ -126,15 +134,9 @@ def open_ppms(
     >>> ds.C.values, ds.C.attrs["sample_mass"]
     (array([1., 2.]), '7.76 mg')
     """
-    mg = None if mass is None else magnitude(mass, "mg", name="mass")
-    if mg is not None and mg <= 0:
-        raise QuantityError(f"mass={mass!r} is not positive", fix="mass='7.76 mg'")
-    lines = read_lines(path)
-    check(declined(lines) is None, _LACKS)
-    try:
-        numbers, written, comments = _table(lines)
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
+    error = QuantityError
+    mg = None if mass is None else require_positive(mass, "mass", "mg", error=error)
+    numbers, written, comments = _table(lines)
     sample = _sample(lines, mg)
     tolerance = 0.05 if consistency is None else consistency
     own, decided = _with_lost_prefix(path, written, numbers, sample, units, tolerance)
@@ -143,70 +145,61 @@ def open_ppms(
     if consistency is not None:
         shown = _per_mole_of(own, numbers, sample, tolerance)
     if amount is not None and (
-        shown not in (None, amount)
-        or not parse_unit(heat_units).is_compatible_with("J/mol/K")
+        shown not in (None, amount) or not _is(heat_units, "J/mol/K")
     ):
+        of = f" per mole of {shown}, as Total HC - Addenda HC shows" if shown else ""
         raise QuantityError(
-            f"amount={amount!r} does not apply to a heat capacity in '{heat_units}'"
-            + (
-                f" per mole of {shown}, as Total HC - Addenda HC shows" if shown else ""
-            ),
+            f"amount={amount!r} does not apply to a heat capacity in '{heat_units}'{of}",
             fix="leave amount= out",
         )
-    if mg is not None and not parse_unit(heat_units).is_compatible_with("J/K"):
-        _require_own_mass(path, lines, mg, heat_units)
-    temperature = numbers["Sample Temp"]
-    kelvin = to_kelvin(temperature, own["Sample Temp"], name="Sample Temp")
+    if mg is not None and not _is(heat_units, "J/K"):
+        _require_own_mass(path, lines, mg)
+    T_units, temperature = own["Sample Temp"], numbers["Sample Temp"]
+    kelvin = to_kelvin(temperature, T_units, name="Sample Temp")
     check((kelvin > 0).all(), "some of its temperatures are not above zero")
     # Stable, so that repeats stay in the order of the measurement.
     order = np.argsort(temperature, kind="stable")
     _, group = np.unique(temperature[order], return_inverse=True)
 
-    def averaged(name: str, power: int = 1) -> np.ndarray:
-        values = numbers[name][order] ** power
-        mean = np.bincount(group, weights=values) / np.bincount(group) ** power
-        return np.asarray(mean ** (1 / power))
+    def averaged(name: str) -> np.ndarray:
+        power = 2 if name.endswith("Err") else 1
+        total = np.bincount(group, weights=numbers[name][order] ** power)
+        return np.asarray((total / np.bincount(group) ** power) ** (1 / power))
 
     std = None
     if "Samp HC Err" in numbers:
-        check(
-            own["Samp HC Err"] == heat_units,
-            f"'Samp HC' is in {heat_units}, its error in {own['Samp HC Err']}",
-        )
-        check(numbers["Samp HC Err"].min() >= 0, "some of its errors are negative")
-        std = averaged("Samp HC Err", 2)
+        right = own["Samp HC Err"] == heat_units and numbers["Samp HC Err"].min() >= 0
+        check(right, f"some of its errors are negative, or not in {heat_units}")
+        std = averaged("Samp HC Err")
     ds = new_dataset(
         "heat_capacity",
         averaged("Samp HC"),
         units=heat_units,
         std=std,
-        coords={"temperature": (averaged("Sample Temp"), own["Sample Temp"])},
+        coords={"temperature": (averaged("Sample Temp"), T_units)},
         attrs={"source": f"Quantum Design PPMS file {path.name}"},
     )
     for name, variable in _FURTHER.items():
         if name in numbers and variable != "C_std":
-            values = averaged(name, 2 if variable.endswith("_std") else 1)
             label = {"units": own[name], "long_name": name}
-            ds[variable] = ("temperature", values, label)
+            ds[variable] = ("temperature", averaged(name), label)
     if "addenda_std" in ds:
         ds["addenda"].attrs["ancillary_variables"] = "addenda_std"
-    ds["C"].attrs |= sample
+    attrs = ds["C"].attrs
+    attrs |= sample
     if amount or shown:
-        ds["C"].attrs["amount"] = amount or shown
+        attrs["amount"] = amount or shown
     if decided is not None:
-        ds["C"].attrs |= diagnosed(
-            {},
-            Diagnostic(
-                "lost_prefix",
-                "info",
-                "the unit prefix of the heat capacities was lost; Total HC - Addenda "
-                f"HC implies {decided}",
-                f"units='{decided}' confirms it",
-            ),
-        )
+        text = f"lost unit prefix: Total HC - Addenda HC implies {decided}"
+        fix = f"units='{decided}' confirms it"
+        attrs |= diagnosed({}, Diagnostic("lost_prefix", "info", text, fix))
     if comments:
-        ds["C"].attrs["comments"] = _summarised(comments)
+        attrs["comments"] = _summarised(comments)
     return ds
+
+
+def _is(units: str, other: str) -> bool:
+    return parse_unit(units).is_compatible_with(other)
 
 
 def _table(
@@ -225,59 +218,46 @@ def _table(
             continue
         check(name not in columns, f"it has two columns '{name}'")
         columns[name], units[name] = i, _title_units(title, unit.removesuffix(")"))
-        own = parse_unit(units[name] or "J/K")
-        fits = _NEEDED.get(name)
-        check(
-            fits is None or any(own.is_compatible_with(fit) for fit in fits),
-            f"its column {title!r} is not in units of {' or '.join(fits or ())}",
-        )
+        fits = _NEEDED.get(name, ())
+        right = not fits or any(_is(units[name] or "J/K", fit) for fit in fits)
+        check(right, f"its column {title!r} is not in units of {' or '.join(fits)}")
     missing = set(_NEEDED) - set(columns)
     check(not missing, f"it has no column {sorted(missing)}")
     split = [
-        (i, fields)
+        (i, next(csv.reader([line])))
         for i, line in enumerate(lines[start:], start=start + 1)
         if line.strip()
-        for fields in [next(csv.reader([line]))]
     ]
-    whole = [fields for _, fields in split if len(fields) == len(titles)]
-    measured = [row for row in whole if row[columns["Sample Temp"]].strip()]
-    check(
-        not measured
-        or "Addenda HC" not in columns
-        or any(row[columns["Samp HC"]].strip() for row in measured),
-        "it is an addenda file, of platform and grease without a sample: its column "
-        "'Samp HC' is empty",
-    )
+    measured = [
+        row[columns["Samp HC"]].strip()
+        for _, row in split
+        if len(row) == len(titles) and row[columns["Sample Temp"]].strip()
+    ]
+    addenda = measured and not any(measured) and "Addenda HC" in columns
+    check(not addenda, "it is an addenda file, without a sample")
     rows, comments = [], []
     comment = titles.index("Comment ()") if "Comment ()" in titles else len(titles)
     for i, fields in split:
-        if len(fields) != len(titles) or any(
-            not fields[column].strip()
-            for name, column in columns.items()
-            if name != _TOTAL
+        texts = [field.strip() for field in fields[comment:]]
+        if len(fields) != len(titles) or not all(
+            fields[at].strip() for name, at in columns.items() if name != _TOTAL
         ):
             # Rows with only a comment end after it; any other short row is a
             # measurement that was cut.
-            text = [field.strip() for field in fields[comment:]]
+            is_comment = any(texts) and all(number(text) is None for text in texts[1:])
             check(
-                any(text)
-                and len(fields) <= len(titles)
-                and all(number(field) is None for field in text[1:]),
+                is_comment and len(fields) <= len(titles),
                 f"line {i} has {len(fields)} fields, its header {len(titles)}, or "
                 "lacks a value",
             )
-            comments.append(", ".join(filter(None, text)))
+            comments.append(", ".join(filter(None, texts)))
             continue
-        values = []
-        for name, column in columns.items():
-            field = fields[column].strip()
-            value = np.nan if name == _TOTAL and not field else number(field)
-            # Squares of larger numbers overflow.
-            if value is None or abs(value) > 1e100:
-                raise ValueError(f"line {i} has {field!r:.60} for '{name}'")
-            values.append(value)
-        rows.append(values)
-        comments += filter(None, map(str.strip, fields[comment : comment + 1]))
+        words = [
+            fields[at].strip() or ("nan" if name == _TOTAL else "")
+            for name, at in columns.items()
+        ]
+        rows.append(to_numbers(words, f"line {i}", size=len(columns)))
+        comments += filter(None, texts[:1])
     check(rows, "it has no measurement")
     return dict(zip(columns, np.array(rows).T, strict=True)), units, comments
 
@@ -290,50 +270,43 @@ def _sample(lines: list[str], mass: float | None) -> dict[str, str]:
     """
     found = {} if mass is None else {"sample_mass": f"{mass:.10g} mg"}
     for line in lines[: lines.index("[Data]") if "[Data]" in lines else 60]:
-        parts = line.split(",")
-        if len(parts) < 3 or parts[0] != "INFO":
-            continue
-        key, _, meaning = parts[2].partition(":")
-        value = number(parts[1])
-        if (
-            key not in _SAMPLE
-            or value is None
-            or not 0 < value < np.inf
-            or (key == "MASS" and mass is not None)
-        ):
+        _, value, text = (*line.split(",")[:3], "", "", "")[:3]
+        key, _, meaning = text.partition(":")
+        size = number(value) if line.startswith("INFO,") else None
+        given = key == "MASS" and mass is not None
+        if given or key not in _SAMPLE or size is None or not 0 < size < np.inf:
             continue
         name, units = _SAMPLE[key]
         if "(" in meaning:
-            text = meaning.partition("(")[2].partition(")")[0]
-            units = _title_units(meaning, text) or units
+            inside = meaning.partition("(")[2].partition(")")[0]
+            units = _title_units(meaning, inside) or units
         elif key != "ATOMS":
             continue  # a number without units is required when it is needed
-        stated = f"{value:.10g} {units}".removesuffix(" 1")
+        stated = f"{size:.10g} {units}".removesuffix(" 1")
+        fix = f": pass mass='{stated}'" if key == "MASS" else ""
         check(
             found.setdefault(name, stated) == stated,
             f"its header gives the {name.replace('_', ' ')} as {found[name]} and as "
-            f"{stated}: correct it"
-            + (f", or pass mass='{stated}'" if key == "MASS" else ""),
+            f"{stated}{fix}",
         )
     return found
 
 
-def _require_own_mass(path: Path, lines: list[str], mass: float, units: str) -> None:
+def _require_own_mass(path: Path, lines: list[str], mass: float) -> None:
     """Refuse a mass other than that by which the data were divided."""
-    rows = (re.match(r"INFO,([^,]+),MASS:.*\((\w+)\)", line) for line in lines)
+    rows = filter(
+        None, (re.match(r"INFO,([^,]+),MASS:.*\((\w+)\)", ln) for ln in lines)
+    )
     header = [
         magnitude(f"{row[1]} {row[2]}", "mg", name="mass")
         for row in rows
-        if row and number(row[1]) is not None
+        if number(row[1]) is not None
     ]
-    if header and not any(np.isclose(mass, one, rtol=1e-6) for one in header):
+    if header and not np.isclose(mass, header, rtol=1e-6).any():
         raise QuantityError(
-            f"mass={mass:g} mg, but {path} has "
-            f"{' and '.join(f'{one:g} mg' for one in header)}",
-            reason=f"its heat capacity in '{units}' was divided by the mass in the "
-            "header",
-            fix="scale it, ds.C * (old mass / new mass), and set "
-            "ds.C.attrs['sample_mass']",
+            f"mass={mass:g} mg contradicts {path}, which has {header[0]:g} mg",
+            reason="the data were divided by the mass in the header",
+            fix="scale ds.C, and set ds.C.attrs['sample_mass']",
         )
 
 
@@ -348,9 +321,8 @@ def _summarised(comments: list[str]) -> str:
         first, n = equal[0][:300], len(equal)
         varies = ", the first of them" if len(set(equal)) > 1 else ""
         lines.append(f"{first} ({n} rows{varies})" if n > 1 else first)
-    if len(kinds) > 30:
-        lines.append(f"... and {len(kinds) - 30} more kinds")
-    return "\n".join(lines)
+    more = len(kinds) - len(lines)
+    return "\n".join(lines + [f"... and {more} more kinds"] * bool(more))
 
 
 def _title_units(title: str, text: str) -> str | None:
@@ -370,20 +342,15 @@ def _title_units(title: str, text: str) -> str | None:
     ('mJ/K/mol', None)
     """
     plain = _MICRO.sub("u", text)
-    for word, unit in (
-        ("Kelvin", "K"),
-        ("Oersted", "oersted"),
-        ("gm", "g"),
-        ("mole", "mol"),
-    ):
+    for word, unit in _WORDS.items():
         plain = plain.replace(word, unit)
     plain = re.sub(r"/(\w+)-K$", r"/\1/K", plain).strip()
     try:
         units = format_unit(parse_unit(plain, name=title))
-    except UnitsError as error:
-        if re.fullmatch(r"\W{0,4}.{0,3}J/K", plain, re.DOTALL):
-            return None
-        raise ValueError(f"the units of its column {title!r} cannot be read") from error
+    except UnitsError:
+        lost = re.fullmatch(r"\W{0,4}.{0,3}J/K", plain, re.DOTALL)
+        check(lost, f"the units of its column {title!r} cannot be read")
+        return None
     return None if units == "J/K" else units
 
 
@@ -410,30 +377,26 @@ def _with_lost_prefix(
     known = {name: unit for name, unit in units.items() if unit is not None}
     if given is not None:
         unit = parse_unit(given, name="units=")
-        fits = (
-            unit.is_compatible_with("J/K")
-            if lost
-            else unit == parse_unit(known["Samp HC"])
-        )
-        if not fits:
+        own = parse_unit(known.get("Samp HC", "J/K"))
+        if not (unit.is_compatible_with("J/K") if lost else unit == own):
             raise UnitsError(
                 f"units={given!r} contradicts {path}",
-                reason=f"its heat capacity is in '{known.get('Samp HC', 'J/K')}'; "
-                "units= replaces only units with an unreadable prefix",
+                reason=f"its heat capacity is in '{format_unit(own)}'; units= replaces "
+                "only units with an unreadable prefix",
                 fix="units='uJ/K'" if lost else "leave units= out",
             )
         return known | dict.fromkeys(lost, format_unit(unit)), None
     if not lost:
         return known, None
-    fits_ratio = []
+    found = []
     # If every prefix was lost, any choice is consistent.
     if {"Samp HC", "Addenda HC", _TOTAL} - set(lost):
         for prefix in ("J/K", "mJ/K", "uJ/K", "nJ/K"):
             ratio = _ratio(known | dict.fromkeys(lost, prefix), numbers, sample)
             if ratio is not None and abs(ratio - 1) <= tolerance:
-                fits_ratio.append(prefix)
-    if len(fits_ratio) == 1:
-        return known | dict.fromkeys(lost, fits_ratio[0]), fits_ratio[0]
+                found.append(prefix)
+    if len(found) == 1:
+        return known | dict.fromkeys(lost, found[0]), found[0]
     raise FileFormatError(
         f"{path}: the units of {', '.join(map(repr, lost))} are J/K with an unreadable "
         "prefix",
@@ -460,18 +423,17 @@ def _per_mole_of(
     ratio = _ratio(units, numbers, sample)
     if ratio is None:
         return None
-    per_mole = parse_unit(units["Samp HC"]).is_compatible_with("J/mol/K")
-    atoms = magnitude(sample.get("atoms_per_formula", "1"), "1", name="atoms")
+    per_mole = _is(units["Samp HC"], "J/mol/K")
     if abs(ratio - 1) <= tolerance:
         return "formula units" if per_mole else None
-    if per_mole and abs(ratio * atoms - 1) <= tolerance:
-        return "atoms"
-    scaled = ", times molar mass over mass" if per_mole else ""
-    raise ValueError(
+    atoms = float(sample.get("atoms_per_formula", "nan"))
+    check(
+        per_mole and abs(ratio * atoms - 1) <= tolerance,
         f"the heat capacity of the sample is {ratio:.4g} times Total HC - Addenda HC"
-        f"{scaled}; a factor of 1000 or 10⁶ indicates a prefix lost from "
-        f"{units['Samp HC']!r}; consistency=None if the sample is right"
+        f"{', times molar mass over mass' if per_mole else ''}: a prefix of "
+        f"{units['Samp HC']!r} was lost; or pass consistency=None",
     )
+    return "atoms"
 
 
 def _ratio(
@@ -480,29 +442,28 @@ def _ratio(
     sample: Mapping[str, str],
 ) -> float | None:
     """Return Sample/(Total − Addenda), the latter per mole or gram as in the file."""
-    if not {"Samp HC", "Addenda HC", _TOTAL} <= set(units):
+    own = units.get("Samp HC")
+    if own is None or not {"Addenda HC", _TOTAL} <= set(units):
         return None
-    total, addenda = (
-        numbers[name] * convert_factor(units[name], "J/K")
-        for name in (_TOTAL, "Addenda HC")
-    )
-    unit = parse_unit(units["Samp HC"])
     scale, target = 1.0, "J/K"
-    if not unit.is_compatible_with("J/K"):
+    if not _is(own, "J/K"):
         if "sample_mass" not in sample:
             return None
         scale, target = 1 / magnitude(sample["sample_mass"], "g", name="mass"), "J/g/K"
-    if unit.is_compatible_with("J/mol/K"):
+    if _is(own, "J/mol/K"):
         if "molar_mass" not in sample:
             return None
         scale *= magnitude(sample["molar_mass"], "g/mol", name="molar_mass")
         target = "J/mol/K"
-    heat = numbers["Samp HC"] * convert_factor(units["Samp HC"], target)
+    total, addenda = (
+        numbers[name] * convert_factor(units[name], "J/K")
+        for name in (_TOTAL, "Addenda HC")
+    )
+    heat = numbers["Samp HC"] * convert_factor(own, target)
     with np.errstate(all="ignore"):
         ratios = heat / ((total - addenda) * scale)
     ratios = ratios[np.isfinite(ratios)]
     return float(np.median(ratios)) if ratios.size else None
 
 
-FORMAT = Format("PPMS heat capacity", "text", declined, open_ppms)
 PpmsBackend = FORMAT.backend()

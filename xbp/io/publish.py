@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from xbp.core.errors import FileFormatError, XbpError
+from xbp.core.guards import require_flag
 
 __all__ = [
     "check_target",
@@ -35,6 +36,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_REPLACE, _EXCHANGE = 1, 2
 _AT_CWD = -100
 _PART = re.compile(r"\.xbp-(?P<host>.+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{8}\.part")
+_EXISTS = "it exists"
+_INVALID = OSError, TypeError, ValueError
 
 
 @contextlib.contextmanager
@@ -74,10 +77,7 @@ def new_file(
         yield str(temporary), target
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o777)
-        if overwrite:
-            os.replace(temporary, target)
-        else:
-            _publish(temporary, target)
+        (os.replace if overwrite else _publish)(temporary, target)
 
 
 @contextlib.contextmanager
@@ -121,16 +121,12 @@ def new_folder(
         yield temporary, target
         if not overwrite:
             _publish(temporary, target)
-        elif not target.is_dir():
-            if temporary.is_dir() and target.exists():
-                _exchange(temporary, target, hidden)
-            else:
-                os.replace(temporary, target)
-        else:
-            reason = replaceable(target)  # it may have changed meanwhile
-            if reason:
-                raise _refused(target, reason)
+        elif target.is_dir() or (temporary.is_dir() and target.exists()):
+            # It may have changed meanwhile.
+            check_target(target, overwrite=True, replaceable=replaceable)
             _exchange(temporary, target, hidden)
+        else:
+            os.replace(temporary, target)
 
 
 def check_target(
@@ -156,16 +152,11 @@ def check_target(
         If it is not a valid path, its folder does not exist, something is there that
         may not be replaced, or `overwrite` is False and anything does.
     """
-    if overwrite is not True and overwrite is not False:
-        raise FileFormatError(f"overwrite={overwrite!r:.80} is neither True nor False")
-    try:
+    require_flag(overwrite, "overwrite")
+    with reported(path, (*_INVALID, RuntimeError)):  # links in a circle
         target = Path(os.fsdecode(path)).resolve()
-        is_folder, exists, is_file = target.is_dir(), target.exists(), target.is_file()
-        has_place = target.parent.is_dir()
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    except (TypeError, ValueError, RuntimeError) as error:  # links in a circle
-        raise _invalid(path, error) from error
+        is_folder, exists = target.is_dir(), target.exists()
+        is_file, has_place = target.is_file(), target.parent.is_dir()
     reason = None
     if not has_place:
         reason = f"the folder {target.parent} does not exist"
@@ -174,13 +165,13 @@ def check_target(
     elif exists and not is_file and not is_folder:
         reason = "it is a device or a pipe"
     elif exists and not overwrite:
-        raise _exists(target)
+        reason = _EXISTS
     elif is_folder and replaceable is not None:
         reason = replaceable(target)
     if exists and not reason and not os.access(target, os.W_OK):
         reason = "it is write-protected"
     if reason:
-        raise _refused(target, reason)
+        raise _refusal(target, reason)
     return target
 
 
@@ -192,27 +183,14 @@ def make_folder(path: str | bytes | os.PathLike[str]) -> Path:
     FileFormatError
         If it is not a valid path, or cannot be made.
     """
-    try:
+    with reported(path, _INVALID):
         folder = Path(os.fsdecode(path))
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno in _FULL:
-            raise _unwritable(path, error) from error
-        raise FileFormatError(
-            f"{error.strerror or error}: {os.fsdecode(path)}",
-            reason="the folder cannot be made",
-            fix="choose another folder, or check its write permissions",
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise _invalid(path, error) from error
     return folder
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that no longer run on this machine.
-
-    a store set aside is put back.
-    """
+    """Remove temporary files of writers that no longer run on this machine."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _PART.fullmatch(entry.name)
@@ -248,8 +226,7 @@ def _temporary(target: Path) -> Iterator[Path]:
     try:
         yield temporary
     except Exception as error:
-        full = _full_disk(error, target.parent)
-        if full:
+        if full := _full_disk(error, target.parent):
             raise OSError(full, os.strerror(full)) from error
         raise
     finally:
@@ -258,93 +235,66 @@ def _temporary(target: Path) -> Iterator[Path]:
 
 
 def _full_disk(error: BaseException, folder: Path) -> int:
-    """Return the number of the system's error if a full disk is behind one, else 0."""
+    """Return the system's number of the error if the disk is full, else 0."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _FULL:
             return int(cause.errno)
         cause = cause.__cause__
-    if isinstance(error, XbpError) and error.__cause__ is None:
+    if isinstance(error, XbpError | FileExistsError) and error.__cause__ is None:
         return 0  # it is about the data
-    # netCDF, HDF5 and numpy do not report a full disk: it is full if no further file
-    # has room on it.
+    # netCDF, HDF5 and numpy do not report a full disk: try to write further bytes.
     probe = _hidden_name(folder)
     try:
-        handle = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        try:
+        with contextlib.ExitStack() as stack, open(probe, "xb", buffering=0) as stream:
+            stack.callback(os.unlink, probe)
             left = memoryview(os.urandom(_ROOM))
             while left:
-                left = left[os.write(handle, left) :]
-        finally:
-            os.close(handle)
-            os.unlink(probe)
-    except OSError as error:
-        return int(error.errno) if error.errno in (*_FULL, errno.EFBIG) else 0
+                left = left[stream.write(left) :]
+    except OSError as failed:
+        return int(failed.errno or 0) if failed.errno in (*_FULL, errno.EFBIG) else 0
     return 0
 
 
 @contextlib.contextmanager
-def reported(target: Path) -> Iterator[None]:
-    """Turn errors of the system into those of xbp, with the name of the target."""
+def reported(
+    path: object, kinds: tuple[type[Exception], ...] = (OSError,)
+) -> Iterator[None]:
+    """Turn errors of the system, or of other kinds, into a FileFormatError."""
     try:
         yield
-    except OSError as error:
-        raise _unwritable(target, error) from error
+    except kinds as error:
+        exists = isinstance(error, FileExistsError)
+        full = isinstance(error, OSError) and error.errno in _FULL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _refusal(path, _EXISTS if exists else reason, full=full) from error
 
 
-def _unwritable(path: object, error: OSError) -> FileFormatError:
-    if error.errno in _FULL:
-        return FileFormatError(
-            f"disk full: cannot write {path}",
-            reason=error.strerror or str(error),
-            fix="free some disk space, or choose another folder",
-        )
-    return FileFormatError(
-        f"cannot write {path}",
-        reason=error.strerror or str(error),
-        fix="check the write permissions there, and that the name is not too long",
-    )
-
-
-def _invalid(path: object, error: Exception) -> FileFormatError:
-    return FileFormatError(f"{path!r} is not a valid path", reason=str(error))
-
-
-def _exists(target: Path) -> FileFormatError:
-    return FileFormatError(
-        f"{target} exists",
-        reason="it would be replaced",
-        fix="choose another name, or pass overwrite=True",
-    )
-
-
-def _refused(target: Path, reason: str) -> FileFormatError:
-    return FileFormatError(
-        f"cannot write {target}", reason=reason, fix="choose another name"
-    )
+def _refusal(path: object, reason: str, *, full: bool = False) -> FileFormatError:
+    """Return the error for a path that cannot be written."""
+    if reason == _EXISTS:
+        fix = "choose another name, or pass overwrite=True"
+        return FileFormatError(f"{path} exists", fix=fix)
+    what = f"{'disk full: ' * full}cannot write {path}"
+    fix = "free some disk space" if full else "choose another name or folder"
+    return FileFormatError(what, reason=reason, fix=fix)
 
 
 def _publish(temporary: Path, target: Path) -> None:
-    """Rename without replacing: what came into being meanwhile is not lost either."""
-    try:
-        if _rename(temporary, target, _NO_REPLACE):
-            return
-        if temporary.is_dir():
-            # Onto a folder that is not empty this fails.
-            if os.path.lexists(target):
-                raise FileExistsError
-            os.rename(temporary, target)
-            return
-        os.link(temporary, target)
-    except FileExistsError:
-        raise _exists(target) from None
-    except OSError as error:
-        if error.errno in (*_FULL, errno.ENAMETOOLONG, errno.EACCES, errno.ENOENT):
-            raise
-        # No hard links on this file system.
-        if os.path.lexists(target):
-            raise _exists(target) from None
-        os.rename(temporary, target)
+    """Rename without replacing what came into being meanwhile."""
+    if _rename(temporary, target, _NO_REPLACE):
+        return
+    if not temporary.is_dir():
+        try:
+            return os.link(temporary, target)
+        except OSError as error:
+            known = errno.EEXIST, errno.ENAMETOOLONG, errno.EACCES, errno.ENOENT
+            if error.errno in (*_FULL, *known):
+                raise
+    # A folder, or a file system without hard links.
+    if os.path.lexists(target):
+        raise FileExistsError
+    os.rename(temporary, target)
 
 
 def _exchange(temporary: Path, target: Path, hidden: Path) -> None:
@@ -364,20 +314,18 @@ def _exchange(temporary: Path, target: Path, hidden: Path) -> None:
 
 def _rename(source: Path, target: Path, flag: int) -> bool:
     """Rename with a flag of Linux; False where the system or the file system cannot."""
-    call = (
-        getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-        if sys.platform == "linux"
-        else None
-    )
+    is_linux = sys.platform == "linux"
+    library = ctypes.CDLL(None, use_errno=True) if is_linux else None
+    call = getattr(library, "renameat2", None)
     if call is None:
         return False
     done = call(_AT_CWD, os.fsencode(source), _AT_CWD, os.fsencode(target), flag)
-    if done == 0:
-        return True
-    number = ctypes.get_errno()
+    number = 0 if done == 0 else ctypes.get_errno()
     if number in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
         return False
-    raise OSError(number, os.strerror(number), str(target))
+    if number:
+        raise OSError(number, os.strerror(number), str(target))
+    return True
 
 
 def _hidden_name(folder: Path) -> Path:

@@ -1,52 +1,53 @@
-"""What all readers share: arguments, errors, backends, masks, units of densities."""
+"""What all readers share: formats, arguments, masks, units of densities."""
 
 from __future__ import annotations
 
+import csv
 import functools
 import inspect
 import os
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, Literal, ParamSpec
 
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
+from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import (
     CoordinateError,
     FileFormatError,
     QuantityError,
     RangeError,
     UnitsError,
-    XbpError,
 )
+from xbp.core.guards import choose, shown
 from xbp.core.schema import COORDINATES, QUANTITIES
 from xbp.core.units import convert_factor, format_unit, is_energy_like, parse_unit
 from xbp.io.hdf5 import HDF5_ERRORS, open_hdf5
-from xbp.io.text import check, head
+from xbp.io.text import check, head, read_lines, translated
 
 __all__ = [
     "Format",
     "axis_units",
     "density_per_mev",
     "measured",
-    "reader",
     "require_normalization",
     "to_path",
     "value_units",
 ]
 
 P = ParamSpec("P")
-#: What a damaged file may raise, depending on where the damage is.
-DAMAGE = (*HDF5_ERRORS, LookupError, AttributeError, RecursionError)
+DAMAGE = (*HDF5_ERRORS, LookupError, AttributeError, RecursionError, csv.Error)
 
 
-def to_path(path: Any) -> Path:
-    """Return a path, whether there is a file or not.
+def to_path(path: Any, *, exists: bool = False) -> Path:
+    """Return a path; with `exists`, that of a file.
 
     Raises
     ------
@@ -59,118 +60,68 @@ def to_path(path: Any) -> Path:
     '.nc'
     """
     try:
-        return Path(path)
-    except TypeError as error:
+        where = Path(path)
+        missing = exists and not where.is_file()
+    except (TypeError, ValueError, OSError) as error:
         raise FileFormatError(f"{path!r} is not a path", reason=str(error)) from error
-
-
-def reader(
-    kind: str,
-) -> Callable[
-    [Callable[Concatenate[Path, P], xr.Dataset]],
-    Callable[Concatenate[str | os.PathLike[str], P], xr.Dataset],
-]:
-    """Make a function that reads a path a reader.
-
-    Arguments are checked against its annotations; damage becomes a FileFormatError.
-
-    Parameters
-    ----------
-    kind : str
-        Name of the format.
-    """
-
-    def wrap(
-        function: Callable[Concatenate[Path, P], xr.Dataset],
-    ) -> Callable[Concatenate[str | os.PathLike[str], P], xr.Dataset]:
-        @functools.wraps(function)
-        def read(
-            path: str | os.PathLike[str], /, *args: P.args, **options: P.kwargs
-        ) -> xr.Dataset:
-            where = to_path(path)
-            check_arguments(function, options)
-            try:
-                return function(where, *args, **options)
-            except XbpError:
-                raise
-            except DAMAGE as error:
-                raise FileFormatError(
-                    f"{where} cannot be read as {kind}",
-                    reason=_reason(error),
-                    fix="it may be truncated, or another format: copy it again, or "
-                    "try xbp.open_dataset(path)",
-                ) from error
-
-        return read
-
-    return wrap
-
-
-def _reason(error: BaseException) -> str:
-    """Return why a file cannot be read, in words for users."""
-    if isinstance(error, LookupError | AttributeError | TypeError):
-        return f"a part is missing or of another kind ({type(error).__name__})"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-@functools.cache
-def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(function)
-    return {
-        name: hints[name]
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
+    if missing:
+        raise FileFormatError(
+            f"{where} does not exist, or is a folder", fix="check the spelling"
+        )
+    return where
 
 
 def check_arguments(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Hold keyword arguments to the annotations of a function.
+    """Check keyword arguments against the annotations of a function.
 
     Raises
     ------
     QuantityError
         If one is of another type, not among the choices, or not finite.
     """
-    for name, annotation in _annotations(function).items():
-        if name in options and not _fits(options[name], annotation):
-            raise QuantityError(
-                f"{name}={options[name]!r:.80} is not {_described(annotation)}"
+    hints = typing.get_type_hints(function)
+    for name, value in options.items():
+        kinds = _members(hints.get(name, Any))
+        words = [kind for kind in kinds if isinstance(kind, str)]
+        if any(_fits(value, kind) for kind in kinds if not isinstance(kind, str)):
+            continue
+        if words and isinstance(value, str):
+            choose(value, words, name)
+        else:
+            wanted = " or ".join(
+                _NAMES.get(_origin(kind), repr(kind)) for kind in kinds
             )
+            raise QuantityError(f"{name}={shown(value)} is not {wanted}")
 
 
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, int | float | np.integer | np.floating)
-    return number and not isinstance(value, bool) and bool(np.isfinite(value))
+_NAMES = {float: "a number", bool: "True or False", str: "a text"}
+_NAMES |= {tuple: "a pair of numbers", Mapping: "a mapping", type(None): "None"}
 
 
-def _fits(value: Any, annotation: Any) -> bool:
-    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, part) for part in parts)
-    if origin is typing.Literal:
-        return isinstance(value, str) and value in parts
-    if origin is tuple:
-        pair = isinstance(value, tuple | list) and len(value) == len(parts)
-        return pair and all(map(_is_number, value))
-    if annotation is float:
-        return _is_number(value)
-    if annotation is bool:
+def _origin(kind: Any) -> Any:
+    return typing.get_origin(kind) or kind
+
+
+def _members(kind: Any) -> list[Any]:
+    """Return the types of a union, and the words of a Literal."""
+    if _origin(kind) in (typing.Union, types.UnionType, Literal):
+        return [one for part in typing.get_args(kind) for one in _members(part)]
+    return [kind]
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if _origin(kind) is tuple:
+        pair = isinstance(value, tuple | list) and len(value) == 2
+        return pair and all(_fits(each, float) for each in value)
+    if kind is float:
+        number = isinstance(value, int | float | np.integer | np.floating)
+        return number and not isinstance(value, bool) and bool(np.isfinite(value))
+    if kind is bool:
         return isinstance(value, bool | np.bool_)
-    return annotation is Any or isinstance(value, origin or annotation)
+    return kind is Any or isinstance(value, _origin(kind))
 
 
-def _described(annotation: Any) -> str:
-    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(map(_described, parts))
-    if origin is typing.Literal:
-        return " or ".join(map(repr, parts))
-    names = {float: "a number", bool: "True or False", str: "a text"}
-    names |= {tuple: "a pair of numbers", type(None): "None"}
-    return names.get(origin or annotation, "a mapping")
-
-
-@dataclass(frozen=True)
+@dataclass
 class Format:
     """A file format: its name, how a file of it is recognised, its reader.
 
@@ -179,20 +130,71 @@ class Format:
     name : str
         For messages.
     content : {"text", "hdf5"}
-        What `declined` is given: the first lines of a text, or an open HDF5 file.
-    declined : callable
-        Returns why a file is not of this format, or None if it is.
-    open : callable
-        The reader, which takes a path.
+        What `find` is given: the lines of a text, or an open HDF5 file.
+    find : callable
+        Returns a part by which the format is recognised, or None.
+    lacks : str or callable
+        Why a file is not of this format.
     guesses : bool
         Whether ``xarray.open_dataset(path)`` may choose the reader without ``engine=``.
+    strict : bool
+        Whether ``engine=`` opens only what is recognised.
+    whole : bool
+        Whether a text must end with the end of a line.
+    open : callable
+        The reader, which takes a path; set by `reader`.
     """
 
     name: str
-    content: str
-    declined: Callable[[Any], str | None]
-    open: Callable[..., xr.Dataset]
+    content: Literal["text", "hdf5"]
+    find: Callable[[Any], Any]
+    lacks: str | Callable[[Any], str | None]
     guesses: bool = True
+    strict: bool = True
+    whole: bool = True
+    open: Callable[..., xr.Dataset] = field(init=False)
+
+    def declined(self, content: Any) -> str | None:
+        """Return why a file is not of this format, or None if it is."""
+        if self.find(content):
+            return None
+        return self.lacks if isinstance(self.lacks, str) else self.lacks(content)
+
+    @contextmanager
+    def _content(self, path: Path) -> Iterator[Any]:
+        if self.content == "hdf5":
+            with open_hdf5(path) as file:
+                yield file
+        else:
+            yield read_lines(path, complete=self.whole)
+
+    def reader(
+        self, function: Callable[Concatenate[Path, Any, P], xr.Dataset]
+    ) -> Callable[Concatenate[str | os.PathLike[str], P], xr.Dataset]:
+        """Make the reader of a function of path and content, lines or what `find` found.
+
+        Arguments are checked against annotations; damage becomes a FileFormatError.
+        """
+
+        @functools.wraps(function)
+        def read(
+            path: str | os.PathLike[str], /, *args: P.args, **options: P.kwargs
+        ) -> xr.Dataset:
+            where = to_path(path)
+            check_arguments(function, options)
+            what = f"{where} cannot be read as {self.name}"
+            fix = "it may be truncated, or of another format"
+            with translated(what, *DAMAGE, fix=fix), self._content(where) as content:
+                reason = self.declined(content) if self.strict else None
+                check(not reason, str(reason))
+                found = content if self.content == "text" else self.find(content)
+                return function(where, found, *args, **options)
+
+        signature = inspect.signature(function)
+        first, _, *others = signature.parameters.values()
+        read.__signature__ = signature.replace(parameters=[first, *others])  # type: ignore[attr-defined]
+        self.open = read
+        return read
 
     @property
     def engine(self) -> str:
@@ -202,7 +204,7 @@ class Format:
     @property
     def options(self) -> list[str]:
         """Names of the keyword arguments of the reader."""
-        return list(_annotations(inspect.unwrap(self.open)))
+        return list(inspect.signature(self.open).parameters)[1:]
 
     def backend(self) -> type[BackendEntrypoint]:
         """Return the class by which xarray opens the format."""
@@ -215,58 +217,41 @@ class Format:
             drop_variables: str | Iterable[str] | None = None,
             **options: Any,
         ) -> xr.Dataset:
-            return without(format_.open(filename_or_obj, **options), drop_variables)
+            ds = format_.open(filename_or_obj, **options)
+            one = isinstance(drop_variables, str)
+            try:
+                return ds.drop_vars(
+                    [drop_variables] if one else list(drop_variables or [])
+                )
+            except (TypeError, ValueError) as error:
+                names = ", ".join(map(str, ds.variables))
+                raise QuantityError(
+                    f"drop_variables={shown(drop_variables)} are not among {names}"
+                ) from error
 
         def guess_can_open(self: BackendEntrypoint, filename_or_obj: Any) -> bool:
             try:
                 where = Path(filename_or_obj)
-                return (
-                    format_.guesses and where.is_file() and format_.takes(where) is None
-                )
+                if not format_.guesses or not where.is_file():
+                    return False
+                return format_.declined(head(where)) is None
             except (TypeError, *DAMAGE):
                 return False
 
-        parameters = ("filename_or_obj", "drop_variables", *self.options)
         parts = {
             "__doc__": f'``xarray.open_dataset(path, engine="{self.engine}")``.',
             "__module__": self.open.__module__,
             "description": f"{self.name} (xbp)",
-            "open_dataset_parameters": parameters,
+            "open_dataset_parameters": (
+                "filename_or_obj",
+                "drop_variables",
+                *self.options,
+            ),
             "open_dataset": open_dataset,
             "guess_can_open": guess_can_open,
         }
         name = self.engine.title().replace("_", "") + "Backend"
         return type(name, (BackendEntrypoint,), parts)
-
-    def takes(self, path: Path) -> str | None:
-        """Return why a file is not of this format, or None if it is."""
-        if self.content == "text":
-            return self.declined(head(path))
-        with open_hdf5(path) as file:
-            return self.declined(file)
-
-
-def without(ds: xr.Dataset, drop_variables: str | Iterable[str] | None) -> xr.Dataset:
-    """Return a Dataset without the variables that ``drop_variables=`` of xarray names.
-
-    Raises
-    ------
-    QuantityError
-        If it is not a name or a list of names in the file.
-
-    Examples
-    --------
-    >>> list(without(xr.Dataset({"a": 1, "b": 2}), "a"))
-    ['b']
-    """
-    names = [drop_variables] if isinstance(drop_variables, str) else drop_variables
-    try:
-        return ds.drop_vars([] if names is None else list(names))
-    except (TypeError, ValueError) as error:
-        raise QuantityError(
-            f"drop_variables={drop_variables!r:.80} cannot be dropped",
-            fix=f"name some of {', '.join(map(str, ds.variables))}",
-        ) from error
 
 
 def value_units(units: str, quantity: str, *, name: str) -> str:
@@ -285,10 +270,9 @@ def value_units(units: str, quantity: str, *, name: str) -> str:
     row = QUANTITIES[quantity]
     unit = parse_unit(units, like=row.units, name=f"{name}=")
     fits = (row.units, *(row.also or ()), "1")
-    if row.also is not None and not any(unit.is_compatible_with(fit) for fit in fits):
+    if row.also is not None and not any(map(unit.is_compatible_with, fits)):
         raise UnitsError(
-            f"{name}={units!r} of a {quantity}",
-            reason=f"it must convert to {' or '.join(fits[:-1])}, or be '1'",
+            f"{name}={units!r} for {quantity}, not {' or '.join(fits)}",
             fix=f"{name}='{row.units}'",
         )
     return format_unit(unit)
@@ -312,9 +296,8 @@ def axis_units(units: str, dim: str, *, name: str, example: str | None = None) -
     if is_energy_like(unit) if dim == "E" else unit.is_compatible_with(canonical):
         return format_unit(unit)
     raise UnitsError(
-        f"{name}={units!r} for the coordinate '{dim}'",
-        reason=f"'{dim}' must convert to '{canonical}'",
-        fix=f"{name}='{example or canonical}', or other units of '{dim}'",
+        f"{name}={units!r} for the coordinate '{dim}', not units such as '{canonical}'",
+        fix=f"{name}='{example or canonical}'",
     )
 
 
@@ -352,19 +335,16 @@ def measured(
     """
     # Programs without NaN write ±1e30 or the like; no measured value is that large.
     sentinel = 1e29
-    hidden = ~(np.abs(values) < sentinel)
+    seen = np.abs(values) < sentinel
     if mask is not None:
-        hidden = hidden | mask
+        seen = seen & ~mask
     if std is not None:
-        hidden = hidden | ~((std >= 0) & (std < sentinel))
-    check(
-        not np.all(hidden),
-        "no bin was measured: all are NaN, infinite, masked or without a valid error",
+        seen = seen & (std >= 0) & (std < sentinel)
+    check(seen.any(), "no bin was measured")
+    has_errors = std is not None and (std[seen] > 0).any()
+    return np.where(seen, values, np.nan), (
+        np.where(seen, std, np.nan) if has_errors and std is not None else None
     )
-    seen = np.where(hidden, np.nan, values)
-    if std is None or not (std[~hidden] > 0).any():
-        return seen, None
-    return seen, np.where(hidden, np.nan, std)
 
 
 def density_per_mev(
@@ -407,16 +387,15 @@ def density_per_mev(
     parsed, factor = parse_unit(units, like="1/meV", name="the density"), axis
     # A cross section per steradian, or without one; pint takes steradians for 1.
     scales = ("1", "barn/sr" if "sr" in format_unit(parsed) else "barn")
-    scale = next(
-        (s for s in map(parse_unit, scales) if is_energy_like((parsed / s) ** -1)), None
-    )
-    if scale is not None:
-        own = format_unit((parsed / scale) ** -1)
-        factor = convert_factor(own, "meV", name="the density", energy=True)
-        parsed = parsed if factor == 1 else scale / parse_unit("meV")
-    if factor == 1:
-        return values, std, format_unit(parsed)
-    return values / factor, None if std is None else std / factor, format_unit(parsed)
+    for scale in map(parse_unit, scales):
+        own = (parsed / scale) ** -1
+        if is_energy_like(own):
+            factor = convert_factor(format_unit(own), "meV", energy=True)
+            parsed = parsed if factor == 1 else scale / parse_unit("meV")
+            break
+    if factor != 1:
+        values, std = values / factor, None if std is None else std / factor
+    return values, std, format_unit(parsed)
 
 
 def require_normalization(
@@ -467,59 +446,51 @@ def require_normalization(
     known = np.isfinite(values)
     if not known.any():
         return
-    numbers = values[known]
+    numbers, least = values[known], float(values[known].min())
     upper = numbers[-max(1, numbers.size // 3) :]
     mean = float(upper.mean())
     outside = tail is not None and not tail[0] <= mean <= tail[1]
+    level = f"has a mean of {mean:.4g} over the upper third"
     found = None
     if quantity == "static_structure_factor" and lowest is not None:
         error = np.zeros_like(numbers) if std is None else np.nan_to_num(std[known])
         if (numbers + 5 * error < lowest).any():
             found = (
-                f"S(Q) falls to {numbers.min():.4g}, but cannot be negative",
-                "S(Q) is a normalised intensity; S(Q) - 1 and F(Q) are other functions",
-                "convert the data; quantity='interference_function' for F(Q); lowest="
-                f"{np.floor(numbers.min() * 10) / 10:.1f} for a partial S(Q), or for "
+                f"S(Q) falls to {least:.4g}, but cannot be negative",
+                "quantity='interference_function' for F(Q); "
+                f"lowest={np.floor(least * 10) / 10:.1f} for a partial S(Q), or "
                 "scattering lengths of both signs",
             )
-        elif outside and -0.05 <= lowest <= numbers.min() < 0:
+        elif outside and -0.05 <= lowest <= least < 0:
             found = (
-                f"S(Q) has a mean of {mean:.4g} over the upper third of Q, and is "
-                "negative elsewhere",
-                "S(Q) tends to 1; S(Q) - 1 and F(Q) tend to 0",
-                "convert the data to S(Q); tail=None if Q ends before S(Q) reaches 1",
+                f"S(Q) {level}, not 1, and is negative elsewhere, as S(Q) - 1 is",
+                "convert it to S(Q); tail=None if Q ends before S(Q) reaches 1",
             )
     elif quantity == "radial_distribution" and outside:
         found = (
-            f"g(r) has a mean of {mean:.4g} over the upper third of r",
-            "g(r) tends to 1; g(r) - 1 and G(r) tend to 0; the RDF 4πρr²g(r) grows",
-            "convert the data to g(r); tail=None if r ends before g(r) reaches 1",
+            f"g(r) {level}, not 1",
+            "convert it to g(r); tail=None if r ends before g(r) reaches 1",
         )
-    elif (
-        quantity == "interference_function"
-        and numbers.min() >= 0
-        and float(upper.std()) < mean / 4
-    ):
+    elif quantity == "interference_function" and least >= 0 and upper.std() < mean / 4:
         found = (
-            f"F(Q) is nowhere negative, and has a mean of {mean:.4g} over the upper "
-            "third of Q",
-            "F(Q) oscillates about 0; S(Q) tends to 1",
+            f"F(Q) {level}, not 0",
             "quantity='static_structure_factor', or subtract the level at high Q",
         )
     if found is not None:
-        raise RangeError(f"{name}: {found[0]}", reason=found[1], fix=found[2])
+        raise RangeError(f"{name}: {found[0]}", fix=found[1])
 
 
-def at_temperature(ds: xr.Dataset, temperature: xr.Variable | None) -> xr.Dataset:
-    """Record the temperature at which the data were taken.
+def at_temperature(ds: xr.Dataset, T: Any) -> xr.Dataset:
+    """Record the temperature at which the data were taken, if it is given.
 
     Raises
     ------
     CoordinateError
         If the data are over temperature.
     """
-    if temperature is None:
+    if T is None:
         return ds
+    temperature = temperature_coordinate(T)
     if "temperature" not in ds.dims:
         return ds.assign_coords(temperature=temperature)
     ds.close()

@@ -12,12 +12,12 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.core.diagnostic import Diagnostic, diagnosed
-from xbp.core.errors import FileFormatError, QuantityError, RangeError, UnitsError
+from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.operation import operation
 from xbp.core.signal import extend_history, read
 from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin
-from xbp.io.reader import Format, density_per_mev, measured, reader
-from xbp.io.text import check, read_lines, to_numbers, write_text
+from xbp.io.reader import Format, density_per_mev, measured
+from xbp.io.text import check, to_numbers, translated, write_text
 from xbp.reduction import convert
 
 __all__ = ["FORMAT", "SqwBackend", "open_sqw", "to_sqw"]
@@ -40,15 +40,19 @@ _FIRST_LINE: Final = re.compile(r"#.*\bsqw\b", re.IGNORECASE)
 _CLASSICAL: Final = re.compile(r"(?i)#\s*classical\s*[:=]?\s+([-+]?(?:\d|inf|nan)\S*)")
 
 
-def declined(lines: list[str]) -> str | None:
-    """Return why a text is not McStas S(q,ω), or None if it is."""
-    if lines and _FIRST_LINE.match(lines[0]):
-        return None
-    return "its first line is not a comment with 'Sqw'"
+def _find(lines: list[str]) -> bool:
+    return bool(_FIRST_LINE.match(next(filter(str.strip, lines), "").strip()))
 
 
-@reader("S(q,ω) text")
-def open_sqw(path: Path, *, T: Any = None, filler: Any = None) -> xr.Dataset:
+FORMAT = Format(
+    "S(q,ω) text", "text", _find, "its first line is not a comment with 'Sqw'"
+)
+
+
+@FORMAT.reader
+def open_sqw(
+    path: Path, lines: list[str], *, T: Any = None, filler: Any = None
+) -> xr.Dataset:
     """Read a McStas or iFit S(q,ω) file.
 
     Parameters
@@ -107,48 +111,35 @@ def open_sqw(path: Path, *, T: Any = None, filler: Any = None) -> xr.Dataset:
     blocks: list[list[str]] = []
     factors: list[float] = []
     previous = ""
-    for line in map(str.strip, read_lines(path)):
+    for line in filter(None, map(str.strip, lines)):
         if line.startswith("#"):
             comments.append(line)
-        elif line:
+        else:
             if not blocks or previous.startswith("#"):
                 if len(blocks) < 2:
                     unit = ("1/angstrom", "meV")[len(blocks)]
                     factors.append(_factor(comments[-1] if comments else "", unit))
                 blocks.append([])
             blocks[-1].append(line)
-        previous = line or previous
-    check(
-        comments and _FIRST_LINE.match(comments[0]) and len(blocks) > 2,
-        "it needs a comment with 'Sqw', and the parts q, w and S(q,w), each below a "
-        "comment",
-    )
+        previous = line
+    check(len(blocks) > 2, "it needs q, w and S(q,w), each below a comment")
     q = to_numbers(blocks[0], "the vector of q") * factors[0]
     w = to_numbers(blocks[1], "the vector of w") * factors[1]
     matrix = [line for block in blocks[2:] for line in block]
     values, _ = measured(to_numbers(matrix, "S(q,w)", size=q.size * w.size))
     values, _, _ = density_per_mev(values, None, axis=factors[1], units="1")
-    history: dict[str, str] = {}
-    doubts: list[Diagnostic] = []
-    if filler is None:
-        _require_no_filler(values)
-        doubts = _repeated_lowest(values)
-    elif filler is not False:
-        values, history["history"] = _without_filler(values, filler)
+    values, doubts, history = _without_filler(values, filler)
     found: dict[str, float] = {}
     for match in filter(None, map(_PARAMETER.match, comments)):
         found.setdefault(match[1].lower(), float(match[2]))
     classical = next((m[1] for m in map(_CLASSICAL.match, comments) if m), None)
-    statistics = {None: None, 0.0: "quantum", 1.0: "classical"}
-    stated = None if classical is None else found.get("classical", np.nan)
-    check(
-        stated in statistics,
-        f"its header has 'classical {classical}', which is neither 0 nor 1",
-    )
+    stated = None if classical is None else found.get("classical")
+    statistics = {0.0: "quantum", 1.0: "classical"}.get(stated)  # type: ignore[arg-type]
+    check(classical is None or statistics, f"'classical {classical}' is not 0 or 1")
     known: dict[str, Any] = {
         name: found[name.lower()] for name in PARAMETERS if name.lower() in found
     }
-    known["source"] = f"S(q,w) text file {path.name}"
+    known |= {"source": f"S(q,w) text file {path.name}"} | history
     comment = "\n".join(line.lstrip("# ") for line in _before_parameters(comments))
     ds = new_dataset(
         "dynamic_structure_factor",
@@ -156,27 +147,21 @@ def open_sqw(path: Path, *, T: Any = None, filler: Any = None) -> xr.Dataset:
         units="1/meV",
         coords={"Q": (q, "1/angstrom"), "E": (w, "meV")},
         temperature=_temperature(path, comments) if T is None else T,
-        statistics=statistics[stated],
-        attrs=known | ({"comment": comment} if comment else {}) | history,
+        statistics=statistics,
+        attrs=known | ({"comment": comment} if comment else {}),
     )
     # A DataArray loses the attributes of its Dataset.
-    ds.S.attrs.update(known | history | diagnosed({}, *doubts))
+    ds.S.attrs.update(known | diagnosed({}, *doubts))
     return ds
 
 
 def _temperature(path: Path, comments: list[str]) -> float | None:
-    """Return the temperature of the header in K; None if it has none.
-
-    Raises
-    ------
-    FileFormatError
-        If it has units of something else, or occurs twice and differs.
-    """
+    """Return the temperature of the header in K; None if it has none."""
     found: dict[str, float] = {}
     for line, match in ((line, _PARAMETER.match(line)) for line in comments):
         if match is None or match[1].lower() not in ("temperature", "t"):
             continue
-        row, rest = line.lstrip("# "), line[match.end() :].strip()
+        rest, row = line[match.end() :].strip(), line.lstrip("# ")
         # A unit is in brackets, is spelled out, or follows the number; other words need
         # not be one.
         unit = (
@@ -185,33 +170,18 @@ def _temperature(path: Path, comments: list[str]) -> float | None:
             or re.fullmatch(r"(?:in\s+)?(\S+)", rest)
             or re.match(r"(?:in\s+)?(?:deg\s+)?([KCF])\b", rest)
         )
-        units = unit[1] if unit else "K"
-        try:
+        with translated(f"{path} has {row!r}", UnitsError, fix="pass T='300 K'"):
+            units = unit[1] if unit else "K"
             found[row] = float(to_kelvin(float(match[2]), units, name="Temperature"))
-        except UnitsError as error:
-            raise FileFormatError(
-                f"{path} has {row!r}, whose units are not those of a temperature",
-                reason=error.summary,
-                fix=f"T='{match[2]} degC', or T= in other units",
-            ) from None
     values = list(found.values())
-    if values and not np.allclose(values, values[0], rtol=1e-6, atol=0.0):
-        raise FileFormatError(
-            f"{path} has {' and '.join(map(repr, found))}",
-            reason=f"these are {' and '.join(f'{value:g} K' for value in values)}",
-            fix=f"T='{values[0]:g} K', or the other",
-        )
+    same = np.allclose(values, values[:1] or 0.0, rtol=1e-6, atol=0.0)
+    stated = " and ".join(f"{value:g} K" for value in values)
+    check(same, f"{', '.join(map(repr, found))}: these are {stated}; pass T=")
     return values[0] if values else None
 
 
 def _factor(comment: str, canonical: str) -> float:
-    """Return the unit in a comment in canonical ones; 1 if it names none.
-
-    Raises
-    ------
-    ValueError
-        If the units are those of another quantity.
-    """
+    """Return the unit in a comment in canonical ones; 1 if it names none."""
     for word in re.findall(r"(?:\[|\bin\s+\[?)([^\s\[\],:;()]+)", comment):
         unit = re.sub(
             r"^(?:Angs?|Angst|AA|Angstr(?:o|oe|ö)ms?)(?![a-z])", "angstrom", word
@@ -220,82 +190,69 @@ def _factor(comment: str, canonical: str) -> float:
             parse_unit(unit, like=canonical)
         except UnitsError:
             continue  # a word that is not a unit
-        try:
-            energy = canonical == "meV"
-            return convert_factor(unit, canonical, name="the vector", energy=energy)
-        except UnitsError:
-            raise ValueError(
-                f"its vector in '{word}' does not convert to '{canonical}'"
-            ) from None
+        with translated(f"'{word}' does not convert to '{canonical}'", UnitsError):
+            return convert_factor(unit, canonical, energy=canonical == "meV")
     return 1.0
 
 
-def _require_no_filler(values: np.ndarray) -> None:
-    """Refuse several bins of one negative number far below all others, as -999.
+def _without_filler(
+    values: np.ndarray, filler: Any
+) -> tuple[np.ndarray, list[Diagnostic], dict[str, str]]:
+    """Set bins with the filler to NaN, and record how many; find one not given.
 
     Raises
     ------
     RangeError
+        If no bin has it, or all; if one negative number is far below all others.
     """
     known = values[np.isfinite(values)]
-    lowest = known.min()
-    others = known[known > lowest]
-    if (
-        lowest < 0
-        and known.size - others.size > 1
-        and others.size
-        and lowest < 2 * others.min()
-        and -lowest > 0.01 * others.max()  # not noise about 0
-    ):
+    lowest = float(known.min())
+    n_lowest = int((known == lowest).sum())
+    if filler is None:
+        others = known[known > lowest]
+        far = lowest < 2 * others.min(initial=np.inf)
+        noise = -lowest <= 0.01 * others.max(initial=0.0)
+        if lowest < 0 and n_lowest > 1 and others.size and far and not noise:
+            raise RangeError(
+                f"S is {lowest:g} in {n_lowest} bins, and at least {others.min():g} "
+                "elsewhere",
+                reason="S is not negative",
+                fix=f"filler={lowest:g}; filler=False if it was measured",
+            )
+        return values, _repeated_lowest(values), {}
+    if filler is False:
+        return values, [], {}
+    number = magnitude(filler, "1/meV", name="filler")
+    same = np.isclose(values, number, rtol=1e-6, atol=0.0)
+    if not same.any() or same.all():
         raise RangeError(
-            f"S is {lowest:g} in {known.size - others.size} bins, and at least "
-            f"{others.min():g} elsewhere",
-            reason="S is not negative: this number marks bins that were not measured",
-            fix=f"filler={lowest:g}; filler=False if it was measured",
+            f"filler={filler!r} is in {'all' if same.any() else 'none'} of the bins",
+            reason=f"the lowest number of the file is {lowest:.8g}, in {n_lowest} bins",
+            fix="give all digits of the number, or leave filler= out",
         )
+    bins = f"{int(same.sum())} of {values.size} made NaN"
+    used = {"filler": f"{number:.10g} 1/meV", "bins": bins}
+    history = {"history": extend_history(None, "open_sqw", used)}
+    return np.where(same, np.nan, values), [], history
 
 
 def _repeated_lowest(values: np.ndarray) -> list[Diagnostic]:
     """Find one number, far below all others, in many bins: not measured, perhaps."""
     known = values[np.isfinite(values) & (values != 0)]
-    lowest = float(known.min()) if known.size else 0.0
+    lowest = float(known.min(initial=np.inf))
     part = int((known == lowest).sum()) / max(values.size, 1)
-    if not 0 < lowest < 1e-4 * float(known.max()) or part < 0.05:
+    if not 0 < lowest < 1e-4 * float(known.max(initial=0.0)) or part < 0.05:
         return []
     text = f"{100 * part:.2g} % of the bins are {lowest:.8g}, the lowest value"
     fix = f"filler={lowest:.8g} makes them NaN if they were not measured"
     return [Diagnostic("repeated_lowest", "warning", text, fix)]
 
 
-def _without_filler(values: np.ndarray, filler: Any) -> tuple[np.ndarray, str]:
-    """Set bins with the filler to NaN, and record how many."""
-    number = magnitude(filler, "1/meV", name="filler")
-    same = np.isclose(values, number, rtol=1e-6, atol=0.0)
-    if not same.any() or same.all():
-        lowest = np.nanmin(values)
-        raise RangeError(
-            f"filler={filler!r} is in {'all' if same.any() else 'none'} of the bins",
-            reason=f"the lowest number of the file is {lowest:.8g}, in "
-            f"{int((values == lowest).sum())} bins",
-            fix="give all digits of the number, or leave filler= out",
-        )
-    used = {
-        "filler": f"{number:.10g} 1/meV",
-        "bins": f"{int(same.sum())} of {values.size} made NaN",
-    }
-    return np.where(same, np.nan, values), extend_history(None, "open_sqw", used)
-
-
 def _before_parameters(comments: list[str]) -> list[str]:
     lines = []
     for line in comments[1:]:
-        words = line.lower()
-        if (
-            not line.strip("# ")
-            or "parameters" in words
-            or _PARAMETER.match(line)
-            or "vector" in words
-        ):
+        ends = "parameters" in line.lower() or "vector" in line.lower()
+        if ends or not line.strip("# ") or _PARAMETER.match(line):
             break
         lines.append(line)
     return lines
@@ -344,48 +301,37 @@ def to_sqw(
     converted: Any = convert(data, E="meV", Q="1/angstrom")  # type: ignore[type-var]
     signal = read(converted, "dynamic_structure_factor")
     value = signal.value
-    statistics = value.attrs.get("statistics")
-    if (
-        set(value.dims) != {"Q", "E"}
-        or value.isnull().any()
-        or statistics not in ("classical", "quantum")
-    ):
+    statistics, missing = value.attrs.get("statistics"), int(value.isnull().sum())
+    known = statistics in ("classical", "quantum")
+    if set(value.dims) != {"Q", "E"} or missing or not known:
         raise QuantityError(
             f"'{value.name}' over {tuple(value.dims)} with statistics {statistics!r} "
-            "and "
-            f"{int(value.isnull().sum())} NaN cannot be written as S(q,w) text",
-            fix="select a matrix over Q and E without NaN, and set "
-            "data.S.attrs['statistics'] to 'classical' or 'quantum'",
+            f"and {missing} NaN cannot be written as S(q,w) text",
+            fix="select a map over Q and E without NaN; "
+            "data.S.attrs['statistics'] = 'classical' or 'quantum'",
         )
     attrs = signal.source.attrs if isinstance(signal.source, xr.Dataset) else {}
-    lines = [
-        "# Sqw data file for Isotropic_Sqw",
-        *(f"# {line}" for line in str(attrs.get("comment", "")).splitlines()),
-    ]
-    lines += ["#", "# Physical parameters:"]
+    comment = str(attrs.get("comment", "")).splitlines()
+    lines = ["Sqw data file for Isotropic_Sqw", *comment, "", "Physical parameters:"]
     lines += [
-        f"# {name} {float(attrs[name])!r} {meaning}"
+        f"{name} {float(attrs[name])!r} {meaning}"
         for name, meaning in PARAMETERS.items()
         if name in attrs
     ]
     if "temperature" in value.coords:
-        lines.append(f"# Temperature {float(value.temperature)!r} in [K]")
-    lines.append(f"# classical {int(statistics == 'classical')} {statistics}")
-    S = value.transpose("Q", "E").values.astype(float)
+        lines.append(f"Temperature {float(value.temperature)!r} in [K]")
+    lines.append(f"classical {int(statistics == 'classical')} {statistics}")
+    lines = [f"# {line}".rstrip() for line in lines]
+    S = value.transpose("Q", "E")
+    shape = "x".join(map(str, S.shape))
     for name, rows in (
-        ("vector of q in Angstroem-1", [value.Q.values]),
-        ("vector of w in meV", [value.E.values]),
-        (f"matrix of S(q,w), one line per q value, {S.shape[0]}x{S.shape[1]}", S),
+        ("vector of q in Angstroem-1", value.Q.values[np.newaxis]),
+        ("vector of w in meV", value.E.values[np.newaxis]),
+        (f"matrix of S(q,w), one line per q value, {shape}", S.values),
     ):
-        lines += [
-            f"# {name}",
-            *(
-                " ".join(map(repr, np.asarray(row, dtype=float).tolist()))
-                for row in rows
-            ),
-        ]
+        numbers = rows.astype(float).tolist()
+        lines += [f"# {name}", *(" ".join(map(repr, row)) for row in numbers)]
     write_text(path, [*lines, "# end of Sqw data"], overwrite=overwrite)
 
 
-FORMAT = Format("S(q,ω) text", "text", declined, open_sqw)
 SqwBackend = FORMAT.backend()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from xbp.core.errors import FileFormatError, XbpError
 from xbp.io.publish import new_file
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "require_whole",
     "row",
     "to_numbers",
+    "translated",
     "write_text",
 ]
 
@@ -77,6 +80,24 @@ def check(condition: object, message: str) -> None:
     """
     if not condition:
         raise ValueError(message)
+
+
+@contextlib.contextmanager
+def translated(what: str, *kinds: type[Exception], fix: str = "") -> Iterator[None]:
+    """Turn errors of `check`, and of other libraries, into a FileFormatError.
+
+    Those of xbp pass, unless they are named.
+    """
+    try:
+        yield
+    except kinds as error:
+        if isinstance(error, XbpError) and type(error) not in kinds:
+            raise
+        reason = getattr(error, "summary", None) or getattr(error, "strerror", None)
+        reason = reason or str(error)
+        if not isinstance(error, ValueError | OSError):
+            reason = f"{type(error).__name__}: {reason}"
+        raise FileFormatError(what, reason=reason, fix=fix) from error
 
 
 def head(path: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from xbp.core.errors import FileFormatError, QuantityError, UnitsError, XbpError
 from xbp.core.schema import COORDINATES
@@ -13,6 +13,7 @@ from xbp.core.units import convert_factor, is_energy_like, parse_unit
 from xbp.io.text import Table, is_ambiguous
 
 __all__ = [
+    "Labels",
     "column_titles",
     "labelled_rows",
     "named_format",
@@ -70,6 +71,10 @@ _TITLE: Final = re.compile(
     r"[^\s,;()\[\]]+(?:\s*(?:\([^()]*\)|\[[^\[\]]*(?:\([^()]*\)[^\[\]]*)?\])\S*)*"
 )
 _BRACKET: Final = re.compile(r"[\(\[]([^()\[\]]*)[\)\]]\s*$")
+#: Titles of two words.
+_TWO_WORDS: Final = re.compile(
+    r"\b(absolute|raman|optical|heat|specific|delta) (?=\w)", re.IGNORECASE
+)
 _ERROR: Final = re.compile(
     r"err|std|sig|unc|dev|esd|rms|noise|fehl|unsich|incert|fout|sem\b|s\.?d\.?\b|±"
     r"|\+/?-|σ|δ|^\W*[de]$|^\W*d\W?[a-z(]{1,3}|_e$|^e[_ ]",
@@ -89,7 +94,7 @@ _WAVELENGTH: Final = re.compile(r"(?:wave ?length|lambda|λ)(?![a-z])", re.IGNOR
 _LABSPEC_AXIS: Final = re.compile(
     r"#(?:Spectro \(([^)]+)\)|AxisUnit\[1\])=(?:\s*(\S+))?"
 )
-SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-"})
+SUPERSCRIPTS: Final = str.maketrans({"¹": "1", "\u207b": "-", "\u2212": "-"})
 #: Titles of functions that tend to another limit than the quantity.
 _OTHERS: Final = {
     "static_structure_factor": re.compile(
@@ -194,22 +199,13 @@ def column_titles(lines: Sequence[str], start: int, n_columns: int) -> list[str]
         bare = re.sub(r"^[#%!/\s]*(?:L\s)?", "", line).strip()
         outside = re.sub(r"[\(\[][^\)\]]*[\)\]]", "", bare)
         mark = next((mark for mark in ("\t", ";", ",") if mark in outside), None)
-        joined = re.sub(
-            r"(?i)\b(absolute|raman|optical|heat|specific|delta) (?=\w)", r"\1~", bare
-        )
-        ways = (
-            (bare.split(mark),)
-            if mark
-            else (
-                re.split(r"\s{2,}", bare),
-                _TITLE.findall(bare),
-                _TITLE.findall(joined),
-            )
-        )
+        ways = [bare.split(mark)]
+        if mark is None:
+            joined = _TWO_WORDS.sub(r"\1~", bare)
+            ways = [re.split(r"\s{2,}", bare), *map(_TITLE.findall, (bare, joined))]
         for words in ways:
-            titles = [
-                t for word in words if (t := word.replace("~", " ").strip(" #\"'"))
-            ]
+            titles = [word.replace("~", " ").strip(" #\"'") for word in words]
+            titles = list(filter(None, titles))
             if len(titles) == n_columns and _AXIS.match(titles[0].lstrip("#")):
                 return titles
     return None
@@ -228,15 +224,17 @@ def third_is_an_error(titles: Sequence[str] | None) -> bool:
     )
 
 
+class Labels(NamedTuple):
+    """What the columns of a table are to be read as."""
+
+    quantity: str
+    units: str
+    dim: str
+    coordinate_units: str
+
+
 def require_titles(
-    where: str,
-    lines: Sequence[str],
-    titles: Sequence[str] | None,
-    *,
-    quantity: str,
-    dim: str,
-    units: str,
-    coordinate_units: str,
+    where: str, lines: Sequence[str], titles: Sequence[str] | None, labels: Labels
 ) -> None:
     """Refuse a header that names another quantity, axis or unit, or a function of them.
 
@@ -248,7 +246,7 @@ def require_titles(
         The header.
     titles : sequence of str, optional
         Titles of the columns.
-    quantity, dim, units, coordinate_units : str
+    labels : Labels
         What the columns are to be read as.
 
     Raises
@@ -258,19 +256,19 @@ def require_titles(
     UnitsError
         If units differ.
     """
-    _require_units(where, lines, titles, units, coordinate_units, dim)
-    for title, asked, what in _contradictions(lines, titles, quantity, dim):
+    _require_units(where, lines, titles, labels)
+    for title, asked, what in _contradictions(lines, titles, labels):
         raise FileFormatError(
-            f"{where}: the header {title.strip()[:80]!r} is not that of {asked}: it is "
-            f"{what}",
+            f"{where}: the header {title.strip()[:80]!r} names {what}, not {asked}",
             fix="convert the numbers, or pass check_titles=False",
         )
 
 
 def _contradictions(
-    lines: Sequence[str], titles: Sequence[str] | None, quantity: str, dim: str
+    lines: Sequence[str], titles: Sequence[str] | None, labels: Labels
 ) -> Iterator[tuple[str, str, str]]:
     """Yield titles that are not those of the quantity or axis, and what they name."""
+    quantity, _, dim, _ = labels
     if quantity == "radial_distribution":
         for line in filter(_PER_AREA.search, lines):
             yield line, "g(r)", "4πρr[g(r) - 1]"
@@ -291,9 +289,8 @@ def _contradictions(
     ]
     if named and dim not in named:
         yield axis, dim, named[0]
-    ways = {value}
-    if not re.fullmatch(r"\w\(\w\)", value):
-        ways.add(_BRACKET.sub("", value).strip())
+    bare = re.fullmatch(r"\w\(\w\)", value) or _BRACKET.sub("", value).strip()
+    ways = {value, bare} if isinstance(bare, str) else {value}
 
     def called(pattern: str | re.Pattern[str]) -> bool:
         return any(re.search(pattern, way) for way in ways)
@@ -307,36 +304,27 @@ def _contradictions(
 
 
 def _require_units(
-    where: str,
-    lines: Sequence[str],
-    titles: Sequence[str] | None,
-    units: str,
-    coordinate_units: str,
-    dim: str,
+    where: str, lines: Sequence[str], titles: Sequence[str] | None, labels: Labels
 ) -> None:
     """Refuse units that contradict the titles of the columns, or a row of LabSpec."""
+    dim, axis_units = labels.dim, labels.coordinate_units
     if dim == "E" and titles is not None and _WAVELENGTH.match(titles[0]):
         raise UnitsError(
-            f"{where}: coordinate_units={coordinate_units!r} contradicts the title of "
-            f"the E column, {titles[0]!r}",
+            f"{where}: coordinate_units={axis_units!r} contradicts the title of the E "
+            f"column, {titles[0]!r}",
             fix="coordinate='wavelength', coordinate_units='nm', then "
             ".bp.to_raman_shift(laser='532 nm')",
         )
-    stated = [
-        (f"{dim} ({(row[1] or row[2]).translate(SUPERSCRIPTS)})", "coordinate_units")
-        for row in map(_LABSPEC_AXIS.match, lines)
-        if row is not None
-    ][-1:]
-    stated += zip(titles or (), ("coordinate_units", "units"), strict=False)
-    for title, name in stated:
+    rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
+    names = ["coordinate_units", "units"]
+    stated = [(f"{dim} ({row[1] or row[2]})", names[0]) for row in rows[-1:]]
+    for title, name in (*stated, *zip(titles or (), names, strict=False)):
         slash = re.search(r"^[^/()\[\]]+/\s*([^()\[\]]+)$", title)
         bracket = _BRACKET.search(title) or slash
         written = re.sub(r"[$\\{}]", "", bracket[1] if bracket else "")
-        written = written.replace("\u2212", "-").replace("AA", "angstrom")
-        if not re.search(r"[A-Za-zµμÅ°]", written):
-            continue
+        written = written.translate(SUPERSCRIPTS).replace("AA", "angstrom")
         is_axis = name == "coordinate_units"
-        given = coordinate_units if is_axis else units
+        given = getattr(labels, name)
         own = parse_unit(given)
         try:
             unit = parse_unit(written, like=COORDINATES[dim][0] if is_axis else None)
@@ -371,13 +359,12 @@ def used_columns(
     FileFormatError, QuantityError
         If this is ambiguous and `has_std` is needed.
     """
+    fix = "has_std=True if the third is the standard deviation"
     if has_std is None and is_ambiguous(table, lines):
         raise FileFormatError(
             f"{where}, line {table.start + 1}: {lines[table.start].strip()[:60]!r}",
-            reason="two of the numbers may be one, with a decimal comma or a mark "
-            "between thousands",
-            fix="has_std=True if the third is the standard deviation; otherwise use "
-            "decimal points and no thousands separators",
+            reason="two of the numbers may be one, with a decimal comma or thousands",
+            fix=f"{fix}; otherwise use decimal points and no thousands separators",
         )
     if has_std is False or table.values.shape[1] == 2:
         return 2
@@ -386,11 +373,11 @@ def used_columns(
     if second is not None and any(map(_ERRORS_OF_GRACE.match, above)):
         second = None
     if has_std is None and (second is not None or not third_is_an_error(titles)):
+        title = titles[-1] if titles is not None else second
         raise QuantityError(
-            f"the third column of {where.name} has the title "
-            f"{(titles[-1] if titles is not None else second)!r}, not that of an error",
-            fix="has_std=True if it is the standard deviation, has_std=False to "
-            "ignore it",
+            f"the third column of {where.name} has the title {title!r}, not that of an "
+            "error",
+            fix=f"{fix}, has_std=False to ignore it",
         )
     return 3
 
@@ -404,8 +391,5 @@ def labelled_rows(lines: list[str]) -> dict[str, str]:
     {'names': 'Quartz', 'ideal_chemistry': 'SiO_2_'}
     """
     rows = (re.match(r"##\s*([A-Za-z][\w /-]*?)\s*=\s*(.*\S)", line) for line in lines)
-    return {
-        re.sub(r"[^a-z0-9]+", "_", match[1].lower()): match[2]
-        for match in rows
-        if match is not None
-    }
+    found = [(row[1].lower(), row[2]) for row in rows if row is not None]
+    return {re.sub(r"[^a-z0-9]+", "_", name): value for name, value in found}

@@ -12,12 +12,13 @@ import xarray as xr
 
 from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, RangeError
+from xbp.core.guards import at_most_one, require_positive
 from xbp.core.schema import QUANTITIES
 from xbp.core.signal import extend_history
-from xbp.core.units import convert_factor, magnitude, parse_unit
-from xbp.io.reader import Format, measured, reader, require_normalization, value_units
-from xbp.io.text import check, read_lines, to_numbers
-from xbp.io.titles import column_titles, require_titles, third_is_an_error
+from xbp.core.units import convert_factor, parse_unit
+from xbp.io.reader import Format, measured, require_normalization, value_units
+from xbp.io.text import check, to_numbers
+from xbp.io.titles import Labels, column_titles, require_titles, third_is_an_error
 from xbp.reduction.sample import mean_scattering_lengths
 
 __all__ = ["FORMAT", "TotalScatteringBackend", "open_total_scattering"]
@@ -29,12 +30,12 @@ _NOMAD: Final = re.compile(
     r"#\s*L?\s*Q\W.*(?<![a-z\[(])S\(Q\)(?!\s*-\s*1)", re.IGNORECASE
 )
 _MCSTAS: Final = re.compile(r"#\s*column_(q|Sq)\s+([1-9])\b", re.IGNORECASE)
-_LACKS: Final = "no comment names Gudrun's .mint01 or a column S(Q)"
 
 
-def declined(lines: list[str]) -> str | None:
-    """Return why a text is not of Gudrun, NOMAD or McStas, or None if it is."""
-    return None if _source(lines) else _LACKS
+def _mcstas_columns(lines: list[str]) -> dict[str, int]:
+    """Return the columns of Q and S(Q), counted from 0."""
+    rows = filter(None, map(_MCSTAS.match, lines))
+    return {row[1].lower(): int(row[2]) - 1 for row in rows}
 
 
 def _source(lines: list[str]) -> str | None:
@@ -45,15 +46,18 @@ def _source(lines: list[str]) -> str | None:
     return "NOMAD" if any(map(_NOMAD.match, lines)) else None
 
 
-def _mcstas_columns(lines: list[str]) -> dict[str, int]:
-    """Return the columns of Q and S(Q), counted from 0."""
-    rows = filter(None, map(_MCSTAS.match, lines))
-    return {row[1].lower(): int(row[2]) - 1 for row in rows}
+FORMAT = Format(
+    "total scattering text",
+    "text",
+    _source,
+    "no comment names Gudrun's .mint01 or a column S(Q)",
+)
 
 
-@reader("total scattering")
+@FORMAT.reader
 def open_total_scattering(
     path: Path,
+    lines: list[str],
     *,
     units: str = "barn",
     b_mean_squared: Any = None,
@@ -135,72 +139,54 @@ def open_total_scattering(
     (array([0.5, 1.5]), '1/angstrom')
     """
     units = value_units(units, "interference_function", name="units")
-    lines = [line.strip() for line in read_lines(path)]
     source = _source(lines)
-    check(source, _LACKS)
+    lines = [line.strip() for line in lines]
     rows = [line for line in lines if line and not line.startswith("#")]
     announced = re.match(r"#\s*\d+\s+(\d+)\s*$", "".join(lines[2:3]))
-    check(
-        source != "Gudrun" or announced is None or int(announced[1]) == len(rows),
-        f"it has {len(rows)} rows, another number than announced",
-    )
+    right = announced is None or int(announced[1]) == len(rows)
+    check(source != "Gudrun" or right, f"it has {len(rows)} rows, not as announced")
     # Some programs begin with the number of rows.
-    if rows and rows[0] == str(len(rows) - 1):
-        rows = rows[1:]
-    n_columns = len(rows[0].split()) if rows else 0
-    check(
-        n_columns in (2, 3) and all(len(row.split()) == n_columns for row in rows),
-        "its rows do not all have two or all have three columns",
-    )
+    rows = rows[1:] if rows and rows[0] == str(len(rows) - 1) else rows
+    sizes = {len(row.split()) for row in rows}
+    check(sizes in ({2}, {3}), "its rows do not all have two or all have three columns")
+    (n_columns,) = sizes
     if source == "NOMAD":
-        first = next(
-            i for i, line in enumerate(lines) if line and not line.startswith("#")
-        )
+        first = next(i for i, line in enumerate(lines) if line[:1] not in ("", "#"))
         titles = column_titles(lines, first, n_columns)
         require_titles(
             path.name,
             lines[:first],
             titles,
-            quantity="static_structure_factor",
-            dim="Q",
-            units="1",
-            coordinate_units="1/angstrom",
+            Labels("static_structure_factor", "1", "Q", "1/angstrom"),
         )
-        check(
-            n_columns != 3 or third_is_an_error(titles),
-            f"its third column has a title in {titles!r} that is not that of an error",
-        )
+        known = n_columns == 2 or third_is_an_error(titles)
+        check(known, f"the third title of {titles!r} is not that of an error")
     table = to_numbers(rows, "the table").reshape(-1, n_columns)
     if source == "McStas":
         columns = _mcstas_columns(lines)
+        last = max(columns.values()) + 1
         check(
-            max(columns.values()) < n_columns,
-            f"its header refers to column {max(columns.values()) + 1}, but there are "
-            f"{n_columns}",
+            last <= n_columns,
+            f"its header refers to column {last}, but there are {n_columns}",
         )
         table = table[:, [columns["q"], columns["sq"]]]
     Q, values, *errors = table.T
-    std = errors[0] if errors else None
     # Gudrun fills its grid with zeros at both ends.
     counted = np.flatnonzero((table[:, 1:] != 0).any(axis=1))
     check(counted.size, "all of its values are zero")
-    row = np.arange(values.size)
-    values, std = measured(values, std, mask=(row < counted[0]) | (row > counted[-1]))
+    place = np.arange(values.size)
+    outside = (place < counted[0]) | (place > counted[-1])
+    values, std = measured(values, *errors, mask=outside)
     is_F = source == "Gudrun"
     quantity = "interference_function" if is_F else "static_structure_factor"
     require_normalization(path.name, quantity, values, std, lowest=lowest, tail=tail)
     how = {"source": f"total scattering file {path.name}"}
-    title = {}
-    if is_F and len(lines) > 1 and lines[1].strip("# "):
-        title["title"] = lines[1].strip("# ")
+    title = "".join(lines[1:2]).strip("# ") if is_F else ""
     if b_mean_squared is not None or composition is not None:
+        given = {"b_mean_squared": b_mean_squared, "composition": composition}
         if not is_F:
-            raise RangeError(
-                f"b_mean_squared={b_mean_squared!r}, composition={composition!r} do "
-                f"not fit {path.name}",
-                reason="the file contains S(Q), which is normalised",
-                fix="leave them out",
-            )
+            what = ", ".join(f"{name}={value!r}" for name, value in given.items())
+            raise RangeError(f"{what} for {path.name}, whose S(Q) is normalised")
         level, square = _levels(b_mean_squared, composition, units)
         values, std = 1 + values / level, None if std is None else std / level
         _require_bound(values, std, level, square, units, composition)
@@ -212,12 +198,9 @@ def open_total_scattering(
             "composition": composition,
         }
         how["history"] = extend_history(None, "open_total_scattering", used)
-        if composition is not None:
-            how["composition"] = (
-                composition
-                if isinstance(composition, str)
-                else " ".join(f"{name}{n:g}" for name, n in composition.items())
-            )
+        if isinstance(composition, Mapping):
+            composition = " ".join(f"{name}{n:g}" for name, n in composition.items())
+        how |= {} if composition is None else {"composition": composition}
     ds = new_dataset(
         quantity,
         values,
@@ -225,7 +208,7 @@ def open_total_scattering(
         units=units if quantity == "interference_function" else "1",
         coords={"Q": (Q, "1/angstrom")},
         temperature=T,
-        attrs=title | how,
+        attrs=({"title": title} if title else {}) | how,
     )
     # A DataArray loses the attributes of its Dataset.
     ds[QUANTITIES[quantity].variable].attrs.update(how)
@@ -236,34 +219,21 @@ def _levels(
     b_mean_squared: Any, composition: str | Mapping[str, float] | None, units: str
 ) -> tuple[float, float | None]:
     """Return ⟨b⟩², and ⟨b²⟩ if it is known, in the units of F(Q)."""
+    at_most_one(b_mean_squared=b_mean_squared, composition=composition)
     if composition is None:
-        level = magnitude(b_mean_squared, units, name="b_mean_squared")
-        if not level > 0:
-            raise RangeError(
-                f"b_mean_squared={b_mean_squared!r} is not positive",
-                fix="composition='SiO2', or b_mean_squared='0.2759 barn' for SiO2",
-            )
-        return level, None
-    if b_mean_squared is not None:
-        raise QuantityError(
-            f"b_mean_squared={b_mean_squared!r} and composition={composition!r} are "
-            "both given",
-            fix="leave one of them out",
-        )
+        return require_positive(b_mean_squared, "b_mean_squared", units), None
     if parse_unit(units).dimensionless:
         raise QuantityError(
             f"composition={composition!r} with units={units!r}",
             reason="an F(Q) without units was already divided by ⟨b⟩²",
-            fix="b_mean_squared=1 makes S(Q) = 1 + F(Q); units='barn' if it was not "
-            "divided",
+            fix="b_mean_squared=1, or units='barn' if it was not divided",
         )
     mean, square = mean_scattering_lengths(composition)
     factor = convert_factor("fm^2", units, name="⟨b⟩²")
     if not mean > 0:
         raise QuantityError(
-            f"⟨b⟩² of composition={composition!r} is 0",
-            reason="F(Q) has no Faber-Ziman S(Q) then",
-            fix="keep F(Q): leave composition= out",
+            f"⟨b⟩² of composition={composition!r} is 0: F(Q) has no S(Q)",
+            fix="leave composition= out",
         )
     return mean * factor, square * factor
 
@@ -283,23 +253,20 @@ def _require_bound(
     if not np.nanmax(below) > 0.05:
         return
     # Rounded up, to four digits.
-    exact = (1 - float(np.nanmin(values))) * level
+    lowest = float(np.nanmin(values))
+    exact = (1 - lowest) * level
     digit = 10.0 ** (np.floor(np.log10(exact)) - 3)
     needed = float(np.ceil(exact / digit) * digit)
-    what = f"b_mean_squared={level:.6g} {units}"
+    what, symbol = f"b_mean_squared={level:.6g} {units}", "⟨b⟩²"
     fix = "composition='SiO2' gives ⟨b⟩², and how far S(Q) may fall below 0"
     if square is not None:
         what = f"⟨b⟩²={level:.6g} {units} of composition={composition!r}"
-        fix = "give the composition of the sample, isotopes by {'62-Ni': 66, 'B': 34}"
+        fix, symbol = "give isotopes, {'62-Ni': 66, 'B': 34}", "⟨b²⟩"
     raise RangeError(
-        f"{what} is too small for this F(Q), or units={units!r} are wrong: S(Q) falls "
-        f"to {np.nanmin(values):.3g}",
-        reason=f"S(Q) is at least {bound:.3g}, and {'⟨b²⟩' if square else '⟨b⟩²'} "
-        f"therefore at least {needed:g} {units}",
-        fix=f"{fix}; units='1' with b_mean_squared=1 for an F(Q) that was divided by "
-        "⟨b⟩²",
+        f"{what} is too small for this F(Q): S(Q) falls to {lowest:.3g}",
+        reason=f"S(Q) is at least {bound:.3g}, and {symbol} at least {needed:g} {units}",
+        fix=f"{fix}; units='1', b_mean_squared=1 if F(Q) was divided by ⟨b⟩²",
     )
 
 
-FORMAT = Format("total scattering text", "text", declined, open_total_scattering)
 TotalScatteringBackend = FORMAT.backend()
