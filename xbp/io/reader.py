@@ -218,15 +218,12 @@ class Format:
             **options: Any,
         ) -> xr.Dataset:
             ds = format_.open(filename_or_obj, **options)
-            one = isinstance(drop_variables, str)
+            names = drop_variables or []
             try:
-                return ds.drop_vars(
-                    [drop_variables] if one else list(drop_variables or [])
-                )
+                return ds.drop_vars([names] if isinstance(names, str) else list(names))
             except (TypeError, ValueError) as error:
-                names = ", ".join(map(str, ds.variables))
                 raise QuantityError(
-                    f"drop_variables={shown(drop_variables)} are not among {names}"
+                    f"drop_variables={shown(drop_variables)} are not among {list(ds.variables)}"
                 ) from error
 
         def guess_can_open(self: BackendEntrypoint, filename_or_obj: Any) -> bool:
