@@ -91,7 +91,7 @@ def table(study: Study) -> str:
         f"Boson peak: log-normal fit of B(Q,E) over {FIT_RANGE[0]} to {FIT_RANGE[1]}, "
         "at every Q from "
         f"{PEAK_Q_RANGE[0].split()[0]} to {PEAK_Q_RANGE[1].split()[0]} 1/angstrom, "
-        "every bin weighing alike",
+        "unweighted",
         f"  E_BP                {float(flat.mean_energy):.2f} meV, scatter "
         f"{float(flat.scatter):.2f} meV "
         f"({int(flat.n_points)} values of Q)",
@@ -109,7 +109,7 @@ def table(study: Study) -> str:
         + "".join(f"{float(study.cuts[E].spearman_r):>7.2f}" for E in ENERGIES),
         "",
         "How E_BP depends on the fit (mean and scatter over Q, in meV):",
-        "  range (meV)       weighted by std          every bin alike",
+        "  range (meV)       weighted by std          unweighted",
     ]
     for limits in RANGES:
         cells = [_mean_energy(data, limits) for data in (study.b, study.b.B)]

@@ -8,8 +8,9 @@ import xarray as xr
 
 import xbp
 from xbp.analysis.boson_peak import _DEPTH, _HIGHEST, fit_peaks
+from xbp.analysis.checks import peak_range
 from xbp.errors import QuantityError, RangeError, UnitsError
-from xbp.fitting.peak import evaluate, peak_range
+from xbp.fitting.peak import evaluate
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal, lognormal_sigma
 
 E = np.arange(0.25, 25, 0.5)

@@ -12,7 +12,7 @@ from scipy.optimize import curve_fit
 
 import xbp
 from xbp.core.status import STATUSES
-from xbp.fitting.core import minimum, solve
+from xbp.fitting.core import solve, solve_function
 from xbp.fitting.peak import (
     NUMBERS,
     _around_top,
@@ -158,12 +158,13 @@ def test_boson_peak_and_fit_are_those_of_curve_fit(method: str) -> None:
 def test_one_curve_stops_at_a_bound_far_from_its_start(
     target: float, found: float
 ) -> None:
-    end = minimum(
-        lambda p: np.full(3, p[0] - target), np.array([100.0]), np.array([50.0]),
-        np.array([200.0]), size=1.0, known=True,
+    y = np.full((1, 3), target)
+    end = solve_function(
+        lambda p: p + np.zeros(3), y, np.ones_like(y), np.array([[100.0]]),
+        known=True, low=50.0, high=200.0,
     )  # fmt: skip
-    assert end is not None
-    assert end.values[0] == pytest.approx(found, rel=1e-6)
+    assert end.converged.all()
+    assert end.values[0, 0] == pytest.approx(found, rel=1e-6)
     assert end.at_bound.all()
 
 
@@ -234,8 +235,9 @@ def test_the_error_of_a_top_is_its_distance_from_that_of_a_parabola_in_ln_E() ->
     x = np.geomspace(6.0, 13.0, 20)
     y = 1 - (np.log(x / 9) / 0.8) ** 2
     for energy in (8.0, 9.5):
-        moved, _ = _off_parabola(x, y, np.full(x.size, 1e5), energy)
-        assert moved == pytest.approx(abs(energy - 9))
+        weight, place = np.full((1, x.size), 1e5), np.array([energy])
+        moved, _ = _off_parabola(x, y[None], weight, place)
+        assert moved[0] == pytest.approx(abs(energy - 9))
 
 
 @pytest.mark.parametrize("chi2", [1.2, 3.0])
@@ -249,8 +251,8 @@ def test_the_error_of_a_height_grows_with_a_chi2_beyond_two_of_its_own(
     left -= powers @ np.linalg.lstsq(powers, left, rcond=None)[0]
     left *= np.sqrt(chi2 * 22 / (left**2).sum())
     y = 100 - (x - 9) ** 2 + left
-    _, error = _off_parabola(x, y, np.ones(25), 9.0)
+    _, error = _off_parabola(x, y[None], np.ones((1, 25)), np.array([9.0]))
     design = np.vander(x - 9, 3)
     of_height = np.linalg.inv(design.T @ design)[2, 2]
     excess = max(chi2 / (1 + 2 * np.sqrt(2 / 22)) - 1, 0)
-    assert error == pytest.approx(np.sqrt(excess * of_height), abs=1e-9)
+    assert error[0] == pytest.approx(np.sqrt(excess * of_height), abs=1e-9)

@@ -16,30 +16,24 @@ from xbp.analysis.checks import (
     judge_sides,
     longitudinal_below,
     modes_below,
+    peak_range,
 )
 from xbp.analysis.doubts import add_peak_doubts
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.diagnostic import diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import range_used, select_range
-from xbp.core.guards import choose, require_number
-from xbp.core.independence import collapsed, independence, std_along, times_held
+from xbp.core.guards import choose, require_dims, require_number
+from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.operation import operation
 from xbp.core.schema import require_units
-from xbp.core.signal import read, result_table
-from xbp.core.status import (
-    BOX_PHONON,
-    LONGITUDINAL,
-    NO_MAXIMUM,
-    OK,
-    STATUSES,
-    TOO_FEW,
-)
+from xbp.core.signal import map_over, read, result_table
+from xbp.core.status import BOX_PHONON, LONGITUDINAL, NO_MAXIMUM, OK, STATUSES
 from xbp.core.units import convert_factor, format_unit, parse_unit
-from xbp.fitting.peak import N_PARAMETERS, NUMBERS, Method, fit_shape, peak_range
+from xbp.fitting.peak import NUMBERS, Method, fit_shape
 from xbp.models.lineshapes import FWHM_PER_SIGMA
 
-__all__ = ["boson_peak", "fit_peaks"]
+__all__ = ["SIGNALS", "boson_peak", "fit_peaks"]
 
 # A maximum less than this part above the first transverse phonon of a simulated box is
 # that phonon, or below all phonons: windows of 10 ps make a line that is some 0.6 meV
@@ -56,7 +50,7 @@ _HIGHEST = 30.0
 _DEPTH = {"lognormal": 0.5, "gaussian": 0.8, "quadratic": 0.25}
 
 
-_SIGNALS = (
+SIGNALS = (
     "reduced_dos",
     "generalized_dos",
     "normalized_fluctuation_spectrum",
@@ -66,13 +60,7 @@ _SIGNALS = (
 
 
 @operation(
-    takes=(
-        "reduced_dos",
-        "generalized_dos",
-        "normalized_fluctuation_spectrum",
-        "fluctuation_spectrum",
-        "local_fluctuation_spectrum",
-    ),
+    takes=SIGNALS,
     gives="boson_peak",
     over="E",
     step=12,
@@ -143,8 +131,8 @@ def boson_peak(
         ``modes_below``, which part of the area of E² B, as of g(E), lies below the
         peak: 0.3 to 0.7 % in the glasses that xbp brings, 15 % or more at the van Hove
         singularity of a crystal (of B alone, not of Raman scattering; NaN where the
-        data end before g(E) does, at 20 % of its largest: the part of what was measured
-        is more than that of all modes. Bins ten times the median of the seven about
+        data end before g(E) does, at 20 % of its largest: that of what was measured is
+        larger. Bins ten times the median of the seven about
         them, and means over Q of less than half the interval, are left out); the range
         fitted, ``E_low``, ``E_high``, ``n_points``; ``status``, which is "ok", "no
         data", "too few points", "no maximum", "maximum at edge", "fit failed", "box
@@ -209,88 +197,65 @@ def fit_peaks(
     """Do what `boson_peak` does; a range it finds is `reach` times as wide in ln E."""
     choose(method, Method, "method")
     edge_width = require_number(edge_width, "edge_width", least=0, error=QuantityError)
-    signal = read(data, *_SIGNALS)
-    value = signal.value
-    if "E" not in value.dims:
-        raise RangeError(
-            f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
-            reason="a peak is sought along E",
-            fix="pass B(Q,E), or B(E) from .bp.cut_Q(...)",
-        )
-    positive = value["E"].values > 0
+    signal = read(data, *SIGNALS)
+    value, name = signal.value, signal.quantity.name
+    require_dims(value, "E", "a boson peak", fix="B(Q,E), or B(E) from .bp.cut_Q(...)")
+    axis = value.coords.variables["E"]
+    positive, units = axis.values > 0, axis.attrs["units"]
     in_range = select_range(signal.source, "E", E_range, name="E_range") & positive
     if not in_range.any():
         raise RangeError(
-            f"E_range={E_range!r} holds no energy above zero",
-            reason="the boson peak is sought on the side of energy loss",
-            fix="give positive energies",
+            f"E_range={E_range!r} has no energies above zero, where the boson peak is"
         )
-    E = value["E"].values.astype(float)[positive]
+    E = axis.values.astype(float)[positive]
+    to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
     box: Any = 0.0
     if "box_phonon" in value.coords:
         mark = value.coords["box_phonon"]
-        units = require_units(mark, "coordinate 'box_phonon'", "meV")
+        own = require_units(mark, "coordinate 'box_phonon'", "meV")
         # Of a series of boxes each has its own.
-        box = mark.fillna(0.0) * convert_factor(
-            units, value["E"].attrs["units"], name="'box_phonon'", energy=True
+        box = mark.variable.fillna(0.0) * (
+            convert_factor(own, "meV", name="'box_phonon'", energy=True) / to_mev
         )
-    # Counts and single precision are fitted as any other numbers.
-    independent = None if signal.std is None else std_along(signal.std, "E")
-    spectra = value.isel(E=positive).astype(float)
-    stds = None if independent is None else independent.isel(E=positive).astype(float)
-    has_std = stds is not None
-    to_mev = convert_factor(
-        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
-    )
-    highest = None if E_range is not None else _HIGHEST / to_mev
     # Light sees C(E) g(E), whose area is not that of the modes, through filters.
     is_light = value.attrs.get("probe") == "light"
+    if is_light:
+        filter_end = require_number(
+            filter_end, "filter_end", units, least=0, energy=True
+        )
     at_Q = highest_Q(signal)
     below, doubts = longitudinal_below(signal, sq, at_Q, sound_below)
-    numbers, code = xr.apply_ufunc(
+    sound = False if below is None or at_Q is None else (at_Q < below).variable
+    spectra = value.variable.isel(E=positive)
+    std, f = None, independence(value, "E")
+    if signal.std is not None:
+        std = std_along(signal.std, "E").variable.isel(E=positive)
+    with_modes = name == "reduced_dos" and not is_light
+    covered: Any = 1.0
+    if isinstance(signal.source, xr.Dataset) and "coverage" in signal.source:
+        coverage = signal.source.variables["coverage"]
+        if set(coverage.dims) <= set(value.dims):
+            covered = coverage.isel(E=positive, missing_dims="ignore")
+    numbers, status = map_over(
         _fit_spectra,
         spectra,
-        stds if has_std else np.nan,
+        np.nan if std is None else std,
         box,
-        False if below is None or at_Q is None else at_Q < below,
-        kwargs={
-            "E": E,
-            "inside": in_range[positive],
-            "method": method,
-            "highest": highest,
-            "reach": reach,
-            "edge_width": edge_width if signal.quantity.name == "reduced_dos" else 0.0,
-            "filter_end": require_number(
-                filter_end,
-                "filter_end",
-                value["E"].attrs["units"],
-                least=0,
-                energy=True,
-            )
-            if is_light
-            else 0.0,
-        },
-        input_core_dims=[["E"], ["E"] if has_std else [], [], []],
-        output_core_dims=[["_number"], []],
-        dask="parallelized",
-        output_dtypes=[float, int],
-        dask_gufunc_kwargs={
-            "output_sizes": {"_number": len(NUMBERS)},
-            "allow_rechunk": True,
-        },
+        sound,
+        1.0 if f is None else f.isel(E=positive),
+        covered,
+        dims="E",
+        gives=[["_number"], []],
+        dtypes=[float, "<U19"],
+        sizes={"_number": len(NUMBERS) + 1},
+        E=E,
+        inside=in_range[positive],
+        method=method,
+        highest=None if E_range is not None else _HIGHEST / to_mev,
+        reach=reach,
+        edge_width=edge_width if name == "reduced_dos" else 0.0,
+        filter_end=filter_end if is_light else 0.0,
     )
-    numbers, code = _of_independent_bins(
-        spectra, stds, numbers, code, N_PARAMETERS[method]
-    )
-    shared = collapsed(spectra, "E")
-    numbers = numbers.assign_coords(shared) if shared else numbers
-    status = xr.apply_ufunc(
-        lambda codes: np.array(STATUSES)[codes],
-        code,
-        dask="parallelized",
-        output_dtypes=["<U19"],
-    )
-    units = value["E"].attrs["units"]
     slope_units = format_unit(parse_unit(signal.units) / parse_unit(units))
     labels = {
         "energy": (units, "energy of the boson peak"),
@@ -300,38 +265,24 @@ def fit_peaks(
         "relative_residual": ("1", "rms residual of the fit over the height"),
         "background": (signal.units, "background at E = 0"),
         "background_slope": (slope_units, "slope of the background"),
-        "low": (units, "lowest energy fitted"),
-        "high": (units, "highest energy fitted"),
+        "E_low": (units, "lowest energy fitted"),
+        "E_high": (units, "highest energy fitted"),
         "n_points": ("1", "number of bins fitted"),
+        "modes_below": ("1", "part of the area of E² B below the peak"),
     }
+    # Without known errors χ² has no scale to be judged by.
+    left_out = {"chi2_reduced"} if std is None else set()
+    left_out |= set() if with_modes else {"modes_below"}
+    if method != "gaussian":
+        left_out |= {"background", "background_slope"}
     variables: dict[str, tuple[Any, str, str]] = {}
-    for i, name in enumerate(NUMBERS):
-        if name.startswith("background") and method != "gaussian":
-            continue
-        base = name.removesuffix("_std")
-        unit, label = labels[base]
-        label = label if base == name else f"standard deviation of {label}"
-        variables[{"low": "E_low", "high": "E_high"}.get(name, name)] = (
-            numbers.isel(_number=i, drop=True),
-            unit,
-            label,
-        )
-    if not has_std:
-        # Without known errors χ² has no scale to be judged by.
-        del variables["chi2_reduced"]
-    if signal.quantity.name == "reduced_dos" and not is_light:
-        coverage = (
-            signal.source.get("coverage")
-            if isinstance(signal.source, xr.Dataset)
-            else None
-        )
-        below = modes_below(value, coverage, variables["energy"][0])
-        variables["modes_below"] = (
-            below,
-            "1",
-            "part of the area of E² B below the peak",
-        )
+    for i, column in enumerate((*NUMBERS, "modes_below")):
+        column = {"low": "E_low", "high": "E_high"}.get(column, column)
+        if column not in left_out:
+            label = labels.get(column, ("", ""))
+            variables[column] = (numbers[..., i], *label)
     variables["status"] = (status, "", "whether the fit can be used")
+    low, high = (variables[f"E_{end}"][0] for end in ("low", "high"))
     answer: xr.Dataset = result_table(
         signal,
         variables,
@@ -339,61 +290,13 @@ def fit_peaks(
         operation="boson_peak",
         arguments={
             "method": method,
-            **range_used(
-                "E_range",
-                E_range,
-                variables["E_low"][0],
-                variables["E_high"][0],
-                str(units),
-            ),
+            **range_used("E_range", E_range, low, high, str(units)),
             **({} if edge_width == EDGE_WIDTH else {"edge_width": edge_width}),
         },
-        attrs={
-            "method": method,
-            "signal": signal.quantity.name,
-            **diagnosed(value.attrs, *doubts),
-        },
+        attrs={"method": method, "signal": name, **diagnosed(value.attrs, *doubts)},
+        coords=dict(collapsed(value, "E").items()),
     )
     return add_peak_doubts(answer)
-
-
-def _of_independent_bins(
-    spectra: xr.DataArray,
-    stds: xr.DataArray | None,
-    numbers: xr.DataArray,
-    code: xr.DataArray,
-    n_parameters: int,
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Count bins that share counts as fractions, in χ² and in errors from scatter."""
-    f = independence(spectra, "E")
-    if f is None:
-        return numbers, code
-    column = {
-        name: numbers.isel(_number=i, drop=True) for i, name in enumerate(NUMBERS)
-    }
-    used = (
-        spectra.notnull()
-        & (spectra["E"] >= column["low"])
-        & (spectra["E"] <= column["high"])
-    )
-    if stds is not None:
-        used &= stds.notnull()
-    factor, enough = times_held(f, used, "E", n_parameters)
-    column["chi2_reduced"] = column["chi2_reduced"] * factor
-    if stds is None:
-        column |= {
-            name: column[name] * factor**0.5 for name in column if name.endswith("_std")
-        }
-    found = xr.concat([column[name] for name in NUMBERS], "_number").transpose(
-        *numbers.dims
-    )
-    refused = (code == STATUSES.index(OK)) & ~enough
-    kept = xr.DataArray(
-        [name in ("low", "high", "n_points") for name in NUMBERS], dims="_number"
-    )
-    return found.where(~refused | kept), code.where(
-        ~refused, STATUSES.index(TOO_FEW)
-    ).astype(code.dtype)
 
 
 def _fit_spectra(
@@ -401,6 +304,8 @@ def _fit_spectra(
     std: np.ndarray,
     box: np.ndarray,
     sound: np.ndarray,
+    part: np.ndarray,
+    covered: np.ndarray,
     *,
     E: np.ndarray,
     inside: np.ndarray,
@@ -410,26 +315,30 @@ def _fit_spectra(
     edge_width: float,
     filter_end: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit spectra (…, k): the numbers of `NUMBERS` (…, 13), and the statuses (…)."""
-    std, box, sound = map(np.asarray, (std, box, sound))
-    outer = np.broadcast_shapes(B.shape[:-1], std.shape[:-1], box.shape, sound.shape)
-    rows = np.broadcast_to(B, (*outer, E.size)).reshape(-1, E.size)
-    known = np.broadcast_to(std, (*outer, E.size)).reshape(rows.shape)
-    errors = known if std.ndim else [None] * len(rows)
+    """Fit spectra (…, k): `NUMBERS` and `modes_below` (…, 14), and the statuses (…)."""
+    arrays = [np.asarray(a) for a in (B, std, part, covered)]
+    outer = np.broadcast_shapes(
+        *(a.shape[:-1] for a in arrays), np.shape(box), np.shape(sound)
+    )
+    # Counts and single precision are fitted as any other numbers.
+    rows, known, parts, seen = (
+        np.broadcast_to(a, (*outer, E.size)).reshape(-1, E.size).astype(float)
+        for a in arrays
+    )
     boxes, sounds = (np.broadcast_to(a, outer).ravel() for a in (box, sound))
+    given = known if np.ndim(std) else None
+    errors: Any = [None] * len(rows) if given is None else given
     sought = np.broadcast_to(inside, rows.shape)
     chosen = sought.copy()
     if highest is not None:
         sought = inside & (boxes[:, None] * (1 + _NEAR) <= E) & (highest >= E)
         for i, at in enumerate(sought):
-            error = errors[i]
-            limits = peak_range(
-                E[at], rows[i, at], None if error is None else error[at], _DEPTH[method]
-            )
+            error = None if given is None else errors[i, at]
+            limits = peak_range(E[at], rows[i, at], error, _DEPTH[method])
             low, high = limits or (np.inf, -np.inf)
             further = (high / low) ** ((reach - 1) / 2) if limits else 1.0
             chosen[i] = at & (low / further <= E) & (high * further >= E)
-    numbers, status = fit_shape(E, rows, known if std.ndim else None, chosen, method)
+    numbers, status = fit_shape(E, rows, given, chosen, method, parts)
     none = np.isfinite(np.where(sought, rows, np.nan)).any(axis=1) & ~chosen.any(axis=1)
     status[none] = STATUSES.index(NO_MAXIMUM)
     before = status.copy()
@@ -440,7 +349,7 @@ def _fit_spectra(
     doubtful = status == ok
     if method == "lognormal" and filter_end == 0:
         doubtful &= ~_sides_are_fitted(
-            E, chosen & np.isfinite(rows), column, edge_width
+            E, chosen & np.isfinite(rows), column, edge_width, known=given is not None
         )
     for i in np.flatnonzero(doubtful).tolist():
         energy, low, high = (column[name][i] for name in ("energy", "low", "high"))
@@ -450,7 +359,9 @@ def _fit_spectra(
         status[i] = STATUSES.index(sides)
     status[(status == ok) & sounds] = STATUSES.index(LONGITUDINAL)
     numbers[status != before, :-3] = np.nan
-    return numbers.reshape(*outer, -1), status.reshape(outer)
+    below = modes_below(np.where(seen >= 0.5, rows, np.nan), column["energy"], E=E)
+    numbers = np.column_stack([numbers, below])
+    return numbers.reshape(*outer, -1), np.array(STATUSES)[status].reshape(outer)
 
 
 def _sides_are_fitted(
@@ -458,11 +369,14 @@ def _sides_are_fitted(
     used: np.ndarray,
     column: Mapping[str, np.ndarray],
     edge_width: float,
+    *,
+    known: bool,
 ) -> np.ndarray:
     """Return which log-normals describe their low side, so that it cannot be an edge.
 
     Down to a fifth of its height, or to the beginning of the data, by a curve that
-    leaves 5 % of the height and is twice as broad as an edge.
+    leaves 5 % of the height, or no more than the errors where these are known, and is
+    twice as broad as an edge.
     """
     with np.errstate(all="ignore"):
         sigma = (
@@ -473,5 +387,10 @@ def _sides_are_fitted(
     seen = (extent > 1.8 * sigma) | (begins & (extent > edge_width))
     below = (used & (column["energy"][:, None] > E)).sum(axis=1)
     above = (used & (column["energy"][:, None] < E)).sum(axis=1)
-    good = (column["relative_residual"] < 0.05) & (1.126 * sigma > 2 * edge_width)
+    good = column["relative_residual"] < 0.05
+    if known:
+        free = np.maximum(column["n_points"] - 3, 1)
+        # Two standard deviations of the reduced chi-squared of the right curve.
+        good |= column["chi2_reduced"] < 1 + 2 * np.sqrt(2 / free)
+    good &= 1.126 * sigma > 2 * edge_width
     return np.asarray(good & seen & (below > 1) & (above > 1))

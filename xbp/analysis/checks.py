@@ -1,4 +1,4 @@
-"""Whether a maximum is a boson peak: edges, phonons, van Hove singularities."""
+"""Where a boson peak is sought, and whether it is one: edges, phonons, crystals."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import xarray as xr
 from xbp.core.diagnostic import Diagnostic
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_dims, require_number
-from xbp.core.schema import quantity_name
-from xbp.core.signal import Signal, read
+from xbp.core.schema import quantity_name, require_same_grid
+from xbp.core.signal import Signal, map_over, read
 from xbp.core.status import AT_EDGE, OK, STEEP_EDGE
 from xbp.core.units import convert_factor
 from xbp.fitting.peak import SIGNIFICANT, scatter, smoothed, usable_bins
@@ -27,6 +27,7 @@ __all__ = [
     "judge_sides",
     "longitudinal_below",
     "modes_below",
+    "peak_range",
 ]
 
 
@@ -38,6 +39,69 @@ EDGE_WIDTH = 0.25
 SOUND_BELOW = "2 1/angstrom"
 #: Default of `filter_end`: notch filters take 5 to 10 1/cm off, and open softly.
 FILTER_END = "15 1/cm"
+
+
+def peak_range(
+    E: np.ndarray, B: np.ndarray, std: np.ndarray | None, depth: float = 0.5
+) -> tuple[float, float] | None:
+    """Find the range of the broadest interior maximum, where the user named none.
+
+    The spectrum is smoothed over three bins, or a tenth of the energy to each side
+    where these are more: a boson peak is broad, and finely stepped noise is not. The
+    most prominent maximum above its noise counts. Each side of it ends where the
+    spectrum rises again, above its noise and by 2 % of its prominence, and the range
+    goes `depth` of the way down to the lowest there: a peak on a plateau, such as
+    Debye's level, is fitted without the plateau.
+
+    Parameters
+    ----------
+    E, B : numpy.ndarray, shape (n,)
+        Spectrum; E ≤ 0 and NaN are left out.
+    std : numpy.ndarray, shape (n,), or None
+        Standard deviations.
+    depth : float
+        How far down each side the range goes, as a part of its descent.
+
+    Returns
+    -------
+    tuple of float, or None
+        Limits of the range; None without an interior maximum.
+    """
+    usable = usable_bins(E, B, std)
+    x, y = E[usable], B[usable]
+    if x.size < 5:
+        return None
+    i = np.arange(x.size)
+    first = np.maximum(np.minimum(np.searchsorted(x, 0.9 * x), i - 1), 0)
+    last = np.searchsorted(x, 1.1 * x, side="right")
+    last = np.minimum(np.maximum(last, i + 2), x.size)
+    total = np.concatenate([[0.0], np.cumsum(y)])
+    smooth = (total[last] - total[first]) / (last - first)
+    least = 1e-3 * float(np.ptp(smooth))
+    peaks, properties = scipy.signal.find_peaks(smooth, prominence=least)
+    for i in np.argsort(-properties["prominences"], kind="stable"):
+        top, prominence = int(peaks[i]), float(properties["prominences"][i])
+        # Noise as it is about this maximum: counting makes it another at every energy.
+        near = (x > x[top] / 2) & (x < 2 * x[top])
+        noise = scatter(y[near] if near.sum() > 4 else y)
+        if std is not None:
+            noise = float(np.median(std[usable][near]))
+        needed = 2 * SIGNIFICANT * noise / np.sqrt(last[top] - first[top])
+        needed = max(needed, least)
+        if prominence >= needed:
+            rise = max(needed, 0.02 * prominence)
+            left = _foot(smooth[top::-1], rise, depth)
+            right = _foot(smooth[top:], rise, depth)
+            return float(x[top - left]), float(x[top + right])
+    return None
+
+
+def _foot(side: np.ndarray, noise: float, depth: float) -> int:
+    """Return where a side has gone `depth` of its way down before it rises again."""
+    rises = np.flatnonzero(side > np.minimum.accumulate(side) + noise)
+    descent = side[: rises[0]] if rises.size else side
+    end = side[0] - depth * (side[0] - max(descent.min(), 0.0))
+    return int(np.argmax(descent <= end))
 
 
 @dataclass(frozen=True)
@@ -186,7 +250,7 @@ def first_maximum(
     Raises
     ------
     QuantityError
-        If `sq` is no S(Q), or has no dimension Q.
+        If `sq` is not an S(Q), or has no dimension Q.
 
     Examples
     --------
@@ -205,21 +269,12 @@ def first_maximum(
     Q = value["Q"].values * convert_factor(
         value["Q"].attrs["units"], units, name="Q of S(Q)"
     )
-    found: xr.DataArray = xr.apply_ufunc(
-        _first,
-        value,
-        kwargs={"Q": Q},
-        input_core_dims=[["Q"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
+    found: xr.DataArray = map_over(_first, value, dims="Q", each=True, at=Q)
     return found.drop_vars([name for name in found.coords if name not in found.dims])
 
 
-def _first(S: np.ndarray, *, Q: np.ndarray) -> float:
-    x, y = Q[np.isfinite(S)], S[np.isfinite(S)]
+def _first(S: np.ndarray, *, at: np.ndarray) -> float:
+    x, y = at[np.isfinite(S)], S[np.isfinite(S)]
     if y.size < 3:
         return np.nan
     peaks, found = scipy.signal.find_peaks(smoothed(y), prominence=0.0)
@@ -234,24 +289,20 @@ def _first(S: np.ndarray, *, Q: np.ndarray) -> float:
 
 def highest_Q(signal: Signal) -> xr.DataArray | None:
     """Return Q of each spectrum of B(Q,E) or G(Q,E), the upper limit of a cut."""
-    value = signal.value
-    if (
-        signal.quantity.name not in ("reduced_dos", "generalized_dos")
-        or "Q" not in value.coords
-        or "units" not in value["Q"].attrs
-    ):
+    if signal.quantity.name not in ("reduced_dos", "generalized_dos"):
         return None
-    Q: xr.DataArray = value["Q"].drop_vars(
-        [name for name in value["Q"].coords if name not in value["Q"].dims]
-    )
-    if "Q" in Q.dims:
-        return Q  # a bin of a map is where its centre is
-    bounds = (
-        signal.source.get("Q_bnds") if isinstance(signal.source, xr.Dataset) else None
-    )
-    if bounds is not None and set(bounds.dims) == {*Q.dims, "bnds"}:
-        return Q.copy(data=bounds.max("bnds").transpose(*Q.dims).data)
-    return Q
+    Q = signal.value.coords.variables.get("Q")
+    if Q is None or "units" not in Q.attrs:
+        return None
+    own = {
+        dim: signal.value[dim].variable for dim in Q.dims if dim in signal.value.coords
+    }
+    if "Q" not in Q.dims and isinstance(signal.source, xr.Dataset):
+        bounds = signal.source.variables.get("Q_bnds")
+        if bounds is not None and set(bounds.dims) == {*Q.dims, "bnds"}:
+            Q = bounds.max("bnds").transpose(*Q.dims)
+    # A bin of a map is where its centre is.
+    return xr.DataArray(Q.to_base_variable(), coords=own)
 
 
 def longitudinal_below(
@@ -265,6 +316,8 @@ def longitudinal_below(
     given = _carried(signal.source) if sq is None else sq
     if given is not None:
         place = first_maximum(given, units)
+        shared = [d for d in place.dims if d in signal.value.dims]
+        require_same_grid(signal.value, place, tuple(shared))
         # Of one that dask has not computed this is not known yet; below NaN there is
         # nothing.
         if place.chunks is not None or bool(place.notnull().any()):
@@ -301,35 +354,14 @@ def _carried(source: xr.DataArray | xr.Dataset) -> xr.DataArray | None:
     return found[0] if len(found) == 1 else None
 
 
-def modes_below(
-    B: xr.DataArray, coverage: xr.DataArray | None, energy: xr.DataArray
-) -> xr.DataArray:
-    """Return the part of all modes below the peak, if the data include them all."""
-    if coverage is not None and set(coverage.dims) <= set(B.dims):
-        B = B.where(coverage >= 0.5)
-    below: xr.DataArray = xr.apply_ufunc(
-        _parts_below,
-        B,
-        energy,
-        kwargs={"E": B["E"].values.astype(float)},
-        input_core_dims=[["E"], []],
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    return below
-
-
 @np.errstate(all="ignore")
-def _parts_below(B: np.ndarray, energy: np.ndarray, *, E: np.ndarray) -> np.ndarray:
-    """Return the part of the area of E² B (…, k) below energies (…).
+def modes_below(B: np.ndarray, energy: np.ndarray, *, E: np.ndarray) -> np.ndarray:
+    """Return the part of the area of E² B (m, k) below energies (m,).
 
     NaN where E² B has not ended within the data: what was measured is then a part of
     the modes, and the part of it below the peak is more than that of all modes.
     """
-    outer = np.broadcast_shapes(B.shape[:-1], np.shape(energy))
-    energies = np.broadcast_to(energy, outer).ravel()
-    rows = np.broadcast_to(B, (*outer, E.size)).reshape(-1, E.size)
+    rows, energies = B, energy
     part = np.full(energies.size, np.nan)
     usable = np.isfinite(rows) & (E > 0)
     left = np.isfinite(energies)
@@ -356,7 +388,7 @@ def _parts_below(B: np.ndarray, energy: np.ndarray, *, E: np.ndarray) -> np.ndar
             here, keep = place[i : i + 1], kept[i]
             if keep.sum() > 6:
                 part[here] = _part_below(x[keep], g[i : i + 1, keep], energies[here])
-    return part.reshape(outer)
+    return part
 
 
 def _part_below(x: np.ndarray, g: np.ndarray, energy: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from xbp.core.guards import require_dims, require_positive
 from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
-from xbp.core.signal import Signal, result_table, table_signal
+from xbp.core.signal import Signal, map_over, result_table, table_signal
 from xbp.core.status import NO_CROSSING, OK, TOO_FEW
 from xbp.core.units import convert_factor, format_unit, parse_unit
 
@@ -89,18 +89,16 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     )
     f = independence(energy, "Q")
     held = xr.ones_like(plain["Q"], dtype=float) if f is None else xr.DataArray(f)
-    numbers = xr.apply_ufunc(
+    numbers = map_over(
         _line,
         energy.where(used),
         std_along(plain["energy_std"], "Q"),
         plain["Q"].astype(float),
         held,
-        input_core_dims=[["Q"]] * 4,
-        output_core_dims=[["_number"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"output_sizes": {"_number": 10}, "allow_rechunk": True},
+        dims="Q",
+        gives=[["_number"]],
+        sizes={"_number": 10},
+        each=True,
     )
     units = energy.attrs["units"]
     slope_units = format_unit(
@@ -108,9 +106,9 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
     )
     names = {
         "mean_energy": (units, "weighted mean energy of the boson peak"),
-        "mean_energy_std": (units, "standard deviation of the mean energy"),
+        "mean_energy_std": ("", ""),
         "slope": (slope_units, "slope of the energy against Q"),
-        "slope_std": (slope_units, "standard deviation of the slope"),
+        "slope_std": ("", ""),
         "chi2_reduced": ("1", "reduced chi-squared of one energy at every Q"),
         "p_value": ("1", "chance of a larger chi-squared if the energy is constant"),
         "scatter": (units, "standard deviation of the energies about their mean"),
@@ -134,7 +132,7 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
 
 
 def _scattered(p_value: xr.DataArray) -> Iterator[Diagnostic]:
-    """Yield a diagnostic if energies scatter by more than their errors; not for dask."""
+    """Yield a diagnostic if energies scatter more than their errors (not for dask)."""
     if p_value.chunks is None and bool((p_value < 0.01).any()):
         yield Diagnostic(
             "scattered_energies",
@@ -264,11 +262,7 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
         )
     for name, value, units, text in results:
         variables[name] = (xr.DataArray(value), units, text)
-        variables[f"{name}_std"] = (
-            xr.DataArray(value * relative),
-            units,
-            f"standard deviation of {text}",
-        )
+        variables[f"{name}_std"] = (xr.DataArray(value * relative), "", "")
     answer: xr.Dataset = result_table(
         signal,
         variables,
@@ -374,7 +368,7 @@ def ioffe_regel(branches: xr.Dataset) -> xr.Dataset:
     text = "energy at which the width is E/π"
     variables: dict[str, tuple[Any, str, str]] = {
         "energy": (over(energy), signal.units, text),
-        "energy_std": (over(std), signal.units, f"standard deviation of {text}"),
+        "energy_std": (over(std), "", ""),
         "Q_crossing": (over(q), signal.value["Q"].attrs["units"], "wave vector there"),
         "status": (over(np.array(statuses)), "", "whether the widths cross"),
     }

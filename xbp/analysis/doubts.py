@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -30,106 +30,117 @@ __all__ = ["add_heat_capacity_doubts", "add_peak_doubts"]
 _NO_PEAK: Final = {
     NO_EXCESS: (
         "Debye phonons alone describe these data as well",
-        "choose a T_range with the hump of C/T^3",
+        "a T_range with the hump of C/T^3",
     ),
     NO_MAXIMUM: (
-        "so broad a Gaussian (sigma_E > theta_E/2.83) has no maximum in g/E^2",
+        "g/E^2 has no maximum for sigma_E > theta_E/2.83",
         "end T_range lower, or hold sigma_E",
     ),
     AT_EDGE: (
         "the maximum of g/E^2 is the end of the Debye phonons",
-        "start theta_D higher, or hold it, fixed={'theta_D': …}",
+        "start theta_D higher, or fixed={'theta_D': …}",
     ),
     UNDETERMINED: (
         "the error of the energy is as large as the energy",
-        "hold a parameter, fixed={…}, or fit another T_range",
+        "fixed={…}, or another T_range",
     ),
     UNPHYSICAL: (
-        "gamma is negative, or there are more modes than atoms have",
-        "hold gamma, fixed={'gamma': 0}; check mass, molar mass, atoms and amount; "
-        "scan_heat_capacity() tries other ranges",
+        "gamma is negative, or there are too many modes",
+        "fixed={'gamma': 0}; check mass, molar mass, atoms and amount; "
+        "scan_heat_capacity()",
     ),
 }
 
 
 def add_peak_doubts(table: xr.Dataset) -> xr.Dataset:
     """Record in a table of boson peaks what makes them doubtful, and return it."""
+    return _recorded(table, _of_peaks)
+
+
+def _recorded(
+    table: xr.Dataset, doubts: Callable[[xr.Dataset], Iterator[Diagnostic]]
+) -> xr.Dataset:
     plain = unwrap(table)[0]
-    if any(v.chunks is not None for v in plain.variables.values()):
+    if any(hasattr(plain.variables[name].data, "dask") for name in plain.data_vars):
         return table
-    return table.assign_attrs(diagnosed(table.attrs, *_of_peaks(plain)))
+    table.attrs |= diagnosed(table.attrs, *doubts(plain))
+    return table
 
 
 def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
-    ok = table["status"] == OK
-    energy = table["energy"].where(ok)
-    if bool(ok.any()):
-        if table.attrs.get("signal") == "generalized_dos":
-            yield Diagnostic(
-                "maximum_of_g",
-                "warning",
-                "the maximum of G(Q,E) is not the boson peak, which is in G/E^2",
-                ".bp.to_bqe() first",
-            )
-        if float(energy.max()) > 3 * float(energy.min()):
-            yield Diagnostic(
-                "peaks_far_apart",
-                "warning",
-                f"the energies, {float(energy.min()):.3g} to {float(energy.max()):.3g}"
-                f"{_units(energy)}, are too far apart to be one peak",
-                "name the energies to fit, E_range=",
-            )
-    if bool(ok.any()) and table.attrs.get("signal") == "reduced_dos":
-        # Full widths over energy: 0.5 to 5 in glasses, 0.2 at the first van Hove
-        # singularity of vanadium.
-        if float((table["width"] / energy).median()) < 0.3:
-            yield Diagnostic(
-                "narrow_peak",
-                "warning",
-                "the width of the peak is less than 0.3 of its energy (more than 0.5 for "
-                "a boson peak); it may be a van Hove singularity or a phonon of the box",
-            )
-        # Up to 0.7 % in glasses; 15 and 24 % in aluminium and vanadium.
-        below = table.get("modes_below")
-        if below is not None and float(below.where(ok).median()) > 0.1:
-            yield Diagnostic(
-                "many_modes_below",
-                "warning",
-                f"{percent(float(below.where(ok).median()))} of all modes are below "
-                "the peak (about 1 % for a boson peak); it may be a van Hove singularity",
-            )
     yield from _of_a_scan(table, "scan_status")
+    columns = table.variables
+    ok = columns["status"].values == OK
+    if not ok.any():
+        return
+    energy, signal = columns["energy"].values[ok], table.attrs.get("signal")
+    if signal == "generalized_dos":
+        yield Diagnostic(
+            "maximum_of_g",
+            "warning",
+            "the maximum of G(Q,E) is not the boson peak, which is in G/E^2",
+            ".bp.to_bqe() first",
+        )
+    if energy.max() > 3 * energy.min():
+        yield Diagnostic(
+            "peaks_far_apart",
+            "warning",
+            f"the energies, {energy.min():.3g} to {energy.max():.3g}"
+            f"{_units(columns['energy'])}, are too far apart to be one peak",
+            "name the energies to fit, E_range=",
+        )
+    if signal != "reduced_dos":
+        return
+    # Width over energy: 0.5 to 5 in glasses, 0.2 at the first van Hove singularity of
+    # vanadium.
+    if np.nanmedian(columns["width"].values[ok] / energy) < 0.3:
+        yield Diagnostic(
+            "narrow_peak",
+            "warning",
+            "the width is below 0.3 of the energy (boson peaks: above 0.5): a van Hove "
+            "singularity, or a phonon of the box?",
+        )
+    # Up to 0.7 % in glasses; 15 and 24 % in aluminium and vanadium.
+    part = (
+        columns["modes_below"].values[ok] if "modes_below" in columns else np.empty(0)
+    )
+    part = part[np.isfinite(part)]
+    if part.size and np.median(part) > 0.1:
+        yield Diagnostic(
+            "many_modes_below",
+            "warning",
+            f"{percent(float(np.median(part)))} of all modes are below the peak (boson "
+            "peaks: about 1 %): a van Hove singularity?",
+        )
 
 
 def _of_a_scan(table: xr.Dataset, status: str) -> Iterator[Diagnostic]:
     """Doubt a systematic error from too few fits, or from several peaks."""
     if status not in table:
         return
-    good = table["scan_energy"].where(table[status] == OK)
-    if int(good.count()) < 2:
+    ok = table.variables[status].values == OK
+    energy = table.variables["scan_energy"]
+    good = energy.values[ok & np.isfinite(energy.values)]
+    if good.size < 2:
         yield Diagnostic(
             "no_systematic_error",
             "warning",
-            f"{int(good.count())} of {good.size} fits found a peak: too few for a "
-            "systematic error",
-            "name other ranges that contain the whole peak",
+            f"{good.size} of {ok.size} fits found a peak: no systematic error",
+            "ranges that contain the whole peak",
         )
-    elif float(good.max()) > 3 * float(good.min()):
+    elif good.max() > 3 * good.min():
         yield Diagnostic(
             "scan_far_apart",
             "warning",
-            f"the fits found energies from {float(good.min()):.3g} to "
-            f"{float(good.max()):.3g}{_units(good)}, which are not of one peak",
+            f"the fits found energies from {good.min():.3g} to {good.max():.3g}"
+            f"{_units(energy)}, which are not of one peak",
             "name the ranges to fit",
         )
 
 
 def add_heat_capacity_doubts(table: xr.Dataset) -> xr.Dataset:
     """Record in a fit of the heat capacity what makes it doubtful, and return it."""
-    plain = unwrap(table)[0]
-    if any(v.chunks is not None for v in plain.variables.values()):
-        return table
-    return table.assign_attrs(diagnosed(table.attrs, *_of_heat_capacity(plain)))
+    return _recorded(table, _of_heat_capacity)
 
 
 def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
@@ -138,8 +149,8 @@ def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "upturn",
             "warning",
-            f"C/T rises as T falls below {below:.2g} K, as by a Schottky or magnetic "
-            "term that the model does not have",
+            f"C/T rises below {below:.2g} K, by a Schottky or magnetic term that the "
+            "model lacks",
             # A Schottky term, two thirds of C/T where it is lowest, is 2 % at twice T.
             f"begin T_range at {2 * below:.2g} K",
         )
@@ -155,8 +166,7 @@ def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "broad_gaussian",
             "warning",
-            "the Gaussian reaches E = 0, where C/T^3 of the fit rises as by a gamma of "
-            f"{gamma:.2g} J/mol/K^2",
+            f"the Gaussian reaches E = 0, like a gamma of {gamma:.2g} J/mol/K^2",
             "end T_range lower",
         )
     modes = float(table["n_D"]) + float(table["n_E"])
@@ -164,16 +174,14 @@ def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "few_modes",
             "warning",
-            f"the fit has {modes:.2g} modes per axis, where each atom has one",
-            "check mass, molar mass, atoms per formula unit and amount, or fit higher "
-            "temperatures too",
+            f"the fit has {modes:.2g} modes per atom and axis, not one",
+            "check mass, molar mass, atoms and amount, or fit higher temperatures",
         )
     if not is_poor(table) and _misses_low_temperatures(table):
         yield Diagnostic(
             "poor_fit",
             "warning",
-            "the curve misses the lowest temperatures by more than they scatter: "
-            "gamma, held at 0, may not be 0",
+            "the curve misses the lowest temperatures: gamma may not be 0",
             "begin T_range higher",
         )
     yield from _of_a_scan(table, "scan_peak_status")
@@ -200,6 +208,6 @@ def _misses_low_temperatures(table: xr.Dataset) -> bool:
     return bool(away > 0.03 and away > 2 * noise)
 
 
-def _units(variable: xr.DataArray) -> str:
+def _units(variable: xr.Variable) -> str:
     units = str(variable.attrs.get("units", "1"))
     return "" if units == "1" else f" {units}"

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import lazy_loader
 import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
+from xbp.core.guards import require_dims
 from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
-from xbp.core.signal import read, result_table
+from xbp.core.signal import map_over, read, result_table
 from xbp.core.status import AT_EDGE, OK
-from xbp.fitting.many import Choices, fit_everywhere
+from xbp.fitting.core import Shape
+from xbp.fitting.many import Choices, Curve, fit_everywhere
+from xbp.fitting.peak import gaussian_on_line
 from xbp.models.catalogue import find_model
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
 from xbp.reduction import cut_Q
 from xbp.reduction.elastic import elastic_line_bins, line_profile, width_at_half_maximum
-
-if TYPE_CHECKING:
-    import lmfit
-else:
-    lmfit = lazy_loader.load("lmfit")
 
 __all__ = ["fit_elastic_line"]
 
@@ -104,12 +100,7 @@ def fit_elastic_line(
         averaged: Any = cut_Q(signal.source, Q_range)  # type: ignore[type-var]
         return fit_elastic_line(signal.rewrap(averaged), E_range)
     value = signal.value
-    if "E" not in value.dims:
-        raise RangeError(
-            f"'{value.name}' has no dimension 'E' (it has {tuple(value.dims)})",
-            reason="the elastic line is a range of E",
-            fix="fit it before the cut",
-        )
+    require_dims(value, "E", "the elastic line", fix="fit it before the cut")
     E = value["E"].values.astype(float)
     if E_range is None:
         profile = line_profile(signal)
@@ -121,67 +112,38 @@ def fit_elastic_line(
         inside = np.ones(E.size, dtype=bool)
     else:
         inside = select_range(signal.source, "E", E_range, name="E_range")
-    units = value["E"].attrs["units"]
-    model = lmfit.Model(_line, name="Gaussian on a constant")
-    model.set_param_hint("fwhm", min=0.0)
-    line = value.isel(E=inside)
+    units, line = value["E"].attrs["units"], value.isel(E=inside)
+    curve = Curve(_NAMES, _guess, lambda: _line, _shape, {"fwhm": (0.0, np.inf)})
+    own = {"energy": units, "height": signal.units, "fwhm": units, "E": units}
+    own["background"] = signal.units
     # Counting errors, smallest at the feet, would have these decide of a line that is
     # no Gaussian: the fit is unweighted.
-    fitted = fit_everywhere(
-        line,
-        None,
-        "E",
-        E[inside],
-        model,
-        Choices({}, {}, {}),
-        guess=_guess,
-    )
-    own = {
-        "energy": units,
-        "fwhm": units,
-        "height": signal.units,
-        "background": signal.units,
-    }
-    columns = fitted.columns(_NAMES, own, ("E", units), known=False)
+    columns, coords = fit_everywhere(line, None, "E", E[inside], curve, Choices(), own)
+    status = columns["status"][0]
     energy, height, fwhm, background = (columns[name][0] for name in _NAMES)
     # A top and both half heights were seen, or the curve says more than the data.
-    seen = (energy - fwhm / 2 >= fitted.low) & (energy + fwhm / 2 <= fitted.high)
-    edge = (fitted.status == OK) & ~seen
+    seen = (energy - fwhm / 2 >= columns["E_low"][0]) & (
+        energy + fwhm / 2 <= columns["E_high"][0]
+    )
+    edge = (status == OK) & ~seen
     if signal.std is not None:
         std = std_along(signal.std, "E").isel(E=inside).where(line.notnull())
-        at: Any = line["E"]
         f = independence(line, "E")
-        held = (
-            fitted.n_points
-            if f is None
-            else xr.DataArray(f).where(std > 0, 0.0).sum("E")
-        )
-        curve: Any = _line(at, energy, height, fwhm, background)
-        misfit = (((line - curve) / std) ** 2).where(std > 0).sum("E", min_count=1) / (
-            held - len(_NAMES)
-        )
-        columns["chi2_reduced"] = (misfit, "1", "reduced chi-squared of the curve")
-        counting = _counting_errors(std, fitted.values, E[inside])
-        for i, name in enumerate(_NAMES):
-            scatter, *labels = columns[f"{name}_std"]
+        counting = map_over(
+            _counting, line.variable, std.variable, 1.0 if f is None else f,
+            energy, height, fwhm, background,
+            dims="E", gives=[()] * (len(_NAMES) + 1), E=E[inside],
+        )  # fmt: skip
+        text = "reduced chi-squared of the curve"
+        columns["chi2_reduced"] = (counting[-1], "1", text)
+        for name, error in zip(_NAMES, counting, strict=False):
+            scatter = columns[f"{name}_std"][0]
             # NaN where there was no fit, and where no bin has an error.
-            larger = scatter.where(
-                ~(counting.isel(parameter=i, drop=True) > scatter),
-                counting.isel(parameter=i),
-            )
-            columns[f"{name}_std"] = (
-                larger.drop_vars("parameter", errors="ignore"),
-                *labels,
-            )
-    for name in columns.keys() - {
-        "E_low",
-        "E_high",
-        "n_points",
-        "status",
-        "limiting_parameter",
-    }:
+            columns[f"{name}_std"] = (scatter.where(~(error > scatter), error), "", "")
+    kept = ("E_low", "E_high", "n_points", "status", "limiting_parameter")
+    for name in columns.keys() - set(kept):
         columns[name] = (columns[name][0].where(~edge), *columns[name][1:])
-    columns["status"] = (fitted.status.where(~edge, AT_EDGE), *columns["status"][1:])
+    columns["status"] = (status.where(~edge, AT_EDGE), *columns["status"][1:])
     answer: xr.Dataset = result_table(
         signal,
         columns,
@@ -189,6 +151,7 @@ def fit_elastic_line(
         operation="fit_elastic_line",
         arguments={"E_range": E_range},
         attrs={"model": "Gaussian on a constant"},
+        coords=coords,
     )
     return answer
 
@@ -198,7 +161,7 @@ def _windows(
 ) -> xr.DataArray:
     """Return which energies are fitted of each spectrum.
 
-    a line that widens with Q leaves the window of the mean.
+    A line that widens with Q leaves the window of the mean.
     """
 
     def of_one(S: np.ndarray) -> np.ndarray:
@@ -207,50 +170,35 @@ def _windows(
         centre = top if found is None else E[found[0]]
         return np.asarray(np.abs(E - centre) <= _REACH * np.fmax(own, width))
 
-    windows: xr.DataArray = xr.apply_ufunc(
-        of_one,
-        value,
-        input_core_dims=[["E"]],
-        output_core_dims=[["E"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[bool],
-        dask_gufunc_kwargs={"allow_rechunk": True},
+    windows: xr.DataArray = map_over(
+        of_one, value, dims="E", gives=[["E"]], dtypes=[bool], each=True
     )
     return windows
 
 
-def _counting_errors(
-    std: xr.DataArray, values: xr.DataArray, E: np.ndarray
-) -> xr.DataArray:
-    """Return the errors of an unweighted fit from those of the bins, (JᵀJ)⁻¹Jᵀ σ."""
+@np.errstate(all="ignore")  # an error whose square overflows is infinite
+def _counting(
+    S: np.ndarray, std: np.ndarray, part: np.ndarray, *values: np.ndarray, E: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Return the errors of an unweighted fit from those of the bins, and reduced χ².
 
-    @np.errstate(all="ignore")  # an error whose square overflows is infinite
-    def of_one(std: np.ndarray, values: np.ndarray) -> np.ndarray:
-        known = np.isfinite(std)
-        if not np.isfinite(values).all() or known.sum() < values.size:
-            return np.full(values.size, np.nan)
-        energy, height, fwhm, _ = values
-        away = (E[known] - energy) / fwhm
-        shape = np.exp(-4 * np.log(2) * away**2)
-        slope = 8 * np.log(2) * height / fwhm * away * shape
-        jacobian = np.stack([slope, shape, slope * away, np.ones(away.size)], axis=1)
-        return np.asarray(
-            np.sqrt(((np.linalg.pinv(jacobian) * std[known]) ** 2).sum(axis=1))
-        )
-
-    errors: xr.DataArray = xr.apply_ufunc(
-        of_one,
-        std,
-        values,
-        input_core_dims=[["E"], ["parameter"]],
-        output_core_dims=[["parameter"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    return errors
+    The errors are those of (JᵀJ)⁻¹Jᵀ S.
+    """
+    outer, n = values[0].shape, len(values)
+    S, std, part = (np.broadcast_to(a, (*outer, E.size)) for a in (S, std, part))
+    p = np.stack([value.ravel() for value in values], axis=1)
+    S, std, part = (a.reshape(-1, E.size) for a in (S, std, part))
+    curve, slopes = _shape(E)(p)
+    known, used = np.isfinite(std), std > 0
+    jacobian = np.where(known, slopes, 0.0).transpose(1, 2, 0)
+    fine = np.isfinite(jacobian).all(axis=(1, 2)) & (known.sum(axis=1) >= n)
+    inverse = np.linalg.pinv(np.where(fine[:, None, None], jacobian, 0.0))
+    errors = (inverse * np.where(known, std, 0.0)[:, None]) ** 2
+    errors = np.where(fine[:, None], np.sqrt(errors.sum(axis=2)), np.nan)
+    free = np.where(used, part, 0.0).sum(axis=1) - n
+    chi2 = np.where(used, ((S - curve) / std) ** 2, 0.0).sum(axis=1) / free
+    chi2 = np.where(used.any(axis=1), chi2, np.nan)
+    return tuple(a.reshape(outer) for a in (*errors.T, chi2))
 
 
 def _line(
@@ -258,6 +206,17 @@ def _line(
 ) -> np.ndarray:
     """Return a Gaussian on a constant."""
     return gaussian(E, energy, height, fwhm / FWHM_PER_SIGMA) + background
+
+
+def _shape(E: np.ndarray) -> Shape:
+    """Return the same with its derivatives."""
+    of_sigma, units = gaussian_on_line(E), np.array([1, 1, FWHM_PER_SIGMA, 1])
+
+    def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        curve, slopes = of_sigma(p / units)
+        return curve, slopes / units[:, None, None]
+
+    return shape
 
 
 def _guess(E: np.ndarray, S: np.ndarray) -> dict[str, float]:

@@ -33,8 +33,8 @@ PAPER_FIELDS = (
     "volumetric_strain",
     "shear_strain",
 )
-#: Phonon branches are sought up to this wave vector, 1/Å: beyond the first maximum of
-#: S(Q) there are none.
+#: Phonon branches are sought up to this wave vector, 1/Å: they end at the first
+#: maximum of S(Q).
 _BRANCHES_TO = 2.0
 
 
@@ -96,8 +96,8 @@ def compare_fluctuations(
         (of unit area); over field, Q and E ``Omega``. Also ``B`` and ``Sq`` of the
         trajectory, the scalar ``E_BP`` with ``E_BP_status`` ("ok", "given", or why B(E)
         has no peak), and ``phonon_energy`` over ``branch`` and ``Q_branch``. Energies
-        of peaks are NaN where there are none, and so is ``r_at_boson_peak`` where B(E)
-        has none: ``pearson_r`` tells it at every energy.
+        of peaks are NaN where no peak was found, and so is ``r_at_boson_peak`` where
+        B(E) has none: see ``pearson_r``.
 
     Raises
     ------
@@ -302,7 +302,7 @@ def _row(
     r = correlation_map(omega, sqe[["Sq"]], Q_range, box=box)
     here = np.interp(at, spectrum.E.values, r.pearson_r.values)  # NaN at NaN
     n_effective = np.interp(at, spectrum.E.values, r.n_effective.values)
-    here_std = correlation_error(xr.DataArray(here), xr.DataArray(n_effective))
+    here_std = correlation_error(here, n_effective)
     row = xr.Dataset(
         {
             "chi_energy": ((), float(local.energy)),

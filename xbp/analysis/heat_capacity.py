@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,13 @@ from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.grid import given_axis, range_used, select_range
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, require_units
-from xbp.core.signal import label_std, read, result_table, table_signal
+from xbp.core.signal import label_std, map_over, read, result_table, table_signal
 from xbp.core.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
 from xbp.core.units import convert_factor, parse_unit
-from xbp.fitting.fit import choices
-from xbp.fitting.many import Choices, Fitted, fit_everywhere
+from xbp.fitting.fit import choices, named_curve
+from xbp.fitting.many import Choices, Column, fit_everywhere
 from xbp.fitting.peak import scatter
-from xbp.models.catalogue import find_model, lmfit_model, parameter_units
+from xbp.models.catalogue import find_model, parameter_units
 from xbp.models.debye_einstein import debye_dos, dos_maximum, gaussian_dos, start_of_fit
 from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.reduction.heat_capacity import kelvins
@@ -29,15 +29,11 @@ from xbp.reduction.heat_capacity import kelvins
 __all__ = ["fit_heat_capacity", "fitted_dos", "upturn_below"]
 
 
-_NAMES = ("gamma", "n_D", "theta_D", "n_E", "theta_E", "sigma_E")
 _UNITS = {
-    "gamma": "J/K**2/mol",
-    "n_D": "1",
-    "theta_D": "K",
-    "n_E": "1",
-    "theta_E": "K",
+    "gamma": "J/K**2/mol", "n_D": "1", "theta_D": "K", "n_E": "1", "theta_E": "K",
     "sigma_E": "K",
-}
+}  # fmt: skip
+_NAMES = tuple(_UNITS)
 
 
 @operation(
@@ -140,9 +136,71 @@ def fit_heat_capacity(
             fix="data.bp.to_molar('atoms', mass=..., molar_mass=..., atoms=...)",
         )
     factor = convert_factor(signal.units, "J/mol/K", name=f"'{value.name}'")
-    chosen = choices(
-        list(_NAMES), parameter_units(row, "K", "J/mol/K"), start, fixed, bounds, row
+    chosen = _positive(
+        choices(
+            list(_NAMES),
+            parameter_units(row, "K", "J/mol/K"),
+            start,
+            fixed,
+            bounds,
+            row,
+        )
     )
+    mask = select_range(signal.source, "temperature", T_range, name="T_range")
+    T, C = kelvin[mask], value.isel(temperature=mask) * factor
+    std = None if signal.std is None else signal.std.isel(temperature=mask) * factor
+
+    def fitted_with(chosen: Choices) -> tuple[dict[str, Column], Any]:
+        said, bounds = chosen.start | chosen.fixed, chosen.bounds
+        curve = named_curve(row, lambda T, C: start_of_fit(T, C, said, bounds))
+        units = {**_UNITS, "temperature": "K"}
+        return fit_everywhere(
+            C, std, "temperature", T, curve, chosen, units, relative=True
+        )
+
+    columns, coords = fitted_with(chosen)
+    # The same by γT and Debye phonons alone; the temperatures of no modes may be any.
+    gone = {"n_E": 0.0, "theta_E": 70.0, "sigma_E": 15.0}
+    without = Choices(
+        {name: v for name, v in chosen.start.items() if name not in gone},
+        chosen.fixed | gone,
+        {name: v for name, v in chosen.bounds.items() if name not in gone},
+    )
+    alone, _ = fitted_with(without)
+    per = {"atoms": 1, "formula units": value.attrs.get("atoms_per_formula")}
+    n_atoms = str(per.get(str(value.attrs.get("amount"))))
+    atoms = float(n_atoms) if n_atoms.replace(".", "", 1).isdigit() else np.inf
+    measured = {"C": (C, "J/mol/K", "heat capacity that was fitted")}
+    if std is not None:
+        measured["C_std"] = (std, "", "")
+    upturn = upturn_below(C, std, T)
+    used = [len(_NAMES) - len(each.fixed) for each in (chosen, without)]
+    answer: xr.Dataset = result_table(
+        signal,
+        {
+            "upturn": (upturn, "K", "temperature below which C/T rises as it falls"),
+            **_derived(columns, alone, used, atoms),
+            **columns,
+            **measured,
+        },
+        quantity="fit_heat_capacity",
+        operation="fit_heat_capacity",
+        arguments={
+            "model": row.name,
+            **range_used("T_range", T_range, T.min(), T.max(), "K"),
+            "start": "guessed from the data" if start is None else start,
+            "fixed": "none" if fixed is None else fixed,
+            "bounds": "all except gamma positive" if bounds is None else bounds,
+        },
+        attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
+        coords=coords,
+    )
+    answer["C"].attrs["quantity"] = "heat_capacity"
+    return add_heat_capacity_doubts(answer)
+
+
+def _positive(chosen: Choices) -> Choices:
+    """Return choices in which all but γ are positive, or raise an error."""
     limits = {}
     for name in _NAMES:
         low, high = chosen.bounds.get(name, (-np.inf, np.inf))
@@ -151,193 +209,108 @@ def fit_heat_capacity(
             least = 1e-60 if name.startswith("theta") else 0.0
             given = [d[name] for d in (chosen.start, chosen.fixed) if name in d]
             if high <= 0 or min(given, default=least) < least:
-                value_given = min(given, default=high)
-                raise QuantityError(f"{name}={value_given:g} must be positive")
+                number = min(given, default=high)
+                raise QuantityError(f"{name}={number:g} must be positive")
             low = max(low, 0.0)
         limits[name] = (low, high)
-    chosen = Choices(chosen.start, chosen.fixed, limits)
-    mask = select_range(signal.source, "temperature", T_range, name="T_range")
-    C = value.isel(temperature=mask) * factor
-    std = None if signal.std is None else signal.std.isel(temperature=mask) * factor
-
-    def fitted_with(chosen: Choices) -> Fitted:
-        return fit_everywhere(
-            C,
-            std,
-            "temperature",
-            kelvin[mask],
-            lmfit_model("debye_einstein"),
-            chosen,
-            guess=lambda T, C: start_of_fit(
-                T, C, chosen.start | chosen.fixed, chosen.bounds
-            ),
-            relative=True,
-        )
-
-    fitted = fitted_with(chosen)
-    without = _without_einstein(chosen)
-    alone = fitted_with(without)
-    per = {"atoms": 1, "formula units": value.attrs.get("atoms_per_formula")}
-    n_atoms = str(per.get(str(value.attrs.get("amount"))))
-    atoms = float(n_atoms) if n_atoms.replace(".", "", 1).isdigit() else np.inf
-    measured = {"C": (C, "J/mol/K", "heat capacity that was fitted")}
-    if std is not None:
-        measured["C_std"] = (
-            std,
-            "J/mol/K",
-            "standard deviation of heat capacity that was fitted",
-        )
-    answer: xr.Dataset = result_table(
-        signal,
-        {
-            "upturn": (
-                upturn_below(C, std, kelvin[mask]),
-                "K",
-                "temperature below which C/T rises as it falls",
-            )
-        }
-        | _derived(
-            fitted,
-            atoms,
-            _excess(
-                fitted, len(chosen.fixed), alone, len(without.fixed), std is not None
-            ),
-        )
-        | fitted.columns(
-            list(_NAMES), _UNITS, ("temperature", "K"), signal.std is not None
-        )
-        | measured,
-        quantity="fit_heat_capacity",
-        operation="fit_heat_capacity",
-        arguments={
-            "model": row.name,
-            **range_used(
-                "T_range", T_range, kelvin[mask].min(), kelvin[mask].max(), "K"
-            ),
-            "start": "guessed from the data" if start is None else start,
-            "fixed": "none" if fixed is None else fixed,
-            "bounds": "none but that all except gamma are positive"
-            if bounds is None
-            else bounds,
-        },
-        attrs={"model": row.name, "amount": value.attrs.get("amount", "not said")},
-    )
-    answer["C"].attrs["quantity"] = "heat_capacity"
-    return add_heat_capacity_doubts(answer)
-
-
-def _without_einstein(chosen: Choices) -> Choices:
-    """Return the same fit by γT and Debye phonons alone."""
-    # The temperatures of no modes may be any.
-    fixed = chosen.fixed | {"n_E": 0.0, "theta_E": 70.0, "sigma_E": 15.0}
-    start = {name: value for name, value in chosen.start.items() if name not in fixed}
-    bounds = {
-        name: limits for name, limits in chosen.bounds.items() if name not in fixed
-    }
-    return Choices(start, fixed, bounds)
-
-
-def _excess(
-    fitted: Fitted, n_fixed: int, alone: Fitted, n_fixed_alone: int, known: bool
-) -> xr.DataArray:
-    """Return by how much Einstein modes lower χ², in units of the reduced χ²."""
-    free = fitted.n_points - len(_NAMES)
-    lower = alone.chi2_reduced * (free + n_fixed_alone) - fitted.chi2_reduced * (
-        free + n_fixed
-    )
-    # Where errors are known, and the curve misses by more than they say, that is the
-    # scale.
-    return (lower / fitted.chi2_reduced.clip(min=1.0 if known else 1e-300)).clip(
-        min=0.0
-    )
+    return Choices(chosen.start, chosen.fixed, limits)
 
 
 def _derived(
-    fitted: Fitted, atoms: float, excess: xr.DataArray
-) -> dict[str, tuple[Any, str, str]]:
-    """Return energies and Debye level, with errors propagated with correlations."""
+    columns: Mapping[str, Column],
+    alone: Mapping[str, Column],
+    used: Sequence[int],
+    atoms: float,
+) -> dict[str, Column]:
+    """Return energies, Debye level and excess χ², with errors from all correlations.
+
+    `used` is how many parameters were fitted, with the Einstein modes and without.
+    """
+    known, n = "chi2_reduced" in columns, columns["n_points"][0]
+
+    def chi2(table: Mapping[str, Column], used: int) -> Any:
+        if known:
+            return table["chi2_reduced"][0] * (n - used)
+        return table["relative_residual"][0] ** 2 * n
+
+    least = chi2(columns, used[0])
+    # Where errors are known, and the curve misses by more than they say, that is the
+    # scale.
+    scale = np.maximum(least / (n - used[0]), 1.0 if known else 1e-300)
+    excess = np.maximum((chi2(alone, used[1]) - least) / scale, 0.0)
+    stds = [f"{name}_std" for name in _NAMES]
+    given = [columns[name][0] for name in (*_NAMES, *stds, "correlation", "status")]
+    square = ["parameter", "other_parameter"]
+    labels = {
+        "energy": ("meV", "energy of the boson peak, the maximum of g/E²"),
+        "energy_std": ("", ""),
+        "energy_E": ("meV", "mean energy of the Einstein modes"),
+        "energy_E_std": ("", ""),
+        "debye_level": ("1/meV**3", "Debye level of g/E²"),
+        "debye_level_std": ("", ""),
+        "peak_status": ("", "whether energy can be used"),
+    }
+    found = map_over(
+        _derive, *given, excess, dims=square, gives=[()] * len(labels),
+        dtypes=[float] * 6 + ["<U18"], atoms=atoms,
+    )  # fmt: skip
+    text = "by how much the Einstein modes lower chi-squared"
+    return {
+        "excess_chi2": (excess, "1", text),
+        **{name: (a, *labels[name]) for name, a in zip(labels, found, strict=True)},
+    }  # fmt: skip
+
+
+@np.errstate(all="ignore")
+def _derive(*given: np.ndarray, atoms: float) -> tuple[np.ndarray, ...]:
+    """Return energy, energy_E and Debye level with stds, and the status of the peak."""
+    gamma, n_D, theta_D, n_E, theta_E, sigma_E = given[:6]
+    s, (correlation, status, excess) = (
+        dict(zip(_NAMES, given[6:12], strict=True)),
+        given[12:],
+    )
     k = constants.BOLTZMANN_MEV
-    p = {
-        name: fitted.values.isel(parameter=i, drop=True)
-        for i, name in enumerate(_NAMES)
-    }
-    s = {
-        name: fitted.stds.isel(parameter=i, drop=True) for i, name in enumerate(_NAMES)
-    }
 
     def of_two(
-        first: str, second: str, by_first: xr.DataArray, by_second: xr.DataArray
-    ) -> xr.DataArray:
-        i, j = _NAMES.index(first), _NAMES.index(second)
-        r = fitted.correlation.isel(parameter=i, other_parameter=j, drop=True)
+        first: str, by_first: np.ndarray, second: str, by_second: np.ndarray
+    ) -> Any:
+        r = correlation[..., _NAMES.index(first), _NAMES.index(second)]
         a, b = by_first * s[first], by_second * s[second]
-        variance = a**2 + b**2 + 2 * r * a * b
-        return variance.clip(min=0.0) ** 0.5
+        return np.sqrt(np.maximum(a**2 + b**2 + 2 * r * a * b, 0.0))
 
-    energy = k * xr.apply_ufunc(
-        dos_maximum,
-        p["theta_E"],
-        p["sigma_E"],
-        dask="parallelized",
-        output_dtypes=[float],
-    )
+    energy = k * dos_maximum(theta_E, sigma_E)
     # E = k(θ + w)/2 with w² = θ² − 8σ²: ∂E/∂θ = E/w k/k, ∂E/∂σ = −4kσ/w.
-    w = (2 * energy / k - p["theta_E"]).where(lambda v: v > 0)
-    energy_std = of_two("theta_E", "sigma_E", energy / w, -4 * k * p["sigma_E"] / w)
-    level = 3 * p["n_D"] / (k * p["theta_D"]) ** 3
-    level_std = of_two(
-        "n_D", "theta_D", 3 / (k * p["theta_D"]) ** 3, -3 * level / p["theta_D"]
-    )
+    w = 2 * energy / k - theta_E
+    w = np.where(w > 0, w, np.nan)
+    energy_std = of_two("theta_E", energy / w, "sigma_E", -4 * k * sigma_E / w)
+    edge = k * theta_D
+    level = 3 * n_D / edge**3
+    level_std = of_two("n_D", 3 / edge**3, "theta_D", -3 * level / theta_D)
     # Where the Debye phonons end below the maximum of the Einstein part, their edge may
     # be higher.
-    edge = k * p["theta_D"]
-    mean, width = k * p["theta_E"], k * p["sigma_E"]
+    width = k * sigma_E
     at_peak, at_edge = (
-        p["n_E"]
-        * xr.apply_ufunc(
-            _normal, E, mean, width, dask="parallelized", output_dtypes=[float]
-        )
-        / E**2
+        n_E * np.exp(-(((E - k * theta_E) / width) ** 2) / 2)
+        / (width * np.sqrt(2 * np.pi)) / E**2
         for E in (energy, edge)
-    )
-    hidden = (edge <= energy) & (level + at_edge >= at_peak)
-    modes = p["n_D"] + p["n_E"]
-    unphysical = p["gamma"] + 2 * s["gamma"].fillna(0.0) < 0
+    )  # fmt: skip
     # Per atom and axis there is one mode.
-    unphysical = unphysical | (modes > 1.5 * atoms)
-    # Noise about γT + C_D lowers χ² by up to 13 in 200 draws.
-    none = (excess < 20) | (p["n_E"] == 0)
-    peak = fitted.status
+    unphysical = (gamma + 2 * np.nan_to_num(s["gamma"]) < 0) | (n_D + n_E > 1.5 * atoms)
+    peak = status.astype("<U18")
     for name, where in (
         # First what makes the rest meaningless.
-        (UNPHYSICAL, unphysical), (NO_EXCESS, none), (NO_MAXIMUM, energy.isnull()),
-        (AT_EDGE, hidden),
+        (UNPHYSICAL, unphysical),
+        # Noise about γT + C_D lowers χ² by up to 13 in 200 draws.
+        (NO_EXCESS, (excess < 20) | (n_E == 0)),
+        (NO_MAXIMUM, np.isnan(energy)),
+        (AT_EDGE, (edge <= energy) & (level + at_edge >= at_peak)),
         (UNDETERMINED, energy_std >= energy),
-    ):  # fmt: skip
-        peak = peak.where((peak != OK) | ~where, name)
+    ):
+        peak = np.where((peak == OK) & where, name, peak)
     # NaN even if the parameters are numbers: a filter by `status` keeps them.
-    energy, energy_std = energy.where(peak == OK), energy_std.where(peak == OK)
-    return {
-        "energy": (energy, "meV", "energy of the boson peak, the maximum of g/E²"),
-        "energy_std": (energy_std, "meV", "standard deviation of energy"),
-        "energy_E": (k * p["theta_E"], "meV", "mean energy of the Einstein modes"),
-        "energy_E_std": (k * s["theta_E"], "meV", "standard deviation of energy_E"),
-        "debye_level": (level, "1/meV**3", "Debye level of g/E²"),
-        "debye_level_std": (level_std, "1/meV**3", "standard deviation of debye_level"),
-        "excess_chi2": (
-            excess,
-            "1",
-            "by how much the Einstein modes lower chi-squared",
-        ),
-        "peak_status": (peak, "", "whether energy can be used"),
-    }
-
-
-def _normal(E: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(
-            np.exp(-((E - mean) ** 2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))
-        )
+    energy, energy_std = (np.where(peak == OK, a, np.nan) for a in (energy, energy_std))
+    energy_E = (k * theta_E, k * s["theta_E"])
+    return energy, energy_std, *energy_E, level, level_std, peak
 
 
 @operation(takes="fit_heat_capacity", gives="vibrational_dos", step=41)
@@ -385,24 +358,13 @@ def fitted_dos(data: xr.Dataset, E: Any) -> xr.Dataset:
     mev = axis * convert_factor(units, "meV", name="E", energy=True)
     names = list(_NAMES[1:])
     correlation = data["correlation"].sel(parameter=names, other_parameter=names)
-    if correlation.chunks is not None:
-        correlation = correlation.chunk({"parameter": -1, "other_parameter": -1})
-    value, std = xr.apply_ufunc(
-        _dos_one,
-        *(
-            _in_own_units(data[f"{name}{suffix}"])
-            for suffix in ("", "_std")
-            for name in names
-        ),
-        correlation,
-        kwargs={"E": mev},
-        input_core_dims=[[]] * (2 * len(names)) + [["parameter", "other_parameter"]],
-        output_core_dims=[["E"], ["E"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float, float],
-        dask_gufunc_kwargs={"output_sizes": {"E": mev.size}},
-    )
+    own = [
+        _in_own_units(data[f"{name}{end}"]) for end in ("", "_std") for name in names
+    ]
+    value, std = map_over(
+        _dos_one, *own, correlation, dims=["parameter", "other_parameter"],
+        gives=[["E"], ["E"]], sizes={"E": mev.size}, each=True, E=mev,
+    )  # fmt: skip
     area = area_coordinate(_in_own_units(data["n_D"]) + _in_own_units(data["n_E"]))
     table: xr.Dataset = result_table(
         signal,
@@ -499,19 +461,11 @@ def upturn_below(
     >>> round(float(upturn_below(C + 0.02 / T**2, None, T)), 1)
     2.7
     """
-    known = std is not None
-    found: xr.DataArray = xr.apply_ufunc(
-        _lowest,
-        C,
-        std if known else np.nan,
-        kwargs={"T": kelvin},
-        input_core_dims=[["temperature"], ["temperature"] if known else []],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    return found
+    lowest: xr.DataArray = map_over(
+        _lowest, C, np.nan if std is None else std, dims="temperature", each=True,
+        T=kelvin,
+    )  # fmt: skip
+    return lowest
 
 
 @np.errstate(all="ignore")  # what is not finite shows no upturn

@@ -22,7 +22,7 @@ from xbp.core.pint_data import Data
 from xbp.core.signal import read, result_table, table_signal
 from xbp.core.status import AT_EDGE, FAILED, NO_DATA, OK, TOO_FEW
 from xbp.core.units import convert_factor
-from xbp.fitting.core import minimum
+from xbp.fitting.core import solve_function
 from xbp.md.plan import asked_frames, make_taper
 from xbp.md.trajectory import Trajectory, read_trajectory
 from xbp.models.lineshapes import damped_oscillator_current
@@ -82,12 +82,13 @@ class Window:
         return bool(np.allclose(parts, np.rint(parts), rtol=0, atol=1e-3))
 
     def oscillator_current(
-        self, E: np.ndarray, area: float, energy: float, width: float
+        self, E: np.ndarray, area: Any, energy: Any, width: Any
     ) -> np.ndarray:
         """Return `damped_oscillator_current` as this window shows it.
 
         The correlation of the current, exp(−Γt/2ħ) [cos Ωt − Γ/(2ħΩ) sin Ωt] with (ħΩ)²
         = E₀² − Γ²/4, is multiplied by that of the taper, as the computed one was.
+        Parameters of shape (m, 1) give m spectra.
         """
         k = np.rint(E / self.step).astype(int)
         # Four times as fine as the energies ask for.
@@ -97,7 +98,8 @@ class Window:
         weight = (
             scipy.signal.fftconvolve(shape, shape[::-1])[n - 1 :] / (shape**2).sum()
         )
-        omega = np.sqrt(complex(energy**2 - width**2 / 4)) or 1e-9 * self.step
+        omega = np.sqrt(np.asarray(energy**2 - width**2 / 4, dtype=complex))
+        omega = np.where(omega == 0, 1e-9 * self.step, omega)
         damping = 0.5j * width / omega
         # As two exponentials: of an overdamped one cos and sin would overflow.
         waves = [
@@ -108,8 +110,9 @@ class Window:
         # The correlation has a cusp at t = 0, which steps round off: the tails of a
         # broad line would fold back.
         cusp = width + (self.step / (2 * np.pi) if self.taper == "boxcar" else 0.0)
-        spectrum = 2 * np.fft.rfft(correlation).real - correlation[0] - t[1] * cusp / 6
-        return np.asarray(2 * area * spectrum[k] / (n * self.step))
+        spectrum = 2 * np.fft.rfft(correlation).real
+        spectrum -= correlation[..., :1] + t[1] * cusp / 6
+        return np.asarray(2 * area * spectrum[..., k] / (n * self.step))
 
     def sampling_errors(
         self, width: np.ndarray, n_waves: np.ndarray
@@ -171,7 +174,7 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
         where the spectra were rebinned in E, have no ``attrs["window"]``, or were
         computed with `resolution`), each with ``_std``, over ``branch``
         ("longitudinal", "transverse") and Q; ``status``, NaN where it is not "ok". Γ is
-        0 where the line is no wider than the window.
+        0 where the line is not wider than the window.
 
     Raises
     ------
@@ -217,32 +220,29 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
             window = None
         f = independence(signal.value, "E")
         parts = np.ones(E.size) if f is None else f.values[inside]
-        rows = [_fit(E, row, window, parts) for row in value]
-        numbers = np.array([numbers for numbers, _ in rows])
+        numbers, status = _fit(E, value, window, parts)
         if window is not None and "n_wavevectors" in data.coords:
             # Waves of Q and −Q are one.
             n_waves = polarizations[name] * data["n_wavevectors"].values / 2
             chance = window.sampling_errors(numbers[:, 2], n_waves)
             numbers[:, [1, 3]] = np.hypot(numbers[:, [1, 3]], np.stack(chance, axis=1))
         fits.append(numbers)
-        statuses.append([status for _, status in rows])
+        statuses.append(status)
     table = np.moveaxis(np.array(fits), -1, 0)
     coords = {"branch": list(_BRANCHES), "Q": signal.value["Q"]}
     units = signal.value["E"].attrs["units"]
     with_window = "" if window is not None else ", with that of the window"
-    labels = {
-        "energy": "energy of the phonon",
-        "width": f"full width at half maximum of the phonon{with_window}",
-    }
+    labels = [
+        (units, "energy of the phonon"), ("", ""),
+        (units, f"full width at half maximum of the phonon{with_window}"), ("", ""),
+    ]  # fmt: skip
     kept = ("number_density", *(("window", "segments") if window is not None else ()))
-    variables: dict[str, tuple[Any, str, str]] = {}
-    for name, numbers in zip(_NUMBERS, table, strict=True):
-        base = name.removesuffix("_std")
-        array = xr.DataArray(numbers, dims=("branch", "Q"), coords=coords)
-        text = labels[base] if base == name else f"standard deviation of {labels[base]}"
-        variables[name] = (array, units, text)
-    status = xr.DataArray(np.array(statuses), dims=("branch", "Q"), coords=coords)
-    variables["status"] = (status, "", "whether the fit can be used")
+    variables: dict[str, tuple[Any, str, str]] = {
+        name: (xr.DataArray(numbers, dims=("branch", "Q"), coords=coords), *label)
+        for name, numbers, label in zip(_NUMBERS, table, labels, strict=True)
+    }
+    said = xr.DataArray(np.array(statuses), dims=("branch", "Q"), coords=coords)
+    variables["status"] = (said, "", "whether the fit can be used")
     answer: xr.Dataset = result_table(
         signal,
         variables,
@@ -254,46 +254,56 @@ def phonon_dispersion(data: xr.Dataset, E_range: Any = None) -> xr.Dataset:
     return answer
 
 
+@np.errstate(all="ignore")
 def _fit(
     E: np.ndarray, C: np.ndarray, window: Window | None, parts: np.ndarray
-) -> tuple[list[float], str]:
-    """Fit one spectrum: the numbers of `_NUMBERS`, NaN unless the status is ok.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit spectra (m, k): `_NUMBERS` (m, 4), NaN unless ok, and the statuses (m,).
 
     `parts` is the fraction of an independent bin that each bin represents.
     """
-    nothing = [np.nan] * len(_NUMBERS)
-    x, y = E[np.isfinite(C)], C[np.isfinite(C)]
-    independent = float(parts[np.isfinite(C)].sum())
-    if x.size == 0 or y.max() <= 0:
-        return nothing, NO_DATA
-    if x.size < 5 or independent < 5 * (1 - 1e-9):
-        return nothing, TOO_FEW
-    top = int(np.argmax(y))
-    if top in (0, x.size - 1):
-        return nothing, AT_EDGE
-    high = x[y > y[top] / 2]
-    width = max(float(high[-1] - high[0]), float(x[1] - x[0]))
-    shape = damped_oscillator_current if window is None else window.oscillator_current
-    found = minimum(
-        lambda p: shape(x, *p) - y / y[top],
-        np.array([width * np.pi / 2, x[top], width]),
-        # Within its window a line may have no width of its own, which noise makes a
-        # negative one.
-        np.array([0.0, 0.0, 0.0 if window is None else -np.inf]),
-        np.full(3, np.inf),
-        size=float(np.sqrt(np.mean((y / y[top]) ** 2))),
-        known=False,
+    seen = np.isfinite(C)
+    y, count, independent = np.where(seen, C, 0.0), seen.sum(axis=1), seen @ parts
+    height = np.where(seen, C, -np.inf).max(axis=1, initial=-np.inf)
+    y = y / np.where(height > 0, height, 1.0)[:, None]
+    top = np.where(seen, y, -np.inf).argmax(axis=1)
+    # The first and the last bins that are known, and those beside them.
+    ends = [E[np.where(seen.cumsum(axis=1) == i, 1, 0).argmax(axis=1)] for i in (1, 2)]
+    back = seen[:, ::-1].cumsum(axis=1)
+    ends += [E[::-1][np.where(back == i, 1, 0).argmax(axis=1)] for i in (2, 1)]
+    high = seen & (y > 0.5)
+    width = np.where(high, E, -np.inf).max(axis=1) - np.where(high, E, np.inf).min(
+        axis=1
     )
-    if found is None or found.vague.any() or found.at_bound.any():
-        return nothing, FAILED
-    _, energy, gamma = found.values
-    # In the first or the last bin there is no line to be seen.
-    if not x[1] <= energy <= x[-2]:
-        return nothing, AT_EDGE
-    # Bins that share counts scatter less than independent ones.
-    wider = np.sqrt((x.size - 3) / (independent - 3))
-    _, energy_std, gamma_std = np.sqrt(np.diag(found.covariance)) * wider
-    return [energy, energy_std, max(gamma, 0.0), gamma_std], OK
+    width = np.maximum(width, ends[1] - ends[0])
+    start = np.stack([width * np.pi / 2, E[top], width], axis=1)
+    # Within its window a line may have no width of its own, which noise makes a
+    # negative one.
+    low = np.array([0.0, 0.0, 0.0 if window is None else -np.inf])
+    few = (count < 5) | (independent < 5 * (1 - 1e-9))
+    edge = (E[top] == ends[0]) | (E[top] == ends[3])
+    status = np.select(
+        [(count == 0) | (height <= 0), few, edge], [NO_DATA, TOO_FEW, AT_EDGE], OK
+    ).astype("<U18")
+    numbers = np.full((len(C), len(_NUMBERS)), np.nan)
+    rows = np.flatnonzero(status == OK)
+    if not rows.size:
+        return numbers, status
+    curve = damped_oscillator_current if window is None else window.oscillator_current
+    found = solve_function(
+        lambda p: curve(E, *p.T[:, :, None]), y[rows], seen[rows] * 1.0, start[rows],
+        known=False, low=low,
+    )  # fmt: skip
+    _, _, stds = found.errors(independent[rows] - 3, False)
+    failed = ~found.converged | found.vague.any(axis=1) | found.at_bound.any(axis=1)
+    energy = found.values[:, 1]
+    # In the first or the last bin no line can be seen.
+    outside = ~((ends[1][rows] <= energy) & (energy <= ends[2][rows]))
+    status[rows] = np.select([failed, outside], [FAILED, AT_EDGE], OK)
+    columns = [energy, stds[:, 1], np.maximum(found.values[:, 2], 0.0), stds[:, 2]]
+    numbers[rows] = np.stack(columns, axis=1)
+    numbers[status != OK] = np.nan
+    return numbers, status
 
 
 @operation(
@@ -429,7 +439,7 @@ def mark_box_phonon(data: Data, phonon: Any) -> Data:
     QuantityError
         If `data` have no energies, or no phonon was found.
     UnitsError, RangeError
-        If `phonon` is no positive energy.
+        If `phonon` is not a positive energy.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate, select_range
 from xbp.core.guards import require_dims, require_flag, require_positive
-from xbp.core.independence import independence, independence_name
+from xbp.core.independence import independence
 from xbp.core.operation import operation
 from xbp.core.schema import require_same_grid, require_units, symbol_of
-from xbp.core.signal import Signal, read, result_table
+from xbp.core.signal import Signal, map_over, read, result_table
 from xbp.core.units import convert_factor, parse_unit
-from xbp.fitting.core import minimum
+from xbp.fitting.core import solve
 from xbp.reduction.sample import another_sample, off_scale
 
 __all__ = ["correlation_error", "correlation_map", "scale_to_sq"]
@@ -34,13 +35,7 @@ _SIGNALS = (
 
 
 @operation(
-    takes=(
-        "reduced_dos",
-        "generalized_dos",
-        "dynamic_structure_factor",
-        "normalized_fluctuation_spectrum",
-        "fluctuation_spectrum",
-    ),
+    takes=_SIGNALS,
     gives="scale_to_sq",
     over="Q",
     step=30,
@@ -100,7 +95,7 @@ def scale_to_sq(
     RangeError
         If the Q ranges do not overlap, or hold too few points.
     QuantityError
-        If `sq` is no S(Q).
+        If `sq` is not an S(Q).
 
     References
     ----------
@@ -116,124 +111,44 @@ def scale_to_sq(
     >>> round(float(fit.pearson_r), 2)
     0.97
     """
-    signal, other, used, doubts = _pair(cut, sq, Q_range)
-    value, std = signal.value, signal.std
-    curve, curve_std = _interpolated(other, value["Q"])
-    offset = require_flag(offset, "offset")
-    _require_enough(value, curve, used, 4 if offset else 3, Q_range)
-    value, curve = value.where(used), curve.where(used)
-    each = xr.ones_like(value["Q"], dtype=float).drop_vars(
-        independence_name("Q"), errors="ignore"
-    )
-    parts, variances = [], []
-    for values, error in ((value, std), (curve, curve_std)):
-        f = independence(values if error is None else error, "Q")
-        parts.append(
-            each
-            if f is None
-            else each.copy(data=f)
-            if f.dims == ("Q",)
-            else xr.DataArray(f)
-        )
-        bare = values if error is None else error
-        bare = bare.drop_vars(independence_name("Q"), errors="ignore")
-        variances.append(xr.zeros_like(bare) if error is None else bare**2)
-    known = std is not None or curve_std is not None
-    numbers = xr.apply_ufunc(
-        _fit_scale,
-        value,
-        curve,
-        *variances,
-        *parts,
-        kwargs={"offset": offset, "known": known},
-        input_core_dims=[["Q"]] * 6,
-        output_core_dims=[["_number"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"output_sizes": {"_number": 6}, "allow_rechunk": True},
-    )
-    A, A_std, c, c_std, chi2, count = (
-        numbers.isel(_number=i, drop=True) for i in range(6)
-    )
-    units = signal.units
-    scaled = A * curve + c
+    pair = _Pair(cut, sq, Q_range, 4 if require_flag(offset, "offset") else 3)
+    signal, units = pair.signal, pair.signal.units
+    known = pair.std is not None or pair.curve_std is not None
+    numbers, scaled, scaled_std = map_over(
+        _fit_scale, *pair.arrays, *pair.parts, dims="Q",
+        gives=[["_number"], ["Q"], ["Q"]], sizes={"_number": 6}, used=pair.used,
+        offset=offset, known=known,
+    )  # fmt: skip
+    A, A_std, c, c_std, chi2, count = (numbers[..., i] for i in range(6))
+    long_name = str(signal.value.attrs.get("long_name", signal.value.name))
     variables: dict[str, tuple[Any, str, str]] = {
         "scale": (A, units, "factor of S(Q)"),
-        "scale_std": (A_std, units, "standard deviation of the factor"),
-        **_correlation_columns(value, curve, box, "with S(Q)"),
+        "scale_std": (A_std, "", ""),
+        **pair.correlation(box, "with S(Q)"),
         "n_points": (count, "1", "number of Q bins used"),
-        "cut": (value, units, str(value.attrs.get("long_name", value.name))),
-        "scaled_structure_factor": (scaled, units, "S(Q) scaled to the cut"),
+        "cut": (pair.inside(signal.value), units, long_name),
+        "scaled_structure_factor": (scaled, units, "scaled S(Q)"),
     }
     if offset:
         variables["offset"] = (c, units, "constant added to the scaled S(Q)")
-        variables["offset_std"] = (c_std, units, "standard deviation of the constant")
-    if std is not None:
-        variables["cut_std"] = (std.where(used), units, "standard deviation of the cut")
-    if curve_std is not None:
-        error = abs(A) * curve_std.where(used)
-        label = "standard deviation of the scaled S(Q)"
-        variables["scaled_structure_factor_std"] = (error, units, label)
+        variables["offset_std"] = (c_std, "", "")
+    if pair.std is not None:
+        variables["cut_std"] = (pair.inside(pair.std), "", "")
+    if pair.curve_std is not None:
+        variables["scaled_structure_factor_std"] = (scaled_std, "", "")
     if known:
-        variables["chi2_reduced"] = (
-            chi2,
-            "1",
-            "reduced chi-squared of the scaled S(Q)",
-        )
+        variables["chi2_reduced"] = (chi2, "1", "reduced chi-squared of A·S(Q)")
     answer: xr.Dataset = result_table(
-        signal,
-        variables,
-        quantity="scale_to_sq",
-        operation="scale_to_sq",
+        signal, variables, quantity="scale_to_sq", operation="scale_to_sq",
         arguments={"Q_range": Q_range, "offset": offset, "box": box},
-        attrs={"signal": signal.quantity.name, **doubts},
-    )
+        attrs={"signal": signal.quantity.name, **pair.doubts},
+        coords=pair.coords,
+    )  # fmt: skip
     return answer
 
 
-def _correlation_columns(
-    value: xr.DataArray, curve: xr.DataArray, box: Any, of: str
-) -> dict[str, tuple[Any, str, str]]:
-    """Return the columns about r that both tables have."""
-    pearson, spearman, n_effective = xr.apply_ufunc(
-        _statistics,
-        value,
-        curve,
-        input_core_dims=[["Q"], ["Q"]],
-        output_core_dims=[[], [], []],
-        dask="parallelized",
-        output_dtypes=[float] * 3,
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    both = value.notnull() & curve.notnull()
-    at, q_units = value["Q"].where(both), value["Q"].attrs["units"]
-    if box is not None:
-        # The wave vectors of a box are 2π/L apart.
-        side = require_positive(box, "box", "angstrom")
-        per_angstrom = convert_factor(q_units, "1/angstrom", name="coordinate 'Q'")
-        most = (at.max("Q") - at.min("Q")) * per_angstrom * side / (2 * np.pi)
-        n_effective = n_effective.clip(max=most.clip(min=2.0))
-    std = correlation_error(pearson, n_effective)
-    return {
-        "pearson_r": (pearson, "1", f"linear correlation {of}"),
-        "pearson_r_std": (std, "1", "sampling error of r"),
-        "spearman_r": (spearman, "1", f"rank correlation {of}"),
-        "Q_min": (at.min("Q"), q_units, "lowest Q used"),
-        "Q_max": (at.max("Q"), q_units, "highest Q used"),
-        "n_points": (both.sum("Q"), "1", "number of Q bins used"),
-        "n_effective": (n_effective, "1", "number of independent Q"),
-    }
-
-
 @operation(
-    takes=(
-        "reduced_dos",
-        "generalized_dos",
-        "dynamic_structure_factor",
-        "normalized_fluctuation_spectrum",
-        "fluctuation_spectrum",
-    ),
+    takes=_SIGNALS,
     gives="correlation_map",
     over="QE",
     step=31,
@@ -296,39 +211,38 @@ def correlation_map(
     >>> [round(float(r.pearson_r.sel(E=E, method="nearest")), 1) for E in (3, 10, 25)]
     [1.0, 0.6, -0.4]
     """
-    signal, other, used, doubts = _pair(data, sq, Q_range)
-    value = signal.value
+    pair = _Pair(data, sq, Q_range, 3)
+    signal, value = pair.signal, pair.signal.value
     require_dims(
         value, "E", "correlation_map", fix="B(Q,E); for one cut, .bp.scale_to_sq(sq)"
     )
-    curve, _ = _interpolated(other, value["Q"])
-    _require_enough(value, curve, used, 3, Q_range)
-    variables = _correlation_columns(
-        value.where(used), curve.where(used), box, f"of {symbol_of(value)} with S(Q)"
-    )
-    highest, where = _highest(variables["pearson_r"][0])
+    variables = pair.correlation(box, f"of {symbol_of(value)} with S(Q)")
+    highest, where = _highest(variables["pearson_r"][0], value)
     variables["highest_r"] = (highest, "1", "highest running median of r")
     variables["highest_r_energy"] = (where, value["E"].attrs["units"], "its energy")
     answer: xr.Dataset = result_table(
         signal, variables, quantity="correlation_map", operation="correlation_map",
         arguments={"Q_range": Q_range, "box": box},
-        attrs={"signal": signal.quantity.name, **doubts},
+        attrs={"signal": signal.quantity.name, **pair.doubts},
+        coords=pair.coords,
     )  # fmt: skip
     return answer
 
 
-def _highest(r: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+def _highest(r: xr.Variable, value: xr.DataArray) -> tuple[xr.Variable, xr.Variable]:
     """Return the highest running median of r over five bins, and its energy."""
-    if "box_phonon" in r.coords:
+    E, floor = value["E"].values.astype(float), 0.0
+    if "box_phonon" in value.coords:
         # At the phonon of the box, and below it, r is that of the box.
-        mark = r.coords["box_phonon"]
+        mark = value.coords["box_phonon"]
         units = require_units(mark, "coordinate 'box_phonon'", "meV")
-        factor = convert_factor(units, r["E"].attrs["units"], energy=True)
-        above = r.where(~(r["E"] <= 1.15 * factor * mark))
-        r = above.where(above.notnull().any("E"), r)
-    E = r["E"].values.astype(float)
+        factor = convert_factor(units, value["E"].attrs["units"], energy=True)
+        floor = 1.15 * factor * mark.variable
 
-    def of_curves(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def of_curves(r: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        above = np.where(np.asarray(floor)[..., None] >= E, np.nan, r)
+        seen = np.isfinite(above).any(axis=-1, keepdims=True)
+        values = np.where(seen, above, r)
         edge = [(0, 0)] * (values.ndim - 1) + [(2, 2)]
         padded = np.pad(values, edge, constant_values=np.nan)
         windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=-1)
@@ -342,40 +256,88 @@ def _highest(r: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
             np.where(found, E[median.argmax(axis=-1)], np.nan),
         )
 
-    highest, where = xr.apply_ufunc(
-        of_curves,
-        r,
-        input_core_dims=[["E"]],
-        output_core_dims=[[], []],
-        dask="parallelized",
-        output_dtypes=[float, float],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
+    highest, where = map_over(of_curves, r, floor, dims="E", gives=[(), ()])
     return highest, where
 
 
-def _pair(
-    data: xr.DataArray | xr.Dataset, sq: xr.DataArray | xr.Dataset, Q_range: Any
-) -> tuple[Signal, Signal, xr.DataArray, dict[str, str]]:
-    """Read both signals, the mask of the Q bins to use, and doubts about the pair."""
-    signal = read(data, *_SIGNALS)
-    other = read(sq, "static_structure_factor")
-    if not parse_unit(other.units).dimensionless:
-        raise QuantityError(
-            f"S(Q) is in '{other.units}', not dimensionless", fix="sq.bp.scale(...)"
+class _Pair:
+    """A signal and S(Q) on its Q: the bins to use, and doubts about the pair."""
+
+    def __init__(self, data: Any, sq: Any, Q_range: Any, least: int) -> None:
+        self.signal, other = read(data, *_SIGNALS), read(sq, "static_structure_factor")
+        value = self.signal.value
+        if not parse_unit(other.units).dimensionless:
+            raise QuantityError(
+                f"S(Q) is in '{other.units}', not dimensionless", fix="sq.bp.scale(...)"
+            )
+        require_dims(value, "Q", "scale_to_sq", fix="B.bp.cut_E(E, width=...)")
+        require_dims(other.value, "Q", "scale_to_sq", fix="pass the whole S(Q)")
+        shared = [d for d in other.value.dims if d != "Q" and d in value.dims]
+        require_same_grid(value, other.value, tuple(shared))
+        used = select_range(self.signal.source, "Q", Q_range, name="Q_range")
+        curve, curve_std = _interpolated(other, value["Q"])
+        every = tuple(d for d in curve.dims if d != "Q")
+        bins = used & np.asarray(curve.notnull().variable.any(every))
+        if bins.sum() < least:
+            raise RangeError(
+                f"Q_range={Q_range} leaves {int(bins.sum())} Q bins with S(Q); "
+                f"{least} are needed"
+            )
+        self.used, self.std, self.curve_std = used, self.signal.std, curve_std
+        std = self.std
+        #: Signal, S(Q) and their standard deviations, if any.
+        self.arrays = [
+            np.nan if array is None else array.variable
+            for array in (value, curve, std, curve_std)
+        ]
+        #: Which part of an independent bin each is.
+        fs = [independence(value if std is None else std, "Q")]
+        fs += [independence(curve if curve_std is None else curve_std, "Q")]
+        self.parts = [1.0 if f is None else f for f in fs]
+        self.coords: dict[Hashable, xr.Variable] = {
+            dim: curve.coords.variables[dim] for dim in every if dim in curve.coords
+        }
+        found = {
+            "another_sample": another_sample(self.signal, other),
+            "sq_limit": off_scale(other.value),
+        }
+        self.doubts = diagnosed(
+            value.attrs,
+            *(Diagnostic(c, "warning", text) for c, text in found.items() if text),
         )
-    require_dims(signal.value, "Q", "scale_to_sq", fix="B.bp.cut_E(E, width=...)")
-    require_dims(other.value, "Q", "scale_to_sq", fix="pass the whole S(Q)")
-    shared = tuple(d for d in other.value.dims if d != "Q" and d in signal.value.dims)
-    require_same_grid(signal.value, other.value, shared)
-    mask = select_range(signal.source, "Q", Q_range, name="Q_range")
-    used = xr.DataArray(mask, dims="Q", coords={"Q": signal.value["Q"].variable})
-    found = {
-        "another_sample": another_sample(signal, other),
-        "sq_limit": off_scale(other.value),
-    }
-    doubts = [Diagnostic(code, "warning", text) for code, text in found.items() if text]
-    return signal, other, used, diagnosed(signal.value.attrs, *doubts)
+
+    def inside(self, array: xr.DataArray) -> xr.Variable:
+        """Return values at the bins used, NaN elsewhere."""
+        after = array.ndim - 1 - array.get_axis_num("Q")
+        used = self.used.reshape(-1, *[1] * after)
+        return xr.Variable(array.dims, np.where(used, array.data, np.nan))
+
+    def correlation(self, box: Any, of: str) -> dict[str, tuple[Any, str, str]]:
+        """Return the columns about r that both tables have."""
+        Q = self.signal.value["Q"]
+        units, most = Q.attrs["units"], np.inf
+        if box is not None:
+            # The wave vectors of a box are 2π/L apart.
+            side = require_positive(box, "box", "angstrom")
+            most = convert_factor(units, "1/angstrom", name="coordinate 'Q'") * side
+        labels = {
+            "pearson_r": ("1", f"linear correlation {of}"),
+            "pearson_r_std": ("1", "sampling error of r"),
+            "spearman_r": ("1", f"rank correlation {of}"),
+            "Q_min": (units, "lowest Q used"),
+            "Q_max": (units, "highest Q used"),
+            "n_points": ("1", "number of Q bins used"),
+            "n_effective": ("1", "number of independent Q"),
+        }
+        numbers = map_over(
+            _statistics, *self.arrays[:2], dims="Q", gives=[["_number"]],
+            sizes={"_number": len(labels)}, Q=Q.values.astype(float),
+            used=self.used, per_Q=most / (2 * np.pi),
+        )  # fmt: skip
+        return {
+            name: (numbers[..., i], *label)
+            for i, (name, label) in enumerate(labels.items())
+        }
 
 
 def _interpolated(
@@ -385,9 +347,8 @@ def _interpolated(
     # S(Q) may be in percent.
     to_one = convert_factor(sq.units, "1", name="S(Q)")
     units, at = Q.attrs["units"], Q.values
-    own = sq.value["Q"].values * convert_factor(
-        sq.value["Q"].attrs["units"], units, name="Q of S(Q)"
-    )
+    factor = convert_factor(sq.value["Q"].attrs["units"], units, name="Q of S(Q)")
+    own = sq.value["Q"].values * factor
     slack = 1e-9 * (own[-1] - own[0])
     if at[-1] < own[0] - slack or at[0] > own[-1] + slack:
         raise RangeError(
@@ -395,48 +356,23 @@ def _interpolated(
             f"{at[-1]:g} {units}: they do not overlap",
             fix="check the units of both Q coordinates",
         )
-    keep = {*sq.value.dims, independence_name("Q")}
-    bare = [
-        None
-        if array is None
-        else array.assign_coords(Q=own).drop_vars(set(array.coords) - keep)
-        for array in (sq.value, sq.std)
-    ]
-    assert bare[0] is not None
-    curve, curve_std = interpolate(bare[0], bare[1], "Q", at)
-    on_cut = {"Q": Q.variable}
-    curve_std = None if curve_std is None else curve_std.assign_coords(on_cut) * to_one
-    return curve.assign_coords(on_cut) * to_one, curve_std
-
-
-def _require_enough(
-    value: xr.DataArray,
-    curve: xr.DataArray,
-    used: xr.DataArray,
-    n_min: int,
-    Q_range: Any,
-) -> None:
-    count = int((used & curve.notnull().any([d for d in curve.dims if d != "Q"])).sum())
-    if count < n_min:
-        Q = value["Q"]
-        raise RangeError(
-            f"Q_range={Q_range} leaves {count} Q bins where S(Q) is known; {n_min} are "
-            "needed",
-            reason=f"the data extend from {float(Q[0]):g} to {float(Q[-1]):g} "
-            f"{Q.attrs['units']}",
-        )
+    value, std = sq.value, sq.std
+    if to_one != 1:
+        value, std = value * to_one, None if std is None else std * to_one
+    return interpolate(value, std, "Q", at / factor)
 
 
 @np.errstate(invalid="ignore", divide="ignore", over="ignore")
 def _statistics(
-    x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return Pearson's and Spearman's r and the number of independent points.
+    x: np.ndarray, y: np.ndarray, *, Q: np.ndarray, used: np.ndarray, per_Q: float
+) -> np.ndarray:
+    """Return r with its error, Spearman's r, range and number of points (…, 7).
 
-    NaN for fewer than three points where both are known.
+    NaN for fewer than three points where both are known. Of a box there are `per_Q`
+    independent points in a range of Q.
     """
     x, y = np.broadcast_arrays(x, y)
-    both = np.isfinite(x) & np.isfinite(y)
+    both = np.isfinite(x) & np.isfinite(y) & used
     n = both.sum(axis=-1, keepdims=True)
 
     def deviations(a: np.ndarray) -> np.ndarray:
@@ -445,24 +381,29 @@ def _statistics(
 
     def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         norm = (a**2).sum(axis=-1) * (b**2).sum(axis=-1)
-        return np.where(n[..., 0] >= 3, (a * b).sum(axis=-1) / np.sqrt(norm), np.nan)
+        return np.asarray((a * b).sum(axis=-1) / np.sqrt(norm))
 
     dx, dy = deviations(x), deviations(y)
+    # Points that are not known rank last.
     ranks = [
-        scipy.stats.rankdata(np.where(both, a, np.nan), axis=-1, nan_policy="omit")
+        deviations(scipy.stats.rankdata(np.where(both, a, np.inf), axis=-1))
         for a in (x, y)
     ]
     product = _autocorrelation(dx) * _autocorrelation(dy)
     # Up to the first lag at which the product is no longer above zero; lag 0 counts
     # once.
     counted = np.cumprod(product > 0, axis=-1) * product
-    points = n[..., 0] / (2 * counted.sum(axis=-1) - 1)
-    points = np.clip(points, 2.0, np.maximum(n[..., 0], 2.0))
-    return (
-        correlation(dx, dy),
-        correlation(deviations(ranks[0]), deviations(ranks[1])),
-        np.where(n[..., 0] >= 3, points, np.nan),
-    )
+    n = n[..., 0]
+    low = np.where(both, Q, np.inf).min(axis=-1)
+    high = np.where(both, Q, -np.inf).max(axis=-1)
+    points = np.clip(n / (2 * counted.sum(axis=-1) - 1), 2.0, np.maximum(n, 2.0))
+    points = np.minimum(points, np.maximum((high - low) * per_Q, 2.0))
+    r = correlation(dx, dy)
+    few = [r, correlation_error(r, points), correlation(*ranks), low, high, n, points]
+    found = np.stack(few, axis=-1)
+    found[n < 3, :3] = found[n < 3, 6] = np.nan
+    found[n == 0, 3:5] = np.nan
+    return found
 
 
 def _autocorrelation(away: np.ndarray) -> np.ndarray:
@@ -476,62 +417,69 @@ def _autocorrelation(away: np.ndarray) -> np.ndarray:
 def _fit_scale(
     cut: np.ndarray,
     curve: np.ndarray,
-    cut_variance: np.ndarray,
-    curve_variance: np.ndarray,
+    cut_std: np.ndarray,
+    curve_std: np.ndarray,
     cut_part: np.ndarray,
     curve_part: np.ndarray,
     *,
+    used: np.ndarray,
     offset: bool,
     known: bool,
-) -> np.ndarray:
-    """Return A, its std, c (0 without `offset`), its std, χ²_red, number of points.
-
-    Bins represent a part of an independent one.
-    """
-    ok = np.isfinite(cut) & np.isfinite(curve)
+) -> tuple[np.ndarray, ...]:
+    """Return A, its std, c (or 0), its std, χ²_red, number of points; A·S + c, its std."""
+    arrays = np.broadcast_arrays(cut, curve, cut_std, curve_std, cut_part, curve_part)
+    outer, k, n = arrays[0].shape[:-1], arrays[0].shape[-1], 1 + offset
+    b, s, b_std, s_std, fb, fs = (a.reshape(-1, k).astype(float) for a in arrays)
+    b, s, b_std, s_std = (np.where(used, a, np.nan) for a in (b, s, b_std, s_std))
+    whole = (s, s_std)
+    # Where only one has errors, those of the other are 0.
+    vb = b_std**2 if np.ndim(cut_std) else 0.0 * fb
+    vs = s_std**2 if np.ndim(curve_std) else 0.0 * fs
+    ok = np.isfinite(b) & np.isfinite(s)
     if known:
-        total = cut_variance + curve_variance
-        ok &= np.isfinite(total) & (total > 0)
-    n = int(ok.sum())
-    nothing = np.array([np.nan] * 5 + [n])
-    if n < (4 if offset else 3):
-        return nothing
-    b, s, cut_part, curve_part = cut[ok], curve[ok], cut_part[ok], curve_part[ok]
-    vb, vs = cut_variance[ok] / cut_part, curve_variance[ok] / curve_part
-    if not (s * s).sum() > 0:
-        return nothing
-    start = np.array([float((b * s).sum() / (s * s).sum()), 0.0][: 1 + offset])
+        ok &= np.isfinite(vb + vs) & (vb + vs > 0)
+    b, s, vb, vs = (np.where(ok, a, 0.0) for a in (b, s, vb / fb, vs / fs))
+    count = ok.sum(axis=1)
+    numbers = np.full((len(b), 6), np.nan)
+    numbers[:, 5] = count
 
-    def variance(A: float) -> Any:
-        return vb + A**2 * vs if known else 1.0
+    def variance(A: np.ndarray, vb: np.ndarray, vs: np.ndarray) -> Any:
+        total = vb + A[:, None] ** 2 * vs
+        return np.where(total > 0, total, 1.0) if known else np.ones_like(total)
 
-    def residual(p: np.ndarray) -> np.ndarray:
-        left = b - p[0] * s - (p[1] if offset else 0.0)
-        return np.asarray(left / np.sqrt(variance(p[0])))
+    A = (b * s).sum(axis=1) / (s * s).sum(axis=1)
+    target = b / np.sqrt(variance(A, vb, vs))
+    rows = np.flatnonzero((count > n + 1) & np.isfinite(target).all(axis=1))
 
-    limits = np.full(start.size, np.inf)
-    size = float(np.sqrt(np.mean(b**2 / variance(start[0]))))
-    if not np.isfinite(size):
-        return nothing
-    found = minimum(residual, start, -limits, limits, size=size or 1.0, known=known)
-    if found is None or found.vague.any():
-        return nothing
-    values, stds = found.values, np.sqrt(np.diag(found.covariance))
-    part = cut_part
+    def shape(p: np.ndarray, *own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the target less the residuals [b − A·s − c]/√(v_b + A² v_s)."""
+        target, b, s, vb, vs = own
+        V = variance(p[:, 0], vb, vs)
+        left, root = b - p[:, :1] * s - (p[:, 1:] if offset else 0.0), np.sqrt(V)
+        slopes = [s / root + left * p[:, :1] * vs / (V * root), 1 / root]
+        return target - left / root, np.stack(slopes[:n])
+
+    target, b, s, vb, vs, fb, fs, ok, A = (
+        a[rows] for a in (target, b, s, vb, vs, fb, fs, ok, A)
+    )
+    start = np.stack([A, np.zeros_like(A)][:n], axis=1)
+    found = solve(shape, target, ok * 1.0, start, target, b, s, vb, vs, known=known)
+    A = found.values[:, 0]
+    part = fb
     if known:
-        own = vb * cut_part + values[0] ** 2 * vs * curve_part
-        part = own / variance(values[0])
-    free = float(part.sum()) - start.size
-    if not free > 0:
-        return nothing
-    if not known:
-        stds = stds * np.sqrt((n - start.size) / free)
-    c, c_std = (values[1], stds[1]) if offset else (0.0, np.nan)
-    chi2 = float((found.residual**2).sum()) / free
-    return np.array([values[0], stds[0], c, c_std, chi2, n])
+        part = (vb * fb + A[:, None] ** 2 * vs * fs) / variance(A, vb, vs)
+    free = np.where(ok, part, 0.0).sum(axis=1) - n
+    chi2, _, stds = found.errors(free, known)
+    good = found.converged & ~found.vague.any(axis=1) & (free > 0)
+    columns = [A, stds[:, 0], found.values[:, 1] if offset else 0.0 * A]
+    columns += [stds[:, 1] if offset else np.nan * A, chi2]
+    numbers[rows[good], :5] = np.stack(columns, axis=1)[good]
+    A, c = numbers[:, :1], numbers[:, 2:3]
+    curves = (A * whole[0] + c, np.abs(A) * whole[1])
+    return numbers.reshape(*outer, 6), *(a.reshape(*outer, k) for a in curves)
 
 
-def correlation_error(r: xr.DataArray, n_effective: xr.DataArray) -> xr.DataArray:
+def correlation_error(r: np.ndarray, n_effective: np.ndarray) -> np.ndarray:
     r"""Return the sampling error of Pearson's r of n independent points.
 
     .. math:: \sigma_r = \frac{1 - \rho^2}{\sqrt{n - 3.5}}, \quad \rho^2 = r^2
@@ -543,11 +491,10 @@ def correlation_error(r: xr.DataArray, n_effective: xr.DataArray) -> xr.DataArra
 
     Examples
     --------
-    >>> r = xr.DataArray([0.0, 0.5, 0.9])
-    >>> correlation_error(r, xr.full_like(r, 20)).values.round(3)
+    >>> correlation_error(np.array([0.0, 0.5, 0.9]), np.full(3, 20)).round(3)
     array([0.246, 0.209, 0.057])
     """
     t2 = r**2 * (n_effective - 2)
     shrunk = r**2 * t2 / (t2 + 4 * (1 - r**2))
-    enough = n_effective.where(n_effective >= 8)
-    return ((1 - shrunk) / (enough - 3.5) ** 0.5).clip(max=1.0)
+    enough = np.where(n_effective >= 8, n_effective, np.nan)
+    return np.asarray(np.minimum((1 - shrunk) / np.sqrt(enough - 3.5), 1.0))

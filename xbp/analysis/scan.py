@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.analysis.boson_peak import fit_peaks
+from xbp.analysis.boson_peak import SIGNALS, fit_peaks
 from xbp.analysis.checks import EDGE_WIDTH, FILTER_END
 from xbp.analysis.doubts import add_heat_capacity_doubts, add_peak_doubts
 from xbp.analysis.heat_capacity import fit_heat_capacity
@@ -34,24 +34,18 @@ _REACHES = {"automatic": 1.0, "narrower": 0.7, "wider": 1.4}
 #: A parabola is of the top alone. Over more of a peak that is steeper on its left, as
 #: boson peaks are, it is shifted to the right, the more the wider, and that is no
 #: uncertainty of the peak: its widest range is the automatic one. That of a Gaussian
-#: holds its background already; beyond, the background is no straight line.
+#: holds its background already; beyond, the background is not a straight line.
 _WIDEST = {"quadratic": 1.0, "gaussian": 1.0}
 #: Columns about each fit, beside its energies and its range.
 _QUALITY = ("status", "relative_residual", "chi2_reduced")
 #: The same of temperatures: upper ends over the highest, lower ends over the lowest.
 _UPPER, _LOWER = (1.0, 0.5, 0.25), (1.0, 2.0)
-#: An upper end so many times the lower one leaves something to be fitted.
+#: Least ratio of the ends of a range.
 _NARROWEST = 2.0
 
 
 @operation(
-    takes=(
-        "reduced_dos",
-        "generalized_dos",
-        "normalized_fluctuation_spectrum",
-        "fluctuation_spectrum",
-        "local_fluctuation_spectrum",
-    ),
+    takes=SIGNALS,
     gives="boson_peak",
     over="E",
     step=13,
@@ -77,10 +71,10 @@ def scan_boson_peak(
     data : xarray.DataArray or xarray.Dataset
         As for `boson_peak`, with any dimensions besides E.
     E_ranges : sequence of pairs of scalars with units, optional
-        Ranges to fit, the one preferred first; None among them stands for the one that
-        `boson_peak` finds. By default that, 0.7 and 1.4 times as wide in ln E about its
-        middle; of a parabola, which is of the top alone, and of a Gaussian, whose range
-        holds its background, the automatic one again in place of the wider.
+        Ranges to fit, the one preferred first; None is the one that `boson_peak` finds.
+        By default that, 0.7 and 1.4 times as wide in ln E about its middle; of a
+        parabola, which is of the top alone, and of a Gaussian, whose range holds its
+        background, the automatic one again in place of the wider.
     methods : sequence of {"lognormal", "quadratic", "gaussian"}
         Shapes to fit, the one preferred first.
     sq, edge_width, filter_end
@@ -95,8 +89,8 @@ def scan_boson_peak(
     xarray.Dataset
         The table of `boson_peak` of the first of these fits that is ok, in the order of
         `methods` and then of `E_ranges` (of several spectra: ok in any of them; without
-        `E_ranges` the first that is no poor fit too, of a reduced chi-squared up to 10
-        or an rms residual up to 5 %, if there is one). Beside it ``systematic``, half
+        `E_ranges` the first that is not a poor fit, with a reduced chi-squared above 10
+        or an rms residual above 5 %, if there is one). Beside it ``systematic``, half
         the difference of the largest and the smallest energy of all fits that are ok,
         NaN where these are fewer than two; and over ``method`` and ``range``
         ``scan_energy`` with its std, ``scan_status``, ``scan_E_low``, ``scan_E_high``,
@@ -104,7 +98,7 @@ def scan_boson_peak(
         ``scan_chi2_reduced``, which tell a good fit from a poor one. `new_study` takes
         it as a leaf, and `compare` its systematic error. A Gaussian is the one above
         its straight background, whose centre is another energy where that is steep:
-        leave it out of `methods` where there is no background.
+        leave it out of `methods` for data without a background.
 
     Raises
     ------
@@ -160,7 +154,7 @@ def scan_boson_peak(
     columns = {}
     for name in ("energy", "energy_std", "E_low", "E_high", *_QUALITY):
         if name not in best:
-            continue  # without errors there is no chi-squared
+            continue  # χ², without errors
         rows = [
             xr.concat([table[name] for table in row], axes["range"]) for row in tables
         ]
@@ -204,11 +198,11 @@ def scan_heat_capacity(
     data : xarray.DataArray or xarray.Dataset
         As for `fit_heat_capacity`.
     T_ranges : sequence of pairs of scalars with units, optional
-        Ranges to fit, the one preferred first; None among them stands for all
-        temperatures. By default all six that begin at the lowest temperature or twice
-        that, and end at the highest, a half or a quarter of that.
+        Ranges to fit, the one preferred first; None is all temperatures. By default all
+        six that begin at the lowest temperature or twice that, and end at the highest,
+        a half or a quarter of that.
     start, fixed, bounds : mapping of str to scalar, or pair, with units, optional
-        As for `fit_heat_capacity`. Where nothing is said of γ, and no fit finds a peak
+        As for `fit_heat_capacity`. Unless γ is given, if no fit finds a peak
         but some a γ below zero, all ranges are fitted with γ = 0 too.
 
     Returns
@@ -306,10 +300,7 @@ def scan_heat_capacity(
         "start": start, "fixed": fixed, "bounds": bounds,
     }  # fmt: skip
     if held:
-        said["gamma"] = (
-            "free, and then held at 0: free it came out below zero, and no fit found "
-            "a peak"
-        )
+        said["gamma"] = "free, then 0: it came out below zero, without a peak"
     table = _assembled(best, columns, plain, "scan_heat_capacity", said, rewrap)
     return add_heat_capacity_doubts(table)
 
@@ -356,7 +347,6 @@ def _several(given: Any, name: str, example: str) -> list[Any]:
     if one and name != "methods":
         raise QuantityError(
             f"{name} is one range, {given}",
-            reason="several are tried",
             fix=f"{name}=[{example}, ...]",
         )
     choices = (
@@ -371,7 +361,7 @@ def _several(given: Any, name: str, example: str) -> list[Any]:
     ):
         raise QuantityError(
             f"{name} is {given!r}",
-            reason="a scan is over several choices, each of them once",
+            reason="a scan compares several choices, each of them once",
             fix=f"{name}=[{example}]",
         )
     return choices
@@ -396,7 +386,6 @@ def _require_once(
             ):
                 raise QuantityError(
                     f"{name} holds {_told(ranges[i])} twice",
-                    reason="a scan is over several choices, each of them once",
                     fix="leave one out",
                 )
 

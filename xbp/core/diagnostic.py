@@ -128,16 +128,18 @@ def poor_fits(table: xr.Dataset) -> list[Diagnostic]:
     measure, most = "chi2_reduced", POOR_CHI2
     if measure not in table:
         measure, most = "relative_residual", POOR_RESIDUAL
-    status = table.get("status")
+    status = table.variables.get("status")
     if measure not in table or status is None or status.dtype.kind not in "OU":
         return []
-    if table[measure].chunks is not None or table[measure].dims != status.dims:
+    numbers = table.variables[measure]
+    if hasattr(numbers.data, "dask") or numbers.dims != status.dims:
         return []
-    poor = (status == OK) & (table[measure] > most)
-    if not bool(poor.any()):
+    ok = status.values == OK
+    poor = ok & (numbers.values > most)
+    if not poor.any():
         return []
     label = {"chi2_reduced": "reduced chi2", "relative_residual": "rms residual"}
-    many = f" in {int(poor.sum())} of {int((status == OK).sum())}" if poor.ndim else ""
+    many = f" in {int(poor.sum())} of {int(ok.sum())}" if poor.ndim else ""
     return [
         Diagnostic(
             "poor_fit",

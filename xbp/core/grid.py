@@ -457,20 +457,24 @@ def interpolate(
         np.abs(t) < _SAME_EDGE, 0.0, np.where(np.abs(t - 1) < _SAME_EDGE, 1.0, t)
     )
     t = np.where((t < 0) | (t > 1), np.nan, t)
-    weight = xr.DataArray(t, dims=dim)
 
-    def mix(array: xr.DataArray, power: int) -> xr.DataArray:
-        bare = array.drop_vars([c for c in array.coords if dim in array[c].dims])
+    def mix(array: xr.DataArray, own: xr.Variable, power: int) -> xr.DataArray:
         # A neighbour of weight zero may be NaN.
-        low = bare.isel({dim: left}).where(weight != 1, 0.0)
-        high = bare.isel({dim: right}).where(weight != 0, 0.0)
-        return ((1 - weight) ** power * low + weight**power * high).transpose(
-            *array.dims
-        )
+        after = own.ndim - 1 - own.get_axis_num(dim)
+        weight = t.reshape(-1, *[1] * after)
+        low = np.where(weight != 1, own.isel({dim: left}).data, 0.0)
+        high = np.where(weight != 0, own.isel({dim: right}).data, 0.0)
+        mixed = ((1 - weight) ** power * low + weight**power * high) ** (1 / power)
+        every = array.coords.variables.items()
+        kept: Any = {name: c for name, c in every if dim not in c.dims}
+        indexes = {name: i for name, i in array.xindexes.items() if name in kept}
+        coords = xr.Coordinates(kept, indexes=indexes)
+        return xr.DataArray(mixed, dims=own.dims, coords=coords)
 
+    one = mix(value, value.variable, 1)
     if std is None:
-        return mix(value, 1), None
-    spread = mix(std**2, 2) ** 0.5
+        return one, None
+    spread = mix(std, std.variable**2, 2)
     old = independence(std, dim)
     before = (
         np.ones(own.size)
@@ -478,7 +482,7 @@ def interpolate(
         else old.mean([d for d in old.dims if d != dim]).values
     )
     f = _shared_points(own, at, left, right, t, before)
-    return mix(value, 1), spread if f is None else spread.assign_coords(
+    return one, spread if f is None else spread.assign_coords(
         {independence_name(dim): (dim, f, {"units": "1"})}
     )
 

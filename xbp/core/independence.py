@@ -199,31 +199,29 @@ def collapsed(value: xr.DataArray, dim: str) -> dict[str, xr.Variable]:
 
 
 def times_held(
-    f: xr.Variable, used: xr.DataArray, dim: str, n_parameters: int
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the factor that corrects χ²/(n − p) of a fit for shared bins.
+    f: Any, used: np.ndarray, n_parameters: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factor that corrects χ²/(n − p) of fits for shared bins.
 
     And whether there are enough independent bins.
 
     Parameters
     ----------
-    f : xarray.Variable
+    f : numpy.ndarray, shape (..., n), or 1
         Fraction of an independent bin that each bin represents.
-    used : xarray.DataArray of bool
+    used : numpy.ndarray of bool, shape (..., n)
         Which bins were used.
-    dim : str
-        Dimension fitted along.
     n_parameters : int
         p.
 
     Returns
     -------
-    factor : xarray.DataArray
-        (n − p)/(Σf − p).
-    enough : xarray.DataArray of bool
+    factor : numpy.ndarray, shape (...)
+        (n − p)/(Σf − p), NaN unless Σf > p.
+    enough : numpy.ndarray of bool, shape (...)
         Σf > p.
     """
-    held = (xr.DataArray(f).where(used, 0.0)).sum(dim)
-    n = used.sum(dim)
+    held, n = np.where(used, f, 0.0).sum(axis=-1), used.sum(axis=-1)
     enough = held > n_parameters * (1 + _ROUNDING)
-    return (n - n_parameters) / (held - n_parameters).where(enough), enough
+    free = np.where(enough, held - n_parameters, np.nan)
+    return (n - n_parameters) / free, enough

@@ -37,6 +37,7 @@ from xbp.core.units import convert_factor
 __all__ = [
     "Signal",
     "extend_history",
+    "map_over",
     "over_spectra",
     "read",
     "result_table",
@@ -380,27 +381,36 @@ def result_table(
     operation: str,
     arguments: Mapping[str, Any],
     attrs: Mapping[str, Any] | None = None,
+    coords: Mapping[Hashable, xr.Variable] | None = None,
 ) -> Any:
-    """Build a table of results from (array, units, long_name) of each variable."""
+    """Build a table of results from (array, units, long_name) of each variable.
+
+    The last two of ``<name>_std`` follow from those of its value where they are "".
+    Variables have the coordinates of the signal, and `coords`.
+    """
     # All are on one grid, so their variables are put together without aligning them.
     data: dict[Hashable, xr.Variable] = {}
-    coords: dict[Hashable, xr.Variable] = {}
+    found: dict[Hashable, xr.Variable] = {**(coords or {})}
     for name, (array, units, long_name) in variables.items():
         # Counts come out of the fits among floats.
         array = array.astype(int) if name == "n_points" else array
+        if not long_name and name.endswith("_std"):
+            _, units, long_name = variables[name.removesuffix("_std")]
+            long_name = f"standard deviation of {long_name}"
         labels = {"long_name": long_name} | ({"units": units} if units else {})
         if f"{name}_std" in variables:
             labels["ancillary_variables"] = f"{name}_std"
         data[name] = xr.Variable(array.dims, array.data, labels)
-        coords |= array.coords.variables
+        if isinstance(array, xr.DataArray):
+            found |= array.coords.variables
     dims = {dim for variable in data.values() for dim in variable.dims}
     for key, coordinate in signal.value.coords.variables.items():
         if set(coordinate.dims) <= dims:
-            labelled = coords.get(key, coordinate).copy(deep=False)
+            labelled = found.get(key, coordinate).copy(deep=False)
             labelled.attrs = dict(coordinate.attrs)
-            coords[key] = labelled
+            found[key] = labelled
     # A coordinate of the data that a result is named after (u2) gives way to it.
-    kept = {key: c for key, c in coords.items() if key not in data}
+    kept = {key: c for key, c in found.items() if key not in data}
     ds = xr.Dataset(data, coords=_labelled(kept, signal, {}))
     ds.attrs = {
         "Conventions": CONVENTIONS,
@@ -415,6 +425,40 @@ def result_table(
     }
     ds.attrs |= diagnosed(ds.attrs, *poor_fits(ds))
     return signal.rewrap(ds)
+
+
+def map_over(
+    function: Callable[..., Any],
+    *arrays: Any,
+    dims: str | Sequence[str],
+    gives: Sequence[Sequence[str]] = ((),),
+    dtypes: Sequence[Any] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    each: bool = False,
+    **arguments: Any,
+) -> Any:
+    """Apply a function of plain arrays to labelled ones, dask's chunk by chunk.
+
+    The function works along `dims`, which its arrays have last, as far as they have
+    them; each answer has the dimensions `gives` besides the others (`sizes`: lengths of
+    new ones). With `each` it is called for every combination of the others. Arrays that
+    are Variables, which is faster, must be on one grid.
+    """
+    along = (dims,) if isinstance(dims, str) else dims
+    return xr.apply_ufunc(
+        function,
+        *arrays,
+        kwargs=arguments,
+        input_core_dims=[
+            [dim for dim in along if dim in getattr(array, "dims", ())]
+            for array in arrays
+        ],
+        output_core_dims=[list(own) for own in gives],
+        vectorize=each,
+        dask="parallelized",
+        output_dtypes=dtypes or [float] * len(gives),
+        dask_gufunc_kwargs={"output_sizes": sizes or {}, "allow_rechunk": True},
+    )
 
 
 def over_spectra(
@@ -443,24 +487,16 @@ def over_spectra(
     **arguments : object
         Further arguments of the function.
     """
-    given, own = [], []
+    given = []
     for array in arrays:
         part = xr.DataArray(np.nan if array is None else array)
         given.append(
             part.drop_vars([c for c in part.coords if {*core} & {*part[c].dims}])
         )
-        own.append([dim for dim in core if dim in part.dims])
-    return xr.apply_ufunc(
-        function,
-        *given,
-        kwargs=arguments,
-        input_core_dims=own,
-        output_core_dims=gives,
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=types or [float] * len(gives),
-        dask_gufunc_kwargs={"allow_rechunk": True, "output_sizes": dict(sizes or {})},
-    )
+    return map_over(
+        function, *given, dims=core, gives=gives, dtypes=types, sizes=sizes, each=True,
+        **arguments,
+    )  # fmt: skip
 
 
 def is_computed(value: xr.DataArray | xr.Dataset) -> bool:

@@ -1,37 +1,33 @@
-"""The fit engine: least squares with bounds and covariance, on plain arrays.
-
-`solve` fits many curves at once, with analytic derivatives; `minimum` fits one curve
-of any function.
-"""
+"""The fit engine: least squares with bounds and covariance for many curves at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import scipy
 
 __all__ = [
-    "MAX_STEPS",
-    "Minimum",
-    "Residual",
+    "Function",
     "Shape",
     "Solutions",
-    "covariance_of",
-    "error_of",
-    "minimum",
+    "by_differences",
     "solve",
+    "solve_function",
 ]
 
-#: Parameters (m, n) → curves (m, k) and their derivatives (n, m, k).
-Shape = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-Residual = Callable[[np.ndarray], np.ndarray]
+#: Parameters (m, n), and data of the rows → curves (m, k) and their derivatives
+#: (n, m, k).
+Shape = Callable[..., tuple[np.ndarray, np.ndarray]]
+#: The same without derivatives.
+Function = Callable[..., np.ndarray]
 
-#: A fit that finds its minimum has found it by then.
-MAX_STEPS = 300
-# Spectra solved together: more leave the cache of the processor.
+# Curves solved together: more leave the cache of the processor.
 _CHUNK = 1000
+_EPS = float(np.finfo(float).eps)
+# Relative step of central differences: the cube root of the rounding error.
+_STEP = _EPS ** (1 / 3)
 
 
 @dataclass(frozen=True)
@@ -47,14 +43,45 @@ class Solutions:
         the data do not determine the parameters.
     chi2 : numpy.ndarray, shape (m,)
         Sum of the squared residuals.
+    size : numpy.ndarray, shape (m,)
+        The same without a curve.
+    slope : numpy.ndarray, shape (m, n)
+        Norms of the derivatives of the residuals.
     converged : numpy.ndarray of bool, shape (m,)
         Whether each fit converged.
+    at_bound, vague : numpy.ndarray of bool, shape (m, n)
+        Which parameters are at a limit, and which the data do not determine, or only in
+        combination with others.
     """
 
     values: np.ndarray
     covariance: np.ndarray
     chi2: np.ndarray
+    size: np.ndarray
+    slope: np.ndarray
     converged: np.ndarray
+    at_bound: np.ndarray
+    vague: np.ndarray
+
+    def errors(
+        self, free: np.ndarray, known: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return χ²/ν, covariance and stds for ν = `free` degrees of freedom.
+
+        χ²/ν sets the scale of the latter unless errors are known.
+        """
+        chi2 = self.chi2 / free
+        # The residuals of exact data are rounding.
+        least = _EPS**2 * self.size / free
+        scale = np.ones_like(chi2) if known else np.maximum(chi2, least)
+        covariance = self.covariance * scale[:, None, None]
+        return chi2, covariance, np.sqrt(np.einsum("mii->mi", covariance))
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[Solutions]) -> Solutions:
+        """Return the solutions of several sets of curves as one."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
 
 
 @np.errstate(all="ignore")  # what overflows has not converged
@@ -63,7 +90,7 @@ def solve(
     y: np.ndarray,
     weight: np.ndarray,
     start: np.ndarray,
-    *,
+    *rows: np.ndarray,
     known: bool,
     low: np.ndarray | float = -np.inf,
     high: np.ndarray | float = np.inf,
@@ -77,14 +104,16 @@ def solve(
     Parameters
     ----------
     shape : callable
-        Parameters (m, n) → curves (m, k) and their derivatives (n, m, k).
+        Parameters (m, n), and `rows` → curves (m, k) and their derivatives (n, m, k).
     y, weight : numpy.ndarray, shape (m, k)
         Data and the inverse of their errors; a weight of 0 leaves a point out.
     start : numpy.ndarray, shape (m, n)
         Start values of the parameters.
+    *rows : numpy.ndarray, shape (m, ...)
+        What else `shape` needs to know of each curve.
     known : bool
         Whether the errors are known; otherwise the residuals determine their scale.
-    low, high : numpy.ndarray, shape (n,)
+    low, high : numpy.ndarray, shape (n,) or (m, n)
         Limits of the parameters.
     max_steps : int
         Largest number of steps.
@@ -108,36 +137,39 @@ def solve(
     >>> found.values.round(6).tolist(), found.covariance[0].round(6).tolist()
     ([[1.0, 2.0], [0.0, 1.0]], [[0.7, -0.3], [-0.3, 0.2]])
     """
-    chunks = [slice(i, i + _CHUNK) for i in range(0, max(len(y), 1), _CHUNK)]
+    limits = [np.broadcast_to(limit, start.shape) for limit in (low, high)]
+    arrays = [y, weight, start, *limits, *rows]
     parts = [
-        _solve(shape, y[i], weight[i], start[i], known, low, high, max_steps)
-        for i in chunks
+        _solve(shape, known, max_steps, *(a[i : i + _CHUNK] for a in arrays))
+        for i in range(0, max(len(y), 1), _CHUNK)
     ]
-    return Solutions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return Solutions.concatenated(parts)
 
 
 def _solve(
     shape: Shape,
+    known: bool,
+    max_steps: int,
     y: np.ndarray,
     weight: np.ndarray,
     start: np.ndarray,
-    known: bool,
-    low: np.ndarray | float,
-    high: np.ndarray | float,
-    max_steps: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    low: np.ndarray,
+    high: np.ndarray,
+    *rows: np.ndarray,
+) -> Solutions:
     m, n = start.shape
     values, chi2 = start.copy(), np.full(m, np.nan)
     converged, diagonal = np.zeros(m, dtype=bool), np.arange(n)
     normal = np.full((m, n, n), np.nan)
-    size = (y * weight * (y * weight)).sum(axis=1) * np.finfo(float).eps ** 2
+    size = (y * weight * (y * weight)).sum(axis=1)
+    rounding = 10 * _EPS**2 * size
     free = np.maximum((weight > 0).sum(axis=1) - n, 1)
     at = np.arange(m)
     damping = np.full(m, 1e-3)
     p = np.clip(start, low, high)
 
     def at_parameters(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        curve, slopes = shape(p)
+        curve, slopes = shape(p, *(own[at] for own in rows))
         r = (y[at] - curve) * weight[at]
         return r, slopes * weight[at], (r * r).sum(axis=1)
 
@@ -147,10 +179,10 @@ def _solve(
         for i in range(n):
             for j in range(i + 1):
                 square[:, i, j] = square[:, j, i] = (slopes[i] * slopes[j]).sum(axis=1)
-        downhill = np.stack([(slope * r).sum(axis=1) for slope in slopes], axis=1)
+        downhill = (slopes * r).sum(axis=2).T
         # Parameters in units of their errors, and still those that a limit stops.
         length = np.sqrt(square[:, diagonal, diagonal])
-        stopped = ((p <= low) & (downhill < 0)) | ((p >= high) & (downhill > 0))
+        stopped = ((p <= low[at]) & (downhill < 0)) | ((p >= high[at]) & (downhill > 0))
         inverse = np.where((length > 0) & ~stopped, 1 / length, 0.0)
         scaled = square * inverse[:, :, None] * inverse[:, None, :]
         scaled[:, diagonal, diagonal] = 1 + damping[:, None]
@@ -159,7 +191,7 @@ def _solve(
         slope = np.where(usable[:, None], downhill * inverse, 0.0)
         move = np.linalg.solve(scaled, slope[..., None])[..., 0]
         scale = np.ones(len(at)) if known else cost / free[at]
-        near = (move * slope).sum(axis=1) <= np.maximum(1e-13 * scale, 10 * size[at])
+        near = (move * slope).sum(axis=1) <= np.maximum(1e-13 * scale, rounding[at])
         done = near | ~usable | (damping > 1e12)
         if step == max_steps:
             done[:] = True
@@ -173,7 +205,7 @@ def _solve(
             slopes = slopes[:, ~done]
             if not len(at):
                 break
-        trial = np.clip(p + move * inverse, low, high)
+        trial = np.clip(p + move * inverse, low[at], high[at])
         new_r, new_slopes, new_cost = at_parameters(trial)
         better = new_cost <= cost
         damping = np.where(better, np.maximum(damping * 0.1, 1e-12), damping * 8)
@@ -189,171 +221,122 @@ def _solve(
     correlated[~finite] = np.eye(n)
     # Sums of parameters that the data do not determine have an error without limit.
     spread, axes = np.linalg.eigh(correlated)
-    spread = np.where(spread > n * np.finfo(float).eps, spread, np.nan)
-    inverse = (axes / spread[:, None, :]) @ axes.transpose(0, 2, 1)
+    part = spread / spread[:, -1:] if n else spread
+    known_axis = np.where(spread > n * _EPS, spread, np.nan)
+    inverse = (axes / known_axis[:, None, :]) @ axes.transpose(0, 2, 1)
     inverse[~finite] = np.nan
-    return values, inverse / unit, chi2, converged
+    # 1e-10 is the square of 1e-5, the shortest axis of the derivatives that counts.
+    along = (axes**2 * (part < 1e-10)[:, None, :]).sum(axis=2)
+    vague = (along > along.max(axis=1, keepdims=True, initial=0.0) / 100) | (
+        length == 0
+    )
+    # At a limit the error means nothing.
+    slack = 1e-5 * np.where(start != 0, np.abs(start), np.abs(values))
+    at_bound = np.minimum(values - low, high - values) <= slack
+    return Solutions(
+        values, inverse / unit, chi2, size, length, converged, at_bound, vague
+    )
 
 
-@dataclass(frozen=True)
-class Minimum:
-    """The least-squares solution for one curve.
+def by_differences(function: Function) -> Shape:
+    """Return a curve with derivatives by central differences.
 
-    Attributes
-    ----------
-    values : numpy.ndarray, shape (n,)
-        Fitted parameters.
-    residual : numpy.ndarray, shape (m,)
-        Residual at the solution.
-    jacobian : numpy.ndarray, shape (m, n)
-        Derivatives of the residual.
-    covariance : numpy.ndarray, shape (n, n)
-        Covariance of the parameters.
-    at_bound, vague : numpy.ndarray of bool, shape (n,)
-        Which parameters are at a limit, and which are not determined by the data or
-        only in combination with others.
+    The first three of its `rows`, shape (m, n), are the least size of each parameter,
+    of which a small part is the step, and its limits.
     """
 
-    values: np.ndarray
-    residual: np.ndarray
-    jacobian: np.ndarray
-    covariance: np.ndarray
-    at_bound: np.ndarray
-    vague: np.ndarray
+    def shape(
+        p: np.ndarray, sizes: np.ndarray, low: np.ndarray, high: np.ndarray, *rows: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        steps = _STEP * np.maximum(np.abs(p), sizes)
+        ahead, behind = np.minimum(p + steps, high), np.maximum(p - steps, low)
+        curve = function(p, *rows)
+        slopes = np.empty((p.shape[1], *curve.shape))
+        for i in range(p.shape[1]):
+            one = np.arange(p.shape[1]) == i
+            rise = function(np.where(one, ahead, p), *rows)
+            rise = rise - function(np.where(one, behind, p), *rows)
+            slopes[i] = rise / (ahead[:, i] - behind[:, i])[:, None]
+        return curve, slopes
+
+    return shape
 
 
-def minimum(
-    residual: Residual,
+def solve_function(
+    function: Function,
+    y: np.ndarray,
+    weight: np.ndarray,
     start: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    *,
-    size: float,
+    *rows: np.ndarray,
     known: bool,
-    max_steps: int = MAX_STEPS,
-) -> Minimum | None:
-    """Fit one curve; parameters and residual can have any units.
+    low: np.ndarray | float = -np.inf,
+    high: np.ndarray | float = np.inf,
+    max_steps: int = 200,
+) -> Solutions:
+    """Do what `solve` does for curves without derivatives, in any units.
 
     Parameters
     ----------
-    residual : callable
-        Parameters (n,) → residual (m,), m > n.
-    start, low, high : numpy.ndarray, shape (n,)
-        Start values and limits; a limit is infinite if there is none.
-    size : float
-        Typical size of the residual without a curve: the rms of data divided by their
-        errors.
-    known : bool
-        Whether the residual is in units of its error; otherwise the rms of the residual
-        is taken as its error.
-    max_steps : int
-        Largest number of steps.
-
-    Returns
-    -------
-    Minimum or None
-        None if the fit did not converge.
+    function : callable
+        Parameters (m, n), and `rows` → curves (m, k).
+    y, weight, start, *rows, known, low, high, max_steps
+        As for `solve`.
 
     Examples
     --------
-    >>> x, y = np.arange(4.0), np.array([1.0, 3.0, 5.0, 7.0])
-    >>> found = minimum(lambda p: p[0] + p[1] * x - y, np.zeros(2), np.full(2, -np.inf),
-    ...                 np.full(2, np.inf), size=4.0, known=True)
-    >>> found.values.round(6), found.covariance.round(6).tolist()
-    (array([1., 2.]), [[0.7, -0.3], [-0.3, 0.2]])
+    >>> x, y = np.arange(4.0), np.array([[1.0, 3.0, 5.0, 7.0]])
+    >>> found = solve_function(lambda p: p[:, :1] + p[:, 1:] * x, y, np.ones_like(y),
+    ...                        np.zeros((1, 2)), known=True)
+    >>> found.values.round(6).tolist(), found.converged.tolist()
+    ([[1.0, 2.0]], [True])
     """
-    values, n = start, start.size
+    low, high = (np.broadcast_to(limit, start.shape) for limit in (low, high))
     bounded = np.isfinite(low) | np.isfinite(high)
-    scale = _sizes(residual, start, ~bounded, size)
-    jacobian = np.zeros((residual(start).size, 0))
-    # Twice: the second time parameters are in units of their size where it ended, not
-    # where it started.
-    for derivatives in ("2-point", "3-point") if n else ():
-        found = scipy.optimize.least_squares(
-            lambda u, scale=scale: residual(u * scale) / size,
-            values / scale,
-            derivatives,
-            (low / scale, high / scale),
-            x_scale="jac",
-            ftol=1e-12,
-            xtol=1e-12,
-            gtol=None,
-            max_nfev=max_steps,
-        )
-        values, jacobian = found.x * scale, found.jac * size / scale
-        own = np.maximum(np.abs(found.x), 1e-300)
+    sizes = _sizes(function, y, weight, start, bounded, *rows)
+    shape, begin = by_differences(function), start
+    # Twice: the second time steps are parts of the sizes where it ended, not where it
+    # started.
+    for _ in range(2):
+        found = solve(
+            shape, y, weight, begin, sizes, low, high, *rows,
+            known=known, low=low, high=high, max_steps=max_steps,
+        )  # fmt: skip
+        begin, own = found.values, np.abs(found.values)
         # Changes of the parameters that change the curve by 1e-3 of the data.
-        slopes = np.maximum(np.linalg.norm(found.jac, axis=0), 1e-300)
-        felt = 1e-3 * np.sqrt(found.fun.size) / slopes
-        if not found.success:
-            lost = felt > 1e4 * np.maximum(own, 1.0)
-            if not lost.any():
-                return None
-            unknown, nowhere = np.full((n, n), np.nan), np.zeros(n, dtype=bool)
-            left = found.fun * size
-            return Minimum(values, left, jacobian, unknown, nowhere, lost)
+        with np.errstate(all="ignore"):
+            felt = 1e-3 * np.sqrt(found.size)[:, None] / found.slope
         # What has a bound has a size of its own.
-        most = np.where(bounded, 1e3 * np.maximum(own, 1.0), np.inf)
-        scale = scale * np.maximum(np.minimum(felt, most), own)
-    left = residual(values)
-    covariance, vague = covariance_of(jacobian, error_of(left, n, size, known))
-    # At a limit the error means nothing.
-    near = 1e-5 * np.where(start != 0, np.abs(start), np.abs(values))
-    at_bound = np.minimum(values - low, high - values) <= near
-    return Minimum(values, left, jacobian, covariance, at_bound, vague)
+        most = np.where(bounded, 1e3 * np.maximum(own, sizes), np.inf)
+        felt = np.where(np.isfinite(felt), np.minimum(felt, most), sizes)
+        sizes = np.maximum(felt, own)
+    return found
 
 
+@np.errstate(all="ignore")
 def _sizes(
-    residual: Residual, start: np.ndarray, unbounded: np.ndarray, size: float
+    function: Function,
+    y: np.ndarray,
+    weight: np.ndarray,
+    start: np.ndarray,
+    bounded: np.ndarray,
+    *rows: np.ndarray,
 ) -> np.ndarray:
-    """Return scales of the parameters: the start values, unless they have no effect."""
+    """Return sizes of the parameters: the start values, unless they have no effect."""
     sizes = np.where(start != 0, np.abs(start), 1.0)
-    before = residual(start)
-    for i in np.flatnonzero(unbounded):
-        for larger in sizes[i] * 1e3 ** np.arange(11):
-            moved = start.copy()
-            moved[i] += larger
-            change = float(np.sqrt(np.mean((residual(moved) - before) ** 2))) / size
-            if not change < 1e-3:
-                sizes[i] = larger if np.isfinite(change) else sizes[i]
+    before = function(start, *rows) * weight
+    size = np.sqrt(((y * weight) ** 2).sum(axis=1))
+    for i in range(start.shape[1]):
+        first, open_ = sizes[:, i].copy(), ~bounded[:, i]
+        for larger in 1e3 ** np.arange(11):
+            if not open_.any():
                 break
+            moved = start.copy()
+            moved[:, i] += first * larger
+            away = function(moved, *rows) * weight - before
+            change = np.sqrt((away**2).sum(axis=1)) / size
+            felt = open_ & ~(change < 1e-3)
+            sizes[felt & np.isfinite(change), i] = (first * larger)[
+                felt & np.isfinite(change)
+            ]
+            open_ &= ~felt
     return sizes
-
-
-def error_of(residual: np.ndarray, n: int, size: float, known: bool) -> float:
-    """Return the error of a residual: 1 if known, else its rms for n parameters."""
-    if known:
-        return 1.0
-    rms = float(np.linalg.norm(residual)) / float(np.sqrt(residual.size - n))
-    return max(rms, float(np.finfo(float).eps) * size)
-
-
-def covariance_of(jacobian: np.ndarray, error: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the covariance of parameters, and which of them are undetermined.
-
-    Parameters
-    ----------
-    jacobian : numpy.ndarray, shape (m, n)
-        Derivatives of the residual.
-    error : float
-        Error of the residual.
-
-    Returns
-    -------
-    covariance : numpy.ndarray, shape (n, n)
-    vague : numpy.ndarray of bool, shape (n,)
-    """
-    n = jacobian.shape[1]
-    rows = jacobian / error
-    length = np.linalg.norm(rows, axis=0)
-    if not (length > 0).all() or not np.isfinite(rows).all():
-        return np.full((n, n), np.nan), ~(length > 0)
-    if n == 0:
-        return np.zeros((0, 0)), np.zeros(0, dtype=bool)
-    _, s, axes = np.linalg.svd(rows / length, full_matrices=False)
-    # The data determine only a sum of parameters along an axis this short.
-    lost = s < 1e-5 * s[0]
-    along = (axes[lost] ** 2).sum(axis=0)
-    vague = along > along.max() / 100 if lost.any() else np.zeros(n, dtype=bool)
-    half = axes / np.maximum(s, 1e-300)[:, None] / length
-    return half.T @ half, vague

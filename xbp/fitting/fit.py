@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -23,52 +23,36 @@ from xbp.core.units import (
     parse_unit,
     split_quantity,
 )
-from xbp.fitting.many import (
-    Analytic,
-    Choices,
-    Guess,
-    evaluate,
-    fit_everywhere,
-    parameters_of,
-)
-from xbp.fitting.peak import gaussian_on_line, log_normal
-from xbp.models.catalogue import (
-    LARGEST,
-    NamedModel,
-    find_model,
-    lmfit_model,
-    parameter_units,
-)
+from xbp.fitting.core import Shape
+from xbp.fitting.many import Choices, Curve, Guess, evaluate, fit_everywhere
+from xbp.fitting.peak import gaussian_on_line
+from xbp.models.catalogue import LARGEST, NamedModel, find_model, parameter_units
 
 if TYPE_CHECKING:
     import lmfit
 else:
     lmfit = lazy_loader.load("lmfit")
 
-__all__ = ["choices", "fit"]
+__all__ = ["choices", "fit", "named_curve"]
 
 
-def _outward_lognormal(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    slopes = np.stack([np.exp(p[:, 0]), np.exp(p[:, 1]), np.sign(p[:, 2])], axis=1)
-    return np.stack([slopes[:, 0], slopes[:, 1], np.abs(p[:, 2])], axis=1), slopes
+def _lognormal(x: np.ndarray) -> Shape:
+    """Return `lognormal` with its derivatives."""
+    log_x = np.log(np.where(x > 0, x, 1.0))
+
+    def shape(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        energy, height, sigma = p.T[:, :, None]
+        u = (log_x - np.log(energy)) / sigma
+        one = np.exp(-u * u / 2) * (x > 0)
+        value = height * one
+        slopes = [value * u / sigma / energy, one, value * u * u / sigma]
+        return value, np.stack(slopes)
+
+    return shape
 
 
-def _outward_gaussian(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    slopes = np.ones_like(p)
-    slopes[:, 2] = np.sign(p[:, 2])
-    return p * slopes, slopes
-
-
-#: Named models with derivatives.
-_ANALYTIC = {
-    "lognormal": Analytic(
-        # Below zero it is 0 whatever the parameters, which no logarithm is.
-        lambda x: log_normal(np.log(np.where(x > 0, x, np.nan))),
-        lambda p: np.stack([np.log(p[:, 0]), np.log(p[:, 1]), p[:, 2]], axis=1),
-        _outward_lognormal,
-    ),
-    "gaussian": Analytic(gaussian_on_line, lambda p: p, _outward_gaussian),
-}
+#: Derivatives of models.
+_SHAPES = {"lognormal": _lognormal, "gaussian": gaussian_on_line}
 
 
 @operation(
@@ -117,7 +101,7 @@ def fit(
     fixed : mapping of str to scalar with units, optional
         Parameters held at a value.
     bounds : mapping of str to pair of scalars with units, optional
-        Limits of parameters; None where there is none.
+        Limits of parameters; None for no limit.
 
     Returns
     -------
@@ -135,7 +119,7 @@ def fit(
     Raises
     ------
     QuantityError
-        If there is no such model or parameter, a start is missing, or a value is
+        If a model or parameter does not exist, a start is missing, or a value is
         outside its bounds.
     RangeError
         If the data have no such dimension, or the range contains no data.
@@ -172,8 +156,8 @@ def fit(
             fix=f"data.assign_coords({along}=('{along}', values, {{'units': '...'}}))",
         )
     row = find_model(model) if isinstance(model, str) else None
-    worker = _worker(model)
-    names = parameters_of(worker)
+    worker: Any = None if row is not None else _worker(model)
+    names = list(row.parameters) if row is not None else _parameters_of(worker)
     x_units = own_x = str(value[along].attrs["units"])
     units: dict[str, str] = {}
     x_factor = y_factor = 1.0
@@ -186,27 +170,25 @@ def fit(
         units = parameter_units(row, own_x, own_y)
     chosen = choices(names, units, start, fixed, bounds, row)
     _require_free_names(names, along, value)
-    _require_limits(worker, chosen)
     mask = select_range(signal.source, along, x_range, name="x_range")
-    name = model if isinstance(model, str) else worker.name
     x = value[along].values[mask].astype(float) * x_factor
-    guess = _guess_of(row, worker, names, chosen)
-    if row is None:
-        _require_curve(worker, x, guess(x, x) | chosen.start | chosen.fixed)
-    fitted = fit_everywhere(
+    curve = (
+        named_curve(row) if row is not None else _own_curve(worker, names, chosen, x)
+    )
+    _require_limits(curve, chosen)
+    columns, coords = fit_everywhere(
         value.isel({along: mask}) * y_factor,
         None if signal.std is None else signal.std.isel({along: mask}) * y_factor,
         along,
         x,
-        worker,
+        curve,
         chosen,
-        guess=guess,
-        step=None if row is None else row.edge,
-        analytic=_ANALYTIC.get(name) if row is not None else None,
+        {**units, along: own_x},
     )
+    name = row.name if row is not None else worker.name
     answer: xr.Dataset = result_table(
         signal,
-        fitted.columns(names, units, (along, own_x), signal.std is not None),
+        columns,
         quantity="fit",
         operation="fit",
         arguments={
@@ -215,18 +197,75 @@ def fit(
             **range_used("x_range", x_range, x.min(), x.max(), own_x),
         },
         attrs={"model": name},
+        coords=coords,
     )  # fmt: skip
     return answer
 
 
+def named_curve(row: NamedModel, guess: Guess | None = None) -> Curve:
+    """Return a named model as it is fitted; `guess` replaces its own."""
+    limits = {
+        name: (0.0 if name in row.positive else -np.inf, row.below.get(name, np.inf))
+        for name in row.parameters
+    }
+    return Curve(
+        list(row.parameters),
+        guess or row.guess,
+        lambda: row.function,
+        _SHAPES.get(row.name),
+        limits,
+        row.edge,
+    )
+
+
+def _own_curve(worker: Any, names: list[str], chosen: Choices, x: np.ndarray) -> Curve:
+    """Return the lmfit Model of a user as it is fitted, if it gives a curve."""
+    made = worker.make_params()
+    defaults = {name: float(made[name].value) for name in names}
+    defaults = {name: value for name, value in defaults.items() if np.isfinite(value)}
+    known = defaults | chosen.start | chosen.fixed
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise QuantityError(
+            f"no start is given for {', '.join(missing)}",
+            fix=f"start={{'{missing[0]}': 1.0}}",
+        )
+
+    def make() -> Callable[..., np.ndarray]:
+        parameters = worker.make_params()
+        for name in names:
+            parameters[name].set(min=-np.inf, max=np.inf)
+
+        def function(x: np.ndarray, *values: float) -> np.ndarray:
+            for name, value in zip(names, values, strict=True):
+                parameters[name].value = value
+            return evaluate(worker, parameters, x)
+
+        return function
+
+    try:
+        with np.errstate(all="ignore"):
+            y = make()(x, *(float(known[name]) for name in names))
+        if y.dtype.kind not in "fiu" or y.shape not in ((), x.shape):
+            raise TypeError(
+                f"it returns {y.dtype} of shape {y.shape} for {x.size} points"
+            )
+    except Exception as error:  # of a function that is not ours
+        raise QuantityError(
+            f"the model {worker.name} failed: {type(error).__name__}: {error}",
+            reason="it gets the coordinate as an array and returns as many numbers",
+            fix="a function like lambda E, a, b: a + b * E",
+        ) from error
+    limits = {name: (made[name].min, made[name].max) for name in names}
+    return Curve(names, lambda x, y: defaults, make, limits=limits)
+
+
 def _worker(model: Any) -> Any:
-    """Return the model as an lmfit Model."""
-    if isinstance(model, str):
-        return lmfit_model(model)
+    """Return a user's model as an lmfit Model."""
     example = "a function like lambda E, a, b: a + b * E"
     try:
         worker = model if isinstance(model, lmfit.Model) else lmfit.Model(model)
-    except Exception as error:  # whatever lmfit makes of what is no function
+    except Exception as error:  # whatever lmfit says of other things
         raise QuantityError(
             f"model={shown(model)} is not a name, an lmfit.Model or a function",
             reason=str(error),
@@ -241,44 +280,6 @@ def _worker(model: Any) -> Any:
             fix="lmfit.Model(function, independent_vars=['E'])",
         )
     return worker
-
-
-def _require_curve(worker: Any, x: np.ndarray, start: Mapping[str, float]) -> None:
-    """Call a user's model once, and refuse it if that gives no curve."""
-    values = {name: float(value) for name, value in start.items()}
-    try:
-        with np.errstate(all="ignore"):
-            y = evaluate(worker, worker.make_params(**values), x)
-        if y.dtype.kind not in "fiu" or y.shape not in ((), x.shape):
-            raise TypeError(
-                f"it returns {y.dtype} of shape {y.shape} for {x.size} points"
-            )
-    except Exception as error:  # of a function that is not ours
-        raise QuantityError(
-            f"the model {worker.name} failed: {type(error).__name__}: {error}",
-            reason="it is called with the coordinate as one array and returns as many "
-            "real numbers",
-            fix="a function like lambda E, a, b: a + b * E",
-        ) from error
-
-
-def _guess_of(
-    row: NamedModel | None, worker: Any, names: list[str], chosen: Choices
-) -> Guess:
-    """Return what finds a start: a named model's guess, or a function's defaults."""
-    if row is not None:
-        return row.guess
-    made = worker.make_params()
-    defaults = {name: float(made[name].value) for name in names}
-    defaults = {name: value for name, value in defaults.items() if np.isfinite(value)}
-    known = defaults | chosen.start | chosen.fixed
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise QuantityError(
-            f"no start is given for {', '.join(missing)}",
-            fix=f"start={{'{missing[0]}': 1.0}}",
-        )
-    return lambda x, y: defaults
 
 
 def choices(
@@ -365,14 +366,17 @@ def _require_free_names(names: list[str], along: str, value: xr.DataArray) -> No
             )
 
 
-def _require_limits(model: Any, chosen: Choices) -> None:
+def _require_limits(curve: Curve, chosen: Choices) -> None:
     """Refuse values outside the limits of the model, such as a negative width."""
-    parameters = model.make_params()
     for name, value in (chosen.start | chosen.fixed).items():
-        own = (parameters[name].min, parameters[name].max)
-        low, high = chosen.bounds.get(name, own)
+        low, high = chosen.bounds.get(name) or curve.limits[name]
         if not low <= value <= high:
             raise QuantityError(
                 f"{name}={value:g} is outside {low:g} to {high:g}, the limits of the "
                 "model"
             )
+
+
+def _parameters_of(model: Any) -> list[str]:
+    """Return the parameters of an lmfit Model that do not follow from others."""
+    return [str(name) for name, p in model.make_params().items() if not p.expr]

@@ -1,4 +1,4 @@
-"""Shapes of a boson peak fitted to many spectra at once, and the range to fit."""
+"""Shapes of a boson peak fitted to many spectra at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ __all__ = [
     "fit_shape",
     "gaussian_on_line",
     "log_normal",
-    "peak_range",
     "scatter",
     "smoothed",
     "usable_bins",
@@ -78,13 +77,14 @@ def gaussian_on_line(x: np.ndarray) -> Shape:
     return shape
 
 
-@np.errstate(all="ignore")  # what overflows is no maximum, or has no finite error
+@np.errstate(all="ignore")  # what overflows has a status
 def fit_shape(
     E: np.ndarray,
     B: np.ndarray,
     std: np.ndarray | None,
     inside: np.ndarray,
     method: Method,
+    part: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a peak to every spectrum.
 
@@ -102,6 +102,8 @@ def fit_shape(
         Bins to fit.
     method : {"lognormal", "quadratic", "gaussian"}
         Shape.
+    part : numpy.ndarray, shape (m, k), or 1
+        Which part of an independent bin each represents.
 
     Returns
     -------
@@ -123,7 +125,8 @@ def fit_shape(
     number["low"] = np.where(usable, E, np.inf).min(axis=1)
     number["high"] = np.where(usable, E, -np.inf).max(axis=1)
     weight = np.where(usable, weight, 0.0)
-    enough = number["n_points"] > N_PARAMETERS[method]
+    free = (usable * part).sum(axis=1) - N_PARAMETERS[method]
+    enough = (number["n_points"] > N_PARAMETERS[method]) & (free > 1e-9)
     status = np.where(
         number["n_points"] == 0, STATUSES.index(NO_DATA),
         np.where(scale == 0, STATUSES.index(NO_MAXIMUM), STATUSES.index(TOO_FEW)),
@@ -132,13 +135,14 @@ def fit_shape(
     if rows.size:
         fit = {"lognormal": _log_normal, "quadratic": _parabola, "gaussian": _gaussian}
         ends = (number["low"][rows], number["high"][rows])
-        found, status[rows] = fit[method](E, y[rows], weight[rows], ends, std is None)
+        given = (E, y[rows], weight[rows], ends, free[rows], std is not None)
+        found, status[rows] = fit[method](*given)
         for name, column in found.items():
             number[name] = np.full(len(y), np.nan)
             number[name][rows] = column
     doubtful = status == STATUSES.index(OK)
     if std is not None and method != "gaussian":
-        doubtful &= ~_clearly_rise_and_fall(E, y, weight, number, N_PARAMETERS[method])
+        doubtful &= ~_clearly_rise_and_fall(E, y, weight, number, free)
     for i in np.flatnonzero(doubtful):
         at = usable[i]
         x, values, w = E[at], y[i, at], weight[i, at]
@@ -160,15 +164,17 @@ def fit_shape(
 
 _Found = tuple[dict[str, np.ndarray], np.ndarray]
 _Ends = tuple[np.ndarray, np.ndarray]
+_Pair = tuple[np.ndarray, np.ndarray]
 
 
 def _status(
-    ends: _Ends, energy: np.ndarray, height: np.ndarray, width: np.ndarray
+    ends: _Ends, energy: _Pair, height: _Pair, width: _Pair, lost: Any = False
 ) -> np.ndarray:
     """Return whether maxima lie inside the range and are no play of the noise.
 
     Each is (value, std); `width` is the one that decides about the curvature, which
-    goes as 1/width², so that its relative error is twice that of the width.
+    goes as 1/width², so that its relative error is twice that of the width. `lost` are
+    fits that did not converge.
     """
     low, high = ends
     margin = SIGNIFICANT * energy[1]
@@ -177,43 +183,33 @@ def _status(
     clear = (height[0] > 2 * SIGNIFICANT * height[1]) & (
         width[0] > 2 * SIGNIFICANT * width[1]
     )
-    names = np.array([STATUSES.index(s) for s in (FAILED, NO_MAXIMUM, AT_EDGE, OK)])
-    which = np.select([~finite, margin > high - low, ~inside, ~clear], [0, 1, 2, 1], 3)
-    return np.asarray(names[which])
-
-
-def _unconverged(
-    ends: _Ends, energy: np.ndarray, bad: np.ndarray, status: np.ndarray
-) -> np.ndarray:
-    """Return the status, "no maximum" or "fit failed" if it did not converge."""
-    inside = (ends[0] < energy) & (energy < ends[1])
-    lost = np.where(inside, STATUSES.index(FAILED), STATUSES.index(NO_MAXIMUM))
-    return np.where(bad, lost, status)
+    within = (low < energy[0]) & (energy[0] < high)
+    cases = {
+        NO_MAXIMUM: lost & ~within, FAILED: lost | ~finite, "wide": margin > high - low,
+        AT_EDGE: ~inside, "unclear": ~clear,
+    }  # fmt: skip
+    codes = [STATUSES.index(s) for s in (NO_MAXIMUM, FAILED, NO_MAXIMUM, AT_EDGE)]
+    codes.append(STATUSES.index(NO_MAXIMUM))
+    return np.asarray(np.select(list(cases.values()), codes, STATUSES.index(OK)))
 
 
 def _log_normal(
-    E: np.ndarray, y: np.ndarray, weight: np.ndarray, ends: _Ends, unknown: bool
+    E: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    ends: _Ends,
+    free: np.ndarray,
+    known: bool,
 ) -> _Found:
     log_x = np.log(np.where(E > 0, E, 1.0))
     # ln y is a parabola in ln x: its least-squares parabola is where the fit starts.
     positive = (y > 0) & (weight > 0)
     part = np.where(positive, y * weight, 0.0)
-    part = (part / part.max(axis=1, keepdims=True, initial=1e-300)) ** 2
-    log_y = np.log(np.where(positive, y, 1.0))
-    middle = (part * log_x).sum(axis=1) / part.sum(axis=1)
-    u = log_x - middle[:, None]
-    powers = [part]
-    for _ in range(4):
-        powers.append(powers[-1] * u)
-    moments = [power.sum(axis=1) for power in powers]
-    right = np.stack([(power * log_y).sum(axis=1) for power in powers[:3]], axis=1)
-    left = np.stack([np.stack(moments[k : k + 3], axis=1) for k in range(3)], axis=1)
-    solvable = (positive.sum(axis=1) > 2) & np.isfinite(left).all(axis=(1, 2))
-    # In units that keep the determinant away from 0.
-    left += 1e-14 * np.eye(3) * left[:, :1, :1]
-    left[~solvable] = np.eye(3)
-    a, b, c = np.linalg.solve(left, right[..., None])[..., 0].T
-    bent = solvable & (c < 0)
+    part = part / part.max(axis=1, keepdims=True, initial=1e-300)
+    middle = (part**2 * log_x).sum(axis=1) / (part**2).sum(axis=1)
+    log_y, u = np.log(np.where(positive, y, 1.0)), log_x - middle[:, None]
+    (a, b, c), _, _ = _polynomial(u, log_y, part, 2)
+    bent = (positive.sum(axis=1) > 2) & (c < 0)
     c = np.where(bent, c, -0.5)
     top = np.take(log_x, np.where(weight > 0, y, -np.inf).argmax(axis=1))
     highest = np.log(np.maximum(y.max(axis=1), 1e-300))
@@ -225,39 +221,36 @@ def _log_normal(
         ],
         axis=1,
     )
-    fit = solve(log_normal(log_x), y, weight, start, known=not unknown)
-    free = (weight > 0).sum(axis=1) - 3
-    chi2 = fit.chi2 / free
+    fit = solve(log_normal(log_x), y, weight, start, known=known)
+    chi2, covariance, stds = fit.errors(free, known)
     place, log_height, sigma = fit.values.T
-    sigma = np.abs(sigma)
-    covariance = fit.covariance * (chi2[:, None, None] if unknown else 1.0)
-    stds = np.sqrt(covariance[:, [0, 1, 2], [0, 1, 2]]).T
-    half = sigma * FWHM_PER_SIGMA / 2
+    half = np.abs(sigma) * FWHM_PER_SIGMA / 2
     energy, height = np.exp(place), np.exp(log_height)
     width = 2 * energy * np.sinh(half)
-    by_sigma = np.sign(fit.values[:, 2]) * energy * np.cosh(half) * FWHM_PER_SIGMA
+    by_sigma = np.sign(sigma) * energy * np.cosh(half) * FWHM_PER_SIGMA
     gradient = np.stack([width, np.zeros_like(width), by_sigma], axis=1)
-    variance = (gradient[:, None] @ covariance @ gradient[..., None])[:, 0, 0]
+    width_std = np.sqrt(np.einsum("mi,mij,mj->m", gradient, covariance, gradient))
+    energy_std, height_std = energy * stds[:, 0], height * stds[:, 1]
     # ln y = … − (ln E/E_BP)²/2σ²: σ distinguishes a bend from a straight power law.
-    status = _status(
-        ends,
-        np.stack([energy, energy * stds[0]]),
-        np.stack([height, height * stds[1]]),
-        np.stack([sigma, stds[2]]),
-    )
-    bad = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
-    status = _unconverged(ends, energy, bad, status)
+    lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
+    sigmas = (np.abs(sigma), stds[:, 2])
+    status = _status(ends, (energy, energy_std), (height, height_std), sigmas, lost)
     sane = (np.abs(place) < 100) & (np.abs(log_height) < 300) & (half < 50)
     status = np.where(sane, status, STATUSES.index(NO_MAXIMUM))
     return {
-        "energy": energy, "energy_std": energy * stds[0], "height": height,
-        "height_std": height * stds[1], "width": width, "width_std": np.sqrt(variance),
+        "energy": energy, "energy_std": energy_std, "height": height,
+        "height_std": height_std, "width": width, "width_std": width_std,
         "chi2_reduced": chi2,
     }, status  # fmt: skip
 
 
 def _gaussian(
-    E: np.ndarray, y: np.ndarray, weight: np.ndarray, ends: _Ends, unknown: bool
+    E: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    ends: _Ends,
+    free: np.ndarray,
+    known: bool,
 ) -> _Found:
     used, rows = weight > 0, np.arange(len(y))
     first, last = used.argmax(axis=1), E.size - 1 - used[:, ::-1].argmax(axis=1)
@@ -269,27 +262,20 @@ def _gaussian(
     height = np.maximum(above.max(axis=1), 1e-3)
     top = E[above.argmax(axis=1)]
     start = np.stack([top, height, extent / 5, level, slope], axis=1)
-    fit = solve(gaussian_on_line(E), y, weight, start, known=not unknown)
-    chi2 = fit.chi2 / (used.sum(axis=1) - 5)
-    covariance = fit.covariance * (chi2[:, None, None] if unknown else 1.0)
+    fit = solve(gaussian_on_line(E), y, weight, start, known=known)
+    chi2, covariance, stds = fit.errors(free, known)
     energy, height, sigma, background, slope = fit.values.T
-    stds = np.sqrt(covariance[:, range(5), range(5)]).T
     sigma = np.abs(sigma)
-    status = _status(
-        ends,
-        np.stack([energy, stds[0]]),
-        np.stack([height, stds[1]]),
-        np.stack([sigma, stds[2]]),
-    )
+    lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
+    pairs = [(v, stds[:, i]) for i, v in enumerate((energy, height, sigma))]
+    status = _status(ends, pairs[0], pairs[1], pairs[2], lost)
     wide = (status == STATUSES.index(OK)) & (sigma > extent)
-    status = np.where(wide, STATUSES.index(NO_MAXIMUM), status)
-    bad = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
     return {
-        "energy": energy, "energy_std": stds[0],
-        "height": height, "height_std": stds[1],
-        "width": FWHM_PER_SIGMA * sigma, "width_std": FWHM_PER_SIGMA * stds[2],
+        "energy": energy, "energy_std": stds[:, 0],
+        "height": height, "height_std": stds[:, 1],
+        "width": FWHM_PER_SIGMA * sigma, "width_std": FWHM_PER_SIGMA * stds[:, 2],
         "chi2_reduced": chi2, "background": background, "background_slope": slope,
-    }, _unconverged(ends, energy, bad, status)  # fmt: skip
+    }, np.where(wide, STATUSES.index(NO_MAXIMUM), status)  # fmt: skip
 
 
 def _around_top(y: np.ndarray, usable: np.ndarray) -> np.ndarray:
@@ -312,74 +298,95 @@ def _around_top(y: np.ndarray, usable: np.ndarray) -> np.ndarray:
     return chosen
 
 
+def _polynomial(
+    u: np.ndarray, y: np.ndarray, weight: np.ndarray, degree: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit polynomials: coefficients (n, m) from order 0 up, covariance, χ² (m,)."""
+    unit = np.abs(np.where(weight > 0, u, 0.0)).max(axis=1, initial=1e-300)
+    scale = unit[:, None] ** np.arange(degree + 1)
+    powers = np.stack([(u / unit[:, None]) ** i for i in range(degree + 1)])
+    rows = np.where(weight > 0, powers * weight, 0.0)
+    normal = np.einsum("imk,jmk->mij", rows, rows)
+    # A small part of it keeps what the points do not determine finite.
+    normal += 1e-14 * np.eye(degree + 1) * normal[:, :1, :1]
+    fine = np.isfinite(normal).all(axis=(1, 2)) & (normal[:, 0, 0] > 0)
+    normal[~fine] = np.eye(degree + 1)
+    target = np.where(weight > 0, y * weight, 0.0)
+    inverse = np.linalg.inv(normal)
+    found = (inverse @ np.einsum("imk,mk->mi", rows, target)[..., None])[..., 0]
+    left = target - np.einsum("imk,mi->mk", rows, found)
+    covariance = inverse / (scale[:, :, None] * scale[:, None, :])
+    found[~fine] = np.nan
+    return (found / scale).T, covariance, (left**2).sum(axis=1)
+
+
 def _parabola(
-    E: np.ndarray, y: np.ndarray, weight: np.ndarray, ends: _Ends, unknown: bool
+    E: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    ends: _Ends,
+    free: np.ndarray,
+    known: bool,
 ) -> _Found:
     """Fit the tops, each by a parabola about its own middle."""
-    names = ("energy", "height", "width")
-    found = {name: np.full(len(y), np.nan) for name in ("chi2_reduced", *names)}
-    found |= {f"{name}_std": np.full(len(y), np.nan) for name in names}
-    status = np.full(len(y), STATUSES.index(NO_MAXIMUM))
-    for i, used in enumerate(weight > 0):
-        x, top, w = E[used], y[i, used], weight[i, used]
-        centre = x.mean()
-        (c, b, a), covariance = np.polyfit(x - centre, top, 2, w=w, cov="unscaled")
-        rest = (np.polyval([c, b, a], x - centre) - top) * w
-        chi2 = float((rest**2).sum() / (x.size - 3))
-        if c >= 0 or -c * np.ptp(x) ** 2 < 1e-9 * np.abs(top).max():
-            continue
-        covariance = covariance * (chi2 if unknown else 1.0)
-        offset, height = -b / (2 * c), a - b * b / (4 * c)
-        half = np.sqrt(max(height, 0.0) / (-2 * c))
-        # Gradients with respect to (c, b, a).
-        d_energy = np.array([b / (2 * c * c), -1 / (2 * c), 0.0])
-        d_height = np.array([b * b / (4 * c * c), -b / (2 * c), 1.0])
-        d_width = d_height / (-2 * c) + np.array([height / (2 * c * c), 0.0, 0.0])
-        stds = [
-            float(np.sqrt(max(g @ covariance @ g, 0.0)))
-            for g in (d_energy, d_height, d_width / max(half, 1e-300))
-        ]
-        values = (offset + centre, height, 2 * half)
-        pairs = [np.array([[v], [s]]) for v, s in zip(values, stds, strict=True)]
-        status[i] = _status((ends[0][i : i + 1], ends[1][i : i + 1]), *pairs)[0]
-        if status[i] == STATUSES.index(OK):
-            of_scatter = w / np.sqrt(max(chi2, 1e-300)) if unknown else w
-            stds[:2] = np.hypot(stds[:2], _off_parabola(x, top, of_scatter, values[0]))
-        found["chi2_reduced"][i] = chi2
-        for name, value, std in zip(names, values, stds, strict=True):
-            found[name][i], found[f"{name}_std"][i] = value, std
-    return found, status
+    used = weight > 0
+    centre = (E * used).sum(axis=1) / used.sum(axis=1)
+    (a, b, c), covariance, chi2 = _polynomial(E - centre[:, None], y, weight, 2)
+    chi2 = chi2 / free
+    covariance = covariance * (1.0 if known else chi2[:, None, None])
+    flat = (c >= 0) | (-c * (ends[1] - ends[0]) ** 2 < 1e-9 * np.abs(y).max(axis=1))
+    energy, height = centre - b / (2 * c), a - b * b / (4 * c)
+    half = np.sqrt(np.maximum(height, 0.0) / (-2 * c))
+    # Gradients with respect to (a, b, c).
+    zero = np.zeros_like(c)
+    by_energy = np.stack([zero, -1 / (2 * c), b / (2 * c * c)], axis=1)
+    by_height = np.stack([zero + 1, -b / (2 * c), b * b / (4 * c * c)], axis=1)
+    by_width = by_height / (-2 * c)[:, None]
+    by_width[:, 2] += height / (2 * c * c)
+    by_width /= np.maximum(half, 1e-300)[:, None]
+    stds = [
+        np.sqrt(np.maximum(np.einsum("mi,mij,mj->m", g, covariance, g), 0.0))
+        for g in (by_energy, by_height, by_width)
+    ]
+    status = _status(ends, (energy, stds[0]), (height, stds[1]), (2 * half, stds[2]))
+    status = np.where(flat, STATUSES.index(NO_MAXIMUM), status)
+    of_scatter = (
+        weight if known else weight / np.sqrt(np.maximum(chi2, 1e-300))[:, None]
+    )
+    moved = _off_parabola(E, y, of_scatter, energy)
+    return {
+        "energy": energy, "energy_std": np.hypot(stds[0], moved[0]), "height": height,
+        "height_std": np.hypot(stds[1], moved[1]), "width": 2 * half,
+        "width_std": stds[2], "chi2_reduced": chi2,
+    }, status  # fmt: skip
 
 
 def _off_parabola(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray, energy: float
-) -> tuple[float, float]:
-    """Return how far the top may lie from that of a parabola, in energy and in height.
+    E: np.ndarray, y: np.ndarray, weight: np.ndarray, energy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far tops may lie from those of parabolas, in energy and in height.
 
     Boson peaks are steeper on their left, nearer to a parabola in ln E. The more the
     points prefer that, the more of the distance between the two tops is an error. The
     height is moved by the fourth order, which flattens a top.
     """
-    away, log_away = x - energy, np.log(x / energy)
-    fits = [np.polyfit(u, y, 2, w=weight, cov="unscaled") for u in (away, log_away)]
-    in_e, in_log = (
-        float(((np.polyval(p, u) - y) ** 2 * weight**2).sum())
-        for (p, _), u in zip(fits, (away, log_away), strict=True)
-    )
-    c, b, _ = fits[1][0]
+    away = E - energy[:, None]
+    by_two, two, in_e = _polynomial(away, y, weight, 2)
+    log_away = np.log(np.where(E > 0, E, np.nan) / energy[:, None])
+    (_, b, c), _, in_log = _polynomial(log_away, y, weight, 2)
     preferred = np.sqrt(scipy.special.expit((in_e - in_log) / 2))
-    moved = float(preferred) * energy * abs(np.expm1(-b / (2 * c))) if c < 0 else 0.0
-    if x.size < 6:
-        return moved, 0.0
-    by_four, four = np.polyfit(away, y, 4, w=weight, cov="unscaled")
-    by_two, two = fits[0]
-    # What noise alone makes of their difference is no error of the shape.
-    excess = (by_four[-1] - by_two[-1]) ** 2 - (four[-1, -1] - two[-1, -1])
+    moved = preferred * energy * np.abs(np.expm1(-b / (2 * c)))
+    moved = np.where(c < 0, moved, 0.0)
+    by_four, four, _ = _polynomial(away, y, weight, 4)
+    # What noise alone makes of their difference is not an error of the shape.
+    excess = (by_four[0] - by_two[0]) ** 2 - (four[:, 0, 0] - two[:, 0, 0])
     # Where a parabola misses the points by more than chance does, its height has an
     # error of that kind too.
-    free = x.size - 3
+    n = (weight > 0).sum(axis=1)
+    free = n - 3
     poor = in_e / free / (1 + 2 * np.sqrt(2 / free)) - 1
-    return moved, float(np.sqrt(max(excess, 0.0) + max(poor, 0.0) * two[-1, -1]))
+    variance = np.maximum(excess, 0.0) + np.maximum(poor, 0.0) * two[:, 0, 0]
+    return moved, np.where(n < 6, 0.0, np.sqrt(variance))
 
 
 def _clearly_rise_and_fall(
@@ -387,7 +394,7 @@ def _clearly_rise_and_fall(
     y: np.ndarray,
     weight: np.ndarray,
     number: Mapping[str, np.ndarray],
-    n_parameters: int,
+    free: np.ndarray,
 ) -> np.ndarray:
     """Return for which spectra `_rises_and_falls` is true without being computed.
 
@@ -410,8 +417,7 @@ def _clearly_rise_and_fall(
     for foot, w_foot in (level(part < -0.6), level(part > 0.6)):
         raised = np.where(top > foot, (top - foot) ** 2, 0.0)
         least = np.fmin(least, raised * w_top * w_foot / (w_top + w_foot))
-    chi2 = number["chi2_reduced"] * (number["n_points"] - n_parameters)
-    return np.asarray(least - chi2 > 16)
+    return np.asarray(least - number["chi2_reduced"] * free > 16)
 
 
 def _rises_and_falls(
@@ -465,66 +471,3 @@ def scatter(y: np.ndarray) -> float:
 def smoothed(y: np.ndarray) -> np.ndarray:
     """Return the running mean over three bins."""
     return np.convolve(np.pad(y, 1, mode="edge"), np.ones(3) / 3, mode="valid")
-
-
-def peak_range(
-    E: np.ndarray, B: np.ndarray, std: np.ndarray | None, depth: float = 0.5
-) -> tuple[float, float] | None:
-    """Find the range of the broadest interior maximum, where the user named none.
-
-    The spectrum is smoothed over three bins, or a tenth of the energy to each side
-    where these are more: a boson peak is broad, and finely stepped noise is not. The
-    most prominent maximum above its noise counts. Each side of it ends where the
-    spectrum rises again, above its noise and by 2 % of its prominence, and the range
-    goes `depth` of the way down to the lowest there: a peak on a plateau, such as
-    Debye's level, is fitted without the plateau.
-
-    Parameters
-    ----------
-    E, B : numpy.ndarray, shape (n,)
-        Spectrum; E ≤ 0 and NaN are left out.
-    std : numpy.ndarray, shape (n,), or None
-        Standard deviations.
-    depth : float
-        How far down each side the range goes, as a part of its descent.
-
-    Returns
-    -------
-    tuple of float, or None
-        Limits of the range, None where there is no interior maximum.
-    """
-    usable = usable_bins(E, B, std)
-    x, y = E[usable], B[usable]
-    if x.size < 5:
-        return None
-    i = np.arange(x.size)
-    first = np.maximum(np.minimum(np.searchsorted(x, 0.9 * x), i - 1), 0)
-    last = np.searchsorted(x, 1.1 * x, side="right")
-    last = np.minimum(np.maximum(last, i + 2), x.size)
-    total = np.concatenate([[0.0], np.cumsum(y)])
-    smooth = (total[last] - total[first]) / (last - first)
-    least = 1e-3 * float(np.ptp(smooth))
-    peaks, properties = scipy.signal.find_peaks(smooth, prominence=least)
-    for i in np.argsort(-properties["prominences"], kind="stable"):
-        top, prominence = int(peaks[i]), float(properties["prominences"][i])
-        # Noise as it is about this maximum: counting makes it another at every energy.
-        near = (x > x[top] / 2) & (x < 2 * x[top])
-        noise = scatter(y[near] if near.sum() > 4 else y)
-        if std is not None:
-            noise = float(np.median(std[usable][near]))
-        needed = 2 * SIGNIFICANT * noise / np.sqrt(last[top] - first[top])
-        needed = max(needed, least)
-        if prominence >= needed:
-            rise = max(needed, 0.02 * prominence)
-            left = _foot(smooth[top::-1], rise, depth)
-            right = _foot(smooth[top:], rise, depth)
-            return float(x[top - left]), float(x[top + right])
-    return None
-
-
-def _foot(side: np.ndarray, noise: float, depth: float) -> int:
-    """Return where a side has gone `depth` of its way down before it rises again."""
-    rises = np.flatnonzero(side > np.minimum.accumulate(side) + noise)
-    descent = side[: rises[0]] if rises.size else side
-    end = side[0] - depth * (side[0] - max(descent.min(), 0.0))
-    return int(np.argmax(descent <= end))

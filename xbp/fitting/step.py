@@ -7,24 +7,15 @@ step fixed between each two neighbouring points, and χ² decides between which 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from xbp.fitting.core import (
-    MAX_STEPS,
-    Minimum,
-    Residual,
-    covariance_of,
-    error_of,
-    minimum,
-)
+from xbp.fitting.core import Function, Solutions, by_differences, solve_function
 
-__all__ = ["minimum_at_step"]
+__all__ = ["solve_with_step"]
 
-# Fits of the first search, evenly over the points; then it goes on from the best by
-# half as many points.
+# Intervals of the first search, evenly over the points.
 _COARSE = 16
 # Where the step is far off, the others find no place.
 _FEW_STEPS = 40
@@ -35,196 +26,245 @@ _EXCLUDED = 25.0
 _INSIDE = 1e-3
 
 
-def minimum_at_step(
-    residual: Residual,
+@dataclass
+class _Interval:
+    """A fit with the step between two points: parameters (n,), derivatives (k, n)."""
+
+    values: np.ndarray
+    chi2: float
+    jacobian: np.ndarray
+    at_bound: np.ndarray
+    vague: np.ndarray
+
+
+def solve_with_step(
+    function: Function,
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
     start: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
     *,
     edge: int,
-    x: np.ndarray,
-    size: float,
     known: bool,
-) -> Minimum | None:
-    """Find the least sum of squares of a curve with a step.
+) -> Solutions:
+    """Find the least sum of squares of one curve with a step.
 
     Parameters
     ----------
-    residual, start, low, high, size, known
-        As for `minimum`.
+    function : callable
+        Parameters (m, n) → curves (m, k).
+    x, y, weight : numpy.ndarray, shape (k,)
+        Ascending points, at which the curve jumps when the step is there; data and the
+        inverse of their errors.
+    start, low, high : numpy.ndarray, shape (n,)
+        Start values and limits of the parameters.
     edge : int
         Place of the parameter that is the x of the step.
-    x : numpy.ndarray
-        Ascending points, at which the curve jumps when the step is there.
+    known : bool
+        Whether the errors are known.
 
     Returns
     -------
-    Minimum, or None where none converged
-        The step is half way between two points unless the rest of the curve has it;
-        its variance is that of anywhere between the points, and of the other intervals
-        as far as χ² allows them. It is vague where it may lie beyond the last point.
+    Solutions
+        Of one curve. The step is half way between two points unless the rest of the
+        curve has it; its variance is that of anywhere between the points, and of the
+        other intervals as far as χ² allows them. It is vague where it may lie beyond
+        the last point.
     """
-    inside = np.unique(x[(x > low[edge]) & (x < high[edge])])
-    # Below the first point nothing is left of what the step ends, and beyond the last
-    # one there is no step.
-    ends = np.unique(
-        np.concatenate([[low[edge]] if x[0] < low[edge] else [], inside, [high[edge]]])
-    )
-    if ends.size < 2:
-        return None
-    free = np.arange(start.size) != edge
-    best, within = start, False
-    fits: dict[int, Minimum | None] = {}
+    search = _Search(function, x, y, weight, start, low, high, edge, known)
+    return search.result()
 
-    def held(k: int) -> Minimum | None:
-        first, last = ends[k], ends[k + 1]
-        place = first + (last - first) / 2 if np.isfinite(last) else 1.5 * first
-        gap = _INSIDE * (min(last, 2 * first) - first)
-        begin, steps = best.copy(), _FEW_STEPS if fits else MAX_STEPS
-        begin[edge] = place
-        if within:
-            lowest, highest = low.copy(), high.copy()
-            lowest[edge], highest[edge] = first + gap, last - gap
-            return minimum(
-                residual,
-                begin,
-                lowest,
-                highest,
-                size=size,
-                known=known,
-                max_steps=steps,
-            )
 
-        def rest(p: np.ndarray) -> np.ndarray:
-            begin[free] = p
-            return residual(begin)
+@dataclass
+class _Search:
+    """Fits of one curve with the step between neighbouring points."""
 
-        found = minimum(
-            rest,
-            best[free],
-            low[free],
-            high[free],
-            size=size,
-            known=known,
-            max_steps=steps,
+    function: Function
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    #: Where fits start.
+    best: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    edge: int
+    known: bool
+    #: Whether the rest of the curve determines the step.
+    within: bool = False
+
+    def __post_init__(self) -> None:
+        x, low, high = self.x, self.low[self.edge], self.high[self.edge]
+        inside = np.unique(x[(x > low) & (x < high)])
+        # Below the first point nothing is left of what the step ends, and beyond the
+        # last one the curve has none.
+        first = [low] if x[0] < low else []
+        self.ends = np.unique(np.concatenate([first, inside, [high]]))
+        self.rest = np.arange(self.best.size) != self.edge
+        self.fits: dict[int, _Interval | None] = {}
+
+    def visit(self, *places: int) -> int:
+        """Fit with the step in these intervals, and return the best of them."""
+        wanted = dict.fromkeys(k for k in places if 0 <= k < self.ends.size - 1)
+        if new := [k for k in wanted if k not in self.fits]:
+            self.fits |= self._fitted(np.array(new))
+        return min(wanted, key=self.chi2)
+
+    def chi2(self, k: int) -> float:
+        fit = self.fits.get(k)
+        return np.inf if fit is None else fit.chi2
+
+    def _fitted(self, ks: np.ndarray) -> dict[int, _Interval | None]:
+        first, last = self.ends[ks], self.ends[ks + 1]
+        place = np.where(np.isfinite(last), first + (last - first) / 2, 1.5 * first)
+        gap = _INSIDE * (np.minimum(last, 2 * first) - first)
+        begin, n, edge = np.tile(self.best, (ks.size, 1)), self.best.size, self.edge
+        begin[:, edge] = place
+        y, weight = (np.tile(a, (ks.size, 1)) for a in (self.y, self.weight))
+        low, high = (np.tile(a, (ks.size, 1)) for a in (self.low, self.high))
+        steps = _FEW_STEPS if self.fits else 200
+        if self.within:
+            low[:, edge], high[:, edge] = first + gap, last - gap
+            found = solve_function(
+                self.function, y, weight, begin,
+                known=self.known, low=low, high=high, max_steps=steps,
+            )  # fmt: skip
+            values, rest = found.values, np.ones(n, dtype=bool)
+        else:
+            rest = self.rest
+
+            def held(p: np.ndarray, begin: np.ndarray) -> np.ndarray:
+                whole = begin.copy()
+                whole[:, rest] = p
+                return self.function(whole)
+
+            found = solve_function(
+                held, y, weight, begin[:, rest], begin,
+                known=self.known, low=low[:, rest], high=high[:, rest], max_steps=steps,
+            )  # fmt: skip
+            values = begin.copy()
+            values[:, rest] = found.values
+        sizes = np.maximum(np.abs(values), np.where(values == 0, 1.0, 0.0))
+        near_low, near_high = low.copy(), high.copy()
+        near_low[:, edge], near_high[:, edge] = (
+            values[:, edge] - gap,
+            values[:, edge] + gap,
         )
-        if found is None:
-            return None
-        values = begin.copy()
-        values[free] = found.values
-        ahead, behind = values.copy(), values.copy()
-        ahead[edge], behind[edge] = place + gap, place - gap
-        slope = (residual(ahead) - residual(behind)) / (2 * gap)
-        return replace(
-            found,
-            values=values,
-            jacobian=np.insert(found.jacobian, edge, slope, axis=1),
-            at_bound=np.insert(found.at_bound, edge, False),
-            vague=np.insert(found.vague, edge, False),
-        )
+        sizes[:, edge] = np.inf
+        _, slopes = by_differences(self.function)(values, sizes, near_low, near_high)
+        out: dict[int, _Interval | None] = {}
+        for i, k in enumerate(ks.tolist()):
+            flags = np.zeros((2, n), dtype=bool)
+            flags[:, rest] = found.at_bound[i], found.vague[i]
+            jacobian = (slopes[:, i] * self.weight).T
+            one = _Interval(values[i], float(found.chi2[i]), jacobian, *flags)
+            out[k] = one if found.converged[i] else None
+        return out
 
-    def chi2(fit: Minimum | None) -> float:
-        return np.inf if fit is None else float((fit.residual**2).sum())
-
-    def fit(*places: int) -> int:
-        for k in places:
-            if 0 <= k < ends.size - 1 and k not in fits:
-                fits[k] = held(k)
-        return min(places, key=lambda k: chi2(fits.get(k)))
-
-    def descend(k: int, step: int) -> int:
-        while step > 1:
-            step = (step + 1) // 2
-            k = fit(k, k - step, k + step)
-        while (again := fit(k, k - 1, k + 1)) != k:
-            k = again
-        return k
-
-    first = int(np.clip(np.searchsorted(ends, start[edge]) - 1, 0, ends.size - 2))
-    # In data that end below the step it lies beyond the last point, wherever it was
-    # guessed.
-    first = fit(first, ends.size - 2)
-    first_fit = fits[first]
-    if first_fit is None:
-        return None
-    best = first_fit.values
-    # Does the rest of the curve determine the step, as where the level is fixed?
-    within = not covariance_of(first_fit.jacobian, 1.0)[1][edge]
-    if within:
-        fits.clear()
-    step = max((ends.size - 1) // _COARSE, 1)
-    k = fit(descend(first, 2), descend(fit(*range(0, ends.size - 1, step)), step))
-    return _over_intervals(fits, k, ends, fit, edge, size, known, within)
-
-
-def _over_intervals(
-    fits: dict[int, Minimum | None],
-    k: int,
-    ends: np.ndarray,
-    visit: Callable[..., int],
-    edge: int,
-    size: float,
-    known: bool,
-    within: bool,
-) -> Minimum | None:
-    """Return the best fit with the spread over all intervals that χ² allows."""
-    best = fits[k]
-    if best is None:
-        return None
-    n = best.values.size - 1
-    error = error_of(best.residual, n, size, known)
-
-    def above(at: int) -> float:
-        fit = fits.get(at)
-        return (
-            np.inf
-            if fit is None
-            else float((fit.residual**2).sum() - (best.residual**2).sum()) / error**2
-        )
-
-    allowed = [k]
-    for direction in (-1, 1):
-        at = k + direction
-        while 0 <= at < ends.size - 1:
-            visit(at)
-            if above(at) > _EXCLUDED:
-                break
-            allowed.append(at)
-            at += direction
-    total, covariance = 0.0, np.zeros((n + 1, n + 1))
-    vague = best.vague.copy()
-    for at in allowed:
-        fit = fits[at]
+    def result(self) -> Solutions:
+        n, last = self.best.size, self.ends.size - 2
+        if last < 0:
+            return self._solution(None, np.full((n, n), np.nan))
+        first = np.searchsorted(self.ends, self.best[self.edge]) - 1
+        # In data that end below the step it lies beyond the last point, wherever it was
+        # guessed.
+        k = self.visit(int(np.clip(first, 0, last)), last)
+        fit = self.fits[k]
         if fit is None:
-            continue
-        own = _within_interval(
-            fit.jacobian, edge, ends[at + 1] - ends[at], error, within
-        )
-        vague[edge] |= not np.isfinite(own).all()
-        apart = fit.values - best.values
-        weight = np.exp(-above(at) / 2) * np.sqrt(own[edge, edge])
-        total += weight
-        covariance += weight * (own + np.outer(apart, apart))
-    return replace(best, covariance=covariance / total, vague=vague)
+            return self._solution(None, np.full((n, n), np.nan))
+        self.best = fit.values
+        # As where the level is fixed.
+        self.within = not _covariance(fit.jacobian)[1][self.edge]
+        if self.within:
+            self.fits.clear()
+        step = max((self.ends.size - 1) // _COARSE, 1)
+        coarse = self.visit(k, *range(0, last + 1, step))
+        places = []
+        for place, width in ((k, 2), (coarse, step)):
+            while width > 1:
+                width = (width + 1) // 2
+                place = self.visit(place, place - width, place + width)
+            while (again := self.visit(place, place - 1, place + 1)) != place:
+                place = again
+            places.append(place)
+        return self._over_intervals(self.visit(*places))
+
+    def _over_intervals(self, place: int) -> Solutions:
+        """Return the best fit with the spread over all intervals that χ² allows."""
+        best, n = self.fits[place], self.best.size
+        if best is None:
+            return self._solution(None, np.full((n, n), np.nan))
+        least = np.finfo(float).eps ** 2 * ((self.y * self.weight) ** 2).sum()
+        rest, k = max(best.chi2, float(least)), self.y.size
+        # Errors are in units of those of a fit by all parameters but the step.
+        error = 1.0 if self.known else float(np.sqrt(rest / (k - n + 1)))
+
+        def above(at: int) -> float:
+            return (self.chi2(at) - best.chi2) / error**2
+
+        allowed = [place]
+        for direction in (-1, 1):
+            at = place + direction
+            while 0 <= at < self.ends.size - 1:
+                self.visit(at)
+                if above(at) > _EXCLUDED:
+                    break
+                allowed.append(at)
+                at += direction
+        total, covariance, vague = 0.0, np.zeros((n, n)), best.vague.copy()
+        for at in allowed:
+            if (fit := self.fits[at]) is None:
+                continue
+            own = self._within_interval(fit.jacobian, at, error)
+            vague[self.edge] |= not np.isfinite(own).all()
+            apart = fit.values - best.values
+            weight = np.exp(-above(at) / 2) * np.sqrt(own[self.edge, self.edge])
+            total += weight
+            covariance += weight * (own + np.outer(apart, apart))
+        scale = 1.0 if self.known else rest / max(k - n, 1)
+        best.vague = vague
+        return self._solution(best, covariance / total / scale)
+
+    def _within_interval(
+        self, jacobian: np.ndarray, k: int, error: float
+    ) -> np.ndarray:
+        """Return the covariance with the step in an interval."""
+        rest, edge = jacobian[:, self.rest], jacobian[:, self.edge]
+        length = np.maximum(np.linalg.norm(rest, axis=0), 1e-300)
+        # So do the others follow it.
+        follow = -np.linalg.lstsq(rest / length, edge, rcond=None)[0] / length
+        own = float(np.linalg.norm(edge + rest @ follow)) / error
+        width = self.ends[k + 1] - self.ends[k]
+        information = 12 / width**2 + (own**2 if self.within else 0.0)
+        variance = 1 / information if information > 0 else np.inf
+        moved = np.insert(follow, self.edge, 1.0)
+        covariance = variance * np.outer(moved, moved)
+        covariance[np.ix_(self.rest, self.rest)] += _covariance(rest)[0] * error**2
+        return covariance
+
+    def _solution(self, fit: _Interval | None, covariance: np.ndarray) -> Solutions:
+        n, size = self.best.size, np.array([((self.y * self.weight) ** 2).sum()])
+        if fit is None:
+            none = np.zeros((1, n), dtype=bool)
+            nothing, one = np.full((1, n), np.nan), np.full(1, np.nan)
+            return Solutions(
+                nothing, covariance[None], one, size, nothing, none[:, 0], none, none
+            )
+        return Solutions(
+            fit.values[None], covariance[None], np.array([fit.chi2]), size,
+            np.linalg.norm(fit.jacobian, axis=0)[None], np.ones(1, dtype=bool),
+            fit.at_bound[None], fit.vague[None],
+        )  # fmt: skip
 
 
-def _within_interval(
-    jacobian: np.ndarray, edge: int, width: float, error: float, within: bool
-) -> np.ndarray:
-    """Return the covariance with the step in an interval, or where the curve has it."""
-    free = np.arange(jacobian.shape[1]) != edge
-    rest = jacobian[:, free]
-    length = np.maximum(np.linalg.norm(rest, axis=0), 1e-300)
-    # So do the others follow it.
-    follow = -np.linalg.lstsq(rest / length, jacobian[:, edge], rcond=None)[0] / length
-    determined = (
-        float(np.linalg.norm(jacobian[:, edge] + rest @ follow)) / error
-        if within
-        else 0.0
-    )
-    information = 12 / width**2 + determined**2
-    variance = 1 / information if information > 0 else np.inf
-    moved = np.insert(follow, edge, 1.0)
-    covariance = variance * np.outer(moved, moved)
-    covariance[np.ix_(free, free)] += covariance_of(rest, error)[0]
-    return covariance
+def _covariance(jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the covariance of parameters, and which of them are undetermined."""
+    n, length = jacobian.shape[1], np.linalg.norm(jacobian, axis=0)
+    if not (length > 0).all() or not np.isfinite(jacobian).all():
+        return np.full((n, n), np.nan), ~(length > 0)
+    _, s, axes = np.linalg.svd(jacobian / length, full_matrices=False)
+    # The data determine only a sum of parameters along an axis this short.
+    along = (axes[s < 1e-5 * s[0]] ** 2).sum(axis=0)
+    half = axes / np.maximum(s, 1e-300)[:, None] / length
+    return half.T @ half, along > along.max() / 100

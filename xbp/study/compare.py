@@ -96,8 +96,8 @@ def compare(
     >>> from xbp.study import new_study, stated_energy
     >>> given = {"ins": "5.5 meV", "raman": "6.0 meV", "heat_capacity": "6.2 meV"}
     >>> study = new_study(
-    ...     {k: stated_energy(v, "0.4 meV", reference="doi:...") for k, v in given.items()}
-    ... )
+    ...     {name: stated_energy(value, "0.4 meV", reference="doi:...")
+    ...      for name, value in given.items()})
     >>> table = study.bp.compare()
     >>> round(float(table.discrepancy), 3), round(float(table.p_value), 2)
     (0.113, 0.44)
@@ -151,18 +151,18 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "energies_differ",
             "warning",
-            "the energies do not agree within their errors; do not use their mean",
+            "the energies do not agree within their errors",
         )
-    sources = [str(s) if used and s else "" for s, used in zip(column["source"], compared, strict=True)]  # fmt: skip
+    sources = np.where(compared, column["source"], "").tolist()
     for source in dict.fromkeys(filter(None, sources)):
         same = [name for name, own in zip(names, sources, strict=True) if own == source]
         if len(same) > 1:
             yield Diagnostic(
                 "same_source",
                 "warning",
-                f"{', '.join(same)} are of one source ({source:.60}), which counts "
-                f"{len(same)} times in mean and chi2",
-                "leave one out, among=[...]",
+                f"{', '.join(same)} are of one source ({source:.60}), counted "
+                f"{len(same)} times",
+                "among=[...], with one of them",
             )
     fitted = compared & (column["kind"] != "stated")
     ok = column["status"] == OK
@@ -171,14 +171,14 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
             "warning",
             "narrow_peak",
             ok & (column["width"] < 0.3 * column["energy"]),
-            "narrower than 0.3 of the energy, as a van Hove singularity or a line",
+            "narrower than 0.3 of the energy: a van Hove singularity?",
             "",
         ),
         (
             "warning",
             "many_modes_below",
             ok & (column["modes_below"] > 0.1),
-            "more than a tenth of all modes are below, as of a van Hove singularity",
+            "over 10 % of all modes below: a van Hove singularity?",
             "",
         ),
         (
@@ -188,21 +188,21 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
             | ok
             & (column["relative_residual"] > POOR_RESIDUAL)
             & np.isnan(column["chi2_reduced"]),
-            "poor fit: the energy depends more on the fit range than on its error",
+            "poor fit: the range fitted matters more than the error",
             "",
         ),
         (
             "info",
             "no_systematic_error",
             fitted & (column["systematic_std"] == 0),
-            "no systematic error, so the errors are too small",
-            "pass tables of scan_boson_peak() or scan_heat_capacity(), or systematic=",
+            "no systematic error",
+            "scan_boson_peak(), scan_heat_capacity(), or systematic=",
         ),
         (
             "info",
             "no_error",
             compared & ~np.isfinite(column["energy_std"]),
-            "no error: in the discrepancy, but not in mean and chi2",
+            "no error: not in mean and chi2",
             "",
         ),
     )
@@ -215,8 +215,8 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
 #: Long name and units.
 _COLUMNS = {
     "energy": ("energy of the boson peak", "meV"),
-    "energy_std": ("standard deviation of energy, systematic included", "meV"),
-    "statistical_std": ("statistical standard deviation of energy", "meV"),
+    "energy_std": ("standard deviation, systematic included", "meV"),
+    "statistical_std": ("statistical standard deviation", "meV"),
     "systematic_std": ("systematic error of energy", "meV"),
     "status": ("whether energy can be used", ""),
     "kind": ("what the leaf is", ""),
@@ -230,15 +230,15 @@ _COLUMNS = {
     "width": ("full width at half maximum of the peak", "meV"),
     "source": ("where the leaf is from", ""),
     "modes_below": ("part of the area of E² B below the peak", "1"),
-    "box_phonon": ("first transverse phonon of the simulated box", "meV"),
-    "dos_peak": ("maximum of g/E² of a fitted heat capacity", "meV"),
-    "dos_peak_std": ("standard deviation of dos_peak, that of a scan included", "meV"),
+    "box_phonon": ("first transverse phonon of the box", "meV"),
+    "dos_peak": ("maximum of the fitted g/E²", "meV"),
+    "dos_peak_std": ("standard deviation of dos_peak", "meV"),
     "einstein_energy": (
-        "mean energy of the Einstein modes of a fitted heat capacity",
+        "mean energy of the Einstein modes",
         "meV",
     ),
     "einstein_energy_std": (
-        "standard deviation of einstein_energy, that of a scan included",
+        "standard deviation of einstein_energy",
         "meV",
     ),
 }
@@ -251,7 +251,7 @@ _TOTALS = {
     "mean_energy_std": ("standard deviation of mean_energy", "meV"),
     "chi2": ("chi-squared of all being one energy", "1"),
     "degrees_of_freedom": ("degrees of freedom of chi2", "1"),
-    "p_value": ("probability of a larger chi2 if all are one energy", "1"),
+    "p_value": ("probability of a larger chi2", "1"),
 }
 
 
@@ -327,7 +327,7 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
 
 
 def _error(*parts: float) -> float:
-    """Add independent errors in quadrature; NaN if there are none."""
+    """Add independent errors in quadrature; NaN for none."""
     known = [part for part in parts if part > 0]
     return float(np.hypot.reduce(known)) if known else np.nan
 

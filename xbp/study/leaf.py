@@ -173,9 +173,7 @@ def _kind(name: str, ds: xr.Dataset) -> str:
         if OPTION + "debye_energy" in ds.attrs:
             if signal.quantity.name != "vibrational_dos":
                 raise QuantityError(
-                    f"debye_energy is given for a {signal.quantity.name!r}, whose scale "
-                    "has no Debye level",
-                    fix="give it for a leaf that is g(E)",
+                    f"debye_energy is for a g(E), not a {signal.quantity.name!r}"
                 )
             area_of_all_modes(signal)
         return signal.quantity.name

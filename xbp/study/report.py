@@ -29,9 +29,11 @@ from xbp.study.leaf import Leaf, leaves_of
 __all__ = ["report"]
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto;
+  padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; }
-th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0; text-align: left; vertical-align: top; }
+th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.8rem 0.25rem 0;
+  text-align: left; vertical-align: top; }
 .wide { overflow-x: auto; } img { max-width: 100%; }
 .words td { overflow-wrap: break-word; } .words td:last-child { white-space: nowrap; }
 .faint td { color: #767676; background: #f6f6f6; }
@@ -39,9 +41,11 @@ summary { cursor: pointer; }
 @media (max-width: 60rem) {
   body { margin: 1rem auto; }
   table, tbody, tr, td { display: block; } th { display: none; }
-  tr { border-bottom: 1px solid #ccc; padding: 0.3rem 0; } td { border: 0; padding: 0; overflow-wrap: break-word; }
+  tr { border-bottom: 1px solid #ccc; padding: 0.3rem 0; }
+  td { border: 0; padding: 0; overflow-wrap: break-word; }
   td:first-child { font-weight: 600; }
-  .numbers td:not(:first-child)::before { content: attr(data-title) ": "; color: #767676; }
+  .numbers td:not(:first-child)::before {
+    content: attr(data-title) ": "; color: #767676; }
 }
 """
 #: What a leaf is, if it is not a signal.
@@ -89,7 +93,8 @@ def report(
     --------
     >>> import tempfile, pathlib
     >>> from xbp.study import new_study, stated_energy
-    >>> study = new_study({"ins": stated_energy("5.5 meV", "0.4 meV", reference="<b>doi</b>")})
+    >>> energy = stated_energy("5.5 meV", "0.4 meV", reference="<b>doi</b>")
+    >>> study = new_study({"ins": energy})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     report(study, f"{folder}/report.html")
     ...     page = pathlib.Path(folder, "report.html").read_text(encoding="utf-8")
@@ -216,18 +221,17 @@ def _comparison(table: xr.Dataset, kinds: Mapping[str, str]) -> str:
         no = ("no: it has no energy", "no: left out")
         rows.append(
             [
-                _text(name), energies, _error(row.statistical_std), _error(row.systematic_std),
-                _text(row.status.values), _text(kinds[name]), _text(row.method.values), reach,
+                _text(name), energies, _error(row.statistical_std),
+                _error(row.systematic_std), _text(row.status.values),
+                _text(kinds[name]), _text(row.method.values), reach,
                 _number(row.chi2_reduced), left, _number(row.box_phonon),
                 "yes" if int(row.compared) else no[bool(row.energy > 0)],
             ]
         )  # fmt: skip
     about = (
-        "<p>An error of E<sub>BP</sub> is √(b² statistical² + systematic²), b² "
-        "being χ²/ν of the fit where that is "
+        "<p>Errors of E<sub>BP</sub>: √(b² statistical² + systematic²), b² = χ²/ν, at "
+        "least 1. Grey: not compared. (poor): the curve misses the data.</p>"
     )
-    about += "above 1; a model has no statistical error. Grey: not compared. "
-    about += "(poor): the fitted curve misses the shape of the data.</p>"
     return _rows(head, rows, "numbers", (table.compared.values == 0).tolist()) + about
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.phonons import box_phonon, mark_box_phonon
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
-from xbp.core.signal import extend_history
+from xbp.core.signal import extend_history, label_std
 from xbp.core.status import OK
 from xbp.core.units import magnitude
 from xbp.io.publish import make_folder
@@ -74,26 +75,15 @@ def glass_spectra(
     if str(phonon.status.values) == OK:
         sqe = mark_box_phonon(sqe, phonon)
     b = reduction.to_bqe(sqe)
-    whole = (
-        Q_range
-        if Q_range is not None
-        else (float(sqe.Q_bnds.min()), float(sqe.Q_bnds.max()))
-    )
-    peak = boson_peak(reduction.cut_Q(b, whole), E_range=E_range)
+    all_Q = (float(sqe.Q_bnds.min()), float(sqe.Q_bnds.max()))
+    cut = reduction.cut_Q(b, all_Q if Q_range is None else Q_range)
+    peak = boson_peak(cut, E_range=E_range)
     ds = sqe.assign(g=g.g.variable)
     if "g_std" in g:
         ds["g_std"] = g.g_std.variable
-    ds["E_BP"] = (
-        (),
-        float(peak.energy),
-        {"units": "meV", "long_name": "energy of the boson peak"},
-    )
-    ds["E_BP_std"] = (
-        (),
-        float(peak.energy_std),
-        {"units": "meV", "long_name": "standard deviation of E_BP"},
-    )
-    ds.E_BP.attrs["ancillary_variables"] = "E_BP_std"
+    label = {"units": "meV", "long_name": "energy of the boson peak"}
+    ds["E_BP"], ds["E_BP_std"] = ((), float(peak.energy), label), float(peak.energy_std)
+    label_std(ds, "E_BP")
     ds["status"] = ((), str(peak.status.values))
     return _on_shells(ds, width, positive(Q_max, "1/angstrom", "Q_max"))
 
@@ -116,11 +106,6 @@ def cooling_series(
     Q_max: Any,
     dQ: Any = "0.05 1/angstrom",
     *,
-    E_max: Any = None,
-    window: Any = None,
-    weights: Any = "unit",
-    E_range: Any = None,
-    Q_range: Any = None,
     progress: bool = False,
     **options: Any,
 ) -> xr.Dataset:
@@ -135,12 +120,13 @@ def cooling_series(
     folder : path-like
         Folder of the trajectories. Existing ones are used again, and unfinished ones
         are continued.
-    Q_max, dQ, E_max, window, weights, E_range, Q_range
+    Q_max, dQ
         As for `glass_spectra`.
     progress : bool
         Show progress bars.
     **options
-        Further arguments of `make_glass`.
+        ``E_max``, ``window``, ``weights``, ``E_range`` and ``Q_range`` as for
+        `glass_spectra`, and further arguments of `make_glass`.
 
     Returns
     -------
@@ -159,13 +145,15 @@ def cooling_series(
     X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Supplementary
     Figs. S2–S4.
     """
-    rates = [magnitude(rate, "K/s", name="cooling_rates") for rate in cooling_rates]
-    glasses = {rate: {**options, "cooling_rate": f"{rate!r} K/s"} for rate in rates}
-    analysis = {"E_max": E_max, "window": window, "weights": weights}
-    analysis |= {"E_range": E_range, "Q_range": Q_range}
-    labels = {"units": "K/s", "long_name": "cooling rate"}
+    rates = list(
+        dict.fromkeys(magnitude(r, "K/s", name="cooling_rates") for r in cooling_rates)
+    )
+    axis = xr.Variable(
+        "cooling_rate", rates, {"units": "K/s", "long_name": "cooling rate"}
+    )
+    glasses = [{"cooling_rate": f"{rate!r} K/s"} for rate in rates]
     return _series(
-        system, "cooling_rate", labels, glasses, folder, Q_max, dQ, analysis, progress
+        "cooling_series", system, axis, glasses, folder, (Q_max, dQ), progress, options
     )
 
 
@@ -176,11 +164,6 @@ def size_series(
     Q_max: Any,
     dQ: Any = "0.05 1/angstrom",
     *,
-    E_max: Any = None,
-    window: Any = None,
-    weights: Any = "unit",
-    E_range: Any = None,
-    Q_range: Any = None,
     progress: bool = False,
     **options: Any,
 ) -> xr.Dataset:
@@ -192,7 +175,7 @@ def size_series(
         As for `make_glass`.
     n_atoms : sequence of int
         Numbers of atoms.
-    folder, Q_max, dQ, E_max, window, weights, E_range, Q_range, progress, **options
+    folder, Q_max, dQ, progress, **options
         As for `cooling_series`.
 
     Returns
@@ -210,77 +193,66 @@ def size_series(
     X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Supplementary
     Figs. S2–S4.
     """
-    glasses = {
-        float(whole(n, "n_atoms", 1)): {**options, "n_atoms": n} for n in n_atoms
-    }
-    analysis = {"E_max": E_max, "window": window, "weights": weights}
-    analysis |= {"E_range": E_range, "Q_range": Q_range}
-    labels = {"units": "1", "long_name": "number of atoms"}
+    sizes = list(dict.fromkeys(float(whole(n, "n_atoms", 1)) for n in n_atoms))
+    axis = xr.Variable("n_atoms", sizes, {"units": "1", "long_name": "number of atoms"})
+    glasses = [{"n_atoms": int(n)} for n in sizes]
     return _series(
-        system, "n_atoms", labels, glasses, folder, Q_max, dQ, analysis, progress
+        "size_series", system, axis, glasses, folder, (Q_max, dQ), progress, options
     )
 
 
 def _series(
+    operation: str,
     system: str | System,
-    dim: str,
-    labels: dict[str, str],
-    glasses: dict[float, dict[str, Any]],
+    axis: xr.Variable,
+    glasses: Sequence[Mapping[str, Any]],
     folder: str | os.PathLike[str],
-    Q_max: Any,
-    dQ: Any,
-    analysis: dict[str, Any],
+    Q: tuple[Any, Any],
     progress: bool,
+    options: Mapping[str, Any],
 ) -> xr.Dataset:
+    dim = str(axis.dims[0])
     if not glasses:
         raise RangeError(f"no {dim} is given", fix="name one or more")
+    asked = inspect.signature(glass_spectra).parameters.values()
+    analysis = {
+        p.name: options.get(p.name, p.default)
+        for p in asked
+        if p.kind is p.KEYWORD_ONLY
+    }
+    making = {key: v for key, v in options.items() if key not in analysis}
     where = make_folder(folder)
     name = system if isinstance(system, str) else system.name
+    # Where one box has no phonon that could be fitted, its mark is NaN.
+    labels = {"units": "meV", "long_name": COORDINATES["box_phonon"][1]}
     found = []
-    for value, options in glasses.items():
+    for value, own in zip(axis.values.tolist(), glasses, strict=True):
         path = where / f"{name}_{dim}_{value:g}.nc"
         if path.exists():
             traj = md.open_trajectory(path)
-            kept = (
-                float(traj.cooling_rate)
-                if dim == "cooling_rate"
-                else float(traj.sizes["atom"])
-            )
+            size = dim == "n_atoms"
+            kept = float(traj.sizes["atom"] if size else traj.cooling_rate)
             if not np.isclose(kept, value):
                 raise QuantityError(
                     f"{path} is of {dim} {kept:g}, not {value:g}", fix="move it away"
                 )
         else:
-            traj = md.lammps.make_glass(system, path, progress=progress, **options)
+            glass = {**making, **own}
+            traj = md.lammps.make_glass(system, path, progress=progress, **glass)
         with traj:
-            found.append(
-                glass_spectra(traj, Q_max, dQ, **analysis).drop_vars(
-                    "cooling_rate", errors="ignore"
-                )
-            )
-    # Where one box has no phonon that could be fitted, its mark is NaN.
-    unknown = xr.Variable(
-        (), np.nan, {"units": "meV", "long_name": COORDINATES["box_phonon"][1]}
-    )
-    marked = [
-        ds if "box_phonon" in ds.coords else ds.assign_coords(box_phonon=unknown)
-        for ds in found
-    ]
-    index = xr.Variable(dim, np.array(list(glasses)), labels)
-    how: Any = {
-        "combine_attrs": "drop_conflicts",
-        "join": "exact",
-        "coords": "different",
-        "compat": "equals",
-    }
-    table = xr.concat(marked, dim=index, **how)
-    history = extend_history(
-        None, f"{dim.removesuffix('_rate').replace('n_atoms', 'size')}_series",
-        {"system": name, dim: list(glasses), **analysis},
+            ds = glass_spectra(traj, *Q, **analysis)
+        ds = ds.drop_vars("cooling_rate", errors="ignore")
+        if "box_phonon" not in ds.coords:
+            ds = ds.assign_coords(box_phonon=xr.Variable((), np.nan, labels))
+        found.append(ds)
+    table = xr.concat(
+        found, dim=axis, combine_attrs="drop_conflicts", join="exact",
+        coords="different", compat="equals",
     )  # fmt: skip
+    arguments = {"system": name, dim: axis.values.tolist(), **analysis}
     table.attrs = {
         "Conventions": CONVENTIONS,
         "xbp_schema": SCHEMA_VERSION,
-        "history": history,
+        "history": extend_history(None, operation, arguments),
     }
     return table.sortby(dim)

@@ -151,7 +151,7 @@ def new_study(
     Raises
     ------
     QuantityError
-        If there is no leaf, if a leaf is none of the above, or if an option is given
+        If `leaves` is empty, if a leaf is of another kind, or if an option is given
         for a leaf that it does not apply to.
     RangeError
         If a leaf is not a single spectrum, or a range does not match its data.
