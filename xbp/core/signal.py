@@ -472,20 +472,8 @@ def over_spectra(
 ) -> Any:
     """Apply a function of plain arrays to each spectrum or map, of dask arrays lazily.
 
-    Parameters
-    ----------
-    function : callable
-        Gets each array over those of the dimensions `core` that it has, in their order.
-    *arrays : DataArray, number or None
-        Coordinates over `core` are left out; None is passed as a 0-d NaN.
-    core : sequence of str
-        Dimensions of one spectrum or map.
-    gives : sequence of sequence of str
-        Dimensions of each result; their `sizes` if they are new.
-    types : sequence of type, optional
-        Types of the results; by default float.
-    **arguments : object
-        Further arguments of the function.
+    As `map_over` with `each`, of DataArrays; their coordinates over `core` are left
+    out, and None is passed as a 0-d NaN.
     """
     given = []
     for array in arrays:
