@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import xbp
+from xbp.analysis.elastic_line import _windows
 from xbp.errors import QuantityError, RangeError, UnitsError, XbpError
 
 Q, E = np.linspace(1, 8, 40), np.linspace(-4, 4, 41)
@@ -264,3 +265,11 @@ def test_chi_squared_is_per_degree_of_freedom() -> None:
     assert float(table.chi2_reduced) == pytest.approx(
         float(left @ left) / (21 - 4), rel=1e-6
     )
+
+
+def test_the_energies_fitted_lie_about_the_line_of_each_spectrum() -> None:
+    E = np.arange(-5.0, 5.01, 0.1)
+    S = np.stack([np.exp(-4 * np.log(2) * (E - at) ** 2) for at in (-0.2, 0.2)])
+    windows = _windows(xr.DataArray(S, dims=("Q", "E")), E, 0.0, 1.0).values
+    for window, at in zip(windows, (-0.2, 0.2), strict=True):
+        assert E[window].mean() == pytest.approx(at, abs=0.01)

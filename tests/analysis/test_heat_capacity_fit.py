@@ -10,6 +10,7 @@ import scipy
 import xarray as xr
 
 import xbp
+from xbp.analysis.heat_capacity import upturn_below
 from xbp.errors import (
     CoordinateError,
     QuantityError,
@@ -666,3 +667,101 @@ def test_the_density_of_a_fit_is_over_all_modes_whatever_its_area() -> None:
     assert float(model.bp.heat_capacity(high).C[0]) == pytest.approx(
         0.9 * 3 * 8.314463, rel=5e-3
     )
+
+
+def test_derived_errors_contain_the_correlation_of_parameters() -> None:
+    """∇f C ∇f of the covariance of the fit, by differences."""
+    found = measured(3).bp.fit_heat_capacity()
+
+    def energy(theta: float, sigma: float) -> float:
+        return KB * (theta + np.sqrt(theta**2 - 8 * sigma**2)) / 2
+
+    def level(n: float, theta: float) -> float:
+        return 3 * n / (KB * theta) ** 3
+
+    for name, function, names in (
+        ("energy", energy, ("theta_E", "sigma_E")),
+        ("debye_level", level, ("n_D", "theta_D")),
+    ):
+        at = np.array([float(found[p]) for p in names])
+        std = np.array([float(found[f"{p}_std"]) for p in names])
+        r = float(found.correlation.sel(parameter=names[0], other_parameter=names[1]))
+        step = 1e-5 * at
+        slopes = [
+            (function(*(at + move)) - function(*(at - move))) / (2 * step[i])
+            for i, move in enumerate(np.diag(step))
+        ]
+        a, b = slopes * std
+        assert abs(r) > 0.05
+        expected = np.sqrt(a**2 + b**2 + 2 * r * a * b)
+        assert float(found[f"{name}_std"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_debye_phonons_that_end_below_the_maximum_do_not_hide_it() -> None:
+    """The maximum of g/E² at 5.6 meV is higher than the edge at 3.4 meV."""
+    values = TRUE | {"theta_D": 40.0, "n_D": 0.03, "n_E": 0.97}
+    exact = debye_einstein(T, **values)
+    data = xbp.new_dataset(
+        "heat_capacity", exact, std=0.003 * exact, units="J/K/mol",
+        coords={"temperature": (T, "K")},
+    )  # fmt: skip
+    found = data.bp.fit_heat_capacity(start={"theta_D": 40, "n_D": 0.03, "n_E": 0.97})
+    assert str(found.status.values) == "ok"
+    assert float(found.energy) == pytest.approx(5.59, abs=0.05)
+
+
+@pytest.mark.parametrize("amount", ["atoms", "formula units", None])
+def test_a_fitted_dos_keeps_what_a_mole_is_of(amount: str | None) -> None:
+    data = measured()
+    if amount:
+        data["C"].attrs["amount"] = amount
+    g = data.bp.fit_heat_capacity().bp.fitted_dos(np.array([2.0, 6.0, 10.0]))
+    assert g[next(iter(g.data_vars))].attrs.get("amount") == amount
+
+
+def test_the_error_of_a_fitted_dos_is_that_of_its_parameters() -> None:
+    found = measured(3).bp.fit_heat_capacity()
+    E = np.array([2.0, 4.0, 6.0, 8.0, 12.0])
+    g = found.bp.fitted_dos(E)
+    names = ["n_D", "theta_D", "n_E", "theta_E", "sigma_E"]
+    own = ["n_D", "energy_D", "n_E", "energy_E", "sigma_E"]
+    scale = np.array([1, KB, 1, KB, KB])
+
+    def of(values: np.ndarray) -> np.ndarray:
+        arguments = dict(zip(own, values * scale, strict=True))
+        model = xbp.models.evaluate("debye_gaussian_dos", E, **arguments)
+        return model[next(iter(model.data_vars))].values
+
+    at = np.array([float(found[name]) for name in names])
+    std = np.array([float(found[f"{name}_std"]) for name in names])
+    r = found.correlation.sel(parameter=names, other_parameter=names).values
+    slopes = (
+        np.array(
+            [(of(at + move) - of(at - move)) / 2e-5 for move in 1e-5 * np.diag(at)]
+        )
+        / at[:, None]
+    )
+    expected = np.sqrt(np.einsum("ie,ij,je->e", slopes, r * np.outer(std, std), slopes))
+    np.testing.assert_allclose(g.g, of(at), rtol=1e-6)
+    np.testing.assert_allclose(g.g_std, expected, rtol=1e-3)
+
+
+def test_parameters_in_other_units_give_the_same_dos() -> None:
+    found = measured(3).bp.fit_heat_capacity()
+    other = found.copy()
+    for name in ("theta_D", "theta_D_std", "theta_E", "theta_E_std"):
+        other[name] = (found[name] * 1e3).assign_attrs(
+            found[name].attrs | {"units": "mK"}
+        )
+    E = np.array([2.0, 6.0, 10.0])
+    xr.testing.assert_allclose(other.bp.fitted_dos(E), found.bp.fitted_dos(E))
+
+
+def test_an_upturn_above_ten_kelvin_is_seen_beside_its_error() -> None:
+    """C/T falls by two thirds up to its minimum, with errors of 2 %."""
+    kelvin = np.geomspace(10, 300, 80)
+    per_T = 1 + 2.0 * (10 / kelvin) ** 4 + (kelvin / 60) ** 2
+    C = xr.DataArray(per_T * kelvin, dims="temperature")
+    lowest = float(upturn_below(C, 0.02 * C, kelvin))
+    assert lowest == pytest.approx(kelvin[np.argmin(per_T)], rel=0.15)
+    assert np.isnan(upturn_below(C, C, kelvin))

@@ -6,6 +6,7 @@ import xarray as xr
 
 import xbp
 from xbp.analysis.phonons import Window
+from xbp.core import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md import new_trajectory
 from xbp.md.plan import cosines
@@ -310,3 +311,25 @@ def test_energies_that_share_counts_give_larger_errors() -> None:
     np.testing.assert_array_equal(shared.energy, alone.energy)
     few = data.assign_coords(E_independence=("E", np.full(E.size, 0.02)))
     assert (few.bp.phonon_dispersion().status == "too few points").all()
+
+
+def test_errors_of_lines_without_noise_are_those_of_few_waves() -> None:
+    """σ/√N of N = waves times bins that the line spans, in all segments; ±Q are one."""
+    step, width, segments = 0.2, 1.0, 5
+    time = constants.PLANCK / step
+    window = Window(time, "hann", step, segments)
+    data = currents(KNOWN)
+    for name, places in KNOWN.items():
+        rows = [window.oscillator_current(E, 3e-5, place, width) for place in places]
+        data[name] = data[name].copy(data=np.array(rows))
+    data.attrs |= {"window": f"{time:.12g} ps, hann", "segments": segments}
+    waves = np.array([6, 12, 8])
+    found = data.assign_coords(n_wavevectors=("Q", waves)).bp.phonon_dispersion()
+    np.testing.assert_allclose(found.width, width, rtol=1e-3)
+    seen = np.hypot(width, 1.44 * step)
+    for branch, polarizations in (("longitudinal", 1), ("transverse", 2)):
+        N = polarizations * waves / 2 * segments * seen / step
+        expected = seen / np.sqrt(8 * np.log(2)) / np.sqrt(N)
+        np.testing.assert_allclose(
+            found.energy_std.sel(branch=branch), expected, rtol=0.02
+        )

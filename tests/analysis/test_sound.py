@@ -8,6 +8,7 @@ import xarray as xr
 from scipy import constants
 
 import xbp
+from xbp.analysis.dispersion import _crossing
 from xbp.errors import QuantityError, RangeError
 
 HBAR = constants.hbar / constants.e * 1e15  # meV ps
@@ -222,3 +223,13 @@ def test_wave_vectors_that_share_counts_give_a_larger_error() -> None:
     np.testing.assert_allclose(shared.velocity_std, 2 * alone.velocity_std, rtol=1e-6)
     few = table.assign_coords(Q_independence=("Q", np.full(q.size, 0.1)))
     assert (few.bp.sound_velocity().status == "too few points").all()
+
+
+def test_a_crossing_between_two_wave_vectors_by_hand() -> None:
+    q, energy = np.array([0.2, 0.4, 0.6]), np.array([4.0, 8.0, 12.0])
+    width = (energy + np.array([-2.0, -1.0, 3.0])) / np.pi  # a quarter of the way
+    energy_std, width_std = np.array([0.1, 0.2, 0.3]), np.array([0.05, 0.06, 0.07])
+    at, std, where = _crossing(q, energy, energy_std, width, width_std)
+    assert (at, where) == (pytest.approx(9.0), pytest.approx(0.45))
+    noise = np.hypot(2 * energy_std, np.pi * width_std)  # the slope is 1
+    assert std == pytest.approx(np.hypot(0.75 * noise[1], 0.25 * noise[2]))

@@ -585,7 +585,8 @@ def test_limits_of_one_angle() -> None:
 
 @pytest.mark.parametrize("gap", [0.5, 20.0])
 def test_bins_of_E_with_gaps_are_refused(gap: float) -> None:
-    data, _ = everything(n_detector=4, n_energy=6)
+    angles, edges = np.array([30.0, 60, 90, 120]), np.linspace(-3, 3, 7)
+    data = spectra(np.ones((4, 6)), angles, edges)  # the third bin ends at E = 0
     bounds = data.E_bnds.copy()
     width = float(bounds[0, 1] - bounds[0, 0])
     bounds[3:] += gap * width

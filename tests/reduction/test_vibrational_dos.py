@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import xbp
 from xbp.errors import QuantityError, RangeError, TemperatureError, XbpError
+from xbp.models.multiphonon import Modes
 from xbp.reduction.doubts import dos_doubts
-from xbp.reduction.inversion import Inversion
+from xbp.reduction.inversion import Inversion, _Step
 
 Q = np.arange(1.25, 12, 0.5)
 E_BINS = np.arange(-40.0, 61.0)
@@ -860,3 +861,51 @@ def test_two_densities_are_joined_over_the_upper_half_of_the_range(
         for join in (None, (8, 15.5), (8.6, 15.5))
     )
     assert default == half != less
+
+
+def one_step(S: np.ndarray) -> _Step:
+    """Vanadium at 300 K, in bins of 1 meV to 30 meV."""
+    E = np.arange(1.0, 31.0)
+    nowhere, everywhere = np.zeros(30, dtype=bool), np.ones(30, dtype=bool)
+    grid = Inversion(
+        E=E, edges=np.arange(0.5, 31), Q=Q, weight=np.ones(Q.size), used=everywhere,
+        tail=nowhere, constant=0.0, per_gamma=2.0901 / 50.9415, below="debye",
+        tolerance=1e-6, end=0.1, background=0.05, uncertain=0.1,
+        initial_E=np.empty(0), joined=nowhere, whole=False,
+    )  # fmt: skip
+    return _Step(
+        grid, S, 300.0, np.nan, everywhere, np.ones(S.shape), np.zeros(S.shape),
+        np.empty(0),
+    )  # fmt: skip
+
+
+def test_what_is_no_density_of_states_has_no_phonons(dos: xr.Dataset) -> None:
+    """Its area, or the sum of its displacements, is negative."""
+    S = dos.bp.multiphonon_sqe(Q, dos.E.values, composition="V", area=1).S.values
+    step, g = one_step(S), dos.g.values
+    assert step(g) is not None
+    assert step(-0.5 * g) is None
+    spoiled = g.copy()
+    kT = 25.852
+    while Modes.of(dos.E.values, spoiled, kT, below="debye").gamma > 0:
+        spoiled[0] -= 1e-4
+    modes = Modes.of(dos.E.values, spoiled, kT, below="debye")
+    assert modes.area > 0 > modes.gamma > -1
+    assert step(spoiled) is None
+
+
+def test_a_background_is_found_where_it_is_more_than_noise(dos: xr.Dataset) -> None:
+    S = dos.bp.multiphonon_sqe(Q, dos.E.values, composition="V", area=1).S.values
+    g = dos.g.values
+    for seed in range(6):
+        noise = 1e-3 * S.max() * np.random.default_rng(seed).standard_normal(S.shape)
+        state = one_step(S)(g)
+        assert state is not None
+        unit = state.scale * state.per_gamma
+        left, background = one_step(S + noise).residuals(unit * g, state)
+        assert left == pytest.approx((noise**2).sum(), rel=0.2)
+        assert background == 0.0
+        level = 0.02 * S.max()
+        _, found = one_step(S + noise + level).residuals(unit * g, state)
+        expected = level * S.size / (S + noise + level).sum()
+        assert found == pytest.approx(expected, rel=0.1)

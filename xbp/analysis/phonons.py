@@ -25,15 +25,13 @@ from xbp.core.units import convert_factor
 from xbp.fitting.core import solve_function
 from xbp.md.plan import asked_frames, make_taper
 from xbp.md.trajectory import Trajectory, read_trajectory
-from xbp.models.lineshapes import damped_oscillator_current
+from xbp.models.lineshapes import FWHM_PER_SIGMA, damped_oscillator_current
 
 __all__ = ["Window", "box_phonon", "mark_box_phonon", "phonon_dispersion"]
 
 
 #: Full width at half maximum of a line of no width of its own, in units of h/window.
 _FWHM = {"hann": 1.44, "boxcar": 0.886}
-#: A FWHM in standard deviations.
-_SIGMAS = float(np.sqrt(8 * np.log(2)))
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class Window:
         N = n_waves * max(self.segments, 1) * seen / self.step
         own = np.maximum(width, 0.0)
         of_width = np.sqrt((6 / np.pi * own**2 + 0.7 * self.fwhm**2) / N)
-        return seen / _SIGMAS / np.sqrt(N), of_width
+        return seen / FWHM_PER_SIGMA / np.sqrt(N), of_width
 
 
 _BRANCHES = {"longitudinal": "C_L", "transverse": "C_T"}

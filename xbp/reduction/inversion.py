@@ -243,7 +243,7 @@ class Inversion:
         g = np.full(self.E.size, np.nan)
         g[self.positive] = end.g
         known = np.isfinite(g)
-        seen = np.isfinite(S) & (self.weight > 0)[:, np.newaxis] & self.used
+        seen = np.isfinite(S) & self.used
         weight = np.where(seen, self.weight[:, np.newaxis], 0.0)
         step = _Step(self, S, kelvin, 0.0, known, weight, 0.0 * S, np.empty(0))
         width = np.diff(self.edges)[known]
