@@ -122,7 +122,7 @@ def open_dataset(
     where = to_path(path, exists=True)
     if engine is not None:
         return _by_engine(where, engine, options, T)
-    fix = "check its permissions, and that it is a file of data"
+    fix = "check its permissions"
     with translated(f"{where} cannot be read", OSError, fix=fix):
         format_, reasons = _recognised(where)
     table = "table" in reasons.get("columns", "")
@@ -193,10 +193,10 @@ def _unknown(where: Path, reasons: dict[str, str], table: bool) -> FileFormatErr
         what = "is a table of numbers without quantity and units"
         fix = (
             "xbp.open_dataset(path, quantity='raman_intensity', units='1', "
-            "coordinate_units='1/cm'), or 'heat_capacity', 'vibrational_dos', ..."
+            "coordinate_units='1/cm')"
         )
     else:
-        fix = "if the file is whole, label its numbers with xbp.new_dataset(...)"
+        fix = "label its numbers with xbp.new_dataset(...)"
         if known.startswith("it is "):
             return FileFormatError(f"{where}: {known}", fix=fix)
         reason = "; ".join(f"{name}: {why}" for name, why in reasons.items())

@@ -197,7 +197,7 @@ def open_columns(
         raise QuantityError(
             f"amount={amount!r} of a {quantity} in '{units}'",
             reason="it applies to a heat capacity per mole",
-            fix="leave amount= out; .bp.to_molar(...) makes a heat capacity per mole",
+            fix="leave amount= out, or use .bp.to_molar(...)",
         )
     above = lines[: table.start]
     titles = column_titles(lines, table.start, table.values.shape[1])
@@ -219,7 +219,7 @@ def open_columns(
         raise CoordinateError(
             f"the first column of {path.name} is neither ascending nor descending "
             f"({int((steps <= 0).sum())} of {steps.size} steps)",
-            fix="split a file of several tables, or remove duplicates",
+            fix="split the file, or remove duplicates",
         )
     require_normalization(path.name, quantity, values, std, lowest=lowest, tail=tail)
     source = f"text file {path.name}"
@@ -329,9 +329,9 @@ def to_columns(
     parts = {name: value} | ({} if std is None else {f"{name}_std": std})
     if value.ndim != 1 or any(np.isinf(part).any() for part in parts.values()):
         raise QuantityError(
-            f"'{name}' over {tuple(value.dims)} cannot be written as columns: they have "
-            "one dimension, and no infinite values",
-            fix="cut it first, data.bp.cut_Q((2, 8)); or data.bp.to_netcdf(path)",
+            f"'{name}' over {tuple(value.dims)} is not of one dimension, or has "
+            "infinite values",
+            fix="data.bp.cut_Q((2, 8)), or data.bp.to_netcdf(path)",
         )
     dim = str(value.dims[0])
     if isinstance(source, xr.DataArray):

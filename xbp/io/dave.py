@@ -31,7 +31,7 @@ FORMAT = Format(
     "DAVE ASCII",
     "text",
     _find,
-    "it does not begin with two whole numbers, each below a comment",
+    "it does not begin with two whole numbers below comments",
     strict=False,
 )
 

@@ -194,7 +194,7 @@ def find_geometry(
     if None not in (given, stated) and given != stated:
         raise FileFormatError(
             f"{where} has {stated} geometry, but the arguments imply {given} geometry",
-            fix="leave geometry=, incident_energy= and final_energy= out",
+            fix="leave geometry= and the energies out",
         )
     kind = stated or given or geometry_of_instrument(instrument)
     name = FIXED_ENERGY.get(str(given), "")
@@ -220,8 +220,7 @@ def find_geometry(
             "incident or the final energy",
             reason=f"the instrument {instrument!r} is unknown, and the energies leave "
             "both open",
-            fix="geometry='direct' (chopper spectrometers) or geometry='indirect' "
-            "(crystal analysers, backscattering)",
+            fix="geometry='direct' (choppers) or geometry='indirect' (analysers)",
         )
     edge = bins.upper if given is None else bins.lower
     impossible = edge > most if kind == "direct" else bins.upper < -most
@@ -230,7 +229,7 @@ def find_geometry(
         raise FileFormatError(
             f"{where} has energy transfers from {extreme[0]:g} to {extreme[-1]:g} meV, "
             f"impossible for a fixed energy of {text} in {kind} geometry",
-            fix="check the energies, or pass final_energy= or incident_energy=",
+            fix="pass final_energy= or incident_energy=",
         )
     return {"geometry": kind, FIXED_ENERGY[kind]: energy}
 
@@ -292,7 +291,7 @@ def angle_dataset(
     """
     polar = angles["two_theta"]
     outside = ((polar < 0) | (polar > 180)).any()
-    check(not outside, "some scattering angles are not between 0 and 180 degrees")
+    check(not outside, "some scattering angles are not from 0 to 180 degrees")
     masked = masked_rows(values, std) | np.isnan(polar)
     values, std = measured(values, std, mask=masked[:, np.newaxis])
     edges = E.size == values.shape[1] + 1

@@ -189,7 +189,7 @@ def _points(
         check(
             off[at] <= max(x_tolerance * abs(step), rounding),
             f"a line begins with X = {begins[at]:g}, not {x[starts[at]]:g}, counted "
-            "from FIRSTX: values were lost, or FIRSTX, LASTX or XFACTOR is wrong",
+            "from FIRSTX: values were lost, or XFACTOR is wrong",
         )
     check(n is None or int(n) == y.size, f"{y.size} values follow ##NPOINTS={n}")
     half = abs(np.diff(x)) / 2

@@ -143,7 +143,7 @@ def open_mantid(
     asked = Asked(geometry, incident_energy, final_energy, direct_above)
     asked.kind()
     several = "mantid_workspace_2" in entry.parent
-    check(not several, "it contains several workspaces: save one of them alone")
+    check(not several, "it contains several workspaces: save one alone")
     run = Run(entry)
     if T is None:
         T = run.temperature(temperature_log, temperature_spread)
@@ -217,7 +217,7 @@ def _spectra(
     check(known, f"its axes are {row_dim} and {column_dim}, not spectra or Q and E")
     if columns.ndim == 2:
         same = (columns == columns[0]).all()
-        check(same, "its spectra have different bins: Rebin them before saving")
+        check(same, "its spectra have different bins: Rebin them first")
         axes[column_dim] = columns = columns[0]
     is_edges = []
     for (dim, points), size in zip(axes.items(), values.shape, strict=True):
@@ -275,7 +275,7 @@ def _elastic_Q(ds: xr.Dataset, geometry: str, **fixed: Any) -> list[Diagnostic]:
     true = momentum_transfer(ends[:, np.newaxis], energy, angle, geometry)
     off = float(np.nanmax(np.abs(true / Q - 1), initial=0.0))
     text = f"Q was computed for E = 0; from {first:.3g} to {last:.3g} meV it is wrong "
-    fix = "if that matters, open the spectra over angle and use angle_to_Q"
+    fix = "open the spectra over angle and use angle_to_Q"
     return [Diagnostic("elastic_Q", "warning", f"{text}by up to {off:.1%}", fix)]
 
 

@@ -183,7 +183,7 @@ class Run:
             return one
         return FileFormatError(
             f"its parameters give several final energies: {sorted(known | others)} meV",
-            fix="final_energy='1.845 meV', that of the analyser that was used",
+            fix="final_energy='1.845 meV', that of the analyser",
         )
 
     def temperature(self, name: str | None, spread: float) -> float | None:

@@ -164,7 +164,7 @@ def _prepared(plain: xr.Dataset) -> tuple[xr.Dataset, dict[Any, dict[str, Any]]]
 @contextlib.contextmanager
 def _new_file(path: str | os.PathLike[str], overwrite: bool) -> Iterator[str]:
     """Yield a temporary file; what netCDF cannot write is an error of xbp."""
-    fix = "use only plain text and numbers in names and attributes"
+    fix = "use only text and numbers in attributes"
     with (
         new_file(path, overwrite=overwrite) as (temporary, target),
         # netCDF4, HDF5 and xarray raise a dozen kinds.
@@ -355,7 +355,7 @@ def _require_classic(path: Path) -> None:
     sizes = {name(): whole() for _ in dimensions}
     lengths = list(sizes.values())
     fits = len(sizes) == len(dimensions) and lengths.count(0) <= 1
-    check(fits, "two of its dimensions have one name, or are both unlimited")
+    check(fits, "two dimensions have one name or are unlimited")
     skip_attributes()
     names, record, variables = set(), 0, entries(11)
     for _ in variables:
@@ -373,7 +373,7 @@ def _require_classic(path: Path) -> None:
         n_bytes = math.prod(lengths[d] for d in dims[of_records:]) * width
         record += n_bytes * of_records
         check(begin + n_bytes * (not of_records) <= length, "a variable is too large")
-    check(len(names) == len(variables), "two of its variables have the same name")
+    check(len(names) == len(variables), "two variables have one name")
     streaming = 2 ** (8 * wide) - 1
     check(
         n_records == streaming or n_records * record <= length,

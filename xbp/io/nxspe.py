@@ -287,7 +287,7 @@ def to_nxspe(
         raise QuantityError(
             f"'{value.name}' over {tuple(value.dims)} "
             f"{'without' if std is None else 'with'} standard deviation",
-            fix="pass a Dataset with S and S_std over detector and E",
+            fix="pass S and S_std over detector and E",
         )
     known = value.coords.get("two_theta", value.detector * np.nan).notnull().values
     geometry, fixed = resolve_fixed_energy(value)
@@ -333,7 +333,7 @@ def to_nxspe(
     # The name of the entry is the title; slashes and lone dots are paths in HDF5.
     title = str(attrs.get("title", "")).replace("/", "_")
     title = title if title.strip(".") else "xbp"
-    fix = "use only plain text and integer run numbers in attributes"
+    fix = "use only text and integers in attributes"
     with (
         new_file(path, overwrite=overwrite) as (temporary, target),
         translated(f"cannot write {target}", *HDF5_ERRORS, fix=fix),

@@ -305,8 +305,7 @@ def _require_own_mass(path: Path, lines: list[str], mass: float) -> None:
     if header and not np.isclose(mass, header, rtol=1e-6).any():
         raise QuantityError(
             f"mass={mass:g} mg contradicts {path}, which has {header[0]:g} mg",
-            reason="the data were divided by the mass in the header",
-            fix="scale ds.C, and set ds.C.attrs['sample_mass']",
+            reason="the data were divided by the latter",
         )
 
 
@@ -400,8 +399,7 @@ def _with_lost_prefix(
     raise FileFormatError(
         f"{path}: the units of {', '.join(map(repr, lost))} are J/K with an unreadable "
         "prefix",
-        reason="µ of the program's µJ/K is lost in other encodings",
-        fix="units='uJ/K', or units='J/K' if the values are in J/K",
+        fix="units='uJ/K', or units='J/K'",
     )
 
 

@@ -183,7 +183,7 @@ class Format:
             where = to_path(path)
             check_arguments(function, options)
             what = f"{where} cannot be read as {self.name}"
-            fix = "it may be truncated, or of another format"
+            fix = "it may be truncated"
             with translated(what, *DAMAGE, fix=fix), self._content(where) as content:
                 reason = self.declined(content) if self.strict else None
                 check(not reason, str(reason))
@@ -455,23 +455,22 @@ def require_normalization(
             found = (
                 f"S(Q) falls to {least:.4g}, but cannot be negative",
                 "quantity='interference_function' for F(Q); "
-                f"lowest={np.floor(least * 10) / 10:.1f} for a partial S(Q), or "
-                "scattering lengths of both signs",
+                f"lowest={np.floor(least * 10) / 10:.1f} for a partial S(Q)",
             )
         elif outside and -0.05 <= lowest <= least < 0:
             found = (
                 f"S(Q) {level}, not 1, and is negative elsewhere, as S(Q) - 1 is",
-                "convert it to S(Q); tail=None if Q ends before S(Q) reaches 1",
+                "convert it; tail=None if Q ends before S(Q) reaches 1",
             )
     elif quantity == "radial_distribution" and outside:
         found = (
             f"g(r) {level}, not 1",
-            "convert it to g(r); tail=None if r ends before g(r) reaches 1",
+            "convert it; tail=None if r ends before g(r) reaches 1",
         )
     elif quantity == "interference_function" and least >= 0 and upper.std() < mean / 4:
         found = (
             f"F(Q) {level}, not 0",
-            "quantity='static_structure_factor', or subtract the level at high Q",
+            "quantity='static_structure_factor'",
         )
     if found is not None:
         raise RangeError(f"{name}: {found[0]}", fix=found[1])

@@ -228,7 +228,7 @@ def _without_filler(
         raise RangeError(
             f"filler={filler!r} is in {'all' if same.any() else 'none'} of the bins",
             reason=f"the lowest number of the file is {lowest:.8g}, in {n_lowest} bins",
-            fix="give all digits of the number, or leave filler= out",
+            fix="give all digits of the number",
         )
     bins = f"{int(same.sum())} of {values.size} made NaN"
     used = {"filler": f"{number:.10g} 1/meV", "bins": bins}
@@ -307,8 +307,7 @@ def to_sqw(
         raise QuantityError(
             f"'{value.name}' over {tuple(value.dims)} with statistics {statistics!r} "
             f"and {missing} NaN cannot be written as S(q,w) text",
-            fix="select a map over Q and E without NaN; "
-            "data.S.attrs['statistics'] = 'classical' or 'quantum'",
+            fix="data.S.attrs['statistics'] = 'quantum'; select bins without NaN",
         )
     attrs = signal.source.attrs if isinstance(signal.source, xr.Dataset) else {}
     comment = str(attrs.get("comment", "")).splitlines()

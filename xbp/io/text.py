@@ -336,9 +336,9 @@ def read_table(lines: list[str]) -> Table:
         strays = strays[1:]
     if strays:
         raise ValueError(
-            f"line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r} may be a data "
-            "row, but is not two or three finite numbers: put # before a remark; use "
-            "decimal points, and NaN for missing values"
+            f"line {strays[0]}: {lines[strays[0] - 1].strip()[:60]!r} is not two or "
+            "three finite numbers with decimal points: put # before a remark, and NaN "
+            "for a missing value"
         )
     if len(runs) > 1:
         sizes, starts = (
@@ -351,7 +351,7 @@ def read_table(lines: list[str]) -> Table:
         )
     check(
         len(table) > 1,
-        "it has no rows of two or three numbers with decimal points, but one",
+        "it has no rows of two or three numbers, but one",
     )
     values = to_numbers(itertools.chain.from_iterable(table), "the table")
     return Table(values.reshape(len(table), -1), first - 1, breaks, table)
@@ -461,6 +461,5 @@ def require_one_run(temperature: np.ndarray, breaks: list[int]) -> None:
         check(
             not common > 0.5 * min(np.ptp(one), np.ptp(other)) > 0,
             f"it contains two runs, from {one[0]:g} to {one[-1]:g} and from "
-            f"{other[0]:g} to {other[-1]:g}: split the file, or remove the line "
-            "between the runs of one measurement",
+            f"{other[0]:g} to {other[-1]:g}: split the file",
         )

@@ -312,8 +312,7 @@ def _require_units(
         raise UnitsError(
             f"{where}: coordinate_units={axis_units!r} contradicts the title of the E "
             f"column, {titles[0]!r}",
-            fix="coordinate='wavelength', coordinate_units='nm', then "
-            ".bp.to_raman_shift(laser='532 nm')",
+            fix="coordinate='wavelength', coordinate_units='nm', then to_raman_shift",
         )
     rows = [row for row in map(_LABSPEC_AXIS.match, lines) if row is not None]
     names = ["coordinate_units", "units"]
@@ -363,8 +362,8 @@ def used_columns(
     if has_std is None and is_ambiguous(table, lines):
         raise FileFormatError(
             f"{where}, line {table.start + 1}: {lines[table.start].strip()[:60]!r}",
-            reason="two of the numbers may be one, with a decimal comma or thousands",
-            fix=f"{fix}; otherwise use decimal points and no thousands separators",
+            reason="two of the numbers may be one",
+            fix=f"{fix}; or use decimal points",
         )
     if has_std is False or table.values.shape[1] == 2:
         return 2

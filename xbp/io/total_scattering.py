@@ -148,7 +148,7 @@ def open_total_scattering(
     # Some programs begin with the number of rows.
     rows = rows[1:] if rows and rows[0] == str(len(rows) - 1) else rows
     sizes = {len(row.split()) for row in rows}
-    check(sizes in ({2}, {3}), "its rows do not all have two or all have three columns")
+    check(sizes in ({2}, {3}), "its rows do not have two or three columns")
     (n_columns,) = sizes
     if source == "NOMAD":
         first = next(i for i, line in enumerate(lines) if line[:1] not in ("", "#"))
@@ -226,7 +226,7 @@ def _levels(
         raise QuantityError(
             f"composition={composition!r} with units={units!r}",
             reason="an F(Q) without units was already divided by ⟨b⟩²",
-            fix="b_mean_squared=1, or units='barn' if it was not divided",
+            fix="b_mean_squared=1, or units='barn'",
         )
     mean, square = mean_scattering_lengths(composition)
     factor = convert_factor("fm^2", units, name="⟨b⟩²")
@@ -258,7 +258,7 @@ def _require_bound(
     digit = 10.0 ** (np.floor(np.log10(exact)) - 3)
     needed = float(np.ceil(exact / digit) * digit)
     what, symbol = f"b_mean_squared={level:.6g} {units}", "⟨b⟩²"
-    fix = "composition='SiO2' gives ⟨b⟩², and how far S(Q) may fall below 0"
+    fix = "composition='SiO2' gives ⟨b⟩²"
     if square is not None:
         what = f"⟨b⟩²={level:.6g} {units} of composition={composition!r}"
         fix, symbol = "give isotopes, {'62-Ni': 66, 'B': 34}", "⟨b²⟩"

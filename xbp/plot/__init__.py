@@ -1,14 +1,12 @@
 """Figures: matplotlib, one style, units on every axis."""
 
-from xbp.plot.cuts import cut
+from xbp.plot.curves import cut
 from xbp.plot.explore import explore
-from xbp.plot.fits import fit
-from xbp.plot.heat_capacity import heat_capacity
+from xbp.plot.fits import fit, peak
 from xbp.plot.maps import map
-from xbp.plot.measurement import debye_waller, detailed_balance
-from xbp.plot.peaks import peak, phonons
 from xbp.plot.scaling import correlation, field_correlations, fluctuations, scaling
 from xbp.plot.style import COLORS
+from xbp.plot.tables import debye_waller, detailed_balance, heat_capacity, phonons
 
 __all__ = [
     "COLORS",

@@ -1,4 +1,4 @@
-"""Curves: points with error bars or lines with bands, and the height of their axis."""
+"""Curves: a signal over one dimension, points or lines, and the height of the axis."""
 
 from __future__ import annotations
 
@@ -9,9 +9,35 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from xbp.core.errors import QuantityError, RangeError, UnitsError
+from xbp.core.operation import operation, steps_after
+from xbp.core.schema import quantity_name
+from xbp.core.signal import is_computed, read
 from xbp.core.status import OK
-from xbp.plot.shown import beside_others, label_axes, require_same
-from xbp.plot.style import BLUE, GREY, axis_label, power_of, signal_label
+from xbp.core.units import convert_factor
+from xbp.plot.axes import (
+    beside_others,
+    drawn_lines,
+    facts_of,
+    is_same,
+    label_axes,
+    name_curve,
+    on_axes,
+    shown_on,
+    tell_apart,
+)
+from xbp.plot.style import (
+    BLUE,
+    COLORS,
+    GREY,
+    axis_label,
+    figure,
+    is_arbitrary,
+    logarithmic,
+    power_of,
+    signal_label,
+)
+from xbp.reduction import convert
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -22,19 +48,22 @@ __all__ = [
     "DENSE",
     "HEADROOM",
     "adjust_height",
+    "cut",
     "draw_curve",
+    "draw_cut",
     "draw_parameter",
-    "drawn_lines",
     "height_without_outliers",
     "limit_height",
     "note",
     "note_beyond",
+    "own_figure",
 ]
 
 #: More points than this touch one another at the width of a column, 8.6 cm.
 DENSE = 100
 #: An axis that ends below outliers ends at this multiple of the rest.
 HEADROOM = 1.6
+_BAND: dict[str, Any] = {"alpha": 0.3, "lw": 0}
 #: The values and errors of each curve drawn.
 _CURVES: weakref.WeakKeyDictionary[
     Artist, tuple[xr.DataArray, npt.NDArray[np.float64]]
@@ -89,15 +118,14 @@ def _draw_line(
     for step in np.setdiff1d(wide, gaps):  # beside a wide step, what was measured
         seen[step : step + 2] = True
     x, y = (np.insert(a, gaps + 1, np.nan) for a in (x, y))
-    seen = np.insert(seen, gaps + 1, False)
     known = np.pad(np.isfinite(y), 1)
-    alone = np.flatnonzero((known[1:-1] & ~known[:-2] & ~known[2:]) | seen)
-    if alone.size:
-        style |= {"marker": ".", "ms": 3.5, "markevery": alone.tolist()}
+    alone = known[1:-1] & ~known[:-2] & ~known[2:]
+    marked = np.flatnonzero(alone | np.insert(seen, gaps + 1, False))
+    if marked.size:
+        style |= {"marker": ".", "ms": 3.5, "markevery": marked.tolist()}
     if error is not None:
         error = np.insert(error, gaps + 1, np.nan)
-        band: dict[str, Any] = {"color": style["color"], "alpha": 0.3, "lw": 0}
-        axes.fill_between(x, y - error, y + error, **band)
+        axes.fill_between(x, y - error, y + error, color=style["color"], **_BAND)
     return axes.errorbar(x, y, **style)
 
 
@@ -105,26 +133,15 @@ def _wide_steps(
     x: npt.NDArray[Any], *, logarithmic: bool
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return the wide steps, and those of them where nothing was measured."""
-    if x.size < 3:
-        return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
     steps = np.diff(np.log(x) if logarithmic and (x > 0).all() else x)
+    if steps.size < 2:
+        return (np.zeros(0, dtype=int),) * 2
     # Compared with the wider of the usual steps: where points come in clusters, the
     # median is the step within a cluster.
     wide = np.flatnonzero(steps > 8 * np.percentile(steps, 90))
     # A gap is also wider than its neighbours: clusters far apart are no gaps.
-    around = [np.r_[steps[max(i - 6, 0) : i], steps[i + 1 : i + 7]].max() for i in wide]
+    around = [max([*steps[max(i - 6, 0) : i], *steps[i + 1 : i + 7]]) for i in wide]
     return wide, wide[steps[wide] > 3 * np.asarray(around)]
-
-
-def drawn_lines(axes: Axes) -> list[tuple[Artist, ErrorbarContainer]]:
-    """Return the curves on axes: the line of each, and all of it."""
-    from matplotlib.container import ErrorbarContainer
-
-    return [
-        (c.lines[0], c)
-        for c in axes.containers
-        if isinstance(c, ErrorbarContainer) and c.lines[0] is not None
-    ]
 
 
 def height_without_outliers(
@@ -158,23 +175,23 @@ def height_without_outliers(
     >>> round(float(B.max()), 1), round(height_without_outliers(B, 0 * Q.values), 1)
     (7.5, 1.1)
     """
-    dim = value.dims[0]
-    y = np.asarray(value.values, dtype=float)
-    known = np.isfinite(y)
+    dim, quantity = value.dims[0], value.attrs.get("quantity")
+    known = np.isfinite(value.values)
     if not known.any():
         return float("nan")
-    x, y, error = np.asarray(value[dim].values)[known], y[known], error[known]
-    highest, quantity = float(y.max()), value.attrs.get("quantity")
+    x, y, error = (np.asarray(a)[known] for a in (value[dim], value, error))
+    highest = float(y.max())
     spectra = ("dynamic_structure_factor", "generalized_dos", "reduced_dos")
     if quantity not in spectra or dim not in ("Q", "E"):
         return highest
-    if quantity == "reduced_dos" and dim == "E" and (x > 0).any():
+    of_B = quantity == "reduced_dos"
+    if of_B and dim == "E" and (x > 0).any():
         # In energy gain B is noise over next to nothing.
         usual = float(np.percentile(y[x > 0], 95))
         if highest > 8 * usual > 0:
             return usual
-    walls = _walls(x, y, error, elastic=dim == "E" and quantity != "reduced_dos")
-    rest = float(y[~walls].max()) if not walls.all() else highest
+    walls = _walls(x, y, error, elastic=dim == "E" and not of_B)
+    rest = float(y[~walls].max(initial=-np.inf))
     few = (y > HEADROOM * rest).sum() <= max(0.1 * x.size, 1)
     return rest if highest > 2.5 * rest > 0 and few else highest
 
@@ -210,30 +227,27 @@ def adjust_height(axes: Axes) -> None:
     curves = [(v, e) for v, e in curves if np.isfinite(v.values).any()]
     if beside_others(axes) or not curves:
         return
-    ends = [(float(value.min()), float(value.max())) for value, _ in curves]
-    rests = [height_without_outliers(value, error) for value, error in curves]
-    lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)
-    if any(rest < high for rest, (_, high) in zip(rests, ends, strict=True)):
-        top = max(
-            HEADROOM * rest if rest < high else 1.1 * high
-            for rest, (_, high) in zip(rests, ends, strict=True)
-        )
-        if top > 0:
-            limit_height(axes, curves[-1][0], top, (lowest, highest))
+    y, error = (np.concatenate(part) for part in zip(*curves, strict=True))
+    tops, ends_below = [], False
+    for value, own in curves:
+        rest, high = height_without_outliers(value, own), float(value.max())
+        ends_below |= rest < high
+        tops.append(HEADROOM * rest if rest < high else 1.1 * high)
+    if ends_below:
+        if max(tops) > 0:
+            ends = float(np.nanmin(y)), float(np.nanmax(y))
+            limit_height(axes, curves[-1][0], max(tops), ends)
         return
-
     # An error many times the usual one, of a bin with few counts, runs off the axis.
-    bands = [
-        (value, error, np.minimum(error, 5 * np.median(error[np.isfinite(value)])))
-        for value, error in curves
+    usual = [
+        np.full(e.size, 5 * np.median(e[np.isfinite(v.values)])) for v, e in curves
     ]
-    whole = max(float((v + e).max()) for v, e, _ in bands) - min(
-        float((v - e).min()) for v, e, _ in bands
-    )
-    low = min(float((v - e).min()) for v, _, e in bands)
-    high = max(float((v + e).max()) for v, _, e in bands)
+    shown = np.minimum(error, np.concatenate(usual))
+    whole = np.nanmax(y + error) - np.nanmin(y - error)
+    low, high = float(np.nanmin(y - shown)), float(np.nanmax(y + shown))
+    margin = 0.05 * (high - low)
     if whole > 1.5 * (high - low) > 0:
-        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+        axes.set_ylim(low - margin, high + margin)
 
 
 def limit_height(
@@ -243,14 +257,12 @@ def limit_height(
 
     `ends` are the lowest and the highest value on the axis.
     """
-    if beside_others(axes):
-        return
-    lowest, highest = ends
-    # Noise below 0 takes no more room than what is above.
-    axes.set_ylim(max(min(0.0, 1.1 * lowest), -top), top)
-    power = power_of(top)
-    label_axes(axes, y=signal_label(value, power), power=power)
-    note_beyond(axes, highest, top, power)
+    if not beside_others(axes):
+        # Noise below 0 takes no more room than what is above.
+        axes.set_ylim(max(min(0.0, 1.1 * ends[0]), -top), top)
+        power = power_of(top)
+        label_axes(axes, y=signal_label(value, power), power=power)
+        note_beyond(axes, ends[1], top, power)
 
 
 def note_beyond(
@@ -267,26 +279,25 @@ def note_beyond(
 
 def note(axes: Axes, text: str, height: float, **kwargs: Any) -> None:
     """Write a small grey line into axes, in the middle."""
-    box: dict[str, Any] = {"fc": "white", "ec": "none", "pad": 1}
     style: dict[str, Any] = {"ha": "center", "fontsize": "x-small", "color": GREY}
-    at = axes.transAxes
-    axes.text(0.5, height, text, transform=at, bbox=box, **(style | kwargs))
+    style["bbox"] = {"fc": "white", "ec": "none", "pad": 1}
+    axes.text(0.5, height, text, transform=axes.transAxes, **(style | kwargs))
 
 
 def draw_parameter(
-    axes: Axes,
+    ax: Axes | None,
     table: xr.Dataset,
     name: str,
     *,
     what: str,
     systematic: str | None = None,
     **kwargs: Any,
-) -> None:
+) -> Axes:
     """Draw a column of a table of fits against their one dimension.
 
     Parameters
     ----------
-    axes : matplotlib.axes.Axes
+    ax : matplotlib.axes.Axes, optional
         Where to draw.
     table : xarray.Dataset
         With ``status`` over one dimension; fits that are not ok are left out.
@@ -300,28 +311,186 @@ def draw_parameter(
         For `matplotlib.axes.Axes.errorbar`.
     """
     dim = str(table.status.dims[0])
-    numbers = dim in table.coords and table[dim].dtype.kind in "fiu"
-    x = table[dim].values if numbers else np.arange(table.sizes[dim])
-    names = [str(at) for at in table[dim].values]
-    x_units = str(table[dim].attrs.get("units", "1")) if numbers else "1"
-    x_what = dim if numbers else f"{dim} {', '.join(names)}"
-    y_units = str(table[name].attrs.get("units", "1"))
-    require_same(axes, (x_what, x_units), (what, y_units))
-    ok = {dim: (table.status == OK).values}
-    value, std = table[name].isel(ok), table[f"{name}_std"].isel(ok)
+    at = table[dim]
+    numbers = dim in table.coords and at.dtype.kind in "fiu"
+    x = at.values if numbers else np.arange(at.size)
+    names = [str(name) for name in at.values]
+    along = at if numbers else (f"{dim} {', '.join(names)}", "1")
+    units = str(table[name].attrs.get("units", "1"))
+    axes = on_axes(ax, along, (what, units))
+    ok = (table.status == OK).values
+    columns = table.assign_coords({dim: x}).isel({dim: ok})
     style: dict[str, Any] = {"color": BLUE, "fmt": "."} | kwargs
-    at = value.assign_coords({dim: x[ok[dim]]})
-    draw_curve(axes, at, std, line=False, **style)
+    draw_curve(axes, columns[name], columns[f"{name}_std"], line=False, **style)
     adjust_height(axes)
     if systematic is not None:
-        wide: dict[str, Any] = {
-            "fmt": "none",
-            "ecolor": style["color"],
-            "alpha": 0.25,
-            "elinewidth": 3,
-        }
-        spread = table[systematic].fillna(0.0).isel(ok)
-        axes.errorbar(x[ok[dim]], value.values, spread.values, **wide)
+        wide: dict[str, Any] = {"fmt": "none", "alpha": 0.25, "elinewidth": 3}
+        spread = columns[systematic].fillna(0.0).values
+        axes.errorbar(
+            x[ok], columns[name].values, spread, ecolor=style["color"], **wide
+        )
     if not numbers:
         axes.set_xticks(x, names)
-    label_axes(axes, axis_label(table[dim]))
+    label_axes(axes, axis_label(at))
+    return axes
+
+
+@operation(
+    takes="signal",
+    step=51,
+    when=lambda curve: curve.ndim > 0 and not {"Q", "E"} <= {*curve.dims},
+    where="plot",
+)
+@figure
+def cut(data: xr.DataArray | xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    """Draw a signal over one dimension, with its errors where they are known.
+
+    Up to 100 points are drawn as such, with error bars; more, and what a formula gave,
+    as a line with a band of ± one standard deviation.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        A signal over Q or E alone, or such curves over one further dimension, as of
+        pairs, samples or a few energies, which a legend names.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw. Beside cuts that are there already it gets another colour and a
+        legend that names each by what differs: the range of the cut, the sample, the
+        temperature, the file. ``label=`` wins. On axes in other units it is converted.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    RangeError
+        If the data have other dimensions, or more curves than there are colours.
+    QuantityError, UnitsError
+        If the axes show another quantity, or units that the data do not convert to.
+    """
+    if own := own_figure(data):
+        raise QuantityError(
+            f"got the table of .bp.{quantity_name(data)}(), not a signal such as S",
+            fix=f"{own} draws such a table",
+        )
+    return draw_cut(_in_units_of(ax, data), ax, **kwargs)
+
+
+def own_figure(table: Any) -> str:
+    """Write the call that draws a table of results; empty if there is none."""
+    result = quantity_name(table) if isinstance(table, xr.Dataset) else None
+    steps = steps_after(table) if result else ()
+    own = [f"table{step}" for step in steps if ".plot." in step]
+    if result == "boson_peak":
+        own.append("spectrum.bp.plot.peak(table)")
+    return own[0] if own else ""
+
+
+def draw_cut(
+    data: xr.DataArray | xr.Dataset,
+    ax: Axes | None,
+    within: tuple[float, float] | None = None,
+    **kwargs: Any,
+) -> Axes:
+    """Draw what `cut` draws; the points `within` decide whether they are a line."""
+    signal = read(data)
+    value = signal.value.where(abs(signal.value) < np.inf)
+    others = [d for d in value.dims if d not in signal.quantity.dims]
+    if value.ndim > 1 and not others:  # cuts at a few energies, or at a few Q
+        others = sorted(value.dims, key=lambda d: value.sizes[d])[: value.ndim - 1]
+    others = others if value.ndim > 1 else []
+    along = [d for d in value.dims if d not in others]
+    too_many = any(value.sizes[d] > len(COLORS) for d in others)
+    if len(along) != 1 or len(others) > 1 or too_many:
+        raise RangeError(
+            f"'{value.name}' has the dimensions {dict(value.sizes)}; a cut has one, "
+            f"and at most {len(COLORS)} curves along another",
+            fix="data.bp.cut_E(...), or data.isel(...)",
+        )
+    x, quantity = value[along[0]], signal.quantity.name
+    axes = on_axes(ax, x, (quantity, _units_of(value)))
+    if quantity == "reduced_heat_capacity":
+        axes.set_xscale("log")
+    before, line = len(axes.containers), _is_line(x, within, value)
+    for i in range(value.sizes[others[0]] if others else 1):
+        at = dict.fromkeys(others, i)
+        std = None if signal.std is None else signal.std.isel(at)
+        color = COLORS[(before + i) % len(COLORS)]
+        style: dict[str, Any] = {"color": color, "label": None} | kwargs
+        drawn = draw_curve(axes, value.isel(at), std, line=line, **style)
+        if "label" not in kwargs:
+            name_curve(drawn, facts_of(signal, value.isel(at), others))
+    tell_apart(axes, str(others[0]).replace("_", " ") if others else None)
+    power = power_of(value)
+    label_axes(axes, axis_label(x), signal_label(value, power), power=power)
+    if quantity == "reduced_heat_capacity":
+        logarithmic(axes)
+    if not value.notnull().any():
+        is_dataset = isinstance(signal.source, xr.Dataset)
+        status = signal.source.get("status") if is_dataset else None
+        why = "" if status is None or status.ndim else f": {status.values}"
+        note(axes, f"every value is NaN{why}", 0.5, fontsize="medium")
+    elif quantity in ("vibrational_dos", "generalized_dos") and not (value < 0).any():
+        axes.set_ylim(0, None)
+    adjust_height(axes)
+    return axes
+
+
+def _in_units_of(
+    ax: Axes | None, data: xr.DataArray | xr.Dataset
+) -> xr.DataArray | xr.Dataset:
+    """Convert a signal to the units that the axes show, where that can be done."""
+    shown = shown_on(ax if hasattr(ax, "get_shared_x_axes") else None)
+    if not shown:
+        return data
+    value = read(data).value
+    dim = next((d for d in ("E", "Q", "temperature") if d in value.dims), "")
+    along, x_units = shown.get("x", ("", ""))
+    what, y_units = shown.get("y", ("", ""))
+    try:
+        on_x = dim and along in (None, dim)
+        if on_x and not is_same(x_units, str(value[dim].attrs["units"])):
+            units: dict[str, Any] = {dim: x_units}
+            data = convert(data, **units)  # type: ignore[type-var]
+        signal = read(data)
+        same = is_same(y_units, _units_of(signal.value))
+        if same or what not in (None, signal.quantity.name):
+            return data
+        factor = convert_factor(signal.units, y_units, name=str(value.name))
+    except UnitsError:
+        return data  # refused where it is drawn
+
+    def scaled(array: xr.DataArray) -> xr.DataArray:
+        return (array * factor).assign_attrs(array.attrs | {"units": y_units})
+
+    source = signal.source
+    if isinstance(source, xr.DataArray):
+        return scaled(source)
+    names = [n for n in (f"{value.name}", f"{value.name}_std") if n in source]
+    return source.assign({name: scaled(source[name]) for name in names})
+
+
+def _units_of(value: xr.DataArray) -> str:
+    """Return the units that the label of a signal shows."""
+    return "arbitrary" if is_arbitrary(value) else str(value.attrs["units"])
+
+
+def _is_line(
+    x: xr.DataArray, within: tuple[float, float] | None, value: xr.DataArray
+) -> bool:
+    """Whether a signal is drawn as a line: computed, or too dense for points."""
+    if is_computed(value) or value.attrs["quantity"] in _LINES:
+        return True
+    low, high = (-np.inf, np.inf) if within is None else within
+    return int(((x >= low) & (x <= high)).sum()) > DENSE
+
+
+#: Of distance or time, with points too dense to be seen.
+_LINES = (
+    "radial_distribution",
+    "mean_square_displacement",
+    "intermediate_scattering_function",
+)

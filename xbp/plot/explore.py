@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -13,9 +14,9 @@ from xbp.core.grid import bin_limits, interval
 from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.schema import QUANTITIES
-from xbp.core.signal import Signal, read
+from xbp.core.signal import read
 from xbp.core.units import magnitude
-from xbp.plot.style import BLUE, ORANGE, SYMBOLS, power_of, units_label
+from xbp.plot.style import BLUE, ORANGE, power_of, units_label
 from xbp.reduction import cut_E, cut_Q
 
 __all__ = ["explore"]
@@ -81,48 +82,30 @@ def explore(
     source: Any = signal.source
     if set(signal.value.dims) != {"Q", "E"}:
         raise RangeError(
-            f"'{signal.value.name}' has the dimensions {tuple(signal.value.dims)}",
-            reason="a map has Q and E",
-            fix="choose one element of every other dimension first: data.isel(...)",
+            f"'{signal.value.name}' has the dimensions {tuple(signal.value.dims)}; a map "
+            "has Q and E",
+            fix="data.isel(...)",
         )
     value = signal.value.transpose("E", "Q").compute()
-    reach = {dim: _reach(signal, dim) for dim in ("Q", "E")}
-    limits = {
-        dim: reach[dim]
-        if given is None
-        else interval(given, signal.source, dim, name=f"{dim}_range")
-        for dim, given in (("Q", Q_range), ("E", E_range))
-    }
+    letter = QUANTITIES[value.attrs["quantity"]].label.split("(")[0]
+    edges, limits, widths, axis = {}, {}, {}, {}
     shown = value
-    for dim, (low, high) in limits.items():
-        shown = shown.where(value[dim].clip(low, high) == value[dim])
-    widths = {
-        dim: float(np.median(np.subtract(*bin_limits(signal.source, dim)[::-1])))
-        if width is None
-        else magnitude(
-            width, value[dim].attrs["units"], name=f"{dim}_width", energy=dim == "E"
-        )
-        for dim, width in (("Q", Q_width), ("E", E_width))
-    }
-    for dim, (first, last) in reach.items():
+    for dim, width, given in (("Q", Q_width, Q_range), ("E", E_width, E_range)):
+        lower, upper = bin_limits(source, dim)
+        edges[dim] = np.append(lower, upper[-1])
+        first, last = limits[dim] = float(lower[0]), float(upper[-1])
+        widths[dim] = float(np.median(upper - lower))
+        if width is not None:
+            units, is_E = value[dim].attrs["units"], dim == "E"
+            widths[dim] = magnitude(width, units, name=f"{dim}_width", energy=is_E)
         if not 0 < widths[dim] <= last - first:
             raise RangeError(
-                f"{dim}_width is {widths[dim]:g}",
-                reason=f"the data reach from {first:g} to {last:g}",
-                fix="give a width above 0 that fits",
+                f"{dim}_width is {widths[dim]:g}, in data from {first:g} to {last:g}"
             )
-
-    axis = {
-        dim: hv.Dimension(
-            dim, label=f"{SYMBOLS[dim].strip('$')}", unit=_plain(value[dim])
-        )
-        for dim in ("Q", "E")
-    }
-    letter = QUANTITIES[value.attrs["quantity"]].label.split("(")[0]
-    edges = [
-        np.append(lo, hi[-1])
-        for lo, hi in (bin_limits(signal.source, dim) for dim in ("Q", "E"))
-    ]
+        if given is not None:
+            limits[dim] = interval(given, source, dim, name=f"{dim}_range")
+        shown = shown.where(value[dim].clip(*limits[dim]) == value[dim])
+        axis[dim] = hv.Dimension(dim, label=dim, unit=_plain(value[dim]))
     finite = shown.values[np.isfinite(shown.values)]
     # A single elastic bin or noisy corner must not take all the colours.
     top = float(np.percentile(finite, 99.5)) if finite.size else 1.0
@@ -130,91 +113,49 @@ def explore(
     ten = f"10{str(power).translate(_RAISED)} " if power else ""
     height = hv.Dimension(letter, label=letter, unit=f"{ten}{_plain(value)}".strip())
     title = f"{letter} ({height.unit})" if height.unit else letter
-    top /= 10.0**power
-    options = {
-        "cmap": "viridis",
-        "clim": (0.0, top),
-        "colorbar": True,
-        "width": 430,
-        "height": 360,
-    }
-    options |= {
-        "xlim": limits["Q"],
-        "ylim": limits["E"],
-        "clabel": " ",
-        "title": title,
-        "hooks": [_close],
-    }
-    mesh = hv.QuadMesh(
-        (*edges, value.values / 10.0**power), [axis["Q"], axis["E"]], height
-    ).opts(**options | kwargs)
-    # Where boson peaks are wont to be: low in the range of energies.
-    start = {
-        "Q": sum(limits["Q"]) / 2,
-        "E": limits["E"][0] + (limits["E"][1] - limits["E"][0]) / 5,
-    }
-    point = hv.Points([(start["Q"], start["E"])], [axis["Q"], axis["E"]]).opts(
-        size=14,
-        color=ORANGE,
-        line_color="white",
-        tools=["point_draw"],
-        active_tools=["point_draw"],
+    places = [axis["Q"], axis["E"]]
+    grid = (edges["Q"], edges["E"], value.values / 10.0**power)
+    options: dict[str, Any] = {"cmap": "viridis", "colorbar": True, "hooks": [_close]}
+    options |= {"clim": (0.0, top / 10.0**power), "clabel": " ", "title": title}
+    options |= {"xlim": limits["Q"], "ylim": limits["E"], "width": 430, "height": 360}
+    mesh = hv.QuadMesh(grid, places, height).opts(**options | kwargs)
+    # Where boson peaks usually are: low in the range of energies.
+    low, high = limits["E"]
+    start = {"Q": sum(limits["Q"]) / 2, "E": low + (high - low) / 5}
+    tools: dict[str, Any] = {"tools": ["point_draw"], "active_tools": ["point_draw"]}
+    point = hv.Points([(start["Q"], start["E"])], places).opts(
+        size=14, color=ORANGE, line_color="white", **tools
     )
-    dragged = hv.streams.PointDraw(
-        source=point, num_objects=1, data={"Q": [start["Q"]], "E": [start["E"]]}
-    )
+    first_place = {dim: [at] for dim, at in start.items()}
+    dragged = hv.streams.PointDraw(source=point, num_objects=1, data=first_place)
 
     def at(dim: str, given: dict[str, Any] | None) -> float:
         """Return where the point is, half the width of the cut inside the data."""
-        places = (given or {}).get(dim) or [start[dim]]
-        first, last = reach[dim]
-        return float(
-            np.clip(places[-1], first + widths[dim] / 2, last - widths[dim] / 2)
-        )
+        places, half = (given or {}).get(dim) or [start[dim]], widths[dim] / 2
+        return float(np.clip(places[-1], edges[dim][0] + half, edges[dim][-1] - half))
 
     def lines(data: dict[str, Any] | None) -> Any:
-        style = {"color": "white", "line_width": 1}
-        return hv.HLine(at("E", data)).opts(**style) * hv.VLine(at("Q", data)).opts(
-            **style
-        )
+        cross = hv.HLine(at("E", data)), hv.VLine(at("Q", data))
+        across, along = (line.opts(color="white", line_width=1) for line in cross)
+        return across * along
 
-    def over_E(data: dict[str, Any] | None) -> Any:
-        return _profile(
-            hv,
-            cut_Q(source, at("Q", data), widths["Q"]),
-            axis["E"],
-            height,
-            limits["E"],
-            power,
-        )
+    def profile(dim: str, data: dict[str, Any] | None) -> Any:
+        other, cut = {"E": ("Q", cut_Q), "Q": ("E", cut_E)}[dim]
+        averaged: Any = cut(source, at(other, data), widths[other])
+        return _profile(hv, averaged, axis[dim], height, limits[dim], power)
 
-    def over_Q(data: dict[str, Any] | None) -> Any:
-        return _profile(
-            hv,
-            cut_E(source, at("E", data), widths["E"]),
-            axis["Q"],
-            height,
-            limits["Q"],
-            power,
-        )
-
-    panes = [hv.DynamicMap(draw, streams=[dragged]) for draw in (over_E, over_Q)]
-    return (
-        (mesh * hv.DynamicMap(lines, streams=[dragged]) * point + panes[0] + panes[1])
-        .opts(shared_axes=False)
-        .cols(3)
-    )
+    panes = [
+        hv.DynamicMap(functools.partial(profile, dim), streams=[dragged])
+        for dim in ("E", "Q")
+    ]
+    chart = mesh * hv.DynamicMap(lines, streams=[dragged]) * point
+    return (chart + panes[0] + panes[1]).opts(shared_axes=False).cols(3)
 
 
 def _plain(variable: xr.DataArray) -> str:
     """Write units as text without mathematics, which a page of bokeh does not set."""
     pieces = re.split(r"\$\^{(.*?)}\$", units_label(str(variable.attrs["units"])))
     return "".join(p.translate(_RAISED) if i % 2 else p for i, p in enumerate(pieces))
-
-
-def _reach(signal: Signal, dim: str) -> tuple[float, float]:
-    lower, upper = bin_limits(signal.source, dim)
-    return float(lower[0]), float(upper[-1])
 
 
 def _close(plot: Any, _: Any) -> None:
@@ -237,28 +178,15 @@ def _profile(
     """Draw one cut, its place in the title."""
     signal = read(cut)
     value = signal.value.compute()
-    dim = str(value.dims[0])
+    (dim,) = map(str, value.dims)
     other = "Q" if dim == "E" else "E"
-    finite = (
-        np.isfinite(value.values)
-        & (value[dim].values >= limits[0])
-        & (value[dim].values <= limits[1])
-    )
-    x, y = value[dim].values[finite], value.values[finite] / 10.0**power
+    std = value * 0 if signal.std is None else signal.std.compute()
+    x = value[dim].values
+    seen = np.isfinite(value.values) & (x >= limits[0]) & (x <= limits[1])
+    y, error = (a.values[seen] / 10.0**power for a in (value, std))
     title = f"{other} = {float(value[other]):.3g} {_plain(value[other])}"
-    options = {
-        "width": 330,
-        "height": 360,
-        "title": title,
-        "framewise": True,
-        "xlim": limits,
-    }
-    curve = hv.Curve((x, y), axis, height).opts(color=BLUE, **options)
-    std = (
-        np.zeros_like(y)
-        if signal.std is None
-        else np.nan_to_num(signal.std.compute().values[finite]) / 10.0**power
-    )
-    return curve * hv.ErrorBars((x, y, std), axis, [height, "std"]).opts(
-        line_color=BLUE, upper_head=None, lower_head=None
-    )
+    options: dict[str, Any] = {"width": 330, "height": 360, "framewise": True}
+    options |= {"title": title, "xlim": limits, "color": BLUE}
+    curve = hv.Curve((x[seen], y), axis, height).opts(**options)
+    bars = hv.ErrorBars((x[seen], y, np.nan_to_num(error)), axis, [height, "std"])
+    return curve * bars.opts(line_color=BLUE, upper_head=None, lower_head=None)

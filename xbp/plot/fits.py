@@ -1,4 +1,4 @@
-"""Fits: a spectrum with the fitted curve, or the numbers of many fits."""
+"""Fits: a spectrum with its fitted curve, the numbers of many fits, energies of peaks."""
 
 from __future__ import annotations
 
@@ -10,27 +10,38 @@ import numpy.typing as npt
 import xarray as xr
 
 from xbp.core.errors import QuantityError, RangeError, UnitsError
+from xbp.core.grid import interval
+from xbp.core.guards import not_used, require_columns
 from xbp.core.operation import operation, steps_after
-from xbp.core.pint_data import unwrap
 from xbp.core.schema import quantity_name
-from xbp.core.signal import Signal, read, table_signal
+from xbp.core.signal import Signal, read
 from xbp.core.status import OK
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.many import evaluate
+from xbp.fitting.peak import evaluate as evaluate_peak
 from xbp.models.catalogue import MODELS, find_model, parameter_units
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian
-from xbp.plot.curves import HEADROOM, draw_parameter, limit_height
-from xbp.plot.cuts import draw_cut
-from xbp.plot.shown import label_axes
+from xbp.plot.axes import label_axes, show_legend
+from xbp.plot.curves import (
+    HEADROOM,
+    draw_cut,
+    draw_parameter,
+    height_without_outliers,
+    limit_height,
+    own_figure,
+)
 from xbp.plot.style import (
     GREY,
     ORANGE,
-    axes_of,
+    energy_text,
     figure,
     fit_quality,
     label,
+    mark_box_phonon,
     parameter_text,
+    read_table,
     set_title,
+    systematic_error,
 )
 from xbp.reduction import cut_Q
 
@@ -40,9 +51,9 @@ if TYPE_CHECKING:
 else:
     lmfit = lazy_loader.load("lmfit")
 
-__all__ = ["FITS", "fit"]
+__all__ = ["draw_energies", "fit", "peak"]
 
-#: Tables that this figure draws.
+#: Tables that `fit` draws.
 FITS = ("fit", "fit_elastic_line")
 _ELASTIC_LINE = {
     "energy": "$E_0$",
@@ -114,40 +125,37 @@ def fit(
             return _draw_many(data, parameter, ax, **kwargs)
         data, table = table, data
     numbers, along = _one_fit(table)
-    if parameter is not None:
-        raise QuantityError(
-            f"parameter={parameter!r} is for tables of many fits", fix="leave it out"
-        )
+    not_used("it is of many fits", parameter=parameter)
     signal = _fitted_part(read(data), numbers, along)
     value = signal.value
-    own_units = str(numbers[f"{along}_low"].attrs["units"])
-    axis_units = str(value[along].attrs["units"])
-    factor = convert_factor(
-        own_units, axis_units, name=f"coordinate '{along}'", energy=along == "E"
-    )
+    x = value[along]
+    own_units, units = (c.attrs["units"] for c in (numbers[f"{along}_low"], x))
+    factor = convert_factor(own_units, units, name=along, energy=along == "E")
     low, high = (float(numbers[f"{along}_{end}"]) * factor for end in ("low", "high"))
-    first, last = float(value[along].min()), float(value[along].max())
+    first, last = float(x.min()), float(x.max())
     if np.isfinite(low) and low < high:
         beside = (high - low) / 2
         first, last = max(first, low - beside), min(last, high + beside)
     found = str(numbers.status.values) == OK
-    x = np.linspace(low, high, 400)
-    curve = _curve(numbers, model, x / factor, value, own_units) if found else None
+    places = np.linspace(low, high, 400)
+    curve = None
+    if found:
+        curve = _curve(numbers, model, places / factor, value, str(own_units))
     axes = draw_cut(signal.source, ax, (first, last), **kwargs)
     axes.set_xlim(first, last)
     if curve is not None:
-        seen = value.where((value[along] >= first) & (value[along] <= last))
-        inside = value.where((value[along] >= low) & (value[along] <= high))
+        seen = value.where((x >= first) & (x <= last))
+        inside = value.where((x >= low) & (x <= high))
         axes.axvspan(low, high, color=GREY, alpha=0.12, lw=0, zorder=0)
-        axes.plot(x, curve, color=ORANGE, lw=1.6, zorder=3)
+        axes.plot(places, curve, color=ORANGE, lw=1.6, zorder=3)
+        ends = float(seen.min()), float(seen.max())
         top = max(float(inside.max()), float(curve.max()))
-        bottom = min(float(seen.min()), float(curve.min()), 0.0)
-        highest = max(float(seen.max()), top)
+        highest = max(ends[1], top)
         end = highest + 0.1 * abs(highest) if highest else 1.0
-        if float(seen.max()) > 2 * HEADROOM * top > 0:
+        if ends[1] > 2 * HEADROOM * top > 0:
             end = HEADROOM * top
-        limit_height(axes, seen, end, (float(seen.min()), float(seen.max())))
-        axes.set_ylim(1.1 * bottom, None)
+        limit_height(axes, seen, end, ends)
+        axes.set_ylim(1.1 * min(ends[0], float(curve.min()), 0.0), None)
     set_title(axes, *_title(numbers, found))
     return axes
 
@@ -156,18 +164,13 @@ def _draw_many(
     table: xr.Dataset, parameter: str | None, ax: Axes | None, **kwargs: Any
 ) -> Axes:
     """Draw what many fits found against the dimension that they are over."""
-    plain: xr.Dataset = unwrap(table)[0].compute()
-    kind = str(quantity_name(plain))
-    status = table_signal(plain, kind, "status").value
-    if status.ndim == 0:
+    kind = str(quantity_name(table))
+    plain, status = read_table(table, kind, "status")
+    if status.ndim != 1:
+        own = "draws what they found" if status.ndim else "draws it in its data"
         raise QuantityError(
-            "the table is of one fit, which is drawn in its data",
-            fix="table.bp.plot.fit(data)",
-        )
-    if status.ndim > 1:
-        raise QuantityError(
-            f"the fits are over {status.dims}; they are drawn against one dimension",
-            fix=f"table{steps_after(plain)[0]} draws what they found",
+            f"the fits are over {status.dims}, not over one dimension",
+            fix=f"table{steps_after(plain)[0]} {own}",
         )
     known = _parameters(plain)
     name = known[0] if parameter is None else parameter
@@ -176,8 +179,7 @@ def _draw_many(
             f"the table has no parameter {parameter!r}",
             fix=f"parameter={' or '.join(map(repr, known))}",
         )
-    axes = axes_of(ax)
-    draw_parameter(axes, plain, name, what=f"{name} of {kind}", **kwargs)
+    axes = draw_parameter(ax, plain, name, what=f"{name} of {kind}", **kwargs)
     symbol = _symbols(plain)[name]
     symbol = "position of the maximum" if symbol == "maximum at" else symbol
     label_axes(axes, y=label(symbol, str(plain[name].attrs.get("units", "1"))))
@@ -188,56 +190,46 @@ def _draw_many(
 
 def _one_fit(table: Any) -> tuple[xr.Dataset, str]:
     """Return the table of one fit, and the dimension it was along."""
-    plain = unwrap(table)[0].compute() if isinstance(table, xr.Dataset) else table
-    given = quantity_name(plain) if isinstance(plain, xr.Dataset) else None
+    given = quantity_name(table) if isinstance(table, xr.Dataset) else None
     if given not in FITS:
-        own = {
-            "boson_peak": "spectrum.bp.plot.peak(table)",
-            "fit_heat_capacity": "table.bp.plot.heat_capacity()",
-        }
-        what = f"got {'a ' + repr(given) if given else type(plain).__name__}"
+        what = f"got {repr(given) if given else type(table).__name__}"
         raise QuantityError(
-            "no table is given" if plain is None else what,
-            reason="this draws the table of .bp.fit(...) or .bp.fit_elastic_line(...)",
-            fix=own.get(
-                str(given), "line = data.bp.fit_elastic_line(); data.bp.plot.fit(line)"
-            ),
+            f"{'no table is given' if table is None else what}, not one of .bp.fit(...) "
+            "or .bp.fit_elastic_line(...)",
+            fix=own_figure(table) or "data.bp.plot.fit(data.bp.fit_elastic_line())",
         )
-    status = table_signal(plain, str(given), "status", needs=("n_points",)).value
+    plain, status = read_table(table, str(given), "status", "n_points")
     if status.ndim:
         at = ", ".join(f"{dim}=0" for dim in status.dims)
         raise QuantityError(
             f"the fits are over {status.dims}; one spectrum has one fit",
-            fix=f"table{steps_after(plain)[0]} draws what they found; or choose one "
-            f"of each: data.isel({at}).bp.plot.fit(table.isel({at}))",
+            fix=f"table{steps_after(plain)[0]} draws what they found; or "
+            f"data.isel({at}).bp.plot.fit(table.isel({at}))",
         )
     ends = [str(name) for name in plain.variables if str(name).endswith("_low")]
-    if not ends:
-        raise QuantityError(
-            "the table lacks the range that was fitted",
-            fix="pass it as it was returned",
-        )
+    require_columns(plain, ends or ["E_low"], str(given))
     return plain, ends[0].removesuffix("_low")
 
 
 def _fitted_part(signal: Signal, table: xr.Dataset, along: str) -> Signal:
     """Return the spectrum of the fit: of a map, the average over the table's Q."""
-    if (
-        "Q" in signal.value.dims
-        and along == "E"
-        and "Q_bnds" in table.coords
-        and table.Q_bnds.dims == ("bnds",)
-    ):
+    bounds = table.coords.get("Q_bnds")
+    is_map = "Q" in signal.value.dims and along == "E"
+    if is_map and bounds is not None and bounds.dims == ("bnds",):
         units = str(table.Q.attrs["units"])
-        ends = tuple(f"{float(end)!r} {units}" for end in table.Q_bnds.values)
+        ends = tuple(f"{float(end)!r} {units}" for end in bounds.values)
         signal = read(cut_Q(signal.source, ends))  # type: ignore[type-var]
-    if signal.value.dims != (along,):
-        raise RangeError(
-            f"'{signal.value.name}' is over {signal.value.dims}; a fit is drawn in the "
-            f"spectrum over {along} that it is of",
-            fix="pass that spectrum, data.bp.cut_Q(...), or choose one: data.isel(...)",
-        )
+    _require_spectrum(signal.value, along)
     return signal
+
+
+def _require_spectrum(value: xr.DataArray, along: str) -> None:
+    if value.dims != (along,):
+        raise RangeError(
+            f"'{value.name}' is over {value.dims}; a fit is drawn in its spectrum over "
+            f"{along}",
+            fix="data.bp.cut_Q(...), or data.isel(...)",
+        )
 
 
 def _curve(
@@ -264,9 +256,8 @@ def _curve(
         return np.asarray(row.function(x, **numbers)) * factor
     if not isinstance(model, lmfit.Model) and not callable(model):
         raise QuantityError(
-            f"the model {name!r} of the table is not one of xbp.models.MODELS",
-            reason="a table contains numbers, no functions",
-            fix="pass the model again: data.bp.plot.fit(table, model=...)",
+            f"the model {name!r} is not one of xbp.models.MODELS",
+            fix="pass it again: data.bp.plot.fit(table, model=...)",
         )
     worker = model if isinstance(model, lmfit.Model) else lmfit.Model(model)
     if set(worker.param_names) != set(numbers):
@@ -282,14 +273,14 @@ def _parameters(table: xr.Dataset) -> list[str]:
     return [str(name) for name in table.data_vars if f"{name}_std" in table]
 
 
-def _require_units(table: xr.Dataset, expected: dict[str, str]) -> None:
+def _require_units(table: xr.Dataset, expected: dict[str, Any]) -> None:
     """Refuse data that are in other units than those fitted."""
-    for name, units in expected.items():
+    for name, given in expected.items():
+        units = str(getattr(given, "attrs", {"units": given})["units"])
         fitted = str(table[name].attrs.get("units", "1"))
         if parse_unit(fitted) != parse_unit(units):
             raise UnitsError(
-                f"the fit's {name} is in '{fitted}', and for these data would be in "
-                f"'{units}'",
+                f"the fit's {name} is in '{fitted}', the data in '{units}'",
                 fix="pass the data that were fitted, or fit these",
             )
 
@@ -320,3 +311,167 @@ def _title(table: xr.Dataset, found: bool) -> list[str]:
     # Lines end between numbers, not within one.
     numbers = ", ".join(one.replace(" ", "\xa0") for one in each)
     return [f"{what}: {numbers}", fit_quality(table)]
+
+
+_COLUMNS = "energy_std", "height", "width", "relative_residual", "E_low", "E_high"
+
+
+@operation(
+    takes=("signal", "boson_peak"),
+    step=50,
+    suggested="boson_peak",
+    when=lambda table: table.energy.ndim == 1 or "Q" in table.energy.dims,
+    where="plot",
+)
+@figure
+def peak(
+    data: xr.DataArray | xr.Dataset,
+    peak: xr.Dataset | None = None,
+    ax: Axes | None = None,
+    *,
+    E_range: Any = None,
+    **kwargs: Any,
+) -> Axes:
+    """Draw a spectrum with the peak fitted to it, from 0 to twice the energies fitted.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        B(E), a spectrum over E alone; or the peaks from `boson_peak` over Q,
+        temperature, samples or any other one dimension, against which their energies
+        are then drawn.
+    peak : xarray.Dataset, optional
+        What `boson_peak` returned for this spectrum; or `scan_boson_peak`, whose
+        systematic error is in the title and a band about the energy.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    E_range : pair of scalars with units, optional
+        Energies to show, in place of those.
+    **kwargs
+        For `matplotlib.axes.Axes.errorbar`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    QuantityError
+        If the table is of another kind, or of many fits.
+    RangeError
+        If the spectrum has more than one dimension.
+    UnitsError
+        If the peak is in other units than the spectrum.
+    """
+    for table in (data, peak):
+        if isinstance(table, xr.Dataset) and quantity_name(table) in FITS:
+            raise QuantityError(
+                f"got the table of .bp.{quantity_name(table)}(...), not boson_peak",
+                fix=own_figure(table),
+            )
+    if isinstance(data, xr.Dataset) and quantity_name(data) == "boson_peak":
+        return draw_energies(data, ax, **kwargs)
+    if peak is None:
+        shown = None if E_range is None else _limits(read(data), E_range, np.nan)
+        axes = draw_cut(data, ax, shown, **kwargs)
+        if shown is not None:
+            _show(axes, read(data), shown)
+        return axes
+    table, energies = read_table(peak, "boson_peak", "energy", *_COLUMNS, "status")
+    if energies.ndim:
+        raise QuantityError(
+            f"the peaks are over {energies.dims}; a spectrum has one",
+            fix="peak.isel(...)",
+        )
+    signal = read(data)
+    value = signal.value
+    _require_spectrum(value, "E")
+    _require_units(table, {"energy": value["E"], "height": value})
+    shown = _limits(signal, E_range, float(table.E_high))
+    axes = draw_cut(data, ax, shown, **kwargs)
+    mark_box_phonon(axes.axvline, value)
+    if "box_phonon" in value.coords:
+        show_legend(axes)
+    if str(table.status.values) != OK:
+        set_title(axes, f"no peak: {table.status.values}")
+        _show(axes, signal, shown)
+        return axes
+    E = np.linspace(float(table.E_low), float(table.E_high), 300)
+    scalars = [(str(n), v) for n, v in table.data_vars.items() if not v.ndim]
+    numbers = {name: float(v) for name, v in scalars if v.dtype.kind == "f"}
+    curve = evaluate_peak(table.attrs["method"], E, numbers)
+    energy, spread = numbers["energy"], systematic_error(table)
+    axes.plot(E, curve, color=ORANGE, lw=1.6, zorder=3)
+    axes.axvline(energy, color=GREY, lw=0.8, ls="--")
+    if spread:
+        band: dict[str, Any] = {"color": ORANGE, "alpha": 0.2, "lw": 0, "zorder": 0}
+        axes.axvspan(energy - spread, energy + spread, **band)
+    set_title(axes, f"$E_\\mathrm{{BP}}$ = {energy_text(table)}", fit_quality(table))
+    _show(axes, signal, shown, numbers["height"])
+    return axes
+
+
+def _limits(signal: Signal, E_range: Any, fitted_to: float) -> tuple[float, float]:
+    """Return the energies to show: those asked for, or twice those fitted."""
+    E = signal.value["E"]
+    if E_range is not None:
+        return interval(E_range, signal.source, "E", name="E_range")
+    if not np.isfinite(fitted_to):  # no fit: to 30 meV, where boson peaks are sought
+        fitted_to = 15 * convert_factor("meV", str(E.attrs["units"]), energy=True)
+    first, last = float(E[0]), float(E[-1])
+    right = min(2 * fitted_to, last)
+    return (first, last) if right <= first else (0.0, right)
+
+
+def _show(
+    axes: Axes,
+    signal: Signal,
+    limits: tuple[float, float],
+    height: float | None = None,
+) -> None:
+    """Set the limits of both axes to what is about the peak."""
+    value, (left, right) = signal.value, limits
+    if left < right:
+        axes.set_xlim(left, right)
+    inside = (left <= value.E) & (right >= value.E) & (abs(value) < np.inf)
+    shown = value.where(inside)
+    highest = float(shown.where(value.E > 0).max())
+    if height is not None and highest > 2 * HEADROOM * height:
+        top = HEADROOM * height
+    elif highest > 0:
+        std = np.zeros(value.size) if signal.std is None else signal.std.values
+        # Without a peak, to the top of what no elastic line dwarfs.
+        rest = highest
+        if height is None:
+            rest = height_without_outliers(shown, np.nan_to_num(std))
+        top = HEADROOM * rest if rest < highest else 1.1 * highest
+    else:
+        return
+    limit_height(axes, shown, top, (float(shown.min()), float(shown.max())))
+
+
+def draw_energies(
+    table: xr.Dataset, ax: Axes | None, like: xr.DataArray | None = None, **kwargs: Any
+) -> Axes:
+    """Draw energies over their one dimension; on a map `like`, its labels stay."""
+    plain, energy = read_table(table, "boson_peak", "energy", "energy_std", "status")
+    if energy.ndim != 1 or (like is not None and energy.dims[0] not in like.dims):
+        raise RangeError(
+            f"the peaks are over {energy.dims}; they are drawn against one dimension"
+            + ("" if like is None else ", which the map has"),
+            fix="peak.isel(...)",
+        )
+    if like is not None:
+        dim = str(energy.dims[0])
+        _require_units(plain, {"energy": like["E"], dim: like[dim]})
+    systematic = "systematic" if "systematic" in plain else None
+    axes = draw_parameter(
+        ax, plain, "energy", what="E", systematic=systematic, **kwargs
+    )
+    if like is None:
+        mark_box_phonon(axes.axhline, energy)
+        symbols = (r"$E_\mathrm{BP}$", "$E$")
+        own, general = (label(symbol, energy.attrs["units"]) for symbol in symbols)
+        label_axes(axes, y=own, general=general)
+        axes.set_ylim(0, None)
+    return axes

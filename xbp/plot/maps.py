@@ -15,10 +15,9 @@ from xbp.core.grid import bin_limits, interval, select_range
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor
-from xbp.plot.peaks import draw_energies
-from xbp.plot.shown import label_axes, require_same
+from xbp.plot.axes import label_axes, on_axes
+from xbp.plot.fits import draw_energies
 from xbp.plot.style import (
-    axes_of,
     axis_label,
     figure,
     in_powers,
@@ -99,58 +98,50 @@ def map(  # the method users know from xarray-like libraries
         If the data do not have the dimensions E and one other axis of numbers.
     """
     signal = read(data)
-    value = signal.value
+    value, source = signal.value, signal.source
     other = str(next((d for d in value.dims if d != "E"), "Q"))
     # Detectors are numbered, but in no order along an axis.
     numbers = other != "detector" and value[other].dtype.kind in "fiu"
     if set(value.dims) != {other, "E"} or not numbers:
-        to_Q = "data.bp.angle_to_Q('0.05 1/angstrom')"
+        of_angles = signal.quantity.name == "detector_spectra"
         raise RangeError(
             f"'{value.name}' has the dimensions {tuple(value.dims)}; a map needs E and "
             "one other axis of numbers",
-            fix=f"{to_Q} first"
-            if signal.quantity.name == "detector_spectra"
-            else "choose one element of every other dimension first: data.isel(...)",
+            fix="data.bp.angle_to_Q('0.05 1/angstrom')"
+            if of_angles
+            else "data.isel(...)",
         )
-    axes = axes_of(ax)
-    other_units, E_units = (str(value[d].attrs.get("units", "1")) for d in (other, "E"))
-    require_same(axes, (other, other_units), ("E", E_units))
+    axes = on_axes(ax, value[other], ("E", str(value.E.attrs.get("units", "1"))))
     value = value.transpose("E", other)
-    limits = [bin_limits(signal.source, dim) for dim in (other, "E")]
+    limits = [bin_limits(source, dim) for dim in (other, "E")]
     x_edges, E_edges = (np.append(low, high[-1]) for low, high in limits)
-    shown = value.values[select_range(signal.source, "E", E_range, name="E_range")]
-    norm = color_scale(
-        shown, *(kwargs.pop(key, None) for key in ("norm", "vmin", "vmax"))
-    )
-    style: dict[str, Any] = {
-        "cmap": "viridis",
-        "rasterized": True,
-        "norm": norm,
-    } | kwargs
-    mesh = axes.pcolormesh(x_edges, E_edges, paintable(value.values, norm), **style)
+    shown = value.values[select_range(source, "E", E_range, name="E_range")]
+    scale = [kwargs.pop(key, None) for key in ("norm", "vmin", "vmax")]
+    norm = color_scale(shown, *scale)
+    style: dict[str, Any] = {"cmap": "viridis", "rasterized": True} | kwargs
+    painted = paintable(value.values, norm)
+    mesh = axes.pcolormesh(x_edges, E_edges, painted, norm=norm, **style)
     if add_colorbar:
         text = functools.partial(signal_label, value.transpose(other, "E"))
         # On top, since the axis of S(Q) is at the right.
         color_bar(mesh, axes, shown, text, location="top", aspect=30)
     label_axes(axes, axis_label(value[other]), axis_label(value["E"]))
     if E_range is not None:
-        axes.set_ylim(*interval(E_range, signal.source, "E", name="E_range"))
+        axes.set_ylim(*interval(E_range, source, "E", name="E_range"))
     if peak is not None:
         draw_energies(peak, axes, like=value, ms=3, lw=0.7, color="white")
     mark_box_phonon(functools.partial(axes.axhline, zorder=2), value, "white")
     if sq is not None:
-        _overlay_structure_factor(axes, signal, sq, other)
+        if other != "Q":
+            raise RangeError(f"S(Q) cannot be drawn over a map of {other}")
+        _overlay_structure_factor(axes, signal, sq)
         axes.set_xlim(x_edges[0], x_edges[-1])
     return axes
 
 
 def _overlay_structure_factor(
-    axes: Axes, signal: Signal, sq: xr.DataArray | xr.Dataset, over: str
+    axes: Axes, signal: Signal, sq: xr.DataArray | xr.Dataset
 ) -> None:
-    if over != "Q":
-        raise RangeError(
-            f"S(Q) cannot be drawn over a map of {over}", fix="leave sq out"
-        )
     given = read(sq, "static_structure_factor")
     require_dims(given.value, "Q")
     units = (str(value["Q"].attrs["units"]) for value in (given.value, signal.value))
@@ -202,16 +193,14 @@ def color_scale(
         return norm
     finite = shown[np.isfinite(shown)]
     positive = finite[finite > 0]
-    largest = float(np.abs(finite).max()) if finite.size else 0.0
+    largest = float(np.abs(finite).max(initial=0.0))
     if largest and not 1e-200 < largest < 1e200:  # matplotlib's arithmetic fails
         raise RangeError(
-            f"the numbers go up to {largest:.3g}: too small or too large for colours",
+            f"numbers up to {largest:.3g} are too small or too large for colours",
             fix="scale them first, data.bp.scale(...)",
         )
     if norm == "log" and not positive.size:
-        raise RangeError(
-            "nothing shown is positive, so it has no logarithm", fix='norm="linear"'
-        )
+        raise RangeError("nothing shown is positive", fix='norm="linear"')
     # The top is not set by a noisy corner, nor, on a linear scale, by an elastic line.
     most, usual = np.percentile(finite, [99.5, 75]) if finite.size else (1.0, 0.0)
     # A lower end at or below 0 asks for a linear scale; noise about 0 needs one.

@@ -7,30 +7,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.operation import operation
-from xbp.core.pint_data import unwrap
-from xbp.core.schema import QUANTITIES, quantity_name, symbol_of
-from xbp.core.signal import table_signal
+from xbp.core.schema import QUANTITIES, symbol_of
 from xbp.core.status import GIVEN
+from xbp.plot.axes import label_axes, on_axes, show_legend
 from xbp.plot.curves import DENSE, draw_curve
-from xbp.plot.shown import label_axes, require_same
 from xbp.plot.style import (
     BLUE,
     COLORS,
     GREEN,
     GREY,
     ORANGE,
-    SYMBOLS,
-    axes_of,
+    axis_label,
     figure,
     in_powers,
     label,
     overlay,
     power_of,
     pyplot,
-    require_dims,
+    read_table,
     units_label,
 )
 
@@ -66,33 +62,27 @@ def scaling(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes:
     RangeError
         If it is of several cuts.
     """
-    table = unwrap(data)[0].compute()
-    value = table_signal(table, "scale_to_sq", "cut").value
-    require_dims(value, "Q")
-    axes = axes_of(ax)
+    table, value = read_table(data, "scale_to_sq", "cut", over="Q")
     what = str(table.attrs.get("signal", "reduced_dos"))
-    Q_units, units = str(value.Q.attrs["units"]), str(value.attrs["units"])
-    require_same(axes, ("Q", Q_units), (what, units))
+    units = str(value.attrs["units"])
+    axes = on_axes(ax, value.Q, (what, units))
     symbol = f"${symbol_of(value.assign_attrs(quantity=what))}$"
     style: dict[str, Any] = {"color": BLUE, "label": symbol} | kwargs
     draw_curve(axes, value, table.get("cut_std"), line=value.size > DENSE, **style)
-    scaled: dict[str, Any] = {
-        "color": ORANGE,
-        "lw": 1.6,
-        "label": "$A\\,S(Q)$",
-        "zorder": 3,
-    }
-    axes.plot(value.Q, table.scaled_structure_factor, **scaled)
+    scaled: dict[str, Any] = {"color": ORANGE, "lw": 1.6, "zorder": 3}
+    axes.plot(value.Q, table.scaled_structure_factor, label="$A\\,S(Q)$", **scaled)
     at = ""
     if "E" in value.coords:
         at = f" at {float(value.E):.3g} {units_label(value.E.attrs['units'])}"
-    title = f"$r$ = {float(table.pearson_r):.2f}{at}".replace("-", "−")
-    axes.set_title(title, fontsize="small")
+    _set_title(axes, f"$r$ = {float(table.pearson_r):.2f}{at}")
     power = power_of(value)
-    x, y = label(SYMBOLS["Q"], Q_units), label(symbol, units, power)
-    label_axes(axes, x, y, power=power)
-    axes.legend(frameon=False, fontsize="small")
+    label_axes(axes, axis_label(value.Q), label(symbol, units, power), power=power)
+    show_legend(axes)
     return axes
+
+
+def _set_title(axes: Axes, text: str) -> None:
+    axes.set_title(text.replace("-", "−"), fontsize="small")
 
 
 @operation(takes="correlation_map", step=50, where="plot")
@@ -120,11 +110,8 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     RangeError
         If it has a further dimension.
     """
-    table = unwrap(data)[0].compute()
-    r = table_signal(table, "correlation_map", "pearson_r").value
-    require_dims(r, "E")
-    axes = axes_of(ax)
-    require_same(axes, ("E", str(r.E.attrs["units"])), ("correlation", "1"))
+    table, r = read_table(data, "correlation_map", "pearson_r", over="E")
+    axes = on_axes(ax, r.E, ("correlation", "1"))
     spread = table.pearson_r_std.values
     band = np.maximum(r - spread, -1.0), np.minimum(r + spread, 1.0)
     axes.fill_between(r.E, *band, color=BLUE, alpha=0.2, lw=0)
@@ -133,8 +120,7 @@ def correlation(data: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     axes.axhline(0.0, color=GREY, lw=0.8)
     what = QUANTITIES[table.attrs.get("signal", "reduced_dos")].label
     text = f"correlation of ${what}$ with $S(Q)$"
-    general = "correlation with $S(Q)$"
-    label_axes(axes, label(SYMBOLS["E"], r.E.attrs["units"]), text, general=general)
+    label_axes(axes, axis_label(r.E), text, general="correlation with $S(Q)$")
     axes.set_ylim(-1.05, 1.05)
     return axes
 
@@ -175,7 +161,7 @@ def fluctuations(
     MissingDependencyError
         If matplotlib is not installed.
     """
-    _require_comparison(table)
+    table, _ = read_table(table, "compare_fluctuations", "r_of_B")
     names = table.field.values.tolist()
     n_rows = -(-(len(names) + 1) // 3)
     if figure is None:
@@ -194,9 +180,9 @@ def fluctuations(
     # The lowest panel of a column is not in the last row if that is not full.
     for ax in axes.flat[max(len(panels) - 3, 0) : len(panels)]:
         ax.tick_params(labelbottom=True)
-        ax.set_xlabel(label(SYMBOLS["Q"], table.Q.attrs["units"]))
+        ax.set_xlabel(axis_label(table.Q))
     for ax in axes[:, 0]:
-        ax.set_ylabel(label(SYMBOLS["E"], table.E.attrs["units"]))
+        ax.set_ylabel(axis_label(table.E))
     return figure
 
 
@@ -213,58 +199,51 @@ def _draw_panel(
     shown = map_.isel(E=inside).transpose("E", "Q")
     # Phonons at the smallest Q are many times brighter than all else.
     top = float(np.percentile(shown.values[np.isfinite(shown.values)], 99.5))
-    style: dict[str, Any] = {
-        "vmin": 0,
-        "vmax": top,
-        "cmap": "viridis",
-        "rasterized": True,
-    } | kwargs
+    style: dict[str, Any] = {"cmap": "viridis", "rasterized": True}
+    style |= {"vmin": 0, "vmax": top} | kwargs
     limits = [bin_limits(shown, dim) for dim in ("Q", "E")]
-    edges = [np.append(low, high[-1]) for low, high in limits]
-    mesh = ax.pcolormesh(*edges, shown.values, **style)
+    Q, E = (np.append(low, high[-1]) for low, high in limits)
+    mesh = ax.pcolormesh(Q, E, shown.values, **style)
     power = power_of(top)
     place: dict[str, Any] = {"pad": 0.01, "fraction": 0.05, "format": in_powers(power)}
     bar = ax.figure.colorbar(mesh, ax=ax, **place)
     bar.ax.tick_params(labelsize="small")
-    symbol = "$B$" if name == "B" else r"$\Omega$"
+    is_B = name == "B"
+    symbol = "$B$" if is_B else r"$\Omega$"
     bar.set_label(label(symbol, map_.attrs["units"], power))
     over = overlay(ax, table.Q, table.Sq, "")
     over.set_ylim(0, 1.6 * float(table.Sq.max()))
     over.set_yticks([])
     branch = {"volumetric_strain": "longitudinal", "shear_strain": "transverse"}
+    named = {"$S(Q)$": over.lines[-1]} if is_B else {}
     if "phonon_energy" in table and name in branch:
         phonon = table.phonon_energy.sel(branch=branch[name])
-        seen = phonon[(phonon > edges[1][0]) & (phonon < edges[1][-1])]
+        seen = phonon[(phonon > E[0]) & (phonon < E[-1])]
         (points,) = ax.plot(seen.Q_branch, seen, ".", color="white", ms=3)
-        _legend_on_map(over, {f"{branch[name]} phonons": points})
-    title = "$B(Q,E)$" if name == "B" else rf"$\Omega(Q,E)$, {_field_name(name)}"
-    if np.isfinite(r):
-        title += f": $r$ = {r:.2f}".replace("-", "−")
-    ax.set_title(title, fontsize="small")
-    ax.set_xlim(edges[0][0], edges[0][-1])
-    named = {"$S(Q)$": over.lines[-1]}
+        named = {f"{branch[name]} phonons": points}
+    title = "$B(Q,E)$" if is_B else rf"$\Omega(Q,E)$, {_field_name(name)}"
+    _set_title(ax, title + (f": $r$ = {r:.2f}" if np.isfinite(r) else ""))
+    ax.set_xlim(Q[0], Q[-1])
     if np.isfinite(float(table.E_BP)):
-        given = "E_BP_status" in table and table.E_BP_status.item() == GIVEN
         line = ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
-        named["given $E$" if given else r"$E_\mathrm{BP}$"] = line
-    if name == "B":
-        _legend_on_map(over, named)
+        if is_B:
+            given = "E_BP_status" in table and table.E_BP_status.item() == GIVEN
+            named["given $E$" if given else r"$E_\mathrm{BP}$"] = line
+    if named:
+        over.legend(named.values(), named.keys(), **_LEGEND_ON_MAP)
 
 
-def _legend_on_map(axes: Axes, named: dict[str, Any]) -> None:
-    """Name white points and lines over a map, on a dark ground."""
-    axes.legend(
-        named.values(),
-        named.keys(),
-        loc="upper right",
-        fontsize="x-small",
-        facecolor="#222222",
-        framealpha=0.75,
-        edgecolor="none",
-        labelcolor="white",
-        handlelength=1.4,
-        borderpad=0.3,
-    )
+#: White points and lines over a map are named on a dark ground.
+_LEGEND_ON_MAP: dict[str, Any] = {
+    "loc": "upper right",
+    "fontsize": "x-small",
+    "facecolor": "#222222",
+    "framealpha": 0.75,
+    "edgecolor": "none",
+    "labelcolor": "white",
+    "handlelength": 1.4,
+    "borderpad": 0.3,
+}
 
 
 @operation(takes="compare_fluctuations", step=51, where="plot")
@@ -292,12 +271,11 @@ def field_correlations(
     QuantityError
         If the table is another.
     """
-    _require_comparison(table)
-    axes = axes_of(ax)
-    require_same(axes, ("E", str(table.E.attrs["units"])), ("correlation", "1"))
+    table, r_of_B = read_table(table, "compare_fluctuations", "r_of_B")
+    axes = on_axes(ax, table.E, ("correlation", "1"))
     axes.axhline(0, color=GREY, lw=0.6)
     E = table.E[table.E > 0]
-    axes.plot(E, table.r_of_B.sel(E=E), color="black", lw=2, label="$B(Q,E)$")
+    axes.plot(E, r_of_B.sel(E=E), color="black", lw=2, label="$B(Q,E)$")
     colors = (ORANGE, BLUE, GREEN, *COLORS[3:6], GREY)
     for color, name in zip(colors, table.field.values.tolist(), strict=False):
         style: dict[str, Any] = {"lw": 1.2, "color": color, "label": _field_name(name)}
@@ -305,15 +283,11 @@ def field_correlations(
     if np.isfinite(float(table.E_BP)):
         axes.axvline(float(table.E_BP), color=GREY, lw=0.8, ls=":")
     text = "correlation $r$ with $S(Q)$"
-    label_axes(axes, label(SYMBOLS["E"], table.E.attrs["units"]), text, general=text)
+    label_axes(axes, axis_label(table.E), text, general=text)
     axes.set_ylim(-1.02, 1.02)
     # Above the axes: the curves run everywhere within.
-    place: dict[str, Any] = {
-        "loc": "lower center",
-        "bbox_to_anchor": (0.5, 1.0),
-        "ncols": 2,
-    }
-    axes.legend(fontsize="x-small", frameon=False, **place)
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    show_legend(axes, fontsize="x-small", ncols=2, **place)
     return axes
 
 
@@ -324,13 +298,3 @@ def _field_name(field: str) -> str:
         "von_mises_strain": "von Mises strain",
     }
     return str(names.get(field, field.replace("_", " ")))
-
-
-def _require_comparison(table: xr.Dataset) -> None:
-    if not isinstance(table, xr.Dataset) or (
-        quantity_name(table) != "compare_fluctuations"
-    ):
-        raise QuantityError(
-            "this is not the Dataset that compare_fluctuations returned",
-            fix="traj.bp.compare_fluctuations(Q_max).bp.plot.fluctuations()",
-        )

@@ -15,7 +15,9 @@ from xbp.core.diagnostic import is_poor
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.format import percent, with_error
 from xbp.core.optional import require
+from xbp.core.pint_data import unwrap
 from xbp.core.schema import symbol_of
+from xbp.core.signal import table_signal
 from xbp.core.units import convert_factor, parse_unit
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ __all__ = [
     "parameter_text",
     "power_of",
     "pyplot",
+    "read_table",
     "require_dims",
     "set_title",
     "signal_label",
@@ -56,6 +59,13 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 #: Colours of curves on the same axes.
 COLORS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SYMBOLS = {"Q": "$Q$", "E": "$E$", "r": "$r$", "time": "$t$", "temperature": "$T$"}
+#: Quantities that are not intensities where they have no units.
+_RATIOS = (
+    "static_structure_factor",
+    "radial_distribution",
+    "intermediate_scattering_function",
+    "static_fluctuation",
+)
 _AXES_KEYWORDS = ("xlim", "ylim", "xscale", "yscale", "xticks", "yticks")
 _AXES_KEYWORDS_DOC = """\
     figsize, xlim, ylim, xscale, yscale, xticks, yticks : optional
@@ -86,10 +96,20 @@ def require_dims(value: xr.DataArray, *dims: str) -> None:
     """Raise an error if values do not have exactly the given dimensions."""
     if value.dims != dims:
         raise RangeError(
-            f"'{value.name}' has the dimensions {value.dims}; one curve over "
-            f"{' and '.join(dims)} is drawn",
-            fix="choose one element of every other dimension: data.isel(...)",
+            f"'{value.name}' is over {value.dims}; it is drawn over {' and '.join(dims)}",
+            fix="data.isel(...)",
         )
+
+
+def read_table(
+    table: Any, kind: str, column: str, *needs: str, over: str | None = None
+) -> tuple[xr.Dataset, xr.DataArray]:
+    """Return a table of results as plain numbers, and a column, `over` one dimension."""
+    plain = unwrap(table)[0].compute() if isinstance(table, xr.Dataset) else table
+    value = table_signal(plain, kind, column, needs=needs).value
+    if over is not None:
+        require_dims(value, over)
+    return plain, value
 
 
 def figure(draw: Callable[P, Axes]) -> Callable[P, Axes]:
@@ -105,8 +125,7 @@ def figure(draw: Callable[P, Axes]) -> Callable[P, Axes]:
         if size is not None:
             if call.arguments.get("ax") is not None:
                 raise QuantityError(
-                    "both ax and figsize are given",
-                    fix="set the size of your own figure: plt.subplots(figsize=...)",
+                    "both ax and figsize are given", fix="leave one out"
                 )
             call.arguments["ax"] = axes_of(None, size)
         try:
@@ -121,9 +140,8 @@ def figure(draw: Callable[P, Axes]) -> Callable[P, Axes]:
             ) from error
         if "xlim" in settings and axes.get_xscale() == "log":
             low, high = settings["xlim"]
-            if low is None or low <= 0:  # a logarithmic axis starts where the data do
-                low = axes.get_xlim()[0]
-            settings["xlim"] = (low, high)
+            # A logarithmic axis starts where the data do.
+            settings["xlim"] = (low if (low or 0) > 0 else axes.get_xlim()[0], high)
         axes.set(**settings)
         return axes
 
@@ -157,7 +175,7 @@ def label(symbol: str, units: str, power: int = 0) -> str:
     >>> label("$B$", "1/meV", -5), label("$r$", "1")
     ('$B$ (10$^{-5}$ meV$^{-1}$)', '$r$')
     """
-    inside = " ".join(filter(None, (_ten(power), units_label(units))))
+    inside = f"{_ten(power)} {units_label(units)}".strip()
     return f"{symbol} ({inside})" if inside else symbol
 
 
@@ -181,7 +199,7 @@ def signal_label(value: xr.DataArray, power: int) -> str:
     written = written.replace("³", "^3").replace(" − γT", r"-\gamma T")
     symbol = f"${written}$" if formula else written.replace("C_p", "$C_p$")
     if is_arbitrary(value):
-        return f"{symbol} ({' '.join(filter(None, (_ten(power), 'arb. units')))})"
+        return f"{symbol} ({f'{_ten(power)} arb. units'.strip()})"
     return label(symbol, value.attrs["units"], power)
 
 
@@ -191,15 +209,9 @@ def is_arbitrary(value: xr.DataArray) -> bool:
     if quantity == "reduced_dos" and "E" in value.coords:
         # An intensity divided by E once or twice.
         E = parse_unit(value["E"].attrs["units"])
-        once = parse_unit(units) * E
-        if once.dimensionless or (once * E).dimensionless:
+        if any((parse_unit(units) * E**n).dimensionless for n in (1, 2)):
             return True
-    return units == "1" and quantity not in (
-        "static_structure_factor",
-        "radial_distribution",
-        "intermediate_scattering_function",
-        "static_fluctuation",
-    )
+    return units == "1" and quantity not in _RATIOS
 
 
 def power_of(values: Any) -> int:
@@ -265,8 +277,8 @@ def set_title(axes: Axes, *lines: str) -> None:
     # 0.7 inches are beside the axes; a small letter takes 0.068.
     letters = max(int((inches - 0.7) / 0.068), 20)
     whole = "\n".join(filter(None, lines)).split("\n")
-    text = "\n".join(broken for line in whole for broken in _broken(line, letters))
-    axes.set_title(text, fontsize="small")
+    broken = [part for line in whole for part in _broken(line, letters)]
+    axes.set_title("\n".join(broken), fontsize="small")
 
 
 def _broken(line: str, most: int) -> list[str]:
@@ -275,27 +287,24 @@ def _broken(line: str, most: int) -> list[str]:
     lines = [""]
     for word in words:
         longer = f"{lines[-1]} {word}".strip(" ")
-        if lines[-1] and len(_visible(longer)) > most:
+        # Roughly what is seen of a text with formulas.
+        seen = re.sub(r"\\mathrm|\\text|[${}_^]", "", longer)
+        seen = re.sub(r"\\[a-zA-Z]+", "x", seen).replace("\\", "")
+        if lines[-1] and len(seen) > most:
             lines.append(word)
         else:
             lines[-1] = longer
     return [text.replace("\xa0", " ") for text in lines]
 
 
-def _visible(text: str) -> str:
-    """Return roughly the visible characters of a text that contains formulas."""
-    text = re.sub(r"\\mathrm|\\text|[${}_^]", "", text)
-    return re.sub(r"\\[a-zA-Z]+", "x", text).replace("\\", "")
-
-
 def fit_quality(table: xr.Dataset) -> str:
     """Format the reduced chi-squared, or the rms residual if errors are not known."""
-    if "chi2_reduced" in table and np.isfinite(chi2 := float(table.chi2_reduced)):
+    chi2 = float(table.get("chi2_reduced", np.nan))
+    rms = float(table.get("relative_residual", np.nan))
+    if np.isfinite(chi2):
         number = f"{chi2:.3g}" if chi2 < 1000 else f"{chi2:.0f}"
         text = f"$\\chi^2_\\mathrm{{red}}$ = {number}"
-    elif "relative_residual" in table and np.isfinite(
-        rms := float(table.relative_residual)
-    ):
+    elif np.isfinite(rms):
         text = f"rms residual {percent(rms)}"
     else:
         return ""
@@ -315,29 +324,27 @@ def energy_text(table: xr.Dataset, name: str = "energy") -> str:
     """
     text = with_error(float(table[name]), float(table[f"{name}_std"]))
     if spread := systematic_error(table, name):
-        names = {"range": "range", "method": "shape"}
         sizes = table.scan_energy.sizes
-        tried = [what for dim, what in names.items() if sizes.get(dim, 1) > 1]
+        names = {"range": "range", "method": "shape"}.items()
+        tried = [what for dim, what in names if sizes.get(dim, 1) > 1]
         text += f" ± {spread:.2g} ({', '.join(tried)})"
     return f"{text} {units_label(str(table[name].attrs['units']))}"
 
 
 def systematic_error(table: xr.Dataset, name: str = "energy") -> float:
     """Return the systematic error found by a scan; 0 if there is none."""
-    key = {"energy": "systematic", "energy_E": "systematic_E"}[name]
-    spread = float(table[key]) if key in table else np.nan
-    return spread if np.isfinite(spread) else 0.0
+    key = name.replace("energy", "systematic")
+    return float(np.nan_to_num(float(table.get(key, np.nan))))
 
 
 def parameter_text(table: xr.Dataset, name: str) -> str:
     """Format a fitted parameter with its error and units."""
     value, std = float(table[name]), float(table.get(f"{name}_std", np.nan))
     power = power_of(value)
-    value, std = value / 10.0**power, std / 10.0**power
-    fixed = std == 0
-    number = f"{value:.4g}".replace("-", "−") if fixed else with_error(value, std)
-    if power and "±" in number:
+    number = with_error(value / 10.0**power, std / 10.0**power)
+    if fixed := std == 0:
+        number = f"{value / 10.0**power:.4g}".replace("-", "−")
+    elif power and "±" in number:
         number = f"({number})"
     units = units_label(str(table[name].attrs.get("units", "1")))
-    parts = (number, _ten(power), units, "(fixed)" if fixed else "")
-    return " ".join(filter(None, parts))
+    return " ".join(filter(None, (number, _ten(power), units, "(fixed)" * fixed)))

@@ -18,8 +18,8 @@ from xbp.core.status import OK
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.curves import height_without_outliers, limit_height
-from xbp.plot.heat_capacity import peak_of
 from xbp.plot.style import COLORS, GREEN, GREY, ORANGE, label, pyplot, set_title
+from xbp.plot.tables import peak_of
 from xbp.reduction import to_bqe
 from xbp.reduction.dos_area import area_of_all_modes
 from xbp.study.compare import EinsteinOr, compare
