@@ -374,7 +374,7 @@ def test_keywords_of_other_types(tmp_path: Path) -> None:
         with pytest.raises(XbpError):
             opened(tmp_path, "1 2\n2 3\n", **options)
     heat = {"quantity": "heat_capacity", "units": "J/mol/K", "coordinate_units": "K"}
-    with pytest.raises(CoordinateError, match="beside a coordinate 'temperature'"):
+    with pytest.raises(QuantityError, match="temperature=300 is not used"):
         opened(tmp_path, "1 2\n2 3\n", T=300, **heat)
     with pytest.raises(TemperatureError, match="absolute zero"):
         opened(tmp_path, "-1 2\n2 3\n", **heat)
