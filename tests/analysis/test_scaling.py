@@ -7,7 +7,7 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
 import xbp
-from xbp.errors import QuantityError, RangeError
+from xbp.errors import QuantityError, RangeError, XbpError
 
 Q = np.linspace(1.5, 9, 76)
 
@@ -280,3 +280,61 @@ def test_pulls_of_scale_and_offset(sq: xr.Dataset) -> None:
         pulls = (fit[name] - true) / fit[f"{name}_std"]
         assert abs(float(pulls.mean())) < 0.15, name
         assert abs(float(pulls.std()) - 1) < 0.15, name
+
+
+def noisy_pair(sq: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+    noise = 0.05 * np.random.default_rng(6).standard_normal((2, Q.size))
+    cut = cut_of(2 * sq.Sq.values + 0.5 + noise[0], np.full(Q.size, 0.05))
+    curve = xbp.new_dataset(
+        "static_structure_factor", sq.Sq.values + 0.2 * noise[1], units="1",
+        std=np.full(Q.size, 0.01), coords={"Q": (Q, "1/angstrom")},
+    )  # fmt: skip
+    return cut, curve
+
+
+@pytest.mark.parametrize("offset", [True, False])
+@pytest.mark.parametrize("shared", [1.0, 0.5])
+def test_chi2_of_a_scale_by_hand(sq: xr.Dataset, offset: bool, shared: float) -> None:
+    """Σ f r²/(σ_B² + A² σ_S²) over Σ f less the parameters; halves of bins have f = 1/2."""
+    cut, curve = noisy_pair(sq)
+    if shared < 1:
+        cut, curve = (data.bp.rebin(Q="0.05 1/angstrom") for data in (cut, curve))
+    fit = cut.bp.scale_to_sq(curve, offset=offset)
+    A, c = float(fit.scale), float(fit.offset) if offset else 0.0
+    left = (cut.B - A * curve.Sq - c).values
+    variance = (cut.B_std**2 + A**2 * curve.Sq_std**2).values
+    free = shared * left.size - 1 - offset
+    chi2 = (shared * left**2 / variance).sum() / free
+    assert float(fit.chi2_reduced) == pytest.approx(chi2, rel=1e-6)
+
+
+def test_halves_of_bins_do_not_sharpen_a_scale_without_errors(sq: xr.Dataset) -> None:
+    cut, curve = noisy_pair(sq)
+    bare = cut.drop_vars("B_std")
+    halves = bare.bp.rebin(Q="0.05 1/angstrom").bp.scale_to_sq(curve[["Sq"]])
+    whole = bare.bp.scale_to_sq(curve[["Sq"]])
+    assert float(halves.scale_std) == pytest.approx(float(whole.scale_std), rel=0.1)
+
+
+def test_curves_that_overlap_by_less_than_a_bin_have_no_scale(sq: xr.Dataset) -> None:
+    cut = cut_of(np.ones(Q.size))
+    beyond = (
+        sq[["Sq"]]
+        .isel(Q=slice(None, None, 5))
+        .assign_coords(Q=("Q", Q[::5] + 7.4, sq.Q.attrs))
+    )
+    with pytest.raises(RangeError, match="2 Q bins"):
+        cut.bp.scale_to_sq(beyond)
+    with pytest.raises(RangeError, match="do not overlap"):
+        cut.bp.scale_to_sq(beyond.assign_coords(Q=("Q", Q[::5] + 8, sq.Q.attrs)))
+
+
+def test_series_of_other_runs_are_not_paired(sq: xr.Dataset) -> None:
+    runs = {"run": (np.arange(3), "1"), "Q": (Q, "1/angstrom")}
+    b = xbp.new_dataset("reduced_dos", np.ones((3, Q.size)), units="1", coords=runs)
+    s = xbp.new_dataset(
+        "static_structure_factor", np.tile(sq.Sq.values, (3, 1)), units="1", coords=runs
+    )
+    assert b.bp.scale_to_sq(s).scale.dims == ("run",)
+    with pytest.raises(XbpError, match="run"):
+        b.bp.scale_to_sq(s.assign_coords(run=[5, 6, 7]))

@@ -382,3 +382,17 @@ def test_one_fit_of_nine_is_no_boson_peak(shared_data: Path) -> None:
     assert int((scan.scan_status == "ok").sum()) == 1
     assert str(scan.status.values) == "undetermined"
     assert np.isnan(scan.energy)
+
+
+def test_a_gaussian_is_not_fitted_beyond_its_automatic_range() -> None:
+    """Which holds its background: beyond, that is no straight line."""
+    scan = spectrum(lognormal(E, 8.0, 1.0, 0.5)).bp.scan_boson_peak()
+    gaussian = scan["scan_E_high"].sel({"method": "gaussian"})
+    assert float(gaussian.sel(range="wider")) == float(gaussian.sel(range="automatic"))
+
+
+def test_one_range_in_two_units_is_given_twice() -> None:
+    THz = 4.135667696923859
+    ranges = [("3 meV", "12 meV"), (f"{3 / THz} THz", f"{12 / THz} THz")]
+    with pytest.raises(QuantityError, match="twice"):
+        spectrum().bp.scan_boson_peak(ranges)
