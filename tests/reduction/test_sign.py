@@ -10,7 +10,7 @@ import xarray as xr
 
 import xbp
 from xbp.errors import CoordinateError
-from xbp.reduction.sign import asymmetry
+from xbp.reduction.detailed_balance import asymmetry
 
 
 def turned(ds: xr.Dataset) -> xr.Dataset:

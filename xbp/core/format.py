@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-__all__ = ["percent", "with_error"]
+__all__ = ["percent", "span", "with_error"]
 
 
 def with_error(value: float, std: float) -> str:
@@ -42,3 +43,16 @@ def percent(part: float) -> str:
     ('3.1 %', 'below 0.01 %')
     """
     return f"{100 * part:.2g} %" if part > 1e-4 else "below 0.01 %"
+
+
+def span(values: Any, units: str = "", digits: int = 10) -> str:
+    """Write a number, or the lowest and the highest of several.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> span(np.array([2.0, 8.5]), "meV"), span(np.array(300.0), "K")
+    ('2...8.5 meV', '300 K')
+    """
+    low, high = (f"{float(end):.{digits}g}" for end in (values.min(), values.max()))
+    return f"{low if low == high else f'{low}...{high}'} {units}".rstrip()

@@ -111,9 +111,9 @@ class Signal:
         """Label an answer and give it back in the kind that was passed.
 
         Units, quantity and history are set anew: nothing that xarray carried through
-        the arithmetic survives. A Variable is on the grid of the signal; `coords` are
-        scalar or further coordinates to add or replace. Its dimensions are put in the
-        order of the signal's. In a Dataset, companions that share the answer's grid
+        the arithmetic survives. A Variable is on the grid of the signal, in any order
+        of its dimensions; `coords` are
+        scalar or further coordinates to add or replace. In a Dataset, companions that share the answer's grid
         stay, and `bounds`, pairs of lower and upper limits, become the CF bounds of
         changed coordinates. `std` belongs to each bin alone; errors of factors that
         bins share are `common`, signed, by the names of the factors
@@ -135,16 +135,15 @@ class Signal:
         on_grid: Any = _labelled(found, self, bounds or {})
         if not grid.xindexes.keys() & (coords or {}).keys():
             on_grid = xr.Coordinates(on_grid, indexes=dict(grid.xindexes))
-        order = [d for d in self.value.dims if d in value.dims]
-        order = order if len(order) == value.ndim else list(value.dims)
-        moved = xr.as_variable(value).transpose(*order)
         known = {k: v for k, v in labels.items() if v is not None}
-        variable = xr.Variable(moved.dims, moved.data, known)
+        if isinstance(value, xr.Variable):
+            value = value.transpose(*self.value.dims)
+        variable = xr.Variable(value.dims, value.data, known)
         if isinstance(self.source, xr.DataArray):
             return self.rewrap(xr.DataArray(variable, coords=on_grid, name=name))
         variables = {name: variable}
         if std is not None:
-            errors = xr.as_variable(std).transpose(*order)
+            errors = std.transpose(*value.dims)
             about = {
                 "units": labels["units"],
                 "long_name": f"standard deviation of {labels['long_name'] or name}",
@@ -178,10 +177,8 @@ def _labelled(
         limits = f"{name}_bnds"
         if isinstance(signal.source, xr.Dataset) and name in bounds:
             attrs["bounds"] = limits
-            pair = bounds[name]
-            if not isinstance(pair, xr.Variable):
-                pair = xr.Variable((*variable.dims, "bnds"), np.stack(pair, axis=-1))
-            out[limits] = pair
+            pair = np.stack(bounds[name], axis=-1)
+            out[limits] = xr.Variable((*variable.dims, "bnds"), pair)
         elif (
             "bounds" in attrs
             and limits in known

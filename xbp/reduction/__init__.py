@@ -1,25 +1,24 @@
 """From S(Q,E) to B(Q,E) and back, and what is done to data on the way."""
 
 from xbp.reduction.arithmetic import convert, scale, subtract
-from xbp.reduction.bins import cut_E, cut_Q, rebin
-from xbp.reduction.debye_waller import debye_waller
-from xbp.reduction.detailed_balance import detailed_balance, fold
-from xbp.reduction.elastic import mask_elastic, shift_E
+from xbp.reduction.bins import cut_E, cut_Q, mask_elastic, rebin, shift_E
+from xbp.reduction.detailed_balance import detailed_balance
+from xbp.reduction.elastic import debye_waller
+from xbp.reduction.fold import fold, integrate_E
 from xbp.reduction.gdos import to_bqe, to_convention, to_gdos, to_sqe
 from xbp.reduction.heat_capacity import heat_capacity, reduced_heat_capacity, to_molar
-from xbp.reduction.integrate import integrate_E
-from xbp.reduction.like import like, to_quantum
-from xbp.reduction.multiphonon import multiphonon_sqe
-from xbp.reduction.normalize import normalize_to_sum_rule, normalize_to_vanadium
-from xbp.reduction.powder import angle_to_Q, kinematic_limits
-from xbp.reduction.raman import to_raman_shift, to_reduced_raman
-from xbp.reduction.resolution import (
-    convolve,
+from xbp.reduction.kinematics import (
     direct_geometry_resolution,
     instrument_resolution,
+    kinematic_limits,
 )
+from xbp.reduction.multiphonon import correct_multiphonon, multiphonon_sqe
+from xbp.reduction.normalize import normalize_to_sum_rule, normalize_to_vanadium
+from xbp.reduction.powder import angle_to_Q
+from xbp.reduction.raman import to_raman_shift, to_reduced_raman
+from xbp.reduction.resolution import convolve, like, to_quantum
 from xbp.reduction.sample import effective_mass
-from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
+from xbp.reduction.vibrational_dos import to_vibrational_dos
 
 __all__ = [
     "angle_to_Q",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pint
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
+from xbp.core.conditions import along
 from xbp.core.errors import CoordinateError, QuantityError, UnitsError
+from xbp.core.format import span
 from xbp.core.guards import choose, require_number, shown
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
@@ -93,25 +96,20 @@ def subtract(
         )
     require_same_grid(signal.value, other.value, other.value.dims)
     require_alike(signal, other, "the background")
-    factor = _factor(signal.value, scale, "scale")
-    factor_std = _factor(signal.value, scale_std, "scale_std", error=True)
-    in_units = other.value.variable * convert_factor(
-        other.units, signal.units, name="the background"
-    )
-    dims = signal.value.dims
-    value = (signal.value.variable - factor * in_units).transpose(*dims)
+    factor, factor_std = _factor(signal.value, scale, scale_std)
+    per_unit = convert_factor(other.units, signal.units, name="the background")
+    in_units = other.value.variable * per_unit
+    value = signal.value.variable - factor * in_units
     std = None
     if signal.std is not None:
         variance: Any = signal.std.variable**2
         if other.std is not None:
-            per_unit = convert_factor(other.units, signal.units)
             variance = variance + (factor * per_unit * other.std.variable) ** 2
-        std = (variance**0.5).transpose(*dims)
+        std = variance**0.5
     common = {}
     if bool((factor_std > 0).any()):
         source = fingerprint("subtract scale", other.value, factor, factor_std)
         common = {source: -factor_std * in_units}
-    name = other.value.attrs.get("long_name", str(other.value.name))
     used = {"scale": factor, "scale_std": factor_std}
     answer: Data = signal.answer(
         value,
@@ -120,8 +118,10 @@ def subtract(
         operation="subtract",
         # The area of a difference of g(E) is unknown.
         attrs={"area": None, "area_of": None},
-        arguments={"background": name}
-        | {key: _described(f) for key, f in used.items() if f.any()},
+        arguments={
+            "background": other.value.attrs.get("long_name", str(other.value.name)),
+            **{key: span(f) for key, f in used.items() if f.any()},
+        },
     )
     return answer
 
@@ -133,64 +133,36 @@ def require_alike(signal: Signal, other: Signal, what: str) -> None:
         if mine is not None and its is not None and mine != its:
             raise QuantityError(
                 f"{what} has {key} {its!r}, the data {mine!r}",
-                reason="they are different functions of Q and E",
                 fix="take data of one instrument, reduced in the same way",
             )
 
 
-def _factor(
-    value: xr.DataArray, given: Any, name: str, *, error: bool = False
-) -> xr.Variable:
-    """Return a dimensionless factor, or its error, over dimensions of the data."""
-    if not isinstance(given, xr.DataArray) or not given.ndim:
-        _require_single(given, name)
-        read_number = _absolute_error if error else magnitude
-        return xr.Variable((), read_number(given, "1", name=name))
-    number, units = split_quantity(given, name)
-    foreign = [d for d in number.dims if d not in value.dims]
-    if foreign or number.dtype.kind not in "fiu":
-        raise QuantityError(
-            f"{name} is an array over {number.dims} of type {number.dtype}; it must be "
-            f"real numbers over dimensions of the data, {tuple(value.dims)}",
-            fix=f"{name}=xr.DataArray(values, dims='E', coords={{'E': data.E}})",
-        )
-    require_same_grid(value, number, number.dims)
-    if error:
-        _absolute_error(number.min().item(), units or "1", name=name)
-    factor: xr.Variable = number.variable.astype(float)
-    factor = factor * convert_factor(units or "1", "1", name=name)
-    return factor
-
-
-def _require_single(given: Any, name: str) -> None:
-    """Refuse a number with its error in one argument."""
-    text = given if isinstance(given, str) else ""
-    if isinstance(given, tuple | list) or any(s in text for s in ("±", "+-", "+/-")):
-        name = name.removesuffix("_std")
-        raise UnitsError(
-            f"{name}={shown(given)} is not one number",
-            fix=f"its standard deviation is an argument: {name}=0.92, {name}_std=0.03",
-        )
-
-
-def _absolute_error(given: Any, units: str, *, name: str) -> float:
-    """Return a standard deviation; percent could be of the factor, and is refused."""
-    _require_single(given, name)
-    if "%" in str(split_quantity(given, name)[1]):
-        raise UnitsError(
-            f"{name}={shown(given)} could be absolute, or relative to the factor",
-            fix=f"{name}=0.03, the standard deviation itself",
-        )
-    return require_number(given, name, units, least=0, error=QuantityError)
-
-
-def _described(factor: xr.Variable) -> float | str:
-    if not factor.ndim:
-        return float(factor.values)
-    return (
-        f"{float(factor.min()):.10g}...{float(factor.max()):.10g} over "
-        f"{', '.join(map(str, factor.dims))}"
+def _factor(value: xr.DataArray, given: Any, std: Any) -> tuple[xr.Variable, ...]:
+    """Return a scale and its standard deviation, over dimensions of the data."""
+    _refuse_pairs(given, std, "scale")
+    factor, error = (
+        along(value, given, "scale", "1"),
+        along(value, std, "scale_std", "1"),
     )
+    least = float(np.nanmin(error.values, initial=0.0))
+    require_number(least, "scale_std", least=0, error=QuantityError)
+    return factor, error
+
+
+def _refuse_pairs(given: Any, std: Any, name: str) -> None:
+    """Refuse a number with its error in one argument, and an error in percent."""
+    for one in (given, std):
+        text = one if isinstance(one, str) else ""
+        if isinstance(one, tuple | list) or any(s in text for s in ("±", "+-", "+/-")):
+            raise UnitsError(
+                f"{name}={shown(one)} is not one number",
+                fix=f"{name}=0.92, {name}_std=0.03",
+            )
+    if "%" in str(split_quantity(std, name)[1]):
+        raise UnitsError(
+            f"{name}_std={shown(std)} could be absolute, or relative to the {name}",
+            fix=f"{name}_std=0.03, the standard deviation itself",
+        )
 
 
 @operation(takes="signal", step=23, suggested="interference_function")
@@ -227,20 +199,18 @@ def scale(data: Data, factor: Any, factor_std: Any = 0.0) -> Data:
     'b/meV'
     """
     signal = read(data)
-    _require_single(factor, "factor")
+    _refuse_pairs(factor, factor_std, "factor")
     units = split_quantity(factor, "factor")[1] or "1"
     number = magnitude(factor, units, name="factor")
-    error = _absolute_error(factor_std, units, name="factor_std")
-    std = None if signal.std is None else signal.std * abs(number)
-    common = {}
-    if error > 0:
-        source = fingerprint("scale factor", signal.value, number, error)
-        common = {source: signal.value.variable * error}
+    error = require_number(
+        factor_std, "factor_std", units, least=0, error=QuantityError
+    )
+    source = fingerprint("scale factor", signal.value, number, error)
     area, each = scaled_area(signal.value, number)
     answer: Data = signal.answer(
         (signal.value * number).assign_coords(each),
-        std,
-        common=common,
+        None if signal.std is None else signal.std * abs(number),
+        common={source: signal.value.variable * error} if error else {},
         operation="scale",
         arguments={
             "factor": f"{number:.10g} {units}",
@@ -304,12 +274,13 @@ def convert(
     new: dict[str, str] = {k: v for k, v in requested.items() if v is not None}
     if not new or not all(isinstance(units, str) for units in new.values()):
         raise UnitsError(
-            f"convert({', '.join(f'{k}={shown(v)}' for k, v in new.items())})",
-            reason="it takes the new units of one or more coordinates, as text",
+            f"convert({', '.join(f'{k}={shown(v)}' for k, v in new.items())}) needs "
+            "the new units of one or more coordinates, as text",
             fix="data.bp.convert(E='THz', Q='1/nm')",
         )
     if frequency is not None:
         choose(frequency, ("ordinary", "angular"), "frequency", error=UnitsError)
+    arguments = {**new, "frequency": frequency}
     if (
         isinstance(data, xr.Dataset)
         and quantity_name(data) == "boson_peak"
@@ -323,9 +294,7 @@ def convert(
     ds: Any = signal.source.to_dataset(name=key) if alone else signal.source
     for dim, units in new.items():
         ds = _convert_coordinate(ds, dim, units, frequency)
-    history = extend_history(
-        signal.value.attrs.get("history"), "convert", {**new, "frequency": frequency}
-    )
+    history = extend_history(signal.value.attrs.get("history"), "convert", arguments)
     ds[key].attrs["history"] = history
     if alone:
         only: Data = signal.rewrap(ds[key].rename(signal.value.name))
@@ -374,40 +343,29 @@ def _convert_coordinate(
             f"the data have no coordinate '{dim}' to convert",
             fix=f"leave {dim}= out",
         )
-    old = str(ds[dim].attrs["units"])
-    new = format_unit(
-        _energy_unit(units)
-        if dim == "E"
-        else parse_unit(units, like=COORDINATES[dim][0])
-    )
+    old, name = str(ds[dim].attrs["units"]), f"coordinate '{dim}'"
+    unit = parse_unit(units, like=COORDINATES[dim][0])
+    new = format_unit(_energy_unit(units) if dim == "E" else unit)
     if dim == "temperature":
-        kelvin = to_kelvin(
-            ds[dim].values.astype(float), old, name="coordinate 'temperature'"
-        )
-        per_kelvin = convert_factor("K", new, name="coordinate 'temperature'")
-        return ds.assign_coords(
-            {dim: (ds[dim].dims, kelvin * per_kelvin, ds[dim].attrs | {"units": new})}
-        )
-    factor = convert_factor(
-        old, new, name=f"coordinate '{dim}'", energy=dim == "E", frequency=frequency
-    )
+        kelvin = to_kelvin(ds[dim].values.astype(float), old, name=name)
+        changed = kelvin * convert_factor("K", new, name=name)
+        attrs = ds[dim].attrs | {"units": new}
+        return ds.assign_coords({dim: (ds[dim].dims, changed, attrs)})
+    factor = convert_factor(old, new, name=name, energy=dim == "E", frequency=frequency)
     out = ds.copy()
-    for name in (dim, f"{dim}_bnds"):
-        if name in ds.variables:
-            scaled = ds[name].variable * factor
-            scaled.attrs = ds[name].attrs | ({"units": new} if name == dim else {})
-            out = (
-                out.assign_coords({name: scaled})
-                if name in ds.coords
-                else out.assign({name: scaled})
-            )
+    for key in (dim, f"{dim}_bnds"):
+        if key in ds.variables:
+            scaled = ds[key].variable * factor
+            scaled.attrs = ds[key].attrs | ({"units": new} if key == dim else {})
+            assign = out.assign_coords if key in ds.coords else out.assign
+            out = assign({key: scaled})
     if dim != "E":
         return out
-    for key, variable in ds.data_vars.items():
+    for column, variable in ds.data_vars.items():
         if "units" not in variable.attrs:
             continue
         # A standard deviation is a density where its variable is one.
-        of = ds.get(str(key).removesuffix("_std"), variable)
+        of = ds.get(str(column).removesuffix("_std"), variable)
         row = QUANTITIES.get(str(of.attrs.get("quantity")))
         rewritten, power = swap_unit(variable.attrs["units"], old, new)
         if power == 0 and row is not None and row.is_density and dim in variable.dims:
@@ -417,7 +375,6 @@ def _convert_coordinate(
                 parse_unit(variable.attrs["units"]) * parse_unit(old) / parse_unit(new)
             )
         if power:
-            attrs = variable.attrs | {"units": rewritten}
-            out[key] = variable.variable * factor**power
-            out[key].attrs = attrs
+            out[column] = variable.variable * factor**power
+            out[column].attrs = variable.attrs | {"units": rewritten}
     return out

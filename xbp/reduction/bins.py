@@ -1,4 +1,4 @@
-"""Cuts and rebinning: means over bins, weighted by how far each lies in an interval."""
+"""Cuts, rebinning, the mask of the elastic line and the zero of E."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.diagnostic import Diagnostic
-from xbp.core.errors import RangeError
-from xbp.core.grid import bin_limits, interval, is_pair, overlap, rebinned
+from xbp.core.conditions import along
+from xbp.core.diagnostic import Diagnostic, diagnosed
+from xbp.core.errors import QuantityError, RangeError
+from xbp.core.format import span
+from xbp.core.grid import bin_limits, given_axis, interval, is_pair, overlap, rebinned
 from xbp.core.guards import (
     choose,
+    not_used,
     require_dims,
     require_finite,
     require_inside,
@@ -24,9 +27,8 @@ from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude, split_quantity
-from xbp.reduction.doubts import with_doubts
 
-__all__ = ["cut_E", "cut_Q", "rebin"]
+__all__ = ["cut_E", "cut_Q", "mask_elastic", "rebin", "shift_E"]
 
 
 @operation(
@@ -133,30 +135,28 @@ def cut_Q(data: Data, Q: Any, width: Any = None) -> Data:
 def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     signal = read(data)
     value = signal.value
-    require_dims(value, (dim,), f"cut_{dim}")
-    units = value[dim].attrs["units"]
+    require_dims(value, dim, f"cut_{dim}")
+    own = value.coords.variables[dim].attrs
     lower, upper = bin_limits(signal.source, dim)
-    leftover: tuple[str, ...]
-    low, high, leftover = _limits(signal, dim, where, width)
+    low, high = _limits(signal, dim, where, width)
     ends = float(low.min()), float(high.max())
-    require_inside(ends, (lower[0], upper[-1]), dim, units)
-    each = overlap(lower, upper, low[..., np.newaxis], high[..., np.newaxis])
-    weights = xr.Variable((*leftover, dim), each)
+    require_inside(ends, (lower[0], upper[-1]), dim, own["units"])
+    each = overlap(lower, upper, low.values[..., None], high.values[..., None])
+    weights = xr.Variable((*low.dims, dim), each)
     mean, std, coords = rebinned(value, signal.std, weights, dim)
     if mean.chunks is None and not mean.notnull().any():
         raise RangeError(
-            f"the interval {dim} = {ends[0]:g} to {ends[1]:g} {units} contains nothing "
-            "but NaN: it is masked, or in the kinematically forbidden region"
+            f"{dim} = {ends[0]:g} to {ends[1]:g} {own['units']} is nothing but NaN: "
+            "masked, or not reached by the instrument"
         )
-    order = [d for d in value.dims if d != dim]
-    coords[dim] = xr.Variable(leftover, (low + high) / 2, value[dim].attrs)
-    cut = xr.DataArray(mean.transpose(*order), coords=coords, name=value.name)
+    coords[dim] = xr.Variable(low.dims, (low + high).data / 2, own)
+    mean = mean.transpose(*[d for d in value.dims if d != dim])
     answer: Data = signal.answer(
-        cut,
-        None if std is None else std.transpose(*order),
+        xr.DataArray(mean, coords=coords, name=value.name),
+        std,
         operation=f"cut_{dim}",
-        arguments={dim: [f"{end:.10g} {units}" for end in ends]},
-        bounds={dim: xr.Variable((*leftover, "bnds"), np.stack([low, high], axis=-1))},
+        arguments={dim: [f"{end:.10g} {own['units']}" for end in ends]},
+        bounds={dim: (low.data, high.data)},
     )
     if isinstance(answer, xr.Dataset):
         answer = answer.drop_vars("coverage", errors="ignore")
@@ -164,70 +164,56 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
         # Dask arrays are not computed to be looked at.
         if known.chunks is not None or not known.data.all():
             part = xr.dot(known.astype(float), weights, dim=dim) / weights.sum(dim)
-            if part.chunks is not None or float(part.min()) < 1 - 1e-9:
-                answer["coverage"] = part.transpose(*order)
-                answer["coverage"].attrs = {
-                    "units": "1",
-                    "long_name": f"part of the interval of {dim} that has numbers",
-                }
-                # Points of which nothing was measured are means of nothing.
-                seen = None if part.chunks is not None else part.where(part > 0)
-                if seen is not None and float(seen.min()) < 0.9995:
-                    least, most = 100 * float(seen.min()), 100 * float(seen.max())
-                    doubt = Diagnostic(
-                        "partial_coverage",
-                        "info",
-                        f"means are over {least:.3g} to {most:.3g} % of the interval "
-                        f"of {dim}, which was not measured throughout (data.coverage)",
-                        "a narrower interval has more of it",
-                    )
-                    with_doubts(answer, str(value.name), doubt)
+            _add_coverage(answer, part, str(value.name), dim)
     return answer
+
+
+def _add_coverage(answer: xr.Dataset, part: xr.Variable, name: str, dim: str) -> None:
+    """Add the part of the interval that has numbers, if it is not all of it."""
+    lazy = part.chunks is not None
+    if not lazy and float(part.min()) >= 1 - 1e-9:
+        return
+    part = part.transpose(*answer[name].dims)
+    long_name = f"part of the interval of {dim} that has numbers"
+    part.attrs = {"units": "1", "long_name": long_name}
+    answer["coverage"] = part
+    # Points of which nothing was measured are means of nothing.
+    least = 1.0 if lazy else float(part.where(part > 0).min())  # type: ignore[no-untyped-call]
+    if least < 0.9995:
+        doubt = Diagnostic(
+            "partial_coverage",
+            "info",
+            f"means are over {100 * least:.3g} to {100 * float(part.max()):.3g} % of "
+            f"the interval of {dim} (data.coverage)",
+            "choose a narrower interval",
+        )
+        answer[name].attrs |= diagnosed(answer[name].attrs, doubt)
 
 
 def _limits(
     signal: Signal, dim: str, where: Any, width: Any
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Return the limits in the units of the coordinate, and what they are over."""
+) -> tuple[xr.Variable, xr.Variable]:
+    """Return the limits of an interval, in the units of the coordinate."""
     value = signal.value
-    units = value[dim].attrs["units"]
-    if isinstance(where, slice):
-        where = (where.start, where.stop)
-    if not isinstance(where, xr.DataArray) and is_pair(where):
-        if width is not None:
-            raise RangeError(
-                f"both an interval {dim}={shown(where)} and width={shown(width)} are "
-                "given"
-            )
+    units = value.coords.variables[dim].attrs["units"]
+    array = isinstance(where, xr.DataArray)
+    if isinstance(where, slice) or (not array and is_pair(where)):
+        not_used(f"{dim} is an interval", width=width)
         low, high = interval(where, signal.source, dim, name=dim)
-        return np.array(low), np.array(high), ()
+        return xr.Variable((), low), xr.Variable((), high)
     if width is None:
         raise RangeError(
             f"width= is missing for the cut at {dim}={shown(where)}",
-            reason="the mean is over an interval, and its width is a choice",
-            fix=f"cut_{dim}({shown(where)}, width='0.5 {units}'), or cut_{dim}((low, "
-            "high))",
+            fix=f"width='0.5 {units}', or {dim}=(low, high)",
         )
     half = require_positive(width, "width", units, energy=dim == "E") / 2
-    if not (isinstance(where, xr.DataArray) and where.ndim):
-        number = magnitude(where, units, name=dim, energy=dim == "E")
-        return np.array(number - half), np.array(number + half), ()
-    numbers, given = split_quantity(where, dim)
-    extra = [d for d in numbers.dims if d not in value.dims or d == dim]
-    if extra:
+    centre = along(value, where, dim, units, energy=dim == "E")
+    if dim in centre.dims or not np.isfinite(centre.values).all():
         raise RangeError(
-            f"{dim} is an array over {numbers.dims}, and the data have no dimension "
-            f"{extra[0]!r} left to take each at its own {dim}",
-            fix=f"give a scalar, such as {dim}.mean()",
-        )
-    factor = convert_factor(given or units, units, name=dim, energy=dim == "E")
-    centre = numbers.values * factor
-    if not np.isfinite(centre).all():
-        raise RangeError(
-            f"{dim} is NaN for {int((~np.isfinite(centre)).sum())} of {centre.size}",
+            f"{dim}={shown(where)} must be finite, and over leftover dimensions",
             fix="drop those where the peak's status is not 'ok'",
         )
-    return centre - half, centre + half, tuple(map(str, numbers.dims))
+    return centre - half, centre + half
 
 
 @operation(takes="signal")
@@ -282,35 +268,36 @@ def rebin(
     signal = read(data)
     value, std = signal.value, signal.std
     arguments: dict[str, Any] = {}
-    bounds: dict[str, xr.Variable] = {}
+    bounds: dict[str, Any] = {}
     for dim, bins in (("E", E), ("Q", Q)):
         if bins is None:
             continue
-        require_dims(value, (dim,), "rebin")
-        labels = value[dim].attrs
-        units = labels["units"]
+        require_dims(value, dim, "rebin")
+        own, order = value.coords.variables[dim].attrs, value.dims
         lower, upper = bin_limits(signal.source, dim)
-        edges = new_edges(dim, bins, given, lower, upper, units)
-        require_inside((edges[0], edges[-1]), (lower[0], upper[-1]), dim, units)
-        weights = xr.Variable(
-            ("_new", dim),
-            overlap(lower, upper, edges[:-1, np.newaxis], edges[1:, np.newaxis]),
-        )
+        edges = new_edges(dim, bins, given, lower, upper, own["units"])
+        ends = edges[0], edges[-1]
+        require_inside(ends, (lower[0], upper[-1]), dim, own["units"])
+        low: np.ndarray = edges[:-1]
+        high: np.ndarray = edges[1:]
+        bounds[dim] = low, high
+        each = overlap(lower, upper, low[:, None], high[:, None])
+        weights = xr.Variable(("_new", dim), each)
         mean, new_std, coords = rebinned(value, std, weights, dim, upper - lower)
-        coords[dim] = xr.Variable(dim, (edges[1:] + edges[:-1]) / 2, labels)
-        limits = np.stack([edges[:-1], edges[1:]], axis=-1)
-        bounds[dim] = xr.Variable((dim, "bnds"), limits)
-        order = value.dims
+        coords[dim] = xr.Variable(dim, (low + high) / 2, own)
         value = xr.DataArray(mean.transpose(*order), coords=coords, name=value.name)
         if new_std is not None:
             std = value.copy(data=new_std.transpose(*order).data)
-        arguments[dim] = (
-            f"{edges.size - 1} bins from {edges[0]:.10g} to {edges[-1]:.10g} {units}"
-        )
+        arguments[dim] = bins_text(edges, own["units"])
     answer: Data = signal.answer(
         value, std, operation="rebin", arguments=arguments, bounds=bounds
     )
     return answer
+
+
+def bins_text(edges: np.ndarray, units: str) -> str:
+    """Describe bins for the history."""
+    return f"{edges.size - 1} bins from {edges[0]:.10g} to {edges[-1]:.10g} {units}"
 
 
 def is_width(bins: Any) -> bool:
@@ -331,33 +318,187 @@ def new_edges(
     most: int = 1_000_000,
 ) -> np.ndarray:
     """Return the edges of at most `most` bins, given as width, edges or centres."""
-    energy, span = dim == "E", upper[-1] - lower[0]
-    row = isinstance(bins, list | tuple)
+    energy, reach = dim == "E", upper[-1] - lower[0]
     if is_width(bins):
         width = require_number(
-            bins, dim, units, above=span / most, most=span * (1 + 1e-9), energy=energy
+            bins, dim, units, above=reach / most, most=reach * (1 + 1e-9), energy=energy
         )
         # The last bin is dropped where it would reach beyond the data.
-        n_edges = int(span / width * (1 + 1e-9)) + 1
+        n_edges = int(reach / width * (1 + 1e-9)) + 1
         return np.asarray(lower[0] + width * np.arange(n_edges))
-    numbers, own = (bins, None) if row else split_quantity(bins, dim)
-    if row and any(
-        isinstance(b, str | xr.DataArray) or hasattr(b, "units") for b in bins
-    ):
-        points = np.array([magnitude(b, units, name=dim, energy=energy) for b in bins])
-    else:
-        numbers = getattr(numbers, "values", numbers)
-        points = require_finite(numbers, dim, error=RangeError) * convert_factor(
-            own or units, units, name=dim, energy=energy
-        )
-    if points.ndim != 1 or points.size < 2 or (np.diff(points) <= 0).any():
-        raise RangeError(
-            f"the new bin {given} {dim}={shown(bins)} are not a row of at least two "
-            "ascending numbers",
-            fix=f"np.arange(start, stop, step), in {units}",
-        )
+    if isinstance(bins, list | tuple):
+        bins = [
+            magnitude(one, units, name=dim, energy=energy)
+            if isinstance(one, str | xr.DataArray) or hasattr(one, "units")
+            else one
+            for one in bins
+        ]
+    points, own = given_axis(bins, dim, units, error=RangeError)
+    points = points * convert_factor(own, units, name=dim, energy=energy)
+    if points.size < 2:
+        raise RangeError(f"{dim}={shown(bins)} is not at least two {given}")
     if given == "centres":
         centres = xr.DataArray(points, dims=dim, coords={dim: points})
         new_lower, new_upper = bin_limits(centres, dim)
         return np.append(new_lower, new_upper[-1])
     return points
+
+
+@operation(takes="signal", over="E", step=25, suggested="dynamic_structure_factor")
+@carries_common_errors(linear=True)
+def mask_elastic(
+    data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0
+) -> Data:
+    """Mask the elastic line: bins within some resolution widths of it become NaN.
+
+    Every bin that overlaps −widths·FWHM < E − centre < widths·FWHM is masked. Nothing
+    is put in its place: no later step of xbp extends the spectrum into the mask, least
+    of all by a power law where a boson peak is sought. 1.9 % of a Gaussian line is
+    further than one FWHM from its centre, both sides together, and 2 in 10⁶ further
+    than two; real lines have wings.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Any signal over E.
+    resolution : scalar with units, or DataArray
+        Full width at half maximum (FWHM) of the line (bare: the unit of E); an array
+        over E, Q, detectors or any other dimension of the data, on its grid.
+    widths : float
+        Number of FWHM to each side.
+    centre : scalar with units, or DataArray, optional
+        Position of the line, if not at 0 (bare: the unit of E); an array as for the
+        resolution. `fit_elastic_line` gives both: ``data.bp.mask_elastic(line.fwhm,
+        centre=line.energy)``.
+
+    Returns
+    -------
+    same type as `data`
+        With NaN in the mask, in the values and their standard deviations.
+
+    Raises
+    ------
+    QuantityError
+        If the resolution or the centre is over a dimension that the data do not have,
+        or NaN somewhere, or the resolution or `widths` is not positive.
+    RangeError
+        If nothing would be masked, or nothing left.
+    UnitsError
+        If the resolution or the centre is not an energy.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> line = xbp.models.elastic_line([1.0], np.arange(-3.0, 4.0),
+    ...     u2="0.01 angstrom^2", resolution="0.9 meV")
+    >>> line.S.bp.mask_elastic("0.9 meV", widths=1).dropna("E").E.values
+    array([-3., -2.,  2.,  3.])
+    """
+    signal = read(data)
+    value = signal.value
+    require_dims(value, "E", "the elastic line", fix="mask it before the cut")
+    units = value["E"].attrs["units"]
+    fwhm, at = (
+        along(value, given, name, units, energy=True)
+        for name, given in (("resolution", resolution), ("centre", centre))
+    )
+    for name, energy in (("resolution", fwhm), ("centre", at)):
+        require_finite(energy.values, f"the {name}")
+    if not (fwhm > 0).all():
+        raise QuantityError(f"resolution={shown(resolution)} must be positive")
+    half = fwhm * require_positive(widths, "widths", error=QuantityError)
+    low, high = bin_limits(signal.source, "E")
+    lower, upper = (xr.Variable("E", limit) - at for limit in (low, high))
+    # An edge that equals that of the mask but for rounding does not overlap it.
+    slack = 1e-9 * float((upper - lower).min())
+    masked = (lower < half - slack) & (upper > slack - half)
+    if masked.all() or not masked.any():
+        raise RangeError(
+            f"the mask, to {float(half.max()):g} {units} from {span(at, units)}, "
+            f"covers {'everything' if masked.all() else 'nothing'}; the bins are from "
+            f"{low[0]:g} to {high[-1]:g} {units}",
+            fix="check the resolution and its units",
+        )
+    kept: Any = ~masked
+    answer: Data = signal.answer(
+        *signal.both(lambda part: part.variable.where(kept)),  # type: ignore[no-untyped-call]
+        operation="mask_elastic",
+        arguments={
+            "resolution": f"{span(fwhm, units)} FWHM",
+            "widths": widths,
+            "centre": span(at, units),
+        },
+    )
+    return answer
+
+
+@operation(takes="signal")
+@carries_common_errors(linear=True)
+def shift_E(data: Data, by: Any) -> Data:
+    """Move E = 0: subtract one energy from E and the bounds of its bins.
+
+    For measured spectra whose elastic line is not at 0, before anything is derived from
+    them. Values stay in their bins. Q, which depends on E too, stays as well, as do
+    factors such as kᵢ/k_f: shift spectra at angles before `angle_to_Q` if the shift is
+    not small beside the incident energy.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        S(Q,E), S(E), or spectra at angles, as measured.
+    by : scalar with units
+        What is subtracted from E, such as the energy of `fit_elastic_line` (bare: the
+        unit of E).
+
+    Returns
+    -------
+    same type as `data`
+        With E and its bounds moved; companions on the old E are left out.
+
+    Raises
+    ------
+    QuantityError
+        If the data are derived, as G and B are, or were folded or corrected with E = 0
+        where it was (they have ``attrs["energy_zero"]``); or `by` is one for each Q: a
+        grid has one E.
+    UnitsError
+        If `by` is not an energy.
+    RangeError
+        If it is outside the data.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> line = xbp.models.elastic_line([1.0], np.arange(-3.0, 4.0),
+    ...     u2="0.01 angstrom^2", resolution="2 meV")
+    >>> line.bp.shift_E("0.5 meV").E.values
+    array([-3.5, -2.5, -1.5, -0.5,  0.5,  1.5,  2.5])
+    """
+    signal = read(data)
+    value = signal.value
+    require_dims(value, "E", "a shift of E", fix="shift before E is cut or integrated")
+    measured = signal.quantity.name in ("dynamic_structure_factor", "detector_spectra")
+    zero = value.attrs.get("energy_zero", "used to derive it")
+    if not measured or "energy_zero" in value.attrs:
+        raise QuantityError(
+            f"E = 0 of '{value.name}', a {signal.quantity.name}, was {zero}",
+            fix="shift E of S(Q,E) as measured, then reduce it again",
+        )
+    E = value["E"]
+    units = E.attrs["units"]
+    if (shape := getattr(split_quantity(by, "by")[0], "shape", ())) not in ((), (1,)):
+        raise QuantityError(
+            f"by has the shape {shape}, but a grid has one E",
+            fix="by=line.energy, with line = data.bp.fit_elastic_line(Q_range=...)",
+        )
+    distance = magnitude(by, units, name="by", energy=True)
+    lower, upper = bin_limits(signal.source, "E")
+    require_inside((distance, distance), (lower[0], upper[-1]), "by", units)
+    moved = {"E": ("E", E.values - distance, E.attrs)}
+    answer: Data = signal.answer(
+        *signal.both(lambda part: part.assign_coords(moved)),
+        operation="shift_E",
+        arguments={"by": f"{distance:.10g} {units}"},
+        bounds={"E": (lower - distance, upper - distance)},
+    )
+    return answer

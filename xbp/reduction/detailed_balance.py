@@ -1,9 +1,9 @@
-"""S(Q,−E) = S(Q,E) exp(−E/k_BT): a free test of measured data, and folding."""
+"""S(Q,−E) = S(Q,E) exp(−E/k_BT): the temperature it implies, and the sign of E."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Final
 
 import numpy as np
 import scipy
@@ -11,45 +11,40 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import (
-    check_statistics,
-    resolve_temperature,
-    temperature_coordinate,
-)
-from xbp.core.diagnostic import Diagnostic
-from xbp.core.errors import QuantityError, RangeError
+from xbp.core.diagnostic import Diagnostic, diagnosed
+from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
-from xbp.core.guards import choose
-from xbp.core.independence import (
-    independence,
-    independence_name,
-    independence_variable,
-    std_along,
-)
+from xbp.core.guards import require_number, shown
+from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, unwrap
-from xbp.core.signal import Signal, read, result_table
+from xbp.core.pint_data import unwrap
+from xbp.core.schema import per_unit
+from xbp.core.signal import Signal, over_spectra, read, result_table
 from xbp.core.status import NO_DATA, NO_TEMPERATURE, OK, UNDETERMINED
-from xbp.core.units import convert_factor, to_kelvin
+from xbp.core.units import to_kelvin
 from xbp.models.factors import GAIN_INFORMS
-from xbp.reduction.doubts import with_doubts
-from xbp.reduction.elastic import elastic_reach
-from xbp.reduction.sign import REVERSED_BELOW, require_sign
+from xbp.reduction.elastic import elastic_line_bins, elastic_reach
 
-__all__ = ["Weights", "detailed_balance", "fold"]
+__all__ = [
+    "REVERSED_BELOW",
+    "asymmetry",
+    "detailed_balance",
+    "require_sign",
+    "with_both_signs",
+]
 
-#: How the two sides are weighted.
-Weights = Literal["variance", "counts"]
+#: Default of ``reversed_below=``: the right sign gives 1, a reversed one −1, and a flat
+#: background moves both towards 0.
+REVERSED_BELOW: Final = -0.25
 
 
-def _with_both_signs(data: xr.DataArray | xr.Dataset) -> Signal:
+def with_both_signs(data: xr.DataArray | xr.Dataset) -> Signal:
     """Read S(Q,E) over energy gain and loss."""
     signal = read(data, "dynamic_structure_factor")
     E = signal.value["E"].values if "E" in signal.value.dims else np.zeros(1)
     if not E[0] < 0 < E[-1]:
         raise RangeError(
             "the data do not have both signs of E",
-            reason="energy gain and energy loss are compared",
             fix="pass S(Q,E) as measured, before it was folded or cut",
         )
     return signal
@@ -121,11 +116,10 @@ def detailed_balance(
     >>> round(float(table.implied_temperature), 3)
     280.0
     """
-    signal = _with_both_signs(data)
+    signal = with_both_signs(data)
     if signal.value.attrs.get("statistics") == "classical":
         raise QuantityError(
-            f"'{signal.value.name}' is classical",
-            reason="it is even in E at every temperature",
+            f"'{signal.value.name}' is classical, and even in E at every temperature",
             fix="take T from the simulation; .bp.to_quantum() gives detailed balance",
         )
     value = signal.value.where(abs(signal.value) < np.inf)
@@ -142,9 +136,8 @@ def detailed_balance(
         chosen = outside if outside.any() else chosen
     if not chosen.any():
         raise RangeError(
-            f"no energy of E_range={E_range!r} has its counterpart at -E",
-            reason=f"the data range from {lower[0]:g} to {upper[-1]:g} {units}",
-            fix="choose positive energies that both sides have",
+            f"no energy of E_range={shown(E_range)} has its counterpart at -E; the "
+            f"data range from {lower[0]:g} to {upper[-1]:g} {units}"
         )
     loss = value.isel(E=chosen)
     gain, gain_std = interpolate(value, std, "E", -E[chosen])
@@ -169,20 +162,16 @@ def detailed_balance(
     log_var = (
         loss_var / loss.where(positive) ** 2 + gain_var / gain.where(positive) ** 2
     )
-    E_mev = loss["E"] * convert_factor(units, "meV", name="coordinate 'E'", energy=True)
-    beta, beta_std, chi2, used = xr.apply_ufunc(
+    E_mev = loss["E"] * per_unit(value, "E")
+    beta, beta_std, chi2, used = over_spectra(
         _fit_inverse_temperature,
         log_ratio,
         xr.ones_like(log_ratio) if std is None else log_var,
         E_mev,
         np.inf if E_range is not None else _carried_kelvin(value),
-        kwargs={"errors_known": std is not None},
-        input_core_dims=[["E"], ["E"], ["E"], []],
-        output_core_dims=[[], [], [], ["E"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float, float, float, bool],
-        dask_gufunc_kwargs={"allow_rechunk": True},
+        gives=[(), (), (), ("E",)],
+        types=[float, float, float, bool],
+        errors_known=std is not None,
     )
     status = (
         xr.full_like(beta, OK, dtype="<U14")
@@ -193,38 +182,22 @@ def detailed_balance(
     implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(status == OK)
     falling = log_ratio.where(used & (log_ratio < 0))
     at_E = -E_mev / falling / constants.BOLTZMANN_MEV
+    error = "standard deviation"
     variables = {
         "ratio": (ratio, "1", "S(-E)/S(E)"),
         "temperature_at_E": (at_E, "K", "temperature implied at each E"),
-        "implied_temperature": (
-            implied,
-            "K",
-            "temperature implied by detailed balance",
-        ),
-        "implied_temperature_std": (
-            implied * beta_std / beta,
-            "K",
-            "standard deviation",
-        ),
+        "implied_temperature": (implied, "K", "temperature implied by both sides"),
+        "implied_temperature_std": (implied * beta_std / beta, "K", error),
         "n_points": (used.sum("E"), "1", "number of energies used"),
         "status": (status, "", "whether there is a temperature"),
     }
     if std is not None:
-        variables["temperature_at_E_std"] = (
-            at_E**2 * constants.BOLTZMANN_MEV / E_mev * log_var**0.5,
-            "K",
-            "standard deviation of the temperature at each E",
-        )
-        variables["ratio_std"] = (
-            ratio * log_var**0.5,
-            "1",
-            "standard deviation of the ratio",
-        )
-        variables["chi2_reduced"] = (
-            chi2,
-            "1",
-            "reduced chi-squared of one temperature",
-        )
+        at_E_std = at_E**2 * constants.BOLTZMANN_MEV / E_mev * log_var**0.5
+        variables |= {
+            "temperature_at_E_std": (at_E_std, "K", error),
+            "ratio_std": (ratio * log_var**0.5, "1", error),
+            "chi2_reduced": (chi2, "1", "reduced chi-squared of one temperature"),
+        }
     ends = upper[chosen]
     if E_range is None and used.chunks is None and used.any():
         ends = ends[used.any([d for d in used.dims if d != "E"]).values]
@@ -237,7 +210,7 @@ def detailed_balance(
         arguments={"E_range": span, "Q_range": Q_range},
         attrs={"E_range": span},
     )
-    with_doubts(answer, None, *_of_the_temperature(unwrap(answer)[0]))
+    answer.attrs |= diagnosed(answer.attrs, *_of_the_temperature(unwrap(answer)[0]))
     return answer
 
 
@@ -313,250 +286,179 @@ def _fit_inverse_temperature(
     return beta, error, chi2, used
 
 
-@operation(takes="dynamic_structure_factor")
-def fold(
-    data: Data,
-    T: Any = None,
+def asymmetry(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    kelvin: xr.DataArray,
     *,
-    weights: Weights = "variance",
-    reversed_below: float | None = REVERSED_BELOW,
-) -> Data:
-    r"""Fold energy gain onto energy loss: the mean of S(Q,E) and exp(E/k_BT) S(Q,−E).
+    lowest_x: float = 0.2,
+    end: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return by which factor loss exceeds gain by detailed balance, and its error.
 
-    .. math:: \bar S(E) = \frac{w_+ S(E) + w_-\,e^{x}S(-E)}{w_+ + w_-},\quad x = E/k_BT
+    .. math:: \frac{S(E)-S(-E)}{S(E)+S(-E)} = k\,\tanh\frac{E}{2k_BT}
 
-    Loss is taken alone where energy gain was not measured or is masked, and beyond E =
-    3 k_BT, where e^x amplifies any background more than twentyfold. Gain is taken alone
-    where loss was not measured, up to there; beyond, the answer is NaN. If the sides
-    disagree, the answer has a step where one of them ends (see ``fold_chi2``). If the
-    grid is not symmetric, exp(−x/2) S, which is even, is interpolated linearly onto −E.
-    Classical data are even in E: x is 0.
-
-    No counts are data: a bin with S = 0 and σ = 0 is weighted as "counts", with the
-    error of one count. Only a side of a spectrum with nothing else, as of a detector
-    that was off, is taken as not measured.
+    Fitted from the end of the elastic line to 3 k_BT, to the spectra summed over Q.
 
     Parameters
     ----------
-    data : xarray.DataArray or xarray.Dataset
-        S(Q,E) or S(E), with both signs of E and any further dimensions.
-    T : scalar with units, optional
-        Temperature (bare: K), where the data do not carry it; not needed for classical
-        data.
-    weights : {"variance", "counts"}
-        "variance": w = 1/σ² of each side, the best if σ does not come from the counts
-        themselves (with σ = √N the smaller number weighs more, and the mean is low by
-        about one count). "counts": w₊ = 1, w₋ = e^(−x), which adds the counts of both
-        sides: unbiased, and the best if both were measured equally long. Data without
-        standard deviation are folded so.
-    reversed_below : float, optional
-        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, or −1 if the sign
-        of E is reversed. If k, fitted from the end of the elastic line to 3 k_BT, is
-        below this and five of its standard deviations below 0, the data are refused.
-        None: not checked.
+    value, std : xarray.DataArray
+        S(Q,E) or a spectrum over E, with both signs of E, in memory.
+    kelvin : xarray.DataArray
+        Temperatures in K, over leftover dimensions.
+    lowest_x : float
+        E/k_BT from which on the sides are compared: below, they differ by less than the
+        tails of a line do.
+    end : float, optional
+        Where the elastic line ends, in meV; by default two widths (FWHM) from its
+        centre, and 0 for a broad spectrum.
 
     Returns
     -------
-    same type as `data`
-        S over E ≥ 0; a Dataset with its std, the sides taken as independent, and, over
-        leftover dimensions, ``fold_chi2``: the mean of (S(E) − e^x S(−E))² over its
-        variance, over the bins where both count beyond the elastic line (two FWHM; all
-        bins where nothing is left there). About 1 where the sides agree; NaN where gain
-        counts nowhere.
-
-    Raises
-    ------
-    RangeError
-        If the data have one sign of E only.
-    TemperatureError, QuantityError
-        If the temperature or the kind of statistics is missing.
-    CoordinateError
-        If E has the other sign.
-
-    References
-    ----------
-    S. W. Lovesey, Theory of Neutron Scattering from Condensed Matter (1984), ch. 3.
+    tuple of numpy.ndarray
+        k and its error over leftover dimensions; NaN where fewer than three energies
+        show it.
 
     Examples
     --------
-    >>> import numpy as np, xbp
-    >>> S = xbp.models.dynamic_structure_factor(
-    ...     np.linspace(1, 5, 20), np.linspace(-20, 20, 81), energy="5 meV",
-    ...     width="4 meV", T="280 K", u2="0.01 angstrom^2")
-    >>> folded = S.bp.fold()
-    >>> folded.sizes["E"], bool(np.allclose(folded.S, S.S.sel(E=slice(0, None))))
-    (41, True)
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_quantum().S
+    >>> k, error = asymmetry(S, None, S.temperature)
+    >>> round(float(k), 2)
+    1.0
     """
-    choose(weights, Weights, "weights")
-    signal = _with_both_signs(data)
-    value, std = signal.value, signal.std
-    E = value["E"].variable * convert_factor(
-        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
+    E = value["E"].values * per_unit(value, "E")
+    leftover = [d for d in value.dims if d not in ("Q", "E")]
+
+    def ordered(part: xr.DataArray) -> np.ndarray:
+        """Return (..., Q, E), with at most 64 spectra along Q, which are enough."""
+        some = slice(None, None, -(-part.sizes.get("Q", 1) // 64))
+        part = part.isel(Q=some) if "Q" in part.dims else part.expand_dims("Q")
+        return np.asarray(part.transpose(*leftover, "Q", "E").values, dtype=float)
+
+    S = ordered(value)
+    S = np.where(np.isfinite(S), S, np.nan)
+    variance = None if std is None else ordered(std) ** 2
+    kelvins: Any = kelvin.variable
+    kelvins = kelvins.set_dims({d: value.sizes[d] for d in leftover})
+    kt = constants.BOLTZMANN_MEV * kelvins.transpose(*leftover).values
+    nothing = np.full(S.shape[:-2], np.nan)
+    spectra = S.reshape(-1, E.size)
+    counts = np.isfinite(spectra).sum(axis=0)
+    sums = np.nansum(spectra, axis=0)
+    profile = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    first = _end_of_line(E, profile) if end is None else end
+    chosen = np.flatnonzero(
+        (first < E) & (E[0] <= -E) & (GAIN_INFORMS * kt.max(initial=0.0) >= E)
     )
-    x: Any = E * 0.0
-    carried: dict[str, xr.Variable] = {}
-    if check_statistics(value.attrs.get("statistics")) == "quantum":
-        temperature = resolve_temperature(value, T)
-        require_sign(value, std, temperature, reversed_below)
-        if "temperature" not in value.coords:
-            carried = {"temperature": temperature_coordinate(T)}
-        x = E / (constants.BOLTZMANN_MEV * temperature.variable)
-    # exp(−x/2) S is even. Beyond x = 600 nothing of energy gain is left to fold.
-    half = np.exp(np.clip(-x / 2, -300.0, 300.0))
-    kept = value["E"].values >= 0
-    own = value["E"].values[kept]
+    if chosen.size < 3:
+        return nothing, nothing
+    # The other side, interpolated where the grid is not symmetric.
+    right = np.clip(np.searchsorted(E, -E[chosen]), 1, E.size - 1)
+    t = np.clip((E[right] + E[chosen]) / (E[right] - E[right - 1]), 0.0, 1.0)
 
-    def times_half(part: xr.DataArray) -> xr.DataArray:
-        return part.copy(data=(part.variable * half).transpose(*part.dims).data)
+    def mirrored(array: np.ndarray, power: int) -> np.ndarray:
+        left = np.where(t == 0, 0.0, t**power * array[..., right - 1])
+        return left + np.where(t == 1, 0.0, (1 - t) ** power * array[..., right])
 
-    even, even_std = times_half(value), None if std is None else times_half(std)
-    loss: Any = even.isel(E=kept).variable
-    loss_std: Any = None if even_std is None else even_std.isel(E=kept).variable
-    mirror, mirror_std = interpolate(even, even_std, "E", -own)
-    gain: Any = mirror.variable
-    gain_std: Any = None if mirror_std is None else mirror_std.variable
-    half_loss = half.isel(E=kept)
-    # The bin at E = 0 is its own counterpart.
-    use_loss, use_gain = loss.notnull(), gain.notnull() & xr.Variable("E", own != 0)
-    w_loss: Any = xr.ones_like(half_loss)
-    w_gain: Any = half_loss**2
-    informs = x.isel(E=kept) <= GAIN_INFORMS
-    agreement = None
-    if loss_std is not None:
-        # As given: in `std`, bins without counts have the error of one count.
-        none = (
-            xr.DataArray(signal.source[f"{value.name}_std"] == 0)
-            .transpose(*value.dims)
-            .drop_vars("E")
-            .astype(float)
+    loss, gain = S[..., chosen], mirrored(S, 1)
+    both = np.isfinite(loss) & np.isfinite(gain)
+    loss, gain = (np.where(both, side, 0.0).sum(axis=-2) for side in (loss, gain))
+    total = np.where(loss + gain > 0, loss + gain, np.nan)
+    x = E[chosen] / kt[..., None]
+    tau = np.where((x >= lowest_x) & (x <= GAIN_INFORMS), np.tanh(x / 2), np.nan)
+    found = (loss - gain) / total
+    if variance is None:
+        found, found_var = np.clip(found, -1, 1), np.zeros_like(found)
+        w = np.ones_like(found)
+    else:
+        loss_var, gain_var = (
+            np.where(both, np.nan_to_num(side), 0.0).sum(axis=-2)
+            for side in (variance[..., chosen], mirrored(variance, 2))
         )
-        sure = [
-            none.isel(E=kept).variable < 1,
-            interpolate(none.assign_coords(E=value["E"]), None, "E", -own)[0].variable
-            < 1,
-        ]
-        no_loss, no_gain = (loss == 0) & ~sure[0], (gain == 0) & ~sure[1]
-        # A side without a single count is that of a detector that was off.
-        use_loss = use_loss & ~(no_loss | ~use_loss).all("E")
-        use_gain = use_gain & ~(no_gain | ~use_gain).all("E") & informs
-        sure_loss, sure_gain = use_loss & sure[0], use_gain & sure[1]
-        both = sure_loss & sure_gain
-        agreement = _agreement(
-            value,
-            own,
-            loss - gain,
-            (loss_std**2 + gain_std**2).where(both),
-            loss / half_loss,
-        )
-        if weights == "variance":
-            # A number without an error gives way to one with an error; a bin without
-            # counts has one.
-            use_loss = use_loss & (sure_loss | no_loss | ~sure_gain)
-            use_gain = use_gain & (sure_gain | no_gain | ~sure_loss)
-            w_loss, w_gain = (
-                (gain_std**2).where(both, w_loss),
-                (loss_std**2).where(both, w_gain),
-            )
-    use_gain = use_gain & informs
-    w_loss, w_gain = w_loss * use_loss, w_gain * use_gain
-    total = w_loss + w_gain
-    back = 1 / (total.where(use_loss | use_gain) * half_loss)
-    mean = (
-        w_loss * loss.where(use_loss, 0.0) + w_gain * gain.where(use_gain, 0.0)
-    ) * back
-    out = value.isel(E=kept)
-    # Unchanged to the last digit where loss is alone.
-    alone = use_loss & ~use_gain
-    mean = mean.where(~alone, out.variable)
-    out_std = None
-    if std is not None:
-        own_std: Any = std.isel(E=kept).variable
-        variance = (
-            w_loss**2 * loss_std.where(use_loss, 0.0) ** 2
-            + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2
-        )
-        out_std = out.copy(
-            data=(variance**0.5 * back).where(~alone, own_std).transpose(*out.dims).data
-        )
-        own_f: Any = independence(even_std, "E")
-        gain_f: Any = independence(mirror_std, "E")
-        if own_f is not None or gain_f is not None:
-            own_f = 1.0 if own_f is None else own_f.isel(E=kept)
-            gain_f = 1.0 if gain_f is None else gain_f
-            single = w_loss**2 * loss_std.where(use_loss, 0.0) ** 2 / own_f
-            single = single + w_gain**2 * gain_std.where(use_gain, 0.0) ** 2 / gain_f
-            part = (variance / single.where(single > 0)).fillna(1.0)
-            part = part.transpose(*out.dims)
-            f = independence_variable(part.dims, part.data, "E")
-            out = out.assign_coords({independence_name("E"): f})
-    lower, upper = bin_limits(signal.source, "E")
-    answer: Data = signal.answer(
-        out.copy(data=mean.transpose(*out.dims).data).assign_coords(carried),
-        out_std,
-        operation="fold",
-        arguments={"T": T, "weights": weights},
-        attrs={"energy_zero": "used by fold"},
-        bounds={
-            "E": xr.Variable(
-                ("E", "bnds"), np.stack([lower[kept], upper[kept]], axis=-1)
-            )
-        },
+        found_var = 4 * (gain**2 * loss_var + loss**2 * gain_var) / total**4
+        # The median variance is added, or bins beside the line alone would decide.
+        ranked = np.sort(np.where(np.isfinite(found * tau), found_var, np.inf), axis=-1)
+        middle = np.maximum(np.isfinite(ranked).sum(axis=-1, keepdims=True) - 1, 0) // 2
+        level = found_var + np.take_along_axis(ranked, middle, axis=-1)
+        w = np.where(level > 0, 1 / np.where(level > 0, level, 1.0), 1.0)
+    usable = np.isfinite(found * tau * w) & np.isfinite(found_var)
+    w, found, tau, found_var = (
+        np.where(usable, part, 0.0) for part in (w, found, tau, found_var)
     )
-    if agreement is not None and isinstance(answer, xr.Dataset):
-        answer["fold_chi2"] = agreement
-        # Two sides of thousands of bins that are one have a chi-squared of 1.
-        if agreement.chunks is None and float(agreement.max()) > 2:
-            doubt = Diagnostic(
-                "fold_disagrees",
-                "warning",
-                "energy gain and loss, which were folded, disagree (reduced chi2 "
-                f"{float(agreement.max()):.2g}): a background, another temperature, or "
-                "errors that are too small",
-                ".bp.detailed_balance() before .bp.fold() shows where",
-            )
-            with_doubts(answer, str(value.name), doubt)
-    return answer
+    n = usable.sum(axis=-1)
+    norm = np.where(n >= 3, (w * tau**2).sum(axis=-1), np.nan)
+    k = (w * found * tau).sum(axis=-1) / norm
+    left = (w * tau * (found - k[..., None] * tau)) ** 2
+    scatter = left.sum(axis=-1) * n / np.maximum(n - 1, 1)
+    counting = ((w * tau) ** 2 * found_var).sum(axis=-1)
+    return k, np.sqrt(np.maximum(scatter, counting)) / norm
 
 
-def _agreement(
+def _end_of_line(E: np.ndarray, profile: np.ndarray) -> float:
+    """Return where the elastic line ends; 0 for a broad spectrum.
+
+    A line has fallen to a fifth of its maximum two widths (FWHM) from its centre; a
+    broad spectrum obeys detailed balance throughout.
+    """
+    reach, found = elastic_reach(E, profile), elastic_line_bins(E, profile)
+    known = np.isfinite(profile)
+    if found is None or not reach:
+        return 0.0
+    centre = E[found[0]]
+    sides = np.interp(
+        centre + (reach - abs(centre)) * np.array([-1, 1]), E[known], profile[known]
+    )
+    return reach if sides.max() < 0.2 * profile[found[0]] else 0.0
+
+
+@np.errstate(all="ignore")
+def require_sign(
     value: xr.DataArray,
-    E: np.ndarray,
-    difference: xr.Variable,
-    variance: xr.Variable,
-    spectrum: xr.Variable,
-) -> xr.Variable:
-    """Return χ² per bin of two equal sides, beyond the elastic line of the spectrum."""
-    core = [dim for dim in ("Q", "E") if dim in value.dims]
+    std: xr.DataArray | None,
+    kelvin: xr.DataArray,
+    reversed_below: float | None,
+    *,
+    lowest_x: float = 0.2,
+    end: float | None = None,
+    means: str = "E is positive where neutrons lose energy",
+) -> None:
+    """Refuse S(Q,E) over an axis of E whose sign is reversed.
 
-    def chi2(
-        difference: np.ndarray, variance: np.ndarray, spectrum: np.ndarray
-    ) -> float:
-        rows = spectrum.reshape(-1, E.size)
-        known = np.isfinite(rows)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            profile = np.where(known, rows, 0.0).sum(axis=0) / known.sum(axis=0)
-            squares = difference**2 / variance
-        beyond = squares[..., elastic_reach(E, profile) <= E]
-        chosen = beyond if np.isfinite(beyond).any() else squares
-        return (
-            float(chosen[np.isfinite(chosen)].mean())
-            if np.isfinite(chosen).any()
-            else float("nan")
+    Gain exceeds loss as loss should exceed gain.
+
+    Parameters
+    ----------
+    value, std : xarray.DataArray
+        Quantum S(Q,E) or a spectrum over E. Dask arrays are not computed, or checked.
+    kelvin : xarray.DataArray
+        Temperatures in K.
+    reversed_below : float, optional
+        The factor of `asymmetry` below which, where it is five standard deviations
+        below 0 too, the axis is reversed. None: not checked.
+    lowest_x, end
+        As for `asymmetry`.
+    means : str
+        What the sign means.
+
+    Raises
+    ------
+    CoordinateError
+    """
+    if reversed_below is None or value.chunks is not None or "E" not in value.dims:
+        return
+    E = value["E"].values
+    if not (E[0] < 0 < E[-1]) or not {*kelvin.dims} <= {*value.dims}:
+        return
+    reversed_below = require_number(reversed_below, "reversed_below")
+    k, error = asymmetry(value, std, kelvin, lowest_x=lowest_x, end=end)
+    wrong = (k < reversed_below) & (k < -5 * error)
+    if wrong.any():
+        at = np.flatnonzero(wrong)[0]
+        raise CoordinateError(
+            f"the sign of E is reversed: the asymmetry of both sides is "
+            f"{k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} of that of detailed balance",
+            reason=means,
+            fix="data.assign_coords(E=('E', -data.E.values, data.E.attrs))"
+            ".sortby('E'), and negate E_bnds too; or reversed_below=None",
         )
-
-    answer: xr.Variable = xr.apply_ufunc(
-        chi2,
-        difference,
-        variance,
-        spectrum,
-        input_core_dims=[core] * 3,
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    answer.attrs = {
-        "units": "1",
-        "long_name": "reduced chi-squared of two equal sides of E",
-    }
-    return answer

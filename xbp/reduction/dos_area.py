@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -21,9 +21,9 @@ import xarray as xr
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError
 from xbp.core.grid import bin_limits
-from xbp.core.guards import require_number, require_positive
-from xbp.core.schema import AREA_UNKNOWN, COORDINATES
-from xbp.core.signal import Signal
+from xbp.core.guards import require_fraction, require_number, require_positive
+from xbp.core.schema import AREA_UNKNOWN, labels
+from xbp.core.signal import Signal, over_spectra
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.debye_einstein import dos_weights
 
@@ -46,10 +46,7 @@ __all__ = [
 #: Which modes: every mode once; the modes of one element; modes that count by how they
 #: scatter, or by other weights.
 AreaOf = Literal["all modes", "modes of an element", "weighted modes"]
-_ASK: Final = (
-    "area=1 if these are all the modes; n_atoms= if g is that of a cell "
-    "with that many atoms (area 3N)"
-)
+_ASK: Final = "area=1 if these are all the modes; n_atoms= if g is that of a cell"
 
 
 def area_attributes(area: float | None, of: AreaOf) -> dict[str, Any]:
@@ -59,9 +56,7 @@ def area_attributes(area: float | None, of: AreaOf) -> dict[str, Any]:
 
 def area_coordinate(area: xr.DataArray) -> xr.Variable:
     """Return the coordinate with the area of each of several g(E)."""
-    return xr.Variable(
-        area.dims, area.data, {"units": "1", "long_name": COORDINATES["area"][1]}
-    )
+    return xr.Variable(area.dims, area.data, labels("area") | {"units": "1"})
 
 
 def scaled_area(
@@ -80,11 +75,9 @@ def scaled_area(
 def known_area(g: xr.DataArray) -> bool:
     """Return whether a g(E) states its area, as everything that xbp computes does."""
     stated = _stated(g)
-    return (
-        stated is not None
-        and stated[0].chunks is None
-        and bool(stated[0].notnull().all())
-    )
+    if stated is None or stated[0].chunks is not None:
+        return False
+    return bool(stated[0].notnull().all())
 
 
 def require_known_area(g: xr.DataArray, name: str) -> None:
@@ -92,9 +85,8 @@ def require_known_area(g: xr.DataArray, name: str) -> None:
     stated = _stated(g)
     if stated and stated[0].chunks is None and bool(stated[0].isnull().all()):
         raise QuantityError(
-            f"the area of {name} is unknown",
-            reason="g(E) was determined over a range that ends inside the phonon band",
-            fix="determine it over a range with all modes, or with initial_dos=; "
+            f"the area of {name} is unknown: its range ends inside the phonon band",
+            fix="determine it over all modes, or with initial_dos=; "
             "area=1 if it contains all modes",
         )
 
@@ -178,9 +170,7 @@ def modes_of(
         raise QuantityError(
             f"'{g.name}' is a density of modes weighted by "
             f"{g.attrs.get('weighting', 'neutron')!r}",
-            reason="modes of light or strongly scattering atoms have more weight in it",
-            fix="traj.bp.vdos(weights='mass'), "
-            "g.bp.correct_neutron_weighting(partials); area=1 uses it as it is",
+            fix="g.bp.correct_neutron_weighting(partials); area=1 uses it as it is",
         )
     unit, total = stated
     near = _nearest(content.areas, total)
@@ -190,11 +180,10 @@ def modes_of(
         (missing > tolerance) & ~(content.last > 0.05)
     )
     if wrong.chunks is None and bool(wrong.any()):
+        found, recorded = (float(area.where(wrong).max()) for area in (near, total))
         raise QuantityError(
-            f"the integral of '{g.name}' over E is "
-            f"{float(near.where(wrong).max()):.4g}, but its recorded area is "
-            f"{float(total.where(wrong).max()):.4g}",
-            reason="it was changed after xbp computed it, or its bins are too wide",
+            f"the integral of '{g.name}' over E is {found:.4g}, but its recorded area "
+            f"is {recorded:.4g}",
             fix=f"g.bp.scale(factor) updates the area; or pass {_ASK}",
         )
     # If much lies below the lowest energy, by Debye's law, modes may be missing there.
@@ -216,12 +205,12 @@ def require_fallen(signal: Signal, end: float) -> None:
     QuantityError
         If the last value of g is larger.
     """
-    end = require_number(end, "end", above=0, most=1)
+    end = require_fraction(end, "end")
     last = _content(signal).last
     if last.chunks is None and bool((last > end).any()):
         raise QuantityError(
             f"'{signal.value.name}' ends at {100 * float(last.max()):.3g} % of its "
-            "maximum, so modes above its highest energy may be missing",
+            "maximum, so modes above may be missing",
             fix=_ASK,
         )
 
@@ -256,20 +245,17 @@ def _recognised(
         unit = unit.where(abs(near / area - 1) > tolerance, area)
     unit = unit.where(found[0].notnull(), 1.0)  # g is NaN, and so is what follows
     if unit.chunks is None and bool(unit.isnull().any()):
-        odd = float(found[0].where(unit.isnull()).max())
         raise QuantityError(
-            f"the area of '{g.name}' is {odd:.4g}, which is not "
-            f"{' or '.join(f'{area:g}' for area in areas)} within "
+            f"the area of '{g.name}' is {float(found[0].where(unit.isnull()).max()):.4g}"
+            f", not {' or '.join(f'{area:g}' for area in areas)} within "
             f"{100 * tolerance:.2g} %",
-            reason="the scale is unknown: the area should be 1 (normalised), 3 (per "
-            "atom) or 3N (per cell)",
+            reason="the area should be 1 (normalised), 3 (per atom) or 3N (per cell)",
             fix=_ASK,
         )
     return Modes(unit, xr.zeros_like(unit), xr.ones_like(unit, dtype=bool))
 
 
-@dataclass(frozen=True)
-class _Content:
+class _Content(NamedTuple):
     """What the energies of g(E) contain, over its other dimensions.
 
     `areas` are ∫g dE with g/E² linear between its numbers, and as a sum over bins;
@@ -289,7 +275,7 @@ def _content(signal: Signal) -> _Content:
         lower, upper = np.clip(bin_limits(signal.source, "E"), 0, None)
         width = upper - lower
     E = g["E"].values.astype(float)
-    per_unit = to_pure_number(signal)
+    scale = to_pure_number(signal)
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is not an area
     def of_one(values: np.ndarray) -> tuple[np.float64, ...]:
@@ -300,13 +286,10 @@ def _content(signal: Signal) -> _Content:
         smooth = dos_weights(at, np.array([np.inf]))[0] @ y
         binned = np.nansum(values * width) if np.isfinite(width).all() else smooth
         below, last = y[0] * at[0] / 3 / smooth, np.float64(y[-1] / y.max())
-        return smooth * per_unit, binned * per_unit, below, last
+        return smooth * scale, binned * scale, below, last
 
-    smooth, binned, below, last = xr.apply_ufunc(
-        of_one, g.drop_vars(list(g.coords)), input_core_dims=[["E"]],
-        output_core_dims=[[]] * 4, vectorize=True, dask="parallelized",
-        output_dtypes=[float] * 4, dask_gufunc_kwargs={"allow_rechunk": True},
-    )  # fmt: skip
+    bare = g.drop_vars(list(g.coords))
+    smooth, binned, below, last = over_spectra(of_one, bare, gives=[()] * 4)
     return _Content((smooth, binned), below, last)
 
 
@@ -358,9 +341,7 @@ def imaginary_modes(
     >>> print(imaginary_modes(g.g, g).message)
     12.5 % of the modes of g(E) are imaginary (E < 0, down to -1 meV) and left out
     """
-    if "E" not in value.dims:
-        return None
-    E = value["E"].values
+    E = value["E"].values if "E" in value.dims else np.zeros(1)
     below = E < 0
     if not below.any() or below.all():
         return None
@@ -378,10 +359,11 @@ def imaginary_modes(
             f"(E < 0, down to {lowest:.4g} {value['E'].attrs['units']})"
         )
     return Diagnostic(
-        "imaginary_modes", "warning", f"{message} and left out",
-        "relax the structure, or converge the force constants: the remaining modes "
-        "are not all those of a stable solid",
-    )  # fmt: skip
+        "imaginary_modes",
+        "warning",
+        f"{message} and left out",
+        "relax the structure, or converge the force constants",
+    )
 
 
 def real_modes(signal: Signal) -> Signal:
@@ -408,10 +390,8 @@ def real_modes(signal: Signal) -> Signal:
     array([1., 3.])
     """
     value, source = signal.value, signal.source
-    if signal.quantity.name != "vibrational_dos" or "E" not in value.dims:
-        return signal
-    E = value["E"].values
-    if E.dtype.kind not in "fiu" or not (E < 0).any() or (E < 0).all():
+    E = value["E"].values if "E" in value.dims else np.zeros(1)
+    if signal.quantity.name != "vibrational_dos" or not (E < 0).any() or (E < 0).all():
         return signal
     found = imaginary_modes(value, source)
     kept: Any = {"E": E >= 0}

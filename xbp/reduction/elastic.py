@@ -1,234 +1,286 @@
-"""The elastic line: where it ends, its mask, and the zero of E."""
+"""The elastic line: where it ends, its width, and u² from its fall with Q."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.errors import QuantityError, RangeError
-from xbp.core.grid import bin_limits
-from xbp.core.guards import require_dims, require_finite, require_positive
+from xbp.core.diagnostic import Diagnostic, diagnosed
+from xbp.core.errors import RangeError
+from xbp.core.grid import bin_limits, select_range
+from xbp.core.guards import require_dims
+from xbp.core.independence import std_along
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data, unwrap
-from xbp.core.schema import require_same_grid
-from xbp.core.signal import Signal, read
-from xbp.core.units import convert_factor, magnitude, split_quantity
+from xbp.core.pint_data import unwrap
+from xbp.core.signal import Signal, over_spectra, read, result_table
+from xbp.core.status import NOT_A_DECAY, OK, TOO_FEW
+from xbp.core.units import format_unit, parse_unit
 
 __all__ = [
+    "debye_waller",
     "elastic_line_bins",
     "elastic_reach",
     "line_profile",
-    "mask_elastic",
-    "shift_E",
     "width_at_half_maximum",
 ]
 
+#: The resolution does not depend on Q, and the phonons under the line widen it by a
+#: third (vanadium to 13 1/angstrom); if atoms diffuse or turn it is quasi-elastic, and
+#: widens at least in proportion to Q.
+MOST_BROADENING = 1.5
 
-@operation(takes="signal", over="E", step=25, suggested="dynamic_structure_factor")
-@carries_common_errors(linear=True)
-def mask_elastic(
-    data: Data, resolution: Any, widths: float = 2.0, *, centre: Any = 0.0
-) -> Data:
-    """Mask the elastic line: bins within some resolution widths of it become NaN.
 
-    Every bin that overlaps −widths·FWHM < E − centre < widths·FWHM is masked. Nothing
-    is put in its place: no later step of xbp extends the spectrum into the mask, least
-    of all by a power law where a boson peak is sought. 1.9 % of a Gaussian line is
-    further than one FWHM from its centre, both sides together, and 2 in 10⁶ further
-    than two; real lines have wings.
+@operation(takes="dynamic_structure_factor", gives="debye_waller", over="QE", step=27)
+@carries_common_errors()
+def debye_waller(
+    data: xr.DataArray | xr.Dataset, E_range: Any = None, Q_range: Any = None
+) -> xr.Dataset:
+    r"""Measure u² from the elastic line.
+
+    .. math:: \ln S_{el}(Q) = \mathrm{const} - Q^2 u^2, \quad S_{el}(Q) = \int
+        S(Q,E)\,dE
+
+    Least squares of S_el(Q), or, if no errors are known, an unweighted straight line
+    through ln S_el against Q². This holds for an incoherent scatterer (vanadium,
+    hydrogenous samples); Bragg peaks or a structured S(Q) make it meaningless, and so
+    does a quasi-elastic line, as of a liquid, which leaves the window as it widens with
+    Q: see the status. Then pass u2 of a frozen sample, or for a liquid
+    ``u2="0 angstrom^2"``: it has no elastic line and no Debye-Waller factor.
 
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        Any signal over E.
-    resolution : scalar with units, or DataArray
-        Full width at half maximum (FWHM) of the line (bare: the unit of E); an array
-        over E, Q, detectors or any other dimension of the data, on its grid.
-    widths : float
-        Number of FWHM to each side.
-    centre : scalar with units, or DataArray, optional
-        Position of the line, if not at 0 (bare: the unit of E); an array as for the
-        resolution. `fit_elastic_line` gives both: ``data.bp.mask_elastic(line.fwhm,
-        centre=line.energy)``.
+        S(Q,E) over Q and E; NaN where not measured.
+    E_range : pair of scalars with units, optional
+        The elastic line; by default the contiguous bins around E = 0 where the
+        Q-averaged S is at least half its maximum. The inelastic intensity under it
+        grows with Q² and lowers u².
+    Q_range : pair of scalars with units, optional
+        Momentum transfers to use; by default all where the whole line was measured.
 
     Returns
     -------
-    same type as `data`
-        With NaN in the mask, in the values and their standard deviations.
+    xarray.Dataset
+        ``u2`` per axis with ``u2_std`` (in the inverse square of the data's Q unit;
+        angstrom² for Q in 1/angstrom), over leftover dimensions; ``elastic_intensity``
+        over Q with its std; the Q used, ``Q_low``, ``Q_high``, ``n_points``;
+        ``chi2_reduced``; ``explained``, the part of the variance of ln S_el that the
+        fit explains; ``broadening``, the width (FWHM) of S(E) in the upper half of
+        these Q over that in the lower half of all Q up to there with the line;
+        ``status``: "ok", "not a Debye-Waller decay" (``explained`` is below 0.8 and χ²,
+        if known, above 2, or ``broadening`` above 1.5; u2 is NaN) or "too few points".
+        The std is that of counting. Phonons under the line, a line that widens, and
+        Bragg peaks show in ``u2_systematic``: half of the range of ``u2_by_window``,
+        the u² of the window used, of windows half and twice as wide in E about its
+        middle (at least a bin, at most the data), and of the lower and upper half of
+        the Q bins used. It does not contain what no window shows, such as multiple
+        scattering; for noisy data it contains counting. NaN if no other window has
+        other bins and enough of them. The line used is in attrs.
 
     Raises
     ------
-    QuantityError
-        If the resolution or the centre is over a dimension that the data do not have,
-        or NaN somewhere, or the resolution or `widths` is not positive.
     RangeError
-        If nothing would be masked, or nothing left.
-    UnitsError
-        If the resolution or the centre is not an energy.
+        If there is no elastic line in the data.
+
+    References
+    ----------
+    G. L. Squires, Introduction to the Theory of Thermal Neutron Scattering (1978), ch.
+    3.
 
     Examples
     --------
     >>> import numpy as np, xbp
-    >>> line = xbp.models.elastic_line([1.0], np.arange(-3.0, 4.0),
-    ...     u2="0.01 angstrom^2", resolution="0.9 meV")
-    >>> line.S.bp.mask_elastic("0.9 meV", widths=1).dropna("E").E.values
-    array([-3., -2.,  2.,  3.])
+    >>> line = xbp.models.elastic_line(
+    ...     np.linspace(1, 8, 40), np.linspace(-4, 4, 41), u2="0.008 angstrom^2",
+    ...     resolution="1 meV")
+    >>> round(float(line.bp.debye_waller().u2), 6)
+    0.008
     """
-    signal = read(data)
-    value = signal.value
-    require_dims(value, "E", "the elastic line", fix="mask it before the cut")
-    units = value["E"].attrs["units"]
-    fwhm = _energies(value, resolution, "resolution")
-    if not (fwhm > 0).all():
-        raise QuantityError(f"resolution={resolution!r} must be positive")
-    half = fwhm * require_positive(widths, "widths", error=QuantityError)
-    at = _energies(value, centre, "centre")
-    low, high = bin_limits(signal.source, "E")
-    lower, upper = (xr.Variable("E", limit) - at for limit in (low, high))
-    # An edge that equals that of the mask but for rounding does not overlap it.
-    slack = 1e-9 * float((upper - lower).min())
-    masked = (lower < half - slack) & (upper > slack - half)
-    if masked.all() or not masked.any():
-        raise RangeError(
-            f"the mask, to {float(half.max()):g} {units} from {_written(at)} {units}, "
-            f"covers {'everything' if masked.all() else 'nothing'}; the bins are from "
-            f"{low[0]:g} to {high[-1]:g} {units}",
-            fix="check the resolution and its units; leave this out if there is no "
-            "elastic line",
-        )
-
-    def mask(part: xr.DataArray) -> xr.DataArray:
-        kept: Any = part.variable.where(~masked)  # type: ignore[no-untyped-call]
-        return part.copy(data=kept.transpose(*part.dims).data)
-
-    answer: Data = signal.answer(
-        mask(value),
-        None if signal.std is None else mask(signal.std),
-        operation="mask_elastic",
-        arguments={
-            "resolution": f"{_written(fwhm)} {units} FWHM",
-            "widths": widths,
-            "centre": f"{_written(at)} {units}",
-        },
+    signal = read(data, "dynamic_structure_factor")
+    # Larger numbers have overflowed, or their squares would.
+    value, std = signal.both(lambda part: part.where(abs(part) < 1e150))
+    std = None if std is None else std_along(std, "E")
+    require_dims(
+        value,
+        ("Q", "E"),
+        "the elastic line over Q",
+        fix="pass S(Q,E) before it was cut",
     )
-    return answer
-
-
-def _energies(value: xr.DataArray, given: Any, name: str) -> xr.Variable:
-    """Return an energy in the unit of E, or one for each bin of some dimensions."""
-    units = value["E"].attrs["units"]
-    if isinstance(given, xr.DataArray):
-        given = unwrap(given)[0]
-    number, own = split_quantity(given, name)
-    if not (isinstance(number, xr.DataArray) and number.ndim):
-        return xr.Variable((), magnitude(given, units, name=name, energy=True))
-    if not set(number.dims) <= set(value.dims):
-        raise QuantityError(
-            f"the {name} is over {number.dims}, the data over {tuple(value.dims)}",
-            fix=f"{name}='1.2 meV', or a DataArray over E, Q or detectors",
-        )
-    require_same_grid(value, number, number.dims)
-    if number.dtype.kind == "f" and (unknown := int(number.isnull().sum())):
-        raise QuantityError(
-            f"the {name} is NaN in {unknown} of {number.size} places, as where a line "
-            "was not fitted",
-            fix="pass one for all, as of .bp.fit_elastic_line(Q_range=...), or that of "
-            f"the nearest, {name}.interpolate_na('{number.dims[-1]}', "
-            "method='nearest', fill_value='extrapolate')",
-        )
-    energies = require_finite(number.values, f"the {name}")
-    factor = convert_factor(own or units, units, name=name, energy=True)
-    return xr.Variable(number.dims, energies * factor)
-
-
-def _written(energy: xr.Variable) -> str:
-    """Write an energy, or the lowest and highest of several."""
-    low, high = f"{float(energy.min()):.10g}", f"{float(energy.max()):.10g}"
-    return f"{low}...{high}" if energy.ndim else low
-
-
-@operation(takes="signal")
-@carries_common_errors(linear=True)
-def shift_E(data: Data, by: Any) -> Data:
-    """Move E = 0: subtract one energy from E and the bounds of its bins.
-
-    For measured spectra whose elastic line is not at 0, before anything is derived from
-    them. Values stay in their bins. Q, which depends on E too, stays as well, as do
-    factors such as kᵢ/k_f: shift spectra at angles before `angle_to_Q` if the shift is
-    not small beside the incident energy.
-
-    Parameters
-    ----------
-    data : xarray.DataArray or xarray.Dataset
-        S(Q,E), S(E), or spectra at angles, as measured.
-    by : scalar with units
-        What is subtracted from E, such as the energy of `fit_elastic_line` (bare: the
-        unit of E).
-
-    Returns
-    -------
-    same type as `data`
-        With E and its bounds moved; companions on the old E are left out.
-
-    Raises
-    ------
-    QuantityError
-        If the data are derived, as G and B are, or were folded or corrected with E = 0
-        where it was (they have ``attrs["energy_zero"]``); or `by` is one for each Q: a
-        grid has one E.
-    UnitsError
-        If `by` is not an energy.
-    RangeError
-        If it is outside the data.
-
-    Examples
-    --------
-    >>> import numpy as np, xbp
-    >>> line = xbp.models.elastic_line([1.0], np.arange(-3.0, 4.0),
-    ...     u2="0.01 angstrom^2", resolution="2 meV")
-    >>> line.bp.shift_E("0.5 meV").E.values
-    array([-3.5, -2.5, -1.5, -0.5,  0.5,  1.5,  2.5])
-    """
-    signal = read(data)
-    value = signal.value
-    require_dims(value, "E", "a shift of E", fix="shift before E is cut or integrated")
-    measured = signal.quantity.name in ("dynamic_structure_factor", "detector_spectra")
-    zero = value.attrs.get("energy_zero", "used to derive it")
-    if not measured or "energy_zero" in value.attrs:
-        raise QuantityError(
-            f"E = 0 of '{value.name}', a {signal.quantity.name}, was {zero}",
-            fix="shift E of S(Q,E) as measured, data.bp.shift_E(...), then reduce it "
-            "again",
-        )
-    E = value["E"]
-    units = E.attrs["units"]
-    if (shape := getattr(split_quantity(by, "by")[0], "shape", ())) not in ((), (1,)):
-        raise QuantityError(
-            f"by has the shape {shape}, but a grid has one E",
-            fix="by=line.energy, with line = data.bp.fit_elastic_line(Q_range=...), "
-            "which averages over Q",
-        )
-    distance = magnitude(by, units, name="by", energy=True)
+    E, Q = value["E"].values, xr.DataArray(value["Q"].values, dims="Q")
+    window = select_range(signal.source, "E", E_range, name="E_range")
+    if E_range is None:
+        found = elastic_line_bins(E, line_profile(signal))
+        assert found is not None
+        window = (found[1] <= np.arange(E.size)) & (np.arange(E.size) <= found[2])
     lower, upper = bin_limits(signal.source, "E")
-    if not lower[0] <= distance <= upper[-1]:
-        raise RangeError(
-            f"by={distance:g} {units} is outside the data, which reach from "
-            f"{lower[0]:g} to {upper[-1]:g} {units}",
-            fix="check its units: the elastic line is a fraction of its width from 0",
+    in_Q = select_range(signal.source, "Q", Q_range, name="Q_range")
+    first, last = lower[window][0], upper[window][-1]
+    half = (last - first) / 2
+    away = np.abs((lower + upper) / 2 - (first + last) / 2)
+    windows = {
+        "as used": window,
+        "half as wide in E": (away <= half / 2) | (away <= away.min() * (1 + 1e-9)),
+        "twice as wide in E": away <= 2 * half,
+    }
+    lines = [
+        _integral(value, std, upper - lower, chosen, xr.DataArray(in_Q, dims="Q"))
+        for chosen in windows.values()
+    ]
+    intensity, intensity_std, usable = lines[0]
+    above = usable.cumsum("Q") > usable.sum("Q") // 2
+    lines += [(intensity, intensity_std, usable & side) for side in (~above, above)]
+    fits = [
+        over_spectra(
+            _fit_line, part.where(kept), part_std, Q**2, core=("Q",),
+            gives=[("_out",)], sizes={"_out": 5},
         )
-    moved = {"E": ("E", E.values - distance, E.attrs)}
-    edges = np.stack([lower, upper], axis=-1) - distance
-    answer: Data = signal.answer(
-        value.assign_coords(moved),
-        None if signal.std is None else signal.std.assign_coords(moved),
-        operation="shift_E",
-        arguments={"by": f"{distance:.10g} {units}"},
-        bounds={"E": xr.Variable(("E", "bnds"), edges)},
+        for part, part_std, kept in lines
+    ]  # fmt: skip
+    u2, u2_std, chi2, explained, count = (
+        fits[0].isel(_out=i, drop=True) for i in range(5)
     )
+    names = [*windows, "lower half of Q", "upper half of Q"]
+    by_window = xr.concat(
+        [fit.isel(_out=0, drop=True) for fit in fits], xr.Variable("window", names)
+    )
+    # Windows with the same bins, as of a line of one bin, do not count as a choice.
+    chosen = list(windows.values())
+    new = [
+        not any(np.array_equal(w, v) for v in chosen[:i]) for i, w in enumerate(chosen)
+    ]
+    tried = by_window.notnull() & xr.DataArray([*new, True, True], dims="window")
+    systematic = (by_window.max("window") - by_window.min("window")) / 2
+    systematic = systematic.where(tried.sum("window") > 1)
+    # A line that widened below Q_range does not widen much more within it.
+    end = Q.size - 1 - usable.isel(Q=slice(None, None, -1)).argmax("Q")
+    seen = (intensity > 0) & (xr.DataArray(np.arange(Q.size), dims="Q") <= end)
+    broadening = over_spectra(
+        _broadening, value, usable, seen, xr.DataArray(E, dims="E"), core=("Q", "E")
+    )
+    # Coherent lines rise and fall by Bragg peaks or S(Q): a fit leaves more of
+    # the variance of ln S_el than counting explains. Without errors χ² has no meaning.
+    straight = explained >= 0.8
+    if intensity_std is not None:
+        straight = straight | (chi2 < 2)
+    ok = straight & ~(broadening > MOST_BROADENING) & (u2 > 0)
+    status = xr.full_like(u2, OK, dtype="<U24").where(ok, NOT_A_DECAY)
+    status = status.where(count >= 3, TOO_FEW)
+    q_units, e_units = (str(value[dim].attrs["units"]) for dim in ("Q", "E"))
+    units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
+    area = format_unit(parse_unit(signal.units) * parse_unit(e_units))
+    variables = {
+        "u2": (u2.where(ok), units, "mean-square displacement per axis"),
+        "u2_std": (u2_std.where(ok), units, "standard deviation"),
+        "u2_systematic": (systematic.where(ok), units, "error of u2 by the window"),
+        "u2_by_window": (by_window.where(ok), units, "u2 of each window"),
+        "explained": (explained, "1", "part of the variance of ln S_el explained"),
+        "broadening": (broadening, "1", "width at high Q over that at low Q"),
+        "n_points": (count, "1", "number of Q bins used"),
+        "elastic_intensity": (intensity, area, "integrated elastic line"),
+        "Q_low": (Q.where(usable).min("Q"), q_units, "lowest Q fitted"),
+        "Q_high": (Q.where(usable).max("Q"), q_units, "highest Q fitted"),
+        "status": (status, "", "whether u2 can be used"),
+    }
+    if intensity_std is not None:
+        variables |= {
+            "elastic_intensity_std": (intensity_std, area, "standard deviation"),
+            "chi2_reduced": (chi2, "1", "reduced chi-squared"),
+        }
+    used = f"{first:.10g} to {last:.10g} {e_units}"
+    answer: xr.Dataset = result_table(
+        signal, variables, quantity="debye_waller", operation="debye_waller",
+        arguments={"E_range": used, "Q_range": Q_range}, attrs={"elastic_line": used},
+    )  # fmt: skip
+    answer.attrs |= diagnosed(answer.attrs, *_of_the_decay(unwrap(answer)[0]))
     return answer
+
+
+def _of_the_decay(table: xr.Dataset) -> Iterator[Diagnostic]:
+    """Say why an elastic line does not decay as exp(−Q²u²)."""
+    status = table["status"]
+    if status.ndim or status.chunks is not None or str(status.values) == OK:
+        return
+    wider = float(table["broadening"])
+    if wider > MOST_BROADENING:
+        yield Diagnostic(
+            "quasi_elastic",
+            "warning",
+            f"the line is {wider:.2g} times as wide at high Q as at low Q: "
+            "quasi-elastic scattering",
+            "pass u2= of a frozen sample, or u2='0 angstrom^2' for a liquid",
+        )
+    elif str(status.values) == NOT_A_DECAY:
+        yield Diagnostic(
+            "coherent_elastic",
+            "warning",
+            "the elastic line follows S(Q) or Bragg peaks rather than exp(−Q²u²)",
+            "end Q_range where the peaks lie close, or pass u2=",
+        )
+
+
+def _integral(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    widths: np.ndarray,
+    window: np.ndarray,
+    in_Q: xr.DataArray,
+) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray]:
+    """Return S integrated over a window of E, its std, and at which Q it is usable."""
+    wide = xr.DataArray(widths[window], dims="E")
+    intensity = (value.isel(E=window) * wide).sum("E", skipna=False)
+    usable = (intensity > 0) & in_Q
+    if std is None:
+        return intensity, None, usable
+    intensity_std = ((std.isel(E=window) * wide) ** 2).sum("E", skipna=False) ** 0.5
+    return intensity, intensity_std, usable & (intensity_std > 0)
+
+
+def _broadening(
+    S: np.ndarray, usable: np.ndarray, seen: np.ndarray, E: np.ndarray
+) -> float:
+    """Return the width of the line in the upper half of the used Q over the lower."""
+    used, rows = np.flatnonzero(usable), np.flatnonzero(seen)
+    widths = []
+    for half in (rows[: rows.size // 2], used[used.size // 2 :]):
+        known = np.isfinite(S[half])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            profile = np.where(known, S[half], 0.0).sum(axis=0) / known.sum(axis=0)
+        widths.append(width_at_half_maximum(E, profile))
+    return widths[1] / widths[0] if widths[0] > 0 else float("nan")
+
+
+@np.errstate(all="ignore")  # what overflows is not a line
+def _fit_line(intensity: np.ndarray, std: np.ndarray, q2: np.ndarray) -> np.ndarray:
+    """Return u², its std, χ²_red, explained part of the variance, number of points."""
+    ok = np.isfinite(intensity)
+    n = int(ok.sum())
+    lost = np.array([np.nan, np.nan, np.nan, np.nan, n])
+    if n < 3:
+        return lost
+    x, found, known = q2[ok], intensity[ok], std.ndim > 0
+    y, w = np.log(found), found / std[ok] if known else np.ones(n)
+    # Least squares of S_el itself, by Gauss and Newton from the line through ln S_el,
+    # whose logarithm and weights noise would bias.
+    for _ in range(10 if known else 1):
+        x_mean, y_mean = ((w**2 @ part) / (w**2).sum() for part in (x, y))
+        slope = (w**2 @ ((x - x_mean) * (y - y_mean))) / (w**2 @ (x - x_mean) ** 2)
+        line = y_mean + slope * (x - x_mean)
+        left, total = float(w**2 @ (y - line) ** 2), float(w**2 @ (y - y_mean) ** 2)
+        inverse = w**2 @ (x - x_mean) ** 2
+        if known:
+            # Whether σ is that of the count or of its mean is unknown: the one would
+            # need √(fit · found) / σ as weights, the other fit / σ.
+            fit = np.exp(line)
+            y, w = line + (found - fit) / fit, fit**0.75 * found**0.25 / std[ok]
+    chi2, explained = left / (n - 2), 1 - left / total if total > 0 else 0.0
+    # Unweighted, χ² is the variance of the points.
+    variance = (1.0 if known else chi2) / inverse
+    answer = np.array([-slope, np.sqrt(variance), chi2, explained, n])
+    return answer if np.isfinite(answer).all() else lost
 
 
 def line_profile(signal: Signal) -> np.ndarray:

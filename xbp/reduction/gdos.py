@@ -11,20 +11,20 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
-from xbp.core.conditions import check_statistics, resolve_temperature, resolve_u2
+from xbp.core.conditions import (
+    along,
+    check_statistics,
+    resolve_temperature,
+    resolve_u2,
+)
 from xbp.core.errors import CoordinateError, QuantityError
+from xbp.core.format import span
 from xbp.core.guards import choose, not_used, require_dims
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
-from xbp.core.schema import COORDINATES
+from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, read
-from xbp.core.units import (
-    convert_factor,
-    format_unit,
-    magnitude,
-    parse_unit,
-    split_quantity,
-)
+from xbp.core.units import format_unit, parse_unit
 from xbp.models.factors import (
     CONVENTIONS,
     GAIN_INFORMS,
@@ -32,8 +32,8 @@ from xbp.models.factors import (
     energy_factor,
     momentum_factor,
 )
+from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 from xbp.reduction.dos_area import real_modes
-from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["to_bqe", "to_convention", "to_gdos", "to_sqe"]
 
@@ -47,6 +47,8 @@ _FORMS: dict[Convention | None, tuple[str, int, int]] = {
 }
 _GDOS: Convention = "E*n*S/Q^2"
 _BQE: Convention = "n*S/(E*Q^2)"
+#: Arguments with the standard deviations of the conditions.
+_ERRORS = {"temperature": "T_std", "u2": "u2_std"}
 
 
 @operation(
@@ -127,9 +129,10 @@ def to_gdos(
     >>> G.name, G.attrs["units"]
     ('G', 'angstrom**2')
     """
-    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
-    errors = {"temperature": T_std, "u2": u2_std}
-    return _reform(data, _GDOS, "to_gdos", T, given, errors, reversed_below)
+    return _reform(
+        data, _GDOS, "to_gdos", T, reversed_below, T_std=T_std, u2_std=u2_std, u2=u2,
+        u2_total=u2_total, msd=msd, B_iso=B_iso,
+    )  # fmt: skip
 
 
 @operation(
@@ -195,9 +198,10 @@ def to_bqe(
     >>> B.attrs["units"], bool(B.sel(E=0).notnull().all())
     ('angstrom**2/meV**2', True)
     """
-    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
-    errors = {"temperature": T_std, "u2": u2_std}
-    return _reform(data, _BQE, "to_bqe", T, given, errors, reversed_below)
+    return _reform(
+        data, _BQE, "to_bqe", T, reversed_below, T_std=T_std, u2_std=u2_std, u2=u2,
+        u2_total=u2_total, msd=msd, B_iso=B_iso,
+    )  # fmt: skip
 
 
 @operation(
@@ -253,9 +257,10 @@ def to_sqe(
     >>> bool(np.allclose(S, S.bp.to_bqe().bp.to_sqe(), rtol=1e-12))
     True
     """
-    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
-    errors = {"temperature": T_std, "u2": u2_std}
-    return _reform(data, None, "to_sqe", T, given, errors, None)
+    return _reform(
+        data, None, "to_sqe", T, None, T_std=T_std, u2_std=u2_std, u2=u2,
+        u2_total=u2_total, msd=msd, B_iso=B_iso,
+    )  # fmt: skip
 
 
 @operation(takes=("dynamic_structure_factor", "generalized_dos", "reduced_dos"))
@@ -303,9 +308,10 @@ def to_convention(
     'angstrom'
     """
     choose(convention, CONVENTIONS, "convention")
-    given = {"u2": u2, "u2_total": u2_total, "msd": msd, "B_iso": B_iso}
-    errors = {"temperature": T_std, "u2": u2_std}
-    return _reform(data, convention, "to_convention", T, given, errors, reversed_below)
+    return _reform(
+        data, convention, "to_convention", T, reversed_below, T_std=T_std,
+        u2_std=u2_std, u2=u2, u2_total=u2_total, msd=msd, B_iso=B_iso,
+    )  # fmt: skip
 
 
 def _reform(
@@ -313,13 +319,15 @@ def _reform(
     target: Convention | None,
     operation: str,
     T: Any,
-    u2: Mapping[str, Any],
-    given_errors: Mapping[str, Any],
     reversed_below: float | None,
+    *,
+    T_std: Any,
+    u2_std: Any,
+    **u2: Any,
 ) -> Data:
     """Multiply by factor(target)/factor(source); S itself (None) has the factor 1."""
-    kinds = {form[0] for form in _FORMS.values()}
-    signal = read(data, *sorted(kinds), "vibrational_dos")
+    kinds = sorted({form[0] for form in _FORMS.values()})
+    signal = read(data, *kinds, "vibrational_dos")
     of_modes = signal.quantity.name == "vibrational_dos"
     if of_modes:
         signal = real_modes(signal)
@@ -335,7 +343,7 @@ def _reform(
     factors: tuple[xr.Variable, ...] = ()
     if source != target and (of_modes or {source, target} == {_GDOS, _BQE}):
         # G and B differ by E² alone: neither T nor u² need be known.
-        require_dims(value, ("E",), operation, error=CoordinateError)
+        require_dims(value, "E", operation, error=CoordinateError)
         with np.errstate(divide="ignore"):
             factor = value["E"].values.astype(float) ** (-2 if target == _BQE else 2)
         factors = (xr.Variable("E", np.where(np.isinf(factor), np.nan, factor)),)
@@ -349,34 +357,30 @@ def _reform(
         )
         by_n = [c is not None and "n" in c for c in (source, target)]
         if any(by_n):
-            statistics = check_statistics(value.attrs.get("statistics"))
+            check_statistics(value.attrs.get("statistics"))
             coords["temperature"] = resolve_temperature(value, T).variable
-            arguments["T"] = _span(coords["temperature"], "K")
+            arguments["T"] = span(coords["temperature"], "K")
         if "Q^2" in f"{source}{target}":
             coords["u2"] = resolve_u2(value, **u2).variable
-            arguments["u2"] = _span(coords["u2"], "angstrom**2")
+            arguments["u2"] = span(coords["u2"], "angstrom**2")
         for name, variable in coords.items():
-            units, long_name = COORDINATES[name]
-            variable.attrs = {"units": units, "long_name": long_name}
+            variable.attrs = labels(name)
         factors = _factors(value, source, target, coords)
-        if by_n == [False, True] and statistics == "quantum":
+        if by_n == [False, True] and value.attrs["statistics"] == "quantum":
             kelvin = coords["temperature"]
-            per_mev = convert_factor("meV", value["E"].attrs["units"], energy=True)
-            limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV * per_mev * kelvin
-            if bool((value["E"].variable < limit).any()):
-                arguments["energy_gain"] = (
-                    f"NaN below {_span(limit, value['E'].attrs['units'], 3)} (3 k_BT)"
-                )
-            if source is None and value["E"].values[0] < 0:
+            limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin
+            limit = limit / per_unit(value, "E")
+            E = value.coords.variables["E"]
+            if bool((limit > E).any()):
+                low = span(limit, E.attrs["units"], 3)
+                arguments["energy_gain"] = f"NaN below {low} (3 k_BT)"
+            if source is None and E.values[0] < 0:
                 require_sign(value, signal.std, xr.DataArray(kelvin), reversed_below)
-        errors: dict[str, xr.Variable] = {}
-        if any(error is not None for error in given_errors.values()) or any(
-            f"{name}_std" in value.coords for name in given_errors
-        ):
-            errors = _errors_of_conditions(value, coords, given_errors)
+        errors = _errors_of_conditions(
+            value, coords, {"temperature": T_std, "u2": u2_std}
+        )
         for name, error in errors.items():
-            label = "T_std" if name == "temperature" else "u2_std"
-            arguments[label] = _span(error, error.attrs["units"])
+            arguments[_ERRORS[name]] = span(error, error.attrs["units"])
         if errors and signal.std is not None:
             common = _common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
@@ -386,16 +390,16 @@ def _reform(
     if target is None:
         attrs["energy_zero"] = f"used by {operation}"
     (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
+    own = value.coords.variables
+    std = signal.std
     answer: Data = signal.answer(
         _multiplied(value.variable, factors),
-        None
-        if signal.std is None
-        else _multiplied(signal.std.variable, [abs(f) for f in factors]),
+        None if std is None else _multiplied(std.variable, [abs(f) for f in factors]),
         operation=operation,
         arguments=arguments,
         units=_times_powers(
-            value.attrs["units"],
-            *(value[d].attrs["units"] if d in value.coords else "1" for d in "EQ"),
+            signal.units,
+            *(own[d].attrs["units"] if d in own else "1" for d in "EQ"),
             e_new - e_old,
             q_new - q_old,
         ),
@@ -414,18 +418,17 @@ def _convention_of(signal: Signal, target: Convention | None) -> Convention | No
     if name == "vibrational_dos":
         if target != _BQE:
             raise QuantityError(
-                f"'{signal.value.name}' is a vibrational density of states",
-                reason="g(E) has no Q and cannot be converted to G(Q,E)",
+                f"'{signal.value.name}' is a g(E), which has no Q and cannot be "
+                "converted to G(Q,E)",
                 fix="g.bp.to_bqe() gives g(E)/E^2; pass S(Q,E) for G(Q,E)",
             )
         return _GDOS
     convention = signal.value.attrs.get("convention")
     if convention not in CONVENTIONS or _FORMS[convention][0] != name:
+        own = _GDOS if name == "generalized_dos" else _BQE
         raise QuantityError(
             f"'{signal.value.name}' has attrs['convention'] = {convention!r}",
-            reason=f"a {name} is made from S(Q,E) in more than one way",
-            fix="set it: data.attrs['convention'] = "
-            f"'{_GDOS if name == 'generalized_dos' else _BQE}' is xbp's own",
+            fix=f"set it: data.attrs['convention'] = '{own}' is xbp's own",
         )
     known: Convention = convention
     return known
@@ -439,12 +442,6 @@ def _times_powers(
         return units
     unit = parse_unit(units) * parse_unit(e_units) ** e_power
     return format_unit(unit * parse_unit(q_units, like="1/angstrom") ** q_power)
-
-
-def _span(array: xr.Variable, units: str, digits: int = 10) -> str:
-    low, high = array.values.min(), array.values.max()
-    first = f"{low:.{digits}g}"
-    return f"{first} {units}" if low == high else f"{first}...{high:.{digits}g} {units}"
 
 
 def _multiplied(array: xr.Variable, factors: Sequence[xr.Variable]) -> xr.Variable:
@@ -464,30 +461,37 @@ def _factors(
     at: Mapping[str, xr.Variable],
 ) -> tuple[xr.Variable, xr.Variable]:
     """Return the factors in E and in Q at a temperature (K) and u² (angstrom²)."""
-    per_e = convert_factor(value["E"].attrs["units"], "meV", energy=True)
-    per_q = convert_factor(value["Q"].attrs["units"], "1/angstrom")
+    own = value.coords.variables
+    per_e, per_q = per_unit(value, "E"), per_unit(value, "Q")
     nothing = xr.Variable((), 0.0)
-    T, u2 = at.get("temperature", nothing), at.get("u2", nothing)
-    E, Q = value["E"].variable * per_e, value["Q"].variable * per_q
-    E, T = E + 0 * T, T + 0 * E
-    Q, u2 = Q + 0 * u2, u2 + 0 * Q
-    T, u2 = T.transpose(*E.dims), u2.transpose(*Q.dims)
+    e_dims, E, T = _on_one_grid(own["E"], at.get("temperature", nothing))
+    q_dims, Q, u2 = _on_one_grid(own["Q"], at.get("u2", nothing))
+    E, Q = E * per_e, Q * per_q
     statistics = value.attrs.get("statistics", "quantum")
     by_energy, by_momentum = np.ones(E.shape), np.ones(Q.shape)
     if "n" in (target or "") and "n" not in (source or "") and statistics == "quantum":
-        by_energy[E.values < -GAIN_INFORMS * constants.BOLTZMANN_MEV * T.values] = (
-            np.nan
-        )
+        lost = -GAIN_INFORMS * constants.BOLTZMANN_MEV * T > E
+        by_energy[lost] = np.nan
     for convention, sign in ((target, 1), (source, -1)):
         if convention is None:
             continue
         _, e_power, q_power = _FORMS[convention]
-        e = energy_factor(convention, E.values, T.values, statistics) / per_e**e_power
-        q = momentum_factor(convention, Q.values, u2.values) / per_q**q_power
+        e = energy_factor(convention, E, T, statistics) / per_e**e_power
+        q = momentum_factor(convention, Q, u2) / per_q**q_power
         # NaN where a factor vanishes and cannot be divided by.
         by_energy = by_energy * (e if sign > 0 else 1 / np.where(e == 0, np.nan, e))
         by_momentum = by_momentum * (q if sign > 0 else 1 / q)
-    return xr.Variable(E.dims, by_energy), xr.Variable(Q.dims, by_momentum)
+    return xr.Variable(e_dims, by_energy), xr.Variable(q_dims, by_momentum)
+
+
+def _on_one_grid(
+    axis: xr.Variable, other: xr.Variable
+) -> tuple[list[Any], np.ndarray, np.ndarray]:
+    """Return the dimensions of an axis and of a condition, and both over these."""
+    sizes = {**other.sizes, **axis.sizes}
+    both: tuple[Any, Any] = (axis, other)
+    first, second = (array.set_dims(sizes).transpose(*sizes).values for array in both)
+    return [*sizes], first.astype(float), second
 
 
 def _errors_of_conditions(
@@ -499,28 +503,22 @@ def _errors_of_conditions(
         carried: Any = value.coords.get(f"{name}_std")
         if argument is None and (carried is None or name not in coords):
             continue
-        label = "T_std" if name == "temperature" else "u2_std"
+        label, own = _ERRORS[name], labels(name)
         if name not in coords:
             not_used("this factor does not depend on it", **{label: argument})
-        units, long_name = COORDINATES[name]
         bare = f"({value['Q'].attrs['units']})**-2" if name == "u2" else "K"
         error = carried if argument is None else argument
-        number, own = split_quantity(error, label)
-        if isinstance(number, xr.DataArray) and number.ndim:
-            std = number.variable.astype(float)
-            std = std * convert_factor(own or bare, units, name=label)
-        else:
-            std = xr.Variable((), magnitude(error, units, name=label, default=bare))
+        std = along(value, error, label, own["units"], default=bare)
         dims = coords[name].dims
-        if not set(std.dims) <= set(dims) or not ((std >= 0) & (std < np.inf)).all():
+        if not {*std.dims} <= {*dims} or not ((std >= 0) & (std < np.inf)).all():
             raise QuantityError(
-                f"{label} is {std.values} {units} over {std.dims}; it must be finite, "
-                f"not negative, and over dimensions of {name}, {dims}"
+                f"{label} is {std.values} over {std.dims}; it must be finite, not "
+                f"negative, and over dimensions of {name}, {dims}"
             )
         source = "" if argument is not None else carried.attrs.get("source", "")
         std.attrs = {
-            "units": units,
-            "long_name": f"standard deviation of {long_name}",
+            "units": own["units"],
+            "long_name": f"standard deviation of {own['long_name']}",
             "source": source or fingerprint(name, value, coords[name], std),
         }
         found[name] = std

@@ -11,7 +11,7 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.diagnostic import Diagnostic, diagnosed
-from xbp.core.errors import (  # fmt: skip
+from xbp.core.errors import (
     CoordinateError,
     QuantityError,
     RangeError,
@@ -19,11 +19,18 @@ from xbp.core.errors import (  # fmt: skip
     UnitsError,
 )
 from xbp.core.grid import given_axis
-from xbp.core.guards import at_most_one, choose, not_used, require_dims, require_number
+from xbp.core.guards import (
+    at_most_one,
+    choose,
+    not_used,
+    require_agreement,
+    require_dims,
+    require_number,
+)
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
-from xbp.core.schema import COORDINATES
+from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, read
 from xbp.core.units import (
     convert_factor,
@@ -138,14 +145,12 @@ def heat_capacity(
     value = signal.value
     if "E" not in value.dims or "temperature" in value.dims:
         raise CoordinateError(
-            f"'{value.name}' has the dimensions {tuple(value.dims)}, but g must depend "
-            "on E alone: C has temperatures of its own",
+            f"'{value.name}' is over {tuple(value.dims)}; g must be over E, and not "
+            "over temperature",
             fix="pass g(E) of one temperature, g.isel(temperature=0, drop=True)",
         )
     kelvin = _kelvins(*given_axis(temperature, "temperature"), "temperature")
-    to_mev = convert_factor(
-        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
-    )
+    to_mev = per_unit(value, "E")
     if below is not None:
         choose(below, ("debye",), "below")
     at_most_one(area=area, n_atoms=n_atoms)
@@ -154,19 +159,19 @@ def heat_capacity(
     E = value["E"].values[used].astype(float) * to_mev
     weights = dos_weights(E, np.append(kelvin, np.inf))
     modes: Modes | None = None
+    known = known_area(value)
     if area is None:
-        known = known_area(value)
         if n_atoms is None and not known and parse_unit(signal.units).dimensionless:
             raise UnitsError(
                 f"'{value.name}' is in arbitrary units, so the number of its modes is "
                 "unknown",
-                fix="pass area=1 if g contains all modes: C is then per mole of atoms",
+                fix="area=1 if g contains all modes",
             )
         scale: Any = to_pure_number(signal, free=n_atoms is not None or known) / to_mev
         modes = modes_of(signal, n_atoms=n_atoms, tolerance=area_tolerance, end=end)
     else:
         area = require_number(area, "area", above=0, error=QuantityError)
-    label = xr.DataArray(weights[:-1], dims=("temperature", "E"))
+    by_E = xr.DataArray(weights[:-1], dims=("temperature", "E"))
     norm = xr.DataArray(weights[-1], dims="E")
     foreign = [
         c for c in value.coords if c in ("temperature", "area") or "E" in value[c].dims
@@ -175,8 +180,7 @@ def heat_capacity(
     scale = scale / modes.unit if modes else (area or 1.0) / _positive_area(g, norm)
     scale = 3 * scipy.constants.R * scale
     dims = [d if d != "E" else "temperature" for d in value.dims]
-    attrs = {"units": "K", "long_name": COORDINATES["temperature"][1]}
-    out = (xr.dot(g, label, dim="E") * scale).transpose(*dims)
+    out = (xr.dot(g, by_E, dim="E") * scale).transpose(*dims)
     if modes:
         out = _without_missing(out, modes, kelvin, float(E[-1]), area_tolerance)
     std: xr.DataArray | None = None
@@ -184,29 +188,31 @@ def heat_capacity(
     if signal.std is not None:
         sigma = std_along(signal.std, "E").isel(E=used)
         sigma = sigma.drop_vars(list(signal.std.coords))
-        slope: Any = label
-        if modes is None or (known_area(value) and "area" not in value.coords):
+        slope: Any = by_E
+        if modes is None or (known and "area" not in value.coords):
             # The area is exact: what a bin adds to C it takes from the mean of all.
-            slope = label - out * norm / (3 * scipy.constants.R * (area or 1.0))
+            slope = by_E - out * norm / (3 * scipy.constants.R * (area or 1.0))
             if modes:
-                slope = slope.where(modes.missing <= area_tolerance, label)
+                slope = slope.where(modes.missing <= area_tolerance, by_E)
         std, common = _errors(
             slope * sigma * scale, dims, fingerprint("g(E)", g, sigma)
         )
+    counted = modes or area == 1
     answer: Data = signal.answer(
-        out.assign_coords(temperature=("temperature", kelvin, attrs)),
+        out.assign_coords(temperature=("temperature", kelvin, labels("temperature"))),
         std,
         operation="heat_capacity",
         arguments={"area": area, "n_atoms": n_atoms, "below": below},
         units="J/K/mol",
         quantity="heat_capacity",
         attrs={
-            "amount": value.attrs.get("amount",
-            "atoms") if modes or area == 1 else None,
-            "area": None, "area_of": None, "weighting": None,
+            "amount": value.attrs.get("amount", "atoms") if counted else None,
+            "area": None,
+            "area_of": None,
+            "weighting": None,
         },
         common=common,
-    )  # fmt: skip
+    )
     return answer
 
 
@@ -263,12 +269,10 @@ def _positive_area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
     with np.errstate(over="ignore"):
         area: xr.DataArray = (g * norm).sum("E", skipna=False)
     if area.chunks is None:  # dask arrays are not computed for a check
-        wrong = area.values[~((area.values > 1e-150) & (area.values < 1e150))]
-        wrong = wrong[~np.isnan(wrong)]
+        wrong = area.values[(area.values <= 1e-150) | (area.values >= 1e150)]
         if wrong.size:
             raise QuantityError(
-                f"the area of g(E) is {wrong[0]:g}, but must be positive and finite to "
-                "be scaled"
+                f"the area of g(E) is {wrong[0]:g}, but must be positive and finite"
             )
     return area
 
@@ -277,21 +281,17 @@ def _known_bins(g: xr.DataArray, below: str | None) -> np.ndarray:
     """Return E > 0 without the bins before the first and after the last value of g."""
     positive = g["E"].values > 0
     if not positive.any():
-        raise CoordinateError(
-            "g(E) has no positive energies", fix="fold it onto E > 0 first"
-        )
+        raise CoordinateError("g(E) has no positive energies")
     some = positive & g.notnull().any([d for d in g.dims if d != "E"]).values
     if not some.any():
-        raise RangeError(
-            "g(E) contains no values: all of it is NaN", fix="check the status of g(E)"
-        )
+        raise RangeError("g(E) contains no values", fix="check the status of g(E)")
     first, last = np.flatnonzero(some)[[0, -1]]
     empty = g["E"].values[positive & (np.arange(some.size) < first)]
     if empty.size and below is None:
         raise RangeError(
-            f"g(E) is NaN from {empty[0]:g} to {empty[-1]:g} {g['E'].attrs['units']}",
-            reason="the lowest modes determine the heat capacity at low temperature",
-            fix="below='debye' uses Debye's law there, and records this in the history",
+            f"g(E) is NaN from {empty[0]:g} to {empty[-1]:g} {g['E'].attrs['units']}, "
+            "which decides C at low temperature",
+            fix="below='debye' uses Debye's law there",
         )
     positive[:first], positive[last + 1 :] = False, False
     return positive
@@ -302,10 +302,9 @@ def _kelvins(values: Any, units: str, name: str) -> np.ndarray:
     kelvin = np.asarray(to_kelvin(np.asarray(values, float), units, name=name))
     if not (kelvin[0] > 1e-9 and kelvin[-1] < 1e9):
         raise TemperatureError(
-            f"{name} ranges from {kelvin[0]:g} to {kelvin[-1]:g} K; a solid has a "
-            "positive temperature",
-            fix="leave 0 out, as in data.sel(temperature=slice(0.1, None)); check the "
-            "units",
+            f"{name} ranges from {kelvin[0]:g} to {kelvin[-1]:g} K, and must be "
+            "positive",
+            fix="data.sel(temperature=slice(0.1, None)); check the units",
         )
     return kelvin
 
@@ -415,16 +414,14 @@ def to_molar(
     else:
         raise UnitsError(
             f"'{signal.value.name}' is in '{signal.units}', but a heat capacity is in "
-            "J/K, J/g/K or J/mol/K",
-            fix="data['C'].attrs['units'] = 'uJ/K'",
+            "J/K, J/g/K or J/mol/K"
         )
     if used:
         not_used(f"the data are in '{signal.units}', not per mole", amount=amount)
     if own != per:
         factor *= 1 / known("atoms") if per == "atoms" else known("atoms")
     answer: Data = signal.answer(
-        signal.value * factor,
-        None if signal.std is None else signal.std * factor,
+        *signal.both(lambda part: part * factor),
         operation="to_molar",
         arguments={"per": per}
         | {name: f"{number:.10g} {_SAMPLE[name][1]}" for name, number in used.items()},
@@ -451,35 +448,31 @@ def _amount(signal: Signal, given: Any) -> str:
     carried, name = signal.value.attrs.get("amount"), signal.value.name
     if carried is not None and given not in (None, carried):
         raise QuantityError(f"'{name}' has amount {carried!r}, not amount={given!r}")
-    found = given if carried is None else carried
-    if found is None:
+    if carried is None and given is None:
         raise QuantityError(
             f"'{name}' is per mole, but of atoms or of formula units is unknown",
             fix="amount='atoms' or amount='formula units', as the data are",
         )
-    return choose(found, Amount, "amount")
+    return choose(given if carried is None else carried, Amount, "amount")
 
 
 def _of_sample(signal: Signal, name: str, given: Any) -> float:
     """Return a number from the argument or the attribute; both must agree."""
     attribute, units, what = _SAMPLE[name]
-    carried = signal.value.attrs.get(attribute)
     values = [
         require_number(
             value, name, units, least=1e-150, most=1e150, error=QuantityError
         )
-        for value in (given, carried)
+        for value in (given, signal.value.attrs.get(attribute))
         if value is not None
     ]
     if not values:
         raise QuantityError(
             f"the {what} is not known: pass {name}= or set attrs['{attribute}']"
         )
-    if not np.isclose(values[0], values[-1], rtol=1e-9):
-        raise QuantityError(
-            f"{name} is {values[0]:g} {units}, but the file has {values[1]:g} {units}",
-            fix=f"leave {name}= out, or correct data['C'].attrs['{attribute}']",
-        )
+    require_agreement(
+        values[0], values[-1], name, units, source="the file", tolerance=1e-9
+    )
     return values[0]
 
 
@@ -525,16 +518,14 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     1.0
     """
     signal = read(data, "heat_capacity")
-    dims = signal.value.dims
     T = xr.Variable("temperature", kelvins(signal.value))
     per_kelvin = format_unit(parse_unit(signal.units) / parse_unit("K"))
     slope = magnitude(gamma, per_kelvin, name="gamma")
     if abs(slope) > 1e150:
         raise QuantityError(f"gamma={slope:g} {per_kelvin} times T is not a number")
-    std = None if signal.std is None else (signal.std / T**3).transpose(*dims)
     answer: Data = signal.answer(
-        ((signal.value - slope * T) / T**3).transpose(*dims),
-        std,
+        (signal.value.variable - slope * T) / T**3,
+        None if signal.std is None else signal.std.variable / T**3,
         operation="reduced_heat_capacity",
         arguments={"gamma": f"{slope:.10g} {per_kelvin}"},
         units=format_unit(parse_unit(signal.units) / parse_unit("K**3")),

@@ -33,15 +33,9 @@ from xbp.models.multiphonon import (
 __all__ = ["STATUSES", "Inversion", "Solution"]
 
 STATUSES: Final = (
-    OK,
-    NO_DATA,
-    FAILED,
-    NOT_CONVERGED,
-    NO_SCATTERING,
-    TRUNCATED,
-    U2_DISAGREES,
+    OK, NO_DATA, FAILED, NOT_CONVERGED, NO_SCATTERING, TRUNCATED, U2_DISAGREES,
     MULTIPHONONS_UNKNOWN,
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -168,110 +162,143 @@ class Inversion:
         initial : numpy.ndarray, shape (n_i,)
             g at `initial_E`, on any scale.
         """
-        end = self._iterate(S, std, kelvin, u2, initial)
+        one = _Map(self, S, kelvin, u2, initial)
+        end = one.invert(std)
         if self.tail.any() and end.status in (FAILED, NOT_CONVERGED):
-            none = np.zeros_like(self.tail)
-            without = replace(self, tail=none, constant=0.0)
-            other = without._iterate(S, std, kelvin, u2, initial)
+            without = replace(self, tail=np.zeros_like(self.tail), constant=0.0)
+            other = _Map(without, S, kelvin, u2, initial).invert(std)
             if other.status != OK:
                 return end
-            return replace(
-                end,
-                status=NO_SCATTERING,
-                u2_status=NO_SCATTERING,
-                highest=other.highest,
-            )
+            lost = replace(end, status=NO_SCATTERING, u2_status=NO_SCATTERING)
+            return replace(lost, highest=other.highest)
         if end.status != OK or np.isfinite(u2):
             return end
         if end.u2_status == OK:
             # A range that ends inside the band makes u² too large: S falls less with Q.
             smaller = replace(self, per_gamma=np.nan)
-            third = smaller._iterate(S, std, kelvin, end.u2 / 3, initial)
-            if (
-                third.status == OK and third.unexplained < 0.9 * end.unexplained
-            ) or end.background > self.background:
+            third = _Map(smaller, S, kelvin, end.u2 / 3, initial).invert(std)
+            better = third.status == OK and third.unexplained < 0.9 * end.unexplained
+            if better or end.background > self.background:
                 end = replace(end, u2_status=U2_DISAGREES)
-        if (
-            end.u2_status != OK
-            and self._change_without(S, kelvin, end) > self.uncertain
-        ):
+        if end.u2_status != OK and one.change_without(end.g) > self.uncertain:
             nothing = np.full_like(end.g, np.nan)
             return replace(end, g=nothing, g_std=nothing, status=MULTIPHONONS_UNKNOWN)
         return end
 
-    def _iterate(
+
+class _Map:
+    """One map, and the g that remains once the phonons of another g are taken off."""
+
+    def __init__(
         self,
+        grid: Inversion,
         S: np.ndarray,
-        std: np.ndarray,
         kelvin: float,
         u2: float,
         initial: np.ndarray,
-    ) -> Solution:
-        finite = np.isfinite(S) & (self.weight > 0)[:, np.newaxis]
-        seen = finite & self.used
-        known = seen.any(axis=0)
-        tail = np.where(finite & self.tail, self.weight[:, np.newaxis], 0.0)
-        shape = np.full(self.E.size, np.nan)
-        nothing, lost = shape[self.positive], np.full(S.shape, np.nan)
-        if not known.any() or (self.tail.any() and not tail.any()):
+    ) -> None:
+        self.grid, self.u2, self.initial = grid, u2, initial
+        self.kT = float(constants.BOLTZMANN_MEV * kelvin)
+        finite = np.isfinite(S) & (grid.weight > 0)[:, np.newaxis]
+        self.finite, self.S = finite, np.where(finite, S, 0.0)
+        self.all, self.weight, self.tail = (
+            np.where(finite & bins, grid.weight[:, np.newaxis], 0.0)
+            for bins in (True, grid.used, grid.tail)
+        )
+        self.known = (finite & grid.used).any(axis=0)
+        self.width = np.diff(grid.edges)
+        # S_1/g but for ħ²/2M and 2W: 1/[E (1 − e^−x)] = 1/(E² ⟨n⟩/E).
+        E = grid.E
+        factor = thermal_factor(E, np.array(kelvin), "quantum")
+        self.by_energy = np.asarray(1 / (E**2 * factor))
+
+    def by_momentum(self, displacement: float) -> np.ndarray:
+        """Return Q² exp(−2W)."""
+        Q = self.grid.Q[:, np.newaxis]
+        return np.asarray(Q**2 * np.exp(-(Q**2) * displacement))
+
+    def per_g(self, displacement: float, weight: np.ndarray) -> np.ndarray:
+        """Return the sum of S_1/g over Q, but for ħ²/2M."""
+        sums = (weight * self.by_momentum(displacement)).sum(axis=0)
+        return np.asarray(self.by_energy * sums)
+
+    def measured(self, many: np.ndarray | float) -> np.ndarray:
+        """Return the sum of S over Q without a part of it."""
+        return np.asarray((self.weight * (self.S - many)).sum(axis=0))
+
+    def one_phonon(self, displacement: float) -> np.ndarray:
+        """Return g as if all of S were one phonon, but for its scale."""
+        return np.asarray(self.measured(0.0) / self.per_g(displacement, self.weight))
+
+    def invert(self, std: np.ndarray) -> Solution:
+        """Iterate until g stays."""
+        grid = self.grid
+        shape = np.full(grid.E.size, np.nan)
+        nothing, lost = shape[grid.positive], np.full(self.S.shape, np.nan)
+        if not self.known.any() or (grid.tail.any() and not self.tail.any()):
             return Solution(nothing, nothing, lost, NO_DATA, NO_DATA, 0)
-        weight = np.where(seen, self.weight[:, np.newaxis], 0.0)
-        step = _Step(self, S, kelvin, u2, known, weight, tail, initial)
-        state, x, change, iterations, status = _fixed_point(step, self.tolerance)
+        state, x, change, iterations, status = self.fixed_point(grid.tolerance)
         if state is None:
             return Solution(nothing, nothing, lost, status, status, iterations)
-        shape[known] = x
+        shape[self.known] = x
         # N ħ²/2M, which turns g, whose area is 1, into the units of the data.
         unit = state.scale * state.per_gamma
         g_std = nothing
         if std.ndim:
-            variance = (weight**2 * np.where(seen, std, 0.0) ** 2).sum(axis=0)
-            g_std = (np.sqrt(variance) / np.abs(state.per_g * unit))[self.positive]
-        beyond = step.beyond(state) / unit
-        falls = self.whole or self._falls(shape, state.join * initial, beyond)
-        unexplained, background = step.residuals(unit * x, state)
+            errors = np.where(self.weight > 0, std, 0.0)
+            variance = (self.weight**2 * errors**2).sum(axis=0)
+            g_std = (np.sqrt(variance) / np.abs(state.per_g * unit))[grid.positive]
+        falls = grid.whole or self.falls(shape, state, self.beyond(state) / unit)
+        unexplained, background = self.residuals(unit * x, state)
         return Solution(
-            shape[self.positive], g_std, state.many, OK, OK if falls else TRUNCATED,
+            shape[grid.positive],
+            g_std,
+            state.many,
+            OK,
+            OK if falls else TRUNCATED,
             iterations,
-            state.displacement, change, state.orders, state.scale, state.constant,
-            state.modes.extended, self._end_of_phonons(shape), state.join, unexplained,
-            background, step.error_below(x, state),
-        )  # fmt: skip
+            u2=state.displacement,
+            change=change,
+            orders=state.orders,
+            scale=state.scale,
+            constant=state.constant,
+            extended=state.modes.extended,
+            highest=self.end_of_phonons(shape),
+            join=state.join,
+            unexplained=unexplained,
+            background=background,
+            u2_below_std=self.error_below(x, state),
+        )
 
-    def _change_without(self, S: np.ndarray, kelvin: float, end: Solution) -> float:
+    def change_without(self, g: np.ndarray) -> float:
         """Return the change of g over its maximum if no multiphonons are taken off."""
-        g = np.full(self.E.size, np.nan)
-        g[self.positive] = end.g
-        known = np.isfinite(g)
-        seen = np.isfinite(S) & self.used
-        weight = np.where(seen, self.weight[:, np.newaxis], 0.0)
-        step = _Step(self, S, kelvin, 0.0, known, weight, 0.0 * S, np.empty(0))
-        width = np.diff(self.edges)[known]
-        one, all_of = step.start(), g[known]
-        one, all_of = (x / (x * width).sum() for x in (one, all_of))
+        known, width = np.isfinite(g), self.width[self.grid.positive]
+        each = self.one_phonon(0.0)[self.grid.positive], g
+        one, all_of = (x[known] / (x * width)[known].sum() for x in each)
         return float(np.abs(all_of - one).max() / one.max())
 
-    def _end_of_phonons(self, g: np.ndarray) -> float:
+    def end_of_phonons(self, g: np.ndarray) -> float:
         """Return where g falls below a tenth of its maximum for good.
 
         NaN if it does not before its end. A background beyond the phonons is smaller.
         """
         known = np.flatnonzero(np.isfinite(g))
         last = np.flatnonzero(np.nan_to_num(g) >= 0.1 * np.nanmax(g))[-1]
-        return float(self.edges[last + 1]) if last < known[-1] else float("nan")
+        return float(self.grid.edges[last + 1]) if last < known[-1] else float("nan")
 
-    def _falls(self, g: np.ndarray, initial: np.ndarray, beyond: np.ndarray) -> bool:
+    def falls(self, g: np.ndarray, state: _State, beyond: np.ndarray) -> bool:
         """Return whether g is small at the end of its range, or right beyond it.
 
         Its mean over the last 5 % of E, or at least three bins, is compared with its
         maximum, that of means of three bins.
         """
-        known = np.isfinite(g)
-        E, g_known = self.E[known], g[known]
+        grid, known = self.grid, np.isfinite(g)
+        E, g_known = grid.E[known], g[known]
         top = E[-1]
         further = np.flatnonzero(np.isfinite(beyond))
-        if self.initial_E.size:
-            E, g_known = np.append(E, self.initial_E), np.append(g_known, initial)
+        if grid.initial_E.size:
+            E = np.append(E, grid.initial_E)
+            g_known = np.append(g_known, state.join * self.initial)
             further = further[:0]
         at_end = 0.95 * E[-1] < E
         at_end[-3:] = True
@@ -279,75 +306,39 @@ class Inversion:
         if E.size > 3:
             smooth = np.convolve(g_known, np.ones(3) / 3, "valid")
             highest = min(highest, smooth.max())
-        limit = self.end * highest
+        limit = grid.end * highest
         if g_known[at_end].mean() <= limit:
             return True
-        after = further[self.E[further] <= 1.05 * top]
+        after = further[grid.E[further] <= 1.05 * top]
         after = after if after.size >= 3 else further[:3]
         return bool(after.size >= 3 and beyond[after].mean() <= limit)
 
-
-@dataclass(frozen=True)
-class _Step:
-    """One map, and the g that remains once the phonons of another g are taken off."""
-
-    grid: Inversion
-    S: np.ndarray
-    kelvin: float
-    u2: float
-    known: np.ndarray
-    weight: np.ndarray
-    tail: np.ndarray
-    initial: np.ndarray
-
-    @property
-    def _by_energy(self) -> np.ndarray:
-        # S_1/g but for ħ²/2M and 2W: 1/[E (1 − e^−x)] = 1/(E² ⟨n⟩/E).
-        E = self.grid.E
-        with np.errstate(divide="ignore", invalid="ignore"):
-            factor = thermal_factor(E, np.array(self.kelvin), "quantum")
-            return np.asarray(1 / (E**2 * factor))
-
-    def _by_momentum(self, displacement: float) -> np.ndarray:
-        Q = self.grid.Q[:, np.newaxis]
-        return np.asarray(Q**2 * np.exp(-(Q**2) * displacement))
-
-    def _per_g(self, displacement: float, weight: np.ndarray) -> np.ndarray:
-        sums = (weight * self._by_momentum(displacement)).sum(axis=0)
-        return np.asarray(self._by_energy * sums)
-
-    def _measured(self, many: np.ndarray | float) -> np.ndarray:
-        S = np.where(self.weight > 0, self.S, 0.0)
-        return np.asarray((self.weight * (S - many)).sum(axis=0))
-
     def start(self) -> np.ndarray:
         """Return g at the known bins: the one that continues, or one phonon's."""
-        E = self.grid.E[self.known]
         if self.initial.size:
+            E = self.grid.E[self.known]
             initial = np.interp(E, self.grid.initial_E, self.initial)
             if (initial > 0).any():
                 return np.asarray(initial)
         displacement = self.u2 if np.isfinite(self.u2) else 0.0
-        per_g = self._per_g(displacement, self.weight)[self.known]
-        return np.asarray(self._measured(0.0)[self.known] / per_g)
+        return np.asarray(self.one_phonon(displacement)[self.known])
 
-    def __call__(self, g: np.ndarray) -> _State | None:
+    def follow(self, g: np.ndarray) -> _State | None:
         """Return what follows from g at the known bins; None if it is not a density."""
-        grid, kT = self.grid, float(constants.BOLTZMANN_MEV * self.kelvin)
-        E, density, join = grid.E[self.known], g, 1.0
-        width = np.diff(grid.edges)
+        grid, known, width = self.grid, self.known, self.width
+        E, density, join = grid.E[known], g, 1.0
         if self.initial.size:
-            common = grid.joined[self.known]
+            common = grid.joined[known]
             there = np.interp(E[common], grid.initial_E, self.initial)
-            area = width[self.known][common]
+            area = width[known][common]
             join = float((g[common] * area).sum() / (there * area).sum())
             further = grid.initial_E > E[-1]
             E = np.append(E, grid.initial_E[further])
             density = np.append(g, join * self.initial[further])
         if not join > 0:
             return None
-        step = grid_step(grid.E[self.known])
-        modes = Modes.of(E, density, kT, below=grid.below, step=step)
+        step = grid_step(grid.E[known])
+        modes = Modes.of(E, density, self.kT, below=grid.below, step=step)
         if not (modes.area > 0 and modes.gamma > 0):
             return None
         # If u² is given, ħ²/2M follows from it and g.
@@ -361,12 +352,14 @@ class _Step:
         phonons = expansion(modes, orders)
         binned = np.stack([onto_bins(A, modes.step, grid.edges) for A in phonons])
         many = order_weights(two_w, orders)[:, 2:] @ binned[2:]
-        per_g = np.where(self.known, self._per_g(displacement, self.weight), np.nan)
+        per_g = np.where(known, self.per_g(displacement, self.weight), np.nan)
         # At the right scale all phonons together have the area of the data, in units of
         # g.
-        of_data = float(np.nansum(width * self._measured(0.0) / per_g))
-        of_many = float(np.nansum(width * (self.weight * many).sum(axis=0) / per_g))
-        of_one = per_gamma * float((width[self.known] * g).sum()) / modes.area
+        of_data, of_many = (
+            float(np.nansum(width * sums / per_g))
+            for sums in (self.measured(0.0), (self.weight * many).sum(axis=0))
+        )
+        of_one = per_gamma * float((width[known] * g).sum()) / modes.area
         constant = grid.constant
         scale = of_data / (of_one + (1 + constant) * of_many)
         taken = (1 + constant) * scale
@@ -374,17 +367,15 @@ class _Step:
             expected = float((self.tail * many).sum())
             if not expected > 0:
                 return None
-            there = (self.tail * np.where(self.tail > 0, self.S, 0.0)).sum()
-            taken = float(there) / expected
+            taken = float((self.tail * self.S).sum()) / expected
             scale = (of_data - taken * of_many) / of_one
             constant = taken / scale - 1
         if not scale > 0:
             return None
-        left = (self._measured(taken * many) / per_g)[self.known]
+        left = (self.measured(taken * many) / per_g)[known]
         return _State(
             modes, displacement, scale, orders, taken * many, constant, per_g,
-            per_gamma,
-            left / (scale * per_gamma), join,
+            per_gamma, left / (scale * per_gamma), join,
         )  # fmt: skip
 
     def residuals(self, g: np.ndarray, state: _State) -> tuple[float, float]:
@@ -394,14 +385,14 @@ class _Step:
         constant at each energy, fitted beside one phonon, leaves less than 0.9 of the
         squares per degree of freedom; else 0.
         """
-        by_momentum = self._by_momentum(state.displacement)
-        S, w = np.where(self.weight > 0, self.S, 0.0), self.weight
+        x, S, w = self.by_momentum(state.displacement), self.S, self.weight
         one = np.zeros(self.grid.E.size)
-        one[self.known] = g * self._by_energy[self.known]
-        unexplained = float((w * (S - by_momentum * one - state.many) ** 2).sum())
-        y, w, x = (S - state.many)[:, self.known], w[:, self.known], by_momentum
-        n, n_x, n_xx = w.sum(axis=0), (w * x).sum(axis=0), (w * x**2).sum(axis=0)
-        n_y, n_xy = (w * y).sum(axis=0), (w * x * y).sum(axis=0)
+        one[self.known] = g * self.by_energy[self.known]
+        unexplained = float((w * (S - x * one - state.many) ** 2).sum())
+        y, w = (S - state.many)[:, self.known], w[:, self.known]
+        n, n_x, n_xx, n_y, n_xy = (
+            (w * part).sum(axis=0) for part in (np.ones_like(x), x, x**2, y, x * y)
+        )
         level = (n_xx * n_y - n_x * n_xy) / (n * n_xx - n_x**2)
         alone = (w * (y - x * n_xy / n_xx) ** 2).sum()
         both = (w * (y - level - x * (n_xy - level * n_x) / n_xx) ** 2).sum()
@@ -428,57 +419,54 @@ class _Step:
 
     def beyond(self, state: _State) -> np.ndarray:
         """Return g, on its scale, at the energies above its range; NaN elsewhere."""
-        finite = np.isfinite(self.S) & (self.grid.weight > 0)[:, np.newaxis]
-        weight = np.where(finite, self.grid.weight[:, np.newaxis], 0.0)
-        above = finite.any(axis=0) & (self.grid.E[self.known][-1] < self.grid.E)
-        left = (weight * np.where(finite, self.S - state.many, 0.0)).sum(axis=0)
-        per_g = np.where(above, self._per_g(state.displacement, weight), np.nan)
+        above = self.finite.any(axis=0) & (self.grid.E[self.known][-1] < self.grid.E)
+        left = (self.all * (self.S - state.many)).sum(axis=0)
+        per_g = np.where(above, self.per_g(state.displacement, self.all), np.nan)
         return np.asarray(left / per_g)
 
+    def fixed_point(
+        self, tolerance: float
+    ) -> tuple[_State | None, np.ndarray, float, int, str]:
+        """Find the g that its own phonons leave, by Anderson's mixing of six g.
 
-def _fixed_point(
-    step: _Step, tolerance: float
-) -> tuple[_State | None, np.ndarray, float, int, str]:
-    """Find the g that its own phonons leave, by Anderson's mixing of six g.
+        Return what follows from it (None if there is none), it, and how it ended.
 
-    Return what follows from it (None if there is none), it, and how it ended.
-
-    References
-    ----------
-    D. G. Anderson, J. ACM 12, 547 (1965), doi:10.1145/321296.321305; H. F. Walker & P.
-    Ni, SIAM J. Numer. Anal. 49, 1715 (2011), doi:10.1137/10078356X.
-    """
-    x, change, mixing = step.start(), np.inf, 0.5
-    tried: list[np.ndarray] = []
-    left: list[np.ndarray] = []
-    halved, most = 0, 100
-    for iteration in range(1, most + 1):
-        found = step(x)
-        if found is None:
-            # Half way back to the last g that was a density, at most eight times.
-            halved += 1
-            if not tried or halved > 8:
-                return None, x, np.nan, iteration, FAILED
-            x = (x + tried[-1]) / 2
-            continue
-        halved = 0
-        # Only the shape of g counts: its area is 1.
-        x, join = x / found.modes.area, found.join / found.modes.area
-        residual = found.next - x
-        change = float(np.abs(residual).max() / np.abs(x).max())
-        if change < tolerance:
-            last = step(found.next)
-            if last is None:
-                return replace(found, join=join), x, change, iteration, OK
-            area = last.modes.area
-            final = replace(last, join=last.join / area)
-            return final, found.next / area, change, iteration, OK
-        tried, left = [*tried, x][-6:], [*left, residual][-6:]
-        x = x + mixing * residual
-        if len(tried) > 1:
-            steps, changes = np.diff(tried, axis=0).T, np.diff(left, axis=0).T
-            solved = np.linalg.lstsq(changes, residual, rcond=1e-10)[0]
-            x = x - (steps + mixing * changes) @ solved
-            # An extrapolation makes no g negative where its own phonons do not.
-            x = np.maximum(x, np.minimum(found.next, 0.0))
-    return None, x, change, most, NOT_CONVERGED
+        References
+        ----------
+        D. G. Anderson, J. ACM 12, 547 (1965), doi:10.1145/321296.321305; H. F. Walker & P.
+        Ni, SIAM J. Numer. Anal. 49, 1715 (2011), doi:10.1137/10078356X.
+        """
+        x, change, mixing = self.start(), np.inf, 0.5
+        tried: list[np.ndarray] = []
+        left: list[np.ndarray] = []
+        halved, most = 0, 100
+        for iteration in range(1, most + 1):
+            found = self.follow(x)
+            if found is None:
+                # Half way back to the last g that was a density, at most eight times.
+                halved += 1
+                if not tried or halved > 8:
+                    return None, x, np.nan, iteration, FAILED
+                x = (x + tried[-1]) / 2
+                continue
+            halved = 0
+            # Only the shape of g counts: its area is 1.
+            x, join = x / found.modes.area, found.join / found.modes.area
+            residual = found.next - x
+            change = float(np.abs(residual).max() / np.abs(x).max())
+            if change < tolerance:
+                last = self.follow(found.next)
+                if last is None:
+                    return replace(found, join=join), x, change, iteration, OK
+                area = last.modes.area
+                final = replace(last, join=last.join / area)
+                return final, found.next / area, change, iteration, OK
+            tried, left = [*tried, x][-6:], [*left, residual][-6:]
+            x = x + mixing * residual
+            if len(tried) > 1:
+                steps, changes = np.diff(tried, axis=0).T, np.diff(left, axis=0).T
+                solved = np.linalg.lstsq(changes, residual, rcond=1e-10)[0]
+                x = x - (steps + mixing * changes) @ solved
+                # An extrapolation makes no g negative where its own phonons do not.
+                x = np.maximum(x, np.minimum(found.next, 0.0))
+        return None, x, change, most, NOT_CONVERGED

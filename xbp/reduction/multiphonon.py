@@ -10,9 +10,9 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import resolve_temperature, resolve_u2
+from xbp.core.conditions import resolve_temperature
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
-from xbp.core.grid import bin_limits
+from xbp.core.grid import bin_limits, given_axis
 from xbp.core.guards import (
     at_most_one,
     choose,
@@ -23,9 +23,9 @@ from xbp.core.guards import (
 )
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
-from xbp.core.schema import COORDINATES
-from xbp.core.signal import Signal, read
-from xbp.core.units import convert_factor, format_unit, parse_unit, split_quantity
+from xbp.core.schema import labels, per_unit
+from xbp.core.signal import Signal, over_spectra, read
+from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.multiphonon import (
     MAX_ORDERS,
     Below,
@@ -35,6 +35,7 @@ from xbp.models.multiphonon import (
     order_weights,
     orders_needed,
 )
+from xbp.reduction.detailed_balance import REVERSED_BELOW
 from xbp.reduction.dos_area import (
     is_absolute,
     known_area,
@@ -43,11 +44,13 @@ from xbp.reduction.dos_area import (
     require_fallen,
     require_known_area,
 )
-from xbp.reduction.sample import resolve_mass
+from xbp.reduction.sample import mass_or_u2
+from xbp.reduction.vibrational_dos import Task
 
-__all__ = ["energies", "multiphonon_sqe", "scatterer"]
+__all__ = ["correct_multiphonon", "multiphonon_sqe"]
 
-#: Which phonons.
+#: Which phonons: the first of the orders, and the one after the last.
+_PARTS = {"all": (0, None), "elastic": (0, 1), "one": (1, 2), "many": (2, None)}
 Part = Literal["all", "elastic", "one", "many"]
 
 
@@ -155,33 +158,31 @@ def multiphonon_sqe(
     """
     signal = real_modes(read(data, "vibrational_dos"))
     value = signal.value
-    to_mev = energies(value)
+    require_dims(value, "E", "g(E)", error=CoordinateError)
     temperature = resolve_temperature(value, T)
-    per_gamma, displacement = scatterer(
+    per_gamma, displacement = mass_or_u2(
         value, mass=mass, composition=composition, u2=u2
     )
     if orders is not None:
         orders = require_whole(orders, "orders", most=MAX_ORDERS)
     require_number(tolerance, "tolerance", above=0, below=1)
     choose(below, Below, "below")
-    first, last = {
-        "all": (0, None),
-        "elastic": (0, 1),
-        "one": (1, 2),
-        "many": (2, None),
-    }[choose(part, Part, "part")]
-    energy = value["E"].values * to_mev
+    first, last = _PARTS[choose(part, _PARTS, "part")]
+    energy = value["E"].values * per_unit(value, "E")
     if not (energy > 0).any():
         raise CoordinateError("g(E) has no positive energies", fix="pass g over E > 0")
     _require_all_modes(signal, area, n_atoms, area_tolerance, end)
-    q_values, q_units, to_angstrom = _axis(Q, "Q")
+    q_values, q_units = given_axis(Q, "Q", error=RangeError)
     require_number(q_values[0], "Q", least=0)
+    momenta = q_values * convert_factor(q_units, "1/angstrom", name="Q")
     if E is None:
         step = Modes.of(energy, np.ones(energy.size), 1.0, below="nothing").step
         n = int(np.ceil(2 * energy[-1] / step))
-        e_values, e_units, e_mev = step * np.arange(-n, n + 1), "meV", 1.0
+        e_values, e_units = step * np.arange(-n, n + 1), "meV"
     else:
-        e_values, e_units, e_mev = _axis(E, "E", value["E"].attrs["units"])
+        units = str(value["E"].attrs["units"])
+        e_values, e_units = given_axis(E, "E", units, error=RangeError)
+    e_mev = convert_factor(e_units, "meV", name="E", energy=True)
     lower, upper = bin_limits(
         xr.DataArray(e_values, dims="E", coords={"E": e_values}), "E"
     )
@@ -190,22 +191,18 @@ def multiphonon_sqe(
     def forward(
         g: np.ndarray, kelvin: float, u2_given: float
     ) -> tuple[np.ndarray, ...]:
-        known = np.isfinite(g[energy > 0]).any()
-        modes = (
-            Modes.of(energy, g, constants.BOLTZMANN_MEV * kelvin, below=below)
-            if known
-            else None
-        )
+        modes = None
+        if np.isfinite(g[energy > 0]).any():
+            modes = Modes.of(energy, g, constants.BOLTZMANN_MEV * kelvin, below=below)
         if modes is None or not modes.area > 0:
             raise QuantityError("g(E) has no area: it is NaN, or its values cancel")
         u2_used = u2_given if np.isfinite(u2_given) else per_gamma * modes.gamma
-        two_w = (q_values * to_angstrom) ** 2 * u2_used
+        two_w = momenta**2 * u2_used
         count = orders or orders_needed(float(two_w.max()), tolerance)
         if count > MAX_ORDERS:
             raise RangeError(
                 f"2W reaches {two_w.max():.3g}, which needs more than {MAX_ORDERS} "
                 "orders",
-                reason="S is a Gaussian about ħ²Q²/2M there",
                 fix="lower the highest Q, or give orders=",
             )
         binned = np.stack(
@@ -214,33 +211,27 @@ def multiphonon_sqe(
         total = order_weights(two_w, count)[:, first:last] @ binned
         return total, np.array(u2_used), np.array(count)
 
-    foreign = [
-        c for c in value.coords if c in ("area", "u2_status") or "E" in value[c].dims
-    ]
-    total, u2_used, count = xr.apply_ufunc(
-        forward, value.drop_vars(foreign), temperature, displacement,
-        input_core_dims=[["E"], [], []], output_core_dims=[["Q", "_E"], [], []],
-        vectorize=True, dask="parallelized", output_dtypes=[float] * 3,
-        dask_gufunc_kwargs={
-            "output_sizes": {"Q": q_values.size, "_E": e_values.size},
-            "allow_rechunk": True,
-        },
-    )  # fmt: skip
-    spectrum = (total * e_mev).rename(_E="E").assign_coords(
-        Q=("Q", q_values, {"units": q_units, "long_name": COORDINATES["Q"][1]}),
-        E=("E", e_values, {"units": e_units, "long_name": COORDINATES["E"][1]}),
-        **{
-            name: (c.dims, c.data, {"units": COORDINATES[name][0],
-            "long_name": COORDINATES[name][1]})
-            for name, c in (("temperature", temperature), ("u2", u2_used))
-        },
-    )  # fmt: skip
+    total, u2_used, count = over_spectra(
+        forward,
+        value.drop_vars(["area", "u2_status"], errors="ignore"),
+        temperature,
+        displacement,
+        gives=[("Q", "_E"), (), ()],
+        sizes={"Q": q_values.size, "_E": e_values.size},
+    )
+    coords: dict[str, Any] = {
+        name: (c.dims, c.data, labels(name))
+        for name, c in (("temperature", temperature), ("u2", u2_used))
+    }
+    coords["Q"] = ("Q", q_values, labels("Q") | {"units": q_units})
+    coords["E"] = ("E", e_values, labels("E") | {"units": e_units})
     answer: Data = signal.answer(
-        spectrum, None, operation="multiphonon_sqe",
+        (total * e_mev).rename(_E="E").assign_coords(coords),
+        None,
+        operation="multiphonon_sqe",
         arguments={
             "T": T, "mass": mass, "composition": composition, "u2": u2,
-            "tolerance": tolerance,
-            "orders": orders, "below": below, "part": part,
+            "tolerance": tolerance, "orders": orders, "below": below, "part": part,
         },
         units=format_unit(parse_unit(e_units) ** -1),
         quantity="dynamic_structure_factor",
@@ -278,68 +269,95 @@ def _require_all_modes(
         )
 
 
-def scatterer(
-    value: xr.DataArray,
+@operation(takes="dynamic_structure_factor")
+@carries_common_errors()
+def correct_multiphonon(
+    data: Data,
+    T: Any = None,
+    E_range: Any = None,
+    Q_range: Any = None,
     *,
-    mass: Any,
-    composition: str | Mapping[str, float] | None,
-    u2: Any,
-) -> tuple[float, xr.DataArray]:
-    """Return ħ²/2M in meV angstrom² and u² in angstrom².
+    mass: Any = None,
+    composition: str | Mapping[str, float] | None = None,
+    u2: Any = None,
+    multiple_scattering: float | Literal["fit"] = 0.0,
+    below: Below = "debye",
+    tolerance: float = 1e-4,
+    initial_dos: xr.DataArray | xr.Dataset | None = None,
+    join_range: Any = None,
+    end: float = 0.25,
+    background: float = 0.5,
+    uncertain: float = 0.3,
+    reversed_below: float | None = REVERSED_BELOW,
+) -> Data:
+    """Take multiphonon and multiple scattering off S(Q,E), leaving one phonon.
 
-    NaN for the one that follows from the other.
+    g(E) is found as by `to_vibrational_dos`; then N(1+C) Σ S_n of two and more phonons
+    is subtracted at every Q and E, of either sign; the elastic line is left too. Bins
+    that are NaN stay NaN.
+
+    Parameters
+    ----------
+    data, T, E_range, Q_range, mass, composition, u2, multiple_scattering, below,
+    tolerance, initial_dos, join_range, end, background, uncertain, reversed_below
+        As for `to_vibrational_dos`; E_range is where g is found, the correction is made
+        everywhere.
+
+    Returns
+    -------
+    same type as `data`
+        S(Q,E) on the same grid, with the coordinates ``u2`` (that of the last
+        iteration, which `to_gdos` and `to_bqe` then use), ``temperature`` and
+        ``status``, which is ``u2_status`` of `to_vibrational_dos`: what is subtracted
+        is known if all modes are. NaN where it is not "ok". The standard deviation
+        is that of the data: what is subtracted is taken as exact.
+
+    Raises
+    ------
+    XbpError
+        As for `to_vibrational_dos`.
+
+    References
+    ----------
+    As for `to_vibrational_dos`.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> E = np.arange(1.0, 31)
+    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E,
+    ...     "meV")}, temperature="300 K")
+    >>> Q = np.arange(2, 10, 0.5)
+    >>> S = g.bp.multiphonon_sqe(Q, composition="V", area=1)
+    >>> left = S.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V")
+    >>> one = g.bp.multiphonon_sqe(Q, composition="V", area=1, part="one")
+    >>> bool(np.allclose(left.S.sel(E=slice(1, 60)), one.S.sel(E=slice(1, 60)),
+    ...     atol=1e-6))
+    True
     """
-    at_most_one(mass=mass, composition=composition, u2=u2)
-    atomic = resolve_mass(mass, composition)
-    if atomic is not None:
-        return constants.HBAR2_OVER_2U / atomic, xr.DataArray(np.nan)
-    if u2 is None and "u2" not in value.coords:
-        raise QuantityError(
-            "none of mass=, composition=, u2= is given",
-            reason="2W follows from g(E) and the mass, or is Q²u2",
-            fix="composition='Zr46Cu46Al8', mass='50.94 u' or u2='0.0066 angstrom^2' "
-            "(per axis)",
-        )
-    return np.nan, resolve_u2(value, u2=u2)
-
-
-def energies(value: xr.DataArray) -> float:
-    """Return the meV that one unit of E is; refuse data without E."""
-    require_dims(
-        value,
-        "E",
-        "a spectrum",
-        error=CoordinateError,
-        fix="pass the data before they were cut",
+    task = Task.of(
+        data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2,
+        multiple_scattering=multiple_scattering, below=below, tolerance=tolerance,
+        initial_dos=initial_dos, join_range=join_range, end=end, background=background,
+        uncertain=uncertain, reversed_below=reversed_below,
+    )  # fmt: skip
+    value = task.signal.value
+    found = task.run(task.axis().taken)
+    coords: dict[Any, Any] = {
+        name: c.variable for name, c in value.coords.items() if name != "u2"
+    }
+    coords |= task.conditions(found)
+    # What is subtracted depends on all modes: it is known if u² is.
+    dims, words, _ = coords.pop("u2_status")
+    label = "whether the multiphonon scattering was found"
+    coords["status"] = (dims, words, {"long_name": label})
+    left = value.drop_vars(list(value.coords)) - found["many"]
+    left = left.where(found["u2_status"] == 0).transpose(*value.dims)
+    answer: Data = task.signal.answer(
+        left.drop_vars(list(left.coords)).assign_coords(coords),
+        task.signal.std,
+        operation="correct_multiphonon",
+        arguments=task.arguments,
+        attrs={"energy_zero": "used by correct_multiphonon"},
     )
-    return convert_factor(
-        value["E"].attrs["units"], "meV", name="coordinate 'E'", energy=True
-    )
-
-
-def _axis(
-    values: Any, dim: str, default: str | None = None
-) -> tuple[np.ndarray, str, float]:
-    """Return bin centres, their units, and the factor to the canonical unit."""
-    canonical = COORDINATES[dim][0]
-    numbers, units = (
-        (values, None)
-        if isinstance(values, list | tuple)
-        else split_quantity(values, dim)
-    )
-    try:
-        array = np.atleast_1d(np.asarray(getattr(numbers, "values", numbers), float))
-    except (TypeError, ValueError):
-        array = np.empty(0)
-    if (
-        array.ndim != 1
-        or not array.size
-        or not np.isfinite(array).all()
-        or (np.diff(array) <= 0).any()
-    ):
-        raise RangeError(
-            f"{dim} is not a row of ascending numbers, the centres of bins",
-            fix=f"{dim}=np.arange(start, stop, step), in {canonical}",
-        )
-    units = units or default or canonical
-    return array, units, convert_factor(units, canonical, name=dim, energy=dim == "E")
+    return answer

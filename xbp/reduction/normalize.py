@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -18,6 +18,7 @@ from xbp.core.guards import choose, require_dims, require_number, require_positi
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
+from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, read
 from xbp.core.units import (
     convert_factor,
@@ -28,8 +29,8 @@ from xbp.core.units import (
 )
 from xbp.models.factors import beyond_range
 from xbp.reduction.arithmetic import convert, require_alike
-from xbp.reduction.integrate import mirrored, one_sided, require_elastic
-from xbp.reduction.multiphonon import energies
+from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
+from xbp.reduction.fold import mirrored, one_sided, refuse_parts, require_elastic
 from xbp.reduction.sample import (
     another_sample,
     coherent_part,
@@ -37,7 +38,6 @@ from xbp.reduction.sample import (
     resolve_mass,
     sample_mass,
 )
-from xbp.reduction.sign import REVERSED_BELOW, require_sign
 
 __all__ = ["Rule", "normalize_to_sum_rule", "normalize_to_vanadium"]
 
@@ -134,7 +134,7 @@ def normalize_to_vanadium(
     if E_range is None:
         raise RangeError(
             "E_range= is missing: the elastic line of the vanadium",
-            fix="E_range=('-5 meV', '5 meV'), twice the resolution or so to each side",
+            fix="E_range=('-5 meV', '5 meV'), twice the resolution to each side",
         )
     displacement = resolve_u2(other.value, u2=u2)
     moles = _moles(amount, "amount", composition)
@@ -145,9 +145,8 @@ def normalize_to_vanadium(
     strength = (undo * line).sum("Q")
     if strength.ndim or not float(strength) > 0:
         raise RangeError(
-            f"the vanadium's elastic line is {strength.values} over "
-            f"{dict(strength.sizes)}; one vanadium measurement with a positive line is "
-            "needed",
+            f"the vanadium's elastic line is {strength.values}; one vanadium "
+            "measurement with a positive line is needed",
             fix="choose one: vanadium.isel(...); check E_range",
         )
     error, errors = None, {}
@@ -160,18 +159,20 @@ def normalize_to_vanadium(
         moles_v / moles * 5.08 / (4 * np.pi) / (float(strength) * in_units)
     )
     answer: Data = _scaled(
-        signal, factor, format_unit(parse_unit("barn/steradian") / parse_unit(units)),
-        "normalize_to_vanadium",
-        {"normalization_std": error,
-        "normalization": f"by vanadium, times {_written(factor)}"},
-        {
-            "amount": amount, "vanadium_amount": vanadium_amount,
-            "composition": composition,
-            "E_range": E_range, "Q_range": Q_range,
-            "u2": f"{float(displacement):.10g} angstrom**2",
-            "factor": float(factor),
-        },
+        signal,
+        factor,
         errors,
+        units=format_unit(parse_unit("barn/steradian") / parse_unit(units)),
+        operation="normalize_to_vanadium",
+        attrs={
+            "normalization_std": error,
+            "normalization": f"by vanadium, times {_written(factor)}",
+        },
+        arguments={
+            "amount": amount, "vanadium_amount": vanadium_amount,
+            "composition": composition, "E_range": E_range, "Q_range": Q_range,
+            "u2": f"{float(displacement):.10g} angstrom**2", "factor": float(factor),
+        },
     )  # fmt: skip
     return answer
 
@@ -297,11 +298,14 @@ def normalize_to_sum_rule(
             f"rule={rule!r} with mass={mass!r}, composition={composition!r} and "
             f"{'no ' * (sq is None)}S(Q): the f-sum rule needs the mass, the structure "
             "factor S(Q), the incoherent one neither",
-            fix="rule='f-sum', mass='50.94 u', or rule='structure factor', sq=sq, or "
-            "rule='incoherent'",
+            fix="rule='f-sum', mass='50.94 u', or rule='structure factor', sq=sq",
         )
     by_energy = _both_sides(signal, T, rule) if f_sum or one_sided(value) else None
     doubts = []
+
+    def doubt(code: str, message: str, fix: str) -> None:
+        doubts.append(Diagnostic(code, "warning", message, fix))
+
     right = xr.DataArray(np.ones(q_in.size), dims="Q")
     if atomic is not None:
         right = constants.HBAR2_OVER_2U / atomic * q_in**2
@@ -312,11 +316,7 @@ def normalize_to_sum_rule(
         other = read(sq, "static_structure_factor")
         right = _structure_factor(signal, other)
         if (found := another_sample(signal, other)) is not None:
-            doubts.append(
-                Diagnostic(
-                    "another_sample", "warning", found, "pass S(Q) of the same sample"
-                )
-            )
+            doubt("another_sample", found, "pass S(Q) of the same sample")
     if not f_sum:
         window = select_range(signal.source, "E", E_range, name="E_range")
         lower, upper = (edge[window] for edge in bin_limits(signal.source, "E"))
@@ -332,15 +332,13 @@ def normalize_to_sum_rule(
     if not (weight.sum("Q") > 0).all() or not (total > 0).all():
         raise RangeError(
             "the sum over E and Q is not positive",
-            reason="there is no intensity, or S(Q) is not known where it was measured",
-            fix="check E_range and Q_range, and the background",
+            fix="check E_range, Q_range and the background, and where S(Q) is known",
         )
     factor = (weight * right.where(weight > 0, 0.0)).sum("Q") / total
     if not ((factor > 0) & (factor < np.inf)).all():
         raise RangeError(
             f"the factor is {_written(factor)}: sums overflow, or S(Q) is not positive",
-            fix="scale the data first, data.bp.scale(1e-6), and check that S(Q) tends "
-            "to 1",
+            fix="data.bp.scale(1e-6) first; check that S(Q) tends to 1",
         )
     error, errors = None, {}
     if left_std is not None:
@@ -354,70 +352,69 @@ def normalize_to_sum_rule(
     spread = float((share * (single / factor - 1) ** 2).sum("Q").max() ** 0.5)
     if bool(((weight > 0).sum("Q") == 1).any()):
         spread = np.nan
-        message = f"the {rule} factor is that of a single Q, so its spread is unknown"
-        doubts.append(
-            Diagnostic("sum_rule_one_Q", "warning", message, "widen Q_range or E_range")
+        doubt(
+            "sum_rule_one_Q",
+            f"the {rule} factor is that of a single Q, so its spread is unknown",
+            "widen Q_range or E_range",
         )
     if spread > most_spread:
-        message = (
-            f"the {rule} factors of single Q scatter by {100 * spread:.3g} % about the "
-            "common factor"
+        doubt(
+            "sum_rule_spread",
+            f"the {rule} factors of single Q scatter by {100 * spread:.3g} %",
+            "check background, multiple scattering and E_range, or narrow Q_range",
         )
-        fix = "check background, multiple scattering and E_range, or narrow Q_range"
-        doubts.append(Diagnostic("sum_rule_spread", "warning", message, fix))
     if rule == "incoherent" and (coherent := coherent_part(signal)) is not None:
-        message = f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q)"
-        doubts.append(
-            Diagnostic(
-                "coherent_scattering",
-                "warning",
-                message,
-                "rule='structure factor', sq=sq",
-            )
+        doubt(
+            "coherent_scattering",
+            f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q)",
+            "rule='structure factor', sq=sq",
         )
     kind = " of classical data" if f_sum and classical else ""
     mass_used = None if atomic is None else f"{atomic:.10g} u"
-    attrs = {
-        "energy_zero": "used by normalize_to_sum_rule",
-        "normalization_std": None if error is None else float(error.max()),
-        "normalization": f"by the {rule} rule{kind}, times {_written(factor)}"
-        + (f", M = {atomic:.6g} u ({origin})" if atomic is not None else ""),
-        "normalization_spread": None if np.isnan(spread) else spread,
-        "normalization_Q": f"{used_q[0]:.6g} to {used_q[-1]:.6g} {q_units}",
-        **diagnosed(value.attrs, *doubts),
-    }
-    arguments = {
-        "rule": rule, "E_range": E_range, "Q_range": Q_range, "mass": mass_used,
-        "composition": composition, "T": T, "factor": factor.values.tolist(),
-    }  # fmt: skip
-    units = format_unit(parse_unit(e_units) ** -1)
     answer: Data = _scaled(
-        signal, factor, units, "normalize_to_sum_rule", attrs, arguments, errors
-    )
+        signal,
+        factor,
+        errors,
+        units=format_unit(parse_unit(e_units) ** -1),
+        operation="normalize_to_sum_rule",
+        attrs={
+            "energy_zero": "used by normalize_to_sum_rule",
+            "normalization_std": None if error is None else float(error.max()),
+            "normalization": f"by the {rule} rule{kind}, times {_written(factor)}"
+            + (f", M = {atomic:.6g} u ({origin})" if atomic is not None else ""),
+            "normalization_spread": None if np.isnan(spread) else spread,
+            "normalization_Q": f"{used_q[0]:.6g} to {used_q[-1]:.6g} {q_units}",
+            **diagnosed(value.attrs, *doubts),
+        },
+        arguments={
+            "rule": rule, "E_range": E_range, "Q_range": Q_range, "mass": mass_used,
+            "composition": composition, "T": T, "factor": factor.values.tolist(),
+        },
+    )  # fmt: skip
     return answer
 
 
 def _energy_units(signal: Signal) -> str:
     """Return the units of E; refuse data without E or Q."""
     require_dims(
-        signal.value, ("Q", "E"), "a sum over E at each Q",
-        fix="normalize S(Q,E) first, then cut: "
-        "data.bp.normalize_to_sum_rule(...).bp.cut_Q(...)",
-    )  # fmt: skip
-    energies(signal.value)
+        signal.value,
+        ("Q", "E"),
+        "a sum over E at each Q",
+        fix="normalize S(Q,E) first, then cut",
+    )
     return str(signal.value["E"].attrs["units"])
 
 
 def _momenta(signal: Signal) -> xr.DataArray:
     """Return Q in 1/angstrom."""
-    Q = signal.value["Q"]
-    factor = convert_factor(Q.attrs["units"], "1/angstrom", name="coordinate 'Q'")
-    return xr.DataArray(Q.values * factor, dims="Q")
+    return xr.DataArray(
+        signal.value["Q"].values * per_unit(signal.value, "Q"), dims="Q"
+    )
 
 
 def _structure_factor(signal: Signal, sq: Signal) -> xr.DataArray:
     """Return S(Q) at the Q of the data; NaN where it is unknown."""
-    if "Q" not in sq.value.dims or not set(sq.value.dims) <= set(signal.value.dims):
+    if "Q" not in sq.value.dims or not {*sq.value.dims} <= {*signal.value.dims}:
         raise RangeError(
             f"S(Q) is over {sq.value.dims}; each spectrum is normalized by one S(Q)",
             fix="choose one: sq.isel(...)",
@@ -444,9 +441,8 @@ def _with_recoil_inside(
     """Leave out the Q (1/angstrom) at which too much of the f-sum is beyond E_range."""
     window = select_range(signal.source, "E", E_range, name="E_range")
     highest = float(bin_limits(signal.source, "E")[1][window][-1])
-    units = signal.value["E"].attrs["units"]
     missing = xr.apply_ufunc(
-        beyond_range, Q, highest * energies(signal.value), mass,
+        beyond_range, Q, highest * per_unit(signal.value, "E"), mass,
         resolve_temperature(signal.value, T),
         kwargs={"classical": signal.value.attrs.get("statistics") == "classical"},
     )  # fmt: skip
@@ -456,11 +452,9 @@ def _with_recoil_inside(
         at = int(np.argmax((weight.max(further) > 0).values))
         raise RangeError(
             f"{100 * float(missing.isel(Q=at).max()):.3g} % of the f-sum lie beyond "
-            f"{highest:.4g} {units} at the lowest Q, {float(Q[at]):.4g} 1/angstrom",
-            reason=f"recoil and width for {mass:.4g} u must fit into the energy "
-            f"range, except for {100 * most:.3g} %",
-            fix="lower Q, a wider E_range, or most_missing=0.1; check mass= or "
-            "composition=",
+            f"{highest:.4g} {_energy_units(signal)} at the lowest Q, "
+            f"{float(Q[at]):.4g} 1/angstrom, for {mass:.4g} u",
+            fix="lower Q, a wider E_range, most_missing=0.1, or another mass=",
         )
     return left
 
@@ -486,8 +480,7 @@ def _moment(
     if not window.any():
         raise RangeError(
             "there is no energy E ≥ 0 in E_range; the data reach from "
-            f"{lower[0]:.4g} to {upper[-1]:.4g} {units}",
-            fix="pass S(Q,E) with E ≥ 0, and an E_range that contains a part of that",
+            f"{lower[0]:.4g} to {upper[-1]:.4g} {units}"
         )
     foreign = [c for c in value.coords if {"Q", "E"} & set(value[c].dims)]
     part, measure = value.drop_vars(foreign).isel(E=window), measure.isel(E=window)
@@ -496,7 +489,8 @@ def _moment(
     in_Q = select_range(signal.source, "Q", Q_range, name="Q_range")
     weight = whole * xr.DataArray(np.where(in_Q, q_upper - q_lower, 0.0), dims="Q")
     if not (weight.sum("Q") > 0).all():
-        _refuse_parts(part, value["E"].values[window], weight, units)
+        lost = ~(weight.sum("Q") > 0)
+        refuse_parts(part, value["E"].values[window], units, lost)
     left = (part * measure).sum("E").where(whole, 0.0).compute()
     if signal.std is None:
         return left, None, weight
@@ -505,28 +499,10 @@ def _moment(
     return left, (variance**0.5).where(whole, 0.0).compute(), weight
 
 
-def _refuse_parts(
-    part: xr.DataArray, E: np.ndarray, weight: xr.DataArray, units: str
-) -> NoReturn:
-    """Report what is known at the best Q, and in how many maps no Q is complete."""
-    lost = ~(weight.sum("Q") > 0)
-    known = (abs(part) < np.inf).where(lost, False).transpose("E", ...)
-    columns = known.values.reshape(E.size, -1)
-    best = columns[:, int(columns.sum(axis=0).argmax())]
-    where = f", {E[best][0]:.4g} to {E[best][-1]:.4g} {units}" if best.any() else ""
-    maps = f" in {int(lost.sum())} of {lost.size} maps" if lost.ndim else ""
-    raise RangeError(
-        f"no bin of Q holds all of the range of E, {E[0]:.4g} to {E[-1]:.4g} "
-        f"{units}{maps}; at best {best.sum()} of {E.size} bins have a value{where}",
-        fix="narrow E_range to what was measured, or widen Q_range; ∫S dE before "
-        "mask_elastic" + ("; leave such a map out, data.isel(...)" if maps else ""),
-    )
-
-
 def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
     """Return the factor of S at E ≥ 0 that makes its integral that over both signs."""
     value = signal.value
-    E = xr.DataArray(value["E"].values * energies(value), dims="E")
+    E = xr.DataArray(value["E"].values * per_unit(value, "E"), dims="E")
     quantum = check_statistics(value.attrs.get("statistics")) == "quantum"
     x: Any = 0.0 * E
     if quantum or rule == "f-sum":
@@ -558,21 +534,12 @@ def _moles(
 
 
 def _scaled(
-    signal: Signal, factor: xr.DataArray, units: str, operation: str, attrs: dict[str,
-    Any],
-    arguments: dict[str, Any], errors: Mapping[str, xr.DataArray],
-) -> Any:  # fmt: skip
+    signal: Signal,
+    factor: xr.DataArray,
+    errors: Mapping[str, xr.DataArray],
+    **labels: Any,
+) -> Any:
     """Multiply by a factor, whose relative errors all bins share."""
-    plain = factor.drop_vars(list(factor.coords)).variable
-    value, std = (
-        None
-        if part is None
-        else part.copy(data=(part.variable * plain).transpose(*part.dims).data)
-        for part in (signal.value, signal.std)
-    )
-    assert value is not None
-    common = {name: value.variable * error.variable for name, error in errors.items()}
-    return signal.answer(
-        value, std, operation=operation, arguments=arguments, units=units,
-        attrs=attrs, common=common,
-    )  # fmt: skip
+    value, std = signal.both(lambda part: part.variable * factor.variable)
+    common = {name: value * error.variable for name, error in errors.items()}
+    return signal.answer(value, std, common=common, **labels)

@@ -1,27 +1,35 @@
-"""S(2θ,E) → S(Q,E), by the exact overlap of curved cells and bins; limits of Q."""
+"""S(2θ,E) → S(Q,E), by the exact overlap of curved cells and bins."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
+from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
-from xbp.core.grid import bin_limits, is_pair
-from xbp.core.guards import choose, require_dims, require_number, require_positive
+from xbp.core.grid import bin_limits
+from xbp.core.guards import choose, require_dims, require_positive
 from xbp.core.independence import collapsed, independence_name, independence_variable
 from xbp.core.operation import operation
+from xbp.core.optional import require
 from xbp.core.pint_data import Data
-from xbp.core.schema import COORDINATES
-from xbp.core.signal import read, result_table
-from xbp.core.units import convert_factor
-from xbp.reduction.bins import is_width, new_edges
-from xbp.reduction.kinematics import momentum_transfer, overlap_sums, wave_numbers
+from xbp.core.schema import labels, per_unit
+from xbp.core.signal import read
+from xbp.reduction.bins import bins_text, is_width, new_edges
+from xbp.reduction.kinematics import (
+    detector_degrees,
+    energy_text,
+    momentum_transfer,
+    wave_number,
+    wave_numbers,
+)
 
-__all__ = ["angle_to_Q", "kinematic_limits"]
+__all__ = ["Curves", "angle_to_Q"]
 
 KiOverKf = Literal["applied", "not applied"]
 Variance = Literal["exact", "shared"]
@@ -120,14 +128,10 @@ def angle_to_Q(
         value, incident_energy=incident_energy, final_energy=final_energy
     )
     require_dims(value, ("detector", "E"), "angle_to_Q", error=CoordinateError)
-    to_mev = convert_factor(
-        value.E.attrs["units"], "meV", name="coordinate 'E'", energy=True
-    )
     lower, upper = bin_limits(signal.source, "E")
-    e_edges = np.append(lower, upper[-1]) * to_mev
-    if not np.allclose(
-        lower[1:], upper[:-1], rtol=0, atol=1e-9 * (upper - lower).min()
-    ):
+    e_edges = np.append(lower, upper[-1]) * per_unit(value, "E")
+    gaps = np.abs(lower[1:] - upper[:-1])
+    if (gaps > 1e-9 * (upper - lower).min()).any():
         raise CoordinateError(
             "the bins of E have gaps", fix="drop wrong bounds: data.drop_vars('E_bnds')"
         )
@@ -137,24 +141,26 @@ def angle_to_Q(
     known = np.isfinite(limits).all(axis=0)
     if not known.any():
         raise CoordinateError("no detector has an angle and a fixed energy")
-    energies = np.unique(each[known])
+    energies, widest = np.unique(each[known]), limits[1][known].max()
     # The largest Q is at the highest k_i or k_f, or where the other neutrons stop.
     stop = -1.0 if geometry == "indirect" else 1.0
     reach = max(
-        float(np.nanmax(momentum_transfer(possible, one, widest, geometry)))
+        float(
+            np.nanmax(
+                momentum_transfer(
+                    stop * np.minimum(stop * e_edges, one), one, widest, geometry
+                )
+            )
+        )
         for one in energies
-        for widest in [limits[1][known].max()]
-        for possible in [stop * np.minimum(stop * e_edges, one)]
     )
     q_edges = _edges(Q, reach)
     centres = (e_edges[1:] + e_edges[:-1]) / 2
     lead: list[str] = [str(d) for d in value.dims if d not in ("detector", "E")]
-    order = (*lead, "detector", "E")
     # Q is symmetric in k_i and k_f: indirect geometry is direct geometry with the sign
     # of E turned.
     turn = slice(None, None, 1 if geometry == "direct" else -1)
-    value, std = value.transpose(*order), signal.std
-    std = None if std is None else std.transpose(*order)
+    value, std = signal.both(lambda part: part.transpose(*lead, "detector", "E"))
     sums: Any = 0.0
     for one in energies:
         # One energy for all, mostly; else the detectors of each.
@@ -174,170 +180,53 @@ def angle_to_Q(
         sums = sums + part[..., turn]
     # Slivers are rounding.
     area = np.diff(q_edges)[:, np.newaxis] * np.diff(e_edges)
-    covered = sums[1] > 1e-9 * area
-    total = np.where(covered, sums[1], np.nan)
+    total = np.where(sums[1] > 1e-9 * area, sums[1], np.nan)
     own = value.coords.variables
     coords = {str(n): c for n, c in own.items() if "detector" not in c.dims}
     coords |= collapsed(value, "detector")
+    name = FIXED_ENERGY[geometry]
     if energies.size == 1:
-        labels = dict(
-            zip(
-                ("units", "long_name"), COORDINATES[FIXED_ENERGY[geometry]], strict=True
-            )
-        )
-        coords.setdefault(FIXED_ENERGY[geometry], xr.Variable((), energies[0], labels))
-    labels = {"units": "1/angstrom", "long_name": COORDINATES["Q"][1]}
-    coords["Q"] = xr.Variable("Q", (q_edges[1:] + q_edges[:-1]) / 2, labels)
+        coords.setdefault(name, xr.Variable((), energies[0], labels(name)))
+    coords["Q"] = xr.Variable("Q", (q_edges[1:] + q_edges[:-1]) / 2, labels("Q"))
     answer = xr.DataArray(
         sums[0] / total, dims=(*lead, "Q", "E"), coords=coords, name=value.name
     )
     if variance == "exact":
         held = np.where(sums[3] > 0, sums[2] / np.where(sums[3] > 0, sums[3], 1.0), 1.0)
-        answer = answer.assign_coords(
-            {independence_name("Q"): independence_variable(answer.dims, held, "Q")}
-        )
+        f = independence_variable(answer.dims, held, "Q")
+        answer = answer.assign_coords({independence_name("Q"): f})
+    out_std = None
+    if std is not None:
+        spread = np.sqrt(sums[2 if variance == "exact" else 3]) / total
+        out_std = answer.copy(data=spread)
     out: Data = signal.answer(
         answer,
-        None
-        if signal.std is None
-        else answer.copy(data=np.sqrt(sums[2 if variance == "exact" else 3]) / total),
+        out_std,
         operation="angle_to_Q",
         arguments={
-            "Q": f"{q_edges.size - 1} bins from {q_edges[0]:.10g} to "
-            f"{q_edges[-1]:.10g} 1/angstrom",
-            FIXED_ENERGY[geometry]: _energy_text(energies),
+            "Q": bins_text(q_edges, "1/angstrom"),
+            name: energy_text(energies),
             "angle_width": str(angle_width),
             "ki_over_kf": ki_over_kf,
             "variance": variance,
         },
         quantity="dynamic_structure_factor",
         attrs={"ki_over_kf": "applied", "geometry": geometry},
-        bounds={
-            "Q": xr.Variable(
-                ("Q", "bnds"), np.stack([q_edges[:-1], q_edges[1:]], axis=-1)
-            )
-        },
+        bounds={"Q": (q_edges[:-1], q_edges[1:])},
     )
     return out
 
 
-@operation(
-    takes="signal", gives="kinematic_limits", step=2, suggested="detector_spectra"
-)
-def kinematic_limits(
-    data: xr.DataArray | xr.Dataset,
-    two_theta: Any = None,
-    *,
-    incident_energy: Any = None,
-    final_energy: Any = None,
-) -> xr.Dataset:
-    """Find the range of Q that an instrument reaches at each energy transfer.
-
-    Q² = kᵢ² + k_f² − 2 kᵢ k_f cos 2θ, at the smallest and the largest scattering angle,
-    with kᵢ fixed (direct geometry) or k_f fixed (indirect geometry).
-
-    Parameters
-    ----------
-    data : xarray.DataArray or xarray.Dataset
-        Any signal over E.
-    two_theta : scalar or pair of scalars with units, optional
-        Smallest and largest scattering angle (bare: degrees), or one angle; by default
-        those of the data's detectors, or 0 and 180 degrees.
-    incident_energy, final_energy : scalar with units, optional
-        As for `angle_to_Q`.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``Q_min`` and ``Q_max`` over E in 1/angstrom, NaN where a neutron cannot have
-        the energy transfer. Where detectors have energies of their own, the limits of
-        them all.
-
-    Raises
-    ------
-    CoordinateError
-        If the fixed energy is missing or contradictory.
-    RangeError
-        If there are more than two angles, or they do not ascend between 0 and 180
-        degrees.
-
-    Examples
-    --------
-    >>> import xbp
-    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").S
-    >>> angles = ("3 degree", "135 degree")
-    >>> limits = kinematic_limits(S, angles, incident_energy="60 meV")
-    >>> limits.Q_max.sel(E=0, method="nearest").item()
-    9.94...
-    """
-    signal = read(data)
-    value = signal.value
-    require_dims(value, "E", "kinematic_limits", error=CoordinateError)
-    geometry, fixed = resolve_fixed_energy(
-        value, incident_energy=incident_energy, final_energy=final_energy
-    )
-    energies = np.unique(fixed.values[np.isfinite(fixed.values)])
-    if two_theta is None and "two_theta" in value.coords:
-        angles = _degrees(value, "two_theta")
-        two_theta = (np.nanmin(angles), np.nanmax(angles))
-    given = (0.0, 180.0) if two_theta is None else two_theta
-    ends = given if is_pair(given) else (given, given)
-    low, high = (
-        require_number(end, "two_theta", "degree", least=0, most=180) for end in ends
-    )
-    if low > high:
-        raise RangeError(
-            f"two_theta runs from {low:g} to {high:g} degrees",
-            fix="two_theta=('3 degree', '135 degree')",
-        )
-    energy = value.E.values * convert_factor(
-        value.E.attrs["units"], "meV", name="coordinate 'E'", energy=True
-    )
-    limits = {
-        name: xr.DataArray(
-            combine.reduce(
-                momentum_transfer(energy, energies[:, np.newaxis], angle, geometry),
-                axis=0,
-            ),
-            dims="E",
-            coords={"E": value.E},
-        )
-        for name, angle, combine in (("Q_min", low, np.fmin), ("Q_max", high, np.fmax))
-    }
-    table: xr.Dataset = result_table(
-        signal,
-        {
-            "Q_min": (limits["Q_min"], "1/angstrom", "smallest Q that is reached"),
-            "Q_max": (limits["Q_max"], "1/angstrom", "largest Q that is reached"),
-        },
-        quantity="kinematic_limits",
-        operation="kinematic_limits",
-        arguments={
-            "two_theta": f"{low:g} to {high:g} degree",
-            FIXED_ENERGY[geometry]: _energy_text(energies),
-        },
-    )
-    return table
-
-
-def _energy_text(energies: np.ndarray) -> str:
-    """Write a fixed energy, or how many there are, for the history."""
-    if energies.size == 1:
-        return f"{energies[0]:.10g} meV"
-    return f"{energies.size} from {energies[0]:.10g} to {energies[-1]:.10g} meV"
-
-
 def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:
     """Return the limits of each detector in 2θ, (2, n_detector), in degrees."""
-    angles = _degrees(value, "two_theta")
+    angles = detector_degrees(value, "two_theta")
     if isinstance(angle_width, str) and angle_width == "neighbors":
         distinct = np.unique(angles[np.isfinite(angles)])
         if distinct.size < 2:
             raise CoordinateError(
                 f"{distinct.size} angle in all: no neighbor from which a detector's "
                 "width follows",
-                fix="angle_width='1 degree', or 'detector' for data with "
-                "two_theta_width",
+                fix="angle_width='1 degree', or 'detector'",
             )
         middle = (distinct[1:] + distinct[:-1]) / 2
         first, last = 2 * distinct[0] - middle[0], 2 * distinct[-1] - middle[-1]
@@ -346,48 +235,27 @@ def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:
         limits = np.where(
             np.isfinite(angles), np.stack([edges[at], edges[at + 1]]), np.nan
         )
+        return np.clip(limits, 0.0, 180.0)
+    width: Any
+    if isinstance(angle_width, str) and angle_width == "detector":
+        width = detector_degrees(value, "two_theta_width")
     else:
-        width: Any
-        if isinstance(angle_width, str) and angle_width == "detector":
-            width = _degrees(value, "two_theta_width")
-        else:
-            width = require_positive(
-                angle_width, "angle_width", "degree", error=CoordinateError
-            )
-        if not np.all((width > 0) | np.isnan(angles)):
-            raise CoordinateError("two_theta_width of a detector is not positive")
-        limits = np.stack([angles - width / 2, angles + width / 2])
+        width = require_positive(
+            angle_width, "angle_width", "degree", error=CoordinateError
+        )
+    if not np.all((width > 0) | np.isnan(angles)):
+        raise CoordinateError("two_theta_width of a detector is not positive")
+    limits = np.stack([angles - width / 2, angles + width / 2])
     return np.clip(limits, 0.0, 180.0)
-
-
-def _degrees(value: xr.DataArray, name: str) -> np.ndarray:
-    if name not in value.coords or value[name].dims != ("detector",):
-        raise CoordinateError(
-            f"the detectors of '{value.name}' have no '{name}', from which Q follows",
-            fix=f"data = data.assign_coords({name}=('detector', values, {{'units': "
-            "'degree'}))",
-        )
-    factor = convert_factor(
-        value[name].attrs.get("units", "1"), "degree", name=f"coordinate '{name}'"
-    )
-    degrees: np.ndarray = value[name].values.astype(float) * factor
-    if ((degrees < 0) | (degrees > 180)).any():
-        raise CoordinateError(
-            f"'{name}' ranges from {np.nanmin(degrees):g} to {np.nanmax(degrees):g} "
-            "degrees; a scattering angle is between 0 and 180"
-        )
-    return degrees
 
 
 def _edges(Q: Any, reach: float) -> np.ndarray:
     """Return the edges of bins of Q: as given, or of one width from 0 on."""
-    limits = np.zeros(1), np.array([reach])
     if is_width(Q):
         width = require_positive(Q, "Q", "1/angstrom")
         # As many whole bins as hold the data.
-        limits = np.zeros(1), np.array([np.ceil(reach / width) * width])
-        Q = f"{width!r} 1/angstrom"
-    edges = new_edges("Q", Q, "edges", *limits, "1/angstrom")
+        reach, Q = np.ceil(reach / width) * width, f"{width!r} 1/angstrom"
+    edges = new_edges("Q", Q, "edges", np.zeros(1), np.array([reach]), "1/angstrom")
     if edges[0] < 0:
         raise RangeError(f"the bins of Q begin at {edges[0]:g}; Q is a magnitude")
     return edges
@@ -403,7 +271,236 @@ def _is_to_be_applied(value: xr.DataArray, given: str | None) -> bool:
     if given is None and carried is None:
         raise QuantityError(
             "the data do not record whether they were multiplied by kᵢ/k_f",
-            reason="without it they are a cross section, not S",
             fix="angle_to_Q(..., ki_over_kf='applied') or 'not applied'",
         )
     return choose(given or carried, KiOverKf, "ki_over_kf") == "not applied"
+
+
+class Curves:
+    """Curves Q(2θ, E) of constant angle across bins of energy, in direct geometry.
+
+    What a map from angle to Q needs of them is P(q) = ∫ min(q, Q(2θ, E)) dE over each
+    bin: the area below the curve and below q. With E = Eᵢ − c k_f², c = ħ²/2m, dE = −2
+    c k_f dk_f, and with m = kᵢ cos 2θ, s = kᵢ sin 2θ, u = k_f − m,
+
+        ∫ Q k_f dk_f = Q³/3 + (m/2) [u Q + s² asinh(u/s)],
+
+    and Q < q for k_f between m − √(q² − s²) and m + √(q² − s²): P is known in closed
+    form.
+
+    Parameters
+    ----------
+    two_theta : numpy.ndarray, shape (n,)
+        Angles in degrees.
+    edges : numpy.ndarray, shape (n_E + 1,)
+        Edges of the energy bins in meV; beyond the incident energy there is nothing.
+    incident_energy : float
+        In meV.
+
+    Attributes
+    ----------
+    lowest, highest : numpy.ndarray, shape (n, n_E)
+        Range of Q of each curve in each bin.
+    whole : numpy.ndarray, shape (n, n_E)
+        ∫ Q dE over the bin.
+    width : numpy.ndarray, shape (n_E,)
+        Width of the bins, as far as they are allowed.
+    """
+
+    def __init__(
+        self, two_theta: np.ndarray, edges: np.ndarray, incident_energy: float
+    ) -> None:
+        ki = float(wave_number(incident_energy))
+        angle = np.radians(two_theta)
+        self._m, self._s = ki * np.cos(angle), ki * np.sin(angle)
+        allowed = np.minimum(edges, incident_energy)
+        self._kf = wave_number(incident_energy - allowed)
+        self.width = np.diff(allowed)
+        m, s, kf = self._m[:, np.newaxis], self._s[:, np.newaxis], self._kf[np.newaxis]
+        u = kf - m
+        Q = np.sqrt(u * u + s * s)
+        self.highest = np.maximum(Q[:, :-1], Q[:, 1:])
+        # Where k_f passes kᵢ cos 2θ inside a bin the curve has its minimum, s, there.
+        turns = (u[:, :-1] > 0) & (u[:, 1:] < 0)
+        self.lowest = np.where(turns, s, np.minimum(Q[:, :-1], Q[:, 1:]))
+        self.whole = (
+            -2 * constants.HBAR2_OVER_2M * np.diff(_antiderivative(u, Q, m, s), axis=1)
+        )
+
+    def below(self, q: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Return P(q) = ∫ min(q, Q) dE of curves and bins, given by flat index."""
+        lowest, area = self.lowest.take(at), self.whole.take(at)
+        under, over = q <= lowest, q >= self.highest.take(at)
+        bin_ = at % self.width.size
+        np.copyto(area, q * self.width.take(bin_), where=under)
+        cross = np.flatnonzero(~(under | over))
+        q, (curve, bin_) = q[cross], np.divmod(at[cross], self.width.size)
+        m, s = self._m[curve], self._s[curve]
+        h = np.sqrt((q - s) * (q + s))
+        first = np.maximum(self._kf[bin_ + 1], m - h)
+        last = np.maximum(np.minimum(self._kf[bin_], m + h), first)
+        inside = [
+            _antiderivative(k - m, np.sqrt((k - m) ** 2 + s * s), m, s)
+            for k in (first, last)
+        ]
+        beyond = self.width[bin_] - constants.HBAR2_OVER_2M * (last - first) * (
+            last + first
+        )
+        area[cross] = q * beyond + 2 * constants.HBAR2_OVER_2M * (inside[1] - inside[0])
+        return area
+
+
+def _antiderivative(
+    u: np.ndarray, Q: np.ndarray, m: np.ndarray, s: np.ndarray
+) -> np.ndarray:
+    ratio = u / np.where(s > 0, s, 1.0)
+    integral: np.ndarray = Q**3 / 3 + m / 2 * (u * Q + s * s * np.arcsinh(ratio))
+    return integral
+
+
+def overlap_sums(
+    value: xr.DataArray,
+    std: xr.DataArray | None,
+    limits: np.ndarray,
+    e_edges: np.ndarray,
+    ei: float,
+    q_edges: np.ndarray,
+    factor: np.ndarray,
+) -> Any:
+    """Sum over the cells that reach into each bin of Q and E, by the area shared.
+
+    Parameters
+    ----------
+    value, std : xarray.DataArray, dims (..., detector, E)
+        Spectra, and their standard deviations where these are known.
+    limits : numpy.ndarray, shape (2, n_detector)
+        The limits of each detector in 2θ, in degrees; NaN where it has no place.
+    e_edges : numpy.ndarray, shape (n_E + 1,)
+        Edges of the bins of E, in meV.
+    ei : float
+        Incident energy in meV.
+    q_edges : numpy.ndarray, shape (n_Q + 1,)
+        Edges of the bins of Q, in 1/angstrom.
+    factor : numpy.ndarray, shape (n_E,)
+        What every spectrum is multiplied by.
+
+    Returns
+    -------
+    array, shape (4, ..., n_Q, n_E)
+        Σ aS, Σ a, and of cells of the area A the variances Σ a²σ² of Σ aS, and Σ aAσ²,
+        which is what sums over many bins are to be given; σ = 1 where it is not known.
+        Of dask arrays lazily, chunk by chunk.
+    """
+    geometry = (e_edges, ei, q_edges, factor)
+    if value.chunks is None:
+        errors = None if std is None else std.values
+        return _add_up(value.values, errors, limits, *geometry)
+    why = "spectra in chunks are worked on as its tasks"
+    dask, array = (require(name, why, "md") for name in ("dask", "dask.array"))
+    blocks = value.chunk({d: -1 for d in value.dims if d != "detector"}).data
+    stds = None
+    if std is not None:
+        chunks = dict(zip(value.dims, blocks.chunks, strict=True))
+        stds = std.chunk(chunks).data
+    shape = (4, *value.shape[:-2], q_edges.size - 1, e_edges.size - 1)
+    parts = []
+    first = 0
+    for size in blocks.chunks[-2]:
+        here = (..., slice(first, first + size), slice(None))
+        part = dask.delayed(_add_up)(
+            blocks[here],
+            None if stds is None else stds[here],
+            limits[:, first : first + size],
+            *geometry,
+        )
+        parts.append(array.from_delayed(part, shape, dtype=float))
+        first += size
+    return array.stack(parts).sum(axis=0, split_every=4)
+
+
+def _add_up(
+    values: np.ndarray,
+    std: np.ndarray | None,
+    limits: np.ndarray,
+    e_edges: np.ndarray,
+    ei: float,
+    q_edges: np.ndarray,
+    factor: np.ndarray,
+) -> np.ndarray:
+    n_detector, n_e = values.shape[-2:]
+    lead, n_q = values.shape[:-2], q_edges.size - 1
+    flat = values.reshape(-1, n_detector, n_e)
+    sigmas = None if std is None else std.reshape(flat.shape)
+    placed = np.isfinite(limits).all(axis=0)[:, np.newaxis]
+    out = np.zeros((4, flat.shape[0], n_q, n_e))
+    angles, inverse = np.unique(np.where(placed.T, limits, 0.0), return_inverse=True)
+    # A dozen arrays of 50 000 cells keep to the cache.
+    step = max(1, 50_000 // n_detector)
+    for first in range(0, n_e, step):
+        block = slice(first, min(first + step, n_e))
+        n_bins = n_q * (block.stop - first)
+        scaled = flat[..., block] * factor[block]
+        sigma = None if sigmas is None else sigmas[..., block] * factor[block]
+        seen = np.isfinite(scaled).any(axis=0) & placed
+        sums = np.zeros((4, flat.shape[0], n_bins))
+        for cell, bin_, area, cell_area in _overlaps(
+            Curves(angles, e_edges[first : block.stop + 1], ei),
+            inverse.reshape(limits.shape),
+            q_edges,
+            seen,
+        ):
+            for i in range(flat.shape[0]):
+                numbers = scaled[i].reshape(-1).take(cell)
+                whole = np.isfinite(numbers)
+                weight = np.where(whole, area, 0.0)
+                spread = weight
+                if sigma is not None:
+                    errors = np.where(whole, sigma[i].reshape(-1).take(cell), 0.0)
+                    spread = weight * errors**2
+                for total, part in zip(
+                    sums[:, i],
+                    (
+                        weight * np.where(whole, numbers, 0.0),
+                        weight,
+                        area * spread,
+                        cell_area * spread,
+                    ),
+                    strict=True,
+                ):
+                    total += np.bincount(bin_, part, n_bins)
+        out[..., block] = sums.reshape(4, -1, n_q, block.stop - first)
+    return out.reshape(4, *lead, n_q, n_e)
+
+
+def _overlaps(
+    curves: Curves, limits: np.ndarray, q_edges: np.ndarray, seen: np.ndarray
+) -> Iterator[tuple[Any, ...]]:
+    """Yield cells, the bins of (Q, E) they reach into, shared areas, areas of cells.
+
+    Each time, every cell moves on by one bin of Q, except those that end there.
+    `limits` are the two curves of each detector, (2, n_detector).
+    """
+    n_e, n_q = curves.width.size, q_edges.size - 1
+    cell = np.flatnonzero(seen & (curves.width > 0))
+    detector, energy = np.divmod(cell, n_e)
+    low, high = limits[0][detector] * n_e + energy, limits[1][detector] * n_e + energy
+    cell_area = curves.whole.take(high) - curves.whole.take(low)
+    q = np.maximum(
+        np.searchsorted(q_edges, curves.lowest.take(low), side="right") - 1, 0
+    )
+    last = np.minimum(
+        np.searchsorted(q_edges, curves.highest.take(high), side="left"), n_q
+    )
+    inside = q < last
+    cell, energy, low, high, q, last, cell_area = (
+        a[inside] for a in (cell, energy, low, high, q, last, cell_area)
+    )
+    before = curves.below(q_edges[q], high) - curves.below(q_edges[q], low)
+    while cell.size:
+        up_to = curves.below(q_edges[q + 1], high) - curves.below(q_edges[q + 1], low)
+        yield cell, q * n_e + energy, np.maximum(up_to - before, 0.0), cell_area
+        more = np.flatnonzero(q + 1 < last)
+        cell, energy, low, high, q, last, cell_area, before = (
+            a.take(more)
+            for a in (cell, energy, low, high, q + 1, last, cell_area, up_to)
+        )

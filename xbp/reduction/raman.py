@@ -11,15 +11,16 @@ import xarray as xr
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import resolve_temperature
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
+from xbp.core.format import span
 from xbp.core.grid import is_pair, select_range
 from xbp.core.guards import choose, require_dims, require_positive, shown
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
-from xbp.core.schema import COORDINATES, require_units
-from xbp.core.signal import Signal, read
+from xbp.core.schema import labels, per_unit, require_units
+from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.units import convert_factor, format_unit, magnitude, parse_unit
 from xbp.models.factors import Coupling, Side, raman_factor, raman_shift
-from xbp.reduction.sign import REVERSED_BELOW, require_sign
+from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 
 __all__ = ["to_raman_shift", "to_reduced_raman"]
 
@@ -78,8 +79,7 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
         raise CoordinateError(
             f"'{value.name}' has no coordinate 'wavelength' (its dimensions are "
             f"{tuple(value.dims)})",
-            fix="rename the axis: data.rename(x='wavelength'), with "
-            "data['wavelength'].attrs['units'] = 'nm'",
+            fix="data.rename(x='wavelength'), with units such as 'nm'",
         )
     if "E" in value.dims or "E" in getattr(signal.source, "variables", value.coords):
         raise CoordinateError(
@@ -96,33 +96,26 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
         units, "nm", name="coordinate 'wavelength'"
     )
     if not (np.isfinite(nm) & (nm > 0)).all():
-        raise CoordinateError(
-            f"the wavelengths, from {nm[0]:g} nm, are not all finite and positive",
-            fix="drop such points",
-        )
+        raise CoordinateError("the wavelengths are not all finite and positive")
     if nm.min() * 2 < line or nm.max() > line * 2:
         raise RangeError(
             f"the wavelengths range from {nm.min():g} to {nm.max():g} nm, the laser "
-            f"is at {line:g} nm; scattered light has between half and twice its "
-            "wavelength",
+            f"is at {line:g} nm",
             fix="check the units of 'wavelength' and of laser",
         )
-    shift = raman_shift(nm, line)
-    attrs = {"units": "1/cm", "long_name": COORDINATES["E"][1]}
+    E = ("E", raman_shift(nm, line), labels("E") | {"units": "1/cm"})
 
     def moved(array: xr.DataArray) -> xr.DataArray:
-        bare = array.drop_vars(
-            [c for c in array.coords if "wavelength" in array[c].dims]
-        )
-        return bare.rename(wavelength="E").assign_coords(E=("E", shift, attrs))
+        own = [c for c in array.coords if "wavelength" in array[c].dims]
+        return array.drop_vars(own).rename(wavelength="E").assign_coords(E=E)
 
-    answer = signal.answer(
-        moved(value),
-        None if signal.std is None else moved(signal.std),
-        operation="to_raman_shift",
-        arguments={"laser": f"{line:.10g} nm"},
+    shifted: Data = rewrap(
+        signal.answer(
+            *signal.both(moved),
+            operation="to_raman_shift",
+            arguments={"laser": f"{line:.10g} nm"},
+        )
     )
-    shifted: Data = rewrap(answer)
     return shifted
 
 
@@ -230,8 +223,7 @@ def to_reduced_raman(
             f"E ranges from {shift[0]:g} to {shift[-1]:g} {units}, with nothing nearer "
             f"to 0 than {abs(shift).min():.5g} {units}; no vibration is above "
             f"{highest:.5g} {units}",
-            fix="subtract the wavenumbers from that of the laser; for wavelengths use "
-            "data.bp.to_raman_shift(laser='532 nm'); or give highest_shift=",
+            fix="subtract the wavenumber of the laser, or give highest_shift=",
         )
     limit = 0.0
     if laser_line is not None:
@@ -241,7 +233,7 @@ def to_reduced_raman(
     if baseline is not None:
         value, level = _without_baseline(value, std, baseline)
     temperature = resolve_temperature(signal.value, T)
-    to_mev = convert_factor(units, "meV", name="coordinate 'E'", energy=True)
+    to_mev = per_unit(signal.value, "E")
     require_sign(
         signal.value,
         signal.std,
@@ -260,36 +252,35 @@ def to_reduced_raman(
         factor, unit = factor / value["E"].values, unit / parse_unit(units)
     elif callable(coupling):
         factor = factor / xr.DataArray(_called(coupling, E.values), dims="E")
-    kelvin = temperature.variable
-    kelvin.attrs = {"units": "K", "long_name": COORDINATES["temperature"][1]}
+    kelvin, by = temperature.variable, factor.variable
+    kelvin.attrs = labels("temperature")
     common = {}
     if level is not None and std is not None:
         for i in range(level.sizes["_coefficient"]):
             source = fingerprint(f"baseline {i + 1}", signal.value, baseline)
-            common[source] = level.isel(_coefficient=i).variable * factor.variable
-    answer = signal.answer(
-        (value * factor.variable).transpose(*value.dims),
-        None if std is None else (std * factor.variable).transpose(*value.dims),
-        common=common,
-        operation="to_reduced_raman",
-        arguments={
-            "T": " to ".join(
-                f"{k:.10g} K" for k in np.unique([kelvin.min(), kelvin.max()])
-            ),
-            "coupling": getattr(coupling, "__name__", "callable")
-            if callable(coupling)
-            else coupling,
-            "side": side,
-            "laser_line": f"{limit:.10g} {units}",
-            "baseline": baseline,
-        },
-        units=format_unit(unit),
-        quantity="reduced_dos",
-        attrs={"probe": "light"},
-        coords={"temperature": kelvin},
-        bounds=bounds,
+            common[source] = level.isel(_coefficient=i).variable * by
+    reduced: Data = rewrap(
+        signal.answer(
+            (value * by).transpose(*value.dims),
+            None if std is None else (std * by).transpose(*value.dims),
+            common=common,
+            operation="to_reduced_raman",
+            arguments={
+                "T": span(kelvin, "K"),
+                "coupling": getattr(coupling, "__name__", "callable")
+                if callable(coupling)
+                else coupling,
+                "side": side,
+                "laser_line": f"{limit:.10g} {units}",
+                "baseline": baseline,
+            },
+            units=format_unit(unit),
+            quantity="reduced_dos",
+            attrs={"probe": "light"},
+            coords={"temperature": kelvin},
+            bounds=bounds,
+        )
     )
-    reduced: Data = rewrap(answer)
     return reduced
 
 
@@ -312,38 +303,35 @@ def _ascending(
 
 def _one_side(
     signal: Signal, side: Side, limit: float
-) -> tuple[xr.DataArray, xr.DataArray | None, dict[str, xr.Variable]]:
+) -> tuple[xr.DataArray, xr.DataArray | None, dict[str, Any]]:
     """Return the spectrum of one side beyond the laser line, with its bounds."""
     sign = 1 if side == "stokes" else -1
-    shift = sign * signal.value["E"].values
+    E = signal.value["E"]
+    shift = sign * E.values
     # From low to high shift, so backwards on the anti-Stokes side.
     order = np.flatnonzero((shift > 0) & (shift > limit))[::sign]
     if order.size == 0:
-        E, units = signal.value["E"].values, signal.value["E"].attrs["units"]
+        units = E.attrs["units"]
         raise RangeError(
-            f"no {side} intensity beyond {limit:g} {units}: E ranges from {E[0]:g} to "
-            f"{E[-1]:g} {units}",
+            f"no {side} intensity beyond {limit:g} {units}: E ranges from "
+            f"{E.values[0]:g} to {E.values[-1]:g} {units}",
             fix="choose the other side, or a smaller laser_line",
         )
-    attrs = dict(signal.value["E"].attrs)
+    attrs = dict(E.attrs)
 
     def folded(array: xr.DataArray) -> xr.DataArray:
-        out = array.isel(E=order).drop_vars(
-            [c for c in array.coords if c != "E" and "E" in array[c].dims]
+        own = [c for c in array.coords if c != "E" and "E" in array[c].dims]
+        return (
+            array.isel(E=order)
+            .drop_vars(own)
+            .assign_coords(E=("E", shift[order], attrs))
         )
-        return out.assign_coords(E=("E", shift[order], attrs))
 
-    bounds: dict[str, xr.Variable] = {}
+    bounds: dict[str, Any] = {}
     if "E_bnds" in signal.source.coords:
-        limits = np.sort(
-            sign * signal.source["E_bnds"].transpose("E", ...).values[order], axis=-1
-        )
-        bounds["E"] = xr.Variable(("E", "bnds"), limits)
-    return (
-        folded(signal.value),
-        None if signal.std is None else folded(signal.std),
-        bounds,
-    )
+        limits = sign * signal.source["E_bnds"].transpose("E", ...).values[order]
+        bounds["E"] = np.sort(limits, axis=-1).T
+    return *signal.both(folded), bounds
 
 
 def _without_baseline(
@@ -365,18 +353,13 @@ def _without_baseline(
         or any(limits is None for limits in ranges)
     ):
         raise RangeError(
-            f"baseline={shown(baseline)} is neither one range of background nor a list "
-            "of up to 6",
+            f"baseline={shown(baseline)} must be one range, or a list of up to 6",
             fix="baseline=('1300 1/cm', '1500 1/cm')",
         )
     masks = [select_range(value, "E", limits, name="baseline") for limits in ranges]
     if (np.sum(masks, axis=0) > 1).any():
-        raise RangeError(
-            f"the ranges of baseline={shown(baseline)} overlap",
-            reason="n ranges fix a polynomial of degree n-1 only if they are apart",
-        )
+        raise RangeError(f"the ranges of baseline={shown(baseline)} overlap")
     inside = np.any(masks, axis=0)
-    E = value["E"].values.astype(float)
     degree = len(ranges) - 1
     # One range could have a single point, and the polynomial of them all no error.
     # Dask arrays are not computed to be looked at.
@@ -387,23 +370,17 @@ def _without_baseline(
     if not enough:
         raise RangeError(
             f"baseline={shown(baseline)} has too few points with a number and an "
-            f"error: {degree + 2} are needed, in one spectrum at least",
-            fix="name ranges with data, and errors that are positive and finite",
+            f"error: {degree + 2} are needed, in one spectrum at least"
         )
-    level, errors = xr.apply_ufunc(
+    level, errors = over_spectra(
         _polynomial,
         value,
-        np.nan if std is None else std,
-        kwargs={"E": E, "inside": inside, "degree": degree},
-        input_core_dims=[["E"], [] if std is None else ["E"]],
-        output_core_dims=[["E"], ["_coefficient", "E"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[float, float],
-        dask_gufunc_kwargs={
-            "allow_rechunk": True,
-            "output_sizes": {"_coefficient": degree + 1},
-        },
+        std,
+        gives=[("E",), ("_coefficient", "E")],
+        sizes={"_coefficient": degree + 1},
+        E=value["E"].values.astype(float),
+        inside=inside,
+        degree=degree,
     )
     return (value - level.variable).transpose(*value.dims), errors
 
@@ -447,7 +424,7 @@ def _polynomial(
 
 def _called(coupling: Any, E: np.ndarray) -> np.ndarray:
     """Return C(E) of a callable, which must be positive numbers for every E."""
-    fix = "coupling=lambda E: 1 + (E / 5)**2"
+    fix = "coupling=lambda E: 1 + (E / 5)**2, with E in meV, one array"
     try:
         with np.errstate(all="ignore"):  # what overflows is refused below
             given = coupling(E.copy())
@@ -456,9 +433,7 @@ def _called(coupling: Any, E: np.ndarray) -> np.ndarray:
         answer = np.broadcast_to(np.asarray(given, dtype=float), E.shape)
     except Exception as error:  # of a function that is not ours
         raise QuantityError(
-            f"coupling(E) failed: {type(error).__name__}: {error}",
-            reason="it is called with the shifts in meV, as one array",
-            fix=fix,
+            f"coupling(E) failed: {type(error).__name__}: {error}", fix=fix
         ) from error
     if not (np.isfinite(answer) & (answer > 0)).all():
         raise QuantityError(

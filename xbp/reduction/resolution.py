@@ -1,4 +1,4 @@
-"""The energy resolution of an instrument, and data broadened by it."""
+"""Resolution of an instrument, and a simulation brought to that of an experiment."""
 
 from __future__ import annotations
 
@@ -9,214 +9,29 @@ import scipy
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.errors import CoordinateError, QuantityError, RangeError, UnitsError
-from xbp.core.grid import bin_limits, interpolate, renamed
+from xbp.core.conditions import resolve_temperature
+from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
+from xbp.core.format import span
+from xbp.core.grid import bin_limits, interpolate, overlap, rebinned, renamed
 from xbp.core.guards import (
     choose,
     require_dims,
-    require_finite,
+    require_fraction,
     require_number,
-    require_positive,
 )
 from xbp.core.independence import independence_name, mixed_independence, std_along
 from xbp.core.operation import operation
-from xbp.core.optional import require
 from xbp.core.pint_data import Data, unwrap
-from xbp.core.schema import COORDINATES, require_units
-from xbp.core.signal import extend_history, read
-from xbp.core.units import convert_factor, magnitude, split_quantity
+from xbp.core.schema import labels, per_unit, require_units
+from xbp.core.signal import Signal, read
+from xbp.core.units import convert_factor, magnitude
+from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
+from xbp.reduction.arithmetic import convert
 
-__all__ = ["convolve", "direct_geometry_resolution", "instrument_resolution"]
+__all__ = ["convolve", "like", "to_quantum"]
 
 Width = Literal["fwhm", "sigma"]
-
-
-def direct_geometry_resolution(
-    E: Any,
-    incident_energy: Any,
-    *,
-    moderator_to_chopper: Any,
-    chopper_to_sample: Any,
-    sample_to_detector: Any,
-    moderator_time: Any,
-    chopper_time: Any,
-    path_spread: Any = 0.0,
-) -> xr.DataArray:
-    r"""Compute the energy resolution of a direct-geometry chopper spectrometer.
-
-    .. math:: \frac{\Delta E}{E_i} = \frac{2}{t_1}\sqrt{
-        \left[\left(1 + \tfrac{L_1+L_2}{L_3}\rho\right)\Delta t_c\right]^2 +
-        \left[\left(1 + \tfrac{L_2}{L_3}\rho\right)\Delta t_m\right]^2 +
-        \left[\tfrac{E_f}{E_i}\tfrac{L_1}{L_3}\tfrac{\Delta L_3}{v_i}\right]^2},\quad
-        \rho = \left(\frac{E_f}{E_i}\right)^{3/2}
-
-    with t₁ = L₁/v_i, the flight time from moderator to chopper. The three widths, of
-    the moderator's pulse, the chopper's opening and the last flight path (sample and
-    detector), are independent and small; E_f = E_i − E.
-
-    Parameters
-    ----------
-    E : array_like or DataArray, shape (n,)
-        Energy transfers (bare: meV), below the incident energy.
-    incident_energy : scalar with units
-        E_i (bare: meV).
-    moderator_to_chopper, chopper_to_sample, sample_to_detector : scalar with units
-        L₁, L₂, L₃ (bare: m).
-    moderator_time, chopper_time : scalar with units
-        Δt_m and Δt_c at the chopper, FWHM (bare: µs).
-    path_spread : scalar with units
-        ΔL₃, FWHM (bare: m).
-
-    Returns
-    -------
-    xarray.DataArray
-        FWHM over E, meV; quantity ``energy_resolution``.
-
-    Raises
-    ------
-    RangeError
-        If an energy transfer is not below the incident energy, or a width or distance
-        is negative.
-    UnitsError
-        If an argument has other units.
-    QuantityError
-        If `E` belongs to data of indirect geometry.
-
-    References
-    ----------
-    C. G. Windsor, *Pulsed Neutron Scattering* (1981); D. L. Abernathy et al., Rev. Sci.
-    Instrum. 83, 015114 (2012), doi:10.1063/1.3680104.
-
-    Examples
-    --------
-    >>> fwhm = direct_geometry_resolution(
-    ...     [0.0, 40.0], "80 meV", moderator_to_chopper="11.6 m",
-    ...     chopper_to_sample="2 m", sample_to_detector="3 m",
-    ...     moderator_time="8 us", chopper_time="5 us")
-    >>> fwhm.values.round(2)
-    array([1.66, 0.88])
-    """
-    if isinstance(E, xr.DataArray) and (
-        E.attrs.get("geometry") == "indirect"
-        or ("final_energy" in E.coords and "incident_energy" not in E.coords)
-    ):
-        raise QuantityError(
-            "E belongs to data of indirect geometry, which have a fixed final energy",
-            fix="give convolve() the measured width: data.bp.fit_elastic_line().fwhm",
-        )
-    ei = require_positive(incident_energy, "incident_energy", "meV", energy=True)
-    distances = {
-        "moderator_to_chopper": moderator_to_chopper,
-        "chopper_to_sample": chopper_to_sample,
-        "sample_to_detector": sample_to_detector,
-    }
-    l1, l2, l3 = (require_positive(x, name, "m") for name, x in distances.items())
-    dt_m = require_number(moderator_time, "moderator_time", "us", least=0)
-    dt_c = require_number(chopper_time, "chopper_time", "us", least=0)
-    spread = require_number(path_spread, "path_spread", "m", least=0)
-    energies, units = _energies(E)
-    mev = energies * convert_factor(units, "meV", name="E", energy=True)
-    if (mev >= ei).any():
-        raise RangeError(
-            f"E reaches {mev.max():g} meV, the incident energy is {ei:g} meV; a "
-            "neutron cannot lose more than it has"
-        )
-    # Speed in m/µs of a neutron of given meV.
-    speed = np.sqrt(2 * ei * 1e-3 * scipy.constants.e / scipy.constants.m_n) * 1e-6
-    left = 1 - mev / ei
-    rho = left**1.5
-    parts = (
-        (1 + (l1 + l2) / l3 * rho) * dt_c,
-        (1 + l2 / l3 * rho) * dt_m,
-        left * (l1 / l3) * spread / speed,
-    )
-    fwhm = 2 * ei / (l1 / speed) * np.sqrt(sum(part**2 for part in parts))
-    arguments = {
-        "incident_energy": f"{ei:g} meV",
-        **{name: f"{x:g} m" for name, x in zip(distances, (l1, l2, l3), strict=True)},
-        "moderator_time": f"{dt_m:g} us",
-        "chopper_time": f"{dt_c:g} us",
-        "path_spread": f"{spread:g} m",
-    }
-    curve = _curve(energies, units, fwhm, "direct_geometry_resolution", arguments)
-    return curve.assign_attrs(geometry="direct")
-
-
-def instrument_resolution(
-    E: Any, instrument: str, model: str | None = None, **configuration: Any
-) -> xr.DataArray:
-    """Take the energy resolution of an instrument from ResINS, with PyChop's models.
-
-    Parameters
-    ----------
-    E : array_like or DataArray, shape (n,)
-        Energy transfers (bare: meV).
-    instrument : str
-        As ResINS names it, like ``"ARCS"``, ``"SEQUOIA"``, ``"MARI"``, ``"LET"``.
-    model : str, optional
-        One of its models of that instrument; by default its own choice.
-    **configuration
-        Settings of that model, like ``e_init=120, chopper_frequency=600,
-        chopper_package="ARCS-700-1.5-AST"``.
-
-    Returns
-    -------
-    xarray.DataArray
-        FWHM over E, meV; quantity ``energy_resolution``. ResINS gives σ; FWHM = 2.3548
-        σ.
-
-    Raises
-    ------
-    MissingDependencyError
-        If resins is not installed.
-    QuantityError
-        If it does not know the instrument, the model or a setting, or gives no number
-        at one of the energies.
-
-    References
-    ----------
-    ResINS, https://resins.readthedocs.io; PyChop is part of Mantid
-    (doi:10.1016/j.nima.2014.07.029).
-
-    Examples
-    --------
-    >>> fwhm = instrument_resolution(
-    ...     [0.0, 60.0], "ARCS", e_init=120, chopper_frequency=600)
-    >>> bool(fwhm[0] > fwhm[1])
-    True
-    """
-    resins = require("resins", "it has the models of instruments", "resolution")
-    energies, units = _energies(E)
-    mev = energies * convert_factor(units, "meV", name="E", energy=True)
-    try:
-        ask = resins.Instrument.from_default(instrument).get_resolution_function
-        found = (
-            ask(model, **configuration) if model is not None else ask(**configuration)
-        )
-        sigma = np.asarray(
-            found.get_characteristics(mev[:, np.newaxis])["sigma"], dtype=float
-        )
-    # ResINS raises errors of its own, and Python's where a setting has another type.
-    except Exception as error:
-        settings = ", ".join(f"{key}={value!r}" for key, value in configuration.items())
-        raise QuantityError(
-            f"ResINS has no resolution for {instrument!r} with "
-            f"{settings or 'its defaults'}",
-            reason=str(error) or type(error).__name__,
-            fix=f"instruments: {', '.join(resins.Instrument.available_instruments())}; "
-            "settings: help(resins.Instrument)",
-        ) from error
-    if not (np.isfinite(sigma) & (sigma > 0)).all():
-        raise QuantityError(
-            f"ResINS gives {instrument!r} no resolution at "
-            f"{mev[~(np.isfinite(sigma) & (sigma > 0))][0]:g} meV",
-            fix="leave those energies out, or raise e_init",
-        )
-    arguments = {"instrument": instrument, "model": model, **configuration}
-    return _curve(
-        energies, units, sigma * FWHM_PER_SIGMA, "instrument_resolution", arguments
-    )
 
 
 @operation(takes="signal", over="E", step=29, suggested="dynamic_structure_factor")
@@ -272,27 +87,20 @@ def convolve(
     require_dims(signal.value, "E", "convolve", fix="convolve before the cut")
     tail = require_number(tail, "tail", above=0, below=1)
     bins = bin_limits(signal.source, "E")
-    sigma = sigma_at(signal.value, resolution, width)
-    value, std, shared = broaden(
-        signal.value, signal.std, bins, sigma, bins, sigma, tail
-    )
-    dims = signal.value.dims
+    sigma = _sigma_at(signal.value, resolution, width)
+    value, std, shared = _broaden(signal, bins, sigma, bins, sigma, tail)
     answer: Data = signal.answer(
-        value.transpose(*dims),
-        None if std is None else std.transpose(*dims),
+        value,
+        std,
         operation="convolve",
-        arguments={
-            "resolution": resolution_text(signal.value, resolution, sigma),
-            "width": width,
-        },
+        arguments={"resolution": _written(signal.value, sigma), "width": width},
         coords=shared,
     )
     return answer
 
 
-def broaden(
-    value: xr.DataArray,
-    std: xr.DataArray | None,
+def _broaden(
+    signal: Signal,
     bins: tuple[np.ndarray, np.ndarray],
     sigma: np.ndarray,
     new_bins: tuple[np.ndarray, np.ndarray],
@@ -303,8 +111,8 @@ def broaden(
 
     Parameters
     ----------
-    value, std : xarray.DataArray
-        Densities over E, and their standard deviation or None.
+    signal : Signal
+        Densities over E.
     bins, new_bins : pair of numpy.ndarray
         Lower and upper edges; all in the unit of E.
     sigma : numpy.ndarray, shape (n,)
@@ -322,34 +130,34 @@ def broaden(
         The coordinate ``E_independence`` of the new bins, where there are standard
         deviations.
     """
+    value, std, ndtr = signal.value, signal.std, scipy.special.ndtr
     E = value["E"].values.astype(float)
     low, high = (edge[:, np.newaxis] for edge in new_bins)
-    share = scipy.special.ndtr((high - E) / sigma) - scipy.special.ndtr(
-        (low - E) / sigma
-    )
+    share = ndtr((high - E) / sigma) - ndtr((low - E) / sigma)
     kernel = xr.Variable(("_new", "E"), share * (bins[1] - bins[0]) / (high - low))
     middle = (new_bins[0] + new_bins[1]) / 2
-    inside = scipy.special.ndtr(
-        (bins[1][-1] - middle) / new_sigma
-    ) - scipy.special.ndtr((bins[0][0] - middle) / new_sigma)
+    inside = ndtr((bins[1][-1] - middle) / new_sigma) - ndtr(
+        (bins[0][0] - middle) / new_sigma
+    )
     valid = value.variable.notnull()
     missing = xr.dot((~valid).astype(float), kernel, dim="E")
     known = (missing < tail) & xr.Variable("_new", 1 - inside < tail)
-    filled = value.variable.where(valid, 0.0)  # type: ignore[no-untyped-call]
-    broad = xr.dot(filled, kernel, dim="E").where(known)
-    spread = None
-    shared = {}
-    if std is not None:
-        errors: Any = std_along(std, "E").variable
-        filled = errors.where(valid, 0.0)
-        spread = renamed(xr.dot(filled**2, kernel**2, dim="E").where(known) ** 0.5, "E")
-        shares = kernel * xr.Variable("_new", new_bins[1] - new_bins[0])
-        f = mixed_independence(value, std, shares, bins[1] - bins[0], "E")
-        shared = {} if f is None else {independence_name("E"): renamed(f, "E")}
-    return renamed(broad, "E"), spread, shared
+
+    def spread(array: Any, power: int) -> xr.Variable:
+        filled = array.where(valid, 0.0) ** power
+        total: Any = xr.dot(filled, kernel**power, dim="E").where(known)
+        return renamed(total ** (1 / power), "E")
+
+    broad = spread(value.variable, 1)
+    if std is None:
+        return broad, None, {}
+    shares = kernel * xr.Variable("_new", new_bins[1] - new_bins[0])
+    f = mixed_independence(value, std, shares, bins[1] - bins[0], "E")
+    shared = {} if f is None else {independence_name("E"): renamed(f, "E")}
+    return broad, spread(std_along(std, "E").variable, 2), shared
 
 
-def sigma_at(value: xr.DataArray, resolution: Any, width: Width) -> np.ndarray:
+def _sigma_at(value: xr.DataArray, resolution: Any, width: Width) -> np.ndarray:
     """Return the Gaussian σ at the energies of data, in their units."""
     choose(width, Width, "width")
     E, units = value["E"].values.astype(float), value["E"].attrs["units"]
@@ -370,25 +178,20 @@ def sigma_at(value: xr.DataArray, resolution: Any, width: Width) -> np.ndarray:
         wide = np.full(E.shape, number)
     if not (np.isfinite(wide) & (wide > 0)).all():
         raise RangeError(
-            f"the resolution is {wide[~(wide > 0)][0]:g} {units}; a width is finite "
-            "and positive"
+            f"the resolution is {wide[~(wide > 0)][0]:g} {units}, but must be positive"
         )
     return np.asarray(wide / FWHM_PER_SIGMA if width == "fwhm" else wide)
 
 
-def resolution_text(value: xr.DataArray, resolution: Any, sigma: np.ndarray) -> str:
+def _written(value: xr.DataArray, sigma: np.ndarray) -> str:
     """Describe a resolution for the history: FWHM, from least to largest."""
-    fwhm, units = sigma * FWHM_PER_SIGMA, value["E"].attrs["units"]
-    if isinstance(resolution, xr.DataArray) and resolution.ndim:
-        return f"curve, FWHM {fwhm.min():.6g} to {fwhm.max():.6g} {units}"
-    return f"FWHM {fwhm[0]:.10g} {units}"
+    return f"FWHM {span(sigma * FWHM_PER_SIGMA, value['E'].attrs['units'])}"
 
 
 def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
     if curve.dims != ("E",) or "E" not in curve.coords:
         raise QuantityError(
-            f"the resolution is over {curve.dims}; it must be a curve over E, with a "
-            "coordinate",
+            f"the resolution is over {curve.dims}; it must be a curve over E",
             fix="xr.DataArray(fwhm, {'E': ('E', energies, {'units': 'meV'})}, "
             "attrs={'units': 'meV'})",
         )
@@ -418,33 +221,276 @@ def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
     return np.asarray(at.values * factors[1])
 
 
-def _energies(E: Any) -> tuple[np.ndarray, str]:
-    """Return ascending energies given in any way, and their units."""
-    number, given = E, None
-    if not isinstance(E, list | tuple | range):
-        number, given = split_quantity(E, "E")
-    values = np.atleast_1d(require_finite(number, "E", error=UnitsError))
-    if values.ndim != 1 or values.size == 0 or (np.diff(values) <= 0).any():
-        raise CoordinateError(
-            f"E of shape {values.shape} is not ascending",
-            fix="np.arange(start, stop, step), in meV",
+@operation(takes="dynamic_structure_factor")
+@carries_common_errors(linear=True)
+def to_quantum(data: Data, T: Any = None) -> Data:
+    r"""Give a classical S(Q,E) both sides of E and detailed balance.
+
+    .. math:: S(Q,E) = \frac{x}{1 - e^{-x}}\,S_{cl}(Q,|E|), \quad x = E/k_BT
+
+    the harmonic correction, exact for oscillators to first order in Q²u², and the one
+    that leaves G(Q,E) as it is. It obeys detailed balance, S(−E) = e^{−x} S(E); ∫S dE
+    grows a little over S(Q), by zero-point motion.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``dynamic_structure_factor`` of statistics "classical", over E ≥ 0 or both
+        signs.
+    T : scalar with units, optional
+        Where the data do not carry it (bare: K).
+
+    Returns
+    -------
+    same type as `data`
+        Statistics "quantum".
+
+    Raises
+    ------
+    QuantityError
+        If the data are quantum already.
+    TemperatureError
+        If the temperature is not known, or contradicts the data's.
+
+    References
+    ----------
+    P. H. Berens et al., J. Chem. Phys. 79, 2375 (1983), doi:10.1063/1.446044; J.
+    Borysow, M. Moraldi & L. Frommhold, Mol. Phys. 56, 913 (1985),
+    doi:10.1080/00268978500102801.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> S = xbp.tutorial.open_dataset("zr46cu46al8_md").bp.to_quantum().S
+    >>> ratio = S.sel(E=-10, method="nearest") / S.sel(E=10, method="nearest")
+    >>> round(float(ratio.mean()), 3)  # e^{-9.93 meV / k_B 300 K}
+    0.681
+    """
+    signal = read(data, "dynamic_structure_factor")
+    statistics = signal.value.attrs.get("statistics")
+    if statistics != "classical":
+        raise QuantityError(
+            f"'{signal.value.name}' has the statistics {statistics!r}; only a "
+            "classical S(Q,E) lacks detailed balance",
+            fix="data['S'].attrs['statistics'] = 'classical' if it is straight from MD",
         )
-    return values, given or "meV"
+    value, kelvin = signal.value, resolve_temperature(signal.value, T)
+    lower, upper = bin_limits(signal.source, "E")
+    E = value["E"].variable
+    # The bin about E = 0 is its own image.
+    first = int(E.values[0] == 0)
+    image = np.arange(first, E.size if E.values[0] >= 0 else first)[::-1]
+    order = np.append(image, np.arange(E.size))
+    sign = np.where(np.arange(order.size) < image.size, -1.0, 1.0)
+    both = xr.Variable("E", E.values[order] * sign, E.attrs)
+    mev = both * per_unit(value, "E")
+    factor = xr.apply_ufunc(
+        lambda e, t: (
+            thermal_factor(e, t, "classical") / thermal_factor(e, t, "quantum")
+        ),
+        mev,
+        kelvin.variable,
+    )
+
+    def with_gain(part: xr.DataArray) -> xr.DataArray:
+        both_sides = part.isel(E=order).assign_coords(E=both)
+        return xr.DataArray(both_sides * factor)
+
+    out, std = signal.both(with_gain)
+    answer: Data = signal.answer(
+        out.assign_coords(temperature=kelvin.assign_attrs(labels("temperature"))),
+        std,
+        operation="to_quantum",
+        arguments={"T": T},
+        attrs={"statistics": "quantum", "energy_zero": "used by to_quantum"},
+        bounds={
+            "E": (
+                np.append(-upper[image], lower),
+                np.append(-lower[image], upper),
+            )
+        },
+    )
+    return answer
 
 
-def _curve(
-    E: np.ndarray,
-    units: str,
-    fwhm: np.ndarray,
-    operation: str,
-    arguments: dict[str, Any],
-) -> xr.DataArray:
-    attrs = {
-        "units": units,
-        "quantity": "energy_resolution",
-        "long_name": "energy resolution, full width at half maximum",
-        "history": extend_history(None, operation, arguments),
-    }
-    factor = convert_factor("meV", units, name="E", energy=True)
-    coordinate = ("E", E, {"units": units, "long_name": COORDINATES["E"][1]})
-    return xr.DataArray(fwhm * factor, {"E": coordinate}, ("E",), "fwhm", attrs)
+@operation(takes="dynamic_structure_factor")
+@carries_common_errors(linear=True)
+def like(
+    data: Data,
+    experiment: xr.DataArray | xr.Dataset,
+    resolution: Any,
+    *,
+    width: Width = "fwhm",
+    T: Any = None,
+    scale: Literal["fit"] | None = None,
+    coverage: float = 0.5,
+    T_tolerance: float = 0.01,
+    tail: float = 1e-3,
+) -> Data:
+    """Bring a simulated S(Q,E) onto the grid and resolution of an experiment.
+
+    A classical S(Q,E) gets detailed balance (`to_quantum`), is broadened by the
+    resolution (as by `convolve`) into the experiment's bins of E, averaged over its
+    bins of Q, and is NaN where the experiment is, and at energies beyond it.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        ``dynamic_structure_factor`` over Q and E, classical or quantum.
+    experiment : xarray.DataArray or xarray.Dataset
+        ``dynamic_structure_factor`` over Q and E, as measured: both signs of E, or one.
+    resolution : scalar with units, or DataArray over E
+        Its width, as for `convolve`; a curve must reach as far as the simulation on
+        both sides.
+    width : {"fwhm", "sigma"}
+        What `resolution` is.
+    T : scalar with units, optional
+        Where the simulation does not carry it (bare: K). An experiment that carries
+        none is taken to be at that of the simulation.
+    scale : {"fit"}, optional
+        ``"fit"``: times the one factor that gives it the experiment's sum over the bins
+        they share, those within one FWHM of E = 0 left out; its units are the
+        experiment's, the factor is in ``attrs["scale_factor"]``. By default the
+        simulation's own units are kept.
+    coverage : float
+        Part of a bin of Q that the shells of the simulation must cover; other bins are
+        NaN.
+    T_tolerance : float
+        Relative difference of the two temperatures that is allowed.
+    tail : float
+        As for `convolve`.
+
+    Returns
+    -------
+    same type as `data`
+        On the experiment's Q and E, in their units: ready for
+        ``experiment.bp.subtract(...)`` or one figure.
+
+    Raises
+    ------
+    TemperatureError
+        If the temperatures differ by more than `T_tolerance`, or that of the
+        simulation is not known.
+    QuantityError
+        If one of them is not an S(Q,E).
+    RangeError
+        If they have no bins in common, or the width is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> experiment = xbp.models.dynamic_structure_factor(
+    ...     np.arange(2.5, 8, 0.25), np.arange(-20, 20.1, 0.5), energy="5.5 meV",
+    ...     width="6 meV", T="300 K", u2="0.012 angstrom^2")
+    >>> glass = xbp.tutorial.open_dataset("zr46cu46al8_md")
+    >>> md = glass.bp.like(experiment, "1.5 meV", scale="fit")
+    >>> md.S.shape == experiment.S.shape
+    True
+    """
+    if scale is not None:
+        choose(scale, ("fit",), "scale")
+    tail = require_number(tail, "tail", above=0, below=1)
+    coverage = require_fraction(coverage, "coverage")
+    T_tolerance = require_fraction(T_tolerance, "T_tolerance")
+    measured: Signal = read(experiment, "dynamic_structure_factor")
+    simulated: Signal = read(data, "dynamic_structure_factor")
+    require_dims(simulated.value, ("Q", "E"), "like")
+    maps = [measured.value.dims, *([simulated.value.dims] if scale else [])]
+    if any({*dims} != {"Q", "E"} for dims in maps):
+        raise RangeError(
+            "the experiment, and the simulation if it is scaled, must be one map over Q "
+            "and E",
+            fix="choose one element of every other dimension: .isel(...)",
+        )
+    quantum: Any = data
+    if simulated.value.attrs.get("statistics") == "classical":
+        quantum = to_quantum(data, T)
+    _require_same_temperature(read(quantum).value, measured.value, T, T_tolerance)
+    E, Q = measured.value["E"], measured.value["Q"]
+    units = E.attrs["units"]
+    signal = read(convert(quantum, E=units, Q=Q.attrs["units"]))
+    value = signal.value
+    sigma = _sigma_at(value, resolution, width)
+    new_bins = {dim: bin_limits(measured.source, dim) for dim in ("E", "Q")}
+    at_new = np.interp(E.values, value["E"].values, sigma)
+    broad, std, shared = _broaden(
+        signal, bin_limits(signal.source, "E"), sigma, new_bins["E"], at_new, tail
+    )
+    others = value.coords.to_dataset().drop_dims(("Q", "E")).variables
+    coords: dict[Any, Any] = {"Q": value["Q"], "E": E, **shared, **others}
+    old_bins = bin_limits(signal.source, "Q")
+    low, high = new_bins["Q"]
+    part = overlap(*old_bins, low[:, np.newaxis], high[:, np.newaxis])
+    weights = xr.Variable(("_new", "Q"), part)
+    wide = xr.DataArray(broad, coords)
+    mean, std, kept = rebinned(
+        wide,
+        None if std is None else xr.DataArray(std, coords),
+        weights,
+        "Q",
+        old_bins[1] - old_bins[0],
+    )
+    covered: Any = xr.dot(np.isfinite(wide.variable).astype(float), weights, dim="Q")
+    enough = renamed(covered >= coverage * xr.Variable("_new", high - low), "Q")
+    seen = enough & measured.value.variable.notnull()
+    dims = [d for d in value.dims if d not in ("Q", "E")] + [*measured.value.dims]
+    mean = mean.where(seen)  # type: ignore[no-untyped-call]
+    out = xr.DataArray(mean, {**kept, "Q": Q, "E": E}, name=value.name)
+    out = out.transpose(*dims)
+    if not bool(out.notnull().any()):
+        raise RangeError(
+            "the simulation and the experiment have no bin in common",
+            fix="simulate as far as the experiment reaches, in Q and E",
+        )
+    factor = 1.0
+    if scale:
+        factor = _common_factor(out, measured, FWHM_PER_SIGMA * float(sigma.max()))
+    if std is not None:
+        std = std.where(seen).transpose(*dims) * factor  # type: ignore[no-untyped-call]
+    answer: Data = signal.answer(
+        out * factor,
+        std,
+        operation="like",
+        arguments={
+            "resolution": _written(value, sigma),
+            "width": width,
+            "scale": scale,
+            "factor": f"{factor:.10g}" if scale else None,
+            "onto": f"{Q.size} x {E.size} bins of Q and E",
+        },
+        units=measured.units if scale else signal.units,
+        attrs={"scale_factor": factor if scale else None},
+        bounds=new_bins,
+    )
+    return answer
+
+
+def _require_same_temperature(
+    simulated: xr.DataArray, measured: xr.DataArray, T: Any, tolerance: float
+) -> None:
+    if "temperature" not in measured.coords:
+        return
+    kelvin, other = resolve_temperature(measured), resolve_temperature(simulated, T)
+    if bool((abs(kelvin - other) > tolerance * kelvin).any()):
+        raise TemperatureError(
+            f"the simulation is at {float(other.min()):g} K, the experiment at "
+            f"{float(kelvin.min()):g} K",
+            fix="simulate at that temperature; T_tolerance= allows a difference",
+        )
+
+
+def _common_factor(simulated: xr.DataArray, measured: Signal, beyond: float) -> float:
+    """Fit one factor to the sums over the bins beyond the elastic line.
+
+    Sums, since a bin of one count and σ = 1 would outweigh others in least squares.
+    """
+    both = simulated.notnull() & measured.value.notnull()
+    both &= abs(measured.value["E"]) > beyond
+    above, below = (float(x.where(both).sum()) for x in (measured.value, simulated))
+    if not (above > 0 and below > 0 and np.isfinite(above / below)):
+        raise RangeError(
+            "no factor can be fitted: beyond one FWHM of the elastic line they share "
+            "no bin with positive numbers",
+            fix="leave scale= out",
+        )
+    return above / below

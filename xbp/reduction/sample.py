@@ -10,8 +10,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import xarray as xr
 
+from xbp.core import constants
+from xbp.core.conditions import resolve_u2
 from xbp.core.errors import QuantityError, XbpError
-from xbp.core.guards import at_most_one, require_agreement, require_positive
+from xbp.core.guards import (
+    at_most_one,
+    require_agreement,
+    require_number,
+    require_positive,
+    shown,
+)
 from xbp.core.optional import require
 from xbp.core.signal import Signal
 from xbp.core.units import convert_factor, magnitude
@@ -24,6 +32,7 @@ __all__ = [
     "coherent_part",
     "effective_mass",
     "mass_of",
+    "mass_or_u2",
     "mean_scattering_lengths",
     "numbers_of",
     "off_scale",
@@ -118,55 +127,46 @@ def scatterer(
     """
     entry = table_entry(symbol, instead)
     neutron: Any = getattr(entry, "neutron", None)
-    mass, tabulated = float(entry.mass), neutron is not None
-    tabulated = tabulated and None not in (neutron.b_c, neutron.incoherent)
-    if b is not None and symbol in b:
-        length, incoherent = _given_lengths(symbol, b[symbol])
-        if incoherent is None and not tabulated:
-            raise QuantityError(
-                f"there is no incoherent cross section for '{symbol}'",
-                fix=f"b={{'{symbol}': (b in fm, incoherent cross section in barn)}}",
-            )
-        known = neutron.incoherent if incoherent is None else incoherent
-        return Scatterer(length, float(known), mass)
-    ask = f"b={{'{symbol}': ...}} in fm, complex if needed"
+    known = neutron is not None and None not in (neutron.b_c, neutron.incoherent)
+    ask = f"b={{'{symbol}': (b in fm, incoherent cross section in barn)}}"
     ask += f", or {instead}" if instead else ""
-    if not tabulated:
+    given = None if b is None else b.get(symbol)
+    length, incoherent = (None, None) if given is None else _lengths(symbol, given)
+    if not known and (length is None or incoherent is None):
+        what = "scattering length" if length is None else "incoherent cross section"
         raise QuantityError(
-            f"there is no neutron scattering length for '{symbol}' in periodictable",
-            fix=ask,
+            f"there is no neutron {what} for '{symbol}' in periodictable", fix=ask
         )
-    length = complex(neutron.b_c_complex)
-    share = length.imag**2 / max(abs(length) ** 2, 1e-300)
-    resonant = neutron.is_energy_dependent or _variation(neutron) > variation
-    if resonant or share > imaginary:
-        raise QuantityError(
-            f"the scattering length of '{symbol}' depends on the neutron energy or is "
-            f"complex ({length.real:.4g}{length.imag:+.4g}i fm at 25 meV)",
-            reason="one real number cannot describe a resonance or a strong absorber",
-            fix=ask,
-        )
-    return Scatterer(float(np.real(neutron.b_c)), float(neutron.incoherent), mass)
+    if incoherent is None:
+        incoherent = float(neutron.incoherent)
+    if length is None:
+        length = complex(neutron.b_c_complex)
+        share = length.imag**2 / max(abs(length) ** 2, 1e-300)
+        resonant = neutron.is_energy_dependent or _variation(neutron) > variation
+        if resonant or share > imaginary:
+            raise QuantityError(
+                f"the scattering length of '{symbol}' depends on the neutron energy or "
+                f"is complex ({length.real:.4g}{length.imag:+.4g}i fm at 25 meV)",
+                fix=ask,
+            )
+        length = float(np.real(neutron.b_c))
+    return Scatterer(length, incoherent, float(entry.mass))
 
 
-def _given_lengths(symbol: str, value: Any) -> tuple[complex, float | None]:
+def _lengths(symbol: str, value: Any) -> tuple[complex, float | None]:
     """Read b, or a pair of b and σ_inc."""
     is_pair = isinstance(value, tuple | list) and len(value) == 2
-    first, second = value if is_pair else (value, None)
-    if isinstance(first, complex | np.complexfloating):
-        length = complex(first)
-    else:
-        length = magnitude(first, "fm", name=f"b of {symbol}")
-    incoherent = second
-    if second is not None:
-        incoherent = magnitude(second, "barn", name=f"incoherent part of {symbol}")
-    if not np.isfinite(length) or not (incoherent or 0.0) >= 0:
-        raise QuantityError(
-            f"b of '{symbol}' is {value!r}, but must be a finite number, or a pair "
-            "(finite number, cross section ≥ 0)",
-            fix=f"b={{'{symbol}': 9.5 - 13.8j}} in fm",
+    first, incoherent = value if is_pair else (value, None)
+    name = f"b of '{symbol}'"
+    if incoherent is not None:
+        incoherent = require_number(
+            incoherent, name, "barn", least=0, error=QuantityError
         )
-    return length if complex(length).imag else complex(length).real, incoherent
+    if not isinstance(first, complex | np.complexfloating):
+        return magnitude(first, "fm", name=name), incoherent
+    if not np.isfinite(first):
+        raise QuantityError(f"{name} is {first}, but must be finite")
+    return complex(first) if first.imag else float(first.real), incoherent
 
 
 def _variation(neutron: Any) -> float:
@@ -198,8 +198,7 @@ def table_entry(symbol: str, instead: str = "") -> Any:
     except ValueError:
         raise QuantityError(
             f"'{symbol}' is not an element",
-            fix="specify elements: elements={1: 'Zr', …} or masses={'A': '40 u'} when "
-            "opening, weights='unit' after",
+            fix="elements={1: 'Zr', …} or masses={'A': '40 u'} when opening",
         ) from None
 
 
@@ -284,8 +283,8 @@ def atoms_of(
 def mass_of(composition: str | Mapping[str, float]) -> float:
     """Return the mean mass of an atom, u."""
     numbers = numbers_of(composition)
-    masses = {symbol: float(table_entry(symbol).mass) for symbol in numbers}
-    return sum(masses[s] * n for s, n in numbers.items()) / sum(numbers.values())
+    total = sum(float(table_entry(s).mass) * n for s, n in numbers.items())
+    return total / sum(numbers.values())
 
 
 def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
@@ -303,8 +302,7 @@ def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
         }
     if not numbers or min(numbers.values()) <= 0:
         raise QuantityError(
-            f"composition={composition!r} is not element symbols, each followed by its "
-            "number of atoms",
+            f"composition={shown(composition)} is not elements and their numbers",
             fix="composition='Zr46Cu46Al8', or {'Zr': 46, 'Cu': 46, 'Al': 8}",
         )
     return numbers
@@ -326,6 +324,29 @@ def resolve_mass(
     if mass is not None:
         return require_positive(mass, "mass", "u", error=QuantityError)
     return None
+
+
+def mass_or_u2(
+    value: xr.DataArray,
+    *,
+    mass: Any,
+    composition: str | Mapping[str, float] | None,
+    u2: Any,
+) -> tuple[float, xr.DataArray]:
+    """Return ħ²/2M in meV angstrom² and u² in angstrom², which set 2W.
+
+    NaN for the one that follows from the other.
+    """
+    at_most_one(mass=mass, composition=composition, u2=u2)
+    atomic = resolve_mass(mass, composition)
+    if atomic is not None:
+        return constants.HBAR2_OVER_2U / atomic, xr.DataArray(np.nan)
+    if u2 is None and "u2" not in value.coords:
+        raise QuantityError(
+            "none of mass=, composition=, u2= is given",
+            fix="composition='Zr46Cu46Al8', mass='50.94 u' or u2='0.0066 angstrom^2'",
+        )
+    return np.nan, resolve_u2(value, u2=u2)
 
 
 def sample_attribute(signal: Signal, name: str) -> Any:
@@ -381,10 +402,8 @@ def sample_mass(
         if _is_of_one_element(signal, weight):
             return weight, "weight in the file"
         raise QuantityError(
-            f"weight={weight:.6g} g/mol of the data is not recognised as the mass of "
-            "one element",
-            reason="the f-sum rule needs the effective mass, Σcσ/Σ(cσ/M): 2.49 u of "
-            "D2O, whose weight is 20.03 g/mol",
+            f"weight={weight:.6g} g/mol of the data is not the mass of one element",
+            reason="the f-sum rule needs the effective mass, 2.49 u of D2O",
             fix="composition='D2O', or mass='2.49 u'",
         )
     name = "mass" if composition is None else "composition"
@@ -399,8 +418,7 @@ def sample_mass(
             raise QuantityError(
                 f"{name}={value} is {given:.6g} u, but the data carry "
                 f"weight={weight:.6g} g/mol",
-                fix="leave the argument out, or remove the other: del "
-                "data.attrs['weight'], data.S.attrs['weight']",
+                fix=f"leave {name}= out, or remove attrs['weight']",
             )
     return given, f"{name}="
 
@@ -487,14 +505,12 @@ def another_sample(signal: Signal, sq: Signal) -> str | None:
             continue
         left, right = f"{theirs[name]!s:.60}", f"{ours[name]!s:.60}"
         if name == "composition":
-            same = _same_parts(str(theirs[name]), str(ours[name]))
-            text = f"S(Q) is of the composition {left}, the data of {right}"
-            return None if same else text
-        if theirs[name] == ours[name]:
+            if _same_parts(str(theirs[name]), str(ours[name])):
+                return None
+        elif theirs[name] == ours[name]:
             return None
-        if name == "source":
-            return f"S(Q) is from another source ({left}) than the data ({right})"
-        return f"S(Q) is of the sample '{left}', the data of '{right}'"
+        what = name if name in ("composition", "source") else "sample"
+        return f"the {what} of S(Q) is '{left}', that of the data '{right}'"
     return None
 
 
@@ -530,14 +546,8 @@ def off_scale(sq: xr.DataArray) -> str | None:
         return None
     start = f"S(Q) is {level:.2g} on average over its upper half, "
     if abs(level) <= 0.2 and float(sq.min()) < 0:
-        return (
-            f"{start}and negative elsewhere, as F(Q) = S(Q) - 1 is: "
-            "with that the scale means nothing, the correlation is the same"
-        )
-    return (
-        f"{start}and does not tend to 1: its scale, and that of what is fitted with "
-        "it, are arbitrary; the correlation is the same"
-    )
+        return f"{start}and negative elsewhere, as F(Q) = S(Q) - 1 is"
+    return f"{start}and does not tend to 1: its scale is arbitrary"
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a mean that overflows is of no scale
