@@ -194,7 +194,7 @@ def test_a_liquid_is_told_what_to_give(line: xr.Dataset, shared_data: Path) -> N
     rubidium = xbp.open_dataset(shared_data / "sqw" / "Rb_liq_tot.sqw")
     lost = rubidium.bp.to_vibrational_dos(composition="Rb")
     assert any("liquid" in doubt.fix for doubt in lost.bp.diagnostics())
-    with pytest.raises(QuantityError, match="as of a liquid, which has none"):
+    with pytest.raises(QuantityError, match="for a liquid"):
         rubidium.bp.to_bqe()
     bragg = line.assign(
         S=(line.S * (1 + 30 * (np.arange(40) % 7 == 0))[:, None]).assign_attrs(

@@ -84,7 +84,7 @@ def test_what_the_file_says_is_used_and_not_contradicted() -> None:
         ds.bp.to_molar("atoms").C,
         sample().bp.to_molar("atoms", mass=2, molar_mass=100, atoms=4).C,
     )
-    with pytest.raises(QuantityError, match=r"mass is 3 mg.*2 mg"):
+    with pytest.raises(QuantityError, match=r"mass=3 mg.*2 mg"):
         ds.bp.to_molar("atoms", mass="3 mg")
 
 
@@ -217,7 +217,7 @@ def test_bad_densities_and_temperatures() -> None:
         ds.bp.heat_capacity([0.0, 2.0])
     with pytest.raises(QuantityError, match="area"):
         ds.bp.heat_capacity(T, area=-1)
-    with pytest.raises(CoordinateError, match="positive energies"):
+    with pytest.raises(CoordinateError, match="positive E"):
         dos(-E[::-1], E).bp.heat_capacity(T)
     hole = ds.copy(deep=True)
     hole.g[3] = np.nan
@@ -241,7 +241,7 @@ def test_a_masked_elastic_line_is_not_overlooked(glass: xr.Dataset) -> None:
         ends.bp.heat_capacity([50.0], area=1),
         glass.g.sel(E=slice(0, 40)).bp.heat_capacity([50.0], area=1),
     )
-    with pytest.raises(RangeError, match="contains no values"):
+    with pytest.raises(RangeError, match="no value of"):
         (glass.g * np.nan).assign_attrs(glass.g.attrs).bp.heat_capacity([50.0], area=1)
     with pytest.raises(QuantityError, match="below='nothing'"):
         glass.g.bp.heat_capacity([50.0], area=1, below="nothing")
@@ -304,7 +304,7 @@ def test_an_area_of_1_or_3_is_recognised_and_others_are_asked_for() -> None:
     # phonopy's total_dos.dat is of a cell: 3N, of two atoms 6.
     for area in (0.5, 0.98, 1.02, 2.0, 6.0, 12.0):
         with pytest.raises(
-            QuantityError, match=f"area of 'g' is {area:.4g}.*\n.*\n.*n_atoms="
+            QuantityError, match=rf"area of 'g' is {area:.4g}[\s\S]*n_atoms="
         ):
             einstein(area).bp.heat_capacity(T)
         np.testing.assert_allclose(
@@ -318,7 +318,7 @@ def test_an_area_of_1_or_3_is_recognised_and_others_are_asked_for() -> None:
         expected,
         rtol=1e-3,
     )
-    with pytest.raises(QuantityError, match="6, which is not 9"):
+    with pytest.raises(QuantityError, match="6, not 9"):
         einstein(6.0).bp.heat_capacity(T, n_atoms=3)
     with pytest.raises(QuantityError, match="n_atoms=2"):
         einstein(6.0).bp.heat_capacity(T, n_atoms=2, area=1)

@@ -117,7 +117,7 @@ def test_a_bin_that_is_not_measured_makes_nan_and_not_a_partial_sum() -> None:
     np.testing.assert_array_equal(whole.Sq_std.isnull(), [True, False, False])
     assert ds.bp.integrate_E(("-40 meV", "40 meV")).Sq.notnull().all()
     assert "-40 to 40 meV" in repr(ds.bp.integrate_E((-40, 40)).bp)
-    with pytest.raises(RangeError, match="at no Q"):
+    with pytest.raises(RangeError, match="no bin of Q"):
         gas(E).bp.mask_elastic("1 meV").bp.integrate_E()
     with pytest.raises(RangeError, match=r"begin at E = 0\.9"):
         gas(np.linspace(1, 100, 496)).bp.integrate_E()

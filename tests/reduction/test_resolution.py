@@ -221,12 +221,12 @@ CURVE = {"E": ("E", [-6.0, 6.0], {"units": "meV"})}
 @pytest.mark.parametrize(
     ("resolution", "kind", "says"),
     [
-        ("0 meV", RangeError, "finite and positive"),
-        ("-1 meV", RangeError, "finite and positive"),
+        ("0 meV", RangeError, "must be positive"),
+        ("-1 meV", RangeError, "must be positive"),
         ("nan meV", UnitsError, "finite"),
         ("1 K", UnitsError, "resolution"),
         (xr.DataArray([1.0, 1.0], CURVE), UnitsError, "no units"),
-        (xr.DataArray([1.0, -1.0], CURVE, attrs={"units": "meV"}), RangeError, "finite and positive"),
+        (xr.DataArray([1.0, -1.0], CURVE, attrs={"units": "meV"}), RangeError, "must be positive"),
         (
             xr.DataArray([1.0, 1.0], {"E": ("E", [-2.0, 2.0], {"units": "meV"})}, attrs={"units": "meV"}),
             RangeError, "known from -2 to 2 meV",
@@ -236,7 +236,7 @@ CURVE = {"E": ("E", [-6.0, 6.0], {"units": "meV"})}
             CoordinateError, "not ascending",
         ),
         (xr.DataArray([1.0, 1.0], dims="Q", attrs={"units": "meV"}), QuantityError, "a curve over E"),
-        (xr.DataArray([1.0, 1.0], dims="E", attrs={"units": "meV"}), QuantityError, "with a coordinate"),
+        (xr.DataArray([1.0, 1.0], dims="E", attrs={"units": "meV"}), QuantityError, "a curve over E"),
     ],
 )  # fmt: skip
 def test_a_resolution_that_cannot_be_used_is_refused(
@@ -254,13 +254,13 @@ def test_what_cannot_be_broadened_is_refused() -> None:
         data.bp.convolve("1 meV", width="hwhm")
     with pytest.raises(QuantityError, match="the curve is a FWHM"):
         data.bp.convolve(xbp.direct_geometry_resolution(E_, 80, **ARCS), width="sigma")
-    with pytest.raises(RangeError, match="incident energy is 80 meV"):
+    with pytest.raises(RangeError, match="below 80"):
         xbp.direct_geometry_resolution([90.0], 80, **ARCS)
     with pytest.raises(RangeError, match="chopper_to_sample"):
         xbp.direct_geometry_resolution(
             [0.0], 80, **(ARCS | {"chopper_to_sample": "-1 m"})
         )
-    with pytest.raises(UnitsError, match=r"E=\['abc'\]"):
+    with pytest.raises(CoordinateError, match=r"E=\['abc'\]"):
         xbp.direct_geometry_resolution(["abc"], 80, **ARCS)
     with pytest.raises(CoordinateError, match="not ascending"):
         xbp.direct_geometry_resolution([3.0, 1.0], 80, **ARCS)
@@ -274,7 +274,7 @@ def test_a_direct_resolution_is_not_for_indirect_data() -> None:
     for data, geometry in ((direct, "direct"), (indirect, "indirect")):
         data.S.attrs["geometry"] = geometry
     direct.bp.convolve(curve)
-    with pytest.raises(QuantityError, match=r"direct geometry.*indirect"):
+    with pytest.raises(QuantityError, match=r"geometry 'direct'.*'indirect'"):
         indirect.bp.convolve(curve)
     energies = indirect.E.assign_coords(final_energy=((), 1.845, {"units": "meV"}))
     with pytest.raises(QuantityError, match="indirect geometry"):

@@ -7,33 +7,48 @@ is never guessed.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, get_args
 
 import numpy as np
 import xarray as xr
 
+from xbp.core.common_errors import fingerprint
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
     TemperatureError,
     XbpError,
 )
-from xbp.core.guards import at_most_one, choose, require_finite, require_positive
+from xbp.core.guards import (
+    at_most_one,
+    choose,
+    not_used,
+    require_finite,
+    require_positive,
+)
 from xbp.core.pint_data import unwrap
-from xbp.core.schema import COORDINATES, require_same_grid, require_units
+from xbp.core.schema import COORDINATES, labels, require_same_grid, require_units
 from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
 
 __all__ = [
+    "ERRORS",
     "FIXED_ENERGY",
     "along",
+    "check_statistics",
+    "errors_of_conditions",
     "resolve_fixed_energy",
     "resolve_temperature",
     "resolve_u2",
+    "stated",
     "temperature_coordinate",
 ]
 
 #: The coordinate that holds the fixed energy of each geometry, ``attrs["geometry"]``.
 FIXED_ENERGY: Final = {"direct": "incident_energy", "indirect": "final_energy"}
+
+#: The arguments with the standard deviations of T and of u².
+ERRORS: Final = {"temperature": "T_std", "u2": "u2_std"}
 
 #: u² per axis = factor × the quantity given, for every convention in use.
 U2_CONVENTIONS = {
@@ -255,13 +270,76 @@ def along(
     return array
 
 
-def check_statistics(value: Any) -> str:
+def stated(data: xr.DataArray, name: str, given: Any, options: Any, why: str) -> str:
+    """Return an attribute of the data, or else the argument of the same name.
+
+    Parameters
+    ----------
+    options : collection or typing.Literal
+        What it can be.
+    why : str
+        A clause that tells why it is needed.
+
+    Raises
+    ------
+    QuantityError
+        If it is neither given nor carried, is not an option, or the two differ.
+
+    Examples
+    --------
+    >>> C = xr.DataArray(1.0, name="C", attrs={"amount": "atoms"})
+    >>> stated(C, "amount", None, ("atoms", "formula units"), "C is per mole")
+    'atoms'
+    """
+    carried = data.attrs.get(name)
+    if given is None and carried is None:
+        known = get_args(options) or tuple(options)
+        fix = " or ".join(f"{name}={option!r}" for option in known)
+        raise QuantityError(f"{why}, and attrs['{name}'] is missing", fix=fix)
+    found: str = choose(carried if given is None else given, options, name)
+    if carried not in (None, found):
+        raise QuantityError(f"{name}={found!r}, but '{data.name}' has {carried!r}")
+    return found
+
+
+def errors_of_conditions(
+    value: xr.DataArray, coords: Mapping[str, xr.Variable], given: Mapping[str, Any]
+) -> dict[str, xr.Variable]:
+    """Return the standard deviations of T and u² that are given or carried."""
+    found = {}
+    for name, argument in given.items():
+        carried: Any = value.coords.get(f"{name}_std")
+        if argument is None and (carried is None or name not in coords):
+            continue
+        label, own = ERRORS[name], labels(name)
+        if name not in coords:
+            not_used("this factor does not depend on it", **{label: argument})
+        bare = f"({value['Q'].attrs['units']})**-2" if name == "u2" else "K"
+        error = carried if argument is None else argument
+        std = along(value, error, label, own["units"], default=bare)
+        dims = coords[name].dims
+        if not {*std.dims} <= {*dims} or not ((std >= 0) & (std < np.inf)).all():
+            raise QuantityError(
+                f"{label} is {std.values} over {std.dims}; it must be finite, positive, "
+                f"and over {dims} at most"
+            )
+        source = "" if argument is not None else carried.attrs.get("source", "")
+        std.attrs = {
+            "units": own["units"],
+            "long_name": f"standard deviation of {own['long_name']}",
+            "source": source or fingerprint(name, value, coords[name], std),
+        }
+        found[name] = std
+    return found
+
+
+def check_statistics(value: Any, wanted: str | None = None, fix: str = "") -> str:
     """Return ``"quantum"`` or ``"classical"``.
 
     Raises
     ------
     QuantityError
-        If it is neither.
+        If it is neither, or not the one that is `wanted`.
     """
     if value is None:
         raise QuantityError(
@@ -269,7 +347,10 @@ def check_statistics(value: Any) -> str:
             reason="measured spectra obey detailed balance, those of MD are even in E",
             fix="data.attrs['statistics'] = 'quantum' if measured, 'classical' for MD",
         )
-    return choose(value, ("quantum", "classical"), "statistics")
+    found: str = choose(value, ("quantum", "classical"), "statistics")
+    if wanted not in (None, found):
+        raise QuantityError(f"S(Q,E) is {found}, and must be {wanted}", fix=fix)
+    return found
 
 
 def resolve_fixed_energy(

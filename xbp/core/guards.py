@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import QuantityError, RangeError, XbpError
+from xbp.core.errors import CoordinateError, QuantityError, RangeError, XbpError
 from xbp.core.units import magnitude
 
 __all__ = [
@@ -23,16 +23,20 @@ __all__ = [
     "not_used",
     "require_agreement",
     "require_columns",
+    "require_common_dims",
     "require_dims",
     "require_finite",
     "require_flag",
     "require_fraction",
+    "require_given",
     "require_inside",
     "require_keys",
     "require_kind",
     "require_memory",
     "require_number",
     "require_positive",
+    "require_some",
+    "require_values",
     "require_whole",
     "shown",
 ]
@@ -194,19 +198,116 @@ def require_number(
     number = magnitude(value, units, name=name, energy=energy)
     if least <= number <= most and above < number < below:
         return number
-    low, high = max(least, above), min(most, below)
-    if math.isfinite(low) and math.isfinite(high):
-        wanted = f"between {low:g} and {high:g}"
-    elif (low, above) == (0, 0):
-        wanted = "positive"
-    elif (low, least) == (0, 0):
-        wanted = "zero or positive"
-    elif math.isfinite(low):
-        wanted = f"{'above' if low == above else 'at least'} {low:g}"
-    else:
-        wanted = f"{'below' if high == below else 'at most'} {high:g}"
+    wanted = _within(least, above, most, below)
     unit = "" if units == "1" or wanted.endswith("positive") else f" {units}"
     raise error(f"{name}={shown(value)} must be {wanted}{unit}")
+
+
+def _within(least: float, above: float, most: float, below: float) -> str:
+    """Describe limits, two of them inclusive and two exclusive."""
+    low, high = max(least, above), min(most, below)
+    if math.isfinite(low) and math.isfinite(high):
+        return f"between {low:g} and {high:g}"
+    if (low, above) == (0, 0):
+        return "positive"
+    if (low, least) == (0, 0):
+        return "zero or positive"
+    if math.isfinite(low):
+        return f"{'above' if low == above else 'at least'} {low:g}"
+    return f"{'below' if high == below else 'at most'} {high:g}"
+
+
+def require_values(
+    values: Any,
+    name: str,
+    units: str = "",
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+    error: type[XbpError] = RangeError,
+) -> None:
+    """Raise an error if numbers are NaN or outside limits; see `require_number`.
+
+    Examples
+    --------
+    >>> require_values(np.array([2.0, -1.0]), "the resolution", "meV", above=0)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: the resolution is from -1 to 2 meV, and must be positive
+    """
+    array = np.asarray(values)
+    inside = (least <= array) & (array <= most) & (above < array) & (array < below)
+    if not inside.all():
+        raise error(
+            f"{name} is from {array.min():g} to {array.max():g}{units and f' {units}'}, "
+            f"and must be {_within(least, above, most, below)}"
+        )
+
+
+def require_some(
+    chosen: Any,
+    what: str,
+    extent: Any,
+    units: str,
+    *,
+    fix: str = "",
+    error: type[XbpError] = RangeError,
+) -> None:
+    """Raise an error if nothing is chosen of data that reach over an extent.
+
+    Examples
+    --------
+    >>> E = np.array([-5.0, -1.0])
+    >>> require_some(E > 0, "energy above 0", E, "meV")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: there is no energy above 0; the data are from -5 to -1 meV
+    """
+    if not np.any(chosen):
+        low, high = np.min(extent), np.max(extent)
+        raise error(
+            f"there is no {what}; the data are from {low:.4g} to {high:.4g} {units}",
+            fix=fix,
+        )
+
+
+def require_given(
+    fix: str, *, error: type[XbpError] = RangeError, **given: Any
+) -> None:
+    """Raise an error if an argument is None.
+
+    Examples
+    --------
+    >>> require_given("width='0.5 meV'", width=None)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: width= is missing
+      fix:  width='0.5 meV'
+    """
+    for name, value in given.items():
+        if value is None:
+            raise error(f"{name}= is missing", fix=fix)
+
+
+def require_common_dims(other: xr.DataArray, data: xr.DataArray, name: str) -> None:
+    """Raise an error if other data have a dimension that the data do not have.
+
+    Examples
+    --------
+    >>> require_common_dims(xr.DataArray([1.0], dims="run"), xr.DataArray(1.0), "can")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.CoordinateError: can has a dimension 'run' that the data do not have
+      fix:  choose one: can.isel(run=0)
+    """
+    for dim in other.dims:
+        if dim not in data.dims:
+            raise CoordinateError(
+                f"{name} has a dimension '{dim}' that the data do not have",
+                fix=f"choose one: {name.removeprefix('the ')}.isel({dim}=0)",
+            )
 
 
 def require_positive(

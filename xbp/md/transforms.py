@@ -15,7 +15,8 @@ from xbp.core.guards import choose, require_memory, require_positive, shown
 from xbp.core.operation import operation
 from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, split_quantity
-from xbp.reduction.sample import sample_density, wrong_limit
+from xbp.reduction.arithmetic import wrong_limit
+from xbp.reduction.sample import sample_density
 
 __all__ = ["to_radial_distribution", "to_structure_factor"]
 

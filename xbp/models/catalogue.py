@@ -14,7 +14,7 @@ from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.grid import given_axis
 from xbp.core.guards import choose
-from xbp.core.schema import COORDINATES, QUANTITIES
+from xbp.core.schema import QUANTITIES, labels
 from xbp.core.signal import extend_history
 from xbp.core.units import (
     convert_factor,
@@ -369,9 +369,7 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
     if set(parameters) != set(row.parameters):
         raise QuantityError(
             f"{name} needs the parameters {', '.join(row.parameters)} and no other; "
-            f"given: {', '.join(parameters) or 'none'}",
-            fix=f"xbp.models.evaluate('{name}', x, "
-            f"{', '.join(f'{p}=...' for p in row.parameters)})",
+            f"given: {', '.join(parameters) or 'none'}"
         )
     quantity = QUANTITIES[row.quantity]
     dim = "temperature" if row.quantity == "heat_capacity" else "E"
@@ -381,9 +379,8 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
         if quantity.is_density
         else quantity.units
     )
-    y_units = (
-        units or row.y_units or ("1" if row.quantity == "reduced_dos" else along_E)
-    )
+    plain = "1" if row.quantity == "reduced_dos" else along_E
+    y_units = units or row.y_units or plain
     if row.y_units is None:
         _require_scale(y_units)
     own_x = row.x_units or x_units
@@ -414,7 +411,6 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
         raise QuantityError(
             f"{name} is not finite at {dim}={at:g} {x_units} with "
             f"{', '.join(f'{p}={value:g} {own[p]}' for p, value in values.items())}",
-            fix="leave that point out, or check the units of the parameters",
         )
     ds = new_dataset(row.quantity, y, units=y_units, coords={dim: (axis, x_units)})
     arguments = {p: f"{values[p]:.10g} {own[p]}" for p in values}
@@ -423,9 +419,7 @@ def evaluate(name: str, x: Any, *, units: str | None = None, **parameters: Any) 
         # On the scale of the model 1 is all modes, and its own area is what its
         # parameters say.
         area = sum(values[p] for p in row.area) * convert_factor(own[row.area[0]], "1")
-        ds = ds.assign_coords(
-            area=((), area, {"units": "1", "long_name": COORDINATES["area"][1]})
-        )
+        ds = ds.assign_coords(area=((), area, labels("area") | {"units": "1"}))
         ds[quantity.variable].attrs |= {"area": 1.0, "area_of": "all modes"}
     ds[quantity.variable].attrs["origin"] = "model"
     ds[quantity.variable].attrs["history"] = ds.attrs["history"] = history
@@ -452,7 +446,6 @@ def _require_scale(units: str) -> None:
     for unit in parse_unit(units, name="units")._units:
         if not any(parse_unit(unit).is_compatible_with(known) for known in _SCALES):
             raise UnitsError(
-                f"units={units!r}: a spectrum is in powers of energy, length, time, "
-                f"angle and amount, not of '{unit}'",
-                fix="units='1' where the scale is arbitrary, or leave them out",
+                f"units={units!r}: a spectrum is not in powers of '{unit}'",
+                fix="units='1' where the scale is arbitrary",
             )

@@ -25,6 +25,7 @@ __all__ = [
     "einstein_heat_capacity",
     "gaussian_dos",
     "gaussian_einstein_heat_capacity",
+    "legendre_rule",
     "mode_heat_capacity",
     "start_of_fit",
 ]
@@ -34,7 +35,7 @@ EINSTEIN_MAXIMUM = 4.928119358
 
 
 @functools.cache
-def _rule(n: int) -> tuple[np.ndarray, np.ndarray]:
+def legendre_rule(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes and weights of Gauss and Legendre's rule on [−1, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(n)
     return nodes, weights
@@ -120,7 +121,7 @@ def debye_heat_capacity(T: np.ndarray, theta: float) -> np.ndarray:
     x = theta / np.asarray(T, dtype=float)
     # Beyond ζ = 60 the integrand is negligible.
     upper = np.minimum(x, 60.0)[..., None]
-    nodes, weights = _rule(64)
+    nodes, weights = legendre_rule(64)
     zeta = upper * (nodes + 1) / 2
     integral = (
         (zeta**2 * mode_heat_capacity(zeta) * weights).sum(axis=-1) * upper[..., 0] / 2
@@ -163,7 +164,7 @@ def gaussian_einstein_heat_capacity(
     sigma = max(abs(sigma), 1e-9 * abs(theta))
     # Beyond 8 standard deviations a Gaussian is 0 in double precision.
     low = max(-8.0, -theta / sigma)
-    nodes, weights = _rule(96)
+    nodes, weights = legendre_rule(96)
     u = low + (8.0 - low) * (nodes + 1) / 2
     chi = weights * np.exp(-(u**2) / 2)
     oscillators = mode_heat_capacity(
@@ -292,7 +293,7 @@ def dos_weights(E: np.ndarray, T: np.ndarray) -> np.ndarray:
     numpy.ndarray, shape (m, n)
         In meV.
     """
-    nodes, weights = _rule(4)
+    nodes, weights = legendre_rule(4)
     # Below the first point in eight steps: C at low temperature comes from there alone.
     edges = np.concatenate([np.linspace(0, E[0], 9)[:-1], E])
     steps = np.diff(edges)

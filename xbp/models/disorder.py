@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
+from xbp.models.debye_einstein import legendre_rule
+
 __all__ = ["fluctuating_elasticity", "fluctuating_elasticity_dos", "soft_potential_dos"]
-
-
-@functools.cache
-def _rule() -> tuple[np.ndarray, np.ndarray]:
-    nodes, weights = np.polynomial.legendre.leggauss(48)
-    return nodes, weights
 
 
 def soft_potential_dos(E: np.ndarray, slope: float, energy_b: float) -> np.ndarray:
@@ -54,7 +48,7 @@ def soft_potential_dos(E: np.ndarray, slope: float, energy_b: float) -> np.ndarr
     """
     E = np.asarray(E, dtype=float)
     z = np.maximum(E / energy_b, 0.0)[..., None] ** 3
-    nodes, weights = _rule()
+    nodes, weights = legendre_rule(48)
     # With t = sinh(u)/z the peak at t = 0 is as wide as the rest.
     reach = np.arcsinh(3 * z)
     u = reach * (nodes + 1) / 2

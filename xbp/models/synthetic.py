@@ -11,8 +11,14 @@ import xarray as xr
 from xbp.core.conditions import check_statistics, resolve_u2, temperature_coordinate
 from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.guards import choose, require_number, require_positive
-from xbp.core.schema import COORDINATES
+from xbp.core.grid import given_axis
+from xbp.core.guards import (
+    choose,
+    require_number,
+    require_positive,
+    require_values,
+)
+from xbp.core.schema import labels, per_unit
 from xbp.core.signal import extend_history, read
 from xbp.core.units import (
     convert_factor,
@@ -21,7 +27,8 @@ from xbp.core.units import (
     parse_unit,
     split_quantity,
 )
-from xbp.models.factors import energy_factor, momentum_factor
+from xbp.models.debye_einstein import legendre_rule
+from xbp.models.factors import Convention, energy_factor, momentum_factor
 from xbp.models.lineshapes import (
     FWHM_PER_SIGMA,
     Shape,
@@ -37,6 +44,9 @@ __all__ = [
     "reduced_dos",
     "with_counting_noise",
 ]
+
+
+_BQE: Convention = "n*S/(E*Q^2)"
 
 
 def hard_sphere_structure_factor(
@@ -83,7 +93,7 @@ def hard_sphere_structure_factor(
     gamma = eta * alpha / 2
     # ∫₀¹ s² j₀(sx)(α + βs + γs³) ds; the closed form cancels badly for small x, the
     # quadrature never.
-    s, w = np.polynomial.legendre.leggauss(200)
+    s, w = legendre_rule(200)
     s, w = (s + 1) / 2, w / 2
     integral = (
         (alpha + beta * s + gamma * s**3) * s**2 * np.sinc(np.outer(x, s) / np.pi) * w
@@ -159,7 +169,7 @@ def reduced_dos(
         units=units,
         coords={"Q": (q, q_units), "E": (e, e_units)},
     )
-    ds.B.attrs["convention"] = "n*S/(E*Q^2)"
+    ds.B.attrs["convention"] = _BQE
     return _with_history(
         ds,
         "models.reduced_dos",
@@ -221,62 +231,36 @@ def dynamic_structure_factor(
     ('1/meV', 5.5)
     """
     b = reduced_dos(
-        Q,
-        E,
-        energy=energy,
-        width=width,
-        scale=scale,
-        shape=shape,
+        Q, E, energy=energy, width=width, scale=scale, shape=shape,
         structure_factor=structure_factor,
-    )
+    )  # fmt: skip
     B = b.B.assign_coords(temperature=temperature_coordinate(T))
     displacement = resolve_u2(B, u2=u2)
-    to_mev = convert_factor(B.E.attrs["units"], "meV", energy=True)
-    to_angstrom = convert_factor(B.Q.attrs["units"], "1/angstrom")
+    to_mev = per_unit(B, "E")
     by_energy = energy_factor(
-        "n*S/(E*Q^2)",
-        B.E.values * to_mev,
-        B.temperature.values,
-        check_statistics(statistics),
+        _BQE, B.E.values * to_mev, B.temperature.values, check_statistics(statistics)
     )
     by_momentum = momentum_factor(
-        "n*S/(E*Q^2)", B.Q.values * to_angstrom, displacement.values
+        _BQE, B.Q.values * per_unit(B, "Q"), displacement.values
     )
-    s_values = B.values / by_energy / by_momentum[:, np.newaxis]
     # From 1/meV to the density per unit of the axis that was asked for.
-    s_values = (
-        s_values
-        * to_mev
-        * convert_factor(B.attrs["units"], "angstrom**2/meV**2", name="scale")
-    )
+    unit = convert_factor(B.attrs["units"], "angstrom**2/meV**2", name="scale")
     ds = new_dataset(
         "dynamic_structure_factor",
-        s_values,
+        B.values / by_energy / by_momentum[:, np.newaxis] * to_mev * unit,
         units=format_unit(parse_unit(B.E.attrs["units"]) ** -1),
         coords={dim: (B[dim].values, B[dim].attrs["units"]) for dim in ("Q", "E")},
         temperature=T,
         statistics=statistics,
     )
-    ds = ds.assign_coords(
-        u2=(
-            (),
-            float(displacement),
-            dict(zip(("units", "long_name"), COORDINATES["u2"], strict=True)),
-        )
-    )
     return _with_history(
-        ds,
+        ds.assign_coords(u2=((), float(displacement), labels("u2"))),
         "models.dynamic_structure_factor",
         {
-            "energy": energy,
-            "width": width,
-            "T": T,
-            "u2": u2,
-            "scale": scale,
-            "shape": shape,
-            "statistics": statistics,
+            "energy": energy, "width": width, "T": T, "u2": u2, "scale": scale,
+            "shape": shape, "statistics": statistics,
         },
-    )
+    )  # fmt: skip
 
 
 def elastic_line(
@@ -321,8 +305,7 @@ def elastic_line(
     fwhm = require_positive(resolution, "resolution", e_units, energy=True)
     scale = require_number(scale, "scale", least=0)
     displacement = magnitude(u2, "angstrom**2", name="u2", default=f"({q_units})**-2")
-    if displacement < 0:
-        raise RangeError(f"u2={u2} must be zero or positive")
+    require_values(displacement, "u2", "angstrom^2", least=0)
     sigma = fwhm / FWHM_PER_SIGMA
     decay = scale * np.exp(-((q * to_angstrom) ** 2) * displacement)
     line = gaussian(e, 0.0, 1 / (sigma * np.sqrt(2 * np.pi)), sigma)
@@ -377,23 +360,17 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
     """
     signal = read(data, "dynamic_structure_factor")
     expected = signal.value.values
-    low, high = (
-        float(limit(expected[np.isfinite(expected)], initial=0.0))
-        for limit in (np.min, np.max)
-    )
+    known = np.append(expected[np.isfinite(expected)], 0.0)
+    low, high = float(known.min()), float(known.max())
     if not (low >= 0 and high > 0 and 0 < counts < 1e15):
         raise QuantityError(
             f"S is from {low:g} to {high:g} with counts={counts}: counts are not "
-            "negative, nor all 0",
-            fix="draw the noise on S(Q,E) itself, before a background is subtracted",
+            "negative, nor all 0"
         )
-    per_unit = counts / high
-    drawn = (
-        np.random.default_rng(seed).poisson(np.nan_to_num(expected) * per_unit)
-        / per_unit
-    )
+    scale = counts / high
+    drawn = np.random.default_rng(seed).poisson(np.nan_to_num(expected) * scale) / scale
     value = signal.value.copy(data=np.where(np.isnan(expected), np.nan, drawn))
-    std = signal.value.copy(data=np.sqrt(expected / per_unit))
+    std = signal.value.copy(data=np.sqrt(expected / scale))
     answer: xr.Dataset = signal.answer(
         value,
         std,
@@ -406,16 +383,8 @@ def with_counting_noise(data: xr.Dataset, *, counts: float, seed: int) -> xr.Dat
 
 def _axis(values: Any, dim: str) -> tuple[np.ndarray, str, float]:
     """Return bin centres, their units, and the factor to the canonical unit."""
-    canonical = COORDINATES[dim][0]
-    numbers, units = (
-        split_quantity(values, dim)
-        if not isinstance(values, list | tuple)
-        else (values, None)
-    )
-    array = np.asarray(
-        numbers.values if isinstance(numbers, xr.DataArray) else numbers, dtype=float
-    )
-    units = units or canonical
+    array, units = given_axis(values, dim)
+    canonical = labels(dim)["units"]
     return array, units, convert_factor(units, canonical, name=dim, energy=dim == "E")
 
 
@@ -427,9 +396,7 @@ def _structure_factor(
             xr.DataArray(q, dims="Q", attrs={"units": units})
         )
     sq = read(given, "static_structure_factor").value
-    own = sq["Q"].values * convert_factor(
-        sq["Q"].attrs["units"], units, name="coordinate 'Q'"
-    )
+    own = sq["Q"].values * convert_factor(sq["Q"].attrs["units"], units, name="Q")
     if own.shape != q.shape or not np.allclose(own, q, rtol=1e-9, atol=0):
         raise RangeError(
             "structure_factor is on another Q grid than Q",
@@ -447,8 +414,7 @@ def _profile(
 ) -> np.ndarray:
     at = magnitude(energy, "meV", name="energy", default=units, energy=True)
     fwhm = magnitude(width, "meV", name="width", default=units, energy=True)
-    if at <= 0 or fwhm <= 0:
-        raise RangeError(f"energy={energy} and width={width} must be positive")
+    require_values([at, fwhm], "energy and width", "meV", above=0)
     if callable(shape):
         return np.asarray(shape(e_mev), dtype=float)
     if choose(shape, Shape, "shape", reason="or pass a callable") == "lognormal":

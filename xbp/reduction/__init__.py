@@ -12,13 +12,13 @@ from xbp.reduction.kinematics import (
     instrument_resolution,
     kinematic_limits,
 )
-from xbp.reduction.multiphonon import correct_multiphonon, multiphonon_sqe
+from xbp.reduction.multiphonon import multiphonon_sqe
 from xbp.reduction.normalize import normalize_to_sum_rule, normalize_to_vanadium
 from xbp.reduction.powder import angle_to_Q
 from xbp.reduction.raman import to_raman_shift, to_reduced_raman
 from xbp.reduction.resolution import convolve, like, to_quantum
 from xbp.reduction.sample import effective_mass
-from xbp.reduction.vibrational_dos import to_vibrational_dos
+from xbp.reduction.vibrational_dos import correct_multiphonon, to_vibrational_dos
 
 __all__ = [
     "angle_to_Q",

@@ -10,9 +10,9 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import along
-from xbp.core.errors import CoordinateError, QuantityError, UnitsError
+from xbp.core.errors import QuantityError, UnitsError, XbpError
 from xbp.core.format import span
-from xbp.core.guards import choose, require_number, shown
+from xbp.core.guards import choose, require_common_dims, require_number, shown
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid
@@ -29,8 +29,17 @@ from xbp.core.units import (
     to_kelvin,
 )
 from xbp.reduction.dos_area import scaled_area
+from xbp.reduction.sample import SAMPLE_LABELS, numbers_of, sample_labels
 
-__all__ = ["convert", "require_alike", "scale", "subtract"]
+__all__ = [
+    "another_sample",
+    "convert",
+    "off_scale",
+    "require_alike",
+    "scale",
+    "subtract",
+    "wrong_limit",
+]
 
 
 @operation(
@@ -88,14 +97,9 @@ def subtract(
     """
     signal = read(data)
     other = read(background, signal.quantity.name)
-    missing = [d for d in other.value.dims if d not in signal.value.dims]
-    if missing:
-        raise CoordinateError(
-            f"the background has a dimension '{missing[0]}' that the data do not have",
-            fix=f"choose one: background.isel({missing[0]}=0), or average over it",
-        )
+    require_common_dims(other.value, signal.value, "the background")
     require_same_grid(signal.value, other.value, other.value.dims)
-    require_alike(signal, other, "the background")
+    require_alike(signal.value, other.value, "the background")
     factor, factor_std = _factor(signal.value, scale, scale_std)
     per_unit = convert_factor(other.units, signal.units, name="the background")
     in_units = other.value.variable * per_unit
@@ -126,14 +130,14 @@ def subtract(
     return answer
 
 
-def require_alike(signal: Signal, other: Signal, what: str) -> None:
+def require_alike(data: xr.DataArray, other: xr.DataArray, what: str) -> None:
     """Refuse two signals that were measured or reduced in different ways."""
     for key in ("statistics", "convention", "ki_over_kf", "geometry"):
-        mine, its = (x.value.attrs.get(key) for x in (signal, other))
+        mine, its = (x.attrs.get(key) for x in (data, other))
         if mine is not None and its is not None and mine != its:
             raise QuantityError(
                 f"{what} has {key} {its!r}, the data {mine!r}",
-                fix="take data of one instrument, reduced in the same way",
+                fix="reduce both in the same way",
             )
 
 
@@ -275,8 +279,7 @@ def convert(
     if not new or not all(isinstance(units, str) for units in new.values()):
         raise UnitsError(
             f"convert({', '.join(f'{k}={shown(v)}' for k, v in new.items())}) needs "
-            "the new units of one or more coordinates, as text",
-            fix="data.bp.convert(E='THz', Q='1/nm')",
+            "units, as convert(E='THz', Q='1/nm')"
         )
     if frequency is not None:
         choose(frequency, ("ordinary", "angular"), "frequency", error=UnitsError)
@@ -378,3 +381,75 @@ def _convert_coordinate(
             out[column] = variable.variable * factor**power
             out[column].attrs = variable.attrs | {"units": rewritten}
     return out
+
+
+def another_sample(signal: Signal, sq: Signal) -> str | None:
+    """Return a sentence if S(Q) is of another sample than the data; else None.
+
+    Compositions decide if both have one, then the names of the samples, then the files.
+    """
+    ours, theirs = sample_labels(signal), sample_labels(sq)
+    for name in SAMPLE_LABELS:
+        if name not in ours or name not in theirs:
+            continue
+        left, right = f"{theirs[name]!s:.60}", f"{ours[name]!s:.60}"
+        if name == "composition":
+            if _same_parts(str(theirs[name]), str(ours[name])):
+                return None
+        elif theirs[name] == ours[name]:
+            return None
+        what = name if name in ("composition", "source") else "sample"
+        return f"the {what} of S(Q) is '{left}', that of the data '{right}'"
+    return None
+
+
+def _same_parts(left: str, right: str) -> bool:
+    """Return whether two compositions agree, to 0.01 in the part of each element."""
+
+    def parts(text: str) -> dict[str, float]:
+        try:
+            numbers = numbers_of(text)
+        except XbpError:  # not a formula but a name
+            return {text: 1.0}
+        return {s: number / sum(numbers.values()) for s, number in numbers.items()}
+
+    a, b = parts(left), parts(right)
+    return all(abs(a.get(s, 0.0) - b.get(s, 0.0)) < 0.01 for s in {*a, *b})
+
+
+def off_scale(sq: xr.DataArray) -> str | None:
+    """Return a sentence if what is called S(Q) does not tend to 1.
+
+    It tends to 0, as F(Q) does, or is on an arbitrary scale.
+
+    Examples
+    --------
+    >>> Sq = xr.DataArray(np.linspace(0.0, 8.0, 20), dims="Q", attrs={"units": "1"})
+    >>> off_scale(Sq)[:45]
+    'S(Q) is 6.1 on average over its upper half, a'
+    >>> off_scale(Sq / 6) is None
+    True
+    """
+    level = wrong_limit(sq)
+    if level is None:
+        return None
+    start = f"S(Q) is {level:.2g} on average over its upper half, "
+    if abs(level) <= 0.2 and float(sq.min()) < 0:
+        return f"{start}and negative elsewhere, as F(Q) = S(Q) - 1 is"
+    return f"{start}and does not tend to 1: its scale is arbitrary"
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a mean that overflows is of no scale
+def wrong_limit(
+    sq: xr.DataArray, limits: tuple[float, float] = (0.6, 1.6)
+) -> float | None:
+    """Return the mean of S(Q) over its upper half if it is outside `limits`.
+
+    None also if it is not known: for dask, or fewer than ten points.
+    """
+    if sq.chunks is not None or sq.sizes.get("Q", 0) < 10:
+        return None
+    upper = sq.isel(Q=slice(sq.sizes["Q"] // 2, None))
+    level = float(upper.mean()) * convert_factor(sq.attrs["units"], "1")
+    inside = limits[0] < level < limits[1]
+    return None if inside or not np.isfinite(level) else level

@@ -18,15 +18,17 @@ from xbp.core.guards import (
     not_used,
     require_dims,
     require_finite,
+    require_given,
     require_inside,
     require_number,
     require_positive,
-    shown,
+    require_values,
+    require_whole,
 )
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read
-from xbp.core.units import convert_factor, magnitude, split_quantity
+from xbp.core.units import convert_factor, magnitude
 
 __all__ = ["cut_E", "cut_Q", "mask_elastic", "rebin", "shift_E"]
 
@@ -139,16 +141,15 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     own = value.coords.variables[dim].attrs
     lower, upper = bin_limits(signal.source, dim)
     low, high = _limits(signal, dim, where, width)
+    leftover: tuple[Any, ...] = low.dims
     ends = float(low.min()), float(high.max())
     require_inside(ends, (lower[0], upper[-1]), dim, own["units"])
     each = overlap(lower, upper, low.values[..., None], high.values[..., None])
-    weights = xr.Variable((*low.dims, dim), each)
+    weights = xr.Variable((*leftover, dim), each)
     mean, std, coords = rebinned(value, signal.std, weights, dim)
     if mean.chunks is None and not mean.notnull().any():
-        raise RangeError(
-            f"{dim} = {ends[0]:g} to {ends[1]:g} {own['units']} is nothing but NaN: "
-            "masked, or not reached by the instrument"
-        )
+        where = f"{ends[0]:g} to {ends[1]:g} {own['units']}"
+        raise RangeError(f"{dim} = {where} is nothing but NaN")
     coords[dim] = xr.Variable(low.dims, (low + high).data / 2, own)
     mean = mean.transpose(*[d for d in value.dims if d != dim])
     answer: Data = signal.answer(
@@ -178,7 +179,8 @@ def _add_coverage(answer: xr.Dataset, part: xr.Variable, name: str, dim: str) ->
     part.attrs = {"units": "1", "long_name": long_name}
     answer["coverage"] = part
     # Points of which nothing was measured are means of nothing.
-    least = 1.0 if lazy else float(part.where(part > 0).min())  # type: ignore[no-untyped-call]
+    seen: Any = part
+    least = 1.0 if lazy else float(seen.where(seen > 0).min())
     if least < 0.9995:
         doubt = Diagnostic(
             "partial_coverage",
@@ -201,17 +203,13 @@ def _limits(
         not_used(f"{dim} is an interval", width=width)
         low, high = interval(where, signal.source, dim, name=dim)
         return xr.Variable((), low), xr.Variable((), high)
-    if width is None:
-        raise RangeError(
-            f"width= is missing for the cut at {dim}={shown(where)}",
-            fix=f"width='0.5 {units}', or {dim}=(low, high)",
-        )
+    require_given(f"width='0.5 {units}', or {dim}=(low, high)", width=width)
     half = require_positive(width, "width", units, energy=dim == "E") / 2
     centre = along(value, where, dim, units, energy=dim == "E")
-    if dim in centre.dims or not np.isfinite(centre.values).all():
+    require_finite(centre.values, dim, error=RangeError)
+    if dim in centre.dims:
         raise RangeError(
-            f"{dim}={shown(where)} must be finite, and over leftover dimensions",
-            fix="drop those where the peak's status is not 'ok'",
+            f"the data have no dimension but '{dim}' to cut each at its own"
         )
     return centre - half, centre + half
 
@@ -335,8 +333,7 @@ def new_edges(
         ]
     points, own = given_axis(bins, dim, units, error=RangeError)
     points = points * convert_factor(own, units, name=dim, energy=energy)
-    if points.size < 2:
-        raise RangeError(f"{dim}={shown(bins)} is not at least two {given}")
+    require_whole(points.size, f"number of {given} of {dim}", least=2)
     if given == "centres":
         centres = xr.DataArray(points, dims=dim, coords={dim: points})
         new_lower, new_upper = bin_limits(centres, dim)
@@ -402,10 +399,9 @@ def mask_elastic(
         along(value, given, name, units, energy=True)
         for name, given in (("resolution", resolution), ("centre", centre))
     )
-    for name, energy in (("resolution", fwhm), ("centre", at)):
-        require_finite(energy.values, f"the {name}")
-    if not (fwhm > 0).all():
-        raise QuantityError(f"resolution={shown(resolution)} must be positive")
+    require_finite(at.values, "the centre")
+    require_finite(fwhm.values, "the resolution")
+    require_values(fwhm, "the resolution", units, above=0, error=QuantityError)
     half = fwhm * require_positive(widths, "widths", error=QuantityError)
     low, high = bin_limits(signal.source, "E")
     lower, upper = (xr.Variable("E", limit) - at for limit in (low, high))
@@ -419,9 +415,14 @@ def mask_elastic(
             f"{low[0]:g} to {high[-1]:g} {units}",
             fix="check the resolution and its units",
         )
-    kept: Any = ~masked
+
+    def mask(part: xr.DataArray) -> xr.Variable:
+        own: Any = part.variable
+        kept: xr.Variable = own.where(~masked)
+        return kept
+
     answer: Data = signal.answer(
-        *signal.both(lambda part: part.variable.where(kept)),  # type: ignore[no-untyped-call]
+        *signal.both(mask),
         operation="mask_elastic",
         arguments={
             "resolution": f"{span(fwhm, units)} FWHM",
@@ -482,15 +483,10 @@ def shift_E(data: Data, by: Any) -> Data:
     if not measured or "energy_zero" in value.attrs:
         raise QuantityError(
             f"E = 0 of '{value.name}', a {signal.quantity.name}, was {zero}",
-            fix="shift E of S(Q,E) as measured, then reduce it again",
+            fix="shift E of S(Q,E) as measured",
         )
     E = value["E"]
     units = E.attrs["units"]
-    if (shape := getattr(split_quantity(by, "by")[0], "shape", ())) not in ((), (1,)):
-        raise QuantityError(
-            f"by has the shape {shape}, but a grid has one E",
-            fix="by=line.energy, with line = data.bp.fit_elastic_line(Q_range=...)",
-        )
     distance = magnitude(by, units, name="by", energy=True)
     lower, upper = bin_limits(signal.source, "E")
     require_inside((distance, distance), (lower[0], upper[-1]), "by", units)

@@ -11,10 +11,11 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.conditions import check_statistics
 from xbp.core.diagnostic import Diagnostic, diagnosed
-from xbp.core.errors import CoordinateError, QuantityError, RangeError
+from xbp.core.errors import CoordinateError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
-from xbp.core.guards import require_number, shown
+from xbp.core.guards import require_number, require_some
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
@@ -45,7 +46,7 @@ def with_both_signs(data: xr.DataArray | xr.Dataset) -> Signal:
     if not E[0] < 0 < E[-1]:
         raise RangeError(
             "the data do not have both signs of E",
-            fix="pass S(Q,E) as measured, before it was folded or cut",
+            fix="pass S(Q,E) before it was folded",
         )
     return signal
 
@@ -117,11 +118,8 @@ def detailed_balance(
     280.0
     """
     signal = with_both_signs(data)
-    if signal.value.attrs.get("statistics") == "classical":
-        raise QuantityError(
-            f"'{signal.value.name}' is classical, and even in E at every temperature",
-            fix="take T from the simulation; .bp.to_quantum() gives detailed balance",
-        )
+    if "statistics" in signal.value.attrs:
+        check_statistics(signal.value.attrs["statistics"], "quantum")
     value = signal.value.where(abs(signal.value) < np.inf)
     std = None if signal.std is None else std_along(signal.std, "Q", "E")
     units = value["E"].attrs["units"]
@@ -134,11 +132,8 @@ def detailed_balance(
         profile = value.mean([d for d in value.dims if d != "E"]).values
         outside = chosen & (lower >= elastic_reach(E, profile)) & np.isfinite(profile)
         chosen = outside if outside.any() else chosen
-    if not chosen.any():
-        raise RangeError(
-            f"no energy of E_range={shown(E_range)} has its counterpart at -E; the "
-            f"data range from {lower[0]:g} to {upper[-1]:g} {units}"
-        )
+    what = "energy in E_range with its counterpart at -E"
+    require_some(chosen, what, (lower[0], upper[-1]), units)
     loss = value.isel(E=chosen)
     gain, gain_std = interpolate(value, std, "E", -E[chosen])
     gain = gain.assign_coords(E=loss["E"])
@@ -456,9 +451,9 @@ def require_sign(
     if wrong.any():
         at = np.flatnonzero(wrong)[0]
         raise CoordinateError(
-            f"the sign of E is reversed: the asymmetry of both sides is "
-            f"{k.ravel()[at]:.2g} ± {error.ravel()[at]:.1g} of that of detailed balance",
+            f"the sign of E is reversed: {k.ravel()[at]:.2g} ± "
+            f"{error.ravel()[at]:.1g} of the asymmetry of detailed balance",
             reason=means,
-            fix="data.assign_coords(E=('E', -data.E.values, data.E.attrs))"
-            ".sortby('E'), and negate E_bnds too; or reversed_below=None",
+            fix="data.assign_coords(E=-data.E).sortby('E'), its bounds too, or "
+            "reversed_below=None",
         )

@@ -21,7 +21,12 @@ import xarray as xr
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError
 from xbp.core.grid import bin_limits
-from xbp.core.guards import require_fraction, require_number, require_positive
+from xbp.core.guards import (
+    at_most_one,
+    require_fraction,
+    require_number,
+    require_positive,
+)
 from xbp.core.schema import AREA_UNKNOWN, labels
 from xbp.core.signal import Signal, over_spectra
 from xbp.core.units import convert_factor, format_unit, parse_unit
@@ -37,7 +42,7 @@ __all__ = [
     "known_area",
     "modes_of",
     "real_modes",
-    "require_fallen",
+    "require_all_modes",
     "require_known_area",
     "scaled_area",
     "to_pure_number",
@@ -46,7 +51,7 @@ __all__ = [
 #: Which modes: every mode once; the modes of one element; modes that count by how they
 #: scatter, or by other weights.
 AreaOf = Literal["all modes", "modes of an element", "weighted modes"]
-_ASK: Final = "area=1 if these are all the modes; n_atoms= if g is that of a cell"
+_ASK: Final = "area=1 for all modes, n_atoms= for a cell"
 
 
 def area_attributes(area: float | None, of: AreaOf) -> dict[str, Any]:
@@ -85,9 +90,8 @@ def require_known_area(g: xr.DataArray, name: str) -> None:
     stated = _stated(g)
     if stated and stated[0].chunks is None and bool(stated[0].isnull().all()):
         raise QuantityError(
-            f"the area of {name} is unknown: its range ends inside the phonon band",
-            fix="determine it over all modes, or with initial_dos=; "
-            "area=1 if it contains all modes",
+            f"the area of {name} is unknown: its range ends inside the band",
+            fix="determine it with initial_dos=, or area=1 if it has all modes",
         )
 
 
@@ -170,7 +174,7 @@ def modes_of(
         raise QuantityError(
             f"'{g.name}' is a density of modes weighted by "
             f"{g.attrs.get('weighting', 'neutron')!r}",
-            fix="g.bp.correct_neutron_weighting(partials); area=1 uses it as it is",
+            fix="g.bp.correct_neutron_weighting(partials), or area=1",
         )
     unit, total = stated
     near = _nearest(content.areas, total)
@@ -184,7 +188,7 @@ def modes_of(
         raise QuantityError(
             f"the integral of '{g.name}' over E is {found:.4g}, but its recorded area "
             f"is {recorded:.4g}",
-            fix=f"g.bp.scale(factor) updates the area; or pass {_ASK}",
+            fix=f"g.bp.scale(factor), or {_ASK}",
         )
     # If much lies below the lowest energy, by Debye's law, modes may be missing there.
     return Modes(unit.where(~wrong), missing, content.below < tolerance)
@@ -210,7 +214,7 @@ def require_fallen(signal: Signal, end: float) -> None:
     if last.chunks is None and bool((last > end).any()):
         raise QuantityError(
             f"'{signal.value.name}' ends at {100 * float(last.max()):.3g} % of its "
-            "maximum, so modes above may be missing",
+            "maximum: modes above may be missing",
             fix=_ASK,
         )
 
@@ -245,11 +249,11 @@ def _recognised(
         unit = unit.where(abs(near / area - 1) > tolerance, area)
     unit = unit.where(found[0].notnull(), 1.0)  # g is NaN, and so is what follows
     if unit.chunks is None and bool(unit.isnull().any()):
+        odd = float(found[0].where(unit.isnull()).max())
         raise QuantityError(
-            f"the area of '{g.name}' is {float(found[0].where(unit.isnull()).max()):.4g}"
+            f"the area of '{g.name}' is {odd:.4g}"
             f", not {' or '.join(f'{area:g}' for area in areas)} within "
             f"{100 * tolerance:.2g} %",
-            reason="the area should be 1 (normalised), 3 (per atom) or 3N (per cell)",
             fix=_ASK,
         )
     return Modes(unit, xr.zeros_like(unit), xr.ones_like(unit, dtype=bool))
@@ -362,7 +366,7 @@ def imaginary_modes(
         "imaginary_modes",
         "warning",
         f"{message} and left out",
-        "relax the structure, or converge the force constants",
+        "relax the structure",
     )
 
 
@@ -404,3 +408,27 @@ def real_modes(signal: Signal) -> Signal:
         whole.assign({str(value.name): out}) if isinstance(whole, xr.Dataset) else out
     )
     return dataclasses.replace(signal, value=out, std=std, source=whole)
+
+
+def require_all_modes(
+    signal: Signal, area: Any, n_atoms: Any, tolerance: float, end: float
+) -> None:
+    """Refuse a g(E) not known to contain all modes, on which 2W depends."""
+    require_number(tolerance, "area_tolerance", above=0, below=1)
+    at_most_one(area=area, n_atoms=n_atoms)
+    if area is not None:
+        require_positive(area, "area", error=QuantityError)
+        return
+    require_known_area(signal.value, f"'{signal.value.name}'")
+    if n_atoms is None and not is_absolute(signal) and not known_area(signal.value):
+        require_fallen(signal, end)
+        return
+    missing = modes_of(
+        signal, n_atoms=n_atoms, tolerance=tolerance, weighted=True, end=end
+    ).missing
+    if missing.chunks is None and bool((missing > tolerance).any()):
+        raise QuantityError(
+            f"'{signal.value.name}' contains only "
+            f"{100 * (1 - float(missing.max())):.3g} % of its modes",
+            fix="pass all of g, or area=1",
+        )

@@ -177,8 +177,8 @@ def debye_waller(
         "u2_std": (u2_std.where(ok), units, "standard deviation"),
         "u2_systematic": (systematic.where(ok), units, "error of u2 by the window"),
         "u2_by_window": (by_window.where(ok), units, "u2 of each window"),
-        "explained": (explained, "1", "part of the variance of ln S_el explained"),
-        "broadening": (broadening, "1", "width at high Q over that at low Q"),
+        "explained": (explained, "1", "explained variance of ln S_el"),
+        "broadening": (broadening, "1", "width at high over low Q"),
         "n_points": (count, "1", "number of Q bins used"),
         "elastic_intensity": (intensity, area, "integrated elastic line"),
         "Q_low": (Q.where(usable).min("Q"), q_units, "lowest Q fitted"),
@@ -211,14 +211,14 @@ def _of_the_decay(table: xr.Dataset) -> Iterator[Diagnostic]:
             "warning",
             f"the line is {wider:.2g} times as wide at high Q as at low Q: "
             "quasi-elastic scattering",
-            "pass u2= of a frozen sample, or u2='0 angstrom^2' for a liquid",
+            "pass u2=, or u2='0 angstrom^2' for a liquid",
         )
     elif str(status.values) == NOT_A_DECAY:
         yield Diagnostic(
             "coherent_elastic",
             "warning",
-            "the elastic line follows S(Q) or Bragg peaks rather than exp(−Q²u²)",
-            "end Q_range where the peaks lie close, or pass u2=",
+            "the elastic line follows S(Q) or Bragg peaks, not exp(−Q²u²)",
+            "narrow Q_range, or pass u2=",
         )
 
 
@@ -302,7 +302,7 @@ def line_profile(signal: Signal) -> np.ndarray:
             "the data have no elastic line: E reaches from "
             f"{lower[0]:g} to {upper[-1]:g} {value['E'].attrs['units']}"
             f"{', and nothing below 1e150 is known at E = 0' if at_zero else ''}",
-            fix="pass S(Q,E) with E = 0, or name the line by E_range=",
+            fix="pass S(Q,E) with E = 0, or E_range=",
         )
     return profile
 

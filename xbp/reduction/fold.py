@@ -224,10 +224,9 @@ def fold(
             doubt = Diagnostic(
                 "fold_disagrees",
                 "warning",
-                "energy gain and loss, which were folded, disagree (reduced chi2 "
+                "energy gain and loss that were folded disagree (reduced chi2 "
                 f"{float(agreement.max()):.2g})",
-                "see .bp.detailed_balance() before .bp.fold(): a background, another "
-                "temperature, or errors that are too small",
+                "look at .bp.detailed_balance() before .bp.fold()",
             )
             target = answer[str(value.name)]
             target.attrs |= diagnosed(target.attrs, doubt)
@@ -434,7 +433,7 @@ def _units(signal: Signal) -> str:
         raise QuantityError(
             f"the integral of '{signal.value.name}' over E is in "
             f"'{format_unit(per_energy)}', and S(Q) is a pure number",
-            fix="data.bp.scale('0.25 sr/barn') or .bp.normalize_to_sum_rule(...) first",
+            fix="data.bp.scale('0.25 sr/barn') first",
         )
     return format_unit(per_energy)
 
@@ -451,8 +450,7 @@ def require_elastic(
     raise RangeError(
         f"the data {end} {units}, without the elastic line",
         fix=f"pass data with E = 0; integrate_E(('{lower[0]:.4g} {units}', "
-        f"'{upper[-1]:.4g} {units}')) is the inelastic part alone; the rule 'f-sum' "
-        "does not need the line",
+        f"'{upper[-1]:.4g} {units}')) is the inelastic part alone; or rule='f-sum'",
     )
 
 
@@ -469,5 +467,5 @@ def refuse_parts(
     raise RangeError(
         f"no bin of Q holds all of the range of E, {E[0]:.4g} to {E[-1]:.4g} "
         f"{units}{maps}; at best {best.sum()} of {E.size} bins have a value{where}",
-        fix="narrow E_range to what was measured; integrate before mask_elastic",
+        fix="narrow E_range; integrate before mask_elastic",
     )

@@ -10,16 +10,17 @@ import numpy as np
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.common_errors import carries_common_errors, fingerprint
+from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import (
-    along,
+    ERRORS,
     check_statistics,
+    errors_of_conditions,
     resolve_temperature,
     resolve_u2,
 )
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.format import span
-from xbp.core.guards import choose, not_used, require_dims
+from xbp.core.guards import choose, require_dims
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import labels, per_unit
@@ -45,14 +46,13 @@ _FORMS: dict[Convention | None, tuple[str, int, int]] = {
     "S*E/Q": ("generalized_dos", 1, -1),
     "S*n/(E*Q)": ("reduced_dos", -1, -1),
 }
+_KINDS = ("dynamic_structure_factor", "generalized_dos", "reduced_dos")
 _GDOS: Convention = "E*n*S/Q^2"
 _BQE: Convention = "n*S/(E*Q^2)"
-#: Arguments with the standard deviations of the conditions.
-_ERRORS = {"temperature": "T_std", "u2": "u2_std"}
 
 
 @operation(
-    takes=("dynamic_structure_factor", "reduced_dos", "generalized_dos"),
+    takes=_KINDS,
     gives="generalized_dos",
     over="QE",
     step=10,
@@ -95,10 +95,9 @@ def to_gdos(
         The same displacement in other conventions, instead of `u2`: ⟨u²⟩ = 3u²,
         ``⟨|r(t)−r(0)|²⟩`` = 6u², B = 8π²u².
     reversed_below : float, optional
-        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT) with k = 1, or −1 if the sign
-        of E is reversed. If k, fitted from the end of the elastic line to 3 k_BT, is
-        below this and five of its standard deviations below 0, the data are refused.
-        None: not checked.
+        (S(E) − S(−E))/(S(E) + S(−E)) is k tanh(E/2k_BT), with k = −1 if the sign of E
+        is reversed. Data are refused if k, fitted from the end of the elastic line to
+        3 k_BT, is below this and five standard deviations below 0. None: no check.
     T_std, u2_std : scalar or array with units, optional
         Standard deviations of T (bare: K) and of u² per axis (bare: as `u2`), where the
         data do not carry the coordinates ``temperature_std`` and ``u2_std``. Each is
@@ -136,12 +135,7 @@ def to_gdos(
 
 
 @operation(
-    takes=(
-        "dynamic_structure_factor",
-        "generalized_dos",
-        "vibrational_dos",
-        "reduced_dos",
-    ),
+    takes=(*_KINDS, "vibrational_dos"),
     gives="reduced_dos",
     over="E",
     step=11,
@@ -205,7 +199,7 @@ def to_bqe(
 
 
 @operation(
-    takes=("generalized_dos", "reduced_dos", "dynamic_structure_factor"),
+    takes=_KINDS,
     gives="dynamic_structure_factor",
     over="QE",
     step=32,
@@ -263,7 +257,7 @@ def to_sqe(
     )  # fmt: skip
 
 
-@operation(takes=("dynamic_structure_factor", "generalized_dos", "reduced_dos"))
+@operation(takes=_KINDS)
 @carries_common_errors(linear=True)
 def to_convention(
     data: Data,
@@ -326,16 +320,15 @@ def _reform(
     **u2: Any,
 ) -> Data:
     """Multiply by factor(target)/factor(source); S itself (None) has the factor 1."""
-    kinds = sorted({form[0] for form in _FORMS.values()})
-    signal = read(data, *kinds, "vibrational_dos")
+    signal = read(data, *_KINDS, "vibrational_dos")
     of_modes = signal.quantity.name == "vibrational_dos"
     if of_modes:
         signal = real_modes(signal)
     value = signal.value
     source = _convention_of(signal, target)
-    arguments: dict[str, Any] = (
-        {"convention": target} if operation == "to_convention" else {}
-    )
+    arguments: dict[str, Any] = {}
+    if operation == "to_convention":
+        arguments["convention"] = target
     # g(E)/E² is not reduced from S(Q,E), so it has none of these conventions.
     attrs: dict[str, Any] = {"convention": None if of_modes else target}
     coords: dict[str, xr.Variable] = {}
@@ -348,13 +341,8 @@ def _reform(
             factor = value["E"].values.astype(float) ** (-2 if target == _BQE else 2)
         factors = (xr.Variable("E", np.where(np.isinf(factor), np.nan, factor)),)
     elif source != target:
-        require_dims(
-            value,
-            ("E", "Q"),
-            operation,
-            error=CoordinateError,
-            fix="reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)",
-        )
+        fix = "reduce first, then cut: data.bp.to_gdos(...).bp.cut_Q(...)"
+        require_dims(value, ("E", "Q"), operation, error=CoordinateError, fix=fix)
         by_n = [c is not None and "n" in c for c in (source, target)]
         if any(by_n):
             check_statistics(value.attrs.get("statistics"))
@@ -373,20 +361,17 @@ def _reform(
             E = value.coords.variables["E"]
             if bool((limit > E).any()):
                 low = span(limit, E.attrs["units"], 3)
-                arguments["energy_gain"] = f"NaN below {low} (3 k_BT)"
+                gain = f"NaN below {low} (3 k_BT)"
+                attrs["energy_gain"] = arguments["energy_gain"] = gain
             if source is None and E.values[0] < 0:
                 require_sign(value, signal.std, xr.DataArray(kelvin), reversed_below)
-        errors = _errors_of_conditions(
-            value, coords, {"temperature": T_std, "u2": u2_std}
-        )
+        given = {"temperature": T_std, "u2": u2_std}
+        errors = errors_of_conditions(value, coords, given)
         for name, error in errors.items():
-            arguments[_ERRORS[name]] = span(error, error.attrs["units"])
+            arguments[ERRORS[name]] = span(error, error.attrs["units"])
         if errors and signal.std is not None:
             common = _common_of_conditions(value, source, target, coords, errors)
         coords |= {f"{name}_std": error for name, error in errors.items()}
-        attrs["energy_gain"] = arguments.get(
-            "energy_gain", value.attrs.get("energy_gain")
-        )
     if target is None:
         attrs["energy_zero"] = f"used by {operation}"
     (_, e_old, q_old), (quantity, e_new, q_new) = _FORMS[source], _FORMS[target]
@@ -418,18 +403,15 @@ def _convention_of(signal: Signal, target: Convention | None) -> Convention | No
     if name == "vibrational_dos":
         if target != _BQE:
             raise QuantityError(
-                f"'{signal.value.name}' is a g(E), which has no Q and cannot be "
-                "converted to G(Q,E)",
-                fix="g.bp.to_bqe() gives g(E)/E^2; pass S(Q,E) for G(Q,E)",
+                f"'{signal.value.name}' is a g(E), which has no Q, not a G(Q,E)",
+                fix="g.bp.to_bqe() gives g(E)/E^2",
             )
         return _GDOS
     convention = signal.value.attrs.get("convention")
     if convention not in CONVENTIONS or _FORMS[convention][0] != name:
         own = _GDOS if name == "generalized_dos" else _BQE
-        raise QuantityError(
-            f"'{signal.value.name}' has attrs['convention'] = {convention!r}",
-            fix=f"set it: data.attrs['convention'] = '{own}' is xbp's own",
-        )
+        what = f"'{signal.value.name}' has attrs['convention'] = {convention!r}"
+        raise QuantityError(what, fix=f"data.attrs['convention'] = '{own}' is xbp's")
     known: Convention = convention
     return known
 
@@ -487,42 +469,11 @@ def _factors(
 def _on_one_grid(
     axis: xr.Variable, other: xr.Variable
 ) -> tuple[list[Any], np.ndarray, np.ndarray]:
-    """Return the dimensions of an axis and of a condition, and both over these."""
+    """Return the dimensions of an axis and a condition, and both over these."""
     sizes = {**other.sizes, **axis.sizes}
     both: tuple[Any, Any] = (axis, other)
     first, second = (array.set_dims(sizes).transpose(*sizes).values for array in both)
     return [*sizes], first.astype(float), second
-
-
-def _errors_of_conditions(
-    value: xr.DataArray, coords: Mapping[str, xr.Variable], given: Mapping[str, Any]
-) -> dict[str, xr.Variable]:
-    """Return the standard deviations of T and u² that are given or carried."""
-    found = {}
-    for name, argument in given.items():
-        carried: Any = value.coords.get(f"{name}_std")
-        if argument is None and (carried is None or name not in coords):
-            continue
-        label, own = _ERRORS[name], labels(name)
-        if name not in coords:
-            not_used("this factor does not depend on it", **{label: argument})
-        bare = f"({value['Q'].attrs['units']})**-2" if name == "u2" else "K"
-        error = carried if argument is None else argument
-        std = along(value, error, label, own["units"], default=bare)
-        dims = coords[name].dims
-        if not {*std.dims} <= {*dims} or not ((std >= 0) & (std < np.inf)).all():
-            raise QuantityError(
-                f"{label} is {std.values} over {std.dims}; it must be finite, not "
-                f"negative, and over dimensions of {name}, {dims}"
-            )
-        source = "" if argument is not None else carried.attrs.get("source", "")
-        std.attrs = {
-            "units": own["units"],
-            "long_name": f"standard deviation of {own['long_name']}",
-            "source": source or fingerprint(name, value, coords[name], std),
-        }
-        found[name] = std
-    return found
 
 
 def _common_of_conditions(
@@ -534,18 +485,16 @@ def _common_of_conditions(
 ) -> dict[str, xr.Variable]:
     """Return the effect of the errors of T and u², by central differences."""
     common = {}
-    here = _factors(value, source, target, coords)
     for name, error in errors.items():
         # T and u² stay above zero.
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = (coords[name] / (2 * error)).values
-        step = float(np.clip(np.nan_to_num(ratio, nan=1.0).min(), 1e-3, 1.0))
-        which = 0 if name == "temperature" else 1
-        high, low = (
+            ratio = np.nan_to_num((coords[name] / (2 * error)).values, nan=1.0)
+        step = float(np.clip(ratio.min(), 1e-3, 1.0))
+        moved = (
             _factors(value, source, target, {**coords, name: coords[name] + by * error})
             for by in (step, -step)
         )
-        slope = (high[which] - low[which]) / (2 * step)
-        part: Any = value.variable * slope * here[1 - which]
-        common[str(error.attrs["source"])] = part.fillna(0.0).transpose(*value.dims)
+        high, low = (by_energy * by_momentum for by_energy, by_momentum in moved)
+        part: Any = value.variable * ((high - low) / (2 * step))
+        common[str(error.attrs["source"])] = part.fillna(0.0)
     return common

@@ -10,6 +10,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
+from xbp.core.conditions import stated
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import (
     CoordinateError,
@@ -26,6 +27,8 @@ from xbp.core.guards import (
     require_agreement,
     require_dims,
     require_number,
+    require_some,
+    require_values,
 )
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
@@ -36,7 +39,6 @@ from xbp.core.units import (
     convert_factor,
     format_unit,
     has_offset,
-    magnitude,
     parse_unit,
     to_kelvin,
 )
@@ -53,8 +55,7 @@ __all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_mo
 
 #: What a mole of the sample is a mole of.
 Amount = Literal["atoms", "formula units"]
-#: Numbers about the sample that `to_molar` needs: their attributes, units, and what
-#: they are.
+#: Numbers about the sample that `to_molar` needs: attributes, units, what they are.
 _SAMPLE: Final = {
     "mass": ("sample_mass", "mg", "mass of the sample"),
     "molar_mass": ("molar_mass", "g/mol", "molar mass of a formula unit"),
@@ -145,9 +146,8 @@ def heat_capacity(
     value = signal.value
     if "E" not in value.dims or "temperature" in value.dims:
         raise CoordinateError(
-            f"'{value.name}' is over {tuple(value.dims)}; g must be over E, and not "
-            "over temperature",
-            fix="pass g(E) of one temperature, g.isel(temperature=0, drop=True)",
+            f"'{value.name}' is over {tuple(value.dims)}, and must be over E alone",
+            fix="g.isel(temperature=0, drop=True)",
         )
     kelvin = _kelvins(*given_axis(temperature, "temperature"), "temperature")
     to_mev = per_unit(value, "E")
@@ -163,8 +163,7 @@ def heat_capacity(
     if area is None:
         if n_atoms is None and not known and parse_unit(signal.units).dimensionless:
             raise UnitsError(
-                f"'{value.name}' is in arbitrary units, so the number of its modes is "
-                "unknown",
+                f"'{value.name}' is in arbitrary units: how many modes is unknown",
                 fix="area=1 if g contains all modes",
             )
         scale: Any = to_pure_number(signal, free=n_atoms is not None or known) / to_mev
@@ -207,9 +206,7 @@ def heat_capacity(
         quantity="heat_capacity",
         attrs={
             "amount": value.attrs.get("amount", "atoms") if counted else None,
-            "area": None,
-            "area_of": None,
-            "weighting": None,
+            **dict.fromkeys(("area", "area_of", "weighting")),
         },
         common=common,
     )
@@ -269,22 +266,21 @@ def _positive_area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
     with np.errstate(over="ignore"):
         area: xr.DataArray = (g * norm).sum("E", skipna=False)
     if area.chunks is None:  # dask arrays are not computed for a check
-        wrong = area.values[(area.values <= 1e-150) | (area.values >= 1e150)]
-        if wrong.size:
-            raise QuantityError(
-                f"the area of g(E) is {wrong[0]:g}, but must be positive and finite"
-            )
+        known, limits = area.values[area.notnull().values], (1e-150, 1e150)
+        require_values(
+            known, "the area of g(E)", above=limits[0], below=limits[1],
+            error=QuantityError,
+        )  # fmt: skip
     return area
 
 
 def _known_bins(g: xr.DataArray, below: str | None) -> np.ndarray:
     """Return E > 0 without the bins before the first and after the last value of g."""
     positive = g["E"].values > 0
-    if not positive.any():
-        raise CoordinateError("g(E) has no positive energies")
+    extent = g["E"].values, g["E"].attrs["units"]
+    require_some(positive, "positive E", *extent, error=CoordinateError)
     some = positive & g.notnull().any([d for d in g.dims if d != "E"]).values
-    if not some.any():
-        raise RangeError("g(E) contains no values", fix="check the status of g(E)")
+    require_some(some, "value of g(E)", *extent)
     first, last = np.flatnonzero(some)[[0, -1]]
     empty = g["E"].values[positive & (np.arange(some.size) < first)]
     if empty.size and below is None:
@@ -300,12 +296,7 @@ def _known_bins(g: xr.DataArray, below: str | None) -> np.ndarray:
 def _kelvins(values: Any, units: str, name: str) -> np.ndarray:
     """Return ascending temperatures in K, refused outside 1e-9 to 1e9 K."""
     kelvin = np.asarray(to_kelvin(np.asarray(values, float), units, name=name))
-    if not (kelvin[0] > 1e-9 and kelvin[-1] < 1e9):
-        raise TemperatureError(
-            f"{name} ranges from {kelvin[0]:g} to {kelvin[-1]:g} K, and must be "
-            "positive",
-            fix="data.sel(temperature=slice(0.1, None)); check the units",
-        )
+    require_values(kelvin, name, "K", above=1e-9, below=1e9, error=TemperatureError)
     return kelvin
 
 
@@ -405,7 +396,7 @@ def to_molar(
     own: str = "formula units"
     if unit.is_compatible_with("J/mol/K"):
         factor = convert_factor(signal.units, "J/mol/K")
-        own = _amount(signal, amount)
+        own = stated(signal.value, "amount", amount, Amount, "the data are per mole")
     elif unit.is_compatible_with("J/g/K"):
         factor = convert_factor(signal.units, "J/g/K") * known("molar_mass")
     elif unit.is_compatible_with("J/K"):
@@ -413,8 +404,7 @@ def to_molar(
         factor *= known("molar_mass") / (known("mass") * 1e-3)
     else:
         raise UnitsError(
-            f"'{signal.value.name}' is in '{signal.units}', but a heat capacity is in "
-            "J/K, J/g/K or J/mol/K"
+            f"'{signal.value.name}' is in '{signal.units}', not that of a heat capacity"
         )
     if used:
         not_used(f"the data are in '{signal.units}', not per mole", amount=amount)
@@ -441,19 +431,6 @@ def _above_classical(C: xr.DataArray, factor: float, per: str | None) -> dict[st
     text = f"C reaches {ratio:.2g} times 3R per mole of atoms"
     fix = "check mass, molar_mass, atoms and the units"
     return diagnosed(C.attrs, Diagnostic("above_3R", "warning", text, fix))
-
-
-def _amount(signal: Signal, given: Any) -> str:
-    """Return what a heat capacity per mole is a mole of: its attribute or argument."""
-    carried, name = signal.value.attrs.get("amount"), signal.value.name
-    if carried is not None and given not in (None, carried):
-        raise QuantityError(f"'{name}' has amount {carried!r}, not amount={given!r}")
-    if carried is None and given is None:
-        raise QuantityError(
-            f"'{name}' is per mole, but of atoms or of formula units is unknown",
-            fix="amount='atoms' or amount='formula units', as the data are",
-        )
-    return choose(given if carried is None else carried, Amount, "amount")
 
 
 def _of_sample(signal: Signal, name: str, given: Any) -> float:
@@ -520,9 +497,9 @@ def reduced_heat_capacity(data: Data, gamma: Any = 0.0) -> Data:
     signal = read(data, "heat_capacity")
     T = xr.Variable("temperature", kelvins(signal.value))
     per_kelvin = format_unit(parse_unit(signal.units) / parse_unit("K"))
-    slope = magnitude(gamma, per_kelvin, name="gamma")
-    if abs(slope) > 1e150:
-        raise QuantityError(f"gamma={slope:g} {per_kelvin} times T is not a number")
+    slope = require_number(
+        gamma, "gamma", per_kelvin, least=-1e150, most=1e150, error=QuantityError
+    )
     answer: Data = signal.answer(
         (signal.value.variable - slope * T) / T**3,
         None if signal.std is None else signal.std.variable / T**3,

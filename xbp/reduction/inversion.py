@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from xbp.models.multiphonon import (
     orders_needed,
 )
 
-__all__ = ["STATUSES", "Inversion", "Solution"]
+__all__ = ["STATUSES", "Axis", "Inversion", "Solution"]
 
 STATUSES: Final = (
     OK, NO_DATA, FAILED, NOT_CONVERGED, NO_SCATTERING, TRUNCATED, U2_DISAGREES,
@@ -433,8 +433,8 @@ class _Map:
 
         References
         ----------
-        D. G. Anderson, J. ACM 12, 547 (1965), doi:10.1145/321296.321305; H. F. Walker & P.
-        Ni, SIAM J. Numer. Anal. 49, 1715 (2011), doi:10.1137/10078356X.
+        D. G. Anderson, J. ACM 12, 547 (1965), doi:10.1145/321296.321305; H. F. Walker &
+        P. Ni, SIAM J. Numer. Anal. 49, 1715 (2011), doi:10.1137/10078356X.
         """
         x, change, mixing = self.start(), np.inf, 0.5
         tried: list[np.ndarray] = []
@@ -470,3 +470,17 @@ class _Map:
                 # An extrapolation makes no g negative where its own phonons do not.
                 x = np.maximum(x, np.minimum(found.next, 0.0))
         return None, x, change, most, NOT_CONVERGED
+
+
+class Axis(NamedTuple):
+    """Energies of a g(E), in meV: bins of the data, and those that continue.
+
+    `taken` are the bins of both that are used, `own` is the number of the data's.
+    """
+
+    taken: np.ndarray
+    centres: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    further: bool
+    own: int

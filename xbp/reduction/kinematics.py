@@ -15,9 +15,14 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
-from xbp.core.errors import CoordinateError, QuantityError, RangeError
+from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.grid import given_axis, is_pair
-from xbp.core.guards import require_dims, require_number, require_positive
+from xbp.core.guards import (
+    require_dims,
+    require_number,
+    require_positive,
+    require_values,
+)
 from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.schema import labels, per_unit
@@ -166,12 +171,9 @@ def kinematic_limits(
         angles = detector_degrees(value, "two_theta")
         two_theta = (np.nanmin(angles), np.nanmax(angles))
     given = (0.0, 180.0) if two_theta is None else two_theta
-    low, high = (
-        require_number(end, "two_theta", "degree", least=0, most=180)
-        for end in (given if is_pair(given) else (given, given))
-    )
-    if low > high:
-        raise RangeError(f"two_theta runs from {low:g} down to {high:g} degrees")
+    first, last = given if is_pair(given) else (given, given)
+    low = require_number(first, "two_theta", "degree", least=0, most=180)
+    high = require_number(last, "two_theta", "degree", least=low, most=180)
     energy = value["E"].values * per_unit(value, "E")
     limits = (
         xr.DataArray(
@@ -220,11 +222,10 @@ def detector_degrees(value: xr.DataArray, name: str) -> np.ndarray:
         value[name].attrs.get("units", "1"), "degree", name=f"coordinate '{name}'"
     )
     degrees: np.ndarray = value[name].values.astype(float) * factor
-    if ((degrees < 0) | (degrees > 180)).any():
-        raise CoordinateError(
-            f"'{name}' ranges from {np.nanmin(degrees):g} to {np.nanmax(degrees):g} "
-            "degrees; a scattering angle is between 0 and 180"
-        )
+    known = degrees[~np.isnan(degrees)]
+    require_values(
+        known, f"'{name}'", "degrees", least=0, most=180, error=CoordinateError
+    )
     return degrees
 
 
@@ -298,8 +299,8 @@ def direct_geometry_resolution(
         or ("final_energy" in E.coords and "incident_energy" not in E.coords)
     ):
         raise QuantityError(
-            "E belongs to data of indirect geometry, which have a fixed final energy",
-            fix="give convolve() the measured width: data.bp.fit_elastic_line().fwhm",
+            "E belongs to data of indirect geometry",
+            fix="take the measured width: data.bp.fit_elastic_line().fwhm",
         )
     ei = require_positive(incident_energy, "incident_energy", "meV", energy=True)
     distances = {
@@ -312,10 +313,7 @@ def direct_geometry_resolution(
     dt_c = require_number(chopper_time, "chopper_time", "us", least=0)
     path = require_number(path_spread, "path_spread", "m", least=0)
     axis, units, mev = _energies(E)
-    if (mev >= ei).any():
-        raise RangeError(
-            f"E reaches {mev.max():g} meV, the incident energy is {ei:g} meV"
-        )
+    require_values(mev, "E, which the incident energy limits,", "meV", below=ei)
     # Speed in m/µs of a neutron of given meV.
     speed = np.sqrt(2 * ei * 1e-3 * scipy.constants.e / scipy.constants.m_n) * 1e-6
     left = 1 - mev / ei
@@ -398,12 +396,8 @@ def instrument_resolution(
             fix=f"instruments: {', '.join(resins.Instrument.available_instruments())}; "
             "settings: help(resins.Instrument)",
         ) from error
-    wrong = ~(np.isfinite(sigma) & (sigma > 0))
-    if wrong.any():
-        raise QuantityError(
-            f"ResINS gives {instrument!r} no resolution at {mev[wrong][0]:g} meV",
-            fix="leave those energies out, or raise e_init",
-        )
+    what = f"the resolution of {instrument!r} at these energies"
+    require_values(sigma, what, above=0, below=np.inf, error=QuantityError)
     arguments = {"instrument": instrument, "model": model, **configuration}
     fwhm = sigma * FWHM_PER_SIGMA
     return _curve(axis, units, fwhm, "instrument_resolution", arguments)
@@ -425,7 +419,7 @@ def _curve(
     attrs = {
         "units": units,
         "quantity": "energy_resolution",
-        "long_name": "energy resolution, full width at half maximum",
+        "long_name": "energy resolution, FWHM",
         "history": extend_history(None, operation, arguments),
     }
     factor = convert_factor("meV", units, name="E", energy=True)

@@ -1,26 +1,28 @@
-"""S(Q,E) of a density of states with all its phonons, incoherent approximation."""
+"""S(Q,E) of a g(E) with all its phonons, and the maps to be inverted to one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import resolve_temperature
+from xbp.core.conditions import check_statistics, resolve_temperature
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
-from xbp.core.grid import bin_limits, given_axis
+from xbp.core.grid import bin_limits, given_axis, interval, select_range
 from xbp.core.guards import (
-    at_most_one,
     choose,
+    require_common_dims,
     require_dims,
     require_number,
-    require_positive,
+    require_some,
     require_whole,
 )
+from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import labels, per_unit
@@ -35,19 +37,17 @@ from xbp.models.multiphonon import (
     order_weights,
     orders_needed,
 )
-from xbp.reduction.detailed_balance import REVERSED_BELOW
+from xbp.reduction.detailed_balance import require_sign
 from xbp.reduction.dos_area import (
-    is_absolute,
     known_area,
-    modes_of,
     real_modes,
-    require_fallen,
+    require_all_modes,
     require_known_area,
 )
+from xbp.reduction.inversion import STATUSES, Axis, Inversion
 from xbp.reduction.sample import mass_or_u2
-from xbp.reduction.vibrational_dos import Task
 
-__all__ = ["correct_multiphonon", "multiphonon_sqe"]
+__all__ = ["Task", "multiphonon_sqe"]
 
 #: Which phonons: the first of the orders, and the one after the last.
 _PARTS = {"all": (0, None), "elastic": (0, 1), "one": (1, 2), "many": (2, None)}
@@ -112,15 +112,13 @@ def multiphonon_sqe(
     part : {"all", "elastic", "one", "many"}
         Which phonons: all, none, one, or two and more.
     area, n_atoms : number, optional
-        ``area=1`` states that g contains all modes, whatever its area; `n_atoms` that
-        it is that of a cell of so many atoms, with an area of 3N. Needed if g does not
-        state its area (``attrs["area"]``, which xbp sets) and, in one over energy, has
-        an area of neither 1 nor 3.
+        ``area=1``: g contains all modes; `n_atoms`: it is that of a cell of so many
+        atoms, with an area of 3N. Needed if g does not state its area
+        (``attrs["area"]``) and, in one over energy, has an area of neither 1 nor 3.
     area_tolerance : float
         Largest relative deviation from an area that is recognised.
     end : float
-        Largest last value of such a g, as a fraction of its maximum; the default admits
-        all, 0.1 refuses a g that was cut off within the band.
+        Largest last value of such a g over its maximum; 0.1 refuses one cut off.
 
     Returns
     -------
@@ -160,18 +158,16 @@ def multiphonon_sqe(
     value = signal.value
     require_dims(value, "E", "g(E)", error=CoordinateError)
     temperature = resolve_temperature(value, T)
-    per_gamma, displacement = mass_or_u2(
-        value, mass=mass, composition=composition, u2=u2
-    )
+    sets = {"mass": mass, "composition": composition, "u2": u2}
+    per_gamma, displacement = mass_or_u2(value, **sets)
     if orders is not None:
         orders = require_whole(orders, "orders", most=MAX_ORDERS)
     require_number(tolerance, "tolerance", above=0, below=1)
     choose(below, Below, "below")
     first, last = _PARTS[choose(part, _PARTS, "part")]
     energy = value["E"].values * per_unit(value, "E")
-    if not (energy > 0).any():
-        raise CoordinateError("g(E) has no positive energies", fix="pass g over E > 0")
-    _require_all_modes(signal, area, n_atoms, area_tolerance, end)
+    require_some(energy > 0, "positive E", energy, "meV", error=CoordinateError)
+    require_all_modes(signal, area, n_atoms, area_tolerance, end)
     q_values, q_units = given_axis(Q, "Q", error=RangeError)
     require_number(q_values[0], "Q", least=0)
     momenta = q_values * convert_factor(q_units, "1/angstrom", name="Q")
@@ -183,9 +179,7 @@ def multiphonon_sqe(
         units = str(value["E"].attrs["units"])
         e_values, e_units = given_axis(E, "E", units, error=RangeError)
     e_mev = convert_factor(e_units, "meV", name="E", energy=True)
-    lower, upper = bin_limits(
-        xr.DataArray(e_values, dims="E", coords={"E": e_values}), "E"
-    )
+    lower, upper = bin_limits(xr.Dataset(coords={"E": e_values}), "E")
     edges = np.append(lower, upper[-1]) * e_mev
 
     def forward(
@@ -195,16 +189,13 @@ def multiphonon_sqe(
         if np.isfinite(g[energy > 0]).any():
             modes = Modes.of(energy, g, constants.BOLTZMANN_MEV * kelvin, below=below)
         if modes is None or not modes.area > 0:
-            raise QuantityError("g(E) has no area: it is NaN, or its values cancel")
+            raise QuantityError("g(E) has no area")
         u2_used = u2_given if np.isfinite(u2_given) else per_gamma * modes.gamma
         two_w = momenta**2 * u2_used
         count = orders or orders_needed(float(two_w.max()), tolerance)
         if count > MAX_ORDERS:
-            raise RangeError(
-                f"2W reaches {two_w.max():.3g}, which needs more than {MAX_ORDERS} "
-                "orders",
-                fix="lower the highest Q, or give orders=",
-            )
+            message = f"2W of {two_w.max():.3g} needs more than {MAX_ORDERS} orders"
+            raise RangeError(message, fix="lower the highest Q, or give orders=")
         binned = np.stack(
             [onto_bins(A, modes.step, edges) for A in expansion(modes, count)]
         )[first:last]
@@ -230,8 +221,8 @@ def multiphonon_sqe(
         None,
         operation="multiphonon_sqe",
         arguments={
-            "T": T, "mass": mass, "composition": composition, "u2": u2,
-            "tolerance": tolerance, "orders": orders, "below": below, "part": part,
+            "T": T, **sets, "tolerance": tolerance, "orders": orders, "below": below,
+            "part": part,
         },
         units=format_unit(parse_unit(e_units) ** -1),
         quantity="dynamic_structure_factor",
@@ -245,119 +236,264 @@ def multiphonon_sqe(
     return answer
 
 
-def _require_all_modes(
-    signal: Signal, area: Any, n_atoms: Any, tolerance: float, end: float
-) -> None:
-    """Refuse a g(E) not known to contain all modes, on which 2W depends."""
-    require_number(tolerance, "area_tolerance", above=0, below=1)
-    at_most_one(area=area, n_atoms=n_atoms)
-    if area is not None:
-        require_positive(area, "area", error=QuantityError)
-        return
-    require_known_area(signal.value, f"'{signal.value.name}'")
-    if n_atoms is None and not is_absolute(signal) and not known_area(signal.value):
-        require_fallen(signal, end)
-        return
-    missing = modes_of(
-        signal, n_atoms=n_atoms, tolerance=tolerance, weighted=True, end=end
-    ).missing
-    if missing.chunks is None and bool((missing > tolerance).any()):
-        raise QuantityError(
-            f"'{signal.value.name}' contains only "
-            f"{100 * (1 - float(missing.max())):.3g} % of its modes",
-            fix="pass g over all energies; area=1 uses it as it is",
+#: What is returned of the `Solution` of each map, besides its densities.
+_NUMBERS = (
+    "u2", "status", "u2_status", "iterations", "change", "orders", "scale", "constant",
+    "extended", "highest", "background", "u2_below_std",
+)  # fmt: skip
+#: Limits of numbers among the options, which are positive.
+_BELOW = {"tolerance": 1.0, "end": 1.0, "background": np.inf, "uncertain": np.inf}
+
+
+class Continuation(NamedTuple):
+    """g(E) above the range in which it is measured, on any scale, in meV.
+
+    `value` and `std` are over ``_i``; `end` is where the bins of the data end in which
+    g is found, `joined` are those over which it is scaled to have their area, `whole`
+    is whether it is known to contain all modes.
+    """
+
+    value: xr.DataArray | None = None
+    std: xr.DataArray | None = None
+    E: np.ndarray = np.empty(0)
+    lower: np.ndarray = np.empty(0)
+    upper: np.ndarray = np.empty(0)
+    end: float = np.inf
+    joined: Any = False
+    whole: bool = False
+
+
+def _continuation(
+    initial: Any, join_range: Any, signal: Signal, in_E: np.ndarray
+) -> Continuation:
+    """Read the density that continues g where `in_E`, its bins, end."""
+    if initial is None:
+        return Continuation()
+    other = read(initial, "vibrational_dos")
+    require_dims(other.value, "E", "initial_dos", error=CoordinateError)
+    further = [d for d in other.value.dims if d != "E"]
+    require_common_dims(other.value, signal.value, "initial_dos")
+    require_known_area(other.value, "initial_dos")
+    own = other.value["E"].values
+    known = other.value.notnull().all(further).values & (own > 0)
+    E = own * per_unit(other.value, "E")
+    lower, upper, low, high = (
+        edge * per_unit(one.value, "E")
+        for one in (other, signal)
+        for edge in bin_limits(one.source, "E")
+    )
+    start, end = float(low[in_E][0]), float(high[in_E][-1])
+    if not known.any() or not upper[known][-1] > end:
+        last = upper[known].max(initial=0)
+        raise RangeError(
+            f"initial_dos ends at {last:.4g} meV, but the data reach {end:.4g} meV"
+        )
+    to_mev = per_unit(signal.value, "E")
+    first, last = max((start + end) / 2, float(lower[known][0])), end
+    if join_range is not None:  # in the units of the data, as E_range
+        limits = interval(join_range, signal.value, "E", name="join_range")
+        first, last = (limit * to_mev for limit in limits)
+    centres = signal.value["E"].values * to_mev
+    joined = in_E & (centres >= max(first, E[known][0]))
+    joined &= centres <= min(last, E[known][-1])
+    if not joined.any():
+        raise RangeError(
+            f"the data and initial_dos share no bin from {first:.4g} to {last:.4g} meV",
+            fix="join_range=('10 meV', '20 meV'), where both have values",
+        )
+    bare = [c for c, x in other.value.coords.items() if "E" in x.dims or not x.dims]
+    value, std = other.both(
+        lambda part: part.drop_vars(bare, errors="ignore").isel(E=known).rename(E="_i")
+    )
+    limits_known = E[known], lower[known], upper[known]
+    std = value * np.nan if std is None else std
+    return Continuation(value, std, *limits_known, end, joined, known_area(other.value))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A map to be inverted, and what sets 2W."""
+
+    signal: Signal
+    temperature: xr.DataArray
+    u2: xr.DataArray
+    grid: Inversion
+    further: Continuation
+    arguments: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, data: Any, T: Any, E_range: Any, Q_range: Any, *, initial_dos: Any,
+        reversed_below: float | None, **options: Any,
+    ) -> Task:  # fmt: skip
+        """Read the map and the arguments of `to_vibrational_dos`."""
+        name = getattr(initial_dos, "name", None) or "g"
+        arguments = {
+            "T": T, "E_range": E_range, "Q_range": Q_range, **options,
+            "initial_dos": None if initial_dos is None else str(name),
+        }  # fmt: skip
+        signal = read(data, "dynamic_structure_factor")
+        value, source = signal.value, signal.source
+        require_dims(
+            value, ("E", "Q"), "the inversion",
+            fix="invert before the cut", error=CoordinateError,
+        )  # fmt: skip
+        fix = "traj.bp.vdos(), or data.bp.to_quantum()"
+        check_statistics(value.attrs.get("statistics"), "quantum", fix)
+        choose(options["below"], Below, "below")
+        for key, limit in _BELOW.items():
+            require_number(options[key], key, above=0, below=limit)
+        scattering, C = options["multiple_scattering"], 0.0
+        fitted = isinstance(scattering, str) and scattering == "fit"
+        if not fitted:
+            C = require_number(scattering, "multiple_scattering", least=0)
+            arguments["multiple_scattering"] = C
+        temperature = resolve_temperature(value, T)
+        require_sign(value, signal.std, temperature, reversed_below)
+        per_gamma, displacement = mass_or_u2(
+            value, **{key: options[key] for key in ("mass", "composition", "u2")}
+        )
+        if bool((displacement == 0).any()):
+            raise QuantityError(
+                "u2 is 0 angstrom^2, as of a liquid",
+                fix="data.bp.to_bqe(), or mass= or composition= for a solid",
+            )
+        to_mev, to_angstrom = (per_unit(value, dim) for dim in ("E", "Q"))
+        E, units = value["E"].values * to_mev, value["E"].attrs["units"]
+        lower, upper = bin_limits(source, "E")
+        q_lower, q_upper = bin_limits(source, "Q")
+        in_E = select_range(source, "E", E_range, name="E_range") & (E > 0)
+        in_Q = select_range(source, "Q", Q_range, name="Q_range")
+        require_some(in_E, "bin at E > 0 in E_range", (lower[0], upper[-1]), units)
+        tail = fitted & (E[in_E][-1] < E)
+        if fitted and not tail.any():
+            low, high = float(lower[in_E][0]), float(upper[in_E][-1])
+            raise RangeError(
+                f"there are no data beyond E_range, {low:.4g} to {high:.4g} {units}, "
+                "to fit the multiple scattering",
+                fix=f"E_range=('{low:.4g} {units}', '{high * 0.7:.4g} {units}'), or "
+                "multiple_scattering=0.2",
+            )
+        further = _continuation(initial_dos, options["join_range"], signal, in_E)
+        grid = Inversion(
+            E, np.append(lower, upper[-1]) * to_mev, value["Q"].values * to_angstrom,
+            np.where(in_Q, (q_upper - q_lower) * to_angstrom, 0.0), in_E, tail, C,
+            per_gamma,
+            options["below"], options["tolerance"], options["end"],
+            options["background"], options["uncertain"],
+            further.E, further.joined & in_E, further.whole,
+        )  # fmt: skip
+        return cls(signal, temperature, displacement, grid, further, arguments)
+
+    def reach(self) -> tuple[xr.DataArray, xr.DataArray]:
+        """Return the limits of the part of E_range in which any Q has a value."""
+        used = xr.DataArray(self.grid.weight > 0, dims="Q")
+        used = used & xr.DataArray(self.grid.used, dims="E")
+        value = self.signal.value
+        known = ((abs(value.drop_vars(list(value.coords))) < np.inf) & used).any("Q")
+        lower, upper = (
+            xr.DataArray(limits, dims="E").where(known)
+            for limits in bin_limits(self.signal.source, "E")
+        )
+        return lower.min("E"), upper.max("E")
+
+    def axis(self) -> Axis:
+        """Return the bins of the data with E > 0, and those that continue them."""
+        edges, further = self.grid.edges, self.further
+        E, lower, upper = (
+            part[self.grid.positive] for part in (self.grid.E, edges[:-1], edges[1:])
+        )
+        slack = 1e-9 * np.min(upper - lower)
+        own, above = lower < further.end - slack, further.upper > further.end + slack
+        start = np.maximum(further.lower[above], further.end)
+        ends = further.upper[above]
+        return Axis(
+            np.append(own, above),
+            np.append(E[own], (start + ends) / 2),
+            np.append(lower[own], start),
+            np.append(upper[own], ends),
+            bool(above.any()),
+            own.size,
         )
 
+    def run(self, taken: np.ndarray) -> dict[str, xr.DataArray]:
+        """Invert every map: g over the bins `taken`, the rest, and `_NUMBERS`."""
+        value, std, further = self.signal.value, self.signal.std, self.further
+        n, positive = further.E.size, self.grid.positive
 
-@operation(takes="dynamic_structure_factor")
-@carries_common_errors()
-def correct_multiphonon(
-    data: Data,
-    T: Any = None,
-    E_range: Any = None,
-    Q_range: Any = None,
-    *,
-    mass: Any = None,
-    composition: str | Mapping[str, float] | None = None,
-    u2: Any = None,
-    multiple_scattering: float | Literal["fit"] = 0.0,
-    below: Below = "debye",
-    tolerance: float = 1e-4,
-    initial_dos: xr.DataArray | xr.Dataset | None = None,
-    join_range: Any = None,
-    end: float = 0.25,
-    background: float = 0.5,
-    uncertain: float = 0.3,
-    reversed_below: float | None = REVERSED_BELOW,
-) -> Data:
-    """Take multiphonon and multiple scattering off S(Q,E), leaving one phonon.
+        def continued(own: np.ndarray, above: np.ndarray) -> np.ndarray:
+            """Return a density with the bins above its last value filled."""
+            known = np.flatnonzero(np.isfinite(own))
+            if n and known.size:
+                places = np.arange(own.size) > known[-1]
+                E = self.grid.E[positive]
+                own = np.where(places, np.interp(E, further.E, above), own)
+            picked: np.ndarray = np.append(own, above)[taken]
+            return picked
 
-    g(E) is found as by `to_vibrational_dos`; then N(1+C) Σ S_n of two and more phonons
-    is subtracted at every Q and E, of either sign; the elastic line is left too. Bins
-    that are NaN stay NaN.
+        def invert(
+            S: np.ndarray, std: np.ndarray, kelvin: float, u2: float, *initial: Any
+        ) -> tuple[Any, ...]:
+            above, above_std = (np.atleast_1d(part)[:n] for part in initial)
+            end = self.grid.solve(S, std, kelvin, u2, above)
+            numbers = [getattr(end, name) for name in _NUMBERS]
+            return (
+                continued(end.g, end.join * above),
+                continued(end.g_std, end.join * above_std),
+                end.many,
+                *(
+                    np.float64(STATUSES.index(x) if isinstance(x, str) else x)
+                    for x in numbers
+                ),
+            )
 
-    Parameters
-    ----------
-    data, T, E_range, Q_range, mass, composition, u2, multiple_scattering, below,
-    tolerance, initial_dos, join_range, end, background, uncertain, reversed_below
-        As for `to_vibrational_dos`; E_range is where g is found, the correction is made
-        everywhere.
+        found = over_spectra(
+            invert,
+            value,
+            None if std is None else std_along(std, "Q"),
+            self.temperature,
+            self.u2,
+            further.value,
+            further.std,
+            core=("Q", "E", "_i"),
+            gives=[("_g",), ("_g",), ("Q", "E"), *[()] * len(_NUMBERS)],
+            sizes={"_g": int(taken.sum())},
+        )
+        return dict(zip(("g", "g_std", "many", *_NUMBERS), found, strict=True))
 
-    Returns
-    -------
-    same type as `data`
-        S(Q,E) on the same grid, with the coordinates ``u2`` (that of the last
-        iteration, which `to_gdos` and `to_bqe` then use), ``temperature`` and
-        ``status``, which is ``u2_status`` of `to_vibrational_dos`: what is subtracted
-        is known if all modes are. NaN where it is not "ok". The standard deviation
-        is that of the data: what is subtracted is taken as exact.
+    def conditions(self, found: dict[str, xr.DataArray]) -> dict[str, Any]:
+        """Return the coordinates temperature, u2, status and u2_status."""
+        u2 = found["u2"]
+        # A u² that was given stays, however much of g was measured.
+        if not np.isnan(self.grid.per_gamma):
+            u2 = u2.where(found["u2_status"] == 0)
+        coords: dict[str, Any] = {
+            name: (c.dims, c.data, labels(name))
+            for name, c in (("temperature", self.temperature), ("u2", u2))
+        }
+        for name, label in (
+            ("status", "whether g(E) was found"),
+            ("u2_status", "whether the range holds all modes"),
+        ):
+            words = xr.apply_ufunc(
+                lambda codes: np.array(STATUSES)[np.asarray(codes).astype(int)],
+                found[name],
+                dask="parallelized",
+                output_dtypes=["<U22"],
+            )
+            coords[name] = (words.dims, words.data, {"long_name": label})
+        return coords
 
-    Raises
-    ------
-    XbpError
-        As for `to_vibrational_dos`.
-
-    References
-    ----------
-    As for `to_vibrational_dos`.
-
-    Examples
-    --------
-    >>> import numpy as np, xbp
-    >>> E = np.arange(1.0, 31)
-    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E,
-    ...     "meV")}, temperature="300 K")
-    >>> Q = np.arange(2, 10, 0.5)
-    >>> S = g.bp.multiphonon_sqe(Q, composition="V", area=1)
-    >>> left = S.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V")
-    >>> one = g.bp.multiphonon_sqe(Q, composition="V", area=1, part="one")
-    >>> bool(np.allclose(left.S.sel(E=slice(1, 60)), one.S.sel(E=slice(1, 60)),
-    ...     atol=1e-6))
-    True
-    """
-    task = Task.of(
-        data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2,
-        multiple_scattering=multiple_scattering, below=below, tolerance=tolerance,
-        initial_dos=initial_dos, join_range=join_range, end=end, background=background,
-        uncertain=uncertain, reversed_below=reversed_below,
-    )  # fmt: skip
-    value = task.signal.value
-    found = task.run(task.axis().taken)
-    coords: dict[Any, Any] = {
-        name: c.variable for name, c in value.coords.items() if name != "u2"
-    }
-    coords |= task.conditions(found)
-    # What is subtracted depends on all modes: it is known if u² is.
-    dims, words, _ = coords.pop("u2_status")
-    label = "whether the multiphonon scattering was found"
-    coords["status"] = (dims, words, {"long_name": label})
-    left = value.drop_vars(list(value.coords)) - found["many"]
-    left = left.where(found["u2_status"] == 0).transpose(*value.dims)
-    answer: Data = task.signal.answer(
-        left.drop_vars(list(left.coords)).assign_coords(coords),
-        task.signal.std,
-        operation="correct_multiphonon",
-        arguments=task.arguments,
-        attrs={"energy_zero": "used by correct_multiphonon"},
-    )
-    return answer
+    def error_of_u2(
+        self, found: dict[str, xr.DataArray], g_std: xr.DataArray, axis: Axis
+    ) -> xr.DataArray:
+        """Return the std of u² = (ħ²/2M) γ₀ from that of g, whose area stays 1."""
+        E = xr.DataArray(axis.centres, dims="_g")
+        width = xr.DataArray(axis.upper - axis.lower, dims="_g")
+        x = E / (2 * constants.BOLTZMANN_MEV * self.temperature)
+        per_g = 1 / (E * np.tanh(x)) - found["u2"] / self.grid.per_gamma
+        variance = ((per_g * width * g_std) ** 2).sum("_g")
+        out: xr.DataArray = (
+            self.grid.per_gamma**2 * variance + found["u2_below_std"] ** 2
+        ) ** 0.5
+        return out

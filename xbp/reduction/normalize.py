@@ -14,7 +14,14 @@ from xbp.core.conditions import check_statistics, resolve_temperature, resolve_u
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
-from xbp.core.guards import choose, require_dims, require_number, require_positive
+from xbp.core.guards import (
+    choose,
+    require_common_dims,
+    require_dims,
+    require_given,
+    require_number,
+    require_some,
+)
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
@@ -23,18 +30,15 @@ from xbp.core.signal import Signal, read
 from xbp.core.units import (
     convert_factor,
     format_unit,
-    magnitude,
     parse_unit,
-    split_quantity,
 )
 from xbp.models.factors import beyond_range
-from xbp.reduction.arithmetic import convert, require_alike
+from xbp.reduction.arithmetic import another_sample, convert, require_alike
 from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
 from xbp.reduction.fold import mirrored, one_sided, refuse_parts, require_elastic
 from xbp.reduction.sample import (
-    another_sample,
     coherent_part,
-    mass_of,
+    moles_of,
     resolve_mass,
     sample_mass,
 )
@@ -126,28 +130,24 @@ def normalize_to_vanadium(
     signal = read(data, "dynamic_structure_factor")
     other = read(vanadium, "dynamic_structure_factor")
     units = _energy_units(signal)
-    require_alike(signal, other, "the vanadium")
+    require_alike(signal.value, other.value, "the vanadium")
     if _energy_units(other) != units:
         # ∫ dE is taken in the units of the data, in which both are densities.
         source: Any = other.source
         other = read(convert(source, E=units), "dynamic_structure_factor")
-    if E_range is None:
-        raise RangeError(
-            "E_range= is missing: the elastic line of the vanadium",
-            fix="E_range=('-5 meV', '5 meV'), twice the resolution to each side",
-        )
+    require_given("E_range=('-5 meV', '5 meV'), the elastic line", E_range=E_range)
     displacement = resolve_u2(other.value, u2=u2)
-    moles = _moles(amount, "amount", composition)
-    moles_v = _moles(vanadium_amount, "vanadium_amount", {"V": 1.0})
+    moles = moles_of(amount, "amount", composition)
+    moles_v = moles_of(vanadium_amount, "vanadium_amount", {"V": 1.0})
     line, line_std, weight = _moment(other, E_range, Q_range, None)
     weight = weight / weight.sum("Q")
     undo = weight * np.exp(_momenta(other) ** 2 * displacement)
     strength = (undo * line).sum("Q")
     if strength.ndim or not float(strength) > 0:
         raise RangeError(
-            f"the vanadium's elastic line is {strength.values}; one vanadium "
-            "measurement with a positive line is needed",
-            fix="choose one: vanadium.isel(...); check E_range",
+            f"the vanadium's line is {strength.values}; one vanadium with a positive "
+            "line is needed",
+            fix="vanadium.isel(...); check E_range",
         )
     error, errors = None, {}
     if line_std is not None:
@@ -296,8 +296,7 @@ def normalize_to_sum_rule(
     if (atomic is None) == f_sum or (sq is None) == (rule == "structure factor"):
         raise QuantityError(
             f"rule={rule!r} with mass={mass!r}, composition={composition!r} and "
-            f"{'no ' * (sq is None)}S(Q): the f-sum rule needs the mass, the structure "
-            "factor S(Q), the incoherent one neither",
+            f"{'no ' * (sq is None)}S(Q)",
             fix="rule='f-sum', mass='50.94 u', or rule='structure factor', sq=sq",
         )
     by_energy = _both_sides(signal, T, rule) if f_sum or one_sided(value) else None
@@ -325,20 +324,16 @@ def normalize_to_sum_rule(
     left, left_std, weight = _moment(signal, E_range, Q_range, by_energy)
     weight = weight.where(right.notnull(), 0.0)
     if atomic is not None:
-        weight = _with_recoil_inside(
-            signal, weight, atomic, T, E_range, q_in, most_missing
-        )
+        weight = _with_recoil_inside(signal, weight, atomic, T, E_range, most_missing)
     total = (weight * left).sum("Q")
     if not (weight.sum("Q") > 0).all() or not (total > 0).all():
-        raise RangeError(
-            "the sum over E and Q is not positive",
-            fix="check E_range, Q_range and the background, and where S(Q) is known",
-        )
+        fix = "check E_range, Q_range and the background"
+        raise RangeError("the sum over E and Q is not positive", fix=fix)
     factor = (weight * right.where(weight > 0, 0.0)).sum("Q") / total
     if not ((factor > 0) & (factor < np.inf)).all():
         raise RangeError(
             f"the factor is {_written(factor)}: sums overflow, or S(Q) is not positive",
-            fix="data.bp.scale(1e-6) first; check that S(Q) tends to 1",
+            fix="data.bp.scale(1e-6) first",
         )
     error, errors = None, {}
     if left_std is not None:
@@ -352,23 +347,14 @@ def normalize_to_sum_rule(
     spread = float((share * (single / factor - 1) ** 2).sum("Q").max() ** 0.5)
     if bool(((weight > 0).sum("Q") == 1).any()):
         spread = np.nan
-        doubt(
-            "sum_rule_one_Q",
-            f"the {rule} factor is that of a single Q, so its spread is unknown",
-            "widen Q_range or E_range",
-        )
+        message = f"the {rule} factor is that of a single Q"
+        doubt("sum_rule_one_Q", message, "widen Q_range or E_range")
     if spread > most_spread:
-        doubt(
-            "sum_rule_spread",
-            f"the {rule} factors of single Q scatter by {100 * spread:.3g} %",
-            "check background, multiple scattering and E_range, or narrow Q_range",
-        )
+        message = f"the {rule} factors of single Q scatter by {100 * spread:.3g} %"
+        doubt("sum_rule_spread", message, "check background, E_range and Q_range")
     if rule == "incoherent" and (coherent := coherent_part(signal)) is not None:
-        doubt(
-            "coherent_scattering",
-            f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q)",
-            "rule='structure factor', sq=sq",
-        )
+        message = f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q)"
+        doubt("coherent_scattering", message, "rule='structure factor', sq=sq")
     kind = " of classical data" if f_sum and classical else ""
     mass_used = None if atomic is None else f"{atomic:.10g} u"
     answer: Data = _scaled(
@@ -396,12 +382,8 @@ def normalize_to_sum_rule(
 
 def _energy_units(signal: Signal) -> str:
     """Return the units of E; refuse data without E or Q."""
-    require_dims(
-        signal.value,
-        ("Q", "E"),
-        "a sum over E at each Q",
-        fix="normalize S(Q,E) first, then cut",
-    )
+    fix = "normalize S(Q,E) first, then cut"
+    require_dims(signal.value, ("Q", "E"), "a sum over E at each Q", fix=fix)
     return str(signal.value["E"].attrs["units"])
 
 
@@ -414,11 +396,8 @@ def _momenta(signal: Signal) -> xr.DataArray:
 
 def _structure_factor(signal: Signal, sq: Signal) -> xr.DataArray:
     """Return S(Q) at the Q of the data; NaN where it is unknown."""
-    if "Q" not in sq.value.dims or not {*sq.value.dims} <= {*signal.value.dims}:
-        raise RangeError(
-            f"S(Q) is over {sq.value.dims}; each spectrum is normalized by one S(Q)",
-            fix="choose one: sq.isel(...)",
-        )
+    require_dims(sq.value, "Q", "S(Q)")
+    require_common_dims(sq.value, signal.value, "sq")
     Q = signal.value["Q"]
     per_q = convert_factor(
         Q.attrs["units"], sq.value["Q"].attrs["units"], name="coordinate 'Q'"
@@ -430,16 +409,13 @@ def _structure_factor(signal: Signal, sq: Signal) -> xr.DataArray:
 
 
 def _with_recoil_inside(
-    signal: Signal,
-    weight: xr.DataArray,
-    mass: float,
-    T: Any,
-    E_range: Any,
-    Q: xr.DataArray,
-    most: float,
+    signal: Signal, weight: xr.DataArray, mass: float, T: Any, E_range: Any, most: float
 ) -> xr.DataArray:
-    """Leave out the Q (1/angstrom) at which too much of the f-sum is beyond E_range."""
-    window = select_range(signal.source, "E", E_range, name="E_range")
+    """Leave out the Q at which too much of the f-sum is beyond E_range."""
+    window, Q = (
+        select_range(signal.source, "E", E_range, name="E_range"),
+        _momenta(signal),
+    )
     highest = float(bin_limits(signal.source, "E")[1][window][-1])
     missing = xr.apply_ufunc(
         beyond_range, Q, highest * per_unit(signal.value, "E"), mass,
@@ -477,11 +453,7 @@ def _moment(
     units, measure = value["E"].attrs["units"], xr.DataArray(upper - lower, dims="E")
     if by_energy is not None:
         window, measure = window & (value["E"].values >= 0), measure * by_energy
-    if not window.any():
-        raise RangeError(
-            "there is no energy E ≥ 0 in E_range; the data reach from "
-            f"{lower[0]:.4g} to {upper[-1]:.4g} {units}"
-        )
+    require_some(window, "energy E ≥ 0 in E_range", (lower[0], upper[-1]), units)
     foreign = [c for c in value.coords if {"Q", "E"} & set(value[c].dims)]
     part, measure = value.drop_vars(foreign).isel(E=window), measure.isel(E=window)
     whole = (abs(part) < np.inf).all("E").compute()  # a bin that overflowed is unknown
@@ -513,24 +485,6 @@ def _both_sides(signal: Signal, T: Any, rule: Rule) -> xr.DataArray:
     lower, upper = bin_limits(signal.source, "E")
     mirror = xr.DataArray(mirrored(lower, upper) / (upper - lower), dims="E")
     return xr.DataArray(1 + np.exp(-x) * mirror)
-
-
-def _moles(
-    given: Any, name: str, composition: str | Mapping[str, float] | None
-) -> float:
-    """Return an amount in moles; of atoms if it is a mass."""
-    _, units = split_quantity(given, name)
-    if units is None or not parse_unit(units).is_compatible_with("g"):
-        moles = magnitude(given, "mol", name=name, default="1")
-        return require_positive(moles, name, error=QuantityError)
-    if composition is None:
-        raise QuantityError(
-            f"{name}={given!r} is a mass, which needs the composition",
-            fix=f"composition='Zr46Cu46Al8', or {name}='0.1 mol'",
-        )
-    return require_positive(given, name, "g", error=QuantityError) / mass_of(
-        composition
-    )
 
 
 def _scaled(

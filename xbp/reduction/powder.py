@@ -10,10 +10,10 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
-from xbp.core.errors import CoordinateError, QuantityError, RangeError
+from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy, stated
+from xbp.core.errors import CoordinateError
 from xbp.core.grid import bin_limits
-from xbp.core.guards import choose, require_dims, require_positive
+from xbp.core.guards import choose, require_dims, require_positive, require_values
 from xbp.core.independence import collapsed, independence_name, independence_variable
 from xbp.core.operation import operation
 from xbp.core.optional import require
@@ -123,7 +123,8 @@ def angle_to_Q(
     signal = read(data, "detector_spectra")
     value = signal.value
     choose(variance, Variance, "variance")
-    apply = _is_to_be_applied(value, ki_over_kf)
+    why = "without kᵢ/k_f it is a cross section"
+    applied = stated(value, "ki_over_kf", ki_over_kf, KiOverKf, why)
     geometry, fixed = resolve_fixed_energy(
         value, incident_energy=incident_energy, final_energy=final_energy
     )
@@ -140,7 +141,7 @@ def angle_to_Q(
     limits = np.where(np.isfinite(each), limits, np.nan)
     known = np.isfinite(limits).all(axis=0)
     if not known.any():
-        raise CoordinateError("no detector has an angle and a fixed energy")
+        raise CoordinateError("no detector has angle and energy")
     energies, widest = np.unique(each[known]), limits[1][known].max()
     # The largest Q is at the highest k_i or k_f, or where the other neutrons stop.
     stop = -1.0 if geometry == "indirect" else 1.0
@@ -175,7 +176,7 @@ def angle_to_Q(
             e_edges if geometry == "direct" else -e_edges[::-1],
             float(one),
             q_edges,
-            (ratio if apply else np.ones(centres.size))[turn],
+            (ratio if applied == "not applied" else np.ones(centres.size))[turn],
         )
         sums = sums + part[..., turn]
     # Slivers are rounding.
@@ -224,8 +225,7 @@ def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:
         distinct = np.unique(angles[np.isfinite(angles)])
         if distinct.size < 2:
             raise CoordinateError(
-                f"{distinct.size} angle in all: no neighbor from which a detector's "
-                "width follows",
+                f"{distinct.size} angle in all: its width is unknown",
                 fix="angle_width='1 degree', or 'detector'",
             )
         middle = (distinct[1:] + distinct[:-1]) / 2
@@ -243,8 +243,8 @@ def _angle_limits(value: xr.DataArray, angle_width: Any) -> np.ndarray:
         width = require_positive(
             angle_width, "angle_width", "degree", error=CoordinateError
         )
-    if not np.all((width > 0) | np.isnan(angles)):
-        raise CoordinateError("two_theta_width of a detector is not positive")
+    wide = np.broadcast_to(width, angles.shape)[~np.isnan(angles)]
+    require_values(wide, "the width in 2θ", "degrees", above=0, error=CoordinateError)
     limits = np.stack([angles - width / 2, angles + width / 2])
     return np.clip(limits, 0.0, 180.0)
 
@@ -256,24 +256,8 @@ def _edges(Q: Any, reach: float) -> np.ndarray:
         # As many whole bins as hold the data.
         reach, Q = np.ceil(reach / width) * width, f"{width!r} 1/angstrom"
     edges = new_edges("Q", Q, "edges", np.zeros(1), np.array([reach]), "1/angstrom")
-    if edges[0] < 0:
-        raise RangeError(f"the bins of Q begin at {edges[0]:g}; Q is a magnitude")
+    require_values(edges, "Q", "1/angstrom", least=0)
     return edges
-
-
-def _is_to_be_applied(value: xr.DataArray, given: str | None) -> bool:
-    """Whether the data are still to be multiplied by kᵢ/k_f."""
-    if given is not None:
-        choose(given, KiOverKf, "ki_over_kf")
-    carried = value.attrs.get("ki_over_kf")
-    if given is not None and carried is not None and given != carried:
-        raise QuantityError(f"ki_over_kf={given!r} contradicts the data: {carried!r}")
-    if given is None and carried is None:
-        raise QuantityError(
-            "the data do not record whether they were multiplied by kᵢ/k_f",
-            fix="angle_to_Q(..., ki_over_kf='applied') or 'not applied'",
-        )
-    return choose(given or carried, KiOverKf, "ki_over_kf") == "not applied"
 
 
 class Curves:
@@ -395,7 +379,7 @@ def overlap_sums(
     if value.chunks is None:
         errors = None if std is None else std.values
         return _add_up(value.values, errors, limits, *geometry)
-    why = "spectra in chunks are worked on as its tasks"
+    why = "it works on spectra in chunks"
     dask, array = (require(name, why, "md") for name in ("dask", "dask.array"))
     blocks = value.chunk({d: -1 for d in value.dims if d != "detector"}).data
     stds = None

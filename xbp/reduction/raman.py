@@ -13,7 +13,14 @@ from xbp.core.conditions import resolve_temperature
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.format import span
 from xbp.core.grid import is_pair, select_range
-from xbp.core.guards import choose, require_dims, require_positive, shown
+from xbp.core.guards import (
+    choose,
+    require_dims,
+    require_positive,
+    require_some,
+    require_values,
+    shown,
+)
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import labels, per_unit, require_units
@@ -77,14 +84,13 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     value = signal.value
     if "wavelength" not in value.dims or "wavelength" not in value.coords:
         raise CoordinateError(
-            f"'{value.name}' has no coordinate 'wavelength' (its dimensions are "
-            f"{tuple(value.dims)})",
-            fix="data.rename(x='wavelength'), with units such as 'nm'",
+            f"'{value.name}' over {tuple(value.dims)} has no coordinate 'wavelength'",
+            fix="data.rename(x='wavelength')",
         )
     if "E" in value.dims or "E" in getattr(signal.source, "variables", value.coords):
         raise CoordinateError(
-            f"'{value.name}' has an 'E' beside its wavelengths, the name of the shift",
-            fix="rename or drop it: data.drop_vars('E')",
+            f"'{value.name}' has an 'E' beside its wavelengths",
+            fix="data.drop_vars('E')",
         )
     units = require_units(value["wavelength"], "coordinate 'wavelength'", "nm")
     line = require_positive(
@@ -95,14 +101,8 @@ def to_raman_shift(data: Data, laser: Any) -> Data:
     nm = value["wavelength"].values.astype(float) * convert_factor(
         units, "nm", name="coordinate 'wavelength'"
     )
-    if not (np.isfinite(nm) & (nm > 0)).all():
-        raise CoordinateError("the wavelengths are not all finite and positive")
-    if nm.min() * 2 < line or nm.max() > line * 2:
-        raise RangeError(
-            f"the wavelengths range from {nm.min():g} to {nm.max():g} nm, the laser "
-            f"is at {line:g} nm",
-            fix="check the units of 'wavelength' and of laser",
-        )
+    require_values(nm, "the wavelength", "nm", above=0, error=CoordinateError)
+    require_values(nm, "the wavelength", "nm", least=line / 2, most=2 * line)
     E = ("E", raman_shift(nm, line), labels("E") | {"units": "1/cm"})
 
     def moved(array: xr.DataArray) -> xr.DataArray:
@@ -218,13 +218,9 @@ def to_reduced_raman(
     )
     shift, units = signal.value["E"].values, str(signal.value["E"].attrs["units"])
     highest = require_positive(highest_shift, "highest_shift", units, energy=True)
-    if abs(shift).min() > highest:
-        raise RangeError(
-            f"E ranges from {shift[0]:g} to {shift[-1]:g} {units}, with nothing nearer "
-            f"to 0 than {abs(shift).min():.5g} {units}; no vibration is above "
-            f"{highest:.5g} {units}",
-            fix="subtract the wavenumber of the laser, or give highest_shift=",
-        )
+    what = f"point nearer to 0 than {highest:.5g} {units}, the highest vibration"
+    fix = "subtract the laser's wavenumber, or highest_shift="
+    require_some(abs(shift) <= highest, what, shift, units, fix=fix)
     limit = 0.0
     if laser_line is not None:
         limit = magnitude(laser_line, units, name="laser_line", energy=True)
@@ -241,7 +237,7 @@ def to_reduced_raman(
         reversed_below,
         lowest_x=0.5,
         end=limit * to_mev,
-        means="E is positive on the Stokes side, where the light lost energy",
+        means="E is positive on the Stokes side",
     )
     E = xr.DataArray(value["E"].values * to_mev, dims="E")
     temperatures, energies = xr.broadcast(temperature, E)
@@ -310,13 +306,9 @@ def _one_side(
     shift = sign * E.values
     # From low to high shift, so backwards on the anti-Stokes side.
     order = np.flatnonzero((shift > 0) & (shift > limit))[::sign]
-    if order.size == 0:
-        units = E.attrs["units"]
-        raise RangeError(
-            f"no {side} intensity beyond {limit:g} {units}: E ranges from "
-            f"{E.values[0]:g} to {E.values[-1]:g} {units}",
-            fix="choose the other side, or a smaller laser_line",
-        )
+    units = E.attrs["units"]
+    what = f"{side} intensity beyond {limit:g} {units}"
+    require_some(order + 1, what, E.values, units)
     attrs = dict(E.attrs)
 
     def folded(array: xr.DataArray) -> xr.DataArray:
@@ -370,7 +362,7 @@ def _without_baseline(
     if not enough:
         raise RangeError(
             f"baseline={shown(baseline)} has too few points with a number and an "
-            f"error: {degree + 2} are needed, in one spectrum at least"
+            f"error: {degree + 2} are needed"
         )
     level, errors = over_spectra(
         _polynomial,
@@ -424,21 +416,16 @@ def _polynomial(
 
 def _called(coupling: Any, E: np.ndarray) -> np.ndarray:
     """Return C(E) of a callable, which must be positive numbers for every E."""
-    fix = "coupling=lambda E: 1 + (E / 5)**2, with E in meV, one array"
+    fix = "coupling=lambda E: 1 + (E / 5)**2, E in meV"
     try:
         with np.errstate(all="ignore"):  # what overflows is refused below
             given = coupling(E.copy())
         if hasattr(given, "units") or np.asarray(given).dtype.kind not in "fiu":
-            raise TypeError("it returns something else than numbers without units")
+            raise TypeError("it returns no plain numbers")
         answer = np.broadcast_to(np.asarray(given, dtype=float), E.shape)
     except Exception as error:  # of a function that is not ours
         raise QuantityError(
             f"coupling(E) failed: {type(error).__name__}: {error}", fix=fix
         ) from error
-    if not (np.isfinite(answer) & (answer > 0)).all():
-        raise QuantityError(
-            f"coupling(E) ranges from {answer.min():g} to {answer.max():g}, and must "
-            "be finite and positive",
-            fix=fix,
-        )
+    require_values(answer, "coupling(E)", above=0, below=np.inf, error=QuantityError)
     return answer

@@ -9,7 +9,7 @@ import scipy
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import resolve_temperature
+from xbp.core.conditions import check_statistics, resolve_temperature
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.core.format import span
 from xbp.core.grid import bin_limits, interpolate, overlap, rebinned, renamed
@@ -18,6 +18,7 @@ from xbp.core.guards import (
     require_dims,
     require_fraction,
     require_number,
+    require_values,
 )
 from xbp.core.independence import independence_name, mixed_independence, std_along
 from xbp.core.operation import operation
@@ -27,7 +28,7 @@ from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude
 from xbp.models.factors import thermal_factor
 from xbp.models.lineshapes import FWHM_PER_SIGMA
-from xbp.reduction.arithmetic import convert
+from xbp.reduction.arithmetic import convert, require_alike
 
 __all__ = ["convolve", "like", "to_quantum"]
 
@@ -165,21 +166,12 @@ def _sigma_at(value: xr.DataArray, resolution: Any, width: Width) -> np.ndarray:
         curve = unwrap(resolution)[0]
         if curve.attrs.get("quantity") == "energy_resolution" and width != "fwhm":
             raise QuantityError("the curve is a FWHM", fix="width='fwhm'")
-        geometries = {x.attrs.get("geometry") for x in (curve, value)} - {None}
-        if len(geometries) > 1:
-            raise QuantityError(
-                f"the resolution is of {curve.attrs['geometry']} geometry, the data of "
-                f"{value.attrs['geometry']}",
-                fix="give the measured width: data.bp.fit_elastic_line().fwhm",
-            )
+        require_alike(value, curve, "the resolution")
         wide = _curve_at(E, units, curve)
     else:
         number = magnitude(resolution, units, name="resolution", energy=True)
         wide = np.full(E.shape, number)
-    if not (np.isfinite(wide) & (wide > 0)).all():
-        raise RangeError(
-            f"the resolution is {wide[~(wide > 0)][0]:g} {units}, but must be positive"
-        )
+    require_values(wide, "the resolution", units, above=0, below=np.inf)
     return np.asarray(wide / FWHM_PER_SIGMA if width == "fwhm" else wide)
 
 
@@ -192,8 +184,7 @@ def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
     if curve.dims != ("E",) or "E" not in curve.coords:
         raise QuantityError(
             f"the resolution is over {curve.dims}; it must be a curve over E",
-            fix="xr.DataArray(fwhm, {'E': ('E', energies, {'units': 'meV'})}, "
-            "attrs={'units': 'meV'})",
+            fix="xr.DataArray(fwhm, {'E': ('E', energies)}), with units of both",
         )
     factors = [
         convert_factor(require_units(x, name, "meV"), units, name=name, energy=True)
@@ -214,7 +205,7 @@ def _curve_at(E: np.ndarray, units: str, curve: xr.DataArray) -> np.ndarray:
         raise RangeError(
             f"the resolution is known from {own[0]:g} to {own[-1]:g} {units}, "
             f"the data range from {E[0]:g} to {E[-1]:g}",
-            fix="give it over the whole range, or cut the data: data.sel(E=slice(...))",
+            fix="cut the data: data.sel(E=slice(...))",
         )
     values = curve.assign_coords(E=own).drop_attrs(deep=False)
     at = interpolate(values, None, "E", np.clip(E, own[0], own[-1]))[0]
@@ -267,13 +258,11 @@ def to_quantum(data: Data, T: Any = None) -> Data:
     0.681
     """
     signal = read(data, "dynamic_structure_factor")
-    statistics = signal.value.attrs.get("statistics")
-    if statistics != "classical":
-        raise QuantityError(
-            f"'{signal.value.name}' has the statistics {statistics!r}; only a "
-            "classical S(Q,E) lacks detailed balance",
-            fix="data['S'].attrs['statistics'] = 'classical' if it is straight from MD",
-        )
+    check_statistics(
+        signal.value.attrs.get("statistics"),
+        "classical",
+        "a quantum S(Q,E) obeys detailed balance already",
+    )
     value, kelvin = signal.value, resolve_temperature(signal.value, T)
     lower, upper = bin_limits(signal.source, "E")
     E = value["E"].variable
@@ -396,11 +385,10 @@ def like(
     simulated: Signal = read(data, "dynamic_structure_factor")
     require_dims(simulated.value, ("Q", "E"), "like")
     maps = [measured.value.dims, *([simulated.value.dims] if scale else [])]
-    if any({*dims} != {"Q", "E"} for dims in maps):
+    if any(set(dims) != {"Q", "E"} for dims in maps):
         raise RangeError(
-            "the experiment, and the simulation if it is scaled, must be one map over Q "
-            "and E",
-            fix="choose one element of every other dimension: .isel(...)",
+            "the experiment, and what is scaled to it, must be one map over Q and E",
+            fix="choose one: .isel(...)",
         )
     quantum: Any = data
     if simulated.value.attrs.get("statistics") == "classical":
@@ -438,10 +426,7 @@ def like(
     out = xr.DataArray(mean, {**kept, "Q": Q, "E": E}, name=value.name)
     out = out.transpose(*dims)
     if not bool(out.notnull().any()):
-        raise RangeError(
-            "the simulation and the experiment have no bin in common",
-            fix="simulate as far as the experiment reaches, in Q and E",
-        )
+        raise RangeError("the simulation and the experiment have no bin in common")
     factor = 1.0
     if scale:
         factor = _common_factor(out, measured, FWHM_PER_SIGMA * float(sigma.max()))
@@ -475,7 +460,7 @@ def _require_same_temperature(
         raise TemperatureError(
             f"the simulation is at {float(other.min()):g} K, the experiment at "
             f"{float(kelvin.min()):g} K",
-            fix="simulate at that temperature; T_tolerance= allows a difference",
+            fix="T_tolerance= allows a difference",
         )
 
 
@@ -489,8 +474,6 @@ def _common_factor(simulated: xr.DataArray, measured: Signal, beyond: float) -> 
     above, below = (float(x.where(both).sum()) for x in (measured.value, simulated))
     if not (above > 0 and below > 0 and np.isfinite(above / below)):
         raise RangeError(
-            "no factor can be fitted: beyond one FWHM of the elastic line they share "
-            "no bin with positive numbers",
-            fix="leave scale= out",
+            "no factor can be fitted: no positive numbers beyond one FWHM in common"
         )
     return above / below

@@ -16,26 +16,28 @@ from xbp.core.errors import QuantityError, XbpError
 from xbp.core.guards import (
     at_most_one,
     require_agreement,
+    require_finite,
+    require_given,
     require_number,
     require_positive,
     shown,
 )
 from xbp.core.optional import require
 from xbp.core.signal import Signal
-from xbp.core.units import convert_factor, magnitude
+from xbp.core.units import magnitude, parse_unit, split_quantity
 
 __all__ = [
+    "SAMPLE_LABELS",
     "Atoms",
     "Scatterer",
-    "another_sample",
     "atoms_of",
     "coherent_part",
     "effective_mass",
     "mass_of",
     "mass_or_u2",
     "mean_scattering_lengths",
+    "moles_of",
     "numbers_of",
-    "off_scale",
     "resolve_mass",
     "sample_attribute",
     "sample_density",
@@ -43,11 +45,10 @@ __all__ = [
     "sample_mass",
     "scatterer",
     "table_entry",
-    "wrong_limit",
 ]
 
 #: Attributes that identify a sample.
-_LABELS: Final = ("composition", "sample", "sample_name", "source")
+SAMPLE_LABELS: Final = ("composition", "sample", "sample_name", "source")
 
 
 class Scatterer(NamedTuple):
@@ -91,8 +92,7 @@ def scatterer(
         ones; or pairs of one and the incoherent cross section (bare: barn), which is
         tabulated otherwise.
     imaginary : float
-        Largest share of (Im b)² in |b|² that is neglected: boron has 0.2 %, boron-10 97
-        %.
+        Largest share of (Im b)² in |b|² that is neglected: boron has 0.2 %.
     variation : float
         Largest change of |b|² between 5 and 100 meV, relative to its mean, that is
         neglected.
@@ -121,9 +121,6 @@ def scatterer(
     >>> found = scatterer("Zr")
     >>> found.b, round(found.sigma, 2)
     (7.16, 6.46)
-    >>> round(scatterer("Gd", {"Gd": 9.5 - 13.82j}).sigma - 151,
-    ...     1)  # without the incoherent part
-    35.3
     """
     entry = table_entry(symbol, instead)
     neutron: Any = getattr(entry, "neutron", None)
@@ -164,8 +161,7 @@ def _lengths(symbol: str, value: Any) -> tuple[complex, float | None]:
         )
     if not isinstance(first, complex | np.complexfloating):
         return magnitude(first, "fm", name=name), incoherent
-    if not np.isfinite(first):
-        raise QuantityError(f"{name} is {first}, but must be finite")
+    require_finite([first.real, first.imag], name)
     return complex(first) if first.imag else float(first.real), incoherent
 
 
@@ -190,7 +186,7 @@ def table_entry(symbol: str, instead: str = "") -> Any:
         Without periodictable; it names what to give `instead`.
     """
     periodictable = require(
-        "periodictable", "masses and scattering lengths are looked up in it", "neutron",
+        "periodictable", "it has masses and scattering lengths", "neutron",
         instead,
     )  # fmt: skip
     try:
@@ -302,8 +298,8 @@ def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
         }
     if not numbers or min(numbers.values()) <= 0:
         raise QuantityError(
-            f"composition={shown(composition)} is not elements and their numbers",
-            fix="composition='Zr46Cu46Al8', or {'Zr': 46, 'Cu': 46, 'Al': 8}",
+            f"composition={shown(composition)} is not a formula",
+            fix="composition='Zr46Cu46Al8'",
         )
     return numbers
 
@@ -311,13 +307,7 @@ def numbers_of(composition: str | Mapping[str, float]) -> dict[str, float]:
 def resolve_mass(
     mass: Any, composition: str | Mapping[str, float] | None
 ) -> float | None:
-    """Return the mass in u from one of both arguments; None if neither is given.
-
-    Raises
-    ------
-    QuantityError
-        If both are given, or the mass is not positive.
-    """
+    """Return the mass in u from one of both arguments; None if neither is given."""
     at_most_one(mass=mass, composition=composition)
     if composition is not None:
         return float(effective_mass(composition))
@@ -344,7 +334,7 @@ def mass_or_u2(
     if u2 is None and "u2" not in value.coords:
         raise QuantityError(
             "none of mass=, composition=, u2= is given",
-            fix="composition='Zr46Cu46Al8', mass='50.94 u' or u2='0.0066 angstrom^2'",
+            fix="composition='V', mass='50.94 u' or u2='0.0066 angstrom^2'",
         )
     return np.nan, resolve_u2(value, u2=u2)
 
@@ -402,9 +392,8 @@ def sample_mass(
         if _is_of_one_element(signal, weight):
             return weight, "weight in the file"
         raise QuantityError(
-            f"weight={weight:.6g} g/mol of the data is not the mass of one element",
-            reason="the f-sum rule needs the effective mass, 2.49 u of D2O",
-            fix="composition='D2O', or mass='2.49 u'",
+            f"weight={weight:.6g} g/mol of the data is not that of one element",
+            fix="composition='D2O', or the effective mass, mass='2.49 u'",
         )
     name = "mass" if composition is None else "composition"
     atoms = 1.0
@@ -431,8 +420,8 @@ def _is_of_one_element(signal: Signal, weight: float) -> bool:
     """
     sigma = [_carried_number(signal, name) for name in ("sigma_coh", "sigma_inc")]
     periodictable = require(
-        "periodictable", "whether the weight in the file is that of an atom is looked "
-        "up in it", "neutron", "mass='26.98 u' or composition='Al'",
+        "periodictable", "it has the masses of atoms", "neutron",
+        "mass='26.98 u' or composition='Al'",
     )  # fmt: skip
     for element in periodictable.elements:
         if element.number >= 1 and abs(element.mass - weight) <= 1e-3 * weight:
@@ -461,11 +450,9 @@ def sample_density(
     carried = {name: _carried_number(signal, name) for name in names}
     name, known = next(((n, v) for n, v in carried.items() if v), ("", None))
     if number_density is None:
-        if known is None:
-            raise QuantityError(
-                "the number density is not known",
-                fix="number_density='0.057 1/angstrom^3'",
-            )
+        fix = "number_density='0.057 1/angstrom^3'"
+        require_given(fix, error=QuantityError, number_density=known)
+        assert known is not None
         return known, f"attrs['{name}']"
     given = require_positive(number_density, "number_density", "1/angstrom**3")
     if known is not None:
@@ -490,77 +477,23 @@ def coherent_part(signal: Signal) -> str | None:
 
 def sample_labels(signal: Signal) -> dict[str, Any]:
     """Return the attributes that identify the sample of a signal."""
-    found = {name: sample_attribute(signal, name) for name in _LABELS}
+    found = {name: sample_attribute(signal, name) for name in SAMPLE_LABELS}
     return {name: label for name, label in found.items() if label is not None}
 
 
-def another_sample(signal: Signal, sq: Signal) -> str | None:
-    """Return a sentence if S(Q) is of another sample than the data; else None.
-
-    Compositions decide if both have one, then the names of the samples, then the files.
-    """
-    ours, theirs = sample_labels(signal), sample_labels(sq)
-    for name in _LABELS:
-        if name not in ours or name not in theirs:
-            continue
-        left, right = f"{theirs[name]!s:.60}", f"{ours[name]!s:.60}"
-        if name == "composition":
-            if _same_parts(str(theirs[name]), str(ours[name])):
-                return None
-        elif theirs[name] == ours[name]:
-            return None
-        what = name if name in ("composition", "source") else "sample"
-        return f"the {what} of S(Q) is '{left}', that of the data '{right}'"
-    return None
-
-
-def _same_parts(left: str, right: str) -> bool:
-    """Return whether two compositions agree, to 0.01 in the part of each element."""
-
-    def parts(text: str) -> dict[str, float]:
-        try:
-            numbers = numbers_of(text)
-        except XbpError:  # not a formula but a name
-            return {text: 1.0}
-        return {s: number / sum(numbers.values()) for s, number in numbers.items()}
-
-    a, b = parts(left), parts(right)
-    return all(abs(a.get(s, 0.0) - b.get(s, 0.0)) < 0.01 for s in {*a, *b})
-
-
-def off_scale(sq: xr.DataArray) -> str | None:
-    """Return a sentence if what is called S(Q) does not tend to 1.
-
-    It tends to 0, as F(Q) does, or is on an arbitrary scale.
-
-    Examples
-    --------
-    >>> Sq = xr.DataArray(np.linspace(0.0, 8.0, 20), dims="Q", attrs={"units": "1"})
-    >>> off_scale(Sq)[:45]
-    'S(Q) is 6.1 on average over its upper half, a'
-    >>> off_scale(Sq / 6) is None
-    True
-    """
-    level = wrong_limit(sq)
-    if level is None:
-        return None
-    start = f"S(Q) is {level:.2g} on average over its upper half, "
-    if abs(level) <= 0.2 and float(sq.min()) < 0:
-        return f"{start}and negative elsewhere, as F(Q) = S(Q) - 1 is"
-    return f"{start}and does not tend to 1: its scale is arbitrary"
-
-
-@np.errstate(over="ignore", invalid="ignore")  # a mean that overflows is of no scale
-def wrong_limit(
-    sq: xr.DataArray, limits: tuple[float, float] = (0.6, 1.6)
-) -> float | None:
-    """Return the mean of S(Q) over its upper half if it is outside `limits`.
-
-    None also if it is not known: for dask, or fewer than ten points.
-    """
-    if sq.chunks is not None or sq.sizes.get("Q", 0) < 10:
-        return None
-    upper = sq.isel(Q=slice(sq.sizes["Q"] // 2, None))
-    level = float(upper.mean()) * convert_factor(sq.attrs["units"], "1")
-    inside = limits[0] < level < limits[1]
-    return None if inside or not np.isfinite(level) else level
+def moles_of(
+    given: Any, name: str, composition: str | Mapping[str, float] | None
+) -> float:
+    """Return an amount in moles; of atoms if it is a mass."""
+    _, units = split_quantity(given, name)
+    if units is None or not parse_unit(units).is_compatible_with("g"):
+        moles = magnitude(given, "mol", name=name, default="1")
+        return require_positive(moles, name, error=QuantityError)
+    if composition is None:
+        raise QuantityError(
+            f"{name}={given!r} is a mass, which needs the composition",
+            fix=f"composition='Zr46Cu46Al8', or {name}='0.1 mol'",
+        )
+    return require_positive(given, name, "g", error=QuantityError) / mass_of(
+        composition
+    )

@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import check_statistics, resolve_temperature
 from xbp.core.diagnostic import Diagnostic, diagnosed
-from xbp.core.errors import CoordinateError, QuantityError, RangeError
-from xbp.core.grid import bin_limits, interval, select_range
-from xbp.core.guards import choose, require_dims, require_number
-from xbp.core.independence import collapsed, std_along
+from xbp.core.independence import collapsed
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
-from xbp.core.schema import labels, per_unit
-from xbp.core.signal import Signal, over_spectra, read
+from xbp.core.schema import per_unit
 from xbp.core.status import NO_SCATTERING, OK
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.multiphonon import Below
-from xbp.reduction.detailed_balance import REVERSED_BELOW, require_sign
-from xbp.reduction.dos_area import (
-    area_attributes,
-    area_coordinate,
-    known_area,
-    require_known_area,
-)
-from xbp.reduction.inversion import STATUSES, Inversion
-from xbp.reduction.sample import mass_or_u2, numbers_of
+from xbp.reduction.detailed_balance import REVERSED_BELOW
+from xbp.reduction.dos_area import area_attributes, area_coordinate
+from xbp.reduction.multiphonon import Task
+from xbp.reduction.sample import numbers_of
 
-__all__ = ["Task", "to_vibrational_dos"]
-
-#: What is returned of the `Solution` of each map, besides its densities.
-_NUMBERS = (
-    "u2", "status", "u2_status", "iterations", "change", "orders", "scale", "constant",
-    "extended", "highest", "background", "u2_below_std",
-)  # fmt: skip
-#: Limits of numbers among the options, which are positive.
-_BELOW = {"tolerance": 1.0, "end": 1.0, "background": np.inf, "uncertain": np.inf}
+__all__ = ["correct_multiphonon", "to_vibrational_dos"]
 
 
 @operation(
@@ -238,9 +218,8 @@ def to_vibrational_dos(
         doubt = Diagnostic(
             "background_in_dos",
             "warning",
-            f"{100 * float(constant_part.max()):.3g} % of S(Q,E) in E_range is "
-            "independent of Q, unlike phonon scattering",
-            "subtract the empty can and the background first",
+            f"{100 * float(constant_part.max()):.3g} % of S(Q,E) does not depend on Q",
+            "subtract the background first",
         )
         attrs |= diagnosed(value.attrs, doubt)
     g, g_std = (
@@ -265,18 +244,18 @@ def to_vibrational_dos(
     low, high = task.reach()
     constant = found["constant"]
     report = {
-        "iterations": (found["iterations"], "1", "iterations until g stayed"),
-        "change": (found["change"], "1", "last change of g over its maximum"),
+        "iterations": (found["iterations"], "1", "iterations"),
+        "change": (found["change"], "1", "last change of g"),
         "orders": (found["orders"], "1", "most phonons at once"),
         "scale": (
             (found["scale"] / to_mev).where(whole), scale_units, "scale of the data",
         ),
-        "multiple_scattering": (constant, "1", "multiple over multiphonon scattering"),
-        "background": (constant_part, "1", "part of S that does not depend on Q"),
+        "multiple_scattering": (constant, "1", "multiple scattering"),
+        "background": (constant_part, "1", "part without Q"),
         "extended": (found["extended"].where(whole), "1", "area below the range"),
         "highest_phonon": (found["highest"] / to_mev, e_units, "end of the phonons"),
-        "E_low": (low, e_units, "where the range of g begins"),
-        "E_high": (high, e_units, "where the range of g ends"),
+        "E_low": (low, e_units, "begin of g"),
+        "E_high": (high, e_units, "end of g"),
     }  # fmt: skip
     if signal.std is not None:
         report["u2_std"] = (u2_std, "angstrom**2", "standard deviation of u2")
@@ -285,6 +264,100 @@ def to_vibrational_dos(
         answer[name].attrs = {"units": units, "long_name": label}
     answer["g"].attrs |= diagnosed(answer["g"].attrs, *_doubts(unwrap(answer)[0]))
     return out
+
+
+@operation(takes="dynamic_structure_factor")
+@carries_common_errors()
+def correct_multiphonon(
+    data: Data,
+    T: Any = None,
+    E_range: Any = None,
+    Q_range: Any = None,
+    *,
+    mass: Any = None,
+    composition: str | Mapping[str, float] | None = None,
+    u2: Any = None,
+    multiple_scattering: float | Literal["fit"] = 0.0,
+    below: Below = "debye",
+    tolerance: float = 1e-4,
+    initial_dos: xr.DataArray | xr.Dataset | None = None,
+    join_range: Any = None,
+    end: float = 0.25,
+    background: float = 0.5,
+    uncertain: float = 0.3,
+    reversed_below: float | None = REVERSED_BELOW,
+) -> Data:
+    """Take multiphonon and multiple scattering off S(Q,E), leaving one phonon.
+
+    g(E) is found as by `to_vibrational_dos`; then N(1+C) Σ S_n of two and more phonons
+    is subtracted at every Q and E, of either sign; the elastic line is left too. Bins
+    that are NaN stay NaN.
+
+    Parameters
+    ----------
+    data, T, E_range, Q_range, mass, composition, u2, multiple_scattering, below,
+    tolerance, initial_dos, join_range, end, background, uncertain, reversed_below
+        As for `to_vibrational_dos`; E_range is where g is found, the correction is made
+        everywhere.
+
+    Returns
+    -------
+    same type as `data`
+        S(Q,E) on the same grid, with the coordinates ``u2`` (that of the last
+        iteration, which `to_gdos` and `to_bqe` then use), ``temperature`` and
+        ``status``, which is ``u2_status`` of `to_vibrational_dos`: what is subtracted
+        is known if all modes are. NaN where it is not "ok". The standard deviation
+        is that of the data: what is subtracted is taken as exact.
+
+    Raises
+    ------
+    XbpError
+        As for `to_vibrational_dos`.
+
+    References
+    ----------
+    As for `to_vibrational_dos`.
+
+    Examples
+    --------
+    >>> import numpy as np, xbp
+    >>> E = np.arange(1.0, 31)
+    >>> g = xbp.new_dataset("vibrational_dos", E**2, units="1", coords={"E": (E,
+    ...     "meV")}, temperature="300 K")
+    >>> Q = np.arange(2, 10, 0.5)
+    >>> S = g.bp.multiphonon_sqe(Q, composition="V", area=1)
+    >>> left = S.bp.correct_multiphonon(E_range=(0.5, 30.5), composition="V")
+    >>> one = g.bp.multiphonon_sqe(Q, composition="V", area=1, part="one")
+    >>> bool(np.allclose(left.S.sel(E=slice(1, 60)), one.S.sel(E=slice(1, 60)),
+    ...     atol=1e-6))
+    True
+    """
+    task = Task.of(
+        data, T, E_range, Q_range, mass=mass, composition=composition, u2=u2,
+        multiple_scattering=multiple_scattering, below=below, tolerance=tolerance,
+        initial_dos=initial_dos, join_range=join_range, end=end, background=background,
+        uncertain=uncertain, reversed_below=reversed_below,
+    )  # fmt: skip
+    value = task.signal.value
+    found = task.run(task.axis().taken)
+    coords: dict[Any, Any] = {
+        name: c.variable for name, c in value.coords.items() if name != "u2"
+    }
+    coords |= task.conditions(found)
+    # What is subtracted depends on all modes: it is known if u² is.
+    dims, words, _ = coords.pop("u2_status")
+    label = "whether the multiphonon scattering was found"
+    coords["status"] = (dims, words, {"long_name": label})
+    left = value.drop_vars(list(value.coords)) - found["many"]
+    left = left.where(found["u2_status"] == 0).transpose(*value.dims)
+    answer: Data = task.signal.answer(
+        left.drop_vars(list(left.coords)).assign_coords(coords),
+        task.signal.std,
+        operation="correct_multiphonon",
+        arguments=task.arguments,
+        attrs={"energy_zero": "used by correct_multiphonon"},
+    )
+    return answer
 
 
 def _doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
@@ -302,22 +375,20 @@ def _doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
         end = f"{high:.4g} {units}" if np.isfinite(high) else "the highest phonon"
         yield doubt(
             "background_in_multiple_scattering",
-            "a background beyond E_range was taken for multiple scattering",
+            "background was taken for multiple scattering",
             f"end E_range at {end}, or pass multiple_scattering=0.2",
         )
     elif bool((status != OK).any()):
         yield doubt(
             "no_dos",
             f"g(E) was not found in {int((status != OK).sum())} of {status.size} fits",
-            "E_range should contain all phonons and no background or quasi-elastic "
-            "line (.bp.mask_elastic)",
+            "E_range must hold all phonons, no background, and no line, as of a liquid",
         )
     extended = float(ds["extended"].max())
     if extended > 0.1:
         yield doubt(
             "extended_area",
-            f"{100 * extended:.2g} % of the area of g(E) was extended below E_range: "
-            "u2 and the scale depend on it",
+            f"{100 * extended:.2g} % of the area of g(E) was extended below E_range",
         )
     C = ds["multiple_scattering"]
     # In a sample that scatters a tenth, neutrons scattered twice are a part of those
@@ -328,16 +399,16 @@ def _doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
             "multiple_scattering",
             f"the multiple scattering is {what}, {float(C.min()):.3g} to "
             f"{float(C.max()):.3g}: check the background that was subtracted",
-            "cut the data where the background begins, or pass multiple_scattering=0.2",
+            "cut the data, or pass multiple_scattering=0.2",
         )
     if g.dims != ("E",) or not bool(g.notnull().any()):
         return
     if float(g.idxmax("E")) < 0.08 * float(g.E[-1]):
         yield doubt(
             "elastic_line_in_dos",
-            f"g(E) is highest at its low end, {float(g.idxmax('E')):.3g} {units}: it "
-            "may contain an elastic line",
-            "begin E_range higher, or .bp.mask_elastic(…) S(Q,E) first",
+            f"g(E) is highest at its low end, {float(g.idxmax('E')):.3g} {units}, as "
+            "by an elastic line",
+            "begin E_range higher",
         )
     known = g[g.notnull().values]
     tenth = known.sizes["E"] // 10
@@ -351,301 +422,3 @@ def _doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
                 "background",
                 "end E_range at the highest phonon",
             )
-
-
-class Continuation(NamedTuple):
-    """g(E) above the range in which it is measured.
-
-    Attributes
-    ----------
-    value, std : xarray.DataArray
-        On any scale, over ``_i`` and further dimensions; the std is NaN if unknown.
-    E, lower, upper : numpy.ndarray, shape (n_i,)
-        Centres and limits of its bins in meV; empty if there is none.
-    end : float
-        Where the bins of the data end in which g is found, in meV.
-    joined : numpy.ndarray of bool, shape (n_E,)
-        Bins of the data over which it is scaled to have their area.
-    whole : bool
-        Whether it is known to contain all modes.
-    """
-
-    value: xr.DataArray | None = None
-    std: xr.DataArray | None = None
-    E: np.ndarray = np.empty(0)
-    lower: np.ndarray = np.empty(0)
-    upper: np.ndarray = np.empty(0)
-    end: float = np.inf
-    joined: Any = False
-    whole: bool = False
-
-
-def _continuation(
-    initial: Any, join_range: Any, signal: Signal, in_E: np.ndarray
-) -> Continuation:
-    """Read the density that continues g where `in_E`, its bins, end."""
-    if initial is None:
-        return Continuation()
-    other = read(initial, "vibrational_dos")
-    require_dims(other.value, "E", "initial_dos", error=CoordinateError)
-    further = [d for d in other.value.dims if d != "E"]
-    if foreign := {*further} - {*signal.value.dims}:
-        raise QuantityError(
-            f"initial_dos has dimensions {foreign} that the data do not have",
-            fix=f"initial_dos=dos.isel({foreign.pop()}=0)",
-        )
-    require_known_area(other.value, "initial_dos")
-    own = other.value["E"].values
-    known = other.value.notnull().all(further).values & (own > 0)
-    E = own * per_unit(other.value, "E")
-    lower, upper, low, high = (
-        edge * per_unit(one.value, "E")
-        for one in (other, signal)
-        for edge in bin_limits(one.source, "E")
-    )
-    start, end = float(low[in_E][0]), float(high[in_E][-1])
-    if not known.any() or not upper[known][-1] > end:
-        raise RangeError(
-            f"initial_dos ends at {upper[known].max(initial=0):.4g} meV, but the "
-            f"data reach {end:.4g} meV",
-            fix="initial_dos=g of a higher incident energy, or leave it out",
-        )
-    to_mev = per_unit(signal.value, "E")
-    first, last = max((start + end) / 2, float(lower[known][0])), end
-    if join_range is not None:  # in the units of the data, as E_range
-        limits = interval(join_range, signal.value, "E", name="join_range")
-        first, last = (limit * to_mev for limit in limits)
-    centres = signal.value["E"].values * to_mev
-    joined = in_E & (centres >= max(first, E[known][0]))
-    joined &= centres <= min(last, E[known][-1])
-    if not joined.any():
-        raise RangeError(
-            f"the data and initial_dos have no bin in common from {first:.4g} "
-            f"to {last:.4g} meV, where they are scaled to equal area",
-            fix="join_range=('10 meV', '20 meV'), a range where both have values",
-        )
-    bare = [c for c, x in other.value.coords.items() if "E" in x.dims or not x.dims]
-    value, std = other.both(
-        lambda part: part.drop_vars(bare, errors="ignore").isel(E=known).rename(E="_i")
-    )
-    return Continuation(
-        value,
-        value * np.nan if std is None else std,
-        E[known],
-        lower[known],
-        upper[known],
-        end,
-        joined,
-        known_area(other.value),
-    )
-
-
-class Axis(NamedTuple):
-    """Energies of a g(E), in meV: bins of the data, and those that continue.
-
-    `taken` are the bins of both that are used, `own` is the number of the data's.
-    """
-
-    taken: np.ndarray
-    centres: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    further: bool
-    own: int
-
-
-@dataclass(frozen=True)
-class Task:
-    """A map to be inverted, and what sets 2W."""
-
-    signal: Signal
-    temperature: xr.DataArray
-    u2: xr.DataArray
-    grid: Inversion
-    further: Continuation
-    arguments: dict[str, Any]
-
-    @classmethod
-    def of(
-        cls, data: Any, T: Any, E_range: Any, Q_range: Any, *, initial_dos: Any,
-        reversed_below: float | None, **options: Any,
-    ) -> Task:  # fmt: skip
-        """Read the map and the arguments of `to_vibrational_dos`."""
-        name = getattr(initial_dos, "name", None) or "g"
-        arguments = {
-            "T": T, "E_range": E_range, "Q_range": Q_range, **options,
-            "initial_dos": None if initial_dos is None else str(name),
-        }  # fmt: skip
-        signal = read(data, "dynamic_structure_factor")
-        value, source = signal.value, signal.source
-        require_dims(
-            value, ("E", "Q"), "the separation of one phonon from many",
-            fix="pass S(Q,E) before cutting it", error=CoordinateError,
-        )  # fmt: skip
-        if check_statistics(value.attrs.get("statistics")) != "quantum":
-            raise QuantityError(
-                "S(Q,E) is classical; the expansion in phonons obeys detailed balance",
-                fix="data.bp.to_quantum(), or g(E) of the trajectory, traj.bp.vdos()",
-            )
-        choose(options["below"], Below, "below")
-        for key, limit in _BELOW.items():
-            require_number(options[key], key, above=0, below=limit)
-        scattering, C = options["multiple_scattering"], 0.0
-        fitted = isinstance(scattering, str) and scattering == "fit"
-        if not fitted:
-            C = require_number(scattering, "multiple_scattering", least=0)
-            arguments["multiple_scattering"] = C
-        temperature = resolve_temperature(value, T)
-        require_sign(value, signal.std, temperature, reversed_below)
-        per_gamma, displacement = mass_or_u2(
-            value, **{key: options[key] for key in ("mass", "composition", "u2")}
-        )
-        if bool((displacement == 0).any()):
-            raise QuantityError(
-                "u2 is 0 angstrom^2: g(E) is that of vibrations about fixed positions",
-                fix="for a liquid g(E)/E^2 is data.bp.to_bqe(u2='0 angstrom^2')"
-                ".bp.cut_Q(...); for a solid pass u2=, mass= or composition=",
-            )
-        to_mev, to_angstrom = (per_unit(value, dim) for dim in ("E", "Q"))
-        E, units = value["E"].values * to_mev, value["E"].attrs["units"]
-        lower, upper = bin_limits(source, "E")
-        q_lower, q_upper = bin_limits(source, "Q")
-        in_E = select_range(source, "E", E_range, name="E_range") & (E > 0)
-        in_Q = select_range(source, "Q", Q_range, name="Q_range")
-        if not in_E.any():
-            raise RangeError(
-                f"there are no bins at E > 0 in E_range; the data reach from "
-                f"{lower[0]:g} to {upper[-1]:g} {units}"
-            )
-        tail = fitted & (E[in_E][-1] < E)
-        if fitted and not tail.any():
-            low, high = float(lower[in_E][0]), float(upper[in_E][-1])
-            raise RangeError(
-                f"there are no data beyond E_range, {low:.4g} to {high:.4g} {units}, "
-                "to fit the multiple scattering",
-                fix=f"E_range=('{low:.4g} {units}', '{high * 0.7:.4g} {units}'), ending "
-                "at the highest phonon, or multiple_scattering=0.2",
-            )
-        further = _continuation(initial_dos, options["join_range"], signal, in_E)
-        grid = Inversion(
-            E, np.append(lower, upper[-1]) * to_mev, value["Q"].values * to_angstrom,
-            np.where(in_Q, (q_upper - q_lower) * to_angstrom, 0.0), in_E, tail, C,
-            per_gamma,
-            options["below"], options["tolerance"], options["end"],
-            options["background"], options["uncertain"],
-            further.E, further.joined & in_E, further.whole,
-        )  # fmt: skip
-        return cls(signal, temperature, displacement, grid, further, arguments)
-
-    def reach(self) -> tuple[xr.DataArray, xr.DataArray]:
-        """Return the limits of the part of E_range in which any Q has a value."""
-        used = xr.DataArray(self.grid.weight > 0, dims="Q")
-        used = used & xr.DataArray(self.grid.used, dims="E")
-        value = self.signal.value
-        known = ((abs(value.drop_vars(list(value.coords))) < np.inf) & used).any("Q")
-        lower, upper = (
-            xr.DataArray(limits, dims="E").where(known)
-            for limits in bin_limits(self.signal.source, "E")
-        )
-        return lower.min("E"), upper.max("E")
-
-    def axis(self) -> Axis:
-        """Return the bins of the data with E > 0, and those that continue them."""
-        edges, further = self.grid.edges, self.further
-        E, lower, upper = (
-            part[self.grid.positive] for part in (self.grid.E, edges[:-1], edges[1:])
-        )
-        slack = 1e-9 * np.min(upper - lower)
-        own, above = lower < further.end - slack, further.upper > further.end + slack
-        start = np.maximum(further.lower[above], further.end)
-        ends = further.upper[above]
-        return Axis(
-            np.append(own, above),
-            np.append(E[own], (start + ends) / 2),
-            np.append(lower[own], start),
-            np.append(upper[own], ends),
-            bool(above.any()),
-            own.size,
-        )
-
-    def run(self, taken: np.ndarray) -> dict[str, xr.DataArray]:
-        """Invert every map: g over the bins `taken`, the rest, and `_NUMBERS`."""
-        value, std, further = self.signal.value, self.signal.std, self.further
-        n, positive = further.E.size, self.grid.positive
-
-        def continued(own: np.ndarray, above: np.ndarray) -> np.ndarray:
-            """Return a density with the bins above its last value filled."""
-            known = np.flatnonzero(np.isfinite(own))
-            if n and known.size:
-                places = np.arange(own.size) > known[-1]
-                E = self.grid.E[positive]
-                own = np.where(places, np.interp(E, further.E, above), own)
-            both: np.ndarray = np.append(own, above)
-            return both[taken]
-
-        def invert(
-            S: np.ndarray, std: np.ndarray, kelvin: float, u2: float, *initial: Any
-        ) -> tuple[Any, ...]:
-            above, above_std = (np.atleast_1d(part)[:n] for part in initial)
-            end = self.grid.solve(S, std, kelvin, u2, above)
-            numbers = [getattr(end, name) for name in _NUMBERS]
-            return (
-                continued(end.g, end.join * above),
-                continued(end.g_std, end.join * above_std),
-                end.many,
-                *(
-                    np.float64(STATUSES.index(x) if isinstance(x, str) else x)
-                    for x in numbers
-                ),
-            )
-
-        found = over_spectra(
-            invert,
-            value,
-            None if std is None else std_along(std, "Q"),
-            self.temperature,
-            self.u2,
-            further.value,
-            further.std,
-            core=("Q", "E", "_i"),
-            gives=[("_g",), ("_g",), ("Q", "E"), *[()] * len(_NUMBERS)],
-            sizes={"_g": int(taken.sum())},
-        )
-        return dict(zip(("g", "g_std", "many", *_NUMBERS), found, strict=True))
-
-    def conditions(self, found: dict[str, xr.DataArray]) -> dict[str, Any]:
-        """Return the coordinates temperature, u2, status and u2_status."""
-        u2 = found["u2"]
-        # A u² that was given stays, however much of g was measured.
-        if not np.isnan(self.grid.per_gamma):
-            u2 = u2.where(found["u2_status"] == 0)
-        coords: dict[str, Any] = {
-            name: (c.dims, c.data, labels(name))
-            for name, c in (("temperature", self.temperature), ("u2", u2))
-        }
-        for name, label in (
-            ("status", "whether g(E) was found"),
-            ("u2_status", "whether the range holds all modes"),
-        ):
-            words = xr.apply_ufunc(
-                lambda codes: np.array(STATUSES)[np.asarray(codes).astype(int)],
-                found[name],
-                dask="parallelized",
-                output_dtypes=["<U22"],
-            )
-            coords[name] = (words.dims, words.data, {"long_name": label})
-        return coords
-
-    def error_of_u2(
-        self, found: dict[str, xr.DataArray], g_std: xr.DataArray, axis: Axis
-    ) -> xr.DataArray:
-        """Return the std of u² = (ħ²/2M) γ₀ from that of g, whose area stays 1."""
-        E = xr.DataArray(axis.centres, dims="_g")
-        width = xr.DataArray(axis.upper - axis.lower, dims="_g")
-        x = E / (2 * constants.BOLTZMANN_MEV * self.temperature)
-        per_g = 1 / (E * np.tanh(x)) - found["u2"] / self.grid.per_gamma
-        variance = ((per_g * width * g_std) ** 2).sum("_g")
-        out: xr.DataArray = (
-            self.grid.per_gamma**2 * variance + found["u2_below_std"] ** 2
-        ) ** 0.5
-        return out
