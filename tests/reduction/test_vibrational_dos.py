@@ -22,7 +22,8 @@ from xbp.errors import (
 )
 from xbp.reduction.inversion import Inversion
 from xbp.models.multiphonon import Modes
-from xbp.reduction.inversion import Inversion, _Step
+from xbp.reduction.inversion import Inversion, _Map
+from xbp.reduction.vibrational_dos import dos_doubts
 
 Q = np.arange(1.25, 12, 0.5)
 E_BINS = np.arange(-40.0, 61.0)
@@ -847,9 +848,9 @@ def test_bins_right_beyond_the_range_are_those_of_its_last_twentieth() -> None:
     g = np.concatenate([inside, np.full(5, np.nan)])
     beyond = np.concatenate([beyond, [0.3, 0.3, 0.3, -0.2, -0.2]])
     grid = SimpleNamespace(E=E, initial_E=np.empty(0), end=0.15)
-    assert Inversion._falls(grid, g, np.empty(0), beyond)  # type: ignore[arg-type]
+    assert Inversion.falls(grid, g, np.empty(0), beyond)  # type: ignore[arg-type]
     beyond[-2:] = np.nan
-    assert not Inversion._falls(grid, g, np.empty(0), beyond)  # type: ignore[arg-type]
+    assert not Inversion.falls(grid, g, np.empty(0), beyond)  # type: ignore[arg-type]
 
 
 def test_two_densities_are_joined_over_the_upper_half_of_the_range(
@@ -869,7 +870,7 @@ def test_two_densities_are_joined_over_the_upper_half_of_the_range(
     assert default == half != less
 
 
-def one_step(S: np.ndarray) -> _Step:
+def one_step(S: np.ndarray) -> _Map:
     """Vanadium at 300 K, in bins of 1 meV to 30 meV."""
     E = np.arange(1.0, 31.0)
     nowhere, everywhere = np.zeros(30, dtype=bool), np.ones(30, dtype=bool)
@@ -879,25 +880,22 @@ def one_step(S: np.ndarray) -> _Step:
         tolerance=1e-6, end=0.1, background=0.05, uncertain=0.1,
         initial_E=np.empty(0), joined=nowhere, whole=False,
     )  # fmt: skip
-    return _Step(
-        grid, S, 300.0, np.nan, everywhere, np.ones(S.shape), np.zeros(S.shape),
-        np.empty(0),
-    )  # fmt: skip
+    return _Map(grid, S, 300.0, np.nan, np.empty(0))
 
 
 def test_what_is_no_density_of_states_has_no_phonons(dos: xr.Dataset) -> None:
     """Its area, or the sum of its displacements, is negative."""
     S = dos.bp.multiphonon_sqe(Q, dos.E.values, composition="V", area=1).S.values
     step, g = one_step(S), dos.g.values
-    assert step(g) is not None
-    assert step(-0.5 * g) is None
+    assert step.follow(g) is not None
+    assert step.follow(-0.5 * g) is None
     spoiled = g.copy()
     kT = 25.852
     while Modes.of(dos.E.values, spoiled, kT, below="debye").gamma > 0:
         spoiled[0] -= 1e-4
     modes = Modes.of(dos.E.values, spoiled, kT, below="debye")
     assert modes.area > 0 > modes.gamma > -1
-    assert step(spoiled) is None
+    assert step.follow(spoiled) is None
 
 
 def test_a_background_is_found_where_it_is_more_than_noise(dos: xr.Dataset) -> None:
@@ -905,7 +903,7 @@ def test_a_background_is_found_where_it_is_more_than_noise(dos: xr.Dataset) -> N
     g = dos.g.values
     for seed in range(6):
         noise = 1e-3 * S.max() * np.random.default_rng(seed).standard_normal(S.shape)
-        state = one_step(S)(g)
+        state = one_step(S).follow(g)
         assert state is not None
         unit = state.scale * state.per_gamma
         left, background = one_step(S + noise).residuals(unit * g, state)

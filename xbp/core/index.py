@@ -16,7 +16,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "compare_fluctuations": "analysis.fluctuations",
         "convert": "reduction.arithmetic",
         "convolve": "reduction.resolution",
-        "correct_multiphonon": "reduction.multiphonon",
+        "correct_multiphonon": "reduction.vibrational_dos",
         "correct_neutron_weighting": "md.neutron_dos",
         "correlation_map": "analysis.scaling",
         "current_spectra": "md.spectra",

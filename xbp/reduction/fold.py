@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, Literal, NoReturn
 
 import numpy as np
@@ -32,6 +33,7 @@ from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.factors import GAIN_INFORMS
+from xbp.reduction.arithmetic import off_scale
 from xbp.reduction.detailed_balance import (
     REVERSED_BELOW,
     require_sign,
@@ -384,9 +386,22 @@ def integrate_E(data: Data, E_range: Any = None, T: Any = None) -> Data:
             "statistics": None,
             # A DataArray goes on without the attributes of its Dataset.
             **sample_labels(signal),
+            **diagnosed(value.attrs, *_doubts(out, sq_units, signal.units)),
         },
     )
     return answer
+
+
+def _doubts(sq: xr.DataArray, units: str, before: str) -> Iterator[Diagnostic]:
+    """Count the Q without S(Q), and doubt the limit of one on an absolute scale."""
+    if sq.chunks is not None:
+        return
+    if missing := int(sq.isnull().sum()):
+        message = f"S(Q) is NaN at {missing} of {sq.size} Q, where E_range has gaps"
+        yield Diagnostic("sq_incomplete", "info", message, "narrow E_range")
+    absolute = not parse_unit(before).dimensionless
+    if absolute and (text := off_scale(sq.assign_attrs(units=units))):
+        yield Diagnostic("sq_limit", "warning", text)
 
 
 def one_sided(value: xr.DataArray) -> bool:

@@ -136,6 +136,33 @@ class Inversion:
         """Bins of the answer."""
         return self.E > 0
 
+    def falls(self, g: np.ndarray, initial: np.ndarray, beyond: np.ndarray) -> bool:
+        """Return whether g is small at the end of its range, or right beyond it.
+
+        Its mean over the last 5 % of E, or at least three bins, is compared with its
+        maximum, that of means of three bins.
+        """
+        known = np.isfinite(g)
+        E, g_known = self.E[known], g[known]
+        top = E[-1]
+        further = np.flatnonzero(np.isfinite(beyond))
+        if self.initial_E.size:
+            E = np.append(E, self.initial_E)
+            g_known = np.append(g_known, initial)
+            further = further[:0]
+        at_end = 0.95 * E[-1] < E
+        at_end[-3:] = True
+        highest = g_known.max()
+        if E.size > 3:
+            smooth = np.convolve(g_known, np.ones(3) / 3, "valid")
+            highest = min(highest, smooth.max())
+        limit = self.end * highest
+        if g_known[at_end].mean() <= limit:
+            return True
+        after = further[self.E[further] <= 1.05 * top]
+        after = after if after.size >= 3 else further[:3]
+        return bool(after.size >= 3 and beyond[after].mean() <= limit)
+
     # What overflows is not found, and has a status.
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def solve(
@@ -248,7 +275,8 @@ class _Map:
             errors = np.where(self.weight > 0, std, 0.0)
             variance = (self.weight**2 * errors**2).sum(axis=0)
             g_std = (np.sqrt(variance) / np.abs(state.per_g * unit))[grid.positive]
-        falls = grid.whole or self.falls(shape, state, self.beyond(state) / unit)
+        initial, beyond = state.join * self.initial, self.beyond(state) / unit
+        falls = grid.whole or grid.falls(shape, initial, beyond)
         unexplained, background = self.residuals(unit * x, state)
         return Solution(
             shape[grid.positive],
@@ -285,33 +313,6 @@ class _Map:
         known = np.flatnonzero(np.isfinite(g))
         last = np.flatnonzero(np.nan_to_num(g) >= 0.1 * np.nanmax(g))[-1]
         return float(self.grid.edges[last + 1]) if last < known[-1] else float("nan")
-
-    def falls(self, g: np.ndarray, state: _State, beyond: np.ndarray) -> bool:
-        """Return whether g is small at the end of its range, or right beyond it.
-
-        Its mean over the last 5 % of E, or at least three bins, is compared with its
-        maximum, that of means of three bins.
-        """
-        grid, known = self.grid, np.isfinite(g)
-        E, g_known = grid.E[known], g[known]
-        top = E[-1]
-        further = np.flatnonzero(np.isfinite(beyond))
-        if grid.initial_E.size:
-            E = np.append(E, grid.initial_E)
-            g_known = np.append(g_known, state.join * self.initial)
-            further = further[:0]
-        at_end = 0.95 * E[-1] < E
-        at_end[-3:] = True
-        highest = g_known.max()
-        if E.size > 3:
-            smooth = np.convolve(g_known, np.ones(3) / 3, "valid")
-            highest = min(highest, smooth.max())
-        limit = grid.end * highest
-        if g_known[at_end].mean() <= limit:
-            return True
-        after = further[grid.E[further] <= 1.05 * top]
-        after = after if after.size >= 3 else further[:3]
-        return bool(after.size >= 3 and beyond[after].mean() <= limit)
 
     def start(self) -> np.ndarray:
         """Return g at the known bins: the one that continues, or one phonon's."""

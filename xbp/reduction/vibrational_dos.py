@@ -22,7 +22,7 @@ from xbp.reduction.dos_area import area_attributes, area_coordinate
 from xbp.reduction.multiphonon import Task
 from xbp.reduction.sample import numbers_of
 
-__all__ = ["correct_multiphonon", "to_vibrational_dos"]
+__all__ = ["correct_multiphonon", "dos_doubts", "to_vibrational_dos"]
 
 
 @operation(
@@ -262,7 +262,7 @@ def to_vibrational_dos(
     for name, (array, units, label) in report.items():
         answer[name] = array.variable
         answer[name].attrs = {"units": units, "long_name": label}
-    answer["g"].attrs |= diagnosed(answer["g"].attrs, *_doubts(unwrap(answer)[0]))
+    answer["g"].attrs |= diagnosed(answer["g"].attrs, *dos_doubts(unwrap(answer)[0]))
     return out
 
 
@@ -360,7 +360,7 @@ def correct_multiphonon(
     return answer
 
 
-def _doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
+def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
     """Doubt a g(E) by its status, by what was not measured and by its ends."""
     g, status = ds["g"], ds["status"]
     if any(v.chunks is not None for v in ds.variables.values()):
