@@ -242,11 +242,11 @@ def test_two_geometries_are_not_subtracted(glass: xr.Dataset) -> None:
 def test_grids_off_by_a_rounding_are_refused_with_both_named(glass: xr.Dataset) -> None:
     other = glass.assign_coords(E=("E", glass.E.values + 1e-7, glass.E.attrs))
     with pytest.raises(
-        CoordinateError, match=r"146 points from 0 .* 146 points from 1e-07"
+        CoordinateError, match=r"146 points from 0 .* 146 from 1e-07"
     ) as caught:
         glass.bp.subtract(other)
     assert "1e-07" in str(caught.value)
-    with pytest.raises(CoordinateError, match="lengths differ"):
+    with pytest.raises(CoordinateError, match="145 from"):
         glass.bp.subtract(glass.isel(E=slice(1, None)))
 
 

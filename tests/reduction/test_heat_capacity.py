@@ -111,7 +111,7 @@ def test_what_is_missing_is_asked_for() -> None:
             sample().bp.to_molar(
                 "formula units", **({"mass": 2, "molar_mass": 60} | kw)
             )
-    with pytest.raises(UnitsError, match="heat capacity is in"):
+    with pytest.raises(UnitsError, match="unit of a heat capacity"):
         sample("J").bp.to_molar("atoms", mass=2, molar_mass=60, atoms=1)
 
 

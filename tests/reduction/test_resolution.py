@@ -262,7 +262,7 @@ def test_what_cannot_be_broadened_is_refused() -> None:
         )
     with pytest.raises(CoordinateError, match=r"E=\['abc'\]"):
         xbp.direct_geometry_resolution(["abc"], 80, **ARCS)
-    with pytest.raises(CoordinateError, match="not ascending"):
+    with pytest.raises(CoordinateError, match="ascending"):
         xbp.direct_geometry_resolution([3.0, 1.0], 80, **ARCS)
 
 

@@ -203,7 +203,7 @@ def test_the_density_is_that_of_the_data_or_the_one_that_is_passed() -> None:
     assert sample_density(carrying(number_density=0.05), None)[0] == 0.05
     assert sample_density(carrying(V_rho=0.05), "50 1/nm^3")[0] == pytest.approx(0.05)
     assert sample_density(carrying(), 0.06)[0] == 0.06
-    with pytest.raises(QuantityError, match="not known"):
+    with pytest.raises(QuantityError, match="number_density= is missing"):
         sample_density(carrying(), None)
     with pytest.raises(QuantityError, match="number_density"):
         sample_density(carrying(number_density=0.05), 0.06)

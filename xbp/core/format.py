@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 __all__ = ["percent", "span", "with_error"]
 
 
@@ -50,9 +52,9 @@ def span(values: Any, units: str = "", digits: int = 10) -> str:
 
     Examples
     --------
-    >>> import numpy as np
     >>> span(np.array([2.0, 8.5]), "meV"), span(np.array(300.0), "K")
     ('2...8.5 meV', '300 K')
     """
-    low, high = (f"{float(end):.{digits}g}" for end in (values.min(), values.max()))
+    array = np.asarray(getattr(values, "values", values))
+    low, high = (f"{float(end):.{digits}g}" for end in (array.min(), array.max()))
     return f"{low if low == high else f'{low}...{high}'} {units}".rstrip()

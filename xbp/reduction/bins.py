@@ -142,12 +142,12 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     lower, upper = bin_limits(signal.source, dim)
     low, high = _limits(signal, dim, where, width)
     leftover: tuple[Any, ...] = low.dims
-    ends = float(low.min()), float(high.max())
+    ends = float(low.values.min()), float(high.values.max())
     require_inside(ends, (lower[0], upper[-1]), dim, own["units"])
     each = overlap(lower, upper, low.values[..., None], high.values[..., None])
     weights = xr.Variable((*leftover, dim), each)
     mean, std, coords = rebinned(value, signal.std, weights, dim)
-    if mean.chunks is None and not mean.notnull().any():
+    if mean.chunks is None and np.isnan(mean.data).all():
         where = f"{ends[0]:g} to {ends[1]:g} {own['units']}"
         raise RangeError(f"{dim} = {where} is nothing but NaN")
     coords[dim] = xr.Variable(low.dims, (low + high).data / 2, own)
@@ -175,7 +175,7 @@ def _add_coverage(answer: xr.Dataset, part: xr.Variable, name: str, dim: str) ->
     if not lazy and float(part.min()) >= 1 - 1e-9:
         return
     part = part.transpose(*answer[name].dims)
-    long_name = f"part of the interval of {dim} that has numbers"
+    long_name = f"part of the interval of {dim} with numbers"
     part.attrs = {"units": "1", "long_name": long_name}
     answer["coverage"] = part
     # Points of which nothing was measured are means of nothing.
@@ -187,7 +187,7 @@ def _add_coverage(answer: xr.Dataset, part: xr.Variable, name: str, dim: str) ->
             "info",
             f"means are over {100 * least:.3g} to {100 * float(part.max()):.3g} % of "
             f"the interval of {dim} (data.coverage)",
-            "choose a narrower interval",
+            "narrow the interval",
         )
         answer[name].attrs |= diagnosed(answer[name].attrs, doubt)
 

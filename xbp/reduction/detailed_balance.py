@@ -181,10 +181,10 @@ def detailed_balance(
     variables = {
         "ratio": (ratio, "1", "S(-E)/S(E)"),
         "temperature_at_E": (at_E, "K", "temperature implied at each E"),
-        "implied_temperature": (implied, "K", "temperature implied by both sides"),
+        "implied_temperature": (implied, "K", "implied temperature"),
         "implied_temperature_std": (implied * beta_std / beta, "K", error),
-        "n_points": (used.sum("E"), "1", "number of energies used"),
-        "status": (status, "", "whether there is a temperature"),
+        "n_points": (used.sum("E"), "1", "energies used"),
+        "status": (status, "", "status of the temperature"),
     }
     if std is not None:
         at_E_std = at_E**2 * constants.BOLTZMANN_MEV / E_mev * log_var**0.5

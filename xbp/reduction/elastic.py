@@ -173,17 +173,17 @@ def debye_waller(
     units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
     area = format_unit(parse_unit(signal.units) * parse_unit(e_units))
     variables = {
-        "u2": (u2.where(ok), units, "mean-square displacement per axis"),
+        "u2": (u2.where(ok), units, "u2 per axis"),
         "u2_std": (u2_std.where(ok), units, "standard deviation"),
         "u2_systematic": (systematic.where(ok), units, "error of u2 by the window"),
         "u2_by_window": (by_window.where(ok), units, "u2 of each window"),
         "explained": (explained, "1", "explained variance of ln S_el"),
         "broadening": (broadening, "1", "width at high over low Q"),
-        "n_points": (count, "1", "number of Q bins used"),
+        "n_points": (count, "1", "bins of Q used"),
         "elastic_intensity": (intensity, area, "integrated elastic line"),
         "Q_low": (Q.where(usable).min("Q"), q_units, "lowest Q fitted"),
         "Q_high": (Q.where(usable).max("Q"), q_units, "highest Q fitted"),
-        "status": (status, "", "whether u2 can be used"),
+        "status": (status, "", "status of u2"),
     }
     if intensity_std is not None:
         variables |= {

@@ -356,10 +356,10 @@ def _reform(
         factors = _factors(value, source, target, coords)
         if by_n == [False, True] and value.attrs["statistics"] == "quantum":
             kelvin = coords["temperature"]
-            limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin
+            limit = -GAIN_INFORMS * constants.BOLTZMANN_MEV * kelvin.values
             limit = limit / per_unit(value, "E")
             E = value.coords.variables["E"]
-            if bool((limit > E).any()):
+            if E.values[0] < np.max(limit):
                 low = span(limit, E.attrs["units"], 3)
                 gain = f"NaN below {low} (3 k_BT)"
                 attrs["energy_gain"] = arguments["energy_gain"] = gain

@@ -53,8 +53,7 @@ from xbp.reduction.dos_area import (
 
 __all__ = ["Amount", "heat_capacity", "kelvins", "reduced_heat_capacity", "to_molar"]
 
-#: What a mole of the sample is a mole of.
-Amount = Literal["atoms", "formula units"]
+Amount = Literal["atoms", "formula units"]  # of which there is a mole
 #: Numbers about the sample that `to_molar` needs: attributes, units, what they are.
 _SAMPLE: Final = {
     "mass": ("sample_mass", "mg", "mass of the sample"),
@@ -104,8 +103,7 @@ def heat_capacity(
         may be missing at any temperature if g contains only part of its modes.
     end : float, optional
         Largest last value, as a fraction of the maximum, of a g that does not state its
-        area. The default admits all, as Debye's g(E) ends at its maximum; 0.1 refuses a
-        g that was cut off within the band and normalised to the area of all modes.
+        area. The default admits all, as Debye's g(E); 0.1 refuses a g that was cut off.
 
     Returns
     -------
@@ -266,11 +264,8 @@ def _positive_area(g: xr.DataArray, norm: xr.DataArray) -> xr.DataArray:
     with np.errstate(over="ignore"):
         area: xr.DataArray = (g * norm).sum("E", skipna=False)
     if area.chunks is None:  # dask arrays are not computed for a check
-        known, limits = area.values[area.notnull().values], (1e-150, 1e150)
-        require_values(
-            known, "the area of g(E)", above=limits[0], below=limits[1],
-            error=QuantityError,
-        )  # fmt: skip
+        name, known = "the area of g(E)", area.values[~np.isnan(area.values)]
+        require_values(known, name, above=1e-150, below=1e150, error=QuantityError)
     return area
 
 
@@ -403,9 +398,7 @@ def to_molar(
         factor = convert_factor(signal.units, "J/K")
         factor *= known("molar_mass") / (known("mass") * 1e-3)
     else:
-        raise UnitsError(
-            f"'{signal.value.name}' is in '{signal.units}', not that of a heat capacity"
-        )
+        raise UnitsError(f"'{signal.units}' is not a unit of a heat capacity")
     if used:
         not_used(f"the data are in '{signal.units}', not per mole", amount=amount)
     if own != per:
@@ -422,7 +415,7 @@ def to_molar(
 
 
 def _above_classical(C: xr.DataArray, factor: float, per: str | None) -> dict[str, str]:
-    """Doubt a C above 1.5 times 3R per atom; anharmonic solids and liquids are below."""
+    """Doubt a C above 1.5 times 3R per atom; anharmonic solids are below."""
     if per != "atoms" or C.chunks is not None:
         return {}
     ratio = float(C.max()) * factor / (3 * scipy.constants.R)
@@ -436,17 +429,12 @@ def _above_classical(C: xr.DataArray, factor: float, per: str | None) -> dict[st
 def _of_sample(signal: Signal, name: str, given: Any) -> float:
     """Return a number from the argument or the attribute; both must agree."""
     attribute, units, what = _SAMPLE[name]
-    values = [
-        require_number(
-            value, name, units, least=1e-150, most=1e150, error=QuantityError
-        )
-        for value in (given, signal.value.attrs.get(attribute))
-        if value is not None
-    ]
+    known = (given, signal.value.attrs.get(attribute))
+    limits: Any = {"least": 1e-150, "most": 1e150, "error": QuantityError}
+    values = [require_number(x, name, units, **limits) for x in known if x is not None]
     if not values:
-        raise QuantityError(
-            f"the {what} is not known: pass {name}= or set attrs['{attribute}']"
-        )
+        ask = f"pass {name}= or set attrs['{attribute}']"
+        raise QuantityError(f"the {what} is not known", fix=ask)
     require_agreement(
         values[0], values[-1], name, units, source="the file", tolerance=1e-9
     )

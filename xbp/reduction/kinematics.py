@@ -214,7 +214,7 @@ def detector_degrees(value: xr.DataArray, name: str) -> np.ndarray:
     """Return the scattering angles of detectors, or their widths, in degrees."""
     if name not in value.coords or value[name].dims != ("detector",):
         raise CoordinateError(
-            f"the detectors of '{value.name}' have no '{name}', from which Q follows",
+            f"the detectors of '{value.name}' have no '{name}'",
             fix=f"data = data.assign_coords({name}=('detector', values, {{'units': "
             "'degree'}))",
         )

@@ -370,7 +370,7 @@ class Task:
             low, high = float(lower[in_E][0]), float(upper[in_E][-1])
             raise RangeError(
                 f"there are no data beyond E_range, {low:.4g} to {high:.4g} {units}, "
-                "to fit the multiple scattering",
+                "to fit multiple scattering",
                 fix=f"E_range=('{low:.4g} {units}', '{high * 0.7:.4g} {units}'), or "
                 "multiple_scattering=0.2",
             )

@@ -351,7 +351,7 @@ def normalize_to_sum_rule(
         doubt("sum_rule_one_Q", message, "widen Q_range or E_range")
     if spread > most_spread:
         message = f"the {rule} factors of single Q scatter by {100 * spread:.3g} %"
-        doubt("sum_rule_spread", message, "check background, E_range and Q_range")
+        doubt("sum_rule_spread", message, "check background and ranges")
     if rule == "incoherent" and (coherent := coherent_part(signal)) is not None:
         message = f"normalized by ∫S dE = 1, but {coherent}: then ∫S dE is S(Q)"
         doubt("coherent_scattering", message, "rule='structure factor', sq=sq")

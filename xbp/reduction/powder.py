@@ -379,7 +379,7 @@ def overlap_sums(
     if value.chunks is None:
         errors = None if std is None else std.values
         return _add_up(value.values, errors, limits, *geometry)
-    why = "it works on spectra in chunks"
+    why = "spectra are in chunks"
     dask, array = (require(name, why, "md") for name in ("dask", "dask.array"))
     blocks = value.chunk({d: -1 for d in value.dims if d != "detector"}).data
     stds = None

@@ -219,7 +219,7 @@ def to_reduced_raman(
     shift, units = signal.value["E"].values, str(signal.value["E"].attrs["units"])
     highest = require_positive(highest_shift, "highest_shift", units, energy=True)
     what = f"point nearer to 0 than {highest:.5g} {units}, the highest vibration"
-    fix = "subtract the laser's wavenumber, or highest_shift="
+    fix = "subtract that of the laser, or highest_shift="
     require_some(abs(shift) <= highest, what, shift, units, fix=fix)
     limit = 0.0
     if laser_line is not None:

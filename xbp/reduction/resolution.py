@@ -261,7 +261,7 @@ def to_quantum(data: Data, T: Any = None) -> Data:
     check_statistics(
         signal.value.attrs.get("statistics"),
         "classical",
-        "a quantum S(Q,E) obeys detailed balance already",
+        "leave it as it is",
     )
     value, kelvin = signal.value, resolve_temperature(signal.value, T)
     lower, upper = bin_limits(signal.source, "E")
@@ -387,7 +387,7 @@ def like(
     maps = [measured.value.dims, *([simulated.value.dims] if scale else [])]
     if any(set(dims) != {"Q", "E"} for dims in maps):
         raise RangeError(
-            "the experiment, and what is scaled to it, must be one map over Q and E",
+            "the experiment must be one map over Q and E, as what is scaled to it",
             fix="choose one: .isel(...)",
         )
     quantum: Any = data

@@ -268,7 +268,7 @@ def atoms_of(
     composition: str | Mapping[str, float], b: Mapping[str, Any] | None = None
 ) -> dict[str, Atoms]:
     """Return the atoms of each element; `b` as for `scatterer`."""
-    instead = "b_mean_squared='0.28 barn' or mass='26.98 u' for composition="
+    instead = "b_mean_squared= or mass= for composition="
     found = {}
     for symbol, count in numbers_of(composition).items():
         entry = scatterer(symbol, b, instead=instead)
@@ -393,7 +393,7 @@ def sample_mass(
             return weight, "weight in the file"
         raise QuantityError(
             f"weight={weight:.6g} g/mol of the data is not that of one element",
-            fix="composition='D2O', or the effective mass, mass='2.49 u'",
+            fix="composition='D2O' or mass='2.49 u'",
         )
     name = "mass" if composition is None else "composition"
     atoms = 1.0

@@ -382,7 +382,7 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
         yield doubt(
             "no_dos",
             f"g(E) was not found in {int((status != OK).sum())} of {status.size} fits",
-            "E_range must hold all phonons, no background, and no line, as of a liquid",
+            "E_range must hold all phonons and no line, as of a liquid",
         )
     extended = float(ds["extended"].max())
     if extended > 0.1:
@@ -418,7 +418,6 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
         if ends[-1] > 1.5 * ends[-2] and ends[:-2].max() > ends[-2]:
             yield doubt(
                 "rises_at_end",
-                f"g(E) rises again to its end, {float(g.E[-1]):.4g} {units}, as by a "
-                "background",
+                f"g(E) rises to its end, {float(g.E[-1]):.4g} {units}, as a background",
                 "end E_range at the highest phonon",
             )
