@@ -253,6 +253,15 @@ def _broadening(
     return widths[1] / widths[0] if widths[0] > 0 else float("nan")
 
 
+def _counted(noise: np.ndarray, std: np.ndarray) -> float:
+    """Return how far σ² follows the noise: 1 if σ is that of a count, 0 of its mean.
+
+    Differences of neighbours, in which the decay over Q hardly shows, are compared.
+    """
+    u, v = np.diff(np.log(noise)), np.diff(np.log(std**2))
+    return float(np.clip(np.nan_to_num((u @ v) / (u @ u)), 0.0, 1.0))
+
+
 @np.errstate(all="ignore")  # what overflows is not a line
 def _fit_line(intensity: np.ndarray, std: np.ndarray, q2: np.ndarray) -> np.ndarray:
     """Return u², its std, χ²_red, explained part of the variance, number of points."""
@@ -272,10 +281,9 @@ def _fit_line(intensity: np.ndarray, std: np.ndarray, q2: np.ndarray) -> np.ndar
         left, total = float(w**2 @ (y - line) ** 2), float(w**2 @ (y - y_mean) ** 2)
         inverse = w**2 @ (x - x_mean) ** 2
         if known:
-            # Whether σ is that of the count or of its mean is unknown: the one would
-            # need √(fit · found) / σ as weights, the other fit / σ.
             fit = np.exp(line)
-            y, w = line + (found - fit) / fit, fit**0.75 * found**0.25 / std[ok]
+            y = line + (found - fit) / fit
+            w = fit * (found / fit) ** (_counted(found / fit, std[ok]) / 2) / std[ok]
     chi2, explained = left / (n - 2), 1 - left / total if total > 0 else 0.0
     # Unweighted, χ² is the variance of the points.
     variance = (1.0 if known else chi2) / inverse
