@@ -20,7 +20,6 @@ from xbp.errors import (
     TemperatureError,
     XbpError,
 )
-from xbp.reduction.inversion import Inversion
 from xbp.models.multiphonon import Modes
 from xbp.reduction.inversion import Inversion, _Map
 from xbp.reduction.vibrational_dos import dos_doubts
