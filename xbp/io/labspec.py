@@ -153,7 +153,7 @@ def _is_hidden_row(line: str) -> bool:
 
 
 def _axis(where: Path, given: str | None, header: dict[str, str]) -> tuple[str, str]:
-    """Return what the axis is, "E" or "wavelength", and its units as xbp writes them."""
+    """Return what the axis is, "E" or "wavelength", and its units."""
     stated = [match["units"] for match in map(_AXIS.fullmatch, header) if match]
     units = given
     if given is None:

@@ -207,7 +207,7 @@ def open_mantid(
 def _spectra(
     workspace: h5py.Group,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], list[str]]:
-    """Return spectra per meV with errors, axes of rows and columns, which have edges."""
+    """Return spectra per meV, errors, axes of rows and columns, those with edges."""
     values = numbers(workspace, "values", ndim=2)
     std = numbers(workspace, "errors", shape=values.shape)
     found = [_axis(workspace, name) for name in ("axis2", "axis1")]

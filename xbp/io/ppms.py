@@ -149,7 +149,7 @@ def open_ppms(
     ):
         of = f" per mole of {shown}, as Total HC - Addenda HC shows" if shown else ""
         raise QuantityError(
-            f"amount={amount!r} does not apply to a heat capacity in '{heat_units}'{of}",
+            f"amount={amount!r} does not apply to values in '{heat_units}'{of}",
             fix="leave amount= out",
         )
     if mg is not None and not _is(heat_units, "J/K"):

@@ -171,7 +171,7 @@ class Format:
     def reader(
         self, function: Callable[Concatenate[Path, Any, P], xr.Dataset]
     ) -> Callable[Concatenate[str | os.PathLike[str], P], xr.Dataset]:
-        """Make the reader of a function of path and content, lines or what `find` found.
+        """Make the reader of a function of path and lines, or what `find` found.
 
         Arguments are checked against annotations; damage becomes a FileFormatError.
         """
@@ -192,7 +192,8 @@ class Format:
 
         signature = inspect.signature(function)
         first, _, *others = signature.parameters.values()
-        read.__signature__ = signature.replace(parameters=[first, *others])  # type: ignore[attr-defined]
+        shown_to_users = signature.replace(parameters=[first, *others])
+        read.__signature__ = shown_to_users  # type: ignore[attr-defined]
         self.open = read
         return read
 
@@ -223,7 +224,7 @@ class Format:
                 return ds.drop_vars([names] if isinstance(names, str) else list(names))
             except (TypeError, ValueError) as error:
                 raise QuantityError(
-                    f"drop_variables={shown(drop_variables)} are not among {list(ds.variables)}"
+                    f"drop_variables={shown(names)} are not among {list(ds.variables)}"
                 ) from error
 
         def guess_can_open(self: BackendEntrypoint, filename_or_obj: Any) -> bool:

@@ -149,7 +149,7 @@ _VALUES: Final = {
     "interference_function": r"^[fi]\(q\)",
     "intermediate_scattering_function": r"[fi]\(q,\s*t\)",
     "radial_distribution": r"^g\(r\)|^rdf$",
-    "vibrational_dos": r"^g\([eωwν]\)|dos(?![a-z])|density of (?:vibrational )?states",
+    "vibrational_dos": r"^g\([eωwν]\)|dos(?![a-z])|density of (?:vibr\w+ )?states",
     "heat_capacity": r"^c_?[pv](?![a-z])|heat capacity|specific heat",
     "mean_square_displacement": r"^msd|mean.square",
     "raman_intensity": r"raman intensity",

@@ -1,4 +1,4 @@
-"""Fits: a spectrum with its fitted curve, the numbers of many fits, energies of peaks."""
+"""Fits: a spectrum with its fitted curve, numbers of many fits, energies of peaks."""
 
 from __future__ import annotations
 
@@ -194,8 +194,7 @@ def _one_fit(table: Any) -> tuple[xr.Dataset, str]:
     if given not in FITS:
         what = f"got {repr(given) if given else type(table).__name__}"
         raise QuantityError(
-            f"{'no table is given' if table is None else what}, not one of .bp.fit(...) "
-            "or .bp.fit_elastic_line(...)",
+            f"{'no table is given' if table is None else what}, not that of .bp.fit",
             fix=own_figure(table) or "data.bp.plot.fit(data.bp.fit_elastic_line())",
         )
     plain, status = read_table(table, str(given), "status", "n_points")

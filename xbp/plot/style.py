@@ -96,7 +96,7 @@ def require_dims(value: xr.DataArray, *dims: str) -> None:
     """Raise an error if values do not have exactly the given dimensions."""
     if value.dims != dims:
         raise RangeError(
-            f"'{value.name}' is over {value.dims}; it is drawn over {' and '.join(dims)}",
+            f"'{value.name}' is over {value.dims}, not over {' and '.join(dims)}",
             fix="data.isel(...)",
         )
 
@@ -104,7 +104,7 @@ def require_dims(value: xr.DataArray, *dims: str) -> None:
 def read_table(
     table: Any, kind: str, column: str, *needs: str, over: str | None = None
 ) -> tuple[xr.Dataset, xr.DataArray]:
-    """Return a table of results as plain numbers, and a column, `over` one dimension."""
+    """Return a table as plain numbers, and a column, `over` one dimension."""
     plain = unwrap(table)[0].compute() if isinstance(table, xr.Dataset) else table
     value = table_signal(plain, kind, column, needs=needs).value
     if over is not None:
