@@ -91,12 +91,10 @@ def test_units_do_not_matter() -> None:
         table.bp.sound_velocity("0.45 1/angstrom"),
         other.bp.sound_velocity("4.5 1/nm"),
     )
-    xr.testing.assert_allclose(
-        a.velocity.drop_attrs(), b.velocity.drop_attrs(), rtol=1e-6
-    )
-    xr.testing.assert_allclose(
-        a.debye_energy.drop_attrs(), b.debye_energy.drop_attrs(), rtol=1e-6
-    )
+    for name in ("velocity", "velocity_std", "debye_energy", "debye_energy_std"):
+        xr.testing.assert_allclose(
+            a[name].drop_attrs(), b[name].drop_attrs(), rtol=1e-6
+        )
 
 
 def test_too_few_points_give_no_velocity() -> None:
