@@ -58,8 +58,7 @@ def open_datatree(name: str) -> xr.DataTree:
     name : {"kob_andersen", "inverse_power", "CuZr", "SiO2", "ZrCuAl",
     "kob_andersen_series"}
         A system of `xbp.md.lammps.make_glass`; the glasses were made by
-        ``xbp/data/make_model_glasses.py``. Or the series of
-        ``xbp/data/make_kob_andersen_series.py``.
+        ``xbp/data/make_model_glasses.py``, as the series of glasses.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from xbp.analysis.phonons import Window
 from xbp.core import constants
 from xbp.errors import QuantityError, RangeError
 from xbp.md import new_trajectory
-from xbp.md.plan import cosines
+from xbp.md.window import cosines
 from xbp.models.lineshapes import damped_oscillator_current
 
 E = np.arange(0, 30, 0.2)

@@ -12,9 +12,8 @@ import xarray as xr
 from xbp import tutorial
 from xbp.errors import QuantityError, RangeError
 from xbp.md import models
-from xbp.md.folding import require_resolved
-from xbp.md.plan import Window
 from xbp.md.trajectory import read_trajectory
+from xbp.md.window import Window, require_resolved
 
 H = 4.135667696
 

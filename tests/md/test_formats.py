@@ -111,7 +111,7 @@ def test_what_contradicts_a_history_is_refused(
         (
             "timestep        11         2",
             "timestep        11         3",
-            "frame 2: it begins with",
+            "frame 1: atoms, levels, imcon changed",
         ),
         ("9.9980", "0.0000", "volume of 0"),
         ("9.9980", "   nan", "volume of nan"),

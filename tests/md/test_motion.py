@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from xbp.md import models
-from xbp.md.motion import resting_hops
+from xbp.md.block import resting_hops
 
 V = np.array([1.0, 0.5, 0.2])
 

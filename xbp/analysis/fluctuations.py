@@ -15,13 +15,14 @@ from xbp.analysis.phonons import phonon_dispersion
 from xbp.analysis.scaling import correlation_error, correlation_map
 from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
+from xbp.core.guards import require_positive
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
 from xbp.core.status import GIVEN, OK
-from xbp.md.labels import positive, sample_temperature
-from xbp.md.plan import Plan, Window
-from xbp.md.trajectory import read_trajectory
+from xbp.md.plan import Plan
+from xbp.md.trajectory import read_trajectory, sample_temperature
+from xbp.md.window import Window
 
 __all__ = ["PAPER_FIELDS", "compare_fluctuations"]
 
@@ -180,7 +181,7 @@ def compare_fluctuations(
         {"long_name": "whether that is the maximum of B(E), or given"},
     )
     if trajectory.velocity is not None:
-        top = min(positive(Q_max, "1/angstrom", "Q_max"), _BRANCHES_TO)
+        top = min(require_positive(Q_max, "Q_max", "1/angstrom"), _BRANCHES_TO)
         currents = md.current_spectra(
             data,
             top,
@@ -271,7 +272,7 @@ def _energy_compared(
     """Return the energy at which fields are compared, meV, and its status."""
     E = b.E.values
     if energy is not None:
-        at = positive(energy, "meV", "energy", energy=True)
+        at = require_positive(energy, "energy", "meV", energy=True)
         if not E[0] <= at <= E[-1]:
             raise RangeError(
                 f"energy={at:g} meV is beyond the spectra",

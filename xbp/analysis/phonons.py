@@ -23,8 +23,8 @@ from xbp.core.signal import read, result_table, table_signal
 from xbp.core.status import AT_EDGE, FAILED, NO_DATA, OK, TOO_FEW
 from xbp.core.units import convert_factor
 from xbp.fitting.core import solve_function
-from xbp.md.plan import asked_frames, make_taper
 from xbp.md.trajectory import Trajectory, read_trajectory
+from xbp.md.window import asked_frames, make_taper
 from xbp.models.lineshapes import FWHM_PER_SIGMA, damped_oscillator_current
 
 __all__ = ["Window", "box_phonon", "mark_box_phonon", "phonon_dispersion"]

@@ -1,8 +1,10 @@
-"""Make the five model glasses, and the embedded ``glass_<system>.nc`` of each.
+"""Make the model glasses, and the embedded files of them.
 
-Run it as ``python -m xbp.data.make_model_glasses FOLDER ZrCuAl2011.eam.alloy [SYSTEM
-…]``: trajectories that are in the folder are used again. The slowest takes half an
-hour of one core.
+Run it as ``python -m xbp.data.make_model_glasses FOLDER ZrCuAl2011.eam.alloy [NAME …]``.
+A name is a system, which makes ``glass_<system>.nc`` (half an hour of one core for the
+slowest); ``series``: ``kob_andersen_series.nc``, one glass at three cooling rates and in
+three sizes (three hours); or ``trajectory``: ``kob_andersen_trajectory.nc``, small
+enough to come along. Trajectories that are in the folder are used again.
 """
 
 from __future__ import annotations
@@ -55,26 +57,102 @@ ANALYSIS: dict[
 }
 
 
-def main(folder: Path, potential: Path, systems: list[str]) -> None:
-    """Make and compare them, and write the results beside this file."""
-    for name in systems or list(GLASSES):
-        path = folder / f"{name}.nc"
-        options: dict[str, Any] = {"potential": potential} if name == "ZrCuAl" else {}
-        if not path.exists():
-            make_glass(name, path, progress=True, **GLASSES[name], **options)
-        tree = analyse(path, name, options)
-        encoding = {
-            str(group): {
-                str(v): {"zlib": True, "complevel": 9}
-                for v in node.data_vars
-                if node[str(v)].ndim
-            }
-            for group, node in tree.children.items()
+SERIES: dict[str, Any] = {
+    "timestep": "10 fs",
+    "collect_time": "200 ps",
+    "time_between_frames": "100 fs",
+    "progress": True,
+    "Q_max": "4.2 1/angstrom",
+    "window": "40 ps",
+    "E_max": "8 meV",
+    "Q_range": (1.4, 4.2),
+    "E_range": (0.25, 1.5),
+}
+
+
+def main(folder: Path, potential: Path, names: list[str]) -> None:
+    """Make what is named, or all glasses, and write the results beside this file."""
+    for name in names or list(GLASSES):
+        if name == "series":
+            series(folder)
+        elif name == "trajectory":
+            trajectory(folder)
+        else:
+            glass(folder, potential, name)
+
+
+def glass(folder: Path, potential: Path, name: str) -> None:
+    """Make a glass, and all that is embedded of it."""
+    path = folder / f"{name}.nc"
+    options: dict[str, Any] = {"potential": potential} if name == "ZrCuAl" else {}
+    if not path.exists():
+        make_glass(name, path, progress=True, **GLASSES[name], **options)
+    tree = analyse(path, name, options)
+    encoding = {
+        f"/{group}": {
+            str(v): {"zlib": True, "complevel": 9}
+            for v in node.data_vars
+            if node[str(v)].ndim
         }
-        tree.to_netcdf(
-            Path(__file__).with_name(f"glass_{name}.nc"),
-            encoding={f"/{g}": e for g, e in encoding.items()},
-        )
+        for group, node in tree.children.items()
+    }
+    tree.to_netcdf(Path(__file__).with_name(f"glass_{name}.nc"), encoding=encoding)
+
+
+def series(folder: Path) -> None:
+    """Make one glass at three cooling rates, and in three sizes."""
+    rates = xbp.cooling_series(
+        "kob_andersen",
+        ("1e12 K/s", "1e11 K/s", "1e10 K/s"),
+        folder,
+        n_atoms=16000,
+        **SERIES,
+    )
+    sizes = xbp.size_series(
+        "kob_andersen",
+        (4000, 8000, 16000),
+        folder,
+        cooling_rate="1e11 K/s",
+        **SERIES,
+    )
+    single = ("S", "S_std", "g", "g_std")
+    tree = xr.DataTree.from_dict(
+        {
+            name: table.assign({v: table[v].astype("float32") for v in single})
+            for name, table in (("cooling_rate", rates), ("n_atoms", sizes))
+        }
+    )
+    packed = {"zlib": True, "complevel": 9, "shuffle": True}
+    encoding = {f"/{name}": dict.fromkeys(single, packed) for name in tree.children}
+    path = Path(__file__).with_name("kob_andersen_series.nc")
+    tree.to_netcdf(path, encoding=encoding)
+
+
+def trajectory(folder: Path) -> None:
+    """Make 400 atoms, and keep them in 16 bits: steps of half a milliångström."""
+    traj = make_glass(
+        "kob_andersen",
+        folder / "kob_andersen_400.nc",
+        n_atoms=400,
+        cooling_rate="1e11 K/s",
+        collect_time="40 ps",
+        time_between_frames="100 fs",
+        progress=True,
+    ).load()
+    encoding = {}
+    for name in ("position", "velocity"):
+        low, high = float(traj[name].min()), float(traj[name].max())
+        encoding[name] = {
+            "dtype": "int16",
+            "scale_factor": (high - low) / 65000,
+            "add_offset": (high + low) / 2,
+            "_FillValue": np.int16(-32768),
+            "zlib": True,
+            "complevel": 9,
+            "shuffle": True,
+        }
+    path = Path(__file__).with_name("kob_andersen_trajectory.nc")
+    traj.to_netcdf(path, engine="netcdf4", encoding=encoding)
 
 
 def analyse(path: Path, name: str, options: dict[str, Any]) -> xr.DataTree:

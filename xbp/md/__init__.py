@@ -1,20 +1,23 @@
 """Molecular dynamics: trajectories, their spectra and their structure."""
 
 from xbp.md import lammps, models
-from xbp.md.convert import convert
 from xbp.md.fields import local_fields
 from xbp.md.fluctuations import fluctuation_spectrum
 from xbp.md.given import LennardJones
 from xbp.md.models import new_trajectory
 from xbp.md.neutron_dos import correct_neutron_weighting, neutron_weighted_dos
-from xbp.md.open import open_trajectory
+from xbp.md.open import convert, open_trajectory
 from xbp.md.spectra import (
     current_spectra,
     dynamic_structure_factor,
     intermediate_scattering_function,
 )
-from xbp.md.structure import radial_distribution, structure_factor
-from xbp.md.transforms import to_radial_distribution, to_structure_factor
+from xbp.md.structure import (
+    radial_distribution,
+    structure_factor,
+    to_radial_distribution,
+    to_structure_factor,
+)
 from xbp.md.vibration import msd, vdos
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Some frames of a trajectory as plain arrays."""
+"""Some frames as plain arrays; the motion of centre of mass and cell, removed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 
 from xbp.core.errors import QuantityError
-from xbp.md.motion import motion_of_centre, resting_hops
 
-__all__ = ["Block"]
+__all__ = [
+    "Block",
+    "cell_rate",
+    "contains_affine",
+    "heights",
+    "periodic_axes",
+    "resting_hops",
+]
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Block:
     ----------
     position, velocity : array, shape (time, atom, 3), or None
         In the units of the file; `units` turn them into Å and Å/ps.
-    cell : numpy.ndarray, shape (3, 3) or (time, 3, 3)
+    cells : numpy.ndarray, shape (time, 3, 3)
         Rows are the cell vectors, Å.
     units : tuple of float
         Factors of position and velocity.
@@ -38,7 +45,7 @@ class Block:
 
     position: Any
     velocity: Any
-    cell: np.ndarray
+    cells: np.ndarray
     units: tuple[float, float]
     first: int
     field: Any = None
@@ -49,16 +56,15 @@ class Block:
         """Return frames start … stop−1 of it."""
         parts: dict[str, Any] = {
             name: None if (a := getattr(self, name)) is None else a[start:stop]
-            for name in ("position", "velocity", "field", "rate")
+            for name in ("position", "velocity", "cells", "field", "rate")
         }
-        cell = self.cell if self.cell.ndim == 2 else self.cell[start:stop]
-        return replace(self, **parts, cell=cell, first=self.first + start)
+        return replace(self, **parts, first=self.first + start)
 
     def scaled(self) -> np.ndarray:
         """Return positions in units of the cell vectors, shape (time, 3, atom)."""
         position = np.asarray(self.position)
         _require_finite(position, "position", self.first)
-        inverse = np.linalg.inv(self.cell) * self.units[0]
+        inverse = np.linalg.inv(self.cells) * self.units[0]
         # Rows are vectors: r = s·H, so s = r·H⁻¹; transposed, each axis is contiguous.
         return np.ascontiguousarray(
             np.matmul(np.swapaxes(inverse, -1, -2), np.swapaxes(position, 1, 2))
@@ -81,11 +87,9 @@ class Block:
 
     def drift(self, starts: list[int], length: int) -> np.ndarray:
         """Return the centre of mass's mean displacement per frame of segments, Å."""
-        cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
-        ways = [
-            self.centre[start + length - 1] - self.centre[start] for start in starts
-        ]
-        return np.asarray(np.stack(ways) @ cell / max(1, length - 1))
+        first = np.array(starts)
+        ways = self.centre[first + length - 1] - self.centre[first]
+        return np.asarray(ways @ self.cells.mean(axis=0) / max(1, length - 1))
 
     def path(self) -> np.ndarray:
         """Return displacements from the mean positions, Å, shape (time, 3, atom).
@@ -94,14 +98,13 @@ class Block:
         image; NaN if atoms move by half of the cell, so that this is not known.
         """
         scaled = self.scaled()
-        cell = self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
         hops, centre = resting_hops(np.diff(scaled, axis=0), self.share)
         path = np.zeros_like(scaled)
         np.cumsum(hops, axis=0, out=path[1:])
         path -= path.mean(axis=0)
         if not np.isfinite(centre).all():
             path[:] = np.nan
-        return np.ascontiguousarray(np.matmul(cell.T, path))
+        return np.ascontiguousarray(np.matmul(self.cells.mean(axis=0).T, path))
 
     def steps(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         """Return `split_velocities`, taken from steps between neighbouring frames.
@@ -110,14 +113,10 @@ class Block:
         """
         hops, centre = resting_hops(np.diff(self.scaled(), axis=0), self.share)
         hops[~np.isfinite(centre).all(axis=1)] = np.nan
-        cell = (
-            self.cell if self.cell.ndim == 2 else (self.cell[1:] + self.cell[:-1]) / 2
-        )
+        cells = (self.cells[1:] + self.cells[:-1]) / 2
         # Rows are vectors: r = s·H.
-        steps = np.matmul(np.swapaxes(cell, -1, -2), hops) / time
-        return steps, np.einsum(
-            "tc,...cd->td" if cell.ndim == 2 else "tc,tcd->td", centre, cell
-        ) / time
+        steps = np.matmul(np.swapaxes(cells, 1, 2), hops)
+        return steps / time, np.einsum("tc,tcd->td", centre, cells) / time
 
     def velocities(self) -> np.ndarray:
         """Return velocities as they are, in Å/ps, shape (time, 3, atom)."""
@@ -125,17 +124,13 @@ class Block:
         _require_finite(velocity, "velocity", self.first)
         return np.ascontiguousarray(np.swapaxes(velocity, 1, 2) * self.units[1])
 
-    def thermal_velocities(self) -> np.ndarray:
-        """Return `velocities` without the motion of centre of mass and cell."""
-        return self.split_velocities()[0]
-
     def twice_kinetic(self, mass: np.ndarray) -> np.ndarray:
         """Return Σ m v² of every frame, the centre of mass at rest, u Å²/ps²."""
         n_frames, n_atoms = self.velocity.shape[:2]
         energy = np.empty(n_frames)
         few = max(1, 2**18 // (3 * n_atoms))  # they stay in the processor's cache
         for first in range(0, n_frames, few):
-            velocity = self.part(first, min(first + few, n_frames)).thermal_velocities()
+            velocity, _ = self.part(first, first + few).split_velocities()
             energy[first : first + few] = np.einsum(
                 "tcj,tcj,j->t", velocity, velocity, mass
             )
@@ -160,12 +155,150 @@ class Block:
 
 def _require_finite(values: np.ndarray, name: str, first: int) -> None:
     if not np.isfinite(values.sum()):
-        bad = ~np.isfinite(values)
-        if bad.any():
-            frame, atom, axis = (int(i[0]) for i in np.nonzero(bad))
+        for frame, atom, axis in np.argwhere(~np.isfinite(values))[:1].tolist():
             raise QuantityError(
                 f"the {name} of atom {atom} in frame {first + frame} is "
                 f"{values[frame, atom, axis]}",
-                fix="leave those frames out: traj.isel(time=slice(0, "
-                f"{first + frame}))",
+                fix=f"traj.isel(time=slice(0, {first + frame}))",
             )
+
+
+def resting_hops(
+    hops: np.ndarray, share: np.ndarray, reach: float = 0.45
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Split displacements between frames into the centre of mass's and the rest.
+
+    .. math:: \mathbf c = \sum_j m_j \Delta\mathbf s_j \Big/ \sum_j m_j
+
+    Parameters
+    ----------
+    hops : numpy.ndarray, shape (n, 3, n_atoms)
+        Displacements in units of the cell vectors, wrapped or not: every atom goes to
+        its nearest image in the frame of the centre of mass, which may itself move by
+        any part of the cell.
+    share : numpy.ndarray, shape (n_atoms,)
+        Masses, of sum 1.
+    reach : float
+        Displacements in that frame beyond which the nearest image may be another than
+        the one that the atom went to.
+
+    Returns
+    -------
+    hops : numpy.ndarray, shape (n, 3, n_atoms)
+        In the frame of the centre of mass.
+    centre : numpy.ndarray, shape (n, 3)
+        Of it; NaN where atoms move further than `reach`, so that it is not known.
+
+    Examples
+    --------
+    >>> hops = np.array([[[0.30, -0.68]] * 3])
+    >>> hops, centre = resting_hops(hops, np.array([0.5, 0.5]))
+    >>> centre[0].round(3), hops[0, 0].round(3)
+    (array([0.31, 0.31, 0.31]), array([-0.01,  0.01]))
+    """
+    hops = hops - np.round(hops)
+    about = np.zeros((*hops.shape[:2], 1))
+    if np.abs(hops).max(initial=0.0) > reach / 2:
+        # The mean angle knows no faces.
+        about = np.angle(np.exp(2j * np.pi * hops) @ share)[..., None] / (2 * np.pi)
+        hops -= about
+        hops -= np.round(hops)
+    centre = (hops @ share)[..., None]
+    known = np.abs(hops).max(axis=(1, 2), initial=0.0) <= reach
+    hops -= centre
+    return hops, np.where(known[:, None], (about + centre)[..., 0], np.nan)
+
+
+def motion_of_centre(scaled: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return the displacement of the centre of mass since the first frame, in cells."""
+    n_frames, _, n_atoms = scaled.shape
+    centre = np.zeros((n_frames, 3))
+    chunk = max(1, 2**18 // (3 * n_atoms))  # they stay in the processor's cache
+    for first in range(0, n_frames - 1, chunk):
+        part = scaled[first : first + chunk + 1]
+        centre[first + 1 : first + len(part)] = resting_hops(
+            np.diff(part, axis=0), share
+        )[1]
+    return np.asarray(np.cumsum(centre, axis=0))
+
+
+def cell_rate(cells: np.ndarray, time: np.ndarray) -> np.ndarray | None:
+    """Return the rate of the cell vectors, Å/ps, (n_frames, 3, 3); None if constant."""
+    constant = np.ptp(cells, axis=0).max() <= 1e-9 * np.abs(cells).max()
+    if constant or len(cells) < 3:
+        return None
+    return np.asarray(scipy.interpolate.CubicSpline(time, cells, axis=0)(time, 1))
+
+
+def contains_affine(
+    velocity: np.ndarray,
+    affine: np.ndarray,
+    share: np.ndarray,
+    *,
+    uncertainty: float = 0.2,
+) -> bool | None:
+    r"""Return whether velocities contain the motion of the cell.
+
+    .. math:: \alpha = \sum_j m_j \mathbf v_j\cdot\mathbf a_j \Big/ \sum_j m_j a_j^2
+
+    Parameters
+    ----------
+    velocity, affine : numpy.ndarray, shape (n_frames, 3, n_atoms)
+        v and a.
+    share : numpy.ndarray, shape (n_atoms,)
+        Masses, of any sum.
+    uncertainty : float
+        Standard deviation of α beyond which thermal motion hides the affine one.
+
+    Returns
+    -------
+    bool or None
+        Whether α is nearer to 1 than to 0; None where it is too uncertain.
+    """
+    along = np.einsum("tcj,tcj->tj", velocity, affine) * share
+    square = float(np.einsum("tcj,tcj,j->", affine, affine, share))
+    alpha = float(along.sum()) / square
+    # The scatter of atoms and frames about the affine motion.
+    rest = along - alpha * np.einsum("tcj,tcj->tj", affine, affine) * share
+    return alpha > 0.5 if np.sqrt((rest**2).sum()) / square <= uncertainty else None
+
+
+def heights(cell: np.ndarray) -> np.ndarray:
+    """Return the distances between opposite faces of a cell, shape (3,)."""
+    return np.asarray(1 / np.linalg.norm(np.linalg.inv(cell), axis=0))
+
+
+def periodic_axes(
+    scaled: np.ndarray, cell: np.ndarray, *, plane: bool = False
+) -> np.ndarray:
+    """Return along which cell vectors an atom has images that can be its neighbors.
+
+    Parameters
+    ----------
+    scaled : numpy.ndarray, shape (3, n_atoms)
+        In units of the cell vectors.
+    cell : numpy.ndarray, shape (3, 3)
+        Rows are cell vectors, Å.
+    plane : bool
+        All atoms are known to be in a plane, whatever the thickness of the cell.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (3,)
+        False across a plane of atoms that is known to be one, or whose cell is thinner
+        than half of their distance.
+
+    Examples
+    --------
+    >>> plane = np.array([[0.0, 0.5], [0.0, 0.5], [0.5, 0.5]])
+    >>> periodic_axes(plane, np.diag([8.0, 8.0, 0.2])).tolist()
+    [True, True, False]
+    >>> periodic_axes(plane, np.diag([8.0, 8.0, 9.0])).tolist()
+    [True, True, True]
+    """
+    across = heights(cell)
+    extent = np.ptp(scaled, axis=1)
+    if plane:  # flat but for what a file rounds
+        return np.asarray(np.arange(3) != np.argmin(extent * across))
+    spacing = np.sqrt(abs(np.linalg.det(cell)) / across / scaled.shape[1])
+    return np.asarray((extent > 1e-9) | (across > spacing / 2))  # flat to rounding

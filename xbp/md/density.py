@@ -13,18 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy
 
 from xbp.core.optional import require
+from xbp.md.plan import Precision, Shells
 from xbp.md.trajectory import Block
-from xbp.md.wavevectors import Shells
 
 __all__ = [
     "Combine",
-    "Precision",
     "Slab",
     "Task",
     "longitudinal_transverse",
@@ -35,7 +34,6 @@ __all__ = [
     "slabs",
 ]
 
-Precision = Literal["single", "double"]
 #: Scaled positions (3, n_atoms) and real weights (n_weights, n_atoms) of frames.
 Frames = Iterator[tuple[np.ndarray, np.ndarray]]
 #: Spectra (n_frequencies, n_weights, n_Q) and directions (n_Q, 3) → real powers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,15 +14,13 @@ from xbp.core.guards import require_flag, require_kind
 from xbp.core.operation import operation
 from xbp.core.schema import require_units
 from xbp.core.units import format_unit, parse_unit
-from xbp.md.density import Precision, Task, pairs, segment_correlations
+from xbp.md.density import Task, pairs, segment_correlations
 from xbp.md.fields import FIELDS, FieldMaker
-from xbp.md.folding import band_matrix, require_resolved
-from xbp.md.labels import Column
-from xbp.md.plan import Plan, Taper, Window, answer, read_call
-from xbp.md.run import Moments, add_up, segments, summarize
+from xbp.md.plan import Plan, Precision, Shells, answer, read_call
+from xbp.md.run import Column, Moments, add_up, segments, summarize
 from xbp.md.trajectory import Block, Trajectory
 from xbp.md.vibration import autocorrelations
-from xbp.md.wavevectors import Shells
+from xbp.md.window import Taper, Window, band_matrix, require_resolved
 
 __all__ = ["fluctuation_spectrum"]
 
@@ -121,13 +119,10 @@ def fluctuation_spectrum(
     if require_flag(subtract_mean, "subtract_mean"):
         total = add_up(trajectory, _sum_of_values, bare, field=fields.given)["sum"]
         bare = replace(bare, mean=total / trajectory.n_frames)
-    task = _Fluctuations(
-        bare, frames.taper, frames.cosines(), band_matrix(frames), plan.precision
-    )
     moments = summarize(
         trajectory,
         segments(trajectory, frames.taper),
-        task,
+        _fluctuations(bare, frames, plan.precision),
         plan.shells_task,
         given=given,
         field=fields.given,
@@ -247,15 +242,13 @@ def _in_order(trajectory: Trajectory, name: str, array: xr.DataArray) -> Any:
     if not {"time", "atom"} <= set(array.dims) or array.dtype.kind not in "fiu":
         raise QuantityError(
             f"the field '{name}' is over {array.dims}, of type {array.dtype}; it must "
-            "be real numbers over time and atom, and components if it has any",
-            fix=f"{name}.rename(...) its dimensions to 'time' and 'atom'",
+            "be real numbers over time, atom and any components",
         )
     sizes = (trajectory.n_frames, trajectory.n_atoms)
     if (array.sizes["time"], array.sizes["atom"]) != sizes:
         raise CoordinateError(
             f"the field '{name}' has {array.sizes['time']} times and "
             f"{array.sizes['atom']} atoms, the trajectory {sizes[0]} and {sizes[1]}",
-            fix="select the same frames and atoms of both",
         )
     if "time" in array.coords and "time" in trajectory.source.coords:
         own, other = array["time"], trajectory.source["time"]
@@ -287,9 +280,8 @@ def _values(block: Block, fields: _Fields, dtype: Any = float) -> np.ndarray:
             name = list(fields.units)[int(np.argmax(fields.groups[:, component]))]
             raise QuantityError(
                 f"'{name}' is {values[frame, component, atom]} at atom {atom} in "
-                f"frame {part.first + frame}; an atom without neighbors has no mean "
-                "distance",
-                fix="raise cutoff=, or leave those atoms or frames out",
+                f"frame {part.first + frame}",
+                fix="raise cutoff= if it has no neighbors, or leave it out",
             )
         if whole is None:
             whole = np.empty((n_frames, *values.shape[1:]), dtype=dtype)
@@ -302,62 +294,41 @@ def _sum_of_values(block: Block, fields: _Fields) -> dict[str, np.ndarray]:
     return {"sum": _values(block, fields).sum(axis=0)}
 
 
-@dataclass(frozen=True)
-class _Computed:
-    """Weights of a block that are known already."""
+def _fluctuations(
+    fields: _Fields, window: Window, precision: Precision
+) -> Callable[[Block, list[int], Shells], dict[str, np.ndarray]]:
+    """Return what makes φ, Ω and χ of the segments of a block."""
+    taper, length, cosines = window.taper, window.length, window.cosines()
+    bands = band_matrix(window)
 
-    values: np.ndarray
-
-    def __call__(self, block: Block) -> Iterator[np.ndarray]:
-        return iter(self.values)
-
-
-@dataclass(frozen=True)
-class _Fluctuations:
-    """What is computed of the segments of a block."""
-
-    fields: _Fields
-    taper: np.ndarray
-    cosines: np.ndarray
-    bands: np.ndarray
-    precision: Precision
-
-    def __call__(
-        self, block: Block, starts: list[int], shells: Shells
+    def spectra(
+        block: Block, starts: list[int], shells: Shells
     ) -> dict[str, np.ndarray]:
         # All frames of the block are kept: in the precision of their densities.
-        dtype = np.float32 if self.precision == "single" else float
-        values = _values(block, self.fields, dtype)
+        values = _values(block, fields, np.float32 if precision == "single" else float)
         _, n_components, n_atoms = values.shape
-        norm, length = (self.taper**2).sum() * n_atoms, self.taper.size
+        norm, ones = (taper**2).sum() * n_atoms, np.ones((1, n_atoms))
         phi: Any = 0.0
+        local = np.empty((len(starts), n_components, length))
         # One at a time: slabs of wave vectors are as thick as memory lets them be.
-        for component, share in enumerate(self.fields.groups.T):
-            weights = _Computed(values[:, [component]])
-            task = Task(self.taper, weights, 1, pairs, self.precision)
+        for component, share in enumerate(fields.groups.T):
+            own = values[:, [component]]
+            task = Task(taper, lambda _, own=own: iter(own), 1, pairs, precision)  # type: ignore[misc]
             found = segment_correlations(block, starts, task, shells)
             phi = phi + share[:, None, None] * found / norm
-        ones = np.ones((1, n_atoms))
-        local = np.array(
-            [
-                [
-                    autocorrelations(
-                        values[start : start + length, [c]], self.taper, ones
-                    )[0]
-                    for c in range(n_components)
-                ]
-                for start in starts
-            ]
-        )
-        chi = self.fields.groups @ local / norm
-        spectra = phi @ self.cosines
-        near = (chi @ self.bands)[:, :, None]
+            for number, start in enumerate(starts):
+                part = own[start : start + length]
+                local[number, component] = autocorrelations(part, taper, ones)[0]
+        chi = fields.groups @ local / norm
+        density, near = phi @ cosines, (chi @ bands)[:, :, None]
         return {
-            "phi": spectra,
+            "phi": density,
             "phi_Q": phi[..., 0],
-            "Omega": spectra / np.where(phi[..., :1] > 0, phi[..., :1], np.nan),
-            "chi": chi @ self.cosines,
+            "Omega": density / np.where(phi[..., :1] > 0, phi[..., :1], np.nan),
+            "chi": chi @ cosines,
             "variance": chi[..., 0],
-            "bands": np.concatenate([phi @ self.bands, near], axis=2),
+            "bands": np.concatenate([phi @ bands, near], axis=2),
             "drift": block.drift(starts, length),
         }
+
+    return spectra

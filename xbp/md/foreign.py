@@ -15,16 +15,9 @@ import numpy as np
 from xbp.core.errors import QuantityError
 from xbp.core.optional import require
 from xbp.md.extxyz import require_consecutive
-from xbp.md.frames import (
-    Found,
-    Frames,
-    Vectors,
-    atom_order,
-    cell_volume,
-    require_finite,
-)
+from xbp.md.frames import Found, Frames, Rows, cell_volume
 from xbp.md.given import Given, named
-from xbp.md.lammps_data import data_topology, is_data_file
+from xbp.md.lammps_text import data_topology, is_data_file
 from xbp.md.source import Source, open_source, reading, require_file
 
 __all__ = ["open_with_ase", "open_with_mdanalysis"]
@@ -33,49 +26,45 @@ __all__ = ["open_with_ase", "open_with_mdanalysis"]
 #: has a test by hand.
 _ASE_MOVING: Final = ("traj", "vasp", "vasp-xml", "vasp-out", "castep-md")
 #: Formats that ASE reads wrongly, or whose elements it guesses from names, and what to
-#: do.
-_BY_TOPOLOGY = "topology=, the same file, and elements= where names are not elements"
+#: do; those that xbp reads itself are not recognised by their first lines.
+_TOPOLOGY, _DAMAGED = "topology=, and elements=", "its first lines are damaged"
 _ASE_WRONG: Final = {
-    "cp2k-dcd": "topology=, for a DCD has no elements",
-    "dlp-history": "copy it again: its first lines are not those of a HISTORY",
+    "cp2k-dcd": _TOPOLOGY,
+    "dlp-history": _DAMAGED,
     "dlp4": "write a HISTORY",
-    "extxyz": "write a Lattice in the second line, and lines that end in a newline",
-    "gromacs": _BY_TOPOLOGY,
-    "lammps-data": "write_data: its first lines are not those of a data file",
+    "extxyz": "a Lattice in the second line, and newlines",
+    "gromacs": _TOPOLOGY,
+    "lammps-data": _DAMAGED,
     "lammps-dump-binary": "binary2txt",
     "lammps-dump-text": "a dump begins with ITEM: TIMESTEP",
-    "netcdftrajectory": "topology=",
-    "proteindatabank": _BY_TOPOLOGY,
-    "vasp-xdatcar": "copy it again: its first lines are not those of an XDATCAR",
+    "netcdftrajectory": _TOPOLOGY,
+    "proteindatabank": _TOPOLOGY,
+    "vasp-xdatcar": _DAMAGED,
     "xyz": "write extended XYZ, with a Lattice",
 }
 #: MDAnalysis's formats that state times, in ps, and those that do not.
 _MDA_TIMED: Final = ("XTC", "TRR", "NCDF")
 _MDA_UNTIMED: Final = ("DCD", "TRJ", "MDCRD", "CRDBOX", "XYZ", "PDB", "GRO")
 _opening: Final = threading.Lock()
+_PURPOSE: Final = "it reads this format"
 
 
 def open_with_ase(source: Source, given: Given) -> Found:
     """Open what ASE reads; it is kept in memory, as ASE's formats cannot seek."""
     path = source.path
-    hint = (
-        "LAMMPS dumps, extended XYZ and netCDF are recognised by content; topology= "
-        "passes a file to MDAnalysis"
-    )
+    hint = "topology= passes it to MDAnalysis"
     with reading(path, hint, "is not a trajectory that xbp or ASE reads"):
-        formats = require("ase.io.formats", "it reads what xbp does not", "formats")
+        formats = require("ase.io.formats", _PURPOSE, "formats")
         kind = str(formats.filetype(str(path)))
         require_file(
             kind not in _ASE_WRONG,
             path,
-            f"it is not read: ASE recognises it as {kind}, and could return other "
-            "frames, units or elements",
+            f"not read: ASE takes it for {kind}, and reads that wrongly",
             fix=_ASE_WRONG.get(kind, ""),
         )
         if kind == "vasp":
             _require_counts(source)
-        images = formats.iread(str(path), index=":", format=kind)
-        images = list(images)
+        images = list(formats.iread(str(path), index=":", format=kind))
     require_file(bool(images and len(images[0])), path, f"ASE ({kind}) finds no atoms")
     given.allow(
         f"read by ASE as {kind}, with its own units",
@@ -86,36 +75,27 @@ def open_with_ase(source: Source, given: Given) -> Found:
     picked = [images[i] for i in chosen]
     require_consecutive(path, [image.info for image in picked], timed=False)
     first = picked[0]
-    moving = bool(first.has("momenta"))
     require_file(
-        kind in _ASE_MOVING or (len(images) == 1 and not moving),
+        kind in _ASE_MOVING or (len(images) == 1 and not first.has("momenta")),
         path,
-        f"ASE reads it as {kind}, whose further frames and velocities are unverified",
-        fix="write extended XYZ, or pass arrays: xbp.md.new_trajectory(position, "
-        "time=…, cell=…)",
+        f"what ASE reads as {kind} is unverified beyond one frame at rest",
+        fix="write extended XYZ, or xbp.md.new_trajectory(position, time=…, cell=…)",
     )
     symbols = np.array(first.get_chemical_symbols(), dtype=str)
     if "X" in symbols.tolist() and "X" not in (given.elements or ()):
         raise QuantityError(
-            f"the elements of {path} are not known: ASE names some atoms X",
+            f"the elements of {path} are not known: some are X",
             fix="elements={'X': 'Cu'}",
         )
     # ASE's unit of time is Å √(u/eV).
-    per_ps = 1000 * float(
-        require("ase.units", "it reads what xbp does not", "formats").fs
-    )
+    units = require("ase.units", _PURPOSE, "formats")
+    per_ps = 1000 * float(units.fs)
 
-    def read(numbers: range) -> Iterator[Vectors]:
-        for number in numbers:
-            atoms, where = images[number], f"{path}, frame {number}"
+    def rows(numbers: range) -> Iterator[Rows]:
+        for atoms in (images[number] for number in numbers):
+            v = atoms.get_velocities() * per_ps if atoms.has("momenta") else None
             names = np.array(atoms.get_chemical_symbols(), dtype=str)
-            atom_order(where, names, None, (symbols, None))
-            require_file(atoms.has("momenta") or not moving, where, "no velocities")
-            r, v = atoms.get_positions(), None
-            if moving:
-                v = atoms.get_velocities() * per_ps
-            require_finite(where, r, v)
-            yield r, v
+            yield Rows(names, None, atoms.get_positions(), v)
 
     own = [image.info.get("time") for image in picked if kind == "castep-md"]
     times = np.array(own, dtype=float) / per_ps if own and None not in own else None
@@ -123,7 +103,7 @@ def open_with_ase(source: Source, given: Given) -> Found:
     for cell in cells:
         cell_volume(cell, str(path))
     return Found(
-        Frames(chosen, len(first), moving, read),
+        Frames(path, chosen, rows),
         cells,
         named(given, symbols),
         np.asarray(first.get_masses()),
@@ -135,18 +115,21 @@ def open_with_ase(source: Source, given: Given) -> Found:
 def open_with_mdanalysis(source: Source, given: Given) -> Found:
     """Open what MDAnalysis reads; every task opens the files anew."""
     path, topology = source.path, Path(given.topology)
-    data = _data_topology(topology)
-    reader = _Reader(str(topology), str(path), None if data is None else data[0].size)
+    data = None
+    if topology.is_file():
+        other = open_source(topology)
+        data = data_topology(other) if is_data_file(other.read(0, 4096)) else None
+    files = (str(topology), str(path), None if data is None else data[0].size)
     hint = "check that topology= is of the same atoms"
     with reading(path, hint, "is not a trajectory that MDAnalysis reads"):
-        universe = reader.universe()
-        trajectory = universe.trajectory
+        opened = _universe(*files)
+        trajectory = opened.trajectory
         kind = str(np.atleast_1d(trajectory.format)[0]).upper()
         require_file(
             kind in (*_MDA_TIMED, *_MDA_UNTIMED),
             path,
-            f"MDAnalysis reads it as {kind}, whose times and units are unverified",
-            fix="pass arrays: xbp.md.new_trajectory(position, time=…, cell=…)",
+            f"what MDAnalysis reads as {kind} is unverified",
+            fix="xbp.md.new_trajectory(position, time=…, cell=…)",
         )
         n_frames = len(trajectory)
         if source.keep_part:
@@ -170,8 +153,9 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
             end = trajectory._xdr._bytes_tell()
             whole = lambda *_: end == path.stat().st_size  # noqa: E731
         _require_whole(source, kind, n_frames, whole)
-        names, masses = _atoms(universe.atoms) if data is None else data
+        names, masses = _atoms(opened.atoms) if data is None else data
     stated = kind in _MDA_TIMED and np.ptp(times) > 0 and _has_times(path)
+    own = np.array(times) if stated else None
     length, marks, style = 1.0, None, None
     arguments = ["elements", "masses", "time_between_frames", "topology"]
     if kind == "DCD":
@@ -188,26 +172,19 @@ def open_with_mdanalysis(source: Source, given: Given) -> Found:
             length = style.length
     given.allow(f"read by MDAnalysis as {kind}", *arguments)
 
-    def read(numbers: range) -> Iterator[Vectors]:
-        frames = reader.universe().trajectory
+    def rows(numbers: range) -> Iterator[Rows]:
+        frames = _universe(*files).trajectory
         for number in numbers:
-            with reading(f"{path}, frame {number}"):
-                step = frames[number]
+            step = frames[number]
             v = step.velocities if moving else None
-            require_finite(f"{path}, frame {number}", step.positions, v)
-            yield step.positions * length, v
+            yield Rows(names, None, step.positions * length, v)
 
     return Found(
-        Frames(chosen, names.size, moving, read),
+        Frames(path, chosen, rows),
         np.array(cells, dtype=float) * length,
         named(given, names),
         masses,
-        given.times(
-            len(chosen),
-            own=np.array(times) if stated else None,
-            marks=marks,
-            style=style,
-        ),
+        given.times(len(chosen), own=own, marks=marks, style=style),
     )
 
 
@@ -219,12 +196,17 @@ def _require_counts(source: Source) -> None:
     require_file(whole, source.path, f"it declares {count} atoms")
 
 
-def _data_topology(path: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Return types and masses of a LAMMPS data file; None for another topology."""
-    if not path.is_file():
-        return None
-    source = open_source(path)
-    return data_topology(source) if is_data_file(source.read(0, 4096)) else None
+def _universe(topology: str, path: str, n_atoms: int | None) -> Any:
+    """Open the files, for each task: trajectories of MDAnalysis have a state."""
+    mda = require("MDAnalysis", _PURPOSE, "formats")
+    # Filters of warnings belong to the process, tasks run in several threads.
+    with _opening, warnings.catch_warnings():
+        # MDAnalysis announces a change of its own interface for every DCD.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        if n_atoms is not None:
+            return mda.Universe.empty(n_atoms).load_new(path)
+        # Elements and masses that are not in the file are not guessed.
+        return mda.Universe(topology, path, to_guess=())
 
 
 def _atoms(atoms: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -245,24 +227,6 @@ def _has_times(path: Path) -> bool:
         return "time" in file.variables
 
 
-class _Reader:
-    """Opens the files for each task: trajectories of MDAnalysis have a state."""
-
-    def __init__(self, topology: str, path: str, n_atoms: int | None) -> None:
-        self.topology, self.path, self.n_atoms = topology, path, n_atoms
-
-    def universe(self) -> Any:
-        mda = require("MDAnalysis", "it reads what xbp does not", "formats")
-        # Filters of warnings belong to the process, tasks run in several threads.
-        with _opening, warnings.catch_warnings():
-            # MDAnalysis announces a change of its own interface for every DCD.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            if self.n_atoms is not None:
-                return mda.Universe.empty(self.n_atoms).load_new(self.path)
-            # Elements and masses that are not in the file are not guessed.
-            return mda.Universe(self.topology, self.path, to_guess=())
-
-
 def _require_whole(
     source: Source, kind: str, n_frames: int, whole: Callable[..., bool] | None
 ) -> None:
@@ -274,8 +238,8 @@ def _require_whole(
     require_file(
         complete,
         source.path,
-        f"it is cut short ({kind}): the frame after the first {n_frames} is not whole",
-        fix=f"truncated='drop' opens the {n_frames} whole frames",
+        f"it is cut short ({kind}) after {n_frames} whole frames",
+        fix="truncated='drop' opens these",
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,27 +17,62 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.errors import FileFormatError, QuantityError
-from xbp.core.guards import require_positive
+from xbp.core.guards import require_keys, require_positive
 from xbp.core.optional import require
 from xbp.md.models import new_trajectory
-from xbp.md.source import reading, require_file
+from xbp.md.source import Header, Source, reading, require_file
 from xbp.md.weights import atomic_mass
 
 __all__ = [
+    "Columns",
     "Found",
     "Frames",
+    "Rows",
     "assemble",
-    "atom_order",
     "cell_volume",
-    "element_of_mass",
     "masses_of",
-    "read_columns",
+    "read_table",
     "require_finite",
     "require_motion",
 ]
 
-#: Positions and velocities of one frame.
+#: Positions and velocities of some frames.
 Vectors = tuple[np.ndarray, np.ndarray | None]
+
+
+class Rows(NamedTuple):
+    """Atoms of a frame: names or types, ids, positions, velocities, masses.
+
+    In Å, Å/ps and u. Without ids they are in the order of the file.
+    """
+
+    names: np.ndarray
+    ids: np.ndarray | None
+    position: np.ndarray
+    velocity: np.ndarray | None = None
+    mass: np.ndarray | None = None
+
+    def ordered(self, where: str, first: Rows | None) -> Rows:
+        """Return them by id; refuse other atoms than those of the first frame.
+
+        Raises
+        ------
+        FileFormatError
+        """
+        require_finite(where, *self[2:])
+        found = self
+        if self.ids is not None:
+            order = np.argsort(self.ids, kind="stable")
+            found = Rows(*(None if a is None else a[order] for a in self))  # type: ignore[arg-type]
+            again = self.ids[order][1:][np.diff(self.ids[order]) == 0]
+            require_file(not again.size, where, f"id {again[:1]} occurs twice")
+        if first is not None:
+            same = np.array_equal(found.names, first.names)
+            same = same and np.array_equal(np.array(found.ids), np.array(first.ids))
+            same = same and (first.velocity is None or found.velocity is not None)
+            problem = "it does not contain the atoms of the first frame"
+            require_file(same, where, problem, fix="write a fixed group of atoms")
+        return found
 
 
 @dataclass(frozen=True)
@@ -45,28 +81,46 @@ class Frames:
 
     Attributes
     ----------
+    path : Path
     numbers : range
         Frames of the file.
-    n_atoms : int
-    has_velocity : bool
-    read : callable
-        Some of the numbers → an iterable over these frames of positions (Å) and
-        velocities (Å/ps, or None), shape (n_atoms, 3).
+    rows : callable
+        Some of the numbers → an iterator over their atoms, as the file has them.
+    name : callable
+        Number → what a frame is called in messages.
     """
 
+    path: Path
     numbers: range
-    n_atoms: int
-    has_velocity: bool
-    read: Callable[[range], Iterable[Vectors]]
+    rows: Callable[[range], Iterator[Rows]]
+    name: Callable[[int], str] = str
+
+    @cached_property
+    def first(self) -> Rows:
+        """The atoms of the first frame."""
+        return next(self._read(self.numbers[:1]))
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return self.first.names.size
+
+    def _read(self, numbers: range, first: Rows | None = None) -> Iterator[Rows]:
+        found = self.rows(numbers)
+        for number in numbers:
+            where = f"{self.path}, frame {self.name(number)}"
+            with reading(where):
+                rows = next(found)
+            yield rows.ordered(where, first)
 
     def stack(self, numbers: range) -> Vectors:
         """Return positions and velocities of some frames, (n_frames, n_atoms, 3)."""
         position = np.empty((len(numbers), self.n_atoms, 3))
-        velocity = np.empty_like(position) if self.has_velocity else None
-        for place, (r, v) in enumerate(self.read(numbers)):
-            position[place] = r
+        velocity = None if self.first.velocity is None else np.empty_like(position)
+        for place, rows in enumerate(self._read(numbers, self.first)):
+            position[place] = rows.position
             if velocity is not None:
-                velocity[place] = v
+                velocity[place] = rows.velocity
         return position, velocity
 
     def arrays(self, chunk: int) -> tuple[Any, Any]:
@@ -75,16 +129,15 @@ class Frames:
         array = require("dask.array", "trajectories are opened lazily", "md")
         # One node of the graph contains the reader and its index of the file.
         chunks = dask.delayed(_Chunks(self), pure=False)
-        read = dask.delayed(_read, pure=False)
-        positions, velocities = [], []
+        read = dask.delayed(_Chunks.read, pure=False)
+        parts: tuple[list[Any], list[Any]] = [], []
         for first in range(0, len(self.numbers), chunk):
             numbers = self.numbers[first : first + chunk]
-            both = read(chunks, numbers)
-            shape = (len(numbers), self.n_atoms, 3)
-            positions.append(array.from_delayed(both[0], shape, dtype=float))
-            velocities.append(array.from_delayed(both[1], shape, dtype=float))
-        moving = array.concatenate(velocities) if self.has_velocity else None
-        return array.concatenate(positions), moving
+            both, shape = read(chunks, numbers), (len(numbers), self.n_atoms, 3)
+            for part, one in zip(parts, (both[0], both[1]), strict=True):
+                part.append(array.from_delayed(one, shape, dtype=float))
+        moving = None if self.first.velocity is None else array.concatenate(parts[1])
+        return array.concatenate(parts[0]), moving
 
 
 class _Chunks:
@@ -104,7 +157,7 @@ class _Chunks:
             alone = self._reading.setdefault(numbers, threading.Lock())
         with alone:  # tasks that need the same chunk wait for the first
             found = self._kept.get(numbers) or self._frames.stack(numbers)
-            size = found[0].nbytes * (2 if self._frames.has_velocity else 1)
+            size = sum(a.nbytes for a in found if a is not None)
             with self._lock:
                 self._kept[numbers] = found
                 self._kept.move_to_end(numbers)
@@ -112,10 +165,6 @@ class _Chunks:
                     self._kept.popitem(last=False)
         # Users may change what they get.
         return found[0].copy(), None if found[1] is None else found[1].copy()
-
-
-def _read(chunks: _Chunks, numbers: range) -> Vectors:
-    return chunks.read(numbers)
 
 
 @dataclass(frozen=True)
@@ -151,7 +200,7 @@ class Found:
 def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
     """Return the trajectory as a Dataset, by default in chunks of about 8 MiB."""
     frames, cells = found.frames, found.cells
-    bytes_ = frames.n_atoms * 24 * (2 if frames.has_velocity else 1)
+    bytes_ = frames.n_atoms * 24 * (1 if frames.first.velocity is None else 2)
     position, velocity = frames.arrays(chunk or max(1, 8 * 2**20 // bytes_))
     ds = new_trajectory(
         position,
@@ -166,49 +215,41 @@ def assemble(found: Found, mass: np.ndarray, chunk: int | None) -> xr.Dataset:
     return ds
 
 
-def read_columns(
-    text: bytes, n_columns: int, kinds: Mapping[int, Any], n_rows: int, where: str
-) -> dict[int, np.ndarray]:
-    r"""Read some columns of a table of numbers and words.
+#: Name → (first column, type, number of columns).
+Columns = dict[str, tuple[int, Any, int]]
 
-    Parameters
-    ----------
-    text : bytes
-    n_columns : int
-        Of the table.
-    kinds : mapping of int to type
-        Column → type.
-    n_rows : int
-        Rows that there must be.
-    where : str
-        For messages.
+
+def read_table(
+    source: Source, head: Header, columns: Columns, names: Iterable[str]
+) -> dict[str, np.ndarray]:
+    """Read some columns of the rows of a frame, by name.
 
     Raises
     ------
-    FileFormatError
+    ValueError
         If a word is where a number should be, or rows are missing or too many.
-
-    Examples
-    --------
-    >>> read_columns(b"Cu 1.5\nZr 2\n", 2, {0: str, 1: float}, 2, "a")[1].tolist()
-    [1.5, 2.0]
     """
-    with reading(where), np.errstate(invalid="raise"):  # 1e400 is not an id
+    spans = {n: range(columns[n][0], sum(columns[n][::2])) for n in names}
+    kinds = {at: columns[n][1] for n, span in spans.items() for at in span}
+    with np.errstate(invalid="raise"):  # 1e400 is not an id
         table = pd.read_csv(
-            io.BytesIO(text),
+            io.BytesIO(source.read(head.begin, head.end)),
             sep=r"\s+",
             header=None,
-            names=list(range(n_columns)),
+            names=list(range(max(at + count for at, _, count in columns.values()))),
             usecols=list(kinds),
-            dtype=dict(kinds),
+            dtype=kinds,
             engine="c",
             index_col=False,
             na_filter=False,
         )
-    require_file(len(table) == n_rows, where, f"{len(table)} of {n_rows} atoms")
-    columns = {column: table[column].to_numpy() for column in kinds}
-    require_finite(where, *(v for v in columns.values() if v.dtype.kind == "f"))
-    return columns
+    problem = f"{len(table)} of {head.n_rows} atoms"
+    require_file(len(table) == head.n_rows, source.path, problem)
+    found = {at: table[at].to_numpy() for at in kinds}
+    return {
+        n: np.stack([found[at] for at in span], 1) if len(span) > 1 else found[span[0]]
+        for n, span in spans.items()
+    }
 
 
 def require_finite(where: str, *arrays: np.ndarray | None) -> None:
@@ -219,14 +260,10 @@ def require_finite(where: str, *arrays: np.ndarray | None) -> None:
     FileFormatError
     """
     for values in arrays:
-        if values is None or (np.abs(values) < 1e30).all():
-            continue
-        wrong = values[~(np.abs(values) < 1e30)][0]
-        raise FileFormatError(
-            f"{where} contains the value {wrong:g}",
-            reason="the simulation lost an atom, or the file is damaged",
-            fix="leave that frame out: frames=",
-        )
+        wrong = [] if values is None else values[~(np.abs(values) < 1e30)]
+        if len(wrong):
+            problem = f"it contains the value {wrong[0]:g}"
+            require_file(False, where, problem, fix="leave that frame out: frames=")
 
 
 def cell_volume(cell: np.ndarray, where: str) -> float:
@@ -246,60 +283,6 @@ def cell_volume(cell: np.ndarray, where: str) -> float:
     thick = volume > 1e-9 * np.abs(cell).max() ** 3
     require_file(bool(thick), where, f"the cell has a volume of {volume:g}")
     return volume
-
-
-def atom_order(
-    where: str,
-    names: np.ndarray,
-    ids: np.ndarray | None,
-    first: tuple[np.ndarray, np.ndarray | None] | None = None,
-) -> np.ndarray:
-    """Return the order that sorts the atoms of a frame by id.
-
-    Parameters
-    ----------
-    where : str
-        For messages.
-    names, ids : numpy.ndarray, shape (n_atoms,)
-        Names or types, and ids if there are any.
-    first : tuple of names and ids, optional
-        Those of the first frame, sorted.
-
-    Raises
-    ------
-    FileFormatError
-        If an id repeats, or the atoms are not those of the first frame.
-    """
-    order = np.arange(names.size) if ids is None else np.argsort(ids, kind="stable")
-    if ids is not None:
-        repeated = ids[order][1:][np.diff(ids[order]) == 0]
-        require_file(not repeated.size, where, f"id {repeated[:1]} occurs twice")
-    if first is not None:
-        same = np.array_equal(names[order], first[0])
-        if ids is not None and first[1] is not None:
-            same = same and np.array_equal(ids[order], first[1])
-        require_file(
-            same,
-            where,
-            "it does not contain the atoms of the first frame",
-            fix="write a fixed group of atoms whose types do not change",
-        )
-    return order
-
-
-def element_of_mass(mass: float, *, within: float = 0.05) -> str | None:
-    """Return the one element whose mass this is to `within` u, or None.
-
-    Examples
-    --------
-    >>> element_of_mass(63.55), element_of_mass(100.0)
-    ('Cu', None)
-    """
-    table = require("periodictable", "masses are looked up in it", "neutron").elements
-    found = [
-        e.symbol for e in table if e.number > 0 and abs(float(e.mass) - mass) <= within
-    ]
-    return found[0] if len(found) == 1 else None
 
 
 def masses_of(
@@ -335,22 +318,16 @@ def masses_of(
     >>> masses_of(Path("a"), element, None, known).round(1).tolist()
     [63.5, 91.0]
     """
-    symbols, index = np.unique(element, return_inverse=True)
-    for name in given or {}:
-        if name not in symbols.tolist():
-            raise QuantityError(
-                f"masses= names {name!r}, but the elements of {path} are "
-                f"{', '.join(symbols)}"
-            )
-    own = np.full(element.size, np.nan) if known is None else np.array(known, float)
-    own[~(np.isfinite(own) & (own > 0))] = np.nan
-    mass = np.empty(element.size)
-    for number, symbol in enumerate(symbols.tolist()):
-        atoms = index == number
-        if given and symbol in given:
+    symbols = np.unique(element).tolist()
+    given = require_keys(given, "masses", symbols)
+    mass = np.full(element.size, np.nan) if known is None else np.array(known, float)
+    mass[~(np.isfinite(mass) & (mass > 0))] = np.nan
+    for symbol in symbols:
+        atoms = element == symbol
+        if symbol in given:
             mass[atoms] = require_positive(given[symbol], f"masses[{symbol!r}]", "u")
             continue
-        here = own[atoms]
+        here = mass[atoms]
         try:
             standard = atomic_mass(symbol)
         except QuantityError as error:
@@ -359,14 +336,13 @@ def masses_of(
                 raise QuantityError(
                     f"{error.summary}, and {path} has no mass for it", fix=error.fix
                 ) from None
-            standard = np.nan
-        wrong = np.abs(here - standard) > tolerance * standard
-        if wrong.any():
+            continue
+        wrong = here[np.abs(here - standard) > tolerance * standard]
+        if wrong.size:
             raise QuantityError(
-                f"the mass of {symbol} in {path} is {here[wrong][0]:g} u, but the "
-                f"element has {standard:g} u",
-                fix=f"correct elements=, or masses={{'{symbol}': "
-                f"'{here[wrong][0]:g} u'}} if it is right",
+                f"the mass of {symbol} in {path} is {wrong[0]:g} u, but the element "
+                f"has {standard:g} u",
+                fix=f"correct elements=, or pass masses={{'{symbol}': '{wrong[0]:g} u'}}",
             )
         mass[atoms] = np.where(np.isnan(here), standard, here)
     return mass
@@ -441,52 +417,44 @@ def require_motion(
             continue
         kelvin = np.nan
         if velocity is not None:
-            rest = (
-                velocity - np.einsum("tjc,j->tc", velocity, mass / mass.sum())[:, None]
-            )
-            square = float(np.einsum("tjc,tjc,j->", rest, rest, mass)) / len(pair)
+            square = _about_centre(velocity, mass) / len(pair)
             kelvin = square / (3 * (n_atoms - 1) * constants.BOLTZMANN)
         if kelvin > hottest:
             raise QuantityError(
-                f"the velocities in {path} correspond to {kelvin:.3g} K, above "
-                f"hottest={hottest:g} K",
-                fix="correct units= (or elements=, masses=); raise hottest= if it "
-                "really is that hot",
+                f"the velocities in {path} are those of {kelvin:.3g} K, above hottest="
+                f"{hottest:g} K",
+                fix="correct units= (or elements=, masses=), or raise hottest=",
             )
-        if len(pair) < 2 or not found.time[first + 1] > found.time[first]:
+        step = float(np.ptp(found.time[first : first + 2]))
+        if not step > 0:
             continue
-        step = float(found.time[first + 1] - found.time[first])
         cells = found.cells[[first, first + 1]]
-        jump = _jump(position, cells, mass)
+        scaled = np.matmul(position, np.linalg.inv(cells))
+        hop = scaled[1] - scaled[0]
+        way = (hop - np.round(hop)) @ cells.mean(axis=0)
+        jump = _about_centre(way[None], mass)
         limit = min(hottest, (factor + 10 / np.sqrt(n_atoms)) * kelvin)
         density = n_atoms / abs(np.linalg.det(cells[0]))
         free = max(1 / (np.sqrt(2) * density * np.pi * diameter**2), diameter / 4)
-        reach = _reach(limit if kelvin > 0 else hottest, mass, free, step)
+        speed = np.sqrt(
+            3 * constants.BOLTZMANN * (limit if kelvin > 0 else hottest) / mass
+        )
+        x = speed * step / free
+        reach = float((mass * 2 * free**2 * (x + np.expm1(-x))).sum())
         reach += 3 * rounding**2 * float(mass.sum())
         if jump > reach:
-            way, most = (np.sqrt(square / mass.sum()) for square in (jump, reach))
+            way, most = np.sqrt(np.array([jump, reach]) / mass.sum())
             raise QuantityError(
                 f"from frame {first} to frame {first + 1} of {path} atoms move by "
-                f"{way:.3g} angstrom in {step:.4g} ps",
-                reason=f"at the temperature of the velocities, or hottest={hottest:g} "
-                f"K, they move by {most:.3g} angstrom at most",
-                fix="correct units=, timestep= or time_between_frames=; a set of "
-                "configurations opens one at a time: frames=slice(0, 1)",
+                f"{way:.3g} angstrom in {step:.4g} ps, at most {most:.3g} angstrom at "
+                f"the temperature of the velocities or hottest={hottest:g} K",
+                fix="correct units=, timestep= or time_between_frames=; open a set of "
+                "configurations one at a time: frames=slice(0, 1)",
             )
     return [ends[0], ends[-1]] if ends else []
 
 
-def _jump(position: np.ndarray, cells: np.ndarray, mass: np.ndarray) -> float:
-    """Return Σ m |Δr|² between two frames, to the nearest images, u Å²."""
-    scaled = np.matmul(position, np.linalg.inv(cells))
-    hop = scaled[1] - scaled[0]
-    hop -= np.round(hop)
-    way = hop @ cells.mean(axis=0)
-    way -= (mass / mass.sum()) @ way
-    return float(mass @ (way**2).sum(axis=1))
-
-
-def _reach(kelvin: float, mass: np.ndarray, free: float, time: float) -> float:
-    """Return Σ m ⟨Δr²⟩ after a time, with a mean free path `free`, u Å²."""
-    way = np.sqrt(3 * constants.BOLTZMANN * kelvin / mass) * time / free
-    return float((mass * 2 * free**2 * (way + np.expm1(-way))).sum())
+def _about_centre(vectors: np.ndarray, mass: np.ndarray) -> float:
+    """Return Σ m |v|² of some frames, less that of the centre of mass."""
+    rest = vectors - np.einsum("tjc,j->tc", vectors, mass / mass.sum())[:, None]
+    return float(np.einsum("tjc,tjc,j->", rest, rest, mass))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -12,9 +12,18 @@ import numpy as np
 from xbp.core import constants
 from xbp.core.errors import QuantityError, UnitsError
 from xbp.core.guards import not_used, require_kind, require_positive, shown
+from xbp.core.units import is_one_of
 from xbp.md.source import require_file
 
-__all__ = ["ARGON", "Given", "LennardJones", "Style", "Units", "named"]
+__all__ = [
+    "ARGON",
+    "SAY_ELEMENTS",
+    "Given",
+    "LennardJones",
+    "Style",
+    "Units",
+    "named",
+]
 
 #: The names of https://docs.lammps.org/units.html.
 Units = Literal["real", "metal", "lj", "si", "cgs", "electron", "micro", "nano"]
@@ -70,6 +79,9 @@ class LennardJones:
 ARGON: Final = LennardJones(sigma="3.4 angstrom", epsilon="120 K", mass="39.948 u")
 
 
+SAY_ELEMENTS: Final = "elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] by type"
+
+
 @dataclass(frozen=True)
 class Style:
     """A style of LAMMPS units.
@@ -86,6 +98,12 @@ class Style:
     time: float = 1.0
     speed: float = 1.0
     mass: float = 1.0
+
+    def masses(self, own: np.ndarray | None, n_atoms: int) -> np.ndarray | None:
+        """Return the masses of atoms in u: of the file, else m of Lennard-Jones."""
+        if own is None:
+            return np.full(n_atoms, self.mass) if self.name == "lj" else None
+        return own * self.mass
 
 
 #: A gram in u, and the bohr in Å; a unit of velocity of ``electron`` is a bohr in
@@ -125,21 +143,13 @@ class Given:
             try:
                 self.frames.indices(1)
             except (TypeError, ValueError) as error:
-                raise QuantityError(
-                    f"frames={self.frames!r}: {error}", fix="frames=slice(0, 100, 2)"
-                ) from None
-        if self.masses is not None:
-            require_kind(
-                self.masses, Mapping, "masses", "a mapping of elements to masses"
-            )
-        if self.elements is not None:
-            wanted = "a mapping of types to elements, or a list of elements"
-            one = isinstance(self.elements, str)
-            require_kind(
-                self.elements, type(None) if one else Iterable, "elements", wanted
-            )
-            symbols: Any = self.elements
-            for symbol in getattr(symbols, "values", symbols.__iter__)():
+                raise QuantityError(f"frames={self.frames!r}: {error}") from None
+        symbols, wanted = self.elements, "elements by type, or a list of elements"
+        if symbols is not None:
+            kind = type(None) if isinstance(symbols, str) else Iterable
+            require_kind(symbols, kind, "elements", wanted)
+            named = symbols.values() if isinstance(symbols, Mapping) else symbols
+            for symbol in named:
                 require_kind(symbol, str, "elements", f"{wanted}, not {shown(symbol)}")
 
     def allow(self, kind: str, *names: str) -> None:
@@ -149,17 +159,13 @@ class Given:
         ------
         QuantityError
         """
-        every = (
-            "units",
-            "elements",
-            "masses",
-            "timestep",
-            "time_between_frames",
-            "lj",
-            "topology",
-        )
-        others = {name: getattr(self, name) for name in every if name not in names}
-        others = {k: str(v) if isinstance(v, Path) else v for k, v in others.items()}
+        others = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in ("path", "frames", *names)
+        }
+        if isinstance(self.topology, Path) and "topology" in others:
+            others["topology"] = str(self.topology)
         not_used(f"{self.path} is {kind}", **others)
 
     def choose(self, n: int) -> range:
@@ -189,27 +195,22 @@ class Given:
         """
         name = self.units if self.units is not None else stated
         known = isinstance(name, str) and name in (*_STYLES, "lj")
-        if not isinstance(name, str) or not known or stated not in (None, name):
+        if not known or stated not in (None, name):
             own = "does not state them" if stated is None else f"states '{stated}'"
             raise UnitsError(
                 f"units={shown(self.units)}: the units of {self.path} are unknown; the "
                 f"file {own}",
-                fix="units='metal' (Å, ps), 'real' (Å, fs) or 'lj', as in the LAMMPS "
-                "input",
+                fix="units='metal' (Å, ps), 'real' (Å, fs) or 'lj', as in LAMMPS",
             )
+        sizes = ARGON if is_one_of(self.lj, "argon") else self.lj
+        if name != "lj" and self.lj is not None:
+            raise UnitsError(f"lj={shown(self.lj)} is given with units='{name}'")
         if name != "lj":
-            if self.lj is not None:
-                raise UnitsError(
-                    f"lj={shown(self.lj)} is given with units='{name}'",
-                    fix="leave one of them out",
-                )
-            return _STYLES[name]
-        sizes = ARGON if isinstance(self.lj, str) and self.lj == "argon" else self.lj
+            return _STYLES[str(name)]
         if not isinstance(sizes, LennardJones):
             raise UnitsError(
                 f"lj={shown(self.lj)} does not define σ, ε and m",
-                fix="lj='argon', or lj=xbp.md.LennardJones(sigma='2.6 angstrom', "
-                "epsilon='700 K', mass='58 u')",
+                fix="lj='argon', or lj=xbp.md.LennardJones(sigma=…, epsilon=…, mass=…)",
             )
         speed = sizes.length / sizes.time
         return Style("lj", sizes.length, sizes.time, speed, sizes.atomic_mass)
@@ -217,25 +218,16 @@ class Given:
     @property
     def between(self) -> float | None:
         """Time between frames, ps."""
-        value = self.time_between_frames
-        return (
-            None
-            if value is None
-            else require_positive(value, "time_between_frames", "ps")
-        )
+        value, name = self.time_between_frames, "time_between_frames"
+        return None if value is None else require_positive(value, name, "ps")
 
     def step(self, style: Style | None = None) -> float | None:
         """Return the MD step, ps; a bare number is in τ with Lennard-Jones units."""
         if self.timestep is None:
             return None
-        bare = (
-            style is not None
-            and style.name == "lj"
-            and not isinstance(self.timestep, str)
-        )
-        if bare and style is not None:
-            return require_positive(self.timestep, "timestep") * style.time
-        return require_positive(self.timestep, "timestep", "ps")
+        if style is None or style.name != "lj" or isinstance(self.timestep, str):
+            return require_positive(self.timestep, "timestep", "ps")
+        return require_positive(self.timestep, "timestep") * style.time
 
     def times(
         self,
@@ -295,15 +287,15 @@ class Given:
             if wrong.any():
                 at = int(np.argmax(wrong))
                 raise QuantityError(
-                    f"{path}: the steps or times (by timestep= or the file) of frames "
+                    f"{path}: steps and times (by timestep= or the file) of frames "
                     f"must increase; frame {at} has {order[: at + 1][-2:]}",
-                    fix="open a part in order with frames=, or one frame at a time",
+                    fix="open a part in order with frames=",
                 )
         if own is not None and counted is not None:
             self._require_spacing(own, np.diff(counted), "timestep", rounding)
         if between is None:
             if times is None and n > 1:
-                also = "" if marks is None else ", or timestep='2 fs' of the simulation"
+                also = "" if marks is None else ", or timestep='2 fs'"
                 raise UnitsError(
                     f"{path} does not give the time between its frames",
                     fix=f"time_between_frames='20 fs'{also}",
@@ -317,9 +309,9 @@ class Given:
         if np.ptp(hops) > rounding * hops.mean():
             raise QuantityError(
                 f"time_between_frames={self.time_between_frames} contradicts {path}: "
-                "its frames are not equally spaced but "
-                f"{hops.min():g} to {hops.max():g} steps apart",
-                fix="timestep=, the time of one of these steps",
+                f"frames are {hops.min():g} to {hops.max():g} steps apart, not equally "
+                "spaced",
+                fix="timestep=, the time of one step",
             )
         return np.arange(n) * between
 
@@ -334,9 +326,8 @@ class Given:
             at = int(np.argmax(wrong))
             raise QuantityError(
                 f"{name}={getattr(self, name)} contradicts {self.path}: frame {at + 1} "
-                f"would be {other[at]:.6g} ps after the one before, in the file it is "
-                f"{own[at]:.6g} ps",
-                fix="leave it out, or correct the file",
+                f"is {own[at]:.6g} ps after the one before, not {other[at]:.6g} ps",
+                fix=f"leave {name}= out",
             )
 
 
@@ -363,25 +354,19 @@ def named(given: Given, names: np.ndarray) -> np.ndarray:
     there = np.unique(names).tolist()
     types = all(name.isdigit() for name in there)
     elements = given.elements or {}
-    mapping = (
-        {str(name): symbol for name, symbol in elements.items()}
-        if isinstance(elements, Mapping)
-        else {str(number): symbol for number, symbol in enumerate(elements, start=1)}
-    )
+    if not isinstance(elements, Mapping):
+        elements = dict(enumerate(elements, start=1))
+    mapping = {str(name): symbol for name, symbol in elements.items()}
     missing = [name for name in there if types and name not in mapping]
     unused = [name for name in mapping if name not in there and not types]
     if missing or unused:
-        problem = (
-            f"elements= names {unused[0]!r}"
-            if unused
-            else "the elements of the atoms are unknown"
-            if not mapping
-            else f"elements= does not name {missing[0]}"
-        )
+        problem = f"elements= does not name {missing[:1] and missing[0]}"
+        if unused:
+            problem = f"elements= names {unused[0]!r}"
+        elif not mapping:
+            problem = "the elements of the atoms are unknown"
         raise QuantityError(
             f"{problem}; the atoms of {given.path} are called {', '.join(there)}",
-            fix="elements={1: 'Zr', 2: 'Cu'}, or ['Zr', 'Cu'] in the order of the types"
-            if types
-            else f"elements={{{there[0]!r}: 'Zr'}}",
+            fix=SAY_ELEMENTS if types else f"elements={{{there[0]!r}: 'Zr'}}",
         )
     return np.array([mapping.get(name, name) for name in names.tolist()], dtype=str)

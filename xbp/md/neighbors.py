@@ -14,9 +14,9 @@ from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import require_memory, require_positive
 from xbp.core.optional import require
 from xbp.core.units import is_one_of
+from xbp.md.block import heights
 from xbp.md.structure import radial_distribution
 from xbp.md.trajectory import Trajectory
-from xbp.md.wavevectors import heights
 from xbp.md.weights import groups_of
 
 __all__ = [
@@ -94,8 +94,8 @@ def choose_cutoff(trajectory: Trajectory, cutoff: Any) -> Cutoff:
         for pair in pairs:
             if frozenset(pair.split("-")) not in given or not set(given) <= set(wanted):
                 raise QuantityError(
-                    f"cutoff= must name every pair of elements, {', '.join(pairs)}; it "
-                    f"names {', '.join(map(str, cutoff))}",
+                    f"cutoff= names {', '.join(map(str, cutoff))}, not every pair of "
+                    f"elements: {', '.join(pairs)}"
                 )
         radii = [
             require_positive(given[key], f"cutoff of {pair}", "angstrom")
@@ -146,8 +146,7 @@ def _minima(
     periodic = trajectory.repeats
     if trajectory.dimension == 3 and not periodic.all():
         raise RangeError(
-            "g(r), whose first minimum would be the cutoff, needs a periodic box",
-            fix="cutoff='3.8 angstrom'",
+            "the cutoff from g(r) needs a periodic box", fix="cutoff='3.8 angstrom'"
         )
     across = heights(trajectory.mean_cell)
     dimensions = int(periodic.sum())
@@ -155,9 +154,9 @@ def _minima(
     spacing = float((size / trajectory.n_atoms) ** (1 / dimensions))
     if across[periodic].min() < thin * spacing:
         raise RangeError(
-            f"the cell is {across[periodic].min():.4g} angstrom thick, and atoms are "
-            f"{spacing:.3g} angstrom apart: g(r) would count images as neighbors",
-            fix="simulate a larger cell, or give cutoff= if that is meant",
+            f"the cell is {across[periodic].min():.4g} angstrom thick, with atoms "
+            f"{spacing:.3g} angstrom apart: images would be neighbors",
+            fix="a larger cell, or cutoff=",
         )
     every = slice(None, None, max(1, trajectory.n_frames // n_frames))
     frames = trajectory.source.drop_vars("velocity", errors="ignore").isel(time=every)
@@ -183,9 +182,9 @@ def _minima(
     if neighbors < dimensions:
         raise RangeError(
             f"the first minimum of g(r), at {max(radii):.4g} angstrom, leaves "
-            f"{neighbors:.2g} neighbors to an atom: it ends a bond, not a shell",
-            fix="look at traj.bp.radial_distribution(partials=True).bp.plot.cut() and "
-            "give cutoff='3.8 angstrom'",
+            f"{neighbors:.2g} neighbors",
+            fix="cutoff='3.8 angstrom', after a look at "
+            "traj.bp.radial_distribution(partials=True).bp.plot.cut()",
         )
     return radii
 
@@ -244,9 +243,8 @@ def first_minimum(rdf: xr.DataArray, behind: float = 0.0) -> float:
             return _vertex(r, np.where(np.isfinite(rdf), rdf, 0.0), int(dips[0]))
     pair = f" of {rdf['pair'].item()}" if "pair" in rdf.coords else ""
     raise RangeError(
-        f"g(r){pair} has no first minimum up to {r[-1]:.3g} angstrom: no shell of "
-        "neighbors ends there, or too few atoms show it",
-        fix="give cutoff='3.8 angstrom', or a distance for every pair",
+        f"g(r){pair} has no first minimum up to {r[-1]:.3g} angstrom",
+        fix="cutoff='3.8 angstrom', or a distance for every pair",
     )
 
 
@@ -374,7 +372,7 @@ def coordination_and_distance(
     Parameters
     ----------
     scaled : numpy.ndarray, shape (n_frames, 3, n_atoms)
-    cells : numpy.ndarray, shape (3, 3) or (n_frames, 3, 3)
+    cells : numpy.ndarray, shape (n_frames, 3, 3)
     cutoff : Cutoff
 
     Returns
@@ -385,8 +383,7 @@ def coordination_and_distance(
     n_frames, _, n = scaled.shape
     counts, distances = np.zeros((n_frames, n)), np.full((n_frames, n), np.nan)
     known: _Candidates | None = None
-    for frame in range(n_frames):
-        cell = cells if cells.ndim == 2 else cells[frame]
+    for frame, cell in enumerate(cells):
         if known is None or known.outrun_by(scaled[frame], cell):
             known = _Candidates.find(scaled[frame], cell, cutoff)
         i, j, d = known.within(scaled[frame], cell)

@@ -102,16 +102,13 @@ def neutron_weighted_dos(
     if each.chunks is None and not np.allclose(each, unit):
         areas = ", ".join(f"{area:g}" for area in each.values.flat)
         raise QuantityError(
-            f"the partials have areas of {areas}; they must have the same",
+            f"the partials have different areas: {areas}",
             fix="g / g.integrate('E')",
         )
     masses = np.array([atomic_mass(str(symbol)) for symbol in symbols])
     weights = share * neutron_cross_sections(symbols, b) / masses
     if (Q is None) != (u2 is None):
-        raise RangeError(
-            "one of Q and u2 is missing, and the Debye-Waller factor is exp(-Q²u²)",
-            fix="give both, or neither",
-        )
+        raise RangeError("one of Q and u2 is missing", fix="give both, or neither")
     if Q is not None:
         displacement = resolve_u2(value.drop_vars("u2", errors="ignore"), u2=u2)
         square = magnitude(Q, "1/angstrom", name="Q") ** 2
@@ -150,26 +147,17 @@ def neutron_weighted_dos(
 
 def _concentrations(value: xr.DataArray) -> np.ndarray:
     """Return the concentrations of the elements, which partials by mass carry."""
-    if "element" not in value.dims or "weight" not in value.coords:
-        raise QuantityError(
-            "the partials of the elements are needed, with their shares; the densities "
-            f"of states are over {tuple(value.dims)}",
-            fix="traj.bp.vdos(partials=True)",
-        )
     weighting = value.attrs.get("weighting", "mass")
-    if weighting != "mass":
-        raise QuantityError(
-            f"the shares of the elements are weighted by {weighting!r}, and are "
-            "concentrations only if weighted by mass",
-            fix="traj.bp.vdos(partials=True, weights='mass')",
-        )
-    share = value.coords["weight"].values.astype(float)
-    if not np.isclose(share.sum(), 1, atol=1e-3):
-        raise QuantityError(
-            f"the shares of the elements add up to {share.sum():g}, not 1",
-            fix="select all",
-        )
-    return np.asarray(share)
+    if "element" not in value.dims or "weight" not in value.coords:
+        problem = "the partials of the elements are needed, with their shares"
+    elif weighting != "mass":
+        problem = f"the shares of the elements are weighted by {weighting!r}"
+    else:
+        share = value.coords["weight"].values.astype(float)
+        if np.isclose(share.sum(), 1, atol=1e-3):
+            return np.asarray(share)
+        problem = f"the shares of the elements add up to {share.sum():g}, not 1"
+    raise QuantityError(problem, fix="all of traj.bp.vdos(partials=True)")
 
 
 @operation(takes=("vibrational_dos", "generalized_dos"))
@@ -231,9 +219,9 @@ def correct_neutron_weighting(
     )
     if not bool(ratio.notnull().any()):
         raise RangeError(
-            f"the simulation reaches from {float(table.E[0]):g} to "
-            f"{float(table.E[-1]):g} {other}, and the data have no energy in there",
-            fix="compute the partials as far as the data reach: vdos(E_max=...)",
+            f"the simulation has {float(table.E[0]):g} to {float(table.E[-1]):g} "
+            f"{other}, and the data have no energy in there",
+            fix="vdos(E_max=...) to where the data reach",
         )
     R = ratio.variable
     value = (signal.value * R).transpose(*signal.value.dims)

@@ -1,19 +1,20 @@
-"""Trajectories of every kind, opened lazily in one data model."""
+"""Trajectories of every kind: opened lazily in one data model, or converted to it."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
-import netCDF4
 import numpy as np
 import xarray as xr
 
+from xbp.core.conditions import temperature_coordinate
 from xbp.core.errors import TemperatureError, XbpError
 from xbp.core.guards import (
     choose,
@@ -23,22 +24,25 @@ from xbp.core.guards import (
 )
 from xbp.core.optional import require
 from xbp.core.signal import extend_history
-from xbp.core.units import to_kelvin
 from xbp.io import netcdf
 from xbp.io.hdf5 import HDF5_SIGNATURE
+from xbp.io.publish import new_folder
 from xbp.io.reader import to_path
-from xbp.md.dlpoly import is_history, open_history
-from xbp.md.dump import is_dump, open_dump
+from xbp.md.dlpoly_vasp import (
+    is_history,
+    is_xdatcar,
+    open_history,
+    open_xdatcar,
+)
 from xbp.md.extxyz import is_extxyz, open_extxyz
 from xbp.md.foreign import open_with_ase, open_with_mdanalysis
 from xbp.md.frames import Found, assemble, masses_of, require_motion
 from xbp.md.given import Given, LennardJones, Units
-from xbp.md.lammps_data import is_data_file, open_data_file
+from xbp.md.lammps_text import is_data_file, is_dump, open_data_file, open_dump
 from xbp.md.source import Source, open_source, reading, release, require_file
 from xbp.md.trajectory import read_trajectory
-from xbp.md.xdatcar import is_xdatcar, open_xdatcar
 
-__all__ = ["open_trajectory"]
+__all__ = ["convert", "open_trajectory"]
 
 Reader = Callable[[Source, Given], Found]
 
@@ -178,34 +182,24 @@ def open_trajectory(
     choose(truncated, ("error", "drop"), "truncated")
     if chunk_frames is not None:
         chunk_frames = require_whole(chunk_frames, "chunk_frames")
-    kelvin = (
-        None
-        if temperature is None
-        else require_positive(temperature, "temperature", "K")
-    )
+    if temperature is not None:
+        temperature = require_positive(temperature, "temperature", "K")
     limit = require_positive(hottest, "hottest", "K")
-    require_file(
-        where.exists(),
-        where,
-        "there is no such file",
-        fix="check the spelling and the working directory",
-    )
-    given = Given(
-        where,
-        frames,
-        units,
-        elements,
-        masses,
-        timestep,
-        time_between_frames,
-        lj,
-        None if topology is None else to_path(topology),
-    )
-    source = Source(where)
+    require_file(where.exists(), where, "there is no such file", fix="correct the path")
+    arguments = {
+        "units": units,
+        "elements": elements,
+        "masses": masses,
+        "timestep": timestep,
+        "time_between_frames": time_between_frames,
+        "lj": lj,
+        "frames": frames,
+    }
+    given = Given(where, **arguments, topology=topology and to_path(topology))
+    source, head, history = Source(where), b"", None
     if not where.is_dir():
         source = open_source(where, keep_part=truncated == "drop")
-    head = b"" if where.is_dir() else source.read(0, 4096)
-    ends: list[np.ndarray] | None = None
+        head = source.read(0, 4096)
     netcdf3 = head.startswith(b"CDF") and topology is None
     if where.is_dir() or netcdf3 or head.startswith(HDF5_SIGNATURE):
         given.allow("a trajectory with its own times, units and elements")
@@ -213,57 +207,40 @@ def open_trajectory(
             ds = _open_labelled(where, chunk_frames)
             ds = ds if frames is None else ds.isel(time=frames)
             require_file(ds.sizes["time"] > 0, where, f"frames={frames} selects none")
+            ends = []
+            if "dimension" not in ds.attrs:
+                last = ds.position.transpose("time", "atom", "xyz").isel(time=[0, -1])
+                ends = list(last.values)
         history = ds.attrs.get("history")
     else:
-        history = None
         with reading(where):
             found = _reader(source, head, given)(source, given)
-        mass = masses_of(
-            where,
-            found.element,
-            masses,
-            found.mass,
-            tolerance=np.inf if found.reduced else 0.25,
-        )
+        tolerance = np.inf if found.reduced else 0.25
+        mass = masses_of(where, found.element, masses, found.mass, tolerance=tolerance)
         ends = require_motion(where, found, mass, hottest=limit)
         ds = assemble(found, mass, chunk_frames)
         if source.packing:
             ds.set_close(partial(release, source))
-    if kelvin is not None:
-        if "temperature" in ds.coords and not ds.temperature.ndim:
-            own = ds.temperature.attrs.get("units", "K")
-            carried = float(to_kelvin(float(ds.temperature), own, name="temperature"))
+    recorded = {"file": where.name, **{k: _plain(v) for k, v in arguments.items()}}
+    ds.attrs["history"] = extend_history(history, "open_trajectory", recorded)
+    try:
+        trajectory = read_trajectory(ds)
+    except XbpError as error:
+        raise type(error)(
+            f"{path}: {error.summary}", reason=error.reason, fix=error.fix
+        ) from None
+    if temperature is not None:
+        carried = ds.coords.get("temperature")
+        if carried is not None and not carried.ndim:
             require_agreement(
-                kelvin,
-                carried,
+                temperature,
+                trajectory.temperature() or 0.0,
                 "temperature",
                 "K",
                 source=str(where),
                 error=TemperatureError,
             )
-        ds = ds.assign_coords(temperature=kelvin)
-        ds.temperature.attrs = {"units": "K", "long_name": "temperature"}
-    arguments = {
-        "file": where.name,
-        "units": units,
-        "elements": _plain(elements),
-        "masses": _plain(masses),
-        "timestep": timestep,
-        "time_between_frames": time_between_frames,
-        "lj": lj,
-        "frames": frames,
-    }
-    ds.attrs["history"] = extend_history(history, "open_trajectory", arguments)
-    try:
-        read_trajectory(ds)
-    except XbpError as error:
-        raise type(error)(
-            f"{path}: {error.summary}", reason=error.reason, fix=error.fix
-        ) from None
-    if ends is None:
-        with reading(where):
-            last = ds.position.transpose("time", "atom", "xyz").isel(time=[0, -1])
-            ends = [] if "dimension" in ds.attrs else list(last.values)
+        ds = ds.assign_coords(temperature=temperature_coordinate(temperature))
     if ends and all(map(_is_plane, ends)):
         ds.attrs["dimension"] = 2
     return ds
@@ -299,9 +276,8 @@ def _reader(source: Source, head: bytes, given: Given) -> Reader:
 
 def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
     """Open netCDF or Zarr in the data model, in whole chunks of the file."""
-    _require_stored(path)
     if path.is_dir():
-        require("zarr", "it reads Zarr folders", "md")
+        _require_stored(path)
         ds = xr.open_zarr(path, chunks={})
     else:
         reason = netcdf.decline(path)
@@ -318,42 +294,145 @@ def _open_labelled(path: Path, chunk_frames: int | None) -> xr.Dataset:
     stored = (ds.position.encoding.get("chunksizes") or (1,))[0]
     # Parts of chunks would be unpacked again for each of ours.
     frames = max(1, (chunk_frames or 8 * 2**20 // per_frame) // stored) * stored
-    chunked: xr.Dataset = ds.chunk(
-        {dim: frames if dim == "time" else -1 for dim in ds.position.dims}
-    )
+    sizes = {dim: frames if dim == "time" else -1 for dim in ds.position.dims}
+    chunked: xr.Dataset = ds.chunk(sizes)
     return chunked
 
 
-def _require_stored(path: Path, *, expansion: float = 1100.0) -> None:
-    """Refuse a file whose arrays are too large for its size.
+def _require_stored(folder: Path, *, expansion: float = 1100.0) -> None:
+    """Refuse a Zarr store whose arrays are too large for its size.
 
     Deflate compresses by 1032 at most.
     """
-    size = path.stat().st_size
-    if path.is_dir():
-        zarr = require("zarr", "it reads Zarr folders", "md")
-        size = sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
-        shapes = {
-            name: (array.shape, array.dtype.itemsize)
-            for name, array in zarr.open_group(path, mode="r").arrays()
-        }
-    elif h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
-            shapes = {
-                name: (array.shape or (), array.dtype.itemsize)
-                for name, array in file.items()
-                if isinstance(array, h5py.Dataset)
-            }
-    else:
-        with netCDF4.Dataset(path) as file:
-            shapes = {
-                name: (array.shape, np.dtype(array.dtype).itemsize)
-                for name, array in file.variables.items()
-            }
-    for name, (shape, itemsize) in shapes.items():
-        declared = math.prod(int(length) for length in shape) * itemsize
+    zarr = require("zarr", "it reads Zarr folders", "md")
+    size = sum(part.stat().st_size for part in folder.rglob("*") if part.is_file())
+    for name, array in zarr.open_group(folder, mode="r").arrays():
+        declared = math.prod(array.shape) * array.dtype.itemsize
         require_file(
             declared <= expansion * size + 2**26,
-            path,
-            f"'{name}' has the shape {shape}, {declared:.3g} bytes in a file of {size}",
+            folder,
+            f"'{name}' declares {declared:.3g} bytes in a store of {size}",
         )
+
+
+#: What a Zarr store of format 2 or 3 consists of: descriptions, and chunks named by
+#: their indices.
+_ZARR_FILES = (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
+_ZARR_CHUNK = re.compile(r"c|\d+(\.\d+)*")
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: bool = False,
+    **options: Any,
+) -> None:
+    """Copy a trajectory of any format, and of any size, to netCDF or Zarr.
+
+    Chunks of frames are read, compressed and written one after the other. The file is
+    written beside its place and renamed once complete: what stands at `target` is
+    whole, whatever interrupts.
+
+    Parameters
+    ----------
+    source : path-like
+        As for `open_trajectory`.
+    target : path-like
+        Where to; Zarr (a folder) if it ends in ``.zarr``, else netCDF-4. Positions and
+        velocities are kept in single precision: 7 digits, more than a dump has.
+    overwrite : bool
+        Replace a file, or for Zarr a store with a trajectory; another folder, a device
+        or a pipe is never replaced.
+    progress : bool
+        Show a progress bar.
+    **options
+        As for `open_trajectory`: units, elements, timestep, ….
+
+    Raises
+    ------
+    FileFormatError
+        If `target` exists and `overwrite` is not given, is the source, or may not be
+        replaced; if its folder does not exist or the disk is full; or as for
+        `open_trajectory`.
+
+    Examples
+    --------
+    >>> import tempfile, xbp
+    >>> gas = xbp.md.models.ideal_gas(
+    ...     5, 4, cell=10, T=300, mass=40, time_step=0.02, seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gas.to_netcdf(f"{folder}/gas.nc")
+    ...     convert(f"{folder}/gas.nc", f"{folder}/copy.nc")
+    ...     open_trajectory(f"{folder}/copy.nc").sizes["time"]
+    4
+    """
+    with new_folder(target, overwrite=overwrite, replaceable=_why_kept) as (
+        temporary,
+        where,
+    ):
+        for given in (source, options.get("topology")):
+            _require_another(given, where)
+        traj = open_trajectory(source, **options)
+        bar: Any = contextlib.nullcontext()
+        if progress:
+            bar = require("tqdm.dask", "it shows the progress", "md").TqdmCallback(
+                desc=f"{Path(source).name} → {where.name}"
+            )
+        with bar, traj:
+            _write(traj, temporary)
+
+
+def _why_kept(folder: Path) -> str | None:
+    """Return why a folder must not be replaced; None for a trajectory's Zarr store."""
+    if folder.suffix != ".zarr":
+        return "it is a folder"
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name not in _ZARR_FILES and not _ZARR_CHUNK.fullmatch(name):
+                own = Path(place, name).relative_to(folder)
+                return f"it is a folder but not a Zarr store: it contains {own}"
+    try:
+        with xr.open_zarr(folder, chunks=None) as ds:
+            if "position" in ds and "time" in ds.dims:
+                return None
+    except Exception as error:  # zarr and xarray raise a dozen kinds
+        return f"it is a folder but not a Zarr store ({type(error).__name__})"
+    return "it is a Zarr store without a trajectory"
+
+
+def _require_another(source: str | os.PathLike[str] | None, target: Path) -> None:
+    """Refuse to replace what is read, or to write into it."""
+    if source is None:
+        return
+    read = Path(source).resolve()
+    same = target.exists() and read.exists() and target.samefile(read)
+    require_file(
+        not same and read not in target.parents and target not in read.parents,
+        target,
+        f"its source {read} would be overwritten while it is read",
+        fix="choose another name",
+    )
+
+
+def _write(traj: xr.Dataset, path: Path) -> None:
+    for variable in traj.variables.values():
+        # What it was read with (chunks, packing) is of the old file.
+        variable.encoding = {}
+    moving = [name for name in ("position", "velocity") if name in traj]
+    single = traj.assign({name: traj[name].astype(np.float32) for name in moving})
+    zarr = path.suffix == ".zarr"
+    packed: dict[str, Any] = {"zlib": True, "complevel": 4, "shuffle": True}
+    packed = {} if zarr else {**packed, "_FillValue": None}
+    encoding: dict[Any, dict[str, Any]] = {}
+    for name in moving:
+        chunks = tuple(sizes[0] for sizes in traj[name].chunks or ())
+        encoding[name] = {**packed, "chunks" if zarr else "chunksizes": chunks}
+    if zarr:
+        require("zarr", "it writes Zarr folders", "md")
+        # Text has a specification in Zarr's second format, not yet in the third.
+        single.to_zarr(path, zarr_format=2, encoding=encoding)
+    else:
+        encoding |= {name: {"_FillValue": None} for name in single.coords}
+        single.to_netcdf(path, engine="netcdf4", format="NETCDF4", encoding=encoding)

@@ -1,4 +1,4 @@
-"""What the spectra of a trajectory share: windows, wave vectors, labels of the answer.
+"""What a call asks of a trajectory: wave vectors, weights, and a labelled answer.
 
 The arguments of an operation go through it as one mapping, the locals of its first
 line: so they are written once, in its signature, and recorded once, in the history.
@@ -14,219 +14,168 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from xbp.core import constants
 from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import RangeError
 from xbp.core.guards import (
-    at_most_one,
     choose,
     not_used,
     require_flag,
     require_memory,
-    require_number,
     require_positive,
     require_whole,
 )
-from xbp.md.density import Precision
-from xbp.md.labels import Column, label, sample_temperature
-from xbp.md.run import Moments, delayed
-from xbp.md.trajectory import Trajectory, read_trajectory
-from xbp.md.wavevectors import Shells, allowed_wavevectors
+from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
+from xbp.core.signal import extend_history, label_std
+from xbp.md.run import Column, Moments, delayed
+from xbp.md.trajectory import Trajectory, read_trajectory, sample_temperature
 from xbp.md.weights import Mixing, Weighting, check_normalization, mix_rows, weighting
+from xbp.md.window import Window
 
 __all__ = [
     "Part",
     "Plan",
-    "Taper",
-    "Window",
+    "Precision",
+    "Shells",
+    "allowed_wavevectors",
     "answer",
-    "asked_frames",
-    "cosines",
-    "energy_grid",
-    "make_taper",
     "read_call",
-    "window_frames",
 ]
 
-Taper = Literal["hann", "boxcar"]
 Part = Literal["coherent", "incoherent"]
+Precision = Literal["single", "double"]
 
 
-def make_taper(name: str, length: int) -> np.ndarray:
-    """Return the weights of the frames of a window; Hann's as a periodic window."""
-    if choose(name, Taper, "taper") == "boxcar":
-        return np.ones(length)
-    return np.asarray(np.hanning(length + 1)[:length])
+@dataclass(frozen=True)
+class Shells:
+    """Allowed wave vectors, one of each pair ±Q, sorted by shell.
+
+    Attributes
+    ----------
+    hkl : numpy.ndarray of int, shape (n, 3)
+        Multiples of the reciprocal cell vectors.
+    shell : numpy.ndarray of int, shape (n,)
+        Which shell each is in, ascending.
+    direction : numpy.ndarray, shape (n, 3)
+        Unit vectors.
+    Q : numpy.ndarray, shape (n_shells,)
+        Mean |Q| of the vectors in each shell that contains any, 1/Å.
+    edges : numpy.ndarray, shape (n_shells, 2)
+        Limits of those shells, 1/Å.
+    n_wavevectors : numpy.ndarray of int, shape (n_shells,)
+        Vectors used in each, −Q counted.
+    """
+
+    hkl: np.ndarray
+    shell: np.ndarray
+    direction: np.ndarray
+    Q: np.ndarray
+    edges: np.ndarray
+    n_wavevectors: np.ndarray
+
+    def sum_to_mean(self) -> np.ndarray:
+        """Return the factors from sums over one of ±Q to means, shape (n_shells,)."""
+        return 2.0 / self.n_wavevectors
 
 
-def asked_frames(trajectory: Trajectory, window: Any = None, dE: Any = None) -> float:
-    """Return the frames of a window, given as a time or by dE = h/window."""
-    if at_most_one(window=window, dE=dE) == "dE":
-        time = constants.PLANCK / require_positive(dE, "dE", "meV", energy=True)
-    else:
-        time = require_positive("10 ps" if window is None else window, "window", "ps")
-    return float(np.rint(time / trajectory.time_step))
-
-
-def window_frames(
-    trajectory: Trajectory,
-    window: Any = None,
-    dE: Any = None,
+def allowed_wavevectors(
+    cell: np.ndarray,
+    Q_max: float,
+    dQ: float,
     *,
-    between: bool = False,
-    least: int = 4,
-) -> int:
-    """Return the frames of a window that fits into the trajectory.
+    max_per_shell: int | None = None,
+    seed: int = 0,
+    repeats: np.ndarray | None = None,
+) -> Shells:
+    """List the wave vectors Q = 2π(h a* + k b* + l c*) up to Q_max, one of each ±Q.
 
     Parameters
     ----------
-    trajectory : Trajectory
-    window, dE : scalar with units, optional
-        Its length (bare: ps; 10 ps by default), or the energy step h/window.
-    between : bool
-        What is transformed is between frames, of which there is one fewer.
-    least : int
-        Fewest frames of a window.
+    cell : numpy.ndarray, shape (3, 3)
+        Rows are the cell vectors, Å.
+    Q_max : float
+        Largest |Q|, 1/Å.
+    dQ : float
+        Width of the shells, which begin at 0, 1/Å.
+    max_per_shell : int, optional
+        Keep at most this many vectors of a shell, −Q counted, drawn at random.
+    seed : int
+        Of that draw.
+    repeats : numpy.ndarray of bool, shape (3,), optional
+        Along which cell vectors the box repeats; along the others no wave vector is
+        allowed, and their index is 0.
+
+    Returns
+    -------
+    Shells
+        Shells without any allowed vector are left out.
 
     Raises
     ------
     RangeError
-        If it has fewer frames, or more than the trajectory.
+        If no allowed vector is that small, or there are more than memory can hold.
+
+    Examples
+    --------
+    >>> shells = allowed_wavevectors(2 * np.pi * np.eye(3), 1.5, 0.2)
+    >>> shells.Q.round(3), shells.n_wavevectors
+    (array([1.   , 1.414]), array([ 6, 12]))
     """
-    frames = asked_frames(trajectory, window, dE)
-    step, most = trajectory.time_step, trajectory.n_frames - between
-    if least <= frames <= most:
-        return int(frames)
-    good = max(least, most // 4)
-    longer = (
-        f"simulate {4 * least * step:.4g} ps or more, four windows of {least} frames"
-    )
-    fix = f"window='{good * step:.4g} ps'"
-    if most < least:
-        fix = longer
-    elif most < 4 * least:
-        fix += f"; errors need several windows: {longer}"
-    default = " (the default)" if window is None and dE is None else ""
-    raise RangeError(
-        f"the window of {frames * step:.4g} ps{default} has {frames:.4g} frames; it "
-        f"must have at least {least}, and the trajectory has {most}, {most * step:.4g} "
-        "ps",
-        fix=fix,
-    )
-
-
-def energy_grid(length: int, step: float, E_max: Any) -> np.ndarray:
-    """Return E = k h/window up to E_max, at most h/2Δt, in meV."""
-    highest = constants.PLANCK / (2 * step)
-    top = highest
-    if E_max is not None:
-        top = require_positive(E_max, "E_max", "meV", energy=True)
-    if top > highest * (1 + 1e-9):
+    along = np.ones(3, dtype=bool) if repeats is None else np.asarray(repeats)
+    if not along.any():
         raise RangeError(
-            f"E_max={E_max} is {top:g} meV; frames {step:g} ps apart resolve energies "
-            f"up to {highest:.4g} meV (h/2Δt)",
-            fix="lower E_max=, or write frames more often",
+            "no side of the box is periodic: no wave vectors are allowed",
+            fix="g(E), msd and local fields do not need them",
         )
-    dE = constants.PLANCK / (length * step)
-    return np.asarray(np.arange(int(top / dE * (1 + 1e-9)) + 1) * dE)
-
-
-def cosines(energies: np.ndarray, step: float, resolution: np.ndarray) -> np.ndarray:
-    """Return the matrix of (1/2πħ) ∫ dt cos(Et/ħ) R(t) over both signs of t.
-
-    Its shape is (n_lags, n_E), its unit 1/meV.
-    """
-    lags = np.arange(resolution.size)
-    phase = 2 * np.pi / constants.PLANCK * step * np.outer(lags, energies)
-    matrix = 2 * np.cos(phase) * resolution[:, None]
-    matrix[0] /= 2
-    return np.asarray(matrix * (step / constants.PLANCK))
-
-
-@dataclass(frozen=True)
-class Window:
-    """The segments of a spectrum, their taper, and the energies they resolve.
-
-    Attributes
-    ----------
-    length : int
-        Frames.
-    step : float
-        Time between them, ps.
-    shape : str
-        Name of the taper.
-    taper : numpy.ndarray, shape (length,)
-    energies : numpy.ndarray, shape (n_E,)
-        meV.
-    resolution : numpy.ndarray, shape (length,)
-        R(t) = exp(−σ²t²/2ħ²) at the lags.
-    folding : float or None
-        Largest level of a spectrum at h/2Δt relative to its maximum.
-    """
-
-    length: int
-    step: float
-    shape: str
-    taper: np.ndarray
-    energies: np.ndarray
-    resolution: np.ndarray
-    folding: float | None
-
-    @classmethod
-    def make(
-        cls,
-        trajectory: Trajectory,
-        given: Mapping[str, Any],
-        *,
-        between: bool = False,
-    ) -> Window:
-        """Check what a call says of windows, energies, resolution and folding."""
-        step = trajectory.time_step
-        length = window_frames(
-            trajectory, given.get("window"), given.get("dE"), between=between
+    reciprocal = 2 * np.pi * np.linalg.inv(cell).T
+    with np.errstate(over="ignore"):
+        highest = np.floor(Q_max * np.linalg.norm(cell, axis=1) / (2 * np.pi) + 1e-9)
+        highest = np.where(along, highest, 0)
+        # Half of the vectors of the box around the sphere, 16 numbers for each.
+        count = 8 * float(np.prod(2 * highest + 1))
+    what = f"the wave vectors up to Q_max={Q_max:.4g} 1/angstrom"
+    require_memory(count, what, fix="lower Q_max=")
+    require_memory(Q_max / dQ, f"shells of dQ={dQ:.4g} 1/angstrom", fix="raise dQ=")
+    h_max, k_max, l_max = (int(n) for n in highest)
+    # One plane of constant h at a time: the cube around the sphere need not fit in
+    # memory.
+    planes = []
+    ks, ls = np.arange(-k_max, k_max + 1), np.arange(-l_max, l_max + 1)
+    kl = np.stack([side.ravel() for side in np.meshgrid(ks, ls, indexing="ij")], axis=1)
+    for h in range(h_max + 1):
+        half = kl if h else kl[(kl[:, 0] > 0) | ((kl[:, 0] == 0) & (kl[:, 1] > 0))]
+        vectors = h * reciprocal[0] + half @ reciprocal[1:]
+        inside = (vectors**2).sum(axis=1) <= Q_max**2 * (1 + 1e-12)
+        planes.append(np.column_stack([np.full(inside.sum(), h), half[inside]]))
+    hkl = np.concatenate(planes)
+    if not hkl.size:
+        smallest = min(np.linalg.norm(reciprocal[along], axis=1))
+        raise RangeError(
+            f"Q_max={Q_max:g} 1/angstrom is below the smallest wave vector of the "
+            f"cell, {smallest:.4g} 1/angstrom",
+            fix="raise Q_max=, or simulate a larger box",
         )
-        shape = given.get("taper", "boxcar")
-        taper = make_taper(shape, length)
-        energies = energy_grid(length, step, given.get("E_max"))
-        require_memory(
-            float(length) * energies.size,
-            f"the transform of {length} frames",
-            fix="window=, E_max= smaller",
-        )
-        fwhm, sigma = given.get("resolution"), 0.0
-        if fwhm is not None:
-            # A wider Gaussian would fold back at h/2Δt.
-            highest = constants.PLANCK / (2 * step)
-            sigma = require_number(
-                fwhm, "resolution", "meV", above=0, most=highest, energy=True
-            ) / np.sqrt(8 * np.log(2))
-        angle = 2 * np.pi * sigma / constants.PLANCK * step * np.arange(length)
-        damping = np.exp(-0.5 * angle**2)
-        folding = given.get("folding")
-        if folding is not None:
-            folding = require_positive(folding, "folding")
-        return cls(length, step, shape, taper, energies, damping, folding)
-
-    @property
-    def time(self) -> float:
-        """Length in ps."""
-        return self.length * self.step
-
-    def cosines(self) -> np.ndarray:
-        """Return the matrix from correlations over lags to spectra, see `cosines`."""
-        return cosines(self.energies, self.step, self.resolution)
-
-    def lags(self, time_max: Any) -> int:
-        """Return the number of times up to `time_max` (default: half of the window)."""
-        if time_max is None:
-            return self.length // 2 + 1
-        time = require_positive(time_max, "time_max", "ps")
-        if not self.step <= time + 1e-6 * self.step < self.time:
-            raise RangeError(
-                f"time_max={time_max} must be at least the time step, {self.step:.4g} "
-                f"ps, and below the window, {self.time:.4g} ps"
-            )
-        return int(time / self.step + 1e-6) + 1
+    vectors = hkl @ reciprocal
+    magnitude = np.linalg.norm(vectors, axis=1)
+    # A vector that lies on an edge but for rounding belongs to the shell above,
+    # whatever the rounding.
+    shell = np.floor(magnitude / dQ + 1e-9).astype(int)
+    order = np.argsort(shell, kind="stable")
+    if max_per_shell is not None:
+        drawn = np.random.default_rng(seed).permutation(shell.size)
+        drawn = drawn[np.argsort(shell[drawn], kind="stable")]
+        rank = np.arange(shell.size) - np.searchsorted(shell[drawn], shell[drawn])
+        order = np.sort(drawn[rank < max(1, max_per_shell // 2)])
+        order = order[np.argsort(shell[order], kind="stable")]
+    hkl, vectors, magnitude = hkl[order], vectors[order], magnitude[order]
+    present, index, n = np.unique(shell[order], return_inverse=True, return_counts=True)
+    return Shells(
+        hkl,
+        index,
+        vectors / magnitude[:, None],
+        np.bincount(index, magnitude) / n,
+        np.stack([present * dQ, (present + 1) * dQ], axis=1),
+        2 * n,
+    )
 
 
 @dataclass(frozen=True)
@@ -413,27 +362,69 @@ def answer(
     **recorded : object
         Further entries of the history.
     """
-    known: dict[str, str] = {}
+    found: dict[str, Any] = {}
     attributes = dict(attrs)
     if window is not None:
         drift = moments.mean["drift"] / window.step
-        known = trajectory.motion(drift, window.time, velocity=velocity)
+        found |= trajectory.motion(drift, window.time, velocity=velocity)
         time = f"{window.time:.10g} ps"
         attributes |= {"window": f"{time}, {window.shape}", "segments": moments.n}
         recorded |= {"window": time, "dE": None}
-    known |= diagnosed(known, *moments.doubts(), *doubts)
+    found |= diagnosed(found, *moments.doubts(), *doubts)
+    if trajectory.dimension == 2:
+        found["dimension"] = 2
+    elif "Q" in coords and not trajectory.repeats.all():
+        sides = " and ".join("abc"[i] for i in np.flatnonzero(~trajectory.repeats))
+        text = f"the box is open along {sides}: only its other wave vectors are used"
+        found |= diagnosed(found, Diagnostic("open_sides", "warning", text))
+    source, sample = trajectory.source.attrs, {}
+    if trajectory.element is not None:
+        sample = {"composition": composition(trajectory.element)}
     kept = {
         name: "array" if np.ndim(getattr(value, "data", value)) else value
         for name, value in given.items()
         if name not in ("data", "T", "progress", *recorded)
     }
-    return label(
-        trajectory,
-        columns,
-        coords,
-        operation=operation,
-        arguments={**kept, "segments": moments.n, **recorded},
-        temperature=sample_temperature(trajectory, given["T"], moments.temperature),
-        attrs=attributes,
-        found=known,
+    arguments = {**kept, "segments": moments.n, **recorded}
+    history = extend_history(source.get("history"), operation, arguments)
+    ds = xr.Dataset(coords=dict(coords))
+    for name, column in columns.items():
+        labels: dict[str, Any] = {"units": column.units}
+        if column.quantity is not None:
+            text = QUANTITIES[column.quantity].label
+            labels |= {"quantity": column.quantity, "long_name": text}
+            labels |= {"statistics": "classical", **sample, **found}
+        labels |= {**column.attrs, "history": history}
+        ds[name] = xr.Variable(column.dims, column.values, labels)
+        if column.std is not None:
+            ds[f"{name}_std"] = xr.Variable(column.dims, column.std)
+            label_std(ds, name)
+    for dim, (units, text) in COORDINATES.items():
+        if dim in ds.coords:
+            ds[dim].attrs = {"units": units, "long_name": text, **ds[dim].attrs}
+    temperature = sample_temperature(trajectory, given["T"], moments.temperature)
+    if temperature is not None:
+        ds = ds.assign_coords(temperature=temperature)
+    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
+    ds.attrs |= {key: source[key] for key in ("title", "source") if key in source}
+    ds.attrs |= {**sample, **attributes, **found, "history": history}
+    return ds
+
+
+def composition(elements: np.ndarray) -> str:
+    """Return the chemical formula of a box.
+
+    Examples
+    --------
+    >>> composition(np.array(["Si", "O", "O"] * 40))
+    'SiO2'
+    >>> composition(np.array(["Zr"] * 700 + ["Cu"] * 301))
+    'Zr69.9Cu30.1'
+    """
+    names, first, counts = np.unique(elements, return_index=True, return_counts=True)
+    least = counts // np.gcd.reduce(counts)
+    parts = least if least.sum() <= 100 else (100 * counts / counts.sum()).round(1)
+    return "".join(
+        f"{names[i]}{'' if parts[i] == 1 else format(parts[i], 'g')}"
+        for i in np.argsort(first)
     )

@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xbp.core import constants
 from xbp.core.diagnostic import Diagnostic
 from xbp.core.optional import require
-from xbp.md.labels import Column
 from xbp.md.trajectory import Block, Trajectory
 
 __all__ = [
+    "Column",
     "Moments",
     "Segments",
     "add_up",
@@ -89,6 +89,20 @@ def blocks(trajectory: Trajectory, n: int = 10) -> Segments:
     length = max(1, min(trajectory.n_frames // n, fitting))
     whole = trajectory.n_frames // length * length
     return Segments(tuple(range(0, whole, length)), length)
+
+
+class Column(NamedTuple):
+    """One variable of a result.
+
+    Dimensions, values, standard deviation, units, quantity, further attributes.
+    """
+
+    dims: tuple[str, ...]
+    values: np.ndarray
+    std: np.ndarray | None
+    units: str
+    quantity: str | None
+    attrs: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)

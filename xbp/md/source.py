@@ -11,9 +11,9 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,9 +21,9 @@ from xbp.core.errors import FileFormatError, MissingDependencyError, XbpError
 
 __all__ = [
     "BLOCK",
+    "Header",
     "Lines",
     "Source",
-    "TextFrame",
     "index_frames",
     "open_source",
     "reading",
@@ -32,8 +32,7 @@ __all__ = [
     "require_modest",
 ]
 
-Head = TypeVar("Head")
-
+_COPY: Final = "copy the file again"
 #: Bytes that are read, or unpacked, at a time.
 BLOCK: Final = 2**22
 #: Blocks of a compressed file that stay in memory, for tasks that read them in another
@@ -48,9 +47,7 @@ _MAGIC: Final = {
 }
 
 
-def require_file(
-    ok: bool, where: object, problem: str, *, fix: str = "copy the file again"
-) -> None:
+def require_file(ok: bool, where: object, problem: str, *, fix: str = _COPY) -> None:
     """Refuse a file that is damaged, or of another kind, unless `ok`.
 
     Examples
@@ -67,7 +64,7 @@ def require_file(
 
 @contextlib.contextmanager
 def reading(
-    where: object, fix: str = "copy the file again", problem: str = "cannot be read"
+    where: object, fix: str = _COPY, problem: str = "cannot be read"
 ) -> Iterator[None]:
     """Turn whatever Python or a library raises on damaged contents into our error."""
     try:
@@ -112,13 +109,14 @@ class Source:
             with self.path.open("rb") as stream:
                 stream.seek(begin)
                 return stream.read(end - begin)
-        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        except XbpError:
+            raise
+        except Exception as error:  # each unpacker has its own errors
             verb = f"unpacked ({self.packing})" if self.packing else "read"
             raise FileFormatError(
                 f"{self.path} cannot be {verb}",
                 reason=str(error) or type(error).__name__,
-                fix="it is damaged or cut short: copy it again, or truncated='drop' "
-                "to read the complete part",
+                fix="copy it again, or truncated='drop' for its whole part",
             ) from error
 
     def blocks(self) -> Iterator[bytes]:
@@ -178,9 +176,9 @@ def require_modest(source: Source, size: float, expansion: float = 50.0) -> None
     require_file(
         size <= expansion * packed,
         source.path,
-        f"one frame is {size:.3g} bytes or more, the compressed file {packed}: it is "
+        f"a frame of {size:.3g} bytes or more in a compressed file of {packed}: "
         "damaged, or a decompression bomb",
-        fix="if the file is valid, decompress it yourself first",
+        fix="decompress it yourself if it is valid",
     )
 
 
@@ -196,7 +194,7 @@ def _zstd(path: Path) -> Any:
         with contextlib.suppress(ImportError):
             return importlib.import_module(name)
     raise MissingDependencyError(
-        f"{path} is compressed with zstd, which this Python cannot read",
+        f"this Python cannot read zstd ({path})",
         fix="pip install backports.zstd, or unpack the file",
     )
 
@@ -296,14 +294,9 @@ class _Stream:
                             break
                         raise EOFError("the compressed data are cut off")
                 text = place.waiting if wants else b""
-                if self._source.packing == "zstd":  # its module has its own error
-                    with reading(self._source.path):
-                        part = place.unpacker.decompress(text, BLOCK - len(out))
-                else:
-                    part = place.unpacker.decompress(text, BLOCK - len(out))
+                out += place.unpacker.decompress(text, BLOCK - len(out))
                 if wants:
                     place.waiting = getattr(place.unpacker, "unconsumed_tail", b"")
-                out += part
         return bytes(out)
 
 
@@ -400,21 +393,15 @@ class Lines:
             at = self._first + len(rest)
             more = self.source.read(at, at + BLOCK)
             rest += more
-            ends = np.flatnonzero(np.frombuffer(rest, np.uint8) == 10)
-            self._ends = ends.astype(np.int32)  # half the memory
-            del ends
-            self._ends += 1
+            ends = np.flatnonzero(np.frombuffer(rest, np.uint8) == 10).astype(np.int32)
+            self._ends = ends + 1
             first, last = self._ends[[0, -1]] if self._ends.size else (0, 0)
-            longest = max(
-                int(first),
-                len(rest) - int(last),
-                int(np.diff(self._ends).max(initial=0)),
-            )
+            longest = max(first, len(rest) - last, np.diff(self._ends).max(initial=0))
             require_file(
                 longest <= self._longest,
                 self.source.path,
-                f"a line at byte {self._first} or later is longer than "
-                f"{self._longest} bytes, so the file is not text, or a bomb",
+                f"a line after byte {self._first} is longer than {self._longest} bytes",
+                fix="it is not text",
             )
         self._block, self.finished = rest, not more
         return bool(self._ends.size)
@@ -440,17 +427,38 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class TextFrame(Generic[Head]):
-    """Where the rows of a frame begin and end in a file, and what precedes them."""
+class Header:
+    """What precedes the rows of a frame in a text file, and where they are.
 
-    begin: int
-    end: int
-    head: Head
+    Attributes
+    ----------
+    n_rows : int
+    cell : numpy.ndarray, shape (3, 3)
+        Rows are cell vectors, in the units of the file.
+    shared : dict
+        What all frames must have in common, by name.
+    step, time : float or None
+        MD step and time, in the units of the file.
+    origin : numpy.ndarray, shape (3,), or 0
+        Corner of the cell.
+    info : dict
+        Anything else.
+    begin, end : int
+        Place of the rows, in bytes.
+    """
+
+    n_rows: int
+    cell: np.ndarray
+    shared: dict[str, Any]
+    step: float | None = None
+    time: float | None = None
+    origin: Any = 0.0
+    info: dict[str, Any] = field(default_factory=dict)
+    begin: int = 0
+    end: int = 0
 
 
-def index_frames(
-    lines: Lines, begin: Callable[[str], tuple[int, int, Head] | None]
-) -> list[TextFrame[Head]]:
+def index_frames(lines: Lines, begin: Callable[[str], Header | None]) -> list[Header]:
     """Find the frames of a text file.
 
     Parameters
@@ -459,41 +467,42 @@ def index_frames(
         From the first frame on.
     begin : callable
         Reads the header of the next frame; the argument names the frame in messages.
-        Returns how many rows follow, where they begin, and what the header contains;
         None at the end of the file.
 
     Raises
     ------
     FileFormatError
-        If a header is damaged, there are no frames, or (unless the part is wanted) the
-        last frame is cut short.
+        If a header is damaged or contradicts the first, there are no frames, or (unless
+        the part is wanted) the last frame is cut short.
     """
     path = lines.source.path
-    found: list[TextFrame[Head]] = []
+    found: list[Header] = []
     while True:
         where = f"{path}, frame {len(found)}"
         try:
             with reading(where):
-                header = begin(where)
-            if header is None:
+                head = begin(where)
+            if head is None:
                 break
-            rows, at, head = header
-            require_modest(lines.source, 2 * rows)
-            whole = lines.skip(rows) == rows and (lines.ended or not found)
+            require_modest(lines.source, 2 * head.n_rows)
+            head = replace(head, begin=head.begin or lines.at)
+            whole = lines.skip(head.n_rows) == head.n_rows
+            whole = whole and (lines.ended or not found)
         except FileFormatError:
             if not lines.finished:
                 raise
             whole = False
         if not whole and lines.source.keep_part and found:
             break
-        require_file(
-            whole,
-            path,
-            f"it is cut short in frame {len(found)}",
-            fix=f"truncated='drop' opens the {len(found)} whole frames before it"
-            if found
-            else "copy it again: it has no whole frame",
+        fix = (
+            f"truncated='drop' opens the {len(found)} whole frames" if found else _COPY
         )
-        found.append(TextFrame(at, lines.at, head))
+        require_file(whole, path, f"it is cut short in frame {len(found)}", fix=fix)
+        assert head is not None
+        found.append(replace(head, end=lines.at))
+        for name, value in head.shared.items():
+            before = found[0].shared[name]
+            problem = f"{name} changed from {before} to {value}"
+            require_file(value == before, where, problem, fix="split the file")
     require_file(bool(found), path, "it has no frames")
     return found

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xbp.core.errors import QuantityError
+from xbp.core.guards import choose
 from xbp.core.operation import operation
-from xbp.core.units import is_one_of
 from xbp.md.density import (
-    Precision,
     Task,
     longitudinal_transverse,
     pairs,
     segment_correlations,
     self_correlations,
 )
-from xbp.md.folding import band_matrix, require_resolved
-from xbp.md.plan import Part, Plan, Taper, Window, answer, read_call
+from xbp.md.plan import Part, Plan, Precision, Shells, answer, read_call
 from xbp.md.run import Moments, segments, summarize
 from xbp.md.trajectory import Block
-from xbp.md.wavevectors import Shells
-from xbp.md.weights import Constant, Normalization
+from xbp.md.weights import Constant, Mixing, Normalization
+from xbp.md.window import Taper, Window, band_matrix, require_resolved
 
 __all__ = [
     "current_spectra",
@@ -160,9 +158,7 @@ def dynamic_structure_factor(
     trajectory = read_call(given)
     frames = Window.make(trajectory, given)
     plan = Plan.make(trajectory, given, frames.length)
-    finish = _ToSpectra(
-        plan.mixing.mix, frames.taper, frames.cosines(), band_matrix(frames, power=2)
-    )
+    finish = _to_spectra(plan.mixing, frames, band_matrix(frames, power=2))
     moments = _run(plan, frames.taper, finish, given)
     doubts = require_resolved(
         moments.mean["bands"][plan.powers], trajectory, frames, "E² S(Q,E)", T
@@ -256,7 +252,13 @@ def intermediate_scattering_function(
     frames = Window.make(trajectory, given)
     plan = Plan.make(trajectory, given, frames.length)
     lags = frames.lags(time_max)
-    finish = _ToCorrelations(plan.mixing.mix, frames.resolution[:lags])
+    mixing = plan.mixing
+    # Every pair of frames counts, without bias.
+    factor = frames.resolution[:lags] / (frames.length - np.arange(lags))
+
+    def finish(correlations: np.ndarray) -> dict[str, np.ndarray]:
+        return {"F": mixing.mixed(correlations[..., :lags]) * factor}
+
     moments = _run(plan, frames.taper, finish, given)
     column = plan.column(
         moments, "F", ("Q", "time"), "1", "intermediate_scattering_function", part=part
@@ -345,24 +347,16 @@ def current_spectra(
     trajectory = read_call(given)
     trajectory.require_velocity()
     trajectory.require_space("the share of the transverse current")
-    if is_one_of(weights, "xray"):
-        raise QuantityError(
-            "weights='xray' are not for currents, since form factors depend on Q",
-            fix="weights='unit' or 'mass'",
-        )
+    if isinstance(weights, str):  # form factors depend on Q
+        choose(weights, ("unit", "mass", "neutron"), "weights")
     frames = Window.make(trajectory, given)
     plan = Plan.make(trajectory, given, frames.length)
     if np.iscomplexobj(plan.weighting.factors):
         raise QuantityError(
-            "a scattering length is complex, and weights of currents must be real",
-            fix="weights='unit' or 'mass'",
+            "a scattering length is complex; weights of currents must be real"
         )
-    finish = _ToSpectra(
-        np.eye(2)[:, :, None] * plan.mixing.mix,
-        frames.taper,
-        frames.cosines(),
-        band_matrix(frames),
-    )
+    both = replace(plan.mixing, mix=np.eye(2)[:, :, None] * plan.mixing.mix)
+    finish = _to_spectra(both, frames, band_matrix(frames))
     moments = _run(plan, frames.taper, finish, given, velocity=True)
     doubts = require_resolved(
         moments.mean["bands"], trajectory, frames, "the current spectrum", T
@@ -384,6 +378,23 @@ def current_spectra(
     )  # fmt: skip
 
 
+_Finish = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+def _to_spectra(mixing: Mixing, window: Window, bands: np.ndarray) -> _Finish:
+    """Return what turns correlations into S over (segment, out, Q, E), in their task.
+
+    `bands` show whether the spectra have fallen at h/2Δt, see `band_matrix`.
+    """
+    norm, cosines = (window.taper**2).sum(), window.cosines()
+
+    def finish(correlations: np.ndarray) -> dict[str, np.ndarray]:
+        mixed = mixing.mixed(correlations) / norm
+        return {"S": mixed @ cosines, "Sq": mixed[..., 0], "bands": mixed @ bands}
+
+    return finish
+
+
 def _run(
     plan: Plan,
     taper: np.ndarray,
@@ -392,102 +403,35 @@ def _run(
     *,
     velocity: bool = False,
 ) -> Moments:
-    """Compute the correlations of all segments, and what `finish` makes of them."""
+    """Compute the correlations of all segments, and what `finish` makes of them.
+
+    Also ``u2``, ⟨(r − ⟨r⟩)²⟩ per axis within each segment (Å²), and ``drift``.
+    """
     channels = Constant(plan.weighting.channels, velocity=velocity)
     combine = longitudinal_transverse if velocity else pairs
     n_weights = 3 if velocity else len(channels.channels)
     task = Task(taper, channels, n_weights, combine, plan.precision)
     cut = segments(plan.trajectory, taper)
-    if plan.origin_step is not None and cut.correlation > 0:
-        # The self part is averaged over all frames of a segment alike, half of which
+    origin_step, length = plan.origin_step, taper.size
+    tapered = np.correlate(taper, taper, mode="full")[length - 1 :]
+    if origin_step is not None and cut.correlation > 0:
+        # The self part is averaged over all frames of a segment equally, half of which
         # the next one has too; the taper comes after that.
         cut = replace(cut, correlation=0.5)
-    return summarize(
-        plan.trajectory,
-        cut,
-        _correlations,
-        plan.shells_task,
-        task,
-        plan.origin_step,
-        finish,
-        given=given,
-        velocity=velocity,
-    )
 
-
-def _correlations(
-    block: Block,
-    starts: list[int],
-    shells: Shells,
-    task: Task,
-    origin_step: int | None,
-    finish: _Finish,
-) -> Mapping[str, np.ndarray]:
-    """Correlate all pairs of atoms, or each with itself, tapered likewise."""
-    if origin_step is None:
-        return finish(segment_correlations(block, starts, task, shells), block, starts)
-    length = task.taper.size
-    tapered = np.correlate(task.taper, task.taper, mode="full")[length - 1 :]
-    found = self_correlations(block, starts, task, shells, origin_step)
-    return finish(found * tapered, block, starts)
-
-
-_Finish = Callable[[np.ndarray, Block, list[int]], Mapping[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class _ToSpectra:
-    """Turn the correlations of segments into spectra, within their task.
-
-    Attributes
-    ----------
-    mix : numpy.ndarray, shape (n_out, n_rows, n_Q or 1)
-        How rows of correlations add up.
-    taper : numpy.ndarray, shape (n_frames,)
-    cosines : numpy.ndarray, shape (n_frames, n_E)
-    bands : numpy.ndarray, shape (n_frames, n_bands)
-        Which show whether the spectra have fallen at h/2Δt, see `band_matrix`.
-    """
-
-    mix: np.ndarray
-    taper: np.ndarray
-    cosines: np.ndarray
-    bands: np.ndarray
-
-    def __call__(
-        self, correlations: np.ndarray, block: Block, starts: list[int]
-    ) -> dict[str, np.ndarray]:
-        """Return S over (segment, out, Q, E), its integral, and displacements."""
-        mixed = _mixed(self.mix, correlations) / (self.taper**2).sum()
-        length = self.taper.size
+    def answer(
+        block: Block, starts: list[int], shells: Shells
+    ) -> Mapping[str, np.ndarray]:
+        if origin_step is None:
+            found = segment_correlations(block, starts, task, shells)
+        else:
+            found = self_correlations(block, starts, task, shells, origin_step)
+            found = found * tapered
         paths = (block.part(start, start + length).path() for start in starts)
-        return {
-            "S": mixed @ self.cosines,
-            "Sq": mixed[..., 0],
-            "bands": mixed @ self.bands,
-            # (r − ⟨r⟩)² per axis within each segment, Å².
-            "u2": np.array([(p**2).mean() * length / (length - 1) for p in paths]),
-            "drift": block.drift(starts, length),
-        }
+        u2 = [(path**2).mean() * length / (length - 1) for path in paths]
+        drift = block.drift(starts, length)
+        return {**finish(found), "u2": np.array(u2), "drift": drift}
 
-
-@dataclass(frozen=True)
-class _ToCorrelations:
-    """Turn the correlations of segments into F(Q,t), without bias."""
-
-    mix: np.ndarray
-    resolution: np.ndarray
-
-    def __call__(
-        self, correlations: np.ndarray, block: Block, starts: list[int]
-    ) -> dict[str, np.ndarray]:
-        """Return F over (segment, out, Q, time)."""
-        length, lags = correlations.shape[-1], self.resolution.size
-        n_pairs = length - np.arange(lags)  # of frames
-        F = _mixed(self.mix, correlations[..., :lags]) * (self.resolution / n_pairs)
-        return {"F": F, "drift": block.drift(starts, length)}
-
-
-def _mixed(mix: np.ndarray, correlations: np.ndarray) -> np.ndarray:
-    whole = np.broadcast_to(mix, (*mix.shape[:2], correlations.shape[2]))
-    return np.asarray(np.einsum("orq,srqt->soqt", whole, correlations, optimize=True))
+    return summarize(
+        plan.trajectory, cut, answer, plan.shells_task, given=given, velocity=velocity
+    )

@@ -1,27 +1,42 @@
-"""S(Q) and g(r) of a trajectory."""
+"""S(Q) and g(r) of a trajectory, and the transforms between them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
+from xbp.core.common_errors import carries_common_errors
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.guards import require_flag, require_memory, require_positive, shown
+from xbp.core.grid import bin_limits
+from xbp.core.guards import (
+    choose,
+    require_flag,
+    require_memory,
+    require_number,
+    require_positive,
+    shown,
+)
 from xbp.core.operation import operation
 from xbp.core.optional import require
-from xbp.md.density import Precision, Task, mean_static, pairs
-from xbp.md.plan import Plan, answer, read_call
+from xbp.core.signal import Signal, read
+from xbp.core.units import convert_factor, split_quantity
+from xbp.md.block import heights
+from xbp.md.density import Task, mean_static, pairs
+from xbp.md.plan import Plan, Precision, Shells, answer, read_call
 from xbp.md.run import blocks, summarize
 from xbp.md.trajectory import Block, Trajectory
-from xbp.md.wavevectors import Shells, heights
-from xbp.md.weights import Constant, Mixing, Normalization, groups_of
+from xbp.md.weights import Constant, Normalization, groups_of
+from xbp.reduction.arithmetic import wrong_limit
+from xbp.reduction.sample import sample_density
 
 __all__ = [
     "radial_distribution",
     "structure_factor",
+    "to_radial_distribution",
+    "to_structure_factor",
 ]
 
 
@@ -91,28 +106,19 @@ def structure_factor(
     channels = plan.weighting.channels
     task = Task(np.ones(1), Constant(channels), len(channels), pairs, plan.precision)
     cut = blocks(trajectory)
-    finish = _Mean(plan.mixing, cut.length)
-    moments = summarize(trajectory, cut, finish, plan.shells_task, task, given=given)
+    mixing, length = plan.mixing, cut.length
+
+    def mean(block: Block, starts: list[int], shells: Shells) -> dict[str, np.ndarray]:
+        parts = (block.part(start, start + length) for start in starts)
+        rows = np.stack([mean_static(part, task, shells) for part in parts])
+        return {"Sq": mixing.mixed(rows) + mixing.offset}
+
+    moments = summarize(trajectory, cut, mean, plan.shells_task, given=given)
     column = plan.column(moments, "Sq", ("Q",), "1", "static_structure_factor")
     return answer(
         "structure_factor", trajectory, moments, {"Sq": column}, plan.coordinates(),
         given,
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Mean:
-    mixing: Mixing
-    length: int
-
-    def __call__(
-        self, block: Block, starts: list[int], shells: Shells, task: Task
-    ) -> dict[str, np.ndarray]:
-        parts = (block.part(start, start + self.length) for start in starts)
-        rows = np.stack([mean_static(part, task, shells) for part in parts])
-        shape = (*self.mixing.mix.shape[:2], rows.shape[-1])
-        mix = np.broadcast_to(self.mixing.mix, shape)
-        return {"Sq": np.einsum("orq,srq->soq", mix, rows) + self.mixing.offset}
 
 
 @operation(takes="trajectory", gives="radial_distribution", step=5)
@@ -180,16 +186,40 @@ def radial_distribution(
     symbols, index, counts = groups_of(trajectory, by_pair)
     a, b = np.triu_indices(symbols.size)
     cut = blocks(trajectory)
-    count = _Histogram(
-        index, counts.size, edges, cut.length, trajectory.repeats.tolist()
-    )
-    moments = summarize(trajectory, cut, count, given=given)
+    periodic, length = trajectory.repeats, cut.length
+    sides, cutoff, width = periodic.tolist(), float(edges[-1]), edges[1]
+    n_bins = edges.size - 1
+    pair = np.zeros((counts.size,) * 2, dtype=np.int32)
+    pair[a, b] = pair[b, a] = np.arange(a.size)
+
+    def histograms(block: Block, starts: list[int]) -> dict[str, np.ndarray]:
+        vesin = require("vesin", "it finds the neighbors", "md")
+        neighbors = vesin.NeighborList(cutoff=cutoff, full_list=False)
+        # Without partials the distances are enough.
+        quantities = "d" if pair.size == 1 else "dij"
+        found = np.zeros((len(starts), a.size * (n_bins + 1)))
+        scaled = block.scaled()
+        for number, start in enumerate(starts):
+            for frame in range(start, start + length):
+                cell = block.cells[frame]
+                points = (scaled[frame] - np.floor(scaled[frame])).T @ cell
+                distance, *ij = neighbors.compute(
+                    points=points, box=cell, periodic=sides, quantities=quantities
+                )
+                place = (distance / width).astype(np.int32)
+                if ij:
+                    place += pair[index[ij[0]], index[ij[1]]] * (n_bins + 1)
+                # The bin above the last is for what rounding puts there.
+                found[number] += np.bincount(place, minlength=found.shape[1])
+        found = found.reshape(len(starts), a.size, -1)[..., :n_bins]
+        return {"counts": found / length}
+
+    moments = summarize(trajectory, cut, histograms, given=given)
     # Atoms of a pair of elements, each seen from the other; an atom is not its own
     # neighbor.
     both = np.where(a == b, counts[a] * (counts[a] - 1) / 2, counts[a] * counts[b])
     # In a plane of atoms rings take the place of shells, and its area that of the
     # volume.
-    periodic = trajectory.repeats
     flat = not periodic.all()
     shells = np.pi * np.diff(edges**2) if flat else 4 / 3 * np.pi * np.diff(edges**3)
     across = heights(trajectory.mean_cell)
@@ -223,61 +253,251 @@ def _bins(trajectory: Trajectory, r_max: Any, dr: Any) -> np.ndarray:
     periodic, n = trajectory.repeats, trajectory.n_atoms
     if trajectory.dimension == 3 and not periodic.all():
         raise QuantityError(
-            "g(r) needs a periodic box; its sides are "
-            + ", ".join("periodic" if side else "open" for side in periodic),
-            fix="traj.attrs['periodic'] = '111' if the box is periodic; otherwise "
-            "pass cutoff= to count neighbors",
+            "g(r) needs a periodic box; one of its sides is open",
+            fix="traj.attrs['periodic'] = '111' if the box is periodic",
         )
     if n < 2:
         raise QuantityError("the trajectory has one atom, which has no neighbors")
     highest = float(heights(trajectory.mean_cell)[periodic].min()) / 2
     if r_max is not None:
         highest = require_positive(r_max, "r_max", "angstrom")
-    width = require_positive(dr, "dr", "angstrom")
+    width = require_number(dr, "dr", "angstrom", above=0, most=highest)
     # At least the distance of each pair of a frame.
     n_pairs = n**2 / trajectory.volume * 2 / 3 * np.pi * highest * highest * highest
     what = f"the pairs up to r_max={highest:.4g} angstrom"
     require_memory(n_pairs, what, fix="lower r_max=")
     require_memory(highest / width, f"bins of dr={width:.4g} angstrom")
     n_bins = int(highest / width + 1e-9)
-    if n_bins < 1:
-        raise RangeError(f"dr={shown(dr)} is above r_max={highest:g} angstrom")
     return np.asarray(np.arange(n_bins + 1) * width)
 
 
-@dataclass(frozen=True)
-class _Histogram:
-    index: np.ndarray
-    n_kinds: int
-    edges: np.ndarray
-    length: int
-    periodic: list[bool]
+Damping = Literal["lorch", "none"]
 
-    def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
-        vesin = require("vesin", "it finds the neighbors", "md")
-        scaled = block.scaled()
-        neighbors = vesin.NeighborList(cutoff=float(self.edges[-1]), full_list=False)
-        a, b = np.triu_indices(self.n_kinds)
-        kind = np.zeros((self.n_kinds, self.n_kinds), dtype=np.int32)
-        kind[a, b] = kind[b, a] = np.arange(a.size)
-        n_bins = self.edges.size - 1
-        # Without partials the distances are enough, and the pairs themselves need not
-        # be made.
-        quantities = "d" if kind.size == 1 else "dij"
-        counts = np.zeros((len(starts), a.size * (n_bins + 1)))
-        for number, start in enumerate(starts):
-            for frame in range(start, start + self.length):
-                cell = block.cell if block.cell.ndim == 2 else block.cell[frame]
-                inside = scaled[frame] - np.floor(scaled[frame])
-                found = neighbors.compute(
-                    points=inside.T @ cell, box=cell, periodic=self.periodic,
-                    quantities=quantities,
-                )  # fmt: skip
-                place = (found[0] / self.edges[1]).astype(np.int32)
-                if kind.size > 1:
-                    i, j = self.index[found[1]], self.index[found[2]]
-                    place += kind[i, j] * (n_bins + 1)
-                # The bin above the last is for what rounding puts there.
-                counts[number] += np.bincount(place, minlength=counts.shape[1])
-        counts = counts.reshape(len(starts), a.size, -1)[..., :n_bins]
-        return {"counts": counts / self.length}
+
+@operation(
+    takes="radial_distribution",
+    gives="static_structure_factor",
+    step=10,
+    when=lambda rdf: rdf.attrs.get("dimensions") != 2,
+)
+@carries_common_errors(linear=True)
+def to_structure_factor(
+    data: xr.Dataset, Q: Any, *, number_density: Any = None, window: Damping = "lorch"
+) -> Any:
+    r"""Transform g(r) to S(Q).
+
+    .. math:: S(Q) = 1 + \rho \int_0^{r_{max}} 4\pi r^2 (g(r) - 1) \frac{\sin Qr}{Qr}
+              W(r)\,\mathrm{d}r
+
+    with W = sin(πr/r_max)/(πr/r_max) for ``window="lorch"``. For partials this is Faber
+    and Ziman's.
+
+    Parameters
+    ----------
+    data : xarray.Dataset or xarray.DataArray
+        g(r) (``radial_distribution``).
+    Q : array_like, shape (n,), or scalar with units
+        Ascending and positive (bare: 1/angstrom); one number: all to there by 0.05.
+    number_density : scalar with units, optional
+        Atoms per volume (bare: 1/angstrom³); by default as `to_radial_distribution`.
+    window : {"lorch", "none"}
+        Fading at r_max, which broadens, or an end that rings.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``Sq``, with ``Sq_std`` where the data have a std (of independent bins).
+
+    Raises
+    ------
+    XbpError
+        If the data are not g(r) or contain NaN, or no density is known.
+
+    References
+    ----------
+    E. Lorch, J. Phys. C 2, 229 (1969), doi:10.1088/0022-3719/2/2/305.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> gas = xbp.md.models.ideal_gas(
+    ...     500, 20, cell=20, T=300, mass=40, time_step=1, seed=1)
+    >>> g = gas.bp.radial_distribution(8)
+    >>> g.bp.to_structure_factor([2.0, 4.0]).Sq.round(0).values
+    array([1., 1.])
+    """
+    signal = read(data, "radial_distribution")
+    if signal.value.attrs.get("dimensions") == 2:
+        raise QuantityError(
+            "the transform of a plane of atoms is another",
+            fix="traj.bp.structure_factor(Q_max)",
+        )
+    return _transformed("to_structure_factor", signal, Q, number_density, window)
+
+
+@operation(takes="static_structure_factor", gives="radial_distribution", step=10)
+@carries_common_errors(linear=True)
+def to_radial_distribution(
+    data: xr.Dataset, r: Any, *, number_density: Any = None, window: Damping = "lorch"
+) -> Any:
+    r"""Transform S(Q) to g(r).
+
+    .. math:: g(r) = 1 + \frac{1}{(2\pi)^3\rho}
+              \int_0^{Q_{max}} 4\pi Q^2 (S(Q) - 1) \frac{\sin Qr}{Qr} W(Q)\,\mathrm{d}Q
+
+    Parameters
+    ----------
+    data : xarray.Dataset or xarray.DataArray
+        S(Q) (``static_structure_factor``) that tends to 1; of Faber and Ziman where
+        there are several elements. It is integrated over the bins it has: what is
+        missing below the first counts as 1.
+    r : array_like, shape (n,), or scalar with units
+        Ascending and positive (bare: angstrom); one number: all to there by 0.02.
+    number_density : scalar with units, optional
+        Atoms per volume (bare: 1/angstrom³); by default ``attrs["number_density"]``, or
+        ``attrs["V_rho"]`` as from a ``.sqw`` file.
+    window : {"lorch", "none"}
+        As for `to_structure_factor`, at Q_max.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``rdf``, with ``rdf_std`` where the data have a std. A diagnostic records where
+        it is not 0 below the first shell, as with a wrong density or a wrong ⟨b⟩².
+
+    Raises
+    ------
+    XbpError
+        If the data are not S(Q), contain NaN but at the ends, which are left out, or do
+        not tend to 1; if no density is known, or one that contradicts the argument.
+
+    References
+    ----------
+    E. Lorch, J. Phys. C 2, 229 (1969), doi:10.1088/0022-3719/2/2/305.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> Sq = xbp.tutorial.open_dataset("zr46cu46al8_md").Sq
+    >>> g = Sq.bp.to_radial_distribution(
+    ...     [1.0, 2.8, 3.8], number_density="0.0574 1/angstrom^3")
+    >>> bool(g[1] > 2 > 1 > g[2] > g[0])
+    True
+    """
+    signal = read(data, "static_structure_factor")
+    if (level := wrong_limit(signal.value)) is not None:
+        fix = "(sq + 1).assign_attrs(sq.attrs) if this is F(Q) = S(Q) - 1: add 1"
+        if level > 0.2:  # F(Q) ends near 0
+            fix = f"sq.bp.scale({1 / level:.3g}), or normalize_to_sum_rule() before"
+        raise QuantityError(
+            f"'{signal.value.name}' does not tend to 1: it is {level:.2g} on average "
+            "over its upper half of Q",
+            fix=fix,
+        )
+    signal = _measured(signal)
+    return _transformed("to_radial_distribution", signal, r, number_density, window)
+
+
+def _transformed(
+    operation: str, signal: Signal, at: Any, number_density: Any, window: Any
+) -> Any:
+    """Return 1 + factor ∫ 4πx² (f − 1) sin(xy)/(xy) dx; bins are independent."""
+    density, source = sample_density(signal, number_density)
+    dim, name, units, inverse, step = ("Q", "r", "1/angstrom", "angstrom", 0.02)
+    factor, quantity = 1 / ((2 * np.pi) ** 3 * density), "radial_distribution"
+    if operation == "to_structure_factor":
+        dim, name, units, inverse, step = ("r", "Q", "angstrom", "1/angstrom", 0.05)
+        factor, quantity = density, "static_structure_factor"
+    points = _points(name, inverse, at, step=step)
+    value, std = signal.value, signal.std
+    to_units = convert_factor(value[dim].attrs["units"], units, name=f"'{dim}'")
+    bounded = signal.source if isinstance(signal.source, xr.Dataset) else value
+    lower, upper = (limits * to_units for limits in bin_limits(bounded, dim))
+    x = value[dim].values * to_units
+    if not bool(np.isfinite(value).all()):
+        raise QuantityError(
+            f"'{value.name}' holds NaN, and the transform needs every bin",
+            fix=f"value.dropna('{dim}'), or value.interpolate_na('{dim}')",
+        )
+    require_memory(2.0 * points.size * x.size, f"transforming to {points.size} points")
+    fading: Damping = choose(window, Damping, "window")
+    damping = np.sinc(x / upper[-1]) if fading == "lorch" else 1.0
+    kernel = np.sinc(np.outer(points, x) / np.pi)
+    kernel = kernel * (damping * (upper**3 - lower**3) * 4 / 3 * np.pi)
+    matrix = xr.DataArray(kernel, dims=(name, dim))
+    place = {name: (name, points, {"units": inverse})}
+    integral = xr.dot(value.drop_vars(dim) - 1, matrix, dim=dim)
+    value = (1 + factor * integral).assign_coords(place)
+    if std is not None:
+        std = factor * xr.dot(std.drop_vars(dim) ** 2, matrix**2, dim=dim) ** 0.5
+    attrs: dict[str, Any] = {"number_density": density}
+    if name == "r":
+        attrs |= _below_the_first_shell(value, density)
+    arguments = {
+        name: f"{points[0]:g} … {points[-1]:g} ({points.size})",
+        "window": fading,
+        "number_density": f"{density:.10g} 1/angstrom**3 ({source})",
+    }
+    return signal.answer(
+        value, std, operation=operation, units="1", quantity=quantity, attrs=attrs,
+        arguments=arguments,
+    )  # fmt: skip
+
+
+def _points(dim: str, units: str, given: Any, *, step: float) -> np.ndarray:
+    """Return where a transform is wanted: points, or equal steps up to one number."""
+    several, own = isinstance(given, list | tuple), None
+    plain = getattr(given, "magnitude", given)
+    if isinstance(given, str) or not (several or np.ndim(plain)):
+        end = require_positive(given, dim, units)
+        require_memory(end / step, f"steps of {step:g} {units} up to {dim}={end:.4g}")
+        plain = np.arange(1, int(end / step * (1 + 1e-9)) + 1) * step
+    elif not several:
+        plain, own = split_quantity(given, dim)
+    try:
+        points = np.asarray(getattr(plain, "values", plain), dtype=float)
+    except (TypeError, ValueError):
+        points = np.empty(0)
+    flat = points.ndim == 1 and points.size > 0
+    steps = np.diff(points, prepend=0.0) if flat else points
+    wrong: Any = np.flatnonzero(~(steps > 0)) if flat else []
+    if not flat or len(wrong) or not np.isfinite(points[-1]):
+        at = int(wrong[0]) if len(wrong) else -1
+        raise RangeError(
+            f"{dim}={shown(given)} must be ascending positive numbers"
+            + (f"; {dim}[{at}] is {points[at]:g}" if flat else ""),
+            fix=f"{dim}=np.arange(0.1, 20, 0.05), in {units}, or {dim}='20 {units}'",
+        )
+    return np.asarray(points * convert_factor(own or units, units, name=dim))
+
+
+def _measured(signal: Signal) -> Signal:
+    """Leave out the ends of S(Q) that were not measured; gaps are not."""
+    value = signal.value
+    if value.chunks is not None:
+        return signal
+    known = value.notnull().all([d for d in value.dims if d != "Q"]).values
+    if not known.any() or known.all():
+        return signal
+    first, last = np.flatnonzero(known)[[0, -1]]
+    return read(signal.source.isel(Q=slice(first, last + 1)), "static_structure_factor")
+
+
+def _below_the_first_shell(rdf: xr.DataArray, density: float) -> dict[str, str]:
+    """Return the diagnostic that g(r) is not near 0 where no two atoms are.
+
+    Between 0.3 and 0.7 of the first shell it is within 0.2, whatever the end of S(Q)
+    rings; with another density it is 1 − ρ_true/ρ there.
+    """
+    if rdf.ndim != 1 or rdf.chunks is not None:
+        return {}
+    shell = float(rdf.idxmax())
+    inside = rdf.sel(r=slice(0.3 * shell, 0.7 * shell))
+    if not inside.size or abs(level := float(inside.mean())) < 0.2:
+        return {}
+    return diagnosed({}, Diagnostic(
+        "core_not_empty", "warning",
+        f"g(r) is {level:.2g}, not 0, below the first shell: number_density="
+        f"{density:.4g} 1/angstrom^3 or the scale of S(Q) is wrong",
+        f"number_density={density * (1 - level):.2g} would fit",
+    ))  # fmt: skip

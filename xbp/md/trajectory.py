@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xbp.core.conditions import temperature_coordinate
+from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
+from xbp.core.guards import require_agreement
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import check_coordinate, require_units
 from xbp.core.units import convert_factor, to_kelvin
-from xbp.md.block import Block
-from xbp.md.motion import AFFINE, cell_rate, contains_affine, motion_attrs
-from xbp.md.wavevectors import periodic_axes
+from xbp.md.block import Block, cell_rate, contains_affine, periodic_axes
 
-__all__ = ["Block", "Trajectory", "read_trajectory"]
+__all__ = ["Block", "Trajectory", "read_trajectory", "sample_temperature"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,12 @@ class Trajectory:
     @property
     def mean_cell(self) -> np.ndarray:
         """Cell averaged over the frames, shape (3, 3), Å."""
-        return self.cell if self.cell.ndim == 2 else self.cell.mean(axis=0)
+        return np.asarray(self.cell.reshape(-1, 3, 3).mean(axis=0))
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Cell of every frame, shape (time, 3, 3), Å."""
+        return np.broadcast_to(self.cell, (self.n_frames, 3, 3))
 
     @property
     def volume(self) -> float:
@@ -82,7 +88,7 @@ class Trajectory:
         if self.n_frames < 2:
             raise CoordinateError(
                 "the trajectory has one frame, and motion needs several",
-                fix="structure_factor() and radial_distribution() need only one",
+                fix="structure_factor() or radial_distribution()",
             )
         steps = np.diff(self.time)
         step = float(np.median(steps))
@@ -92,7 +98,7 @@ class Trajectory:
             raise CoordinateError(
                 f"the frames are not equally spaced: {steps[at]:.6g} ps after frame "
                 f"{at}, elsewhere {step:.6g} ps",
-                fix="choose a part: traj.isel(time=slice(start, stop, step))",
+                fix="traj.isel(time=slice(start, stop, step))",
             )
         return float((self.time[-1] - self.time[0]) / (self.n_frames - 1))
 
@@ -105,20 +111,28 @@ class Trajectory:
     def has_thermometer(self) -> bool:
         """Whether the temperature is to be measured by the velocities."""
         known = self.velocity is not None and self.mass is not None
-        return (
-            known
-            and self.temperature() is None
-            and min(self.n_atoms, self.n_frames) > 1
-        )
+        several = min(self.n_atoms, self.n_frames) > 1
+        return known and several and self.temperature() is None
+
+    def _stated(self, name: str, plural: str, fix: str) -> Any:
+        """Return what a trajectory may lack; refuse one without it."""
+        if getattr(self, name) is None:
+            raise QuantityError(f"the trajectory has no {plural}", fix=fix)
+        return getattr(self, name)
 
     def require_velocity(self) -> None:
         """Refuse a trajectory without velocities."""
-        if self.velocity is None:
-            raise QuantityError(
-                "the trajectory has no velocities",
-                fix="write them in the simulation (LAMMPS: dump ... vx vy vz), or "
-                "pass T= where only the temperature is missing",
-            )
+        self._stated("velocity", "velocities", "LAMMPS: dump ... vx vy vz")
+
+    def masses(self) -> np.ndarray:
+        """Return the masses; refuse a trajectory without them."""
+        fix = "traj['mass'] = ('atom', values, {'units': 'u'}), or weights='unit'"
+        return np.asarray(self._stated("mass", "masses", fix))
+
+    def elements(self) -> np.ndarray:
+        """Return the elements; refuse a trajectory without them."""
+        fix = "traj.assign_coords(element=('atom', symbols)), or weights='unit'"
+        return np.asarray(self._stated("element", "elements", fix))
 
     @cached_property
     def share(self) -> np.ndarray:
@@ -126,11 +140,14 @@ class Trajectory:
         mass = np.ones(self.n_atoms) if self.mass is None else self.mass
         return np.asarray(mass / mass.sum())
 
+    @property
+    def _is_plane(self) -> bool:
+        return bool(self.source.attrs.get("dimension", 3) == 2)
+
     @cached_property
     def dimension(self) -> int:
         """Two by ``attrs["dimension"]`` or for a plane of atoms in a thin cell."""
-        stated = self.source.attrs.get("dimension", 3) == 2
-        return 2 if stated or not self._images.all() else 3
+        return 2 if self._is_plane or not self._images.all() else 3
 
     @cached_property
     def repeats(self) -> np.ndarray:
@@ -139,17 +156,15 @@ class Trajectory:
 
     @cached_property
     def _images(self) -> np.ndarray:
-        plane = self.source.attrs.get("dimension", 3) == 2
-        return periodic_axes(self.block(0, 1).scaled()[0], self.mean_cell, plane=plane)
+        first = self.block(0, 1).scaled()[0]
+        return periodic_axes(first, self.mean_cell, plane=self._is_plane)
 
     def require_space(self, what: str) -> None:
         """Refuse a plane of atoms for what is defined in three dimensions."""
         if self.dimension == 2:
             raise QuantityError(
-                f"the trajectory is a plane of atoms, but {what} is defined in three "
-                "dimensions",
-                fix="structure_factor(), radial_distribution(), msd() and "
-                "local_fields() work in two dimensions",
+                f"{what} is not defined for a plane of atoms",
+                fix="structure_factor(), radial_distribution(), msd(), local_fields()",
             )
 
     @cached_property
@@ -162,27 +177,62 @@ class Trajectory:
             return None
         several = np.unique(np.linspace(0, self.n_frames - 1, 128).astype(int)).tolist()
         found = [self.block(i, i + 1, velocity=True, affine=True) for i in several]
-        return contains_affine(
-            np.concatenate([block.velocities() for block in found]),
-            np.concatenate([block.affine_velocities() for block in found]),
-            self.share,
-        )
+        both = [(one.velocities(), one.affine_velocities()) for one in found]
+        velocity, affine = map(np.concatenate, zip(*both, strict=True))
+        return contains_affine(velocity, affine, self.share)
 
     def motion(
-        self, drift: np.ndarray, window: float, *, velocity: bool = False
+        self,
+        drift: np.ndarray,
+        window: float,
+        *,
+        velocity: bool = False,
+        least: float = 0.1,
     ) -> dict[str, str]:
-        """Return the attributes that `motion_attrs` makes."""
-        moving = self.cell.ndim == 3
-        text = (
-            AFFINE[self.affine if velocity and self._rate is not None else True]
-            if moving
-            else None
-        )
-        return motion_attrs(drift, window, text)
+        """Record what was done about the motion of centre of mass and cell.
+
+        Parameters
+        ----------
+        drift : numpy.ndarray, shape (3,)
+            Mean velocity of the centre of mass, Å/ps; NaN where it is not known.
+        window : float
+            Time over which motion is seen, ps.
+        velocity : bool
+            Whether the results are of velocities.
+        least : float
+            Å; a drift by less within the window is taken off without a word.
+
+        Returns
+        -------
+        dict
+            Attributes to set: ``center_of_mass`` and ``affine_motion``, and what is to
+            be known.
+        """
+        doubts, attrs = [], {"center_of_mass": "at rest"}
+        way = float(np.linalg.norm(drift)) * window
+        if not np.isfinite(way):
+            attrs["center_of_mass"] = "as in the trajectory"
+            text = "atoms move by half the cell between frames: drift was not removed"
+            fix = "write frames more often"
+            doubts.append(Diagnostic("drift_unknown", "warning", text, fix))
+        elif way > least:
+            text = f"a drift of {way:.3g} angstrom in {window:.4g} ps was removed"
+            doubts.append(Diagnostic("drift", "info", text))
+        if self.cell.ndim == 3:
+            known = self.affine if velocity and self._rate is not None else True
+            states = {True: "taken off", False: "not in the velocities"}
+            attrs["affine_motion"] = "unknown" if known is None else states[known]
+            if known is None:
+                text = (
+                    "the cell changes; if velocities include this, it was not removed"
+                )
+                fix = "simulate at constant volume"
+                doubts.append(Diagnostic("affine_motion", "warning", text, fix))
+        return {**attrs, **diagnosed({}, *doubts)}
 
     @cached_property
     def _rate(self) -> np.ndarray | None:
-        return cell_rate(self.cell, self.time)
+        return cell_rate(self.cells, self.time)
 
     def block(
         self,
@@ -203,32 +253,12 @@ class Trajectory:
         return Block(
             self.position[start:stop] if position or rate is not None else None,
             self.velocity[start:stop] if velocity else None,
-            self.cell if self.cell.ndim == 2 else self.cell[start:stop],
+            self.cells[start:stop],
             self.units,
             start,
             share=self.share,
             rate=None if rate is None else rate[start:stop],
         )
-
-    def masses(self) -> np.ndarray:
-        """Return the masses; refuse a trajectory without them."""
-        if self.mass is None:
-            raise QuantityError(
-                "the trajectory has no masses",
-                fix="traj['mass'] = ('atom', values, {'units': 'u'}), or "
-                "weights='unit'",
-            )
-        return self.mass
-
-    def elements(self) -> np.ndarray:
-        """Return the elements; refuse a trajectory without them."""
-        if self.element is None:
-            raise QuantityError(
-                "the trajectory does not state which elements its atoms are",
-                fix="traj = traj.assign_coords(element=('atom', symbols)), or "
-                "weights='unit'",
-            )
-        return self.element
 
     def temperature(self) -> float | None:
         """Return the scalar temperature of the Dataset in K, or None."""
@@ -238,15 +268,10 @@ class Trajectory:
         if carried.ndim:
             raise TemperatureError(
                 f"the trajectory's temperature is over {carried.dims}",
-                fix="traj = traj.drop_vars('temperature'), and T= where one is needed",
+                fix="traj.drop_vars('temperature'), and T=",
             )
-        return float(
-            to_kelvin(
-                float(carried),
-                require_units(carried, "coordinate 'temperature'", "K"),
-                name="T",
-            )
-        )
+        units = require_units(carried, "coordinate 'temperature'", "K")
+        return float(to_kelvin(float(carried), units, name="T"))
 
 
 def read_trajectory(data: xr.Dataset) -> Trajectory:
@@ -279,76 +304,59 @@ def read_trajectory(data: xr.Dataset) -> Trajectory:
     1000.0
     """
     if not isinstance(data, xr.Dataset) or "position" not in data:
-        given = "a Dataset without positions"
-        given = given if isinstance(data, xr.Dataset) else type(data).__name__
         raise QuantityError(
-            f"a trajectory is needed, a Dataset with 'position'; got {given}",
+            "a trajectory is needed, a Dataset with 'position'; got "
+            f"a {type(data).__name__} without",
             fix="open one with xbp.md.open_trajectory(path)",
         )
     plain, _ = unwrap(data)
-    position = _array(plain, "position", "angstrom")
-    velocity = _array(plain, "velocity", "angstrom/ps") if "velocity" in plain else None
+    position, length = _array(plain, "position", "angstrom")
+    velocity, speed = None, 1.0
+    if "velocity" in plain:
+        velocity, speed = _array(plain, "velocity", "angstrom/ps")
     check_coordinate(plain, "time")
-    time = plain["time"].values * convert_factor(
-        plain["time"].attrs["units"], "ps", name="coordinate 'time'"
-    )
-    element = (
-        plain["element"].values.astype(str) if "element" in plain.variables else None
-    )
-    mass = None
+    element = mass = None
+    if "element" in plain.variables:
+        element = plain["element"].values.astype(str)
     if "mass" in plain:
-        units = require_units(plain["mass"], "'mass'", "u")
-        factor = convert_factor(units, "u", name="'mass'")
-        mass = np.asarray(plain["mass"].values, dtype=float) * factor
+        mass = np.asarray(plain["mass"].values, dtype=float) * _factor(
+            plain, "mass", "u"
+        )
         wrong = mass[~(np.isfinite(mass) & (mass > 0))]
         if wrong.size:
-            raise QuantityError(
-                f"'mass' has the value {wrong[0]:g} u; masses are finite and positive",
-                fix="traj['mass'] = ('atom', values, {'units': 'u'})",
-            )
+            raise QuantityError(f"'mass' has the value {wrong[0]:g} u, not positive")
     for name, per_atom in (("element", element), ("mass", mass)):
-        if per_atom is not None and per_atom.shape != (position.sizes["atom"],):
+        if per_atom is not None and per_atom.shape != position.shape[1:2]:
             raise QuantityError(
-                f"'{name}' has the shape {per_atom.shape}, with "
-                f"{position.sizes['atom']} atoms",
+                f"'{name}' has the shape {per_atom.shape}, with {position.shape[1]} "
+                "atoms",
                 fix=f"traj['{name}'] = ('atom', values)",
             )
-    factor = convert_factor(position.attrs["units"], "angstrom", name="'position'")
-    speed = (
-        1.0
-        if velocity is None
-        else convert_factor(velocity.attrs["units"], "angstrom/ps", name="'velocity'")
-    )
+    time = plain["time"].values * _factor(plain, "time", "ps")
+    cell = _cell(plain)
     return Trajectory(
-        position.data,
-        None if velocity is None else velocity.data,
-        element,
-        mass,
-        _cell(plain),
-        time,
-        (factor, speed),
-        plain,
+        position, velocity, element, mass, cell, time, (length, speed), plain
     )
 
 
-def _array(data: xr.Dataset, name: str, units: str) -> xr.DataArray:
+def _factor(data: xr.Dataset, name: str, units: str) -> float:
+    """Return the factor from the units of a variable."""
+    own = require_units(data[name], f"'{name}'", units)
+    return convert_factor(own, units, name=f"'{name}'")
+
+
+def _array(data: xr.Dataset, name: str, units: str) -> tuple[Any, float]:
     """Return a vector for every atom and time, over ('time', 'atom', 'xyz')."""
-    array = data[name]
-    if (
-        set(array.dims) != {"time", "atom", "xyz"}
-        or array.sizes["xyz"] != 3
-        or array.dtype.kind not in "fiu"
-        or array.size == 0
-    ):
+    array, dims = data[name], ("time", "atom", "xyz")
+    shaped = set(array.dims) == set(dims) and array.sizes["xyz"] == 3
+    if not shaped or array.dtype.kind not in "fiu" or array.size == 0:
         problem = "is empty" if array.size == 0 else f"has the type {array.dtype}"
         raise QuantityError(
             f"'{name}' has the shape {dict(array.sizes)} and {problem}; it must be "
-            "numbers over ('time', 'atom', 'xyz')",
-            fix="traj.expand_dims('time') for one frame; three components for "
-            "two-dimensional data too",
+            f"numbers over {dims}",
+            fix="traj.expand_dims('time') for one frame",
         )
-    require_units(array, f"'{name}'", units)
-    return array.transpose("time", "atom", "xyz")
+    return array.transpose(*dims).data, _factor(data, name, units)
 
 
 def _sides(data: xr.Dataset) -> np.ndarray:
@@ -359,31 +367,66 @@ def _sides(data: xr.Dataset) -> np.ndarray:
 
 def _cell(data: xr.Dataset) -> np.ndarray:
     """Return the cell in Å, (3, 3) or (time, 3, 3); refuse one that has no volume."""
-    fix = "traj['cell'] = (('vector', 'xyz'), rows, {'units': 'angstrom'})"
     cell = data.get("cell")
-    dims = ("time", "vector", "xyz")[cell is not None and "time" not in cell.dims :]
     sizes = {} if cell is None else {d: n for d, n in cell.sizes.items() if d != "time"}
     if cell is None or sizes != {"vector": 3, "xyz": 3}:
-        own = "there is none" if cell is None else f"'cell' has the shape {sizes}"
         raise QuantityError(
-            f"the trajectory needs a 'cell' of three vectors in rows: {own}", fix=fix
+            f"the trajectory needs a 'cell' of three vectors in rows; it has {sizes}",
+            fix=_CELL,
         )
-    units = require_units(cell, "'cell'", "angstrom")
-    values = np.asarray(cell.transpose(*dims).values, dtype=float) * convert_factor(
-        units, "angstrom", name="'cell'"
-    )
+    dims = ("time", "vector", "xyz")["time" not in cell.dims :]
+    values = np.asarray(cell.transpose(*dims).values, dtype=float)
+    values = values * _factor(data, "cell", "angstrom")
     if values.ndim == 3 and not (open_ := ~_sides(data)).all() and open_.any():
         # Open sides follow the outermost atoms: they are no motion of a cell.
         values[:, open_] = values[:, open_].mean(axis=0)
-    volume = (
-        np.abs(np.linalg.det(values))
-        if np.isfinite(values).all()
-        else np.array([np.nan])
-    )
+    with np.errstate(invalid="ignore"):  # of cells that are not finite
+        volume = np.abs(np.linalg.det(values))
     if not (volume > 1e-9 * np.abs(values).max() ** 3).all():
         raise RangeError(
             f"'cell' has the volume {np.min(volume):g} angstrom**3; a free cluster has "
             "no allowed Q",
-            fix=fix,
+            fix=_CELL,
         )
     return values
+
+
+_CELL = "traj['cell'] = (('vector', 'xyz'), rows, {'units': 'angstrom'})"
+
+
+def sample_temperature(
+    trajectory: Trajectory, T: Any, measured: tuple[float, float | None] | None = None
+) -> xr.Variable | None:
+    """Return the temperature (K): given, of the Dataset, or measured by velocities.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    T : scalar with units, optional
+        Bare: K.
+    measured : (float, float or None), optional
+        T = Σ m v² / (3 (N−1) k_B) with the centre of mass at rest, and its standard
+        deviation; then ``attrs["source"]`` is ``"velocities"`` and ``attrs["std"]`` the
+        latter. Below 1 mK and above 100 000 K velocities were never drawn, or are in
+        other units: None.
+    """
+    carried = trajectory.temperature()
+    given = None if T is None else float(temperature_coordinate(T).values)
+    if given is not None and carried is not None:
+        require_agreement(
+            given,
+            carried,
+            "T",
+            "K",
+            source="the trajectory",
+            tolerance=1e-9,
+            error=TemperatureError,
+        )
+    if given is not None or carried is not None:
+        return temperature_coordinate(given if given is not None else carried)
+    if measured is None or not 1e-3 < measured[0] < 1e5:
+        return None
+    found = temperature_coordinate(measured[0])
+    std = {} if measured[1] is None else {"std": measured[1]}
+    found.attrs |= {"source": "velocities", **std}
+    return found

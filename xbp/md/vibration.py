@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,18 @@ from xbp.core import constants
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_flag
 from xbp.core.operation import operation
-from xbp.md.folding import band_matrix, require_resolved
-from xbp.md.plan import Taper, Window, answer, cosines, energy_grid, read_call
+from xbp.md.plan import answer, read_call
 from xbp.md.run import segments, summarize
 from xbp.md.trajectory import Block
 from xbp.md.weights import groups_of, power_weights
+from xbp.md.window import (
+    Taper,
+    Window,
+    band_matrix,
+    cosines,
+    energy_grid,
+    require_resolved,
+)
 from xbp.reduction.dos_area import AreaOf, area_attributes
 
 __all__ = ["msd", "vdos"]
@@ -119,16 +126,15 @@ def vdos(
     moments = summarize(
         trajectory,
         segments(trajectory, frames.taper, between=not moving),
-        _VelocitySpectra.make(groups, frames, moving),
+        _velocity_spectra(groups, frames, moving),
         given=given,
         position=not moving,
         velocity=moving,
     )
     if not np.isfinite(moments.mean["g"]).all():
         raise QuantityError(
-            "atoms move by half the cell from one frame to the next, so their "
-            "velocities are ambiguous",
-            fix="write velocities, or write frames more often",
+            "atoms move by half the cell between frames: velocities are ambiguous",
+            fix="write velocities, or frames more often",
         )
     doubts = require_resolved(moments.mean["bands"], trajectory, frames, "g(E)", T)
     coords: dict[str, Any] = {"E": ("E", frames.energies)}
@@ -155,76 +161,46 @@ def vdos(
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _VelocitySpectra:
-    """Spectra of velocities, or of steps between frames.
+def _velocity_spectra(
+    groups: np.ndarray, window: Window, moving: bool
+) -> Callable[[Block, list[int]], dict[str, np.ndarray]]:
+    """Return what makes g(E) of groups of atoms from velocities, or else from steps.
 
-    Attributes
-    ----------
-    groups : numpy.ndarray, shape (n_groups, n_atoms)
-    taper : numpy.ndarray, shape (n_lags,)
-    waves : numpy.ndarray, shape (n_lags, n_E)
-        Correlations → g, before it is brought to unit area.
-    area : numpy.ndarray, shape (n_lags,)
-        Correlations → the area of g up to h/2Δt.
-    bands : numpy.ndarray, shape (n_lags, n_bands)
-    step : float
-        Time between frames, ps.
-    moving : bool
-        Whether the trajectory has velocities.
+    Correlations are brought to unit area up to h/2Δt.
     """
+    length, step, taper = window.length, window.step, window.taper
+    every = energy_grid(length, step, None)
+    # ∫ over both signs of E is the correlation at t = 0; half of it is on the side
+    # E > 0.
+    waves = 2 * cosines(every, step, window.resolution)
+    area: np.ndarray = (np.arange(length) == 0).astype(float)
+    response = None
+    if not moving:
+        # np.sinc(x) is sin(πx)/(πx); EΔt/2ħ = π E Δt/h.
+        response = np.sinc(every * step / constants.PLANCK) ** 2
+        share = np.full(every.size, constants.PLANCK / (length * step))
+        share[0] /= 2
+        if length % 2 == 0:
+            share[-1] /= 2
+        waves = waves / response
+        area = waves @ share
+    waves = waves[:, : window.energies.size]
+    bands = band_matrix(window, response=response)
 
-    groups: np.ndarray
-    taper: np.ndarray
-    waves: np.ndarray
-    area: np.ndarray
-    bands: np.ndarray
-    step: float
-    moving: bool
-
-    @classmethod
-    def make(cls, groups: np.ndarray, window: Window, moving: bool) -> _VelocitySpectra:
-        length, step = window.length, window.step
-        every = energy_grid(length, step, None)
-        # ∫ over both signs of E is the correlation at t = 0; half of it is on the side
-        # E > 0.
-        waves = 2 * cosines(every, step, window.resolution)
-        area: np.ndarray = (np.arange(length) == 0).astype(float)
-        response = None
-        if not moving:
-            # np.sinc(x) is sin(πx)/(πx); EΔt/2ħ = π E Δt/h.
-            response = np.sinc(every * step / constants.PLANCK) ** 2
-            share = np.full(every.size, constants.PLANCK / (length * step))
-            share[0] /= 2
-            if length % 2 == 0:
-                share[-1] /= 2
-            waves = waves / response
-            area = waves @ share
-        waves = waves[:, : window.energies.size]
-        bands = band_matrix(window, response=response)
-        return cls(groups, window.taper, waves, area, bands, step, moving)
-
-    def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
-        velocity, flow = (
-            block.split_velocities() if self.moving else block.steps(self.step)
-        )
-        length = self.taper.size
-        correlations = np.stack(
-            [
-                autocorrelations(
-                    velocity[start : start + length], self.taper, self.groups
-                )
-                for start in starts
-            ]
-        )
-        whole = correlations @ self.area
-        drift = [flow[start : start + length].mean(axis=0) for start in starts]
+    def spectra(block: Block, starts: list[int]) -> dict[str, np.ndarray]:
+        velocity, flow = block.split_velocities() if moving else block.steps(step)
+        parts = [slice(start, start + length) for start in starts]
+        found = [autocorrelations(velocity[part], taper, groups) for part in parts]
+        correlations = np.stack(found)
+        whole = correlations @ area
         return {
-            "g": (correlations / whole[..., None]) @ self.waves,
+            "g": (correlations / whole[..., None]) @ waves,
             "power": whole,
-            "bands": correlations @ self.bands,
-            "drift": np.stack(drift) * self.step,
+            "bands": correlations @ bands,
+            "drift": np.stack([flow[part].mean(axis=0) for part in parts]) * step,
         }
+
+    return spectra
 
 
 def autocorrelations(
@@ -317,58 +293,34 @@ def msd(
     by_element = require_flag(partials, "partials")
     symbols, index, counts = groups_of(trajectory, by_element)
     axes = 2 * trajectory.dimension
-    moments = summarize(
-        trajectory,
-        segments(trajectory, frames.taper),
-        _Displacements(index, counts, frames.length, lags, axes),
-        given=given,
-    )
+    length = frames.length
+
+    def displacements(block: Block, starts: list[int]) -> dict[str, np.ndarray]:
+        total = np.zeros((len(starts), counts.size, lags))
+        for number, start in enumerate(starts):
+            path = block.part(start, start + length).path()
+            for first in range(0, path.shape[2], _ATOMS):
+                atoms = slice(first, first + _ATOMS)
+                per_atom = _squared_displacements(path[:, :, atoms], lags)
+                np.add.at(total[number], index[atoms], per_atom.T)
+        total /= counts[:, None]
+        u2 = total[..., lags // 2 :].mean(axis=-1) / axes
+        return {"msd": total, "u2": u2, "drift": block.drift(starts, length)}
+
+    cut = segments(trajectory, frames.taper)
+    moments = summarize(trajectory, cut, displacements, given=given)
     element, row = (("element",), None) if by_element else ((), 0)
-    text = (
-        f"mean-square displacement per axis, msd/{axes} over the second half of the "
-        "times"
-    )
+    dims, units = (*element, "time"), "angstrom**2"
+    text = f"mean-square displacement per axis, msd/{axes} at long times"
     columns = {
-        "msd": moments.column(
-            "msd",
-            (*element, "time"),
-            "angstrom**2",
-            "mean_square_displacement",
-            row=row,
-        ),
-        "u2": moments.column(
-            "u2", element, "angstrom**2", row=row, attrs={"long_name": text}
-        ),
+        "msd": moments.column("msd", dims, units, "mean_square_displacement", row=row),
+        "u2": moments.column("u2", element, units, row=row, attrs={"long_name": text}),
     }
     coords: dict[str, Any] = {"time": ("time", np.arange(lags) * frames.step)}
     if by_element:
         coords["element"] = ("element", symbols)
         coords["weight"] = ("element", counts / counts.sum(), {"units": "1"})
     return answer("msd", trajectory, moments, columns, coords, given, window=frames)
-
-
-@dataclass(frozen=True)
-class _Displacements:
-    index: np.ndarray
-    counts: np.ndarray
-    length: int
-    lags: int
-    axes: int
-
-    def __call__(self, block: Block, starts: list[int]) -> dict[str, np.ndarray]:
-        total = np.zeros((len(starts), self.counts.size, self.lags))
-        for number, start in enumerate(starts):
-            path = block.part(start, start + self.length).path()
-            for first in range(0, path.shape[2], _ATOMS):
-                atoms = slice(first, first + _ATOMS)
-                per_atom = _squared_displacements(path[:, :, atoms], self.lags)
-                np.add.at(total[number], self.index[atoms], per_atom.T)
-        total /= self.counts[:, None]
-        return {
-            "msd": total,
-            "u2": total[..., self.lags // 2 :].mean(axis=-1) / self.axes,
-            "drift": block.drift(starts, self.length),
-        }
 
 
 def _squared_displacements(path: np.ndarray, lags: int) -> np.ndarray:

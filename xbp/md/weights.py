@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import xarray as xr
 
 from xbp.core.errors import QuantityError
-from xbp.core.guards import choose, require_keys, shown
+from xbp.core.guards import choose, not_used, require_finite, require_keys, shown
+from xbp.core.units import is_one_of
 from xbp.md.trajectory import Block, Trajectory
 from xbp.reduction.sample import scatterer, table_entry
 
@@ -75,7 +75,7 @@ class Constant:
     def __call__(self, block: Block) -> Iterator[np.ndarray]:
         """Give the weights of every frame of a block, shape (n_weights, n_atoms)."""
         if self.velocity:
-            return (self.channels * v for v in block.thermal_velocities())
+            return (self.channels * v for v in block.split_velocities()[0])
         return itertools.repeat(self.channels)
 
 
@@ -124,10 +124,9 @@ def neutron_cross_sections(
     elements: np.ndarray, b: Mapping[str, Any] | None = None
 ) -> np.ndarray:
     """Return σ = 4π|b|² + σ_inc of every atom, fm²."""
-    symbols, index = np.unique(elements, return_inverse=True)
-    table = neutron_table(symbols, b)
-    pairs = [table[symbol] for symbol in symbols.tolist()]
-    return np.array([4 * np.pi * abs(b) ** 2 + s for b, s in pairs])[index]
+    table = neutron_table(elements, b)
+    sigma = {s: 4 * np.pi * abs(b) ** 2 + inc for s, (b, inc) in table.items()}
+    return np.array([sigma[symbol] for symbol in elements.tolist()])
 
 
 def xray_form_factor(symbol: str, Q: np.ndarray) -> np.ndarray:
@@ -148,8 +147,7 @@ def xray_form_factor(symbol: str, Q: np.ndarray) -> np.ndarray:
     except Exception as error:  # the table raises whatever its look-up raises
         raise QuantityError(
             f"periodictable has no X-ray form factor for '{symbol}'",
-            fix="weights=array with one number for each atom, or relabel the atoms: "
-            "traj.assign_coords(element=...)",
+            fix="weights=array with one number for each atom",
         ) from error
 
 
@@ -209,8 +207,8 @@ def weighting(
     norm = np.tensordot((groups**2).sum(axis=1), squares, axes=1)
     if not np.all(norm > 0):
         raise QuantityError(
-            f"weights={name!r} are zero for all of {', '.join(symbols)}: nothing "
-            f"scatters{' incoherently' if squared else ''}",
+            f"weights={name!r} are zero for all atoms: nothing scatters"
+            f"{' incoherently' if squared else ''}",
             fix="weights='unit'",
         )
     mean = np.tensordot(groups.sum(axis=1), factors, axes=1) / trajectory.n_atoms
@@ -229,44 +227,30 @@ def power_weights(trajectory: Trajectory, weights: Any, b: Any) -> np.ndarray:
     if not isinstance(weights, str):
         values = _user_weights(trajectory, weights)
         if (values < 0).any():
-            raise QuantityError("a weight is negative", fix="give weights ≥ 0")
+            raise QuantityError("a weight is negative")
         return values
     name: str = choose(weights, ("mass", "unit", "neutron"), "weights")
-    if name == "mass":
-        return trajectory.masses()
-    if name == "unit":
-        return np.ones(trajectory.n_atoms)
-    return neutron_cross_sections(trajectory.elements(), b)
+    if name == "neutron":
+        return neutron_cross_sections(trajectory.elements(), b)
+    return trajectory.masses() if name == "mass" else np.ones(trajectory.n_atoms)
 
 
 def _require_neutrons(weights: Any, b: Any) -> None:
     """Refuse scattering lengths where no neutrons scatter."""
-    if b is not None and not (isinstance(weights, str) and weights == "neutron"):
-        raise QuantityError(
-            f"b= is not used with weights={shown(weights)}",
-            fix="weights='neutron', or leave b= out",
-        )
+    if not is_one_of(weights, "neutron"):
+        not_used(f"weights={shown(weights)} are not 'neutron'", b=b)
 
 
 def _user_weights(trajectory: Trajectory, weights: Any) -> np.ndarray:
     """Check one number for each atom."""
-    plain = weights.values if isinstance(weights, xr.DataArray) else weights
-    try:
-        values = np.asarray(plain)
-    except ValueError:  # rows of different lengths
-        values = np.array(None)
-    if (
-        values.shape != (trajectory.n_atoms,)
-        or values.dtype.kind not in "fiu"
-        or not np.isfinite(values).all()
-        or not values.any()
-    ):
+    values = require_finite(getattr(weights, "values", weights), "weights")
+    if values.shape != (trajectory.n_atoms,) or not values.any():
         raise QuantityError(
-            f"weights={shown(weights)}, of shape {values.shape}, must be one finite "
-            f"number for each of the {trajectory.n_atoms} atoms, not all zero",
+            f"weights={shown(weights)}, of shape {values.shape}, must be one number "
+            f"for each of the {trajectory.n_atoms} atoms, not all zero",
             fix="weights=array over the atoms, or 'neutron', 'xray', 'unit', 'mass'",
         )
-    return values.astype(float)
+    return values
 
 
 def atomic_mass(symbol: str) -> float:
@@ -301,23 +285,20 @@ class Mixing:
     share: np.ndarray
     labels: tuple[str, ...]
 
+    def mixed(self, rows: np.ndarray) -> np.ndarray:
+        """Mix rows over (segment, row, Q, …)."""
+        mix = np.broadcast_to(self.mix, (*self.mix.shape[:2], rows.shape[2]))
+        return np.asarray(np.einsum("orq,srq...->soq...", mix, rows, optimize=True))
+
 
 def check_normalization(
     normalization: Any, *, partials: bool, static: bool
 ) -> Normalization:
     """Return a normalization that has a meaning for what is asked."""
-    name: Normalization = choose(normalization, Normalization, "normalization")
-    if name == "faber-ziman" and not static:
-        raise QuantityError(
-            "normalization='faber-ziman' has no dynamic form: it subtracts the self "
-            "part, which is a constant in S(Q) only",
-            fix="normalization='ashcroft-langreth', or .bp.structure_factor(...)",
-        )
-    if name == "number" and not partials:
-        raise QuantityError(
-            "normalization='number' is for partials",
-            fix="partials=True, or normalization='ashcroft-langreth'",
-        )
+    meant = {"ashcroft-langreth": True, "faber-ziman": static, "number": partials}
+    names = [name for name, has_meaning in meant.items() if has_meaning]
+    reason = "faber-ziman is for S(Q), number for partials"
+    name: Normalization = choose(normalization, names, "normalization", reason=reason)
     return name
 
 

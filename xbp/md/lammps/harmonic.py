@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,14 +21,13 @@ from xbp.core.errors import SimulationError
 from xbp.core.guards import choose, require_positive
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
-from xbp.md.lammps.job import (
+from xbp.md.lammps.runs import run_worker
+from xbp.md.lammps.systems import (
+    System,
     choose_system,
-    pair_lines,
-    potential_file,
+    potential_job,
     read_configuration,
 )
-from xbp.md.lammps.runs import fingerprint, run_worker
-from xbp.md.lammps.systems import System
 from xbp.reduction.dos_area import area_attributes
 
 __all__ = [
@@ -107,119 +105,61 @@ def harmonic_vdos(
     polynomials, eqs. 25–42, Jackson's kernel 71).
     """
     width = require_positive(dE, "dE", "meV", energy=True)
-    matrix, apart = _two_steps(configuration, system, potential, step)
-    doubts = [] if apart.relative <= agreement else [apart.diagnostic()]
-    n_atoms = matrix.shape[0] // 3
-    default = "modes" if n_atoms <= most_modes else "kernel polynomial"
+    matrix, doubts = _two_steps(configuration, system, potential, step, agreement)
+    default = "modes" if matrix.shape[0] <= 3 * most_modes else "kernel polynomial"
     chosen: Method = choose(method or default, Method, "method")
-    top = float(
-        scipy.sparse.linalg.eigsh(
-            matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
-        )[0]
+    highest = scipy.sparse.linalg.eigsh(
+        matrix, k=1, which="LA", return_eigenvectors=False, tol=1e-4
     )
-    edges = (
-        np.arange(int(constants.HBAR_ROOT_EV_PER_U * np.sqrt(top) * 1.02 / width) + 2)
-        * width
-    )
+    top = float(highest[0])
+    n_bins = int(constants.HBAR_ROOT_EV_PER_U * np.sqrt(top) * 1.02 / width) + 1
+    edges = np.arange(n_bins + 1) * width
     ds = xr.Dataset()
     if chosen == "modes":
         energy, ratio = normal_modes(matrix)
         # Three of the modes are translations of the whole.
         moving = np.sort(np.argsort(np.abs(energy))[3:])
-        count = np.histogram(energy[moving], edges)[0]
-        g, std = count / moving.size / width, np.sqrt(count) / moving.size / width
-        if (energy[moving] < 0).any():
-            count_, lowest = (
-                int((energy[moving] < 0).sum()),
-                float(energy[moving].min()),
+        energy, ratio = energy[moving], ratio[moving]
+        count = np.histogram(energy, edges)[0]
+        g, std = count / energy.size / width, np.sqrt(count) / energy.size / width
+        if energy.min() < 0:
+            text = (
+                f"{int((energy < 0).sum())} of {energy.size} modes are imaginary, the "
+                f"lowest at {energy.min():.3g} meV, and left out of g(E)"
             )
-            doubts.append(
-                Diagnostic(
-                    "imaginary_modes",
-                    "warning",
-                    f"{count_} of {moving.size} modes are imaginary, the lowest at "
-                    f"{lowest:.3g} meV, and left out of g(E)",
-                    "relax the configuration further, or change step=",
-                )
-            )
-        ds["mode_energy"] = (
-            "mode",
-            energy[moving],
-            {"units": "meV", "long_name": "energy of the mode"},
-        )
-        ds["participation_ratio"] = (
-            "mode",
-            ratio[moving],
-            {"units": "1", "long_name": "participation ratio"},
-        )
+            fix = "relax the configuration further, or change step="
+            doubts.append(Diagnostic("imaginary_modes", "warning", text, fix))
+        mode = {"units": "meV", "long_name": "energy of the mode"}
+        share = {"units": "1", "long_name": "participation ratio"}
+        ds["mode_energy"] = ("mode", energy, mode)
+        ds["participation_ratio"] = ("mode", ratio, share)
     else:
         inside = edges[:-1, None] + (np.arange(10) + 0.5) / 10 * width
         fine = kernel_polynomial_vdos(matrix, inside.ravel(), top, seed)
         g, std = (values.reshape(inside.shape).mean(axis=1) for values in fine)
-    history = extend_history(
-        configuration.attrs.get("history"),
-        "harmonic_vdos",
-        {"dE": f"{width:g} meV", "method": chosen, "step": step},
-    )
+    arguments = {"dE": f"{width:g} meV", "method": chosen, "step": step}
+    before = configuration.attrs.get("history")
     row = QUANTITIES["vibrational_dos"]
-    ds["g"] = (
-        "E",
-        g,
-        {
-            "units": "1/meV",
-            "quantity": row.name,
-            "long_name": row.label,
-            "statistics": "classical",
-        },
-    )
-    # Modes with an imaginary frequency are no part of g, nor of its area.
-    ds.g.attrs |= {
+    history = {"history": extend_history(before, "harmonic_vdos", arguments)}
+    labels = {
+        "units": "1/meV",
+        "quantity": row.name,
+        "long_name": row.label,
+        "statistics": "classical",
+        # Modes with an imaginary frequency are no part of g, nor of its area.
         **area_attributes(float(g.sum() * width), "all modes"),
-        "history": history,
+        **diagnosed({}, *doubts),
+        **history,
     }
-    ds.g.attrs |= diagnosed(ds.g.attrs, *doubts)
+    ds["g"] = ("E", g, labels)
     ds["g_std"] = ("E", std)
     label_std(ds, "g")
-    ds = ds.assign_coords(
-        E=(
-            "E",
-            (edges[1:] + edges[:-1]) / 2,
-            {"units": "meV", "long_name": "energy", "bounds": "E_bnds"},
-        ),
-        E_bnds=(("E", "bnds"), np.stack([edges[:-1], edges[1:]], axis=1)),
-    )
-    ds.attrs = {
-        "Conventions": CONVENTIONS,
-        "xbp_schema": SCHEMA_VERSION,
-        "history": history,
-    }
+    energies = {"units": "meV", "long_name": "energy", "bounds": "E_bnds"}
+    bounds = np.stack([edges[:-1], edges[1:]], axis=1)
+    middle = ("E", bounds.mean(axis=1), energies)
+    ds = ds.assign_coords(E=middle, E_bnds=(("E", "bnds"), bounds))
+    ds.attrs = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION, **history}
     return ds
-
-
-@dataclass(frozen=True)
-class _Apart:
-    """How far second derivatives of two steps are apart.
-
-    At most, eV/Å²/u, where, and relative to the largest.
-    """
-
-    largest: float
-    atoms: tuple[int, int]
-    relative: float
-    steps: tuple[float, float]
-
-    def diagnostic(self) -> Diagnostic:
-        first, second = self.atoms
-        return Diagnostic(
-            "second_derivatives",
-            "warning",
-            f"second derivatives from steps of {self.steps[0]:g} and "
-            f"{self.steps[1]:g} angstrom differ by up to "
-            f"{100 * self.relative:.2g} % of the largest, for atoms {first} and "
-            f"{second}: the force is discontinuous",
-            "use a larger step=, or a potential whose force vanishes smoothly at the "
-            "cutoff",
-        )
 
 
 def dynamical_matrix(
@@ -250,72 +190,72 @@ def dynamical_matrix(
     XbpError
         As for `harmonic_vdos`.
     """
-    return _two_steps(configuration, system, potential, step)[0]
+    return _two_steps(configuration, system, potential, step, np.inf)[0]
 
 
 def _two_steps(
-    configuration: xr.Dataset, system: str | System, potential: Any, step: Any
-) -> tuple[Any, _Apart]:
-    """Compute the dynamical matrix from a step and from half of it.
+    configuration: xr.Dataset,
+    system: str | System,
+    potential: Any,
+    step: Any,
+    agreement: float,
+) -> tuple[Any, list[Diagnostic]]:
+    """Compute the dynamical matrix from a step, and compare it with half of the step.
 
-    Return the former, and how they differ.
+    A diagnostic records where the two differ by more than `agreement` of the largest.
     """
     first_step = require_positive(step, "step", "angstrom")
     steps = (first_step, first_step / 2)
     chosen = choose_system(system, None, potential)
     start = read_configuration(configuration, chosen)
     n = start.position.size
-    file = potential_file(chosen, potential, start.species)
+    forces, file = potential_job(chosen, potential, start.species)
+    job = {"side": start.sides, "types": start.types.tolist(), **forces, "steps": steps}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         start.position.ravel().tofile(folder / "positions.f64")
-        job = {
-            "side": start.sides,
-            "types": start.types.tolist(),
-            "masses": [chosen.masses[s] for s in start.species],
-            "pair": pair_lines(chosen, start.species),
-            "potential": None if file is None else fingerprint(file),
-            "steps": steps,
-        }
         (folder / "job.json").write_text(json.dumps(job))
         if file is not None:
-            shutil.copyfile(file, folder / fingerprint(file)["file"])
+            shutil.copyfile(file, folder / forces["potential"]["file"])
         run_worker("harmonic", folder, 1, chosen.name)
         largest = json.loads((folder / "minimum.json").read_text())["fmax"]
         if largest > 1e-3:  # eV/Å: there the forces of a glass at rest are below 1e-5
             raise SimulationError(
                 "the configuration did not come to rest: the largest force is "
                 f"{largest:.2g} eV/angstrom",
-                fix="pass a configuration of a glass, relaxed at low temperature",
+                fix="pass a glass, relaxed at low temperature",
             )
         files = [folder / f"matrix{number}.bin" for number in range(2)]
         if any(file.stat().st_size != 8 * n * n for file in files):
             raise SimulationError(
                 f"disk full: the dynamical matrix needs {16e-9 * n * n:.3g} GB in "
                 f"{folder.parent}",
-                fix="free some space there, or set TMPDIR to another folder",
+                fix="set TMPDIR to another folder",
             )
         dense, other = (
             np.memmap(file, dtype=float, mode="r", shape=(n, n)) for file in files
         )
         # A block of rows at a time: the file is dense, the matrix is not.
         rows = max(3, 2**25 // n)
-        parts, largest_apart, at, top = [], 0.0, (0, 0), 0.0
+        parts, largest, at, top = [], 0.0, (0, 0), 0.0
         for first in range(0, n, rows):
             part = np.asarray(dense[first : first + rows])
             parts.append(scipy.sparse.csr_array(part))
             apart = np.abs(part - other[first : first + rows])
             top = max(top, float(np.abs(part).max()))
-            if apart.max() > largest_apart:
-                row, column = np.unravel_index(int(apart.argmax()), apart.shape)
-                largest_apart, at = (
-                    float(apart.max()),
-                    ((first + int(row)) // 3, int(column) // 3),
-                )
-    matrix = scipy.sparse.vstack(parts, format="csr")
-    return (matrix + matrix.T) / 2, _Apart(
-        largest_apart, at, largest_apart / top if top else 0.0, steps
-    )
+            if apart.max() > largest:
+                largest, most = float(apart.max()), int(apart.argmax())
+                at = ((first + most // n) // 3, most % n // 3)
+    matrix, doubts = scipy.sparse.vstack(parts, format="csr"), []
+    if largest > agreement * top:
+        text = (
+            f"second derivatives from steps of {steps[0]:g} and {steps[1]:g} angstrom "
+            f"differ by up to {100 * largest / top:.2g} % of the largest, for atoms "
+            f"{at[0]} and {at[1]}: the force is discontinuous"
+        )
+        fix = "use a larger step=, or a potential that vanishes smoothly"
+        doubts.append(Diagnostic("second_derivatives", "warning", text, fix))
+    return (matrix + matrix.T) / 2, doubts
 
 
 def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -342,9 +282,8 @@ def normal_modes(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     )
     weight = (vectors.reshape(-1, 3, square.size) ** 2).sum(axis=1)
     ratio = 1 / (weight.shape[0] * (weight**2).sum(axis=0))
-    return constants.HBAR_ROOT_EV_PER_U * np.sign(square) * np.sqrt(
-        np.abs(square)
-    ), ratio
+    energy = constants.HBAR_ROOT_EV_PER_U * np.sign(square) * np.sqrt(np.abs(square))
+    return energy, ratio
 
 
 def kernel_polynomial_vdos(

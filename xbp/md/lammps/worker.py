@@ -56,18 +56,9 @@ class _Run:
             try:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RuntimeError(
-                    "another process is at work on this run: wait, or stop it"
-                ) from None
-        new: dict[str, Any] = {
-            "stage": 0,
-            "done": 0,
-            "step": 0,
-            "frames": 0,
-            "thermo": 0,
-            "restart": None,
-        }
-        self.state = saved_state(folder, self.sizes) or new
+                raise RuntimeError("another process is at work on this run") from None
+        counts = dict.fromkeys(("stage", "done", "step", "frames", "thermo"), 0)
+        self.state = saved_state(folder, self.sizes) or {**counts, "restart": None}
 
     def say(self, **message: Any) -> None:
         if self.first:
@@ -154,44 +145,33 @@ class _Run:
     def take(self, stage: dict[str, Any]) -> None:
         """Append a line of thermodynamics, and a frame where they are collected."""
         values = [self.lmp.get_thermo(name) for name in THERMO]
-        if (
-            not all(math.isfinite(v) for v in values)
-            or values[0] > 20 * self.job["hottest"]
-        ):
+        hot = values[0] > 20 * self.job["hottest"]
+        if hot or not all(math.isfinite(v) for v in values):
             raise RuntimeError(
                 f"the run exploded: {values[0]:.4g} K at step {self.state['step']}"
             )
-        x = v = image = None
+        row = np.array([self.state["stage"], self.state["step"], *values])
+        self.append("thermo.f64", row)
         if stage["collect"]:
-            x = self.lmp.gather_atoms("x", 1, 3)
-            v = self.lmp.gather_atoms("v", 1, 3)
-            image = self.lmp.gather_atoms("image", 0, 3)
-        if self.first:
-            with (self.folder / "thermo.f64").open("ab") as stream:
-                # Not by tofile, whose error does not say that the disk is full.
-                stream.write(
-                    np.array(
-                        [self.state["stage"], self.state["step"], *values]
-                    ).tobytes()
-                )
-            if stage["collect"]:
-                low, high, *_ = self.lmp.extract_box()
-                side = np.array(high) - np.array(low)
-                position = (
-                    np.array(x).reshape(-1, 3)
-                    - np.array(low)
-                    + np.array(image).reshape(-1, 3) * side
-                )
-                with (self.folder / "frames.f32").open("ab") as stream:
-                    stream.write(
-                        np.concatenate([position, np.array(v).reshape(-1, 3)])
-                        .astype(np.float32)
-                        .tobytes()
-                    )
-                (self.folder / "cell.json").write_text(json.dumps(side.tolist()))
+            x, v, image = (
+                np.array(self.lmp.gather_atoms(name, kind, 3)).reshape(-1, 3)
+                for name, kind in (("x", 1), ("v", 1), ("image", 0))
+            )
+            low, high = (np.array(end) for end in self.lmp.extract_box()[:2])
+            frame = np.concatenate([x - low + image * (high - low), v])
+            self.append("frames.f32", frame.astype(np.float32))
+            if self.first:
+                side = json.dumps((high - low).tolist())
+                (self.folder / "cell.json").write_text(side)
         self.state["thermo"] += 1
         self.state["frames"] += int(stage["collect"])
         self.say(stage=stage["name"], step=self.state["step"], temperature=values[0])
+
+    def append(self, name: str, values: np.ndarray) -> None:
+        """Append to a file; not by tofile, whose error does not tell a full disk."""
+        if self.first:
+            with (self.folder / name).open("ab") as stream:
+                stream.write(values.tobytes())
 
     def checkpoint(self) -> None:
         """Write a restart file beside the last one, then record that it is in use."""

@@ -1,0 +1,381 @@
+"""Windows in time: tapers, energies, and spectra that coarse frames fold back.
+
+Aliasing is found by the level of a spectrum at h/2Δt, and by how far atoms move between
+frames, compared with their velocities. Spectra that are folded are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import scipy
+
+from xbp.core import constants
+from xbp.core.conditions import temperature_coordinate
+from xbp.core.diagnostic import Diagnostic
+from xbp.core.errors import RangeError
+from xbp.core.guards import (
+    at_most_one,
+    choose,
+    require_memory,
+    require_number,
+    require_positive,
+)
+from xbp.core.optional import require
+from xbp.md.block import Block, resting_hops
+from xbp.md.trajectory import Trajectory
+
+__all__ = [
+    "Taper",
+    "Window",
+    "asked_frames",
+    "band_matrix",
+    "cosines",
+    "energy_grid",
+    "make_taper",
+    "require_resolved",
+]
+
+Taper = Literal["hann", "boxcar"]
+
+
+def make_taper(name: str, length: int) -> np.ndarray:
+    """Return the weights of the frames of a window; Hann's as a periodic window."""
+    if choose(name, Taper, "taper") == "boxcar":
+        return np.ones(length)
+    return np.asarray(np.hanning(length + 1)[:length])
+
+
+def asked_frames(trajectory: Trajectory, window: Any = None, dE: Any = None) -> float:
+    """Return the frames of a window, given as a time or by dE = h/window."""
+    if at_most_one(window=window, dE=dE) == "dE":
+        time = constants.PLANCK / require_positive(dE, "dE", "meV", energy=True)
+    else:
+        time = require_positive("10 ps" if window is None else window, "window", "ps")
+    return float(np.rint(time / trajectory.time_step))
+
+
+def window_frames(
+    trajectory: Trajectory,
+    window: Any = None,
+    dE: Any = None,
+    *,
+    between: bool = False,
+    least: int = 4,
+) -> int:
+    """Return the frames of a window that fits into the trajectory.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    window, dE : scalar with units, optional
+        Its length (bare: ps; 10 ps by default), or the energy step h/window.
+    between : bool
+        What is transformed is between frames, of which there is one fewer.
+    least : int
+        Fewest frames of a window.
+
+    Raises
+    ------
+    RangeError
+        If it has fewer frames, or more than the trajectory.
+    """
+    frames = asked_frames(trajectory, window, dE)
+    step, most = trajectory.time_step, trajectory.n_frames - between
+    if least <= frames <= most:
+        return int(frames)
+    good = max(least, most // 4)
+    fix = f"window='{good * step:.4g} ps'"
+    if most < 4 * least:
+        longer = f"simulate {4 * least * step:.4g} ps or more, for four windows"
+        fix = longer if most < least else f"{fix}; better {longer}"
+    default = " (the default)" if window is None and dE is None else ""
+    raise RangeError(
+        f"the window of {frames * step:.4g} ps{default} has {frames:.4g} frames; it "
+        f"must have {least} to {most}, the {most * step:.4g} ps of the trajectory",
+        fix=fix,
+    )
+
+
+def energy_grid(length: int, step: float, E_max: Any) -> np.ndarray:
+    """Return E = k h/window up to E_max, at most h/2Δt, in meV."""
+    top = highest = constants.PLANCK / (2 * step)
+    if E_max is not None:  # up to h/2Δt, and its rounding
+        most = highest * (1 + 1e-9)
+        top = require_number(E_max, "E_max", "meV", above=0, most=most, energy=True)
+    dE = constants.PLANCK / (length * step)
+    return np.asarray(np.arange(int(top / dE * (1 + 1e-9)) + 1) * dE)
+
+
+def cosines(energies: np.ndarray, step: float, resolution: np.ndarray) -> np.ndarray:
+    """Return the matrix of (1/2πħ) ∫ dt cos(Et/ħ) R(t) over both signs of t.
+
+    Its shape is (n_lags, n_E), its unit 1/meV.
+    """
+    lags = np.arange(resolution.size)
+    phase = 2 * np.pi / constants.PLANCK * step * np.outer(lags, energies)
+    matrix = 2 * np.cos(phase) * resolution[:, None]
+    matrix[0] /= 2
+    return np.asarray(matrix * (step / constants.PLANCK))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The segments of a spectrum, their taper, and the energies they resolve.
+
+    Attributes
+    ----------
+    length : int
+        Frames.
+    step : float
+        Time between them, ps.
+    shape : str
+        Name of the taper.
+    taper : numpy.ndarray, shape (length,)
+    energies : numpy.ndarray, shape (n_E,)
+        meV.
+    resolution : numpy.ndarray, shape (length,)
+        R(t) = exp(−σ²t²/2ħ²) at the lags.
+    folding : float or None
+        Largest level of a spectrum at h/2Δt relative to its maximum.
+    """
+
+    length: int
+    step: float
+    shape: str
+    taper: np.ndarray
+    energies: np.ndarray
+    resolution: np.ndarray
+    folding: float | None
+
+    @classmethod
+    def make(
+        cls,
+        trajectory: Trajectory,
+        given: Mapping[str, Any],
+        *,
+        between: bool = False,
+    ) -> Window:
+        """Check what a call says of windows, energies, resolution and folding."""
+        step = trajectory.time_step
+        length = window_frames(
+            trajectory, given.get("window"), given.get("dE"), between=between
+        )
+        shape = given.get("taper", "boxcar")
+        taper = make_taper(shape, length)
+        energies = energy_grid(length, step, given.get("E_max"))
+        size = float(length) * energies.size
+        require_memory(
+            size, f"the transform of {length} frames", fix="a smaller E_max="
+        )
+        fwhm, sigma = given.get("resolution"), 0.0
+        if fwhm is not None:
+            # A wider Gaussian would fold back at h/2Δt.
+            highest = constants.PLANCK / (2 * step)
+            sigma = require_number(
+                fwhm, "resolution", "meV", above=0, most=highest, energy=True
+            ) / np.sqrt(8 * np.log(2))
+        angle = 2 * np.pi * sigma / constants.PLANCK * step * np.arange(length)
+        damping = np.exp(-0.5 * angle**2)
+        folding = given.get("folding")
+        if folding is not None:
+            folding = require_positive(folding, "folding")
+        return cls(length, step, shape, taper, energies, damping, folding)
+
+    @property
+    def time(self) -> float:
+        """Length in ps."""
+        return self.length * self.step
+
+    def cosines(self) -> np.ndarray:
+        """Return the matrix from correlations over lags to spectra, see `cosines`."""
+        return cosines(self.energies, self.step, self.resolution)
+
+    def lags(self, time_max: Any) -> int:
+        """Return the number of times up to `time_max` (default: half of the window)."""
+        if time_max is None:
+            return self.length // 2 + 1
+        least = self.step * (1 - 1e-6)
+        time = require_number(time_max, "time_max", "ps", least=least, below=self.time)
+        return int(time / self.step + 1e-6) + 1
+
+
+def band_matrix(
+    window: Window,
+    *,
+    power: int = 0,
+    response: np.ndarray | None = None,
+    n_bands: int = 40,
+) -> np.ndarray:
+    """Return the matrix from correlations to E**power times spectra in bands to h/2Δt.
+
+    A lag window keeps the elastic line from leaking, whatever the taper.
+
+    Parameters
+    ----------
+    window : Window
+    power : int
+    response : numpy.ndarray, shape (length // 2 + 1,), optional
+        By which the spectrum is divided, at E = k h/(length step).
+    n_bands : int
+        Bands of equal width.
+
+    Returns
+    -------
+    numpy.ndarray, shape (length, n_bands)
+    """
+    length, step = window.length, window.step
+    lags = np.arange(length)
+    energies = constants.PLANCK / (length * step) * np.arange(length // 2 + 1)
+    matrix = 2 * np.cos(2 * np.pi / constants.PLANCK * step * np.outer(lags, energies))
+    matrix *= (0.5 + 0.5 * np.cos(np.pi * lags / length))[:, None] * energies**power
+    matrix[0] /= 2
+    if response is not None:
+        matrix /= response
+    n_bands = min(n_bands, energies.size)
+    edges = np.arange(n_bands) * energies.size // n_bands
+    widths = np.diff(np.append(edges, energies.size))
+    return np.asarray(np.add.reduceat(matrix, edges, axis=1) / widths)
+
+
+def require_resolved(
+    bands: np.ndarray,
+    trajectory: Trajectory,
+    window: Window,
+    name: str,
+    T: Any = None,
+    *,
+    near: float = 0.05,
+    margin: float = 0.05,
+) -> list[Diagnostic]:
+    """Refuse spectra that motion faster than h/2Δt has folded into.
+
+    Parameters
+    ----------
+    bands : numpy.ndarray, shape (..., n_bands)
+        Spectra in bands, from `band_matrix`.
+    trajectory : Trajectory
+    window : Window
+        With the largest level near h/2Δt relative to the maximum; None: no check.
+    name : str
+        Of the spectrum, for messages.
+    T : scalar with units, optional
+        Temperature where neither velocities nor the trajectory have it.
+    near : float
+        Part of the energies up to h/2Δt that is "near" it.
+    margin : float
+        Relative statistical error allowed for the mean square of the displacements.
+
+    Returns
+    -------
+    list of Diagnostic
+        That displacements could not be checked, where nothing tells how fast atoms
+        move.
+
+    Raises
+    ------
+    RangeError
+        If a spectrum is above the limit, or atoms move less between frames than their
+        velocities allow to motion below h/2Δt: ⟨sin²(x/2)/(x/2)²⟩ is above 4/π² where
+        all x = EΔt/ħ are below π.
+    """
+    if window.folding is None:
+        return []
+    top = bands.max(axis=-1)
+    n_last = max(1, round(near * bands.shape[-1]))
+    last = bands[..., -n_last:].mean(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = float(np.nanmax(np.where(top > 0, last / top, 0.0)))
+    kelvin = trajectory.temperature()
+    if T is not None:
+        kelvin = float(temperature_coordinate(T).values)
+    moved = _displacement_ratio(trajectory, kelvin)
+    if level > window.folding:
+        seen = f"at h/2Δt {name} is {level:.2g} of its maximum"
+    elif moved is None:
+        return [Diagnostic(
+            "aliasing_unchecked", "warning", "without velocities, or masses and T, "
+            "aliasing shows only in the level of the spectrum at h/2Δt",
+            "pass T=, or write velocities",
+        )]  # fmt: skip
+    elif moved < 4 / np.pi**2 * (1 - margin):
+        seen = f"displacements between frames are {np.sqrt(moved):.2g} of v Δt"
+    else:
+        return []
+    step = 1000 * _sufficient_step(window.step, moved)
+    raise RangeError(
+        f"frames {1000 * window.step:.4g} fs apart fold the fastest motion back "
+        f"(aliasing): {seen}",
+        fix=f"write frames at most {step:.3g} fs apart, or pass folding=None",
+    )
+
+
+def _sufficient_step(step: float, moved: float | None) -> float:
+    """Return the time between frames, in ps, that resolves the fastest vibrations.
+
+    Of vibrations g ∝ E² up to E_D the ratio is 6 (x − sin x)/x³ with x = E_D Δt/ħ;
+    h/2Δt is to be 2 E_D. It is half of the present time at most.
+    """
+    if moved is None or not 0 < moved < 1:
+        return step / 2
+
+    def excess(x: float) -> float:
+        return float(6 * (x - np.sin(x)) / x**3 - moved)
+
+    if excess(1e-3) <= 0:
+        return step / 2
+    return min(
+        step / 2, np.pi * step / (2 * float(scipy.optimize.brentq(excess, 1e-3, 1e4)))
+    )
+
+
+def _displacement_ratio(
+    trajectory: Trajectory, kelvin: float | None, *, n_pairs: int = 16
+) -> float | None:
+    """Return ⟨m|Δr|²⟩/⟨m v²⟩Δt² of neighbouring frames; None if not known.
+
+    The velocities are those written, or those of equipartition. The least of all
+    elements counts: light atoms would be lost in a mean over slow and heavy ones.
+    """
+    measured = trajectory.velocity is not None
+    if not measured and (kelvin is None or trajectory.mass is None):
+        return None
+    n_atoms = trajectory.n_atoms
+    moved, fast = np.zeros(n_atoms), np.zeros(n_atoms)
+    for block in _pairs(trajectory, measured, n_pairs):
+        hops, centre = resting_hops(np.diff(block.scaled(), axis=0), trajectory.share)
+        velocity = np.asarray(block.velocity if measured else 0.0)
+        if not (np.isfinite(centre).all() and np.isfinite(velocity).all()):
+            return None
+        moved += ((block.cells.mean(axis=0).T @ hops[0]) ** 2).sum(axis=0)
+        if measured:
+            fast += (block.split_velocities()[0] ** 2).sum(axis=1).mean(axis=0)
+        else:  # less the centre of mass: ⟨v²⟩ = 3 (1 − 1/N) k_BT/m
+            energy = 3 * (1 - 1 / n_atoms) * constants.BOLTZMANN * (kelvin or 0.0)
+            fast += energy / trajectory.masses()
+    element = trajectory.element
+    names = np.zeros(n_atoms) if element is None else element
+    ratios = []
+    for name in np.unique(names):
+        share = np.where(names == name, trajectory.share, 0.0)
+        if fast @ share > 0:
+            ratios.append((moved @ share) / (fast @ share * trajectory.time_step**2))
+    return float(min(ratios)) if ratios else None
+
+
+def _pairs(trajectory: Trajectory, velocity: bool, n_pairs: int) -> list[Block]:
+    """Return pairs of neighbouring frames from both ends, read at one go."""
+    # Both ends were read before: elsewhere a compressed file would be unpacked again.
+    # Distances between the pairs grow, so that no vibration has the same phase in all.
+    places = np.cumsum(np.arange(n_pairs // 2))
+    last = trajectory.n_frames - 2
+    firsts = np.unique(np.clip([places, last - places], 0, last)).tolist()
+    blocks = [trajectory.block(first, first + 2, velocity=velocity) for first in firsts]
+    if not hasattr(trajectory.position, "dask"):
+        return blocks
+    dask = require("dask", "trajectories in chunks are read by it", "md")
+    read: list[Block] = dask.compute(blocks)[0]
+    return read
