@@ -375,8 +375,8 @@ def _sides_are_fitted(
     """Return which log-normals describe their low side, so that it cannot be an edge.
 
     Down to a fifth of its height, or to the beginning of the data, by a curve that
-    leaves 5 % of the height, or no more than the errors where these are known, and is
-    twice as broad as an edge.
+    leaves 5 % of the height and is twice as broad as an edge; where errors are known,
+    by one that leaves no more than these and is half as broad again.
     """
     with np.errstate(all="ignore"):
         sigma = (
@@ -387,10 +387,11 @@ def _sides_are_fitted(
     seen = (extent > 1.8 * sigma) | (begins & (extent > edge_width))
     below = (used & (column["energy"][:, None] > E)).sum(axis=1)
     above = (used & (column["energy"][:, None] < E)).sum(axis=1)
-    good = column["relative_residual"] < 0.05
+    rise = 1.126 * sigma
+    good = (column["relative_residual"] < 0.05) & (rise > 2 * edge_width)
     if known:
         free = np.maximum(column["n_points"] - 3, 1)
         # Two standard deviations of the reduced chi-squared of the right curve.
-        good |= column["chi2_reduced"] < 1 + 2 * np.sqrt(2 / free)
-    good &= 1.126 * sigma > 2 * edge_width
+        right = column["chi2_reduced"] < 1 + 2 * np.sqrt(2 / free)
+        good |= right & (rise > 1.5 * edge_width)
     return np.asarray(good & seen & (below > 1) & (above > 1))

@@ -300,7 +300,7 @@ def scan_heat_capacity(
         "start": start, "fixed": fixed, "bounds": bounds,
     }  # fmt: skip
     if held:
-        said["gamma"] = "free, then 0: it came out below zero, without a peak"
+        said["gamma"] = "free, then held at 0: it came out below zero, without a peak"
     table = _assembled(best, columns, plain, "scan_heat_capacity", said, rewrap)
     return add_heat_capacity_doubts(table)
 

@@ -47,15 +47,14 @@ __all__ = [
 T = TypeVar("T")
 
 
-#: Attributes that describe the numbers as they are: an operation sets them anew or
-#: leaves them out.
+#: Attributes of the numbers as they are: an operation sets or drops them.
 _OF_THE_NUMBERS = {
     "units", "quantity", "long_name", "standard_name", "ancillary_variables", "history",
     "valid_min", "valid_max", "valid_range", "actual_range",
 }  # fmt: skip
 
 
-#: Precisions that linear algebra does not know, taken to double.
+#: Precisions that linear algebra lacks, taken to double.
 _ODD_FLOATS = (np.float16, np.longdouble)
 
 
@@ -382,8 +381,8 @@ def result_table(
 ) -> Any:
     """Build a table of results from (array, units, long_name) of each variable.
 
-    The last two of ``<name>_std`` follow from those of its value where they are "".
-    Variables have the coordinates of the signal, and `coords`.
+    Those of ``<name>_std`` follow from its value if they are "". Variables have the
+    coordinates of the signal, and `coords`.
     """
     # All are on one grid, so their variables are put together without aligning them.
     data: dict[Hashable, xr.Variable] = {}
@@ -437,25 +436,18 @@ def map_over(
     """Apply a function of plain arrays to labelled ones, dask's chunk by chunk.
 
     The function works along `dims`, which its arrays have last, as far as they have
-    them; each answer has the dimensions `gives` besides the others (`sizes`: lengths of
-    new ones). With `each` it is called for every combination of the others. Arrays that
-    are Variables, which is faster, must be on one grid.
+    them; each answer has the dimensions `gives` (of lengths `sizes`) besides the
+    others, and with `each` it is called once for each of these. Variables, which are
+    faster, must be on one grid.
     """
     along = (dims,) if isinstance(dims, str) else dims
+    core = [[d for d in along if d in getattr(a, "dims", ())] for a in arrays]
     return xr.apply_ufunc(
-        function,
-        *arrays,
-        kwargs=arguments,
-        input_core_dims=[
-            [dim for dim in along if dim in getattr(array, "dims", ())]
-            for array in arrays
-        ],
-        output_core_dims=[list(own) for own in gives],
-        vectorize=each,
-        dask="parallelized",
-        output_dtypes=dtypes or [float] * len(gives),
+        function, *arrays, kwargs=arguments, input_core_dims=core,
+        output_core_dims=[list(own) for own in gives], vectorize=each,
+        dask="parallelized", output_dtypes=dtypes or [float] * len(gives),
         dask_gufunc_kwargs={"output_sizes": sizes or {}, "allow_rechunk": True},
-    )
+    )  # fmt: skip
 
 
 def over_spectra(
@@ -472,12 +464,10 @@ def over_spectra(
     As `map_over` with `each`, of DataArrays; their coordinates over `core` are left
     out, and None is passed as a 0-d NaN.
     """
-    given = []
-    for array in arrays:
-        part = xr.DataArray(np.nan if array is None else array)
-        given.append(
-            part.drop_vars([c for c in part.coords if {*core} & {*part[c].dims}])
-        )
+    given = [xr.DataArray(np.nan if a is None else a) for a in arrays]
+    given = [
+        a.drop_vars([c for c in a.coords if {*core} & {*a[c].dims}]) for a in given
+    ]
     return map_over(
         function, *given, dims=core, gives=gives, dtypes=types, sizes=sizes, each=True,
         **arguments,

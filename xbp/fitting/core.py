@@ -197,7 +197,10 @@ def _solve(
             done[:] = True
         if done.any():
             here = at[done]
-            values[here], chi2[here], normal[here] = p[done], cost[done], square[done]
+            # The last step, which changes χ² by rounding, is taken too.
+            ended = np.where((near & usable)[:, None], p + move * inverse, p)
+            values[here] = np.clip(ended, low[at], high[at])[done]
+            chi2[here], normal[here] = cost[done], square[done]
             converged[here] = (near & usable)[done]
             at, damping, p, r, cost, inverse, move = (
                 a[~done] for a in (at, damping, p, r, cost, inverse, move)
@@ -207,7 +210,8 @@ def _solve(
                 break
         trial = np.clip(p + move * inverse, low[at], high[at])
         new_r, new_slopes, new_cost = at_parameters(trial)
-        better = new_cost <= cost
+        # Near the end steps change the sum of squares by less than its rounding.
+        better = new_cost <= cost * (1 + 1e-14)
         damping = np.where(better, np.maximum(damping * 0.1, 1e-12), damping * 8)
         if better.all():
             p, r, cost, slopes = trial, new_r, new_cost, new_slopes
