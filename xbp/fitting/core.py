@@ -210,9 +210,11 @@ def _solve(
                 break
         trial = np.clip(p + move * inverse, low[at], high[at])
         new_r, new_slopes, new_cost = at_parameters(trial)
-        # Near the end steps change the sum of squares by less than its rounding.
+        # Near the end steps change the sum of squares by less than its rounding: they
+        # are taken, but with more damping, so that the fit ends.
         better = new_cost <= cost * (1 + 1e-14)
-        damping = np.where(better, np.maximum(damping * 0.1, 1e-12), damping * 8)
+        less = np.maximum(damping * 0.1, 1e-12)
+        damping = np.where(new_cost <= cost, less, damping * 8)
         if better.all():
             p, r, cost, slopes = trial, new_r, new_cost, new_slopes
         else:
