@@ -131,6 +131,7 @@ def _parsed(text: str, like: str | None) -> pint.Unit:
     return unit
 
 
+@functools.lru_cache(maxsize=512)
 def format_unit(unit: Any) -> str:
     """Write a unit so that pint and UDUNITS both read it.
 
