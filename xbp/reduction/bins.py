@@ -26,7 +26,7 @@ from xbp.core.guards import (
     require_whole,
 )
 from xbp.core.operation import operation
-from xbp.core.pint_data import Data
+from xbp.core.pint_data import Data, is_lazy
 from xbp.core.signal import Signal, read
 from xbp.core.units import convert_factor, magnitude
 
@@ -147,7 +147,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
     each = overlap(lower, upper, low.values[..., None], high.values[..., None])
     weights = xr.Variable((*leftover, dim), each)
     mean, std, coords = rebinned(value, signal.std, weights, dim)
-    if mean.chunks is None and np.isnan(mean.data).all():
+    if not is_lazy(mean) and np.isnan(mean.data).all():
         where = f"{ends[0]:g} to {ends[1]:g} {own['units']}"
         raise RangeError(f"{dim} = {where} is nothing but NaN")
     coords[dim] = xr.Variable(low.dims, (low + high).data / 2, own)
@@ -163,7 +163,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
         answer = answer.drop_vars("coverage", errors="ignore")
         known: Any = np.isfinite(value.variable)
         # Dask arrays are not computed to be looked at.
-        if known.chunks is not None or not known.data.all():
+        if is_lazy(known) or not known.data.all():
             part = xr.dot(known.astype(float), weights, dim=dim) / weights.sum(dim)
             _add_coverage(answer, part, str(value.name), dim)
     return answer
@@ -171,7 +171,7 @@ def _cut(data: Data, dim: Literal["E", "Q"], where: Any, width: Any) -> Data:
 
 def _add_coverage(answer: xr.Dataset, part: xr.Variable, name: str, dim: str) -> None:
     """Add the part of the interval that has numbers, if it is not all of it."""
-    lazy = part.chunks is not None
+    lazy = is_lazy(part)
     if not lazy and float(part.min()) >= 1 - 1e-9:
         return
     part = part.transpose(*answer[name].dims)
