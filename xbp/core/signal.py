@@ -111,10 +111,9 @@ class Signal:
 
         Units, quantity and history are set anew: nothing that xarray carried through
         the arithmetic survives. A Variable is on the grid of the signal, in any order
-        of its dimensions; `coords` are
-        scalar or further coordinates to add or replace. In a Dataset, companions that share the answer's grid
-        stay, and `bounds`, pairs of lower and upper limits, become the CF bounds of
-        changed coordinates. `std` belongs to each bin alone; errors of factors that
+        of its dimensions; `coords` are scalar or further coordinates to add or replace.
+        In a Dataset, companions that share the answer's grid stay, and `bounds`, pairs
+        of lower and upper limits, become the CF bounds of changed coordinates. `std` belongs to each bin alone; errors of factors that
         bins share are `common`, signed, by the names of the factors
         (`xbp.core.common_errors`).
         """

@@ -383,7 +383,7 @@ def _reform(
         operation=operation,
         arguments=arguments,
         units=_times_powers(
-            signal.units,
+            value.attrs["units"],
             *(own[d].attrs["units"] if d in own else "1" for d in "EQ"),
             e_new - e_old,
             q_new - q_old,
