@@ -191,14 +191,14 @@ def resolve_u2(
         bare = (
             f"({data['Q'].attrs['units']})**-2" if "Q" in data.coords else "angstrom**2"
         )
-        units = "angstrom**2"
-        argument = xr.DataArray(along(data, given[name], name, units, default=bare))
-        if {*argument.dims} & {"Q", "E"}:
+        dims = getattr(given[name], "dims", ())
+        if {*dims} & {"Q", "E"}:
             raise QuantityError(
-                f"{name} is over {argument.dims}; it may depend on the sample, not on "
-                "Q or E",
+                f"{name} is over {dims}; it may depend on the sample, not on Q or E",
                 fix=f"pass a number, such as {name}.mean()",
             )
+        units = "angstrom**2"
+        argument = xr.DataArray(along(data, given[name], name, units, default=bare))
         if (require_finite(argument.values, name) < 0).any():
             raise QuantityError(
                 f"{name} must be zero or positive, not {argument.values.min():g}"
