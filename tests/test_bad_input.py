@@ -84,9 +84,9 @@ def test_labels_of_samples_must_match(glass: xr.Dataset) -> None:
     b = glass.bp.to_bqe()[["B", "B_std"]].bp.cut_E(3, width=0.5)
     two = xr.concat([b, b], dim=xr.Variable("sample", ["a", "b"]))
     sq = xr.concat([glass.Sq, glass.Sq], dim=xr.Variable("sample", ["b", "a"]))
-    with pytest.raises(CoordinateError, match="labels differ"):
+    with pytest.raises(CoordinateError, match="'sample' coordinates do not match"):
         two.bp.scale_to_sq(sq)
-    with pytest.raises(CoordinateError, match="labels differ"):
+    with pytest.raises(CoordinateError, match="'sample' coordinates do not match"):
         two.bp.subtract(two.assign_coords(sample=["b", "a"]))
 
 
@@ -119,7 +119,7 @@ def test_unfaithful_values_are_noticed(glass: xr.Dataset, tmp_path: Path) -> Non
         odd.bp.to_netcdf(tmp_path / "glass.nc")
     # xarray would decode these numbers as dates.
     dates = glass.assign(day=("n", [1.0, 2.0], {"units": "days since 2000-01-01"}))
-    with pytest.raises(FileFormatError, match="read back identical"):
+    with pytest.raises(FileFormatError, match="read back changed"):
         dates.bp.to_netcdf(tmp_path / "glass.nc")
     with pytest.raises(FileFormatError, match="folder"):
         glass.bp.to_netcdf(tmp_path, overwrite=True)
@@ -160,7 +160,7 @@ def test_new_dataset_strips_nothing_silently() -> None:
         xr.DataArray(np.ones((2, 2)), dims=("E", "Q")),
         xbp.core.units.registry().Quantity(np.ones((2, 2)), "1/eV"),
     ):
-        with pytest.raises(QuantityError, match="of its own"):
+        with pytest.raises(QuantityError, match="would be lost"):
             xbp.new_dataset("reduced_dos", values, units="1", coords=coords)
     for bad in (
         {"std": -np.ones((2, 2))},
@@ -335,9 +335,9 @@ def test_a_seed_that_once_broke_the_fit() -> None:
 def test_peaks_in_other_units_are_not_drawn(model: xr.Dataset) -> None:
     b = model.bp.to_bqe()
     other = b.bp.convert(E="THz").bp.boson_peak(E_range=("1 meV", "15 meV"))
-    with pytest.raises(UnitsError, match="'THz', the axis in 'meV'"):
+    with pytest.raises(UnitsError, match="'THz', the data in 'meV'"):
         b.bp.plot.map(peak=other)
-    with pytest.raises(UnitsError, match="'THz', the axis in 'meV'"):
+    with pytest.raises(UnitsError, match="'THz', the data in 'meV'"):
         b.isel(Q=0, drop=True).bp.plot.peak(other.isel(Q=0, drop=True))
 
 
@@ -369,7 +369,7 @@ def test_samples_have_names() -> None:
         assert "units" not in ds.sample.attrs
         assert ds.bp.boson_peak().sample.values.tolist() == ["A", "B"]
     for wrong in ([1, 2], "AB", None, [["A", "B"]], 5):
-        with pytest.raises(CoordinateError, match="a list of names"):
+        with pytest.raises(CoordinateError, match="or names"):
             xbp.new_dataset(
                 "reduced_dos", values, units="1", coords={"sample": wrong, "E": E}
             )
