@@ -30,7 +30,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from xbp.core.diagnostic import Diagnostic
+from xbp.core.status import Diagnostic
 from xbp.core.pint_data import Data
 
 class PlotAccessor:

@@ -20,7 +20,7 @@ from .analysis import (
     sound_velocity,
 )
 from .core.construct import new_dataset
-from .core.diagnostic import Diagnostic, diagnostics
+from .core.status import Diagnostic, diagnostics
 from .fitting import fit
 from .io import (
     from_scipp,

@@ -12,21 +12,20 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.diagnostic import diagnostics
 from xbp.core.errors import QuantityError
 from xbp.core.format import with_error
 from xbp.core.operation import RESULTS, kinds_of, next_steps, steps_after
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, symbol_of
-from xbp.core.status import FAILED, NO_DATA, OK, TOO_FEW
+from xbp.core.status import Status, diagnostics
 
 __all__ = ["describe", "describe_html", "describe_tree"]
 
 #: What to do about a fit that has a status.
-_ADVICE: Final = {
-    NO_DATA: "no point in the range has a value and an error; widen the range",
-    TOO_FEW: "the range has fewer points than parameters; widen it, or hold some",
-    FAILED: "pass start= or fixed=, or fit another range",
+_ADVICE: Final[dict[str, str]] = {
+    Status.NO_DATA: "no point in the range has a value and an error; widen the range",
+    Status.TOO_FEW: "the range has fewer points than parameters; widen it, or hold some",
+    Status.FAILED: "pass start= or fixed=, or fit another range",
 }
 #: Attributes of a signal that are printed with it.
 _ATTRIBUTES: Final = {
@@ -142,7 +141,7 @@ def _of_a_table(table: xr.Dataset, result: str) -> Iterator[str]:
     single = [name for name in columns if not table[name].ndim]
     status = _status(table)
     found = [f"{_called(table, name)} {_value(table, name)}" for name in single]
-    if status not in ("", OK):
+    if status not in ("", Status.OK):
         found = [status]
     yield f"{title}: {', '.join(found) or _sizes(table, columns)}{_quality(table)}"
     if status in _ADVICE:
@@ -171,7 +170,7 @@ def _status(table: xr.Dataset) -> str:
     if own != "status":
         return "" if np.isfinite(float(table["E_BP"])) else status
     limiting = table.get("limiting_parameter")
-    if limiting is None or not str(limiting.values) or status == OK:
+    if limiting is None or not str(limiting.values) or status == Status.OK:
         return status
     return f"{status} ({limiting.values})"
 
@@ -190,7 +189,7 @@ def _value(table: xr.Dataset, name: str, at: dict[Hashable, int] | None = None) 
     if not np.isfinite(value):
         status = one.get("peak_status" if name == "energy" else "status")
         why = "" if status is None or status.ndim else str(status.values)
-        return "not found" if why in ("", OK) else f"not found ({why})"
+        return "not found" if why in ("", Status.OK) else f"not found ({why})"
     std = one.get(f"{name}_std")
     text = with_error(value, np.nan if std is None else float(std))
     systematic = {
@@ -217,7 +216,11 @@ def _of_many(table: xr.Dataset, name: str) -> Iterator[str]:
             at: dict[Hashable, int] = {column.dims[0]: i}
             yield f"  {label}: {_called(table, name)} {_value(table, name, at)}"
         return
-    good = column.where(table["status"] == OK) if _has_status(table, column) else column
+    good = (
+        column.where(table["status"] == Status.OK)
+        if _has_status(table, column)
+        else column
+    )
     n = int(good.notnull().sum())
     text = f"  {_called(table, name)}: {n} of {column.size} found"
     if n:
@@ -315,7 +318,7 @@ def _of_a_signal(
     for key in ("status", "u2_status"):
         status = value.coords.get(key)
         if status is not None and status.chunks is None and status.dtype.kind in "OU":
-            others = [str(s) for s in np.unique(status.values) if str(s) != OK]
+            others = [str(s) for s in np.unique(status.values) if str(s) != Status.OK]
             if others:
                 yield f"  {key}: {', '.join(others)}"
     yield f"  next: {' '.join(next_steps(value, quantity))}"

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.core.counting import one_count_std
+from xbp.core.independence import one_count_std
 
 
 def counted(counts: np.ndarray, per_count: float = 0.5) -> xr.Dataset:

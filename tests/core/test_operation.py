@@ -135,7 +135,7 @@ def test_an_operation_takes_what_it_names_and_nothing_else(one: Operation) -> No
             for words in (
                 "this needs",
                 "with the quantity",
-                "density of states",
+                "has no Q",
                 "needs a '",
             )
         )

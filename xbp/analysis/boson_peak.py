@@ -20,7 +20,6 @@ from xbp.analysis.checks import (
 )
 from xbp.analysis.doubts import add_peak_doubts
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.diagnostic import diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import range_used, select_range
 from xbp.core.guards import choose, require_dims, require_number
@@ -28,7 +27,7 @@ from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.operation import operation
 from xbp.core.schema import require_units
 from xbp.core.signal import map_over, read, result_table
-from xbp.core.status import BOX_PHONON, LONGITUDINAL, NO_MAXIMUM, OK, STATUSES
+from xbp.core.status import Status, diagnosed, statuses
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.fitting.peak import NUMBERS, Method, fit_shape
 from xbp.models.lineshapes import FWHM_PER_SIGMA
@@ -340,12 +339,12 @@ def _fit_spectra(
             chosen[i] = at & (low / further <= E) & (high * further >= E)
     numbers, status = fit_shape(E, rows, given, chosen, method, parts)
     none = np.isfinite(np.where(sought, rows, np.nan)).any(axis=1) & ~chosen.any(axis=1)
-    status[none] = STATUSES.index(NO_MAXIMUM)
+    status[none] = Status.NO_MAXIMUM.code
     before = status.copy()
     column = dict(zip(NUMBERS, numbers.T, strict=True))
-    ok = STATUSES.index(OK)
+    ok = Status.OK.code
     near = column["energy"] < (1 + _NEAR) * boxes
-    status[(status == ok) & near] = STATUSES.index(BOX_PHONON)
+    status[(status == ok) & near] = Status.BOX_PHONON.code
     doubtful = status == ok
     if method == "lognormal" and filter_end == 0:
         doubtful &= ~_sides_are_fitted(
@@ -356,12 +355,12 @@ def _fit_spectra(
         sides = judge_sides(
             E, rows[i], errors[i], energy, low, high, edge_width, filter_end
         )
-        status[i] = STATUSES.index(sides)
-    status[(status == ok) & sounds] = STATUSES.index(LONGITUDINAL)
+        status[i] = sides.code
+    status[(status == ok) & sounds] = Status.LONGITUDINAL.code
     numbers[status != before, :-3] = np.nan
     below = modes_below(np.where(seen >= 0.5, rows, np.nan), column["energy"], E=E)
     numbers = np.column_stack([numbers, below])
-    return numbers.reshape(*outer, -1), np.array(STATUSES)[status].reshape(outer)
+    return numbers.reshape(*outer, -1), statuses(status).reshape(outer)
 
 
 def _sides_are_fitted(

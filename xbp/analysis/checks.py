@@ -9,12 +9,11 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.core.diagnostic import Diagnostic
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_dims, require_number
 from xbp.core.schema import quantity_name, require_same_grid
 from xbp.core.signal import Signal, map_over, read
-from xbp.core.status import AT_EDGE, OK, STEEP_EDGE
+from xbp.core.status import Diagnostic, Status
 from xbp.core.units import convert_factor
 from xbp.fitting.peak import SIGNIFICANT, scatter, smoothed, usable_bins
 
@@ -128,7 +127,7 @@ def judge_sides(
     high: float,
     edge_width: float,
     filter_end: float = 0.0,
-) -> str:
+) -> Status:
     """Return whether the sides of a maximum are those of a peak.
 
     Parameters
@@ -170,9 +169,9 @@ def judge_sides(
     x, y = E[usable], B[usable]
     fitted = (x >= low) & (x <= high)
     if min((fitted & (x < energy)).sum(), (fitted & (x > energy)).sum()) < 2:
-        return AT_EDGE
+        return Status.AT_EDGE
     if edge_width <= 0:
-        return OK
+        return Status.OK
     noise = scatter(y[fitted]) if std is None else float(np.median(std[usable][fitted]))
     weight = np.ones(y.size) if std is None else 1 / std[usable] ** 2
     needed = 2 * SIGNIFICANT * noise
@@ -183,16 +182,22 @@ def judge_sides(
     below, above = slice(top - first, top + 1), slice(top, top + last + 1)
     left = _side(np.log(x[below]), y[below], weight[below])
     if left.top - left.foot <= needed:
-        return OK
+        return Status.OK
     if left.foot > 0.5 * left.top:
-        return AT_EDGE if begins and np.log(energy / x[0]) < edge_width else OK
+        return (
+            Status.AT_EDGE
+            if begins and np.log(energy / x[0]) < edge_width
+            else Status.OK
+        )
     if left.middle < np.log(max(filter_end, 1e-300)) and left.rise < 3 * edge_width:
-        return STEEP_EDGE
+        return Status.STEEP_EDGE
     right = _side(-np.log(x[above])[::-1], y[above][::-1], weight[above][::-1])
     steep = left.rise < min(edge_width, right.rise / 2)
     up_again = np.flatnonzero(smooth[: top - first] > (left.foot + left.top) / 2)
     level = left.begin - np.log(x[up_again[-1] if up_again.size else 0])
-    return STEEP_EDGE if steep and (begins or level > 3 * left.rise) else OK
+    return (
+        Status.STEEP_EDGE if steep and (begins or level > 3 * left.rise) else Status.OK
+    )
 
 
 def _summit(y: np.ndarray, start: int, needed: float) -> int:

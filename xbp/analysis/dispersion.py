@@ -13,7 +13,6 @@ import xarray as xr
 from xbp.analysis.phonons import Window
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_dims, require_positive
@@ -21,7 +20,7 @@ from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import Signal, map_over, result_table, table_signal
-from xbp.core.status import NO_CROSSING, OK, TOO_FEW
+from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 
 __all__ = ["dispersion", "ioffe_regel", "sound_velocity"]
@@ -84,7 +83,7 @@ def dispersion(peak: xr.Dataset, Q_range: Any = None) -> xr.Dataset:
         fix="B(Q,E).bp.boson_peak(), not of a cut",
         error=QuantityError,
     )
-    used = (plain["status"] == OK) & xr.DataArray(
+    used = (plain["status"] == Status.OK) & xr.DataArray(
         select_range(plain, "Q", Q_range, name="Q_range"), dims="Q"
     )
     f = independence(energy, "Q")
@@ -225,14 +224,14 @@ def sound_velocity(branches: xr.Dataset, Q_max: Any = "0.5 1/angstrom") -> xr.Da
     rows, statuses = [], []
     for branch in signal.value["branch"].values:
         one = branches.sel(branch=branch).isel(Q=used)
-        fine = (one.status == OK).values
+        fine = (one.status == Status.OK).values
         energy, std = (
             one.energy.values[fine] * to_mev,
             one.energy_std.values[fine] * to_mev,
         )
         velocity, error = _initial_slope(q[fine], energy, std, parts[fine])
         rows.append((velocity * 100, error * 100, int(fine.sum())))
-        statuses.append(OK if np.isfinite(velocity) else TOO_FEW)
+        statuses.append(Status.OK if np.isfinite(velocity) else Status.TOO_FEW)
     velocity, error, count = np.array(rows).T
     variables: dict[str, tuple[Any, str, str]] = {}
     over = functools.partial(_over_branches, signal)
@@ -359,10 +358,10 @@ def ioffe_regel(branches: xr.Dataset) -> xr.Dataset:
     for branch in signal.value["branch"].values:
         one = branches.sel(branch=branch)
         found = _crossing(
-            *(one[n].values[(one.status == OK).values] for n in ("Q", *_COLUMNS))
+            *(one[n].values[(one.status == Status.OK).values] for n in ("Q", *_COLUMNS))
         )
         rows.append(found)
-        statuses.append(OK if np.isfinite(found[0]) else NO_CROSSING)
+        statuses.append(Status.OK if np.isfinite(found[0]) else Status.NO_CROSSING)
     energy, std, q = np.array(rows).T
     over = functools.partial(_over_branches, signal)
     text = "energy at which the width is E/π"

@@ -9,42 +9,34 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.core.diagnostic import Diagnostic, diagnosed, is_poor
 from xbp.core.format import percent
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import read
-from xbp.core.status import (
-    AT_EDGE,
-    NO_EXCESS,
-    NO_MAXIMUM,
-    OK,
-    UNDETERMINED,
-    UNPHYSICAL,
-)
+from xbp.core.status import Diagnostic, Status, diagnosed, is_poor
 from xbp.core.units import convert_factor
 from xbp.models.debye_einstein import debye_einstein
 
 __all__ = ["add_heat_capacity_doubts", "add_peak_doubts"]
 
 #: Why a fit of the heat capacity has no boson peak, and what to do.
-_NO_PEAK: Final = {
-    NO_EXCESS: (
+_NO_PEAK: Final[dict[str, tuple[str, str]]] = {
+    Status.NO_EXCESS: (
         "Debye phonons alone describe these data as well",
         "a T_range with the hump of C/T^3",
     ),
-    NO_MAXIMUM: (
+    Status.NO_MAXIMUM: (
         "g/E^2 has no maximum for sigma_E > theta_E/2.83",
         "end T_range lower, or hold sigma_E",
     ),
-    AT_EDGE: (
+    Status.AT_EDGE: (
         "the maximum of g/E^2 is the end of the Debye phonons",
         "start theta_D higher, or fixed={'theta_D': …}",
     ),
-    UNDETERMINED: (
+    Status.UNDETERMINED: (
         "the error of the energy is as large as the energy",
         "fixed={…}, or another T_range",
     ),
-    UNPHYSICAL: (
+    Status.UNPHYSICAL: (
         "gamma is negative, or there are too many modes",
         "fixed={'gamma': 0}; check mass, molar mass, atoms and amount; "
         "scan_heat_capacity()",
@@ -70,7 +62,7 @@ def _recorded(
 def _of_peaks(table: xr.Dataset) -> Iterator[Diagnostic]:
     yield from _of_a_scan(table, "scan_status")
     columns = table.variables
-    ok = columns["status"].values == OK
+    ok = columns["status"].values == Status.OK
     if not ok.any():
         return
     energy, signal = columns["energy"].values[ok], table.attrs.get("signal")
@@ -118,7 +110,7 @@ def _of_a_scan(table: xr.Dataset, status: str) -> Iterator[Diagnostic]:
     """Doubt a systematic error from too few fits, or from several peaks."""
     if status not in table:
         return
-    ok = table.variables[status].values == OK
+    ok = table.variables[status].values == Status.OK
     energy = table.variables["scan_energy"]
     good = energy.values[ok & np.isfinite(energy.values)]
     if good.size < 2:
@@ -154,7 +146,7 @@ def _of_heat_capacity(table: xr.Dataset) -> Iterator[Diagnostic]:
             # A Schottky term, two thirds of C/T where it is lowest, is 2 % at twice T.
             f"begin T_range at {2 * below:.2g} K",
         )
-    if table["status"].ndim or str(table["status"].values) != OK:
+    if table["status"].ndim or str(table["status"].values) != Status.OK:
         return
     if found := _NO_PEAK.get(str(table["peak_status"].values)):
         yield Diagnostic("no_boson_peak", "warning", *found)

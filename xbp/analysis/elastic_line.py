@@ -13,7 +13,7 @@ from xbp.core.guards import require_dims
 from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table
-from xbp.core.status import AT_EDGE, OK
+from xbp.core.status import Status
 from xbp.fitting.core import Shape
 from xbp.fitting.many import Choices, Curve, fit_everywhere
 from xbp.fitting.peak import gaussian_on_line
@@ -125,7 +125,7 @@ def fit_elastic_line(
     seen = (energy - fwhm / 2 >= columns["E_low"][0]) & (
         energy + fwhm / 2 <= columns["E_high"][0]
     )
-    edge = (status == OK) & ~seen
+    edge = (status == Status.OK) & ~seen
     if signal.std is not None:
         std = std_along(signal.std, "E").isel(E=inside).where(line.notnull())
         f = independence(line, "E")
@@ -143,7 +143,7 @@ def fit_elastic_line(
     kept = ("E_low", "E_high", "n_points", "status", "limiting_parameter")
     for name in columns.keys() - set(kept):
         columns[name] = (columns[name][0].where(~edge), *columns[name][1:])
-    columns["status"] = (status.where(~edge, AT_EDGE), *columns["status"][1:])
+    columns["status"] = (status.where(~edge, Status.AT_EDGE), *columns["status"][1:])
     answer: xr.Dataset = result_table(
         signal,
         columns,

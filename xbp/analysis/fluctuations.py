@@ -19,7 +19,7 @@ from xbp.core.guards import require_positive
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
-from xbp.core.status import GIVEN, OK
+from xbp.core.status import Status
 from xbp.md.plan import Plan
 from xbp.md.trajectory import read_trajectory, sample_temperature
 from xbp.md.window import Window
@@ -279,7 +279,7 @@ def _energy_compared(
                 reason=f"they end at {E[-1]:g}",
                 fix="raise E_max=",
             )
-        return at, GIVEN
+        return at, Status.GIVEN
     whole = Q_range if Q_range is not None else (float(b.Q[0]), float(b.Q[-1]))
     peak = boson_peak(reduction.cut_Q(b, whole), E_range=E_range)
     return float(peak.energy), str(peak.status.values)
@@ -314,7 +314,7 @@ def _row(
             "scatter": ((), float(flat.scatter)),
             "slope": ((), float(flat.slope)),
             "slope_std": ((), float(flat.slope_std)),
-            "n_peaks": ((), int((inside.status == OK).sum())),
+            "n_peaks": ((), int((inside.status == Status.OK).sum())),
             "n_Q": ((), int(inside.sizes["Q"])),
             "r_at_boson_peak": ((), float(here)),
             "r_at_boson_peak_std": ((), float(here_std)),

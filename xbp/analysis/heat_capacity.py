@@ -16,7 +16,7 @@ from xbp.core.grid import given_axis, range_used, select_range
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, require_units
 from xbp.core.signal import label_std, map_over, read, result_table, table_signal
-from xbp.core.status import AT_EDGE, NO_EXCESS, NO_MAXIMUM, OK, UNDETERMINED, UNPHYSICAL
+from xbp.core.status import Status
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.fit import choices, named_curve
 from xbp.fitting.many import Choices, Column, fit_everywhere
@@ -299,16 +299,18 @@ def _derive(*given: np.ndarray, atoms: float) -> tuple[np.ndarray, ...]:
     peak = status.astype("<U18")
     for name, where in (
         # First what makes the rest meaningless.
-        (UNPHYSICAL, unphysical),
+        (Status.UNPHYSICAL, unphysical),
         # Noise about γT + C_D lowers χ² by up to 13 in 200 draws.
-        (NO_EXCESS, (excess < 20) | (n_E == 0)),
-        (NO_MAXIMUM, np.isnan(energy)),
-        (AT_EDGE, (edge <= energy) & (level + at_edge >= at_peak)),
-        (UNDETERMINED, energy_std >= energy),
+        (Status.NO_EXCESS, (excess < 20) | (n_E == 0)),
+        (Status.NO_MAXIMUM, np.isnan(energy)),
+        (Status.AT_EDGE, (edge <= energy) & (level + at_edge >= at_peak)),
+        (Status.UNDETERMINED, energy_std >= energy),
     ):
-        peak = np.where((peak == OK) & where, name, peak)
+        peak = np.where((peak == Status.OK) & where, name, peak)
     # NaN even if the parameters are numbers: a filter by `status` keeps them.
-    energy, energy_std = (np.where(peak == OK, a, np.nan) for a in (energy, energy_std))
+    energy, energy_std = (
+        np.where(peak == Status.OK, a, np.nan) for a in (energy, energy_std)
+    )
     energy_E = (k * theta_E, k * s["theta_E"])
     return energy, energy_std, *energy_E, level, level_std, peak
 

@@ -12,7 +12,6 @@ import xarray as xr
 from xbp import md
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_dims, require_positive
@@ -20,7 +19,7 @@ from xbp.core.independence import independence
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import read, result_table, table_signal
-from xbp.core.status import AT_EDGE, FAILED, NO_DATA, OK, TOO_FEW
+from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor
 from xbp.fitting.core import solve_function
 from xbp.md.trajectory import Trajectory, read_trajectory
@@ -281,10 +280,12 @@ def _fit(
     few = (count < 5) | (independent < 5 * (1 - 1e-9))
     edge = (E[top] == ends[0]) | (E[top] == ends[3])
     status = np.select(
-        [(count == 0) | (height <= 0), few, edge], [NO_DATA, TOO_FEW, AT_EDGE], OK
+        [(count == 0) | (height <= 0), few, edge],
+        [Status.NO_DATA, Status.TOO_FEW, Status.AT_EDGE],
+        Status.OK,
     ).astype("<U18")
     numbers = np.full((len(C), len(_NUMBERS)), np.nan)
-    rows = np.flatnonzero(status == OK)
+    rows = np.flatnonzero(status == Status.OK)
     if not rows.size:
         return numbers, status
     curve = damped_oscillator_current if window is None else window.oscillator_current
@@ -297,10 +298,12 @@ def _fit(
     energy = found.values[:, 1]
     # In the first or the last bin no line can be seen.
     outside = ~((ends[1][rows] <= energy) & (energy <= ends[2][rows]))
-    status[rows] = np.select([failed, outside], [FAILED, AT_EDGE], OK)
+    status[rows] = np.select(
+        [failed, outside], [Status.FAILED, Status.AT_EDGE], Status.OK
+    )
     columns = [energy, stds[:, 1], np.maximum(found.values[:, 2], 0.0), stds[:, 2]]
     numbers[rows] = np.stack(columns, axis=1)
-    numbers[status != OK] = np.nan
+    numbers[status != Status.OK] = np.nan
     return numbers, status
 
 
@@ -452,7 +455,7 @@ def mark_box_phonon(data: Data, phonon: Any) -> Data:
     given = phonon
     if isinstance(phonon, xr.Dataset):
         found = table_signal(phonon, "box_phonon", "energy").value
-        if str(phonon.status.values) != OK:
+        if str(phonon.status.values) != Status.OK:
             raise QuantityError(f"box_phonon found none: {phonon.status.values}")
         given = f"{float(found):.10g} {found.attrs['units']}"
     units = signal.value["E"].attrs["units"]

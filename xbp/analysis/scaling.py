@@ -10,7 +10,6 @@ import scipy
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate, select_range
 from xbp.core.guards import require_dims, require_flag, require_positive
@@ -18,6 +17,7 @@ from xbp.core.independence import independence
 from xbp.core.operation import operation
 from xbp.core.schema import require_same_grid, require_units, symbol_of
 from xbp.core.signal import Signal, map_over, read, result_table
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.core import solve
 from xbp.reduction.arithmetic import another_sample, off_scale

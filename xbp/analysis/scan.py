@@ -22,7 +22,7 @@ from xbp.core.guards import require_number
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import extend_history, read
-from xbp.core.status import NO_MAXIMUM, OK, POOR_CHI2, POOR_RESIDUAL, UNDETERMINED
+from xbp.core.status import POOR_CHI2, POOR_RESIDUAL, Status
 from xbp.fitting.peak import Method
 from xbp.reduction.heat_capacity import in_kelvin, kelvins
 
@@ -160,7 +160,7 @@ def scan_boson_peak(
         ]
         columns[f"scan_{name}"] = xr.concat(rows, axes["method"])
     columns["systematic"] = _half_spread(
-        columns["scan_energy"], columns["scan_status"] == OK
+        columns["scan_energy"], columns["scan_status"] == Status.OK
     )
     best, columns["systematic"] = _undetermined(
         best, columns["systematic"], columns["scan_status"], least
@@ -291,9 +291,9 @@ def scan_heat_capacity(
         if name in best
     }  # fmt: skip
     peak = columns["scan_peak_status"]
-    columns["systematic"] = _half_spread(columns["scan_energy"], peak == OK)
+    columns["systematic"] = _half_spread(columns["scan_energy"], peak == Status.OK)
     columns["systematic_E"] = _half_spread(
-        columns["scan_energy_E"], peak.isin([OK, NO_MAXIMUM])
+        columns["scan_energy_E"], peak.isin([Status.OK, Status.NO_MAXIMUM])
     )
     said: dict[str, Any] = {
         "T_ranges": None if T_ranges is None else list(ranges),
@@ -308,7 +308,7 @@ def scan_heat_capacity(
 def _below_zero(tables: Iterable[xr.Dataset]) -> bool:
     """Return whether no fit has a peak and some γ is below zero beyond its error."""
     every = list(tables)
-    found = any(bool((table["peak_status"] == OK).any()) for table in every)
+    found = any(bool((table["peak_status"] == Status.OK).any()) for table in every)
     return not found and any(
         bool((table["gamma"] + 2 * table["gamma_std"] < 0).any()) for table in every
     )
@@ -322,7 +322,7 @@ def _preferred(
     If asked for, of those that fit if any does.
     """
     for key in keys:
-        good = [table for table in tables if bool((table[key] == OK).any())]
+        good = [table for table in tables if bool((table[key] == Status.OK).any())]
         if good:
             return (
                 next((table for table in good if not _is_poor(table)), good[0])
@@ -423,8 +423,8 @@ def _undetermined(
     """Take the numbers of spectra away in which less than a part of the fits is ok."""
     over = ("method", "range")
     n_fits = status.sizes["method"] * status.sizes["range"]
-    enough = ((status == OK).sum(over) >= least * n_fits).reset_coords(drop=True)
-    refused = (best["status"] == OK).reset_coords(drop=True) & ~enough
+    enough = ((status == Status.OK).sum(over) >= least * n_fits).reset_coords(drop=True)
+    refused = (best["status"] == Status.OK).reset_coords(drop=True) & ~enough
     if not bool(refused.any()):
         return best, systematic
     kept = ("status", "E_low", "E_high", "n_points")
@@ -433,8 +433,12 @@ def _undetermined(
         for name, column in best.data_vars.items()
         if name not in kept
     }
-    width = max(best["status"].astype(str).str.len().max().item(), len(UNDETERMINED))
-    found["status"] = best["status"].astype(f"<U{width}").where(~refused, UNDETERMINED)
+    width = max(
+        best["status"].astype(str).str.len().max().item(), len(Status.UNDETERMINED)
+    )
+    found["status"] = (
+        best["status"].astype(f"<U{width}").where(~refused, Status.UNDETERMINED)
+    )
     return best.assign(found), systematic.where(~refused)
 
 

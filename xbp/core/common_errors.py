@@ -19,7 +19,7 @@ import xarray as xr
 
 from xbp.core.errors import XbpError
 from xbp.core.pint_data import is_lazy, unwrap
-from xbp.core.status import OK, UNDETERMINED
+from xbp.core.status import Status
 
 __all__ = [
     "SOURCE",
@@ -234,11 +234,11 @@ def _carried(
         order = [s for s in {**sources, **own.components} if s in there]
         out = out.sel({SOURCE: order})
     if not isinstance(unknown, bool) and "status" in out and bool(unknown.any()):
-        lost = unknown & (out["status"] == OK)
+        lost = unknown & (out["status"] == Status.OK)
         for n, v in out.data_vars.items():
             if v.dtype.kind == "f" and {*lost.dims} <= {*v.dims}:
                 out = out.assign({n: v.where(~lost)})
-        out["status"] = out["status"].astype("<U32").where(~lost, UNDETERMINED)
+        out["status"] = out["status"].astype("<U32").where(~lost, Status.UNDETERMINED)
     out.attrs = base.attrs
     return rewrap(out)
 

@@ -191,7 +191,8 @@ def resolve_u2(
         bare = (
             f"({data['Q'].attrs['units']})**-2" if "Q" in data.coords else "angstrom**2"
         )
-        dims = getattr(given[name], "dims", ())
+        value = given[name]
+        dims = value.dims if isinstance(value, xr.DataArray) else ()
         if {*dims} & {"Q", "E"}:
             raise QuantityError(
                 f"{name} is over {dims}; it may depend on the sample, not on Q or E",

@@ -24,7 +24,7 @@ MODULES: Final[dict[Where, dict[str, str]]] = {
         "cut_Q": "reduction.bins",
         "debye_waller": "reduction.elastic",
         "detailed_balance": "reduction.detailed_balance",
-        "diagnostics": "core.diagnostic",
+        "diagnostics": "core.status",
         "dispersion": "analysis.dispersion",
         "dynamic_structure_factor": "md.spectra",
         "fit": "fitting.fit",

@@ -15,11 +15,10 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import with_common
-from xbp.core.counting import with_one_count
-from xbp.core.diagnostic import diagnosed, poor_fits
 from xbp.core.errors import QuantityError
 from xbp.core.guards import require_columns
 from xbp.core.history import extend_history
+from xbp.core.independence import with_one_count
 from xbp.core.operation import RESULTS, step_to
 from xbp.core.pint_data import is_lazy, unwrap
 from xbp.core.schema import (
@@ -32,6 +31,7 @@ from xbp.core.schema import (
     require_units,
     validate,
 )
+from xbp.core.status import diagnosed, poor_fits
 from xbp.core.units import convert_factor
 
 __all__ = [
@@ -68,7 +68,7 @@ class Signal:
         The values, with units in attrs.
     std : xarray.DataArray or None
         Their standard deviations, in the same units, never 0: bins without counts have
-        that of one count (`xbp.core.counting`). None for a DataArray, which has none,
+        that of one count (`xbp.core.independence`). None for a DataArray, which has none,
         and where they are 0 throughout.
     quantity : Quantity
         What it is.
@@ -113,9 +113,9 @@ class Signal:
         the arithmetic survives. A Variable is on the grid of the signal, in any order
         of its dimensions; `coords` are scalar or further coordinates to add or replace.
         In a Dataset, companions that share the answer's grid stay, and `bounds`, pairs
-        of lower and upper limits, become the CF bounds of changed coordinates. `std` belongs to each bin alone; errors of factors that
-        bins share are `common`, signed, by the names of the factors
-        (`xbp.core.common_errors`).
+        of lower and upper limits, become the CF bounds of changed coordinates. `std`
+        belongs to each bin alone; errors of factors that bins share are `common`,
+        signed, by the names of the factors (`xbp.core.common_errors`).
         """
         row = QUANTITIES[quantity or self.quantity.name]
         name = row.variable if quantity else str(self.value.name or row.variable)

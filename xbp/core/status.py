@@ -1,61 +1,238 @@
-"""What may be said of one fit among many, instead of a number that only looks fine."""
+"""Doubts about results: statuses of numbers, and diagnostics stored with the data."""
 
-from typing import Final
+from __future__ import annotations
 
-OK: Final = "ok"
-NO_DATA: Final = "no data"
-TOO_FEW: Final = "too few points"
-NO_MAXIMUM: Final = "no maximum"
-AT_EDGE: Final = "maximum at edge"
-FAILED: Final = "fit failed"
-BOX_PHONON: Final = "box phonon"
-AT_BOUND: Final = "parameter at bound"
-#: Of a maximum whose low side is the edge of a filter; of one at small Q, where sound
-#: waves are seen.
-STEEP_EDGE: Final = "steep edge"
-LONGITUDINAL: Final = "longitudinal phonon"
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final, Literal
 
-#: Of a fitted heat capacity: Debye phonons alone describe it; more modes than atoms
-#: have, or a negative γ; an error as large as the number.
-NO_EXCESS: Final = "no excess"
-UNPHYSICAL: Final = "unphysical"
-UNDETERMINED: Final = "undetermined"
+import numpy as np
+import xarray as xr
+
+from xbp.core.operation import operation
+
+__all__ = [
+    "Diagnostic",
+    "Status",
+    "diagnosed",
+    "diagnostics",
+    "is_poor",
+    "poor_fits",
+    "statuses",
+]
+
+
+class Status(StrEnum):
+    """The outcome of one computation among many; numbers are NaN unless it is OK.
+
+    Computations on arrays of numbers give its `code`.
+    """
+
+    OK = "ok"
+    NO_DATA = "no data"
+    TOO_FEW = "too few points"
+    NO_MAXIMUM = "no maximum"
+    AT_EDGE = "maximum at edge"
+    FAILED = "fit failed"
+    BOX_PHONON = "box phonon"
+    AT_BOUND = "parameter at bound"
+    #: An error as large as the number.
+    UNDETERMINED = "undetermined"
+    #: More modes than atoms have, or a negative γ.
+    UNPHYSICAL = "unphysical"
+    #: Debye phonons alone describe a heat capacity.
+    NO_EXCESS = "no excess"
+    #: A maximum whose low side is the edge of a filter.
+    STEEP_EDGE = "steep edge"
+    #: A maximum at small Q, where sound waves are seen.
+    LONGITUDINAL = "longitudinal phonon"
+    NO_CROSSING = "no crossing"
+    NO_TEMPERATURE = "no temperature"
+    NO_KINK = "no kink"
+    NOT_A_DECAY = "not a Debye-Waller decay"
+    NOT_CONVERGED = "not converged"
+    #: The range of energies ends inside the band of all modes.
+    TRUNCATED = "range truncated"
+    #: S(Q,E) falls less with Q than the u² of g(E) and the mass.
+    U2_DISAGREES = "disagrees with Q"
+    #: u² is unknown, so that the multiphonon part, which is large, is too.
+    MULTIPHONONS_UNKNOWN = "multiphonons unknown"
+    #: A background beyond the phonons explains all of the multiple scattering.
+    NO_SCATTERING = "no multiple scattering"
+    #: The user gave the energy: nothing was sought.
+    GIVEN = "given"
+
+    @property
+    def code(self) -> int:
+        """Its number in arrays of numbers."""
+        return _CODES[self]
+
+
+_CODES: Final = {status: code for code, status in enumerate(Status)}
+
+
+def statuses(codes: Any) -> np.ndarray:
+    """Return the statuses of an array of codes.
+
+    Examples
+    --------
+    >>> statuses([Status.OK.code, Status.NO_DATA.code])
+    array(['ok', 'no data'], dtype='<U24')
+    """
+    found: np.ndarray = np.array(list(Status))[np.asarray(codes).astype(int)]
+    return found
+
 
 #: Above this reduced chi-squared, or this rms residual where no errors are known, the
 #: shape is not that of the data.
 POOR_CHI2: Final = 10.0
 POOR_RESIDUAL: Final = 0.05
 
-#: Fits run on arrays of numbers; there a status is its place in this tuple.
-STATUSES: Final = (
-    OK,
-    NO_DATA,
-    TOO_FEW,
-    NO_MAXIMUM,
-    AT_EDGE,
-    FAILED,
-    BOX_PHONON,
-    AT_BOUND,
-    UNDETERMINED,
-    UNPHYSICAL,
-    NO_EXCESS,
-    STEEP_EDGE,
-    LONGITUDINAL,
-)
-NO_CROSSING: Final = "no crossing"
-NO_TEMPERATURE: Final = "no temperature"
-NO_KINK: Final = "no kink"
-NOT_A_DECAY: Final = "not a Debye-Waller decay"
-NOT_CONVERGED: Final = "not converged"
-#: Of what follows from all modes: the range of energies ended inside their band.
-TRUNCATED: Final = "range truncated"
-#: Of a u² that follows from g(E) and the mass, where S(Q,E) falls less with Q than it
-#: says.
-U2_DISAGREES: Final = "disagrees with Q"
-#: Of a g(E) whose u² is unknown, so that its multiphonon part, which is large, is too.
-MULTIPHONONS_UNKNOWN: Final = "multiphonons unknown"
-#: Of multiple scattering that was to be fitted: a background beyond the phonons was
-#: taken for it, and nothing was left.
-NO_SCATTERING: Final = "no multiple scattering"
-#: Of an energy that the user named: nothing was sought.
-GIVEN: Final = "given"
+#: The attribute of a variable, or of a table of results, that keeps them: one JSON
+#: object a line.
+ATTRIBUTE: Final = "diagnostics"
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One doubt about a result, recorded where it was made.
+
+    If a value would be wrong, it gets a status and is NaN instead.
+
+    Attributes
+    ----------
+    code : str
+        Stable name for use in scripts, such as ``"moving_frame"``.
+    severity : str
+        "info" or "warning": whether the user should know about it, or act on it.
+    message : str
+        One sentence, with the values that matter and their units.
+    fix : str
+        What to do about it; empty if nothing can be done.
+    """
+
+    code: str
+    severity: Literal["info", "warning"]
+    message: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.message}" + (
+            f" (fix: {self.fix})" if self.fix else ""
+        )
+
+
+def diagnosed(attrs: Mapping[Any, Any], *found: Diagnostic) -> dict[str, str]:
+    """Add diagnostics to those already in the attributes.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Attributes of a variable or table.
+    *found : Diagnostic
+        Diagnostics to add; duplicates are skipped, and one with the same code is
+        replaced.
+
+    Returns
+    -------
+    dict
+        The attribute to set, ``{"diagnostics": ...}``; empty if there are none.
+
+    Examples
+    --------
+    >>> found = Diagnostic("coarse_bins", "warning", "bins of 3 meV", "rebin(E=1)")
+    >>> attrs = diagnosed({}, found)
+    >>> print(*diagnostics(xr.DataArray(0.0, attrs=attrs)))
+    warning: bins of 3 meV (fix: rebin(E=1))
+    """
+    kept = {one.code: one for one in (*_parsed(attrs.get(ATTRIBUTE)), *found)}
+    return (
+        {
+            ATTRIBUTE: "\n".join(
+                json.dumps(asdict(one), ensure_ascii=False) for one in kept.values()
+            )
+        }
+        if kept
+        else {}
+    )
+
+
+@operation(takes=("signal", "table", "trajectory"))
+def diagnostics(data: xr.DataArray | xr.Dataset) -> list[Diagnostic]:
+    """List the diagnostics of data: what is doubtful, and what to do about it.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        Anything that xbp returned, or read from a file that it wrote.
+
+    Returns
+    -------
+    list of Diagnostic
+        In the order in which they were found; empty if there are none.
+
+    Examples
+    --------
+    >>> import xbp
+    >>> xbp.tutorial.open_dataset("zr46cu46al8_md").bp.diagnostics()
+    []
+    """
+    texts = [data.attrs.get(ATTRIBUTE)]
+    if isinstance(data, xr.Dataset):
+        texts += [variable.attrs.get(ATTRIBUTE) for variable in data.variables.values()]
+    return list(dict.fromkeys(one for text in texts for one in _parsed(text)))
+
+
+def is_poor(table: xr.Dataset) -> bool:
+    """Whether the curve of a fit misses its data, so that its errors are too small."""
+    chi2 = float(table.get("chi2_reduced", np.nan))
+    residual = float(table.get("relative_residual", 0.0))
+    return (
+        chi2 > POOR_CHI2
+        or (np.isnan(chi2) and residual > POOR_RESIDUAL)
+        or any(
+            found.code == "poor_fit" for found in _parsed(table.attrs.get(ATTRIBUTE))
+        )
+    )
+
+
+def poor_fits(table: xr.Dataset) -> list[Diagnostic]:
+    """Return the diagnostic of fits whose curve misses the data; none for dask."""
+    measure, most = "chi2_reduced", POOR_CHI2
+    if measure not in table:
+        measure, most = "relative_residual", POOR_RESIDUAL
+    status = table.variables.get("status")
+    if measure not in table or status is None or status.dtype.kind not in "OU":
+        return []
+    numbers = table.variables[measure]
+    if hasattr(numbers.data, "dask") or numbers.dims != status.dims:
+        return []
+    ok = status.values == Status.OK
+    poor = ok & (numbers.values > most)
+    if not poor.any():
+        return []
+    label = {"chi2_reduced": "reduced chi2", "relative_residual": "rms residual"}
+    many = f" in {int(poor.sum())} of {int(ok.sum())}" if poor.ndim else ""
+    return [
+        Diagnostic(
+            "poor_fit",
+            "warning",
+            f"poor fit{many} ({label[measure]} above {most:g}): the result depends on "
+            "the fit range more than on the quoted error",
+        )
+    ]
+
+
+def _parsed(text: object) -> list[Diagnostic]:
+    """Read the attribute, without what another program wrote there."""
+    found = []
+    for line in text.splitlines() if isinstance(text, str) else ():
+        try:
+            one = Diagnostic(**json.loads(line))
+        except (TypeError, ValueError, RecursionError):
+            continue
+        if all(isinstance(part, str) for part in asdict(one).values()):
+            found.append(one)
+    return found

@@ -11,7 +11,7 @@ import xarray as xr
 
 from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.signal import map_over
-from xbp.core.status import AT_BOUND, FAILED, NO_DATA, OK, TOO_FEW, UNDETERMINED
+from xbp.core.status import Status
 from xbp.fitting.core import Shape, Solutions, solve, solve_function
 from xbp.fitting.step import solve_with_step
 
@@ -185,7 +185,7 @@ def _fit_many(
     share = left / np.where(top > 0, top, np.inf if relative else 1.0)
     shown = (ys[rows] != 0).sum(axis=1) if relative else count[rows]
     residual = np.sqrt((share**2).sum(axis=1) / shown)
-    status = np.where(count == 0, NO_DATA, TOO_FEW).astype("<U18")
+    status = np.where(count == 0, Status.NO_DATA, Status.TOO_FEW).astype("<U18")
     limiting = np.full(m, "", dtype=f"<U{max(map(len, curve.names))}")
     status[rows], limiting[rows] = fit.judge(found, errors, residual)
     table = np.full((m, 2 * n + n * n + 2), np.nan)
@@ -195,7 +195,7 @@ def _fit_many(
     correlation[np.ix_(range(rows.size), at, at)] = covariance / unit
     matrix = correlation.reshape(rows.size, n * n)
     table[rows] = np.column_stack([whole, stds, matrix, chi2, residual])
-    table[status != OK] = np.nan
+    table[status != Status.OK] = np.nan
     inside = count > 0
     low = np.where(inside, np.where(usable, x, np.inf).min(axis=1), np.nan)
     high = np.where(inside, np.where(usable, x, -np.inf).max(axis=1), np.nan)
@@ -331,15 +331,15 @@ class _Fit:
         astray = (stds > np.maximum(most, np.abs(found.values))) & (most > 0)
         lost = self._without_effect() & ~found.converged[:, None]
         finite = np.isfinite(stds).all(axis=1) & np.isfinite(residual)
-        status = np.full(len(stds), OK, dtype="<U18")
+        status = np.full(len(stds), Status.OK, dtype="<U18")
         limiting = np.full(len(stds), "", dtype=f"<U{max(map(len, self.curve.names))}")
         for name, flags in (
-            (UNDETERMINED, lost), (FAILED, ~found.converged),
-            (AT_BOUND, found.at_bound), (UNDETERMINED, found.vague), (FAILED, ~finite),
-            (UNDETERMINED, astray),
+            (Status.UNDETERMINED, lost), (Status.FAILED, ~found.converged),
+            (Status.AT_BOUND, found.at_bound), (Status.UNDETERMINED, found.vague), (Status.FAILED, ~finite),
+            (Status.UNDETERMINED, astray),
         ):  # fmt: skip
             each = flags.ndim == 2
-            here = (flags.any(axis=1) if each else flags) & (status == OK)
+            here = (flags.any(axis=1) if each else flags) & (status == Status.OK)
             status[here] = name
             if each and here.any():
                 limiting[here] = np.array(self.names)[flags[here].argmax(axis=1)]

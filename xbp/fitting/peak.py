@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy
 
-from xbp.core.status import AT_EDGE, FAILED, NO_DATA, NO_MAXIMUM, OK, STATUSES, TOO_FEW
+from xbp.core.status import Status
 from xbp.fitting.core import Shape, solve
 from xbp.models.lineshapes import FWHM_PER_SIGMA, gaussian, lognormal
 
@@ -110,7 +110,7 @@ def fit_shape(
     numbers : numpy.ndarray, shape (m, 13)
         `NUMBERS`, NaN (but for the range and the number of points) unless "ok".
     status : numpy.ndarray of int, shape (m,)
-        Place in `STATUSES`.
+        `Status.code`.
     """
     usable = usable_bins(E, B, std) & inside
     # In units of its own maximum: spectra come in any units.
@@ -128,8 +128,8 @@ def fit_shape(
     free = (usable * part).sum(axis=1) - N_PARAMETERS[method]
     enough = (number["n_points"] > N_PARAMETERS[method]) & (free > 1e-9)
     status = np.where(
-        number["n_points"] == 0, STATUSES.index(NO_DATA),
-        np.where(scale == 0, STATUSES.index(NO_MAXIMUM), STATUSES.index(TOO_FEW)),
+        number["n_points"] == 0, Status.NO_DATA.code,
+        np.where(scale == 0, Status.NO_MAXIMUM.code, Status.TOO_FEW.code),
     )  # fmt: skip
     rows = np.flatnonzero((scale > 0) & enough)
     if rows.size:
@@ -140,7 +140,7 @@ def fit_shape(
         for name, column in found.items():
             number[name] = np.full(len(y), np.nan)
             number[name][rows] = column
-    doubtful = status == STATUSES.index(OK)
+    doubtful = status == Status.OK.code
     if std is not None and method != "gaussian":
         doubtful &= ~_clearly_rise_and_fall(E, y, weight, number, free)
     for i in np.flatnonzero(doubtful):
@@ -149,7 +149,7 @@ def fit_shape(
         if not _rises_and_falls(
             x, values, w if std is not None else None, number["energy"][i]
         ):
-            status[i] = STATUSES.index(NO_MAXIMUM)
+            status[i] = Status.NO_MAXIMUM.code
     curve = evaluate(method, E, {name: number[name][:, None] for name in NUMBERS})
     left = np.where(usable, y - curve, 0.0)
     rms = np.sqrt((left**2).sum(axis=1) / number["n_points"])
@@ -157,7 +157,7 @@ def fit_shape(
     for name in ("height", "height_std", "background", "background_slope"):
         number[name] = number[name] * scale
     table = np.stack([number[name] for name in NUMBERS], axis=1)
-    table[status != STATUSES.index(OK), :-3] = np.nan
+    table[status != Status.OK.code, :-3] = np.nan
     table[scale == 0, -3:-1] = np.nan
     return table, status
 
@@ -185,12 +185,15 @@ def _status(
     )
     within = (low < energy[0]) & (energy[0] < high)
     cases = {
-        NO_MAXIMUM: lost & ~within, FAILED: lost | ~finite, "wide": margin > high - low,
-        AT_EDGE: ~inside, "unclear": ~clear,
+        Status.NO_MAXIMUM: lost & ~within, Status.FAILED: lost | ~finite, "wide": margin > high - low,
+        Status.AT_EDGE: ~inside, "unclear": ~clear,
     }  # fmt: skip
-    codes = [STATUSES.index(s) for s in (NO_MAXIMUM, FAILED, NO_MAXIMUM, AT_EDGE)]
-    codes.append(STATUSES.index(NO_MAXIMUM))
-    return np.asarray(np.select(list(cases.values()), codes, STATUSES.index(OK)))
+    codes = [
+        s.code
+        for s in (Status.NO_MAXIMUM, Status.FAILED, Status.NO_MAXIMUM, Status.AT_EDGE)
+    ]
+    codes.append(Status.NO_MAXIMUM.code)
+    return np.asarray(np.select(list(cases.values()), codes, Status.OK.code))
 
 
 def _log_normal(
@@ -236,7 +239,7 @@ def _log_normal(
     sigmas = (np.abs(sigma), stds[:, 2])
     status = _status(ends, (energy, energy_std), (height, height_std), sigmas, lost)
     sane = (np.abs(place) < 100) & (np.abs(log_height) < 300) & (half < 50)
-    status = np.where(sane, status, STATUSES.index(NO_MAXIMUM))
+    status = np.where(sane, status, Status.NO_MAXIMUM.code)
     return {
         "energy": energy, "energy_std": energy_std, "height": height,
         "height_std": height_std, "width": width, "width_std": width_std,
@@ -269,13 +272,13 @@ def _gaussian(
     lost = ~fit.converged | ~np.isfinite(covariance).all(axis=(1, 2))
     pairs = [(v, stds[:, i]) for i, v in enumerate((energy, height, sigma))]
     status = _status(ends, pairs[0], pairs[1], pairs[2], lost)
-    wide = (status == STATUSES.index(OK)) & (sigma > extent)
+    wide = (status == Status.OK.code) & (sigma > extent)
     return {
         "energy": energy, "energy_std": stds[:, 0],
         "height": height, "height_std": stds[:, 1],
         "width": FWHM_PER_SIGMA * sigma, "width_std": FWHM_PER_SIGMA * stds[:, 2],
         "chi2_reduced": chi2, "background": background, "background_slope": slope,
-    }, np.where(wide, STATUSES.index(NO_MAXIMUM), status)  # fmt: skip
+    }, np.where(wide, Status.NO_MAXIMUM.code, status)  # fmt: skip
 
 
 def _around_top(y: np.ndarray, usable: np.ndarray) -> np.ndarray:
@@ -349,7 +352,7 @@ def _parabola(
         for g in (by_energy, by_height, by_width)
     ]
     status = _status(ends, (energy, stds[0]), (height, stds[1]), (2 * half, stds[2]))
-    status = np.where(flat, STATUSES.index(NO_MAXIMUM), status)
+    status = np.where(flat, Status.NO_MAXIMUM.code, status)
     of_scatter = (
         weight if known else weight / np.sqrt(np.maximum(chi2, 1e-300))[:, None]
     )

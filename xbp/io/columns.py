@@ -12,12 +12,12 @@ import xarray as xr
 
 from xbp.core.common_errors import common_name
 from xbp.core.construct import new_dataset
-from xbp.core.diagnostic import diagnosed
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, QUANTITIES, validate
 from xbp.core.signal import as_stored, extend_history, read, std_of
+from xbp.core.status import diagnosed
 from xbp.core.units import parse_unit
 from xbp.io.reader import (
     Format,

@@ -12,9 +12,9 @@ import xarray as xr
 
 from xbp.core.conditions import FIXED_ENERGY
 from xbp.core.construct import new_dataset
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import FileFormatError
 from xbp.core.schema import COORDINATES
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor
 from xbp.io.geometry import (
     KI_OVER_KF,

@@ -12,9 +12,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import FileFormatError, QuantityError, UnitsError
 from xbp.core.guards import require_positive
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import (
     convert_factor,
     format_unit,

@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.construct import new_dataset
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.operation import operation
 from xbp.core.signal import extend_history, read
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, magnitude, parse_unit, to_kelvin
 from xbp.io.reader import Format, density_per_mev, measured
 from xbp.io.text import check, to_numbers, translated, write_text

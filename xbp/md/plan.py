@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import RangeError
 from xbp.core.guards import (
     choose,
@@ -26,6 +25,7 @@ from xbp.core.guards import (
 )
 from xbp.core.schema import CONVENTIONS, COORDINATES, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.md.run import Column, Moments, delayed
 from xbp.md.trajectory import Trajectory, read_trajectory, sample_temperature
 from xbp.md.weights import Mixing, Weighting, check_normalization, mix_rows, weighting

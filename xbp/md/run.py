@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.diagnostic import Diagnostic
 from xbp.core.optional import require
+from xbp.core.status import Diagnostic
 from xbp.md.trajectory import Block, Trajectory
 
 __all__ = [

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits
 from xbp.core.guards import (
@@ -22,6 +21,7 @@ from xbp.core.guards import (
 from xbp.core.operation import operation
 from xbp.core.optional import require
 from xbp.core.signal import Signal, read
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, split_quantity
 from xbp.md.block import heights
 from xbp.md.density import Task, mean_static, pairs

@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.core.guards import require_agreement
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import check_coordinate, require_units
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, to_kelvin
 from xbp.md.block import Block, cell_rate, contains_affine, periodic_axes
 

@@ -15,7 +15,6 @@ import scipy
 
 from xbp.core import constants
 from xbp.core.conditions import temperature_coordinate
-from xbp.core.diagnostic import Diagnostic
 from xbp.core.errors import RangeError
 from xbp.core.guards import (
     at_most_one,
@@ -25,6 +24,7 @@ from xbp.core.guards import (
     require_positive,
 )
 from xbp.core.optional import require
+from xbp.core.status import Diagnostic
 from xbp.md.block import Block, resting_hops
 from xbp.md.trajectory import Trajectory
 

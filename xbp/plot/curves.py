@@ -13,7 +13,7 @@ from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.operation import operation, steps_after
 from xbp.core.schema import quantity_name
 from xbp.core.signal import is_computed, read
-from xbp.core.status import OK
+from xbp.core.status import Status
 from xbp.core.units import convert_factor
 from xbp.plot.axes import (
     beside_others,
@@ -318,7 +318,7 @@ def draw_parameter(
     along = at if numbers else (f"{dim} {', '.join(names)}", "1")
     units = str(table[name].attrs.get("units", "1"))
     axes = on_axes(ax, along, (what, units))
-    ok = (table.status == OK).values
+    ok = (table.status == Status.OK).values
     columns = table.assign_coords({dim: x}).isel({dim: ok})
     style: dict[str, Any] = {"color": BLUE, "fmt": "."} | kwargs
     draw_curve(axes, columns[name], columns[f"{name}_std"], line=False, **style)

@@ -15,7 +15,7 @@ from xbp.core.guards import not_used, require_columns
 from xbp.core.operation import operation, steps_after
 from xbp.core.schema import quantity_name
 from xbp.core.signal import Signal, read
-from xbp.core.status import OK
+from xbp.core.status import Status
 from xbp.core.units import convert_factor, parse_unit
 from xbp.fitting.many import evaluate
 from xbp.fitting.peak import evaluate as evaluate_peak
@@ -136,7 +136,7 @@ def fit(
     if np.isfinite(low) and low < high:
         beside = (high - low) / 2
         first, last = max(first, low - beside), min(last, high + beside)
-    found = str(numbers.status.values) == OK
+    found = str(numbers.status.values) == Status.OK
     places = np.linspace(low, high, 400)
     curve = None
     if found:
@@ -183,7 +183,7 @@ def _draw_many(
     symbol = _symbols(plain)[name]
     symbol = "position of the maximum" if symbol == "maximum at" else symbol
     label_axes(axes, y=label(symbol, str(plain[name].attrs.get("units", "1"))))
-    good = int((status == OK).sum())
+    good = int((status == Status.OK).sum())
     set_title(axes, f"{_model_name(plain)}: {good} of {status.size} fits are ok")
     return axes
 
@@ -391,7 +391,7 @@ def peak(
     mark_box_phonon(axes.axvline, value)
     if "box_phonon" in value.coords:
         show_legend(axes)
-    if str(table.status.values) != OK:
+    if str(table.status.values) != Status.OK:
         set_title(axes, f"no peak: {table.status.values}")
         _show(axes, signal, shown)
         return axes

@@ -10,7 +10,7 @@ import xarray as xr
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.operation import operation
 from xbp.core.schema import QUANTITIES, symbol_of
-from xbp.core.status import GIVEN
+from xbp.core.status import Status
 from xbp.plot.axes import label_axes, on_axes, show_legend
 from xbp.plot.curves import DENSE, draw_curve
 from xbp.plot.style import (
@@ -227,7 +227,7 @@ def _draw_panel(
     if np.isfinite(float(table.E_BP)):
         line = ax.axhline(float(table.E_BP), color="white", lw=0.8, ls=":")
         if is_B:
-            given = "E_BP_status" in table and table.E_BP_status.item() == GIVEN
+            given = "E_BP_status" in table and table.E_BP_status.item() == Status.GIVEN
             named["given $E$" if given else r"$E_\mathrm{BP}$"] = line
     if named:
         over.legend(named.values(), named.keys(), **_LEGEND_ON_MAP)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.diagnostic import is_poor
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.format import with_error
 from xbp.core.operation import operation
 from xbp.core.schema import quantity_name
 from xbp.core.signal import read
-from xbp.core.status import NO_TEMPERATURE, OK, UNPHYSICAL
+from xbp.core.status import Status, is_poor
 from xbp.core.units import convert_factor, to_kelvin
 from xbp.models.debye_einstein import debye_einstein
 from xbp.plot.axes import label_axes, on_axes, show_legend
@@ -78,7 +77,7 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
     T_units = str(each.attrs["units"])
     axes = on_axes(ax, E, ("temperature", T_units))
     marks = [*each.values]
-    if status == OK:
+    if status == Status.OK:
         T, std = float(plain.implied_temperature), float(plain.implied_temperature_std)
         text, spread = with_error(T, std), np.nan_to_num(std)
         ends, low = (float(E[0]), float(E[-1])), max(T - spread, 0.0)
@@ -89,7 +88,9 @@ def detailed_balance(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -
         how = f" (poor: {fit})" if is_poor(plain) else f", {fit}" if fit else ""
         title = f"$T$ = {text} K{how}"
     else:
-        title = status if status == NO_TEMPERATURE else f"no temperature: {status}"
+        title = (
+            status if status == Status.NO_TEMPERATURE else f"no temperature: {status}"
+        )
     style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.8, "color": BLUE} | kwargs
     std_at_E = plain.get("temperature_at_E_std")
     axes.errorbar(E, each, std_at_E, **({"label": "each energy"} | style))
@@ -154,7 +155,7 @@ def debye_waller(table: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Ax
     used = drawn & (low <= Q) & (high >= Q)
     height = np.where(drawn, intensity.values, np.nan)
     x, y, error = Q**2, np.log(height), std / height
-    found = str(plain.status.values) == OK
+    found = str(plain.status.values) == Status.OK
     at_zero = float(np.nanmax(y)) if drawn.any() else 0.0
     if found:  # the offset of the line: the mean of what its slope leaves
         weight = np.where(np.isfinite(error), error, 1.0)[used] ** -2
@@ -240,7 +241,7 @@ def heat_capacity(
                 f"the fits are over {theta.dims}; one is drawn", fix="fit.isel(...)"
             )
         numbers = {name: float(table[name]) for name in _NAMES}
-        found = str(table["status"].values) == OK
+        found = str(table["status"].values) == Status.OK
     gamma: Any = f"{numbers['gamma']!r} J/mol/K^2" if found else 0.0
     source: Any = signal.source
     reduced = read(reduced_heat_capacity(source, gamma))
@@ -292,9 +293,9 @@ def heat_capacity(
 def peak_of(table: xr.Dataset) -> str:
     """Write the maximum of g/E² of a fit, or why there is none."""
     status = str(table["peak_status"].values)
-    if status == OK:
+    if status == Status.OK:
         return f"maximum of $g/E^2$: {energy_text(table)}"
-    if status == UNPHYSICAL:
+    if status == Status.UNPHYSICAL:
         negative = float(table["gamma"]) + 2 * float(table["gamma_std"]) < 0
         status = f"{status}, {'gamma below 0' if negative else 'too many modes'}"
     return f"$g/E^2$: {status}"
@@ -336,7 +337,7 @@ def phonons(branches: xr.Dataset, ax: Axes | None = None, **kwargs: Any) -> Axes
     names = np.atleast_1d(table.branch.values).tolist()
     for color, marker, name in zip(COLORS, "os", names, strict=False):
         one = table.sel(branch=name) if "branch" in table.dims else table
-        one = one.isel(Q=np.flatnonzero(one.status == OK))
+        one = one.isel(Q=np.flatnonzero(one.status == Status.OK))
         style: dict[str, Any] = {"fmt": marker, "ms": 4, "color": color, "label": name}
         draw_curve(axes, one.energy, one.energy_std, line=False, **(style | kwargs))
     E = label("$E$", E_units)

@@ -9,7 +9,6 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import along
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.format import span
 from xbp.core.grid import bin_limits, given_axis, interval, is_pair, overlap, rebinned
@@ -28,6 +27,7 @@ from xbp.core.guards import (
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, is_lazy
 from xbp.core.signal import Signal, read
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, magnitude
 
 __all__ = ["cut_E", "cut_Q", "mask_elastic", "rebin", "shift_E"]

@@ -12,7 +12,6 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import check_statistics
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import CoordinateError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.guards import require_number, require_some
@@ -21,7 +20,7 @@ from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read, result_table
-from xbp.core.status import NO_DATA, NO_TEMPERATURE, OK, UNDETERMINED
+from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import to_kelvin
 from xbp.models.factors import GAIN_INFORMS
 from xbp.reduction.elastic import elastic_line_bins, elastic_reach
@@ -169,12 +168,12 @@ def detailed_balance(
         errors_known=std is not None,
     )
     status = (
-        xr.full_like(beta, OK, dtype="<U14")
-        .where(~(beta <= 2 * beta_std), UNDETERMINED)
-        .where(beta > 0, NO_TEMPERATURE)
-        .where(used.any("E"), NO_DATA)
+        xr.full_like(beta, Status.OK, dtype="<U14")
+        .where(~(beta <= 2 * beta_std), Status.UNDETERMINED)
+        .where(beta > 0, Status.NO_TEMPERATURE)
+        .where(used.any("E"), Status.NO_DATA)
     )
-    implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(status == OK)
+    implied = (1 / (constants.BOLTZMANN_MEV * beta)).where(status == Status.OK)
     falling = log_ratio.where(used & (log_ratio < 0))
     at_E = -E_mev / falling / constants.BOLTZMANN_MEV
     error = "standard deviation"
@@ -218,7 +217,7 @@ def _of_the_temperature(table: xr.Dataset) -> Iterator[Diagnostic]:
     kelvin = float(to_kelvin(float(known), known.attrs.get("units", "K"), name="T"))
     std = float(table["implied_temperature_std"])
     away = abs(float(implied) - kelvin)
-    if str(table["status"].values) == OK and away > max(5 * std, 1e-3 * kelvin):
+    if str(table["status"].values) == Status.OK and away > max(5 * std, 1e-3 * kelvin):
         yield Diagnostic(
             "temperature_differs",
             "warning",

@@ -18,7 +18,6 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError
 from xbp.core.grid import bin_limits
 from xbp.core.guards import (
@@ -29,6 +28,7 @@ from xbp.core.guards import (
 )
 from xbp.core.schema import AREA_UNKNOWN, labels
 from xbp.core.signal import Signal, over_spectra
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.debye_einstein import dos_weights
 

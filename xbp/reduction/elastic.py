@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, select_range
 from xbp.core.guards import require_dims
@@ -17,7 +16,7 @@ from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap
 from xbp.core.signal import Signal, over_spectra, read, result_table
-from xbp.core.status import NOT_A_DECAY, OK, TOO_FEW
+from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import format_unit, parse_unit
 
 __all__ = [
@@ -167,8 +166,8 @@ def debye_waller(
     if intensity_std is not None:
         straight = straight | (chi2 < 2)
     ok = straight & ~(broadening > MOST_BROADENING) & (u2 > 0)
-    status = xr.full_like(u2, OK, dtype="<U24").where(ok, NOT_A_DECAY)
-    status = status.where(count >= 3, TOO_FEW)
+    status = xr.full_like(u2, Status.OK, dtype="<U24").where(ok, Status.NOT_A_DECAY)
+    status = status.where(count >= 3, Status.TOO_FEW)
     q_units, e_units = (str(value[dim].attrs["units"]) for dim in ("Q", "E"))
     units = format_unit(parse_unit(q_units, like="1/angstrom") ** -2)
     area = format_unit(parse_unit(signal.units) * parse_unit(e_units))
@@ -202,7 +201,7 @@ def debye_waller(
 def _of_the_decay(table: xr.Dataset) -> Iterator[Diagnostic]:
     """Say why an elastic line does not decay as exp(−Q²u²)."""
     status = table["status"]
-    if status.ndim or status.chunks is not None or str(status.values) == OK:
+    if status.ndim or status.chunks is not None or str(status.values) == Status.OK:
         return
     wider = float(table["broadening"])
     if wider > MOST_BROADENING:
@@ -213,7 +212,7 @@ def _of_the_decay(table: xr.Dataset) -> Iterator[Diagnostic]:
             "quasi-elastic scattering",
             "pass u2=, or u2='0 angstrom^2' for a liquid",
         )
-    elif str(status.values) == NOT_A_DECAY:
+    elif str(status.values) == Status.NOT_A_DECAY:
         yield Diagnostic(
             "coherent_elastic",
             "warning",

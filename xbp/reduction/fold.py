@@ -16,7 +16,6 @@ from xbp.core.conditions import (
     resolve_temperature,
     temperature_coordinate,
 )
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, interval, overlap
 from xbp.core.guards import choose, require_dims, require_inside
@@ -31,6 +30,7 @@ from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, over_spectra, read
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.factors import GAIN_INFORMS
 from xbp.reduction.arithmetic import off_scale

@@ -11,7 +11,6 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import stated
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
@@ -35,6 +34,7 @@ from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, read
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import (
     convert_factor,
     format_unit,

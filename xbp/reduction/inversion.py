@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from xbp.core import constants
-from xbp.core.status import (
-    FAILED,
-    MULTIPHONONS_UNKNOWN,
-    NO_DATA,
-    NO_SCATTERING,
-    NOT_CONVERGED,
-    OK,
-    TRUNCATED,
-    U2_DISAGREES,
-)
+from xbp.core.status import Status
 from xbp.models.factors import thermal_factor
 from xbp.models.multiphonon import (
     MAX_ORDERS,
@@ -30,12 +21,7 @@ from xbp.models.multiphonon import (
     orders_needed,
 )
 
-__all__ = ["STATUSES", "Axis", "Inversion", "Solution"]
-
-STATUSES: Final = (
-    OK, NO_DATA, FAILED, NOT_CONVERGED, NO_SCATTERING, TRUNCATED, U2_DISAGREES,
-    MULTIPHONONS_UNKNOWN,
-)  # fmt: skip
+__all__ = ["Axis", "Inversion", "Solution"]
 
 
 @dataclass(frozen=True)
@@ -191,25 +177,31 @@ class Inversion:
         """
         one = _Map(self, S, kelvin, u2, initial)
         end = one.invert(std)
-        if self.tail.any() and end.status in (FAILED, NOT_CONVERGED):
+        if self.tail.any() and end.status in (Status.FAILED, Status.NOT_CONVERGED):
             without = replace(self, tail=np.zeros_like(self.tail), constant=0.0)
             other = _Map(without, S, kelvin, u2, initial).invert(std)
-            if other.status != OK:
+            if other.status != Status.OK:
                 return end
-            lost = replace(end, status=NO_SCATTERING, u2_status=NO_SCATTERING)
+            lost = replace(
+                end, status=Status.NO_SCATTERING, u2_status=Status.NO_SCATTERING
+            )
             return replace(lost, highest=other.highest)
-        if end.status != OK or np.isfinite(u2):
+        if end.status != Status.OK or np.isfinite(u2):
             return end
-        if end.u2_status == OK:
+        if end.u2_status == Status.OK:
             # A range that ends inside the band makes u² too large: S falls less with Q.
             smaller = replace(self, per_gamma=np.nan)
             third = _Map(smaller, S, kelvin, end.u2 / 3, initial).invert(std)
-            better = third.status == OK and third.unexplained < 0.9 * end.unexplained
+            better = (
+                third.status == Status.OK and third.unexplained < 0.9 * end.unexplained
+            )
             if better or end.background > self.background:
-                end = replace(end, u2_status=U2_DISAGREES)
-        if end.u2_status != OK and one.change_without(end.g) > self.uncertain:
+                end = replace(end, u2_status=Status.U2_DISAGREES)
+        if end.u2_status != Status.OK and one.change_without(end.g) > self.uncertain:
             nothing = np.full_like(end.g, np.nan)
-            return replace(end, g=nothing, g_std=nothing, status=MULTIPHONONS_UNKNOWN)
+            return replace(
+                end, g=nothing, g_std=nothing, status=Status.MULTIPHONONS_UNKNOWN
+            )
         return end
 
 
@@ -263,7 +255,7 @@ class _Map:
         shape = np.full(grid.E.size, np.nan)
         nothing, lost = shape[grid.positive], np.full(self.S.shape, np.nan)
         if not self.known.any() or (grid.tail.any() and not self.tail.any()):
-            return Solution(nothing, nothing, lost, NO_DATA, NO_DATA, 0)
+            return Solution(nothing, nothing, lost, Status.NO_DATA, Status.NO_DATA, 0)
         state, x, change, iterations, status = self.fixed_point(grid.tolerance)
         if state is None:
             return Solution(nothing, nothing, lost, status, status, iterations)
@@ -282,8 +274,8 @@ class _Map:
             shape[grid.positive],
             g_std,
             state.many,
-            OK,
-            OK if falls else TRUNCATED,
+            Status.OK,
+            Status.OK if falls else Status.TRUNCATED,
             iterations,
             u2=state.displacement,
             change=change,
@@ -447,7 +439,7 @@ class _Map:
                 # Half way back to the last g that was a density, at most eight times.
                 halved += 1
                 if not tried or halved > 8:
-                    return None, x, np.nan, iteration, FAILED
+                    return None, x, np.nan, iteration, Status.FAILED
                 x = (x + tried[-1]) / 2
                 continue
             halved = 0
@@ -458,10 +450,10 @@ class _Map:
             if change < tolerance:
                 last = self.follow(found.next)
                 if last is None:
-                    return replace(found, join=join), x, change, iteration, OK
+                    return replace(found, join=join), x, change, iteration, Status.OK
                 area = last.modes.area
                 final = replace(last, join=last.join / area)
-                return final, found.next / area, change, iteration, OK
+                return final, found.next / area, change, iteration, Status.OK
             tried, left = [*tried, x][-6:], [*left, residual][-6:]
             x = x + mixing * residual
             if len(tried) > 1:
@@ -470,7 +462,7 @@ class _Map:
                 x = x - (steps + mixing * changes) @ solved
                 # An extrapolation makes no g negative where its own phonons do not.
                 x = np.maximum(x, np.minimum(found.next, 0.0))
-        return None, x, change, most, NOT_CONVERGED
+        return None, x, change, most, Status.NOT_CONVERGED
 
 
 class Axis(NamedTuple):

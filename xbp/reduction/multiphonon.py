@@ -27,6 +27,7 @@ from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import Signal, over_spectra, read
+from xbp.core.status import Status, statuses
 from xbp.core.units import convert_factor, format_unit, parse_unit
 from xbp.models.multiphonon import (
     MAX_ORDERS,
@@ -44,7 +45,7 @@ from xbp.reduction.dos_area import (
     require_all_modes,
     require_known_area,
 )
-from xbp.reduction.inversion import STATUSES, Axis, Inversion
+from xbp.reduction.inversion import Axis, Inversion
 from xbp.reduction.sample import mass_or_u2
 
 __all__ = ["Task", "multiphonon_sqe"]
@@ -441,10 +442,7 @@ class Task:
                 continued(end.g, end.join * above),
                 continued(end.g_std, end.join * above_std),
                 end.many,
-                *(
-                    np.float64(STATUSES.index(x) if isinstance(x, str) else x)
-                    for x in numbers
-                ),
+                *(np.float64(x.code if isinstance(x, Status) else x) for x in numbers),
             )
 
         found = over_spectra(
@@ -476,10 +474,7 @@ class Task:
             ("u2_status", "whether the range holds all modes"),
         ):
             words = xr.apply_ufunc(
-                lambda codes: np.array(STATUSES)[np.asarray(codes).astype(int)],
-                found[name],
-                dask="parallelized",
-                output_dtypes=["<U22"],
+                statuses, found[name], dask="parallelized", output_dtypes=["<U24"]
             )
             coords[name] = (words.dims, words.data, {"long_name": label})
         return coords

@@ -11,7 +11,6 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import check_statistics, resolve_temperature, resolve_u2
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
 from xbp.core.guards import (
@@ -27,6 +26,7 @@ from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import per_unit
 from xbp.core.signal import Signal, read
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.core.units import (
     convert_factor,
     format_unit,

@@ -9,12 +9,11 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.independence import collapsed
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import per_unit
-from xbp.core.status import NO_SCATTERING, OK
+from xbp.core.status import Diagnostic, Status, diagnosed
 from xbp.core.units import format_unit, parse_unit
 from xbp.models.multiphonon import Below
 from xbp.reduction.detailed_balance import REVERSED_BELOW
@@ -370,7 +369,7 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
     def doubt(code: str, message: str, fix: str = "") -> Diagnostic:
         return Diagnostic(code, "warning", message, fix)
 
-    if bool((status == NO_SCATTERING).any()):
+    if bool((status == Status.NO_SCATTERING).any()):
         high = float(ds["highest_phonon"].max())
         end = f"{high:.4g} {units}" if np.isfinite(high) else "the highest phonon"
         yield doubt(
@@ -378,10 +377,10 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
             "background was taken for multiple scattering",
             f"end E_range at {end}, or pass multiple_scattering=0.2",
         )
-    elif bool((status != OK).any()):
+    elif bool((status != Status.OK).any()):
         yield doubt(
             "no_dos",
-            f"g(E) was not found in {int((status != OK).sum())} of {status.size} fits",
+            f"g(E) was not found in {int((status != Status.OK).sum())} of {status.size} fits",
             "E_range must hold all phonons and no line, as of a liquid",
         )
     extended = float(ds["extended"].max())

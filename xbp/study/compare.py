@@ -9,13 +9,12 @@ import numpy as np
 import scipy
 import xarray as xr
 
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import QuantityError
 from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history, is_computed, read
-from xbp.core.status import NO_EXCESS, OK, POOR_CHI2, POOR_RESIDUAL, UNPHYSICAL
+from xbp.core.status import POOR_CHI2, POOR_RESIDUAL, Diagnostic, Status, diagnosed
 from xbp.core.units import convert_factor
 from xbp.study.leaf import Leaf, leaves_of
 
@@ -165,7 +164,7 @@ def _doubts(columns: dict[str, Any], names: list[str]) -> Iterator[Diagnostic]:
                 "among=[...], with one of them",
             )
     fitted = compared & (column["kind"] != "stated")
-    ok = column["status"] == OK
+    ok = column["status"] == Status.OK
     kinds: tuple[tuple[Literal["info", "warning"], str, Any, str, str], ...] = (
         (
             "warning",
@@ -270,11 +269,14 @@ def _row(leaf: Leaf, heat_capacity: EinsteinOr) -> dict[str, Any]:
     heat = leaf.kind == "fit_heat_capacity"
     key = "energy_E" if heat and heat_capacity == "einstein" else "energy"
     status = str(table["peak_status" if heat and key == "energy" else "status"].values)
-    if heat and str(table["peak_status"].values) in (UNPHYSICAL, NO_EXCESS):
+    if heat and str(table["peak_status"].values) in (
+        Status.UNPHYSICAL,
+        Status.NO_EXCESS,
+    ):
         # Neither of its energies has a meaning.
         status = str(table["peak_status"].values)
     energy, statistical = mev(key), mev(f"{key}_std")
-    if status != OK or not np.isfinite(energy):
+    if status != Status.OK or not np.isfinite(energy):
         energy, statistical = np.nan, np.nan
     if is_computed(table if spectrum is None else read(spectrum, "reduced_dos").value):
         # How far a shape misses a formula is not an error of an energy.

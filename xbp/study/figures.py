@@ -9,12 +9,11 @@ import numpy as np
 import xarray as xr
 
 from xbp.analysis.heat_capacity import fitted_dos
-from xbp.core.diagnostic import diagnostics, is_poor
 from xbp.core.errors import QuantityError
 from xbp.core.format import with_error
 from xbp.core.operation import operation
 from xbp.core.signal import is_computed, read
-from xbp.core.status import OK
+from xbp.core.status import Status, diagnostics, is_poor
 from xbp.plot import heat_capacity as draw_heat_capacity
 from xbp.plot import peak as draw_peak
 from xbp.plot.curves import height_without_outliers, limit_height
@@ -145,7 +144,7 @@ def _curve(leaf: Leaf) -> xr.Dataset | None:
     """Return B(E) of a leaf, or g/E² of its fit, or None."""
     if leaf.kind != "fit_heat_capacity":
         return leaf.spectrum()
-    if str(leaf.data.status.values) != OK:
+    if str(leaf.data.status.values) != Status.OK:
         return None
     top = (
         _REACH * float(leaf.data.energy_E)
@@ -214,7 +213,7 @@ def _panel(ax: Axes, leaf: Leaf, curve: xr.Dataset, row: xr.Dataset) -> None:
 
 def _heat_capacity_title(table: xr.Dataset, row: xr.Dataset) -> str:
     """Format the energy of a heat capacity with its error from `compare`."""
-    if str(table.status.values) != OK:
+    if str(table.status.values) != Status.OK:
         return f"no fit: {table.status.values}"
     text = peak_of(table)
     if np.isfinite(row.energy):

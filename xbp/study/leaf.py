@@ -17,7 +17,7 @@ from xbp.core.guards import choose, not_used, require_positive
 from xbp.core.operation import RESULTS
 from xbp.core.schema import quantity_name, require_units
 from xbp.core.signal import read
-from xbp.core.status import OK, STATUSES
+from xbp.core.status import Status
 from xbp.core.units import convert_factor
 from xbp.fitting.peak import Method
 from xbp.reduction import convert, cut_Q, to_bqe
@@ -194,7 +194,7 @@ def _kind_of_table(table: str, ds: xr.Dataset) -> str:
     for key in (main, *others):
         if key not in ds or ds[key].ndim:
             raise _not_one_fit(key)
-        choose(str(ds[key].values), STATUSES, f"'{key}'")
+        choose(str(ds[key].values), [*map(str, Status)], f"'{key}'")
     energies = ["energy", "energy_std", *(["energy_E", "energy_E_std"] if heat else [])]
     for key in energies:
         if _number(ds, key, "meV") < 0 or (key == "energy" and ds[key] == 0):
@@ -204,7 +204,7 @@ def _kind_of_table(table: str, ds: xr.Dataset) -> str:
             _number(ds, key)
     if heat:
         _require_whole_fit(ds)
-    if str(ds[main].values) == OK and not np.isfinite(float(ds["energy"])):
+    if str(ds[main].values) == Status.OK and not np.isfinite(float(ds["energy"])):
         raise QuantityError(
             f"the status is 'ok', but the energy is {float(ds['energy'])}",
             fix="fit again",
@@ -256,6 +256,6 @@ def _require_whole_fit(ds: xr.Dataset) -> None:
             "'correlation' of the parameters is missing or incomplete",
             fix="pass the whole table that .bp.fit_heat_capacity() returned",
         )
-    if str(ds["status"].values) == OK:
+    if str(ds["status"].values) == Status.OK:
         for key in ("theta_D", "theta_E", "sigma_E", "energy_E"):
             require_positive(float(ds[key]), f"'{key}'", error=QuantityError)

@@ -17,7 +17,7 @@ from xbp.core.errors import QuantityError, RangeError
 from xbp.core.guards import require_positive, require_whole
 from xbp.core.schema import CONVENTIONS, COORDINATES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
-from xbp.core.status import OK
+from xbp.core.status import Status
 from xbp.core.units import magnitude
 from xbp.io.publish import make_folder
 from xbp.md.lammps.systems import System
@@ -74,7 +74,7 @@ def glass_spectra(
         20.0 if window is None else max(20.0, require_positive(window, "window", "ps"))
     )
     phonon = box_phonon(traj, window=f"{min(wanted, longest):g} ps")
-    if str(phonon.status.values) == OK:
+    if str(phonon.status.values) == Status.OK:
         sqe = mark_box_phonon(sqe, phonon)
     b = reduction.to_bqe(sqe)
     all_Q = (float(sqe.Q_bnds.min()), float(sqe.Q_bnds.max()))

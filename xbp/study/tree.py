@@ -30,7 +30,7 @@ from xbp.core.schema import (
     require_units,
 )
 from xbp.core.signal import extend_history
-from xbp.core.status import OK
+from xbp.core.status import Status
 from xbp.fitting.peak import Method
 from xbp.io.netcdf import open_tree, tree_to_netcdf
 from xbp.study.leaf import OPTION, leaves_of
@@ -87,7 +87,7 @@ def stated_energy(
             error,
             {"units": "meV", "long_name": "standard deviation of the energy"},
         ),
-        "status": (OK, {"long_name": "whether the energy can be used"}),
+        "status": (Status.OK, {"long_name": "whether the energy can be used"}),
     }
     return xr.Dataset(
         {name: ((), *column) for name, column in columns.items()},

@@ -19,7 +19,7 @@ from xbp.core.guards import require_whole
 from xbp.core.optional import install, require
 from xbp.core.schema import CONVENTIONS, SCHEMA_VERSION
 from xbp.core.signal import extend_history
-from xbp.core.status import FAILED, NO_KINK, OK, TOO_FEW
+from xbp.core.status import Status
 from xbp.io.publish import check_target, new_file, reported
 from xbp.md.lammps.runs import begin, remove, run_worker
 from xbp.md.lammps.systems import (
@@ -407,7 +407,7 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     free = density.size > 0 and float(np.ptp(density)) > 1e-9 * float(density.mean())
     name = "density" if free else "potential_energy"
     found = np.full(4, np.nan)
-    status = TOO_FEW
+    status = Status.TOO_FEW
     if temperature.size >= _FEWEST:
         edges = np.linspace(temperature.min(), temperature.max(), _BINS + 1)
         place = np.clip(np.searchsorted(edges, temperature) - 1, 0, _BINS - 1)
@@ -442,7 +442,7 @@ def glass_transition(thermo: xr.Dataset) -> xr.Dataset:
     return ds.assign_coords(scalars)
 
 
-def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, str]:
+def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Status]:
     def lines(T: Any, Tg: float, level: float, glass: float, liquid: float) -> Any:
         return level + glass * np.minimum(T - Tg, 0) + liquid * np.maximum(T - Tg, 0)
 
@@ -463,11 +463,11 @@ def _kink(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, str]:
     assert best is not None
     Tg = best.params["Tg"]
     if not best.success or Tg.stderr is None or not 0.04 < Tg.value < 0.96:
-        return np.full(4, np.nan), FAILED
+        return np.full(4, np.nan), Status.FAILED
     glass, liquid = best.params["glass"], best.params["liquid"]
     if not abs(glass.value - liquid.value) > _SIGNIFICANT * np.hypot(
         glass.stderr, liquid.stderr
     ):
-        return np.full(4, np.nan), NO_KINK
+        return np.full(4, np.nan), Status.NO_KINK
     slopes = [best.params[name].value * size / scale for name in ("glass", "liquid")]
-    return np.array([Tg.value * scale + x.min(), Tg.stderr * scale, *slopes]), OK
+    return np.array([Tg.value * scale + x.min(), Tg.stderr * scale, *slopes]), Status.OK

@@ -16,11 +16,11 @@ import scipy
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.diagnostic import Diagnostic, diagnosed
 from xbp.core.errors import SimulationError
 from xbp.core.guards import choose, require_positive
 from xbp.core.schema import CONVENTIONS, QUANTITIES, SCHEMA_VERSION
 from xbp.core.signal import extend_history, label_std
+from xbp.core.status import Diagnostic, diagnosed
 from xbp.md.lammps.runs import run_worker
 from xbp.md.lammps.systems import (
     System,

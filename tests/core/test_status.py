@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import xbp
-from xbp.core.diagnostic import ATTRIBUTE, Diagnostic, diagnosed, diagnostics
+from xbp.core.status import ATTRIBUTE, Diagnostic, diagnosed, diagnostics
 
 DOUBT = Diagnostic(
     "moving_frame", "warning", "the atoms drift by 1.1 angstrom/ps", "take it off"
