@@ -11,8 +11,10 @@ import xarray as xr
 from xbp.analysis.doubts import add_heat_capacity_doubts
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.conditions import given_axis
 from xbp.core.errors import QuantityError, UnitsError
-from xbp.core.grid import given_axis, range_used, select_range
+from xbp.core.grid import select_range
+from xbp.core.history import range_used
 from xbp.core.operation import operation
 from xbp.core.schema import COORDINATES, require_units
 from xbp.core.signal import label_std, map_over, read, result_table, table_signal

@@ -26,6 +26,7 @@ from xbp.core.guards import (
     not_used,
     require_finite,
     require_positive,
+    shown,
 )
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import COORDINATES, labels, require_same_grid, require_units
@@ -37,6 +38,7 @@ __all__ = [
     "along",
     "check_statistics",
     "errors_of_conditions",
+    "given_axis",
     "resolve_fixed_energy",
     "resolve_temperature",
     "resolve_u2",
@@ -49,6 +51,9 @@ FIXED_ENERGY: Final = {"direct": "incident_energy", "indirect": "final_energy"}
 
 #: The arguments with the standard deviations of T and of u².
 ERRORS: Final = {"temperature": "T_std", "u2": "u2_std"}
+
+#: Units of the bare numbers of an axis.
+_BARE: Final = {"Q": "1/angstrom", "E": "meV", "temperature": "K"}
 
 #: u² per axis = factor × the quantity given, for every convention in use.
 U2_CONVENTIONS = {
@@ -332,6 +337,77 @@ def errors_of_conditions(
         }
         found[name] = std
     return found
+
+
+def given_axis(
+    given: Any,
+    dim: str,
+    default: str | None = None,
+    *,
+    error: type[XbpError] = CoordinateError,
+) -> tuple[np.ndarray, str]:
+    """Return an axis that a user gives as an argument.
+
+    Parameters
+    ----------
+    given : 1-D array, list, pint.Quantity, or DataArray with units
+        Ascending real numbers; a single one is an axis too.
+    dim : {"Q", "E", "temperature"}
+        What they are: momentum transfers, energies or temperatures.
+    default : str, optional
+        Units of bare numbers: by default 1/angstrom, meV or K.
+    error : type, optional
+        Class of the error for values that are not such numbers.
+
+    Returns
+    -------
+    values : numpy.ndarray, shape (n,)
+    units : str
+        Theirs.
+
+    Raises
+    ------
+    CoordinateError
+        If they are no such numbers: masked, complex, dates, text, rows of different
+        lengths, not ascending.
+    UnitsError
+        If their units are of something else.
+
+    Examples
+    --------
+    >>> given_axis([2, 10.0], "temperature")
+    (array([ 2., 10.]), 'K')
+    """
+    numbers, units, default = given, None, default or _BARE[dim]
+    if not isinstance(given, list | tuple | dict | str):
+        numbers, units = split_quantity(given, dim)
+    # Units of single numbers in a list would be lost.
+    own_units = isinstance(given, list | tuple) and any(
+        hasattr(one, "magnitude") or isinstance(one, xr.DataArray) for one in given
+    )
+    try:
+        numbers = getattr(numbers, "values", numbers)
+        masked = bool(np.ma.is_masked(numbers))
+        values = np.atleast_1d(np.asarray(None if masked or own_units else numbers))
+    except (TypeError, ValueError):  # rows of different lengths
+        values = np.array([None])
+    if (
+        values.dtype.kind not in "fiu"
+        or values.ndim != 1
+        or values.size == 0
+        or not np.isfinite(values).all()
+        or (np.diff(values.astype(float)) <= 0).any()
+    ):
+        raise error(
+            f"{dim}={shown(given)} is not a row of ascending, finite real numbers",
+            fix=f"{dim}=np.linspace(start, stop, n), in {units or default}",
+        )
+    values, units = values.astype(float), units or default
+    if dim == "temperature":
+        to_kelvin(values, units, name=dim)
+    else:
+        convert_factor(units, _BARE[dim], name=dim, energy=dim == "E")
+    return values, units
 
 
 def check_statistics(value: Any, wanted: str | None = None, fix: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from xbp.core.errors import CoordinateError, RangeError, XbpError
+from xbp.core.errors import CoordinateError, RangeError
 from xbp.core.guards import shown
 from xbp.core.independence import (
     carried_independence,
@@ -18,16 +18,14 @@ from xbp.core.independence import (
     std_along,
 )
 from xbp.core.pint_data import is_lazy
-from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
+from xbp.core.units import magnitude
 
 __all__ = [
     "bin_limits",
-    "given_axis",
     "interpolate",
     "interval",
     "mean_over",
     "overlap",
-    "range_used",
     "rebinned",
     "select_range",
 ]
@@ -35,10 +33,6 @@ __all__ = [
 #: Edges closer than this, relative to the bins, are one: grids in meV and in THz differ
 #: by rounding.
 _SAME_EDGE: Final = 1e-9
-
-
-#: Units of the bare numbers of an axis.
-_BARE: Final = {"Q": "1/angstrom", "E": "meV", "temperature": "K"}
 
 
 def bin_limits(
@@ -114,77 +108,6 @@ def bin_limits(
     first, last = 2 * centres[0] - middle[0], 2 * centres[-1] - middle[-1]
     edges = np.concatenate([[first], middle, [last]])
     return edges[:-1], edges[1:]
-
-
-def given_axis(
-    given: Any,
-    dim: str,
-    default: str | None = None,
-    *,
-    error: type[XbpError] = CoordinateError,
-) -> tuple[np.ndarray, str]:
-    """Return an axis that a user gives as an argument.
-
-    Parameters
-    ----------
-    given : 1-D array, list, pint.Quantity, or DataArray with units
-        Ascending real numbers; a single one is an axis too.
-    dim : {"Q", "E", "temperature"}
-        What they are: momentum transfers, energies or temperatures.
-    default : str, optional
-        Units of bare numbers: by default 1/angstrom, meV or K.
-    error : type, optional
-        Class of the error for values that are not such numbers.
-
-    Returns
-    -------
-    values : numpy.ndarray, shape (n,)
-    units : str
-        Theirs.
-
-    Raises
-    ------
-    CoordinateError
-        If they are no such numbers: masked, complex, dates, text, rows of different
-        lengths, not ascending.
-    UnitsError
-        If their units are of something else.
-
-    Examples
-    --------
-    >>> given_axis([2, 10.0], "temperature")
-    (array([ 2., 10.]), 'K')
-    """
-    numbers, units, default = given, None, default or _BARE[dim]
-    if not isinstance(given, list | tuple | dict | str):
-        numbers, units = split_quantity(given, dim)
-    # Units of single numbers in a list would be lost.
-    own_units = isinstance(given, list | tuple) and any(
-        hasattr(one, "magnitude") or isinstance(one, xr.DataArray) for one in given
-    )
-    try:
-        numbers = getattr(numbers, "values", numbers)
-        masked = bool(np.ma.is_masked(numbers))
-        values = np.atleast_1d(np.asarray(None if masked or own_units else numbers))
-    except (TypeError, ValueError):  # rows of different lengths
-        values = np.array([None])
-    if (
-        values.dtype.kind not in "fiu"
-        or values.ndim != 1
-        or values.size == 0
-        or not np.isfinite(values).all()
-        or (np.diff(values.astype(float)) <= 0).any()
-    ):
-        raise error(
-            f"{dim}={shown(given)} is not a row of ascending, finite real numbers",
-            fix=f"{dim}=np.linspace(start, stop, n), in {units or default}",
-        )
-    values, units = values.astype(float), units or default
-    if dim == "temperature":
-        to_kelvin(values, units, name=dim)
-    else:
-        convert_factor(units, _BARE[dim], name=dim, energy=dim == "E")
-    return values, units
 
 
 def interval(
@@ -520,44 +443,3 @@ def renamed(values: xr.Variable, dim: str) -> xr.Variable:
     return xr.Variable(
         [dim if d == "_new" else d for d in values.dims], values.data, values.attrs
     )
-
-
-def range_used(
-    name: str, given: Any, low: Any, high: Any, units: str
-) -> dict[str, Any]:
-    """Return what a history says of a range.
-
-    As it was given, or what was taken in its place.
-
-    Parameters
-    ----------
-    name : str
-        Of the argument.
-    given : pair of scalars with units, or None
-        What the caller gave.
-    low, high : float or DataArray
-        What was taken. Of many fits each has its own, in the table of
-        results; of numbers that dask has yet to compute nothing is known.
-    units : str
-        Of `low` and `high`.
-
-    Examples
-    --------
-    >>> range_used("E_range", None, 2.0, 8.5, "meV")
-    {'E_range': ['2 meV', '8.5 meV'], 'E_range_chosen': 'automatically'}
-    >>> range_used("E_range", ("2 meV", "9 meV"), 2.0, 8.5, "meV")
-    {'E_range': ('2 meV', '9 meV')}
-    """
-    if given is not None:
-        return {name: given}
-    if np.ndim(low) or getattr(low, "chunks", None) is not None:
-        return {
-            name: "each fit its own, see the table",
-            f"{name}_chosen": "automatically",
-        }
-    if not np.isfinite(float(low)):
-        return {name: "none found", f"{name}_chosen": "automatically"}
-    return {
-        name: [f"{float(end):.6g} {units}" for end in (low, high)],
-        f"{name}_chosen": "automatically",
-    }

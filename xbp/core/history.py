@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from xbp.core.optional import VERSION
 
-__all__ = ["Step", "extend_history", "parse_history"]
+__all__ = ["Step", "extend_history", "parse_history", "range_used"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,44 @@ def parse_history(attrs: Mapping[Any, Any]) -> list[Step]:
             step = Step("", {}, "", line)  # another program wrote it
         steps.append(step)
     return steps
+
+
+def range_used(
+    name: str, given: Any, low: Any, high: Any, units: str
+) -> dict[str, Any]:
+    """Return what a history says of a range.
+
+    As it was given, or what was taken in its place.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    given : pair of scalars with units, or None
+        What the caller gave.
+    low, high : float or DataArray
+        What was taken. Of many fits each has its own, in the table of
+        results; of numbers that dask has yet to compute nothing is known.
+    units : str
+        Of `low` and `high`.
+
+    Examples
+    --------
+    >>> range_used("E_range", None, 2.0, 8.5, "meV")
+    {'E_range': ['2 meV', '8.5 meV'], 'E_range_chosen': 'automatically'}
+    >>> range_used("E_range", ("2 meV", "9 meV"), 2.0, 8.5, "meV")
+    {'E_range': ('2 meV', '9 meV')}
+    """
+    if given is not None:
+        return {name: given}
+    if np.ndim(low) or getattr(low, "chunks", None) is not None:
+        return {
+            name: "each fit its own, see the table",
+            f"{name}_chosen": "automatically",
+        }
+    if not np.isfinite(float(low)):
+        return {name: "none found", f"{name}_chosen": "automatically"}
+    return {
+        name: [f"{float(end):.6g} {units}" for end in (low, high)],
+        f"{name}_chosen": "automatically",
+    }

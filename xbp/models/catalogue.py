@@ -10,9 +10,9 @@ import lazy_loader
 import numpy as np
 
 from xbp.core import constants
+from xbp.core.conditions import given_axis
 from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, UnitsError
-from xbp.core.grid import given_axis
 from xbp.core.guards import choose
 from xbp.core.schema import QUANTITIES, labels
 from xbp.core.signal import extend_history

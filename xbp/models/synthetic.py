@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xbp.core.conditions import check_statistics, resolve_u2, temperature_coordinate
+from xbp.core.conditions import (
+    check_statistics,
+    given_axis,
+    resolve_u2,
+    temperature_coordinate,
+)
 from xbp.core.construct import new_dataset
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.grid import given_axis
 from xbp.core.guards import (
     choose,
     require_number,

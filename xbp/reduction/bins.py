@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import along
+from xbp.core.conditions import along, given_axis
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.format import span
-from xbp.core.grid import bin_limits, given_axis, interval, is_pair, overlap, rebinned
+from xbp.core.grid import bin_limits, interval, is_pair, overlap, rebinned
 from xbp.core.guards import (
     choose,
     not_used,

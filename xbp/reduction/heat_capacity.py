@@ -10,7 +10,7 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
-from xbp.core.conditions import stated
+from xbp.core.conditions import given_axis, stated
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
@@ -18,7 +18,6 @@ from xbp.core.errors import (
     TemperatureError,
     UnitsError,
 )
-from xbp.core.grid import given_axis
 from xbp.core.guards import (
     at_most_one,
     choose,

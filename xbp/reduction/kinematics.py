@@ -14,9 +14,9 @@ import scipy
 import xarray as xr
 
 from xbp.core import constants
-from xbp.core.conditions import FIXED_ENERGY, resolve_fixed_energy
+from xbp.core.conditions import FIXED_ENERGY, given_axis, resolve_fixed_energy
 from xbp.core.errors import CoordinateError, QuantityError
-from xbp.core.grid import given_axis, is_pair
+from xbp.core.grid import is_pair
 from xbp.core.guards import (
     require_dims,
     require_number,

@@ -11,9 +11,9 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
-from xbp.core.conditions import check_statistics, resolve_temperature
+from xbp.core.conditions import check_statistics, given_axis, resolve_temperature
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
-from xbp.core.grid import bin_limits, given_axis, interval, select_range
+from xbp.core.grid import bin_limits, interval, select_range
 from xbp.core.guards import (
     choose,
     require_common_dims,
