@@ -24,7 +24,7 @@ __all__ = ["describe", "describe_html", "describe_tree"]
 #: What to do about a fit that has a status.
 _ADVICE: Final[dict[str, str]] = {
     Status.NO_DATA: "no point in the range has a value and an error; widen the range",
-    Status.TOO_FEW: "the range has fewer points than parameters; widen it, or hold some",
+    Status.TOO_FEW: "fewer points than parameters; widen the range, or hold some",
     Status.FAILED: "pass start= or fixed=, or fit another range",
 }
 #: Attributes of a signal that are printed with it.

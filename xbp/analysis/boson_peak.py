@@ -20,9 +20,10 @@ from xbp.analysis.checks import (
 )
 from xbp.analysis.doubts import add_peak_doubts
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.data_guards import require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
-from xbp.core.guards import choose, require_dims, require_number
+from xbp.core.guards import choose, require_number
 from xbp.core.history import range_used
 from xbp.core.independence import collapsed, independence, std_along
 from xbp.core.operation import operation

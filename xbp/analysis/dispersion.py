@@ -13,9 +13,10 @@ import xarray as xr
 from xbp.analysis.phonons import Window
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.data_guards import require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import select_range
-from xbp.core.guards import require_dims, require_positive
+from xbp.core.guards import require_positive
 from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap

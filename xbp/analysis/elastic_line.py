@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.data_guards import require_dims
 from xbp.core.grid import select_range
-from xbp.core.guards import require_dims
 from xbp.core.independence import independence, std_along
 from xbp.core.operation import operation
 from xbp.core.signal import map_over, read, result_table

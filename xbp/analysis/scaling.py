@@ -10,9 +10,10 @@ import scipy
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.data_guards import require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate, select_range
-from xbp.core.guards import require_dims, require_flag, require_positive
+from xbp.core.guards import require_flag, require_positive
 from xbp.core.independence import independence
 from xbp.core.operation import operation
 from xbp.core.schema import require_same_grid, require_units, symbol_of
@@ -99,8 +100,7 @@ def scale_to_sq(
 
     References
     ----------
-    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Eq. 2 and Fig.
-    3.
+    X. Y. Li et al., Nat. Commun. (2025), doi:10.1038/s41467-025-67574-y, Eq. 2, Fig. 3.
 
     Examples
     --------
@@ -426,7 +426,7 @@ def _fit_scale(
     offset: bool,
     known: bool,
 ) -> tuple[np.ndarray, ...]:
-    """Return A, its std, c (or 0), its std, χ²_red, number of points; A·S + c, its std."""
+    """Return A, its std, c (or 0), its std, χ²_red, n; A·S + c and its std."""
     arrays = np.broadcast_arrays(cut, curve, cut_std, curve_std, cut_part, curve_part)
     outer, k, n = arrays[0].shape[:-1], arrays[0].shape[-1], 1 + offset
     b, s, b_std, s_std, fb, fs = (a.reshape(-1, k).astype(float) for a in arrays)

@@ -14,20 +14,14 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import fingerprint
+from xbp.core.data_guards import require_finite
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
     TemperatureError,
     XbpError,
 )
-from xbp.core.guards import (
-    at_most_one,
-    choose,
-    not_used,
-    require_finite,
-    require_positive,
-    shown,
-)
+from xbp.core.guards import at_most_one, choose, not_used, require_positive, shown
 from xbp.core.pint_data import unwrap
 from xbp.core.schema import COORDINATES, labels, require_same_grid, require_units
 from xbp.core.units import convert_factor, magnitude, split_quantity, to_kelvin
@@ -326,8 +320,8 @@ def errors_of_conditions(
         dims = coords[name].dims
         if not {*std.dims} <= {*dims} or not ((std >= 0) & (std < np.inf)).all():
             raise QuantityError(
-                f"{label} is {std.values} over {std.dims}; it must be finite, positive, "
-                f"and over {dims} at most"
+                f"{label} is {std.values} over {std.dims}; it must be positive, and "
+                f"over {dims} at most"
             )
         source = "" if argument is not None else carried.attrs.get("source", "")
         std.attrs = {

@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import with_common
+from xbp.core.data_guards import require_columns
 from xbp.core.errors import QuantityError
-from xbp.core.guards import require_columns
 from xbp.core.history import extend_history
 from xbp.core.independence import with_one_count
 from xbp.core.operation import RESULTS, step_to
@@ -68,8 +68,8 @@ class Signal:
         The values, with units in attrs.
     std : xarray.DataArray or None
         Their standard deviations, in the same units, never 0: bins without counts have
-        that of one count (`xbp.core.independence`). None for a DataArray, which has none,
-        and where they are 0 throughout.
+        that of one count (`xbp.core.independence`). None for a DataArray, which has
+        none, and where they are 0 throughout.
     quantity : Quantity
         What it is.
     source : xarray.DataArray or xarray.Dataset

@@ -1,10 +1,11 @@
 """Make the model glasses, and the embedded files of them.
 
-Run it as ``python -m xbp.data.make_model_glasses FOLDER ZrCuAl2011.eam.alloy [NAME …]``.
-A name is a system, which makes ``glass_<system>.nc`` (half an hour of one core for the
-slowest); ``series``: ``kob_andersen_series.nc``, one glass at three cooling rates and in
-three sizes (three hours); or ``trajectory``: ``kob_andersen_trajectory.nc``, small
-enough to come along. Trajectories that are in the folder are used again.
+Run it as ``python -m xbp.data.make_model_glasses FOLDER POTENTIAL [NAME …]``, the
+potential being ZrCuAl2011.eam.alloy. A name is a system, which makes
+``glass_<system>.nc`` (half an hour of one core for the slowest); ``series``:
+``kob_andersen_series.nc``, one glass at three cooling rates and in three sizes (three
+hours); or ``trajectory``: ``kob_andersen_trajectory.nc``, small enough to come along.
+Trajectories that are in the folder are used again.
 """
 
 from __future__ import annotations

@@ -334,10 +334,13 @@ class _Fit:
         status = np.full(len(stds), Status.OK, dtype="<U18")
         limiting = np.full(len(stds), "", dtype=f"<U{max(map(len, self.curve.names))}")
         for name, flags in (
-            (Status.UNDETERMINED, lost), (Status.FAILED, ~found.converged),
-            (Status.AT_BOUND, found.at_bound), (Status.UNDETERMINED, found.vague), (Status.FAILED, ~finite),
+            (Status.UNDETERMINED, lost),
+            (Status.FAILED, ~found.converged),
+            (Status.AT_BOUND, found.at_bound),
+            (Status.UNDETERMINED, found.vague),
+            (Status.FAILED, ~finite),
             (Status.UNDETERMINED, astray),
-        ):  # fmt: skip
+        ):
             each = flags.ndim == 2
             here = (flags.any(axis=1) if each else flags) & (status == Status.OK)
             status[here] = name

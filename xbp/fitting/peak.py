@@ -185,9 +185,12 @@ def _status(
     )
     within = (low < energy[0]) & (energy[0] < high)
     cases = {
-        Status.NO_MAXIMUM: lost & ~within, Status.FAILED: lost | ~finite, "wide": margin > high - low,
-        Status.AT_EDGE: ~inside, "unclear": ~clear,
-    }  # fmt: skip
+        Status.NO_MAXIMUM: lost & ~within,
+        Status.FAILED: lost | ~finite,
+        "wide": margin > high - low,
+        Status.AT_EDGE: ~inside,
+        "unclear": ~clear,
+    }
     codes = [
         s.code
         for s in (Status.NO_MAXIMUM, Status.FAILED, Status.NO_MAXIMUM, Status.AT_EDGE)

@@ -134,7 +134,8 @@ def open_sqw(
         found.setdefault(match[1].lower(), float(match[2]))
     classical = next((m[1] for m in map(_CLASSICAL.match, comments) if m), None)
     stated = None if classical is None else found.get("classical")
-    statistics = {0.0: "quantum", 1.0: "classical"}.get(stated)  # type: ignore[arg-type]
+    kinds: dict[Any, str] = {0.0: "quantum", 1.0: "classical"}
+    statistics = kinds.get(stated)
     check(classical is None or statistics, f"'classical {classical}' is not 0 or 1")
     known: dict[str, Any] = {
         name: found[name.lower()] for name in PARAMETERS if name.lower() in found

@@ -264,7 +264,7 @@ def _require_bound(
         fix, symbol = "give isotopes, {'62-Ni': 66, 'B': 34}", "⟨b²⟩"
     raise RangeError(
         f"{what} is too small for this F(Q): S(Q) falls to {lowest:.3g}",
-        reason=f"S(Q) is at least {bound:.3g}, and {symbol} at least {needed:g} {units}",
+        reason=f"S(Q) is at least {bound:.3g}, {symbol} at least {needed:g} {units}",
         fix=f"{fix}; units='1', b_mean_squared=1 if F(Q) was divided by ⟨b⟩²",
     )
 

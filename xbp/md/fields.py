@@ -65,8 +65,7 @@ class Reference:
         Parameters
         ----------
         scaled : numpy.ndarray, shape (n_frames, 3, n_atoms)
-            Wrapped or not: each atom is taken at its image nearest to its place in the
-            reference.
+            Wrapped or not: the image nearest to the place in the reference counts.
         """
         moved = scaled - self.scaled
         if np.abs(moved).max() > _NEAR:
@@ -304,8 +303,8 @@ class Deformation:
             if apart.max() >= 2 * _NEAR:
                 bond = int(np.argmax(apart))
                 raise QuantityError(
-                    f"the neighbors {first[bond]} and {second[bond]} have come apart by "
-                    f"half of the cell in frame {block.first + frame}: not a solid",
+                    f"the neighbors {first[bond]} and {second[bond]} have come apart "
+                    f"by half of the cell in frame {block.first + frame}",
                     fix="a reference= nearer in time",
                 )
 

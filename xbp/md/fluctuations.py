@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -294,6 +295,11 @@ def _sum_of_values(block: Block, fields: _Fields) -> dict[str, np.ndarray]:
     return {"sum": _values(block, fields).sum(axis=0)}
 
 
+def _rows(values: np.ndarray, block: Block) -> Iterator[np.ndarray]:
+    """Give the values of every frame as weights of its atoms."""
+    return iter(values)
+
+
 def _fluctuations(
     fields: _Fields, window: Window, precision: Precision
 ) -> Callable[[Block, list[int], Shells], dict[str, np.ndarray]]:
@@ -313,7 +319,7 @@ def _fluctuations(
         # One at a time: slabs of wave vectors are as thick as memory lets them be.
         for component, share in enumerate(fields.groups.T):
             own = values[:, [component]]
-            task = Task(taper, lambda _, own=own: iter(own), 1, pairs, precision)  # type: ignore[misc]
+            task = Task(taper, partial(_rows, own), 1, pairs, precision)
             found = segment_correlations(block, starts, task, shells)
             phi = phi + share[:, None, None] * found / norm
             for number, start in enumerate(starts):

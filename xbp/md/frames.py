@@ -63,7 +63,8 @@ class Rows(NamedTuple):
         found = self
         if self.ids is not None:
             order = np.argsort(self.ids, kind="stable")
-            found = Rows(*(None if a is None else a[order] for a in self))  # type: ignore[arg-type]
+            sorted_: Any = (None if a is None else a[order] for a in self)
+            found = Rows(*sorted_)
             again = self.ids[order][1:][np.diff(self.ids[order]) == 0]
             require_file(not again.size, where, f"id {again[:1]} occurs twice")
         if first is not None:
@@ -342,7 +343,7 @@ def masses_of(
             raise QuantityError(
                 f"the mass of {symbol} in {path} is {wrong[0]:g} u, but the element "
                 f"has {standard:g} u",
-                fix=f"correct elements=, or pass masses={{'{symbol}': '{wrong[0]:g} u'}}",
+                fix=f"masses={{'{symbol}': '{wrong[0]:g} u'}}, or other elements=",
             )
         mass[atoms] = np.where(np.isnan(here), standard, here)
     return mass

@@ -9,9 +9,9 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import resolve_u2
+from xbp.core.data_guards import require_dims
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import interpolate
-from xbp.core.guards import require_dims
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.signal import Signal, read, result_table

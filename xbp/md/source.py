@@ -48,16 +48,7 @@ _MAGIC: Final = {
 
 
 def require_file(ok: bool, where: object, problem: str, *, fix: str = _COPY) -> None:
-    """Refuse a file that is damaged, or of another kind, unless `ok`.
-
-    Examples
-    --------
-    >>> require_file(False, "a.xyz, frame 2", "it has 0 atoms")
-    Traceback (most recent call last):
-        ...
-    xbp.core.errors.FileFormatError: a.xyz, frame 2: it has 0 atoms
-      fix:  copy the file again
-    """
+    """Refuse a file that is damaged, or of another kind, unless `ok`."""
     if not ok:
         raise FileFormatError(f"{where}: {problem}", fix=fix)
 

@@ -78,9 +78,8 @@ def structure_factor(
     -------
     xarray.Dataset
         ``Sq`` with ``Sq_std`` over Q, the mean of each shell, ``Q_bnds`` its limits.
-        The std is from the scatter of ten parts of the trajectory (more where those
-        would not fit in memory). Frames close in time add little: thin them out,
-        ``traj.isel(time=slice(None, None, 10))``.
+        The std is from the scatter of ten parts of the trajectory or more. Frames close
+        in time add little: thin them out, ``traj.isel(time=slice(None, None, 10))``.
 
     Raises
     ------
@@ -297,7 +296,7 @@ def to_structure_factor(
     data : xarray.Dataset or xarray.DataArray
         g(r) (``radial_distribution``).
     Q : array_like, shape (n,), or scalar with units
-        Ascending and positive (bare: 1/angstrom); one number: all to there by 0.05.
+        Ascending and positive (bare: 1/angstrom); one number: to there by 0.05.
     number_density : scalar with units, optional
         Atoms per volume (bare: 1/angstrom³); by default as `to_radial_distribution`.
     window : {"lorch", "none"}
@@ -348,9 +347,8 @@ def to_radial_distribution(
     Parameters
     ----------
     data : xarray.Dataset or xarray.DataArray
-        S(Q) (``static_structure_factor``) that tends to 1; of Faber and Ziman where
-        there are several elements. It is integrated over the bins it has: what is
-        missing below the first counts as 1.
+        S(Q) that tends to 1; of Faber and Ziman where there are several elements. What
+        is missing below the first bin counts as 1.
     r : array_like, shape (n,), or scalar with units
         Ascending and positive (bare: angstrom); one number: all to there by 0.02.
     number_density : scalar with units, optional
@@ -362,14 +360,13 @@ def to_radial_distribution(
     Returns
     -------
     xarray.Dataset
-        ``rdf``, with ``rdf_std`` where the data have a std. A diagnostic records where
-        it is not 0 below the first shell, as with a wrong density or a wrong ⟨b⟩².
+        ``rdf``, with ``rdf_std`` where the data have a std. A diagnostic if it is not 0
+        below the first shell, as with a wrong density or a wrong ⟨b⟩².
 
     Raises
     ------
     XbpError
-        If the data are not S(Q), contain NaN but at the ends, which are left out, or do
-        not tend to 1; if no density is known, or one that contradicts the argument.
+        If the data are not S(Q), have gaps, do not tend to 1, or no density is known.
 
     References
     ----------

@@ -15,13 +15,9 @@ from xbp.core.conditions import (
     temperature_coordinate,
 )
 from xbp.core.construct import new_dataset
+from xbp.core.data_guards import require_values
 from xbp.core.errors import QuantityError, RangeError
-from xbp.core.guards import (
-    choose,
-    require_number,
-    require_positive,
-    require_values,
-)
+from xbp.core.guards import choose, require_number, require_positive
 from xbp.core.schema import labels, per_unit
 from xbp.core.signal import extend_history, read
 from xbp.core.units import (

@@ -82,7 +82,7 @@ def explore(
     source: Any = signal.source
     if set(signal.value.dims) != {"Q", "E"}:
         raise RangeError(
-            f"'{signal.value.name}' is over {tuple(signal.value.dims)}; a map has Q and E",
+            f"'{signal.value.name}' is over {signal.value.dims}; a map has Q and E",
             fix="data.isel(...)",
         )
     value = signal.value.transpose("E", "Q").compute()

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from xbp.core.data_guards import require_columns
 from xbp.core.errors import QuantityError, RangeError, UnitsError
 from xbp.core.grid import interval
-from xbp.core.guards import not_used, require_columns
+from xbp.core.guards import not_used
 from xbp.core.operation import operation, steps_after
 from xbp.core.schema import quantity_name
 from xbp.core.signal import Signal, read

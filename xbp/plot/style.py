@@ -316,8 +316,8 @@ def energy_text(table: xr.Dataset, name: str = "energy") -> str:
 
     Examples
     --------
-    >>> scan = {"energy": 5.5, "energy_std": 0.02, "systematic": 0.4, "scan_energy": ("range", [5.1, 5.9])}
-    >>> table = xr.Dataset(scan)
+    >>> scan = {"scan_energy": ("range", [5.1, 5.9]), "systematic": 0.4}
+    >>> table = xr.Dataset({"energy": 5.5, "energy_std": 0.02, **scan})
     >>> table.energy.attrs["units"] = "meV"
     >>> energy_text(table), energy_text(table[["energy", "energy_std"]])
     ('5.500 ± 0.020 ± 0.4 (range) meV', '5.500 ± 0.020 meV')

@@ -10,9 +10,10 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import along
+from xbp.core.data_guards import require_common_dims
 from xbp.core.errors import QuantityError, UnitsError, XbpError
 from xbp.core.format import span
-from xbp.core.guards import choose, require_common_dims, require_number, shown
+from xbp.core.guards import choose, require_number, shown
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import COORDINATES, QUANTITIES, quantity_name, require_same_grid

@@ -9,19 +9,21 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import along, given_axis
+from xbp.core.data_guards import (
+    require_dims,
+    require_finite,
+    require_inside,
+    require_values,
+)
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.format import span
 from xbp.core.grid import bin_limits, interval, is_pair, overlap, rebinned
 from xbp.core.guards import (
     choose,
     not_used,
-    require_dims,
-    require_finite,
     require_given,
-    require_inside,
     require_number,
     require_positive,
-    require_values,
     require_whole,
 )
 from xbp.core.operation import operation
@@ -348,11 +350,9 @@ def mask_elastic(
 ) -> Data:
     """Mask the elastic line: bins within some resolution widths of it become NaN.
 
-    Every bin that overlaps −widths·FWHM < E − centre < widths·FWHM is masked. Nothing
-    is put in its place: no later step of xbp extends the spectrum into the mask, least
-    of all by a power law where a boson peak is sought. 1.9 % of a Gaussian line is
-    further than one FWHM from its centre, both sides together, and 2 in 10⁶ further
-    than two; real lines have wings.
+    Every bin that overlaps −widths·FWHM < E − centre < widths·FWHM is masked, and no
+    later step extends the spectrum into the mask. Of a Gaussian line 1.9 % is further
+    than one FWHM from its centre, and 2 in 10⁶ further than two; real lines have wings.
 
     Parameters
     ----------

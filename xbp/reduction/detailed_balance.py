@@ -12,9 +12,10 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import check_statistics
+from xbp.core.data_guards import require_some
 from xbp.core.errors import CoordinateError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
-from xbp.core.guards import require_number, require_some
+from xbp.core.guards import require_number
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
+from xbp.core.data_guards import require_dims
 from xbp.core.errors import RangeError
 from xbp.core.grid import bin_limits, select_range
-from xbp.core.guards import require_dims
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import unwrap

@@ -16,9 +16,10 @@ from xbp.core.conditions import (
     resolve_temperature,
     temperature_coordinate,
 )
+from xbp.core.data_guards import require_dims, require_inside
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, interval, overlap
-from xbp.core.guards import choose, require_dims, require_inside
+from xbp.core.guards import choose
 from xbp.core.independence import (
     carried_independence,
     independence,

@@ -18,9 +18,10 @@ from xbp.core.conditions import (
     resolve_temperature,
     resolve_u2,
 )
+from xbp.core.data_guards import require_dims
 from xbp.core.errors import CoordinateError, QuantityError
 from xbp.core.format import span
-from xbp.core.guards import choose, require_dims
+from xbp.core.guards import choose
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data
 from xbp.core.schema import labels, per_unit
@@ -84,8 +85,7 @@ def to_gdos(
     Parameters
     ----------
     data : xarray.DataArray or xarray.Dataset
-        S(Q,E) (``dynamic_structure_factor``) with ``attrs["statistics"]``, or B(Q,E);
-        dimensions Q and E in any order, and any further ones.
+        S(Q,E) with ``attrs["statistics"]``, or B(Q,E); any further dimensions.
     T : scalar with units, optional
         Temperature (bare: K), where the data do not carry it.
     u2 : scalar or array with units, optional

@@ -11,6 +11,7 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import given_axis, stated
+from xbp.core.data_guards import require_dims, require_some, require_values
 from xbp.core.errors import (
     CoordinateError,
     QuantityError,
@@ -23,10 +24,7 @@ from xbp.core.guards import (
     choose,
     not_used,
     require_agreement,
-    require_dims,
     require_number,
-    require_some,
-    require_values,
 )
 from xbp.core.independence import std_along
 from xbp.core.operation import operation

@@ -12,16 +12,10 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import check_statistics, given_axis, resolve_temperature
+from xbp.core.data_guards import require_common_dims, require_dims, require_some
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.grid import bin_limits, interval, select_range
-from xbp.core.guards import (
-    choose,
-    require_common_dims,
-    require_dims,
-    require_number,
-    require_some,
-    require_whole,
-)
+from xbp.core.guards import choose, require_number, require_whole
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data

@@ -11,16 +11,10 @@ import xarray as xr
 from xbp.core import constants
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import check_statistics, resolve_temperature, resolve_u2
+from xbp.core.data_guards import require_common_dims, require_dims, require_some
 from xbp.core.errors import QuantityError, RangeError
 from xbp.core.grid import bin_limits, interpolate, select_range
-from xbp.core.guards import (
-    choose,
-    require_common_dims,
-    require_dims,
-    require_given,
-    require_number,
-    require_some,
-)
+from xbp.core.guards import choose, require_given, require_number
 from xbp.core.independence import std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data

@@ -10,17 +10,11 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors, fingerprint
 from xbp.core.conditions import resolve_temperature
+from xbp.core.data_guards import require_dims, require_some, require_values
 from xbp.core.errors import CoordinateError, QuantityError, RangeError
 from xbp.core.format import span
 from xbp.core.grid import is_pair, select_range
-from xbp.core.guards import (
-    choose,
-    require_dims,
-    require_positive,
-    require_some,
-    require_values,
-    shown,
-)
+from xbp.core.guards import choose, require_positive, shown
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap
 from xbp.core.schema import labels, per_unit, require_units

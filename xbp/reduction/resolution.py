@@ -10,16 +10,11 @@ import xarray as xr
 
 from xbp.core.common_errors import carries_common_errors
 from xbp.core.conditions import check_statistics, resolve_temperature
+from xbp.core.data_guards import require_dims, require_values
 from xbp.core.errors import CoordinateError, QuantityError, RangeError, TemperatureError
 from xbp.core.format import span
 from xbp.core.grid import bin_limits, interpolate, overlap, rebinned, renamed
-from xbp.core.guards import (
-    choose,
-    require_dims,
-    require_fraction,
-    require_number,
-    require_values,
-)
+from xbp.core.guards import choose, require_fraction, require_number
 from xbp.core.independence import independence_name, mixed_independence, std_along
 from xbp.core.operation import operation
 from xbp.core.pint_data import Data, unwrap

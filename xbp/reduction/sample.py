@@ -12,11 +12,11 @@ import xarray as xr
 
 from xbp.core import constants
 from xbp.core.conditions import resolve_u2
+from xbp.core.data_guards import require_finite
 from xbp.core.errors import QuantityError, XbpError
 from xbp.core.guards import (
     at_most_one,
     require_agreement,
-    require_finite,
     require_given,
     require_number,
     require_positive,

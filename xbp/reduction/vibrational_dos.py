@@ -380,7 +380,7 @@ def dos_doubts(ds: xr.Dataset) -> Iterator[Diagnostic]:
     elif bool((status != Status.OK).any()):
         yield doubt(
             "no_dos",
-            f"g(E) was not found in {int((status != Status.OK).sum())} of {status.size} fits",
+            f"no g(E) in {int((status != Status.OK).sum())} of {status.size} fits",
             "E_range must hold all phonons and no line, as of a liquid",
         )
     extended = float(ds["extended"].max())

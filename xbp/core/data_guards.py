@@ -1,0 +1,196 @@
+"""Checks of data that many functions share, each with its error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xbp.core.errors import CoordinateError, QuantityError, RangeError, XbpError
+from xbp.core.guards import limits_text, shown
+
+__all__ = [
+    "require_columns",
+    "require_common_dims",
+    "require_dims",
+    "require_finite",
+    "require_inside",
+    "require_some",
+    "require_values",
+]
+
+
+def require_dims(
+    data: xr.DataArray,
+    dims: str | Collection[str],
+    operation: str,
+    *,
+    fix: str = "",
+    error: type[XbpError] = RangeError,
+) -> None:
+    """Raise an error if data lack a dimension that an operation needs.
+
+    Examples
+    --------
+    >>> require_dims(xr.DataArray([1.0], dims="E", name="S"), "Q", "a cut in Q")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: a cut in Q needs the dimension 'Q'; 'S' has ('E',)
+    """
+    needed = (dims,) if isinstance(dims, str) else tuple(dims)
+    for dim in needed:
+        if dim not in data.dims:
+            raise error(
+                f"{operation} needs the dimension '{dim}'; '{data.name}' has "
+                f"{tuple(map(str, data.dims))}",
+                fix=fix,
+            )
+
+
+def require_common_dims(other: xr.DataArray, data: xr.DataArray, name: str) -> None:
+    """Raise an error if other data have a dimension that the data do not have.
+
+    Examples
+    --------
+    >>> require_common_dims(xr.DataArray([1.0], dims="run"), xr.DataArray(1.0), "can")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.CoordinateError: can has a dimension 'run' that the data do not have
+      fix:  choose one: can.isel(run=0)
+    """
+    for dim in other.dims:
+        if dim not in data.dims:
+            raise CoordinateError(
+                f"{name} has a dimension '{dim}' that the data do not have",
+                fix=f"choose one: {name.removeprefix('the ')}.isel({dim}=0)",
+            )
+
+
+def require_columns(table: xr.Dataset, names: Collection[Hashable], maker: str) -> None:
+    """Raise an error if a table of results lacks columns.
+
+    Examples
+    --------
+    >>> require_columns(xr.Dataset({"energy": 1.0}), ["energy", "status"], "boson_peak")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: the table of boson_peak has no 'status'
+      fix:  pass the Dataset as it was returned
+    """
+    lacking = [name for name in names if name not in table.variables]
+    if lacking:
+        raise QuantityError(
+            f"the table of {maker} has no {', '.join(map(repr, lacking))}",
+            fix="pass the Dataset as it was returned",
+        )
+
+
+def require_finite(
+    values: Any, name: str, *, error: type[XbpError] = QuantityError
+) -> np.ndarray:
+    """Return an array of floats, after checking that they are real and finite.
+
+    Examples
+    --------
+    >>> require_finite([1, np.nan, np.inf], "Q")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.QuantityError: Q is not finite in 2 of 3 values
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # a Dataset; rows of different lengths
+        array = np.array(None)
+    if array.dtype.kind not in "fiu":
+        raise error(f"{name}={shown(values)} must be real numbers")
+    bad = int((~np.isfinite(array)).sum())
+    if bad:
+        raise error(f"{name} is not finite in {bad} of {array.size} values")
+    return array.astype(float)
+
+
+def require_values(
+    values: Any,
+    name: str,
+    units: str = "",
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+    error: type[XbpError] = RangeError,
+) -> None:
+    """Raise an error if numbers are NaN or outside limits; see `require_number`.
+
+    Examples
+    --------
+    >>> require_values(np.array([2.0, -1.0]), "the resolution", "meV", above=0)
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: the resolution is from -1 to 2 meV, and must be positive
+    """
+    array = np.asarray(values)
+    inside = (least <= array) & (array <= most) & (above < array) & (array < below)
+    if not inside.all():
+        raise error(
+            f"{name} is from {array.min():g} to {array.max():g} {units}".rstrip()
+            + f", and must be {limits_text(least, above, most, below)}"
+        )
+
+
+def require_inside(
+    limits: tuple[float, float],
+    extent: tuple[float, float],
+    name: str,
+    units: str,
+    *,
+    fix: str = "choose a range inside the data",
+) -> None:
+    """Raise an error if an interval reaches beyond the data.
+
+    Examples
+    --------
+    >>> require_inside((1.0, 9.0), (0.0, 8.5), "E", "meV")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: E (1 to 9) reaches beyond the data (0 to 8.5 meV)
+      fix:  choose a range inside the data
+    """
+    (low, high), (first, last) = limits, extent
+    slack = 1e-9 * max(abs(first), abs(last))  # rounding of a conversion of units
+    if not (first - slack <= low and high <= last + slack):
+        raise RangeError(
+            f"{name} ({low:g} to {high:g}) reaches beyond the data ({first:g} to "
+            f"{last:g} {units})",
+            fix=fix,
+        )
+
+
+def require_some(
+    chosen: Any,
+    what: str,
+    extent: Any,
+    units: str,
+    *,
+    fix: str = "",
+    error: type[XbpError] = RangeError,
+) -> None:
+    """Raise an error if nothing is chosen of data that reach over an extent.
+
+    Examples
+    --------
+    >>> E = np.array([-5.0, -1.0])
+    >>> require_some(E > 0, "energy > 0", E, "meV")
+    Traceback (most recent call last):
+        ...
+    xbp.core.errors.RangeError: there is no energy > 0; the data are from -5 to -1 meV
+    """
+    if not np.any(chosen):
+        low, high = np.min(extent), np.max(extent)
+        raise error(
+            f"there is no {what}; the data are from {low:.4g} to {high:.4g} {units}",
+            fix=fix,
+        )
