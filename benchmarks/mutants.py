@@ -155,14 +155,20 @@ def _changed(node: ast.expr | ast.Return) -> Iterator[ast.AST]:
 
 
 def tests_of(file: str, root: Path) -> list[str]:
-    """Return the mirror tests of a module, those of its importers, and its other users."""
+    """Return the mirror tests of a module, those of its importers, and its other users.
+
+    A user imports from it, or calls one of its public functions.
+    """
     package, name = Path(file).parts[-2:]
-    own = f"from xbp.{package}.{name.removesuffix('.py')} import"
+    own = [f"from xbp.{package}.{name.removesuffix('.py')} import"]
+    for node in ast.parse((root / file).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            own += [f"{prefix}.{node.name}(" for prefix in ("bp", "xbp", "models")]
     users = sorted((root / "tests" / package).glob("test_*.py"))
     found = {
         f"tests/{package}/{path.name}": None
         for path in users
-        if own in path.read_text(encoding="utf-8")
+        if any(call in path.read_text(encoding="utf-8") for call in own)
     }
     waiting, seen = [file], {file}
     while waiting:

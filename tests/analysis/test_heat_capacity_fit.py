@@ -426,6 +426,18 @@ def test_a_weak_excess_is_found(known: bool) -> None:
         assert float(table.excess_chi2) > 20
 
 
+@pytest.mark.parametrize(("excess", "status"), [(19.5, "no excess"), (20.5, "ok")])
+def test_an_excess_of_twenty_is_a_peak(excess: float, status: str) -> None:
+    """Of exact data with known errors it is inverse to the square of these."""
+    names = ("gamma", "theta_D", "theta_E", "sigma_E")
+    held = {name: TRUE[name] for name in names}
+    first = measured(None).bp.fit_heat_capacity(fixed=held)
+    error = 0.005 * np.sqrt(float(first.excess_chi2) / excess)
+    fit = measured(None, error).bp.fit_heat_capacity(fixed=held)
+    assert float(fit.excess_chi2) == pytest.approx(excess, rel=1e-6)
+    assert str(fit.peak_status.values) == status
+
+
 def test_einstein_modes_held_at_none_make_no_peak() -> None:
     held = {"gamma": 0, "n_E": 0, "theta_E": "72 K", "sigma_E": "15 K"}
     table = of_debye(0.0, 0, known=True).bp.fit_heat_capacity(fixed=held)

@@ -172,6 +172,32 @@ def test_the_shape_in_a_window_is_that_of_the_tapered_correlation(
     assert not window.resolves(own.E.values + 0.1)
 
 
+def test_tails_in_a_boxcar_window_are_those_of_its_integral() -> None:
+    """(2A/π) ∫ (1 − t/T) C(t) cos Et dt from 0 to T, of exponentials, by hand."""
+    energy, width, step = 0.93, 0.1, 0.2
+    window, E = Window(PLANCK / step, "boxcar", step, 1), step * np.arange(1, 40)
+    T, omega, expected = 2 * np.pi / step, np.sqrt(energy**2 - width**2 / 4), 0.0
+    for w in (omega, -omega):
+        for other in (E, -E):
+            s = width / 2 - 1j * (w + other)
+            integral = 1 / s - (1 - np.exp(-s * T)) / (s**2 * T)
+            expected = expected + ((1 + 0.5j * width / w) * integral).real / 4
+    found = window.oscillator_current(E, 3.0, energy, width)
+    np.testing.assert_allclose(found[:12], 3 * 2 / np.pi * expected[:12], rtol=1e-3)
+
+
+def test_a_critically_damped_line_in_joules() -> None:
+    E = 0.2 * np.arange(1, 40)
+    spectra = [
+        unit
+        * Window(20.0, "hann", 0.2 * unit, 1).oscillator_current(
+            E * unit, 1.0, 3.0 * unit, 6.0 * unit
+        )
+        for unit in (1.0, 1e-22)
+    ]
+    np.testing.assert_allclose(*spectra, rtol=1e-6)
+
+
 def test_a_window_without_end_changes_nothing() -> None:
     window = Window(400.0, "hann", PLANCK / 400, 1)
     E = window.step * np.arange(1, 3000)

@@ -327,6 +327,9 @@ def test_curves_that_overlap_by_less_than_a_bin_have_no_scale(sq: xr.Dataset) ->
         cut.bp.scale_to_sq(beyond)
     with pytest.raises(RangeError, match="do not overlap"):
         cut.bp.scale_to_sq(beyond.assign_coords(Q=("Q", Q[::5] + 8, sq.Q.attrs)))
+    below = sq[["Sq"]].assign_coords(Q=("Q", np.linspace(0, 1.55, Q.size), sq.Q.attrs))
+    with pytest.raises(RangeError, match="1 Q bins"):
+        cut.bp.scale_to_sq(below)
 
 
 def test_series_of_other_runs_are_not_paired(sq: xr.Dataset) -> None:
