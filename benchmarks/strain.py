@@ -40,7 +40,8 @@ def own_seconds(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Return seconds per frame of the strain tensor, and the answer for the last frame."""
     trajectory = read_trajectory(traj)
-    maker = FieldMaker.make(traj, trajectory, names, CUTOFF, "first")
+    given = {"cutoff": CUTOFF, "reference": "first"}
+    maker = FieldMaker.make(trajectory, names, given)
     block = trajectory.block(0, trajectory.n_frames)
     seconds = best(lambda: maker(block), repeat=3) / trajectory.n_frames
     return seconds, {name: values[-1] for name, values in maker(block).items()}

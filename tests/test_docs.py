@@ -15,6 +15,7 @@ import pytest
 
 import xbp
 from xbp.core.schema import QUANTITIES
+from xbp.md.fields import FIELDS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -152,7 +153,7 @@ def test_every_equation_of_a_docstring_is_on_the_page_of_equations() -> None:
             r"`([^`]+)`", " ".join(cells[-2] for cells in rows if len(cells) > 2)
         )
     )
-    public = {**vars(xbp), **{f"{m}.{n}": f for m, module in (("md", xbp.md), ("models", xbp.models))
+    public = {**{n: getattr(xbp, n) for n in xbp.__all__}, **{f"{m}.{n}": f for m, module in (("md", xbp.md), ("models", xbp.models))
                               for n, f in vars(module).items()}}  # fmt: skip
     missing = [
         name for name, thing in public.items()
@@ -162,6 +163,13 @@ def test_every_equation_of_a_docstring_is_on_the_page_of_equations() -> None:
     wrong = [name for name in named if not name.startswith('"') and "=" not in name and name not in public
              and not hasattr(xbp.md.models, name.rpartition(".")[2]) and name not in ("compare", "md.lammps.glass_transition")]  # fmt: skip
     assert not wrong
+
+
+def test_every_field_is_in_its_docstring_and_on_the_page() -> None:
+    page = DOCS / "fluctuations.md"
+    texts = [xbp.md.local_fields.__doc__ or "", page.read_text()]
+    for name in FIELDS:
+        assert all(f"`{name}`" in text for text in texts), name
 
 
 def test_every_figure_is_shown_somewhere() -> None:

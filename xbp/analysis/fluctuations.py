@@ -13,6 +13,7 @@ from xbp.analysis.boson_peak import boson_peak
 from xbp.analysis.dispersion import dispersion
 from xbp.analysis.phonons import phonon_dispersion
 from xbp.analysis.scaling import correlation_error, correlation_map
+from xbp.core import constants
 from xbp.core.errors import RangeError
 from xbp.core.grid import select_range
 from xbp.core.guards import require_positive
@@ -57,7 +58,7 @@ def compare_fluctuations(
     energy: Any = None,
     E_range: Any = ("1 meV", "12 meV"),
     Q_range: Any = None,
-    E_max: Any = "60 meV",
+    E_max: Any = None,
     window: Any = None,
     T: Any = None,
     max_wavevectors_per_shell: int | None = None,
@@ -73,8 +74,10 @@ def compare_fluctuations(
     ----------
     data : xarray.Dataset
         A trajectory; with velocities, the phonon branches are found too.
-    Q_max, dQ, E_max, window, T, max_wavevectors_per_shell, progress
+    Q_max, dQ, window, T, max_wavevectors_per_shell, progress
         As for `dynamic_structure_factor`.
+    E_max : scalar with units, optional
+        Largest energy (bare: meV); by default 60 meV, or what the frames resolve.
     fields, cutoff, reference
         As for `fluctuation_spectrum`; the paper's five fields by default.
     weights
@@ -123,6 +126,8 @@ def compare_fluctuations(
     (('field', 'E'), 8.0)
     """
     trajectory = read_trajectory(data)
+    if E_max is None:
+        E_max = min(60.0, constants.PLANCK / (2 * trajectory.time_step))
     common = {
         "E_max": E_max, "window": window, "T": T,
         "max_wavevectors_per_shell": max_wavevectors_per_shell,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy
@@ -62,10 +62,7 @@ class Reference:
     def moved(self, scaled: np.ndarray) -> np.ndarray:
         """Return how far atoms are from here, the whole at rest, in units of the cell.
 
-        Parameters
-        ----------
-        scaled : numpy.ndarray, shape (n_frames, 3, n_atoms)
-            Wrapped or not: the image nearest to the place in the reference counts.
+        Places (n_frames, 3, n_atoms) may be wrapped: the nearest image counts.
         """
         moved = scaled - self.scaled
         if np.abs(moved).max() > _NEAR:
@@ -181,14 +178,8 @@ class Deformation:
     ) -> Deformation:
         """Build the operator from the bonds of the reference within the cutoff.
 
-        Moments of the bonds, relative to the largest, below the tolerance do not span
-        a direction.
-
-        Raises
-        ------
-        QuantityError
-            If an atom's neighbors do not span space, unless all bonds lie in one plane
-            (or line), which is then all there is: nothing deforms across it.
+        An atom whose neighbors do not span space (moments below the tolerance, relative
+        to the largest) is an error, unless all bonds lie in one plane or line.
         """
         scaled, cell = reference.scaled, reference.cell
         i, j, shift = pairs_within(
@@ -229,16 +220,9 @@ class Deformation:
         return cls(reference, first, second, bond, matrix, gather)
 
     def gradients(self, displacement: np.ndarray) -> np.ndarray:
-        """Return F − A of every atom.
+        """Return F − A of every atom, shape (3, 3, n_frames, n_atoms).
 
-        Parameters
-        ----------
-        displacement : numpy.ndarray, shape (n_frames, 3, n_atoms)
-            Å.
-
-        Returns
-        -------
-        numpy.ndarray, shape (3, 3, n_frames, n_atoms)
+        Displacements (n_frames, 3, n_atoms) are in Å.
         """
         n_frames, _, n_atoms = displacement.shape
         # All frames in one product: the matrix is read once for all of them.
@@ -311,28 +295,42 @@ class Deformation:
 
 @dataclass(frozen=True)
 class Field:
-    """What a field is: its units, its label on an axis, and whether it is a tensor."""
+    """What a field is: units, label of an axis, name in figures, and its kind.
+
+    A field of neighbors is counted anew in each frame, the others from the reference.
+    A deviatoric tensor is symmetric, and its trace is zero.
+    """
 
     units: str
     label: str
-    is_tensor: bool = False
+    name: str
+    of_neighbors: bool = False
+    tensor: Literal["", "general", "deviatoric"] = ""
 
     @property
     def dims(self) -> tuple[str, ...]:
         """Dimensions of the field."""
-        return ("time", "atom", *(("row", "column") if self.is_tensor else ()))
+        return ("time", "atom", *(("row", "column") if self.tensor else ()))
 
 
 FIELDS = {
-    "coordination": Field("1", "number of neighbors"),
-    "neighbor_distance": Field("angstrom", "mean distance of the neighbors"),
-    "d2min": Field("angstrom**2", "non-affine displacement D²_min"),
-    "volumetric_strain": Field("1", "volumetric strain"),
-    "shear_strain": Field("1", "shear strain (deviatoric tensor)", is_tensor=True),
-    "von_mises_strain": Field("1", "von Mises shear strain"),
-    "deformation_gradient": Field("1", "deformation gradient", is_tensor=True),
+    "coordination": Field("1", "number of neighbors", "coordination", True),
+    "neighbor_distance": Field(
+        "angstrom", "mean distance of the neighbors", "neighbor distance", True
+    ),
+    "d2min": Field(
+        "angstrom**2", "non-affine displacement D²_min", r"$D^2_\mathrm{min}$"
+    ),
+    "volumetric_strain": Field("1", "volumetric strain", "volumetric strain"),
+    "shear_strain": Field(
+        "1", "shear strain (deviatoric tensor)", "shear strain", tensor="deviatoric"
+    ),
+    "von_mises_strain": Field("1", "von Mises shear strain", "von Mises strain"),
+    "deformation_gradient": Field(
+        "1", "deformation gradient", "deformation gradient", tensor="general"
+    ),
 }
-_OF_NEIGHBORS = ("coordination", "neighbor_distance")
+_OF_NEIGHBORS = tuple(name for name, field in FIELDS.items() if field.of_neighbors)
 
 
 @dataclass(frozen=True)
@@ -429,8 +427,7 @@ def local_fields(
     -------
     xarray.Dataset
         One variable for each field, over time and atom; tensors also over ``row`` and
-        ``column``. As dask arrays. Of a plane of atoms, a simulation in two dimensions,
-        the neighbors are those in the plane: nothing deforms across it, and the
+        ``column``. As dask arrays. A plane of atoms does not deform across it: the
         volumetric strain is (η_xx + η_yy)/3.
 
     Raises
@@ -464,7 +461,7 @@ def local_fields(
     names = (fields,) if isinstance(fields, str) else tuple(fields)
     maker = FieldMaker.make(trajectory, names, given)
     compute = delayed(maker)
-    n_numbers = sum(9 if FIELDS[name].is_tensor else 1 for name in names)
+    n_numbers = sum(9 if FIELDS[name].tensor else 1 for name in names)
     # The answers of one task take about 64 MiB.
     frames = max(1, 2**26 // (8 * n_numbers * trajectory.n_atoms))
     parts: dict[str, list[Any]] = {name: [] for name in names}
@@ -494,7 +491,7 @@ def local_fields(
         for name, coordinate in trajectory.source.coords.items()
         if set(coordinate.dims) <= {"time", "atom"}
     }
-    if any(FIELDS[name].is_tensor for name in names):
+    if any(FIELDS[name].tensor for name in names):
         coords |= {"row": list("xyz"), "column": list("xyz")}
     conventions = {"Conventions": CONVENTIONS, "xbp_schema": SCHEMA_VERSION}
     return xr.Dataset(variables, coords, {**conventions, **labels, "history": history})

@@ -227,13 +227,13 @@ class _Fields:
 
 def _components(name: str, values: np.ndarray) -> list[np.ndarray]:
     """Return the numbers of a field whose squares add up to its double contraction."""
-    if name == "shear_strain":
+    if FIELDS[name].tensor == "deviatoric":
         # Five in an orthonormal basis of the traceless symmetric tensors.
         xx, yy, zz = (values[..., a, a] for a in range(3))
         diagonal = [(xx - yy) / np.sqrt(2), (2 * zz - xx - yy) / np.sqrt(6)]
         sides = ((0, 1), (0, 2), (1, 2))
         return diagonal + [values[..., a, b] * np.sqrt(2) for a, b in sides]
-    if FIELDS[name].is_tensor:
+    if FIELDS[name].tensor:
         return [values[..., a, b] for a in range(3) for b in range(3)]
     return [values]
 

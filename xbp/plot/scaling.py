@@ -11,6 +11,7 @@ from xbp.core.grid import bin_limits, select_range
 from xbp.core.operation import operation
 from xbp.core.schema import QUANTITIES, symbol_of
 from xbp.core.status import Status
+from xbp.md.fields import FIELDS
 from xbp.plot.axes import label_axes, on_axes, show_legend
 from xbp.plot.curves import DENSE, draw_curve
 from xbp.plot.style import (
@@ -292,9 +293,5 @@ def field_correlations(
 
 
 def _field_name(field: str) -> str:
-    """Write the name of a field as a physicist does."""
-    names: dict[str, Any] = {
-        "d2min": r"$D^2_\mathrm{min}$",
-        "von_mises_strain": "von Mises strain",
-    }
-    return str(names.get(field, field.replace("_", " ")))
+    """Write the name of a field, of xbp or of the user."""
+    return FIELDS[field].name if field in FIELDS else field.replace("_", " ")
