@@ -246,7 +246,9 @@ def test_poor_fits_of_many_are_counted(line: xr.Dataset) -> None:
     assert int((table.chi2_reduced > 10).sum()) > 5
 
 
-def test_chi_squared_is_per_degree_of_freedom() -> None:
+@pytest.mark.parametrize("part", [1.0, 0.5])
+def test_chi_squared_is_per_degree_of_freedom(part: float) -> None:
+    """Σ f r²/σ² over Σ f − 4, of bins that are the part f of an independent one."""
     E = np.linspace(-3, 3, 21)
     noise = np.random.default_rng(2).standard_normal(E.size)
     shape = np.exp(-4 * np.log(2) * (E / 1.5) ** 2)
@@ -257,13 +259,14 @@ def test_chi_squared_is_per_degree_of_freedom() -> None:
         std=np.full(E.size, 0.01),
         coords={"E": (E, "meV")},
     )
+    one = one.assign_coords(E_independence=("E", np.full(E.size, part), {"units": "1"}))
     table = one.bp.fit_elastic_line(E_range=(-3, 3))
     h, e, w, b = (
         float(table[name]) for name in ("height", "energy", "fwhm", "background")
     )
     left = (one.S.values - h * np.exp(-4 * np.log(2) * ((E - e) / w) ** 2) - b) / 0.01
     assert float(table.chi2_reduced) == pytest.approx(
-        float(left @ left) / (21 - 4), rel=1e-6
+        float(part * left @ left) / (21 * part - 4), rel=1e-6
     )
 
 

@@ -428,11 +428,15 @@ def test_a_weak_excess_is_found(known: bool) -> None:
 
 @pytest.mark.parametrize(("excess", "status"), [(19.5, "no excess"), (20.5, "ok")])
 def test_an_excess_of_twenty_is_a_peak(excess: float, status: str) -> None:
-    """Of exact data with known errors it is inverse to the square of these."""
+    """Σ (C − γT − n_D C_D)²/σ² of the best Debye phonons alone, in exact data."""
     names = ("gamma", "theta_D", "theta_E", "sigma_E")
     held = {name: TRUE[name] for name in names}
-    first = measured(None).bp.fit_heat_capacity(fixed=held)
-    error = 0.005 * np.sqrt(float(first.excess_chi2) / excess)
+    y, debye = (
+        debye_einstein(T, **(TRUE | changed)) / C
+        for changed in ({"gamma": 0}, {"gamma": 0, "n_D": 1, "n_E": 0})
+    )
+    left = y - (y @ debye) / (debye @ debye) * debye
+    error = float(np.sqrt(left @ left / excess))
     fit = measured(None, error).bp.fit_heat_capacity(fixed=held)
     assert float(fit.excess_chi2) == pytest.approx(excess, rel=1e-6)
     assert str(fit.peak_status.values) == status
